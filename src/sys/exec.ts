@@ -1,0 +1,118 @@
+import { spawn } from 'node:child_process';
+
+/** What a finished process left behind. */
+export interface ExecResult {
+  /** Exit status; 128 + signal number when a signal ended it, as shells say. */
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface ExecOptions {
+  /** Written to standard input, which is then closed. Without it standard input is empty. */
+  stdin?: string | Uint8Array;
+  /** The whole environment of the process. Default: this process's own. */
+  env?: Record<string, string | undefined>;
+  cwd?: string;
+  /** Deadline in milliseconds; the process is killed when it passes. Default 30 000. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * The door to other programs: one method, an argv array, never a shell.
+ * `run` resolves with whatever exit code the process had, and rejects with {@link ExecError} only when there is none
+ * (the program could not be started, or passed its deadline).
+ */
+export interface Exec {
+  run(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+}
+
+/** A command that failed: says what was run, how it ended and what it printed. */
+export class ExecError extends Error {
+  readonly argv: readonly string[];
+  readonly result: ExecResult;
+
+  constructor(argv: readonly string[], result: ExecResult, what?: string) {
+    const said = (result.stderr.trim() || result.stdout.trim()).slice(0, 4000);
+    super(`${argv.join(' ')}: ${what ?? `exit status ${result.code}`}${said === '' ? '' : `: ${said}`}`);
+    this.name = 'ExecError';
+    this.argv = argv;
+    this.result = result;
+  }
+}
+
+/** Runs a command and returns its standard output; a non-zero exit is an {@link ExecError}. */
+export async function output(
+  exec: Exec,
+  argv: readonly string[],
+  options: ExecOptions = {},
+): Promise<string> {
+  const result = await exec.run(argv, options);
+  if (result.code !== 0) throw new ExecError(argv, result);
+  return result.stdout;
+}
+
+const SIGNAL_NUMBERS: Record<string, number> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGABRT: 6,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGPIPE: 13,
+  SIGTERM: 15,
+};
+
+/** The real {@link Exec}: `posix_spawn` by way of node:child_process. */
+export const realExec: Exec = {
+  run(argv, options = {}) {
+    const [file, ...args] = argv;
+    if (file === undefined) return Promise.reject(new Error('exec: empty argv'));
+    return new Promise((resolve, reject) => {
+      const child = spawn(file, args, {
+        cwd: options.cwd,
+        env: (options.env ?? process.env) as NodeJS.ProcessEnv,
+        stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      });
+      const out: Buffer[] = [];
+      const err: Buffer[] = [];
+      let failure: string | undefined;
+      const finished = (code: number): ExecResult => ({
+        code,
+        stdout: Buffer.concat(out).toString('utf8'),
+        stderr: Buffer.concat(err).toString('utf8'),
+      });
+      const stop = (why: string) => {
+        failure = why;
+        child.kill('SIGKILL');
+      };
+      const timeoutMs = options.timeoutMs ?? 30_000;
+      const timer = setTimeout(() => stop(`no answer within ${timeoutMs} ms, killed`), timeoutMs);
+      const onAbort = () => stop('cancelled, killed');
+      options.signal?.addEventListener('abort', onAbort, { once: true });
+      if (options.signal?.aborted) onAbort();
+      const done = () => {
+        clearTimeout(timer);
+        options.signal?.removeEventListener('abort', onAbort);
+      };
+      child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
+      child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+      child.on('error', (cause) => {
+        done();
+        reject(new ExecError(argv, finished(127), `could not start: ${cause.message}`));
+      });
+      child.on('close', (code, signalName) => {
+        done();
+        const result = finished(code ?? 128 + (SIGNAL_NUMBERS[signalName ?? ''] ?? 0));
+        if (failure !== undefined) reject(new ExecError(argv, result, failure));
+        else resolve(result);
+      });
+      if (options.stdin !== undefined && child.stdin) {
+        // A child that exits without reading its input is judged by its exit code, not by our EPIPE.
+        child.stdin.on('error', () => {});
+        child.stdin.end(options.stdin);
+      }
+    });
+  },
+};

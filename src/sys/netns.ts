@@ -1,0 +1,25 @@
+import { dlopen } from 'bun:ffi';
+import { closeSync, openSync } from 'node:fs';
+
+const CLONE_NEWNET = 0x40000000;
+
+/**
+ * Moves the calling thread (JavaScript's main thread) into the network namespace at `path` (`/run/netns/NAME`,
+ * `/proc/PID/ns/net`). Sockets made before stay in the namespace they were made in; sockets and processes made after
+ * belong to the new one. That is what lets one process listen in one namespace and dial in another.
+ * Needs CAP_SYS_ADMIN. Source: setns(2).
+ */
+export function enterNetns(path: string): void {
+  const libc = dlopen('libc.so.6', { setns: { args: ['i32', 'i32'], returns: 'i32' } });
+  const fd = openSync(path, 'r');
+  try {
+    if (libc.symbols.setns(fd, CLONE_NEWNET) !== 0) {
+      throw new Error(
+        `setns ${path}: refused by the kernel (needs CAP_SYS_ADMIN and a network namespace file)`,
+      );
+    }
+  } finally {
+    closeSync(fd);
+    libc.close();
+  }
+}

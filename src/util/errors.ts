@@ -1,0 +1,21 @@
+/** The message of anything that was thrown, with those of its causes. */
+export function messageOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const cause = thrown.cause === undefined ? '' : `: ${messageOf(thrown.cause)}`;
+  return `${thrown.message}${cause}`;
+}
+
+/**
+ * An error meant for the person at the terminal: printed as one message without a stack.
+ * State what was attempted, on what, what was seen and what to do.
+ */
+export class UserError extends Error {
+  /** Exit status of the command. 1 unless a command documents another. */
+  readonly exitCode: number;
+
+  constructor(message: string, options: { cause?: unknown; exitCode?: number } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'UserError';
+    this.exitCode = options.exitCode ?? 1;
+  }
+}
