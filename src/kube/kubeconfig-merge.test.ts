@@ -1,0 +1,182 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { lstat, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import type { Clock } from '../sys/clock.ts';
+import { UserError } from '../util/errors.ts';
+import { type KubeconfigEntry, loadKubeconfig } from './kubeconfig.ts';
+import {
+  kubeconfigPathForMerge,
+  kubeconfigPaths,
+  mergeKubeconfig,
+  removeFromKubeconfig,
+} from './kubeconfig-merge.ts';
+
+let directory: string;
+let path: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'kubeconfig-test-'));
+  path = join(directory, 'config');
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const entry: KubeconfigEntry = {
+  name: 'kind-kind',
+  server: 'https://127.0.0.1:6443',
+  caPem: 'CA\n',
+  credentials: { token: 'secret' },
+};
+
+const FOREIGN = `# mine
+apiVersion: v1
+clusters:
+- cluster:
+    server: https://prod.example:6443 # careful
+    x-unknown: {a: 1}
+  name: prod
+contexts:
+- context:
+    cluster: prod
+    namespace: team
+    user: prod
+  name: prod
+current-context: prod
+kind: Config
+preferences: {}
+users:
+- name: prod
+  user:
+    exec:
+      apiVersion: client.authentication.k8s.io/v1
+      command: sso
+      args: ["--very-long-argument-that-must-not-be-folded=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa bbbb"]
+`;
+
+describe('mergeKubeconfig and removeFromKubeconfig', () => {
+  test('a new file: private, complete, no lock and no scraps left', async () => {
+    path = join(directory, 'deep', 'config');
+    await mergeKubeconfig(path, entry);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    expect(await loadKubeconfig(path)).toMatchObject({ server: entry.server, token: 'secret' });
+    expect(await readdir(join(directory, 'deep'))).toEqual(['config']);
+  });
+
+  test('merging and removing gives back the file as it was, but for the current context', async () => {
+    await writeFile(path, FOREIGN, { mode: 0o644 });
+    await mergeKubeconfig(path, entry);
+    const merged = await readFile(path, 'utf8');
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    const added = merged.split('\n').filter((line) => !FOREIGN.split('\n').includes(line));
+    expect(added.length).toBeLessThan(14);
+    for (const line of FOREIGN.split('\n')) {
+      if (line !== 'current-context: prod') expect(merged.split('\n')).toContain(line);
+    }
+    expect(parse(merged)['current-context']).toBe('kind-kind');
+    expect(await removeFromKubeconfig(path, 'kind-kind')).toBe(true);
+    const after = await readFile(path, 'utf8');
+    expect(after).toContain('# mine');
+    expect(parse(after)).toEqual({ ...parse(FOREIGN), 'current-context': '' });
+  });
+
+  test('merging twice replaces, and changes nothing the second time', async () => {
+    await writeFile(path, FOREIGN);
+    await mergeKubeconfig(path, { ...entry, server: 'https://127.0.0.1:1' });
+    await mergeKubeconfig(path, entry);
+    const once = await readFile(path, 'utf8');
+    await mergeKubeconfig(path, entry);
+    expect(await readFile(path, 'utf8')).toBe(once);
+    expect(parse(once).clusters).toHaveLength(2);
+    expect(parse(once).clusters[1].cluster.server).toBe(entry.server);
+  });
+
+  test("removing leaves somebody else's current context, and is quiet the second time", async () => {
+    await writeFile(path, FOREIGN);
+    await mergeKubeconfig(path, entry);
+    await writeFile(
+      path,
+      (await readFile(path, 'utf8')).replace('current-context: kind-kind', 'current-context: prod'),
+    );
+    expect(await removeFromKubeconfig(path, 'kind-kind')).toBe(true);
+    expect(parse(await readFile(path, 'utf8'))).toEqual(parse(FOREIGN));
+    expect(await removeFromKubeconfig(path, 'kind-kind')).toBe(false);
+    expect(await removeFromKubeconfig(join(directory, 'none'), 'kind-kind')).toBe(false);
+    expect(await readdir(directory)).toEqual(['config']);
+  });
+
+  for (const empty of [
+    '',
+    '# nothing yet\n',
+    'apiVersion: v1\nkind: Config\nclusters: null\nusers: []\n',
+    '{}',
+  ]) {
+    test(`an empty kubeconfig: ${JSON.stringify(empty)}`, async () => {
+      await writeFile(path, empty);
+      await mergeKubeconfig(path, entry);
+      expect(await loadKubeconfig(path)).toMatchObject({ token: 'secret' });
+    });
+  }
+
+  for (const [what, broken] of [
+    ['not YAML', 'a: ['],
+    ['a list', '- a'],
+    ['clusters no list', 'clusters: 3'],
+  ] as const) {
+    test(`${what}: refused and left alone`, async () => {
+      await writeFile(path, broken);
+      await expect(mergeKubeconfig(path, entry)).rejects.toBeInstanceOf(UserError);
+      expect(await readFile(path, 'utf8')).toBe(broken);
+      expect(await readdir(directory)).toEqual(['config']);
+    });
+  }
+
+  test('a symbolic link stays one', async () => {
+    await writeFile(join(directory, 'real'), FOREIGN);
+    await symlink('real', path);
+    await mergeKubeconfig(path, entry);
+    expect((await lstat(path)).isSymbolicLink()).toBe(true);
+    expect(parse(await readFile(join(directory, 'real'), 'utf8'))['current-context']).toBe('kind-kind');
+  });
+
+  test('many at once lose nothing', async () => {
+    const names = Array.from({ length: 8 }, (_, i) => `kind-${i}`);
+    await Promise.all(names.map((name) => mergeKubeconfig(path, { ...entry, name })));
+    const contexts = parse(await readFile(path, 'utf8')).contexts.map((c: { name: string }) => c.name);
+    expect(contexts.sort()).toEqual(names);
+  });
+
+  test('a lock left behind is taken over, one that is held is waited for and reported', async () => {
+    await writeFile(`${path}.lock`, '');
+    let now = Date.now();
+    const clock: Clock = {
+      now: () => now,
+      sleep: async (ms) => {
+        now += ms;
+        // Its holder is alive: it keeps the lock young.
+        await utimes(`${path}.lock`, now / 1000, now / 1000);
+      },
+    };
+    await expect(mergeKubeconfig(path, entry, clock)).rejects.toThrow(/locked by another program for 10 s/);
+    now += 60_000;
+    await mergeKubeconfig(path, entry, clock);
+    expect(await readdir(directory)).toEqual(['config']);
+  });
+});
+
+describe('which file', () => {
+  test.each([
+    [{ HOME: '/h' }, ['/h/.kube/config']],
+    [{ HOME: '/h', KUBECONFIG: '' }, ['/h/.kube/config']],
+    [{ HOME: '/h', KUBECONFIG: '/a' }, ['/a']],
+    [{ HOME: '/h', KUBECONFIG: '/a::/b:/a' }, ['/a', '/b']],
+  ])('%j', (env, expected) => {
+    expect(kubeconfigPaths(env)).toEqual(expected);
+  });
+
+  test('the first that exists, else the last', async () => {
+    const other = join(directory, 'other');
+    expect(await kubeconfigPathForMerge({ KUBECONFIG: `${path}:${other}` })).toBe(other);
+    await writeFile(path, '');
+    expect(await kubeconfigPathForMerge({ KUBECONFIG: `${path}:${other}` })).toBe(path);
+  });
+});

@@ -1,0 +1,172 @@
+import { chown, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Document, isMap, isSeq, parseDocument, YAMLSeq } from 'yaml';
+import { type Clock, realClock } from '../sys/clock.ts';
+import { exists, readIfExists, writeFileAtomic } from '../sys/files.ts';
+import { UserError } from '../util/errors.ts';
+import { type KubeconfigEntry, kubeconfigStanzas } from './kubeconfig.ts';
+
+const LISTS = ['clusters', 'contexts', 'users'] as const;
+/** A lock is held for milliseconds; one this old was left by a process that died. */
+const STALE_LOCK_MS = 10_000;
+const LOCK_RETRY_MS = 50;
+
+/**
+ * The kubeconfig files that kubectl would read: those of `$KUBECONFIG`, without empty and repeated names, or
+ * `~/.kube/config`. Source: kubectl's loading rules.
+ */
+export function kubeconfigPaths(env: Record<string, string | undefined>): string[] {
+  const listed = [...new Set((env.KUBECONFIG ?? '').split(':').filter((path) => path !== ''))];
+  return listed.length > 0 ? listed : [join(env.HOME || homedir(), '.kube', 'config')];
+}
+
+/** The file that kubectl (and kind) would add a new context to: the first that exists, else the last. */
+export async function kubeconfigPathForMerge(env: Record<string, string | undefined>): Promise<string> {
+  const paths = kubeconfigPaths(env);
+  for (const path of paths) if (await exists(path)) return path;
+  return paths.at(-1)!;
+}
+
+/**
+ * Adds `entry`'s cluster, user and context to a kubeconfig, or replaces those of that name, and makes it the current
+ * context. Everything else in the file stays as it is: other contexts, unknown fields, comments. The file has mode 0600
+ * afterwards, is replaced atomically under kubectl's lock, and keeps its owner.
+ * @throws UserError when the file is there and is no kubeconfig, or stays locked for 10 s.
+ */
+export async function mergeKubeconfig(
+  path: string,
+  entry: KubeconfigEntry,
+  clock: Clock = realClock,
+): Promise<void> {
+  await withLock(path, clock, async () => {
+    const text = (await readIfExists(path)) ?? '';
+    const document = parse(path, text);
+    const stanzas = kubeconfigStanzas(entry);
+    for (const list of LISTS) {
+      const sequence = sequenceOf(path, document, list) ?? new YAMLSeq();
+      const node = document.createNode(stanzas[list]);
+      const index = sequence.items.findIndex((item) => isMap(item) && item.get('name') === entry.name);
+      if (index >= 0) sequence.items[index] = node;
+      else sequence.items.push(node);
+      // An empty list is written `[]`; what is put into it shall be readable.
+      sequence.flow &&= index >= 0 || sequence.items.length > 1;
+      document.set(list, sequence);
+    }
+    document.set('current-context', entry.name);
+    await write(path, text, document);
+  });
+}
+
+/**
+ * Takes the cluster, user and context called `name` out of a kubeconfig, and unsets the current context when it was that.
+ * Returns whether anything was there; a file that has nothing of it, or does not exist, is not touched.
+ * @throws UserError as {@link mergeKubeconfig}.
+ */
+export async function removeFromKubeconfig(
+  path: string,
+  name: string,
+  clock: Clock = realClock,
+): Promise<boolean> {
+  if (!(await exists(path))) return false;
+  return withLock(path, clock, async () => {
+    const text = (await readIfExists(path)) ?? '';
+    const document = parse(path, text);
+    let found = false;
+    for (const list of LISTS) {
+      const sequence = sequenceOf(path, document, list);
+      if (sequence === undefined) continue;
+      const kept = sequence.items.filter((item) => !(isMap(item) && item.get('name') === name));
+      if (kept.length === sequence.items.length) continue;
+      sequence.items = kept;
+      found = true;
+    }
+    if (document.get('current-context') === name) {
+      document.set('current-context', '');
+      found = true;
+    }
+    if (found) await write(path, text, document);
+    return found;
+  });
+}
+
+function parse(path: string, text: string): Document {
+  const document = parseDocument(text) as unknown as Document;
+  if (document.errors[0] !== undefined) {
+    const where = document.errors[0].message.split('\n')[0];
+    throw new UserError(`kubeconfig ${path}: not YAML, left alone: ${where}`);
+  }
+  if (document.contents === null) {
+    return new Document({ apiVersion: 'v1', kind: 'Config', preferences: {} });
+  }
+  if (!isMap(document.contents)) {
+    throw new UserError(`kubeconfig ${path}: not a kubeconfig (no mapping), left alone`);
+  }
+  return document;
+}
+
+function sequenceOf(path: string, document: Document, list: string): YAMLSeq | undefined {
+  const value = document.get(list);
+  if (value === undefined || value === null) return undefined;
+  if (!isSeq(value)) throw new UserError(`kubeconfig ${path}: ${list} is not a list, left alone`);
+  return value as YAMLSeq;
+}
+
+async function write(path: string, before: string, document: Document): Promise<void> {
+  // kubectl writes the items of a list at the indentation of its key; whoever indents by hand keeps doing so.
+  const indentSeq = /^\w+:[ \t]*\n[ \t]+- /m.test(before);
+  const flowCollectionPadding = /[{[] \S/.test(before);
+  // A kubeconfig kept elsewhere by a symbolic link stays a link.
+  const target = (await exists(path)) ? await realpath(path) : path;
+  const owner = (await exists(target)) ? await stat(target) : undefined;
+  await writeFileAtomic(target, document.toString({ lineWidth: 0, indentSeq, flowCollectionPadding }), 0o600);
+  // Run as root for somebody else (sudo), the file must still be theirs.
+  if (owner !== undefined && owner.uid !== process.getuid?.()) await chown(target, owner.uid, owner.gid);
+}
+
+/**
+ * Runs `work` while holding `<path>.lock`, made with O_EXCL: the lock that client-go takes before it changes a kubeconfig.
+ * A lock older than 10 s is taken for left behind: it is moved away first, so that of two who see it only one removes it.
+ */
+async function withLock<T>(path: string, clock: Clock, work: () => Promise<T>): Promise<T> {
+  const lock = `${path}.lock`;
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  const deadline = clock.now() + STALE_LOCK_MS + 1000;
+  while (!(await tryLock(lock))) {
+    const held = await stat(lock).catch(ignoreMissing);
+    if (held !== undefined && clock.now() - held.mtimeMs > STALE_LOCK_MS) {
+      const aside = `${lock}.${process.pid}.stale`;
+      await rename(lock, aside).catch(ignoreMissing);
+      const moved = await stat(aside).catch(ignoreMissing);
+      await rm(aside, { force: true });
+      if (moved === undefined || moved.ino === held.ino) continue;
+      throw new UserError(
+        `kubeconfig ${path}: its lock ${lock} changed hands while it was being taken; try again`,
+      );
+    }
+    if (clock.now() > deadline) {
+      throw new UserError(`kubeconfig ${path}: locked by another program for 10 s (${lock})`);
+    }
+    await clock.sleep(LOCK_RETRY_MS);
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+async function tryLock(lock: string): Promise<boolean> {
+  try {
+    await (await open(lock, 'wx', 0o600)).close();
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw cause;
+  }
+}
+
+function ignoreMissing(cause: NodeJS.ErrnoException): undefined {
+  if (cause.code !== 'ENOENT') throw cause;
+  return undefined;
+}

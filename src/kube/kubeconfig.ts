@@ -1,0 +1,191 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { Document, parseDocument } from 'yaml';
+import { readIfExists } from '../sys/files.ts';
+import { UserError } from '../util/errors.ts';
+import type { ApiClientOptions } from './client.ts';
+
+/** One cluster, one user and the context that joins them, all three under the same name, as kind writes them. */
+export interface KubeconfigEntry {
+  /** `kind-<cluster>` for a cluster of the lab. */
+  name: string;
+  /** `https://host:port`. */
+  server: string;
+  caPem: string;
+  /** How the user shows who they are: a bearer token, or a client certificate. */
+  credentials: { token: string } | { certPem: string; keyPem: string };
+}
+
+/** What the three lists of a kubeconfig hold for `entry`, in kubectl's order of fields. */
+export function kubeconfigStanzas(entry: KubeconfigEntry): {
+  clusters: Record<string, unknown>;
+  contexts: Record<string, unknown>;
+  users: Record<string, unknown>;
+} {
+  const { name, server, caPem, credentials } = entry;
+  const user =
+    'token' in credentials
+      ? { token: credentials.token }
+      : {
+          'client-certificate-data': base64(credentials.certPem),
+          'client-key-data': base64(credentials.keyPem),
+        };
+  return {
+    clusters: { cluster: { 'certificate-authority-data': base64(caPem), server }, name },
+    contexts: { context: { cluster: name, user: name }, name },
+    users: { name, user },
+  };
+}
+
+/** A whole kubeconfig file for one user of one cluster, as YAML. It holds a secret: write it with mode 0600. */
+export function kubeconfigDocument(entry: KubeconfigEntry): string {
+  const { clusters, contexts, users } = kubeconfigStanzas(entry);
+  const document = new Document({
+    apiVersion: 'v1',
+    kind: 'Config',
+    preferences: {},
+    clusters: [clusters],
+    contexts: [contexts],
+    'current-context': entry.name,
+    users: [users],
+  });
+  return document.toString({ lineWidth: 0, indentSeq: false });
+}
+
+interface Named {
+  name?: string;
+}
+interface KubeconfigFile {
+  clusters?: (Named & { cluster?: Record<string, unknown> })[] | null;
+  contexts?: (Named & { context?: Record<string, unknown> })[] | null;
+  users?: (Named & { user?: Record<string, unknown> | null })[] | null;
+  'current-context'?: string;
+}
+
+/** Credentials that only a program could make: what a daemon on a node has no use for. */
+const UNSUPPORTED_USER_FIELDS = ['exec', 'auth-provider', 'username', 'password', 'as'];
+
+/**
+ * Reads how to reach a cluster, and as whom, from a kubeconfig file: the slim reading that daemons need (embedded data or
+ * files beside the kubeconfig; token or client certificate). A `tokenFile` is read anew for every request.
+ * @param context name of a context; default the file's current-context.
+ * @throws UserError naming the file and the field when something is missing or wrong.
+ */
+export async function loadKubeconfig(path: string, context?: string): Promise<ApiClientOptions> {
+  const fail = (what: string, cause?: unknown): never => {
+    throw new UserError(`kubeconfig ${path}: ${what}`, { cause });
+  };
+  const text = (await readIfExists(path)) ?? fail('no such file');
+  const document = parseDocument(text);
+  if (document.errors[0] !== undefined) fail(`not YAML: ${document.errors[0].message.split('\n')[0]}`);
+  const config = document.toJS() as KubeconfigFile | null;
+  if (config === null || typeof config !== 'object' || Array.isArray(config))
+    fail('not a kubeconfig: no mapping');
+
+  const find = <T extends Named>(list: unknown, what: string, name: string): T => {
+    const found = Array.isArray(list) ? list.find((item) => item?.name === name) : undefined;
+    return (found as T | undefined) ?? fail(`no ${what} named ${JSON.stringify(name)}`);
+  };
+  const textField = (object: Record<string, unknown>, field: string, where: string): string | undefined => {
+    const value = object[field];
+    if (value === undefined || value === null || value === '') return undefined;
+    return typeof value === 'string' ? value : fail(`${where}: ${field} is not a string`);
+  };
+
+  const wanted = context ?? (config!['current-context'] || fail('no current-context is set'));
+  const contextOf = find<{ name?: string; context?: Record<string, unknown> }>(
+    config!.contexts,
+    'context',
+    wanted,
+  );
+  const { cluster: clusterName, user: userName } = contextOf.context ?? {};
+  if (typeof clusterName !== 'string') fail(`context ${JSON.stringify(wanted)} names no cluster`);
+  const cluster =
+    find<{ name?: string; cluster?: Record<string, unknown> }>(
+      config!.clusters,
+      'cluster',
+      clusterName as string,
+    ).cluster ?? {};
+  const user =
+    typeof userName === 'string' && userName !== ''
+      ? (find<{ name?: string; user?: Record<string, unknown> | null }>(config!.users, 'user', userName)
+          .user ?? {})
+      : {};
+  const clusterWhere = `cluster ${JSON.stringify(clusterName)}`;
+  const userWhere = `user ${JSON.stringify(userName)}`;
+
+  const server = textField(cluster, 'server', clusterWhere) ?? fail(`${clusterWhere} has no server`);
+  if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol)) {
+    fail(`${clusterWhere}: server ${JSON.stringify(server)} is not an http or https URL`);
+  }
+  if (cluster['insecure-skip-tls-verify'] === true) {
+    fail(`${clusterWhere}: insecure-skip-tls-verify is refused here; give certificate-authority-data`);
+  }
+  const unsupported = UNSUPPORTED_USER_FIELDS.find((field) => user[field] !== undefined);
+  if (unsupported !== undefined) {
+    fail(`${userWhere}: ${unsupported} is not supported here; give a token or a client certificate`);
+  }
+
+  // Embedded data wins over a file, as in client-go.
+  const material = async (from: Record<string, unknown>, field: string, where: string) => {
+    const data = textField(from, `${field}-data`, where);
+    if (data !== undefined) {
+      if (!/^[A-Za-z0-9+/\s]+={0,2}\s*$/.test(data)) fail(`${where}: ${field}-data is not base64`);
+      return Buffer.from(data, 'base64').toString('utf8');
+    }
+    const file = textField(from, field, where);
+    if (file === undefined) return undefined;
+    const full = resolve(dirname(path), file);
+    return await readFile(full, 'utf8').catch((cause) => fail(`${where}: ${field} cannot be read`, cause));
+  };
+
+  const options: ApiClientOptions = { server: server.replace(/\/+$/, ''), userAgent: 'hostport' };
+  options.ca = await material(cluster, 'certificate-authority', clusterWhere);
+  options.cert = await material(user, 'client-certificate', userWhere);
+  options.key = await material(user, 'client-key', userWhere);
+  if ((options.cert === undefined) !== (options.key === undefined)) {
+    fail(`${userWhere}: a client certificate needs both client-certificate and client-key`);
+  }
+  const tokenFile = textField(user, 'tokenFile', userWhere);
+  if (tokenFile !== undefined) options.token = tokenReader(resolve(dirname(path), tokenFile));
+  else options.token = textField(user, 'token', userWhere);
+  return options;
+}
+
+const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/**
+ * How a pod reaches the API: from the service variables and its mounted service account. The token is read anew for every
+ * request, because the kubelet rotates it. Source: client-go's rest.InClusterConfig.
+ * @throws UserError when this does not run in a pod.
+ */
+export async function inClusterConfig(
+  env: Record<string, string | undefined> = process.env,
+  directory: string = SERVICE_ACCOUNT_DIRECTORY,
+): Promise<ApiClientOptions> {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
+  if (!host || !port) {
+    throw new UserError(
+      'in-cluster configuration: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is no pod',
+    );
+  }
+  const ca = await readIfExists(`${directory}/ca.crt`);
+  if (ca === undefined) throw new UserError(`in-cluster configuration: ${directory}/ca.crt does not exist`);
+  const token = tokenReader(`${directory}/token`);
+  await token();
+  const authority = host.includes(':') ? `[${host}]` : host;
+  return { server: `https://${authority}:${port}`, ca, token, userAgent: 'hostport' };
+}
+
+function tokenReader(path: string): () => Promise<string> {
+  return async () => {
+    const text = (await readIfExists(path))?.trim();
+    if (!text)
+      throw new UserError(`bearer token ${path}: ${text === '' ? 'the file is empty' : 'no such file'}`);
+    return text;
+  };
+}
+
+function base64(text: string): string {
+  return Buffer.from(text, 'utf8').toString('base64');
+}
