@@ -1,0 +1,71 @@
+import { readFile, stat } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { messageOf, UserError } from '../../util/errors.ts';
+import { defaultCluster, readCluster } from './cluster.ts';
+import { parseMapping, Remarks } from './document.ts';
+import type { HostPaths } from './mounts.ts';
+import { clusterNameProblem } from './names.ts';
+import type { ClusterConfig } from './types.ts';
+
+/** What reading a configuration needs of the machine. */
+export interface ConfigSources extends HostPaths {
+  readFile(path: string): Promise<string>;
+  /** All of standard input. */
+  readStdin(): Promise<string>;
+}
+
+/** The machine itself, with relative host paths starting from the current directory. */
+export function machineSources(): ConfigSources {
+  return {
+    cwd: process.cwd(),
+    readFile: (path) => readFile(path, 'utf8'),
+    readStdin: () => text(process.stdin),
+    async kindOf(path) {
+      try {
+        const found = await stat(path);
+        return found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other';
+      } catch (cause) {
+        const code = (cause as NodeJS.ErrnoException).code;
+        if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+        throw cause;
+      }
+    },
+  };
+}
+
+export interface LoadedConfig {
+  config: ClusterConfig;
+  /** Of fields that kind knows and the lab does not honour: `FILE:LINE:COL: path: text`, in the order of the file. */
+  warnings: string[];
+}
+
+/**
+ * Reads, defaults and validates kind's configuration at `path` (`-`: standard input; undefined: kind's default cluster).
+ * Nothing is created by it. A name in `overrides` (the command line's) beats the file's, as for kind.
+ * @throws UserError with every error of the file, one a line: `FILE:LINE:COL: path in the document: what: what to do`.
+ */
+export async function loadClusterConfig(
+  path: string | undefined,
+  overrides: { name?: string },
+  sources: ConfigSources,
+): Promise<LoadedConfig> {
+  const problem = overrides.name === undefined ? undefined : clusterNameProblem(overrides.name);
+  if (problem !== undefined) throw new UserError(`--name: ${problem}`);
+  if (path === undefined) return { config: defaultCluster(overrides.name), warnings: [] };
+
+  const remarks = new Remarks(path === '-' ? 'standard input' : path);
+  const root = parseMapping(await readConfig(path, sources), remarks);
+  const config = root && (await readCluster(root, overrides.name, sources));
+  const errors = remarks.errors;
+  if (errors.length > 0) throw new UserError(errors.join('\n'));
+  if (config === undefined) throw new Error(`reading ${path} gave neither a configuration nor an error`);
+  return { config, warnings: remarks.warnings };
+}
+
+async function readConfig(path: string, sources: ConfigSources): Promise<string> {
+  try {
+    return await (path === '-' ? sources.readStdin() : sources.readFile(path));
+  } catch (cause) {
+    throw new UserError(`reading the cluster configuration ${path}: ${messageOf(cause)}`, { cause });
+  }
+}

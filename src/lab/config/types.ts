@@ -1,0 +1,61 @@
+/** What a cluster is to be, after parsing, defaulting and validation. Everything in here is trusted. */
+export interface ClusterConfig {
+  name: string;
+  /** In the order of the file. Exactly one is the control plane. */
+  nodes: NodeConfig[];
+  networking: NetworkingConfig;
+}
+
+export interface NodeConfig {
+  role: NodeRole;
+  /** The node's name in the API and its hostname: `kind-control-plane`, `kind-worker`, `kind-worker2`… */
+  name: string;
+  labels: Record<string, string>;
+  /**
+   * Whether ordinary pods are scheduled here. True for workers, and for a control plane that has no worker beside it:
+   * kind takes the taint away then, and so do we.
+   */
+  schedulable: boolean;
+  /** Parents before what is mounted inside them, otherwise in the order of the file. */
+  extraMounts: ExtraMount[];
+  extraPortMappings: PortMapping[];
+}
+
+export type NodeRole = 'control-plane' | 'worker';
+
+export interface ExtraMount {
+  /** Absolute. Links in it are followed when it is mounted. It existed when the configuration was read. */
+  hostPath: string;
+  /** Absolute and without `.`, `..`, doubled or trailing slashes. */
+  containerPath: string;
+  readOnly: boolean;
+  /** What hostPath was seen to be; anything that is not a directory (a socket, say) is mounted as a file is. */
+  type: MountType;
+  propagation: MountPropagation;
+}
+
+export type MountType = 'File' | 'Directory';
+export type MountPropagation = 'None' | 'HostToContainer' | 'Bidirectional';
+
+/** A TCP port of the node published on the machine's loopback. */
+export interface PortMapping {
+  containerPort: number;
+  /** 0: any free port. */
+  hostPort: number;
+  /** In 127.0.0.0/8. */
+  listenAddress: string;
+  protocol: 'TCP';
+}
+
+export interface NetworkingConfig {
+  ipFamily: 'ipv4';
+  /** Canonical CIDR (host bits cleared), large enough for one /24 a node. */
+  podSubnet: string;
+  /** Canonical CIDR, /12 to /28. */
+  serviceSubnet: string;
+  /** In 127.0.0.0/8. */
+  apiServerAddress: string;
+  /** 0: any free port. */
+  apiServerPort: number;
+  disableDefaultCNI: boolean;
+}
