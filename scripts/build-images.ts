@@ -1,0 +1,23 @@
+/**
+ * Builds the lab's images: `build-images.ts [--program bin/hostport] [--plugins dist/cni] [--busybox /usr/bin/busybox]
+ * [--out dist/images]`. Prints one line an image.
+ */
+import { parseArgs } from 'node:util';
+import { buildImages } from '../src/images/lab-images.ts';
+import { REF_NAME } from '../src/images/oci.ts';
+
+const { values } = parseArgs({
+  options: {
+    program: { type: 'string', default: 'bin/hostport' },
+    plugins: { type: 'string', default: 'dist/cni' },
+    busybox: { type: 'string', default: '/usr/bin/busybox' },
+    out: { type: 'string', default: 'dist/images' },
+  },
+});
+const index = await buildImages({
+  programPath: values.program,
+  pluginsDir: values.plugins,
+  busyboxPath: values.busybox,
+  outDir: values.out,
+});
+for (const image of index.manifests) console.log(`${image.annotations?.[REF_NAME]}  ${image.digest}`);
