@@ -1,0 +1,102 @@
+import type { Occurrence } from './event-recorder.ts';
+
+/** The figures of client-go's EventCorrelator (tools/record/events_cache.go). */
+const CACHE_SIZE = 4096;
+const SIMILAR_LIMIT = 10;
+const SIMILAR_WINDOW_MS = 600_000;
+const BURST = 25;
+const REFILL_MS = 300_000;
+
+/** How an occurrence is to be written. */
+export interface CorrelatedEvent {
+  /** The Event to count up; undefined asks for a new one. */
+  name?: string;
+  count: number;
+  message: string;
+  firstAt: number;
+  /** To be called with the Event's name when it has been written. */
+  written(name: string): void;
+}
+
+/** A Map that forgets what was not used for longest. */
+class Recent<V> {
+  readonly #entries = new Map<string, V>();
+
+  get(key: string): V | undefined {
+    const value = this.#entries.get(key);
+    if (value !== undefined) {
+      this.#entries.delete(key);
+      this.#entries.set(key, value);
+    }
+    return value;
+  }
+
+  set(key: string, value: V): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size > CACHE_SIZE) this.#entries.delete(this.#entries.keys().next().value!);
+  }
+}
+
+/**
+ * Decides for each occurrence whether it becomes a new Event, counts one up, or is dropped:
+ * - the same object, type, reason and message again counts up;
+ * - the eleventh different message of one object, type and reason within ten minutes, and all that follow, become one
+ *   Event, `(combined from similar events): …`;
+ * - an object has a bucket of 25 occurrences that refills by one every five minutes; beyond it they are dropped.
+ */
+export class EventCorrelator {
+  readonly #known = new Recent<{ name: string; count: number; firstAt: number }>();
+  readonly #similar = new Recent<{ messages: Set<string>; lastAt: number }>();
+  readonly #buckets = new Recent<{ tokens: number; at: number }>();
+
+  /** @param at milliseconds since the epoch. Undefined when the occurrence is to be dropped. */
+  correlate({ object, type, reason, message }: Occurrence, at: number): CorrelatedEvent | undefined {
+    const about = [
+      object.kind,
+      object.namespace,
+      object.name,
+      object.uid,
+      object.apiVersion,
+      object.fieldPath,
+    ];
+    const group = JSON.stringify([...about.map((part) => part ?? ''), type, reason]);
+    const similar = this.#combine(group, message, at);
+    const key = similar ? group : JSON.stringify([group, message]);
+    const text = similar ? `(combined from similar events): ${message}` : message;
+    if (!this.#takeToken(JSON.stringify(about.slice(0, 5)), at)) return undefined;
+    const known = this.#known.get(key);
+    const count = (known?.count ?? 0) + 1;
+    const firstAt = known?.firstAt ?? at;
+    return {
+      name: known?.name,
+      count,
+      message: text,
+      firstAt,
+      written: (name) => this.#known.set(key, { name, count, firstAt }),
+    };
+  }
+
+  #combine(group: string, message: string, at: number): boolean {
+    let entry = this.#similar.get(group);
+    if (entry === undefined || at - entry.lastAt > SIMILAR_WINDOW_MS)
+      entry = { messages: new Set(), lastAt: at };
+    entry.lastAt = at;
+    const isNew = !entry.messages.has(message);
+    if (isNew && entry.messages.size >= SIMILAR_LIMIT) {
+      this.#similar.set(group, entry);
+      return true;
+    }
+    entry.messages.add(message);
+    this.#similar.set(group, entry);
+    return false;
+  }
+
+  #takeToken(about: string, at: number): boolean {
+    const bucket = this.#buckets.get(about) ?? { tokens: BURST, at };
+    const tokens = Math.min(BURST, bucket.tokens + Math.max(0, at - bucket.at) / REFILL_MS);
+    const taken = tokens >= 1;
+    this.#buckets.set(about, { tokens: taken ? tokens - 1 : tokens, at });
+    return taken;
+  }
+}

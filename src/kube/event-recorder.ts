@@ -1,0 +1,178 @@
+import { type Clock, realClock } from '../sys/clock.ts';
+import { Backoff } from '../util/backoff.ts';
+import { type ApiClient, ApiError, hasReason } from './client.ts';
+import { EventCorrelator } from './event-correlator.ts';
+import { apiVersionOf, events, type Resource } from './resources.ts';
+import type { Event, KubeObject, ObjectReference } from './types.ts';
+
+export type EventType = 'Normal' | 'Warning';
+
+/** What an event says and about what, before it is counted and written. */
+export interface Occurrence {
+  object: ObjectReference;
+  type: EventType;
+  reason: string;
+  message: string;
+}
+
+/** As client-go's broadcaster: what comes in while this many are waiting is dropped. */
+const QUEUE_LENGTH = 1000;
+/** An event is worth this many tries while there is no server to take it. */
+const MAX_TRIES = 12;
+
+/** The reference that an event about `object` carries. */
+export function referenceTo(resource: Resource<KubeObject>, object: KubeObject): ObjectReference {
+  const { name, namespace, uid, resourceVersion } = object.metadata ?? {};
+  return { apiVersion: apiVersionOf(resource), kind: resource.kind, name, namespace, uid, resourceVersion };
+}
+
+/**
+ * Writes core/v1 Events as client-go's recorder does: what happens again is counted up in the Event that is there, too
+ * many different messages of one reason are combined, and an object that does not stop is cut short. Never throws into
+ * its caller, and never blocks it: events are written one after another behind its back.
+ */
+export class EventRecorder {
+  readonly #client: ApiClient;
+  readonly #source: { component: string; host?: string };
+  readonly #onError: (error: unknown) => void;
+  readonly #clock: Clock;
+  readonly #correlator: EventCorrelator;
+  readonly #queue: { occurrence: Occurrence; at: number }[] = [];
+  readonly #backoff = new Backoff(250, 10_000);
+  #writing: Promise<void> | undefined;
+  #dropped = 0;
+  #sequence = 0;
+
+  constructor(
+    client: ApiClient,
+    /** Who says it: `kubelet` and the node's name, `default-scheduler`, `replicaset-controller`, … */
+    source: { component: string; host?: string },
+    options: {
+      /** Told of every event that could not be written. */
+      onError: (error: unknown) => void;
+      clock?: Clock;
+    },
+  ) {
+    this.#client = client;
+    this.#source = source;
+    this.#onError = options.onError;
+    this.#clock = options.clock ?? realClock;
+    this.#correlator = new EventCorrelator();
+  }
+
+  /** Says that something happened to `object`. Returns at once. */
+  event(object: ObjectReference, type: EventType, reason: string, message: string): void {
+    if (this.#queue.length >= QUEUE_LENGTH) {
+      this.#dropped++;
+      return;
+    }
+    this.#queue.push({ occurrence: { object, type, reason, message }, at: this.#clock.now() });
+    this.#writing ??= this.#drain();
+  }
+
+  /**
+   * Resolves with true when everything said so far is written (or given up), with false when `timeoutMs` pass before.
+   * For the end of a daemon.
+   */
+  async flush(timeoutMs = 5_000): Promise<boolean> {
+    if (this.#writing === undefined) return true;
+    const cancel = new AbortController();
+    const late = this.#clock.sleep(timeoutMs, cancel.signal).then(
+      () => false,
+      () => true,
+    );
+    try {
+      return await Promise.race([this.#writing.then(() => true), late]);
+    } finally {
+      cancel.abort();
+    }
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        await this.#write(next.occurrence, next.at);
+      }
+      if (this.#dropped > 0) {
+        this.#onError(
+          new Error(`${this.#dropped} events dropped: ${QUEUE_LENGTH} were waiting to be written`),
+        );
+        this.#dropped = 0;
+      }
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  async #write(occurrence: Occurrence, at: number): Promise<void> {
+    const correlated = this.#correlator.correlate(occurrence, at);
+    if (correlated === undefined) return;
+    const { object } = occurrence;
+    // An event about a cluster-scoped object lies in the default namespace.
+    const namespace = object.namespace ?? 'default';
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const written = await this.#put(namespace, occurrence, correlated, at);
+        correlated.written(written.metadata!.name!);
+        this.#backoff.forget('');
+        return;
+      } catch (error) {
+        // A server that answered will answer the same again: a namespace that ends, an event that is not valid.
+        const final = error instanceof ApiError && error.code < 500 && error.code !== 429;
+        if (final || attempt >= MAX_TRIES) {
+          this.#onError(
+            new Error(`event ${occurrence.reason} of ${object.kind} ${object.name} is lost`, {
+              cause: error,
+            }),
+          );
+          return;
+        }
+        await this.#clock.sleep(this.#backoff.next(''));
+      }
+    }
+  }
+
+  async #put(
+    namespace: string,
+    occurrence: Occurrence,
+    correlated: { name?: string; count: number; message: string; firstAt: number },
+    at: number,
+  ): Promise<Event> {
+    const { name, count, message } = correlated;
+    if (name !== undefined) {
+      try {
+        const patch = { count, message, lastTimestamp: timestamp(at) };
+        return await this.#client.patch(events, name, namespace, 'strategic', patch);
+      } catch (error) {
+        // It has expired or was deleted: begin a new one, with the count that there has been.
+        if (!hasReason(error, 'NotFound')) throw error;
+      }
+    }
+    const { object, type, reason } = occurrence;
+    const event: Event = {
+      metadata: { name: this.#nameFor(object, at), namespace },
+      involvedObject: object,
+      type,
+      reason,
+      message,
+      source: this.#source,
+      firstTimestamp: timestamp(correlated.firstAt),
+      lastTimestamp: timestamp(at),
+      count,
+      reportingComponent: this.#source.component,
+      reportingInstance: this.#source.host ?? '',
+    };
+    return await this.#client.create(events, event);
+  }
+
+  /** `<object>.<nanoseconds in hex>`, as client-go names events; a counter stands for what the clock cannot tell. */
+  #nameFor(object: ObjectReference, at: number): string {
+    const nanoseconds = BigInt(Math.trunc(at)) * 1_000_000n + BigInt(this.#sequence++ % 1_000_000);
+    return `${object.name}.${nanoseconds.toString(16)}`;
+  }
+}
+
+/** metav1.Time has seconds. */
+function timestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
