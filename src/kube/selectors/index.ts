@@ -1,0 +1,2 @@
+export { parseFieldSelector } from './field.ts';
+export { labelSelectorMatches, parseLabelSelector, SelectorError } from './label.ts';
