@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 
 /** What a finished process left behind. */
 export interface ExecResult {
@@ -6,17 +7,28 @@ export interface ExecResult {
   code: number;
   stdout: string;
   stderr: string;
+  /** Standard output as it was, when {@link ExecOptions.binary} asked for it; `stdout` is empty then. */
+  stdoutBytes?: Uint8Array;
 }
 
 export interface ExecOptions {
   /** Written to standard input, which is then closed. Without it standard input is empty. */
   stdin?: string | Uint8Array;
+  /** A file the process reads as its standard input. */
+  stdinFile?: string;
   /** The whole environment of the process. Default: this process's own. */
   env?: Record<string, string | undefined>;
   cwd?: string;
+  /** Return standard output as bytes. */
+  binary?: boolean;
   /** Deadline in milliseconds; the process is killed when it passes. Default 30 000. */
   timeoutMs?: number;
   signal?: AbortSignal;
+  /**
+   * Appends both output streams to this file instead of returning them. For a command that leaves a daemon behind: a pipe
+   * would stay open as long as the daemon.
+   */
+  outputFile?: string;
 }
 
 /**
@@ -70,17 +82,22 @@ export const realExec: Exec = {
     const [file, ...args] = argv;
     if (file === undefined) return Promise.reject(new Error('exec: empty argv'));
     return new Promise((resolve, reject) => {
+      const sink = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'a', 0o600);
+      const source = options.stdinFile === undefined ? undefined : openSync(options.stdinFile, 'r');
       const child = spawn(file, args, {
         cwd: options.cwd,
         env: (options.env ?? process.env) as NodeJS.ProcessEnv,
-        stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+        stdio: [source ?? (options.stdin === undefined ? 'ignore' : 'pipe'), sink, sink],
       });
+      for (const fd of [source, sink]) if (typeof fd === 'number') closeSync(fd);
       const out: Buffer[] = [];
       const err: Buffer[] = [];
       let failure: string | undefined;
       const finished = (code: number): ExecResult => ({
         code,
-        stdout: Buffer.concat(out).toString('utf8'),
+        ...(options.binary
+          ? { stdout: '', stdoutBytes: Buffer.concat(out) }
+          : { stdout: Buffer.concat(out).toString('utf8') }),
         stderr: Buffer.concat(err).toString('utf8'),
       });
       const stop = (why: string) => {

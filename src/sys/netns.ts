@@ -10,16 +10,16 @@ const CLONE_NEWNET = 0x40000000;
  * Needs CAP_SYS_ADMIN. Source: setns(2).
  */
 export function enterNetns(path: string): void {
-  const libc = dlopen('libc.so.6', { setns: { args: ['i32', 'i32'], returns: 'i32' } });
+  const library = dlopen('libc.so.6', { setns: { args: ['i32', 'i32'], returns: 'i32' } });
   const fd = openSync(path, 'r');
   try {
-    if (libc.symbols.setns(fd, CLONE_NEWNET) !== 0) {
+    if (library.symbols.setns(fd, CLONE_NEWNET) !== 0) {
       throw new Error(
         `setns ${path}: refused by the kernel (needs CAP_SYS_ADMIN and a network namespace file)`,
       );
     }
   } finally {
     closeSync(fd);
-    libc.close();
+    library.close();
   }
 }

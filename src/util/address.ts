@@ -47,3 +47,10 @@ export function subnetContains(subnet: Subnet, address: number): boolean {
 export function subnetsOverlap(a: Subnet, b: Subnet): boolean {
   return subnetContains(a, b.network) || subnetContains(b, a.network);
 }
+
+/** The n-th address of a subnet in CIDR form (0 is the network address). Throws when `text` is no subnet. */
+export function nthAddress(text: string, n: number): string {
+  const subnet = parseSubnet(text);
+  if (subnet === undefined || n >= subnetSize(subnet)) throw new Error(`${text}: has no address number ${n}`);
+  return formatIPv4(subnet.network + n);
+}

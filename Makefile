@@ -1,0 +1,60 @@
+# Two commands do everything: `make lab` and `make test`.
+SHELL := /bin/sh
+BUN := node_modules/bun/bin/bun.exe
+SOURCES := $(shell find src -name '*.ts' -not -name '*.test.ts' -not -name '*.fake.ts') package.json
+SCHEMA := src/kube/schema/schema.gen.json
+PLUGINS := dist/cni/portmap
+PROGRAM := bin/hostport
+IMAGES := dist/images/index.json
+NODE_IMAGE := dist/node-image/digest
+
+.PHONY: lab test check build setup bench clean help
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make lab    bring the how-to's cluster up, deploy its pods, show what answers"
+	@echo "make test   run every check and test"
+	@echo "make build  build bin/hostport, dist/cni/* and the node image"
+	@echo "make bench  measure; prints tables"
+	@echo "make clean  remove what was built"
+
+setup: .stamps/setup
+
+.stamps/setup: scripts/setup.sh package.json package-lock.json
+	@mkdir -p .stamps
+	@scripts/setup.sh
+	@touch $@
+
+build: $(PROGRAM) $(PLUGINS) $(IMAGES) $(NODE_IMAGE)
+
+$(SCHEMA): scripts/generate-schema.ts package-lock.json | setup
+	$(BUN) scripts/generate-schema.ts
+
+$(PROGRAM): $(SOURCES) $(SCHEMA) | setup
+	$(BUN) scripts/build-program.ts
+
+$(PLUGINS): $(SOURCES) | setup
+	$(BUN) scripts/build-plugins.ts
+
+$(IMAGES): $(PROGRAM) $(PLUGINS) scripts/build-images.ts
+	$(BUN) scripts/build-images.ts
+
+$(NODE_IMAGE): $(IMAGES)
+	$(PROGRAM) build node-image
+	@touch $@
+
+lab: build
+	@scripts/lab.sh
+
+check: $(SCHEMA) | setup
+	node_modules/.bin/tsc -p .
+	node_modules/.bin/biome check --error-on-warnings .
+
+test: build check
+	$(BUN) scripts/test.ts
+
+bench: build
+	$(BUN) bench/run.ts
+
+clean:
+	rm -rf bin dist .stamps src/kube/schema/*.gen.json

@@ -1,0 +1,27 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { link } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Compiles `bin/hostport` and links the names of the how-to's programs to it. */
+const root = join(import.meta.dir, '..');
+await mkdir(join(root, 'bin'), { recursive: true });
+const program = join(root, 'bin/hostport');
+const result = await Bun.build({
+  entrypoints: [join(root, 'src/cli/main.ts')],
+  target: 'bun',
+  format: 'esm',
+  minify: true,
+  bytecode: true,
+  sourcemap: 'none',
+  compile: { outfile: program },
+});
+for (const log of result.logs) console.error(String(log));
+if (!result.success) process.exit(1);
+
+const names: Record<string, string[]> = { 'stand-ins': ['hostport', 'docker', 'kind'], fallbacks: ['sudo'] };
+for (const [directory, links] of Object.entries(names)) {
+  const path = join(root, 'dist', directory);
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path, { recursive: true });
+  for (const name of links) await link(program, join(path, name));
+}

@@ -1,0 +1,44 @@
+import { basename } from 'node:path';
+import { messageOf, UserError } from '../util/errors.ts';
+
+/** A daemon's entry point: arguments without the program's name in, exit status out. */
+type Main = (argv: string[]) => Promise<number>;
+
+/** Daemons by the name the program is called under, loaded only when they are meant. */
+const DAEMONS: Record<string, () => Promise<{ main: Main }>> = {
+  kubelet: () => import('../kubelet/main.ts'),
+  'kube-apiserver': () => import('../control-plane/apiserver/main.ts'),
+  'kube-controller-manager': () => import('../control-plane/controller-manager/main.ts'),
+  'kube-scheduler': () => import('../control-plane/scheduler/main.ts'),
+  'cilium-agent': () => import('../cilium/main.ts'),
+  'echo-server': () => import('../echo-server/main.ts'),
+  registry: () => import('../images/registry.ts'),
+  gateway: () => import('../lab/gateway.ts'),
+};
+
+/** Programs of the how-to that `hostport shell` answers for. */
+const STAND_INS = ['docker', 'kind', 'sudo'];
+
+async function run(): Promise<number> {
+  // A hard link keeps its own name here, whatever the process was told its name is.
+  const name = basename(process.execPath);
+  const argv = process.argv.slice(2);
+  const called = DAEMONS[name];
+  if (called !== undefined) return (await called()).main(argv);
+  const named = DAEMONS[argv[0] ?? ''];
+  if (named !== undefined) return (await named()).main(argv.slice(1));
+  const { commandLine } = await import('./command-line.ts');
+  return commandLine(STAND_INS.includes(name) ? name : 'hostport', argv);
+}
+
+try {
+  process.exitCode = await run();
+} catch (error) {
+  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
+  if (!(error instanceof UserError) && error instanceof Error && process.env.HOSTPORT_DEBUG !== undefined) {
+    process.stderr.write(`${error.stack}\n`);
+  }
+  process.exitCode = error instanceof UserError ? error.exitCode : 1;
+}
+// Daemons and commands have finished all they owe when they return; what is still open (keep-alive sockets) is not owed.
+process.exit();

@@ -1,0 +1,27 @@
+import { foreground } from '../sys/foreground.ts';
+import { command } from './verb.ts';
+import { clusterVerbs } from './verbs/cluster.ts';
+import { cp, execVerb, ps } from './verbs/node.ts';
+
+/** `docker`, as far as the how-to uses it: exec, cp and ps, which mean our nodes. */
+export function dockerCommand() {
+  return command('docker')
+    .description('stands in for docker in the lab: exec, cp and ps mean its nodes')
+    .addCommand(execVerb())
+    .addCommand(cp())
+    .addCommand(ps());
+}
+
+/** `kind`: create, delete, get, load, export with kind's grammar. */
+export function kindCommand() {
+  const program = command('kind').description(
+    'stands in for kind in the lab: clusters are hostport clusters',
+  );
+  for (const verb of clusterVerbs()) program.addCommand(verb);
+  return program;
+}
+
+/** `sudo` on a machine that has none, where the lab already runs as root: runs the command as it is. */
+export function sudo(argv: string[]): Promise<number> {
+  return foreground(argv);
+}

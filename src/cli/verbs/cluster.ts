@@ -1,0 +1,248 @@
+import { InvalidArgumentError } from 'commander';
+import { stringify } from 'yaml';
+import { describeArchive } from '../../images/archive.ts';
+import { kubeconfigPathForMerge } from '../../kube/kubeconfig-merge.ts';
+import { loadClusterConfig } from '../../lab/config/index.ts';
+import { createCluster } from '../../lab/create.ts';
+import { deleteCluster } from '../../lab/delete.ts';
+import { exportLogs } from '../../lab/export-logs.ts';
+import { loadArchive } from '../../lab/load.ts';
+import { buildNodeImage } from '../../lab/node-image.ts';
+import { clusterPaths, distributionOf } from '../../lab/paths.ts';
+import { listClusters, readRecord, requireRecord } from '../../lab/record.ts';
+import { realExec } from '../../sys/exec.ts';
+import { readIfExists } from '../../sys/files.ts';
+import { parseDuration } from '../../util/duration.ts';
+import { UserError } from '../../util/errors.ts';
+import { terminalProgress } from '../printer/progress.ts';
+import { command, examples } from '../verb.ts';
+
+const NAME = ['--name <cluster>', 'name of the cluster (default: of the config file, else "kind")'] as const;
+
+/** Commands about clusters, with kind's grammar. */
+export function clusterVerbs() {
+  return [create(), remove(), get(), exportVerb(), load(), build()];
+}
+
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < 0) throw new InvalidArgumentError('want a duration like 30s or 5m.');
+  return ms;
+}
+
+function portmapChoice(text: string): 'ours' | 'reference' {
+  if (text !== 'ours' && text !== 'reference') throw new InvalidArgumentError('want "ours" or "reference".');
+  return text;
+}
+
+function create() {
+  const cluster = command('cluster')
+    .description('create a cluster of node containers, with a control plane and a CNI chain')
+    .option(...NAME)
+    .option('--config <file>', 'kind configuration (v1alpha3 or v1alpha4); "-" reads standard input')
+    .option(
+      '--wait <duration>',
+      'how long to wait for every node to be Ready; 0s does not wait',
+      duration,
+      60_000,
+    )
+    .option('--retain', 'keep what was made when creation fails', false)
+    .option('--kubeconfig <file>', 'file to merge the context into (default: $KUBECONFIG or ~/.kube/config)')
+    .option('--portmap <which>', 'portmap plugin of the nodes: ours or reference', portmapChoice, 'ours')
+    .action(async (options) => {
+      requireRoot('create cluster');
+      const progress = terminalProgress(process.stderr);
+      const { config, warnings } = await loadClusterConfig(options.config, { name: options.name });
+      for (const warning of warnings) progress.note(`WARNING: ${warning}`);
+      progress.note(`Creating cluster "${config.name}" ...`);
+      const kubeconfig = options.kubeconfig ?? (await kubeconfigPathForMerge(process.env));
+      await interruptible((signal) =>
+        createCluster(
+          {
+            config,
+            kubeconfig,
+            portmap: options.portmap,
+            retain: options.retain,
+            waitMs: options.wait,
+          },
+          { exec: realExec, distribution: distributionOf(), progress, signal },
+        ),
+      );
+      progress.note(
+        [
+          `Set kubectl context to "kind-${config.name}"`,
+          'You can now use your cluster with:',
+          '',
+          `kubectl cluster-info --context kind-${config.name}`,
+          '',
+          'and stand where its nodes can be reached with:',
+          '',
+          `hostport shell${config.name === 'kind' ? '' : ` --name ${config.name}`}`,
+        ].join('\n'),
+      );
+    });
+  examples(
+    cluster,
+    'hostport create cluster --config examples/kind-cilium-portmap/kind/config',
+    'hostport create cluster --name small --wait 30s',
+  );
+  return command('create').description('create a cluster').addCommand(cluster);
+}
+
+function remove() {
+  const cluster = command('cluster')
+    .description('delete a cluster and everything of it; one that is not there is no error')
+    .option('--name <cluster>', 'name of the cluster', 'kind')
+    .option('--kubeconfig <file>', 'file to remove the context from (default: where it was merged)')
+    .action((options) => deleteNamed([options.name], options.kubeconfig));
+  examples(cluster, 'hostport delete cluster', 'hostport delete cluster --name small');
+  const clusters = command('clusters')
+    .description('delete several clusters')
+    .argument('[names...]', 'their names')
+    .option('-A, --all', 'all clusters of this machine', false)
+    .action(async (names: string[], options) => deleteNamed(options.all ? await listClusters() : names));
+  examples(clusters, 'hostport delete clusters --all');
+  return command('delete').description('delete clusters').addCommand(cluster).addCommand(clusters);
+}
+
+async function deleteNamed(names: string[], kubeconfig?: string): Promise<void> {
+  requireRoot('delete cluster');
+  const progress = terminalProgress(process.stderr);
+  for (const name of names) {
+    await progress.step(`Deleting cluster "${name}"`, async () =>
+      deleteCluster(name, realExec, kubeconfig ?? (await kubeconfigPathForMerge(process.env))),
+    );
+  }
+}
+
+function outputOption(text: string): string {
+  if (text !== 'json' && text !== 'yaml') throw new InvalidArgumentError('want "json" or "yaml".');
+  return text;
+}
+
+function get() {
+  const clusters = command('clusters')
+    .description('list the clusters of this machine')
+    .option('-o, --output <format>', 'json or yaml instead of lines', outputOption)
+    .action(async (options) => {
+      const names = await listClusters();
+      if (options.output !== undefined) print(format(names, options.output));
+      else if (names.length === 0) process.stderr.write('No clusters found.\n');
+      else print(names.join('\n'));
+    });
+  examples(clusters, 'hostport get clusters');
+  const nodes = command('nodes')
+    .description('list the nodes of a cluster')
+    .option('--name <cluster>', 'name of the cluster', 'kind')
+    .option('-A, --all-clusters', 'nodes of all clusters', false)
+    .option('-o, --output <format>', 'json or yaml instead of lines', outputOption)
+    .action(async (options) => {
+      const names = options.allClusters ? await listClusters() : [options.name];
+      const records = await Promise.all(
+        names.map((name) => (options.allClusters ? readRecord(name) : requireRecord(name))),
+      );
+      const found = records.flatMap((record) => record?.nodes ?? []);
+      if (options.output !== undefined) print(format(found, options.output));
+      else if (found.length === 0) process.stderr.write('No nodes found.\n');
+      else print(found.map((node) => node.name).join('\n'));
+    });
+  examples(nodes, 'hostport get nodes -o json');
+  const kubeconfig = command('kubeconfig')
+    .description("print a cluster's kubeconfig")
+    .option('--name <cluster>', 'name of the cluster', 'kind')
+    .option('--internal', 'with the address on the node network, for use inside the lab', false)
+    .action(async (options) => {
+      const record = await requireRecord(options.name);
+      const inner = await readIfExists(clusterPaths(options.name).innerKubeconfig);
+      if (inner === undefined) {
+        throw new UserError(
+          `get kubeconfig: cluster "${options.name}" has none yet; was its creation cut short?`,
+        );
+      }
+      const { apiServerAddress } = record.config.networking;
+      const outer = inner.replace(
+        /server: \S+/,
+        `server: https://${apiServerAddress}:${record.apiServerPort}`,
+      );
+      print((options.internal ? inner : outer).trimEnd());
+    });
+  examples(kubeconfig, 'hostport get kubeconfig > lab.kubeconfig');
+  return command('get')
+    .description('show clusters, nodes or a kubeconfig')
+    .addCommand(clusters)
+    .addCommand(nodes)
+    .addCommand(kubeconfig);
+}
+
+function format(value: unknown, output: string): string {
+  return (output === 'json' ? JSON.stringify(value, null, 2) : stringify(value)).trimEnd();
+}
+
+function exportVerb() {
+  const logs = command('logs')
+    .description('copy the logs of all nodes, their pods and the gateway into a directory')
+    .argument('<dir>', 'directory to write to; made if it is not there')
+    .option('--name <cluster>', 'name of the cluster', 'kind')
+    .action(async (directory: string, options) => {
+      const count = await exportLogs(await requireRecord(options.name), directory, realExec);
+      process.stderr.write(`Exported ${count} log files of cluster "${options.name}" to:\n`);
+      print(directory);
+    });
+  examples(logs, 'hostport export logs ./logs');
+  return command('export').description('export things from a cluster').addCommand(logs);
+}
+
+function load() {
+  const archive = command('image-archive')
+    .description('load a docker or OCI image archive into the nodes of a cluster')
+    .argument('<file>', 'the archive: docker save, or an OCI layout in a tar, gzip or not')
+    .option('--name <cluster>', 'name of the cluster', 'kind')
+    .option('--nodes <names>', 'comma-separated nodes (default: all)')
+    .action(async (file: string, options) => {
+      const record = await requireRecord(options.name);
+      const description = await describeArchive(file);
+      const progress = terminalProgress(process.stderr);
+      const chosen = options.nodes === undefined ? undefined : String(options.nodes).split(',');
+      await loadArchive(record, file, chosen, realExec, progress);
+      for (const image of description.images) print(image.references.join(' ') || image.digest);
+    });
+  examples(archive, 'hostport load image-archive app.tar');
+  return command('load').description('load images into nodes').addCommand(archive);
+}
+
+function build() {
+  const image = command('node-image')
+    .description('prepare what nodes are made from; "create cluster" does it when needed')
+    .action(async () => {
+      requireRoot('build node-image');
+      const progress = terminalProgress(process.stderr);
+      await progress.step('Building node image', () => buildNodeImage(realExec, distributionOf()));
+    });
+  examples(image, 'hostport build node-image');
+  return command('build').description('build the node image').addCommand(image);
+}
+
+/** Runs `work` with a signal that SIGINT, SIGTERM and SIGHUP abort, so that it can clear up; then exits as a shell says. */
+async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const numbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+  const stop = (signal: keyof typeof numbers) =>
+    controller.abort(new UserError(`interrupted by ${signal}`, { exitCode: 128 + numbers[signal] }));
+  const names = Object.keys(numbers) as (keyof typeof numbers)[];
+  for (const name of names) process.on(name, stop);
+  try {
+    return await work(controller.signal);
+  } finally {
+    for (const name of names) process.off(name, stop);
+  }
+}
+
+function requireRoot(what: string): void {
+  if (process.getuid?.() !== 0) {
+    throw new UserError(`${what}: needs root (namespaces, mounts, containers); run it with sudo`);
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

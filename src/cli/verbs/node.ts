@@ -1,0 +1,111 @@
+import { InvalidArgumentError } from 'commander';
+import { stringify } from 'yaml';
+import { enterLab, labEnvironment } from '../../lab/inside.ts';
+import { copy, nodeArgv, parseCopyPath } from '../../lab/node-exec.ts';
+import { listNodes } from '../../lab/node-status.ts';
+import { distributionOf } from '../../lab/paths.ts';
+import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
+import { realExec } from '../../sys/exec.ts';
+import { foreground } from '../../sys/foreground.ts';
+import { table } from '../printer/table.ts';
+import { command, examples, exitWith } from '../verb.ts';
+
+/** Commands about nodes, with docker's habits, and the ones that stand in the lab. */
+export function nodeVerbs() {
+  return [execVerb(), cp(), ps(), run(), shell()];
+}
+
+/** `docker exec` for nodes. */
+export function execVerb() {
+  const verb = command('exec')
+    .description('run a command in a node')
+    .argument('<node>', 'name of the node')
+    .argument('<command...>', 'the command and its arguments, after --')
+    .option('-i, --interactive', 'hand it standard input', false)
+    .option('-t, --tty', 'give it a terminal', false)
+    .option('-e, --env <entry>', 'set NAME=VALUE (again for more)', collect, [])
+    .option('-w, --workdir <dir>', 'directory to start in')
+    .option('-u, --user <user>', 'user to run as: UID[:GID]')
+    .passThroughOptions()
+    .action(async (node: string, words: string[], options) => {
+      const argv = await nodeArgv(realExec, node, words, options);
+      const stdin = options.interactive || options.tty ? 'inherit' : 'ignore';
+      exitWith(await foreground(argv, { stdin }));
+    });
+  return examples(
+    verb,
+    'hostport exec kind-worker -- ls /opt/cni/bin /etc/cni/net.d',
+    'hostport exec -it kind-worker -- bash',
+  );
+}
+
+/** `docker cp` for nodes. */
+export function cp() {
+  const verb = command('cp')
+    .description('copy files between this machine and a node')
+    .argument('<src>', 'PATH or NODE:PATH')
+    .argument('<dst>', 'NODE:PATH or PATH')
+    .action((from: string, to: string) => copy(realExec, parseCopyPath(from), parseCopyPath(to)));
+  return examples(
+    verb,
+    'hostport cp /tmp/cni/000-cilium-portmap.conflist kind-worker3:/etc/cni/net.d/000-cilium-portmap.conflist',
+  );
+}
+
+/** `docker ps` for nodes. */
+export function ps() {
+  const verb = command('ps')
+    .description('list the nodes of all clusters on this machine')
+    .option('-o, --output <format>', 'json or yaml instead of a table', (text: string) => {
+      if (text !== 'json' && text !== 'yaml') throw new InvalidArgumentError('want "json" or "yaml".');
+      return text;
+    })
+    .action(async (options) => {
+      const nodes = await listNodes(realExec);
+      if (options.output === 'json') process.stdout.write(`${JSON.stringify(nodes, null, 2)}\n`);
+      else if (options.output === 'yaml') process.stdout.write(stringify(nodes));
+      else {
+        const rows = nodes.map((node) => [node.name, node.cluster, node.role, node.status, node.address]);
+        process.stdout.write(table(['NAME', 'CLUSTER', 'ROLE', 'STATUS', 'ADDRESS'], rows));
+      }
+    });
+  return examples(verb, 'hostport ps', 'hostport ps -o json');
+}
+
+function run() {
+  const verb = command('run')
+    .description("run a command where the nodes' network can be reached: outside the nodes, KUBECONFIG set")
+    .argument('<command...>', 'the command and its arguments, after --')
+    .option('--name <cluster>', 'name of the cluster', 'kind')
+    .passThroughOptions()
+    .action(async (words: string[], options) => {
+      const record = await requireRecord(options.name);
+      exitWith(await inLab(record, words));
+    });
+  return examples(
+    verb,
+    'hostport run -- curl -sS http://172.17.0.3',
+    'hostport run -- kubectl get pods -o wide',
+  );
+}
+
+function shell() {
+  const verb = command('shell')
+    .description('open a shell there, in which kubectl, kind and docker exec/cp/ps mean this lab')
+    .option('--name <cluster>', 'name of the cluster', 'kind')
+    .action(async (options) => {
+      const record = await requireRecord(options.name);
+      exitWith(await inLab(record, [process.env.SHELL ?? '/bin/sh']));
+    });
+  return examples(verb, 'hostport shell', "echo 'curl -sS 172.17.0.3' | hostport shell");
+}
+
+async function inLab(record: ClusterRecord, argv: readonly string[]): Promise<number> {
+  const dist = distributionOf();
+  await enterLab(record, realExec, dist);
+  return foreground(argv, { env: labEnvironment(record, dist) });
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

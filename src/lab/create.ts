@@ -1,0 +1,312 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import { join } from 'node:path';
+import { createManifests } from '../kube/apply.ts';
+import { ApiClient } from '../kube/client.ts';
+import { Informer } from '../kube/informer.ts';
+import { kubeconfigDocument } from '../kube/kubeconfig.ts';
+import { mergeKubeconfig } from '../kube/kubeconfig-merge.ts';
+import { nodes as nodeResource } from '../kube/resources.ts';
+import type { Node } from '../kube/types.ts';
+import type { Exec } from '../sys/exec.ts';
+import { waitFor } from '../sys/wait.ts';
+import { messageOf, UserError } from '../util/errors.ts';
+import { boundingCapabilities } from './capabilities.ts';
+import type { ClusterConfig } from './config/types.ts';
+import { installDefaultCni } from './default-cni.ts';
+import { deleteCluster } from './delete.ts';
+import type { GatewayConfig } from './gateway.ts';
+import { createLabNetwork, NODE_NETWORK, nodeAddress, plugNodes } from './network.ts';
+import { API_PORT, commonNodeFiles, controlPlaneFiles, type PlacedNode } from './node-files.ts';
+import { buildNodeImage } from './node-image.ts';
+import { readContainerPid } from './node-process.ts';
+import { createNodeRoot } from './node-root.ts';
+import { nodeSpec } from './node-spec.ts';
+import { clusterPaths, type Distribution, labNetns, netnsPath, STATE_ROOT } from './paths.ts';
+import type { Progress } from './progress.ts';
+import { type ClusterRecord, writeRecord } from './record.ts';
+import { Runc } from './runc.ts';
+import { type ClusterSecrets, createSecrets } from './secrets.ts';
+
+export interface CreateOptions {
+  config: ClusterConfig;
+  /** Which portmap plugin the nodes get. */
+  portmap: 'ours' | 'reference';
+  /** How long to wait for every node to be Ready, in milliseconds; 0 does not wait. */
+  waitMs: number;
+  /** Leave what is there when creation fails. */
+  retain: boolean;
+  /** File the cluster's context is merged into. */
+  kubeconfig: string;
+}
+
+/** What creation needs from outside. */
+export interface CreateContext {
+  exec: Exec;
+  distribution: Distribution;
+  progress: Progress;
+  signal: AbortSignal;
+}
+
+/**
+ * Creates a cluster: namespaces, node containers, control plane, CNI. If anything fails, or the signal aborts, everything
+ * made so far is removed again unless `retain` is set.
+ */
+export async function createCluster(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
+  const { config } = options;
+  await claimName(config.name);
+  try {
+    return await create(options, context);
+  } catch (cause) {
+    if (options.retain) {
+      context.progress.note(
+        `what was made is kept; look around, then: hostport delete cluster --name ${config.name}`,
+      );
+    } else {
+      await context.progress.step('Removing what was made', () =>
+        deleteCluster(config.name, context.exec, options.kubeconfig),
+      );
+    }
+    throw cause;
+  }
+}
+
+/** Takes the cluster's name by making its directory, which only one process can. */
+async function claimName(name: string): Promise<void> {
+  await mkdir(STATE_ROOT, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(clusterPaths(name).root, { mode: 0o700 });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    throw new UserError(
+      `create cluster "${name}": a cluster of this name exists already; delete it with "hostport delete cluster --name ${name}" or choose another --name`,
+    );
+  }
+}
+
+async function create(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
+  const { config } = options;
+  const { exec, distribution, progress, signal } = context;
+  const runc = new Runc(exec, clusterPaths(config.name).runc);
+  const placed: PlacedNode[] = config.nodes.map((node, index) => ({ ...node, address: nodeAddress(index) }));
+  const record: ClusterRecord = {
+    name: config.name,
+    config,
+    nodes: placed.map(({ name, role, address }) => ({ name, role, address })),
+    apiServerPort: config.networking.apiServerPort || (await freePort(config.networking.apiServerAddress)),
+    kubeconfig: options.kubeconfig,
+  };
+  await writeRecord(record);
+
+  await progress.step('Ensuring node image 🖼', () => buildNodeImage(exec, distribution));
+  signal.throwIfAborted();
+  const secrets = await progress.step(
+    `Preparing nodes ${'📦 '.repeat(Math.min(placed.length, 8)).trim()}`,
+    async () => {
+      const [made] = await Promise.all([createSecrets(config, placed), createLabNetwork(exec, config.name)]);
+      await Promise.all([
+        startGateway(record, made, distribution),
+        ...placed.map((node) => createNode(node, placed, made, options, context, runc)),
+      ]);
+      const pids = await Promise.all(placed.map((node) => readContainerPid(config.name, node.name)));
+      await plugNodes(
+        exec,
+        config.name,
+        placed.map((node, index) => ({ name: node.name, address: node.address, pid: pids[index]! })),
+      );
+      return made;
+    },
+  );
+  signal.throwIfAborted();
+  const client = await progress.step('Starting control-plane 🕹️', async () => {
+    const paths = clusterPaths(config.name);
+    const inner = kubeconfigDocument(
+      secrets.admin(`https://${placed.find(isControlPlane)!.address}:${API_PORT}`),
+    );
+    await writeFile(paths.innerKubeconfig, inner, { mode: 0o600 });
+    const control = placed.filter(isControlPlane);
+    const workers = placed.filter((node) => !isControlPlane(node));
+    for (const node of [...control, ...workers]) await runc.start(node.name);
+    const outer = secrets.admin(`https://${config.networking.apiServerAddress}:${record.apiServerPort}`);
+    await mergeKubeconfig(options.kubeconfig, outer);
+    const { server, caPem: ca, credentials } = outer;
+    const api = new ApiClient({ server, ca, ...credentials, userAgent: 'hostport' });
+    await apiReady(api, signal, config.name);
+    return api;
+  });
+  await progress.step('Installing CNI 🔌', () => installCni(config, placed, client, exec, signal));
+  if (options.waitMs > 0) {
+    await progress.step(`Waiting ≤ ${options.waitMs / 1000}s for nodes = Ready ⏳`, () =>
+      nodesReady(client, placed, options.waitMs, signal),
+    );
+  }
+  return record;
+}
+
+async function createNode(
+  node: PlacedNode,
+  all: readonly PlacedNode[],
+  secrets: ClusterSecrets,
+  options: CreateOptions,
+  context: CreateContext,
+  runc: Runc,
+): Promise<void> {
+  const { config, portmap } = options;
+  const paths = clusterPaths(config.name).node(node.name);
+  const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!);
+  if (node.role === 'control-plane') files.push(...controlPlaneFiles(config, node, secrets.controlPlane));
+  await createNodeRoot(paths, context.distribution.nodeImage, files, portmap);
+  const spec = nodeSpec({
+    name: node.name,
+    cgroup: `/hostport/${config.name}/${node.name}`,
+    paths,
+    image: context.distribution.nodeImage,
+    capabilities: await boundingCapabilities(),
+    extraMounts: node.extraMounts,
+  });
+  await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));
+  await runc.create(node.name, paths.bundle, paths.pidFile);
+}
+
+function isControlPlane(node: { role: string }): boolean {
+  return node.role === 'control-plane';
+}
+
+/** Starts the gateway under runit's supervisor, outside the nodes. */
+async function startGateway(
+  record: ClusterRecord,
+  secrets: ClusterSecrets,
+  dist: Distribution,
+): Promise<void> {
+  const { config } = record;
+  const paths = clusterPaths(record.name);
+  await mkdir(paths.gatewayService, { recursive: true });
+  await mkdir(paths.pki, { recursive: true, mode: 0o700 });
+  const pki = (name: string) => join(paths.pki, name);
+  await Promise.all([
+    writeFile(pki('registry-ca.crt'), secrets.registry.ca),
+    writeFile(pki('registry.crt'), secrets.registry.cert),
+    writeFile(pki('registry.key'), secrets.registry.key, { mode: 0o600 }),
+  ]);
+  const gateway: GatewayConfig = {
+    netns: netnsPath(labNetns(record.name)),
+    ports: [
+      {
+        listen: { host: config.networking.apiServerAddress, port: record.apiServerPort },
+        target: { host: record.nodes.find(isControlPlane)!.address, port: API_PORT },
+      },
+      ...config.nodes.flatMap((node, index) =>
+        node.extraPortMappings.map((mapping) => ({
+          listen: { host: mapping.listenAddress, port: mapping.hostPort },
+          target: { host: record.nodes[index]!.address, port: mapping.containerPort },
+        })),
+      ),
+    ],
+    registry: [
+      '--listen',
+      `${NODE_NETWORK.gateway}:5000`,
+      '--layout',
+      dist.images,
+      '--tls-cert-file',
+      pki('registry.crt'),
+      '--tls-private-key-file',
+      pki('registry.key'),
+      '--client-ca-file',
+      pki('registry-ca.crt'),
+    ],
+  };
+  const configFile = join(paths.gatewayService, 'gateway.json');
+  await writeFile(configFile, JSON.stringify(gateway, null, 2));
+  const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
+  const run = `#!/bin/sh\nexec ${quote(dist.program)} gateway ${quote(configFile)} >>${quote(paths.log)} 2>&1\n`;
+  await writeFile(join(paths.gatewayService, 'run'), run, { mode: 0o755 });
+  spawn('runsv', [paths.gatewayService], { detached: true, stdio: 'ignore' }).unref();
+}
+
+async function apiReady(api: ApiClient, signal: AbortSignal, cluster: string): Promise<void> {
+  let last = 'nothing yet';
+  await waitFor(
+    `the API server of cluster "${cluster}"`,
+    async () => {
+      try {
+        await api.fetch('GET', '/readyz', undefined, {}, AbortSignal.timeout(2000));
+        return true;
+      } catch (error) {
+        last = messageOf(error);
+        return false;
+      }
+    },
+    { timeoutMs: 60_000, intervalMs: 20, signal, describe: () => last },
+  );
+}
+
+const DEFAULT_CNI_MANIFEST = '/kind/manifests/default-cni.yaml';
+
+async function installCni(
+  config: ClusterConfig,
+  placed: readonly PlacedNode[],
+  client: ApiClient,
+  exec: Exec,
+  signal: AbortSignal,
+): Promise<void> {
+  const control = config.nodes.find(isControlPlane)!;
+  const manifest = control.extraMounts.find((extra) => extra.containerPath === DEFAULT_CNI_MANIFEST);
+  if (manifest !== undefined) await createManifests(client, await readFile(manifest.hostPath, 'utf8'));
+  else if (!config.networking.disableDefaultCNI) {
+    await installDefaultCni(config.name, placed, client, exec, signal);
+  }
+}
+
+/** Resolves when every node reports Ready; past the deadline the error says what each of the others reports. */
+async function nodesReady(
+  client: ApiClient,
+  placed: readonly PlacedNode[],
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  let trouble = '';
+  const informer = new Informer(client, nodeResource, {
+    onError: (error) => {
+      trouble = messageOf(error);
+    },
+  });
+  const missing = () => placed.filter((node) => !isReady(informer.get(node.name)));
+  const stop = new AbortController();
+  const running = informer.run(AbortSignal.any([stop.signal, signal]));
+  try {
+    await waitFor('all nodes to be Ready', () => missing().length === 0, {
+      timeoutMs,
+      intervalMs: 20,
+      signal,
+      describe: () =>
+        [...missing().map((node) => `${node.name}: ${readyMessage(informer.get(node.name))}`), trouble]
+          .filter((part) => part !== '')
+          .join('; '),
+    });
+  } finally {
+    stop.abort();
+    await running;
+  }
+}
+
+function isReady(node: Node | undefined): boolean {
+  return node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+}
+
+function readyMessage(node: Node | undefined): string {
+  if (node === undefined) return 'not registered';
+  return node.status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? 'no Ready condition';
+}
+
+/** A loopback port that nothing listens on now. */
+async function freePort(host: string): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, host, resolve);
+  });
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

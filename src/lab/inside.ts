@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import { type Exec, output } from '../sys/exec.ts';
+import { exists } from '../sys/files.ts';
+import { unshareMounts } from '../sys/mount-namespace.ts';
+import { enterNetns } from '../sys/netns.ts';
+import { UserError } from '../util/errors.ts';
+import { clusterPaths, type Distribution, labNetns, netnsPath } from './paths.ts';
+import type { ClusterRecord } from './record.ts';
+
+/**
+ * Moves this process to where the how-to's author sits: the lab's network namespace, outside the nodes. Every command
+ * started afterwards stands there. A machine without the CNI package in /opt/cni/bin gets the node image's, in a mount
+ * namespace of this process, because the how-to copies from there.
+ */
+export async function enterLab(record: ClusterRecord, exec: Exec, dist: Distribution): Promise<void> {
+  const path = netnsPath(labNetns(record.name));
+  try {
+    enterNetns(path);
+  } catch (cause) {
+    throw new UserError(
+      `enter the network of cluster "${record.name}" (${path}): is it running? "hostport delete cluster --name ${record.name}" clears up what is left of a dead one`,
+      { cause },
+    );
+  }
+  if (await exists('/opt/cni/bin')) return;
+  unshareMounts();
+  await output(exec, ['mount', '--make-rprivate', '/']);
+  const layers = [join(dist.nodeImage, 'opt'), ...((await exists('/opt')) ? ['/opt'] : [])];
+  await output(exec, ['mount', '-t', 'overlay', '-o', `ro,lowerdir=${layers.join(':')}`, 'overlay', '/opt']);
+}
+
+/** The environment of a command in the lab: KUBECONFIG with node-network addresses, our stand-ins first on PATH. */
+export function labEnvironment(
+  record: ClusterRecord,
+  dist: Distribution,
+  env: Record<string, string | undefined> = process.env,
+): Record<string, string | undefined> {
+  const path = env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  return {
+    ...env,
+    KUBECONFIG: clusterPaths(record.name).innerKubeconfig,
+    HOSTPORT_CLUSTER: record.name,
+    // The how-to says sudo; a machine that has none gets one that just runs the command.
+    PATH: `${dist.standIns}:${path}:${dist.fallbacks}`,
+  };
+}

@@ -1,0 +1,40 @@
+import { resolve } from 'node:path';
+import { type Exec, ExecError } from '../sys/exec.ts';
+import { UserError } from '../util/errors.ts';
+import { nodeArgv } from './node-exec.ts';
+import type { Progress } from './progress.ts';
+import type { ClusterRecord } from './record.ts';
+
+/** Imports an image archive into the containerd of the named nodes (all when none is named), where pods find it. */
+export async function loadArchive(
+  record: ClusterRecord,
+  file: string,
+  names: readonly string[] | undefined,
+  exec: Exec,
+  progress: Progress,
+): Promise<void> {
+  const known = record.nodes.map((node) => node.name);
+  for (const name of names ?? []) {
+    if (!known.includes(name)) {
+      throw new UserError(
+        `load image-archive: cluster "${record.name}" has no node "${name}"; it has: ${known.join(', ')}`,
+      );
+    }
+  }
+  const path = resolve(file);
+  for (const node of names ?? known) {
+    await progress.step(`Loading ${file} into ${node}`, async () => {
+      const argv = await nodeArgv(exec, node, [
+        'ctr',
+        '-n',
+        'k8s.io',
+        'images',
+        'import',
+        '--all-platforms',
+        '-',
+      ]);
+      const result = await exec.run(argv, { stdinFile: path, timeoutMs: 300_000 });
+      if (result.code !== 0) throw new ExecError(argv, result);
+    });
+  }
+}

@@ -1,0 +1,129 @@
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type Exec, ExecError, output } from '../sys/exec.ts';
+import { UserError } from '../util/errors.ts';
+import { NODE_ENVIRONMENT } from './node-spec.ts';
+import { clusterPaths } from './paths.ts';
+import { findNode } from './record.ts';
+import { Runc } from './runc.ts';
+
+/** argv that runs a command in a node, in all its namespaces and with the environment of a login there. */
+export async function nodeArgv(
+  exec: Exec,
+  node: string,
+  command: readonly string[],
+  options: { tty?: boolean; env?: readonly string[]; workdir?: string; user?: string } = {},
+): Promise<string[]> {
+  const { cluster } = await findNode(node);
+  const runc = new Runc(exec, clusterPaths(cluster.name).runc);
+  const env = [...NODE_ENVIRONMENT, 'KUBECONFIG=/etc/kubernetes/admin.conf', ...(options.env ?? [])];
+  return runc.argv(
+    'exec',
+    ...(options.tty ? ['--tty'] : []),
+    ...(options.workdir === undefined ? [] : ['--cwd', options.workdir]),
+    ...(options.user === undefined ? [] : ['--user', options.user]),
+    ...env.flatMap((entry) => ['--env', entry]),
+    node,
+    ...command,
+  );
+}
+
+/** Runs a command in a node and returns its standard output; see {@link output} for errors. */
+export async function nodeOutput(
+  exec: Exec,
+  node: string,
+  command: readonly string[],
+  stdin?: Uint8Array,
+): Promise<string> {
+  return output(exec, await nodeArgv(exec, node, command), stdin === undefined ? {} : { stdin });
+}
+
+/** One side of a copy: a path on this machine, or in a node (`NODE:PATH`). */
+export interface CopyPath {
+  node?: string;
+  path: string;
+}
+
+/** Parses `PATH` or `NODE:PATH` as docker cp does: a path that starts with `/` or `.` is never a node's. */
+export function parseCopyPath(text: string): CopyPath {
+  const colon = text.indexOf(':');
+  if (colon <= 0 || text.startsWith('/') || text.startsWith('.')) return { path: text };
+  return { node: text.slice(0, colon), path: text.slice(colon + 1) };
+}
+
+/**
+ * Copies a file or directory between this machine and a node, with docker cp's rules: into a directory that exists under
+ * its own name, else under the name given. The work is done by the node's own tools in its own mounts, so a link or a
+ * mount in a node leads where it leads there.
+ */
+export async function copy(exec: Exec, from: CopyPath, to: CopyPath): Promise<void> {
+  if ((from.node === undefined) === (to.node === undefined)) {
+    throw new UserError('cp: exactly one side must be in a node: SRC NODE:DST, or NODE:SRC DST');
+  }
+  if (from.path === '' || to.path === '') throw new UserError('cp: neither path may be empty');
+  if (to.node !== undefined) await copyIn(exec, from.path, to.node, to.path);
+  else await copyOut(exec, from.node!, from.path, to.path);
+}
+
+async function copyIn(exec: Exec, source: string, node: string, target: string): Promise<void> {
+  const kind = await kindOnMachine(source);
+  if (kind === 'missing') throw new UserError(`cp: ${source}: no such file or directory on this machine`);
+  const into = (await kindInNode(exec, node, target)) === 'directory';
+  if (kind === 'directory') {
+    const directory = into ? join(target, basename(source)) : target;
+    await nodeOutput(exec, node, ['mkdir', '-p', directory]);
+    const archive = await bytes(exec, ['tar', '-C', source, '-cf', '-', '.']);
+    await nodeOutput(exec, node, ['tar', '-C', directory, '-xf', '-'], archive);
+    return;
+  }
+  const path = into ? join(target, basename(source)) : target;
+  const { mode } = await stat(source);
+  // Written in place, as docker cp does not: a mounted file can only be written, and the runtime's watch sees it.
+  await nodeOutput(
+    exec,
+    node,
+    ['cp', '--no-preserve=all', '/dev/stdin', path],
+    await Bun.file(source).bytes(),
+  );
+  await nodeOutput(exec, node, ['chmod', (mode & 0o7777).toString(8), path]);
+}
+
+async function copyOut(exec: Exec, node: string, source: string, target: string): Promise<void> {
+  const kind = await kindInNode(exec, node, source);
+  if (kind === 'missing') throw new UserError(`cp: ${node}:${source}: no such file or directory in the node`);
+  const into = (await kindOnMachine(target)) === 'directory';
+  const path = into ? join(target, basename(source)) : target;
+  if (kind === 'directory') {
+    await output(exec, ['mkdir', '-p', path]);
+    const archive = await bytes(exec, await nodeArgv(exec, node, ['tar', '-C', source, '-cf', '-', '.']));
+    await output(exec, ['tar', '-C', path, '-xf', '-'], { stdin: archive });
+    return;
+  }
+  const mode = await nodeOutput(exec, node, ['stat', '-L', '-c', '%a', source]);
+  await Bun.write(path, await bytes(exec, await nodeArgv(exec, node, ['cat', source])));
+  await output(exec, ['chmod', mode.trim(), path]);
+}
+
+type Kind = 'file' | 'directory' | 'missing';
+
+async function kindOnMachine(path: string): Promise<Kind> {
+  try {
+    return (await stat(path)).isDirectory() ? 'directory' : 'file';
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
+    throw cause;
+  }
+}
+
+async function kindInNode(exec: Exec, node: string, path: string): Promise<Kind> {
+  const test = async (flag: string) =>
+    (await exec.run(await nodeArgv(exec, node, ['test', flag, path]))).code === 0;
+  if (await test('-d')) return 'directory';
+  return (await test('-e')) ? 'file' : 'missing';
+}
+
+async function bytes(exec: Exec, argv: readonly string[]): Promise<Uint8Array> {
+  const result = await exec.run(argv, { binary: true, timeoutMs: 120_000 });
+  if (result.code !== 0) throw new ExecError(argv, result);
+  return result.stdoutBytes!;
+}

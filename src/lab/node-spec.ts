@@ -1,0 +1,109 @@
+import type { ExtraMount } from './config/types.ts';
+import type { NodePaths } from './paths.ts';
+
+interface OciMount {
+  destination: string;
+  type: string;
+  source: string;
+  options: string[];
+}
+
+/** What decides how a node container is made. */
+export interface NodeSpecInput {
+  name: string;
+  /** Path below the machine's cgroup roots. */
+  cgroup: string;
+  paths: NodePaths;
+  /** Directory of the node image (see `node-image.ts`). */
+  image: string;
+  capabilities: readonly string[];
+  extraMounts: readonly ExtraMount[];
+}
+
+/** What a login in a node has, and what its daemons start with. */
+export const NODE_ENVIRONMENT = [
+  'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  'HOME=/root',
+  'TERM=xterm',
+  'LANG=C.UTF-8',
+];
+
+/**
+ * The OCI runtime specification of a node: what Docker would make of kind's node image with `--privileged`. The root is a
+ * directory of its own on disk (containerd's snapshots must not lie on an overlay); the machine's /usr is there through an
+ * overlay, so a node can change it without the machine noticing; every mount lives in the node's mount namespace, so the
+ * machine's mount table never shows one. Source: OCI runtime-spec 1.0 config.md and config-linux.md.
+ */
+export function nodeSpec(input: NodeSpecInput): object {
+  const capabilities = [...input.capabilities];
+  const usr = input.paths.overlay('usr');
+  const opt = input.paths.overlay('opt');
+  return {
+    ociVersion: '1.0.2',
+    hostname: input.name,
+    root: { path: input.paths.rootfs, readonly: false },
+    process: {
+      terminal: false,
+      user: { uid: 0, gid: 0 },
+      cwd: '/',
+      // A JavaScript process or runsvdir as PID 1 would not reap the shims' orphans; tini does.
+      args: ['/usr/bin/tini-static', '--', '/usr/bin/runsvdir', '-P', '/etc/sv'],
+      env: NODE_ENVIRONMENT,
+      capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
+      noNewPrivileges: false,
+      oomScoreAdj: 0,
+    },
+    mounts: [
+      mount('/proc', 'proc', 'proc', []),
+      mount('/dev', 'tmpfs', 'tmpfs', ['nosuid', 'strictatime', 'mode=755', 'size=65536k']),
+      mount('/dev/pts', 'devpts', 'devpts', [
+        'nosuid',
+        'noexec',
+        'newinstance',
+        'ptmxmode=0666',
+        'mode=0620',
+        'gid=5',
+      ]),
+      mount('/dev/shm', 'tmpfs', 'shm', ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k']),
+      mount('/dev/mqueue', 'mqueue', 'mqueue', ['nosuid', 'noexec', 'nodev']),
+      mount('/sys', 'sysfs', 'sysfs', ['nosuid', 'noexec', 'nodev', 'rw']),
+      mount('/sys/fs/cgroup', 'bind', '/sys/fs/cgroup', ['rbind', 'rw']),
+      mount('/run', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=755']),
+      mount('/tmp', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=1777']),
+      mount('/usr', 'overlay', 'overlay', [
+        `lowerdir=${input.image}/usr:/usr`,
+        `upperdir=${usr.upper}`,
+        `workdir=${usr.work}`,
+      ]),
+      mount('/opt', 'overlay', 'overlay', [
+        `lowerdir=${input.image}/opt`,
+        `upperdir=${opt.upper}`,
+        `workdir=${opt.work}`,
+      ]),
+      ...input.extraMounts.map(bindOf),
+    ],
+    linux: {
+      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
+      cgroupsPath: input.cgroup,
+      resources: { devices: [{ allow: true, access: 'rwm' }] },
+      rootfsPropagation: 'shared',
+      sysctl: { 'net.ipv4.ip_forward': '1' },
+      maskedPaths: [],
+      readonlyPaths: [],
+    },
+  };
+}
+
+const PROPAGATION = { None: 'rprivate', HostToContainer: 'rslave', Bidirectional: 'rshared' } as const;
+
+function bindOf(extra: ExtraMount): OciMount {
+  return mount(extra.containerPath, 'bind', extra.hostPath, [
+    'rbind',
+    extra.readOnly ? 'ro' : 'rw',
+    PROPAGATION[extra.propagation],
+  ]);
+}
+
+function mount(destination: string, type: string, source: string, options: string[]): OciMount {
+  return { destination, type, source, options };
+}

@@ -1,0 +1,18 @@
+import { dlopen } from 'bun:ffi';
+
+const CLONE_NEWNS = 0x00020000;
+
+/**
+ * Gives the calling thread a mount namespace of its own; processes started afterwards have it, too. Mounts still propagate
+ * until the caller makes them private. Needs CAP_SYS_ADMIN. Source: unshare(2).
+ */
+export function unshareMounts(): void {
+  const library = dlopen('libc.so.6', { unshare: { args: ['i32'], returns: 'i32' } });
+  try {
+    if (library.symbols.unshare(CLONE_NEWNS) !== 0) {
+      throw new Error('unshare a mount namespace: refused by the kernel (needs CAP_SYS_ADMIN)');
+    }
+  } finally {
+    library.close();
+  }
+}
