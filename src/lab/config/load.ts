@@ -15,7 +15,7 @@ export interface ConfigSources extends HostPaths {
 }
 
 /** The machine itself, with relative host paths starting from the current directory. */
-export function machineSources(): ConfigSources {
+function machineSources(): ConfigSources {
   return {
     cwd: process.cwd(),
     readFile: (path) => readFile(path, 'utf8'),
@@ -47,7 +47,7 @@ export interface LoadedConfig {
 export async function loadClusterConfig(
   path: string | undefined,
   overrides: { name?: string },
-  sources: ConfigSources,
+  sources = machineSources(),
 ): Promise<LoadedConfig> {
   const problem = overrides.name === undefined ? undefined : clusterNameProblem(overrides.name);
   if (problem !== undefined) throw new UserError(`--name: ${problem}`);
