@@ -1,0 +1,111 @@
+import type { Progress } from '../../lab/progress.ts';
+import { safeText } from './safe-text.ts';
+
+/** Where progress is written: standard error, or a test's stand-in. */
+export interface ProgressStream {
+  isTTY?: boolean;
+  columns?: number;
+  write(text: string): unknown;
+}
+
+/** What progress needs besides a stream; tests own the time. */
+export interface ProgressSurroundings {
+  env: Record<string, string | undefined>;
+  /** Milliseconds of any steady clock. */
+  now(): number;
+  /** Calls `tick` every `ms` milliseconds until what it returned is called. */
+  every(ms: number, tick: () => void): () => void;
+}
+
+const REAL: ProgressSurroundings = {
+  env: process.env,
+  now: () => performance.now(),
+  every(ms, tick) {
+    const timer = setInterval(tick, ms);
+    return () => clearInterval(timer);
+  },
+};
+
+const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const FRAME_MS = 100;
+const CLEAR_LINE = '\r\u001b[K';
+const GREEN = '\u001b[32m';
+const RED = '\u001b[31m';
+const RESET = '\u001b[0m';
+
+/**
+ * Progress in kind's manner: ` ✓ Preparing nodes 📦 0.3s`, one line a step that has ended, ` ✗ …` for one that threw.
+ * On a terminal the running step is shown with a spinner; elsewhere (a pipe, a log, TERM=dumb) nothing moves and no escape
+ * sequence is written. A non-empty NO_COLOR takes the colours away (no-color.org), the spinner stays.
+ * Steps may overlap: the spinner shows the one that began last.
+ */
+export function terminalProgress(stream: ProgressStream, surroundings = REAL): Progress {
+  const { env, now, every } = surroundings;
+  const isTerminal = stream.isTTY === true && env.TERM !== 'dumb';
+  const isColoured = isTerminal && (env.NO_COLOR ?? '') === '';
+  const running: { title: string }[] = [];
+  let frame = 0;
+  let stopSpinner: (() => void) | undefined;
+
+  const draw = () => {
+    const current = running.at(-1);
+    if (!isTerminal || current === undefined) return;
+    const line = ` ${FRAMES[frame % FRAMES.length]} ${current.title} `;
+    // A line that wraps cannot be cleared by going to the start of the row.
+    stream.write(`${CLEAR_LINE}${cut(line, (stream.columns ?? 80) - 1)}`);
+  };
+  const print = (line: string) => {
+    stream.write(`${isTerminal && running.length > 0 ? CLEAR_LINE : ''}${line}\n`);
+    draw();
+  };
+  const begin = (title: string) => {
+    const step = { title };
+    running.push(step);
+    draw();
+    if (isTerminal) {
+      stopSpinner ??= every(FRAME_MS, () => {
+        frame++;
+        draw();
+      });
+    }
+    return step;
+  };
+  const end = (step: { title: string }, mark: string, colour: string, ms: number) => {
+    if (isTerminal) stream.write(CLEAR_LINE);
+    running.splice(running.indexOf(step), 1);
+    if (running.length === 0) {
+      stopSpinner?.();
+      stopSpinner = undefined;
+    }
+    const shown = isColoured ? `${colour}${mark}${RESET}` : mark;
+    print(` ${shown} ${step.title} ${(ms / 1000).toFixed(1)}s`);
+  };
+
+  return {
+    async step(title, work) {
+      const step = begin(safeText(title));
+      const started = now();
+      try {
+        const result = await work();
+        end(step, '✓', GREEN, now() - started);
+        return result;
+      } catch (error) {
+        end(step, '✗', RED, now() - started);
+        throw error;
+      }
+    },
+    note(text) {
+      for (const line of text.split('\n')) print(safeText(line));
+    },
+  };
+}
+
+/** The longest beginning of `text` that takes at most `columns` columns of a terminal. */
+function cut(text: string, columns: number): string {
+  let shown = '';
+  for (const { segment } of new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text)) {
+    if (Bun.stringWidth(shown + segment) > columns) break;
+    shown += segment;
+  }
+  return shown;
+}
