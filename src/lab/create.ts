@@ -159,7 +159,7 @@ async function createNode(
   await createNodeRoot(paths, context.distribution.nodeImage, files, portmap);
   const spec = nodeSpec({
     name: node.name,
-    cgroup: `/hostport/${config.name}/${node.name}`,
+    cgroup: `/hostport-${config.name}-${node.name}`,
     paths,
     image: context.distribution.nodeImage,
     capabilities: await boundingCapabilities(),

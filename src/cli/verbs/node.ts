@@ -28,7 +28,7 @@ export function execVerb() {
     .option('-u, --user <user>', 'user to run as: UID[:GID]')
     .passThroughOptions()
     .action(async (node: string, words: string[], options) => {
-      const argv = await nodeArgv(realExec, node, words, options);
+      const argv = await nodeArgv(realExec, node, afterDashes(words), options);
       const stdin = options.interactive || options.tty ? 'inherit' : 'ignore';
       exitWith(await foreground(argv, { stdin }));
     });
@@ -80,7 +80,7 @@ function run() {
     .passThroughOptions()
     .action(async (words: string[], options) => {
       const record = await requireRecord(options.name);
-      exitWith(await inLab(record, words));
+      exitWith(await inLab(record, afterDashes(words)));
     });
   return examples(
     verb,
@@ -104,6 +104,11 @@ async function inLab(record: ClusterRecord, argv: readonly string[]): Promise<nu
   const dist = distributionOf();
   await enterLab(record, realExec, dist);
   return foreground(argv, { env: labEnvironment(record, dist) });
+}
+
+/** The command without the `--` before it, which options that are passed through leave in place. */
+function afterDashes(words: string[]): string[] {
+  return words[0] === '--' ? words.slice(1) : words;
 }
 
 function collect(value: string, before: string[]): string[] {
