@@ -3,6 +3,7 @@ import { dockerCommand, kindCommand, sudo } from './stand-ins.ts';
 import { command } from './verb.ts';
 import { clusterVerbs } from './verbs/cluster.ts';
 import { nodeVerbs } from './verbs/node.ts';
+import { tourVerb } from './verbs/tour.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -27,6 +28,6 @@ function hostport() {
     .description('hostPort on any CNI: a cluster to see it in, a portmap plugin that serves it')
     .version(VERSION)
     .addHelpText('after', '\nExample:\n  hostport create cluster\n  hostport run -- kubectl get nodes');
-  for (const verb of [...clusterVerbs(), ...nodeVerbs()]) program.addCommand(verb);
+  for (const verb of [...clusterVerbs(), ...nodeVerbs(), tourVerb()]) program.addCommand(verb);
   return program;
 }

@@ -67,6 +67,8 @@ export interface Distribution {
   readonly plugins: string;
   readonly images: string;
   readonly nodeImage: string;
+  /** The how-to's files: kind configuration, CNI files, manifests. */
+  readonly example: string;
   /** Directory with `hostport`, `docker` and `kind`: this program under names of the how-to. */
   readonly standIns: string;
   /** Directory with `sudo`, for machines that have none. */
@@ -86,6 +88,7 @@ export function distributionOf(program: string = process.execPath): Distribution
     plugins: join(dist, 'cni'),
     images: join(dist, 'images'),
     nodeImage: join(dist, 'node-image'),
+    example: join(root, 'examples/kind-cilium-portmap'),
     standIns: join(dist, 'stand-ins'),
     fallbacks: join(dist, 'fallbacks'),
   };

@@ -14,6 +14,7 @@ import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { parseDuration } from '../../util/duration.ts';
 import { UserError } from '../../util/errors.ts';
+import { interruptible } from '../interruptible.ts';
 import { terminalProgress } from '../printer/progress.ts';
 import { command, examples } from '../verb.ts';
 
@@ -204,7 +205,7 @@ function load() {
       const progress = terminalProgress(process.stderr);
       const chosen = options.nodes === undefined ? undefined : String(options.nodes).split(',');
       await loadArchive(record, file, chosen, realExec, progress);
-      for (const image of description.images) print(image.references.join(' ') || image.digest);
+      for (const image of description.images) print(image.references.join(' '));
     });
   examples(archive, 'hostport load image-archive app.tar');
   return command('load').description('load images into nodes').addCommand(archive);
@@ -220,21 +221,6 @@ function build() {
     });
   examples(image, 'hostport build node-image');
   return command('build').description('build the node image').addCommand(image);
-}
-
-/** Runs `work` with a signal that SIGINT, SIGTERM and SIGHUP abort, so that it can clear up; then exits as a shell says. */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const numbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
-  const stop = (signal: keyof typeof numbers) =>
-    controller.abort(new UserError(`interrupted by ${signal}`, { exitCode: 128 + numbers[signal] }));
-  const names = Object.keys(numbers) as (keyof typeof numbers)[];
-  for (const name of names) process.on(name, stop);
-  try {
-    return await work(controller.signal);
-  } finally {
-    for (const name of names) process.off(name, stop);
-  }
 }
 
 function requireRoot(what: string): void {

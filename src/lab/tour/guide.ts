@@ -1,0 +1,115 @@
+import type { Exec, ExecResult } from '../../sys/exec.ts';
+import { waitFor } from '../../sys/wait.ts';
+
+/** Where a tour shows what it does. */
+export interface Stage {
+  heading(text: string): void;
+  /** A command as the how-to prints it, and what it answered. */
+  command(shown: string, output: string): void;
+  expectation(text: string, met: boolean, seen: string): void;
+}
+
+/** A command of the tour: how it is shown, and the argv that is run in the lab. */
+export interface TourCommand {
+  shown: string;
+  argv: readonly string[];
+  /** Keeps only matching lines of the output, as `| grep` would. */
+  grep?: RegExp;
+}
+
+/** Splits a command without quotes or pipes into its argv; `| grep WORD` at its end becomes the filter. */
+export function plain(shown: string): TourCommand {
+  const [command, filter] = shown.split(' | grep ');
+  const argv = command!.trim().split(/\s+/);
+  return { shown, argv, ...(filter === undefined ? {} : { grep: new RegExp(filter.trim()) }) };
+}
+
+/** What a command said, standard error included, as a person at the terminal would see it. */
+export interface Answer {
+  code: number;
+  text: string;
+}
+
+/** Runs the commands of a tour in the lab, shows them, and keeps the score of what was expected of them. */
+export class Guide {
+  readonly #exec: Exec;
+  readonly #inLab: (argv: readonly string[]) => readonly string[];
+  readonly #stage: Stage;
+  readonly #signal: AbortSignal;
+  #met = 0;
+  readonly #failed: string[] = [];
+
+  constructor(options: {
+    exec: Exec;
+    /** argv that runs a command where the how-to's author sits. */
+    inLab: (argv: readonly string[]) => readonly string[];
+    stage: Stage;
+    signal: AbortSignal;
+  }) {
+    this.#exec = options.exec;
+    this.#inLab = options.inLab;
+    this.#stage = options.stage;
+    this.#signal = options.signal;
+  }
+
+  get met(): number {
+    return this.#met;
+  }
+
+  get failed(): readonly string[] {
+    return this.#failed;
+  }
+
+  heading(text: string): void {
+    this.#stage.heading(text);
+  }
+
+  /** Runs a command once and shows it. */
+  async run(command: TourCommand): Promise<Answer> {
+    const answer = await this.#ask(command);
+    this.#stage.command(command.shown, answer.text);
+    return answer;
+  }
+
+  expect(text: string, met: boolean, seen: string): void {
+    if (met) this.#met++;
+    else this.#failed.push(text);
+    this.#stage.expectation(text, met, seen);
+  }
+
+  /** Runs a command again and again until its answer is as expected, or the deadline passes; shows the last answer. */
+  async until(
+    command: TourCommand,
+    text: string,
+    condition: (answer: Answer) => boolean,
+    timeoutMs = 20_000,
+  ): Promise<Answer> {
+    let answer: Answer = { code: -1, text: '' };
+    const met = await waitFor(
+      text,
+      async () => {
+        answer = await this.#ask(command);
+        return condition(answer);
+      },
+      { timeoutMs, intervalMs: 100, signal: this.#signal },
+    ).catch((error) => {
+      if (this.#signal.aborted) throw error;
+      return false;
+    });
+    this.#stage.command(command.shown, answer.text);
+    this.expect(text, met, answer.text);
+    return answer;
+  }
+
+  async #ask(command: TourCommand): Promise<Answer> {
+    this.#signal.throwIfAborted();
+    const result: ExecResult = await this.#exec.run(this.#inLab(command.argv), {
+      timeoutMs: 60_000,
+      signal: this.#signal,
+    });
+    const text = `${result.stdout}${result.stderr}`;
+    if (command.grep === undefined) return { code: result.code, text };
+    const lines = text.split('\n').filter((line) => command.grep!.test(line));
+    return { code: lines.length > 0 ? 0 : 1, text: lines.join('\n') };
+  }
+}
