@@ -1,0 +1,373 @@
+import { describe, expect, test } from 'bun:test';
+import { existsSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join } from 'node:path';
+
+// Holds the direction of imports that docs/architecture.md describes under "Rooms".
+
+const ROOT = join(import.meta.dir, '..');
+
+/** The rooms, each of which may import those before it. The document has the same line; a test below compares them. */
+const ROOMS = [
+  'util',
+  'sys',
+  'cni',
+  'netfilter',
+  'net',
+  'plugins',
+  'path',
+  'kube',
+  'images',
+  'control-plane',
+  'kubelet',
+  'cilium',
+  'echo-server',
+  'lab',
+  'agent',
+  'cli',
+];
+
+/** The daemons: they meet through the API only. */
+const DAEMONS = ['control-plane', 'kubelet', 'cilium', 'echo-server'];
+
+interface Import {
+  specifier: string;
+  /** Gone at run time: `import type`, or a type named by `import('x').T`. */
+  isType: boolean;
+}
+
+/** Every import of a TypeScript text: static, re-exported, for side effects, dynamic, in types, require. */
+function importsOf(text: string): Import[] {
+  const found: Import[] = [];
+  const statics = /^\s*(?:import|export)\s+(type\s+)?(?:[\w*{][^;'"`]*?\bfrom\s*)?(['"])([^'"]+)\2/gm;
+  for (const match of text.matchAll(statics)) {
+    found.push({ specifier: match[3]!, isType: match[1] !== undefined });
+  }
+  const calls =
+    /(\btypeof\s+|:\s*|<\s*|[|&]\s*|\bas\s+)?\b(?:import|require)\(\s*(['"`])([^'"`]+)\2\s*(?:,[^)]*)?\)/g;
+  for (const match of text.matchAll(calls)) {
+    found.push({ specifier: match[3]!, isType: match[1] !== undefined });
+  }
+  return found;
+}
+
+/** Whether a text imports what cannot be told by reading it. */
+function hasComputedImport(text: string): boolean {
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');
+  return /(?<![.\w'"`])(?:import|require)\(\s*(?!['"`\s])/.test(code) || /\bimport\(\s*`[^`]*\$\{/.test(code);
+}
+
+function isTest(file: string): boolean {
+  return /\.test\.tsx?$/.test(file);
+}
+
+function roomOf(file: string): string | undefined {
+  return /^src\/([^/]+)\//.exec(file)?.[1];
+}
+
+/** The name of the package: `@scope/name` or `name`, without what is inside it. */
+function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+}
+
+/** What belongs to the runtime, by one of its own names. */
+function isRuntime(specifier: string): boolean {
+  return specifier === 'bun' || specifier.startsWith('bun:') || specifier.startsWith('node:');
+}
+
+interface Project {
+  /** Path from the root, with `/`, to the text; all files under src. */
+  files: ReadonlyMap<string, string>;
+  exists(path: string): boolean;
+  dependencies: ReadonlySet<string>;
+  devDependencies: ReadonlySet<string>;
+}
+
+/** Every breach of the rules, one line each: `file: what`. */
+function breaches(project: Project): string[] {
+  const found: string[] = [];
+  for (const [file, text] of project.files) {
+    const say = (what: string) => found.push(`${file}: ${what}`);
+    const room = roomOf(file);
+    if (room === undefined || !ROOMS.includes(room)) {
+      say('is in none of the rooms');
+      continue;
+    }
+    if (hasComputedImport(text)) say('imports a path that is computed, which nothing can check');
+    for (const { specifier, isType } of importsOf(text)) {
+      const what = specifier.startsWith('.')
+        ? relativeBreach(project, file, room, specifier)
+        : packageBreach(project, file, room, specifier, isType);
+      if (what !== undefined) say(what);
+    }
+  }
+  return [...found, ...reachBreaches(project)];
+}
+
+function relativeBreach(project: Project, file: string, room: string, specifier: string): string | undefined {
+  const target = join(dirname(file), specifier);
+  if (!project.exists(target)) return `imports ${specifier}, which is no file (extensions are written)`;
+  const other = roomOf(target);
+  if (other === undefined) {
+    // The one thing outside src that the program needs is its own version; tests may use what is under test/.
+    const isAllowed = target === 'package.json' || (isTest(file) && target.startsWith('test/'));
+    return isAllowed ? undefined : `imports ${target}, which is outside src`;
+  }
+  if (ROOMS.indexOf(other) > ROOMS.indexOf(room)) return `imports ${target}: ${room} may not import ${other}`;
+  if (other !== room && DAEMONS.includes(room) && DAEMONS.includes(other)) {
+    return `imports ${target}: ${room} and ${other} meet through the API only`;
+  }
+  if (isTest(target) && !isTest(file)) return `imports ${target}, a test`;
+  return undefined;
+}
+
+function packageBreach(
+  project: Project,
+  file: string,
+  room: string,
+  specifier: string,
+  isType: boolean,
+): string | undefined {
+  if (isRuntime(specifier)) return undefined;
+  if (builtinModules.includes(specifier)) return `imports ${specifier}: write node:${specifier}`;
+  const name = packageOf(specifier);
+  if (!project.dependencies.has(name)) {
+    const suffices = project.devDependencies.has(name) && (isType || isTest(file));
+    if (!suffices) return `imports ${specifier}, which is not among the dependencies of package.json`;
+  }
+  if (room === 'plugins' && !isType && !isTest(file)) return `imports the package ${name}: plugins have none`;
+  if (DAEMONS.includes(room) && name === '@kubernetes/client-node') {
+    return `imports ${name}: daemons use src/kube`;
+  }
+  return undefined;
+}
+
+/** What is forbidden by whatever path it is reached: a plugin or a daemon carries all that its imports import. */
+function reachBreaches(project: Project): string[] {
+  const rules: { rooms: string[]; what: string; forbids(name: string): boolean }[] = [
+    { rooms: ['plugins'], what: 'plugins carry no npm package', forbids: () => true },
+    {
+      rooms: DAEMONS,
+      what: 'daemons do not carry it',
+      forbids: (name) => name === '@kubernetes/client-node',
+    },
+  ];
+  return rules.flatMap(({ rooms, what, forbids }) =>
+    [...project.files.keys()]
+      .filter((file) => rooms.includes(roomOf(file) ?? '') && !isTest(file))
+      .flatMap((file) => {
+        const chain = chainTo(project, [file], forbids, new Set());
+        // A direct import has its own message.
+        return chain === undefined || chain.length <= 2 ? [] : [`${chain.join(' -> ')}: ${what}`];
+      }),
+  );
+}
+
+/** The first chain of run-time imports from the last of `chain` to a package that `forbids`. */
+function chainTo(
+  project: Project,
+  chain: string[],
+  forbids: (name: string) => boolean,
+  seen: Set<string>,
+): string[] | undefined {
+  const file = chain.at(-1)!;
+  if (seen.has(file)) return undefined;
+  seen.add(file);
+  for (const { specifier, isType } of importsOf(project.files.get(file) ?? '')) {
+    if (isType || isRuntime(specifier)) continue;
+    if (specifier.startsWith('.')) {
+      const further = chainTo(project, [...chain, join(dirname(file), specifier)], forbids, seen);
+      if (further !== undefined) return further;
+    } else if (forbids(packageOf(specifier))) {
+      return [...chain, packageOf(specifier)];
+    }
+  }
+  return undefined;
+}
+
+function readProject(): Project {
+  const files = new Map<string, string>();
+  for (const path of new Bun.Glob('src/**/*.{ts,tsx}').scanSync({ cwd: ROOT })) {
+    files.set(path, readFileSync(join(ROOT, path), 'utf8'));
+  }
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  return {
+    files,
+    exists: (path) => existsSync(join(ROOT, path)),
+    dependencies: new Set(Object.keys(manifest.dependencies)),
+    devDependencies: new Set(Object.keys(manifest.devDependencies)),
+  };
+}
+
+describe('the imports of src', () => {
+  const project = readProject();
+
+  test('keep to the rules', () => {
+    expect(project.files.size).toBeGreaterThan(0);
+    expect(breaches(project)).toEqual([]);
+  });
+
+  test("are all seen: what the runtime's own parser finds, the reader finds too", () => {
+    const transpiler = new Bun.Transpiler({ loader: 'ts' });
+    const missed = [...project.files].flatMap(([file, text]) => {
+      const seen = new Set(importsOf(text).map(({ specifier }) => specifier));
+      return transpiler
+        .scanImports(text)
+        .filter(({ path }) => !seen.has(path))
+        .map(({ path }) => `${file}: ${path}`);
+    });
+    expect(missed).toEqual([]);
+  });
+
+  test('have the rooms of docs/architecture.md', () => {
+    const document = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+    const line = /Imports go downwards only[^`]*`test\/imports\.test\.ts`[^`]*((?:`[\w-]+`\s*<?\s*)+)/.exec(
+      document,
+    );
+    expect([...(line?.[1] ?? '').matchAll(/`([\w-]+)`/g)].map((match) => match[1]!)).toEqual(ROOMS);
+  });
+});
+
+describe('the reader of imports', () => {
+  const CASES: [text: string, specifier: string, isType: boolean][] = [
+    [`import { a } from './a.ts';`, './a.ts', false],
+    [`import a from "./a.ts";`, './a.ts', false],
+    [`import * as a from './a.ts';`, './a.ts', false],
+    [`import a, { type B } from './a.ts';`, './a.ts', false],
+    [`import {\n  a,\n  b,\n} from './a.ts';`, './a.ts', false],
+    [`import type { A } from './a.ts';`, './a.ts', true],
+    [`import type A from './a.ts';`, './a.ts', true],
+    [`import './a.ts';`, './a.ts', false],
+    [`import a from './a.json' with { type: 'json' };`, './a.json', false],
+    [`export { a } from './a.ts';`, './a.ts', false],
+    [`export * from './a.ts';`, './a.ts', false],
+    [`export * as a from './a.ts';`, './a.ts', false],
+    [`export type { A } from './a.ts';`, './a.ts', true],
+    [`const a = await import('./a.ts');`, './a.ts', false],
+    [`() => import('./a.ts')`, './a.ts', false],
+    [`const a = await import(\n  './a.ts'\n);`, './a.ts', false],
+    [`let a: import('./a.ts').A;`, './a.ts', true],
+    [`type A = typeof import('./a.ts');`, './a.ts', true],
+    [`const a = require('./a.ts');`, './a.ts', false],
+  ];
+  for (const [text, specifier, isType] of CASES) {
+    test(JSON.stringify(text), () => {
+      expect(importsOf(text)).toEqual([{ specifier, isType }]);
+      expect(hasComputedImport(text)).toBe(false);
+    });
+  }
+
+  for (const text of [`export const from = 'x';`, `import.meta.dir`, `// an import (of goods)`]) {
+    test(`${JSON.stringify(text)} has none`, () => {
+      expect(importsOf(text)).toEqual([]);
+      expect(hasComputedImport(text)).toBe(false);
+    });
+  }
+
+  for (const text of ['await import(path)', 'await import(`./${name}.ts`)', 'require(name)']) {
+    test(`${text} cannot be checked`, () => expect(hasComputedImport(text)).toBe(true));
+  }
+});
+
+describe('the rules', () => {
+  const CASES: { name: string; files: Record<string, string>; want: string[] }[] = [
+    {
+      name: 'downwards, sideways and the runtime are fine',
+      files: {
+        'src/util/a.ts': `import { b } from './b.ts';`,
+        'src/util/b.ts': `import { join } from 'node:path';\nimport { dlopen } from 'bun:ffi';`,
+        'src/cli/main.ts': `import { a } from '../util/a.ts';\nimport 'yaml';\nimport p from '../../package.json';`,
+        'package.json': '',
+      },
+      want: [],
+    },
+    {
+      name: 'upwards, also for a type',
+      files: { 'src/util/a.ts': `import type { B } from '../sys/b.ts';`, 'src/sys/b.ts': '' },
+      want: ['src/util/a.ts: imports src/sys/b.ts: util may not import sys'],
+    },
+    {
+      name: 'between daemons',
+      files: { 'src/kubelet/a.ts': `import '../control-plane/b.ts';`, 'src/control-plane/b.ts': '' },
+      want: [
+        'src/kubelet/a.ts: imports src/control-plane/b.ts: kubelet and control-plane meet through the API only',
+      ],
+    },
+    {
+      name: 'a file that is not there, or without its extension',
+      files: { 'src/util/a.ts': `import './b';`, 'src/util/b.ts': '' },
+      want: ['src/util/a.ts: imports ./b, which is no file (extensions are written)'],
+    },
+    {
+      name: 'out of src, which only tests may',
+      files: {
+        'src/util/a.ts': `import '../../test/x.ts';`,
+        'src/util/a.test.ts': `import '../../test/x.ts';`,
+        'test/x.ts': '',
+      },
+      want: ['src/util/a.ts: imports test/x.ts, which is outside src'],
+    },
+    {
+      name: 'a test from a program',
+      files: { 'src/util/a.ts': `import './b.test.ts';`, 'src/util/b.test.ts': '' },
+      want: ['src/util/a.ts: imports src/util/b.test.ts, a test'],
+    },
+    {
+      name: 'a room that is none',
+      files: { 'src/main.ts': '', 'src/misc/a.ts': '' },
+      want: ['src/main.ts: is in none of the rooms', 'src/misc/a.ts: is in none of the rooms'],
+    },
+    {
+      name: 'packages: undeclared, for development only, without node:',
+      files: {
+        'src/util/a.ts': `import 'left-pad';\nimport 'kubernetes-types';\nimport type { P } from 'kubernetes-types/core/v1';\nimport 'fs';`,
+      },
+      want: [
+        'src/util/a.ts: imports left-pad, which is not among the dependencies of package.json',
+        'src/util/a.ts: imports kubernetes-types, which is not among the dependencies of package.json',
+        'src/util/a.ts: imports fs: write node:fs',
+      ],
+    },
+    {
+      name: 'a package in a plugin, directly and through another room; types and tests may',
+      files: {
+        'src/plugins/a.ts': `import { parse } from 'yaml';\nimport type { T } from 'yaml';`,
+        'src/plugins/b.ts': `import '../cni/c.ts';`,
+        'src/plugins/b.test.ts': `import 'yaml';`,
+        'src/cni/c.ts': `import './d.ts';`,
+        'src/cni/d.ts': `import 'yaml';\nimport './c.ts';`,
+      },
+      want: [
+        'src/plugins/a.ts: imports the package yaml: plugins have none',
+        'src/plugins/b.ts -> src/cni/c.ts -> src/cni/d.ts -> yaml: plugins carry no npm package',
+      ],
+    },
+    {
+      name: 'the big client in a daemon',
+      files: {
+        'src/kubelet/a.ts': `import '@kubernetes/client-node';`,
+        'src/cilium/a.ts': `import '../kube/b.ts';`,
+        'src/kube/b.ts': `import '@kubernetes/client-node/dist/x.js';`,
+      },
+      want: [
+        'src/kubelet/a.ts: imports @kubernetes/client-node: daemons use src/kube',
+        'src/cilium/a.ts -> src/kube/b.ts -> @kubernetes/client-node: daemons do not carry it',
+      ],
+    },
+  ];
+  for (const { name, files, want } of CASES) {
+    test(name, () => {
+      const sources = Object.entries(files).filter(([path]) => path.startsWith('src/'));
+      const project = {
+        files: new Map(sources),
+        exists: (path: string) => path in files,
+        dependencies: new Set(['yaml', '@kubernetes/client-node']),
+        devDependencies: new Set(['kubernetes-types']),
+      };
+      expect(breaches(project)).toEqual(want);
+    });
+  }
+});
