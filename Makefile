@@ -44,7 +44,7 @@ $(NODE_IMAGE): $(IMAGES)
 	@touch $@
 
 lab: build
-	@scripts/lab.sh
+	@$(BUN) scripts/lab.ts
 
 check: $(SCHEMA) | setup
 	node_modules/.bin/tsc -p .

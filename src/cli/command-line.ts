@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { dockerCommand, kindCommand, sudo } from './stand-ins.ts';
 import { command } from './verb.ts';
+import { answersVerb } from './verbs/answers.ts';
 import { clusterVerbs } from './verbs/cluster.ts';
 import { nodeVerbs } from './verbs/node.ts';
 import { tourVerb } from './verbs/tour.ts';
@@ -28,6 +29,6 @@ function hostport() {
     .description('hostPort on any CNI: a cluster to see it in, a portmap plugin that serves it')
     .version(VERSION)
     .addHelpText('after', '\nExample:\n  hostport create cluster\n  hostport run -- kubectl get nodes');
-  for (const verb of [...clusterVerbs(), ...nodeVerbs(), tourVerb()]) program.addCommand(verb);
+  for (const verb of [...clusterVerbs(), ...nodeVerbs(), answersVerb(), tourVerb()]) program.addCommand(verb);
   return program;
 }

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Exec, output } from '../sys/exec.ts';
 import { exists } from '../sys/files.ts';
@@ -27,6 +28,18 @@ export async function enterLab(record: ClusterRecord, exec: Exec, dist: Distribu
   await output(exec, ['mount', '--make-rprivate', '/']);
   const layers = [join(dist.nodeImage, 'opt'), ...((await exists('/opt')) ? ['/opt'] : [])];
   await output(exec, ['mount', '-t', 'overlay', '-o', `ro,lowerdir=${layers.join(':')}`, 'overlay', '/opt']);
+}
+
+/**
+ * Throws unless this process stands in the lab's network namespace. Whoever sends a packet to a node calls it first: from
+ * anywhere else the same address is somebody else's.
+ */
+export function assertInLab(record: ClusterRecord): void {
+  const here = statSync('/proc/thread-self/ns/net');
+  const lab = statSync(netnsPath(labNetns(record.name)));
+  if (here.ino !== lab.ino || here.dev !== lab.dev) {
+    throw new Error(`not in the network namespace ${labNetns(record.name)}: nothing is sent from here`);
+  }
 }
 
 /** The environment of a command in the lab: KUBECONFIG with node-network addresses, our stand-ins first on PATH. */
