@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { GrpcChannel, GrpcError, type GrpcTls } from './grpc.ts';
 import * as messages from './messages.ts';
 import { type Decoded, decode, type Encoded, encode, type Fields, type Message } from './protobuf.ts';
@@ -40,7 +41,7 @@ export class EtcdClient {
     return this.#call('Lease/LeaseGrant', messages.LeaseGrantRequest, messages.LeaseGrantResponse, {
       ttl,
       // Chosen here, because etcd's own choice does not fit a JavaScript number.
-      id: Math.floor(Math.random() * Number.MAX_SAFE_INTEGER) + 1,
+      id: randomInt(1, 2 ** 48),
     });
   }
 

@@ -1,0 +1,237 @@
+import { describe, expect, test } from 'bun:test';
+import { existsSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { output, realExec } from '../src/sys/exec.ts';
+
+// What the texts of the project must not contain, and what they must: read from the files that git tracks.
+
+const ROOT = posix.join(import.meta.dir, '..');
+
+/** Every tracked text file, path to content. */
+async function trackedTexts(): Promise<Map<string, string>> {
+  const listed = await output(realExec, ['git', 'ls-files', '-z'], { cwd: ROOT });
+  const texts = new Map<string, string>();
+  for (const path of listed.split('\0')) {
+    // A file may be deleted and the deletion not yet committed.
+    if (path === '' || !existsSync(posix.join(ROOT, path))) continue;
+    const text = readFileSync(posix.join(ROOT, path), 'utf8');
+    if (!text.includes('\0')) texts.set(path, text);
+  }
+  return texts;
+}
+
+interface Forbidden {
+  what: string;
+  pattern: RegExp;
+  /** Which files it is forbidden in. Default: all. */
+  in?: RegExp;
+  /** What the pattern must find, and what it must leave alone. */
+  hits: string[];
+  misses: string[];
+}
+
+// The examples below are put together from pieces, so that this file does not contain what it forbids.
+const FORBIDDEN: Forbidden[] = [
+  {
+    what: 'the host of a package registry: an installation is told by its own configuration',
+    pattern: /\bregistry\.(npmjs|yarnpkg|npmmirror)\.\w+|"resolved":\s*"https?:|_authToken\s*=/,
+    hits: [`https://registry.${'npmjs'}.org/yaml`, `"resolved"${':'} "https://x"`],
+    misses: ['registry.k8s.io/pause:3.9', 'npm ci'],
+  },
+  {
+    what: "a path of somebody's machine",
+    // `/home/me` is the home directory of tests.
+    pattern: /(?<![\w.~-])\/(work|Users)\/\w|(?<![\w.~-])\/home\/(?!me\b)\w/,
+    hits: [`cd ${'/work'}/main`, `${'/home'}/ada/x`, `"${'/Users'}/ada"`],
+    misses: ['/home/me/data', 'net/work/x', '$HOME/work/x', './work/x'],
+  },
+  {
+    what: 'an e-mail address',
+    pattern:
+      /\b[\w.+-]+@(?!(?:[\w-]+\.)*(?:example\.(?:com|org|net)|invalid|test)\b)[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b/i,
+    hits: [`ada${'@'}lovelace.uk`],
+    misses: ['ada@example.com', 'yaml@2.9.1', '@grpc/grpc-js', 'user@host', 'x@lab.test'],
+  },
+  {
+    what: 'a private key',
+    pattern: /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s*(?:\\n)?\s*[A-Za-z0-9+/]{40}/,
+    hits: [`-----BEGIN EC ${'PRIVATE'} KEY-----\n${'A'.repeat(64)}`],
+    misses: ["text.startsWith('-----BEGIN PRIVATE KEY-----')"],
+  },
+  {
+    what: 'a mark of unfinished work',
+    pattern: /\b(?:TODO|FIXME|XXX|HACK)\b/,
+    hits: [`// ${'TO'}DO: later`],
+    misses: ['todos', 'XXXX'],
+    in: /\.(?:ts|tsx|js|css|html|md|sh|yaml)$|^(?:Makefile|\.ci\/)/,
+  },
+  {
+    what: 'randomness that is neither injected nor cryptographic: take node:crypto or a parameter',
+    pattern: /\bMath\.random\b/,
+    hits: [`Math.${'random'}()`],
+    misses: ['randomInt(10)'],
+    in: /^src\//,
+  },
+];
+
+describe('no tracked file has', async () => {
+  const texts = await trackedTexts();
+
+  test('(and there are some)', () => expect(texts.size).toBeGreaterThan(10));
+
+  for (const { what, pattern, hits, misses, in: where } of FORBIDDEN) {
+    test(what, () => {
+      expect(hits.filter((hit) => !pattern.test(hit))).toEqual([]);
+      expect(misses.filter((miss) => pattern.test(miss))).toEqual([]);
+      const found = [...texts]
+        .filter(([path]) => where === undefined || where.test(path))
+        .flatMap(([path, text]) => {
+          const match = pattern.exec(text);
+          return match === null ? [] : [`${path}:${lineAt(text, match.index)}: ${match[0].slice(0, 80)}`];
+        });
+      expect(found).toEqual([]);
+    });
+  }
+});
+
+function lineAt(text: string, index: number): number {
+  return text.slice(0, index).split('\n').length;
+}
+
+/** Markdown without what is code, which is neither heading nor link. Lines stay where they are. */
+function withoutCode(markdown: string): string {
+  const blank = (code: string) => code.replace(/[^\n]/g, ' ');
+  return markdown
+    .replace(/^( *)(```+|~~~+)[^\n]*\n[\s\S]*?^ *\2[ \t]*$/gm, blank)
+    .replace(/(`+)(?!`)[^\n]*?[^`\n]\1(?!`)/g, blank);
+}
+
+interface Link {
+  target: string;
+  line: number;
+}
+
+/** Links and images: inline, and the definitions of references. */
+function linksOf(markdown: string): Link[] {
+  const text = withoutCode(markdown);
+  const inline = [...text.matchAll(/\]\(\s*<?([^)\s>]+)>?(?:\s+["'][^)]*)?\)/g)];
+  const references = [...text.matchAll(/^ {0,3}\[[^\]]+\]:\s*<?([^\s>]+)/gm)];
+  return [...inline, ...references].map((match) => ({ target: match[1]!, line: lineAt(text, match.index) }));
+}
+
+/** The anchors of a document's headings, by the rule of the usual code hosts: lower case, no punctuation, dashes. */
+function anchorsOf(markdown: string): Set<string> {
+  const anchors = new Set<string>();
+  // Headings keep the text of their inline code; only fenced code has lines that look like headings and are none.
+  const text = markdown.replace(/^( *)(```+|~~~+)[^\n]*\n[\s\S]*?^ *\2[ \t]*$/gm, '');
+  for (const match of text.matchAll(/^#{1,6}\s+(.+?)\s*#*$/gm)) {
+    const plain = match[1]!.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1');
+    const anchor = plain
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replace(/\s/g, '-');
+    let unique = anchor;
+    for (let count = 1; anchors.has(unique); count++) unique = `${anchor}-${count}`;
+    anchors.add(unique);
+  }
+  return anchors;
+}
+
+/** Relative links of `path` that lead nowhere, among the files in `texts`. */
+function brokenLinks(path: string, texts: ReadonlyMap<string, string>, files: ReadonlySet<string>): string[] {
+  return linksOf(texts.get(path) ?? '').flatMap(({ target, line }) => {
+    if (/^[a-z][a-z0-9+.-]*:/i.test(target)) return [];
+    const [file, anchor] = target.split('#', 2);
+    const to = file === '' ? path : posix.join(posix.dirname(path), decodeURI(file!)).replace(/\/$/, '');
+    const broken = `${path}:${line}: ${target}`;
+    if (!files.has(to)) return [broken];
+    const text = texts.get(to);
+    return anchor !== undefined && text !== undefined && to.endsWith('.md') && !anchorsOf(text).has(anchor)
+      ? [broken]
+      : [];
+  });
+}
+
+/** Files and the directories they are in. */
+function withDirectories(paths: Iterable<string>): Set<string> {
+  const all = new Set<string>(['.']);
+  for (let path of paths) {
+    for (; path !== '.'; path = posix.dirname(path)) all.add(path);
+  }
+  return all;
+}
+
+describe('the Markdown', async () => {
+  const texts = await trackedTexts();
+  // Of links to pictures only the existence matters, and they are not texts.
+  const listed = (await output(realExec, ['git', 'ls-files', '-z'], { cwd: ROOT }))
+    .split('\0')
+    .filter(Boolean);
+  const files = withDirectories(listed);
+
+  test('has links that lead somewhere', () => {
+    const pages = [...texts.keys()].filter((path) => path.endsWith('.md'));
+    expect(pages.length).toBeGreaterThan(0);
+    expect(pages.flatMap((path) => brokenLinks(path, texts, files))).toEqual([]);
+  });
+
+  const PAGES = new Map([
+    ['docs/a.md', '# One\n## Two words, `code`!\n## One\n```\n# Not one\n```\n'],
+    ['README.md', '# Top\n'],
+  ]);
+  const LINKS: [text: string, broken: string[]][] = [
+    ['[x](a.md) [x](../README.md) ![x](../docs) [x](https://a.b/c) [x](mailto:x)', []],
+    ['[x](a.md#one) [x](a.md#two-words-code) [x](a.md#one-1) [x](#here "title")\n# Here', []],
+    ['`[x](gone.md)`\n\n```\n[x](gone.md)\n```\n', []],
+    ['[x](gone.md)', ['docs/b.md:1: gone.md']],
+    ['\n[x](a.md#not-one)', ['docs/b.md:2: a.md#not-one']],
+    ['[x](#nowhere)', ['docs/b.md:1: #nowhere']],
+    ['[x][y]\n\n[y]: ../gone', ['docs/b.md:3: ../gone']],
+  ];
+  for (const [text, broken] of LINKS) {
+    test(`reader: ${JSON.stringify(text)}`, () => {
+      const all = new Map([...PAGES, ['docs/b.md', text] as const]);
+      expect(brokenLinks('docs/b.md', all, withDirectories(all.keys()))).toEqual(broken);
+    });
+  }
+});
+
+/** The parts of a decision record: what was the case, what was decided, what follows from it. */
+const DECISION_HEADINGS = ['## Context', '## Decision', '## Consequences'];
+
+/** What a decision record lacks: a title first, then the headings in their order. */
+function decisionProblems(markdown: string): string[] {
+  const headings = withoutCode(markdown).match(/^##? .*$/gm) ?? [];
+  const problems = /^# \S/.test(markdown) ? [] : ['does not begin with a title'];
+  const present = headings.filter((heading) => DECISION_HEADINGS.includes(heading.trim()));
+  if (present.join('\n') !== DECISION_HEADINGS.join('\n')) {
+    problems.push(`has ${present.join(', ') || 'none'} of ${DECISION_HEADINGS.join(', ')}`);
+  }
+  return problems;
+}
+
+describe('the decision records', async () => {
+  const texts = await trackedTexts();
+
+  test('have a title and their three parts', () => {
+    const problems = [...texts]
+      .filter(([path]) => /^docs\/decisions\/(?!README\.md$).*\.md$/.test(path))
+      .flatMap(([path, text]) => decisionProblems(text).map((problem) => `${path} ${problem}`));
+    expect(problems).toEqual([]);
+  });
+
+  const RECORDS: [text: string, problems: string[]][] = [
+    ['# We do\n\n## Context\n\n## Decision\n\n### More\n\n## Consequences\n\n## Sources\n', []],
+    [
+      '## Context\n## Consequences\n',
+      [
+        'does not begin with a title',
+        'has ## Context, ## Consequences of ## Context, ## Decision, ## Consequences',
+      ],
+    ],
+    ['# We do\n', ['has none of ## Context, ## Decision, ## Consequences']],
+  ];
+  for (const [text, problems] of RECORDS) {
+    test(`reader: ${JSON.stringify(text)}`, () => expect(decisionProblems(text)).toEqual(problems));
+  }
+});
