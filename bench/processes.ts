@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** A process of a cluster. */
+export interface Process {
+  pid: number;
+  name: string;
+}
+
+/**
+ * All processes of a cluster: those in its nodes' cgroups, and the gateway with its supervisor, which have the cluster's
+ * directory among their arguments.
+ */
+export function processesOf(cluster: string): Process[] {
+  const found: Process[] = [];
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    const cgroup = read(`/proc/${pid}/cgroup`);
+    const cmdline = read(`/proc/${pid}/cmdline`);
+    const inNode = cgroup.includes(`/hostport-${cluster}-`);
+    const isGateway = cmdline.includes(`/var/lib/hostport/clusters/${cluster}/gateway`);
+    if (inNode || isGateway) found.push({ pid, name: read(`/proc/${pid}/comm`).trim() });
+  }
+  return found;
+}
+
+/** Proportional set size in bytes: private pages, and its share of those it has together with others. */
+export function pssBytes(pid: number): number {
+  return Number(/^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * 1024;
+}
+
+/** User and system time so far, in seconds (clock ticks are 1/100 s on Linux). */
+export function cpuSeconds(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100;
+}
+
+/** A file of /proc; empty when its process has gone meanwhile. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ESRCH') return '';
+    throw cause;
+  }
+}
