@@ -1,0 +1,47 @@
+import { CniError, cniErrorCode } from './errors.ts';
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+/** IFNAMSIZ less its terminating NUL. */
+const MAX_INTERFACE_NAME = 15;
+
+/** Network names and container IDs are letters, digits, `_`, `.` and `-`, a letter or digit first (specification, "Parameters"). */
+export function isCniName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/** Rejects a container ID that the specification does not allow, with error 4. */
+export function validateContainerId(id: string): void {
+  if (!isCniName(id)) {
+    throw new CniError(cniErrorCode.invalidEnvironment, 'invalid characters in containerID', id);
+  }
+}
+
+/** Rejects a missing or malformed network name, with error 7. */
+export function validateNetworkName(name: unknown): string {
+  if (name === undefined || name === '') {
+    throw new CniError(cniErrorCode.invalidNetworkConfig, 'missing network name');
+  }
+  if (typeof name !== 'string' || !isCniName(name)) {
+    throw new CniError(
+      cniErrorCode.invalidNetworkConfig,
+      'invalid characters found in network name',
+      String(name),
+    );
+  }
+  return name;
+}
+
+/** Rejects what Linux refuses as an interface name (dev_valid_name in net/core/dev.c), with error 4. */
+export function validateInterfaceName(name: string): void {
+  const problem =
+    name === ''
+      ? 'interface name is empty'
+      : new TextEncoder().encode(name).length > MAX_INTERFACE_NAME
+        ? 'interface name is too long'
+        : name === '.' || name === '..'
+          ? 'interface name is . or ..'
+          : /[/:\s]/.test(name)
+            ? 'interface name contains / or : or whitespace characters'
+            : undefined;
+  if (problem !== undefined) throw new CniError(cniErrorCode.invalidEnvironment, problem, name);
+}

@@ -1,0 +1,179 @@
+import { CniError, cniErrorCode } from './errors.ts';
+import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
+import { formatResult, parseResult } from './result.ts';
+import type { PluginConfig, Result } from './types.ts';
+import { type CniVersion, currentCniVersion, isAtLeast, negotiateVersion } from './version.ts';
+
+/** The process a plugin runs in, injected so that a test is one. */
+export interface PluginIo {
+  env: Readonly<Record<string, string | undefined>>;
+  readStdin(): Promise<string>;
+  /** Standard output takes one JSON document, nothing else. */
+  writeStdout(text: string): void;
+  writeStderr(text: string): void;
+}
+
+/** What the runtime asked for, decoded and validated. */
+export interface PluginRequest {
+  containerId: string;
+  /** Path of the network namespace; empty in a DEL after the namespace is gone. */
+  netns: string;
+  ifName: string;
+  /** CNI_ARGS as it came: `KEY=VALUE;…`. */
+  args: string;
+  /** CNI_PATH, split. */
+  path: string[];
+  config: PluginConfig;
+  cniVersion: CniVersion;
+  /** Result of the plugins before this one; undefined for the first, and in a DEL for which the runtime has none. */
+  prevResult: Result | undefined;
+  /** Writes one warning to standard error, where runtimes log it. */
+  warn(message: string): void;
+}
+
+/** A plugin: its name and what it does for each verb. `gc` and `status` are 1.1.0's. */
+export interface Plugin {
+  name: string;
+  supportedVersions: readonly CniVersion[];
+  add(request: PluginRequest): Promise<Result>;
+  check(request: PluginRequest): Promise<void>;
+  del(request: PluginRequest): Promise<void>;
+  gc(request: PluginRequest): Promise<void>;
+  status(request: PluginRequest): Promise<void>;
+}
+
+const verbs = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS', 'VERSION'] as const;
+type Verb = (typeof verbs)[number];
+
+/** Which variables each verb cannot do without (specification, "CNI operations"). */
+const required: Record<Verb, readonly string[]> = {
+  ADD: ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_PATH'],
+  CHECK: ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_PATH'],
+  DEL: ['CNI_CONTAINERID', 'CNI_IFNAME', 'CNI_PATH'],
+  GC: ['CNI_PATH'],
+  STATUS: ['CNI_PATH'],
+  VERSION: [],
+};
+
+/** The version that brought each verb; a configuration that is older must not be asked for it. */
+const since: Partial<Record<Verb, CniVersion>> = { CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' };
+
+/**
+ * Runs one call of a plugin: reads environment and configuration, negotiates the version, calls the verb and prints the
+ * result or the error as JSON. Returns the exit status. Called without CNI_COMMAND it says what it is on standard error.
+ */
+export async function runPlugin(plugin: Plugin, io: PluginIo): Promise<number> {
+  let version: CniVersion | undefined;
+  try {
+    const command = io.env.CNI_COMMAND ?? '';
+    if (command === '') {
+      io.writeStderr(
+        `CNI plugin ${plugin.name}\nCNI protocol versions supported: ${plugin.supportedVersions.join(', ')}\n`,
+      );
+      return 0;
+    }
+    const verb = verbs.find((known) => known === command);
+    if (verb === undefined) {
+      throw new CniError(cniErrorCode.invalidEnvironment, `unknown CNI_COMMAND: ${command}`);
+    }
+    if (verb === 'VERSION') {
+      io.writeStdout(
+        JSON.stringify({ cniVersion: currentCniVersion, supportedVersions: plugin.supportedVersions }),
+      );
+      return 0;
+    }
+    checkEnvironment(verb, io.env);
+    const config = decodeConfig(await io.readStdin());
+    version = negotiateVersion(config.cniVersion, plugin.supportedVersions);
+    const minimum = since[verb];
+    if (minimum !== undefined && !isAtLeast(version, minimum)) {
+      throw new CniError(
+        cniErrorCode.incompatibleVersion,
+        `config version does not allow ${verb}`,
+        `config is "${version}", ${verb} came with "${minimum}"`,
+      );
+    }
+    const request = toRequest(plugin, io, config, version);
+    if (verb === 'ADD') {
+      const result = await plugin.add(request);
+      io.writeStdout(JSON.stringify(formatResult(result, version)));
+    } else {
+      await call(plugin, verb, request);
+    }
+    return 0;
+  } catch (thrown) {
+    io.writeStdout(JSON.stringify(asCniError(thrown).toDocument(version)));
+    return 1;
+  }
+}
+
+function call(plugin: Plugin, verb: Exclude<Verb, 'ADD' | 'VERSION'>, request: PluginRequest): Promise<void> {
+  switch (verb) {
+    case 'CHECK':
+      return plugin.check(request);
+    case 'DEL':
+      return plugin.del(request);
+    case 'GC':
+      return plugin.gc(request);
+    case 'STATUS':
+      return plugin.status(request);
+  }
+}
+
+function checkEnvironment(verb: Verb, env: PluginIo['env']): void {
+  const missing = required[verb].filter((name) => (env[name] ?? '') === '');
+  if (missing.length > 0) {
+    throw new CniError(
+      cniErrorCode.invalidEnvironment,
+      `required env variables [${missing.join(',')}] missing`,
+    );
+  }
+  if (required[verb].includes('CNI_CONTAINERID')) validateContainerId(env.CNI_CONTAINERID ?? '');
+  if (required[verb].includes('CNI_IFNAME')) validateInterfaceName(env.CNI_IFNAME ?? '');
+}
+
+function decodeConfig(text: string): PluginConfig {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (cause) {
+    throw new CniError(
+      cniErrorCode.decodingFailure,
+      `network configuration is not JSON: ${(cause as Error).message}`,
+      '',
+      { cause },
+    );
+  }
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+    throw new CniError(cniErrorCode.decodingFailure, 'network configuration is not a JSON object');
+  }
+  const config = document as Record<string, unknown>;
+  return { ...config, name: validateNetworkName(config.name) } as PluginConfig;
+}
+
+function toRequest(
+  plugin: Plugin,
+  io: PluginIo,
+  config: PluginConfig,
+  cniVersion: CniVersion,
+): PluginRequest {
+  const { env } = io;
+  const prev = config.prevResult;
+  return {
+    containerId: env.CNI_CONTAINERID ?? '',
+    netns: env.CNI_NETNS ?? '',
+    ifName: env.CNI_IFNAME ?? '',
+    args: env.CNI_ARGS ?? '',
+    path: (env.CNI_PATH ?? '').split(':').filter((dir) => dir !== ''),
+    config,
+    cniVersion,
+    prevResult: prev === undefined || prev === null ? undefined : parseResult(prev, cniVersion),
+    warn: (message) => io.writeStderr(`${plugin.name}: ${message}\n`),
+  };
+}
+
+function asCniError(thrown: unknown): CniError {
+  if (thrown instanceof CniError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new CniError(cniErrorCode.internal, message, '', { cause: thrown });
+}

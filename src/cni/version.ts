@@ -1,0 +1,37 @@
+import { CniError, cniErrorCode } from './errors.ts';
+
+/** Every released version of the specification, oldest first. */
+export const cniVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
+export type CniVersion = (typeof cniVersions)[number];
+
+/** The newest version we speak. */
+export const currentCniVersion: CniVersion = '1.1.0';
+
+export function isCniVersion(text: string): text is CniVersion {
+  return (cniVersions as readonly string[]).includes(text);
+}
+
+/** Whether `version` is `minimum` or newer. */
+export function isAtLeast(version: CniVersion, minimum: CniVersion): boolean {
+  return cniVersions.indexOf(version) >= cniVersions.indexOf(minimum);
+}
+
+/**
+ * The version of a network configuration, which an absent or empty field puts at 0.1.0 (as libcni has it).
+ * A version that `supported` lacks is error 1, which names both.
+ */
+export function negotiateVersion(declared: unknown, supported: readonly CniVersion[]): CniVersion {
+  if (declared !== undefined && typeof declared !== 'string') {
+    throw new CniError(
+      cniErrorCode.decodingFailure,
+      `cniVersion must be a string, is ${JSON.stringify(declared)}`,
+    );
+  }
+  const version = declared === undefined || declared === '' ? '0.1.0' : declared;
+  if (isCniVersion(version) && supported.includes(version)) return version;
+  throw new CniError(
+    cniErrorCode.incompatibleVersion,
+    'incompatible CNI versions',
+    `config is ${JSON.stringify(version)}, plugin supports ${JSON.stringify(supported)}`,
+  );
+}

@@ -1,0 +1,28 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+
+/** Path of a per-interface IPv4 setting. The name goes in as a path component, so one with a dot needs no care. */
+function interfaceSetting(ifName: string, key: string): string {
+  return `/proc/sys/net/ipv4/conf/${ifName}/${key}`;
+}
+
+/**
+ * Sets `net.ipv4.conf.<interface>.<key>` in this process's network namespace. Writes only what differs: in a container
+ * /proc/sys may be read-only and already right.
+ */
+export function setInterfaceSysctl(ifName: string, key: string, value: string): void {
+  const path = interfaceSetting(ifName, key);
+  if (readFileSync(path, 'utf8').trim() === value) return;
+  writeFileSync(path, value);
+}
+
+/** The value of `net.ipv4.conf.<interface>.<key>`, or undefined when there is no such interface. */
+export function readInterfaceSysctl(ifName: string, key: string): string | undefined {
+  const path = interfaceSetting(ifName, key);
+  return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined;
+}
+
+/** Whether an interface of that name is in this process's network namespace. */
+export function interfaceExists(ifName: string): boolean {
+  // /proc/sys/net follows the namespace of the reading process; /sys/class/net that of the mount.
+  return existsSync(`/proc/sys/net/ipv4/conf/${ifName}`);
+}

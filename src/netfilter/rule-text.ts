@@ -1,0 +1,42 @@
+/**
+ * The language that `iptables-save`, `iptables -S` and `iptables-restore` share: words separated by blanks, a word with
+ * blanks in double quotes, `"` and `\` in it escaped by a backslash (add_param_to_argv and xtables_save_string in iptables).
+ */
+
+/** Splits a line into its words. An unfinished quote ends with the line. */
+export function splitWords(line: string): string[] {
+  const words: string[] = [];
+  let word: string | undefined;
+  let quoted = false;
+  for (let i = 0; i < line.length; i++) {
+    const char = line[i]!;
+    if (quoted && char === '\\' && i + 1 < line.length) {
+      i++;
+      word = (word ?? '') + line[i];
+    } else if (char === '"') {
+      quoted = !quoted;
+      word ??= '';
+    } else if (!quoted && (char === ' ' || char === '\t')) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+    } else {
+      word = (word ?? '') + char;
+    }
+  }
+  if (word !== undefined) words.push(word);
+  return words;
+}
+
+/** Joins words to a line that {@link splitWords} and iptables-restore split into the same words. A line break is refused. */
+export function joinWords(words: readonly string[]): string {
+  return words.map(quote).join(' ');
+}
+
+function quote(word: string): string {
+  // A line break would start another command of the document; NUL would end the argument in C.
+  if (/[\n\r\0]/.test(word)) {
+    throw new Error(`iptables word with a line break or NUL: ${JSON.stringify(word)}`);
+  }
+  if (/^[^\s"'\\]+$/.test(word)) return word;
+  return `"${word.replace(/["\\]/g, '\\$&')}"`;
+}

@@ -1,0 +1,33 @@
+import { dlopen } from 'bun:ffi';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/**
+ * Takes an exclusive flock(2) on `path` and returns the function that gives it back; the kernel does that too when the
+ * process dies. Tries every 5 ms and rejects after `timeoutMs`, naming the file. It serialises what reads rules and then
+ * changes them; /run/xtables.lock cannot be used for that, as the iptables we run takes it itself.
+ */
+export async function takeRulesLock(
+  path = '/run/hostport/portmap.lock',
+  timeoutMs = 30_000,
+): Promise<() => void> {
+  mkdirSync(dirname(path), { recursive: true });
+  const libc = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
+  const fd = openSync(path, 'w', 0o600);
+  const release = () => {
+    closeSync(fd);
+    libc.close();
+  };
+  const deadline = performance.now() + timeoutMs;
+  while (libc.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+    if (performance.now() > deadline) {
+      release();
+      throw new Error(`${path}: held by another process for more than ${timeoutMs} ms`);
+    }
+    await Bun.sleep(5);
+  }
+  return release;
+}

@@ -1,0 +1,39 @@
+import { writeSync } from 'node:fs';
+import { type Plugin, type PluginIo, runPlugin } from '../cni/plugin.ts';
+import { bunExec } from './bun-exec.ts';
+import { ciliumCni } from './cilium-cni/plugin.ts';
+import { loopback } from './loopback.ts';
+import { portmap } from './portmap/portmap.ts';
+
+/** The plugins of this executable, by the names it is linked under. */
+const plugins: Record<string, () => Plugin> = {
+  portmap: () => portmap(bunExec),
+  'cilium-cni': () => ciliumCni(bunExec),
+  loopback: () => loopback(bunExec),
+};
+
+// process.stdin and process.stdout cost milliseconds to set up; descriptors do not.
+const io: PluginIo = {
+  env: process.env,
+  readStdin: () => Bun.stdin.text(),
+  writeStdout: (text) => writeAll(1, text),
+  writeStderr: (text) => writeAll(2, text),
+};
+
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let sent = 0; sent < bytes.length; ) sent += writeSync(fd, bytes, sent);
+}
+
+async function main(): Promise<number> {
+  const name = (process.execPath.split('/').pop() ?? '').replace(/\.exe$/, '');
+  const plugin = plugins[name];
+  if (plugin === undefined) {
+    io.writeStderr(`${process.execPath}: must be called ${Object.keys(plugins).join(', ')}\n`);
+    return 2;
+  }
+  return runPlugin(plugin(), io);
+}
+
+// Not at top level: a module that awaits there cannot be compiled to bytecode.
+void main().then((status) => process.exit(status));

@@ -1,0 +1,108 @@
+import { CniError, cniErrorCode } from '../../cni/errors.ts';
+import type { PluginConfig, PortMapping } from '../../cni/types.ts';
+import { parseIp } from '../../net/ip.ts';
+import { validateConditions } from './conditions.ts';
+
+/** portmap's part of a network configuration, validated, with the reference's defaults filled in. */
+export interface PortmapConfig {
+  networkName: string;
+  /** Masquerade what would otherwise not find its way back: from 127.0.0.1 and from the pod to itself. */
+  snat: boolean;
+  /** Masquerade every mapped connection, not only those. */
+  masqAll: boolean;
+  /** Bit of the packet mark that asks for masquerade. */
+  markMasqBit: number;
+  /** Somebody else's chain that sets the mark, instead of ours. */
+  externalSetMarkChain: string | undefined;
+  conditionsV4: string[];
+  conditionsV6: string[];
+  portMappings: PortMapping[];
+}
+
+/** Bit 13: Kubernetes uses 14 and 15, Calico 20 to 31. */
+const DEFAULT_MARK_BIT = 13;
+/** XT_EXTENSION_MAXNAMELEN less its NUL. */
+const MAX_CHAIN_NAME = 28;
+
+/** Reads and validates; error 7 names the field and the value seen, error 2 a backend that is not there. */
+export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
+  if (config.backend !== undefined && config.backend !== null && config.backend !== 'iptables') {
+    throw new CniError(
+      cniErrorCode.unsupportedField,
+      `backend ${JSON.stringify(config.backend)} is not supported, only "iptables" is`,
+    );
+  }
+  const chain = config.externalSetMarkChain ?? undefined;
+  const markMasqBit = config.markMasqBit ?? undefined;
+  if (chain !== undefined && markMasqBit !== undefined) {
+    throw invalid('externalSetMarkChain and markMasqBit exclude each other');
+  }
+  if (chain !== undefined && (typeof chain !== 'string' || !isChainName(chain))) {
+    throw invalid(`externalSetMarkChain must be the name of an iptables chain, is ${JSON.stringify(chain)}`);
+  }
+  if (markMasqBit !== undefined && !isIntegerIn(markMasqBit, 0, 31)) {
+    throw invalid(`markMasqBit must be between 0 and 31, is ${JSON.stringify(markMasqBit)}`);
+  }
+  const runtime = config.runtimeConfig ?? {};
+  if (typeof runtime !== 'object' || Array.isArray(runtime)) {
+    throw invalid(`runtimeConfig must be an object, is ${JSON.stringify(runtime)}`);
+  }
+  const mappings = (runtime as Record<string, unknown>).portMappings ?? [];
+  if (!Array.isArray(mappings)) throw invalid('runtimeConfig.portMappings must be a list');
+  return {
+    networkName: config.name,
+    snat: boolean(config.snat, 'snat', true),
+    masqAll: boolean(config.masqAll, 'masqAll', false),
+    markMasqBit: markMasqBit ?? DEFAULT_MARK_BIT,
+    externalSetMarkChain: chain,
+    conditionsV4: validateConditions(config.conditionsV4, 'conditionsV4'),
+    conditionsV6: validateConditions(config.conditionsV6, 'conditionsV6'),
+    portMappings: mappings.map((mapping, i) => parseMapping(mapping, `runtimeConfig.portMappings[${i}]`)),
+  };
+}
+
+function parseMapping(value: unknown, at: string): PortMapping {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid(`${at} must be an object, is ${JSON.stringify(value)}`);
+  }
+  const mapping = value as Record<string, unknown>;
+  const protocol = String(mapping.protocol ?? 'tcp').toLowerCase() || 'tcp';
+  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
+    throw invalid(`${at}.protocol must be tcp, udp or sctp, is ${JSON.stringify(mapping.protocol)}`);
+  }
+  const hostIP = mapping.hostIP ?? '';
+  if (typeof hostIP !== 'string' || (hostIP !== '' && parseIp(hostIP) === undefined)) {
+    throw invalid(`${at}.hostIP must be an IP address, is ${JSON.stringify(hostIP)}`);
+  }
+  return {
+    hostPort: port(mapping.hostPort, `${at}.hostPort`),
+    containerPort: port(mapping.containerPort, `${at}.containerPort`),
+    protocol,
+    ...(hostIP === '' ? {} : { hostIP }),
+  };
+}
+
+function port(value: unknown, at: string): number {
+  if (!isIntegerIn(value, 1, 65535)) {
+    throw invalid(`${at} must be a port between 1 and 65535, is ${JSON.stringify(value)}`);
+  }
+  return value;
+}
+
+function boolean(value: unknown, at: string, otherwise: boolean): boolean {
+  if (value === undefined || value === null) return otherwise;
+  if (typeof value !== 'boolean') throw invalid(`${at} must be true or false, is ${JSON.stringify(value)}`);
+  return value;
+}
+
+function isIntegerIn(value: unknown, min: number, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
+}
+
+function isChainName(text: string): boolean {
+  return text.length <= MAX_CHAIN_NAME && /^[A-Za-z0-9_.][A-Za-z0-9_.:-]*$/.test(text);
+}
+
+function invalid(message: string): CniError {
+  return new CniError(cniErrorCode.invalidNetworkConfig, message);
+}

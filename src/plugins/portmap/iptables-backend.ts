@@ -1,0 +1,279 @@
+import { CniError, cniErrorCode } from '../../cni/errors.ts';
+import type { ValidAttachment } from '../../cni/types.ts';
+import { isUnspecified, parseIp } from '../../net/ip.ts';
+import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../../netfilter/iptables.ts';
+import { splitWords } from '../../netfilter/rule-text.ts';
+import type { Attachments } from './attachments.ts';
+import type { PortmapConfig } from './config.ts';
+import {
+  attachmentChain,
+  attachmentRules,
+  command,
+  DNAT_CHAIN,
+  deletion,
+  entryRules,
+  type InstalledEntry,
+  type InstalledMapping,
+  mappingsOf,
+  type PodAddress,
+  parseEntries,
+  parseMappings,
+  type Rule,
+  sharedRules,
+} from './rules.ts';
+
+/** Error code of our own: the host port belongs to another container that lives. */
+export const HOST_PORT_TAKEN = 110;
+
+/** How often a transaction is planned anew after somebody else changed the table under it. */
+const MAX_ATTEMPTS = 4;
+
+/** Mappings of one address family in iptables' `nat` table. */
+export class IptablesBackend {
+  readonly #nat: NatTable;
+  readonly #attachments: Attachments;
+  readonly #warn: (message: string) => void;
+
+  constructor(nat: NatTable, attachments: Attachments, warn: (message: string) => void) {
+    this.#nat = nat;
+    this.#attachments = attachments;
+    this.#warn = warn;
+  }
+
+  /**
+   * Makes the mappings of an attachment in one transaction, in place of what it had before. A mapping of the same port whose
+   * sandbox is gone is removed with it; one whose sandbox lives is error {@link HOST_PORT_TAKEN}; one of which nobody knows
+   * stays, behind ours.
+   */
+  async add(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<void> {
+    const chain = attachmentChain(config.networkName, containerId);
+    let last = '';
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
+      const rivals = await this.#rivals(config, chain, pod, entries);
+      // Usually the shared rules are there and the chain is not: said as conditions of the transaction, that needs no reading.
+      const optimistic = attempt === 0 && !entries.some((entry) => entry.chain === chain);
+      const prepare = optimistic
+        ? [...sharedRules(config).rules.map((rule) => command('-C', rule)), `-N ${chain}`]
+        : await this.#prepare(config, chain, entries);
+      const removals = await this.#removals(rivals.gone, entries);
+      const rules = attachmentRules(config, containerId, pod).map((rule) => command('-A', rule));
+      const entering = entryRules(config, containerId, pod);
+      const jumps = rivals.unknown
+        ? entering.reverse().map((rule) => command('-I', rule))
+        : entering.map((rule) => command('-A', rule));
+      const commands = [...prepare, ...removals, ...rules, ...jumps];
+      const outcome = await this.#restore(commands);
+      if (outcome.applied) {
+        for (const gone of rivals.gone) this.#attachments.forget(gone);
+        return;
+      }
+      const failed = outcome.failed === undefined ? undefined : commands[outcome.failed];
+      last = `${outcome.reason}${failed === undefined ? '' : `: ${failed}`}`;
+      // A new rule that is refused will be refused again; a condition that does not hold asks for a new plan.
+      if (failed !== undefined && outcome.failed! >= prepare.length + removals.length) break;
+    }
+    throw new CniError(
+      cniErrorCode.internal,
+      `could not map ports of container ${containerId} (${this.#nat.family})`,
+      last,
+    );
+  }
+
+  /** Verifies that every rule of the attachment is there, and that no earlier mapping takes its ports. */
+  async check(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<void> {
+    const chain = attachmentChain(config.networkName, containerId);
+    const rules = [
+      ...sharedRules(config).rules,
+      ...attachmentRules(config, containerId, pod),
+      ...entryRules(config, containerId, pod),
+    ];
+    const commands = rules.map((rule) => command('-C', rule));
+    const outcome = await this.#restore(commands);
+    if (!outcome.applied) {
+      const missing = outcome.failed === undefined ? outcome.reason : commands[outcome.failed]!.slice(3);
+      throw new CniError(cniErrorCode.internal, `${this.#nat.family} rule missing in table nat`, missing);
+    }
+    const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
+    const own = entries.findIndex((entry) => entry.chain === chain);
+    for (const rival of await this.#overlapping(config, chain, pod, entries.slice(0, own))) {
+      throw new CniError(cniErrorCode.internal, `mapping shadowed: ${describe(rival)} comes first`);
+    }
+  }
+
+  /** Removes everything of an attachment; nothing there is fine. Returns the mappings that were. */
+  async remove(networkName: string, containerId: string): Promise<InstalledMapping[]> {
+    const chain = attachmentChain(networkName, containerId);
+    return this.#removeChains(async () => new Set([chain]));
+  }
+
+  /** Removes the mappings of a network whose attachment is not among the valid ones. Returns the removed chains' mappings. */
+  async collect(networkName: string, valid: readonly ValidAttachment[]): Promise<InstalledMapping[]> {
+    const keep = new Set(valid.map(({ containerID }) => attachmentChain(networkName, containerID)));
+    return this.#removeChains(async (entries) => {
+      const stale = entries.filter(
+        ({ chain, owner }) => owner?.networkName === networkName && !keep.has(chain),
+      );
+      return new Set(stale.map(({ chain }) => chain));
+    });
+  }
+
+  /** Fails with error 50 when the table cannot be used, and says why. */
+  async probe(): Promise<void> {
+    await this.#list('PREROUTING');
+  }
+
+  async #removeChains(
+    select: (entries: InstalledEntry[]) => Promise<Set<string>>,
+  ): Promise<InstalledMapping[]> {
+    let last = '';
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
+      const chains = await select(entries);
+      const removed: InstalledMapping[] = [];
+      const commands = await this.#removals(chains, entries, removed);
+      if (commands.length === 0) return removed;
+      const outcome = await this.#restore(commands);
+      if (outcome.applied) return removed;
+      last = outcome.reason;
+    }
+    throw new CniError(cniErrorCode.internal, `could not remove port mappings (${this.#nat.family})`, last);
+  }
+
+  /** The commands that remove these chains and all jumps to them; collects what they translated. */
+  async #removals(
+    chains: ReadonlySet<string>,
+    entries: readonly InstalledEntry[],
+    removed: InstalledMapping[] = [],
+  ): Promise<string[]> {
+    const commands = entries.filter(({ chain }) => chains.has(chain)).map(({ line }) => deletion(line));
+    for (const chain of chains) {
+      const lines = await this.#list(chain);
+      if (lines === undefined) continue;
+      removed.push(...parseMappings(lines));
+      commands.push(`-F ${chain}`, `-X ${chain}`);
+    }
+    return commands;
+  }
+
+  /** Commands that leave the shared rules in place and the attachment's chain empty, from what is there now. */
+  async #prepare(
+    config: PortmapConfig,
+    chain: string,
+    entries: readonly InstalledEntry[],
+  ): Promise<string[]> {
+    const { chains, rules, first } = sharedRules(config);
+    const commands: string[] = [];
+    const installed = new Map<string, string[] | undefined>();
+    for (const name of new Set([...chains, ...rules.map((rule) => rule.chain), chain])) {
+      installed.set(name, await this.#list(name));
+    }
+    for (const name of chains) if (installed.get(name) === undefined) commands.push(`-N ${name}`);
+    for (const rule of rules) {
+      const present = installed.get(rule.chain)?.some((line) => isRule(line, rule)) ?? false;
+      commands.push(command(present ? '-C' : first.has(rule) ? '-I' : '-A', rule));
+    }
+    commands.push(...entries.filter((entry) => entry.chain === chain).map(({ line }) => deletion(line)));
+    commands.push(installed.get(chain) === undefined ? `-N ${chain}` : `-F ${chain}`);
+    return commands;
+  }
+
+  /** Who else has one of the wanted ports: sandboxes gone, and whether there is one that we know nothing of. */
+  async #rivals(
+    config: PortmapConfig,
+    chain: string,
+    pod: PodAddress,
+    entries: readonly InstalledEntry[],
+  ): Promise<{ gone: Set<string>; unknown: boolean }> {
+    const gone = new Set<string>();
+    let unknown = false;
+    for (const rival of await this.#overlapping(config, chain, pod, entries)) {
+      const { owner } = rival.entry;
+      const state =
+        owner === undefined ? 'unknown' : this.#attachments.sandboxState(rival.entry.chain, owner);
+      if (state === 'alive') {
+        throw new CniError(HOST_PORT_TAKEN, `host port is taken: ${describe(rival)}, whose sandbox lives`);
+      }
+      if (state === 'gone') gone.add(rival.entry.chain);
+      else {
+        unknown = true;
+        this.#warn(`${describe(rival)} is of an unknown sandbox; the new mapping goes before it`);
+      }
+    }
+    return { gone, unknown };
+  }
+
+  async #overlapping(
+    config: PortmapConfig,
+    chain: string,
+    pod: PodAddress,
+    entries: readonly InstalledEntry[],
+  ): Promise<Rival[]> {
+    const wanted = mappingsOf(config, pod.ip.family);
+    const rivals: Rival[] = [];
+    const seen = new Set([chain]);
+    for (const entry of entries) {
+      const touches = wanted.some(
+        ({ protocol, hostPort }) => protocol === entry.protocol && entry.ports.includes(hostPort),
+      );
+      if (!touches || seen.has(entry.chain)) continue;
+      seen.add(entry.chain);
+      const mapping = parseMappings((await this.#list(entry.chain)) ?? []).find((installed) =>
+        wanted.some(
+          ({ protocol, hostPort, hostIP }) =>
+            protocol === installed.protocol &&
+            hostPort === installed.hostPort &&
+            addressesOverlap(hostIP, installed.hostIP),
+        ),
+      );
+      if (mapping !== undefined) rivals.push({ entry, mapping });
+    }
+    return rivals;
+  }
+
+  async #list(chain: string): Promise<string[] | undefined> {
+    return this.#nat.listChain(chain).catch(asCniError);
+  }
+
+  async #restore(commands: readonly string[]) {
+    return this.#nat.restore(commands).catch(asCniError);
+  }
+}
+
+interface Rival {
+  entry: InstalledEntry;
+  mapping: InstalledMapping;
+}
+
+function describe({ entry, mapping }: Rival): string {
+  const { owner } = entry;
+  const who =
+    owner === undefined
+      ? `chain ${entry.chain}`
+      : `container ${owner.containerId} of network ${owner.networkName}`;
+  const where = mapping.hostIP === undefined ? '' : `${mapping.hostIP} `;
+  return `${where}${mapping.protocol} ${mapping.hostPort} of ${who} at ${mapping.target}`;
+}
+
+/** Kubernetes' rule for host ports: the same address, or either of them every address. */
+function addressesOverlap(a: string | undefined, b: string | undefined): boolean {
+  const [first, second] = [a, b].map((text) => (text === undefined ? undefined : parseIp(text)));
+  if (first === undefined || second === undefined || isUnspecified(first) || isUnspecified(second))
+    return true;
+  return first.family === second.family && first.bytes.every((byte, i) => byte === second.bytes[i]);
+}
+
+function isRule(line: string, rule: Rule): boolean {
+  const words = splitWords(line).slice(2);
+  return words.length === rule.words.length && words.every((word, i) => word === rule.words[i]);
+}
+
+function asCniError(cause: unknown): never {
+  if (cause instanceof IptablesUnavailable) {
+    throw new CniError(cniErrorCode.pluginNotAvailable, 'iptables cannot be used', cause.message, { cause });
+  }
+  if (cause instanceof XtablesLockBusy) {
+    throw new CniError(cniErrorCode.tryAgainLater, cause.message, '', { cause });
+  }
+  throw cause;
+}

@@ -1,0 +1,225 @@
+import { CniError, cniErrorCode } from '../../cni/errors.ts';
+import type { Plugin, PluginRequest } from '../../cni/plugin.ts';
+import type { Result, ValidAttachment } from '../../cni/types.ts';
+import { cniVersions } from '../../cni/version.ts';
+import { formatIp, isUnspecified, parseCidr, parseIp } from '../../net/ip.ts';
+import { localAddressTest } from '../../net/local-addresses.ts';
+import { deviceTowards, readRoutes } from '../../net/routes.ts';
+import { setInterfaceSysctl } from '../../net/sysctl.ts';
+import { deleteUdpFlows, listUdpFlows } from '../../netfilter/conntrack.ts';
+import { type IpFamily, IptablesNat } from '../../netfilter/iptables.ts';
+import { takeRulesLock } from '../../netfilter/rules-lock.ts';
+import type { Exec } from '../../sys/exec.ts';
+import { messageOf } from '../../util/errors.ts';
+import { AttachmentFiles, type Attachments } from './attachments.ts';
+import { type PortmapConfig, parsePortmapConfig } from './config.ts';
+import { IptablesBackend } from './iptables-backend.ts';
+import { attachmentChain, type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
+
+const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
+
+/** The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. */
+export function portmap(exec: Exec, attachments: Attachments = new AttachmentFiles()): Plugin {
+  const backend = (family: IpFamily, request: PluginRequest) =>
+    new IptablesBackend(new IptablesNat(exec, family), attachments, request.warn);
+
+  return {
+    name: 'portmap',
+    supportedVersions: cniVersions,
+
+    async add(request) {
+      const config = parsePortmapConfig(request.config);
+      const { prevResult, containerId, ifName, netns } = request;
+      if (prevResult === undefined) throw notChained();
+      if (config.portMappings.length === 0) return prevResult;
+      warnOfFamilies(config, podAddresses(prevResult, ifName), request);
+      await withRulesLock(async () => {
+        const chain = attachmentChain(config.networkName, containerId);
+        attachments.record(chain, { networkName: config.networkName, containerId, ifName, netns });
+        for (const pod of podAddresses(prevResult, ifName)) {
+          await backend(pod.ip.family, request).add(config, containerId, pod);
+        }
+      });
+      for (const pod of podAddresses(prevResult, ifName)) {
+        if (config.snat && pod.ip.family === 'ipv4') routeLocalnet(pod);
+        await forgetStaleFlows(exec, config, pod, request);
+      }
+      return prevResult;
+    },
+
+    async check(request) {
+      const config = parsePortmapConfig(request.config);
+      if (request.prevResult === undefined) {
+        throw new CniError(cniErrorCode.invalidNetworkConfig, 'required prevResult missing');
+      }
+      if (config.portMappings.length === 0) return;
+      for (const pod of podAddresses(request.prevResult, request.ifName)) {
+        await backend(pod.ip.family, request).check(config, request.containerId, pod);
+      }
+    },
+
+    async del(request) {
+      const { containerId } = request;
+      const networkName = request.config.name;
+      await withRulesLock(async () => {
+        await eachUsableFamily(request, async (family) => {
+          const removed = await backend(family, request).remove(networkName, containerId);
+          await forgetFlows(exec, family, removed, request);
+        });
+        attachments.forget(attachmentChain(networkName, containerId));
+      });
+    },
+
+    async gc(request) {
+      const valid = validAttachments(request);
+      await withRulesLock(() =>
+        eachUsableFamily(request, async (family) => {
+          const removed = await backend(family, request).collect(request.config.name, valid);
+          await forgetFlows(exec, family, removed, request);
+        }),
+      );
+    },
+
+    async status(request) {
+      parsePortmapConfig(request.config);
+      await backend('ipv4', request).probe();
+    },
+  };
+}
+
+/**
+ * The pod's first address of each family, of the interface that the runtime named. An address that says no interface, or one
+ * that is not in the list, counts too: plugins before 0.3.0 could not say.
+ */
+export function podAddresses(result: Result, ifName: string): PodAddress[] {
+  const found = new Map<IpFamily, PodAddress>();
+  for (const [i, entry] of result.ips.entries()) {
+    const parsed = parseCidr(entry.address);
+    if (parsed === undefined) {
+      throw new CniError(
+        cniErrorCode.invalidNetworkConfig,
+        `prevResult.ips[${i}].address must be an address with prefix length, is ${JSON.stringify(entry.address)}`,
+      );
+    }
+    const owner = entry.interface === undefined ? undefined : result.interfaces[entry.interface];
+    if (owner !== undefined && (owner.name !== ifName || owner.sandbox === undefined)) continue;
+    if (!found.has(parsed.ip.family)) found.set(parsed.ip.family, parsed);
+  }
+  return families.flatMap((family) => found.get(family) ?? []);
+}
+
+function notChained(): CniError {
+  return new CniError(cniErrorCode.invalidNetworkConfig, 'portmap must be called as chained plugin');
+}
+
+/** A mapping for a hostIP of a family that the pod lacks has no effect: say so, since nothing else will. */
+function warnOfFamilies(config: PortmapConfig, pods: readonly PodAddress[], request: PluginRequest): void {
+  for (const { hostIP, hostPort, protocol } of config.portMappings) {
+    const family = hostIP === undefined ? undefined : parseIp(hostIP)?.family;
+    if (family !== undefined && !pods.some((pod) => pod.ip.family === family)) {
+      request.warn(
+        `hostIP ${hostIP} of ${protocol} ${hostPort} has no effect: the pod has no ${family} address`,
+      );
+    }
+  }
+}
+
+/**
+ * Lets packets from 127.0.0.1 leave towards the pod. By the main routing table, where every CNI plugin has the route to its
+ * pods; without a route there is nothing to set.
+ */
+function routeLocalnet(pod: PodAddress): void {
+  const device = deviceTowards(readRoutes(), pod.ip);
+  if (device !== undefined) setInterfaceSysctl(device, 'route_localnet', '1');
+}
+
+/**
+ * Ends UDP flows to a mapped port that go elsewhere than to the pod: conntrack would keep sending a client that does not
+ * pause to whoever had the port before. A failure is a warning, as rules are in place and flows end by themselves.
+ */
+async function forgetStaleFlows(
+  exec: Exec,
+  config: PortmapConfig,
+  pod: PodAddress,
+  request: PluginRequest,
+): Promise<void> {
+  const { family } = pod.ip;
+  const mappings = mappingsOf(config, family).filter(({ protocol }) => protocol === 'udp');
+  if (mappings.length === 0) return;
+  try {
+    const isLocal = localAddressTest(family);
+    for (const { hostPort, hostIP } of mappings) {
+      const host = hostIP === undefined ? undefined : parseIp(hostIP)!;
+      const only = host === undefined || isUnspecified(host) ? undefined : formatIp(host);
+      for (const flow of await listUdpFlows(exec, family, hostPort)) {
+        const mapped = only === undefined ? isLocal(flow.destination) : flow.destination === only;
+        if (mapped && flow.replySource !== formatIp(pod.ip)) await deleteUdpFlows(exec, family, flow);
+      }
+    }
+  } catch (error) {
+    request.warn(`stale UDP connections not removed: ${messageOf(error)}`);
+  }
+}
+
+/** Ends the UDP flows that went through removed mappings, and no others. */
+async function forgetFlows(
+  exec: Exec,
+  family: IpFamily,
+  removed: readonly InstalledMapping[],
+  request: PluginRequest,
+): Promise<void> {
+  try {
+    for (const { protocol, hostPort, target } of removed) {
+      if (protocol !== 'udp') continue;
+      const address = target.slice(0, target.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+      const port = Number(target.slice(target.lastIndexOf(':') + 1));
+      for (const flow of await listUdpFlows(exec, family, hostPort)) {
+        if (flow.replySource === address && flow.replySourcePort === port) {
+          await deleteUdpFlows(exec, family, flow);
+        }
+      }
+    }
+  } catch (error) {
+    request.warn(`UDP connections not removed: ${messageOf(error)}`);
+  }
+}
+
+/** Both families; one of them may be unusable on this machine (no ip6tables, say), as long as the other is not. */
+async function eachUsableFamily(
+  request: PluginRequest,
+  work: (family: IpFamily) => Promise<void>,
+): Promise<void> {
+  const unusable: CniError[] = [];
+  for (const family of families) {
+    try {
+      await work(family);
+    } catch (error) {
+      if (!(error instanceof CniError) || error.code !== cniErrorCode.pluginNotAvailable) throw error;
+      unusable.push(error);
+    }
+  }
+  if (unusable.length === families.length) throw unusable[0];
+  for (const error of unusable) request.warn(`one address family left out: ${error.details}`);
+}
+
+async function withRulesLock(work: () => Promise<void>): Promise<void> {
+  const release = await takeRulesLock().catch((cause) => {
+    throw new CniError(cniErrorCode.tryAgainLater, messageOf(cause), '', { cause });
+  });
+  try {
+    await work();
+  } finally {
+    release();
+  }
+}
+
+function validAttachments(request: PluginRequest): ValidAttachment[] {
+  const value = request.config['cni.dev/valid-attachments'];
+  if (!Array.isArray(value) || !value.every((entry) => typeof entry?.containerID === 'string')) {
+    throw new CniError(
+      cniErrorCode.invalidNetworkConfig,
+      `cni.dev/valid-attachments must be a list of attachments, is ${JSON.stringify(value)}`,
+    );
+  }
+  return value as ValidAttachment[];
+}
