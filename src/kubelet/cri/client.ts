@@ -1,0 +1,192 @@
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type Runtime, RuntimeError, type RuntimeEvent } from '../runtime.ts';
+import { calls, subscribe, taskEvent } from './messages.ts';
+import type { Codec } from './protobuf.ts';
+
+/** Two minutes: what a kubelet gives the runtime for an ordinary call (`--runtime-request-timeout`). */
+const CALL_TIMEOUT_MS = 120_000;
+/** Setting up a sandbox runs the whole CNI chain: four minutes, as the kubelet gives it. */
+const SANDBOX_TIMEOUT_MS = 240_000;
+/** containerd's namespace for everything that came over CRI. */
+const CONTAINERD_NAMESPACE = 'k8s.io';
+
+const KINDS: Record<string, RuntimeEvent['kind']> = { '/tasks/start': 'started', '/tasks/exit': 'exited' };
+
+interface Call<Q, A> {
+  path: string;
+  request: Codec<Q, unknown>;
+  response: Codec<never, A> | { decode(bytes: Uint8Array): A };
+}
+
+/**
+ * CRI v1 over a unix socket. `endpoint` is a path or `unix://path`. The connection is made on first use and again after the
+ * runtime was away; a call made meanwhile fails at once with code Unavailable, and whoever made it tries again.
+ */
+export function connectRuntime(endpoint: string): Runtime & { close(): void } {
+  const address = endpoint.startsWith('unix://') ? endpoint : `unix://${endpoint}`;
+  const client = new Client(address, credentials.createInsecure(), {
+    'grpc.initial_reconnect_backoff_ms': 50,
+    'grpc.min_reconnect_backoff_ms': 50,
+    'grpc.max_reconnect_backoff_ms': 500,
+    'grpc.max_receive_message_length': 16 * 1024 * 1024,
+    'grpc.enable_retries': 0,
+    // A unix socket has no host name; without this the path, escaped, would be the :authority, which containerd refuses.
+    'grpc.default_authority': 'localhost',
+  });
+
+  function call<Q, A>(
+    { path, request, response }: Call<Q, A>,
+    argument: Q,
+    options: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<A> {
+    const { timeoutMs = CALL_TIMEOUT_MS, signal } = options;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(new RuntimeError('Canceled', 'the call was cancelled'));
+      const pending = client.makeUnaryRequest(
+        path,
+        (value: Q) => request.encode(value),
+        (bytes: Buffer) => response.decode(bytes),
+        argument,
+        new Metadata(),
+        timeoutMs === 0 ? {} : { deadline: Date.now() + timeoutMs },
+        (error: ServiceError | null, answer?: A) => {
+          signal?.removeEventListener('abort', onAbort);
+          if (error !== null) reject(new RuntimeError(error.code, error.details));
+          else resolve(answer as A);
+        },
+      );
+      const onAbort = () => pending.cancel();
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  return {
+    async version() {
+      const answer = await call(calls.version, { version: '0.1.0' });
+      return { name: answer.runtimeName, version: answer.runtimeVersion };
+    },
+    async conditions() {
+      return (await call(calls.status, {})).status?.conditions ?? [];
+    },
+
+    async runSandbox(config, signal) {
+      const options = { timeoutMs: SANDBOX_TIMEOUT_MS, signal };
+      return (await call(calls.runPodSandbox, { config }, options)).podSandboxId;
+    },
+    async stopSandbox(podSandboxId) {
+      await ignoreNotFound(call(calls.stopPodSandbox, { podSandboxId }));
+    },
+    async removeSandbox(podSandboxId) {
+      await ignoreNotFound(call(calls.removePodSandbox, { podSandboxId }));
+    },
+    async listSandboxes(labelSelector) {
+      return (await call(calls.listPodSandbox, { filter: { labelSelector } })).items;
+    },
+    async sandboxStatus(podSandboxId) {
+      return (await ignoreNotFound(call(calls.podSandboxStatus, { podSandboxId })))?.status;
+    },
+
+    async createContainer(podSandboxId, config, sandboxConfig, signal) {
+      return (await call(calls.createContainer, { podSandboxId, config, sandboxConfig }, { signal }))
+        .containerId;
+    },
+    async startContainer(containerId, signal) {
+      await call(calls.startContainer, { containerId }, { signal });
+    },
+    async stopContainer(containerId, graceSeconds, signal) {
+      const options = { timeoutMs: CALL_TIMEOUT_MS + graceSeconds * 1000, signal };
+      await ignoreNotFound(call(calls.stopContainer, { containerId, timeout: graceSeconds }, options));
+    },
+    async removeContainer(containerId) {
+      await ignoreNotFound(call(calls.removeContainer, { containerId }));
+    },
+    async listContainers(labelSelector) {
+      return (await call(calls.listContainers, { filter: { labelSelector } })).containers;
+    },
+    async containerStatus(containerId) {
+      return (await ignoreNotFound(call(calls.containerStatus, { containerId })))?.status;
+    },
+    async reopenLog(containerId) {
+      await call(calls.reopenContainerLog, { containerId });
+    },
+
+    async execSync(containerId, cmd, timeoutSeconds) {
+      const timeoutMs = timeoutSeconds === 0 ? 0 : CALL_TIMEOUT_MS + timeoutSeconds * 1000;
+      const answer = await call(calls.execSync, { containerId, cmd, timeout: timeoutSeconds }, { timeoutMs });
+      return {
+        stdout: Buffer.from(answer.stdout).toString('utf8'),
+        stderr: Buffer.from(answer.stderr).toString('utf8'),
+        exitCode: answer.exitCode,
+      };
+    },
+    async exec(containerId, cmd, streams) {
+      return (await call(calls.exec, { containerId, cmd, ...streams })).url;
+    },
+    async attach(containerId, streams) {
+      return (await call(calls.attach, { containerId, ...streams })).url;
+    },
+    async portForward(podSandboxId, port) {
+      return (await call(calls.portForward, { podSandboxId, port })).url;
+    },
+
+    async listImages() {
+      return (await call(calls.listImages, {})).images;
+    },
+    async imageStatus(image) {
+      return (await call(calls.imageStatus, { image: { image } })).image;
+    },
+    async pullImage(image, auth, signal) {
+      // A pull takes as long as it takes; whoever asked for it may cancel.
+      return (await call(calls.pullImage, { image: { image }, auth }, { timeoutMs: 0, signal })).imageRef;
+    },
+    async removeImage(image) {
+      await ignoreNotFound(call(calls.removeImage, { image: { image } }));
+    },
+
+    async *events(signal, onOpen) {
+      const metadata = new Metadata();
+      const stream = client.makeServerStreamRequest(
+        subscribe.path,
+        subscribe.request.encode,
+        (bytes: Buffer) => subscribe.response.decode(bytes),
+        {
+          filters: Object.keys(KINDS).map((topic) => `namespace==${CONTAINERD_NAMESPACE},topic=="${topic}"`),
+        },
+        metadata,
+      );
+      const cancel = () => stream.cancel();
+      signal.addEventListener('abort', cancel, { once: true });
+      // Nothing says that a subscription is in force; an answered call that was sent after it comes as near as one gets.
+      if (onOpen !== undefined) this.version().then(onOpen, () => {});
+      try {
+        for await (const envelope of stream as AsyncIterable<ReturnType<typeof subscribe.response.decode>>) {
+          const value = envelope.event?.value;
+          if (value === undefined) continue;
+          const { containerId, processId } = taskEvent.decode(value);
+          const kind = KINDS[envelope.topic];
+          // The end of an exec'd process (a probe, a hook) is not the end of its container.
+          if (kind === undefined || (kind === 'exited' && processId !== containerId)) continue;
+          yield { containerId, kind };
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        const { code, details } = error as ServiceError;
+        throw new RuntimeError(code ?? 'Unknown', details ?? String(error));
+      } finally {
+        signal.removeEventListener('abort', cancel);
+        stream.cancel();
+      }
+    },
+
+    close: () => client.close(),
+  };
+}
+
+async function ignoreNotFound<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof RuntimeError && error.code === 'NotFound') return undefined;
+    throw error;
+  }
+}

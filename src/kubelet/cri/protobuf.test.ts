@@ -1,0 +1,88 @@
+import { expect, test } from 'bun:test';
+import {
+  bool,
+  bytes,
+  choice,
+  int,
+  message,
+  nested,
+  repeated,
+  repeatedInt,
+  repeatedString,
+  string,
+  stringMap,
+} from './protobuf.ts';
+
+const inner = message({ name: string(1), attempt: int(4) });
+const everything = message({
+  text: string(1),
+  number: int(2),
+  flag: bool(3),
+  raw: bytes(4),
+  kind: choice(5, ['first', 'second']),
+  one: nested(6, inner),
+  words: repeatedString(7),
+  numbers: repeatedInt(8),
+  many: repeated(9, inner),
+  labels: stringMap(16),
+});
+
+test.each([
+  ['a string', { text: 'hé' }, '0a0368c3a9'],
+  ['a small integer', { number: 150 }, '109601'],
+  ['a negative integer takes ten bytes', { number: -1 }, '10ffffffffffffffffff01'],
+  ['the largest safe integer', { number: Number.MAX_SAFE_INTEGER }, '10ffffffffffffff0f'],
+  ['true', { flag: true }, '1801'],
+  ['a default is not written', { flag: false, text: '', number: 0, kind: 'first' as const }, ''],
+  ['bytes', { raw: Uint8Array.of(0, 255) }, '220200ff'],
+  ['an enum by name', { kind: 'second' as const }, '2801'],
+  ['an empty message is present', { one: {} }, '3200'],
+  ['a nested message', { one: { name: 'a', attempt: 2 } }, '32050a01612002'],
+  ['repeated strings keep empty ones', { words: ['a', ''] }, '3a01613a00'],
+  ['packed integers', { numbers: [1, 300] }, '420301ac02'],
+  ['repeated messages', { many: [{ name: 'a' }, {}] }, '4a030a01614a00'],
+  ['a map, field number above 15', { labels: { k: 'v' } }, '8201060a016b120176'],
+])('%s', (_name, value, hex) => {
+  const encoded = everything.encode(value);
+  expect(encoded.toString('hex')).toBe(hex);
+  const decoded = everything.decode(encoded);
+  for (const [key, given] of Object.entries(value)) {
+    const got = decoded[key as keyof typeof decoded];
+    if (typeof given === 'object') expect(got as unknown).toMatchObject(given as object);
+    else expect(got as unknown).toBe(given);
+  }
+});
+
+test('nanosecond times survive to the microsecond', () => {
+  const time = message({ at: int(1) });
+  // 1783656000123456789 as a varint
+  const wire = Buffer.from([8, ...varintOf(1783656000123456789n)]);
+  expect(Math.floor(time.decode(wire).at / 1e3)).toBe(1783656000123456);
+});
+
+test('unknown fields and unpacked integers are read as proto3 says', () => {
+  const wire = Buffer.concat([
+    Buffer.from('f20702aabb', 'hex'), // field 126, bytes
+    Buffer.from('f80701', 'hex'), // field 127, varint
+    Buffer.from('4005', 'hex'), // numbers, not packed
+  ]);
+  expect(everything.decode(wire).numbers).toEqual([5]);
+});
+
+test.each([
+  ['0a05', 'ends within'],
+  ['10ff', 'ends within a varint'],
+  ['0b', 'wire type 3'],
+])('a broken message %s is refused', (hex, words) => {
+  expect(() => message({}).decode(Buffer.from(hex, 'hex'))).toThrow(words);
+});
+
+function varintOf(value: bigint): number[] {
+  const out: number[] = [];
+  let rest = value;
+  while (rest > 127n) {
+    out.push(Number(rest & 127n) | 128);
+    rest >>= 7n;
+  }
+  return [...out, Number(rest)];
+}

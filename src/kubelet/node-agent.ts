@@ -1,0 +1,247 @@
+import { watch } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { type ApiClient, hasReason } from '../kube/client.ts';
+import { leases, nodes } from '../kube/resources.ts';
+import type { Node, NodeCondition } from '../kube/types.ts';
+import type { Clock } from '../sys/clock.ts';
+import { messageOf } from '../util/errors.ts';
+import { type Machine, type NodeIdentity, newNode, nodeLabels, nodeStatus } from './node-status.ts';
+import type { Runtime } from './runtime.ts';
+
+/** How often the runtime is asked while something is missing, and while nothing is. */
+const IMPATIENT_MS = 150;
+const PATIENT_MS = 5_000;
+/** The status is written when it changed, and anyway after this long. */
+const REPORT_MS = 300_000;
+const LEASE_MS = 10_000;
+const LEASE_SECONDS = 40;
+const LEASE_NAMESPACE = 'kube-node-lease';
+const RETRY_MS = 200;
+const UNSEEN = 'container runtime status has not been seen yet';
+
+/** Keeps the Node of this kubelet: registers it, renews its lease, and says whether pods can run on it. */
+export class NodeAgent {
+  readonly #client: ApiClient;
+  readonly #runtime: Runtime;
+  readonly #clock: Clock;
+  readonly #identity: NodeIdentity;
+  readonly #machine: Machine;
+  readonly #options: {
+    kubeletPort: number;
+    cniDirectory: string;
+    onNetworkReady: () => void;
+    say: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
+    log: (line: string) => void;
+  };
+  #conditions: NodeCondition[] = [];
+  #problem: string | undefined;
+  #networkProblem: string | undefined = UNSEEN;
+  #seen = false;
+  #version: { name: string; version: string } | undefined;
+  #nudge: () => void = () => {};
+  #registered = false;
+  #reported: { at: number; status: unknown } | undefined;
+  #node: Node | undefined;
+
+  constructor(input: {
+    client: ApiClient;
+    runtime: Runtime;
+    clock: Clock;
+    identity: NodeIdentity;
+    machine: Machine;
+    options: {
+      /** Where this kubelet serves. */
+      kubeletPort: number;
+      /** Watched, because the runtime says nothing when a network configuration appears. */
+      cniDirectory: string;
+      onNetworkReady: () => void;
+      /** Writes an event about the node. */
+      say: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
+      log: (line: string) => void;
+    };
+  }) {
+    this.#client = input.client;
+    this.#runtime = input.runtime;
+    this.#clock = input.clock;
+    this.#identity = input.identity;
+    this.#machine = input.machine;
+    this.#options = input.options;
+  }
+
+  /** Why the runtime has no network for pods; undefined when it has. */
+  get networkProblem(): string | undefined {
+    return this.#networkProblem;
+  }
+
+  /** The node as the API had it last. */
+  get node(): Node | undefined {
+    return this.#node;
+  }
+
+  /** Runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#watchRuntime(signal), this.#register(signal), this.#renewLease(signal)]);
+  }
+
+  async #watchRuntime(signal: AbortSignal): Promise<void> {
+    const watcher = this.#watchConfiguration();
+    while (!signal.aborted) {
+      await this.#look();
+      await this.#report();
+      const wait =
+        this.#problem === undefined && this.#networkProblem === undefined ? PATIENT_MS : IMPATIENT_MS;
+      const nudged = new AbortController();
+      this.#nudge = () => nudged.abort();
+      // Woken early or aborted, the loop looks again or ends; both are no errors.
+      await this.#clock.sleep(wait, AbortSignal.any([signal, nudged.signal])).catch(() => {});
+    }
+    watcher?.close();
+  }
+
+  #watchConfiguration() {
+    try {
+      const watcher = watch(this.#options.cniDirectory, () => this.#nudge());
+      watcher.on('error', () => watcher.close());
+      return watcher;
+    } catch (error) {
+      // Without the watch a change is seen by asking, a moment later.
+      this.#options.log(`${this.#options.cniDirectory} is not watched: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  async #look(): Promise<void> {
+    const before = this.#networkProblem;
+    try {
+      this.#version ??= await this.#runtime.version();
+      const conditions = await this.#runtime.conditions();
+      const wording = (type: string): string | undefined => {
+        const found = conditions.find((condition) => condition.type === type);
+        if (found?.status === true) return undefined;
+        return `container runtime ${type === 'NetworkReady' ? 'network ' : ''}not ready: ${type}=false reason:${found?.reason ?? ''} message:${found?.message ?? ''}`;
+      };
+      this.#problem = wording('RuntimeReady');
+      this.#networkProblem = wording('NetworkReady');
+    } catch (error) {
+      this.#problem = `container runtime is down: ${messageOf(error)}`;
+      this.#version = undefined;
+    }
+    this.#seen = true;
+    if (this.#networkProblem !== before) {
+      this.#options.log(this.#networkProblem ?? 'container runtime network is ready');
+      if (this.#networkProblem === undefined) this.#options.onNetworkReady();
+    }
+  }
+
+  async #register(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.#registered) {
+      try {
+        this.#node = await this.#createOrAdopt();
+        this.#conditions = this.#node.status?.conditions ?? [];
+        this.#registered = true;
+        this.#options.log(`node ${this.#identity.name} registered`);
+        this.#options.say('Normal', 'Starting', 'Starting kubelet.');
+        await this.#report();
+      } catch (error) {
+        this.#options.log(`node ${this.#identity.name} not registered: ${messageOf(error)}`);
+        await this.#clock.sleep(RETRY_MS, signal).catch(() => {});
+      }
+    }
+  }
+
+  async #createOrAdopt(): Promise<Node> {
+    const { name } = this.#identity;
+    const wanted = newNode(this.#identity, this.#machine);
+    try {
+      return await this.#client.create(nodes, wanted);
+    } catch (error) {
+      if (!hasReason(error, 'AlreadyExists')) throw error;
+    }
+    const labels = nodeLabels(this.#identity, this.#machine);
+    return await this.#client.patch(nodes, name, undefined, 'merge', { metadata: { labels } });
+  }
+
+  async #report(): Promise<void> {
+    // The first thing that a node says of itself is what it has seen.
+    if (!this.#registered || !this.#seen) return;
+    const now = this.#clock.now();
+    const problems = [this.#problem, this.#networkProblem].filter((problem) => problem !== undefined);
+    const status = nodeStatus(this.#identity, this.#machine, {
+      before: this.#conditions,
+      now,
+      runtime: this.#version,
+      problems,
+      kubeletPort: this.#options.kubeletPort,
+      images: [],
+    });
+    const { images: _images, ...own } = status;
+    const stable = {
+      ...own,
+      conditions: status.conditions!.map(({ lastHeartbeatTime: _at, ...rest }) => rest),
+    };
+    const due = this.#reported === undefined || now - this.#reported.at >= REPORT_MS;
+    if (!due && isDeepStrictEqual(this.#reported?.status, stable)) return;
+    const before = this.#conditions.find(({ type }) => type === 'Ready')?.status;
+    try {
+      this.#node = await this.#client.patch(
+        nodes,
+        this.#identity.name,
+        undefined,
+        'merge',
+        { status: { ...own, conditions: this.#withOthers(status.conditions!) } },
+        'status',
+      );
+    } catch (error) {
+      this.#options.log(`status of node ${this.#identity.name} not written: ${messageOf(error)}`);
+      // Somebody deleted the node: it is registered again.
+      if (hasReason(error, 'NotFound')) {
+        this.#registered = false;
+        this.#reported = undefined;
+        this.#node = await this.#createOrAdopt().catch(() => undefined);
+        this.#registered = true;
+      }
+      return;
+    }
+    this.#conditions = status.conditions!;
+    this.#reported = { at: now, status: stable };
+    const after = status.conditions!.find(({ type }) => type === 'Ready')?.status;
+    if (before !== after) {
+      const reason = after === 'True' ? 'NodeReady' : 'NodeNotReady';
+      this.#options.say('Normal', reason, `Node ${this.#identity.name} status is now: ${reason}`);
+      this.#options.log(`node ${this.#identity.name} is ${after === 'True' ? 'Ready' : 'not Ready'}`);
+    }
+  }
+
+  /** Conditions of other writers stay. */
+  #withOthers(own: NodeCondition[]): NodeCondition[] {
+    const others = (this.#node?.status?.conditions ?? []).filter(
+      ({ type }) => !own.some((condition) => condition.type === type),
+    );
+    return [...own, ...others];
+  }
+
+  async #renewLease(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      let wait = LEASE_MS;
+      try {
+        await this.#putLease();
+      } catch (error) {
+        this.#options.log(`lease of node ${this.#identity.name} not renewed: ${messageOf(error)}`);
+        wait = 1_000;
+      }
+      await this.#clock.sleep(wait, signal).catch(() => {});
+    }
+  }
+
+  async #putLease(): Promise<void> {
+    const { name } = this.#identity;
+    const renewTime = new Date(this.#clock.now()).toISOString().replace('Z', '000Z');
+    const spec = { holderIdentity: name, leaseDurationSeconds: LEASE_SECONDS, renewTime };
+    try {
+      await this.#client.patch(leases, name, LEASE_NAMESPACE, 'merge', { spec });
+    } catch (error) {
+      if (!hasReason(error, 'NotFound')) throw error;
+      await this.#client.create(leases, { metadata: { name, namespace: LEASE_NAMESPACE }, spec });
+    }
+  }
+}
