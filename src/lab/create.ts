@@ -97,6 +97,11 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     apiServerPort: config.networking.apiServerPort || (await freePort(config.networking.apiServerAddress)),
     kubeconfig: options.kubeconfig,
   };
+  for (const node of config.nodes) {
+    for (const mapping of node.extraPortMappings) {
+      mapping.hostPort ||= await freePort(mapping.listenAddress);
+    }
+  }
   await writeRecord(record);
 
   await progress.step('Ensuring node image 🖼', () => buildNodeImage(exec, distribution));

@@ -14,12 +14,12 @@ import {
 } from './subnets.ts';
 import type { ClusterConfig, NetworkingConfig, NodeConfig, NodeRole } from './types.ts';
 
-const GROUP = 'kind.sigs.k8s.io';
-
 /** How each version spells the one field that v1alpha4 renamed. The fields v1alpha4 added are taken in both. */
 const JSON_PATCHES: ReadonlyMap<string, string> = new Map([
-  [`${GROUP}/v1alpha3`, 'kubeadmConfigPatchesJson6902'],
-  [`${GROUP}/v1alpha4`, 'kubeadmConfigPatchesJSON6902'],
+  ['kind.sigs.k8s.io/v1alpha3', 'kubeadmConfigPatchesJson6902'],
+  ['kind.sigs.k8s.io/v1alpha4', 'kubeadmConfigPatchesJSON6902'],
+  // What kind itself has called v1alpha4 since its 0.9, and what its documentation shows.
+  ['kind.x-k8s.io/v1alpha4', 'kubeadmConfigPatchesJSON6902'],
 ]);
 
 /** A cluster without a configuration file: one control plane that also runs pods. */
@@ -94,7 +94,7 @@ function readVersion(root: Field): string | undefined {
   const version = fields.get('apiVersion');
   const spelling = JSON_PATCHES.get(version?.string() ?? '');
   if (spelling === undefined) {
-    const known = [...JSON_PATCHES.keys()].join(' or ');
+    const known = [...JSON_PATCHES.keys()].join(', ');
     (version ?? root).error(`${version?.describe() ?? 'no apiVersion'}: want apiVersion: ${known}`);
   }
   return spelling;

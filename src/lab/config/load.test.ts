@@ -82,12 +82,14 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
   'another kind': { text: 'kind: Pod\nfoo: 1\n', errors: ['1:7: kind: "Pod": want kind: Cluster'] },
   'no apiVersion': {
     text: 'kind: Cluster\n',
-    errors: ['1:1: no apiVersion: want apiVersion: kind.sigs.k8s.io/v1alpha3 or kind.sigs.k8s.io/v1alpha4'],
+    errors: [
+      '1:1: no apiVersion: want apiVersion: kind.sigs.k8s.io/v1alpha3, kind.sigs.k8s.io/v1alpha4, kind.x-k8s.io/v1alpha4',
+    ],
   },
   'an apiVersion of long ago': {
     text: 'kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha2\n',
     errors: [
-      '2:13: apiVersion: "kind.sigs.k8s.io/v1alpha2": want apiVersion: kind.sigs.k8s.io/v1alpha3 or kind.sigs.k8s.io/v1alpha4',
+      '2:13: apiVersion: "kind.sigs.k8s.io/v1alpha2": want apiVersion: kind.sigs.k8s.io/v1alpha3, kind.sigs.k8s.io/v1alpha4, kind.x-k8s.io/v1alpha4',
     ],
   },
   'an unknown field of the cluster': {
