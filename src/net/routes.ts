@@ -9,9 +9,13 @@ export interface KernelRoute {
   mask: number;
   metric: number;
   up: boolean;
+  /** It says that there is no way: `unreachable`, `blackhole`, `prohibit`. */
+  reject: boolean;
 }
 
-const RTF_UP = 1;
+// linux/route.h
+const RTF_UP = 0x1;
+const RTF_REJECT = 0x200;
 
 /** Parses /proc/net/route (addresses are hexadecimal in the byte order of the machine, little-endian here). */
 export function parseProcNetRoute(text: string): KernelRoute[] {
@@ -27,11 +31,12 @@ export function parseProcNetRoute(text: string): KernelRoute[] {
         mask: fromLittleEndian(field[7]!),
         metric: Number(field[6]),
         up: (Number.parseInt(field[3]!, 16) & RTF_UP) !== 0,
+        reject: (Number.parseInt(field[3]!, 16) & RTF_REJECT) !== 0,
       };
     });
 }
 
-/** The device that a packet to an IPv4 address leaves by: longest prefix, then lowest metric; undefined without a route. */
+/** The device that a packet to an IPv4 address leaves by: longest prefix, then lowest metric; undefined without a way. */
 export function deviceTowards(routes: readonly KernelRoute[], ip: IpAddress): string | undefined {
   const address = ip.bytes.reduce((value, byte) => value * 256 + byte, 0);
   let best: KernelRoute | undefined;
@@ -43,7 +48,7 @@ export function deviceTowards(routes: readonly KernelRoute[], ip: IpAddress): st
       (route.mask === best.mask && route.metric < best.metric);
     if (better) best = route;
   }
-  return best?.device;
+  return best === undefined || best.reject ? undefined : best.device;
 }
 
 /** The routes of this process's network namespace. */

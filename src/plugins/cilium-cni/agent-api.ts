@@ -5,12 +5,10 @@ export const AGENT_SOCKET = '/var/run/cilium/cilium.sock';
 
 /** What an attachment is to the agent. */
 export interface AddressRequest {
+  /** The host's end of the pair, which will be made after the answer. Derived from the attachment, so it names it. */
+  link: string;
   containerId: string;
   ifName: string;
-  /** Path of the sandbox's namespace: as long as it is one, the address is in use. */
-  netns: string;
-  /** The host's end of the pair, which will be made after the answer. */
-  link: string;
 }
 
 /** What the agent gives: the pod's address, the node's router address, and the largest packet. */
@@ -25,7 +23,7 @@ export interface AgentApi {
   /** Gives an address; the same one again to the same attachment. */
   allocate(request: AddressRequest): Promise<AddressGrant>;
   /** Gives an address back; one that is not given is fine. */
-  release(containerId: string, ifName: string): Promise<void>;
+  release(link: string): Promise<void>;
   /** Resolves when the agent is there and has its pod CIDR. */
   healthy(): Promise<void>;
 }
@@ -64,8 +62,8 @@ export function agentOverSocket(socket = AGENT_SOCKET): AgentApi {
   };
   return {
     allocate: (request) => call('POST', '/v1/ipam', request) as Promise<AddressGrant>,
-    release: async (containerId, ifName) => {
-      await call('DELETE', `/v1/ipam/${encodeURIComponent(containerId)}/${encodeURIComponent(ifName)}`);
+    release: async (link) => {
+      await call('DELETE', `/v1/ipam/${link}`);
     },
     healthy: async () => {
       await call('GET', '/v1/healthz');

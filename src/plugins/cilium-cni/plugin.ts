@@ -28,7 +28,7 @@ export function ciliumCni(exec: Exec, agent: AgentApi = agentOverSocket()): Plug
         throw new CniError(cniErrorCode.invalidEnvironment, 'invalid characters in CNI_NETNS', netns);
       }
       const link = hostLink(containerId, ifName);
-      const grant = await agent.allocate({ containerId, ifName, netns, link });
+      const grant = await agent.allocate({ link, containerId, ifName });
       const [hostMac, podMac] = macAddresses(link);
       try {
         // Left over from an ADD of the same attachment that was killed.
@@ -90,9 +90,9 @@ export function ciliumCni(exec: Exec, agent: AgentApi = agentOverSocket()): Plug
         }
       }
       try {
-        await agent.release(containerId, ifName);
+        await agent.release(link);
       } catch (error) {
-        // The agent takes addresses back whose namespace and link are gone.
+        // The agent takes back the addresses of links that are gone.
         warn(`address not given back now: ${messageOf(error)}`);
       }
     },
