@@ -65,7 +65,7 @@ function parseMapping(value: unknown, at: string): PortMapping {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid(`${at} must be an object, is ${JSON.stringify(value)}`);
   }
-  const mapping = value as Record<string, unknown>;
+  const mapping = withGoNames(value as Record<string, unknown>);
   const protocol = String(mapping.protocol ?? 'tcp').toLowerCase() || 'tcp';
   if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
     throw invalid(`${at}.protocol must be tcp, udp or sctp, is ${JSON.stringify(mapping.protocol)}`);
@@ -80,6 +80,20 @@ function parseMapping(value: unknown, at: string): PortMapping {
     protocol,
     ...(hostIP === '' ? {} : { hostIP }),
   };
+}
+
+const MAPPING_FIELDS = ['hostPort', 'containerPort', 'protocol', 'hostIP'];
+
+/**
+ * The mapping under the conventions' field names, whatever their case: containerd sends `HostPort` (go-cni's struct has no
+ * JSON tags), and the reference plugin takes it because Go's decoder does not look at case.
+ */
+function withGoNames(mapping: Record<string, unknown>): Record<string, unknown> {
+  const named: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(mapping)) {
+    named[MAPPING_FIELDS.find((field) => field.toLowerCase() === name.toLowerCase()) ?? name] = value;
+  }
+  return named;
 }
 
 function port(value: unknown, at: string): number {
