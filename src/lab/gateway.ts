@@ -35,13 +35,20 @@ export async function main(argv: string[]): Promise<number> {
 }
 
 function publish({ listen, target }: PublishedPort): Promise<void> {
+  // A client that waits for a server to start tries many times a second: one line says it until something changes.
+  let lastSaid = '';
   const server = net.createServer({ allowHalfOpen: true }, (client) => {
     const upstream = net.connect({ ...target, allowHalfOpen: true });
     client.pipe(upstream);
     upstream.pipe(client);
     upstream.on('error', (error) => {
-      console.error(`publish ${target.host}:${target.port}: ${messageOf(error)}`);
+      const said = `publish ${target.host}:${target.port}: ${messageOf(error)}`;
+      if (said !== lastSaid) console.error(said);
+      lastSaid = said;
       client.destroy();
+    });
+    upstream.on('connect', () => {
+      lastSaid = '';
     });
     client.on('error', () => upstream.destroy());
     client.on('close', () => upstream.destroy());
