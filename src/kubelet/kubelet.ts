@@ -150,7 +150,8 @@ export class Kubelet {
     const { signal } = this.#stop;
     await Promise.all([
       this.#node.run(signal),
-      this.#pods.run(signal),
+      // Until the runtime has been asked, nothing could be said to pods but that.
+      this.#node.seen.then(() => this.#pods.run(signal)),
       this.#services.run(signal),
       this.#followEvents(signal),
       this.#relist(signal),

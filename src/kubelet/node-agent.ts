@@ -36,7 +36,8 @@ export class NodeAgent {
   #conditions: NodeCondition[] = [];
   #problem: string | undefined;
   #networkProblem: string | undefined = UNSEEN;
-  #seen = false;
+  readonly #seen = Promise.withResolvers<void>();
+  #hasSeen = false;
   #version: { name: string; version: string } | undefined;
   #nudge: () => void = () => {};
   #registered = false;
@@ -71,6 +72,11 @@ export class NodeAgent {
   /** Why the runtime has no network for pods; undefined when it has. */
   get networkProblem(): string | undefined {
     return this.#networkProblem;
+  }
+
+  /** Resolves when the runtime has been asked once, whatever it answered. */
+  get seen(): Promise<void> {
+    return this.#seen.promise;
   }
 
   /** The node as the API had it last. */
@@ -124,9 +130,11 @@ export class NodeAgent {
       this.#networkProblem = wording('NetworkReady');
     } catch (error) {
       this.#problem = `container runtime is down: ${messageOf(error)}`;
+      if (this.#networkProblem === UNSEEN) this.#networkProblem = this.#problem;
       this.#version = undefined;
     }
-    this.#seen = true;
+    this.#seen.resolve();
+    this.#hasSeen = true;
     if (this.#networkProblem !== before) {
       this.#options.log(this.#networkProblem ?? 'container runtime network is ready');
       if (this.#networkProblem === undefined) this.#options.onNetworkReady();
@@ -163,7 +171,7 @@ export class NodeAgent {
 
   async #report(): Promise<void> {
     // The first thing that a node says of itself is what it has seen.
-    if (!this.#registered || !this.#seen) return;
+    if (!this.#registered || !this.#hasSeen) return;
     const now = this.#clock.now();
     const problems = [this.#problem, this.#networkProblem].filter((problem) => problem !== undefined);
     const status = nodeStatus(this.#identity, this.#machine, {

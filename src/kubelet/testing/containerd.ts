@@ -10,6 +10,9 @@ import { connectRuntime } from '../cri/client.ts';
 export const PAUSE_IMAGE = 'registry.test/pause:1';
 export const BUSYBOX_IMAGE = 'registry.test/busybox:1';
 
+/** The node's address; only inside the test's network namespace. */
+export const NODE_IP = '172.17.0.2';
+
 /** A containerd of a test's own: root, state, socket, CNI directories and network namespace are all temporary. */
 export interface TestContainerd {
   directory: string;
@@ -36,6 +39,7 @@ export async function startContainerd(name: string): Promise<TestContainerd> {
   const cniConf = at('cni/net.d');
   await output(realExec, ['ip', 'netns', 'add', netns]);
   await output(realExec, ['ip', '-n', netns, 'link', 'set', 'lo', 'up']);
+  await output(realExec, ['ip', '-n', netns, 'address', 'add', `${NODE_IP}/32`, 'dev', 'lo']);
   await mkdir(cniConf, { recursive: true });
   await cp('/usr/lib/cni', cniBin, { recursive: true });
   await writeFile(at('config.toml'), configuration({ directory, socket, cniBin, cniConf }));
@@ -59,7 +63,7 @@ export async function startContainerd(name: string): Promise<TestContainerd> {
     }
   };
   const kill = async () => {
-    if (child === undefined || child.exitCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child!.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;
@@ -78,6 +82,8 @@ export async function startContainerd(name: string): Promise<TestContainerd> {
       await start();
     },
     async stop() {
+      // A test that ran out of time takes its child processes with it; what containerd made is still to be taken down.
+      await runtime.version().catch(start);
       // A test may have taken plugins away; without them no sandbox can be stopped, and its namespace would stay.
       await cp('/usr/lib/cni', cniBin, { recursive: true });
       for (const sandbox of await runtime.listSandboxes()) {
@@ -102,7 +108,16 @@ export function testConflist(directory: string, subnet = '10.99.0.0/24'): string
     cniVersion: '0.4.0',
     name: 'test',
     plugins: [
-      { type: 'ptp', ipMasq: true, ipam: { type: 'host-local', subnet, dataDir: join(directory, 'ipam') } },
+      {
+        type: 'ptp',
+        ipMasq: true,
+        ipam: {
+          type: 'host-local',
+          subnet,
+          routes: [{ dst: '0.0.0.0/0' }],
+          dataDir: join(directory, 'ipam'),
+        },
+      },
       { type: 'portmap', capabilities: { portMappings: true } },
     ],
   });

@@ -8,7 +8,7 @@ import { connectRuntime } from '../cri/client.ts';
 import { Kubelet } from '../kubelet.ts';
 import { readMachine } from '../node-status.ts';
 import { realMounts } from '../volumes/mounts.ts';
-import { BUSYBOX_IMAGE, type TestContainerd } from './containerd.ts';
+import { BUSYBOX_IMAGE, NODE_IP, type TestContainerd } from './containerd.ts';
 
 export const NODE_NAME = 'node-1';
 
@@ -24,7 +24,7 @@ export function startKubelet(
     runtime,
     clock: realClock,
     mounts: realMounts(realExec),
-    identity: { name: NODE_NAME, ip: '172.17.0.2', labels: {}, taints: [] },
+    identity: { name: NODE_NAME, ip: NODE_IP, labels: {}, taints: [] },
     machine: readMachine({ osRelease: 'PRETTY_NAME="Test"' }),
     directories: {
       root: join(containerd.directory, 'kubelet'),
