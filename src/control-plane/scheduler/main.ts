@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util';
 import { ApiClient } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
-import { messageOf } from '../../util/errors.ts';
-import { logger, logOnceAMinute, terminationSignal } from '../daemon.ts';
+import { messageOf, UserError } from '../../util/errors.ts';
+import { aborted, logger, logOnceAMinute, terminationSignal } from '../daemon.ts';
 import { Informers } from '../informers.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -26,14 +26,17 @@ export async function main(argv: string[]): Promise<number> {
     const onError = (error: unknown) => log(messageOf(error));
     const events = new EventRecorder(client, { component: 'default-scheduler' }, { onError });
     const scheduler = new Scheduler({ client, informers, events, log });
-    const stopped = new Promise<false>((resolve) => signal.addEventListener('abort', () => resolve(false)));
     const synced = informers.start(signal).then(() => true);
-    if (await Promise.race([synced, stopped])) {
+    if (await Promise.race([synced, aborted(signal).then(() => false)])) {
       log('synced');
       await scheduler.run(signal);
     }
     await events.flush(1_000);
     return 0;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    log(error.message);
+    return error.exitCode;
   } finally {
     dispose();
   }

@@ -1,0 +1,184 @@
+import { daemonSets, keyOf, nodes, pods } from '../../../kube/resources.ts';
+import { labelSelectorMatches } from '../../../kube/selectors/label.ts';
+import type { DaemonSet, Node, Pod } from '../../../kube/types.ts';
+import { Backoff } from '../../../util/backoff.ts';
+import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
+import { Expectations } from '../expectations.ts';
+import { claimObjects, controllerOf, isControlledBy } from '../ownership.ts';
+import { PodControl } from '../pod-control.ts';
+import { isReady, nextAvailability } from '../pod-state.ts';
+import { canonical, templateHash } from '../template-hash.ts';
+import {
+  type DaemonSetStatus,
+  daemonSetStatus,
+  nodeOf,
+  planPlacement,
+  planUpdate,
+  podForNode,
+} from './plan.ts';
+
+/** How long to give the cache to show what the API shows already. */
+const CATCH_UP_MS = 50;
+
+/** Keeps one pod of every DaemonSet on every node that it is for. */
+export function daemonSetController(context: ControllerContext): Controller {
+  const { client, informers, clock } = context;
+  const events = new ControllerEvents(context, 'daemonset-controller');
+  const expectations = new Expectations(clock);
+  const control = new PodControl(client, events, expectations);
+  /** Pods that end are replaced after a while: 1 s to 15 min by DaemonSet and node, as Kubernetes does. */
+  const endedBackoff = new Backoff(1_000, 900_000);
+  /** Uid of an ended pod to when it may be replaced, milliseconds since the epoch. */
+  const notBefore = new Map<string, number>();
+  const podInformer = informers.of(pods);
+  const nodeInformer = informers.of(nodes);
+  const setInformer = informers.of(daemonSets);
+  const queue = new ControllerQueue(context, 'daemonset', sync);
+  const enqueueAll = () => {
+    for (const set of setInformer.list()) queue.add(keyOf(set));
+  };
+  const ownerKey = (pod: Pod): string | undefined => {
+    const owner = controllerOf(pod);
+    if (owner?.kind !== 'DaemonSet') return undefined;
+    const set = setInformer.get(owner.name, pod.metadata?.namespace);
+    return set?.metadata?.uid === owner.uid ? keyOf(set) : undefined;
+  };
+  const enqueueOwnersOf = (pod: Pod) => {
+    const key = ownerKey(pod);
+    if (key !== undefined) queue.add(key);
+    if (controllerOf(pod) !== undefined) return;
+    for (const set of setInformer.list()) {
+      if (set.metadata?.namespace !== pod.metadata?.namespace) continue;
+      if (labelSelectorMatches(set.spec?.selector, pod.metadata?.labels)) queue.add(keyOf(set));
+    }
+  };
+  const deletionSeen = (pod: Pod) => {
+    const key = ownerKey(pod);
+    if (key !== undefined) expectations.deletionObserved(key, pod.metadata!.uid!);
+  };
+  podInformer.handle({
+    onAdd: (pod) => {
+      const key = ownerKey(pod);
+      if (key !== undefined) expectations.creationObserved(key);
+      enqueueOwnersOf(pod);
+    },
+    onUpdate: (pod, old) => {
+      if (pod.metadata?.uid !== old.metadata?.uid || pod.metadata?.deletionTimestamp !== undefined)
+        deletionSeen(old);
+      const key = ownerKey(pod);
+      if (key !== undefined && isReady(pod)) endedBackoff.forget(`${key}/${nodeOf(pod)}`);
+      if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) enqueueOwnersOf(old);
+      enqueueOwnersOf(pod);
+    },
+    onDelete: (pod) => {
+      notBefore.delete(pod.metadata!.uid!);
+      deletionSeen(pod);
+      enqueueOwnersOf(pod);
+    },
+  });
+  nodeInformer.handle({
+    onAdd: enqueueAll,
+    onUpdate: (node, old) => {
+      if (eligibilityInputs(node) !== eligibilityInputs(old)) enqueueAll();
+    },
+    onDelete: enqueueAll,
+  });
+  setInformer.handle({
+    onAdd: (set) => queue.add(keyOf(set)),
+    onUpdate: (set, old) => {
+      if (set.metadata?.uid !== old.metadata?.uid) expectations.forget(keyOf(set));
+      queue.add(keyOf(set));
+    },
+    onDelete: (set) => expectations.forget(keyOf(set)),
+  });
+
+  async function sync(key: string): Promise<void> {
+    const set = setInformer.store.get(key);
+    if (set === undefined || !expectations.satisfied(key)) return;
+    const namespace = set.metadata!.namespace!;
+    const everywhere = podInformer.list().filter((pod) => pod.metadata?.namespace === namespace);
+    if (expectations.isUncertain(key)) {
+      const { items } = await client.list(pods, { namespace });
+      const unseen = (pod: Pod) => podInformer.store.get(keyOf(pod))?.metadata?.uid !== pod.metadata?.uid;
+      // Something that may not have been created was: wait until the cache shows it, too.
+      if (items.some((pod) => isControlledBy(pod, set) && unseen(pod)))
+        return queue.addAfter(key, CATCH_UP_MS);
+      expectations.clearUncertain(key);
+    }
+    const matches = (labels: Record<string, string> | undefined) =>
+      labelSelectorMatches(set.spec?.selector, labels);
+    const own = await claimObjects(client, daemonSets, set, pods, matches, everywhere);
+    const all = nodeInformer.list();
+    const hash = templateHash(set.spec!.template);
+    let thrown: unknown;
+    if (set.metadata?.deletionTimestamp === undefined) {
+      try {
+        await place(key, set, all, own, hash);
+      } catch (error) {
+        thrown = error;
+      }
+    }
+    await writeStatus(set, daemonSetStatus(set, all, own, hash, clock.now()));
+    if (thrown !== undefined) throw thrown;
+    const wait = nextAvailability(own, set.spec?.minReadySeconds, clock.now());
+    if (wait !== undefined) queue.addAfter(key, wait);
+  }
+
+  async function place(key: string, set: DaemonSet, all: Node[], own: Pod[], hash: string): Promise<void> {
+    const placement = planPlacement(set, all, own, hash);
+    const victims = placement.delete.filter(
+      (pod) => !placement.ended.includes(pod) || mayReplace(key, set, pod),
+    );
+    let plan = { create: placement.create, delete: victims };
+    // Only when every node has its pod does an update take one away again.
+    if (plan.create.length === 0 && plan.delete.length === 0)
+      plan = planUpdate(set, all, own, hash, clock.now());
+    const variants = plan.create.map((node) => (pod: Pod) => podForNode(pod, node, hash));
+    if (variants.length > 0) await control.create(daemonSets, set, set.spec!.template, variants);
+    if (plan.delete.length > 0) await control.delete(daemonSets, set, plan.delete);
+  }
+
+  /** Pods that ended wait to be replaced, longer each time; by node, so that one bad node holds up no other. */
+  function mayReplace(key: string, set: DaemonSet, pod: Pod): boolean {
+    const slot = `${key}/${nodeOf(pod)}`;
+    const at = notBefore.get(pod.metadata!.uid!);
+    if (at === undefined) {
+      const wait = endedBackoff.next(slot);
+      notBefore.set(pod.metadata!.uid!, clock.now() + wait);
+      queue.addAfter(key, wait);
+      return false;
+    }
+    if (clock.now() < at) {
+      queue.addAfter(key, at - clock.now());
+      return false;
+    }
+    notBefore.delete(pod.metadata!.uid!);
+    const failed = pod.status?.phase === 'Failed';
+    const what = `daemon pod ${keyOf(pod)} on node ${nodeOf(pod)}, will try to ${failed ? 'kill' : 'delete'} it`;
+    const reason = failed ? 'FailedDaemonPod' : 'SucceededDaemonPod';
+    events.say(
+      daemonSets,
+      set,
+      failed ? 'Warning' : 'Normal',
+      reason,
+      `Found ${failed ? 'failed' : 'succeeded'} ${what}`,
+    );
+    return true;
+  }
+
+  async function writeStatus(set: DaemonSet, status: DaemonSetStatus): Promise<void> {
+    const before = set.status;
+    const same = Object.entries(status).every(
+      ([name, value]) => (before?.[name as keyof DaemonSetStatus] ?? 0) === (value ?? 0),
+    );
+    if (same && before !== undefined) return;
+    await client.update(daemonSets, { ...set, status: { ...before, ...status } }, 'status');
+  }
+
+  return { start: () => queue.start(), flush: () => events.flush() };
+}
+
+/** What of a node decides whether a daemon pod goes there. */
+function eligibilityInputs(node: Node): string {
+  return canonical([node.metadata?.labels, node.spec?.taints, node.spec?.unschedulable]);
+}
