@@ -4,6 +4,7 @@ export type FieldErrorType =
   | 'FieldValueInvalid'
   | 'FieldValueNotSupported'
   | 'FieldValueDuplicate'
+  | 'FieldValueNotFound'
   | 'FieldValueForbidden'
   | 'FieldValueTooLong'
   | 'FieldValueTooMany'
@@ -20,7 +21,7 @@ export interface FieldError {
   readonly message: string;
 }
 
-/** A value as Go's `%v` or `%q` prints it in these errors. */
+/** A value as these errors print it: strings quoted, structures as JSON. */
 function printed(value: unknown): string {
   if (value === null || value === undefined) return 'null';
   if (typeof value === 'string') return JSON.stringify(value);
@@ -60,6 +61,10 @@ export function notSupported(field: string, value: unknown, supported: readonly 
 
 export function duplicate(field: string, value: unknown): FieldError {
   return make('FieldValueDuplicate', field, `Duplicate value: ${printed(value)}`, '', value);
+}
+
+export function notFound(field: string, value: unknown): FieldError {
+  return make('FieldValueNotFound', field, `Not found: ${printed(value)}`, '', value);
 }
 
 export function forbidden(field: string, detail: string): FieldError {
