@@ -62,7 +62,7 @@ export class FakeApi extends ApiClient {
     await this.intercept?.(request);
     const url = new URL(path, 'https://fake.invalid');
     const match =
-      /^\/(?:api|apis\/([^/]+))\/v1(?:\/namespaces\/([^/]+)(?=\/.))?\/([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/.exec(
+      /^\/(?:api|apis\/([^/]+))\/v1(?:\/namespaces\/([^/]+)(?=\/(?!(?:status|finalize)$).))?\/([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/.exec(
         url.pathname,
       );
     if (match === null) throw this.#error(method, path, 404, 'NotFound', `no route ${url.pathname}`);
@@ -93,6 +93,7 @@ export class FakeApi extends ApiClient {
       metadata.creationTimestamp ??= new Date(this.#now()).toISOString();
       if (namespace !== undefined) metadata.namespace = namespace;
       if ('spec' in object) metadata.generation = 1;
+      if (plural === 'namespaces') Object.assign(object, { spec: { finalizers: ['kubernetes'] } });
       const fullKey = [group, plural, namespace ?? '', metadata.name].join('/');
       if (this.#objects.has(fullKey)) {
         throw fail(409, 'AlreadyExists', `${plural} "${metadata.name}" already exists`);
@@ -136,7 +137,8 @@ export class FakeApi extends ApiClient {
         deletionTimestamp: current.metadata!.deletionTimestamp,
         generation: (current.metadata!.generation ?? 0) + (specChanged ? 1 : 0),
       };
-      if (next.metadata.deletionTimestamp && !next.metadata.finalizers?.length && plural !== 'pods') {
+      const held = plural === 'pods' || (plural === 'namespaces' && hasFinalizers(next.spec));
+      if (next.metadata.deletionTimestamp && !next.metadata.finalizers?.length && !held) {
         return answer(this.#remove(key, { ...stored, object: next }));
       }
       return answer(this.#store(key, { ...stored, object: next }, 'MODIFIED'));
@@ -156,7 +158,8 @@ export class FakeApi extends ApiClient {
       if (options.propagationPolicy === 'Orphan') finalizers.push('orphan');
       const graceful =
         plural === 'pods' && Boolean(current.spec?.nodeName) && options.gracePeriodSeconds !== 0;
-      if (finalizers.length === 0 && !graceful) return answer(this.#remove(key, stored));
+      const held = plural === 'namespaces' && hasFinalizers(current.spec);
+      if (finalizers.length === 0 && !graceful && !held) return answer(this.#remove(key, stored));
       const deletionTimestamp = new Date(this.#now()).toISOString();
       const metadata = { ...current.metadata, deletionTimestamp, finalizers };
       return answer(this.#store(key, { ...stored, object: { ...current, metadata } }, 'MODIFIED'));
@@ -244,6 +247,10 @@ export class FakeApi extends ApiClient {
     const status: Status = { code, reason, message };
     return new ApiError(method, path, code, status);
   }
+}
+
+function hasFinalizers(spec: Record<string, unknown> | undefined): boolean {
+  return ((spec?.finalizers as string[] | undefined) ?? []).length > 0;
 }
 
 function withVersion(object: KubeObject, resourceVersion: string | undefined): KubeObject {
