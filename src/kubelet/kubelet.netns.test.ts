@@ -137,7 +137,7 @@ describe('a kubelet on real containerd', () => {
     await until(async () => (await ready())?.status === 'True');
     expect(await containerIds()).toEqual(before);
     expect((await fromNode()).stdout).toBe('answered\n');
-    await inPod('echo', 'kill', '1').catch(() => {});
+    await runtime.stopContainer(before[0]!, 0);
     const restarted = await waitForPod(
       api,
       'echo',

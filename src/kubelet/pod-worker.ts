@@ -195,9 +195,8 @@ export class PodWorker {
     await this.#publish(observed, planned);
     if (planned.wakeAt !== undefined) this.#wakeAt(planned.wakeAt);
     if (planned.ended) {
-      if (graceSeconds !== undefined && this.#failure === undefined && !this.#ownEnd()) {
-        await this.#finish(observed);
-      }
+      // One that ended by itself stays, with its logs, until somebody deletes it.
+      if (this.#leaves()) await this.#finish(observed);
       return;
     }
     const changed = await this.#execute(planned.actions, observed);
@@ -218,9 +217,14 @@ export class PodWorker {
     return undefined;
   }
 
-  /** The pod has ended by itself and stays in the API, with its logs, until somebody deletes it. */
+  /** Nobody wants the pod any more. */
+  #leaves(): boolean {
+    return this.#gone || this.#pod.metadata?.deletionTimestamp !== undefined;
+  }
+
+  /** The pod has ended by itself. */
   #ownEnd(): boolean {
-    if (this.#gone || this.#pod.metadata?.deletionTimestamp !== undefined) return false;
+    if (this.#leaves()) return false;
     return isTerminal(this.#pod) || isTerminal({ status: this.#lastStatus });
   }
 

@@ -42,10 +42,14 @@ export function podStatus(input: StatusInput): PodStatus {
   const { pod, observed, now, hostIp } = input;
   const spec = pod.spec!;
   const initialized = isInitialized(input);
-  const statuses = (spec.containers ?? []).map((container) =>
+  // A pod that the node refused never had containers, not even ones that wait.
+  const refused = observed.containers.length === 0 && (input.failure !== undefined || isTerminal(pod));
+  const mains = refused && pod.status?.containerStatuses === undefined ? [] : (spec.containers ?? []);
+  const statuses = mains.map((container) =>
     containerStatus(input, container, initialized ? 'ContainerCreating' : 'PodInitializing', false),
   );
-  const initStatuses = (spec.initContainers ?? []).map((container, index, all) => {
+  const inits = mains.length === 0 ? [] : (spec.initContainers ?? []);
+  const initStatuses = inits.map((container, index, all) => {
     const previous = all.slice(0, index).every((other) => initDone(input, other));
     return containerStatus(input, container, previous ? 'ContainerCreating' : 'PodInitializing', true);
   });
@@ -143,6 +147,8 @@ function containerStatus(
     ...(pod.status?.containerStatuses ?? []),
     ...(pod.status?.initContainerStatuses ?? []),
   ].find(({ name }) => name === container.name);
+  // What is known of a pod that has ended does not change because the runtime has forgotten it.
+  if (runs.length === 0 && before !== undefined && isTerminal(pod)) return before;
   const waits = input.waiting.get(container.name);
   const delay = input.backingOff.get(container.name);
   const stays =

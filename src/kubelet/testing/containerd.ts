@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { realClock } from '../../sys/clock.ts';
@@ -45,11 +46,12 @@ export async function startContainerd(name: string): Promise<TestContainerd> {
   await writeFile(at('config.toml'), configuration({ directory, socket, cniBin, cniConf }));
 
   const runtime = connectRuntime(socket);
+  const log = openSync(at('containerd.log'), 'a');
   let child: ChildProcess | undefined;
   const start = async () => {
     // Not `ip netns exec`: that mounts another /sys, and runc would find no cgroups there.
     child = spawn('nsenter', [`--net=/run/netns/${netns}`, 'containerd', '-c', at('config.toml')], {
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: ['ignore', 'ignore', log],
     });
     const deadline = Date.now() + 15_000;
     for (;;) {
@@ -57,7 +59,11 @@ export async function startContainerd(name: string): Promise<TestContainerd> {
         await runtime.version();
         return;
       } catch (error) {
-        if (Date.now() > deadline) throw error;
+        if (Date.now() > deadline) {
+          throw new Error(`containerd does not answer:\n${await readFile(at('containerd.log'), 'utf8')}`, {
+            cause: error,
+          });
+        }
         await realClock.sleep(20);
       }
     }
@@ -92,6 +98,7 @@ export async function startContainerd(name: string): Promise<TestContainerd> {
       }
       runtime.close();
       await kill();
+      closeSync(log);
       await realExec.run(['ip', 'netns', 'delete', netns]);
       const { stdout } = await realExec.run(['findmnt', '-rno', 'TARGET']);
       for (const target of stdout.split('\n').reverse()) {
