@@ -7,27 +7,22 @@ function isObject(value: unknown): value is Plain {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Calls `visit` for every struct in an object that has a field its definition does not know. */
-function walkUnknown(
-  value: unknown,
-  type: FieldType,
-  path: string,
-  visit: (struct: Plain, field: string, path: string) => void,
-): void {
+/** Collects the paths of fields that their struct's definition does not know. */
+function collectUnknown(value: unknown, type: FieldType, path: string, found: string[]): void {
   if (type.form === 'list') {
     if (Array.isArray(value))
-      for (const [i, item] of value.entries()) walkUnknown(item, type.of, `${path}[${i}]`, visit);
+      for (const [i, item] of value.entries()) collectUnknown(item, type.of, `${path}[${i}]`, found);
     return;
   }
   if (!isObject(value)) return;
   if (type.form === 'map') {
-    for (const [key, item] of Object.entries(value)) walkUnknown(item, type.of, join(path, key), visit);
+    for (const [key, item] of Object.entries(value)) collectUnknown(item, type.of, join(path, key), found);
   } else if (type.form === 'struct') {
     const definition = definitionOf(type.definition);
     for (const [key, item] of Object.entries(value)) {
       const field = definition.get(key);
-      if (field === undefined) visit(value, key, join(path, key));
-      else walkUnknown(item, field.type, join(path, key), visit);
+      if (field === undefined) found.push(join(path, key));
+      else collectUnknown(item, field.type, join(path, key), found);
     }
   }
 }
@@ -37,17 +32,31 @@ const join = (path: string, field: string): string => (path === '' ? field : `${
 /** Fields the kind does not have, by the paths Kubernetes' strict decoder prints (`spec.containers[0].foo`). */
 export function unknownFields(info: KindInfo, object: unknown): string[] {
   const found: string[] = [];
-  walkUnknown(object, { form: 'struct', definition: info.definition }, '', (_struct, _field, path) => {
-    found.push(path);
-  });
+  collectUnknown(object, { form: 'struct', definition: info.definition }, '', found);
   return found;
 }
 
-/** Removes the fields that the kind does not have. Changes `object`. */
+/**
+ * Removes the fields that the kind does not have, and those that are null, which mean the same as absent ones
+ * (`creationTimestamp: null` is in many a manifest). Changes `object`.
+ */
 export function prune(info: KindInfo, object: unknown): void {
-  walkUnknown(object, { form: 'struct', definition: info.definition }, '', (struct, field) => {
-    delete struct[field];
-  });
+  pruneValue(object, { form: 'struct', definition: info.definition });
+}
+
+function pruneValue(value: unknown, type: FieldType): void {
+  if (type.form === 'list') {
+    if (Array.isArray(value)) for (const item of value) pruneValue(item, type.of);
+  } else if (type.form === 'map') {
+    if (isObject(value)) for (const item of Object.values(value)) pruneValue(item, type.of);
+  } else if (type.form === 'struct' && isObject(value)) {
+    const definition = definitionOf(type.definition);
+    for (const [key, item] of Object.entries(value)) {
+      const field = definition.get(key);
+      if (field === undefined || item === null) delete value[key];
+      else pruneValue(item, field.type);
+    }
+  }
 }
 
 /** What Go's decoder calls a JSON value. */

@@ -74,15 +74,22 @@ export function validateCreate(info: KindInfo, object: KubeObject): FieldError[]
 }
 
 /**
- * What is wrong with changing `old` into `object`: the rules for what may change, and those for the object alone. A status
- * update passes, because it changes nothing else.
+ * What is wrong with changing `old` into `object`: the rules for what may change, and those for the object alone.
+ * `subresource` is what the change is made through, '' for the object itself: by `status` only metadata is looked at,
+ * since nothing else but the status can be changed, and by `binding` a pod may be given its node.
  */
-export function validateUpdate(info: KindInfo, object: KubeObject, old: KubeObject): FieldError[] {
+export function validateUpdate(
+  info: KindInfo,
+  object: KubeObject,
+  old: KubeObject,
+  subresource = '',
+): FieldError[] {
   const rules = RULES[info.kind];
-  return [
+  const errors = [
     ...validateMetadataUpdate(object.metadata ?? {}, old.metadata ?? {}),
     ...validateMetadata(info, object.metadata),
-    ...(rules?.change ?? none)(object as never, old as never),
-    ...(rules?.object ?? none)(object as never, info),
   ];
+  if (subresource === 'status') return errors;
+  if (subresource !== 'binding') errors.push(...(rules?.change ?? none)(object as never, old as never));
+  return [...errors, ...(rules?.object ?? none)(object as never, info)];
 }
