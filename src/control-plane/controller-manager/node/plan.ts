@@ -75,7 +75,7 @@ export function wantedTaints(node: Node, now: number): Taint[] | undefined {
 
 /**
  * When a pod must leave a node with these taints, milliseconds since the epoch: now when one of its NoExecute taints is not
- * tolerated, after the shortest tolerationSeconds when all are, never (undefined) when they are tolerated without limit.
+ * tolerated, after the shortest tolerationSeconds when all are (the first toleration that matches a taint counts), never (undefined) when they are tolerated without limit.
  */
 export function evictionTime(
   pod: Pod,
@@ -85,14 +85,12 @@ export function evictionTime(
   const evicting = (taints ?? []).filter((taint) => taint.effect === 'NoExecute');
   let earliest: number | undefined;
   for (const taint of evicting) {
-    const tolerating = (pod.spec?.tolerations ?? []).filter((toleration) => tolerates(toleration, taint));
-    if (tolerating.length === 0) return now;
-    const limits = tolerating
-      .map(({ tolerationSeconds }) => tolerationSeconds)
-      .filter((value) => value !== undefined);
-    if (limits.length === 0) continue;
+    // The first that matches counts, as in Kubernetes.
+    const toleration = pod.spec?.tolerations?.find((candidate) => tolerates(candidate, taint));
+    if (toleration === undefined) return now;
+    if (toleration.tolerationSeconds === undefined) continue;
     const since = milliseconds(taint.timeAdded as string | undefined) ?? now;
-    const at = since + Math.max(0, Math.min(...limits)) * 1000;
+    const at = since + Math.max(0, toleration.tolerationSeconds) * 1000;
     earliest = earliest === undefined ? at : Math.min(earliest, at);
   }
   return earliest;
