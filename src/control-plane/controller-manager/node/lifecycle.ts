@@ -20,8 +20,9 @@ const GRACE_MS = 40_000;
  * Tells nodes that have fallen silent from those that live, taints nodes by their conditions, and evicts the pods that do
  * not tolerate those taints. Silence is measured on this machine's clock from when a renewal was last seen, and only while
  * the API could be heard: neither clocks that differ nor an API server that was away make a node lost.
+ * @param graceMs how long a silence is suffered, in milliseconds.
  */
-export function nodeLifecycleController(context: ControllerContext): Controller {
+export function nodeLifecycleController(context: ControllerContext, graceMs = GRACE_MS): Controller {
   const { client, informers, clock } = context;
   const events = new ControllerEvents(context, 'node-controller');
   const nodeInformer = informers.of(nodes);
@@ -36,7 +37,7 @@ export function nodeLifecycleController(context: ControllerContext): Controller 
 
   const sign = (name: string) => {
     heard.set(name, clock.now());
-    silenceQueue.addAfter(name, GRACE_MS);
+    silenceQueue.addAfter(name, graceMs);
   };
   informers.of(leases).handle({
     onAdd: (lease) => {
@@ -99,7 +100,7 @@ export function nodeLifecycleController(context: ControllerContext): Controller 
     // Silence counts only while there was somebody to hear it.
     const deaf = informers.lastErrorAt;
     const silentFor = now - Math.max(lastSign, deaf);
-    if (silentFor >= GRACE_MS) {
+    if (silentFor >= graceMs) {
       const conditions = silentConditions(node, now);
       if (conditions !== undefined) {
         const wasReady = nodeCondition(node, 'Ready')?.status === 'True';
@@ -109,7 +110,7 @@ export function nodeLifecycleController(context: ControllerContext): Controller 
         }
       }
     } else if (nodeCondition(node, 'Ready')?.status !== 'Unknown') {
-      silenceQueue.addAfter(name, GRACE_MS - silentFor);
+      silenceQueue.addAfter(name, graceMs - silentFor);
     }
     if (nodeCondition(node, 'Ready')?.status !== 'True') await markPodsNotReady(node);
     const taints = wantedTaints(node, clock.now());
