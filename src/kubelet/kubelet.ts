@@ -8,8 +8,9 @@ import type { Clock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
 import { refusal } from './admission.ts';
 import type { ClusterDns } from './dns.ts';
+import { ConfigError } from './env.ts';
 import { Images } from './images.ts';
-import { CONFIG_HASH, CONFIG_MIRROR, type Directories, describePod, isMirror } from './names.ts';
+import { CONFIG_HASH, CONFIG_MIRROR, type Directories, describePod, isMirror, isStatic } from './names.ts';
 import { NodeAgent } from './node-agent.ts';
 import type { Machine, NodeIdentity } from './node-status.ts';
 import { apiObjects } from './object-source.ts';
@@ -26,6 +27,8 @@ import { Volumes } from './volumes/volumes.ts';
 /** How often everything is compared with the runtime although no event came. */
 const RELIST_MS = 60_000;
 const EVENTS_RETRY_MS = 200;
+/** How long a container waits for the first list of services. */
+const SERVICES_MS = 5_000;
 
 export interface KubeletOptions {
   client: ApiClient;
@@ -57,6 +60,7 @@ export class Kubelet {
   readonly #stop = new AbortController();
   #static = new Map<string, Pod>();
   #synced = false;
+  #haveServices = false;
 
   constructor(options: KubeletOptions) {
     this.#options = options;
@@ -110,10 +114,7 @@ export class Kubelet {
       nodeIp: identity.ip,
       dns: options.dns,
       allocatable: { cpu: options.machine.cpus, memory: options.machine.memoryBytes },
-      services: async () => {
-        await this.#services.synced;
-        return this.#services.list();
-      },
+      services: (pod) => this.#servicesFor(pod),
       networkProblem: () => this.#node.networkProblem,
       say: (pod, type, reason, message, container) => this.#say(pod, type, reason, message, container),
       log,
@@ -180,6 +181,18 @@ export class Kubelet {
       this.#put(pod);
       this.#mirrors.ensure(pod, this.#mirrorOf(pod));
     }
+  }
+
+  async #servicesFor(pod: Pod): Promise<Service[]> {
+    // A static pod may be what the API server needs to come up: it does not wait for it.
+    if (!isStatic(pod) && !this.#haveServices) {
+      const late = this.#options.clock.sleep(SERVICES_MS).then(() => {
+        throw new ConfigError('services have not yet been read at least once, cannot construct envvars');
+      });
+      await Promise.race([this.#services.synced, late]);
+      this.#haveServices = true;
+    }
+    return this.#services.list();
   }
 
   #mirrorOf(pod: Pod): Pod | undefined {

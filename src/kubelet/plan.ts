@@ -98,6 +98,10 @@ export function isFinished(pod: Pod, observed: ObservedPod): boolean {
     // An init container runs again after any failure unless the policy is Never.
     if (run !== undefined && run.exitCode !== 0 && pod.spec?.restartPolicy === 'Never') return true;
   }
+  // What must not run twice and has lost its sandbox is over, however far it had come.
+  const begun = observed.sandboxes.length > 0 && observed.containers.length > 0;
+  const lost = begun && currentSandbox(pod, observed) === undefined && !observed.containers.some(isAlive);
+  if (lost && pod.spec?.restartPolicy === 'Never') return true;
   const containers = pod.spec?.containers ?? [];
   return (
     containers.length > 0 &&
@@ -131,10 +135,15 @@ function planRun(input: PlanInput, result: Plan): void {
     planSandbox(input, result);
     return;
   }
-  for (const { id, name } of observed.containers) {
-    const known = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const known = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const graceSeconds = pod.spec?.terminationGracePeriodSeconds ?? 30;
+  for (const run of observed.containers) {
+    const { id, name } = run;
     if (!known.some((container) => container.name === name)) {
       result.actions.push({ kind: 'remove-container', id });
+    } else if (run.sandboxId !== sandbox.id && isAlive(run)) {
+      const message = `Container ${name} runs in a sandbox that its pod has left`;
+      result.actions.push({ kind: 'kill-container', id, name, graceSeconds, message });
     }
   }
   const here = observed.containers.filter((container) => container.sandboxId === sandbox.id);
@@ -157,7 +166,7 @@ function planSandbox({ pod, observed, networkReady }: PlanInput, result: Plan): 
     const holds = observed.containers.some((container) => container.sandboxId === id);
     if (!holds) result.actions.push({ kind: 'remove-sandbox', id });
   }
-  // A pod that must not run twice and has run does not get a second sandbox; its status says how it ended.
+  // A pod that must not run twice and has run does not get a second sandbox; when its containers have ended, it has.
   if (pod.spec?.restartPolicy === 'Never' && observed.containers.length > 0) return;
   if (!networkReady && !isHostNetwork(pod)) {
     result.waitsForNetwork = true;

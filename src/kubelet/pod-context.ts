@@ -25,8 +25,8 @@ export interface PodContext {
   readonly nodeIp: string;
   readonly dns: ClusterDns;
   readonly allocatable: { cpu: number; memory: number };
-  /** The services of the cluster; rejects when they cannot be had yet. */
-  services(): Promise<readonly Service[]>;
+  /** The services of the cluster. @throws ConfigError while they cannot be had, unless the pod is a static one. */
+  services(pod: Pod): Promise<readonly Service[]>;
   /** Why the runtime has no network for pods; undefined when it has. */
   networkProblem(): string | undefined;
   /** Writes an event about a pod or, with a container's name, about that container. */

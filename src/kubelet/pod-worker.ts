@@ -33,6 +33,8 @@ const EXIT_SETTLES_MS = 20;
 /** How often objects behind volumes (config maps, secrets, tokens) are looked at again. */
 const VOLUME_REFRESH_MS = 60_000;
 
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Where a pod is wanted from. */
 export type PodState =
   | { kind: 'wanted'; pod: Pod }
@@ -328,8 +330,11 @@ export class PodWorker {
   async #step(action: Action, observed: ObservedPod): Promise<'changed' | 'waits' | 'stop'> {
     const { runtime } = this.#context;
     switch (action.kind) {
-      case 'stop-sandbox':
-        return (await this.#stopSandbox(action.id)) ? 'changed' : 'stop';
+      case 'stop-sandbox': {
+        if (!(await this.#stopSandbox(action.id))) return 'stop';
+        // Stopping what has stopped is done to be sure; it is no reason to look again.
+        return observed.sandboxes.find(({ id }) => id === action.id)?.ready === true ? 'changed' : 'waits';
+      }
       case 'remove-sandbox':
         await runtime.removeSandbox(action.id);
         return 'changed';
@@ -365,6 +370,10 @@ export class PodWorker {
   async #createSandbox(attempt: number): Promise<boolean> {
     if (!this.#mayTry('')) return false;
     const { runtime, directories } = this.#context;
+    if (attempt > 0) {
+      const message = 'Pod sandbox changed, it will be killed and re-created.';
+      this.#context.say(this.#pod, 'Normal', 'SandboxChanged', message);
+    }
     // Volumes need no sandbox: both are made at once, and whoever starts containers waits for the volumes.
     const volumes = this.#ensureVolumes('').catch(() => undefined);
     try {
@@ -603,7 +612,8 @@ export class PodWorker {
         this.#timer = undefined;
         this.wake();
       },
-      Math.max(0, at - this.#context.clock.now()),
+      // Timers take 31 bits of milliseconds; a longer wait is made of several.
+      Math.min(Math.max(0, at - this.#context.clock.now()), MAX_TIMER_MS),
     );
     this.#timer = { at, handle };
     return at;

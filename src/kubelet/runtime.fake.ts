@@ -78,7 +78,7 @@ export class FakeRuntime implements Runtime {
       if (status.metadata?.uid === uid && status.metadata.attempt === attempt) {
         throw new RuntimeError(
           'Unknown',
-          `failed to reserve sandbox name "${name}_${namespace}_${uid}_${attempt}": name is reserved for "${status.id}"`,
+          reserved('sandbox', `${name}_${namespace}_${uid}_${attempt}`, status.id),
         );
       }
     }
@@ -147,10 +147,7 @@ export class FakeRuntime implements Runtime {
     const { name = '', attempt = 0 } = config.metadata ?? {};
     for (const { status, sandboxId: other } of this.#containers.values()) {
       if (other === sandboxId && status.metadata?.name === name && status.metadata.attempt === attempt) {
-        throw new RuntimeError(
-          'Unknown',
-          `failed to reserve container name "${name}_${attempt}": name is reserved for "${status.id}"`,
-        );
+        throw new RuntimeError('Unknown', reserved('container', `${name}_${attempt}`, status.id));
       }
     }
     const id = this.#id();
@@ -317,6 +314,10 @@ export class FakeRuntime implements Runtime {
   #nanoseconds(): number {
     return this.#now() * 1e6;
   }
+}
+
+function reserved(what: string, name: string, owner: string): string {
+  return `failed to reserve ${what} name "${name}": name "${name}" is reserved for "${owner}"`;
 }
 
 function carries(labels: Record<string, string>, wantedLabels: Record<string, string>): boolean {

@@ -77,7 +77,7 @@ export async function createContainer(
     {
       configMap: (name) => context.objects.configMap(namespace, name),
       secret: (name) => context.objects.secret(namespace, name),
-      services: await context.services(),
+      services: await context.services(pod),
       podIps,
       hostIp: context.nodeIp,
       nodeName: context.nodeName,
