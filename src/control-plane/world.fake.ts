@@ -1,4 +1,5 @@
 import { FakeApi } from '../kube/client.fake.ts';
+import type { ApiClient } from '../kube/client.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
 import { events, nodes, pods } from '../kube/resources.ts';
 import type { Node, Pod } from '../kube/types.ts';
@@ -7,50 +8,23 @@ import { allControllers } from './controller-manager/main.ts';
 import { Informers } from './informers.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 
-/** A cluster in memory: the fake API, the real controllers and scheduler, and kubelets that say what they are told to. */
-export class FakeWorld {
-  readonly api = new FakeApi();
-  readonly logged: string[] = [];
-  readonly #abort = new AbortController();
-  readonly #running: Promise<unknown>[] = [];
+/** What tests do to a cluster and look at in it, with kubelets that run whatever is bound to any node. */
+export class World<Api extends ApiClient = ApiClient> {
+  readonly api: Api;
 
-  async startScheduler(): Promise<void> {
-    const log = (message: string) => this.logged.push(message);
-    const informers = new Informers(this.api, (error) => this.logged.push(String(error)));
-    const recorder = new EventRecorder(
-      this.api,
-      { component: 'default-scheduler' },
-      { onError: (error) => this.logged.push(String(error)) },
-    );
-    const scheduler = new Scheduler({ client: this.api, informers, events: recorder, log });
-    await informers.start(this.#abort.signal);
-    this.#running.push(scheduler.run(this.#abort.signal));
-  }
-
-  async startControllers(): Promise<void> {
-    const log = (message: string) => this.logged.push(message);
-    const informers = new Informers(this.api, (error) => this.logged.push(String(error)));
-    const context = controllerContext({ client: this.api, informers, log, signal: this.#abort.signal });
-    const clusterCidr = { network: 0xc0a80000, prefix: 16 };
-    const controllers = allControllers(context, { clusterCidr, nodeMaskSize: 24, rootCa: 'CA' });
-    await informers.start(this.#abort.signal);
-    for (const controller of controllers) controller.start();
-  }
-
-  async stop(): Promise<void> {
-    this.#abort.abort();
-    this.api.disconnect();
-    await Promise.all(this.#running);
+  constructor(api: Api) {
+    this.api = api;
   }
 
   async addNode(name: string, spec: Node['spec'] = {}): Promise<Node> {
     const allocatable = { cpu: '2', memory: '4Gi', pods: '110' };
     const conditions = [{ type: 'Ready', status: 'True', lastHeartbeatTime: new Date().toISOString() }];
-    return this.api.create(nodes, {
+    const node = await this.api.create(nodes, {
       metadata: { name, labels: { 'kubernetes.io/hostname': name } },
       spec,
-      status: { allocatable, conditions } as Node['status'],
     });
+    const status = { allocatable, conditions } as unknown as Node['status'];
+    return this.api.patch(nodes, node.metadata!.name!, undefined, 'merge', { status }, 'status');
   }
 
   async addPod(name: string, spec: Partial<NonNullable<Pod['spec']>> = {}): Promise<Pod> {
@@ -105,5 +79,45 @@ export class FakeWorld {
       }
       await Bun.sleep(5);
     }
+  }
+}
+
+/** A cluster in memory: the fake API with the real controllers and scheduler. */
+export class FakeWorld extends World<FakeApi> {
+  readonly logged: string[] = [];
+  readonly #abort = new AbortController();
+  readonly #running: Promise<unknown>[] = [];
+
+  constructor() {
+    super(new FakeApi());
+  }
+
+  async startScheduler(): Promise<void> {
+    const log = (message: string) => this.logged.push(message);
+    const informers = new Informers(this.api, (error) => this.logged.push(String(error)));
+    const recorder = new EventRecorder(
+      this.api,
+      { component: 'default-scheduler' },
+      { onError: (error) => this.logged.push(String(error)) },
+    );
+    const scheduler = new Scheduler({ client: this.api, informers, events: recorder, log });
+    await informers.start(this.#abort.signal);
+    this.#running.push(scheduler.run(this.#abort.signal));
+  }
+
+  async startControllers(): Promise<void> {
+    const log = (message: string) => this.logged.push(message);
+    const informers = new Informers(this.api, (error) => this.logged.push(String(error)));
+    const context = controllerContext({ client: this.api, informers, log, signal: this.#abort.signal });
+    const clusterCidr = { network: 0xc0a80000, prefix: 16 };
+    const controllers = allControllers(context, { clusterCidr, nodeMaskSize: 24, rootCa: 'CA' });
+    await informers.start(this.#abort.signal);
+    for (const controller of controllers) controller.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.api.disconnect();
+    await Promise.all(this.#running);
   }
 }
