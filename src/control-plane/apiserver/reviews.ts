@@ -1,0 +1,101 @@
+import type { Authenticator } from './authenticator.ts';
+import type { Authorizer } from './authorizer.ts';
+import { answer, type Exchange, parseBody, readBody } from './exchange.ts';
+import type { Attributes, User } from './identity.ts';
+import type { RbacAuthorizer } from './rbac-authorizer.ts';
+import { badRequest } from './status-error.ts';
+
+interface ReviewSpec {
+  token?: string;
+  audiences?: string[];
+  user?: string;
+  uid?: string;
+  groups?: string[];
+  namespace?: string;
+  resourceAttributes?: Partial<
+    Record<'namespace' | 'verb' | 'group' | 'version' | 'resource' | 'subresource' | 'name', string>
+  >;
+  nonResourceAttributes?: { path?: string; verb?: string };
+}
+
+/** Answers kinds that are only posted: who a token is, and what somebody may do. */
+export class ReviewHandler {
+  readonly #authenticator: Authenticator;
+  readonly #authorizer: Authorizer;
+  readonly #rbac: RbacAuthorizer;
+
+  constructor(authenticator: Authenticator, authorizer: Authorizer, rbac: RbacAuthorizer) {
+    this.#authenticator = authenticator;
+    this.#authorizer = authorizer;
+    this.#rbac = rbac;
+  }
+
+  async handle(exchange: Exchange, kind: string): Promise<void> {
+    const body = (await parseBody(exchange.request, await readBody(exchange.request))) as {
+      apiVersion?: string;
+      spec?: ReviewSpec;
+    };
+    if (typeof body !== 'object' || body === null)
+      throw badRequest(`the body of the request is not a ${kind}`);
+    const spec = body.spec ?? {};
+    const status = await this.#status(exchange.user, kind, spec);
+    await answer(exchange, 201, { kind, apiVersion: body.apiVersion, metadata: {}, spec, status });
+  }
+
+  async #status(user: User, kind: string, spec: ReviewSpec): Promise<object> {
+    switch (kind) {
+      case 'TokenReview': {
+        const found = await this.#authenticator.reviewToken(spec.token ?? '', spec.audiences);
+        if (found === undefined) return { authenticated: false, user: {}, error: 'the token is not valid' };
+        const { name, uid, groups, extra } = found.user;
+        return {
+          authenticated: true,
+          user: { username: name, uid, groups, extra },
+          audiences: found.audiences,
+        };
+      }
+      case 'SelfSubjectAccessReview':
+        return this.#decide(user, spec);
+      case 'SubjectAccessReview':
+        if (!spec.user && (spec.groups ?? []).length === 0) {
+          throw badRequest('spec.user: Invalid value: "": at least one of user or group must be specified');
+        }
+        return this.#decide({ name: spec.user ?? '', uid: spec.uid ?? '', groups: spec.groups ?? [] }, spec);
+      default: {
+        const rules = this.#rbac.rules(user, spec.namespace ?? 'default');
+        const superuser = user.groups.includes('system:masters');
+        const everything = { verbs: ['*'], apiGroups: ['*'], resources: ['*'] };
+        return {
+          resourceRules: [
+            ...(superuser ? [everything] : []),
+            ...rules.filter(({ resources }) => resources !== undefined),
+          ],
+          nonResourceRules: [
+            ...(superuser ? [{ verbs: ['*'], nonResourceURLs: ['*'] }] : []),
+            ...rules.filter(({ nonResourceURLs }) => nonResourceURLs !== undefined),
+          ],
+          incomplete: false,
+        };
+      }
+    }
+  }
+
+  #decide(user: User, spec: ReviewSpec): object {
+    const { resourceAttributes: resource, nonResourceAttributes: other } = spec;
+    if ((resource === undefined) === (other === undefined)) {
+      throw badRequest('exactly one of nonResourceAttributes or resourceAttributes must be specified');
+    }
+    const attributes: Attributes = {
+      user,
+      verb: resource?.verb ?? other?.verb ?? '',
+      path: other === undefined ? undefined : (other.path ?? ''),
+      group: resource?.group ?? '',
+      plural: resource?.resource ?? '',
+      subresource: resource?.subresource ?? '',
+      namespace: resource?.namespace ?? '',
+      name: resource?.name ?? '',
+    };
+    const { allowed, reason } = this.#authorizer.authorize(attributes);
+    return { allowed, ...(reason === '' ? {} : { reason }) };
+  }
+}
