@@ -114,7 +114,7 @@ class Lab {
         'kube-apiserver',
         '--bind-address=127.0.0.1',
         `--secure-port=${port}`,
-        '--advertise-address=127.0.0.1',
+        '--advertise-address=192.0.2.1',
         `--etcd-servers=${etcdUrl}`,
         `--etcd-cafile=${file('ca.crt')}`,
         `--etcd-certfile=${file('client.crt')}`,
@@ -206,9 +206,9 @@ describe.if(etcdIsThere)('control plane of real processes', () => {
     for (const name of ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'])
       lab.start(name);
     await until(
-      'the API answers',
-      () => world.api.get(namespaces, 'default').catch(String),
-      (seen) => typeof seen !== 'string',
+      'the API is ready',
+      async () => (await world.api.fetch('GET', '/readyz')).status,
+      (code) => code === 200,
     );
     for (const name of ['n1', 'n2', 'n3']) await world.addNode(name);
   }, 40_000);

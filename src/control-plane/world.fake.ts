@@ -1,16 +1,20 @@
 import { FakeApi } from '../kube/client.fake.ts';
 import type { ApiClient } from '../kube/client.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
-import { events, nodes, pods } from '../kube/resources.ts';
+import { events, leases, nodes, pods } from '../kube/resources.ts';
 import type { Node, Pod } from '../kube/types.ts';
 import { controllerContext } from './controller-manager/context.ts';
 import { allControllers } from './controller-manager/main.ts';
 import { Informers } from './informers.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 
+/** How often a kubelet renews its lease. */
+const RENEWAL_MS = 10_000;
+
 /** What tests do to a cluster and look at in it, with kubelets that run whatever is bound to any node. */
 export class World<Api extends ApiClient = ApiClient> {
   readonly api: Api;
+  #renewedAt = Date.now();
 
   constructor(api: Api) {
     this.api = api;
@@ -19,6 +23,10 @@ export class World<Api extends ApiClient = ApiClient> {
   async addNode(name: string, spec: Node['spec'] = {}): Promise<Node> {
     const allocatable = { cpu: '2', memory: '4Gi', pods: '110' };
     const conditions = [{ type: 'Ready', status: 'True', lastHeartbeatTime: new Date().toISOString() }];
+    await this.api.create(leases, {
+      metadata: { name, namespace: 'kube-node-lease' },
+      spec: { holderIdentity: name, renewTime: microTime() },
+    });
     const node = await this.api.create(nodes, {
       metadata: { name, labels: { 'kubernetes.io/hostname': name } },
       spec,
@@ -40,8 +48,9 @@ export class World<Api extends ApiClient = ApiClient> {
     return this.api.get(pods, name, 'default');
   }
 
-  /** What a kubelet does: runs what is bound, ends what is deleted. */
+  /** What a kubelet does: runs what is bound, ends what is deleted, and says now and then that it lives. */
   async kubelets(): Promise<void> {
+    if (Date.now() - this.#renewedAt > RENEWAL_MS) await this.#renewLeases();
     for (const pod of await this.pods()) {
       if (!pod.spec?.nodeName) continue;
       const { name, namespace } = pod.metadata!;
@@ -54,6 +63,14 @@ export class World<Api extends ApiClient = ApiClient> {
         await this.api.update(pods, { ...pod, status }, 'status');
       }
     }
+  }
+
+  async #renewLeases(): Promise<void> {
+    for (const { metadata } of (await this.api.list(leases, { namespace: 'kube-node-lease' })).items) {
+      const patch = { spec: { renewTime: microTime() } };
+      await this.api.patch(leases, metadata!.name!, metadata!.namespace, 'merge', patch);
+    }
+    this.#renewedAt = Date.now();
   }
 
   async events(reason: string): Promise<string[]> {
@@ -120,4 +137,9 @@ export class FakeWorld extends World<FakeApi> {
     this.api.disconnect();
     await Promise.all(this.#running);
   }
+}
+
+/** metav1.MicroTime, now. */
+function microTime() {
+  return new Date().toISOString().replace('Z', '000Z') as never;
 }

@@ -4,7 +4,7 @@ import { loadKubeconfig } from '../../kube/kubeconfig.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { parseSubnet } from '../../util/address.ts';
 import { UserError } from '../../util/errors.ts';
-import { aborted, logger, logOnceAMinute, terminationSignal } from '../daemon.ts';
+import { aborted, apiReady, logger, logOnceAMinute, terminationSignal } from '../daemon.ts';
 import { Informers } from '../informers.ts';
 import { type Controller, type ControllerContext, controllerContext } from './context.ts';
 import { daemonSetController } from './daemon-set/controller.ts';
@@ -33,6 +33,7 @@ export async function main(argv: string[]): Promise<number> {
     const client = new ApiClient({ ...config, userAgent: 'kube-controller-manager' });
     const informers = new Informers(client, logOnceAMinute(log));
     const controllers = allControllers(controllerContext({ client, informers, log, signal }), options);
+    await apiReady(client, signal);
     const synced = informers.start(signal).then(() => true);
     if (await Promise.race([synced, aborted(signal).then(() => false)])) {
       log('synced');

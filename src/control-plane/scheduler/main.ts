@@ -3,7 +3,7 @@ import { ApiClient } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
 import { messageOf, UserError } from '../../util/errors.ts';
-import { aborted, logger, logOnceAMinute, terminationSignal } from '../daemon.ts';
+import { aborted, apiReady, logger, logOnceAMinute, terminationSignal } from '../daemon.ts';
 import { Informers } from '../informers.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -26,6 +26,7 @@ export async function main(argv: string[]): Promise<number> {
     const onError = (error: unknown) => log(messageOf(error));
     const events = new EventRecorder(client, { component: 'default-scheduler' }, { onError });
     const scheduler = new Scheduler({ client, informers, events, log });
+    await apiReady(client, signal);
     const synced = informers.start(signal).then(() => true);
     if (await Promise.race([synced, aborted(signal).then(() => false)])) {
       log('synced');
