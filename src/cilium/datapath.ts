@@ -6,8 +6,9 @@ import { joinWords, splitWords } from '../netfilter/rule-text.ts';
 import type { Exec } from '../sys/exec.ts';
 import type { Allocation } from './ipam.ts';
 
-/** The link that carries the node's router address. */
+/** The link that carries the node's router address, and its peer: a veth pair, as Cilium has it (not every kernel has dummy). */
 const ROUTER_LINK = 'cilium_host';
+const ROUTER_PEER = 'cilium_net';
 /** Our mark on routes (rtm_protocol): what has it and is not wanted is removed, what lacks it is left alone. */
 const ROUTE_PROTOCOL = 150;
 const MASQUERADE_CHAIN = 'CILIUM_POST_nat';
@@ -17,10 +18,13 @@ const MASQUERADE_CHAIN = 'CILIUM_POST_nat';
  * the node's pods, so that packets to an address that no pod has end here and do not leave by the default route.
  */
 export async function prepareNode(exec: Exec, router: string, podCIDR: string): Promise<void> {
-  if (!interfaceExists(ROUTER_LINK)) await runIpBatch(exec, [`link add ${ROUTER_LINK} type dummy`]);
+  if (!interfaceExists(ROUTER_LINK)) {
+    await runIpBatch(exec, [`link add ${ROUTER_LINK} type veth peer name ${ROUTER_PEER}`]);
+  }
   const [link] = parseLinks(await runIpBatch(exec, [`address show dev ${ROUTER_LINK}`]));
   const stale = (link?.addresses ?? []).filter(({ address, prefix }) => prefix === 32 && address !== router);
   await runIpBatch(exec, [
+    `link set dev ${ROUTER_PEER} up`,
     `link set dev ${ROUTER_LINK} up`,
     ...stale.map(({ address }) => `address delete ${address}/32 dev ${ROUTER_LINK}`),
     `address replace ${router}/32 dev ${ROUTER_LINK}`,
