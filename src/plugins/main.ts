@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { type Plugin, type PluginIo, runPlugin } from '../cni/plugin.ts';
 import { bunExec } from './bun-exec.ts';
+import { AGENT_SOCKET, agentOverSocket } from './cilium-cni/agent-api.ts';
 import { ciliumCni } from './cilium-cni/plugin.ts';
 import { loopback } from './loopback.ts';
 import { portmap } from './portmap/portmap.ts';
@@ -8,7 +9,7 @@ import { portmap } from './portmap/portmap.ts';
 /** The plugins of this executable, by the names it is linked under. */
 const plugins: Record<string, () => Plugin> = {
   portmap: () => portmap(bunExec),
-  'cilium-cni': () => ciliumCni(bunExec),
+  'cilium-cni': () => ciliumCni(bunExec, agentOverSocket(process.env.CILIUM_SOCK || AGENT_SOCKET)),
   loopback: () => loopback(bunExec),
 };
 

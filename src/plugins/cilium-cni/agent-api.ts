@@ -1,6 +1,6 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 
-/** Where the stand-in's agent listens on a node: HTTP with JSON bodies. */
+/** Where the stand-in's agent listens on a node: HTTP with JSON bodies. CILIUM_SOCK names another place, as for Cilium. */
 export const AGENT_SOCKET = '/var/run/cilium/cilium.sock';
 
 /** What an attachment is to the agent. */
@@ -35,7 +35,7 @@ const TIMEOUT_MS = 10_000;
  * The agent over its socket. No agent, or one that is not ready, is error 11 (try again later): a runtime retries the
  * sandbox, and an agent that is being replaced is back soon.
  */
-export function agentOverSocket(socket = AGENT_SOCKET): AgentApi {
+export function agentOverSocket(socket: string): AgentApi {
   const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     let response: Response;
     try {
@@ -48,7 +48,7 @@ export function agentOverSocket(socket = AGENT_SOCKET): AgentApi {
     } catch (cause) {
       throw new CniError(
         cniErrorCode.tryAgainLater,
-        `cilium agent is not there: ${socket}: ${(cause as Error).message}`,
+        `cilium agent is not there: ${socket}: ${(cause as { code?: string }).code ?? (cause as Error).message}`,
         '',
         { cause },
       );

@@ -9,13 +9,13 @@ import { interfaceExists, setInterfaceSysctl } from '../../net/sysctl.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
 import { enterSandbox, isNamespace } from '../sandbox.ts';
-import { type AddressGrant, type AgentApi, agentOverSocket } from './agent-api.ts';
+import type { AddressGrant, AgentApi } from './agent-api.ts';
 
 /**
  * A stand-in for Cilium's plugin: a veth pair `lxc…` (host) and the named interface (sandbox), one /32 address from the
  * node's agent, a default route by the agent's router address, a route on the host. No eBPF: packets take the kernel's path.
  */
-export function ciliumCni(exec: Exec, agent: AgentApi = agentOverSocket()): Plugin {
+export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
   return {
     name: 'cilium-cni',
     supportedVersions: cniVersions,
