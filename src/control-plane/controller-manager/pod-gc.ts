@@ -19,8 +19,9 @@ export function surplusTerminated(all: readonly Pod[], limit: number): Pod[] {
 /**
  * Removes pods that nobody else will: of nodes that are gone (their kubelet will never report them ended), being deleted
  * without ever having had a node, and ended ones beyond 12 500.
+ * @param quarantineMs how long a node must be gone, in milliseconds.
  */
-export function podGarbageCollector(context: ControllerContext): Controller {
+export function podGarbageCollector(context: ControllerContext, quarantineMs = QUARANTINE_MS): Controller {
   const { client, informers } = context;
   const podInformer = informers.of(pods);
   const nodeInformer = informers.of(nodes);
@@ -29,7 +30,7 @@ export function podGarbageCollector(context: ControllerContext): Controller {
     const homeless = !pod.spec?.nodeName;
     if (homeless && pod.metadata?.deletionTimestamp !== undefined) queue.add(keyOf(pod));
     else if (!homeless && nodeInformer.get(pod.spec!.nodeName!) === undefined) {
-      queue.addAfter(keyOf(pod), QUARANTINE_MS);
+      queue.addAfter(keyOf(pod), quarantineMs);
     }
     if (isTerminal(pod))
       for (const surplus of surplusTerminated(podInformer.list(), TERMINATED_LIMIT))
@@ -46,7 +47,7 @@ export function podGarbageCollector(context: ControllerContext): Controller {
   nodeInformer.handle({
     onDelete: (node) => {
       for (const pod of podInformer.list()) {
-        if (pod.spec?.nodeName === node.metadata!.name) queue.addAfter(keyOf(pod), QUARANTINE_MS);
+        if (pod.spec?.nodeName === node.metadata!.name) queue.addAfter(keyOf(pod), quarantineMs);
       }
     },
   });

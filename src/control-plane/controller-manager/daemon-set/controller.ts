@@ -8,6 +8,7 @@ import { claimObjects, controllerOf, isControlledBy } from '../ownership.ts';
 import { PodControl } from '../pod-control.ts';
 import { isReady, nextAvailability } from '../pod-state.ts';
 import { canonical, templateHash } from '../template-hash.ts';
+import { writeStatus } from '../write-status.ts';
 import {
   type DaemonSetStatus,
   daemonSetStatus,
@@ -118,7 +119,7 @@ export function daemonSetController(context: ControllerContext): Controller {
         thrown = error;
       }
     }
-    await writeStatus(set, daemonSetStatus(set, all, own, hash, clock.now()));
+    await reportStatus(set, daemonSetStatus(set, all, own, hash, clock.now()));
     if (thrown !== undefined) throw thrown;
     const wait = nextAvailability(own, set.spec?.minReadySeconds, clock.now());
     if (wait !== undefined) queue.addAfter(key, wait);
@@ -166,13 +167,13 @@ export function daemonSetController(context: ControllerContext): Controller {
     return true;
   }
 
-  async function writeStatus(set: DaemonSet, status: DaemonSetStatus): Promise<void> {
+  async function reportStatus(set: DaemonSet, status: DaemonSetStatus): Promise<void> {
     const before = set.status;
     const same = Object.entries(status).every(
       ([name, value]) => (before?.[name as keyof DaemonSetStatus] ?? 0) === (value ?? 0),
     );
     if (same && before !== undefined) return;
-    await client.update(daemonSets, { ...set, status: { ...before, ...status } }, 'status');
+    await writeStatus(client, daemonSets, { ...set, status: { ...before, ...status } });
   }
 
   return { start: () => queue.start(), flush: () => events.flush() };

@@ -6,6 +6,7 @@ import { messageOf } from '../../../util/errors.ts';
 import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
 import { claimObjects, controllerOf, controllerReference, isControlledBy } from '../ownership.ts';
 import { canonical, sameTemplate, templateHash } from '../template-hash.ts';
+import { writeStatus } from '../write-status.ts';
 import {
   HASH_LABEL,
   newReplicaSetAnnotations,
@@ -91,27 +92,27 @@ export function deploymentController(context: ControllerContext): Controller {
     const old = sets.filter((set) => set !== current);
 
     if (deployment.metadata?.deletionTimestamp !== undefined) {
-      return writeStatus(deployment, sets, current, false);
+      return reportStatus(deployment, sets, current, false);
     }
     if (await noteWhetherPaused(deployment)) return;
     if (deployment.spec?.paused) {
       await resize(deployment, sets, scaleInProportion(deployment, current, old));
       await cleanUp(deployment, old);
-      return writeStatus(deployment, sets, current, false);
+      return reportStatus(deployment, sets, current, false);
     }
     const target = await currentReplicaSet(deployment, sets, current, old);
     // What is scaled or created comes back as an event; the next step is decided when its effect is known.
     if (target === undefined) return;
     if (wasScaled(deployment, sets)) {
       await resize(deployment, sets, scaleInProportion(deployment, target, old));
-      return writeStatus(deployment, sets, target, false);
+      return reportStatus(deployment, sets, target, false);
     }
     const step = isRollingUpdate(deployment)
       ? rollingStep(deployment, target, old)
       : recreateStep(deployment, target, old);
     const resized = await resize(deployment, [], step);
     const now = sets.map((set) => resized.get(set) ?? set);
-    await writeStatus(deployment, now, resized.get(target) ?? target, true);
+    await reportStatus(deployment, now, resized.get(target) ?? target, true);
     if (
       step.length === 0 &&
       isComplete(deployment, deploymentStatus(deployment, sets, target, clock.now(), false))
@@ -153,7 +154,7 @@ export function deploymentController(context: ControllerContext): Controller {
         const down = active(old).map((replicaSet) => ({ replicaSet, replicas: 0 }));
         if (down.length > 0 || oldPodsRun(old)) {
           const resized = await resize(deployment, [], down);
-          await writeStatus(
+          await reportStatus(
             deployment,
             sets.map((set) => resized.get(set) ?? set),
             undefined,
@@ -183,7 +184,7 @@ export function deploymentController(context: ControllerContext): Controller {
       const message = `Found new replica set "${current.metadata!.name}"`;
       const statement = { type: 'Progressing', status: 'True', reason: 'FoundNewReplicaSet', message };
       const status = withCondition(deployment.status ?? {}, statement, clock.now());
-      await client.update(deployments, { ...deployment, status }, 'status');
+      await writeStatus(client, deployments, { ...deployment, status });
       return undefined;
     }
     return current;
@@ -234,8 +235,10 @@ export function deploymentController(context: ControllerContext): Controller {
         const message = `Failed to create new replica set "${wanted.metadata!.name}": ${messageOf(error)}`;
         const status = progress('False', 'ReplicaSetCreateError', message);
         if (!sameStatus(deployment.status, status)) {
-          // The creation's own error is the one to report.
-          await client.update(deployments, { ...deployment, status }, 'status').catch(() => {});
+          // The creation's own error is the one to throw.
+          await writeStatus(client, deployments, { ...deployment, status }).catch((failure) =>
+            context.log(`deployment ${keyOf(deployment)}: condition not written: ${messageOf(failure)}`),
+          );
         }
       }
       throw error;
@@ -248,7 +251,7 @@ export function deploymentController(context: ControllerContext): Controller {
     if (!hasDeadline(deployment)) return;
     const message = `Created new replica set "${wanted.metadata!.name}"`;
     const status = progress('True', 'NewReplicaSetCreated', message);
-    await client.update(deployments, { ...deployment, status }, 'status');
+    await writeStatus(client, deployments, { ...deployment, status });
   }
 
   /**
@@ -262,7 +265,7 @@ export function deploymentController(context: ControllerContext): Controller {
     if (isControlledBy(taken, deployment) && sameSpec) return queue.addAfter(keyOf(deployment), 50);
     const collisionCount = (deployment.status?.collisionCount ?? 0) + 1;
     const status = { ...deployment.status, collisionCount };
-    await client.update(deployments, { ...deployment, status }, 'status');
+    await writeStatus(client, deployments, { ...deployment, status });
   }
 
   /** Writes the revision where `kubectl rollout` looks for it. True when that was a change. */
@@ -290,7 +293,7 @@ export function deploymentController(context: ControllerContext): Controller {
       message: paused ? 'Deployment is paused' : 'Deployment is resumed',
     };
     const status = withCondition(deployment.status ?? {}, statement, clock.now());
-    await client.update(deployments, { ...deployment, status }, 'status');
+    await writeStatus(client, deployments, { ...deployment, status });
     return true;
   }
 
@@ -345,7 +348,7 @@ export function deploymentController(context: ControllerContext): Controller {
     }
   }
 
-  async function writeStatus(
+  async function reportStatus(
     deployment: Deployment,
     sets: readonly ReplicaSet[],
     current: ReplicaSet | undefined,
@@ -354,7 +357,7 @@ export function deploymentController(context: ControllerContext): Controller {
     const now = clock.now();
     const status = deploymentStatus(deployment, sets, current, now, rollout);
     if (!sameStatus(deployment.status, status)) {
-      await client.update(deployments, { ...deployment, status }, 'status');
+      await writeStatus(client, deployments, { ...deployment, status });
     }
     const deadline = rollout ? deadlineAt(deployment, status) : undefined;
     if (deadline !== undefined) queue.addAfter(keyOf(deployment), deadline - now + 1000);

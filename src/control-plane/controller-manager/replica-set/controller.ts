@@ -7,6 +7,7 @@ import { Expectations } from '../expectations.ts';
 import { claimObjects, controllerOf, isControlledBy } from '../ownership.ts';
 import { PodControl } from '../pod-control.ts';
 import { isActive, nextAvailability } from '../pod-state.ts';
+import { writeStatus } from '../write-status.ts';
 import { planReplicas, relatedPods, replicaSetStatus, sameStatus } from './plan.ts';
 
 /** How long to give the cache to show what the API shows already. */
@@ -110,13 +111,13 @@ export function replicaSetController(context: ControllerContext): Controller {
       thrown = error;
       failure = { reason: plan.create > 0 ? 'FailedCreate' : 'FailedDelete', message: messageOf(error) };
     }
-    await writeStatus(set, own, failure);
+    await reportStatus(set, own, failure);
     if (thrown !== undefined) throw thrown;
     const wait = nextAvailability(own, set.spec?.minReadySeconds, clock.now());
     if (wait !== undefined) queue.addAfter(key, wait);
   }
 
-  async function writeStatus(
+  async function reportStatus(
     set: ReplicaSet,
     own: readonly Pod[],
     failure: Parameters<typeof replicaSetStatus>[2],
@@ -124,7 +125,7 @@ export function replicaSetController(context: ControllerContext): Controller {
     const status = replicaSetStatus(set, own, failure, clock.now());
     if (sameStatus(set.status, status)) return;
     // Read from the cache: an older copy is refused, and the queue looks again.
-    await client.update(replicaSets, { ...set, status }, 'status');
+    await writeStatus(client, replicaSets, { ...set, status });
   }
 
   return { start: () => queue.start(), flush: () => events.flush() };
