@@ -7,6 +7,7 @@ import { type Authorizer, refusalOf } from './authorizer.ts';
 import * as discovery from './discovery.ts';
 import { answer, type Exchange, send } from './exchange.ts';
 import type { Attributes, User } from './identity.ts';
+import { impersonationAttributes, impersonationOf } from './impersonation.ts';
 import { type KubeletProxy, refuseUpgrade } from './kubelet-proxy.ts';
 import { negotiate, parseMediaRanges } from './negotiation.ts';
 import type { NodeAuthorizer } from './node-authorizer.ts';
@@ -104,8 +105,7 @@ export class ApiServer {
     socket.on('error', () => socket.destroy());
     try {
       const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
-      const user = await this.#its.authenticator.authenticate(request);
-      if (user === undefined) throw unauthorized();
+      const user = await this.#userOf(request);
       const path = info?.resource;
       if (
         info === undefined ||
@@ -140,12 +140,24 @@ export class ApiServer {
     const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
     if (info === undefined) throw badRequest('the URL is not valid');
     if (HEALTH_PATHS.test(info.path)) return await this.#health(info, response);
-    const user = await this.#its.authenticator.authenticate(request);
-    if (user === undefined) throw unauthorized();
+    const user = await this.#userOf(request);
     const attributes = this.#authorize(info, user);
     const exchange: Exchange = { request, response, info, user, signal, warnings };
     if (info.resource === undefined) return await this.#nonResource(exchange);
     await this.#resource(exchange, info.resource, attributes);
+  }
+
+  /** Who asks, or who that asks to be taken for (kubectl's --as), where that is allowed. */
+  async #userOf(request: IncomingMessage): Promise<User> {
+    const user = await this.#its.authenticator.authenticate(request);
+    if (user === undefined) throw unauthorized();
+    const wanted = impersonationOf(request.headers);
+    if (wanted === undefined) return user;
+    for (const attributes of impersonationAttributes(user, wanted)) {
+      const { allowed, reason } = this.#its.authorizer.authorize(attributes);
+      if (!allowed) throw refusalOf(attributes, reason);
+    }
+    return wanted.user;
   }
 
   #authorize(info: RequestInfo, user: User): Attributes {

@@ -27,6 +27,12 @@ export function coreVersions(serverAddress: string): object {
   };
 }
 
+/** A second name of a kind has none: kubectl would warn of the choice each time somebody types `deploy`. */
+function shortNamesOf(info: KindInfo): { shortNames?: readonly string[] } {
+  const isSecondName = info.storageGroup !== info.group;
+  return info.shortNames.length === 0 || isSecondName ? {} : { shortNames: info.shortNames };
+}
+
 /** `/apis`: every other group. */
 export function groupList(): object {
   const versions = new Map<string, string[]>();
@@ -59,7 +65,7 @@ export function resourceList(groupName: string, version: string): object | undef
       namespaced: info.namespaced,
       kind: info.kind,
       verbs: info.verbs,
-      ...(info.shortNames.length === 0 ? {} : { shortNames: info.shortNames }),
+      ...shortNamesOf(info),
       ...(info.categories.length === 0 ? {} : { categories: info.categories }),
     };
     const subresources = info.subresources.flatMap((name) => {
@@ -97,7 +103,7 @@ export function aggregated(core: boolean, version: 'v2' | 'v2beta1'): object {
       scope: info.namespaced ? 'Namespaced' : 'Cluster',
       singularResource: info.singular,
       verbs: info.verbs,
-      ...(info.shortNames.length === 0 ? {} : { shortNames: info.shortNames }),
+      ...shortNamesOf(info),
       ...(info.categories.length === 0 ? {} : { categories: info.categories }),
       subresources: info.subresources.flatMap((name) => {
         const sub = subresourceOf(info, name);

@@ -42,14 +42,23 @@ export function contentTypeOf(request: IncomingMessage): string {
   return parseMediaRanges(request.headers['content-type'] ?? 'application/json')[0]?.type ?? '';
 }
 
-/** Parses a JSON or YAML body. Throws 415 for any other type and 400 for text that is not what it is said to be. */
+/** Parses a JSON, YAML or protobuf body. Throws 415 for any other type and 400 for text that is not what it is said to be. */
 export async function parseBody(request: IncomingMessage, body: Buffer): Promise<unknown> {
   const type = contentTypeOf(request);
+  if (type === 'application/vnd.kubernetes.protobuf') {
+    // Loaded with its tables when the first such body comes.
+    const { decodeProtobufBody } = await import('./protobuf-body.ts');
+    try {
+      return decodeProtobufBody(body);
+    } catch (cause) {
+      throw badRequest(`unable to decode the protobuf body: ${(cause as Error).message}`);
+    }
+  }
   const text = body.toString('utf8');
   if (type === 'application/yaml' || type === 'application/x-yaml') {
     const { parse } = await import('yaml');
     try {
-      return parse(text);
+      return withoutNulls(parse(text));
     } catch (cause) {
       throw badRequest(`error converting YAML to JSON: ${(cause as Error).message.split('\n')[0]}`);
     }
@@ -59,14 +68,24 @@ export async function parseBody(request: IncomingMessage, body: Buffer): Promise
     throw new StatusError(
       415,
       'UnsupportedMediaType',
-      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
+      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf`,
     );
   }
   try {
-    return JSON.parse(text);
+    return withoutNulls(JSON.parse(text));
   } catch (cause) {
     throw badRequest(`couldn't get version/kind; json parse error: ${(cause as Error).message}`);
   }
+}
+
+/** Null is how Go's encoder writes what is not set: fields that are null are fields that are not there. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const [key, item] of Object.entries(value)) {
+    if (item === null && !Array.isArray(value)) delete (value as Record<string, unknown>)[key];
+    else withoutNulls(item);
+  }
+  return value;
 }
 
 /** Answers with an object. */

@@ -1,13 +1,6 @@
 import { kindByName } from '../../kube/schema/kinds.ts';
 import type { Pod } from '../../kube/types.ts';
-import {
-  type Attributes,
-  type Decision,
-  NODE_USER_PREFIX,
-  NODES_GROUP,
-  SERVICE_ACCOUNT_PREFIX,
-  type User,
-} from './identity.ts';
+import { type Attributes, type Decision, NODE_USER_PREFIX, NODES_GROUP, type User } from './identity.ts';
 import { Mirror } from './mirror.ts';
 import { type ApiObject, prefixOf } from './objects.ts';
 import { forbidden, type StatusError } from './status-error.ts';
@@ -166,11 +159,6 @@ export class NodeAuthorizer {
     }
     return undefined;
   }
-}
-
-/** Whether a user name is that of a service account. */
-export function isServiceAccount(user: User): boolean {
-  return user.name.startsWith(SERVICE_ACCOUNT_PREFIX);
 }
 
 /** What a pod refers to; undefined for one without a node. */

@@ -5,7 +5,8 @@ import { parseMediaRanges } from './negotiation.ts';
 import { StatusError, unknownResource } from './status-error.ts';
 
 const V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
-const V2_PROTOBUF_OLD = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+/** The same type in a spelling that mime parsers accept: what is answered whichever was asked for, as Kubernetes does. */
+const V2_PROTOBUF_VALID = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
 /** Documents and their tags, made when first asked for: most servers are never asked. */
 const documents = new Map<string, { body: string | Uint8Array; tag: string }>();
@@ -22,9 +23,9 @@ export async function serveOpenApi(
   if (path === '/openapi/v2') {
     const json = accepts('application/json', '*/*', 'application/*');
     const first = ranges.find(({ type: wanted }) =>
-      [V2_PROTOBUF, V2_PROTOBUF_OLD, 'application/json'].includes(wanted),
+      [V2_PROTOBUF, V2_PROTOBUF_VALID, 'application/json'].includes(wanted),
     );
-    if (first !== undefined) type = first.type;
+    if (first !== undefined) type = first.type === 'application/json' ? first.type : V2_PROTOBUF_VALID;
     else if (!json)
       throw new StatusError(406, 'NotAcceptable', `only application/json and ${V2_PROTOBUF} are served`);
   } else if (!accepts('application/json', '*/*', 'application/*')) {
