@@ -12,15 +12,15 @@ import type { Node } from '../kube/types.ts';
 import type { Exec } from '../sys/exec.ts';
 import { waitFor } from '../sys/wait.ts';
 import { messageOf, UserError } from '../util/errors.ts';
+import { settleAll } from '../util/settle.ts';
 import { boundingCapabilities } from './capabilities.ts';
 import type { ClusterConfig } from './config/types.ts';
 import { installDefaultCni } from './default-cni.ts';
 import { deleteCluster } from './delete.ts';
 import type { GatewayConfig } from './gateway.ts';
-import { createLabNetwork, NODE_NETWORK, nodeAddress, plugNodes } from './network.ts';
+import { createLabNetwork, NODE_NETWORK, nodeAddress, plugNode } from './network.ts';
 import { API_PORT, commonNodeFiles, controlPlaneFiles, type PlacedNode } from './node-files.ts';
 import { buildNodeImage } from './node-image.ts';
-import { readContainerPid } from './node-process.ts';
 import { createNodeRoot } from './node-root.ts';
 import { nodeSpec } from './node-spec.ts';
 import { clusterPaths, type Distribution, labNetns, netnsPath, STATE_ROOT } from './paths.ts';
@@ -88,7 +88,6 @@ async function claimName(name: string): Promise<void> {
 async function create(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
   const { config } = options;
   const { exec, distribution, progress, signal } = context;
-  const runc = new Runc(exec, clusterPaths(config.name).runc);
   const placed: PlacedNode[] = config.nodes.map((node, index) => ({ ...node, address: nodeAddress(index) }));
   const record: ClusterRecord = {
     name: config.name,
@@ -106,38 +105,24 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
 
   await progress.step('Ensuring node image 🖼', () => buildNodeImage(exec, distribution));
   signal.throwIfAborted();
-  const secrets = await progress.step(
-    `Preparing nodes ${'📦 '.repeat(Math.min(placed.length, 8)).trim()}`,
-    async () => {
-      const [made] = await Promise.all([createSecrets(config, placed), createLabNetwork(exec, config.name)]);
-      await Promise.all([
-        startGateway(record, made, distribution),
-        ...placed.map((node) => createNode(node, placed, made, options, context, runc)),
-      ]);
-      const pids = await Promise.all(placed.map((node) => readContainerPid(config.name, node.name)));
-      await plugNodes(
-        exec,
-        config.name,
-        placed.map((node, index) => ({ name: node.name, address: node.address, pid: pids[index]! })),
-      );
-      return made;
-    },
-  );
+  const control = placed.filter(isControlPlane);
+  const workers = placed.filter((node) => !isControlPlane(node));
+  const [secrets, bringUp] = await progress.step(`Preparing nodes ${boxes(placed.length)}`, async () => {
+    const [made] = await settleAll([createSecrets(config, placed), createLabNetwork(exec, config.name)]);
+    const up = (node: PlacedNode) => bringUpNode(node, placed, made, options, context);
+    // The control plane first and alone: everything else waits for it, and the cores are few.
+    await settleAll([...control.map(up), startGateway(record, made, distribution)]);
+    return [made, up] as const;
+  });
   signal.throwIfAborted();
   const client = await progress.step('Starting control-plane 🕹️', async () => {
-    const paths = clusterPaths(config.name);
-    const inner = kubeconfigDocument(
-      secrets.admin(`https://${placed.find(isControlPlane)!.address}:${API_PORT}`),
-    );
-    await writeFile(paths.innerKubeconfig, inner, { mode: 0o600 });
-    const control = placed.filter(isControlPlane);
-    const workers = placed.filter((node) => !isControlPlane(node));
-    for (const node of [...control, ...workers]) await runc.start(node.name);
+    const inner = kubeconfigDocument(secrets.admin(`https://${control[0]!.address}:${API_PORT}`));
+    await writeFile(clusterPaths(config.name).innerKubeconfig, inner, { mode: 0o600 });
     const outer = secrets.admin(`https://${config.networking.apiServerAddress}:${record.apiServerPort}`);
     await mergeKubeconfig(options.kubeconfig, outer);
     const { server, caPem: ca, credentials } = outer;
     const api = new ApiClient({ server, ca, ...credentials, userAgent: 'hostport' });
-    await apiReady(api, signal, config.name);
+    await settleAll([apiReady(api, signal, config.name), ...workers.map(bringUp)]);
     return api;
   });
   await progress.step('Installing CNI 🔌', () => installCni(config, placed, client, exec, signal));
@@ -149,29 +134,38 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
   return record;
 }
 
-async function createNode(
+/** Makes a node's root and container, plugs it into the network and starts it. */
+async function bringUpNode(
   node: PlacedNode,
   all: readonly PlacedNode[],
   secrets: ClusterSecrets,
   options: CreateOptions,
-  context: CreateContext,
-  runc: Runc,
+  { exec, distribution, signal }: CreateContext,
 ): Promise<void> {
   const { config, portmap } = options;
-  const paths = clusterPaths(config.name).node(node.name);
+  const cluster = clusterPaths(config.name);
+  const paths = cluster.node(node.name);
+  const runc = new Runc(exec, cluster.runc);
   const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!);
-  if (node.role === 'control-plane') files.push(...controlPlaneFiles(config, node, secrets.controlPlane));
-  await createNodeRoot(paths, context.distribution.nodeImage, files, portmap);
+  if (isControlPlane(node)) files.push(...controlPlaneFiles(config, node, secrets.controlPlane));
+  createNodeRoot(paths, distribution.nodeImage, files, portmap);
   const spec = nodeSpec({
     name: node.name,
     cgroup: `/hostport-${config.name}-${node.name}`,
     paths,
-    image: context.distribution.nodeImage,
+    image: distribution.nodeImage,
     capabilities: await boundingCapabilities(),
     extraMounts: node.extraMounts,
   });
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));
-  await runc.create(node.name, paths.bundle, paths.pidFile);
+  signal.throwIfAborted();
+  const pid = await runc.create(node.name, paths.bundle, paths.pidFile);
+  await plugNode(exec, config.name, { name: node.name, address: node.address, pid });
+  await runc.start(node.name);
+}
+
+function boxes(count: number): string {
+  return '📦 '.repeat(Math.min(count, 8)).trim();
 }
 
 function isControlPlane(node: { role: string }): boolean {

@@ -40,34 +40,25 @@ export interface NodePort {
   pid: number;
 }
 
-/** Plugs nodes into the bridge: one veth pair each, `eth0` inside, `veth<index>` on the bridge. */
-export async function plugNodes(exec: Exec, cluster: string, nodes: readonly NodePort[]): Promise<void> {
+/** Plugs a node into the bridge: a veth pair, `eth0` inside, `veth<number>` on the bridge. */
+export async function plugNode(exec: Exec, cluster: string, node: NodePort): Promise<void> {
   const { bridge, gateway, prefix } = NODE_NETWORK;
+  // The last part of the address is unique and keeps the name below the kernel's 15 characters.
+  const port = `veth${parseIPv4(node.address)! % 65536}`;
   await batch(
     exec,
     ['ip', '-n', labNetns(cluster)],
-    nodes.flatMap((node) => {
-      // The last part of the address is unique and keeps the name below the kernel's 15 characters.
-      const port = `veth${parseIPv4(node.address)! % 65536}`;
-      return [
-        `link add ${port} master ${bridge} type veth peer name eth0 netns ${node.pid}`,
-        `link set ${port} up`,
-      ];
-    }),
+    [`link add ${port} master ${bridge} type veth peer name eth0 netns ${node.pid}`, `link set ${port} up`],
   );
-  await Promise.all(
-    nodes.map((node) =>
-      batch(
-        exec,
-        ['nsenter', `--net=/proc/${node.pid}/ns/net`, 'ip'],
-        [
-          'link set lo up',
-          `address add ${node.address}/${prefix} dev eth0`,
-          'link set eth0 up',
-          `route add default via ${gateway}`,
-        ],
-      ),
-    ),
+  await batch(
+    exec,
+    ['nsenter', `--net=/proc/${node.pid}/ns/net`, 'ip'],
+    [
+      'link set lo up',
+      `address add ${node.address}/${prefix} dev eth0`,
+      'link set eth0 up',
+      `route add default via ${gateway}`,
+    ],
   );
 }
 

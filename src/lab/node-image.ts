@@ -5,16 +5,13 @@ import {
   copyFile,
   cp,
   link,
-  lstat,
   mkdir,
   mkdtemp,
   readdir,
   readFile,
-  readlink,
   rename,
   rm,
   stat,
-  symlink,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -201,30 +198,5 @@ async function layOutEtc(image: string): Promise<void> {
     const from = join('/etc', name);
     if (!(await exists(from))) continue;
     await cp(from, join(image, 'etc', name), { recursive: true, verbatimSymlinks: true });
-  }
-}
-
-/**
- * Copies a directory tree by hard links; files whose name ends in `.db` are databases that will be written to and become
- * real copies, as does everything when source and target are on different file systems.
- */
-export async function linkTree(from: string, to: string): Promise<void> {
-  await mkdir(to, { mode: (await lstat(from)).mode });
-  for (const entry of await readdir(from, { withFileTypes: true })) {
-    const source = join(from, entry.name);
-    const target = join(to, entry.name);
-    if (entry.isDirectory()) await linkTree(source, target);
-    else if (entry.isSymbolicLink()) await symlink(await readlink(source), target);
-    else if (entry.name.endsWith('.db')) await copyFile(source, target);
-    else await linkOrCopy(source, target);
-  }
-}
-
-async function linkOrCopy(source: string, target: string): Promise<void> {
-  try {
-    await link(source, target);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EXDEV') throw cause;
-    await copyFile(source, target);
   }
 }
