@@ -1,6 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type KindInfo, kindByPlural, subresourceOf } from '../../kube/schema/kinds.ts';
+import {
+  BadHandshake,
+  remoteCommandProtocol,
+  serveRemoteCommandWebSocket,
+} from '../../kube/streaming/remote-command.ts';
+import { UpgradeRefused } from '../../kube/streaming/upgrade.ts';
 import { messageOf } from '../../util/errors.ts';
 import type { Authenticator } from './authenticator.ts';
 import { type Authorizer, refusalOf } from './authorizer.ts';
@@ -8,7 +14,7 @@ import * as discovery from './discovery.ts';
 import { answer, type Exchange, send } from './exchange.ts';
 import type { Attributes, User } from './identity.ts';
 import { impersonationAttributes, impersonationOf } from './impersonation.ts';
-import { type KubeletProxy, refuseUpgrade } from './kubelet-proxy.ts';
+import { type KubeletProxy, kubeletRefusal, refuseUpgrade } from './kubelet-proxy.ts';
 import { negotiate, parseMediaRanges } from './negotiation.ts';
 import type { NodeAuthorizer } from './node-authorizer.ts';
 import { serveOpenApi } from './openapi-handler.ts';
@@ -51,16 +57,6 @@ export interface ApiServerDependencies {
   /** False until everything needed for decisions has been read. */
   isReady: () => boolean;
   log: (line: string) => void;
-  /**
-   * Translates a WebSocket of kubectl (`v5.channel.k8s.io`) into what kubelets speak. Without it such a client is told no
-   * and tries SPDY.
-   */
-  translateWebSocket?: (
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    target: { host: string; port: number; path: string },
-  ) => Promise<void>;
 }
 
 /** The way of a request: who, what, whether, and then to the part that answers. */
@@ -118,12 +114,17 @@ export class ApiServer {
       // Every stream changes something: the verb is create, also for a WebSocket, which begins with a GET.
       this.#authorize({ ...info, verb: 'create' }, user);
       const { address, path: kubeletPath } = await this.#its.subresources.streamTarget(path, info.query);
-      const protocols = String(request.headers['sec-websocket-protocol'] ?? '');
-      const isWebSocket = String(request.headers.upgrade).toLowerCase() === 'websocket';
-      if (isWebSocket && /v5\.channel\.k8s\.io|portforward\.k8s\.io/.test(protocols)) {
-        const translate = this.#its.translateWebSocket;
-        if (translate === undefined) throw badRequest(`WebSocket subprotocol ${protocols} is not served`);
-        return await translate(request, socket, head, { ...address, path: kubeletPath });
+      if (remoteCommandProtocol(request) !== undefined && path.subresource !== 'portforward') {
+        // kubectl since 1.31 speaks WebSocket; kubelets speak SPDY.
+        const dial = () => this.#its.kubelets.dial(address);
+        return await serveRemoteCommandWebSocket(request, socket, head, dial, {
+          path: kubeletPath,
+          headers: {},
+        });
+      }
+      if (String(request.headers.upgrade).toLowerCase() === 'websocket') {
+        // Clients take this for what it is and ask again for SPDY.
+        throw badRequest('no WebSocket subprotocol that was asked for is served');
       }
       await this.#its.kubelets.upgrade(request, socket, head, address, kubeletPath);
     } catch (error) {
@@ -251,6 +252,8 @@ export class ApiServer {
       this.#its.log(`${request.method} ${request.url}: ${messageOf(error)}`);
       return serviceUnavailable(`etcdserver: request timed out (${error.message})`);
     }
+    if (error instanceof BadHandshake) return badRequest(error.message);
+    if (error instanceof UpgradeRefused) return kubeletRefusal(error.statusCode, error.body);
     if (error instanceof CompactedError) return new StatusError(410, 'Expired', error.message);
     this.#its.log(
       `${request.method} ${request.url}: ${error instanceof Error ? error.stack : String(error)}`,

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
+import { connect } from 'node:tls';
 import type { Node, Pod } from '../../kube/types.ts';
 import { type Exchange, send } from './exchange.ts';
 import { badRequest, internalError, StatusError } from './status-error.ts';
@@ -167,28 +168,51 @@ export class KubeletProxy {
     });
   }
 
-  #open(address: KubeletAddress, path: string, method: string, headers: Record<string, string | string[]>) {
-    if (this.#credentials === undefined) {
-      throw new StatusError(
-        503,
-        'ServiceUnavailable',
-        'this API server was started without --kubelet-client-certificate and cannot reach kubelets',
-      );
-    }
+  /** A connection to a kubelet, for a protocol that is somebody else's to speak. */
+  dial(address: KubeletAddress): Promise<Duplex> {
     const { host, port } = address;
-    return httpsRequest({ host, port, path, method, headers, agent: this.#agent, ...this.#credentials });
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host, port, ...this.#required() });
+      const onError = (cause: Error) => reject(dialError(address, '', cause));
+      socket.once('error', onError);
+      socket.once('secureConnect', () => {
+        socket.off('error', onError);
+        resolve(socket);
+      });
+    });
+  }
+
+  #open(address: KubeletAddress, path: string, method: string, headers: Record<string, string | string[]>) {
+    const { host, port } = address;
+    return httpsRequest({ host, port, path, method, headers, agent: this.#agent, ...this.#required() });
+  }
+
+  #required(): KubeletCredentials {
+    if (this.#credentials !== undefined) return this.#credentials;
+    throw new StatusError(
+      503,
+      'ServiceUnavailable',
+      'this API server was started without --kubelet-client-certificate and cannot reach kubelets',
+    );
   }
 }
 
-/** Bytes both ways until either side ends; then both do. */
+/** How long a side that has been told that there is no more may take to say the same. */
+const LINGER_MS = 10_000;
+
+/** Bytes both ways, each direction ended by itself; a side that breaks ends the other, after what was sent is through. */
 function joinStreams(a: Duplex, b: Duplex): void {
   for (const [from, to] of [
     [a, b],
     [b, a],
   ] as const) {
     from.pipe(to);
-    from.on('error', () => to.destroy());
-    from.on('close', () => to.destroy());
+    from.on('error', () => to.end());
+    from.on('close', () => {
+      to.end();
+      const timer = setTimeout(() => to.destroy(), LINGER_MS);
+      to.on('close', () => clearTimeout(timer));
+    });
   }
 }
 
@@ -198,7 +222,8 @@ async function refusalText(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8').trim();
 }
 
-function kubeletRefusal(code: number, text: string): StatusError {
+/** What a client is told of a kubelet that said no. */
+export function kubeletRefusal(code: number, text: string): StatusError {
   const reasons: Record<number, string> = { 400: 'BadRequest', 404: 'NotFound', 403: 'Forbidden' };
   if (code === 401 || code === 403)
     return internalError(`the kubelet refused this API server: ${code} ${text}`);
