@@ -47,9 +47,9 @@ export async function parseBody(request: IncomingMessage, body: Buffer): Promise
   const type = contentTypeOf(request);
   if (type === 'application/vnd.kubernetes.protobuf') {
     // Loaded with its tables when the first such body comes.
-    const { decodeProtobufBody } = await import('./protobuf-body.ts');
+    const { decodeProtobuf } = await import('../../kube/schema/protobuf.ts');
     try {
-      return decodeProtobufBody(body);
+      return decodeProtobuf(body);
     } catch (cause) {
       throw badRequest(`unable to decode the protobuf body: ${(cause as Error).message}`);
     }
