@@ -68,8 +68,7 @@ export class Informer<T extends KubeObject> {
     while (!signal.aborted) {
       try {
         if (this.#resourceVersion === undefined) await this.#relist();
-        backoff.forget('');
-        await this.#watch(signal);
+        await this.#watch(signal, () => backoff.forget(''));
       } catch (error) {
         if (signal.aborted) return;
         if (hasReason(error, 'Expired', 'Gone')) {
@@ -102,7 +101,7 @@ export class Informer<T extends KubeObject> {
     this.#synced.resolve();
   }
 
-  async #watch(signal: AbortSignal): Promise<void> {
+  async #watch(signal: AbortSignal, onHeard: () => void): Promise<void> {
     const stream = this.#client.watch(this.#resource, {
       ...this.#options,
       resourceVersion: this.#resourceVersion,
@@ -110,6 +109,7 @@ export class Informer<T extends KubeObject> {
       signal,
     });
     for await (const event of stream) {
+      onHeard();
       if (event.type === 'ADDED' || event.type === 'MODIFIED') this.#put(event.object);
       else if (event.type === 'DELETED') this.#remove(keyOf(event.object), event.object);
       this.#resourceVersion = event.object.metadata?.resourceVersion ?? this.#resourceVersion;
