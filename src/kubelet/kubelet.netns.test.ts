@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { FakeApi } from '../kube/client.fake.ts';
 import { configMaps, events as kubeEvents, nodes, pods, secrets, services } from '../kube/resources.ts';
 import type { Pod } from '../kube/types.ts';
+import { realClock } from '../sys/clock.ts';
 import { output, realExec } from '../sys/exec.ts';
 import { connectRuntime } from './cri/client.ts';
+import { followManifests } from './static-pods/manifests.ts';
 import {
   BUSYBOX_IMAGE,
   NODE_IP,
@@ -451,6 +453,108 @@ describe('a kubelet on real containerd', () => {
     await waitForPod(api, 'other', (found) => found?.status?.phase === 'Running');
     await remove('host');
     await remove('other');
+  });
+
+  test('static pods come and go with their manifests, and have a mirror in the API', async () => {
+    const directory = join(containerd.directory, 'manifests');
+    const stop = new AbortController();
+    const following = followManifests(directory, NODE_NAME, realClock, {
+      onPods: (wanted) => node.kubelet.setStaticPods(wanted),
+      log: () => {},
+      signal: stop.signal,
+    });
+    const manifest = (command: string) =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...busyboxPod('static', ['sleep', command]) });
+    await until(async () => (await readdir(directory)).length === 0);
+    await writeFile(join(directory, 'static.json'), manifest('1000'));
+    const name = `static-${NODE_NAME}`;
+    const running = await waitForPod(api, name, (pod) => pod?.status?.phase === 'Running');
+    expect(running?.metadata?.annotations?.['kubernetes.io/config.mirror']).toMatch(/^[0-9a-f]{32}$/);
+
+    // The mirror is a picture: deleting it deletes nothing.
+    const [sandbox] = await runtime.listSandboxes();
+    await api.delete(pods, name, 'default', { gracePeriodSeconds: 0 });
+    const again = await waitForPod(
+      api,
+      name,
+      (pod) =>
+        pod !== undefined && pod.metadata?.uid !== running?.metadata?.uid && pod.status?.phase === 'Running',
+    );
+    expect((await runtime.listSandboxes()).map(({ id }) => id)).toEqual([sandbox!.id]);
+
+    // Another definition is another pod.
+    await writeFile(join(directory, 'static.json'), manifest('2000'));
+    await waitForPod(
+      api,
+      name,
+      (pod) => pod?.spec?.containers[0]?.command?.[1] === '2000' && pod.status?.phase === 'Running',
+    );
+    expect(again?.metadata?.uid).not.toBe(undefined);
+    await until(async () => (await runtime.listSandboxes()).every(({ id }) => id !== sandbox!.id));
+
+    await rm(join(directory, 'static.json'));
+    await waitForPod(api, name, (pod) => pod === undefined);
+    await until(async () => (await runtime.listSandboxes()).length === 0);
+    stop.abort();
+    await following;
+  });
+
+  test('a service account’s token is there, and the CA beside it', async () => {
+    await api.create(configMaps, {
+      metadata: { name: 'kube-root-ca.crt', namespace: 'default' },
+      data: { 'ca.crt': 'CERTIFICATE' },
+    });
+    const post = api.postSubresource;
+    const asked: unknown[] = [];
+    api.postSubresource = async <R>(...parameters: Parameters<typeof post>): Promise<R> => {
+      asked.push(parameters);
+      return {
+        status: { token: 'TOKEN', expirationTimestamp: new Date(Date.now() + 3_600_000).toISOString() },
+      } as R;
+    };
+    const mountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
+    await api.create(
+      pods,
+      busyboxPod('token', [], {
+        serviceAccountName: 'default',
+        volumes: [
+          {
+            name: 'kube-api-access',
+            projected: {
+              sources: [
+                { serviceAccountToken: { path: 'token', expirationSeconds: 3607 } },
+                { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+              ],
+            },
+          },
+        ],
+        containers: [
+          {
+            name: 'main',
+            image: BUSYBOX_IMAGE,
+            imagePullPolicy: 'Never',
+            command: ['sleep', '1000'],
+            volumeMounts: [{ name: 'kube-api-access', mountPath, readOnly: true }],
+          },
+        ],
+      }),
+    );
+    const pod = await waitForPod(api, 'token', (found) => found?.status?.phase === 'Running');
+    expect(await inPod('token', 'cat', `${mountPath}/token`, `${mountPath}/ca.crt`)).toBe('TOKENCERTIFICATE');
+    expect(asked).toMatchObject([
+      [
+        { kind: 'ServiceAccount' },
+        'default',
+        'default',
+        'token',
+        {
+          kind: 'TokenRequest',
+          spec: { expirationSeconds: 3607, boundObjectRef: { name: 'token', uid: pod!.metadata!.uid } },
+        },
+      ],
+    ]);
+    api.postSubresource = post;
+    await remove('token');
   });
 
   test('a pod that vanished while no kubelet looked is ended', async () => {

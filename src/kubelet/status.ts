@@ -44,7 +44,7 @@ export function podStatus(input: StatusInput): PodStatus {
   const initialized = isInitialized(input);
   // A pod that the node refused never had containers, not even ones that wait.
   const refused = observed.containers.length === 0 && (input.failure !== undefined || isTerminal(pod));
-  const mains = refused && pod.status?.containerStatuses === undefined ? [] : (spec.containers ?? []);
+  const mains = refused && (pod.status?.containerStatuses ?? []).length === 0 ? [] : (spec.containers ?? []);
   const statuses = mains.map((container) =>
     containerStatus(input, container, initialized ? 'ContainerCreating' : 'PodInitializing', false),
   );

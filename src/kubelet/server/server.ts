@@ -129,8 +129,7 @@ async function streamingUrl(kubelet: Served, request: IncomingMessage): Promise<
     const pod = findPod(kubelet, namespace, name, parts[3]);
     const id = await kubelet.sandboxId(pod);
     if (id === undefined) throw new HttpError(500, `pod ${name} has no sandbox that is ready`);
-    const ports = query
-      .getAll('port')
+    const ports = [...query.getAll('port'), ...query.getAll('ports')]
       .flatMap((text) => text.split(','))
       .map(Number);
     return await kubelet.runtime.portForward(id, ports);
