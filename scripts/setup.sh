@@ -43,7 +43,8 @@ if [ -n "$missing" ]; then
 fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-	npm ci --no-fund --no-audit --ignore-scripts --loglevel=error
+	# Not "npm ci": it wants every platform's variant of a package to be in the registry, even those that are not for this machine.
+	npm install --no-save --no-fund --no-audit --ignore-scripts --loglevel=error
 	touch node_modules/.package-lock.json
 fi
 # npm may be told not to run install scripts; Bun's puts the executable in its place.
