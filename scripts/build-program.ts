@@ -1,5 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { link } from 'node:fs/promises';
+import { link, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Compiles `bin/hostport` and links the names of the how-to's programs to it. */

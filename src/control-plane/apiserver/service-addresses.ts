@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { Service } from '../../kube/types.ts';
 import { formatIPv4, parseIPv4, type Subnet, subnetContains, subnetSize } from '../../util/address.ts';
 import { invalidField } from './field-errors.ts';
@@ -125,7 +126,7 @@ export function firstAddress(range: Subnet): string {
 function freeAddress(range: Subnet, taken: Taken): string {
   const usable = subnetSize(range) - 2;
   // From a random place on, so that an address just given back is not soon somebody else's.
-  const start = 1 + Math.floor(Math.random() * (usable - 1));
+  const start = 1 + randomInt(usable - 1);
   for (let step = 0; step < usable; step++) {
     const offset = 1 + ((start + step) % usable);
     const address = formatIPv4(range.network + offset);
@@ -136,7 +137,7 @@ function freeAddress(range: Subnet, taken: Taken): string {
 
 function freePort(protocol: string, used: ReadonlySet<string>): number {
   const size = NODE_PORT_MAX - NODE_PORT_MIN + 1;
-  const start = Math.floor(Math.random() * size);
+  const start = randomInt(size);
   for (let step = 0; step < size; step++) {
     const port = NODE_PORT_MIN + ((start + step) % size);
     if (!used.has(`${protocol}/${port}`)) return port;

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { groupVersionOf, type KindInfo } from '../../kube/schema/kinds.ts';
 import type { Exchange } from './exchange.ts';
 import { negotiate } from './negotiation.ts';
@@ -40,7 +41,8 @@ export async function serveWatch(
   const bookmarks = isTrue(query.get('allowWatchBookmarks'));
   const streamsList = isTrue(query.get('sendInitialEvents'));
   const asked = parseResourceVersion(query.get('resourceVersion')) ?? 0;
-  const seconds = Number(query.get('timeoutSeconds') ?? 0) || MIN_TIMEOUT_SECONDS * (1 + Math.random());
+  const seconds =
+    Number(query.get('timeoutSeconds') ?? 0) || MIN_TIMEOUT_SECONDS + randomInt(MIN_TIMEOUT_SECONDS);
   const presentation = (): Presentation => ({
     format: { ...format, encoding: 'json' },
     includeObject: includeObjectOf(query),
