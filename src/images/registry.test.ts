@@ -174,7 +174,7 @@ test('without a client certificate of the CA nothing is answered', async () => {
   const answered = await new Promise<string>((resolve) => {
     const socket = connect({ host: '127.0.0.1', port: server.port, ca });
     let received = '';
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       received += chunk;
     });
     socket.on('error', () => resolve(received));

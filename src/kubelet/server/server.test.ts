@@ -214,12 +214,12 @@ describe('the kubelet server', () => {
         allowHalfOpen: true,
       } as Parameters<typeof tlsConnect>[0] & object);
       let got = '';
-      socket.on('data', (data) => {
+      socket.on('data', (data: Buffer) => {
         got += data.toString();
         if (got.endsWith('\r\n\r\n') && got.includes(' 101 ')) socket.write('first');
         if (got.includes('first')) socket.end();
       });
-      socket.on('error', (error) => resolve(`${got}${error.message}`));
+      socket.on('error', (error: Error) => resolve(`${got}${error.message}`));
       socket.on('close', () => resolve(got));
       socket.on('end', () => socket.end());
       socket.write(text);
