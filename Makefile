@@ -48,7 +48,7 @@ lab: build
 
 check: $(SCHEMA) | setup
 	node_modules/.bin/tsc -p .
-	node_modules/.bin/biome check --error-on-warnings .
+	node_modules/.bin/biome check --error-on-warnings src test bench scripts
 
 test: build check
 	$(BUN) scripts/test.ts
