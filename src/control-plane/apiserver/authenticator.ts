@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { TLSSocket } from 'node:tls';
-import { AUTHENTICATED, type User } from './identity.ts';
+import type { User } from './identity.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';
 
-/** Finds out who makes a request: a static token, a service account's token, or a client certificate. */
+/**
+ * Finds out who makes a request, by its bearer token: a static one, or a service account's. Client certificates are no
+ * identity here: Bun's server says whether one was good, but not whose it is.
+ */
 export class Authenticator {
   readonly #staticTokens: ReadonlyMap<string, User>;
   readonly #tokens: ServiceAccountTokens | undefined;
@@ -13,14 +15,11 @@ export class Authenticator {
     this.#tokens = tokens;
   }
 
-  /** Undefined for a request that nobody vouches for. A bad token is not made good by a certificate. */
+  /** Undefined for a request that nobody vouches for. */
   async authenticate(request: IncomingMessage): Promise<User | undefined> {
     const header = request.headers.authorization;
-    if (header !== undefined) {
-      const token = /^Bearer +(\S+) *$/i.exec(header)?.[1];
-      return token === undefined ? undefined : (await this.reviewToken(token))?.user;
-    }
-    return certificateUser(request.socket as TLSSocket);
+    const token = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
+    return token === undefined ? undefined : (await this.reviewToken(token))?.user;
   }
 
   /** Who a token stands for, and for which of `audiences` (default: this server's). */
@@ -34,12 +33,4 @@ export class Authenticator {
     if (this.#tokens === undefined || token.split('.').length !== 3) return undefined;
     return await this.#tokens.verify(token, audiences?.length ? audiences : undefined);
   }
-}
-
-/** The subject of a client certificate that chains to the client CA: CN is the user, each O a group. */
-function certificateUser(socket: TLSSocket): User | undefined {
-  if (socket.authorized !== true) return undefined;
-  const subject = socket.getPeerCertificate()?.subject as { CN?: string; O?: string | string[] } | undefined;
-  if (!subject?.CN) return undefined;
-  return { name: subject.CN, uid: '', groups: [...[subject.O ?? []].flat(), AUTHENTICATED] };
 }

@@ -31,11 +31,14 @@ interface KeyValue {
 export class EtcdStorage implements Storage {
   readonly #etcd: EtcdClient;
   readonly #clock: Clock;
+  readonly #retryForMs: number;
   #lease: { id: Promise<number>; ttlSeconds: number; madeAt: number } | undefined;
 
-  constructor(etcd: EtcdClient, clock: Clock = realClock) {
+  /** `retryForMs`: how long a request is tried again while etcd cannot be reached. */
+  constructor(etcd: EtcdClient, options: { clock?: Clock; retryForMs?: number } = {}) {
     this.#etcd = etcd;
-    this.#clock = clock;
+    this.#clock = options.clock ?? realClock;
+    this.#retryForMs = options.retryForMs ?? RETRY_FOR_MS;
   }
 
   async get(key: string) {
@@ -98,6 +101,13 @@ export class EtcdStorage implements Storage {
         }
         // The answer to the request itself may be ahead of events that are still to come.
         if (response.created) return;
+        if (response.events.some(lacksPrevious)) {
+          // What the key held before is compacted: who selects by it could not be told what has changed.
+          stopped = true;
+          stop();
+          sink.onEnd(new CompactedError(after));
+          return;
+        }
         const changes = response.events.map(change);
         sink.onChanges(changes, changes.at(-1)?.revision ?? response.header?.revision ?? 0);
       },
@@ -139,12 +149,22 @@ export class EtcdStorage implements Storage {
       success: [operation],
       failure: [{ range: { key: bytes } }],
     };
-    // A write whose connection broke before the answer may have been done; trying again is safe, because the condition
-    // then fails. It fails as a conflict although it is the caller's own write, which callers must expect anyway.
-    const answer = await this.#read(`write ${key}`, () => this.#etcd.txn(request));
-    if (answer.succeeded) return { done: true, revision: answer.header?.revision ?? 0 };
+    let attempts = 0;
+    const answer = await this.#read(`write ${key}`, () => {
+      attempts++;
+      return this.#etcd.txn(request);
+    });
+    const revision = answer.header?.revision ?? 0;
+    if (answer.succeeded) return { done: true, revision };
     const kv = answer.responses[0]?.range?.kvs[0];
-    return { done: false, current: kv === undefined ? undefined : stored(kv) };
+    const current = kv === undefined ? undefined : stored(kv);
+    // A write whose connection broke before the answer may have been done. Tried again it then fails, on what it has
+    // written itself: that is no conflict.
+    if (attempts > 1) {
+      const wanted = 'put' in operation ? fromUtf8.decode(operation.put.value) : undefined;
+      if (current?.value === wanted) return { done: true, revision: current?.revision ?? revision };
+    }
+    return { done: false, current };
   }
 
   async #leaseFor(ttlSeconds: number): Promise<number> {
@@ -166,7 +186,7 @@ export class EtcdStorage implements Storage {
   }
 
   async #read<T>(what: string, call: () => Promise<T>): Promise<T> {
-    const deadline = this.#clock.now() + RETRY_FOR_MS;
+    const deadline = this.#clock.now() + this.#retryForMs;
     for (;;) {
       try {
         return await call();
@@ -188,7 +208,17 @@ function stored(kv: KeyValue): Stored {
   return { key: kv.key, value: fromUtf8.decode(kv.value), revision: kv.modRevision };
 }
 
-function change(event: { type: number; kv?: KeyValue; prevKv?: KeyValue }): Change {
+interface Event {
+  type: number;
+  kv?: KeyValue & { createRevision: number };
+  prevKv?: KeyValue;
+}
+
+function lacksPrevious({ type, kv, prevKv }: Event): boolean {
+  return prevKv === undefined && (type === 1 || kv?.createRevision !== kv?.modRevision);
+}
+
+function change(event: Event): Change {
   const kv = event.kv!;
   return {
     key: kv.key,

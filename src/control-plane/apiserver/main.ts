@@ -36,8 +36,6 @@ export interface ServerConfig {
   serviceRange: Subnet;
   certificate: string;
   privateKey: string;
-  /** CA of client certificates; without it there are none. */
-  clientCa?: string;
   tokenFile?: { text: string; path: string };
   serviceAccounts?: { issuer: string; signingKey: string; publicKeys: string[] };
   kubeletCredentials?: { cert: string; key: string; ca: string };
@@ -138,9 +136,6 @@ export async function serve(
   const server = createServer({
     cert: config.certificate,
     key: config.privateKey,
-    ...(config.clientCa === undefined
-      ? {}
-      : { ca: config.clientCa, requestCert: true, rejectUnauthorized: false }),
   });
   // Watches and followed logs last: no request may be ended for the time it takes.
   server.requestTimeout = 0;
@@ -251,6 +246,7 @@ const FLAGS = {
   'etcd-compaction-interval': { type: 'string', default: '300' },
   'tls-cert-file': { type: 'string' },
   'tls-private-key-file': { type: 'string' },
+  // Taken, as every API server's command line has it, but without effect: see Authenticator.
   'client-ca-file': { type: 'string' },
   'token-auth-file': { type: 'string' },
   'service-account-key-file': { type: 'string', multiple: true },
@@ -309,7 +305,6 @@ async function readConfig(flags: Flags): Promise<ServerConfig> {
     serviceRange,
     certificate: await readFlag('tls-cert-file', required('tls-cert-file')),
     privateKey: await readFlag('tls-private-key-file', required('tls-private-key-file')),
-    clientCa: await optional('client-ca-file'),
     tokenFile:
       tokenPath === undefined
         ? undefined
