@@ -1,0 +1,236 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import type { IncomingMessage } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { connect } from 'node:tls';
+import { issueCertificate } from '../../kube/pki.ts';
+import type { Pod } from '../../kube/types.ts';
+import { containerOf, kubeletAddressOf, kubeletPath } from './kubelet-proxy.ts';
+import { FakeStorage } from './storage.fake.ts';
+import { TestServer } from './test-server.fake.ts';
+
+const twoContainers: Pod = {
+  metadata: { name: 'p', namespace: 'n' },
+  spec: { containers: [{ name: 'a' }, { name: 'b' }], initContainers: [{ name: 'i' }] },
+};
+const oneContainer: Pod = { metadata: { name: 'p', namespace: 'n' }, spec: { containers: [{ name: 'a' }] } };
+
+describe('kubelet paths', () => {
+  test.each([
+    {
+      sub: 'log',
+      query: 'follow=true&tailLines=5&pretty=1',
+      path: '/containerLogs/n/p/a?follow=true&tailLines=5',
+    },
+    { sub: 'log', query: 'container=a&previous=true', path: '/containerLogs/n/p/a?previous=true' },
+    {
+      sub: 'exec',
+      query: 'command=ls&command=-l+x&stdin=true&stdout=true&tty=true',
+      path: '/exec/n/p/a?input=1&output=1&tty=1&command=ls&command=-l+x',
+    },
+    { sub: 'attach', query: 'stdout=1&stderr=1', path: '/attach/n/p/a?output=1&error=1' },
+    { sub: 'portforward', query: 'ports=80', path: '/portForward/n/p?ports=80' },
+  ])('$sub?$query', ({ sub, query, path }) => {
+    expect(kubeletPath(oneContainer, sub, new URLSearchParams(query))).toBe(path);
+  });
+
+  test.each([
+    {
+      asked: null,
+      error:
+        'a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [i]',
+    },
+    { asked: 'x', error: 'container x is not valid for pod p' },
+  ])('container $asked of two', ({ asked, error }) => {
+    expect(() => containerOf(twoContainers, asked)).toThrow(error);
+  });
+
+  test('an init container can be named', () => {
+    expect(containerOf(twoContainers, 'i')).toBe('i');
+  });
+
+  test('a node without an address', () => {
+    expect(() => kubeletAddressOf({ status: { addresses: [] } })).toThrow('no preferred addresses found');
+  });
+});
+
+describe('through the API server to a kubelet', () => {
+  let kubelet: Server;
+  let api: TestServer;
+  const heard: string[] = [];
+  const base = '/api/v1/namespaces/default/pods';
+
+  beforeAll(async () => {
+    api = await TestServer.start(new FakeStorage(), async (config, ca) => {
+      const names = { ipAddresses: ['127.0.0.1'], commonName: 'worker' };
+      const serving = await issueCertificate(ca, { ...names, usage: 'server' });
+      const client = await issueCertificate(ca, {
+        commonName: 'kube-apiserver-kubelet-client',
+        usage: 'client',
+      });
+      const tls = { cert: serving.certPem, key: serving.keyPem, ca: ca.certPem };
+      kubelet = createServer({ ...tls, requestCert: true, rejectUnauthorized: true }, (request, response) => {
+        heard.push(`${request.method} ${request.url}`);
+        if (request.url?.includes('previous')) {
+          response.statusCode = 400;
+          response.end('previous terminated container "main" in pod "p" not found');
+        } else {
+          response.write('one\n');
+          response.end('two\n');
+        }
+      });
+      // What a runtime's streaming server does: agrees, greets, echoes, and says farewell when it has heard the end.
+      kubelet.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+        heard.push(`${request.method} ${request.url} ${request.headers.upgrade}`);
+        if (request.url?.includes('command=refuse')) {
+          socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\nno container');
+          return;
+        }
+        socket.write(
+          'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\nhello ',
+        );
+        socket.on('data', (data) => {
+          if (String(data).endsWith('!')) socket.end(data);
+          else socket.write(data);
+        });
+      });
+      await new Promise<void>((resolve) => kubelet.listen(0, '127.0.0.1', resolve));
+      return { ...config, kubeletCredentials: { cert: client.certPem, key: client.keyPem, ca: ca.certPem } };
+    });
+    const { port } = kubelet.address() as { port: number };
+    await api.must('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'default' } });
+    await api.must('POST', '/api/v1/nodes', {
+      metadata: { name: 'worker' },
+      status: {
+        addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+        daemonEndpoints: { kubeletEndpoint: { Port: port } },
+      },
+    });
+    const containers = [{ name: 'main', image: 'echo' }];
+    await api.must('POST', base, { metadata: { name: 'p' }, spec: { nodeName: 'worker', containers } });
+    await api.must('POST', base, { metadata: { name: 'unbound' }, spec: { containers } });
+    await api.must('POST', base, { metadata: { name: 'lost' }, spec: { nodeName: 'gone', containers } });
+  });
+  afterAll(async () => {
+    await api.stop();
+    kubelet.close();
+  });
+
+  test.each([
+    { name: 'a log', path: `${base}/p/log?tailLines=2`, status: 200, text: 'one\ntwo\n' },
+    { name: 'the log of a pod without a node', path: `${base}/unbound/log`, status: 200, text: '' },
+    {
+      name: 'a log that the kubelet refuses',
+      path: `${base}/p/log?previous=true`,
+      status: 400,
+      text: 'previous terminated container',
+    },
+    {
+      name: 'a log of a node that is gone',
+      path: `${base}/lost/log`,
+      status: 500,
+      text: 'nodes \\"gone\\" not found',
+    },
+    {
+      name: 'a log of a container that is not there',
+      path: `${base}/p/log?container=x`,
+      status: 400,
+      text: 'container x is not valid for pod p',
+    },
+  ])('$name', async ({ path, status, text }) => {
+    const answer = await api.ask('GET', path);
+    expect(answer.status).toBe(status);
+    expect(answer.text).toContain(text);
+  });
+
+  /** Asks for an upgrade, says `word!` once it is granted, and returns everything that came back. */
+  function upgrade(
+    path: string,
+    options: { token?: string; protocol?: string; head?: string } = {},
+  ): Promise<string> {
+    const { token = 'admin', protocol = 'SPDY/3.1', head = '' } = options;
+    const { hostname, port } = new URL(api.url);
+    return new Promise((resolve, reject) => {
+      let text = '';
+      const socket = connect({ host: hostname, port: Number(port), ca: api.ca.certPem }, () => {
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n${head}`,
+        );
+      });
+      let said = head !== '';
+      socket.on('data', (data) => {
+        text += data;
+        if (!said && text.includes('hello')) {
+          said = true;
+          socket.write('word!');
+        }
+      });
+      socket.on('error', reject);
+      socket.on('close', () => resolve(text));
+    });
+  }
+
+  test('exec is passed on, then bytes both ways to the last', async () => {
+    const text = await upgrade(`${base}/p/exec?command=ls&stdout=true`);
+    expect(text).toStartWith('HTTP/1.1 101 Switching Protocols\r\n');
+    expect(text).toContain('Upgrade: SPDY/3.1');
+    expect(text).toEndWith('\r\n\r\nhello word!');
+    expect(heard).toContain('POST /exec/default/p/main?output=1&command=ls SPDY/3.1');
+  });
+
+  test.each([
+    {
+      name: 'nobody',
+      path: `${base}/p/exec?command=ls`,
+      options: { token: 'wrong' },
+      status: 401,
+      text: 'Unauthorized',
+    },
+    {
+      name: 'one who may not',
+      path: `${base}/p/exec?command=ls`,
+      options: { token: 'bob' },
+      status: 403,
+      text: 'User \\"bob\\" cannot create resource \\"pods/exec\\"',
+    },
+    {
+      name: 'a pod without a node',
+      path: `${base}/unbound/exec?command=ls`,
+      options: {},
+      status: 400,
+      text: 'pod unbound does not have a host assigned',
+    },
+    {
+      name: 'a pod that is not there',
+      path: `${base}/no/exec?command=ls`,
+      options: {},
+      status: 404,
+      text: 'pods \\"no\\" not found',
+    },
+    {
+      name: 'what the kubelet refuses',
+      path: `${base}/p/exec?command=refuse`,
+      options: {},
+      status: 404,
+      text: 'no container',
+    },
+    {
+      name: 'something that is no stream',
+      path: `${base}/p/log`,
+      options: {},
+      status: 400,
+      text: 'only exec, attach and portforward',
+    },
+    {
+      name: 'a WebSocket of an unknown kind',
+      path: `${base}/p/exec?command=ls`,
+      options: { protocol: 'websocket' },
+      status: 400,
+      text: 'no WebSocket subprotocol',
+    },
+  ])('an upgrade for $name: $status', async ({ path, options, status, text }) => {
+    const answer = await upgrade(path, options);
+    expect(answer).toStartWith(`HTTP/1.1 ${status} `);
+    expect(answer).toContain(text);
+  });
+});
