@@ -14,11 +14,13 @@ import { waitFor } from '../sys/wait.ts';
 import { messageOf, UserError } from '../util/errors.ts';
 import { settleAll } from '../util/settle.ts';
 import { boundingCapabilities } from './capabilities.ts';
+import { lockCluster } from './cluster-lock.ts';
 import type { ClusterConfig } from './config/types.ts';
 import { installDefaultCni } from './default-cni.ts';
-import { deleteCluster } from './delete.ts';
+import { removeCluster } from './delete.ts';
 import type { GatewayConfig } from './gateway.ts';
 import { createLabNetwork, NODE_NETWORK, nodeAddress, plugNode } from './network.ts';
+import { nodeCgroup } from './node-cgroup.ts';
 import { API_PORT, commonNodeFiles, controlPlaneFiles, type PlacedNode } from './node-files.ts';
 import { buildNodeImage } from './node-image.ts';
 import { createNodeRoot } from './node-root.ts';
@@ -55,7 +57,17 @@ export interface CreateContext {
  */
 export async function createCluster(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
   const { config } = options;
-  await claimName(config.name);
+  const lock = await lockCluster(config.name, 'create');
+  try {
+    await claimName(config.name);
+    return await createOrRemove(options, context);
+  } finally {
+    lock.release();
+  }
+}
+
+async function createOrRemove(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
+  const { config } = options;
   try {
     return await create(options, context);
   } catch (cause) {
@@ -65,14 +77,14 @@ export async function createCluster(options: CreateOptions, context: CreateConte
       );
     } else {
       await context.progress.step('Removing what was made', () =>
-        deleteCluster(config.name, context.exec, options.kubeconfig),
+        removeCluster(config.name, context.exec, options.kubeconfig),
       );
     }
     throw cause;
   }
 }
 
-/** Takes the cluster's name by making its directory, which only one process can. */
+/** Takes the cluster's name by making its directory. */
 async function claimName(name: string): Promise<void> {
   await mkdir(STATE_ROOT, { recursive: true, mode: 0o700 });
   try {
@@ -151,7 +163,7 @@ async function bringUpNode(
   createNodeRoot(paths, distribution.nodeImage, files, portmap);
   const spec = nodeSpec({
     name: node.name,
-    cgroup: `/hostport-${config.name}-${node.name}`,
+    cgroup: nodeCgroup(config.name, node.name),
     paths,
     image: distribution.nodeImage,
     capabilities: await boundingCapabilities(),

@@ -1,9 +1,15 @@
 import { rm } from 'node:fs/promises';
 import { removeFromKubeconfig } from '../kube/kubeconfig-merge.ts';
-import { type Exec, ExecError } from '../sys/exec.ts';
+import type { Exec } from '../sys/exec.ts';
 import { exists } from '../sys/files.ts';
+import { findProcesses, killProcesses } from '../sys/processes.ts';
+import { waitFor } from '../sys/wait.ts';
+import { UserError } from '../util/errors.ts';
+import { lockCluster } from './cluster-lock.ts';
+import { clusterNameProblem } from './config/names.ts';
 import { deleteLabNetwork } from './network.ts';
-import { clusterPaths } from './paths.ts';
+import { removeNodeCgroups } from './node-cgroup.ts';
+import { type ClusterPaths, clusterPaths } from './paths.ts';
 import { readRecord } from './record.ts';
 import { Runc } from './runc.ts';
 
@@ -11,26 +17,56 @@ import { Runc } from './runc.ts';
  * Removes everything of a cluster: gateway, node containers with all their processes and mounts, the lab's namespace, the
  * kubeconfig context and the cluster's directory. Works on whatever is there, so it also clears up after a creation that
  * was killed half way; twice in a row is fine. `kubeconfig` is where the context is looked for when there is no record.
+ * @throws UserError while another process creates the cluster; a deletion by another process is waited for.
  */
 export async function deleteCluster(cluster: string, exec: Exec, kubeconfig: string): Promise<void> {
+  // The name becomes a directory that is removed with all that is in it.
+  const problem = clusterNameProblem(cluster);
+  if (problem !== undefined) throw new UserError(`delete cluster: ${problem}`);
+  const lock = await lockCluster(cluster, 'delete');
+  try {
+    await removeCluster(cluster, exec, kubeconfig);
+  } finally {
+    lock.release();
+  }
+}
+
+/** {@link deleteCluster} for a caller that holds the cluster's lock. */
+export async function removeCluster(cluster: string, exec: Exec, kubeconfig: string): Promise<void> {
   const paths = clusterPaths(cluster);
   const record = await readRecord(cluster);
-  const runc = new Runc(exec, paths.runc);
-  const containers = (await exists(paths.runc)) ? await runc.list() : [];
-  await Promise.all([
-    stopGateway(exec, paths.gatewayService),
-    ...containers.map((container) => runc.remove(container.id)),
-  ]);
+  await Promise.all([endGateway(paths), removeContainers(exec, paths)]);
+  await removeNodeCgroups(cluster, record?.nodes.map(({ name }) => name) ?? []);
   await deleteLabNetwork(exec, cluster);
   await removeFromKubeconfig(record?.kubeconfig ?? kubeconfig, `kind-${cluster}`);
   await rm(paths.root, { recursive: true, force: true });
 }
 
-/** Ends the gateway and its supervisor; `sv` waits for both. */
-async function stopGateway(exec: Exec, service: string): Promise<void> {
-  if (!(await exists(`${service}/supervise/ok`))) return;
-  const argv = ['sv', '-w', '5', 'force-shutdown', service];
-  const result = await exec.run(argv);
-  // runit answers "runsv not running" when the supervisor died before: nothing to end then.
-  if (result.code !== 0 && !result.stdout.includes('not running')) throw new ExecError(argv, result);
+async function removeContainers(exec: Exec, paths: ClusterPaths): Promise<void> {
+  if (!(await exists(paths.runc))) return;
+  // When a creation is killed the runc it had just started goes on, and knows nothing of a removal beside it.
+  await waitFor(
+    'runc to finish what it was told before',
+    () => findProcesses(({ argv }) => argv[2] === paths.runc && argv[3] === 'create').length === 0,
+    { timeoutMs: 10_000 },
+  );
+  const runc = new Runc(exec, paths.runc);
+  const containers = await runc.list();
+  await Promise.all(containers.map((container) => runc.remove(container.id)));
+}
+
+/**
+ * Ends the gateway and its supervisor. They are found by what they were started with: a supervisor whose starter was killed
+ * may not be ready yet to be told anything.
+ */
+async function endGateway({ gatewayService: service }: ClusterPaths): Promise<void> {
+  if (!(await exists(service))) return;
+  await killProcesses('the gateway', () =>
+    findProcesses(
+      ({ argv, cwd }) =>
+        (argv[0] === 'runsv' && argv[1] === service) ||
+        // What runsv starts, first as the script `./run`, then as the gateway, stays in the service's directory.
+        ((argv[1] === './run' || argv[1] === 'gateway') && cwd() === service),
+    ).map(({ pid }) => pid),
+  );
 }

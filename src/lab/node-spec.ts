@@ -11,7 +11,7 @@ interface OciMount {
 /** What decides how a node container is made. */
 export interface NodeSpecInput {
   name: string;
-  /** Path below the machine's cgroup roots. One level, so that removing the container removes all of it. */
+  /** Path below the machine's cgroup roots; see `node-cgroup.ts`. */
   cgroup: string;
   paths: NodePaths;
   /** Directory of the node image (see `node-image.ts`). */

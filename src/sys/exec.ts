@@ -85,6 +85,8 @@ export const realExec: Exec = {
       const sink = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'a', 0o600);
       const source = options.stdinFile === undefined ? undefined : openSync(options.stdinFile, 'r');
       const child = spawn(file, args, {
+        // Ctrl-C in a terminal goes to a whole process group. Commands are in one of their own: whoever runs them ends them.
+        detached: true,
         cwd: options.cwd,
         env: (options.env ?? process.env) as NodeJS.ProcessEnv,
         stdio: [source ?? (options.stdin === undefined ? 'ignore' : 'pipe'), sink, sink],

@@ -1,0 +1,59 @@
+import { dlopen } from 'bun:ffi';
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** A lock that is held until {@link release}, or until this process ends in whatever way. */
+export interface FileLock {
+  /** Removes the lock file and lets the next one in. */
+  release(): void;
+}
+
+/**
+ * Takes the lock that a file stands for, or says who has it. The kernel holds it for the open file, so a process that is
+ * killed gives it back; programs that are started do not inherit it. `holder` is one line that others are told meanwhile.
+ * Source: flock(2).
+ */
+export function tryFileLock(path: string, holder: string): FileLock | { heldBy: string } {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const library = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
+  try {
+    for (;;) {
+      const fd = openSync(path, 'a+', 0o600);
+      if (library.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+        const heldBy = readFileSync(fd, 'utf8').trim();
+        closeSync(fd);
+        return { heldBy };
+      }
+      // The holder before removes the file while it holds the lock: what was opened may be a file nobody finds any more.
+      if (isSameFile(fd, path)) {
+        writeFileSync(path, `${holder}\n`);
+        return { release: () => release(fd, path) };
+      }
+      closeSync(fd);
+    }
+  } finally {
+    library.close();
+  }
+}
+
+function release(fd: number, path: string): void {
+  rmSync(path, { force: true });
+  closeSync(fd);
+}
+
+function isSameFile(fd: number, path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.ino === fstatSync(fd).ino;
+}
