@@ -90,12 +90,16 @@ function statusOf(pod: Pod): string {
   return waiting?.state?.waiting?.reason ?? pod.status?.phase ?? 'Unknown';
 }
 
-/** The newest warning about the pod: what its user would find with `kubectl describe`. */
+/**
+ * The newest warning about the pod: what its user would find with `kubectl describe`. That its sandbox cannot be made beats
+ * what follows from it (that the half-made one cannot be taken down either).
+ */
 function troubleOf(pod: Pod, events: readonly Event[]): string {
   const own = events
     .filter((event) => event.involvedObject.uid === pod.metadata?.uid && event.type === 'Warning')
     .sort((a, b) => (a.lastTimestamp ?? '').localeCompare(b.lastTimestamp ?? ''));
-  return own.at(-1)?.message ?? '';
+  const root = own.findLast((event) => event.reason === 'FailedCreatePodSandBox');
+  return (root ?? own.at(-1))?.message ?? '';
 }
 
 function get(host: string, port: number): Promise<Pick<HostPortAnswer, 'result' | 'detail'>> {

@@ -1,0 +1,80 @@
+import { afterAll, describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Lab, labMissing, leftovers, PROGRAM, ROOT } from './lab.ts';
+
+const missing = labMissing();
+
+/** The fenced blocks of a section of the README, without their fences. */
+function blocks(section: string): string[] {
+  const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const start = text.indexOf(`\n## ${section}\n`);
+  expect(start).toBeGreaterThan(0);
+  const end = text.indexOf('\n## ', start + 1);
+  return [...text.slice(start, end).matchAll(/^```\n([^`]*)^```$/gm)].map((match) => match[1]!);
+}
+
+describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : ''}`, () => {
+  const lab = new Lab('readme');
+  afterAll(async () => {
+    await lab.must('delete', 'cluster', '--name', 'kind');
+    await lab.delete();
+  });
+
+  test('make lab ends with the table it shows', async () => {
+    const [commands, table] = blocks('Two commands');
+    expect(commands).toMatch(/^make lab .*\nmake test /);
+    const ran = await lab.command(['make', '-C', ROOT, 'lab']);
+    expect(ran.stderr).not.toContain('ERROR');
+    expect(ran.code).toBe(0);
+    // Every line of the table in the README is a line of the output, but for widths and what "…" stands for.
+    for (const line of table!.trim().split('\n')) {
+      const parts = line
+        .split(/ {2,}|…/)
+        .map((part) => part.trim().replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+      expect(ran.stdout).toMatch(new RegExp(parts.join('.*')));
+    }
+  });
+
+  test('the walk mends the second worker by the plugin, the third by the conflist and a new pod', async () => {
+    const [first, second, third] = blocks('Walk through it');
+    const script = (block: string) => block.replace('bin/hostport shell\n', '');
+    expect(first).toStartWith('bin/hostport shell\n');
+    const shell = (block: string) =>
+      lab.command([PROGRAM, 'shell'], { stdin: `set -e\ncd ${ROOT}\n${script(block)}` });
+    lab.env.SHELL = '/bin/sh';
+    const seen = await shell(first!);
+    expect(seen.stdout).toContain('My hostname is: echo-kind-worker\n');
+    expect(seen.stdout).toContain('-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT');
+    expect(seen.code).toBe(0);
+    const mended = await shell(second!);
+    expect(mended.stdout).toContain('failed to find plugin "portmap" in path [/opt/cni/bin]');
+    expect(mended.stdout).toContain('My hostname is: echo-kind-worker2\n');
+    expect(mended.code).toBe(0);
+    const remade = await shell(third!);
+    expect(remade.stdout).toContain('My hostname is: echo-kind-worker3\n');
+    expect(remade.code).toBe(0);
+  });
+
+  test('every command of its table is there and has help with an example', async () => {
+    const rows = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/^\| (`hostport .+?) \|/gm)];
+    expect(rows.length).toBeGreaterThan(7);
+    const words = rows.flatMap(([, cell]) =>
+      [...cell!.matchAll(/`hostport ([^`]+)`/g)].flatMap(([, usage]) => {
+        const verb = usage!.split(/ [[<A-Z-]/)[0]!.trim();
+        const [head, rest] = verb.split(' ');
+        return (rest ?? '').split('\\|').map((noun) => [head!, ...(noun === '' ? [] : [noun])]);
+      }),
+    );
+    for (const verb of words) {
+      const help = await lab.hostport(...verb, '--help');
+      expect(`${verb.join(' ')}: ${help.code}`).toBe(`${verb.join(' ')}: 0`);
+      expect(help.stdout).toContain('Example:');
+    }
+  });
+
+  test('nothing is left of it', async () => {
+    await lab.must('delete', 'cluster', '--name', 'kind');
+    expect(leftovers('kind')).toEqual([]);
+  });
+});
