@@ -52,11 +52,13 @@ state = "/run/containerd"
 
 /** Every registry name leads to the lab's registry; there is no other, and no way to one. */
 const REGISTRY_HOSTS = `server = "https://${REGISTRY_ADDRESS}"
+capabilities = ["pull", "resolve"]
+ca = "${CERTS_DIR}/_default/ca.crt"
+client = [["${CERTS_DIR}/_default/client.crt", "${CERTS_DIR}/_default/client.key"]]
 
-[host."https://${REGISTRY_ADDRESS}"]
-  capabilities = ["pull", "resolve"]
-  ca = "${CERTS_DIR}/_default/ca.crt"
-  client = [["${CERTS_DIR}/_default/client.crt", "${CERTS_DIR}/_default/client.key"]]
+# The registry is the server itself and not a mirror before one: its "not found" is the last word. The empty table is
+# what containerd 1.6 wants to see in this file.
+[host]
 `;
 
 /** A node with its place in the network. */
