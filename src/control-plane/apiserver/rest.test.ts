@@ -180,6 +180,31 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
       await api.must('GET', `${core}/configmaps/a`);
     });
 
+    test('the protobuf body of a kubectl that sends them', async () => {
+      const { apps } = await space();
+      // `kubectl create deployment d --image=x --replicas=2 --port=80`, version 1.33, as it was on the wire.
+      const body = Buffer.from(
+        'azhzAAoVCgdhcHBzL3YxEgpEZXBsb3ltZW50EqcBChsKAWQSABoAIgAqADIAOABCAFoICgNhcHASAWQSeggCEgoKCAoDYXBwEgFkGmIKGgoA' +
+          'EgAaACIAKgAyADgAQgBaCAoDYXBwEgFkEkQSJgoBeBIBeCoAMgoKABAAGFAiACoAQgBqAHIAgAEAiAEAkAEAogEAGgAyAEIASgBSAFgAYABo' +
+          'AIIBAIoBAJoBAMIBACICCgAoADgAGgwIABAAGAAgACgAOAAaACIA',
+        'base64',
+      );
+      const headers = {
+        'content-type': 'application/vnd.kubernetes.protobuf',
+        accept: 'application/vnd.kubernetes.protobuf,application/json',
+      };
+      const answer = await api.ask('POST', `${apps}/deployments?fieldValidation=Strict`, body, { headers });
+      expect(answer.status).toBe(201);
+      expect(answer.body.spec).toMatchObject({
+        replicas: 2,
+        selector: { matchLabels: { app: 'd' } },
+        template: {
+          spec: { containers: [{ name: 'x', image: 'x', ports: [{ containerPort: 80, protocol: 'TCP' }] }] },
+        },
+      });
+      expect(answer.body.spec.template.spec.containers[0].ports[0].hostPort).toBeUndefined();
+    });
+
     test('YAML bodies are taken, and answered when asked for', async () => {
       const { core } = await space();
       const answer = await api.ask('POST', `${core}/configmaps`, 'metadata:\n  name: y\ndata:\n  k: v\n', {

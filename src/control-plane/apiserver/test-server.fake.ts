@@ -71,7 +71,7 @@ export class TestServer {
     return this.#running.stop(200);
   }
 
-  /** One request. `body` that is no string is sent as JSON. */
+  /** One request. `body` that is neither text nor bytes is sent as JSON. */
   async ask(
     method: string,
     path: string,
@@ -86,7 +86,8 @@ export class TestServer {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
-      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+      body:
+        body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
       tls: { ca: this.ca.certPem },
     } as RequestInit);
     const text = await response.text();

@@ -20,8 +20,8 @@ export interface Subscription {
   revision(): number;
 }
 
-/** Changes kept for watches that start in the past. Older starts read etcd's own history. */
-const HISTORY_LIMIT = 2048;
+/** How much text of changes is kept for watches that start in the past; older starts read etcd's own history. */
+const HISTORY_CHARACTERS = 4 * 1024 * 1024;
 const RETRY_MS = 100;
 
 /**
@@ -37,6 +37,7 @@ export class WatchHub {
   readonly #subscribers = new Set<{ prefix: string; after: number; subscriber: Subscriber }>();
   readonly #waiters = new Set<{ revision: number; resolve: () => void }>();
   #history: HubChange[] = [];
+  #historySize = 0;
   /** Every change above this revision is in the history. */
   #historyStart = 0;
   #revision = 0;
@@ -135,6 +136,7 @@ export class WatchHub {
         this.#revision = (await this.#storage.get(this.#prefix)).revision;
         this.#historyStart = this.#revision;
         this.#history = [];
+        this.#historySize = 0;
       } catch (cause) {
         this.#onError(cause);
       }
@@ -150,15 +152,25 @@ export class WatchHub {
       for (const { prefix, after, subscriber } of [...this.#subscribers]) {
         if (change.revision > after && change.key.startsWith(prefix)) subscriber.onChange(shared);
       }
+      // Made for those who watch at this moment; who comes later makes it again.
+      shared.cache.clear();
+      this.#historySize += sizeOf(change);
     }
+    if (this.#historySize > HISTORY_CHARACTERS) this.#cutHistory();
     this.#revision = Math.max(this.#revision, revision);
-    // Twice the limit before cutting, so that cutting costs nothing per change. Whole revisions only.
-    if (this.#history.length > 2 * HISTORY_LIMIT) {
-      const cut = this.#history[this.#history.length - HISTORY_LIMIT]!.revision;
-      this.#history = this.#history.filter((change) => change.revision > cut);
-      this.#historyStart = cut;
-    }
     for (const waiter of [...this.#waiters]) if (this.#revision >= waiter.revision) waiter.resolve();
+  }
+
+  /** Forgets the older half, in whole revisions. */
+  #cutHistory(): void {
+    let at = 0;
+    while (at < this.#history.length - 1 && this.#historySize > HISTORY_CHARACTERS / 2) {
+      this.#historySize -= sizeOf(this.#history[at++]!);
+    }
+    const cut = this.#history[Math.max(0, at - 1)]!.revision;
+    this.#history = this.#history.filter((change) => change.revision > cut);
+    this.#historySize = this.#history.reduce((sum, change) => sum + sizeOf(change), 0);
+    this.#historyStart = cut;
   }
 
   #endAll(error: Error): void {
@@ -166,4 +178,8 @@ export class WatchHub {
     this.#subscribers.clear();
     for (const { subscriber } of ended) subscriber.onEnd(error);
   }
+}
+
+function sizeOf(change: Change): number {
+  return change.key.length + (change.value?.length ?? 0) + (change.previous?.length ?? 0);
 }
