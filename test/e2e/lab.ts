@@ -94,6 +94,8 @@ export function leftovers(cluster: string): string[] {
   const found: string[] = [];
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
+    // A zombie has ended and holds nothing but its number, until the machine's init asks how it ended.
+    if (/^State:\s+[ZX]/m.test(readProc(`/proc/${entry}/status`))) continue;
     const cgroup = readProc(`/proc/${entry}/cgroup`);
     const cmdline = readProc(`/proc/${entry}/cmdline`).replaceAll('\0', ' ');
     if (cgroup.includes(`/hostport-${cluster}-`) || cmdline.includes(`/clusters/${cluster}/gateway`)) {
