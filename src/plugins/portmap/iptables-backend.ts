@@ -6,6 +6,7 @@ import { splitWords } from '../../netfilter/rule-text.ts';
 import type { Attachments } from './attachments.ts';
 import type { PortmapConfig } from './config.ts';
 import {
+  asPrinted,
   attachmentChain,
   attachmentRules,
   command,
@@ -14,11 +15,13 @@ import {
   entryRules,
   type InstalledEntry,
   type InstalledMapping,
+  MASQ_CHAIN,
   mappingsOf,
   type PodAddress,
   parseEntries,
   parseMappings,
   type Rule,
+  SETMARK_CHAIN,
   sharedRules,
 } from './rules.ts';
 
@@ -43,16 +46,19 @@ export class IptablesBackend {
   /**
    * Makes the mappings of an attachment in one transaction, in place of what it had before. A mapping of the same port whose
    * sandbox is gone is removed with it; one whose sandbox lives is error {@link HOST_PORT_TAKEN}; one of which nobody knows
-   * stays, behind ours.
+   * stays, behind ours. Returns the chains of those removed.
    */
-  async add(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<void> {
+  async add(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<Set<string>> {
     const chain = attachmentChain(config.networkName, containerId);
     let last = '';
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
       const rivals = await this.#rivals(config, chain, pod, entries);
       // Usually the shared rules are there and the chain is not: said as conditions of the transaction, that needs no reading.
-      const optimistic = attempt === 0 && !entries.some((entry) => entry.chain === chain);
+      const optimistic =
+        attempt === 0 &&
+        !entries.some((entry) => entry.chain === chain) &&
+        (await this.#trustsChecks(config));
       const prepare = optimistic
         ? [...sharedRules(config).rules.map((rule) => command('-C', rule)), `-N ${chain}`]
         : await this.#prepare(config, chain, entries);
@@ -64,10 +70,7 @@ export class IptablesBackend {
         : entering.map((rule) => command('-A', rule));
       const commands = [...prepare, ...removals, ...rules, ...jumps];
       const outcome = await this.#restore(commands);
-      if (outcome.applied) {
-        for (const gone of rivals.gone) this.#attachments.forget(gone);
-        return;
-      }
+      if (outcome.applied) return rivals.gone;
       const failed = outcome.failed === undefined ? undefined : commands[outcome.failed];
       last = `${outcome.reason}${failed === undefined ? '' : `: ${failed}`}`;
       // A new rule that is refused will be refused again; a condition that does not hold asks for a new plan.
@@ -83,19 +86,31 @@ export class IptablesBackend {
   /** Verifies that every rule of the attachment is there, and that no earlier mapping takes its ports. */
   async check(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<void> {
     const chain = attachmentChain(config.networkName, containerId);
-    const rules = [
-      ...sharedRules(config).rules,
-      ...attachmentRules(config, containerId, pod),
-      ...entryRules(config, containerId, pod),
-    ];
-    const commands = rules.map((rule) => command('-C', rule));
-    const outcome = await this.#restore(commands);
-    if (!outcome.applied) {
-      const missing = outcome.failed === undefined ? outcome.reason : commands[outcome.failed]!.slice(3);
-      throw new CniError(cniErrorCode.internal, `${this.#nat.family} rule missing in table nat`, missing);
+    for (const rule of sharedRules(config).rules) {
+      if (!(await this.#list(rule.chain))?.some((line) => isRule(line, rule))) throw this.#missing(rule);
+    }
+    // The whole chain in its order: a mark after the translation would mark nothing.
+    const wanted = attachmentRules(config, containerId, pod).map(asPrinted);
+    const installed = (await this.#list(chain)) ?? [];
+    for (const [i, rule] of wanted.entries()) {
+      if (installed[i] === undefined || !isRule(installed[i], rule)) throw this.#missing(rule);
+    }
+    if (installed.length > wanted.length) {
+      throw new CniError(
+        cniErrorCode.internal,
+        `${this.#nat.family} rule too many in table nat`,
+        installed[wanted.length],
+      );
     }
     const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
     const own = entries.findIndex((entry) => entry.chain === chain);
+    for (const rule of entryRules(config, containerId, pod)) {
+      const [expected] = parseEntries([command('-A', rule)]);
+      if (!entries.some((entry) => sameEntry(entry, expected!))) throw this.#missing(rule);
+      // How conditions are printed is their extension's business; whether they are there is asked of iptables.
+      const outcome = await this.#restore([command('-C', rule)]);
+      if (!outcome.applied) throw this.#missing(rule);
+    }
     for (const rival of await this.#overlapping(config, chain, pod, entries.slice(0, own))) {
       throw new CniError(cniErrorCode.internal, `mapping shadowed: ${describe(rival)} comes first`);
     }
@@ -121,6 +136,27 @@ export class IptablesBackend {
   /** Fails with error 50 when the table cannot be used, and says why. */
   async probe(): Promise<void> {
     await this.#list('PREROUTING');
+  }
+
+  /**
+   * Whether `-C` tells the truth about the shared rules. ip6tables-legacy 1.8 ignores the values of matches and targets when it compares
+   * (`--mark 0x1/0x1` is found where `--mark 0x2000/0x2000` is), so for IPv6 the rules that have such a value are read.
+   */
+  async #trustsChecks(config: PortmapConfig): Promise<boolean> {
+    if (this.#nat.family === 'ipv4') return true;
+    for (const rule of sharedRules(config).rules) {
+      if (rule.chain !== MASQ_CHAIN && rule.chain !== SETMARK_CHAIN) continue;
+      if (!(await this.#list(rule.chain))?.some((line) => isRule(line, rule))) return false;
+    }
+    return true;
+  }
+
+  #missing(rule: Rule): CniError {
+    return new CniError(
+      cniErrorCode.internal,
+      `${this.#nat.family} rule missing in table nat`,
+      command('-A', rule),
+    );
   }
 
   async #removeChains(
@@ -261,6 +297,10 @@ function addressesOverlap(a: string | undefined, b: string | undefined): boolean
   if (first === undefined || second === undefined || isUnspecified(first) || isUnspecified(second))
     return true;
   return first.family === second.family && first.bytes.every((byte, i) => byte === second.bytes[i]);
+}
+
+function sameEntry(a: InstalledEntry, b: InstalledEntry): boolean {
+  return a.chain === b.chain && a.protocol === b.protocol && a.ports.join() === b.ports.join();
 }
 
 function isRule(line: string, rule: Rule): boolean {

@@ -36,9 +36,14 @@ export function portmap(exec: Exec, attachments: Attachments = new AttachmentFil
       await withRulesLock(async () => {
         const chain = attachmentChain(config.networkName, containerId);
         attachments.record(chain, { networkName: config.networkName, containerId, ifName, netns });
+        const replaced = new Set<string>();
         for (const pod of podAddresses(prevResult, ifName)) {
-          await backend(pod.ip.family, request).add(config, containerId, pod);
+          for (const gone of await backend(pod.ip.family, request).add(config, containerId, pod)) {
+            replaced.add(gone);
+          }
         }
+        // Not before the last family: what we remember of a sandbox says for both that it is gone.
+        for (const gone of replaced) attachments.forget(gone);
       });
       for (const pod of podAddresses(prevResult, ifName)) {
         if (config.snat && pod.ip.family === 'ipv4') routeLocalnet(pod);

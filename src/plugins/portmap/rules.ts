@@ -1,5 +1,5 @@
 import type { PortMapping } from '../../cni/types.ts';
-import { formatIp, type IpAddress, isUnspecified, parseIp } from '../../net/ip.ts';
+import { formatIp, type IpAddress, isUnspecified, parseCidr, parseIp } from '../../net/ip.ts';
 import { joinWords, splitWords } from '../../netfilter/rule-text.ts';
 import type { PortmapConfig } from './config.ts';
 
@@ -95,7 +95,7 @@ export function entryRules(config: PortmapConfig, containerId: string, pod: PodA
         chain: DNAT_CHAIN,
         words: [
           ...['-p', protocol, '-m', 'comment', '--comment', ownerComment(config.networkName, containerId)],
-          ...['-m', 'multiport', '--destination-ports', all.slice(start, start + MULTIPORT_MAX).join(',')],
+          ...['-m', 'multiport', '--dports', all.slice(start, start + MULTIPORT_MAX).join(',')],
           ...conditions,
           ...['-j', chain],
         ],
@@ -126,6 +126,43 @@ export function attachmentRules(config: PortmapConfig, containerId: string, pod:
       { chain, words: [...base, '-j', 'DNAT', '--to-destination', target] },
     ];
   });
+}
+
+/**
+ * A rule of an attachment's chain in the words that both variants print it with: networks masked, source and destination first,
+ * the protocol's match written out.
+ */
+export function asPrinted({ chain, words }: Rule): Rule {
+  const after = (name: string) => {
+    const at = words.indexOf(name);
+    return at < 0 ? undefined : words[at + 1];
+  };
+  const [source, destination, protocol] = [after('-s'), after('-d'), after('-p')!];
+  const address = (option: string, text: string | undefined) => {
+    const network = text === undefined ? undefined : maskedNetwork(text);
+    return network === undefined ? [] : [option, network];
+  };
+  return {
+    chain,
+    words: [
+      ...address('-s', source),
+      ...address('-d', destination),
+      ...['-p', protocol, '-m', protocol, '--dport', after('--dport')!],
+      ...words.slice(words.indexOf('-j')),
+    ],
+  };
+}
+
+/** `address/prefix` with the host bits cleared; undefined for the network of all addresses, which is not printed. */
+function maskedNetwork(text: string): string | undefined {
+  const ip = parseIp(text);
+  const cidr = ip === undefined ? parseCidr(text) : { ip, prefix: ip.bytes.length * 8 };
+  if (cidr === undefined || cidr.prefix === 0) return undefined;
+  const bytes = cidr.ip.bytes.map((byte, i) => {
+    const kept = Math.min(8, Math.max(0, cidr.prefix - 8 * i));
+    return byte & (0xff << (8 - kept));
+  });
+  return `${formatIp({ ...cidr.ip, bytes })}/${cidr.prefix}`;
 }
 
 /** The comment that says whose a mapping is. */

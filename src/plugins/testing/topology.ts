@@ -145,13 +145,14 @@ export class Topology {
 
   /** Calls a plugin in the namespace of a node. */
   async cni(node: string, plugin: string, verb: string, call: Call): Promise<Outcome> {
-    const result = await this.run(node, [plugin], JSON.stringify(call.config), {
+    // By env(1): a PATH of the call is the plugin's, not that of `ip`.
+    const own = Object.entries(call.env ?? {}).map(([key, value]) => `${key}=${value}`);
+    const result = await this.run(node, ['env', ...own, plugin], JSON.stringify(call.config), {
       CNI_COMMAND: verb,
       CNI_CONTAINERID: call.id,
       CNI_NETNS: call.netns ?? '',
       CNI_IFNAME: call.ifName ?? 'eth0',
       CNI_PATH: `${this.plugins}:${REFERENCE}`,
-      ...call.env,
     });
     const { code, stdout, stderr } = result;
     return { code, document: stdout.trim() === '' ? undefined : JSON.parse(stdout), stderr };
