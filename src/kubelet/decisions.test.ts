@@ -6,6 +6,7 @@ import { containerConfig } from './container-config.ts';
 import type { CriImage } from './cri/messages.ts';
 import { fullReference, ImageProblem, Images } from './images.ts';
 import { parseFlags } from './main.ts';
+import { Observer } from './observe.ts';
 import { PodProbes, type ProbeResult } from './probes.ts';
 import { milliCpu, quantityBytes } from './quantities.ts';
 import { registryAuths } from './registry-auth.ts';
@@ -402,6 +403,34 @@ describe('probes', () => {
       expect(await follow(container, results)).toEqual(expected);
     },
   );
+});
+
+test('what runs of a pod has a digest that every change changes', async () => {
+  const runtime = new FakeRuntime();
+  const observer = new Observer(runtime);
+  const digests: (string | undefined)[] = [];
+  const look = async () => digests.push((await observer.all()).find(({ uid }) => uid === 'u')?.digest);
+  const labels = {
+    'io.kubernetes.pod.uid': 'u',
+    'io.kubernetes.pod.name': 'p',
+    'io.kubernetes.pod.namespace': 'n',
+  };
+  await look();
+  const config = { metadata: { name: 'p', uid: 'u' }, labels };
+  const sandbox = await runtime.runSandbox(config);
+  await look();
+  const container = await runtime.createContainer(sandbox, { metadata: { name: 'c' }, labels }, config);
+  await look();
+  await runtime.startContainer(container);
+  await look();
+  runtime.end(container, 1);
+  await look();
+  await runtime.stopSandbox(sandbox);
+  await look();
+  expect(digests[0]).toBeUndefined();
+  expect(new Set(digests).size).toBe(digests.length);
+  await look();
+  expect(digests.at(-1)).toBe(digests.at(-2));
 });
 
 describe('static pods', () => {

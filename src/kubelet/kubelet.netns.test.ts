@@ -354,6 +354,14 @@ describe('a kubelet on real containerd', () => {
       (pod) => pod?.status?.containerStatuses?.[0]?.state?.waiting?.reason === reason,
     );
     expect(waiting?.status?.phase).toBe('Pending');
+    if (reason === 'ErrImagePull') {
+      await waitForPod(
+        api,
+        'image',
+        (pod) => pod?.status?.containerStatuses?.[0]?.state?.waiting?.reason === 'ImagePullBackOff',
+        5_000,
+      );
+    }
     await remove('image');
   });
 

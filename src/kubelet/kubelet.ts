@@ -2,7 +2,7 @@ import type { ApiClient } from '../kube/client.ts';
 import { EventRecorder, referenceTo } from '../kube/event-recorder.ts';
 import { Informer } from '../kube/informer.ts';
 import { isTerminal } from '../kube/placement.ts';
-import { nodes, pods, services } from '../kube/resources.ts';
+import { keyOf, nodes, pods, services } from '../kube/resources.ts';
 import type { Pod, Service } from '../kube/types.ts';
 import type { Clock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
@@ -24,9 +24,10 @@ import { MirrorPods } from './static-pods/mirror-pods.ts';
 import type { Mounts } from './volumes/mounts.ts';
 import { Volumes } from './volumes/volumes.ts';
 
-/** How often everything is compared with the runtime although no event came. */
-const RELIST_MS = 60_000;
+/** How often what runs is compared with what ran, although no event came: events are lost while the runtime restarts. */
+const RELIST_MS = 5_000;
 const EVENTS_RETRY_MS = 200;
+const EXIT_LAGS_MS = 500;
 /** How long a container waits for the first list of services. */
 const SERVICES_MS = 5_000;
 
@@ -59,7 +60,8 @@ export class Kubelet {
   readonly #mirrors: MirrorPods;
   readonly #stop = new AbortController();
   #static = new Map<string, Pod>();
-  #synced = false;
+  /** What ran of each pod when it was last looked at. */
+  #digests = new Map<string, string>();
   #haveServices = false;
 
   constructor(options: KubeletOptions) {
@@ -177,9 +179,16 @@ export class Kubelet {
       this.#workers.get(uid)?.update({ kind: 'gone' });
     }
     for (const [uid, pod] of this.#static) {
-      if (before.has(uid)) continue;
-      this.#put(pod);
-      this.#mirrors.ensure(pod, this.#mirrorOf(pod));
+      if (!before.has(uid)) this.#mirrors.ensure(pod, this.#mirrorOf(pod));
+    }
+    this.#startStatic();
+  }
+
+  /** A static pod whose definition changed is another pod: it begins when the one before it has given up its ports. */
+  #startStatic(): void {
+    for (const [uid, pod] of this.#static) {
+      const names = [...this.#workers.values()].map((worker) => keyOf(worker.pod));
+      if (!this.#workers.has(uid) && !names.includes(keyOf(pod))) this.#put(pod);
     }
   }
 
@@ -257,9 +266,14 @@ export class Kubelet {
     const uid = pod.metadata!.uid!;
     const worker = new PodWorker(this.#context, pod, {
       failure,
-      onDone: () => this.#workers.delete(uid),
+      onDone: () => {
+        this.#workers.delete(uid);
+        this.#startStatic();
+      },
     });
     this.#workers.set(uid, worker);
+    const mirror = isStatic(pod) ? this.#mirrorOf(pod) : undefined;
+    if (mirror !== undefined && this.#staticFor(mirror) === pod) worker.setMirror(mirror);
     return worker;
   }
 
@@ -281,7 +295,7 @@ export class Kubelet {
     const { runtime, clock, log } = this.#options;
     while (!signal.aborted) {
       try {
-        for await (const event of runtime.events(signal, () => this.#wakeAll())) {
+        for await (const event of runtime.events(signal, () => this.#lookTwice(signal))) {
           if (event.kind !== 'exited') continue;
           const uid = this.#owners.get(event.containerId) ?? (await this.#ownerOf(event.containerId));
           if (uid !== undefined) this.#workers.get(uid)?.exited(event.containerId);
@@ -291,6 +305,15 @@ export class Kubelet {
       }
       await clock.sleep(EVENTS_RETRY_MS, signal).catch(() => {});
     }
+  }
+
+  /** An exit before the stream was open is not told, and the runtime's status has it a moment later. */
+  #lookTwice(signal: AbortSignal): void {
+    this.#wakeAll();
+    this.#options.clock.sleep(EXIT_LAGS_MS, signal).then(
+      () => this.#wakeAll(),
+      () => {},
+    );
   }
 
   async #ownerOf(id: string): Promise<string | undefined> {
@@ -323,15 +346,18 @@ export class Kubelet {
   async #collect(): Promise<void> {
     const running = await this.#context.observer.all();
     for (const found of running) {
-      if (this.#workers.has(found.uid)) continue;
+      const worker = this.#workers.get(found.uid);
+      if (worker !== undefined) {
+        if (this.#digests.get(found.uid) !== found.digest) worker.wake();
+        continue;
+      }
       this.#options.log(`pod ${found.name}_${found.namespace}(${found.uid}): runs and is not wanted`);
       this.#add(remains(found)).update({ kind: 'gone' });
     }
     for (const uid of await this.#context.volumes.leftovers()) {
       if (!this.#workers.has(uid)) await this.#context.volumes.remove(uid);
     }
-    if (this.#synced) this.#wakeAll();
-    this.#synced = true;
+    this.#digests = new Map(running.map(({ uid, digest }) => [uid, digest]));
   }
 }
 

@@ -53,6 +53,8 @@ export interface RunningPod {
   uid: string;
   name: string;
   namespace: string;
+  /** Changes whenever a sandbox or container of the pod comes, goes or changes its state. */
+  digest: string;
 }
 
 /** Looks at pods in the runtime. Statuses of ended containers do not change and are asked for only once. */
@@ -94,11 +96,16 @@ export class Observer {
   /** Every pod that has a sandbox or a container in the runtime. */
   async all(): Promise<RunningPod[]> {
     const found = new Map<string, RunningPod>();
-    const containers = await this.#runtime.listContainers();
-    for (const { labels } of [...(await this.#runtime.listSandboxes()), ...containers]) {
+    const [sandboxes, containers] = await Promise.all([
+      this.#runtime.listSandboxes(),
+      this.#runtime.listContainers(),
+    ]);
+    const parts = [...sandboxes, ...containers].sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const { id, state, labels } of parts) {
       const uid = labels[POD_UID];
       if (uid === undefined) continue;
-      found.set(uid, { uid, name: labels[POD_NAME] ?? '', namespace: labels[POD_NAMESPACE] ?? '' });
+      const digest = `${found.get(uid)?.digest ?? ''}${id} ${state}\n`;
+      found.set(uid, { uid, name: labels[POD_NAME] ?? '', namespace: labels[POD_NAMESPACE] ?? '', digest });
     }
     const alive = new Set(containers.map(({ id }) => id));
     for (const id of this.#ended.keys()) if (!alive.has(id)) this.#ended.delete(id);

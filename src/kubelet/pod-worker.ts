@@ -459,8 +459,11 @@ export class PodWorker {
       return true;
     } catch (error) {
       if (signal.aborted) throw new Interrupted();
+      const before = this.#waiting.get(name);
       this.#cannotStart(name, error);
-      return this.#waiting.get(name)?.reason === 'RunContainerError';
+      const { reason, message } = this.#waiting.get(name)!;
+      // The status has a reason that the API does not know yet; and what could not be started has ended.
+      return reason === 'RunContainerError' || reason !== before?.reason || message !== before.message;
     }
   }
 

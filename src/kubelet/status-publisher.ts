@@ -32,7 +32,7 @@ export class StatusPublisher {
   readonly #stop = new AbortController();
   readonly #backoff = new Backoff(100, 5_000);
   #wanted: { pod: Pod; status: PodStatus } | undefined;
-  #sent: PodStatus | undefined;
+  #sent: { pod: Pod; status: PodStatus } | undefined;
   #sending: Promise<void> | undefined;
 
   constructor(client: ApiClient, clock: Clock, onError: (error: unknown) => void) {
@@ -44,7 +44,10 @@ export class StatusPublisher {
   /** Wants the API to have `status` for `pod` (its mirror, for a static pod). Returns at once. */
   publish(pod: Pod, status: PodStatus): void {
     const plain = JSON.parse(JSON.stringify(status)) as PodStatus;
-    if (isDeepStrictEqual(this.#wanted?.status ?? this.#sent ?? ownPart(pod.status), plain)) return;
+    // A mirror that was deleted comes back as another object, which has no status yet.
+    const same = (other: { pod: Pod } | undefined) => other?.pod.metadata?.uid === pod.metadata?.uid;
+    const last = [this.#wanted, this.#sent].find(same);
+    if (isDeepStrictEqual(last === undefined ? ownPart(pod.status) : last.status, plain)) return;
     this.#wanted = { pod, status: plain };
     this.#sending ??= this.#send().finally(() => {
       this.#sending = undefined;
@@ -81,7 +84,7 @@ export class StatusPublisher {
         }
       }
       this.#backoff.forget('');
-      this.#sent = status;
+      this.#sent = { pod, status };
       if (this.#wanted.status === status) this.#wanted = undefined;
     }
   }

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Pod } from '../../kube/types.ts';
 import { type LogOptions, readLog } from '../logs/read-log.ts';
@@ -41,6 +43,8 @@ export async function containerLogs(
       `container ${JSON.stringify(container)} in pod ${JSON.stringify(name)} is waiting to start: ${waitingReason(pod, container)}`,
     );
   }
+  // Once the answer has begun there is no way left to say that there is nothing to read.
+  await access(run.logPath, constants.R_OK);
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   request.socket.once('close', () => gone.abort());

@@ -65,11 +65,17 @@ export async function followManifests(
   watcher.on('error', (error) => log(`${directory} not watched: ${messageOf(error)}`));
   let told = '';
   while (!signal.aborted) {
-    const { pods, problems } = await readManifests(directory, nodeName);
-    const text = problems.join('; ');
+    let text: string;
+    try {
+      const { pods, problems } = await readManifests(directory, nodeName);
+      text = problems.join('; ');
+      onPods(pods);
+    } catch (error) {
+      // A directory that cannot be read is no reason to end what came out of it.
+      text = messageOf(error);
+    }
     if (text !== told && text !== '') log(`static pods: ${text}`);
     told = text;
-    onPods(pods);
     const wait = AbortSignal.any([signal, nudge.signal]);
     const quiet = await clock.sleep(READ_MS, wait).then(
       () => false,
