@@ -39,6 +39,8 @@ import { VERSION } from './version.ts';
 const HEALTH_PATHS = /^\/(healthz|livez|readyz)(\/|$)/;
 /** Subresources with the parent's own kind. */
 const OWN_KIND = new Set(['', 'status', 'finalize']);
+/** How long a request waits for a server that has just been started. */
+const START_WAIT_MS = 5000;
 const STREAMING = new Set(['exec', 'attach', 'portforward']);
 
 export interface ApiServerDependencies {
@@ -56,6 +58,8 @@ export interface ApiServerDependencies {
   ping: () => Promise<void>;
   /** False until everything needed for decisions has been read. */
   isReady: () => boolean;
+  /** Resolves when {@link isReady} first becomes true. */
+  ready: Promise<void>;
   log: (line: string) => void;
 }
 
@@ -148,10 +152,24 @@ export class ApiServer {
     await this.#resource(exchange, info.resource, attributes);
   }
 
+  /** Until roles have been read a client would be refused what it may do: it waits a little, then asks again. */
+  async #started(): Promise<void> {
+    if (this.#its.isReady()) return;
+    const late = Promise.withResolvers<never>();
+    const refuse = () => late.reject(serviceUnavailable('the API server is starting or stopping'));
+    const timer = setTimeout(refuse, this.#stopping.signal.aborted ? 0 : START_WAIT_MS);
+    try {
+      await Promise.race([this.#its.ready, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Who asks, or who that asks to be taken for (kubectl's --as), where that is allowed. */
   async #userOf(request: IncomingMessage): Promise<User> {
     const user = await this.#its.authenticator.authenticate(request);
     if (user === undefined) throw unauthorized();
+    await this.#started();
     const wanted = impersonationOf(request.headers);
     if (wanted === undefined) return user;
     for (const attributes of impersonationAttributes(user, wanted)) {

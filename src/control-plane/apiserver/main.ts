@@ -118,6 +118,7 @@ export async function serve(
   const authorizer = new Authorizer(nodes, rbac);
   const kubelets = new KubeletProxy(config.kubeletCredentials);
   let ready = false;
+  const becameReady = Promise.withResolvers<void>();
   let stopping = false;
   const api = new ApiServer({
     authenticator,
@@ -131,6 +132,7 @@ export async function serve(
     serverAddress: `${config.advertiseAddress}:${config.securePort}`,
     ping: async () => void (await storage.get(ROOT)),
     isReady: () => ready && !stopping,
+    ready: becameReady.promise,
     log: onLog,
   });
   const server = createServer({
@@ -171,6 +173,7 @@ export async function serve(
       onError,
     );
     ready = true;
+    becameReady.resolve();
     void compactPeriodically(storage, config.compactionIntervalMs, compaction.signal, onError);
   };
   const started = start();

@@ -112,3 +112,17 @@ test('without etcd: alive, not ready, 503 for requests; all well again afterward
     await etcd.stop();
   }
 }, 30_000);
+
+test('a server that is started before etcd lets requests wait, and answers them when it can decide', async () => {
+  const etcd = await TestEtcd.start();
+  await etcd.kill();
+  const starting = TestServer.start(new EtcdStorage(etcd.client()), undefined, async (early) => {
+    // Not in system:masters: what it may do is in roles that have not been read yet.
+    const waiting = early.ask('GET', '/api/v1/nodes', undefined, { user: 'scheduler' });
+    await etcd.run();
+    expect((await waiting).status).toBe(200);
+  });
+  const server = await starting;
+  await server.stop();
+  await etcd.stop();
+}, 30_000);

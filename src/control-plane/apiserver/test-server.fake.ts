@@ -39,6 +39,8 @@ export class TestServer {
     storage: Storage,
     change: (config: ServerConfig, ca: KeyedCertificate) => ServerConfig | Promise<ServerConfig> = (config) =>
       config,
+    /** Runs while the server is listening but not yet known to be ready. */
+    early: (server: TestServer) => Promise<void> = async () => {},
   ): Promise<TestServer> {
     const ca = await createAuthority('kubernetes');
     const serving = await issueCertificate(ca, {
@@ -63,8 +65,10 @@ export class TestServer {
       compactionIntervalMs: 0,
     };
     const running = await serve(await change(config, ca), storage, () => {});
+    const server = new TestServer(running, ca);
+    await early(server);
     await running.ready;
-    return new TestServer(running, ca);
+    return server;
   }
 
   stop(): Promise<void> {
