@@ -15,6 +15,8 @@ export function processesOf(cluster: string): Process[] {
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
+    // A zombie has ended; only the machine's init can take its number back.
+    if (/^State:\s+[ZX]/m.test(read(`/proc/${pid}/status`))) continue;
     const cgroup = read(`/proc/${pid}/cgroup`);
     const cmdline = read(`/proc/${pid}/cmdline`);
     const inNode = cgroup.includes(`/hostport-${cluster}-`);
