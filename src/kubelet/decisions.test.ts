@@ -419,7 +419,7 @@ test('what runs of a pod has a digest that every change changes', async () => {
   const config = { metadata: { name: 'p', uid: 'u' }, labels };
   const sandbox = await runtime.runSandbox(config);
   await look();
-  const container = await runtime.createContainer(sandbox, { metadata: { name: 'c' }, labels }, config);
+  const container = await runtime.createContainer(sandbox, { metadata: { name: 'c' }, labels });
   await look();
   await runtime.startContainer(container);
   await look();
