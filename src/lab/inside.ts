@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Exec, output } from '../sys/exec.ts';
 import { exists } from '../sys/files.ts';
@@ -31,13 +31,23 @@ export async function enterLab(record: ClusterRecord, exec: Exec, dist: Distribu
 }
 
 /**
+ * Whether this whole process stands in the lab's network namespace: the thread that dials and every other one. A thread that
+ * was started before {@link enterLab} is still outside.
+ */
+export function standsInLab(record: ClusterRecord): boolean {
+  const lab = statSync(netnsPath(labNetns(record.name)));
+  return readdirSync('/proc/self/task').every((thread) => {
+    const here = statSync(`/proc/self/task/${thread}/ns/net`);
+    return here.ino === lab.ino && here.dev === lab.dev;
+  });
+}
+
+/**
  * Throws unless this process stands in the lab's network namespace. Whoever sends a packet to a node calls it first: from
  * anywhere else the same address is somebody else's.
  */
 export function assertInLab(record: ClusterRecord): void {
-  const here = statSync('/proc/thread-self/ns/net');
-  const lab = statSync(netnsPath(labNetns(record.name)));
-  if (here.ino !== lab.ino || here.dev !== lab.dev) {
+  if (!standsInLab(record)) {
     throw new Error(`not in the network namespace ${labNetns(record.name)}: nothing is sent from here`);
   }
 }

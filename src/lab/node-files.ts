@@ -240,8 +240,8 @@ function etcdArgv(node: PlacedNode): string[] {
     '--log-level=warn',
     '--logger=zap',
     // A single member has nobody to wait for: it stands for election as soon as it may.
-    '--heartbeat-interval=10',
-    '--election-timeout=100',
+    '--heartbeat-interval=30',
+    '--election-timeout=150',
   ];
 }
 

@@ -7,6 +7,10 @@ const CLONE_NEWNET = 0x40000000;
  * Moves the calling thread (JavaScript's main thread) into the network namespace at `path` (`/run/netns/NAME`,
  * `/proc/PID/ns/net`). Sockets made before stay in the namespace they were made in; sockets and processes made after
  * belong to the new one. That is what lets one process listen in one namespace and dial in another.
+ *
+ * Only this thread moves: sockets of node:net and node:tls and child processes are made by it, but fetch and node:http
+ * run on a thread of Bun's that keeps the namespace it was started in. Whoever sends HTTP to a namespace starts a process
+ * there.
  * Needs CAP_SYS_ADMIN. Source: setns(2).
  */
 export function enterNetns(path: string): void {

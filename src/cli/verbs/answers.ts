@@ -2,10 +2,11 @@ import { InvalidArgumentError } from 'commander';
 import { ApiClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
 import { askHostPorts, type HostPortAnswer } from '../../lab/answers.ts';
-import { enterLab } from '../../lab/inside.ts';
+import { enterLab, labEnvironment, standsInLab } from '../../lab/inside.ts';
 import { clusterPaths, distributionOf } from '../../lab/paths.ts';
 import { requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
+import { foreground } from '../../sys/foreground.ts';
 import { waitFor } from '../../sys/wait.ts';
 import { parseDuration } from '../../util/duration.ts';
 import { table } from '../printer/table.ts';
@@ -25,7 +26,14 @@ export function answersVerb() {
     })
     .action(async (options) => {
       const record = await requireRecord(options.name);
-      await enterLab(record, realExec, distributionOf());
+      if (!standsInLab(record)) {
+        // HTTP is sent by threads of the runtime: a process that was born in the lab has them all there.
+        const dist = distributionOf();
+        await enterLab(record, realExec, dist);
+        const argv = [dist.program, 'answers', ...process.argv.slice(process.argv.indexOf('answers') + 1)];
+        exitWith(await foreground(argv, { env: labEnvironment(record, dist), stdin: 'ignore' }));
+        return;
+      }
       const client = new ApiClient({
         ...(await loadKubeconfig(clusterPaths(record.name).innerKubeconfig)),
         userAgent: 'hostport',
