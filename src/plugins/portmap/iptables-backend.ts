@@ -183,8 +183,10 @@ export class IptablesBackend {
     removed: InstalledMapping[] = [],
   ): Promise<string[]> {
     const commands = entries.filter(({ chain }) => chains.has(chain)).map(({ line }) => deletion(line));
-    for (const chain of chains) {
-      const lines = await this.#list(chain);
+    const listed = await Promise.all(
+      [...chains].map(async (chain) => [chain, await this.#list(chain)] as const),
+    );
+    for (const [chain, lines] of listed) {
       if (lines === undefined) continue;
       removed.push(...parseMappings(lines));
       commands.push(`-F ${chain}`, `-X ${chain}`);

@@ -194,14 +194,14 @@ async function eachUsableFamily(
   request: PluginRequest,
   work: (family: IpFamily) => Promise<void>,
 ): Promise<void> {
+  // Each family has a table of its own, so they do not wait for each other; both end before either error counts.
+  const outcomes = await Promise.allSettled(families.map(work));
   const unusable: CniError[] = [];
-  for (const family of families) {
-    try {
-      await work(family);
-    } catch (error) {
-      if (!(error instanceof CniError) || error.code !== cniErrorCode.pluginNotAvailable) throw error;
-      unusable.push(error);
-    }
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') continue;
+    const error: unknown = outcome.reason;
+    if (!(error instanceof CniError) || error.code !== cniErrorCode.pluginNotAvailable) throw error;
+    unusable.push(error);
   }
   if (unusable.length === families.length) throw unusable[0];
   for (const error of unusable) request.warn(`one address family left out: ${error.details}`);
