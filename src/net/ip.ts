@@ -61,7 +61,7 @@ function parseV4(text: string): number[] | undefined {
 function parseV6(text: string): number[] | undefined {
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
-  const parsed = halves.map((half) => parseGroups(half));
+  const parsed = halves.map((half, i) => parseGroups(half, i === halves.length - 1));
   const [head, tail] = parsed;
   if (head === undefined || (halves.length === 2 && tail === undefined)) return undefined;
   if (halves.length === 1) return head.length === 16 ? head : undefined;
@@ -69,12 +69,13 @@ function parseV6(text: string): number[] | undefined {
   return zeros >= 2 ? [...head, ...new Array<number>(zeros).fill(0), ...tail!] : undefined;
 }
 
-function parseGroups(text: string): number[] | undefined {
+/** The bytes of groups separated by colons; the last group of an address may be dotted. */
+function parseGroups(text: string, dotted: boolean): number[] | undefined {
   if (text === '') return [];
   const groups = text.split(':');
   const bytes: number[] = [];
   for (const [i, group] of groups.entries()) {
-    if (group.includes('.') && i === groups.length - 1) {
+    if (dotted && group.includes('.') && i === groups.length - 1) {
       const v4 = parseV4(group);
       if (v4 === undefined) return undefined;
       bytes.push(...v4);
