@@ -6,7 +6,7 @@ SCHEMA := src/kube/schema/schema.gen.json
 PLUGINS := dist/cni/portmap
 PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
-NODE_IMAGE := dist/node-image/digest
+NODE_IMAGE := .stamps/node-image
 
 .PHONY: lab test check build setup bench clean help
 .DELETE_ON_ERROR:

@@ -27,7 +27,7 @@ import { createNodeRoot } from './node-root.ts';
 import { nodeSpec } from './node-spec.ts';
 import { clusterPaths, type Distribution, labNetns, netnsPath, STATE_ROOT } from './paths.ts';
 import type { Progress } from './progress.ts';
-import { type ClusterRecord, writeRecord } from './record.ts';
+import { type ClusterRecord, imagesInUse, writeRecord } from './record.ts';
 import { Runc } from './runc.ts';
 import { type ClusterSecrets, createSecrets } from './secrets.ts';
 
@@ -76,11 +76,25 @@ async function createOrRemove(options: CreateOptions, context: CreateContext): P
         `what was made is kept; look around, then: hostport delete cluster --name ${config.name}`,
       );
     } else {
-      await context.progress.step('Removing what was made', () =>
-        removeCluster(config.name, context.exec, options.kubeconfig),
-      );
+      await context.progress.step('Removing what was made', () => removeInSpite(options, context));
     }
+    // A command that Ctrl-C reached first has an error of its own; what stopped the creation is the signal.
+    context.signal.throwIfAborted();
     throw cause;
+  }
+}
+
+/**
+ * Removes what was made, also when somebody keeps pressing Ctrl-C: the terminal's signal reaches a command that was started
+ * this instant, before it is in a process group of its own.
+ */
+async function removeInSpite(options: CreateOptions, context: CreateContext): Promise<void> {
+  for (let again = 3; ; again--) {
+    try {
+      return await removeCluster(options.config.name, context.exec, options.kubeconfig);
+    } catch (cause) {
+      if (again === 0 || !context.signal.aborted) throw cause;
+    }
   }
 }
 
@@ -115,13 +129,17 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
   }
   await writeRecord(record);
 
-  await progress.step('Ensuring node image 🖼', () => buildNodeImage(exec, distribution));
+  const image = await progress.step('Ensuring node image 🖼', async () =>
+    buildNodeImage(exec, distribution, await imagesInUse()),
+  );
+  record.nodeImage = image;
+  await writeRecord(record);
   signal.throwIfAborted();
   const control = placed.filter(isControlPlane);
   const workers = placed.filter((node) => !isControlPlane(node));
   const [secrets, bringUp] = await progress.step(`Preparing nodes ${boxes(placed.length)}`, async () => {
     const [made] = await settleAll([createSecrets(config, placed), createLabNetwork(exec, config.name)]);
-    const up = (node: PlacedNode) => bringUpNode(node, placed, made, options, context);
+    const up = (node: PlacedNode) => bringUpNode(node, placed, made, image, options, context);
     // The control plane first and alone: everything else waits for it, and the cores are few.
     await settleAll([...control.map(up), startGateway(record, made, distribution)]);
     return [made, up] as const;
@@ -151,8 +169,9 @@ async function bringUpNode(
   node: PlacedNode,
   all: readonly PlacedNode[],
   secrets: ClusterSecrets,
+  image: string,
   options: CreateOptions,
-  { exec, distribution, signal }: CreateContext,
+  { exec, signal }: CreateContext,
 ): Promise<void> {
   const { config, portmap } = options;
   const cluster = clusterPaths(config.name);
@@ -160,12 +179,12 @@ async function bringUpNode(
   const runc = new Runc(exec, cluster.runc);
   const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!);
   if (isControlPlane(node)) files.push(...controlPlaneFiles(config, node, secrets.controlPlane));
-  createNodeRoot(paths, distribution.nodeImage, files, portmap);
+  createNodeRoot(paths, image, files, portmap);
   const spec = nodeSpec({
     name: node.name,
     cgroup: nodeCgroup(config.name, node.name),
     paths,
-    image: distribution.nodeImage,
+    image,
     capabilities: await boundingCapabilities(),
     extraMounts: node.extraMounts,
   });

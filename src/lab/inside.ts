@@ -13,7 +13,7 @@ import type { ClusterRecord } from './record.ts';
  * started afterwards stands there. A machine without the CNI package in /opt/cni/bin gets the node image's, in a mount
  * namespace of this process, because the how-to copies from there.
  */
-export async function enterLab(record: ClusterRecord, exec: Exec, dist: Distribution): Promise<void> {
+export async function enterLab(record: ClusterRecord, exec: Exec): Promise<void> {
   const path = netnsPath(labNetns(record.name));
   try {
     enterNetns(path);
@@ -23,10 +23,10 @@ export async function enterLab(record: ClusterRecord, exec: Exec, dist: Distribu
       { cause },
     );
   }
-  if (await exists('/opt/cni/bin')) return;
+  if (record.nodeImage === undefined || (await exists('/opt/cni/bin'))) return;
   unshareMounts();
   await output(exec, ['mount', '--make-rprivate', '/']);
-  const layers = [join(dist.nodeImage, 'opt'), ...((await exists('/opt')) ? ['/opt'] : [])];
+  const layers = [join(record.nodeImage, 'opt'), ...((await exists('/opt')) ? ['/opt'] : [])];
   await output(exec, ['mount', '-t', 'overlay', '-o', `ro,lowerdir=${layers.join(':')}`, 'overlay', '/opt']);
 }
 

@@ -52,26 +52,42 @@ const ETC_FILES = [
 ];
 
 /**
- * Builds the node image of a distribution into `dist/node-image`, as `kind build node-image` builds kind's: the program
+ * Builds the node image of a distribution below `dist/node-images`, as `kind build node-image` builds kind's: the program
  * under its daemons' names, the CNI package with our portmap in the place of its own, a minimal /etc, and the state of a
  * containerd that holds the preloaded images already unpacked. Nodes are made from it with hard links, so a node costs no
  * copy of the images, and every process of every node shares the program's pages.
- * Returns false when the image there is already that of this distribution.
+ * Returns the image's directory. One that is there already is taken as it is; older ones are removed, except those that
+ * `inUse` names: a running node has its image mounted.
  */
-export async function buildNodeImage(exec: Exec, dist: Distribution): Promise<boolean> {
-  const digest = await inputsDigest(dist);
-  if ((await readIfExists(join(dist.nodeImage, 'digest'))) === digest) return false;
-  const building = `${dist.nodeImage}.building`;
-  await rm(building, { recursive: true, force: true });
+export async function buildNodeImage(
+  exec: Exec,
+  dist: Distribution,
+  inUse: readonly string[],
+): Promise<string> {
+  const name = await inputsDigest(dist);
+  const image = join(dist.nodeImages, name);
+  if (await exists(image)) return image;
+  const building = `${image}.${process.pid}`;
   await mkdir(building, { recursive: true, mode: 0o755 });
-  await seedContainerd(exec, dist, join(building, 'containerd'));
-  await layOutProgram(building);
-  await layOutPlugins(dist, building);
-  await layOutEtc(building);
-  await writeFile(join(building, 'digest'), digest);
-  await rm(dist.nodeImage, { recursive: true, force: true });
-  await rename(building, dist.nodeImage);
-  return true;
+  try {
+    await seedContainerd(exec, dist, join(building, 'containerd'));
+    await layOutProgram(building);
+    await layOutPlugins(dist, building);
+    await layOutEtc(building);
+    await rename(building, image);
+  } catch (cause) {
+    await rm(building, { recursive: true, force: true });
+    // Somebody else has built the same image meanwhile.
+    if (await exists(image)) return image;
+    throw cause;
+  }
+  for (const other of await readdir(dist.nodeImages)) {
+    const path = join(dist.nodeImages, other);
+    const isComplete = /^[0-9a-f]+$/.test(other);
+    if (path !== image && isComplete && !inUse.includes(path))
+      await rm(path, { recursive: true, force: true });
+  }
+  return image;
 }
 
 /** Identity of what the node image is made from: the image index and the size and time of every other part. */
@@ -87,7 +103,7 @@ async function inputsDigest(dist: Distribution): Promise<string> {
     const { size, mtimeMs } = await stat(part);
     hash.update(`${part} ${size} ${mtimeMs}\n`);
   }
-  return hash.digest('hex');
+  return hash.digest('hex').slice(0, 16);
 }
 
 /** Runs a containerd of its own for as long as it takes to import the preloaded images into `root`. */

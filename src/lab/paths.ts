@@ -66,7 +66,8 @@ export interface Distribution {
   readonly program: string;
   readonly plugins: string;
   readonly images: string;
-  readonly nodeImage: string;
+  /** Directory of node images, each named for the digest of what it was made from. */
+  readonly nodeImages: string;
   /** The how-to's files: kind configuration, CNI files, manifests. */
   readonly example: string;
   /** Directory with `hostport`, `docker` and `kind`: this program under names of the how-to. */
@@ -87,7 +88,7 @@ export function distributionOf(program: string = process.execPath): Distribution
     program: join(root, 'bin/hostport'),
     plugins: join(dist, 'cni'),
     images: join(dist, 'images'),
-    nodeImage: join(dist, 'node-image'),
+    nodeImages: join(dist, 'node-images'),
     example: join(root, 'examples/kind-cilium-portmap'),
     standIns: join(dist, 'stand-ins'),
     fallbacks: join(dist, 'fallbacks'),

@@ -19,6 +19,8 @@ export interface ClusterRecord {
   nodes: NodeRecord[];
   /** Loopback port of the machine that leads to the API server. */
   apiServerPort: number;
+  /** Directory of the node image its nodes are made from; unset until that is known. */
+  nodeImage?: string;
   /** Kubeconfig file the context was merged into. */
   kubeconfig: string;
 }
@@ -57,6 +59,12 @@ export async function listClusters(): Promise<string[]> {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw cause;
   }
+}
+
+/** Node images that clusters of this machine are made from. */
+export async function imagesInUse(): Promise<string[]> {
+  const records = await Promise.all((await listClusters()).map(readRecord));
+  return records.flatMap((record) => (record?.nodeImage === undefined ? [] : [record.nodeImage]));
 }
 
 /** The record of a node by its name, in whatever cluster of this machine it is. */

@@ -29,7 +29,7 @@ export function answersVerb() {
       if (!standsInLab(record)) {
         // HTTP is sent by threads of the runtime: a process that was born in the lab has them all there.
         const dist = distributionOf();
-        await enterLab(record, realExec, dist);
+        await enterLab(record, realExec);
         const argv = [dist.program, 'answers', ...process.argv.slice(process.argv.indexOf('answers') + 1)];
         exitWith(await foreground(argv, { env: labEnvironment(record, dist), stdin: 'ignore' }));
         return;

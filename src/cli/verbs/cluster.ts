@@ -9,7 +9,7 @@ import { exportLogs } from '../../lab/export-logs.ts';
 import { loadArchive } from '../../lab/load.ts';
 import { buildNodeImage } from '../../lab/node-image.ts';
 import { clusterPaths, distributionOf } from '../../lab/paths.ts';
-import { listClusters, readRecord, requireRecord } from '../../lab/record.ts';
+import { imagesInUse, listClusters, readRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { parseDuration } from '../../util/duration.ts';
@@ -217,7 +217,9 @@ function build() {
     .action(async () => {
       requireRoot('build node-image');
       const progress = terminalProgress(process.stderr);
-      await progress.step('Building node image', () => buildNodeImage(realExec, distributionOf()));
+      await progress.step('Building node image', async () =>
+        buildNodeImage(realExec, distributionOf(), await imagesInUse()),
+      );
     });
   examples(image, 'hostport build node-image');
   return command('build').description('build the node image').addCommand(image);

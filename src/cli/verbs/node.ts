@@ -102,7 +102,7 @@ function shell() {
 
 async function inLab(record: ClusterRecord, argv: readonly string[]): Promise<number> {
   const dist = distributionOf();
-  await enterLab(record, realExec, dist);
+  await enterLab(record, realExec);
   return foreground(argv, { env: labEnvironment(record, dist) });
 }
 
