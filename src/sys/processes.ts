@@ -14,9 +14,7 @@ export function findProcesses(match: (process: Process) => boolean): Process[] {
   const found: Process[] = [];
   for (const entry of readdirSync('/proc')) {
     if (!/^[0-9]+$/.test(entry)) continue;
-    const argv = unlessEnded(() => readFileSync(`/proc/${entry}/cmdline`, 'utf8'))
-      .split('\0')
-      .slice(0, -1);
+    const argv = argvOf(entry);
     if (argv.length === 0) continue;
     const process = {
       pid: Number(entry),
@@ -30,22 +28,32 @@ export function findProcesses(match: (process: Process) => boolean): Process[] {
 
 /**
  * Kills (SIGKILL) every process that `find` names, also those that one of them starts meanwhile; resolves when it names
- * none. `what` is for the error past the deadline.
+ * none and those that were killed have ended, with their sockets and files. `what` is for the error past the deadline.
  */
 export async function killProcesses(
   what: string,
   find: () => readonly number[],
   timeoutMs = 5000,
 ): Promise<void> {
+  const alive = new Set<number>();
   await waitFor(
     `${what} to end`,
     () => {
-      const found = find();
-      for (const pid of found) kill(pid);
-      return found.length === 0;
+      for (const pid of find()) {
+        kill(pid);
+        alive.add(pid);
+      }
+      for (const pid of alive) if (hasEnded(pid)) alive.delete(pid);
+      return alive.size === 0;
     },
-    { timeoutMs, intervalMs: 2, describe: () => `processes ${find().join(', ')}` },
+    { timeoutMs, intervalMs: 2, describe: () => `processes ${[...alive].join(', ')}` },
   );
+}
+
+/** Whether nothing of a process is left but, at most, its exit status (a zombie). */
+function hasEnded(pid: number): boolean {
+  const status = unlessEnded(() => readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return status === '' || /^State:\s+[ZX]/m.test(status);
 }
 
 /** Sends SIGKILL; a process that is gone is fine. */
@@ -55,6 +63,21 @@ function kill(pid: number): void {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
   }
+}
+
+/**
+ * A process's arguments; none for kernel threads and zombies. In the middle of execve(2) a process has none either, though
+ * whoever started it may already go on: it is looked at again.
+ */
+function argvOf(pid: string): string[] {
+  for (let look = 0; look < 50; look++) {
+    const text = unlessEnded(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+    if (text !== '') return text.split('\0').slice(0, -1);
+    const executable = unlessEnded(() => readlinkSync(`/proc/${pid}/exe`));
+    if (executable === '') return [];
+    Bun.sleepSync(1);
+  }
+  return [];
 }
 
 /** What `read` finds in /proc; empty when the process ended between the listing and the reading. */
