@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { chmodSync } from 'node:fs';
-import { basename } from 'node:path';
-import { kubectls } from './kubectls.ts';
+import { Kubectl, kubectls } from './kubectls.ts';
 import { Lab, labMissing, type Ran } from './lab.ts';
 
 const missing = labMissing();
@@ -29,14 +28,23 @@ kind: Pod
 metadata: {name: ${name}, labels: {run: ${name}}}
 spec:
   terminationGracePeriodSeconds: 1
-  containers:
-  - name: box
-    image: busybox
-    command: [sh, -c, 'i=0; while [ $i -lt 20 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; sleep 1000']
+  containers: [{name: box, image: busybox, command: [sleep, "1000"]}]
 `;
 
+const CONFIG_MAP = (name: string, value: string) => `apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: ${name}
+data:
+  key: ${value}
+`;
+
+const ROUND = '-o jsonpath={.spec.template.spec.containers[0].env[0].value}';
+
+/** The versions and their tests run at the same time: each works on objects of its own, and the API has to bear it. */
 describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}`, () => {
   const lab = new Lab('kubectl');
+  const versions = kubectls().map((path) => new Kubectl(lab, path));
   beforeAll(async () => {
     const config = lab.file(
       'config.yaml',
@@ -46,157 +54,316 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
   });
   afterAll(() => lab.delete());
 
-  for (const kubectl of kubectls()) {
-    const version = basename(kubectl).replace(/^kubectl\.?/, '') || 'on PATH';
-    const tag = `v${version.replaceAll(/[^0-9]/g, '')}`;
+  describe.each(versions.map((kubectl) => [kubectl.version, kubectl] as const))('%s', (_, kubectl) => {
+    const { tag } = kubectl;
 
-    describe(version, () => {
-      const run = (words: string, stdin?: string) =>
-        lab.kubectl(words.split(' '), { kubectl, ...(stdin === undefined ? {} : { stdin }) });
-      const must = async (words: string, stdin?: string): Promise<string> => {
-        const ran = await run(words, stdin);
-        if (ran.code !== 0) throw new Error(`kubectl ${words}: exit ${ran.code}\n${ran.stdout}${ran.stderr}`);
-        return ran.stdout;
-      };
-      const text = (ran: Ran) => ran.stdout + ran.stderr;
-
-      test('apply, apply again without a difference, diff, rollout, undo, scale', async () => {
-        const name = `echo-${tag}`;
-        expect(await must('apply -f -', DEPLOYMENT(name, 'one'))).toContain('created');
-        expect(await must('apply -f -', DEPLOYMENT(name, 'one'))).toContain('unchanged');
-        expect(await must(`rollout status deployment/${name} --timeout=60s`)).toContain(
-          'successfully rolled out',
-        );
-        expect(await must('apply -f -', DEPLOYMENT(name, 'two'))).toContain('configured');
-        await must(`rollout status deployment/${name} --timeout=60s`);
-        expect(await must(`rollout history deployment/${name}`)).toMatch(/^1 .*\n2 /m);
-        await must(`rollout undo deployment/${name}`);
-        await must(`rollout status deployment/${name} --timeout=60s`);
-        const value = '{.spec.template.spec.containers[0].env[0].value}';
-        expect(await must(`get deployment ${name} -o jsonpath=${value}`)).toBe('one');
-        expect(await must(`scale deployment/${name} --replicas=3`)).toContain('scaled');
-        await must(`wait --for=condition=Available deployment/${name} --timeout=60s`);
-        await must(`rollout status deployment/${name} --timeout=60s`);
-        expect(await must(`get deployment ${name}`)).toMatch(new RegExp(`${name} +3/3 +3 +3 `));
-        await must(`delete deployment ${name} --timeout=60s`);
-      });
-
-      test('get in every form: wide, yaml, json, custom-columns, -A, -l, --field-selector, -w', async () => {
-        const name = `pod-${tag}`;
-        await must('apply -f -', POD(name));
-        await must(`wait --for=condition=Ready pod/${name} --timeout=60s`);
-        expect(await must('get pods')).toMatch(
-          new RegExp(`^NAME +READY +STATUS +RESTARTS +AGE\n(.*\n)*${name} +1/1 +Running +0 `),
-        );
-        expect(await must(`get pod ${name} -o wide`)).toMatch(
-          / 10\.244\.\d+\.\d+ +kubectl-worker2? +<none> +<none>/,
-        );
-        const json = JSON.parse(await must(`get pod ${name} -o json`));
-        expect(json.status.phase).toBe('Running');
-        expect(await must(`get pod ${name} -o yaml`)).toContain(`name: ${name}`);
-        expect(await must(`get pods -o custom-columns=name:.metadata.name,nodeIP:.status.hostIP`)).toMatch(
-          new RegExp(`${name} +172\\.17\\.0\\.`),
-        );
-        expect(await must(`get pods -A -l run=${name}`)).toMatch(new RegExp(`^default +${name} `, 'm'));
-        expect(await must(`get pods -A --field-selector spec.nodeName=${json.spec.nodeName}`)).toContain(
-          name,
-        );
-        expect(await must('get pods --field-selector status.phase=Failed')).toBe('');
-        const watch = lab.command(['timeout', '20', kubectl, 'get', 'pods', '-w', '-l', `run=${name}`], {});
-        await must(`delete pod ${name} --timeout=30s`);
-        await must('apply -f -', POD(name));
-        await must(`wait --for=condition=Ready pod/${name} --timeout=60s`);
-        const seen = (await watch).stdout;
-        expect(seen).toMatch(/Terminating/);
-        expect(seen.match(/ Running /g)!.length).toBeGreaterThanOrEqual(2);
-        await must(`delete pod ${name} --timeout=30s`);
-      }, 60_000);
-
-      test('describe pod and node, events, explain, api-resources', async () => {
-        const name = `desc-${tag}`;
-        await must('apply -f -', POD(name));
-        await must(`wait --for=condition=Ready pod/${name} --timeout=60s`);
-        const pod = await must(`describe pod ${name}`);
-        for (const part of [
-          'Node:             kubectl-worker',
-          'State:          Running',
-          'Scheduled',
-          'Pulled',
-          'Started',
-        ]) {
-          expect(pod).toContain(part);
-        }
-        const node = await must('describe node kubectl-worker');
-        for (const part of ['Roles:', 'PodCIDR:', 'Ready', 'Allocated resources:'])
-          expect(node).toContain(part);
-        expect(await must('get events')).toContain(name);
-        expect(text(await run(`events --for pod/${name}`))).toContain('Started');
-        expect(await must('explain pod.spec.containers.ports.hostPort')).toMatch(
-          /Number of port to expose on the host/,
-        );
-        expect(await must('api-resources')).toMatch(/^deployments +deploy +apps\/v1 +true +Deployment/m);
-        await must(`delete pod ${name} --timeout=30s`);
-      });
-
-      test('logs -f, exec with input, exit status and a terminal', async () => {
-        const name = `exec-${tag}`;
-        await must('apply -f -', POD(name));
-        await must(`wait --for=condition=Ready pod/${name} --timeout=60s`);
-        const follow = await lab.command(['timeout', '3', kubectl, 'logs', '-f', name]);
-        expect(follow.stdout).toMatch(/line 0\n(.*\n)*line 19\n/);
-        expect(await must(`logs ${name} --tail=2`)).toBe('line 18\nline 19\n');
-        expect(await must(`exec -i ${name} -- cat`, 'through and back\n')).toBe('through and back\n');
-        expect((await lab.kubectl(['exec', name, '--', 'sh', '-c', 'exit 7'], { kubectl })).code).toBe(7);
-        const tty = await lab.command([
-          'script',
-          '-qec',
-          `${kubectl} exec -it ${name} -- sh -c "tty; stty size"`,
-          '/dev/null',
-        ]);
-        expect(tty.stdout).toContain('/dev/pts/');
-        await must(`delete pod ${name} --timeout=30s`);
-      });
-
-      test('label, annotate, edit, cordon, drain, uncordon', async () => {
-        const name = `edit-${tag}`;
-        await must('apply -f -', DEPLOYMENT(name, 'one'));
-        expect(await must(`label deployment ${name} colour=blue`)).toContain('labeled');
-        expect(await must(`annotate deployment ${name} note=kept`)).toContain('annotated');
-        const editor = lab.file(`editor-${tag}`, '#!/bin/sh\nsed -i "s/colour: blue/colour: green/" "$1"\n');
-        chmodSync(editor, 0o755);
-        lab.env.KUBE_EDITOR = editor;
-        expect(await must(`edit deployment ${name}`)).toContain('edited');
-        expect(await must(`get deployment ${name} -o jsonpath={.metadata.labels.colour}`)).toBe('green');
-        await must(`rollout status deployment/${name} --timeout=60s`);
-        expect(await must('cordon kubectl-worker2')).toContain('cordoned');
-        expect(await must('get node kubectl-worker2')).toContain('SchedulingDisabled');
-        await must('drain kubectl-worker2 --ignore-daemonsets --timeout=60s');
-        await must(`rollout status deployment/${name} --timeout=60s`);
-        const nodes = await must(`get pods -l app=${name} -o jsonpath={.items[*].spec.nodeName}`);
-        expect(nodes).not.toContain('kubectl-worker2');
-        await must('uncordon kubectl-worker2');
-        await must(`delete deployment ${name} --timeout=60s`);
-      });
-
-      test('who may not, hears why', async () => {
-        const wrong = await run('--token=wrong get pods');
-        expect(wrong.code).not.toBe(0);
-        expect(text(wrong)).toMatch(/Unauthorized|must be logged in/);
-        await must(`create serviceaccount sa-${tag}`);
-        const token = (await must(`create token sa-${tag}`)).trim();
-        const config = lab.file(
-          `sa-${tag}.kubeconfig`,
-          await Bun.file(lab.env.KUBECONFIG!)
-            .text()
-            .then((whole) => whole.replace(/token: \S+/, `token: ${token}`)),
-        );
-        const denied = await lab.kubectl(['--kubeconfig', config, 'get', 'pods'], { kubectl });
-        expect(text(denied)).toContain(
-          `pods is forbidden: User "system:serviceaccount:default:sa-${tag}" cannot list resource "pods" in API group "" in the namespace "default"`,
-        );
-        expect(await must('auth can-i delete nodes')).toBe('yes\n');
-        await must(`delete serviceaccount sa-${tag}`);
-      });
+    test.concurrent('apply, apply again without a difference, rollout status, history, undo', async () => {
+      const name = `echo-${tag}`;
+      expect(await kubectl.must('apply -f -', DEPLOYMENT(name, 'one'))).toContain('created');
+      expect(await kubectl.must('apply -f -', DEPLOYMENT(name, 'one'))).toContain('unchanged');
+      expect(await kubectl.must(`rollout status deployment/${name} --timeout=60s`)).toContain(
+        'successfully rolled out',
+      );
+      expect(await kubectl.must('apply -f -', DEPLOYMENT(name, 'two'))).toContain('configured');
+      await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
+      expect(await kubectl.must(`rollout history deployment/${name}`)).toMatch(/^1 .*\n2 /m);
+      expect(await kubectl.must(`rollout history deployment/${name} --revision=1`)).toMatch(/ROUND:\s+one/);
+      await kubectl.must(`rollout undo deployment/${name}`);
+      await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
+      expect(await kubectl.must(`get deployment ${name} ${ROUND}`)).toBe('one');
+      await kubectl.must(`delete deployment ${name} --timeout=60s`);
     });
+
+    test.concurrent('create deployment, expose, scale, rollout restart, pause and resume', async () => {
+      const name = `made-${tag}`;
+      await kubectl.must(`create deployment ${name} --image=inanimate/echo-server --replicas=1 --port=8080`);
+      expect(await kubectl.must(`expose deployment ${name} --port=80`)).toContain('exposed');
+      await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
+      const before = await kubectl.must(`get pods -l app=${name} -o name`);
+      expect(await kubectl.must(`rollout restart deployment/${name}`)).toContain('restarted');
+      await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
+      await kubectl.must(`wait --for=delete ${before.trim()} --timeout=60s`);
+      const after = await kubectl.must(`get pods -l app=${name} -o name`);
+      expect(after).toMatch(new RegExp(`^pod/${name}-[a-z0-9]+-[a-z0-9]{5}\n$`));
+      expect(after).not.toBe(before);
+      expect(await kubectl.must(`rollout pause deployment/${name}`)).toContain('paused');
+      await kubectl.must(`set env deployment/${name} COLOUR=blue`);
+      expect(await kubectl.must(`rollout resume deployment/${name}`)).toContain('resumed');
+      const wrong = await kubectl.run(`scale deployment/${name} --current-replicas=7 --replicas=3`);
+      expect(wrong.stderr).toContain('Expected replicas to be 7, was 1');
+      expect(await kubectl.must(`scale deployment/${name} --replicas=3`)).toContain('scaled');
+      await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
+      await kubectl.must(`wait --for=condition=Available deployment/${name} --timeout=60s`);
+      expect(await kubectl.must(`get deployment ${name}`)).toMatch(new RegExp(`${name} +3/3 +3 +3 `));
+      const addresses = await kubectl.must(
+        `get pods -l app=${name} --field-selector status.phase=Running -o jsonpath={.items[*].status.podIP}`,
+      );
+      const endpoints = await kubectl.must(`get endpoints ${name} -o jsonpath={.subsets[*].addresses[*].ip}`);
+      for (const ip of endpoints.split(' ')) expect(addresses).toContain(ip);
+      expect(endpoints.split(' ')).toHaveLength(3);
+      expect(await kubectl.must(`get endpointslices -l kubernetes.io/service-name=${name} -o name`)).toMatch(
+        new RegExp(`^endpointslice.discovery.k8s.io/${name}-[a-z0-9]+\n$`),
+      );
+      await kubectl.must(`delete deployment,service ${name} --timeout=60s`);
+    });
+
+    test.concurrent('get in every form: wide, yaml, json, name, custom-columns, -A, -l, --field-selector, -w', async () => {
+      const name = `pod-${tag}`;
+      await kubectl.must('apply -f -', POD(name));
+      await kubectl.must(`wait --for=condition=Ready pod/${name} --timeout=60s`);
+      expect(await kubectl.must('get pods')).toMatch(
+        new RegExp(`^NAME +READY +STATUS +RESTARTS +AGE\n(.*\n)*${name} +1/1 +Running +0 `),
+      );
+      expect(await kubectl.must(`get pod ${name} -o wide`)).toMatch(
+        / 10\.244\.\d+\.\d+ +kubectl-worker2? +<none> +<none>/,
+      );
+      const json = JSON.parse(await kubectl.must(`get pod ${name} -o json`));
+      expect(json.status.phase).toBe('Running');
+      expect(await kubectl.must(`get pod ${name} -o yaml`)).toContain(`name: ${name}`);
+      expect(await kubectl.must(`get pods -o name -l run=${name}`)).toBe(`pod/${name}\n`);
+      expect(
+        await kubectl.must('get pods -o custom-columns=name:.metadata.name,nodeIP:.status.hostIP'),
+      ).toMatch(new RegExp(`${name} +172\\.17\\.0\\.`));
+      expect(await kubectl.must(`get pods -A -l run=${name}`)).toMatch(new RegExp(`^default +${name} `, 'm'));
+      expect(
+        await kubectl.must(`get pods -A --field-selector spec.nodeName=${json.spec.nodeName}`),
+      ).toContain(name);
+      expect(await kubectl.must(`get pods --field-selector status.phase=Failed,metadata.name=${name}`)).toBe(
+        '',
+      );
+      expect(await kubectl.must('get nodes --sort-by=.metadata.name --no-headers')).toMatch(
+        /^kubectl-control-plane .*\nkubectl-worker .*\nkubectl-worker2 .*\n$/,
+      );
+      const watch = kubectl.start(`get pods -w -l run=${name}`);
+      try {
+        await watch.until(/ Running /);
+        await kubectl.must(`delete pod ${name} --timeout=30s`);
+        await kubectl.must('apply -f -', POD(name));
+        await watch.until(/ Running (.*\n)*.* Terminating (.*\n)*.* Pending (.*\n)*.* Running /);
+      } finally {
+        await watch.stop();
+      }
+      await kubectl.must(`delete pod ${name} --timeout=30s`);
+    });
+
+    test.concurrent('describe pod and node, events, explain, api-resources, version, cluster-info', async () => {
+      const name = `desc-${tag}`;
+      await kubectl.must('apply -f -', POD(name));
+      await kubectl.must(`wait --for=condition=Ready pod/${name} --timeout=60s`);
+      const pod = await kubectl.must(`describe pod ${name}`);
+      expect(pod).toMatch(/^Node: +kubectl-worker2?\/172\.17\.0\.\d+$/m);
+      expect(pod).toMatch(/^ +State: +Running$/m);
+      for (const reason of ['Scheduled', 'Pulled', 'Created', 'Started']) {
+        expect(pod).toMatch(new RegExp(`^ +Normal +${reason} `, 'm'));
+      }
+      const node = await kubectl.must('describe node kubectl-worker');
+      for (const part of [/^PodCIDR: +10\.244\./m, /^ +Ready +True /m, /^Allocated resources:/m]) {
+        expect(node).toMatch(part);
+      }
+      expect(await kubectl.must('get events')).toContain(name);
+      expect(await kubectl.must(`events --for pod/${name}`)).toContain('Started');
+      expect(await kubectl.must('explain pod.spec.containers.ports.hostPort')).toMatch(
+        /Number of port to expose on the host/,
+      );
+      expect(await kubectl.must('api-resources')).toMatch(
+        /^deployments +deploy +apps\/v1 +true +Deployment/m,
+      );
+      expect(await kubectl.must('api-versions')).toMatch(/^apps\/v1$/m);
+      expect(JSON.parse(await kubectl.must('version -o json')).serverVersion.gitVersion).toMatch(
+        /^v1\.\d+\.\d+/,
+      );
+      expect(plain(await kubectl.must('cluster-info'))).toMatch(
+        /^Kubernetes control plane is running at https:\/\/127\.0\.0\.1:\d+$/m,
+      );
+      expect(await kubectl.must('config current-context')).toBe('kind-kubectl\n');
+      expect(await kubectl.must('get --raw /healthz')).toBe('ok');
+      await kubectl.must(`delete pod ${name} --timeout=30s`);
+    });
+
+    test.concurrent('run, patch in all three ways, label, annotate, edit', async () => {
+      const name = `run-${tag}`;
+      await kubectl.must(`run ${name} --image=busybox --labels=run=${name},colour=blue -- sleep 1000`);
+      expect(
+        await kubectl.must(['patch', 'pod', name, '-p', '{"metadata":{"labels":{"a":"strategic"}}}']),
+      ).toContain('patched');
+      await kubectl.must([
+        'patch',
+        'pod',
+        name,
+        '--type=merge',
+        '-p',
+        '{"metadata":{"labels":{"b":"merge"}}}',
+      ]);
+      const replace = (path: string) => JSON.stringify([{ op: 'replace', path, value: 'json' }]);
+      await kubectl.must(['patch', 'pod', name, '--type=json', '-p', replace('/metadata/labels/b')]);
+      const nothing = await kubectl.run([
+        'patch',
+        'pod',
+        name,
+        '--type=json',
+        '-p',
+        replace('/metadata/labels/z'),
+      ]);
+      expect(nothing.code).toBe(1);
+      expect(nothing.stderr).toContain('/metadata/labels/z');
+      expect(await kubectl.must(`label pod ${name} shape=round`)).toContain('labeled');
+      const taken = await kubectl.run(`label pod ${name} shape=square`);
+      expect(taken.stderr).toContain("'shape' already has a value (round), and --overwrite is false");
+      expect(await kubectl.must(`annotate pod ${name} note=kept`)).toContain('annotate');
+      const editor = lab.file(`editor-${tag}`, '#!/bin/sh\nsed -i "s/colour: blue/colour: green/" "$1"\n');
+      chmodSync(editor, 0o755);
+      const edited = await kubectl.run(`edit pod ${name}`, { env: { KUBE_EDITOR: editor } });
+      expect(edited.stdout).toContain('edited');
+      const { metadata } = JSON.parse(await kubectl.must(`get pod ${name} -o json`));
+      expect(metadata.labels).toEqual({
+        a: 'strategic',
+        b: 'json',
+        colour: 'green',
+        run: name,
+        shape: 'round',
+      });
+      expect(metadata.annotations.note).toBe('kept');
+      await kubectl.must(`delete pod ${name} --now --timeout=30s`);
+    });
+
+    test.concurrent('delete: waited for, with a selector, without grace', async () => {
+      const name = `gone-${tag}`;
+      await kubectl.must('apply -f -', POD(name));
+      await kubectl.must(`wait --for=condition=Ready pod/${name} --timeout=60s`);
+      const node = await kubectl.must(`get pod ${name} -o jsonpath={.spec.nodeName}`);
+      expect(await sandboxesOf(node, name)).not.toBe('');
+      const waiting = kubectl.run(`wait --for=delete pod/${name} --timeout=60s`);
+      const deleted = await kubectl.run(`delete pod ${name} --grace-period=0 --force`);
+      expect(deleted.stdout).toContain('force deleted');
+      expect((await waiting).code).toBe(0);
+      // The object is gone at once; what ran for it is gone when the kubelet has heard of that.
+      while ((await sandboxesOf(node, name)) !== '') await Bun.sleep(200);
+      for (const each of ['a', 'b'])
+        await kubectl.must(`create configmap ${name}-${each} --from-literal=a=b`);
+      await kubectl.must(`label configmap ${name}-a ${name}-b of=${name}`);
+      expect(await kubectl.must(`delete configmap -l of=${name}`)).toBe(
+        `configmap "${name}-a" deleted\nconfigmap "${name}-b" deleted\n`,
+      );
+      const again = await kubectl.run(`delete configmap ${name}-a`);
+      expect(again.stderr).toBe(`Error from server (NotFound): configmaps "${name}-a" not found\n`);
+      expect(await kubectl.must(`delete configmap ${name}-a --ignore-not-found`)).toBe('');
+    });
+
+    test.concurrent('create configmap, secret, service, role; namespaces with all that is in them go', async () => {
+      const name = `ns-${tag}`;
+      const inside = `-n ${name}`;
+      const file = lab.file(`${name}.txt`, 'lines\nof text\n');
+      await kubectl.must(`create namespace ${name}`);
+      await kubectl.must(`create configmap c ${inside} --from-literal=a=b --from-file=text=${file}`);
+      const data = JSON.parse(await kubectl.must(`get configmap c ${inside} -o jsonpath={.data}`));
+      expect(data).toEqual({ a: 'b', text: 'lines\nof text\n' });
+      await kubectl.must(`create secret generic s ${inside} --from-literal=password=hidden`);
+      expect(await kubectl.must(`get secret s ${inside} -o jsonpath={.data.password}`)).toBe(btoa('hidden'));
+      expect(await kubectl.must(`describe secret s ${inside}`)).not.toContain('hidden');
+      await kubectl.must(`create service clusterip web ${inside} --tcp=80:8080`);
+      expect(await kubectl.must(`get service web ${inside}`)).toMatch(
+        /^web +ClusterIP +10\.96\.\S+ +<none> +80\/TCP /m,
+      );
+      await kubectl.must(`create role reader ${inside} --verb=get,list --resource=pods`);
+      await kubectl.must(`create rolebinding reader ${inside} --role=reader --user=anna`);
+      const can = (what: string) => kubectl.run(`auth can-i ${what} ${inside} --as=anna`);
+      expect((await can('list pods')).stdout).toBe('yes\n');
+      expect((await can('delete pods')).stdout).toBe('no\n');
+      await kubectl.must(`apply ${inside} -f -`, DEPLOYMENT('inside', 'one'));
+      await kubectl.must(`delete namespace ${name} --timeout=60s`);
+      const gone = await kubectl.run(`get namespace ${name}`);
+      expect(gone.stderr).toContain(`namespaces "${name}" not found`);
+      await kubectl.must(`create namespace ${name}`);
+      const left = await kubectl.must(
+        `get pods,deployments,replicasets,services,secrets,roles ${inside} -o name`,
+      );
+      expect(left).toBe('');
+      await kubectl.must(`delete namespace ${name} --timeout=60s`);
+    });
+
+    test.concurrent('diff, dry runs, and server-side apply that is not served', async () => {
+      const name = `diff-${tag}`;
+      const dry = await kubectl.must('create --dry-run=server -o name -f -', CONFIG_MAP(name, 'one'));
+      expect(dry).toBe(`configmap/${name}\n`);
+      expect(await kubectl.must('apply --dry-run=server -f -', CONFIG_MAP(name, 'one'))).toBe(
+        `configmap/${name} created (server dry run)\n`,
+      );
+      expect((await kubectl.run(`get configmap ${name}`)).stderr).toContain('not found');
+      await kubectl.must('apply -f -', CONFIG_MAP(name, 'one'));
+      const same = await kubectl.run('diff -f -', { stdin: CONFIG_MAP(name, 'one') });
+      expect(same).toEqual({ code: 0, stdout: '', stderr: '' });
+      const other = await kubectl.run('diff -f -', { stdin: CONFIG_MAP(name, 'two') });
+      expect(other.code).toBe(1);
+      expect(other.stdout).toMatch(/^- {2}key: one\n\+ {2}key: two$/m);
+      await kubectl.must(`delete configmap ${name} --dry-run=server`);
+      expect(await kubectl.must(`get configmap ${name} -o jsonpath={.data.key}`)).toBe('one');
+      const serverSide = await kubectl.run('apply --server-side -f -', { stdin: CONFIG_MAP(name, 'three') });
+      expect(serverSide.code).toBe(1);
+      expect(serverSide.stderr).toMatch(
+        /^error: Server-side apply not available on the server: .*client-side apply.*\n$/,
+      );
+      const replaced = await kubectl.must('replace -f -', CONFIG_MAP(name, 'four'));
+      expect(replaced).toBe(`configmap/${name} replaced\n`);
+      const twice = await kubectl.run('create -f -', { stdin: CONFIG_MAP(name, 'five') });
+      expect(twice.stderr).toContain(`configmaps "${name}" already exists`);
+      await kubectl.must(`delete configmap ${name}`);
+    });
+
+    test.concurrent('who may not, hears why', async () => {
+      const wrong = await kubectl.run('--token=wrong get pods');
+      expect(wrong.code).not.toBe(0);
+      expect(text(wrong)).toMatch(/Unauthorized|must be logged in/);
+      await kubectl.must(`create serviceaccount sa-${tag}`);
+      const token = (await kubectl.must(`create token sa-${tag}`)).trim();
+      const whole = await Bun.file(lab.env.KUBECONFIG!).text();
+      const config = lab.file(`sa-${tag}.kubeconfig`, whole.replace(/token: \S+/, `token: ${token}`));
+      const denied = await kubectl.run(['--kubeconfig', config, 'get', 'pods']);
+      expect(text(denied)).toContain(
+        `pods is forbidden: User "system:serviceaccount:default:sa-${tag}" cannot list resource "pods" in API group "" in the namespace "default"`,
+      );
+      expect(await kubectl.must('auth can-i delete nodes')).toBe('yes\n');
+      await kubectl.must(`delete serviceaccount sa-${tag}`);
+    });
+  });
+
+  // A cordon is felt by everybody: one after another, when nobody else is there.
+  test.each(versions.map((kubectl) => [kubectl.version, kubectl] as const))(
+    '%s: cordon, drain, uncordon, taint',
+    async (_, kubectl) => {
+      const name = `drained-${kubectl.tag}`;
+      await kubectl.must('apply -f -', DEPLOYMENT(name, 'one'));
+      await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
+      expect(await kubectl.must('cordon kubectl-worker2')).toContain('cordoned');
+      expect(await kubectl.must('get node kubectl-worker2')).toContain('SchedulingDisabled');
+      await kubectl.must('drain kubectl-worker2 --ignore-daemonsets --timeout=60s');
+      await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
+      const nodes = `get pods -l app=${name} -o jsonpath={.items[*].spec.nodeName}`;
+      expect(await kubectl.must(nodes)).toBe('kubectl-worker kubectl-worker');
+      await kubectl.must('uncordon kubectl-worker2');
+      await kubectl.must('taint node kubectl-worker out=of-order:NoSchedule');
+      await kubectl.must(`rollout restart deployment/${name}`);
+      await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
+      await kubectl.must('taint node kubectl-worker out-');
+      const running = `${nodes} --field-selector spec.nodeName=kubectl-worker2`;
+      expect(await kubectl.must(running)).toBe('kubectl-worker2 kubectl-worker2');
+      await kubectl.must(`delete deployment ${name} --timeout=60s`);
+    },
+  );
+
+  /** Containers of a pod that the node's runtime knows, one a line. */
+  async function sandboxesOf(node: string, pod: string): Promise<string> {
+    const filter = `labels."io.kubernetes.pod.name"==${pod}`;
+    const ran = await lab.inNode(node, 'ctr', '-n', 'k8s.io', 'containers', 'ls', '-q', filter);
+    if (ran.code !== 0) throw new Error(`ctr in ${node}: ${ran.stderr}`);
+    return ran.stdout;
   }
 });
+
+function text(ran: Ran): string {
+  return ran.stdout + ran.stderr;
+}
+
+/** Without the colours that some kubectls print even into a pipe. */
+function plain(coloured: string): string {
+  return coloured.replaceAll(new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g'), '');
+}

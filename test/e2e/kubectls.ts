@@ -1,7 +1,53 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import type { CommandOptions, Lab, Ran, Started } from './lab.ts';
 
 const WANTED = ['1.27', '1.30', '1.33'];
+
+/** One kubectl, asked about the cluster of one lab. */
+export class Kubectl {
+  readonly #lab: Lab;
+  readonly path: string;
+  /** `1.27`, or `on PATH` where the version is not in the name. */
+  readonly version: string;
+  /** Part of the names of what is made with it, so that versions can be tried at the same time. */
+  readonly tag: string;
+
+  constructor(lab: Lab, path: string) {
+    this.#lab = lab;
+    this.path = path;
+    this.version = basename(path).replace(/^kubectl\.?/, '') || 'on PATH';
+    this.tag = `v${this.version.replaceAll(/[^0-9]/g, '')}`;
+  }
+
+  /** Runs it; `words` are split at spaces unless they come as an array. */
+  run(words: string | string[], options: CommandOptions = {}): Promise<Ran> {
+    return this.#lab.kubectl(split(words), { ...options, kubectl: this.path });
+  }
+
+  /** Runs it and throws when it fails. Returns its standard output. */
+  async must(words: string | string[], stdin?: string): Promise<string> {
+    const ran = await this.run(words, stdin === undefined ? {} : { stdin });
+    if (ran.code !== 0) {
+      throw new Error(
+        `kubectl ${split(words).join(' ')}: exit ${ran.code}\n${ran.stdout}${ran.stderr}${stdin ?? ''}`,
+      );
+    }
+    return ran.stdout;
+  }
+
+  /** Starts one that runs until it is stopped. */
+  start(words: string | string[]): Started {
+    return this.#lab.start([this.path, ...split(words)]);
+  }
+
+  /** Runs it on a terminal of the given size, which has no input. */
+  onTerminal(words: string[], rows: number, columns: number): Promise<Ran> {
+    const quoted = [this.path, ...words].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+    const command = `stty rows ${rows} cols ${columns}; exec ${quoted}`;
+    return this.#lab.command(['script', '--quiet', '--return', '--command', command, '/dev/null']);
+  }
+}
 
 /**
  * The kubectls to test with: `kubectl.1.27`, `.1.30` and `.1.33` where they lie beside the one on PATH (some distributions
@@ -15,4 +61,8 @@ export function kubectls(): string[] {
     existsSync(path),
   );
   return found.length > 0 ? found : [plain];
+}
+
+function split(words: string | string[]): string[] {
+  return typeof words === 'string' ? words.split(' ') : words;
 }

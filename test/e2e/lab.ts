@@ -13,6 +13,14 @@ export interface Ran {
   stderr: string;
 }
 
+export interface CommandOptions {
+  stdin?: string;
+  /** 90 s if not given; the command is killed then. */
+  timeoutMs?: number;
+  /** On top of the lab's own. */
+  env?: Record<string, string>;
+}
+
 /** Why the lab cannot run here; undefined when it can. Tests that need it are skipped with this reason. */
 export function labMissing(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
@@ -52,9 +60,9 @@ export class Lab {
     return ran.stdout;
   }
 
-  async command(argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<Ran> {
+  async command(argv: string[], options: CommandOptions = {}): Promise<Ran> {
     const child = Bun.spawn(argv, {
-      env: this.env,
+      env: { ...this.env, ...options.env },
       stdin: options.stdin === undefined ? 'ignore' : new TextEncoder().encode(options.stdin),
       stdout: 'pipe',
       stderr: 'pipe',
@@ -70,8 +78,13 @@ export class Lab {
   }
 
   /** kubectl (of a given name on PATH) from the machine's own namespace, over the published port. */
-  kubectl(words: string[], options: { kubectl?: string; stdin?: string } = {}): Promise<Ran> {
+  kubectl(words: string[], options: CommandOptions & { kubectl?: string } = {}): Promise<Ran> {
     return this.command([options.kubectl ?? 'kubectl', ...words], options);
+  }
+
+  /** Starts a command that runs until it is stopped: a watch, a log that is followed, a forwarded port. */
+  start(argv: string[]): Started {
+    return new Started(argv, this.env);
   }
 
   /** A command where the how-to's author sits. */
@@ -89,33 +102,106 @@ export class Lab {
   }
 }
 
+/** A command under way, what it has printed so far, and its standard input. */
+export class Started {
+  readonly #argv: string[];
+  readonly #child: Bun.Subprocess<'pipe', 'pipe', 'pipe'>;
+  #printed = '';
+  #changed = Promise.withResolvers<void>();
+  #over = false;
+
+  constructor(argv: string[], env: Record<string, string | undefined>) {
+    this.#argv = argv;
+    this.#child = Bun.spawn(argv, { env, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
+    void Promise.all([this.#read(this.#child.stdout), this.#read(this.#child.stderr)]).then(() => {
+      this.#over = true;
+      this.#changed.resolve();
+    });
+  }
+
+  /** Standard output and error, as they came. */
+  get printed(): string {
+    return this.#printed;
+  }
+
+  /** Resolves with its exit status when it ends by itself. */
+  get exited(): Promise<number> {
+    return this.#child.exited;
+  }
+
+  /** Waits until what it has printed matches; throws with what was printed when it does not within `timeoutMs`. */
+  async until(pattern: RegExp, timeoutMs = 30_000): Promise<RegExpMatchArray> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const late = new Promise<void>((resolve) => deadline.addEventListener('abort', () => resolve()));
+    for (;;) {
+      const found = this.#printed.match(pattern);
+      if (found !== null) return found;
+      if (deadline.aborted || this.#over) {
+        const how = this.#over ? 'before its end' : `in ${timeoutMs} ms`;
+        throw new Error(`${this.#argv.join(' ')}: nothing matched ${pattern} ${how}\n${this.#printed}`);
+      }
+      await Promise.race([this.#changed.promise, late]);
+    }
+  }
+
+  type(text: string): void {
+    this.#child.stdin.write(text);
+    this.#child.stdin.flush();
+  }
+
+  /** Ends its standard input. */
+  async endInput(): Promise<void> {
+    await this.#child.stdin.end();
+  }
+
+  /** Interrupts it, and waits until it has ended. */
+  async stop(): Promise<void> {
+    this.#child.kill('SIGINT');
+    await this.#child.exited;
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      this.#printed += decoder.decode(chunk, { stream: true });
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers<void>();
+    }
+  }
+}
+
 /** Everything of a cluster that is left on the machine; empty when nothing is. */
 export function leftovers(cluster: string): string[] {
   const found: string[] = [];
+  const names = new RegExp(`/hostport-${cluster}-${cluster}-|/hostport-${cluster}\\b|/clusters/${cluster}/`);
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
-    // A zombie has ended and holds nothing but its number, until the machine's init asks how it ended.
+    // A zombie holds nothing any more; the machine's PID 1 takes its number back when it gets to it.
     if (/^State:\s+[ZX]/m.test(readProc(`/proc/${entry}/status`))) continue;
     const cgroup = readProc(`/proc/${entry}/cgroup`);
     const cmdline = readProc(`/proc/${entry}/cmdline`).replaceAll('\0', ' ');
-    if (cgroup.includes(`/hostport-${cluster}-`) || cmdline.includes(`/clusters/${cluster}/gateway`)) {
-      found.push(`process ${entry}: ${cmdline}`);
-    }
+    if (names.test(cgroup) || names.test(cmdline)) found.push(`process ${entry}: ${cmdline}`);
   }
   for (const line of readProc('/proc/self/mountinfo').split('\n')) {
-    if (line.includes(`hostport-${cluster}`) || line.includes(`/clusters/${cluster}/`))
-      found.push(`mount ${line}`);
+    if (names.test(line)) found.push(`mount ${line}`);
   }
-  for (const path of [`/run/netns/hostport-${cluster}`, `/var/lib/hostport/clusters/${cluster}`]) {
+  for (const path of [
+    `/run/netns/hostport-${cluster}`,
+    `/run/hostport/${cluster}.lock`,
+    `/var/lib/hostport/clusters/${cluster}`,
+  ]) {
     if (existsSync(path)) found.push(`file ${path}`);
   }
-  for (const controller of readdirSync('/sys/fs/cgroup', { withFileTypes: true })) {
-    if (!controller.isDirectory()) continue;
-    for (const entry of readdirSync(join('/sys/fs/cgroup', controller.name))) {
-      if (entry.startsWith(`hostport-${cluster}-`)) found.push(`cgroup ${controller.name}/${entry}`);
-    }
+  for (const directory of ['/sys/fs/cgroup', ...directoriesIn('/sys/fs/cgroup')]) {
+    for (const path of directoriesIn(directory)) if (names.test(path)) found.push(`cgroup ${path}`);
   }
   return found;
+}
+
+function directoriesIn(path: string): string[] {
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(path, entry.name));
 }
 
 /** A file of /proc; empty when its process has gone meanwhile. */
