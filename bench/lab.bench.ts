@@ -2,7 +2,7 @@
  * How fast and how large the lab is: `bun bench/lab.bench.ts [RUNS]` (default 5, as root, built beforehand).
  * Prints medians: creation to all nodes Ready by step, to three hostPorts answering, deletion, memory and CPU at rest.
  */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +28,8 @@ nodes:
   extraMounts:
 ${mount('/kind/manifests/default-cni.yaml', 'cilium.yaml')}${conflist}${`- role: worker\n  extraMounts:\n${conflist}`.repeat(3)}`;
 
+if (existsSync(`/var/lib/hostport/clusters/${CLUSTER}`))
+  throw new Error(`a cluster ${CLUSTER} is up; it is not for a bench to take`);
 const scratch = await mkdtemp(join(tmpdir(), 'hostport-bench-'));
 const configFile = join(scratch, 'config.yaml');
 await writeFile(configFile, config);

@@ -2,7 +2,7 @@
  * A cluster of many nodes: `bun bench/many-nodes.bench.ts [NODES]` (default 50, as root, built beforehand). Prints how long it
  * takes to come up with every node Ready, what memory it has then, how long deletion takes, and what is left (nothing).
  */
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,8 @@ import { processesOf, pssBytes } from './processes.ts';
 
 const nodes = Number(process.argv[2] ?? 50);
 const program = join(import.meta.dir, '../bin/hostport');
+if (existsSync(`/var/lib/hostport/clusters/${'many'}`))
+  throw new Error(`a cluster ${'many'} is up; it is not for a bench to take`);
 const scratch = await mkdtemp(join(tmpdir(), 'hostport-bench-'));
 const config = join(scratch, 'config.yaml');
 await writeFile(

@@ -19,18 +19,24 @@ const DAEMONS: Record<string, () => Promise<{ main: Main }>> = {
 /** Programs of the how-to that `hostport shell` answers for. */
 const STAND_INS = ['docker', 'kind', 'sudo'];
 
+function daemonNamed(name: string) {
+  return Object.hasOwn(DAEMONS, name) ? DAEMONS[name] : undefined;
+}
+
 async function run(): Promise<number> {
   // A hard link keeps its own name here, whatever the process was told its name is.
   const name = basename(process.execPath);
   const argv = process.argv.slice(2);
-  const called = DAEMONS[name];
+  const called = daemonNamed(name);
   if (called !== undefined) return (await called()).main(argv);
-  const named = DAEMONS[argv[0] ?? ''];
+  const named = daemonNamed(argv[0] ?? '');
   if (named !== undefined) return (await named()).main(argv.slice(1));
   const { commandLine } = await import('./command-line.ts');
   return commandLine(STAND_INS.includes(name) ? name : 'hostport', argv);
 }
 
+// Everything this program talks to is on this machine or in the lab, where no proxy is, or is wanted.
+for (const name of Object.keys(process.env)) if (/^(https?|all)_proxy$/i.test(name)) delete process.env[name];
 try {
   process.exitCode = await run();
 } catch (error) {

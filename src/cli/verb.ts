@@ -5,7 +5,7 @@ export function command(name: string, output?: OutputConfiguration): Command {
   const made = new Command(name)
     .exitOverride()
     .enablePositionalOptions()
-    .showHelpAfterError(`(${name} --help tells more)`);
+    .showHelpAfterError('(add --help to see what is possible)');
   return output === undefined ? made : made.configureOutput(output);
 }
 

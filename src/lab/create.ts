@@ -284,7 +284,7 @@ async function installCni(
   const manifest = control.extraMounts.find((extra) => extra.containerPath === DEFAULT_CNI_MANIFEST);
   if (manifest !== undefined) await createManifests(client, await readFile(manifest.hostPath, 'utf8'));
   else if (!config.networking.disableDefaultCNI) {
-    await installDefaultCni(config.name, placed, client, exec, signal);
+    await installDefaultCni(placed, client, exec, signal);
   }
 }
 

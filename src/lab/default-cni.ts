@@ -1,11 +1,13 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ApiClient } from '../kube/client.ts';
 import { nodes as nodeResource } from '../kube/resources.ts';
-import { type Exec, output } from '../sys/exec.ts';
+import type { Exec } from '../sys/exec.ts';
 import { waitFor } from '../sys/wait.ts';
+import { formatSubnet, parseSubnet } from '../util/address.ts';
+import { settleAll } from '../util/settle.ts';
+import { nodeOutput } from './node-exec.ts';
 import type { PlacedNode } from './node-files.ts';
-import { readContainerPid } from './node-process.ts';
+
+const CONFIG_DIRECTORY = '/etc/cni/net.d';
 
 /**
  * The chain of a cluster without a CNI manifest: ptp with host-local addresses, then portmap, as kind's own CNI writes it.
@@ -35,7 +37,6 @@ export function defaultConflist(podCidr: string): string {
 
 /** Waits for every node's pod CIDR, then writes its conflist and gives every node routes to the pods of the others. */
 export async function installDefaultCni(
-  cluster: string,
   placed: readonly PlacedNode[],
   client: ApiClient,
   exec: Exec,
@@ -50,21 +51,33 @@ export async function installDefaultCni(
     },
     { timeoutMs: 60_000, intervalMs: 30, signal },
   );
-  await Promise.all(
+  const subnets = new Map(placed.map((node) => [node.name, validSubnet(node.name, cidrs.get(node.name)!)]));
+  await settleAll(
     placed.map(async (node) => {
-      const pid = await readContainerPid(cluster, node.name);
       const routes = placed
         .filter((other) => other.name !== node.name)
-        .map((other) => `route replace ${cidrs.get(other.name)} via ${other.address}`);
+        .map((other) => `route replace ${subnets.get(other.name)} via ${other.address}`);
+      // Done by the node's own tools in its own namespaces: a process number alone could be somebody else's by now.
       if (routes.length > 0) {
-        await output(exec, ['nsenter', `--net=/proc/${pid}/ns/net`, 'ip', '-batch', '-'], {
-          stdin: `${routes.join('\n')}\n`,
-        });
+        await nodeOutput(exec, node.name, ['ip', '-batch', '-'], Buffer.from(`${routes.join('\n')}\n`));
       }
-      // Seen through the node's own mounts, and written in place: containerd does not always notice a file moved in.
-      const directory = join('/proc', String(pid), 'root/etc/cni/net.d');
-      await mkdir(directory, { recursive: true });
-      await writeFile(join(directory, '10-kindnet.conflist'), defaultConflist(cidrs.get(node.name)!));
+      // Written in place: containerd does not always notice a file moved in.
+      const conflist = Buffer.from(defaultConflist(subnets.get(node.name)!));
+      await nodeOutput(exec, node.name, ['mkdir', '-p', CONFIG_DIRECTORY]);
+      await nodeOutput(
+        exec,
+        node.name,
+        ['cp', '/dev/stdin', `${CONFIG_DIRECTORY}/10-kindnet.conflist`],
+        conflist,
+      );
     }),
   );
+}
+
+/** What the API says is a node's pod subnet goes into an `ip` document: it has to be one. */
+function validSubnet(node: string, text: string): string {
+  const subnet = parseSubnet(text);
+  if (subnet === undefined)
+    throw new Error(`node ${node}: spec.podCIDR ${JSON.stringify(text)} is no IPv4 subnet`);
+  return formatSubnet(subnet);
 }

@@ -1,8 +1,8 @@
-/** The message of anything that was thrown, with those of its causes. */
+/** The message of anything that was thrown, with those of its causes that it does not repeat itself. */
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
-  const cause = thrown.cause === undefined ? '' : `: ${messageOf(thrown.cause)}`;
-  return `${thrown.message}${cause}`;
+  const cause = thrown.cause === undefined ? '' : messageOf(thrown.cause);
+  return cause === '' || thrown.message.includes(cause) ? thrown.message : `${thrown.message}: ${cause}`;
 }
 
 /**

@@ -140,7 +140,9 @@ function findPid(node: string, comm: string): number | undefined {
     if (!/^\d+$/.test(entry)) continue;
     try {
       if (readFileSync(`/proc/${entry}/comm`, 'utf8').trim() !== comm) continue;
-      if (readFileSync(`/proc/${entry}/cgroup`, 'utf8').includes(`-${node}`)) return Number(entry);
+      // The whole component: survive-worker is the beginning of survive-worker2, too.
+      const cgroup = readFileSync(`/proc/${entry}/cgroup`, 'utf8');
+      if (new RegExp(`-${node}(/|$)`, 'm').test(cgroup)) return Number(entry);
     } catch (cause) {
       if (!['ENOENT', 'ESRCH'].includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
     }

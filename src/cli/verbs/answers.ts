@@ -16,7 +16,7 @@ import { command, examples, exitWith } from '../verb.ts';
 export function answersVerb() {
   const verb = command('answers')
     .description(
-      'ask every hostPort of the cluster from outside the nodes; exit 0 when all answer, 1 when one does not',
+      'ask every hostPort of the cluster from outside the nodes; exit 0 when there are some and all answer, else 1',
     )
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .option('--settle <duration>', 'first give pods that are still starting this long', duration, 0)

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { stringify } from 'yaml';
 import { describeArchive } from '../../images/archive.ts';
 import { kubeconfigPathForMerge } from '../../kube/kubeconfig-merge.ts';
@@ -41,11 +41,10 @@ function create() {
     .description('create a cluster of node containers, with a control plane and a CNI chain')
     .option(...NAME)
     .option('--config <file>', 'kind configuration (v1alpha3 or v1alpha4); "-" reads standard input')
-    .option(
-      '--wait <duration>',
-      'how long to wait for every node to be Ready; 0s does not wait',
-      duration,
-      60_000,
+    .addOption(
+      new Option('--wait <duration>', 'how long to wait for every node to be Ready; 0s does not wait')
+        .argParser(duration)
+        .default(60_000, '60s'),
     )
     .option('--retain', 'keep what was made when creation fails', false)
     .option('--kubeconfig <file>', 'file to merge the context into (default: $KUBECONFIG or ~/.kube/config)')

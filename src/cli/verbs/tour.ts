@@ -5,6 +5,7 @@ import { createCluster } from '../../lab/create.ts';
 import { deleteCluster } from '../../lab/delete.ts';
 import { NODE_NETWORK } from '../../lab/network.ts';
 import { clusterPaths, distributionOf } from '../../lab/paths.ts';
+import { listClusters } from '../../lab/record.ts';
 import { prepareExample, removeExample } from '../../lab/tour/example.ts';
 import { Guide, type Stage } from '../../lab/tour/guide.ts';
 import { tellStory } from '../../lab/tour/story.ts';
@@ -38,6 +39,11 @@ async function tour(portmap: 'ours' | 'reference', keep: boolean, signal: AbortS
   const distribution = distributionOf();
   const stage = terminalStage(process.stdout);
   stage.heading('Create the cluster: one control plane, three workers');
+  if ((await listClusters()).includes('kind')) {
+    throw new UserError(
+      'tour: a cluster named "kind" is up, and the how-to needs that name; delete it first: hostport delete cluster',
+    );
+  }
   await prepareExample(distribution.example);
   const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), {});
   // The context goes to a file of the tour's own: a tour leaves the user's kubectl as it was.
@@ -83,7 +89,7 @@ function terminalStage(stream: NodeJS.WriteStream): Stage {
     text
       .trimEnd()
       .split('\n')
-      .map((line) => `  ${safeText(line)}\n`)
+      .map((line) => `  ${safeText(line.replaceAll('\t', '    '))}\n`)
       .join('');
   return {
     heading: (text) => stream.write(`\n${paint(1, `# ${text}`)}\n`),
