@@ -116,11 +116,14 @@ function get(host: string, port: number): Promise<Pick<HostPortAnswer, 'result' 
         resolve({ result: 'answered', detail: `HTTP ${response.statusCode}${who}` });
       });
     });
-    request.setTimeout(DEADLINE_MS, () => request.destroy(new Error('timeout')));
+    // One deadline for all of it: an answer that drips, or stops half way, is none.
+    const timer = setTimeout(() => {
+      request.destroy();
+      resolve({ result: 'timeout', detail: `no whole answer within ${DEADLINE_MS} ms` });
+    }, DEADLINE_MS);
+    request.on('close', () => clearTimeout(timer));
     request.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.message === 'timeout') {
-        resolve({ result: 'timeout', detail: `nothing within ${DEADLINE_MS} ms` });
-      } else if (error.code === 'ECONNREFUSED' || error.code === 'ConnectionRefused') {
+      if (error.code === 'ECONNREFUSED' || error.code === 'ConnectionRefused') {
         resolve({ result: 'refused', detail: 'connection refused' });
       } else resolve({ result: 'error', detail: error.message });
     });

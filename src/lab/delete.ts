@@ -5,6 +5,7 @@ import { exists } from '../sys/files.ts';
 import { findProcesses, killProcesses } from '../sys/processes.ts';
 import { waitFor } from '../sys/wait.ts';
 import { UserError } from '../util/errors.ts';
+import { settleAll } from '../util/settle.ts';
 import { lockCluster } from './cluster-lock.ts';
 import { clusterNameProblem } from './config/names.ts';
 import { deleteLabNetwork } from './network.ts';
@@ -35,7 +36,7 @@ export async function deleteCluster(cluster: string, exec: Exec, kubeconfig: str
 export async function removeCluster(cluster: string, exec: Exec, kubeconfig: string): Promise<void> {
   const paths = clusterPaths(cluster);
   const record = await readRecord(cluster);
-  await Promise.all([endGateway(paths), removeContainers(exec, paths)]);
+  await settleAll([endGateway(paths), removeContainers(exec, paths)]);
   await removeNodeCgroups(cluster, record?.nodes.map(({ name }) => name) ?? []);
   await deleteLabNetwork(exec, cluster);
   await removeFromKubeconfig(record?.kubeconfig ?? kubeconfig, `kind-${cluster}`);
@@ -52,7 +53,7 @@ async function removeContainers(exec: Exec, paths: ClusterPaths): Promise<void> 
   );
   const runc = new Runc(exec, paths.runc);
   const containers = await runc.list();
-  await Promise.all(containers.map((container) => runc.remove(container.id)));
+  await settleAll(containers.map((container) => runc.remove(container.id)));
 }
 
 /**

@@ -1,4 +1,6 @@
 import {
+  chmodSync,
+  chownSync,
   copyFileSync,
   linkSync,
   lstatSync,
@@ -15,7 +17,11 @@ import { join } from 'node:path';
  * Synchronous: hundreds of calls of some microseconds each, which a thread pool would only make slower.
  */
 export function copyTree(from: string, to: string, isShared: (name: string) => boolean): void {
-  mkdirSync(to, { mode: lstatSync(from).mode });
+  const { mode, uid, gid } = lstatSync(from);
+  mkdirSync(to);
+  // mkdir(2) masks the mode with the umask and forgets the owner; an image's directories are as the image says.
+  if (uid !== 0 || gid !== 0) chownSync(to, uid, gid);
+  chmodSync(to, mode & 0o7777);
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const source = join(from, entry.name);
     const target = join(to, entry.name);

@@ -76,6 +76,14 @@ const SIGNAL_NUMBERS: Record<string, number> = {
   SIGTERM: 15,
 };
 
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
+  }
+}
+
 /** The real {@link Exec}: `posix_spawn` by way of node:child_process. */
 export const realExec: Exec = {
   run(argv, options = {}) {
@@ -104,7 +112,11 @@ export const realExec: Exec = {
       });
       const stop = (why: string) => {
         failure = why;
-        child.kill('SIGKILL');
+        // The whole group, and no longer waiting for whoever else holds the pipes: a deadline that a grandchild can
+        // stretch is none.
+        if (child.pid !== undefined) killGroup(child.pid);
+        child.stdout?.destroy();
+        child.stderr?.destroy();
       };
       const timeoutMs = options.timeoutMs ?? 30_000;
       const timer = setTimeout(() => stop(`no answer within ${timeoutMs} ms, killed`), timeoutMs);

@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'bun:test';
+import { ExecError, output, realExec } from './exec.ts';
+
+describe('realExec', () => {
+  test('returns what a command printed and how it ended', async () => {
+    const result = await realExec.run(['sh', '-c', 'echo out; echo err >&2; exit 3']);
+    expect(result).toEqual({ code: 3, stdout: 'out\n', stderr: 'err\n' });
+  });
+
+  test('hands over standard input', async () => {
+    expect(await output(realExec, ['cat'], { stdin: 'through' })).toBe('through');
+  });
+
+  test('a command that fails says what was run and what it said', async () => {
+    const failing = output(realExec, ['sh', '-c', 'echo why >&2; exit 2']);
+    const error = await failing.catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(ExecError);
+    expect(error.message).toBe('sh -c echo why >&2; exit 2: exit status 2: why');
+  });
+
+  test('a command that is not there says so', async () => {
+    const error = await realExec.run(['/no/such/command']).catch((thrown) => thrown);
+    expect(error.message).toContain('/no/such/command: could not start');
+  });
+
+  test('a deadline ends the whole group, whoever holds the pipes', async () => {
+    const begin = performance.now();
+    const error = await realExec
+      .run(['sh', '-c', 'sleep 20 & sleep 20'], { timeoutMs: 200 })
+      .catch((thrown) => thrown);
+    expect(error.message).toContain('no answer within 200 ms, killed');
+    expect(performance.now() - begin).toBeLessThan(5000);
+  });
+
+  test('a signal cancels', async () => {
+    const error = await realExec
+      .run(['sleep', '20'], { signal: AbortSignal.timeout(100) })
+      .catch((thrown) => thrown);
+    expect(error.message).toContain('cancelled, killed');
+  });
+});
