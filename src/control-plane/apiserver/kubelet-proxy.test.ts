@@ -158,7 +158,7 @@ describe('through the API server to a kubelet', () => {
         );
       });
       let said = head !== '';
-      socket.on('data', (data) => {
+      socket.on('data', (data: Buffer) => {
         text += data;
         if (!said && text.includes('hello')) {
           said = true;
