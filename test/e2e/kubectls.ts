@@ -41,11 +41,18 @@ export class Kubectl {
     return this.#lab.start([this.path, ...split(words)]);
   }
 
-  /** Runs it on a terminal of the given size, which has no input. */
-  onTerminal(words: string[], rows: number, columns: number): Promise<Ran> {
+  /** Runs it on a terminal of the given size, on which nobody types. */
+  async onTerminal(
+    words: string[],
+    rows: number,
+    columns: number,
+  ): Promise<{ code: number; printed: string }> {
     const quoted = [this.path, ...words].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
     const command = `stty rows ${rows} cols ${columns}; exec ${quoted}`;
-    return this.#lab.command(['script', '--quiet', '--return', '--command', command, '/dev/null']);
+    const argv = ['script', '--quiet', '--return', '--command', command, '/dev/null'];
+    const started = this.#lab.start(argv);
+    const code = await started.exited;
+    return { code, printed: started.printed };
   }
 }
 

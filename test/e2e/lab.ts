@@ -108,15 +108,19 @@ export class Started {
   readonly #child: Bun.Subprocess<'pipe', 'pipe', 'pipe'>;
   #printed = '';
   #changed = Promise.withResolvers<void>();
+  /** Resolves when all that it printed has been read. */
+  readonly #read: Promise<unknown>;
   #over = false;
 
   constructor(argv: string[], env: Record<string, string | undefined>) {
     this.#argv = argv;
     this.#child = Bun.spawn(argv, { env, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
-    void Promise.all([this.#read(this.#child.stdout), this.#read(this.#child.stderr)]).then(() => {
-      this.#over = true;
-      this.#changed.resolve();
-    });
+    this.#read = Promise.all([this.#gather(this.#child.stdout), this.#gather(this.#child.stderr)]).then(
+      () => {
+        this.#over = true;
+        this.#changed.resolve();
+      },
+    );
   }
 
   /** Standard output and error, as they came. */
@@ -124,9 +128,9 @@ export class Started {
     return this.#printed;
   }
 
-  /** Resolves with its exit status when it ends by itself. */
+  /** Resolves with its exit status when it has ended and all that it printed is there. */
   get exited(): Promise<number> {
-    return this.#child.exited;
+    return this.#read.then(() => this.#child.exited);
   }
 
   /** Waits until what it has printed matches; throws with what was printed when it does not within `timeoutMs`. */
@@ -160,7 +164,7 @@ export class Started {
     await this.#child.exited;
   }
 
-  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+  async #gather(stream: ReadableStream<Uint8Array>): Promise<void> {
     const decoder = new TextDecoder();
     for await (const chunk of stream) {
       this.#printed += decoder.decode(chunk, { stream: true });
@@ -173,7 +177,9 @@ export class Started {
 /** Everything of a cluster that is left on the machine; empty when nothing is. */
 export function leftovers(cluster: string): string[] {
   const found: string[] = [];
-  const names = new RegExp(`/hostport-${cluster}-${cluster}-|/hostport-${cluster}\\b|/clusters/${cluster}/`);
+  const names = new RegExp(
+    `/hostport-${cluster}-${cluster}-|/hostport-${cluster}(?![\\w.-])|/clusters/${cluster}/`,
+  );
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     // A zombie holds nothing any more; the machine's PID 1 takes its number back when it gets to it.
