@@ -191,7 +191,10 @@ export class ApiServer {
 
   async #resource(exchange: Exchange, path: ResourcePath, attributes: Attributes): Promise<void> {
     const kind = kindByPlural(path.group, path.version, path.plural);
-    if (kind === undefined) throw unknownResource();
+    if (kind === undefined) {
+      if (asksForCustomKinds(exchange.info)) return await answer(exchange, 200, discovery.NO_CUSTOM_KINDS);
+      throw unknownResource();
+    }
     const { subresource } = path;
     if (subresource !== '') {
       const sub = subresourceOf(kind, subresource);
@@ -292,6 +295,11 @@ function attributesOf(info: RequestInfo, user: User): Attributes {
     name = /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(info.query.get('fieldSelector') ?? '')?.[1] ?? '';
   }
   return { user, verb, group, plural, subresource, namespace, name };
+}
+
+/** kubectl does, to learn whether a kind that discovery does not know is a custom one whose fields it cannot check. */
+function asksForCustomKinds({ verb, path }: RequestInfo): boolean {
+  return verb === 'list' && path === '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 }
 
 /** The version of aggregated discovery that a client prefers to the plain documents; undefined when it wants those. */

@@ -122,3 +122,11 @@ export function aggregated(core: boolean, version: 'v2' | 'v2beta1'): object {
   }));
   return { kind: 'APIGroupDiscoveryList', apiVersion: `apidiscovery.k8s.io/${version}`, metadata: {}, items };
 }
+
+/** There are none and they cannot be made: what a list of them shows, so that clients which ask first need not guess. */
+export const NO_CUSTOM_KINDS = {
+  kind: 'CustomResourceDefinitionList',
+  apiVersion: 'apiextensions.k8s.io/v1',
+  metadata: {},
+  items: [],
+};

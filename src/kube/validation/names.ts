@@ -13,9 +13,9 @@ const ENV_NAME = '[-._a-zA-Z][-._a-zA-Z0-9]*';
 
 const matches = (pattern: string, value: string): boolean => new RegExp(`^(?:${pattern})$`).test(value);
 
-/** `message (e.g. 'a' or 'b', regex used for validation is 'pattern')`: the form of every such complaint. */
+/** `message (e.g. 'a',  or 'b', regex used for validation is 'pattern')`: the form of every such complaint, two spaces and all. */
 function patternMessage(message: string, pattern: string, ...examples: string[]): string {
-  const list = examples.map((example) => `'${example}'`).join(' or ');
+  const list = examples.map((example) => `'${example}'`).join(',  or ');
   return examples.length === 0
     ? `${message} (regex used for validation is '${pattern}')`
     : `${message} (e.g. ${list}, regex used for validation is '${pattern}')`;

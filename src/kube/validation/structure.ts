@@ -1,3 +1,4 @@
+import { canonicalQuantity } from '../quantity.ts';
 import type { KindInfo } from '../schema/kinds.ts';
 import { definitionOf, type FieldType, type Scalar } from '../schema/schema.ts';
 
@@ -38,25 +39,28 @@ export function unknownFields(info: KindInfo, object: unknown): string[] {
 
 /**
  * Removes the fields that the kind does not have, and those that are null, which mean the same as absent ones
- * (`creationTimestamp: null` is in many a manifest). Changes `object`.
+ * (`creationTimestamp: null` is in many a manifest); writes quantities, which may come as numbers, in their one form.
+ * Changes `object`, which has no type errors.
  */
 export function prune(info: KindInfo, object: unknown): void {
-  pruneValue(object, { form: 'struct', definition: info.definition });
+  pruned(object, { form: 'struct', definition: info.definition });
 }
 
-function pruneValue(value: unknown, type: FieldType): void {
+function pruned(value: unknown, type: FieldType): unknown {
   if (type.form === 'list') {
-    if (Array.isArray(value)) for (const item of value) pruneValue(item, type.of);
+    if (Array.isArray(value)) for (const [i, item] of value.entries()) value[i] = pruned(item, type.of);
   } else if (type.form === 'map') {
-    if (isObject(value)) for (const item of Object.values(value)) pruneValue(item, type.of);
-  } else if (type.form === 'struct' && isObject(value)) {
+    if (isObject(value)) for (const [key, item] of Object.entries(value)) value[key] = pruned(item, type.of);
+  } else if (type.form === 'struct') {
+    if (!isObject(value)) return value;
     const definition = definitionOf(type.definition);
     for (const [key, item] of Object.entries(value)) {
       const field = definition.get(key);
       if (field === undefined || item === null) delete value[key];
-      else pruneValue(item, field.type);
+      else value[key] = pruned(item, field.type);
     }
-  }
+  } else if (type.scalar === 'quantity' && value !== null) return canonicalQuantity(String(value));
+  return value;
 }
 
 /** What Go's decoder calls a JSON value. */

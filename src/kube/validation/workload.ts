@@ -60,7 +60,7 @@ function workloadErrors(spec: WorkloadSpec, emptySelector: string, kind: string)
 }
 
 const PERCENT =
-  "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%' or '93%', regex used for validation is '[0-9]+%')";
+  "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 
 /** A count of pods or a percentage of them. */
 function amountErrors(field: string, value: number | string | undefined): FieldError[] {
