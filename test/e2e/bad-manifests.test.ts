@@ -155,9 +155,9 @@ const CASES: [string, string, string][] = [
     invalid('Pod', 'spec.containers[0].volumeMounts[0].name: Not found: "data"'),
   ],
   [
-    'a volume of nothing',
-    pod('{name: a, image: b}', 'volumes: [{name: data}]'),
-    invalid('Pod', 'spec.volumes[0]: Required value: must specify a volume type'),
+    'a volume of two kinds',
+    pod('{name: a, image: b}', 'volumes: [{name: data, emptyDir: {}, hostPath: {path: /data}}]'),
+    invalid('Pod', 'spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type'),
   ],
   [
     'a quantity that is none',
