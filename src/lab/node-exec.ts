@@ -1,23 +1,40 @@
-import { stat } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Exec, ExecError, output } from '../sys/exec.ts';
+import { readIfExists } from '../sys/files.ts';
+import { foreground } from '../sys/foreground.ts';
 import { UserError } from '../util/errors.ts';
 import { NODE_ENVIRONMENT } from './node-spec.ts';
 import { clusterPaths } from './paths.ts';
 import { findNode } from './record.ts';
-import { Runc } from './runc.ts';
+import { failedExecStatus, Runc } from './runc.ts';
+
+/** How a command is run in a node. */
+export interface NodeCommandOptions {
+  /** Give it a terminal. */
+  tty?: boolean;
+  /** `NAME=VALUE` on top of a login's environment. */
+  env?: readonly string[];
+  workdir?: string;
+  /** `UID[:GID]` */
+  user?: string;
+  /** File for runc's own errors, as JSON. */
+  log?: string;
+}
 
 /** argv that runs a command in a node, in all its namespaces and with the environment of a login there. */
 export async function nodeArgv(
   exec: Exec,
   node: string,
   command: readonly string[],
-  options: { tty?: boolean; env?: readonly string[]; workdir?: string; user?: string } = {},
+  options: NodeCommandOptions = {},
 ): Promise<string[]> {
   const { cluster } = await findNode(node);
   const runc = new Runc(exec, clusterPaths(cluster.name).runc);
   const env = [...NODE_ENVIRONMENT, 'KUBECONFIG=/etc/kubernetes/admin.conf', ...(options.env ?? [])];
   return runc.argv(
+    ...(options.log === undefined ? [] : ['--log', options.log, '--log-format', 'json']),
     'exec',
     ...(options.tty ? ['--tty'] : []),
     ...(options.workdir === undefined ? [] : ['--cwd', options.workdir]),
@@ -26,6 +43,24 @@ export async function nodeArgv(
     node,
     ...command,
   );
+}
+
+/** Runs a command in a node on this process's own terminal. Returns its exit status, or that of a shell that cannot start it. */
+export async function nodeForeground(
+  exec: Exec,
+  node: string,
+  command: readonly string[],
+  options: NodeCommandOptions & { stdin: 'inherit' | 'ignore' },
+): Promise<number> {
+  const scratch = await mkdtemp(join(tmpdir(), 'hostport-exec-'));
+  try {
+    const log = join(scratch, 'runc.log');
+    const argv = await nodeArgv(exec, node, command, { ...options, log });
+    const status = await foreground(argv, { stdin: options.stdin });
+    return failedExecStatus((await readIfExists(log)) ?? '') ?? status;
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
 }
 
 /** Runs a command in a node and returns its standard output; see {@link output} for errors. */
@@ -99,9 +134,9 @@ async function copyOut(exec: Exec, node: string, source: string, target: string)
     await output(exec, ['tar', '-C', path, '-xf', '-'], { stdin: archive });
     return;
   }
-  const mode = await nodeOutput(exec, node, ['stat', '-L', '-c', '%a', source]);
-  await Bun.write(path, await bytes(exec, await nodeArgv(exec, node, ['cat', source])));
-  await output(exec, ['chmod', mode.trim(), path]);
+  const mode = Number.parseInt(await nodeOutput(exec, node, ['stat', '-L', '-c', '%a', source]), 8);
+  await writeFile(path, await bytes(exec, await nodeArgv(exec, node, ['cat', source])), { mode });
+  await chmod(path, mode);
 }
 
 type Kind = 'file' | 'directory' | 'missing';

@@ -53,3 +53,20 @@ export class Runc {
     if (result.code !== 0 && !result.stderr.includes('does not exist')) throw new ExecError(argv, result);
   }
 }
+
+/**
+ * The exit status of a `runc exec` that did not come to run its command, from what it logged (`--log-format json`);
+ * undefined when the command ran, and the status is its own. Shells and docker say the same: 127 for a command that is not
+ * there, 126 for one that cannot be executed.
+ */
+export function failedExecStatus(log: string): 1 | 126 | 127 | undefined {
+  const errors = log
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as { level: string; msg: string })
+    .filter(({ level }) => level === 'error');
+  if (errors.length === 0) return undefined;
+  const [, why] = /unable to start container process: exec: (.*)/.exec(errors.at(-1)!.msg) ?? [];
+  if (why === undefined) return 1;
+  return /executable file not found|no such file or directory/.test(why) ? 127 : 126;
+}

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { stringify } from 'yaml';
 import { enterLab, labEnvironment } from '../../lab/inside.ts';
-import { copy, nodeArgv, parseCopyPath } from '../../lab/node-exec.ts';
+import { copy, nodeForeground, parseCopyPath } from '../../lab/node-exec.ts';
 import { listNodes } from '../../lab/node-status.ts';
 import { distributionOf } from '../../lab/paths.ts';
 import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
@@ -28,9 +28,8 @@ export function execVerb() {
     .option('-u, --user <user>', 'user to run as: UID[:GID]')
     .passThroughOptions()
     .action(async (node: string, words: string[], options) => {
-      const argv = await nodeArgv(realExec, node, afterDashes(words), options);
       const stdin = options.interactive || options.tty ? 'inherit' : 'ignore';
-      exitWith(await foreground(argv, { stdin }));
+      exitWith(await nodeForeground(realExec, node, afterDashes(words), { ...options, stdin }));
     });
   return examples(
     verb,
