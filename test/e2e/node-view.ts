@@ -20,11 +20,21 @@ export function pidsIn(lab: Lab, node: string, comm: string): number[] {
   });
 }
 
-/** The PID of a daemon of a node; throws unless there is exactly one. */
+/** The PID of a daemon of a node; throws unless there is exactly one. What it has forked and not yet executed is not counted. */
 export function pidIn(lab: Lab, node: string, comm: string): number {
   const pids = pidsIn(lab, node, comm);
-  if (pids.length !== 1) throw new Error(`${pids.length} processes "${comm}" run in ${node}`);
-  return pids[0]!;
+  const daemons = pids.filter((pid) => !pids.includes(parentOf(pid)));
+  if (daemons.length !== 1) throw new Error(`${daemons.length} processes "${comm}" run in ${node}`);
+  return daemons[0]!;
+}
+
+function parentOf(pid: number): number {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch (cause) {
+    if (['ENOENT', 'ESRCH'].includes((cause as NodeJS.ErrnoException).code ?? '')) return 0;
+    throw cause;
+  }
 }
 
 /** What pods take of a node. */

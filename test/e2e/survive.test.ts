@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from './eventually.ts';
 import { EXAMPLE, Lab, labMissing } from './lab.ts';
-import { holdings, pidIn, pidsIn } from './node-view.ts';
+import { holdings, pidIn } from './node-view.ts';
 
 const missing = labMissing();
 const REPLICAS = 4;
@@ -132,10 +132,11 @@ spec:
         'docker.io/library/busybox:latest',
       );
       const names = [0, 1, 2].map((index) => `new-${round}-${index}`);
+      const ports = names.map((_, index) => 8000 + 10 * round + index);
       const watch = watchForSharedAddresses();
       await apply(
         names
-          .map((name, index) => podOn(WORKER, name, { image: 'busybox', port: 7, hostPort: 8000 + index }))
+          .map((name, index) => podOn(WORKER, name, { image: 'busybox', port: 7, hostPort: ports[index]! }))
           .join('---\n'),
       );
       await sleep(ms);
@@ -143,7 +144,7 @@ spec:
       await kubectl('wait', '--for=condition=Ready', ...names.map((name) => `pod/${name}`), '--timeout=60s');
       await bystanderIsUnharmed();
       for (const [index, name] of names.entries()) {
-        const answer = await lab.inLab('curl', '-sS', '--max-time', '3', `${WORKER_ADDRESS}:${8000 + index}`);
+        const answer = await lab.inLab('curl', '-sS', '--max-time', '3', `${WORKER_ADDRESS}:${ports[index]}`);
         expect(answer).toMatchObject({ stdout: `${name}\n`, code: 0 });
       }
       expect(await watch.stop()).toEqual([]);
@@ -152,7 +153,7 @@ spec:
         return (
           sandboxes === quiet.sandboxes + 3 &&
           links === quiet.links + 3 &&
-          hostPorts.join() === '80,8000,8001,8002'
+          hostPorts.join() === [80, ...ports].join()
         );
       });
       await kubectl('delete', ...names.map((name) => `pod/${name}`), '--timeout=60s');
@@ -215,9 +216,7 @@ spec:
   async function killAndAwaitNext(node: string, victim: string): Promise<void> {
     const pid = pidIn(lab, node, victim);
     process.kill(pid, 'SIGKILL');
-    await eventually(`${victim} to be back`, () =>
-      pidsIn(lab, node, victim).some((successor) => successor !== pid),
-    );
+    await eventually(`${victim} to be back`, () => pidIn(lab, node, victim) !== pid);
     await eventually(
       'the API to answer',
       async () => (await lab.kubectl(['get', '--raw', '/readyz'])).code === 0,
