@@ -104,6 +104,7 @@ export const BOOTSTRAP_ROLES: readonly ClusterRole[] = [
   role(
     'system:basic-user',
     on(['authorization.k8s.io'], ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'], ['create']),
+    on(['authentication.k8s.io'], ['selfsubjectreviews'], ['create']),
   ),
   role(
     'system:kube-scheduler',

@@ -39,7 +39,9 @@ export class ReviewHandler {
       throw badRequest(`the body of the request is not a ${kind}`);
     const spec = body.spec ?? {};
     const status = await this.#status(exchange.user, kind, spec);
-    await answer(exchange, 201, { kind, apiVersion: body.apiVersion, metadata: {}, spec, status });
+    // Who one is has no specification.
+    const asked = body.spec === undefined ? {} : { spec };
+    await answer(exchange, 201, { kind, apiVersion: body.apiVersion, metadata: {}, ...asked, status });
   }
 
   async #status(user: User, kind: string, spec: ReviewSpec): Promise<object> {
@@ -47,13 +49,10 @@ export class ReviewHandler {
       case 'TokenReview': {
         const found = await this.#authenticator.reviewToken(spec.token ?? '', spec.audiences);
         if (found === undefined) return { authenticated: false, user: {}, error: 'the token is not valid' };
-        const { name, uid, groups, extra } = found.user;
-        return {
-          authenticated: true,
-          user: { username: name, uid, groups, extra },
-          audiences: found.audiences,
-        };
+        return { authenticated: true, user: userInfo(found.user), audiences: found.audiences };
       }
+      case 'SelfSubjectReview':
+        return { userInfo: userInfo(user) };
       case 'SelfSubjectAccessReview':
         return this.#decide(user, spec);
       case 'SubjectAccessReview':
@@ -98,4 +97,9 @@ export class ReviewHandler {
     const { allowed, reason } = this.#authorizer.authorize(attributes);
     return { allowed, ...(reason === '' ? {} : { reason }) };
   }
+}
+
+/** The user as reviews show one. */
+function userInfo({ name, uid, groups, extra }: User): object {
+  return { username: name, uid, groups, extra };
 }

@@ -123,6 +123,7 @@ export const KINDS: readonly KindInfo[] = [
     categories: ALL,
     subresources: ['scale', 'status'],
   }),
+  define(AUTHENTICATION, 'v1', 'SelfSubjectReview', 'selfsubjectreviews', { ...CLUSTER, role: 'posted' }),
   define(AUTHENTICATION, 'v1', 'TokenReview', 'tokenreviews', { ...CLUSTER, role: 'posted' }),
   define(AUTHENTICATION, 'v1', 'TokenRequest', 'tokenrequests', { role: 'subresource' }),
   define(AUTHORIZATION, 'v1', 'SelfSubjectAccessReview', 'selfsubjectaccessreviews', {

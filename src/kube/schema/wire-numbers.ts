@@ -28,6 +28,8 @@ export const WIRE_NUMBERS: Readonly<Record<string, string>> = {
   'apps.v1.RollingUpdateDaemonSet': 'maxUnavailable=1 maxSurge=2',
   'apps.v1.RollingUpdateDeployment': 'maxUnavailable=1 maxSurge=2',
   'authentication.v1.BoundObjectReference': 'kind=1 apiVersion=2 name=3 uid=4',
+  'authentication.v1.SelfSubjectReview': 'metadata=1 status=2',
+  'authentication.v1.SelfSubjectReviewStatus': 'userInfo=1',
   'authentication.v1.TokenRequest': 'metadata=1 spec=2 status=3',
   'authentication.v1.TokenRequestSpec': 'audiences=1 boundObjectRef=3 expirationSeconds=4?',
   'authentication.v1.TokenRequestStatus': 'token=1 expirationTimestamp=2',
