@@ -215,7 +215,9 @@ export class NodeAgent {
     const after = status.conditions!.find(({ type }) => type === 'Ready')?.status;
     if (before !== after) {
       const reason = after === 'True' ? 'NodeReady' : 'NodeNotReady';
-      this.#options.say('Normal', reason, `Node ${this.#identity.name} status is now: ${reason}`);
+      // The first report is no change: there was nothing before.
+      if (before !== undefined)
+        this.#options.say('Normal', reason, `Node ${this.#identity.name} status is now: ${reason}`);
       this.#options.log(`node ${this.#identity.name} is ${after === 'True' ? 'Ready' : 'not Ready'}`);
     }
   }
