@@ -12,6 +12,7 @@ import { milliCpu, quantityBytes } from './quantities.ts';
 import { registryAuths } from './registry-auth.ts';
 import { restartDelayMs } from './restart-delay.ts';
 import { FakeRuntime } from './runtime.fake.ts';
+import { RuntimeError } from './runtime.ts';
 import { podHostname, portMappings, sandboxConfig } from './sandbox-config.ts';
 import { staticPod } from './static-pods/manifests.ts';
 
@@ -90,16 +91,17 @@ describe('images', () => {
     const clock = new StepClock();
     const said: string[] = [];
     const images = new Images(runtime, clock);
-    const ensure = (name: string, policy?: string) =>
+    const ensure = (name: string, policy?: string, uid = 'pod-1') =>
       images
         .ensure(
+          uid,
           name,
           policy,
           async () => [],
           (_type, reason) => said.push(reason),
         )
         .catch((error: unknown) => error);
-    return { runtime, clock, said, ensure };
+    return { runtime, clock, said, images, ensure };
   };
 
   test.each([
@@ -133,6 +135,28 @@ describe('images', () => {
     expect(reasons[1]).toBe('ImagePullBackOff');
     expect(reasons.at(-1)).toBeUndefined();
     expect(said.at(-1)).toBe('Pulled');
+  });
+
+  test('a pull that failed holds up the pod that asked for it, no other, and is forgotten with the pod', async () => {
+    const { runtime, images, ensure } = setUp();
+    const reason = async (uid: string) => ((await ensure('a:1', undefined, uid)) as ImageProblem).reason;
+    expect(await reason('pod-1')).toBe('ErrImagePull');
+    expect(await reason('pod-1')).toBe('ImagePullBackOff');
+    expect(await reason('pod-2')).toBe('ErrImagePull');
+    images.forget('pod-1');
+    runtime.registry.set('a:1', image());
+    expect(await reason('pod-1')).toBeUndefined();
+  });
+
+  test('a runtime that goes away in the middle of a pull costs no back-off', async () => {
+    const { runtime, ensure } = setUp();
+    runtime.registry.set('a:1', image());
+    const pull = runtime.pullImage.bind(runtime);
+    runtime.pullImage = () => Promise.reject(new RuntimeError('Unavailable', 'read ECONNRESET'));
+    const problem = (await ensure('a:1')) as ImageProblem;
+    expect([problem.reason, problem.retryInMs]).toEqual(['ErrImagePull', 1_000]);
+    runtime.pullImage = pull;
+    expect(await ensure('a:1')).not.toBeInstanceOf(ImageProblem);
   });
 
   test('the same image is pulled once for everybody who waits', async () => {

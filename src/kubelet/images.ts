@@ -2,7 +2,7 @@ import type { Clock } from '../sys/clock.ts';
 import { Backoff } from '../util/backoff.ts';
 import { messageOf } from '../util/errors.ts';
 import type { CriImage } from './cri/messages.ts';
-import type { RegistryAuth, Runtime } from './runtime.ts';
+import { type RegistryAuth, type Runtime, RuntimeError } from './runtime.ts';
 
 /** An image cannot be had (yet): `reason` is what the container waits for, as kubectl shows it. */
 export class ImageProblem extends Error {
@@ -49,13 +49,13 @@ export function defaultPullPolicy(reference: string): 'Always' | 'IfNotPresent' 
 
 /**
  * Brings images onto the node. The same image is pulled once at a time, however many containers ask for it; one that could
- * not be pulled is tried again after 10 s, 20 s, … 5 min.
+ * not be pulled is tried again for the same pod after 10 s, 20 s, … 5 min. Another pod tries at once, as on any kubelet: it
+ * may have been made because the image is there now.
  */
 export class Images {
   readonly #runtime: Runtime;
   readonly #clock: Clock;
-  readonly #backoff = new Backoff(PULL_BACKOFF_MS.initial, PULL_BACKOFF_MS.max);
-  readonly #notBefore = new Map<string, { at: number; message: string }>();
+  readonly #failed = new Map<string, FailedPulls>();
   readonly #pulls = new Map<string, Promise<string>>();
 
   constructor(runtime: Runtime, clock: Clock) {
@@ -63,8 +63,9 @@ export class Images {
     this.#clock = clock;
   }
 
-  /** The image of a container, pulled if its policy says so. @throws ImageProblem */
+  /** The image of a container of pod `uid`, pulled if its policy says so. @throws ImageProblem */
   async ensure(
+    uid: string,
     image: string,
     policy: string | undefined,
     auth: () => Promise<readonly RegistryAuth[]>,
@@ -90,7 +91,8 @@ export class Images {
         throw new ImageProblem('ErrImageNeverPull', message);
       }
     }
-    const blocked = this.#notBefore.get(reference);
+    const failed = this.#failed.get(uid);
+    const blocked = failed?.notBefore.get(reference);
     const now = this.#clock.now();
     if (blocked !== undefined && blocked.at > now) {
       const message = `Back-off pulling image "${image}"`;
@@ -107,13 +109,13 @@ export class Images {
     } catch (error) {
       if (signal?.aborted) throw error;
       const message = messageOf(error);
-      const delay = this.#backoff.next(reference);
-      this.#notBefore.set(reference, { at: this.#clock.now() + delay, message });
       say('Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
+      // A runtime that went away has said nothing about the image.
+      if (isUnavailable(error)) throw new ImageProblem('ErrImagePull', message, 1_000);
+      const delay = this.#failedOf(uid).note(reference, this.#clock.now(), message);
       throw new ImageProblem('ErrImagePull', message, Math.min(delay, 2_000));
     }
-    this.#backoff.forget(reference);
-    this.#notBefore.delete(reference);
+    failed?.forget(reference);
     const took = ((this.#clock.now() - now) / 1000).toFixed(3).replace(/\.?0+$/, '');
     const pulled = await this.#inspect(reference, image, say);
     if (pulled === undefined) {
@@ -125,6 +127,17 @@ export class Images {
       `Successfully pulled image "${image}" in ${took}s (${took}s including waiting). Image size: ${pulled.size} bytes.`,
     );
     return pulled;
+  }
+
+  /** Forgets which pulls failed for a pod that is gone. */
+  forget(uid: string): void {
+    this.#failed.delete(uid);
+  }
+
+  #failedOf(uid: string): FailedPulls {
+    const failed = this.#failed.get(uid) ?? new FailedPulls();
+    this.#failed.set(uid, failed);
+    return failed;
   }
 
   async #inspect(reference: string, image: string, say: ImageEvents): Promise<CriImage | undefined> {
@@ -170,9 +183,33 @@ export class Images {
       try {
         return await this.#runtime.pullImage(reference, auth);
       } catch (error) {
+        if (isUnavailable(error)) throw error;
         failures.push(error);
       }
     }
     throw new Error(failures.map(messageOf).join(', '), { cause: undefined });
   }
+}
+
+/** Which images a pod could not have, and when each may be tried again. */
+class FailedPulls {
+  readonly notBefore = new Map<string, { at: number; message: string }>();
+  readonly #backoff = new Backoff(PULL_BACKOFF_MS.initial, PULL_BACKOFF_MS.max);
+
+  /** Counts a failure at `now`; returns for how many milliseconds the image is not tried again. */
+  note(reference: string, now: number, message: string): number {
+    const delay = this.#backoff.next(reference);
+    this.notBefore.set(reference, { at: now + delay, message });
+    return delay;
+  }
+
+  forget(reference: string): void {
+    this.notBefore.delete(reference);
+    this.#backoff.forget(reference);
+  }
+}
+
+/** gRPC's own answer when there is no connection to the runtime, or it broke. */
+function isUnavailable(error: unknown): boolean {
+  return error instanceof RuntimeError && error.code === 'Unavailable';
 }

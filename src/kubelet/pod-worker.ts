@@ -590,6 +590,7 @@ export class PodWorker {
         if (!hasReason(error, 'NotFound', 'Conflict')) throw error;
       }
     }
+    context.images.forget(uid!);
     context.log(`pod ${describePod(this.#pod)}: gone`);
     this.stop();
     this.#onDone();

@@ -41,6 +41,7 @@ export async function ensureImage(
     );
   };
   return await context.images.ensure(
+    pod.metadata!.uid!,
     image,
     container.imagePullPolicy,
     auths,
