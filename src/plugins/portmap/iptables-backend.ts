@@ -4,6 +4,7 @@ import { isUnspecified, parseIp } from '../../net/ip.ts';
 import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../../netfilter/iptables.ts';
 import { splitWords } from '../../netfilter/rule-text.ts';
 import type { Attachments } from './attachments.ts';
+import { HOST_PORT_TAKEN } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
 import {
   asPrinted,
@@ -24,9 +25,6 @@ import {
   SETMARK_CHAIN,
   sharedRules,
 } from './rules.ts';
-
-/** Error code of our own: the host port belongs to another container that lives. */
-export const HOST_PORT_TAKEN = 110;
 
 /** How often a transaction is planned anew after somebody else changed the table under it. */
 const MAX_ATTEMPTS = 4;

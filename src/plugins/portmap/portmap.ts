@@ -7,21 +7,21 @@ import { localAddressTest } from '../../net/local-addresses.ts';
 import { deviceTowards, readRoutes } from '../../net/routes.ts';
 import { setInterfaceSysctl } from '../../net/sysctl.ts';
 import { deleteUdpFlows, listUdpFlows } from '../../netfilter/conntrack.ts';
-import { type IpFamily, IptablesNat } from '../../netfilter/iptables.ts';
+import type { IpFamily } from '../../netfilter/iptables.ts';
 import { takeRulesLock } from '../../netfilter/rules-lock.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
 import { AttachmentFiles, type Attachments } from './attachments.ts';
+import type { Backend } from './backend.ts';
 import { type PortmapConfig, parsePortmapConfig } from './config.ts';
-import { IptablesBackend } from './iptables-backend.ts';
+import { iptablesFamilies } from './iptables-families.ts';
 import { attachmentChain, type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
 
 /** The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. */
 export function portmap(exec: Exec, attachments: Attachments = new AttachmentFiles()): Plugin {
-  const backend = (family: IpFamily, request: PluginRequest) =>
-    new IptablesBackend(new IptablesNat(exec, family), attachments, request.warn);
+  const backend = (request: PluginRequest): Backend => iptablesFamilies(exec, attachments, request.warn);
 
   return {
     name: 'portmap',
@@ -32,20 +32,15 @@ export function portmap(exec: Exec, attachments: Attachments = new AttachmentFil
       const { prevResult, containerId, ifName, netns } = request;
       if (prevResult === undefined) throw notChained();
       if (config.portMappings.length === 0) return prevResult;
-      warnOfFamilies(config, podAddresses(prevResult, ifName), request);
+      const pods = podAddresses(prevResult, ifName);
+      warnOfFamilies(config, pods, request);
       await withRulesLock(async () => {
         const chain = attachmentChain(config.networkName, containerId);
         attachments.record(chain, { networkName: config.networkName, containerId, ifName, netns });
-        const replaced = new Set<string>();
-        for (const pod of podAddresses(prevResult, ifName)) {
-          for (const gone of await backend(pod.ip.family, request).add(config, containerId, pod)) {
-            replaced.add(gone);
-          }
-        }
-        // Not before the last family: what we remember of a sandbox says for both that it is gone.
+        const replaced = await backend(request).add(config, containerId, pods);
         for (const gone of replaced) attachments.forget(gone);
       });
-      for (const pod of podAddresses(prevResult, ifName)) {
+      for (const pod of pods) {
         if (config.snat && pod.ip.family === 'ipv4') routeLocalnet(pod);
         await forgetStaleFlows(exec, config, pod, request);
       }
@@ -58,36 +53,29 @@ export function portmap(exec: Exec, attachments: Attachments = new AttachmentFil
         throw new CniError(cniErrorCode.invalidNetworkConfig, 'required prevResult missing');
       }
       if (config.portMappings.length === 0) return;
-      for (const pod of podAddresses(request.prevResult, request.ifName)) {
-        await backend(pod.ip.family, request).check(config, request.containerId, pod);
-      }
+      const pods = podAddresses(request.prevResult, request.ifName);
+      await backend(request).check(config, request.containerId, pods);
     },
 
     async del(request) {
       const { containerId } = request;
       const networkName = request.config.name;
       await withRulesLock(async () => {
-        await eachUsableFamily(request, async (family) => {
-          const removed = await backend(family, request).remove(networkName, containerId);
-          await forgetFlows(exec, family, removed, request);
-        });
+        await forgetFlows(exec, await backend(request).remove(networkName, containerId), request);
         attachments.forget(attachmentChain(networkName, containerId));
       });
     },
 
     async gc(request) {
       const valid = validAttachments(request);
-      await withRulesLock(() =>
-        eachUsableFamily(request, async (family) => {
-          const removed = await backend(family, request).collect(request.config.name, valid);
-          await forgetFlows(exec, family, removed, request);
-        }),
-      );
+      await withRulesLock(async () => {
+        await forgetFlows(exec, await backend(request).collect(request.config.name, valid), request);
+      });
     },
 
     async status(request) {
       parsePortmapConfig(request.config);
-      await backend('ipv4', request).probe();
+      await backend(request).probe();
     },
   };
 }
@@ -169,7 +157,6 @@ async function forgetStaleFlows(
 /** Ends the UDP flows that went through removed mappings, and no others. */
 async function forgetFlows(
   exec: Exec,
-  family: IpFamily,
   removed: readonly InstalledMapping[],
   request: PluginRequest,
 ): Promise<void> {
@@ -178,6 +165,7 @@ async function forgetFlows(
       if (protocol !== 'udp') continue;
       const address = target.slice(0, target.lastIndexOf(':')).replace(/^\[|\]$/g, '');
       const port = Number(target.slice(target.lastIndexOf(':') + 1));
+      const family = address.includes(':') ? 'ipv6' : 'ipv4';
       for (const flow of await listUdpFlows(exec, family, hostPort)) {
         if (flow.replySource === address && flow.replySourcePort === port) {
           await deleteUdpFlows(exec, family, flow);
@@ -187,24 +175,6 @@ async function forgetFlows(
   } catch (error) {
     request.warn(`UDP connections not removed: ${messageOf(error)}`);
   }
-}
-
-/** Both families; one of them may be unusable on this machine (no ip6tables, say), as long as the other is not. */
-async function eachUsableFamily(
-  request: PluginRequest,
-  work: (family: IpFamily) => Promise<void>,
-): Promise<void> {
-  // Each family has a table of its own, so they do not wait for each other; both end before either error counts.
-  const outcomes = await Promise.allSettled(families.map(work));
-  const unusable: CniError[] = [];
-  for (const outcome of outcomes) {
-    if (outcome.status === 'fulfilled') continue;
-    const error: unknown = outcome.reason;
-    if (!(error instanceof CniError) || error.code !== cniErrorCode.pluginNotAvailable) throw error;
-    unusable.push(error);
-  }
-  if (unusable.length === families.length) throw unusable[0];
-  for (const error of unusable) request.warn(`one address family left out: ${error.details}`);
 }
 
 async function withRulesLock(work: () => Promise<void>): Promise<void> {

@@ -1,0 +1,68 @@
+import { CniError, cniErrorCode } from '../../cni/errors.ts';
+import { type IpFamily, IptablesNat } from '../../netfilter/iptables.ts';
+import type { Exec } from '../../sys/exec.ts';
+import type { Attachments } from './attachments.ts';
+import type { Backend } from './backend.ts';
+import { IptablesBackend } from './iptables-backend.ts';
+import type { InstalledMapping } from './rules.ts';
+
+const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
+
+/** The iptables backend: a `nat` table for each address family, and a transaction in each. */
+export function iptablesFamilies(
+  exec: Exec,
+  attachments: Attachments,
+  warn: (message: string) => void,
+): Backend {
+  const of = (family: IpFamily) => new IptablesBackend(new IptablesNat(exec, family), attachments, warn);
+  return {
+    name: 'iptables',
+
+    async add(config, containerId, pods) {
+      const replaced = new Set<string>();
+      for (const pod of pods) {
+        for (const gone of await of(pod.ip.family).add(config, containerId, pod)) replaced.add(gone);
+      }
+      return replaced;
+    },
+
+    async check(config, containerId, pods) {
+      for (const pod of pods) await of(pod.ip.family).check(config, containerId, pod);
+    },
+
+    remove(networkName, containerId) {
+      return eachUsableFamily(warn, (family) => of(family).remove(networkName, containerId));
+    },
+
+    collect(networkName, valid) {
+      return eachUsableFamily(warn, (family) => of(family).collect(networkName, valid));
+    },
+
+    async probe() {
+      await of('ipv4').probe();
+    },
+  };
+}
+
+/** Both families; one of them may be unusable on this machine (no ip6tables, say), as long as the other is not. */
+async function eachUsableFamily(
+  warn: (message: string) => void,
+  work: (family: IpFamily) => Promise<InstalledMapping[]>,
+): Promise<InstalledMapping[]> {
+  // Each family has a table of its own, so they do not wait for each other; both end before either error counts.
+  const outcomes = await Promise.allSettled(families.map(work));
+  const unusable: CniError[] = [];
+  const done: InstalledMapping[] = [];
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') {
+      done.push(...outcome.value);
+      continue;
+    }
+    const error: unknown = outcome.reason;
+    if (!(error instanceof CniError) || error.code !== cniErrorCode.pluginNotAvailable) throw error;
+    unusable.push(error);
+  }
+  if (unusable.length === families.length) throw unusable[0];
+  for (const error of unusable) warn(`one address family left out: ${error.details}`);
+  return done;
+}
