@@ -1,18 +1,30 @@
 import { CniError, cniErrorCode } from './errors.ts';
 import { validateNetworkName } from './names.ts';
-import type { PluginConfig } from './types.ts';
+import type { PluginConfig, ValidAttachment } from './types.ts';
+import { compareVersions, currentCniVersion } from './version.ts';
 
 /** A network as a runtime loads it: a chain of plugins. A single configuration is a chain of one. */
 export interface NetworkConfigList {
   name: string;
-  /** As written; empty stands for 0.1.0. */
+  /**
+   * The version to speak: the highest of the file's `cniVersion` and `cniVersions` that is not newer than ours, `cniVersion` as
+   * written when none is. Empty stands for 0.1.0; it need not be a version that exists.
+   */
   cniVersion: string;
-  /** Versions that the runtime may choose from (1.1.0's `cniVersions`); empty when the file has none. */
+  /** `cniVersions` as written (1.1.0); empty when the file has none. */
   cniVersions: string[];
   disableCheck: boolean;
   disableGC: boolean;
   /** The plugins in order, each as in the file: name and version of the list are not in them yet. */
   plugins: PluginConfigInList[];
+  /** The list as a document of its own, plugins of the drop-in directory included: what a result cache keeps. */
+  text: string;
+}
+
+/** A file of configuration: its name and what is in it. */
+export interface ConfigFile {
+  name: string;
+  text: string;
 }
 
 /** A plugin's part of a list. */
@@ -33,45 +45,83 @@ export function configFileOrder(names: readonly string[]): string[] {
     .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
-/** Reads the text of a configuration file; its name decides which kind it is. Error 6 or 7 says what is wrong with it. */
-export function parseNetworkConfig(text: string, fileName: string): NetworkConfigList {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (cause) {
-    throw new CniError(
-      cniErrorCode.decodingFailure,
-      `${fileName}: not JSON: ${(cause as Error).message}`,
-      '',
-      {
-        cause,
-      },
-    );
+/** Which files of the drop-in directory `<configuration directory>/<network name>/` a runtime reads: `.conf`, by name. */
+export function dropInOrder(names: readonly string[]): string[] {
+  return configFileOrder(names).filter((name) => name.endsWith('.conf'));
+}
+
+/**
+ * Reads the text of a configuration file; its name decides which kind it is. `dropIns` gives the files of the drop-in directory
+ * of a network, in order (see {@link dropInOrder}): their plugins follow those of a list, unless that says
+ * `loadOnlyInlinedPlugins` (1.1.0). Error 6 or 7 says what is wrong with which file.
+ */
+export function parseNetworkConfig(
+  text: string,
+  fileName: string,
+  dropIns: (networkName: string) => readonly ConfigFile[] = () => [],
+): NetworkConfigList {
+  const root = object(parseJson(text, fileName), fileName);
+  if (!fileName.endsWith('.conflist')) return singleNetwork(root, fileName);
+  const name = validateNetworkName(root.name);
+  const inlinedOnly = flag(root.loadOnlyInlinedPlugins, `${fileName}: loadOnlyInlinedPlugins`);
+  if (root.plugins === undefined && inlinedOnly) {
+    throw invalid(`${fileName}: loadOnlyInlinedPlugins is true, and there are no plugins`);
   }
-  const root = object(document, fileName);
-  if (!fileName.endsWith('.conflist')) {
-    const plugin = parsePlugin(root, fileName);
-    return {
-      name: validateNetworkName(root.name),
-      cniVersion: version(root.cniVersion, `${fileName}: cniVersion`),
-      cniVersions: [],
-      disableCheck: false,
-      disableGC: false,
-      plugins: [plugin],
-    };
+  if (root.plugins !== undefined && !Array.isArray(root.plugins)) {
+    throw invalid(`${fileName}: plugins must be a list`);
   }
-  if (!Array.isArray(root.plugins)) throw invalid(`${fileName}: plugins must be a list`);
-  if (root.plugins.length === 0) throw invalid(`${fileName}: no plugins in list`);
-  const versions = root.cniVersions ?? [];
-  if (!Array.isArray(versions)) throw invalid(`${fileName}: cniVersions must be a list`);
+  if (root.plugins?.length === 0) throw invalid(`${fileName}: no plugins in list`);
+  const inlined = (root.plugins ?? []).map((plugin, i) => parsePlugin(plugin, `${fileName}: plugins[${i}]`));
+  const added = (inlinedOnly ? [] : dropIns(name)).map((file) =>
+    parsePlugin(parseJson(file.text, file.name), file.name),
+  );
+  const plugins = [...inlined, ...added];
+  if (plugins.length === 0) throw invalid(`${fileName}: no plugin configs found`);
+  const cniVersions = versionList(root.cniVersions, `${fileName}: cniVersions`);
   return {
-    name: validateNetworkName(root.name),
-    cniVersion: version(root.cniVersion, `${fileName}: cniVersion`),
-    cniVersions: versions.map((entry, i) => version(entry, `${fileName}: cniVersions[${i}]`)),
+    name,
+    cniVersion: chooseVersion(version(root.cniVersion, `${fileName}: cniVersion`), cniVersions),
+    cniVersions,
     disableCheck: flag(root.disableCheck, `${fileName}: disableCheck`),
     disableGC: flag(root.disableGC, `${fileName}: disableGC`),
-    plugins: root.plugins.map((plugin, i) => parsePlugin(plugin, `${fileName}: plugins[${i}]`)),
+    plugins,
+    text:
+      added.length === 0
+        ? text
+        : JSON.stringify({
+            ...root,
+            loadOnlyInlinedPlugins: true,
+            plugins: plugins.map(({ fields }) => fields),
+          }),
   };
+}
+
+/** A single configuration as a list of one, as libcni's ConfListFromConf makes it. */
+function singleNetwork(root: Record<string, unknown>, fileName: string): NetworkConfigList {
+  if (root.type === undefined && Array.isArray(root.plugins)) {
+    throw invalid(`${fileName}: missing type of the plugin; a list of plugins must be in a .conflist file`);
+  }
+  const plugin = parsePlugin(root, fileName);
+  const name = validateNetworkName(root.name);
+  const cniVersion = version(root.cniVersion, `${fileName}: cniVersion`);
+  return {
+    name,
+    cniVersion,
+    cniVersions: [],
+    disableCheck: false,
+    disableGC: false,
+    plugins: [plugin],
+    text: JSON.stringify({ name, cniVersion, plugins: [root] }),
+  };
+}
+
+/** The rule of {@link NetworkConfigList.cniVersion}. Versions are compared as numbers; one that is none is error 7. */
+function chooseVersion(declared: string, offered: readonly string[]): string {
+  if (offered.length === 0) return declared;
+  const usable = [...offered, ...(declared === '' ? [] : [declared])]
+    .filter((candidate) => compareVersions(candidate, currentCniVersion) <= 0)
+    .sort(compareVersions);
+  return usable.at(-1) ?? declared;
 }
 
 /**
@@ -92,6 +142,35 @@ export function pluginInput(
     ...(declared.length > 0 ? { runtimeConfig: Object.fromEntries(declared) } : {}),
     ...(prevResult === undefined ? {} : { prevResult }),
   };
+}
+
+/**
+ * What a plugin reads for a GC: no attachment, and the attachments to keep, under the name of the specification and under the one
+ * that it had by mistake (cni#1101), as libcni passes them.
+ */
+export function gcInput(
+  list: Pick<NetworkConfigList, 'name' | 'cniVersion'>,
+  plugin: PluginConfigInList,
+  valid: readonly ValidAttachment[],
+): PluginConfig {
+  return {
+    ...pluginInput(list, plugin),
+    'cni.dev/valid-attachments': valid,
+    'cni.dev/attachments': valid,
+  };
+}
+
+function parseJson(text: string, fileName: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CniError(
+      cniErrorCode.decodingFailure,
+      `${fileName}: not JSON: ${(cause as Error).message}`,
+      '',
+      { cause },
+    );
+  }
 }
 
 function parsePlugin(value: unknown, at: string): PluginConfigInList {
@@ -121,15 +200,19 @@ function version(value: unknown, at: string): string {
   return value;
 }
 
-/** libcni takes a string for a flag as well, as `strconv.ParseBool` does. */
+/** libcni takes "true" and "false" as strings, too, in whatever case. */
 function flag(value: unknown, at: string): boolean {
-  if (value === undefined || value === null || value === false) return false;
-  if (value === true) return true;
-  if (typeof value === 'string') {
-    if (/^(1|t|T|true|TRUE|True)$/.test(value)) return true;
-    if (/^(0|f|F|false|FALSE|False)$/.test(value)) return false;
-  }
+  if (value === undefined) return false;
+  const meaning = typeof value === 'string' ? value.toLowerCase() : value;
+  if (meaning === true || meaning === 'true') return true;
+  if (meaning === false || meaning === 'false') return false;
   throw invalid(`${at} must be true or false, is ${JSON.stringify(value)}`);
+}
+
+function versionList(value: unknown, at: string): string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw invalid(`${at} must be a list`);
+  return value.map((entry, i) => version(entry, `${at}[${i}]`));
 }
 
 function invalid(message: string): CniError {

@@ -9,8 +9,9 @@ export function isCniName(text: string): boolean {
   return NAME.test(text);
 }
 
-/** Rejects a container ID that the specification does not allow, with error 4. */
+/** Rejects a container ID that the specification does not allow: error 3 when it is missing, 4 when it is malformed. */
 export function validateContainerId(id: string): void {
+  if (id === '') throw new CniError(cniErrorCode.unknownContainer, 'missing containerID');
   if (!isCniName(id)) {
     throw new CniError(cniErrorCode.invalidEnvironment, 'invalid characters in containerID', id);
   }
@@ -18,7 +19,7 @@ export function validateContainerId(id: string): void {
 
 /** Rejects a missing or malformed network name, with error 7. */
 export function validateNetworkName(name: unknown): string {
-  if (name === undefined || name === '') {
+  if (name === undefined || name === null || name === '') {
     throw new CniError(cniErrorCode.invalidNetworkConfig, 'missing network name');
   }
   if (typeof name !== 'string' || !isCniName(name)) {

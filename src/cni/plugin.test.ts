@@ -39,6 +39,7 @@ async function run(
     },
     {
       env,
+      isOwnNetns: (path) => path === '/run/netns/own',
       readStdin: async () => (typeof config === 'string' ? config : JSON.stringify(config)),
       writeStdout: (text) => {
         stdout += text;
@@ -122,7 +123,24 @@ describe('errors are a document with the code of the specification', () => {
     ['no object', {}, [], { code: 6 }],
     ['no name', {}, { cniVersion: '1.0.0' }, { code: 7, msg: 'missing network name' }],
     ['a bad name', {}, { name: 'a b' }, { code: 7, details: 'a b' }],
-    ['a version of the future', {}, { ...CONFIG, cniVersion: '2.0.0' }, { code: 1 }],
+    [
+      'a version of the future',
+      {},
+      { ...CONFIG, cniVersion: '2.0.0' },
+      {
+        code: 1,
+        msg: 'incompatible CNI versions',
+        details:
+          'config is "2.0.0", plugin supports ["0.1.0" "0.2.0" "0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"]',
+      },
+    ],
+    ['a name that is null', {}, { name: null }, { code: 7, msg: 'missing network name' }],
+    [
+      'a previous result of the future',
+      {},
+      { ...CONFIG, prevResult: { cniVersion: '2.0.0' } },
+      { code: 1, msg: 'unsupported CNI result version "2.0.0"' },
+    ],
     ['a version that is none', {}, { ...CONFIG, cniVersion: 1 }, { code: 6 }],
     ['CHECK in 0.3.1', { CNI_COMMAND: 'CHECK' }, { ...CONFIG, cniVersion: '0.3.1' }, { code: 1 }],
     ['GC in 1.0.0', { CNI_COMMAND: 'GC' }, { ...CONFIG, cniVersion: '1.0.0' }, { code: 1 }],
@@ -151,6 +169,30 @@ describe('errors are a document with the code of the specification', () => {
     const crashed = await run({ ...ENV, CNI_COMMAND: 'DEL' }, CONFIG, { del: crash });
     expect(crashed.document).toEqual({ cniVersion: '1.1.0', code: 999, msg: 'oops' });
   });
+});
+
+test("a sandbox that is the plugin's own namespace: an ADD does nothing, a DEL what it can, and both say so", async () => {
+  const own = {
+    code: 8,
+    msg: "plugin's netns and netns from CNI_NETNS should not be the same",
+    details: '/run/netns/own',
+  };
+  const env = { ...ENV, CNI_NETNS: '/run/netns/own' };
+  const add = await run({ ...env, CNI_COMMAND: 'ADD' }, CONFIG);
+  expect(add).toMatchObject({ code: 1, calls: [], document: own });
+  const del = await run({ ...env, CNI_COMMAND: 'DEL' }, CONFIG);
+  expect(del).toMatchObject({ code: 1, calls: [{ verb: 'del' }], document: own });
+  expect((await run({ ...env, CNI_COMMAND: 'CHECK' }, CONFIG)).code).toBe(0);
+  for (const value of ['1', 'true', 'TRUE']) {
+    expect((await run({ ...env, CNI_COMMAND: 'ADD', CNI_NETNS_OVERRIDE: value }, CONFIG)).code).toBe(0);
+    expect((await run({ ...env, CNI_COMMAND: 'DEL', CNI_NETNS_OVERRIDE: value }, CONFIG)).code).toBe(0);
+  }
+  expect((await run({ ...env, CNI_COMMAND: 'ADD', CNI_NETNS_OVERRIDE: '0' }, CONFIG)).code).toBe(1);
+});
+
+test.each([[''], [null]])('version %p is 0.1.0', async (cniVersion) => {
+  const { calls } = await run({ ...ENV, CNI_COMMAND: 'DEL' }, { name: 'net', cniVersion });
+  expect(calls[0]!.request.cniVersion).toBe('0.1.0');
 });
 
 test('without a version a configuration is of 0.1.0', async () => {

@@ -7,6 +7,8 @@ import { type CniVersion, currentCniVersion, isAtLeast, negotiateVersion } from 
 /** The process a plugin runs in, injected so that a test is one. */
 export interface PluginIo {
   env: Readonly<Record<string, string | undefined>>;
+  /** Whether a path is the network namespace this process is in; false for a path that is none. */
+  isOwnNetns(path: string): boolean;
   readStdin(): Promise<string>;
   /** Standard output takes one JSON document, nothing else. */
   writeStdout(text: string): void;
@@ -94,17 +96,41 @@ export async function runPlugin(plugin: Plugin, io: PluginIo): Promise<number> {
       );
     }
     const request = toRequest(plugin, io, config, version);
+    // Asked before the call: a plugin may move itself into the sandbox.
+    const misplaced = (verb === 'ADD' || verb === 'DEL') && isMisplaced(io);
     if (verb === 'ADD') {
+      if (misplaced) throw ownNetns(request.netns);
       const result = await plugin.add(request);
       io.writeStdout(JSON.stringify(formatResult(result, version)));
     } else {
       await call(plugin, verb, request);
+      if (misplaced) throw ownNetns(request.netns);
     }
     return 0;
   } catch (thrown) {
     io.writeStdout(JSON.stringify(asCniError(thrown).toDocument(version)));
     return 1;
   }
+}
+
+/**
+ * Whether the sandbox is the host's own namespace, which is hardly meant: a container's network would be made in the host.
+ * CNI_NETNS_OVERRIDE says that it is meant, for a runtime inside a container that runs plugins with its own namespace
+ * (libcni's skeleton since 1.1.0). The skeleton there looks when the ADD is done; here nothing is made first.
+ */
+function isMisplaced({ env, isOwnNetns }: PluginIo): boolean {
+  const override = (env.CNI_NETNS_OVERRIDE ?? '').toUpperCase();
+  if (override === '1' || override === 'TRUE') return false;
+  const path = env.CNI_NETNS ?? '';
+  return path !== '' && isOwnNetns(path);
+}
+
+function ownNetns(path: string): CniError {
+  return new CniError(
+    cniErrorCode.invalidNetns,
+    "plugin's netns and netns from CNI_NETNS should not be the same",
+    path,
+  );
 }
 
 function call(plugin: Plugin, verb: Exclude<Verb, 'ADD' | 'VERSION'>, request: PluginRequest): Promise<void> {

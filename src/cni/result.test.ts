@@ -1,28 +1,32 @@
 import { describe, expect, test } from 'bun:test';
-import { formatResult, parseResult } from './result.ts';
+import { convertResult, formatResult, parseResult } from './result.ts';
 import type { Result } from './types.ts';
 import { type CniVersion, cniVersions, isAtLeast } from './version.ts';
 
 const RICH: Result = {
   interfaces: [
-    { name: 'lxc1', mac: '02:00:00:00:00:01', mtu: 1450 },
+    { name: 'lxc1', mac: '02:00:00:00:00:01', mtu: 1450, socketPath: '/run/vhost.sock' },
     { name: 'eth0', mac: '02:00:00:00:00:02', sandbox: '/run/netns/x', pciID: '0000:00:1f.6' },
   ],
   ips: [
     { address: '10.0.0.5/32', gateway: '10.0.0.1', interface: 1 },
+    { address: '10.0.1.5/32', interface: 1 },
     { address: 'fd00::5/64', interface: 1 },
   ],
-  routes: [{ dst: '0.0.0.0/0', gw: '10.0.0.1', mtu: 1400, table: 5 }, { dst: '::/0' }],
-  dns: { nameservers: ['10.0.0.53'], search: ['local'] },
+  routes: [
+    { dst: '0.0.0.0/0', gw: '10.0.0.1', mtu: 1400, advmss: 1360, priority: 7, table: 5, scope: 0 },
+    { dst: '::/0' },
+  ],
+  dns: { nameservers: ['10.0.0.53'], domain: 'lab', search: ['local'], options: ['ndots:5'] },
 };
 
 /** What a version can say of {@link RICH}. */
 function reduced(version: CniVersion): Result {
-  if (isAtLeast(version, '1.1.0')) return RICH;
-  const interfaces = RICH.interfaces.map(({ mtu: _, pciID: __, ...kept }) => kept);
+  if (isAtLeast(version, '1.0.0')) return RICH;
+  const interfaces = RICH.interfaces.map(({ mtu: _, socketPath: __, pciID: ___, ...kept }) => kept);
+  if (isAtLeast(version, '0.3.0')) return { ...RICH, interfaces };
+  const ips = [RICH.ips[0]!, RICH.ips[2]!].map(({ interface: _, ...kept }) => kept);
   const routes = RICH.routes.map(({ dst, gw }) => (gw === undefined ? { dst } : { dst, gw }));
-  if (isAtLeast(version, '0.3.0')) return { ...RICH, interfaces, routes };
-  const ips = RICH.ips.map(({ interface: _, ...kept }) => kept);
   return { ...RICH, interfaces: [], ips, routes };
 }
 
@@ -38,14 +42,40 @@ test.each(cniVersions.map((version) => [version]))(
 test('addresses carry their family in 0.3.0 to 0.4.0 only', () => {
   const families = (version: CniVersion) =>
     (formatResult(RICH, version).ips as { version?: string }[]).map((ip) => ip.version);
-  expect(families('0.3.0')).toEqual(['4', '6']);
-  expect(families('0.4.0')).toEqual(['4', '6']);
-  expect(families('1.0.0')).toEqual([undefined, undefined]);
+  expect(families('0.3.0')).toEqual(['4', '4', '6']);
+  expect(families('0.4.0')).toEqual(['4', '4', '6']);
+  expect(families('1.0.0')).toEqual([undefined, undefined, undefined]);
 });
 
-test('up to 0.2.0 a route takes the gateway of its address', () => {
-  const document = { ip4: { ip: '10.0.0.5/24', gateway: '10.0.0.1', routes: [{ dst: '0.0.0.0/0' }] } };
-  expect(parseResult(document, '0.2.0').routes).toEqual([{ dst: '0.0.0.0/0', gw: '10.0.0.1' }]);
+describe('every version converts to every other', () => {
+  const pairs = cniVersions.flatMap((from) => cniVersions.map((to) => [from, to] as const));
+  test.each(pairs)('%s to %s', (from, to) => {
+    const document = JSON.parse(JSON.stringify(formatResult(RICH, from)));
+    const converted = JSON.parse(JSON.stringify(convertResult(document, to)));
+    expect(converted.cniVersion).toBe(to);
+    // What both versions can say survives.
+    const poorer = cniVersions[Math.min(cniVersions.indexOf(from), cniVersions.indexOf(to))]!;
+    expect(parseResult(converted, to)).toEqual(reduced(poorer));
+  });
+
+  test('a document of the wanted version keeps what nobody here knows', () => {
+    const document = { cniVersion: '1.1.0', ips: [], 'example.com/x': 1 };
+    expect(convertResult(document, '1.1.0')).toEqual(document);
+    expect(convertResult({ dns: {} }, '0.2.0')).toEqual({ cniVersion: '0.2.0', dns: {} });
+  });
+});
+
+test('a document says its version itself', () => {
+  const old = { cniVersion: '0.2.0', ip4: { ip: '10.0.0.5/24' } };
+  expect(parseResult(old, '1.0.0').ips).toEqual([{ address: '10.0.0.5/24' }]);
+  expect(() => parseResult({ cniVersion: '9.0.0' }, '1.0.0')).toThrow(
+    'unsupported CNI result version "9.0.0"',
+  );
+});
+
+test('an address may name an interface that is not there, as libcni lets it', () => {
+  const ips = [{ address: '10.0.0.1/8', interface: 3 }];
+  expect(parseResult({ ips }, '1.1.0').ips).toEqual(ips);
 });
 
 test('a result without addresses has no form in 0.2.0', () => {
@@ -59,7 +89,7 @@ describe('a malformed document names the field', () => {
     [{ ips: {} }, 'ips must be a list'],
     [{ ips: [7] }, 'ips[0] must be an object'],
     [{ ips: [{ address: 7 }] }, 'ips[0].address must be a string'],
-    [{ ips: [{ address: '10.0.0.1/8', interface: 0 }] }, 'ips[0].interface must be an index'],
+    [{ cniVersion: 1 }, 'cniVersion must be a string'],
     [{ ips: [{ address: '10.0.0.1/8', interface: 0.5 }] }, 'ips[0].interface must be an integer'],
     [{ interfaces: [{}] }, 'interfaces[0].name must be a string'],
     [{ routes: [{ dst: '0.0.0.0/0', mtu: '1' }] }, 'routes[0].mtu must be an integer'],

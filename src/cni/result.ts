@@ -1,67 +1,86 @@
 import { CniError, cniErrorCode } from './errors.ts';
 import type { Dns, Interface, IpConfig, Result, Route } from './types.ts';
-import { type CniVersion, isAtLeast } from './version.ts';
+import { type CniVersion, isAtLeast, isCniVersion } from './version.ts';
 
 type Json = Record<string, unknown>;
 
 /**
  * Reads a result document of any version: 0.1.0 and 0.2.0 have `ip4`/`ip6`, 0.3.x and 0.4.0 lists with a `version` in each
- * address, 1.0.0 lists without it. A document of a wrong shape is error 6 and names the field.
+ * address, 1.0.0 and 1.1.0 lists without it. The version is the document's own; `fallback` is for one that names none, as plugins
+ * before 1.0.0 may (cni#895). A document of a wrong shape is error 6 and names the field.
  */
-export function parseResult(document: unknown, version: CniVersion): Result {
+export function parseResult(document: unknown, fallback: CniVersion): Result {
   const root = object(document, 'result');
   const result: Result = { interfaces: [], ips: [], routes: [], dns: parseDns(root.dns) };
-  if (isAtLeast(version, '0.3.0')) {
+  if (isAtLeast(resultVersion(root, fallback), '0.3.0')) {
     result.interfaces = list(root.interfaces, 'interfaces').map(parseInterface);
     result.ips = list(root.ips, 'ips').map(parseIp);
     result.routes = list(root.routes, 'routes').map((route, i) => parseRoute(route, `routes[${i}]`));
-    for (const [i, ip] of result.ips.entries()) {
-      if (ip.interface !== undefined && !(ip.interface >= 0 && ip.interface < result.interfaces.length)) {
-        throw malformed(`ips[${i}].interface`, 'an index into interfaces', ip.interface);
-      }
-    }
     return result;
   }
   for (const family of ['ip4', 'ip6']) {
     if (root[family] === undefined || root[family] === null) continue;
     const config = object(root[family], family);
-    const gateway = optionalString(config.gateway, `${family}.gateway`);
-    result.ips.push({
-      address: string(config.ip, `${family}.ip`),
-      ...(gateway === undefined ? {} : { gateway }),
-    });
-    for (const [i, route] of list(config.routes, `${family}.routes`).entries()) {
-      const parsed = parseRoute(route, `${family}.routes[${i}]`);
-      // Up to 0.2.0 a route without a gateway takes that of its address.
-      result.routes.push(
-        parsed.gw === undefined && gateway !== undefined ? { ...parsed, gw: gateway } : parsed,
-      );
-    }
+    result.ips.push(
+      defined({
+        address: string(config.ip, `${family}.ip`),
+        gateway: optionalString(config.gateway, `${family}.gateway`),
+      }),
+    );
+    const routes = list(config.routes, `${family}.routes`);
+    result.routes.push(...routes.map((route, i) => parseRoute(route, `${family}.routes[${i}]`)));
   }
   return result;
 }
 
-/** The JSON document of `result` in the given version. 0.1.0 and 0.2.0 keep the first address of each family only. */
+/** The version a result document says it has, or `fallback`; one that nobody knows is error 1. */
+export function resultVersion(document: Json, fallback: CniVersion): CniVersion {
+  const declared = optionalString(document.cniVersion, 'cniVersion');
+  if (declared === undefined) return fallback;
+  if (isCniVersion(declared)) return declared;
+  throw new CniError(
+    cniErrorCode.incompatibleVersion,
+    `unsupported CNI result version ${JSON.stringify(declared)}`,
+  );
+}
+
+/**
+ * The JSON document of `result` in the given version. What a version has no words for is lost, as in libcni:
+ *
+ * - 1.0.0 and 1.1.0 say everything: the newer fields are harmless to whoever does not know them;
+ * - 0.3.0 to 0.4.0 lose `mtu`, `socketPath` and `pciID` of interfaces;
+ * - 0.1.0 and 0.2.0 keep the first address of each family, and of routes `dst` and `gw` for a family that has an address;
+ *   interfaces are lost. A result without addresses cannot be written in them: error 7.
+ */
 export function formatResult(result: Result, version: CniVersion): Json {
   const dns = Object.values(result.dns).some((value) => value !== undefined && value.length > 0)
     ? { dns: result.dns }
     : {};
   if (!isAtLeast(version, '0.3.0')) return { cniVersion: version, ...formatByFamily(result), ...dns };
-  const rich = isAtLeast(version, '1.1.0');
-  const interfaces = rich
+  const current = isAtLeast(version, '1.0.0');
+  const interfaces = current
     ? result.interfaces
     : result.interfaces.map(({ name, mac, sandbox }) => defined({ name, mac, sandbox }));
-  const routes = rich ? result.routes : result.routes.map(({ dst, gw }) => defined({ dst, gw }));
-  const ips = isAtLeast(version, '1.0.0')
+  const ips = current
     ? result.ips
     : result.ips.map((ip) => ({ version: isV6(ip.address) ? '6' : '4', ...ip }));
   return {
     cniVersion: version,
     ...(interfaces.length > 0 ? { interfaces } : {}),
     ...(ips.length > 0 ? { ips } : {}),
-    ...(routes.length > 0 ? { routes } : {}),
+    ...(result.routes.length > 0 ? { routes: result.routes } : {}),
     ...dns,
   };
+}
+
+/**
+ * A result document in another version. One that is already in it comes back as it is, with what nobody here knows; `fallback` is
+ * the version of a document that names none.
+ */
+export function convertResult(document: unknown, to: CniVersion, fallback: CniVersion = to): Json {
+  const root = object(document, 'result');
+  const parsed = parseResult(root, fallback);
+  return resultVersion(root, fallback) === to ? { ...root, cniVersion: to } : formatResult(parsed, to);
 }
 
 function formatByFamily(result: Result): Json {

@@ -39,7 +39,7 @@ export interface IpConfig {
   /** CIDR: address and prefix length. */
   address: string;
   gateway?: string;
-  /** Index into {@link Result.interfaces}. */
+  /** Index into {@link Result.interfaces}; of what other plugins wrote it may be one that is not there. */
   interface?: number;
 }
 

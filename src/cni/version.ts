@@ -21,17 +21,35 @@ export function isAtLeast(version: CniVersion, minimum: CniVersion): boolean {
  * A version that `supported` lacks is error 1, which names both.
  */
 export function negotiateVersion(declared: unknown, supported: readonly CniVersion[]): CniVersion {
-  if (declared !== undefined && typeof declared !== 'string') {
+  if (declared !== undefined && declared !== null && typeof declared !== 'string') {
     throw new CniError(
       cniErrorCode.decodingFailure,
       `cniVersion must be a string, is ${JSON.stringify(declared)}`,
     );
   }
-  const version = declared === undefined || declared === '' ? '0.1.0' : declared;
+  const version = declared || '0.1.0';
   if (isCniVersion(version) && supported.includes(version)) return version;
   throw new CniError(
     cniErrorCode.incompatibleVersion,
     'incompatible CNI versions',
-    `config is ${JSON.stringify(version)}, plugin supports ${JSON.stringify(supported)}`,
+    `config is ${JSON.stringify(version)}, plugin supports [${supported.map((known) => JSON.stringify(known)).join(' ')}]`,
   );
+}
+
+/**
+ * Compares two versions as numbers, part by part: negative, zero or positive. They need not be versions we know; an empty one is
+ * 0.1.0, and missing parts are zero (libcni's ParseVersion). What is no version is error 7.
+ */
+export function compareVersions(a: string, b: string): number {
+  const [left, right] = [versionParts(a), versionParts(b)];
+  for (let i = 0; i < left.length; i++) if (left[i] !== right[i]) return left[i]! - right[i]!;
+  return 0;
+}
+
+function versionParts(text: string): number[] {
+  const match = /^(\d{1,9})(?:\.(\d{1,9})(?:\.(\d{1,9}))?)?$/.exec(text || '0.1.0');
+  if (match === null) {
+    throw new CniError(cniErrorCode.invalidNetworkConfig, `invalid CNI version ${JSON.stringify(text)}`);
+  }
+  return match.slice(1).map((part) => Number(part ?? 0));
 }

@@ -5,6 +5,7 @@ import { AGENT_SOCKET, agentOverSocket } from './cilium-cni/agent-api.ts';
 import { ciliumCni } from './cilium-cni/plugin.ts';
 import { loopback } from './loopback.ts';
 import { portmap } from './portmap/portmap.ts';
+import { isOwnNetns } from './sandbox.ts';
 
 /** The plugins of this executable, by the names it is linked under. */
 const plugins: Record<string, () => Plugin> = {
@@ -16,6 +17,7 @@ const plugins: Record<string, () => Plugin> = {
 // process.stdin and process.stdout cost milliseconds to set up; descriptors do not.
 const io: PluginIo = {
   env: process.env,
+  isOwnNetns,
   readStdin: () => Bun.stdin.text(),
   writeStdout: (text) => writeAll(1, text),
   writeStderr: (text) => writeAll(2, text),

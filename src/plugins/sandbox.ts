@@ -15,9 +15,7 @@ export function enterSandbox(path: string): void {
 /** As {@link enterSandbox}, but answers false when there is no namespace at that path (any more). */
 export function enterSandboxIfExists(path: string): boolean {
   if (!isNamespace(path)) return false;
-  const here = statSync('/proc/self/ns/net');
-  const there = statSync(path);
-  if (here.ino === there.ino && here.dev === there.dev) {
+  if (isOwnNetns(path)) {
     throw new CniError(
       cniErrorCode.invalidNetns,
       "plugin's netns and netns from CNI_NETNS should not be the same",
@@ -26,6 +24,14 @@ export function enterSandboxIfExists(path: string): boolean {
   }
   enterNetns(path);
   return true;
+}
+
+/** Whether the path is the network namespace that this process is in. */
+export function isOwnNetns(path: string): boolean {
+  if (!isNamespace(path)) return false;
+  const here = statSync('/proc/self/ns/net');
+  const there = statSync(path);
+  return here.ino === there.ino && here.dev === there.dev;
 }
 
 /** Whether the path is a namespace: runtimes unmount it first, then remove the file that is left. */
