@@ -1,0 +1,179 @@
+import { catalogue } from './catalogue/index.ts';
+import type { Detection, Failure } from './failure.ts';
+import type { Diagnosis, Finding, PathVerdict, StageVerdict, Subject } from './finding.ts';
+import { type Judgement, judge } from './judge.ts';
+import { type PathView, Scene } from './scene.ts';
+import { compareStages, type Stage, stages } from './stages.ts';
+import type { World } from './world.ts';
+
+/** A detection with its failure: what healing starts from. */
+export interface Case {
+  failure: Failure;
+  detection: Detection;
+  finding: Finding;
+}
+
+/** The outcome of a diagnosis, with what is needed to go on: the document, the scene it is about, and the cases behind the findings. */
+export interface Diagnosed {
+  diagnosis: Diagnosis;
+  scene: Scene;
+  cases: readonly Case[];
+}
+
+/**
+ * What is the matter with every hostPort of a world. Pure: the same world gives the same findings in the same order. A
+ * finding that follows from another is left out ({@link Failure.mutedBy}); what could not be seen is unknown, never healthy.
+ */
+export function diagnose(world: World, failures: readonly Failure[] = catalogue): Diagnosed {
+  const scene = new Scene(world);
+  const detected = failures.flatMap((failure) =>
+    failure.detect(scene).map(
+      (detection): Case => ({
+        failure,
+        detection,
+        finding: toFinding(failure, detection),
+      }),
+    ),
+  );
+  const index = new MuterIndex(detected);
+  const cases: Case[] = [];
+  const muted: { of: Case; by: string }[] = [];
+  for (const entry of detected) {
+    const by = index.muterOf(entry);
+    if (by === undefined) cases.push(entry);
+    else muted.push({ of: entry, by });
+  }
+  cases.sort(byWeight);
+  const told = groupBySubject(
+    cases.map((entry) => ({ subject: entry.finding.subject, value: entry.finding })),
+  );
+  const hidden = groupBySubject(
+    muted.map(({ of, by }) => ({ subject: of.finding.subject, value: { finding: of.finding, by } })),
+  );
+  return {
+    diagnosis: {
+      apiVersion: 'hostport/v1',
+      kind: 'Diagnosis',
+      observedAt: world.observedAt,
+      paths: scene.paths.map((path) => verdictOf(path, scene, told(path.subject), hidden(path.subject))),
+      findings: cases.map(({ finding }) => finding),
+      unknowns: [...scene.nodes.values()].flatMap((node) =>
+        'unknown' in node.report ? [{ node: node.name, what: 'node report', why: node.report.unknown }] : [],
+      ),
+    },
+    scene,
+    cases,
+  };
+}
+
+function toFinding(failure: Failure, detection: Detection): Finding {
+  const { code, stage, explanation, remedy, restart } = failure;
+  return {
+    code,
+    stage,
+    severity: detection.severity ?? failure.severity,
+    subject: detection.subject,
+    message: detection.message,
+    evidence: detection.evidence,
+    explanation,
+    remedy,
+    ...(restart === 'needed' ? {} : { command: `hostport heal --only ${code}` }),
+    restart,
+    documentation: `docs/failures/${code}.md`,
+  };
+}
+
+/** Whether what is said of `wide` is said of `narrow` as well: every part that `wide` names is the same. */
+export function covers(wide: Subject, narrow: Subject): boolean {
+  if (wide.node !== undefined && wide.node !== narrow.node) return false;
+  if (wide.pod !== undefined && wide.pod.uid !== narrow.pod?.uid) return false;
+  return (
+    wide.port === undefined || (narrow.port !== undefined && portKey(wide.port) === portKey(narrow.port))
+  );
+}
+
+function portKey({ hostIP, hostPort, protocol }: NonNullable<Subject['port']>): string {
+  return `${protocol} ${hostIP ?? ''} ${hostPort}`;
+}
+
+/** The keys of the subjects that cover a subject, by which they are found without looking at all of them. */
+function coveringKeys({ node, pod, port }: Subject): string[] {
+  const nodes = node === undefined ? [''] : ['', node];
+  const pods = pod === undefined ? [''] : ['', pod.uid];
+  const ports = port === undefined ? [''] : ['', portKey(port)];
+  return nodes.flatMap((n) => pods.flatMap((p) => ports.map((q) => `${n}|${p}|${q}`)));
+}
+
+function keyOf({ node, pod, port }: Subject): string {
+  return `${node ?? ''}|${pod?.uid ?? ''}|${port === undefined ? '' : portKey(port)}`;
+}
+
+function groupBySubject<T>(entries: readonly { subject: Subject; value: T }[]): (subject: Subject) => T[] {
+  const groups = Map.groupBy(entries, ({ subject }) => keyOf(subject));
+  return (subject) =>
+    coveringKeys(subject).flatMap((key) => (groups.get(key) ?? []).map(({ value }) => value));
+}
+
+class MuterIndex {
+  readonly #covering: (subject: Subject) => Case[];
+
+  constructor(cases: readonly Case[]) {
+    this.#covering = groupBySubject(cases.map((entry) => ({ subject: entry.finding.subject, value: entry })));
+  }
+
+  /** The code of what mutes a case; undefined when nothing does. */
+  muterOf({ failure, finding }: Case): string | undefined {
+    const { mutedBy } = failure;
+    return this.#covering(finding.subject).find((other) => {
+      if (other.finding === finding || other.finding.severity !== 'broken') return false;
+      return mutedBy === 'earlier'
+        ? compareStages(other.finding.stage, finding.stage) < 0
+        : mutedBy.includes(other.finding.code);
+    })?.finding.code;
+  }
+}
+
+const severities = ['broken', 'risk', 'note'];
+
+function byWeight(a: Case, b: Case): number {
+  const { finding: f } = a;
+  const { finding: g } = b;
+  return (
+    severities.indexOf(f.severity) - severities.indexOf(g.severity) ||
+    compareStages(f.stage, g.stage) ||
+    keyOf(f.subject).localeCompare(keyOf(g.subject)) ||
+    f.code.localeCompare(g.code)
+  );
+}
+
+function verdictOf(
+  path: PathView,
+  scene: Scene,
+  told: readonly Finding[],
+  hidden: readonly { finding: Finding; by: string }[],
+): PathVerdict {
+  let brokenBy: string | undefined;
+  const verdicts = stages.map((stage): [Stage, StageVerdict] => {
+    const own = told.filter((finding) => finding.stage === stage && finding.severity !== 'note');
+    const broken = own.filter(({ severity }) => severity === 'broken');
+    if (broken.length > 0) {
+      brokenBy ??= broken[0]!.code;
+      return [stage, { verdict: 'broken', codes: broken.map(({ code }) => code) }];
+    }
+    const muted = hidden.find(({ finding }) => finding.stage === stage);
+    if (muted !== undefined) return [stage, { verdict: 'muted', codes: [], reason: muted.by }];
+    const judgement: Judgement = judge(stage, path, scene);
+    if (judgement.holds !== true && brokenBy !== undefined) {
+      return [stage, { verdict: 'muted', codes: [], reason: brokenBy }];
+    }
+    if (judgement.holds === 'unknown')
+      return [stage, { verdict: 'unknown', codes: [], reason: judgement.why }];
+    return [stage, { verdict: own.length > 0 ? 'risk' : 'ok', codes: own.map(({ code }) => code) }];
+  });
+  return {
+    ...(path.node === undefined ? {} : { node: path.node.name }),
+    pod: path.subject.pod!,
+    port: path.port,
+    stages: Object.fromEntries(verdicts) as Record<Stage, StageVerdict>,
+  };
+}

@@ -1,0 +1,63 @@
+import type { HealStep } from './action.ts';
+import type { Fault } from './fault.ts';
+import type { Evidence, Restart, Severity, Subject } from './finding.ts';
+import type { Scene } from './scene.ts';
+import type { Stage } from './stages.ts';
+
+/** A failure found on one subject. `data` is what its own {@link Failure.heal} wants to know again. */
+export interface Detection<Data = unknown> {
+  subject: Subject;
+  /** One sentence with the names and values of this case. */
+  message: string;
+  evidence: Evidence[];
+  /** Only where a case differs from the failure's own. */
+  severity?: Severity;
+  data: Data;
+}
+
+/**
+ * How a case is mended: by steps; or by a person, told what to do and why we do not; or only by making the pod again, which
+ * is offered and done with `--restart`. Steps come in their order; a failing one ends the plan of its finding.
+ */
+export type Heal =
+  | { by: 'steps'; steps: HealStep[] }
+  | { by: 'hand'; why: string }
+  | { by: 'restart'; why: string; steps: HealStep[] };
+
+/**
+ * One known way for a hostPort to fail: how it is recognised, told, mended and brought about. One file each under
+ * `catalogue/`; a test fails when one lacks a part, its documentation page or its end-to-end case.
+ */
+export interface Failure<Data = unknown> {
+  /** Stable name of the finding. */
+  code: string;
+  stage: Stage;
+  severity: Severity;
+  /** A line for `hostport faults`. */
+  title: string;
+  /** How this comes about, in plain words; a paragraph. */
+  explanation: string;
+  /** What mends it; a sentence. */
+  remedy: string;
+  restart: Restart;
+  /** For `needed`: why there is no other way. */
+  restartReason?: string;
+  /** Where it was reported or is documented: upstream issues, specifications. */
+  sources: readonly string[];
+  /**
+   * What hides this finding, since it then follows or cannot be told: `earlier`, any breaking finding at an earlier stage on
+   * the same subject; or the codes named, at whatever stage. An empty list: a cause of its own that is always told.
+   */
+  mutedBy: 'earlier' | readonly string[];
+  /** Every case in the scene. Says nothing where it cannot know: that is the stage's own verdict. */
+  detect(scene: Scene): Detection<Data>[];
+  heal(detection: Detection<Data>, scene: Scene): Heal;
+  /** How the lab brings it about, by its real cause. */
+  fault: Fault;
+}
+
+/** Checks the types of one failure; its `data` stays its own business. */
+export function defineFailure<Data>(failure: Failure<Data>): Failure {
+  // Only what detect() made ever comes back to heal().
+  return failure as unknown as Failure;
+}

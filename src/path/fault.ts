@@ -1,0 +1,51 @@
+import type { HostPort } from './finding.ts';
+
+/** JSON, so that another process can undo what one did. */
+export type Memo = null | boolean | number | string | Memo[] | { [key: string]: Memo };
+
+/** Whom a failure is brought about for: a pod that works. */
+export interface FaultTarget {
+  node: string;
+  pod: { namespace: string; name: string; uid: string; address: string };
+  port: HostPort;
+  /** ID of the pod's sandbox. */
+  sandbox: string;
+  /** Address of the node. */
+  nodeAddress: string;
+}
+
+/** What bringing about a failure may use: the lab's nodes and its API. Nothing else than a lab is ever behind it. */
+export interface FaultDoor {
+  /** Runs a command on a node, as root, in the node's namespaces; rejects when it fails. Returns its standard output. */
+  run(node: string, argv: readonly string[], options?: { stdin?: string }): Promise<string>;
+  /** Text of a file on a node, undefined when there is none. */
+  read(node: string, path: string): Promise<string | undefined>;
+  /** Writes a file on a node atomically. `mode`: permission bits, octal; default 0644. */
+  write(node: string, path: string, content: string, mode?: string): Promise<void>;
+  /** Names in a directory of a node, sorted. */
+  list(node: string, path: string): Promise<string[]>;
+  /** Creates API objects (as `kubectl apply -f` would) and returns when the API has them. */
+  apply(objects: readonly Record<string, unknown>[]): Promise<void>;
+  /** The object, or undefined. */
+  get(
+    kind: string,
+    namespace: string | undefined,
+    name: string,
+  ): Promise<Record<string, unknown> | undefined>;
+  /** Deletes an API object and returns when it is gone; nothing there is fine. */
+  remove(kind: string, namespace: string | undefined, name: string): Promise<void>;
+  /** Waits until the condition holds, with a deadline; `what` says what for. */
+  until(what: string, condition: () => Promise<boolean>): Promise<void>;
+}
+
+/** A failure's real cause, done and undone in the lab. */
+export interface Fault {
+  /**
+   * What a person must know before: what is done to the node, in a line.
+   */
+  does: string;
+  /** Brings the failure about for the target and returns what undoing it needs. */
+  inject(door: FaultDoor, target: FaultTarget): Promise<Memo>;
+  /** Undoes it, also when it was healed meanwhile; twice in a row is fine. */
+  restore(door: FaultDoor, target: FaultTarget, memo: Memo): Promise<void>;
+}

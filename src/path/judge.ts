@@ -1,0 +1,65 @@
+import { portmapIn } from './node-view.ts';
+import { vantages } from './probe.ts';
+import type { PathView, Scene } from './scene.ts';
+import type { Stage } from './stages.ts';
+
+/** Whether a stage was seen to hold. Not knowing is an answer of its own, with the reason. */
+export type Judgement = { holds: true } | { holds: 'unknown'; why: string };
+
+const holds: Judgement = { holds: true };
+const unknown = (why: string): Judgement => ({ holds: 'unknown', why });
+
+/**
+ * Whether a stage of a mapping was positively seen to hold. Failures say what is wrong; this says that nothing is, so that a
+ * stage which nobody could look at, or at which something failed that no failure knows, is not shown as healthy.
+ */
+export function judge(stage: Stage, path: PathView, scene: Scene): Judgement {
+  return judges[stage](path, scene);
+}
+
+const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement>> = {
+  declared: () => holds,
+
+  scheduled: ({ node }) => (node === undefined ? unknown('the pod has no node yet') : holds),
+
+  configured: ({ node }) => {
+    if (node === undefined) return unknown('the pod has no node yet');
+    if ('unknown' in node.report) return unknown(node.report.unknown);
+    if (node.active === undefined) return unknown('no configuration file was seen');
+    if ('unknown' in node.active.list) return unknown(node.active.list.unknown);
+    return portmapIn(node.chain) === undefined ? unknown(`${node.active.name} has no portmap`) : holds;
+  },
+
+  installed: ({ node }) => {
+    if (node === undefined) return unknown('the pod has no node yet');
+    if ('unknown' in node.report) return unknown(node.report.unknown);
+    for (const { type } of node.chain ?? []) {
+      const [file] = node.plugin(type) ?? [];
+      if (file === undefined) return unknown(`plugin ${type} was not seen`);
+    }
+    return node.chain === undefined ? unknown('the chain is not known') : holds;
+  },
+
+  attached: ({ node, sandbox, attachment }) => {
+    if (node === undefined) return unknown('the pod has no node yet');
+    if ('unknown' in node.report) return unknown(node.report.unknown);
+    if (node.sandboxes === undefined) return unknown('the runtime did not tell its sandboxes');
+    if (sandbox === undefined) return unknown('the pod has no sandbox that is ready');
+    return attachment === undefined
+      ? unknown(`no cached result of sandbox ${sandbox.id.slice(0, 13)}`)
+      : holds;
+  },
+
+  translated: () => unknown('not traced'),
+
+  forwarded: () => unknown('not traced'),
+
+  answered: ({ probes }) => {
+    const seen = vantages
+      .filter((vantage) => vantage !== 'direct')
+      .flatMap((vantage) => probes.get(vantage) ?? []);
+    if (seen.length === 0) return unknown('not probed');
+    const doubtful = seen.find(({ outcome }) => outcome !== 'answered');
+    return doubtful === undefined ? holds : unknown(`${doubtful.vantage}: ${doubtful.detail}`);
+  },
+};

@@ -1,0 +1,211 @@
+import { z } from 'zod';
+import { observed } from './observed.ts';
+
+/**
+ * What one node looks like at one moment, as a document: everything that the stages from configured to forwarded are judged
+ * by. `hostport node-report` takes it on the node, without changing anything there; secrets are not in it. Texts are those of
+ * the node's own tools, so that a person can read them too and evidence can be quoted.
+ */
+export const NODE_REPORT_VERSION = 'hostport/v1';
+
+const link = z.object({
+  name: z.string(),
+  index: z.number(),
+  up: z.boolean(),
+  mtu: z.number(),
+  /** `veth`, `bridge`, `vxlan`, … as `ip -d link` says; absent for plain devices. */
+  kind: z.string().optional(),
+  /** Name of the bridge or bond it belongs to. */
+  master: z.string().optional(),
+  mac: z.string().optional(),
+});
+
+const address = z.object({
+  device: z.string(),
+  family: z.enum(['ipv4', 'ipv6']),
+  address: z.string(),
+  prefix: z.number(),
+  scope: z.string(),
+});
+
+const route = z.object({
+  family: z.enum(['ipv4', 'ipv6']),
+  /** CIDR; `0.0.0.0/0` and `::/0` for the default. */
+  destination: z.string(),
+  gateway: z.string().optional(),
+  device: z.string().optional(),
+  /** `main`, `local`, … or a number. */
+  table: z.string(),
+  metric: z.number().optional(),
+  source: z.string().optional(),
+  /** `unicast`, `local`, `blackhole`, `unreachable`, `prohibit`, … */
+  type: z.string(),
+});
+
+const confFile = z.object({
+  /** Name within the directory. */
+  name: z.string(),
+  modified: z.string(),
+  changed: z.string(),
+  /** The link's target when it is a symbolic link. */
+  target: z.string().optional(),
+  content: observed(z.string()),
+});
+
+const pluginFile = z.object({
+  name: z.string(),
+  directory: z.string(),
+  /** Permission bits, octal: `0755`. */
+  mode: z.string(),
+  size: z.number(),
+  /** `elf` with the machine of its header, `script` with its interpreter, `other`. */
+  format: z.union([
+    z.object({ kind: z.literal('elf'), machine: z.number(), bits: z.number() }),
+    z.object({ kind: z.literal('script'), interpreter: z.string() }),
+    z.object({ kind: z.literal('other') }),
+  ]),
+  /** What `CNI_COMMAND=VERSION` told; asked only of plugins that a configuration names. */
+  versions: observed(z.array(z.string())).optional(),
+});
+
+/** An entry of libcni's result cache: what an attachment was made with, and what came of it. */
+const cachedAttachment = z.object({
+  file: z.string(),
+  modified: z.string(),
+  networkName: z.string(),
+  containerId: z.string(),
+  ifName: z.string(),
+  netns: z.string().optional(),
+  /** The configuration list as text, as it was when the chain ran. */
+  config: z.string(),
+  portMappings: z.array(
+    z.object({
+      hostPort: z.number(),
+      containerPort: z.number(),
+      protocol: z.string(),
+      hostIP: z.string().optional(),
+    }),
+  ),
+  /** The result as it was cached. */
+  result: z.record(z.string(), z.unknown()),
+});
+
+const sandbox = z.object({
+  id: z.string(),
+  name: z.string(),
+  namespace: z.string(),
+  uid: z.string(),
+  attempt: z.number(),
+  ready: z.boolean(),
+  createdAt: z.string(),
+  hostNetwork: z.boolean(),
+  /** Path of its network namespace; absent when the runtime does not say. */
+  netns: z.string().optional(),
+  /** Whether that namespace is there. */
+  netnsExists: z.boolean(),
+  ips: z.array(z.string()),
+  /** As the runtime was asked for them. */
+  portMappings: z.array(
+    z.object({
+      hostPort: z.number(),
+      containerPort: z.number(),
+      protocol: z.string(),
+      hostIP: z.string().optional(),
+    }),
+  ),
+});
+
+const runtime = z.object({
+  /** `containerd`, `cri-o`. */
+  name: z.string(),
+  version: z.string(),
+  networkReady: z.boolean(),
+  networkMessage: z.string(),
+  confDir: z.string(),
+  binDirs: z.array(z.string()),
+  /** The networks the runtime has loaded, as it tells them (containerd's verbose status); the first non-loopback is used. */
+  loadedNetworks: observed(
+    z.array(z.object({ name: z.string(), file: z.string().optional(), config: z.string() })),
+  ),
+  /** Error of the last attempt to load the configuration; empty when it went well. */
+  lastLoadError: z.string(),
+});
+
+/** One flow of the connection tracking table. */
+const flow = z.object({
+  protocol: z.string(),
+  state: z.string().optional(),
+  source: z.string(),
+  sourcePort: z.number(),
+  destination: z.string(),
+  destinationPort: z.number(),
+  replySource: z.string(),
+  replySourcePort: z.number(),
+  replyDestination: z.string(),
+  replyDestinationPort: z.number(),
+  unreplied: z.boolean(),
+});
+
+const listener = z.object({
+  protocol: z.enum(['tcp', 'udp', 'sctp']),
+  /** `0.0.0.0` and `::` stand for every address. */
+  address: z.string(),
+  port: z.number(),
+  process: z.string().optional(),
+  pid: z.number().optional(),
+});
+
+const iptablesTables = z.object({
+  variant: z.enum(['iptables-nft', 'iptables-legacy']),
+  family: z.enum(['ipv4', 'ipv6']),
+  /** What `…-save -c` printed, every table. */
+  text: observed(z.string()),
+});
+
+export const nodeReportSchema = z.object({
+  apiVersion: z.literal(NODE_REPORT_VERSION),
+  kind: z.literal('NodeReport'),
+  node: z.string(),
+  takenAt: z.string(),
+  machine: z.object({ kernel: z.string(), architecture: z.string(), elfMachine: z.number() }),
+  network: z.object({
+    links: observed(z.array(link)),
+    addresses: observed(z.array(address)),
+    routes: observed(z.array(route)),
+    /** `net.ipv4.ip_forward`, `net.ipv4.conf.<device>.rp_filter`, …: name to value. */
+    sysctls: observed(z.record(z.string(), z.string())),
+    listeners: observed(z.array(listener)),
+    /** Only flows whose destination port is a hostPort of the node's pods, or whose reply comes from one of its pods. */
+    flows: observed(z.array(flow)),
+  }),
+  cni: z.object({
+    confDir: z.string(),
+    files: observed(z.array(confFile)),
+    binDirs: z.array(z.string()),
+    plugins: observed(z.array(pluginFile)),
+    attachments: observed(z.array(cachedAttachment)),
+  }),
+  runtime: observed(runtime),
+  sandboxes: observed(z.array(sandbox)),
+  netfilter: z.object({
+    /** Path of each tool that is there: `nft`, `iptables`, `iptables-nft`, `iptables-legacy`, `ip6tables`, `conntrack`. */
+    tools: z.record(z.string(), z.string()),
+    /** Which variant the plain name `iptables` stands for. */
+    defaultVariant: z.enum(['iptables-nft', 'iptables-legacy']).optional(),
+    iptables: z.array(iptablesTables),
+    /** What `nft -j list ruleset` printed. */
+    nft: observed(z.string()),
+  }),
+});
+
+export type NodeReport = z.infer<typeof nodeReportSchema>;
+export type CniConfFile = NodeReport['cni']['files'] extends infer O
+  ? O extends { value: (infer F)[] }
+    ? F
+    : never
+  : never;
+export type PluginFile = z.infer<typeof pluginFile>;
+export type CachedAttachment = z.infer<typeof cachedAttachment>;
+export type Sandbox = z.infer<typeof sandbox>;
+export type Flow = z.infer<typeof flow>;
+export type Listener = z.infer<typeof listener>;

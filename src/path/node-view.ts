@@ -1,0 +1,109 @@
+import {
+  configFileOrder,
+  type NetworkConfigList,
+  type PluginConfigInList,
+  parseNetworkConfig,
+} from '../cni/conflist.ts';
+import { formatIp, parseIp } from '../net/ip.ts';
+import { messageOf } from '../util/errors.ts';
+import type { CachedAttachment, NodeReport, PluginFile, Sandbox } from './node-report.ts';
+import { known, type Observed } from './observed.ts';
+
+/** A configuration file as a runtime would read it. */
+export interface ConfigFile {
+  name: string;
+  path: string;
+  content: string;
+  list: Observed<NetworkConfigList>;
+}
+
+/** A node as its report shows it, with what follows from the report worked out once, when it is asked for. */
+export class NodeView {
+  readonly name: string;
+  readonly report: Observed<NodeReport>;
+  #configs: ConfigFile[] | undefined;
+  #local: ReadonlySet<string> | undefined;
+
+  constructor(name: string, report: Observed<NodeReport>) {
+    this.name = name;
+    this.report = report;
+  }
+
+  /** The report, or undefined when there is none. */
+  get seen(): NodeReport | undefined {
+    return known(this.report);
+  }
+
+  /** The files that a runtime considers, in its order; undefined when the directory could not be read. */
+  get configs(): readonly ConfigFile[] | undefined {
+    const report = this.seen;
+    const files = known(report?.cni.files);
+    if (report === undefined || files === undefined) return undefined;
+    this.#configs ??= configFileOrder(files.map(({ name }) => name)).map((name) => {
+      const { content } = files.find((file) => file.name === name)!;
+      const path = `${report.cni.confDir}/${name}`;
+      if ('unknown' in content) return { name, path, content: '', list: content };
+      return { name, path, content: content.value, list: parsed(content.value, name) };
+    });
+    return this.#configs;
+  }
+
+  /** The file that a runtime which reads the directory now would use: the first, whether or not it can be read. */
+  get active(): ConfigFile | undefined {
+    return this.configs?.[0];
+  }
+
+  /** The chain of {@link active}, when it can be read. */
+  get chain(): readonly PluginConfigInList[] | undefined {
+    return known(this.active?.list)?.plugins;
+  }
+
+  /** The plugin executables of one name, in the order in which a runtime looks for them; undefined when that is not known. */
+  plugin(name: string): readonly PluginFile[] | undefined {
+    const report = this.seen;
+    const plugins = known(report?.cni.plugins);
+    if (report === undefined || plugins === undefined) return undefined;
+    return report.cni.binDirs.flatMap((directory) =>
+      plugins.filter((file) => file.directory === directory && file.name === name),
+    );
+  }
+
+  get sandboxes(): readonly Sandbox[] | undefined {
+    return known(this.seen?.sandboxes);
+  }
+
+  get attachments(): readonly CachedAttachment[] | undefined {
+    return known(this.seen?.cni.attachments);
+  }
+
+  sysctl(name: string): string | undefined {
+    return known(this.seen?.network.sysctls)?.[name];
+  }
+
+  /** Whether an address is one of the node's own; undefined when its addresses are not known. */
+  isLocal(address: string): boolean | undefined {
+    const addresses = known(this.seen?.network.addresses);
+    if (addresses === undefined) return undefined;
+    this.#local ??= new Set(addresses.map((entry) => canonical(entry.address)));
+    const text = canonical(address);
+    return text.startsWith('127.') || this.#local.has(text);
+  }
+}
+
+function parsed(content: string, name: string): Observed<NetworkConfigList> {
+  try {
+    return { value: parseNetworkConfig(content, name) };
+  } catch (cause) {
+    return { unknown: messageOf(cause) };
+  }
+}
+
+function canonical(address: string): string {
+  const ip = parseIp(address);
+  return ip === undefined ? address : formatIp(ip);
+}
+
+/** The entry of a chain that is portmap; undefined when there is none. */
+export function portmapIn(chain: readonly PluginConfigInList[] | undefined): PluginConfigInList | undefined {
+  return chain?.find(({ type }) => type === 'portmap');
+}

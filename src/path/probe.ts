@@ -1,0 +1,43 @@
+import { z } from 'zod';
+
+/**
+ * Where a probe stands. A probe from the node itself proves little: with ip_forward=0 it still succeeds, while every other
+ * machine times out.
+ */
+export const vantages = ['direct', 'node', 'loopback', 'other-node', 'pod', 'outside'] as const;
+
+/**
+ * - `direct`: on the pod's node, to the pod's own address and containerPort: is there an application at all?
+ * - `node`: on the pod's node, to the node's address (or hostIP) and hostPort.
+ * - `loopback`: on the pod's node, to 127.0.0.1 and hostPort.
+ * - `other-node`: on another node. `outside`: on the nodes' network, on no node.
+ * - `pod`: in the pod itself, to its own hostPort (hairpin).
+ */
+export type Vantage = (typeof vantages)[number];
+
+/** What one probe saw. `unknown` is a probe that could not be made, or silence where silence proves nothing (UDP). */
+export const probeResultSchema = z.object({
+  vantage: z.enum(vantages),
+  /** Node whose pod is meant. */
+  node: z.string(),
+  /** Node that the probe was sent from; absent from outside. */
+  from: z.string().optional(),
+  podUid: z.string(),
+  protocol: z.enum(['TCP', 'UDP', 'SCTP']),
+  /** hostPort of the mapping meant, also for `direct`. */
+  hostPort: z.number(),
+  hostIP: z.string().optional(),
+  target: z.object({ address: z.string(), port: z.number() }),
+  outcome: z.enum(['answered', 'refused', 'timeout', 'unreachable', 'unknown']),
+  /** What was seen, for people. */
+  detail: z.string(),
+  milliseconds: z.number(),
+  /** Local port of the probe: by it the node's connection tracking tells who answered. */
+  sourcePort: z.number().optional(),
+  /** Who the connection was translated to, when the node's connection tracking told. */
+  answeredBy: z.object({ address: z.string(), port: z.number() }).optional(),
+  /** The client address that the application saw, when connection tracking told. */
+  seenSource: z.string().optional(),
+});
+
+export type ProbeResult = z.infer<typeof probeResultSchema>;

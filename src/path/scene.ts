@@ -1,0 +1,117 @@
+import type { Event, Pod } from '../kube/types.ts';
+import type { HostPort, Subject } from './finding.ts';
+import { hasEnded, hostPortsOf } from './host-ports.ts';
+import type { CachedAttachment, Sandbox } from './node-report.ts';
+import { NodeView } from './node-view.ts';
+import type { ProbeResult, Vantage } from './probe.ts';
+import type { World } from './world.ts';
+
+/** One mapping of one pod, with all that was observed of it. */
+export interface PathView {
+  pod: Pod;
+  port: HostPort;
+  subject: Subject;
+  /** Undefined until the pod has a node. */
+  node: NodeView | undefined;
+  /** The node's address that the mapping is reached by: hostIP, or the node's InternalIP. */
+  address: string | undefined;
+  /** The pod's newest sandbox that is ready; undefined when there is none, or when the node's are not known. */
+  sandbox: Sandbox | undefined;
+  /** What the chain did for that sandbox, by the runtime's cache. */
+  attachment: CachedAttachment | undefined;
+  probes: ReadonlyMap<Vantage, ProbeResult>;
+}
+
+/** The observed world with its parts put together: what every failure looks at. */
+export class Scene {
+  readonly world: World;
+  readonly nodes: ReadonlyMap<string, NodeView>;
+  readonly paths: readonly PathView[];
+  #events: ReadonlyMap<string, readonly Event[]>;
+
+  constructor(world: World) {
+    this.world = world;
+    const names = [
+      ...world.nodes.map(({ metadata }) => metadata?.name ?? ''),
+      ...world.reports.keys(),
+      ...world.pods.map(({ spec }) => spec?.nodeName ?? ''),
+    ];
+    this.nodes = new Map(
+      [...new Set(names)]
+        .filter((name) => name !== '')
+        .sort()
+        .map((name) => [
+          name,
+          new NodeView(name, world.reports.get(name) ?? { unknown: 'no report of this node' }),
+        ]),
+    );
+    this.#events = Map.groupBy(world.events, ({ involvedObject }) => involvedObject.uid ?? '');
+    this.paths = this.#pathsOf(world);
+  }
+
+  /** The events about a pod, oldest first. */
+  eventsOf(pod: Pod): readonly Event[] {
+    const time = (event: Event) => event.lastTimestamp ?? event.eventTime ?? event.firstTimestamp ?? '';
+    const own = this.#events.get(pod.metadata?.uid ?? '') ?? [];
+    return [...own].sort((a, b) => time(a).localeCompare(time(b)));
+  }
+
+  /** The mappings of pods on a node. */
+  pathsOn(node: NodeView): readonly PathView[] {
+    return this.paths.filter((path) => path.node === node);
+  }
+
+  #pathsOf(world: World): PathView[] {
+    const addresses = new Map(
+      world.nodes.map((node) => [
+        node.metadata?.name ?? '',
+        node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address,
+      ]),
+    );
+    const probes = Map.groupBy(world.probes, probeKey);
+    const sandboxes = new Map(
+      [...this.nodes.values()].map((node) => [node, Map.groupBy(node.sandboxes ?? [], ({ uid }) => uid)]),
+    );
+    const attachments = new Map(
+      [...this.nodes.values()].map((node) => [
+        node,
+        Map.groupBy(node.attachments ?? [], ({ containerId }) => containerId),
+      ]),
+    );
+    return world.pods
+      .filter((pod) => !hasEnded(pod))
+      .flatMap((pod) =>
+        hostPortsOf(pod).map((port): PathView => {
+          const node = this.nodes.get(pod.spec?.nodeName ?? '');
+          const uid = pod.metadata?.uid ?? '';
+          // A static pod is known to the runtime by the hash of its manifest, not by the uid of its mirror.
+          const runtimeUid = pod.metadata?.annotations?.['kubernetes.io/config.hash'] ?? uid;
+          const sandbox =
+            node === undefined
+              ? undefined
+              : (sandboxes.get(node)?.get(runtimeUid) ?? [])
+                  .filter(({ ready }) => ready)
+                  .sort((a, b) => b.createdAt.localeCompare(a.createdAt))[0];
+          const ref = { namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '', uid };
+          return {
+            pod,
+            port,
+            subject: { ...(node === undefined ? {} : { node: node.name }), pod: ref, port },
+            node,
+            address: port.hostIP ?? addresses.get(node?.name ?? ''),
+            sandbox,
+            attachment: sandbox && attachments.get(node!)?.get(sandbox.id)?.[0],
+            probes: new Map(
+              (probes.get(`${uid} ${port.protocol} ${port.hostPort} ${port.hostIP ?? ''}`) ?? []).map(
+                (probe) => [probe.vantage, probe],
+              ),
+            ),
+          };
+        }),
+      );
+  }
+}
+
+function probeKey(probe: ProbeResult): string {
+  return `${probe.podUid} ${probe.protocol} ${probe.hostPort} ${probe.hostIP ?? ''}`;
+}
