@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { messageOf, UserError } from '../util/errors.ts';
+import { safeText } from './printer/safe-text.ts';
 
 /** A daemon's entry point: arguments without the program's name in, exit status out. */
 type Main = (argv: string[]) => Promise<number>;
@@ -40,7 +41,8 @@ for (const name of Object.keys(process.env)) if (/^(https?|all)_proxy$/i.test(na
 try {
   process.exitCode = await run();
 } catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
+  const lines = messageOf(error).split('\n').map(safeText);
+  process.stderr.write(`ERROR: ${lines.join('\n')}\n`);
   if (!(error instanceof UserError) && error instanceof Error && process.env.HOSTPORT_DEBUG !== undefined) {
     process.stderr.write(`${error.stack}\n`);
   }

@@ -2,11 +2,17 @@ import { foreground } from '../sys/foreground.ts';
 import { command } from './verb.ts';
 import { clusterVerbs } from './verbs/cluster.ts';
 import { cp, execVerb, ps } from './verbs/node.ts';
+import { versionVerb } from './verbs/version.ts';
+import { VERSION } from './version.ts';
+
+/** Nobody shall take a stand-in for the program whose name it has. */
+const STAND_IN_VERSION = `hostport ${VERSION}`;
 
 /** `docker`, as far as the how-to uses it: exec, cp and ps, which mean our nodes. */
 export function dockerCommand() {
   return command('docker')
     .description('stands in for docker in the lab: exec, cp and ps mean its nodes')
+    .version(`stand-in for docker: ${STAND_IN_VERSION}`)
     .addCommand(execVerb())
     .addCommand(cp())
     .addCommand(ps());
@@ -14,10 +20,11 @@ export function dockerCommand() {
 
 /** `kind`: create, delete, get, load, export with kind's grammar. */
 export function kindCommand() {
-  const program = command('kind').description(
-    'stands in for kind in the lab: clusters are hostport clusters',
-  );
-  for (const verb of clusterVerbs()) program.addCommand(verb);
+  const version = `stand-in for kind: ${STAND_IN_VERSION}`;
+  const program = command('kind')
+    .description('stands in for kind in the lab: clusters are hostport clusters')
+    .version(version);
+  for (const verb of [...clusterVerbs(), versionVerb(version)]) program.addCommand(verb);
   return program;
 }
 

@@ -1,11 +1,14 @@
-import http from 'node:http';
 import type { ApiClient } from '../kube/client.ts';
 import { events as eventResource, pods as podResource } from '../kube/resources.ts';
 import type { Event, Pod } from '../kube/types.ts';
+import { podHostname } from '../kubelet/sandbox-config.ts';
+import type { Exec } from '../sys/exec.ts';
+import { parseIPv4 } from '../util/address.ts';
+import { ask, askOnNode, type Heard } from './http-ask.ts';
 import { assertInLab } from './inside.ts';
 import type { ClusterRecord } from './record.ts';
 
-/** What one hostPort of one pod answers when it is asked from outside the nodes. */
+/** What one hostPort of one pod answers. */
 export interface HostPortAnswer {
   namespace: string;
   pod: string;
@@ -13,31 +16,48 @@ export interface HostPortAnswer {
   /** Address and port that were asked. */
   address: string;
   port: number;
+  /** Where the question came from: outside the nodes, or the pod's own node for what only that node can reach. */
+  from: 'outside' | 'node';
   protocol: string;
   /** As kubectl shows it: the reason a container waits for, else the phase. */
   status: string;
   /** When the pod's first container began to run (RFC 3339). */
   startedAt?: string;
-  result: 'answered' | 'refused' | 'timeout' | 'error' | 'not asked';
-  /** What was seen: who answered, the error, or why the pod is not up. */
+  /** `another pod`: something answered, and said that it is not this pod. Not every server says who it is. */
+  result: 'answered' | 'another pod' | 'refused' | 'timeout' | 'error' | 'not asked';
+  /** What was seen: who answered, or why nobody did. */
   detail: string;
+  /** The newest warning about a pod that does not run; none yet when it is missing. */
+  trouble?: string;
 }
 
-const DEADLINE_MS = 2000;
-
 /**
- * Asks every TCP hostPort of the cluster's pods with an HTTP request from the lab's namespace, at the address a user would
- * type: the node's (or the hostIP that the pod names). Throws when this process does not stand in the lab.
+ * Asks every TCP hostPort of the cluster's pods with an HTTP request, at the address a user would type: the node's, or the
+ * hostIP that the pod names. The question comes from the lab's namespace, outside the nodes; for a loopback hostIP, which
+ * means the node itself, from the node. Throws when this process does not stand in the lab.
  */
-export async function askHostPorts(record: ClusterRecord, client: ApiClient): Promise<HostPortAnswer[]> {
+export async function askHostPorts(
+  record: ClusterRecord,
+  client: ApiClient,
+  exec: Exec,
+): Promise<HostPortAnswer[]> {
   assertInLab(record);
   const [{ items: pods }, { items: events }] = await Promise.all([
     client.list(podResource),
     client.list(eventResource),
   ]);
   const addresses = new Map(record.nodes.map((node) => [node.name, node.address]));
-  const asked = pods.flatMap((pod) => hostPortsOf(pod).map((port) => ask(pod, port, addresses, events)));
+  const asked = pods.flatMap((pod) =>
+    hostPortsOf(pod).map((port) => askHostPort(pod, port, addresses, events, exec)),
+  );
   return Promise.all(asked);
+}
+
+/** hostIPs that mean every address of the node. */
+const EVERY_ADDRESS = ['', '0.0.0.0', '::'];
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || (parseIPv4(address) ?? 0) >>> 24 === 127;
 }
 
 interface HostPort {
@@ -54,35 +74,53 @@ function hostPortsOf(pod: Pod): HostPort[] {
       .map((port) => ({
         port: port.hostPort!,
         protocol: port.protocol ?? 'TCP',
-        hostIP: port.hostIP === '' || port.hostIP === '0.0.0.0' ? undefined : port.hostIP,
+        hostIP: EVERY_ADDRESS.includes(port.hostIP ?? '') ? undefined : port.hostIP,
       })),
   );
 }
 
-async function ask(
+async function askHostPort(
   pod: Pod,
   { port, protocol, hostIP }: HostPort,
   addresses: ReadonlyMap<string, string>,
   events: readonly Event[],
+  exec: Exec,
 ): Promise<HostPortAnswer> {
   const node = pod.spec?.nodeName ?? '';
-  const address = hostIP ?? addresses.get(node);
+  const address = addresses.has(node) ? (hostIP ?? addresses.get(node)) : undefined;
+  const fromNode = hostIP !== undefined && isLoopback(hostIP);
   const about = {
     namespace: pod.metadata?.namespace ?? '',
     pod: pod.metadata?.name ?? '',
     node,
     address: address ?? '',
     port,
+    from: fromNode ? ('node' as const) : ('outside' as const),
     protocol,
     status: statusOf(pod),
     startedAt: pod.status?.containerStatuses?.[0]?.state?.running?.startedAt,
+    trouble: pod.status?.phase === 'Running' ? undefined : troubleOf(pod, events),
   };
-  if (address === undefined) return { ...about, result: 'not asked', detail: troubleOf(pod, events) };
+  if (address === undefined) return { ...about, result: 'not asked', detail: about.trouble ?? '' };
   if (protocol !== 'TCP') return { ...about, result: 'not asked', detail: `${protocol} has no HTTP` };
-  const answer = await get(address, port);
-  if (answer.result === 'answered' || pod.status?.phase === 'Running') return { ...about, ...answer };
+  const heard = fromNode ? await askOnNode(exec, node, address, port) : await ask(address, port);
+  if (heard.result === 'answered') return { ...about, ...judge(heard, pod) };
   // A pod that is not up has a better reason than what its port says.
-  return { ...about, ...answer, detail: troubleOf(pod, events) };
+  return { ...about, result: heard.result, detail: about.trouble ?? heard.detail };
+}
+
+/** Whether who answered is the pod: a server that names its host is believed, of any other it cannot be told. */
+function judge(
+  { status, host }: Extract<Heard, { result: 'answered' }>,
+  pod: Pod,
+): Pick<HostPortAnswer, 'result' | 'detail'> {
+  if (host === undefined) {
+    const runs = pod.status?.containerStatuses?.some(({ state }) => state?.running !== undefined) ?? false;
+    if (!runs) return { result: 'another pod', detail: `HTTP ${status}, while nothing of this pod runs` };
+    return { result: 'answered', detail: `HTTP ${status}; the page does not say by whom` };
+  }
+  if (host === podHostname(pod)) return { result: 'answered', detail: `HTTP ${status} as ${host}` };
+  return { result: 'another pod', detail: `HTTP ${status} as ${host}, which is not this pod` };
 }
 
 function statusOf(pod: Pod): string {
@@ -94,38 +132,10 @@ function statusOf(pod: Pod): string {
  * The newest warning about the pod: what its user would find with `kubectl describe`. That its sandbox cannot be made beats
  * what follows from it (that the half-made one cannot be taken down either).
  */
-function troubleOf(pod: Pod, events: readonly Event[]): string {
+function troubleOf(pod: Pod, events: readonly Event[]): string | undefined {
   const own = events
     .filter((event) => event.involvedObject.uid === pod.metadata?.uid && event.type === 'Warning')
     .sort((a, b) => (a.lastTimestamp ?? '').localeCompare(b.lastTimestamp ?? ''));
   const root = own.findLast((event) => event.reason === 'FailedCreatePodSandBox');
-  return (root ?? own.at(-1))?.message ?? '';
-}
-
-function get(host: string, port: number): Promise<Pick<HostPortAnswer, 'result' | 'detail'>> {
-  return new Promise((resolve) => {
-    const request = http.get({ host, port, path: '/', agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        if (body.length < 65_536) body += chunk;
-      });
-      response.on('end', () => {
-        const name = /My hostname is: (\S+)/.exec(body)?.[1];
-        const who = name === undefined ? '' : ` as ${name}`;
-        resolve({ result: 'answered', detail: `HTTP ${response.statusCode}${who}` });
-      });
-    });
-    // One deadline for all of it: an answer that drips, or stops half way, is none.
-    const timer = setTimeout(() => {
-      request.destroy();
-      resolve({ result: 'timeout', detail: `no whole answer within ${DEADLINE_MS} ms` });
-    }, DEADLINE_MS);
-    request.on('close', () => clearTimeout(timer));
-    request.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED' || error.code === 'ConnectionRefused') {
-        resolve({ result: 'refused', detail: 'connection refused' });
-      } else resolve({ result: 'error', detail: error.message });
-    });
-  });
+  return (root ?? own.at(-1))?.message;
 }

@@ -35,11 +35,24 @@ export async function enterLab(record: ClusterRecord, exec: Exec): Promise<void>
  * was started before {@link enterLab} is still outside.
  */
 export function standsInLab(record: ClusterRecord): boolean {
-  const lab = statSync(netnsPath(labNetns(record.name)));
+  const lab = identityOf(netnsPath(labNetns(record.name)));
+  if (lab === undefined) return false;
   return readdirSync('/proc/self/task').every((thread) => {
-    const here = statSync(`/proc/self/task/${thread}/ns/net`);
-    return here.ino === lab.ino && here.dev === lab.dev;
+    const here = identityOf(`/proc/self/task/${thread}/ns/net`);
+    // A thread that has ended between the listing and the look dials nothing.
+    return here === undefined || here === lab;
   });
+}
+
+/** What makes the namespace behind a path the one it is; undefined when there is none. Source: namespaces(7). */
+function identityOf(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch (cause) {
+    if (['ENOENT', 'ESRCH'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw cause;
+  }
 }
 
 /**

@@ -11,9 +11,14 @@ export interface WaitOptions {
   clock?: Clock;
 }
 
+/** The deadline of a {@link waitFor} passed. */
+export class DeadlineError extends Error {
+  override name = 'DeadlineError';
+}
+
 /**
- * Looks until `condition` gives something truthy and returns it. Past the deadline it throws an error that says what was
- * awaited and what was last seen; when the signal aborts it throws the signal's reason. An error of `condition` is final.
+ * Looks until `condition` gives something truthy and returns it. Past the deadline it throws a {@link DeadlineError} that says
+ * what was awaited and what was last seen; when the signal aborts it throws the signal's reason. An error of `condition` is final.
  */
 export async function waitFor<T>(
   what: string,
@@ -28,7 +33,9 @@ export async function waitFor<T>(
     if (seen) return seen as Exclude<Awaited<T>, false | null | undefined>;
     if (clock.now() >= deadline) {
       const last = describe?.() ?? '';
-      throw new Error(`waited ${timeoutMs} ms for ${what}${last === '' ? '' : `; last seen: ${last}`}`);
+      throw new DeadlineError(
+        `waited ${timeoutMs} ms for ${what}${last === '' ? '' : `; last seen: ${last}`}`,
+      );
     }
     await clock.sleep(intervalMs, signal);
   }

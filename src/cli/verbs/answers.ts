@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from 'commander';
 import { ApiClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
 import { askHostPorts, type HostPortAnswer } from '../../lab/answers.ts';
@@ -7,49 +6,48 @@ import { clusterPaths, distributionOf } from '../../lab/paths.ts';
 import { requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
-import { waitFor } from '../../sys/wait.ts';
-import { parseDuration } from '../../util/duration.ts';
+import { DeadlineError, waitFor } from '../../sys/wait.ts';
+import { UserError } from '../../util/errors.ts';
+import { duration, oneOf } from '../option-values.ts';
 import { table } from '../printer/table.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
+/** Set for the process that was started in the lab, which must not start another. */
+const ENTERED = 'HOSTPORT_ENTERED';
+
 /** `hostport answers`: what every hostPort of the cluster answers, asked from outside the nodes. */
 export function answersVerb() {
+  const summary = 'ask every hostPort of the cluster from outside the nodes';
   const verb = command('answers')
+    .summary(summary)
     .description(
-      'ask every hostPort of the cluster from outside the nodes; exit 0 when there are some and all answer, else 1',
+      `${summary}; one that is bound to loopback, on its node\n\nExit status: 0 there are some and all answer, 1 not all do, 2 they could not be asked.`,
     )
+    .failsWith(2)
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .option('--settle <duration>', 'first give pods that are still starting this long', duration, 0)
-    .option('-o, --output <format>', 'json instead of a table', (text: string) => {
-      if (text !== 'json') throw new InvalidArgumentError('want "json".');
-      return text;
-    })
+    .option('-o, --output <format>', 'json instead of a table', oneOf('json'))
     .action(async (options) => {
       const record = await requireRecord(options.name);
       if (!standsInLab(record)) {
+        if (process.env[ENTERED] === record.name) {
+          throw new UserError(
+            `answers: entered the network of cluster "${record.name}" and is not in it; was it deleted meanwhile?`,
+          );
+        }
         // HTTP is sent by threads of the runtime: a process that was born in the lab has them all there.
         const dist = distributionOf();
         await enterLab(record, realExec);
         const argv = [dist.program, 'answers', ...process.argv.slice(process.argv.indexOf('answers') + 1)];
-        exitWith(await foreground(argv, { env: labEnvironment(record, dist), stdin: 'ignore' }));
+        const env = { ...labEnvironment(record, dist), [ENTERED]: record.name };
+        exitWith(await foreground(argv, { env, stdin: 'ignore' }));
         return;
       }
       const client = new ApiClient({
         ...(await loadKubeconfig(clusterPaths(record.name).innerKubeconfig)),
         userAgent: 'hostport',
       });
-      let answers = await askHostPorts(record, client);
-      if (options.settle > 0) {
-        // Out of time is an answer, too: the table says what is still starting.
-        await waitFor(
-          'pods to start',
-          async () => {
-            answers = await askHostPorts(record, client);
-            return answers.every(isSettled);
-          },
-          { timeoutMs: options.settle, intervalMs: 100 },
-        ).catch(() => {});
-      }
+      const answers = await settledAnswers(() => askHostPorts(record, client, realExec), options.settle);
       process.stdout.write(
         options.output === 'json' ? `${JSON.stringify(answers, null, 2)}\n` : render(answers),
       );
@@ -58,10 +56,22 @@ export function answersVerb() {
   return examples(verb, 'hostport answers', 'hostport answers --settle 30s -o json');
 }
 
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined || ms < 0) throw new InvalidArgumentError('want a duration like 30s or 5m.');
-  return ms;
+/** Asks until all is settled, or for so many milliseconds: what is still starting then is an answer, too. */
+async function settledAnswers(
+  ask: () => Promise<HostPortAnswer[]>,
+  timeoutMs: number,
+): Promise<HostPortAnswer[]> {
+  let answers: HostPortAnswer[] = [];
+  const settled = async () => {
+    answers = await ask();
+    return answers.every(isSettled);
+  };
+  try {
+    await waitFor('pods to start', settled, { timeoutMs, intervalMs: 100 });
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error;
+  }
+  return answers;
 }
 
 /** An application listens this long after its container has started, or does not. */
@@ -70,7 +80,7 @@ const LISTENING_MS = 2000;
 /** It answers, or it tells why it does not start, or it has run for long enough to have answered. */
 function isSettled(answer: HostPortAnswer): boolean {
   if (answer.result === 'answered') return true;
-  if (answer.startedAt === undefined) return answer.detail !== '';
+  if (answer.startedAt === undefined) return answer.trouble !== undefined;
   return Date.now() - Date.parse(answer.startedAt) > LISTENING_MS;
 }
 
@@ -82,9 +92,15 @@ function render(answers: readonly HostPortAnswer[]): string {
       answer.namespace === 'default' ? answer.pod : `${answer.namespace}/${answer.pod}`,
       answer.node || '<none>',
       answer.status,
-      answer.address === '' ? '<none>' : `${answer.address}:${answer.port}`,
+      place(answer),
       `${answer.result === 'answered' ? '✓' : '✗'} ${answer.result}`,
       answer.detail,
     ]),
   );
+}
+
+function place({ address, port, from }: HostPortAnswer): string {
+  if (address === '') return '<none>';
+  const host = address.includes(':') ? `[${address}]` : address;
+  return from === 'node' ? `${host}:${port} on the node` : `${host}:${port}`;
 }

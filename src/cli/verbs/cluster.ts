@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { describeArchive } from '../../images/archive.ts';
 import { kubeconfigPathForMerge } from '../../kube/kubeconfig-merge.ts';
@@ -12,9 +12,9 @@ import { clusterPaths, distributionOf } from '../../lab/paths.ts';
 import { imagesInUse, listClusters, readRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
-import { parseDuration } from '../../util/duration.ts';
 import { UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
+import { duration, oneOf } from '../option-values.ts';
 import { terminalProgress } from '../printer/progress.ts';
 import { command, examples } from '../verb.ts';
 
@@ -23,17 +23,6 @@ const NAME = ['--name <cluster>', 'name of the cluster (default: of the config f
 /** Commands about clusters, with kind's grammar. */
 export function clusterVerbs() {
   return [create(), remove(), get(), exportVerb(), load(), build()];
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined || ms < 0) throw new InvalidArgumentError('want a duration like 30s or 5m.');
-  return ms;
-}
-
-function portmapChoice(text: string): 'ours' | 'reference' {
-  if (text !== 'ours' && text !== 'reference') throw new InvalidArgumentError('want "ours" or "reference".');
-  return text;
 }
 
 function create() {
@@ -48,9 +37,13 @@ function create() {
     )
     .option('--retain', 'keep what was made when creation fails', false)
     .option('--kubeconfig <file>', 'file to merge the context into (default: $KUBECONFIG or ~/.kube/config)')
-    .option('--portmap <which>', 'portmap plugin of the nodes: ours or reference', portmapChoice, 'ours')
+    .option(
+      '--portmap <which>',
+      'portmap plugin of the nodes: ours or reference',
+      oneOf('ours', 'reference'),
+      'ours',
+    )
     .action(async (options) => {
-      requireRoot('create cluster');
       const progress = terminalProgress(process.stderr);
       const { config, warnings } = await loadClusterConfig(options.config, { name: options.name });
       for (const warning of warnings) progress.note(`WARNING: ${warning}`);
@@ -106,7 +99,6 @@ function remove() {
 }
 
 async function deleteNamed(names: string[], kubeconfig?: string): Promise<void> {
-  requireRoot('delete cluster');
   const progress = terminalProgress(process.stderr);
   for (const name of names) {
     await progress.step(`Deleting cluster "${name}"`, async () =>
@@ -115,15 +107,10 @@ async function deleteNamed(names: string[], kubeconfig?: string): Promise<void> 
   }
 }
 
-function outputOption(text: string): string {
-  if (text !== 'json' && text !== 'yaml') throw new InvalidArgumentError('want "json" or "yaml".');
-  return text;
-}
-
 function get() {
   const clusters = command('clusters')
     .description('list the clusters of this machine')
-    .option('-o, --output <format>', 'json or yaml instead of lines', outputOption)
+    .option('-o, --output <format>', 'json or yaml instead of lines', oneOf('json', 'yaml'))
     .action(async (options) => {
       const names = await listClusters();
       if (options.output !== undefined) print(format(names, options.output));
@@ -135,7 +122,7 @@ function get() {
     .description('list the nodes of a cluster')
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .option('-A, --all-clusters', 'nodes of all clusters', false)
-    .option('-o, --output <format>', 'json or yaml instead of lines', outputOption)
+    .option('-o, --output <format>', 'json or yaml instead of lines', oneOf('json', 'yaml'))
     .action(async (options) => {
       const names = options.allClusters ? await listClusters() : [options.name];
       const records = await Promise.all(
@@ -214,7 +201,6 @@ function build() {
   const image = command('node-image')
     .description('prepare what nodes are made from; "create cluster" does it when needed')
     .action(async () => {
-      requireRoot('build node-image');
       const progress = terminalProgress(process.stderr);
       await progress.step('Building node image', async () =>
         buildNodeImage(realExec, distributionOf(), await imagesInUse()),
@@ -222,12 +208,6 @@ function build() {
     });
   examples(image, 'hostport build node-image');
   return command('build').description('build the node image').addCommand(image);
-}
-
-function requireRoot(what: string): void {
-  if (process.getuid?.() !== 0) {
-    throw new UserError(`${what}: needs root (namespaces, mounts, containers); run it with sudo`);
-  }
 }
 
 function print(text: string): void {

@@ -1,12 +1,14 @@
-import { InvalidArgumentError } from 'commander';
+import { basename, dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { enterLab, labEnvironment } from '../../lab/inside.ts';
-import { copy, nodeForeground, parseCopyPath } from '../../lab/node-exec.ts';
+import { type CopyPath, copy, nodeForeground, parseCopyPath } from '../../lab/node-exec.ts';
 import { listNodes } from '../../lab/node-status.ts';
 import { distributionOf } from '../../lab/paths.ts';
 import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
+import { UserError } from '../../util/errors.ts';
+import { oneOf } from '../option-values.ts';
 import { table } from '../printer/table.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
@@ -42,26 +44,48 @@ export function execVerb() {
 export function cp() {
   const verb = command('cp')
     .description('copy files between this machine and a node')
-    .argument('<src>', 'PATH or NODE:PATH')
-    .argument('<dst>', 'NODE:PATH or PATH')
-    .action((from: string, to: string) => copy(realExec, parseCopyPath(from), parseCopyPath(to)));
+    .argument('<src>', 'PATH or NODE:PATH; "-" reads a tar archive from standard input')
+    .argument('<dst>', 'NODE:PATH or PATH; "-" writes a tar archive to standard output')
+    .action(async (from: string, to: string) => {
+      if (from === '-' || to === '-') exitWith(await copyStream(parseCopyPath(from), parseCopyPath(to)));
+      else await copy(realExec, parseCopyPath(from), parseCopyPath(to));
+    });
   return examples(
     verb,
+    'hostport cp kind-worker:/etc/cni/net.d - | tar -t',
     'hostport cp /tmp/cni/000-cilium-portmap.conflist kind-worker3:/etc/cni/net.d/000-cilium-portmap.conflist',
   );
+}
+
+/** docker's `-`: the archive is made, or unpacked, by the node's own tar. Returns its exit status. */
+async function copyStream(from: CopyPath, to: CopyPath): Promise<number> {
+  const { node, path } = from.path === '-' ? to : from;
+  if (node === undefined)
+    throw new UserError('cp: "-" needs a node on the other side: NODE:PATH - or - NODE:PATH');
+  if (path === '') throw new UserError('cp: neither path may be empty');
+  if (from.path === '-') {
+    return nodeForeground(realExec, node, ['tar', '-C', path, '-xf', '-'], { stdin: 'inherit' });
+  }
+  if (process.stdout.isTTY) {
+    throw new UserError(
+      'cp: a tar archive is nothing for a terminal; send it on: "… | tar -t" or "… > file.tar"',
+    );
+  }
+  const command = ['tar', '-C', dirname(path), '-cf', '-', '--', basename(path) || '.'];
+  return nodeForeground(realExec, node, command, { stdin: 'ignore' });
 }
 
 /** `docker ps` for nodes. */
 export function ps() {
   const verb = command('ps')
     .description('list the nodes of all clusters on this machine')
-    .option('-o, --output <format>', 'json or yaml instead of a table', (text: string) => {
-      if (text !== 'json' && text !== 'yaml') throw new InvalidArgumentError('want "json" or "yaml".');
-      return text;
-    })
+    .option('-o, --output <format>', 'json or yaml instead of a table', oneOf('json', 'yaml'))
+    .option('-q, --quiet', 'names only', false)
+    .option('-a, --all', 'also those that do not run (as always here)', false)
     .action(async (options) => {
       const nodes = await listNodes(realExec);
-      if (options.output === 'json') process.stdout.write(`${JSON.stringify(nodes, null, 2)}\n`);
+      if (options.quiet) process.stdout.write(nodes.map(({ name }) => `${name}\n`).join(''));
+      else if (options.output === 'json') process.stdout.write(`${JSON.stringify(nodes, null, 2)}\n`);
       else if (options.output === 'yaml') process.stdout.write(stringify(nodes));
       else {
         const rows = nodes.map((node) => [node.name, node.cluster, node.role, node.status, node.address]);
@@ -94,15 +118,31 @@ function shell() {
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .action(async (options) => {
       const record = await requireRecord(options.name);
-      exitWith(await inLab(record, [process.env.SHELL ?? '/bin/sh']));
+      // Commands that come from a pipe are a script's: it gets no words of ours between its own.
+      if (process.stdin.isTTY && process.stderr.isTTY) process.stderr.write(banner(record));
+      exitWith(await inLab(record, [process.env.SHELL || '/bin/sh'], promptMark(record)));
     });
   return examples(verb, 'hostport shell', "echo 'curl -sS 172.17.0.3' | hostport shell");
 }
 
-async function inLab(record: ClusterRecord, argv: readonly string[]): Promise<number> {
+async function inLab(
+  record: ClusterRecord,
+  argv: readonly string[],
+  env: Record<string, string> = {},
+): Promise<number> {
   const dist = distributionOf();
   await enterLab(record, realExec);
-  return foreground(argv, { env: labEnvironment(record, dist) });
+  return foreground(argv, { env: { ...labEnvironment(record, dist), ...env } });
+}
+
+function banner({ name, nodes }: ClusterRecord): string {
+  const places = nodes.map((node) => `  ${node.address}  ${node.name}\n`).join('');
+  return `You stand outside the nodes of cluster "${name}", on their network:\n${places}kubectl, kind and docker exec|cp|ps mean this cluster. "exit" leads back.\n`;
+}
+
+/** What Debian's prompt shows before the user's name, in parentheses: a shell that stands elsewhere says so. */
+function promptMark({ name }: ClusterRecord): Record<string, string> {
+  return { debian_chroot: `lab ${name}` };
 }
 
 /** The command without the `--` before it, which options that are passed through leave in place. */

@@ -12,6 +12,7 @@ import { tellStory } from '../../lab/tour/story.ts';
 import { realExec } from '../../sys/exec.ts';
 import { UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
+import { oneOf } from '../option-values.ts';
 import { terminalProgress } from '../printer/progress.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith } from '../verb.ts';
@@ -22,14 +23,14 @@ export function tourVerb() {
     .description(
       'replay the how-to on a fresh cluster: every command, its output, a tick for each expectation',
     )
-    .option('--portmap <which>', 'portmap plugin of the nodes: ours or reference', 'ours')
+    .option(
+      '--portmap <which>',
+      'portmap plugin of the nodes: ours or reference',
+      oneOf('ours', 'reference'),
+      'ours',
+    )
     .option('--keep', 'leave the cluster running afterwards', false)
     .action(async (options) => {
-      if (options.portmap !== 'ours' && options.portmap !== 'reference') {
-        throw new UserError(`tour: --portmap ${options.portmap}: want "ours" or "reference"`, {
-          exitCode: 2,
-        });
-      }
       exitWith(await interruptible((signal) => tour(options.portmap, options.keep, signal)));
     });
   return examples(verb, 'hostport tour', 'hostport tour --portmap reference --keep');

@@ -6,6 +6,15 @@ export interface KubeadmSettings {
   serviceSubnet: ChosenSubnet | undefined;
 }
 
+/** The documents that kind hands to kubeadm, and that a patch may therefore be for. Source: kind's configuration reference. */
+const KINDS = [
+  'ClusterConfiguration',
+  'InitConfiguration',
+  'JoinConfiguration',
+  'KubeletConfiguration',
+  'KubeProxyConfiguration',
+];
+
 /**
  * Reads `kubeadmConfigPatches`: merge patches of what kind would hand to kubeadm. There is no kubeadm here, so of these
  * documents only `networking.podSubnet` and `networking.serviceSubnet` of a ClusterConfiguration have a meaning; all else
@@ -20,6 +29,12 @@ export function readKubeadmPatches(field: Field | undefined): KubeadmSettings {
     const kind = fields.get('kind')?.string() ?? '';
     if (kind === '') {
       patch.error('has no kind: say which of the kubeadm objects it patches, as ClusterConfiguration');
+      continue;
+    }
+    if (!KINDS.includes(kind)) {
+      fields
+        .get('kind')!
+        .warn(`"${kind}" is nothing that a patch is for (${KINDS.join(', ')}): it has no effect`);
       continue;
     }
     for (const [name, value] of fields) {

@@ -766,6 +766,12 @@ describe('a field that is known and not honoured', () => {
         `6:3: kubeadmConfigPatches[0].nodeRegistration: ${NO_KUBEADM}: this part of the InitConfiguration has no effect`,
       ],
     },
+    'of patches for what kubeadm does not have': {
+      text: patch('kind: ClusterConfigration\nnetworking:\n  podSubnet: 10.1.0.0/16'),
+      warnings: [
+        '5:3: kubeadmConfigPatches[0].kind: "ClusterConfigration" is nothing that a patch is for (ClusterConfiguration, InitConfiguration, JoinConfiguration, KubeletConfiguration, KubeProxyConfiguration): it has no effect',
+      ],
+    },
     'but is what the lab has anyway': {
       text: patch('kind: ClusterConfiguration\nnetworking:\n  dnsDomain: cluster.local'),
       warnings: [],

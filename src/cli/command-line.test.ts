@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CommanderError } from 'commander';
+import { hostport } from './command-line.ts';
+import { dockerCommand, kindCommand } from './stand-ins.ts';
+import { requireRoot, Verb } from './verb.ts';
+
+/** Every command that does something, in the words that lead to it. */
+function leaves(verb: Verb): Verb[] {
+  if (verb.commands.length === 0) return [verb];
+  return verb.commands.flatMap((command) => leaves(command as Verb));
+}
+
+/** Commands of a Markdown table's first column: `` `hostport get clusters\|nodes` `` is two. */
+function commandsIn(markdown: string): string[] {
+  const cells = markdown.split('\n').flatMap((line) => /^\| (`.*?`) \|/.exec(line)?.[1] ?? []);
+  const spans = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1]!));
+  return spans.flatMap((span) => {
+    const words = /^hostport(?: [a-z][a-z\\|-]*)+/.exec(span)?.[0].split(' ') ?? [];
+    const last = words.pop()?.split('\\|') ?? [];
+    return last.map((word) => [...words, word].join(' '));
+  });
+}
+
+describe("the README's commands", () => {
+  const written = commandsIn(readFileSync(join(import.meta.dir, '../../README.md'), 'utf8'));
+
+  test('are all there are', () => {
+    const paths = leaves(hostport()).map((verb) => verb.path);
+    expect(paths.length).toBeGreaterThan(0);
+    expect(written.toSorted()).toEqual(paths.toSorted());
+  });
+
+  const CELLS: [line: string, commands: string[]][] = [
+    ['| `hostport get clusters\\|nodes` | what |', ['hostport get clusters', 'hostport get nodes']],
+    ['| `hostport run -- CMD…`, `hostport shell` | what |', ['hostport run', 'hostport shell']],
+    ['| `hostport load image-archive FILE [--name N]` | `hostport tour` |', ['hostport load image-archive']],
+    ['`hostport tour` replays', []],
+  ];
+  for (const [line, commands] of CELLS) {
+    test(`reader: ${line}`, () => expect(commandsIn(line)).toEqual(commands));
+  }
+});
+
+describe.each([
+  ['hostport', hostport],
+  ['docker', dockerCommand],
+  ['kind', kindCommand],
+])('%s', (name, program) => {
+  for (const path of leaves(program()).map((verb) => verb.path)) {
+    test(`${path}: its help has an example; an option it does not know leads to that help`, async () => {
+      const help = await run(program(), [...path.split(' ').slice(1), '--help']);
+      expect(help.said).toContain(`Usage: ${path} `);
+      expect(help.said).toContain('\nExample:\n');
+      expect(help.exitCode).toBe(0);
+      const wrong = await run(program(), [...path.split(' ').slice(1), '--no-such-option']);
+      expect(wrong.said).toEndWith(`(see "${path} --help")\n`);
+      expect(wrong.said).toStartWith("error: unknown option '--no-such-option'");
+      expect(wrong.exitCode).not.toBe(0);
+    });
+  }
+
+  test('says its version, and whose it is', async () => {
+    const { said, exitCode } = await run(program(), ['--version']);
+    expect(said).toMatch(name === 'hostport' ? /^\d+\.\d+\.\d+\n$/ : `stand-in for ${name}: hostport `);
+    expect(exitCode).toBe(0);
+  });
+});
+
+/** Runs words that end in the parser, and gives what it printed. */
+async function run(program: Verb, words: string[]): Promise<{ said: string; exitCode: number }> {
+  let said = '';
+  const write = (text: string) => {
+    said += text;
+  };
+  const configure = (verb: Verb) => {
+    verb.configureOutput({ writeOut: write, writeErr: write });
+    for (const inner of verb.commands) configure(inner as Verb);
+  };
+  configure(program);
+  try {
+    await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return { said, exitCode: error.exitCode };
+    throw error;
+  }
+  throw new Error(`${words.join(' ')}: did not end in the parser`);
+}
+
+describe('requireRoot', () => {
+  test('lets root pass', () => requireRoot('hostport ps', 0));
+  test('tells anybody else what to do', () => {
+    expect(() => requireRoot('hostport ps', 1000)).toThrow(/^hostport ps: needs root.*sudo$/);
+  });
+});
+
+test('every command is a Verb, so that its errors say where its help is', () => {
+  const all = (verb: unknown): boolean =>
+    verb instanceof Verb && verb.commands.every((command) => all(command));
+  expect([hostport(), dockerCommand(), kindCommand()].map(all)).toEqual([true, true, true]);
+});

@@ -1,0 +1,18 @@
+import { InvalidArgumentError } from 'commander';
+import { parseDuration } from '../util/duration.ts';
+
+/** An option's value that is a duration (`30s`, `5m`): milliseconds. */
+export function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < 0) throw new InvalidArgumentError('want a duration like 30s or 5m.');
+  return ms;
+}
+
+/** An option's value that is one of some words. */
+export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(`want ${words.map((word) => `"${word}"`).join(' or ')}.`);
+  };
+}
