@@ -28,6 +28,7 @@ test('copies modes and links as they are, shares what may be shared and nothing 
     copyTree(from, to, (name) => !name.endsWith('.db'));
     expect(lstatSync(join(to, 'inner')).mode & 0o7777).toBe(0o1777);
     expect(readlinkSync(join(to, 'dangling'))).toBe('../nowhere');
+    expect(lstatSync(join(to, 'dangling')).ino).toBe(lstatSync(join(from, 'dangling')).ino);
     expect(lstatSync(join(to, 'inner/layer')).ino).toBe(lstatSync(join(from, 'inner/layer')).ino);
     expect(lstatSync(join(to, 'meta.db')).ino).not.toBe(lstatSync(join(from, 'meta.db')).ino);
     expect(readFileSync(join(to, 'meta.db'), 'utf8')).toBe('own');

@@ -12,8 +12,10 @@ import {
 import { join } from 'node:path';
 
 /**
- * Copies a directory tree: links as links, and regular files that `isShared` accepts (by name) as hard links, all others as
- * copies. Where source and target are on different file systems everything is a copy. The target must not exist.
+ * Copies a directory tree. Regular files that `isShared` accepts (by name) and symbolic links, which nobody can write to,
+ * become hard links: a new inode costs ext4 up to a millisecond when many were freed in the minutes before, a new name does
+ * not. All others are copies, as is everything where source and target are on different file systems, or where an inode
+ * has as many names as it may. The target must not exist.
  * Synchronous: hundreds of calls of some microseconds each, which a thread pool would only make slower.
  */
 export function copyTree(from: string, to: string, isShared: (name: string) => boolean): void {
@@ -26,17 +28,18 @@ export function copyTree(from: string, to: string, isShared: (name: string) => b
     const source = join(from, entry.name);
     const target = join(to, entry.name);
     if (entry.isDirectory()) copyTree(source, target, isShared);
-    else if (entry.isSymbolicLink()) symlinkSync(readlinkSync(source), target);
-    else if (isShared(entry.name)) linkOrCopy(source, target);
+    else if (entry.isSymbolicLink()) linkOr(source, target, () => symlinkSync(readlinkSync(source), target));
+    else if (isShared(entry.name)) linkOr(source, target, () => copyFileSync(source, target));
     else copyFileSync(source, target);
   }
 }
 
-function linkOrCopy(source: string, target: string): void {
+function linkOr(source: string, target: string, copy: () => void): void {
   try {
     linkSync(source, target);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EXDEV') throw cause;
-    copyFileSync(source, target);
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== 'EXDEV' && code !== 'EMLINK') throw cause;
+    copy();
   }
 }
