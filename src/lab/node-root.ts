@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { copyTree } from '../sys/copy-tree.ts';
 import type { NodeFile } from './node-files.ts';
@@ -51,6 +51,9 @@ export function createNodeRoot(
     (name) => !name.endsWith('.db'),
   );
   writeNodeFiles(paths.rootfs, files);
+  // runsvdir sleeps a second before it reads a directory that changed within the current one, lest it miss a later change
+  // (runit's runsvdir.c). Nothing is added to this one any more.
+  utimesSync(join(paths.rootfs, 'etc/sv'), 1, 1);
   if (portmap === 'reference') {
     const bin = join(paths.overlay('opt').upper, 'cni/bin');
     mkdirSync(bin, { recursive: true });
