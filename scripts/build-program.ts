@@ -11,6 +11,8 @@ const result = await Bun.build({
   format: 'esm',
   minify: true,
   bytecode: true,
+  // Each daemon is a chunk of its own: a process reads and links the code of what it is, not of everything.
+  splitting: true,
   sourcemap: 'none',
   compile: { outfile: program },
 });
