@@ -2,38 +2,30 @@ import { rm } from 'node:fs/promises';
 import { hasReason } from '../kube/client.ts';
 import { isTerminal } from '../kube/placement.ts';
 import { pods } from '../kube/resources.ts';
-import type { Container, Pod, PodStatus } from '../kube/types.ts';
-import { readIfExists } from '../sys/files.ts';
-import { Backoff } from '../util/backoff.ts';
+import type { Pod, PodStatus } from '../kube/types.ts';
 import { messageOf } from '../util/errors.ts';
-import { parseResolvConf, podDns, resolvConf } from './dns.ts';
-import { ConfigError } from './env.ts';
-import { runHook } from './hooks.ts';
-import { ImageProblem } from './images.ts';
+import { ContainerSteps, Interrupted, type StepInput } from './container-steps.ts';
 import { describePod, isHostNetwork, podLogDirectory } from './names.ts';
 import type { ObservedContainer, ObservedPod } from './observe.ts';
 import { type Action, currentSandbox, newest, type Plan, plan } from './plan.ts';
 import type { PodContext } from './pod-context.ts';
+import { PodVolumes } from './pod-volumes.ts';
 import { PodProbes } from './probes.ts';
 import { restartDelayMs } from './restart-delay.ts';
-import { RuntimeError } from './runtime.ts';
-import { sandboxConfig } from './sandbox-config.ts';
-import { createContainer, ensureImage, linkLog, unlinkLog } from './start-container.ts';
-import { podStatus, type WaitingReason } from './status.ts';
+import { Retries } from './retries.ts';
+import { SandboxSteps } from './sandbox-steps.ts';
+import { unlinkLog } from './start-container.ts';
+import { podStatus } from './status.ts';
 import { StatusPublisher } from './status-publisher.ts';
 import { terminationMessages } from './termination-message.ts';
-import { VolumeError } from './volumes/volume-error.ts';
+import { WakeTimer } from './wake-timer.ts';
 
 /** A sandbox or volume that failed is tried again after 1 s, 2 s, then every 3 s: a node that was mended is seen soon. */
-const RETRY_MS = { initial: 1_000, max: 3_000 };
+const POD_PACE = { initialMs: 1_000, maxMs: 3_000 };
 /** A container that could not be created is tried again after 1 s, 2 s, 4 s, 8 s, then every 10 s. */
-const CREATE_RETRY_MS = { initial: 1_000, max: 10_000 };
+const START_PACE = { initialMs: 1_000, maxMs: 10_000 };
 /** containerd publishes an exit a moment before its CRI status has it. */
 const EXIT_SETTLES_MS = 20;
-/** How often objects behind volumes (config maps, secrets, tokens) are looked at again. */
-const VOLUME_REFRESH_MS = 60_000;
-
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Where a pod is wanted from. */
 export type PodState =
@@ -50,11 +42,12 @@ export class PodWorker {
   readonly #publisher: StatusPublisher;
   readonly #probes: PodProbes;
   readonly #onDone: () => void;
-  readonly #waiting = new Map<string, WaitingReason>();
-  readonly #retry = new Backoff(RETRY_MS.initial, RETRY_MS.max);
-  readonly #createRetry = new Backoff(CREATE_RETRY_MS.initial, CREATE_RETRY_MS.max);
-  /** Containers (by name) that are not to be tried again before a time. */
-  readonly #notBefore = new Map<string, number>();
+  readonly #timer: WakeTimer;
+  /** Of the sandbox, of containers to end (by ID), of whole turns. */
+  readonly #retries: Retries;
+  readonly #volumes: PodVolumes;
+  readonly #sandboxes: SandboxSteps;
+  readonly #containers: ContainerSteps;
   /** Restart counts at which a container's back-off began anew. */
   readonly #steadySince = new Map<string, number>();
   /** Containers whose exit the runtime told of but does not show yet. */
@@ -69,8 +62,6 @@ export class PodWorker {
   #awake = false;
   #working = false;
   #done = false;
-  #timer: { at: number; handle: ReturnType<typeof setTimeout> } | undefined;
-  #volumes: { at: number; paths: Map<string, string> } | undefined;
 
   constructor(
     context: PodContext,
@@ -86,6 +77,15 @@ export class PodWorker {
     this.#pod = pod;
     this.#failure = options.failure;
     this.#onDone = options.onDone;
+    this.#timer = new WakeTimer(context.clock, () => this.wake());
+    this.#retries = new Retries(context.clock, this.#timer, POD_PACE);
+    this.#volumes = new PodVolumes(context, this.#timer);
+    this.#sandboxes = new SandboxSteps(context, this.#retries, this.#volumes);
+    this.#containers = new ContainerSteps(context, {
+      starts: new Retries(context.clock, this.#timer, START_PACE),
+      ends: this.#retries,
+      volumes: this.#volumes,
+    });
     this.#publisher = new StatusPublisher(context.client, context.clock, (error) =>
       context.log(`pod ${describePod(pod)}: status not written: ${messageOf(error)}`),
     );
@@ -142,7 +142,7 @@ export class PodWorker {
   /** Ends the worker and leaves the pod running, for the end of the kubelet. */
   stop(): void {
     this.#done = true;
-    clearTimeout(this.#timer?.handle);
+    this.#timer.stop();
     this.#probes.stop();
     this.#publisher.stop();
   }
@@ -160,11 +160,10 @@ export class PodWorker {
             this.#awake = true;
             continue;
           }
-          const delay = this.#retry.next('sync');
+          const delay = this.#retries.later('turn');
           this.#context.log(
             `pod ${describePod(this.#pod)}: ${messageOf(error)}; looking again in ${delay} ms`,
           );
-          this.#wakeAt(this.#context.clock.now() + delay);
         }
       }
     } finally {
@@ -195,16 +194,16 @@ export class PodWorker {
     });
     this.#sayWaits(planned);
     await this.#publish(observed, planned);
-    if (planned.wakeAt !== undefined) this.#wakeAt(planned.wakeAt);
+    if (planned.wakeAt !== undefined) this.#timer.at(planned.wakeAt);
     if (planned.ended) {
       // One that ended by itself stays, with its logs, until somebody deletes it.
       if (this.#leaves()) await this.#finish(observed);
       return;
     }
     const changed = await this.#execute(planned.actions, observed);
-    this.#retry.forget('sync');
+    this.#retries.forget('turn');
     if (changed) this.#awake = true;
-    else if (this.#volumes !== undefined) await this.#refreshVolumes(podIp);
+    else await this.#volumes.refresh(this.#pod, podIp);
   }
 
   /** Seconds within which the pod must end; undefined while it may run. */
@@ -235,7 +234,7 @@ export class PodWorker {
       const run = observed.containers.find((container) => container.id === id);
       const sandbox = observed.sandboxes.find((candidate) => candidate.id === id);
       if (run?.state === 'running' || sandbox?.ready === true) {
-        this.#wakeAt(this.#context.clock.now() + EXIT_SETTLES_MS);
+        this.#timer.at(this.#context.clock.now() + EXIT_SETTLES_MS);
       } else this.#exited.delete(id);
     }
   }
@@ -246,7 +245,7 @@ export class PodWorker {
     if (limit === undefined || begun === undefined || this.#failure !== undefined || this.#ownEnd()) return;
     const until = Date.parse(begun) + limit * 1000;
     if (now < until) {
-      this.#wakeAt(until);
+      this.#timer.at(until);
       return;
     }
     this.#failure = {
@@ -265,8 +264,8 @@ export class PodWorker {
 
   #sayWaits(planned: Plan): void {
     for (const [name] of planned.backingOff) {
-      if (this.#waiting.get(name)?.reason === 'CrashLoopBackOff') continue;
-      this.#waiting.set(name, { reason: 'CrashLoopBackOff', message: '' });
+      if (this.#containers.waiting.get(name)?.reason === 'CrashLoopBackOff') continue;
+      this.#containers.waiting.set(name, { reason: 'CrashLoopBackOff', message: '' });
       const message = `Back-off restarting failed container ${name} in pod ${describePod(this.#pod)}`;
       this.#context.say(this.#pod, 'Warning', 'BackOff', message, name);
     }
@@ -294,7 +293,7 @@ export class PodWorker {
       observed,
       now,
       hostIp: this.#context.nodeIp,
-      waiting: this.#waiting,
+      waiting: this.#containers.waiting,
       backingOff: new Map(
         [...planned.backingOff.keys()].map((name) => [name, this.#restartDelay(newest(observed, name))]),
       ),
@@ -314,7 +313,8 @@ export class PodWorker {
   async #execute(actions: readonly Action[], observed: ObservedPod): Promise<boolean> {
     const kills = actions.filter((action) => action.kind === 'kill-container');
     if (kills.length > 0) {
-      const ended = await Promise.all(kills.map((kill) => this.#kill(kill, observed)));
+      const input = this.#input(observed);
+      const ended = await Promise.all(kills.map((kill) => this.#containers.kill(kill, input)));
       return ended.includes(true);
     }
     let changed = false;
@@ -331,7 +331,7 @@ export class PodWorker {
     const { runtime } = this.#context;
     switch (action.kind) {
       case 'stop-sandbox': {
-        if (!(await this.#stopSandbox(action.id))) return 'stop';
+        if (!(await this.#sandboxes.stop(this.#pod, action.id))) return 'stop';
         // Stopping what has stopped is done to be sure; it is no reason to look again.
         return observed.sandboxes.find(({ id }) => id === action.id)?.ready === true ? 'changed' : 'waits';
       }
@@ -339,7 +339,7 @@ export class PodWorker {
         await runtime.removeSandbox(action.id);
         return 'changed';
       case 'create-sandbox':
-        return (await this.#createSandbox(action.attempt)) ? 'changed' : 'stop';
+        return (await this.#sandboxes.create(this.#pod, action.attempt)) ? 'changed' : 'stop';
       case 'remove-container': {
         await runtime.removeContainer(action.id);
         const run = observed.containers.find(({ id }) => id === action.id);
@@ -347,222 +347,14 @@ export class PodWorker {
         return 'changed';
       }
       case 'start-container':
-        return (await this.#start(action, observed)) ? 'changed' : 'waits';
+        return (await this.#containers.start(action, this.#input(observed))) ? 'changed' : 'waits';
       case 'kill-container':
-        return (await this.#kill(action, observed)) ? 'changed' : 'stop';
+        return (await this.#containers.kill(action, this.#input(observed))) ? 'changed' : 'stop';
     }
   }
 
-  async #stopSandbox(id: string): Promise<boolean> {
-    if (!this.#mayTry('')) return false;
-    try {
-      await this.#context.runtime.stopSandbox(id);
-      return true;
-    } catch (error) {
-      const uid = this.#pod.metadata!.uid;
-      const message = `error killing pod: failed to "KillPodSandbox" for "${uid}" with KillPodSandboxError: ${JSON.stringify(messageOf(error))}`;
-      this.#context.say(this.#pod, 'Warning', 'FailedKillPod', message);
-      this.#tryLater('', this.#retry);
-      return false;
-    }
-  }
-
-  async #createSandbox(attempt: number): Promise<boolean> {
-    if (!this.#mayTry('')) return false;
-    const { runtime, directories } = this.#context;
-    if (attempt > 0) {
-      const message = 'Pod sandbox changed, it will be killed and re-created.';
-      this.#context.say(this.#pod, 'Normal', 'SandboxChanged', message);
-    }
-    // Volumes need no sandbox: both are made at once, and whoever starts containers waits for the volumes.
-    const volumes = this.#ensureVolumes('').catch(() => undefined);
-    try {
-      const { dns } = await this.#dns();
-      await runtime.runSandbox(sandboxConfig(this.#pod, attempt, dns, directories));
-    } catch (error) {
-      const message = `Failed to create pod sandbox: ${messageOf(error)}`;
-      this.#context.say(this.#pod, 'Warning', 'FailedCreatePodSandBox', message);
-      this.#tryLater('', this.#retry);
-      return false;
-    } finally {
-      await volumes;
-    }
-    this.#retry.forget('');
-    return true;
-  }
-
-  async #dns() {
-    const node = parseResolvConf((await readIfExists('/etc/resolv.conf')) ?? '');
-    const dns = podDns(this.#pod, this.#context.dns, node);
-    return { dns, file: resolvConf(dns) };
-  }
-
-  async #ensureVolumes(podIp: string): Promise<Map<string, string>> {
-    const { volumes, nodeIp, nodeName, allocatable, clock } = this.#context;
-    const paths = await volumes.ensure(this.#pod, {
-      podIps: podIp === '' ? [] : [podIp],
-      hostIp: nodeIp,
-      nodeName,
-      allocatable,
-    });
-    this.#volumes = { at: clock.now(), paths };
-    return paths;
-  }
-
-  /** Keeps the files of volumes as their objects are; a failure is told and tried again at the next turn. */
-  async #refreshVolumes(podIp: string): Promise<void> {
-    const fromObjects = (this.#pod.spec?.volumes ?? []).some(
-      (volume) => volume.hostPath === undefined && volume.emptyDir === undefined,
-    );
-    if (!fromObjects) return;
-    const now = this.#context.clock.now();
-    if (now - this.#volumes!.at >= VOLUME_REFRESH_MS) {
-      try {
-        await this.#ensureVolumes(podIp);
-      } catch (error) {
-        this.#volumes!.at = now;
-        this.#context.say(this.#pod, 'Warning', 'FailedMount', messageOf(error));
-      }
-    }
-    this.#wakeAt(this.#volumes!.at + VOLUME_REFRESH_MS);
-  }
-
-  async #start(
-    action: Extract<Action, { kind: 'start-container' }>,
-    observed: ObservedPod,
-  ): Promise<boolean> {
-    const { container } = action;
-    const { name } = container;
-    if (!this.#mayTry(name)) return false;
-    const context = this.#context;
-    const sandbox = currentSandbox(this.#pod, observed)!;
-    const podIps = isHostNetwork(this.#pod) ? [context.nodeIp] : sandbox.ips;
-    const { signal } = this.#interrupt;
-    try {
-      const volumes = await this.#ensureVolumes(podIps[0] ?? '');
-      const image = await ensureImage(context, this.#pod, container, signal);
-      const { dns, file } = await this.#dns();
-      const id = await createContainer(context, {
-        ...action,
-        pod: this.#pod,
-        image,
-        sandboxId: sandbox.id,
-        sandboxConfig: sandboxConfig(this.#pod, sandbox.attempt, dns, context.directories),
-        podIps,
-        volumes,
-        resolvConf: file,
-      });
-      context.say(this.#pod, 'Normal', 'Created', `Created container ${name}`, name);
-      await this.#launch(id, container, action.attempt, podIps[0] ?? '', signal);
-      this.#waiting.delete(name);
-      this.#createRetry.forget(name);
-      return true;
-    } catch (error) {
-      if (signal.aborted) throw new Interrupted();
-      const before = this.#waiting.get(name);
-      this.#cannotStart(name, error);
-      const { reason, message } = this.#waiting.get(name)!;
-      // The status has a reason that the API does not know yet; and what could not be started has ended.
-      return reason === 'RunContainerError' || reason !== before?.reason || message !== before.message;
-    }
-  }
-
-  async #launch(
-    id: string,
-    container: Container,
-    attempt: number,
-    podIp: string,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const context = this.#context;
-    const { name } = container;
-    try {
-      await context.runtime.startContainer(id);
-    } catch (error) {
-      throw new StartError(messageOf(error));
-    }
-    context.say(this.#pod, 'Normal', 'Started', `Started container ${name}`, name);
-    await linkLog(context, this.#pod, name, attempt, id);
-    const hook = container.lifecycle?.postStart;
-    if (hook === undefined) return;
-    const target = { container, containerId: id, podIp };
-    const problem = await runHook(hook, target, context.runtime, context.clock, signal);
-    if (problem === undefined) return;
-    context.say(this.#pod, 'Warning', 'FailedPostStartHook', `PostStartHook failed: ${problem}`, name);
-    const message = `FailedPostStartHook: Container ${name} failed its postStart hook, will be restarted`;
-    context.say(this.#pod, 'Normal', 'Killing', message, name);
-    await context.runtime.stopContainer(id, this.#pod.spec?.terminationGracePeriodSeconds ?? 30, signal);
-  }
-
-  /** Notes why a container does not run, in Kubernetes' words, and when it is tried again. */
-  #cannotStart(name: string, error: unknown): void {
-    const message = messageOf(error);
-    const say = (text: string) => this.#context.say(this.#pod, 'Warning', 'Failed', text, name);
-    if (error instanceof ImageProblem) {
-      this.#waiting.set(name, { reason: error.reason, message });
-      if (error.reason !== 'InvalidImageName') say(`Error: ${error.reason}`);
-      if (error.retryInMs === undefined) this.#tryLater(name, this.#createRetry);
-      else this.#notBefore.set(name, this.#wakeAt(this.#context.clock.now() + error.retryInMs));
-      return;
-    }
-    if (error instanceof VolumeError) {
-      this.#waiting.set(name, { reason: 'ContainerCreating', message: '' });
-      this.#context.say(this.#pod, 'Warning', 'FailedMount', message);
-    } else {
-      const reason =
-        error instanceof ConfigError
-          ? 'CreateContainerConfigError'
-          : error instanceof StartError
-            ? 'RunContainerError'
-            : error instanceof RuntimeError
-              ? 'CreateContainerError'
-              : 'CreateContainerConfigError';
-      this.#waiting.set(name, { reason, message });
-      say(`Error: ${message}`);
-    }
-    this.#tryLater(name, this.#createRetry);
-  }
-
-  /** Ends one container; false when the runtime did not. */
-  async #kill(action: Extract<Action, { kind: 'kill-container' }>, observed: ObservedPod): Promise<boolean> {
-    if (!this.#mayTry(`kill ${action.id}`)) return false;
-    const context = this.#context;
-    const { id, name } = action;
-    const { signal } = this.#interrupt;
-    context.say(this.#pod, 'Normal', 'Killing', action.message, name);
-    const containers = [...(this.#pod.spec?.containers ?? []), ...(this.#pod.spec?.initContainers ?? [])];
-    const container = containers.find((candidate) => candidate.name === name);
-    const run = observed.containers.find((candidate) => candidate.id === id);
-    const begun = context.clock.now();
-    // A pod that is only known from the runtime has no definition any more; its containers carry their grace.
-    const grace = container === undefined ? (run?.graceSeconds ?? action.graceSeconds) : action.graceSeconds;
-    const hook = container?.lifecycle?.preStop;
-    if (hook !== undefined) {
-      const podIp = currentSandbox(this.#pod, observed)?.ips[0] ?? context.nodeIp;
-      const late = AbortSignal.any([signal, AbortSignal.timeout(grace * 1000)]);
-      const aborted = Promise.withResolvers<string>();
-      late.addEventListener('abort', () => aborted.resolve('grace period is over'), { once: true });
-      const target = { container: container!, containerId: id, podIp };
-      const problem = await Promise.race([
-        runHook(hook, target, context.runtime, context.clock, late),
-        aborted.promise,
-      ]);
-      if (signal.aborted) throw new Interrupted();
-      if (problem !== undefined) {
-        context.say(this.#pod, 'Warning', 'FailedPreStopHook', `PreStopHook failed: ${problem}`, name);
-      }
-    }
-    const used = Math.floor((context.clock.now() - begun) / 1000);
-    try {
-      await context.runtime.stopContainer(id, Math.max(1, grace - used), signal);
-      return true;
-    } catch (error) {
-      if (signal.aborted) throw new Interrupted();
-      const message = `error killing pod: failed to "KillContainer" for "${name}" with KillContainerError: ${JSON.stringify(messageOf(error))}`;
-      context.say(this.#pod, 'Warning', 'FailedKillPod', message);
-      this.#tryLater(`kill ${id}`, this.#retry);
-      return false;
-    }
+  #input(observed: ObservedPod): StepInput {
+    return { pod: this.#pod, observed, signal: this.#interrupt.signal };
   }
 
   /** Takes away everything of a pod that has ended, then tells the API that it may forget it. */
@@ -570,7 +362,7 @@ export class PodWorker {
     const context = this.#context;
     const { uid, name, namespace, deletionTimestamp } = this.#pod.metadata!;
     for (const { id } of observed.sandboxes) {
-      if (!(await this.#stopSandbox(id))) return;
+      if (!(await this.#sandboxes.stop(this.#pod, id))) return;
     }
     await this.#publisher.settled();
     for (const run of observed.containers) {
@@ -595,37 +387,4 @@ export class PodWorker {
     this.stop();
     this.#onDone();
   }
-
-  #mayTry(what: string): boolean {
-    const at = this.#notBefore.get(what);
-    if (at === undefined || at <= this.#context.clock.now()) return true;
-    this.#wakeAt(at);
-    return false;
-  }
-
-  #tryLater(what: string, backoff: Backoff): void {
-    this.#notBefore.set(what, this.#wakeAt(this.#context.clock.now() + backoff.next(what)));
-  }
-
-  /** Looks again at a time at the latest; an earlier appointment stays. */
-  #wakeAt(at: number): number {
-    if (this.#done || (this.#timer !== undefined && this.#timer.at <= at)) return at;
-    clearTimeout(this.#timer?.handle);
-    const handle = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.wake();
-      },
-      // Timers take 31 bits of milliseconds; a longer wait is made of several.
-      Math.min(Math.max(0, at - this.#context.clock.now()), MAX_TIMER_MS),
-    );
-    this.#timer = { at, handle };
-    return at;
-  }
 }
-
-/** What was under way was given up because the pod must end (sooner). */
-class Interrupted extends Error {}
-
-/** The runtime made a container and could not start it. */
-class StartError extends Error {}

@@ -30,6 +30,9 @@ export function execVerb() {
     .option('-u, --user <user>', 'user to run as: UID[:GID]')
     .passThroughOptions()
     .action(async (node: string, words: string[], options) => {
+      if (options.tty && !process.stdin.isTTY) {
+        throw new UserError('exec: -t shares this terminal, but standard input is none; leave -t out');
+      }
       const stdin = options.interactive || options.tty ? 'inherit' : 'ignore';
       exitWith(await nodeForeground(realExec, node, afterDashes(words), { ...options, stdin }));
     });

@@ -1,6 +1,12 @@
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { type Runtime, RuntimeError, type RuntimeEvent } from '../runtime.ts';
-import { calls, subscribe, taskEvent } from './messages.ts';
+import {
+  type CriSandboxStatus,
+  calls,
+  type RuntimeCondition,
+  subscribe,
+  taskEvent,
+} from './messages.ts';
 import type { Codec } from './protobuf.ts';
 
 /** Two minutes: what a kubelet gives the runtime for an ordinary call (`--runtime-request-timeout`). */
@@ -12,6 +18,18 @@ const CONTAINERD_NAMESPACE = 'k8s.io';
 
 const KINDS: Record<string, RuntimeEvent['kind']> = { '/tasks/start': 'started', '/tasks/exit': 'exited' };
 
+/**
+ * What a runtime tells beyond what a kubelet asks for: the `info` of verbose answers, JSON of a shape of its own under keys of its
+ * own. For people and tools that look; nothing of it is promised.
+ */
+export interface RuntimeInspection {
+  verboseStatus(): Promise<{ conditions: RuntimeCondition[]; info: Record<string, string> }>;
+  /** Undefined when there is no such sandbox. */
+  verboseSandboxStatus(
+    id: string,
+  ): Promise<{ status: CriSandboxStatus | undefined; info: Record<string, string> } | undefined>;
+}
+
 interface Call<Q, A> {
   path: string;
   request: Codec<Q, unknown>;
@@ -22,7 +40,7 @@ interface Call<Q, A> {
  * CRI v1 over a unix socket. `endpoint` is a path or `unix://path`. The connection is made on first use and again after the
  * runtime was away; a call made meanwhile fails at once with code Unavailable, and whoever made it tries again.
  */
-export function connectRuntime(endpoint: string): Runtime & { close(): void } {
+export function connectRuntime(endpoint: string): Runtime & RuntimeInspection & { close(): void } {
   const address = endpoint.startsWith('unix://') ? endpoint : `unix://${endpoint}`;
   const client = new Client(address, credentials.createInsecure(), {
     'grpc.initial_reconnect_backoff_ms': 50,
@@ -67,6 +85,13 @@ export function connectRuntime(endpoint: string): Runtime & { close(): void } {
     },
     async conditions() {
       return (await call(calls.status, {})).status?.conditions ?? [];
+    },
+    async verboseStatus() {
+      const { status, info } = await call(calls.status, { verbose: true });
+      return { conditions: status?.conditions ?? [], info };
+    },
+    async verboseSandboxStatus(podSandboxId) {
+      return ignoreNotFound(call(calls.podSandboxStatus, { podSandboxId, verbose: true }));
     },
 
     async runSandbox(config, signal) {

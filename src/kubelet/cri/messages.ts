@@ -203,7 +203,10 @@ export const calls = {
   status: {
     path: `${RUNTIME}Status`,
     request: message({ verbose: bool(1) }),
-    response: message({ status: nested(1, message({ conditions: repeated(1, runtimeCondition) })) }),
+    response: message({
+      status: nested(1, message({ conditions: repeated(1, runtimeCondition) })),
+      info: stringMap(2),
+    }),
   },
   runPodSandbox: {
     path: `${RUNTIME}RunPodSandbox`,
@@ -214,8 +217,8 @@ export const calls = {
   removePodSandbox: { path: `${RUNTIME}RemovePodSandbox`, request: sandboxIdRequest, response: nothing },
   podSandboxStatus: {
     path: `${RUNTIME}PodSandboxStatus`,
-    request: sandboxIdRequest,
-    response: message({ status: nested(1, podSandboxStatus) }),
+    request: message({ podSandboxId: string(1), verbose: bool(2) }),
+    response: message({ status: nested(1, podSandboxStatus), info: stringMap(2) }),
   },
   listPodSandbox: {
     path: `${RUNTIME}ListPodSandbox`,
