@@ -56,5 +56,6 @@ test: build check
 bench: build
 	$(BUN) bench/run.ts
 
+# Without Bun nothing can have been built that a cluster runs from.
 clean:
-	rm -rf bin dist .stamps src/kube/schema/*.gen.json
+	@if [ -x $(BUN) ]; then $(BUN) scripts/clean.ts; else rm -rf bin dist .stamps src/kube/schema/*.gen.json; fi

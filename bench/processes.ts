@@ -12,6 +12,8 @@ export interface Process {
  */
 export function processesOf(cluster: string): Process[] {
   const found: Process[] = [];
+  // A node's name begins with its cluster's; another cluster's name may, too.
+  const node = new RegExp(`/hostport-${cluster}-${cluster}-(control-plane|worker\\d*)(/|$)`, 'm');
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
@@ -19,7 +21,7 @@ export function processesOf(cluster: string): Process[] {
     if (/^State:\s+[ZX]/m.test(read(`/proc/${pid}/status`))) continue;
     const cgroup = read(`/proc/${pid}/cgroup`);
     const cmdline = read(`/proc/${pid}/cmdline`);
-    const inNode = cgroup.includes(`/hostport-${cluster}-`);
+    const inNode = node.test(cgroup);
     const isGateway = cmdline.includes(`/var/lib/hostport/clusters/${cluster}/gateway`);
     if (inNode || isGateway) found.push({ pid, name: read(`/proc/${pid}/comm`).trim() });
   }

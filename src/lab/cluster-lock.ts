@@ -2,17 +2,21 @@ import { join } from 'node:path';
 import { type FileLock, tryFileLock } from '../sys/file-lock.ts';
 import { waitFor } from '../sys/wait.ts';
 import { UserError } from '../util/errors.ts';
+import { RUN_ROOT } from './paths.ts';
 
-const LOCKS = '/run/hostport';
 /** Longer than any deletion takes. */
 const DELETION_MS = 60_000;
 
 /**
  * Lets one process at a time make or remove a cluster of this name. While another one creates it this is refused, with
- * that process's ID; a deletion is waited for. A process that was killed holds nothing.
+ * that process's ID; a deletion is waited for, until the signal aborts. A process that was killed holds nothing.
  */
-export async function lockCluster(cluster: string, work: 'create' | 'delete'): Promise<FileLock> {
-  const path = join(LOCKS, `${cluster}.lock`);
+export async function lockCluster(
+  cluster: string,
+  work: 'create' | 'delete',
+  signal?: AbortSignal,
+): Promise<FileLock> {
+  const path = join(RUN_ROOT, `${cluster}.lock`);
   return waitFor(
     `the deletion of cluster "${cluster}" by another process`,
     () => {
@@ -24,6 +28,6 @@ export async function lockCluster(cluster: string, work: 'create' | 'delete'): P
         `${work} cluster "${cluster}": it is being created by process ${pid}; wait for that, or interrupt it (it removes what it made)`,
       );
     },
-    { timeoutMs: DELETION_MS },
+    { timeoutMs: DELETION_MS, signal },
   );
 }

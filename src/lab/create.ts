@@ -1,7 +1,5 @@
-import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import net from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createManifests } from '../kube/apply.ts';
 import { ApiClient } from '../kube/client.ts';
 import { Informer } from '../kube/informer.ts';
@@ -11,25 +9,25 @@ import { nodes as nodeResource } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';
 import type { Exec } from '../sys/exec.ts';
 import { waitFor } from '../sys/wait.ts';
-import { messageOf, UserError } from '../util/errors.ts';
-import { settleAll } from '../util/settle.ts';
+import { combinedError, messageOf, UserError } from '../util/errors.ts';
+import { settleAll, settleFailingFast } from '../util/settle.ts';
 import { boundingCapabilities } from './capabilities.ts';
 import { lockCluster } from './cluster-lock.ts';
 import type { ClusterConfig } from './config/types.ts';
 import { installDefaultCni } from './default-cni.ts';
 import { removeCluster } from './delete.ts';
-import type { GatewayConfig } from './gateway.ts';
-import { createLabNetwork, NODE_NETWORK, nodeAddress, plugNode } from './network.ts';
+import { createLabNetwork, nodeAddress, plugNode } from './network.ts';
 import { nodeCgroup } from './node-cgroup.ts';
 import { API_PORT, commonNodeFiles, controlPlaneFiles, type PlacedNode } from './node-files.ts';
-import { buildNodeImage } from './node-image.ts';
+import { ensureNodeImage } from './node-image.ts';
 import { createNodeRoot } from './node-root.ts';
 import { nodeSpec } from './node-spec.ts';
-import { clusterPaths, type Distribution, labNetns, netnsPath, STATE_ROOT } from './paths.ts';
+import { clusterPaths, type Distribution, STATE_ROOT } from './paths.ts';
 import type { Progress } from './progress.ts';
-import { type ClusterRecord, imagesInUse, writeRecord } from './record.ts';
+import { type ClusterRecord, writeRecord } from './record.ts';
 import { Runc } from './runc.ts';
 import { type ClusterSecrets, createSecrets } from './secrets.ts';
+import { startGateway } from './start-gateway.ts';
 
 export interface CreateOptions {
   config: ClusterConfig;
@@ -57,7 +55,7 @@ export interface CreateContext {
  */
 export async function createCluster(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
   const { config } = options;
-  const lock = await lockCluster(config.name, 'create');
+  const lock = await lockCluster(config.name, 'create', context.signal);
   try {
     await claimName(config.name);
     return await createOrRemove(options, context);
@@ -67,20 +65,25 @@ export async function createCluster(options: CreateOptions, context: CreateConte
 }
 
 async function createOrRemove(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
-  const { config } = options;
+  const { name } = options.config;
   try {
     return await create(options, context);
   } catch (cause) {
+    // A command that Ctrl-C reached first has an error of its own; what stopped the creation is the signal.
+    const what = context.signal.aborted ? context.signal.reason : cause;
     if (options.retain) {
       context.progress.note(
-        `what was made is kept; look around, then: hostport delete cluster --name ${config.name}`,
+        `what was made is kept; look around, then: hostport delete cluster --name ${name}`,
       );
-    } else {
-      await context.progress.step('Removing what was made', () => removeInSpite(options, context));
+      throw what;
     }
-    // A command that Ctrl-C reached first has an error of its own; what stopped the creation is the signal.
-    context.signal.throwIfAborted();
-    throw cause;
+    try {
+      await context.progress.step('Removing what was made', () => removeInSpite(options, context));
+    } catch (left) {
+      const next = `not all that was made could be removed ("hostport delete cluster --name ${name}" tries again)`;
+      throw combinedError([what, new Error(next, { cause: left })]);
+    }
+    throw what;
   }
 }
 
@@ -88,10 +91,10 @@ async function createOrRemove(options: CreateOptions, context: CreateContext): P
  * Removes what was made, also when somebody keeps pressing Ctrl-C: the terminal's signal reaches a command that was started
  * this instant, before it is in a process group of its own.
  */
-async function removeInSpite(options: CreateOptions, context: CreateContext): Promise<void> {
+async function removeInSpite({ config, kubeconfig }: CreateOptions, context: CreateContext): Promise<void> {
   for (let again = 3; ; again--) {
     try {
-      return await removeCluster(options.config.name, context.exec, options.kubeconfig);
+      return await removeCluster(config.name, context.exec, { chosen: resolve(kubeconfig) });
     } catch (cause) {
       if (again === 0 || !context.signal.aborted) throw cause;
     }
@@ -119,29 +122,30 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     name: config.name,
     config,
     nodes: placed.map(({ name, role, address }) => ({ name, role, address })),
-    apiServerPort: config.networking.apiServerPort || (await freePort(config.networking.apiServerAddress)),
-    kubeconfig: options.kubeconfig,
+    apiServerPort: 0,
+    kubeconfig: resolve(options.kubeconfig),
   };
-  for (const node of config.nodes) {
-    for (const mapping of node.extraPortMappings) {
-      mapping.hostPort ||= await freePort(mapping.listenAddress);
-    }
-  }
   await writeRecord(record);
 
-  const image = await progress.step('Ensuring node image 🖼', async () =>
-    buildNodeImage(exec, distribution, await imagesInUse()),
+  const image = await progress.step('Ensuring node image 🖼', () =>
+    ensureNodeImage(exec, distribution, signal, async (claimed) => {
+      record.nodeImage = claimed;
+      await writeRecord(record);
+    }),
   );
-  record.nodeImage = image;
-  await writeRecord(record);
   signal.throwIfAborted();
   const control = placed.filter(isControlPlane);
   const workers = placed.filter((node) => !isControlPlane(node));
   const [secrets, bringUp] = await progress.step(`Preparing nodes ${boxes(placed.length)}`, async () => {
     const [made] = await settleAll([createSecrets(config, placed), createLabNetwork(exec, config.name)]);
-    const up = (node: PlacedNode) => bringUpNode(node, placed, made, image, options, context);
+    const up = (node: PlacedNode) => (stop: AbortSignal) =>
+      bringUpNode(node, placed, made, image, options, { ...context, signal: stop });
     // The control plane first and alone: everything else waits for it, and the cores are few.
-    await settleAll([...control.map(up), startGateway(record, made, distribution)]);
+    await settleFailingFast(signal, [
+      ...control.map(up),
+      (stop) => startGateway(record, made, distribution, stop),
+    ]);
+    await writeRecord(record);
     return [made, up] as const;
   });
   signal.throwIfAborted();
@@ -149,10 +153,10 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     const inner = kubeconfigDocument(secrets.admin(`https://${control[0]!.address}:${API_PORT}`));
     await writeFile(clusterPaths(config.name).innerKubeconfig, inner, { mode: 0o600 });
     const outer = secrets.admin(`https://${config.networking.apiServerAddress}:${record.apiServerPort}`);
-    await mergeKubeconfig(options.kubeconfig, outer);
+    await mergeKubeconfig(record.kubeconfig, outer);
     const { server, caPem: ca, credentials } = outer;
     const api = new ApiClient({ server, ca, ...credentials, userAgent: 'hostport' });
-    await settleAll([apiReady(api, signal, config.name), ...workers.map(bringUp)]);
+    await settleFailingFast(signal, [(stop) => apiReady(api, stop, config.name), ...workers.map(bringUp)]);
     return api;
   });
   await progress.step('Installing CNI 🔌', () => installCni(config, placed, client, exec, signal));
@@ -201,57 +205,6 @@ function boxes(count: number): string {
 
 function isControlPlane(node: { role: string }): boolean {
   return node.role === 'control-plane';
-}
-
-/** Starts the gateway under runit's supervisor, outside the nodes. */
-async function startGateway(
-  record: ClusterRecord,
-  secrets: ClusterSecrets,
-  dist: Distribution,
-): Promise<void> {
-  const { config } = record;
-  const paths = clusterPaths(record.name);
-  await mkdir(paths.gatewayService, { recursive: true });
-  await mkdir(paths.pki, { recursive: true, mode: 0o700 });
-  const pki = (name: string) => join(paths.pki, name);
-  await Promise.all([
-    writeFile(pki('registry-ca.crt'), secrets.registry.ca),
-    writeFile(pki('registry.crt'), secrets.registry.cert),
-    writeFile(pki('registry.key'), secrets.registry.key, { mode: 0o600 }),
-  ]);
-  const gateway: GatewayConfig = {
-    netns: netnsPath(labNetns(record.name)),
-    ports: [
-      {
-        listen: { host: config.networking.apiServerAddress, port: record.apiServerPort },
-        target: { host: record.nodes.find(isControlPlane)!.address, port: API_PORT },
-      },
-      ...config.nodes.flatMap((node, index) =>
-        node.extraPortMappings.map((mapping) => ({
-          listen: { host: mapping.listenAddress, port: mapping.hostPort },
-          target: { host: record.nodes[index]!.address, port: mapping.containerPort },
-        })),
-      ),
-    ],
-    registry: [
-      '--listen',
-      `${NODE_NETWORK.gateway}:5000`,
-      '--layout',
-      dist.images,
-      '--tls-cert-file',
-      pki('registry.crt'),
-      '--tls-private-key-file',
-      pki('registry.key'),
-      '--client-ca-file',
-      pki('registry-ca.crt'),
-    ],
-  };
-  const configFile = join(paths.gatewayService, 'gateway.json');
-  await writeFile(configFile, JSON.stringify(gateway, null, 2));
-  const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
-  const run = `#!/bin/sh\nexec ${quote(dist.program)} gateway ${quote(configFile)} >>${quote(paths.log)} 2>&1\n`;
-  await writeFile(join(paths.gatewayService, 'run'), run, { mode: 0o755 });
-  spawn('runsv', [paths.gatewayService], { detached: true, stdio: 'ignore' }).unref();
 }
 
 async function apiReady(api: ApiClient, signal: AbortSignal, cluster: string): Promise<void> {
@@ -327,16 +280,4 @@ function isReady(node: Node | undefined): boolean {
 function readyMessage(node: Node | undefined): string {
   if (node === undefined) return 'not registered';
   return node.status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? 'no Ready condition';
-}
-
-/** A loopback port that nothing listens on now. */
-async function freePort(host: string): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, host, resolve);
-  });
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

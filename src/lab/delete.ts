@@ -1,10 +1,11 @@
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { removeFromKubeconfig } from '../kube/kubeconfig-merge.ts';
 import type { Exec } from '../sys/exec.ts';
 import { exists } from '../sys/files.ts';
 import { findProcesses, killProcesses } from '../sys/processes.ts';
 import { waitFor } from '../sys/wait.ts';
-import { UserError } from '../util/errors.ts';
+import { combinedError, UserError } from '../util/errors.ts';
 import { settleAll } from '../util/settle.ts';
 import { lockCluster } from './cluster-lock.ts';
 import { clusterNameProblem } from './config/names.ts';
@@ -15,16 +16,28 @@ import { readRecord } from './record.ts';
 import { Runc } from './runc.ts';
 
 /**
+ * Which kubeconfig file the cluster's context is taken out of: the chosen one, else the one it was merged into, else (there
+ * is no record of the cluster) the fallback.
+ */
+export type ContextPlace = { chosen: string } | { fallback: string };
+
+/**
  * Removes everything of a cluster: gateway, node containers with all their processes and mounts, the lab's namespace, the
- * kubeconfig context and the cluster's directory. Works on whatever is there, so it also clears up after a creation that
- * was killed half way; twice in a row is fine. `kubeconfig` is where the context is looked for when there is no record.
+ * kubeconfig context and the cluster's directory. Works on whatever is there, so it also clears up after a creation or a
+ * deletion that was killed half way; twice in a row is fine. When a part fails the others are removed all the same, and the
+ * record stays, so that a deletion can be tried again.
  * @throws UserError while another process creates the cluster; a deletion by another process is waited for.
  */
-export async function deleteCluster(cluster: string, exec: Exec, kubeconfig: string): Promise<void> {
+export async function deleteCluster(
+  cluster: string,
+  exec: Exec,
+  kubeconfig: ContextPlace,
+  signal?: AbortSignal,
+): Promise<void> {
   // The name becomes a directory that is removed with all that is in it.
   const problem = clusterNameProblem(cluster);
   if (problem !== undefined) throw new UserError(`delete cluster: ${problem}`);
-  const lock = await lockCluster(cluster, 'delete');
+  const lock = await lockCluster(cluster, 'delete', signal);
   try {
     await removeCluster(cluster, exec, kubeconfig);
   } finally {
@@ -33,14 +46,31 @@ export async function deleteCluster(cluster: string, exec: Exec, kubeconfig: str
 }
 
 /** {@link deleteCluster} for a caller that holds the cluster's lock. */
-export async function removeCluster(cluster: string, exec: Exec, kubeconfig: string): Promise<void> {
+export async function removeCluster(cluster: string, exec: Exec, kubeconfig: ContextPlace): Promise<void> {
   const paths = clusterPaths(cluster);
   const record = await readRecord(cluster);
-  await settleAll([endGateway(paths), removeContainers(exec, paths)]);
-  await removeNodeCgroups(cluster, record?.nodes.map(({ name }) => name) ?? []);
-  await deleteLabNetwork(exec, cluster);
-  await removeFromKubeconfig(record?.kubeconfig ?? kubeconfig, `kind-${cluster}`);
-  await rm(paths.root, { recursive: true, force: true });
+  const failures: unknown[] = [];
+  const attempt = async (...parts: Promise<unknown>[]) => {
+    for (const result of await Promise.allSettled(parts)) {
+      if (result.status === 'rejected') failures.push(result.reason);
+    }
+  };
+  await attempt(endGateway(paths), removeContainers(exec, paths));
+  await attempt(removeNodeCgroups(cluster, record?.nodes.map(({ name }) => name) ?? []));
+  await attempt(deleteLabNetwork(exec, cluster));
+  const context = 'chosen' in kubeconfig ? kubeconfig.chosen : (record?.kubeconfig ?? kubeconfig.fallback);
+  await attempt(removeFromKubeconfig(context, `kind-${cluster}`));
+  const [first, ...others] = failures;
+  if (first !== undefined) throw combinedError([first, ...others]);
+  await removeDirectory(paths);
+}
+
+/** The record goes last: as long as anything is left, the cluster is listed and can be deleted. */
+async function removeDirectory({ root, record }: ClusterPaths): Promise<void> {
+  const names = (await exists(root)) ? await readdir(root) : [];
+  const others = names.map((name) => join(root, name)).filter((path) => path !== record);
+  await settleAll(others.map((path) => rm(path, { recursive: true, force: true })));
+  await rm(root, { recursive: true, force: true });
 }
 
 async function removeContainers(exec: Exec, paths: ClusterPaths): Promise<void> {

@@ -1,35 +1,41 @@
-import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Exec } from '../sys/exec.ts';
 import { exists } from '../sys/files.ts';
-import { clusterPaths } from './paths.ts';
+import { messageOf } from '../util/errors.ts';
+import { type ClusterPaths, clusterPaths } from './paths.ts';
 import type { ClusterRecord } from './record.ts';
+import { Runc } from './runc.ts';
 
 /**
  * Copies the logs of a cluster into `directory`: the gateway's, and for each node the logs of its daemons and pods and what
- * its netfilter tables and CNI directories hold. Returns how many files were written.
+ * its netfilter tables and CNI directories hold. A log that is rotated away meanwhile is left out, and a node that does not
+ * answer has its error in the place of its answer. Returns how many files were written.
  */
-export async function exportLogs(record: ClusterRecord, directory: string, exec: Exec): Promise<number> {
-  const paths = clusterPaths(record.name);
-  let count = 0;
+export async function exportLogs(
+  record: ClusterRecord,
+  directory: string,
+  exec: Exec,
+  paths: ClusterPaths = clusterPaths(record.name),
+): Promise<number> {
   await mkdir(directory, { recursive: true });
-  if (await exists(paths.log)) {
-    await copyFile(paths.log, join(directory, 'gateway.log'));
-    count++;
-  }
-  for (const node of record.nodes) {
-    const log = join(paths.node(node.name).rootfs, 'var/log');
-    const target = join(directory, node.name);
+  let count = (await copyIfThere(paths.log, join(directory, 'gateway.log'))) ? 1 : 0;
+  const runc = new Runc(exec, paths.runc);
+  for (const { name } of record.nodes) {
+    const node = paths.node(name);
+    const log = join(node.rootfs, 'var/log');
+    const target = join(directory, name);
     await mkdir(target, { recursive: true });
     for (const file of await filesBelow(log)) {
       const copy = join(target, relative(log, file));
       await mkdir(dirname(copy), { recursive: true });
-      await copyFile(file, copy);
+      if (await copyIfThere(file, copy)) count++;
+    }
+    if (!(await exists(node.pidFile))) continue;
+    for (const [file, command] of Object.entries(STATE)) {
+      await writeFile(join(target, file), await answerOf(exec, runc.argv('exec', name, ...command)));
       count++;
     }
-    const pid = paths.node(node.name).pidFile;
-    if (!(await exists(pid))) continue;
-    count += await exportState(exec, paths.runc, node.name, target);
   }
   return count;
 }
@@ -43,22 +49,41 @@ const STATE: Record<string, string[]> = {
   'cni-directories.txt': ['ls', '-al', '/opt/cni/bin', '/etc/cni/net.d'],
 };
 
-async function exportState(exec: Exec, runc: string, node: string, target: string): Promise<number> {
-  for (const [file, argv] of Object.entries(STATE)) {
-    const result = await exec.run(['runc', '--root', runc, 'exec', node, ...argv]);
-    // A node that cannot answer is a finding, too: its words go into the file.
-    await Bun.write(join(target, file), result.code === 0 ? result.stdout : result.stderr);
+/** All that a command says: of two directories one may be there, and that the other is not is a finding, too. */
+async function answerOf(exec: Exec, argv: readonly string[]): Promise<string> {
+  try {
+    const { code, stdout, stderr } = await exec.run(argv);
+    return code === 0 ? stdout : `${stdout}${stderr}exit status ${code}\n`;
+  } catch (error) {
+    return `${messageOf(error)}\n`;
   }
-  return Object.keys(STATE).length;
+}
+
+/** Copies a file; false when it is not there (any more). */
+async function copyIfThere(from: string, to: string): Promise<boolean> {
+  return unlessGone(async () => {
+    await copyFile(from, to);
+    return true;
+  }, false);
 }
 
 /** Regular files below a directory. Symbolic links are left out: /var/log/containers only points into /var/log/pods. */
 async function filesBelow(directory: string): Promise<string[]> {
   const found: string[] = [];
-  for (const entry of await readdir(directory, { withFileTypes: true })) {
+  for (const entry of await unlessGone(() => readdir(directory, { withFileTypes: true }), [])) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) found.push(...(await filesBelow(path)));
     else if (entry.isFile()) found.push(path);
   }
   return found;
+}
+
+/** What `look` finds, or `otherwise` when what it looks at is gone: pods end and logs are rotated while they are copied. */
+async function unlessGone<T>(look: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await look();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return otherwise;
+    throw cause;
+  }
 }

@@ -1,26 +1,16 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { constants } from 'node:fs';
-import {
-  copyFile,
-  cp,
-  link,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, cp, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Exec, output } from '../sys/exec.ts';
 import { exists, readIfExists } from '../sys/files.ts';
 import { waitFor } from '../sys/wait.ts';
 import { UserError } from '../util/errors.ts';
-import type { Distribution } from './paths.ts';
+import { type ImageStore, keepImage } from './image-store.ts';
+import { type Distribution, RUN_ROOT } from './paths.ts';
+import { imagesInUse } from './record.ts';
 
 /** The names that the program answers to in a node. */
 const DAEMONS = [
@@ -52,42 +42,36 @@ const ETC_FILES = [
 ];
 
 /**
- * Builds the node image of a distribution below `dist/node-images`, as `kind build node-image` builds kind's: the program
- * under its daemons' names, the CNI package with our portmap in the place of its own, a minimal /etc, and the state of a
+ * Makes sure that the node image of a distribution is there, as `kind build node-image` builds kind's: the program under
+ * its daemons' names, the CNI package with our portmap in the place of its own, a minimal /etc, and the state of a
  * containerd that holds the preloaded images already unpacked. Nodes are made from it with hard links, so a node costs no
  * copy of the images, and every process of every node shares the program's pages.
- * Returns the image's directory. One that is there already is taken as it is; older ones are removed, except those that
- * `inUse` names: a running node has its image mounted.
+ * `claim` is told the image's directory while nobody can remove it: whoever uses it writes that down there (see
+ * {@link ImageStore}). Returns the directory.
  */
-export async function buildNodeImage(
+export async function ensureNodeImage(
   exec: Exec,
   dist: Distribution,
-  inUse: readonly string[],
+  signal: AbortSignal,
+  claim: (image: string) => Promise<void> = async () => {},
 ): Promise<string> {
   const name = await inputsDigest(dist);
-  const image = join(dist.nodeImages, name);
-  if (await exists(image)) return image;
-  const building = `${image}.${process.pid}`;
-  await mkdir(building, { recursive: true, mode: 0o755 });
-  try {
-    await seedContainerd(exec, dist, join(building, 'containerd'));
+  const store = nodeImageStore(dist);
+  const build = async (building: string) => {
+    await seedContainerd(exec, dist, building, store.scratch, signal);
     await layOutProgram(building);
     await layOutPlugins(dist, building);
     await layOutEtc(building);
-    await rename(building, image);
-  } catch (cause) {
-    await rm(building, { recursive: true, force: true });
-    // Somebody else has built the same image meanwhile.
-    if (await exists(image)) return image;
-    throw cause;
-  }
-  for (const other of await readdir(dist.nodeImages)) {
-    const path = join(dist.nodeImages, other);
-    const isComplete = /^[0-9a-f]+$/.test(other);
-    if (path !== image && isComplete && !inUse.includes(path))
-      await rm(path, { recursive: true, force: true });
-  }
-  return image;
+  };
+  return keepImage(store, name, build, claim, signal);
+}
+
+/** Where a distribution's node images are, and what is only there while one is built. */
+export function nodeImageStore(dist: Distribution): ImageStore {
+  // Of fixed length: a socket's path may have 107 characters. Not beside the clusters' locks, whose names users choose.
+  const id = createHash('sha256').update(dist.nodeImages).digest('hex').slice(0, 16);
+  const state = join(RUN_ROOT, 'node-images', id);
+  return { directory: dist.nodeImages, lock: `${state}.lock`, scratch: state, inUse: imagesInUse };
 }
 
 /** Identity of what the node image is made from: the image index and the size and time of every other part. */
@@ -106,37 +90,57 @@ async function inputsDigest(dist: Distribution): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Runs a containerd of its own for as long as it takes to import the preloaded images into `root`. */
-async function seedContainerd(exec: Exec, dist: Distribution, root: string): Promise<void> {
-  const scratch = await mkdtemp(join(tmpdir(), 'hostport-image-'));
+/** Runs a containerd of its own for as long as it takes to import the preloaded images into `image`. */
+async function seedContainerd(
+  exec: Exec,
+  dist: Distribution,
+  image: string,
+  scratch: string,
+  signal: AbortSignal,
+): Promise<void> {
   const socket = join(scratch, 'containerd.sock');
   const config = join(scratch, 'config.toml');
   // Without CRI and its listeners: only images are wanted.
   await writeFile(config, 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n');
+  const root = join(image, 'containerd');
   const containerd = spawn(
-    'containerd',
-    ['--config', config, '--root', root, '--state', join(scratch, 'state'), '--address', socket],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
+    'setpriv',
+    // Whatever ends this process ends its containerd with it.
+    ['--pdeathsig', 'KILL', 'containerd', '--config', config, '--root', root].concat([
+      '--state',
+      join(scratch, 'state'),
+      '--address',
+      socket,
+    ]),
+    { detached: true, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let log = '';
   containerd.stderr.on('data', (chunk: Buffer) => {
     log += chunk.toString();
   });
   const ended = new Promise<void>((resolve) => containerd.once('close', () => resolve()));
+  await once(containerd, 'spawn');
   try {
-    await waitFor('containerd for the node image to serve its socket', () => exists(socket), {
-      timeoutMs: 20_000,
-      describe: () => log.slice(-2000),
-    });
-    const archive = join(scratch, 'images.tar');
-    await archiveImages(exec, dist.images, PRELOADED, archive);
+    await waitFor(
+      'containerd for the node image to serve its socket',
+      async () => {
+        if (containerd.exitCode !== null)
+          throw new Error(`containerd for the node image: ${log.slice(-2000)}`);
+        return exists(socket);
+      },
+      { timeoutMs: 20_000, signal, describe: () => log.slice(-2000) },
+    );
+    // On disk, not in the scratch directory: that may be memory.
+    const archive = join(image, 'images.tar');
+    await archiveImages(exec, dist.images, PRELOADED, archive, signal);
     await output(exec, ['ctr', '-a', socket, '-n', 'k8s.io', 'images', 'import', archive], {
       timeoutMs: 120_000,
+      signal,
     });
+    await rm(archive);
   } finally {
     containerd.kill('SIGTERM');
     await ended;
-    await rm(scratch, { recursive: true, force: true });
   }
 }
 
@@ -147,15 +151,16 @@ interface Index {
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /** Writes an OCI archive with the named images of a layout. */
-export async function archiveImages(
+async function archiveImages(
   exec: Exec,
   layout: string,
   names: readonly string[],
   archive: string,
+  signal: AbortSignal,
 ): Promise<void> {
-  const index = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as Index;
+  const whole = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as Index;
   const manifests = names.map((name) => {
-    const found = index.manifests.find((manifest) => manifest.annotations?.[REF_NAME] === name);
+    const found = whole.manifests.find((manifest) => manifest.annotations?.[REF_NAME] === name);
     if (found === undefined) throw new Error(`${layout}/index.json: has no image ${name}`);
     return found;
   });
@@ -168,18 +173,19 @@ export async function archiveImages(
     };
     for (const part of [manifest.config, ...manifest.layers]) blobs.add(part.digest);
   }
-  const scratch = await mkdtemp(join(tmpdir(), 'hostport-archive-'));
-  try {
-    await writeFile(join(scratch, 'index.json'), JSON.stringify({ ...index, manifests }));
-    const paths = [...blobs].map((digest) => `blobs/${digest.replace(':', '/')}`);
-    await output(
-      exec,
-      ['tar', '-cf', archive, '-C', scratch, 'index.json', '-C', layout, 'oci-layout', ...paths],
-      { timeoutMs: 60_000 },
-    );
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  const index = `${archive}.index`;
+  await mkdir(index);
+  await writeFile(join(index, 'index.json'), JSON.stringify({ ...whole, manifests }));
+  const paths = [...blobs].map((digest) => `blobs/${digest.replace(':', '/')}`);
+  await output(
+    exec,
+    ['tar', '-cf', archive, '-C', index, 'index.json', '-C', layout, 'oci-layout', ...paths],
+    {
+      timeoutMs: 60_000,
+      signal,
+    },
+  );
+  await rm(index, { recursive: true });
 }
 
 function blobPath(layout: string, digest: string): string {

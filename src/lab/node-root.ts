@@ -1,6 +1,7 @@
 import { chmodSync, copyFileSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { copyTree } from '../sys/copy-tree.ts';
+import { NODE_LINKS } from './config/container-paths.ts';
 import type { NodeFile } from './node-files.ts';
 import type { NodePaths } from './paths.ts';
 
@@ -23,9 +24,6 @@ const DIRECTORIES = [
   'var/log/containers',
 ];
 
-/** Debian's merged /usr: these are links everywhere since Debian 12. */
-const USR_LINKS = ['bin', 'sbin', 'lib', 'lib64'];
-
 /** Makes a node's root directory from the node image, with the given files in it. */
 export function createNodeRoot(
   paths: NodePaths,
@@ -42,8 +40,9 @@ export function createNodeRoot(
   }
   copyTree(join(image, 'etc'), join(paths.rootfs, 'etc'), () => false);
   for (const directory of DIRECTORIES) mkdirSync(join(paths.rootfs, directory), { recursive: true });
-  for (const link of USR_LINKS) symlinkSync(`usr/${link}`, join(paths.rootfs, link));
-  symlinkSync('/run', join(paths.rootfs, 'var/run'));
+  for (const [link, target] of Object.entries(NODE_LINKS)) {
+    symlinkSync(relative(dirname(link), target), join(paths.rootfs, link));
+  }
   // Layers and blobs never change; databases do.
   copyTree(
     join(image, 'containerd'),

@@ -3,6 +3,9 @@ import { basename, dirname, join } from 'node:path';
 /** Where clusters live. One directory a cluster, so that removing a cluster is removing its directory. */
 export const STATE_ROOT = '/var/lib/hostport/clusters';
 
+/** Locks, and what only a running command has. */
+export const RUN_ROOT = '/run/hostport';
+
 /** Everything of one cluster that is on the machine's disk. */
 export interface ClusterPaths {
   readonly root: string;
@@ -29,8 +32,8 @@ export interface NodePaths {
   overlay(name: 'usr' | 'opt'): { upper: string; work: string };
 }
 
-export function clusterPaths(cluster: string): ClusterPaths {
-  const root = join(STATE_ROOT, cluster);
+export function clusterPaths(cluster: string, stateRoot = STATE_ROOT): ClusterPaths {
+  const root = join(stateRoot, cluster);
   return {
     root,
     record: join(root, 'cluster.json'),

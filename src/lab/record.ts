@@ -17,11 +17,11 @@ export interface ClusterRecord {
   name: string;
   config: ClusterConfig;
   nodes: NodeRecord[];
-  /** Loopback port of the machine that leads to the API server. */
+  /** Loopback port of the machine that leads to the API server; 0 until one is bound. */
   apiServerPort: number;
   /** Directory of the node image its nodes are made from; unset until that is known. */
   nodeImage?: string;
-  /** Kubeconfig file the context was merged into. */
+  /** Absolute path of the kubeconfig file the context was merged into. */
   kubeconfig: string;
 }
 
@@ -42,6 +42,11 @@ export async function requireRecord(cluster: string): Promise<ClusterRecord> {
   const record = await readRecord(cluster);
   if (record !== undefined) return record;
   const known = await listClusters();
+  if (known.includes(cluster)) {
+    throw new UserError(
+      `cluster "${cluster}" is being made, or its creation or deletion was cut short; if nobody is at it: hostport delete cluster --name ${cluster}`,
+    );
+  }
   throw new UserError(
     `cluster "${cluster}" does not exist; ${
       known.length === 0
@@ -65,6 +70,16 @@ export async function listClusters(): Promise<string[]> {
 export async function imagesInUse(): Promise<string[]> {
   const records = await Promise.all((await listClusters()).map(readRecord));
   return records.flatMap((record) => (record?.nodeImage === undefined ? [] : [record.nodeImage]));
+}
+
+/** Names of the clusters of which a node has `path` of this machine, or something in it, mounted. */
+export async function mountedBy(path: string): Promise<string[]> {
+  const records = await Promise.all((await listClusters()).map(readRecord));
+  const isMounted = ({ config }: ClusterRecord) =>
+    config.nodes.some(({ extraMounts }) =>
+      extraMounts.some(({ hostPath }) => hostPath === path || hostPath.startsWith(`${path}/`)),
+    );
+  return records.flatMap((record) => (record !== undefined && isMounted(record) ? [record.name] : []));
 }
 
 /** The record of a node by its name, in whatever cluster of this machine it is. */

@@ -6,6 +6,15 @@ export function messageOf(thrown: unknown): string {
 }
 
 /**
+ * One error for several: the first is what happened, the others came of it or after it. A single one stays what it is;
+ * more become an AggregateError that says all of them.
+ */
+export function combinedError(errors: readonly [unknown, ...unknown[]]): unknown {
+  if (errors.length === 1) return errors[0];
+  return new AggregateError(errors, errors.map(messageOf).join('; and then: '));
+}
+
+/**
  * An error meant for the person at the terminal: printed as one message without a stack.
  * State what was attempted, on what, what was seen and what to do.
  */

@@ -12,3 +12,30 @@ export async function settleAll<T extends readonly unknown[] | []>(
   });
   return values as { -readonly [K in keyof T]: Awaited<T[K]> };
 }
+
+/**
+ * Starts every piece of work and waits until all have ended, also when one fails: that aborts the signal the others were
+ * given, so that nobody waits out a deadline for something that cannot come any more. Throws what failed first in time; the
+ * caller's signal aborts all of them.
+ */
+export async function settleFailingFast<T>(
+  signal: AbortSignal,
+  works: readonly ((signal: AbortSignal) => Promise<T>)[],
+): Promise<T[]> {
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const failed = { first: undefined as { reason: unknown } | undefined };
+  const results = await Promise.allSettled(
+    works.map(async (work) => {
+      try {
+        return await work(either);
+      } catch (reason) {
+        failed.first ??= { reason };
+        stop.abort(reason);
+        throw reason;
+      }
+    }),
+  );
+  if (failed.first !== undefined) throw failed.first.reason;
+  return results.map((result) => (result as PromiseFulfilledResult<Awaited<T>>).value);
+}

@@ -178,7 +178,8 @@ export class Started {
 export function leftovers(cluster: string): string[] {
   const found: string[] = [];
   const names = new RegExp(
-    `/hostport-${cluster}-${cluster}-|/hostport-${cluster}(?![\\w.-])|/clusters/${cluster}/`,
+    `/hostport-${cluster}-${cluster}-(?:control-plane|worker\\d*)(?:[/\\s]|$)|/hostport-${cluster}(?![\\w.-])|/clusters/${cluster}/`,
+    'm',
   );
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;

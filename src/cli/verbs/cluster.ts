@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { describeArchive } from '../../images/archive.ts';
@@ -7,9 +8,9 @@ import { createCluster } from '../../lab/create.ts';
 import { deleteCluster } from '../../lab/delete.ts';
 import { exportLogs } from '../../lab/export-logs.ts';
 import { loadArchive } from '../../lab/load.ts';
-import { buildNodeImage } from '../../lab/node-image.ts';
+import { ensureNodeImage } from '../../lab/node-image.ts';
 import { clusterPaths, distributionOf } from '../../lab/paths.ts';
-import { imagesInUse, listClusters, readRecord, requireRecord } from '../../lab/record.ts';
+import { listClusters, readRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { UserError } from '../../util/errors.ts';
@@ -100,10 +101,12 @@ function remove() {
 
 async function deleteNamed(names: string[], kubeconfig?: string): Promise<void> {
   const progress = terminalProgress(process.stderr);
+  const place =
+    kubeconfig === undefined
+      ? { fallback: await kubeconfigPathForMerge(process.env) }
+      : { chosen: resolve(kubeconfig) };
   for (const name of names) {
-    await progress.step(`Deleting cluster "${name}"`, async () =>
-      deleteCluster(name, realExec, kubeconfig ?? (await kubeconfigPathForMerge(process.env))),
-    );
+    await progress.step(`Deleting cluster "${name}"`, () => deleteCluster(name, realExec, place));
   }
 }
 
@@ -202,8 +205,8 @@ function build() {
     .description('prepare what nodes are made from; "create cluster" does it when needed')
     .action(async () => {
       const progress = terminalProgress(process.stderr);
-      await progress.step('Building node image', async () =>
-        buildNodeImage(realExec, distributionOf(), await imagesInUse()),
+      await interruptible((signal) =>
+        progress.step('Building node image', () => ensureNodeImage(realExec, distributionOf(), signal)),
       );
     });
   examples(image, 'hostport build node-image');

@@ -1,16 +1,7 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { loadClusterConfig } from '../../lab/config/index.ts';
-import { createCluster } from '../../lab/create.ts';
-import { deleteCluster } from '../../lab/delete.ts';
-import { NODE_NETWORK } from '../../lab/network.ts';
-import { clusterPaths, distributionOf } from '../../lab/paths.ts';
-import { listClusters } from '../../lab/record.ts';
-import { prepareExample, removeExample } from '../../lab/tour/example.ts';
-import { Guide, type Stage } from '../../lab/tour/guide.ts';
-import { tellStory } from '../../lab/tour/story.ts';
+import { distributionOf } from '../../lab/paths.ts';
+import type { Stage } from '../../lab/tour/guide.ts';
+import { type TourOptions, takeTour } from '../../lab/tour/take.ts';
 import { realExec } from '../../sys/exec.ts';
-import { UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { terminalProgress } from '../printer/progress.ts';
@@ -31,56 +22,24 @@ export function tourVerb() {
     )
     .option('--keep', 'leave the cluster running afterwards', false)
     .action(async (options) => {
-      exitWith(await interruptible((signal) => tour(options.portmap, options.keep, signal)));
+      exitWith(
+        await interruptible((signal) => tour({ portmap: options.portmap, keep: options.keep }, signal)),
+      );
     });
   return examples(verb, 'hostport tour', 'hostport tour --portmap reference --keep');
 }
 
-async function tour(portmap: 'ours' | 'reference', keep: boolean, signal: AbortSignal): Promise<number> {
-  const distribution = distributionOf();
-  const stage = terminalStage(process.stdout);
-  stage.heading('Create the cluster: one control plane, three workers');
-  if ((await listClusters()).includes('kind')) {
-    throw new UserError(
-      'tour: a cluster named "kind" is up, and the how-to needs that name; delete it first: hostport delete cluster',
-    );
-  }
-  await prepareExample(distribution.example);
-  const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), {});
-  // The context goes to a file of the tour's own: a tour leaves the user's kubectl as it was.
-  const kubeconfig = join('/run', `hostport-tour-${process.pid}.kubeconfig`);
-  const progress = terminalProgress(process.stderr);
-  const record = await createCluster(
-    { config, portmap, kubeconfig, retain: false, waitMs: 60_000 },
-    { exec: realExec, distribution, progress, signal },
-  );
-  const guide = new Guide({
+async function tour(options: TourOptions, signal: AbortSignal): Promise<number> {
+  const { met, failed } = await takeTour(options, {
     exec: realExec,
-    inLab: (argv) => [distribution.program, 'run', '--name', record.name, '--', ...argv],
-    stage,
+    distribution: distributionOf(),
+    progress: terminalProgress(process.stderr),
+    stage: terminalStage(process.stdout),
     signal,
   });
-  try {
-    await tellStory(guide, {
-      address: Object.fromEntries(record.nodes.map((node) => [node.name, node.address])),
-      gateway: NODE_NETWORK.gateway,
-      manifests: join(distribution.example, 'manifests'),
-    });
-  } finally {
-    if (keep)
-      progress.note(`The cluster stays; its kubeconfig is ${clusterPaths(record.name).innerKubeconfig}`);
-    else {
-      await progress.step('Deleting the cluster', async () => {
-        await deleteCluster(record.name, realExec, kubeconfig);
-        await removeExample();
-        await rm(kubeconfig, { force: true });
-      });
-    }
-  }
-  const total = guide.met + guide.failed.length;
-  process.stdout.write(`\n${guide.met} of ${total} expectations met\n`);
-  for (const text of guide.failed) process.stdout.write(`  not met: ${text}\n`);
-  return guide.failed.length === 0 ? 0 : 1;
+  process.stdout.write(`\n${met} of ${met + failed.length} expectations met\n`);
+  for (const text of failed) process.stdout.write(`  not met: ${text}\n`);
+  return failed.length === 0 ? 0 : 1;
 }
 
 function terminalStage(stream: NodeJS.WriteStream): Stage {

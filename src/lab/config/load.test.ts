@@ -14,6 +14,8 @@ const PATHS: Record<string, PathKind> = {
   '/run/app.sock': 'other',
 };
 
+const LINKS = ['/home/me/data/run', '/home/me/data/sub/etc'];
+
 /** Loads `text` as the file `kind/config` of a machine that has nothing but PATHS. */
 function load(text: string, name?: string) {
   return loadClusterConfig(
@@ -29,6 +31,7 @@ function load(text: string, name?: string) {
         if (path === '/secret') throw new Error("EACCES: permission denied, stat '/secret'");
         return PATHS[path];
       },
+      isLink: async (path) => LINKS.includes(path),
     },
   );
 }
@@ -440,7 +443,7 @@ describe('a broken configuration', () => {
     });
   }
 
-  for (const [containerPath, owned] of [
+  for (const [containerPath, owned, leadsTo] of [
     ['/', '/proc'],
     ['//', '/proc'],
     ['/proc/sys', '/proc'],
@@ -448,22 +451,53 @@ describe('a broken configuration', () => {
     ['/dev/', '/dev'],
     ['/run', '/run/containerd'],
     ['/run/containerd/containerd.sock', '/run/containerd'],
+    ['/var/run', '/var/run'],
+    ['/var/run/containerd', '/run/containerd', '/run/containerd'],
+    ['/var//run/./containerd/', '/run/containerd', '/run/containerd'],
+    ['/opt/../var/run/containerd/x', '/run/containerd', '/run/containerd/x'],
+    ['/bin', '/bin'],
+    ['/lib64/', '/lib64'],
+    ['/run/../proc//sys', '/proc', '/proc/sys'],
     ['/etc', '/etc/kubernetes/pki'],
     ['/etc/kubernetes', '/etc/kubernetes/pki'],
-    ['/opt/../etc/kubernetes/pki/ca.crt', '/etc/kubernetes/pki'],
+    ['/opt/../etc/kubernetes/pki/ca.crt', '/etc/kubernetes/pki', '/etc/kubernetes/pki/ca.crt'],
     ['/var/lib/containerd', '/var/lib/containerd'],
     ['/var/lib', '/var/lib/containerd'],
     ['/var/lib/kubelet', '/var/lib/kubelet'],
     ['/usr', '/usr/bin'],
     ['/etc/resolv.conf', '/etc/resolv.conf'],
-  ] as const) {
+  ] as [string, string, string?][]) {
     test(`a mount on ${containerPath}`, async () => {
-      const clean = containerPath.replace('/opt/..', '').replace(/(?<=.)\/$/, '');
+      const clean = leadsTo ?? containerPath.replace(/(?<=.)\/$/, '');
       expect(await errorsOf(mount(`hostPath: /tmp/empty, containerPath: ${containerPath}`))).toEqual([
         `kind/config:6:43: nodes[0].extraMounts[0].containerPath: ${clean} would hide or disturb ${owned}, which the node needs: mount somewhere else`,
       ]);
     });
   }
+
+  for (const [inner, link] of [
+    ['/x/run', '/home/me/data/run'],
+    ['/x/run/containerd', '/home/me/data/run'],
+    ['/x/sub/etc/sv', '/home/me/data/sub/etc'],
+  ] as const) {
+    test(`a mount on ${inner}, which a link in another mount leads elsewhere`, async () => {
+      const text = node(
+        `extraMounts:\n- {hostPath: /tmp/empty, containerPath: ${inner}}\n- {hostPath: data, containerPath: /x}`,
+      );
+      expect(await errorsOf(text)).toEqual([
+        `kind/config:6:43: nodes[0].extraMounts[0].containerPath: ${inner} leads through the link ${link}, and so to somewhere else in the node: mount where that is`,
+      ]);
+    });
+  }
+
+  test('two mounts on one place, by two names', async () => {
+    const text = node(
+      'extraMounts:\n- {hostPath: data, containerPath: /run/mine}\n- {hostPath: data, containerPath: /var/run/mine}',
+    );
+    expect(await errorsOf(text)).toEqual([
+      'kind/config:7:37: nodes[0].extraMounts[1].containerPath: /run/mine is mounted twice on this node, first on line 6: remove one',
+    ]);
+  });
 
   test('a --name that is none', async () => {
     expect(await errorsOf(cluster(''), 'a/b')).toEqual([
@@ -695,6 +729,7 @@ nodes:
         throw new Error('no file is to be read');
       },
       kindOf: async () => undefined,
+      isLink: async () => false,
     };
     const good = { ...sources, readStdin: async () => cluster('name: piped\n') };
     expect((await loadClusterConfig('-', {}, good)).config.name).toBe('piped');

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { lstat, readFile, stat } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { messageOf, UserError } from '../../util/errors.ts';
 import { defaultCluster, readCluster } from './cluster.ts';
@@ -27,6 +27,15 @@ function machineSources(): ConfigSources {
       } catch (cause) {
         const code = (cause as NodeJS.ErrnoException).code;
         if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+        throw cause;
+      }
+    },
+    async isLink(path) {
+      try {
+        return (await lstat(path)).isSymbolicLink();
+      } catch (cause) {
+        const code = (cause as NodeJS.ErrnoException).code;
+        if (code === 'ENOENT' || code === 'ENOTDIR') return false;
         throw cause;
       }
     },

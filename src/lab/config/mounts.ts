@@ -1,5 +1,5 @@
-import { posix, resolve } from 'node:path';
-import { ownedPathUnder } from './container-paths.ts';
+import { join, posix, resolve } from 'node:path';
+import { nodePath, ownedPathUnder } from './container-paths.ts';
 import type { Field } from './document.ts';
 import type { ExtraMount, MountType } from './types.ts';
 
@@ -11,11 +11,14 @@ export interface HostPaths {
   cwd: string;
   /** Rejects when it cannot be told (no permission, say). */
   kindOf(path: string): Promise<PathKind | undefined>;
+  /** Whether the path itself is a symbolic link. */
+  isLink(path: string): Promise<boolean>;
 }
 
 /** Reads `extraMounts` of one node; what is wrong is reported on the fields. */
 export async function readMounts(field: Field | undefined, host: HostPaths): Promise<ExtraMount[]> {
   const mounts: ExtraMount[] = [];
+  const places = new Map<ExtraMount, Field>();
   const lines = new Map<string, number>();
   for (const entry of field?.list() ?? []) {
     const fields = entry.fields(
@@ -29,11 +32,42 @@ export async function readMounts(field: Field | undefined, host: HostPaths): Pro
     const propagation =
       fields.get('propagation')?.oneOf(['None', 'HostToContainer', 'Bidirectional']) ?? 'None';
     if (containerPath !== undefined && found !== undefined) {
-      mounts.push({ ...found, containerPath, readOnly, propagation });
+      const mount: ExtraMount = { ...found, containerPath, readOnly, propagation };
+      mounts.push(mount);
+      places.set(mount, fields.get('containerPath')!);
     }
   }
   // As docker does for kind: a mount inside another must come after it, or it would be covered.
-  return mounts.sort((a, b) => depth(a.containerPath) - depth(b.containerPath));
+  mounts.sort((a, b) => depth(a.containerPath) - depth(b.containerPath));
+  for (const mount of mounts) {
+    const detour = await linkOnTheWay(mount.containerPath, mounts, host);
+    if (detour !== undefined) {
+      places
+        .get(mount)!
+        .error(
+          `${mount.containerPath} leads through the link ${detour}, and so to somewhere else in the node: mount where that is`,
+        );
+    }
+  }
+  return mounts;
+}
+
+/** A link of this machine that a container path comes through because it lies in another mount; undefined when there is none. */
+async function linkOnTheWay(
+  containerPath: string,
+  mounts: readonly ExtraMount[],
+  host: HostPaths,
+): Promise<string | undefined> {
+  const outer = mounts.findLast(
+    (other) => other.type === 'Directory' && containerPath.startsWith(`${other.containerPath}/`),
+  );
+  if (outer === undefined) return undefined;
+  let path = outer.hostPath;
+  for (const name of containerPath.slice(outer.containerPath.length + 1).split('/')) {
+    path = join(path, name);
+    if (await host.isLink(path)) return path;
+  }
+  return undefined;
 }
 
 function depth(path: string): number {
@@ -54,7 +88,7 @@ function readContainerPath(
     field.error(`${JSON.stringify(text)} is not an absolute path: want one that starts with /`);
     return undefined;
   }
-  const path = posix.normalize(text).replace(/(?<=.)\/+$/, '');
+  const path = nodePath(text);
   const owned = ownedPathUnder(path);
   if (owned !== undefined) {
     field.error(`${path} would hide or disturb ${owned}, which the node needs: mount somewhere else`);

@@ -26,7 +26,7 @@ export type NodeRole = 'control-plane' | 'worker';
 export interface ExtraMount {
   /** Absolute. Links in it are followed when it is mounted. It existed when the configuration was read. */
   hostPath: string;
-  /** Absolute and without `.`, `..`, doubled or trailing slashes. */
+  /** Absolute, without `.`, `..`, doubled or trailing slashes, and through none of the node's links (`/var/run` is `/run`). */
   containerPath: string;
   readOnly: boolean;
   /** What hostPath was seen to be; anything that is not a directory (a socket, say) is mounted as a file is. */

@@ -1,43 +1,101 @@
-import { lstat, mkdir, readdir, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readlink, rm, rmdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../util/errors.ts';
+import { mountedBy } from '../record.ts';
 
 /** Where the how-to's kind configuration expects its files. */
 export const HOWTO_PATHS = { cni: '/tmp/cni', empty: '/tmp/empty' } as const;
 
+/** What ends up in `bin` of the mounted directory: Cilium's stand-in installs two, the how-to copies the third. */
+const PLUGINS = ['cilium-cni', 'loopback', 'portmap'];
+/** What is there of a plugin while it is being written. */
+const UNFINISHED = /^\.[0-9a-f]+\.tmp$/;
+
 /**
  * Does what the how-to says before the cluster is made: `ln -sfn $(pwd)/kind/cni /tmp/cni; mkdir /tmp/empty`. What an
  * earlier cluster left in /tmp/empty (its `bin` of plugins) is removed, because the story needs it empty; anything else
- * found there is somebody's, and an error.
+ * found there is somebody's, and so is a directory that a cluster has mounted: an error, and nothing is changed.
+ * Returns how to take it back: what was made here goes, with the plugins that nodes put into it, and nothing else; a link
+ * that was there before is there again.
  */
-export async function prepareExample(example: string, paths = HOWTO_PATHS): Promise<void> {
-  await replaceLink(join(example, 'kind/cni'), paths.cni);
-  await mkdir(paths.empty, { recursive: true });
-  const others = (await readdir(paths.empty)).filter((name) => name !== 'bin');
+export async function prepareExample(
+  example: string,
+  paths: { cni: string; empty: string } = HOWTO_PATHS,
+  usersOf: (path: string) => Promise<string[]> = mountedBy,
+): Promise<() => Promise<void>> {
+  const target = join(example, 'kind/cni');
+  const before = await linkAt(paths.cni);
+  const users = await usersOf(paths.empty);
+  if (users.length > 0) {
+    throw new UserError(
+      `prepare ${paths.empty}: the how-to needs it empty, but nodes of ${users.join(', ')} have it mounted; delete that first`,
+    );
+  }
+  const others = await othersIn(paths.empty);
   if (others.length > 0) {
     throw new UserError(
       `prepare ${paths.empty}: the how-to needs it empty, but it holds ${others.join(', ')}; move that away`,
     );
   }
-  await rm(join(paths.empty, 'bin'), { recursive: true, force: true });
+  const hasMadeEmpty = (await mkdir(paths.empty, { recursive: true })) !== undefined;
+  await removePlugins(paths.empty);
+  await replaceLink(paths.cni, target);
+  return async () => {
+    if ((await linkAt(paths.cni).catch(() => undefined)) === target) await replaceLink(paths.cni, before);
+    await removePlugins(paths.empty);
+    if (hasMadeEmpty) await removeIfEmpty(paths.empty);
+  };
 }
 
-async function replaceLink(target: string, path: string): Promise<void> {
+/** Where a link leads; undefined when nothing is there. */
+async function linkAt(path: string): Promise<string | undefined> {
   try {
-    if (!(await lstat(path)).isSymbolicLink()) {
-      throw new UserError(
-        `prepare ${path}: the how-to makes a link of this name, but something else is there`,
-      );
-    }
-    await rm(path);
+    return await readlink(path);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    if (code !== 'EINVAL') throw cause;
+    throw new UserError(`prepare ${path}: the how-to makes a link of this name, but something else is there`);
   }
-  await symlink(target, path);
 }
 
-/** Takes away what {@link prepareExample} made, and what the lab's nodes put into it. */
-export async function removeExample(paths = HOWTO_PATHS): Promise<void> {
-  await rm(paths.cni, { force: true });
-  await rm(paths.empty, { recursive: true, force: true });
+async function replaceLink(path: string, target: string | undefined): Promise<void> {
+  await rm(path, { force: true });
+  if (target !== undefined) await symlink(target, path);
+}
+
+/** What a directory holds, as paths in it, beside the plugins in its `bin`. */
+async function othersIn(directory: string): Promise<string[]> {
+  const inBin = (await namesIn(join(directory, 'bin'))).filter((name) => !isPlugin(name));
+  return [
+    ...(await namesIn(directory)).filter((name) => name !== 'bin'),
+    ...inBin.map((name) => `bin/${name}`),
+  ];
+}
+
+function isPlugin(name: string): boolean {
+  return PLUGINS.includes(name) || UNFINISHED.test(name);
+}
+
+async function removePlugins(directory: string): Promise<void> {
+  const bin = join(directory, 'bin');
+  for (const name of (await namesIn(bin)).filter(isPlugin)) await rm(join(bin, name), { force: true });
+  await removeIfEmpty(bin);
+}
+
+async function removeIfEmpty(directory: string): Promise<void> {
+  try {
+    await rmdir(directory);
+  } catch (cause) {
+    if (!['ENOENT', 'ENOTEMPTY'].includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw cause;
+  }
 }

@@ -15,6 +15,20 @@ export interface TourCommand {
   argv: readonly string[];
   /** Keeps only matching lines of the output, as `| grep` would. */
   grep?: RegExp;
+  /** Of a long answer, shows its beginning and the lines that match; all of it is judged. */
+  point?: RegExp;
+}
+
+const BEGINNING = 2;
+
+/** The first lines of a text and those that match, with `…` in the place of what is left out. */
+export function excerpt(text: string, point: RegExp): string {
+  const shown: string[] = [];
+  for (const [index, line] of text.trimEnd().split('\n').entries()) {
+    if (index < BEGINNING || point.test(line)) shown.push(line);
+    else if (shown.at(-1) !== '…') shown.push('…');
+  }
+  return shown.join('\n');
 }
 
 /** Splits a command without quotes or pipes into its argv; `| grep WORD` at its end becomes the filter. */
@@ -67,7 +81,7 @@ export class Guide {
   /** Runs a command once and shows it. */
   async run(command: TourCommand): Promise<Answer> {
     const answer = await this.#ask(command);
-    this.#stage.command(command.shown, answer.text);
+    this.#show(command, answer);
     return answer;
   }
 
@@ -96,9 +110,13 @@ export class Guide {
       if (this.#signal.aborted) throw error;
       return false;
     });
-    this.#stage.command(command.shown, answer.text);
+    this.#show(command, answer);
     this.expect(text, met, answer.text);
     return answer;
+  }
+
+  #show({ shown, point }: TourCommand, { text }: Answer): void {
+    this.#stage.command(shown, point === undefined ? text : excerpt(text, point));
   }
 
   async #ask(command: TourCommand): Promise<Answer> {

@@ -1,0 +1,113 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { prepareExample } from './example.ts';
+
+let root: string;
+let paths: { cni: string; empty: string };
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'hostport-example-'));
+  paths = { cni: join(root, 'cni'), empty: join(root, 'empty') };
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+const nobody = async () => [];
+const prepare = () => prepareExample('/example', paths, nobody);
+
+/** Every file and directory below the empty directory, sorted. */
+function inEmpty(): string[] {
+  return existsSync(paths.empty)
+    ? readdirSync(paths.empty, { recursive: true }).map(String).toSorted()
+    : ['(gone)'];
+}
+
+function put(...files: string[]): void {
+  for (const file of files) {
+    mkdirSync(dirname(join(paths.empty, file)), { recursive: true });
+    writeFileSync(join(paths.empty, file), file);
+  }
+}
+
+async function thrownBy(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'nothing',
+    (error) => error.message,
+  );
+}
+
+describe("the how-to's preparation", () => {
+  test('makes the link and the directory, and takes both back with what nodes put there; twice is fine', async () => {
+    const undo = await prepare();
+    expect(readlinkSync(paths.cni)).toBe('/example/kind/cni');
+    expect(inEmpty()).toEqual([]);
+    put('bin/cilium-cni', 'bin/loopback', 'bin/portmap', 'bin/.0a1b2c3d4e5f.tmp');
+    await undo();
+    expect(readdirSync(root)).toEqual([]);
+    await undo();
+  });
+
+  test("gives a link back to where it led, but not one that is somebody else's by now", async () => {
+    symlinkSync('/other', paths.cni);
+    const undo = await prepare();
+    expect(readlinkSync(paths.cni)).toBe('/example/kind/cni');
+    await undo();
+    expect(readlinkSync(paths.cni)).toBe('/other');
+    const again = await prepare();
+    rmSync(paths.cni);
+    symlinkSync('/third', paths.cni);
+    await again();
+    expect(readlinkSync(paths.cni)).toBe('/third');
+  });
+
+  test('empties what an earlier cluster left, and keeps a directory that was there', async () => {
+    put('bin/cilium-cni', 'bin/loopback');
+    const undo = await prepare();
+    expect(inEmpty()).toEqual([]);
+    await undo();
+    expect(inEmpty()).toEqual([]);
+  });
+
+  test("never removes what is a user's", async () => {
+    const undo = await prepare();
+    put('bin/cilium-cni', 'bin/mine', 'notes');
+    await undo();
+    expect(inEmpty()).toEqual(['bin', 'bin/mine', 'notes']);
+  });
+
+  for (const [what, files, named] of [
+    ['a file', ['notes'], 'notes'],
+    ['a plugin of their own', ['bin/cilium-cni', 'bin/bridge'], 'bin/bridge'],
+  ] as const) {
+    test(`refuses a directory with ${what} of somebody in it, and changes nothing`, async () => {
+      put(...files);
+      const before = inEmpty();
+      expect(await thrownBy(prepare())).toBe(
+        `prepare ${paths.empty}: the how-to needs it empty, but it holds ${named}; move that away`,
+      );
+      expect(inEmpty()).toEqual(before);
+      expect(existsSync(paths.cni)).toBe(false);
+    });
+  }
+
+  test('refuses a directory that nodes have mounted', async () => {
+    put('bin/cilium-cni');
+    const busy = prepareExample('/example', paths, async (path) => (path === paths.empty ? ['other'] : []));
+    expect(await thrownBy(busy)).toContain('but nodes of other have it mounted');
+    expect(inEmpty()).toEqual(['bin', 'bin/cilium-cni']);
+  });
+
+  test('refuses to replace what is no link', async () => {
+    mkdirSync(paths.cni);
+    expect(await thrownBy(prepare())).toContain('but something else is there');
+  });
+});

@@ -1,0 +1,104 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Exec } from '../../sys/exec.ts';
+import { combinedError, UserError } from '../../util/errors.ts';
+import { loadClusterConfig } from '../config/index.ts';
+import { createCluster } from '../create.ts';
+import { deleteCluster } from '../delete.ts';
+import { NODE_NETWORK } from '../network.ts';
+import { clusterPaths, type Distribution, RUN_ROOT } from '../paths.ts';
+import type { Progress } from '../progress.ts';
+import { type ClusterRecord, listClusters } from '../record.ts';
+import { prepareExample } from './example.ts';
+import { Guide, type Stage } from './guide.ts';
+import { tellStory } from './story.ts';
+
+export interface TourOptions {
+  /** Which portmap plugin the nodes get. */
+  portmap: 'ours' | 'reference';
+  /** Leave the cluster, and what it mounts, when the story has been told. */
+  keep: boolean;
+}
+
+export interface TourContext {
+  exec: Exec;
+  distribution: Distribution;
+  progress: Progress;
+  stage: Stage;
+  signal: AbortSignal;
+}
+
+/** How many of the how-to's expectations were met, and the texts of those that were not. */
+export interface TourScore {
+  met: number;
+  failed: readonly string[];
+}
+
+/**
+ * Replays the how-to on a cluster of its own, named as the how-to's is. Whatever happens on the way, the cluster and what
+ * was prepared for it are gone afterwards, unless they are to be kept.
+ */
+export async function takeTour(options: TourOptions, context: TourContext): Promise<TourScore> {
+  const { distribution, progress, stage } = context;
+  stage.heading('Create the cluster: one control plane, three workers');
+  if ((await listClusters()).includes('kind')) {
+    throw new UserError(
+      'tour: a cluster named "kind" is up, and the how-to needs that name; delete it first: hostport delete cluster',
+    );
+  }
+  const undo = await prepareExample(distribution.example);
+  // The context goes to a file of the tour's own: a tour leaves the user's kubectl as it was.
+  const kubeconfig = join(RUN_ROOT, `tour-${process.pid}.kubeconfig`);
+  const clearUp = async () => {
+    await undo();
+    await rm(kubeconfig, { force: true });
+  };
+  let record: ClusterRecord;
+  try {
+    const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), {});
+    record = await createCluster({ config, ...options, kubeconfig, retain: false, waitMs: 60_000 }, context);
+  } catch (cause) {
+    throw await afterClearingUp(cause, clearUp);
+  }
+  const removeAll = () =>
+    progress.step('Deleting the cluster', async () => {
+      await deleteCluster(record.name, context.exec, { chosen: kubeconfig });
+      await clearUp();
+    });
+  let score: TourScore;
+  try {
+    score = await tell(record, context);
+  } catch (cause) {
+    throw options.keep ? cause : await afterClearingUp(cause, removeAll);
+  }
+  if (options.keep) {
+    progress.note(`The cluster stays; its kubeconfig is ${clusterPaths(record.name).innerKubeconfig}`);
+  } else await removeAll();
+  return score;
+}
+
+/** What is to be thrown when clearing up after `cause` is over. */
+async function afterClearingUp(cause: unknown, clearUp: () => Promise<void>): Promise<unknown> {
+  try {
+    await clearUp();
+    return cause;
+  } catch (left) {
+    return combinedError([cause, left]);
+  }
+}
+
+async function tell(record: ClusterRecord, context: TourContext): Promise<TourScore> {
+  const { distribution, exec, signal, stage } = context;
+  const guide = new Guide({
+    exec,
+    inLab: (argv) => [distribution.program, 'run', '--name', record.name, '--', ...argv],
+    stage,
+    signal,
+  });
+  await tellStory(guide, {
+    address: Object.fromEntries(record.nodes.map((node) => [node.name, node.address])),
+    gateway: NODE_NETWORK.gateway,
+    manifests: join(distribution.example, 'manifests'),
+  });
+  return { met: guide.met, failed: guide.failed };
+}
