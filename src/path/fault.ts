@@ -1,4 +1,4 @@
-import type { HostPort } from './finding.ts';
+import type { HostPort, Subject } from './finding.ts';
 
 /** JSON, so that another process can undo what one did. */
 export type Memo = null | boolean | number | string | Memo[] | { [key: string]: Memo };
@@ -34,18 +34,26 @@ export interface FaultDoor {
   ): Promise<Record<string, unknown> | undefined>;
   /** Deletes an API object and returns when it is gone; nothing there is fine. */
   remove(kind: string, namespace: string | undefined, name: string): Promise<void>;
+  /**
+   * Deletes the target's pod and makes it again as it was, under a new uid; returns when the API has the new one. It need not
+   * come up: that is often the point.
+   */
+  recreate(target: FaultTarget): Promise<void>;
   /** Waits until the condition holds, with a deadline; `what` says what for. */
   until(what: string, condition: () => Promise<boolean>): Promise<void>;
 }
 
 /** A failure's real cause, done and undone in the lab. */
 export interface Fault {
-  /**
-   * What a person must know before: what is done to the node, in a line.
-   */
+  /** What is done, to which part of the node or the cluster, in a line. */
   does: string;
   /** Brings the failure about for the target and returns what undoing it needs. */
   inject(door: FaultDoor, target: FaultTarget): Promise<Memo>;
   /** Undoes it, also when it was healed meanwhile; twice in a row is fine. */
   restore(door: FaultDoor, target: FaultTarget, memo: Memo): Promise<void>;
+  /**
+   * What it will be found on, where that is something else than the target: its node, and its pod and port where the finding
+   * names one. Pods are compared by namespace and name, since a fault may have made them again.
+   */
+  subjects?(target: FaultTarget, memo: Memo): Subject[];
 }

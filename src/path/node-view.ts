@@ -13,7 +13,10 @@ import { known, type Observed } from './observed.ts';
 export interface ConfigFile {
   name: string;
   path: string;
+  /** Empty when it could not be opened, too: see {@link readable}. */
   content: string;
+  /** Whether the file could be opened; what is in it may still be broken. */
+  readable: boolean;
   list: Observed<NetworkConfigList>;
 }
 
@@ -42,8 +45,8 @@ export class NodeView {
     this.#configs ??= configFileOrder(files.map(({ name }) => name)).map((name) => {
       const { content } = files.find((file) => file.name === name)!;
       const path = `${report.cni.confDir}/${name}`;
-      if ('unknown' in content) return { name, path, content: '', list: content };
-      return { name, path, content: content.value, list: parsed(content.value, name) };
+      if ('unknown' in content) return { name, path, content: '', readable: false, list: content };
+      return { name, path, content: content.value, readable: true, list: parsed(content.value, name) };
     });
     return this.#configs;
   }

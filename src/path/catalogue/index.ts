@@ -1,4 +1,35 @@
 import type { Failure } from '../failure.ts';
+import { capabilityMissing } from './capability-missing.ts';
+import { cniVersionUnsupported } from './cni-version-unsupported.ts';
+import { conflistInvalid } from './conflist-invalid.ts';
+import { conflistNotLoaded } from './conflist-not-loaded.ts';
+import { conflistRenamed } from './conflist-renamed.ts';
+import { conflistShadowed } from './conflist-shadowed.ts';
+import { conflistTooEarly } from './conflist-too-early.ts';
+import { netfilterToolMissing } from './netfilter-tool-missing.ts';
+import { pluginMissing } from './plugin-missing.ts';
+import { pluginNotExecutable } from './plugin-not-executable.ts';
+import { pluginOrderWrong } from './plugin-order-wrong.ts';
+import { pluginTooOld } from './plugin-too-old.ts';
+import { pluginWrongArchitecture } from './plugin-wrong-architecture.ts';
+import { portmapNotChained } from './portmap-not-chained.ts';
+import { setMarkChainMissing } from './set-mark-chain-missing.ts';
 
 /** Every failure that the doctor knows, in the order of the path's stages. */
-export const catalogue: readonly Failure[] = [];
+export const catalogue: readonly Failure[] = [
+  portmapNotChained,
+  capabilityMissing,
+  conflistShadowed,
+  conflistRenamed,
+  conflistInvalid,
+  conflistNotLoaded,
+  pluginOrderWrong,
+  cniVersionUnsupported,
+  conflistTooEarly,
+  setMarkChainMissing,
+  pluginMissing,
+  pluginNotExecutable,
+  pluginWrongArchitecture,
+  pluginTooOld,
+  netfilterToolMissing,
+];

@@ -1,0 +1,91 @@
+import { cniVersions } from '../../cni/version.ts';
+import { editActiveList, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { listDocument, writeConfig } from '../conf-plans.ts';
+import { fileEvidence, nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import type { ConfigFile, NodeView } from '../node-view.ts';
+import { chainVersions, effectiveVersion } from '../plugin-versions.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+  /** Newest version that every plugin of the chain speaks. */
+  common: string | undefined;
+}
+
+export const cniVersionUnsupported = defineFailure<Data>({
+  code: 'cni-version-unsupported',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'the configuration asks for a CNI version that its plugins do not speak',
+  explanation:
+    'A configuration says which version of the CNI specification its plugins are spoken to in. A plugin that does not know that version ' +
+    'refuses (`incompatible CNI versions`), and no pod can be made.',
+  remedy: 'Set `cniVersion` to one that every plugin of the chain supports, or replace the plugins.',
+  restart: 'no',
+  sources: ['containernetworking/plugins#359', 'https://www.cni.dev/docs/spec/#version-negotiation'],
+  mutedBy: ['conflist-shadowed', 'conflist-renamed'],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      const plugins = chainVersions(node);
+      const wanted = effectiveVersion(node);
+      if (file === undefined || plugins === undefined || wanted === undefined) return [];
+      const lacking = plugins.filter(({ versions }) => !versions.includes(wanted));
+      // portmap alone behind the times is a plugin to be replaced: plugin-too-old.
+      if (lacking.length === 0 || lacking.every(({ type }) => type === 'portmap')) return [];
+      const common = cniVersions.findLast((version) =>
+        plugins.every(({ versions }) => versions.includes(version)),
+      );
+      return [
+        {
+          subject: { node: node.name },
+          message: `${file.name} of ${node.name} asks for CNI ${wanted}, which ${lacking.map(({ type }) => type).join(' and ')} does not speak`,
+          evidence: [
+            fileEvidence(file),
+            ...lacking.map(({ type, path, versions }) => ({
+              kind: 'file' as const,
+              where: path,
+              saw: `${type} supports ${versions.join(', ')}`,
+            })),
+            ...nodeEventEvidence(scene, node, /incompatible CNI versions|unsupported CNI/i),
+          ],
+          data: { node, file, common },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file, common } }) {
+    if (common === undefined) {
+      return {
+        by: 'hand',
+        why: 'the plugins of the chain have no version in common: one of them must be replaced',
+      };
+    }
+    const document = { ...listDocument(file), cniVersion: common };
+    return {
+      by: 'steps',
+      steps: [
+        writeConfig(
+          node,
+          file.path,
+          document,
+          `ask for CNI ${common}, which every plugin of the chain speaks`,
+        ),
+      ],
+    };
+  },
+
+  fault: {
+    does: 'sets a cniVersion that the plugins do not speak in the configuration in use, and makes the pod again',
+    async inject(door, target) {
+      const memo = await snapshotConfDir(door, target.node);
+      await editActiveList(door, target.node, (list) => ({ ...list, cniVersion: '1.9.0' }));
+      await door.recreate(target);
+      return memo;
+    },
+    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
+  },
+});

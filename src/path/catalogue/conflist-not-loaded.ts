@@ -1,0 +1,125 @@
+import { isDeepStrictEqual } from 'node:util';
+import { activeList, CONF_DIR, formatDocument, isPortmap, snapshotConfDir } from '../conf-dir.ts';
+import { listDocument } from '../conf-plans.ts';
+import { excerpt, fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import type { ConfigFile, NodeView } from '../node-view.ts';
+import { known } from '../observed.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+}
+
+/** Where a file waits to be moved into the configuration directory: on the same file system, not in it. */
+const ASIDE = '/etc/cni/moved-in.conflist';
+
+export const conflistNotLoaded = defineFailure<Data>({
+  code: 'conflist-not-loaded',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'the runtime uses an older configuration than the one on disk',
+  explanation:
+    'containerd reads its configuration directory again when a file there is written, removed or renamed, but not when one is moved in from ' +
+    'elsewhere, as installers and configuration tools do to be atomic. The right file is there; the runtime goes on with the old one.',
+  remedy: 'Write the file again in place (touching it is not enough), or restart the runtime.',
+  restart: 'avoided',
+  sources: [
+    'containerd/containerd#11715',
+    'https://github.com/containerd/containerd (pkg/cri/server/cni_conf_syncer.go)',
+  ],
+  mutedBy: ['conflist-invalid'],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      const loaded = known(known(node.seen?.runtime)?.loadedNetworks)?.find(
+        ({ config }) => !isLoopback(config),
+      );
+      if (file === undefined || loaded === undefined || 'unknown' in file.list) return [];
+      const onDisk = listDocument(file);
+      const inUse = asList(loaded.config);
+      if (inUse === undefined || sameNetwork(onDisk, inUse)) return [];
+      return [
+        {
+          subject: { node: node.name },
+          message: `the runtime of ${node.name} has not loaded ${file.name}: it goes on with what it had before`,
+          evidence: [
+            fileEvidence(file),
+            { kind: 'runtime', where: `network ${loaded.name} as loaded`, saw: excerpt(loaded.config) },
+          ],
+          data: { node, file },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file } }) {
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `write ${file.name} again in place, which the runtime sees`,
+          action: { do: 'rewrite-file', path: file.path },
+        },
+      ],
+    };
+  },
+
+  fault: {
+    does: 'lets the runtime load a configuration without portmap, moves the right one in from another directory, and makes the pod again',
+    async inject(door, target) {
+      const memo = await snapshotConfDir(door, target.node);
+      const { path, list } = await activeList(door, target.node);
+      const right = (await door.read(target.node, path)) ?? '';
+      const plain = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
+      await door.run(target.node, ['cp', '/dev/stdin', path], { stdin: formatDocument(plain) });
+      await door.until('the runtime to load the configuration without portmap', async () => {
+        const status = JSON.parse(await door.run(target.node, ['hostport', 'node-report', '-o', 'json'])) as {
+          runtime?: { value?: { loadedNetworks?: { value?: { config: string }[] } } };
+        };
+        const networks = status.runtime?.value?.loadedNetworks?.value ?? [];
+        return networks.length > 0 && !networks.some(({ config }) => config.includes('"portmap"'));
+      });
+      await door.write(target.node, ASIDE, right);
+      await door.run(target.node, ['mv', '-f', '--', ASIDE, path]);
+      await door.recreate(target);
+      return memo;
+    },
+    async restore(door, target, memo) {
+      await door.run(target.node, ['rm', '-f', '--', ASIDE]);
+      // In place: a file that is moved over another is what this failure is about.
+      for (const [name, content] of Object.entries(memo as { [name: string]: string })) {
+        await door.run(target.node, ['cp', '/dev/stdin', `${CONF_DIR}/${name}`], { stdin: content });
+      }
+    },
+  },
+});
+
+function asList(config: string): { [key: string]: unknown; plugins: Record<string, unknown>[] } | undefined {
+  try {
+    const document = JSON.parse(config) as Record<string, unknown>;
+    return Array.isArray(document.plugins)
+      ? (document as { [key: string]: unknown; plugins: Record<string, unknown>[] })
+      : { ...document, plugins: [document] };
+  } catch {
+    // What the runtime tells in another form is not compared.
+    return undefined;
+  }
+}
+
+function isLoopback(config: string): boolean {
+  return asList(config)?.plugins.every(({ type }) => type === 'loopback') ?? false;
+}
+
+/** Compares what makes a difference: the plugins with their settings, in order. The list's name and version are copied into them. */
+function sameNetwork(
+  a: { plugins: Record<string, unknown>[] },
+  b: { plugins: Record<string, unknown>[] },
+): boolean {
+  const plain = ({ plugins }: { plugins: Record<string, unknown>[] }) =>
+    plugins.map(({ name, cniVersion, ...plugin }) => plugin);
+  return isDeepStrictEqual(plain(a), plain(b));
+}

@@ -1,0 +1,87 @@
+import {
+  activeList,
+  CONF_DIR,
+  formatDocument,
+  isPortmap,
+  restoreConfDir,
+  snapshotConfDir,
+} from '../conf-dir.ts';
+import { nameBefore } from '../conf-plans.ts';
+import { fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
+import { known } from '../observed.ts';
+
+interface Data {
+  node: NodeView;
+  winner: ConfigFile;
+  shadowed: ConfigFile;
+}
+
+export const conflistShadowed = defineFailure<Data>({
+  code: 'conflist-shadowed',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'another configuration file comes before the one that chains portmap',
+  explanation:
+    'A runtime uses the first file of its configuration directory by name and ignores the others. A file that chains portmap is there, but ' +
+    'one that does not comes before it, so what is edited is not what is used.',
+  remedy: 'Rename the file that chains portmap so that its name comes first, or remove the other.',
+  restart: 'avoided',
+  sources: ['https://github.com/containerd/go-cni (loadFromConfDir)', 'containernetworking/cni ConfFiles'],
+  mutedBy: [],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const [winner, ...others] = node.configs ?? [];
+      if (winner === undefined || 'unknown' in winner.list || portmapIn(winner.list.value.plugins)) return [];
+      const primary = winner.list.value.plugins[0]?.type;
+      // Only the same network, with portmap, is what somebody meant to be used.
+      const shadowed = others.find((file) => {
+        const plugins = known(file.list)?.plugins;
+        return plugins?.[0]?.type === primary && portmapIn(plugins) !== undefined;
+      });
+      if (shadowed === undefined) return [];
+      return [
+        {
+          subject: { node: node.name },
+          message: `${node.name} uses ${winner.name}, which comes before ${shadowed.name} and does not chain portmap`,
+          evidence: [fileEvidence(winner), fileEvidence(shadowed)],
+          data: { node, winner, shadowed },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, winner, shadowed } }) {
+    const name = nameBefore(winner.name, shadowed.name);
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `let ${shadowed.name} come before ${winner.name}`,
+          action: { do: 'rename-file', from: shadowed.path, to: shadowed.path.replace(/[^/]*$/, name) },
+        },
+      ],
+    };
+  },
+
+  fault: {
+    does: 'puts a configuration of the primary plugin alone before the one in use, and makes the pod again',
+    async inject(door, target) {
+      const memo = await snapshotConfDir(door, target.node);
+      const { name, list } = await activeList(door, target.node);
+      const alone = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
+      await door.write(
+        target.node,
+        `${CONF_DIR}/${nameBefore(name, 'a-plain.conflist')}`,
+        formatDocument(alone),
+      );
+      await door.recreate(target);
+      return memo;
+    },
+    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
+  },
+});

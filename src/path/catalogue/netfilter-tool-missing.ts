@@ -1,0 +1,80 @@
+import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import { type NodeView, portmapIn } from '../node-view.ts';
+
+interface Data {
+  node: NodeView;
+  backend: 'iptables' | 'nftables';
+}
+
+/** Where the lab's nodes have the programs that all iptables commands are links to. */
+const PROGRAMS = ['/usr/sbin/xtables-nft-multi', '/usr/sbin/xtables-legacy-multi'];
+
+export const netfilterToolMissing = defineFailure<Data>({
+  code: 'netfilter-tool-missing',
+  stage: 'installed',
+  severity: 'broken',
+  title: 'the node lacks the netfilter tool that portmap uses',
+  explanation:
+    'portmap writes its rules with iptables, or with nft under `"backend": "nftables"`. Minimal operating systems come without, and portmap fails for ' +
+    'every pod that has a port.',
+  remedy: 'Install the package (`iptables` or `nftables`), or choose the backend whose tool is there.',
+  restart: 'no',
+  sources: ['siderolabs/extensions#826'],
+  mutedBy: ['plugin-missing', 'plugin-not-executable', 'plugin-wrong-architecture'],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const portmap = portmapIn(node.chain);
+      const tools = node.seen?.netfilter.tools;
+      if (portmap === undefined || tools === undefined) return [];
+      const backend = portmap.fields.backend === 'nftables' ? 'nftables' : 'iptables';
+      const tool = backend === 'nftables' ? 'nft' : 'iptables';
+      // Without a backend in the configuration portmap takes the one that it finds.
+      if (tools[tool] !== undefined || (portmap.fields.backend === undefined && tools.nft !== undefined))
+        return [];
+      const there = Object.keys(tools).sort().join(' ');
+      return [
+        {
+          subject: { node: node.name },
+          message: `portmap of ${node.name} needs ${tool}, which the node does not have`,
+          evidence: [
+            { kind: 'file', where: `netfilter tools of ${node.name}`, saw: there === '' ? '(none)' : there },
+            ...nodeEventEvidence(scene, node, /iptables|nft/),
+          ],
+          data: { node, backend },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, backend } }) => ({
+    by: 'hand',
+    why: `packages of ${node.name} are its administrator's: install ${backend === 'nftables' ? 'nftables' : 'iptables'}`,
+  }),
+
+  fault: {
+    does: 'has the configuration name the iptables backend, takes the iptables programs away, and makes the pod again',
+    async inject(door, target) {
+      const memo = await snapshotConfDir(door, target.node);
+      await editActiveList(door, target.node, (list) => ({
+        ...list,
+        plugins: list.plugins.map((plugin) =>
+          isPortmap(plugin) ? { ...plugin, backend: 'iptables' } : plugin,
+        ),
+      }));
+      for (const program of PROGRAMS) await door.run(target.node, ['mv', '--', program, `${program}.aside`]);
+      await door.recreate(target);
+      return memo;
+    },
+    async restore(door, target, memo) {
+      const names = await door.list(target.node, '/usr/sbin');
+      for (const program of PROGRAMS) {
+        if (!names.includes(`${program.slice('/usr/sbin/'.length)}.aside`)) continue;
+        await door.run(target.node, ['mv', '-f', '--', `${program}.aside`, program]);
+      }
+      await restoreConfDir(door, target.node, memo);
+    },
+  },
+});

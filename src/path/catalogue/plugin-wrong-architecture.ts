@@ -1,0 +1,104 @@
+import { nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import type { PluginFile } from '../node-report.ts';
+import type { NodeView } from '../node-view.ts';
+import {
+  BROUGHT_ALONG,
+  bringPortmapBack,
+  chainPlugins,
+  installPlugin,
+  portmapPaths,
+  putPortmapAside,
+} from '../plugin-files.ts';
+
+interface Data {
+  node: NodeView;
+  file: PluginFile;
+}
+
+/** e_machine of the common architectures (ELF specification, elf.h). */
+const MACHINES: Readonly<Record<number, string>> = {
+  3: 'x86',
+  8: 'MIPS',
+  21: 'ppc64',
+  22: 's390x',
+  40: 'ARM',
+  62: 'x86-64',
+  183: 'arm64',
+  243: 'RISC-V',
+};
+
+const machineName = (machine: number) => MACHINES[machine] ?? `machine ${machine}`;
+
+export const pluginWrongArchitecture = defineFailure<Data>({
+  code: 'plugin-wrong-architecture',
+  stage: 'installed',
+  severity: 'broken',
+  title: 'a plugin of the chain is no executable for this machine',
+  explanation:
+    "The plugin's file is for another processor, or is no executable at all: the wrong image or archive was unpacked, or a download was cut short. " +
+    'The kernel refuses it (`exec format error`) for every new pod.',
+  remedy: "Replace it by the one for the node's architecture. The runtime tries again by itself.",
+  restart: 'no',
+  sources: ['projectcalico/cni-plugin#343', 'https://man7.org/linux/man-pages/man5/elf.5.html (e_machine)'],
+  mutedBy: ['plugin-not-executable'],
+
+  detect(scene) {
+    return chainPlugins(scene.nodes.values()).flatMap(({ node, type, file }): Detection<Data>[] => {
+      const wanted = node.seen?.machine.elfMachine;
+      if (file === undefined || wanted === undefined) return [];
+      const { format } = file;
+      if (format.kind === 'script' || (format.kind === 'elf' && format.machine === wanted)) return [];
+      const is = format.kind === 'elf' ? `for ${machineName(format.machine)}` : 'no executable';
+      return [
+        {
+          subject: { node: node.name },
+          message: `plugin ${type} of ${node.name}, a ${machineName(wanted)} machine, is ${is}`,
+          evidence: [
+            { kind: 'file', where: `${file.directory}/${file.name}`, saw: `${is}, ${file.size} bytes` },
+            ...nodeEventEvidence(scene, node, /exec format error/),
+          ],
+          data: { node, file },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file } }) {
+    if (!BROUGHT_ALONG.includes(file.name)) {
+      return {
+        by: 'hand',
+        why: `${file.name} belongs to the primary CNI: whatever installed that must replace it on ${node.name}`,
+      };
+    }
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `replace ${file.name} by the one for this machine`,
+          action: installPlugin(node, file.name),
+        },
+      ],
+    };
+  },
+
+  fault: {
+    does: "puts a portmap whose ELF header names another processor in portmap's place, and makes the pod again",
+    async inject(door, target) {
+      await putPortmapAside(door, target);
+      const { inPlace, aside } = portmapPaths;
+      const scratch = `${aside}.foreign`;
+      await door.run(target.node, ['cp', '--', aside, scratch]);
+      // e_machine is the two bytes at 18, little endian: 40 is ARM, and "(" is 40.
+      await door.run(target.node, ['dd', `of=${scratch}`, 'bs=1', 'seek=18', 'conv=notrunc', 'status=none'], {
+        stdin: '(\0',
+      });
+      await door.run(target.node, ['mv', '-f', '--', scratch, inPlace]);
+      await door.recreate(target);
+      return null;
+    },
+    restore: bringPortmapBack,
+  },
+});

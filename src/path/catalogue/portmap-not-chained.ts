@@ -1,0 +1,74 @@
+import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { listDocument, nameBefore, PORTMAP_ENTRY, writeConfig } from '../conf-plans.ts';
+import { answersFromElsewhere, fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
+import { known } from '../observed.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+}
+
+/** The how-to's worker3: everything runs, nobody complains, and the port is dead. */
+export const portmapNotChained = defineFailure<Data>({
+  code: 'portmap-not-chained',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'the configuration in use does not chain portmap',
+  explanation:
+    'The runtime runs the plugins of one configuration, the first in its directory. When portmap is not among them, a pod gets its network ' +
+    'and runs, and nobody makes its hostPort: nothing fails and nothing is logged.',
+  remedy:
+    'Chain portmap behind the primary plugin in the configuration that the runtime uses. Pods that were made before have no mapping: ' +
+    'portmap is attached to them as they run.',
+  restart: 'avoided',
+  sources: ['cilium/cilium#25791', 'rancher/rke2#3490', 'https://www.cni.dev/plugins/current/meta/portmap/'],
+  mutedBy: ['conflist-renamed', 'conflist-shadowed', 'conflist-invalid'],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      const chain = node.chain;
+      if (file === undefined || chain === undefined || portmapIn(chain) !== undefined) return [];
+      // CRI-O maps the ports itself, and so does a primary plugin whose ports answer without portmap.
+      if (known(node.seen?.runtime)?.name === 'cri-o') return [];
+      const paths = scene.pathsOn(node);
+      if (paths.length === 0 || paths.some(answersFromElsewhere)) return [];
+      return [
+        {
+          subject: { node: node.name },
+          message: `${file.name}, which the runtime of ${node.name} uses, has no portmap in its chain (${chain.map(({ type }) => type).join(', ')})`,
+          evidence: [fileEvidence(file)],
+          data: { node, file },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file } }) {
+    const document = listDocument(file);
+    const chained = { ...document, plugins: [...document.plugins, PORTMAP_ENTRY] };
+    // A single configuration is its owner's, who may write it again: a list of ours goes before it. The network keeps its name,
+    // so that attachments made before are found under it.
+    const name = file.name.endsWith('.conflist')
+      ? file.name
+      : nameBefore(file.name, file.name.replace(/\.[^.]*$/, '-portmap.conflist'));
+    const path = file.path.replace(/[^/]*$/, name);
+    return { by: 'steps', steps: [writeConfig(node, path, chained, `chain portmap behind ${file.name}`)] };
+  },
+
+  fault: {
+    does: 'takes portmap out of the configuration in use, and makes the pod again',
+    async inject(door, target) {
+      const memo = await snapshotConfDir(door, target.node);
+      await editActiveList(door, target.node, (list) => ({
+        ...list,
+        plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
+      }));
+      await door.recreate(target);
+      return memo;
+    },
+    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
+  },
+});

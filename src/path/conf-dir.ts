@@ -1,0 +1,69 @@
+import { configFileOrder } from '../cni/conflist.ts';
+import type { FaultDoor, Memo } from './fault.ts';
+
+/** Where the lab's runtime looks for configurations. */
+export const CONF_DIR = '/etc/cni/net.d';
+
+/** Everything in the configuration directory of a node, as a memo: name to content. */
+export async function snapshotConfDir(door: FaultDoor, node: string): Promise<{ [name: string]: string }> {
+  const names = await door.list(node, CONF_DIR);
+  const files = await Promise.all(
+    names.map(async (name) => [name, await door.read(node, `${CONF_DIR}/${name}`)] as const),
+  );
+  return Object.fromEntries(
+    files.flatMap(([name, content]) => (content === undefined ? [] : [[name, content]])),
+  );
+}
+
+/**
+ * Makes the configuration directory what it was. Every file is written again, also one that is the same: a runtime may have
+ * missed how it came.
+ */
+export async function restoreConfDir(door: FaultDoor, node: string, memo: Memo): Promise<void> {
+  const files = memo as { [name: string]: string };
+  for (const name of await door.list(node, CONF_DIR)) {
+    if (!Object.hasOwn(files, name)) await door.run(node, ['rm', '-f', '--', `${CONF_DIR}/${name}`]);
+  }
+  for (const [name, content] of Object.entries(files)) await door.write(node, `${CONF_DIR}/${name}`, content);
+}
+
+/** A configuration list as it is in its file. */
+export interface ListDocument {
+  name: string;
+  cniVersion?: string;
+  plugins: Record<string, unknown>[];
+  [key: string]: unknown;
+}
+
+/** The list that the runtime of a lab's node uses: what faults start from. */
+export async function activeList(
+  door: FaultDoor,
+  node: string,
+): Promise<{ name: string; path: string; list: ListDocument }> {
+  const [name] = configFileOrder(await door.list(node, CONF_DIR));
+  if (name === undefined || !name.endsWith('.conflist')) {
+    throw new Error(`node ${node} uses ${name ?? 'no configuration'}; want a .conflist that chains portmap`);
+  }
+  const path = `${CONF_DIR}/${name}`;
+  return { name, path, list: JSON.parse((await door.read(node, path)) ?? '') as ListDocument };
+}
+
+/** Changes the list in use, in place, as an administrator's editor would. */
+export async function editActiveList(
+  door: FaultDoor,
+  node: string,
+  change: (list: ListDocument) => ListDocument,
+): Promise<void> {
+  const { path, list } = await activeList(door, node);
+  await door.write(node, path, formatDocument(change(list)));
+}
+
+/** JSON as configuration files have it. */
+export function formatDocument(document: unknown): string {
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** Whether a list entry is portmap. */
+export function isPortmap(plugin: Record<string, unknown>): boolean {
+  return plugin.type === 'portmap';
+}

@@ -1,0 +1,36 @@
+import type { HealStep } from './action.ts';
+import { formatDocument } from './conf-dir.ts';
+import type { ConfigFile, NodeView } from './node-view.ts';
+
+/** A step that writes a configuration file of a node. */
+export function writeConfig(node: NodeView, path: string, document: unknown, why: string): HealStep {
+  const content = typeof document === 'string' ? document : formatDocument(document);
+  return { on: 'node', node: node.name, why, action: { do: 'write-file', path, content, mode: '0644' } };
+}
+
+/** The document of a file that was read as a list, as it is written, single configurations made a list of one. */
+export function listDocument(file: ConfigFile): {
+  [key: string]: unknown;
+  plugins: Record<string, unknown>[];
+} {
+  const document = JSON.parse(file.content) as Record<string, unknown>;
+  if (file.name.endsWith('.conflist')) {
+    return document as { [key: string]: unknown; plugins: Record<string, unknown>[] };
+  }
+  const { name, cniVersion, ...plugin } = document;
+  return { ...(cniVersion === undefined ? {} : { cniVersion }), name, plugins: [plugin] };
+}
+
+/** A name for a list that a runtime takes before `other`: it takes the first by name, byte by byte. */
+export function nameBefore(other: string, name: string): string {
+  const order = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+  if (order(name, other) < 0) return name;
+  for (const prefix of ['00-', '000-', '0000-', '00000-']) {
+    if (order(`${prefix}${name}`, other) < 0) return `${prefix}${name}`;
+  }
+  // Digits before any name that starts with more zeros than that; `!` sorts before every digit.
+  return `!${name}`;
+}
+
+/** portmap's entry of a list that has none. */
+export const PORTMAP_ENTRY = { type: 'portmap', capabilities: { portMappings: true } };

@@ -1,0 +1,58 @@
+import type { Pod } from '../kube/types.ts';
+import type { Evidence } from './finding.ts';
+import type { ConfigFile, NodeView } from './node-view.ts';
+import type { PathView, Scene } from './scene.ts';
+
+const LONGEST = 2000;
+
+/** Text as evidence: not endless. */
+export function excerpt(text: string): string {
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)} … (${text.length} characters)`;
+}
+
+/** A configuration file and what stands in it. */
+export function fileEvidence({ path, content }: ConfigFile): Evidence {
+  return { kind: 'file', where: path, saw: excerpt(content) };
+}
+
+/** What a directory of plugins has; so that a reader sees what is not there. */
+export function pluginDirectoryEvidence(node: NodeView): Evidence[] {
+  const report = node.seen;
+  if (report === undefined || 'unknown' in report.cni.plugins) return [];
+  const plugins = report.cni.plugins.value;
+  return report.cni.binDirs.map((directory) => ({
+    kind: 'file',
+    where: directory,
+    saw: plugins.flatMap((file) => (file.directory === directory ? [file.name] : [])).join(' ') || '(empty)',
+  }));
+}
+
+/** The newest event about a pod whose message matches. */
+export function eventEvidence(scene: Scene, pod: Pod, pattern: RegExp): Evidence[] {
+  const event = scene.eventsOf(pod).findLast(({ message }) => pattern.test(message ?? ''));
+  if (event === undefined) return [];
+  const { namespace, name } = pod.metadata ?? {};
+  return [
+    {
+      kind: 'event',
+      where: `pod ${namespace}/${name}: ${event.reason ?? ''}`,
+      saw: excerpt(event.message ?? ''),
+    },
+  ];
+}
+
+/** The first such event of any pod on a node. */
+export function nodeEventEvidence(scene: Scene, node: NodeView, pattern: RegExp): Evidence[] {
+  for (const { pod } of scene.pathsOn(node)) {
+    const found = eventEvidence(scene, pod, pattern);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+/** Whether a mapping was seen to work from another machine: then no configuration is to blame. */
+export function answersFromElsewhere({ probes }: PathView): boolean {
+  return ['outside', 'other-node'].some(
+    (vantage) => probes.get(vantage as 'outside' | 'other-node')?.outcome === 'answered',
+  );
+}
