@@ -1,12 +1,14 @@
+import { constants } from 'node:os';
 import { UserError } from '../util/errors.ts';
 
 /** Runs `work` with a signal that SIGINT, SIGTERM and SIGHUP abort, so that it can clear up; then exits as a shell says. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
-  const numbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
-  const stop = (signal: keyof typeof numbers) =>
-    controller.abort(new UserError(`interrupted by ${signal}`, { exitCode: 128 + numbers[signal] }));
-  const names = Object.keys(numbers) as (keyof typeof numbers)[];
+  const stop = (signal: NodeJS.Signals) =>
+    controller.abort(
+      new UserError(`interrupted by ${signal}`, { exitCode: 128 + constants.signals[signal] }),
+    );
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const name of names) process.on(name, stop);
   try {
     return await work(controller.signal);

@@ -1,3 +1,4 @@
+import { quantityMillis, quantityUnits } from '../kube/quantity.ts';
 import type { Container, Pod } from '../kube/types.ts';
 import type { ContainerConfig, ContainerResources, CriImage, Mount } from './cri/messages.ts';
 import { ConfigError, expand } from './env.ts';
@@ -14,7 +15,6 @@ import {
   TERMINATION_MESSAGE_PATH,
   TERMINATION_MESSAGE_POLICY,
 } from './names.ts';
-import { milliCpu, quantityBytes } from './quantities.ts';
 import { int64, namespaces, securityProfile, supplementalGroups } from './sandbox-config.ts';
 import { qosClass } from './status.ts';
 
@@ -127,9 +127,9 @@ function refuseRoot({ pod, container, image }: ContainerInput, runAsUser: number
 /** Limits and requests as cgroup values. https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/ */
 function resources(pod: Pod, container: Container): ContainerResources {
   const { requests, limits } = container.resources ?? {};
-  const cpuLimit = limits?.cpu === undefined ? 0 : milliCpu(limits.cpu);
-  const cpuRequest = requests?.cpu === undefined ? cpuLimit : milliCpu(requests.cpu);
-  const memory = limits?.memory === undefined ? 0 : quantityBytes(limits.memory);
+  const cpuLimit = limits?.cpu === undefined ? 0 : quantityMillis(limits.cpu);
+  const cpuRequest = requests?.cpu === undefined ? cpuLimit : quantityMillis(requests.cpu);
+  const memory = limits?.memory === undefined ? 0 : quantityUnits(limits.memory);
   const period = 100_000;
   return {
     cpuShares: Math.max(2, Math.floor((cpuRequest * 1024) / 1000)),

@@ -8,7 +8,6 @@ import { fullReference, ImageProblem, Images } from './images.ts';
 import { parseFlags } from './main.ts';
 import { Observer } from './observe.ts';
 import { PodProbes, type ProbeResult } from './probes.ts';
-import { milliCpu, quantityBytes } from './quantities.ts';
 import { registryAuths } from './registry-auth.ts';
 import { restartDelayMs } from './restart-delay.ts';
 import { FakeRuntime } from './runtime.fake.ts';
@@ -207,22 +206,6 @@ test('a container that ran for ten minutes is restarted at once', () => {
     ms: 0,
     steady: true,
   });
-});
-
-test.each([
-  ['1', 1, 1_000],
-  ['100m', 1, 100],
-  ['1.5', 2, 1_500],
-  ['1Ki', 1_024, 1_024_000],
-  ['1e3', 1_000, 1_000_000],
-  ['2G', 2e9, 2e12],
-  ['1n', 1, 1],
-])('%s is %d bytes and %d thousandths of a CPU', (text, bytes, milli) => {
-  expect(quantityBytes(text)).toBe(bytes);
-  expect(milliCpu(text)).toBe(milli);
-});
-test.each(['', 'x', '1x', '1 Ki', '--1'])('%p is no quantity', (text) => {
-  expect(() => quantityBytes(text)).toThrow('not a quantity');
 });
 
 describe('what CRI is told', () => {

@@ -1,5 +1,5 @@
+import { quantityMillis, quantityUnits } from '../kube/quantity.ts';
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from '../kube/types.ts';
-import { milliCpu, quantityBytes } from './quantities.ts';
 
 /** What a container's environment may be made of. A config map or secret that does not exist is undefined. */
 export interface EnvSources {
@@ -249,14 +249,14 @@ export function resourceValue(
   const divisor = reference.divisor === undefined || reference.divisor === '0' ? '1' : reference.divisor;
   if (resource === 'cpu') {
     const value =
-      quantity === undefined ? (kind === 'limits' ? allocatable.cpu * 1000 : 0) : milliCpu(quantity);
-    return String(Math.ceil(value / milliCpu(divisor)));
+      quantity === undefined ? (kind === 'limits' ? allocatable.cpu * 1000 : 0) : quantityMillis(quantity);
+    return String(Math.ceil(value / quantityMillis(divisor)));
   }
   const value =
     quantity === undefined
       ? kind === 'limits' && resource === 'memory'
         ? allocatable.memory
         : 0
-      : quantityBytes(quantity);
-  return String(Math.ceil(value / quantityBytes(divisor)));
+      : quantityUnits(quantity);
+  return String(Math.ceil(value / quantityUnits(divisor)));
 }

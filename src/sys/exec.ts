@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
 
 /** What a finished process left behind. */
 export interface ExecResult {
@@ -29,6 +30,11 @@ export interface ExecOptions {
    * would stay open as long as the daemon.
    */
   outputFile?: string;
+  /**
+   * A descriptor that the process gets as its 3. For a lock that must last as long as the process, whatever becomes of the one
+   * that started it: flock(2) holds until the last copy of the descriptor is closed.
+   */
+  inherit?: number;
 }
 
 /**
@@ -40,14 +46,20 @@ export interface Exec {
   run(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
 }
 
-/** A command that failed: says what was run, how it ended and what it printed. */
+/**
+ * A command that failed: says what was run, how it ended and what it printed. One that could not be started has the error of
+ * the system, with its `code` (ENOEXEC, say), as its cause.
+ */
 export class ExecError extends Error {
   readonly argv: readonly string[];
   readonly result: ExecResult;
 
-  constructor(argv: readonly string[], result: ExecResult, what?: string) {
+  constructor(argv: readonly string[], result: ExecResult, what?: string, options?: { cause?: unknown }) {
     const said = (result.stderr.trim() || result.stdout.trim()).slice(0, 4000);
-    super(`${argv.join(' ')}: ${what ?? `exit status ${result.code}`}${said === '' ? '' : `: ${said}`}`);
+    super(
+      `${argv.join(' ')}: ${what ?? `exit status ${result.code}`}${said === '' ? '' : `: ${said}`}`,
+      options,
+    );
     this.name = 'ExecError';
     this.argv = argv;
     this.result = result;
@@ -65,17 +77,6 @@ export async function output(
   return result.stdout;
 }
 
-const SIGNAL_NUMBERS: Record<string, number> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGABRT: 6,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGPIPE: 13,
-  SIGTERM: 15,
-};
-
 function killGroup(leader: number): void {
   try {
     process.kill(-leader, 'SIGKILL');
@@ -92,14 +93,31 @@ export const realExec: Exec = {
     return new Promise((resolve, reject) => {
       const sink = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'a', 0o600);
       const source = options.stdinFile === undefined ? undefined : openSync(options.stdinFile, 'r');
-      const child = spawn(file, args, {
-        // Ctrl-C in a terminal goes to a whole process group. Commands are in one of their own: whoever runs them ends them.
-        detached: true,
-        cwd: options.cwd,
-        env: (options.env ?? process.env) as NodeJS.ProcessEnv,
-        stdio: [source ?? (options.stdin === undefined ? 'ignore' : 'pipe'), sink, sink],
-      });
-      for (const fd of [source, sink]) if (typeof fd === 'number') closeSync(fd);
+      const couldNotStart = (cause: Error) =>
+        new ExecError(argv, { code: 127, stdout: '', stderr: '' }, `could not start: ${cause.message}`, {
+          cause,
+        });
+      let child: ChildProcess;
+      try {
+        child = spawn(file, args, {
+          // Ctrl-C in a terminal goes to a whole process group. Commands are in one of their own: whoever runs them ends them.
+          detached: true,
+          cwd: options.cwd,
+          env: (options.env ?? process.env) as NodeJS.ProcessEnv,
+          stdio: [
+            source ?? (options.stdin === undefined ? 'ignore' : 'pipe'),
+            sink,
+            sink,
+            ...(options.inherit === undefined ? [] : [options.inherit]),
+          ],
+        });
+      } catch (cause) {
+        // Some failures are thrown (ENOEXEC, ETXTBSY), others are events (ENOENT, EACCES).
+        reject(couldNotStart(cause as Error));
+        return;
+      } finally {
+        for (const fd of [source, sink]) if (typeof fd === 'number') closeSync(fd);
+      }
       const out: Buffer[] = [];
       const err: Buffer[] = [];
       let failure: string | undefined;
@@ -131,11 +149,12 @@ export const realExec: Exec = {
       child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
       child.on('error', (cause) => {
         done();
-        reject(new ExecError(argv, finished(127), `could not start: ${cause.message}`));
+        reject(couldNotStart(cause));
       });
       child.on('close', (code, signalName) => {
         done();
-        const result = finished(code ?? 128 + (SIGNAL_NUMBERS[signalName ?? ''] ?? 0));
+        // One of the two is there: a process ends by itself or by a signal.
+        const result = finished(code ?? 128 + constants.signals[signalName!]);
         if (failure !== undefined) reject(new ExecError(argv, result, failure));
         else resolve(result);
       });

@@ -3,7 +3,7 @@ import type { Node, Pod, Taint } from '../../kube/types.ts';
 import { ClusterState } from './cluster-state.ts';
 import { refusal, unschedulableMessage } from './filters.ts';
 import { conflicts, hostPortsOf } from './host-ports.ts';
-import { podRequests, quantity } from './requests.ts';
+import { podRequests } from './requests.ts';
 import { decide } from './scheduler.ts';
 
 const node = (name: string, change: Partial<Node> = {}): Node => ({
@@ -46,18 +46,6 @@ describe('host ports', () => {
     ]);
   });
 });
-
-test.each([
-  ['100m', 0.1],
-  ['1', 1],
-  ['1.5', 1.5],
-  ['2Gi', 2 ** 31],
-  ['128M', 128e6],
-  ['1e3', 1000],
-  ['5E', 5e18],
-  [undefined, 0],
-  ['x', 0],
-])('quantity %s is %s', (text, expected) => expect(quantity(text)).toBeCloseTo(expected, 6));
 
 test('a pod requests the sum of its containers, or its greatest init container', () => {
   const requests = (cpu: string) => ({ resources: { requests: { cpu } } });

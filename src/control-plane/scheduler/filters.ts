@@ -1,8 +1,9 @@
 import { selectsNode, tolerates, untoleratedTaint } from '../../kube/placement.ts';
+import { quantityMillis, quantityUnits } from '../../kube/quantity.ts';
 import type { Pod } from '../../kube/types.ts';
 import type { NodeState } from './cluster-state.ts';
 import { conflicts, type HostPort } from './host-ports.ts';
-import { type Amounts, quantity } from './requests.ts';
+import type { Amounts } from './requests.ts';
 
 /** Why a node will not do. */
 export interface Refusal {
@@ -84,12 +85,12 @@ function insufficient(requests: Amounts, { node, pods, used }: NodeState): Refus
     // More than the whole node: no preemption would help.
     if (wanted > total) resolvable = false;
   };
-  check('Too many pods', 1, pods.size, quantity(allocatable.pods));
+  check('Too many pods', 1, pods.size, quantityUnits(allocatable.pods ?? '0'));
   if (requests.milliCpu > 0) {
-    check('Insufficient cpu', requests.milliCpu, used.milliCpu, quantity(allocatable.cpu) * 1000);
+    check('Insufficient cpu', requests.milliCpu, used.milliCpu, quantityMillis(allocatable.cpu ?? '0'));
   }
   if (requests.memory > 0) {
-    check('Insufficient memory', requests.memory, used.memory, quantity(allocatable.memory));
+    check('Insufficient memory', requests.memory, used.memory, quantityUnits(allocatable.memory ?? '0'));
   }
   return reasons.length === 0 ? undefined : { reasons, resolvable };
 }

@@ -1,3 +1,4 @@
+import { quantityNanos } from '../quantity.ts';
 import type { Container, ContainerPort, EnvVar, LifecycleHandler, Probe } from '../types.ts';
 import { ENV_FIELDS, fieldPathErrors } from './downward.ts';
 import { duplicate, type FieldError, forbidden, invalid, notFound, required } from './field-error.ts';
@@ -10,16 +11,7 @@ import {
   portNumberErrors,
   qualifiedNameErrors,
 } from './names.ts';
-import {
-  allInvalid,
-  inRange,
-  nonNegative,
-  oneOf,
-  PROTOCOLS,
-  portReference,
-  quantityValue,
-  requiredOneOf,
-} from './rules.ts';
+import { allInvalid, inRange, nonNegative, oneOf, PROTOCOLS, portReference, requiredOneOf } from './rules.ts';
 import { localPathErrors } from './volume.ts';
 
 /** What the rules of a container depend on in its pod. */
@@ -264,14 +256,14 @@ function resourceErrors(container: Container, path: string): FieldError[] {
   for (const [kind, list] of Object.entries(amounts)) {
     for (const [name, quantity] of Object.entries(list)) {
       errors.push(...resourceNameErrors(name, `${path}.${kind}`));
-      if (quantityValue(quantity) < 0) {
+      if (quantityNanos(quantity) < 0n) {
         errors.push(invalid(`${path}.${kind}[${name}]`, quantity, 'must be greater than or equal to 0'));
       }
     }
   }
   for (const [name, request] of Object.entries(requests)) {
     const limit = Object.hasOwn(limits, name) ? limits[name] : undefined;
-    if (limit !== undefined && quantityValue(request) > quantityValue(limit)) {
+    if (limit !== undefined && quantityNanos(request) > quantityNanos(limit)) {
       errors.push(
         invalid(`${path}.requests`, request, `must be less than or equal to ${name} limit of ${limit}`),
       );

@@ -39,15 +39,3 @@ export function portReference(field: string, port: number | string | undefined):
   if (port === undefined) return [required(field)];
   return allInvalid(field, port, typeof port === 'number' ? portNumberErrors(port) : portNameErrors(port));
 }
-
-/** The value of a quantity as a number, exact enough to compare what people write; the text must be well-formed. */
-export function quantityValue(quantity: string | number): number {
-  const match = /^([+-]?[\d.]+)(.*)$/.exec(String(quantity));
-  const number = Number(match?.[1]);
-  const suffix = match?.[2] ?? '';
-  if (/^[eE][+-]?\d+$/.test(suffix)) return number * 10 ** Number(suffix.slice(1));
-  const binary = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'].indexOf(suffix);
-  if (binary > 0) return number * 1024 ** binary;
-  const decimal = ['n', 'u', 'm', '', 'k', 'M', 'G', 'T', 'P', 'E'].indexOf(suffix);
-  return number * 1000 ** (decimal - 3);
-}

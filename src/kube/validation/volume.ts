@@ -1,8 +1,9 @@
+import { quantityNanos } from '../quantity.ts';
 import type { Volume } from '../types.ts';
 import { fieldPathErrors, VOLUME_FIELDS } from './downward.ts';
 import { duplicate, type FieldError, forbidden, invalid, notSupported, required } from './field-error.ts';
 import { configMapKeyErrors, dnsLabelErrors } from './names.ts';
-import { allInvalid, quantityValue } from './rules.ts';
+import { allInvalid } from './rules.ts';
 
 const HOST_PATH_TYPES = [
   '',
@@ -104,7 +105,7 @@ function sourceErrors(volume: Volume, at: string): FieldError[] {
     if (!secret.secretName) errors.push(required(`${path}.secretName`));
     errors.push(...modeErrors(`${path}.defaultMode`, secret.defaultMode), ...itemErrors(secret.items, path));
   }
-  if (emptyDir?.sizeLimit !== undefined && quantityValue(emptyDir.sizeLimit) < 0) {
+  if (emptyDir?.sizeLimit !== undefined && quantityNanos(emptyDir.sizeLimit) < 0n) {
     errors.push(forbidden(`${at}.emptyDir.sizeLimit`, 'SizeLimit field must be a valid resource quantity'));
   }
   if (downwardAPI !== undefined) {

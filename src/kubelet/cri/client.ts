@@ -1,12 +1,6 @@
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { type Runtime, RuntimeError, type RuntimeEvent } from '../runtime.ts';
-import {
-  type CriSandboxStatus,
-  calls,
-  type RuntimeCondition,
-  subscribe,
-  taskEvent,
-} from './messages.ts';
+import { type CriSandboxStatus, calls, type RuntimeCondition, subscribe, taskEvent } from './messages.ts';
 import type { Codec } from './protobuf.ts';
 
 /** Two minutes: what a kubelet gives the runtime for an ordinary call (`--runtime-request-timeout`). */

@@ -1,9 +1,9 @@
 import { chmod, chown, lstat, mkdir, readdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { quantityUnits } from '../../kube/quantity.ts';
 import type { ConfigMap, Pod, Secret, Volume } from '../../kube/types.ts';
 import type { EnvSources } from '../env.ts';
 import { type Directories, podDirectory } from '../names.ts';
-import { quantityBytes } from '../quantities.ts';
 import { writeAtomically } from './atomic-writer.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounts } from './mounts.ts';
@@ -101,7 +101,7 @@ export class Volumes {
     // Config maps need no protection from the disk; secrets and tokens never get there.
     if (volume.emptyDir?.medium === 'Memory' || usesTmpfs(volume)) {
       const limit = volume.emptyDir?.sizeLimit;
-      const sizeBytes = limit === undefined ? undefined : quantityBytes(limit);
+      const sizeBytes = limit === undefined ? undefined : quantityUnits(limit);
       await this.#mounts.tmpfs(path, { mode: '0777', sizeBytes });
     }
     const group = pod.spec?.securityContext?.fsGroup;

@@ -1,0 +1,23 @@
+import { hostname } from 'node:os';
+import { stringify } from 'yaml';
+import { takeNodeReport } from '../../agent/node-report/take.ts';
+import { realExec } from '../../sys/exec.ts';
+import { oneOf } from '../option-values.ts';
+import { command, examples } from '../verb.ts';
+
+/** `hostport node-report`: what this node looks like, as a document that `hostport doctor` can be given. */
+export function nodeReportVerb() {
+  const verb = command('node-report')
+    .description(
+      'print what this machine, as a node, looks like: CNI files, plugins, runtime, sandboxes, rules, settings\n\nChanges nothing and needs no cluster. What cannot be seen (without root, say) is reported as unknown.',
+    )
+    .option('--node <name>', 'name of the node in the cluster', hostname())
+    .option('-o, --output <format>', 'json or yaml', oneOf('json', 'yaml'), 'json')
+    .action(async (options) => {
+      const report = await takeNodeReport(options.node, realExec);
+      process.stdout.write(
+        options.output === 'yaml' ? stringify(report) : `${JSON.stringify(report, null, 2)}\n`,
+      );
+    });
+  return examples(verb, 'hostport node-report > reports/kind-worker.json', 'hostport node-report -o yaml');
+}
