@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'bun:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ExecError, output, realExec } from './exec.ts';
 
 describe('realExec', () => {
@@ -21,6 +24,23 @@ describe('realExec', () => {
   test('a command that is not there says so', async () => {
     const error = await realExec.run(['/no/such/command']).catch((thrown) => thrown);
     expect(error.message).toContain('/no/such/command: could not start');
+  });
+
+  test.each([
+    ['ENOEXEC', 0o755],
+    ['EACCES', 0o644],
+  ])('one that cannot be started says why: %s', async (code, mode) => {
+    const directory = mkdtempSync(join(tmpdir(), 'hostport-exec-'));
+    try {
+      const file = join(directory, 'program');
+      writeFileSync(file, 'no executable', { mode });
+      const error = await realExec.run([file]).catch((thrown) => thrown);
+      expect(error).toBeInstanceOf(ExecError);
+      expect(error.message).toStartWith(`${file}: could not start: ${code}`);
+      expect(error.cause).toMatchObject({ code });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   test('a deadline ends the whole group, whoever holds the pipes', async () => {

@@ -1,0 +1,78 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { configFileOrder, dropInOrder, type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
+import { CniError, cniErrorCode } from './errors.ts';
+
+/** Where runtimes look for networks unless they are told otherwise. */
+export const DEFAULT_CONFIG_DIRECTORY = '/etc/cni/net.d';
+
+/**
+ * Reads one configuration file with the drop-in directory beside it, `<its directory>/<network name>/*.conf` (1.1.0).
+ * Error 5 when it cannot be read, 6 or 7 for what is in it.
+ */
+export function loadNetworkFile(path: string): NetworkConfigList {
+  return parseNetworkConfig(read(path), path, (networkName) => {
+    const directory = join(dirname(path), networkName);
+    return dropInOrder(filesIn(directory))
+      .map((name) => join(directory, name))
+      .map((name) => ({ name, text: read(name) }));
+  });
+}
+
+/**
+ * The first network of a directory, which is the one that containerd and kubelet use: by file name, whatever the extension.
+ * A broken first file is an error, not skipped, as there.
+ */
+export function loadFirstNetwork(directory: string): NetworkConfigList {
+  const [first] = configFileOrder(filesIn(directory));
+  if (first === undefined) throw notFound(`no net configurations found in ${directory}`);
+  return loadNetworkFile(join(directory, first));
+}
+
+/**
+ * The network called `networkName` of a directory: lists before single configurations, each by file name; a broken file on the
+ * way is an error (libcni's LoadNetworkConf). Error 7 with libcni's words when there is none.
+ */
+export function loadNetwork(directory: string, networkName: string): NetworkConfigList {
+  const files = configFileOrder(filesIn(directory));
+  if (files.length === 0) throw notFound(`no net configurations found in ${directory}`);
+  const isList = (name: string) => name.endsWith('.conflist');
+  for (const name of [...files.filter(isList), ...files.filter((file) => !isList(file))]) {
+    const network = loadNetworkFile(join(directory, name));
+    if (network.name === networkName) return network;
+  }
+  throw notFound(`no net configuration with name "${networkName}" in ${directory}`);
+}
+
+/** Names of what is in a directory and no directory itself (a link counts as what it leads to); none when there is none. */
+function filesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).filter(
+      (name) => !statSync(join(directory, name), { throwIfNoEntry: false })?.isDirectory(),
+    );
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw ioFailure(directory, cause);
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw ioFailure(path, cause);
+  }
+}
+
+function ioFailure(path: string, cause: unknown): CniError {
+  return new CniError(
+    cniErrorCode.ioFailure,
+    `error reading ${path}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
+    '',
+    { cause },
+  );
+}
+
+function notFound(message: string): CniError {
+  return new CniError(cniErrorCode.invalidNetworkConfig, message);
+}
