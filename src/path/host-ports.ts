@@ -23,7 +23,27 @@ export function hostPortsOf(pod: Pod): HostPort[] {
   );
 }
 
-/** Whether the pod has ended for good: such a pod holds no port. */
+/** Why the kubelet refuses a pod whose port another pod on the node has (its admission of the predicate of that name). */
+export const PORT_TAKEN_REASON = 'NodePorts';
+
+/** Whether the pod has ended for good and nobody waits for its ports. One that was refused because of its ports is waited for. */
 export function hasEnded(pod: Pod): boolean {
-  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+  const { phase, reason } = pod.status ?? {};
+  return phase === 'Succeeded' || (phase === 'Failed' && reason !== PORT_TAKEN_REASON);
+}
+
+/** Kubernetes' rule for two mappings on a node: the same protocol and port, and the same address, or either of them every address. */
+export function portsConflict(a: HostPort, b: HostPort): boolean {
+  const any = (hostIP: string | undefined) => hostIP === undefined || hostIP === '::';
+  return (
+    a.protocol === b.protocol &&
+    a.hostPort === b.hostPort &&
+    (any(a.hostIP) || any(b.hostIP) || a.hostIP === b.hostIP)
+  );
+}
+
+/** A mapping as people write it: `TCP 80`, `UDP 127.0.0.1:53`. */
+export function formatPort({ protocol, hostIP, hostPort }: HostPort): string {
+  const address = hostIP === undefined ? '' : hostIP.includes(':') ? `[${hostIP}]:` : `${hostIP}:`;
+  return `${protocol} ${address}${hostPort}`;
 }

@@ -184,6 +184,8 @@ export const nodeReportSchema = z.object({
     binDirs: z.array(z.string()),
     plugins: observed(z.array(pluginFile)),
     attachments: observed(z.array(cachedAttachment)),
+    /** What lies in the cache and is no attachment that could be read: nothing is known of it. */
+    skipped: z.array(z.object({ file: z.string(), why: z.string() })).default([]),
   }),
   runtime: observed(runtime),
   sandboxes: observed(z.array(sandbox)),

@@ -6,7 +6,12 @@ import { conflistNotLoaded } from './conflist-not-loaded.ts';
 import { conflistRenamed } from './conflist-renamed.ts';
 import { conflistShadowed } from './conflist-shadowed.ts';
 import { conflistTooEarly } from './conflist-too-early.ts';
+import { hostipFamilyMismatch } from './hostip-family-mismatch.ts';
+import { hostipNotOnNode } from './hostip-not-on-node.ts';
+import { hostportConflict } from './hostport-conflict.ts';
 import { netfilterToolMissing } from './netfilter-tool-missing.ts';
+import { noNodeWithFreePort } from './no-node-with-free-port.ts';
+import { nodeportCollision } from './nodeport-collision.ts';
 import { pluginMissing } from './plugin-missing.ts';
 import { pluginNotExecutable } from './plugin-not-executable.ts';
 import { pluginOrderWrong } from './plugin-order-wrong.ts';
@@ -17,6 +22,11 @@ import { setMarkChainMissing } from './set-mark-chain-missing.ts';
 
 /** Every failure that the doctor knows, in the order of the path's stages. */
 export const catalogue: readonly Failure[] = [
+  hostipNotOnNode,
+  hostipFamilyMismatch,
+  hostportConflict,
+  nodeportCollision,
+  noNodeWithFreePort,
   portmapNotChained,
   capabilityMissing,
   conflistShadowed,

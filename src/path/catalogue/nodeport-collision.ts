@@ -1,0 +1,76 @@
+import { type Detection, defineFailure } from '../failure.ts';
+import { formatPort } from '../host-ports.ts';
+import { echoPod, podName } from '../pod-of.ts';
+
+const PORT = 30_091;
+
+export const nodeportCollision = defineFailure<null>({
+  code: 'nodeport-collision',
+  stage: 'declared',
+  severity: 'risk',
+  title: 'a Service has the hostPort as its nodePort',
+  explanation:
+    'A nodePort is a port of every node, made by kube-proxy or what stands in for it, with rules at the same place in the kernel. Who gets the packet ' +
+    'depends on whose rules come first, and changes with restarts.',
+  remedy: 'Choose a hostPort outside of the range of nodePorts (30000 to 32767 unless configured otherwise).',
+  restart: 'needed',
+  restartReason: 'the ports of a pod cannot be changed once it is made',
+  sources: ['kubernetes/kubernetes#100643'],
+  mutedBy: [],
+
+  detect(scene) {
+    const owners = new Map(
+      scene.world.services.flatMap((service) =>
+        (service.spec?.ports ?? [])
+          .filter(({ nodePort }) => (nodePort ?? 0) > 0)
+          .map(({ nodePort, protocol }) => [`${protocol ?? 'TCP'} ${nodePort}`, service] as const),
+      ),
+    );
+    return scene.paths.flatMap(({ port, subject }): Detection<null>[] => {
+      const service = owners.get(`${port.protocol} ${port.hostPort}`);
+      if (service === undefined) return [];
+      const { namespace = '', name = '' } = service.metadata ?? {};
+      return [
+        {
+          subject,
+          message: `${formatPort(port)} of ${podName(subject.pod!)} is the nodePort of Service ${podName({ namespace, name })} as well`,
+          evidence: [
+            {
+              kind: 'object',
+              where: `service ${podName({ namespace, name })}`,
+              saw: `nodePort ${port.hostPort}`,
+            },
+          ],
+          data: null,
+        },
+      ];
+    });
+  },
+
+  heal: () => ({ by: 'hand', why: 'which of the two keeps the port is for their owners to say' }),
+
+  fault: {
+    does: `makes a pod with hostPort ${PORT} and a Service with that nodePort`,
+    async inject(door, target) {
+      await door.apply([
+        {
+          apiVersion: 'v1',
+          kind: 'Service',
+          metadata: { name: 'same-node-port', namespace: target.pod.namespace },
+          spec: {
+            type: 'NodePort',
+            selector: { run: 'nobody' },
+            ports: [{ port: 80, targetPort: 8080, nodePort: PORT, protocol: 'TCP' }],
+          },
+        },
+        echoPod(target, 'same-node-port', [{ hostPort: PORT, containerPort: 8080, protocol: 'TCP' }]),
+      ]);
+      return null;
+    },
+    async restore(door, target) {
+      await door.remove('Pod', target.pod.namespace, 'same-node-port');
+      await door.remove('Service', target.pod.namespace, 'same-node-port');
+    },
+    subjects: ({ node, pod }) => [{ node, pod: { ...pod, name: 'same-node-port' } }],
+  },
+});
