@@ -24,10 +24,14 @@ export class FakeNat implements NatTable {
     return this.#chains.get(chain)?.map((rule) => `-A ${joinWords([chain])} ${rule}`);
   }
 
-  async restore(commands: readonly string[]): Promise<RestoreOutcome> {
-    this.documents.push(commands);
+  async restore(commands: readonly string[], conditions: readonly string[] = []): Promise<RestoreOutcome> {
+    this.documents.push([...conditions, ...commands]);
     this.before?.(this.#chains);
     const chains = new Map([...this.#chains].map(([name, rules]) => [name, [...rules]]));
+    for (const condition of conditions) {
+      const reason = apply(chains, condition);
+      if (reason !== undefined) return { applied: false, failed: undefined, reason };
+    }
     for (const [failed, command] of commands.entries()) {
       const reason = apply(chains, command);
       if (reason !== undefined) return { applied: false, failed, reason };

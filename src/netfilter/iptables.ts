@@ -7,7 +7,7 @@ export type RestoreOutcome =
   | { applied: true }
   | {
       applied: false;
-      /** Zero-based index of the command that failed; undefined when the failure is not of one command. */
+      /** Zero-based index of the command that failed; undefined when the failure is not of one of them. */
       failed: number | undefined;
       reason: string;
     };
@@ -20,8 +20,11 @@ export interface NatTable {
   readonly family: IpFamily;
   /** The `-A` lines of a chain in order, as `iptables -S` prints them; undefined when there is no such chain. */
   listChain(chain: string): Promise<string[] | undefined>;
-  /** Applies the commands in one transaction. */
-  restore(commands: readonly string[]): Promise<RestoreOutcome>;
+  /**
+   * Applies the commands in one transaction. `conditions` are `-C` commands that are asked before it, in the same call: when one
+   * fails, nothing is applied. iptables-nft reads every rule of every chain that a transaction names, if it asks for one rule.
+   */
+  restore(commands: readonly string[], conditions?: readonly string[]): Promise<RestoreOutcome>;
 }
 
 /** The iptables programs cannot be used at all: not installed, no kernel support, no permission. */
@@ -74,9 +77,10 @@ export class IptablesNat implements NatTable {
     throw this.#unavailable(this.#program, code, stderr);
   }
 
-  async restore(commands: readonly string[]): Promise<RestoreOutcome> {
+  async restore(commands: readonly string[], conditions: readonly string[] = []): Promise<RestoreOutcome> {
     const program = `${this.#program}-restore`;
-    const document = `*nat\n${commands.join('\n')}\nCOMMIT\n`;
+    const ahead = conditions.length === 0 ? [] : ['*nat', ...conditions, 'COMMIT'];
+    const document = [...ahead, '*nat', ...commands, 'COMMIT', ''].join('\n');
     const { code, stderr } = await this.#run(
       [program, '--noflush', '-w', String(LOCK_WAIT_SECONDS)],
       document,
@@ -85,9 +89,9 @@ export class IptablesNat implements NatTable {
     if (code === EXIT_RESOURCE_PROBLEM && /xtables lock/.test(stderr)) {
       throw new XtablesLockBusy(program, LOCK_WAIT_SECONDS);
     }
-    // Line 1 is the table; iptables counts from 1.
     const line = /line:? (\d+)/.exec(stderr)?.[1];
-    const index = line === undefined ? undefined : Number(line) - 2;
+    // A line names the table before the commands; iptables counts from 1.
+    const index = line === undefined ? undefined : Number(line) - 2 - ahead.length;
     return {
       applied: false,
       failed: index !== undefined && index >= 0 && index < commands.length ? index : undefined,

@@ -5,15 +5,25 @@ import { dirname } from 'node:path';
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
+/** How long to wait between two looks at a lock that somebody has, in milliseconds. */
+const INTERVAL_MS = 1;
+
+/** The lock while it is held. */
+export interface RulesLock {
+  /** The open file it is held by. A process that inherits it holds the lock with us, and after us. */
+  fd: number;
+  release(): void;
+}
+
 /**
- * Takes an exclusive flock(2) on `path` and returns the function that gives it back; the kernel does that too when the
- * process dies. Tries every 5 ms and rejects after `timeoutMs`, naming the file. It serialises what reads rules and then
- * changes them; /run/xtables.lock cannot be used for that, as the iptables we run takes it itself.
+ * Takes an exclusive flock(2) on `path`; the kernel gives it back when this process and all that inherited the descriptor
+ * have ended. Rejects after `timeoutMs`, naming the file. It serialises what reads rules and then changes them;
+ * /run/xtables.lock cannot be used for that, as the iptables we run takes it itself.
  */
 export async function takeRulesLock(
   path = '/run/hostport/portmap.lock',
   timeoutMs = 30_000,
-): Promise<() => void> {
+): Promise<RulesLock> {
   mkdirSync(dirname(path), { recursive: true });
   const libc = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
   const fd = openSync(path, 'w', 0o600);
@@ -27,7 +37,7 @@ export async function takeRulesLock(
       release();
       throw new Error(`${path}: held by another process for more than ${timeoutMs} ms`);
     }
-    await Bun.sleep(5);
+    await Bun.sleep(INTERVAL_MS);
   }
-  return release;
+  return { fd, release };
 }

@@ -1,15 +1,25 @@
-import { writeSync } from 'node:fs';
+import { realpathSync, writeSync } from 'node:fs';
 import { type Plugin, type PluginIo, runPlugin } from '../cni/plugin.ts';
-import { bunExec } from './bun-exec.ts';
+import type { IpFamily } from '../netfilter/iptables.ts';
+import { glanceAtKernel, type NatGlance } from '../netfilter/kernel-rules.ts';
+import { bunExec, findProgram } from './bun-exec.ts';
 import { AGENT_SOCKET, agentOverSocket } from './cilium-cni/agent-api.ts';
 import { ciliumCni } from './cilium-cni/plugin.ts';
 import { loopback } from './loopback.ts';
+import { AttachmentFiles } from './portmap/attachments.ts';
 import { portmap } from './portmap/portmap.ts';
 import { isOwnNetns } from './sandbox.ts';
 
+/** What iptables-nft keeps can be looked at in the kernel; what other variants keep cannot. */
+function glance(family: IpFamily): NatGlance | undefined {
+  const program = findProgram(family === 'ipv4' ? 'iptables' : 'ip6tables');
+  const isNft = program !== undefined && realpathSync(program).endsWith('/xtables-nft-multi');
+  return isNft ? glanceAtKernel(family) : undefined;
+}
+
 /** The plugins of this executable, by the names it is linked under. */
 const plugins: Record<string, () => Plugin> = {
-  portmap: () => portmap(bunExec),
+  portmap: () => portmap(bunExec, new AttachmentFiles(), glance),
   'cilium-cni': () => ciliumCni(bunExec, agentOverSocket(process.env.CILIUM_SOCK || AGENT_SOCKET)),
   loopback: () => loopback(bunExec),
 };

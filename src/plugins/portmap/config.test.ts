@@ -21,6 +21,8 @@ test('what is not said is as in the reference', () => {
     conditionsV4: [],
     conditionsV6: [],
     portMappings: [],
+    repeated: [],
+    strict: false,
   });
 });
 

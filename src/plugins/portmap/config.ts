@@ -1,6 +1,6 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { PluginConfig, PortMapping } from '../../cni/types.ts';
-import { parseIp } from '../../net/ip.ts';
+import { formatIp, isUnspecified, parseIp } from '../../net/ip.ts';
 import { validateConditions } from './conditions.ts';
 
 /** portmap's part of a network configuration, validated, with the reference's defaults filled in. */
@@ -16,7 +16,12 @@ export interface PortmapConfig {
   externalSetMarkChain: string | undefined;
   conditionsV4: string[];
   conditionsV6: string[];
+  /** Without those that another one before them covers. */
   portMappings: PortMapping[];
+  /** A sentence for each mapping that was left out because an earlier one covers it. */
+  repeated: string[];
+  /** What has no effect is an error, not a warning. */
+  strict: boolean;
 }
 
 /** Bit 13: Kubernetes uses 14 and 15, Calico 20 to 31. */
@@ -49,6 +54,7 @@ export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
   }
   const mappings = (runtime as Record<string, unknown>).portMappings ?? [];
   if (!Array.isArray(mappings)) throw invalid('runtimeConfig.portMappings must be a list');
+  const all = mappings.map((mapping, i) => parseMapping(mapping, `runtimeConfig.portMappings[${i}]`));
   return {
     networkName: config.name,
     snat: boolean(config.snat, 'snat', true),
@@ -57,8 +63,37 @@ export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
     externalSetMarkChain: chain,
     conditionsV4: validateConditions(config.conditionsV4, 'conditionsV4'),
     conditionsV6: validateConditions(config.conditionsV6, 'conditionsV6'),
-    portMappings: mappings.map((mapping, i) => parseMapping(mapping, `runtimeConfig.portMappings[${i}]`)),
+    ...withoutRepeated(all),
+    strict: boolean(config.strict, 'strict', false),
   };
+}
+
+/**
+ * A mapping of a port that an earlier one of the same request has on every address it asks for would never be used: rules are
+ * looked at in order, here as in the reference plugin.
+ */
+function withoutRepeated(all: readonly PortMapping[]): Pick<PortmapConfig, 'portMappings' | 'repeated'> {
+  const taken = new Map<string, Set<string>>();
+  const portMappings: PortMapping[] = [];
+  const repeated: string[] = [];
+  for (const mapping of all) {
+    const { protocol, hostPort, hostIP, containerPort } = mapping;
+    const key = `${protocol} ${hostPort}`;
+    const addresses = taken.get(key) ?? new Set();
+    taken.set(key, addresses);
+    const ip = hostIP === undefined ? undefined : parseIp(hostIP)!;
+    const every = ip === undefined ? 'every' : `every ${ip.family}`;
+    const own = ip === undefined || isUnspecified(ip) ? every : formatIp(ip);
+    if (addresses.has('every') || addresses.has(every) || addresses.has(own)) {
+      repeated.push(
+        `${hostIP === undefined ? '' : `${hostIP} `}${key} to ${containerPort} has no effect: the request maps it before`,
+      );
+      continue;
+    }
+    addresses.add(own);
+    portMappings.push(mapping);
+  }
+  return { portMappings, repeated };
 }
 
 function parseMapping(value: unknown, at: string): PortMapping {

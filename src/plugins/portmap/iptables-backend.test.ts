@@ -23,9 +23,13 @@ function setUp(attachments = nothingKnown) {
   return { nat, warnings, backend: new IptablesBackend(nat, attachments, (text) => warnings.push(text)) };
 }
 
+async function add(backend: IptablesBackend, ...request: Parameters<IptablesBackend['plan']>) {
+  return backend.carryOut(await backend.plan(...request));
+}
+
 test('on a node that has mappings an ADD is one document and no more reading than the entries', async () => {
   const { nat, backend } = setUp();
-  await backend.add(config, 'first', pod);
+  await add(backend, config, 'first', pod);
   const before = nat.documents.length;
   let listed = 0;
   const list = nat.listChain.bind(nat);
@@ -34,7 +38,7 @@ test('on a node that has mappings an ADD is one document and no more reading tha
     return list(chain);
   };
   const other = { ...config, portMappings: [{ ...config.portMappings[0]!, hostPort: 81 }] };
-  await backend.add(other, 'second', pod);
+  await add(backend, other, 'second', pod);
   expect({ documents: nat.documents.length - before, listed }).toEqual({ documents: 1, listed: 1 });
 });
 
@@ -45,13 +49,13 @@ describe('somebody changes the table between the look and the change', () => {
     ['adds our chain', (chains) => void chains.set(attachmentChain('net', 'c'), ['-j RETURN'])],
   ])('%s: planned anew', async (_name, change) => {
     const { nat, backend } = setUp();
-    await backend.add(config, 'other', pod);
+    await add(backend, config, 'other', pod);
     await backend.remove('net', 'other');
     nat.before = (chains) => {
       nat.before = undefined;
       change(chains);
     };
-    await backend.add(config, 'c', pod);
+    await add(backend, config, 'c', pod);
     expect((await nat.listChain(attachmentChain('net', 'c')))!.length).toBe(3);
     expect((await nat.listChain(DNAT_CHAIN))!.length).toBe(1);
     expect((await nat.listChain('PREROUTING'))!.length).toBe(1);
@@ -64,13 +68,13 @@ describe('somebody changes the table between the look and the change', () => {
       if (chains.has(chain)) chains.delete(chain);
       else chains.set(chain, []);
     };
-    await expect(backend.add(config, 'c', pod)).rejects.toMatchObject({ code: 999 });
+    await expect(add(backend, config, 'c', pod)).rejects.toMatchObject({ code: 999 });
     expect(await nat.listChain('PREROUTING')).toEqual([]);
   });
 
   test('a DEL meets a DEL', async () => {
     const { nat, backend } = setUp();
-    await backend.add(config, 'c', pod);
+    await add(backend, config, 'c', pod);
     nat.before = (chains) => {
       nat.before = undefined;
       chains.set(DNAT_CHAIN, []);
@@ -83,8 +87,8 @@ describe('somebody changes the table between the look and the change', () => {
 
 test('a living owner is named with network, container and address', async () => {
   const { backend } = setUp({ ...nothingKnown, sandboxState: () => 'alive' });
-  await backend.add(config, 'old', pod);
-  await expect(backend.add(config, 'new', pod)).rejects.toMatchObject({
+  await add(backend, config, 'old', pod);
+  await expect(add(backend, config, 'new', pod)).rejects.toMatchObject({
     code: 110,
     message:
       'host port is taken: tcp 80 of container old of network net at 10.0.0.5:8080, whose sandbox lives',
@@ -93,8 +97,8 @@ test('a living owner is named with network, container and address', async () => 
 
 test('a mapping of which nothing is known stays, behind the new one', async () => {
   const { nat, backend, warnings } = setUp();
-  await backend.add(config, 'old', pod);
-  await backend.add(config, 'new', pod);
+  await add(backend, config, 'old', pod);
+  await add(backend, config, 'new', pod);
   const order = (await nat.listChain(DNAT_CHAIN))!.map((line) => /id: \\"(\w+)/.exec(line)![1]);
   expect(order).toEqual(['new', 'old']);
   expect(warnings).toHaveLength(1);

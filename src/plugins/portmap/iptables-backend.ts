@@ -2,6 +2,7 @@ import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { ValidAttachment } from '../../cni/types.ts';
 import { isUnspecified, parseIp } from '../../net/ip.ts';
 import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../../netfilter/iptables.ts';
+import type { NatGlance } from '../../netfilter/kernel-rules.ts';
 import { splitWords } from '../../netfilter/rule-text.ts';
 import type { Attachments } from './attachments.ts';
 import { HOST_PORT_TAKEN } from './backend.ts';
@@ -29,56 +30,120 @@ import {
 /** How often a transaction is planned anew after somebody else changed the table under it. */
 const MAX_ATTEMPTS = 4;
 
+/** How the mappings of an attachment come into a table. */
+export interface Plan {
+  readonly config: PortmapConfig;
+  readonly containerId: string;
+  readonly pod: PodAddress;
+  /** Commands that ask whether the table is as the plan takes it to be, ahead of the transaction. */
+  readonly conditions: readonly string[];
+  /** Commands of the transaction that depend on what was there. */
+  readonly preparing: readonly string[];
+  /** The commands that make the mappings. */
+  readonly adding: readonly string[];
+  /** Chains of other attachments that it removes. */
+  readonly gone: ReadonlySet<string>;
+}
+
 /** Mappings of one address family in iptables' `nat` table. */
 export class IptablesBackend {
   readonly #nat: NatTable;
   readonly #attachments: Attachments;
   readonly #warn: (message: string) => void;
+  readonly #glance: NatGlance | undefined;
 
-  constructor(nat: NatTable, attachments: Attachments, warn: (message: string) => void) {
+  constructor(nat: NatTable, attachments: Attachments, warn: (message: string) => void, glance?: NatGlance) {
     this.#nat = nat;
     this.#attachments = attachments;
     this.#warn = warn;
+    this.#glance = glance;
   }
 
   /**
-   * Makes the mappings of an attachment in one transaction, in place of what it had before. A mapping of the same port whose
-   * sandbox is gone is removed with it; one whose sandbox lives is error {@link HOST_PORT_TAKEN}; one of which nobody knows
-   * stays, behind ours. Returns the chains of those removed.
+   * Plans the mappings of an attachment, in place of what it had before. A mapping of the same port whose sandbox is gone is
+   * removed with it; one whose sandbox lives is error {@link HOST_PORT_TAKEN}; one of which nobody knows stays, behind ours.
    */
-  async add(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<Set<string>> {
-    const chain = attachmentChain(config.networkName, containerId);
-    let last = '';
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
-      const rivals = await this.#rivals(config, chain, pod, entries);
-      // Usually the shared rules are there and the chain is not: said as conditions of the transaction, that needs no reading.
-      const optimistic =
-        attempt === 0 &&
-        !entries.some((entry) => entry.chain === chain) &&
-        (await this.#trustsChecks(config));
-      const prepare = optimistic
-        ? [...sharedRules(config).rules.map((rule) => command('-C', rule)), `-N ${chain}`]
-        : await this.#prepare(config, chain, entries);
-      const removals = await this.#removals(rivals.gone, entries);
-      const rules = attachmentRules(config, containerId, pod).map((rule) => command('-A', rule));
-      const entering = entryRules(config, containerId, pod);
-      const jumps = rivals.unknown
-        ? entering.reverse().map((rule) => command('-I', rule))
-        : entering.map((rule) => command('-A', rule));
-      const commands = [...prepare, ...removals, ...rules, ...jumps];
-      const outcome = await this.#restore(commands);
-      if (outcome.applied) return rivals.gone;
-      const failed = outcome.failed === undefined ? undefined : commands[outcome.failed];
-      last = `${outcome.reason}${failed === undefined ? '' : `: ${failed}`}`;
-      // A new rule that is refused will be refused again; a condition that does not hold asks for a new plan.
-      if (failed !== undefined && outcome.failed! >= prepare.length + removals.length) break;
-    }
-    throw new CniError(
-      cniErrorCode.internal,
-      `could not map ports of container ${containerId} (${this.#nat.family})`,
-      last,
+  async plan(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<Plan> {
+    return (
+      this.#planByGlance(config, containerId, pod) ?? this.#planByReading(config, containerId, pod, true)
     );
+  }
+
+  /** Carries a plan out in one transaction; plans anew when somebody changed the table. Returns the chains it removed. */
+  async carryOut(plan: Plan): Promise<ReadonlySet<string>> {
+    const { config, containerId, pod } = plan;
+    let current = plan;
+    for (let attempt = 1; ; attempt++) {
+      const { conditions, preparing, adding, gone } = current;
+      const commands = [...preparing, ...adding];
+      const outcome = await this.#restore(commands, conditions);
+      if (outcome.applied) return gone;
+      const failed = outcome.failed === undefined ? undefined : commands[outcome.failed];
+      // A new rule that is refused will be refused again; a condition that does not hold asks for a new plan.
+      const refused = failed !== undefined && outcome.failed! >= preparing.length;
+      if (refused || attempt === MAX_ATTEMPTS) {
+        throw new CniError(
+          cniErrorCode.internal,
+          `could not map ports of container ${containerId} (${this.#nat.family})`,
+          `${outcome.reason}${failed === undefined ? '' : `: ${failed}`}`,
+        );
+      }
+      current = await this.#planByReading(config, containerId, pod, false);
+    }
+  }
+
+  /**
+   * The plan for the usual case, from what a glance tells: nobody has one of the ports, the jumps into our chain are there, the
+   * attachment's own chain is not. The rest is said as conditions. Undefined when it is another case, or cannot be told.
+   */
+  #planByGlance(config: PortmapConfig, containerId: string, pod: PodAddress): Plan | undefined {
+    const glance = this.#glance;
+    const chain = attachmentChain(config.networkName, containerId);
+    const ports = new Set(config.portMappings.map(({ hostPort }) => hostPort));
+    const jumps = glance?.portJumps(DNAT_CHAIN);
+    if (glance === undefined || jumps === undefined) return undefined;
+    if (jumps.some((jump) => jump.chain === chain || jump.ports.some((port) => ports.has(port)))) {
+      return undefined;
+    }
+    const conditions: string[] = [];
+    for (const rule of sharedRules(config).rules) {
+      // The target counts as named: a condition on it would have iptables read all of our chain.
+      if (rule.words.at(-1) !== DNAT_CHAIN) conditions.push(command('-C', rule));
+      else if (!glance.hasLocalJump(rule.chain, DNAT_CHAIN)) return undefined;
+    }
+    const rules = [...attachmentRules(config, containerId, pod), ...entryRules(config, containerId, pod)];
+    return {
+      ...{ config, containerId, pod, conditions, gone: new Set() },
+      preparing: [`-N ${chain}`],
+      adding: rules.map((rule) => command('-A', rule)),
+    };
+  }
+
+  async #planByReading(
+    config: PortmapConfig,
+    containerId: string,
+    pod: PodAddress,
+    optimistic: boolean,
+  ): Promise<Plan> {
+    const chain = attachmentChain(config.networkName, containerId);
+    const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
+    const rivals = await this.#rivals(config, chain, pod, entries);
+    // Usually the shared rules are there and the chain is not: said as commands of the transaction, that needs no reading.
+    const usual =
+      optimistic && !entries.some((entry) => entry.chain === chain) && (await this.#trustsChecks(config));
+    const prepare = usual
+      ? [...sharedRules(config).rules.map((rule) => command('-C', rule)), `-N ${chain}`]
+      : await this.#prepare(config, chain, entries);
+    const rules = attachmentRules(config, containerId, pod).map((rule) => command('-A', rule));
+    const entering = entryRules(config, containerId, pod);
+    const jumps = rivals.unknown
+      ? entering.reverse().map((rule) => command('-I', rule))
+      : entering.map((rule) => command('-A', rule));
+    return {
+      ...{ config, containerId, pod, conditions: [], gone: rivals.gone },
+      preparing: [...prepare, ...(await this.#removals(rivals.gone, entries))],
+      adding: [...rules, ...jumps],
+    };
   }
 
   /** Verifies that every rule of the attachment is there, and that no earlier mapping takes its ports. */
@@ -117,7 +182,7 @@ export class IptablesBackend {
   /** Removes everything of an attachment; nothing there is fine. Returns the mappings that were. */
   async remove(networkName: string, containerId: string): Promise<InstalledMapping[]> {
     const chain = attachmentChain(networkName, containerId);
-    return this.#removeChains(async () => new Set([chain]));
+    return (await this.#removeByGlance(chain)) ?? this.#removeChains(async () => new Set([chain]));
   }
 
   /** Removes the mappings of a network whose attachment is not among the valid ones. Returns the removed chains' mappings. */
@@ -155,6 +220,21 @@ export class IptablesBackend {
       `${this.#nat.family} rule missing in table nat`,
       command('-A', rule),
     );
+  }
+
+  /**
+   * Removes a chain and the jumps to it by their numbers, which needs no reading of all that jump elsewhere. Had somebody moved
+   * them meanwhile, the chain would be in use still and the transaction refused. Undefined when it was not done.
+   */
+  async #removeByGlance(chain: string): Promise<InstalledMapping[] | undefined> {
+    const jumps = this.#glance?.portJumps(DNAT_CHAIN);
+    if (jumps === undefined) return undefined;
+    const lines = await this.#list(chain);
+    if (lines === undefined) return [];
+    const numbers = jumps.flatMap((jump, i) => (jump.chain === chain ? [i + 1] : []));
+    const deletions = numbers.reverse().map((number) => `-D ${DNAT_CHAIN} ${number}`);
+    const outcome = await this.#restore([...deletions, `-F ${chain}`, `-X ${chain}`]);
+    return outcome.applied ? parseMappings(lines) : undefined;
   }
 
   async #removeChains(
@@ -271,8 +351,8 @@ export class IptablesBackend {
     return this.#nat.listChain(chain).catch(asCniError);
   }
 
-  async #restore(commands: readonly string[]) {
-    return this.#nat.restore(commands).catch(asCniError);
+  async #restore(commands: readonly string[], conditions: readonly string[] = []) {
+    return this.#nat.restore(commands, conditions).catch(asCniError);
   }
 }
 

@@ -1,9 +1,10 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import { type IpFamily, IptablesNat } from '../../netfilter/iptables.ts';
+import type { NatGlance } from '../../netfilter/kernel-rules.ts';
 import type { Exec } from '../../sys/exec.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
-import { IptablesBackend } from './iptables-backend.ts';
+import { IptablesBackend, type Plan } from './iptables-backend.ts';
 import type { InstalledMapping } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
@@ -13,15 +14,28 @@ export function iptablesFamilies(
   exec: Exec,
   attachments: Attachments,
   warn: (message: string) => void,
+  glance: (family: IpFamily) => NatGlance | undefined = () => undefined,
 ): Backend {
-  const of = (family: IpFamily) => new IptablesBackend(new IptablesNat(exec, family), attachments, warn);
+  const made = new Map<IpFamily, IptablesBackend>();
+  const of = (family: IpFamily) => {
+    const known = made.get(family);
+    if (known !== undefined) return known;
+    const backend = new IptablesBackend(new IptablesNat(exec, family), attachments, warn, glance(family));
+    made.set(family, backend);
+    return backend;
+  };
   return {
     name: 'iptables',
 
     async add(config, containerId, pods) {
+      // No table is changed before it is known that both can be: a port that is taken in one is refused in both.
+      const plans: Plan[] = [];
+      for (const pod of pods) plans.push(await of(pod.ip.family).plan(config, containerId, pod));
+      const outcomes = await Promise.allSettled(plans.map((plan) => of(plan.pod.ip.family).carryOut(plan)));
       const replaced = new Set<string>();
-      for (const pod of pods) {
-        for (const gone of await of(pod.ip.family).add(config, containerId, pod)) replaced.add(gone);
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected') throw outcome.reason;
+        for (const gone of outcome.value) replaced.add(gone);
       }
       return replaced;
     },

@@ -2,26 +2,36 @@ import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { Plugin, PluginRequest } from '../../cni/plugin.ts';
 import type { Result, ValidAttachment } from '../../cni/types.ts';
 import { cniVersions } from '../../cni/version.ts';
-import { formatIp, isUnspecified, parseCidr, parseIp } from '../../net/ip.ts';
+import { formatIp, type IpAddress, isUnspecified, parseCidr, parseIp } from '../../net/ip.ts';
 import { localAddressTest } from '../../net/local-addresses.ts';
 import { deviceTowards, readRoutes } from '../../net/routes.ts';
 import { setInterfaceSysctl } from '../../net/sysctl.ts';
 import { deleteUdpFlows, listUdpFlows } from '../../netfilter/conntrack.ts';
 import type { IpFamily } from '../../netfilter/iptables.ts';
+import type { NatGlance } from '../../netfilter/kernel-rules.ts';
 import { takeRulesLock } from '../../netfilter/rules-lock.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
 import { AttachmentFiles, type Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { type PortmapConfig, parsePortmapConfig } from './config.ts';
+import { doubtsOf, raise } from './doubts.ts';
 import { iptablesFamilies } from './iptables-families.ts';
 import { attachmentChain, type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
 
-/** The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. */
-export function portmap(exec: Exec, attachments: Attachments = new AttachmentFiles()): Plugin {
-  const backend = (request: PluginRequest): Backend => iptablesFamilies(exec, attachments, request.warn);
+/**
+ * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. `glance` looks at the tables that
+ * `exec` changes, where that is possible.
+ */
+export function portmap(
+  exec: Exec,
+  attachments: Attachments = new AttachmentFiles(),
+  glance?: (family: IpFamily) => NatGlance | undefined,
+): Plugin {
+  const backend = (exec: Exec, request: PluginRequest): Backend =>
+    iptablesFamilies(exec, attachments, request.warn, glance);
 
   return {
     name: 'portmap',
@@ -31,13 +41,13 @@ export function portmap(exec: Exec, attachments: Attachments = new AttachmentFil
       const config = parsePortmapConfig(request.config);
       const { prevResult, containerId, ifName, netns } = request;
       if (prevResult === undefined) throw notChained();
-      if (config.portMappings.length === 0) return prevResult;
       const pods = podAddresses(prevResult, ifName);
-      warnOfFamilies(config, pods, request);
-      await withRulesLock(async () => {
+      raise(doubtsOf(request.config, config, pods, ownAddressTest()), config.strict, request.warn);
+      if (config.portMappings.length === 0) return prevResult;
+      await withRulesLock(exec, async (exec) => {
         const chain = attachmentChain(config.networkName, containerId);
         attachments.record(chain, { networkName: config.networkName, containerId, ifName, netns });
-        const replaced = await backend(request).add(config, containerId, pods);
+        const replaced = await backend(exec, request).add(config, containerId, pods);
         for (const gone of replaced) attachments.forget(gone);
       });
       for (const pod of pods) {
@@ -54,28 +64,28 @@ export function portmap(exec: Exec, attachments: Attachments = new AttachmentFil
       }
       if (config.portMappings.length === 0) return;
       const pods = podAddresses(request.prevResult, request.ifName);
-      await backend(request).check(config, request.containerId, pods);
+      await backend(exec, request).check(config, request.containerId, pods);
     },
 
     async del(request) {
       const { containerId } = request;
       const networkName = request.config.name;
-      await withRulesLock(async () => {
-        await forgetFlows(exec, await backend(request).remove(networkName, containerId), request);
+      await withRulesLock(exec, async (exec) => {
+        await forgetFlows(exec, await backend(exec, request).remove(networkName, containerId), request);
         attachments.forget(attachmentChain(networkName, containerId));
       });
     },
 
     async gc(request) {
       const valid = validAttachments(request);
-      await withRulesLock(async () => {
-        await forgetFlows(exec, await backend(request).collect(request.config.name, valid), request);
+      await withRulesLock(exec, async (exec) => {
+        await forgetFlows(exec, await backend(exec, request).collect(request.config.name, valid), request);
       });
     },
 
     async status(request) {
       parsePortmapConfig(request.config);
-      await backend(request).probe();
+      await backend(exec, request).probe();
     },
   };
 }
@@ -105,16 +115,14 @@ function notChained(): CniError {
   return new CniError(cniErrorCode.invalidNetworkConfig, 'portmap must be called as chained plugin');
 }
 
-/** A mapping for a hostIP of a family that the pod lacks has no effect: say so, since nothing else will. */
-function warnOfFamilies(config: PortmapConfig, pods: readonly PodAddress[], request: PluginRequest): void {
-  for (const { hostIP, hostPort, protocol } of config.portMappings) {
-    const family = hostIP === undefined ? undefined : parseIp(hostIP)?.family;
-    if (family !== undefined && !pods.some((pod) => pod.ip.family === family)) {
-      request.warn(
-        `hostIP ${hostIP} of ${protocol} ${hostPort} has no effect: the pod has no ${family} address`,
-      );
-    }
-  }
+/** Answers whether an address is of this machine; reads what it needs once, and only if it is asked. */
+function ownAddressTest(): (ip: IpAddress) => boolean {
+  const tests = new Map<IpFamily, (address: string) => boolean>();
+  return (ip) => {
+    const test = tests.get(ip.family) ?? localAddressTest(ip.family);
+    tests.set(ip.family, test);
+    return test(formatIp(ip));
+  };
 }
 
 /**
@@ -177,14 +185,18 @@ async function forgetFlows(
   }
 }
 
-async function withRulesLock(work: () => Promise<void>): Promise<void> {
-  const release = await takeRulesLock().catch((cause) => {
+/**
+ * Works alone among all that change rules. What the work runs by the `exec` it is given holds the lock too: when we are killed
+ * while iptables has our document, nobody looks at the rules before it is done with it.
+ */
+async function withRulesLock(exec: Exec, work: (exec: Exec) => Promise<void>): Promise<void> {
+  const lock = await takeRulesLock().catch((cause) => {
     throw new CniError(cniErrorCode.tryAgainLater, messageOf(cause), '', { cause });
   });
   try {
-    await work();
+    await work({ run: (argv, options) => exec.run(argv, { ...options, inherit: lock.fd }) });
   } finally {
-    release();
+    lock.release();
   }
 }
 

@@ -1,0 +1,135 @@
+import { dlopen } from 'bun:ffi';
+import { closeSync } from 'node:fs';
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0x80000;
+const NETLINK_NETFILTER = 12;
+const MSG_DONTWAIT = 0x40;
+
+const HEADER_SIZE = 16;
+const NLM_F_REQUEST = 0x1;
+const NLM_F_DUMP = 0x300;
+/** Set in an answer that something changed under: parts of it are of before, parts of after. */
+const NLM_F_DUMP_INTR = 0x10;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+
+/** The kernel fills what the reader offers, up to this much (netlink_recvmsg). */
+const BUFFER_SIZE = 32 * 1024;
+
+/** A socket to the kernel's netfilter subsystem, in the network namespace of the thread that opened it. */
+export interface NetfilterSocket {
+  /**
+   * Asks for a dump and returns the payload of every message of the answer, one character a byte. Undefined when the answer is
+   * not a whole one: the kernel refused (no permission, no such subsystem), something changed meanwhile, or what came is
+   * malformed. Whoever gets that knows nothing and asks in another way.
+   *
+   * `type` is the message's, `body` what follows the netlink header.
+   */
+  dump(type: number, body: Uint8Array): string[] | undefined;
+  close(): void;
+}
+
+/** A netfilter socket that can also change things. */
+export interface NetfilterChannel extends NetfilterSocket {
+  /**
+   * Sends these messages and hands over the answers one by one until `take` says that this was the last. False when the kernel
+   * did not take the messages or fell silent before. The kernel works while it is sent to: what it has to say is there at once.
+   */
+  exchange(messages: Uint8Array, take: (answer: NetlinkAnswer) => boolean): boolean;
+}
+
+/** A message from the kernel. */
+export interface NetlinkAnswer {
+  /** Of the message that it answers. */
+  sequence: number;
+  /** For an acknowledgement 0, for an error its number (positive, errno(3)); undefined for a message with content. */
+  error: number | undefined;
+  /** What follows the netlink header, one character a byte. */
+  payload: string;
+}
+
+/**
+ * Opens a netlink socket to netfilter; undefined when the kernel has none. Nothing here waits: the kernel makes each part of
+ * a dump while it is read. Source: netlink(7), linux/netlink.h.
+ */
+export function openNetfilter(): NetfilterChannel | undefined {
+  // Sizes here are far below what 32 bits hold.
+  const libc = dlopen('libc.so.6', {
+    socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+    send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
+    recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
+  });
+  const fd = libc.symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  if (fd < 0) {
+    libc.close();
+    return undefined;
+  }
+  const buffer = Buffer.alloc(BUFFER_SIZE);
+  return {
+    dump(type, body) {
+      const request = netlinkMessage(type, NLM_F_REQUEST | NLM_F_DUMP, body);
+      if (libc.symbols.send(fd, request, request.length, 0) !== request.length) return undefined;
+      const payloads: string[] = [];
+      for (;;) {
+        const size = libc.symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
+        if (size <= 0) return undefined;
+        const state = readMessages(buffer, size, payloads);
+        if (state !== 'more') return state === 'complete' ? payloads : undefined;
+      }
+    },
+    exchange(messages, take) {
+      if (libc.symbols.send(fd, messages, messages.length, 0) !== messages.length) return false;
+      for (;;) {
+        const size = libc.symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
+        if (size < HEADER_SIZE) return false;
+        for (let at = 0; at + HEADER_SIZE <= size; ) {
+          const length = buffer.readUInt32LE(at);
+          if (length < HEADER_SIZE || length > size - at) return false;
+          const isError = buffer.readUInt16LE(at + 4) === NLMSG_ERROR;
+          const last = take({
+            sequence: buffer.readUInt32LE(at + 8),
+            error: isError ? -buffer.readInt32LE(at + HEADER_SIZE) : undefined,
+            payload: isError ? '' : buffer.toString('latin1', at + HEADER_SIZE, at + length),
+          });
+          if (last) return true;
+          at += (length + 3) & ~3;
+        }
+      }
+    },
+    close() {
+      closeSync(fd);
+      libc.close();
+    },
+  };
+}
+
+/** A message with its header (struct nlmsghdr: length, type, flags, sequence, port). */
+export function netlinkMessage(type: number, flags: number, body: Uint8Array): Buffer {
+  const message = Buffer.alloc(HEADER_SIZE + ((body.length + 3) & ~3));
+  message.writeUInt32LE(message.length, 0);
+  message.writeUInt16LE(type, 4);
+  message.writeUInt16LE(flags, 6);
+  message.set(body, HEADER_SIZE);
+  return message;
+}
+
+/** Appends the payloads of one read. `broken` is an error, an interrupted dump, or bytes that are no messages. */
+export function readMessages(
+  buffer: Buffer,
+  size: number,
+  payloads: string[],
+): 'more' | 'complete' | 'broken' {
+  for (let at = 0; at < size; ) {
+    if (size - at < HEADER_SIZE) return 'broken';
+    const length = buffer.readUInt32LE(at);
+    const type = buffer.readUInt16LE(at + 4);
+    const interrupted = (buffer.readUInt16LE(at + 6) & NLM_F_DUMP_INTR) !== 0;
+    if (length < HEADER_SIZE || length > size - at || type === NLMSG_ERROR || interrupted) return 'broken';
+    if (type === NLMSG_DONE) return 'complete';
+    payloads.push(buffer.toString('latin1', at + HEADER_SIZE, at + length));
+    at += (length + 3) & ~3;
+  }
+  return 'more';
+}
