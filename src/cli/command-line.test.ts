@@ -6,10 +6,11 @@ import { hostport } from './command-line.ts';
 import { dockerCommand, kindCommand } from './stand-ins.ts';
 import { requireRoot, Verb } from './verb.ts';
 
-/** Every command that does something, in the words that lead to it. */
+/** Every command that does something and is meant for people: those that the program calls itself by are hidden. */
 function leaves(verb: Verb): Verb[] {
-  if (verb.commands.length === 0) return [verb];
-  return verb.commands.flatMap((command) => leaves(command as Verb));
+  const shown = verb.createHelp().visibleCommands(verb) as Verb[];
+  const inner = shown.filter((command) => verb.commands.includes(command));
+  return inner.length === 0 ? [verb] : inner.flatMap(leaves);
 }
 
 /** Commands of a Markdown table's first column: `` `hostport get clusters\|nodes` `` is two. */

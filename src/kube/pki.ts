@@ -91,23 +91,6 @@ export async function issueCertificate(
   return { certPem: pemLine(certificate.toString('pem')), keyPem: await privatePem(keys.privateKey) };
 }
 
-/** A server certificate that vouches for itself, for servers that no authority knows. */
-export async function selfSigned(
-  request: Pick<CertificateRequest, 'commonName' | 'dnsNames' | 'ipAddresses' | 'days'>,
-): Promise<KeyedCertificate> {
-  const lib = await x509();
-  const keys = await generateKeys();
-  const certificate = await lib.X509CertificateGenerator.createSelfSigned({
-    ...lifetime(request.days ?? LEAF_DAYS),
-    serialNumber: serialNumber(),
-    name: subjectOf(request),
-    keys,
-    signingAlgorithm: SIGNING_ALGORITHM,
-    extensions: await leafExtensions({ ...request, usage: 'server' }, keys),
-  });
-  return { certPem: pemLine(certificate.toString('pem')), keyPem: await privatePem(keys.privateKey) };
-}
-
 /** A key pair that signs service-account tokens (ES256): PKCS #8 and SubjectPublicKeyInfo, PEM. */
 export async function createServiceAccountKeys(): Promise<{ privatePem: string; publicPem: string }> {
   const keys = await generateKeys();

@@ -93,9 +93,3 @@ export function keyOf(object: KubeObject): string {
   const { namespace, name } = object.metadata ?? {};
   return namespace === undefined ? (name ?? '') : `${namespace}/${name}`;
 }
-
-/** The two parts of a {@link keyOf} key. */
-export function splitKey(key: string): { namespace?: string; name: string } {
-  const slash = key.indexOf('/');
-  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}

@@ -5,7 +5,6 @@
 export type * from 'kubernetes-types/apps/v1';
 export type { Lease } from 'kubernetes-types/coordination/v1';
 export type {
-  Binding,
   ConfigMap,
   Container,
   ContainerPort,
@@ -14,7 +13,6 @@ export type {
   Endpoints,
   EnvVar,
   Event,
-  Lifecycle,
   LifecycleHandler,
   Namespace,
   Node,
@@ -34,10 +32,9 @@ export type {
   Taint,
   Toleration,
   Volume,
-  VolumeMount,
 } from 'kubernetes-types/core/v1';
 export type { EndpointSlice } from 'kubernetes-types/discovery/v1';
-export type { LabelSelector, ListMeta, ObjectMeta, OwnerReference, Status } from 'kubernetes-types/meta/v1';
+export type { LabelSelector, ObjectMeta, OwnerReference, Status } from 'kubernetes-types/meta/v1';
 export type {
   ClusterRole,
   ClusterRoleBinding,

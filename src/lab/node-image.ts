@@ -2,8 +2,10 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { copyFile, cp, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, cp, link, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeArchive } from '../images/archive.ts';
+import { readIndex } from '../images/oci.ts';
 import { type Exec, output } from '../sys/exec.ts';
 import { exists, readIfExists } from '../sys/files.ts';
 import { waitFor } from '../sys/wait.ts';
@@ -132,7 +134,7 @@ async function seedContainerd(
     );
     // On disk, not in the scratch directory: that may be memory.
     const archive = join(image, 'images.tar');
-    await archiveImages(exec, dist.images, PRELOADED, archive, signal);
+    await writeArchive(dist.images, await readIndex(dist.images), PRELOADED, archive);
     await output(exec, ['ctr', '-a', socket, '-n', 'k8s.io', 'images', 'import', archive], {
       timeoutMs: 120_000,
       signal,
@@ -142,54 +144,6 @@ async function seedContainerd(
     containerd.kill('SIGTERM');
     await ended;
   }
-}
-
-interface Index {
-  manifests: { digest: string; annotations?: Record<string, string> }[];
-}
-
-const REF_NAME = 'org.opencontainers.image.ref.name';
-
-/** Writes an OCI archive with the named images of a layout. */
-async function archiveImages(
-  exec: Exec,
-  layout: string,
-  names: readonly string[],
-  archive: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const whole = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as Index;
-  const manifests = names.map((name) => {
-    const found = whole.manifests.find((manifest) => manifest.annotations?.[REF_NAME] === name);
-    if (found === undefined) throw new Error(`${layout}/index.json: has no image ${name}`);
-    return found;
-  });
-  const blobs = new Set<string>();
-  for (const { digest } of manifests) {
-    blobs.add(digest);
-    const manifest = JSON.parse(await readFile(blobPath(layout, digest), 'utf8')) as {
-      config: { digest: string };
-      layers: { digest: string }[];
-    };
-    for (const part of [manifest.config, ...manifest.layers]) blobs.add(part.digest);
-  }
-  const index = `${archive}.index`;
-  await mkdir(index);
-  await writeFile(join(index, 'index.json'), JSON.stringify({ ...whole, manifests }));
-  const paths = [...blobs].map((digest) => `blobs/${digest.replace(':', '/')}`);
-  await output(
-    exec,
-    ['tar', '-cf', archive, '-C', index, 'index.json', '-C', layout, 'oci-layout', ...paths],
-    {
-      timeoutMs: 60_000,
-      signal,
-    },
-  );
-  await rm(index, { recursive: true });
-}
-
-function blobPath(layout: string, digest: string): string {
-  return join(layout, 'blobs', digest.replace(':', '/'));
 }
 
 /** Links the program out of the unpacked image, so that nodes and containers run one and the same file. */

@@ -15,12 +15,6 @@ export function setInterfaceSysctl(ifName: string, key: string, value: string): 
   writeFileSync(path, value);
 }
 
-/** The value of `net.ipv4.conf.<interface>.<key>`, or undefined when there is no such interface. */
-export function readInterfaceSysctl(ifName: string, key: string): string | undefined {
-  const path = interfaceSetting(ifName, key);
-  return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined;
-}
-
 /** Whether an interface of that name is in this process's network namespace. */
 export function interfaceExists(ifName: string): boolean {
   // /proc/sys/net follows the namespace of the reading process; /sys/class/net that of the mount.

@@ -3,7 +3,7 @@ import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { describeArchive } from '../../images/archive.ts';
 import { kubeconfigPathForMerge } from '../../kube/kubeconfig-merge.ts';
-import { loadClusterConfig } from '../../lab/config/index.ts';
+import { loadClusterConfig } from '../../lab/config/load.ts';
 import { createCluster } from '../../lab/create.ts';
 import { deleteCluster } from '../../lab/delete.ts';
 import { exportLogs } from '../../lab/export-logs.ts';

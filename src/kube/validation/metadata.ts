@@ -140,15 +140,3 @@ export function validateMetadataUpdate(metadata: ObjectMeta, old: ObjectMeta): F
   }
   return errors;
 }
-
-/** Items of a list that occur before, by `key`. */
-export function duplicates<T>(items: readonly T[], key: (item: T) => string | undefined): T[] {
-  const seen = new Set<string>();
-  return items.filter((item) => {
-    const name = key(item);
-    if (name === undefined || name === '') return false;
-    if (seen.has(name)) return true;
-    seen.add(name);
-    return false;
-  });
-}

@@ -3,7 +3,8 @@ import { applyDefaults } from '../defaults/index.ts';
 import { mergePatch } from '../patch/index.ts';
 import { KINDS, type KindInfo, kindByName } from '../schema/kinds.ts';
 import type { KubeObject } from '../types.ts';
-import { fieldErrorText, invalidMessage, typeErrors, validateCreate, validateUpdate } from './index.ts';
+import { fieldErrorText } from './field-error.ts';
+import { invalidMessage, typeErrors, validateCreate, validateUpdate } from './index.ts';
 import { RULES } from './validate.ts';
 
 type Plain = Record<string, unknown>;

@@ -347,7 +347,6 @@ export type PortMapping = InputOf<typeof portMapping>;
 export type Mount = InputOf<typeof mount>;
 export type DnsConfig = InputOf<typeof dnsConfig>;
 export type NamespaceOption = InputOf<typeof namespaceOption>;
-export type ContainerSecurityContext = InputOf<typeof linuxContainerSecurityContext>;
 export type ContainerResources = InputOf<typeof linuxContainerResources>;
 export type SecurityProfile = InputOf<typeof securityProfile>;
 export type CriSandbox = OutputOf<typeof podSandbox>;

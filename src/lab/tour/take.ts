@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Exec } from '../../sys/exec.ts';
 import { combinedError, UserError } from '../../util/errors.ts';
-import { loadClusterConfig } from '../config/index.ts';
+import { loadClusterConfig } from '../config/load.ts';
 import { createCluster } from '../create.ts';
 import { deleteCluster } from '../delete.ts';
 import { NODE_NETWORK } from '../network.ts';
