@@ -60,7 +60,7 @@ async function listen({ ports, report }: GatewayConfig): Promise<void> {
     }
     if (known === undefined) await tell({ ports: bound });
   } catch (cause) {
-    if (known === undefined) await tell({ error: messageOf(cause) });
+    if (known === undefined) await tell({ error: (cause as Error).message });
     throw cause;
   }
 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab, labMissing, leftovers, PROGRAM } from './lab.ts';
 
@@ -15,6 +15,16 @@ const MOMENTS: readonly (readonly [said: string, ms: number])[] = [
   ['Preparing nodes', 150],
   ['Starting control-plane', 0],
   ['Installing CNI', 20],
+];
+
+/** How far a deletion has come when it is killed: what is to be seen of it on the machine, in the order of its stages. */
+const DELETIONS: readonly (readonly [when: string, isSeen: (lab: Lab) => boolean])[] = [
+  ['at its start', (lab) => existsSync(`/run/hostport/${lab.name}.lock`)],
+  ['when the gateway has ended', (lab) => !leftovers(lab.name).some((line) => line.includes('runsv '))],
+  ['when the node is gone', (lab) => !existsSync(`${stateOf(lab)}/runc/${lab.name}-control-plane`)],
+  ['when the network is gone', (lab) => !existsSync(`/run/netns/hostport-${lab.name}`)],
+  ['when the context is gone', (lab) => !contextsOf(lab).includes(`kind-${lab.name}`)],
+  ['while its files are being removed', (lab) => !existsSync(`${stateOf(lab)}/nodes`)],
 ];
 
 /** The end of a creation that was stopped by Ctrl-C. */
@@ -41,7 +51,7 @@ describe.skipIf(missing !== undefined)(
       );
       await lab.must('delete', 'cluster', '--name', lab.name);
       expect(leftovers(lab.name)).toEqual([]);
-      expect(contextsOf(lab)).not.toContain(lab.name);
+      expect(contextsOf(lab)).not.toContain(`kind-${lab.name}`);
       await lab.must('delete', 'cluster', '--name', lab.name);
     });
 
@@ -60,7 +70,7 @@ describe.skipIf(missing !== undefined)(
       expect(ran.code).toBe(1);
       expect(ran.stderr).toContain('BAD_NAME');
       expect(leftovers(lab.name)).toEqual([]);
-      expect(contextsOf(lab)).not.toContain(lab.name);
+      expect(contextsOf(lab)).not.toContain(`kind-${lab.name}`);
     });
 
     for (const [index, [said, ms]] of MOMENTS.entries()) {
@@ -74,7 +84,7 @@ describe.skipIf(missing !== undefined)(
         creation.signal('SIGINT');
         expect(await creation.ended).toEqual({ code: 130, said: expect.stringMatching(INTERRUPTED) });
         expect(leftovers(lab.name)).toEqual([]);
-        expect(contextsOf(lab)).not.toContain(lab.name);
+        expect(contextsOf(lab)).not.toContain(`kind-${lab.name}`);
       });
 
       test(`nothing after kill -9 ${moment}, and delete`, async () => {
@@ -86,9 +96,113 @@ describe.skipIf(missing !== undefined)(
         await creation.ended;
         await lab.must('delete', 'cluster', '--name', lab.name);
         expect(leftovers(lab.name)).toEqual([]);
-        expect(contextsOf(lab)).not.toContain(lab.name);
+        expect(contextsOf(lab)).not.toContain(`kind-${lab.name}`);
       });
     }
+
+    test('every step of a creation is one in which it is stopped here', async () => {
+      const lab = labNamed('steps');
+      const { stderr } = await lab.hostport('create', 'cluster', '--name', lab.name);
+      // A step is told when it ends, so what is told stands for the step that follows.
+      const told = [
+        'Creating cluster',
+        ...stderr.matchAll(/^ ✓ (.+?) [\d.]+s$/gm).map(([, title]) => title!),
+      ];
+      expect(told.length).toBeGreaterThan(5);
+      const missed = told.slice(0, -1).filter((title) => !MOMENTS.some(([said]) => title.startsWith(said)));
+      expect(missed).toEqual([]);
+    });
+
+    for (const [how, signal, code] of [
+      ['Ctrl-C', 'SIGINT', 130],
+      ['SIGTERM', 'SIGTERM', 143],
+    ] as const) {
+      test(`nothing after ${how} while nodes are waited for that do not get Ready`, async () => {
+        const lab = labNamed(`waiting-${code}`);
+        const config = lab.file(
+          'config.yaml',
+          'kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha4\nnetworking: {disableDefaultCNI: true}\n',
+        );
+        const creation = start(lab, 'create', '--config', config);
+        await creation.hasSaid('Installing CNI');
+        await sleep(200);
+        creation.signal(signal);
+        expect(await creation.ended).toEqual({
+          code,
+          said: expect.stringContaining(`interrupted by ${signal}`),
+        });
+        expect(leftovers(lab.name)).toEqual([]);
+        expect(contextsOf(lab)).not.toContain(`kind-${lab.name}`);
+      });
+    }
+
+    for (const [index, [when, isSeen]] of DELETIONS.entries()) {
+      test(`nothing after a deletion was killed with -9 ${when}, and another`, async () => {
+        const lab = labNamed(`kill-delete${index}`);
+        await lab.must('create', 'cluster', '--name', lab.name);
+        const deletion = start(lab, 'delete');
+        while (!isSeen(lab) && !deletion.hasEnded()) await sleep(1);
+        deletion.kill();
+        await deletion.ended;
+        const left = leftovers(lab.name).filter((line) => !line.endsWith('.lock'));
+        // As long as anything is left the cluster is listed, so that its user knows what to delete.
+        if (left.length > 0) expect((await lab.must('get', 'clusters')).split('\n')).toContain(lab.name);
+        await lab.must('delete', 'cluster', '--name', lab.name);
+        expect(leftovers(lab.name)).toEqual([]);
+        expect(contextsOf(lab)).not.toContain(`kind-${lab.name}`);
+      });
+    }
+
+    test('a cluster without its record is told from one that is not there', async () => {
+      const lab = labNamed('halfmade');
+      mkdirSync(stateOf(lab), { recursive: true });
+      const half = await lab.hostport('get', 'nodes', '--name', lab.name);
+      expect(half.stderr).toContain(
+        'cluster "halfmade" is being made, or its creation or deletion was cut short; if nobody is at it: hostport delete cluster --name halfmade',
+      );
+      await lab.must('delete', 'cluster', '--name', lab.name);
+      const none = await lab.hostport('get', 'nodes', '--name', lab.name);
+      expect(none.stderr).toContain('cluster "halfmade" does not exist');
+    });
+
+    test('delete --kubeconfig takes the context out of that file only; a relative one is that of the creation', async () => {
+      const lab = labNamed('chosen');
+      const inScratch = (...words: string[]) =>
+        lab.command(['env', `--chdir=${lab.scratch}`, PROGRAM, ...words, '--name', lab.name]);
+      const created = await inScratch('create', 'cluster', '--kubeconfig', 'mine.yaml');
+      expect(created.code).toBe(0);
+      const mine = readFileSync(`${lab.scratch}/mine.yaml`, 'utf8');
+      const other = lab.file('other.yaml', mine);
+      expect((await inScratch('delete', 'cluster', '--kubeconfig', 'other.yaml')).code).toBe(0);
+      expect(readFileSync(other, 'utf8')).not.toContain('kind-chosen');
+      expect(readFileSync(`${lab.scratch}/mine.yaml`, 'utf8')).toBe(mine);
+      expect((await inScratch('create', 'cluster', '--kubeconfig', 'mine.yaml')).code).toBe(0);
+      await lab.must('delete', 'cluster', '--name', lab.name);
+      expect(readFileSync(`${lab.scratch}/mine.yaml`, 'utf8')).not.toContain('kind-chosen');
+    });
+
+    test('a worker that cannot be made ends the creation with its own error', async () => {
+      const lab = labNamed('lame');
+      // A file has nothing in it that could be mounted on.
+      const config = lab.file(
+        'config.yaml',
+        `kind: Cluster
+apiVersion: kind.sigs.k8s.io/v1alpha4
+nodes:
+- role: control-plane
+- role: worker
+  extraMounts:
+  - {hostPath: ${lab.file('file', '')}, containerPath: /etc/hostname/file}
+`,
+      );
+      const begin = performance.now();
+      const ran = await lab.hostport('create', 'cluster', '--name', lab.name, '--config', config);
+      expect(ran.stderr).toMatch(/^ERROR: runc .* lame-worker: .*\/etc\/hostname/m);
+      expect(ran.stderr).not.toContain('API server');
+      expect(ran.code).toBe(1);
+      expect(performance.now() - begin).toBeLessThan(20_000);
+      expect(leftovers(lab.name)).toEqual([]);
+    });
 
     test('nothing after Ctrl-C again and again, also while what was made is being removed', async () => {
       const lab = labNamed('impatient');
@@ -195,9 +309,17 @@ function contextsOf(lab: Lab): string[] {
   return (document.contexts ?? []).map((context) => context.name);
 }
 
-/** A creation in a process group of its own, as a shell with job control starts it. */
+function stateOf(lab: Lab): string {
+  return `/var/lib/hostport/clusters/${lab.name}`;
+}
+
 function startCreation(lab: Lab) {
-  const child = Bun.spawn([PROGRAM, 'create', 'cluster', '--name', lab.name], {
+  return start(lab, 'create');
+}
+
+/** A creation or deletion in a process group of its own, as a shell with job control starts it. */
+function start(lab: Lab, verb: 'create' | 'delete', ...options: string[]) {
+  const child = Bun.spawn([PROGRAM, verb, 'cluster', '--name', lab.name, ...options], {
     env: lab.env,
     stdio: ['ignore', 'ignore', 'pipe'],
     detached: true,
@@ -212,6 +334,7 @@ function startCreation(lab: Lab) {
   })();
   return {
     pid: child.pid,
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     /** Exit status and all of standard error. */
     ended: reading.then(async () => ({ code: await child.exited, said })),
     /** Resolves as soon as it has said so; rejects when it ends without. */
