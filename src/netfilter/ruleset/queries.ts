@@ -1,0 +1,339 @@
+import { type AddressValue, parseAddress } from './address.ts';
+import { ABSENT, addressType, evaluateMatch, type FieldReader, lookUp } from './evaluate.ts';
+import { slotsAt } from './hook-order.ts';
+import {
+  type Backend,
+  type BaseChain,
+  type Chain,
+  type Element,
+  type Expression,
+  type Family,
+  HOOKS,
+  type Hook,
+  type Lookup,
+  type NatTarget,
+  protocolNumber,
+  type Rule,
+  type Ruleset,
+  type Table,
+} from './model.ts';
+
+/** Rules looked at for one question. A set of chains can be walked in more ways than there is time for. */
+const MAX_RULES = 1_000_000;
+
+/** A rule, with the rules that lead to it from a base chain, outermost first. */
+export interface Reached {
+  base: BaseChain;
+  rule: Rule;
+  via: readonly Rule[];
+}
+
+/** Where the packets of interest go to; the rest of them (source, interface, mark) may be anything. */
+export interface Destination {
+  family: Family;
+  protocol: string | number;
+  address: string;
+  port: number;
+  /** Whether the address is one of the node's own. */
+  local: boolean;
+}
+
+/** A translation that takes packets to a destination. */
+export interface TranslationCandidate extends Reached {
+  kind: 'dnat' | 'redirect';
+  hook: Hook;
+  to: NatTarget;
+  element?: Element;
+  /** Conditions on the source, interface or mark, or such as are not modelled, stand before it: it takes some packets only. */
+  conditional: boolean;
+  /** Whose mapping it says it is, in its own comment, its element's, or that of a rule that leads to it. */
+  owner?: Owner;
+}
+
+/** A mapping's owner: the network and container of a CNI attachment. */
+export interface Owner {
+  network: string;
+  containerId: string;
+}
+
+/** Reads the comment that the portmap plugins (the reference's iptables backend and ours) put on a mapping. */
+export function parseOwner(comment: string): Owner | undefined {
+  const match = /^dnat name: "([^"]*)" id: "([^"]*)"$/.exec(comment);
+  return match === null ? undefined : { network: match[1]!, containerId: match[2]! };
+}
+
+/**
+ * All translations that would take packets to a destination, in the order in which the kernel comes by them, of one hook. The first
+ * that is not conditional hides those after it.
+ */
+export function translationsFor(
+  ruleset: Ruleset,
+  hook: 'prerouting' | 'output',
+  destination: Destination,
+): TranslationCandidate[] {
+  const protocol = protocolNumber(destination.protocol);
+  const address = parseAddress(destination.address);
+  if (protocol === undefined || address === undefined) {
+    throw new Error(`${destination.protocol} ${destination.address}: no protocol and address`);
+  }
+  const read = readerFor(destination, protocol, address);
+  const found: TranslationCandidate[] = [];
+  for (const slot of slotsAt(ruleset, hook, destination.family)) {
+    if (slot.kind !== 'nat') continue;
+    for (const base of slot.chains) {
+      const walk = new Walk(ruleset, base, (rule) => certainty(rule, read));
+      for (const { rule, via, conditional } of walk.rules()) {
+        for (const expression of rule.expressions) {
+          if (expression.kind !== 'dnat' && expression.kind !== 'redirect') continue;
+          if ('family' in expression && (expression.family ?? destination.family) !== destination.family)
+            continue;
+          for (const { to, element, certain } of targetsOf(expression, read)) {
+            found.push({
+              kind: expression.kind,
+              hook,
+              base,
+              rule,
+              via,
+              to,
+              element,
+              conditional: conditional || !certain,
+              owner: ownerAmong([element?.comment, rule.comment, ...via.map(({ comment }) => comment)]),
+            });
+          }
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/** Rules of base chains, and of chains they lead to, that jump to a chain of this name. */
+export function jumpsTo(ruleset: Ruleset, family: Family, chain: string): Reached[] {
+  return [...reachableRules(ruleset, family)].filter(({ rule }) =>
+    targetChains(rule).some((target) => target === chain),
+  );
+}
+
+/** The rules that may rewrite a packet's source after routing (`masquerade`, `snat`), in order. */
+export function sourceTranslations(ruleset: Ruleset, family: Family): Reached[] {
+  return [...reachableRules(ruleset, family, ['postrouting'])].filter(({ rule }) =>
+    rule.expressions.some(({ kind }) => kind === 'masquerade' || kind === 'snat'),
+  );
+}
+
+/** What a rule does with bits of the packet's mark. */
+export interface MarkUse {
+  rule: Rule;
+  /** Bits that it looks at or changes; the sign bit is kept positive. */
+  bits: number;
+  /** `set` changes them, `match` compares them. */
+  use: 'set' | 'match';
+}
+
+/** Every use of the packet's mark in rules of a family, in no particular order, those that cannot be told apart left out. */
+export function markUses(ruleset: Ruleset, family: Family): MarkUse[] {
+  const uses: MarkUse[] = [];
+  for (const table of tablesOf(ruleset, family)) {
+    for (const chain of table.chains.values()) {
+      for (const rule of chain.rules) {
+        for (const expression of rule.expressions) {
+          const use = markUse(expression);
+          if (use !== undefined && use.bits !== 0) uses.push({ rule, ...use });
+        }
+      }
+    }
+  }
+  return uses;
+}
+
+/** What is at a hook, by who put it there. */
+export interface HookUse {
+  hook: Hook;
+  type: 'nat' | 'filter';
+  backend: Backend;
+  /** Base chains with rules, or with a policy that drops. */
+  chains: readonly BaseChain[];
+}
+
+/** Which backends do something at which hook. */
+export function hookUses(ruleset: Ruleset, family: Family): HookUse[] {
+  const uses: HookUse[] = [];
+  for (const hook of HOOKS) {
+    for (const type of ['nat', 'filter'] as const) {
+      const chains = slotsAt(ruleset, hook, family)
+        .filter(({ kind }) => kind === type)
+        .flatMap((slot) => slot.chains)
+        .filter(({ rules, base }) => rules.length > 0 || base.policy === 'drop');
+      for (const backend of new Set(chains.map((chain) => chain.backend))) {
+        uses.push({ hook, type, backend, chains: chains.filter((chain) => chain.backend === backend) });
+      }
+    }
+  }
+  return uses;
+}
+
+/** Every rule that packets of a family may come by, chain by chain; one that is reached in several ways is given for each. */
+export function* reachableRules(
+  ruleset: Ruleset,
+  family: Family,
+  hooks: readonly Hook[] = HOOKS,
+): Generator<Reached> {
+  for (const hook of hooks) {
+    for (const slot of slotsAt(ruleset, hook, family)) {
+      for (const base of slot.chains) {
+        const walk = new Walk(ruleset, base, () => 'certain');
+        for (const { rule, via } of walk.rules()) yield { base, rule, via };
+      }
+    }
+  }
+}
+
+type Certainty = 'certain' | 'conditional' | 'never';
+
+/** A walk through a base chain and the chains it leads to. */
+class Walk {
+  readonly #table: Table | undefined;
+  readonly #base: BaseChain;
+  readonly #judge: (rule: Rule) => Certainty;
+  #looked = 0;
+
+  constructor(ruleset: Ruleset, base: BaseChain, judge: (rule: Rule) => Certainty) {
+    this.#table = ruleset.tables.find(
+      ({ name, family, backend }) =>
+        name === base.table && family === base.family && backend === base.backend,
+    );
+    this.#base = base;
+    this.#judge = judge;
+  }
+
+  rules(): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }> {
+    return this.#walk(this.#base, [], false);
+  }
+
+  *#walk(
+    chain: Chain,
+    via: Rule[],
+    conditional: boolean,
+  ): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }> {
+    for (const rule of chain.rules) {
+      if (++this.#looked > MAX_RULES) return;
+      const certainty = this.#judge(rule);
+      if (certainty === 'never') continue;
+      const some = conditional || certainty === 'conditional';
+      yield { rule, via, conditional: some };
+      for (const name of targetChains(rule)) {
+        const target = this.#table?.chains.get(name);
+        // A chain that leads to itself is entered once: the kernel has none such, a document may.
+        if (target === undefined || via.some(({ location }) => location.chain === name)) continue;
+        yield* this.#walk(target, [...via, rule], some);
+      }
+    }
+  }
+}
+
+function tablesOf(ruleset: Ruleset, family: Family): Table[] {
+  return ruleset.tables.filter((table) => table.family === family || table.family === 'inet');
+}
+
+function targetChains(rule: Rule): string[] {
+  return rule.expressions.flatMap((expression) => {
+    if (expression.kind === 'jump' || expression.kind === 'goto') return [expression.chain];
+    if (expression.kind !== 'verdict-map') return [];
+    return expression.lookup.map.elements.flatMap(({ verdict }) =>
+      verdict?.kind === 'jump' || verdict?.kind === 'goto' ? [verdict.chain] : [],
+    );
+  });
+}
+
+function readerFor(destination: Destination, protocol: number, address: AddressValue): FieldReader {
+  return (field) => {
+    switch (field) {
+      case 'family':
+        return destination.family;
+      case 'protocol':
+        return protocol;
+      case 'destination':
+      case 'ct-original-destination':
+        return address;
+      case 'destination-port':
+      case 'ct-original-destination-port':
+        return destination.port;
+      case 'destination-type':
+        return addressType(address, destination.local);
+      case 'ct-state':
+        return 'new';
+      default:
+        return undefined;
+    }
+  };
+}
+
+function certainty(rule: Rule, read: FieldReader): Certainty {
+  let result: Certainty = 'certain';
+  for (const expression of rule.expressions) {
+    if (expression.kind !== 'match' && expression.kind !== 'any-of' && expression.kind !== 'opaque-match')
+      continue;
+    const truth = evaluateMatch(expression, read);
+    if (truth === false) return 'never';
+    if (truth === undefined) result = 'conditional';
+  }
+  return result;
+}
+
+function targetsOf(
+  expression: Expression & { kind: 'dnat' | 'redirect' },
+  read: FieldReader,
+): { to: NatTarget; element: Element | undefined; certain: boolean }[] {
+  const { to } = expression;
+  let results: { to: NatTarget; element: Element | undefined; certain: boolean }[] = [
+    { to: { ...to.literal }, element: undefined, certain: to.opaque === undefined },
+  ];
+  for (const lookup of [to.address, to.port]) {
+    if (lookup === undefined) continue;
+    const { elements, certain } = found(lookup, read);
+    results = results.flatMap((result) =>
+      elements.map((element) => ({
+        to: { ...result.to, ...element.target },
+        element: result.element ?? element,
+        certain: result.certain && certain,
+      })),
+    );
+  }
+  return results;
+}
+
+function found(lookup: Lookup, read: FieldReader): { elements: readonly Element[]; certain: boolean } {
+  if (lookup.key === undefined) return { elements: lookup.map.elements, certain: false };
+  const result = lookUp(lookup.key, lookup.map, read);
+  if (result === ABSENT) return { elements: [], certain: true };
+  if (result.certain !== undefined) return { elements: [result.certain], certain: true };
+  return { elements: result.possible, certain: false };
+}
+
+function ownerAmong(comments: readonly (string | undefined)[]): Owner | undefined {
+  for (const comment of comments) {
+    const owner = comment === undefined ? undefined : parseOwner(comment);
+    if (owner !== undefined) return owner;
+  }
+  return undefined;
+}
+
+function markUse(expression: Expression): Omit<MarkUse, 'rule'> | undefined {
+  switch (expression.kind) {
+    case 'match': {
+      const operand = expression.key.find(({ field }) => field === 'mark');
+      return operand && { bits: operand.mask ?? 0xffffffff, use: 'match' };
+    }
+    case 'set-mark':
+      return expression.of === 'packet'
+        ? { bits: (expression.clear | expression.flip) >>> 0, use: 'set' }
+        : undefined;
+    case 'copy-mark':
+      return expression.to === 'packet' ? { bits: expression.mask, use: 'set' } : undefined;
+    case 'set-mark-from-map':
+    case 'opaque-mark':
+      return expression.of === 'packet' ? { bits: 0xffffffff, use: 'set' } : undefined;
+    default:
+      return undefined;
+  }
+}
