@@ -2,6 +2,8 @@ import { portmapIn } from './node-view.ts';
 import { vantages } from './probe.ts';
 import type { PathView, Scene } from './scene.ts';
 import type { Stage } from './stages.ts';
+import { leadsToPod, originsOf, traceFrom } from './traces.ts';
+import { describeUnknown } from './unknowns.ts';
 
 /** Whether a stage was seen to hold. Not knowing is an answer of its own, with the reason. */
 export type Judgement = { holds: true } | { holds: 'unknown'; why: string };
@@ -50,9 +52,28 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       : holds;
   },
 
-  translated: () => unknown('not traced'),
+  translated: (path, scene) => {
+    for (const origin of originsOf(path)) {
+      const trace = traceFrom(origin, path, scene);
+      if ('unknown' in trace) return unknown(trace.unknown);
+      if (!trace.value.translation.known)
+        return unknown(`${origin}: ${describeUnknown(trace.value.translation.because)}`);
+      if (!leadsToPod(trace.value, path)) return unknown(`${origin}: the rules do not lead to the pod`);
+    }
+    return holds;
+  },
 
-  forwarded: () => unknown('not traced'),
+  forwarded: (path, scene) => {
+    if (path.node === undefined) return unknown('the pod has no node yet');
+    const [origin] = originsOf(path);
+    const trace = traceFrom(origin!, path, scene);
+    if ('unknown' in trace) return unknown(trace.unknown);
+    const { verdict } = trace.value;
+    if (!verdict.known) return unknown(`${origin}: ${describeUnknown(verdict.because)}`);
+    return verdict.value === 'accept'
+      ? holds
+      : unknown(`${origin}: the packet is not let through (${verdict.value})`);
+  },
 
   answered: ({ probes }) => {
     const seen = vantages

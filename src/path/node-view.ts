@@ -5,6 +5,7 @@ import {
   parseNetworkConfig,
 } from '../cni/conflist.ts';
 import { formatIp, parseIp } from '../net/ip.ts';
+import { type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
 import { messageOf } from '../util/errors.ts';
 import type { CachedAttachment, NodeReport, PluginFile, Sandbox } from './node-report.ts';
 import { known, type Observed } from './observed.ts';
@@ -26,6 +27,7 @@ export class NodeView {
   readonly report: Observed<NodeReport>;
   #configs: ConfigFile[] | undefined;
   #local: ReadonlySet<string> | undefined;
+  #ruleset: Observed<Ruleset> | undefined;
 
   constructor(name: string, report: Observed<NodeReport>) {
     this.name = name;
@@ -79,6 +81,12 @@ export class NodeView {
     return known(this.seen?.cni.attachments);
   }
 
+  /** The node's netfilter rules; unknown when one of the tools that are there did not tell its part. */
+  get ruleset(): Observed<Ruleset> {
+    this.#ruleset ??= this.#readRuleset();
+    return this.#ruleset;
+  }
+
   sysctl(name: string): string | undefined {
     return known(this.seen?.network.sysctls)?.[name];
   }
@@ -90,6 +98,33 @@ export class NodeView {
     this.#local ??= new Set(addresses.map((entry) => canonical(entry.address)));
     const text = canonical(address);
     return text.startsWith('127.') || this.#local.has(text);
+  }
+
+  #readRuleset(): Observed<Ruleset> {
+    if ('unknown' in this.report) return this.report;
+    const { iptables, nft } = this.report.value.netfilter;
+    const untold = [...iptables.map(({ text }) => text), nft].find((part) => 'unknown' in part);
+    if (untold !== undefined && 'unknown' in untold) return untold;
+    try {
+      return {
+        value: readRuleset({
+          iptables: iptables.flatMap(({ variant, family, text }) =>
+            'value' in text
+              ? [
+                  {
+                    backend: variant,
+                    family: family === 'ipv4' ? ('ip' as const) : ('ip6' as const),
+                    text: text.value,
+                  },
+                ]
+              : [],
+          ),
+          ...('value' in nft ? { nft: nft.value } : {}),
+        }),
+      };
+    } catch (cause) {
+      return { unknown: messageOf(cause) };
+    }
   }
 }
 

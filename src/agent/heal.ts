@@ -1,0 +1,101 @@
+import type { HealStep, NodeAction } from '../path/action.ts';
+import { type Diagnosed, diagnose } from '../path/diagnose.ts';
+import type { Finding } from '../path/finding.ts';
+import { type HealScope, type PlannedHeal, planHeal, sameFinding } from '../path/heal-plan.ts';
+import type { World } from '../path/world.ts';
+import { messageOf } from '../util/errors.ts';
+import type { ApplyResult } from './apply/result.ts';
+
+/** What is healed: a cluster or a node that can be looked at and changed. */
+export interface Patient {
+  observe(signal: AbortSignal): Promise<World>;
+  /** Does actions on a node in their order; the first that fails ends them. One result for each that was tried. */
+  apply(node: string, actions: readonly NodeAction[]): Promise<ApplyResult[]>;
+  deletePod(pod: { namespace: string; name: string; uid: string }): Promise<void>;
+}
+
+/** What came of one finding. */
+export interface Healed {
+  finding: Finding;
+  /** `healed`: looked at again, and gone. `failed`: it is still there, or an action failed. */
+  outcome: 'healed' | 'failed' | 'left';
+  steps: { step: HealStep; result: ApplyResult }[];
+  /** Why it failed or was left. */
+  reason?: string;
+}
+
+/** What came of healing, and what the last look showed. */
+export interface HealReport {
+  healed: Healed[];
+  after: Diagnosed;
+  rounds: number;
+}
+
+/**
+ * Mending one thing may bring another to light (a chain put right shows the pods that were made without it), so healing goes on in
+ * rounds until one finds nothing new to do.
+ */
+const MAX_ROUNDS = 6;
+
+export interface HealOptions extends HealScope {
+  signal: AbortSignal;
+  /** Called before each round with what is about to be done. */
+  onPlan?(plan: readonly PlannedHeal[]): void;
+}
+
+/** Heals what a diagnosis found, looks again, and goes on with what that shows. Returns once a look shows nothing new to do. */
+export async function heal(patient: Patient, first: Diagnosed, options: HealOptions): Promise<HealReport> {
+  const done: Healed[] = [];
+  let current = first;
+  for (let round = 1; ; round++) {
+    const plan = planHeal(current, options).filter(
+      ({ finding }) =>
+        !done.some((entry) => entry.outcome === 'failed' && sameFinding(entry.finding, finding)),
+    );
+    const actionable = plan.filter(({ steps }) => steps.length > 0);
+    if (actionable.length === 0 || round > MAX_ROUNDS) {
+      for (const { finding, left } of plan) {
+        if (left !== undefined) done.push({ finding, outcome: 'left', steps: [], reason: left.why });
+      }
+      return { healed: done, after: current, rounds: round - 1 };
+    }
+    options.onPlan?.(actionable);
+    const tried: Healed[] = [];
+    for (const planned of actionable) {
+      options.signal.throwIfAborted();
+      tried.push(await carryOut(patient, planned));
+    }
+    current = diagnose(await patient.observe(options.signal));
+    for (const entry of tried) {
+      const remains = current.diagnosis.findings.find((finding) => sameFinding(finding, entry.finding));
+      if (entry.outcome === 'healed' && remains !== undefined) {
+        entry.outcome = 'failed';
+        entry.reason = `looked at again, and still: ${remains.message}`;
+      }
+      done.push(entry);
+    }
+  }
+}
+
+async function carryOut(patient: Patient, { finding, steps }: PlannedHeal): Promise<Healed> {
+  const entry: Healed = { finding, outcome: 'healed', steps: [] };
+  for (const step of steps) {
+    const result = await carryOutStep(patient, step).catch(
+      (error): ApplyResult => ({ action: step.action.do, outcome: 'failed', detail: messageOf(error) }),
+    );
+    entry.steps.push({ step, result });
+    if (result.outcome === 'failed') return { ...entry, outcome: 'failed', reason: result.detail };
+  }
+  return entry;
+}
+
+async function carryOutStep(patient: Patient, step: HealStep): Promise<ApplyResult> {
+  if (step.on === 'node') {
+    const [result] = await patient.apply(step.node, [step.action]);
+    if (result === undefined) throw new Error(`node ${step.node} did not say what came of it`);
+    return result;
+  }
+  const { namespace, name, uid } = step.action;
+  await patient.deletePod({ namespace, name, uid });
+  return { action: step.action.do, outcome: 'done', detail: `deleted pod ${namespace}/${name}` };
+}

@@ -1,0 +1,60 @@
+import type { HealStep } from './action.ts';
+import type { Case, Diagnosed } from './diagnose.ts';
+import type { Finding } from './finding.ts';
+
+/** What healing is confined to. */
+export interface HealScope {
+  /** Codes; all when absent. */
+  codes?: readonly string[];
+  /** Nodes; all when absent. */
+  nodes?: readonly string[];
+  /** Whether pods may be made again where there is no other way. */
+  restart: boolean;
+}
+
+/** What is to be done about one finding. */
+export interface PlannedHeal {
+  finding: Finding;
+  /** In their order; empty when nothing is to be done by us. */
+  steps: HealStep[];
+  /** Why it is left to a person, or what a restart would be needed for. */
+  left?: { to: 'hand' | 'restart'; why: string };
+}
+
+/**
+ * What mends the findings of a diagnosis, in their order. The same step for two findings is planned once, with the first. Pure:
+ * nothing is done yet.
+ */
+export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): PlannedHeal[] {
+  const planned = new Set<string>();
+  return cases
+    .filter((entry) => isInScope(entry, scope))
+    .map(({ failure, detection, finding }): PlannedHeal => {
+      const heal = failure.heal(detection, scene);
+      if (heal.by === 'hand') return { finding, steps: [], left: { to: 'hand', why: heal.why } };
+      if (heal.by === 'restart' && !scope.restart) {
+        return { finding, steps: [], left: { to: 'restart', why: heal.why } };
+      }
+      const steps = heal.steps.filter((step) => {
+        const { why, ...what } = step;
+        const key = JSON.stringify(what);
+        if (planned.has(key)) return false;
+        planned.add(key);
+        return true;
+      });
+      return { finding, steps };
+    });
+}
+
+function isInScope({ finding }: Case, { codes, nodes }: HealScope): boolean {
+  if (finding.severity === 'note') return false;
+  if (codes !== undefined && !codes.includes(finding.code)) return false;
+  return nodes === undefined || (finding.subject.node !== undefined && nodes.includes(finding.subject.node));
+}
+
+/** Whether two findings are about the same thing: also after a pod was made again under its name. */
+export function sameFinding(a: Finding, b: Finding): boolean {
+  const key = ({ code, subject: { node, pod, port } }: Finding) =>
+    JSON.stringify([code, node, pod?.namespace, pod?.name, port]);
+  return key(a) === key(b);
+}

@@ -1,0 +1,135 @@
+import { parseIp } from '../net/ip.ts';
+import { formatAddress, type Packet, type Trace, tracePacket } from '../netfilter/ruleset/index.ts';
+import { known, type Observed } from './observed.ts';
+import { canonicalAddress, decideRoute, routeTo } from './routing.ts';
+import type { PathView, Scene } from './scene.ts';
+
+/** Where an imagined connection to a mapping comes from; as the probes of the same names. */
+export type Origin = 'outside' | 'node' | 'loopback' | 'pod';
+
+/** The origins that a mapping must serve: loopback alone when it is for loopback, else everybody outside and the node. */
+export function originsOf({ port }: PathView): readonly [Origin, ...Origin[]] {
+  if (port.hostIP?.startsWith('127.')) return ['loopback'];
+  return ['outside', 'node'];
+}
+
+const traces = new WeakMap<PathView, Map<Origin, Observed<Trace>>>();
+
+/**
+ * What the node's rules do to the first packet of a connection to a mapping. Unknown when what it takes to say was not seen.
+ * The trace itself may again say that something in the rules is not known.
+ */
+export function traceFrom(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
+  let ofPath = traces.get(path);
+  if (ofPath === undefined) {
+    ofPath = new Map();
+    traces.set(path, ofPath);
+  }
+  let trace = ofPath.get(origin);
+  if (trace === undefined) {
+    trace = follow(origin, path, scene);
+    ofPath.set(origin, trace);
+  }
+  return trace;
+}
+
+/** The pod's address of the family in which the mapping is asked for; undefined while it has none. */
+export function podAddress(path: PathView): string | undefined {
+  const family = path.address === undefined ? undefined : parseIp(path.address)?.family;
+  const addresses = path.sandbox?.ips.length
+    ? path.sandbox.ips
+    : (path.pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
+  return addresses.find((ip) => family === undefined || parseIp(ip)?.family === family);
+}
+
+/** Whether a translation leads to the pod: address and port both. */
+export function leadsToPod(trace: Trace, path: PathView): boolean {
+  const address = podAddress(path);
+  if (!trace.translation.known || address === undefined) return false;
+  const to = trace.translation.value?.to;
+  return (
+    to?.address !== undefined &&
+    formatAddress(to.address.from) === canonicalAddress(address) &&
+    (to.port?.from ?? path.port.hostPort) === path.port.containerPort
+  );
+}
+
+function follow(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
+  const { node } = path;
+  if (node === undefined) return { unknown: 'the pod has no node yet' };
+  if ('unknown' in node.report) return node.report;
+  const ruleset = node.ruleset;
+  if ('unknown' in ruleset) return ruleset;
+  const packet = packetFrom(origin, path, scene);
+  if ('unknown' in packet) return packet;
+  const addresses = known(node.seen?.network.addresses) ?? [];
+  return {
+    value: tracePacket(ruleset.value, packet.value, {
+      isLocal: (address) => node.isLocal(address) ?? false,
+      route: (query) => decideRoute(node, query),
+      primaryAddress: (device, family) =>
+        addresses.find(
+          (entry) => entry.device === device && entry.family === (family === 'ip' ? 'ipv4' : 'ipv6'),
+        )?.address,
+    }),
+  };
+}
+
+function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Packet> {
+  const { port, address: wanted } = path;
+  const node = path.node!;
+  if (wanted === undefined) return { unknown: `the address of ${node.name} is not known` };
+  const unspecified = wanted === '::' || wanted === '0.0.0.0';
+  const own = nodeAddress(path, scene);
+  const destination = origin === 'loopback' ? '127.0.0.1' : unspecified ? own : wanted;
+  if (destination === undefined) return { unknown: `the address of ${node.name} is not known` };
+  const common = {
+    family: parseIp(destination)?.family === 'ipv6' ? ('ip6' as const) : ('ip' as const),
+    protocol: port.protocol.toLowerCase() as 'tcp' | 'udp' | 'sctp',
+    destination,
+    destinationPort: port.hostPort,
+  };
+  switch (origin) {
+    case 'node':
+      return { value: { ...common, entry: 'output', source: destination } };
+    case 'loopback':
+      return { value: { ...common, entry: 'output', source: '127.0.0.1' } };
+    case 'pod': {
+      const source = podAddress(path);
+      if (source === undefined) return { unknown: 'the pod has no address' };
+      const device = routeTo(node, source)?.device;
+      if (device === undefined) return { unknown: `no route to ${source}` };
+      return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
+    }
+    case 'outside': {
+      const source = neighbour(path, scene);
+      if (source === undefined) return { unknown: `no address outside of ${node.name} is known` };
+      const device = routeTo(node, source)?.device;
+      if (device === undefined) return { unknown: `no route to ${source}` };
+      return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
+    }
+  }
+}
+
+/** The address that the cluster knows the node by. */
+function nodeAddress({ node }: PathView, scene: Scene): string | undefined {
+  return scene.world.nodes
+    .find(({ metadata }) => metadata?.name === node?.name)
+    ?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+}
+
+/** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
+function neighbour(path: PathView, scene: Scene): string | undefined {
+  const family = parseIp(path.address ?? '')?.family;
+  const others = scene.world.nodes
+    .filter(({ metadata }) => metadata?.name !== path.node?.name)
+    .flatMap(({ status }) => status?.addresses ?? [])
+    .filter(({ type, address }) => type === 'InternalIP' && parseIp(address)?.family === family);
+  return (
+    others[0]?.address ??
+    (known(path.node?.seen?.network.routes) ?? []).find(
+      ({ gateway, table }) =>
+        table === 'main' && gateway !== undefined && parseIp(gateway)?.family === family,
+    )?.gateway
+  );
+}
