@@ -49,7 +49,7 @@ lab: build
 check: $(SCHEMA) | setup
 	node_modules/.bin/tsc -p .
 	node_modules/.bin/biome check --error-on-warnings src test bench scripts
-	# What only tests use is dead: exports, types, packages.
+# What only tests use is dead: exports, types, packages.
 	node_modules/.bin/knip --production --include exports,types,dependencies
 
 test: build check

@@ -77,15 +77,8 @@ async function addConfigMap(
   mode: number,
 ): Promise<void> {
   const map = await sources.configMap(reference.name!);
-  if (map === undefined) {
-    if (reference.optional === true) return;
-    throw new VolumeError(`configmap "${reference.name}" not found`);
-  }
-  const data = new Map<string, Uint8Array>();
-  for (const [key, value] of Object.entries(map.data ?? {})) data.set(key, Buffer.from(value, 'utf8'));
-  for (const [key, value] of Object.entries(map.binaryData ?? {}))
-    data.set(key, Buffer.from(value, 'base64'));
-  addItems(files, data, reference, mode, `configmap ${pod.metadata!.namespace}/${reference.name}`);
+  const data = map && [...decoded(map.data, 'utf8'), ...decoded(map.binaryData, 'base64')];
+  addObject(files, 'configmap', data, pod, reference, mode);
 }
 
 async function addSecret(
@@ -96,13 +89,27 @@ async function addSecret(
   mode: number,
 ): Promise<void> {
   const secret = await sources.secret(reference.name!);
-  if (secret === undefined) {
-    if (reference.optional === true) return;
-    throw new VolumeError(`secret "${reference.name}" not found`);
+  addObject(files, 'secret', secret && decoded(secret.data, 'base64'), pod, reference, mode);
+}
+
+function decoded(data: Record<string, string> | undefined, encoding: BufferEncoding): [string, Uint8Array][] {
+  return Object.entries(data ?? {}).map(([key, text]) => [key, Buffer.from(text, encoding)]);
+}
+
+function addObject(
+  files: Map<string, Payload>,
+  kind: 'configmap' | 'secret',
+  data: readonly [string, Uint8Array][] | undefined,
+  pod: Pod,
+  reference: ObjectReference,
+  mode: number,
+): void {
+  if (data !== undefined) {
+    const what = `${kind} ${pod.metadata!.namespace}/${reference.name}`;
+    addItems(files, new Map(data), reference, mode, what);
+  } else if (reference.optional !== true) {
+    throw new VolumeError(`${kind} "${reference.name}" not found`);
   }
-  const data = new Map<string, Uint8Array>();
-  for (const [key, value] of Object.entries(secret.data ?? {})) data.set(key, Buffer.from(value, 'base64'));
-  addItems(files, data, reference, mode, `secret ${pod.metadata!.namespace}/${reference.name}`);
 }
 
 function addItems(

@@ -4,7 +4,8 @@ import type { DaemonSet, Node, Pod } from '../../../kube/types.ts';
 import { Backoff } from '../../../util/backoff.ts';
 import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
 import { Expectations } from '../expectations.ts';
-import { claimObjects, controllerOf, isControlledBy } from '../ownership.ts';
+import { OwnedPods } from '../owned-pods.ts';
+import { claimObjects } from '../ownership.ts';
 import { PodControl } from '../pod-control.ts';
 import { isReady, nextAvailability } from '../pod-state.ts';
 import { canonical, templateHash } from '../template-hash.ts';
@@ -17,9 +18,6 @@ import {
   planUpdate,
   podForNode,
 } from './plan.ts';
-
-/** How long to give the cache to show what the API shows already. */
-const CATCH_UP_MS = 50;
 
 /** Keeps one pod of every DaemonSet on every node that it is for. */
 export function daemonSetController(context: ControllerContext): Controller {
@@ -38,44 +36,19 @@ export function daemonSetController(context: ControllerContext): Controller {
   const enqueueAll = () => {
     for (const set of setInformer.list()) queue.add(keyOf(set));
   };
-  const ownerKey = (pod: Pod): string | undefined => {
-    const owner = controllerOf(pod);
-    if (owner?.kind !== 'DaemonSet') return undefined;
-    const set = setInformer.get(owner.name, pod.metadata?.namespace);
-    return set?.metadata?.uid === owner.uid ? keyOf(set) : undefined;
-  };
-  const enqueueOwnersOf = (pod: Pod) => {
-    const key = ownerKey(pod);
-    if (key !== undefined) queue.add(key);
-    if (controllerOf(pod) !== undefined) return;
-    for (const set of setInformer.list()) {
-      if (set.metadata?.namespace !== pod.metadata?.namespace) continue;
-      if (labelSelectorMatches(set.spec?.selector, pod.metadata?.labels)) queue.add(keyOf(set));
-    }
-  };
-  const deletionSeen = (pod: Pod) => {
-    const key = ownerKey(pod);
-    if (key !== undefined) expectations.deletionObserved(key, pod.metadata!.uid!);
-  };
+  const owned = new OwnedPods('DaemonSet', {
+    client,
+    pods: podInformer,
+    owners: setInformer,
+    queue,
+    expectations,
+  });
   podInformer.handle({
-    onAdd: (pod) => {
-      const key = ownerKey(pod);
-      if (key !== undefined) expectations.creationObserved(key);
-      enqueueOwnersOf(pod);
-    },
-    onUpdate: (pod, old) => {
-      if (pod.metadata?.uid !== old.metadata?.uid || pod.metadata?.deletionTimestamp !== undefined)
-        deletionSeen(old);
-      const key = ownerKey(pod);
+    onUpdate: (pod) => {
+      const key = owned.ownerKey(pod);
       if (key !== undefined && isReady(pod)) endedBackoff.forget(`${key}/${nodeOf(pod)}`);
-      if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) enqueueOwnersOf(old);
-      enqueueOwnersOf(pod);
     },
-    onDelete: (pod) => {
-      notBefore.delete(pod.metadata!.uid!);
-      deletionSeen(pod);
-      enqueueOwnersOf(pod);
-    },
+    onDelete: (pod) => notBefore.delete(pod.metadata!.uid!),
   });
   nodeInformer.handle({
     onAdd: enqueueAll,
@@ -98,14 +71,8 @@ export function daemonSetController(context: ControllerContext): Controller {
     if (set === undefined || !expectations.satisfied(key)) return;
     const namespace = set.metadata!.namespace!;
     const everywhere = podInformer.list().filter((pod) => pod.metadata?.namespace === namespace);
-    if (expectations.isUncertain(key)) {
-      const { items } = await client.list(pods, { namespace });
-      const unseen = (pod: Pod) => podInformer.store.get(keyOf(pod))?.metadata?.uid !== pod.metadata?.uid;
-      // Something that may not have been created was: wait until the cache shows it, too.
-      if (items.some((pod) => isControlledBy(pod, set) && unseen(pod)))
-        return queue.addAfter(key, CATCH_UP_MS);
-      expectations.clearUncertain(key);
-    }
+    // Something that may not have been created was: wait until the cache shows it, too.
+    if (await owned.lag(key, set)) return;
     const matches = (labels: Record<string, string> | undefined) =>
       labelSelectorMatches(set.spec?.selector, labels);
     const own = await claimObjects(client, daemonSets, set, pods, matches, everywhere);
