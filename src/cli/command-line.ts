@@ -5,9 +5,15 @@ import { command, requireRoot, type Verb } from './verb.ts';
 import { answersVerb } from './verbs/answers.ts';
 import { clusterVerbs } from './verbs/cluster.ts';
 import { nodeVerbs } from './verbs/node.ts';
+import { nodeApplyVerb } from './verbs/node-apply.ts';
+import { nodeProbeVerb } from './verbs/node-probe.ts';
+import { nodeReportVerb } from './verbs/node-report.ts';
 import { tourVerb } from './verbs/tour.ts';
 import { versionVerb } from './verbs/version.ts';
 import { VERSION } from './version.ts';
+
+/** What anybody may run: it tells less to whom it may not tell all. */
+const rootless: ReadonlySet<string> = new Set(['version', 'node-report']);
 
 /**
  * Parses and runs one command line. Returns the exit status: 0 done, 1 failed, 2 the words could not be understood;
@@ -19,7 +25,7 @@ export async function commandLine(name: string, argv: string[]): Promise<number>
   let running: Verb | undefined;
   program.hook('preAction', (_, action) => {
     running = action as Verb;
-    if (running.name() !== 'version') requireRoot(running.path);
+    if (!rootless.has(running.name())) requireRoot(running.path);
   });
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -40,7 +46,16 @@ export function hostport(): Verb {
     .description('hostPort on any CNI: a cluster to see it in, a portmap plugin that serves it')
     .version(VERSION)
     .addHelpText('after', '\nExample:\n  hostport create cluster\n  hostport run -- kubectl get nodes');
-  const verbs = [...clusterVerbs(), ...nodeVerbs(), answersVerb(), tourVerb(), versionVerb(VERSION)];
+  const verbs = [
+    ...clusterVerbs(),
+    ...nodeVerbs(),
+    answersVerb(),
+    tourVerb(),
+    nodeReportVerb(),
+    versionVerb(VERSION),
+  ];
   for (const verb of verbs) program.addCommand(verb);
+  // What the command line runs on nodes; its words are JSON on standard input.
+  for (const verb of [nodeProbeVerb(), nodeApplyVerb()]) program.addCommand(verb, { hidden: true });
   return program;
 }

@@ -26,6 +26,9 @@ const DAEMONS = [
 /** Images that a node has in its containerd from the start, as kind's nodes have theirs. */
 const PRELOADED = ['registry.k8s.io/pause:3.9', 'docker.io/hostport/cilium-stand-in:latest'];
 
+/** Plugins that the program can put into a node. All are one executable, which goes by its name. */
+const OWN_PLUGINS = ['portmap', 'loopback'] as const;
+
 /** Where Debian's containernetworking-plugins puts the reference plugins. */
 const CNI_PACKAGE = '/usr/lib/cni';
 
@@ -167,6 +170,10 @@ async function layOutPlugins(dist: Distribution, image: string): Promise<void> {
   await mkdir(join(image, 'reference'));
   await rename(join(bin, 'portmap'), join(image, 'reference/portmap'));
   await copyFile(join(dist.plugins, 'portmap'), join(bin, 'portmap'), constants.COPYFILE_FICLONE);
+  // What belongs to the program is beside it, too: a node's /opt may be hidden by a mount, or emptied.
+  const own = join(image, 'usr/local/lib/hostport/cni');
+  await mkdir(own, { recursive: true });
+  for (const name of OWN_PLUGINS) await link(join(bin, 'portmap'), join(own, name));
 }
 
 async function layOutEtc(image: string): Promise<void> {

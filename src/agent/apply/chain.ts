@@ -1,0 +1,166 @@
+import { loadNetworkFile } from '../../cni/config-files.ts';
+import type { NetworkConfigList } from '../../cni/conflist.ts';
+import { type CacheEntry, netnsOf, networkOf, ResultCache } from '../../cni/result-cache.ts';
+import { CniRuntime } from '../../cni/runtime.ts';
+import { compareVersions } from '../../cni/version.ts';
+import type { NodeAction } from '../../path/action.ts';
+import type { Sandbox } from '../../path/node-report.ts';
+import { isNamespace } from '../../plugins/sandbox.ts';
+import { realClock } from '../../sys/clock.ts';
+import { cniDirectories, readRuntime } from '../node-report/runtime.ts';
+import type { ApplyContext } from './context.ts';
+import type { Applied } from './result.ts';
+
+type Action<Do extends NodeAction['do']> = Extract<NodeAction, { do: Do }>;
+
+/** How long one call of a plugin may take, in milliseconds. */
+const PLUGIN_DEADLINE_MS = 30_000;
+
+/** The runtime's directories and sandboxes. What is done to attachments is done only when these are known. */
+async function askRuntime(): Promise<{ binDirs: string[]; sandboxes: Sandbox[] }> {
+  const { runtime, sandboxes } = await readRuntime();
+  if ('unknown' in sandboxes) throw new Error(`which sandboxes live is not known: ${sandboxes.unknown}`);
+  return { binDirs: cniDirectories(runtime).binDirs, sandboxes: sandboxes.value };
+}
+
+function cniRuntime(
+  context: ApplyContext,
+  path: readonly string[],
+  cache: ResultCache,
+  said: string[],
+): CniRuntime {
+  return new CniRuntime({
+    exec: context.exec,
+    clock: realClock,
+    env: process.env,
+    timeoutMs: PLUGIN_DEADLINE_MS,
+    path,
+    cache,
+    onNotice: (message) => said.push(message),
+    onStderr: (plugin, text) => said.push(`${plugin}: ${text.trim()}`),
+  });
+}
+
+function telling(done: string, said: readonly string[]): string {
+  return said.length === 0 ? done : `${done} (${said.join('; ')})`;
+}
+
+/**
+ * Runs one plugin of a configuration's chain on a sandbox that was attached without it, with the cached result as prevResult. The
+ * cache then says that the attachment is one of this network: the runtime, which deletes by the network it has loaded, finds its
+ * result there, and the entry of the network before is not left behind.
+ */
+export async function attachAction(action: Action<'attach'>, context: ApplyContext): Promise<Applied> {
+  const cache = new ResultCache();
+  const list = loadNetworkFile(action.config);
+  const plugin = list.plugins.find(({ type }) => type === action.plugin);
+  if (plugin === undefined) throw new Error(`${action.config}: has no plugin ${action.plugin}`);
+  const { binDirs, sandboxes } = await askRuntime();
+  const sandbox = sandboxes.find(({ id }) => id === action.sandbox);
+  if (sandbox?.ready !== true || sandbox.netns === undefined || !isNamespace(sandbox.netns)) {
+    throw new Error(`sandbox ${action.sandbox.slice(0, 13)} does not run`);
+  }
+  const entry = entryOf(cache, sandbox, list);
+  const said: string[] = [];
+  const runtime = cniRuntime(context, binDirs, cache, said);
+  const backup = keepEntry(context, cache, entry);
+  await runtime.extend(entry, list, plugin, {
+    netns: sandbox.netns,
+    capabilityArgs: { ...entry.capabilityArgs, portMappings: mappingsOf(entry, sandbox) },
+  });
+  if (entry.networkName !== list.name) cache.remove(entry);
+  const done = `${action.plugin} of ${list.name} attached to sandbox ${sandbox.id.slice(0, 13)}`;
+  return { changed: true, detail: telling(done, said), ...(backup && { backup }) };
+}
+
+/** What is remembered of a sandbox's attachment: by this network's name, or by that of the one it was made with. */
+function entryOf(cache: ResultCache, sandbox: Sandbox, list: NetworkConfigList): CacheEntry {
+  const entries = cache.list(sandbox.id).filter(({ ifName }) => ifName !== 'lo');
+  const entry = entries.find(({ networkName }) => networkName === list.name) ?? entries[0];
+  if (entry === undefined) throw new Error(`no cached result of sandbox ${sandbox.id.slice(0, 13)}`);
+  return entry;
+}
+
+/** The mappings as the runtime passed them, or as it was asked for them. */
+function mappingsOf(entry: CacheEntry, sandbox: Sandbox): unknown {
+  const cached = entry.capabilityArgs?.portMappings;
+  return Array.isArray(cached) && cached.length > 0 ? cached : sandbox.portMappings;
+}
+
+function keepEntry(context: ApplyContext, cache: ResultCache, entry: CacheEntry): string | undefined {
+  return context.backups.keepFile(cache.path(entry));
+}
+
+/**
+ * Detaches a sandbox that is gone: the DEL of the chain it was made with, which also forgets its entry in the cache; of portmap
+ * alone when nothing is remembered of it.
+ */
+export async function detachAction(action: Action<'detach'>, context: ApplyContext): Promise<Applied> {
+  const { networkName, containerId, ifName } = action;
+  const cache = new ResultCache();
+  const { binDirs, sandboxes } = await askRuntime();
+  if (sandboxes.some(({ id, ready }) => id === containerId && ready)) {
+    throw new Error(`sandbox ${containerId.slice(0, 13)} runs: what is attached to it stays`);
+  }
+  const entry = cache.read(action);
+  const netns = entry === undefined ? undefined : netnsOf(entry);
+  if (netns !== undefined && isNamespace(netns)) {
+    throw new Error(`${netns} is there: what is attached to it stays`);
+  }
+  const said: string[] = [];
+  const short = containerId.slice(0, 13);
+  if (entry === undefined) {
+    await cniRuntime(context, [context.ownPlugins], cache, said).del(portmapOnly(networkName), {
+      containerId,
+      netns: '',
+      ifName,
+    });
+    return { changed: true, detail: telling(`portmap detached ${short} from ${networkName}`, said) };
+  }
+  const backup = keepEntry(context, cache, entry);
+  await cniRuntime(context, binDirs, cache, said).del(networkOf(entry), { containerId, netns: '', ifName });
+  return {
+    changed: true,
+    detail: telling(`detached ${short} from ${networkName}`, said),
+    ...(backup && { backup }),
+  };
+}
+
+/**
+ * Has a network collect what is left of sandboxes that are gone: by DEL where the cache knows them, by portmap's GC where only
+ * rules are left. Versions before 1.1.0 have no GC, but our portmap does it for rules of any version.
+ */
+export async function collectAction(action: Action<'collect'>, context: ApplyContext): Promise<Applied> {
+  const list = loadNetworkFile(action.config);
+  const { binDirs, sandboxes } = await askRuntime();
+  const cache = new ResultCache();
+  const living = sandboxes.filter(({ ready, hostNetwork }) => ready && !hostNetwork);
+  // Whatever a living sandbox is attached by is valid, whichever its interfaces are.
+  const interfaces = new Set(['eth0', ...cache.list().map(({ ifName }) => ifName)]);
+  const valid = living.flatMap(({ id }) => [...interfaces].map((ifname) => ({ containerID: id, ifname })));
+  const said: string[] = [];
+  await cniRuntime(context, binDirs, cache, said).gc(list, valid);
+  if (compareVersions(list.cniVersion || '0.1.0', '1.1.0') < 0 && hasPortmap(list)) {
+    await cniRuntime(context, [context.ownPlugins], cache, said).gc(portmapOnly(list.name), valid);
+  }
+  return { changed: true, detail: telling(`${list.name}: kept ${living.length} sandboxes`, said) };
+}
+
+function hasPortmap(list: NetworkConfigList): boolean {
+  return list.plugins.some(({ type }) => type === 'portmap');
+}
+
+/** A network of portmap alone, in the version that has GC. */
+function portmapOnly(name: string): NetworkConfigList {
+  const fields = { type: 'portmap', capabilities: { portMappings: true } };
+  const text = JSON.stringify({ cniVersion: '1.1.0', name, plugins: [fields] });
+  return {
+    name,
+    cniVersion: '1.1.0',
+    cniVersions: [],
+    disableCheck: false,
+    disableGC: false,
+    plugins: [{ type: 'portmap', capabilities: fields.capabilities, fields }],
+    text,
+  };
+}

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+
+/** What became of one action: one line of JSON that `hostport node-apply` prints. */
+export const applyResultSchema = z.object({
+  /** The action's `do`. */
+  action: z.string(),
+  /** `unchanged`: it was so already. `skipped`: an earlier one failed. */
+  outcome: z.enum(['done', 'unchanged', 'failed', 'skipped']),
+  /** What was done, or why not. */
+  detail: z.string(),
+  /** Copy of what was replaced or removed. */
+  backup: z.string().optional(),
+});
+
+export type ApplyResult = z.infer<typeof applyResultSchema>;
+
+/** What an action's own code tells; a failure is thrown. */
+export interface Applied {
+  changed: boolean;
+  detail: string;
+  backup?: string;
+}

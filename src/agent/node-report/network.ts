@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import type { NodeReport } from '../../path/node-report.ts';
+import { known } from '../../path/observed.ts';
+import { type Exec, output } from '../../sys/exec.ts';
+import { observe } from './observe.ts';
+
+type Value<O> = Extract<O, { value: unknown }>['value'];
+type Network = NodeReport['network'];
+type Links = Value<Network['links']>;
+type Addresses = Value<Network['addresses']>;
+type Routes = Value<Network['routes']>;
+
+/** Links, addresses and routes of every table, as `ip -json` tells them. */
+export async function readNetwork(exec: Exec): Promise<Pick<Network, 'links' | 'addresses' | 'routes'>> {
+  const [devices, routes4, routes6] = await Promise.all([
+    observe('ip address', async () =>
+      parseIpAddress(await output(exec, ['ip', '-j', '-d', 'address', 'show'])),
+    ),
+    observe('ip route', async () => parseIpRoute('ipv4', await output(exec, routeArgv('-4')))),
+    observe('ip -6 route', async () => parseIpRoute('ipv6', await output(exec, routeArgv('-6')))),
+  ]);
+  const seen = known(devices);
+  const both = [...(known(routes4) ?? []), ...(known(routes6) ?? [])];
+  return {
+    links: seen === undefined ? (devices as { unknown: string }) : { value: seen.links },
+    addresses: seen === undefined ? (devices as { unknown: string }) : { value: seen.addresses },
+    // A kernel without IPv6 has no IPv6 routes; without those of IPv4 nothing can be said.
+    routes: 'unknown' in routes4 ? routes4 : { value: both },
+  };
+}
+
+function routeArgv(family: '-4' | '-6'): string[] {
+  return ['ip', family, '-j', 'route', 'show', 'table', 'all'];
+}
+
+const ipAddress = z.array(
+  z.object({
+    ifname: z.string().optional(),
+    ifindex: z.number().optional(),
+    flags: z.array(z.string()).optional(),
+    mtu: z.number().optional(),
+    master: z.string().optional(),
+    address: z.string().optional(),
+    linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
+    addr_info: z
+      .array(
+        z.object({
+          family: z.string().optional(),
+          local: z.string().optional(),
+          prefixlen: z.number().optional(),
+          scope: z.string().optional(),
+        }),
+      )
+      .optional(),
+  }),
+);
+
+/** Reads what `ip -j -d address show` prints. */
+export function parseIpAddress(text: string): { links: Links; addresses: Addresses } {
+  // `ip -j` prints an empty object for an entry that it filtered out.
+  const devices = ipAddress.parse(json(text)).filter(({ ifname }) => ifname !== undefined);
+  return {
+    links: devices.map((device) => ({
+      name: device.ifname!,
+      index: device.ifindex ?? 0,
+      up: device.flags?.includes('UP') ?? false,
+      mtu: device.mtu ?? 0,
+      ...defined({ kind: device.linkinfo?.info_kind, master: device.master, mac: device.address }),
+    })),
+    addresses: devices.flatMap((device) =>
+      (device.addr_info ?? []).flatMap(({ family, local, prefixlen, scope }) =>
+        local === undefined || prefixlen === undefined
+          ? []
+          : [
+              {
+                device: device.ifname!,
+                family: family === 'inet6' ? ('ipv6' as const) : ('ipv4' as const),
+                address: local,
+                prefix: prefixlen,
+                scope: scope ?? 'global',
+              },
+            ],
+      ),
+    ),
+  };
+}
+
+const ipRoute = z.array(
+  z.object({
+    type: z.string().optional(),
+    dst: z.string(),
+    gateway: z.string().optional(),
+    dev: z.string().optional(),
+    table: z.string().optional(),
+    metric: z.number().optional(),
+    prefsrc: z.string().optional(),
+  }),
+);
+
+const EVERYTHING = { ipv4: '0.0.0.0/0', ipv6: '::/0' } as const;
+const WHOLE = { ipv4: 32, ipv6: 128 } as const;
+
+/** Reads what `ip -j route show table all` prints for a family. */
+export function parseIpRoute(family: 'ipv4' | 'ipv6', text: string): Routes {
+  return ipRoute.parse(json(text)).map((route) => ({
+    family,
+    destination:
+      route.dst === 'default'
+        ? EVERYTHING[family]
+        : route.dst.includes('/')
+          ? route.dst
+          : `${route.dst}/${WHOLE[family]}`,
+    table: route.table ?? 'main',
+    type: route.type ?? 'unicast',
+    ...defined({ gateway: route.gateway, device: route.dev, metric: route.metric, source: route.prefsrc }),
+  }));
+}
+
+function json(text: string): unknown {
+  return JSON.parse(text.trim() === '' ? '[]' : text);
+}
+
+function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T;
+}

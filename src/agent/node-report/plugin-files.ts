@@ -1,0 +1,87 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { PluginFile } from '../../path/node-report.ts';
+import type { Observed } from '../../path/observed.ts';
+import type { Exec } from '../../sys/exec.ts';
+import { messageOf } from '../../util/errors.ts';
+import { readHead } from './bounded-file.ts';
+import { executableFormat, FORMAT_BYTES } from './elf.ts';
+
+/** How long a plugin may take to say which versions it speaks, in milliseconds: it does nothing else then. */
+const VERSION_DEADLINE_MS = 1500;
+const MAX_FILES = 1000;
+
+/**
+ * The executables of the plugin directories. Only those that a configuration names (`named`) are asked for their versions, and of
+ * several with one name only the first, which is the one a runtime would run.
+ */
+export async function readPluginFiles(
+  exec: Exec,
+  directories: readonly string[],
+  named: ReadonlySet<string>,
+): Promise<PluginFile[]> {
+  const asked = new Set<string>();
+  const files = directories.flatMap((directory) => filesIn(directory));
+  return Promise.all(
+    files.map(async (file) => {
+      if (!named.has(file.name) || asked.has(file.name)) return file;
+      asked.add(file.name);
+      return { ...file, versions: await askVersions(exec, join(file.directory, file.name)) };
+    }),
+  );
+}
+
+function filesIn(directory: string): PluginFile[] {
+  let names: string[];
+  try {
+    names = readdirSync(directory).sort();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw cause;
+  }
+  if (names.length > MAX_FILES)
+    throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_FILES}`);
+  return names.flatMap((name) => {
+    const path = join(directory, name);
+    // Follows links, as a runtime does; one that leads nowhere is as good as missing.
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined || !stat.isFile()) return [];
+    return [
+      {
+        name,
+        directory,
+        mode: `0${(stat.mode & 0o777).toString(8).padStart(3, '0')}`,
+        size: stat.size,
+        format: formatOf(path),
+      },
+    ];
+  });
+}
+
+function formatOf(path: string): PluginFile['format'] {
+  try {
+    return executableFormat(readHead(path, FORMAT_BYTES));
+  } catch (cause) {
+    // Plugins may be readable to root only; what they are is not known then.
+    if ((cause as NodeJS.ErrnoException).code === 'EACCES') return { kind: 'other' };
+    throw cause;
+  }
+}
+
+const versionAnswer = z.object({ supportedVersions: z.array(z.string().max(32)).max(64) });
+
+/** What a plugin answers to `CNI_COMMAND=VERSION`. https://www.cni.dev/docs/spec/#version-probe-plugin-version-support */
+async function askVersions(exec: Exec, path: string): Promise<Observed<string[]>> {
+  try {
+    const { code, stdout, stderr } = await exec.run([path], {
+      env: { CNI_COMMAND: 'VERSION', PATH: process.env.PATH },
+      stdin: '{"cniVersion":"1.0.0"}',
+      timeoutMs: VERSION_DEADLINE_MS,
+    });
+    if (code !== 0) return { unknown: `VERSION: exit status ${code}: ${(stderr || stdout).slice(0, 500)}` };
+    return { value: versionAnswer.parse(JSON.parse(stdout)).supportedVersions };
+  } catch (cause) {
+    return { unknown: `VERSION: ${messageOf(cause)}` };
+  }
+}

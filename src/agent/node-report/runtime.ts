@@ -1,0 +1,204 @@
+import { existsSync } from 'node:fs';
+import { z } from 'zod';
+import { connectRuntime, type RuntimeInspection } from '../../kubelet/cri/client.ts';
+import type { Runtime } from '../../kubelet/runtime.ts';
+import type { NodeReport, Sandbox } from '../../path/node-report.ts';
+import { isNamespace } from '../../plugins/sandbox.ts';
+import { observe } from './observe.ts';
+
+type Value<O> = Extract<O, { value: unknown }>['value'];
+type RuntimeReport = Value<NodeReport['runtime']>;
+
+/** Where runtimes listen, in the order in which they are tried. */
+const SOCKETS = [
+  '/run/containerd/containerd.sock',
+  '/run/crio/crio.sock',
+  '/run/k3s/containerd/containerd.sock',
+  '/run/k0s/containerd.sock',
+  '/run/cri-dockerd.sock',
+];
+
+/** The socket of this node's runtime: the first of those that are known which is there. */
+export function findRuntime(isThere: (path: string) => boolean = existsSync): string | undefined {
+  return SOCKETS.find(isThere);
+}
+
+/** Where runtimes look unless they are configured otherwise. */
+const DEFAULT_CONF_DIR = '/etc/cni/net.d';
+const DEFAULT_BIN_DIRS = ['/opt/cni/bin'];
+
+/** What of the runtime is looked at: the part of it that a test stands in for. */
+export type InspectedRuntime = Pick<Runtime, 'version' | 'listSandboxes'> & RuntimeInspection;
+
+/** The runtime and its sandboxes. Without a socket, or without an answer, both are unknown. */
+export async function readRuntime(
+  socket = findRuntime(),
+): Promise<{ runtime: NodeReport['runtime']; sandboxes: NodeReport['sandboxes'] }> {
+  if (socket === undefined) {
+    const unknown = `no runtime's socket is there (${SOCKETS.join(', ')})`;
+    return { runtime: { unknown }, sandboxes: { unknown } };
+  }
+  const client = connectRuntime(socket);
+  try {
+    const [runtime, sandboxes] = await Promise.all([
+      observe(`runtime at ${socket}`, () => inspectRuntime(client)),
+      observe(`sandboxes at ${socket}`, () => inspectSandboxes(client)),
+    ]);
+    return { runtime, sandboxes };
+  } finally {
+    client.close();
+  }
+}
+
+const cniConfig = z.object({
+  PluginDirs: z.array(z.string()),
+  PluginConfDir: z.string(),
+  Networks: z.array(z.object({ Config: z.object({ Name: z.string(), Source: z.string() }) })).nullish(),
+});
+
+export async function inspectRuntime(runtime: InspectedRuntime): Promise<RuntimeReport> {
+  const [{ name, version }, { conditions, info }] = await Promise.all([
+    runtime.version(),
+    runtime.verboseStatus(),
+  ]);
+  const network = conditions.find(({ type }) => type === 'NetworkReady');
+  const about = {
+    name,
+    version,
+    networkReady: network?.status ?? false,
+    networkMessage: network?.message ?? '',
+  };
+  if (info.cniconfig !== undefined) {
+    const config = cniConfig.parse(JSON.parse(info.cniconfig));
+    const status = info.lastCNILoadStatus ?? 'OK';
+    return {
+      ...about,
+      confDir: config.PluginConfDir,
+      binDirs: config.PluginDirs,
+      loadedNetworks: {
+        value: (config.Networks ?? []).map(({ Config }) => ({ name: Config.Name, config: Config.Source })),
+      },
+      lastLoadError: status === 'OK' ? '' : status,
+    };
+  }
+  return {
+    ...about,
+    ...crioDirectories(info.config ?? ''),
+    loadedNetworks: { unknown: `${name} does not tell which networks it has loaded` },
+    lastLoadError: '',
+  };
+}
+
+/** The CNI directories in CRI-O's configuration, which its verbose status holds as TOML. Source: crio.conf(5). */
+function crioDirectories(toml: string): { confDir: string; binDirs: string[] } {
+  const confDir = /^\s*network_dir\s*=\s*"([^"]+)"/m.exec(toml)?.[1];
+  const list = /^\s*plugin_dirs\s*=\s*\[([^\]]*)\]/m.exec(toml)?.[1] ?? '';
+  const binDirs = [...list.matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
+  return {
+    confDir: confDir ?? DEFAULT_CONF_DIR,
+    binDirs: binDirs.length > 0 ? binDirs : DEFAULT_BIN_DIRS,
+  };
+}
+
+const criPortMapping = z.object({
+  /** Number of the protocol in CRI; TCP, being 0, is not written. */
+  protocol: z.number().default(0),
+  container_port: z.number().default(0),
+  host_port: z.number().default(0),
+  host_ip: z.string().optional(),
+});
+const PROTOCOLS = ['tcp', 'udp', 'sctp'];
+const NETWORK_OF_NODE = 2;
+
+/** The parts of a verbose sandbox status that containerd and CRI-O share, and containerd's own. */
+const sandboxInfo = z.object({
+  config: z
+    .object({
+      port_mappings: z.array(criPortMapping).nullish(),
+      linux: z
+        .object({
+          security_context: z
+            .object({ namespace_options: z.object({ network: z.number().default(0) }).nullish() })
+            .nullish(),
+        })
+        .nullish(),
+    })
+    .nullish(),
+  runtimeSpec: z
+    .object({
+      annotations: z.record(z.string(), z.string()).nullish(),
+      linux: z
+        .object({
+          namespaces: z.array(z.object({ type: z.string(), path: z.string().optional() })).nullish(),
+        })
+        .nullish(),
+    })
+    .nullish(),
+});
+type SandboxInfo = z.infer<typeof sandboxInfo>;
+
+/** Every sandbox of the runtime, those that have ended included. */
+export async function inspectSandboxes(
+  runtime: InspectedRuntime,
+  isThere: (netns: string) => boolean = isNamespace,
+): Promise<Sandbox[]> {
+  const listed = await runtime.listSandboxes();
+  const all = await Promise.all(
+    listed.map(async ({ id }) => {
+      const answer = await runtime.verboseSandboxStatus(id);
+      // Removed between the list and the look.
+      if (answer?.status === undefined) return [];
+      const { status } = answer;
+      const info = sandboxInfo.parse(JSON.parse(answer.info.info ?? '{}'));
+      const hostNetwork = isHostNetwork(info);
+      const netns = info.runtimeSpec?.linux?.namespaces?.find(({ type }) => type === 'network')?.path;
+      const ips = [status.network?.ip ?? '', ...(status.network?.additionalIps ?? []).map(({ ip }) => ip)];
+      return [
+        {
+          id,
+          name: status.metadata?.name ?? '',
+          namespace: status.metadata?.namespace ?? '',
+          uid: status.metadata?.uid ?? '',
+          attempt: status.metadata?.attempt ?? 0,
+          ready: status.state === 'ready',
+          createdAt: new Date(status.createdAt / 1e6).toISOString(),
+          hostNetwork,
+          ...(netns === undefined || netns === '' ? {} : { netns }),
+          netnsExists: hostNetwork || (netns !== undefined && netns !== '' && isThere(netns)),
+          ips: ips.filter((ip) => ip !== ''),
+          portMappings: portMappingsOf(info),
+        },
+      ];
+    }),
+  );
+  return all.flat();
+}
+
+function isHostNetwork(info: SandboxInfo): boolean {
+  const mode = info.config?.linux?.security_context?.namespace_options?.network;
+  if (mode !== undefined) return mode === NETWORK_OF_NODE;
+  return info.runtimeSpec?.annotations?.['io.kubernetes.cri-o.HostNetwork'] === 'true';
+}
+
+/** As the runtime was asked for them. CRI-O tells them in an annotation of its own. */
+function portMappingsOf(info: SandboxInfo): Sandbox['portMappings'] {
+  const annotation = info.runtimeSpec?.annotations?.['io.kubernetes.cri-o.PortMappings'];
+  const mappings =
+    info.config?.port_mappings ??
+    (annotation === undefined ? [] : z.array(criPortMapping).nullable().parse(JSON.parse(annotation))) ??
+    [];
+  return mappings
+    .filter(({ host_port }) => host_port > 0)
+    .map(({ protocol, container_port, host_port, host_ip }) => ({
+      hostPort: host_port,
+      containerPort: container_port,
+      protocol: PROTOCOLS[protocol] ?? String(protocol),
+      ...(host_ip === undefined || host_ip === '' ? {} : { hostIP: host_ip }),
+    }));
+}
+
+/** The directories to look into: the runtime's, or where runtimes look by default. */
+export function cniDirectories(runtime: NodeReport['runtime']): { confDir: string; binDirs: string[] } {
+  if ('unknown' in runtime) return { confDir: DEFAULT_CONF_DIR, binDirs: DEFAULT_BIN_DIRS };
+  return { confDir: runtime.value.confDir, binDirs: runtime.value.binDirs };
+}

@@ -1,0 +1,92 @@
+import { parseNetworkConfig } from '../../cni/conflist.ts';
+import { NODE_REPORT_VERSION, type NodeReport } from '../../path/node-report.ts';
+import { known } from '../../path/observed.ts';
+import type { Exec } from '../../sys/exec.ts';
+import { readAttachments } from './attachments.ts';
+import { readConfFiles } from './conf-files.ts';
+import { readFlows } from './flows.ts';
+import { readListeners } from './listeners.ts';
+import { readMachine } from './machine.ts';
+import { readNetfilter, type Which } from './netfilter.ts';
+import { readNetwork } from './network.ts';
+import { observe } from './observe.ts';
+import { readPluginFiles } from './plugin-files.ts';
+import { cniDirectories, readRuntime } from './runtime.ts';
+import { readSysctls } from './sysctls.ts';
+
+/** Where system tools are, whatever PATH says: a service's PATH often lacks the sbin directories. */
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Finds a program on PATH or where system tools are. */
+export const whichProgram: Which = (name) =>
+  Bun.which(name, { PATH: `${process.env.PATH ?? ''}:${SYSTEM_PATH}` }) ?? undefined;
+
+/**
+ * Takes the report of the node that this process stands on: of its network, mount and process namespaces. Changes nothing. What
+ * cannot be seen, for lack of permission or of an answer, is unknown with the reason, and does not keep the rest from being seen.
+ */
+export async function takeNodeReport(
+  node: string,
+  exec: Exec,
+  which: Which = whichProgram,
+): Promise<NodeReport> {
+  const takenAt = new Date().toISOString();
+  const [network, netfilter, listeners, sysctls, attachments, { runtime, sandboxes }] = await Promise.all([
+    readNetwork(exec),
+    readNetfilter(exec, which),
+    observe('/proc/net', () => readListeners()),
+    observe('/proc/sys', () => readSysctls()),
+    observe('result cache', () => readAttachments()),
+    readRuntime(),
+  ]);
+  const { confDir, binDirs } = cniDirectories(runtime);
+  const cached = known(attachments)?.attachments;
+  const files = await observe(confDir, () => readConfFiles(confDir));
+  const pods = known(sandboxes) ?? [];
+  const filter = {
+    hostPorts: new Set(
+      [...pods, ...(cached ?? [])].flatMap(({ portMappings }) =>
+        portMappings.map(({ hostPort }) => hostPort),
+      ),
+    ),
+    addresses: new Set(pods.filter(({ hostNetwork }) => !hostNetwork).flatMap(({ ips }) => ips)),
+  };
+  const tracked = Number(known(sysctls)?.['net.netfilter.nf_conntrack_count'] ?? 0);
+  const [plugins, flows] = await Promise.all([
+    observe(binDirs.join(', '), () => readPluginFiles(exec, binDirs, pluginsNamed(known(files) ?? []))),
+    observe('conntrack', () => readFlows(exec, filter, tracked)),
+  ]);
+  return {
+    apiVersion: NODE_REPORT_VERSION,
+    kind: 'NodeReport',
+    node,
+    takenAt,
+    machine: readMachine(),
+    network: { ...network, sysctls, listeners, flows },
+    cni: {
+      confDir,
+      files,
+      binDirs,
+      plugins,
+      attachments: 'unknown' in attachments ? attachments : { value: attachments.value.attachments },
+      skipped: known(attachments)?.skipped ?? [],
+    },
+    runtime,
+    sandboxes,
+    netfilter,
+  };
+}
+
+/** The types of all plugins that the configuration files name, those that no runtime uses included. */
+function pluginsNamed(files: readonly { name: string; content: { value: string } | { unknown: string } }[]) {
+  const named = new Set<string>();
+  for (const { name, content } of files) {
+    if ('unknown' in content) continue;
+    try {
+      for (const { type } of parseNetworkConfig(content.value, name).plugins) named.add(type);
+    } catch {
+      // A file that is no configuration names nobody; that it is broken is for the doctor to say.
+    }
+  }
+  return named;
+}

@@ -1,0 +1,82 @@
+import type { Flow } from '../path/node-report.ts';
+import type { ProbeResult } from '../path/probe.ts';
+import type { World } from '../path/world.ts';
+import { messageOf } from '../util/errors.ts';
+import type { ProbeOrder } from './probing/order.ts';
+import { planProbes, type Stand } from './probing/plan.ts';
+
+/** How probes get to where they are sent from, and what the nodes' connection tracking says afterwards. */
+export interface ProbeDoor {
+  /** Sends the probes from one place, in one process. */
+  send(stand: Stand, orders: readonly ProbeOrder[], signal?: AbortSignal): Promise<ProbeResult[]>;
+  /** The connections that a node tracks. */
+  flows(node: string, signal?: AbortSignal): Promise<Flow[]>;
+}
+
+/**
+ * Probes every mapping of a world from every vantage that there is, all places at once, and asks connection tracking who
+ * answered. What could not be sent is unknown, with the reason.
+ */
+export async function probeWorld(
+  world: World,
+  door: ProbeDoor,
+  signal?: AbortSignal,
+): Promise<ProbeResult[]> {
+  const batches = planProbes(world);
+  const answers = await Promise.all(
+    batches.map(async ({ stand, orders }) => {
+      try {
+        return await door.send(stand, orders, signal);
+      } catch (cause) {
+        signal?.throwIfAborted();
+        const detail = messageOf(cause);
+        return orders.map(
+          (order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 }),
+        );
+      }
+    }),
+  );
+  const results = answers.flat();
+  const traced = new Set(results.filter(isTranslated).map(({ node }) => node));
+  const flows = new Map(
+    await Promise.all(
+      [...traced].map(async (node) => {
+        // Who answered is an addition to what was seen; without it the probes still say all they saw.
+        const seen = await door.flows(node, signal).catch(() => []);
+        return [node, byClient(seen)] as const;
+      }),
+    ),
+  );
+  signal?.throwIfAborted();
+  return results.map((result) => withAnswerer(result, flows.get(result.node)));
+}
+
+/** Whether the node's connection tracking can tell something about a probe. */
+function isTranslated({ vantage, sourcePort }: ProbeResult): boolean {
+  return vantage !== 'direct' && sourcePort !== undefined;
+}
+
+function byClient(flows: readonly Flow[]): ReadonlyMap<string, Flow> {
+  return new Map(
+    flows.map((flow) => [
+      flowKey(flow.protocol, flow.sourcePort, flow.destination, flow.destinationPort),
+      flow,
+    ]),
+  );
+}
+
+function flowKey(protocol: string, sourcePort: number, destination: string, port: number): string {
+  return `${protocol.toLowerCase()} ${sourcePort} ${destination} ${port}`;
+}
+
+function withAnswerer(result: ProbeResult, flows: ReadonlyMap<string, Flow> | undefined): ProbeResult {
+  if (flows === undefined || !isTranslated(result)) return result;
+  const { protocol, sourcePort, target } = result;
+  const flow = flows.get(flowKey(protocol, sourcePort!, target.address, target.port));
+  if (flow === undefined) return result;
+  return {
+    ...result,
+    answeredBy: { address: flow.replySource, port: flow.replySourcePort },
+    seenSource: flow.replyDestination,
+  };
+}

@@ -1,0 +1,38 @@
+import { readdirSync, statSync } from 'node:fs';
+import { localAddressTest } from '../../net/local-addresses.ts';
+import type { ProbeJob } from './order.ts';
+
+/** `device:inode` of a namespace's file: what makes it the one it is. Undefined when there is none. Source: namespaces(7). */
+export function namespaceIdentity(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch (cause) {
+    if (['ENOENT', 'ESRCH'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw cause;
+  }
+}
+
+/**
+ * Throws unless every thread of this process stands where the job says, or the job goes to addresses of this namespace only. Called
+ * before anything is sent: from anywhere else the same address is somebody else's.
+ */
+export function assertPlace(job: ProbeJob): void {
+  const { place } = job;
+  if ('only' in place) {
+    const isIPv4 = localAddressTest('ipv4');
+    const isIPv6 = localAddressTest('ipv6');
+    const foreign = job.orders.find(({ target: { address } }) => !isIPv4(address) && !isIPv6(address));
+    if (foreign === undefined) return;
+    throw new Error(`${foreign.target.address} is no address of this machine: nothing is sent`);
+  }
+  const wanted = 'namespace' in place ? place.namespace : namespaceIdentity(place.path);
+  if (wanted === undefined) throw new Error('the network namespace to send from is gone: nothing is sent');
+  for (const thread of readdirSync('/proc/self/task')) {
+    const here = namespaceIdentity(`/proc/self/task/${thread}/ns/net`);
+    // A thread that has ended between the listing and the look sends nothing.
+    if (here !== undefined && here !== wanted) {
+      throw new Error('not in the network namespace to send from: nothing is sent');
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import type { ProbeResult } from '../../path/probe.ts';
+import { messageOf } from '../../util/errors.ts';
+import type { ProbeOrder } from './order.ts';
+import { probeSctp } from './sctp.ts';
+import { probeTcp } from './tcp.ts';
+import { probeUdp } from './udp.ts';
+
+/** What a probe of any protocol tells. */
+export interface Heard {
+  outcome: ProbeResult['outcome'];
+  detail: string;
+  sourcePort?: number;
+}
+
+/** Sends one probe and waits for what comes back, at most `timeoutMs`. */
+export type Probe = (address: string, port: number, timeoutMs: number) => Promise<Heard>;
+
+const probes: Readonly<Record<ProbeOrder['protocol'], Probe>> = {
+  TCP: probeTcp,
+  UDP: probeUdp,
+  SCTP: probeSctp,
+};
+
+/** So many are under way at a time: enough that silent ones do not add up, few enough that no queue of the kernel fills. */
+const CONCURRENCY = 64;
+
+/** Makes the probes, each from this process's network namespace, and returns their results in the order of the orders. */
+export async function sendProbes(
+  orders: readonly ProbeOrder[],
+  timeoutMs: number,
+  send: Readonly<Record<ProbeOrder['protocol'], Probe>> = probes,
+): Promise<ProbeResult[]> {
+  const results: ProbeResult[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < orders.length) {
+      const index = next++;
+      results[index] = await make(orders[index]!, timeoutMs, send);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, orders.length) }, worker));
+  return results;
+}
+
+async function make(
+  order: ProbeOrder,
+  timeoutMs: number,
+  send: Readonly<Record<ProbeOrder['protocol'], Probe>>,
+): Promise<ProbeResult> {
+  const started = performance.now();
+  const heard = await send[order.protocol](order.target.address, order.target.port, timeoutMs).catch(
+    (cause): Heard => ({ outcome: 'unknown', detail: messageOf(cause) }),
+  );
+  return { ...order, ...heard, milliseconds: Math.round(performance.now() - started) };
+}

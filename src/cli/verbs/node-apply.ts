@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { Backups } from '../../agent/apply/backup.ts';
+import { ownPluginDirectory } from '../../agent/apply/own-plugins.ts';
+import { performActions } from '../../agent/apply/perform.ts';
+import { nodeActionSchema } from '../../path/action.ts';
+import { realExec } from '../../sys/exec.ts';
+import { command, exitWith } from '../verb.ts';
+
+/** `hostport node-apply`: the healer's hand on a node. Actions on standard input, a line of JSON for each on output. */
+export function nodeApplyVerb() {
+  return command('node-apply')
+    .description(
+      'do the actions that standard input lists (JSON) on this node, and print what became of each\n\nExit status: 0 all done or unchanged, 1 one failed.',
+    )
+    .action(async () => {
+      const actions = z
+        .array(nodeActionSchema)
+        .max(1000)
+        .parse(JSON.parse(await Bun.stdin.text()));
+      const context = {
+        exec: realExec,
+        backups: new Backups(new Date()),
+        ownPlugins: ownPluginDirectory(),
+      };
+      for await (const result of performActions(actions, context)) {
+        process.stdout.write(`${JSON.stringify(result)}\n`);
+        if (result.outcome === 'failed') exitWith(1);
+      }
+    });
+}

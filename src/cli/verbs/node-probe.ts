@@ -1,0 +1,15 @@
+import { probeJobSchema } from '../../agent/probing/order.ts';
+import { assertPlace } from '../../agent/probing/place.ts';
+import { sendProbes } from '../../agent/probing/send.ts';
+import { command } from '../verb.ts';
+
+/** `hostport node-probe`: the hand of the doctor's probes in one network namespace. A job on standard input, results on output. */
+export function nodeProbeVerb() {
+  return command('node-probe')
+    .description('make the probes that standard input asks for (JSON) and print what they saw')
+    .action(async () => {
+      const job = probeJobSchema.parse(JSON.parse(await Bun.stdin.text()));
+      assertPlace(job);
+      process.stdout.write(`${JSON.stringify(await sendProbes(job.orders, job.timeoutMs))}\n`);
+    });
+}
