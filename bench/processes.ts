@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { readProcFile } from '../src/sys/processes.ts';
 
 /** A process of a cluster. */
 export interface Process {
@@ -18,35 +19,24 @@ export function processesOf(cluster: string): Process[] {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
     // A zombie has ended; only the machine's init can take its number back.
-    if (/^State:\s+[ZX]/m.test(read(`/proc/${pid}/status`))) continue;
-    const cgroup = read(`/proc/${pid}/cgroup`);
-    const cmdline = read(`/proc/${pid}/cmdline`);
+    if (/^State:\s+[ZX]/m.test(readProcFile(`/proc/${pid}/status`))) continue;
+    const cgroup = readProcFile(`/proc/${pid}/cgroup`);
+    const cmdline = readProcFile(`/proc/${pid}/cmdline`);
     const inNode = node.test(cgroup);
     const isGateway = cmdline.includes(`/var/lib/hostport/clusters/${cluster}/gateway`);
-    if (inNode || isGateway) found.push({ pid, name: read(`/proc/${pid}/comm`).trim() });
+    if (inNode || isGateway) found.push({ pid, name: readProcFile(`/proc/${pid}/comm`).trim() });
   }
   return found;
 }
 
 /** Proportional set size in bytes: private pages, and its share of those it has together with others. */
 export function pssBytes(pid: number): number {
-  return Number(/^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * 1024;
+  return Number(/^Pss:\s+(\d+) kB$/m.exec(readProcFile(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * 1024;
 }
 
 /** User and system time so far, in seconds (clock ticks are 1/100 s on Linux). */
 export function cpuSeconds(pid: number): number {
-  const stat = read(`/proc/${pid}/stat`);
+  const stat = readProcFile(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100;
-}
-
-/** A file of /proc; empty when its process has gone meanwhile. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ESRCH') return '';
-    throw cause;
-  }
 }

@@ -4,6 +4,7 @@ import { type Exec, output } from '../sys/exec.ts';
 import { exists } from '../sys/files.ts';
 import { unshareMounts } from '../sys/mount-namespace.ts';
 import { enterNetns } from '../sys/netns.ts';
+import { unlessEnded } from '../sys/processes.ts';
 import { UserError } from '../util/errors.ts';
 import { clusterPaths, type Distribution, labNetns, netnsPath } from './paths.ts';
 import type { ClusterRecord } from './record.ts';
@@ -46,13 +47,10 @@ export function standsInLab(record: ClusterRecord): boolean {
 
 /** What makes the namespace behind a path the one it is; undefined when there is none. Source: namespaces(7). */
 function identityOf(path: string): string | undefined {
-  try {
+  return unlessEnded(() => {
     const { dev, ino } = statSync(path);
     return `${dev}:${ino}`;
-  } catch (cause) {
-    if (['ENOENT', 'ESRCH'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw cause;
-  }
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
 import { nthAddress } from '../util/address.ts';
 import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
+import { runScript } from './run-script.ts';
 
 /** One file to be put into a node's root. */
 export interface NodeFile {
@@ -245,19 +246,9 @@ function etcdArgv(node: PlacedNode): string[] {
   ];
 }
 
-/**
- * A runit service: restarted whenever it ends, its output appended to `/var/log/NAME.log`.
- * Arguments are quoted for the shell here and nowhere else.
- */
+/** A runit service: restarted whenever it ends, its output appended to `/var/log/NAME.log`. */
 function service(name: string, argv: string[]): NodeFile[] {
-  const command = argv.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
-  return [
-    {
-      path: `/etc/sv/${name}/run`,
-      content: `#!/bin/sh\nexec ${command} >>/var/log/${name}.log 2>&1\n`,
-      mode: 0o755,
-    },
-  ];
+  return [{ path: `/etc/sv/${name}/run`, content: runScript(argv, `/var/log/${name}.log`), mode: 0o755 }];
 }
 
 function hostsFile(nodes: readonly PlacedNode[]): string {

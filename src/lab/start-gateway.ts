@@ -10,6 +10,7 @@ import { NODE_NETWORK } from './network.ts';
 import { API_PORT } from './node-files.ts';
 import { clusterPaths, type Distribution, labNetns, netnsPath } from './paths.ts';
 import type { ClusterRecord } from './record.ts';
+import { runScript } from './run-script.ts';
 import type { ClusterSecrets } from './secrets.ts';
 
 /** Longer than the program takes to start on a machine that is busy starting nodes. */
@@ -71,8 +72,7 @@ export async function startGateway(
   };
   const configFile = join(paths.gatewayService, 'gateway.json');
   await writeFile(configFile, JSON.stringify(gateway, null, 2));
-  const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
-  const run = `#!/bin/sh\nexec ${quote(dist.program)} gateway ${quote(configFile)} >>${quote(paths.log)} 2>&1\n`;
+  const run = runScript([dist.program, 'gateway', configFile], paths.log);
   await writeFile(join(paths.gatewayService, 'run'), run, { mode: 0o755 });
   const supervisor = spawn('runsv', [paths.gatewayService], { detached: true, stdio: 'ignore' });
   await once(supervisor, 'spawn');

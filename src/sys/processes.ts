@@ -19,7 +19,7 @@ export function findProcesses(match: (process: Process) => boolean): Process[] {
     const process = {
       pid: Number(entry),
       argv,
-      cwd: () => unlessEnded(() => readlinkSync(`/proc/${entry}/cwd`)),
+      cwd: () => unlessEnded(() => readlinkSync(`/proc/${entry}/cwd`)) ?? '',
     };
     if (match(process)) found.push(process);
   }
@@ -52,7 +52,7 @@ export async function killProcesses(
 
 /** Whether nothing of a process is left but, at most, its exit status (a zombie). */
 function hasEnded(pid: number): boolean {
-  const status = unlessEnded(() => readFileSync(`/proc/${pid}/status`, 'utf8'));
+  const status = readProcFile(`/proc/${pid}/status`);
   return status === '' || /^State:\s+[ZX]/m.test(status);
 }
 
@@ -71,21 +71,26 @@ function kill(pid: number): void {
  */
 function argvOf(pid: string): string[] {
   for (let look = 0; look < 50; look++) {
-    const text = unlessEnded(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+    const text = readProcFile(`/proc/${pid}/cmdline`);
     if (text !== '') return text.split('\0').slice(0, -1);
     const executable = unlessEnded(() => readlinkSync(`/proc/${pid}/exe`));
-    if (executable === '') return [];
+    if (executable === undefined) return [];
     Bun.sleepSync(1);
   }
   return [];
 }
 
-/** What `read` finds in /proc; empty when the process ended between the listing and the reading. */
-function unlessEnded(read: () => string): string {
+/** A file of /proc; empty when its process has ended. */
+export function readProcFile(path: string): string {
+  return unlessEnded(() => readFileSync(path, 'utf8')) ?? '';
+}
+
+/** What `read` finds in /proc; undefined when the process or thread has ended meanwhile. */
+export function unlessEnded<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (cause) {
-    if (['ENOENT', 'ESRCH'].includes((cause as NodeJS.ErrnoException).code ?? '')) return '';
+    if (['ENOENT', 'ESRCH'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw cause;
   }
 }

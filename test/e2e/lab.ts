@@ -1,7 +1,8 @@
 /** What the end-to-end tests share: the program, run as a user runs it, and what of a cluster can be seen from outside. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readProcFile } from '../../src/sys/processes.ts';
 
 export const ROOT = join(import.meta.dir, '../..');
 export const PROGRAM = join(ROOT, 'bin/hostport');
@@ -184,12 +185,12 @@ export function leftovers(cluster: string): string[] {
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     // A zombie holds nothing any more; the machine's PID 1 takes its number back when it gets to it.
-    if (/^State:\s+[ZX]/m.test(readProc(`/proc/${entry}/status`))) continue;
-    const cgroup = readProc(`/proc/${entry}/cgroup`);
-    const cmdline = readProc(`/proc/${entry}/cmdline`).replaceAll('\0', ' ');
+    if (/^State:\s+[ZX]/m.test(readProcFile(`/proc/${entry}/status`))) continue;
+    const cgroup = readProcFile(`/proc/${entry}/cgroup`);
+    const cmdline = readProcFile(`/proc/${entry}/cmdline`).replaceAll('\0', ' ');
     if (names.test(cgroup) || names.test(cmdline)) found.push(`process ${entry}: ${cmdline}`);
   }
-  for (const line of readProc('/proc/self/mountinfo').split('\n')) {
+  for (const line of readProcFile('/proc/self/mountinfo').split('\n')) {
     if (names.test(line)) found.push(`mount ${line}`);
   }
   for (const path of [
@@ -209,15 +210,4 @@ function directoriesIn(path: string): string[] {
   return readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => join(path, entry.name));
-}
-
-/** A file of /proc; empty when its process has gone meanwhile. */
-function readProc(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ESRCH') return '';
-    throw cause;
-  }
 }
