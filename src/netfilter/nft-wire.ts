@@ -1,0 +1,323 @@
+import type { InstalledChain, NftChange, NftElement, NftMap, NftType } from './nft.ts';
+
+/**
+ * nf_tables over netlink, the part that we speak: elements of maps in a batch, and a look at tables, chains, sets and rules.
+ * What is read has one character a byte, as netlink.ts gives it. Sources: linux/netfilter/nf_tables.h, nfnetlink.h; the
+ * registers' layout of concatenations (every part padded to four bytes) is nft's, netlink_gen_concat_data.
+ */
+
+const SUBSYSTEM = 10;
+const BATCH_BEGIN = 0x10;
+const BATCH_END = 0x11;
+const INET = 1;
+
+/** Message types that we ask for. */
+export const getTable = (SUBSYSTEM << 8) | 1;
+export const getChains = (SUBSYSTEM << 8) | 4;
+export const getRules = (SUBSYSTEM << 8) | 7;
+export const getSets = (SUBSYSTEM << 8) | 10;
+export const getElements = (SUBSYSTEM << 8) | 13;
+const NEW_ELEMENT = (SUBSYSTEM << 8) | 12;
+const DELETE_ELEMENT = (SUBSYSTEM << 8) | 14;
+
+const REQUEST = 0x1;
+const ACK = 0x4;
+const EXCLUSIVE = 0x200;
+const CREATE = 0x400;
+
+const NESTED = 0x8000;
+const protocols: Record<string, number> = { tcp: 6, udp: 17, sctp: 132 };
+const verdicts: Record<string, number> = { continue: -1, jump: -3, goto: -4, return: -5 };
+const sizes: Record<NftType, number> = { inet_proto: 4, inet_service: 4, ipv4_addr: 4, ipv6_addr: 16 };
+
+/** A change that needs no rule: what {@link encodeBatch} can say. */
+export type ElementChange = Extract<NftChange, { map: string }>;
+
+/** The changes as one batch; message `i + 1` of it has sequence number `i + 1`, and the last one asks for an answer. */
+export function encodeBatch(
+  table: string,
+  maps: ReadonlyMap<string, NftMap>,
+  changes: readonly ElementChange[],
+): Buffer {
+  const messages = changes.map((change, i) => {
+    const map = maps.get(change.map);
+    if (map === undefined) throw new Error(`no map ${change.map} in table ${table}`);
+    const flags =
+      REQUEST |
+      (i === changes.length - 1 ? ACK : 0) |
+      (change.verb === 'delete' ? 0 : CREATE) |
+      (change.verb === 'create' ? EXCLUSIVE : 0);
+    const element = change.verb === 'delete' ? { map: change.map, key: change.key } : change;
+    const body = elementsBody(table, map, [element]);
+    return message(change.verb === 'delete' ? DELETE_ELEMENT : NEW_ELEMENT, flags, i + 1, body);
+  });
+  const edge = Buffer.from([0, 0, 0, SUBSYSTEM]);
+  return Buffer.concat([
+    message(BATCH_BEGIN, REQUEST, 0, edge),
+    ...messages,
+    message(BATCH_END, REQUEST, changes.length + 1, edge),
+  ]);
+}
+
+/** The request for one element by its key. */
+export function encodeLook(table: string, map: NftMap, key: string, sequence: number): Buffer {
+  return message(getElements, REQUEST | ACK, sequence, elementsBody(table, map, [{ map: map.name, key }]));
+}
+
+/** The request for the table itself. */
+export function encodeTableLook(table: string, sequence: number): Buffer {
+  return message(getTable, REQUEST | ACK, sequence, bodyOf(table));
+}
+
+/** What follows the header in a request about a table, or a set or chain in it. */
+export function bodyOf(table: string, inside?: string, family = INET): Buffer {
+  const parts = [generic(family), text(1, table)];
+  if (inside !== undefined) parts.push(text(2, inside));
+  return Buffer.concat(parts);
+}
+
+function elementsBody(table: string, map: NftMap, elements: readonly NftElement[]): Buffer {
+  const encoded = elements.map(({ key, value, comment }) => {
+    const parts = [attribute(1 | NESTED, attribute(1, encodeParts(map.key, key)))];
+    if (value !== undefined) {
+      const data =
+        map.value === 'verdict'
+          ? attribute(2 | NESTED, encodeVerdict(value))
+          : attribute(1, encodeParts(map.value!, value));
+      parts.push(attribute(2 | NESTED, data));
+    }
+    if (comment !== undefined) {
+      const bytes = Buffer.from(`${comment}\0`, 'latin1');
+      // NFTNL_UDATA_SET_ELEM_COMMENT, its length, the text.
+      parts.push(attribute(6, Buffer.concat([Buffer.from([0, bytes.length]), bytes])));
+    }
+    return attribute(1 | NESTED, Buffer.concat(parts));
+  });
+  return Buffer.concat([bodyOf(table, map.name), attribute(3 | NESTED, Buffer.concat(encoded))]);
+}
+
+function encodeParts(types: readonly NftType[], value: string): Buffer {
+  const parts = value.split(' . ');
+  if (parts.length !== types.length) throw new Error(`${value}: not of type ${types.join(' . ')}`);
+  return Buffer.concat(types.map((type, i) => encodePart(type, parts[i]!)));
+}
+
+function encodePart(type: NftType, part: string): Buffer {
+  const bytes = Buffer.alloc(sizes[type]);
+  switch (type) {
+    case 'inet_proto':
+      bytes[0] = protocols[part] ?? Number(part);
+      break;
+    case 'inet_service':
+      bytes.writeUInt16BE(Number(part));
+      break;
+    case 'ipv4_addr':
+      for (const [i, octet] of part.split('.').entries()) bytes[i] = Number(octet);
+      break;
+    case 'ipv6_addr':
+      for (const [i, group] of part.split(':').entries())
+        bytes.writeUInt16BE(Number.parseInt(group, 16), 2 * i);
+      break;
+  }
+  return bytes;
+}
+
+function encodeVerdict(value: string): Buffer {
+  const [verb = '', chain] = value.split(' ');
+  const code = Buffer.alloc(4);
+  code.writeInt32BE(verdicts[verb]!);
+  return chain === undefined ? attribute(1, code) : Buffer.concat([attribute(1, code), text(2, chain)]);
+}
+
+/**
+ * The elements in one message of an answer. With `mark` only those in which these bytes occur: the rest is not even taken
+ * apart, as there may be ten thousand of them.
+ */
+export function decodeElements(payload: string, map: NftMap, mark?: string): NftElement[] {
+  if (mark !== undefined && !payload.includes(mark)) return [];
+  const elements: NftElement[] = [];
+  const list = attributes(payload, 4).get(3);
+  if (list === undefined) return elements;
+  for (let at = 0; at + 4 <= list.length; ) {
+    const size = short(list, at);
+    if (size < 4) break;
+    const next = at + ((size + 3) & ~3);
+    if (mark === undefined || within(list, mark, at, at + size)) {
+      elements.push(decodeElement(list.slice(at + 4, at + size), map));
+    }
+    at = next;
+  }
+  return elements;
+}
+
+function within(text: string, mark: string, from: number, to: number): boolean {
+  const at = text.indexOf(mark, from);
+  return at >= 0 && at + mark.length <= to;
+}
+
+function decodeElement(bytes: string, map: NftMap): NftElement {
+  const fields = attributes(bytes, 0);
+  const element: NftElement = {
+    map: map.name,
+    key: decodeParts(map.key, attributes(fields.get(1) ?? '', 0).get(1) ?? ''),
+  };
+  const data = fields.get(2);
+  if (data !== undefined && map.value !== undefined) {
+    const inside = attributes(data, 0);
+    element.value =
+      map.value === 'verdict'
+        ? decodeVerdict(inside.get(2) ?? '')
+        : decodeParts(map.value, inside.get(1) ?? '');
+  }
+  const comment = decodeComment(fields.get(6));
+  if (comment !== undefined) element.comment = comment;
+  return element;
+}
+
+function decodeParts(types: readonly NftType[], bytes: string): string {
+  let at = 0;
+  return types
+    .map((type) => {
+      const part = bytes.slice(at, at + sizes[type]);
+      at += sizes[type];
+      return decodePart(type, part);
+    })
+    .join(' . ');
+}
+
+function decodePart(type: NftType, bytes: string): string {
+  const octets = [...bytes].map((char) => char.charCodeAt(0));
+  switch (type) {
+    case 'inet_proto': {
+      const name = Object.keys(protocols).find((known) => protocols[known] === octets[0]);
+      return name ?? String(octets[0]);
+    }
+    case 'inet_service':
+      return String(octets[0]! * 256 + octets[1]!);
+    case 'ipv4_addr':
+      return octets.join('.');
+    case 'ipv6_addr':
+      return Array.from({ length: 8 }, (_, i) =>
+        (octets[2 * i]! * 256 + octets[2 * i + 1]!).toString(16),
+      ).join(':');
+  }
+}
+
+function decodeVerdict(bytes: string): string {
+  const fields = attributes(bytes, 0);
+  const code = long(fields.get(1) ?? '\0\0\0\0') | 0;
+  const verb = Object.keys(verdicts).find((known) => verdicts[known] === code) ?? `verdict ${code}`;
+  const chain = fields.get(2);
+  return chain === undefined ? verb : `${verb} ${cString(chain)}`;
+}
+
+/** The comment in the user data of a rule or an element: records of type, length, value; type 0 is the comment. */
+function decodeComment(bytes: string | undefined): string | undefined {
+  if (bytes === undefined) return undefined;
+  for (let at = 0; at + 2 <= bytes.length; at += 2 + bytes.charCodeAt(at + 1)) {
+    if (bytes.charCodeAt(at) === 0) return cString(bytes.slice(at + 2, at + 2 + bytes.charCodeAt(at + 1)));
+  }
+  return undefined;
+}
+
+/** Whether the table of this answer is switched off (flag dormant). */
+export function decodeDormant(payload: string): boolean {
+  const flags = attributes(payload, 4).get(2);
+  return flags !== undefined && (long(flags) & 1) !== 0;
+}
+
+/** Table and name of the set in a message. */
+export function decodeSet(payload: string): { table: string; name: string } {
+  const fields = attributes(payload, 4);
+  return { table: cString(fields.get(1) ?? ''), name: cString(fields.get(2) ?? '') };
+}
+
+/** Table, name and hook of the chain in a message. */
+export function decodeChain(payload: string): { table: string; name: string; hook: InstalledChain['hook'] } {
+  const fields = attributes(payload, 4);
+  const hook = fields.get(4);
+  const inside = hook === undefined ? undefined : attributes(hook, 0);
+  return {
+    table: cString(fields.get(1) ?? ''),
+    name: cString(fields.get(3) ?? ''),
+    hook:
+      inside === undefined
+        ? undefined
+        : { number: long(inside.get(1) ?? ''), priority: long(inside.get(2) ?? '') | 0 },
+  };
+}
+
+/** Table, chain, handle and comment of the rule in a message. */
+export function decodeRule(payload: string): {
+  table: string;
+  chain: string;
+  handle: bigint;
+  comment: string | undefined;
+} {
+  const fields = attributes(payload, 4);
+  const handle = fields.get(3) ?? '';
+  return {
+    table: cString(fields.get(1) ?? ''),
+    chain: cString(fields.get(2) ?? ''),
+    handle: (BigInt(long(handle) >>> 0) << 32n) | BigInt(long(handle.slice(4)) >>> 0),
+    comment: decodeComment(fields.get(7)),
+  };
+}
+
+/** struct nlattr after struct nlattr, by type; flags in the type are left out. */
+function attributes(bytes: string, from: number): Map<number, string> {
+  const found = new Map<number, string>();
+  for (let at = from; at + 4 <= bytes.length; ) {
+    const size = short(bytes, at);
+    if (size < 4) break;
+    found.set(short(bytes, at + 2) & 0x3fff, bytes.slice(at + 4, at + size));
+    at += (size + 3) & ~3;
+  }
+  return found;
+}
+
+/** 16 bits in the machine's order (every machine that Bun runs on is little-endian). */
+function short(bytes: string, at: number): number {
+  return bytes.charCodeAt(at) | (bytes.charCodeAt(at + 1) << 8);
+}
+
+/** 32 bits in network order. */
+function long(bytes: string): number {
+  return (
+    (bytes.charCodeAt(0) << 24) |
+    (bytes.charCodeAt(1) << 16) |
+    (bytes.charCodeAt(2) << 8) |
+    bytes.charCodeAt(3)
+  );
+}
+
+function cString(bytes: string): string {
+  const end = bytes.indexOf('\0');
+  return end < 0 ? bytes : bytes.slice(0, end);
+}
+
+function generic(family: number): Buffer {
+  return Buffer.from([family, 0, 0, 0]);
+}
+
+function text(type: number, value: string): Buffer {
+  return attribute(type, Buffer.from(`${value}\0`, 'latin1'));
+}
+
+function attribute(type: number, value: Buffer): Buffer {
+  const bytes = Buffer.alloc(4 + ((value.length + 3) & ~3));
+  bytes.writeUInt16LE(4 + value.length, 0);
+  bytes.writeUInt16LE(type, 2);
+  bytes.set(value, 4);
+  return bytes;
+}
+
+/** struct nlmsghdr and what follows it. */
+function message(type: number, flags: number, sequence: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeUInt32LE(16 + body.length, 0);
+  header.writeUInt16LE(type, 4);
+  header.writeUInt16LE(flags, 6);
+  header.writeUInt32LE(sequence, 8);
+  return Buffer.concat([header, body]);
+}
