@@ -16,7 +16,7 @@ export async function lockCluster(
   work: 'create' | 'delete',
   signal?: AbortSignal,
 ): Promise<FileLock> {
-  const path = join(RUN_ROOT, `${cluster}.lock`);
+  const path = join(RUN_ROOT, 'clusters', `${cluster}.lock`);
   return waitFor(
     `the deletion of cluster "${cluster}" by another process`,
     () => {

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 /** Where clusters live. One directory a cluster, so that removing a cluster is removing its directory. */
 export const STATE_ROOT = '/var/lib/hostport/clusters';
 
-/** Locks, and what only a running command has. */
+/** Locks, and what only a running command has. A node's plugins keep theirs there, too: every kind in a directory of its own. */
 export const RUN_ROOT = '/run/hostport';
 
 /** Everything of one cluster that is on the machine's disk. */

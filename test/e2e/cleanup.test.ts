@@ -19,7 +19,7 @@ const MOMENTS: readonly (readonly [said: string, ms: number])[] = [
 
 /** How far a deletion has come when it is killed: what is to be seen of it on the machine, in the order of its stages. */
 const DELETIONS: readonly (readonly [when: string, isSeen: (lab: Lab) => boolean])[] = [
-  ['at its start', (lab) => existsSync(`/run/hostport/${lab.name}.lock`)],
+  ['at its start', (lab) => existsSync(`/run/hostport/clusters/${lab.name}.lock`)],
   ['when the gateway has ended', (lab) => !leftovers(lab.name).some((line) => line.includes('runsv '))],
   ['when the node is gone', (lab) => !existsSync(`${stateOf(lab)}/runc/${lab.name}-control-plane`)],
   ['when the network is gone', (lab) => !existsSync(`/run/netns/hostport-${lab.name}`)],

@@ -195,7 +195,7 @@ export function leftovers(cluster: string): string[] {
   }
   for (const path of [
     `/run/netns/hostport-${cluster}`,
-    `/run/hostport/${cluster}.lock`,
+    `/run/hostport/clusters/${cluster}.lock`,
     `/var/lib/hostport/clusters/${cluster}`,
   ]) {
     if (existsSync(path)) found.push(`file ${path}`);
