@@ -47,9 +47,11 @@ export interface FaultDoor {
 export interface Fault {
   /** What is done, to which part of the node or the cluster, in a line. */
   does: string;
-  /** Brings the failure about for the target and returns what undoing it needs. */
-  inject(door: FaultDoor, target: FaultTarget): Promise<Memo>;
-  /** Undoes it, also when it was healed meanwhile; twice in a row is fine. */
+  /** What undoing it needs to know of how things were. Asked, and written down, before anything is done. */
+  remember?(door: FaultDoor, target: FaultTarget): Promise<Memo>;
+  /** Brings the failure about for the target, and returns once it is there. */
+  inject(door: FaultDoor, target: FaultTarget): Promise<void>;
+  /** Undoes it, also when it was half done or healed meanwhile; twice in a row is fine. */
   restore(door: FaultDoor, target: FaultTarget, memo: Memo): Promise<void>;
   /**
    * What it will be found on, where that is something else than the target: its node, and its pod and port where the finding

@@ -60,8 +60,8 @@ export const capabilityMissing = defineFailure<Data>({
 
   fault: {
     does: 'takes the capability from the portmap entry of the configuration in use, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       await editActiveList(door, target.node, (list) => ({
         ...list,
         plugins: list.plugins.map((plugin) => {
@@ -70,7 +70,6 @@ export const capabilityMissing = defineFailure<Data>({
         }),
       }));
       await door.recreate(target);
-      return memo;
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

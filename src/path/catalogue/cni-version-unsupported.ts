@@ -80,11 +80,10 @@ export const cniVersionUnsupported = defineFailure<Data>({
 
   fault: {
     does: 'sets a cniVersion that the plugins do not speak in the configuration in use, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       await editActiveList(door, target.node, (list) => ({ ...list, cniVersion: '1.9.0' }));
       await door.recreate(target);
-      return memo;
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

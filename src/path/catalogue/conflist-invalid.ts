@@ -71,12 +71,11 @@ export const conflistInvalid = defineFailure<Data>({
 
   fault: {
     does: 'cuts the configuration in use in half',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       const { path } = await activeList(door, target.node);
       const content = (await door.read(target.node, path)) ?? '';
       await door.write(target.node, path, content.slice(0, Math.floor(content.length / 2)));
-      return memo;
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

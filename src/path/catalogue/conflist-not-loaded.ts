@@ -70,8 +70,8 @@ export const conflistNotLoaded = defineFailure<Data>({
 
   fault: {
     does: 'lets the runtime load a configuration without portmap, moves the right one in from another directory, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       const { path, list } = await activeList(door, target.node);
       const right = (await door.read(target.node, path)) ?? '';
       const plain = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
@@ -86,7 +86,6 @@ export const conflistNotLoaded = defineFailure<Data>({
       await door.write(target.node, ASIDE, right);
       await door.run(target.node, ['mv', '-f', '--', ASIDE, path]);
       await door.recreate(target);
-      return memo;
     },
     async restore(door, target, memo) {
       await door.run(target.node, ['rm', '-f', '--', ASIDE]);

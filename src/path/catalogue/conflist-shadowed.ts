@@ -70,8 +70,8 @@ export const conflistShadowed = defineFailure<Data>({
 
   fault: {
     does: 'puts a configuration of the primary plugin alone before the one in use, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       const { name, list } = await activeList(door, target.node);
       const alone = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
       await door.write(
@@ -80,7 +80,6 @@ export const conflistShadowed = defineFailure<Data>({
         formatDocument(alone),
       );
       await door.recreate(target);
-      return memo;
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

@@ -55,7 +55,6 @@ export const conflistTooEarly = defineFailure<Data>({
     async inject(door, target) {
       await door.run(target.node, ['mv', '--', AGENT_SOCKET, `${AGENT_SOCKET}.aside`]);
       await door.recreate(target);
-      return null;
     },
     async restore(door, target) {
       const [directory] = AGENT_SOCKET.match(/^.*\//)!;

@@ -52,7 +52,6 @@ export const hostipFamilyMismatch = defineFailure<null>({
           { hostPort: 8092, containerPort: 8080, protocol: 'TCP', hostIP: '::1' },
         ]),
       ]);
-      return null;
     },
     restore: (door, target) => door.remove('Pod', target.pod.namespace, 'hostip-other-family'),
     subjects: ({ node, pod }) => [{ node, pod: { ...pod, name: 'hostip-other-family' } }],

@@ -54,7 +54,6 @@ export const hostipNotOnNode = defineFailure<null>({
           { hostPort: 8091, containerPort: 8080, protocol: 'TCP', hostIP: NOBODYS },
         ]),
       ]);
-      return null;
     },
     restore: (door, target) => door.remove('Pod', target.pod.namespace, 'hostip-elsewhere'),
     subjects: ({ node, pod }) => [{ node, pod: { ...pod, name: 'hostip-elsewhere' } }],

@@ -64,7 +64,6 @@ export const hostportConflict = defineFailure<null>({
         };
         return (pod?.status?.phase ?? 'Pending') !== 'Pending';
       });
-      return null;
     },
     restore: (door, target) => door.remove('Pod', target.pod.namespace, 'same-port'),
     subjects: ({ node, pod, port }) => [{ node, pod: { ...pod, name: 'same-port' }, port }],

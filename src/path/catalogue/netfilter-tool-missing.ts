@@ -56,8 +56,8 @@ export const netfilterToolMissing = defineFailure<Data>({
 
   fault: {
     does: 'has the configuration name the iptables backend, takes the iptables programs away, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       await editActiveList(door, target.node, (list) => ({
         ...list,
         plugins: list.plugins.map((plugin) =>
@@ -66,7 +66,6 @@ export const netfilterToolMissing = defineFailure<Data>({
       }));
       for (const program of PROGRAMS) await door.run(target.node, ['mv', '--', program, `${program}.aside`]);
       await door.recreate(target);
-      return memo;
     },
     async restore(door, target, memo) {
       const names = await door.list(target.node, '/usr/sbin');

@@ -51,7 +51,6 @@ export const noNodeWithFreePort = defineFailure<null>({
         const pod = (await door.get('Pod', target.pod.namespace, 'no-free-port')) as Pod | undefined;
         return pod !== undefined && unschedulable(pod) !== undefined;
       });
-      return null;
     },
     restore: (door, target) => door.remove('Pod', target.pod.namespace, 'no-free-port'),
     subjects: ({ pod, port }) => [{ pod: { ...pod, name: 'no-free-port' }, port }],

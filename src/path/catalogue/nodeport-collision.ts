@@ -65,7 +65,6 @@ export const nodeportCollision = defineFailure<null>({
         },
         echoPod(target, 'same-node-port', [{ hostPort: PORT, containerPort: 8080, protocol: 'TCP' }]),
       ]);
-      return null;
     },
     async restore(door, target) {
       await door.remove('Pod', target.pod.namespace, 'same-node-port');

@@ -67,7 +67,6 @@ export const pluginMissing = defineFailure<Data>({
     async inject(door, target) {
       await putPortmapAside(door, target);
       await door.recreate(target);
-      return null;
     },
     restore: bringPortmapBack,
   },

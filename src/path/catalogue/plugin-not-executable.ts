@@ -61,7 +61,6 @@ export const pluginNotExecutable = defineFailure<Data>({
     async inject(door, target) {
       await door.run(target.node, ['chmod', '0644', portmapPaths.inPlace]);
       await door.recreate(target);
-      return null;
     },
     async restore(door, target) {
       await door.run(target.node, ['chmod', '0755', portmapPaths.inPlace]);

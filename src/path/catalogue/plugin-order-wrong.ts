@@ -62,14 +62,13 @@ export const pluginOrderWrong = defineFailure<Data>({
 
   fault: {
     does: 'puts portmap first in the configuration in use, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       await editActiveList(door, target.node, (list) => ({
         ...list,
         plugins: [...list.plugins.filter(isPortmap), ...list.plugins.filter((plugin) => !isPortmap(plugin))],
       }));
       await door.recreate(target);
-      return memo;
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

@@ -69,13 +69,12 @@ export const pluginTooOld = defineFailure<Data>({
 
   fault: {
     does: "puts a portmap that speaks no newer CNI than 0.3.1 in portmap's place, has the configuration ask for 0.4.0, and makes the pod again",
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       await putPortmapAside(door, target);
       await door.write(target.node, portmapPaths.inPlace, OLD_PORTMAP, '0755');
       await editActiveList(door, target.node, (list) => ({ ...list, cniVersion: '0.4.0' }));
       await door.recreate(target);
-      return memo;
     },
     async restore(door, target, memo) {
       await bringPortmapBack(door, target);

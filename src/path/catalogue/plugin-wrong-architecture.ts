@@ -97,7 +97,6 @@ export const pluginWrongArchitecture = defineFailure<Data>({
       });
       await door.run(target.node, ['mv', '-f', '--', scratch, inPlace]);
       await door.recreate(target);
-      return null;
     },
     restore: bringPortmapBack,
   },

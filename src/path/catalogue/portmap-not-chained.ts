@@ -60,14 +60,13 @@ export const portmapNotChained = defineFailure<Data>({
 
   fault: {
     does: 'takes portmap out of the configuration in use, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       await editActiveList(door, target.node, (list) => ({
         ...list,
         plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
       }));
       await door.recreate(target);
-      return memo;
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

@@ -68,8 +68,8 @@ export const setMarkChainMissing = defineFailure<Data>({
 
   fault: {
     does: 'makes portmap of the configuration in use rely on a chain KUBE-MARK-MASQ that is not there, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const memo = await snapshotConfDir(door, target.node);
       await editActiveList(door, target.node, (list) => ({
         ...list,
         plugins: list.plugins.map((plugin) =>
@@ -77,7 +77,6 @@ export const setMarkChainMissing = defineFailure<Data>({
         ),
       }));
       await door.recreate(target);
-      return memo;
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

@@ -1,0 +1,150 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { clusterPaths } from '../../lab/paths.ts';
+import type { ClusterRecord } from '../../lab/record.ts';
+import { catalogue } from '../../path/catalogue/index.ts';
+import type { Failure } from '../../path/failure.ts';
+import type { FaultDoor, FaultTarget, Memo } from '../../path/fault.ts';
+import { Scene } from '../../path/scene.ts';
+import type { World } from '../../path/world.ts';
+import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
+import { UserError } from '../../util/errors.ts';
+
+const targetSchema = z.object({
+  node: z.string(),
+  pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string(), address: z.string() }),
+  port: z.object({
+    hostPort: z.number(),
+    containerPort: z.number(),
+    protocol: z.enum(['TCP', 'UDP', 'SCTP']),
+    hostIP: z.string().optional(),
+  }),
+  sandbox: z.string(),
+  nodeAddress: z.string(),
+});
+
+/** A failure that was brought about and not undone yet. */
+const injectedSchema = z.object({
+  code: z.string(),
+  target: targetSchema,
+  memo: z.unknown(),
+});
+
+export interface Injected {
+  failure: Failure;
+  target: FaultTarget;
+  memo: Memo;
+}
+
+/** The failures brought about in a lab, remembered beside its record until they are undone. */
+export class FaultBook {
+  readonly #path: string;
+
+  constructor(record: ClusterRecord) {
+    this.#path = join(clusterPaths(record.name).root, 'faults.json');
+  }
+
+  async list(): Promise<Injected[]> {
+    const text = await readIfExists(this.#path);
+    if (text === undefined) return [];
+    return injectedSchema
+      .array()
+      .parse(JSON.parse(text))
+      .map(({ code, target, memo }) => {
+        const failure = catalogue.find((entry) => entry.code === code);
+        if (failure === undefined) throw new Error(`${this.#path}: unknown failure ${code}`);
+        return { failure, target: target as FaultTarget, memo: (memo ?? null) as Memo };
+      });
+  }
+
+  async write(entries: readonly Injected[]): Promise<void> {
+    const document = entries.map(({ failure, target, memo }) => ({ code: failure.code, target, memo }));
+    await writeFileAtomic(this.#path, `${JSON.stringify(document, null, 2)}\n`, 0o600);
+  }
+}
+
+/** Brings a failure about for a target; how to undo it is written down before. One failure of a kind a node at a time. */
+export async function inject(
+  book: FaultBook,
+  door: FaultDoor,
+  failure: Failure,
+  target: FaultTarget,
+): Promise<void> {
+  const before = await book.list();
+  if (before.some((entry) => entry.failure === failure && entry.target.node === target.node)) {
+    throw new UserError(
+      `break: ${failure.code} is brought about on ${target.node} already; "hostport unbreak ${failure.code}" undoes it`,
+    );
+  }
+  const memo = (await failure.fault.remember?.(door, target)) ?? null;
+  await book.write([...before, { failure, target, memo }]);
+  try {
+    await failure.fault.inject(door, target);
+  } catch (cause) {
+    // Half a failure is none that anybody knows.
+    await restore(book, door, (entry) => entry.failure === failure && entry.target.node === target.node);
+    throw cause;
+  }
+}
+
+/** Undoes failures, the last first; those whose undoing failed stay remembered, and their errors are thrown together. */
+export async function restore(
+  book: FaultBook,
+  door: FaultDoor,
+  chosen: (entry: Injected) => boolean,
+): Promise<Injected[]> {
+  const undone: Injected[] = [];
+  const errors: unknown[] = [];
+  for (const entry of (await book.list()).reverse()) {
+    if (!chosen(entry)) continue;
+    try {
+      await entry.failure.fault.restore(door, entry.target, entry.memo);
+      undone.push(entry);
+    } catch (cause) {
+      errors.push(new Error(`undo ${entry.failure.code} on ${entry.target.node}`, { cause }));
+      continue;
+    }
+    const rest = await book.list();
+    await book.write(
+      rest.filter((other) => other.failure !== entry.failure || other.target.node !== entry.target.node),
+    );
+  }
+  if (errors.length === 1) throw errors[0];
+  if (errors.length > 1) throw new AggregateError(errors, errors.map(String).join('; '));
+  return undone;
+}
+
+/** Whom to bring a failure about for: the first mapping that suits the wishes and whose pod runs. */
+export function chooseTarget(
+  world: World,
+  wishes: { node?: string; pod?: string; namespace?: string },
+): FaultTarget {
+  const scene = new Scene(world);
+  const suits = scene.paths.filter(
+    ({ node, subject }) =>
+      (wishes.node === undefined || node?.name === wishes.node) &&
+      (wishes.pod === undefined || subject.pod?.name === wishes.pod) &&
+      (wishes.namespace === undefined || subject.pod?.namespace === wishes.namespace),
+  );
+  const path = suits.find(({ sandbox }) => sandbox !== undefined && sandbox.ips.length > 0);
+  if (path === undefined) {
+    const whom = wishes.pod ?? (wishes.node === undefined ? 'the cluster' : `node ${wishes.node}`);
+    throw new UserError(
+      suits.length === 0
+        ? `break: no pod of ${whom} asks for a hostPort; deploy one first`
+        : `break: of ${whom} no pod with a hostPort runs; "hostport doctor" says why`,
+    );
+  }
+  const { node, subject, port, sandbox } = path;
+  const nodeAddress = world.nodes
+    .find(({ metadata }) => metadata?.name === node!.name)
+    ?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+  if (nodeAddress === undefined) throw new Error(`node ${node!.name} has no InternalIP`);
+  return {
+    node: node!.name,
+    pod: { ...subject.pod!, address: sandbox!.ips[0]! },
+    port,
+    sandbox: sandbox!.id,
+    nodeAddress,
+  };
+}

@@ -1,0 +1,143 @@
+import type { Diagnosis, Evidence, Finding, HostPort, StageVerdict, Subject } from '../../path/finding.ts';
+import { formatPort } from '../../path/host-ports.ts';
+import { podName } from '../../path/pod-of.ts';
+import { stageQuestions, stages } from '../../path/stages.ts';
+import { safeText } from './safe-text.ts';
+import { table } from './table.ts';
+
+/** How a verdict is shown in a cell. */
+const MARKS: Readonly<Record<StageVerdict['verdict'], string>> = {
+  ok: '✓',
+  broken: '✗',
+  risk: '!',
+  unknown: '?',
+  muted: '·',
+};
+
+const LEGEND = '✓ holds   ✗ broken   ! at risk   ? could not tell   · follows from a ✗';
+
+/** How many stages' questions and values of evidence are shown before it says how many more there are. */
+const MAX_EVIDENCE = 6;
+const MAX_EVIDENCE_LINES = 12;
+
+/** A diagnosis for people: one line a mapping, then the findings, worst first, each with what mends it. */
+export function renderDiagnosis(diagnosis: Diagnosis): string {
+  const { paths, findings, unknowns } = diagnosis;
+  const parts = [
+    paths.length === 0 ? 'No pod asks for a hostPort.\n' : `${pathTable(diagnosis)}\n${LEGEND}\n`,
+  ];
+  for (const { node, what, why } of unknowns) {
+    parts.push(`\n? ${node === undefined ? '' : `${safeText(node)}: `}${what} not known: ${safeText(why)}\n`);
+  }
+  const reasons = unknownReasons(diagnosis);
+  if (reasons.length > 0) parts.push(`\n${reasons.join('')}`);
+  for (const finding of findings) parts.push(`\n${renderFinding(finding)}`);
+  parts.push(`\n${summary(diagnosis)}\n`);
+  return parts.join('');
+}
+
+/** What one cell in doubt is about, once for each stage and reason. */
+function unknownReasons({ paths }: Diagnosis): string[] {
+  const lines = new Map<string, string[]>();
+  for (const path of paths) {
+    for (const stage of stages) {
+      const { verdict, reason } = path.stages[stage];
+      if (verdict !== 'unknown' || reason === undefined) continue;
+      const key = `${stage}: ${safeText(reason)}`;
+      lines.set(key, [...(lines.get(key) ?? []), safeText(podName(path.pod))]);
+    }
+  }
+  return [...lines].map(([what, pods]) => {
+    const names = [...new Set(pods)];
+    const who =
+      names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
+    return `? ${what} (${who})\n`;
+  });
+}
+
+function pathTable({ paths }: Diagnosis): string {
+  return table(
+    ['NODE', 'POD', 'PORT', ...stages.map((stage) => stage.toUpperCase())],
+    paths.map(({ node, pod, port, stages: verdicts }) => [
+      node ?? '<none>',
+      podName(pod),
+      formatPort(port),
+      ...stages.map((stage) => MARKS[verdicts[stage].verdict]),
+    ]),
+  );
+}
+
+/** A finding in full. */
+export function renderFinding(finding: Finding): string {
+  const { code, stage, severity, subject, message, evidence, explanation, remedy, command, restart } =
+    finding;
+  const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : 'i';
+  const lines = [
+    `${mark} ${code}  [${stage}] ${safeText(describeSubject(subject))}`,
+    `  ${safeText(message)}`,
+  ];
+  for (const [i, entry] of evidence.slice(0, MAX_EVIDENCE).entries()) {
+    lines.push(...renderEvidence(entry, i === 0 ? 'saw' : ''));
+  }
+  if (evidence.length > MAX_EVIDENCE)
+    lines.push(`  ${' '.repeat(9)}and ${evidence.length - MAX_EVIDENCE} more`);
+  lines.push(...labelled('why', explanation));
+  lines.push(...labelled('remedy', remedy));
+  lines.push(...labelled('restart', RESTARTS[restart]));
+  if (command !== undefined) lines.push(...labelled('mend', command));
+  lines.push(...labelled('read', finding.documentation));
+  return `${lines.join('\n')}\n`;
+}
+
+const RESTARTS: Readonly<Record<Finding['restart'], string>> = {
+  no: 'the pod need not be made again',
+  avoided: 'the pod need not be made again: hostport heal mends it as it runs',
+  needed: 'the pod must be made again',
+};
+
+function renderEvidence({ kind, where, saw }: Evidence, label: string): string[] {
+  const lines = saw.trimEnd().split('\n');
+  const shown = lines.slice(0, MAX_EVIDENCE_LINES).map(safeText);
+  if (lines.length > MAX_EVIDENCE_LINES) shown.push(`… ${lines.length - MAX_EVIDENCE_LINES} more lines`);
+  const head = `${kind} ${safeText(where)}:`;
+  return shown.length === 1
+    ? labelled(label, `${head} ${shown[0]}`)
+    : [...labelled(label, head), ...shown.map((line) => `${' '.repeat(13)}${line}`)];
+}
+
+function labelled(label: string, text: string): string[] {
+  return [`  ${label.padEnd(9)}${text}`];
+}
+
+/** What a finding is about, in a few words. */
+export function describeSubject({ node, pod, port }: Subject): string {
+  const parts: string[] = [];
+  if (pod !== undefined) parts.push(`pod ${podName(pod)}`);
+  if (port !== undefined) parts.push(formatPort(port as HostPort));
+  if (node !== undefined) parts.push(pod === undefined ? `node ${node}` : `on ${node}`);
+  return parts.join(' ');
+}
+
+function summary({ paths, findings }: Diagnosis): string {
+  const count = (verdict: StageVerdict['verdict']) =>
+    paths.filter((path) => stages.some((stage) => path.stages[stage].verdict === verdict)).length;
+  const broken = count('broken');
+  const unknown = paths.filter(
+    (path) =>
+      !stages.some((stage) => path.stages[stage].verdict === 'broken') &&
+      stages.some((stage) => path.stages[stage].verdict === 'unknown'),
+  ).length;
+  const good = paths.length - broken - unknown;
+  const causes = findings.filter(({ severity }) => severity !== 'note').length;
+  return `${paths.length} mappings: ${good} good, ${broken} broken, ${unknown} in doubt; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
+}
+
+/** Exit status of the doctor: 0 all good, 1 something is broken or at risk, 2 something could not be told. */
+export function exitStatusOf({ paths, findings, unknowns }: Diagnosis): 0 | 1 | 2 {
+  if (findings.some(({ severity }) => severity !== 'note')) return 1;
+  const doubtful = paths.some((path) => stages.some((stage) => path.stages[stage].verdict === 'unknown'));
+  return doubtful || unknowns.length > 0 ? 2 : 0;
+}
+
+/** What the columns ask, for `--help`. */
+export const stageLegend = stages.map((stage) => `  ${stage.padEnd(12)}${stageQuestions[stage]}`).join('\n');
