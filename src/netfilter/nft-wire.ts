@@ -65,8 +65,14 @@ export function encodeLook(table: string, map: NftMap, key: string, sequence: nu
 }
 
 /** The request for the table itself. */
-export function encodeTableLook(table: string, sequence: number): Buffer {
-  return message(getTable, REQUEST | ACK, sequence, bodyOf(table));
+export function encodeTableLook(table: string, sequence: number, family = INET): Buffer {
+  return message(getTable, REQUEST | ACK, sequence, bodyOf(table, undefined, family));
+}
+
+/** The request for one chain of a table of some family. */
+export function encodeChainLook(table: string, chain: string, family: number, sequence: number): Buffer {
+  const body = Buffer.concat([generic(family), text(1, table), text(3, chain)]);
+  return message(getChains, REQUEST | ACK, sequence, body);
 }
 
 /** What follows the header in a request about a table, or a set or chain in it. */

@@ -14,6 +14,7 @@ function mapping(fields: Record<string, unknown>) {
 test('what is not said is as in the reference', () => {
   expect(parse({})).toEqual({
     networkName: 'net',
+    backend: undefined,
     snat: true,
     masqAll: false,
     markMasqBit: 13,

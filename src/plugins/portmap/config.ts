@@ -2,10 +2,13 @@ import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { PluginConfig, PortMapping } from '../../cni/types.ts';
 import { formatIp, isUnspecified, parseIp } from '../../net/ip.ts';
 import { validateConditions } from './conditions.ts';
+import { validateNftConditions } from './nftables-conditions.ts';
 
 /** portmap's part of a network configuration, validated, with the reference's defaults filled in. */
 export interface PortmapConfig {
   networkName: string;
+  /** Where mappings go; undefined: iptables, or nftables where iptables cannot be used. */
+  backend: 'iptables' | 'nftables' | undefined;
   /** Masquerade what would otherwise not find its way back: from 127.0.0.1 and from the pod to itself. */
   snat: boolean;
   /** Masquerade every mapped connection, not only those. */
@@ -31,12 +34,6 @@ const MAX_CHAIN_NAME = 28;
 
 /** Reads and validates; error 7 names the field and the value seen, error 2 a backend that is not there. */
 export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
-  if (config.backend !== undefined && config.backend !== null && config.backend !== 'iptables') {
-    throw new CniError(
-      cniErrorCode.unsupportedField,
-      `backend ${JSON.stringify(config.backend)} is not supported, only "iptables" is`,
-    );
-  }
   const chain = config.externalSetMarkChain ?? undefined;
   const markMasqBit = config.markMasqBit ?? undefined;
   if (chain !== undefined && markMasqBit !== undefined) {
@@ -55,17 +52,48 @@ export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
   const mappings = (runtime as Record<string, unknown>).portMappings ?? [];
   if (!Array.isArray(mappings)) throw invalid('runtimeConfig.portMappings must be a list');
   const all = mappings.map((mapping, i) => parseMapping(mapping, `runtimeConfig.portMappings[${i}]`));
+  const backend = chooseBackend(config);
+  const conditions = backend === 'nftables' ? validateNftConditions : validateConditions;
   return {
     networkName: config.name,
+    backend,
     snat: boolean(config.snat, 'snat', true),
     masqAll: boolean(config.masqAll, 'masqAll', false),
     markMasqBit: markMasqBit ?? DEFAULT_MARK_BIT,
     externalSetMarkChain: chain,
-    conditionsV4: validateConditions(config.conditionsV4, 'conditionsV4'),
-    conditionsV6: validateConditions(config.conditionsV6, 'conditionsV6'),
+    conditionsV4: conditions(config.conditionsV4, 'conditionsV4'),
+    conditionsV6: conditions(config.conditionsV6, 'conditionsV6'),
     ...withoutRepeated(all),
     strict: boolean(config.strict, 'strict', false),
   };
+}
+
+/**
+ * The backend that a configuration asks for, or that its fields can only mean: `externalSetMarkChain` and conditions that begin with
+ * `-` or `!` are iptables', other conditions nftables'. Fields of the other backend are an error, as in the reference.
+ */
+function chooseBackend(config: PluginConfig): PortmapConfig['backend'] {
+  const asked = config.backend ?? undefined;
+  if (asked !== undefined && asked !== 'iptables' && asked !== 'nftables') {
+    throw new CniError(
+      cniErrorCode.unsupportedField,
+      `backend ${JSON.stringify(asked)} is not supported, only "iptables" and "nftables" are`,
+    );
+  }
+  const meant = new Map<'iptables' | 'nftables', string>();
+  if ((config.externalSetMarkChain ?? undefined) !== undefined) meant.set('iptables', 'externalSetMarkChain');
+  for (const field of ['conditionsV4', 'conditionsV6']) {
+    const first = Array.isArray(config[field]) ? config[field][0] : undefined;
+    if (typeof first === 'string' && first !== '') {
+      meant.set(/^[-!]/.test(first) ? 'iptables' : 'nftables', field);
+    }
+  }
+  const backend = asked ?? [...meant.keys()][0];
+  for (const [other, field] of meant) {
+    if (other !== backend)
+      throw invalid(`${field} is of the ${other} backend, but the backend is ${backend}`);
+  }
+  return backend;
 }
 
 /**

@@ -13,10 +13,10 @@ import { takeRulesLock } from '../../netfilter/rules-lock.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
 import { AttachmentFiles, type Attachments } from './attachments.ts';
-import type { Backend } from './backend.ts';
+import { HOST_PORT_TAKEN } from './backend.ts';
+import { backends } from './backends.ts';
 import { type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
-import { iptablesFamilies } from './iptables-families.ts';
 import { attachmentChain, type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
@@ -30,8 +30,8 @@ export function portmap(
   attachments: Attachments = new AttachmentFiles(),
   glance?: (family: IpFamily) => NatGlance | undefined,
 ): Plugin {
-  const backend = (exec: Exec, request: PluginRequest): Backend =>
-    iptablesFamilies(exec, attachments, request.warn, glance);
+  const backendsFor = (exec: Exec, request: PluginRequest) =>
+    backends(exec, attachments, request.warn, glance);
 
   return {
     name: 'portmap',
@@ -46,9 +46,20 @@ export function portmap(
       if (config.portMappings.length === 0) return prevResult;
       await withRulesLock(exec, async (exec) => {
         const chain = attachmentChain(config.networkName, containerId);
-        attachments.record(chain, { networkName: config.networkName, containerId, ifName, netns });
-        const replaced = await backend(exec, request).add(config, containerId, pods);
-        for (const gone of replaced) attachments.forget(gone);
+        // Before the rules: were we killed between, the next one to want the port must know whose it is.
+        const isNew = attachments.record(chain, {
+          networkName: config.networkName,
+          containerId,
+          ifName,
+          netns,
+        });
+        try {
+          const replaced = await backendsFor(exec, request).of(config).add(config, containerId, pods);
+          for (const gone of replaced) attachments.forget(gone);
+        } catch (error) {
+          if (isNew && changedNothing(error)) attachments.forget(chain);
+          throw error;
+        }
       });
       for (const pod of pods) {
         if (config.snat && pod.ip.family === 'ipv4') routeLocalnet(pod);
@@ -64,14 +75,18 @@ export function portmap(
       }
       if (config.portMappings.length === 0) return;
       const pods = podAddresses(request.prevResult, request.ifName);
-      await backend(exec, request).check(config, request.containerId, pods);
+      await backendsFor(exec, request).of(config).check(config, request.containerId, pods);
     },
 
     async del(request) {
       const { containerId } = request;
       const networkName = request.config.name;
       await withRulesLock(exec, async (exec) => {
-        await forgetFlows(exec, await backend(exec, request).remove(networkName, containerId), request);
+        await forgetFlows(
+          exec,
+          await backendsFor(exec, request).every.remove(networkName, containerId),
+          request,
+        );
         attachments.forget(attachmentChain(networkName, containerId));
       });
     },
@@ -79,13 +94,34 @@ export function portmap(
     async gc(request) {
       const valid = validAttachments(request);
       await withRulesLock(exec, async (exec) => {
-        await forgetFlows(exec, await backend(exec, request).collect(request.config.name, valid), request);
+        const { name } = request.config;
+        const rules = backendsFor(exec, request).every;
+        const removed = await rules.collect(name, valid);
+        // Also chains that nothing leads to any more say nothing of their owner: what we remember does.
+        const keep = new Set(valid.map(({ containerID }) => containerID));
+        for (const [chain, { networkName, containerId }] of attachments.recorded()) {
+          if (networkName !== name || keep.has(containerId)) continue;
+          removed.push(...(await rules.remove(networkName, containerId)));
+          attachments.forget(chain);
+        }
+        attachments.tidy();
+        await forgetFlows(exec, removed, request);
       });
     },
 
     async status(request) {
-      parsePortmapConfig(request.config);
-      await backend(exec, request).probe();
+      const config = parsePortmapConfig(request.config);
+      await backendsFor(exec, request)
+        .of(config)
+        .probe(config)
+        .catch((error: unknown) => {
+          const mapped = [...attachments.recorded().values()].some(
+            ({ networkName }) => networkName === config.networkName,
+          );
+          throw isUnavailable(error) && mapped
+            ? new CniError(cniErrorCode.limitedConnectivity, error.message, error.details, { cause: error })
+            : error;
+        });
     },
   };
 }
@@ -109,6 +145,15 @@ export function podAddresses(result: Result, ifName: string): PodAddress[] {
     if (!found.has(parsed.ip.family)) found.set(parsed.ip.family, parsed);
   }
   return families.flatMap((family) => found.get(family) ?? []);
+}
+
+/** Whether an ADD failed before it made any rule. */
+function changedNothing(error: unknown): boolean {
+  return isUnavailable(error) || (error instanceof CniError && error.code === HOST_PORT_TAKEN);
+}
+
+function isUnavailable(error: unknown): error is CniError {
+  return error instanceof CniError && error.code === cniErrorCode.pluginNotAvailable;
 }
 
 function notChained(): CniError {
