@@ -29,6 +29,17 @@ export async function kubeconfigPathForMerge(env: Record<string, string | undefi
 }
 
 /**
+ * Tells beforehand what {@link mergeKubeconfig} would say of a file that is there and is no kubeconfig. None is fine.
+ * @throws UserError
+ */
+export async function checkKubeconfig(path: string): Promise<void> {
+  const text = await readIfExists(path);
+  if (text === undefined) return;
+  const document = parse(path, text);
+  for (const list of LISTS) sequenceOf(path, document, list);
+}
+
+/**
  * Adds `entry`'s cluster, user and context to a kubeconfig, or replaces those of that name, and makes it the current
  * context. Everything else in the file stays as it is: other contexts, unknown fields, comments. The file has mode 0600
  * afterwards, is replaced atomically under kubectl's lock, and keeps its owner.

@@ -4,7 +4,7 @@ import { createManifests } from '../kube/apply.ts';
 import { ApiClient } from '../kube/client.ts';
 import { Informer } from '../kube/informer.ts';
 import { kubeconfigDocument } from '../kube/kubeconfig.ts';
-import { mergeKubeconfig } from '../kube/kubeconfig-merge.ts';
+import { checkKubeconfig, mergeKubeconfig } from '../kube/kubeconfig-merge.ts';
 import { nodes as nodeResource } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';
 import type { Exec } from '../sys/exec.ts';
@@ -55,6 +55,8 @@ export interface CreateContext {
  */
 export async function createCluster(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
   const { config } = options;
+  // What would only be noticed when everything is up, and stand in the way of taking it down again.
+  await checkKubeconfig(options.kubeconfig);
   const lock = await lockCluster(config.name, 'create', context.signal);
   try {
     await claimName(config.name);

@@ -17,6 +17,8 @@ const MOMENTS: readonly (readonly [said: string, ms: number])[] = [
   ['Installing CNI', 20],
 ];
 
+const BROKEN_YAML = 'contexts: [';
+
 /** How far a deletion has come when it is killed: what is to be seen of it on the machine, in the order of its stages. */
 const DELETIONS: readonly (readonly [when: string, isSeen: (lab: Lab) => boolean])[] = [
   ['at its start', (lab) => existsSync(`/run/hostport/clusters/${lab.name}.lock`)],
@@ -179,6 +181,49 @@ describe.skipIf(missing !== undefined)(
       expect((await inScratch('create', 'cluster', '--kubeconfig', 'mine.yaml')).code).toBe(0);
       await lab.must('delete', 'cluster', '--name', lab.name);
       expect(readFileSync(`${lab.scratch}/mine.yaml`, 'utf8')).not.toContain('kind-chosen');
+    });
+
+    test('a kubeconfig that is none ends a creation before anything is made', async () => {
+      const lab = labNamed('unread');
+      const path = lab.file('kubeconfig', BROKEN_YAML);
+      const ran = await lab.hostport('create', 'cluster', '--name', lab.name);
+      expect(ran.stderr).toContain(`ERROR: kubeconfig ${path}: not YAML, left alone`);
+      expect(ran.code).toBe(1);
+      expect(leftovers(lab.name)).toEqual([]);
+      expect(readFileSync(path, 'utf8')).toBe(BROKEN_YAML);
+      lab.file('kubeconfig', '');
+    });
+
+    test('a deletion of which a part fails removes the others, says why, and can be tried again', async () => {
+      const lab = labNamed('partly');
+      await lab.must('create', 'cluster', '--name', lab.name);
+      const good = readFileSync(lab.env.KUBECONFIG!, 'utf8');
+      lab.file('kubeconfig', BROKEN_YAML);
+      const ran = await lab.hostport('delete', 'cluster', '--name', lab.name);
+      expect(ran.stderr).toContain('not YAML, left alone');
+      expect(ran.code).toBe(1);
+      expect(leftovers(lab.name)).toEqual([`file ${stateOf(lab)}`]);
+      expect((await lab.must('get', 'clusters')).split('\n')).toContain(lab.name);
+      lab.file('kubeconfig', good);
+      await lab.must('delete', 'cluster', '--name', lab.name);
+      expect(leftovers(lab.name)).toEqual([]);
+      expect(contextsOf(lab)).not.toContain(`kind-${lab.name}`);
+    });
+
+    test('a creation that fails, and whose removal fails, says both, first what happened first', async () => {
+      const lab = labNamed('both');
+      const creation = start(lab, 'create');
+      await creation.hasSaid('Ensuring node image');
+      lab.file('kubeconfig', BROKEN_YAML);
+      const { code, said } = await creation.ended;
+      expect(said).toMatch(
+        /^ERROR: kubeconfig .*: not YAML, left alone: .*; and then: not all that was made could be removed \("hostport delete cluster --name both" tries again\): kubeconfig/m,
+      );
+      expect(code).toBe(1);
+      expect(leftovers(lab.name)).toEqual([`file ${stateOf(lab)}`]);
+      lab.file('kubeconfig', '');
+      await lab.must('delete', 'cluster', '--name', lab.name);
+      expect(leftovers(lab.name)).toEqual([]);
     });
 
     test('a worker that cannot be made ends the creation with its own error', async () => {
