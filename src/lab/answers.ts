@@ -53,7 +53,7 @@ export async function askHostPorts(
   return Promise.all(asked);
 }
 
-/** hostIPs that mean every address of the node. */
+/** hostIPs that mean every address of the node (of their family); it is asked at the one that the lab knows. */
 const EVERY_ADDRESS = ['', '0.0.0.0', '::'];
 
 function isLoopback(address: string): boolean {

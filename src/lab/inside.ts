@@ -73,7 +73,6 @@ export function labEnvironment(
   return {
     ...env,
     KUBECONFIG: clusterPaths(record.name).innerKubeconfig,
-    HOSTPORT_CLUSTER: record.name,
     // The how-to says sudo; a machine that has none gets one that just runs the command.
     PATH: `${dist.standIns}:${path}:${dist.fallbacks}`,
   };

@@ -149,6 +149,11 @@ nodes:
       });
     }
 
+    test('-t where there is no terminal says so', async () => {
+      const ran = await lab.command([PROGRAM, 'exec', '-it', WORKER, '--', 'true']);
+      expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('leave -t out') });
+    });
+
     test('-t gives it a terminal', async () => {
       const inner = [PROGRAM, 'exec', '-it', WORKER, '--', 'sh', '-c', '"tty; exit 3"'].join(' ');
       const ran = await lab.command(['script', '-qec', inner, '/dev/null']);
@@ -222,7 +227,22 @@ nodes:
       expect(readFileSync(join(lab.scratch, 'sealed'), 'utf8')).toBe('sealed\n');
     });
 
+    test('"-" is a tar archive: out of a node, and into a directory of it', async () => {
+      const pipe = `${PROGRAM} cp ${WORKER}:/etc/hosts - | tar -xO hosts`;
+      const out = await lab.command(['sh', '-c', pipe]);
+      expect(out.stdout).toContain(WORKER);
+      expect(existsSync('-')).toBe(false);
+      lab.file('streamed', 'by tar\n');
+      const into = `tar -C ${lab.scratch} -cf - streamed | ${PROGRAM} cp - ${WORKER}:/root`;
+      expect((await lab.command(['sh', '-c', into])).code).toBe(0);
+      expect(await lab.inNode(WORKER, 'cat', '/root/streamed')).toMatchObject({ stdout: 'by tar\n' });
+      const gone = await lab.hostport('cp', `${WORKER}:/no/such`, '-');
+      expect(gone.code).not.toBe(0);
+      expect(gone.stderr).toContain('/no');
+    });
+
     const REFUSED: readonly (readonly [name: string, from: string, to: string, message: string])[] = [
+      ['a file and no node', '/etc/hosts', '-', '"-" needs a node on the other side'],
       [
         'a source that is not on the machine',
         '/no/such',
@@ -275,6 +295,24 @@ nodes:
       expect(readFileSync(`/proc/${worker.pid}/comm`, 'utf8')).toBe('tini-static\n');
       expect(Bun.YAML.parse(await lab.must('ps', '-o', 'yaml'))).toEqual(json);
       expect((await lab.hostport('ps', '-o', 'xml')).code).toBe(2);
+      expect((await lab.must('ps', '-aq')).split('\n')).toContain(WORKER);
+    });
+
+    test("the how-to's programs are the lab's in its shell, and say so", async () => {
+      const script = 'docker ps -q; kind version; kind get nodes --name verbs; echo $debian_chroot';
+      const ran = await lab.command([PROGRAM, 'shell', '--name', lab.name], { stdin: script });
+      expect(ran.stderr).toBe('');
+      expect(ran.stdout).toMatch(
+        /verbs-worker\n(.*\n)*stand-in for kind: hostport \S+\nverbs-control-plane\nverbs-worker\nlab verbs\n$/,
+      );
+    });
+
+    test('nobody but root is told anything about clusters', async () => {
+      for (const words of [['get', 'nodes'], ['ps'], ['answers']]) {
+        const ran = await lab.command(['setpriv', '--reuid=65534', '--clear-groups', PROGRAM, ...words]);
+        expect(ran.stderr).toStartWith(`ERROR: hostport ${words.join(' ')}: needs root`);
+        expect(ran.code).toBe(words[0] === 'answers' ? 2 : 1);
+      }
     });
 
     test('get clusters and get nodes', async () => {
@@ -372,6 +410,63 @@ spec:
       expect(ran.code).toBe(1);
     });
   }
+
+  test('answers: who answers from outside, and on the node for what is bound to loopback', async () => {
+    const echo = (name: string, port: string) => `apiVersion: v1
+kind: Pod
+metadata: {name: ${name}}
+spec: {nodeName: ${WORKER}, terminationGracePeriodSeconds: 0,
+    containers: [{name: echo, image: inanimate/echo-server, ports: [{containerPort: 8080, ${port}}]}]}
+---
+`;
+    const ask = async (...words: string[]) => {
+      const ran = await lab.hostport('answers', '--name', lab.name, '-o', 'json', ...words);
+      const found = JSON.parse(ran.stdout) as Record<string, unknown>[];
+      const seen = found.map(({ pod, address, port: asked, from, result, detail }) =>
+        [pod, `${address}:${asked}`, from, result, detail].join(' '),
+      );
+      return { code: ran.code, seen: seen.toSorted() };
+    };
+    const working = [
+      'everywhere 172.17.0.3:8101 outside answered HTTP 200 as everywhere',
+      'inside 127.0.0.1:8102 node answered HTTP 200 as inside',
+    ];
+    const pods = [
+      echo('everywhere', 'hostPort: 8101, hostIP: 0.0.0.0'),
+      echo('inside', 'hostPort: 8102, hostIP: 127.0.0.1'),
+    ];
+    expect(await ask()).toEqual({ code: 1, seen: [] });
+    await kubectl('apply -f -', pods.join(''));
+    expect(await ask('--settle', '30s')).toEqual({ code: 0, seen: working });
+
+    const busybox = (name: string, command: string, at: string) => `apiVersion: v1
+kind: Pod
+metadata: {name: ${name}}
+spec: {nodeName: ${WORKER}, terminationGracePeriodSeconds: 0,
+    containers: [{name: box, image: busybox, command: [${command}], ports: [{containerPort: 8080, ${at}}]}]}
+---
+`;
+    const more = [
+      busybox('mute', 'httpd, -f, -p, "8080"', 'hostPort: 8103'),
+      busybox('dead', 'sleep, "1000"', 'hostPort: 8104, hostIP: 127.0.0.1'),
+    ];
+    await kubectl('apply -f -', more.join(''));
+    expect(await ask('--settle', '30s')).toEqual({
+      code: 1,
+      seen: [
+        'dead 127.0.0.1:8104 node refused connection refused',
+        working[0]!,
+        working[1]!,
+        'mute 172.17.0.3:8103 outside answered HTTP 404; the page does not say by whom',
+      ],
+    });
+    await kubectl('delete pod everywhere inside mute dead --timeout=30s');
+    const nobody = await lab.hostport('answers', '--name', 'nobody');
+    expect(nobody).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('cluster "nobody" does not exist'),
+    });
+  });
 
   test('export logs: daemons, pods, gateway and the state of the path, a directory a node', async () => {
     await kubectl(
