@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { isNamespace } from '../sandbox.ts';
 
 /** Whether the sandbox of a mapping still lives, as far as this machine can tell. */
@@ -11,9 +11,13 @@ export interface Owner {
 
 /** What portmap remembers of its attachments, and what it can find out about those of others. */
 export interface Attachments {
-  /** Remembers the network namespace of an attachment. Called before its rules are made. */
-  record(chain: string, owner: Owner & { ifName: string; netns: string }): void;
+  /** Remembers the network namespace of an attachment; says whether it is a new one. Called before its rules are made. */
+  record(chain: string, owner: Owner & { ifName: string; netns: string }): boolean;
   forget(chain: string): void;
+  /** Whose attachments are remembered, by the names of their chains. */
+  recorded(): Map<string, Owner>;
+  /** Removes what calls that were killed left unfinished. Called under the lock that every writer holds. */
+  tidy(): void;
   sandboxState(chain: string, owner: Owner): SandboxState;
 }
 
@@ -30,15 +34,34 @@ export class AttachmentFiles implements Attachments {
     this.#cacheDir = cacheDir;
   }
 
-  record(chain: string, owner: Owner & { ifName: string; netns: string }): void {
+  record(chain: string, owner: Owner & { ifName: string; netns: string }): boolean {
+    const isNew = !existsSync(this.#path(chain));
     mkdirSync(this.#recordDir, { recursive: true, mode: 0o700 });
     const temporary = `${this.#recordDir}/.${chain}.${process.pid}`;
     writeFileSync(temporary, JSON.stringify(owner), { mode: 0o600 });
     renameSync(temporary, this.#path(chain));
+    return isNew;
   }
 
   forget(chain: string): void {
     rmSync(this.#path(chain), { force: true });
+  }
+
+  recorded(): Map<string, Owner> {
+    const owners = new Map<string, Owner>();
+    for (const name of list(this.#recordDir)) {
+      const { networkName, containerId } = readJson(`${this.#recordDir}/${name}`) ?? {};
+      if (!name.startsWith('.') && typeof networkName === 'string' && typeof containerId === 'string') {
+        owners.set(name.replace(/\.json$/, ''), { networkName, containerId });
+      }
+    }
+    return owners;
+  }
+
+  tidy(): void {
+    for (const name of list(this.#recordDir)) {
+      if (name.startsWith('.')) rmSync(`${this.#recordDir}/${name}`, { force: true });
+    }
   }
 
   sandboxState(chain: string, owner: Owner): SandboxState {

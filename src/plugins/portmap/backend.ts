@@ -20,6 +20,6 @@ export interface Backend {
   remove(networkName: string, containerId: string): Promise<InstalledMapping[]>;
   /** Removes the mappings of a network whose attachment is not among the valid ones. Returns them. */
   collect(networkName: string, valid: readonly ValidAttachment[]): Promise<InstalledMapping[]>;
-  /** Fails with error 50 when the backend cannot be used, and says why. */
-  probe(): Promise<void>;
+  /** Fails with error 50 when an ADD of this configuration cannot work, and says why. */
+  probe(config: PortmapConfig): Promise<void>;
 }

@@ -12,8 +12,10 @@ const config = parsePortmapConfig({
 } as PluginConfig);
 const pod = { ip: { family: 'ipv4' as const, bytes: [10, 0, 0, 5] }, prefix: 32 };
 const nothingKnown: Attachments = {
-  record: () => {},
+  record: () => true,
   forget: () => {},
+  recorded: () => new Map(),
+  tidy: () => {},
   sandboxState: () => 'unknown',
 };
 

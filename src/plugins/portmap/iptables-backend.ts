@@ -1,12 +1,14 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { ValidAttachment } from '../../cni/types.ts';
-import { isUnspecified, parseIp } from '../../net/ip.ts';
+import { formatIp, isUnspecified, parseIp } from '../../net/ip.ts';
+import { localAddressTest } from '../../net/local-addresses.ts';
 import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../../netfilter/iptables.ts';
 import type { NatGlance } from '../../netfilter/kernel-rules.ts';
 import { splitWords } from '../../netfilter/rule-text.ts';
 import type { Attachments } from './attachments.ts';
 import { HOST_PORT_TAKEN } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
+import { isWithin, type Packet, takenBefore } from './precedence.ts';
 import {
   asPrinted,
   attachmentChain,
@@ -146,15 +148,24 @@ export class IptablesBackend {
     };
   }
 
-  /** Verifies that every rule of the attachment is there, and that no earlier mapping takes its ports. */
+  /**
+   * Verifies that every rule of the attachment is there and takes effect: that no earlier mapping takes its ports, that no earlier
+   * rule takes packets to them on their way to ours, nor marked ones on their way to the masquerade.
+   */
   async check(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<void> {
+    const lists = new Map<string, Promise<string[] | undefined>>();
+    const list = (name: string) => {
+      const known = lists.get(name) ?? this.#list(name);
+      lists.set(name, known);
+      return known;
+    };
     const chain = attachmentChain(config.networkName, containerId);
     for (const rule of sharedRules(config).rules) {
-      if (!(await this.#list(rule.chain))?.some((line) => isRule(line, rule))) throw this.#missing(rule);
+      if (!(await list(rule.chain))?.some((line) => isRule(line, rule))) throw this.#missing(rule);
     }
     // The whole chain in its order: a mark after the translation would mark nothing.
     const wanted = attachmentRules(config, containerId, pod).map(asPrinted);
-    const installed = (await this.#list(chain)) ?? [];
+    const installed = (await list(chain)) ?? [];
     for (const [i, rule] of wanted.entries()) {
       if (installed[i] === undefined || !isRule(installed[i], rule)) throw this.#missing(rule);
     }
@@ -165,7 +176,7 @@ export class IptablesBackend {
         installed[wanted.length],
       );
     }
-    const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
+    const entries = parseEntries((await list(DNAT_CHAIN)) ?? []);
     const own = entries.findIndex((entry) => entry.chain === chain);
     for (const rule of entryRules(config, containerId, pod)) {
       const [expected] = parseEntries([command('-A', rule)]);
@@ -177,18 +188,68 @@ export class IptablesBackend {
     for (const rival of await this.#overlapping(config, chain, pod, entries.slice(0, own))) {
       throw new CniError(cniErrorCode.internal, `mapping shadowed: ${describe(rival)} comes first`);
     }
+    await this.#checkPrecedence(config, pod, list);
+  }
+
+  async #checkPrecedence(
+    config: PortmapConfig,
+    pod: PodAddress,
+    list: (chain: string) => Promise<string[] | undefined>,
+  ): Promise<void> {
+    const isLocal = localAddressTest(this.#nat.family);
+    const masquerade = sharedRules(config).rules.find(({ chain }) => chain === MASQ_CHAIN);
+    for (const { protocol, hostPort, containerPort, hostIP } of mappingsOf(config, pod.ip.family)) {
+      const host = hostIP === undefined ? undefined : parseIp(hostIP);
+      const only = host === undefined || isUnspecified(host) ? undefined : host;
+      const packet: Packet = {
+        ...{ protocol, port: hostPort },
+        // On every address of this machine: a rule for one of them takes the port there.
+        mayGoTo: (network) =>
+          only === undefined
+            ? network.prefix === 0 || isLocal(formatIp(network.ip))
+            : isWithin(only, network),
+        mayGoBeyond: (network) => (only === undefined ? network.prefix > 0 : !isWithin(only, network)),
+      };
+      const isOurs = (line: string) => line.endsWith(`-j ${DNAT_CHAIN}`);
+      const takers = [
+        await takenBefore(list, 'PREROUTING', isOurs, packet),
+        await takenBefore(list, 'OUTPUT', isOurs, packet),
+      ];
+      if (masquerade !== undefined) {
+        const translated: Packet = {
+          ...{ protocol, port: containerPort },
+          mayGoTo: (network) => isWithin(pod.ip, network),
+          mayGoBeyond: (network) => !isWithin(pod.ip, network),
+        };
+        const by = await takenBefore(list, 'POSTROUTING', (line) => isRule(line, masquerade), translated);
+        // Whoever masquerades everything does for ours what ours would.
+        if (by !== undefined && !/-j (MASQUERADE|SNAT)/.test(by)) takers.push(by);
+      }
+      const first = takers.find((line) => line !== undefined);
+      if (first === undefined) continue;
+      throw new CniError(
+        cniErrorCode.internal,
+        `mapping shadowed: an earlier rule takes ${protocol} ${hostPort} (${this.#nat.family})`,
+        first,
+      );
+    }
   }
 
   /** Removes everything of an attachment; nothing there is fine. Returns the mappings that were. */
   async remove(networkName: string, containerId: string): Promise<InstalledMapping[]> {
     const chain = attachmentChain(networkName, containerId);
-    return (await this.#removeByGlance(chain)) ?? this.#removeChains(async () => new Set([chain]));
+    return (await this.#removeByGlance(chain)) ?? this.removeChains(new Set([chain]));
+  }
+
+  /** As {@link remove}, for attachments by the names of their chains. */
+  async removeChains(chains: ReadonlySet<string>): Promise<InstalledMapping[]> {
+    return this.#removeSelected(() => chains);
   }
 
   /** Removes the mappings of a network whose attachment is not among the valid ones. Returns the removed chains' mappings. */
   async collect(networkName: string, valid: readonly ValidAttachment[]): Promise<InstalledMapping[]> {
     const keep = new Set(valid.map(({ containerID }) => attachmentChain(networkName, containerID)));
-    return this.#removeChains(async (entries) => {
+    return this.#removeSelected((entries) => {
       const stale = entries.filter(
         ({ chain, owner }) => owner?.networkName === networkName && !keep.has(chain),
       );
@@ -196,9 +257,19 @@ export class IptablesBackend {
     });
   }
 
-  /** Fails with error 50 when the table cannot be used, and says why. */
-  async probe(): Promise<void> {
+  /** Fails with error 50 when the table cannot be used by either program, or a chain that an ADD needs is missing; says why. */
+  async probe(config: PortmapConfig): Promise<void> {
     await this.#list('PREROUTING');
+    const outcome = await this.#restore([]);
+    const { externalSetMarkChain: needed } = config;
+    const reason = !outcome.applied
+      ? outcome.reason
+      : needed !== undefined && (await this.#list(needed)) === undefined
+        ? `there is no chain ${needed}, which externalSetMarkChain names`
+        : undefined;
+    if (reason !== undefined) {
+      throw new CniError(cniErrorCode.pluginNotAvailable, 'iptables cannot be used', reason);
+    }
   }
 
   /**
@@ -237,13 +308,13 @@ export class IptablesBackend {
     return outcome.applied ? parseMappings(lines) : undefined;
   }
 
-  async #removeChains(
-    select: (entries: InstalledEntry[]) => Promise<Set<string>>,
+  async #removeSelected(
+    select: (entries: InstalledEntry[]) => ReadonlySet<string>,
   ): Promise<InstalledMapping[]> {
     let last = '';
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
-      const chains = await select(entries);
+      const chains = select(entries);
       const removed: InstalledMapping[] = [];
       const commands = await this.#removals(chains, entries, removed);
       if (commands.length === 0) return removed;

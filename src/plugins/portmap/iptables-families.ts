@@ -37,6 +37,8 @@ export function iptablesFamilies(
         if (outcome.status === 'rejected') throw outcome.reason;
         for (const gone of outcome.value) replaced.add(gone);
       }
+      // A sandbox that is gone is gone for both families, also for one in which nobody wants its ports.
+      if (replaced.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(replaced));
       return replaced;
     },
 
@@ -52,8 +54,11 @@ export function iptablesFamilies(
       return eachUsableFamily(warn, (family) => of(family).collect(networkName, valid));
     },
 
-    async probe() {
-      await of('ipv4').probe();
+    async probe(config) {
+      await eachUsableFamily(warn, async (family) => {
+        await of(family).probe(config);
+        return [];
+      });
     },
   };
 }

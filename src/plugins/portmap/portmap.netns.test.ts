@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
-import { mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cniVersions } from '../../cni/version.ts';
 import { type Outcome, REFERENCE, Topology } from '../testing/topology.ts';
@@ -248,6 +248,90 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     await flush();
   });
 
+  describe('CHECK finds whoever takes the port first:', () => {
+    test.each<[string, string, RegExp]>([
+      [
+        'in PREROUTING',
+        '-I PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.88.0.11:8080',
+        /takes tcp 80/,
+      ],
+      [
+        'in OUTPUT',
+        '-I OUTPUT -d 10.78.0.2/32 -p tcp -m multiport --dports 80,443 -j ACCEPT',
+        /takes tcp 80/,
+      ],
+      ['on the way to the masquerade', '-I POSTROUTING -j ACCEPT', /takes tcp 80/],
+      ['for somebody else', '-I PREROUTING -s 10.99.0.0/16 -p tcp -j ACCEPT', /^$/],
+      ['for another port', '-I PREROUTING -p tcp -m tcp --dport 81 -j ACCEPT', /^$/],
+    ])('%s', async (_where, rule, message) => {
+      const config = conf('a', [{ hostPort: 80, containerPort: 8080 }]);
+      await run(ours, 'ADD', 'a', config);
+      await lab.ok('node', ['iptables', '-t', 'nat', ...rule.split(' ')]);
+      const { document } = await run(ours, 'CHECK', 'a', config);
+      expect(String(document?.msg ?? '')).toMatch(message);
+      if (document !== undefined) expect(String(document.details)).toContain(rule.slice(3, 14));
+      await run(ours, 'DEL', 'a', config);
+      await flush();
+    });
+  });
+
+  describe('what has no effect', () => {
+    const mapping = { hostPort: 80, containerPort: 8080 };
+    const v4Only = { prevResult: { cniVersion: '0.4.0', ips: [{ version: '4', address: '10.88.0.10/24' }] } };
+    test.each<[string, Mapping[], Record<string, unknown>, string]>([
+      [
+        'an address of another machine',
+        [{ ...mapping, hostIP: '10.99.0.1' }],
+        {},
+        'hostIP 10.99.0.1 of tcp 80 has no effect: it is no address of this machine',
+      ],
+      [
+        'an address of a family that the pod lacks',
+        [{ ...mapping, hostIP: 'fd78::2' }],
+        v4Only,
+        'hostIP fd78::2 of tcp 80 has no effect: the pod has no ipv6 address',
+      ],
+      [
+        'the loopback address of IPv6',
+        [{ ...mapping, hostIP: '::1' }],
+        {},
+        'hostIP ::1 of tcp 80 has no effect: the kernel does not route packets from ::1',
+      ],
+      [
+        'a port mapped before',
+        [mapping, { ...mapping, containerPort: 9090, hostIP: '10.78.0.2' }],
+        {},
+        '10.78.0.2 tcp 80 to 9090 has no effect: the request maps it before',
+      ],
+      [
+        'no capability, so no ports',
+        [],
+        { capabilities: {}, runtimeConfig: {} },
+        'no port is ever mapped: the configuration does not declare "capabilities": {"portMappings": true}, so the runtime passes none',
+      ],
+      [
+        'ports in the wrong place',
+        [],
+        { portMappings: [mapping] },
+        '"portMappings" beside "runtimeConfig" instead of in it is ignored',
+      ],
+    ])('%s: a warning, and an error if strict', async (_name, mappings, extra, text) => {
+      const config = conf('a', mappings, extra);
+      expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0, stderr: `portmap: ${text}\n` });
+      await run(ours, 'DEL', 'a', config);
+      await flush();
+      const before = await rules();
+      const outcome = await run(ours, 'ADD', 'a', { ...config, strict: true });
+      expect(outcome).toMatchObject({ code: 1, stderr: '', document: { code: 111, msg: text } });
+      expect(await rules()).toBe(before);
+    });
+
+    test('a pod without ports is no reason for a word', async () => {
+      const config = conf('a', [], { runtimeConfig: undefined, strict: true });
+      expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0, stderr: '' });
+    });
+  });
+
   describe('a host port that another container has', () => {
     const wanted: Mapping[] = [{ hostPort: 80, containerPort: 8080 }];
     const ghost = { cniVersion: '0.4.0', name: NETWORK, type: 'portmap' };
@@ -367,6 +451,29 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     await flush();
   });
 
+  test('GC forgets what was flushed, and removes chains that nothing leads to', async () => {
+    const record = (pod: string) => `/run/hostport/portmap/${attachmentChain(NETWORK, idOf(pod))}.json`;
+    const gone = conf('a', [{ hostPort: 80, containerPort: 8080 }]);
+    const orphan = conf('b', [{ hostPort: 81, containerPort: 8080 }]);
+    await run(ours, 'ADD', 'a', gone);
+    await flush();
+    await run(ours, 'ADD', 'b', orphan);
+    await lab.ok('node', ['iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT']);
+    const unfinished = '/run/hostport/portmap/.CNI-DN-unfinished.1';
+    writeFileSync(unfinished, '{"net');
+    expect([existsSync(record('a')), existsSync(record('b'))]).toEqual([true, true]);
+    const config = {
+      ...{ cniVersion: '1.1.0', name: NETWORK, type: 'portmap' },
+      'cni.dev/valid-attachments': [],
+    };
+    for (let i = 0; i < 2; i++) {
+      expect(await run(ours, 'GC', 'a', config)).toMatchObject({ code: 0, stderr: '' });
+      expect([record('a'), record('b'), unfinished].filter((path) => existsSync(path))).toEqual([]);
+      expect(await linesWith('CNI-DN-')).toEqual([]);
+    }
+    await flush();
+  });
+
   test('without iptables ADD, DEL and STATUS say so with error 50', async () => {
     const config = conf('a', [{ hostPort: 80, containerPort: 8080 }], { cniVersion: '1.1.0' });
     config.prevResult = { ...config.prevResult, cniVersion: '1.1.0' };
@@ -388,6 +495,18 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       expect(String(outcome.document!.details)).toContain('iptables');
     }
     expect(await run(ours, 'STATUS', 'a', config)).toMatchObject({ code: 0, document: undefined });
+    const missing = { ...config, externalSetMarkChain: 'NOT-THERE' };
+    expect((await run(ours, 'STATUS', 'a', missing)).document).toMatchObject({
+      code: 50,
+      details: 'there is no chain NOT-THERE, which externalSetMarkChain names',
+    });
+    // A mapping that is there works on, but can neither be checked nor removed.
+    await run(ours, 'ADD', 'a', config);
+    const env = { PATH: empty };
+    const outcome = await lab.cni('node', ours, 'STATUS', { id: idOf('a'), config, env });
+    expect(outcome.document).toMatchObject({ code: 51, msg: 'iptables cannot be used' });
+    await run(ours, 'DEL', 'a', config);
+    await flush();
   });
 
   test('a mark chain that does not exist is an error, and leaves nothing behind', async () => {
