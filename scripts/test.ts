@@ -2,7 +2,7 @@
  * Runs every test and ends with one line: `N passed, N failed, N skipped`. Units and namespaces first, then the lab.
  * `bun scripts/test.ts [PATH…]` runs only what the paths match. In CI (`CI=true`) a skipped test is a failure.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -37,8 +37,8 @@ try {
       { stdout: 'inherit', stderr: 'inherit' },
     );
     const code = await child.exited;
-    const counted = count(report);
-    // A runner that ended badly without a failed test (a crash, an error between tests) has failed.
+    // A runner that ended badly without a failed test (a crash, an error between tests) has failed, and one without a word.
+    const counted = existsSync(report) ? count(report) : { passed: 0, failed: 1, skipped: 0 };
     if (code !== 0 && counted.failed === 0) counted.failed = 1;
     for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counted[key];
   }

@@ -110,7 +110,7 @@ async function askHostPort(
 }
 
 /** Whether who answered is the pod: a server that names its host is believed, of any other it cannot be told. */
-function judge(
+export function judge(
   { status, host }: Extract<Heard, { result: 'answered' }>,
   pod: Pod,
 ): Pick<HostPortAnswer, 'result' | 'detail'> {
