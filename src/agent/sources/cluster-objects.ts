@@ -2,7 +2,7 @@ import { type ApiClient, hasReason } from '../../kube/client.ts';
 import { events, nodes, pods, type Resource, services } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { NetworkPolicy, World } from '../../path/world.ts';
-import { slimEvent, slimNode, slimPod, slimPolicy, slimService } from './objects.ts';
+import { slim } from './objects.ts';
 
 /** The part of a world that the API knows. */
 export type ClusterObjects = Pick<World, 'nodes' | 'pods' | 'services' | 'events' | 'policies'>;
@@ -21,14 +21,14 @@ const PAGE = 500;
 /** Reads what the path needs of a cluster's objects. Rejects with the API's error when one kind cannot be listed. */
 export async function readClusterObjects(client: ApiClient, signal?: AbortSignal): Promise<ClusterObjects> {
   const [allNodes, allPods, allServices, allEvents, allPolicies] = await Promise.all([
-    listAll(client, nodes, slimNode, signal),
-    listAll(client, pods, slimPod, signal),
-    listAll(client, services, slimService, signal),
-    listAll(client, events, slimEvent, signal),
+    listAll(client, nodes, slim.nodes, signal),
+    listAll(client, pods, slim.pods, signal),
+    listAll(client, services, slim.services, signal),
+    listAll(client, events, slim.events, signal),
     listAll(
       client,
       networkPolicies,
-      (policy) => slimPolicy(policy) as NetworkPolicy & KubeObject,
+      slim.policies as (policy: unknown) => NetworkPolicy & KubeObject,
       signal,
     ).catch((error: unknown) => {
       // An API server that does not serve the kind has none of it.
@@ -48,7 +48,7 @@ export async function readClusterObjects(client: ApiClient, signal?: AbortSignal
 async function listAll<T extends KubeObject>(
   client: ApiClient,
   resource: Resource<T>,
-  slim: (object: T) => T,
+  parse: (object: unknown) => T,
   signal?: AbortSignal,
 ): Promise<T[]> {
   const found: T[] = [];
@@ -56,7 +56,7 @@ async function listAll<T extends KubeObject>(
   do {
     signal?.throwIfAborted();
     const page = await client.list(resource, { limit: PAGE, ...(next ? { continue: next } : {}) });
-    for (const object of page.items) found.push(slim(object));
+    for (const object of page.items) found.push(parse(object));
     next = page.metadata.continue;
   } while (next !== undefined && next !== '');
   return found;

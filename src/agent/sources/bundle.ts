@@ -1,0 +1,188 @@
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { type NodeReport, nodeReportSchema } from '../../path/node-report.ts';
+import type { Observed } from '../../path/observed.ts';
+import { type ProbeResult, probeResultSchema } from '../../path/probe.ts';
+import type { World } from '../../path/world.ts';
+import { messageOf, UserError } from '../../util/errors.ts';
+import { readBounded } from '../node-report/bounded-file.ts';
+import { slim } from './objects.ts';
+
+/** Version of the layout of a bundle. */
+const BUNDLE_VERSION = 'hostport/v1';
+
+const manifestSchema = z.object({
+  apiVersion: z.literal(BUNDLE_VERSION),
+  kind: z.literal('Bundle'),
+  observedAt: z.string(),
+});
+
+/** The kinds of objects, each a file under `objects`. */
+const KINDS = ['nodes', 'pods', 'services', 'events', 'policies'] as const;
+
+const MEBIBYTE = 1024 * 1024;
+/** Ten times what the largest clusters come to. */
+const MAX_BYTES = {
+  manifest: MEBIBYTE,
+  objects: 256 * MEBIBYTE,
+  report: 32 * MEBIBYTE,
+  probes: 256 * MEBIBYTE,
+};
+const MAX_REPORTS = 10_000;
+
+/** A node's name, and that of its file: a DNS subdomain (RFC 1123), so it is also one step of a path. */
+const NODE_FILE = /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)\.json$/;
+
+/**
+ * Reads a world that {@link saveBundle} wrote, or somebody by hand: `manifest.json`, `objects/<kind>.json` (lists of API objects),
+ * `nodes/<name>.json` (node reports, or why there is none) and `probes.json`. What is missing of the objects is empty.
+ * @throws UserError with the file and what is the matter with it: a bundle comes from anywhere.
+ */
+export async function bundleWorld(directory: string): Promise<World> {
+  const root = resolve(directory);
+  const manifest = parseAs(
+    manifestSchema,
+    readJson(root, 'manifest.json', MAX_BYTES.manifest),
+    'manifest.json',
+  );
+  if (manifest === undefined) throw broken('manifest.json', `not there: is ${directory} a bundle?`);
+  const objects = KINDS.map((kind) => [kind, readObjects(root, kind)] as const);
+  return {
+    observedAt: manifest.observedAt,
+    ...(Object.fromEntries(objects) as Pick<World, (typeof KINDS)[number]>),
+    reports: readReports(join(root, 'nodes'), 'nodes'),
+    probes: readProbes(root),
+  };
+}
+
+/**
+ * Writes a world to a directory that must not be there yet, readable by its owner only. Of the API's objects only what the path needs
+ * is written; node reports hold no secrets.
+ */
+export async function saveBundle(world: World, directory: string): Promise<void> {
+  const root = resolve(directory);
+  if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) {
+    throw new UserError(`${directory}: is there already; a bundle is written to a new directory`);
+  }
+  mkdirSync(dirname(root), { recursive: true });
+  const making = `${root}.${process.pid}.tmp`;
+  const write = (file: string, document: unknown) =>
+    writeFileSync(join(making, file), `${JSON.stringify(document)}\n`, { mode: 0o600 });
+  try {
+    for (const part of ['objects', 'nodes']) mkdirSync(join(making, part), { recursive: true, mode: 0o700 });
+    for (const kind of KINDS)
+      write(
+        `objects/${kind}.json`,
+        world[kind].map((object) => slim[kind](object)),
+      );
+    for (const [node, report] of world.reports) {
+      if (!NODE_FILE.test(`${node}.json`))
+        throw new UserError(`${JSON.stringify(node)}: not a name of a node`);
+      write(`nodes/${node}.json`, 'value' in report ? report.value : report);
+    }
+    write('probes.json', world.probes);
+    write('manifest.json', {
+      apiVersion: BUNDLE_VERSION,
+      kind: 'Bundle',
+      observedAt: world.observedAt,
+    } satisfies z.infer<typeof manifestSchema>);
+    renameSync(making, root);
+  } catch (cause) {
+    rmSync(making, { recursive: true, force: true });
+    throw cause;
+  }
+}
+
+/**
+ * The node reports of a directory, `<node>.json` each. A report that cannot be read is an error and not unknown: somebody put it
+ * there to be read. `name` is the directory's in errors.
+ */
+export function readReports(directory: string, name = directory): Map<string, Observed<NodeReport>> {
+  const reports = new Map<string, Observed<NodeReport>>();
+  const stat = lstatSync(directory, { throwIfNoEntry: false });
+  if (stat === undefined) return reports;
+  if (!stat.isDirectory()) throw broken(name, 'not a directory');
+  const files = readdirSync(directory).sort();
+  if (files.length > MAX_REPORTS) throw broken(name, `has ${files.length} files, more than ${MAX_REPORTS}`);
+  for (const file of files) {
+    const node = NODE_FILE.exec(file)?.[1];
+    if (node === undefined) throw broken(`${name}/${file}`, 'want <name of the node>.json');
+    const document = readJson(directory, file, MAX_BYTES.report, `${name}/${file}`);
+    const why = reasonSchema.safeParse(document);
+    reports.set(
+      node,
+      why.success ? why.data : { value: parseAs(nodeReportSchema, document, `${name}/${file}`)! },
+    );
+  }
+  return reports;
+}
+
+const reasonSchema = z.strictObject({ unknown: z.string() });
+
+function readObjects<K extends (typeof KINDS)[number]>(root: string, kind: K): World[K] {
+  const file = `objects/${kind}.json`;
+  checkNoLink(join(root, 'objects'), 'objects');
+  const document = readJson(root, file, MAX_BYTES.objects);
+  if (document === undefined) return [] as unknown as World[K];
+  // `kubectl get -o json` writes a List.
+  const items: unknown = Array.isArray(document) ? document : (document as { items?: unknown } | null)?.items;
+  if (!Array.isArray(items)) throw broken(file, 'want a list of objects');
+  return items.map((item, i) => {
+    try {
+      return slim[kind](item);
+    } catch (cause) {
+      throw broken(file, `[${i}]${describe(cause)}`, cause);
+    }
+  }) as unknown as World[K];
+}
+
+function readProbes(root: string): ProbeResult[] {
+  const document = readJson(root, 'probes.json', MAX_BYTES.probes);
+  return document === undefined ? [] : parseAs(z.array(probeResultSchema), document, 'probes.json')!;
+}
+
+/** The JSON document of a file; undefined when there is none. */
+function readJson(directory: string, file: string, limit: number, name = file): unknown {
+  const path = join(directory, file);
+  if (!checkNoLink(path, name)) return undefined;
+  let text: string;
+  try {
+    text = readBounded(path, limit);
+  } catch (cause) {
+    throw broken(name, messageOf(cause).replace(`${path}: `, ''), cause);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw broken(name, `not JSON: ${messageOf(cause)}`, cause);
+  }
+}
+
+/** Whether something is there. A link could lead out of the bundle, to a file that whoever sends it should not read. */
+function checkNoLink(path: string, name: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isSymbolicLink()) throw broken(name, 'a symbolic link, which a bundle has none of');
+  return stat !== undefined;
+}
+
+function parseAs<T extends z.ZodType>(schema: T, document: unknown, file: string): z.infer<T> | undefined {
+  if (document === undefined) return undefined;
+  const parsed = schema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  throw broken(file, describe(parsed.error).replace(/^\./, ''), parsed.error);
+}
+
+/** Where in the document it is wrong, and how: the first of what may be many. */
+function describe(cause: unknown): string {
+  if (!(cause instanceof z.ZodError)) return `: ${messageOf(cause)}`;
+  const issue = cause.issues[0]!;
+  const path = issue.path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`))
+    .join('');
+  return `${path}: ${issue.message}`.slice(0, 500);
+}
+
+function broken(file: string, what: string, cause?: unknown): UserError {
+  return new UserError(`bundle: ${file}: ${what}`, { cause });
+}

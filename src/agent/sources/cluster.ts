@@ -1,0 +1,51 @@
+import type { RequestOptions } from 'node:https';
+import { KubeConfig } from '@kubernetes/client-node';
+import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
+import type { World } from '../../path/world.ts';
+import { messageOf, UserError } from '../../util/errors.ts';
+import { readReports } from './bundle.ts';
+import { readClusterObjects } from './cluster-objects.ts';
+
+/**
+ * Observes any cluster: its objects by a kubeconfig's current context, and node reports from files (`<node>.json`, what `hostport
+ * node-report` printed on each). A node without a file is one that was not asked. Sends no probes.
+ */
+export async function clusterWorld(
+  kubeconfig: string,
+  reportsDirectory: string,
+  signal?: AbortSignal,
+): Promise<World> {
+  const reports = readReports(reportsDirectory);
+  const client = new ApiClient(await accessOf(kubeconfig));
+  const objects = await readClusterObjects(client, signal);
+  return { observedAt: new Date().toISOString(), ...objects, reports, probes: [] };
+}
+
+/** Server and credentials of a kubeconfig, whatever way these are had by: client-node knows them all (exec plugins, OIDC). */
+async function accessOf(kubeconfig: string): Promise<ApiClientOptions> {
+  const config = new KubeConfig();
+  try {
+    config.loadFromFile(kubeconfig);
+  } catch (cause) {
+    throw new UserError(`kubeconfig ${kubeconfig}: ${messageOf(cause)}`, { cause });
+  }
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw new UserError(`kubeconfig ${kubeconfig}: its current context names no cluster`);
+  if (cluster.skipTLSVerify) {
+    throw new UserError(
+      `kubeconfig ${kubeconfig}: insecure-skip-tls-verify is refused here; give certificate-authority-data`,
+    );
+  }
+  const request: RequestOptions = { headers: {} };
+  await config.applyToHTTPSOptions(request);
+  const pem = (value: unknown) => (value === undefined || value === null ? undefined : String(value));
+  const authorization = pem((request.headers as Record<string, unknown>).Authorization);
+  return {
+    server: cluster.server.replace(/\/+$/, ''),
+    ca: pem(request.ca),
+    cert: pem(request.cert),
+    key: pem(request.key),
+    token: authorization?.replace(/^Bearer /, ''),
+    userAgent: 'hostport',
+  };
+}
