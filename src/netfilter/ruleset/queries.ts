@@ -11,6 +11,7 @@ import {
   HOOKS,
   type Hook,
   type Lookup,
+  type NatSource,
   type NatTarget,
   protocolNumber,
   type Rule,
@@ -87,7 +88,7 @@ export function translationsFor(
           if (expression.kind !== 'dnat' && expression.kind !== 'redirect') continue;
           if ('family' in expression && (expression.family ?? destination.family) !== destination.family)
             continue;
-          for (const { to, element, certain } of targetsOf(expression, read)) {
+          for (const { to, element, certain } of targetsOf(expression.to, read)) {
             found.push({
               kind: expression.kind,
               hook,
@@ -281,10 +282,9 @@ function certainty(rule: Rule, read: FieldReader): Certainty {
 }
 
 function targetsOf(
-  expression: Expression & { kind: 'dnat' | 'redirect' },
+  to: NatSource,
   read: FieldReader,
 ): { to: NatTarget; element: Element | undefined; certain: boolean }[] {
-  const { to } = expression;
   let results: { to: NatTarget; element: Element | undefined; certain: boolean }[] = [
     { to: { ...to.literal }, element: undefined, certain: to.opaque === undefined },
   ];

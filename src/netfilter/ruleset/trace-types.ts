@@ -100,7 +100,10 @@ export interface Outcome {
   mark: number | undefined;
   /** The rule that keeps connection tracking, and with it every translation, away from it. */
   notrack?: Rule;
+  /** The rules that took it, in order. */
   steps: readonly Step[];
+  /** Several ways lead to this outcome, by what is not known; the steps are those that they share. */
+  several: boolean;
   /** What had to be assumed for this outcome, with what was assumed of matches. */
   assumed: readonly { unknown: Unknown; holds: boolean }[];
 }

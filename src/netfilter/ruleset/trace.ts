@@ -100,6 +100,7 @@ class Branch {
   destinationChanged = false;
   sourceChanged = false;
   notrack: Rule | undefined;
+  several = false;
   delivery: Outcome['delivery'];
   steps: Link<Step> | undefined;
   assumed: Link<Assumption> | undefined;
@@ -396,7 +397,8 @@ class Tracer {
         return;
       }
       if (expression.kind === 'neutral') continue;
-      if (!stepped && expression.kind !== 'verdict-map') {
+      // What looks something up is a step with what it finds, or none.
+      if (!stepped && !LOOKS_UP.has(expression.kind)) {
         this.#step(branch, rule);
         stepped = true;
       }
@@ -424,6 +426,7 @@ class Tracer {
           for (const { elements, branch: found } of this.#lookUp(rule, [expression.lookup], branch)) {
             if (elements === undefined) next.push(found);
             else {
+              this.#step(found, rule, elements[0]);
               this.#writeMark(found, expression.of, () => elements[0]!.value);
               this.#apply(table, rule, found, depth, next, leaving, i + 1);
             }
@@ -537,6 +540,7 @@ class Tracer {
         next.push(found);
         continue;
       }
+      this.#step(found, rule, elements[0]);
       const target: NatTarget = Object.assign({}, to.literal, ...elements.map((element) => element.target));
       this.#bind(found, kind, target, to.opaque !== undefined, rule, elements[0]);
       leaving.accepted.push(found);
@@ -662,10 +666,11 @@ class Tracer {
         return HAS_PORTS.has(this.#protocol) ? branch.sourcePort : undefined;
       case 'destination-port':
         return HAS_PORTS.has(this.#protocol) ? branch.destinationPort : undefined;
+      // Where there is none, its name is empty.
       case 'input-interface':
-        return branch.inputInterface ?? this.#noInterface();
+        return branch.inputInterface ?? '';
       case 'output-interface':
-        return branch.outputInterface ?? this.#noInterface();
+        return branch.outputInterface ?? '';
       case 'mark':
         return branch.mark;
       case 'source-type':
@@ -676,11 +681,6 @@ class Tracer {
       default:
         return this.#connectionValue(field);
     }
-  }
-
-  /** What a comparison with an interface sees where there is none: iptables an empty name, nftables nothing. */
-  #noInterface(): FieldValue {
-    return this.#base?.backend === 'nft' ? ABSENT : '';
   }
 
   #connectionValue(field: Field): FieldValue {
@@ -796,11 +796,33 @@ class Tracer {
   }
 }
 
+const LOOKS_UP: ReadonlySet<Expression['kind']> = new Set([
+  'verdict-map',
+  'set-mark-from-map',
+  'dnat',
+  'snat',
+  'redirect',
+  'masquerade',
+]);
+
 const HAS_PORTS = new Set(['tcp', 'udp', 'sctp', 'dccp', 'udplite'].map((name) => protocolNumber(name)));
 
 function join(into: Branch, from: Branch): void {
-  into.steps = commonPart(into.steps, from.steps);
+  into.several = true;
+  into.steps = sharedSteps(into.steps, from.steps);
   into.assumed = commonPart(into.assumed, from.assumed);
+}
+
+/** The steps of one list that are in another, too. */
+function sharedSteps(of: Link<Step> | undefined, and: Link<Step> | undefined): Link<Step> | undefined {
+  const common = commonPart(of, and);
+  const others = new Set<Rule>();
+  for (let link = and; link !== common; link = link!.previous) others.add(link!.item.rule);
+  const shared: Step[] = [];
+  for (let link = of; link !== common; link = link!.previous) {
+    if (others.has(link!.item.rule)) shared.push(link!.item);
+  }
+  return shared.reduceRight(push, common);
 }
 
 function track(branch: Branch): void {
@@ -890,6 +912,7 @@ function outcomeOf({ branch, verdict, decision }: Ended): Outcome {
     mark: branch.mark,
     notrack: branch.notrack,
     steps: toArray(branch.steps),
+    several: branch.several,
     assumed: toArray(branch.assumed),
   };
 }
