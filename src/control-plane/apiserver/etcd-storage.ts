@@ -1,6 +1,6 @@
 import { type Clock, realClock } from '../../sys/clock.ts';
+import { GrpcCode, GrpcError } from '../../sys/grpc.ts';
 import { type EtcdClient, prefixEnd } from '../etcd/client.ts';
-import { GrpcCode, GrpcError } from '../etcd/grpc.ts';
 import {
   type Change,
   type ChangeSink,

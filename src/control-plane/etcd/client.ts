@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { GrpcChannel, GrpcError, type GrpcTls } from './grpc.ts';
+import { GrpcChannel, GrpcError, type GrpcTls } from '../../sys/grpc.ts';
 import * as messages from './messages.ts';
 import { type Decoded, decode, type Encoded, encode, type Fields, type Message } from './protobuf.ts';
 
@@ -68,11 +68,9 @@ export class EtcdClient {
     answer: Message<A>,
     value: Encoded<Q>,
   ): Promise<Decoded<A>> {
-    const bytes = await this.#channel.unary(
-      `etcdserverpb.${method}`,
-      encode(request, value),
-      this.#timeoutMs,
-    );
+    const bytes = await this.#channel.unary(`etcdserverpb.${method}`, encode(request, value), {
+      timeoutMs: this.#timeoutMs,
+    });
     return decode(answer, bytes);
   }
 }

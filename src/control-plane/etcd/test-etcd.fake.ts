@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAuthority, issueCertificate } from '../../kube/pki.ts';
+import type { GrpcTls } from '../../sys/grpc.ts';
 import { EtcdClient } from './client.ts';
-import type { GrpcTls } from './grpc.ts';
 
 /** A real etcd for tests: on 127.0.0.1, with mutual TLS, its data in a temporary directory. */
 export class TestEtcd {

@@ -1,4 +1,4 @@
-import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { GrpcChannel, GrpcError } from '../../sys/grpc.ts';
 import { type Runtime, RuntimeError, type RuntimeEvent } from '../runtime.ts';
 import { type CriSandboxStatus, calls, type RuntimeCondition, subscribe, taskEvent } from './messages.ts';
 import type { Codec } from './protobuf.ts';
@@ -36,40 +36,19 @@ interface Call<Q, A> {
  */
 export function connectRuntime(endpoint: string): Runtime & RuntimeInspection & { close(): void } {
   const address = endpoint.startsWith('unix://') ? endpoint : `unix://${endpoint}`;
-  const client = new Client(address, credentials.createInsecure(), {
-    'grpc.initial_reconnect_backoff_ms': 50,
-    'grpc.min_reconnect_backoff_ms': 50,
-    'grpc.max_reconnect_backoff_ms': 500,
-    'grpc.max_receive_message_length': 16 * 1024 * 1024,
-    'grpc.enable_retries': 0,
-    // A unix socket has no host name; without this the path, escaped, would be the :authority, which containerd refuses.
-    'grpc.default_authority': 'localhost',
-  });
+  const channel = new GrpcChannel([address]);
 
-  function call<Q, A>(
+  async function call<Q, A>(
     { path, request, response }: Call<Q, A>,
     argument: Q,
     options: { timeoutMs?: number; signal?: AbortSignal } = {},
   ): Promise<A> {
     const { timeoutMs = CALL_TIMEOUT_MS, signal } = options;
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(new RuntimeError('Canceled', 'the call was cancelled'));
-      const pending = client.makeUnaryRequest(
-        path,
-        (value: Q) => request.encode(value),
-        (bytes: Buffer) => response.decode(bytes),
-        argument,
-        new Metadata(),
-        timeoutMs === 0 ? {} : { deadline: Date.now() + timeoutMs },
-        (error: ServiceError | null, answer?: A) => {
-          signal?.removeEventListener('abort', onAbort);
-          if (error !== null) reject(new RuntimeError(error.code, error.details));
-          else resolve(answer as A);
-        },
-      );
-      const onAbort = () => pending.cancel();
-      signal?.addEventListener('abort', onAbort, { once: true });
-    });
+    try {
+      return response.decode(await channel.unary(path, request.encode(argument), { timeoutMs, signal }));
+    } catch (error) {
+      throw runtimeError(error);
+    }
   }
 
   return {
@@ -163,22 +142,37 @@ export function connectRuntime(endpoint: string): Runtime & RuntimeInspection & 
     },
 
     async *events(signal, onOpen) {
-      const metadata = new Metadata();
-      const stream = client.makeServerStreamRequest(
-        subscribe.path,
-        subscribe.request.encode,
-        (bytes: Buffer) => subscribe.response.decode(bytes),
-        {
+      const envelopes: ReturnType<typeof subscribe.response.decode>[] = [];
+      let end: { error: GrpcError | undefined } | undefined;
+      let wake = () => {};
+      const stream = channel.stream(subscribe.path, {
+        halfClose: subscribe.request.encode({
           filters: Object.keys(KINDS).map((topic) => `namespace==${CONTAINERD_NAMESPACE},topic=="${topic}"`),
+        }),
+        onMessage: (bytes) => {
+          envelopes.push(subscribe.response.decode(bytes));
+          wake();
         },
-        metadata,
-      );
-      const cancel = () => stream.cancel();
-      signal.addEventListener('abort', cancel, { once: true });
+        onEnd: (error) => {
+          end = { error };
+          wake();
+        },
+      });
+      const onAbort = () => wake();
+      signal.addEventListener('abort', onAbort, { once: true });
       // Nothing says that a subscription is in force; an answered call that was sent after it comes as near as one gets.
       if (onOpen !== undefined) this.version().then(onOpen, () => {});
       try {
-        for await (const envelope of stream as AsyncIterable<ReturnType<typeof subscribe.response.decode>>) {
+        while (!signal.aborted) {
+          const envelope = envelopes.shift();
+          if (envelope === undefined) {
+            if (end?.error !== undefined) throw runtimeError(end.error);
+            if (end !== undefined) return;
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
+            continue;
+          }
           const value = envelope.event?.value;
           if (value === undefined) continue;
           const { containerId, processId } = taskEvent.decode(value);
@@ -187,18 +181,18 @@ export function connectRuntime(endpoint: string): Runtime & RuntimeInspection & 
           if (kind === undefined || (kind === 'exited' && processId !== containerId)) continue;
           yield { containerId, kind };
         }
-      } catch (error) {
-        if (signal.aborted) return;
-        const { code, details } = error as ServiceError;
-        throw new RuntimeError(code ?? 'Unknown', details ?? String(error));
       } finally {
-        signal.removeEventListener('abort', cancel);
-        stream.cancel();
+        signal.removeEventListener('abort', onAbort);
+        stream.close();
       }
     },
 
-    close: () => client.close(),
+    close: () => channel.close(),
   };
+}
+
+function runtimeError(error: unknown): unknown {
+  return error instanceof GrpcError ? new RuntimeError(error.code, error.details) : error;
 }
 
 async function ignoreNotFound<T>(call: Promise<T>): Promise<T | undefined> {

@@ -190,8 +190,8 @@ const sandboxIdRequest = message({ podSandboxId: string(1) });
 const containerIdRequest = message({ containerId: string(1) });
 const urlResponse = message({ url: string(1) });
 
-const RUNTIME = '/runtime.v1.RuntimeService/';
-const IMAGES = '/runtime.v1.ImageService/';
+const RUNTIME = 'runtime.v1.RuntimeService/';
+const IMAGES = 'runtime.v1.ImageService/';
 
 /** The calls: path, request and response, as in the two services of api.proto. */
 export const calls = {
@@ -329,7 +329,7 @@ export const calls = {
 
 /** containerd's own event stream, which tells of exits at once; CRI v1 events came only with containerd 1.7. */
 export const subscribe = {
-  path: '/containerd.services.events.v1.Events/Subscribe',
+  path: 'containerd.services.events.v1.Events/Subscribe',
   request: message({ filters: repeatedString(1) }),
   response: message({
     namespace: string(2),

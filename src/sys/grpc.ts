@@ -1,7 +1,14 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import net from 'node:net';
 
 /** gRPC status codes that callers tell apart. Source: grpc.io/docs/guides/status-codes. */
-export const GrpcCode = { UNKNOWN: 2, DEADLINE_EXCEEDED: 4, OUT_OF_RANGE: 11, UNAVAILABLE: 14 } as const;
+export const GrpcCode = {
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  DEADLINE_EXCEEDED: 4,
+  OUT_OF_RANGE: 11,
+  UNAVAILABLE: 14,
+} as const;
 
 /** A call that ended with a gRPC status other than OK, or could not be made at all (UNAVAILABLE). */
 export class GrpcError extends Error {
@@ -27,13 +34,22 @@ export interface GrpcTls {
 /** One streaming call. */
 export interface GrpcStream {
   send(message: Uint8Array): void;
-  /** Ends the call; `onEnd` is not called afterwards. */
+  /** Cancels the call; `onEnd` is not called afterwards. */
   close(): void;
 }
 
+export interface UnaryOptions {
+  /** Deadline in milliseconds, which the server is told; 0: none. */
+  timeoutMs: number;
+  /** Cancels the call, also on the server. */
+  signal?: AbortSignal;
+}
+
+const UNIX = 'unix://';
+
 /** Flow-control window: a list of a few megabytes should not wait for a window update every 64 KiB. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
-/** How often an open stream's connection is proved alive; a stopped or vanished server never closes it by itself. */
+/** How often a connection over TCP is proved alive; a stopped or vanished machine never closes it by itself. */
 const PING_INTERVAL_MS = 10_000;
 const PING_TIMEOUT_MS = 5_000;
 
@@ -51,35 +67,51 @@ export class GrpcChannel {
   #next = 0;
   #closed = false;
 
-  /** `endpoints` are `https://host:port` (or `http://` without TLS material). */
+  /** `endpoints` are `https://host:port`, `http://host:port` without TLS material, or `unix:///path` of a socket. */
   constructor(endpoints: readonly string[], tls?: GrpcTls) {
     if (endpoints.length === 0) throw new Error('gRPC: no endpoints');
     this.#endpoints = endpoints;
     this.#tls = tls;
   }
 
-  /** One request, one answer. Rejects with {@link GrpcError}, DEADLINE_EXCEEDED after `timeoutMs`. */
-  unary(method: string, request: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+  /**
+   * One request, one answer. Rejects with {@link GrpcError}: DEADLINE_EXCEEDED when it is late, CANCELLED by the signal,
+   * UNAVAILABLE when there is no connection, and with whatever the server says.
+   */
+  unary(method: string, request: Uint8Array, { timeoutMs, signal }: UnaryOptions): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(new GrpcError(method, GrpcCode.CANCELLED, 'the call was cancelled'));
       let answer: Uint8Array | undefined;
-      let stream: GrpcStream | undefined;
-      const timer = setTimeout(() => {
-        stream?.close();
-        reject(new GrpcError(method, GrpcCode.DEADLINE_EXCEEDED, `no answer within ${timeoutMs} ms`));
-      }, timeoutMs);
-      stream = this.stream(method, {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const settled = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const giveUp = (code: number, details: string) => {
+        settled();
+        stream.close();
+        reject(new GrpcError(method, code, details));
+      };
+      const onAbort = () => giveUp(GrpcCode.CANCELLED, 'the call was cancelled');
+      const stream = this.stream(method, {
         onMessage: (message) => {
           answer = message;
         },
         onEnd: (error) => {
-          clearTimeout(timer);
+          settled();
           if (error !== undefined) reject(error);
           else if (answer === undefined)
             reject(new GrpcError(method, GrpcCode.UNKNOWN, 'an answer without a message'));
           else resolve(answer);
         },
         halfClose: request,
+        timeoutMs,
       });
+      signal?.addEventListener('abort', onAbort, { once: true });
+      if (timeoutMs > 0) {
+        const late = () => giveUp(GrpcCode.DEADLINE_EXCEEDED, `no answer within ${timeoutMs} ms`);
+        timer = setTimeout(late, timeoutMs);
+      }
     });
   }
 
@@ -94,6 +126,8 @@ export class GrpcChannel {
       onEnd: (error: GrpcError | undefined) => void;
       /** The only message to send; the sending half is closed after it. */
       halfClose?: Uint8Array;
+      /** What the server is told to keep to, in milliseconds; nothing, or 0: no limit. */
+      timeoutMs?: number;
     },
   ): GrpcStream {
     let ended = false;
@@ -109,6 +143,7 @@ export class GrpcChannel {
         ':path': `/${method}`,
         'content-type': 'application/grpc',
         te: 'trailers',
+        ...(handlers.timeoutMs ? { 'grpc-timeout': grpcTimeout(handlers.timeoutMs) } : {}),
       });
     } catch (cause) {
       queueMicrotask(() => end(new GrpcError(method, GrpcCode.UNAVAILABLE, String(cause), cause)));
@@ -146,7 +181,7 @@ export class GrpcChannel {
       send,
       close: () => {
         ended = true;
-        request.close();
+        request.close(constants.NGHTTP2_CANCEL);
       },
     };
   }
@@ -162,10 +197,17 @@ export class GrpcChannel {
     if (this.#session !== undefined && !this.#session.closed && !this.#session.destroyed)
       return this.#session;
     const endpoint = this.#endpoints[this.#next % this.#endpoints.length]!;
-    const session = connect(endpoint, { ...this.#tls, settings: { initialWindowSize: WINDOW_BYTES } });
+    const isLocal = endpoint.startsWith(UNIX);
+    // A socket's path is no host name, and servers refuse an :authority that is none.
+    const session = connect(isLocal ? 'http://localhost' : endpoint, {
+      ...this.#tls,
+      settings: { initialWindowSize: WINDOW_BYTES },
+      ...(isLocal ? { createConnection: () => net.connect(endpoint.slice(UNIX.length)) } : {}),
+    });
     session.once('connect', () => {
       session.setLocalWindowSize(WINDOW_BYTES);
-      this.#keepAlive(session);
+      // The kernel closes a local socket with its server, and servers in Go end a connection that is pinged often.
+      if (!isLocal) this.#keepAlive(session);
     });
     const gone = () => {
       if (this.#session !== session) return;
@@ -195,6 +237,11 @@ export class GrpcChannel {
     interval.unref();
     session.once('close', () => clearInterval(interval));
   }
+}
+
+/** At most eight digits and a unit (gRPC over HTTP/2, "Timeout"). */
+function grpcTimeout(ms: number): string {
+  return ms < 1e8 ? `${Math.ceil(ms)}m` : `${Math.ceil(ms / 1000)}S`;
 }
 
 /** gRPC's length-prefixed message: a zero (not compressed) and four bytes of length. */
