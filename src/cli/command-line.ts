@@ -4,6 +4,7 @@ import { dockerCommand, kindCommand, sudo } from './stand-ins.ts';
 import { command, requireRoot, type Verb } from './verb.ts';
 import { answersVerb } from './verbs/answers.ts';
 import { clusterVerbs } from './verbs/cluster.ts';
+import { cniVerb } from './verbs/cni.ts';
 import { nodeVerbs } from './verbs/node.ts';
 import { nodeApplyVerb } from './verbs/node-apply.ts';
 import { nodeProbeVerb } from './verbs/node-probe.ts';
@@ -51,6 +52,7 @@ export function hostport(): Verb {
     ...nodeVerbs(),
     answersVerb(),
     tourVerb(),
+    cniVerb(),
     nodeReportVerb(),
     versionVerb(VERSION),
   ];

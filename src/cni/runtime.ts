@@ -12,8 +12,8 @@ import { type CniVersion, compareVersions, currentCniVersion, isCniVersion } fro
 /** What a runtime knows of an attachment besides its network. */
 export interface Attachment {
   containerId: string;
-  /** Path of the network namespace; empty in a DEL for one that is gone. */
-  netns: string;
+  /** Path of the network namespace. In a CHECK or DEL that of the ADD when it is left out; empty in a DEL for none. */
+  netns?: string;
   ifName: string;
   /** CNI_ARGS. In a CHECK or DEL those of the ADD, from the cache, when they are left out. */
   args?: CniArgs;
@@ -361,7 +361,7 @@ export class CniRuntime {
 /** The attachment that an entry of the cache describes, for a CHECK, a DEL or {@link CniRuntime.extend}. */
 export function attachmentOf(entry: CacheEntry): Attachment {
   const { containerId, ifName, cniArgs, capabilityArgs } = entry;
-  return { containerId, ifName, netns: netnsOf(entry) ?? '', args: cniArgs, capabilityArgs };
+  return { containerId, ifName, netns: netnsOf(entry), args: cniArgs, capabilityArgs };
 }
 
 /** Arguments of the ADD for whatever the caller leaves out, and its result: "the same attachment parameters" (specification). */
@@ -372,6 +372,7 @@ function inputsOf(
 ): AttachmentInputs {
   return {
     ...attachment,
+    netns: attachment.netns ?? (entry === undefined ? undefined : netnsOf(entry)),
     args: attachment.args ?? entry?.cniArgs,
     capabilityArgs: attachment.capabilityArgs ?? entry?.capabilityArgs,
     prevResult: entry?.result === undefined ? undefined : convertResult(entry.result, version),

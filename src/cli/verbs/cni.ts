@@ -1,0 +1,331 @@
+import { CniError, cniErrorCode } from '../../cni/errors.ts';
+import { findPlugin } from '../../cni/invoke.ts';
+import { validateContainerId, validateInterfaceName } from '../../cni/names.ts';
+import { DEFAULT_CACHE_DIRECTORY, netnsOf, ResultCache } from '../../cni/result-cache.ts';
+import { type Attachment, CniRuntime } from '../../cni/runtime.ts';
+import type { ValidAttachment } from '../../cni/types.ts';
+import { currentCniVersion } from '../../cni/version.ts';
+import { isNamespace } from '../../plugins/sandbox.ts';
+import { realClock } from '../../sys/clock.ts';
+import { realExec } from '../../sys/exec.ts';
+import { UserError } from '../../util/errors.ts';
+import { interruptible } from '../interruptible.ts';
+import { duration, oneOf } from '../option-values.ts';
+import { safeText } from '../printer/safe-text.ts';
+import { command, examples, exitWith, type Verb } from '../verb.ts';
+import {
+  capabilityArgs,
+  cniArgs,
+  containerIdOf,
+  type Environment,
+  netnsPath,
+  networkMeant,
+  pluginPath,
+  validAttachment,
+  wrongInput,
+} from './cni-inputs.ts';
+
+/** What every verb's options come to. */
+interface Options {
+  conf?: string;
+  path?: string;
+  cacheDir: string;
+  timeout?: number;
+  strict?: boolean;
+  netns?: string;
+  ifname?: string;
+  containerId?: string;
+  args?: string;
+  cap?: string[];
+  valid?: ValidAttachment[];
+  all?: boolean;
+  plugin?: string[];
+}
+
+/** Deadline of a plugin call unless `--timeout` says otherwise: the time after which kubelet gives up, halved. */
+const DEFAULT_TIMEOUT_MS = 60_000;
+
+/** `hostport cni`: runs the chain of a network, as a runtime would, with any plugins. */
+export function cniVerb(env: Environment = process.env): Verb {
+  const verb = command('cni').description("run a network's chain of CNI plugins, as cnitool does");
+  for (const make of [add, check, del, gc, status, version]) verb.addCommand(make(env));
+  return examples(
+    verb,
+    'hostport cni add --conf /etc/cni/net.d/10-net.conflist --netns web --cap portMappings=8080:80',
+    'CNI_PATH=/opt/cni/bin hostport cni add net /run/netns/web',
+  );
+}
+
+function add(env: Environment): Verb {
+  const verb = attachmentVerb('add', 'attach a network namespace; prints the result').action(
+    (name, netns, options) =>
+      run(env, options, async (runtime, list, attachment) => {
+        print(await runtime.add(list(), attachment('ADD')));
+      })(name, netns),
+  );
+  return examples(
+    verb,
+    'hostport cni add --conf ./net.conflist --netns web --cap portMappings=8080:80/tcp',
+    `CAP_ARGS='{"portMappings":[{"hostPort":8080,"containerPort":80}]}' hostport cni add net /run/netns/web`,
+  );
+}
+
+function check(env: Environment): Verb {
+  const verb = attachmentVerb('check', 'ask every plugin whether the attachment is as it should be').action(
+    (name, netns, options) =>
+      run(env, options, (runtime, list, attachment) => runtime.check(list(), attachment('CHECK')))(
+        name,
+        netns,
+      ),
+  );
+  return examples(verb, 'hostport cni check --conf ./net.conflist --netns web');
+}
+
+function del(env: Environment): Verb {
+  const verb = attachmentVerb(
+    'del',
+    'detach a network namespace; capabilities and arguments are those of the add unless given',
+  ).action((name, netns, options) =>
+    run(env, options, (runtime, list, attachment) => runtime.del(list(), attachment('DEL')))(name, netns),
+  );
+  return examples(verb, 'hostport cni del --conf ./net.conflist --netns web');
+}
+
+function gc(env: Environment): Verb {
+  const verb = networkVerb(
+    'gc',
+    'clear up after attachments whose network namespace is gone, or after all but those named',
+  )
+    .option(
+      '--valid <attachment>',
+      'keep only CONTAINER/INTERFACE (again for more)',
+      (text: string, list: ValidAttachment[] = []) => [...list, validAttachment(text)],
+    )
+    .option('--all', 'keep none, as cnitool does')
+    .action((name, netns, options) =>
+      run(env, options, (runtime, list, _, cache) =>
+        runtime.gc(list(), validAttachments(options, cache, list().name)),
+      )(name, netns),
+    );
+  return examples(
+    verb,
+    'hostport cni gc --conf ./net.conflist',
+    'hostport cni gc net --valid cnitool-77383ca0a0715733ca6f/eth0',
+  );
+}
+
+function status(env: Environment): Verb {
+  const verb = networkVerb('status', 'ask every plugin whether it could serve an add now').action(
+    (name, netns, options) => run(env, options, (runtime, list) => runtime.status(list()))(name, netns),
+  );
+  return examples(verb, 'hostport cni status --conf /etc/cni/net.d');
+}
+
+function version(env: Environment): Verb {
+  const verb = networkVerb(
+    'version',
+    "print which versions the network's plugins speak; exit 1 when one is missing or lacks the network's",
+  )
+    .option('--plugin <type>', 'ask this plugin instead (again for more)', collect)
+    .action((name, netns, options: Options) =>
+      run(env, options, async (runtime, list) => {
+        const network = options.plugin === undefined ? list() : undefined;
+        const wanted = network === undefined ? undefined : network.cniVersion || '0.1.0';
+        const types = network?.plugins.map(({ type }) => type) ?? options.plugin ?? [];
+        const plugins = await Promise.all(
+          types.map((type) => spoken(runtime, type, pluginPath(options.path, env))),
+        );
+        print({
+          cniVersion: currentCniVersion,
+          ...(network === undefined ? {} : { network: { name: network.name, cniVersion: wanted } }),
+          plugins,
+        });
+        const able = plugins.every(
+          ({ supportedVersions }) =>
+            supportedVersions !== undefined && (wanted === undefined || supportedVersions.includes(wanted)),
+        );
+        exitWith(able ? 0 : 1);
+      })(name, netns),
+    );
+  return examples(
+    verb,
+    'hostport cni version --conf /etc/cni/net.d/10-net.conflist',
+    'hostport cni version --plugin portmap --plugin ptp',
+  );
+}
+
+interface PluginVersions {
+  type: string;
+  path?: string;
+  supportedVersions?: string[];
+  error?: string;
+}
+
+async function spoken(runtime: CniRuntime, type: string, path: string[]): Promise<PluginVersions> {
+  try {
+    return { type, path: findPlugin(type, path), supportedVersions: await runtime.versions(type) };
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    return { type, error: textOf(error) };
+  }
+}
+
+/** A verb about a network. cnitool's second word, a namespace, is taken where it means nothing, too. */
+function networkVerb(name: string, description: string): Verb {
+  return command(name)
+    .description(description)
+    .argument('[network]', 'name of the network, when --conf is a directory')
+    .argument('[netns]', 'network namespace: a path, or a name of `ip netns`')
+    .option('--conf <path>', 'configuration file or directory (default: $NETCONFPATH or /etc/cni/net.d)')
+    .option('--path <dirs>', 'where plugins are, separated by ":" (default: $CNI_PATH or /opt/cni/bin)')
+    .option('--cache-dir <dir>', 'where results are remembered', DEFAULT_CACHE_DIRECTORY)
+    .option('--timeout <duration>', 'deadline of each plugin (default: 60s)', duration)
+    .option('--strict', "refuse a verb that is newer than the network's version instead of leaving it out")
+    .addHelpText(
+      'after',
+      '\nExit status: 0 done; 1 a plugin failed; 2 the words or the configuration are wrong;\n' +
+        "11, 50 or 51 when that is the plugin's code (try again later, not available, limited).",
+    ) as Verb;
+}
+
+/** A verb about one attachment. */
+function attachmentVerb(name: string, description: string): Verb {
+  return networkVerb(name, description)
+    .option('--netns <netns>', 'network namespace, instead of the second word')
+    .option('-i, --ifname <name>', 'interface in the namespace (default: $CNI_IFNAME or eth0)')
+    .option(
+      '--container-id <id>',
+      "ID of the container (default: made of the namespace's path, as cnitool's)",
+    )
+    .option('--args <pairs>', 'KEY=VALUE;… (default: $CNI_ARGS)')
+    .option(
+      '--cap <capability=value>',
+      'argument of a capability, JSON or for portMappings 8080:80/tcp (again for more; over $CAP_ARGS)',
+      collect,
+    )
+    .option('-o, --output <format>', 'json, the only one', oneOf('json')) as Verb;
+}
+
+type Work = (
+  runtime: CniRuntime,
+  list: () => ReturnType<typeof networkMeant>,
+  attachment: (verb: 'ADD' | 'CHECK' | 'DEL') => Attachment,
+  cache: ResultCache,
+) => Promise<void>;
+
+/** Makes the runtime that the options mean, runs `work` on it and turns errors of CNI into exit statuses. */
+function run(
+  env: Environment,
+  options: Options,
+  work: Work,
+): (name?: string, netns?: string) => Promise<void> {
+  return (name, netns) =>
+    interruptible(async (signal) => {
+      const cache = new ResultCache(options.cacheDir);
+      const runtime = new CniRuntime({
+        exec: realExec,
+        clock: realClock,
+        env,
+        timeoutMs: options.timeout ?? DEFAULT_TIMEOUT_MS,
+        signal,
+        path: pluginPath(options.path, env),
+        cache,
+        tooOld: options.strict ? 'refuse' : 'libcni',
+        onNotice: (text) => say(text),
+        onStderr: (plugin, text) => {
+          for (const line of text.trimEnd().split('\n')) {
+            say(line.startsWith(`${plugin}: `) ? line : `${plugin}: ${line}`);
+          }
+        },
+      });
+      const list = parsed(() => networkMeant(options.conf, name, env));
+      const attachment = (verb: 'ADD' | 'CHECK' | 'DEL') => attachmentMeant(verb, options, netns, env);
+      try {
+        await work(runtime, list, (verb) => parsed(() => attachment(verb))(), cache);
+      } catch (error) {
+        if (!(error instanceof CniError)) throw error;
+        throw new UserError(safeText(textOf(error)), { exitCode: exitStatus(error.code) });
+      }
+    });
+}
+
+/** What an input is read as, once; an error of it is wrong input. */
+function parsed<T>(read: () => T): () => T {
+  let value: { is: T } | undefined;
+  return () => {
+    try {
+      value ??= { is: read() };
+      return value.is;
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+      throw wrongInput(safeText(textOf(error)));
+    }
+  };
+}
+
+function attachmentMeant(
+  verb: string,
+  options: Options,
+  word: string | undefined,
+  env: Environment,
+): Attachment {
+  const text = options.netns ?? word;
+  if (text === undefined && (verb !== 'DEL' || options.containerId === undefined)) {
+    throw wrongInput(
+      `${verb} needs a network namespace: --netns PATH${verb === 'DEL' ? ', or --container-id' : ''}`,
+    );
+  }
+  const netns = text === undefined ? undefined : netnsPath(text);
+  const containerId = options.containerId ?? containerIdOf(netns ?? '');
+  const ifName = options.ifname ?? (env.CNI_IFNAME || 'eth0');
+  validateContainerId(containerId);
+  validateInterfaceName(ifName);
+  return {
+    netns,
+    containerId,
+    ifName,
+    args: cniArgs(options.args, env),
+    capabilityArgs: capabilityArgs(options.cap ?? [], env),
+  };
+}
+
+/** Which attachments a GC keeps. One of which nobody can tell whether its namespace is there is kept. */
+function validAttachments(options: Options, cache: ResultCache, networkName: string): ValidAttachment[] {
+  if (options.all && options.valid !== undefined) throw wrongInput('--all and --valid exclude each other');
+  if (options.all || options.valid !== undefined) return options.valid ?? [];
+  return cache
+    .list()
+    .filter((entry) => entry.networkName === networkName)
+    .filter((entry) => {
+      const netns = netnsOf(entry);
+      return netns === undefined || isNamespace(netns);
+    })
+    .map(({ containerId, ifName }) => ({ containerID: containerId, ifname: ifName }));
+}
+
+/** Codes that whoever runs the command acts on come out as they are (specification, "Error"). */
+function exitStatus(code: number): number {
+  const { tryAgainLater, pluginNotAvailable, limitedConnectivity } = cniErrorCode;
+  return [tryAgainLater, pluginNotAvailable, limitedConnectivity].some((known) => known === code) ? code : 1;
+}
+
+function textOf(error: CniError): string {
+  return error.details === '' ? error.message : `${error.message}; ${error.details}`;
+}
+
+/** Prints a document with four spaces, as cnitool does; characters that move a terminal come out as JSON escapes. */
+function print(document: unknown): void {
+  const text = JSON.stringify(document, null, 4).replace(
+    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  process.stdout.write(`${text}\n`);
+}
+
+function say(text: string): void {
+  process.stderr.write(`${safeText(text)}\n`);
+}
+
+function collect(value: string, list: string[] = []): string[] {
+  return [...list, value];
+}
