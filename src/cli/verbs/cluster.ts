@@ -48,10 +48,11 @@ function create() {
       const progress = terminalProgress(process.stderr);
       const { config, warnings } = await loadClusterConfig(options.config, { name: options.name });
       for (const warning of warnings) progress.note(`WARNING: ${warning}`);
-      progress.note(`Creating cluster "${config.name}" ...`);
       const kubeconfig = options.kubeconfig ?? (await kubeconfigPathForMerge(process.env));
-      await interruptible((signal) =>
-        createCluster(
+      // From the first word on Ctrl-C is answered: whoever reads it may press it.
+      await interruptible((signal) => {
+        progress.note(`Creating cluster "${config.name}" ...`);
+        return createCluster(
           {
             config,
             kubeconfig,
@@ -60,8 +61,8 @@ function create() {
             waitMs: options.wait,
           },
           { exec: realExec, distribution: distributionOf(), progress, signal },
-        ),
-      );
+        );
+      });
       progress.note(
         [
           `Set kubectl context to "kind-${config.name}"`,
