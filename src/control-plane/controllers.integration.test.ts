@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ApiClient } from '../kube/client.ts';
-import { kubeconfigDocument } from '../kube/kubeconfig.ts';
+import { kubeconfigDocument } from '../kube/kubeconfig-document.ts';
 import { createAuthority, createServiceAccountKeys, issueCertificate } from '../kube/pki.ts';
 import {
   configMaps,

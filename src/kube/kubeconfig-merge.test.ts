@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Clock } from '../sys/clock.ts';
 import { UserError } from '../util/errors.ts';
-import { type KubeconfigEntry, loadKubeconfig } from './kubeconfig.ts';
+import { loadKubeconfig } from './kubeconfig.ts';
+import type { KubeconfigEntry } from './kubeconfig-document.ts';
 import {
   kubeconfigPathForMerge,
   kubeconfigPaths,

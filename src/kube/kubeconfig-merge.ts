@@ -5,7 +5,7 @@ import { Document, isMap, isSeq, parseDocument, YAMLSeq } from 'yaml';
 import { type Clock, realClock } from '../sys/clock.ts';
 import { exists, readIfExists, writeFileAtomic } from '../sys/files.ts';
 import { UserError } from '../util/errors.ts';
-import { type KubeconfigEntry, kubeconfigStanzas } from './kubeconfig.ts';
+import { type KubeconfigEntry, kubeconfigStanzas } from './kubeconfig-document.ts';
 
 const LISTS = ['clusters', 'contexts', 'users'] as const;
 /** A lock is held for milliseconds; one this old was left by a process that died. */

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { UserError } from '../util/errors.ts';
-import { inClusterConfig, kubeconfigDocument, loadKubeconfig } from './kubeconfig.ts';
+import { inClusterConfig, loadKubeconfig } from './kubeconfig.ts';
+import { kubeconfigDocument } from './kubeconfig-document.ts';
 
 let directory: string;
 beforeAll(async () => {

@@ -443,26 +443,25 @@ test('what runs of a pod has a digest that every change changes', async () => {
 describe('static pods', () => {
   const text =
     'apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: i}]}\n';
-  test('are named after their node and follow from their content', () => {
-    const pod = staticPod(text, 'web.yaml', 'node-1');
+  test('are named after their node and follow from their content', async () => {
+    const pod = await staticPod(text, 'web.yaml', 'node-1');
     expect(pod.metadata).toMatchObject({ name: 'web-node-1', namespace: 'default' });
     expect(pod.metadata?.annotations).toEqual({
       'kubernetes.io/config.hash': pod.metadata!.uid!,
       'kubernetes.io/config.source': 'file',
     });
     expect(pod.spec?.nodeName).toBe('node-1');
-    expect(staticPod(text, 'web.yaml', 'node-1').metadata?.uid).toBe(pod.metadata!.uid!);
-    expect(staticPod(text.replace('image: i', 'image: j'), 'web.yaml', 'node-1').metadata?.uid).not.toBe(
-      pod.metadata!.uid!,
-    );
+    expect((await staticPod(text, 'web.yaml', 'node-1')).metadata?.uid).toBe(pod.metadata!.uid!);
+    const other = await staticPod(text.replace('image: i', 'image: j'), 'web.yaml', 'node-1');
+    expect(other.metadata?.uid).not.toBe(pod.metadata!.uid!);
   });
   test.each([
     ['kind: Service\napiVersion: v1\n', 'not a v1 Pod: v1 Service'],
     ['', 'not a v1 Pod: no apiVersion no kind'],
     ['apiVersion: v1\nkind: Pod\n', 'metadata.name and spec.containers are required'],
     ['{', 'Flow map'],
-  ])('%p is none', (broken, message) => {
-    expect(() => staticPod(broken, 'web.yaml', 'n')).toThrow(message);
+  ])('%p is none', async (broken, message) => {
+    await expect(staticPod(broken, 'web.yaml', 'n')).rejects.toThrow(message);
   });
 });
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FakeApi } from '../kube/client.fake.ts';
-import { kubeconfigDocument } from '../kube/kubeconfig.ts';
+import { kubeconfigDocument } from '../kube/kubeconfig-document.ts';
 import { createAuthority, issueCertificate } from '../kube/pki.ts';
 import { leases, nodes } from '../kube/resources.ts';
 import { realExec } from '../sys/exec.ts';

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { createManifests } from '../kube/apply.ts';
 import { ApiClient } from '../kube/client.ts';
 import { Informer } from '../kube/informer.ts';
-import { kubeconfigDocument } from '../kube/kubeconfig.ts';
+import { kubeconfigDocument } from '../kube/kubeconfig-document.ts';
 import { checkKubeconfig, mergeKubeconfig } from '../kube/kubeconfig-merge.ts';
 import { nodes as nodeResource } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type KubeconfigEntry, kubeconfigDocument } from '../kube/kubeconfig.ts';
+import { type KubeconfigEntry, kubeconfigDocument } from '../kube/kubeconfig-document.ts';
 import { createAuthority, createServiceAccountKeys, issueCertificate } from '../kube/pki.ts';
 import { nthAddress } from '../util/address.ts';
 import type { ClusterConfig } from './config/types.ts';

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { watch } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse } from 'yaml';
 import type { Pod } from '../../kube/types.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { messageOf } from '../../util/errors.ts';
@@ -14,7 +13,9 @@ const QUIET_MS = 50;
 const READ_MS = 20_000;
 
 /** A manifest as the pod that this node runs: named after the node, with a UID that follows from its content. */
-export function staticPod(text: string, file: string, nodeName: string): Pod {
+export async function staticPod(text: string, file: string, nodeName: string): Promise<Pod> {
+  // Most nodes have no manifest and need no parser.
+  const { parse } = await import('yaml');
   const parsed = parse(text) as Pod | null;
   if (parsed?.kind !== 'Pod' || parsed.apiVersion !== 'v1') {
     throw new Error(
@@ -97,7 +98,7 @@ export async function readManifests(
   for (const name of (await readdir(directory)).sort()) {
     if (name.startsWith('.') || !/\.(ya?ml|json)$/.test(name)) continue;
     try {
-      pods.push(staticPod(await readFile(join(directory, name), 'utf8'), name, nodeName));
+      pods.push(await staticPod(await readFile(join(directory, name), 'utf8'), name, nodeName));
     } catch (error) {
       problems.push(`${name}: ${messageOf(error)}`);
     }
