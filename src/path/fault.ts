@@ -39,6 +39,10 @@ export interface FaultDoor {
    * come up: that is often the point.
    */
   recreate(target: FaultTarget): Promise<void>;
+  /** Waits until the pod of this target runs: by namespace and name. */
+  untilRunning(target: Pick<FaultTarget, 'pod'>): Promise<void>;
+  /** Waits until the target's node has no sandbox of a pod of that name any more. */
+  untilNoSandbox(target: Pick<FaultTarget, 'node' | 'pod'>): Promise<void>;
   /** Waits until the condition holds, with a deadline; `what` says what for. */
   until(what: string, condition: () => Promise<boolean>): Promise<void>;
 }

@@ -1,5 +1,12 @@
 import { parseIp } from '../net/ip.ts';
-import { formatAddress, type Packet, type Trace, tracePacket } from '../netfilter/ruleset/index.ts';
+import {
+  formatAddress,
+  type Packet,
+  type Trace,
+  type TranslationCandidate,
+  tracePacket,
+  translationsFor,
+} from '../netfilter/ruleset/index.ts';
 import { known, type Observed } from './observed.ts';
 import { canonicalAddress, decideRoute, routeTo } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
@@ -48,10 +55,40 @@ export function leadsToPod(trace: Trace, path: PathView): boolean {
   if (!trace.translation.known || address === undefined) return false;
   const to = trace.translation.value?.to;
   return (
-    to?.address !== undefined &&
-    formatAddress(to.address.from) === canonicalAddress(address) &&
+    to !== undefined &&
+    translatesTo(to, address) &&
     (to.port?.from ?? path.port.hostPort) === path.port.containerPort
   );
+}
+
+/**
+ * The translations that packets to a mapping from outside come by, in the kernel's order; the first that is not conditional takes
+ * them. Undefined when the rules are not known.
+ */
+export function takersOf(path: PathView, scene: Scene): TranslationCandidate[] | undefined {
+  const ruleset = known(path.node?.ruleset);
+  const packet = path.node === undefined ? undefined : known(packetFrom(originsOf(path)[0], path, scene));
+  if (ruleset === undefined || packet === undefined) return undefined;
+  const { family, protocol, destination, destinationPort, entry } = packet;
+  const local = path.node!.isLocal(destination) ?? false;
+  return translationsFor(ruleset, entry, {
+    family,
+    protocol,
+    address: destination,
+    port: destinationPort,
+    local,
+  });
+}
+
+/** Whether a container's mapping takes the packets to a mapping that is another's. */
+export function hides(path: PathView, containerId: string, scene: Scene): boolean {
+  const taker = takersOf(path, scene)?.find(({ conditional }) => !conditional);
+  return path.sandbox?.id !== containerId && taker?.owner?.containerId === containerId;
+}
+
+/** Whether a translation writes this address. */
+export function translatesTo(to: TranslationCandidate['to'], address: string): boolean {
+  return to.address !== undefined && formatAddress(to.address.from) === canonicalAddress(address);
 }
 
 function follow(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {

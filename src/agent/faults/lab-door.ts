@@ -7,6 +7,7 @@ import type { ClusterRecord } from '../../lab/record.ts';
 import type { FaultDoor, FaultTarget } from '../../path/fault.ts';
 import { type Exec, ExecError, output } from '../../sys/exec.ts';
 import { waitFor } from '../../sys/wait.ts';
+import { reportOf } from '../sources/lab.ts';
 
 /** How long a fault waits for the lab to take notice of something, in milliseconds. */
 const UNTIL_MS = 20_000;
@@ -95,6 +96,31 @@ export function labFaultDoor(
         throw new Error(`pod ${namespace}/${name} is static: its node's kubelet makes it, nobody else can`);
       await gone(pods, namespace, name);
       await client.create(pods, asNew(pod));
+    },
+
+    async untilRunning({ pod: { namespace, name } }) {
+      await waitFor(
+        `pod ${namespace}/${name} to run`,
+        async () => {
+          const pod = await client.get(pods, name, namespace);
+          return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+        },
+        { timeoutMs: UNTIL_MS, intervalMs: 50, signal },
+      );
+    },
+
+    async untilNoSandbox({ node, pod: { namespace, name } }) {
+      await waitFor(
+        `the sandbox of ${namespace}/${name} to go`,
+        async () => {
+          const report = await reportOf(exec, node, signal);
+          if ('unknown' in report) throw new Error(`node ${node}: ${report.unknown}`);
+          const { sandboxes } = report.value;
+          if ('unknown' in sandboxes) throw new Error(`node ${node}: ${sandboxes.unknown}`);
+          return !sandboxes.value.some((sandbox) => sandbox.namespace === namespace && sandbox.name === name);
+        },
+        { timeoutMs: UNTIL_MS, intervalMs: 100, signal },
+      );
     },
 
     async until(what, condition) {

@@ -1,4 +1,7 @@
 import type { Failure } from '../failure.ts';
+import { attachmentDoubled } from './attachment-doubled.ts';
+import { attachmentLeaked } from './attachment-leaked.ts';
+import { backendsMixed } from './backends-mixed.ts';
 import { capabilityMissing } from './capability-missing.ts';
 import { cniVersionUnsupported } from './cni-version-unsupported.ts';
 import { conflistInvalid } from './conflist-invalid.ts';
@@ -6,9 +9,17 @@ import { conflistNotLoaded } from './conflist-not-loaded.ts';
 import { conflistRenamed } from './conflist-renamed.ts';
 import { conflistShadowed } from './conflist-shadowed.ts';
 import { conflistTooEarly } from './conflist-too-early.ts';
+import { deleteAborted } from './delete-aborted.ts';
+import { entryJumpMissing } from './entry-jump-missing.ts';
+import { hostListenerHijacked } from './host-listener-hijacked.ts';
 import { hostipFamilyMismatch } from './hostip-family-mismatch.ts';
 import { hostipNotOnNode } from './hostip-not-on-node.ts';
 import { hostportConflict } from './hostport-conflict.ts';
+import { mappingMissing } from './mapping-missing.ts';
+import { mappingShadowed } from './mapping-shadowed.ts';
+import { mappingStale } from './mapping-stale.ts';
+import { markBitShared } from './mark-bit-shared.ts';
+import { masqueradeMissing } from './masquerade-missing.ts';
 import { netfilterToolMissing } from './netfilter-tool-missing.ts';
 import { noNodeWithFreePort } from './no-node-with-free-port.ts';
 import { nodeportCollision } from './nodeport-collision.ts';
@@ -17,6 +28,7 @@ import { pluginNotExecutable } from './plugin-not-executable.ts';
 import { pluginOrderWrong } from './plugin-order-wrong.ts';
 import { pluginTooOld } from './plugin-too-old.ts';
 import { pluginWrongArchitecture } from './plugin-wrong-architecture.ts';
+import { podPredatesChain } from './pod-predates-chain.ts';
 import { portmapNotChained } from './portmap-not-chained.ts';
 import { setMarkChainMissing } from './set-mark-chain-missing.ts';
 
@@ -42,4 +54,16 @@ export const catalogue: readonly Failure[] = [
   pluginWrongArchitecture,
   pluginTooOld,
   netfilterToolMissing,
+  podPredatesChain,
+  attachmentLeaked,
+  deleteAborted,
+  attachmentDoubled,
+  mappingMissing,
+  entryJumpMissing,
+  mappingStale,
+  mappingShadowed,
+  masqueradeMissing,
+  markBitShared,
+  backendsMixed,
+  hostListenerHijacked,
 ];

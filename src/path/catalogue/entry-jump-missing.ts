@@ -1,0 +1,98 @@
+import { jumpsTo } from '../../netfilter/ruleset/index.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import type { NodeView } from '../node-view.ts';
+import { known } from '../observed.ts';
+import { DNAT_CHAIN, hasNatRule, iptablesNat } from '../rule-faults.ts';
+
+interface Data {
+  node: NodeView;
+  variant: 'iptables-nft' | 'iptables-legacy';
+  family: 'ip' | 'ip6';
+  missing: string[];
+}
+
+/** The jump as portmap makes it, from each of the chains where packets to the node begin. */
+const JUMP = ['-m', 'addrtype', '--dst-type', 'LOCAL', '-j', DNAT_CHAIN];
+const ENTRIES = ['PREROUTING', 'OUTPUT'] as const;
+
+export const entryJumpMissing = defineFailure<Data>({
+  code: 'entry-jump-missing',
+  stage: 'translated',
+  severity: 'broken',
+  title: "nothing leads to portmap's rules",
+  explanation:
+    `Packets come to portmap's chain by one rule in PREROUTING (from other machines) and one in OUTPUT (from the node itself). Without them the mappings are ` +
+    'all there and none is ever looked at.',
+  remedy: 'Put the jump back.',
+  restart: 'no',
+  sources: ['containernetworking/plugins portmap (genToplevelDnatChain)'],
+  mutedBy: [],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node) =>
+      (known(node.ruleset)?.tables ?? []).flatMap((table): Detection<Data>[] => {
+        const { backend, family, name } = table;
+        const chain = table.chains.get(DNAT_CHAIN);
+        if (
+          name !== 'nat' ||
+          backend === 'nft' ||
+          family === 'inet' ||
+          chain === undefined ||
+          chain.rules.length === 0
+        )
+          return [];
+        const jumps = jumpsTo(known(node.ruleset)!, family, DNAT_CHAIN).filter(
+          ({ base }) => base.backend === backend,
+        );
+        const missing = ENTRIES.filter((entry) => !jumps.some(({ base }) => base.name === entry));
+        if (missing.length === 0) return [];
+        return [
+          {
+            subject: { node: node.name },
+            message: `${missing.join(' and ')} of ${node.name} ${missing.length === 1 ? 'does' : 'do'} not lead to ${DNAT_CHAIN}, where ${chain.rules.length} mappings wait`,
+            evidence: missing.map((entry) => ({
+              kind: 'rule',
+              where: `${backend} ${family} nat ${entry}`,
+              saw:
+                table.chains
+                  .get(entry)
+                  ?.rules.map(({ text }) => text)
+                  .join('\n') || '(empty)',
+            })),
+            data: { node, variant: backend, family, missing },
+          },
+        ];
+      }),
+    );
+  },
+
+  heal: ({ data: { node, variant, family, missing } }) => ({
+    by: 'steps',
+    steps: [
+      {
+        on: 'node',
+        node: node.name,
+        why: `lead ${missing.join(' and ')} to ${DNAT_CHAIN} again`,
+        action: {
+          do: 'iptables',
+          variant,
+          family: family === 'ip' ? 'ipv4' : 'ipv6',
+          table: 'nat',
+          commands: missing.map((chain) => ['-A', chain, ...JUMP]),
+        },
+      },
+    ],
+  }),
+
+  fault: {
+    does: `removes the jump from PREROUTING to ${DNAT_CHAIN}`,
+    async inject(door, target) {
+      await iptablesNat(door, target, '-D', 'PREROUTING', ...JUMP);
+    },
+    async restore(door, target) {
+      if (!(await hasNatRule(door, target, 'PREROUTING', ...JUMP))) {
+        await iptablesNat(door, target, '-A', 'PREROUTING', ...JUMP);
+      }
+    },
+  },
+});

@@ -1,0 +1,86 @@
+import { type Detection, defineFailure } from '../failure.ts';
+import { formatPort } from '../host-ports.ts';
+import { known } from '../observed.ts';
+import { podName } from '../pod-of.ts';
+import { canonicalAddress } from '../routing.ts';
+
+const LISTENER = 'listens-on-the-node';
+
+export const hostListenerHijacked = defineFailure<null>({
+  code: 'host-listener-hijacked',
+  stage: 'translated',
+  severity: 'risk',
+  title: 'a process of the node listens on the port as well',
+  explanation:
+    'A mapping is made before packets reach sockets, and needs none itself. A process of the node that listens on the same port goes on listening and is ' +
+    'never reached from outside: its port was taken without a word.',
+  remedy: 'Give the process or the pod another port.',
+  restart: 'needed',
+  restartReason: 'the ports of a pod cannot be changed once it is made, and the process is not ours',
+  sources: ['kubernetes/kubernetes#100643'],
+  mutedBy: [],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<null>[] => {
+      const { node, port, address, subject } = path;
+      const listener = (known(node?.seen?.network.listeners) ?? []).find(
+        (entry) =>
+          entry.protocol === port.protocol.toLowerCase() &&
+          entry.port === port.hostPort &&
+          (isAny(entry.address) ||
+            address === undefined ||
+            canonicalAddress(entry.address) === canonicalAddress(address)),
+      );
+      if (node === undefined || listener === undefined) return [];
+      const who = listener.process === undefined ? 'a process' : `${listener.process} (pid ${listener.pid})`;
+      return [
+        {
+          subject,
+          message: `${who} of ${node.name} listens on ${formatPort(port)}, whose packets go to ${podName(subject.pod!)}`,
+          evidence: [
+            {
+              kind: 'socket',
+              where: `${listener.protocol} ${listener.address}:${listener.port} of ${node.name}`,
+              saw: who,
+            },
+          ],
+          data: null,
+        },
+      ];
+    });
+  },
+
+  heal: () => ({ by: 'hand', why: 'which of the two keeps the port is for their owners to say' }),
+
+  fault: {
+    does: "runs a process on the node's network that listens on the same port",
+    async inject(door, target) {
+      await door.apply([
+        {
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: LISTENER, namespace: target.pod.namespace },
+          spec: {
+            nodeName: target.node,
+            hostNetwork: true,
+            terminationGracePeriodSeconds: 0,
+            containers: [
+              {
+                name: 'echo',
+                image: 'inanimate/echo-server',
+                imagePullPolicy: 'IfNotPresent',
+                env: [{ name: 'PORT', value: String(target.port.hostPort) }],
+              },
+            ],
+          },
+        },
+      ]);
+      await door.untilRunning({ pod: { ...target.pod, name: LISTENER } });
+    },
+    restore: (door, target) => door.remove('Pod', target.pod.namespace, LISTENER),
+  },
+});
+
+function isAny(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}

@@ -1,0 +1,79 @@
+import { attachPortmap } from '../attach-plan.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import { formatPort } from '../host-ports.ts';
+import type { Sandbox } from '../node-report.ts';
+import { type NodeView, portmapIn } from '../node-view.ts';
+import { known } from '../observed.ts';
+import { ownedMappings } from '../owned-mappings.ts';
+import { podName } from '../pod-of.ts';
+import { DNAT_CHAIN, iptablesNat, restoreNat, saveNat } from '../rule-faults.ts';
+import { takersOf, translatesTo } from '../traces.ts';
+
+interface Data {
+  node: NodeView;
+  sandbox: Sandbox;
+}
+
+export const mappingMissing = defineFailure<Data>({
+  code: 'mapping-missing',
+  stage: 'translated',
+  severity: 'broken',
+  title: "the pod's mapping is no longer among the rules",
+  explanation:
+    'Rules live in the kernel, where anybody may flush them: a firewall that reloads, an administrator, an upgrade. portmap runs when a sandbox is made ' +
+    'and never again, so nobody writes the mapping a second time; the connection is refused, or a process of the node answers.',
+  remedy:
+    "Write the mapping again from the sandbox's cached result (`hostport heal` does), and find out who flushed it.",
+  restart: 'avoided',
+  sources: ['containernetworking/plugins#512', 'kubernetes/kubernetes#93091', 'k3s-io/k3s#8361'],
+  mutedBy: 'earlier',
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, attachment, port, subject } = path;
+      if (node === undefined || sandbox === undefined || attachment === undefined) return [];
+      if (portmapIn(node.chain) === undefined) return [];
+      const owned = ownedMappings(node);
+      const takers = takersOf(path, scene);
+      if (owned === undefined || takers === undefined || owned.has(sandbox.id)) return [];
+      // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
+      if (takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)))) return [];
+      const nft = known(node.ruleset)?.tables.flatMap(({ chains }) => [...chains.keys()]) ?? [];
+      return [
+        {
+          subject,
+          message: `no rule of ${node.name} names the sandbox of ${podName(subject.pod!)}, so ${formatPort(port)} leads nowhere`,
+          evidence: [
+            {
+              kind: 'rule',
+              where: `mappings of ${node.name}`,
+              saw:
+                [...owned.values()].flatMap(({ entries }) => entries).join('\n') ||
+                `(none; chains: ${nft.join(' ')})`,
+            },
+            {
+              kind: 'result',
+              where: attachment.file,
+              saw: `attached ${attachment.modified} with portMappings ${JSON.stringify(attachment.portMappings)}`,
+            },
+          ],
+          data: { node, sandbox },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, sandbox } }) => ({
+    by: 'steps',
+    steps: [attachPortmap(node, sandbox, `write the mapping of ${podName(sandbox)} again`)],
+  }),
+
+  fault: {
+    does: `flushes ${DNAT_CHAIN}, as a firewall that reloads does`,
+    remember: (door, { node }) => saveNat(door, node),
+    async inject(door, target) {
+      await iptablesNat(door, target, '-F', DNAT_CHAIN);
+    },
+    restore: (door, { node }, memo) => restoreNat(door, node, memo as string),
+  },
+});

@@ -1,0 +1,117 @@
+import type { TranslationCandidate } from '../../netfilter/ruleset/index.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import { formatPort } from '../host-ports.ts';
+import type { NodeView } from '../node-view.ts';
+import { podName } from '../pod-of.ts';
+import { DNAT_CHAIN, hasNatRule, iptablesNat } from '../rule-faults.ts';
+import { takersOf, translatesTo } from '../traces.ts';
+
+interface Data {
+  node: NodeView;
+  taker: TranslationCandidate;
+  own: TranslationCandidate;
+}
+
+const JUMP = ['-m', 'addrtype', '--dst-type', 'LOCAL', '-j', DNAT_CHAIN];
+
+export const mappingShadowed = defineFailure<Data>({
+  code: 'mapping-shadowed',
+  stage: 'translated',
+  severity: 'broken',
+  title: "somebody else's rule takes the port before portmap's",
+  explanation:
+    'The first translation that matches wins, whoever made it: a Service, docker, an administrator. A rule that comes before the jump to the hostports ' +
+    'and matches the port sends the packets elsewhere; the mapping behind it is there and never used.',
+  remedy: "Move the jump to portmap's rules before it, or give one of the two another port.",
+  restart: 'no',
+  sources: ['containernetworking/cni#577', 'kubernetes/kubernetes#66103'],
+  mutedBy: ['mapping-missing', 'mapping-stale', 'attachment-doubled', 'entry-jump-missing'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, port, subject } = path;
+      const takers = takersOf(path, scene);
+      const taker = takers?.find(({ conditional }) => !conditional);
+      const own = takers?.find(({ to }) => sandbox?.ips.some((ip) => translatesTo(to, ip)));
+      if (node === undefined || taker === undefined || own === undefined || taker === own) return [];
+      // What portmap made for somebody is told by whose it is (mapping-stale, hostport-conflict, attachment-doubled).
+      if (taker.owner !== undefined) return [];
+      const { backend, table, chain } = taker.rule.location;
+      return [
+        {
+          subject,
+          message: `a rule in ${table} ${chain} of ${node.name} takes ${formatPort(port)} before the mapping of ${podName(subject.pod!)}`,
+          evidence: [
+            { kind: 'rule', where: `${backend} ${table} ${chain}`, saw: taker.rule.text },
+            {
+              kind: 'rule',
+              where: `${own.rule.location.table} ${own.rule.location.chain}`,
+              saw: own.rule.text,
+            },
+          ],
+          data: { node, taker, own },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, taker, own } }) {
+    const { backend, family, table } = own.rule.location;
+    const [entry] = own.via;
+    const sameTable = taker.base.backend === backend && taker.base.table === table && backend !== 'nft';
+    if (!sameTable || entry === undefined || own.base.name !== taker.base.name || family === 'inet') {
+      return {
+        by: 'hand',
+        why: `the rule is in ${taker.base.table} ${taker.base.name} of ${taker.base.backend}, before all of portmap's rules: its owner must give up the port`,
+      };
+    }
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `let ${own.base.name} lead to ${DNAT_CHAIN} first`,
+          action: {
+            do: 'iptables',
+            variant: backend,
+            family: family === 'ip' ? 'ipv4' : 'ipv6',
+            table: 'nat',
+            commands: [
+              ['-D', own.base.name, ...JUMP],
+              ['-I', own.base.name, '1', ...JUMP],
+            ],
+          },
+        },
+      ],
+    };
+  },
+
+  fault: {
+    does: "puts a translation of the port to the node's own discard port at the head of PREROUTING",
+    async inject(door, target) {
+      await iptablesNat(
+        door,
+        target,
+        '-I',
+        'PREROUTING',
+        '1',
+        ...shadow(target.nodeAddress, target.port.hostPort),
+      );
+    },
+    async restore(door, target) {
+      const rule = shadow(target.nodeAddress, target.port.hostPort);
+      if (await hasNatRule(door, target, 'PREROUTING', ...rule)) {
+        await iptablesNat(door, target, '-D', 'PREROUTING', ...rule);
+      }
+    },
+  },
+});
+
+/** In the words and order in which iptables prints it. */
+function shadow(address: string, port: number): string[] {
+  return [
+    ...['-d', `${address}/32`, '-p', 'tcp', '-m', 'tcp', '--dport', String(port)],
+    ...['-j', 'DNAT', '--to-destination', `${address}:9`],
+  ];
+}

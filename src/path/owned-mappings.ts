@@ -1,0 +1,71 @@
+import { type NatTarget, type Owner, parseOwner, type Rule } from '../netfilter/ruleset/index.ts';
+import type { NodeView } from './node-view.ts';
+import { known } from './observed.ts';
+
+/** What portmap has installed for one attachment on a node, by the comments that say so. */
+export interface OwnedMapping {
+  owner: Owner;
+  /** Rules and elements that name the owner, as the tools print them. */
+  entries: string[];
+  /** The translations in the attachment's own chain; empty for mappings that are map elements. */
+  translations: { rule: Rule; to: NatTarget }[];
+}
+
+/** What portmap has installed on a node, by container ID; undefined when the rules are not known. */
+export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping> | undefined {
+  const ruleset = known(node.ruleset);
+  if (ruleset === undefined) return undefined;
+  const owned = new Map<string, OwnedMapping>();
+  const add = (comment: string | undefined, text: string): OwnedMapping | undefined => {
+    const owner = comment === undefined ? undefined : parseOwner(comment);
+    if (owner === undefined) return undefined;
+    const entry = owned.get(owner.containerId) ?? { owner, entries: [], translations: [] };
+    entry.entries.push(text);
+    owned.set(owner.containerId, entry);
+    return entry;
+  };
+  for (const table of ruleset.tables) {
+    for (const set of table.sets.values()) {
+      for (const { comment, text } of set.elements) add(comment, text);
+    }
+    const followed = new Set<string>();
+    for (const chain of table.chains.values()) {
+      for (const rule of chain.rules) {
+        const entry = add(rule.comment, rule.text);
+        for (const expression of entry === undefined ? [] : rule.expressions) {
+          if (expression.kind !== 'jump' && expression.kind !== 'goto') continue;
+          if (followed.has(expression.chain)) continue;
+          followed.add(expression.chain);
+          entry!.translations.push(...translationsIn(table.chains.get(expression.chain)?.rules ?? []));
+        }
+      }
+    }
+  }
+  return owned;
+}
+
+function translationsIn(rules: readonly Rule[]): { rule: Rule; to: NatTarget }[] {
+  return rules.flatMap((rule) =>
+    rule.expressions.flatMap((expression) =>
+      expression.kind === 'dnat' && expression.to.literal !== undefined
+        ? [{ rule, to: expression.to.literal }]
+        : [],
+    ),
+  );
+}
+
+/**
+ * Whether the sandbox of a mapping is known to be gone: the runtime does not have it, and the network is one of the runtime's. A
+ * mapping of another network may be of containers that this runtime knows nothing of (nerdctl, podman).
+ */
+export function isGone(node: NodeView, { network, containerId }: Owner): boolean {
+  const { sandboxes, attachments } = node;
+  if (sandboxes === undefined || sandboxes.some(({ id }) => id === containerId)) return false;
+  const networks = new Set([
+    ...(attachments ?? []).flatMap((entry) =>
+      sandboxes.some(({ id }) => id === entry.containerId) ? [entry.networkName] : [],
+    ),
+    ...(known(node.active?.list) === undefined ? [] : [known(node.active?.list)!.name]),
+  ]);
+  return networks.has(network);
+}
