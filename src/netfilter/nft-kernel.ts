@@ -3,7 +3,6 @@ import { type NetfilterChannel, openNetfilter } from '../sys/netlink.ts';
 import {
   chainFault,
   type InstalledChain,
-  type NftChain,
   type NftChange,
   type NftElement,
   type NftLayout,
@@ -99,7 +98,7 @@ export class NftKernel implements NftTable {
   async list(name: string, mark?: string): Promise<NftElement[]> {
     const map = this.#map(name);
     // A table or set that is not there is an error of the dump; whether it is there is asked first.
-    if (!this.#setNames().has(name)) return [];
+    if (this.#table() === undefined || !this.#setNames().has(name)) return [];
     return this.#dump(getElements, bodyOf(this.#name, name)).flatMap((payload) =>
       decodeElements(payload, map, mark),
     );
@@ -112,17 +111,25 @@ export class NftKernel implements NftTable {
     const sets = this.#setNames();
     const missing = layout.maps.find(({ name }) => !sets.has(name));
     if (missing !== undefined) return `map ${missing.name} is missing`;
-    return this.#chainFaults(layout.chains)[0]?.what;
+    const installed = this.#chains();
+    for (const chain of layout.chains) {
+      const fault = chainFault(chain, installed.get(chain.name));
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
   }
 
   async install(layout: NftLayout): Promise<void> {
-    const rewrite = new Set(this.#chainFaults(layout.chains).map(({ chain }) => chain.name));
+    const installed = this.#table() === undefined ? new Map<string, InstalledChain>() : this.#chains();
+    const faulty = layout.chains.filter(
+      (chain) => chainFault(chain, installed.get(chain.name)) !== undefined,
+    );
+    const rewrite = new Set(faulty.map(({ name }) => name));
     // A base chain elsewhere cannot be moved; it is ours by its name, so it goes.
-    const installed = this.#chains();
-    const misplaced = layout.chains.filter(
+    const misplaced = faulty.filter(
       (chain) =>
         installed.has(chain.name) &&
-        chainFault({ ...chain, rules: [], shared: true }, installed.get(chain.name)),
+        chainFault({ ...chain, rules: [], shared: true }, installed.get(chain.name)) !== undefined,
     );
     const removals = changesDocument(
       this.#name,
@@ -170,22 +177,12 @@ export class NftKernel implements NftTable {
   }
 
   #setNames(): Set<string> {
-    if (this.#table() === undefined) return new Set();
     const sets = this.#dump(getSets, bodyOf(this.#name)).map(decodeSet);
     return new Set(sets.filter(({ table }) => table === this.#name).map(({ name }) => name));
   }
 
-  #chainFaults(chains: readonly NftChain[]): { chain: NftChain; what: string }[] {
-    const installed = this.#chains();
-    return chains.flatMap((chain) => {
-      const what = chainFault(chain, installed.get(chain.name));
-      return what === undefined ? [] : [{ chain, what }];
-    });
-  }
-
   #chains(): Map<string, InstalledChain> {
     const chains = new Map<string, InstalledChain>();
-    if (this.#table() === undefined) return chains;
     for (const { table, name, hook } of this.#dump(getChains, bodyOf(this.#name)).map(decodeChain)) {
       if (table === this.#name) chains.set(name, { hook, comments: [] });
     }

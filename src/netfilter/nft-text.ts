@@ -12,7 +12,7 @@ export function layoutDocument(table: string, layout: NftLayout, rewrite: Readon
     }
   }
   // All chains before the rules: they jump to one another.
-  for (const chain of layout.chains) lines.push(chainLine('add', table, chain));
+  for (const chain of layout.chains) lines.push(chainLine(table, chain));
   for (const chain of layout.chains) {
     if (!rewrite.has(chain.name)) continue;
     if (!chain.shared) lines.push(`flush chain inet ${table} ${chain.name}`);
@@ -28,8 +28,12 @@ export function changesDocument(table: string, changes: readonly NftChange[]): s
 
 function changeLines(table: string, change: NftChange): string[] {
   switch (change.verb) {
-    case 'create-chain':
-      return [chainLine('create', table, change.chain), ...ruleLines(table, change.chain)];
+    case 'put-chain':
+      return [
+        chainLine(table, change.chain),
+        `flush chain inet ${table} ${word(change.chain.name)}`,
+        ...ruleLines(table, change.chain),
+      ];
     case 'delete-chain':
       return [
         `flush chain inet ${table} ${word(change.name)}`,
@@ -47,10 +51,10 @@ function changeLines(table: string, change: NftChange): string[] {
   }
 }
 
-function chainLine(verb: 'add' | 'create', table: string, { name, hook }: NftChain): string {
+function chainLine(table: string, { name, hook }: NftChain): string {
   const base =
     hook === undefined ? '' : ` { type nat hook ${hook.name} priority ${hook.priority}; policy accept; }`;
-  return `${verb} chain inet ${table} ${word(name)}${base}`;
+  return `add chain inet ${table} ${word(name)}${base}`;
 }
 
 function ruleLines(table: string, { name, rules }: NftChain): string[] {

@@ -98,8 +98,7 @@ function installedChain({ hook, rules }: NftChain): InstalledChain {
 /** Applies one change; says why when it cannot be. */
 function step({ maps, chains }: State, change: NftChange): 'exists' | 'missing' | undefined {
   switch (change.verb) {
-    case 'create-chain':
-      if (chains.has(change.chain.name)) return 'exists';
+    case 'put-chain':
       chains.set(change.chain.name, installedChain(change.chain));
       return undefined;
     case 'delete-chain': {

@@ -43,7 +43,7 @@ const element: Record<string, NftElement> = {
 const all = Object.values(element);
 /** A change of nothing that makes the real table go by the program instead of netlink. */
 const byProgram: NftChange[] = [
-  { verb: 'create-chain', chain: { name: 'passing', rules: [] } },
+  { verb: 'put-chain', chain: { name: 'passing', rules: [] } },
   { verb: 'delete-chain', name: 'passing' },
 ];
 
@@ -139,7 +139,7 @@ describe.each(Object.keys(tables).map((name) => [name]))('%s', (name) => {
     const chain: NftChain = { name: 'own', rules: ['tcp dport 80 dnat ip to 10.0.0.5:8080'] };
     const verdict: NftElement = { map: 'verdicts', key: 'tcp . 80', value: 'jump own' };
     const both: NftChange[] = [
-      { verb: 'create-chain', chain },
+      { verb: 'put-chain', chain },
       { verb: 'create', ...verdict },
     ];
     expect(await apply(both)).toEqual({ applied: true });

@@ -39,11 +39,14 @@ export interface NftElement {
   comment?: string;
 }
 
-/** One step of a transaction. `create` fails when the key is there, `add` only when it is there with another value. */
+/**
+ * One step of a transaction. `create` fails when the key is there, `add` only when it is there with another value; `put-chain`
+ * makes a chain or rewrites it; `delete-chain` fails while a verdict leads to it.
+ */
 export type NftChange =
   | ({ verb: 'create' | 'add' } & NftElement)
   | { verb: 'delete'; map: string; key: string }
-  | { verb: 'create-chain'; chain: NftChain }
+  | { verb: 'put-chain'; chain: NftChain }
   | { verb: 'delete-chain'; name: string };
 
 /** What became of a transaction: all of it or nothing. */

@@ -200,8 +200,10 @@ export class NftablesBackend implements Backend {
     const freed = await this.#table.look(plan.claims.filter(({ map }) => map.startsWith('any')));
     const reserved = freed.filter((element) => element?.value === ADDRESSES_ONLY);
     const unreserved = await this.#unreserved(leaving);
+    // A target whose claim somebody removed by hand is nobody's.
+    const orphans = await this.#table.look(plan.rest.filter(({ map }) => !map.startsWith('own')));
     return {
-      changes: deletionsOf(leaving, [...shared, ...reserved, ...unreserved]),
+      changes: deletionsOf(leaving, [...shared, ...reserved, ...unreserved, ...orphans]),
       gone: new Set(gone.values()),
       warnings,
     };
@@ -263,7 +265,7 @@ const NO_IPV6 = '0:0:0:0:0:0:0:0';
 
 function creationsOf(plan: NftPlan): NftChange[] {
   return [
-    ...plan.chains.map((chain): NftChange => ({ verb: 'create-chain', chain })),
+    ...plan.chains.map((chain): NftChange => ({ verb: 'put-chain', chain })),
     { verb: 'create', ...plan.attachment },
     ...plan.claims.map((element): NftChange => ({ verb: 'create', ...element })),
     // The pod's own address may be noted already, by whoever had it before: no claim, so no collision.
