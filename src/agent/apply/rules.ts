@@ -22,12 +22,21 @@ export async function iptablesAction(action: Action<'iptables'>, context: ApplyC
   const needed: string[][] = [];
   for (const command of commands) if (await isNeeded(command, rules)) needed.push(command);
   if (needed.length === 0) return { changed: false, detail: `table ${table} is so already` };
-  const saved = await output(exec, [`${program}-save`, '-t', table]);
-  const backup = context.backups.keepText(`rules/${program}-${table}`, saved);
+  const save = () => output(exec, [`${program}-save`, '-t', table]);
+  const before = await save();
   await output(exec, [`${program}-restore`, '--noflush', '-w', LOCK_WAIT], {
     stdin: `*${table}\n${needed.map(joinWords).join('\n')}\nCOMMIT\n`,
   });
+  // A rule that was taken out and put back in the same place has changed nothing.
+  if (withoutCounters(await save()) === withoutCounters(before)) {
+    return { changed: false, detail: `table ${table} is so already` };
+  }
+  const backup = context.backups.keepText(`rules/${program}-${table}`, before);
   return { changed: true, detail: needed.map(joinWords).join('; '), backup };
+}
+
+function withoutCounters(saved: string): string {
+  return saved.replace(/^#.*$/gm, '').replace(/\[\d+:\d+\]/g, '');
 }
 
 function programOf({ variant, family }: Action<'iptables'>): string {

@@ -1,0 +1,84 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readAttachments } from './attachments.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'hostport-cache-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const config = JSON.stringify({ name: 'net', plugins: [{ type: 'portmap' }] });
+const entry = {
+  kind: 'cniCacheV1',
+  containerId: 'c1',
+  config: Buffer.from(config).toString('base64'),
+  ifName: 'eth0',
+  networkName: 'net',
+  cniArgs: [['K8S_POD_NAME', 'echo']],
+  capabilityArgs: {
+    'io.kubernetes.cri.pod-annotations': { token: 'secret' },
+    portMappings: [{ HostPort: 80, ContainerPort: 8080, Protocol: 'TCP', HostIP: '' }],
+  },
+  result: { cniVersion: '0.3.1', interfaces: [{ name: 'lxc1' }, { name: 'eth0', sandbox: '/run/netns/x' }] },
+};
+
+test('an entry tells its network, container, mappings, namespace and result, and no annotations', () => {
+  writeFileSync(join(directory, 'net-c1-eth0'), JSON.stringify(entry));
+  const { attachments, skipped } = readAttachments(directory);
+  expect(skipped).toEqual([]);
+  expect(attachments).toEqual([
+    {
+      file: join(directory, 'net-c1-eth0'),
+      modified: expect.any(String),
+      networkName: 'net',
+      containerId: 'c1',
+      ifName: 'eth0',
+      netns: '/run/netns/x',
+      config,
+      portMappings: [{ hostPort: 80, containerPort: 8080, protocol: 'tcp' }],
+      result: entry.result,
+    },
+  ]);
+});
+
+test.each([
+  ['the names of the convention', { hostPort: 1, containerPort: 2, protocol: 'udp', hostIP: '10.0.0.1' }],
+  ['Go field names', { HostPort: 1, ContainerPort: 2, Protocol: 'UDP', HostIP: '10.0.0.1' }],
+])('mappings by %s', (_, mapping) => {
+  const capabilityArgs = { portMappings: [mapping] };
+  writeFileSync(join(directory, 'e'), JSON.stringify({ ...entry, capabilityArgs }));
+  expect(readAttachments(directory).attachments[0]!.portMappings).toEqual([
+    { hostPort: 1, containerPort: 2, protocol: 'udp', hostIP: '10.0.0.1' },
+  ]);
+});
+
+test.each<[string, string, string]>([
+  ['an empty file', '', 'JSON'],
+  ['one cut short', JSON.stringify(entry).slice(0, 200), 'JSON'],
+  ['a bare result, as libcni once wrote', '{"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.1/24"}}', 'kind'],
+  [
+    'a port that is none',
+    JSON.stringify({ ...entry, capabilityArgs: { portMappings: [{ hostPort: 1e9, containerPort: 1 }] } }),
+    'portMappings',
+  ],
+  ['a text for a result', JSON.stringify({ ...entry, result: 'x' }), 'result'],
+  ['a list', '[]', 'document'],
+  ['more than a megabyte', JSON.stringify({ ...entry, config: 'x'.repeat(2 << 20) }), 'longer than'],
+])('%s is left out with the reason', (_, text, why) => {
+  writeFileSync(join(directory, 'bad'), text);
+  writeFileSync(join(directory, 'good'), JSON.stringify(entry));
+  const { attachments, skipped } = readAttachments(directory);
+  expect(attachments).toHaveLength(1);
+  expect(skipped).toEqual([{ file: join(directory, 'bad'), why: expect.stringContaining(why) }]);
+});
+
+test('a directory among them is no entry; no directory at all is no entries', () => {
+  mkdirSync(join(directory, 'd'));
+  expect(readAttachments(directory).skipped).toEqual([
+    { file: join(directory, 'd'), why: expect.stringContaining('not a regular file') },
+  ]);
+  expect(readAttachments(join(directory, 'none'))).toEqual({ attachments: [], skipped: [] });
+});

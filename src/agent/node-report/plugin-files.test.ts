@@ -1,0 +1,67 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { realExec } from '../../sys/exec.ts';
+import { readPluginFiles } from './plugin-files.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'hostport-plugins-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function plugin(path: string, body: string, mode = 0o755): void {
+  mkdirSync(join(directory, path, '..'), { recursive: true });
+  writeFileSync(join(directory, path), `#!/bin/sh\n${body}\n`, { mode });
+}
+
+const read = (named: string[], directories = ['a']) =>
+  readPluginFiles(
+    realExec,
+    directories.map((name) => join(directory, name)),
+    new Set(named),
+  );
+
+test('what is named says its versions, what is not named is never run', async () => {
+  plugin(
+    'a/named',
+    'test "$CNI_COMMAND" = VERSION && echo \'{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}\'',
+  );
+  plugin('a/other', `touch ${directory}/was-run`);
+  plugin('a/unrunnable', 'exit 0', 0o644);
+  expect(await read(['named', 'unrunnable'])).toEqual([
+    expect.objectContaining({
+      name: 'named',
+      mode: '0755',
+      format: { kind: 'script', interpreter: '/bin/sh' },
+      versions: { value: ['0.4.0', '1.0.0'] },
+    }),
+    expect.not.objectContaining({ versions: expect.anything() }),
+    expect.objectContaining({ mode: '0644', versions: { unknown: expect.stringContaining('EACCES') } }),
+  ]);
+  expect(existsSync(join(directory, 'was-run'))).toBe(false);
+});
+
+test.each([
+  ['fails', 'echo no >&2; exit 3', 'exit status 3: no'],
+  ['says no JSON', 'echo hello', 'VERSION'],
+  ['says another document', 'echo \'{"supportedVersions":[1]}\'', 'VERSION'],
+  ['hangs', 'exec sleep 60', 'no answer within'],
+])('a plugin that %s leaves its versions unknown', async (_, body, why) => {
+  plugin('a/p', body);
+  const [file] = await read(['p']);
+  expect(file!.versions).toEqual({ unknown: expect.stringContaining(why) });
+});
+
+test('of two with one name the first is asked; a link that leads nowhere is as good as missing', async () => {
+  plugin('a/p', 'echo \'{"supportedVersions":["1.0.0"]}\'');
+  plugin('b/p', `touch ${directory}/was-run`);
+  symlinkSync('/nowhere', join(directory, 'b/q'));
+  const files = await read(['p', 'q'], ['a', 'b', 'none']);
+  expect(files.map(({ name, versions }) => [name, versions])).toEqual([
+    ['p', { value: ['1.0.0'] }],
+    ['p', undefined],
+  ]);
+  expect(existsSync(join(directory, 'was-run'))).toBe(false);
+});
