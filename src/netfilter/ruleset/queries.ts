@@ -20,7 +20,7 @@ import {
 } from './model.ts';
 
 /** Rules looked at for one question. A set of chains can be walked in more ways than there is time for. */
-const MAX_RULES = 1_000_000;
+const MAX_RULES = 200_000;
 
 /** A rule, with the rules that lead to it from a base chain, outermost first. */
 export interface Reached {

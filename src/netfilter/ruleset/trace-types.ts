@@ -45,7 +45,8 @@ export interface Environment {
   isLocal(address: string): boolean;
   /** The routing decision. */
   route(query: RouteQuery): Route;
-  /** First address of an interface: what `redirect` and `masquerade` write. Without it they write something unknown. */
+  /** First address of an interface: what `redirect` and `masquerade` write. For `lo` it is the first of global scope of any
+   * interface (inet_select_addr). Without it they write something unknown. */
   primaryAddress?(interfaceName: string, family: Family): string | undefined;
 }
 

@@ -35,7 +35,7 @@ import type {
 /** NF_IP_PRI_CONNTRACK: from here on a packet has a connection. */
 const CONNTRACK_PRIORITY = -200;
 /** Rules looked at for one packet before it is given up; the largest real node needs some ten thousand. */
-const MAX_RULES = 1_000_000;
+const MAX_RULES = 200_000;
 /** Branches that are followed at a time. */
 const MAX_BRANCHES = 256;
 /** Chains within chains. nftables allows 16; iptables any number, of which real rule sets use less than ten. */
@@ -94,6 +94,8 @@ class Branch {
   sourceBound = false;
   inputInterface: string | undefined;
   outputInterface: string | undefined;
+  /** Where it goes after the output hook, whose chains see the interface of the first decision to the end (nf_hook_state). */
+  nextInterface: string | undefined;
   translation: Translation | undefined;
   sourceTranslation: Translation | undefined;
   /** Whether a translation changed anything: the status bits of the connection. */
@@ -200,12 +202,14 @@ class Tracer {
 
   #output(start: Branch): void {
     const route = this.#route(start);
-    if (this.#packet.outputInterface !== undefined) start.outputInterface = this.#packet.outputInterface;
+    if (this.#packet.outputInterface !== undefined) start.nextInterface = this.#packet.outputInterface;
     else if (!this.#setOutput(start, route)) return;
+    start.outputInterface = start.nextInterface;
     const leaving = this.#passHook('output', [start], (branch) => {
       // The packet is routed anew when its destination or mark changed (ip_route_me_harder).
       return this.#setOutput(branch, this.#route(branch));
     });
+    for (const branch of leaving) branch.outputInterface = branch.nextInterface;
     const local: Branch[] = [];
     for (const branch of this.#passHook('postrouting', leaving)) {
       if (branch.outputInterface === 'lo') local.push(branch);
@@ -224,8 +228,8 @@ class Tracer {
 
   /** Whether the branch goes on; it is ended otherwise. */
   #setOutput(branch: Branch, route: Route): boolean {
-    if (route.kind === 'local') branch.outputInterface = 'lo';
-    else if (route.kind === 'forward') branch.outputInterface = route.outputInterface;
+    if (route.kind === 'local') branch.nextInterface = 'lo';
+    else if (route.kind === 'forward') branch.nextInterface = route.outputInterface;
     else {
       this.#endRoute(branch, route);
       return false;
@@ -785,6 +789,7 @@ class Tracer {
       branch.tracking,
       branch.inputInterface,
       branch.outputInterface,
+      branch.nextInterface,
       this.#id(translation?.rule),
       this.#id(translation?.element),
       this.#id(sourceTranslation?.rule),

@@ -64,7 +64,8 @@ export const ENVIRONMENT: Environment = {
       : { kind: 'forward', outputInterface: link };
   },
   primaryAddress(name, family) {
-    if (name === 'lo') return family === 'ip' ? '127.0.0.1' : '::1';
+    // By way of lo the kernel takes the first address of the machine that is good everywhere (inet_select_addr).
+    if (name === 'lo') return LINKS[0]![family][1];
     return LINKS.find(({ place }) => name === `to-${place}`)?.[family][1];
   },
 };
@@ -184,8 +185,13 @@ export class Bench {
       route.kind === 'forward'
         ? ENVIRONMENT.primaryAddress!(route.outputInterface, family)!
         : loopback
-          ? ENVIRONMENT.primaryAddress!('lo', family)!
-          : to;
+          ? family === 'ip'
+            ? '127.0.0.1'
+            : '::1'
+          : // The kernel prefers the first address of the interface that has it.
+            to === SECOND
+            ? LINKS[0]!.ip[1]
+            : to;
     return { ...common, entry: 'output', source: source ?? chosen };
   }
 

@@ -153,7 +153,7 @@ function nftDocument(random: Random): string {
       () =>
         `iifname ${op()}${pick(random, [...LINKS.map((link) => `"${link}"`), '"to-*"', '{ "to-a", "lo" }'])}`,
       () => `oifname ${op()}${pick(random, [...LINKS.map((link) => `"${link}"`), '"lo"'])}`,
-      () => `meta l4proto ${op()}{ udp, sctp }`,
+      () => 'meta l4proto != sctp',
     ])();
   const mark = () =>
     pick(random, [
