@@ -3,8 +3,11 @@ import { messageOf, UserError } from '../util/errors.ts';
 import { dockerCommand, kindCommand, sudo } from './stand-ins.ts';
 import { command, requireRoot, type Verb } from './verb.ts';
 import { answersVerb } from './verbs/answers.ts';
+import { breakVerbs } from './verbs/break.ts';
 import { clusterVerbs } from './verbs/cluster.ts';
 import { cniVerb } from './verbs/cni.ts';
+import { doctorVerb } from './verbs/doctor.ts';
+import { healVerb } from './verbs/heal.ts';
 import { nodeVerbs } from './verbs/node.ts';
 import { nodeApplyVerb } from './verbs/node-apply.ts';
 import { nodeProbeVerb } from './verbs/node-probe.ts';
@@ -50,6 +53,9 @@ export function hostport(): Verb {
   const verbs = [
     ...clusterVerbs(),
     ...nodeVerbs(),
+    doctorVerb(),
+    healVerb(),
+    ...breakVerbs(),
     answersVerb(),
     tourVerb(),
     cniVerb(),

@@ -1,0 +1,115 @@
+import { chooseTarget, FaultBook, inject, restore } from '../../agent/faults/faults.ts';
+import { labFaultDoor } from '../../agent/faults/lab-door.ts';
+import { collectLabWorld, labClient } from '../../agent/sources/lab.ts';
+import { requireRecord } from '../../lab/record.ts';
+import { catalogue } from '../../path/catalogue/index.ts';
+import type { Failure } from '../../path/failure.ts';
+import { podName } from '../../path/pod-of.ts';
+import { realExec } from '../../sys/exec.ts';
+import { UserError } from '../../util/errors.ts';
+import { interruptible } from '../interruptible.ts';
+import { oneOf } from '../option-values.ts';
+import { table } from '../printer/table.ts';
+import { command, examples } from '../verb.ts';
+import { failureNamed } from './doctor.ts';
+
+/** `hostport faults`, `break` and `unbreak`: every failure that we know, to be seen in the lab. */
+export function breakVerbs() {
+  return [faults(), breakVerb(), unbreak()];
+}
+
+function faults() {
+  const verb = command('faults')
+    .description('list every failure that the doctor knows and the lab can be given')
+    .option('-o, --output <format>', 'table or json', oneOf('table', 'json'), 'table')
+    .action((options) => {
+      if (options.output === 'json') {
+        const entries = catalogue.map(({ code, stage, severity, title, restart, fault }) => ({
+          code,
+          stage,
+          severity,
+          title,
+          restart,
+          does: fault.does,
+        }));
+        process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
+        return;
+      }
+      process.stdout.write(
+        table(
+          ['STAGE', 'CODE', 'RESTART', 'WHAT'],
+          catalogue.map(({ stage, code, restart, title }) => [stage, code, restart, title]),
+        ),
+      );
+    });
+  return examples(verb, 'hostport faults', 'hostport doctor --explain plugin-missing');
+}
+
+function breakVerb() {
+  const verb = command('break')
+    .description(
+      'bring a failure about in the lab, by its real cause; refuses anything that is not a cluster of the lab',
+    )
+    .argument('<code>', 'which failure; "hostport faults" lists them', failureNamed)
+    .option('--name <cluster>', 'cluster of the lab', 'kind')
+    .option('--node <node>', 'node to do it on')
+    .option('--pod <pod>', 'pod to do it for: NAME or NAMESPACE/NAME')
+    .action(async (failure: Failure, options) => {
+      const record = await requireRecord(options.name);
+      await interruptible(async (signal) => {
+        if (options.node !== undefined && !record.nodes.some(({ name }) => name === options.node)) {
+          throw new UserError(
+            `break: cluster "${record.name}" has no node ${options.node}; it has ${record.nodes.map(({ name }) => name).join(', ')}`,
+          );
+        }
+        const world = await collectLabWorld(record, { probes: false, signal });
+        const target = chooseTarget(world, { node: options.node, ...podWish(options.pod) });
+        const door = labFaultDoor(record, await labClient(record), realExec, signal);
+        await inject(new FaultBook(record), door, failure, target);
+        process.stdout.write(
+          `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${failure.fault.does}\n` +
+            'See it with "hostport doctor", undo it with "hostport unbreak".\n',
+        );
+      });
+    });
+  return examples(
+    verb,
+    'hostport break mapping-missing --node kind-worker',
+    'hostport break plugin-missing --pod echo-kind-worker',
+  );
+}
+
+function podWish(text: string | undefined): { pod?: string; namespace?: string } {
+  if (text === undefined) return {};
+  const slash = text.indexOf('/');
+  return slash < 0 ? { pod: text } : { namespace: text.slice(0, slash), pod: text.slice(slash + 1) };
+}
+
+function unbreak() {
+  const verb = command('unbreak')
+    .description('undo failures that "hostport break" brought about; nothing to undo is fine')
+    .argument('[code]', 'only this failure', failureNamed)
+    .option('--name <cluster>', 'cluster of the lab', 'kind')
+    .option('--node <node>', 'only on this node')
+    .action(async (failure: Failure | undefined, options) => {
+      const record = await requireRecord(options.name);
+      await interruptible(async (signal) => {
+        const door = labFaultDoor(record, await labClient(record), realExec, signal);
+        const undone = await restore(
+          new FaultBook(record),
+          door,
+          (entry) =>
+            (failure === undefined || entry.failure === failure) &&
+            (options.node === undefined || entry.target.node === options.node),
+        );
+        process.stdout.write(
+          undone.length === 0
+            ? 'Nothing to undo.\n'
+            : undone
+                .map(({ failure: { code }, target: { node } }) => `undone: ${code} on ${node}\n`)
+                .join(''),
+        );
+      });
+    });
+  return examples(verb, 'hostport unbreak', 'hostport unbreak mapping-missing --node kind-worker');
+}

@@ -1,0 +1,147 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InvalidArgumentError } from 'commander';
+import { stringify } from 'yaml';
+import { bundleWorld, saveBundle } from '../../agent/sources/bundle.ts';
+import { clusterWorld } from '../../agent/sources/cluster.ts';
+import { collectLabWorld } from '../../agent/sources/lab.ts';
+import { localWorld } from '../../agent/sources/local.ts';
+import { requireRecord } from '../../lab/record.ts';
+import { catalogue } from '../../path/catalogue/index.ts';
+import { diagnose } from '../../path/diagnose.ts';
+import type { Failure } from '../../path/failure.ts';
+import type { Diagnosis } from '../../path/finding.ts';
+import type { World } from '../../path/world.ts';
+import { realExec } from '../../sys/exec.ts';
+import { UserError } from '../../util/errors.ts';
+import { interruptible } from '../interruptible.ts';
+import { duration, oneOf } from '../option-values.ts';
+import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis.ts';
+import { command, examples, exitWith } from '../verb.ts';
+
+interface DoctorOptions {
+  name: string;
+  local?: true;
+  from?: string;
+  kubeconfig?: string;
+  reports?: string;
+  save?: string;
+  probe?: boolean;
+  output: 'table' | 'json' | 'yaml';
+  explain?: Failure;
+  watch?: number | true;
+}
+
+/** Pause between two looks of `--watch`, in milliseconds. */
+const WATCH_INTERVAL_MS = 2000;
+
+/** `hostport doctor`: where every hostPort is broken, on what evidence, and what mends it. */
+export function doctorVerb() {
+  const verb = command('doctor')
+    .description(
+      'say where each hostPort is broken, on what evidence, and what mends it\n\nExit status: 0 all good, 1 something is broken or at risk, 2 something could not be told.',
+    )
+    .option('--name <cluster>', 'cluster of the lab', 'kind')
+    .option('--local', 'look at this machine as a node instead of the lab')
+    .option('--from <dir>', 'look at what --save wrote instead of the lab')
+    .option('--kubeconfig <file>', 'look at the cluster of a kubeconfig instead of the lab; needs --reports')
+    .option(
+      '--reports <dir>',
+      'with --kubeconfig: directory with the output of "hostport node-report" of each node',
+    )
+    .option('--save <dir>', 'write all that was observed to a new directory, without secrets')
+    .option('--probe', 'with --local: send probes to this machine itself')
+    .option('--no-probe', 'send nothing; nothing is then known of the stage "answered"')
+    .option('-o, --output <format>', 'table, json or yaml', oneOf('table', 'json', 'yaml'), 'table')
+    .option('--explain <code>', 'tell all about a kind of failure, and look at nothing', failureNamed)
+    .option('--watch [pause]', 'look again and again until interrupted', duration)
+    .failsWith(2)
+    .action(async (options: DoctorOptions) => {
+      if (options.explain !== undefined) {
+        process.stdout.write(explain(options.explain));
+        return;
+      }
+      checkSources(options);
+      await interruptible(async (signal) => {
+        for (;;) {
+          const world = await observe(options, signal);
+          if (options.save !== undefined) await saveBundle(world, options.save);
+          const { diagnosis } = diagnose(world);
+          print(diagnosis, options);
+          exitWith(exitStatusOf(diagnosis));
+          if (options.watch === undefined) return;
+          await sleep(options.watch === true ? WATCH_INTERVAL_MS : options.watch, undefined, { signal });
+        }
+      });
+    });
+  verb.addHelpText('after', `\nStages, in this order:\n${stageLegend}`);
+  return examples(
+    verb,
+    'hostport doctor',
+    'hostport doctor --explain portmap-not-chained',
+    'hostport doctor --save /tmp/bundle && hostport doctor --from /tmp/bundle -o json',
+    'hostport doctor --kubeconfig ~/.kube/config --reports ./reports --no-probe',
+  );
+}
+
+function checkSources({ local, from, kubeconfig, reports, save, watch }: DoctorOptions): void {
+  const chosen = [local && '--local', from && '--from', kubeconfig && '--kubeconfig'].filter(Boolean);
+  if (chosen.length > 1)
+    throw new UserError(`doctor: choose one of ${chosen.join(' and ')}`, { exitCode: 2 });
+  if ((kubeconfig === undefined) !== (reports === undefined)) {
+    throw new UserError(
+      'doctor: --kubeconfig and --reports belong together: what nodes look like is in no API',
+      { exitCode: 2 },
+    );
+  }
+  if (watch !== undefined && save !== undefined) {
+    throw new UserError('doctor: --save writes one observation; leave --watch out', { exitCode: 2 });
+  }
+}
+
+async function observe(options: DoctorOptions, signal: AbortSignal): Promise<World> {
+  if (options.from !== undefined) return bundleWorld(options.from);
+  if (options.kubeconfig !== undefined) return clusterWorld(options.kubeconfig, options.reports!, signal);
+  if (options.local) return localWorld(realExec, signal, { probes: options.probe === true });
+  return collectLabWorld(await requireRecord(options.name), { probes: options.probe !== false, signal });
+}
+
+function print(diagnosis: Diagnosis, { output, watch }: DoctorOptions): void {
+  if (output === 'yaml') process.stdout.write(`${watch === undefined ? '' : '---\n'}${stringify(diagnosis)}`);
+  else if (output === 'json') {
+    process.stdout.write(`${JSON.stringify(diagnosis, null, watch === undefined ? 2 : 0)}\n`);
+  } else {
+    // Home and clear: a watched table stays in its place.
+    if (watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
+    process.stdout.write(renderDiagnosis(diagnosis));
+  }
+}
+
+/** An option's value that is a code of the catalogue. */
+export function failureNamed(code: string): Failure {
+  const failure = catalogue.find((entry) => entry.code === code);
+  if (failure !== undefined) return failure;
+  const near = catalogue.flatMap((entry) => (sharesWord(entry.code, code) ? [entry.code] : []));
+  throw new InvalidArgumentError(
+    near.length > 0 ? `did you mean ${near.join(', ')}?` : '"hostport faults" lists the codes.',
+  );
+}
+
+function sharesWord(a: string, b: string): boolean {
+  return a.split('-').some((word) => word.length > 2 && b.split('-').includes(word));
+}
+
+/** All that the catalogue says about a failure. */
+function explain(failure: Failure): string {
+  const { code, stage, title, explanation, remedy, restart, restartReason, sources, fault } = failure;
+  return `${[
+    `${code}: ${title}`,
+    '',
+    `stage    ${stage}`,
+    `why      ${explanation}`,
+    `remedy   ${remedy}`,
+    `restart  ${restart === 'needed' ? `needed: ${restartReason}` : restart === 'avoided' ? 'avoided: it is mended while the pod runs' : 'not needed'}`,
+    `to see   hostport break ${code}: ${fault.does}`,
+    `sources  ${sources.join('; ')}`,
+    `read     docs/failures/${code}.md`,
+  ].join('\n')}\n`;
+}

@@ -1,0 +1,135 @@
+import { createInterface } from 'node:readline/promises';
+import { type Healed, type HealReport, heal } from '../../agent/heal.ts';
+import { labPatient } from '../../agent/lab-patient.ts';
+import { requireRecord } from '../../lab/record.ts';
+import { describeStep } from '../../path/describe-action.ts';
+import { diagnose } from '../../path/diagnose.ts';
+import type { Failure } from '../../path/failure.ts';
+import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal-plan.ts';
+import { realExec } from '../../sys/exec.ts';
+import { interruptible } from '../interruptible.ts';
+import { oneOf } from '../option-values.ts';
+import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
+import { safeText } from '../printer/safe-text.ts';
+import { command, examples, exitWith } from '../verb.ts';
+import { failureNamed } from './doctor.ts';
+
+/** `hostport heal`: mends what the doctor finds, without making pods again wherever that is possible. */
+export function healVerb() {
+  const verb = command('heal')
+    .description(
+      'mend what the doctor finds, without making pods again wherever that is possible\n\nOn a terminal it shows the plan and asks; elsewhere it only shows the plan unless --yes is given.\nExit status: 0 all good afterwards, 1 something is left, 2 it could not be told.',
+    )
+    .option('--name <cluster>', 'cluster of the lab', 'kind')
+    .option('--dry-run', 'show the plan and change nothing')
+    .option('-y, --yes', 'do it without asking')
+    .option('--only <code>', 'only this kind of failure (again for more)', collectFailures, [])
+    .option('--node <node>', 'only on this node (again for more)', collect, [])
+    .option('--restart', 'make pods again where there is no other way')
+    .option('--no-probe', 'send nothing')
+    .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
+    .failsWith(2)
+    .action(async (options) => {
+      const record = await requireRecord(options.name);
+      const scope: HealScope = {
+        ...(options.only.length === 0 ? {} : { codes: options.only.map(({ code }: Failure) => code) }),
+        ...(options.node.length === 0 ? {} : { nodes: options.node }),
+        restart: options.restart === true,
+      };
+      const json = options.output === 'json';
+      await interruptible(async (signal) => {
+        const patient = labPatient(record, realExec, options.probe);
+        const first = diagnose(await patient.observe(signal));
+        const plan = planHeal(first, scope);
+        if (!json) process.stdout.write(renderPlan(plan));
+        if (!plan.some(({ steps }) => steps.length > 0)) {
+          if (json)
+            process.stdout.write(
+              `${JSON.stringify({ plan, healed: [], after: first.diagnosis }, null, 2)}\n`,
+            );
+          exitWith(exitStatusOf(first.diagnosis));
+          return;
+        }
+        if (options.dryRun || !(options.yes || (await agreed(signal)))) {
+          if (json)
+            process.stdout.write(
+              `${JSON.stringify({ plan, healed: [], after: first.diagnosis }, null, 2)}\n`,
+            );
+          else process.stdout.write('Nothing was changed; --yes does it.\n');
+          exitWith(1);
+          return;
+        }
+        const report = await heal(patient, first, {
+          ...scope,
+          signal,
+          onPlan: (round) => {
+            if (!json)
+              process.stderr.write(
+                `mending: ${[...new Set(round.map(({ finding }) => finding.code))].join(', ')}\n`,
+              );
+          },
+        });
+        process.stdout.write(
+          json ? `${JSON.stringify(asDocument(plan, report), null, 2)}\n` : renderReport(report),
+        );
+        exitWith(exitStatusOf(report.after.diagnosis));
+      });
+    });
+  return examples(
+    verb,
+    'hostport heal',
+    'hostport heal --yes',
+    'hostport heal --only portmap-not-chained --dry-run',
+  );
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function collectFailures(code: string, before: Failure[]): Failure[] {
+  return [...before, failureNamed(code)];
+}
+
+/** Asks on a terminal; anything but yes is no, and where nobody can be asked it is no. */
+async function agreed(signal: AbortSignal): Promise<boolean> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return /^y(es)?$/i.test((await terminal.question('Do this? [y/N] ', { signal })).trim());
+  } finally {
+    terminal.close();
+  }
+}
+
+function renderPlan(plan: readonly PlannedHeal[]): string {
+  if (plan.length === 0) return 'Nothing to mend.\n';
+  return plan
+    .flatMap(({ finding, steps, left }) => [
+      `${finding.code}  ${safeText(describeSubject(finding.subject))}`,
+      ...steps.flatMap((step) => [`  - ${safeText(step.why)}`, `      ${safeText(describeStep(step))}`]),
+      ...(left === undefined
+        ? []
+        : [`  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(left.why)}`]),
+      ...(steps.length === 0 && left === undefined ? ['  mended together with the above'] : []),
+    ])
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+const MARKS: Readonly<Record<Healed['outcome'], string>> = { healed: '✓', failed: '✗', left: '-' };
+
+function renderReport({ healed, after }: HealReport): string {
+  const lines = healed.map(({ finding, outcome, reason }) => {
+    const what = `${MARKS[outcome]} ${finding.code}  ${safeText(describeSubject(finding.subject))}: ${outcome}`;
+    return `${reason === undefined ? what : `${what}: ${safeText(reason)}`}\n`;
+  });
+  return `${lines.join('')}\n${renderDiagnosis(after.diagnosis)}`;
+}
+
+function asDocument(
+  plan: readonly PlannedHeal[],
+  { healed, after, rounds }: HealReport,
+): Record<string, unknown> {
+  return { apiVersion: 'hostport/v1', kind: 'HealReport', plan, healed, rounds, after: after.diagnosis };
+}
