@@ -7,12 +7,12 @@ import { type Backend, HOST_PORT_TAKEN } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
 import {
   ADDRESSES_ONLY,
-  ATTACHMENTS,
   attachmentElement,
   basicLayout,
   claimMaps,
   type NftPlan,
   networkWord,
+  nftMaps,
   ownerWord,
   parseOwner,
   planNft,
@@ -111,11 +111,11 @@ export class NftablesBackend implements Backend {
       const prefix = `${networkWord(networkName)}/`;
       const isStale = (comment: string) => comment.startsWith(prefix) && !keep.has(comment);
       return this.#remove(`network ${networkName}`, async () => {
-        const entries = await this.#table.list(ATTACHMENTS, prefix);
-        return {
-          entries: entries.filter(({ comment = '' }) => isStale(comment)),
-          installed: await this.#installed(prefix, isStale),
-        };
+        // Also what lost its claim to somebody: every map is looked through, which a DEL need not do.
+        const lists = await Promise.all(nftMaps.map(({ name }) => this.#table.list(name, prefix)));
+        const stale = lists.flat().filter(({ comment = '' }) => isStale(comment));
+        const claims = stale.filter(({ map }) => (claimMaps as readonly string[]).includes(map));
+        return { entries: stale, installed: await this.#withRest(claims) };
       });
     });
   }

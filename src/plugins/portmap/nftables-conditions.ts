@@ -47,7 +47,9 @@ export function validateNftConditions(value: unknown, field: 'conditionsV4' | 'c
   const words = tokens(value.join(' '));
   const family = field === 'conditionsV4' ? 'ipv4' : 'ipv6';
   for (let at = 0; at < words.length; ) {
-    const name = [3, 2, 1].map((n) => words.slice(at, at + n).join(' ')).find((text) => text in fields);
+    const name = [3, 2, 1]
+      .map((n) => words.slice(at, at + n).join(' '))
+      .find((text) => Object.hasOwn(fields, text));
     if (name === undefined) throw refuse(field, 'must be matches of nftables; unknown field', words[at]);
     const kind = fields[name]!;
     if ((kind === 'ipv4' || kind === 'ipv6') && kind !== family) {

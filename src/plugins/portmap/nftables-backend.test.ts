@@ -1,0 +1,237 @@
+import { describe, expect, test } from 'bun:test';
+import type { PluginConfig } from '../../cni/types.ts';
+import { FakeNft } from '../../netfilter/nft.fake.ts';
+import type { Attachments } from './attachments.ts';
+import { parsePortmapConfig } from './config.ts';
+import { NftablesBackend } from './nftables-backend.ts';
+import { ownerWord, parseOwner } from './nftables-layout.ts';
+import { attachmentChain, type PodAddress } from './rules.ts';
+
+type State = NonNullable<FakeNft['state']>;
+
+const pod = podAt(5);
+const v6: PodAddress = {
+  ip: { family: 'ipv6', bytes: [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5] },
+  prefix: 128,
+};
+
+function podAt(last: number, prefix = 32): PodAddress {
+  return { ip: { family: 'ipv4', bytes: [10, 0, 0, last] }, prefix };
+}
+
+function configOf(mappings: Record<string, unknown>[], extra: Record<string, unknown> = {}) {
+  return parsePortmapConfig({
+    ...{ name: 'net', backend: 'nftables' },
+    runtimeConfig: { portMappings: mappings.map((mapping) => ({ containerPort: 8080, ...mapping })) },
+    ...extra,
+  } as PluginConfig);
+}
+
+const web = configOf([{ hostPort: 80 }]);
+
+function setUp(sandboxState: Attachments['sandboxState'] = () => 'unknown') {
+  const table = new FakeNft();
+  const warnings: string[] = [];
+  const attachments = { sandboxState } as Attachments;
+  return { table, warnings, backend: new NftablesBackend(table, attachments, (text) => warnings.push(text)) };
+}
+
+/** Every element, as `map key value comment`. */
+function contents({ state }: FakeNft): string[] {
+  return [...state!.maps.values()]
+    .flatMap((map) => [...map.values()])
+    .map(({ map, key, value, comment }) => `${map} { ${key} } ${value ?? ''} ${comment ?? ''}`.trim())
+    .filter((line) => !line.startsWith('attachments'))
+    .sort();
+}
+
+test('an ADD on a node that has mappings is one transaction that only creates, and reads no element', async () => {
+  const { table, backend } = setUp();
+  await backend.add(web, 'first', [pod]);
+  const before = { transactions: table.applied.length, reads: table.reads };
+  await backend.add(configOf([{ hostPort: 81 }]), 'second', [podAt(6), v6]);
+  expect(table.applied.length).toBe(before.transactions + 1);
+  expect(table.reads).toBe(before.reads);
+  expect(table.applied.at(-1)!.filter(({ verb }) => verb !== 'create' && verb !== 'add')).toEqual([]);
+});
+
+test('an attachment of both families is one transaction, and gone after DEL', async () => {
+  const { table, backend } = setUp();
+  const mappings = [{ hostPort: 80 }, { hostPort: 53, protocol: 'udp', hostIP: '10.1.1.1' }];
+  await backend.add(configOf(mappings), 'c', [pod, v6]);
+  expect(contents(table)).toEqual([
+    'any4 { tcp . 80 } jump own4-13 net/c',
+    'any4 { udp . 53 } return',
+    'any4_targets { tcp . 80 } 10.0.0.5 . 8080 net/c',
+    'any6 { tcp . 80 } jump own6-13 net/c',
+    'any6_targets { tcp . 80 } fd00:0:0:0:0:0:0:5 . 8080 net/c',
+    'one4 { 10.1.1.1 . udp . 53 } jump own4-13 net/c',
+    'one4_targets { 10.1.1.1 . udp . 53 } 10.0.0.5 . 8080 net/c',
+    'own4 { 10.0.0.5 . tcp . 80 }  net/c',
+    'own4 { 10.0.0.5 . udp . 53 }  net/c',
+    'own6 { fd00:0:0:0:0:0:0:5 . tcp . 80 }  net/c',
+  ]);
+  expect(await backend.remove('net', 'c')).toEqual([
+    { protocol: 'udp', hostPort: 53, hostIP: '10.1.1.1', target: '10.0.0.5:8080' },
+    { protocol: 'tcp', hostPort: 80, hostIP: undefined, target: '10.0.0.5:8080' },
+    { protocol: 'tcp', hostPort: 80, hostIP: undefined, target: '[fd00::5]:8080' },
+  ]);
+  expect(contents(table)).toEqual([]);
+  expect(await backend.remove('net', 'c')).toEqual([]);
+});
+
+describe('where a packet must come from to be masqueraded', () => {
+  test.each<[string, PodAddress, Record<string, unknown>, string, string[]]>([
+    ['a pod alone', pod, {}, 'jump own4-13', ['own4 { 10.0.0.5 . tcp . 80 }']],
+    ['a pod in a subnet', podAt(5, 24), {}, 'jump from-0a000000-24-13', []],
+    ['everybody', pod, { masqAll: true, markMasqBit: 31 }, 'jump every-31', []],
+    ['nobody', pod, { snat: false }, 'continue', []],
+  ])('%s', async (_name, at, extra, verdict, own) => {
+    const { table, backend } = setUp();
+    const config = configOf([{ hostPort: 80 }], extra);
+    await backend.add(config, 'c', [at]);
+    expect(contents(table).map((line) => line.replace(/ *net\/c$/, ''))).toEqual([
+      `any4 { tcp . 80 } ${verdict}`,
+      'any4_targets { tcp . 80 } 10.0.0.5 . 8080',
+      ...own,
+    ]);
+    await backend.check(config, 'c', [at]);
+  });
+});
+
+describe('somebody changes the table between the look and the change', () => {
+  test.each<[string, (state: State) => void]>([
+    ['flushes every map', (state) => state.maps.forEach((map) => void map.clear())],
+    ['takes the chain we jump to', (state) => void state.chains.delete('own4-13')],
+    ['takes a map', (state) => void state.maps.delete('any4')],
+    [
+      'maps the same for us',
+      (state) =>
+        void state.maps.get('any4')!.set('tcp . 80', { map: 'any4', key: 'tcp . 80', comment: 'net/c' }),
+    ],
+    [
+      'leaves a target without a claim',
+      (state) =>
+        void state.maps
+          .get('any4_targets')!
+          .set('tcp . 80', { map: 'any4_targets', key: 'tcp . 80', value: '1.1.1.1 . 1' }),
+    ],
+  ])('%s: planned anew', async (_name, change) => {
+    const { table, backend } = setUp();
+    await backend.add(configOf([{ hostPort: 81 }]), 'other', [podAt(9)]);
+    table.before = (state) => {
+      table.before = undefined;
+      change(state!);
+    };
+    await backend.add(web, 'c', [pod]);
+    await backend.check(web, 'c', [pod]);
+    expect(contents(table).filter((line) => line.includes('tcp . 80')).length).toBe(3);
+  });
+
+  test('without end: an error, and nothing of ours', async () => {
+    const { table, backend } = setUp();
+    table.before = (state) => void state?.maps.delete('any4_targets');
+    await expect(backend.add(web, 'c', [pod])).rejects.toMatchObject({ code: 999 });
+    expect(contents(table)).toEqual([]);
+  });
+});
+
+describe('a port that somebody has', () => {
+  const specific = configOf([{ hostPort: 80, hostIP: '10.1.1.1' }]);
+  const other = configOf([{ hostPort: 80, hostIP: '10.1.1.2' }]);
+  const conditional = configOf([{ hostPort: 80 }], { conditionsV4: ['ip', 'saddr', '10.9.0.0/16'] });
+
+  test.each([
+    ['every address', web, 'every address', web],
+    ['every address', web, 'one', specific],
+    ['one', specific, 'every address', web],
+    ['one', specific, 'the same', specific],
+    ['every address, with conditions,', conditional, 'every address', web],
+    ['every address', web, 'every address, with conditions,', conditional],
+  ])('on %s is not given to a living owner’s rival on %s', async (_a, first, _b, second) => {
+    const { table, backend } = setUp(() => 'alive');
+    await backend.add(first, 'old', [pod]);
+    const before = contents(table);
+    await expect(backend.add(second, 'new', [podAt(6)])).rejects.toMatchObject({
+      code: 110,
+      message: expect.stringMatching(
+        /tcp 80 of container old of network net at 10\.0\.0\.5:8080, whose sandbox lives$/,
+      ),
+    });
+    expect(contents(table)).toEqual(before);
+    const gone = setUp(() => 'gone');
+    await gone.backend.add(first, 'old', [pod]);
+    expect(await gone.backend.add(second, 'new', [podAt(6)])).toEqual(
+      new Set([attachmentChain('net', 'old')]),
+    );
+    await gone.backend.check(second, 'new', [podAt(6)]);
+    expect(contents(gone.table).filter((line) => line.includes('net/old'))).toEqual([]);
+    await gone.backend.remove('net', 'new');
+    expect(contents(gone.table)).toEqual([]);
+  });
+
+  test('on another address is free, and stays reserved for single addresses as long as one has it', async () => {
+    const { table, backend } = setUp(() => 'alive');
+    await backend.add(specific, 'one', [pod]);
+    await backend.add(other, 'two', [podAt(6)]);
+    await backend.remove('net', 'one');
+    await expect(backend.add(web, 'new', [podAt(7)])).rejects.toMatchObject({ code: 110 });
+    await backend.remove('net', 'two');
+    expect(contents(table)).toEqual([]);
+    await backend.add(web, 'new', [podAt(7)]);
+  });
+
+  test('of an unknown sandbox is taken, and only that one', async () => {
+    const { table, backend, warnings } = setUp();
+    await backend.add(configOf([{ hostPort: 80 }, { hostPort: 81 }]), 'old', [pod]);
+    await backend.add(web, 'new', [podAt(6)]);
+    expect(warnings).toEqual([
+      'tcp 80 of container old of network net at 10.0.0.5:8080 is of an unknown sandbox; the new mapping takes its place',
+    ]);
+    expect(contents(table).filter((line) => line.startsWith('any4 {'))).toEqual([
+      'any4 { tcp . 80 } jump own4-13 net/new',
+      'any4 { tcp . 81 } jump own4-13 net/old',
+    ]);
+  });
+});
+
+test('GC takes what is not valid, also what lost its entry or its claim, of its own network only', async () => {
+  const { table, backend } = setUp();
+  const at = (hostPort: number, name = 'net') => configOf([{ hostPort }], { name });
+  await backend.add(at(80), 'kept', [pod]);
+  await backend.add(at(81), 'stale', [podAt(6)]);
+  await backend.add(at(82), 'lost', [podAt(7)]);
+  await backend.add(at(83, 'net2'), 'stale', [podAt(8)]);
+  const { maps } = table.state!;
+  for (const [key, { comment }] of maps.get('attachments')!) {
+    if (comment === 'net/lost') maps.get('attachments')!.delete(key);
+  }
+  maps.get('any4')!.delete('tcp . 81');
+  await backend.collect('net', [{ containerID: 'kept', ifname: 'eth0' }]);
+  const owners = contents(table).map((line) => line.split(' ').at(-1)!);
+  expect([...new Set(owners)].sort()).toEqual(['net/kept', 'net2/stale']);
+  expect(maps.get('attachments')!.size).toBeLessThanOrEqual(3);
+});
+
+describe('owners', () => {
+  const long = 'n'.repeat(200);
+  test.each([
+    ['net', 'c'.repeat(64)],
+    ['n'.repeat(62), 'c'.repeat(64)],
+    [long, 'c'],
+    ['net', 'c'.repeat(300)],
+    [long, `${long}1`],
+    [long, `${long}2`],
+  ])('%s / %s fit into a comment and are told from all others', (network, container) => {
+    const word = ownerWord(network, container);
+    expect(word.length).toBeLessThanOrEqual(127);
+    expect(parseOwner(word)!.chain).toBe(attachmentChain(network, container));
+    for (const other of [ownerWord(`${network}x`, container), ownerWord(network, `${container}x`)]) {
+      expect(other).not.toBe(word);
+    }
+  });
+
+  test.each([undefined, '', 'no owner', 'a/b/c'])('%p is none', (comment) => {
+    expect(parseOwner(comment)).toBeUndefined();
+  });
+});
