@@ -47,10 +47,12 @@ function writeKind(kind: string, body: Json, depth: number): string {
   switch (kind) {
     case 'match': {
       const op = at('op');
-      return words(at('left'), op === '==' || op === 'in' ? '' : op, at('right'));
+      const masked = isObject(body) && isObject(body.left) && body.left['&'] !== undefined;
+      return words(at('left'), (op === '==' && !masked) || op === 'in' ? '' : op, at('right'));
     }
     case 'meta':
-      return words('meta', at('key'));
+      // The names that need no keyword are never written with it.
+      return /^[io]if(name)?$/.test(at('key')) ? at('key') : words('meta', at('key'));
     case 'payload':
       return words(at('protocol'), at('field'));
     case 'fib':
@@ -84,7 +86,8 @@ function writeKind(kind: string, body: Json, depth: number): string {
     case 'snat':
     case 'redirect':
     case 'masquerade': {
-      const target = `${at('addr')}${at('port') === '' ? '' : `:${at('port')}`}`;
+      const address = at('port') !== '' && at('addr').includes(':') ? `[${at('addr')}]` : at('addr');
+      const target = `${address}${at('port') === '' ? '' : `:${at('port')}`}`;
       return words(kind, at('family'), target === '' ? '' : 'to', target, at('flags'));
     }
     case 'mangle':
@@ -97,7 +100,10 @@ function writeKind(kind: string, body: Json, depth: number): string {
     case 'notrack':
       return kind;
     case 'log':
-      return words('log', isObject(body) && body.prefix !== undefined ? JSON.stringify(body.prefix) : '');
+      return words(
+        'log',
+        isObject(body) && body.prefix !== undefined ? `prefix ${JSON.stringify(body.prefix)}` : '',
+      );
     case 'limit':
       return words('limit rate', `${at('rate')}/${at('per')}`);
     case 'reject':
