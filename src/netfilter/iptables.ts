@@ -1,4 +1,4 @@
-import type { Exec } from '../sys/exec.ts';
+import { type Exec, ExecError } from '../sys/exec.ts';
 
 export type IpFamily = 'ipv4' | 'ipv6';
 
@@ -49,6 +49,9 @@ export class XtablesLockBusy extends Error {
 const LOCK_WAIT_SECONDS = 5;
 /** `RESOURCE_PROBLEM` in xtables.h: the lock, or a transient failure of the kernel interface. */
 const EXIT_RESOURCE_PROBLEM = 4;
+
+/** How {@link ExecError} says that a program could not be started. */
+const EXIT_NOT_FOUND = 127;
 
 /** The real table, through `iptables`/`ip6tables` and their `-restore`, legacy or nft, whatever the machine has under these names. */
 export class IptablesNat implements NatTable {
@@ -103,7 +106,9 @@ export class IptablesNat implements NatTable {
     try {
       return await this.#exec.run(argv, { stdin, timeoutMs: (LOCK_WAIT_SECONDS + 5) * 1000 });
     } catch (cause) {
-      throw new IptablesUnavailable((cause as Error).message, { cause });
+      // One that started and gave no answer in time is there: another call may get one.
+      if (!(cause instanceof ExecError) || cause.result.code !== EXIT_NOT_FOUND) throw cause;
+      throw new IptablesUnavailable(cause.message, { cause });
     }
   }
 

@@ -178,13 +178,14 @@ export class IptablesBackend {
     }
     const entries = parseEntries((await list(DNAT_CHAIN)) ?? []);
     const own = entries.findIndex((entry) => entry.chain === chain);
-    for (const rule of entryRules(config, containerId, pod)) {
+    const entering = entryRules(config, containerId, pod);
+    for (const rule of entering) {
       const [expected] = parseEntries([command('-A', rule)]);
       if (!entries.some((entry) => sameEntry(entry, expected!))) throw this.#missing(rule);
-      // How conditions are printed is their extension's business; whether they are there is asked of iptables.
-      const outcome = await this.#restore([command('-C', rule)]);
-      if (!outcome.applied) throw this.#missing(rule);
     }
+    // How conditions are printed is their extension's business; whether they are there is asked of iptables.
+    const outcome = await this.#restore(entering.map((rule) => command('-C', rule)));
+    if (!outcome.applied) throw this.#missing(entering[outcome.failed ?? 0]!);
     for (const rival of await this.#overlapping(config, chain, pod, entries.slice(0, own))) {
       throw new CniError(cniErrorCode.internal, `mapping shadowed: ${describe(rival)} comes first`);
     }
@@ -397,12 +398,11 @@ export class IptablesBackend {
     entries: readonly InstalledEntry[],
   ): Promise<Rival[]> {
     const wanted = mappingsOf(config, pod.ip.family);
+    const ports = new Set(wanted.map(({ protocol, hostPort }) => `${protocol} ${hostPort}`));
     const rivals: Rival[] = [];
     const seen = new Set([chain]);
     for (const entry of entries) {
-      const touches = wanted.some(
-        ({ protocol, hostPort }) => protocol === entry.protocol && entry.ports.includes(hostPort),
-      );
+      const touches = entry.ports.some((port) => ports.has(`${entry.protocol} ${port}`));
       if (!touches || seen.has(entry.chain)) continue;
       seen.add(entry.chain);
       const mapping = parseMappings((await this.#list(entry.chain)) ?? []).find((installed) =>
