@@ -21,7 +21,7 @@ import {
   sharedRules,
 } from '../src/plugins/portmap/rules.ts';
 import { Topology } from '../src/plugins/testing/topology.ts';
-import { type Exec, realExec } from '../src/sys/exec.ts';
+import { type Exec, output, realExec } from '../src/sys/exec.ts';
 import { enterNetns } from '../src/sys/netns.ts';
 
 // Random histories of a node against a model of what its rules must be. PORTMAP_SEED and PORTMAP_OPERATIONS choose others.
@@ -56,7 +56,7 @@ interface Pod {
 type Model = Map<Pod, PortMapping[]>;
 
 const variants = [
-  { name: 'iptables-nft', tools: 'nft', operations: 1500 },
+  { name: 'iptables-nft', tools: 'nft', operations: 1300 },
   { name: 'iptables-legacy', tools: 'legacy', operations: 700 },
 ] as const;
 
@@ -212,8 +212,9 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
   }
 
   async function installed(family: IpFamily): Promise<string[]> {
-    const { stdout } = await realExec.run([`${PROGRAMS[family]}-${tools}-save`, '-t', 'nat']);
-    const lines = stdout
+    const text = await output(realExec, [`${PROGRAMS[family]}-${tools}-save`, '-t', 'nat']);
+    if (text.includes('incompatible')) throw new Error(text);
+    const lines = text
       .split('\n')
       .filter((line) => /^(-A|:CNI-)/.test(line))
       .map((line) => line.replace(/ \[\d+:\d+\]$/, ''));
@@ -399,7 +400,12 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
           ...['PREROUTING', 'OUTPUT', 'POSTROUTING', 'CNI-HOSTPORT-DNAT', 'CNI-HOSTPORT-SETMARK'],
           ...['CNI-HOSTPORT-MASQ', 'everything', 'everything', ...chains],
         ]);
-        log.push(`flush ${chain} of ${family}`);
+        log.push(
+          `flush ${chain} of ${family}, in use ${inUse.map(({ id }) => id).join()}; alive ${pods
+            .filter(({ alive }) => alive)
+            .map(({ id }) => id)
+            .join()}`,
+        );
         const program = `${PROGRAMS[family]}-${tools}`;
         const arguments_ = chain === 'everything' ? [['-F'], ['-X']] : [['-F', chain]];
         for (const words of arguments_) {
@@ -417,7 +423,7 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
             ({ addresses, alive }) => alive && addresses.some(({ ip }) => ip.family === family),
           );
           if (pod === undefined) used.delete(family);
-          else await add(pod, [{ hostPort: 6999, containerPort: 1, protocol: 'tcp' }]);
+          else await add(pod, [{ hostPort: 6900 + pods.indexOf(pod), containerPort: 1, protocol: 'tcp' }]);
         }
       },
     },
@@ -453,5 +459,5 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
     }
     // Every kind of step was taken, or the history proves less than it says.
     if (count >= operations) expect(Object.keys(done).sort()).toEqual(names.sort());
-  }, 120_000);
+  }, 300_000);
 });

@@ -407,30 +407,89 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     await flush();
   });
 
-  test('eight at once, over and over: no mapping is lost or doubled', async () => {
-    const count = 24;
+  test('110 pods with 4 ports each, eight at once: no failure, no mapping lost or doubled', async () => {
+    const [count, ports] = [110, 4];
     const pod = (i: number) => ({
       id: `${variant}-${RUN}-many-${i}`,
       netns: lab.path('a'),
-      config: conf('a', [{ hostPort: 7000 + i, containerPort: 8080 }]),
+      config: conf(
+        'a',
+        Array.from({ length: ports }, (_, port) => ({
+          hostPort: 7000 + ports * i + port,
+          containerPort: 8080,
+        })),
+      ),
     });
-    const outcomes: Outcome[] = [];
-    let next = 0;
-    const worker = async () => {
-      while (next < count) outcomes.push(await lab.cni('node', ours, 'ADD', pod(next++)));
+    const eightAtOnce = async (verb: string) => {
+      const outcomes: Outcome[] = [];
+      let next = 0;
+      const worker = async () => {
+        while (next < count) outcomes.push(await lab.cni('node', ours, verb, pod(next++)));
+      };
+      await Promise.all(Array.from({ length: 8 }, worker));
+      expect(outcomes.filter(({ code, stderr }) => code !== 0 || stderr !== '')).toEqual([]);
     };
-    await Promise.all(Array.from({ length: 8 }, worker));
-    expect(outcomes.filter(({ code }) => code !== 0)).toEqual([]);
-    const lines = (await lab.natRules('node')).filter((line) => line.startsWith('-A CNI-HOSTPORT-DNAT'));
-    expect(lines.length).toBe(count);
-    const shared = (await lab.natRules('node')).filter((line) =>
-      /^-A (PRE|POST|OUT|CNI-HOSTPORT-[SM])/.test(line),
-    );
-    expect(shared.length).toBe(5);
-    await Promise.all(Array.from({ length: count }, (_, i) => lab.cni('node', ours, 'DEL', pod(i))));
+    await eightAtOnce('ADD');
+    for (const family of ['iptables', 'ip6tables'] as const) {
+      const lines = await lab.natRules('node', family);
+      const entries = lines.filter((line) => line.startsWith('-A CNI-HOSTPORT-DNAT'));
+      expect(entries.length).toBe(count);
+      const mapped = lines.flatMap((line) => /--dport (\d+) -j DNAT/.exec(line)?.[1] ?? []).map(Number);
+      expect(mapped.sort((x, y) => x - y)).toEqual(Array.from({ length: count * ports }, (_, i) => 7000 + i));
+      expect(lines.filter((line) => /^-A (PRE|POST|OUT|CNI-HOSTPORT-[SM])/.test(line)).length).toBe(5);
+    }
+    await eightAtOnce('DEL');
     expect(await linesWith('CNI-DN-')).toEqual([]);
     await flush();
   });
+
+  test('10 000 mappings of one pod are made, checked and removed', async () => {
+    const mappings = Array.from({ length: 10_000 }, (_, i) => ({
+      hostPort: 10_000 + i,
+      containerPort: 8080,
+    }));
+    const v4Only = { cniVersion: '0.4.0', ips: [{ version: '4', address: '10.88.0.10/24' }] };
+    const config = conf('a', mappings, { prevResult: v4Only });
+    expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0, stderr: '' });
+    expect((await linesWith('-j DNAT')).length).toBe(mappings.length);
+    expect(await run(ours, 'CHECK', 'a', config)).toMatchObject({ code: 0 });
+    expect(await run(ours, 'DEL', 'a', conf('a', []))).toMatchObject({ code: 0 });
+    expect(await linesWith('CNI-DN-')).toEqual([]);
+    await flush();
+  });
+
+  if (variant === 'legacy') {
+    test('whoever holds the xtables lock is waited for, then named; what waited makes nothing', async () => {
+      const config = conf('a', [{ hostPort: 80, containerPort: 8080 }]);
+      // A lock of this test's own, so that nobody else on the machine waits with us.
+      const lock = join(lab.scratch, 'xtables.lock');
+      const holder = Bun.spawn(['flock', '--exclusive', lock, 'cat'], { stdin: 'pipe', stdout: 'pipe' });
+      try {
+        holder.stdin.write('held');
+        holder.stdin.flush();
+        await holder.stdout.getReader().read();
+        const before = performance.now();
+        const outcome = await lab.cni('node', ours, 'ADD', {
+          ...{ id: idOf('a'), netns: lab.path('a'), config },
+          env: { XTABLES_LOCKFILE: lock },
+        });
+        expect(outcome.document).toMatchObject({
+          code: 11,
+          msg: expect.stringMatching(
+            /^iptables: another process held the xtables lock .* for more than 5 s$/,
+          ),
+        });
+        expect(performance.now() - before).toBeGreaterThan(4000);
+      } finally {
+        holder.stdin.end();
+        await holder.exited;
+      }
+      expect(await linesWith('CNI-')).toEqual([]);
+      expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0 });
+      await run(ours, 'DEL', 'a', config);
+      await flush();
+    });
+  }
 
   test('GC removes what is not among the valid attachments, of this network only', async () => {
     const mapping = (hostPort: number) => [{ hostPort, containerPort: 8080 }];
@@ -474,8 +533,9 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     await flush();
   });
 
-  test('without iptables ADD, DEL and STATUS say so with error 50', async () => {
-    const config = conf('a', [{ hostPort: 80, containerPort: 8080 }], { cniVersion: '1.1.0' });
+  test('without iptables ADD and STATUS say so with error 50', async () => {
+    const mappings = [{ hostPort: 80, containerPort: 8080 }];
+    const config = conf('a', mappings, { cniVersion: '1.1.0', backend: 'iptables' });
     config.prevResult = { ...config.prevResult, cniVersion: '1.1.0' };
     const empty = join(lab.scratch, 'empty');
     mkdirSync(empty, { recursive: true });
@@ -484,7 +544,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       const path = join(empty, program);
       writeFileSync(path, '#!/bin/false\n', { mode: 0o755 });
     }
-    for (const verb of ['ADD', 'DEL', 'STATUS']) {
+    for (const verb of ['ADD', 'STATUS']) {
       const outcome = await lab.cni('node', ours, verb, {
         id: idOf('a'),
         netns: lab.path('a'),
