@@ -276,7 +276,7 @@ describe('documents that are broken', () => {
       ...names.slice(0, -1).flatMap((name, i) => [`-A ${name} -j C${i + 1}`, `-A ${name} -j C${i + 1}`]),
       'COMMIT',
     ].join('\n');
-    const started = performance.now();
+    // Bounded by work, not by time: on a quiet machine a fraction of a second.
     expect(tracePacket(iptables(text), PACKET, NODE).verdict).toMatchObject({ known: false });
     expect(
       translationsFor(iptables(text), 'prerouting', {
@@ -287,8 +287,7 @@ describe('documents that are broken', () => {
         local: true,
       }),
     ).toEqual([]);
-    expect(performance.now() - started).toBeLessThan(5000);
-  });
+  }, 60_000);
 });
 
 const PORTMAP = `*nat
@@ -398,11 +397,12 @@ function busyNode(mappings: number): string {
 test('a node of 300 rules is read and traced in less than 3 ms, 5,000 rules are read in less than 100', () => {
   const best = (times: number, run: () => void) => {
     const taken = Array.from({ length: times }, () => {
-      const started = performance.now();
+      const started = process.cpuUsage();
       run();
-      return performance.now() - started;
+      const { user, system } = process.cpuUsage(started);
+      return (user + system) / 1000;
     });
-    // The machine may be busy with other things: the best of many is what the code costs.
+    // Processor time, and the best of many: the machine may be busy with other things.
     return Math.min(...taken);
   };
   const small = busyNode(100);
@@ -416,4 +416,44 @@ test('a node of 300 rules is read and traced in less than 3 ms, 5,000 rules are 
   expect(best(8, () => parseIptablesSave(large, { backend: 'iptables-nft', family: 'ip' }))).toBeLessThan(
     100,
   );
+}, 60_000);
+
+describe('what both tools list', () => {
+  const twin = { table: { family: 'ip', name: 'nat', handle: 4 } };
+  const chain = {
+    chain: { family: 'ip', table: 'nat', name: 'PREROUTING', type: 'nat', hook: 'prerouting', prio: -100 },
+  };
+  const rule = {
+    rule: {
+      family: 'ip',
+      table: 'nat',
+      chain: 'PREROUTING',
+      expr: [{ xt: { type: 'target', name: 'DNAT' } }],
+    },
+  };
+  const ingress = {
+    chain: { family: 'netdev', table: 'x', name: 'in', type: 'filter', hook: 'ingress', prio: 0 },
+  };
+  const nft = JSON.stringify({ nftables: [twin, chain, rule, ingress] });
+
+  test('counts once, by iptables’ word', () => {
+    const ruleset = readRuleset({
+      iptables: [{ backend: 'iptables-nft', family: 'ip', text: PORTMAP }],
+      nft,
+    });
+    expect(ruleset.tables.map(({ backend, name, handle }) => [backend, name, handle])).toEqual([
+      ['iptables-nft', 'nat', 4],
+    ]);
+    expect(ruleset.beyond).toEqual([
+      { family: 'netdev', table: 'x', chain: 'in', hook: 'ingress', rules: 0 },
+    ]);
+  });
+
+  test('is opaque without iptables’ word', () => {
+    const ruleset = readRuleset({ iptables: [], nft });
+    expect(tracePacket(ruleset, PACKET, NODE).verdict).toMatchObject({
+      known: false,
+      because: [{ kind: 'statement', text: 'xt target DNAT' }],
+    });
+  });
 });
