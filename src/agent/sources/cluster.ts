@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
@@ -15,6 +16,8 @@ export async function clusterWorld(
   reportsDirectory: string,
   signal?: AbortSignal,
 ): Promise<World> {
+  if (!existsSync(reportsDirectory))
+    throw new UserError(`${reportsDirectory}: no such directory of node reports`);
   const reports = readReports(reportsDirectory);
   const client = new ApiClient(await accessOf(kubeconfig));
   const objects = await readClusterObjects(client, signal);

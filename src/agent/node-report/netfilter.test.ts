@@ -1,0 +1,87 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Exec } from '../../sys/exec.ts';
+import { readNetfilter } from './netfilter.ts';
+
+let proc: string;
+beforeEach(() => {
+  proc = mkdtempSync(join(tmpdir(), 'hostport-proc-'));
+  mkdirSync(join(proc, 'net'));
+});
+afterEach(() => rmSync(proc, { recursive: true }));
+
+/** Answers by the program's name, and remembers what was run. */
+function machine(answers: Record<string, string | Error>) {
+  const ran: string[] = [];
+  const exec: Exec = {
+    run: async (argv) => {
+      const name = argv[0]!.split('/').pop()!;
+      ran.push(name);
+      const answer = answers[name];
+      if (answer instanceof Error) throw answer;
+      return { code: answer === undefined ? 1 : 0, stdout: answer ?? '', stderr: 'Permission denied' };
+    },
+  };
+  return { exec, ran, which: (name: string) => (name in answers ? `/sbin/${name}` : undefined) };
+}
+
+const ALL = {
+  nft: '{"nftables":[]}',
+  iptables: 'iptables v1.8.9 (nf_tables)\n',
+  'iptables-nft-save': '*nat\n',
+  'ip6tables-nft-save': '',
+  'iptables-legacy-save': '*filter\n',
+  'ip6tables-legacy-save': '',
+};
+
+test('the older interface is looked at only where the kernel lists tables of it', async () => {
+  const { exec, ran, which } = machine(ALL);
+  writeFileSync(join(proc, 'net/ip_tables_names'), 'filter\n');
+  const { iptables, ...rest } = await readNetfilter(exec, which, proc);
+  expect(iptables).toEqual([
+    { variant: 'iptables-nft', family: 'ipv4', text: { value: '*nat\n' } },
+    { variant: 'iptables-legacy', family: 'ipv4', text: { value: '*filter\n' } },
+    { variant: 'iptables-nft', family: 'ipv6', text: { value: '' } },
+    { variant: 'iptables-legacy', family: 'ipv6', text: { value: '' } },
+  ]);
+  expect(ran).toContain('iptables-legacy-save');
+  expect(ran).not.toContain('ip6tables-legacy-save');
+  expect(rest).toEqual({
+    tools: { nft: '/sbin/nft', iptables: '/sbin/iptables' },
+    defaultVariant: 'iptables-nft',
+    nft: { value: '{"nftables":[]}' },
+  });
+});
+
+test('legacy tables without the tool that reads them are unknown', async () => {
+  const { exec, which } = machine({ 'iptables-nft-save': '' });
+  writeFileSync(join(proc, 'net/ip_tables_names'), 'nat\n');
+  const { iptables, nft, defaultVariant } = await readNetfilter(exec, which, proc);
+  expect(iptables[1]!.text).toEqual({
+    unknown: expect.stringContaining('iptables-legacy-save is not on this node'),
+  });
+  expect(nft).toEqual({ unknown: expect.stringContaining('nft is not on this node') });
+  expect(defaultVariant).toBeUndefined();
+});
+
+test.each<[string, string, Record<string, string | Error>]>([
+  ['refuses', 'Permission denied', {}],
+  ['cannot be started', 'could not start', { nft: new Error('could not start') }],
+])('a tool that %s leaves its part unknown, and says so', async (_, why, answers) => {
+  const { nft: _nft, ...others } = ALL;
+  const { exec, which } = machine({ ...others, ...answers });
+  const { nft, iptables } = await readNetfilter(
+    exec,
+    (name) => (name === 'nft' ? '/sbin/nft' : which(name)),
+    proc,
+  );
+  expect(nft).toEqual({ unknown: expect.stringContaining(why) });
+  expect(iptables[0]!.text).toEqual({ value: '*nat\n' });
+});
+
+test('the plain name may be the older variant', async () => {
+  const { exec, which } = machine({ ...ALL, iptables: 'iptables v1.8.9 (legacy)\n' });
+  expect((await readNetfilter(exec, which, proc)).defaultVariant).toBe('iptables-legacy');
+});

@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'bun:test';
+import {
+  cniDirectories,
+  findRuntime,
+  type InspectedRuntime,
+  inspectRuntime,
+  inspectSandboxes,
+  readRuntime,
+} from './runtime.ts';
+
+type Answers = {
+  name: string;
+  info?: Record<string, string>;
+  conditions?: { type: string; status: boolean; reason: string; message: string }[];
+  sandboxes?: Record<string, { state?: 'ready' | 'not-ready'; info: unknown; ip?: string } | undefined>;
+};
+
+function runtimeThat({ name, info = {}, conditions = [], sandboxes = {} }: Answers): InspectedRuntime {
+  const metadata = { name: 'echo', namespace: 'default', uid: 'u1', attempt: 2 };
+  const about = { metadata, labels: {}, annotations: {}, createdAt: 1_700_000_000_123_000_000 };
+  return {
+    version: async () => ({ name, version: '1.2.3' }),
+    verboseStatus: async () => ({ conditions, info }),
+    listSandboxes: async () => Object.keys(sandboxes).map((id) => ({ id, state: 'ready', ...about })),
+    verboseSandboxStatus: async (id) => {
+      const seen = sandboxes[id];
+      if (seen === undefined) return undefined;
+      const network = { ip: seen.ip ?? '', additionalIps: [{ ip: 'fd00::2' }] };
+      const status = { id, state: seen.state ?? 'ready', network, ...about } as const;
+      return { status, info: { info: JSON.stringify(seen.info) } };
+    },
+  };
+}
+
+const CNI = {
+  PluginDirs: ['/opt/cni/bin', '/usr/libexec/cni'],
+  PluginConfDir: '/etc/cni/net.d',
+  Networks: [
+    { Config: { Name: 'cni-loopback', Source: '{}' }, IFName: 'lo' },
+    { Config: { Name: 'net', Source: '{"name":"net"}' }, IFName: 'eth0' },
+  ],
+};
+
+describe('containerd', () => {
+  test('tells its directories and what it has loaded', async () => {
+    const runtime = runtimeThat({
+      name: 'containerd',
+      info: { cniconfig: JSON.stringify(CNI), lastCNILoadStatus: 'OK', config: '{"registry":"secret"}' },
+      conditions: [{ type: 'NetworkReady', status: true, reason: '', message: '' }],
+    });
+    expect(await inspectRuntime(runtime)).toEqual({
+      name: 'containerd',
+      version: '1.2.3',
+      networkReady: true,
+      networkMessage: '',
+      confDir: '/etc/cni/net.d',
+      binDirs: ['/opt/cni/bin', '/usr/libexec/cni'],
+      loadedNetworks: {
+        value: [
+          { name: 'cni-loopback', config: '{}' },
+          { name: 'net', config: '{"name":"net"}' },
+        ],
+      },
+      lastLoadError: '',
+    });
+  });
+
+  test('that could not load anything says why', async () => {
+    const runtime = runtimeThat({
+      name: 'containerd',
+      info: {
+        cniconfig: JSON.stringify({ ...CNI, Networks: null }),
+        lastCNILoadStatus: 'no network config found in /etc/cni/net.d: cni plugin not initialized',
+      },
+      conditions: [
+        { type: 'NetworkReady', status: false, reason: 'NetworkPluginNotReady', message: 'not initialized' },
+      ],
+    });
+    expect(await inspectRuntime(runtime)).toMatchObject({
+      networkReady: false,
+      networkMessage: 'not initialized',
+      loadedNetworks: { value: [] },
+      lastLoadError: 'no network config found in /etc/cni/net.d: cni plugin not initialized',
+    });
+  });
+
+  test('tells of a sandbox its mappings, namespace and addresses', async () => {
+    const runtime = runtimeThat({
+      name: 'containerd',
+      sandboxes: {
+        pod: {
+          ip: '10.0.0.2',
+          info: {
+            config: {
+              port_mappings: [
+                { container_port: 8080, host_port: 80 },
+                { protocol: 1, container_port: 53, host_port: 5353, host_ip: '10.1.1.1' },
+                { container_port: 9090 },
+              ],
+              linux: { security_context: { namespace_options: { pid: 1 } } },
+            },
+            runtimeSpec: {
+              linux: { namespaces: [{ type: 'pid' }, { type: 'network', path: '/run/netns/a' }] },
+            },
+          },
+        },
+        host: {
+          state: 'not-ready',
+          info: { config: { linux: { security_context: { namespace_options: { network: 2 } } } } },
+        },
+        removedMeanwhile: undefined,
+      },
+    });
+    const sandboxes = await inspectSandboxes(runtime, (path) => path === '/run/netns/a');
+    expect(sandboxes).toEqual([
+      {
+        id: 'pod',
+        name: 'echo',
+        namespace: 'default',
+        uid: 'u1',
+        attempt: 2,
+        ready: true,
+        createdAt: '2023-11-14T22:13:20.123Z',
+        hostNetwork: false,
+        netns: '/run/netns/a',
+        netnsExists: true,
+        ips: ['10.0.0.2', 'fd00::2'],
+        portMappings: [
+          { hostPort: 80, containerPort: 8080, protocol: 'tcp' },
+          { hostPort: 5353, containerPort: 53, protocol: 'udp', hostIP: '10.1.1.1' },
+        ],
+      },
+      expect.objectContaining({ id: 'host', ready: false, hostNetwork: true, portMappings: [] }),
+    ]);
+  });
+});
+
+describe('CRI-O', () => {
+  test('keeps its directories in TOML, and does not tell what it has loaded', async () => {
+    const config =
+      '[crio.network]\n  network_dir = "/etc/cni/other.d/"\n  plugin_dirs = [\n    "/a",\n    "/b",\n  ]\n';
+    const report = await inspectRuntime(runtimeThat({ name: 'cri-o', info: { config } }));
+    expect(report).toMatchObject({
+      confDir: '/etc/cni/other.d/',
+      binDirs: ['/a', '/b'],
+      loadedNetworks: { unknown: expect.stringContaining('cri-o') },
+    });
+  });
+
+  test('tells mappings in an annotation', async () => {
+    const mappings = [{ protocol: 2, container_port: 1, host_port: 2, host_ip: '' }];
+    const annotations = { 'io.kubernetes.cri-o.PortMappings': JSON.stringify(mappings) };
+    const info = { runtimeSpec: { annotations } };
+    const [sandbox] = await inspectSandboxes(runtimeThat({ name: 'cri-o', sandboxes: { s: { info } } }));
+    expect(sandbox!.portMappings).toEqual([{ hostPort: 2, containerPort: 1, protocol: 'sctp' }]);
+  });
+});
+
+test('the first socket that is there is the runtime', () => {
+  expect(findRuntime((path) => path.includes('crio'))).toBe('/run/crio/crio.sock');
+  expect(findRuntime(() => false)).toBeUndefined();
+});
+
+test('a socket that nobody serves leaves runtime and sandboxes unknown, soon', async () => {
+  const { runtime, sandboxes } = await readRuntime('/nowhere/containerd.sock');
+  expect(runtime).toEqual({ unknown: expect.stringContaining('/nowhere/containerd.sock') });
+  expect(sandboxes).toEqual({ unknown: expect.stringContaining('/nowhere/containerd.sock') });
+  expect(cniDirectories(runtime)).toEqual({ confDir: '/etc/cni/net.d', binDirs: ['/opt/cni/bin'] });
+});

@@ -1,0 +1,179 @@
+import { describe, expect, test } from 'bun:test';
+import type { Flow, NodeReport } from '../path/node-report.ts';
+import type { World } from '../path/world.ts';
+import { planProbes } from './probing/plan.ts';
+import { type ProbeDoor, probeWorld } from './probing.ts';
+
+const sandbox = {
+  id: 's1',
+  name: 'echo',
+  namespace: 'default',
+  uid: 'u1',
+  attempt: 0,
+  ready: true,
+  createdAt: '2026-01-01T00:00:00Z',
+  hostNetwork: false,
+  netns: '/run/netns/pod',
+  netnsExists: true,
+  ips: ['10.1.0.2'],
+  portMappings: [],
+};
+
+function worldWith(port: object, change: { sandbox?: object; nodes?: string[]; podIP?: string } = {}): World {
+  const names = change.nodes ?? ['n1', 'n2'];
+  const report = { sandboxes: { value: [{ ...sandbox, ...change.sandbox }] } } as unknown as NodeReport;
+  return {
+    observedAt: '2026-01-01T00:00:00Z',
+    nodes: names.map((name, i) => ({
+      metadata: { name },
+      status: { addresses: [{ type: 'InternalIP', address: `172.17.0.${i + 2}` }] },
+    })),
+    pods: [
+      {
+        metadata: { name: 'echo', namespace: 'default', uid: 'u1' },
+        spec: {
+          nodeName: 'n1',
+          containers: [{ name: 'c', ports: [{ containerPort: 8080, hostPort: 80, ...port }] }],
+        },
+        status: { phase: 'Running', podIP: change.podIP ?? '10.1.0.2' },
+      },
+    ],
+    services: [],
+    events: [],
+    policies: [],
+    reports: new Map([['n1', { value: { ...report, cni: {} } as NodeReport }]]),
+    probes: [],
+  };
+}
+
+/** Each probe of a plan as a line. */
+const planned = (world: World) =>
+  planProbes(world)
+    .flatMap(({ stand, orders }) =>
+      orders.map(({ vantage, from, target }) => {
+        const where = stand.at === 'pod' ? stand.netns : stand.at;
+        return `${vantage} in ${where} of ${from ?? 'nobody'} to ${target.address}:${target.port}`;
+      }),
+    )
+    .sort();
+
+describe('what is sent, and from where', () => {
+  test.each<[string, World, string[]]>([
+    [
+      'every address of the node',
+      worldWith({}),
+      [
+        'direct in node of n1 to 10.1.0.2:8080',
+        'loopback in node of n1 to 127.0.0.1:80',
+        'node in node of n1 to 172.17.0.2:80',
+        'other-node in node of n2 to 172.17.0.2:80',
+        'outside in outside of nobody to 172.17.0.2:80',
+        'pod in /run/netns/pod of n1 to 172.17.0.2:80',
+      ],
+    ],
+    [
+      'one address: not by the loopback',
+      worldWith({ hostIP: '172.17.0.9' }),
+      [
+        'direct in node of n1 to 10.1.0.2:8080',
+        'node in node of n1 to 172.17.0.9:80',
+        'other-node in node of n2 to 172.17.0.9:80',
+        'outside in outside of nobody to 172.17.0.9:80',
+        'pod in /run/netns/pod of n1 to 172.17.0.9:80',
+      ],
+    ],
+    [
+      'the loopback: from its node only',
+      worldWith({ hostIP: '127.0.0.1' }),
+      ['direct in node of n1 to 10.1.0.2:8080', 'node in node of n1 to 127.0.0.1:80'],
+    ],
+    [
+      'a single node, a namespace that is gone, no address yet',
+      worldWith({}, { nodes: ['n1'], sandbox: { netnsExists: false }, podIP: '' }),
+      [
+        'loopback in node of n1 to 127.0.0.1:80',
+        'node in node of n1 to 172.17.0.2:80',
+        'outside in outside of nobody to 172.17.0.2:80',
+      ],
+    ],
+  ])('%s', (_, world, want) => expect(planned(world)).toEqual(want));
+});
+
+describe('who answered', () => {
+  const flow = (change: Partial<Flow> = {}): Flow => ({
+    protocol: 'tcp',
+    source: '172.17.0.1',
+    sourcePort: 4000,
+    destination: '172.17.0.2',
+    destinationPort: 80,
+    replySource: '10.1.0.7',
+    replySourcePort: 8080,
+    replyDestination: '172.17.0.2',
+    replyDestinationPort: 4000,
+    unreplied: false,
+    ...change,
+  });
+
+  const door = (flows: ProbeDoor['flows'], send?: ProbeDoor['send']): ProbeDoor => ({
+    send:
+      send ??
+      (async (_, orders) =>
+        orders.map((order) => ({
+          ...order,
+          outcome: 'answered',
+          detail: '',
+          milliseconds: 1,
+          sourcePort: 4000,
+        }))),
+    flows,
+  });
+  const outside = async (flows: ProbeDoor['flows']) =>
+    (await probeWorld(worldWith({}), door(flows))).find(({ vantage }) => vantage === 'outside')!;
+
+  test('is told by the connection tracking of the target node, by the port of the probe', async () => {
+    const asked: string[] = [];
+    const result = await outside(async (node) => {
+      asked.push(node);
+      return [flow({ sourcePort: 4001, replySource: '10.1.0.8' }), flow()];
+    });
+    expect(asked).toEqual(['n1']);
+    expect(result).toMatchObject({
+      answeredBy: { address: '10.1.0.7', port: 8080 },
+      seenSource: '172.17.0.2',
+    });
+  });
+
+  test.each<[string, ProbeDoor['flows']]>([
+    ['of another protocol', async () => [flow({ protocol: 'udp' })]],
+    ['to another port', async () => [flow({ destinationPort: 81 })]],
+    ['when it cannot be asked', () => Promise.reject(new Error('no conntrack'))],
+  ])('is not known by a flow %s', async (_, flows) => {
+    const result = await outside(flows);
+    expect(result.outcome).toBe('answered');
+    expect(result.answeredBy).toBeUndefined();
+  });
+
+  test('a place that nothing can be sent from leaves its probes unknown, and no others', async () => {
+    const working = door(async () => []);
+    const results = await probeWorld(worldWith({}), {
+      ...working,
+      send: (stand, orders, signal) =>
+        stand.at === 'pod' ? Promise.reject(new Error('gone')) : working.send(stand, orders, signal),
+    });
+    expect(results.filter(({ outcome }) => outcome !== 'answered')).toEqual([
+      expect.objectContaining({ vantage: 'pod', outcome: 'unknown', detail: 'gone' }),
+    ]);
+  });
+
+  test('being cancelled is no observation', async () => {
+    const abort = new AbortController();
+    const cancelled = door(
+      async () => [],
+      async () => {
+        abort.abort(new Error('interrupted'));
+        throw new Error('killed');
+      },
+    );
+    await expect(probeWorld(worldWith({}), cancelled, abort.signal)).rejects.toThrow('interrupted');
+  });
+});
