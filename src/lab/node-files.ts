@@ -27,6 +27,7 @@ const SANDBOX_IMAGE = 'registry.k8s.io/pause:3.9';
  * CAP_SYS_RESOURCE. Source: containerd docs/cri/config.md.
  */
 const CONTAINERD_CONFIG = `version = 2
+disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
 root = "/var/lib/containerd"
 state = "/run/containerd"
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { copyFile, cp, link, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, cp, link, mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeArchive } from '../images/archive.ts';
 import { readIndex } from '../images/oci.ts';
@@ -11,6 +11,7 @@ import { exists, readIfExists } from '../sys/files.ts';
 import { waitFor } from '../sys/wait.ts';
 import { UserError } from '../util/errors.ts';
 import { type ImageStore, keepImage } from './image-store.ts';
+import { NODE_LAYERS } from './node-spec.ts';
 import { type Distribution, RUN_ROOT } from './paths.ts';
 import { imagesInUse } from './record.ts';
 
@@ -31,6 +32,9 @@ const OWN_PLUGINS = ['portmap', 'loopback'] as const;
 
 /** Where Debian's containernetworking-plugins puts the reference plugins. */
 const CNI_PACKAGE = '/usr/lib/cni';
+
+/** Where the overlay snapshotter of an image's containerd has its directories, one a snapshot. */
+const SNAPSHOTS = 'containerd/io.containerd.snapshotter.v1.overlayfs/snapshots';
 
 /** What of the machine's /etc a node starts with: accounts, the alternatives that make `iptables`, the linker's cache. */
 const ETC_FILES = [
@@ -65,6 +69,7 @@ export async function ensureNodeImage(
   const build = async (building: string) => {
     await seedContainerd(exec, dist, building, store.scratch, signal);
     await layOutProgram(building);
+    await layOutLayers(building);
     await layOutPlugins(dist, building);
     await layOutEtc(building);
   };
@@ -79,6 +84,9 @@ export function nodeImageStore(dist: Distribution): ImageStore {
   return { directory: dist.nodeImages, lock: `${state}.lock`, scratch: state, inUse: imagesInUse };
 }
 
+/** Which parts an image has and where; another number for every change of that. */
+const LAYOUT = 2;
+
 /** Identity of what the node image is made from: the image index and the size and time of every other part. */
 async function inputsDigest(dist: Distribution): Promise<string> {
   const hash = createHash('sha256');
@@ -86,6 +94,7 @@ async function inputsDigest(dist: Distribution): Promise<string> {
   if (index === undefined) {
     throw new UserError(`build node image: ${dist.images} has no images; run "make build" first`);
   }
+  hash.update(`${LAYOUT}\n`);
   hash.update(index);
   const parts = [join(dist.plugins, 'portmap'), join(CNI_PACKAGE, 'portmap'), '/etc/ld.so.cache'];
   for (const part of parts) {
@@ -151,7 +160,7 @@ async function seedContainerd(
 
 /** Links the program out of the unpacked image, so that nodes and containers run one and the same file. */
 async function layOutProgram(image: string): Promise<void> {
-  const snapshots = join(image, 'containerd/io.containerd.snapshotter.v1.overlayfs/snapshots');
+  const snapshots = join(image, SNAPSHOTS);
   const bin = join(image, 'usr/local/bin');
   await mkdir(bin, { recursive: true });
   for (const id of await readdir(snapshots)) {
@@ -161,6 +170,21 @@ async function layOutProgram(image: string): Promise<void> {
     return;
   }
   throw new Error(`${snapshots}: no unpacked image holds /usr/local/bin/hostport`);
+}
+
+/**
+ * Takes the unpacked layers out of containerd's state and leaves links to {@link NODE_LAYERS}, where every node has them
+ * mounted: nobody writes to a committed snapshot, and so a node's own copy of that state is four directories and not fifty,
+ * with four hundred names in them. containerd only ever names the layers as lower directories, and removes the links.
+ */
+async function layOutLayers(image: string): Promise<void> {
+  const snapshots = join(image, SNAPSHOTS);
+  const layers = join(image, 'layers');
+  await mkdir(layers);
+  for (const id of await readdir(snapshots)) {
+    await rename(join(snapshots, id, 'fs'), join(layers, id));
+    await symlink(`${NODE_LAYERS}/${id}`, join(snapshots, id, 'fs'));
+  }
 }
 
 async function layOutPlugins(dist: Distribution, image: string): Promise<void> {

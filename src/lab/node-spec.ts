@@ -20,6 +20,9 @@ export interface NodeSpecInput {
   extraMounts: readonly ExtraMount[];
 }
 
+/** Where a node sees the unpacked layers of its preloaded images, which all nodes share. */
+export const NODE_LAYERS = '/kind/layers';
+
 /** What a login in a node has, and what its daemons start with. */
 export const NODE_ENVIRONMENT = [
   'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -83,6 +86,7 @@ export function nodeSpec(input: NodeSpecInput): object {
         `upperdir=${opt.upper}`,
         `workdir=${opt.work}`,
       ]),
+      mount(NODE_LAYERS, 'bind', `${input.image}/layers`, ['rbind', 'ro']),
       ...input.extraMounts.map(bindOf),
     ],
     linux: {
