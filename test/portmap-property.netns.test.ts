@@ -6,10 +6,19 @@ import type { PluginConfig, PortMapping } from '../src/cni/types.ts';
 import { isUnspecified, parseCidr, parseIp } from '../src/net/ip.ts';
 import type { IpFamily } from '../src/netfilter/iptables.ts';
 import { glanceAtKernel } from '../src/netfilter/kernel-rules.ts';
+import type { NftElement } from '../src/netfilter/nft.ts';
+import { NftKernel } from '../src/netfilter/nft-kernel.ts';
 import { takeRulesLock } from '../src/netfilter/rules-lock.ts';
 import { AttachmentFiles } from '../src/plugins/portmap/attachments.ts';
 import { HOST_PORT_TAKEN } from '../src/plugins/portmap/backend.ts';
 import { parsePortmapConfig } from '../src/plugins/portmap/config.ts';
+import {
+  ADDRESSES_ONLY,
+  NFT_TABLE,
+  nftMaps,
+  ownerWord,
+  planNft,
+} from '../src/plugins/portmap/nftables-layout.ts';
 import { portmap } from '../src/plugins/portmap/portmap.ts';
 import {
   asPrinted,
@@ -56,12 +65,17 @@ interface Pod {
 type Model = Map<Pod, PortMapping[]>;
 
 const variants = [
-  { name: 'iptables-nft', tools: 'nft', operations: 1300 },
-  { name: 'iptables-legacy', tools: 'legacy', operations: 700 },
+  { name: 'iptables-nft', backend: 'iptables', tools: 'nft', operations: 1000 },
+  { name: 'iptables-legacy', backend: 'iptables', tools: 'legacy', operations: 500 },
+  { name: 'nftables', backend: 'nftables', tools: 'nft', operations: 600 },
 ] as const;
 
-describe.each(variants)('$name', ({ tools, operations, name }) => {
-  const network = `property-${process.pid}-${tools}`;
+/** A part of the rules that changes in one transaction. */
+type Part = IpFamily | 'both families';
+
+describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
+  const network = `property-${process.pid}-${name}`;
+  const parts: readonly Part[] = backend === 'nftables' ? ['both families'] : FAMILIES;
   const home = `/proc/self/fd/${openSync('/proc/self/ns/net', 'r')}`;
   const random = generator(SEED);
   const log: string[] = [];
@@ -123,6 +137,7 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
   function configOf(pod: Pod, mappings: readonly PortMapping[] | undefined, extra = {}): PluginConfig {
     return {
       ...{ cniVersion: '1.1.0', name: network, type: 'portmap', capabilities: { portMappings: true } },
+      backend,
       ...(mappings === undefined
         ? {}
         : {
@@ -182,10 +197,14 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
     (await takeRulesLock()).release();
   }
 
-  function rulesOf(pod: Pod, mappings: readonly PortMapping[], family: IpFamily): string[] {
-    const address = pod.addresses.find(({ ip }) => ip.family === family);
-    if (address === undefined) return [];
+  function rulesOf(pod: Pod, mappings: readonly PortMapping[], part: Part): string[] {
     const config = parsePortmapConfig(configOf(pod, mappings));
+    if (part === 'both families') {
+      const plan = planNft(config, pod.id, pod.addresses);
+      return [plan.attachment, ...plan.claims, ...plan.rest, ...plan.reservations].map(elementLine);
+    }
+    const address = pod.addresses.find(({ ip }) => ip.family === part);
+    if (address === undefined) return [];
     const chain = attachmentChain(network, pod.id);
     return [
       `:${chain} -`,
@@ -194,15 +213,21 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
     ];
   }
 
+  function elementLine({ map, key, value, comment }: NftElement): string {
+    // A port that is reserved for single addresses is so for everybody who has one.
+    const owner = value === ADDRESSES_ONLY ? '' : (comment ?? '');
+    return `${map} ${key} ${value ?? ''} ${owner}`;
+  }
+
   /** The rules that the model wants, in no order but for those of one attachment's chain. */
-  function wanted(family: IpFamily): string[] {
-    const rules = [...model].flatMap(([pod, mappings]) => rulesOf(pod, mappings, family));
-    if (used.has(family)) {
+  function wanted(part: Part): string[] {
+    const rules = [...model].flatMap(([pod, mappings]) => rulesOf(pod, mappings, part));
+    if (part !== 'both families' && used.has(part)) {
       const shared = sharedRules(parsePortmapConfig(configOf(pods[0]!, [])));
       rules.push(...shared.chains.map((chain) => `:${chain} -`));
       rules.push(...shared.rules.map((rule) => command('-A', rule)));
     }
-    return inOrder(rules);
+    return inOrder([...new Set(rules)]);
   }
 
   function inOrder(rules: readonly string[]): string[] {
@@ -211,8 +236,13 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
     return [...rules].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
   }
 
-  async function installed(family: IpFamily): Promise<string[]> {
-    const text = await output(realExec, [`${PROGRAMS[family]}-${tools}-save`, '-t', 'nat']);
+  async function installed(part: Part): Promise<string[]> {
+    if (part === 'both families') {
+      const table = new NftKernel(realExec, NFT_TABLE, nftMaps);
+      const maps = await Promise.all(nftMaps.map((map) => table.list(map.name)));
+      return inOrder(maps.flat().map(elementLine));
+    }
+    const text = await output(realExec, [`${PROGRAMS[part]}-${tools}-save`, '-t', 'nat']);
     if (text.includes('incompatible')) throw new Error(text);
     const lines = text
       .split('\n')
@@ -222,9 +252,9 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
   }
 
   async function verify(): Promise<void> {
-    const found = await Promise.all(FAMILIES.map(installed));
-    for (const [i, family] of FAMILIES.entries()) {
-      expect({ family, rules: found[i]! }).toEqual({ family, rules: wanted(family) });
+    const found = await Promise.all(parts.map(installed));
+    for (const [i, part] of parts.entries()) {
+      expect({ part, rules: found[i]! }).toEqual({ part, rules: wanted(part) });
     }
   }
 
@@ -360,23 +390,26 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
         }
         await killed(verb, pod, configOf(pod, mappings), afterMs);
         const after = verb === 'ADD' ? mappings : [];
-        for (const family of FAMILIES) {
-          // A whole mapping in each family, the old or the new; the shared rules may be there already.
-          const chain = attachmentChain(network, pod.id);
-          const own = (await installed(family)).filter((line) => line.includes(chain));
+        for (const part of parts) {
+          // A whole mapping in each part, the old or the new; the shared rules may be there already.
+          const mark =
+            part === 'both families' ? ownerWord(network, pod.id) : attachmentChain(network, pod.id);
+          const own = (await installed(part)).filter((line) => line.includes(mark));
           const states = [earlier, after].map((some) =>
-            some.length === 0 ? [] : inOrder(rulesOf(pod, some, family)),
+            some.length === 0 ? [] : inOrder(rulesOf(pod, some, part)).filter((line) => line.includes(mark)),
           );
           expect(states).toContainEqual(own);
         }
         const repair = random.pick(['ADD', 'DEL', 'GC']);
         log.push(`repaired by ${repair}`);
-        if (repair === 'ADD') await add(pod, mappings);
-        else if (repair === 'DEL') {
+        // What was there before a DEL is free still.
+        const again = verb === 'ADD' ? mappings : earlier;
+        if (repair === 'ADD' && again.length > 0) await add(pod, again);
+        else if (repair !== 'GC') {
           await succeed('DEL', pod, configOf(pod, undefined));
           model.delete(pod);
         } else await collect([...before.keys()].filter((other) => other !== pod));
-        if (verb === 'ADD') {
+        if (verb === 'ADD' && backend === 'iptables') {
           for (const family of FAMILIES) {
             if ((await installed(family)).some((line) => line.startsWith(':CNI-HOSTPORT'))) used.add(family);
           }
@@ -386,6 +419,7 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
     flush: {
       weight: 6,
       run: async () => {
+        if (backend === 'nftables') return flushMaps();
         const family = random.pick(FAMILIES);
         if (!used.has(family)) return;
         const inUse = [...model.keys()].filter(({ addresses }) =>
@@ -428,6 +462,32 @@ describe.each(variants)('$name', ({ tools, operations, name }) => {
       },
     },
   };
+
+  /** Somebody empties the table, or a map of it. */
+  async function flushMaps(): Promise<void> {
+    const before = await installed('both families');
+    const map = random.pick([undefined, ...nftMaps.map(({ name }) => name)]);
+    log.push(`flush ${map ?? 'the table'}`);
+    const words = map === undefined ? ['delete', 'table'] : ['flush', 'map'];
+    if (map !== undefined && nftMaps.find(({ name }) => name === map)?.value === undefined) words[1] = 'set';
+    const { code } = await realExec.run([
+      'nft',
+      ...words,
+      'inet',
+      NFT_TABLE,
+      ...(map === undefined ? [] : [map]),
+    ]);
+    // Nobody may have mapped anything yet.
+    expect({ before: code === 0 ? [] : before }).toEqual({ before: [] });
+    const hurt = [...model].filter(([pod, mappings]) =>
+      rulesOf(pod, mappings, 'both families').some((line) => map === undefined || line.startsWith(`${map} `)),
+    );
+    for (const [pod, mappings] of hurt) {
+      const outcome = await call('CHECK', pod, configOf(pod, mappings));
+      expect(outcome.error?.msg ?? '').toContain('missing');
+    }
+    for (const [pod, mappings] of hurt) await add(pod, mappings);
+  }
 
   async function collect(valid: readonly Pod[]): Promise<void> {
     const attachments = valid.map(({ id }) => ({ containerID: id, ifname: 'eth0' }));
