@@ -1,13 +1,15 @@
-import type { Exec } from '../sys/exec.ts';
+import { type Exec, ExecError } from '../sys/exec.ts';
 import { type NetfilterChannel, openNetfilter } from '../sys/netlink.ts';
 import {
   chainFault,
+  hookNumbers,
   type InstalledChain,
   type NftChange,
   type NftElement,
   type NftLayout,
   type NftMap,
   type NftOutcome,
+  type NftRuleset,
   type NftTable,
   NftUnavailable,
 } from './nft.ts';
@@ -33,6 +35,9 @@ import {
 const ENOENT = 2;
 const EBUSY = 16;
 const EEXIST = 17;
+
+/** NFPROTO_UNSPEC: every family. */
+const UNSPECIFIED = 0;
 
 /** More changes than this go by the program, which takes care of the sizes of sockets' buffers. */
 const MAX_BATCH = 400;
@@ -99,7 +104,7 @@ export class NftKernel implements NftTable {
     const map = this.#map(name);
     // A table or set that is not there is an error of the dump; whether it is there is asked first.
     if (this.#table() === undefined || !this.#setNames().has(name)) return [];
-    return this.#dump(getElements, bodyOf(this.#name, name)).flatMap((payload) =>
+    return this.#dump(getElements, bodyOf(this.#name, name), mark).flatMap((payload) =>
       decodeElements(payload, map, mark),
     );
   }
@@ -137,6 +142,24 @@ export class NftKernel implements NftTable {
     );
     const outcome = await this.#run(removals + layoutDocument(this.#name, layout, rewrite));
     if (!outcome.applied) throw new NftUnavailable(outcome.reason);
+  }
+
+  async ahead(priority: number): Promise<NftRuleset | undefined> {
+    const hooks: number[] = [hookNumbers.prerouting, hookNumbers.output];
+    // Of every family: starting the program is for the rare machine that has such a chain.
+    const some = this.#dump(getChains, bodyOf(this.#name, undefined, UNSPECIFIED))
+      .map(decodeChain)
+      .some(
+        ({ type, hook }) =>
+          type === 'nat' && hook !== undefined && hooks.includes(hook.number) && hook.priority < priority,
+      );
+    if (!some) return undefined;
+    const argv = ['nft', '-j', '-t', 'list', 'ruleset'];
+    const result = await this.#exec.run(argv, { timeoutMs: NFT_TIMEOUT_MS }).catch((cause: Error) => {
+      throw new NftUnavailable(cause.message, { cause });
+    });
+    if (result.code !== 0) throw new NftUnavailable(new ExecError(argv, result).message);
+    return JSON.parse(result.stdout) as NftRuleset;
   }
 
   /** Whether the kernel and the program can do what the layout asks for, without doing it. */
@@ -192,9 +215,9 @@ export class NftKernel implements NftTable {
     return chains;
   }
 
-  #dump(type: number, body: Uint8Array): string[] {
+  #dump(type: number, body: Uint8Array, mark?: string): string[] {
     for (let attempt = 0; attempt < MAX_DUMPS; attempt++) {
-      const payloads = this.#channel().dump(type, body);
+      const payloads = this.#channel().dump(type, body, mark);
       if (payloads !== undefined) return payloads;
       this.close();
     }

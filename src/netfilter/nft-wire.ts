@@ -238,14 +238,20 @@ export function decodeSet(payload: string): { table: string; name: string } {
   return { table: cString(fields.get(1) ?? ''), name: cString(fields.get(2) ?? '') };
 }
 
-/** Table, name and hook of the chain in a message. */
-export function decodeChain(payload: string): { table: string; name: string; hook: InstalledChain['hook'] } {
+/** Table, name, type and hook of the chain in a message. */
+export function decodeChain(payload: string): {
+  table: string;
+  name: string;
+  type: string;
+  hook: InstalledChain['hook'];
+} {
   const fields = attributes(payload, 4);
   const hook = fields.get(4);
   const inside = hook === undefined ? undefined : attributes(hook, 0);
   return {
     table: cString(fields.get(1) ?? ''),
     name: cString(fields.get(3) ?? ''),
+    type: cString(fields.get(7) ?? ''),
     hook:
       inside === undefined
         ? undefined

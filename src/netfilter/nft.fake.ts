@@ -7,6 +7,7 @@ import {
   type NftElement,
   type NftLayout,
   type NftOutcome,
+  type NftRuleset,
   type NftTable,
   ruleComment,
 } from './nft.ts';
@@ -28,6 +29,8 @@ export class FakeNft implements NftTable {
   /** Transactions given so far, applied or not, and calls that read. */
   readonly applied: (readonly NftChange[])[] = [];
   reads = 0;
+  /** What others have ahead of the table. */
+  others: NftRuleset | undefined;
   /** Runs before a transaction is looked at: what somebody else does meanwhile. */
   before: ((state: State | undefined) => void) | undefined;
 
@@ -83,6 +86,10 @@ export class FakeNft implements NftTable {
       if (chain.shared && installed !== undefined) made.comments.unshift(...installed.comments);
       this.state.chains.set(chain.name, made);
     }
+  }
+
+  async ahead(): Promise<NftRuleset | undefined> {
+    return this.others;
   }
 
   async probe(): Promise<void> {}

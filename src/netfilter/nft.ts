@@ -77,8 +77,34 @@ export interface NftTable {
   fault(layout: NftLayout): Promise<string | undefined>;
   /** Makes what is missing of the layout and rewrites what was altered; elements stay. One transaction. */
   install(layout: NftLayout): Promise<void>;
+  /**
+   * The whole ruleset as `nft -j` prints it, without the elements of named sets, when it has base chains of type nat ahead of
+   * this priority where packets come in or leave; undefined when there are none.
+   */
+  ahead(priority: number): Promise<NftRuleset | undefined>;
   /** Fails with {@link NftUnavailable} when this machine cannot have such a layout, and says why. Changes nothing. */
   probe(layout: NftLayout): Promise<void>;
+}
+
+/** What `nft -j list ruleset` prints, as far as it matters here. */
+export interface NftRuleset {
+  nftables: { chain?: PrintedChain; rule?: PrintedRule }[];
+}
+
+export interface PrintedChain {
+  family: string;
+  table: string;
+  name: string;
+  type?: string;
+  hook?: string;
+  prio?: number;
+}
+
+export interface PrintedRule {
+  family: string;
+  table: string;
+  chain: string;
+  expr: Record<string, unknown>[];
 }
 
 /** nftables cannot be used at all: no program, no kernel support, no permission. */

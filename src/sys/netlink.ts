@@ -25,9 +25,10 @@ export interface NetfilterSocket {
    * not a whole one: the kernel refused (no permission, no such subsystem), something changed meanwhile, or what came is
    * malformed. Whoever gets that knows nothing and asks in another way.
    *
-   * `type` is the message's, `body` what follows the netlink header.
+   * `type` is the message's, `body` what follows the netlink header. With `mark`, parts of the answer in which these bytes do not
+   * occur are left out, before they are made into text.
    */
-  dump(type: number, body: Uint8Array): string[] | undefined;
+  dump(type: number, body: Uint8Array, mark?: string): string[] | undefined;
   close(): void;
 }
 
@@ -68,14 +69,15 @@ export function openNetfilter(): NetfilterChannel | undefined {
   }
   const buffer = Buffer.alloc(BUFFER_SIZE);
   return {
-    dump(type, body) {
+    dump(type, body, mark) {
       const request = netlinkMessage(type, NLM_F_REQUEST | NLM_F_DUMP, body);
       if (libc.symbols.send(fd, request, request.length, 0) !== request.length) return undefined;
       const payloads: string[] = [];
       for (;;) {
         const size = libc.symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
         if (size <= 0) return undefined;
-        const state = readMessages(buffer, size, payloads);
+        const at = mark === undefined ? 0 : buffer.indexOf(mark, 0, 'latin1');
+        const state = readMessages(buffer, size, at >= 0 && at < size ? payloads : undefined);
         if (state !== 'more') return state === 'complete' ? payloads : undefined;
       }
     },
@@ -115,11 +117,11 @@ export function netlinkMessage(type: number, flags: number, body: Uint8Array): B
   return message;
 }
 
-/** Appends the payloads of one read. `broken` is an error, an interrupted dump, or bytes that are no messages. */
+/** Appends the payloads of one read, if they are wanted. `broken` is an error, an interrupted dump, or bytes that are no messages. */
 export function readMessages(
   buffer: Buffer,
   size: number,
-  payloads: string[],
+  payloads: string[] | undefined,
 ): 'more' | 'complete' | 'broken' {
   for (let at = 0; at < size; ) {
     if (size - at < HEADER_SIZE) return 'broken';
@@ -128,7 +130,7 @@ export function readMessages(
     const interrupted = (buffer.readUInt16LE(at + 6) & NLM_F_DUMP_INTR) !== 0;
     if (length < HEADER_SIZE || length > size - at || type === NLMSG_ERROR || interrupted) return 'broken';
     if (type === NLMSG_DONE) return 'complete';
-    payloads.push(buffer.toString('latin1', at + HEADER_SIZE, at + length));
+    payloads?.push(buffer.toString('latin1', at + HEADER_SIZE, at + length));
     at += (length + 3) & ~3;
   }
   return 'more';

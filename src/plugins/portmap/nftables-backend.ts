@@ -10,6 +10,7 @@ import {
   attachmentElement,
   basicLayout,
   claimMaps,
+  DNAT_PRIORITY,
   type NftPlan,
   networkWord,
   nftMaps,
@@ -17,6 +18,7 @@ import {
   parseOwner,
   planNft,
 } from './nftables-layout.ts';
+import { type MappedPacket, takenBefore } from './nftables-precedence.ts';
 import type { InstalledMapping, PodAddress } from './rules.ts';
 
 /** How often a transaction is planned anew after somebody else changed the table under it. */
@@ -51,6 +53,7 @@ export class NftablesBackend implements Backend {
       const plan = planNft(config, containerId, pods);
       const creations = creationsOf(plan);
       let last = '';
+      let refused = false;
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         if ((await this.#table.fault(plan.layout)) !== undefined) await this.#table.install(plan.layout);
         const clearing = attempt === 0 ? nothing : await this.#clear(plan);
@@ -62,10 +65,12 @@ export class NftablesBackend implements Backend {
         }
         last = outcome.reason;
         // What nft does not take now it will not take later: a condition that only looks right.
-        if (outcome.why === 'refused') break;
+        refused = outcome.why === 'refused';
+        if (refused) break;
       }
       throw new CniError(
-        cniErrorCode.internal,
+        // Everything but the conditions is of our own making.
+        refused && plan.chains.length > 0 ? cniErrorCode.invalidNetworkConfig : cniErrorCode.internal,
         `could not map ports of container ${containerId} (nftables)`,
         last,
       );
@@ -87,6 +92,17 @@ export class NftablesBackend implements Backend {
         const foreign = element.comment !== found.comment && !element.map.startsWith('own');
         if (found.value !== element.value || foreign) {
           throw missing(`${describeElement(element)} is ${describeElement(found)}`);
+        }
+      }
+      const ahead = await this.#table.ahead(DNAT_PRIORITY);
+      for (const claim of ahead === undefined ? [] : plan.claims) {
+        const taker = takenBefore(ahead!, DNAT_PRIORITY, packetOf(claim));
+        if (taker !== undefined) {
+          throw new CniError(
+            cniErrorCode.internal,
+            `mapping shadowed: ${portOf(claim.key)} is taken before`,
+            taker,
+          );
         }
       }
     });
@@ -323,6 +339,17 @@ function mappingOf({ claim, target }: Installed): InstalledMapping[] {
 function asPrinted(address: string): string {
   const ip = parseIp(address);
   return ip === undefined ? address : formatIp(ip);
+}
+
+function packetOf({ map, key }: NftElement): MappedPacket {
+  const parts = key.split(' . ');
+  const [protocol = '', port = ''] = parts.slice(-2);
+  return {
+    family: map.endsWith('4') ? 'ipv4' : 'ipv6',
+    protocol,
+    port: Number(port),
+    address: parts.length === 3 ? asPrinted(parts[0]!) : undefined,
+  };
 }
 
 function describe(installed: Installed): string {

@@ -19,7 +19,7 @@ import { attachmentChain, mappingsOf, type PodAddress } from './rules.ts';
 export const NFT_TABLE = 'hostport';
 
 /** Before `dstnat`, where kube-proxy and iptables are: of two chains at one priority, the one made later would come first. */
-const DNAT_PRIORITY = -101;
+export const DNAT_PRIORITY = -101;
 /** Before `srcnat`, where the masquerading of primary plugins is, as the reference puts its jump first. */
 const SNAT_PRIORITY = 99;
 

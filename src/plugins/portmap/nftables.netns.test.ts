@@ -343,6 +343,33 @@ test('CHECK finds every single element and rule that is missing, and ADD brings 
   await done('DEL', 'c', config);
 });
 
+test('CHECK names what takes the port before, and nothing that does not', async () => {
+  const config = conf('a', web);
+  await done('ADD', 'a', config);
+  await nft('add', 'table', 'ip', 'greedy');
+  await nft('add', 'chain', 'ip', 'greedy', 'first', '{ type nat hook prerouting priority -150; }');
+  await nft('add', 'rule', 'ip', 'greedy', 'first', 'tcp dport 81 redirect to :1');
+  await done('CHECK', 'a', config);
+  await nft(
+    'add',
+    'rule',
+    'ip',
+    'greedy',
+    'first',
+    'fib daddr type local tcp dport { 80, 443 } redirect to :1',
+  );
+  const outcome = await run('CHECK', 'a', config);
+  expect(outcome.document).toMatchObject({ code: 999, msg: 'mapping shadowed: tcp . 80 is taken before' });
+  expect(String(outcome.document!.details)).toContain('in chain first of ip greedy');
+  await done('DEL', 'a', config);
+});
+
+test('a condition that only looks right is an error of the configuration, and nothing is mapped', async () => {
+  const outcome = await run('ADD', 'a', conf('a', web, { conditionsV4: ['ct', 'state', 'nonsense'] }));
+  expect(outcome.document).toMatchObject({ code: 7 });
+  expect(String(outcome.document!.details)).toContain('nonsense');
+});
+
 describe('a host port that another container has', () => {
   test('is refused while its sandbox lives, naming it', async () => {
     await done('ADD', 'b', conf('b', web));
