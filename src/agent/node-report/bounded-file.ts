@@ -12,11 +12,12 @@ export function readHead(path: string, limit: number): Buffer {
   // A FIFO among configuration files would keep whoever opens it waiting for a writer for ever.
   const fd = openSync(path, O_RDONLY_NONBLOCK);
   try {
-    if (!fstatSync(fd).isFile()) throw new Error(`${path}: not a regular file`);
-    const bytes = Buffer.alloc(limit);
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error(`${path}: not a regular file`);
+    const bytes = Buffer.allocUnsafe(Math.min(limit, stat.size));
     let length = 0;
-    while (length < limit) {
-      const read = readSync(fd, bytes, length, limit - length, null);
+    while (length < bytes.length) {
+      const read = readSync(fd, bytes, length, bytes.length - length, null);
       if (read === 0) break;
       length += read;
     }
@@ -26,4 +27,6 @@ export function readHead(path: string, limit: number): Buffer {
   }
 }
 
+/** Bytes to begin with when a file does not say how many it has. */
+const FIRST_READ = 16 * 1024;
 const O_RDONLY_NONBLOCK = 0o4000;

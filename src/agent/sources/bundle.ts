@@ -109,16 +109,20 @@ export function readReports(directory: string, name = directory): Map<string, Ob
     const node = NODE_FILE.exec(file)?.[1];
     if (node === undefined) throw broken(`${name}/${file}`, 'want <name of the node>.json');
     const document = readJson(directory, file, MAX_BYTES.report, `${name}/${file}`);
-    const why = reasonSchema.safeParse(document);
-    reports.set(
-      node,
-      why.success ? why.data : { value: parseAs(nodeReportSchema, document, `${name}/${file}`)! },
-    );
+    reports.set(node, observationOf(document, `${name}/${file}`));
   }
   return reports;
 }
 
 const reasonSchema = z.strictObject({ unknown: z.string() });
+
+/** A report, or why there is none. */
+function observationOf(document: unknown, file: string): Observed<NodeReport> {
+  const isReason = typeof document === 'object' && document !== null && 'unknown' in document;
+  return isReason
+    ? parseAs(reasonSchema, document, file)!
+    : { value: parseAs(nodeReportSchema, document, file)! };
+}
 
 function readObjects<K extends (typeof KINDS)[number]>(root: string, kind: K): World[K] {
   const file = `objects/${kind}.json`;

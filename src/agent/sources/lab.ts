@@ -23,6 +23,8 @@ export interface LabWorldOptions {
   probes: boolean;
   /** Deadline of one probe in milliseconds. Default 1000. */
   probeTimeoutMs?: number;
+  /** Only these nodes are asked for reports and only their pods are probed; all when absent. */
+  nodes?: readonly string[];
   signal?: AbortSignal;
   exec?: Exec;
   /** The program to run outside the nodes. Default: the one that is running. */
@@ -35,10 +37,11 @@ export interface LabWorldOptions {
  */
 export async function collectLabWorld(record: ClusterRecord, options: LabWorldOptions): Promise<World> {
   const { exec = realExec, signal } = options;
+  const asked = record.nodes.filter(({ name }) => options.nodes?.includes(name) ?? true);
   const client = await labClient(record);
   const [objects, ...reports] = await Promise.all([
     readClusterObjects(client, signal),
-    ...record.nodes.map(async ({ name }) => [name, await reportOf(exec, name, signal)] as const),
+    ...asked.map(async ({ name }) => [name, await reportOf(exec, name, signal)] as const),
   ]);
   const world: World = {
     observedAt: new Date().toISOString(),
@@ -47,7 +50,9 @@ export async function collectLabWorld(record: ClusterRecord, options: LabWorldOp
     probes: [],
   };
   if (!options.probes) return world;
-  return { ...world, probes: await probeWorld(world, labProbeDoor(record, options), signal) };
+  const probed = world.pods.filter(({ spec }) => options.nodes?.includes(spec?.nodeName ?? '') ?? true);
+  const door = labProbeDoor(record, options);
+  return { ...world, probes: await probeWorld({ ...world, pods: probed }, door, signal) };
 }
 
 /**

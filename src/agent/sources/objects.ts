@@ -8,39 +8,25 @@ import type { NetworkPolicy } from '../../path/world.ts';
  * the wrong type is an error that names the field: an observation that came as a file may hold anything.
  */
 
-/** A field that may be missing, or null, which Go writes for what is empty. */
-function maybe<T extends z.ZodType>(schema: T) {
-  return z.preprocess((value) => value ?? undefined, schema.optional());
-}
+// Plain objects only: transformations would triple the time, and a large cluster has tens of thousands of pods.
+const fields = z.object;
+const maybe = <T extends z.ZodType>(schema: T) => schema.optional();
 
-/** Without the fields that are missing: absent and undefined are one, and JSON of it is short. */
-function compact<T extends object>(object: T): T {
-  for (const key of Object.keys(object) as (keyof T)[]) if (object[key] === undefined) delete object[key];
-  return object;
-}
-
-function fields<S extends z.ZodRawShape>(shape: S) {
-  return z.object(shape).transform((object) => compact(object as object) as typeof object);
-}
-
-const text = maybe(z.string());
-const flag = maybe(z.boolean());
-const number = maybe(z.number());
-const words = maybe(z.array(z.string()));
-const labels = maybe(z.record(z.string(), z.string()));
-const intOrText = maybe(z.union([z.number(), z.string()]));
+const text = z.string().optional();
+const flag = z.boolean().optional();
+const number = z.number().optional();
+const words = z.array(z.string()).optional();
+const labels = z.record(z.string(), z.string()).optional();
+const intOrText = z.union([z.number(), z.string()]).optional();
 
 /** Annotations that decide something on the path. */
-const ANNOTATIONS: readonly string[] = [
-  'kubernetes.io/config.hash',
-  'kubernetes.io/config.source',
-  'kubernetes.io/config.mirror',
-];
-
-const annotations = labels.transform((all) => {
-  const kept = Object.entries(all ?? {}).filter(([name]) => ANNOTATIONS.includes(name));
-  return kept.length === 0 ? undefined : Object.fromEntries(kept);
-});
+const annotations = maybe(
+  fields({
+    'kubernetes.io/config.hash': text,
+    'kubernetes.io/config.source': text,
+    'kubernetes.io/config.mirror': text,
+  }),
+);
 
 const metadata = maybe(
   fields({
@@ -79,7 +65,7 @@ const containerState = maybe(
 );
 
 const conditions = maybe(
-  z.array(fields({ type: text, status: text, reason: text, message: text, lastTransitionTime: text })),
+  z.array(fields({ type: text, status: text, reason: text, message: text })),
 );
 
 const podSchema = fields({
@@ -172,9 +158,27 @@ const policySchema = fields({ metadata, spec: maybe(z.record(z.string(), z.unkno
 
 /** The parsers by the name of the field of a world. Each throws a ZodError. */
 export const slim = {
-  nodes: (object: unknown) => nodeSchema.parse(object) as Node,
-  pods: (object: unknown) => podSchema.parse(object) as Pod,
-  services: (object: unknown) => serviceSchema.parse(object) as Service,
-  events: (object: unknown) => eventSchema.parse(object) as Event,
-  policies: (object: unknown) => policySchema.parse(object) as NetworkPolicy,
+  nodes: (object: unknown) => nodeSchema.parse(withoutNulls(object)) as Node,
+  pods: (object: unknown) => podSchema.parse(withoutNulls(object)) as Pod,
+  services: (object: unknown) => serviceSchema.parse(withoutNulls(object)) as Service,
+  events: (object: unknown) => eventSchema.parse(withoutNulls(object)) as Event,
+  policies: (object: unknown) => policySchema.parse(withoutNulls(object)) as NetworkPolicy,
 } as const;
+
+/** The value without fields that are null, which Go writes for what is empty; the very same when there is none. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    const items = value.map(withoutNulls);
+    return items.every((item, i) => item === value[i]) ? value : items;
+  }
+  let copy: Record<string, unknown> | undefined;
+  for (const [key, field] of Object.entries(value)) {
+    const kept = withoutNulls(field);
+    if (kept === field && field !== null) continue;
+    copy ??= { ...value };
+    if (field === null) delete copy[key];
+    else copy[key] = kept;
+  }
+  return copy ?? value;
+}
