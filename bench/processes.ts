@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { readProcFile } from '../src/sys/processes.ts';
 
 /** A process of a cluster. */
@@ -39,4 +40,17 @@ export function cpuSeconds(pid: number): number {
   const stat = readProcFile(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / 100;
+}
+
+/** CPU time in seconds of all that ever ran in a cluster's nodes, also of what has ended, from their cgroups (version 1 or 2). */
+export function nodeCpuSeconds(cluster: string): number {
+  const version1 = existsSync('/sys/fs/cgroup/cpuacct');
+  const root = version1 ? '/sys/fs/cgroup/cpuacct' : '/sys/fs/cgroup';
+  const usage = (group: string) =>
+    version1
+      ? Number(readProcFile(join(group, 'cpuacct.usage'))) / 1e9
+      : Number(/^usage_usec (\d+)$/m.exec(readProcFile(join(group, 'cpu.stat')))?.[1]) / 1e6;
+  return readdirSync(root)
+    .filter((name) => name.startsWith(`hostport-${cluster}-${cluster}-`))
+    .reduce((sum, name) => sum + usage(join(root, name)), 0);
 }
