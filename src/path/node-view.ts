@@ -96,8 +96,8 @@ export class NodeView {
     const addresses = known(this.seen?.network.addresses);
     if (addresses === undefined) return undefined;
     this.#local ??= new Set(addresses.map((entry) => canonical(entry.address)));
-    const text = canonical(address);
-    return text.startsWith('127.') || this.#local.has(text);
+    if (this.#local.has(address) || address.startsWith('127.')) return true;
+    return this.#local.has(canonical(address));
   }
 
   #readRuleset(): Observed<Ruleset> {

@@ -1,4 +1,10 @@
-import { type NatTarget, type Owner, parseOwner, type Rule } from '../netfilter/ruleset/index.ts';
+import {
+  type NatTarget,
+  type Owner,
+  parseOwner,
+  type Rule,
+  type Ruleset,
+} from '../netfilter/ruleset/index.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
 
@@ -11,10 +17,21 @@ export interface OwnedMapping {
   translations: { rule: Rule; to: NatTarget }[];
 }
 
+const mappingsOfNodes = new WeakMap<Ruleset, ReadonlyMap<string, OwnedMapping>>();
+
 /** What portmap has installed on a node, by container ID; undefined when the rules are not known. */
 export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping> | undefined {
   const ruleset = known(node.ruleset);
   if (ruleset === undefined) return undefined;
+  let owned = mappingsOfNodes.get(ruleset);
+  if (owned === undefined) {
+    owned = findOwned(ruleset);
+    mappingsOfNodes.set(ruleset, owned);
+  }
+  return owned;
+}
+
+function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
   const owned = new Map<string, OwnedMapping>();
   const add = (comment: string | undefined, text: string): OwnedMapping | undefined => {
     const owner = comment === undefined ? undefined : parseOwner(comment);

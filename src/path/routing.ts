@@ -1,4 +1,5 @@
-import { formatIp, type IpAddress, parseCidr, parseIp } from '../net/ip.ts';
+import { formatIp, parseIp } from '../net/ip.ts';
+import { type AddressValue, networkRange, parseAddress } from '../netfilter/ruleset/address.ts';
 import type { Route as Decision, RouteQuery } from '../netfilter/ruleset/index.ts';
 import type { NodeReport } from './node-report.ts';
 import type { NodeView } from './node-view.ts';
@@ -6,27 +7,30 @@ import { known } from './observed.ts';
 
 type RouteEntry = Extract<NodeReport['network']['routes'], { value: unknown }>['value'][number];
 
-/** A route with its destination parsed; made once a node. */
-interface ParsedRoute {
-  entry: RouteEntry;
-  ip: IpAddress;
-  prefix: number;
+/** The routes of one table and family, by prefix length and network: a lookup costs one step for each length there is. */
+interface RouteTable {
+  /** Longest first. */
+  prefixes: { prefix: number; networks: Map<AddressValue, RouteEntry> }[];
 }
 
-const parsedRoutes = new WeakMap<NodeView, readonly ParsedRoute[]>();
+const routeTables = new WeakMap<NodeReport, ReadonlyMap<string, RouteTable>>();
 
 /**
  * The routing decision of a node for an address, by its tables `local`, `main` and `default` in that order, the longest prefix
- * first, then the lowest metric: the kernel's, as long as nobody adds policy rules. Undefined when the routes are not known.
+ * first, then the lowest metric: the kernel's, as long as nobody adds policy rules. Undefined when there is none, or the routes are
+ * not known.
  */
 export function routeTo(node: NodeView, address: string): RouteEntry | undefined {
-  const ip = parseIp(address);
-  if (ip === undefined) return undefined;
-  for (const table of ['local', 'main', 'default']) {
-    const [best] = routesOf(node)
-      .filter(({ entry, ip: network, prefix }) => entry.table === table && contains(network, prefix, ip))
-      .sort((a, b) => b.prefix - a.prefix || (a.entry.metric ?? 0) - (b.entry.metric ?? 0));
-    if (best !== undefined) return best.entry;
+  const report = node.seen;
+  const value = parseAddress(address);
+  if (report === undefined || value === undefined) return undefined;
+  const tables = tablesOf(report);
+  const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
+  for (const name of ['local', 'main', 'default']) {
+    for (const { prefix, networks } of tables.get(`${name} ${family}`)?.prefixes ?? []) {
+      const route = networks.get(networkRange(value, prefix)!.from);
+      if (route !== undefined) return route;
+    }
   }
   return undefined;
 }
@@ -45,25 +49,37 @@ export function decideRoute(node: NodeView, { destination }: RouteQuery): Decisi
   return { kind: 'forward', outputInterface: route.device };
 }
 
-function routesOf(node: NodeView): readonly ParsedRoute[] {
-  let routes = parsedRoutes.get(node);
-  if (routes === undefined) {
-    routes = (known(node.seen?.network.routes) ?? []).flatMap((entry) => {
-      const destination = parseCidr(entry.destination);
-      return destination === undefined ? [] : [{ entry, ...destination }];
-    });
-    parsedRoutes.set(node, routes);
+function tablesOf(report: NodeReport): ReadonlyMap<string, RouteTable> {
+  let tables = routeTables.get(report);
+  if (tables === undefined) {
+    tables = index(known(report.network.routes) ?? []);
+    routeTables.set(report, tables);
   }
-  return routes;
+  return tables;
 }
 
-function contains(network: IpAddress, prefix: number, ip: IpAddress): boolean {
-  if (network.family !== ip.family) return false;
-  for (let bit = 0; bit < prefix; bit += 8) {
-    const mask = 0xff << Math.max(0, 8 - (prefix - bit));
-    if (((network.bytes[bit / 8]! ^ ip.bytes[bit / 8]!) & mask & 0xff) !== 0) return false;
+function index(routes: readonly RouteEntry[]): Map<string, RouteTable> {
+  const tables = new Map<string, RouteTable>();
+  for (const entry of routes) {
+    const slash = entry.destination.lastIndexOf('/');
+    const address = parseAddress(entry.destination.slice(0, slash));
+    const prefix = Number(entry.destination.slice(slash + 1));
+    const range = address === undefined ? undefined : networkRange(address, prefix);
+    if (slash < 0 || range === undefined) continue;
+    const key = `${entry.table} ${entry.family}`;
+    const table = tables.get(key) ?? { prefixes: [] };
+    tables.set(key, table);
+    let length = table.prefixes.find((other) => other.prefix === prefix);
+    if (length === undefined) {
+      length = { prefix, networks: new Map() };
+      table.prefixes.push(length);
+    }
+    const rival = length.networks.get(range.from);
+    if (rival === undefined || (entry.metric ?? 0) < (rival.metric ?? 0))
+      length.networks.set(range.from, entry);
   }
-  return true;
+  for (const table of tables.values()) table.prefixes.sort((a, b) => b.prefix - a.prefix);
+  return tables;
 }
 
 /** One spelling of an address. */

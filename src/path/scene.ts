@@ -27,6 +27,7 @@ export class Scene {
   readonly world: World;
   readonly nodes: ReadonlyMap<string, NodeView>;
   readonly paths: readonly PathView[];
+  #addresses: ReadonlyMap<string, string>;
   #events: ReadonlyMap<string, readonly Event[]>;
 
   constructor(world: World) {
@@ -46,7 +47,18 @@ export class Scene {
         ]),
     );
     this.#events = Map.groupBy(world.events, ({ involvedObject }) => involvedObject.uid ?? '');
+    this.#addresses = new Map(
+      world.nodes.flatMap(({ metadata, status }) => {
+        const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+        return address === undefined ? [] : [[metadata?.name ?? '', address] as const];
+      }),
+    );
     this.paths = this.#pathsOf(world);
+  }
+
+  /** The address that the cluster knows a node by (InternalIP); undefined when it tells none. */
+  addressOf(node: string): string | undefined {
+    return this.#addresses.get(node);
   }
 
   /** The events about a pod, oldest first. */
@@ -62,12 +74,6 @@ export class Scene {
   }
 
   #pathsOf(world: World): PathView[] {
-    const addresses = new Map(
-      world.nodes.map((node) => [
-        node.metadata?.name ?? '',
-        node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address,
-      ]),
-    );
     const probes = Map.groupBy(world.probes, probeKey);
     const sandboxes = new Map(
       [...this.nodes.values()].map((node) => [node, Map.groupBy(node.sandboxes ?? [], ({ uid }) => uid)]),
@@ -98,7 +104,7 @@ export class Scene {
             port,
             subject: { ...(node === undefined ? {} : { node: node.name }), pod: ref, port },
             node,
-            address: port.hostIP ?? addresses.get(node?.name ?? ''),
+            address: port.hostIP ?? this.addressOf(node?.name ?? ''),
             sandbox,
             attachment: sandbox && attachments.get(node!)?.get(sandbox.id)?.[0],
             probes: new Map(

@@ -65,7 +65,18 @@ export function leadsToPod(trace: Trace, path: PathView): boolean {
  * The translations that packets to a mapping from outside come by, in the kernel's order; the first that is not conditional takes
  * them. Undefined when the rules are not known.
  */
-export function takersOf(path: PathView, scene: Scene): TranslationCandidate[] | undefined {
+export function takersOf(path: PathView, scene: Scene): readonly TranslationCandidate[] | undefined {
+  let takers = takersOfPaths.get(path);
+  if (takers === undefined) {
+    takers = { value: findTakers(path, scene) };
+    takersOfPaths.set(path, takers);
+  }
+  return takers.value;
+}
+
+const takersOfPaths = new WeakMap<PathView, { value: readonly TranslationCandidate[] | undefined }>();
+
+function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | undefined {
   const ruleset = known(path.node?.ruleset);
   const packet = path.node === undefined ? undefined : known(packetFrom(originsOf(path)[0], path, scene));
   if (ruleset === undefined || packet === undefined) return undefined;
@@ -88,7 +99,9 @@ export function hides(path: PathView, containerId: string, scene: Scene): boolea
 
 /** Whether a translation writes this address. */
 export function translatesTo(to: TranslationCandidate['to'], address: string): boolean {
-  return to.address !== undefined && formatAddress(to.address.from) === canonicalAddress(address);
+  if (to.address === undefined) return false;
+  const written = formatAddress(to.address.from);
+  return written === address || written === canonicalAddress(address);
 }
 
 function follow(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
@@ -104,10 +117,16 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
     value: tracePacket(ruleset.value, packet.value, {
       isLocal: (address) => node.isLocal(address) ?? false,
       route: (query) => decideRoute(node, query),
-      primaryAddress: (device, family) =>
-        addresses.find(
-          (entry) => entry.device === device && entry.family === (family === 'ip' ? 'ipv4' : 'ipv6'),
-        )?.address,
+      primaryAddress: (device, family) => {
+        const wanted = family === 'ip' ? 'ipv4' : 'ipv6';
+        const own = addresses.filter((entry) => entry.family === wanted);
+        // Masquerading towards the node itself takes the first global address of any interface, not loopback's.
+        return (
+          device === 'lo'
+            ? own.find(({ scope }) => scope === 'global')
+            : own.find((entry) => entry.device === device)
+        )?.address;
+      },
     }),
   };
 }
@@ -150,23 +169,17 @@ function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Pack
 
 /** The address that the cluster knows the node by. */
 function nodeAddress({ node }: PathView, scene: Scene): string | undefined {
-  return scene.world.nodes
-    .find(({ metadata }) => metadata?.name === node?.name)
-    ?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+  return node === undefined ? undefined : scene.addressOf(node.name);
 }
 
 /** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
 function neighbour(path: PathView, scene: Scene): string | undefined {
   const family = parseIp(path.address ?? '')?.family;
-  const others = scene.world.nodes
-    .filter(({ metadata }) => metadata?.name !== path.node?.name)
-    .flatMap(({ status }) => status?.addresses ?? [])
-    .filter(({ type, address }) => type === 'InternalIP' && parseIp(address)?.family === family);
-  return (
-    others[0]?.address ??
-    (known(path.node?.seen?.network.routes) ?? []).find(
-      ({ gateway, table }) =>
-        table === 'main' && gateway !== undefined && parseIp(gateway)?.family === family,
-    )?.gateway
-  );
+  for (const name of scene.nodes.keys()) {
+    const address = name === path.node?.name ? undefined : scene.addressOf(name);
+    if (address !== undefined && parseIp(address)?.family === family) return address;
+  }
+  return (known(path.node?.seen?.network.routes) ?? []).find(
+    ({ gateway, table }) => table === 'main' && gateway !== undefined && parseIp(gateway)?.family === family,
+  )?.gateway;
 }

@@ -27,6 +27,4 @@ export function readHead(path: string, limit: number): Buffer {
   }
 }
 
-/** Bytes to begin with when a file does not say how many it has. */
-const FIRST_READ = 16 * 1024;
 const O_RDONLY_NONBLOCK = 0o4000;
