@@ -27,6 +27,19 @@ test('what is not said is as in the reference', () => {
   });
 });
 
+test.each<[Record<string, unknown>, string | undefined]>([
+  [{}, undefined],
+  [{ backend: null }, undefined],
+  [{ backend: 'iptables' }, 'iptables'],
+  [{ backend: 'nftables' }, 'nftables'],
+  [{ conditionsV4: [] }, undefined],
+  [{ conditionsV4: ['!', '-s', '10.0.0.1'] }, 'iptables'],
+  [{ conditionsV6: ['ip6', 'saddr', 'fd00::1'] }, 'nftables'],
+  [{ externalSetMarkChain: 'KUBE-MARK-MASQ' }, 'iptables'],
+])('%j means the backend %p', (extra, backend) => {
+  expect(parse(extra).backend).toBe(backend as ReturnType<typeof parse>['backend']);
+});
+
 describe('mappings', () => {
   test.each<[Record<string, unknown>, Record<string, unknown>]>([
     [{}, { hostPort: 80, containerPort: 8080, protocol: 'tcp' }],
@@ -62,6 +75,22 @@ describe('refused, naming the field and the value', () => {
     [{ externalSetMarkChain: 'X\n-F' }, 'externalSetMarkChain must be the name', 7],
     [{ externalSetMarkChain: '-X' }, 'externalSetMarkChain must be the name', 7],
     [{ externalSetMarkChain: 'X'.repeat(29) }, 'externalSetMarkChain must be the name', 7],
+    [
+      { backend: 'nftables', externalSetMarkChain: 'X' },
+      'externalSetMarkChain is of the iptables backend, but the backend is nftables',
+      7,
+    ],
+    [{ backend: 'nftables', conditionsV4: ['-s', '10.0.0.1'] }, 'conditionsV4 is of the iptables backend', 7],
+    [
+      { backend: 'iptables', conditionsV6: ['ip6 saddr fd00::1'] },
+      'conditionsV6 is of the nftables backend',
+      7,
+    ],
+    [
+      { conditionsV4: ['!', '-s', '10.0.0.1'], conditionsV6: ['ip6 saddr fd00::1'] },
+      'conditionsV6 is of the nftables backend, but the backend is iptables',
+      7,
+    ],
     [{ backend: 'ebpf' }, 'backend "ebpf" is not supported', 2],
     [{ conditionsV4: '-s 1.2.3.4' }, 'conditionsV4 must be a list of words', 7],
     [{ conditionsV4: [''] }, 'conditionsV4[0] must be a word', 7],
