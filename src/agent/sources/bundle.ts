@@ -30,6 +30,8 @@ const MAX_BYTES = {
   probes: 256 * MEBIBYTE,
 };
 const MAX_REPORTS = 10_000;
+/** Seldom enough that a collection, a tenth of a second, does not count. */
+const REPORTS_PER_COLLECTION = 250;
 
 /** A node's name, and that of its file: a DNS subdomain (RFC 1123), so it is also one step of a path. */
 const NODE_FILE = /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)\.json$/;
@@ -109,6 +111,8 @@ export function readReports(directory: string, name = directory): Map<string, Ob
     const node = NODE_FILE.exec(file)?.[1];
     if (node === undefined) throw broken(`${name}/${file}`, 'want <name of the node>.json');
     const document = readJson(directory, file, MAX_BYTES.report, `${name}/${file}`);
+    // Texts and parsed documents are garbage by now, which the engine would let pile up to twice what is kept.
+    if (reports.size % REPORTS_PER_COLLECTION === REPORTS_PER_COLLECTION - 1) Bun.gc(true);
     reports.set(node, observationOf(document, `${name}/${file}`));
   }
   return reports;

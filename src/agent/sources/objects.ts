@@ -64,9 +64,7 @@ const containerState = maybe(
   }),
 );
 
-const conditions = maybe(
-  z.array(fields({ type: text, status: text, reason: text, message: text })),
-);
+const conditions = maybe(z.array(fields({ type: text, status: text, reason: text, message: text })));
 
 const podSchema = fields({
   metadata,
