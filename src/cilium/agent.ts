@@ -78,6 +78,9 @@ export class Agent {
       onDelete: () => changed.add(SYNC),
     });
     const watching = informer.run(signal);
+    // A hundred megabytes, which need neither an address nor a rule: they are on their way while those are waited for.
+    const plugins = this.#installPlugins();
+    plugins.catch(() => {});
     // Nobody waits for it when the kept state serves.
     assigned.promise.catch(() => {});
     signal.addEventListener('abort', () => assigned.reject(signal.reason), { once: true });
@@ -99,7 +102,8 @@ export class Agent {
       const server = serveIpam(socket, ipam, await nodeMtu(exec), log);
       log(`ready: ${formatSubnet(subnet)}, ${ipam.list().length} addresses in use, listening on ${socket}`);
       try {
-        await this.#install();
+        await plugins;
+        await this.#writeConfig();
         // A node that was deleted and made again may have another CIDR: the addresses begin anew with a new agent.
         const other = this.#changedSubnet(assigned.promise, subnet);
         await Promise.race([this.#reconcile(ipam, signal), other]);
@@ -114,10 +118,14 @@ export class Agent {
     await watching;
   }
 
-  async #install(): Promise<void> {
-    const { pluginSource, pluginTarget, configTarget, log } = this.#options;
+  async #installPlugins(): Promise<void> {
+    const { pluginSource, pluginTarget, log } = this.#options;
     for (const name of await installPlugins(pluginSource, pluginTarget))
       log(`installed ${name} in ${pluginTarget}`);
+  }
+
+  async #writeConfig(): Promise<void> {
+    const { configTarget, log } = this.#options;
     if (await writeCniConfig(configTarget)) log(`wrote 05-cilium.conf in ${configTarget}`);
   }
 

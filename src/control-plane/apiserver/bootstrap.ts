@@ -40,9 +40,9 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
     ...missing(
       NAMESPACES.map((name) => ({ metadata: { name } })),
       namespaces,
-    ).map((object) => ensure(store, namespaceKind, '', object as ApiObject)),
-    ...missing(BOOTSTRAP_ROLES, roles).map((object) => ensure(store, roleKind, '', copy(object))),
-    ...missing(BOOTSTRAP_BINDINGS, bindings).map((object) => ensure(store, bindingKind, '', copy(object))),
+    ).map((object) => add(store, namespaceKind, object as ApiObject)),
+    ...missing(BOOTSTRAP_ROLES, roles).map((object) => add(store, roleKind, copy(object))),
+    ...missing(BOOTSTRAP_BINDINGS, bindings).map((object) => add(store, bindingKind, copy(object))),
   ]);
   await reconcileKubernetesService(options);
 }
@@ -78,6 +78,15 @@ async function reconcileKubernetesService(options: BootstrapOptions): Promise<vo
     ensure(store, endpointsKind, namespace, endpoints as unknown as ApiObject, ['subsets']),
     ensure(store, sliceKind, namespace, slice as unknown as ApiObject, ['endpoints', 'ports']),
   ]);
+}
+
+/** Creates an object of the cluster that was not there a moment ago. */
+async function add(store: ResourceStore, kind: KindInfo, object: ApiObject): Promise<void> {
+  try {
+    await store.create(kind, '', object);
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.reason !== 'AlreadyExists') throw error;
+  }
 }
 
 /** Creates `object` when it is not there; otherwise brings `fields` to what they are in it. */
