@@ -18,6 +18,7 @@ import {
   type Ruleset,
   type Table,
 } from './model.ts';
+import { rulesForPort } from './port-index.ts';
 
 /** Rules looked at for one question. A set of chains can be walked in more ways than there is time for. */
 const MAX_RULES = 200_000;
@@ -82,7 +83,7 @@ export function translationsFor(
   for (const slot of slotsAt(ruleset, hook, destination.family)) {
     if (slot.kind !== 'nat') continue;
     for (const base of slot.chains) {
-      const walk = new Walk(ruleset, base, (rule) => certainty(rule, read));
+      const walk = new Walk(ruleset, base, (rule) => certainty(rule, read), destination.port);
       for (const { rule, via, conditional } of walk.rules()) {
         for (const expression of rule.expressions) {
           if (expression.kind !== 'dnat' && expression.kind !== 'redirect') continue;
@@ -196,15 +197,18 @@ class Walk {
   readonly #table: Table | undefined;
   readonly #base: BaseChain;
   readonly #judge: (rule: Rule) => Certainty;
+  readonly #port: number | undefined;
   #looked = 0;
 
-  constructor(ruleset: Ruleset, base: BaseChain, judge: (rule: Rule) => Certainty) {
+  /** `port`: only rules that packets to it may match are of interest. */
+  constructor(ruleset: Ruleset, base: BaseChain, judge: (rule: Rule) => Certainty, port?: number) {
     this.#table = ruleset.tables.find(
       ({ name, family, backend }) =>
         name === base.table && family === base.family && backend === base.backend,
     );
     this.#base = base;
     this.#judge = judge;
+    this.#port = port;
   }
 
   rules(): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }> {
@@ -216,7 +220,7 @@ class Walk {
     via: Rule[],
     conditional: boolean,
   ): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }> {
-    for (const rule of chain.rules) {
+    for (const rule of rulesForPort(chain, this.#port)) {
       if (++this.#looked > MAX_RULES) return;
       const certainty = this.#judge(rule);
       if (certainty === 'never') continue;

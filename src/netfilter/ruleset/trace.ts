@@ -19,6 +19,7 @@ import {
   type Table,
   type Verdict,
 } from './model.ts';
+import { rulesForPort } from './port-index.ts';
 import type {
   Decision,
   Environment,
@@ -344,7 +345,7 @@ class Tracer {
   #walk(table: Table | undefined, chain: Chain, branches: Branch[], depth: number): Leaving {
     const leaving: Leaving = { returned: [], accepted: [] };
     let current = branches;
-    for (const rule of chain.rules) {
+    for (const rule of rulesForPort(chain, commonPort(branches))) {
       if (current.length === 0) return leaving;
       const next: Branch[] = [];
       this.#looked += current.length;
@@ -946,4 +947,10 @@ function translationKey(translation: Translation | undefined): string {
   if (translation === undefined) return '';
   const { kind, to } = translation;
   return [kind, to.address?.from, to.address?.to, to.port?.from, to.port?.to].join(' ');
+}
+
+/** The destination port that all branches have; undefined when they differ or it is not known. */
+function commonPort(branches: readonly Branch[]): number | undefined {
+  const port = branches[0]?.destinationPort;
+  return branches.every(({ destinationPort }) => destinationPort === port) ? port : undefined;
 }

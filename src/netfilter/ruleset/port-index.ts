@@ -1,0 +1,72 @@
+import type { Chain, Rule } from './model.ts';
+
+/** Chains shorter than this are not worth an index. */
+const SHORT = 8;
+
+interface PortIndex {
+  /** Positions of the rules that packets to any port may match, in order. */
+  anyPort: readonly number[];
+  /** Positions of the rules that only packets to a port match. */
+  byPort: ReadonlyMap<number, readonly number[]>;
+  /** Both together, by the ports that were asked for. */
+  merged: Map<number, readonly Rule[]>;
+}
+
+const indexes = new WeakMap<Chain, PortIndex>();
+
+/**
+ * The rules of a chain that a packet to a port may match, in their order. What is left out would be looked at and not match: chains of
+ * hostports have one rule a port, and a node has hundreds.
+ */
+export function rulesForPort(chain: Chain, port: number | undefined): readonly Rule[] {
+  const { rules } = chain;
+  if (port === undefined || rules.length < SHORT) return rules;
+  let index = indexes.get(chain);
+  if (index === undefined) {
+    index = indexOf(rules);
+    indexes.set(chain, index);
+  }
+  let merged = index.merged.get(port);
+  if (merged === undefined) {
+    const positions = [...index.anyPort, ...(index.byPort.get(port) ?? [])].sort((a, b) => a - b);
+    merged = positions.map((position) => rules[position]!);
+    index.merged.set(port, merged);
+  }
+  return merged;
+}
+
+function indexOf(rules: readonly Rule[]): PortIndex {
+  const anyPort: number[] = [];
+  const byPort = new Map<number, number[]>();
+  for (const [position, rule] of rules.entries()) {
+    const ports = portsOf(rule);
+    if (ports === undefined) anyPort.push(position);
+    for (const port of ports ?? []) {
+      const list = byPort.get(port);
+      if (list === undefined) byPort.set(port, [position]);
+      else list.push(position);
+    }
+  }
+  return { anyPort, byPort, merged: new Map() };
+}
+
+/** The ports that a rule is confined to before it does anything; undefined when it is not, or they are not a few. */
+function portsOf({ expressions }: Rule): ReadonlySet<number> | undefined {
+  for (const expression of expressions) {
+    if (expression.kind === 'any-of' || expression.kind === 'opaque-match' || expression.kind === 'neutral')
+      continue;
+    if (expression.kind !== 'match') return undefined;
+    const { key, negated, set } = expression;
+    const [operand] = key;
+    if (key.length !== 1 || operand!.field !== 'destination-port') continue;
+    if (negated || operand!.mask !== undefined || set.opaque !== undefined) continue;
+    const ports = new Set<number>();
+    for (const element of set.elements) {
+      const [pattern] = element.key;
+      if (pattern?.kind !== 'exact' || typeof pattern.value !== 'number') return undefined;
+      ports.add(pattern.value);
+    }
+    return ports;
+  }
+  return undefined;
+}
