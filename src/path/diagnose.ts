@@ -26,14 +26,37 @@ export interface Diagnosed {
  */
 export function diagnose(world: World, failures: readonly Failure[] = catalogue): Diagnosed {
   const scene = new Scene(world);
+  const cases: Case[] = [];
+  const verdicts = new Map<PathView, PathVerdict>();
+  for (const part of scene.parts()) {
+    const own = examine(part, failures, verdicts);
+    cases.push(...own);
+    // What is broken will be looked at again, for healing.
+    if (own.length === 0) part.release();
+  }
+  cases.sort(byWeight);
+  return {
+    diagnosis: {
+      apiVersion: 'hostport/v1',
+      kind: 'Diagnosis',
+      observedAt: world.observedAt,
+      paths: scene.paths.map((path) => verdicts.get(path)!),
+      findings: cases.map(({ finding }) => finding),
+      unknowns: [...scene.nodes.values()].flatMap((node) =>
+        'unknown' in node.report ? [{ node: node.name, what: 'node report', why: node.report.unknown }] : [],
+      ),
+    },
+    scene,
+    cases,
+  };
+}
+
+/** The cases of a part of the scene that are not muted; notes the verdict on each of its mappings. */
+function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathView, PathVerdict>): Case[] {
   const detected = failures.flatMap((failure) =>
-    failure.detect(scene).map(
-      (detection): Case => ({
-        failure,
-        detection,
-        finding: toFinding(failure, detection),
-      }),
-    ),
+    failure
+      .detect(part)
+      .map((detection): Case => ({ failure, detection, finding: toFinding(failure, detection) })),
   );
   const index = new MuterIndex(detected);
   const cases: Case[] = [];
@@ -43,27 +66,16 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
     if (by === undefined) cases.push(entry);
     else muted.push({ of: entry, by });
   }
-  cases.sort(byWeight);
   const told = groupBySubject(
     cases.map((entry) => ({ subject: entry.finding.subject, value: entry.finding })),
   );
   const hidden = groupBySubject(
     muted.map(({ of, by }) => ({ subject: of.finding.subject, value: { finding: of.finding, by } })),
   );
-  return {
-    diagnosis: {
-      apiVersion: 'hostport/v1',
-      kind: 'Diagnosis',
-      observedAt: world.observedAt,
-      paths: scene.paths.map((path) => verdictOf(path, scene, told(path.subject), hidden(path.subject))),
-      findings: cases.map(({ finding }) => finding),
-      unknowns: [...scene.nodes.values()].flatMap((node) =>
-        'unknown' in node.report ? [{ node: node.name, what: 'node report', why: node.report.unknown }] : [],
-      ),
-    },
-    scene,
-    cases,
-  };
+  for (const path of part.paths) {
+    verdicts.set(path, verdictOf(path, part, told(path.subject), hidden(path.subject)));
+  }
+  return cases;
 }
 
 function toFinding(failure: Failure, detection: Detection): Finding {

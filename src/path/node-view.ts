@@ -87,6 +87,13 @@ export class NodeView {
     return this.#ruleset;
   }
 
+  /** Forgets what was worked out from the report. */
+  release(): void {
+    this.#configs = undefined;
+    this.#local = undefined;
+    this.#ruleset = undefined;
+  }
+
   sysctl(name: string): string | undefined {
     return known(this.seen?.network.sysctls)?.[name];
   }

@@ -31,10 +31,12 @@ export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping>
   return owned;
 }
 
+type Table = Ruleset['tables'][number];
+
 function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
   const owned = new Map<string, OwnedMapping>();
-  const add = (comment: string | undefined, text: string): OwnedMapping | undefined => {
-    const owner = comment === undefined ? undefined : parseOwner(comment);
+  const add = (table: Table, comment: string | undefined, text: string): OwnedMapping | undefined => {
+    const owner = comment === undefined ? undefined : parseOwner(comment, table);
     if (owner === undefined) return undefined;
     const entry = owned.get(owner.containerId) ?? { owner, entries: [], translations: [] };
     entry.entries.push(text);
@@ -43,12 +45,12 @@ function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
   };
   for (const table of ruleset.tables) {
     for (const set of table.sets.values()) {
-      for (const { comment, text } of set.elements) add(comment, text);
+      for (const { comment, text } of set.elements) add(table, comment, text);
     }
     const followed = new Set<string>();
     for (const chain of table.chains.values()) {
       for (const rule of chain.rules) {
-        const entry = add(rule.comment, rule.text);
+        const entry = add(table, rule.comment, rule.text);
         for (const expression of entry === undefined ? [] : rule.expressions) {
           if (expression.kind !== 'jump' && expression.kind !== 'goto') continue;
           if (followed.has(expression.chain)) continue;

@@ -20,6 +20,15 @@ export interface PathView {
   /** What the chain did for that sandbox, by the runtime's cache. */
   attachment: CachedAttachment | undefined;
   probes: ReadonlyMap<Vantage, ProbeResult>;
+  /** What was worked out about it, by whoever did: see {@link Scene.release}. */
+  memory: Map<string, unknown>;
+}
+
+/** Part of a scene: some of its nodes and the mappings on them. */
+interface ScenePart {
+  whole: Scene;
+  nodes: ReadonlyMap<string, NodeView>;
+  paths: readonly PathView[];
 }
 
 /** The observed world with its parts put together: what every failure looks at. */
@@ -30,8 +39,15 @@ export class Scene {
   #addresses: ReadonlyMap<string, string>;
   #events: ReadonlyMap<string, readonly Event[]>;
 
-  constructor(world: World) {
+  constructor(world: World, part?: ScenePart) {
     this.world = world;
+    if (part !== undefined) {
+      this.nodes = part.nodes;
+      this.paths = part.paths;
+      this.#events = part.whole.#events;
+      this.#addresses = part.whole.#addresses;
+      return;
+    }
     const names = [
       ...world.nodes.map(({ metadata }) => metadata?.name ?? ''),
       ...world.reports.keys(),
@@ -54,6 +70,28 @@ export class Scene {
       }),
     );
     this.paths = this.#pathsOf(world);
+  }
+
+  /**
+   * The scene in parts, one a node and one of the pods without a node. What is the matter on one node is not on another, and a large
+   * cluster's rules need not be in memory all at once.
+   */
+  parts(): Scene[] {
+    const paths = Map.groupBy(this.paths, ({ node }) => node);
+    return [undefined, ...this.nodes.values()].map(
+      (node) =>
+        new Scene(this.world, {
+          whole: this,
+          nodes: new Map(node === undefined ? [] : [[node.name, node]]),
+          paths: paths.get(node) ?? [],
+        }),
+    );
+  }
+
+  /** Lets go of what was worked out, which can be worked out again. */
+  release(): void {
+    for (const node of this.nodes.values()) node.release();
+    for (const path of this.paths) path.memory.clear();
   }
 
   /** The address that the cluster knows a node by (InternalIP); undefined when it tells none. */
@@ -107,6 +145,7 @@ export class Scene {
             address: port.hostIP ?? this.addressOf(node?.name ?? ''),
             sandbox,
             attachment: sandbox && attachments.get(node!)?.get(sandbox.id)?.[0],
+            memory: new Map(),
             probes: new Map(
               (probes.get(`${uid} ${port.protocol} ${port.hostPort} ${port.hostIP ?? ''}`) ?? []).map(
                 (probe) => [probe.vantage, probe],

@@ -20,24 +20,12 @@ export function originsOf({ port }: PathView): readonly [Origin, ...Origin[]] {
   return ['outside', 'node'];
 }
 
-const traces = new WeakMap<PathView, Map<Origin, Observed<Trace>>>();
-
 /**
  * What the node's rules do to the first packet of a connection to a mapping. Unknown when what it takes to say was not seen.
  * The trace itself may again say that something in the rules is not known.
  */
 export function traceFrom(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
-  let ofPath = traces.get(path);
-  if (ofPath === undefined) {
-    ofPath = new Map();
-    traces.set(path, ofPath);
-  }
-  let trace = ofPath.get(origin);
-  if (trace === undefined) {
-    trace = follow(origin, path, scene);
-    ofPath.set(origin, trace);
-  }
-  return trace;
+  return remembered(path, `trace ${origin}`, () => follow(origin, path, scene));
 }
 
 /** The pod's address of the family in which the mapping is asked for; undefined while it has none. */
@@ -66,15 +54,14 @@ export function leadsToPod(trace: Trace, path: PathView): boolean {
  * them. Undefined when the rules are not known.
  */
 export function takersOf(path: PathView, scene: Scene): readonly TranslationCandidate[] | undefined {
-  let takers = takersOfPaths.get(path);
-  if (takers === undefined) {
-    takers = { value: findTakers(path, scene) };
-    takersOfPaths.set(path, takers);
-  }
-  return takers.value;
+  return remembered(path, 'takers', () => findTakers(path, scene));
 }
 
-const takersOfPaths = new WeakMap<PathView, { value: readonly TranslationCandidate[] | undefined }>();
+/** What was worked out about a mapping before; else works it out. */
+function remembered<T>(path: PathView, what: string, work: () => T): T {
+  if (!path.memory.has(what)) path.memory.set(what, work());
+  return path.memory.get(what) as T;
+}
 
 function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | undefined {
   const ruleset = known(path.node?.ruleset);

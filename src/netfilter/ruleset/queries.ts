@@ -58,9 +58,18 @@ export interface Owner {
   containerId: string;
 }
 
-/** Reads the comment that the portmap plugins (the reference's iptables backend and ours) put on a mapping. */
-export function parseOwner(comment: string): Owner | undefined {
-  const match = /^dnat name: "([^"]*)" id: "([^"]*)"$/.exec(comment);
+/** The table of portmap's nftables backend, whose elements say `network/container` (src/plugins/portmap/nftables-layout.ts). */
+const OWN_TABLE = { family: 'inet', name: 'hostport' };
+
+/**
+ * Reads the comment that a portmap plugin put on a mapping: the reference's iptables backend and ours in any table, our nftables
+ * backend in its own.
+ */
+export function parseOwner(comment: string, table: { family: string; name: string }): Owner | undefined {
+  const match =
+    table.family === OWN_TABLE.family && table.name === OWN_TABLE.name
+      ? /^([^/\s]+)\/(\S+)$/.exec(comment)
+      : /^dnat name: "([^"]*)" id: "([^"]*)"$/.exec(comment);
   return match === null ? undefined : { network: match[1]!, containerId: match[2]! };
 }
 
@@ -99,7 +108,7 @@ export function translationsFor(
               to,
               element,
               conditional: conditional || !certain,
-              owner: ownerAmong([element?.comment, rule.comment, ...via.map(({ comment }) => comment)]),
+              owner: ownerAmong([element?.comment, rule.comment, ...via.map(({ comment }) => comment)], base),
             });
           }
         }
@@ -314,9 +323,12 @@ function found(lookup: Lookup, read: FieldReader): { elements: readonly Element[
   return { elements: result.possible, certain: false };
 }
 
-function ownerAmong(comments: readonly (string | undefined)[]): Owner | undefined {
+function ownerAmong(
+  comments: readonly (string | undefined)[],
+  { family, table }: BaseChain,
+): Owner | undefined {
   for (const comment of comments) {
-    const owner = comment === undefined ? undefined : parseOwner(comment);
+    const owner = comment === undefined ? undefined : parseOwner(comment, { family, name: table });
     if (owner !== undefined) return owner;
   }
   return undefined;

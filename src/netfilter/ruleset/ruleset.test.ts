@@ -373,9 +373,15 @@ describe('questions', () => {
   });
 
   test('an owner is only what has its form', () => {
-    expect(parseOwner('dnat name: "n" id: "i"')).toEqual({ network: 'n', containerId: 'i' });
-    for (const comment of ['', 'n i', 'dnat name: "n" id: "i" more'])
-      expect(parseOwner(comment)).toBeUndefined();
+    const nat = { family: 'ip', name: 'nat' };
+    const own = { family: 'inet', name: 'hostport' };
+    const owner = { network: 'n', containerId: 'i' };
+    expect(parseOwner('dnat name: "n" id: "i"', nat)).toEqual(owner);
+    expect(parseOwner('n/i', own)).toEqual(owner);
+    for (const comment of ['', 'n i', 'n/i', 'dnat name: "n" id: "i" more']) {
+      expect(parseOwner(comment, nat)).toBeUndefined();
+    }
+    for (const comment of ['', 'n', 'n/', '/i', 'n/i more']) expect(parseOwner(comment, own)).toBeUndefined();
   });
 });
 

@@ -1,4 +1,4 @@
-import { jumpsTo } from '../../netfilter/ruleset/index.ts';
+import { type Chain, jumpsTo } from '../../netfilter/ruleset/index.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { NodeView } from '../node-view.ts';
 import { known } from '../observed.ts';
@@ -41,6 +41,7 @@ export const entryJumpMissing = defineFailure<Data>({
           chain.rules.length === 0
         )
           return [];
+        if (ENTRIES.every((entry) => leadsStraight(table.chains.get(entry)))) return [];
         const jumps = jumpsTo(known(node.ruleset)!, family, DNAT_CHAIN).filter(
           ({ base }) => base.backend === backend,
         );
@@ -96,3 +97,12 @@ export const entryJumpMissing = defineFailure<Data>({
     },
   },
 });
+
+/** The common case, without walking all the rules there are. */
+function leadsStraight(chain: Chain | undefined): boolean {
+  return (
+    chain?.rules.some(({ expressions }) =>
+      expressions.some((expression) => expression.kind === 'jump' && expression.chain === DNAT_CHAIN),
+    ) ?? false
+  );
+}
