@@ -41,6 +41,8 @@ export interface HealOptions extends HealScope {
   signal: AbortSignal;
   /** Called before each round with what is about to be done. */
   onPlan?(plan: readonly PlannedHeal[]): void;
+  /** Whether this may be done now. What may not is as if it had not been found. Default: everything may. */
+  mayTry?(planned: PlannedHeal, current: Diagnosed): boolean;
 }
 
 /** Heals what a diagnosis found, looks again, and goes on with what that shows. Returns once a look shows nothing new to do. */
@@ -49,8 +51,9 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
   let current = first;
   for (let round = 1; ; round++) {
     const plan = planHeal(current, options).filter(
-      ({ finding }) =>
-        !done.some((entry) => entry.outcome === 'failed' && sameFinding(entry.finding, finding)),
+      (planned) =>
+        !done.some((entry) => entry.outcome === 'failed' && sameFinding(entry.finding, planned.finding)) &&
+        (options.mayTry?.(planned, current) ?? true),
     );
     const actionable = plan.filter(({ steps }) => steps.length > 0);
     if (actionable.length === 0 || round > MAX_ROUNDS) {

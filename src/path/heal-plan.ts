@@ -54,7 +54,10 @@ function isInScope({ finding }: Case, { codes, nodes }: HealScope): boolean {
 
 /** Whether two findings are about the same thing: also after a pod was made again under its name. */
 export function sameFinding(a: Finding, b: Finding): boolean {
-  const key = ({ code, subject: { node, pod, port } }: Finding) =>
-    JSON.stringify([code, node, pod?.namespace, pod?.name, port]);
-  return key(a) === key(b);
+  return findingKey(a) === findingKey(b);
+}
+
+/** What is the same for two findings about the same thing, and differs for all others. */
+export function findingKey({ code, subject: { node, pod, port } }: Finding): string {
+  return JSON.stringify([code, node, pod?.namespace, pod?.name, port]);
 }

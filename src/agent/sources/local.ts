@@ -11,6 +11,8 @@ import type { ProbeJob } from '../probing/order.ts';
 import { planProbes } from '../probing/plan.ts';
 
 export interface LocalWorldOptions {
+  /** Name of the node. Default: the machine's. */
+  node?: string;
   /** Send probes from this machine to its own addresses. Default: send nothing. */
   probes?: boolean;
   /** Deadline of one probe in milliseconds. Default 1000. */
@@ -28,7 +30,7 @@ export async function localWorld(
   signal?: AbortSignal,
   options: LocalWorldOptions = {},
 ): Promise<World> {
-  const name = hostname();
+  const name = options.node ?? hostname();
   const report = await takeNodeReport(name, exec);
   signal?.throwIfAborted();
   const world: World = {

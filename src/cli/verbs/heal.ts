@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { Option } from 'commander';
 import { type Healed, type HealReport, heal } from '../../agent/heal.ts';
 import { labPatient } from '../../agent/lab-patient.ts';
 import { requireRecord } from '../../lab/record.ts';
@@ -8,11 +9,12 @@ import type { Failure } from '../../path/failure.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal-plan.ts';
 import { realExec } from '../../sys/exec.ts';
 import { interruptible } from '../interruptible.ts';
-import { oneOf } from '../option-values.ts';
+import { duration, oneOf } from '../option-values.ts';
 import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith } from '../verb.ts';
 import { failureNamed } from './doctor.ts';
+import { healWatch } from './heal-watch.ts';
 
 /** `hostport heal`: mends what the doctor finds, without making pods again wherever that is possible. */
 export function healVerb() {
@@ -28,14 +30,30 @@ export function healVerb() {
     .option('--restart', 'make pods again where there is no other way')
     .option('--no-probe', 'send nothing')
     .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
+    .addOption(
+      new Option('--watch', 'go on healing the node that this runs on, as things break').conflicts([
+        'dryRun',
+        'output',
+        'name',
+      ]),
+    )
+    .option(
+      '--kubeconfig <file>',
+      'with --watch: the API that knows the pods; default: of the pod this runs in',
+    )
+    .option('--resync <duration>', 'with --watch: look at least so often', duration, 30_000)
     .failsWith(2)
     .action(async (options) => {
-      const record = await requireRecord(options.name);
       const scope: HealScope = {
         ...(options.only.length === 0 ? {} : { codes: options.only.map(({ code }: Failure) => code) }),
         ...(options.node.length === 0 ? {} : { nodes: options.node }),
         restart: options.restart === true,
       };
+      if (options.watch) {
+        await healWatch(options, { ...scope, nodes: undefined });
+        return;
+      }
+      const record = await requireRecord(options.name);
       const json = options.output === 'json';
       await interruptible(async (signal) => {
         const patient = labPatient(record, realExec, options.probe);
@@ -80,6 +98,7 @@ export function healVerb() {
     'hostport heal',
     'hostport heal --yes',
     'hostport heal --only portmap-not-chained --dry-run',
+    'hostport exec kind-worker -- hostport heal --watch',
   );
 }
 

@@ -1,0 +1,54 @@
+import { hostname } from 'node:os';
+import { watchNode } from '../../agent/watch/watch.ts';
+import { logger, terminationSignal } from '../../control-plane/daemon.ts';
+import type { ApiClientOptions } from '../../kube/client.ts';
+import { inClusterConfig, loadKubeconfig } from '../../kube/kubeconfig.ts';
+import type { HealScope } from '../../path/heal-plan.ts';
+import { realExec } from '../../sys/exec.ts';
+import { tryFileLock } from '../../sys/file-lock.ts';
+import { UserError } from '../../util/errors.ts';
+import { safeText } from '../printer/safe-text.ts';
+
+/** Held by the agent of a node: two of them would mend everything twice. */
+const LOCK = '/var/lib/hostport/agent.lock';
+
+export interface HealWatchOptions {
+  node: readonly string[];
+  kubeconfig?: string;
+  /** Milliseconds. */
+  resync: number;
+}
+
+/** `hostport heal --watch`: heals this node until SIGTERM or SIGINT. */
+export async function healWatch(options: HealWatchOptions, scope: HealScope): Promise<void> {
+  if (options.node.length > 1)
+    throw new UserError('heal --watch: heals the node it runs on, which has one name');
+  const node = options.node[0] ?? process.env.NODE_NAME ?? hostname();
+  const api = await access(options.kubeconfig);
+  const lock = tryFileLock(LOCK, `process ${process.pid}`);
+  if ('heldBy' in lock) throw new UserError(`heal --watch: this node is healed already, by ${lock.heldBy}`);
+  const log = logger('hostport-agent');
+  const { signal, dispose } = terminationSignal();
+  try {
+    await watchNode(
+      {
+        node,
+        ...(api && { api }),
+        scope,
+        resyncMs: options.resync,
+        exec: realExec,
+        log: (line) => log(safeText(line)),
+      },
+      signal,
+    );
+  } finally {
+    dispose();
+    lock.release();
+  }
+}
+
+/** By the kubeconfig that was named, by the service account in a pod, or not at all. */
+async function access(kubeconfig: string | undefined): Promise<ApiClientOptions | undefined> {
+  if (kubeconfig !== undefined) return loadKubeconfig(kubeconfig);
+  return process.env.KUBERNETES_SERVICE_HOST === undefined ? undefined : inClusterConfig();
+}
