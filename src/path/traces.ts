@@ -1,4 +1,3 @@
-import { parseIp } from '../net/ip.ts';
 import {
   formatAddress,
   type Packet,
@@ -30,11 +29,11 @@ export function traceFrom(origin: Origin, path: PathView, scene: Scene): Observe
 
 /** The pod's address of the family in which the mapping is asked for; undefined while it has none. */
 export function podAddress(path: PathView): string | undefined {
-  const family = path.address === undefined ? undefined : parseIp(path.address)?.family;
+  const family = path.address === undefined ? undefined : familyOf(path.address);
   const addresses = path.sandbox?.ips.length
     ? path.sandbox.ips
     : (path.pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
-  return addresses.find((ip) => family === undefined || parseIp(ip)?.family === family);
+  return addresses.find((ip) => family === undefined || familyOf(ip) === family);
 }
 
 /** Whether a translation leads to the pod: address and port both. */
@@ -91,6 +90,11 @@ export function translatesTo(to: TranslationCandidate['to'], address: string): b
   return written === address || written === canonicalAddress(address);
 }
 
+/** Of an address that the API or the node told: whether it is one at all is not asked here. */
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return address.includes(':') ? 'ipv6' : 'ipv4';
+}
+
 function follow(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
   const { node } = path;
   if (node === undefined) return { unknown: 'the pod has no node yet' };
@@ -127,7 +131,7 @@ function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Pack
   const destination = origin === 'loopback' ? '127.0.0.1' : unspecified ? own : wanted;
   if (destination === undefined) return { unknown: `the address of ${node.name} is not known` };
   const common = {
-    family: parseIp(destination)?.family === 'ipv6' ? ('ip6' as const) : ('ip' as const),
+    family: familyOf(destination) === 'ipv6' ? ('ip6' as const) : ('ip' as const),
     protocol: port.protocol.toLowerCase() as 'tcp' | 'udp' | 'sctp',
     destination,
     destinationPort: port.hostPort,
@@ -145,7 +149,7 @@ function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Pack
       return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
     }
     case 'outside': {
-      const source = neighbour(path, scene);
+      const source = neighbourOf(path, scene);
       if (source === undefined) return { unknown: `no address outside of ${node.name} is known` };
       const device = routeTo(node, source)?.device;
       if (device === undefined) return { unknown: `no route to ${source}` };
@@ -160,13 +164,13 @@ function nodeAddress({ node }: PathView, scene: Scene): string | undefined {
 }
 
 /** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
-function neighbour(path: PathView, scene: Scene): string | undefined {
-  const family = parseIp(path.address ?? '')?.family;
+export function neighbourOf(path: PathView, scene: Scene): string | undefined {
+  const family = familyOf(path.address ?? '');
   for (const name of scene.nodes.keys()) {
     const address = name === path.node?.name ? undefined : scene.addressOf(name);
-    if (address !== undefined && parseIp(address)?.family === family) return address;
+    if (address !== undefined && familyOf(address) === family) return address;
   }
   return (known(path.node?.seen?.network.routes) ?? []).find(
-    ({ gateway, table }) => table === 'main' && gateway !== undefined && parseIp(gateway)?.family === family,
+    ({ gateway, table }) => table === 'main' && gateway !== undefined && familyOf(gateway) === family,
   )?.gateway;
 }
