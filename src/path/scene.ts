@@ -119,7 +119,11 @@ export class Scene {
     const attachments = new Map(
       [...this.nodes.values()].map((node) => [
         node,
-        Map.groupBy(node.attachments ?? [], ({ containerId }) => containerId),
+        // The runtime's loopback is an attachment of every sandbox, too, and no chain with mappings.
+        Map.groupBy(
+          (node.attachments ?? []).filter(({ ifName }) => ifName !== 'lo'),
+          ({ containerId }) => containerId,
+        ),
       ]),
     );
     return world.pods
