@@ -1,47 +1,78 @@
 /**
- * Runs every test and ends with one line: `N passed, N failed, N skipped`. Units and namespaces first, then the lab.
- * `bun scripts/test.ts [PATH…]` runs only what the paths match. In CI (`CI=true`) a skipped test is a failure.
+ * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure.
+ * `bun scripts/test.ts [PATH…]` runs only what the paths match, one after another.
+ *
+ * Most of a lab's time is waiting, so test files run in two lanes, each file of the lab in a process of its own. A file's output is printed
+ * when it has ended, so that what belongs together stays together.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const TOP = [...new Bun.Glob('test/*.test.ts').scanSync()].map((path) => `./${path}`);
-const SUITES = [
-  {
-    name: 'unit and namespaces',
-    paths: ['./src', ...TOP],
-    seconds: 30,
-  },
-  { name: 'lab', paths: ['./test/e2e'], seconds: 120 },
-];
-const chosen = process.argv.slice(2);
-const suites = chosen.length > 0 ? [{ name: 'chosen', paths: chosen, seconds: 120 }] : SUITES;
+/** Test files for one process. */
+interface Batch {
+  name: string;
+  paths: string[];
+  /** Deadline of one test. */
+  seconds: number;
+}
 
-const total = { passed: 0, failed: 0, skipped: 0 };
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const UNIT_SECONDS = 30;
+const LAB_SECONDS = 120;
+const LANES = 2;
+
+/** Two of these at once would be in each other's way: they have the how-to's cluster name and its directories. */
+const HOW_TO = ['tour', 'readme'];
+/** These look at all of the machine, and others would show. */
+const ALONE = ['root-namespace'];
+
+const glob = (pattern: string) => [...new Bun.Glob(pattern).scanSync()].map((path) => `./${path}`).sort();
+const inLab = (name: string) => `./test/e2e/${name}.test.ts`;
+
+function allBatches(): { together: Batch[]; alone: Batch[] } {
+  const netns = [...glob('src/**/*.netns.test.ts'), ...glob('test/*.netns.test.ts')];
+  const units = [...glob('src/**/*.test.ts'), ...glob('test/*.test.ts')].filter(
+    (path) => !netns.includes(path),
+  );
+  const lab = glob('test/e2e/*.test.ts').filter((path) => ![...HOW_TO, ...ALONE].map(inLab).includes(path));
+  const one = (path: string, seconds: number): Batch => ({ name: path.slice(2), paths: [path], seconds });
+  return {
+    // What takes longest begins first, so that the lanes end together.
+    together: [
+      ...lab.filter(isLong).map((path) => one(path, LAB_SECONDS)),
+      { name: 'units', paths: units, seconds: UNIT_SECONDS },
+      { name: 'the how-to', paths: HOW_TO.map(inLab), seconds: LAB_SECONDS },
+      ...netns.map((path) => one(path, UNIT_SECONDS)),
+      ...lab.filter((path) => !isLong(path)).map((path) => one(path, LAB_SECONDS)),
+    ],
+    alone: ALONE.map((name) => one(inLab(name), LAB_SECONDS)),
+  };
+}
+
+/** The files that take minutes. A name that is no longer there changes the order only. */
+const LONG = ['kubectl', 'catalogue', 'cleanup', 'survive'].map(inLab);
+function isLong(path: string): boolean {
+  return LONG.includes(path);
+}
+
+const chosen = process.argv.slice(2);
+const { together, alone } =
+  chosen.length > 0
+    ? { together: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
+    : allBatches();
+
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-'));
 try {
-  for (const suite of suites) {
-    console.log(`\n# ${suite.name}`);
-    const report = join(scratch, 'report.xml');
-    rmSync(report, { force: true });
-    const child = Bun.spawn(
-      [
-        process.execPath,
-        'test',
-        '--reporter=junit',
-        `--reporter-outfile=${report}`,
-        `--timeout=${suite.seconds * 1000}`,
-        ...suite.paths,
-      ],
-      { stdout: 'inherit', stderr: 'inherit' },
-    );
-    const code = await child.exited;
-    // A runner that ended badly without a failed test (a crash, an error between tests) has failed, and one without a word.
-    const counted = existsSync(report) ? count(report) : { passed: 0, failed: 1, skipped: 0 };
-    if (code !== 0 && counted.failed === 0) counted.failed = 1;
-    for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counted[key];
-  }
+  await lanes(together, LANES);
+  await lanes(alone, 1);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
@@ -50,12 +81,56 @@ if (process.env.CI === 'true' && total.skipped > 0) {
   total.failed += total.skipped;
   total.skipped = 0;
 }
+for (const failure of failures) console.log(failure);
 console.log(
   `${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`,
 );
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 
-function count(report: string): { passed: number; failed: number; skipped: number } {
+async function lanes(batches: readonly Batch[], count: number): Promise<void> {
+  const queue = [...batches.entries()];
+  await Promise.all(
+    Array.from({ length: count }, async () => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift())
+        await run(next[1], next[0], count === 1);
+    }),
+  );
+}
+
+async function run({ name, paths, seconds }: Batch, index: number, live: boolean): Promise<void> {
+  const report = join(scratch, `${live ? 'alone' : 'together'}-${index}.xml`);
+  const began = performance.now();
+  const stdio = live ? 'inherit' : 'pipe';
+  const child = Bun.spawn(
+    [
+      process.execPath,
+      'test',
+      '--reporter=junit',
+      `--reporter-outfile=${report}`,
+      `--timeout=${seconds * 1000}`,
+      ...paths,
+    ],
+    { stdout: stdio, stderr: stdio },
+  );
+  const [stdout, stderr, code] = await Promise.all([
+    textOf(child.stdout),
+    textOf(child.stderr),
+    child.exited,
+  ]);
+  // A runner that ended badly without a failed test (a crash, an error between tests) has failed, and one without a word.
+  const counted = existsSync(report) ? count(report) : { passed: 0, failed: 1, skipped: 0 };
+  if (code !== 0 && counted.failed === 0) counted.failed = 1;
+  for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counted[key];
+  if (counted.failed > 0) failures.push(`FAILED: ${counted.failed} in ${name}`);
+  const took = ((performance.now() - began) / 1000).toFixed(0);
+  console.log(`\n# ${name} (${took} s)\n${stdout}${stderr}`);
+}
+
+function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
+  return stream === undefined ? Promise.resolve('') : new Response(stream).text();
+}
+
+function count(report: string): Counts {
   const root = /<testsuites[^>]*>/.exec(readFileSync(report, 'utf8'))?.[0] ?? '';
   const number = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(root)?.[1] ?? 0);
   const failed = number('failures') + number('errors');
