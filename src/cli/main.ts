@@ -48,5 +48,15 @@ try {
   }
   process.exitCode = error instanceof UserError ? error.exitCode : 1;
 }
-// Daemons and commands have finished all they owe when they return; what is still open (keep-alive sockets) is not owed.
+// Daemons and commands have finished all they owe when they return; what is still open (keep-alive sockets) is not owed. What was
+// printed is: a pipe takes 64 KiB at a time, and exit does not wait for its reader.
+await Promise.all([ended(process.stdout), ended(process.stderr)]);
 process.exit();
+
+/** Resolves when all that was written is with the kernel, or its reader is gone. */
+function ended(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('error', () => resolve());
+    stream.end(() => resolve());
+  });
+}

@@ -7,7 +7,9 @@ import type { Failure } from '../../path/failure.ts';
 import type { FaultDoor, FaultTarget, Memo } from '../../path/fault.ts';
 import { Scene } from '../../path/scene.ts';
 import type { World } from '../../path/world.ts';
+import { tryFileLock } from '../../sys/file-lock.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
+import { waitFor } from '../../sys/wait.ts';
 import { UserError } from '../../util/errors.ts';
 
 const targetSchema = z.object({
@@ -36,12 +38,15 @@ export interface Injected {
   memo: Memo;
 }
 
+/** How long one process waits for another that writes the book, in milliseconds: a write takes a few. */
+const LOCK_DEADLINE_MS = 5000;
+
 /** The failures brought about in a lab, remembered beside its record until they are undone. */
 export class FaultBook {
   readonly #path: string;
 
-  constructor(record: ClusterRecord) {
-    this.#path = join(clusterPaths(record.name).root, 'faults.json');
+  constructor({ name }: Pick<ClusterRecord, 'name'>, stateRoot?: string) {
+    this.#path = join(clusterPaths(name, stateRoot).root, 'faults.json');
   }
 
   async list(): Promise<Injected[]> {
@@ -57,9 +62,23 @@ export class FaultBook {
       });
   }
 
-  async write(entries: readonly Injected[]): Promise<void> {
-    const document = entries.map(({ failure, target, memo }) => ({ code: failure.code, target, memo }));
-    await writeFileAtomic(this.#path, `${JSON.stringify(document, null, 2)}\n`, 0o600);
+  /** Changes the list, alone: whoever else wants to waits. An error of `change` leaves it as it was. */
+  async update(change: (entries: readonly Injected[]) => readonly Injected[]): Promise<void> {
+    const lock = await waitFor(
+      `${this.#path} to be free`,
+      () => {
+        const taken = tryFileLock(`${this.#path}.lock`, `process ${process.pid}`);
+        return 'release' in taken ? taken : undefined;
+      },
+      { timeoutMs: LOCK_DEADLINE_MS },
+    );
+    try {
+      const entries = change(await this.list());
+      const document = entries.map(({ failure, target, memo }) => ({ code: failure.code, target, memo }));
+      await writeFileAtomic(this.#path, `${JSON.stringify(document, null, 2)}\n`, 0o600);
+    } finally {
+      lock.release();
+    }
   }
 }
 
@@ -70,19 +89,24 @@ export async function inject(
   failure: Failure,
   target: FaultTarget,
 ): Promise<void> {
-  const before = await book.list();
-  if (before.some((entry) => entry.failure === failure && entry.target.node === target.node)) {
+  const isThis = (entry: Injected) => entry.failure === failure && entry.target.node === target.node;
+  const refuseTwice = (entries: readonly Injected[]) => {
+    if (!entries.some(isThis)) return;
     throw new UserError(
       `break: ${failure.code} is brought about on ${target.node} already; "hostport unbreak ${failure.code}" undoes it`,
     );
-  }
+  };
+  refuseTwice(await book.list());
   const memo = (await failure.fault.remember?.(door, target)) ?? null;
-  await book.write([...before, { failure, target, memo }]);
+  await book.update((entries) => {
+    refuseTwice(entries);
+    return [...entries, { failure, target, memo }];
+  });
   try {
     await failure.fault.inject(door, target);
   } catch (cause) {
     // Half a failure is none that anybody knows.
-    await restore(book, door, (entry) => entry.failure === failure && entry.target.node === target.node);
+    await restore(book, door, isThis);
     throw cause;
   }
 }
@@ -104,9 +128,8 @@ export async function restore(
       errors.push(new Error(`undo ${entry.failure.code} on ${entry.target.node}`, { cause }));
       continue;
     }
-    const rest = await book.list();
-    await book.write(
-      rest.filter((other) => other.failure !== entry.failure || other.target.node !== entry.target.node),
+    await book.update((entries) =>
+      entries.filter(({ failure, target }) => failure !== entry.failure || target.node !== entry.target.node),
     );
   }
   if (errors.length === 1) throw errors[0];

@@ -1,0 +1,166 @@
+/** One worker of the catalogue's cluster, on which failures are brought about, found, healed and undone, one after the other. */
+import {
+  chooseTarget,
+  type FaultBook,
+  type Injected,
+  inject,
+  restore,
+} from '../../../src/agent/faults/faults.ts';
+import { labFaultDoor } from '../../../src/agent/faults/lab-door.ts';
+import { type HealReport, heal, type Patient } from '../../../src/agent/heal.ts';
+import { labPatient } from '../../../src/agent/lab-patient.ts';
+import { collectLabWorld } from '../../../src/agent/sources/lab.ts';
+import type { ApiClient } from '../../../src/kube/client.ts';
+import { events, pods } from '../../../src/kube/resources.ts';
+import type { Pod } from '../../../src/kube/types.ts';
+import type { ClusterRecord } from '../../../src/lab/record.ts';
+import { type Diagnosed, diagnose } from '../../../src/path/diagnose.ts';
+import type { Failure } from '../../../src/path/failure.ts';
+import type { FaultDoor, FaultTarget } from '../../../src/path/fault.ts';
+import type { Finding, PathVerdict } from '../../../src/path/finding.ts';
+import type { World } from '../../../src/path/world.ts';
+import { realExec } from '../../../src/sys/exec.ts';
+import { waitFor } from '../../../src/sys/wait.ts';
+import { PROGRAM } from '../lab.ts';
+
+/** Deadline of a probe: everything is on one machine, and what times out takes this long at every look. */
+const PROBE_MS = 600;
+const SETTLE_MS = 25_000;
+
+/** Events that say that a pod does not come up for now. */
+const FAILURES = /^(FailedCreatePodSandBox|FailedScheduling|NodePorts)$/;
+
+export class Lane {
+  readonly node: string;
+  readonly namespace: string;
+  readonly #record: ClusterRecord;
+  readonly #client: ApiClient;
+  readonly #book: FaultBook;
+  readonly #signal: AbortSignal;
+  readonly #door: FaultDoor;
+
+  constructor(
+    node: string,
+    namespace: string,
+    {
+      record,
+      client,
+      book,
+      signal,
+    }: { record: ClusterRecord; client: ApiClient; book: FaultBook; signal: AbortSignal },
+  ) {
+    this.node = node;
+    this.namespace = namespace;
+    this.#record = record;
+    this.#client = client;
+    this.#book = book;
+    this.#signal = signal;
+    this.#door = labFaultDoor(record, client, realExec, signal);
+  }
+
+  /** What there is to see on this lane's node, from this lane's pods. */
+  async observe(probes = true): Promise<World> {
+    const world = await collectLabWorld(this.#record, {
+      probes,
+      probeTimeoutMs: PROBE_MS,
+      nodes: [this.node],
+      signal: this.#signal,
+      program: PROGRAM,
+    });
+    return {
+      ...world,
+      pods: world.pods.filter(
+        ({ metadata, spec }) => metadata?.namespace === this.namespace || spec?.nodeName === this.node,
+      ),
+    };
+  }
+
+  async look(): Promise<Diagnosed> {
+    return diagnose(await this.observe());
+  }
+
+  target(world: World): FaultTarget {
+    return chooseTarget(world, { node: this.node, namespace: this.namespace });
+  }
+
+  async inject(failure: Failure, target: FaultTarget): Promise<Injected> {
+    await inject(this.#book, this.#door, failure, target);
+    const entries = await this.#book.list();
+    return entries.find((entry) => entry.failure === failure && entry.target.node === this.node)!;
+  }
+
+  async restore(failure: Failure): Promise<void> {
+    await restore(
+      this.#book,
+      this.#door,
+      (entry) => entry.failure === failure && entry.target.node === this.node,
+    );
+  }
+
+  /** Heals all that a look has found, on this node. */
+  heal(first: Diagnosed, restart: boolean): Promise<HealReport> {
+    const whole = labPatient(this.#record, realExec, true);
+    const patient: Patient = { ...whole, observe: () => this.observe() };
+    return heal(patient, first, { signal: this.#signal, restart, nodes: [this.node] });
+  }
+
+  /** The lane's own pod. */
+  pod(): Promise<Pod> {
+    return this.#client.get(pods, 'echo', this.namespace);
+  }
+
+  /** Makes the pod again, when nothing else has made the lane healthy. */
+  async recreate(target: FaultTarget): Promise<void> {
+    await this.#door.recreate(target);
+    await this.#door.untilRunning(target);
+  }
+
+  /** Waits until every pod of the lane is ready, or an event or its phase says that it is not going to be. */
+  async untilSettled(): Promise<void> {
+    await this.#until('to come up or to fail', async () => {
+      const { items: told } = await this.#client.list(events, { namespace: this.namespace });
+      const failed = new Set(
+        told.filter(({ reason }) => FAILURES.test(reason ?? '')).map((event) => event.involvedObject.uid),
+      );
+      return (pod) => isReady(pod) || pod.status?.phase === 'Failed' || failed.has(pod.metadata?.uid ?? '');
+    });
+  }
+
+  /** Waits until every pod of the lane is ready. */
+  untilUp(): Promise<void> {
+    return this.#until('to come up', async () => isReady);
+  }
+
+  async #until(what: string, condition: () => Promise<(pod: Pod) => boolean>): Promise<void> {
+    let last = '';
+    await waitFor(
+      `pods of ${this.namespace} ${what}`,
+      async () => {
+        const { items } = await this.#client.list(pods, { namespace: this.namespace });
+        const holds = await condition();
+        const waiting = items.filter((pod) => !holds(pod));
+        last = waiting.map(({ metadata }) => metadata?.name).join(', ');
+        return waiting.length === 0;
+      },
+      { timeoutMs: SETTLE_MS, intervalMs: 100, signal: this.#signal, describe: () => last },
+    );
+  }
+
+  /** The findings that are this lane's: of its node, or of its pods. */
+  findings({ diagnosis }: Diagnosed): Finding[] {
+    return diagnosis.findings.filter(
+      ({ subject }) =>
+        subject.node === this.node ||
+        subject.pod?.namespace === this.namespace ||
+        (subject.node === undefined && subject.pod === undefined),
+    );
+  }
+
+  paths({ diagnosis }: Diagnosed): PathVerdict[] {
+    return diagnosis.paths.filter(({ pod }) => pod.namespace === this.namespace);
+  }
+}
+
+function isReady({ status }: Pod): boolean {
+  return status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
+}

@@ -1,0 +1,195 @@
+/** What is shown for every failure of the catalogue: it is found, exactly it, and mended, and nothing of it is left. */
+
+import type { Injected } from '../../../src/agent/faults/faults.ts';
+import type { Diagnosed } from '../../../src/path/diagnose.ts';
+import type { Failure } from '../../../src/path/failure.ts';
+import type { FaultTarget } from '../../../src/path/fault.ts';
+import type { Finding, Subject } from '../../../src/path/finding.ts';
+import { formatPort } from '../../../src/path/host-ports.ts';
+import { stages } from '../../../src/path/stages.ts';
+import type { Lane } from './lane.ts';
+
+/** A line of the table. */
+export interface Proof {
+  code: string;
+  node: string;
+  detected: boolean;
+  healed: 'steps' | 'restart' | 'by hand' | 'no';
+  /** Whether the pod was made again by healing. */
+  restarted: boolean;
+  seconds: number;
+  /** How the seconds were spent: injecting, finding, healing, undoing. */
+  spent: number[];
+  /** What was not as it should be. */
+  wrong: string[];
+}
+
+/** Looks at a lane until nothing is wrong, a few times at most: what was just undone may need a moment. */
+export async function untilHealthy(lane: Lane, looks = 4): Promise<Diagnosed> {
+  for (let look = 1; ; look++) {
+    await lane.untilUp();
+    const diagnosed = await lane.look();
+    const wrong = doubts(lane, diagnosed);
+    if (wrong.length === 0) return diagnosed;
+    if (look === looks) throw new Error(wrong.join('\n'));
+  }
+}
+
+/** Brings one failure about on a healthy lane, finds it, heals it, undoes it; the lane is healthy again afterwards. */
+export async function prove(
+  lane: Lane,
+  failure: Failure,
+  healthy: Diagnosed,
+): Promise<{ proof: Proof; healthy: Diagnosed }> {
+  const proof: Proof = {
+    code: failure.code,
+    node: lane.node,
+    detected: false,
+    healed: 'no',
+    restarted: false,
+    seconds: 0,
+    spent: [],
+    wrong: [],
+  };
+  const began = performance.now();
+  let last = began;
+  const lap = () => {
+    const now = performance.now();
+    proof.spent.push(Math.round((now - last) / 100) / 10);
+    last = now;
+  };
+  const target = lane.target(healthy.scene.world);
+  let after = healthy;
+  try {
+    const injected = await lane.inject(failure, target);
+    await lane.untilSettled();
+    lap();
+    const found = await untilFound(lane, injected, proof);
+    lap();
+    if (proof.detected) await healAndCheck(lane, failure, found, proof);
+    lap();
+  } catch (error) {
+    proof.wrong.push(String(error));
+  }
+  try {
+    await lane.restore(failure);
+    after = await untilHealthy(lane);
+  } catch (error) {
+    proof.wrong.push(`after undoing it: ${error}`);
+    await lane.recreate(target);
+    after = await untilHealthy(lane);
+  }
+  lap();
+  proof.seconds = Math.round((performance.now() - began) / 100) / 10;
+  return { proof, healthy: after };
+}
+
+/** Looks until exactly the failure is found; events and probes may lag behind its cause a little. */
+async function untilFound(lane: Lane, injected: Injected, proof: Proof): Promise<Diagnosed> {
+  for (let look = 1; ; look++) {
+    const found = await lane.look();
+    const wrong = differences(lane, found, injected);
+    proof.detected = wrong.length === 0;
+    if (proof.detected) return found;
+    if (look === 3) {
+      proof.wrong.push(...wrong);
+      return found;
+    }
+  }
+}
+
+function differences(lane: Lane, found: Diagnosed, { failure, target, memo }: Injected): string[] {
+  const wrong: string[] = [];
+  const expected = failure.fault.subjects?.(target, memo) ?? [defaultSubject(target)];
+  const findings = lane
+    .findings(found)
+    .filter(({ severity }) => severity !== 'note' || failure.severity === 'note');
+  for (const finding of findings) {
+    if (finding.code !== failure.code) wrong.push(`found as well: ${finding.code}: ${finding.message}`);
+    else if (finding.stage !== failure.stage) wrong.push(`found at ${finding.stage}`);
+    else if (!expected.some((subject) => isOn(finding, subject)))
+      wrong.push(`found on ${show(finding.subject)}`);
+  }
+  const own = findings.filter(({ code }) => code === failure.code);
+  for (const subject of expected) {
+    if (!own.some((finding) => isOn(finding, subject))) wrong.push(`not found on ${show(subject)}`);
+    const paths = lane
+      .paths(found)
+      .filter(
+        ({ pod, port }) =>
+          (subject.pod === undefined || pod.name === subject.pod.name) &&
+          (subject.port === undefined || formatPort(port) === formatPort(subject.port)),
+      );
+    for (const path of paths) {
+      const cell = path.stages[failure.stage];
+      const severity = own.find(
+        ({ subject: of }) => of.pod === undefined || of.pod.name === path.pod.name,
+      )?.severity;
+      const verdict = severity === 'note' ? 'ok' : severity;
+      if (cell.verdict !== verdict)
+        wrong.push(
+          `${path.pod.name}: ${failure.stage} is ${cell.verdict} (${cell.reason ?? cell.codes}), want ${verdict}`,
+        );
+    }
+  }
+  return wrong;
+}
+
+function defaultSubject({ node, pod, port }: FaultTarget): Subject {
+  return { node, pod, port };
+}
+
+/** Whether a finding is about what was expected. Pods by name: a fault may have made them again. */
+function isOn({ subject: { node, pod, port } }: Finding, expected: Subject): boolean {
+  return (
+    (node === undefined || expected.node === undefined || node === expected.node) &&
+    (pod === undefined || (pod.namespace === expected.pod?.namespace && pod.name === expected.pod.name)) &&
+    (port === undefined || expected.port === undefined || formatPort(port) === formatPort(expected.port))
+  );
+}
+
+function show({ node, pod, port }: Subject): string {
+  return [node, pod && `${pod.namespace}/${pod.name}`, port && formatPort(port)].filter(Boolean).join(' ');
+}
+
+async function healAndCheck(lane: Lane, failure: Failure, found: Diagnosed, proof: Proof): Promise<void> {
+  const before = await identity(lane);
+  const report = await lane.heal(found, failure.restart === 'needed');
+  for (const { finding, outcome, reason } of report.healed) {
+    if (outcome === 'failed') proof.wrong.push(`heal of ${finding.code}: ${reason}`);
+  }
+  const own = report.healed.filter(({ finding }) => finding.code === failure.code);
+  if (own.some(({ outcome }) => outcome === 'left')) {
+    proof.healed = 'by hand';
+    return;
+  }
+  if (doubts(lane, report.after).length > 0) await untilHealthy(lane);
+  const after = await identity(lane);
+  proof.healed = own.some(({ steps }) => steps.some(({ step }) => step.on === 'cluster'))
+    ? 'restart'
+    : 'steps';
+  proof.restarted =
+    after.uid !== before.uid || (before.startedAt !== undefined && after.startedAt !== before.startedAt);
+  if (proof.restarted && proof.healed !== 'restart') proof.wrong.push('the pod was made again');
+}
+
+/** What changes when a pod is made again, or its container is. */
+async function identity(lane: Lane): Promise<{ uid: string | undefined; startedAt: string | undefined }> {
+  const { metadata, status } = await lane.pod();
+  return { uid: metadata?.uid, startedAt: status?.containerStatuses?.[0]?.state?.running?.startedAt };
+}
+
+/** What keeps a lane from being healthy: findings, and cells that do not hold. */
+function doubts(lane: Lane, diagnosed: Diagnosed): string[] {
+  const findings = lane.findings(diagnosed).filter(({ severity }) => severity !== 'note');
+  const cells = lane
+    .paths(diagnosed)
+    .flatMap(({ pod, stages: cells }) =>
+      stages.flatMap((stage) =>
+        cells[stage].verdict === 'ok'
+          ? []
+          : [`${pod.name}: ${stage} is ${cells[stage].verdict} (${cells[stage].reason ?? ''})`],
+      ),
+    );
+  return [...findings.map(({ code, message }) => `${code}: ${message}`), ...cells];
+}
