@@ -1,5 +1,6 @@
 import { Command, type ErrorOptions, type OutputConfiguration } from 'commander';
 import { UserError } from '../util/errors.ts';
+import { safeText } from './printer/safe-text.ts';
 
 /** A command of ours: errors are thrown instead of ending the process, and name the command whose help explains. */
 export class Verb extends Command {
@@ -18,7 +19,10 @@ export class Verb extends Command {
   }
 
   override error(message: string, options?: ErrorOptions): never {
-    return super.error(`${message}\n(see "${this.path} --help")`, options);
+    return super.error(
+      `${message.split('\n').map(safeText).join('\n')}\n(see "${this.path} --help")`,
+      options,
+    );
   }
 }
 

@@ -109,7 +109,10 @@ export function readReports(directory: string, name = directory): Map<string, Ob
   if (files.length > MAX_REPORTS) throw broken(name, `has ${files.length} files, more than ${MAX_REPORTS}`);
   for (const file of files) {
     const node = NODE_FILE.exec(file)?.[1];
-    if (node === undefined) throw broken(`${name}/${file}`, 'want <name of the node>.json');
+    if (node === undefined) {
+      const shown = /^[\w.-]+$/.test(file) ? file : JSON.stringify(file);
+      throw broken(`${name}/${shown}`, 'want <name of the node>.json');
+    }
     const document = readJson(directory, file, MAX_BYTES.report, `${name}/${file}`);
     // Texts and parsed documents are garbage by now, which the engine would let pile up to twice what is kept.
     if (reports.size % REPORTS_PER_COLLECTION === REPORTS_PER_COLLECTION - 1) Bun.gc(true);
@@ -191,6 +194,11 @@ function describe(cause: unknown): string {
   return `${path}: ${issue.message}`.slice(0, 500);
 }
 
+/**
+ * One line, whatever is quoted of the file. A cause that says more than this line (all issues of a ZodError, line breaks of the file) is left
+ * out, since whoever prints the error would add it.
+ */
 function broken(file: string, what: string, cause?: unknown): UserError {
-  return new UserError(`bundle: ${file}: ${what}`, { cause });
+  const message = `bundle: ${file}: ${what.replaceAll('\n', '\\n')}`;
+  return new UserError(message, message.includes(messageOf(cause)) ? { cause } : {});
 }

@@ -13,8 +13,12 @@ const fields = z.object;
 const maybe = <T extends z.ZodType>(schema: T) => schema.optional();
 
 const text = z.string().optional();
+/** Names, uids and addresses: what a table shows a column of. The longest that the API accepts (RFC 1123 subdomain). */
+const name = z.string().max(253).optional();
 const flag = z.boolean().optional();
 const number = z.number().optional();
+const port = z.number().int().min(0).max(65_535);
+const protocol = z.enum(['TCP', 'UDP', 'SCTP']).optional();
 const words = z.array(z.string()).optional();
 const labels = z.record(z.string(), z.string()).optional();
 const intOrText = z.union([z.number(), z.string()]).optional();
@@ -30,9 +34,9 @@ const annotations = maybe(
 
 const metadata = maybe(
   fields({
-    name: text,
-    namespace: text,
-    uid: text,
+    name,
+    namespace: name,
+    uid: name,
     labels,
     annotations,
     creationTimestamp: text,
@@ -48,9 +52,7 @@ const container = fields({
   image: text,
   restartPolicy: text,
   ports: maybe(
-    z.array(
-      fields({ name: text, hostPort: number, containerPort: z.number(), protocol: text, hostIP: text }),
-    ),
+    z.array(fields({ name: text, hostPort: port.optional(), containerPort: port, protocol, hostIP: name })),
   ),
 });
 
@@ -70,7 +72,7 @@ const podSchema = fields({
   metadata,
   spec: maybe(
     fields({
-      nodeName: text,
+      nodeName: name,
       hostNetwork: flag,
       nodeSelector: labels,
       schedulerName: text,
@@ -83,8 +85,8 @@ const podSchema = fields({
       phase: text,
       reason: text,
       message: text,
-      podIP: text,
-      podIPs: maybe(z.array(fields({ ip: text }))),
+      podIP: name,
+      podIPs: maybe(z.array(fields({ ip: name }))),
       hostIP: text,
       startTime: text,
       conditions,
@@ -107,7 +109,7 @@ const nodeSchema = fields({
   ),
   status: maybe(
     fields({
-      addresses: maybe(z.array(fields({ type: text, address: text }))),
+      addresses: maybe(z.array(fields({ type: text, address: name }))),
       conditions,
       nodeInfo: maybe(
         fields({ architecture: text, kernelVersion: text, osImage: text, containerRuntimeVersion: text }),
@@ -128,7 +130,13 @@ const serviceSchema = fields({
       externalTrafficPolicy: text,
       ports: maybe(
         z.array(
-          fields({ name: text, port: number, targetPort: intOrText, nodePort: number, protocol: text }),
+          fields({
+            name: text,
+            port: port.optional(),
+            targetPort: intOrText,
+            nodePort: port.optional(),
+            protocol,
+          }),
         ),
       ),
     }),

@@ -19,6 +19,8 @@ const LEGEND = '✓ holds   ✗ broken   ! at risk   ? could not tell   · follo
 /** How many stages' questions and values of evidence are shown before it says how many more there are. */
 const MAX_EVIDENCE = 6;
 const MAX_EVIDENCE_LINES = 12;
+/** How much of one line from outside is shown, in characters. */
+const MAX_LINE = 2000;
 
 /** A diagnosis for people: one line a mapping, then the findings, worst first, each with what mends it. */
 export function renderDiagnosis(diagnosis: Diagnosis): string {
@@ -27,7 +29,9 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
     paths.length === 0 ? 'No pod asks for a hostPort.\n' : `${pathTable(diagnosis)}\n${LEGEND}\n`,
   ];
   for (const { node, what, why } of unknowns) {
-    parts.push(`\n? ${node === undefined ? '' : `${safeText(node)}: `}${what} not known: ${safeText(why)}\n`);
+    parts.push(
+      `\n? ${node === undefined ? '' : `${safeText(node)}: `}${safeText(what)} not known: ${shortened(why)}\n`,
+    );
   }
   const reasons = unknownReasons(diagnosis);
   if (reasons.length > 0) parts.push(`\n${reasons.join('')}`);
@@ -43,7 +47,7 @@ function unknownReasons({ paths }: Diagnosis): string[] {
     for (const stage of stages) {
       const { verdict, reason } = path.stages[stage];
       if (verdict !== 'unknown' || reason === undefined) continue;
-      const key = `${stage}: ${safeText(reason)}`;
+      const key = `${stage}: ${shortened(reason)}`;
       lines.set(key, [...(lines.get(key) ?? []), safeText(podName(path.pod))]);
     }
   }
@@ -74,7 +78,7 @@ export function renderFinding(finding: Finding): string {
   const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : 'i';
   const lines = [
     `${mark} ${code}  [${stage}] ${safeText(describeSubject(subject))}`,
-    `  ${safeText(message)}`,
+    `  ${shortened(message)}`,
   ];
   for (const [i, entry] of evidence.slice(0, MAX_EVIDENCE).entries()) {
     lines.push(...renderEvidence(entry, i === 0 ? 'saw' : ''));
@@ -97,12 +101,18 @@ const RESTARTS: Readonly<Record<Finding['restart'], string>> = {
 
 function renderEvidence({ kind, where, saw }: Evidence, label: string): string[] {
   const lines = saw.trimEnd().split('\n');
-  const shown = lines.slice(0, MAX_EVIDENCE_LINES).map(safeText);
+  const shown = lines.slice(0, MAX_EVIDENCE_LINES).map(shortened);
   if (lines.length > MAX_EVIDENCE_LINES) shown.push(`… ${lines.length - MAX_EVIDENCE_LINES} more lines`);
-  const head = `${kind} ${safeText(where)}:`;
+  const head = `${kind} ${shortened(where)}:`;
   return shown.length === 1
     ? labelled(label, `${head} ${shown[0]}`)
     : [...labelled(label, head), ...shown.map((line) => `${' '.repeat(13)}${line}`)];
+}
+
+function shortened(text: string): string {
+  return text.length <= MAX_LINE
+    ? safeText(text)
+    : `${safeText(text.slice(0, MAX_LINE))} … (${text.length} characters)`;
 }
 
 function labelled(label: string, text: string): string[] {

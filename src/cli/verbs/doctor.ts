@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidArgumentError } from 'commander';
-import { stringify } from 'yaml';
 import { bundleWorld, saveBundle } from '../../agent/sources/bundle.ts';
 import { clusterWorld } from '../../agent/sources/cluster.ts';
 import { collectLabWorld } from '../../agent/sources/lab.ts';
@@ -16,6 +15,7 @@ import { UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis.ts';
+import { renderJson, renderYaml } from '../printer/document.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
 interface DoctorOptions {
@@ -106,9 +106,10 @@ async function observe(options: DoctorOptions, signal: AbortSignal): Promise<Wor
 }
 
 function print(diagnosis: Diagnosis, { output, watch }: DoctorOptions): void {
-  if (output === 'yaml') process.stdout.write(`${watch === undefined ? '' : '---\n'}${stringify(diagnosis)}`);
+  if (output === 'yaml')
+    process.stdout.write(`${watch === undefined ? '' : '---\n'}${renderYaml(diagnosis)}`);
   else if (output === 'json') {
-    process.stdout.write(`${JSON.stringify(diagnosis, null, watch === undefined ? 2 : 0)}\n`);
+    process.stdout.write(renderJson(diagnosis, watch === undefined ? 2 : 0));
   } else {
     // Home and clear: a watched table stays in its place.
     if (watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');

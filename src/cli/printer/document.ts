@@ -1,0 +1,31 @@
+import { Document, visit } from 'yaml';
+import { UNSAFE } from './safe-text.ts';
+
+/**
+ * JSON for a terminal or a pipe: the document unchanged, written such that nothing in it can do anything to a terminal. JSON.stringify escapes
+ * the control characters below U+0020 only (ECMA-262, QuoteJSONString).
+ */
+export function renderJson(document: unknown, indent: number): string {
+  return `${escaped(JSON.stringify(document, null, indent))}\n`;
+}
+
+/** The same as YAML: texts with such characters are double-quoted, where they can be written as escapes (YAML 1.2, 5.7). */
+export function renderYaml(document: unknown): string {
+  const yaml = new Document(document, { aliasDuplicateObjects: false });
+  visit(yaml, {
+    Scalar(_, scalar) {
+      const { value } = scalar;
+      // A text of several lines stays one unless something else in it is unsafe.
+      if (typeof value === 'string' && value.replaceAll('\n', '').search(UNSAFE) >= 0)
+        scalar.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return escaped(String(yaml));
+}
+
+/** Unsafe characters as `\uXXXX`, which JSON and double-quoted YAML both read; line feeds are the document's own. */
+function escaped(text: string): string {
+  return text.replace(UNSAFE, (character) =>
+    character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
