@@ -9,6 +9,7 @@ import { foreground } from '../../sys/foreground.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
 import { UserError } from '../../util/errors.ts';
 import { duration, oneOf } from '../option-values.ts';
+import { renderJson } from '../printer/document.ts';
 import { table } from '../printer/table.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
@@ -48,9 +49,7 @@ export function answersVerb() {
         userAgent: 'hostport',
       });
       const answers = await settledAnswers(() => askHostPorts(record, client, realExec), options.settle);
-      process.stdout.write(
-        options.output === 'json' ? `${JSON.stringify(answers, null, 2)}\n` : render(answers),
-      );
+      process.stdout.write(options.output === 'json' ? renderJson(answers, 2) : render(answers));
       exitWith(answers.length > 0 && answers.every(({ result }) => result === 'answered') ? 0 : 1);
     });
   return examples(verb, 'hostport answers', 'hostport answers --settle 30s -o json');

@@ -11,6 +11,7 @@ import { realExec } from '../../sys/exec.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
+import { renderJson } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith } from '../verb.ts';
 import { failureNamed } from './doctor.ts';
@@ -60,19 +61,14 @@ export function healVerb() {
         const first = diagnose(await patient.observe(signal));
         const plan = planHeal(first, scope);
         if (!json) process.stdout.write(renderPlan(plan));
+        const nothingDone: HealReport = { healed: [], after: first, rounds: 0 };
         if (!plan.some(({ steps }) => steps.length > 0)) {
-          if (json)
-            process.stdout.write(
-              `${JSON.stringify({ plan, healed: [], after: first.diagnosis }, null, 2)}\n`,
-            );
+          if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
           exitWith(exitStatusOf(first.diagnosis));
           return;
         }
         if (options.dryRun || !(options.yes || (await agreed(signal)))) {
-          if (json)
-            process.stdout.write(
-              `${JSON.stringify({ plan, healed: [], after: first.diagnosis }, null, 2)}\n`,
-            );
+          if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
           else process.stdout.write('Nothing was changed; --yes does it.\n');
           exitWith(1);
           return;
@@ -87,9 +83,7 @@ export function healVerb() {
               );
           },
         });
-        process.stdout.write(
-          json ? `${JSON.stringify(asDocument(plan, report), null, 2)}\n` : renderReport(report),
-        );
+        process.stdout.write(json ? renderJson(asDocument(plan, report), 2) : renderReport(report));
         exitWith(exitStatusOf(report.after.diagnosis));
       });
     });

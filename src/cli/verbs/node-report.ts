@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
-import { stringify } from 'yaml';
 import { takeNodeReport } from '../../agent/node-report/take.ts';
 import { realExec } from '../../sys/exec.ts';
 import { oneOf } from '../option-values.ts';
+import { renderJson, renderYaml } from '../printer/document.ts';
 import { command, examples } from '../verb.ts';
 
 /** `hostport node-report`: what this node looks like, as a document that `hostport doctor` can be given. */
@@ -15,9 +15,7 @@ export function nodeReportVerb() {
     .option('-o, --output <format>', 'json or yaml', oneOf('json', 'yaml'), 'json')
     .action(async (options) => {
       const report = await takeNodeReport(options.node, realExec);
-      process.stdout.write(
-        options.output === 'yaml' ? stringify(report) : `${JSON.stringify(report, null, 2)}\n`,
-      );
+      process.stdout.write(options.output === 'yaml' ? renderYaml(report) : renderJson(report, 2));
     });
   return examples(verb, 'hostport node-report > reports/kind-worker.json', 'hostport node-report -o yaml');
 }
