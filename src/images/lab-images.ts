@@ -10,6 +10,7 @@ import type { TarContent } from './tar.ts';
 export const LAB_IMAGES = {
   echoServer: 'docker.io/inanimate/echo-server:latest',
   ciliumStandIn: 'docker.io/hostport/cilium-stand-in:latest',
+  agent: 'docker.io/hostport/agent:latest',
   busybox: 'docker.io/library/busybox:latest',
   pause: 'registry.k8s.io/pause:3.9',
 } as const;
@@ -17,7 +18,7 @@ export const LAB_IMAGES = {
 export interface BuildImagesOptions {
   /** The compiled program, `bin/hostport`. */
   programPath: string;
-  /** Where the plugins `cilium-cni` and `loopback` are: hard links of one file. */
+  /** Where the plugins are: hard links of one file. */
   pluginsDir: string;
   /** A static busybox. */
   busyboxPath: string;
@@ -28,14 +29,12 @@ export interface BuildImagesOptions {
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const PROGRAM_NAMES = ['hostport', 'echo-server', 'cilium-agent'];
-const IPTABLES_NAMES = ['iptables', 'ip6tables'].flatMap((name) => [
-  `${name}`,
-  `${name}-save`,
-  `${name}-restore`,
-  `${name}-nft`,
-  `${name}-nft-save`,
-  `${name}-nft-restore`,
-]);
+/** The names of one of iptables' two programs: plain ones stand for the program of nf_tables. */
+function iptablesNames(...variants: readonly string[]): string[] {
+  return ['iptables', 'ip6tables'].flatMap((name) =>
+    variants.flatMap((variant) => ['', '-save', '-restore'].map((verb) => `${name}${variant}${verb}`)),
+  );
+}
 
 /**
  * The sandbox's process: PID 1 of a pod that shares its PID namespace, so it reaps whatever is handed to it (a shell's
@@ -58,7 +57,9 @@ export async function buildImages(options: BuildImagesOptions): Promise<ImageInd
   const base = writer.layer((await baseTree(exec, options.busyboxPath)).entries());
   const programTree = await programLayerTree(exec, options.programPath);
   const program = writer.layer(programTree.entries());
-  const stack = writer.layer((await networkTree(exec, options.pluginsDir, programTree)).entries());
+  const stackTree = await networkTree(exec, options.pluginsDir, programTree);
+  const stack = writer.layer(stackTree.entries());
+  const tools = writer.layer((await toolsTree(exec, [programTree, stackTree])).entries());
 
   writer.image(LAB_IMAGES.echoServer, [base, program], {
     Entrypoint: ['/usr/local/bin/echo-server'],
@@ -67,6 +68,10 @@ export async function buildImages(options: BuildImagesOptions): Promise<ImageInd
   });
   writer.image(LAB_IMAGES.ciliumStandIn, [base, program, stack], {
     Entrypoint: ['/usr/local/bin/cilium-agent'],
+    Env: [PATH, 'HOME=/'],
+  });
+  writer.image(LAB_IMAGES.agent, [base, program, stack, tools], {
+    Entrypoint: ['/usr/local/bin/hostport'],
     Env: [PATH, 'HOME=/'],
   });
   writer.image(LAB_IMAGES.busybox, [base], { Cmd: ['sh'], Env: [PATH] });
@@ -102,18 +107,21 @@ async function programLayerTree(exec: Exec, program: string): Promise<RootTree> 
   return tree;
 }
 
-/** What the stand-in for Cilium needs beside the program: the plugins that it installs, iptables and iproute2. */
+/** What the stand-in for Cilium and the agent need beside the program: the plugins that they install, iptables and iproute2. */
 async function networkTree(exec: Exec, pluginsDir: string, below: RootTree): Promise<RootTree> {
   const tree = new RootTree();
   tree.file(
-    ['/opt/cilium/bin/cilium-cni', '/opt/cilium/bin/loopback'],
+    [
+      ...['cilium-cni', 'loopback'].map((name) => `/opt/cilium/bin/${name}`),
+      ...['portmap', 'loopback'].map((name) => `/usr/local/lib/hostport/cni/${name}`),
+    ],
     0o755,
-    copyOf(oneFile(join(pluginsDir, 'cilium-cni'), join(pluginsDir, 'loopback'))),
+    copyOf(oneFile(...['cilium-cni', 'loopback', 'portmap'].map((name) => join(pluginsDir, name)))),
   );
   const xtables = firstThere(['/usr/sbin/xtables-nft-multi']);
   const iproute = firstThere(['/usr/sbin/ip', '/usr/bin/ip', '/sbin/ip']);
   tree.file(
-    ['xtables-nft-multi', ...IPTABLES_NAMES].map((name) => `/usr/sbin/${name}`),
+    ['xtables-nft-multi', ...iptablesNames('', '-nft')].map((name) => `/usr/sbin/${name}`),
     0o755,
     copyOf(xtables),
   );
@@ -140,6 +148,23 @@ async function networkTree(exec: Exec, pluginsDir: string, below: RootTree): Pro
   return tree;
 }
 
+/** What the agent looks at and mends a node with besides. */
+async function toolsTree(exec: Exec, below: readonly RootTree[]): Promise<RootTree> {
+  const tree = new RootTree();
+  const legacy = firstThere(['/usr/sbin/xtables-legacy-multi']);
+  const others = ['/usr/sbin/nft', '/usr/sbin/conntrack'].map((path) => firstThere([path]));
+  tree.file(
+    ['xtables-legacy-multi', ...iptablesNames('-legacy')].map((name) => `/usr/sbin/${name}`),
+    0o755,
+    copyOf(legacy),
+  );
+  for (const path of others) tree.file([path], 0o755, copyOf(path));
+  for (const library of await sharedLibraries(exec, [legacy, ...others])) {
+    if (!below.some((layer) => layer.has(library))) tree.file([library], 0o755, copyOf(library));
+  }
+  return tree;
+}
+
 /** Debian's multiarch directory, and the plain one of other distributions. */
 function multiarch(): string[] {
   return [process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu', '.'];
@@ -152,12 +177,16 @@ function firstThere(paths: readonly string[]): string {
   return found;
 }
 
-/** Checks that two names hold the same content, as the plugins do: they become one file of the layer. */
-function oneFile(a: string, b: string): string {
-  const [first, second] = [statSync(a), statSync(b)];
-  const same = first.ino === second.ino && first.dev === second.dev;
-  if (!same && !readFileSync(a).equals(readFileSync(b))) {
-    throw new Error(`${a} and ${basename(b)} beside it should be one program, and are not`);
+/** Checks that all names hold the same content, as the plugins do: they become one file of the layer. */
+function oneFile(...paths: string[]): string {
+  const [a, ...others] = paths as [string, ...string[]];
+  const first = statSync(a);
+  for (const b of others) {
+    const second = statSync(b);
+    const same = first.ino === second.ino && first.dev === second.dev;
+    if (!same && !readFileSync(a).equals(readFileSync(b))) {
+      throw new Error(`${a} and ${basename(b)} beside it should be one program, and are not`);
+    }
   }
   return a;
 }

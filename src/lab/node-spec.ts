@@ -74,7 +74,8 @@ export function nodeSpec(input: NodeSpecInput): object {
       mount('/dev/mqueue', 'mqueue', 'mqueue', ['nosuid', 'noexec', 'nodev']),
       mount('/sys', 'sysfs', 'sysfs', ['nosuid', 'noexec', 'nodev', 'rw']),
       mount('/sys/fs/cgroup', 'bind', '/sys/fs/cgroup', ['rbind', 'rw']),
-      mount('/run', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=755']),
+      // Shared, as systemd has it: what the runtime mounts there (network namespaces) is seen by pods that ask for it.
+      mount('/run', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=755', 'rshared']),
       mount('/tmp', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=1777']),
       mount('/usr', 'overlay', 'overlay', [
         `lowerdir=${input.image}/usr:/usr`,

@@ -19,7 +19,7 @@ export interface LedgerOptions {
 export const LEDGER: LedgerOptions = {
   retryMs: 2000,
   maxRetryMs: 300_000,
-  contestLimit: 3,
+  contestLimit: 5,
   contestWindowMs: 60_000,
   truceMs: 60_000,
   maxTruceMs: 900_000,
