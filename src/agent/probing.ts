@@ -77,6 +77,7 @@ function withAnswerer(result: ProbeResult, flows: ReadonlyMap<string, Flow> | un
   return {
     ...result,
     answeredBy: { address: flow.replySource, port: flow.replySourcePort },
+    replied: !flow.unreplied,
     seenSource: flow.replyDestination,
   };
 }

@@ -136,11 +136,11 @@ class MuterIndex {
   /** The code of what mutes a case; undefined when nothing does. */
   muterOf({ failure, finding }: Case): string | undefined {
     const { mutedBy } = failure;
+    const byEarlier = mutedBy.includes('earlier');
     return this.#covering(finding.subject).find((other) => {
       if (other.finding === finding || other.finding.severity !== 'broken') return false;
-      return mutedBy === 'earlier'
-        ? compareStages(other.finding.stage, finding.stage) < 0
-        : mutedBy.includes(other.finding.code);
+      if (byEarlier && compareStages(other.finding.stage, finding.stage) < 0) return true;
+      return mutedBy !== 'earlier' && mutedBy.includes(other.finding.code);
     })?.finding.code;
   }
 }

@@ -32,6 +32,8 @@ export interface FaultDoor {
     namespace: string | undefined,
     name: string,
   ): Promise<Record<string, unknown> | undefined>;
+  /** Reasons of the events about a pod. */
+  eventReasons(namespace: string, pod: string): Promise<string[]>;
   /** Deletes an API object and returns when it is gone; nothing there is fine. */
   remove(kind: string, namespace: string | undefined, name: string): Promise<void>;
   /**

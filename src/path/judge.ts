@@ -2,7 +2,7 @@ import { portmapIn } from './node-view.ts';
 import { vantages } from './probe.ts';
 import type { PathView, Scene } from './scene.ts';
 import type { Stage } from './stages.ts';
-import { leadsToPod, originsOf, traceFrom } from './traces.ts';
+import { leadsToPod, originsOf, podAddress, takersOf, traceFrom, translatesTo } from './traces.ts';
 import { describeUnknown } from './unknowns.ts';
 
 /** Whether a stage was seen to hold. Not knowing is an answer of its own, with the reason. */
@@ -56,6 +56,9 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     for (const origin of originsOf(path)) {
       const trace = traceFrom(origin, path, scene);
       if ('unknown' in trace) return unknown(trace.unknown);
+      // Kept from connection tracking, it is kept from every translation: that is told one stage on (netfilter-bypassed).
+      if (trace.value.outcomes.every(({ notrack }) => notrack !== undefined) && hasMapping(path, scene))
+        continue;
       if (!trace.value.translation.known)
         return unknown(`${origin}: ${describeUnknown(trace.value.translation.because)}`);
       if (!leadsToPod(trace.value, path)) return unknown(`${origin}: the rules do not lead to the pod`);
@@ -78,9 +81,18 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
   answered: ({ probes }) => {
     const seen = vantages
       .filter((vantage) => vantage !== 'direct')
-      .flatMap((vantage) => probes.get(vantage) ?? []);
+      .flatMap((vantage) => probes.get(vantage) ?? [])
+      // No mapping works from there, and none is asked to: v6-loopback.
+      .filter(({ target }) => target.address !== '::1');
     if (seen.length === 0) return unknown('not probed');
     const doubtful = seen.find(({ outcome }) => outcome !== 'answered');
     return doubtful === undefined ? holds : unknown(`${doubtful.vantage}: ${doubtful.detail}`);
   },
 };
+
+/** Whether the first translation that takes the mapping's packets for certain leads to the pod's address. */
+function hasMapping(path: PathView, scene: Scene): boolean {
+  const address = podAddress(path);
+  const taker = takersOf(path, scene)?.find(({ conditional }) => !conditional);
+  return address !== undefined && taker !== undefined && translatesTo(taker.to, address);
+}

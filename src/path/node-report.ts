@@ -174,6 +174,8 @@ export const nodeReportSchema = z.object({
     routes: observed(z.array(route)),
     /** `net.ipv4.ip_forward`, `net.ipv4.conf.<device>.rp_filter`, …: name to value. */
     sysctls: observed(z.record(z.string(), z.string())),
+    /** How many packets the reverse path filter has dropped since the node's network was made. */
+    reversePathDrops: observed(z.number()).optional(),
     listeners: observed(z.array(listener)),
     /** Only flows whose destination port is a hostPort of the node's pods, or whose reply comes from one of its pods. */
     flows: observed(z.array(flow)),

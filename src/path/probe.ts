@@ -36,6 +36,8 @@ export const probeResultSchema = z.object({
   sourcePort: z.number().optional(),
   /** Who the connection was translated to, when the node's connection tracking told. */
   answeredBy: z.object({ address: z.string(), port: z.number() }).optional(),
+  /** Whether the node saw an answer to it, when connection tracking told. */
+  replied: z.boolean().optional(),
   /** The client address that the application saw, when connection tracking told. */
   seenSource: z.string().optional(),
 });

@@ -1,6 +1,6 @@
 import type { ApiClient } from '../../kube/client.ts';
 import { hasReason } from '../../kube/client.ts';
-import { pods, type Resource, services } from '../../kube/resources.ts';
+import { events, pods, type Resource, services } from '../../kube/resources.ts';
 import type { KubeObject, Pod } from '../../kube/types.ts';
 import { nodeArgv } from '../../lab/node-exec.ts';
 import type { ClusterRecord } from '../../lab/record.ts';
@@ -41,7 +41,8 @@ export function labFaultDoor(
   };
   const gone = async (resource: Resource<KubeObject>, namespace: string | undefined, name: string) => {
     await client
-      .delete(resource, name, namespace, resource === pods ? { gracePeriodSeconds: 0 } : {})
+      // A pod with a grace period is gone when its node says so; without one its node would still have its ports and its sandbox.
+      .delete(resource, name, namespace, resource === pods ? { gracePeriodSeconds: 1 } : {})
       .catch(notFound);
     await waitFor(
       `${resource.kind} ${name} to go`,
@@ -86,6 +87,13 @@ export function labFaultDoor(
     async get(kind, namespace, name) {
       const object = await client.get(resourceOf(kind), name, namespace).catch(notFound);
       return object as Record<string, unknown> | undefined;
+    },
+
+    async eventReasons(namespace, pod) {
+      const { items } = await client.list(events, { namespace });
+      return items
+        .filter(({ involvedObject: { kind, name } }) => kind === 'Pod' && name === pod)
+        .flatMap(({ reason }) => reason ?? []);
     },
 
     remove: (kind, namespace, name) => gone(resourceOf(kind), namespace, name),

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { reversePathDrops } from '../../path/reverse-path-drops.ts';
 
 /** Settings that are one file. One that the kernel does not have is left out. */
 const SINGLE = [
@@ -34,6 +35,13 @@ export function readSysctls(procSys = '/proc/sys'): Record<string, string> {
     for (const key of PER_DEVICE) look(`net.ipv4.conf.${device.replaceAll('.', '/')}.${key}`);
   }
   return found;
+}
+
+/** The packets that the reverse path filter has dropped, by the kernel's own counter. */
+export function readReversePathDrops(procNet = '/proc/net'): number {
+  const drops = reversePathDrops(readFileSync(join(procNet, 'netstat'), 'utf8'));
+  if (drops === undefined) throw new Error('this kernel does not count them');
+  return drops;
 }
 
 /** Path below /proc/sys of a setting. Source: sysctl(8), "the '/' separator is also accepted". */

@@ -12,7 +12,7 @@ import { readNetwork } from './network.ts';
 import { observe } from './observe.ts';
 import { readPluginFiles } from './plugin-files.ts';
 import { cniDirectories, readRuntime } from './runtime.ts';
-import { readSysctls } from './sysctls.ts';
+import { readReversePathDrops, readSysctls } from './sysctls.ts';
 
 /** Where system tools are, whatever PATH says: a service's PATH often lacks the sbin directories. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -31,14 +31,16 @@ export async function takeNodeReport(
   which: Which = whichProgram,
 ): Promise<NodeReport> {
   const takenAt = new Date().toISOString();
-  const [network, netfilter, listeners, sysctls, attachments, { runtime, sandboxes }] = await Promise.all([
-    readNetwork(exec),
-    readNetfilter(exec, which),
-    observe('/proc/net', () => readListeners()),
-    observe('/proc/sys', () => readSysctls()),
-    observe('result cache', () => readAttachments()),
-    readRuntime(),
-  ]);
+  const [network, netfilter, listeners, sysctls, drops, attachments, { runtime, sandboxes }] =
+    await Promise.all([
+      readNetwork(exec),
+      readNetfilter(exec, which),
+      observe('/proc/net', () => readListeners()),
+      observe('/proc/sys', () => readSysctls()),
+      observe('/proc/net/netstat', () => readReversePathDrops()),
+      observe('result cache', () => readAttachments()),
+      readRuntime(),
+    ]);
   const { confDir, binDirs } = cniDirectories(runtime);
   const cached = known(attachments)?.attachments;
   const files = await observe(confDir, () => readConfFiles(confDir));
@@ -62,7 +64,7 @@ export async function takeNodeReport(
     node,
     takenAt,
     machine: readMachine(),
-    network: { ...network, sysctls, listeners, flows },
+    network: { ...network, sysctls, reversePathDrops: drops, listeners, flows },
     cni: {
       confDir,
       files,

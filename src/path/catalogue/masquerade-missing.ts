@@ -43,6 +43,9 @@ export const masqueradeMissing = defineFailure<Data>({
         return (
           'value' in trace &&
           leadsToPod(trace.value, path) &&
+          // A packet that is dropped or has no route never comes to where it would be masqueraded.
+          trace.value.verdict.known &&
+          trace.value.verdict.value === 'accept' &&
           trace.value.sourceTranslation.known &&
           trace.value.sourceTranslation.value === undefined
         );

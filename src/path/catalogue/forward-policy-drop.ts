@@ -1,0 +1,106 @@
+import { acceptAhead, translatedTo } from '../accept-rule.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import { formatPort } from '../host-ports.ts';
+import type { NodeView } from '../node-view.ts';
+import { podName } from '../pod-of.ts';
+import { isPolicyAgents } from '../policy-agents.ts';
+import { AWAY, probeEvidence, probesFrom } from '../probe-facts.ts';
+import type { PathView } from '../scene.ts';
+import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
+import { endEvidence, endOf, namesDestination, type TraceEnd } from '../trace-end.ts';
+import { leadsToPod, traceFrom } from '../traces.ts';
+
+interface Data {
+  node: NodeView;
+  end: TraceEnd;
+  paths: PathView[];
+}
+
+export const forwardPolicyDrop = defineFailure<Data>({
+  code: 'forward-policy-drop',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: "the node's firewall drops what is forwarded to the pod",
+  explanation:
+    'Packets of a mapping are translated and then forwarded, so they come by the FORWARD chains of the node. Where these drop by default (docker sets that policy, firewalld ' +
+    'and hardening guides do) and nobody accepts what goes to pods, every other machine times out. Connections from the node itself are not forwarded, and work.',
+  remedy:
+    'Accept connections that were made to a hostPort in the chain that drops them. `hostport heal` puts such a rule first and leaves the rest as it is; the firewall itself should ' +
+    'learn it too, or its next reload takes the rule away.',
+  restart: 'no',
+  sources: [
+    'kubernetes/kubernetes#40182',
+    'https://docs.docker.com/engine/network/packet-filtering-firewalls/',
+  ],
+  mutedBy: [],
+
+  detect(scene) {
+    const found = new Map<string, Data>();
+    for (const path of scene.paths) {
+      const { node } = path;
+      const trace = traceFrom('outside', path, scene);
+      if (node === undefined || 'unknown' in trace || !leadsToPod(trace.value, path)) continue;
+      const end = endOf(trace.value);
+      if (end === undefined || end.base.base.hook !== 'forward' || isPolicyAgents(end.rule)) continue;
+      const { base, rule } = end;
+      // What was written about one destination is told for each; a default for all, once a node.
+      const about = namesDestination(rule) ? JSON.stringify(path.subject) : '';
+      const key = [node.name, base.backend, base.family, base.table, base.name, rule?.text, about].join('\n');
+      const data = found.get(key) ?? { node, end, paths: [] };
+      data.paths.push(path);
+      found.set(key, data);
+    }
+    return [...found.values()].map((data): Detection<Data> => {
+      const { node, end, paths } = data;
+      const { base, rule } = end;
+      const [first] = paths;
+      const what = rule === undefined ? `the policy of ${base.name}` : `a rule of ${rule.location.chain}`;
+      const specific = namesDestination(rule);
+      const whom = specific
+        ? `${formatPort(first!.port)} of ${podName(first!.subject.pod!)}`
+        : `its hostPorts (${paths.length})`;
+      return {
+        subject: specific ? first!.subject : { node: node.name },
+        message: `${what} in table ${base.table} of ${node.name} ${end.verdict}s what comes from other machines to ${whom}`,
+        evidence: [endEvidence(end), ...probeEvidence(probesFrom(first!, ['node', ...AWAY]))],
+        data,
+      };
+    });
+  },
+
+  heal({ data: { node, end, paths } }) {
+    const { base, rule } = end;
+    if (namesDestination(rule)) {
+      return {
+        by: 'hand',
+        why: `the rule names this very destination, so somebody means it: "${rule!.text}"`,
+      };
+    }
+    const ports = new Map(paths.map(({ port }) => [`${port.protocol} ${port.hostPort}`, port]));
+    const steps = [...ports.values()].map((port) =>
+      acceptAhead(
+        node,
+        base,
+        translatedTo(port),
+        `accept connections to hostPort ${formatPort({ ...port, hostIP: undefined })}`,
+      ),
+    );
+    if (steps.some((step) => step === undefined)) {
+      return {
+        by: 'hand',
+        why: `${base.table} ${base.name} belongs to ${base.backend === 'nft' ? 'a firewall that keeps its own tables of nft' : base.backend}, where an accept of ours does not bind it: tell that firewall to accept what is forwarded to pods`,
+      };
+    }
+    return { by: 'steps', steps: steps.flatMap((step) => step ?? []) };
+  },
+
+  fault: {
+    does: 'sets the policy of FORWARD to DROP, as docker does',
+    remember: (door, { node }) => saveTable(door, node, 'filter'),
+    async inject(door, { node }) {
+      await iptablesIn(door, node, 'filter', '-P', 'FORWARD', 'DROP');
+    },
+    restore: (door, { node }, memo) => restoreTable(door, node, 'filter', memo as string),
+    subjects: ({ node }) => [{ node }],
+  },
+});

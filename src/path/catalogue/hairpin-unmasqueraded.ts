@@ -1,0 +1,96 @@
+import { attachPortmap } from '../attach-plan.ts';
+import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { listDocument, writeConfig } from '../conf-plans.ts';
+import { fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import { formatPort } from '../host-ports.ts';
+import type { Sandbox } from '../node-report.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
+import { podName } from '../pod-of.ts';
+import { answered, failed, probeEvidence, probesFrom } from '../probe-facts.ts';
+import { leadsToPod, traceFrom } from '../traces.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+  sandbox: Sandbox;
+}
+
+export const hairpinUnmasqueraded = defineFailure<Data>({
+  code: 'hairpin-unmasqueraded',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: 'a pod cannot reach its own hostPort, for portmap is told not to masquerade',
+  explanation:
+    "A pod that connects to its own hostPort gets its own packet back, with its own address as the source, and answers itself past the node's translation: the connection never " +
+    'comes about. portmap masquerades such packets, unless its entry says `"snat": false`. 127.0.0.1 of the node fails by the same.',
+  remedy: 'Take `"snat": false` from the portmap entry, and write the rules of the pods that run anew.',
+  restart: 'avoided',
+  sources: [
+    'containernetworking/plugins#68',
+    'cilium/cilium#9784',
+    'https://www.cni.dev/plugins/current/meta/portmap/#snat',
+  ],
+  mutedBy: 'earlier',
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, port, subject } = path;
+      const file = node?.active;
+      if (node === undefined || sandbox === undefined || file === undefined) return [];
+      if (portmapIn(node.chain)?.fields.snat !== false || port.hostIP?.startsWith('127.')) return [];
+      const trace = traceFrom('pod', path, scene);
+      if ('unknown' in trace || !leadsToPod(trace.value, path) || answered(path, 'pod')) return [];
+      const { verdict, sourceTranslation } = trace.value;
+      if (!verdict.known || verdict.value !== 'accept') return [];
+      if (!sourceTranslation.known || sourceTranslation.value !== undefined) return [];
+      const probes = probesFrom(path, ['pod', 'loopback']);
+      return [
+        {
+          subject,
+          message: `${podName(subject.pod!)} cannot reach itself by ${formatPort(port)} of ${node.name}: portmap in ${file.name} is told not to masquerade`,
+          evidence: [fileEvidence(file), ...probeEvidence(probes)],
+          // Nobody may ever ask for it: without a probe it is no more than a trap.
+          severity: probes.some(failed) ? 'broken' : 'risk',
+          data: { node, file, sandbox },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file, sandbox } }) {
+    const document = listDocument(file);
+    const plugins = document.plugins.map((plugin) => (isPortmap(plugin) ? withoutSnat(plugin) : plugin));
+    return {
+      by: 'steps',
+      steps: [
+        writeConfig(node, file.path, { ...document, plugins }, `let portmap masquerade in ${file.name}`),
+        attachPortmap(node, sandbox, `write the rules of ${podName(sandbox)} with masquerading`),
+      ],
+    };
+  },
+
+  fault: {
+    does: 'sets `"snat": false` on the portmap entry of the configuration in use, and makes the pod again',
+    remember: (door, { node }) => snapshotConfDir(door, node),
+    async inject(door, target) {
+      await editActiveList(door, target.node, (list) => ({
+        ...list,
+        plugins: list.plugins.map((plugin) => (isPortmap(plugin) ? { ...plugin, snat: false } : plugin)),
+      }));
+      await door.recreate(target);
+      await door.untilRunning(target);
+    },
+    async restore(door, target, memo) {
+      await restoreConfDir(door, target.node, memo);
+      // Its rules are those of the configuration that it was made by.
+      await door.recreate(target);
+      await door.untilRunning(target);
+    },
+  },
+});
+
+function withoutSnat(plugin: Record<string, unknown>): Record<string, unknown> {
+  const { snat, ...rest } = plugin;
+  return rest;
+}

@@ -1,0 +1,157 @@
+import { z } from 'zod';
+import { type Detection, defineFailure } from '../failure.ts';
+import type { Evidence } from '../finding.ts';
+import type { NodeView } from '../node-view.ts';
+import { known } from '../observed.ts';
+import { podDevice } from '../pod-link.ts';
+import { podName } from '../pod-of.ts';
+import { answered, probeEvidence, probesFrom } from '../probe-facts.ts';
+import { routeTo } from '../routing.ts';
+import type { PathView } from '../scene.ts';
+import { podAddress } from '../traces.ts';
+
+interface Data {
+  node: NodeView;
+  address: string;
+  /** Where the route should lead; undefined when nothing tells. */
+  device: string | undefined;
+}
+
+export const podRouteMissing = defineFailure<Data>({
+  code: 'pod-route-missing',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: "the node has no route to the pod's address, or a wrong one",
+  explanation:
+    "The mapping translates to the pod's address, and then the node's routing table decides. The primary plugin makes the route when the sandbox is made; a network " +
+    'daemon that tidies up what it does not know, or an overlapping network, takes it away, and packets go nowhere or to the wrong place.',
+  remedy: 'Restore the route to the pod by the device that its plugin made.',
+  restart: 'no',
+  sources: [
+    'systemd/systemd ManageForeignRoutes= (networkd.conf(5))',
+    'https://www.cni.dev/docs/spec/#add-success (interfaces of the result)',
+  ],
+  mutedBy: [],
+
+  detect(scene) {
+    // By pod: the route is the same for all its ports.
+    const paths = new Map(scene.paths.map((path) => [path.pod, path]));
+    return [...paths.values()].flatMap((path): Detection<Data>[] => {
+      const { node, subject } = path;
+      const address = path.sandbox === undefined ? undefined : podAddress(path);
+      if (node === undefined || address === undefined) return [];
+      if (known(node.seen?.network.routes) === undefined) return [];
+      const route = routeTo(node, address);
+      const devices = hostDevices(path, node);
+      const whom = `${address} of ${podName(subject.pod!)}`;
+      const problem = problemOf(route, devices, path);
+      if (problem === undefined) return [];
+      return [
+        {
+          subject: { node: node.name, pod: subject.pod! },
+          message: `${node.name} ${problem(whom)}`,
+          evidence: [
+            routeEvidence(node, address, route),
+            ...(devices.length === 0 ? [] : [resultEvidence(path, devices)]),
+            ...probeEvidence(probesFrom(path, ['direct'])),
+          ],
+          data: { node, address, device: towardsPod(node, devices) },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, address, device } }) {
+    if (device === undefined) {
+      return {
+        by: 'hand',
+        why: `the cached result of the attachment names no device of ${node.name}: only the primary plugin knows where the pod is`,
+      };
+    }
+    const family = address.includes(':') ? 'ipv6' : 'ipv4';
+    const destination = `${address}/${family === 'ipv6' ? 128 : 32}`;
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `lead ${address} to its pod`,
+          action: { do: 'replace-route', family, destination, device },
+        },
+      ],
+    };
+  },
+
+  fault: {
+    does: "deletes the route to the pod's address",
+    remember: (door, target) => podDevice(door, target),
+    async inject(door, { node, pod }) {
+      await door.run(node, ['ip', 'route', 'del', `${pod.address}/32`]);
+    },
+    async restore(door, { node, pod }, memo) {
+      const device = memo as string;
+      if (!(await door.list(node, '/sys/class/net')).includes(device)) return;
+      await door.run(node, ['ip', 'route', 'replace', `${pod.address}/32`, 'dev', device, 'scope', 'link']);
+    },
+    subjects: ({ node, pod }) => [{ node, pod }],
+  },
+});
+
+type Route = ReturnType<typeof routeTo>;
+
+/** What is wrong with a route, in words; undefined when nothing is known to be. */
+function problemOf(
+  route: Route,
+  devices: readonly string[],
+  path: PathView,
+): ((whom: string) => string) | undefined {
+  if (route === undefined) return (whom) => `has no route to ${whom}`;
+  if (route.type === 'local') return undefined;
+  if (route.type !== 'unicast') return (whom) => `has no route to ${whom} but one that is ${route.type}`;
+  // By another way than the plugin's own device packets may arrive all the same (a router device before it): seeing is believing.
+  if (devices.length === 0 || devices.includes(route.device ?? '')) return undefined;
+  const direct = path.probes.get('direct')?.outcome;
+  if (answered(path, 'direct') || direct === undefined || direct === 'unknown') return undefined;
+  return (whom) => `sends packets to ${whom} by ${route.device}, and not by ${devices.join(' or ')}`;
+}
+
+const resultSchema = z.object({
+  interfaces: z.array(z.object({ name: z.string(), sandbox: z.string().optional() })),
+});
+
+/** The devices that plugins made or used on the node for the pod, by the result of its attachment, as far as they are there. */
+function hostDevices({ attachment }: PathView, node: NodeView): string[] {
+  const result = resultSchema.safeParse(attachment?.result);
+  const links = known(node.seen?.network.links)?.map(({ name }) => name) ?? [];
+  return (result.data?.interfaces ?? [])
+    .filter(({ name, sandbox }) => (sandbox ?? '') === '' && links.includes(name))
+    .map(({ name }) => name);
+}
+
+/** Of a bridge and its port, the bridge: routes lead there. */
+function towardsPod(node: NodeView, devices: readonly string[]): string | undefined {
+  const links = known(node.seen?.network.links) ?? [];
+  const isPort = (device: string) =>
+    links.some(({ name, master }) => name === device && master !== undefined);
+  return devices.find((device) => !isPort(device));
+}
+
+function routeEvidence(node: NodeView, address: string, route: Route): Evidence {
+  const { type, destination, gateway, device, table } = route ?? {};
+  const words =
+    route === undefined
+      ? ['(none)']
+      : [
+          ...(type === 'unicast' ? [] : [type]),
+          destination,
+          ...(gateway === undefined ? [] : ['via', gateway]),
+          ...(device === undefined ? [] : ['dev', device]),
+          ...(table === 'main' ? [] : ['table', table]),
+        ];
+  return { kind: 'route', where: `route of ${node.name} to ${address}`, saw: words.join(' ') };
+}
+
+function resultEvidence({ attachment }: PathView, devices: readonly string[]): Evidence {
+  return { kind: 'result', where: attachment!.file, saw: `devices on the node: ${devices.join(' ')}` };
+}

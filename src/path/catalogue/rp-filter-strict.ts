@@ -1,0 +1,145 @@
+import { isWayClear } from '../clear-way.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import type { FaultDoor, FaultTarget } from '../fault.ts';
+import { formatPort } from '../host-ports.ts';
+import type { NodeView } from '../node-view.ts';
+import { known } from '../observed.ts';
+import { podLink } from '../pod-link.ts';
+import { podName } from '../pod-of.ts';
+import { vantages } from '../probe.ts';
+import { probeEvidence, probesFrom } from '../probe-facts.ts';
+import { reversePathDrops } from '../reverse-path-drops.ts';
+import { writeSysctl } from '../sysctl-faults.ts';
+
+interface Data {
+  node: NodeView;
+  devices: string[];
+}
+
+/** The second way of the fault: its device on the node, and the one in the pod. */
+const SECOND = { onNode: 'hp-second0', inPod: 'hp-second1' };
+/** Everything, in two halves that are more specific than the default route and leave it alone. */
+const HALVES = ['0.0.0.0/1', '128.0.0.0/1'];
+
+export const rpFilterStrict = defineFailure<Data>({
+  code: 'rp-filter-strict',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: 'the kernel drops packets that come by another way than answers would go',
+  explanation:
+    'With strict reverse path filtering (rp_filter=1) a packet is dropped, without a word but a counter, when the route back to its source leads out by another device than it came in ' +
+    'by. Nodes with two interfaces, policy routes, ipvlan and pods with a second network have such ways, and they are in order.',
+  remedy: 'Make the filter loose (rp_filter=2) on the devices, and in /etc/sysctl.d as well.',
+  restart: 'no',
+  sources: [
+    'lyft/cni-ipvlan-vpc-k8s#38',
+    'containers/netavark#962',
+    'https://docs.kernel.org/networking/ip-sysctl.html (rp_filter)',
+  ],
+  mutedBy: ['earlier', 'ip-forward-off', 'pod-route-missing'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, port, subject } = path;
+      // The counter is of all times: it is proof only where something is silent now and nothing else explains it.
+      const silent = probesFrom(path, vantages).filter(({ outcome }) => outcome === 'timeout');
+      if (node === undefined || silent.length === 0) return [];
+      const drops = known(node.seen?.network.reversePathDrops) ?? 0;
+      const devices = strictDevices(node);
+      if (drops === 0 || devices.length === 0 || !isWayClear(path, scene)) return [];
+      return [
+        {
+          subject,
+          message: `${node.name} drops packets of ${podName(subject.pod!)} for ${formatPort(port)} as spoofed: the reverse path filter is strict on ${devices.join(', ')}`,
+          evidence: [
+            ...devices.map((device) => ({
+              kind: 'sysctl' as const,
+              where: `${settingOf(device)} of ${node.name} (with that of all: the larger counts)`,
+              saw: node.sysctl(settingOf(device)) ?? '',
+            })),
+            {
+              kind: 'sysctl',
+              where: `IPReversePathFilter in /proc/net/netstat of ${node.name}`,
+              saw: `${drops} packets dropped`,
+            },
+            ...probeEvidence(silent),
+          ],
+          data: { node, devices },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, devices } }) => ({
+    by: 'steps',
+    // Of the setting of a device and that of all, the larger counts: 2 is loose whatever `all` says.
+    steps: devices.map((device) => ({
+      on: 'node',
+      node: node.name,
+      why: `make the reverse path filter loose on ${device}`,
+      action: { do: 'set-sysctl', name: settingOf(device), value: '2' },
+    })),
+  }),
+
+  fault: {
+    does: 'gives the pod a second way out to its node, on which the reverse path filter is strict',
+    async inject(door, target) {
+      const { netns } = await podLink(door, target);
+      const [node, pod] = [SECOND.onNode, SECOND.inPod];
+      const ip = (...words: string[]) => door.run(target.node, ['ip', ...words]);
+      await ip('link', 'add', node, 'type', 'veth', 'peer', 'name', pod, 'netns', netns);
+      await ip('link', 'set', node, 'up');
+      await ip('-n', netns, 'link', 'set', pod, 'up');
+      await writeSysctl(door, target.node, settingOf(node), '1');
+      const router = await routerOf(door, target, netns);
+      const mac = (await door.run(target.node, ['cat', `/sys/class/net/${node}/address`])).trim();
+      // By hand: the filter drops questions for the neighbour as well.
+      await ip('-n', netns, 'neigh', 'replace', router, 'lladdr', mac, 'dev', pod);
+      for (const half of HALVES)
+        await ip('-n', netns, 'route', 'add', half, 'via', router, 'dev', pod, 'onlink');
+      await knock(door, target);
+    },
+    async restore(door, { node }) {
+      // With the device its other end goes, and the routes by it.
+      if ((await door.list(node, '/sys/class/net')).includes(SECOND.onNode)) {
+        await door.run(node, ['ip', 'link', 'del', SECOND.onNode]);
+      }
+    },
+  },
+});
+
+function settingOf(device: string): string {
+  return `net.ipv4.conf.${device.replaceAll('.', '/')}.rp_filter`;
+}
+
+/** The devices on which the filter is strict: the larger of the setting of the device and that of all is 1. */
+function strictDevices(node: NodeView): string[] {
+  const all = Number(node.sysctl(settingOf('all')) ?? 0);
+  return (known(node.seen?.network.links) ?? [])
+    .filter(({ name, up }) => {
+      const own = node.sysctl(settingOf(name));
+      return up && name !== 'lo' && own !== undefined && Math.max(all, Number(own)) === 1;
+    })
+    .map(({ name }) => name);
+}
+
+/** The pod's default gateway. */
+async function routerOf(door: FaultDoor, { node }: FaultTarget, netns: string): Promise<string> {
+  const shown = await door.run(node, ['ip', '-n', netns, 'route', 'show', 'default']);
+  const router = shown.match(/via (\S+)/)?.[1];
+  if (router === undefined) throw new Error(`node ${node}: namespace ${netns} has no default gateway`);
+  return router;
+}
+
+/** Connects to the hostPort from the node, until the kernel has counted a drop. */
+async function knock(door: FaultDoor, { node, nodeAddress, pod, port }: FaultTarget): Promise<void> {
+  const { protocol, hostPort } = port;
+  const target = { address: nodeAddress, port: hostPort };
+  const order = { vantage: 'node', node, podUid: pod.uid, protocol, hostPort, target };
+  const job = JSON.stringify({ place: { only: 'own-addresses' }, timeoutMs: 200, orders: [order] });
+  await door.until('the kernel to drop an answer of the pod', async () => {
+    await door.run(node, ['hostport', 'node-probe'], { stdin: job });
+    const counters = await door.read(node, '/proc/net/netstat');
+    return (reversePathDrops(counters ?? '') ?? 0) > 0;
+  });
+}

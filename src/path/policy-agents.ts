@@ -1,0 +1,22 @@
+import type { Rule } from '../netfilter/ruleset/index.ts';
+
+/** How the chains begin that agents of network policies fill, and who they are. */
+const AGENTS: readonly [string, string][] = [
+  ['cali-', 'Calico'],
+  ['KUBE-POD-FW-', 'kube-router'],
+  ['KUBE-NWPLCY-', 'kube-router'],
+  ['KUBE-ROUTER-', 'kube-router'],
+  ['KUBE-NETWORK-POLICIES', 'kube-network-policies'],
+  ['ANTREA-', 'Antrea'],
+  ['WEAVE-NPC', 'Weave Net'],
+];
+
+/** Which agent of network policies a rule belongs to, by the chain it is in; undefined when it is none's. */
+export function policyAgentOf(rule: Rule | undefined): string | undefined {
+  if (rule === undefined) return undefined;
+  return AGENTS.find(([prefix]) => rule.location.chain.startsWith(prefix))?.[1];
+}
+
+export function isPolicyAgents(rule: Rule | undefined): boolean {
+  return policyAgentOf(rule) !== undefined;
+}
