@@ -20,13 +20,22 @@ export function tourVerb() {
       oneOf('ours', 'reference'),
       'ours',
     )
+    .option(
+      '--backend <which>',
+      "what portmap writes its rules with: iptables, as the how-to's configuration means, or nftables",
+      oneOf('iptables', 'nftables'),
+      'iptables',
+    )
     .option('--keep', 'leave the cluster running afterwards', false)
     .action(async (options) => {
-      exitWith(
-        await interruptible((signal) => tour({ portmap: options.portmap, keep: options.keep }, signal)),
-      );
+      exitWith(await interruptible((signal) => tour(options, signal)));
     });
-  return examples(verb, 'hostport tour', 'hostport tour --portmap reference --keep');
+  return examples(
+    verb,
+    'hostport tour',
+    'hostport tour --portmap reference --keep',
+    'hostport tour --backend nftables',
+  );
 }
 
 async function tour(options: TourOptions, signal: AbortSignal): Promise<number> {

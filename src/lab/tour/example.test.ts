@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   symlinkSync,
@@ -11,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { prepareExample } from './example.ts';
+import { exampleWithBackend, prepareExample } from './example.ts';
 
 let root: string;
 let paths: { cni: string; empty: string };
@@ -110,4 +111,15 @@ describe("the how-to's preparation", () => {
     mkdirSync(paths.cni);
     expect(await thrownBy(prepare())).toContain('but something else is there');
   });
+});
+
+test('the how-to with another backend differs in that one key', async () => {
+  const example = join(import.meta.dir, '../../../examples/kind-cilium-portmap');
+  const variant = await exampleWithBackend(example, 'nftables', join(root, 'variant'));
+  const [theirs, ours] = [example, variant].map((directory) => join(directory, 'kind/cni'));
+  expect(readdirSync(ours!).toSorted()).toEqual(readdirSync(theirs!).toSorted());
+  const read = (directory: string) => readFileSync(join(directory, '000-cilium-portmap.conflist'), 'utf8');
+  const expected = JSON.parse(read(theirs!));
+  expected.plugins.at(-1).backend = 'nftables';
+  expect(JSON.parse(read(ours!))).toEqual(expected);
 });

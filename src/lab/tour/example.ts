@@ -1,4 +1,4 @@
-import { mkdir, readdir, readlink, rm, rmdir, symlink } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, readlink, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../util/errors.ts';
 import { mountedBy } from '../record.ts';
@@ -45,6 +45,29 @@ export async function prepareExample(
     await removePlugins(paths.empty);
     if (hasMadeEmpty) await removeIfEmpty(paths.empty);
   };
+}
+
+/** The configuration list that the how-to puts on its nodes. */
+const CONFLIST = '000-cilium-portmap.conflist';
+
+/**
+ * The how-to's CNI files in `directory`, which is made, with this backend written into portmap's entry. Returns what to give
+ * to {@link prepareExample} in the place of the example itself.
+ */
+export async function exampleWithBackend(
+  example: string,
+  backend: string,
+  directory: string,
+): Promise<string> {
+  const cni = join(directory, 'kind/cni');
+  await cp(join(example, 'kind/cni'), cni, { recursive: true });
+  const path = join(cni, CONFLIST);
+  const list = JSON.parse(await readFile(path, 'utf8')) as { plugins: Record<string, unknown>[] };
+  const entries = list.plugins.filter(({ type }) => type === 'portmap');
+  if (entries.length === 0) throw new Error(`${path} has no entry of portmap to write a backend into`);
+  for (const entry of entries) entry.backend = backend;
+  await writeFile(path, `${JSON.stringify(list, null, 4)}\n`);
+  return directory;
 }
 
 /** Where a link leads; undefined when nothing is there. */

@@ -1,4 +1,4 @@
-import { type Guide, plain } from './guide.ts';
+import { type Answer, type Guide, plain, type TourCommand } from './guide.ts';
 
 /** What the story needs to know of the cluster it is told on. */
 export interface StoryCluster {
@@ -8,7 +8,51 @@ export interface StoryCluster {
   gateway: string;
   /** Directory with `static/` and `deploy/`. */
   manifests: string;
+  /** Which rules the portmap plugin writes: the how-to looks at them. */
+  backend: PortmapBackend;
 }
+
+/** Where a look into a node shows what the portmap plugin made of a hostPort. */
+export type PortmapBackend = 'iptables' | 'nftables';
+
+interface RulesView {
+  /** What is run in a node. */
+  command: string;
+  /** Of a long answer, the lines that say it. */
+  point?: RegExp;
+  /** What it shows of a node with a pod on port 80, and a sentence that says so. */
+  mapped: { text: string; lines: readonly RegExp[] };
+  /** What it answers where nothing was ever mapped. */
+  none: { text: string; condition: (answer: Answer) => boolean };
+}
+
+const rulesViews: Record<PortmapBackend, RulesView> = {
+  iptables: {
+    command: 'iptables-save | grep HOSTPORT',
+    mapped: {
+      text: 'the portmap plugin has written the HOSTPORT rules',
+      lines: [/^-A PREROUTING .*-j CNI-HOSTPORT-DNAT$/m, /--dports 80 -j CNI-DN-/, /-j MASQUERADE$/m],
+    },
+    none: { text: 'there is no HOSTPORT rule', condition: ({ text }) => text === '' },
+  },
+  nftables: {
+    command: 'nft list table inet hostport',
+    point: /cilium-portmap\/|hook prerouting|masquerade/,
+    mapped: {
+      text: 'the portmap plugin has mapped the port in table inet hostport',
+      lines: [
+        /hook prerouting priority/,
+        /tcp \. 80 comment "cilium-portmap\/[0-9a-f]{64}" : jump/,
+        /tcp \. 80 comment "cilium-portmap\/[0-9a-f]{64}" : [\d.]+ \. 8080/,
+        /\bmasquerade\b/,
+      ],
+    },
+    none: {
+      text: 'there is no table of hostPorts',
+      condition: ({ code, text }) => code !== 0 && text.includes('No such file or directory'),
+    },
+  },
+};
 
 const WORKERS = ['kind-worker', 'kind-worker2', 'kind-worker3'] as const;
 
@@ -36,7 +80,7 @@ async function deployStaticPods(guide: Guide, { manifests }: StoryCluster): Prom
   await guide.run(plain('kubectl get pods -o custom-columns=name:.metadata.name,nodeIP:.status.hostIP'));
 }
 
-async function firstWorker(guide: Guide, { address, gateway }: StoryCluster): Promise<void> {
+async function firstWorker(guide: Guide, { address, gateway, backend }: StoryCluster): Promise<void> {
   guide.heading('kind-worker has everything: the plugin and the chain');
   const answer = await answersAs(guide, address['kind-worker']!, 'echo-kind-worker');
   guide.expect(
@@ -44,12 +88,11 @@ async function firstWorker(guide: Guide, { address, gateway }: StoryCluster): Pr
     new RegExp(`Requesting IP: ${gateway.replaceAll('.', '\\.')}:\\d+`).test(answer),
     answer,
   );
-  const rules = await guide.run(plain('docker exec kind-worker iptables-save | grep HOSTPORT'));
+  const { mapped } = rulesViews[backend];
+  const rules = await guide.run(rulesOf('kind-worker', backend));
   guide.expect(
-    'the portmap plugin has written the HOSTPORT rules',
-    [/^-A PREROUTING .*-j CNI-HOSTPORT-DNAT$/m, /--dports 80 -j CNI-DN-/, /-j MASQUERADE$/m].every((rule) =>
-      rule.test(rules.text),
-    ),
+    mapped.text,
+    mapped.lines.every((line) => line.test(rules.text)),
     rules.text,
   );
   const listing = await guide.run(plain('docker exec kind-worker ls /opt/cni/bin /etc/cni/net.d'));
@@ -86,7 +129,7 @@ async function secondWorker(guide: Guide, { address }: StoryCluster): Promise<vo
   await answersAs(guide, address['kind-worker2']!, 'echo-kind-worker2');
 }
 
-async function thirdWorker(guide: Guide, { address, manifests }: StoryCluster): Promise<void> {
+async function thirdWorker(guide: Guide, { address, manifests, backend }: StoryCluster): Promise<void> {
   guide.heading('kind-worker3 has the plugin, but not the chain');
   const listing = await guide.run(plain('docker exec kind-worker3 ls /opt/cni/bin /etc/cni/net.d'));
   guide.expect(
@@ -95,8 +138,9 @@ async function thirdWorker(guide: Guide, { address, manifests }: StoryCluster): 
     listing.text,
   );
   await isRefused(guide, address['kind-worker3']!);
-  const rules = await guide.run(plain('docker exec kind-worker3 iptables-save | grep HOSTPORT'));
-  guide.expect('there is no HOSTPORT rule', rules.text === '', rules.text);
+  const { none } = rulesViews[backend];
+  const rules = await guide.run(rulesOf('kind-worker3', backend));
+  guide.expect(none.text, none.condition(rules), rules.text);
 
   guide.heading('Put the chain there: the pod that runs does not notice');
   await guide.run(
@@ -138,6 +182,12 @@ async function deployment(guide: Guide, { address, manifests }: StoryCluster): P
     'because no node has the port free',
     ({ text }) => text.includes("didn't have free ports for the requested pod ports"),
   );
+}
+
+/** The look at a node's rules. */
+function rulesOf(node: string, backend: PortmapBackend): TourCommand {
+  const { command, point } = rulesViews[backend];
+  return { ...plain(`docker exec ${node} ${command}`), ...(point === undefined ? {} : { point }) };
 }
 
 /** What the story looks for on the echo server's page; the rest of it is long, and the same every time. */

@@ -9,13 +9,15 @@ import { NODE_NETWORK } from '../network.ts';
 import { clusterPaths, type Distribution, RUN_ROOT } from '../paths.ts';
 import type { Progress } from '../progress.ts';
 import { type ClusterRecord, listClusters } from '../record.ts';
-import { prepareExample } from './example.ts';
+import { exampleWithBackend, prepareExample } from './example.ts';
 import { Guide, type Stage } from './guide.ts';
-import { tellStory } from './story.ts';
+import { type PortmapBackend, tellStory } from './story.ts';
 
 export interface TourOptions {
   /** Which portmap plugin the nodes get. */
   portmap: 'ours' | 'reference';
+  /** What the plugin writes its rules with; `iptables` leaves the how-to's configuration as it is. */
+  backend: PortmapBackend;
   /** Leave the cluster, and what it mounts, when the story has been told. */
   keep: boolean;
 }
@@ -40,17 +42,32 @@ export interface TourScore {
  */
 export async function takeTour(options: TourOptions, context: TourContext): Promise<TourScore> {
   const { distribution, progress, stage } = context;
+  if (options.portmap === 'reference' && options.backend !== 'iptables') {
+    throw new UserError(
+      `tour: the reference portmap of the node image has no ${options.backend} backend; leave out --portmap or --backend`,
+    );
+  }
   stage.heading('Create the cluster: one control plane, three workers');
   if ((await listClusters()).includes('kind')) {
     throw new UserError(
       'tour: a cluster named "kind" is up, and the how-to needs that name; delete it first: hostport delete cluster',
     );
   }
-  const undo = await prepareExample(distribution.example);
+  // Not in /tmp, where anybody could change what nodes are going to mount.
+  const variant = join(RUN_ROOT, `tour-${process.pid}`);
+  const example =
+    options.backend === 'iptables'
+      ? distribution.example
+      : await exampleWithBackend(distribution.example, options.backend, variant);
+  const undo = await prepareExample(example).catch(async (cause) => {
+    await rm(variant, { recursive: true, force: true });
+    throw cause;
+  });
   // The context goes to a file of the tour's own: a tour leaves the user's kubectl as it was.
   const kubeconfig = join(RUN_ROOT, `tour-${process.pid}.kubeconfig`);
   const clearUp = async () => {
     await undo();
+    await rm(variant, { recursive: true, force: true });
     await rm(kubeconfig, { force: true });
   };
   let record: ClusterRecord;
@@ -67,7 +84,7 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
     });
   let score: TourScore;
   try {
-    score = await tell(record, context);
+    score = await tell(record, options.backend, context);
   } catch (cause) {
     throw options.keep ? cause : await afterClearingUp(cause, removeAll);
   }
@@ -87,7 +104,11 @@ async function afterClearingUp(cause: unknown, clearUp: () => Promise<void>): Pr
   }
 }
 
-async function tell(record: ClusterRecord, context: TourContext): Promise<TourScore> {
+async function tell(
+  record: ClusterRecord,
+  backend: PortmapBackend,
+  context: TourContext,
+): Promise<TourScore> {
   const { distribution, exec, signal, stage } = context;
   const guide = new Guide({
     exec,
@@ -99,6 +120,7 @@ async function tell(record: ClusterRecord, context: TourContext): Promise<TourSc
     address: Object.fromEntries(record.nodes.map((node) => [node.name, node.address])),
     gateway: NODE_NETWORK.gateway,
     manifests: join(distribution.example, 'manifests'),
+    backend,
   });
   return { met: guide.met, failed: guide.failed };
 }
