@@ -16,8 +16,18 @@ import { tourVerb } from './verbs/tour.ts';
 import { versionVerb } from './verbs/version.ts';
 import { VERSION } from './version.ts';
 
-/** What anybody may run: it tells less to whom it may not tell all. */
-const rootless: ReadonlySet<string> = new Set(['version', 'node-report']);
+/** The name under which kubectl finds its plugin. */
+const KUBECTL_PLUGIN = 'kubectl-hostport';
+
+/** What anybody may run: what tells less to whom it may not tell all, and what reads nothing of the lab. */
+function isRootless(verb: Verb): boolean {
+  if (verb.name() === 'doctor') {
+    return ['explain', 'from', 'kubeconfig', 'reports'].some(
+      (option) => verb.getOptionValue(option) !== undefined,
+    );
+  }
+  return ['version', 'node-report', 'faults'].includes(verb.name());
+}
 
 /**
  * Parses and runs one command line. Returns the exit status: 0 done, 1 failed, 2 the words could not be understood;
@@ -25,11 +35,15 @@ const rootless: ReadonlySet<string> = new Set(['version', 'node-report']);
  */
 export async function commandLine(name: string, argv: string[]): Promise<number> {
   if (name === 'sudo') return sudo(argv);
-  const program = name === 'docker' ? dockerCommand() : name === 'kind' ? kindCommand() : hostport();
+  const program = name === 'docker' ? dockerCommand() : name === 'kind' ? kindCommand() : hostport(name);
   let running: Verb | undefined;
-  program.hook('preAction', (_, action) => {
+  program.hook('preAction', async (_, action) => {
     running = action as Verb;
-    if (!rootless.has(running.name())) requireRoot(running.path);
+    if (name === KUBECTL_PLUGIN) {
+      const { meanClusterOfContext } = await import('./kubectl-plugin.ts');
+      meanClusterOfContext(running);
+    }
+    if (!isRootless(running)) requireRoot(running.path);
   });
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -44,9 +58,9 @@ export async function commandLine(name: string, argv: string[]): Promise<number>
   return Number(process.exitCode ?? 0);
 }
 
-/** The whole command line of `hostport`. */
-export function hostport(): Verb {
-  const program = command('hostport')
+/** The whole command line of `hostport`, also under the name by which kubectl calls it. */
+export function hostport(name = 'hostport'): Verb {
+  const program = command(name === KUBECTL_PLUGIN ? 'kubectl hostport' : name)
     .description('hostPort on any CNI: a cluster to see it in, a portmap plugin that serves it')
     .version(VERSION)
     .addHelpText('after', '\nExample:\n  hostport create cluster\n  hostport run -- kubectl get nodes');

@@ -17,8 +17,8 @@ const DAEMONS: Record<string, () => Promise<{ main: Main }>> = {
   gateway: () => import('../lab/gateway.ts'),
 };
 
-/** Programs of the how-to that `hostport shell` answers for. */
-const STAND_INS = ['docker', 'kind', 'sudo'];
+/** Programs of the how-to that `hostport shell` answers for, and kubectl's plugin. */
+const OTHER_NAMES = ['docker', 'kind', 'sudo', 'kubectl-hostport'];
 
 function daemonNamed(name: string) {
   return Object.hasOwn(DAEMONS, name) ? DAEMONS[name] : undefined;
@@ -33,7 +33,7 @@ async function run(): Promise<number> {
   const named = daemonNamed(argv[0] ?? '');
   if (named !== undefined) return (await named()).main(argv.slice(1));
   const { commandLine } = await import('./command-line.ts');
-  return commandLine(STAND_INS.includes(name) ? name : 'hostport', argv);
+  return commandLine(OTHER_NAMES.includes(name) ? name : 'hostport', argv);
 }
 
 // Everything this program talks to is on this machine or in the lab, where no proxy is, or is wanted.

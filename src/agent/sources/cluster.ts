@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import type { World } from '../../path/world.ts';
@@ -8,11 +10,11 @@ import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
 
 /**
- * Observes any cluster: its objects by a kubeconfig's current context, and node reports from files (`<node>.json`, what `hostport
+ * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and node reports from files (`<node>.json`, what `hostport
  * node-report` printed on each). A node without a file is one that was not asked. Sends no probes.
  */
 export async function clusterWorld(
-  kubeconfig: string,
+  kubeconfig: string | undefined,
   reportsDirectory: string,
   signal?: AbortSignal,
 ): Promise<World> {
@@ -25,10 +27,12 @@ export async function clusterWorld(
 }
 
 /** Server and credentials of a kubeconfig, whatever way these are had by: client-node knows them all (exec plugins, OIDC). */
-async function accessOf(kubeconfig: string): Promise<ApiClientOptions> {
+async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
   const config = new KubeConfig();
+  const kubeconfig = file ?? process.env.KUBECONFIG ?? join(homedir(), '.kube/config');
   try {
-    config.loadFromFile(kubeconfig);
+    if (file === undefined && process.env.KUBECONFIG) config.loadFromDefault();
+    else config.loadFromFile(kubeconfig);
   } catch (cause) {
     throw new UserError(`kubeconfig ${kubeconfig}: ${messageOf(cause)}`, { cause });
   }

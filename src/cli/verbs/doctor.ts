@@ -43,10 +43,13 @@ export function doctorVerb() {
     .option('--name <cluster>', 'cluster of the lab', 'kind')
     .option('--local', 'look at this machine as a node instead of the lab')
     .option('--from <dir>', 'look at what --save wrote instead of the lab')
-    .option('--kubeconfig <file>', 'look at the cluster of a kubeconfig instead of the lab; needs --reports')
+    .option(
+      '--kubeconfig <file>',
+      'with --reports: whose cluster is looked at; default: the one kubectl uses',
+    )
     .option(
       '--reports <dir>',
-      'with --kubeconfig: directory with the output of "hostport node-report" of each node',
+      'look at the cluster of a kubeconfig instead of the lab, with the output of "hostport node-report" of each node in this directory',
     )
     .option('--save <dir>', 'write all that was observed to a new directory, without secrets')
     .option('--probe', 'with --local: send probes to this machine itself')
@@ -84,14 +87,13 @@ export function doctorVerb() {
 }
 
 function checkSources({ local, from, kubeconfig, reports, save, watch }: DoctorOptions): void {
-  const chosen = [local && '--local', from && '--from', kubeconfig && '--kubeconfig'].filter(Boolean);
+  const chosen = [local && '--local', from && '--from', reports && '--reports'].filter(Boolean);
   if (chosen.length > 1)
     throw new UserError(`doctor: choose one of ${chosen.join(' and ')}`, { exitCode: 2 });
-  if ((kubeconfig === undefined) !== (reports === undefined)) {
-    throw new UserError(
-      'doctor: --kubeconfig and --reports belong together: what nodes look like is in no API',
-      { exitCode: 2 },
-    );
+  if (kubeconfig !== undefined && reports === undefined) {
+    throw new UserError('doctor: --kubeconfig needs --reports: what nodes look like is in no API', {
+      exitCode: 2,
+    });
   }
   if (watch !== undefined && save !== undefined) {
     throw new UserError('doctor: --save writes one observation; leave --watch out', { exitCode: 2 });
@@ -100,7 +102,7 @@ function checkSources({ local, from, kubeconfig, reports, save, watch }: DoctorO
 
 async function observe(options: DoctorOptions, signal: AbortSignal): Promise<World> {
   if (options.from !== undefined) return bundleWorld(options.from);
-  if (options.kubeconfig !== undefined) return clusterWorld(options.kubeconfig, options.reports!, signal);
+  if (options.reports !== undefined) return clusterWorld(options.kubeconfig, options.reports, signal);
   if (options.local) return localWorld(realExec, signal, { probes: options.probe === true });
   return collectLabWorld(await requireRecord(options.name), { probes: options.probe !== false, signal });
 }
