@@ -7,10 +7,12 @@ import { DirectoryWatch } from '../../sys/directory-watch.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { watchNetfilter } from '../../sys/netfilter-changes.ts';
 import { messageOf } from '../../util/errors.ts';
+import { sweepLeftovers } from './leftovers.ts';
 import { HealLoop } from './loop.ts';
 import { watchNodeObjects } from './node-objects.ts';
 import { nodePatient } from './node-patient.ts';
 import { PACE, Pace } from './pace.ts';
+import { rememberingExec } from './remembering-exec.ts';
 import { teller } from './teller.ts';
 
 export interface WatchOptions {
@@ -42,7 +44,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
   const events =
     client && new EventRecorder(client, { component: 'hostport-agent', host: node }, { onError });
   const objects = client && watchNodeObjects({ client, node, changed: () => loop.changed(), onError });
-  const patient = nodePatient(node, exec, objects);
+  const patient = nodePatient(node, rememberingExec(exec), objects);
   const directories = new DirectoryWatch(() => loop.changed());
   const loop = new HealLoop({
     patient: {
@@ -53,6 +55,10 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
         if (report !== undefined && 'value' in report) {
           const { confDir, binDirs } = report.value.cni;
           attempt(() => directories.follow([confDir, ...binDirs, RESULT_CACHE]), onError);
+          attempt(() => {
+            const swept = sweepLeftovers([confDir, ...binDirs], realClock.now());
+            for (const path of swept) log(`removed ${path}, which was never finished`);
+          }, onError);
         }
         return world;
       },

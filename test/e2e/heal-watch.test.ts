@@ -1,0 +1,351 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { eventually } from './eventually.ts';
+import { Lab, labMissing, ROOT, type Started } from './lab.ts';
+
+const missing = labMissing();
+const NODE = 'watch-worker';
+const CONFLIST = '/etc/cni/net.d/10-kindnet.conflist';
+const PORTMAP = '/opt/cni/bin/portmap';
+/** What an outage may last, in milliseconds, on a machine that does something else besides. */
+const TARGET_MS = 1000;
+
+const POD = `apiVersion: v1
+kind: Pod
+metadata:
+  name: echo
+spec:
+  nodeName: ${NODE}
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: echo
+    image: inanimate/echo-server
+    ports:
+    - {containerPort: 8080, hostPort: 80, protocol: TCP}
+`;
+
+describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${missing})` : ''}`, () => {
+  const lab = new Lab('watch');
+  let address: string;
+  let conflist: string;
+  let probe: Started;
+
+  beforeAll(async () => {
+    const config = lab.file(
+      'config.yaml',
+      'kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: worker\n',
+    );
+    await lab.must('create', 'cluster', '--name', 'watch', '--config', config);
+    address = (await kubectl('get', 'node', NODE, '-o', 'jsonpath={.status.addresses[0].address}')).trim();
+    conflist = await inNode('cat', CONFLIST);
+    await kubectl('apply', '-f', lab.file('pod.yaml', POD));
+    probe = lab.start([
+      ...[join(ROOT, 'bin/hostport'), 'run', '--name', 'watch', '--'],
+      ...[process.execPath, join(import.meta.dir, 'outage.ts'), `http://${address}:80/`],
+    ]);
+    await probe.until(/^up /m);
+  }, 120_000);
+
+  afterAll(async () => {
+    await probe?.stop();
+    await lab.delete();
+  }, 60_000);
+
+  async function kubectl(...words: string[]): Promise<string> {
+    const ran = await lab.kubectl(words);
+    if (ran.code !== 0) throw new Error(`kubectl ${words.join(' ')}: ${ran.stderr}`);
+    return ran.stdout;
+  }
+
+  async function inNode(...argv: string[]): Promise<string> {
+    const ran = await lab.inNode(NODE, ...argv);
+    if (ran.code !== 0) throw new Error(`${argv.join(' ')}: exit ${ran.code}: ${ran.stderr}`);
+    return ran.stdout;
+  }
+
+  /** Starts an agent by hand, and waits until it has had its first look. */
+  async function startAgent(...options: string[]): Promise<Started> {
+    const agent = lab.start([
+      ...[join(ROOT, 'bin/hostport'), 'exec', NODE, '--'],
+      ...['hostport', 'heal', '--watch', '--kubeconfig', '/etc/kubernetes/kubelet.conf', ...options],
+    ]);
+    await agent.until(/watching watch-worker/);
+    return agent;
+  }
+
+  const agents = async () =>
+    (await lab.inNode(NODE, 'pgrep', '-f', '^[^ ]*hostport heal --watch')).stdout
+      .trim()
+      .split('\n')
+      .filter(Boolean);
+
+  /** Ends the agent with a signal, and waits until it has ended. */
+  async function signalAgent(signal: string): Promise<number> {
+    const began = performance.now();
+    for (const pid of await agents()) await inNode('kill', `-${signal}`, pid);
+    await eventually('the agent to end', async () => (await agents()).length === 0, { intervalMs: 20 });
+    return performance.now() - began;
+  }
+
+  /** The last outage that the probe saw after its first `from` characters: when it began, and how long it was. */
+  async function outage(from: number): Promise<number> {
+    const since = () => probe.printed.slice(from);
+    await eventually('the hostPort to answer again', () => /down (\d+)\nup (\d+)\n$/.test(since()), {
+      timeoutMs: 30_000,
+      intervalMs: 20,
+    });
+    const [, down, up] = /down (\d+)\n(?:.*\n)*?up (\d+)\n$/.exec(since())!;
+    return Number(up) - Number(down);
+  }
+
+  const flush = () => inNode('iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT');
+  const podIdentity = () =>
+    kubectl(
+      'get',
+      'pod',
+      'echo',
+      '-o',
+      'jsonpath={.metadata.uid} {.status.containerStatuses[0].state.running.startedAt}',
+    );
+  /** When a file got its name or was given away by its old one: the kernel's own time of it, in milliseconds. */
+  const changedAt = async (path: string) => Number(await inNode('stat', '-c', '%.3Z', path)) * 1000;
+
+  describe('as a DaemonSet', () => {
+    beforeAll(async () => {
+      await kubectl('apply', '-f', join(ROOT, 'deploy/agent.yaml'));
+      await eventually('the agents to run', async () => {
+        const status = await kubectl(
+          '-n',
+          'kube-system',
+          'get',
+          'daemonset',
+          'hostport-agent',
+          '-o',
+          'jsonpath={.status.numberReady}',
+        );
+        return status === '2';
+      });
+      await eventually('the agent to watch', async () => (await logs()).includes('watching watch-worker'));
+    }, 90_000);
+
+    const agentPod = async () =>
+      (
+        await kubectl(
+          '-n',
+          'kube-system',
+          'get',
+          'pods',
+          '--field-selector',
+          `spec.nodeName=${NODE}`,
+          '-o',
+          'name',
+        )
+      ).trim();
+    const logs = async () => kubectl('-n', 'kube-system', 'logs', await agentPod());
+
+    test('a mapping that was flushed is back within a second', async () => {
+      const before = await podIdentity();
+      const took: number[] = [];
+      for (let time = 0; time < 3; time++) {
+        const from = probe.printed.length;
+        await flush();
+        took.push(await outage(from));
+      }
+      console.log(`flushed mapping back after ${took.join(', ')} ms`);
+      expect(Math.min(...took)).toBeLessThan(TARGET_MS);
+      expect(await podIdentity()).toBe(before);
+    }, 60_000);
+
+    test('a plugin that was taken away is back within a second, and is ours', async () => {
+      await inNode('mv', PORTMAP, '/opt/portmap.away');
+      await eventually(
+        'portmap to be back',
+        async () => (await lab.inNode(NODE, 'test', '-x', PORTMAP)).code === 0,
+        {
+          timeoutMs: 20_000,
+          intervalMs: 20,
+        },
+      );
+      const took = (await changedAt(PORTMAP)) - (await changedAt('/opt/portmap.away'));
+      console.log(`missing plugin back after ${took.toFixed(0)} ms`);
+      expect(took).toBeLessThan(TARGET_MS);
+      await inNode('cmp', PORTMAP, '/usr/local/lib/hostport/cni/portmap');
+    }, 60_000);
+
+    test('a chain without portmap is put right', async () => {
+      await inNode('cp', CONFLIST, '/root/whole');
+      const broken = lab.file('broken.conflist', withoutPortmap(conflist));
+      await lab.must('cp', broken, `${NODE}:${CONFLIST}`);
+      await eventually('portmap to be chained again', async () => chained(await inNode('cat', CONFLIST)));
+    }, 60_000);
+
+    test('says so by events on the pod', async () => {
+      await eventually('the events to be there', async () => {
+        const events = await kubectl(
+          'get',
+          'events',
+          '-o',
+          'jsonpath={range .items[*]}{.reason} {.involvedObject.name} {.message}{"\\n"}{end}',
+        );
+        return (
+          /^HostPortBroken echo mapping-missing: /m.test(events) &&
+          /^HostPortHealed echo mapping-missing: /m.test(events) &&
+          /^HostPortHealed echo plugin-missing: /m.test(events) &&
+          /^HostPortHealed echo portmap-not-chained: /m.test(events)
+        );
+      });
+    });
+
+    test('may do no more through the API than it needs', async () => {
+      const can = async (...words: string[]) =>
+        (
+          await lab.kubectl([
+            'auth',
+            'can-i',
+            ...words,
+            '--as',
+            'system:serviceaccount:kube-system:hostport-agent',
+            '-A',
+          ])
+        ).stdout.trim();
+      expect(await can('list', 'pods')).toBe('yes');
+      expect(await can('create', 'events')).toBe('yes');
+      for (const words of [
+        ['delete', 'pods'],
+        ['get', 'secrets'],
+        ['list', 'secrets'],
+        ['update', 'nodes'],
+        ['create', 'pods'],
+      ]) {
+        expect([words, await can(...words)]).toEqual([words, 'no']);
+      }
+    });
+
+    test('leaves nothing behind that it would mend again', async () => {
+      const settled = await logs();
+      const from = probe.printed.length;
+      await Bun.sleep(3000);
+      expect(await logs()).toBe(settled);
+      expect(probe.printed.length).toBe(from);
+    }, 30_000);
+
+    test('ends when it is deleted, and the node stays as it is', async () => {
+      await kubectl('delete', '-f', join(ROOT, 'deploy/agent.yaml'), '--wait=true');
+      await eventually('the agent to be gone', async () => (await agents()).length === 0);
+      expect(probe.printed.trim().split('\n').at(-1)).toMatch(/^up /);
+    }, 60_000);
+  });
+
+  describe('from the command line', () => {
+    test('a pod that was made without portmap gets its mapping as it runs', async () => {
+      await lab.must('cp', lab.file('broken.conflist', withoutPortmap(conflist)), `${NODE}:${CONFLIST}`);
+      // The runtime has read the file when it tells of a chain without portmap.
+      await eventually('the runtime to load the chain', async () => {
+        const report = JSON.parse(await inNode('hostport', 'node-report', '--node', NODE));
+        const { networks } = {
+          networks: report.runtime.value.loadedNetworks.value as { name: string; config: string }[],
+        };
+        return networks.some(({ name, config }) => name === 'kindnet' && !config.includes('portmap'));
+      });
+      await kubectl('delete', 'pod', 'echo', '--wait=true');
+      await kubectl('apply', '-f', lab.file('pod.yaml', POD));
+      await eventually(
+        'the pod to run',
+        async () => (await podIdentity()).split(' ').length === 2 && /Z$/.test(await podIdentity()),
+      );
+      expect(probe.printed.trim().split('\n').at(-1)).toMatch(/^down /);
+      const before = await podIdentity();
+
+      const agent = await startAgent();
+      await agent.until(/portmap-not-chained .*: healed/);
+      await agent.until(/pod-predates-chain .*: healed/);
+      await eventually('the hostPort to answer', () => /up \d+\n$/.test(probe.printed), { intervalMs: 20 });
+      expect(chained(await inNode('cat', CONFLIST))).toBe(true);
+      expect(await podIdentity()).toBe(before);
+      const restarts = await kubectl(
+        'get',
+        'pod',
+        'echo',
+        '-o',
+        'jsonpath={.status.containerStatuses[0].restartCount}',
+      );
+      expect(restarts).toBe('0');
+
+      const second = await lab.inNode(NODE, 'hostport', 'heal', '--watch');
+      expect(second.code).toBe(2);
+      expect(second.stderr).toContain('this node is healed already, by process');
+
+      await signalAgent('TERM');
+      expect(await agent.exited).toBe(0);
+      expect(agent.printed).toContain('hostport-agent: stopped');
+    }, 90_000);
+
+    test('works from what the runtime knows when there is no API', async () => {
+      const agent = lab.start([
+        join(ROOT, 'bin/hostport'),
+        'exec',
+        NODE,
+        '--',
+        'hostport',
+        'heal',
+        '--watch',
+      ]);
+      await agent.until(/without an API/);
+      const from = probe.printed.length;
+      await flush();
+      const took = await outage(from);
+      console.log(`flushed mapping back after ${took} ms without an API`);
+      expect(agent.printed).toMatch(/mapping-missing .*: healed/);
+      await signalAgent('TERM');
+      expect(await agent.exited).toBe(0);
+    }, 60_000);
+
+    test('killed in the midst of mending, it leaves nothing half done', async () => {
+      // Long enough apart to hit the look, the copy of the plugin and the chain.
+      for (const afterMs of [0, 80, 200, 350, 500, 700]) {
+        const agent = await startAgent();
+        await inNode('rm', '-f', PORTMAP);
+        await flush();
+        await Bun.sleep(afterMs);
+        await signalAgent('KILL');
+        await agent.exited;
+        // Whatever is there under its own name is whole.
+        if ((await lab.inNode(NODE, 'test', '-e', PORTMAP)).code === 0) {
+          await inNode('cmp', PORTMAP, '/usr/local/lib/hostport/cni/portmap');
+        }
+        expect(chained(await inNode('cat', CONFLIST))).toBe(true);
+      }
+      const from = probe.printed.length;
+      const agent = await startAgent();
+      await eventually(
+        'all to be well',
+        async () =>
+          (await lab.inNode(NODE, 'test', '-x', PORTMAP)).code === 0 && /up \d+\n$/.test(probe.printed),
+      );
+      await inNode('cmp', PORTMAP, '/usr/local/lib/hostport/cni/portmap');
+      // One mapping, not one for every try.
+      const rules = await inNode('iptables', '-t', 'nat', '-S', 'CNI-HOSTPORT-DNAT');
+      expect(rules.match(/--dports 80 /g)).toHaveLength(1);
+      expect(probe.printed.slice(from)).not.toContain('error');
+      // Its mapping goes with the pod, as if the runtime had made it.
+      await kubectl('delete', 'pod', 'echo', '--wait=true');
+      await eventually(
+        'the mapping to be gone',
+        async () => !(await inNode('iptables', '-t', 'nat', '-S')).includes('dports 80 '),
+      );
+      await signalAgent('TERM');
+      expect(await agent.exited).toBe(0);
+    }, 120_000);
+  });
+});
+
+function withoutPortmap(conflist: string): string {
+  const document = JSON.parse(conflist) as { plugins: { type: string }[] };
+  return JSON.stringify({ ...document, plugins: document.plugins.filter(({ type }) => type !== 'portmap') });
+}
+
+function chained(conflist: string): boolean {
+  return (JSON.parse(conflist) as { plugins: { type: string }[] }).plugins.some(
+    ({ type }) => type === 'portmap',
+  );
+}
