@@ -33,6 +33,8 @@ export class StatusPublisher {
   readonly #backoff = new Backoff(100, 5_000);
   #wanted: { pod: Pod; status: PodStatus } | undefined;
   #sent: { pod: Pod; status: PodStatus } | undefined;
+  /** Version of the object that the last patch made. */
+  #sentVersion: string | undefined;
   #sending: Promise<void> | undefined;
 
   constructor(client: ApiClient, clock: Clock, onError: (error: unknown) => void) {
@@ -46,7 +48,8 @@ export class StatusPublisher {
     const plain = JSON.parse(JSON.stringify(status)) as PodStatus;
     // A mirror that was deleted comes back as another object, which has no status yet.
     const same = (other: { pod: Pod } | undefined) => other?.pod.metadata?.uid === pod.metadata?.uid;
-    const last = [this.#wanted, this.#sent].find(same);
+    const sent = isNewer(pod, this.#sentVersion) ? undefined : this.#sent;
+    const last = [this.#wanted, sent].find(same);
     if (isDeepStrictEqual(last === undefined ? ownPart(pod.status) : last.status, plain)) return;
     this.#wanted = { pod, status: plain };
     this.#sending ??= this.#send().finally(() => {
@@ -74,7 +77,8 @@ export class StatusPublisher {
         status: { ...status, ...Object.fromEntries(absent.map((field) => [field, null])) },
       };
       try {
-        await this.#client.patch(pods, name!, namespace, 'merge', patch, 'status');
+        const patched = await this.#client.patch(pods, name!, namespace, 'merge', patch, 'status');
+        this.#sentVersion = patched.metadata?.resourceVersion;
       } catch (error) {
         const answered = hasReason(error, 'NotFound', 'Conflict', 'Invalid');
         if (!hasReason(error, 'NotFound')) this.#onError(error);
@@ -88,6 +92,15 @@ export class StatusPublisher {
       if (this.#wanted.status === status) this.#wanted = undefined;
     }
   }
+}
+
+/**
+ * Whether somebody else has written the pod since: the node controller says of all pods of a node that is not ready that they are
+ * not, and the kubelet, once it is back, says again what it sees. Versions are compared as numbers: etcd's revisions.
+ */
+function isNewer({ metadata }: Pod, version: string | undefined): boolean {
+  const own = metadata?.resourceVersion;
+  return version !== undefined && own !== undefined && Number(own) > Number(version);
 }
 
 function ownPart(status: PodStatus | undefined): Partial<PodStatus> {

@@ -37,10 +37,11 @@ export interface FaultDoor {
   /** Deletes an API object and returns when it is gone; nothing there is fine. */
   remove(kind: string, namespace: string | undefined, name: string): Promise<void>;
   /**
-   * Deletes the target's pod and makes it again as it was, under a new uid; returns when the API has the new one. It need not
-   * come up: that is often the point.
+   * Deletes the target's pod, does `meanwhile` when it is gone, and makes the pod again as it was, under a new uid; returns when the
+   * API has the new one. It need not come up: that is often the point. What breaks a chain is done meanwhile, since the old pod is
+   * deleted by that chain.
    */
-  recreate(target: FaultTarget): Promise<void>;
+  recreate(target: FaultTarget, meanwhile?: () => Promise<void>): Promise<void>;
   /** Waits until the pod of this target runs: by namespace and name. */
   untilRunning(target: Pick<FaultTarget, 'pod'>): Promise<void>;
   /** Waits until the target's node has no sandbox of a pod of that name any more. */

@@ -14,7 +14,7 @@ export function echoPod(
     metadata: { name, namespace: target.pod.namespace },
     spec: {
       ...spec,
-      terminationGracePeriodSeconds: 0,
+      terminationGracePeriodSeconds: 1,
       containers: [
         {
           name: 'echo',

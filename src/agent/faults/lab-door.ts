@@ -98,12 +98,16 @@ export function labFaultDoor(
 
     remove: (kind, namespace, name) => gone(resourceOf(kind), namespace, name),
 
-    async recreate({ pod: { namespace, name } }: FaultTarget) {
+    async recreate({ pod: { namespace, name } }: FaultTarget, meanwhile) {
       const pod = await client.get(pods, name, namespace);
       if (isStatic(pod))
         throw new Error(`pod ${namespace}/${name} is static: its node's kubelet makes it, nobody else can`);
       await gone(pods, namespace, name);
-      await client.create(pods, asNew(pod));
+      try {
+        await meanwhile?.();
+      } finally {
+        await client.create(pods, asNew(pod));
+      }
     },
 
     async untilRunning({ pod: { namespace, name } }) {

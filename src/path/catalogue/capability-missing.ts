@@ -62,14 +62,15 @@ export const capabilityMissing = defineFailure<Data>({
     does: 'takes the capability from the portmap entry of the configuration in use, and makes the pod again',
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      await editActiveList(door, target.node, (list) => ({
-        ...list,
-        plugins: list.plugins.map((plugin) => {
-          const { capabilities, ...rest } = plugin;
-          return isPortmap(plugin) ? rest : plugin;
-        }),
-      }));
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await editActiveList(door, target.node, (list) => ({
+          ...list,
+          plugins: list.plugins.map((plugin) => {
+            const { capabilities, ...rest } = plugin;
+            return isPortmap(plugin) ? rest : plugin;
+          }),
+        }));
+      });
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

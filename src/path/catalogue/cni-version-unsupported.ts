@@ -82,8 +82,9 @@ export const cniVersionUnsupported = defineFailure<Data>({
     does: 'sets a cniVersion that the plugins do not speak in the configuration in use, and makes the pod again',
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      await editActiveList(door, target.node, (list) => ({ ...list, cniVersion: '1.9.0' }));
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await editActiveList(door, target.node, (list) => ({ ...list, cniVersion: '1.9.0' }));
+      });
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

@@ -72,20 +72,23 @@ export const conflistNotLoaded = defineFailure<Data>({
     does: 'lets the runtime load a configuration without portmap, moves the right one in from another directory, and makes the pod again',
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const { path, list } = await activeList(door, target.node);
-      const right = (await door.read(target.node, path)) ?? '';
-      const plain = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
-      await door.run(target.node, ['cp', '/dev/stdin', path], { stdin: formatDocument(plain) });
-      await door.until('the runtime to load the configuration without portmap', async () => {
-        const status = JSON.parse(await door.run(target.node, ['hostport', 'node-report', '-o', 'json'])) as {
-          runtime?: { value?: { loadedNetworks?: { value?: { config: string }[] } } };
-        };
-        const networks = status.runtime?.value?.loadedNetworks?.value ?? [];
-        return networks.length > 0 && !networks.some(({ config }) => config.includes('"portmap"'));
+      await door.recreate(target, async () => {
+        const { path, list } = await activeList(door, target.node);
+        const right = (await door.read(target.node, path)) ?? '';
+        const plain = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
+        await door.run(target.node, ['cp', '/dev/stdin', path], { stdin: formatDocument(plain) });
+        await door.until('the runtime to load the configuration without portmap', async () => {
+          const status = JSON.parse(
+            await door.run(target.node, ['hostport', 'node-report', '-o', 'json']),
+          ) as {
+            runtime?: { value?: { loadedNetworks?: { value?: { config: string }[] } } };
+          };
+          const networks = status.runtime?.value?.loadedNetworks?.value ?? [];
+          return networks.length > 0 && !networks.some(({ config }) => config.includes('"portmap"'));
+        });
+        await door.write(target.node, ASIDE, right);
+        await door.run(target.node, ['mv', '-f', '--', ASIDE, path]);
       });
-      await door.write(target.node, ASIDE, right);
-      await door.run(target.node, ['mv', '-f', '--', ASIDE, path]);
-      await door.recreate(target);
     },
     async restore(door, target, memo) {
       await door.run(target.node, ['rm', '-f', '--', ASIDE]);

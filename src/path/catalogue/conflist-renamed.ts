@@ -92,11 +92,12 @@ export const conflistRenamed = defineFailure<Data>({
     does: "does what Cilium's exclusive mode does: renames the configuration in use, writes one of the primary plugin alone; and makes the pod again",
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const { path, list } = await activeList(door, target.node);
-      const alone = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
-      await door.write(target.node, `${CONF_DIR}/05-cilium.conflist`, formatDocument(alone));
-      await door.run(target.node, ['mv', '--', path, `${path}${SUFFIX}`]);
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        const { path, list } = await activeList(door, target.node);
+        const alone = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
+        await door.write(target.node, `${CONF_DIR}/05-cilium.conflist`, formatDocument(alone));
+        await door.run(target.node, ['mv', '--', path, `${path}${SUFFIX}`]);
+      });
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

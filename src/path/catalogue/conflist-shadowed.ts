@@ -72,14 +72,15 @@ export const conflistShadowed = defineFailure<Data>({
     does: 'puts a configuration of the primary plugin alone before the one in use, and makes the pod again',
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      const { name, list } = await activeList(door, target.node);
-      const alone = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
-      await door.write(
-        target.node,
-        `${CONF_DIR}/${nameBefore(name, 'a-plain.conflist')}`,
-        formatDocument(alone),
-      );
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        const { name, list } = await activeList(door, target.node);
+        const alone = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
+        await door.write(
+          target.node,
+          `${CONF_DIR}/${nameBefore(name, 'a-plain.conflist')}`,
+          formatDocument(alone),
+        );
+      });
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

@@ -53,8 +53,9 @@ export const conflistTooEarly = defineFailure<Data>({
   fault: {
     does: "takes the socket of the primary plugin's agent away, as it is before the agent is up, and makes the pod again",
     async inject(door, target) {
-      await door.run(target.node, ['mv', '--', AGENT_SOCKET, `${AGENT_SOCKET}.aside`]);
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await door.run(target.node, ['mv', '--', AGENT_SOCKET, `${AGENT_SOCKET}.aside`]);
+      });
     },
     async restore(door, target) {
       const [directory] = AGENT_SOCKET.match(/^.*\//)!;

@@ -63,7 +63,7 @@ export const hostListenerHijacked = defineFailure<null>({
           spec: {
             nodeName: target.node,
             hostNetwork: true,
-            terminationGracePeriodSeconds: 0,
+            terminationGracePeriodSeconds: 1,
             containers: [
               {
                 name: 'echo',

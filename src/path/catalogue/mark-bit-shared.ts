@@ -1,3 +1,4 @@
+import { splitWords } from '../../netfilter/rule-text.ts';
 import { markUses, type Rule } from '../../netfilter/ruleset/index.ts';
 import { attachPortmap } from '../attach-plan.ts';
 import { isPortmap } from '../conf-dir.ts';
@@ -121,7 +122,11 @@ function hasBit(bits: number, bit: number): boolean {
 }
 
 function isOurs({ location, comment }: Rule): boolean {
-  return /^CNI-/.test(location.chain) || location.table === 'hostport' || /^CNI portfwd/.test(comment ?? '');
+  return (
+    /^CNI-/.test(location.chain) ||
+    location.table === 'hostport' ||
+    /^(CNI portfwd|hostport: )/.test(comment ?? '')
+  );
 }
 
 /** Commands that take portmap's shared rules with an old mark out, when there are any. */
@@ -133,9 +138,8 @@ function oldRules(node: NodeView, mark: string): string[][][] {
   const commands: string[][] = [];
   for (const chain of ['CNI-HOSTPORT-SETMARK', 'CNI-HOSTPORT-MASQ']) {
     const rules = table?.chains.get(chain)?.rules ?? [];
-    // From the last on, so that the numbers of those before stay right.
-    for (const [i, rule] of [...rules.entries()].reverse()) {
-      if (rule.text.includes(mark)) commands.push(['-D', chain, String(i + 1)]);
+    for (const { text } of rules) {
+      if (text.includes(mark)) commands.push(['-D', ...splitWords(text).slice(1)]);
     }
   }
   return commands.length === 0 ? [] : [commands];

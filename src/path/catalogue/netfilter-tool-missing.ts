@@ -58,14 +58,16 @@ export const netfilterToolMissing = defineFailure<Data>({
     does: 'has the configuration name the iptables backend, takes the iptables programs away, and makes the pod again',
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      await editActiveList(door, target.node, (list) => ({
-        ...list,
-        plugins: list.plugins.map((plugin) =>
-          isPortmap(plugin) ? { ...plugin, backend: 'iptables' } : plugin,
-        ),
-      }));
-      for (const program of PROGRAMS) await door.run(target.node, ['mv', '--', program, `${program}.aside`]);
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await editActiveList(door, target.node, (list) => ({
+          ...list,
+          plugins: list.plugins.map((plugin) =>
+            isPortmap(plugin) ? { ...plugin, backend: 'iptables' } : plugin,
+          ),
+        }));
+        for (const program of PROGRAMS)
+          await door.run(target.node, ['mv', '--', program, `${program}.aside`]);
+      });
     },
     async restore(door, target, memo) {
       const names = await door.list(target.node, '/usr/sbin');

@@ -65,8 +65,9 @@ export const pluginMissing = defineFailure<Data>({
   fault: {
     does: 'takes portmap out of the plugin directory, and makes the pod again',
     async inject(door, target) {
-      await putPortmapAside(door, target);
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await putPortmapAside(door, target);
+      });
     },
     restore: bringPortmapBack,
   },

@@ -59,8 +59,9 @@ export const pluginNotExecutable = defineFailure<Data>({
   fault: {
     does: "takes the execute permission from portmap's file, and makes the pod again",
     async inject(door, target) {
-      await door.run(target.node, ['chmod', '0644', portmapPaths.inPlace]);
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await door.run(target.node, ['chmod', '0644', portmapPaths.inPlace]);
+      });
     },
     async restore(door, target) {
       await door.run(target.node, ['chmod', '0755', portmapPaths.inPlace]);

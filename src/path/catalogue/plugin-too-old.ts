@@ -71,10 +71,11 @@ export const pluginTooOld = defineFailure<Data>({
     does: "puts a portmap that speaks no newer CNI than 0.3.1 in portmap's place, has the configuration ask for 0.4.0, and makes the pod again",
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      await putPortmapAside(door, target);
-      await door.write(target.node, portmapPaths.inPlace, OLD_PORTMAP, '0755');
-      await editActiveList(door, target.node, (list) => ({ ...list, cniVersion: '0.4.0' }));
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await putPortmapAside(door, target);
+        await door.write(target.node, portmapPaths.inPlace, OLD_PORTMAP, '0755');
+        await editActiveList(door, target.node, (list) => ({ ...list, cniVersion: '0.4.0' }));
+      });
     },
     async restore(door, target, memo) {
       await bringPortmapBack(door, target);

@@ -73,11 +73,12 @@ export const podPredatesChain = defineFailure<Data>({
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
       const before = await snapshotConfDir(door, target.node);
-      await editActiveList(door, target.node, (list) => ({
-        ...list,
-        plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
-      }));
-      await door.recreate(target);
+      await door.recreate(target, () =>
+        editActiveList(door, target.node, (list) => ({
+          ...list,
+          plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
+        })),
+      );
       await door.untilRunning(target);
       await restoreConfDir(door, target.node, before);
     },

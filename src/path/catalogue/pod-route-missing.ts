@@ -52,7 +52,11 @@ export const podRouteMissing = defineFailure<Data>({
           message: `${node.name} ${problem(whom)}`,
           evidence: [
             routeEvidence(node, address, route),
-            ...(devices.length === 0 ? [] : [resultEvidence(path, devices)]),
+            ...devices.map((saw) => ({
+              kind: 'route' as const,
+              where: `device to ${podName(subject.pod!)}`,
+              saw,
+            })),
             ...probeEvidence(probesFrom(path, ['direct'])),
           ],
           data: { node, address, device: towardsPod(node, devices) },
@@ -65,7 +69,7 @@ export const podRouteMissing = defineFailure<Data>({
     if (device === undefined) {
       return {
         by: 'hand',
-        why: `the cached result of the attachment names no device of ${node.name}: only the primary plugin knows where the pod is`,
+        why: `nothing tells by which device of ${node.name} the pod is reached: only the primary plugin knows`,
       };
     }
     const family = address.includes(':') ? 'ipv6' : 'ipv4';
@@ -120,21 +124,26 @@ const resultSchema = z.object({
   interfaces: z.array(z.object({ name: z.string(), sandbox: z.string().optional() })),
 });
 
-/** The devices that plugins made or used on the node for the pod, by the result of its attachment, as far as they are there. */
-function hostDevices({ attachment }: PathView, node: NodeView): string[] {
-  const result = resultSchema.safeParse(attachment?.result);
-  const links = known(node.seen?.network.links)?.map(({ name }) => name) ?? [];
-  return (result.data?.interfaces ?? [])
-    .filter(({ name, sandbox }) => (sandbox ?? '') === '' && links.includes(name))
-    .map(({ name }) => name);
+/**
+ * The devices on the node that lead to the pod: those whose other end is in its namespace, those that the result of its attachment names (its
+ * older versions name none), and the bridges that these are ports of.
+ */
+function hostDevices({ attachment, sandbox }: PathView, node: NodeView): string[] {
+  const result = resultSchema.safeParse(attachment?.result).data?.interfaces ?? [];
+  const named = result.flatMap((entry) => ((entry.sandbox ?? '') === '' ? [entry.name] : []));
+  const namespace = sandbox?.netns?.split('/').at(-1);
+  const links = known(node.seen?.network.links) ?? [];
+  const own = links.filter(
+    ({ name, peerNamespace }) =>
+      named.includes(name) || (peerNamespace !== undefined && peerNamespace === namespace),
+  );
+  return [...new Set(own.flatMap(({ name, master }) => (master === undefined ? [name] : [name, master])))];
 }
 
 /** Of a bridge and its port, the bridge: routes lead there. */
 function towardsPod(node: NodeView, devices: readonly string[]): string | undefined {
   const links = known(node.seen?.network.links) ?? [];
-  const isPort = (device: string) =>
-    links.some(({ name, master }) => name === device && master !== undefined);
-  return devices.find((device) => !isPort(device));
+  return devices.find((device) => links.some(({ name, master }) => name === device && master === undefined));
 }
 
 function routeEvidence(node: NodeView, address: string, route: Route): Evidence {
@@ -150,8 +159,4 @@ function routeEvidence(node: NodeView, address: string, route: Route): Evidence 
           ...(table === 'main' ? [] : ['table', table]),
         ];
   return { kind: 'route', where: `route of ${node.name} to ${address}`, saw: words.join(' ') };
-}
-
-function resultEvidence({ attachment }: PathView, devices: readonly string[]): Evidence {
-  return { kind: 'result', where: attachment!.file, saw: `devices on the node: ${devices.join(' ')}` };
 }

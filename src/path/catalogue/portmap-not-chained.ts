@@ -62,11 +62,12 @@ export const portmapNotChained = defineFailure<Data>({
     does: 'takes portmap out of the configuration in use, and makes the pod again',
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      await editActiveList(door, target.node, (list) => ({
-        ...list,
-        plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
-      }));
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await editActiveList(door, target.node, (list) => ({
+          ...list,
+          plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
+        }));
+      });
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

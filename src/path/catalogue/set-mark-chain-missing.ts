@@ -70,13 +70,14 @@ export const setMarkChainMissing = defineFailure<Data>({
     does: 'makes portmap of the configuration in use rely on a chain KUBE-MARK-MASQ that is not there, and makes the pod again',
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      await editActiveList(door, target.node, (list) => ({
-        ...list,
-        plugins: list.plugins.map((plugin) =>
-          isPortmap(plugin) ? { ...plugin, externalSetMarkChain: 'KUBE-MARK-MASQ' } : plugin,
-        ),
-      }));
-      await door.recreate(target);
+      await door.recreate(target, async () => {
+        await editActiveList(door, target.node, (list) => ({
+          ...list,
+          plugins: list.plugins.map((plugin) =>
+            isPortmap(plugin) ? { ...plugin, externalSetMarkChain: 'KUBE-MARK-MASQ' } : plugin,
+          ),
+        }));
+      });
     },
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },

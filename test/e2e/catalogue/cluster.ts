@@ -32,14 +32,14 @@ export function kindConfig(workers: number): string {
 }
 
 /** An echo pod that names its node itself, with one hostPort. */
-export function echoPod(name: string, nodeName: string, hostPort = 80): Record<string, unknown> {
+export function echoPod(namespace: string, nodeName: string, hostPort = 80): Record<string, unknown> {
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace: 'default', labels: { run: 'echo' } },
+    metadata: { name: ECHO, namespace, labels: { run: 'echo' } },
     spec: {
       nodeName,
-      terminationGracePeriodSeconds: 0,
+      terminationGracePeriodSeconds: 1,
       containers: [
         {
           name: 'echo',
@@ -52,23 +52,22 @@ export function echoPod(name: string, nodeName: string, hostPort = 80): Record<s
   };
 }
 
-/** Names of the cluster's workers, in kind's order. */
-export function workerNames(cluster: string, workers: number): string[] {
-  return Array.from({ length: workers }, (_, i) => `${cluster}-worker${i === 0 ? '' : i + 1}`);
-}
+/** Name of a lane's own pod. */
+export const ECHO = 'echo';
 
-/** Creates the cluster, puts the configuration on every worker, and runs one echo pod on each. */
+/** Creates the cluster and puts the configuration on every worker. Returns the workers' names, in kind's order. */
 export async function createCatalogueCluster(lab: Lab, workers: number): Promise<string[]> {
   const config = lab.file('kind.yaml', kindConfig(workers));
   await lab.must('create', 'cluster', '--name', lab.name, '--config', config, '--wait', '60s');
-  const nodes = workerNames(lab.name, workers);
+  const nodes = Array.from({ length: workers }, (_, i) => `${lab.name}-worker${i === 0 ? '' : i + 1}`);
   const conflist = lab.file('conflist', `${JSON.stringify(CONFLIST, null, 2)}\n`);
   await Promise.all(nodes.map((node) => lab.must('cp', conflist, `${node}:${CONFLIST_PATH}`)));
-  const pods = nodes.map((node) => echoPod(`echo-${node}`, node));
-  const list = lab.file('pods.json', JSON.stringify({ apiVersion: 'v1', kind: 'List', items: pods }));
-  const applied = await lab.kubectl(['apply', '-f', list]);
-  if (applied.code !== 0) throw new Error(`kubectl apply: ${applied.stderr}`);
-  const waited = await lab.kubectl(['wait', '--for=condition=Ready', 'pod', '--all', '--timeout=60s']);
-  if (waited.code !== 0) throw new Error(`kubectl wait: ${waited.stderr}`);
   return nodes;
+}
+
+/** Applies objects with kubectl. */
+export async function applyObjects(lab: Lab, objects: readonly Record<string, unknown>[]): Promise<void> {
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  const applied = await lab.kubectl(['apply', '-f', '-'], { stdin: list });
+  if (applied.code !== 0) throw new Error(`kubectl apply: ${applied.stderr}`);
 }

@@ -1,19 +1,13 @@
 /** One worker of the catalogue's cluster, on which failures are brought about, found, healed and undone, one after the other. */
-import {
-  chooseTarget,
-  type FaultBook,
-  type Injected,
-  inject,
-  restore,
-} from '../../../src/agent/faults/faults.ts';
+import { chooseTarget, FaultBook, type Injected, inject, restore } from '../../../src/agent/faults/faults.ts';
 import { labFaultDoor } from '../../../src/agent/faults/lab-door.ts';
 import { type HealReport, heal, type Patient } from '../../../src/agent/heal.ts';
 import { labPatient } from '../../../src/agent/lab-patient.ts';
-import { collectLabWorld } from '../../../src/agent/sources/lab.ts';
+import { collectLabWorld, labClient } from '../../../src/agent/sources/lab.ts';
 import type { ApiClient } from '../../../src/kube/client.ts';
 import { events, pods } from '../../../src/kube/resources.ts';
 import type { Pod } from '../../../src/kube/types.ts';
-import type { ClusterRecord } from '../../../src/lab/record.ts';
+import { type ClusterRecord, requireRecord } from '../../../src/lab/record.ts';
 import { type Diagnosed, diagnose } from '../../../src/path/diagnose.ts';
 import type { Failure } from '../../../src/path/failure.ts';
 import type { FaultDoor, FaultTarget } from '../../../src/path/fault.ts';
@@ -21,7 +15,23 @@ import type { Finding, PathVerdict } from '../../../src/path/finding.ts';
 import type { World } from '../../../src/path/world.ts';
 import { realExec } from '../../../src/sys/exec.ts';
 import { waitFor } from '../../../src/sys/wait.ts';
-import { PROGRAM } from '../lab.ts';
+import { type Lab, PROGRAM } from '../lab.ts';
+import { applyObjects, ECHO, echoPod } from './cluster.ts';
+
+/** Makes a lane of each worker of a cluster: a namespace of its own, and the echo pod in it. */
+export async function makeLanes(lab: Lab, nodes: readonly string[], signal: AbortSignal): Promise<Lane[]> {
+  const record = await requireRecord(lab.name);
+  const client = await labClient(record);
+  const book = new FaultBook(record);
+  await applyObjects(
+    lab,
+    nodes.flatMap((node) => [
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: `on-${node}` } },
+      echoPod(`on-${node}`, node),
+    ]),
+  );
+  return nodes.map((node) => new Lane(node, `on-${node}`, { record, client, book, signal }));
+}
 
 /** Deadline of a probe: everything is on one machine, and what times out takes this long at every look. */
 const PROBE_MS = 600;
@@ -101,12 +111,12 @@ export class Lane {
   heal(first: Diagnosed, restart: boolean): Promise<HealReport> {
     const whole = labPatient(this.#record, realExec, true);
     const patient: Patient = { ...whole, observe: () => this.observe() };
-    return heal(patient, first, { signal: this.#signal, restart, nodes: [this.node] });
+    return heal(patient, first, { signal: this.#signal, restart });
   }
 
   /** The lane's own pod. */
   pod(): Promise<Pod> {
-    return this.#client.get(pods, 'echo', this.namespace);
+    return this.#client.get(pods, ECHO, this.namespace);
   }
 
   /** Makes the pod again, when nothing else has made the lane healthy. */

@@ -29,6 +29,8 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
   const podInformer = informers.of(pods);
   /** Node name to when a sign of life was last seen. */
   const heard = new Map<string, number>();
+  /** Node name to whether it was ready when its pods were last judged by that. */
+  const judgedReady = new Map<string, boolean>();
   const started = clock.now();
   const nodeQueue = new ControllerQueue(context, 'node-lifecycle', syncNode);
   /** Looks at a node when its grace is over. A queue of its own: a renewal must not put off a retry of the other. */
@@ -73,6 +75,7 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
     onDelete: (node) => {
       const name = node.metadata!.name!;
       heard.delete(name);
+      judgedReady.delete(name);
       events.say(
         nodes,
         node,
@@ -112,7 +115,10 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
     } else if (nodeCondition(node, 'Ready')?.status !== 'Unknown') {
       silenceQueue.addAfter(name, graceMs - silentFor);
     }
-    if (nodeCondition(node, 'Ready')?.status !== 'True') await markPodsNotReady(node);
+    const ready = nodeCondition(node, 'Ready')?.status === 'True';
+    // Once, as it turns: a kubelet that lives tells by itself which of its pods answer.
+    if (!ready && judgedReady.get(name) !== false) await markPodsNotReady(node);
+    judgedReady.set(name, ready);
     const taints = wantedTaints(node, clock.now());
     if (taints === undefined) return;
     // Replaced as a whole, on the node as it was seen: a taint set by somebody else in between is a Conflict.
