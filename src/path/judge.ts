@@ -1,7 +1,10 @@
+import type { Trace } from '../netfilter/ruleset/index.ts';
 import { portmapIn } from './node-view.ts';
+import { policyAgentOf } from './policy-agents.ts';
 import { vantages } from './probe.ts';
 import type { PathView, Scene } from './scene.ts';
 import type { Stage } from './stages.ts';
+import { endOf } from './trace-end.ts';
 import { leadsToPod, originsOf, podAddress, takersOf, traceFrom, translatesTo } from './traces.ts';
 import { describeUnknown } from './unknowns.ts';
 
@@ -56,6 +59,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     for (const origin of originsOf(path)) {
       const trace = traceFrom(origin, path, scene);
       if ('unknown' in trace) return unknown(trace.unknown);
+      if (isToldLast(trace.value)) continue;
       // Kept from connection tracking, it is kept from every translation: that is told one stage on (netfilter-bypassed).
       if (trace.value.outcomes.every(({ notrack }) => notrack !== undefined) && hasMapping(path, scene))
         continue;
@@ -72,6 +76,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     const trace = traceFrom(origin!, path, scene);
     if ('unknown' in trace) return unknown(trace.unknown);
     const { verdict } = trace.value;
+    if (isToldLast(trace.value)) return holds;
     if (!verdict.known) return unknown(`${origin}: ${describeUnknown(verdict.because)}`);
     return verdict.value === 'accept'
       ? holds
@@ -89,6 +94,15 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     return doubtful === undefined ? holds : unknown(`${doubtful.vantage}: ${doubtful.detail}`);
   },
 };
+
+/**
+ * Whether packets end by what is told with the last stage, since it is no fault of the node that they do: a filter before the translation
+ * (off-node-blocked), a policy after it (policy-denied).
+ */
+function isToldLast(trace: Trace): boolean {
+  const end = endOf(trace);
+  return end !== undefined && (end.base.base.hook === 'prerouting' || policyAgentOf(end.rule) !== undefined);
+}
 
 /** Whether the first translation that takes the mapping's packets for certain leads to the pod's address. */
 function hasMapping(path: PathView, scene: Scene): boolean {

@@ -18,6 +18,8 @@ const link = z.object({
   /** Name of the bridge or bond it belongs to. */
   master: z.string().optional(),
   mac: z.string().optional(),
+  /** Name of the network namespace that its other end is in, as `ip netns` has it; absent when it has none, or no name. */
+  peerNamespace: z.string().optional(),
 });
 
 const address = z.object({

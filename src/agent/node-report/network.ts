@@ -13,9 +13,14 @@ type Routes = Value<Network['routes']>;
 /** Links, addresses and routes of every table, as `ip -json` tells them. */
 export async function readNetwork(exec: Exec): Promise<Pick<Network, 'links' | 'addresses' | 'routes'>> {
   const [devices, routes4, routes6] = await Promise.all([
-    observe('ip address', async () =>
-      parseIpAddress(await output(exec, ['ip', '-j', '-d', 'address', 'show'])),
-    ),
+    observe('ip address', async () => {
+      const [shown, names] = await Promise.all([
+        output(exec, ['ip', '-j', '-d', 'address', 'show']),
+        // Who is behind a device is an addition to what it is.
+        output(exec, ['ip', '-j', 'netns', 'list-id']).catch(() => ''),
+      ]);
+      return parseIpAddress(shown, parseNamespaceIds(names));
+    }),
     observe('ip route', async () => parseIpRoute('ipv4', await output(exec, routeArgv('-4')))),
     observe('ip -6 route', async () => parseIpRoute('ipv6', await output(exec, routeArgv('-6')))),
   ]);
@@ -41,6 +46,7 @@ const ipAddress = z.array(
     mtu: z.number().optional(),
     master: z.string().optional(),
     address: z.string().optional(),
+    link_netnsid: z.number().optional(),
     linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
     addr_info: z
       .array(
@@ -55,8 +61,17 @@ const ipAddress = z.array(
   }),
 );
 
-/** Reads what `ip -j -d address show` prints. */
-export function parseIpAddress(text: string): { links: Links; addresses: Addresses } {
+/** Reads what `ip -j netns list-id` prints: names by number, of those that have one. */
+export function parseNamespaceIds(text: string): ReadonlyMap<number, string> {
+  const ids = z.array(z.object({ nsid: z.number(), name: z.string().optional() })).parse(json(text));
+  return new Map(ids.flatMap(({ nsid, name }) => (name === undefined ? [] : [[nsid, name] as const])));
+}
+
+/** Reads what `ip -j -d address show` prints. `namespaces`: names of the namespaces by their number here. */
+export function parseIpAddress(
+  text: string,
+  namespaces: ReadonlyMap<number, string> = new Map(),
+): { links: Links; addresses: Addresses } {
   // `ip -j` prints an empty object for an entry that it filtered out.
   const devices = ipAddress.parse(json(text)).filter(({ ifname }) => ifname !== undefined);
   return {
@@ -65,7 +80,12 @@ export function parseIpAddress(text: string): { links: Links; addresses: Address
       index: device.ifindex ?? 0,
       up: device.flags?.includes('UP') ?? false,
       mtu: device.mtu ?? 0,
-      ...defined({ kind: device.linkinfo?.info_kind, master: device.master, mac: device.address }),
+      ...defined({
+        kind: device.linkinfo?.info_kind,
+        master: device.master,
+        mac: device.address,
+        peerNamespace: namespaces.get(device.link_netnsid ?? -1),
+      }),
     })),
     addresses: devices.flatMap((device) =>
       (device.addr_info ?? []).flatMap(({ family, local, prefixlen, scope }) =>

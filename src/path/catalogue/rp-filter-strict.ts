@@ -29,7 +29,8 @@ export const rpFilterStrict = defineFailure<Data>({
   explanation:
     'With strict reverse path filtering (rp_filter=1) a packet is dropped, without a word but a counter, when the route back to its source leads out by another device than it came in ' +
     'by. Nodes with two interfaces, policy routes, ipvlan and pods with a second network have such ways, and they are in order.',
-  remedy: 'Make the filter loose (rp_filter=2) on the devices, and in /etc/sysctl.d as well.',
+  remedy:
+    'Make the filter loose (rp_filter=2) on the devices, or turn it off (0) on those without an address of their own, where loose drops as well; and do so in /etc/sysctl.d too.',
   restart: 'no',
   sources: [
     'lyft/cni-ipvlan-vpc-k8s#38',
@@ -70,16 +71,25 @@ export const rpFilterStrict = defineFailure<Data>({
     });
   },
 
-  heal: ({ data: { node, devices } }) => ({
-    by: 'steps',
-    // Of the setting of a device and that of all, the larger counts: 2 is loose whatever `all` says.
-    steps: devices.map((device) => ({
-      on: 'node',
-      node: node.name,
-      why: `make the reverse path filter loose on ${device}`,
-      action: { do: 'set-sysctl', name: settingOf(device), value: '2' },
-    })),
-  }),
+  heal({ data: { node, devices } }) {
+    const settings = devices.map((device) => ({ device, value: tolerantSetting(node, device) }));
+    const stuck = settings.find(({ value }) => value === undefined);
+    if (stuck !== undefined) {
+      return {
+        by: 'hand',
+        why: `${stuck.device} has no address, so no setting of its own lets packets in while ${settingOf('all')} is 1: that one concerns every device of ${node.name}`,
+      };
+    }
+    return {
+      by: 'steps',
+      steps: settings.map(({ device, value }) => ({
+        on: 'node',
+        node: node.name,
+        why: `take packets from ${device} whose answers go another way`,
+        action: { do: 'set-sysctl', name: settingOf(device), value: value! },
+      })),
+    };
+  },
 
   fault: {
     does: 'gives the pod a second way out to its node, on which the reverse path filter is strict',
@@ -121,6 +131,17 @@ function strictDevices(node: NodeView): string[] {
       return up && name !== 'lo' && own !== undefined && Math.max(all, Number(own)) === 1;
     })
     .map(({ name }) => name);
+}
+
+/**
+ * The setting by which a device takes packets of any source there is a route to: of its own and that of all, the larger counts, and 2 is loose.
+ * On a device without an address even that drops what does not fit, and it takes 0. Source: fib_frontend.c, __fib_validate_source
+ * (`no_addr`, `last_resort`). Undefined when there is none.
+ */
+function tolerantSetting(node: NodeView, device: string): '2' | '0' | undefined {
+  const addresses = known(node.seen?.network.addresses) ?? [];
+  if (addresses.some((entry) => entry.device === device && entry.family === 'ipv4')) return '2';
+  return node.sysctl(settingOf('all')) === '0' ? '0' : undefined;
 }
 
 /** The pod's default gateway. */
