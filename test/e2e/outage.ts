@@ -1,11 +1,12 @@
 /**
  * Asks a URL again and again, and prints a line whenever it begins or ceases to answer: `up MILLISECONDS`, `down MILLISECONDS` since
- * the epoch. Started where the URL can be reached: `bun outage.ts URL`. Runs until it is stopped.
+ * the epoch. Started where the URL can be reached: `bun outage.ts URL`. Runs until its standard input ends.
  */
 export {};
 
 const INTERVAL_MS = 10;
 const DEADLINE_MS = 250;
+process.stdin.on('end', () => process.exit(0)).resume();
 const [url] = process.argv.slice(2) as [string];
 let before: string | undefined;
 for (;;) {
