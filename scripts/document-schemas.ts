@@ -1,0 +1,120 @@
+/**
+ * JSON Schemas of the documents that the program writes, for whoever reads them by a program: `bun scripts/document-schemas.ts` writes
+ * docs/schema. A test holds the files to what is written here, and the types of the program to it.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Diagnosis } from '../src/path/finding.ts';
+import { nodeReportSchema } from '../src/path/node-report.ts';
+import { probeResultSchema } from '../src/path/probe.ts';
+import { stages } from '../src/path/stages.ts';
+
+const code = z
+  .string()
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/)
+  .describe('stable name of a kind of failure: docs/failures/<code>.md');
+const stage = z.enum(stages);
+
+const pod = z.strictObject({ namespace: z.string(), name: z.string(), uid: z.string() });
+
+const port = z
+  .strictObject({
+    hostPort: z.number().int(),
+    containerPort: z.number().int(),
+    protocol: z.enum(['TCP', 'UDP', 'SCTP']),
+    hostIP: z.string().optional().describe('absent: every address of the node'),
+  })
+  .describe('a mapping that a pod asks for');
+
+const evidence = z.strictObject({
+  kind: z.enum([
+    'file',
+    'rule',
+    'sysctl',
+    'event',
+    'probe',
+    'object',
+    'runtime',
+    'route',
+    'flow',
+    'socket',
+    'result',
+  ]),
+  where: z.string().describe('which one: a path, a chain, a name'),
+  saw: z.string().describe('what it said, shortened if it is long'),
+});
+
+const finding = z.strictObject({
+  code,
+  stage,
+  severity: z.enum(['broken', 'risk', 'note']),
+  subject: z
+    .strictObject({ node: z.string().optional(), pod: pod.optional(), port: port.optional() })
+    .describe(
+      'what it is about: a node, a pod, or one mapping of a pod; the finer ones have all the coarser parts',
+    ),
+  message: z.string().describe('one sentence with the names and values of this case'),
+  evidence: z.array(evidence),
+  explanation: z.string(),
+  remedy: z.string(),
+  command: z.string().optional().describe('what mends it, when a command of ours does'),
+  restart: z.enum(['no', 'avoided', 'needed']),
+  documentation: z.string().describe('page, relative to the root of the project'),
+});
+
+const verdict = z.strictObject({
+  verdict: z.enum(['ok', 'broken', 'risk', 'unknown', 'muted']),
+  codes: z.array(code).describe('of the findings behind it'),
+  reason: z.string().optional().describe('why it is unknown, or by which code it is muted'),
+});
+
+const path = z.strictObject({
+  node: z.string().optional().describe('absent until the pod has one'),
+  pod,
+  port,
+  stages: z.strictObject(
+    Object.fromEntries(stages.map((name) => [name, verdict])) as Record<
+      (typeof stages)[number],
+      typeof verdict
+    >,
+  ),
+});
+
+/** What `hostport doctor -o json` prints. */
+export const diagnosisSchema = z.strictObject({
+  apiVersion: z.literal('hostport/v1'),
+  kind: z.literal('Diagnosis'),
+  observedAt: z.string().describe('RFC 3339'),
+  paths: z.array(path),
+  findings: z.array(finding).describe('worst first, then by stage, node, pod and port'),
+  unknowns: z
+    .array(z.strictObject({ node: z.string().optional(), what: z.string(), why: z.string() }))
+    .describe('what could not be looked at'),
+});
+
+// The schema and the type of the program are each other's: a field that one lacks does not compile.
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
+true satisfies Same<z.infer<typeof diagnosisSchema>, Diagnosis>;
+
+const TITLES = {
+  diagnosis: ['Diagnosis: what "hostport doctor -o json" prints', diagnosisSchema],
+  'node-report': ['NodeReport: what "hostport node-report" prints', nodeReportSchema],
+  probes: ['Probe results: probes.json of a bundle', z.array(probeResultSchema)],
+} as const;
+
+/** The schemas as they are in docs/schema, by file name. */
+export function documentSchemas(): Map<string, string> {
+  return new Map(
+    Object.entries(TITLES).map(([name, [title, schema]]) => {
+      const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'output' });
+      return [`${name}.json`, `${JSON.stringify({ $schema, title, ...rest }, null, 2)}\n`];
+    }),
+  );
+}
+
+if (import.meta.main) {
+  const directory = join(import.meta.dir, '../docs/schema');
+  mkdirSync(directory, { recursive: true });
+  for (const [name, text] of documentSchemas()) writeFileSync(join(directory, name), text);
+}
