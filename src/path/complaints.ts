@@ -2,6 +2,7 @@ import type { Event } from '../kube/types.ts';
 import type { Evidence } from './finding.ts';
 import type { NodeView } from './node-view.ts';
 import type { Scene } from './scene.ts';
+import type { World } from './world.ts';
 
 /**
  * Events of a node, or of pods on it, whose words match: what somebody who looks at the node complains of, a probe of the kubelet or a
@@ -22,16 +23,17 @@ export function complaintEvidence({ involvedObject, reason, message }: Event): E
   return { kind: 'event', where, saw: message ?? '' };
 }
 
-const byNode = new WeakMap<Scene, ReadonlyMap<string, Event[]>>();
+/** Worked out once for a world: its nodes are looked at one by one. */
+const byNode = new WeakMap<World, ReadonlyMap<string, Event[]>>();
 
-function eventsByNode(scene: Scene): ReadonlyMap<string, Event[]> {
-  let events = byNode.get(scene);
+function eventsByNode(world: World): ReadonlyMap<string, Event[]> {
+  let events = byNode.get(world);
   if (events === undefined) {
-    const nodes = new Map(scene.world.pods.map(({ metadata, spec }) => [metadata?.uid, spec?.nodeName]));
-    events = Map.groupBy(scene.world.events, ({ involvedObject: { kind, name, uid } }) =>
+    const nodes = new Map(world.pods.map(({ metadata, spec }) => [metadata?.uid, spec?.nodeName]));
+    events = Map.groupBy(world.events, ({ involvedObject: { kind, name, uid } }) =>
       kind === 'Node' ? (name ?? '') : (nodes.get(uid) ?? ''),
     );
-    byNode.set(scene, events);
+    byNode.set(world, events);
   }
   return events;
 }

@@ -63,7 +63,7 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
   const muted: { of: Case; by: string }[] = [];
   for (const entry of detected) {
     const by = index.muterOf(entry);
-    if (by === undefined) cases.push(entry);
+    if (by === undefined) cases.push(withCommand(entry, part));
     else muted.push({ of: entry, by });
   }
   const told = groupBySubject(
@@ -89,10 +89,18 @@ function toFinding(failure: Failure, detection: Detection): Finding {
     evidence: detection.evidence,
     explanation,
     remedy,
-    ...(restart === 'needed' ? {} : { command: `hostport heal --only ${code}` }),
     restart,
     documentation: `docs/failures/${code}.md`,
   };
+}
+
+/** A case with the command that mends it; none where it is left to a person. */
+function withCommand(entry: Case, scene: Scene): Case {
+  const { failure, detection, finding } = entry;
+  const { by } = failure.heal(detection, scene);
+  if (by === 'hand') return entry;
+  const command = `hostport heal --only ${finding.code}${by === 'restart' ? ' --restart' : ''}`;
+  return { ...entry, finding: { ...finding, command } };
 }
 
 /** Whether what is said of `wide` is said of `narrow` as well: every part that `wide` names is the same. */

@@ -1,10 +1,13 @@
 import type { FaultDoor, FaultTarget } from './fault.ts';
 
-/** A pod on the network of the target's node that does nothing but be probed: what a monitor on the node sees. */
+/**
+ * A pod on the network of the target's node that does nothing but be probed: what a monitor on the node sees. It goes on whatever the probe
+ * finds.
+ */
 export function watchingPod(
   { node, pod }: FaultTarget,
   name: string,
-  readinessProbe: Readonly<Record<string, unknown>>,
+  check: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
   return {
     apiVersion: 'v1',
@@ -20,7 +23,7 @@ export function watchingPod(
           image: 'busybox',
           imagePullPolicy: 'IfNotPresent',
           command: ['sleep', '1000000'],
-          readinessProbe,
+          livenessProbe: { ...check, periodSeconds: 1, failureThreshold: 1_000_000 },
         },
       ],
     },

@@ -58,12 +58,12 @@ export const noListeningSocket = defineFailure<null>({
   heal: () => ({ by: 'hand', why: 'nothing is wrong but the check: have it connect to the port' }),
 
   fault: {
-    does: "runs a pod on the node's network whose readiness probe looks for a socket that listens on the hostPort",
+    does: "runs a pod on the node's network whose probe looks for a socket that listens on the hostPort",
     async inject(door, target) {
       const { hostPort } = target.port;
       const looked = `netstat -ltn | grep -q ':${hostPort} ' || { echo 'nothing listens on port ${hostPort}'; exit 1; }`;
-      const readinessProbe = { exec: { command: ['sh', '-c', looked] }, periodSeconds: 1 };
-      await door.apply([watchingPod(target, LOOKING_POD, readinessProbe)]);
+      const check = { exec: { command: ['sh', '-c', looked] } };
+      await door.apply([watchingPod(target, LOOKING_POD, check)]);
       await untilComplaint(door, target, LOOKING_POD);
     },
     restore: (door, target) => door.remove('Pod', target.pod.namespace, LOOKING_POD),

@@ -101,6 +101,8 @@ export const rpFilterStrict = defineFailure<Data>({
       await ip('link', 'set', node, 'up');
       await ip('-n', netns, 'link', 'set', pod, 'up');
       await writeSysctl(door, target.node, settingOf(node), '1');
+      // Answers to 127.0.0.1 come this way now, too.
+      await writeSysctl(door, target.node, `net.ipv4.conf.${node}.route_localnet`, '1');
       const router = await routerOf(door, target, netns);
       const mac = (await door.run(target.node, ['cat', `/sys/class/net/${node}/address`])).trim();
       // By hand: the filter drops questions for the neighbour as well.

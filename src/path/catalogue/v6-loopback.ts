@@ -43,11 +43,11 @@ export const v6Loopback = defineFailure<null>({
   heal: () => ({ by: 'hand', why: 'the kernel has no switch for it: ask 127.0.0.1' }),
 
   fault: {
-    does: "runs a pod on the node's network whose readiness probe asks [::1] and the hostPort",
+    does: "runs a pod on the node's network whose probe asks [::1] and the hostPort",
     async inject(door, target) {
       const { hostPort } = target.port;
-      const readinessProbe = { httpGet: { host: '::1', port: hostPort }, periodSeconds: 1 };
-      await door.apply([watchingPod(target, ASKING_POD, readinessProbe)]);
+      const check = { httpGet: { host: '::1', port: hostPort } };
+      await door.apply([watchingPod(target, ASKING_POD, check)]);
       await untilComplaint(door, target, ASKING_POD);
     },
     restore: (door, target) => door.remove('Pod', target.pod.namespace, ASKING_POD),
