@@ -10,7 +10,7 @@ import type { World } from './world.ts';
  */
 export function complaintsOn(node: NodeView, scene: Scene, pattern: RegExp): Event[] {
   return (
-    eventsByNode(scene)
+    eventsByNode(scene.world)
       .get(node.name)
       ?.filter(({ message }) => pattern.test(message ?? '')) ?? []
   );

@@ -166,7 +166,9 @@ function nodeAddress({ node }: PathView, scene: Scene): string | undefined {
 /** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
 export function neighbourOf(path: PathView, scene: Scene): string | undefined {
   const family = familyOf(path.address ?? '');
-  for (const name of scene.nodes.keys()) {
+  // Of the whole cluster: a scene may be of one node.
+  for (const { metadata } of scene.world.nodes) {
+    const name = metadata?.name ?? '';
     const address = name === path.node?.name ? undefined : scene.addressOf(name);
     if (address !== undefined && familyOf(address) === family) return address;
   }
