@@ -1,0 +1,141 @@
+import { describe, expect, test } from 'bun:test';
+import type { Finding } from '../../path/finding.ts';
+import { Ledger, type LedgerOptions } from './ledger.ts';
+
+const OPTIONS: LedgerOptions = {
+  retryMs: 1000,
+  maxRetryMs: 5000,
+  contestLimit: 3,
+  contestWindowMs: 60_000,
+  truceMs: 10_000,
+  maxTruceMs: 30_000,
+  forgetMs: 100_000,
+};
+
+function finding(code: string, pod = 'echo', uid = '1'): Finding {
+  return {
+    code,
+    stage: 'translated',
+    severity: 'broken',
+    subject: { node: 'n', pod: { namespace: 'default', name: pod, uid } },
+    message: '',
+    evidence: [],
+    explanation: '',
+    remedy: '',
+    restart: 'no',
+    documentation: '',
+  };
+}
+
+const A = finding('a');
+
+describe('when failures are tried again', () => {
+  // Times of failures, and until when each holds the finding back.
+  const CASES: { name: string; at: number[]; until: number[] }[] = [
+    { name: 'a first', at: [0], until: [1000] },
+    { name: 'twice as long each time', at: [0, 1000, 3000], until: [1000, 3000, 7000] },
+    { name: 'up to a limit', at: [0, 0, 0, 0, 0], until: [1000, 2000, 4000, 5000, 5000] },
+  ];
+  for (const { name, at, until } of CASES) {
+    test(name, () => {
+      const ledger = new Ledger(OPTIONS);
+      ledger.add(A, 0);
+      expect(at.map((now) => ledger.failed(A, now))).toEqual(until);
+      expect(ledger.heldUntil(A)).toBe(until.at(-1)!);
+      expect(ledger.heldUntil(finding('b'))).toBe(0);
+    });
+  }
+
+  test('mended once, the next failure is a first again', () => {
+    const ledger = new Ledger(OPTIONS);
+    ledger.failed(A, 0);
+    ledger.failed(A, 1000);
+    ledger.healed(A, 3000);
+    expect(ledger.failed(A, 5000)).toBe(6000);
+  });
+});
+
+describe('when somebody undoes what is mended', () => {
+  // Times of healing, and what each says: kept, or how often within the window and until when it is left alone.
+  const CASES: { name: string; at: number[]; want: (string | [number, number])[] }[] = [
+    { name: 'twice is chance', at: [0, 1000], want: ['kept', 'kept'] },
+    { name: 'three times are not', at: [0, 1000, 2000], want: ['kept', 'kept', [3, 12_000]] },
+    {
+      name: 'three times in more than a minute are',
+      at: [0, 30_000, 60_000],
+      want: ['kept', 'kept', 'kept'],
+    },
+    {
+      name: 'who breaks the truce gets a longer one, up to a limit',
+      at: [0, 1000, 2000, 70_000, 140_000, 210_000],
+      want: ['kept', 'kept', [3, 12_000], [1, 90_000], [1, 170_000], [1, 240_000]],
+    },
+  ];
+  for (const { name, at, want } of CASES) {
+    test(name, () => {
+      const ledger = new Ledger(OPTIONS);
+      const seen = at.map((now) => {
+        ledger.add(A, now);
+        const verdict = ledger.healed(A, now);
+        return verdict.contested ? [verdict.times, verdict.heldUntil] : 'kept';
+      });
+      expect(seen as unknown[]).toEqual(want);
+    });
+  }
+
+  test('after long enough in peace it is forgotten', () => {
+    const ledger = new Ledger(OPTIONS);
+    for (const now of [0, 1, 2]) {
+      ledger.add(A, now);
+      ledger.healed(A, now);
+    }
+    const until = ledger.heldUntil(A);
+    ledger.retain([], until + OPTIONS.forgetMs - 1);
+    expect(ledger.heldUntil(A)).toBe(until);
+    ledger.retain([], until + OPTIONS.forgetMs);
+    expect(ledger.heldUntil(A)).toBe(0);
+    expect(ledger.healed(A, until + OPTIONS.forgetMs)).toEqual({ contested: false });
+  });
+});
+
+describe('what is there', () => {
+  test('is new once, has been there since, and is gone once', () => {
+    const ledger = new Ledger(OPTIONS);
+    expect([ledger.add(A, 5), ledger.add(A, 9)]).toEqual([true, false]);
+    expect(ledger.since(A, 20)).toBe(5);
+    expect(ledger.retain([A], 20)).toEqual([]);
+    expect(ledger.retain([], 30)).toEqual([A]);
+    expect(ledger.retain([], 40)).toEqual([]);
+    expect(ledger.since(A, 50)).toBe(50);
+    expect(ledger.add(A, 60)).toBe(true);
+  });
+
+  test('and was mended is not gone by itself', () => {
+    const ledger = new Ledger(OPTIONS);
+    ledger.add(A, 0);
+    ledger.healed(A, 1);
+    expect(ledger.retain([], 2)).toEqual([]);
+    expect(ledger.add(A, 3)).toBe(true);
+  });
+
+  test('is the same for a pod made again under its name, and not for another', () => {
+    const ledger = new Ledger(OPTIONS);
+    ledger.add(A, 0);
+    expect(ledger.add(finding('a', 'echo', '2'), 1)).toBe(false);
+    expect(ledger.add(finding('a', 'other'), 1)).toBe(true);
+    expect(ledger.add(finding('b'), 1)).toBe(true);
+  });
+
+  test('is said once, until it is gone', () => {
+    const ledger = new Ledger(OPTIONS);
+    ledger.add(A, 0);
+    expect([ledger.isNews(A, 'x'), ledger.isNews(A, 'x'), ledger.isNews(A, 'y')]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    ledger.retain([], 1);
+    ledger.add(A, 2);
+    expect(ledger.isNews(A, 'y')).toBe(true);
+  });
+});
