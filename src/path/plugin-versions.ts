@@ -2,7 +2,7 @@ import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
 
 /** A plugin of a chain with the versions that its executable says it speaks. */
-interface PluginVersions {
+export interface PluginVersions {
   type: string;
   path: string;
   versions: readonly string[];

@@ -1,15 +1,15 @@
-import { cniVersions } from '../../cni/version.ts';
+import { cniVersions, compareVersions } from '../../cni/version.ts';
 import { editActiveList, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { fileEvidence, nodeEventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { ConfigFile, NodeView } from '../node-view.ts';
-import { chainVersions, effectiveVersion } from '../plugin-versions.ts';
+import { chainVersions, effectiveVersion, type PluginVersions } from '../plugin-versions.ts';
 
 interface Data {
   node: NodeView;
   file: ConfigFile;
-  /** Newest version that every plugin of the chain speaks. */
+  /** A version that every plugin of the chain speaks. */
   common: string | undefined;
 }
 
@@ -35,9 +35,7 @@ export const cniVersionUnsupported = defineFailure<Data>({
       const lacking = plugins.filter(({ versions }) => !versions.includes(wanted));
       // portmap alone behind the times is a plugin to be replaced: plugin-too-old.
       if (lacking.length === 0 || lacking.every(({ type }) => type === 'portmap')) return [];
-      const common = cniVersions.findLast((version) =>
-        plugins.every(({ versions }) => versions.includes(version)),
-      );
+      const common = commonVersion(node, plugins);
       return [
         {
           subject: { node: node.name },
@@ -89,3 +87,19 @@ export const cniVersionUnsupported = defineFailure<Data>({
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });
+
+/** The newest version that every runtime with a library of the specification 1.0 speaks, containerd 1.6 among them. */
+const NEWEST_EVERYWHERE = '1.0.0';
+
+/**
+ * A version that every plugin of the chain speaks, and the runtime: one that an attachment on the node was made in, or else the newest that
+ * is not newer than runtimes are.
+ */
+function commonVersion(node: NodeView, plugins: readonly PluginVersions[]): string | undefined {
+  const common = cniVersions.filter((version) => plugins.every(({ versions }) => versions.includes(version)));
+  const proven = new Set((node.attachments ?? []).map(({ result }) => result.cniVersion));
+  return (
+    common.findLast((version) => proven.has(version)) ??
+    common.findLast((version) => compareVersions(version, NEWEST_EVERYWHERE) <= 0)
+  );
+}

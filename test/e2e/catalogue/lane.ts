@@ -38,7 +38,7 @@ const PROBE_MS = 600;
 const SETTLE_MS = 25_000;
 
 /** Events that say that a pod does not come up for now. */
-const FAILURES = /^(FailedCreatePodSandBox|FailedScheduling|NodePorts)$/;
+const FAILURES = /^(FailedCreatePodSandBox|FailedScheduling|NodePorts|Unhealthy)$/;
 
 export class Lane {
   readonly node: string;

@@ -182,14 +182,13 @@ async function identity(lane: Lane): Promise<{ uid: string | undefined; startedA
 /** What keeps a lane from being healthy: findings, and cells that do not hold. */
 function doubts(lane: Lane, diagnosed: Diagnosed): string[] {
   const findings = lane.findings(diagnosed).filter(({ severity }) => severity !== 'note');
-  const cells = lane
-    .paths(diagnosed)
-    .flatMap(({ pod, stages: cells }) =>
-      stages.flatMap((stage) =>
-        cells[stage].verdict === 'ok'
-          ? []
-          : [`${pod.name}: ${stage} is ${cells[stage].verdict} (${cells[stage].reason ?? ''})`],
-      ),
-    );
+  const cells = lane.paths(diagnosed).flatMap(({ pod, port, stages: cells }) =>
+    stages.flatMap((stage) => {
+      const { verdict, reason = '' } = cells[stage];
+      // What waits for datagrams need not answer one, and silence is no proof of anything then.
+      const silent = port.protocol === 'UDP' && stage === 'answered' && verdict === 'unknown';
+      return verdict === 'ok' || silent ? [] : [`${pod.name}: ${stage} is ${verdict} (${reason})`];
+    }),
+  );
   return [...findings.map(({ code, message }) => `${code}: ${message}`), ...cells];
 }
