@@ -9,8 +9,9 @@ interface Watched {
 
 /**
  * Tells of changes in directories: entries made, moved, written, removed, their modes changed. The kernel watches a directory, not a
- * path: one that is not there is waited for, and one that was replaced is followed, as far as its parent tells or {@link refresh}
- * is called. What a link in them leads to is not watched.
+ * path: one that is not there is waited for, and one that was replaced is told of by its parent and followed once {@link refresh} is
+ * called. A directory that begins to be watched is told as changed: what happened before is not known. What a link in one leads to is
+ * not watched.
  */
 export class DirectoryWatch {
   readonly #changed: (path: string) => void;
@@ -53,10 +54,20 @@ export class DirectoryWatch {
     before?.watcher.close();
     this.#watched.delete(path);
     if (identity === undefined) return;
-    const watcher = watch(path, { persistent: false }, (_, name) => this.#heard(path, name ?? undefined));
+    const watcher = watch(path, { persistent: false }, (_, name) => {
+      // The directory itself was moved or removed; another one in its place may have got its number.
+      if (name === basename(path)) this.#forget(path, watcher);
+      this.#heard(path, name ?? undefined);
+    });
     // What ends a watch is told as a change of the directory or its parent as well.
     watcher.on('error', () => this.#heard(path, undefined));
     this.#watched.set(path, { watcher, identity });
+    if (this.#paths.includes(path)) this.#changed(path);
+  }
+
+  #forget(path: string, watcher: FSWatcher): void {
+    watcher.close();
+    if (this.#watched.get(path)?.watcher === watcher) this.#watched.delete(path);
   }
 
   #heard(path: string, name: string | undefined): void {
