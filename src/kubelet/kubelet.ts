@@ -252,10 +252,10 @@ export class Kubelet {
       !isTerminal(pod) &&
       pod.status?.startTime === undefined &&
       pod.metadata?.deletionTimestamp === undefined;
-    const others = [...this.#workers.values()].map((worker) => ({
-      ...worker.pod,
-      status: worker.status ?? worker.pod.status,
-    }));
+    // What is gone from the API has its port given to the next one by the scheduler, although its containers may still be ending.
+    const others = [...this.#workers.values()]
+      .filter((worker) => !worker.isGone)
+      .map((worker) => ({ ...worker.pod, status: worker.status ?? worker.pod.status }));
     const failure = fresh ? refusal(pod, this.#node.node, others) : undefined;
     if (failure !== undefined) this.#say(pod, 'Warning', failure.reason, failure.message);
     this.#options.log(`pod ${describePod(pod)}: ${failure?.message ?? 'wanted'}`);

@@ -105,6 +105,11 @@ export class PodWorker {
     return this.#pod;
   }
 
+  /** Whether it is no longer wanted at all, and only being ended. */
+  get isGone(): boolean {
+    return this.#gone;
+  }
+
   /** The status last computed, newer than what the API has when the API is away. */
   get status(): PodStatus | undefined {
     return this.#lastStatus;
