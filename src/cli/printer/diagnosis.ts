@@ -139,7 +139,7 @@ function summary({ paths, findings }: Diagnosis): string {
   ).length;
   const good = paths.length - broken - unknown;
   const causes = findings.filter(({ severity }) => severity !== 'note').length;
-  return `${paths.length} mappings: ${good} good, ${broken} broken, ${unknown} in doubt; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
+  return `${paths.length} ${paths.length === 1 ? 'mapping' : 'mappings'}: ${good} good, ${broken} broken, ${unknown} in doubt; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
 }
 
 /** Exit status of the doctor: 0 all good, 1 something is broken or at risk, 2 something could not be told. */
