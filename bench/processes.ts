@@ -54,3 +54,10 @@ export function nodeCpuSeconds(cluster: string): number {
     .filter((name) => name.startsWith(`hostport-${cluster}-${cluster}-`))
     .reduce((sum, name) => sum + usage(join(root, name)), 0);
 }
+
+/** As {@link cpuSeconds}, with that of all processes it started and saw the end of. */
+export function cpuSecondsWithChildren(pid: number): number {
+  const stat = readProcFile(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / 100;
+}
