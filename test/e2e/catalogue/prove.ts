@@ -14,7 +14,8 @@ export interface Proof {
   code: string;
   node: string;
   detected: boolean;
-  healed: 'steps' | 'restart' | 'by hand' | 'no';
+  /** `-`: it was only noted, and nothing is wrong. */
+  healed: 'while it runs' | 'restart' | 'by hand' | '-' | 'no';
   /** Whether the pod was made again by healing. */
   restarted: boolean;
   seconds: number;
@@ -159,15 +160,22 @@ async function healAndCheck(lane: Lane, failure: Failure, found: Diagnosed, proo
     if (outcome === 'failed') proof.wrong.push(`heal of ${finding.code}: ${reason}`);
   }
   const own = report.healed.filter(({ finding }) => finding.code === failure.code);
+  if (failure.severity === 'note') {
+    proof.healed = '-';
+    return;
+  }
   if (own.some(({ outcome }) => outcome === 'left')) {
     proof.healed = 'by hand';
     return;
+  }
+  if (own.length === 0 || own.some(({ outcome }) => outcome !== 'healed')) {
+    proof.wrong.push(`healing it came to ${own.map(({ outcome }) => outcome).join(', ') || 'nothing'}`);
   }
   if (doubts(lane, report.after).length > 0) await untilHealthy(lane);
   const after = await identity(lane);
   proof.healed = own.some(({ steps }) => steps.some(({ step }) => step.on === 'cluster'))
     ? 'restart'
-    : 'steps';
+    : 'while it runs';
   proof.restarted =
     after.uid !== before.uid || (before.startedAt !== undefined && after.startedAt !== before.startedAt);
   if (proof.restarted && proof.healed !== 'restart') proof.wrong.push('the pod was made again');
