@@ -85,4 +85,46 @@ describe.each<[IpFamily, string]>([
     await nat('-A', 'PREROUTING', ...words);
     expect(glanceAtKernel(family)!.hasLocalJump('PREROUTING', 'TARGET')).toBe(isThere);
   });
+
+  describe('removing a chain', () => {
+    const port = (number: string) => ['-p', 'tcp', '-m', 'multiport', '--dports', number];
+    const lines = async () => (await nat('-S')).split('\n').filter((line) => /LEAVING|STAYING/.test(line));
+
+    beforeAll(async () => {
+      await nat('-F', 'ENTRIES');
+      for (const chain of ['LEAVING', 'STAYING']) {
+        await nat('-N', chain);
+        await nat('-A', chain, '-p', 'udp', '-j', 'RETURN');
+        for (const number of ['80', '81']) await nat('-A', 'ENTRIES', ...port(number), '-j', chain);
+      }
+    });
+
+    test('what is there is told', () => {
+      const glance = glanceAtKernel(family)!;
+      expect(['LEAVING', 'LEAV', 'NOT-THERE'].map((chain) => glance.hasChain(chain))).toEqual([
+        true,
+        false,
+        false,
+      ]);
+    });
+
+    test('nothing goes while something else leads to it', async () => {
+      await nat('-A', 'PREROUTING', '-j', 'LEAVING');
+      const before = await lines();
+      expect(glanceAtKernel(family)!.removeChain('LEAVING', 'ENTRIES')).toBe(false);
+      expect(await lines()).toEqual(before);
+      await nat('-D', 'PREROUTING', '-j', 'LEAVING');
+    });
+
+    test('it goes with its rules and the jumps to it, and nothing else; twice is refused', async () => {
+      const glance = glanceAtKernel(family)!;
+      const staying = (await lines()).filter((line) => !line.includes('LEAVING'));
+      expect(glance.removeChain('LEAVING', 'ENTRIES')).toBe(true);
+      expect(await lines()).toEqual(staying);
+      expect(glance.hasChain('LEAVING')).toBe(false);
+      expect(glance.removeChain('LEAVING', 'ENTRIES')).toBe(false);
+      // The socket is good for further questions.
+      expect(glance.portJumps('ENTRIES')?.map(({ chain }) => chain)).toEqual(['STAYING', 'STAYING']);
+    });
+  });
 });

@@ -1,15 +1,23 @@
 import { type NetfilterSocket, openNetfilter } from '../sys/netlink.ts';
 import type { IpFamily } from './iptables.ts';
+import { decodeRule, encodeChainLook, encodeChainRemoval } from './nft-wire.ts';
 
 /**
  * A look at a `nat` table that costs next to nothing and need not give an answer. It recognises the few rules it knows; whoever
- * must know more asks iptables.
+ * must know more, or do more, asks iptables.
  */
 export interface NatGlance {
   /** Where a chain leads to; undefined when it could not be told or has a rule that is no {@link PortJump}. */
   portJumps(chain: string): PortJump[] | undefined;
   /** Whether a chain has the rule `-m addrtype --dst-type LOCAL -j target`. False may be: could not be told. */
   hasLocalJump(chain: string, target: string): boolean;
+  /** Whether there is a chain of that name; undefined when it could not be told. */
+  hasChain(chain: string): boolean | undefined;
+  /**
+   * Removes a chain with its rules, and the jumps to it in the chain `from`, in one transaction that reads nothing. False: nothing
+   * was done, because something else leads to the chain, say.
+   */
+  removeChain(chain: string, from: string): boolean;
 }
 
 /** What `-m multiport --dports … -j CHAIN` leads where. There may be further conditions. */
@@ -40,7 +48,45 @@ export function glanceAtKernel(family: IpFamily): NatGlance | undefined {
     hasLocalJump(chain, target) {
       return readKernelRules(socket, family, chain)?.some(localJumpTest(target)) ?? false;
     },
+    hasChain(chain) {
+      let failure: number | undefined;
+      const look = encodeChainLook('nat', chain, familyNumbers[family], 1);
+      const heard = socket.exchange(look, ({ error }) => {
+        failure = error;
+        return error !== undefined;
+      });
+      return heard && failure === 0 ? true : heard && failure === ENOENT ? false : undefined;
+    },
+    removeChain(chain, from) {
+      const jumps = readKernelRules(socket, family, from)?.filter(
+        (rule) => rule.includes(chain) && jump.exec(rule)?.[1] === chain,
+      );
+      if (jumps === undefined) return false;
+      // A handle is never given twice, and a chain that is in use still is not removed: whatever happened since, it is ours or nothing.
+      return removeChain(family, chain, jumps.map(decodeRule));
+    },
   };
+}
+
+/** Whether the kernel took it. On a socket of its own: what is left unread of a refusal is no answer to another question. */
+function removeChain(
+  family: IpFamily,
+  chain: string,
+  jumps: readonly { chain: string; handle: bigint }[],
+): boolean {
+  const socket = openNetfilter();
+  if (socket === undefined) return false;
+  try {
+    let refused = false;
+    const messages = encodeChainRemoval('nat', familyNumbers[family], chain, jumps);
+    const heard = socket.exchange(messages, ({ error, sequence }) => {
+      refused ||= error !== undefined && error !== 0;
+      return refused || (error === 0 && sequence === jumps.length + 2);
+    });
+    return heard && !refused;
+  } finally {
+    socket.close();
+  }
 }
 
 /** Stands for what could not be read: a rule of no kind. */
@@ -65,13 +111,16 @@ const NFTA_VERDICT_CHAIN = 2;
 /** NFT_JUMP, in network order. */
 const JUMP = '\xff\xff\xff\xfd';
 
-const NFPROTO: Record<IpFamily, string> = { ipv4: '\x02', ipv6: '\x0a' };
+/** NFPROTO_IPV4 and NFPROTO_IPV6. */
+const familyNumbers: Record<IpFamily, number> = { ipv4: 2, ipv6: 10 };
+/** ENOENT, errno(3). */
+const ENOENT = 2;
 
 /** Rules of a chain of the `nat` table as bytes. Undefined: could not tell. A chain that is not there has none. */
 function readKernelRules(socket: NetfilterSocket, family: IpFamily, chain: string): string[] | undefined {
   const body =
     // struct nfgenmsg: family, version 0, resource 0
-    `${NFPROTO[family]}\0\0\0${attribute(NFTA_RULE_TABLE, 'nat\0')}${attribute(NFTA_RULE_CHAIN, `${chain}\0`)}`;
+    `${String.fromCharCode(familyNumbers[family])}\0\0\0${attribute(NFTA_RULE_TABLE, 'nat\0')}${attribute(NFTA_RULE_CHAIN, `${chain}\0`)}`;
   return socket.dump(NFT_MSG_GETRULE, Buffer.from(body, 'latin1'));
 }
 

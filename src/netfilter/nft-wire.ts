@@ -17,6 +17,8 @@ export const getChains = (SUBSYSTEM << 8) | 4;
 export const getRules = (SUBSYSTEM << 8) | 7;
 export const getSets = (SUBSYSTEM << 8) | 10;
 export const getElements = (SUBSYSTEM << 8) | 13;
+const DELETE_CHAIN = (SUBSYSTEM << 8) | 5;
+const DELETE_RULE = (SUBSYSTEM << 8) | 8;
 const NEW_ELEMENT = (SUBSYSTEM << 8) | 12;
 const DELETE_ELEMENT = (SUBSYSTEM << 8) | 14;
 
@@ -51,11 +53,40 @@ export function encodeBatch(
     const body = elementsBody(table, map, [element]);
     return message(change.verb === 'delete' ? DELETE_ELEMENT : NEW_ELEMENT, flags, i + 1, body);
   });
+  return batch(messages);
+}
+
+/**
+ * One batch that deletes these rules, by their handles, and then a chain with all that is in it. Its last message has the sequence
+ * number `rules.length + 2`.
+ */
+export function encodeChainRemoval(
+  table: string,
+  family: number,
+  chain: string,
+  rules: readonly { chain: string; handle: bigint }[],
+): Buffer {
+  const inTable = [generic(family), text(1, table)];
+  const deletions = rules.map((rule, i) => {
+    const handle = Buffer.alloc(8);
+    handle.writeBigUInt64BE(rule.handle);
+    const body = Buffer.concat([...inTable, text(2, rule.chain), attribute(3, handle)]);
+    return message(DELETE_RULE, REQUEST, i + 1, body);
+  });
+  return batch([
+    ...deletions,
+    message(DELETE_RULE, REQUEST, rules.length + 1, Buffer.concat([...inTable, text(2, chain)])),
+    message(DELETE_CHAIN, REQUEST | ACK, rules.length + 2, Buffer.concat([...inTable, text(3, chain)])),
+  ]);
+}
+
+/** Messages that count together or not at all. */
+function batch(messages: readonly Buffer[]): Buffer {
   const edge = Buffer.from([0, 0, 0, SUBSYSTEM]);
   return Buffer.concat([
     message(BATCH_BEGIN, REQUEST, 0, edge),
     ...messages,
-    message(BATCH_END, REQUEST, changes.length + 1, edge),
+    message(BATCH_END, REQUEST, messages.length + 1, edge),
   ]);
 }
 

@@ -1,6 +1,5 @@
 import { dlopen } from 'bun:ffi';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -24,7 +23,8 @@ export async function takeRulesLock(
   path = '/run/hostport/portmap.lock',
   timeoutMs = 30_000,
 ): Promise<RulesLock> {
-  mkdirSync(dirname(path), { recursive: true });
+  // Not by node:path: every plugin call would load it for this.
+  mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true });
   const libc = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
   const fd = openSync(path, 'w', 0o600);
   const release = () => {

@@ -51,30 +51,33 @@ export interface NetlinkAnswer {
   payload: string;
 }
 
+// Sizes here are far below what 32 bits hold.
+const openLibc = () =>
+  dlopen('libc.so.6', {
+    socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+    send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
+    recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
+  });
+/** Opened once, for all sockets: whoever opens it has stubs compiled for each of its functions. */
+let libc: ReturnType<typeof openLibc> | undefined;
+
 /**
  * Opens a netlink socket to netfilter; undefined when the kernel has none. Nothing here waits: the kernel makes each part of
  * a dump while it is read. Source: netlink(7), linux/netlink.h.
  */
 export function openNetfilter(): NetfilterChannel | undefined {
-  // Sizes here are far below what 32 bits hold.
-  const libc = dlopen('libc.so.6', {
-    socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
-    send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
-    recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
-  });
-  const fd = libc.symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-  if (fd < 0) {
-    libc.close();
-    return undefined;
-  }
+  libc ??= openLibc();
+  const { symbols } = libc;
+  const fd = symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  if (fd < 0) return undefined;
   const buffer = Buffer.alloc(BUFFER_SIZE);
   return {
     dump(type, body, mark) {
       const request = netlinkMessage(type, NLM_F_REQUEST | NLM_F_DUMP, body);
-      if (libc.symbols.send(fd, request, request.length, 0) !== request.length) return undefined;
+      if (symbols.send(fd, request, request.length, 0) !== request.length) return undefined;
       const payloads: string[] = [];
       for (;;) {
-        const size = libc.symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
+        const size = symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
         if (size <= 0) return undefined;
         const at = mark === undefined ? 0 : buffer.indexOf(mark, 0, 'latin1');
         const state = readMessages(buffer, size, at >= 0 && at < size ? payloads : undefined);
@@ -82,9 +85,9 @@ export function openNetfilter(): NetfilterChannel | undefined {
       }
     },
     exchange(messages, take) {
-      if (libc.symbols.send(fd, messages, messages.length, 0) !== messages.length) return false;
+      if (symbols.send(fd, messages, messages.length, 0) !== messages.length) return false;
       for (;;) {
-        const size = libc.symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
+        const size = symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
         if (size < HEADER_SIZE) return false;
         for (let at = 0; at + HEADER_SIZE <= size; ) {
           const length = buffer.readUInt32LE(at);
@@ -100,10 +103,7 @@ export function openNetfilter(): NetfilterChannel | undefined {
         }
       }
     },
-    close() {
-      closeSync(fd);
-      libc.close();
-    },
+    close: () => closeSync(fd),
   };
 }
 

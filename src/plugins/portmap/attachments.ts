@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { PortMapping } from '../../cni/types.ts';
 import { isNamespace } from '../sandbox.ts';
 
 /** Whether the sandbox of a mapping still lives, as far as this machine can tell. */
@@ -9,10 +10,25 @@ export interface Owner {
   containerId: string;
 }
 
+/** What a mapping takes from everybody else. */
+export type HostPort = Pick<PortMapping, 'protocol' | 'hostPort' | 'hostIP'>;
+
+/** What is remembered of an attachment. */
+export interface AttachmentRecord extends Owner {
+  ifName: string;
+  netns: string;
+  ports: readonly HostPort[];
+}
+
 /** What portmap remembers of its attachments, and what it can find out about those of others. */
 export interface Attachments {
-  /** Remembers the network namespace of an attachment; says whether it is a new one. Called before its rules are made. */
-  record(chain: string, owner: Owner & { ifName: string; netns: string }): boolean;
+  /** Remembers an attachment; says whether it is a new one. Called before its rules are made. */
+  record(chain: string, attachment: AttachmentRecord): boolean;
+  /**
+   * The host ports that an attachment may have: no others, but perhaps not all of these, as an ADD may have failed. Undefined when
+   * that is not remembered.
+   */
+  portsOf(chain: string): readonly HostPort[] | undefined;
   forget(chain: string): void;
   /** Whose attachments are remembered, by the names of their chains. */
   recorded(): Map<string, Owner>;
@@ -34,13 +50,21 @@ export class AttachmentFiles implements Attachments {
     this.#cacheDir = cacheDir;
   }
 
-  record(chain: string, owner: Owner & { ifName: string; netns: string }): boolean {
-    const isNew = !existsSync(this.#path(chain));
+  record(chain: string, attachment: AttachmentRecord): boolean {
+    const before = readJson(this.#path(chain));
+    const isNew = before === undefined && !existsSync(this.#path(chain));
+    // Were we killed now, the ports of an ADD before would still be mapped.
+    const known = isNew ? [] : portsIn(before);
+    const ports = known === undefined ? undefined : distinct([...known, ...attachment.ports]);
     mkdirSync(this.#recordDir, { recursive: true, mode: 0o700 });
     const temporary = `${this.#recordDir}/.${chain}.${process.pid}`;
-    writeFileSync(temporary, JSON.stringify(owner), { mode: 0o600 });
+    writeFileSync(temporary, JSON.stringify({ ...attachment, ports }), { mode: 0o600 });
     renameSync(temporary, this.#path(chain));
     return isNew;
+  }
+
+  portsOf(chain: string): readonly HostPort[] | undefined {
+    return portsIn(readJson(this.#path(chain)));
   }
 
   forget(chain: string): void {
@@ -86,6 +110,24 @@ export class AttachmentFiles implements Attachments {
   #path(chain: string): string {
     return `${this.#recordDir}/${chain}.json`;
   }
+}
+
+/** The ports in a record; undefined when it has none that can be made out. */
+function portsIn(record: Record<string, unknown> | undefined): HostPort[] | undefined {
+  const { ports } = record ?? {};
+  const isPort = (port: Partial<HostPort> | null) =>
+    typeof port?.protocol === 'string' &&
+    typeof port.hostPort === 'number' &&
+    (port.hostIP === undefined || typeof port.hostIP === 'string');
+  return Array.isArray(ports) && ports.every(isPort) ? (ports as HostPort[]) : undefined;
+}
+
+function distinct(ports: readonly HostPort[]): HostPort[] {
+  const keyed = ports.map(({ protocol, hostPort, hostIP }) => {
+    const port = { protocol, hostPort, hostIP };
+    return [JSON.stringify(port), port] as const;
+  });
+  return [...new Map(keyed).values()];
 }
 
 function namespaceState(path: string): SandboxState {

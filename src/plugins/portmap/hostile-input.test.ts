@@ -18,6 +18,7 @@ const untouched: Attachments = {
   forget: () => {
     throw new Error('forgot');
   },
+  portsOf: () => undefined,
   recorded: () => new Map(),
   tidy: () => {},
   sandboxState: () => 'unknown',

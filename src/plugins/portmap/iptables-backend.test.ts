@@ -14,6 +14,7 @@ const pod = { ip: { family: 'ipv4' as const, bytes: [10, 0, 0, 5] }, prefix: 32 
 const nothingKnown: Attachments = {
   record: () => true,
   forget: () => {},
+  portsOf: () => undefined,
   recorded: () => new Map(),
   tidy: () => {},
   sandboxState: () => 'unknown',

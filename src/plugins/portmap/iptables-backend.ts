@@ -71,6 +71,20 @@ export class IptablesBackend {
     );
   }
 
+  /** The chains that have one of the ports and whose sandbox is gone; fails as {@link plan} does when one of them lives. */
+  async staleRivals(
+    config: PortmapConfig,
+    containerId: string,
+    pod: PodAddress,
+  ): Promise<ReadonlySet<string>> {
+    const wanted = new Set(config.portMappings.map(({ hostPort }) => hostPort));
+    const jumps = this.#glance?.portJumps(DNAT_CHAIN);
+    if (jumps?.every(({ ports }) => !ports.some((port) => wanted.has(port)))) return new Set();
+    const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
+    const chain = attachmentChain(config.networkName, containerId);
+    return (await this.#rivals(config, chain, pod, entries)).gone;
+  }
+
   /** Carries a plan out in one transaction; plans anew when somebody changed the table. Returns the chains it removed. */
   async carryOut(plan: Plan): Promise<ReadonlySet<string>> {
     const { config, containerId, pod } = plan;
@@ -295,18 +309,15 @@ export class IptablesBackend {
   }
 
   /**
-   * Removes a chain and the jumps to it by their numbers, which needs no reading of all that jump elsewhere. Had somebody moved
-   * them meanwhile, the chain would be in use still and the transaction refused. Undefined when it was not done.
+   * Removes a chain and the jumps to it without reading all that jump elsewhere; a chain that is not there, which is the usual case
+   * in the second family, starts no program. Undefined when it was not done.
    */
   async #removeByGlance(chain: string): Promise<InstalledMapping[] | undefined> {
-    const jumps = this.#glance?.portJumps(DNAT_CHAIN);
-    if (jumps === undefined) return undefined;
+    const there = this.#glance?.hasChain(chain);
+    if (there !== true) return there === false ? [] : undefined;
     const lines = await this.#list(chain);
     if (lines === undefined) return [];
-    const numbers = jumps.flatMap((jump, i) => (jump.chain === chain ? [i + 1] : []));
-    const deletions = numbers.reverse().map((number) => `-D ${DNAT_CHAIN} ${number}`);
-    const outcome = await this.#restore([...deletions, `-F ${chain}`, `-X ${chain}`]);
-    return outcome.applied ? parseMappings(lines) : undefined;
+    return this.#glance!.removeChain(chain, DNAT_CHAIN) ? parseMappings(lines) : undefined;
   }
 
   async #removeSelected(

@@ -29,10 +29,13 @@ function configOf(mappings: Record<string, unknown>[], extra: Record<string, unk
 
 const web = configOf([{ hostPort: 80 }]);
 
-function setUp(sandboxState: Attachments['sandboxState'] = () => 'unknown') {
+function setUp(
+  sandboxState: Attachments['sandboxState'] = () => 'unknown',
+  portsOf: Attachments['portsOf'] = () => undefined,
+) {
   const table = new FakeNft();
   const warnings: string[] = [];
-  const attachments = { sandboxState } as Attachments;
+  const attachments = { sandboxState, portsOf } as Attachments;
   return { table, warnings, backend: new NftablesBackend(table, attachments, (text) => warnings.push(text)) };
 }
 
@@ -53,6 +56,43 @@ test('an ADD on a node that has mappings is one transaction that only creates, a
   expect(table.applied.length).toBe(before.transactions + 1);
   expect(table.reads).toBe(before.reads);
   expect(table.applied.at(-1)!.filter(({ verb }) => verb !== 'create' && verb !== 'add')).toEqual([]);
+});
+
+describe('a DEL by what is remembered', () => {
+  const mappings = [
+    { hostPort: 80 },
+    { hostPort: 80, protocol: 'udp', hostIP: '10.1.1.1' },
+    { hostPort: 80, protocol: 'udp', hostIP: 'fd00::1' },
+    { hostPort: 81, hostIP: '::' },
+  ];
+  const config = configOf(mappings);
+  const remembered = config.portMappings;
+
+  test.each<[string, ReturnType<Attachments['portsOf']>, boolean]>([
+    ['all ports', remembered, false],
+    ['more than all', [...remembered, { protocol: 'tcp', hostPort: 82 }], false],
+    ['ports of another', [{ protocol: 'tcp', hostPort: 90 }], true],
+    ['no port', [], true],
+    ['nothing', undefined, true],
+  ])('%s: removes its own and nothing else', async (_name, ports, looksThroughAll) => {
+    const { table, backend } = setUp(undefined, () => ports);
+    await backend.add(configOf([{ hostPort: 82 }, { hostPort: 90 }]), 'other', [podAt(6), v6]);
+    const before = contents(table);
+    await backend.add(config, 'c', [pod, { ...v6, prefix: 64 }]);
+    const lists: string[] = [];
+    const list = table.list.bind(table);
+    table.list = (map, mark) => {
+      lists.push(map);
+      return list(map, mark);
+    };
+    const removed = await backend.remove('net', 'c');
+    expect(contents(table)).toEqual(before);
+    expect(removed.map(({ protocol, hostPort }) => `${protocol} ${hostPort}`).sort()).toEqual([
+      ...['tcp 80', 'tcp 80', 'tcp 81', 'udp 80', 'udp 80'],
+    ]);
+    expect(lists.includes('any4')).toBe(looksThroughAll);
+    expect(await backend.remove('net', 'c')).toEqual([]);
+  });
 });
 
 test('an attachment of both families is one transaction, and gone after DEL', async () => {

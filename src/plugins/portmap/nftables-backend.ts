@@ -2,13 +2,14 @@ import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { ValidAttachment } from '../../cni/types.ts';
 import { formatIp, parseIp } from '../../net/ip.ts';
 import { type NftChange, type NftElement, type NftTable, NftUnavailable } from '../../netfilter/nft.ts';
-import type { Attachments } from './attachments.ts';
+import type { Attachments, HostPort } from './attachments.ts';
 import { type Backend, HOST_PORT_TAKEN } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
 import {
   ADDRESSES_ONLY,
   attachmentElement,
   basicLayout,
+  claimKeys,
   claimMaps,
   DNAT_PRIORITY,
   type NftPlan,
@@ -19,7 +20,7 @@ import {
   planNft,
 } from './nftables-layout.ts';
 import { type MappedPacket, takenBefore } from './nftables-precedence.ts';
-import type { InstalledMapping, PodAddress } from './rules.ts';
+import { attachmentChain, type InstalledMapping, type PodAddress } from './rules.ts';
 
 /** How often a transaction is planned anew after somebody else changed the table under it. */
 const MAX_ATTEMPTS = 4;
@@ -77,6 +78,42 @@ export class NftablesBackend implements Backend {
     });
   }
 
+  async giveWay(
+    config: PortmapConfig,
+    containerId: string,
+    pods: readonly PodAddress[],
+  ): Promise<ReadonlySet<string>> {
+    return usable(async () => {
+      const plan = planNft(config, containerId, pods);
+      let last = '';
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        // One look for each port, at a table that is mostly not there at all.
+        const found = await this.#table.look([...plan.claims, ...plan.reservations]);
+        if (found.every((element) => element === undefined)) return new Set();
+        const { gone, leaving, warnings } = await this.#evict(await this.#rivals(plan));
+        const entries = await this.#table.look([...gone.keys()].map(attachmentElement));
+        const outcome = await this.#table.apply(
+          deletionsOf(leaving, [...entries, ...(await this.#unreserved(leaving))]),
+        );
+        if (outcome.applied) {
+          for (const warning of warnings) this.#warn(warning);
+          return new Set(gone.values());
+        }
+        last = outcome.reason;
+      }
+      throw new CniError(
+        cniErrorCode.internal,
+        `could not make way for container ${containerId} (nftables)`,
+        last,
+      );
+    });
+  }
+
+  /** Whose mappings, in words, come before those that the other backend makes of this configuration: ours are looked at first. */
+  async shadows(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<string[]> {
+    return usable(async () => (await this.#rivals(planNft(config, containerId, pods))).map(describe));
+  }
+
   async check(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<void> {
     return usable(async () => {
       const plan = planNft(config, containerId, pods);
@@ -116,7 +153,8 @@ export class NftablesBackend implements Backend {
         const [entry] = await this.#table.look([attachment]);
         // Nothing is made without its entry: who has none has nothing, and that is most pods.
         if (entry === undefined) return undefined;
-        return { entries: [entry], installed: await this.#installed(owner, (comment) => comment === owner) };
+        const ports = this.#attachments.portsOf(attachmentChain(networkName, containerId));
+        return { entries: [entry], installed: await this.#claimed(owner, ports) };
       });
     });
   }
@@ -150,11 +188,29 @@ export class NftablesBackend implements Backend {
       if (selected === undefined) return [];
       const { installed, entries } = selected;
       const unreserved = await this.#unreserved(installed);
-      const outcome = await this.#table.apply(deletionsOf(installed, [...entries, ...unreserved]));
+      const outcome = await this.#table
+        .apply(deletionsOf(installed, [...entries, ...unreserved]))
+        .catch((cause: Error) => {
+          // It was found, so it is there still: not the same as a machine on which there cannot be anything.
+          if (!(cause instanceof NftUnavailable)) throw cause;
+          const remain = `port mappings of ${what} remain in table inet hostport`;
+          throw new CniError(cniErrorCode.internal, remain, cause.message, { cause });
+        });
       if (outcome.applied) return installed.flatMap(mappingOf);
       last = outcome.reason;
     }
     throw new CniError(cniErrorCode.internal, `could not remove port mappings of ${what} (nftables)`, last);
+  }
+
+  /**
+   * The mappings of an attachment, asked for by the ports it is remembered to have: the same work whatever the number of mappings.
+   * When none is remembered, or none of those is its own, all of them are looked through.
+   */
+  async #claimed(owner: string, ports: readonly HostPort[] | undefined): Promise<Installed[]> {
+    const found = await this.#table.look((ports ?? []).flatMap(claimKeys));
+    const claims = found.flatMap((element) => (element?.comment === owner ? [element] : []));
+    if (claims.length > 0) return this.#withRest(claims);
+    return this.#installed(owner, (comment) => comment === owner);
   }
 
   /** The mappings whose comment is wanted; `mark` occurs in each of them. */
@@ -192,6 +248,24 @@ export class NftablesBackend implements Backend {
     const before = await this.#installed(plan.owner, (comment) => comment === plan.owner);
     const rivals = await this.#rivals(plan);
     if (rivals.length === 0 && (await this.#isPresent(plan, before))) return 'present';
+    const { gone, warnings, leaving: evicted } = await this.#evict(rivals);
+    const leaving = [...before, ...evicted];
+    const shared = await this.#table.look([plan.attachment, ...[...gone.keys()].map(attachmentElement)]);
+    // What is left of reservations for single addresses where we want every one.
+    const freed = await this.#table.look(plan.claims.filter(({ map }) => map.startsWith('any')));
+    const reserved = freed.filter((element) => element?.value === ADDRESSES_ONLY);
+    const unreserved = await this.#unreserved(leaving);
+    // A target whose claim somebody removed by hand is nobody's.
+    const orphans = await this.#table.look(plan.rest.filter(({ map }) => !map.startsWith('own')));
+    return {
+      changes: deletionsOf(leaving, [...shared, ...reserved, ...unreserved, ...orphans]),
+      gone: new Set(gone.values()),
+      warnings,
+    };
+  }
+
+  /** What leaves when these rivals do, and by which name; one whose sandbox lives is error {@link HOST_PORT_TAKEN}. */
+  async #evict(rivals: readonly Installed[]): Promise<Eviction> {
     const gone = new Map<string, string>();
     const warnings: string[] = [];
     const displaced: Installed[] = [];
@@ -210,19 +284,7 @@ export class NftablesBackend implements Backend {
     const dead = await Promise.all(
       [...gone.keys()].map((owner) => this.#installed(owner, (comment) => comment === owner)),
     );
-    const leaving = [...before, ...dead.flat(), ...displaced];
-    const shared = await this.#table.look([plan.attachment, ...[...gone.keys()].map(attachmentElement)]);
-    // What is left of reservations for single addresses where we want every one.
-    const freed = await this.#table.look(plan.claims.filter(({ map }) => map.startsWith('any')));
-    const reserved = freed.filter((element) => element?.value === ADDRESSES_ONLY);
-    const unreserved = await this.#unreserved(leaving);
-    // A target whose claim somebody removed by hand is nobody's.
-    const orphans = await this.#table.look(plan.rest.filter(({ map }) => !map.startsWith('own')));
-    return {
-      changes: deletionsOf(leaving, [...shared, ...reserved, ...unreserved, ...orphans]),
-      gone: new Set(gone.values()),
-      warnings,
-    };
+    return { gone, warnings, leaving: [...dead.flat(), ...displaced] };
   }
 
   /** The reservations that nothing needs once these mappings have left. */
@@ -273,6 +335,13 @@ interface Clearing {
   changes: NftChange[];
   /** Attachments, by the name of their chain, that lose all. */
   gone: Set<string>;
+  warnings: string[];
+}
+
+interface Eviction {
+  /** Names of the chains of attachments that lose all, by their owner's word. */
+  gone: Map<string, string>;
+  leaving: Installed[];
   warnings: string[];
 }
 

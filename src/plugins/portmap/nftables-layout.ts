@@ -1,5 +1,6 @@
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../../net/ip.ts';
 import type { NftChain, NftElement, NftLayout, NftMap, NftType } from '../../netfilter/nft.ts';
+import type { HostPort } from './attachments.ts';
 import type { PortmapConfig } from './config.ts';
 import { attachmentChain, mappingsOf, type PodAddress } from './rules.ts';
 
@@ -180,11 +181,11 @@ export function planNft(config: PortmapConfig, containerId: string, pods: readon
       verdict = `goto ${name}`;
     }
     const seen = new Set<string>();
-    for (const { hostPort, containerPort, protocol, hostIP } of mappings) {
+    for (const mapping of mappings) {
+      const { hostPort, containerPort, protocol } = mapping;
       const port = `${protocol} . ${hostPort}`;
-      const host = hostIP === undefined ? undefined : parseIp(hostIP);
-      const specific = host !== undefined && !isUnspecified(host);
-      const [map, key] = specific ? [`one${f}`, `${addressWord(host)} . ${port}`] : [`any${f}`, port];
+      const { map, key } = claimKey(mapping, family);
+      const specific = map === `one${f}`;
       // Said twice, the first counts, as with rules in order.
       if (seen.has(`${map} ${key}`)) continue;
       seen.add(`${map} ${key}`);
@@ -214,6 +215,24 @@ export function planNft(config: PortmapConfig, containerId: string, pods: readon
   const distinct = sources.filter(({ name }) => !names.has(name) && names.add(name));
   plan.layout = { maps: nftMaps, chains: [...distinct, ...plan.layout.chains] };
   return plan;
+}
+
+/** Where a host port is claimed for one address family. */
+function claimKey({ protocol, hostPort, hostIP }: HostPort, family: Family): { map: string; key: string } {
+  const port = `${protocol} . ${hostPort}`;
+  const host = hostIP === undefined ? undefined : parseIp(hostIP);
+  return host === undefined || isUnspecified(host)
+    ? { map: `any${suffix[family]}`, key: port }
+    : { map: `one${suffix[family]}`, key: `${addressWord(host)} . ${port}` };
+}
+
+/** Everywhere that a host port may be claimed, whatever addresses the pod had. */
+export function claimKeys(port: HostPort): { map: string; key: string }[] {
+  const host = port.hostIP === undefined ? undefined : parseIp(port.hostIP);
+  const single = host !== undefined && !isUnspecified(host);
+  return families
+    .filter((family) => !single || host.family === family)
+    .map((family) => claimKey(port, family));
 }
 
 /** Every layout has this; what a STATUS tries. */

@@ -1,6 +1,6 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { Plugin, PluginRequest } from '../../cni/plugin.ts';
-import type { Result, ValidAttachment } from '../../cni/types.ts';
+import type { PortMapping, Result, ValidAttachment } from '../../cni/types.ts';
 import { cniVersions } from '../../cni/version.ts';
 import { formatIp, type IpAddress, isUnspecified, parseCidr, parseIp } from '../../net/ip.ts';
 import { localAddressTest } from '../../net/local-addresses.ts';
@@ -52,6 +52,7 @@ export function portmap(
           containerId,
           ifName,
           netns,
+          ports: config.portMappings,
         });
         try {
           const replaced = await backendsFor(exec, request).of(config).add(config, containerId, pods);
@@ -194,12 +195,19 @@ async function forgetStaleFlows(
   if (mappings.length === 0) return;
   try {
     const isLocal = localAddressTest(family);
-    for (const { hostPort, hostIP } of mappings) {
+    const covers = ({ hostIP }: PortMapping, destination: string) => {
       const host = hostIP === undefined ? undefined : parseIp(hostIP)!;
-      const only = host === undefined || isUnspecified(host) ? undefined : formatIp(host);
+      const every = host === undefined || isUnspecified(host);
+      return every ? isLocal(destination) : destination === formatIp(host);
+    };
+    for (const hostPort of new Set(mappings.map((mapping) => mapping.hostPort))) {
+      const ofPort = mappings.filter((mapping) => mapping.hostPort === hostPort);
       for (const flow of await listUdpFlows(exec, family, hostPort)) {
-        const mapped = only === undefined ? isLocal(flow.destination) : flow.destination === only;
-        if (mapped && flow.replySource !== formatIp(pod.ip)) await deleteUdpFlows(exec, family, flow);
+        const mapping = ofPort.find((one) => covers(one, flow.destination));
+        const stays =
+          mapping === undefined ||
+          (flow.replySource === formatIp(pod.ip) && flow.replySourcePort === mapping.containerPort);
+        if (!stays) await deleteUdpFlows(exec, family, flow);
       }
     }
   } catch (error) {

@@ -1,0 +1,45 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AttachmentFiles, type HostPort } from './attachments.ts';
+
+let directory: string;
+let files: AttachmentFiles;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'hostport-attachments-'));
+  files = new AttachmentFiles(join(directory, 'records'), join(directory, 'cache'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const owner = { networkName: 'net', containerId: 'c', ifName: 'eth0', netns: '/run/netns/none' };
+const tcp80: HostPort = { protocol: 'tcp', hostPort: 80 };
+const udp53: HostPort = { protocol: 'udp', hostPort: 53, hostIP: '10.0.0.1' };
+
+test('what was recorded is told, until it is forgotten', () => {
+  expect(files.record('CHAIN', { ...owner, ports: [tcp80, udp53] })).toBe(true);
+  expect(files.portsOf('CHAIN')).toEqual([tcp80, udp53]);
+  expect(files.recorded()).toEqual(new Map([['CHAIN', { networkName: 'net', containerId: 'c' }]]));
+  files.forget('CHAIN');
+  expect(files.portsOf('CHAIN')).toBeUndefined();
+  expect(readdirSync(join(directory, 'records'))).toEqual([]);
+});
+
+test('ports of an ADD before are remembered with the new ones, each once', () => {
+  files.record('CHAIN', { ...owner, ports: [tcp80] });
+  expect(files.record('CHAIN', { ...owner, ports: [udp53, tcp80] })).toBe(false);
+  expect(files.portsOf('CHAIN')).toEqual([tcp80, udp53]);
+});
+
+test.each([
+  ['no ports', '{"networkName":"net","containerId":"c"}'],
+  ['ports that are none', '{"ports":[{"protocol":"tcp"}]}'],
+  ['no object among them', '{"ports":[null]}'],
+  ['a document cut short', '{"ports":['],
+])('a record with %s: nothing is remembered, nor by an ADD on top of it', (_name, text) => {
+  files.record('CHAIN', { ...owner, ports: [] });
+  writeFileSync(join(directory, 'records/CHAIN.json'), text);
+  expect(files.portsOf('CHAIN')).toBeUndefined();
+  expect(files.record('CHAIN', { ...owner, ports: [tcp80] })).toBe(false);
+  expect(files.portsOf('CHAIN')).toBeUndefined();
+});
