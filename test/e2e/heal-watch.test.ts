@@ -219,6 +219,31 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
       }
     });
 
+    test('pods that come and go are none of its business', async () => {
+      const before = await logs();
+      const names = ['one', 'two', 'three', 'four'];
+      const manifest = names
+        .map((name, index) =>
+          POD.replace('name: echo\n', `name: ${name}\n`).replace('hostPort: 80', `hostPort: ${9000 + index}`),
+        )
+        .join('---\n');
+      for (let time = 0; time < 3; time++) {
+        await kubectl('apply', '-f', lab.file('pods.yaml', manifest));
+        await kubectl(
+          'wait',
+          '--for=condition=Ready',
+          ...names.map((name) => `pod/${name}`),
+          '--timeout=60s',
+        );
+        await kubectl('delete', ...names.map((name) => `pod/${name}`), '--wait=true');
+      }
+      await eventually(
+        'their mappings to be gone',
+        async () => !/dports 900\d/.test(await inNode('iptables', '-t', 'nat', '-S')),
+      );
+      expect((await logs()).slice(before.length)).toBe('');
+    }, 120_000);
+
     test('leaves nothing behind that it would mend again', async () => {
       const settled = await logs();
       const from = probe.printed.length;

@@ -34,7 +34,8 @@ export function teller(log: (line: string) => void, events?: Pick<EventRecorder,
     },
     healed(finding, scene) {
       say(finding, 'healed');
-      record('Normal', 'HostPortHealed', finding, scene, 'healed, the pod was not restarted');
+      const how = finding.restart === 'needed' ? 'the pod is made again' : 'the pod was not restarted';
+      record('Normal', 'HostPortHealed', finding, scene, `healed, ${how}`);
     },
     gone(finding) {
       say(finding, 'gone');
@@ -51,7 +52,7 @@ export function teller(log: (line: string) => void, events?: Pick<EventRecorder,
       record('Warning', 'HostPortNotHealed', finding, scene, `left to a person: ${why}`);
     },
     contested(finding, times, nextTry, scene) {
-      const what = `mended ${times} times within a minute and undone again: something else on the node writes here`;
+      const what = `mended again and again (${times} within the last minute) and undone each time: something else on the node writes here`;
       say(finding, `${what}; left alone until ${new Date(nextTry).toISOString()}`);
       record('Warning', 'HostPortContested', finding, scene, what);
     },
