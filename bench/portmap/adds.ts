@@ -1,0 +1,70 @@
+import { median } from '../statistics.ts';
+import { BenchNode, type Cost } from './node.ts';
+import type { Backend, Subject } from './subjects.ts';
+
+/** What calls cost one subject at one number of mappings. */
+export interface CallCosts {
+  backend: Backend;
+  mappings: number;
+  subject: Subject;
+  add: Summary;
+  del: Summary;
+  /** ADD and DEL after one another. */
+  both: Summary;
+}
+
+export interface Summary {
+  wall: number;
+  /** The least wall time: what it costs when nobody else is running. */
+  least: number;
+  cpu: number;
+}
+
+export function summary(costs: readonly Cost[]): Summary {
+  return {
+    wall: median(costs.map(({ wall }) => wall)),
+    least: Math.min(...costs.map(({ wall }) => wall)),
+    cpu: median(costs.map(({ cpu }) => cpu)),
+  };
+}
+
+/**
+ * ADD and DEL of one more pod with one port, on nodes with so many mappings. In each run every subject is called once, in turns,
+ * in another order each time, so that what else the machine does hits all of them.
+ */
+export async function measureCalls(
+  subjects: readonly Subject[],
+  backend: Backend,
+  mappings: number,
+  runs: number,
+  sandbox: string,
+): Promise<CallCosts[]> {
+  const nodes: BenchNode[] = [];
+  try {
+    for (const subject of subjects) {
+      if (subject.backends.includes(backend)) nodes.push(await BenchNode.create(subject, backend, mappings));
+    }
+    const costs = nodes.map(() => ({ add: [] as Cost[], del: [] as Cost[], both: [] as Cost[] }));
+    const pod = { id: 'measured', index: 10, ports: [{ hostPort: 80, containerPort: 8080 }] };
+    // The first run warms what all share: the page cache and the kernel's modules.
+    for (let run = -1; run < runs; run++) {
+      for (let turn = 0; turn < nodes.length; turn++) {
+        const who = (turn + Math.max(run, 0)) % nodes.length;
+        const add = nodes[who]!.call('ADD', pod, sandbox);
+        const del = nodes[who]!.call('DEL', pod, sandbox);
+        if (run < 0) continue;
+        costs[who]!.add.push(add);
+        costs[who]!.del.push(del);
+        costs[who]!.both.push({ wall: add.wall + del.wall, cpu: add.cpu + del.cpu });
+      }
+    }
+    return nodes.map(({ subject }, i) => ({
+      ...{ backend, mappings, subject },
+      add: summary(costs[i]!.add),
+      del: summary(costs[i]!.del),
+      both: summary(costs[i]!.both),
+    }));
+  } finally {
+    for (const node of nodes) await node.dispose();
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Our portmap and the reference side by side: `bun bench/portmap/portmap.bench.ts [RUNS] [--docs]` (default 20 runs, as root, built
+ * beforehand). Plugins are called in turns, each in network namespaces of its own. Prints the figures; with --docs it also draws
+ * docs/figures/portmap-*.svg and puts the tables into docs/portmap.md.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type CallCosts, measureCalls } from './adds.ts';
+import { type Burst, measureBurst } from './burst.ts';
+import { type ConnectTime, measureConnects } from './connect.ts';
+import { emptyRun, isIsolated, runIsolated } from './isolation.ts';
+import { makeSandbox } from './node.ts';
+import { plots, tables } from './report.ts';
+import { measureStart } from './start.ts';
+import { type Backend, currentReference, findSubjects } from './subjects.ts';
+
+const BACKENDS: readonly Backend[] = ['iptables', 'nftables'];
+/** Mappings that are there, and how many times fewer calls are made with so many. */
+const CALLS: Record<Backend, readonly [mappings: number, fewer: number][]> = {
+  iptables: [
+    [1, 1],
+    [100, 1],
+    [500, 2],
+    [1000, 2],
+    [5000, 5],
+  ],
+  nftables: [
+    [1, 1],
+    [100, 1],
+    [1000, 1],
+    [10_000, 4],
+  ],
+};
+const PODS = [10, 50, 110];
+const CONNECTS = [1, 100, 1000, 5000, 10_000];
+
+const root = join(import.meta.dir, '../..');
+const words = process.argv.slice(2);
+const runs = Number(words.find((word) => /^\d+$/.test(word)) ?? 20);
+
+if (isIsolated()) await measure();
+else {
+  const scratch = mkdtempSync(join(tmpdir(), 'hostport-bench-'));
+  try {
+    const current = await currentReference(scratch);
+    process.exitCode = runIsolated(
+      import.meta.path,
+      current === undefined ? {} : { CURRENT_PORTMAP: current },
+    );
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function measure(): Promise<void> {
+  await emptyRun();
+  const load = () =>
+    console.log(
+      `load ${loadavg()
+        .map((value) => value.toFixed(1))
+        .join(' ')}`,
+    );
+  const subjects = await findSubjects(process.env.CURRENT_PORTMAP);
+  const sandbox = await makeSandbox();
+  load();
+  const start = measureStart(subjects, 2 * runs);
+  const calls: CallCosts[] = [];
+  for (const backend of BACKENDS) {
+    for (const [mappings, fewer] of CALLS[backend]) {
+      const few = Math.max(3, Math.round(runs / fewer));
+      calls.push(...(await measureCalls(subjects, backend, mappings, few, sandbox)));
+    }
+  }
+  load();
+  const bursts: Burst[] = [];
+  for (const backend of BACKENDS) {
+    for (const pods of PODS) {
+      bursts.push(
+        ...(await measureBurst(subjects, backend, pods, Math.max(1, Math.round(runs / 10)), sandbox)),
+      );
+    }
+  }
+  load();
+  const connects: ConnectTime[] = await measureConnects(subjects, CONNECTS, runs);
+  load();
+  const figures = { subjects, start, calls, bursts, connects };
+  const text = tables(figures);
+  console.log(`\n${text}`);
+  if (words.includes('--docs')) {
+    const page = join(root, 'docs/portmap.md');
+    const marked = /(<!-- figures, by bench\/portmap -->\n)[\s\S]*(<!-- end of figures -->)/;
+    const before = readFileSync(page, 'utf8');
+    if (!marked.test(before)) throw new Error(`${page} has no place for the figures`);
+    const cores = `On ${availableParallelism()} cores.\n\n`;
+    writeFileSync(
+      page,
+      before.replace(marked, (_, from, to) => `${from}\n${cores}${text}\n${to}`),
+    );
+    mkdirSync(join(root, 'docs/figures'), { recursive: true });
+    for (const [name, svg] of plots(figures)) writeFileSync(join(root, 'docs/figures', `${name}.svg`), svg);
+  }
+}
