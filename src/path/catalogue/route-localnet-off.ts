@@ -28,7 +28,8 @@ export const routeLocalnetOff = defineFailure<Data>({
     'https://www.cni.dev/plugins/current/meta/portmap/#dnat',
     'https://docs.kernel.org/networking/ip-sysctl.html (route_localnet)',
   ],
-  mutedBy: [],
+  // By a route to the wrong device it is asked of that one.
+  mutedBy: ['pod-route-missing'],
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
