@@ -214,7 +214,7 @@ const INSTALL: NodeAction = { do: 'install-plugin', name: 'portmap', directory: 
 describe('the healing loop', () => {
   test('heals what is broken when it starts, and tells', async () => {
     const s = start(withoutPortmap);
-    await s.clock.pass(0);
+    await s.clock.pass(100);
     expect(s.node.applied.map(({ action }) => action)).toEqual([INSTALL]);
     expect(s.told).toEqual(['appeared plugin-missing', 'healed plugin-missing']);
     s.stop();
@@ -240,6 +240,23 @@ describe('the healing loop', () => {
     await s.clock.pass(1000);
     expect(s.node.applied).toHaveLength(1);
     expect(s.node.applied[0]!.at - at).toBe(40);
+    s.stop();
+    await s.ended;
+  });
+
+  test('takes what it changed itself for no news', async () => {
+    const s = start();
+    await s.clock.pass(0);
+    s.node.onApply = () => {
+      s.node.plugins.add('portmap');
+      s.loop.changed();
+      return undefined;
+    };
+    const looks = s.node.looks;
+    takePortmap(s);
+    await s.clock.pass(10_000);
+    // The one that saw it, and the one that saw it mended.
+    expect(s.node.looks - looks).toBe(2);
     s.stop();
     await s.ended;
   });

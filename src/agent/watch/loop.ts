@@ -42,6 +42,9 @@ export interface HealLoopOptions {
 const BLIND_MS = 1000;
 const MAX_BLIND_MS = 60_000;
 
+/** How long the kernel may take to tell what we changed ourselves, in milliseconds. */
+const OWN_CHANGES_MS = 20;
+
 /**
  * Healing as a loop on one patient: looks when something may have changed, and every so often, and mends what it finds. It knows
  * nothing but what it sees (level-triggered), so that a change nobody told of is mended at the next look; there is never more than
@@ -105,6 +108,13 @@ export class HealLoop {
     }
   }
 
+  /** Looks at what mending has come to, once what it changed has been told: that is then no news. */
+  async #lookAgain(signal: AbortSignal): Promise<World> {
+    await this.#options.clock.sleep(OWN_CHANGES_MS, signal);
+    this.#pace.looksAgain();
+    return this.#observe(signal);
+  }
+
   /** A look at a patient ends when we are to stop, whatever it is waiting for: looking changes nothing. */
   async #observe(signal: AbortSignal): Promise<World> {
     const stop = Promise.withResolvers<never>();
@@ -124,7 +134,7 @@ export class HealLoop {
     let current = first;
     const { healed, after } = await heal(
       {
-        observe: (stop) => this.#observe(stop),
+        observe: (stop) => this.#lookAgain(stop),
         apply: (node, actions) => patient.apply(node, actions),
         deletePod: (pod) => patient.deletePod(pod),
       },

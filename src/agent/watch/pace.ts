@@ -18,7 +18,7 @@ export const PACE: PaceOptions = {
   debounceMs: 30,
   maxDebounceMs: 150,
   resyncMs: 30_000,
-  burst: 5,
+  burst: 8,
   spacingMs: 1000,
   spacingFactor: 10,
 };
@@ -76,6 +76,11 @@ export class Pace {
     if (this.#firstChange !== undefined) this.#tokens = Math.max(0, this.#tokens - 1);
     this.#firstChange = undefined;
     this.#dueAt = Number.POSITIVE_INFINITY;
+  }
+
+  /** Another look begins within what the last one gave rise to: it sees every change so far, too, and is not counted. */
+  looksAgain(): void {
+    this.#firstChange = undefined;
   }
 
   /** A look, and what it gave rise to, has ended. */
