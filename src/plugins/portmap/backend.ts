@@ -14,6 +14,15 @@ export interface Backend {
    * see `attachmentChain`) that lost their mappings to this one.
    */
   add(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<Set<string>>;
+  /**
+   * Makes way for mappings that the other backend is going to make: what `add` does about those of others on the same ports, with
+   * the same errors, and no more. Returns the attachments that lost their mappings.
+   */
+  giveWay(
+    config: PortmapConfig,
+    containerId: string,
+    pods: readonly PodAddress[],
+  ): Promise<ReadonlySet<string>>;
   /** Verifies that all that `add` makes is there and effective. */
   check(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<void>;
   /** Removes everything of an attachment, also what the reference plugin made; nothing there is fine. Returns the mappings that were. */

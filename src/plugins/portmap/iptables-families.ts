@@ -1,11 +1,12 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import { type IpFamily, IptablesNat } from '../../netfilter/iptables.ts';
+import { hasIptablesNftChain, mayHaveIptablesChain } from '../../netfilter/iptables-traces.ts';
 import type { NatGlance } from '../../netfilter/kernel-rules.ts';
 import type { Exec } from '../../sys/exec.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { IptablesBackend, type Plan } from './iptables-backend.ts';
-import type { InstalledMapping } from './rules.ts';
+import { attachmentChain, type InstalledMapping } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
 
@@ -24,6 +25,17 @@ export function iptablesFamilies(
     made.set(family, backend);
     return backend;
   };
+  /** That a table cannot be used is no reason to be content when the kernel says that something of the attachment is in it. */
+  const removeIn = async (family: IpFamily, networkName: string, containerId: string) => {
+    try {
+      return await of(family).remove(networkName, containerId);
+    } catch (cause) {
+      const chain = attachmentChain(networkName, containerId);
+      if (!isUnusable(cause) || !hasIptablesNftChain(chain, family)) throw cause;
+      const what = `port mappings of container ${containerId} remain in table nat (${family})`;
+      throw new CniError(cniErrorCode.internal, what, cause.details, { cause });
+    }
+  };
   return {
     name: 'iptables',
 
@@ -39,7 +51,26 @@ export function iptablesFamilies(
       }
       // A sandbox that is gone is gone for both families, also for one in which nobody wants its ports.
       if (replaced.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(replaced));
+      // The pod may have had an address of a family in which it has none now.
+      const chain = attachmentChain(config.networkName, containerId);
+      for (const family of families) {
+        if (pods.some(({ ip }) => ip.family === family) || !mayHaveIptablesChain(chain, family)) continue;
+        await removeIn(family, config.networkName, containerId).catch((error: unknown) => {
+          if (!isUnusable(error)) throw error;
+          warn(`${family} left out: ${error.details}`);
+        });
+      }
       return replaced;
+    },
+
+    async giveWay(config, containerId, pods) {
+      const gone = new Set<string>();
+      for (const pod of pods) {
+        const { family } = pod.ip;
+        for (const chain of await of(family).staleRivals(config, containerId, pod)) gone.add(chain);
+      }
+      if (gone.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(gone));
+      return gone;
     },
 
     async check(config, containerId, pods) {
@@ -47,7 +78,7 @@ export function iptablesFamilies(
     },
 
     remove(networkName, containerId) {
-      return eachUsableFamily(warn, (family) => of(family).remove(networkName, containerId));
+      return eachUsableFamily(warn, (family) => removeIn(family, networkName, containerId));
     },
 
     collect(networkName, valid) {
@@ -61,6 +92,11 @@ export function iptablesFamilies(
       });
     },
   };
+}
+
+/** Whether an error says that tools, kernel support or permission are missing. */
+export function isUnusable(error: unknown): error is CniError {
+  return error instanceof CniError && error.code === cniErrorCode.pluginNotAvailable;
 }
 
 /** Both families; one of them may be unusable on this machine (no ip6tables, say), as long as the other is not. */
@@ -78,7 +114,7 @@ async function eachUsableFamily(
       continue;
     }
     const error: unknown = outcome.reason;
-    if (!(error instanceof CniError) || error.code !== cniErrorCode.pluginNotAvailable) throw error;
+    if (!isUnusable(error)) throw error;
     unusable.push(error);
   }
   if (unusable.length === families.length) throw unusable[0];
