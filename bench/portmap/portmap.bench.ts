@@ -55,12 +55,11 @@ else {
 
 async function measure(): Promise<void> {
   await emptyRun();
-  const load = () =>
-    console.log(
-      `load ${loadavg()
-        .map((value) => value.toFixed(1))
-        .join(' ')}`,
-    );
+  const loads: number[] = [];
+  const load = () => {
+    loads.push(loadavg()[0]!);
+    console.log(`load ${loads.at(-1)!.toFixed(1)}`);
+  };
   const subjects = await findSubjects(process.env.CURRENT_PORTMAP);
   const sandbox = await makeSandbox();
   load();
@@ -92,7 +91,10 @@ async function measure(): Promise<void> {
     const marked = /(<!-- figures, by bench\/portmap -->\n)[\s\S]*(<!-- end of figures -->)/;
     const before = readFileSync(page, 'utf8');
     if (!marked.test(before)) throw new Error(`${page} has no place for the figures`);
-    const cores = `On ${availableParallelism()} cores.\n\n`;
+    const [least, most] = [Math.min(...loads), Math.max(...loads)].map((value) => value.toFixed(0));
+    const cores = `On ${availableParallelism()} cores, at a load average of ${least} to ${most}.
+
+`;
     writeFileSync(
       page,
       before.replace(marked, (_, from, to) => `${from}\n${cores}${text}\n${to}`),
