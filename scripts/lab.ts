@@ -1,6 +1,7 @@
 /**
  * `make lab`: brings the how-to's cluster up (or takes the one that is up), deploys its three pods and shows what each
- * answers. Two of the three are broken on purpose: that is where the how-to begins. Exit status 0 when it could be shown.
+ * answers and what the doctor says. Two of the three are broken on purpose: that is where the how-to begins. Exit status 0 when it
+ * could be shown.
  */
 import { join } from 'node:path';
 import { listClusters, requireRecord } from '../src/lab/record.ts';
@@ -65,14 +66,20 @@ async function lab(): Promise<number> {
   const answered = await hostport('answers', '--settle', '30s');
   // 1 says that not every hostPort answers, which is what the how-to starts from; anything else that it could not be told.
   if (answered !== 0 && answered !== 1) return interrupted(answered);
-  console.log(answered === 0 ? ALL_ANSWER : HOW_TO_MEND);
+  console.log('\nWhat the doctor says:\n');
+  const told = await hostport('doctor');
+  if (told !== 0 && told !== 1) return interrupted(told);
+  console.log(told === 0 ? ALL_ANSWER : HOW_TO_MEND);
   return 0;
 }
 
 const ALL_ANSWER = '\nEvery hostPort answers. To start over: bin/hostport delete cluster && make lab';
 const HOW_TO_MEND = `
-In a new lab, kind-worker2 has no portmap plugin and kind-worker3 no conflist. Mend them as the how-to does, from a shell in
-the lab; the third worker's pod has to be made anew, because its network was made without the chain:
+In a new lab, kind-worker2 has no portmap plugin and kind-worker3 no conflist. Have both mended, with no pod made again:
+
+  bin/hostport heal --yes
+
+Or mend them by hand as the how-to does, from a shell in the lab; then the third worker's pod has to be made anew:
 
   bin/hostport shell
   sudo cp /opt/cni/bin/portmap /tmp/empty/bin/
@@ -80,7 +87,7 @@ the lab; the third worker's pod has to be made anew, because its network was mad
   kubectl delete pod echo-kind-worker3
   kubectl apply -f examples/kind-cilium-portmap/manifests/static/echo-kind-worker3.yaml
 
-and look again with "bin/hostport answers". Or watch the whole story told and checked, on a cluster of its own:
+Or watch the whole story told and checked, on a cluster of its own:
 
   bin/hostport delete cluster && bin/hostport tour`;
 
