@@ -14,7 +14,7 @@ export interface Plot {
   series: readonly Series[];
 }
 
-const WIDTH = 720;
+const WIDTH = 780;
 const HEIGHT = 360;
 /** Where the lines are; their names stand to the right. */
 const area = { left: 64, top: 40, right: 540, bottom: 312 };
