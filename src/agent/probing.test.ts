@@ -165,6 +165,37 @@ describe('who answered', () => {
     ]);
   });
 
+  test('few places are sent from at a time, and results come in the order of the plan', async () => {
+    const nodes = Array.from({ length: 20 }, (_, i) => `n${i}`);
+    const world = worldWith({}, { nodes });
+    const [pod] = world.pods;
+    const pods = nodes.map((nodeName, i) => ({
+      ...pod!,
+      metadata: { ...pod!.metadata, uid: `u${i}` },
+      spec: { ...pod!.spec!, nodeName },
+    }));
+    let now = 0;
+    let most = 0;
+    const results = await probeWorld(
+      { ...world, pods },
+      {
+        ...door(async () => []),
+        async send(_, orders) {
+          most = Math.max(most, ++now);
+          for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+          now--;
+          return orders.map((order) => ({ ...order, outcome: 'answered', detail: '', milliseconds: 1 }));
+        },
+      },
+    );
+    const orders = planProbes({ ...world, pods }).flatMap((batch) => batch.orders);
+    expect(results.map(({ vantage, node }) => [vantage, node])).toEqual(
+      orders.map(({ vantage, node }) => [vantage, node]),
+    );
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThan(10);
+  });
+
   test('being cancelled is no observation', async () => {
     const abort = new AbortController();
     const cancelled = door(

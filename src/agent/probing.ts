@@ -2,8 +2,9 @@ import type { Flow } from '../path/node-report.ts';
 import type { ProbeResult } from '../path/probe.ts';
 import type { World } from '../path/world.ts';
 import { messageOf } from '../util/errors.ts';
+import { settleAll } from '../util/settle.ts';
 import type { ProbeOrder } from './probing/order.ts';
-import { planProbes, type Stand } from './probing/plan.ts';
+import { type ProbeBatch, planProbes, type Stand } from './probing/plan.ts';
 
 /** How probes get to where they are sent from, and what the nodes' connection tracking says afterwards. */
 export interface ProbeDoor {
@@ -14,7 +15,13 @@ export interface ProbeDoor {
 }
 
 /**
- * Probes every mapping of a world from every vantage that there is, all places at once, and asks connection tracking who
+ * So many senders run at a time. Each is a process, and a hundred pods are a hundred places: all at once they would take the machine from
+ * one another until probes time out that nothing is wrong with.
+ */
+const SENDERS = 6;
+
+/**
+ * Probes every mapping of a world from every vantage that there is, and asks connection tracking who
  * answered. What could not be sent is unknown, with the reason.
  */
 export async function probeWorld(
@@ -23,19 +30,15 @@ export async function probeWorld(
   signal?: AbortSignal,
 ): Promise<ProbeResult[]> {
   const batches = planProbes(world);
-  const answers = await Promise.all(
-    batches.map(async ({ stand, orders }) => {
-      try {
-        return await door.send(stand, orders, signal);
-      } catch (cause) {
-        signal?.throwIfAborted();
-        const detail = messageOf(cause);
-        return orders.map(
-          (order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 }),
-        );
-      }
-    }),
-  );
+  const answers: ProbeResult[][] = [];
+  let next = 0;
+  const sender = async () => {
+    while (next < batches.length) {
+      const index = next++;
+      answers[index] = await sendBatch(batches[index]!, door, signal);
+    }
+  };
+  await settleAll(Array.from({ length: SENDERS }, sender));
   const results = answers.flat();
   const traced = new Set(results.filter(isTranslated).map(({ node }) => node));
   const flows = new Map(
@@ -49,6 +52,20 @@ export async function probeWorld(
   );
   signal?.throwIfAborted();
   return results.map((result) => withAnswerer(result, flows.get(result.node)));
+}
+
+async function sendBatch(
+  { stand, orders }: ProbeBatch,
+  door: ProbeDoor,
+  signal: AbortSignal | undefined,
+): Promise<ProbeResult[]> {
+  try {
+    return await door.send(stand, orders, signal);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const detail = messageOf(cause);
+    return orders.map((order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 }));
+  }
 }
 
 /** Whether the node's connection tracking can tell something about a probe. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createSocket, type Socket } from 'node:dgram';
 import { createServer, type Server } from 'node:net';
+import type { ProbeResult } from '../../path/probe.ts';
 import type { ProbeOrder } from './order.ts';
 import { probeStream } from './sctp.ts';
 import { type Probe, sendProbes } from './send.ts';
@@ -97,6 +98,19 @@ describe('many probes', () => {
     const results = await sendProbes(orders, 100, senders(slow));
     expect(results.map(({ detail }) => detail)).toEqual(orders.map(({ hostPort }) => String(hostPort)));
     expect(most).toBe(64);
+  });
+
+  test.each<[string, ProbeResult['outcome'][], ProbeResult['outcome']]>([
+    ['silence once is not believed', ['timeout', 'answered'], 'answered'],
+    ['silence twice is', ['timeout', 'timeout', 'answered'], 'timeout'],
+    ['a refusal is at once', ['refused', 'answered'], 'refused'],
+  ])('%s', async (_, outcomes, expected) => {
+    const [result] = await sendProbes(
+      [order(1)],
+      100,
+      senders(async () => ({ outcome: outcomes.shift()!, detail: '' })),
+    );
+    expect(result?.outcome).toBe(expected);
   });
 
   test('one that fails to be made is unknown, and the others are made', async () => {
