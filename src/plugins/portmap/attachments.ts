@@ -14,7 +14,7 @@ export interface Owner {
 export type HostPort = Pick<PortMapping, 'protocol' | 'hostPort' | 'hostIP'>;
 
 /** What is remembered of an attachment. */
-export interface AttachmentRecord extends Owner {
+interface AttachmentRecord extends Owner {
   ifName: string;
   netns: string;
   ports: readonly HostPort[];
