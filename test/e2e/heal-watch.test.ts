@@ -221,14 +221,12 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
 
     test('pods that come and go are none of its business', async () => {
       const before = await logs();
-      const names = ['one', 'two', 'three', 'four'];
-      const manifest = names
-        .map((name, index) =>
-          POD.replace('name: echo\n', `name: ${name}\n`).replace('hostPort: 80', `hostPort: ${9000 + index}`),
-        )
-        .join('---\n');
       for (let time = 0; time < 3; time++) {
-        await kubectl('apply', '-f', lab.file('pods.yaml', manifest));
+        const names = ['one', 'two'].map((name) => `${name}-${time}`);
+        const manifest = names.map((name, index) =>
+          POD.replace('name: echo\n', `name: ${name}\n`).replace('hostPort: 80', `hostPort: ${9000 + index}`),
+        );
+        await kubectl('apply', '-f', lab.file('pods.yaml', manifest.join('---\n')));
         await kubectl(
           'wait',
           '--for=condition=Ready',
@@ -236,11 +234,11 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
           '--timeout=60s',
         );
         await kubectl('delete', ...names.map((name) => `pod/${name}`), '--wait=true');
+        await eventually(
+          'their mappings to be gone',
+          async () => !/dports 900\d/.test(await inNode('iptables', '-t', 'nat', '-S')),
+        );
       }
-      await eventually(
-        'their mappings to be gone',
-        async () => !/dports 900\d/.test(await inNode('iptables', '-t', 'nat', '-S')),
-      );
       expect((await logs()).slice(before.length)).toBe('');
     }, 120_000);
 

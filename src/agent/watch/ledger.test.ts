@@ -99,31 +99,41 @@ describe('when somebody undoes what is mended', () => {
 });
 
 describe('what is there', () => {
-  test('is new once, has been there since, and is gone once', () => {
+  test('has been there since it came, and is told and gone once', () => {
     const ledger = new Ledger(OPTIONS);
-    expect([ledger.add(A, 5), ledger.add(A, 9)]).toEqual([true, false]);
+    for (const now of [5, 9]) ledger.add(A, now);
     expect(ledger.since(A, 20)).toBe(5);
-    expect(ledger.retain([A], 20)).toEqual([]);
+    expect([ledger.announce(A, 20), ledger.announce(A, 21)]).toEqual([true, false]);
+    expect(ledger.retain([A], 25)).toEqual([]);
     expect(ledger.retain([], 30)).toEqual([A]);
     expect(ledger.retain([], 40)).toEqual([]);
     expect(ledger.since(A, 50)).toBe(50);
-    expect(ledger.add(A, 60)).toBe(true);
+    ledger.add(A, 60);
+    expect(ledger.announce(A, 60)).toBe(true);
   });
 
-  test('and was mended is not gone by itself', () => {
+  test('and was not told is gone without a word', () => {
     const ledger = new Ledger(OPTIONS);
     ledger.add(A, 0);
+    expect(ledger.retain([], 1)).toEqual([]);
+  });
+
+  test('and was mended is not gone by itself, and told again when it is back', () => {
+    const ledger = new Ledger(OPTIONS);
+    ledger.add(A, 0);
+    ledger.announce(A, 0);
     ledger.healed(A, 1);
     expect(ledger.retain([], 2)).toEqual([]);
-    expect(ledger.add(A, 3)).toBe(true);
+    ledger.add(A, 3);
+    expect(ledger.announce(A, 3)).toBe(true);
   });
 
   test('is the same for a pod made again under its name, and not for another', () => {
     const ledger = new Ledger(OPTIONS);
-    ledger.add(A, 0);
-    expect(ledger.add(finding('a', 'echo', '2'), 1)).toBe(false);
-    expect(ledger.add(finding('a', 'other'), 1)).toBe(true);
-    expect(ledger.add(finding('b'), 1)).toBe(true);
+    ledger.announce(A, 0);
+    expect(ledger.announce(finding('a', 'echo', '2'), 1)).toBe(false);
+    expect(ledger.announce(finding('a', 'other'), 1)).toBe(true);
+    expect(ledger.announce(finding('b'), 1)).toBe(true);
   });
 
   test('is said once, until it is gone', () => {

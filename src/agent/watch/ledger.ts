@@ -17,7 +17,7 @@ export interface LedgerOptions {
 }
 
 export const LEDGER: LedgerOptions = {
-  retryMs: 2000,
+  retryMs: 500,
   maxRetryMs: 300_000,
   contestLimit: 5,
   contestWindowMs: 60_000,
@@ -35,6 +35,8 @@ interface Entry {
   failures: number;
   truces: number;
   heldUntil: number;
+  isTold: boolean;
+  /** What was last said of it besides. */
   reported: string | undefined;
 }
 
@@ -53,26 +55,31 @@ export class Ledger {
     this.#options = options;
   }
 
-  /** Takes down that a finding is there. Whether it was not there before. */
-  add(finding: Finding, now: number): boolean {
+  /** Takes down that a finding is there. */
+  add(finding: Finding, now: number): void {
     const entry = this.#entry(finding, now);
     entry.finding = finding;
     entry.lastSeen = now;
-    const isNew = entry.since === undefined;
     entry.since ??= now;
-    return isNew;
   }
 
-  /** Takes down that nothing but these findings is there. Those that were there before, and are gone. */
+  /** Whether it has not been told yet that a finding is there; it counts as told from then on, until it is gone. */
+  announce(finding: Finding, now: number): boolean {
+    const entry = this.#entry(finding, now);
+    if (entry.isTold) return false;
+    entry.isTold = true;
+    return true;
+  }
+
+  /** Takes down that nothing but these findings is there. Those that were told to be there, and are gone. */
   retain(findings: readonly Finding[], now: number): Finding[] {
     const there = new Set(findings.map(findingKey));
     const gone: Finding[] = [];
     for (const [key, entry] of this.#entries) {
       if (there.has(key)) continue;
       if (entry.since !== undefined) {
-        entry.since = undefined;
-        entry.reported = undefined;
-        gone.push(entry.finding);
+        if (entry.isTold) gone.push(entry.finding);
+        forgetSighting(entry);
       }
       const quietSince = Math.max(entry.lastSeen, entry.heldUntil);
       if (now - quietSince >= this.#options.forgetMs) this.#entries.delete(key);
@@ -94,8 +101,7 @@ export class Ledger {
   healed(finding: Finding, now: number): Verdict {
     const { contestLimit, contestWindowMs, truceMs, maxTruceMs } = this.#options;
     const entry = this.#entry(finding, now);
-    entry.since = undefined;
-    entry.reported = undefined;
+    forgetSighting(entry);
     entry.lastSeen = now;
     entry.failures = 0;
     entry.healedAt = [...entry.healedAt.filter((at) => now - at < contestWindowMs), now];
@@ -136,10 +142,17 @@ export class Ledger {
         failures: 0,
         truces: 0,
         heldUntil: 0,
+        isTold: false,
         reported: undefined,
       };
       this.#entries.set(key, entry);
     }
     return entry;
   }
+}
+
+function forgetSighting(entry: Entry): void {
+  entry.since = undefined;
+  entry.isTold = false;
+  entry.reported = undefined;
 }

@@ -148,7 +148,7 @@ export class HealLoop {
         },
         // What only mending has brought to light is told before it is mended, too.
         onPlan: (plan) => {
-          for (const { finding } of plan) this.#meet(finding, current.scene);
+          for (const { finding } of plan) this.#announce(finding, current.scene);
         },
       },
     );
@@ -159,15 +159,22 @@ export class HealLoop {
     }
   }
 
-  #meet(finding: Finding, scene: Scene): void {
-    if (this.#ledger.add(finding, this.#now())) this.#options.tell.appeared(finding, scene);
+  #announce(finding: Finding, scene: Scene): void {
+    if (this.#ledger.announce(finding, this.#now())) this.#options.tell.appeared(finding, scene);
   }
 
-  #takeDown({ diagnosis, scene }: Diagnosed): void {
-    const { tell } = this.#options;
+  /** What is not settled may be the runtime at work, and is not told yet. */
+  #takeDown({ diagnosis, scene, cases }: Diagnosed): void {
+    const { tell, scope } = this.#options;
+    const now = this.#now();
     const findings = diagnosis.findings.filter(({ severity }) => severity !== 'note');
-    for (const finding of findings) this.#meet(finding, scene);
-    for (const finding of this.#ledger.retain(findings, this.#now())) tell.gone(finding);
+    for (const finding of findings) this.#ledger.add(finding, now);
+    for (const finding of this.#ledger.retain(findings, now)) tell.gone(finding);
+    for (const planned of planHeal({ diagnosis, scene, cases }, scope)) {
+      // Without steps and not left to anybody it is mended with another, and told with that.
+      const isOwn = planned.steps.length > 0 || planned.left !== undefined;
+      if (isOwn && this.#settledAt(planned, scene) <= now) this.#announce(planned.finding, scene);
+    }
   }
 
   #conclude({ finding, outcome, reason = '' }: Healed, scene: Scene): void {
@@ -192,10 +199,13 @@ export class HealLoop {
 
   /** From when on a plan may be carried out: it is settled, and nothing holds it back. */
   #readyAt(planned: PlannedHeal, scene: Scene): number {
+    return Math.max(this.#settledAt(planned, scene), this.#ledger.heldUntil(planned.finding));
+  }
+
+  #settledAt(planned: PlannedHeal, scene: Scene): number {
     const now = this.#now();
     const since = this.#ledger.since(planned.finding, now);
-    const settled = readyAt(planned, scene, { since, now, podsFromApi: this.#options.podsFromApi });
-    return Math.max(settled, this.#ledger.heldUntil(planned.finding));
+    return readyAt(planned, scene, { since, now, podsFromApi: this.#options.podsFromApi });
   }
 
   #now(): number {
