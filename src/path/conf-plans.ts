@@ -2,10 +2,10 @@ import type { HealStep } from './action.ts';
 import { formatDocument } from './conf-dir.ts';
 import type { ConfigFile, NodeView } from './node-view.ts';
 
-/** A step that writes a configuration file of a node. */
+/** A step that writes a configuration file of a node. It keeps its mode: many are readable to root alone, for what is in them. */
 export function writeConfig(node: NodeView, path: string, document: unknown, why: string): HealStep {
   const content = typeof document === 'string' ? document : formatDocument(document);
-  return { on: 'node', node: node.name, why, action: { do: 'write-file', path, content, mode: '0644' } };
+  return { on: 'node', node: node.name, why, action: { do: 'write-file', path, content } };
 }
 
 /** The document of a file that was read as a list, as it is written, single configurations made a list of one. */

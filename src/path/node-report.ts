@@ -78,6 +78,8 @@ const cachedAttachment = z.object({
   containerId: z.string(),
   ifName: z.string(),
   netns: z.string().optional(),
+  /** Whether that namespace is there; absent when the entry names none. */
+  netnsExists: z.boolean().optional(),
   /** The configuration list as text, as it was when the chain ran. */
   config: z.string(),
   portMappings: z.array(

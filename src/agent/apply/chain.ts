@@ -87,6 +87,11 @@ function mappingsOf(entry: CacheEntry, sandbox: Sandbox): unknown {
   return Array.isArray(cached) && cached.length > 0 ? cached : sandbox.portMappings;
 }
 
+function hasNamespace(entry: CacheEntry): boolean {
+  const netns = netnsOf(entry);
+  return netns !== undefined && isNamespace(netns);
+}
+
 function keepEntry(context: ApplyContext, cache: ResultCache, entry: CacheEntry): string | undefined {
   return context.backups.keepFile(cache.path(entry));
 }
@@ -103,9 +108,8 @@ export async function detachAction(action: Action<'detach'>, context: ApplyConte
     throw new Error(`sandbox ${containerId.slice(0, 13)} runs: what is attached to it stays`);
   }
   const entry = cache.read(action);
-  const netns = entry === undefined ? undefined : netnsOf(entry);
-  if (netns !== undefined && isNamespace(netns)) {
-    throw new Error(`${netns} is there: what is attached to it stays`);
+  if (entry !== undefined && hasNamespace(entry)) {
+    throw new Error(`${netnsOf(entry)} is there: what is attached to it stays`);
   }
   const said: string[] = [];
   const short = containerId.slice(0, 13);
@@ -138,6 +142,10 @@ export async function collectAction(action: Action<'collect'>, context: ApplyCon
   // Whatever a living sandbox is attached by is valid, whichever its interfaces are.
   const interfaces = new Set(['eth0', ...cache.list().map(({ ifName }) => ifName)]);
   const valid = living.flatMap(({ id }) => [...interfaces].map((ifname) => ({ containerID: id, ifname })));
+  // A runtime lists a sandbox only once it is made, which is after its chain has run: what has a namespace is not gone.
+  for (const entry of cache.list()) {
+    if (hasNamespace(entry)) valid.push({ containerID: entry.containerId, ifname: entry.ifName });
+  }
   const said: string[] = [];
   await cniRuntime(context, binDirs, cache, said).gc(list, valid);
   if (compareVersions(list.cniVersion || '0.1.0', '1.1.0') < 0 && hasPortmap(list)) {

@@ -37,6 +37,7 @@ test('an entry tells its network, container, mappings, namespace and result, and
       containerId: 'c1',
       ifName: 'eth0',
       netns: '/run/netns/x',
+      netnsExists: false,
       config,
       portMappings: [{ hostPort: 80, containerPort: 8080, protocol: 'tcp' }],
       result: entry.result,

@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { CachedAttachment } from '../../path/node-report.ts';
+import { isNamespace } from '../../plugins/sandbox.ts';
 import { messageOf } from '../../util/errors.ts';
 import { readBounded } from './bounded-file.ts';
 import { withoutSecrets } from './secrets.ts';
@@ -81,7 +82,7 @@ function parseAttachment(file: string, modified: Date, text: string): CachedAtta
     networkName,
     containerId,
     ifName,
-    ...(netns === undefined ? {} : { netns }),
+    ...(netns === undefined ? {} : { netns, netnsExists: isNamespace(netns) }),
     config: withoutSecrets(Buffer.from(entry.config, 'base64').toString('utf8')),
     portMappings: entry.capabilityArgs?.portMappings ?? [],
     result,

@@ -156,8 +156,12 @@ describe('CRI-O', () => {
   });
 });
 
-test('the first socket that is there is the runtime', () => {
+test('the first socket that is there is the runtime, docker beside it or not', () => {
   expect(findRuntime((path) => path.includes('crio'))).toBe('/run/crio/crio.sock');
+  const docker = '/run/containerd/containerd.sock';
+  const rke2 = '/run/k3s/containerd/containerd.sock';
+  expect(findRuntime((path) => path === docker)).toBe(docker);
+  expect(findRuntime((path) => path === docker || path === rke2)).toBe(rke2);
   expect(findRuntime(() => false)).toBeUndefined();
 });
 

@@ -9,13 +9,16 @@ import { observe } from './observe.ts';
 type Value<O> = Extract<O, { value: unknown }>['value'];
 type RuntimeReport = Value<NodeReport['runtime']>;
 
-/** Where runtimes listen, in the order in which they are tried. */
+/**
+ * Where runtimes listen, in the order in which they are tried. containerd's own place is the last: docker has one there, too, on a node
+ * whose kubelet uses another runtime (always beside cri-dockerd), and that one knows no pod.
+ */
 const SOCKETS = [
-  '/run/containerd/containerd.sock',
-  '/run/crio/crio.sock',
   '/run/k3s/containerd/containerd.sock',
   '/run/k0s/containerd.sock',
+  '/run/crio/crio.sock',
   '/run/cri-dockerd.sock',
+  '/run/containerd/containerd.sock',
 ];
 
 /** The socket of this node's runtime: the first of those that are known which is there. */

@@ -3,6 +3,7 @@ import { listDocument, writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
+import { known } from '../observed.ts';
 
 interface Data {
   node: NodeView;
@@ -32,6 +33,8 @@ export const capabilityMissing = defineFailure<Data>({
       const portmap = portmapIn(node.chain);
       if (file === undefined || portmap === undefined || portmap.capabilities.portMappings === true)
         return [];
+      // CRI-O maps the ports itself, and hands them to no plugin.
+      if (known(node.seen?.runtime)?.name === 'cri-o') return [];
       return [
         {
           subject: { node: node.name },

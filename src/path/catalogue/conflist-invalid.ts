@@ -46,9 +46,13 @@ export const conflistInvalid = defineFailure<Data>({
   },
 
   heal({ data: { node, file } }) {
-    // The runtime keeps, with every attachment, the list that it was made with: the newest is the file as it last worked.
+    // The runtime keeps, with every attachment, the list that it was made with: the newest is the file as it last worked. Others (nerdctl,
+    // podman) keep theirs in the same place: an attachment counts that is of a sandbox of this runtime.
+    const sandboxes = new Set((node.sandboxes ?? []).map(({ id }) => id));
     const [last] = [...(node.attachments ?? [])]
-      .filter(({ ifName, config }) => ifName !== 'lo' && config !== '')
+      .filter(
+        ({ ifName, config, containerId }) => ifName !== 'lo' && config !== '' && sandboxes.has(containerId),
+      )
       .sort((a, b) => b.modified.localeCompare(a.modified));
     if (last === undefined || !file.name.endsWith('.conflist')) {
       return {

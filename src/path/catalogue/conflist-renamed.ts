@@ -23,15 +23,21 @@ interface Data {
 
 const SUFFIX = '.cilium_bak';
 
-/** Name to rename to and file content, of each configuration that Cilium put aside and that chains portmap. */
+/**
+ * Name to rename to and file content, of each configuration that Cilium put aside and that chains portmap to the primary plugin in use. What
+ * chains another primary plugin (kindnet, the AWS plugin) is the network that Cilium has replaced: to bring it back would take the node's
+ * network away.
+ */
 function asideWithPortmap(node: NodeView): { original: string; content: string }[] {
+  if (node.active !== undefined && node.chain === undefined) return [];
+  const primary = node.chain?.[0]?.type;
   return (known(node.seen?.cni.files) ?? []).flatMap(({ name, content }) => {
     if (!name.endsWith(SUFFIX) || 'unknown' in content) return [];
     const original = name.slice(0, -SUFFIX.length);
     try {
-      return portmapIn(parseNetworkConfig(content.value, original).plugins) === undefined
-        ? []
-        : [{ original, content: content.value }];
+      const { plugins } = parseNetworkConfig(content.value, original);
+      const isOther = primary !== undefined && plugins[0]?.type !== primary;
+      return isOther || portmapIn(plugins) === undefined ? [] : [{ original, content: content.value }];
     } catch {
       // A broken file that nobody uses is nobody's failure.
       return [];

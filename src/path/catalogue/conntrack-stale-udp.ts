@@ -119,6 +119,8 @@ function staleFlows(path: PathView, scene: Scene): Flow[] {
   if (node === undefined || address === undefined || port.protocol !== 'UDP') return [];
   const trace = traceFrom(originsOf(path)[0], path, scene);
   if ('unknown' in trace || !leadsToPod(trace.value, path)) return [];
+  // A pod of two families answers each client by the client's own.
+  const own = new Set([address, ...(path.sandbox?.ips ?? [])].map(canonicalAddress));
   const isMine = (destination: string) =>
     port.hostIP === undefined
       ? node.isLocal(destination) === true
@@ -128,8 +130,7 @@ function staleFlows(path: PathView, scene: Scene): Flow[] {
       flow.protocol === 'udp' &&
       flow.destinationPort === port.hostPort &&
       isMine(flow.destination) &&
-      (canonicalAddress(flow.replySource) !== canonicalAddress(address) ||
-        flow.replySourcePort !== port.containerPort),
+      (!own.has(canonicalAddress(flow.replySource)) || flow.replySourcePort !== port.containerPort),
   );
 }
 

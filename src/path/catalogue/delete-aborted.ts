@@ -33,6 +33,8 @@ export const deleteAborted = defineFailure<Data>({
         const { sandboxes } = node;
         const { containerId, networkName, file, ifName } = attachment;
         if (sandboxes === undefined || sandboxes.some(({ id }) => id === containerId)) return [];
+        // While its namespace is there it is being made or taken down: a runtime lists a sandbox only once it is made.
+        if (attachment.netnsExists) return [];
         // Other runtimes keep their results in the same place: only networks of this one are judged.
         if (ifName === 'lo' || node.active === undefined || !('value' in node.active.list)) return [];
         if (node.active.list.value.name !== networkName) return [];

@@ -28,6 +28,8 @@ interface Otherwise {
   links?: (links: Link[]) => Link[];
   drops?: number;
   flows?: Flow[];
+  /** Of a second family: the pod's and the node's. */
+  second?: { pod: string; node: string };
   probes?: Partial<Record<Vantage, Partial<ProbeResult>>>;
   policies?: NetworkPolicy[];
   complaints?: string[];
@@ -151,6 +153,17 @@ function reportOf(otherwise: Otherwise): NodeReport {
         value: [
           { device: 'lo', family: 'ipv4', address: '127.0.0.1', prefix: 8, scope: 'host' },
           { device: 'eth0', family: 'ipv4', address: NODE.address, prefix: 16, scope: 'global' },
+          ...(otherwise.second === undefined
+            ? []
+            : [
+                {
+                  device: 'eth0',
+                  family: 'ipv6' as const,
+                  address: otherwise.second.node,
+                  prefix: 64,
+                  scope: 'global',
+                },
+              ]),
         ],
       },
       routes: { value: otherwise.routes?.(routes) ?? routes },
@@ -216,7 +229,7 @@ function reportOf(otherwise: Otherwise): NodeReport {
           hostNetwork: false,
           netns: '/var/run/netns/cni-echo',
           netnsExists: true,
-          ips: [POD.address],
+          ips: [POD.address, ...(otherwise.second === undefined ? [] : [otherwise.second.pod])],
           portMappings: [mapping],
         },
       ],
@@ -463,6 +476,15 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     'flow',
   ],
   ['a UDP flow to the pod', { protocol: 'UDP', flows: [{ ...staleFlow, replySource: POD.address }] }, []],
+  [
+    "a UDP flow of the pod's other family",
+    {
+      protocol: 'UDP',
+      second: { pod: 'fd00:1::2', node: 'fd00::3' },
+      flows: [{ ...staleFlow, source: 'fd00::9', destination: 'fd00::3', replySource: 'fd00:1::2' }],
+    },
+    [],
+  ],
   [
     'a UDP flow to the same port of somebody else',
     { protocol: 'UDP', flows: [{ ...staleFlow, destination: '9.9.9.9' }] },

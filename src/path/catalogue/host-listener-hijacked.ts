@@ -6,6 +6,9 @@ import { canonicalAddress } from '../routing.ts';
 
 const LISTENER = 'listens-on-the-node';
 
+/** Runtimes that hold the port of a mapping with a socket that nobody is to reach, so that no process takes it (CRI-O). */
+const HOLDERS: ReadonlySet<string> = new Set(['crio']);
+
 export const hostListenerHijacked = defineFailure<null>({
   code: 'host-listener-hijacked',
   stage: 'translated',
@@ -27,6 +30,7 @@ export const hostListenerHijacked = defineFailure<null>({
         (entry) =>
           entry.protocol === port.protocol.toLowerCase() &&
           entry.port === port.hostPort &&
+          !HOLDERS.has(entry.process ?? '') &&
           (isAny(entry.address) ||
             address === undefined ||
             canonicalAddress(entry.address) === canonicalAddress(address)),

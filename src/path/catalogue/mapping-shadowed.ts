@@ -58,6 +58,13 @@ export const mappingShadowed = defineFailure<Data>({
   heal({ data: { node, taker, own } }) {
     const { backend, family, table } = own.rule.location;
     const [entry] = own.via;
+    // A chain of its own is some component's (kube-proxy, docker), which published the port for somebody: it is not ours to take.
+    if (taker.via.length > 0) {
+      return {
+        by: 'hand',
+        why: `${taker.rule.location.chain} is a chain of another component, which maps the port for somebody else: which of the two keeps it is for their owners to say`,
+      };
+    }
     const sameTable = taker.base.backend === backend && taker.base.table === table && backend !== 'nft';
     if (!sameTable || entry === undefined || own.base.name !== taker.base.name || family === 'inet') {
       return {

@@ -10,6 +10,9 @@ interface Data {
   file: ConfigFile;
 }
 
+/** Plugins that run another configuration's chain: what is behind them in the list is not all there is (multus, CNI-Genie, DANM). */
+const DELEGATING: ReadonlySet<string> = new Set(['multus', 'multus-shim', 'genie', 'danm']);
+
 /** The how-to's worker3: everything runs, nobody complains, and the port is dead. */
 export const portmapNotChained = defineFailure<Data>({
   code: 'portmap-not-chained',
@@ -31,6 +34,8 @@ export const portmapNotChained = defineFailure<Data>({
       const file = node.active;
       const chain = node.chain;
       if (file === undefined || chain === undefined || portmapIn(chain) !== undefined) return [];
+      // Who delegates has its chain, portmap included, in a configuration of its own.
+      if (chain.some(({ type }) => DELEGATING.has(type))) return [];
       // CRI-O maps the ports itself, and so does a primary plugin whose ports answer without portmap.
       if (known(node.seen?.runtime)?.name === 'cri-o') return [];
       const paths = scene.pathsOn(node);

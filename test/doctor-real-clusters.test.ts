@@ -1,0 +1,184 @@
+/**
+ * What looks like a failure on clusters other than the lab, and is none, or none that is ours to mend: the recorded cluster with one thing as
+ * another network plugin, another runtime or another component of the node has it.
+ */
+import { describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { bundleWorld } from '../src/agent/sources/bundle.ts';
+import { type Diagnosed, diagnose } from '../src/path/diagnose.ts';
+import { planHeal } from '../src/path/heal-plan.ts';
+import type { NodeReport } from '../src/path/node-report.ts';
+import type { World } from '../src/path/world.ts';
+
+const NODE = 'kind-worker';
+
+/** The mended cluster, unprobed, with the report of one worker changed. */
+async function withReport(change: (report: NodeReport) => void): Promise<Diagnosed> {
+  const world: World = await bundleWorld(join(import.meta.dir, 'fixtures/bundles/all-mended'));
+  const report = world.reports.get(NODE)!;
+  if (!('value' in report)) throw new Error(`no report of ${NODE}`);
+  const changed = structuredClone(report.value);
+  change(changed);
+  return diagnose({ ...world, probes: [], reports: new Map([...world.reports, [NODE, { value: changed }]]) });
+}
+
+function codesOf({ diagnosis }: Diagnosed): string[] {
+  return diagnosis.findings.filter(({ severity }) => severity !== 'note').map(({ code }) => code);
+}
+
+function known<T>(observed: { value: T } | { unknown: string }): T {
+  if ('unknown' in observed) throw new Error(observed.unknown);
+  return observed.value;
+}
+
+interface List {
+  plugins: Record<string, unknown>[];
+}
+
+/** Changes the configuration that the runtime uses, on disk and as it is loaded. */
+function editConfig({ cni, runtime }: NodeReport, change: (list: List) => List): void {
+  const [file] = known(cni.files);
+  const content = JSON.stringify(change(JSON.parse(known(file!.content)) as List));
+  file!.content = { value: content };
+  const loaded = known(known(runtime).loadedNetworks);
+  for (const network of loaded) if (!network.config.includes('"loopback"')) network.config = content;
+}
+
+function withoutPortmap(list: List): List {
+  return { ...list, plugins: list.plugins.filter(({ type }) => type !== 'portmap') };
+}
+
+function putAside(report: NodeReport, list: object): void {
+  const times = { modified: '2026-01-01T00:00:00Z', changed: '2026-01-01T00:00:00Z' };
+  const name = '10-other.conflist.cilium_bak';
+  known(report.cni.files).push({ name, ...times, content: { value: JSON.stringify(list) } });
+}
+
+const CASES: { what: string; change: (report: NodeReport) => void; codes: string[] }[] = [
+  { what: 'the recorded cluster', change: () => {}, codes: [] },
+  {
+    what: "Cilium put its predecessor's configuration aside",
+    change(report) {
+      editConfig(report, withoutPortmap);
+      putAside(report, { name: 'kindnet', plugins: [{ type: 'ptp' }, { type: 'portmap' }] });
+    },
+    codes: ['portmap-not-chained'],
+  },
+  {
+    what: 'Cilium put a chain of its own plugin aside',
+    change(report) {
+      editConfig(report, withoutPortmap);
+      putAside(report, { name: 'cilium', plugins: [{ type: 'cilium-cni' }, { type: 'portmap' }] });
+    },
+    codes: ['conflist-renamed'],
+  },
+  {
+    what: 'multus delegates to another configuration',
+    change: (report) => editConfig(report, (list) => ({ ...list, plugins: [{ type: 'multus' }] })),
+    // The lab's nodes have no multus installed.
+    codes: ['plugin-missing'],
+  },
+  {
+    what: 'CRI-O maps ports itself, and portmap lacks the capability',
+    change(report) {
+      known(report.runtime).name = 'cri-o';
+      editConfig(report, (list) => ({
+        ...list,
+        plugins: list.plugins.map(({ capabilities, ...plugin }) => plugin),
+      }));
+    },
+    codes: [],
+  },
+  {
+    what: 'CRI-O holds the port of the mapping',
+    change: ({ network }) =>
+      known(network.listeners).push({ protocol: 'tcp', address: '0.0.0.0', port: 80, process: 'crio' }),
+    codes: [],
+  },
+  {
+    what: 'a process listens on the port of the mapping',
+    change: ({ network }) =>
+      known(network.listeners).push({ protocol: 'tcp', address: '0.0.0.0', port: 80, process: 'nginx' }),
+    codes: ['host-listener-hijacked'],
+  },
+  {
+    what: 'a sandbox is being made, which the runtime does not list yet',
+    change: ({ cni }) => addAttachment(cni, { containerId: 'f'.repeat(64), netnsExists: true }),
+    codes: [],
+  },
+  {
+    what: 'a sandbox is gone, and its attachment is remembered',
+    change: ({ cni }) => addAttachment(cni, { containerId: 'f'.repeat(64), netnsExists: false }),
+    codes: ['delete-aborted'],
+  },
+];
+
+type Attachment = Extract<NodeReport['cni']['attachments'], { value: unknown }>['value'][number];
+
+/** One more attachment, like the first of the network. */
+function addAttachment({ attachments }: NodeReport['cni'], more: Partial<Attachment>): void {
+  const all = known(attachments);
+  all.push({ ...all.find(({ ifName }) => ifName !== 'lo')!, file: '/var/lib/cni/results/more', ...more });
+}
+
+test.each(CASES)('$what', async ({ change, codes }) => {
+  expect(codesOf(await withReport(change))).toEqual(codes);
+});
+
+/** Changes what iptables-save tells of IPv4. */
+function editRules({ netfilter }: NodeReport, change: (text: string) => string): void {
+  const tables = netfilter.iptables.find(
+    (entry) => entry.variant === 'iptables-nft' && entry.family === 'ipv4',
+  );
+  tables!.text = { value: change(known(tables!.text)) };
+}
+
+test('a port that another component publishes is not taken from it', async () => {
+  const diagnosed = await withReport((report) =>
+    editRules(report, (text) =>
+      text
+        .replace(/^:CNI-HOSTPORT-DNAT .*$/m, '$&\n:DOCKER - [0:0]')
+        .replace(
+          /^(\[\d+:\d+\] )?-A PREROUTING .*-j CNI-HOSTPORT-DNAT$/m,
+          '-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n$&\n' +
+            '-A DOCKER -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.18.0.2:80',
+        ),
+    ),
+  );
+  const planned = planHeal(diagnosed, { restart: false }).find(
+    ({ finding }) => finding.code === 'mapping-shadowed',
+  );
+  expect(planned).toMatchObject({ steps: [], left: { to: 'hand', why: expect.stringContaining('DOCKER') } });
+});
+
+describe('a configuration that cannot be read', () => {
+  const cut = ({ cni }: NodeReport) => {
+    known(cni.files)[0]!.content = { value: '{"name":' };
+  };
+  const steps = (diagnosed: Diagnosed) => planHeal(diagnosed, { restart: false })[0]!.steps;
+
+  test('is written as an attachment of the runtime has it, and keeps its mode', async () => {
+    const diagnosed = await withReport((report) => {
+      cut(report);
+      // Newer than all others, and of containers that the runtime does not have.
+      addAttachment(report.cni, {
+        containerId: 'nerdctl',
+        networkName: 'bridge',
+        config: '{"name":"bridge","plugins":[{"type":"bridge"}]}',
+        modified: '2099-01-01T00:00:00Z',
+      });
+    });
+    const actions = steps(diagnosed).map((step) => step.action as { content?: string; mode?: string });
+    expect(actions).toHaveLength(1);
+    expect(actions[0]!.content).toContain('"portmap"');
+    expect(actions[0]!.mode).toBeUndefined();
+  });
+
+  test('is left alone when no sandbox of the runtime remembers it', async () => {
+    const diagnosed = await withReport((report) => {
+      cut(report);
+      report.sandboxes = { unknown: 'no answer' };
+    });
+    expect(steps(diagnosed)).toEqual([]);
+  });
+});
