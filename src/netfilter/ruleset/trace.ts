@@ -931,7 +931,10 @@ function agreed<T>(
   settled: (outcome: Outcome, index: number) => boolean,
 ): Known<T> {
   const first = value(outcomes[0]!);
-  const same = outcomes.every((outcome, i) => settled(outcome, i) && key(value(outcome)) === key(first));
+  const firstKey = outcomes.length === 1 ? '' : key(first);
+  const same = outcomes.every(
+    (outcome, i) => settled(outcome, i) && (i === 0 || key(value(outcome)) === firstKey),
+  );
   if (same) return { known: true, value: first };
   const seen = new Map<Unknown, Set<boolean>>();
   for (const { assumed } of outcomes) {
