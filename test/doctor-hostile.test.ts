@@ -24,9 +24,7 @@ import { planHeal } from '../src/path/heal-plan.ts';
 import { UserError } from '../src/util/errors.ts';
 
 const ROOT = join(import.meta.dir, '..');
-const RECORDED = ['begin', 'worker3-chained', 'all-mended'].map((name) =>
-  join(import.meta.dir, 'fixtures/bundles', name),
-);
+const RECORDED = ['begin', 'worker3-chained'].map((name) => join(import.meta.dir, 'fixtures/bundles', name));
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-hostile-'));
 const bundle = join(scratch, 'bundle');
 beforeEach(() => {
