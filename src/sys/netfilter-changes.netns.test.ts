@@ -1,20 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
 import { output, realExec } from './exec.ts';
 import { waitFor } from './wait.ts';
 
 const missing = process.getuid?.() === 0 ? undefined : 'needs root';
 const NAMESPACE = 'hostport-nfchanges';
 
-/** Prints a line whenever a change is told, and ends when its standard input does. */
-const LISTENER = `
-import { watchNetfilter } from '${import.meta.dir}/netfilter-changes.ts';
-const stop = new AbortController();
-process.stdin.on('end', () => stop.abort()).resume();
-const watching = watchNetfilter(() => console.log('changed'), stop.signal);
-console.log('listening');
-await watching;
-console.log('ended');
-`;
+const LISTENER = join(import.meta.dir, 'testing/netfilter-listener.ts');
 
 describe.skipIf(missing !== undefined)(`changes of netfilter${missing ? ` (${missing})` : ''}`, () => {
   const inside = (...argv: string[]) => ['nsenter', `--net=/run/netns/${NAMESPACE}`, ...argv];
@@ -24,7 +16,7 @@ describe.skipIf(missing !== undefined)(`changes of netfilter${missing ? ` (${mis
 
   beforeAll(async () => {
     await output(realExec, ['ip', 'netns', 'add', NAMESPACE]);
-    listener = Bun.spawn(inside(process.execPath, '-e', LISTENER), {
+    listener = Bun.spawn(inside(process.execPath, LISTENER), {
       stdin: 'pipe',
       stdout: 'pipe',
       stderr: 'inherit',
