@@ -151,6 +151,32 @@ test('a port that another component publishes is not taken from it', async () =>
   expect(planned).toMatchObject({ steps: [], left: { to: 'hand', why: expect.stringContaining('DOCKER') } });
 });
 
+test('portmap is not chained behind a Cilium that may map ports itself, until a probe has failed', async () => {
+  const unprobed = await withReport((report) => editConfig(report, withoutPortmap));
+  const [told] = unprobed.diagnosis.findings;
+  expect(told).toMatchObject({ code: 'portmap-not-chained', severity: 'risk', subject: { node: NODE } });
+  expect(planHeal(unprobed, { restart: false })[0]).toMatchObject({ steps: [], left: { to: 'hand' } });
+
+  const { pods } = unprobed.scene.world;
+  const pod = pods.find(({ spec }) => spec?.nodeName === NODE && spec.containers.some(({ ports }) => ports));
+  const probe = { podUid: pod!.metadata!.uid!, node: NODE, protocol: 'TCP' as const, hostPort: 80 };
+  const refused = diagnose({
+    ...unprobed.scene.world,
+    probes: [
+      {
+        ...probe,
+        vantage: 'outside',
+        target: { address: '172.17.0.3', port: 80 },
+        outcome: 'refused',
+        detail: 'connection refused',
+        milliseconds: 1,
+      },
+    ],
+  });
+  expect(refused.diagnosis.findings[0]).toMatchObject({ code: 'portmap-not-chained', severity: 'broken' });
+  expect(planHeal(refused, { restart: false })[0]!.steps).toHaveLength(1);
+});
+
 describe('a configuration that cannot be read', () => {
   const cut = ({ cni }: NodeReport) => {
     known(cni.files)[0]!.content = { value: '{"name":' };

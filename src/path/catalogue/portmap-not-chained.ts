@@ -4,14 +4,23 @@ import { answersFromElsewhere, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
+import { AWAY, failed, probesFrom } from '../probe-facts.ts';
 
 interface Data {
   node: NodeView;
   file: ConfigFile;
+  /** The primary plugin, when that may map the ports itself and no probe has shown that it does not. */
+  mayMap: string | undefined;
 }
 
 /** Plugins that run another configuration's chain: what is behind them in the list is not all there is (multus, CNI-Genie, DANM). */
 const DELEGATING: ReadonlySet<string> = new Set(['multus', 'multus-shim', 'genie', 'danm']);
+
+/**
+ * Plugins that can map ports without portmap, by their agent's configuration, which no node shows: Cilium with its kube-proxy replacement. Only
+ * a port that does not answer tells that they do not.
+ */
+const MAPPING_THEMSELVES: ReadonlySet<string> = new Set(['cilium-cni']);
 
 /** The how-to's worker3: everything runs, nobody complains, and the port is dead. */
 export const portmapNotChained = defineFailure<Data>({
@@ -40,18 +49,28 @@ export const portmapNotChained = defineFailure<Data>({
       if (known(node.seen?.runtime)?.name === 'cri-o') return [];
       const paths = scene.pathsOn(node);
       if (paths.length === 0 || paths.some(answersFromElsewhere)) return [];
+      const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
+      const mayMap = isDead ? undefined : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
+      const doubt = mayMap === undefined ? '' : `; whether ${mayMap} maps hostPorts itself was not probed`;
       return [
         {
           subject: { node: node.name },
-          message: `${file.name}, which the runtime of ${node.name} uses, has no portmap in its chain (${chain.map(({ type }) => type).join(', ')})`,
+          message: `${file.name}, which the runtime of ${node.name} uses, has no portmap in its chain (${chain.map(({ type }) => type).join(', ')})${doubt}`,
           evidence: [fileEvidence(file)],
-          data: { node, file },
+          ...(mayMap === undefined ? {} : { severity: 'risk' as const }),
+          data: { node, file, mayMap },
         },
       ];
     });
   },
 
-  heal({ data: { node, file } }) {
+  heal({ data: { node, file, mayMap } }) {
+    if (mayMap !== undefined) {
+      return {
+        by: 'hand',
+        why: `${mayMap} may map the ports itself (Cilium's kube-proxy replacement), and portmap would get in its way: a probe from another machine tells`,
+      };
+    }
     const document = listDocument(file);
     const chained = { ...document, plugins: [...document.plugins, PORTMAP_ENTRY] };
     // A single configuration is its owner's, who may write it again: a list of ours goes before it. The network keeps its name,
