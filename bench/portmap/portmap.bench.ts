@@ -92,7 +92,7 @@ async function measure(): Promise<void> {
     const before = readFileSync(page, 'utf8');
     if (!marked.test(before)) throw new Error(`${page} has no place for the figures`);
     const [least, most] = [Math.min(...loads), Math.max(...loads)].map((value) => value.toFixed(0));
-    const cores = `On ${availableParallelism()} cores, at a load average of ${least} to ${most}.
+    const cores = `On ${availableParallelism()} cores; load average between the parts of the run: ${least} to ${most}.
 
 `;
     writeFileSync(
