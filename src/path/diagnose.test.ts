@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'bun:test';
+import { covers, diagnose } from './diagnose.ts';
+import type { Failure } from './failure.ts';
+import type { Subject } from './finding.ts';
+import type { Scene } from './scene.ts';
+import { failureOn, podOn, smallWorld } from './testing/small-world.ts';
+
+const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80, 81)]);
+const onNode =
+  (node: string) =>
+  (scene: Scene): Subject[] =>
+    scene.nodes.has(node) ? [{ node }] : [];
+const onPaths = (scene: Scene) => scene.paths.map(({ subject }) => subject);
+const codesOf = (failures: Failure[]) =>
+  diagnose(world, failures).diagnosis.findings.map(
+    ({ code, subject: { node, pod, port } }) =>
+      `${code} ${pod?.name ?? node}${port ? `:${port.hostPort}` : ''}`,
+  );
+
+describe('what is told', () => {
+  const early = failureOn(onNode('n1'), { code: 'early', stage: 'configured' });
+  const late = failureOn(onPaths, { code: 'late', stage: 'translated', mutedBy: 'earlier' });
+
+  test.each<[string, Failure[], string[]]>([
+    [
+      'what follows from an earlier finding on its node is not',
+      [late, early],
+      ['early n1', 'late b:80', 'late b:81'],
+    ],
+    [
+      'a risk hides nothing',
+      [{ ...early, severity: 'risk' }, late],
+      ['late a:80', 'late b:80', 'late b:81', 'early n1'],
+    ],
+    [
+      'a cause of its own is always',
+      [early, { ...late, mutedBy: [] }],
+      ['early n1', 'late a:80', 'late b:80', 'late b:81'],
+    ],
+    [
+      'a finding at the same stage hides what names it, and nothing else',
+      [failureOn(onNode('n2'), { code: 'cause', stage: 'translated' }), { ...late, mutedBy: ['cause'] }],
+      ['late a:80', 'cause n2'],
+    ],
+    [
+      'what is hidden at two stages is hidden at both',
+      [early, late, { ...late, code: 'later', stage: 'answered' }],
+      ['early n1', 'late b:80', 'late b:81'],
+    ],
+    [
+      'notes come last, after risks',
+      [{ ...early, code: 'n', severity: 'note' }, { ...early, code: 'r', severity: 'risk' }, early],
+      ['early n1', 'r n1', 'n n1'],
+    ],
+  ])('%s', (_, failures, expected) => {
+    expect(codesOf(failures)).toEqual(expected);
+  });
+
+  test('a case may be less severe than its failure', () => {
+    const failure = failureOn(() => [], { code: 'x', stage: 'attached' });
+    failure.detect = () => [
+      { subject: { node: 'n1' }, message: '', evidence: [], severity: 'risk', data: null },
+    ];
+    expect(diagnose(world, [failure]).diagnosis.findings[0]?.severity).toBe('risk');
+  });
+});
+
+describe('the cells', () => {
+  const cells = (failures: Failure[]) =>
+    diagnose(world, failures).diagnosis.paths.map(({ pod, port, stages }) => [
+      `${pod.name}:${port.hostPort}`,
+      ...Object.values(stages).map(({ verdict }) => verdict),
+    ]);
+
+  test('of a node that nobody looked into are unknown, never good', () => {
+    const unknown = Array(6).fill('unknown');
+    expect(cells([])).toEqual([
+      ['a:80', 'ok', 'ok', ...unknown],
+      ['b:80', 'ok', 'ok', ...unknown],
+      ['b:81', 'ok', 'ok', ...unknown],
+    ]);
+  });
+
+  test('behind what is broken are muted, and say by what', () => {
+    const failures = [failureOn(onNode('n1'), { code: 'early', stage: 'configured' })];
+    expect(cells(failures)[0]).toEqual(['a:80', 'ok', 'ok', 'broken', ...Array(5).fill('muted')]);
+    const [path] = diagnose(world, failures).diagnosis.paths;
+    expect(path?.stages.configured.codes).toEqual(['early']);
+    expect(path?.stages.answered.reason).toBe('early');
+  });
+
+  test('nodes without a report are told', () => {
+    expect(diagnose(world, []).diagnosis.unknowns.map(({ node }) => node)).toEqual(['n1', 'n2']);
+  });
+});
+
+const pod = { namespace: 'default', name: 'a', uid: 'u' };
+const port = { hostPort: 80, containerPort: 8080, protocol: 'TCP' as const };
+test.each<[string, Subject, Subject, boolean]>([
+  ['a node, its pod', { node: 'n' }, { node: 'n', pod }, true],
+  ['a node, a pod of another', { node: 'm' }, { node: 'n', pod }, false],
+  ['a pod, its port', { node: 'n', pod }, { node: 'n', pod, port }, true],
+  ['a port, its pod', { node: 'n', pod, port }, { node: 'n', pod }, false],
+  [
+    'a port of one hostIP, that of all',
+    { node: 'n', pod, port: { ...port, hostIP: '127.0.0.1' } },
+    { node: 'n', pod, port },
+    false,
+  ],
+  ['everything, anything', {}, { node: 'n', pod, port }, true],
+])('whether %s is covered', (_, wide, narrow, expected) => {
+  expect(covers(wide, narrow)).toBe(expected);
+});

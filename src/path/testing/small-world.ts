@@ -1,0 +1,56 @@
+import type { Pod } from '../../kube/types.ts';
+import type { Failure } from '../failure.ts';
+import type { Subject } from '../finding.ts';
+import type { Scene } from '../scene.ts';
+import type { World } from '../world.ts';
+
+/** A pod on a node with these hostPorts. */
+export function podOn(nodeName: string | undefined, name: string, ...hostPorts: number[]): Pod {
+  return {
+    metadata: { name, namespace: 'default', uid: `uid-${name}` },
+    spec: {
+      ...(nodeName === undefined ? {} : { nodeName }),
+      containers: [{ name: 'c', ports: hostPorts.map((hostPort) => ({ hostPort, containerPort: 8080 })) }],
+    },
+    status: { phase: 'Running', podIP: '10.1.0.2', podIPs: [{ ip: '10.1.0.2' }] },
+  };
+}
+
+/** A world of two nodes, n1 and n2, that nobody has looked into. */
+export function smallWorld(pods: readonly Pod[], rest: Partial<World> = {}): World {
+  return {
+    observedAt: '2026-01-01T00:00:00Z',
+    nodes: ['n1', 'n2'].map((name, i) => ({
+      metadata: { name },
+      status: { addresses: [{ type: 'InternalIP', address: `172.17.0.${i + 2}` }] },
+    })),
+    pods,
+    services: [],
+    events: [],
+    policies: [],
+    reports: new Map(),
+    probes: [],
+    ...rest,
+  };
+}
+
+/** A failure of which a test says all that matters to it: on which subjects it is found. */
+export function failureOn(
+  found: (scene: Scene) => Subject[],
+  rest: Partial<Failure> & Pick<Failure, 'code' | 'stage'>,
+): Failure {
+  return {
+    severity: 'broken',
+    title: rest.code,
+    explanation: 'It is so.',
+    remedy: 'Mend it.',
+    restart: 'no',
+    sources: [],
+    mutedBy: [],
+    detect: (scene) =>
+      found(scene).map((subject) => ({ subject, message: `${rest.code}!`, evidence: [], data: null })),
+    heal: () => ({ by: 'hand', why: 'a test' }),
+    fault: { does: '', inject: async () => {}, restore: async () => {} },
+    ...rest,
+  };
+}
