@@ -4,8 +4,8 @@ import type { HostPort } from './finding.ts';
 import type { NodeView } from './node-view.ts';
 
 /**
- * A step that lets packets of a mapping by what a chain of iptables would do to them: a rule of our own, by its comment, ahead of all others.
- * Nobody's rule is removed. Undefined where a rule of ours would not decide: in tables of native nft an accept ends one chain, and the
+ * A step that lets packets of a mapping by what a chain of iptables would do to them: a rule of our own, by its comment, ahead of all others,
+ * or behind them where only the policy is to be kept from deciding. Nobody's rule is removed. Undefined where a rule of ours would not decide: in tables of native nft an accept ends one chain, and the
  * chains of others are asked all the same.
  */
 export function acceptAhead(
@@ -13,6 +13,7 @@ export function acceptAhead(
   chain: Pick<BaseChain, 'backend' | 'family' | 'table' | 'name'>,
   match: readonly string[],
   why: string,
+  place: 'first' | 'last' = 'first',
 ): HealStep | undefined {
   const { backend, family, table, name } = chain;
   if (backend === 'nft' || family === 'inet' || !isTable(table)) return undefined;
@@ -26,7 +27,10 @@ export function acceptAhead(
       family: family === 'ip' ? 'ipv4' : 'ipv6',
       table,
       commands: [
-        ['-I', name, '1', ...match, '-m', 'comment', '--comment', `hostport: ${why}`, '-j', 'ACCEPT'],
+        [
+          ...(place === 'first' ? ['-I', name, '1'] : ['-A', name]),
+          ...[...match, '-m', 'comment', '--comment', `hostport: ${why}`, '-j', 'ACCEPT'],
+        ],
       ],
     },
   };

@@ -1,4 +1,4 @@
-import type { Rule } from '../netfilter/ruleset/index.ts';
+import type { BaseChain, Rule } from '../netfilter/ruleset/index.ts';
 
 /** How the chains begin that agents of network policies fill, and who they are. */
 const AGENTS: readonly [string, string][] = [
@@ -19,4 +19,14 @@ export function policyAgentOf(rule: Rule | undefined): string | undefined {
 
 export function isPolicyAgents(rule: Rule | undefined): boolean {
   return policyAgentOf(rule) !== undefined;
+}
+
+/**
+ * The agent whose chains a base chain leads to; undefined when it leads to none's. An accept ahead of them would let by what a policy denies.
+ */
+export function policyAgentBehind(base: Pick<BaseChain, 'rules'>): string | undefined {
+  const targets = base.rules.flatMap(({ expressions }) =>
+    expressions.flatMap((entry) => (entry.kind === 'jump' || entry.kind === 'goto' ? [entry.chain] : [])),
+  );
+  return AGENTS.find(([prefix]) => targets.some((chain) => chain.startsWith(prefix)))?.[1];
 }

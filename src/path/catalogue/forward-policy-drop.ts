@@ -3,7 +3,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { NodeView } from '../node-view.ts';
 import { podName } from '../pod-of.ts';
-import { isPolicyAgents } from '../policy-agents.ts';
+import { isPolicyAgents, policyAgentBehind } from '../policy-agents.ts';
 import { AWAY, probeEvidence, probesFrom } from '../probe-facts.ts';
 import type { PathView } from '../scene.ts';
 import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
@@ -25,7 +25,7 @@ export const forwardPolicyDrop = defineFailure<Data>({
     'Packets of a mapping are translated and then forwarded, so they come by the FORWARD chains of the node. Where these drop by default (docker sets that policy, firewalld ' +
     'and hardening guides do) and nobody accepts what goes to pods, every other machine times out. Connections from the node itself are not forwarded, and work.',
   remedy:
-    'Accept connections that were made to a hostPort in the chain that drops them. `hostport heal` puts such a rule first and leaves the rest as it is; the firewall itself should ' +
+    'Accept connections that were made to a hostPort in the chain that drops them. `hostport heal` puts such a rule before the one that drops and leaves the rest as it is; the firewall itself should ' +
     'learn it too, or its next reload takes the rule away.',
   restart: 'no',
   sources: [
@@ -76,6 +76,13 @@ export const forwardPolicyDrop = defineFailure<Data>({
         why: `the rule names this very destination, so somebody means it: "${rule!.text}"`,
       };
     }
+    const agent = rule === undefined ? undefined : policyAgentBehind(base);
+    if (agent !== undefined) {
+      return {
+        by: 'hand',
+        why: `${agent} enforces network policies in ${base.name}, and what we accept before the rule that drops it would not ask: tell the firewall that made the rule`,
+      };
+    }
     const ports = new Map(paths.map(({ port }) => [`${port.protocol} ${port.hostPort}`, port]));
     const steps = [...ports.values()].map((port) =>
       acceptAhead(
@@ -83,6 +90,8 @@ export const forwardPolicyDrop = defineFailure<Data>({
         base,
         translatedTo(port),
         `accept connections to hostPort ${formatPort({ ...port, hostIP: undefined })}`,
+        // A policy decides when no rule has: behind them all is early enough, and network policies are asked first.
+        rule === undefined ? 'last' : 'first',
       ),
     );
     if (steps.some((step) => step === undefined)) {

@@ -381,6 +381,19 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     ['forward-policy-drop @worker'],
     'iptables',
   ],
+  [
+    'a rule for all that is forwarded, where network policies are enforced',
+    {
+      filter: [
+        ':cali-FORWARD - [0:0]',
+        '-A FORWARD -j cali-FORWARD',
+        '-A cali-FORWARD -j RETURN',
+        '-A FORWARD -j REJECT --reject-with icmp-host-prohibited',
+      ],
+      probes: AWAY_SILENT,
+    },
+    ['forward-policy-drop @worker'],
+  ],
   ['a rule about the pod', { filter: [`-A FORWARD -d ${POD.address}/32 -j DROP`] }, ['forward-policy-drop']],
   ['a firewall of nft', { nft: FIREWALLD }, ['forward-policy-drop @worker']],
   [
@@ -501,6 +514,17 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
   ],
   ['snat off, and the pod reaches itself', { portmap: { snat: false }, own: [], probes: {} }, []],
 
+  [
+    'exempted from tracking, where network policies are enforced',
+    {
+      raw: [
+        ':cali-PREROUTING - [0:0]',
+        '-A PREROUTING -j cali-PREROUTING',
+        '-A cali-PREROUTING -p tcp -m tcp --dport 80 -j CT --notrack',
+      ],
+    },
+    ['netfilter-bypassed'],
+  ],
   [
     'exempted from tracking',
     { raw: ['-A PREROUTING -p tcp -m tcp --dport 80 -j CT --notrack'] },

@@ -6,6 +6,7 @@ import type { Evidence } from '../finding.ts';
 import { formatPort } from '../host-ports.ts';
 import type { NodeView } from '../node-view.ts';
 import { podName } from '../pod-of.ts';
+import { policyAgentBehind } from '../policy-agents.ts';
 import { AWAY, answered, failed, probeEvidence, probesFrom } from '../probe-facts.ts';
 import type { PathView, Scene } from '../scene.ts';
 import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
@@ -58,6 +59,13 @@ export const netfilterBypassed = defineFailure<Data>({
   },
 
   heal({ data: { node, path, notrack } }) {
+    const agent = notrack?.base && policyAgentBehind(notrack.base);
+    if (agent !== undefined) {
+      return {
+        by: 'hand',
+        why: `${agent} enforces network policies in ${notrack!.base!.table} ${notrack!.base!.name}, and an accept of ours ahead of it would not ask them`,
+      };
+    }
     const { protocol, hostPort } = path.port;
     const step =
       notrack?.base &&
