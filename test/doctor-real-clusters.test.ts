@@ -177,6 +177,45 @@ test('portmap is not chained behind a Cilium that may map ports itself, until a 
   expect(planHeal(refused, { restart: false })[0]!.steps).toHaveLength(1);
 });
 
+describe('what was not seen is not healthy', () => {
+  const verdictOf = ({ diagnosis }: Diagnosed, stage: 'declared' | 'forwarded') =>
+    diagnosis.paths.find(({ node }) => node === NODE)!.stages[stage].verdict;
+
+  test('forwarding', async () => {
+    const seen = await withReport(() => {});
+    const unseen = await withReport(({ network }) => {
+      delete known(network.sysctls)['net.ipv4.ip_forward'];
+    });
+    expect([seen, unseen].map((diagnosed) => verdictOf(diagnosed, 'forwarded'))).toEqual(['ok', 'unknown']);
+  });
+
+  test("a hostIP, where the node's addresses are unknown", async () => {
+    const { scene } = await withReport(() => {});
+    const pods = structuredClone(scene.world.pods);
+    for (const { spec } of pods) {
+      for (const { ports } of spec?.containers ?? [])
+        for (const port of ports ?? []) port.hostIP = '172.17.0.3';
+    }
+    const world = { ...scene.world, pods };
+    const unseen = { ...world, reports: new Map() };
+    expect(verdictOf(diagnose(unseen), 'declared')).toBe('unknown');
+  });
+});
+
+test('a message without an end takes no time without an end', async () => {
+  const { scene } = await withReport(() => {});
+  const { metadata, spec } = scene.paths.find(({ node }) => node?.name === NODE)!.pod;
+  const event = {
+    metadata: { name: 'long' },
+    involvedObject: { kind: 'Pod', name: metadata!.name, namespace: metadata!.namespace, uid: metadata!.uid },
+    message: 'listen '.repeat(200_000),
+  };
+  expect(spec?.nodeName).toBe(NODE);
+  const began = performance.now();
+  diagnose({ ...scene.world, events: [event] });
+  expect(performance.now() - began).toBeLessThan(5000);
+}, 20_000);
+
 describe('a configuration that cannot be read', () => {
   const cut = ({ cni }: NodeReport) => {
     known(cni.files)[0]!.content = { value: '{"name":' };

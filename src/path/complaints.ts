@@ -1,4 +1,5 @@
 import type { Event } from '../kube/types.ts';
+import { excerpt } from './evidence.ts';
 import type { Evidence } from './finding.ts';
 import type { NodeView } from './node-view.ts';
 import type { Scene } from './scene.ts';
@@ -12,7 +13,7 @@ export function complaintsOn(node: NodeView, scene: Scene, pattern: RegExp): Eve
   return (
     eventsByNode(scene.world)
       .get(node.name)
-      ?.filter(({ message }) => pattern.test(message ?? '')) ?? []
+      ?.filter(({ message }) => pattern.test(excerpt(message ?? ''))) ?? []
   );
 }
 
@@ -20,7 +21,7 @@ export function complaintsOn(node: NodeView, scene: Scene, pattern: RegExp): Eve
 export function complaintEvidence({ involvedObject, reason, message }: Event): Evidence {
   const { kind, namespace, name } = involvedObject;
   const where = `${kind?.toLowerCase()} ${namespace === undefined ? '' : `${namespace}/`}${name}: ${reason ?? ''}`;
-  return { kind: 'event', where, saw: message ?? '' };
+  return { kind: 'event', where, saw: excerpt(message ?? '') };
 }
 
 /** Worked out once for a world: its nodes are looked at one by one. */

@@ -29,7 +29,8 @@ export function pluginDirectoryEvidence(node: NodeView): Evidence[] {
 
 /** The newest event about a pod whose message matches. */
 export function eventEvidence(scene: Scene, pod: Pod, pattern: RegExp): Evidence[] {
-  const event = scene.eventsOf(pod).findLast(({ message }) => pattern.test(message ?? ''));
+  // Of a message without an end the beginning says enough, and patterns take their time.
+  const event = scene.eventsOf(pod).findLast(({ message }) => pattern.test(excerpt(message ?? '')));
   if (event === undefined) return [];
   const { namespace, name } = pod.metadata ?? {};
   return [

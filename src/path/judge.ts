@@ -23,7 +23,12 @@ export function judge(stage: Stage, path: PathView, scene: Scene): Judgement {
 }
 
 const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement>> = {
-  declared: () => holds,
+  declared: ({ node, port }) => {
+    if (port.hostIP === undefined || port.hostIP === '::' || node === undefined) return holds;
+    return node.isLocal(port.hostIP) === undefined
+      ? unknown(`whether ${node.name} has the address ${port.hostIP} is not known`)
+      : holds;
+  },
 
   scheduled: ({ node }) => (node === undefined ? unknown('the pod has no node yet') : holds),
 
@@ -78,6 +83,10 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     const { verdict } = trace.value;
     if (isToldLast(trace.value)) return holds;
     if (!verdict.known) return unknown(`${origin}: ${describeUnknown(verdict.because)}`);
+    const forwarding = path.address?.includes(':') ? 'net.ipv6.conf.all.forwarding' : 'net.ipv4.ip_forward';
+    if (origin === 'outside' && path.node.sysctl(forwarding) === undefined) {
+      return unknown(`${forwarding} of ${path.node.name} was not seen`);
+    }
     return verdict.value === 'accept'
       ? holds
       : unknown(`${origin}: the packet is not let through (${verdict.value})`);
