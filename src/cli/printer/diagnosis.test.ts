@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'bun:test';
+import { diagnose } from '../../path/diagnose.ts';
+import type { Severity } from '../../path/finding.ts';
+import { failureOn, podOn, smallWorld } from '../../path/testing/small-world.ts';
+import { exitStatusOf, renderDiagnosis } from './diagnosis.ts';
+
+/** A diagnosis of one pod with one failure; the rest of its path is unknown. */
+function diagnosed(severity: Severity, name = 'echo') {
+  const failure = failureOn(({ paths }) => paths.map(({ subject }) => subject), {
+    code: 'some-failure',
+    stage: 'configured',
+    severity,
+  });
+  failure.detect = ({ paths }) =>
+    paths.map(({ subject }) => ({
+      subject,
+      message: `it is so with ${name}`,
+      evidence: [
+        { kind: 'file', where: '/etc/x', saw: Array.from({ length: 20 }, (_, i) => `line ${i}`).join('\n') },
+      ],
+      data: null,
+    }));
+  return diagnose(smallWorld([podOn('n1', name, 80)]), [failure]).diagnosis;
+}
+
+describe('a diagnosis for people', () => {
+  test('has a line for each mapping and a cell for each stage', () => {
+    const [head, line] = renderDiagnosis(diagnosed('broken')).split('\n');
+    expect(head?.split(/\s{2,}/)).toContain('CONFIGURED');
+    expect(line?.split(/\s{2,}/)).toEqual(['n1', 'echo', 'TCP 80', '✓', '✓', '✗', '·', '·', '·', '·', '·']);
+  });
+
+  test('says what was found, where, and what to read', () => {
+    const text = renderDiagnosis(diagnosed('broken'));
+    expect(text).toContain('✗ some-failure  [configured] pod echo TCP 80 on n1\n  it is so with echo\n');
+    expect(text).toContain('docs/failures/some-failure.md');
+    expect(text).toContain('1 mapping: 0 good, 1 broken, 0 in doubt; 1 cause found');
+  });
+
+  test('does not print all of a long file', () => {
+    const text = renderDiagnosis(diagnosed('broken'));
+    expect(text).toContain('line 11\n');
+    expect(text).not.toContain('line 12\n');
+    expect(text).toContain('… 8 more lines');
+  });
+
+  test('brings nothing of a cluster to the terminal raw', () => {
+    const text = renderDiagnosis(diagnosed('broken', 'evil\u001b]0;owned\u0007\u009b2J'));
+    expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  });
+
+  test('of nothing says so', () => {
+    expect(renderDiagnosis(diagnose(smallWorld([]), []).diagnosis)).toStartWith(
+      'No pod asks for a hostPort.\n',
+    );
+  });
+});
+
+test.each<[Severity, number]>([
+  ['broken', 1],
+  ['risk', 1],
+  // Nothing is wrong by it, but the rest of the path was not seen.
+  ['note', 2],
+])('%s is exit status %d', (severity, status) => {
+  expect(exitStatusOf(diagnosed(severity))).toBe(status as 1 | 2);
+});

@@ -1,0 +1,77 @@
+/** Two failures at once, thirty times over: both causes are found, and healing comes to an end with nothing wrong. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { catalogue } from '../../src/path/catalogue/index.ts';
+import { createCatalogueCluster } from './catalogue/cluster.ts';
+import { makeLanes } from './catalogue/lane.ts';
+import { exclusive, randomPairs } from './catalogue/pairs.ts';
+import { provePair, untilHealthy } from './catalogue/prove.ts';
+import { Lab, labMissing } from './lab.ts';
+
+const LANES = 3;
+const PAIRS = 30;
+const SEED = 4;
+const missing = labMissing();
+const pairs = randomPairs(catalogue, PAIRS, SEED);
+
+describe('pairs', () => {
+  test('are the same for the same seed, and others for another', () => {
+    const names = (seed: number) =>
+      randomPairs(catalogue, PAIRS, seed).map((pair) => pair.map(({ code }) => code));
+    expect(names(SEED)).toEqual(names(SEED));
+    expect(names(SEED)).not.toEqual(names(SEED + 1));
+  });
+
+  test('are excluded by failures that there are', () => {
+    const codes = catalogue.map(({ code }) => code);
+    expect(
+      exclusive.flatMap(({ one, other }) => [...one, ...other]).filter((code) => !codes.includes(code)),
+    ).toEqual([]);
+  });
+});
+
+describe.skipIf(missing !== undefined)(`two failures at once${missing ? ` (${missing})` : ''}`, () => {
+  const lab = new Lab('pairs');
+  const interrupted = new AbortController();
+  const outcomes = pairs.map(() => Promise.withResolvers<string[]>());
+  let running: Promise<unknown> = Promise.resolve();
+
+  beforeAll(async () => {
+    // One that nobody waits for yet must not end the process.
+    for (const { promise } of outcomes) promise.catch(() => {});
+    const lanes = await makeLanes(lab, await createCatalogueCluster(lab, LANES), interrupted.signal);
+    let next = 0;
+    const run = async (lane: (typeof lanes)[number]) => {
+      let healthy = await untilHealthy(lane);
+      while (next < pairs.length) {
+        const index = next++;
+        try {
+          const outcome = await provePair(lane, pairs[index]!, healthy);
+          healthy = outcome.healthy;
+          outcomes[index]!.resolve(outcome.wrong);
+        } catch (error) {
+          // A lane that does not get healthy again proves nothing more; the others go on.
+          outcomes[index]!.reject(error);
+          return;
+        }
+      }
+    };
+    running = Promise.allSettled(lanes.map(run)).then((ends) => {
+      const end = ends.find((each) => each.status === 'rejected');
+      for (const outcome of outcomes.slice(next)) {
+        outcome.reject(end?.reason ?? new Error('no lane was left to prove it'));
+      }
+    });
+  });
+
+  afterAll(async () => {
+    interrupted.abort(new Error('the test is over'));
+    await running;
+    await lab.delete();
+  });
+
+  for (const [index, pair] of pairs.entries()) {
+    test(pair.map(({ code }) => code).join(' and '), async () => {
+      expect(await outcomes[index]!.promise).toEqual([]);
+    });
+  }
+});

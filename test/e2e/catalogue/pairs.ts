@@ -1,0 +1,121 @@
+/** Which failures can be there at once, and why others cannot. */
+import type { Failure } from '../../../src/path/failure.ts';
+
+/** Failures that make the pod again by a chain that is broken: it has no mapping, and often no sandbox. */
+const WITHOUT_MAPPING: readonly string[] = [
+  'portmap-not-chained',
+  'capability-missing',
+  'conflist-shadowed',
+  'conflist-renamed',
+  'conflist-not-loaded',
+  'plugin-order-wrong',
+  'cni-version-unsupported',
+  'conflist-too-early',
+  'set-mark-chain-missing',
+  'plugin-missing',
+  'plugin-not-executable',
+  'plugin-wrong-architecture',
+  'plugin-too-old',
+  'netfilter-tool-missing',
+  'pod-predates-chain',
+  'hairpin-unmasqueraded',
+];
+
+/** Failures of a running pod's own rules, routes, namespace or application. */
+const OF_RUNNING_POD: readonly string[] = [
+  'attachment-doubled',
+  'mapping-missing',
+  'entry-jump-missing',
+  'mapping-stale',
+  'mapping-shadowed',
+  'masquerade-missing',
+  'mark-bit-shared',
+  'netfilter-bypassed',
+  'rp-filter-strict',
+  'route-localnet-off',
+  'pod-route-missing',
+  'application-not-listening',
+  'policy-denied',
+  'off-node-blocked',
+  'source-address-lost',
+  'not-answering',
+];
+
+/** Failures that make another pod or attachment by the node's chain. */
+const BY_ANOTHER_POD: readonly string[] = [
+  'conflist-invalid',
+  'attachment-leaked',
+  'delete-aborted',
+  'conntrack-stale-udp',
+  'hostip-family-mismatch',
+  'hostip-not-on-node',
+  'nodeport-collision',
+];
+
+/** Failures that are told by what probes say when nothing else explains it. */
+const BY_PROBES_ALONE: readonly string[] = [
+  'application-not-listening',
+  'policy-denied',
+  'off-node-blocked',
+  'not-answering',
+  'rp-filter-strict',
+  'netfilter-bypassed',
+  'source-address-lost',
+];
+
+/** Pairs that exclude each other by nature: both codes from the one list, or one from each. */
+export const exclusive: readonly { one: readonly string[]; other: readonly string[]; because: string }[] = [
+  {
+    one: WITHOUT_MAPPING,
+    other: WITHOUT_MAPPING,
+    because: 'a node has one configuration and one portmap, and each puts another in its place',
+  },
+  { one: WITHOUT_MAPPING, other: OF_RUNNING_POD, because: 'a pod without a mapping has none to be damaged' },
+  { one: WITHOUT_MAPPING, other: BY_ANOTHER_POD, because: 'the other pod needs a chain that works' },
+  { one: ['conflist-invalid'], other: BY_ANOTHER_POD, because: 'the other pod needs a chain that works' },
+  {
+    one: BY_PROBES_ALONE,
+    other: BY_PROBES_ALONE,
+    because: 'each is what is left when nothing else explains the silence',
+  },
+  {
+    one: ['host-listener-hijacked'],
+    other: ['v6-loopback', 'no-listening-socket'],
+    because: 'the process that listens on the node is found by whoever asks [::1] or looks for a socket',
+  },
+  {
+    one: BY_PROBES_ALONE,
+    other: ['ip-forward-off', 'forward-policy-drop', 'pod-route-missing', ...OF_RUNNING_POD],
+    because: 'where packets do not get there is nothing to be heard of what is behind',
+  },
+];
+
+/** Why two failures cannot be shown at once; undefined when they can. */
+export function excludedBecause(a: Failure, b: Failure): string | undefined {
+  return exclusive.find(
+    ({ one, other }) =>
+      (one.includes(a.code) && other.includes(b.code)) || (one.includes(b.code) && other.includes(a.code)),
+  )?.because;
+}
+
+/** The same pairs for the same seed (mulberry32), none twice, each in the order in which it is brought about. */
+export function randomPairs(failures: readonly Failure[], count: number, seed: number): [Failure, Failure][] {
+  let state = seed;
+  const random = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const pairs = failures.flatMap((a, i) =>
+    failures
+      .slice(i + 1)
+      .filter((b) => excludedBecause(a, b) === undefined)
+      .map((b): [Failure, Failure] => [a, b]),
+  );
+  for (let i = pairs.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [pairs[i], pairs[j]] = [pairs[j]!, pairs[i]!];
+  }
+  return pairs.slice(0, count);
+}
