@@ -1,4 +1,5 @@
 import { catalogue } from './catalogue/index.ts';
+import { coveringKeys, keyOf } from './covering.ts';
 import type { Detection, Failure } from './failure.ts';
 import type { Diagnosis, Finding, PathVerdict, StageVerdict, Subject } from './finding.ts';
 import { type Judgement, judge } from './judge.ts';
@@ -101,31 +102,6 @@ function withCommand(entry: Case, scene: Scene): Case {
   if (by === 'hand') return entry;
   const command = `hostport heal --only ${finding.code}${by === 'restart' ? ' --restart' : ''}`;
   return { ...entry, finding: { ...finding, command } };
-}
-
-/** Whether what is said of `wide` is said of `narrow` as well: every part that `wide` names is the same. */
-export function covers(wide: Subject, narrow: Subject): boolean {
-  if (wide.node !== undefined && wide.node !== narrow.node) return false;
-  if (wide.pod !== undefined && wide.pod.uid !== narrow.pod?.uid) return false;
-  return (
-    wide.port === undefined || (narrow.port !== undefined && portKey(wide.port) === portKey(narrow.port))
-  );
-}
-
-function portKey({ hostIP, hostPort, protocol }: NonNullable<Subject['port']>): string {
-  return `${protocol} ${hostIP ?? ''} ${hostPort}`;
-}
-
-/** The keys of the subjects that cover a subject, by which they are found without looking at all of them. */
-function coveringKeys({ node, pod, port }: Subject): string[] {
-  const nodes = node === undefined ? [''] : ['', node];
-  const pods = pod === undefined ? [''] : ['', pod.uid];
-  const ports = port === undefined ? [''] : ['', portKey(port)];
-  return nodes.flatMap((n) => pods.flatMap((p) => ports.map((q) => `${n}|${p}|${q}`)));
-}
-
-function keyOf({ node, pod, port }: Subject): string {
-  return `${node ?? ''}|${pod?.uid ?? ''}|${port === undefined ? '' : portKey(port)}`;
 }
 
 function groupBySubject<T>(entries: readonly { subject: Subject; value: T }[]): (subject: Subject) => T[] {

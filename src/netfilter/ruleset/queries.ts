@@ -125,13 +125,6 @@ export function jumpsTo(ruleset: Ruleset, family: Family, chain: string): Reache
   );
 }
 
-/** The rules that may rewrite a packet's source after routing (`masquerade`, `snat`), in order. */
-export function sourceTranslations(ruleset: Ruleset, family: Family): Reached[] {
-  return [...reachableRules(ruleset, family, ['postrouting'])].filter(({ rule }) =>
-    rule.expressions.some(({ kind }) => kind === 'masquerade' || kind === 'snat'),
-  );
-}
-
 /** What a rule does with bits of the packet's mark. */
 export interface MarkUse {
   rule: Rule;

@@ -1,21 +1,12 @@
 import { describe, expect, test } from 'bun:test';
 import { formatAddress, networkRange, parseAddress } from './address.ts';
-import {
-  type Environment,
-  hookUses,
-  jumpsTo,
-  markUses,
-  type Packet,
-  parseIptablesSave,
-  parseNftRuleset,
-  parseOwner,
-  type Ruleset,
-  RulesetParseError,
-  readRuleset,
-  sourceTranslations,
-  tracePacket,
-  translationsFor,
-} from './index.ts';
+import { parseIptablesSave } from './iptables-save.ts';
+import { type Ruleset, RulesetParseError } from './model.ts';
+import { parseNftRuleset } from './nft-json.ts';
+import { hookUses, jumpsTo, markUses, parseOwner, translationsFor } from './queries.ts';
+import { readRuleset } from './read-ruleset.ts';
+import { tracePacket } from './trace.ts';
+import type { Environment, Packet } from './trace-types.ts';
 
 const NODE: Environment = {
   isLocal: (address) => address === '172.17.0.2' || address === 'fd17::2',
@@ -358,9 +349,6 @@ describe('questions', () => {
         .map(({ base }) => base.name)
         .sort(),
     ).toEqual(['OUTPUT', 'PREROUTING']);
-    expect(
-      sourceTranslations(ruleset, 'ip').map(({ rule, via }) => [rule.location.chain, via.length]),
-    ).toEqual([['CNI-HOSTPORT-MASQ', 1]]);
     expect(markUses(ruleset, 'ip').map(({ bits, use }) => [bits, use])).toEqual([
       [0x2000, 'match'],
       [0x2000, 'set'],

@@ -1,13 +1,7 @@
 import { output, realExec } from '../../../sys/exec.ts';
-import {
-  type Environment,
-  type Family,
-  type Outcome,
-  type Packet,
-  type Rule,
-  type Ruleset,
-  readRuleset,
-} from '../index.ts';
+import type { Family, Rule, Ruleset } from '../model.ts';
+import { readRuleset } from '../read-ruleset.ts';
+import type { Environment, Outcome, Packet } from '../trace-types.ts';
 
 /** What is loaded into the node of a {@link Bench}: documents of iptables-restore and nft. */
 export interface Rules {
