@@ -1,7 +1,7 @@
 import { splitWords } from '../../netfilter/rule-text.ts';
 import { markUses, type Rule } from '../../netfilter/ruleset/index.ts';
 import { attachPortmap } from '../attach-plan.ts';
-import { isPortmap } from '../conf-dir.ts';
+import { isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
@@ -103,10 +103,13 @@ export const markBitShared = defineFailure<Data>({
 
   fault: {
     does: 'has another component mark packets of its own by the same bit',
+    remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
       await door.run(target.node, ['iptables', '-w', '-t', 'mangle', '-A', 'PREROUTING', ...FOREIGN]);
     },
-    async restore(door, target) {
+    async restore(door, target, memo) {
+      // Healing has given portmap another bit.
+      await restoreConfDir(door, target.node, memo);
       const rules = await door.run(target.node, ['iptables', '-w', '-t', 'mangle', '-S', 'PREROUTING']);
       if (!rules.split('\n').includes(`-A PREROUTING ${FOREIGN.join(' ')}`)) return;
       await door.run(target.node, ['iptables', '-w', '-t', 'mangle', '-D', 'PREROUTING', ...FOREIGN]);

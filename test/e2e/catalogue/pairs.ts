@@ -79,6 +79,16 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
     because: 'each is what is left when nothing else explains the silence',
   },
   {
+    one: ['no-node-with-free-port'],
+    other: WITHOUT_MAPPING,
+    because: 'who waits for the port gets it while the pod that has it is made again',
+  },
+  {
+    one: ['netfilter-tool-missing'],
+    other: ['backends-mixed', 'forward-policy-drop'],
+    because: 'the one is made with the tool that the other takes away',
+  },
+  {
     one: ['host-listener-hijacked'],
     other: ['v6-loopback', 'no-listening-socket'],
     because: 'the process that listens on the node is found by whoever asks [::1] or looks for a socket',
