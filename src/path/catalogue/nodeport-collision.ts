@@ -1,8 +1,12 @@
 import { type Detection, defineFailure } from '../failure.ts';
+import type { FaultTarget } from '../fault.ts';
 import { formatPort } from '../host-ports.ts';
 import { echoPod, podName } from '../pod-of.ts';
 
-const PORT = 30_091;
+/** A port of the default range of nodePorts for each node: a nodePort is the whole cluster's, and failures may be on several nodes at once. */
+function portFor({ nodeAddress }: FaultTarget): number {
+  return 30_091 + Number(nodeAddress.split('.').at(-1));
+}
 
 export const nodeportCollision = defineFailure<null>({
   code: 'nodeport-collision',
@@ -50,7 +54,7 @@ export const nodeportCollision = defineFailure<null>({
   heal: () => ({ by: 'hand', why: 'which of the two keeps the port is for their owners to say' }),
 
   fault: {
-    does: `makes a pod with hostPort ${PORT} and a Service with that nodePort`,
+    does: 'makes a pod with a hostPort of the range of nodePorts, and a Service with that nodePort',
     async inject(door, target) {
       await door.apply([
         {
@@ -60,10 +64,12 @@ export const nodeportCollision = defineFailure<null>({
           spec: {
             type: 'NodePort',
             selector: { run: 'nobody' },
-            ports: [{ port: 80, targetPort: 8080, nodePort: PORT, protocol: 'TCP' }],
+            ports: [{ port: 80, targetPort: 8080, nodePort: portFor(target), protocol: 'TCP' }],
           },
         },
-        echoPod(target, 'same-node-port', [{ hostPort: PORT, containerPort: 8080, protocol: 'TCP' }]),
+        echoPod(target, 'same-node-port', [
+          { hostPort: portFor(target), containerPort: 8080, protocol: 'TCP' },
+        ]),
       ]);
     },
     async restore(door, target) {
