@@ -50,6 +50,8 @@ export interface Failure<Data = unknown> {
    * always told.
    */
   mutedBy: 'earlier' | readonly string[];
+  /** Whether it is what portmap's own attachments left behind: nobody else's, and safe to take away unasked even when it is only a risk. */
+  leftover?: true;
   /** Every case in the scene. Says nothing where it cannot know: that is the stage's own verdict. */
   detect(scene: Scene): Detection<Data>[];
   heal(detection: Detection<Data>, scene: Scene): Heal;

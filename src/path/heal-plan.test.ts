@@ -28,6 +28,31 @@ function plan(
   }));
 }
 
+describe('a risk that nobody sees the plan of', () => {
+  const mends = (severity: 'broken' | 'risk', leftover: boolean, scope: Partial<HealScope>) => {
+    const failure = failureOn((scene) => scene.paths.slice(0, 1).map(({ subject }) => subject), {
+      code: 'x',
+      stage: 'forwarded',
+      severity,
+      ...(leftover ? { leftover } : {}),
+      heal: () => ({ by: 'steps', steps: [step('n1', '1')] }),
+    });
+    const [planned] = planHeal(diagnose(world, [failure]), { restart: false, ...scope });
+    return planned!.left?.why ?? planned!.steps.length;
+  };
+  const asked = expect.stringContaining('hostport heal --only x');
+
+  test.each([
+    ['is left to a person', mends('risk', false, { risks: 'leftovers' }), asked],
+    ['is mended when it is a leftover', mends('risk', true, { risks: 'leftovers' }), 1],
+    ['is mended when its code is named', mends('risk', false, { risks: 'leftovers', codes: ['x'] }), 1],
+    ['is mended where all are', mends('risk', false, {}), 1],
+    ['is not what is broken', mends('broken', false, { risks: 'leftovers' }), 1],
+  ])('%s', (_, planned, expected) => {
+    expect(planned).toEqual(expected);
+  });
+});
+
 describe('a plan', () => {
   const restart = (node: string): Heal => ({ by: 'restart', why: 'no other way', steps: [step(node, '1')] });
 

@@ -1,5 +1,6 @@
 import type { HealStep } from './action.ts';
 import type { Case, Diagnosed } from './diagnose.ts';
+import type { Failure } from './failure.ts';
 import type { Finding } from './finding.ts';
 
 /** What healing is confined to. */
@@ -10,6 +11,11 @@ export interface HealScope {
   nodes?: readonly string[];
   /** Whether pods may be made again where there is no other way. */
   restart: boolean;
+  /**
+   * Which risks are mended without their code being named: `leftovers`, only what portmap's attachments left behind, for healing that
+   * nobody looks at beforehand. Default: all.
+   */
+  risks?: 'all' | 'leftovers';
 }
 
 /** What is to be done about one finding. */
@@ -31,6 +37,10 @@ export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): Planned
     .filter((entry) => isInScope(entry, scope))
     .map(({ failure, detection, finding }): PlannedHeal => {
       const heal = failure.heal(detection, scene);
+      if (heal.by !== 'hand' && isForPerson(failure, finding, scope)) {
+        const why = `what is only a risk is mended when it is asked for: hostport heal --only ${finding.code}`;
+        return { finding, steps: [], left: { to: 'hand', why } };
+      }
       if (heal.by === 'hand') return { finding, steps: [], left: { to: 'hand', why: heal.why } };
       if (heal.by === 'restart' && !scope.restart) {
         return { finding, steps: [], left: { to: 'restart', why: heal.why } };
@@ -50,6 +60,14 @@ function isInScope({ finding }: Case, { codes, nodes }: HealScope): boolean {
   if (finding.severity === 'note') return false;
   if (codes !== undefined && !codes.includes(finding.code)) return false;
   return nodes === undefined || (finding.subject.node !== undefined && nodes.includes(finding.subject.node));
+}
+
+/**
+ * Whether a person is to see the plan first: the port works, and what threatens it may be wanted by whoever else has rules or
+ * configurations on the node.
+ */
+function isForPerson({ leftover }: Failure, { severity }: Finding, { risks, codes }: HealScope): boolean {
+  return severity === 'risk' && risks === 'leftovers' && codes === undefined && leftover !== true;
 }
 
 /** Whether two findings are about the same thing: also after a pod was made again under its name. */

@@ -63,7 +63,8 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
         return world;
       },
     },
-    scope,
+    // Nobody sees its plans beforehand.
+    scope: { ...scope, risks: 'leftovers' },
     podsFromApi: objects !== undefined,
     clock: realClock,
     tell: teller(log, events),

@@ -18,6 +18,7 @@ export const attachmentLeaked = defineFailure<Data>({
   code: 'attachment-leaked',
   stage: 'attached',
   severity: 'risk',
+  leftover: true,
   title: 'a mapping of a sandbox that is gone was left behind',
   explanation:
     'The rules of a pod are removed when its chain runs DEL. When that fails, or the chain has changed meanwhile (portmap taken out, another network ' +

@@ -14,6 +14,7 @@ export const deleteAborted = defineFailure<Data>({
   code: 'delete-aborted',
   stage: 'attached',
   severity: 'risk',
+  leftover: true,
   title: 'an attachment was never deleted to the end',
   explanation:
     'A runtime runs DEL of the chain from its last plugin to its first and stops at the first that fails, or dies in between. What the others hold is ' +
