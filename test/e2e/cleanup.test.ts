@@ -80,7 +80,7 @@ describe.skipIf(missing !== undefined)(
 
       test(`nothing after Ctrl-C ${moment}`, async () => {
         const lab = labNamed(`int${index}`);
-        const creation = startCreation(lab);
+        const creation = startCreation(lab, said);
         await creation.hasSaid(said);
         await sleep(ms);
         creation.signal('SIGINT');
@@ -91,7 +91,7 @@ describe.skipIf(missing !== undefined)(
 
       test(`nothing after kill -9 ${moment}, and delete`, async () => {
         const lab = labNamed(`kill${index}`);
-        const creation = startCreation(lab);
+        const creation = startCreation(lab, said);
         await creation.hasSaid(said);
         await sleep(ms);
         creation.kill();
@@ -121,11 +121,7 @@ describe.skipIf(missing !== undefined)(
     ] as const) {
       test(`nothing after ${how} while nodes are waited for that do not get Ready`, async () => {
         const lab = labNamed(`waiting-${code}`);
-        const config = lab.file(
-          'config.yaml',
-          'kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha4\nnetworking: {disableDefaultCNI: true}\n',
-        );
-        const creation = start(lab, 'create', '--config', config);
+        const creation = start(lab, 'create', '--config', neverReady(lab));
         await creation.hasSaid('Installing CNI');
         await sleep(200);
         creation.signal(signal);
@@ -358,8 +354,17 @@ function stateOf(lab: Lab): string {
   return `/var/lib/hostport/clusters/${lab.name}`;
 }
 
-function startCreation(lab: Lab) {
-  return start(lab, 'create');
+/** A creation that is to be stopped once it has said something. After its last word it could be done first: it is kept from that. */
+function startCreation(lab: Lab, said?: string) {
+  return start(lab, 'create', ...(said === 'Installing CNI' ? ['--config', neverReady(lab)] : []));
+}
+
+/** Configuration of a cluster whose nodes have no network and do not get Ready. */
+function neverReady(lab: Lab): string {
+  return lab.file(
+    'config.yaml',
+    'kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha4\nnetworking: {disableDefaultCNI: true}\n',
+  );
 }
 
 /** A creation or deletion in a process group of its own, as a shell with job control starts it. */
