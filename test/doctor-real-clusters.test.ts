@@ -151,8 +151,27 @@ test('a port that another component publishes is not taken from it', async () =>
   expect(planned).toMatchObject({ steps: [], left: { to: 'hand', why: expect.stringContaining('DOCKER') } });
 });
 
+/** Makes every attachment one that was made without portmap. */
+function madeWithoutPortmap({ cni }: NodeReport): void {
+  for (const attachment of known(cni.attachments)) {
+    attachment.config = JSON.stringify(withoutPortmap(JSON.parse(attachment.config) as List));
+  }
+}
+
+test('a pod that runs with its mapping from portmap shows that Cilium maps none', async () => {
+  const diagnosed = await withReport((report) => editConfig(report, withoutPortmap));
+  const [told] = diagnosed.diagnosis.findings;
+  expect(told).toMatchObject({ code: 'portmap-not-chained', severity: 'broken', subject: { node: NODE } });
+  expect(told!.evidence.map(({ kind }) => kind)).toEqual(['file', 'result']);
+  // As the agent heals, which sends no probe.
+  expect(planHeal(diagnosed, { restart: false, risks: 'leftovers' })[0]!.steps).toHaveLength(1);
+});
+
 test('portmap is not chained behind a Cilium that may map ports itself, until a probe has failed', async () => {
-  const unprobed = await withReport((report) => editConfig(report, withoutPortmap));
+  const unprobed = await withReport((report) => {
+    editConfig(report, withoutPortmap);
+    madeWithoutPortmap(report);
+  });
   const [told] = unprobed.diagnosis.findings;
   expect(told).toMatchObject({ code: 'portmap-not-chained', severity: 'risk', subject: { node: NODE } });
   expect(planHeal(unprobed, { restart: false })[0]).toMatchObject({ steps: [], left: { to: 'hand' } });

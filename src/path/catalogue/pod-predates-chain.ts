@@ -1,10 +1,10 @@
-import { parseNetworkConfig } from '../../cni/conflist.ts';
 import { attachPortmap } from '../attach-plan.ts';
+import { chainedPortmap } from '../chained-portmap.ts';
 import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { answersFromElsewhere, excerpt } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
-import type { CachedAttachment, Sandbox } from '../node-report.ts';
+import type { Sandbox } from '../node-report.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
 import { ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
@@ -36,7 +36,8 @@ export const podPredatesChain = defineFailure<Data>({
       const { node, sandbox, attachment, port, subject } = path;
       if (node === undefined || sandbox === undefined || attachment === undefined) return [];
       if (node.chain === undefined || portmapIn(node.chain)?.capabilities.portMappings !== true) return [];
-      if (ranPortmap(attachment) || answersFromElsewhere(path)) return [];
+      // A cache that cannot be read proves nothing against the chain.
+      if (chainedPortmap(attachment) !== false || answersFromElsewhere(path)) return [];
       // Attached by other means than the runtime's.
       if (ownedMappings(node)?.has(sandbox.id) !== false) return [];
       return [
@@ -85,15 +86,3 @@ export const podPredatesChain = defineFailure<Data>({
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });
-
-/** Whether portmap was in the chain, and told of the ports, when the attachment was made. */
-function ranPortmap({ config }: CachedAttachment): boolean {
-  try {
-    return (
-      portmapIn(parseNetworkConfig(config, 'cached.conflist').plugins)?.capabilities.portMappings === true
-    );
-  } catch {
-    // A cache that cannot be read proves nothing against the chain.
-    return true;
-  }
-}

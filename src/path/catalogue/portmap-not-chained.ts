@@ -1,7 +1,10 @@
+import { chainedPortmap } from '../chained-portmap.ts';
 import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, nameBefore, PORTMAP_ENTRY, writeConfig } from '../conf-plans.ts';
-import { answersFromElsewhere, fileEvidence } from '../evidence.ts';
+import { answersFromElsewhere, excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+import type { Evidence } from '../finding.ts';
+import type { CachedAttachment } from '../node-report.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
 import { AWAY, failed, probesFrom } from '../probe-facts.ts';
@@ -9,7 +12,7 @@ import { AWAY, failed, probesFrom } from '../probe-facts.ts';
 interface Data {
   node: NodeView;
   file: ConfigFile;
-  /** The primary plugin, when that may map the ports itself and no probe has shown that it does not. */
+  /** The primary plugin, when that may map the ports itself and nothing has shown that it does not. */
   mayMap: string | undefined;
 }
 
@@ -17,8 +20,9 @@ interface Data {
 const DELEGATING: ReadonlySet<string> = new Set(['multus', 'multus-shim', 'genie', 'danm']);
 
 /**
- * Plugins that can map ports without portmap, by their agent's configuration, which no node shows: Cilium with its kube-proxy replacement. Only
- * a port that does not answer tells that they do not.
+ * Plugins that can map ports without portmap, by their agent's configuration, which no node shows: Cilium with its kube-proxy replacement. A
+ * port that does not answer tells that they do not, and so does a pod that runs and had its mapping from portmap: who has Cilium map
+ * ports does not chain it.
  */
 const MAPPING_THEMSELVES: ReadonlySet<string> = new Set(['cilium-cni']);
 
@@ -50,13 +54,18 @@ export const portmapNotChained = defineFailure<Data>({
       const paths = scene.pathsOn(node);
       if (paths.length === 0 || paths.some(answersFromElsewhere)) return [];
       const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
-      const mayMap = isDead ? undefined : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
-      const doubt = mayMap === undefined ? '' : `; whether ${mayMap} maps hostPorts itself was not probed`;
+      const reliesOn = paths.find(({ attachment }) => attachment !== undefined && hasMapping(attachment));
+      const mayMap =
+        isDead || reliesOn ? undefined : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
+      const doubt = mayMap === undefined ? '' : `; whether ${mayMap} maps hostPorts itself was not seen`;
       return [
         {
           subject: { node: node.name },
           message: `${file.name}, which the runtime of ${node.name} uses, has no portmap in its chain (${chain.map(({ type }) => type).join(', ')})${doubt}`,
-          evidence: [fileEvidence(file)],
+          evidence: [
+            fileEvidence(file),
+            ...(reliesOn === undefined ? [] : [attachmentEvidence(reliesOn.attachment!)]),
+          ],
           ...(mayMap === undefined ? {} : { severity: 'risk' as const }),
           data: { node, file, mayMap },
         },
@@ -96,3 +105,12 @@ export const portmapNotChained = defineFailure<Data>({
     restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });
+
+/** Whether portmap mapped ports for an attachment when it was made. */
+function hasMapping(attachment: CachedAttachment): boolean {
+  return attachment.portMappings.length > 0 && chainedPortmap(attachment) === true;
+}
+
+function attachmentEvidence({ file, modified, config }: CachedAttachment): Evidence {
+  return { kind: 'result', where: `${file} (${modified})`, saw: excerpt(config) };
+}
