@@ -126,6 +126,7 @@ describe('who answered', () => {
           sourcePort: 4000,
         }))),
     flows,
+    reversePathDrops: async () => undefined,
   });
   const outside = async (flows: ProbeDoor['flows']) =>
     (await probeWorld(worldWith({}), door(flows))).find(({ vantage }) => vantage === 'outside')!;
@@ -152,6 +153,40 @@ describe('who answered', () => {
     expect(result.outcome).toBe('answered');
     expect(result.answeredBy).toBeUndefined();
   });
+
+  test('is not known, which is told, when connection tracking cannot be read; a flow that is not there is another matter', async () => {
+    const unread = await outside(() => Promise.reject(new Error('no conntrack')));
+    expect([unread.tracked, unread.untold]).toEqual([undefined, 'no conntrack']);
+    expect((await outside(async () => [])).tracked).toBe(false);
+    expect((await outside(async () => [flow()])).tracked).toBe(true);
+  });
+
+  test.each<[string, (number | undefined)[], number | undefined]>([
+    ['both times', [5, 9], 4],
+    ['once only', [5, undefined], undefined],
+  ])(
+    'what the reverse path filter dropped meanwhile is told of silent probes, when it is read %s',
+    async (_, counters, rise) => {
+      const silent = door(
+        async () => [],
+        async (_, orders) =>
+          orders.map((order) => {
+            const outcome = order.vantage === 'outside' ? 'timeout' : 'answered';
+            return { ...order, outcome, detail: '', milliseconds: 1 };
+          }),
+      );
+      const read = [...counters];
+      const results = await probeWorld(worldWith({}), {
+        ...silent,
+        reversePathDrops: async () => read.shift(),
+      });
+      expect(new Map(results.map(({ vantage, reversePathDrops }) => [vantage, reversePathDrops]))).toEqual(
+        new Map([
+          ...results.map(({ vantage }) => [vantage, vantage === 'outside' ? rise : undefined] as const),
+        ]),
+      );
+    },
+  );
 
   test('a place that nothing can be sent from leaves its probes unknown, and no others', async () => {
     const working = door(async () => []);

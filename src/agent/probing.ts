@@ -1,4 +1,5 @@
 import type { Flow } from '../path/node-report.ts';
+import type { Observed } from '../path/observed.ts';
 import type { ProbeResult } from '../path/probe.ts';
 import type { World } from '../path/world.ts';
 import { messageOf } from '../util/errors.ts';
@@ -12,6 +13,8 @@ export interface ProbeDoor {
   send(stand: Stand, orders: readonly ProbeOrder[], signal?: AbortSignal): Promise<ProbeResult[]>;
   /** The connections that a node tracks. */
   flows(node: string, signal?: AbortSignal): Promise<Flow[]>;
+  /** How many packets a node's reverse path filter has dropped so far; undefined when its kernel does not count them. */
+  reversePathDrops(node: string, signal?: AbortSignal): Promise<number | undefined>;
 }
 
 /**
@@ -30,6 +33,8 @@ export async function probeWorld(
   signal?: AbortSignal,
 ): Promise<ProbeResult[]> {
   const batches = planProbes(world);
+  const targets = new Set(batches.flatMap(({ orders }) => orders.map(({ node }) => node)));
+  const before = await dropsOn(targets, door, signal);
   const answers: ProbeResult[][] = [];
   let next = 0;
   const sender = async () => {
@@ -41,17 +46,40 @@ export async function probeWorld(
   await settleAll(Array.from({ length: SENDERS }, sender));
   const results = answers.flat();
   const traced = new Set(results.filter(isTranslated).map(({ node }) => node));
-  const flows = new Map(
-    await Promise.all(
-      [...traced].map(async (node) => {
-        // Who answered is an addition to what was seen; without it the probes still say all they saw.
-        const seen = await door.flows(node, signal).catch(() => []);
-        return [node, byClient(seen)] as const;
-      }),
-    ),
-  );
+  const silent = new Set(results.filter(isSilent).map(({ node }) => node));
+  const [flows, after] = await Promise.all([flowsOn(traced, door, signal), dropsOn(silent, door, signal)]);
   signal?.throwIfAborted();
-  return results.map((result) => withAnswerer(result, flows.get(result.node)));
+  return results.map((result) =>
+    withDrops(withAnswerer(result, flows.get(result.node)), before.get(result.node), after.get(result.node)),
+  );
+}
+
+/** The tracked connections of nodes. Who answered is an addition to what was seen; without it the probes still say all they saw. */
+async function flowsOn(
+  nodes: ReadonlySet<string>,
+  door: ProbeDoor,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, Observed<ReadonlyMap<string, Flow>>>> {
+  const told = [...nodes].map(async (node) => {
+    const seen = await door.flows(node, signal).then(
+      (flows) => ({ value: byClient(flows) }),
+      (cause) => ({ unknown: messageOf(cause) }),
+    );
+    return [node, seen] as const;
+  });
+  return new Map(await Promise.all(told));
+}
+
+/** The counters of nodes' reverse path filters. One that cannot be read proves nothing, and is undefined. */
+async function dropsOn(
+  nodes: ReadonlySet<string>,
+  door: ProbeDoor,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, number | undefined>> {
+  const told = [...nodes].map(async (node) => {
+    return [node, await door.reversePathDrops(node, signal).catch(() => undefined)] as const;
+  });
+  return new Map(await Promise.all(told));
 }
 
 async function sendBatch(
@@ -73,6 +101,10 @@ function isTranslated({ vantage, sourcePort }: ProbeResult): boolean {
   return vantage !== 'direct' && sourcePort !== undefined;
 }
 
+function isSilent({ outcome }: ProbeResult): boolean {
+  return outcome === 'timeout';
+}
+
 function byClient(flows: readonly Flow[]): ReadonlyMap<string, Flow> {
   return new Map(
     flows.map((flow) => [
@@ -86,13 +118,23 @@ function flowKey(protocol: string, sourcePort: number, destination: string, port
   return `${protocol.toLowerCase()} ${sourcePort} ${destination} ${port}`;
 }
 
-function withAnswerer(result: ProbeResult, flows: ReadonlyMap<string, Flow> | undefined): ProbeResult {
+function withDrops(result: ProbeResult, before: number | undefined, after: number | undefined): ProbeResult {
+  if (before === undefined || after === undefined || !isSilent(result)) return result;
+  return { ...result, reversePathDrops: after - before };
+}
+
+function withAnswerer(
+  result: ProbeResult,
+  flows: Observed<ReadonlyMap<string, Flow>> | undefined,
+): ProbeResult {
   if (flows === undefined || !isTranslated(result)) return result;
+  if ('unknown' in flows) return { ...result, untold: flows.unknown };
   const { protocol, sourcePort, target } = result;
-  const flow = flows.get(flowKey(protocol, sourcePort!, target.address, target.port));
-  if (flow === undefined) return result;
+  const flow = flows.value.get(flowKey(protocol, sourcePort!, target.address, target.port));
+  if (flow === undefined) return { ...result, tracked: false };
   return {
     ...result,
+    tracked: true,
     answeredBy: { address: flow.replySource, port: flow.replySourcePort },
     replied: !flow.unreplied,
     seenSource: flow.replyDestination,

@@ -36,6 +36,12 @@ export const probeResultSchema = z.object({
   sourcePort: z.number().optional(),
   /** Who the connection was translated to, when the node's connection tracking told. */
   answeredBy: z.object({ address: z.string(), port: z.number() }).optional(),
+  /** Whether the node's connection tracking has it; absent when that could not be read, which says nothing of where the packets got to. */
+  tracked: z.boolean().optional(),
+  /** Why the node's connection tracking could not be read. */
+  untold: z.string().optional(),
+  /** How many packets the node's reverse path filter dropped while this probe and all others were under way; only of what nobody answered. */
+  reversePathDrops: z.number().optional(),
   /** Whether the node saw an answer to it, when connection tracking told. */
   replied: z.boolean().optional(),
   /** The client address that the application saw, when connection tracking told. */

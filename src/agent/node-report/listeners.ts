@@ -45,7 +45,7 @@ export function parseSctpEndpoints(text: string): ListeningSocket[] {
 }
 
 /** An address as /proc/net writes it: hexadecimal words of 32 bits, each in the byte order of the machine (little-endian here). */
-function kernelAddress(hex: string): string {
+export function kernelAddress(hex: string): string {
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) =>
     word
       .match(/../g)!

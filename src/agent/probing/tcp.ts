@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { connectingPort } from './connecting-port.ts';
 import type { Heard, Probe } from './send.ts';
 
 /** What an error of connect(2) says about the way. Others are a failure of the probe itself. */
@@ -15,7 +16,7 @@ export const probeTcp: Probe = (address, port, timeoutMs) =>
   new Promise((resolve) => {
     const socket = connect({ host: address, port });
     const timer = setTimeout(() => {
-      const { localPort } = socket;
+      const localPort = connectingPort(address, port);
       socket.destroy();
       resolve({ outcome: 'timeout', detail: `no answer within ${timeoutMs} ms`, ...withPort(localPort) });
     }, timeoutMs);

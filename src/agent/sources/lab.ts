@@ -8,6 +8,7 @@ import type { ClusterRecord } from '../../lab/record.ts';
 import { type NodeReport, nodeReportSchema } from '../../path/node-report.ts';
 import type { Observed } from '../../path/observed.ts';
 import { probeResultSchema } from '../../path/probe.ts';
+import { reversePathDrops } from '../../path/reverse-path-drops.ts';
 import type { World } from '../../path/world.ts';
 import { type Exec, output, realExec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
@@ -111,6 +112,10 @@ export function labProbeDoor(record: ClusterRecord, options: Omit<LabWorldOption
         ),
       );
       return parseFlows(tables.join('\n'));
+    },
+    async reversePathDrops(node, signal) {
+      const argv = await nodeArgv(exec, node, ['cat', '/proc/net/netstat']);
+      return reversePathDrops(await output(exec, argv, signal && { signal }));
     },
   };
 }

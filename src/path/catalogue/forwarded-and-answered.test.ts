@@ -316,7 +316,15 @@ function probesOf({ probes, protocol = 'TCP' }: Otherwise): ProbeResult[] {
 
 const SILENT = { outcome: 'timeout', detail: 'no answer within 1000 ms' } as const;
 const REFUSED = { outcome: 'refused', detail: 'ECONNREFUSED' } as const;
-const AWAY_SILENT = { 'other-node': SILENT, outside: SILENT };
+/** Of other machines, and connection tracking saw nothing of them. */
+const UNSEEN = { ...SILENT, tracked: false };
+const AWAY_SILENT = { 'other-node': UNSEEN, outside: UNSEEN };
+/** Of other machines, and nobody could say how far they came. */
+const UNTOLD = { ...SILENT, untold: 'conntrack: not found' };
+const dropping = <T extends Record<string, object>>(probes: T, reversePathDrops: number) =>
+  Object.fromEntries(
+    Object.entries(probes).map(([vantage, probe]) => [vantage, { ...probe, reversePathDrops }]),
+  );
 const ALL_SILENT = { direct: SILENT, node: SILENT, loopback: SILENT, pod: SILENT, ...AWAY_SILENT };
 
 const staleFlow: Flow = {
@@ -455,15 +463,51 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
   ],
 
   [
-    'a strict filter that drops',
-    { sysctls: { 'net.ipv4.conf.eth0.rp_filter': '1' }, drops: 7, probes: AWAY_SILENT },
+    "a strict filter that drops others' packets: the routes to them lead out by another device",
+    {
+      sysctls: { 'net.ipv4.conf.eth0.rp_filter': '1', 'net.ipv4.conf.lxc1.rp_filter': '1' },
+      routes: (routes) =>
+        routes.map((route) =>
+          route.device === 'eth0' && route.table === 'main' ? { ...route, device: 'eth1' } : route,
+        ),
+      probes: dropping(AWAY_SILENT, 2),
+    },
     ['rp-filter-strict'],
     'sysctl',
   ],
   [
-    'a strict filter for all, and a device without an address',
-    { sysctls: { 'net.ipv4.conf.all.rp_filter': '1' }, drops: 7, probes: ALL_SILENT },
+    "a strict filter that drops the pod's packets, which come by a second link of its",
+    {
+      sysctls: { 'net.ipv4.conf.lxc2.rp_filter': '1', 'net.ipv4.conf.eth0.rp_filter': '1' },
+      links: (links) => [...links, { ...links.at(-1)!, name: 'lxc2', index: 4 }],
+      probes: dropping(ALL_SILENT, 9),
+    },
     ['rp-filter-strict'],
+    'sysctl',
+  ],
+  [
+    'a strict filter that drops, and nothing tells by which device the packets come',
+    { sysctls: { 'net.ipv4.conf.eth0.rp_filter': '1' }, probes: dropping(AWAY_SILENT, 2) },
+    ['rp-filter-strict'],
+  ],
+  [
+    'a strict filter for all, and a device without an address',
+    {
+      sysctls: { 'net.ipv4.conf.all.rp_filter': '1', 'net.ipv4.conf.lxc2.rp_filter': '0' },
+      links: (links) => [...links, { ...links.at(-1)!, name: 'lxc2', index: 4 }],
+      probes: dropping(ALL_SILENT, 9),
+    },
+    ['rp-filter-strict'],
+  ],
+  [
+    'a strict filter that dropped before, and a firewall in front of the node',
+    { sysctls: { 'net.ipv4.conf.all.rp_filter': '1' }, drops: 7, probes: AWAY_SILENT },
+    ['off-node-blocked'],
+  ],
+  [
+    'a strict filter that dropped one packet meanwhile, and a firewall in front of the node',
+    { sysctls: { 'net.ipv4.conf.all.rp_filter': '1' }, drops: 7, probes: dropping(AWAY_SILENT, 1) },
+    ['off-node-blocked'],
   ],
   [
     'a strict filter that drops nothing',
@@ -557,7 +601,13 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
       probes: Object.fromEntries(
         Object.entries(AWAY_SILENT).map(([vantage, probe]) => [
           vantage,
-          { ...probe, sourcePort: 4000, answeredBy: { address: POD.address, port: 8080 }, replied: false },
+          {
+            ...probe,
+            tracked: true,
+            sourcePort: 4000,
+            answeredBy: { address: POD.address, port: 8080 },
+            replied: false,
+          },
         ]),
       ),
     },
@@ -624,6 +674,11 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     ['off-node-blocked'],
   ],
 
+  [
+    'others silent, and connection tracking cannot be read',
+    { probes: { 'other-node': UNTOLD, outside: UNTOLD } },
+    ['not-answering'],
+  ],
   ['others never seen', { probes: AWAY_SILENT }, ['off-node-blocked']],
   [
     'dropped before the translation',

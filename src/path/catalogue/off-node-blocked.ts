@@ -85,12 +85,15 @@ function filteredBefore(path: PathView, scene: Scene): TraceEnd | undefined {
   return end?.base.base.hook === 'prerouting' ? end : undefined;
 }
 
-/** Whether the node works for itself, and no probe of another machine left a trace in its connection tracking. */
+/**
+ * Whether the node works for itself, and no probe of another machine left a trace in its connection tracking. Where that was not read, or not
+ * of these probes, nothing tells how far they came.
+ */
 function isNeverSeen(path: PathView, scene: Scene): boolean {
   const away = probesFrom(path, AWAY);
   return (
     away.length > 0 &&
-    away.every(({ outcome, answeredBy }) => outcome === 'timeout' && answeredBy === undefined) &&
+    away.every(({ outcome, tracked }) => outcome === 'timeout' && tracked === false) &&
     answered(path, 'node') &&
     isWayClear(path, scene)
   );

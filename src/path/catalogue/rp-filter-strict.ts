@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { isWayClear } from '../clear-way.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { FaultDoor, FaultTarget } from '../fault.ts';
@@ -6,13 +7,17 @@ import type { NodeView } from '../node-view.ts';
 import { known } from '../observed.ts';
 import { podLink } from '../pod-link.ts';
 import { podName } from '../pod-of.ts';
-import { vantages } from '../probe.ts';
-import { probeEvidence, probesFrom } from '../probe-facts.ts';
+import { type ProbeResult, vantages } from '../probe.ts';
+import { AWAY, probeEvidence, probesFrom } from '../probe-facts.ts';
 import { reversePathDrops } from '../reverse-path-drops.ts';
+import { routeTo } from '../routing.ts';
+import type { PathView, Scene } from '../scene.ts';
 import { writeSysctl } from '../sysctl-faults.ts';
+import { neighbourOf, podAddress } from '../traces.ts';
 
 interface Data {
   node: NodeView;
+  /** Those by which the dropped packets come; none where the links do not tell. */
   devices: string[];
 }
 
@@ -42,18 +47,19 @@ export const rpFilterStrict = defineFailure<Data>({
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { node, port, subject } = path;
-      // The counter is of all times: it is proof only where something is silent now and nothing else explains it.
       const silent = probesFrom(path, vantages).filter(({ outcome }) => outcome === 'timeout');
       if (node === undefined || silent.length === 0) return [];
-      const drops = known(node.seen?.network.reversePathDrops) ?? 0;
-      const devices = strictDevices(node);
-      if (drops === 0 || devices.length === 0 || !isWayClear(path, scene)) return [];
+      const drops = dropsOf(silent);
+      const strict = strictDevices(node);
+      if (drops === undefined || strict.length === 0 || !isWayClear(path, scene)) return [];
+      const devices = strict.filter((device) => isOtherWay(device, path, silent, scene));
+      const named = devices.length > 0 ? devices : strict;
       return [
         {
           subject,
-          message: `${node.name} drops packets of ${podName(subject.pod!)} for ${formatPort(port)} as spoofed: the reverse path filter is strict on ${devices.join(', ')}`,
+          message: `${node.name} drops packets of ${podName(subject.pod!)} for ${formatPort(port)} as spoofed: the reverse path filter is strict on ${named.join(', ')}`,
           evidence: [
-            ...devices.map((device) => ({
+            ...named.map((device) => ({
               kind: 'sysctl' as const,
               where: `${settingOf(device)} of ${node.name} (with that of all: the larger counts)`,
               saw: node.sysctl(settingOf(device)) ?? '',
@@ -61,7 +67,7 @@ export const rpFilterStrict = defineFailure<Data>({
             {
               kind: 'sysctl',
               where: `IPReversePathFilter in /proc/net/netstat of ${node.name}`,
-              saw: `${drops} packets dropped`,
+              saw: `${drops} packets dropped during the probes`,
             },
             ...probeEvidence(silent),
           ],
@@ -72,6 +78,12 @@ export const rpFilterStrict = defineFailure<Data>({
   },
 
   heal({ data: { node, devices } }) {
+    if (devices.length === 0) {
+      return {
+        by: 'hand',
+        why: `by which device the dropped packets come to ${node.name} is not seen, and the filter of the others has its reason`,
+      };
+    }
     const settings = devices.map((device) => ({ device, value: tolerantSetting(node, device) }));
     const stuck = settings.find(({ value }) => value === undefined);
     if (stuck !== undefined) {
@@ -133,6 +145,41 @@ function strictDevices(node: NodeView): string[] {
       return up && name !== 'lo' && own !== undefined && Math.max(all, Number(own)) === 1;
     })
     .map(({ name }) => name);
+}
+
+/**
+ * The packets that the filter dropped while the probes were under way, when they can have been the probes'; undefined when not. The counter is
+ * the whole node's, and of all times: packets are dropped now and then on any node, and a device is strict on purpose. What is dropped here
+ * costs each probe that stands on the node a packet at the least, and where these are answered, each of the others.
+ */
+function dropsOf(silent: readonly ProbeResult[]): number | undefined {
+  const drops = silent[0]!.reversePathDrops ?? 0;
+  const onNode = silent.filter(({ vantage }) => !AWAY.includes(vantage));
+  const needed = onNode.length > 0 ? onNode.length : silent.length;
+  return drops >= needed ? drops : undefined;
+}
+
+/**
+ * Whether packets that come by a device would be answered by another. Where the node's own probes fail it is the pod's packets: they come by
+ * a link of the pod that the route to it does not lead to. Where only others' fail it is theirs: they come by the device that has the address they
+ * ask for, and the route to them leads elsewhere.
+ */
+function isOtherWay(device: string, path: PathView, silent: readonly ProbeResult[], scene: Scene): boolean {
+  const node = path.node!;
+  if (silent.some(({ vantage }) => !AWAY.includes(vantage))) {
+    const address = podAddress(path);
+    const link = (known(node.seen?.network.links) ?? []).find(({ name }) => name === device);
+    const netns = path.sandbox?.netns;
+    if (address === undefined || netns === undefined || link?.peerNamespace === undefined) return false;
+    return link.peerNamespace === basename(netns) && routeTo(node, address)?.device !== device;
+  }
+  const client = neighbourOf(path, scene);
+  const addresses = known(node.seen?.network.addresses) ?? [];
+  return (
+    client !== undefined &&
+    addresses.some((entry) => entry.device === device && entry.address === path.address) &&
+    routeTo(node, client)?.device !== device
+  );
 }
 
 /**
