@@ -16,8 +16,14 @@ type Action<Do extends NodeAction['do']> = Extract<NodeAction, { do: Do }>;
 /** How long one call of a plugin may take, in milliseconds. */
 const PLUGIN_DEADLINE_MS = 30_000;
 
-/** The runtime's directories and sandboxes. What is done to attachments is done only when these are known. */
-async function askRuntime(): Promise<{ binDirs: string[]; sandboxes: Sandbox[] }> {
+/** The runtime's directories and sandboxes. */
+interface Told {
+  binDirs: string[];
+  sandboxes: Sandbox[];
+}
+
+/** What is done to attachments is done only when the runtime tells. */
+async function askRuntime(): Promise<Told> {
   const { runtime, sandboxes } = await readRuntime();
   if ('unknown' in sandboxes) throw new Error(`which sandboxes live is not known: ${sandboxes.unknown}`);
   return { binDirs: cniDirectories(runtime).binDirs, sandboxes: sandboxes.value };
@@ -49,28 +55,53 @@ function telling(done: string, said: readonly string[]): string {
  * Runs one plugin of a configuration's chain on a sandbox that was attached without it, with the cached result as prevResult. The
  * cache then says that the attachment is one of this network: the runtime, which deletes by the network it has loaded, finds its
  * result there, and the entry of the network before is not left behind.
+ *
+ * Nothing keeps the runtime from deleting the sandbox meanwhile, and its DEL may have come before our ADD: nobody would take back
+ * what that made. So the runtime is asked once more afterwards, and the plugin's DEL follows when the sandbox does not run any more.
  */
-export async function attachAction(action: Action<'attach'>, context: ApplyContext): Promise<Applied> {
-  const cache = new ResultCache();
+export async function attachAction(
+  action: Action<'attach'>,
+  context: ApplyContext,
+  ask: () => Promise<Told> = askRuntime,
+  cache = new ResultCache(),
+): Promise<Applied> {
   const list = loadNetworkFile(action.config);
   const plugin = list.plugins.find(({ type }) => type === action.plugin);
   if (plugin === undefined) throw new Error(`${action.config}: has no plugin ${action.plugin}`);
-  const { binDirs, sandboxes } = await askRuntime();
-  const sandbox = sandboxes.find(({ id }) => id === action.sandbox);
-  if (sandbox?.ready !== true || sandbox.netns === undefined || !isNamespace(sandbox.netns)) {
-    throw new Error(`sandbox ${action.sandbox.slice(0, 13)} does not run`);
-  }
+  const { binDirs, sandboxes } = await ask();
+  const sandbox = runningSandbox(action.sandbox, sandboxes);
+  if (sandbox === undefined) throw new Error(`sandbox ${action.sandbox.slice(0, 13)} does not run`);
   const entry = entryOf(cache, sandbox, list);
   const said: string[] = [];
   const runtime = cniRuntime(context, binDirs, cache, said);
   const backup = keepEntry(context, cache, entry);
-  await runtime.extend(entry, list, plugin, {
+  const attachment = {
     netns: sandbox.netns,
     capabilityArgs: { ...entry.capabilityArgs, portMappings: mappingsOf(entry, sandbox) },
-  });
+  };
+  await runtime.extend(entry, list, plugin, attachment);
+  if (runningSandbox(action.sandbox, (await ask()).sandboxes) === undefined) {
+    const { containerId, ifName } = entry;
+    await runtime.del({ ...list, plugins: [plugin] }, { containerId, ifName, ...attachment, netns: '' });
+    // A DEL of the runtime that is still to come needs what it remembered; with the namespace that is behind us.
+    if (entry.networkName === list.name && isNamespace(sandbox.netns)) await cache.write(entry);
+    throw new Error(
+      telling(`sandbox ${sandbox.id.slice(0, 13)} ended as ${action.plugin} was attached: undone`, said),
+    );
+  }
   if (entry.networkName !== list.name) cache.remove(entry);
   const done = `${action.plugin} of ${list.name} attached to sandbox ${sandbox.id.slice(0, 13)}`;
   return { changed: true, detail: telling(done, said), ...(backup && { backup }) };
+}
+
+/** The sandbox of that id when it runs and has its namespace. */
+function runningSandbox(
+  id: string,
+  sandboxes: readonly Sandbox[],
+): (Sandbox & { netns: string }) | undefined {
+  const sandbox = sandboxes.find((entry) => entry.id === id);
+  if (sandbox?.ready !== true || sandbox.netns === undefined || !isNamespace(sandbox.netns)) return undefined;
+  return { ...sandbox, netns: sandbox.netns };
 }
 
 /** What is remembered of a sandbox's attachment: by this network's name, or by that of the one it was made with. */
