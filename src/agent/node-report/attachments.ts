@@ -5,7 +5,7 @@ import type { CachedAttachment } from '../../path/node-report.ts';
 import { isNamespace } from '../../plugins/sandbox.ts';
 import { messageOf } from '../../util/errors.ts';
 import { readBounded } from './bounded-file.ts';
-import { withoutSecrets } from './secrets.ts';
+import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
 
 /** Where libcni keeps the results of attachments, below its cache directory. */
 export const RESULT_CACHE = '/var/lib/cni/results';
@@ -85,7 +85,7 @@ function parseAttachment(file: string, modified: Date, text: string): CachedAtta
     ...(netns === undefined ? {} : { netns, netnsExists: isNamespace(netns) }),
     config: withoutSecrets(Buffer.from(entry.config, 'base64').toString('utf8')),
     portMappings: entry.capabilityArgs?.portMappings ?? [],
-    result,
+    result: documentWithoutSecrets(result),
   };
 }
 

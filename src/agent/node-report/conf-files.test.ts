@@ -3,7 +3,6 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfFiles } from './conf-files.ts';
-import { LEFT_OUT, withoutSecrets } from './secrets.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -55,11 +54,3 @@ const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/);
 test('a directory that is not there has no files', () => {
   expect(readConfFiles(join(directory, 'none'))).toEqual([]);
 });
-
-test.each([
-  ['{"k8s_auth_token": "abc.def"}', `{"k8s_auth_token": "${LEFT_OUT}"}`],
-  ['{"etcd":{"password":"a\\"b"},"x":1}', `{"etcd":{"password":"${LEFT_OUT}"},"x":1}`],
-  ['{"privateKey":"p"}', `{"privateKey":"${LEFT_OUT}"}`],
-  ['{"type":"portmap","name":"token"}', '{"type":"portmap","name":"token"}'],
-  ['{ "Secret": "s" , broken', `{ "Secret": "${LEFT_OUT}" , broken`],
-])('%s', (text, without) => expect(withoutSecrets(text)).toBe(without));

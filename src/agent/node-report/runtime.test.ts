@@ -7,6 +7,7 @@ import {
   inspectSandboxes,
   readRuntime,
 } from './runtime.ts';
+import { withoutSecrets } from './secrets.ts';
 
 type Answers = {
   name: string;
@@ -63,6 +64,14 @@ describe('containerd', () => {
       },
       lastLoadError: '',
     });
+  });
+
+  test('tells no secrets of what it has loaded', async () => {
+    const Source = '{"plugins":[{"etcd_token":["t"]}]}';
+    const info = { cniconfig: JSON.stringify({ ...CNI, Networks: [{ Config: { Name: 'net', Source } }] }) };
+    const { loadedNetworks } = await inspectRuntime(runtimeThat({ name: 'containerd', info }));
+    expect(loadedNetworks).toEqual({ value: [{ name: 'net', config: withoutSecrets(Source) }] });
+    expect(withoutSecrets(Source)).not.toContain('"t"');
   });
 
   test('that could not load anything says why', async () => {

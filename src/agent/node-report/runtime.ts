@@ -5,6 +5,7 @@ import type { Runtime } from '../../kubelet/runtime.ts';
 import type { NodeReport, Sandbox } from '../../path/node-report.ts';
 import { isNamespace } from '../../plugins/sandbox.ts';
 import { observe } from './observe.ts';
+import { withoutSecrets } from './secrets.ts';
 
 type Value<O> = Extract<O, { value: unknown }>['value'];
 type RuntimeReport = Value<NodeReport['runtime']>;
@@ -79,7 +80,11 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
       confDir: config.PluginConfDir,
       binDirs: config.PluginDirs,
       loadedNetworks: {
-        value: (config.Networks ?? []).map(({ Config }) => ({ name: Config.Name, config: Config.Source })),
+        // As the files are told, which they are compared with.
+        value: (config.Networks ?? []).map(({ Config }) => ({
+          name: Config.Name,
+          config: withoutSecrets(Config.Source),
+        })),
       },
       lastLoadError: status === 'OK' ? '' : status,
     };
