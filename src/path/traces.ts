@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   formatAddress,
   type Packet,
@@ -50,10 +51,24 @@ export function leadsToPod(trace: Trace, path: PathView): boolean {
 
 /**
  * The translations that packets to a mapping from outside come by, in the kernel's order; the first that is not conditional takes
- * them. Undefined when the rules are not known.
+ * those that come so far. Undefined when the rules are not known, or too many.
  */
 export function takersOf(path: PathView, scene: Scene): readonly TranslationCandidate[] | undefined {
   return remembered(path, 'takers', () => findTakers(path, scene));
+}
+
+/**
+ * The one of {@link takersOf} that takes a connection to a mapping, by following its first packet: what comes before it, other tables
+ * and their order included, lets the packet through. Undefined when none does for certain. Whoever changes rules asks this.
+ */
+export function takerOf(path: PathView, scene: Scene): TranslationCandidate | undefined {
+  const trace = traceFrom(originsOf(path)[0], path, scene);
+  const made = 'value' in trace && trace.value.translation.known ? trace.value.translation.value : undefined;
+  if (made === undefined) return undefined;
+  return takersOf(path, scene)?.find(
+    ({ rule, element, to }) =>
+      rule === made.rule && (element === made.element || isDeepStrictEqual(to, made.to)),
+  );
 }
 
 /** What was worked out about a mapping before; else works it out. */
@@ -68,18 +83,19 @@ function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | unde
   if (ruleset === undefined || packet === undefined) return undefined;
   const { family, protocol, destination, destinationPort, entry } = packet;
   const local = path.node!.isLocal(destination) ?? false;
-  return translationsFor(ruleset, entry, {
+  const { candidates, complete } = translationsFor(ruleset, entry, {
     family,
     protocol,
     address: destination,
     port: destinationPort,
     local,
   });
+  return complete ? candidates : undefined;
 }
 
 /** Whether a container's mapping takes the packets to a mapping that is another's. */
 export function hides(path: PathView, containerId: string, scene: Scene): boolean {
-  const taker = takersOf(path, scene)?.find(({ conditional }) => !conditional);
+  const taker = takerOf(path, scene);
   return path.sandbox?.id !== containerId && taker?.owner?.containerId === containerId;
 }
 

@@ -17,6 +17,7 @@ import {
   type Rule,
   type Ruleset,
   type Table,
+  type Verdict,
 } from './model.ts';
 import { rulesForPort } from './port-index.ts';
 
@@ -73,33 +74,49 @@ export function parseOwner(comment: string, table: { family: string; name: strin
   return match === null ? undefined : { network: match[1]!, containerId: match[2]! };
 }
 
+/** The answer to {@link translationsFor}. */
+export interface Translations {
+  /** In the order in which the kernel comes by them. The first that is not conditional hides those after it. */
+  candidates: TranslationCandidate[];
+  /** Whether these are all: false when there were more rules than there is time for. */
+  complete: boolean;
+}
+
 /**
- * All translations that would take packets to a destination, in the order in which the kernel comes by them, of one hook. The first
- * that is not conditional hides those after it.
+ * All translations at one hook that packets to a destination come by, or would if an earlier one did not take them. What is behind a rule that
+ * ends the way of all of them is none of these. Who takes the packets of one client, with all that is known of it, {@link tracePacket} says.
  */
 export function translationsFor(
   ruleset: Ruleset,
   hook: 'prerouting' | 'output',
   destination: Destination,
-): TranslationCandidate[] {
+): Translations {
   const protocol = protocolNumber(destination.protocol);
   const address = parseAddress(destination.address);
   if (protocol === undefined || address === undefined) {
     throw new Error(`${destination.protocol} ${destination.address}: no protocol and address`);
   }
   const read = readerFor(destination, protocol, address);
-  const found: TranslationCandidate[] = [];
+  const candidates: TranslationCandidate[] = [];
+  let complete = true;
   for (const slot of slotsAt(ruleset, hook, destination.family)) {
     if (slot.kind !== 'nat') continue;
+    const slotted: TranslationCandidate[] = [];
     for (const base of slot.chains) {
-      const walk = new Walk(ruleset, base, (rule) => certainty(rule, read), destination.port);
+      const walk = new Walk(
+        ruleset,
+        base,
+        (rule) => certainty(rule, read),
+        (lookup) => found(lookup, read),
+        destination.port,
+      );
       for (const { rule, via, conditional } of walk.rules()) {
         for (const expression of rule.expressions) {
           if (expression.kind !== 'dnat' && expression.kind !== 'redirect') continue;
           if ('family' in expression && (expression.family ?? destination.family) !== destination.family)
             continue;
           for (const { to, element, certain } of targetsOf(expression.to, read)) {
-            found.push({
+            slotted.push({
               kind: expression.kind,
               hook,
               base,
@@ -113,9 +130,13 @@ export function translationsFor(
           }
         }
       }
+      complete &&= walk.complete;
     }
+    // Which of two tables of one priority comes first no listing tells, so nobody of theirs takes the packets for certain.
+    const isTied = slot.uncertain && new Set(slotted.map(({ base }) => base)).size > 1;
+    candidates.push(...(isTied ? slotted.map((each) => ({ ...each, conditional: true })) : slotted));
   }
-  return found;
+  return { candidates, complete };
 }
 
 /** Rules of base chains, and of chains they lead to, that jump to a chain of this name. */
@@ -185,7 +206,13 @@ export function* reachableRules(
   for (const hook of hooks) {
     for (const slot of slotsAt(ruleset, hook, family)) {
       for (const base of slot.chains) {
-        const walk = new Walk(ruleset, base, () => 'certain');
+        // Of all packets there are: whatever a rule does, some go on.
+        const walk = new Walk(
+          ruleset,
+          base,
+          () => 'conditional',
+          ({ map }) => ({ elements: map.elements, certain: false }),
+        );
         for (const { rule, via } of walk.rules()) yield { base, rule, via };
       }
     }
@@ -194,22 +221,37 @@ export function* reachableRules(
 
 type Certainty = 'certain' | 'conditional' | 'never';
 
+/** How many of the packets that reach a chain. */
+type Share = 'none' | 'some' | 'all';
+
+type LookUp = (lookup: Lookup) => { elements: readonly Element[]; certain: boolean };
+
 /** A walk through a base chain and the chains it leads to. */
 class Walk {
   readonly #table: Table | undefined;
   readonly #base: BaseChain;
   readonly #judge: (rule: Rule) => Certainty;
+  readonly #lookUp: LookUp;
   readonly #port: number | undefined;
   #looked = 0;
+  /** Whether all rules were looked at that there were to look at. */
+  complete = true;
 
   /** `port`: only rules that packets to it may match are of interest. */
-  constructor(ruleset: Ruleset, base: BaseChain, judge: (rule: Rule) => Certainty, port?: number) {
+  constructor(
+    ruleset: Ruleset,
+    base: BaseChain,
+    judge: (rule: Rule) => Certainty,
+    lookUp: LookUp,
+    port?: number,
+  ) {
     this.#table = ruleset.tables.find(
       ({ name, family, backend }) =>
         name === base.table && family === base.family && backend === base.backend,
     );
     this.#base = base;
     this.#judge = judge;
+    this.#lookUp = lookUp;
     this.#port = port;
   }
 
@@ -217,24 +259,82 @@ class Walk {
     return this.#walk(this.#base, [], false);
   }
 
+  /** Gives the rules of a chain and of those that it leads to; returns which of the packets that came in are done with the base chain. */
   *#walk(
     chain: Chain,
     via: Rule[],
     conditional: boolean,
-  ): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }> {
+  ): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }, Share> {
+    let done: Share = 'none';
+    // Some may have gone back to the caller, or be done, by a rule with conditions: what follows is for the others.
+    let returned = false;
     for (const rule of rulesForPort(chain, this.#port)) {
-      if (++this.#looked > MAX_RULES) return;
+      if (++this.#looked > MAX_RULES) {
+        this.complete = false;
+        return 'some';
+      }
       const certainty = this.#judge(rule);
       if (certainty === 'never') continue;
-      const some = conditional || certainty === 'conditional';
+      const some = conditional || returned || done === 'some' || certainty === 'conditional';
       yield { rule, via, conditional: some };
-      for (const name of targetChains(rule)) {
-        const target = this.#table?.chains.get(name);
+      // What a translation does not take, by conditions in its own lookup, goes on; what it takes hides all that follows.
+      if (rule.expressions.some(({ kind }) => kind === 'dnat' || kind === 'redirect')) continue;
+      for (const { verdict, certain } of this.#verdictsOf(rule)) {
+        const sure = certainty === 'certain' && certain;
+        if (verdict === undefined) {
+          done = 'some';
+          continue;
+        }
+        if (verdict.kind === 'continue') continue;
+        if (verdict.kind === 'return') {
+          if (sure) return done;
+          returned = true;
+          continue;
+        }
+        if (verdict.kind !== 'jump' && verdict.kind !== 'goto') {
+          if (sure) return returned ? 'some' : 'all';
+          done = 'some';
+          continue;
+        }
+        const target = this.#table?.chains.get(verdict.chain);
         // A chain that leads to itself is entered once: the kernel has none such, a document may.
-        if (target === undefined || via.some(({ location }) => location.chain === name)) continue;
-        yield* this.#walk(target, [...via, rule], some);
+        if (target === undefined || via.some(({ location }) => location.chain === verdict.chain)) continue;
+        const inside = yield* this.#walk(target, [...via, rule], some || !certain);
+        if (inside === 'all' && sure) return returned ? 'some' : 'all';
+        if (inside !== 'none') done = 'some';
+        // What comes back from there goes to where this chain was called from.
+        if (verdict.kind === 'goto') {
+          if (sure) return done;
+          returned = true;
+        }
       }
     }
+    return done;
+  }
+
+  /** The verdicts of a rule, with whether all packets that match it get them; undefined for a statement that may be any. */
+  #verdictsOf(rule: Rule): { verdict: Verdict | undefined; certain: boolean }[] {
+    return rule.expressions.flatMap((expression): { verdict: Verdict | undefined; certain: boolean }[] => {
+      switch (expression.kind) {
+        case 'accept':
+        case 'drop':
+        case 'return':
+        case 'continue':
+        case 'queue':
+        case 'reject':
+        case 'jump':
+        case 'goto':
+          return [{ verdict: expression, certain: true }];
+        case 'verdict-map': {
+          const { elements, certain } = this.#lookUp(expression.lookup);
+          return elements.flatMap(({ verdict }) => (verdict === undefined ? [] : [{ verdict, certain }]));
+        }
+        case 'opaque-statement':
+          return [{ verdict: undefined, certain: false }];
+        default:
+          return [];
+      }
+    });
   }
 }
 

@@ -277,7 +277,7 @@ describe('documents that are broken', () => {
         port: 80,
         local: true,
       }),
-    ).toEqual([]);
+    ).toEqual({ candidates: [], complete: false });
   }, 60_000);
 });
 
@@ -304,7 +304,7 @@ COMMIT
 describe('questions', () => {
   const ruleset = iptables(PORTMAP);
   test('who translates, in order, and whose it is', () => {
-    const found = translationsFor(ruleset, 'prerouting', {
+    const { candidates: found } = translationsFor(ruleset, 'prerouting', {
       family: 'ip',
       protocol: 'tcp',
       address: '172.17.0.2',
@@ -339,8 +339,86 @@ describe('questions', () => {
         address: '10.9.9.9',
         port: 80,
         local: false,
-      }),
+      }).candidates,
     ).toEqual([]);
+  });
+
+  const DNAT = '-p tcp -m tcp --dport 80 -j DNAT --to-destination';
+  test.each<[string, string[], string[]]>([
+    [
+      'a return of all',
+      ['-A PREROUTING -j A', `-A PREROUTING ${DNAT} 10.0.0.2`, '-A A -j RETURN', `-A A ${DNAT} 10.0.0.1`],
+      ['10.0.0.2'],
+    ],
+    [
+      'an accept of all',
+      ['-A PREROUTING -j A', `-A PREROUTING ${DNAT} 10.0.0.2`, '-A A -j ACCEPT', `-A A ${DNAT} 10.0.0.1`],
+      [],
+    ],
+    [
+      'a return of the port',
+      [`-A PREROUTING -p tcp -m tcp --dport 80 -j RETURN`, `-A PREROUTING ${DNAT} 10.0.0.1`],
+      [],
+    ],
+    [
+      'a return of another port',
+      ['-A PREROUTING -p tcp -m tcp --dport 81 -j RETURN', `-A PREROUTING ${DNAT} 10.0.0.1`],
+      ['10.0.0.1'],
+    ],
+    [
+      'a return of some clients',
+      ['-A PREROUTING -s 10.9.0.0/16 -j RETURN', `-A PREROUTING ${DNAT} 10.0.0.1`],
+      ['10.0.0.1 of some'],
+    ],
+    [
+      'an accept of some, in a chain',
+      ['-A PREROUTING -j A', `-A PREROUTING ${DNAT} 10.0.0.2`, '-A A -s 10.9.0.0/16 -j ACCEPT'],
+      ['10.0.0.2 of some'],
+    ],
+    [
+      'a return of some, in a chain',
+      [
+        '-A PREROUTING -j A',
+        `-A PREROUTING ${DNAT} 10.0.0.2`,
+        '-A A -s 10.9.0.0/16 -j RETURN',
+        `-A A ${DNAT} 10.0.0.1`,
+      ],
+      ['10.0.0.1 of some', '10.0.0.2'],
+    ],
+    [
+      'a goto of all',
+      ['-A PREROUTING -g A', `-A PREROUTING ${DNAT} 10.0.0.2`, `-A A ${DNAT} 10.0.0.1`],
+      ['10.0.0.1'],
+    ],
+    [
+      'some return and the rest is accepted, in a chain',
+      [
+        '-A PREROUTING -j A',
+        `-A PREROUTING ${DNAT} 10.0.0.2`,
+        '-A A -s 10.9.0.0/16 -j RETURN',
+        '-A A -j ACCEPT',
+      ],
+      ['10.0.0.2 of some'],
+    ],
+    [
+      'one that takes all hides what follows',
+      [`-A PREROUTING ${DNAT} 10.0.0.1`, `-A PREROUTING ${DNAT} 10.0.0.2`],
+      ['10.0.0.1', '10.0.0.2'],
+    ],
+  ])('what translates behind %s', (_, rules, want) => {
+    const text = ['*nat', ':PREROUTING ACCEPT [0:0]', ':A - [0:0]', ...rules, 'COMMIT', ''].join('\n');
+    const { candidates, complete } = translationsFor(iptables(text), 'prerouting', {
+      family: 'ip',
+      protocol: 'tcp',
+      address: '172.17.0.2',
+      port: 80,
+      local: true,
+    });
+    const told = candidates.map(
+      ({ to, conditional }) => `${formatAddress(to.address!.from)}${conditional ? ' of some' : ''}`,
+    );
+    expect(told).toEqual(want);
+    expect(complete).toBe(true);
   });
 
   test('who jumps, masquerades, uses marks, and what is in use', () => {

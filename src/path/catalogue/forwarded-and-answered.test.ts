@@ -17,6 +17,8 @@ interface Otherwise {
   sysctls?: Record<string, string>;
   /** Rules of iptables-save by table, put before or after those of the node. */
   nat?: string[];
+  /** Of table nat, before those of portmap. */
+  before?: string[];
   filter?: string[];
   raw?: string[];
   mangle?: string[];
@@ -247,7 +249,10 @@ function reportOf(otherwise: Otherwise): NodeReport {
   };
 }
 
-function rulesOf({ nat = [], filter = [], raw = [], mangle = [], own }: Otherwise, protocol: string): string {
+function rulesOf(
+  { nat = [], before = [], filter = [], raw = [], mangle = [], own }: Otherwise,
+  protocol: string,
+): string {
   const dport = `-p ${protocol} -m ${protocol} --dport 80`;
   const table = (name: string, builtin: string[], rules: string[]) => {
     const policies = rules.filter((rule) => rule.startsWith(':'));
@@ -270,6 +275,7 @@ function rulesOf({ nat = [], filter = [], raw = [], mangle = [], own }: Otherwis
         ':CNI-HOSTPORT-DNAT - [0:0]',
         ':CNI-HOSTPORT-MASQ - [0:0]',
         ':CNI-HOSTPORT-SETMARK - [0:0]',
+        ...before,
         '-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT',
         '-A OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT',
         '-A POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ',
@@ -380,6 +386,30 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     { sysctls: { 'net.ipv4.ip_forward': '0' }, probes: AWAY_SILENT },
     ['ip-forward-off @worker'],
     'sysctl',
+  ],
+
+  [
+    'a translation to elsewhere behind a return of all',
+    {
+      before: [
+        ':OTHERS - [0:0]',
+        '-A PREROUTING -j OTHERS',
+        '-A OTHERS -j RETURN',
+        '-A OTHERS -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.9.9.9:80',
+      ],
+    },
+    [],
+  ],
+  [
+    'a translation to elsewhere for clients that are others than those who ask',
+    { before: ['-A PREROUTING -s 10.0.0.0/8 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.9.9.9:80'] },
+    [],
+  ],
+  [
+    'a translation to elsewhere of all',
+    { before: ['-A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.9.9.9:80'] },
+    ['mapping-shadowed'],
+    'iptables',
   ],
 
   ['policy of FORWARD', { filter: [':FORWARD DROP [0:0]'] }, ['forward-policy-drop @worker'], 'iptables'],

@@ -4,7 +4,7 @@ import { formatPort } from '../host-ports.ts';
 import type { NodeView } from '../node-view.ts';
 import { podName } from '../pod-of.ts';
 import { DNAT_CHAIN, hasNatRule, iptablesNat } from '../rule-faults.ts';
-import { takersOf, translatesTo } from '../traces.ts';
+import { takerOf, takersOf, translatesTo } from '../traces.ts';
 
 interface Data {
   node: NodeView;
@@ -31,9 +31,10 @@ export const mappingShadowed = defineFailure<Data>({
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { node, sandbox, port, subject } = path;
       const takers = takersOf(path, scene);
-      const taker = takers?.find(({ conditional }) => !conditional);
+      const taker = takerOf(path, scene);
       const own = takers?.find(({ to }) => sandbox?.ips.some((ip) => translatesTo(to, ip)));
-      if (node === undefined || taker === undefined || own === undefined || taker === own) return [];
+      if (node === undefined || takers === undefined || taker === undefined || own === undefined) return [];
+      if (takers.indexOf(taker) >= takers.indexOf(own)) return [];
       // What portmap made for somebody is told by whose it is (mapping-stale, hostport-conflict, attachment-doubled).
       if (taker.owner !== undefined) return [];
       const { backend, table, chain } = taker.rule.location;

@@ -5,7 +5,7 @@ import type { NodeView } from '../node-view.ts';
 import { isGone, ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
 import { DNAT_CHAIN, iptablesNat, restoreNat, saveNat } from '../rule-faults.ts';
-import { takersOf } from '../traces.ts';
+import { takerOf } from '../traces.ts';
 
 interface Data {
   node: NodeView;
@@ -32,7 +32,7 @@ export const mappingStale = defineFailure<Data>({
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { node, sandbox, port, subject } = path;
-      const taker = takersOf(path, scene)?.find(({ conditional }) => !conditional);
+      const taker = takerOf(path, scene);
       if (node === undefined || sandbox === undefined || taker?.owner === undefined) return [];
       const { network, containerId } = taker.owner;
       if (containerId === sandbox.id || !isGone(node, taker.owner)) return [];
