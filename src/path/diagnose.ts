@@ -43,9 +43,14 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
       observedAt: world.observedAt,
       paths: scene.paths.map((path) => verdicts.get(path)!),
       findings: cases.map(({ finding }) => finding),
-      unknowns: [...scene.nodes.values()].flatMap((node) =>
-        'unknown' in node.report ? [{ node: node.name, what: 'node report', why: node.report.unknown }] : [],
-      ),
+      unknowns: [
+        ...(world.unread ?? []).map(({ what, why }) => ({ what, why })),
+        ...[...scene.nodes.values()].flatMap((node) =>
+          'unknown' in node.report
+            ? [{ node: node.name, what: 'node report', why: node.report.unknown }]
+            : [],
+        ),
+      ],
     },
     scene,
     cases,

@@ -64,6 +64,7 @@ const world: World = {
   ],
   services: [],
   events: [],
+  unread: [{ what: 'events', why: 'Forbidden' }],
   policies: [{ metadata: { name: 'deny', namespace: 'default' }, spec: { podSelector: {} } }],
   reports: new Map([
     ['n1', { value: report }],

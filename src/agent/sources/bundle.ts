@@ -16,6 +16,7 @@ const manifestSchema = z.object({
   apiVersion: z.literal(BUNDLE_VERSION),
   kind: z.literal('Bundle'),
   observedAt: z.string(),
+  unread: z.array(z.object({ what: z.string().max(253), why: z.string() })).optional(),
 });
 
 /** The kinds of objects, each a file under `objects`. */
@@ -52,6 +53,7 @@ export async function bundleWorld(directory: string): Promise<World> {
   const objects = KINDS.map((kind) => [kind, readObjects(root, kind)] as const);
   return {
     observedAt: manifest.observedAt,
+    ...(manifest.unread && { unread: manifest.unread }),
     ...(Object.fromEntries(objects) as Pick<World, (typeof KINDS)[number]>),
     reports: readReports(join(root, 'nodes'), 'nodes'),
     probes: readProbes(root),
@@ -88,6 +90,7 @@ export async function saveBundle(world: World, directory: string): Promise<void>
       apiVersion: BUNDLE_VERSION,
       kind: 'Bundle',
       observedAt: world.observedAt,
+      ...(world.unread && { unread: [...world.unread] }),
     } satisfies z.infer<typeof manifestSchema>);
     renameSync(making, root);
   } catch (cause) {

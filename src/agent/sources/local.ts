@@ -40,6 +40,10 @@ export async function localWorld(
     services: [],
     events: [],
     policies: [],
+    unread: ['services', 'events', 'network policies'].map((what) => ({
+      what,
+      why: 'only the API has them',
+    })),
     reports: new Map([[name, { value: report }]]),
     probes: [],
   };

@@ -52,6 +52,7 @@ export function watchNodeObjects({ client, node, changed, onError }: ObjectWatch
       services: informers.services.list().map(slim.services),
       policies: [],
       events: [],
+      unread: ['network policies', 'events'].map((what) => ({ what, why: 'the agent does not read them' })),
     }),
   };
 }
