@@ -1,8 +1,11 @@
 import type { HealStep, NodeAction } from '../path/action.ts';
 import { type Diagnosed, diagnose } from '../path/diagnose.ts';
+import type { Failure } from '../path/failure.ts';
 import type { Finding } from '../path/finding.ts';
 import { type HealScope, type PlannedHeal, planHeal, sameFinding } from '../path/heal-plan.ts';
+import { stages } from '../path/stages.ts';
 import type { World } from '../path/world.ts';
+import { type Clock, realClock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
 import type { ApplyResult } from './apply/result.ts';
 
@@ -36,9 +39,16 @@ export interface HealReport {
  * rounds until one finds nothing new to do.
  */
 const MAX_ROUNDS = 6;
+/** Pause between looks at pods that are coming up, in milliseconds. */
+const SETTLING_INTERVAL_MS = 300;
 
 export interface HealOptions extends HealScope {
   signal: AbortSignal;
+  /** How long to go on looking while pods that were held up come up, in milliseconds. Default 0. */
+  settleMs?: number;
+  clock?: Clock;
+  /** What is looked for. Default: the whole catalogue. */
+  failures?: readonly Failure[];
   /** Called before each round with what is about to be done. */
   onPlan?(plan: readonly PlannedHeal[]): void;
   /** Whether this may be done now. What may not is as if it had not been found. Default: everything may. */
@@ -47,8 +57,10 @@ export interface HealOptions extends HealScope {
 
 /** Heals what a diagnosis found, looks again, and goes on with what that shows. Returns once a look shows nothing new to do. */
 export async function heal(patient: Patient, first: Diagnosed, options: HealOptions): Promise<HealReport> {
+  const { clock = realClock } = options;
   const done: Healed[] = [];
   let current = first;
+  let settledBy = 0;
   for (let round = 1; ; round++) {
     const plan = planHeal(current, options).filter(
       (planned) =>
@@ -56,6 +68,13 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
         (options.mayTry?.(planned, current) ?? true),
     );
     const actionable = plan.filter(({ steps }) => steps.length > 0);
+    if (actionable.length === 0 && done.length > 0 && isUnsettled(current) && clock.now() < settledBy) {
+      // What was mended lets the runtime go on, which tries again by itself.
+      await clock.sleep(SETTLING_INTERVAL_MS, options.signal);
+      current = diagnose(await patient.observe(options.signal), options.failures);
+      round--;
+      continue;
+    }
     if (actionable.length === 0 || round > MAX_ROUNDS) {
       for (const { finding, left } of plan) {
         if (left !== undefined) done.push({ finding, outcome: 'left', steps: [], reason: left.why });
@@ -68,7 +87,7 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
       options.signal.throwIfAborted();
       tried.push(await carryOut(patient, planned));
     }
-    current = diagnose(await patient.observe(options.signal));
+    current = diagnose(await patient.observe(options.signal), options.failures);
     for (const entry of tried) {
       const remains = current.diagnosis.findings.find((finding) => sameFinding(finding, entry.finding));
       if (entry.outcome === 'healed' && remains !== undefined) {
@@ -77,7 +96,24 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
       }
       done.push(entry);
     }
+    settledBy = clock.now() + (options.settleMs ?? 0);
   }
+}
+
+/** An application listens this long after its container has started, or does not, in milliseconds. */
+const LISTENING_MS = 5000;
+
+/** Whether a mapping is in doubt whose pod is still on its way: it is not ready, or has only just started. */
+function isUnsettled({ diagnosis, scene }: Diagnosed): boolean {
+  return scene.paths.some(({ pod }, i) => {
+    const verdicts = diagnosis.paths[i]!.stages;
+    const seen = stages.map((stage) => verdicts[stage].verdict);
+    if (!seen.includes('unknown') || seen.includes('broken')) return false;
+    const { conditions = [], containerStatuses = [] } = pod.status ?? {};
+    if (!conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) return true;
+    const started = containerStatuses.map(({ state }) => Date.parse(state?.running?.startedAt ?? ''));
+    return started.some((time) => Date.parse(diagnosis.observedAt) - time < LISTENING_MS);
+  });
 }
 
 async function carryOut(patient: Patient, { finding, steps }: PlannedHeal): Promise<Healed> {

@@ -373,7 +373,12 @@ describe.if(etcdIsThere)('control plane of real processes', () => {
       async () => (await world.api.list(namespaces)).items.map((each) => each.metadata!.name),
       (names) => !names.includes('doomed'),
     );
-    expect((await world.api.list(deployments)).items).toEqual([]);
+    // In the foreground an owner goes last: when nothing that it owns is left.
+    await until(
+      'no deployment',
+      async () => (await world.api.list(deployments)).items,
+      (all) => all.length === 0,
+    );
   }, 60_000);
 
   test('a pod of a deleted namespaceless owner, and nothing else, goes', async () => {

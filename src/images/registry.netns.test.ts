@@ -45,7 +45,7 @@ beforeAll(async () => {
   await output(realExec, ['ip', '-n', netns, 'link', 'set', 'lo', 'up']);
 
   mkdirSync(at('plugins'));
-  for (const plugin of ['cilium-cni', 'loopback']) writeFileSync(at('plugins', plugin), 'plugin');
+  for (const plugin of ['cilium-cni', 'loopback', 'portmap']) writeFileSync(at('plugins', plugin), 'plugin');
   await buildImages({
     programPath: '/usr/bin/busybox',
     pluginsDir: at('plugins'),

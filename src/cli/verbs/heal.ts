@@ -17,6 +17,9 @@ import { command, examples, exitWith } from '../verb.ts';
 import { failureNamed } from './doctor.ts';
 import { healWatch } from './heal-watch.ts';
 
+/** How long to wait for pods that come up once they are no longer held up, in milliseconds. */
+const SETTLE_MS = 30_000;
+
 /** `hostport heal`: mends what the doctor finds, without making pods again wherever that is possible. */
 export function healVerb() {
   const verb = command('heal')
@@ -76,6 +79,7 @@ export function healVerb() {
         const report = await heal(patient, first, {
           ...scope,
           signal,
+          settleMs: SETTLE_MS,
           onPlan: (round) => {
             if (!json)
               process.stderr.write(

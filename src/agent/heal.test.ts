@@ -1,0 +1,166 @@
+import { expect, test } from 'bun:test';
+import type { HealStep, NodeAction } from '../path/action.ts';
+import { diagnose } from '../path/diagnose.ts';
+import type { Failure, Heal } from '../path/failure.ts';
+import { failureOn, podOn, smallWorld } from '../path/testing/small-world.ts';
+import type { World } from '../path/world.ts';
+import type { ApplyResult } from './apply/result.ts';
+import { type HealOptions, heal, type Patient } from './heal.ts';
+
+/** A node whose only trouble is the value of one sysctl, and what was done to it. */
+class Node implements Patient {
+  value: string;
+  readonly done: string[] = [];
+  looks = 0;
+  readonly #apply: (node: Node, value: string) => ApplyResult['outcome'];
+  readonly #world: (node: Node) => World;
+
+  constructor(
+    value: string,
+    apply: (node: Node, value: string) => ApplyResult['outcome'] = (node, wanted) => {
+      node.value = wanted;
+      return 'done';
+    },
+    world: (node: Node) => World = () => smallWorld([podOn('n1', 'a', 80)]),
+  ) {
+    this.value = value;
+    this.#apply = apply;
+    this.#world = world;
+  }
+
+  async observe(): Promise<World> {
+    this.looks++;
+    return this.#world(this);
+  }
+
+  async apply(node: string, actions: readonly NodeAction[]): Promise<ApplyResult[]> {
+    return actions.map((action) => {
+      const value = 'value' in action ? action.value : '';
+      this.done.push(`${node} ${value}`);
+      return { action: action.do, outcome: this.#apply(this, value), detail: 'as told' };
+    });
+  }
+
+  async deletePod({ name }: { name: string }): Promise<void> {
+    this.done.push(`delete ${name}`);
+  }
+}
+
+function step(value: string): HealStep {
+  return {
+    on: 'node',
+    node: 'n1',
+    why: 'so',
+    action: { do: 'set-sysctl', name: 'net.ipv4.ip_forward', value },
+  };
+}
+
+/** Failures that are found while the node's value is one of theirs, and healed by the next. */
+function chain(node: Node, ways: Record<string, Heal>): Failure[] {
+  return Object.entries(ways).map(([value, way]) =>
+    failureOn((scene) => (node.value === value ? scene.paths.map(({ subject }) => subject) : []), {
+      code: `value-${value}`,
+      stage: 'forwarded',
+      heal: () => way,
+    }),
+  );
+}
+
+async function run(node: Node, failures: readonly Failure[], options: Partial<HealOptions> = {}) {
+  const { signal } = new AbortController();
+  const first = diagnose(await node.observe(), failures);
+  const report = await heal(node, first, { restart: false, signal, failures, ...options });
+  return { ...report, outcomes: report.healed.map(({ finding, outcome }) => `${finding.code} ${outcome}`) };
+}
+
+test('what mending brings to light is mended in the next round', async () => {
+  const node = new Node('a');
+  const failures = chain(node, {
+    a: { by: 'steps', steps: [step('2')] },
+    2: { by: 'steps', steps: [step('3')] },
+  });
+  const { outcomes, rounds, after } = await run(node, failures);
+  expect(node.done).toEqual(['n1 2', 'n1 3']);
+  expect(outcomes).toEqual(['value-a healed', 'value-2 healed']);
+  expect(rounds).toBe(2);
+  expect(after.cases).toEqual([]);
+});
+
+test('what is still there when it is looked at again has not been healed, and is not tried for ever', async () => {
+  const node = new Node('a', () => 'done');
+  const { healed, rounds } = await run(node, chain(node, { a: { by: 'steps', steps: [step('2')] } }));
+  expect(healed.map(({ outcome, reason }) => [outcome, reason])).toEqual([
+    ['failed', 'looked at again, and still: value-a!'],
+  ]);
+  expect(rounds).toBe(1);
+});
+
+test('a step that fails ends the plan of its finding', async () => {
+  const node = new Node('a', () => 'failed');
+  const { healed } = await run(node, chain(node, { a: { by: 'steps', steps: [step('1'), step('2')] } }));
+  expect(node.done).toEqual(['n1 1']);
+  expect(healed[0]).toMatchObject({ outcome: 'failed', reason: 'as told' });
+});
+
+test.each<[string, Heal, boolean, string[], string[]]>([
+  ['by hand is left', { by: 'hand', why: 'yours' }, true, ['value-a left'], []],
+  [
+    'by a restart is left without consent',
+    { by: 'restart', why: 'new', steps: [step('2')] },
+    false,
+    ['value-a left'],
+    [],
+  ],
+  [
+    'by a restart is done with it',
+    { by: 'restart', why: 'new', steps: [step('2')] },
+    true,
+    ['value-a healed'],
+    ['n1 2'],
+  ],
+])('what is mended %s', async (_, way, restart, outcomes, done) => {
+  const node = new Node('a');
+  const result = await run(node, chain(node, { a: way }), { restart });
+  expect(result.outcomes).toEqual(outcomes);
+  expect(node.done).toEqual(done);
+});
+
+test('pods that come up once they are not held up any more are waited for, and no longer than was said', async () => {
+  for (const [readyAfter, settleMs, looks] of [
+    [3, 30_000, 4],
+    [1000, 1500, 7],
+    [1000, 0, 2],
+  ] as const) {
+    const conditions = (node: Node) =>
+      node.looks > readyAfter ? [{ type: 'Ready', status: 'True' as const }] : [];
+    const node: Node = new Node('a', undefined, (self) => {
+      const pod = podOn('n1', 'a', 80);
+      return smallWorld([{ ...pod, status: { ...pod.status, conditions: conditions(self) } }]);
+    });
+    let now = 0;
+    const clock = {
+      now: () => now,
+      sleep: async (ms: number) => {
+        now += ms;
+      },
+    };
+    const failures = chain(node, { a: { by: 'steps', steps: [step('2')] } });
+    const { outcomes } = await run(node, failures, { clock, settleMs });
+    expect(outcomes).toEqual(['value-a healed']);
+    expect(node.looks).toBe(looks);
+  }
+});
+
+test('an interruption ends it between two findings', async () => {
+  const node = new Node('a');
+  const stop = new AbortController();
+  stop.abort(new Error('interrupted'));
+  let thrown: unknown;
+  try {
+    await run(node, chain(node, { a: { by: 'steps', steps: [step('2')] } }), { signal: stop.signal });
+  } catch (error) {
+    thrown = error;
+  }
+  expect(String(thrown)).toContain('interrupted');
+  expect(node.done).toEqual([]);
+});
