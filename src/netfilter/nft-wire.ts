@@ -30,6 +30,15 @@ const CREATE = 0x400;
 const NESTED = 0x8000;
 const protocols: Record<string, number> = { tcp: 6, udp: 17, sctp: 132 };
 const verdicts: Record<string, number> = { continue: -1, jump: -3, goto: -4, return: -5 };
+/** linux/netfilter.h, NFPROTO_*. */
+const families: Record<number, string> = {
+  1: 'inet',
+  2: 'ip',
+  3: 'arp',
+  5: 'netdev',
+  7: 'bridge',
+  10: 'ip6',
+};
 const sizes: Record<NftType, number> = { inet_proto: 4, inet_service: 4, ipv4_addr: 4, ipv6_addr: 16 };
 
 /** A change that needs no rule: what {@link encodeBatch} can say. */
@@ -261,6 +270,15 @@ function decodeComment(bytes: string | undefined): string | undefined {
 export function decodeDormant(payload: string): boolean {
   const flags = attributes(payload, 4).get(2);
   return flags !== undefined && (long(flags) & 1) !== 0;
+}
+
+/** Family, in nft's words, and name of the table in a message. */
+export function decodeTable(payload: string): { family: string; name: string } {
+  const family = payload.charCodeAt(0);
+  return {
+    family: families[family] ?? String(family),
+    name: cString(attributes(payload, 4).get(1) ?? ''),
+  };
 }
 
 /** Table and name of the set in a message. */

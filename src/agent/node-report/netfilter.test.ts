@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Exec } from '../../sys/exec.ts';
-import { readNetfilter } from './netfilter.ts';
+import { type Kernel, readNetfilter } from './netfilter.ts';
 
 let proc: string;
 beforeEach(() => {
@@ -27,6 +27,17 @@ function machine(answers: Record<string, string | Error>) {
   return { exec, ran, which: (name: string) => (name in answers ? `/sbin/${name}` : undefined) };
 }
 
+/** A kernel that does not tell its tables of nf_tables, unless a test says which. */
+const kernel = (...tables: string[]): Kernel => ({
+  proc,
+  nftTables: () =>
+    tables.length === 0
+      ? undefined
+      : tables
+          .filter((table) => table !== 'none')
+          .map((table) => ({ family: table.split(' ')[0]!, name: table.split(' ')[1]! })),
+});
+
 const ALL = {
   nft: '{"nftables":[]}',
   iptables: 'iptables v1.8.9 (nf_tables)\n',
@@ -39,7 +50,7 @@ const ALL = {
 test('the older interface is looked at only where the kernel lists tables of it', async () => {
   const { exec, ran, which } = machine(ALL);
   writeFileSync(join(proc, 'net/ip_tables_names'), 'filter\n');
-  const { iptables, ...rest } = await readNetfilter(exec, which, proc);
+  const { iptables, ...rest } = await readNetfilter(exec, which, kernel());
   expect(iptables).toEqual([
     { variant: 'iptables-nft', family: 'ipv4', text: { value: '*nat\n' } },
     { variant: 'iptables-legacy', family: 'ipv4', text: { value: '*filter\n' } },
@@ -58,7 +69,7 @@ test('the older interface is looked at only where the kernel lists tables of it'
 test('legacy tables without the tool that reads them are unknown', async () => {
   const { exec, which } = machine({ 'iptables-nft-save': '' });
   writeFileSync(join(proc, 'net/ip_tables_names'), 'nat\n');
-  const { iptables, nft, defaultVariant } = await readNetfilter(exec, which, proc);
+  const { iptables, nft, defaultVariant } = await readNetfilter(exec, which, kernel());
   expect(iptables[1]!.text).toEqual({
     unknown: expect.stringContaining('iptables-legacy-save is not on this node'),
   });
@@ -75,7 +86,7 @@ test.each<[string, string, Record<string, string | Error>]>([
   const { nft, iptables } = await readNetfilter(
     exec,
     (name) => (name === 'nft' ? '/sbin/nft' : which(name)),
-    proc,
+    kernel(),
   );
   expect(nft).toEqual({ unknown: expect.stringContaining(why) });
   expect(iptables[0]!.text).toEqual({ value: '*nat\n' });
@@ -83,5 +94,58 @@ test.each<[string, string, Record<string, string | Error>]>([
 
 test('the plain name may be the older variant', async () => {
   const { exec, which } = machine({ ...ALL, iptables: 'iptables v1.8.9 (legacy)\n' });
-  expect((await readNetfilter(exec, which, proc)).defaultVariant).toBe('iptables-legacy');
+  expect((await readNetfilter(exec, which, kernel())).defaultVariant).toBe('iptables-legacy');
+});
+
+/** What is known of nft, iptables-nft and ip6tables-nft: `told`, `nothing` or why it is not known. */
+test.each<[string, string[], string[], string[]]>([
+  ['older iptables alone, and no table of nf_tables', ['none'], [], ['nothing', 'nothing', 'nothing']],
+  [
+    'older iptables alone, and a table of nf_tables',
+    ['inet firewalld'],
+    [],
+    ['nft is not on this node, and the kernel has tables inet firewalld', 'nothing', 'nothing'],
+  ],
+  [
+    'older iptables alone, and tables that another iptables made',
+    ['ip nat', 'ip filter'],
+    [],
+    [
+      'nft is not on this node, and the kernel has tables ip nat, ip filter',
+      'iptables-nft-save is not on this node, and the kernel has tables ip nat, ip filter',
+      'nothing',
+    ],
+  ],
+  [
+    'iptables-nft without nft',
+    ['ip nat', 'ip6 nat'],
+    ['iptables-nft-save', 'ip6tables-nft-save'],
+    ['nothing', 'told', 'told'],
+  ],
+  [
+    'iptables-nft without nft, and a table that is not its own',
+    ['ip nat', 'ip kube-proxy'],
+    ['iptables-nft-save', 'ip6tables-nft-save'],
+    ['nft is not on this node, and the kernel has tables ip kube-proxy', 'told', 'told'],
+  ],
+  ['nft alone', ['ip nat'], ['nft'], ['told', 'nothing', 'nothing']],
+  [
+    'neither, and a kernel that does not tell',
+    [],
+    [],
+    [
+      'nft is not on this node',
+      'iptables-nft-save is not on this node',
+      'ip6tables-nft-save is not on this node',
+    ],
+  ],
+])('%s', async (_, tables, tools, want) => {
+  const { exec, which } = machine(Object.fromEntries(tools.map((tool) => [tool, 'rules'])));
+  const { nft, iptables } = await readNetfilter(exec, which, kernel(...tables));
+  const [ipv4, , ipv6] = iptables.map(({ text }) => text);
+  const told = [nft, ipv4!, ipv6!].map((text) => {
+    if ('unknown' in text) return text.unknown.replace(/^[^:]*: /, '');
+    return text.value === 'rules' ? 'told' : 'nothing';
+  });
+  expect(told).toEqual(want);
 });

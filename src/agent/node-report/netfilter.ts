@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type NftTableName, nftTableNames } from '../../netfilter/nft-table-names.ts';
 import type { NodeReport } from '../../path/node-report.ts';
 import { type Exec, output } from '../../sys/exec.ts';
 import { observe } from './observe.ts';
@@ -21,8 +22,30 @@ const TOOLS = [
 /** Finds a program by its name; undefined when there is none. */
 export type Which = (name: string) => string | undefined;
 
-/** The rules of the node, as every tool that is there tells them. */
-export async function readNetfilter(exec: Exec, which: Which, proc = '/proc'): Promise<Netfilter> {
+/** What is not a tool's to tell: where the kernel lists what it has. */
+export interface Kernel {
+  proc: string;
+  /** The tables of nf_tables; undefined when the kernel does not tell them. */
+  nftTables(): readonly NftTableName[] | undefined;
+}
+
+const thisKernel: Kernel = { proc: '/proc', nftTables: nftTableNames };
+
+/** What nft prints of a kernel without tables. */
+const NO_TABLES = '{"nftables":[]}';
+
+/** The tables that iptables-nft makes; xtables-nft.c. */
+const OF_IPTABLES: readonly string[] = ['raw', 'mangle', 'nat', 'filter', 'security'];
+
+/**
+ * The rules of the node, as every tool that is there tells them. Where a tool is not there, and the kernel has nothing that it would tell, this
+ * is known: nodes with one of the two iptables, or with nft alone, are usual.
+ */
+export async function readNetfilter(
+  exec: Exec,
+  which: Which,
+  kernel: Kernel = thisKernel,
+): Promise<Netfilter> {
   const tools = Object.fromEntries(
     TOOLS.flatMap((name) => {
       const path = which(name);
@@ -32,24 +55,56 @@ export async function readNetfilter(exec: Exec, which: Which, proc = '/proc'): P
   const [defaultVariant, nft, ...iptables] = await Promise.all([
     readDefaultVariant(exec, tools.iptables),
     observe('nft list ruleset', () =>
-      tools.nft === undefined ? missing('nft') : output(exec, [tools.nft, '-j', 'list', 'ruleset']),
+      tools.nft === undefined
+        ? withoutNft(kernel, which)
+        : output(exec, [tools.nft, '-j', 'list', 'ruleset']),
     ),
     ...(['ipv4', 'ipv6'] as const).flatMap((family) => [
-      saveNft(exec, which, family),
-      saveLegacy(exec, which, family, proc),
+      saveNft(exec, which, family, kernel),
+      saveLegacy(exec, which, family, kernel.proc),
     ]),
   ]);
   return { tools, ...(defaultVariant === undefined ? {} : { defaultVariant }), iptables, nft };
 }
 
-function missing(tool: string): never {
-  throw new Error(`${tool} is not on this node`);
+function missing(tool: string, tables: readonly NftTableName[] = []): never {
+  const named = tables.map(({ family, name }) => `${family} ${name}`).join(', ');
+  throw new Error(`${tool} is not on this node${named === '' ? '' : `, and the kernel has tables ${named}`}`);
 }
 
-async function saveNft(exec: Exec, which: Which, family: Tables['family']): Promise<Tables> {
-  const program = family === 'ipv4' ? 'iptables-nft-save' : 'ip6tables-nft-save';
-  const text = await observe(program, () => output(exec, [which(program) ?? missing(program), '-c']));
+async function saveNft(exec: Exec, which: Which, family: Tables['family'], kernel: Kernel): Promise<Tables> {
+  const program = saveProgram(family);
+  const text = await observe(program, () => {
+    const path = which(program);
+    if (path !== undefined) return output(exec, [path, '-c']);
+    // nft lists its tables as well.
+    if (which('nft') !== undefined) return '';
+    const own = tablesOf(kernel, program).filter((table) => familyOfIptables(table) === family);
+    return own.length === 0 ? '' : missing(program, own);
+  });
   return { variant: 'iptables-nft', family, text };
+}
+
+function saveProgram(family: Tables['family']): string {
+  return family === 'ipv4' ? 'iptables-nft-save' : 'ip6tables-nft-save';
+}
+
+/** Nothing, where the kernel has no table but those that iptables-nft-save tells. */
+function withoutNft(kernel: Kernel, which: Which): string {
+  const untold = tablesOf(kernel, 'nft').filter((table) => {
+    const family = familyOfIptables(table);
+    return family === undefined || which(saveProgram(family)) === undefined;
+  });
+  return untold.length === 0 ? NO_TABLES : missing('nft', untold);
+}
+
+function familyOfIptables({ family, name }: NftTableName): Tables['family'] | undefined {
+  if (!OF_IPTABLES.includes(name)) return undefined;
+  return family === 'ip' ? 'ipv4' : family === 'ip6' ? 'ipv6' : undefined;
+}
+
+function tablesOf(kernel: Kernel, tool: string): readonly NftTableName[] {
+  return kernel.nftTables() ?? missing(tool);
 }
 
 /**

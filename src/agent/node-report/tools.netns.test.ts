@@ -58,7 +58,10 @@ test('links, addresses and routes of every table', async () => {
 });
 
 test('rules are read as they are, and reading them leaves no tables behind', async () => {
-  const empty = await readNetfilter(exec, whichProgram, `/proc/${resident.pid}`);
+  const empty = await readNetfilter(exec, whichProgram, {
+    proc: `/proc/${resident.pid}`,
+    nftTables: () => undefined,
+  });
   expect(empty.iptables.map(({ text }) => known(text))).toEqual(['', '', '', '']);
   expect(await run('cat', '/proc/net/ip_tables_names')).toBe('');
   expect(await run('nft', 'list', 'ruleset')).toBe('');
@@ -78,7 +81,10 @@ test('rules are read as they are, and reading them leaves no tables behind', asy
     '--to-destination',
     '10.9.0.5:8080',
   );
-  const { iptables, nft } = await readNetfilter(exec, whichProgram, `/proc/${resident.pid}`);
+  const { iptables, nft } = await readNetfilter(exec, whichProgram, {
+    proc: `/proc/${resident.pid}`,
+    nftTables: () => undefined,
+  });
   expect(known(iptables[0]!.text)).toContain(
     '[0:0] -A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.9.0.5:8080',
   );
