@@ -2,10 +2,12 @@ import { describe, expect, test } from 'bun:test';
 import {
   cniDirectories,
   findRuntime,
+  foundIn,
   type InspectedRuntime,
   inspectRuntime,
   inspectSandboxes,
   readRuntime,
+  runtimeEndpoint,
 } from './runtime.ts';
 import { withoutSecrets } from './secrets.ts';
 
@@ -178,5 +180,23 @@ test('a socket that nobody serves leaves runtime and sandboxes unknown, soon', a
   const { runtime, sandboxes } = await readRuntime('/nowhere/containerd.sock');
   expect(runtime).toEqual({ unknown: expect.stringContaining('/nowhere/containerd.sock') });
   expect(sandboxes).toEqual({ unknown: expect.stringContaining('/nowhere/containerd.sock') });
-  expect(cniDirectories(runtime)).toEqual({ confDir: '/etc/cni/net.d', binDirs: ['/opt/cni/bin'] });
+  expect(cniDirectories(runtime)).toEqual({
+    confDir: '/etc/cni/net.d',
+    binDirs: ['/opt/cni/bin'],
+    guessed: true,
+  });
+});
+
+test('nothing in directories that are guessed is no finding', () => {
+  expect(() => foundIn(true, [])).toThrow('does not tell which directories');
+  expect(foundIn(true, ['a'])).toEqual(['a']);
+  expect(foundIn(false, [])).toEqual([]);
+});
+
+test('a runtime is asked at the endpoint that the environment names', () => {
+  const named = { CONTAINER_RUNTIME_ENDPOINT: 'unix:///nowhere/named.sock' };
+  expect(runtimeEndpoint(named, () => true)).toBe('unix:///nowhere/named.sock');
+  expect(runtimeEndpoint({ CONTAINER_RUNTIME_ENDPOINT: '' }, (path) => path.includes('crio'))).toBe(
+    '/run/crio/crio.sock',
+  );
 });

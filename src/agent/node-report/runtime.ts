@@ -16,6 +16,8 @@ type RuntimeReport = Value<NodeReport['runtime']>;
  */
 const SOCKETS = [
   '/run/k3s/containerd/containerd.sock',
+  '/run/k3s/cri-dockerd/cri-dockerd.sock',
+  '/var/snap/microk8s/common/run/containerd.sock',
   '/run/k0s/containerd.sock',
   '/run/crio/crio.sock',
   '/run/cri-dockerd.sock',
@@ -34,9 +36,20 @@ const DEFAULT_BIN_DIRS = ['/opt/cni/bin'];
 /** What of the runtime is looked at: the part of it that a test stands in for. */
 export type InspectedRuntime = Pick<Runtime, 'version' | 'listSandboxes'> & RuntimeInspection;
 
+/**
+ * The runtime's endpoint, a path or `unix://path`, when somebody says it: crictl's variable
+ * (https://github.com/kubernetes-sigs/cri-tools/blob/master/docs/crictl.md). Otherwise where a runtime is found.
+ */
+export function runtimeEndpoint(
+  env: NodeJS.ProcessEnv,
+  isThere?: (path: string) => boolean,
+): string | undefined {
+  return env.CONTAINER_RUNTIME_ENDPOINT || findRuntime(isThere);
+}
+
 /** The runtime and its sandboxes. Without a socket, or without an answer, both are unknown. */
 export async function readRuntime(
-  socket = findRuntime(),
+  socket = runtimeEndpoint(process.env),
 ): Promise<{ runtime: NodeReport['runtime']; sandboxes: NodeReport['sandboxes'] }> {
   if (socket === undefined) {
     const unknown = `no runtime's socket is there (${SOCKETS.join(', ')})`;
@@ -205,8 +218,23 @@ function portMappingsOf(info: SandboxInfo): Sandbox['portMappings'] {
     }));
 }
 
-/** The directories to look into: the runtime's, or where runtimes look by default. */
-export function cniDirectories(runtime: NodeReport['runtime']): { confDir: string; binDirs: string[] } {
-  if ('unknown' in runtime) return { confDir: DEFAULT_CONF_DIR, binDirs: DEFAULT_BIN_DIRS };
-  return { confDir: runtime.value.confDir, binDirs: runtime.value.binDirs };
+/** The directories to look into: the runtime's, or where runtimes look by default, which is then a guess. */
+export function cniDirectories(runtime: NodeReport['runtime']): {
+  confDir: string;
+  binDirs: string[];
+  guessed: boolean;
+} {
+  if ('unknown' in runtime) return { confDir: DEFAULT_CONF_DIR, binDirs: DEFAULT_BIN_DIRS, guessed: true };
+  return { confDir: runtime.value.confDir, binDirs: runtime.value.binDirs, guessed: false };
+}
+
+/**
+ * What was found in directories. In those that are only guessed nothing is no finding: distributions have their own
+ * (k3s, RKE2 and k0s below /var/lib, MicroK8s below /var/snap), and who uses them has nothing in the others.
+ */
+export function foundIn<T>(guessed: boolean, found: T[]): T[] {
+  if (guessed && found.length === 0) {
+    throw new Error('the runtime does not tell which directories it uses, and these have nothing');
+  }
+  return found;
 }

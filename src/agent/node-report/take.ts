@@ -11,7 +11,7 @@ import { readNetfilter, type Which } from './netfilter.ts';
 import { readNetwork } from './network.ts';
 import { observe } from './observe.ts';
 import { readPluginFiles } from './plugin-files.ts';
-import { cniDirectories, readRuntime } from './runtime.ts';
+import { cniDirectories, foundIn, readRuntime } from './runtime.ts';
 import { readReversePathDrops, readSysctls } from './sysctls.ts';
 
 /** Where system tools are, whatever PATH says: a service's PATH often lacks the sbin directories. */
@@ -24,11 +24,13 @@ export const whichProgram: Which = (name) =>
 /**
  * Takes the report of the node that this process stands on: of its network, mount and process namespaces. Changes nothing. What
  * cannot be seen, for lack of permission or of an answer, is unknown with the reason, and does not keep the rest from being seen.
+ * `runtimeEndpoint`: a socket, as a path or `unix://path`; default: CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen.
  */
 export async function takeNodeReport(
   node: string,
   exec: Exec,
   which: Which = whichProgram,
+  runtimeEndpoint?: string,
 ): Promise<NodeReport> {
   const takenAt = new Date().toISOString();
   const [network, netfilter, listeners, sysctls, drops, attachments, { runtime, sandboxes }] =
@@ -39,11 +41,11 @@ export async function takeNodeReport(
       observe('/proc/sys', () => readSysctls()),
       observe('/proc/net/netstat', () => readReversePathDrops()),
       observe('result cache', () => readAttachments()),
-      readRuntime(),
+      readRuntime(runtimeEndpoint),
     ]);
-  const { confDir, binDirs } = cniDirectories(runtime);
+  const { confDir, binDirs, guessed } = cniDirectories(runtime);
   const cached = known(attachments)?.attachments;
-  const files = await observe(confDir, () => readConfFiles(confDir));
+  const files = await observe(confDir, () => foundIn(guessed, readConfFiles(confDir)));
   const pods = known(sandboxes) ?? [];
   const filter = {
     hostPorts: new Set(
@@ -55,7 +57,9 @@ export async function takeNodeReport(
   };
   const tracked = Number(known(sysctls)?.['net.netfilter.nf_conntrack_count'] ?? 0);
   const [plugins, flows] = await Promise.all([
-    observe(binDirs.join(', '), () => readPluginFiles(exec, binDirs, pluginsNamed(known(files) ?? []))),
+    observe(binDirs.join(', '), async () =>
+      foundIn(guessed, await readPluginFiles(exec, binDirs, pluginsNamed(known(files) ?? []))),
+    ),
     observe('conntrack', () => readFlows(exec, filter, tracked)),
   ]);
   return {

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { takeNodeReport } from '../../agent/node-report/take.ts';
+import { takeNodeReport, whichProgram } from '../../agent/node-report/take.ts';
 import { realExec } from '../../sys/exec.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
@@ -12,9 +12,13 @@ export function nodeReportVerb() {
       'print what this machine, as a node, looks like: CNI files, plugins, runtime, sandboxes, rules, settings\n\nChanges nothing and needs no cluster. What cannot be seen (without root, say) is reported as unknown.',
     )
     .option('--node <name>', 'name of the node in the cluster', hostname())
+    .option(
+      '--runtime-endpoint <socket>',
+      'CRI socket of the runtime; default: CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen',
+    )
     .option('-o, --output <format>', 'json or yaml', oneOf('json', 'yaml'), 'json')
     .action(async (options) => {
-      const report = await takeNodeReport(options.node, realExec);
+      const report = await takeNodeReport(options.node, realExec, whichProgram, options.runtimeEndpoint);
       process.stdout.write(options.output === 'yaml' ? renderYaml(report) : renderJson(report, 2));
     });
   return examples(verb, 'hostport node-report > reports/kind-worker.json', 'hostport node-report -o yaml');
