@@ -95,6 +95,23 @@ test('what is still there when it is looked at again has not been healed, and is
   expect(rounds).toBe(1);
 });
 
+test('what mending another thing has undone is mended once more', async () => {
+  const node = new Node('a');
+  // Gone only when it is mended after the other.
+  const undone = failureOn(
+    (scene) => (node.done.length < 3 ? scene.paths.map(({ subject }) => subject) : []),
+    {
+      code: 'undone',
+      stage: 'declared',
+      heal: () => ({ by: 'steps', steps: [step('c')] }),
+    },
+  );
+  const [other] = chain(node, { a: { by: 'steps', steps: [step('b')] } });
+  const { outcomes, rounds } = await run(node, [undone, other!]);
+  expect(outcomes).toEqual(['value-a healed', 'undone healed']);
+  expect(rounds).toBe(2);
+});
+
 test('a step that fails ends the plan of its finding', async () => {
   const node = new Node('a', () => 'failed');
   const { healed } = await run(node, chain(node, { a: { by: 'steps', steps: [step('1'), step('2')] } }));

@@ -23,6 +23,8 @@ export interface Healed {
   /** `healed`: looked at again, and gone. `failed`: it is still there, or an action failed. */
   outcome: 'healed' | 'failed' | 'left';
   steps: { step: HealStep; result: ApplyResult }[];
+  /** The round in which it was last tried; the first is 1. */
+  round: number;
   /** Why it failed or was left. */
   reason?: string;
 }
@@ -39,6 +41,8 @@ export interface HealReport {
  * rounds until one finds nothing new to do.
  */
 const MAX_ROUNDS = 6;
+/** Mending one thing may undo another that was mended just before: what is found again is tried once more. */
+const MAX_TRIES = 2;
 /** Pause between looks at pods that are coming up, in milliseconds. */
 const SETTLING_INTERVAL_MS = 300;
 
@@ -63,9 +67,7 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
   let settledBy = 0;
   for (let round = 1; ; round++) {
     const plan = planHeal(current, options).filter(
-      (planned) =>
-        !done.some((entry) => entry.outcome === 'failed' && sameFinding(entry.finding, planned.finding)) &&
-        (options.mayTry?.(planned, current) ?? true),
+      (planned) => mayTryAgain(planned.finding, done) && (options.mayTry?.(planned, current) ?? true),
     );
     const actionable = plan.filter(({ steps }) => steps.length > 0);
     if (actionable.length === 0 && done.length > 0 && isUnsettled(current) && clock.now() < settledBy) {
@@ -77,15 +79,15 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
     }
     if (actionable.length === 0 || round > MAX_ROUNDS) {
       for (const { finding, left } of plan) {
-        if (left !== undefined) done.push({ finding, outcome: 'left', steps: [], reason: left.why });
+        if (left !== undefined) done.push({ finding, outcome: 'left', steps: [], round, reason: left.why });
       }
-      return { healed: done, after: current, rounds: round - 1 };
+      return { healed: lastOf(done), after: current, rounds: round - 1 };
     }
     options.onPlan?.(actionable);
     const tried: Healed[] = [];
     for (const planned of actionable) {
       options.signal.throwIfAborted();
-      tried.push(await carryOut(patient, planned));
+      tried.push(await carryOut(patient, planned, round));
     }
     current = diagnose(await patient.observe(options.signal), options.failures);
     for (const entry of tried) {
@@ -98,6 +100,24 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
     }
     settledBy = clock.now() + (options.settleMs ?? 0);
   }
+}
+
+/** Not what has failed, unless something else was mended since or together with it, and not for ever. */
+function mayTryAgain(finding: Finding, done: readonly Healed[]): boolean {
+  const failed = done.filter((entry) => entry.outcome === 'failed' && sameFinding(entry.finding, finding));
+  const last = failed.at(-1);
+  if (last === undefined) return true;
+  return (
+    failed.length < MAX_TRIES &&
+    done.some(({ outcome, round }) => outcome === 'healed' && round >= last.round)
+  );
+}
+
+/** What came of each finding in the end, in the order in which they were last tried. */
+function lastOf(entries: readonly Healed[]): Healed[] {
+  return entries.filter(
+    (entry, i) => !entries.slice(i + 1).some((later) => sameFinding(later.finding, entry.finding)),
+  );
 }
 
 /** An application listens this long after its container has started, or does not, in milliseconds. */
@@ -116,8 +136,8 @@ function isUnsettled({ diagnosis, scene }: Diagnosed): boolean {
   });
 }
 
-async function carryOut(patient: Patient, { finding, steps }: PlannedHeal): Promise<Healed> {
-  const entry: Healed = { finding, outcome: 'healed', steps: [] };
+async function carryOut(patient: Patient, { finding, steps }: PlannedHeal, round: number): Promise<Healed> {
+  const entry: Healed = { finding, outcome: 'healed', steps: [], round };
   for (const step of steps) {
     const result = await carryOutStep(patient, step).catch(
       (error): ApplyResult => ({ action: step.action.do, outcome: 'failed', detail: messageOf(error) }),

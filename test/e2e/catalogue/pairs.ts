@@ -66,6 +66,11 @@ const BY_PROBES_ALONE: readonly string[] = [
 /** Pairs that exclude each other by nature: both codes from the one list, or one from each. */
 export const exclusive: readonly { one: readonly string[]; other: readonly string[]; because: string }[] = [
   {
+    one: ['no-node-with-free-port'],
+    other: WITHOUT_MAPPING,
+    because: 'while the pod is made again its port is free, and the pod that waits for it gets it',
+  },
+  {
     one: WITHOUT_MAPPING,
     other: WITHOUT_MAPPING,
     because: 'a node has one configuration and one portmap, and each puts another in its place',
