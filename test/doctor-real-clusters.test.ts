@@ -125,6 +125,34 @@ test.each(CASES)('$what', async ({ change, codes }) => {
   expect(codesOf(await withReport(change))).toEqual(codes);
 });
 
+describe('a node whose shell has no iptables', () => {
+  const said = (message: string) =>
+    `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "x": plugin type="portmap" failed (add): ${message}`;
+
+  test.each([
+    ['whose runtime may have its own, as of k3s', undefined, []],
+    ['where portmap fails of something else', said('iptables-restore: line 3 failed'), []],
+    [
+      'where the reference portmap says so',
+      said('failed to locate iptables: exec: "iptables": executable file not found in $PATH'),
+      ['netfilter-tool-missing'],
+    ],
+    ['where our portmap says so', said('iptables cannot be used: no iptables'), ['netfilter-tool-missing']],
+  ])('%s', async (_, message, codes) => {
+    const { scene } = await withReport((report) => {
+      report.netfilter.tools = {};
+    });
+    const { metadata } = scene.paths.find(({ node }) => node?.name === NODE)!.pod;
+    const { name, namespace, uid } = metadata!;
+    const involvedObject = { kind: 'Pod', name, namespace, uid };
+    const events =
+      message === undefined
+        ? []
+        : [{ metadata: { name: 'e' }, reason: 'FailedCreatePodSandBox', message, involvedObject }];
+    expect(codesOf(diagnose({ ...scene.world, events }))).toEqual(codes);
+  });
+});
+
 /** Changes what iptables-save tells of IPv4. */
 function editRules({ netfilter }: NodeReport, change: (text: string) => string): void {
   const tables = netfilter.iptables.find(

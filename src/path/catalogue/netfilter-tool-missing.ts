@@ -11,6 +11,14 @@ interface Data {
 /** Where the lab's nodes have the programs that all iptables commands are links to. */
 const PROGRAMS = ['/usr/sbin/xtables-nft-multi', '/usr/sbin/xtables-legacy-multi'];
 
+/**
+ * portmap's own word that it has no tool: ours, and the reference's with either backend ("failed to locate iptables", "could not find nftables
+ * binary"). Which tools the reporter finds proves nothing: k3s, RKE2 and MicroK8s bring their own for what their runtime starts, and an agent
+ * in a container sees those of its image.
+ */
+const COMPLAINT =
+  /portmap[\s\S]*?(?:(?:iptables|nft(?:ables)?)\b[^\n]{0,100}?(?:cannot be used|not found|no such file)|(?:failed to locate|could not find|could not initialize) (?:iptables|nft))/i;
+
 export const netfilterToolMissing = defineFailure<Data>({
   code: 'netfilter-tool-missing',
   stage: 'installed',
@@ -34,14 +42,16 @@ export const netfilterToolMissing = defineFailure<Data>({
       // Without a backend in the configuration portmap takes the one that it finds.
       if (tools[tool] !== undefined || (portmap.fields.backend === undefined && tools.nft !== undefined))
         return [];
+      const complaint = nodeEventEvidence(scene, node, COMPLAINT);
+      if (complaint.length === 0) return [];
       const there = Object.keys(tools).sort().join(' ');
       return [
         {
           subject: { node: node.name },
-          message: `portmap of ${node.name} needs ${tool}, which the node does not have`,
+          message: `portmap of ${node.name} needs ${tool}, which it did not find`,
           evidence: [
             { kind: 'file', where: `netfilter tools of ${node.name}`, saw: there === '' ? '(none)' : there },
-            ...nodeEventEvidence(scene, node, /iptables|nft/),
+            ...complaint,
           ],
           data: { node, backend },
         },
