@@ -2,6 +2,8 @@ import type { Trace } from '../netfilter/ruleset/index.ts';
 import { portmapIn } from './node-view.ts';
 import { policyAgentOf } from './policy-agents.ts';
 import { vantages } from './probe.ts';
+import { AWAY } from './probe-facts.ts';
+import { canonicalAddress } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
 import type { Stage } from './stages.ts';
 import { endOf } from './trace-end.ts';
@@ -46,6 +48,9 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     for (const { type } of node.chain ?? []) {
       const [file] = node.plugin(type) ?? [];
       if (file === undefined) return unknown(`plugin ${type} was not seen`);
+      if (file.format.kind === 'unreadable') {
+        return unknown(`${file.directory}/${file.name} could not be read: what it is is not known`);
+      }
     }
     return node.chain === undefined ? unknown('the chain is not known') : holds;
   },
@@ -92,7 +97,8 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       : unknown(`${origin}: the packet is not let through (${verdict.value})`);
   },
 
-  answered: ({ probes }) => {
+  answered: (path) => {
+    const { probes, address } = path;
     const seen = vantages
       .filter((vantage) => vantage !== 'direct')
       .flatMap((vantage) => probes.get(vantage) ?? [])
@@ -100,7 +106,18 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       .filter(({ target }) => target.address !== '::1');
     if (seen.length === 0) return unknown('not probed');
     const doubtful = seen.find(({ outcome }) => outcome !== 'answered');
-    return doubtful === undefined ? holds : unknown(`${doubtful.vantage}: ${doubtful.detail}`);
+    if (doubtful !== undefined) return unknown(`${doubtful.vantage}: ${doubtful.detail}`);
+    const pods = podAddresses(path);
+    const astray = seen.find(
+      ({ answeredBy }) =>
+        answeredBy !== undefined && pods.length > 0 && !pods.includes(canonicalAddress(answeredBy.address)),
+    );
+    if (astray !== undefined) {
+      return unknown(`${astray.vantage}: it was ${astray.answeredBy!.address} that answered, not the pod`);
+    }
+    // What the node can do for itself says nothing of others: forwarding and firewalls concern them alone.
+    if (isLoopback(address) || seen.some(({ vantage }) => AWAY.includes(vantage))) return holds;
+    return unknown(`only ${seen[0]!.from ?? 'the node'} itself was asked from, no other machine`);
   },
 };
 
@@ -111,6 +128,16 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
 function isToldLast(trace: Trace): boolean {
   const end = endOf(trace);
   return end !== undefined && (end.base.base.hook === 'prerouting' || policyAgentOf(end.rule) !== undefined);
+}
+
+/** All addresses of the pod, in one spelling. */
+function podAddresses({ sandbox, pod }: PathView): string[] {
+  const told = [...(sandbox?.ips ?? []), ...(pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '')];
+  return told.filter((address) => address !== '').map(canonicalAddress);
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address === '::1' || address?.startsWith('127.') === true;
 }
 
 /** Whether the first translation that takes the mapping's packets for certain leads to the pod's address. */

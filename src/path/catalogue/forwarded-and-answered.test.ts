@@ -775,6 +775,18 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
   ['somebody misses another socket', { complaints: ['nothing listens on port 8080'] }, []],
 ];
 
+/** The pod, with its port on the loopback alone. */
+const onLoopback = (pod: Pod): Pod => ({
+  ...pod,
+  spec: {
+    ...pod.spec!,
+    containers: pod.spec!.containers.map((container) => ({
+      ...container,
+      ports: container.ports!.map((port) => ({ ...port, hostIP: '127.0.0.1' })),
+    })),
+  },
+});
+
 /** What the steps of a plan do, by their kind; empty when it is left to a person. */
 const KINDS: Readonly<Record<string, string>> = {
   'set-sysctl': 'sysctl',
@@ -805,6 +817,37 @@ describe('what is otherwise is found, and nothing else', () => {
     const [finding] = diagnosed.diagnosis.findings;
     if (finding !== undefined && finding.severity !== 'note')
       expect(finding.command !== undefined).toBe(mended !== undefined);
+  });
+
+  const ANSWERER = { address: POD.address, port: 8080 };
+  test.each<[string, Vantage[], Otherwise, string]>([
+    ['other machines', ['node', 'outside'], {}, 'ok'],
+    ['another node alone', ['other-node'], {}, 'ok'],
+    ['the node and the pod themselves', ['direct', 'node', 'loopback', 'pod'], {}, 'unknown'],
+    ['past the mapping', ['direct'], {}, 'unknown'],
+    ['nobody', [], {}, 'unknown'],
+    [
+      'the node itself, where nobody else can ask',
+      ['node'],
+      { pod: onLoopback, probes: { node: { hostIP: '127.0.0.1' } } },
+      'ok',
+    ],
+    [
+      'other machines, and the pod answered',
+      ['outside'],
+      { probes: { outside: { answeredBy: ANSWERER } } },
+      'ok',
+    ],
+    [
+      'other machines, and another pod answered',
+      ['outside'],
+      { probes: { outside: { answeredBy: { ...ANSWERER, address: '192.168.1.9' } } } },
+      'unknown',
+    ],
+  ])('answered is what was seen from %s', (_, from, otherwise, verdict) => {
+    const world = worldOf({ probes: {}, ...otherwise });
+    const probes = world.probes.filter(({ vantage }) => from.includes(vantage));
+    expect(diagnose({ ...world, probes }).diagnosis.paths[0]!.stages.answered.verdict).toBe(verdict as never);
   });
 
   test('the node of the cases is healthy through and through', () => {
