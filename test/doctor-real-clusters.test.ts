@@ -153,6 +153,37 @@ describe('a node whose shell has no iptables', () => {
   });
 });
 
+describe("a plugin's format", () => {
+  const X86_64 = 62;
+  const [I386, ARM, ARM64] = [3, 40, 183];
+  const elf = (machine: number, bits: number) => ({ kind: 'elf' as const, machine, bits });
+
+  test.each([
+    ['of the machine', X86_64, elf(X86_64, 64), undefined, []],
+    ['of its 32-bit forerunner', X86_64, elf(I386, 32), undefined, []],
+    ['of 32-bit ARM on arm64', ARM64, elf(ARM, 32), undefined, []],
+    ['of another machine', X86_64, elf(ARM64, 64), undefined, ['plugin-wrong-architecture']],
+    ['that calls itself ARM and has 64 bits', ARM64, elf(ARM, 64), undefined, ['plugin-wrong-architecture']],
+    ['of another machine that answers nevertheless', X86_64, elf(ARM64, 64), ['0.4.0'], []],
+    ['of no executable', X86_64, { kind: 'other' as const }, undefined, ['plugin-wrong-architecture']],
+    ['that may not be read', X86_64, { kind: 'unreadable' as const }, undefined, []],
+  ])('%s', async (_, machine, format, versions, codes) => {
+    const diagnosed = await withReport((report) => {
+      report.machine.elfMachine = machine;
+      for (const file of known(report.cni.plugins)) {
+        file.format = file.name === 'portmap' ? format : elf(machine, 64);
+        if (file.name === 'portmap') {
+          file.versions = versions ? { value: versions } : { unknown: 'VERSION: exec format error' };
+        }
+      }
+    });
+    expect(codesOf(diagnosed)).toEqual(codes);
+    const { installed } = diagnosed.diagnosis.paths.find(({ node }) => node === NODE)!.stages;
+    const doubt = format.kind === 'unreadable' ? 'unknown' : 'ok';
+    expect(installed.verdict).toBe(codes.length > 0 ? 'broken' : doubt);
+  });
+});
+
 /** Changes what iptables-save tells of IPv4. */
 function editRules({ netfilter }: NodeReport, change: (text: string) => string): void {
   const tables = netfilter.iptables.find(

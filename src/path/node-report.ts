@@ -60,11 +60,12 @@ const pluginFile = z.object({
   /** Permission bits, octal: `0755`. */
   mode: z.string(),
   size: z.number(),
-  /** `elf` with the machine of its header, `script` with its interpreter, `other`. */
+  /** `elf` with the machine of its header, `script` with its interpreter, `other`; `unreadable` for whoever took the report. */
   format: z.union([
     z.object({ kind: z.literal('elf'), machine: z.number(), bits: z.number() }),
     z.object({ kind: z.literal('script'), interpreter: z.string() }),
     z.object({ kind: z.literal('other') }),
+    z.object({ kind: z.literal('unreadable') }),
   ]),
   /** What `CNI_COMMAND=VERSION` told; asked only of plugins that a configuration names. */
   versions: observed(z.array(z.string())).optional(),

@@ -65,3 +65,12 @@ test('of two with one name the first is asked; a link that leads nowhere is as g
   ]);
   expect(existsSync(join(directory, 'was-run'))).toBe(false);
 });
+
+test('what may not be read is told to be unreadable, and not to be no executable', async () => {
+  plugin('a/p', 'exit 0', 0o111);
+  const denied = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' });
+  const files = await readPluginFiles(realExec, [join(directory, 'a')], new Set(), () => {
+    throw denied;
+  });
+  expect(files.map(({ format }) => format)).toEqual([{ kind: 'unreadable' }]);
+});

@@ -14,15 +14,16 @@ const MAX_FILES = 1000;
 
 /**
  * The executables of the plugin directories. Only those that a configuration names (`named`) are asked for their versions, and of
- * several with one name only the first, which is the one a runtime would run.
+ * several with one name only the first, which is the one a runtime would run. `read`: how the beginning of a file is read.
  */
 export async function readPluginFiles(
   exec: Exec,
   directories: readonly string[],
   named: ReadonlySet<string>,
+  read: (path: string, limit: number) => Buffer = readHead,
 ): Promise<PluginFile[]> {
   const asked = new Set<string>();
-  const files = directories.flatMap((directory) => filesIn(directory));
+  const files = directories.flatMap((directory) => filesIn(directory, read));
   return Promise.all(
     files.map(async (file) => {
       if (!named.has(file.name) || asked.has(file.name)) return file;
@@ -32,7 +33,7 @@ export async function readPluginFiles(
   );
 }
 
-function filesIn(directory: string): PluginFile[] {
+function filesIn(directory: string, read: typeof readHead): PluginFile[] {
   let names: string[];
   try {
     names = readdirSync(directory).sort();
@@ -53,18 +54,18 @@ function filesIn(directory: string): PluginFile[] {
         directory,
         mode: `0${(stat.mode & 0o777).toString(8).padStart(3, '0')}`,
         size: stat.size,
-        format: formatOf(path),
+        format: formatOf(path, read),
       },
     ];
   });
 }
 
-function formatOf(path: string): PluginFile['format'] {
+function formatOf(path: string, read: typeof readHead): PluginFile['format'] {
   try {
-    return executableFormat(readHead(path, FORMAT_BYTES));
+    return executableFormat(read(path, FORMAT_BYTES));
   } catch (cause) {
     // Plugins may be readable to root only; what they are is not known then.
-    if ((cause as NodeJS.ErrnoException).code === 'EACCES') return { kind: 'other' };
+    if ((cause as NodeJS.ErrnoException).code === 'EACCES') return { kind: 'unreadable' };
     throw cause;
   }
 }

@@ -2,6 +2,7 @@ import { nodeEventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { PluginFile } from '../node-report.ts';
 import type { NodeView } from '../node-view.ts';
+import { known } from '../observed.ts';
 import {
   BROUGHT_ALONG,
   bringPortmapBack,
@@ -28,6 +29,13 @@ const MACHINES: Readonly<Record<number, string>> = {
   243: 'RISC-V',
 };
 
+/** The 32-bit machines that a 64-bit kernel of the same family runs, too: CONFIG_IA32_EMULATION, CONFIG_COMPAT. */
+const COMPATIBLE: Readonly<Record<number, number>> = { 62: 3, 183: 40 };
+
+function runsOn(wanted: number, { machine, bits }: { machine: number; bits: number }): boolean {
+  return machine === wanted || (bits === 32 && machine === COMPATIBLE[wanted]);
+}
+
 const machineName = (machine: number) => MACHINES[machine] ?? `machine ${machine}`;
 
 export const pluginWrongArchitecture = defineFailure<Data>({
@@ -48,7 +56,10 @@ export const pluginWrongArchitecture = defineFailure<Data>({
       const wanted = node.seen?.machine.elfMachine;
       if (file === undefined || wanted === undefined) return [];
       const { format } = file;
-      if (format.kind === 'script' || (format.kind === 'elf' && format.machine === wanted)) return [];
+      if (format.kind === 'script' || format.kind === 'unreadable') return [];
+      if (format.kind === 'elf' && runsOn(wanted, format)) return [];
+      // It answered: the kernel has an interpreter for it (binfmt_misc).
+      if (known(file.versions) !== undefined) return [];
       const is = format.kind === 'elf' ? `for ${machineName(format.machine)}` : 'no executable';
       return [
         {
