@@ -7,8 +7,7 @@ import type { HostPort } from './finding.ts';
  */
 export function hostPortsOf(pod: Pod): HostPort[] {
   if (pod.spec?.hostNetwork) return [];
-  const sidecars = (pod.spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
-  return [...(pod.spec?.containers ?? []), ...sidecars].flatMap((container) =>
+  return portOwners(pod).flatMap((container) =>
     (container.ports ?? [])
       .filter((port) => (port.hostPort ?? 0) > 0)
       .map((port) => ({
@@ -21,6 +20,12 @@ export function hostPortsOf(pod: Pod): HostPort[] {
           : { hostIP: port.hostIP }),
       })),
   );
+}
+
+/** The containers that stay, whose ports are the pod's: sidecars among them. */
+export function portOwners({ spec }: Pod) {
+  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  return [...(spec?.containers ?? []), ...sidecars];
 }
 
 /** Why the kubelet refuses a pod whose port another pod on the node has (its admission of the predicate of that name). */

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { type IpAddress, parseCidr, parseIp } from '../net/ip.ts';
+import { portOwners } from './host-ports.ts';
+import { AWAY, answered, failed, probesFrom } from './probe-facts.ts';
 import type { PathView, Scene } from './scene.ts';
+import { neighbourOf } from './traces.ts';
 import type { NetworkPolicy } from './world.ts';
 
 /** The part of a NetworkPolicy's specification that says who may come in. Source: networking.k8s.io/v1. */
@@ -41,11 +44,28 @@ const specSchema = z.object({
 type Spec = z.infer<typeof specSchema>;
 type Ingress = NonNullable<Spec['ingress']>[number];
 
+/** Policies that keep a machine outside the cluster from a mapping's container port. */
+export interface Denial {
+  policies: readonly NetworkPolicy[];
+  /** Whether they let others in, by an ipBlock: then the one that is kept out may be meant to be, and clients may be among the others. */
+  admitsOthers: boolean;
+}
+
+/** The policies that keep out who asked, where nobody but the pod's own node, which policies let in, got an answer. */
+export function shutOutBy(path: PathView, scene: Scene): Denial | undefined {
+  const away = probesFrom(path, AWAY);
+  const isShutOut = answered(path, 'direct') && away.length > 0 && away.every(failed);
+  return isShutOut ? denialOf(path, scene) : undefined;
+}
+
 /**
- * The policies that keep a machine outside the cluster from a mapping's container port: those that isolate the pod, when none of them
- * allows it. Empty when it is allowed, or nothing isolates the pod. A policy that cannot be read isolates nobody here.
+ * The policies that isolate the pod, when none of them allows a neighbour of its node. Undefined when it is allowed, or nothing isolates the
+ * pod. A policy that cannot be read isolates nobody here.
  */
-export function policiesAgainst(path: PathView, source: string, { world }: Scene): NetworkPolicy[] {
+export function denialOf(path: PathView, scene: Scene): Denial | undefined {
+  const source = neighbourOf(path, scene);
+  if (source === undefined) return undefined;
+  const { world } = scene;
   const isolating = world.policies.flatMap((policy) => {
     const spec = specSchema.safeParse(policy.spec).data;
     const applies =
@@ -55,10 +75,12 @@ export function policiesAgainst(path: PathView, source: string, { world }: Scene
       selects(spec.podSelector, path.pod.metadata?.labels ?? {});
     return applies ? [{ policy, spec }] : [];
   });
-  const allowed = isolating.some(({ spec }) =>
-    (spec.ingress ?? []).some((rule) => allowsSource(rule, source) && allowsPort(rule, path)),
-  );
-  return allowed ? [] : isolating.map(({ policy }) => policy);
+  const rules = isolating.flatMap(({ spec }) => spec.ingress ?? []).filter((rule) => allowsPort(rule, path));
+  if (isolating.length === 0 || rules.some((rule) => allowsSource(rule, source))) return undefined;
+  return {
+    policies: isolating.map(({ policy }) => policy),
+    admitsOthers: rules.some(({ from }) => from?.some(({ ipBlock }) => ipBlock !== undefined)),
+  };
 }
 
 function selects(selector: Spec['podSelector'], labels: Readonly<Record<string, string>>): boolean {
@@ -102,8 +124,11 @@ function allowsPort({ ports }: Ingress, { port, pod }: PathView): boolean {
     if (typeof entry.port === 'number') {
       return port.containerPort >= entry.port && port.containerPort <= (entry.endPort ?? entry.port);
     }
-    return (pod.spec?.containers ?? []).some(({ ports: named = [] }) =>
-      named.some(({ name, containerPort }) => name === entry.port && containerPort === port.containerPort),
+    return portOwners(pod).some(({ ports: named = [] }) =>
+      named.some(
+        ({ name, containerPort, protocol = 'TCP' }) =>
+          name === entry.port && containerPort === port.containerPort && protocol === port.protocol,
+      ),
     );
   });
 }

@@ -346,6 +346,13 @@ const staleFlow: Flow = {
   unreplied: true,
 };
 
+type Ports = NonNullable<Pod['spec']>['containers'][number]['ports'];
+/** The pod, with these ports. */
+const withPorts = (pod: Pod, ports: Ports): Pod => ({
+  ...pod,
+  spec: { ...pod.spec!, containers: pod.spec!.containers.map((container) => ({ ...container, ports })) },
+});
+
 const policy = (spec: Record<string, unknown>): NetworkPolicy => ({
   metadata: { namespace: 'default', name: 'inside-only' },
   spec: { podSelector: { matchLabels: { app: 'echo' } }, ...spec },
@@ -681,7 +688,60 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
       ],
       probes: AWAY_SILENT,
     },
+    ['policy-denied risk'],
+  ],
+  [
+    "a policy agent's rule, and a policy that admits others",
+    {
+      policies: [policy({ ingress: [{ from: [{ ipBlock: { cidr: '203.0.113.0/24' } }] }] })],
+      filter: [
+        ':KUBE-POD-FW-X - [0:0]',
+        `-A FORWARD -d ${POD.address}/32 -j KUBE-POD-FW-X`,
+        '-A KUBE-POD-FW-X -p tcp -m tcp --dport 8080 -j DROP',
+      ],
+      probes: AWAY_SILENT,
+    },
+    ['policy-denied risk'],
+  ],
+  [
+    'a policy that admits others to another port',
+    {
+      policies: [
+        policy({ ingress: [{ from: [{ ipBlock: { cidr: '203.0.113.0/24' } }], ports: [{ port: 9090 }] }] }),
+      ],
+      probes: AWAY_SILENT,
+    },
     ['policy-denied'],
+  ],
+  [
+    'a policy that allows a port of that name, of another protocol',
+    {
+      policies: [policy({ ingress: [{ ports: [{ port: 'web' }] }] })],
+      pod: (pod) =>
+        withPorts(pod, [
+          { hostPort: 80, containerPort: 8080, protocol: 'TCP' },
+          { name: 'web', containerPort: 8080, protocol: 'UDP' },
+        ]),
+      probes: AWAY_SILENT,
+    },
+    ['policy-denied'],
+  ],
+  [
+    'a policy that allows a port by the name that a sidecar has for it: it is something else',
+    {
+      policies: [policy({ ingress: [{ ports: [{ port: 'proxy' }] }] })],
+      pod: (pod) => ({
+        ...pod,
+        spec: {
+          ...pod.spec!,
+          initContainers: [
+            { name: 'side', restartPolicy: 'Always', ports: [{ name: 'proxy', containerPort: 8080 }] },
+          ],
+        },
+      }),
+      probes: AWAY_SILENT,
+    },
+    ['off-node-blocked'],
   ],
   [
     'a policy that allows the hostPort in place of the container port',
@@ -775,18 +835,6 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
   ['somebody misses another socket', { complaints: ['nothing listens on port 8080'] }, []],
 ];
 
-/** The pod, with its port on the loopback alone. */
-const onLoopback = (pod: Pod): Pod => ({
-  ...pod,
-  spec: {
-    ...pod.spec!,
-    containers: pod.spec!.containers.map((container) => ({
-      ...container,
-      ports: container.ports!.map((port) => ({ ...port, hostIP: '127.0.0.1' })),
-    })),
-  },
-});
-
 /** What the steps of a plan do, by their kind; empty when it is left to a person. */
 const KINDS: Readonly<Record<string, string>> = {
   'set-sysctl': 'sysctl',
@@ -829,7 +877,10 @@ describe('what is otherwise is found, and nothing else', () => {
     [
       'the node itself, where nobody else can ask',
       ['node'],
-      { pod: onLoopback, probes: { node: { hostIP: '127.0.0.1' } } },
+      {
+        pod: (pod) => withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP: '127.0.0.1' }]),
+        probes: { node: { hostIP: '127.0.0.1' } },
+      },
       'ok',
     ],
     [

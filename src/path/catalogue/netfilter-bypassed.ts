@@ -4,6 +4,7 @@ import { isWayClear } from '../clear-way.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { Evidence } from '../finding.ts';
 import { formatPort } from '../host-ports.ts';
+import { shutOutBy } from '../network-policy.ts';
 import type { NodeView } from '../node-view.ts';
 import { podName } from '../pod-of.ts';
 import { policyAgentBehind } from '../policy-agents.ts';
@@ -115,7 +116,7 @@ function notrackOf(path: PathView, scene: Scene): Data['notrack'] {
 function bypassSeen(path: PathView, scene: Scene): string | undefined {
   const away = probesFrom(path, AWAY);
   if (away.length === 0 || !away.every(failed) || !answered(path, 'direct')) return undefined;
-  if (!isWayClear(path, scene)) return undefined;
+  if (!isWayClear(path, scene) || shutOutBy(path, scene) !== undefined) return undefined;
   const node = path.node!.name;
   const whom = `${formatPort(path.port)} of ${podName(path.subject.pod!)}`;
   if (away.every(({ outcome }) => outcome === 'refused')) {

@@ -2,6 +2,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 import type { FaultDoor, FaultTarget } from '../fault.ts';
 import type { HostPort } from '../finding.ts';
 import { formatPort } from '../host-ports.ts';
+import { shutOutBy } from '../network-policy.ts';
 import { podLink } from '../pod-link.ts';
 import { podName } from '../pod-of.ts';
 import { type Vantage, vantages } from '../probe.ts';
@@ -38,7 +39,7 @@ export const notAnswering = defineFailure<null>({
         (probe) => failed(probe) && isPromised(probe.target.address),
       );
       // A pod that is still coming up, or is down, has no port to answer for.
-      if (silent.length === 0 || !isUp(path)) return [];
+      if (silent.length === 0 || !isUp(path) || shutOutBy(path, scene) !== undefined) return [];
       const from = silent.map(({ vantage }) => FROM[vantage]);
       return [
         {

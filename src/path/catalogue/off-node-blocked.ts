@@ -2,6 +2,7 @@ import { isWayClear } from '../clear-way.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { FaultDoor, FaultTarget } from '../fault.ts';
 import { formatPort } from '../host-ports.ts';
+import { shutOutBy } from '../network-policy.ts';
 import { known } from '../observed.ts';
 import { podName } from '../pod-of.ts';
 import { AWAY, answered, probeEvidence, probesFrom } from '../probe-facts.ts';
@@ -95,7 +96,8 @@ function isNeverSeen(path: PathView, scene: Scene): boolean {
     away.length > 0 &&
     away.every(({ outcome, tracked }) => outcome === 'timeout' && tracked === false) &&
     answered(path, 'node') &&
-    isWayClear(path, scene)
+    isWayClear(path, scene) &&
+    shutOutBy(path, scene) === undefined
   );
 }
 

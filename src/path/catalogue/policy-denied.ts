@@ -1,14 +1,13 @@
 import { type Detection, defineFailure } from '../failure.ts';
 import type { Evidence } from '../finding.ts';
 import { formatPort } from '../host-ports.ts';
-import { policiesAgainst } from '../network-policy.ts';
+import { type Denial, denialOf, shutOutBy } from '../network-policy.ts';
 import { podName } from '../pod-of.ts';
 import { policyAgentOf } from '../policy-agents.ts';
-import { AWAY, answered, failed, probeEvidence, probesFrom } from '../probe-facts.ts';
-import type { PathView, Scene } from '../scene.ts';
+import { AWAY, probeEvidence, probesFrom } from '../probe-facts.ts';
 import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
 import { endEvidence, endOf } from '../trace-end.ts';
-import { neighbourOf, traceFrom } from '../traces.ts';
+import { traceFrom } from '../traces.ts';
 
 /** As kube-router names the chain of a pod: a hash of namespace and name follows. */
 const POD_CHAIN = 'KUBE-POD-FW-HOSTPORTFAULT00';
@@ -36,14 +35,17 @@ export const policyDenied = defineFailure<null>({
       const trace = traceFrom('outside', path, scene);
       const end = 'value' in trace ? endOf(trace.value) : undefined;
       const agent = policyAgentOf(end?.rule);
-      const policies = against(path, scene);
       // Where the agent works with eBPF no rule is seen: then it takes a policy, and a client that was shut out.
-      if (agent === undefined && (policies.length === 0 || !isShutOut(path))) return [];
+      if (agent === undefined && shutOutBy(path, scene) === undefined) return [];
+      const { policies = [], admitsOthers = false } = denialOf(path, scene) ?? {};
+      const others = admitsOthers
+        ? '; they admit others, and whether clients are among these was not seen'
+        : '';
       const by = agent === undefined ? policyNames(policies) : `${agent} on ${node.name}`;
       return [
         {
           subject,
-          message: `${by} denies other machines ${port.protocol} ${port.containerPort} of ${podName(subject.pod!)}, where ${formatPort(port)} leads`,
+          message: `${by} denies other machines ${port.protocol} ${port.containerPort} of ${podName(subject.pod!)}, where ${formatPort(port)} leads${others}`,
           evidence: [
             ...(agent === undefined ? [] : [endEvidence(end!)]),
             ...policies.map(
@@ -55,6 +57,7 @@ export const policyDenied = defineFailure<null>({
             ),
             ...probeEvidence(probesFrom(path, ['direct', 'node', ...AWAY])),
           ],
+          ...(admitsOthers ? { severity: 'risk' as const } : {}),
           data: null,
         },
       ];
@@ -89,18 +92,7 @@ export const policyDenied = defineFailure<null>({
   },
 });
 
-function against(path: PathView, scene: Scene) {
-  const client = neighbourOf(path, scene);
-  return client === undefined ? [] : policiesAgainst(path, client, scene);
-}
-
-/** Whether the application was reached from its own node, which policies let in, and from no other machine. */
-function isShutOut(path: PathView): boolean {
-  const away = probesFrom(path, AWAY);
-  return answered(path, 'direct') && away.length > 0 && away.every(failed);
-}
-
-function policyNames(policies: ReturnType<typeof policiesAgainst>): string {
+function policyNames(policies: Denial['policies']): string {
   const names = policies.map(({ metadata }) => metadata?.name ?? '');
   return `${names.length === 1 ? 'policy' : 'policies'} ${names.join(', ')}`;
 }
