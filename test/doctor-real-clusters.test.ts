@@ -164,7 +164,7 @@ describe("a plugin's format", () => {
     ['of 32-bit ARM on arm64', ARM64, elf(ARM, 32), undefined, []],
     ['of another machine', X86_64, elf(ARM64, 64), undefined, ['plugin-wrong-architecture']],
     ['that calls itself ARM and has 64 bits', ARM64, elf(ARM, 64), undefined, ['plugin-wrong-architecture']],
-    ['of another machine that answers nevertheless', X86_64, elf(ARM64, 64), ['0.4.0'], []],
+    ['of another machine that answers nevertheless', X86_64, elf(ARM64, 64), ['0.3.1'], []],
     ['of no executable', X86_64, { kind: 'other' as const }, undefined, ['plugin-wrong-architecture']],
     ['that may not be read', X86_64, { kind: 'unreadable' as const }, undefined, []],
   ])('%s', async (_, machine, format, versions, codes) => {

@@ -1,16 +1,47 @@
-import { chmodSync, copyFileSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** Where copies of what actions replace are kept. */
 export const BACKUP_ROOT = '/var/lib/hostport/backup';
 
-/** Keeps copies of what one run of actions replaces or removes, in a directory of that run. */
+/** How much is kept: a node that somebody else breaks again and again must not fill its disk. */
+export interface BackupLimits {
+  /** Runs that have copies. */
+  runs: number;
+  /** Bytes of all copies. */
+  bytes: number;
+}
+
+/** A run of an agent copies a rule set or a file of some kilobytes, seldom a plugin of some megabytes. */
+const LIMITS: BackupLimits = { runs: 200, bytes: 256 * 1024 * 1024 };
+
+/** Names of runs: times, so that the order of names is that of age. Nothing else is removed. */
+const RUN = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z$/;
+
+/**
+ * Keeps copies of what one run of actions replaces or removes, in a directory of that run. Before the first copy of a run the oldest
+ * runs go, as far as there are more than the limits allow; its own copies stay whatever their size.
+ */
 export class Backups {
+  readonly #root: string;
   readonly #directory: string;
+  readonly #limits: BackupLimits;
+  #isPruned = false;
 
   /** `at`: when the run began; it names the directory. */
-  constructor(at: Date, root: string = BACKUP_ROOT) {
+  constructor(at: Date, root: string = BACKUP_ROOT, limits: BackupLimits = LIMITS) {
+    this.#root = root;
     this.#directory = join(root, at.toISOString().replaceAll(':', '-'));
+    this.#limits = limits;
   }
 
   /** Copies a file, with its mode, and returns the copy's path; undefined when there is no such file. */
@@ -31,11 +62,43 @@ export class Backups {
 
   /** A path below the directory that nothing is at yet: the first copy of a run is the state before it. */
   #place(name: string): string {
+    if (!this.#isPruned) prune(this.#root, this.#limits);
+    this.#isPruned = true;
     const path = join(this.#directory, name);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     for (let n = 1; ; n++) {
       const free = n === 1 ? path : `${path}.${n}`;
       if (statSync(free, { throwIfNoEntry: false }) === undefined) return free;
     }
+  }
+}
+
+/** Removes the oldest runs until one more may come. */
+function prune(root: string, { runs, bytes }: BackupLimits): void {
+  const oldest = entriesOf(root)
+    .filter((name) => RUN.test(name))
+    .sort()
+    .map((name) => ({ path: join(root, name), size: sizeOf(join(root, name)) }));
+  let size = oldest.reduce((sum, run) => sum + run.size, 0);
+  for (let left = oldest.length; left > 0 && (left >= runs || size > bytes); left--) {
+    const run = oldest.shift()!;
+    rmSync(run.path, { recursive: true, force: true });
+    size -= run.size;
+  }
+}
+
+/** Bytes of a file, or of all files below a directory. What another run removes meanwhile has none. */
+function sizeOf(path: string): number {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory() !== true) return stat?.size ?? 0;
+  return entriesOf(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
+}
+
+function entriesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw cause;
   }
 }
