@@ -419,6 +419,33 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     'iptables',
   ],
 
+  [
+    'a resolver on the loopback, whose queries a mapping of every address takes',
+    { listeners: [{ protocol: 'tcp', address: '127.0.0.53', port: 80 }] },
+    ['host-listener-hijacked risk'],
+  ],
+  [
+    'a listener on the loopback, and a jump that leaves the loopback alone',
+    {
+      listeners: [{ protocol: 'tcp', address: '127.0.0.1', port: 80 }],
+      before: ['-A OUTPUT -d 127.0.0.0/8 -j RETURN'],
+    },
+    [],
+  ],
+  [
+    'a listener on the loopback, and a mapping of another address',
+    {
+      listeners: [{ protocol: 'tcp', address: '127.0.0.1', port: 80 }],
+      pod: (pod) => withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP: NODE.address }]),
+    },
+    [],
+  ],
+  [
+    'a listener on the loopback, of another protocol',
+    { listeners: [{ protocol: 'udp', address: '127.0.0.53', port: 80 }] },
+    [],
+  ],
+
   ['policy of FORWARD', { filter: [':FORWARD DROP [0:0]'] }, ['forward-policy-drop @worker'], 'iptables'],
   [
     'a rule for all that is forwarded',

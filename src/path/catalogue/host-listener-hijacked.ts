@@ -1,8 +1,11 @@
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
+import type { Listener } from '../node-report.ts';
 import { known } from '../observed.ts';
 import { podName } from '../pod-of.ts';
 import { canonicalAddress } from '../routing.ts';
+import type { PathView, Scene } from '../scene.ts';
+import { leadsToPod, traceFrom } from '../traces.ts';
 
 const LISTENER = 'listens-on-the-node';
 
@@ -16,7 +19,8 @@ export const hostListenerHijacked = defineFailure<null>({
   title: 'a process of the node listens on the port as well',
   explanation:
     'A mapping is made before packets reach sockets, and needs none itself. A process of the node that listens on the same port goes on listening and is ' +
-    'never reached from outside: its port was taken without a word.',
+    'never reached from outside: its port was taken without a word. A mapping of every address takes the loopback as well, by the jump in OUTPUT: a hostPort 53 takes the queries that ' +
+    'the node sends to systemd-resolved at 127.0.0.53.',
   remedy: 'Give the process or the pod another port.',
   restart: 'needed',
   restartReason: 'the ports of a pod cannot be changed once it is made, and the process is not ours',
@@ -26,21 +30,29 @@ export const hostListenerHijacked = defineFailure<null>({
   detect(scene) {
     return scene.paths.flatMap((path): Detection<null>[] => {
       const { node, port, address, subject } = path;
-      const listener = (known(node?.seen?.network.listeners) ?? []).find(
+      const listeners = (known(node?.seen?.network.listeners) ?? []).filter(
         (entry) =>
           entry.protocol === port.protocol.toLowerCase() &&
           entry.port === port.hostPort &&
-          !HOLDERS.has(entry.process ?? '') &&
-          (isAny(entry.address) ||
-            address === undefined ||
-            canonicalAddress(entry.address) === canonicalAddress(address)),
+          !HOLDERS.has(entry.process ?? ''),
       );
+      const listener =
+        listeners.find(
+          (entry) =>
+            isAny(entry.address) ||
+            address === undefined ||
+            canonicalAddress(entry.address) === canonicalAddress(address),
+        ) ?? listeners.find((entry) => isOnTakenLoopback(entry, path, scene));
       if (node === undefined || listener === undefined) return [];
+      const pod = podName(subject.pod!);
+      const taken = isLoopback(listener.address)
+        ? `${listener.address}:${port.hostPort}, and what the node itself sends there goes to ${pod}: ${formatPort(port)} is of every address`
+        : `${formatPort(port)}, whose packets go to ${pod}`;
       const who = listener.process === undefined ? 'a process' : `${listener.process} (pid ${listener.pid})`;
       return [
         {
           subject,
-          message: `${who} of ${node.name} listens on ${formatPort(port)}, whose packets go to ${podName(subject.pod!)}`,
+          message: `${who} of ${node.name} listens on ${taken}`,
           evidence: [
             {
               kind: 'socket',
@@ -84,6 +96,17 @@ export const hostListenerHijacked = defineFailure<null>({
     restore: (door, target) => door.remove('Pod', target.pod.namespace, LISTENER),
   },
 });
+
+/** Whether the node's own packets to a socket on its loopback are taken, since the mapping is of every address. */
+function isOnTakenLoopback({ address }: Listener, path: PathView, scene: Scene): boolean {
+  if (path.port.hostIP !== undefined || !isLoopback(address)) return false;
+  const trace = traceFrom('loopback', path, scene);
+  return 'value' in trace && leadsToPod(trace.value, path);
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.');
+}
 
 function isAny(address: string): boolean {
   return address === '0.0.0.0' || address === '::';
