@@ -125,6 +125,50 @@ test.each(CASES)('$what', async ({ change, codes }) => {
   expect(codesOf(await withReport(change))).toEqual(codes);
 });
 
+describe('legacy iptables beside', () => {
+  const LEGACY = '*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 9098 -j RETURN\nCOMMIT\n';
+  const firewalld = JSON.stringify({
+    nftables: [
+      { table: { family: 'inet', name: 'firewalld', handle: 1 } },
+      {
+        chain: {
+          ...{ family: 'inet', table: 'firewalld', name: 'nat_PREROUTING', handle: 2 },
+          ...{ type: 'nat', hook: 'prerouting', prio: -90, policy: 'accept' },
+        },
+      },
+      {
+        rule: {
+          ...{ family: 'inet', table: 'firewalld', chain: 'nat_PREROUTING', handle: 3 },
+          expr: [{ counter: { packets: 0, bytes: 0 } }, { return: null }],
+        },
+      },
+    ],
+  });
+
+  test.each([
+    ['iptables-nft', (_: NodeReport) => {}, 'iptables-legacy and of iptables-nft where'],
+    [
+      'firewalld',
+      ({ netfilter }: NodeReport) => {
+        for (const tables of netfilter.iptables) tables.text = { value: '' };
+        netfilter.nft = { value: firewalld };
+      },
+      'iptables-legacy and of nft (table firewalld) where',
+    ],
+  ])('%s', async (_, change, words) => {
+    const { diagnosis } = await withReport((report) => {
+      change(report);
+      const { iptables } = report.netfilter;
+      const legacy = iptables.find(
+        ({ variant, family }) => variant === 'iptables-legacy' && family === 'ipv4',
+      );
+      legacy!.text = { value: LEGACY };
+    });
+    const told = diagnosis.findings.find(({ code }) => code === 'backends-mixed');
+    expect(told?.message).toContain(words);
+  });
+});
+
 describe('a node whose shell has no iptables', () => {
   const said = (message: string) =>
     `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "x": plugin type="portmap" failed (add): ${message}`;
@@ -164,7 +208,7 @@ describe("a plugin's format", () => {
     ['of 32-bit ARM on arm64', ARM64, elf(ARM, 32), undefined, []],
     ['of another machine', X86_64, elf(ARM64, 64), undefined, ['plugin-wrong-architecture']],
     ['that calls itself ARM and has 64 bits', ARM64, elf(ARM, 64), undefined, ['plugin-wrong-architecture']],
-    ['of another machine that answers nevertheless', X86_64, elf(ARM64, 64), ['0.3.1'], []],
+    ['of another machine that answers nevertheless', X86_64, elf(ARM64, 64), ['0.1.0'], []],
     ['of no executable', X86_64, { kind: 'other' as const }, undefined, ['plugin-wrong-architecture']],
     ['that may not be read', X86_64, { kind: 'unreadable' as const }, undefined, []],
   ])('%s', async (_, machine, format, versions, codes) => {

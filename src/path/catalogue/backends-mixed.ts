@@ -8,12 +8,12 @@ export const backendsMixed = defineFailure<null>({
   code: 'backends-mixed',
   stage: 'translated',
   severity: 'risk',
-  title: 'both variants of iptables translate addresses on the node',
+  title: 'legacy iptables translates addresses beside another backend',
   explanation:
-    'iptables exists twice, over nftables and as the legacy form, with tables of their own that the kernel runs one after the other. When both have ' +
-    'rules at one hook, what a tool shows is half of the truth, and which half comes first is chance.',
+    'Legacy iptables has tables of its own, which the kernel runs beside those of nftables: those of iptables-nft, or of whoever uses nft directly (firewalld). When both ' +
+    'have rules at one hook, what a tool shows is half of the truth, and which half comes first is for their priorities, or chance.',
   remedy:
-    'Let all components use one variant (`update-alternatives --set iptables`, or the image of the component), and flush the other.',
+    'Let all components use one variant (`update-alternatives --set iptables`, or the image of the component), and flush the legacy tables.',
   restart: 'no',
   sources: [
     'containernetworking/plugins#225',
@@ -29,12 +29,19 @@ export const backendsMixed = defineFailure<null>({
         ({ type, hook }) => type === 'nat' && hook === 'prerouting',
       );
       const legacy = uses.find(({ backend }) => backend === 'iptables-legacy');
-      const other = uses.find(({ backend }) => backend !== 'iptables-legacy');
+      const other =
+        uses.find(({ backend }) => backend === 'iptables-nft') ??
+        uses.find(({ backend }) => backend === 'nft');
       if (legacy === undefined || other === undefined) return [];
+      // The two variants of one command, or a program that has nothing to do with iptables.
+      const beside =
+        other.backend === 'iptables-nft'
+          ? 'iptables-nft'
+          : `nft (${[...new Set(other.chains.map(({ table }) => `table ${table}`))].join(', ')})`;
       return [
         {
           subject: { node: node.name },
-          message: `${node.name} has rules of iptables-legacy and of ${other.backend} where destinations are translated`,
+          message: `${node.name} has rules of iptables-legacy and of ${beside} where destinations are translated`,
           evidence: [legacy, other].flatMap(({ backend, chains }) =>
             chains.map(({ table, name, rules }) => ({
               kind: 'rule' as const,
@@ -50,7 +57,7 @@ export const backendsMixed = defineFailure<null>({
 
   heal: () => ({
     by: 'hand',
-    why: 'whose rules are in the wrong variant, and whether they are still needed, only their owner knows',
+    why: 'whose rules are in the wrong place, and whether they are still needed, only their owner knows',
   }),
 
   fault: {
