@@ -22,7 +22,7 @@ export interface FaultDoor {
   read(node: string, path: string): Promise<string | undefined>;
   /** Writes a file on a node atomically. `mode`: permission bits, octal; default 0644. */
   write(node: string, path: string, content: string, mode?: string): Promise<void>;
-  /** Names in a directory of a node, sorted. */
+  /** Names in a directory of a node, sorted; none when there is no such directory. */
   list(node: string, path: string): Promise<string[]>;
   /** Creates API objects (as `kubectl apply -f` would) and returns when the API has them. */
   apply(objects: readonly Record<string, unknown>[]): Promise<void>;

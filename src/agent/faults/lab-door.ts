@@ -66,6 +66,7 @@ export function labFaultDoor(
     },
 
     async list(node, path) {
+      if (!(await succeeds(node, ['test', '-d', path]))) return [];
       const names = await run(node, ['ls', '-A1', '--', path]);
       return names
         .split('\n')

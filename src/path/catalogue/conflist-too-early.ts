@@ -1,4 +1,6 @@
+import { dirname } from 'node:path';
 import { AGENT_SOCKET } from '../../plugins/cilium-cni/agent-api.ts';
+import { UserError } from '../../util/errors.ts';
 import { eventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { NodeView } from '../node-view.ts';
@@ -10,6 +12,8 @@ interface Data {
 /** How primary plugins say that their agent is not there (yet): Cilium, Calico, Flannel, the AWS and Azure plugins, our stand-in. */
 const AGENT_ABSENT =
   /type="(?!portmap")[^"]+" failed \(add\).*(dial unix|connect: (no such file|connection refused)|ECONNREFUSED|ENOENT|is the agent running|agent is not there|subnet\.env: no such file|nodename: no such file)/is;
+
+const DIRECTORY = dirname(AGENT_SOCKET);
 
 export const conflistTooEarly = defineFailure<Data>({
   code: 'conflist-too-early',
@@ -53,13 +57,17 @@ export const conflistTooEarly = defineFailure<Data>({
   fault: {
     does: "takes the socket of the primary plugin's agent away, as it is before the agent is up, and makes the pod again",
     async inject(door, target) {
+      if (!(await door.list(target.node, DIRECTORY)).includes('cilium.sock')) {
+        throw new UserError(
+          `node ${target.node} has no agent of a primary plugin: conflist-too-early wants the network of examples/kind-cilium-portmap`,
+        );
+      }
       await door.recreate(target, async () => {
         await door.run(target.node, ['mv', '--', AGENT_SOCKET, `${AGENT_SOCKET}.aside`]);
       });
     },
     async restore(door, target) {
-      const [directory] = AGENT_SOCKET.match(/^.*\//)!;
-      if ((await door.list(target.node, directory)).includes('cilium.sock.aside')) {
+      if ((await door.list(target.node, DIRECTORY)).includes('cilium.sock.aside')) {
         await door.run(target.node, ['mv', '-f', '--', `${AGENT_SOCKET}.aside`, AGENT_SOCKET]);
       }
     },
