@@ -299,6 +299,53 @@ test('portmap is not chained behind a Cilium that may map ports itself, until a 
   expect(planHeal(refused, { restart: false })[0]!.steps).toHaveLength(1);
 });
 
+describe('where somebody else maps the ports, a chain without portmap is well', () => {
+  const stagesOf = ({ diagnosis }: Diagnosed) => diagnosis.paths.find(({ node }) => node === NODE)!.stages;
+
+  test('CRI-O', async () => {
+    const diagnosed = await withReport((report) => {
+      known(report.runtime).name = 'cri-o';
+      editConfig(report, withoutPortmap);
+    });
+    const { configured } = stagesOf(diagnosed);
+    expect(configured).toMatchObject({ verdict: 'ok', reason: expect.stringContaining('CRI-O') });
+  });
+
+  test.each(['answered', 'timeout'] as const)(
+    'a plugin whose ports are past netfilter: %s',
+    async (outcome) => {
+      const unprobed = await withReport((report) => {
+        editConfig(report, withoutPortmap);
+        for (const { attachments } of [report.cni])
+          for (const attachment of known(attachments)) attachment.portMappings = [];
+        editRules(report, (text) => text.replace(/^.*CNI-.*\n/gm, ''));
+      });
+      const { pods } = unprobed.scene.world;
+      const pod = pods.find(
+        ({ spec }) => spec?.nodeName === NODE && spec.containers.some(({ ports }) => ports),
+      );
+      const probe = {
+        vantage: 'outside' as const,
+        node: NODE,
+        podUid: pod!.metadata!.uid!,
+        protocol: 'TCP' as const,
+        hostPort: 80,
+        target: { address: '172.17.0.3', port: 80 },
+        detail: '',
+        milliseconds: 1,
+      };
+      const { configured, translated } = stagesOf(
+        diagnose({ ...unprobed.scene.world, probes: [{ ...probe, outcome }] }),
+      );
+      const verdicts = [configured.verdict, translated.verdict];
+      if (outcome === 'answered') {
+        expect(verdicts).toEqual(['ok', 'ok']);
+        expect(translated.reason).toContain('maps them itself');
+      } else expect(verdicts).not.toContain('ok');
+    },
+  );
+});
+
 describe('what was not seen is not healthy', () => {
   const verdictOf = ({ diagnosis }: Diagnosed, stage: 'declared' | 'forwarded') =>
     diagnosis.paths.find(({ node }) => node === NODE)!.stages[stage].verdict;

@@ -169,7 +169,11 @@ function verdictOf(
     }
     if (judgement.holds === 'unknown')
       return [stage, { verdict: 'unknown', codes: [], reason: judgement.why }];
-    return [stage, { verdict: own.length > 0 ? 'risk' : 'ok', codes: own.map(({ code }) => code) }];
+    const reason = judgement.why === undefined ? {} : { reason: judgement.why };
+    return [
+      stage,
+      { verdict: own.length > 0 ? 'risk' : 'ok', codes: own.map(({ code }) => code), ...reason },
+    ];
   });
   return {
     ...(path.node === undefined ? {} : { node: path.node.name }),

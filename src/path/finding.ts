@@ -73,7 +73,7 @@ export interface StageVerdict {
   verdict: 'ok' | 'broken' | 'risk' | 'unknown' | 'muted';
   /** Codes of the findings behind it. */
   codes: string[];
-  /** Why it is unknown, or by which code it is muted. */
+  /** Why it is unknown, by which code it is muted, or why it is well in another way than usual. */
   reason?: string;
 }
 

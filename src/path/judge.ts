@@ -1,6 +1,8 @@
 import type { Trace } from '../netfilter/ruleset/index.ts';
+import { answersFromElsewhere } from './evidence.ts';
 import { portmapIn } from './node-view.ts';
 import { policyAgentOf } from './policy-agents.ts';
+import { otherMapperOf } from './port-mapper.ts';
 import { vantages } from './probe.ts';
 import { AWAY } from './probe-facts.ts';
 import { canonicalAddress } from './routing.ts';
@@ -10,8 +12,8 @@ import { endOf } from './trace-end.ts';
 import { leadsToPod, originsOf, podAddress, takersOf, traceFrom, translatesTo } from './traces.ts';
 import { describeUnknown } from './unknowns.ts';
 
-/** Whether a stage was seen to hold. Not knowing is an answer of its own, with the reason. */
-export type Judgement = { holds: true } | { holds: 'unknown'; why: string };
+/** Whether a stage was seen to hold, with the reason where it holds in another way than usual. Not knowing is an answer of its own, with the reason. */
+export type Judgement = { holds: true; why?: string } | { holds: 'unknown'; why: string };
 
 const holds: Judgement = { holds: true };
 const unknown = (why: string): Judgement => ({ holds: 'unknown', why });
@@ -34,12 +36,16 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
 
   scheduled: ({ node }) => (node === undefined ? unknown('the pod has no node yet') : holds),
 
-  configured: ({ node }) => {
+  configured: ({ node }, scene) => {
     if (node === undefined) return unknown('the pod has no node yet');
     if ('unknown' in node.report) return unknown(node.report.unknown);
     if (node.active === undefined) return unknown('no configuration file was seen');
     if ('unknown' in node.active.list) return unknown(node.active.list.unknown);
-    return portmapIn(node.chain) === undefined ? unknown(`${node.active.name} has no portmap`) : holds;
+    if (portmapIn(node.chain) !== undefined) return holds;
+    const mapper = otherMapperOf(node, scene.pathsOn(node));
+    return mapper === undefined
+      ? unknown(`${node.active.name} has no portmap`)
+      : { holds: true, why: `${node.active.name} has no portmap; ${mapper}` };
   },
 
   installed: ({ node }) => {
@@ -75,7 +81,10 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
         continue;
       if (!trace.value.translation.known)
         return unknown(`${origin}: ${describeUnknown(trace.value.translation.because)}`);
-      if (!leadsToPod(trace.value, path)) return unknown(`${origin}: the rules do not lead to the pod`);
+      if (leadsToPod(trace.value, path)) continue;
+      const mapper = mapperPastRules(path, scene);
+      if (mapper !== undefined) return { holds: true, why: `no rule leads to the pod; ${mapper}` };
+      return unknown(`${origin}: the rules do not lead to the pod`);
     }
     return holds;
   },
@@ -128,6 +137,13 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
 function isToldLast(trace: Trace): boolean {
   const end = endOf(trace);
   return end !== undefined && (end.base.base.hook === 'prerouting' || policyAgentOf(end.rule) !== undefined);
+}
+
+/** Who maps a port past the rules of netfilter (eBPF), where no portmap is chained and the port itself is seen to answer. */
+function mapperPastRules(path: PathView, scene: Scene): string | undefined {
+  const { node } = path;
+  if (node === undefined || node.chain === undefined || portmapIn(node.chain) !== undefined) return undefined;
+  return answersFromElsewhere(path) ? otherMapperOf(node, scene.pathsOn(node)) : undefined;
 }
 
 /** All addresses of the pod, in one spelling. */

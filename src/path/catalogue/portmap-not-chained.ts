@@ -1,12 +1,12 @@
 import { chainedPortmap } from '../chained-portmap.ts';
 import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, nameBefore, PORTMAP_ENTRY, writeConfig } from '../conf-plans.ts';
-import { answersFromElsewhere, excerpt, fileEvidence } from '../evidence.ts';
+import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { Evidence } from '../finding.ts';
 import type { CachedAttachment } from '../node-report.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
-import { known } from '../observed.ts';
+import { otherMapperOf } from '../port-mapper.ts';
 import { AWAY, failed, probesFrom } from '../probe-facts.ts';
 
 interface Data {
@@ -49,10 +49,8 @@ export const portmapNotChained = defineFailure<Data>({
       if (file === undefined || chain === undefined || portmapIn(chain) !== undefined) return [];
       // Who delegates has its chain, portmap included, in a configuration of its own.
       if (chain.some(({ type }) => DELEGATING.has(type))) return [];
-      // CRI-O maps the ports itself, and so does a primary plugin whose ports answer without portmap.
-      if (known(node.seen?.runtime)?.name === 'cri-o') return [];
       const paths = scene.pathsOn(node);
-      if (paths.length === 0 || paths.some(answersFromElsewhere)) return [];
+      if (paths.length === 0 || otherMapperOf(node, paths) !== undefined) return [];
       const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
       const reliesOn = paths.find(({ attachment }) => attachment !== undefined && hasMapping(attachment));
       const mayMap =

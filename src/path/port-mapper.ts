@@ -1,0 +1,14 @@
+import { answersFromElsewhere } from './evidence.ts';
+import type { NodeView } from './node-view.ts';
+import { known } from './observed.ts';
+import type { PathView } from './scene.ts';
+
+/**
+ * Who maps the ports of a node's pods when its chain has no portmap, in words; undefined when nobody is known to. CRI-O has a mapper of its
+ * own (internal/hostport), and so may a primary plugin; that one does is told by a port that other machines reach.
+ */
+export function otherMapperOf(node: NodeView, paths: readonly PathView[]): string | undefined {
+  if (known(node.seen?.runtime)?.name === 'cri-o') return `CRI-O maps the ports of ${node.name} itself`;
+  if (!paths.some(answersFromElsewhere)) return undefined;
+  return `ports of ${node.name} answer other machines: ${node.chain?.[0]?.type ?? 'the network plugin'} maps them itself`;
+}
