@@ -112,3 +112,40 @@ test.each<[string, Subject, Subject, boolean]>([
 ])('whether %s is covered', (_, wide, narrow, expected) => {
   expect(coveringKeys(narrow).includes(keyOf(wide))).toBe(expected);
 });
+
+describe('a pod that the kubelet refused', () => {
+  type Made = { by?: string; at?: string; status?: object; gone?: boolean };
+  const made = (name: string, { by = 'set', at = '2026-01-01T00:00:01Z', status, gone }: Made) => {
+    const pod = podOn('n1', name, 80);
+    return {
+      ...pod,
+      metadata: {
+        ...pod.metadata,
+        creationTimestamp: at,
+        ...(gone ? { deletionTimestamp: at } : {}),
+        ...(by === ''
+          ? {}
+          : {
+              ownerReferences: [
+                { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: by, uid: by, controller: true },
+              ],
+            }),
+      },
+      status: { ...pod.status, ...status },
+    };
+  };
+  const refused = { phase: 'Failed', reason: 'NodePorts' };
+
+  test.each<[string, Made, Made, boolean]>([
+    ['is waited for while another of its controller is not up', {}, { status: { phase: 'Pending' } }, true],
+    ['is waited for when the other one goes', {}, { gone: true }, true],
+    ['is waited for when the other one was there before', {}, { at: '2025-12-31T00:00:00Z' }, true],
+    ["is waited for when the other one is another controller's", {}, { by: 'other' }, true],
+    ['is waited for when nobody makes it again', { by: '' }, { by: '' }, true],
+    ['is not when another runs in its place', {}, {}, false],
+  ])('%s', (_, own, other, isWaitedFor) => {
+    const pods = [made('refused', { ...own, status: refused }), made('other', other)];
+    const { paths } = diagnose(smallWorld(pods), []).diagnosis;
+    expect(paths.some(({ pod }) => pod.name === 'refused')).toBe(isWaitedFor);
+  });
+});

@@ -4,6 +4,7 @@ import { hasEnded, hostPortsOf } from './host-ports.ts';
 import type { CachedAttachment, Sandbox } from './node-report.ts';
 import { NodeView } from './node-view.ts';
 import type { ProbeResult, Vantage } from './probe.ts';
+import { controllerOf, replaces } from './replaced-pod.ts';
 import type { World } from './world.ts';
 
 /** One mapping of one pod, with all that was observed of it. */
@@ -126,8 +127,15 @@ export class Scene {
         ),
       ]),
     );
+    const siblings = Map.groupBy(world.pods, controllerOf);
+    const isReplaced = (pod: Pod) => {
+      const controller = controllerOf(pod);
+      return (
+        controller !== undefined && (siblings.get(controller) ?? []).some((other) => replaces(other, pod))
+      );
+    };
     return world.pods
-      .filter((pod) => !hasEnded(pod))
+      .filter((pod) => !hasEnded(pod) && !isReplaced(pod))
       .flatMap((pod) =>
         hostPortsOf(pod).map((port): PathView => {
           const node = this.nodes.get(pod.spec?.nodeName ?? '');
