@@ -41,6 +41,8 @@ export const nodeActionSchema = z.discriminatedUnion('do', [
     config: absolutePath,
     /** Type of the plugin in the list to run; the rest of the chain stays as it is. */
     plugin: fileName,
+    /** Run the one that this program brings along, whichever the runtime would run. */
+    own: z.literal(true).optional(),
   }),
   /** Runs portmap's DEL for an attachment whose sandbox is gone, and forgets its cache entry. */
   z.object({ do: z.literal('detach'), networkName: z.string(), containerId: z.string(), ifName: z.string() }),

@@ -22,7 +22,7 @@ export function describeAction(action: NodeAction): string {
     case 'set-sysctl':
       return `sysctl -w ${action.name}=${action.value}`;
     case 'attach':
-      return `run ${action.plugin} of ${action.config} on sandbox ${action.sandbox.slice(0, 13)}`;
+      return `run ${action.own ? "hostport's " : ''}${action.plugin} of ${action.config} on sandbox ${action.sandbox.slice(0, 13)}`;
     case 'detach':
       return `remove what portmap made for ${action.containerId.slice(0, 13)} of network ${action.networkName}`;
     case 'collect':

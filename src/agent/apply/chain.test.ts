@@ -19,17 +19,8 @@ let root: string;
 let cache: ResultCache;
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'hostport-attach-'));
-  mkdirSync(join(root, 'bin'));
-  // A plugin that notes what it is called with, and hands on what it is given.
-  writeFileSync(
-    join(root, 'bin/portmap'),
-    `#!/bin/sh
-echo "$CNI_COMMAND" >>${root}/calls
-[ "$CNI_COMMAND" = ADD ] && echo '{"cniVersion":"1.0.0"}'
-exit 0
-`,
-    { mode: 0o755 },
-  );
+  // Plugins that note what they are called with, and hand on what they are given.
+  for (const directory of ['bin', 'own']) plugin(directory);
   writeFileSync(join(root, '10-net.conflist'), LIST);
   cache = new ResultCache(root);
 });
@@ -51,8 +42,21 @@ const sandbox = (rest: Partial<Sandbox> = {}): Sandbox => ({
   ...rest,
 });
 
+function plugin(directory: string): void {
+  mkdirSync(join(root, directory));
+  writeFileSync(
+    join(root, directory, 'portmap'),
+    `#!/bin/sh
+echo "${directory} $CNI_COMMAND" >>${root}/calls
+[ "$CNI_COMMAND" = ADD ] && echo '{"cniVersion":"1.0.0"}'
+exit 0
+`,
+    { mode: 0o755 },
+  );
+}
+
 /** Attaches portmap to a sandbox made by the primary alone, of which the runtime tells first the one thing and then the other. */
-async function attach(network: string, ...told: Sandbox[][]) {
+async function attach(network: string, told: Sandbox[][], own?: true) {
   await cache.write({
     networkName: network,
     containerId: ID,
@@ -64,10 +68,16 @@ async function attach(network: string, ...told: Sandbox[][]) {
   const context = {
     exec: realExec,
     backups: new Backups(new Date(0), join(root, 'backup')),
-    ownPlugins: join(root, 'bin'),
+    ownPlugins: join(root, 'own'),
   };
   const outcome = await attachAction(
-    { do: 'attach', sandbox: ID, config: join(root, '10-net.conflist'), plugin: 'portmap' },
+    {
+      do: 'attach',
+      sandbox: ID,
+      config: join(root, '10-net.conflist'),
+      plugin: 'portmap',
+      ...(own && { own }),
+    },
     context,
     async () => ({ binDirs: [join(root, 'bin')], sandboxes: told.shift()! }),
     cache,
@@ -85,15 +95,29 @@ async function attach(network: string, ...told: Sandbox[][]) {
 const undone = expect.stringContaining('undone');
 
 test.each([
-  ['that goes on running keeps it', 'net', sandbox(), true, ['ADD'], [['net', LIST]]],
-  ['takes the place of the network before', 'old', sandbox(), true, ['ADD'], [['net', LIST]]],
-  ['that ends meanwhile does not', 'net', sandbox({ ready: false }), undone, ['ADD', 'DEL'], [['net', '{}']]],
-  ['that has gone meanwhile does not', 'net', undefined, undone, ['ADD', 'DEL'], [['net', '{}']]],
-  ['that has ended and was of another', 'old', undefined, undone, ['ADD', 'DEL'], [['old', '{}']]],
+  ['that goes on running keeps it', 'net', sandbox(), true, ['bin ADD'], [['net', LIST]]],
+  ['takes the place of the network before', 'old', sandbox(), true, ['bin ADD'], [['net', LIST]]],
+  [
+    'that ends meanwhile does not',
+    'net',
+    sandbox({ ready: false }),
+    undone,
+    ['bin ADD', 'bin DEL'],
+    [['net', '{}']],
+  ],
+  ['that has gone meanwhile does not', 'net', undefined, undone, ['bin ADD', 'bin DEL'], [['net', '{}']]],
+  ['that has ended and was of another', 'old', undefined, undone, ['bin ADD', 'bin DEL'], [['old', '{}']]],
 ])('a sandbox %s', async (_, network, then, outcome, calls, remembered) => {
-  expect(await attach(network, [sandbox()], then === undefined ? [] : [then])).toEqual({
+  expect(await attach(network, [[sandbox()], then === undefined ? [] : [then]])).toEqual({
     outcome: outcome as string | boolean,
     calls,
     remembered,
+  });
+});
+
+test('the plugin that is brought along is run where it is asked for', async () => {
+  expect(await attach('net', [[sandbox()], [sandbox()]], true)).toMatchObject({
+    outcome: true,
+    calls: ['own ADD'],
   });
 });

@@ -73,7 +73,8 @@ export async function attachAction(
   if (sandbox === undefined) throw new Error(`sandbox ${action.sandbox.slice(0, 13)} does not run`);
   const entry = entryOf(cache, sandbox, list);
   const said: string[] = [];
-  const runtime = cniRuntime(context, binDirs, cache, said);
+  const path = action.own ? [context.ownPlugins, ...binDirs] : binDirs;
+  const runtime = cniRuntime(context, path, cache, said);
   const backup = keepEntry(context, cache, entry);
   const attachment = {
     netns: sandbox.netns,

@@ -1,4 +1,4 @@
-import { attachPortmap } from '../attach-plan.ts';
+import { rewriteMapping } from '../attach-plan.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { Sandbox } from '../node-report.ts';
@@ -54,7 +54,7 @@ export const attachmentDoubled = defineFailure<Data>({
 
   heal: ({ data: { node, sandbox } }) => ({
     by: 'steps',
-    steps: [attachPortmap(node, sandbox, `write the rules of ${podName(sandbox)} anew`)],
+    steps: [rewriteMapping(node, sandbox, `write the rules of ${podName(sandbox)} anew`)],
   }),
 
   fault: {

@@ -1,4 +1,4 @@
-import { attachPortmap } from '../attach-plan.ts';
+import { rewriteMapping } from '../attach-plan.ts';
 import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
@@ -65,7 +65,7 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
       by: 'steps',
       steps: [
         writeConfig(node, file.path, { ...document, plugins }, `let portmap masquerade in ${file.name}`),
-        attachPortmap(node, sandbox, `write the rules of ${podName(sandbox)} with masquerading`),
+        rewriteMapping(node, sandbox, `write the rules of ${podName(sandbox)} with masquerading`),
       ],
     };
   },

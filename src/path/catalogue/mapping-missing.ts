@@ -1,4 +1,4 @@
-import { attachPortmap } from '../attach-plan.ts';
+import { rewriteMapping } from '../attach-plan.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { Sandbox } from '../node-report.ts';
@@ -65,7 +65,7 @@ export const mappingMissing = defineFailure<Data>({
 
   heal: ({ data: { node, sandbox } }) => ({
     by: 'steps',
-    steps: [attachPortmap(node, sandbox, `write the mapping of ${podName(sandbox)} again`)],
+    steps: [rewriteMapping(node, sandbox, `write the mapping of ${podName(sandbox)} again`)],
   }),
 
   fault: {

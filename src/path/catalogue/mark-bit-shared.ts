@@ -1,6 +1,6 @@
 import { splitWords } from '../../netfilter/rule-text.ts';
 import { markUses, type Rule } from '../../netfilter/ruleset/index.ts';
-import { attachPortmap } from '../attach-plan.ts';
+import { rewriteMapping } from '../attach-plan.ts';
 import { isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -83,7 +83,7 @@ export const markBitShared = defineFailure<Data>({
       steps: [
         writeConfig(node, node.active.path, { ...document, plugins }, `let portmap use bit ${free}`),
         ...[...sandboxes.values()].map((sandbox) =>
-          attachPortmap(node, sandbox, `mark packets of ${sandbox.name} by bit ${free}`),
+          rewriteMapping(node, sandbox, `mark packets of ${sandbox.name} by bit ${free}`),
         ),
         ...oldRules(node, old).map((commands) => ({
           on: 'node' as const,

@@ -1,4 +1,4 @@
-import { attachPortmap } from '../attach-plan.ts';
+import { rewriteMapping } from '../attach-plan.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { Sandbox } from '../node-report.ts';
@@ -64,7 +64,7 @@ export const masqueradeMissing = defineFailure<Data>({
 
   heal: ({ data: { node, sandbox } }) => ({
     by: 'steps',
-    steps: [attachPortmap(node, sandbox, `write marks and masquerading for ${podName(sandbox)} again`)],
+    steps: [rewriteMapping(node, sandbox, `write marks and masquerading for ${podName(sandbox)} again`)],
   }),
 
   fault: {
