@@ -111,6 +111,25 @@ describe.each(['nft', 'legacy'] as const)('iptables-%s', (variant) => {
     },
   );
 
+  test('doubled by the reference, then added by ours, is added once', async () => {
+    const [, mappings] = requests[0]!;
+    await call('ours', 'ADD', ID, mappings);
+    const right = await rules();
+    await call('ours', 'DEL', ID, mappings);
+    const old = {
+      cniVersion: '0.4.0',
+      interfaces: [{ name: 'eth0', sandbox: lab.path('pod') }],
+      ips: [{ version: '4', address: '10.88.0.99/24', interface: 0 }],
+    };
+    await call('reference', 'ADD', ID, mappings, { prevResult: old });
+    await call('reference', 'ADD', ID, mappings);
+    expect((await rules()).join('\n')).toContain('10.88.0.99:8080');
+    await call('ours', 'ADD', ID, mappings);
+    expect(await rules()).toEqual(right);
+    await call('reference', 'DEL', ID, mappings);
+    expect((await rules()).filter((line) => line.includes('CNI-DN-'))).toEqual([]);
+  });
+
   test.each(requests)('%s: added by the reference, collected by ours', async (_request, mappings) => {
     await call('reference', 'ADD', OTHER, rest);
     const before = await rules();
