@@ -64,3 +64,11 @@ test.each<[Severity, number]>([
 ])('%s is exit status %d', (severity, status) => {
   expect(exitStatusOf(diagnosed(severity))).toBe(status as 1 | 2);
 });
+
+test('a kind of objects that was not read is told and changes no exit status; a node that was not, does', () => {
+  const healthy = { ...diagnosed('note'), paths: [], findings: [] };
+  const unread = { ...healthy, unknowns: [{ what: 'network policies', why: 'forbidden' }] };
+  expect(exitStatusOf(unread)).toBe(0);
+  expect(renderDiagnosis(unread)).toContain('network policies not known: forbidden');
+  expect(exitStatusOf({ ...healthy, unknowns: [{ node: 'n1', what: 'node report', why: 'none' }] })).toBe(2);
+});

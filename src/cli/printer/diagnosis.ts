@@ -142,11 +142,14 @@ function summary({ paths, findings }: Diagnosis): string {
   return `${paths.length} ${paths.length === 1 ? 'mapping' : 'mappings'}: ${good} good, ${broken} broken, ${unknown} in doubt; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
 }
 
-/** Exit status of the doctor: 0 all good, 1 something is broken or at risk, 2 something could not be told. */
+/**
+ * Exit status of the doctor: 0 all good, 1 something is broken or at risk, 2 something could not be told. A kind of objects that was
+ * not read (Services, policies) is told and no more: without it less is found, but what holds was seen to hold.
+ */
 export function exitStatusOf({ paths, findings, unknowns }: Diagnosis): 0 | 1 | 2 {
   if (findings.some(({ severity }) => severity !== 'note')) return 1;
   const doubtful = paths.some((path) => stages.some((stage) => path.stages[stage].verdict === 'unknown'));
-  return doubtful || unknowns.length > 0 ? 2 : 0;
+  return doubtful || unknowns.some(({ node }) => node !== undefined) ? 2 : 0;
 }
 
 /** What the columns ask, for `--help`. */
