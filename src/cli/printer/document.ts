@@ -23,9 +23,16 @@ export function renderYaml(document: unknown): string {
   return escaped(String(yaml));
 }
 
-/** Unsafe characters as `\uXXXX`, which JSON and double-quoted YAML both read; line feeds are the document's own. */
+/** As {@link UNSAFE}, but for the document's own line feeds: a large one has a million, none of which is to be looked at twice. */
+const UNSAFE_IN_DOCUMENT = new RegExp(
+  UNSAFE.source.replace('\\u0000-\\u001f', '\\u0000-\\u0009\\u000b-\\u001f'),
+  'g',
+);
+
+/** Unsafe characters as `\uXXXX`, which JSON and double-quoted YAML both read. */
 function escaped(text: string): string {
-  return text.replace(UNSAFE, (character) =>
-    character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  return text.replace(
+    UNSAFE_IN_DOCUMENT,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
