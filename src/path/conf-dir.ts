@@ -1,18 +1,30 @@
 import { configFileOrder } from '../cni/conflist.ts';
-import type { FaultDoor, Memo } from './fault.ts';
+import { type FaultDoor, type Memo, UnsuitableTarget } from './fault.ts';
 
 /** Where the lab's runtime looks for configurations. */
 export const CONF_DIR = '/etc/cni/net.d';
 
-/** Everything in the configuration directory of a node, as a memo: name to content. */
+/** Everything in the configuration directory of a node, as a memo: name to content. Refuses a node where it cannot be changed. */
 export async function snapshotConfDir(door: FaultDoor, node: string): Promise<{ [name: string]: string }> {
   const names = await door.list(node, CONF_DIR);
+  const mounts = mountPoints(await door.run(node, ['cat', '/proc/self/mountinfo']));
+  const mounted = names.find((name) => mounts.has(`${CONF_DIR}/${name}`));
+  if (mounted !== undefined) {
+    throw new UnsuitableTarget(
+      `${CONF_DIR}/${mounted} of ${node} is mounted into the node from outside and cannot be changed there; choose another node (--node)`,
+    );
+  }
   const files = await Promise.all(
     names.map(async (name) => [name, await door.read(node, `${CONF_DIR}/${name}`)] as const),
   );
   return Object.fromEntries(
     files.flatMap(([name, content]) => (content === undefined ? [] : [[name, content]])),
   );
+}
+
+/** Where something is mounted, by a mountinfo (proc(5)): its fifth column. */
+function mountPoints(mountinfo: string): ReadonlySet<string> {
+  return new Set(mountinfo.split('\n').map((line) => line.split(' ')[4] ?? ''));
 }
 
 /**

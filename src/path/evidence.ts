@@ -27,10 +27,11 @@ export function pluginDirectoryEvidence(node: NodeView): Evidence[] {
   }));
 }
 
-/** The newest event about a pod whose message matches. */
+/** The newest event about a pod whose message matches; that its sandbox cannot be made before what follows from it. */
 export function eventEvidence(scene: Scene, pod: Pod, pattern: RegExp): Evidence[] {
   // Of a message without an end the beginning says enough, and patterns take their time.
-  const event = scene.eventsOf(pod).findLast(({ message }) => pattern.test(excerpt(message ?? '')));
+  const matching = scene.eventsOf(pod).filter(({ message }) => pattern.test(excerpt(message ?? '')));
+  const event = matching.findLast(({ reason }) => reason === 'FailedCreatePodSandBox') ?? matching.at(-1);
   if (event === undefined) return [];
   const { namespace, name } = pod.metadata ?? {};
   return [

@@ -1,4 +1,10 @@
+import { UserError } from '../util/errors.ts';
 import type { HostPort, Subject } from './finding.ts';
+
+/** A failure cannot be brought about for this target; for another it may. Thrown before anything is done. */
+export class UnsuitableTarget extends UserError {
+  override name = 'UnsuitableTarget';
+}
 
 /** JSON, so that another process can undo what one did. */
 export type Memo = null | boolean | number | string | Memo[] | { [key: string]: Memo };

@@ -107,6 +107,18 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     }
   });
 
+  test('a failure is brought about where it can be: not where the configuration is mounted from outside', async () => {
+    const refused = await lab.hostport('break', 'capability-missing', '--node', 'kind-worker');
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain(
+      '000-cilium-portmap.conflist of kind-worker is mounted into the node from outside',
+    );
+    expect(await lab.must('break', 'capability-missing')).toStartWith('capability-missing on kind-worker3,');
+    expect((await diagnosis()).findings).toEqual([['capability-missing', 'configured', 'kind-worker3']]);
+    expect(await lab.must('unbreak')).toBe('undone: capability-missing on kind-worker3\n');
+    expect(await lab.must('unbreak')).toBe('Nothing to undo.\n');
+  });
+
   /** The doctor's exit status and what it found, in its order. */
   async function diagnosis(): Promise<{ code: number; findings: string[][] }> {
     const { code, stdout } = await lab.hostport('doctor', '-o', 'json');

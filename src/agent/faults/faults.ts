@@ -4,13 +4,13 @@ import { clusterPaths } from '../../lab/paths.ts';
 import type { ClusterRecord } from '../../lab/record.ts';
 import { catalogue } from '../../path/catalogue/index.ts';
 import type { Failure } from '../../path/failure.ts';
-import type { FaultDoor, FaultTarget, Memo } from '../../path/fault.ts';
+import { type FaultDoor, type FaultTarget, type Memo, UnsuitableTarget } from '../../path/fault.ts';
 import { Scene } from '../../path/scene.ts';
 import type { World } from '../../path/world.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { waitFor } from '../../sys/wait.ts';
-import { UserError } from '../../util/errors.ts';
+import { combinedError, UserError } from '../../util/errors.ts';
 
 const targetSchema = z.object({
   node: z.string(),
@@ -106,8 +106,9 @@ export async function inject(
     await failure.fault.inject(door, target);
   } catch (cause) {
     // Half a failure is none that anybody knows.
-    await restore(book, door, isThis);
-    throw cause;
+    const errors: [unknown, ...unknown[]] = [cause];
+    await restore(book, door, isThis).catch((error) => errors.push(error));
+    throw combinedError(errors);
   }
 }
 
@@ -132,16 +133,16 @@ export async function restore(
       entries.filter(({ failure, target }) => failure !== entry.failure || target.node !== entry.target.node),
     );
   }
-  if (errors.length === 1) throw errors[0];
-  if (errors.length > 1) throw new AggregateError(errors, errors.map(String).join('; '));
+  const [first, ...others] = errors;
+  if (first !== undefined) throw combinedError([first, ...others]);
   return undone;
 }
 
-/** Whom to bring a failure about for: the first mapping that suits the wishes and whose pod runs. */
-export function chooseTarget(
+/** Whom a failure may be brought about for: the mappings that suit the wishes and whose pods run, one a node. */
+export function chooseTargets(
   world: World,
   wishes: { node?: string; pod?: string; namespace?: string },
-): FaultTarget {
+): FaultTarget[] {
   const scene = new Scene(world);
   const suits = scene.paths.filter(
     ({ node, subject }) =>
@@ -149,25 +150,48 @@ export function chooseTarget(
       (wishes.pod === undefined || subject.pod?.name === wishes.pod) &&
       (wishes.namespace === undefined || subject.pod?.namespace === wishes.namespace),
   );
-  const path = suits.find(({ sandbox }) => sandbox !== undefined && sandbox.ips.length > 0);
-  if (path === undefined) {
-    const whom = wishes.pod ?? (wishes.node === undefined ? 'the cluster' : `node ${wishes.node}`);
+  const running = suits.filter(({ sandbox }) => sandbox !== undefined && sandbox.ips.length > 0);
+  if (running.length === 0) {
+    const whose = [
+      ...(wishes.pod === undefined ? [] : [`pod ${wishes.pod}`]),
+      ...(wishes.node === undefined ? [] : [`on node ${wishes.node}`]),
+    ].join(' ');
     throw new UserError(
       suits.length === 0
-        ? `break: no pod of ${whom} asks for a hostPort; deploy one first`
-        : `break: of ${whom} no pod with a hostPort runs; "hostport doctor" says why`,
+        ? `break: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; deploy one first`
+        : `break: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; "hostport doctor" says why`,
     );
   }
-  const { node, subject, port, sandbox } = path;
-  const nodeAddress = world.nodes
-    .find(({ metadata }) => metadata?.name === node!.name)
-    ?.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
-  if (nodeAddress === undefined) throw new Error(`node ${node!.name} has no InternalIP`);
-  return {
-    node: node!.name,
-    pod: { ...subject.pod!, address: sandbox!.ips[0]! },
-    port,
-    sandbox: sandbox!.id,
-    nodeAddress,
-  };
+  const onePerNode = new Map([...running].reverse().map((path) => [path.node!.name, path]));
+  return [...onePerNode.values()].reverse().map(({ node, subject, port, sandbox }) => {
+    const nodeAddress = scene.addressOf(node!.name);
+    if (nodeAddress === undefined) throw new Error(`node ${node!.name} has no InternalIP`);
+    return {
+      node: node!.name,
+      pod: { ...subject.pod!, address: sandbox!.ips[0]! },
+      port,
+      sandbox: sandbox!.id,
+      nodeAddress,
+    };
+  });
+}
+
+/** Brings a failure about for the first of some targets that suits it; returns which. */
+export async function injectSomewhere(
+  book: FaultBook,
+  door: FaultDoor,
+  failure: Failure,
+  targets: readonly FaultTarget[],
+): Promise<FaultTarget> {
+  const refusals: string[] = [];
+  for (const target of targets) {
+    try {
+      await inject(book, door, failure, target);
+      return target;
+    } catch (cause) {
+      if (!(cause instanceof UnsuitableTarget)) throw cause;
+      refusals.push(cause.message);
+    }
+  }
+  throw new UserError(`break ${failure.code}: ${refusals.join('; ')}`);
 }

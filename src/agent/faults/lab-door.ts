@@ -60,9 +60,14 @@ export function labFaultDoor(
     async write(node, path, content, mode = '0644') {
       // Written beside and moved within the directory: readers see all or nothing, and a runtime that watches sees the rename.
       const scratch = `${path}.hostport-new`;
-      await run(node, ['cp', '/dev/stdin', scratch], { stdin: content });
-      await run(node, ['chmod', mode, scratch]);
-      await run(node, ['mv', '-f', '--', scratch, path]);
+      try {
+        await run(node, ['cp', '/dev/stdin', scratch], { stdin: content });
+        await run(node, ['chmod', mode, scratch]);
+        await run(node, ['mv', '-f', '--', scratch, path]);
+      } catch (cause) {
+        await run(node, ['rm', '-f', '--', scratch]);
+        throw cause;
+      }
     },
 
     async list(node, path) {

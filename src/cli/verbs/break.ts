@@ -1,7 +1,7 @@
-import { chooseTarget, FaultBook, inject, restore } from '../../agent/faults/faults.ts';
+import { chooseTargets, FaultBook, injectSomewhere, restore } from '../../agent/faults/faults.ts';
 import { labFaultDoor } from '../../agent/faults/lab-door.ts';
 import { collectLabWorld, labClient } from '../../agent/sources/lab.ts';
-import { requireRecord } from '../../lab/record.ts';
+import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
 import { catalogue } from '../../path/catalogue/index.ts';
 import type { Failure } from '../../path/failure.ts';
 import { podName } from '../../path/pod-of.ts';
@@ -57,15 +57,11 @@ function breakVerb() {
     .action(async (failure: Failure, options) => {
       const record = await requireRecord(options.name);
       await interruptible(async (signal) => {
-        if (options.node !== undefined && !record.nodes.some(({ name }) => name === options.node)) {
-          throw new UserError(
-            `break: cluster "${record.name}" has no node ${options.node}; it has ${record.nodes.map(({ name }) => name).join(', ')}`,
-          );
-        }
+        checkNodes('break', record, options.node === undefined ? [] : [options.node]);
         const world = await collectLabWorld(record, { probes: false, signal });
-        const target = chooseTarget(world, { node: options.node, ...podWish(options.pod) });
+        const targets = chooseTargets(world, { node: options.node, ...podWish(options.pod) });
         const door = labFaultDoor(record, await labClient(record), realExec, signal);
-        await inject(new FaultBook(record), door, failure, target);
+        const target = await injectSomewhere(new FaultBook(record), door, failure, targets);
         process.stdout.write(
           `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${failure.fault.does}\n` +
             'See it with "hostport doctor", undo it with "hostport unbreak".\n',
@@ -76,6 +72,16 @@ function breakVerb() {
     verb,
     'hostport break mapping-missing --node kind-worker',
     'hostport break plugin-missing --pod echo-kind-worker',
+  );
+}
+
+/** Refuses a node that the cluster does not have: nothing to be done there would read as good news. */
+export function checkNodes(verb: string, { name, nodes }: ClusterRecord, wanted: readonly string[]): void {
+  const missing = wanted.find((node) => !nodes.some((known) => known.name === node));
+  if (missing === undefined) return;
+  throw new UserError(
+    `${verb}: cluster "${name}" has no node ${missing}; it has ${nodes.map((node) => node.name).join(', ')}`,
+    { exitCode: 2 },
   );
 }
 
@@ -93,6 +99,7 @@ function unbreak() {
     .option('--node <node>', 'only on this node')
     .action(async (failure: Failure | undefined, options) => {
       const record = await requireRecord(options.name);
+      checkNodes('unbreak', record, options.node === undefined ? [] : [options.node]);
       await interruptible(async (signal) => {
         const door = labFaultDoor(record, await labClient(record), realExec, signal);
         const undone = await restore(

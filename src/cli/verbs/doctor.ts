@@ -65,14 +65,22 @@ export function doctorVerb() {
       }
       checkSources(options);
       await interruptible(async (signal) => {
-        for (;;) {
+        const look = async () => {
           const world = await observe(options, signal);
           if (options.save !== undefined) await saveBundle(world, options.save);
           const { diagnosis } = diagnose(world);
           print(diagnosis, options);
           exitWith(exitStatusOf(diagnosis));
-          if (options.watch === undefined) return;
-          await sleep(options.watch === true ? WATCH_INTERVAL_MS : options.watch, undefined, { signal });
+        };
+        if (options.watch === undefined) return look();
+        try {
+          for (;;) {
+            await look();
+            await sleep(options.watch === true ? WATCH_INTERVAL_MS : options.watch, undefined, { signal });
+          }
+        } catch (cause) {
+          // An interruption is how watching ends; the status is that of the last look.
+          if (!signal.aborted) throw cause;
         }
       });
     });
@@ -82,7 +90,7 @@ export function doctorVerb() {
     'hostport doctor',
     'hostport doctor --explain portmap-not-chained',
     'hostport doctor --save /tmp/bundle && hostport doctor --from /tmp/bundle -o json',
-    'hostport doctor --kubeconfig ~/.kube/config --reports ./reports --no-probe',
+    'hostport doctor --kubeconfig ~/.kube/config --reports ./reports',
   );
 }
 

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { readRuntime } from '../../agent/node-report/runtime.ts';
 import { watchNode } from '../../agent/watch/watch.ts';
 import { logger, terminationSignal } from '../../control-plane/daemon.ts';
 import type { ApiClientOptions } from '../../kube/client.ts';
@@ -24,6 +25,13 @@ export async function healWatch(options: HealWatchOptions, scope: HealScope): Pr
   if (options.node.length > 1)
     throw new UserError('heal --watch: heals the node it runs on, which has one name');
   const node = options.node[0] ?? process.env.NODE_NAME ?? hostname();
+  const { runtime } = await readRuntime();
+  if ('unknown' in runtime) {
+    throw new UserError(
+      `heal --watch: heals the node that it runs on, and this machine has no container runtime that answers: ${runtime.unknown}. In the lab: hostport exec NODE -- hostport heal --watch`,
+      { exitCode: 2 },
+    );
+  }
   const api = await access(options.kubeconfig);
   const lock = tryFileLock(LOCK, `process ${process.pid}`);
   if ('heldBy' in lock) throw new UserError(`heal --watch: this node is healed already, by ${lock.heldBy}`);

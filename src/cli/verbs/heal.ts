@@ -14,6 +14,7 @@ import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagn
 import { renderJson } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith } from '../verb.ts';
+import { checkNodes } from './break.ts';
 import { failureNamed } from './doctor.ts';
 import { healWatch } from './heal-watch.ts';
 
@@ -58,6 +59,7 @@ export function healVerb() {
         return;
       }
       const record = await requireRecord(options.name);
+      checkNodes('heal', record, options.node);
       const json = options.output === 'json';
       await interruptible(async (signal) => {
         const patient = labPatient(record, realExec, options.probe);

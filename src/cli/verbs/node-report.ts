@@ -21,5 +21,10 @@ export function nodeReportVerb() {
       const report = await takeNodeReport(options.node, realExec, whichProgram, options.runtimeEndpoint);
       process.stdout.write(options.output === 'yaml' ? renderYaml(report) : renderJson(report, 2));
     });
-  return examples(verb, 'hostport node-report > reports/kind-worker.json', 'hostport node-report -o yaml');
+  return examples(
+    verb,
+    'hostport node-report --node worker-1 > worker-1.json',
+    'hostport exec kind-worker -- hostport node-report --node kind-worker',
+    'hostport node-report -o yaml',
+  );
 }

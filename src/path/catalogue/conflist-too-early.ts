@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import { AGENT_SOCKET } from '../../plugins/cilium-cni/agent-api.ts';
-import { UserError } from '../../util/errors.ts';
-import { eventEvidence } from '../evidence.ts';
+import { eventEvidence, excerpt } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+import { UnsuitableTarget } from '../fault.ts';
 import type { NodeView } from '../node-view.ts';
 
 interface Data {
@@ -35,8 +35,8 @@ export const conflistTooEarly = defineFailure<Data>({
       if (node === undefined || seen.has(node) || sandbox !== undefined) return [];
       const evidence = eventEvidence(scene, pod, AGENT_ABSENT);
       // The newest failure counts: what failed first may have come right since.
-      const [last] = eventEvidence(scene, pod, /\S/);
-      if (evidence.length === 0 || !AGENT_ABSENT.test(last?.saw ?? '')) return [];
+      const last = scene.eventsOf(pod).findLast(({ type }) => type === 'Warning');
+      if (evidence.length === 0 || !AGENT_ABSENT.test(excerpt(last?.message ?? ''))) return [];
       seen.add(node);
       return [
         {
@@ -56,12 +56,15 @@ export const conflistTooEarly = defineFailure<Data>({
 
   fault: {
     does: "takes the socket of the primary plugin's agent away, as it is before the agent is up, and makes the pod again",
-    async inject(door, target) {
+    async remember(door, target) {
       if (!(await door.list(target.node, DIRECTORY)).includes('cilium.sock')) {
-        throw new UserError(
+        throw new UnsuitableTarget(
           `node ${target.node} has no agent of a primary plugin: conflist-too-early wants the network of examples/kind-cilium-portmap`,
         );
       }
+      return null;
+    },
+    async inject(door, target) {
       await door.recreate(target, async () => {
         await door.run(target.node, ['mv', '--', AGENT_SOCKET, `${AGENT_SOCKET}.aside`]);
       });

@@ -1,5 +1,11 @@
 /** One worker of the catalogue's cluster, on which failures are brought about, found, healed and undone, one after the other. */
-import { chooseTarget, FaultBook, type Injected, inject, restore } from '../../../src/agent/faults/faults.ts';
+import {
+  chooseTargets,
+  FaultBook,
+  type Injected,
+  inject,
+  restore,
+} from '../../../src/agent/faults/faults.ts';
 import { labFaultDoor } from '../../../src/agent/faults/lab-door.ts';
 import { type HealReport, heal, type Patient } from '../../../src/agent/heal.ts';
 import { labPatient } from '../../../src/agent/lab-patient.ts';
@@ -90,7 +96,7 @@ export class Lane {
   }
 
   target(world: World): FaultTarget {
-    return chooseTarget(world, { node: this.node, namespace: this.namespace });
+    return chooseTargets(world, { node: this.node, namespace: this.namespace })[0]!;
   }
 
   async inject(failure: Failure, target: FaultTarget): Promise<Injected> {
