@@ -66,7 +66,10 @@ const finding = z.strictObject({
 const verdict = z.strictObject({
   verdict: z.enum(['ok', 'broken', 'risk', 'unknown', 'muted']),
   codes: z.array(code).describe('of the findings behind it'),
-  reason: z.string().optional().describe('why it is unknown, by which code it is muted, or why it is well in another way than usual'),
+  reason: z
+    .string()
+    .optional()
+    .describe('why it is unknown, by which code it is muted, or why it is well in another way than usual'),
 });
 
 const path = z.strictObject({
