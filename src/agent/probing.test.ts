@@ -154,6 +154,16 @@ describe('who answered', () => {
     expect(result.answeredBy).toBeUndefined();
   });
 
+  test('is told by where it came from when another client had the same port; when that does not tell, it is not known', async () => {
+    const old = flow({ source: '172.17.0.3', replySource: '10.1.0.9', replyDestination: '172.17.0.9' });
+    const result = await outside(async () => [old, flow()]);
+    expect(result.answeredBy).toEqual({ address: '10.1.0.7', port: 8080 });
+    expect(result.seenSource).toBe('172.17.0.2');
+    const both = await outside(async () => [flow({ source: '172.17.0.250' }), flow()]);
+    expect(both.untold).toBe('2 connections have its port 4000');
+    expect(both.answeredBy).toBeUndefined();
+  });
+
   test('is not known, which is told, when connection tracking cannot be read; a flow that is not there is another matter', async () => {
     const unread = await outside(() => Promise.reject(new Error('no conntrack')));
     expect([unread.tracked, unread.untold]).toEqual([undefined, 'no conntrack']);

@@ -49,8 +49,23 @@ export async function probeWorld(
   const silent = new Set(results.filter(isSilent).map(({ node }) => node));
   const [flows, after] = await Promise.all([flowsOn(traced, door, signal), dropsOn(silent, door, signal)]);
   signal?.throwIfAborted();
+  const nodes = addressesOf(world);
   return results.map((result) =>
-    withDrops(withAnswerer(result, flows.get(result.node)), before.get(result.node), after.get(result.node)),
+    withDrops(
+      withAnswerer(result, flows.get(result.node), nodes),
+      before.get(result.node),
+      after.get(result.node),
+    ),
+  );
+}
+
+/** The nodes' addresses by name. */
+function addressesOf({ nodes }: World): ReadonlyMap<string, string> {
+  return new Map(
+    nodes.flatMap(({ metadata, status }) => {
+      const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+      return address === undefined ? [] : [[metadata?.name ?? '', address] as const];
+    }),
   );
 }
 
@@ -59,7 +74,7 @@ async function flowsOn(
   nodes: ReadonlySet<string>,
   door: ProbeDoor,
   signal: AbortSignal | undefined,
-): Promise<ReadonlyMap<string, Observed<ReadonlyMap<string, Flow>>>> {
+): Promise<ReadonlyMap<string, Observed<FlowsByClient>>> {
   const told = [...nodes].map(async (node) => {
     const seen = await door.flows(node, signal).then(
       (flows) => ({ value: byClient(flows) }),
@@ -105,13 +120,33 @@ function isSilent({ outcome }: ProbeResult): boolean {
   return outcome === 'timeout';
 }
 
-function byClient(flows: readonly Flow[]): ReadonlyMap<string, Flow> {
-  return new Map(
-    flows.map((flow) => [
-      flowKey(flow.protocol, flow.sourcePort, flow.destination, flow.destinationPort),
-      flow,
-    ]),
+/** Connections by protocol, client's port, destination and its port. */
+type FlowsByClient = ReadonlyMap<string, readonly Flow[]>;
+
+function byClient(flows: readonly Flow[]): FlowsByClient {
+  return Map.groupBy(flows, (flow) =>
+    flowKey(flow.protocol, flow.sourcePort, flow.destination, flow.destinationPort),
   );
+}
+
+/**
+ * Whether a connection may be the probe's, by where it came from. Clients choose their ports each for itself, so that two of them, one long
+ * gone, can have the same.
+ */
+function fits(
+  { vantage, from, node }: ProbeResult,
+  { source }: Flow,
+  nodes: ReadonlyMap<string, string>,
+): boolean {
+  switch (vantage) {
+    case 'other-node':
+      return source === nodes.get(from ?? '');
+    case 'node':
+    case 'loopback':
+      return source.startsWith('127.') || source === nodes.get(node);
+    default:
+      return ![...nodes.values()].includes(source);
+  }
 }
 
 function flowKey(protocol: string, sourcePort: number, destination: string, port: number): string {
@@ -125,13 +160,18 @@ function withDrops(result: ProbeResult, before: number | undefined, after: numbe
 
 function withAnswerer(
   result: ProbeResult,
-  flows: Observed<ReadonlyMap<string, Flow>> | undefined,
+  flows: Observed<FlowsByClient> | undefined,
+  nodes: ReadonlyMap<string, string>,
 ): ProbeResult {
   if (flows === undefined || !isTranslated(result)) return result;
   if ('unknown' in flows) return { ...result, untold: flows.unknown };
   const { protocol, sourcePort, target } = result;
-  const flow = flows.value.get(flowKey(protocol, sourcePort!, target.address, target.port));
-  if (flow === undefined) return { ...result, tracked: false };
+  const found = flows.value.get(flowKey(protocol, sourcePort!, target.address, target.port)) ?? [];
+  if (found.length === 0) return { ...result, tracked: false };
+  const [flow, ...others] = found.length === 1 ? found : found.filter((each) => fits(result, each, nodes));
+  if (flow === undefined || others.length > 0) {
+    return { ...result, untold: `${found.length} connections have its port ${sourcePort}` };
+  }
   return {
     ...result,
     tracked: true,
