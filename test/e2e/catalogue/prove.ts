@@ -226,8 +226,13 @@ export async function provePair(
       const found = await lane.look();
       const codes = lane.findings(found).map(({ code }) => code);
       // Healing brings more to light (a pod that was made before its chain was put right); at first sight there is no more.
+      // That nothing answers and no cause is known is said as long as one of the two cannot be told for sure: it names no wrong cause.
       if (look === 1)
-        wrong.push(...codes.filter((code) => !isOfPair(code)).map((code) => `found as well: ${code}`));
+        wrong.push(
+          ...codes
+            .filter((code) => !isOfPair(code) && code !== 'not-answering')
+            .map((code) => `found as well: ${code}`),
+        );
       const report = await lane.heal(found, false);
       for (const code of codes) seen.add(code);
       for (const { code } of lane.findings(report.after)) seen.add(code);
