@@ -109,7 +109,9 @@ spec:
         );
         const now = await pods('-l', 'app=echo');
         expect(now.filter(({ uid }) => before.includes(uid))).toEqual([]);
-        expect(now.map(({ restarts }) => restarts)).toEqual(now.map(() => 0));
+        // A container that the kubelet had made and not started when it was killed is made a second time, as upstream's does.
+        const inTheMaking = (pod: PodFacts) => victim === 'kubelet' && pod.node === node;
+        expect(now.filter((pod) => (pod.restarts ?? 0) > (inTheMaking(pod) ? 1 : 0))).toEqual([]);
         expect(await watch.stop()).toEqual([]);
         await bystanderIsUnharmed();
         const here = now.filter((pod) => pod.node === WORKER).length;
