@@ -71,6 +71,7 @@ export const nodeportCollision = defineFailure<null>({
           { hostPort: portFor(target), containerPort: 8080, protocol: 'TCP' },
         ]),
       ]);
+      await door.untilRunning({ pod: { ...target.pod, name: 'same-node-port' } });
     },
     async restore(door, target) {
       await door.remove('Pod', target.pod.namespace, 'same-node-port');
