@@ -3,7 +3,7 @@
  * `bun scripts/test.ts [PATH…]` runs only what the paths match, one after another.
  *
  * Most of a lab's time is waiting, so test files run in two lanes, each file of the lab in a process of its own. A file's output is printed
- * when it has ended, so that what belongs together stays together.
+ * when it has ended, so that what belongs together stays together; what failed, and why, is said once more at the end.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,6 +26,8 @@ interface Counts {
 const UNIT_SECONDS = 30;
 const LAB_SECONDS = 120;
 const LANES = 2;
+/** Characters of an error in the list at the end. */
+const SAID = 400;
 
 /** Two of these at once would be in each other's way: they have the how-to's cluster name and its directories. */
 const HOW_TO = ['tour', 'readme'];
@@ -121,7 +123,11 @@ async function run({ name, paths, seconds }: Batch, index: number, live: boolean
   const counted = existsSync(report) ? count(report) : { passed: 0, failed: 1, skipped: 0 };
   if (code !== 0 && counted.failed === 0) counted.failed = 1;
   for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counted[key];
-  if (counted.failed > 0) failures.push(`FAILED: ${counted.failed} in ${name}`);
+  const failed = existsSync(report) ? failedIn(report) : [];
+  if (counted.failed > failed.length) {
+    failed.push(`exit status ${code}, ${counted.failed - failed.length} failed without a word`);
+  }
+  failures.push(...failed.map((failure) => `FAILED: ${name}: ${failure}`));
   const took = ((performance.now() - began) / 1000).toFixed(0);
   console.log(`\n# ${name} (${took} s)\n${stdout}${stderr}`);
 }
@@ -136,4 +142,22 @@ function count(report: string): Counts {
   const failed = number('failures') + number('errors');
   const skipped = number('skipped');
   return { passed: number('tests') - failed - skipped, failed, skipped };
+}
+
+/** Each failed test of a report: its name and the beginning of its error, on one line. */
+function failedIn(report: string): string[] {
+  const cases = readFileSync(report, 'utf8').matchAll(
+    /<testcase name="([^"]*)" classname="([^"]*)"[^>]*>\s*<(?:failure|error)(?: type="[^"]*")?(?: message="([^"]*)")?/g,
+  );
+  return [...cases].map(([, test = '', suite = '', message = '']) => {
+    const said = unescape(message).replace(/\s+/g, ' ').trim();
+    return `${unescape(suite)} > ${unescape(test)}: ${said.slice(0, SAID)}`;
+  });
+}
+
+function unescape(xml: string): string {
+  const entities: Record<string, string> = { quot: '"', apos: "'", lt: '<', gt: '>', amp: '&' };
+  return xml.replace(/&(?:#(\d+)|(\w+));/g, (whole, code?: string, name?: string) =>
+    code === undefined ? (entities[name ?? ''] ?? whole) : String.fromCodePoint(Number(code)),
+  );
 }
