@@ -150,12 +150,12 @@ function failedIn(report: string): string[] {
     /<testcase name="([^"]*)" classname="([^"]*)"[^>]*>\s*<(?:failure|error)(?: type="[^"]*")?(?: message="([^"]*)")?/g,
   );
   return [...cases].map(([, test = '', suite = '', message = '']) => {
-    const said = unescape(message).replace(/\s+/g, ' ').trim();
-    return `${unescape(suite)} > ${unescape(test)}: ${said.slice(0, SAID)}`;
+    const said = plainText(message).replace(/\s+/g, ' ').trim();
+    return `${plainText(suite)} > ${plainText(test)}: ${said.slice(0, SAID)}`;
   });
 }
 
-function unescape(xml: string): string {
+function plainText(xml: string): string {
   const entities: Record<string, string> = { quot: '"', apos: "'", lt: '<', gt: '>', amp: '&' };
   return xml.replace(/&(?:#(\d+)|(\w+));/g, (whole, code?: string, name?: string) =>
     code === undefined ? (entities[name ?? ''] ?? whole) : String.fromCodePoint(Number(code)),
