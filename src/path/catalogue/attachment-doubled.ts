@@ -1,11 +1,12 @@
 import { rewriteMapping } from '../attach-plan.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
+import { chainOf } from '../mapping-faults.ts';
 import type { Sandbox } from '../node-report.ts';
 import type { NodeView } from '../node-view.ts';
 import { ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
-import { chainOf, iptablesNat } from '../rule-faults.ts';
+import { iptablesIn } from '../table-faults.ts';
 import { leadsToPod, originsOf, traceFrom } from '../traces.ts';
 
 interface Data {
@@ -60,19 +61,13 @@ export const attachmentDoubled = defineFailure<Data>({
   fault: {
     does: "puts a translation to an address that nobody has before the pod's own, in the pod's chain",
     async inject(door, target) {
-      await iptablesNat(
-        door,
-        target,
-        '-I',
-        await chainOf(door, target),
-        '1',
-        ...doubled(target.port.hostPort),
-      );
+      const chain = await chainOf(door, target);
+      await iptablesIn(door, target.node, 'nat', '-I', chain, '1', ...doubled(target.port.hostPort));
     },
-    async restore(door, target) {
-      const rules = await iptablesNat(door, target, '-S');
+    async restore(door, { node, port }) {
+      const rules = await iptablesIn(door, node, 'nat', '-S');
       const chain = rules.match(new RegExp(`^-A (CNI-DN-\\S+) .*--to-destination ${NOBODY}$`, 'm'))?.[1];
-      if (chain !== undefined) await iptablesNat(door, target, '-D', chain, ...doubled(target.port.hostPort));
+      if (chain !== undefined) await iptablesIn(door, node, 'nat', '-D', chain, ...doubled(port.hostPort));
     },
   },
 });

@@ -1,9 +1,9 @@
 import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+import { removeMapping } from '../mapping-faults.ts';
 import type { NodeView } from '../node-view.ts';
 import { isGone, type OwnedMapping, ownedMappings } from '../owned-mappings.ts';
 import { echoPod } from '../pod-of.ts';
-import { removeMapping } from '../rule-faults.ts';
 import { hides } from '../traces.ts';
 
 interface Data {

@@ -1,8 +1,9 @@
 import { type Chain, jumpsTo } from '../../netfilter/ruleset/index.ts';
+import { DNAT_CHAIN, ENTRY_JUMP } from '../../plugins/portmap/rules.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { NodeView } from '../node-view.ts';
 import { known } from '../observed.ts';
-import { DNAT_CHAIN, hasNatRule, iptablesNat } from '../rule-faults.ts';
+import { hasRule, iptablesIn } from '../table-faults.ts';
 
 interface Data {
   node: NodeView;
@@ -11,8 +12,7 @@ interface Data {
   missing: string[];
 }
 
-/** The jump as portmap makes it, from each of the chains where packets to the node begin. */
-const JUMP = ['-m', 'addrtype', '--dst-type', 'LOCAL', '-j', DNAT_CHAIN];
+/** The chains where packets to the node begin: from other machines, and from itself. */
 const ENTRIES = ['PREROUTING', 'OUTPUT'] as const;
 
 export const entryJumpMissing = defineFailure<Data>({
@@ -79,7 +79,7 @@ export const entryJumpMissing = defineFailure<Data>({
           variant,
           family: family === 'ip' ? 'ipv4' : 'ipv6',
           table: 'nat',
-          commands: missing.map((chain) => ['-A', chain, ...JUMP]),
+          commands: missing.map((chain) => ['-A', chain, ...ENTRY_JUMP]),
         },
       },
     ],
@@ -87,12 +87,12 @@ export const entryJumpMissing = defineFailure<Data>({
 
   fault: {
     does: `removes the jump from PREROUTING to ${DNAT_CHAIN}`,
-    async inject(door, target) {
-      await iptablesNat(door, target, '-D', 'PREROUTING', ...JUMP);
+    async inject(door, { node }) {
+      await iptablesIn(door, node, 'nat', '-D', 'PREROUTING', ...ENTRY_JUMP);
     },
-    async restore(door, target) {
-      if (!(await hasNatRule(door, target, 'PREROUTING', ...JUMP))) {
-        await iptablesNat(door, target, '-A', 'PREROUTING', ...JUMP);
+    async restore(door, { node }) {
+      if (!(await hasRule(door, node, 'nat', 'PREROUTING', ...ENTRY_JUMP))) {
+        await iptablesIn(door, node, 'nat', '-A', 'PREROUTING', ...ENTRY_JUMP);
       }
     },
   },

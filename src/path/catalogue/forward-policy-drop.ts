@@ -6,7 +6,7 @@ import { podName } from '../pod-of.ts';
 import { isPolicyAgents, policyAgentBehind } from '../policy-agents.ts';
 import { AWAY, probeEvidence, probesFrom } from '../probe-facts.ts';
 import type { PathView } from '../scene.ts';
-import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
+import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { endEvidence, endOf, namesDestination, type TraceEnd } from '../trace-end.ts';
 import { leadsToPod, traceFrom } from '../traces.ts';
 
@@ -105,11 +105,10 @@ export const forwardPolicyDrop = defineFailure<Data>({
 
   fault: {
     does: 'sets the policy of FORWARD to DROP, as docker does',
-    remember: (door, { node }) => saveTable(door, node, 'filter'),
+    ...puttingBackTable('filter'),
     async inject(door, { node }) {
       await iptablesIn(door, node, 'filter', '-P', 'FORWARD', 'DROP');
     },
-    restore: (door, { node }, memo) => restoreTable(door, node, 'filter', memo as string),
     subjects: ({ node }) => [{ node }],
   },
 });

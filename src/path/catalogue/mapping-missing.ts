@@ -1,3 +1,4 @@
+import { DNAT_CHAIN } from '../../plugins/portmap/rules.ts';
 import { rewriteMapping } from '../attach-plan.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
@@ -6,7 +7,7 @@ import { type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
 import { ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
-import { DNAT_CHAIN, iptablesNat, restoreNat, saveNat } from '../rule-faults.ts';
+import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { takersOf, translatesTo } from '../traces.ts';
 
 interface Data {
@@ -70,10 +71,9 @@ export const mappingMissing = defineFailure<Data>({
 
   fault: {
     does: `flushes ${DNAT_CHAIN}, as a firewall that reloads does`,
-    remember: (door, { node }) => saveNat(door, node),
-    async inject(door, target) {
-      await iptablesNat(door, target, '-F', DNAT_CHAIN);
+    ...puttingBackTable('nat'),
+    async inject(door, { node }) {
+      await iptablesIn(door, node, 'nat', '-F', DNAT_CHAIN);
     },
-    restore: (door, { node }, memo) => restoreNat(door, node, memo as string),
   },
 });

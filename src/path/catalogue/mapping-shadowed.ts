@@ -1,9 +1,10 @@
 import type { TranslationCandidate } from '../../netfilter/ruleset/index.ts';
+import { DNAT_CHAIN, ENTRY_JUMP } from '../../plugins/portmap/rules.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { NodeView } from '../node-view.ts';
 import { podName } from '../pod-of.ts';
-import { DNAT_CHAIN, hasNatRule, iptablesNat } from '../rule-faults.ts';
+import { hasRule, iptablesIn } from '../table-faults.ts';
 import { takerOf, takersOf, translatesTo } from '../traces.ts';
 
 interface Data {
@@ -11,8 +12,6 @@ interface Data {
   taker: TranslationCandidate;
   own: TranslationCandidate;
 }
-
-const JUMP = ['-m', 'addrtype', '--dst-type', 'LOCAL', '-j', DNAT_CHAIN];
 
 export const mappingShadowed = defineFailure<Data>({
   code: 'mapping-shadowed',
@@ -86,8 +85,8 @@ export const mappingShadowed = defineFailure<Data>({
             family: family === 'ip' ? 'ipv4' : 'ipv6',
             table: 'nat',
             commands: [
-              ['-D', own.base.name, ...JUMP],
-              ['-I', own.base.name, '1', ...JUMP],
+              ['-D', own.base.name, ...ENTRY_JUMP],
+              ['-I', own.base.name, '1', ...ENTRY_JUMP],
             ],
           },
         },
@@ -97,20 +96,14 @@ export const mappingShadowed = defineFailure<Data>({
 
   fault: {
     does: "puts a translation of the port to the node's own discard port at the head of PREROUTING",
-    async inject(door, target) {
-      await iptablesNat(
-        door,
-        target,
-        '-I',
-        'PREROUTING',
-        '1',
-        ...shadow(target.nodeAddress, target.port.hostPort),
-      );
+    async inject(door, { node, nodeAddress, port }) {
+      const rule = shadow(nodeAddress, port.hostPort);
+      await iptablesIn(door, node, 'nat', '-I', 'PREROUTING', '1', ...rule);
     },
-    async restore(door, target) {
-      const rule = shadow(target.nodeAddress, target.port.hostPort);
-      if (await hasNatRule(door, target, 'PREROUTING', ...rule)) {
-        await iptablesNat(door, target, '-D', 'PREROUTING', ...rule);
+    async restore(door, { node, nodeAddress, port }) {
+      const rule = shadow(nodeAddress, port.hostPort);
+      if (await hasRule(door, node, 'nat', 'PREROUTING', ...rule)) {
+        await iptablesIn(door, node, 'nat', '-D', 'PREROUTING', ...rule);
       }
     },
   },

@@ -1,10 +1,10 @@
-import { attachmentChain } from '../../plugins/portmap/rules.ts';
+import { attachmentChain, DNAT_CHAIN } from '../../plugins/portmap/rules.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { NodeView } from '../node-view.ts';
 import { isGone, ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
-import { DNAT_CHAIN, iptablesNat, restoreNat, saveNat } from '../rule-faults.ts';
+import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { takerOf } from '../traces.ts';
 
 interface Data {
@@ -65,36 +65,22 @@ export const mappingStale = defineFailure<Data>({
 
   fault: {
     does: "puts the mapping of a container that is gone before the pod's, as the reference portmap leaves it",
-    remember: (door, { node }) => saveNat(door, node),
-    async inject(door, target) {
-      const port = String(target.port.hostPort);
-      const entries = await iptablesNat(door, target, '-S', DNAT_CHAIN);
-      const network = entries.match(/dnat name: \\"([^"\\]+)\\"/)?.[1];
-      if (network === undefined) throw new Error(`node ${target.node}: ${DNAT_CHAIN} names no network`);
+    ...puttingBackTable('nat'),
+    async inject(door, { node, port: { hostPort } }) {
+      const nat = (...words: string[]) => iptablesIn(door, node, 'nat', ...words);
+      const port = String(hostPort);
+      const network = (await nat('-S', DNAT_CHAIN)).match(/dnat name: \\"([^"\\]+)\\"/)?.[1];
+      if (network === undefined) throw new Error(`node ${node}: ${DNAT_CHAIN} names no network`);
       const chain = attachmentChain(network, DEAD.id);
-      await iptablesNat(door, target, '-N', chain);
-      await iptablesNat(
-        door,
-        target,
+      await nat('-N', chain);
+      await nat(
         ...['-A', chain, '-p', 'tcp', '--dport', port, '-j', 'DNAT', '--to-destination', DEAD.target],
       );
-      await iptablesNat(
-        door,
-        target,
-        ...[
-          '-I',
-          DNAT_CHAIN,
-          '1',
-          '-p',
-          'tcp',
-          '-m',
-          'comment',
-          '--comment',
-          `dnat name: "${network}" id: "${DEAD.id}"`,
-        ],
+      await nat(
+        ...['-I', DNAT_CHAIN, '1', '-p', 'tcp'],
+        ...['-m', 'comment', '--comment', `dnat name: "${network}" id: "${DEAD.id}"`],
         ...['-m', 'multiport', '--dports', port, '-j', chain],
       );
     },
-    restore: (door, { node }, memo) => restoreNat(door, node, memo as string),
   },
 });

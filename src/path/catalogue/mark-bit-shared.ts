@@ -1,11 +1,14 @@
 import { splitWords } from '../../netfilter/rule-text.ts';
 import { markUses, type Rule } from '../../netfilter/ruleset/index.ts';
+import { DEFAULT_MARK_BIT } from '../../plugins/portmap/config.ts';
+import { MASQ_CHAIN, SETMARK_CHAIN } from '../../plugins/portmap/rules.ts';
 import { rewriteMapping } from '../attach-plan.ts';
 import { isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
+import { hasRule, iptablesIn } from '../table-faults.ts';
 
 interface Data {
   node: NodeView;
@@ -13,12 +16,13 @@ interface Data {
   free: number | undefined;
 }
 
-/** portmap's own when its entry names none (the reference's default). */
-const DEFAULT_BIT = 13;
 /** Bits that are spoken for: Kubernetes' two, Calico's and Cilium's ranges, least likely to be free last. */
 const CANDIDATES = [12, 11, 10, 9, 8, 7, 6, 5, 4];
 /** Of packets that no mapping has: the fault must show, and hurt nobody. */
-const FOREIGN = ['-p', 'tcp', '-m', 'tcp', '--dport', '9099', '-j', 'MARK', '--set-xmark', '0x2000/0x2000'];
+const FOREIGN = [
+  ...['PREROUTING', '-p', 'tcp', '-m', 'tcp', '--dport', '9099'],
+  ...['-j', 'MARK', '--set-xmark', '0x2000/0x2000'],
+];
 
 export const markBitShared = defineFailure<Data>({
   code: 'mark-bit-shared',
@@ -38,7 +42,8 @@ export const markBitShared = defineFailure<Data>({
       const portmap = portmapIn(node.chain);
       const ruleset = known(node.ruleset);
       if (portmap === undefined || ruleset === undefined || portmap.fields.externalSetMarkChain) return [];
-      const bit = typeof portmap.fields.markMasqBit === 'number' ? portmap.fields.markMasqBit : DEFAULT_BIT;
+      const bit =
+        typeof portmap.fields.markMasqBit === 'number' ? portmap.fields.markMasqBit : DEFAULT_MARK_BIT;
       const uses = markUses(ruleset, 'ip').filter(({ rule, bits }) => !isOurs(rule) && bits !== ALL_BITS);
       const sharing = uses.filter(({ bits }) => hasBit(bits, bit));
       if (sharing.length === 0) return [];
@@ -104,15 +109,15 @@ export const markBitShared = defineFailure<Data>({
   fault: {
     does: 'has another component mark packets of its own by the same bit',
     remember: (door, { node }) => snapshotConfDir(door, node),
-    async inject(door, target) {
-      await door.run(target.node, ['iptables', '-w', '-t', 'mangle', '-A', 'PREROUTING', ...FOREIGN]);
+    async inject(door, { node }) {
+      await iptablesIn(door, node, 'mangle', '-A', ...FOREIGN);
     },
-    async restore(door, target, memo) {
+    async restore(door, { node }, memo) {
       // Healing has given portmap another bit.
-      await restoreConfDir(door, target.node, memo);
-      const rules = await door.run(target.node, ['iptables', '-w', '-t', 'mangle', '-S', 'PREROUTING']);
-      if (!rules.split('\n').includes(`-A PREROUTING ${FOREIGN.join(' ')}`)) return;
-      await door.run(target.node, ['iptables', '-w', '-t', 'mangle', '-D', 'PREROUTING', ...FOREIGN]);
+      await restoreConfDir(door, node, memo);
+      if (await hasRule(door, node, 'mangle', ...FOREIGN)) {
+        await iptablesIn(door, node, 'mangle', '-D', ...FOREIGN);
+      }
     },
   },
 });
@@ -139,7 +144,7 @@ function oldRules(node: NodeView, mark: string): string[][][] {
     ({ backend, family, name }) => backend === 'iptables-nft' && family === 'ip' && name === 'nat',
   );
   const commands: string[][] = [];
-  for (const chain of ['CNI-HOSTPORT-SETMARK', 'CNI-HOSTPORT-MASQ']) {
+  for (const chain of [SETMARK_CHAIN, MASQ_CHAIN]) {
     const rules = table?.chains.get(chain)?.rules ?? [];
     for (const { text } of rules) {
       if (text.includes(mark)) commands.push(['-D', ...splitWords(text).slice(1)]);

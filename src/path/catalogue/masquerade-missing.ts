@@ -1,10 +1,11 @@
+import { MASQ_CHAIN } from '../../plugins/portmap/rules.ts';
 import { rewriteMapping } from '../attach-plan.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { Sandbox } from '../node-report.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
 import { podName } from '../pod-of.ts';
-import { iptablesNat, MASQ_CHAIN, restoreNat, saveNat } from '../rule-faults.ts';
+import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { leadsToPod, type Origin, traceFrom } from '../traces.ts';
 
 interface Data {
@@ -69,11 +70,10 @@ export const masqueradeMissing = defineFailure<Data>({
 
   fault: {
     does: `flushes ${MASQ_CHAIN}`,
-    remember: (door, { node }) => saveNat(door, node),
-    async inject(door, target) {
-      await iptablesNat(door, target, '-F', MASQ_CHAIN);
+    ...puttingBackTable('nat'),
+    async inject(door, { node }) {
+      await iptablesIn(door, node, 'nat', '-F', MASQ_CHAIN);
     },
-    restore: (door, { node }, memo) => restoreNat(door, node, memo as string),
   },
 });
 

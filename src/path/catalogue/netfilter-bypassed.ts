@@ -10,7 +10,7 @@ import { podName } from '../pod-of.ts';
 import { policyAgentBehind } from '../policy-agents.ts';
 import { AWAY, answered, failed, probeEvidence, probesFrom } from '../probe-facts.ts';
 import type { PathView, Scene } from '../scene.ts';
-import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
+import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { takersOf, traceFrom } from '../traces.ts';
 
 interface Data {
@@ -91,12 +91,11 @@ export const netfilterBypassed = defineFailure<Data>({
 
   fault: {
     does: "exempts the pod's port from connection tracking (NOTRACK in table raw)",
-    remember: (door, { node }) => saveTable(door, node, 'raw'),
+    ...puttingBackTable('raw'),
     async inject(door, { node, port }) {
       const match = ['-p', port.protocol.toLowerCase(), '--dport', String(port.hostPort)];
       await iptablesIn(door, node, 'raw', '-I', 'PREROUTING', '1', ...match, '-j', 'CT', '--notrack');
     },
-    restore: (door, { node }, memo) => restoreTable(door, node, 'raw', memo as string),
   },
 });
 

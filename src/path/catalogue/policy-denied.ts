@@ -5,7 +5,7 @@ import { type Denial, denialOf, shutOutBy } from '../network-policy.ts';
 import { podName } from '../pod-of.ts';
 import { policyAgentOf } from '../policy-agents.ts';
 import { AWAY, probeEvidence, probesFrom } from '../probe-facts.ts';
-import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
+import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { endEvidence, endOf } from '../trace-end.ts';
 import { traceFrom } from '../traces.ts';
 
@@ -68,7 +68,7 @@ export const policyDenied = defineFailure<null>({
 
   fault: {
     does: "drops packets to the container's port in a chain as kube-router makes it for a pod that a policy isolates",
-    remember: (door, { node }) => saveTable(door, node, 'filter'),
+    ...puttingBackTable('filter'),
     async inject(door, { node, pod, port }) {
       const toPod = ['-d', `${pod.address}/32`];
       const filter = (...words: string[]) => iptablesIn(door, node, 'filter', ...words);
@@ -88,7 +88,6 @@ export const policyDenied = defineFailure<null>({
       );
       await filter('-I', 'FORWARD', '1', ...toPod, '-j', POD_CHAIN);
     },
-    restore: (door, { node }, memo) => restoreTable(door, node, 'filter', memo as string),
   },
 });
 

@@ -1,4 +1,5 @@
 import type { BaseChain, Translation } from '../../netfilter/ruleset/index.ts';
+import { MASQ_CHAIN } from '../../plugins/portmap/rules.ts';
 import { acceptAhead, translatedTo } from '../accept-rule.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { Evidence } from '../finding.ts';
@@ -8,9 +9,8 @@ import { known } from '../observed.ts';
 import { podName } from '../pod-of.ts';
 import { AWAY, probesFrom } from '../probe-facts.ts';
 import { routeTo } from '../routing.ts';
-import { MASQ_CHAIN } from '../rule-faults.ts';
 import type { PathView, Scene } from '../scene.ts';
-import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
+import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { leadsToPod, podAddress, traceFrom } from '../traces.ts';
 
 interface Data {
@@ -106,7 +106,7 @@ export const sourceAddressLost = defineFailure<Data>({
 
   fault: {
     does: 'masquerades everything that goes to the pod, as some primary plugins do',
-    remember: (door, { node }) => saveTable(door, node, 'nat'),
+    ...puttingBackTable('nat'),
     async inject(door, { node, pod }) {
       const rule = [
         '-d',
@@ -120,7 +120,6 @@ export const sourceAddressLost = defineFailure<Data>({
       ];
       await iptablesIn(door, node, 'nat', '-A', 'POSTROUTING', ...rule);
     },
-    restore: (door, { node }, memo) => restoreTable(door, node, 'nat', memo as string),
   },
 });
 

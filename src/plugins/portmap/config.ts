@@ -28,7 +28,7 @@ export interface PortmapConfig {
 }
 
 /** Bit 13: Kubernetes uses 14 and 15, Calico 20 to 31. */
-const DEFAULT_MARK_BIT = 13;
+export const DEFAULT_MARK_BIT = 13;
 /** XT_EXTENSION_MAXNAMELEN less its NUL. */
 const MAX_CHAIN_NAME = 28;
 

@@ -11,6 +11,9 @@ export const DNAT_CHAIN = 'CNI-HOSTPORT-DNAT';
 export const SETMARK_CHAIN = 'CNI-HOSTPORT-SETMARK';
 export const MASQ_CHAIN = 'CNI-HOSTPORT-MASQ';
 
+/** What leads to {@link DNAT_CHAIN} from each of the chains where packets to the node begin: PREROUTING and OUTPUT. */
+export const ENTRY_JUMP: readonly string[] = ['-m', 'addrtype', '--dst-type', 'LOCAL', '-j', DNAT_CHAIN];
+
 /** Length of a chain name: 28 is what iptables allows. */
 const CHAIN_NAME_LENGTH = 28;
 /** `-m multiport` takes at most 15 ports. */
@@ -40,7 +43,6 @@ export function attachmentChain(networkName: string, containerId: string): strin
 export function sharedRules(config: PortmapConfig): { chains: string[]; rules: Rule[]; first: Set<Rule> } {
   const mark = `0x${(2 ** config.markMasqBit).toString(16)}`;
   const mask = `${mark}/${mark}`;
-  const local = ['-m', 'addrtype', '--dst-type', 'LOCAL', '-j', DNAT_CHAIN];
   const chains: string[] = [];
   const rules: Rule[] = [];
   const first = new Set<Rule>();
@@ -65,7 +67,7 @@ export function sharedRules(config: PortmapConfig): { chains: string[]; rules: R
     );
   }
   chains.push(DNAT_CHAIN);
-  rules.push({ chain: 'PREROUTING', words: local }, { chain: 'OUTPUT', words: local });
+  rules.push(...['PREROUTING', 'OUTPUT'].map((chain) => ({ chain, words: [...ENTRY_JUMP] })));
   return { chains, rules, first };
 }
 
