@@ -1,4 +1,4 @@
-import { realpathSync, writeSync } from 'node:fs';
+import { readSync, realpathSync, writeSync } from 'node:fs';
 import { type Plugin, type PluginIo, runPlugin } from '../cni/plugin.ts';
 import type { IpFamily } from '../netfilter/iptables.ts';
 import { glanceAtKernel, type NatGlance } from '../netfilter/kernel-rules.ts';
@@ -9,6 +9,9 @@ import { loopback } from './loopback.ts';
 import { AttachmentFiles } from './portmap/attachments.ts';
 import { portmap } from './portmap/portmap.ts';
 import { isOwnNetns } from './sandbox.ts';
+
+/** Bytes; a network configuration with its previous result is a few thousand. */
+const STDIN_CHUNK = 16_384;
 
 /** What iptables-nft keeps can be looked at in the kernel; what other variants keep cannot. */
 function glance(family: IpFamily): NatGlance | undefined {
@@ -24,14 +27,31 @@ const plugins: Record<string, () => Plugin> = {
   loopback: () => loopback(bunExec),
 };
 
-// process.stdin and process.stdout cost milliseconds to set up; descriptors do not.
+// process.stdin, Bun.stdin and process.stdout cost milliseconds to set up; descriptors do not.
 const io: PluginIo = {
   env: process.env,
   isOwnNetns,
-  readStdin: () => Bun.stdin.text(),
+  readStdin: readAll,
   writeStdout: (text) => writeAll(1, text),
   writeStderr: (text) => writeAll(2, text),
 };
+
+/** All of standard input. Only where it does not block (a caller's choice) is it waited for in the event loop. */
+async function readAll(): Promise<string> {
+  const chunks: Buffer[] = [];
+  try {
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(STDIN_CHUNK);
+      const read = readSync(0, chunk);
+      if (read === 0) break;
+      chunks.push(chunk.subarray(0, read));
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    chunks.push(Buffer.from(await Bun.stdin.bytes()));
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
 
 function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text);
