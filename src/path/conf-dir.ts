@@ -1,5 +1,5 @@
 import { configFileOrder } from '../cni/conflist.ts';
-import { type FaultDoor, type Memo, UnsuitableTarget } from './fault.ts';
+import { type Fault, type FaultDoor, type Memo, UnsuitableTarget } from './fault.ts';
 
 /** Where the lab's runtime looks for configurations. */
 export const CONF_DIR = '/etc/cni/net.d';
@@ -39,11 +39,18 @@ export async function restoreConfDir(door: FaultDoor, node: string, memo: Memo):
   for (const [name, content] of Object.entries(files)) await door.write(node, `${CONF_DIR}/${name}`, content);
 }
 
+/** The undoing of a fault that changes the configuration directory of its target's node and nothing else. */
+export const puttingBackConfDir: Required<Pick<Fault, 'remember' | 'restore'>> = {
+  remember: (door, { node }) => snapshotConfDir(door, node),
+  restore: (door, { node }, memo) => restoreConfDir(door, node, memo),
+};
+
+/** An entry of a list, as it is written. */
+type Entry = Record<string, unknown>;
+
 /** A configuration list as it is in its file. */
 export interface ListDocument {
-  name: string;
-  cniVersion?: string;
-  plugins: Record<string, unknown>[];
+  plugins: Entry[];
   [key: string]: unknown;
 }
 
@@ -76,6 +83,16 @@ export function formatDocument(document: unknown): string {
 }
 
 /** Whether a list entry is portmap. */
-export function isPortmap(plugin: Record<string, unknown>): boolean {
-  return plugin.type === 'portmap';
+export function isPortmap(entry: Entry): boolean {
+  return entry.type === 'portmap';
+}
+
+/** The list with none of portmap in its chain. */
+export function withoutPortmap(list: ListDocument): ListDocument {
+  return { ...list, plugins: list.plugins.filter((entry) => !isPortmap(entry)) };
+}
+
+/** The list with its entry of portmap as `change` makes it. */
+export function changePortmap(list: ListDocument, change: (portmap: Entry) => Entry): ListDocument {
+  return { ...list, plugins: list.plugins.map((entry) => (isPortmap(entry) ? change(entry) : entry)) };
 }

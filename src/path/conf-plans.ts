@@ -1,5 +1,5 @@
 import type { HealStep } from './action.ts';
-import { formatDocument } from './conf-dir.ts';
+import { formatDocument, type ListDocument } from './conf-dir.ts';
 import type { ConfigFile, NodeView } from './node-view.ts';
 
 /** A step that writes a configuration file of a node. It keeps its mode: many are readable to root alone, for what is in them. */
@@ -9,14 +9,9 @@ export function writeConfig(node: NodeView, path: string, document: unknown, why
 }
 
 /** The document of a file that was read as a list, as it is written, single configurations made a list of one. */
-export function listDocument(file: ConfigFile): {
-  [key: string]: unknown;
-  plugins: Record<string, unknown>[];
-} {
+export function listDocument(file: ConfigFile): ListDocument {
   const document = JSON.parse(file.content) as Record<string, unknown>;
-  if (file.name.endsWith('.conflist')) {
-    return document as { [key: string]: unknown; plugins: Record<string, unknown>[] };
-  }
+  if (file.name.endsWith('.conflist')) return document as ListDocument;
   const { name, cniVersion, ...plugin } = document;
   return { ...(cniVersion === undefined ? {} : { cniVersion }), name, plugins: [plugin] };
 }

@@ -1,4 +1,4 @@
-import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { editActiveList, restoreConfDir, snapshotConfDir, withoutPortmap } from '../conf-dir.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { removeMapping } from '../mapping-faults.ts';
 import type { NodeView } from '../node-view.ts';
@@ -78,10 +78,7 @@ export const attachmentLeaked = defineFailure<Data>({
       const pod = { ...target.pod, name: LEAVER };
       await door.apply([echoPod(target, LEAVER, [{ hostPort: PORT, containerPort: 8080, protocol: 'TCP' }])]);
       await door.untilRunning({ ...target, pod });
-      await editActiveList(door, target.node, (list) => ({
-        ...list,
-        plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
-      }));
+      await editActiveList(door, target.node, withoutPortmap);
       await door.remove('Pod', pod.namespace, LEAVER);
       await door.untilNoSandbox({ ...target, pod });
       await restoreConfDir(door, target.node, before);

@@ -1,4 +1,4 @@
-import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { changePortmap, editActiveList, puttingBackConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -47,34 +47,25 @@ export const capabilityMissing = defineFailure<Data>({
   },
 
   heal({ data: { node, file } }) {
-    const document = listDocument(file);
-    const plugins = document.plugins.map((plugin) =>
-      isPortmap(plugin)
-        ? { ...plugin, capabilities: { ...(plugin.capabilities as object | undefined), portMappings: true } }
-        : plugin,
-    );
+    const document = changePortmap(listDocument(file), (portmap) => ({
+      ...portmap,
+      capabilities: { ...(portmap.capabilities as object | undefined), portMappings: true },
+    }));
     return {
       by: 'steps',
-      steps: [
-        writeConfig(node, file.path, { ...document, plugins }, `declare the capability in ${file.name}`),
-      ],
+      steps: [writeConfig(node, file.path, document, `declare the capability in ${file.name}`)],
     };
   },
 
   fault: {
     does: 'takes the capability from the portmap entry of the configuration in use, and makes the pod again',
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       await door.recreate(target, async () => {
-        await editActiveList(door, target.node, (list) => ({
-          ...list,
-          plugins: list.plugins.map((plugin) => {
-            const { capabilities, ...rest } = plugin;
-            return isPortmap(plugin) ? rest : plugin;
-          }),
-        }));
+        await editActiveList(door, target.node, (list) =>
+          changePortmap(list, ({ capabilities, ...rest }) => rest),
+        );
       });
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });

@@ -1,5 +1,5 @@
 import { cniVersions, compareVersions } from '../../cni/version.ts';
-import { editActiveList, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { editActiveList, puttingBackConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { fileEvidence, nodeEventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -78,13 +78,12 @@ export const cniVersionUnsupported = defineFailure<Data>({
 
   fault: {
     does: 'sets a cniVersion that the plugins do not speak in the configuration in use, and makes the pod again',
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       await door.recreate(target, async () => {
         await editActiveList(door, target.node, (list) => ({ ...list, cniVersion: '1.9.0' }));
       });
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });
 

@@ -1,4 +1,4 @@
-import { activeList, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { activeList, puttingBackConfDir } from '../conf-dir.ts';
 import { writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -75,12 +75,11 @@ export const conflistInvalid = defineFailure<Data>({
 
   fault: {
     does: 'cuts the configuration in use in half',
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       const { path } = await activeList(door, target.node);
       const content = (await door.read(target.node, path)) ?? '';
       await door.write(target.node, path, content.slice(0, Math.floor(content.length / 2)));
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });

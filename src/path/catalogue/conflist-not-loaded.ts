@@ -1,5 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
-import { activeList, CONF_DIR, formatDocument, isPortmap, snapshotConfDir } from '../conf-dir.ts';
+import {
+  activeList,
+  CONF_DIR,
+  formatDocument,
+  type ListDocument,
+  snapshotConfDir,
+  withoutPortmap,
+} from '../conf-dir.ts';
 import { listDocument } from '../conf-plans.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -75,8 +82,8 @@ export const conflistNotLoaded = defineFailure<Data>({
       await door.recreate(target, async () => {
         const { path, list } = await activeList(door, target.node);
         const right = (await door.read(target.node, path)) ?? '';
-        const plain = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
-        await door.run(target.node, ['cp', '/dev/stdin', path], { stdin: formatDocument(plain) });
+        const plain = formatDocument(withoutPortmap(list));
+        await door.run(target.node, ['cp', '/dev/stdin', path], { stdin: plain });
         await door.until('the runtime to load the configuration without portmap', async () => {
           const status = JSON.parse(
             await door.run(target.node, ['hostport', 'node-report', '-o', 'json']),
@@ -100,11 +107,11 @@ export const conflistNotLoaded = defineFailure<Data>({
   },
 });
 
-function asList(config: string): { [key: string]: unknown; plugins: Record<string, unknown>[] } | undefined {
+function asList(config: string): ListDocument | undefined {
   try {
     const document = JSON.parse(config) as Record<string, unknown>;
     return Array.isArray(document.plugins)
-      ? (document as { [key: string]: unknown; plugins: Record<string, unknown>[] })
+      ? (document as ListDocument)
       : { ...document, plugins: [document] };
   } catch {
     // What the runtime tells in another form is not compared.
@@ -117,11 +124,7 @@ function isLoopback(config: string): boolean {
 }
 
 /** Compares what makes a difference: the plugins with their settings, in order. The list's name and version are copied into them. */
-function sameNetwork(
-  a: { plugins: Record<string, unknown>[] },
-  b: { plugins: Record<string, unknown>[] },
-): boolean {
-  const plain = ({ plugins }: { plugins: Record<string, unknown>[] }) =>
-    plugins.map(({ name, cniVersion, ...plugin }) => plugin);
+function sameNetwork(a: ListDocument, b: ListDocument): boolean {
+  const plain = ({ plugins }: ListDocument) => plugins.map(({ name, cniVersion, ...plugin }) => plugin);
   return isDeepStrictEqual(plain(a), plain(b));
 }

@@ -1,5 +1,5 @@
 import { rewriteMapping } from '../attach-plan.ts';
-import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { changePortmap, editActiveList, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -59,12 +59,11 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
   },
 
   heal({ data: { node, file, sandbox } }) {
-    const document = listDocument(file);
-    const plugins = document.plugins.map((plugin) => (isPortmap(plugin) ? withoutSnat(plugin) : plugin));
+    const document = changePortmap(listDocument(file), ({ snat, ...rest }) => rest);
     return {
       by: 'steps',
       steps: [
-        writeConfig(node, file.path, { ...document, plugins }, `let portmap masquerade in ${file.name}`),
+        writeConfig(node, file.path, document, `let portmap masquerade in ${file.name}`),
         rewriteMapping(node, sandbox, `write the rules of ${podName(sandbox)} with masquerading`),
       ],
     };
@@ -74,10 +73,9 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
     does: 'sets `"snat": false` on the portmap entry of the configuration in use, and makes the pod again',
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
-      await editActiveList(door, target.node, (list) => ({
-        ...list,
-        plugins: list.plugins.map((plugin) => (isPortmap(plugin) ? { ...plugin, snat: false } : plugin)),
-      }));
+      await editActiveList(door, target.node, (list) =>
+        changePortmap(list, (portmap) => ({ ...portmap, snat: false })),
+      );
       await door.recreate(target);
       await door.untilRunning(target);
     },
@@ -89,8 +87,3 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
     },
   },
 });
-
-function withoutSnat(plugin: Record<string, unknown>): Record<string, unknown> {
-  const { snat, ...rest } = plugin;
-  return rest;
-}

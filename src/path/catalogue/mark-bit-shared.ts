@@ -3,7 +3,7 @@ import { markUses, type Rule } from '../../netfilter/ruleset/index.ts';
 import { DEFAULT_MARK_BIT } from '../../plugins/portmap/config.ts';
 import { MASQ_CHAIN, SETMARK_CHAIN } from '../../plugins/portmap/rules.ts';
 import { rewriteMapping } from '../attach-plan.ts';
-import { isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { changePortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
@@ -73,10 +73,10 @@ export const markBitShared = defineFailure<Data>({
         why: `no bit of the mark is free on ${node.name}: one of the components must give one up`,
       };
     }
-    const document = listDocument(node.active);
-    const plugins = document.plugins.map((plugin) =>
-      isPortmap(plugin) ? { ...plugin, markMasqBit: free } : plugin,
-    );
+    const document = changePortmap(listDocument(node.active), (portmap) => ({
+      ...portmap,
+      markMasqBit: free,
+    }));
     const sandboxes = new Map(
       scene
         .pathsOn(node)
@@ -86,7 +86,7 @@ export const markBitShared = defineFailure<Data>({
     return {
       by: 'steps',
       steps: [
-        writeConfig(node, node.active.path, { ...document, plugins }, `let portmap use bit ${free}`),
+        writeConfig(node, node.active.path, document, `let portmap use bit ${free}`),
         ...[...sandboxes.values()].map((sandbox) =>
           rewriteMapping(node, sandbox, `mark packets of ${sandbox.name} by bit ${free}`),
         ),

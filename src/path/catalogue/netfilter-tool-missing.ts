@@ -1,4 +1,4 @@
-import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { changePortmap, editActiveList, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { nodeEventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
@@ -69,12 +69,9 @@ export const netfilterToolMissing = defineFailure<Data>({
     remember: (door, { node }) => snapshotConfDir(door, node),
     async inject(door, target) {
       await door.recreate(target, async () => {
-        await editActiveList(door, target.node, (list) => ({
-          ...list,
-          plugins: list.plugins.map((plugin) =>
-            isPortmap(plugin) ? { ...plugin, backend: 'iptables' } : plugin,
-          ),
-        }));
+        await editActiveList(door, target.node, (list) =>
+          changePortmap(list, (portmap) => ({ ...portmap, backend: 'iptables' })),
+        );
         for (const program of PROGRAMS)
           await door.run(target.node, ['mv', '--', program, `${program}.aside`]);
       });

@@ -1,4 +1,4 @@
-import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { editActiveList, isPortmap, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { fileEvidence, nodeEventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -46,7 +46,7 @@ export const pluginOrderWrong = defineFailure<Data>({
 
   heal({ data: { node, file } }) {
     const document = listDocument(file);
-    const others = document.plugins.filter((plugin) => !isPortmap(plugin));
+    const others = withoutPortmap(document).plugins;
     if (others.length === 0) {
       return {
         by: 'hand',
@@ -62,18 +62,14 @@ export const pluginOrderWrong = defineFailure<Data>({
 
   fault: {
     does: 'puts portmap first in the configuration in use, and makes the pod again',
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       await door.recreate(target, async () => {
         await editActiveList(door, target.node, (list) => ({
           ...list,
-          plugins: [
-            ...list.plugins.filter(isPortmap),
-            ...list.plugins.filter((plugin) => !isPortmap(plugin)),
-          ],
+          plugins: [...list.plugins.filter(isPortmap), ...withoutPortmap(list).plugins],
         }));
       });
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });

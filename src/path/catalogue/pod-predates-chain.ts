@@ -1,6 +1,12 @@
 import { attachPortmap } from '../attach-plan.ts';
 import { chainedPortmap } from '../chained-portmap.ts';
-import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import {
+  editActiveList,
+  puttingBackConfDir,
+  restoreConfDir,
+  snapshotConfDir,
+  withoutPortmap,
+} from '../conf-dir.ts';
 import { answersFromElsewhere, excerpt } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
@@ -71,18 +77,12 @@ export const podPredatesChain = defineFailure<Data>({
 
   fault: {
     does: 'makes the pod while the configuration has no portmap, then puts the configuration right',
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       const before = await snapshotConfDir(door, target.node);
-      await door.recreate(target, () =>
-        editActiveList(door, target.node, (list) => ({
-          ...list,
-          plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
-        })),
-      );
+      await door.recreate(target, () => editActiveList(door, target.node, withoutPortmap));
       await door.untilRunning(target);
       await restoreConfDir(door, target.node, before);
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });

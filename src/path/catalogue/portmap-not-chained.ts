@@ -1,5 +1,5 @@
 import { chainedPortmap } from '../chained-portmap.ts';
-import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { editActiveList, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
 import { listDocument, nameBefore, PORTMAP_ENTRY, writeConfig } from '../conf-plans.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -91,16 +91,12 @@ export const portmapNotChained = defineFailure<Data>({
 
   fault: {
     does: 'takes portmap out of the configuration in use, and makes the pod again',
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       await door.recreate(target, async () => {
-        await editActiveList(door, target.node, (list) => ({
-          ...list,
-          plugins: list.plugins.filter((plugin) => !isPortmap(plugin)),
-        }));
+        await editActiveList(door, target.node, withoutPortmap);
       });
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });
 

@@ -1,4 +1,4 @@
-import { editActiveList, isPortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
+import { changePortmap, editActiveList, puttingBackConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { excerpt, fileEvidence, nodeEventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -55,31 +55,23 @@ export const setMarkChainMissing = defineFailure<Data>({
   },
 
   heal({ data: { node, file, chain } }) {
-    const document = listDocument(file);
-    const plugins = document.plugins.map((plugin) => {
-      const { externalSetMarkChain, ...rest } = plugin;
-      return isPortmap(plugin) ? rest : plugin;
-    });
+    const document = changePortmap(listDocument(file), ({ externalSetMarkChain, ...rest }) => rest);
     return {
       by: 'steps',
-      steps: [writeConfig(node, file.path, { ...document, plugins }, `no longer rely on ${chain}`)],
+      steps: [writeConfig(node, file.path, document, `no longer rely on ${chain}`)],
     };
   },
 
   fault: {
     does: 'makes portmap of the configuration in use rely on a chain KUBE-MARK-MASQ that is not there, and makes the pod again',
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       await door.recreate(target, async () => {
-        await editActiveList(door, target.node, (list) => ({
-          ...list,
-          plugins: list.plugins.map((plugin) =>
-            isPortmap(plugin) ? { ...plugin, externalSetMarkChain: 'KUBE-MARK-MASQ' } : plugin,
-          ),
-        }));
+        await editActiveList(door, target.node, (list) =>
+          changePortmap(list, (portmap) => ({ ...portmap, externalSetMarkChain: 'KUBE-MARK-MASQ' })),
+        );
       });
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });
 
