@@ -3,6 +3,7 @@ import { coveringKeys, keyOf } from './covering.ts';
 import type { Detection, Failure } from './failure.ts';
 import type { Diagnosis, Finding, PathVerdict, StageVerdict, Subject } from './finding.ts';
 import { type Judgement, judge } from './judge.ts';
+import { possibleHeal } from './possible-heal.ts';
 import { type PathView, Scene } from './scene.ts';
 import { compareStages, type Stage, stages } from './stages.ts';
 import type { World } from './world.ts';
@@ -103,9 +104,10 @@ function toFinding(failure: Failure, detection: Detection): Finding {
 /** A case with the command that mends it; none where it is left to a person. */
 function withCommand(entry: Case, scene: Scene): Case {
   const { failure, detection, finding } = entry;
-  const { by } = failure.heal(detection, scene);
-  if (by === 'hand') return entry;
-  const command = `hostport heal --only ${finding.code}${by === 'restart' ? ' --restart' : ''}`;
+  const { heal, obstacle } = possibleHeal(failure, detection, scene);
+  if (obstacle !== undefined) return { ...entry, finding: { ...finding, remedy: obstacle } };
+  if (heal.by === 'hand') return entry;
+  const command = `hostport heal --only ${finding.code}${heal.by === 'restart' ? ' --restart' : ''}`;
   return { ...entry, finding: { ...finding, command } };
 }
 

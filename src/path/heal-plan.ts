@@ -2,6 +2,7 @@ import type { HealStep } from './action.ts';
 import type { Case, Diagnosed } from './diagnose.ts';
 import type { Failure } from './failure.ts';
 import type { Finding } from './finding.ts';
+import { possibleHeal } from './possible-heal.ts';
 
 /** What healing is confined to. */
 export interface HealScope {
@@ -36,7 +37,7 @@ export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): Planned
   return cases
     .filter((entry) => isInScope(entry, scope))
     .map(({ failure, detection, finding }): PlannedHeal => {
-      const heal = failure.heal(detection, scene);
+      const { heal } = possibleHeal(failure, detection, scene);
       if (heal.by !== 'hand' && isForPerson(failure, finding, scope)) {
         const why = `what is only a risk is mended when it is asked for: hostport heal --only ${finding.code}`;
         return { finding, steps: [], left: { to: 'hand', why } };

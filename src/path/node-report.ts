@@ -71,6 +71,19 @@ const pluginFile = z.object({
   versions: observed(z.array(z.string())).optional(),
 });
 
+/** What a directory of the CNI, or a file in it that is a mount of its own, lies on; proc(5), mountinfo. */
+const mountSeen = z.object({
+  /** The directory or file. */
+  path: z.string(),
+  /** Where its mount is. */
+  point: z.string(),
+  /** Where it lies on the file system that is mounted: the place outside of the node, where that is a container. */
+  origin: z.string(),
+  /** What the file system is of: a device, or its kind. */
+  source: z.string(),
+  readOnly: z.boolean(),
+});
+
 /** An entry of libcni's result cache: what an attachment was made with, and what came of it. */
 const cachedAttachment = z.object({
   file: z.string(),
@@ -191,6 +204,8 @@ export const nodeReportSchema = z.object({
     binDirs: z.array(z.string()),
     plugins: observed(z.array(pluginFile)),
     attachments: observed(z.array(cachedAttachment)),
+    /** Of the directories above, and of each file in them that lies on another mount than its directory. */
+    mounts: observed(z.array(mountSeen)).optional(),
     /** What lies in the cache and is no attachment that could be read: nothing is known of it. */
     skipped: z.array(z.object({ file: z.string(), why: z.string() })).default([]),
   }),
@@ -213,6 +228,7 @@ export type CniConfFile = NodeReport['cni']['files'] extends infer O
     ? F
     : never
   : never;
+export type MountSeen = z.infer<typeof mountSeen>;
 export type PluginFile = z.infer<typeof pluginFile>;
 export type CachedAttachment = z.infer<typeof cachedAttachment>;
 export type Sandbox = z.infer<typeof sandbox>;

@@ -7,7 +7,7 @@ import {
 import { formatIp, parseIp } from '../net/ip.ts';
 import { type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
 import { messageOf } from '../util/errors.ts';
-import type { CachedAttachment, NodeReport, PluginFile, Sandbox } from './node-report.ts';
+import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from './node-report.ts';
 import { known, type Observed } from './observed.ts';
 
 /** A configuration file as a runtime would read it. */
@@ -71,6 +71,13 @@ export class NodeView {
     return report.cni.binDirs.flatMap((directory) =>
       plugins.filter((file) => file.directory === directory && file.name === name),
     );
+  }
+
+  /** What a file or directory of the CNI lies on; undefined when that was not seen. */
+  mountOf(path: string): MountSeen | undefined {
+    const mounts = known(this.seen?.cni.mounts);
+    const directory = path.slice(0, path.lastIndexOf('/'));
+    return mounts?.find((mount) => mount.path === path) ?? mounts?.find((mount) => mount.path === directory);
   }
 
   get sandboxes(): readonly Sandbox[] | undefined {

@@ -12,11 +12,13 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { NodeAction } from '../../path/action.ts';
 import { writeFileAtomic } from '../../sys/files.ts';
+import { mountIdOf } from '../../sys/mounts.ts';
 import { LEFT_OUT } from '../node-report/secrets.ts';
 import type { ApplyContext } from './context.ts';
 import type { Applied } from './result.ts';
@@ -41,6 +43,7 @@ export async function writeFileAction(action: Action<'write-file'>, context: App
     // A file that is a mount of its own cannot be replaced, only written.
     if ((cause as NodeJS.ErrnoException).code !== 'EBUSY') throw cause;
     writeInPlace(path, Buffer.from(content));
+    stirDirectory(path);
   }
   return { changed: true, detail: `wrote ${path}`, ...(backup && { backup }) };
 }
@@ -70,12 +73,16 @@ export async function setModeAction({ path, mode }: Action<'set-mode'>): Promise
 
 /**
  * Writes a file's content again, in place: a runtime watches for the end of a write (IN_CLOSE_WRITE) and may have missed a file that
- * was moved in.
+ * was moved in. Of a file that is a mount of its own the directory is not told, whoever writes it: there a file comes and goes beside it.
  */
 export async function rewriteFileAction(
   { path }: Action<'rewrite-file'>,
   context: ApplyContext,
 ): Promise<Applied> {
+  if (mountIdOf(path) !== mountIdOf(dirname(path))) {
+    stirDirectory(path);
+    return { changed: true, detail: `let a file come and go beside ${path}, which is mounted` };
+  }
   const content = readFileSync(path);
   const backup = context.backups.keepFile(path);
   writeInPlace(path, content);
@@ -109,6 +116,16 @@ export async function installPluginAction(
     rmSync(temporary, { force: true });
   }
   return { changed: true, detail: `installed ${target}`, ...(backup && { backup }) };
+}
+
+/**
+ * Lets a file come and go beside another: a runtime that watches the directory reads all of it again. Its name is of no configuration.
+ * Source: containerd, pkg/cri/server/cni_conf_syncer.go (writes, renames and removals of whatever name).
+ */
+function stirDirectory(path: string): void {
+  const beside = join(dirname(path), `.hostport.${process.pid}.tmp`);
+  writeFileSync(beside, '', { mode: 0o600 });
+  rmSync(beside);
 }
 
 function isSameFile(a: string, b: string): boolean {

@@ -7,6 +7,7 @@ import { readConfFiles } from './conf-files.ts';
 import { readFlows } from './flows.ts';
 import { readListeners } from './listeners.ts';
 import { readMachine } from './machine.ts';
+import { readMountsOf } from './mounts.ts';
 import { readNetfilter, type Which } from './netfilter.ts';
 import { readNetwork } from './network.ts';
 import { observe } from './observe.ts';
@@ -56,7 +57,8 @@ export async function takeNodeReport(
     addresses: new Set(pods.filter(({ hostNetwork }) => !hostNetwork).flatMap(({ ips }) => ips)),
   };
   const tracked = Number(known(sysctls)?.['net.netfilter.nf_conntrack_count'] ?? 0);
-  const [plugins, flows] = await Promise.all([
+  const [mounts, plugins, flows] = await Promise.all([
+    observe('mounts', () => readMountsOf([confDir, ...binDirs])),
     observe(binDirs.join(', '), async () =>
       foundIn(guessed, await readPluginFiles(exec, binDirs, pluginsNamed(known(files) ?? []))),
     ),
@@ -74,6 +76,7 @@ export async function takeNodeReport(
       files,
       binDirs,
       plugins,
+      mounts,
       attachments: 'unknown' in attachments ? attachments : { value: attachments.value.attachments },
       skipped: known(attachments)?.skipped ?? [],
     },

@@ -6,11 +6,12 @@ import {
   restoreConfDir,
   snapshotConfDir,
 } from '../conf-dir.ts';
-import { nameBefore } from '../conf-plans.ts';
+import { nameBefore, writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
+import { isMountOfItsOwn } from '../possible-heal.ts';
 
 interface Data {
   node: NodeView;
@@ -55,6 +56,12 @@ export const conflistShadowed = defineFailure<Data>({
 
   heal({ data: { node, winner, shadowed } }) {
     const name = nameBefore(winner.name, shadowed.name);
+    const to = shadowed.path.replace(/[^/]*$/, name);
+    // What is mounted over a name keeps that name (rename(2): EBUSY).
+    if (isMountOfItsOwn(node, shadowed.path)) {
+      const why = `let what is in ${shadowed.name}, which is mounted from outside, come before ${winner.name}`;
+      return { by: 'steps', steps: [writeConfig(node, to, shadowed.content, why)] };
+    }
     return {
       by: 'steps',
       steps: [
@@ -62,7 +69,7 @@ export const conflistShadowed = defineFailure<Data>({
           on: 'node',
           node: node.name,
           why: `let ${shadowed.name} come before ${winner.name}`,
-          action: { do: 'rename-file', from: shadowed.path, to: shadowed.path.replace(/[^/]*$/, name) },
+          action: { do: 'rename-file', from: shadowed.path, to },
         },
       ],
     };

@@ -1,0 +1,81 @@
+import type { HealStep, NodeAction } from './action.ts';
+import type { Detection, Failure, Heal } from './failure.ts';
+import type { MountSeen } from './node-report.ts';
+import type { NodeView } from './node-view.ts';
+import type { Scene } from './scene.ts';
+
+/** A file or directory that an action changes, and in what way. */
+interface Touched {
+  path: string;
+  /** `content`: written in place is enough; `name`: its entry in the directory is replaced, which a mount of its own does not allow. */
+  change: 'content' | 'name';
+  /** What is to be done where it comes from. */
+  there: string;
+}
+
+/**
+ * What mends a case as far as the node lets it: steps that would write what is mounted into the node read-only are left to a person, who is told
+ * where it comes from. `obstacle`: what then mends it, in place of the failure's own remedy.
+ */
+export function possibleHeal(
+  failure: Failure,
+  detection: Detection,
+  scene: Scene,
+): { heal: Heal; obstacle?: string } {
+  const heal = failure.heal(detection, scene);
+  if (heal.by === 'hand') return { heal };
+  for (const step of heal.steps) {
+    const obstacle = obstacleOf(step, scene);
+    if (obstacle !== undefined) return { heal: { by: 'hand', why: obstacle }, obstacle };
+  }
+  return { heal };
+}
+
+/** Whether a file is mounted over its name, rather than in the directory that it is seen in. */
+export function isMountOfItsOwn(node: NodeView, path: string): boolean {
+  return node.mountOf(path)?.path === path;
+}
+
+function obstacleOf(step: HealStep, scene: Scene): string | undefined {
+  if (step.on !== 'node') return undefined;
+  const node = scene.nodes.get(step.node);
+  if (node === undefined) return undefined;
+  for (const { path, change, there } of touchedBy(step.action, step.why)) {
+    const mount = node.mountOf(path);
+    if (mount === undefined) continue;
+    const isOwn = mount.path === path;
+    if (!mount.readOnly && !(isOwn && change === 'name')) continue;
+    const from = originOf(mount, path);
+    if (mount.point === '/')
+      return `${path} of ${node.name} lies on a root that is read-only (${from}): ${there} where that is made`;
+    const access = mount.readOnly ? ', read-only' : '';
+    const inPlace = isOwn ? ', in place: a file that is moved over it there is not seen here' : '';
+    return `${path} of ${node.name} is mounted from outside${access} (${from}): ${there} there${inPlace}; what is left then, hostport heal does`;
+  }
+  return undefined;
+}
+
+function touchedBy(action: NodeAction, why: string): Touched[] {
+  switch (action.do) {
+    case 'write-file':
+      return [{ path: action.path, change: 'content', there: why }];
+    case 'set-mode':
+      return [{ path: action.path, change: 'content', there: `chmod ${action.mode} it` }];
+    case 'rename-file':
+      return [action.from, action.to].map((path) => ({ path, change: 'name', there: why }));
+    case 'install-plugin':
+      return [{ path: `${action.directory}/${action.name}`, change: 'name', there: `put ${action.name}` }];
+    case 'rewrite-file': {
+      // Where the file cannot be written, one that comes and goes beside it does.
+      const directory = action.path.slice(0, action.path.lastIndexOf('/'));
+      return [{ path: `${directory}/`, change: 'content', there: 'write the file again' }];
+    }
+    default:
+      return [];
+  }
+}
+
+/** Where a file comes from: the place on the file system that is mounted. */
+function originOf({ origin, source, path: mounted }: MountSeen, path: string): string {
+  return `${origin}${path.slice(mounted.length)} of ${source}`;
+}

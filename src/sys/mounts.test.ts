@@ -1,0 +1,31 @@
+import { expect, test } from 'bun:test';
+import { mountIdOf, parseMountinfo, readMounts } from './mounts.ts';
+
+test('the columns of mountinfo, whatever optional fields there are', () => {
+  const text = [
+    '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',
+    '90 22 254:0 /tmp/cni/000-a\\040b.conflist /etc/cni/net.d/000-a\\040b.conflist ro,relatime shared:1 master:2 - ext4 /dev/vda rw',
+    '91 22 0:40 / /opt/cni rw - squashfs /dev/loop0 ro,errors=continue',
+    '',
+  ].join('\n');
+  expect([...parseMountinfo(text)]).toEqual([
+    [22, { point: '/', root: '/', source: '/dev/vda', readOnly: false }],
+    [
+      90,
+      {
+        point: '/etc/cni/net.d/000-a b.conflist',
+        root: '/tmp/cni/000-a b.conflist',
+        source: '/dev/vda',
+        readOnly: true,
+      },
+    ],
+    [91, { point: '/opt/cni', root: '/', source: '/dev/loop0', readOnly: true }],
+  ]);
+});
+
+test('a path is found on its mount, and what is not there on none', () => {
+  const mounts = readMounts();
+  expect(mounts.get(mountIdOf('/proc/self')!)?.point).toBe('/proc');
+  expect(mountIdOf('/proc/none-such')).toBeUndefined();
+  expect(mountIdOf('/proc/version/below-a-file')).toBeUndefined();
+});

@@ -1,0 +1,68 @@
+import { closeSync, openSync, readFileSync } from 'node:fs';
+
+/** A mount of this process's mount namespace. Source: proc(5), /proc/pid/mountinfo. */
+export interface Mount {
+  /** Where it is mounted. */
+  point: string;
+  /** What of its file system is mounted there: a path from that file system's root. */
+  root: string;
+  /** The device or whatever else the file system is of. */
+  source: string;
+  /** Whether nothing on it can be written: by the mount's own options or the file system's. */
+  readOnly: boolean;
+}
+
+/** The mounts by their number, as {@link mountIdOf} tells it. */
+export function parseMountinfo(text: string): ReadonlyMap<number, Mount> {
+  const mounts = new Map<number, Mount>();
+  for (const line of text.split('\n')) {
+    const [own, other] = line.split(' - ');
+    const [id, , , root, point, options] = (own ?? '').split(' ');
+    const [, source, superOptions] = (other ?? '').split(' ');
+    if (point === undefined || options === undefined || superOptions === undefined) continue;
+    mounts.set(Number(id), {
+      point: unescaped(point),
+      root: unescaped(root!),
+      source: unescaped(source!),
+      readOnly: [options, superOptions].some((list) => list.split(',').includes('ro')),
+    });
+  }
+  return mounts;
+}
+
+/** The mounts that this process sees. */
+export function readMounts(): ReadonlyMap<number, Mount> {
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+}
+
+/**
+ * Number of the mount that a path lies on, as the kernel finds it: links on the way are followed, one at its end is not, and of mounts on top of one
+ * another it is the uppermost. Undefined when there is nothing there. Source: proc(5), /proc/pid/fdinfo (`mnt_id`, Linux 3.15).
+ */
+export function mountIdOf(path: string): number | undefined {
+  let fd: number;
+  try {
+    // A path alone is opened: neither permission to read nor a device or FIFO behind it matters.
+    fd = openSync(path, O_PATH | O_NOFOLLOW);
+  } catch (cause) {
+    if (['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw cause;
+  }
+  try {
+    const id = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+    if (id === undefined) throw new Error(`${path}: the kernel does not tell its mount`);
+    return Number(id);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const O_PATH = 0o10000000;
+const O_NOFOLLOW = 0o400000;
+
+/** Space, tab, newline and backslash are written as three octal digits. */
+function unescaped(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}
