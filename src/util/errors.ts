@@ -28,3 +28,10 @@ export class UserError extends Error {
     this.exitCode = options.exitCode ?? 1;
   }
 }
+
+/** What the user gave (words, options, a file or a name in them) cannot be used, and nothing was begun. Exit status 2. */
+export class InputError extends UserError {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, { ...options, exitCode: 2 });
+  }
+}

@@ -91,12 +91,14 @@ export function parseMapping(text: string, remarks: Remarks, origin = FILE_ORIGI
   const what = origin.path === '' ? '' : `${origin.path.slice(0, -1)}: `;
 
   const documents = Array.isArray(parsed) ? (parsed as Document[]) : [];
-  let broken = false;
-  for (const error of documents.flatMap((document) => document.errors)) {
-    broken = true;
-    remarks.error(place(error.pos[0]), `${what}not valid YAML: ${error.message}`);
+  // The first says where it stops being YAML; most of the others come of it.
+  const errors = documents.flatMap((document) => document.errors);
+  const first = errors.toSorted((a, b) => a.pos[0] - b.pos[0])[0];
+  if (first !== undefined) {
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+    remarks.error(place(first.pos[0]), `${what}not valid YAML: ${first.message}${more}`);
+    return undefined;
   }
-  if (broken) return undefined;
 
   const filled = documents.filter((document) => !isEmpty(document.contents));
   const [document, second] = filled;

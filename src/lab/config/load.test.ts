@@ -63,6 +63,12 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
     text: 'kind: Cluster\nnodes:\n\t- role: worker\n',
     errors: ['3:1: not valid YAML: Tabs are not allowed as indentation'],
   },
+  'a file that is no YAML at all: the first error, and how many more': {
+    text: 'a: [\n%TAG\n@here: {\n\t}: "\n',
+    errors: [
+      '2:1: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ] (and 3 more)',
+    ],
+  },
   'a second document': {
     text: `${cluster('name: a\n')}---\nkind: Pod\n`,
     errors: ['5:1: a second YAML document: want exactly one, remove what follows the first'],
@@ -508,7 +514,7 @@ describe('a broken configuration', () => {
   test('a file that cannot be read', async () => {
     const loading = loadClusterConfig('/nonexistent/config', {});
     await expect(loading).rejects.toThrow(
-      "reading the cluster configuration /nonexistent/config: ENOENT: no such file or directory, open '/nonexistent/config'",
+      'read the cluster configuration /nonexistent/config: no such file or directory; want a kind configuration, or no --config for a single node',
     );
   });
 });

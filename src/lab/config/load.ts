@@ -1,6 +1,7 @@
 import { lstat, readFile, stat } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
-import { messageOf, UserError } from '../../util/errors.ts';
+import { fileProblem } from '../../sys/file-problem.ts';
+import { InputError, messageOf } from '../../util/errors.ts';
 import { defaultCluster, readCluster } from './cluster.ts';
 import { parseMapping, Remarks } from './document.ts';
 import type { HostPaths } from './mounts.ts';
@@ -51,7 +52,7 @@ export interface LoadedConfig {
 /**
  * Reads, defaults and validates kind's configuration at `path` (`-`: standard input; undefined: kind's default cluster).
  * Nothing is created by it. A name in `overrides` (the command line's) beats the file's, as for kind.
- * @throws UserError with every error of the file, one a line: `FILE:LINE:COL: path in the document: what: what to do`.
+ * @throws InputError with every error of the file, one a line: `FILE:LINE:COL: path in the document: what: what to do`.
  */
 export async function loadClusterConfig(
   path: string | undefined,
@@ -59,14 +60,14 @@ export async function loadClusterConfig(
   sources = machineSources(),
 ): Promise<LoadedConfig> {
   const problem = overrides.name === undefined ? undefined : clusterNameProblem(overrides.name);
-  if (problem !== undefined) throw new UserError(`--name: ${problem}`);
+  if (problem !== undefined) throw new InputError(`--name: ${problem}`);
   if (path === undefined) return { config: defaultCluster(overrides.name), warnings: [] };
 
   const remarks = new Remarks(path === '-' ? 'standard input' : path);
   const root = parseMapping(await readConfig(path, sources), remarks);
   const config = root && (await readCluster(root, overrides.name, sources));
   const errors = remarks.errors;
-  if (errors.length > 0) throw new UserError(errors.join('\n'));
+  if (errors.length > 0) throw new InputError(errors.join('\n'));
   if (config === undefined) throw new Error(`reading ${path} gave neither a configuration nor an error`);
   return { config, warnings: remarks.warnings };
 }
@@ -75,6 +76,9 @@ async function readConfig(path: string, sources: ConfigSources): Promise<string>
   try {
     return await (path === '-' ? sources.readStdin() : sources.readFile(path));
   } catch (cause) {
-    throw new UserError(`reading the cluster configuration ${path}: ${messageOf(cause)}`, { cause });
+    const problem = fileProblem(cause) ?? messageOf(cause);
+    throw new InputError(
+      `read the cluster configuration ${path === '-' ? 'from standard input' : path}: ${problem}; want a kind configuration, or no --config for a single node`,
+    );
   }
 }
