@@ -30,8 +30,8 @@ function isRootless(verb: Verb): boolean {
 }
 
 /**
- * Parses and runs one command line. Returns the exit status: 0 done, 1 failed, 2 the words could not be understood;
- * commands that run another program (`exec`, `run`, `shell`) return that program's, and `answers` has its own.
+ * Parses and runs one command line. Returns the exit status (docs/exit-status.md): 0 done, 1 failed or not good, 2 wrong input, with which
+ * nothing was begun; commands that run another program (`exec`, `run`, `shell`) return that program's.
  */
 export async function commandLine(name: string, argv: string[]): Promise<number> {
   if (name === 'sudo') return sudo(argv);
@@ -52,7 +52,9 @@ export async function commandLine(name: string, argv: string[]): Promise<number>
       // commander has printed its own message; help that was asked for is no failure.
       return error.exitCode === 0 ? 0 : 2;
     }
-    if (running === undefined || running.failureStatus === 1) throw error;
+    // What says by itself what it comes to (wrong input, an interruption) keeps its status.
+    const isPlain = !(error instanceof UserError) || error.exitCode === 1;
+    if (running === undefined || running.failureStatus === 1 || !isPlain) throw error;
     throw new UserError(messageOf(error), { cause: error, exitCode: running.failureStatus });
   }
   return Number(process.exitCode ?? 0);

@@ -1,5 +1,5 @@
 import { KubeConfig } from '@kubernetes/client-node';
-import { messageOf, UserError } from '../util/errors.ts';
+import { InputError, messageOf } from '../util/errors.ts';
 import type { Verb } from './verb.ts';
 
 /**
@@ -17,7 +17,7 @@ const OF_A_CLUSTER: Readonly<Record<string, readonly string[]>> = {
 /**
  * Has a command mean the cluster that kubectl means: the lab's, when the current context is one (`kind-NAME`) and nothing else was said.
  * kubectl hands a plugin its environment, and none of the flags before its name.
- * @throws UserError when the context is no cluster of the lab.
+ * @throws InputError when the context is no cluster of the lab.
  */
 export function meanClusterOfContext(verb: Verb, currentContext: () => string = contextOfKubectl): void {
   const others = OF_A_CLUSTER[verb.name()];
@@ -30,9 +30,8 @@ export function meanClusterOfContext(verb: Verb, currentContext: () => string = 
       verb.name() === 'doctor'
         ? '; for any other cluster give --reports DIR, with the output of "hostport node-report" of each node'
         : '';
-    throw new UserError(
+    throw new InputError(
       `${verb.name()}: kubectl's current context ${JSON.stringify(context)} is no cluster of the lab (kind-NAME)${instead}`,
-      { exitCode: 2 },
     );
   }
   verb.setOptionValueWithSource('name', cluster, 'env');
@@ -43,7 +42,7 @@ function contextOfKubectl(): string {
   try {
     config.loadFromDefault();
   } catch (cause) {
-    throw new UserError(`kubeconfig: ${messageOf(cause)}`, { cause, exitCode: 2 });
+    throw new InputError(`kubeconfig: ${messageOf(cause)}`, { cause });
   }
   return config.getCurrentContext() ?? '';
 }

@@ -113,7 +113,11 @@ describe('archives that cannot', () => {
   const damaged = oci();
   damaged[`blobs/sha256/${sha256('layer')}`] = 'another';
   const cases: { name: string; path: () => string; message: RegExp }[] = [
-    { name: 'no file', path: () => join(directory, 'none.tar'), message: /none\.tar: .*ENOENT/ },
+    {
+      name: 'no file',
+      path: () => join(directory, 'none.tar'),
+      message: /none\.tar: .*: no such file or directory$/,
+    },
     { name: 'a directory', path: () => directory, message: /it is not a file/ },
     {
       name: 'no tar',

@@ -4,7 +4,8 @@ import { open, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { messageOf, UserError } from '../util/errors.ts';
+import { fileProblem } from '../sys/file-problem.ts';
+import { InputError, messageOf } from '../util/errors.ts';
 import {
   blobPath,
   type Descriptor,
@@ -45,7 +46,7 @@ interface Scan {
 /**
  * Reads a docker or OCI image archive (tar, or tar with gzip) without unpacking it, and checks it: the index is there,
  * everything that it needs is there, and every blob has the digest that it is named by. What passes can be handed to
- * `ctr images import`. Everything that is wrong is a {@link UserError} naming the file and what was seen.
+ * `ctr images import`. Everything that is wrong is a {@link InputError} naming the file and what was seen.
  */
 export async function describeArchive(path: string): Promise<ArchiveDescription> {
   try {
@@ -55,7 +56,8 @@ export async function describeArchive(path: string): Promise<ArchiveDescription>
     if (scan.documents.has('manifest.json')) return { format: 'docker', images: dockerImages(scan) };
     throw new Error('it has neither index.json (OCI) nor manifest.json (docker save)');
   } catch (cause) {
-    throw new UserError(`${path}: not an image archive that can be loaded: ${messageOf(cause)}`, { cause });
+    const problem = fileProblem(cause) ?? messageOf(cause);
+    throw new InputError(`${path}: not an image archive that can be loaded: ${problem}`);
   }
 }
 

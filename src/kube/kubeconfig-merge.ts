@@ -3,8 +3,9 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Document, isMap, isSeq, parseDocument, YAMLSeq } from 'yaml';
 import { type Clock, realClock } from '../sys/clock.ts';
+import { fileProblem } from '../sys/file-problem.ts';
 import { exists, readIfExists, writeFileAtomic } from '../sys/files.ts';
-import { UserError } from '../util/errors.ts';
+import { InputError, UserError } from '../util/errors.ts';
 import { type KubeconfigEntry, kubeconfigStanzas } from './kubeconfig-document.ts';
 
 const LISTS = ['clusters', 'contexts', 'users'] as const;
@@ -30,13 +31,21 @@ export async function kubeconfigPathForMerge(env: Record<string, string | undefi
 
 /**
  * Tells beforehand what {@link mergeKubeconfig} would say of a file that is there and is no kubeconfig. None is fine.
- * @throws UserError
+ * @throws InputError
  */
 export async function checkKubeconfig(path: string): Promise<void> {
-  const text = await readIfExists(path);
-  if (text === undefined) return;
-  const document = parse(path, text);
-  for (const list of LISTS) sequenceOf(path, document, list);
+  try {
+    const text = await readIfExists(path);
+    if (text === undefined) return;
+    const document = parse(path, text);
+    for (const list of LISTS) sequenceOf(path, document, list);
+  } catch (cause) {
+    const problem = fileProblem(cause);
+    if (problem !== undefined) {
+      throw new InputError(`kubeconfig ${path}: cannot be read: ${problem}; name another with --kubeconfig`);
+    }
+    throw cause instanceof UserError ? new InputError(cause.message) : cause;
+  }
 }
 
 /**

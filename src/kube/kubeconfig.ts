@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { fileProblem } from '../sys/file-problem.ts';
 import { readIfExists } from '../sys/files.ts';
 import { messageOf, UserError } from '../util/errors.ts';
 import type { ApiClientOptions } from './client.ts';
@@ -27,7 +28,9 @@ export async function loadKubeconfig(path: string, context?: string): Promise<Ap
   const fail = (what: string, cause?: unknown): never => {
     throw new UserError(`kubeconfig ${path}: ${what}`, { cause });
   };
-  const text = (await readIfExists(path)) ?? fail('no such file');
+  const text =
+    (await readIfExists(path).catch((cause) => fail(fileProblem(cause) ?? messageOf(cause)))) ??
+    fail('no such file');
   const config = (await parseYaml(text).catch((error) =>
     fail(`not YAML: ${messageOf(error).split('\n')[0]}`),
   )) as KubeconfigFile | null;

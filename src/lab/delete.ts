@@ -5,7 +5,7 @@ import type { Exec } from '../sys/exec.ts';
 import { exists } from '../sys/files.ts';
 import { findProcesses, killProcesses } from '../sys/processes.ts';
 import { waitFor } from '../sys/wait.ts';
-import { combinedError, UserError } from '../util/errors.ts';
+import { combinedError, InputError } from '../util/errors.ts';
 import { settleAll } from '../util/settle.ts';
 import { lockCluster } from './cluster-lock.ts';
 import { clusterNameProblem } from './config/names.ts';
@@ -36,7 +36,7 @@ export async function deleteCluster(
 ): Promise<void> {
   // The name becomes a directory that is removed with all that is in it.
   const problem = clusterNameProblem(cluster);
-  if (problem !== undefined) throw new UserError(`delete cluster: ${problem}`);
+  if (problem !== undefined) throw new InputError(`delete cluster: ${problem}`);
   const lock = await lockCluster(cluster, 'delete', signal);
   try {
     await removeCluster(cluster, exec, kubeconfig);

@@ -1,8 +1,9 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import type { Exec } from '../sys/exec.ts';
+import { fileProblem } from '../sys/file-problem.ts';
 import { exists } from '../sys/files.ts';
-import { messageOf } from '../util/errors.ts';
+import { InputError, messageOf } from '../util/errors.ts';
 import { type ClusterPaths, clusterPaths } from './paths.ts';
 import type { ClusterRecord } from './record.ts';
 import { Runc } from './runc.ts';
@@ -18,7 +19,12 @@ export async function exportLogs(
   exec: Exec,
   paths: ClusterPaths = clusterPaths(record.name),
 ): Promise<number> {
-  await mkdir(directory, { recursive: true });
+  try {
+    await mkdir(directory, { recursive: true });
+  } catch (cause) {
+    const problem = fileProblem(cause) ?? messageOf(cause);
+    throw new InputError(`export logs to ${directory}: ${problem}; name a directory that can be made`);
+  }
   let count = (await copyIfThere(paths.log, join(directory, 'gateway.log'))) ? 1 : 0;
   const runc = new Runc(exec, paths.runc);
   for (const { name } of record.nodes) {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { type Exec, ExecError } from '../sys/exec.ts';
-import { UserError } from '../util/errors.ts';
+import { InputError } from '../util/errors.ts';
 import { nodeArgv } from './node-exec.ts';
 import type { Progress } from './progress.ts';
 import type { ClusterRecord } from './record.ts';
@@ -16,7 +16,7 @@ export async function loadArchive(
   const known = record.nodes.map((node) => node.name);
   for (const name of names ?? []) {
     if (!known.includes(name)) {
-      throw new UserError(
+      throw new InputError(
         `load image-archive: cluster "${record.name}" has no node "${name}"; it has: ${known.join(', ')}`,
       );
     }

@@ -1,10 +1,11 @@
-import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type Exec, ExecError, output } from '../sys/exec.ts';
+import { fileProblem } from '../sys/file-problem.ts';
 import { readIfExists } from '../sys/files.ts';
 import { foreground } from '../sys/foreground.ts';
-import { UserError } from '../util/errors.ts';
+import { InputError, messageOf } from '../util/errors.ts';
 import { NODE_ENVIRONMENT } from './node-spec.ts';
 import { clusterPaths } from './paths.ts';
 import { findNode } from './record.ts';
@@ -93,17 +94,22 @@ export function parseCopyPath(text: string): CopyPath {
  */
 export async function copy(exec: Exec, from: CopyPath, to: CopyPath): Promise<void> {
   if ((from.node === undefined) === (to.node === undefined)) {
-    throw new UserError('cp: exactly one side must be in a node: SRC NODE:DST, or NODE:SRC DST');
+    throw new InputError('cp: exactly one side must be in a node: SRC NODE:DST, or NODE:SRC DST');
   }
-  if (from.path === '' || to.path === '') throw new UserError('cp: neither path may be empty');
+  if (from.path === '' || to.path === '') throw new InputError('cp: neither path may be empty');
   if (to.node !== undefined) await copyIn(exec, from.path, to.node, to.path);
   else await copyOut(exec, from.node!, from.path, to.path);
 }
 
 async function copyIn(exec: Exec, source: string, node: string, target: string): Promise<void> {
   const kind = await kindOnMachine(source);
-  if (kind === 'missing') throw new UserError(`cp: ${source}: no such file or directory on this machine`);
+  if (kind === 'missing') throw new InputError(`cp: ${source}: no such file or directory on this machine`);
   const into = (await kindInNode(exec, node, target)) === 'directory';
+  if (!into && (await kindInNode(exec, node, dirname(target))) !== 'directory') {
+    throw new InputError(
+      `cp: to ${node}:${target}: ${dirname(target)} is no directory in the node; make it first`,
+    );
+  }
   if (kind === 'directory') {
     const directory = into ? join(target, basename(source)) : target;
     await nodeOutput(exec, node, ['mkdir', '-p', directory]);
@@ -112,22 +118,24 @@ async function copyIn(exec: Exec, source: string, node: string, target: string):
     return;
   }
   const path = into ? join(target, basename(source)) : target;
-  const { mode } = await stat(source);
+  const [mode, content] = await atFile(`cp: read ${source}`, async () => [
+    (await stat(source)).mode,
+    await readFile(source),
+  ]);
   // Written in place, as docker cp does not: a mounted file can only be written, and the runtime's watch sees it.
-  await nodeOutput(
-    exec,
-    node,
-    ['cp', '--no-preserve=all', '/dev/stdin', path],
-    await Bun.file(source).bytes(),
-  );
+  await nodeOutput(exec, node, ['cp', '--no-preserve=all', '/dev/stdin', path], content);
   await nodeOutput(exec, node, ['chmod', (mode & 0o7777).toString(8), path]);
 }
 
 async function copyOut(exec: Exec, node: string, source: string, target: string): Promise<void> {
   const kind = await kindInNode(exec, node, source);
-  if (kind === 'missing') throw new UserError(`cp: ${node}:${source}: no such file or directory in the node`);
+  if (kind === 'missing')
+    throw new InputError(`cp: ${node}:${source}: no such file or directory in the node`);
   const into = (await kindOnMachine(target)) === 'directory';
   const path = into ? join(target, basename(source)) : target;
+  if ((await kindOnMachine(dirname(path))) !== 'directory') {
+    throw new InputError(`cp: to ${path}: ${dirname(path)} is no directory on this machine; make it first`);
+  }
   if (kind === 'directory') {
     await output(exec, ['mkdir', '-p', path]);
     const archive = await bytes(exec, await nodeArgv(exec, node, ['tar', '-C', source, '-cf', '-', '.']));
@@ -135,18 +143,32 @@ async function copyOut(exec: Exec, node: string, source: string, target: string)
     return;
   }
   const mode = Number.parseInt(await nodeOutput(exec, node, ['stat', '-L', '-c', '%a', source]), 8);
-  await writeFile(path, await bytes(exec, await nodeArgv(exec, node, ['cat', source])), { mode });
-  await chmod(path, mode);
+  const content = await bytes(exec, await nodeArgv(exec, node, ['cat', source]));
+  await atFile(`cp: write ${path}`, async () => {
+    await writeFile(path, content, { mode });
+    await chmod(path, mode);
+  });
 }
 
 type Kind = 'file' | 'directory' | 'missing';
 
 async function kindOnMachine(path: string): Promise<Kind> {
+  return atFile(`cp: look at ${path}`, async () => {
+    try {
+      return (await stat(path)).isDirectory() ? 'directory' : 'file';
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
+      throw cause;
+    }
+  });
+}
+
+/** Does something with a file of this machine that the user named. */
+async function atFile<T>(work: string, act: () => Promise<T>): Promise<T> {
   try {
-    return (await stat(path)).isDirectory() ? 'directory' : 'file';
+    return await act();
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
-    throw cause;
+    throw new InputError(`${work}: ${fileProblem(cause) ?? messageOf(cause)}`);
   }
 }
 

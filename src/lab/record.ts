@@ -1,6 +1,6 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { readIfExists, writeFileAtomic } from '../sys/files.ts';
-import { UserError } from '../util/errors.ts';
+import { InputError, UserError } from '../util/errors.ts';
 import type { ClusterConfig } from './config/types.ts';
 import { clusterPaths, STATE_ROOT } from './paths.ts';
 
@@ -37,7 +37,7 @@ export async function readRecord(cluster: string): Promise<ClusterRecord | undef
   return text === undefined ? undefined : (JSON.parse(text) as ClusterRecord);
 }
 
-/** The record of a cluster that must be there; a {@link UserError} names the clusters that are. */
+/** The record of a cluster that must be there; an {@link InputError} names the clusters that are. */
 export async function requireRecord(cluster: string): Promise<ClusterRecord> {
   const record = await readRecord(cluster);
   if (record !== undefined) return record;
@@ -47,7 +47,7 @@ export async function requireRecord(cluster: string): Promise<ClusterRecord> {
       `cluster "${cluster}" is being made, or its creation or deletion was cut short; if nobody is at it: hostport delete cluster --name ${cluster}`,
     );
   }
-  throw new UserError(
+  throw new InputError(
     `cluster "${cluster}" does not exist; ${
       known.length === 0
         ? 'there are none: make one with "hostport create cluster"'
@@ -92,7 +92,7 @@ export async function findNode(name: string): Promise<{ cluster: ClusterRecord; 
       names.push(node.name);
     }
   }
-  throw new UserError(
+  throw new InputError(
     `no node is named "${name}"; ${names.length === 0 ? 'there is no cluster' : `there is: ${names.join(', ')}`}`,
   );
 }

@@ -184,7 +184,7 @@ describe.skipIf(missing !== undefined)(
       const path = lab.file('kubeconfig', BROKEN_YAML);
       const ran = await lab.hostport('create', 'cluster', '--name', lab.name);
       expect(ran.stderr).toContain(`ERROR: kubeconfig ${path}: not YAML, left alone`);
-      expect(ran.code).toBe(1);
+      expect(ran.code).toBe(2);
       expect(leftovers(lab.name)).toEqual([]);
       expect(readFileSync(path, 'utf8')).toBe(BROKEN_YAML);
       lab.file('kubeconfig', '');
@@ -336,7 +336,7 @@ nodes:
         const lab = labNamed('names');
         const ran = await lab.hostport('delete', 'cluster', '--name', name);
         expect(ran.stderr).toContain('is not a cluster name');
-        expect(ran.code).toBe(1);
+        expect(ran.code).toBe(2);
       });
     }
   },

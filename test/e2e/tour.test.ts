@@ -25,7 +25,7 @@ describe.skipIf(missing !== undefined)(`hostport tour${missing ? ` (${missing})`
   test('refuses a backend that the reference does not have, before anything is made', async () => {
     const lab = new Lab('tour');
     const ran = await lab.hostport('tour', '--portmap', 'reference', '--backend', 'nftables');
-    expect(ran.code).toBe(1);
+    expect(ran.code).toBe(2);
     expect(ran.stderr).toContain('has no nftables backend');
     expect(leftovers('kind')).toEqual([]);
     rmSync(lab.scratch, { recursive: true });

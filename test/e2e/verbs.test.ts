@@ -151,7 +151,7 @@ nodes:
 
     test('-t where there is no terminal says so', async () => {
       const ran = await lab.command([PROGRAM, 'exec', '-it', WORKER, '--', 'true']);
-      expect(ran).toMatchObject({ code: 1, stderr: expect.stringContaining('leave -t out') });
+      expect(ran).toMatchObject({ code: 2, stderr: expect.stringContaining('leave -t out') });
     });
 
     test('-t gives it a terminal', async () => {
@@ -163,7 +163,7 @@ nodes:
 
     test('a node that is not there: which ones are', async () => {
       const ran = await lab.inNode('nobody', 'true');
-      expect(ran.code).toBe(1);
+      expect(ran.code).toBe(2);
       expect(ran.stderr).toMatch(
         /^ERROR: no node is named "nobody"; there is: .*verbs-control-plane, verbs-worker/,
       );
@@ -263,15 +263,26 @@ nodes:
         'a target whose directory is not there',
         '/etc/hosts',
         `${WORKER}:/no/such/x`,
-        'No such file or directory',
+        `to ${WORKER}:/no/such/x: /no/such is no directory in the node; make it first`,
       ],
-      ['out to a directory that is not there', `${WORKER}:/etc/hosts`, '/no/such/x', '/no/such/x'],
+      [
+        'out to a directory that is not there',
+        `${WORKER}:/etc/hosts`,
+        '/no/such/x',
+        'to /no/such/x: /no/such is no directory on this machine; make it first',
+      ],
+      [
+        'a path of the machine through a file',
+        '/etc/hosts/x',
+        `${WORKER}:/root/x`,
+        'look at /etc/hosts/x: a part of its path is no directory',
+      ],
     ];
     for (const [name, from, to, message] of REFUSED) {
       test(`${name} is an error`, async () => {
         const ran = await lab.hostport('cp', from, to);
         expect(ran.stderr).toContain(message);
-        expect(ran.code).toBe(1);
+        expect(ran.code).toBe(2);
         expect(existsSync('/no')).toBe(false); // it makes no directories on the way
       });
     }
@@ -319,7 +330,7 @@ nodes:
       expect((await lab.must('get', 'clusters')).split('\n')).toContain(lab.name);
       expect(await lab.must('get', 'nodes', '--name', lab.name)).toBe(`${CONTROL_PLANE}\n${WORKER}\n`);
       const ran = await lab.hostport('get', 'nodes', '--name', 'nobody');
-      expect(ran.code).toBe(1);
+      expect(ran.code).toBe(2);
       expect(ran.stderr).toMatch(/cluster "nobody" does not exist; there is: .*verbs/);
     });
 
@@ -407,7 +418,7 @@ spec:
     test(`load image-archive: ${name} is an error`, async () => {
       const ran = await lab.hostport('load', 'image-archive', ...words(lab), '--name', lab.name);
       expect(ran.stderr).toContain(message);
-      expect(ran.code).toBe(1);
+      expect(ran.code).toBe(2);
     });
   }
 

@@ -10,7 +10,7 @@ import type { World } from '../../path/world.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { waitFor } from '../../sys/wait.ts';
-import { combinedError, UserError } from '../../util/errors.ts';
+import { combinedError, InputError, UserError } from '../../util/errors.ts';
 
 const targetSchema = z.object({
   node: z.string(),
@@ -156,10 +156,13 @@ export function chooseTargets(
       ...(wishes.pod === undefined ? [] : [`pod ${wishes.pod}`]),
       ...(wishes.node === undefined ? [] : [`on node ${wishes.node}`]),
     ].join(' ');
+    if (suits.length === 0) {
+      throw new InputError(
+        `break: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; deploy one first`,
+      );
+    }
     throw new UserError(
-      suits.length === 0
-        ? `break: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; deploy one first`
-        : `break: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; "hostport doctor" says why`,
+      `break: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; "hostport doctor" says why`,
     );
   }
   const onePerNode = new Map([...running].reverse().map((path) => [path.node!.name, path]));

@@ -1,11 +1,12 @@
-import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type NodeReport, nodeReportSchema } from '../../path/node-report.ts';
 import type { Observed } from '../../path/observed.ts';
 import { type ProbeResult, probeResultSchema } from '../../path/probe.ts';
 import type { World } from '../../path/world.ts';
-import { messageOf, UserError } from '../../util/errors.ts';
+import { fileProblem } from '../../sys/file-problem.ts';
+import { InputError, messageOf, UserError } from '../../util/errors.ts';
 import { readBounded } from '../node-report/bounded-file.ts';
 import { slim } from './objects.ts';
 
@@ -40,10 +41,11 @@ const NODE_FILE = /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)\.json$/;
 /**
  * Reads a world that {@link saveBundle} wrote, or somebody by hand: `manifest.json`, `objects/<kind>.json` (lists of API objects),
  * `nodes/<name>.json` (node reports, or why there is none) and `probes.json`. What is missing of the objects is empty.
- * @throws UserError with the file and what is the matter with it: a bundle comes from anywhere.
+ * @throws InputError with the file and what is the matter with it: a bundle comes from anywhere.
  */
 export async function bundleWorld(directory: string): Promise<World> {
   const root = resolve(directory);
+  checkIsBundleDirectory(root, directory);
   const manifest = parseAs(
     manifestSchema,
     readJson(root, 'manifest.json', MAX_BYTES.manifest),
@@ -67,9 +69,14 @@ export async function bundleWorld(directory: string): Promise<World> {
 export async function saveBundle(world: World, directory: string): Promise<void> {
   const root = resolve(directory);
   if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) {
-    throw new UserError(`${directory}: is there already; a bundle is written to a new directory`);
+    throw new InputError(`${directory}: is there already; a bundle is written to a new directory`);
   }
-  mkdirSync(dirname(root), { recursive: true });
+  try {
+    mkdirSync(dirname(root), { recursive: true });
+  } catch (cause) {
+    const problem = fileProblem(cause) ?? messageOf(cause);
+    throw new InputError(`write the bundle ${directory}: ${problem}; name a directory that can be made`);
+  }
   const making = `${root}.${process.pid}.tmp`;
   const write = (file: string, document: unknown) =>
     writeFileSync(join(making, file), `${JSON.stringify(document)}\n`, { mode: 0o600 });
@@ -156,6 +163,21 @@ function readProbes(root: string): ProbeResult[] {
   return document === undefined ? [] : parseAs(z.array(probeResultSchema), document, 'probes.json')!;
 }
 
+/** Tells of a directory that somebody named and that is none. A link to one is fine: it was typed, and did not come with the bundle. */
+function checkIsBundleDirectory(path: string, name: string): void {
+  let problem: string | undefined;
+  try {
+    if (!statSync(path).isDirectory()) problem = 'it is no directory';
+  } catch (cause) {
+    problem = fileProblem(cause) ?? messageOf(cause);
+  }
+  if (problem !== undefined) {
+    throw new InputError(
+      `read a bundle: ${name}: ${problem}; is ${name} a bundle? "hostport doctor --save" writes them`,
+    );
+  }
+}
+
 /** The JSON document of a file; undefined when there is none. */
 function readJson(directory: string, file: string, limit: number, name = file): unknown {
   const path = join(directory, file);
@@ -201,7 +223,7 @@ function describe(cause: unknown): string {
  * One line, whatever is quoted of the file. A cause that says more than this line (all issues of a ZodError, line breaks of the file) is left
  * out, since whoever prints the error would add it.
  */
-function broken(file: string, what: string, cause?: unknown): UserError {
+function broken(file: string, what: string, cause?: unknown): InputError {
   const message = `bundle: ${file}: ${what.replaceAll('\n', '\\n')}`;
-  return new UserError(message, message.includes(messageOf(cause)) ? { cause } : {});
+  return new InputError(message, message.includes(messageOf(cause)) ? { cause } : {});
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import type { World } from '../../path/world.ts';
-import { messageOf, UserError } from '../../util/errors.ts';
+import { fileProblem } from '../../sys/file-problem.ts';
+import { InputError, messageOf } from '../../util/errors.ts';
 import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
 
@@ -19,7 +20,7 @@ export async function clusterWorld(
   signal?: AbortSignal,
 ): Promise<World> {
   if (!existsSync(reportsDirectory))
-    throw new UserError(`${reportsDirectory}: no such directory of node reports`);
+    throw new InputError(`${reportsDirectory}: no such directory of node reports`);
   const reports = readReports(reportsDirectory);
   const client = new ApiClient(await accessOf(kubeconfig));
   const objects = await readClusterObjects(client, signal);
@@ -34,12 +35,14 @@ async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
     if (file === undefined && process.env.KUBECONFIG) config.loadFromDefault();
     else config.loadFromFile(kubeconfig);
   } catch (cause) {
-    throw new UserError(`kubeconfig ${kubeconfig}: ${messageOf(cause)}`, { cause });
+    const problem = fileProblem(cause) ?? messageOf(cause);
+    throw new InputError(`read the kubeconfig ${kubeconfig}: ${problem}; name another with --kubeconfig`);
   }
   const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new UserError(`kubeconfig ${kubeconfig}: its current context names no cluster`);
+  if (cluster === null)
+    throw new InputError(`kubeconfig ${kubeconfig}: its current context names no cluster`);
   if (cluster.skipTLSVerify) {
-    throw new UserError(
+    throw new InputError(
       `kubeconfig ${kubeconfig}: insecure-skip-tls-verify is refused here; give certificate-authority-data`,
     );
   }

@@ -6,7 +6,7 @@ import { catalogue } from '../../path/catalogue/index.ts';
 import type { Failure } from '../../path/failure.ts';
 import { podName } from '../../path/pod-of.ts';
 import { realExec } from '../../sys/exec.ts';
-import { UserError } from '../../util/errors.ts';
+import { InputError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { table } from '../printer/table.ts';
@@ -79,9 +79,8 @@ function breakVerb() {
 export function checkNodes(verb: string, { name, nodes }: ClusterRecord, wanted: readonly string[]): void {
   const missing = wanted.find((node) => !nodes.some((known) => known.name === node));
   if (missing === undefined) return;
-  throw new UserError(
+  throw new InputError(
     `${verb}: cluster "${name}" has no node ${missing}; it has ${nodes.map((node) => node.name).join(', ')}`,
-    { exitCode: 2 },
   );
 }
 

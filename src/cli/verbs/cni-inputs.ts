@@ -10,11 +10,11 @@ import {
 } from '../../cni/config-files.ts';
 import type { NetworkConfigList } from '../../cni/conflist.ts';
 import type { PortMapping, ValidAttachment } from '../../cni/types.ts';
-import { UserError } from '../../util/errors.ts';
+import { InputError } from '../../util/errors.ts';
 
 /** Words of the command line and variables of the environment that are no input; the command's exit status is 2. */
-export function wrongInput(message: string, cause?: unknown): UserError {
-  return new UserError(message, { cause, exitCode: 2 });
+export function wrongInput(message: string, cause?: unknown): InputError {
+  return new InputError(message, { cause });
 }
 
 /** Variables of the environment, injected. */

@@ -11,7 +11,7 @@ import type { Failure } from '../../path/failure.ts';
 import type { Diagnosis } from '../../path/finding.ts';
 import type { World } from '../../path/world.ts';
 import { realExec } from '../../sys/exec.ts';
-import { UserError } from '../../util/errors.ts';
+import { InputError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis.ts';
@@ -96,15 +96,12 @@ export function doctorVerb() {
 
 function checkSources({ local, from, kubeconfig, reports, save, watch }: DoctorOptions): void {
   const chosen = [local && '--local', from && '--from', reports && '--reports'].filter(Boolean);
-  if (chosen.length > 1)
-    throw new UserError(`doctor: choose one of ${chosen.join(' and ')}`, { exitCode: 2 });
+  if (chosen.length > 1) throw new InputError(`doctor: choose one of ${chosen.join(' and ')}`);
   if (kubeconfig !== undefined && reports === undefined) {
-    throw new UserError('doctor: --kubeconfig needs --reports: what nodes look like is in no API', {
-      exitCode: 2,
-    });
+    throw new InputError('doctor: --kubeconfig needs --reports: what nodes look like is in no API');
   }
   if (watch !== undefined && save !== undefined) {
-    throw new UserError('doctor: --save writes one observation; leave --watch out', { exitCode: 2 });
+    throw new InputError('doctor: --save writes one observation; leave --watch out');
   }
 }
 

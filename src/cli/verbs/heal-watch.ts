@@ -7,7 +7,7 @@ import { inClusterConfig, loadKubeconfig } from '../../kube/kubeconfig.ts';
 import type { HealScope } from '../../path/heal-plan.ts';
 import { realExec } from '../../sys/exec.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
-import { UserError } from '../../util/errors.ts';
+import { InputError, UserError } from '../../util/errors.ts';
 import { safeText } from '../printer/safe-text.ts';
 
 /** Held by the agent of a node: two of them would mend everything twice. */
@@ -23,7 +23,7 @@ export interface HealWatchOptions {
 /** `hostport heal --watch`: heals this node until SIGTERM or SIGINT. */
 export async function healWatch(options: HealWatchOptions, scope: HealScope): Promise<void> {
   if (options.node.length > 1)
-    throw new UserError('heal --watch: heals the node it runs on, which has one name');
+    throw new InputError('heal --watch: heals the node it runs on, which has one name');
   const node = options.node[0] ?? process.env.NODE_NAME ?? hostname();
   const { runtime } = await readRuntime();
   if ('unknown' in runtime) {

@@ -7,7 +7,7 @@ import { distributionOf } from '../../lab/paths.ts';
 import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
-import { UserError } from '../../util/errors.ts';
+import { InputError } from '../../util/errors.ts';
 import { oneOf } from '../option-values.ts';
 import { table } from '../printer/table.ts';
 import { command, examples, exitWith } from '../verb.ts';
@@ -31,7 +31,7 @@ export function execVerb() {
     .passThroughOptions()
     .action(async (node: string, words: string[], options) => {
       if (options.tty && !process.stdin.isTTY) {
-        throw new UserError('exec: -t shares this terminal, but standard input is none; leave -t out');
+        throw new InputError('exec: -t shares this terminal, but standard input is none; leave -t out');
       }
       const stdin = options.interactive || options.tty ? 'inherit' : 'ignore';
       exitWith(await nodeForeground(realExec, node, afterDashes(words), { ...options, stdin }));
@@ -64,13 +64,13 @@ export function cp() {
 async function copyStream(from: CopyPath, to: CopyPath): Promise<number> {
   const { node, path } = from.path === '-' ? to : from;
   if (node === undefined)
-    throw new UserError('cp: "-" needs a node on the other side: NODE:PATH - or - NODE:PATH');
-  if (path === '') throw new UserError('cp: neither path may be empty');
+    throw new InputError('cp: "-" needs a node on the other side: NODE:PATH - or - NODE:PATH');
+  if (path === '') throw new InputError('cp: neither path may be empty');
   if (from.path === '-') {
     return nodeForeground(realExec, node, ['tar', '-C', path, '-xf', '-'], { stdin: 'inherit' });
   }
   if (process.stdout.isTTY) {
-    throw new UserError(
+    throw new InputError(
       'cp: a tar archive is nothing for a terminal; send it on: "… | tar -t" or "… > file.tar"',
     );
   }

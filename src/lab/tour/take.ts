@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Exec } from '../../sys/exec.ts';
-import { combinedError, UserError } from '../../util/errors.ts';
+import { combinedError, InputError, UserError } from '../../util/errors.ts';
 import { loadClusterConfig } from '../config/load.ts';
 import { createCluster } from '../create.ts';
 import { deleteCluster } from '../delete.ts';
@@ -43,7 +43,7 @@ export interface TourScore {
 export async function takeTour(options: TourOptions, context: TourContext): Promise<TourScore> {
   const { distribution, progress, stage } = context;
   if (options.portmap === 'reference' && options.backend !== 'iptables') {
-    throw new UserError(
+    throw new InputError(
       `tour: the reference portmap of the node image has no ${options.backend} backend; leave out --portmap or --backend`,
     );
   }

@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { UserError } from '../util/errors.ts';
+import { commandLine, hostport } from './command-line.ts';
+import type { Verb } from './verb.ts';
+
+// docs/exit-status.md, held for every command: wrong input is status 2 and one error that says what is wrong.
+
+const isRoot = process.getuid?.() === 0;
+const NOBODY = 'no-such-cluster';
+let scratch: string;
+
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'hostport-exit-status-'));
+  for (const directory of ['directory', 'nodes']) mkdirSync(join(scratch, directory));
+  writeFileSync(join(scratch, 'empty'), '');
+  writeFileSync(join(scratch, 'noyaml'), 'a: [\n');
+});
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+interface Outcome {
+  status: number;
+  said: string;
+}
+
+/** What a command line exits with and says on standard error, in this process. */
+async function outcomeOf(words: readonly string[]): Promise<Outcome> {
+  let said = '';
+  const streams = [process.stdout, process.stderr].map((stream) =>
+    spyOn(stream, 'write').mockImplementation((text) => {
+      said += String(text);
+      return true;
+    }),
+  );
+  try {
+    return { status: await commandLine('hostport', [...words]), said };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { status: error.exitCode, said: said + error.message };
+  } finally {
+    for (const stream of streams) stream.mockRestore();
+  }
+}
+
+function leaves(verb: Verb): Verb[] {
+  const shown = verb.createHelp().visibleCommands(verb) as Verb[];
+  const inner = shown.filter((command) => verb.commands.includes(command));
+  return inner.length === 0 ? [verb] : inner.flatMap(leaves);
+}
+
+const verbs = new Map(leaves(hostport()).map((verb) => [verb.path.replace('hostport ', ''), verb]));
+
+/** A value for every argument that must be there; for one that is checked by the parser, one that passes. */
+const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+  break: ['plugin-missing'],
+  cp: ['a', 'b'],
+  exec: ['node', 'true'],
+  'export logs': ['directory'],
+  'load image-archive': ['file'],
+  run: ['true'],
+};
+
+describe('words that the parser refuses', () => {
+  for (const [path, verb] of verbs) {
+    const words = [...path.split(' '), ...(ARGUMENTS[path] ?? [])];
+    const cases: string[][] = [[...path.split(' '), '--no-such-option']];
+    if (verb.registeredArguments.some(({ required }) => required)) cases.push(path.split(' '));
+    if (!verb.registeredArguments.some(({ variadic }) => variadic)) {
+      cases.push([...words, ...Array(verb.registeredArguments.length).fill('x'), 'one-too-many']);
+    }
+    for (const option of verb.options) {
+      if (option.required) cases.push([...path.split(' '), option.long!]);
+      if (option.parseArg !== undefined && !ANY_VALUE.includes(option.long!)) {
+        cases.push([...path.split(' '), option.long!, 'no such value', ...(ARGUMENTS[path] ?? [])]);
+      }
+    }
+    for (const line of cases) {
+      test(line.join(' '), async () => {
+        const { status, said } = await outcomeOf(line);
+        expect(said).toStartWith('error: ');
+        expect(said).toEndWith(`(see "hostport ${path} --help")\n`);
+        expect(status).toBe(2);
+      });
+    }
+  }
+});
+
+/** Options that gather values and take any. */
+const ANY_VALUE = ['--env', '--node', '--cap', '--plugin', '--valid'];
+
+/**
+ * Input that only the command itself can tell is wrong. `SCRATCH` is a directory with: `empty`, a file; `directory`, `nodes`, empty ones;
+ * `noyaml`. A command without any says so.
+ */
+const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, said: RegExp])[]>> = {
+  'create cluster': [
+    ['--name A', /--name: "A" is not a cluster name/],
+    ['--config SCRATCH/none', /SCRATCH\/none: no such file or directory/],
+    ['--config SCRATCH/directory', /SCRATCH\/directory: it is a directory, not a file/],
+    ['--config SCRATCH/empty', /SCRATCH\/empty:1:1: is empty: want one YAML document/],
+    ['--config SCRATCH/noyaml', /SCRATCH\/noyaml:\d+:\d+: not valid YAML/],
+    [
+      `--name ${NOBODY} --kubeconfig SCRATCH/directory`,
+      /kubeconfig SCRATCH\/directory: .*it is a directory, not a file/,
+    ],
+  ],
+  'delete cluster': [['--name ..', /delete cluster: "\.\." is not a cluster name/]],
+  'delete clusters': [['..', /delete cluster: "\.\." is not a cluster name/]],
+  'get clusters': [],
+  'get nodes': [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  'get kubeconfig': [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  'export logs': [[`SCRATCH/logs --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  'load image-archive': [[`SCRATCH/none --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  'build node-image': [],
+  exec: [['no-such-node -- true', /no node is named "no-such-node"/]],
+  cp: [
+    ['a b', /exactly one side must be in a node/],
+    ['SCRATCH/none no-such-node:/x', /SCRATCH\/none: no such file or directory/],
+    ['no-such-node:/x SCRATCH/file', /no node is named "no-such-node"/],
+    ['no-such-node: SCRATCH/file', /neither path may be empty/],
+  ],
+  ps: [],
+  run: [[`--name ${NOBODY} -- true`, /cluster "no-such-cluster" does not exist/]],
+  shell: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  doctor: [
+    [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
+    ['--local --from SCRATCH', /choose one of --local and --from/],
+    ['--from SCRATCH/none', /SCRATCH\/none/],
+    ['--from SCRATCH/empty', /SCRATCH\/empty/],
+    ['--from SCRATCH/directory', /SCRATCH\/directory/],
+    ['--reports SCRATCH/none', /SCRATCH\/none/],
+    ['--reports SCRATCH/empty', /SCRATCH\/empty/],
+    ['--reports SCRATCH/nodes --kubeconfig SCRATCH/none', /SCRATCH\/none/],
+    ['--kubeconfig SCRATCH/none', /--kubeconfig needs --reports/],
+  ],
+  heal: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  faults: [],
+  break: [[`plugin-missing --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  unbreak: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  answers: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  tour: [['--portmap reference --backend nftables', /has no nftables backend/]],
+  'cni add': cniInput(),
+  'cni check': cniInput(),
+  'cni del': cniInput(),
+  'cni gc': [...cniInput(), ['--conf SCRATCH --all --valid x/y', /exclude each other|no net configurations/]],
+  'cni status': cniInput(),
+  'cni version': cniInput(),
+  'node-report': [],
+  version: [],
+};
+
+function cniInput(): (readonly [string, RegExp])[] {
+  const netns = '--netns /run/netns/none ';
+  const of = (conf: string) => `${netns}--conf ${conf}`;
+  return [
+    [of('SCRATCH/none'), /SCRATCH\/none/],
+    [of('SCRATCH/empty'), /SCRATCH\/empty/],
+    [of('SCRATCH/directory'), /SCRATCH\/directory/],
+  ];
+}
+
+describe.skipIf(!isRoot)('what the command itself refuses', () => {
+  test('every command is in the table', () => {
+    expect(Object.keys(WRONG_INPUT).toSorted()).toEqual([...verbs.keys()].toSorted());
+  });
+
+  for (const [path, cases] of Object.entries(WRONG_INPUT)) {
+    for (const [words, said] of cases) {
+      test(`${path} ${words}`, async () => {
+        const hasNetns = verbs.get(path)?.options.some(({ long }) => long === '--netns') ?? false;
+        const meant = hasNetns ? words : words.replace(/--netns \S+ /, '');
+        const line = [...path.split(' '), ...meant.replaceAll('SCRATCH', scratch).split(' ')];
+        const outcome = await outcomeOf(line);
+        expect(outcome.said.replaceAll(scratch, 'SCRATCH')).toMatch(said);
+        expect(outcome.said).not.toMatch(/\bE[A-Z]{4,}\b/);
+        expect(outcome.status).toBe(2);
+      });
+    }
+  }
+});
