@@ -66,11 +66,6 @@ export function isMirror(pod: Pod): boolean {
   return pod.metadata?.annotations?.[CONFIG_MIRROR] !== undefined;
 }
 
-/** True for an init container that goes on running beside the others (a sidecar). */
-export function isSidecar(container: Container): boolean {
-  return (container as Container & { restartPolicy?: string }).restartPolicy === 'Always';
-}
-
 /** `name_namespace(uid)`, as kubelets name pods in logs and messages. */
 export function describePod(pod: Pod): string {
   return `${pod.metadata?.name}_${pod.metadata?.namespace}(${pod.metadata?.uid})`;

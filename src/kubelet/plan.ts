@@ -1,5 +1,6 @@
+import { isSidecar } from '../kube/sidecars.ts';
 import type { Container, Pod } from '../kube/types.ts';
-import { containerHash, isHostNetwork, isSidecar } from './names.ts';
+import { containerHash, isHostNetwork } from './names.ts';
 import type { ObservedContainer, ObservedPod, ObservedSandbox } from './observe.ts';
 
 /** One step towards what a pod should be. The executor carries a plan's steps out in order. */

@@ -1,4 +1,5 @@
 import { isTerminal } from '../kube/placement.ts';
+import { isSidecar } from '../kube/sidecars.ts';
 import type {
   Container,
   ContainerState,
@@ -7,7 +8,7 @@ import type {
   PodCondition,
   PodStatus,
 } from '../kube/types.ts';
-import { isHostNetwork, isSidecar } from './names.ts';
+import { isHostNetwork } from './names.ts';
 import type { ObservedContainer, ObservedPod } from './observe.ts';
 import { currentSandbox, isFinished, type ProbeVerdict, restarts } from './plan.ts';
 

@@ -1,7 +1,9 @@
 import type { ApiClient } from '../kube/client.ts';
+import type { HostPort } from '../kube/host-ports.ts';
 import { events as eventResource, pods as podResource } from '../kube/resources.ts';
 import type { Event, Pod } from '../kube/types.ts';
 import { podHostname } from '../kubelet/sandbox-config.ts';
+import { hostPortsOf } from '../path/host-ports.ts';
 import type { Exec } from '../sys/exec.ts';
 import { parseIPv4 } from '../util/address.ts';
 import { ask, askOnNode, type Heard } from './http-ask.ts';
@@ -53,40 +55,20 @@ export async function askHostPorts(
   return Promise.all(asked);
 }
 
-/** hostIPs that mean every address of the node (of their family); it is asked at the one that the lab knows. */
-const EVERY_ADDRESS = ['', '0.0.0.0', '::'];
-
 function isLoopback(address: string): boolean {
   return address === '::1' || (parseIPv4(address) ?? 0) >>> 24 === 127;
 }
 
-interface HostPort {
-  port: number;
-  protocol: string;
-  hostIP: string | undefined;
-}
-
-function hostPortsOf(pod: Pod): HostPort[] {
-  if (pod.spec?.hostNetwork) return [];
-  return (pod.spec?.containers ?? []).flatMap((container) =>
-    (container.ports ?? [])
-      .filter((port) => (port.hostPort ?? 0) > 0)
-      .map((port) => ({
-        port: port.hostPort!,
-        protocol: port.protocol ?? 'TCP',
-        hostIP: EVERY_ADDRESS.includes(port.hostIP ?? '') ? undefined : port.hostIP,
-      })),
-  );
-}
-
 async function askHostPort(
   pod: Pod,
-  { port, protocol, hostIP }: HostPort,
+  { hostPort: port, protocol, hostIP: wanted }: HostPort,
   addresses: ReadonlyMap<string, string>,
   events: readonly Event[],
   exec: Exec,
 ): Promise<HostPortAnswer> {
   const node = pod.spec?.nodeName ?? '';
+  // Every IPv6 address, like every address: it is asked at the one that the lab knows.
+  const hostIP = wanted === '::' ? undefined : wanted;
   const address = addresses.has(node) ? (hostIP ?? addresses.get(node)) : undefined;
   const fromNode = hostIP !== undefined && isLoopback(hostIP);
   const about = {

@@ -1,13 +1,7 @@
+import type { HostPort } from '../kube/host-ports.ts';
 import type { Stage } from './stages.ts';
 
-/** A mapping that a pod asks for. */
-export interface HostPort {
-  hostPort: number;
-  containerPort: number;
-  protocol: 'TCP' | 'UDP' | 'SCTP';
-  /** Absent when the pod wants every address of the node. */
-  hostIP?: string;
-}
+export type { HostPort };
 
 /** What a finding is about: a whole node, a pod, or one mapping of a pod. The finer ones have all the coarser parts. */
 export interface Subject {

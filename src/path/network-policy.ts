@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { lastingContainers } from '../kube/sidecars.ts';
 import { type IpAddress, parseCidr, parseIp } from '../net/ip.ts';
-import { portOwners } from './host-ports.ts';
 import { AWAY, answered, failed, probesFrom } from './probe-facts.ts';
 import type { PathView, Scene } from './scene.ts';
 import { neighbourOf } from './traces.ts';
@@ -124,7 +124,7 @@ function allowsPort({ ports }: Ingress, { port, pod }: PathView): boolean {
     if (typeof entry.port === 'number') {
       return port.containerPort >= entry.port && port.containerPort <= (entry.endPort ?? entry.port);
     }
-    return portOwners(pod).some(({ ports: named = [] }) =>
+    return lastingContainers(pod).some(({ ports: named = [] }) =>
       named.some(
         ({ name, containerPort, protocol = 'TCP' }) =>
           name === entry.port && containerPort === port.containerPort && protocol === port.protocol,

@@ -1,7 +1,7 @@
+import { type HostPort, takenHostPorts } from '../../kube/host-ports.ts';
 import { isTerminal } from '../../kube/placement.ts';
 import { keyOf } from '../../kube/resources.ts';
 import type { Node, Pod } from '../../kube/types.ts';
-import { type HostPort, hostPortsOf } from './host-ports.ts';
 import { type Amounts, podRequests } from './requests.ts';
 
 /** A node, and what the pods on it have taken of it. */
@@ -118,7 +118,7 @@ export class ClusterState {
     this.#forget(key);
     const usage = this.#usage.get(nodeName) ?? new Usage();
     this.#usage.set(nodeName, usage);
-    usage.put(key, { pod, ports: hostPortsOf(pod), requests: podRequests(pod) });
+    usage.put(key, { pod, ports: takenHostPorts(pod), requests: podRequests(pod) });
     this.#placed.set(key, nodeName);
   }
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test';
+import { takenHostPorts } from '../../kube/host-ports.ts';
 import type { Node, Pod, Taint } from '../../kube/types.ts';
 import { ClusterState } from './cluster-state.ts';
 import { refusal, unschedulableMessage } from './filters.ts';
-import { conflicts, hostPortsOf } from './host-ports.ts';
 import { podRequests } from './requests.ts';
 import { decide } from './scheduler.ts';
 
@@ -18,34 +18,6 @@ const pod = (spec: Partial<NonNullable<Pod['spec']>> = {}, name = 'p'): Pod => (
 const asking = (requests: Record<string, string>, name = 'p'): Pod =>
   pod({ containers: [{ name: 'c', resources: { requests } }] }, name);
 const taint = (key: string, effect = 'NoSchedule', value?: string): Taint => ({ key, effect, value });
-
-describe('host ports', () => {
-  const port = (ip: string, protocol = 'TCP', number = 80) => ({ ip, protocol, port: number });
-  test.each([
-    [port('0.0.0.0'), port('0.0.0.0'), true],
-    [port('0.0.0.0'), port('10.0.0.1'), true],
-    [port('10.0.0.1'), port('0.0.0.0'), true],
-    [port('10.0.0.1'), port('10.0.0.1'), true],
-    [port('10.0.0.1'), port('10.0.0.2'), false],
-    [port('0.0.0.0'), port('0.0.0.0', 'UDP'), false],
-    [port('0.0.0.0'), port('0.0.0.0', 'TCP', 81), false],
-  ])('%j and %j conflict: %s', (a, b, expected) => {
-    expect(conflicts(a, b)).toBe(expected);
-    expect(conflicts(b, a)).toBe(expected);
-  });
-
-  test('are read with their defaults', () => {
-    const ports = [
-      { containerPort: 1 },
-      { containerPort: 1, hostPort: 80 },
-      { containerPort: 1, hostPort: 53, protocol: 'UDP', hostIP: '10.0.0.1' },
-    ];
-    expect(hostPortsOf(pod({ containers: [{ name: 'c', ports }] }))).toEqual([
-      { ip: '0.0.0.0', protocol: 'TCP', port: 80 },
-      { ip: '10.0.0.1', protocol: 'UDP', port: 53 },
-    ]);
-  });
-});
 
 test('a pod requests the sum of its containers, or its greatest init container', () => {
   const requests = (cpu: string) => ({ resources: { requests: { cpu } } });
@@ -125,7 +97,7 @@ describe('refusal', () => {
       state.setNode(target);
       for (const placed of on) state.setPod({ ...placed, spec: { ...placed.spec!, nodeName: 'n' } });
       const [snapshot] = state.snapshot();
-      const demand = { pod: incoming, ports: hostPortsOf(incoming), requests: podRequests(incoming) };
+      const demand = { pod: incoming, ports: takenHostPorts(incoming), requests: podRequests(incoming) };
       expect(refusal(demand, snapshot!)).toEqual({ reasons, resolvable });
     });
   }

@@ -1,8 +1,8 @@
+import { type HostPort, hostPortsConflict } from '../../kube/host-ports.ts';
 import { selectsNode, tolerates, untoleratedTaint } from '../../kube/placement.ts';
 import { quantityMillis, quantityUnits } from '../../kube/quantity.ts';
 import type { Pod } from '../../kube/types.ts';
 import type { NodeState } from './cluster-state.ts';
-import { conflicts, type HostPort } from './host-ports.ts';
 import type { Amounts } from './requests.ts';
 
 /** Why a node will not do. */
@@ -66,7 +66,7 @@ export function refusal(demand: Demand, state: NodeState): Refusal | undefined {
 
   if (ports.length > 0) {
     for (const placed of state.pods.values()) {
-      if (placed.ports.some((taken) => ports.some((wanted) => conflicts(taken, wanted)))) {
+      if (placed.ports.some((taken) => ports.some((wanted) => hostPortsConflict(taken, wanted)))) {
         return { reasons: ["node(s) didn't have free ports for the requested pod ports"], resolvable: true };
       }
     }

@@ -1,4 +1,5 @@
 import { quantityMillis, quantityUnits } from '../../kube/quantity.ts';
+import { isSidecar } from '../../kube/sidecars.ts';
 import type { Pod } from '../../kube/types.ts';
 
 /** What a node is asked for: millicores and bytes. */
@@ -20,11 +21,8 @@ export function podRequests(pod: Pod): Amounts {
     for (const container of spec?.initContainers ?? []) {
       const asked = amount(container.resources?.requests);
       // A restartable init container (a sidecar) keeps running beside all that start after it.
-      if ((container as { restartPolicy?: string }).restartPolicy === 'Always') running += asked;
-      highest = Math.max(
-        highest,
-        running + ((container as { restartPolicy?: string }).restartPolicy ? 0 : asked),
-      );
+      if (isSidecar(container)) running += asked;
+      highest = Math.max(highest, running + (isSidecar(container) ? 0 : asked));
     }
     for (const container of spec?.containers ?? []) running += amount(container.resources?.requests);
     return Math.max(running, highest) + amount(spec?.overhead);

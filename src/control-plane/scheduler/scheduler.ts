@@ -1,5 +1,6 @@
 import { type ApiClient, hasReason } from '../../kube/client.ts';
 import { type EventRecorder, referenceTo } from '../../kube/event-recorder.ts';
+import { takenHostPorts } from '../../kube/host-ports.ts';
 import { isTerminal } from '../../kube/placement.ts';
 import { keyOf, nodes, pods } from '../../kube/resources.ts';
 import type { Node, Pod } from '../../kube/types.ts';
@@ -10,7 +11,6 @@ import type { Log } from '../daemon.ts';
 import type { Informers } from '../informers.ts';
 import { ClusterState } from './cluster-state.ts';
 import { type Demand, namedNodes, type Refusal, refusal, unschedulableMessage } from './filters.ts';
-import { hostPortsOf } from './host-ports.ts';
 import { SchedulingQueue } from './queue.ts';
 import { podRequests } from './requests.ts';
 import { bestNode } from './scores.ts';
@@ -26,7 +26,7 @@ export type Decision = { node: string } | { refusals: Refusal[] };
 export function decide(pod: Pod, state: ClusterState): Decision {
   const demand: Demand = {
     pod,
-    ports: hostPortsOf(pod),
+    ports: takenHostPorts(pod),
     requests: podRequests(pod),
     onlyNodes: namedNodes(pod),
   };

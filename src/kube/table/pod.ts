@@ -1,3 +1,4 @@
+import { isSidecar } from '../sidecars.ts';
 import type { ContainerState, ContainerStatus, Pod } from '../types.ts';
 import { AGE, ageOf, column, NAME, NONE, nameOf, type Printer, since, wide } from './column.ts';
 
@@ -39,9 +40,7 @@ interface Summary {
 function summarize(pod: Pod): Summary {
   const { spec, status } = pod;
   const initContainers = spec?.initContainers ?? [];
-  const sidecars = new Set(
-    initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always').map(({ name }) => name),
-  );
+  const sidecars = new Set(initContainers.filter(isSidecar).map(({ name }) => name));
   let restarts = new Restarts();
   const sidecarRestarts = new Restarts();
   const total = (spec?.containers ?? []).length + sidecars.size;

@@ -1,4 +1,5 @@
 import { quantityNanos } from '../quantity.ts';
+import { isSidecar } from '../sidecars.ts';
 import type { Container, ContainerPort, EnvVar, LifecycleHandler, Probe } from '../types.ts';
 import { ENV_FIELDS, fieldPathErrors } from './downward.ts';
 import { duplicate, type FieldError, forbidden, invalid, notFound, required } from './field-error.ts';
@@ -373,7 +374,7 @@ export function validateContainers(
     for (const error of hostPortConflicts([container], at)) {
       errors.push({ ...error, field: error.field.replace(`${at}[0]`, at) });
     }
-    if (container.restartPolicy === 'Always') {
+    if (isSidecar(container)) {
       errors.push(...lifecycleErrors(container, at));
       continue;
     }

@@ -1,5 +1,6 @@
+import { hostPortsConflict, PORT_TAKEN_REASON } from '../../kube/host-ports.ts';
 import { type Detection, defineFailure } from '../failure.ts';
-import { formatPort, PORT_TAKEN_REASON, portsConflict } from '../host-ports.ts';
+import { formatPort } from '../host-ports.ts';
 import { echoPod, podName } from '../pod-of.ts';
 import type { PathView } from '../scene.ts';
 
@@ -26,7 +27,7 @@ export const hostportConflict = defineFailure<null>({
       [...paths].sort(byPrecedence).flatMap((path, i, sorted): Detection<null>[] => {
         const first = sorted
           .slice(0, i)
-          .find((other) => other.pod !== path.pod && portsConflict(other.port, path.port));
+          .find((other) => other.pod !== path.pod && hostPortsConflict(other.port, path.port));
         if (first === undefined) return [];
         const [loser, winner] = [path.subject.pod!, first.subject.pod!];
         return [
