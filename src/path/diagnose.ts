@@ -129,9 +129,12 @@ class MuterIndex {
     const { mutedBy } = failure;
     const byEarlier = mutedBy.includes('earlier');
     return this.#covering(finding.subject).find((other) => {
-      if (other.finding === finding || other.finding.severity !== 'broken') return false;
-      if (byEarlier && compareStages(other.finding.stage, finding.stage) < 0) return true;
-      return mutedBy !== 'earlier' && mutedBy.includes(other.finding.code);
+      if (other.finding === finding) return false;
+      const isBroken = other.finding.severity === 'broken';
+      if (byEarlier && isBroken && compareStages(other.finding.stage, finding.stage) < 0) return true;
+      if (mutedBy === 'earlier' || !mutedBy.includes(other.finding.code)) return false;
+      // A risk explains what is no worse than itself.
+      return severities.indexOf(other.finding.severity) <= severities.indexOf(finding.severity);
     })?.finding.code;
   }
 }

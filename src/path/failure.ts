@@ -46,7 +46,7 @@ export interface Failure<Data = unknown> {
   sources: readonly string[];
   /**
    * What hides this finding, since it then follows or cannot be told: `earlier`, any breaking finding at an earlier stage on
-   * the same subject; or the codes named, at whatever stage, among which `earlier` may be. An empty list: a cause of its own that is
+   * the same subject; or the codes named, at whatever stage and no less severe, among which `earlier` may be. An empty list: a cause of its own that is
    * always told.
    */
   mutedBy: 'earlier' | readonly string[];

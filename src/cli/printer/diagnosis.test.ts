@@ -37,6 +37,16 @@ describe('a diagnosis for people', () => {
     expect(text).toContain('1 mapping: 0 good, 1 broken, 0 in doubt; 1 cause found');
   });
 
+  test('tells what is the same on several nodes once, with their names', () => {
+    const failure = failureOn(({ nodes }) => [...nodes.keys()].map((node) => ({ node })), {
+      code: 'some-failure',
+      stage: 'configured',
+    });
+    const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80)]);
+    const text = renderDiagnosis(diagnose(world, [failure]).diagnosis);
+    expect(text.match(/^. some-failure .*/gm)).toEqual(['✗ some-failure  [configured] nodes n1, n2']);
+  });
+
   test('does not print all of a long file', () => {
     const text = renderDiagnosis(diagnosed('broken'));
     expect(text).toContain('line 11\n');

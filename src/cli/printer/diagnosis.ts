@@ -2,6 +2,7 @@ import type { Diagnosis, Evidence, Finding, HostPort, StageVerdict, Subject } fr
 import { formatPort } from '../../path/host-ports.ts';
 import { podName } from '../../path/pod-of.ts';
 import { stageQuestions, stages } from '../../path/stages.ts';
+import { type AlikeFindings, alikeFindings } from './alike-findings.ts';
 import { safeText } from './safe-text.ts';
 import { table } from './table.ts';
 
@@ -35,7 +36,7 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
   }
   const reasons = unknownReasons(diagnosis);
   if (reasons.length > 0) parts.push(`\n${reasons.join('')}`);
-  for (const finding of findings) parts.push(`\n${renderFinding(finding)}`);
+  for (const alike of alikeFindings(findings)) parts.push(`\n${renderFinding(alike)}`);
   parts.push(`\n${summary(diagnosis)}\n`);
   return parts.join('');
 }
@@ -71,13 +72,13 @@ function pathTable({ paths }: Diagnosis): string {
   );
 }
 
-/** A finding in full. */
-export function renderFinding(finding: Finding): string {
+/** A finding in full, of one node or of several that it is the same for. */
+function renderFinding({ finding, nodes }: AlikeFindings): string {
   const { code, stage, severity, subject, message, evidence, explanation, remedy, command, restart } =
     finding;
   const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : 'i';
   const lines = [
-    `${mark} ${code}  [${stage}] ${safeText(describeSubject(subject))}`,
+    `${mark} ${code}  [${stage}] ${safeText(nodes.length > 1 ? `nodes ${nodes.join(', ')}` : describeSubject(subject))}`,
     `  ${shortened(message)}`,
   ];
   for (const [i, entry] of evidence.slice(0, MAX_EVIDENCE).entries()) {

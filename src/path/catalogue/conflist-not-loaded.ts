@@ -1,17 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  activeList,
-  CONF_DIR,
-  formatDocument,
-  type ListDocument,
-  snapshotConfDir,
-  withoutPortmap,
-} from '../conf-dir.ts';
+import { activeList, CONF_DIR, formatDocument, snapshotConfDir, withoutPortmap } from '../conf-dir.ts';
 import { listDocument } from '../conf-plans.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+import { loadedMapsPorts, loadedNetwork } from '../loaded-network.ts';
 import type { ConfigFile, NodeView } from '../node-view.ts';
-import { known } from '../observed.ts';
 
 interface Data {
   node: NodeView;
@@ -35,18 +28,24 @@ export const conflistNotLoaded = defineFailure<Data>({
     'containerd/containerd#11715',
     'https://github.com/containerd/containerd (pkg/cri/server/cni_conf_syncer.go)',
   ],
-  mutedBy: ['conflist-invalid'],
+  // What is wrong with the file comes first: with that mended it is written, which the runtime sees; as it is, it had better not be loaded.
+  mutedBy: [
+    'conflist-invalid',
+    'conflist-renamed',
+    'conflist-shadowed',
+    'portmap-not-chained',
+    'capability-missing',
+    'plugin-order-wrong',
+    'cni-version-unsupported',
+    'set-mark-chain-missing',
+  ],
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
       const file = node.active;
-      const loaded = known(known(node.seen?.runtime)?.loadedNetworks)?.find(
-        ({ config }) => !isLoopback(config),
-      );
-      if (file === undefined || loaded === undefined || 'unknown' in file.list) return [];
-      const onDisk = listDocument(file);
-      const inUse = asList(loaded.config);
-      if (inUse === undefined || sameNetwork(onDisk, inUse)) return [];
+      const loaded = loadedNetwork(node);
+      if (file === undefined || loaded?.plugins === undefined || 'unknown' in file.list) return [];
+      if (samePlugins(listDocument(file).plugins, loaded.plugins)) return [];
       return [
         {
           subject: { node: node.name },
@@ -55,6 +54,8 @@ export const conflistNotLoaded = defineFailure<Data>({
             fileEvidence(file),
             { kind: 'runtime', where: `network ${loaded.name} as loaded`, saw: excerpt(loaded.config) },
           ],
+          // With what it had before, pods get their mappings.
+          ...(loadedMapsPorts(node) ? { severity: 'risk' as const } : {}),
           data: { node, file },
         },
       ];
@@ -107,24 +108,9 @@ export const conflistNotLoaded = defineFailure<Data>({
   },
 });
 
-function asList(config: string): ListDocument | undefined {
-  try {
-    const document = JSON.parse(config) as Record<string, unknown>;
-    return Array.isArray(document.plugins)
-      ? (document as ListDocument)
-      : { ...document, plugins: [document] };
-  } catch {
-    // What the runtime tells in another form is not compared.
-    return undefined;
-  }
-}
-
-function isLoopback(config: string): boolean {
-  return asList(config)?.plugins.every(({ type }) => type === 'loopback') ?? false;
-}
-
 /** Compares what makes a difference: the plugins with their settings, in order. The list's name and version are copied into them. */
-function sameNetwork(a: ListDocument, b: ListDocument): boolean {
-  const plain = ({ plugins }: ListDocument) => plugins.map(({ name, cniVersion, ...plugin }) => plugin);
+function samePlugins(a: readonly Record<string, unknown>[], b: readonly Record<string, unknown>[]): boolean {
+  const plain = (plugins: readonly Record<string, unknown>[]) =>
+    plugins.map(({ name, cniVersion, ...plugin }) => plugin);
   return isDeepStrictEqual(plain(a), plain(b));
 }

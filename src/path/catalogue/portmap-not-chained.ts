@@ -4,6 +4,7 @@ import { listDocument, nameBefore, PORTMAP_ENTRY, writeConfig } from '../conf-pl
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { Evidence } from '../finding.ts';
+import { loadedMapsPorts } from '../loaded-network.ts';
 import type { CachedAttachment } from '../node-report.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
 import { otherMapperOf } from '../port-mapper.ts';
@@ -50,7 +51,19 @@ export const portmapNotChained = defineFailure<Data>({
       // Who delegates has its chain, portmap included, in a configuration of its own.
       if (chain.some(({ type }) => DELEGATING.has(type))) return [];
       const paths = scene.pathsOn(node);
-      if (paths.length === 0 || otherMapperOf(node, paths) !== undefined) return [];
+      if (paths.length === 0) return [];
+      if (loadedMapsPorts(node)) {
+        return [
+          {
+            subject: { node: node.name },
+            message: `${file.name}, the first of ${node.name}, has no portmap in its chain (${typesOf(chain)}); the runtime still has a list that does, until it reads this one`,
+            evidence: [fileEvidence(file)],
+            severity: 'risk',
+            data: { node, file, mayMap: undefined },
+          },
+        ];
+      }
+      if (otherMapperOf(node, paths) !== undefined) return [];
       const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
       const reliesOn = paths.find(({ attachment }) => attachment !== undefined && hasMapping(attachment));
       const mayMap =
@@ -59,7 +72,7 @@ export const portmapNotChained = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${file.name}, which the runtime of ${node.name} uses, has no portmap in its chain (${chain.map(({ type }) => type).join(', ')})${doubt}`,
+          message: `${file.name}, which the runtime of ${node.name} uses, has no portmap in its chain (${typesOf(chain)})${doubt}`,
           evidence: [
             fileEvidence(file),
             ...(reliesOn === undefined ? [] : [attachmentEvidence(reliesOn.attachment!)]),
@@ -99,6 +112,10 @@ export const portmapNotChained = defineFailure<Data>({
     },
   },
 });
+
+function typesOf(chain: readonly { type: string }[]): string {
+  return chain.map(({ type }) => type).join(', ');
+}
 
 /** Whether portmap mapped ports for an attachment when it was made. */
 function hasMapping(attachment: CachedAttachment): boolean {

@@ -1,0 +1,40 @@
+import type { Finding } from '../../path/finding.ts';
+
+/** Findings that say the same of several nodes: one of them, in words that fit all, and the nodes. */
+export interface AlikeFindings {
+  finding: Finding;
+  nodes: readonly string[];
+}
+
+/** What stands for the node's name where the words are the same for all. */
+const EACH = 'each of them';
+
+/**
+ * Puts together the findings about nodes as a whole that differ in nothing but the node: same cause, same evidence, same remedy. They stay in their
+ * order, each group where its first is. What is about a pod, and what is told once, stays as it is.
+ */
+export function alikeFindings(findings: readonly Finding[]): AlikeFindings[] {
+  const groups = Map.groupBy(findings, (finding) => {
+    const { node, pod } = finding.subject;
+    return node === undefined || pod !== undefined ? finding : JSON.stringify(withoutNode(finding, node));
+  });
+  return [...groups.values()].map((group) => {
+    const [first] = group;
+    const nodes = group.flatMap(({ subject }) => subject.node ?? []);
+    return { finding: group.length === 1 ? first! : withoutNode(first!, nodes[0]!), nodes };
+  });
+}
+
+function withoutNode(finding: Finding, node: string): Finding {
+  // Of `worker` and `worker-2` or `worker.example`, the one must not be found in the other.
+  const name = new RegExp(`(?<![\\w.-])${RegExp.escape(node)}(?![\\w-]|\\.\\w)`, 'g');
+  const plain = (text: string) => text.replace(name, EACH);
+  const { subject, message, evidence, remedy, ...rest } = finding;
+  return {
+    ...rest,
+    subject: {},
+    message: plain(message),
+    remedy: plain(remedy),
+    evidence: evidence.map(({ kind, where, saw }) => ({ kind, where: plain(where), saw: plain(saw) })),
+  };
+}
