@@ -17,6 +17,7 @@ beforeAll(() => {
   for (const directory of ['directory', 'nodes']) mkdirSync(join(scratch, directory));
   writeFileSync(join(scratch, 'empty'), '');
   writeFileSync(join(scratch, 'noyaml'), 'a: [\n');
+  writeFileSync(join(scratch, 'net.conflist'), '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"x"}]}');
 });
 afterAll(() => rmSync(scratch, { recursive: true }));
 
@@ -92,7 +93,7 @@ const ANY_VALUE = ['--env', '--node', '--cap', '--plugin', '--valid'];
 
 /**
  * Input that only the command itself can tell is wrong. `SCRATCH` is a directory with: `empty`, a file; `directory`, `nodes`, empty ones;
- * `noyaml`. A command without any says so.
+ * `noyaml`; `net.conflist`, a network. A command without any says so.
  */
 const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, said: RegExp])[]>> = {
   'create cluster': [
@@ -133,6 +134,9 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--reports SCRATCH/none', /SCRATCH\/none/],
     ['--reports SCRATCH/empty', /SCRATCH\/empty/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/none', /SCRATCH\/none/],
+    ['--reports SCRATCH/nodes --kubeconfig SCRATCH/directory', /directory: it is a directory, not a file/],
+    ['--reports SCRATCH/nodes --kubeconfig SCRATCH/empty', /SCRATCH\/empty: it is no kubeconfig/],
+    ['--reports SCRATCH/nodes --kubeconfig SCRATCH/noyaml', /kubeconfig SCRATCH\/noyaml: /],
     ['--kubeconfig SCRATCH/none', /--kubeconfig needs --reports/],
   ],
   heal: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
@@ -158,6 +162,9 @@ function cniInput(): (readonly [string, RegExp])[] {
     [of('SCRATCH/none'), /SCRATCH\/none/],
     [of('SCRATCH/empty'), /SCRATCH\/empty/],
     [of('SCRATCH/directory'), /SCRATCH\/directory/],
+    [of('SCRATCH/empty/below'), /SCRATCH\/empty\/below/],
+    [`${of('SCRATCH/net.conflist')} --cache-dir SCRATCH/empty`, /SCRATCH\/empty: it is no directory/],
+    [`${of('SCRATCH/net.conflist')} --cache-dir SCRATCH/empty/x`, /SCRATCH\/empty\/x: a part of its path/],
   ];
 }
 

@@ -131,6 +131,21 @@ describe('mergeKubeconfig and removeFromKubeconfig', () => {
     });
   }
 
+  test('a directory in its place, or in that of a part of its path: said in words', async () => {
+    await writeFile(join(directory, 'file'), '');
+    for (const [place, words] of [
+      [directory, 'it is a directory, not a file'],
+      [join(directory, 'file/config'), 'something else is there already'],
+    ] as const) {
+      const merging = mergeKubeconfig(place, entry).catch((error: unknown) => error);
+      expect(await merging).toMatchObject({ name: 'UserError', message: `kubeconfig ${place}: ${words}` });
+    }
+    const removing = removeFromKubeconfig(directory, entry.name).catch((error: unknown) => error);
+    expect(await removing).toMatchObject({
+      message: `kubeconfig ${directory}: it is a directory, not a file`,
+    });
+  });
+
   test('a symbolic link stays one', async () => {
     await writeFile(join(directory, 'real'), FOREIGN);
     await symlink('real', path);

@@ -35,16 +35,16 @@ export async function kubeconfigPathForMerge(env: Record<string, string | undefi
  */
 export async function checkKubeconfig(path: string): Promise<void> {
   try {
-    const text = await readIfExists(path);
-    if (text === undefined) return;
-    const document = parse(path, text);
-    for (const list of LISTS) sequenceOf(path, document, list);
+    await inWords(path, async () => {
+      const text = await readIfExists(path);
+      if (text === undefined) return;
+      const document = parse(path, text);
+      for (const list of LISTS) sequenceOf(path, document, list);
+    });
   } catch (cause) {
-    const problem = fileProblem(cause);
-    if (problem !== undefined) {
-      throw new InputError(`kubeconfig ${path}: cannot be read: ${problem}; name another with --kubeconfig`);
-    }
-    throw cause instanceof UserError ? new InputError(cause.message) : cause;
+    throw cause instanceof UserError
+      ? new InputError(`${cause.message}; name another file with --kubeconfig`)
+      : cause;
   }
 }
 
@@ -88,7 +88,7 @@ export async function removeFromKubeconfig(
   name: string,
   clock: Clock = realClock,
 ): Promise<boolean> {
-  if (!(await exists(path))) return false;
+  if (!(await inWords(path, () => exists(path)))) return false;
   return withLock(path, clock, async () => {
     const text = (await readIfExists(path)) ?? '';
     const document = parse(path, text);
@@ -148,7 +148,21 @@ async function write(path: string, before: string, document: Document): Promise<
  * Runs `work` while holding `<path>.lock`, made with O_EXCL: the lock that client-go takes before it changes a kubeconfig.
  * A lock older than 10 s is taken for left behind: it is moved away first, so that of two who see it only one removes it.
  */
-async function withLock<T>(path: string, clock: Clock, work: () => Promise<T>): Promise<T> {
+function withLock<T>(path: string, clock: Clock, work: () => Promise<T>): Promise<T> {
+  return inWords(path, () => whileLocked(path, clock, work));
+}
+
+/** What the system says of the file is told in words. */
+async function inWords<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const problem = fileProblem(cause);
+    throw problem === undefined ? cause : new UserError(`kubeconfig ${path}: ${problem}`);
+  }
+}
+
+async function whileLocked<T>(path: string, clock: Clock, work: () => Promise<T>): Promise<T> {
   const lock = `${path}.lock`;
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   const deadline = clock.now() + STALE_LOCK_MS + 1000;

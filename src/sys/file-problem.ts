@@ -15,7 +15,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory, not a file',
   EACCES: 'this user may not access it',
   EPERM: 'this user may not do that to it',
-  EEXIST: 'it is there already',
+  EEXIST: 'something else is there already',
   ELOOP: 'its links lead round in a circle',
   ENAMETOOLONG: 'its name is too long',
   ENOSPC: 'the disk is full',

@@ -35,7 +35,9 @@ async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
     if (file === undefined && process.env.KUBECONFIG) config.loadFromDefault();
     else config.loadFromFile(kubeconfig);
   } catch (cause) {
-    const problem = fileProblem(cause) ?? messageOf(cause);
+    // A document of another shape makes the reader stumble, and what it says of that is for nobody.
+    const problem =
+      fileProblem(cause) ?? (cause instanceof TypeError ? 'it is no kubeconfig' : messageOf(cause));
     throw new InputError(`read the kubeconfig ${kubeconfig}: ${problem}; name another with --kubeconfig`);
   }
   const cluster = config.getCurrentCluster();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type CniArgs, parseCniArgs } from '../../cni/args.ts';
 import {
@@ -10,6 +10,7 @@ import {
 } from '../../cni/config-files.ts';
 import type { NetworkConfigList } from '../../cni/conflist.ts';
 import type { PortMapping, ValidAttachment } from '../../cni/types.ts';
+import { fileProblem } from '../../sys/file-problem.ts';
 import { InputError } from '../../util/errors.ts';
 
 /** Words of the command line and variables of the environment that are no input; the command's exit status is 2. */
@@ -30,7 +31,7 @@ export function networkMeant(
   env: Environment,
 ): NetworkConfigList {
   const place = conf ?? (env.NETCONFPATH || DEFAULT_CONFIG_DIRECTORY);
-  const found = statSync(place, { throwIfNoEntry: false });
+  const found = placeOf(place);
   if (found === undefined) throw wrongInput(`no network configuration at ${place}`);
   if (found.isDirectory()) return name === undefined ? loadFirstNetwork(place) : loadNetwork(place, name);
   const network = loadNetworkFile(place);
@@ -38,6 +39,26 @@ export function networkMeant(
     throw wrongInput(`${place} is of network ${JSON.stringify(network.name)}, not ${JSON.stringify(name)}`);
   }
   return network;
+}
+
+function placeOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    throw wrongInput(`read the network configuration ${path}: ${fileProblem(cause) ?? String(cause)}`);
+  }
+}
+
+/** The directory of results: one that is there, or can still be made. */
+export function cacheDirectory(path: string): string {
+  let problem: string | undefined;
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false) problem = 'it is no directory';
+  } catch (cause) {
+    problem = fileProblem(cause) ?? String(cause);
+  }
+  if (problem !== undefined) throw wrongInput(`--cache-dir ${path}: ${problem}; want a directory`);
+  return path;
 }
 
 /** The path of a network namespace: a bare name is one of `ip netns`. */

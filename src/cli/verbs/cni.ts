@@ -14,6 +14,7 @@ import { duration, oneOf } from '../option-values.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith, type Verb } from '../verb.ts';
 import {
+  cacheDirectory,
   capabilityArgs,
   cniArgs,
   containerIdOf,
@@ -221,7 +222,7 @@ function run(
 ): (name?: string, netns?: string) => Promise<void> {
   return (name, netns) =>
     interruptible(async (signal) => {
-      const cache = new ResultCache(options.cacheDir);
+      const cache = new ResultCache(cacheDirectory(options.cacheDir));
       const runtime = new CniRuntime({
         exec: realExec,
         clock: realClock,
