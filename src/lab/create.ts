@@ -5,7 +5,7 @@ import { ApiClient } from '../kube/client.ts';
 import { Informer } from '../kube/informer.ts';
 import { kubeconfigDocument } from '../kube/kubeconfig-document.ts';
 import { checkKubeconfig, mergeKubeconfig } from '../kube/kubeconfig-merge.ts';
-import { nodes as nodeResource } from '../kube/resources.ts';
+import { nodes as nodeResource, serviceAccounts } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';
 import type { Exec } from '../sys/exec.ts';
 import { waitFor } from '../sys/wait.ts';
@@ -209,6 +209,7 @@ function isControlPlane(node: { role: string }): boolean {
   return node.role === 'control-plane';
 }
 
+/** Waits until the API server serves and takes pods: those of the default namespace need its default account. */
 async function apiReady(api: ApiClient, signal: AbortSignal, cluster: string): Promise<void> {
   let last = 'nothing yet';
   await waitFor(
@@ -216,6 +217,7 @@ async function apiReady(api: ApiClient, signal: AbortSignal, cluster: string): P
     async () => {
       try {
         await api.fetch('GET', '/readyz', undefined, {}, AbortSignal.timeout(2000));
+        await api.get(serviceAccounts, 'default', 'default');
         return true;
       } catch (error) {
         last = messageOf(error);

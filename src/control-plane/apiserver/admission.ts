@@ -1,5 +1,7 @@
 import { type KindInfo, kindByName } from '../../kube/schema/kinds.ts';
 import type { Service, ServiceAccount } from '../../kube/types.ts';
+import { type Clock, realClock } from '../../sys/clock.ts';
+import { DeadlineError, waitFor } from '../../sys/wait.ts';
 import type { Subnet } from '../../util/address.ts';
 import { type ApiObject, keyOf, prefixOf, targetOf } from './objects.ts';
 import { admitPod } from './pod-admission.ts';
@@ -14,6 +16,15 @@ const serviceKind = kindByName('v1', 'Service')!;
 /** Namespaces that cannot be deleted, as Kubernetes' NamespaceLifecycle has them. */
 const IMMORTAL = new Set(['default', 'kube-system', 'kube-public']);
 
+/** The account that the controller manager gives every namespace, soon after the namespace is there. */
+const DEFAULT_ACCOUNT = 'default';
+/**
+ * How long a pod that is created with its namespace is held for that account: upstream's ServiceAccount admission asks ten
+ * times, 100 to 200 ms apart (plugin/pkg/admission/serviceaccount, `getServiceAccount`).
+ */
+const DEFAULT_ACCOUNT_MS = 2000;
+const ACCOUNT_INTERVAL_MS = 50;
+
 /**
  * The admission of this cluster: namespaces' life cycle, pods' service accounts, Services' addresses.
  *
@@ -23,11 +34,13 @@ const IMMORTAL = new Set(['default', 'kube-system', 'kube-public']);
 export class ClusterAdmission implements Admission {
   readonly #storage: Storage;
   readonly #serviceRange: Subnet;
+  readonly #clock: Clock;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(options: { storage: Storage; serviceRange: Subnet }) {
+  constructor(options: { storage: Storage; serviceRange: Subnet; clock?: Clock }) {
     this.#storage = options.storage;
     this.#serviceRange = options.serviceRange;
+    this.#clock = options.clock ?? realClock;
   }
 
   async create(info: KindInfo, object: ApiObject): Promise<void> {
@@ -78,8 +91,21 @@ export class ClusterAdmission implements Admission {
   }
 
   async #serviceAccount(namespace: string, name: string): Promise<ServiceAccount | undefined> {
-    const { item } = await this.#storage.get(keyOf(serviceAccountKind, namespace, name));
-    return item === undefined ? undefined : (JSON.parse(item.value) as ServiceAccount);
+    const look = async () => {
+      const { item } = await this.#storage.get(keyOf(serviceAccountKind, namespace, name));
+      return item === undefined ? undefined : (JSON.parse(item.value) as ServiceAccount);
+    };
+    if (name !== DEFAULT_ACCOUNT) return look();
+    try {
+      return await waitFor(`the default account of namespace ${namespace}`, look, {
+        timeoutMs: DEFAULT_ACCOUNT_MS,
+        intervalMs: ACCOUNT_INTERVAL_MS,
+        clock: this.#clock,
+      });
+    } catch (error) {
+      if (error instanceof DeadlineError) return undefined;
+      throw error;
+    }
   }
 
   async #allocate(object: ApiObject, old: ApiObject | undefined): Promise<void> {
