@@ -2,8 +2,9 @@
  * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure.
  * `bun scripts/test.ts [PATH…]` runs only what the paths match, one after another.
  *
- * Most of a lab's time is waiting, so test files run in two lanes, each file of the lab in a process of its own. A file's output is printed
- * when it has ended, so that what belongs together stays together; what failed, and why, is said once more at the end.
+ * Most of a lab's time is waiting, so files that need one run in two lanes, each file in a process of its own; the others,
+ * which compute, go in a third beside them. A file's output is printed when it has ended, so that what belongs together
+ * stays together; what failed, and why, is said once more at the end.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +26,9 @@ interface Counts {
 
 const UNIT_SECONDS = 30;
 const LAB_SECONDS = 120;
-const LANES = 2;
+const LAB_LANES = 2;
+/** Concurrent tests of one file at a time; their deadlines are meant for what the machine can do at once. */
+const CONCURRENT = 10;
 /** Characters of an error in the list at the end. */
 const SAID = 400;
 
@@ -37,7 +40,14 @@ const ALONE = ['root-namespace'];
 const glob = (pattern: string) => [...new Bun.Glob(pattern).scanSync()].map((path) => `./${path}`).sort();
 const inLab = (name: string) => `./test/e2e/${name}.test.ts`;
 
-function allBatches(): { together: Batch[]; alone: Batch[] } {
+interface Plan {
+  /** Each queue has lanes of its own; a lane whose queue is empty helps with the others'. */
+  lab: Batch[];
+  computing: Batch[];
+  alone: Batch[];
+}
+
+function allBatches(): Plan {
   const netns = [...glob('src/**/*.netns.test.ts'), ...glob('test/*.netns.test.ts')];
   const units = [...glob('src/**/*.test.ts'), ...glob('test/*.test.ts')].filter(
     (path) => !netns.includes(path),
@@ -46,12 +56,14 @@ function allBatches(): { together: Batch[]; alone: Batch[] } {
   const one = (path: string, seconds: number): Batch => ({ name: path.slice(2), paths: [path], seconds });
   return {
     // What takes longest begins first, so that the lanes end together.
-    together: [
+    lab: [
       ...lab.filter(isLong).map((path) => one(path, LAB_SECONDS)),
-      { name: 'units', paths: units, seconds: UNIT_SECONDS },
       { name: 'the how-to', paths: HOW_TO.map(inLab), seconds: LAB_SECONDS },
-      ...netns.map((path) => one(path, UNIT_SECONDS)),
       ...lab.filter((path) => !isLong(path)).map((path) => one(path, LAB_SECONDS)),
+    ],
+    computing: [
+      { name: 'units', paths: units, seconds: UNIT_SECONDS },
+      ...netns.map((path) => one(path, UNIT_SECONDS)),
     ],
     alone: ALONE.map((name) => one(inLab(name), LAB_SECONDS)),
   };
@@ -64,17 +76,18 @@ function isLong(path: string): boolean {
 }
 
 const chosen = process.argv.slice(2);
-const { together, alone } =
+const { lab, computing, alone }: Plan =
   chosen.length > 0
-    ? { together: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
+    ? { lab: [], computing: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
     : allBatches();
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
+let reports = 0;
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-'));
 try {
-  await lanes(together, LANES);
-  await lanes(alone, 1);
+  await Promise.all([...Array.from({ length: LAB_LANES }, () => lane(lab, computing)), lane(computing)]);
+  await lane(alone);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
@@ -89,18 +102,14 @@ console.log(
 );
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 
-async function lanes(batches: readonly Batch[], count: number): Promise<void> {
-  const queue = [...batches.entries()];
-  await Promise.all(
-    Array.from({ length: count }, async () => {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift())
-        await run(next[1], next[0], count === 1);
-    }),
-  );
+/** Runs what is first in the queues until they are empty; several lanes may take from one queue. */
+async function lane(...queues: Batch[][]): Promise<void> {
+  const take = () => queues.find(({ length }) => length > 0)?.shift();
+  for (let next = take(); next !== undefined; next = take()) await run(next, queues[0] === alone);
 }
 
-async function run({ name, paths, seconds }: Batch, index: number, live: boolean): Promise<void> {
-  const report = join(scratch, `${live ? 'alone' : 'together'}-${index}.xml`);
+async function run({ name, paths, seconds }: Batch, live: boolean): Promise<void> {
+  const report = join(scratch, `${reports++}.xml`);
   const began = performance.now();
   const stdio = live ? 'inherit' : 'pipe';
   const child = Bun.spawn(
@@ -110,6 +119,7 @@ async function run({ name, paths, seconds }: Batch, index: number, live: boolean
       '--reporter=junit',
       `--reporter-outfile=${report}`,
       `--timeout=${seconds * 1000}`,
+      `--max-concurrency=${CONCURRENT}`,
       ...paths,
     ],
     { stdout: stdio, stderr: stdio },
