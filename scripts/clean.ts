@@ -1,5 +1,5 @@
 /**
- * `make clean`: removes what `make build` made. Refused while clusters run from it: their nodes have its node images mounted
+ * `make clean`: removes what `make build` made, and what is left of a `make lab`. Refused while clusters run from it: their nodes have its node images mounted
  * and their gateways are the program.
  */
 import { rmSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { lockImages } from '../src/lab/image-store.ts';
 import { nodeImageStore } from '../src/lab/node-image.ts';
 import { distributionOf } from '../src/lab/paths.ts';
 import { listClusters, readRecord } from '../src/lab/record.ts';
+import { takeBackExample } from '../src/lab/tour/example.ts';
 import { messageOf } from '../src/util/errors.ts';
 
 const root = join(import.meta.dir, '..');
@@ -33,6 +34,8 @@ try {
       const how = clusters.map((name) => `\n  bin/hostport delete cluster --name ${name}`).join('');
       throw new Error(`clean: clusters run from what would be removed; delete them first:${how}`);
     }
+    // A `make lab` that was killed has left it.
+    if (isRoot) await takeBackExample();
     for (const path of BUILT) rmSync(join(root, path), { recursive: true, force: true });
   } finally {
     lock?.release();

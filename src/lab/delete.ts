@@ -14,6 +14,7 @@ import { removeNodeCgroups } from './node-cgroup.ts';
 import { type ClusterPaths, clusterPaths } from './paths.ts';
 import { readRecord } from './record.ts';
 import { Runc } from './runc.ts';
+import { mountsExample, takeBackExample } from './tour/example.ts';
 
 /**
  * Which kubeconfig file the cluster's context is taken out of: the chosen one, else the one it was merged into, else (there
@@ -23,7 +24,7 @@ export type ContextPlace = { chosen: string } | { fallback: string };
 
 /**
  * Removes everything of a cluster: gateway, node containers with all their processes and mounts, the lab's namespace, the
- * kubeconfig context and the cluster's directory. Works on whatever is there, so it also clears up after a creation or a
+ * kubeconfig context, the cluster's directory, and what `make lab` made for the how-to's configuration. Works on whatever is there, so it also clears up after a creation or a
  * deletion that was killed half way; twice in a row is fine. When a part fails the others are removed all the same, and the
  * record stays, so that a deletion can be tried again.
  * @throws UserError while another process creates the cluster; a deletion by another process is waited for.
@@ -63,6 +64,7 @@ export async function removeCluster(cluster: string, exec: Exec, kubeconfig: Con
   const [first, ...others] = failures;
   if (first !== undefined) throw combinedError([first, ...others]);
   await removeDirectory(paths);
+  if (record !== undefined && mountsExample(record.config)) await takeBackExample();
 }
 
 /** The record goes last: as long as anything is left, the cluster is listed and can be deleted. */

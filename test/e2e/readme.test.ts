@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'bun:test';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lab, labMissing, leftovers, PROGRAM, ROOT } from './lab.ts';
 
@@ -22,6 +22,13 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     if (!taken) await lab.must('delete', 'cluster', '--name', 'kind');
     await lab.delete();
   });
+
+  /** Where the how-to's link leads, and whether its directory is there. */
+  const howtoFiles = () => ({
+    link: lstatSync('/tmp/cni', { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync('/tmp/cni'),
+    directory: existsSync('/tmp/empty'),
+  });
+  const found = howtoFiles();
 
   test('finds the name kind free', () => {
     expect(taken).toBe(false);
@@ -152,8 +159,9 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     );
   }
 
-  test('nothing is left of it', async () => {
+  test('nothing is left of it, nor of what make lab made for its configuration', async () => {
     await lab.must('delete', 'cluster', '--name', 'kind');
     expect(leftovers('kind')).toEqual([]);
+    expect(howtoFiles()).toEqual(found);
   });
 });

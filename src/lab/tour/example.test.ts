@@ -6,19 +6,21 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { exampleWithBackend, prepareExample } from './example.ts';
+import type { ClusterConfig } from '../config/types.ts';
+import { exampleWithBackend, mountsExample, prepareExample, takeBackExample } from './example.ts';
 
 let root: string;
-let paths: { cni: string; empty: string };
+let paths: { cni: string; empty: string; note: string };
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'hostport-example-'));
-  paths = { cni: join(root, 'cni'), empty: join(root, 'empty') };
+  paths = { cni: join(root, 'cni'), empty: join(root, 'empty'), note: join(root, 'note') };
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -76,6 +78,66 @@ describe("the how-to's preparation", () => {
     expect(inEmpty()).toEqual([]);
     await undo();
     expect(inEmpty()).toEqual([]);
+  });
+
+  test('is taken back by another process, which knows it by what was remembered', async () => {
+    symlinkSync('/other', paths.cni);
+    await prepare();
+    put('bin/cilium-cni');
+    await takeBackExample(paths, nobody);
+    expect(readlinkSync(paths.cni)).toBe('/other');
+    expect(readdirSync(root)).toEqual(['cni']);
+    await takeBackExample(paths, nobody);
+  });
+
+  test('that nobody took back is still known to be ours at the next', async () => {
+    symlinkSync('/other', paths.cni);
+    await prepare();
+    const undo = await prepareExample('/another', paths, nobody);
+    expect(readlinkSync(paths.cni)).toBe('/another/kind/cni');
+    await undo();
+    expect(readlinkSync(paths.cni)).toBe('/other');
+    expect(inEmpty()).toEqual(['(gone)']);
+  });
+
+  test('stays while a cluster has a part of it mounted', async () => {
+    await prepare();
+    for (const busy of [paths.cni, paths.empty]) {
+      await takeBackExample(paths, async (path) => (path === busy ? ['other'] : []));
+      expect([existsSync(paths.note), existsSync(paths.empty), readlinkSync(paths.cni)]).toEqual([
+        true,
+        true,
+        '/example/kind/cni',
+      ]);
+    }
+  });
+
+  test('without a memory of it nothing is taken back; nor a directory that somebody made in its place', async () => {
+    mkdirSync(paths.empty);
+    symlinkSync('/example/kind/cni', paths.cni);
+    await takeBackExample(paths, nobody);
+    expect(readdirSync(root).toSorted()).toEqual(['cni', 'empty']);
+    rmSync(paths.cni);
+    rmSync(paths.empty, { recursive: true });
+    const undo = await prepare();
+    // The new one is there before the old one goes, so that it has another inode.
+    mkdirSync(`${paths.empty}.new`);
+    rmSync(paths.empty, { recursive: true });
+    renameSync(`${paths.empty}.new`, paths.empty);
+    await undo();
+    expect(readdirSync(root)).toEqual(['empty']);
+  });
+
+  test.each([
+    ['the link', '/r/cni', true],
+    ['what is behind the link', '/r/cni/cilium.yaml', true],
+    ['the directory', '/r/empty', true],
+    ['another that begins like it', '/r/empty2', false],
+    ['what they are in', '/r', false],
+  ])('a cluster mounts it: %s', (_, hostPath, expected) => {
+    const config = { nodes: [{ extraMounts: [] }, { extraMounts: [{ hostPath }] }] };
+    const at = { cni: '/r/cni', empty: '/r/empty', note: '/r/note' };
+    expect(mountsExample(config as unknown as ClusterConfig, at)).toBe(expected);
   });
 
   test("never removes what is a user's", async () => {

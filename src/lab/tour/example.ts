@@ -1,10 +1,43 @@
-import { cp, mkdir, readdir, readFile, readlink, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import {
+  cp,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  rmdir,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { UserError } from '../../util/errors.ts';
+import type { ClusterConfig } from '../config/types.ts';
 import { mountedBy } from '../record.ts';
 
-/** Where the how-to's kind configuration expects its files. */
-export const HOWTO_PATHS = { cni: '/tmp/cni', empty: '/tmp/empty' } as const;
+/** Where things of the how-to are on the machine. */
+interface ExamplePaths {
+  /** Where its kind configuration expects its files. */
+  cni: string;
+  empty: string;
+  /** What was made for it, remembered until it is taken back. */
+  note: string;
+}
+
+const HOWTO_PATHS: ExamplePaths = {
+  cni: '/tmp/cni',
+  empty: '/tmp/empty',
+  note: '/var/lib/hostport/example.json',
+};
+
+/** What {@link prepareExample} made. A directory is told from another of its name by device and inode. */
+const noteSchema = z.object({
+  link: z.object({ target: z.string(), before: z.string().optional() }),
+  directory: z.object({ dev: z.number(), ino: z.number() }).optional(),
+});
+type Note = z.infer<typeof noteSchema>;
 
 /** What ends up in `bin` of the mounted directory: Cilium's stand-in installs two, the how-to copies the third. */
 const PLUGINS = ['cilium-cni', 'loopback', 'portmap'];
@@ -15,16 +48,16 @@ const UNFINISHED = /^\.[0-9a-f]+\.tmp$/;
  * Does what the how-to says before the cluster is made: `ln -sfn $(pwd)/kind/cni /tmp/cni; mkdir /tmp/empty`. What an
  * earlier cluster left in /tmp/empty (its `bin` of plugins) is removed, because the story needs it empty; anything else
  * found there is somebody's, and so is a directory that a cluster has mounted: an error, and nothing is changed.
- * Returns how to take it back: what was made here goes, with the plugins that nodes put into it, and nothing else; a link
- * that was there before is there again.
+ * What is made is remembered, so that whoever deletes the cluster can take it back; see {@link takeBackExample}, which is also
+ * what is returned.
  */
 export async function prepareExample(
   example: string,
-  paths: { cni: string; empty: string } = HOWTO_PATHS,
+  paths: ExamplePaths = HOWTO_PATHS,
   usersOf: (path: string) => Promise<string[]> = mountedBy,
 ): Promise<() => Promise<void>> {
   const target = join(example, 'kind/cni');
-  const before = await linkAt(paths.cni);
+  const found = await linkAt(paths.cni);
   const users = await usersOf(paths.empty);
   if (users.length > 0) {
     throw new UserError(
@@ -37,14 +70,63 @@ export async function prepareExample(
       `prepare ${paths.empty}: the how-to needs it empty, but it holds ${others.join(', ')}; move that away`,
     );
   }
-  const hasMadeEmpty = (await mkdir(paths.empty, { recursive: true })) !== undefined;
+  // What was made for an earlier cluster and not taken back yet (its `make lab` was killed) is still ours.
+  const earlier = await readNote(paths.note);
+  const hasMade = (await mkdir(paths.empty, { recursive: true })) !== undefined;
+  const identity = await identityOf(paths.empty);
+  const isOurs = hasMade || (earlier !== undefined && isSame(earlier.directory, identity));
+  const before = found !== undefined && found === earlier?.link.target ? earlier.link.before : found;
   await removePlugins(paths.empty);
+  const note: Note = { link: { target, before }, ...(isOurs && { directory: identity }) };
+  await mkdir(dirname(paths.note), { recursive: true, mode: 0o700 });
+  await writeFileAtomic(paths.note, `${JSON.stringify(note)}\n`, 0o600);
   await replaceLink(paths.cni, target);
-  return async () => {
-    if ((await linkAt(paths.cni).catch(() => undefined)) === target) await replaceLink(paths.cni, before);
-    await removePlugins(paths.empty);
-    if (hasMadeEmpty) await removeIfEmpty(paths.empty);
-  };
+  return () => takeBackExample(paths, usersOf);
+}
+
+/**
+ * Takes back what {@link prepareExample} made, by whatever process: what was made goes, with the plugins that nodes put into it, and nothing
+ * else; a link that was there before is there again. While a cluster has it mounted, and when nothing is remembered, it does nothing.
+ */
+export async function takeBackExample(
+  paths: ExamplePaths = HOWTO_PATHS,
+  usersOf: (path: string) => Promise<string[]> = mountedBy,
+): Promise<void> {
+  const note = await readNote(paths.note);
+  if (note === undefined) return;
+  const users = await Promise.all([paths.cni, paths.empty].map(usersOf));
+  if (users.flat().length > 0) return;
+  const { target, before } = note.link;
+  if ((await linkAt(paths.cni).catch(() => undefined)) === target) await replaceLink(paths.cni, before);
+  await removePlugins(paths.empty);
+  if (isSame(note.directory, await identityOf(paths.empty))) await removeIfEmpty(paths.empty);
+  await rm(paths.note, { force: true });
+}
+
+/** Whether a cluster's nodes have something of the how-to's paths mounted, so that its deletion is the time to take them back. */
+export function mountsExample(config: ClusterConfig, { cni, empty }: ExamplePaths = HOWTO_PATHS): boolean {
+  return config.nodes.some(({ extraMounts }) =>
+    extraMounts.some(({ hostPath }) => [cni, empty].some((path) => `${hostPath}/`.startsWith(`${path}/`))),
+  );
+}
+
+async function readNote(path: string): Promise<Note | undefined> {
+  const text = await readIfExists(path);
+  return text === undefined ? undefined : noteSchema.parse(JSON.parse(text));
+}
+
+async function identityOf(path: string): Promise<Note['directory']> {
+  try {
+    const { dev, ino } = await lstat(path);
+    return { dev, ino };
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw cause;
+  }
+}
+
+function isSame(a: Note['directory'], b: Note['directory']): boolean {
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
 /** The configuration list that the how-to puts on its nodes. */
