@@ -1,3 +1,4 @@
+import { canonicalAddress } from '../net/ip.ts';
 import type { Trace } from '../netfilter/ruleset/index.ts';
 import { answersFromElsewhere } from './evidence.ts';
 import { portmapIn } from './node-view.ts';
@@ -5,7 +6,6 @@ import { policyAgentOf } from './policy-agents.ts';
 import { otherMapperOf } from './port-mapper.ts';
 import { vantages } from './probe.ts';
 import { AWAY } from './probe-facts.ts';
-import { canonicalAddress } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
 import type { Stage } from './stages.ts';
 import { endOf } from './trace-end.ts';

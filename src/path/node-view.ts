@@ -4,7 +4,7 @@ import {
   type PluginConfigInList,
   parseNetworkConfig,
 } from '../cni/conflist.ts';
-import { formatIp, parseIp } from '../net/ip.ts';
+import { canonicalAddress } from '../net/ip.ts';
 import { type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
 import { messageOf } from '../util/errors.ts';
 import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from './node-report.ts';
@@ -109,9 +109,9 @@ export class NodeView {
   isLocal(address: string): boolean | undefined {
     const addresses = known(this.seen?.network.addresses);
     if (addresses === undefined) return undefined;
-    this.#local ??= new Set(addresses.map((entry) => canonical(entry.address)));
+    this.#local ??= new Set(addresses.map((entry) => canonicalAddress(entry.address)));
     if (this.#local.has(address) || address.startsWith('127.')) return true;
-    return this.#local.has(canonical(address));
+    return this.#local.has(canonicalAddress(address));
   }
 
   #readRuleset(): Observed<Ruleset> {
@@ -148,11 +148,6 @@ function parsed(content: string, name: string): Observed<NetworkConfigList> {
   } catch (cause) {
     return { unknown: messageOf(cause) };
   }
-}
-
-function canonical(address: string): string {
-  const ip = parseIp(address);
-  return ip === undefined ? address : formatIp(ip);
 }
 
 /** The entry of a chain that is portmap; undefined when there is none. */

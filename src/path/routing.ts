@@ -1,4 +1,3 @@
-import { formatIp, parseIp } from '../net/ip.ts';
 import { type AddressValue, networkRange, parseAddress } from '../netfilter/ruleset/address.ts';
 import type { Route as Decision, RouteQuery } from '../netfilter/ruleset/index.ts';
 import type { NodeReport } from './node-report.ts';
@@ -80,10 +79,4 @@ function index(routes: readonly RouteEntry[]): Map<string, RouteTable> {
   }
   for (const table of tables.values()) table.prefixes.sort((a, b) => b.prefix - a.prefix);
   return tables;
-}
-
-/** One spelling of an address. */
-export function canonicalAddress(address: string): string {
-  const ip = parseIp(address);
-  return ip === undefined ? address : formatIp(ip);
 }

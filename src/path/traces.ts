@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { canonicalAddress } from '../net/ip.ts';
 import {
   formatAddress,
   type Packet,
@@ -8,7 +9,7 @@ import {
   translationsFor,
 } from '../netfilter/ruleset/index.ts';
 import { known, type Observed } from './observed.ts';
-import { canonicalAddress, decideRoute, routeTo } from './routing.ts';
+import { decideRoute, routeTo } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
 
 /** Where an imagined connection to a mapping comes from; as the probes of the same names. */

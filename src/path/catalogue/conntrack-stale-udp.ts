@@ -1,3 +1,4 @@
+import { canonicalAddress } from '../../net/ip.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { FaultDoor, FaultTarget } from '../fault.ts';
 import type { HostPort } from '../finding.ts';
@@ -7,7 +8,6 @@ import type { NodeView } from '../node-view.ts';
 import { known } from '../observed.ts';
 import { podDevice } from '../pod-link.ts';
 import { podName } from '../pod-of.ts';
-import { canonicalAddress } from '../routing.ts';
 import type { PathView, Scene } from '../scene.ts';
 import { iptablesIn, restoreTable, saveTable } from '../table-faults.ts';
 import { leadsToPod, originsOf, podAddress, traceFrom } from '../traces.ts';

@@ -1,9 +1,9 @@
+import { canonicalAddress } from '../../net/ip.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { Listener } from '../node-report.ts';
 import { known } from '../observed.ts';
 import { podName } from '../pod-of.ts';
-import { canonicalAddress } from '../routing.ts';
 import type { PathView, Scene } from '../scene.ts';
 import { leadsToPod, traceFrom } from '../traces.ts';
 

@@ -1,6 +1,6 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { ValidAttachment } from '../../cni/types.ts';
-import { formatIp, parseIp } from '../../net/ip.ts';
+import { canonicalAddress } from '../../net/ip.ts';
 import { type NftChange, type NftElement, type NftTable, NftUnavailable } from '../../netfilter/nft.ts';
 import type { Attachments, HostPort } from './attachments.ts';
 import { type Backend, HOST_PORT_TAKEN } from './backend.ts';
@@ -393,21 +393,15 @@ function mappingOf({ claim, target }: Installed): InstalledMapping[] {
   const [protocol = '', port = ''] = parts.slice(-2);
   const [address, containerPort] = target?.value?.split(' . ') ?? [];
   if (address === undefined) return [];
-  const pod = asPrinted(address);
+  const pod = canonicalAddress(address);
   return [
     {
       protocol,
       hostPort: Number(port),
-      hostIP: parts.length === 3 ? asPrinted(parts[0]!) : undefined,
+      hostIP: parts.length === 3 ? canonicalAddress(parts[0]!) : undefined,
       target: `${pod.includes(':') ? `[${pod}]` : pod}:${containerPort}`,
     },
   ];
-}
-
-/** An address as everybody else writes it. */
-function asPrinted(address: string): string {
-  const ip = parseIp(address);
-  return ip === undefined ? address : formatIp(ip);
 }
 
 function packetOf({ map, key }: NftElement): MappedPacket {
@@ -417,7 +411,7 @@ function packetOf({ map, key }: NftElement): MappedPacket {
     family: map.endsWith('4') ? 'ipv4' : 'ipv6',
     protocol,
     port: Number(port),
-    address: parts.length === 3 ? asPrinted(parts[0]!) : undefined,
+    address: parts.length === 3 ? canonicalAddress(parts[0]!) : undefined,
   };
 }
 
