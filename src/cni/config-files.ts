@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { namesIn } from '../sys/directories.ts';
 import { configFileOrder, dropInOrder, type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 
@@ -47,11 +48,10 @@ export function loadNetwork(directory: string, networkName: string): NetworkConf
 /** Names of what is in a directory and no directory itself (a link counts as what it leads to); none when there is none. */
 function filesIn(directory: string): string[] {
   try {
-    return readdirSync(directory).filter(
+    return namesIn(directory).filter(
       (name) => !statSync(join(directory, name), { throwIfNoEntry: false })?.isDirectory(),
     );
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw ioFailure(directory, cause);
   }
 }

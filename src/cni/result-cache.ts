@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { namesIn } from '../sys/directories.ts';
 import { writeFileAtomic } from '../sys/files.ts';
 import type { CniArgs } from './args.ts';
 import { type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
@@ -183,9 +184,8 @@ function decode(text: string): Record<string, unknown> | undefined {
 
 function names(directory: string): string[] {
   try {
-    return readdirSync(directory).sort();
+    return namesIn(directory);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw new CniError(cniErrorCode.ioFailure, `error reading ${directory}`, '', { cause });
   }
 }

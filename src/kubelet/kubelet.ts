@@ -354,7 +354,7 @@ export class Kubelet {
       this.#options.log(`pod ${found.name}_${found.namespace}(${found.uid}): runs and is not wanted`);
       this.#add(remains(found)).update({ kind: 'gone' });
     }
-    for (const uid of await this.#context.volumes.leftovers()) {
+    for (const uid of this.#context.volumes.leftovers()) {
       if (!this.#workers.has(uid)) await this.#context.volumes.remove(uid);
     }
     this.#digests = new Map(running.map(({ uid, digest }) => [uid, digest]));

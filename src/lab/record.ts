@@ -1,4 +1,5 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
+import { namesIn } from '../sys/directories.ts';
 import { readIfExists, writeFileAtomic } from '../sys/files.ts';
 import { InputError, UserError } from '../util/errors.ts';
 import type { ClusterConfig } from './config/types.ts';
@@ -58,12 +59,7 @@ export async function requireRecord(cluster: string): Promise<ClusterRecord> {
 
 /** Names of all clusters on this machine, sorted; one whose creation died half way is among them. */
 export async function listClusters(): Promise<string[]> {
-  try {
-    return (await readdir(STATE_ROOT)).sort();
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw cause;
-  }
+  return namesIn(STATE_ROOT);
 }
 
 /** Node images that clusters of this machine are made from. */

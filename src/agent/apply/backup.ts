@@ -1,14 +1,6 @@
-import {
-  chmodSync,
-  copyFileSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { namesIn } from '../../sys/directories.ts';
 
 /** Where copies of what actions replace are kept. */
 export const BACKUP_ROOT = '/var/lib/hostport/backup';
@@ -75,7 +67,7 @@ export class Backups {
 
 /** Removes the oldest runs until one more may come. */
 function prune(root: string, { runs, bytes }: BackupLimits): void {
-  const oldest = entriesOf(root)
+  const oldest = namesIn(root)
     .filter((name) => RUN.test(name))
     .sort()
     .map((name) => ({ path: join(root, name), size: sizeOf(join(root, name)) }));
@@ -91,14 +83,5 @@ function prune(root: string, { runs, bytes }: BackupLimits): void {
 function sizeOf(path: string): number {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory() !== true) return stat?.size ?? 0;
-  return entriesOf(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
-}
-
-function entriesOf(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw cause;
-  }
+  return namesIn(path).reduce((sum, name) => sum + sizeOf(join(path, name)), 0);
 }

@@ -1,8 +1,9 @@
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { CachedAttachment } from '../../path/node-report.ts';
 import { isNamespace } from '../../plugins/sandbox.ts';
+import { namesIn } from '../../sys/directories.ts';
 import { messageOf } from '../../util/errors.ts';
 import { readBounded } from './bounded-file.ts';
 import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
@@ -101,13 +102,4 @@ function briefly(cause: unknown): string {
   if (!(cause instanceof z.ZodError)) return messageOf(cause);
   const [issue] = cause.issues;
   return `not an entry of libcni's cache: ${issue!.path.join('.') || 'document'}: ${issue!.message}`;
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory).sort();
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw cause;
-  }
 }

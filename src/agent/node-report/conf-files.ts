@@ -1,6 +1,7 @@
-import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { lstatSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CniConfFile } from '../../path/node-report.ts';
+import { namesIn } from '../../sys/directories.ts';
 import { messageOf } from '../../util/errors.ts';
 import { readBounded } from './bounded-file.ts';
 import { withoutSecrets } from './secrets.ts';
@@ -35,14 +36,5 @@ function readContent(path: string): CniConfFile['content'] {
     return { value: withoutSecrets(readBounded(path, MAX_BYTES)) };
   } catch (cause) {
     return { unknown: messageOf(cause) };
-  }
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory).sort();
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw cause;
   }
 }

@@ -1,8 +1,9 @@
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { PluginFile } from '../../path/node-report.ts';
 import type { Observed } from '../../path/observed.ts';
+import { namesIn } from '../../sys/directories.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
 import { readHead } from './bounded-file.ts';
@@ -34,13 +35,7 @@ export async function readPluginFiles(
 }
 
 function filesIn(directory: string, read: typeof readHead): PluginFile[] {
-  let names: string[];
-  try {
-    names = readdirSync(directory).sort();
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw cause;
-  }
+  const names = namesIn(directory);
   if (names.length > MAX_FILES)
     throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_FILES}`);
   return names.flatMap((name) => {

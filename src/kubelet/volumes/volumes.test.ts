@@ -161,10 +161,10 @@ describe('Volumes', () => {
       'S',
       'app="web"',
     ]);
-    expect(await volumes.leftovers()).toEqual(['u-1']);
+    expect(volumes.leftovers()).toEqual(['u-1']);
     for (let time = 0; time < 2; time++) await volumes.remove('u-1');
     expect(mounted).toEqual([]);
-    expect(await volumes.leftovers()).toEqual([]);
+    expect(volumes.leftovers()).toEqual([]);
   });
 
   test('files belong to the group of the pod, and are not written anew for that', async () => {

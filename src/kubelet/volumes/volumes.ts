@@ -2,6 +2,7 @@ import { chmod, chown, lstat, mkdir, readdir, realpath, rm } from 'node:fs/promi
 import { join } from 'node:path';
 import { quantityUnits } from '../../kube/quantity.ts';
 import type { ConfigMap, Pod, Secret, Volume } from '../../kube/types.ts';
+import { namesIn } from '../../sys/directories.ts';
 import type { EnvSources } from '../env.ts';
 import { type Directories, podDirectory } from '../names.ts';
 import { writeAtomically } from './atomic-writer.ts';
@@ -75,13 +76,8 @@ export class Volumes {
   }
 
   /** UIDs of the pods that have a directory here. */
-  async leftovers(): Promise<string[]> {
-    try {
-      return await readdir(join(this.#directories.root, 'pods'));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw error;
-    }
+  leftovers(): string[] {
+    return namesIn(join(this.#directories.root, 'pods'));
   }
 
   async #make(pod: Pod, volume: Volume, sources: FileSources): Promise<string> {

@@ -1,17 +1,7 @@
-import {
-  cp,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  rm,
-  rmdir,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { cp, lstat, mkdir, readFile, readlink, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { namesIn } from '../../sys/directories.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { UserError } from '../../util/errors.ts';
 import type { ClusterConfig } from '../config/types.ts';
@@ -171,11 +161,8 @@ async function replaceLink(path: string, target: string | undefined): Promise<vo
 
 /** What a directory holds, as paths in it, beside the plugins in its `bin`. */
 async function othersIn(directory: string): Promise<string[]> {
-  const inBin = (await namesIn(join(directory, 'bin'))).filter((name) => !isPlugin(name));
-  return [
-    ...(await namesIn(directory)).filter((name) => name !== 'bin'),
-    ...inBin.map((name) => `bin/${name}`),
-  ];
+  const inBin = namesIn(join(directory, 'bin')).filter((name) => !isPlugin(name));
+  return [...namesIn(directory).filter((name) => name !== 'bin'), ...inBin.map((name) => `bin/${name}`)];
 }
 
 function isPlugin(name: string): boolean {
@@ -184,7 +171,7 @@ function isPlugin(name: string): boolean {
 
 async function removePlugins(directory: string): Promise<void> {
   const bin = join(directory, 'bin');
-  for (const name of (await namesIn(bin)).filter(isPlugin)) await rm(join(bin, name), { force: true });
+  for (const name of namesIn(bin).filter(isPlugin)) await rm(join(bin, name), { force: true });
   await removeIfEmpty(bin);
 }
 
@@ -193,14 +180,5 @@ async function removeIfEmpty(directory: string): Promise<void> {
     await rmdir(directory);
   } catch (cause) {
     if (!['ENOENT', 'ENOTEMPTY'].includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
-  }
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw cause;
   }
 }

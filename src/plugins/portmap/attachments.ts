@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { PortMapping } from '../../cni/types.ts';
+import { namesIn } from '../../sys/directories.ts';
 import { isNamespace } from '../sandbox.ts';
 
 /** Whether the sandbox of a mapping still lives, as far as this machine can tell. */
@@ -73,7 +74,7 @@ export class AttachmentFiles implements Attachments {
 
   recorded(): Map<string, Owner> {
     const owners = new Map<string, Owner>();
-    for (const name of list(this.#recordDir)) {
+    for (const name of namesIn(this.#recordDir)) {
       const { networkName, containerId } = readJson(`${this.#recordDir}/${name}`) ?? {};
       if (!name.startsWith('.') && typeof networkName === 'string' && typeof containerId === 'string') {
         owners.set(name.replace(/\.json$/, ''), { networkName, containerId });
@@ -83,7 +84,7 @@ export class AttachmentFiles implements Attachments {
   }
 
   tidy(): void {
-    for (const name of list(this.#recordDir)) {
+    for (const name of namesIn(this.#recordDir)) {
       if (name.startsWith('.')) rmSync(`${this.#recordDir}/${name}`, { force: true });
     }
   }
@@ -97,7 +98,7 @@ export class AttachmentFiles implements Attachments {
   /** libcni keeps `results/<network>-<container>-<interface>` from the end of an ADD to the end of its DEL. */
   #stateByCache({ networkName, containerId }: Owner): SandboxState {
     const prefix = `${networkName}-${containerId}-`;
-    const entry = list(`${this.#cacheDir}/results`).find((name) => name.startsWith(prefix));
+    const entry = namesIn(`${this.#cacheDir}/results`).find((name) => name.startsWith(prefix));
     if (entry === undefined) return 'unknown';
     const result = readJson(`${this.#cacheDir}/results/${entry}`)?.result;
     const interfaces = (result as Record<string, unknown> | undefined)?.interfaces;
@@ -140,14 +141,5 @@ function readJson(path: string): Record<string, unknown> | undefined {
   } catch {
     // Absent, or cut short by a crash: either way it proves nothing.
     return undefined;
-  }
-}
-
-function list(dir: string): string[] {
-  try {
-    return readdirSync(dir);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw cause;
   }
 }
