@@ -27,6 +27,10 @@ const port = z
   })
   .describe('a mapping that a pod asks for');
 
+const family = z
+  .enum(['IPv4', 'IPv6'])
+  .describe('present only where pod and node have addresses of both families');
+
 const evidence = z.strictObject({
   kind: z.enum([
     'file',
@@ -50,7 +54,12 @@ const finding = z.strictObject({
   stage,
   severity: z.enum(['broken', 'risk', 'note']),
   subject: z
-    .strictObject({ node: z.string().optional(), pod: pod.optional(), port: port.optional() })
+    .strictObject({
+      node: z.string().optional(),
+      pod: pod.optional(),
+      port: port.optional(),
+      family: family.optional(),
+    })
     .describe(
       'what it is about: a node, a pod, or one mapping of a pod; the finer ones have all the coarser parts',
     ),
@@ -76,6 +85,7 @@ const path = z.strictObject({
   node: z.string().optional().describe('absent until the pod has one'),
   pod,
   port,
+  family: family.optional(),
   stages: z.strictObject(
     Object.fromEntries(stages.map((name) => [name, verdict])) as Record<
       (typeof stages)[number],

@@ -46,6 +46,22 @@ function worldWith(port: object, change: { sandbox?: object; nodes?: string[]; p
   };
 }
 
+/** The world with an IPv6 address for each node but the second. */
+function dualStack(world: World): World {
+  return {
+    ...world,
+    nodes: world.nodes.map((node, i) => ({
+      ...node,
+      status: {
+        addresses: [
+          ...(node.status?.addresses ?? []),
+          ...(i === 1 ? [] : [{ type: 'InternalIP', address: `fd00::${i + 1}` }]),
+        ],
+      },
+    })),
+  };
+}
+
 /** Each probe of a plan as a line. */
 const planned = (world: World) =>
   planProbes(world)
@@ -94,6 +110,24 @@ describe('what is sent, and from where', () => {
         'loopback in node of n1 to 127.0.0.1:80',
         'node in node of n1 to 172.17.0.2:80',
         'outside in outside of nobody to 172.17.0.2:80',
+      ],
+    ],
+    [
+      'both families, of a pod and a node that have both: each by its own addresses, and from a node that has one',
+      dualStack(worldWith({}, { nodes: ['n1', 'n2', 'n3'], sandbox: { ips: ['10.1.0.2', 'fd00:1::2'] } })),
+      [
+        'direct in node of n1 to 10.1.0.2:8080',
+        'direct in node of n1 to fd00:1::2:8080',
+        'loopback in node of n1 to 127.0.0.1:80',
+        'loopback in node of n1 to ::1:80',
+        'node in node of n1 to 172.17.0.2:80',
+        'node in node of n1 to fd00::1:80',
+        'other-node in node of n2 to 172.17.0.2:80',
+        'other-node in node of n3 to fd00::1:80',
+        'outside in outside of nobody to 172.17.0.2:80',
+        'outside in outside of nobody to fd00::1:80',
+        'pod in /run/netns/pod of n1 to 172.17.0.2:80',
+        'pod in /run/netns/pod of n1 to fd00::1:80',
       ],
     ],
   ])('%s', (_, world, want) => expect(planned(world)).toEqual(want));

@@ -1,3 +1,4 @@
+import { nodeAddresses } from '../kube/node-addresses.ts';
 import type { Flow } from '../path/node-report.ts';
 import type { Observed } from '../path/observed.ts';
 import type { ProbeResult } from '../path/probe.ts';
@@ -60,13 +61,8 @@ export async function probeWorld(
 }
 
 /** The nodes' addresses by name. */
-function addressesOf({ nodes }: World): ReadonlyMap<string, string> {
-  return new Map(
-    nodes.flatMap(({ metadata, status }) => {
-      const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
-      return address === undefined ? [] : [[metadata?.name ?? '', address] as const];
-    }),
-  );
+function addressesOf({ nodes }: World): ReadonlyMap<string, readonly string[]> {
+  return new Map(nodes.map((node) => [node.metadata?.name ?? '', nodeAddresses(node)]));
 }
 
 /** The tracked connections of nodes. Who answered is an addition to what was seen; without it the probes still say all they saw. */
@@ -136,16 +132,16 @@ function byClient(flows: readonly Flow[]): FlowsByClient {
 function fits(
   { vantage, from, node }: ProbeResult,
   { source }: Flow,
-  nodes: ReadonlyMap<string, string>,
+  nodes: ReadonlyMap<string, readonly string[]>,
 ): boolean {
   switch (vantage) {
     case 'other-node':
-      return source === nodes.get(from ?? '');
+      return nodes.get(from ?? '')?.includes(source) ?? false;
     case 'node':
     case 'loopback':
-      return source.startsWith('127.') || source === nodes.get(node);
+      return source.startsWith('127.') || source === '::1' || (nodes.get(node)?.includes(source) ?? false);
     default:
-      return ![...nodes.values()].includes(source);
+      return ![...nodes.values()].flat().includes(source);
   }
 }
 
@@ -161,7 +157,7 @@ function withDrops(result: ProbeResult, before: number | undefined, after: numbe
 function withAnswerer(
   result: ProbeResult,
   flows: Observed<FlowsByClient> | undefined,
-  nodes: ReadonlyMap<string, string>,
+  nodes: ReadonlyMap<string, readonly string[]>,
 ): ProbeResult {
   if (flows === undefined || !isTranslated(result)) return result;
   if ('unknown' in flows) return { ...result, untold: flows.unknown };

@@ -1,5 +1,6 @@
 import type { ApiClient } from '../kube/client.ts';
 import { Informer } from '../kube/informer.ts';
+import { nodeAddresses } from '../kube/node-addresses.ts';
 import { nodes } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';
 import { interfaceExists } from '../net/sysctl.ts';
@@ -161,8 +162,10 @@ export class Agent {
     return all.flatMap((node) => {
       if (node.metadata?.name === this.#options.nodeName) return [];
       const subnet = parseSubnet(node.spec?.podCIDR ?? '');
-      const internal = node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address ?? '';
-      const via = parseIPv4(internal);
+      // Its pods have IPv4 addresses, so the way to them is the node's IPv4 address, whichever of its two comes first.
+      const via = nodeAddresses(node)
+        .map(parseIPv4)
+        .find((address) => address !== undefined);
       return subnet === undefined || via === undefined
         ? []
         : [{ podCIDR: formatSubnet(subnet), via: formatIPv4(via) }];

@@ -10,5 +10,10 @@ export function isWayClear(path: PathView, scene: Scene): boolean {
   if ('unknown' in trace || !leadsToPod(trace.value, path)) return false;
   const { verdict } = trace.value;
   if (!verdict.known || verdict.value !== 'accept') return false;
-  return path.node?.sysctl('net.ipv4.ip_forward') !== '0';
+  return path.node?.sysctl(forwardingOf(path)) !== '0';
+}
+
+/** Name of the setting by which a node forwards packets of the mapping's family at all. */
+export function forwardingOf({ address }: PathView): string {
+  return address?.includes(':') ? 'net.ipv6.conf.all.forwarding' : 'net.ipv4.ip_forward';
 }

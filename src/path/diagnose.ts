@@ -1,3 +1,4 @@
+import { ofBothFamilies } from './both-families.ts';
 import { catalogue } from './catalogue/index.ts';
 import { coveringKeys, keyOf } from './covering.ts';
 import type { Detection, Failure } from './failure.ts';
@@ -61,9 +62,9 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
 /** The cases of a part of the scene that are not muted; notes the verdict on each of its mappings. */
 function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathView, PathVerdict>): Case[] {
   const detected = failures.flatMap((failure) =>
-    failure
-      .detect(part)
-      .map((detection): Case => ({ failure, detection, finding: toFinding(failure, detection) })),
+    ofBothFamilies(failure.detect(part)).map(
+      (detection): Case => ({ failure, detection, finding: toFinding(failure, detection) }),
+    ),
   );
   const index = new MuterIndex(detected);
   const cases: Case[] = [];
@@ -184,6 +185,7 @@ function verdictOf(
     ...(path.node === undefined ? {} : { node: path.node.name }),
     pod: path.subject.pod!,
     port: path.port,
+    ...(path.subject.family === undefined ? {} : { family: path.subject.family }),
     stages: Object.fromEntries(verdicts) as Record<Stage, StageVerdict>,
   };
 }

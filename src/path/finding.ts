@@ -3,11 +3,16 @@ import type { Stage } from './stages.ts';
 
 export type { HostPort };
 
+/** An address family, as Kubernetes writes it (`ipFamilies` of a Service). */
+export type Family = 'IPv4' | 'IPv6';
+
 /** What a finding is about: a whole node, a pod, or one mapping of a pod. The finer ones have all the coarser parts. */
 export interface Subject {
   node?: string;
   pod?: { namespace: string; name: string; uid: string };
   port?: HostPort;
+  /** Present only where pod and node have addresses of both families and one of them is meant. */
+  family?: Family;
 }
 
 /** Something that was observed: where, and what stood there. */
@@ -76,6 +81,8 @@ export interface PathVerdict {
   node?: string;
   pod: { namespace: string; name: string; uid: string };
   port: HostPort;
+  /** Present where pod and node have addresses of both families: each is a path of its own. */
+  family?: Family;
   stages: Record<Stage, StageVerdict>;
 }
 

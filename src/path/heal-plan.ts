@@ -77,6 +77,6 @@ export function sameFinding(a: Finding, b: Finding): boolean {
 }
 
 /** What is the same for two findings about the same thing, and differs for all others. */
-export function findingKey({ code, subject: { node, pod, port } }: Finding): string {
-  return JSON.stringify([code, node, pod?.namespace, pod?.name, port]);
+export function findingKey({ code, subject: { node, pod, port, family } }: Finding): string {
+  return JSON.stringify([code, node, pod?.namespace, pod?.name, port, family]);
 }

@@ -1,5 +1,6 @@
 import { canonicalAddress } from '../net/ip.ts';
 import type { Trace } from '../netfilter/ruleset/index.ts';
+import { forwardingOf } from './clear-way.ts';
 import { answersFromElsewhere } from './evidence.ts';
 import { portmapIn } from './node-view.ts';
 import { policyAgentOf } from './policy-agents.ts';
@@ -97,7 +98,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     const { verdict } = trace.value;
     if (isToldLast(trace.value)) return holds;
     if (!verdict.known) return unknown(`${origin}: ${describeUnknown(verdict.because)}`);
-    const forwarding = path.address?.includes(':') ? 'net.ipv6.conf.all.forwarding' : 'net.ipv4.ip_forward';
+    const forwarding = forwardingOf(path);
     if (origin === 'outside' && path.node.sysctl(forwarding) === undefined) {
       return unknown(`${forwarding} of ${path.node.name} was not seen`);
     }

@@ -5,6 +5,7 @@ import {
   type Rule,
   type Ruleset,
 } from '../netfilter/ruleset/index.ts';
+import type { Family } from './finding.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
 
@@ -13,6 +14,8 @@ export interface OwnedMapping {
   owner: Owner;
   /** Rules and elements that name the owner, as the tools print them. */
   entries: string[];
+  /** The families of the tables that it is in; a table of both counts as both. */
+  families: Set<Family>;
   /** The translations in the attachment's own chain; empty for mappings that are map elements. */
   translations: { rule: Rule; to: NatTarget }[];
 }
@@ -38,7 +41,14 @@ function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
   const add = (table: Table, comment: string | undefined, text: string): OwnedMapping | undefined => {
     const owner = comment === undefined ? undefined : parseOwner(comment, table);
     if (owner === undefined) return undefined;
-    const entry = owned.get(owner.containerId) ?? { owner, entries: [], translations: [] };
+    const entry = owned.get(owner.containerId) ?? {
+      owner,
+      entries: [],
+      families: new Set(),
+      translations: [],
+    };
+    if (table.family !== 'ip6') entry.families.add('IPv4');
+    if (table.family !== 'ip') entry.families.add('IPv6');
     entry.entries.push(text);
     owned.set(owner.containerId, entry);
     return entry;

@@ -1,5 +1,6 @@
+import { nodeAddresses } from '../kube/node-addresses.ts';
 import type { Event, Pod } from '../kube/types.ts';
-import type { HostPort, Subject } from './finding.ts';
+import type { Family, HostPort, Subject } from './finding.ts';
 import { hasEnded, hostPortsOf } from './host-ports.ts';
 import type { CachedAttachment, Sandbox } from './node-report.ts';
 import { NodeView } from './node-view.ts';
@@ -7,7 +8,7 @@ import type { ProbeResult, Vantage } from './probe.ts';
 import { controllerOf, replaces } from './replaced-pod.ts';
 import type { World } from './world.ts';
 
-/** One mapping of one pod, with all that was observed of it. */
+/** One mapping of one pod, with all that was observed of it: of each address family, where pod and node have both. */
 export interface PathView {
   pod: Pod;
   port: HostPort;
@@ -37,7 +38,7 @@ export class Scene {
   readonly world: World;
   readonly nodes: ReadonlyMap<string, NodeView>;
   readonly paths: readonly PathView[];
-  #addresses: ReadonlyMap<string, string>;
+  #addresses: ReadonlyMap<string, readonly string[]>;
   #events: ReadonlyMap<string, readonly Event[]>;
 
   constructor(world: World, part?: ScenePart) {
@@ -65,10 +66,7 @@ export class Scene {
     );
     this.#events = Map.groupBy(world.events, ({ involvedObject }) => involvedObject.uid ?? '');
     this.#addresses = new Map(
-      world.nodes.flatMap(({ metadata, status }) => {
-        const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
-        return address === undefined ? [] : [[metadata?.name ?? '', address] as const];
-      }),
+      world.nodes.map((node) => [node.metadata?.name ?? '', nodeAddresses(node)] as const),
     );
     this.paths = this.#pathsOf(world);
   }
@@ -95,9 +93,11 @@ export class Scene {
     for (const path of this.paths) path.memory.clear();
   }
 
-  /** The address that the cluster knows a node by (InternalIP); undefined when it tells none. */
-  addressOf(node: string): string | undefined {
-    return this.#addresses.get(node);
+  /** The address that the cluster knows a node by (InternalIP), of a family or the first of any; undefined when it tells none. */
+  addressOf(node: string, family?: Family): string | undefined {
+    return this.#addresses
+      .get(node)
+      ?.find((address) => family === undefined || familyOfAddress(address) === family);
   }
 
   /** The events about a pod, oldest first. */
@@ -110,6 +110,14 @@ export class Scene {
   /** The mappings of pods on a node. */
   pathsOn(node: NodeView): readonly PathView[] {
     return this.paths.filter((path) => path.node === node);
+  }
+
+  /** The families that a pod and its node both have addresses of, the node's first one first; none while the pod has no address. */
+  #familiesOf(pod: Pod, sandbox: Sandbox | undefined, node: NodeView | undefined): Family[] {
+    const told = sandbox?.ips.length ? sandbox.ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
+    const families = new Set(told.filter((ip) => ip !== '').map(familyOfAddress));
+    const ofNode = new Set((this.#addresses.get(node?.name ?? '') ?? []).map(familyOfAddress));
+    return [...ofNode].filter((family) => families.has(family));
   }
 
   #pathsOf(world: World): PathView[] {
@@ -137,7 +145,7 @@ export class Scene {
     return world.pods
       .filter((pod) => !hasEnded(pod) && !isReplaced(pod))
       .flatMap((pod) =>
-        hostPortsOf(pod).map((port): PathView => {
+        hostPortsOf(pod).flatMap((port): PathView[] => {
           const node = this.nodes.get(pod.spec?.nodeName ?? '');
           const uid = pod.metadata?.uid ?? '';
           // A static pod is known to the runtime by the hash of its manifest, not by the uid of its mirror.
@@ -149,24 +157,50 @@ export class Scene {
                   .filter(({ ready }) => ready)
                   .sort((a, b) => b.createdAt.localeCompare(a.createdAt))[0];
           const ref = { namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '', uid };
-          return {
+          const subject = { ...(node === undefined ? {} : { node: node.name }), pod: ref, port };
+          const own = probes.get(`${uid} ${port.protocol} ${port.hostPort} ${port.hostIP ?? ''}`) ?? [];
+          const attachment = sandbox && attachments.get(node!)?.get(sandbox.id)?.[0];
+          const families = port.hostIP === undefined ? this.#familiesOf(pod, sandbox, node) : [];
+          if (families.length < 2) {
+            // Where there is but one family in common, it is the mapping's, whichever the node's first is.
+            const address = port.hostIP ?? this.addressOf(node?.name ?? '', families[0]);
+            const byVantage = new Map(own.map((probe) => [probe.vantage, probe]));
+            return [
+              {
+                pod,
+                port,
+                subject,
+                node,
+                address,
+                sandbox,
+                attachment,
+                memory: new Map(),
+                probes: byVantage,
+              },
+            ];
+          }
+          return families.map((family) => ({
             pod,
             port,
-            subject: { ...(node === undefined ? {} : { node: node.name }), pod: ref, port },
+            subject: { ...subject, family },
             node,
-            address: port.hostIP ?? this.addressOf(node?.name ?? ''),
+            address: this.addressOf(node!.name, family),
             sandbox,
-            attachment: sandbox && attachments.get(node!)?.get(sandbox.id)?.[0],
+            attachment,
             memory: new Map(),
             probes: new Map(
-              (probes.get(`${uid} ${port.protocol} ${port.hostPort} ${port.hostIP ?? ''}`) ?? []).map(
-                (probe) => [probe.vantage, probe],
-              ),
+              own
+                .filter(({ target }) => familyOfAddress(target.address) === family)
+                .map((probe) => [probe.vantage, probe]),
             ),
-          };
+          }));
         }),
       );
   }
+}
+
+function familyOfAddress(address: string): Family {
+  return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
 function probeKey(probe: ProbeResult): string {

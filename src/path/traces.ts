@@ -175,9 +175,11 @@ function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Pack
   }
 }
 
-/** The address that the cluster knows the node by. */
-function nodeAddress({ node }: PathView, scene: Scene): string | undefined {
-  return node === undefined ? undefined : scene.addressOf(node.name);
+/** The address that the cluster knows the node by, of the mapping's family. */
+function nodeAddress({ node, address }: PathView, scene: Scene): string | undefined {
+  return node === undefined
+    ? undefined
+    : scene.addressOf(node.name, familyOf(address ?? '') === 'ipv6' ? 'IPv6' : 'IPv4');
 }
 
 /** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
@@ -186,8 +188,9 @@ export function neighbourOf(path: PathView, scene: Scene): string | undefined {
   // Of the whole cluster: a scene may be of one node.
   for (const { metadata } of scene.world.nodes) {
     const name = metadata?.name ?? '';
-    const address = name === path.node?.name ? undefined : scene.addressOf(name);
-    if (address !== undefined && familyOf(address) === family) return address;
+    const address =
+      name === path.node?.name ? undefined : scene.addressOf(name, family === 'ipv6' ? 'IPv6' : 'IPv4');
+    if (address !== undefined) return address;
   }
   return (known(path.node?.seen?.network.routes) ?? []).find(
     ({ gateway, table }) => table === 'main' && gateway !== undefined && familyOf(gateway) === family,

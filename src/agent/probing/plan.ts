@@ -1,5 +1,6 @@
 import type { Vantage } from '../../path/probe.ts';
 import { type PathView, Scene } from '../../path/scene.ts';
+import { podAddress } from '../../path/traces.ts';
 import type { World } from '../../path/world.ts';
 import type { ProbeOrder } from './order.ts';
 
@@ -24,7 +25,7 @@ export function planProbes(world: World): ProbeBatch[] {
   const nodes = world.nodes.map(({ metadata }) => metadata?.name ?? '').sort();
   const batches = new Map<string, ProbeBatch>();
   for (const path of scene.paths) {
-    for (const { vantage, stand, target } of probesOf(path, nodes)) {
+    for (const { vantage, stand, target } of probesOf(path, nodes, scene)) {
       const key = JSON.stringify(stand);
       const batch = batches.get(key) ?? { stand, orders: [] };
       batches.set(key, batch);
@@ -50,13 +51,14 @@ interface PlannedProbe {
   target: { address: string; port: number };
 }
 
-function probesOf({ node, pod, port, address, sandbox }: PathView, nodes: readonly string[]): PlannedProbe[] {
+function probesOf(path: PathView, nodes: readonly string[], scene: Scene): PlannedProbe[] {
+  const { node, pod, port, address, sandbox, subject } = path;
   if (node === undefined) return [];
   const probes: PlannedProbe[] = [];
   const here: Stand = { at: 'node', node: node.name };
-  const podAddress = pod.status?.podIP;
-  if (podAddress !== undefined && podAddress !== '') {
-    const target = { address: podAddress, port: port.containerPort };
+  const direct = subject.family === undefined ? pod.status?.podIP : podAddress(path);
+  if (direct !== undefined && direct !== '') {
+    const target = { address: direct, port: port.containerPort };
     probes.push({ vantage: 'direct', stand: here, target });
   }
   if (address === undefined || address === '') return probes;
@@ -67,7 +69,12 @@ function probesOf({ node, pod, port, address, sandbox }: PathView, nodes: readon
     probes.push({ vantage: 'loopback', stand: here, target: loopback });
   }
   if (isLoopback(address)) return probes;
-  const other = nodes.find((name) => name !== node.name);
+  // A node without an address of the family has no way to send from.
+  const other = nodes.find(
+    (name) =>
+      name !== node.name &&
+      (subject.family === undefined || scene.addressOf(name, subject.family) !== undefined),
+  );
   if (other !== undefined) {
     probes.push({ vantage: 'other-node', stand: { at: 'node', node: other }, target: mapped });
   }

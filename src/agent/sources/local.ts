@@ -51,25 +51,23 @@ export async function localWorld(
 }
 
 function nodeOf(name: string, report: NodeReport): Node {
-  const address = ownAddress(report);
-  const addresses = address === undefined ? [] : [{ type: 'InternalIP', address }];
+  const addresses = ownAddresses(report).map((address) => ({ type: 'InternalIP', address }));
   return { metadata: { name }, status: { addresses } };
 }
 
-/** What a kubelet would call the node's address: the one that packets to the default gateway leave with. */
-function ownAddress({ network }: NodeReport): string | undefined {
+/** What a kubelet would call the node's addresses: of each family, the one that packets to the default gateway leave with. */
+function ownAddresses({ network }: NodeReport): string[] {
   const routes = known(network.routes) ?? [];
   const addresses = (known(network.addresses) ?? []).filter(({ scope }) => scope === 'global');
-  for (const family of ['ipv4', 'ipv6'] as const) {
+  const own = (['ipv4', 'ipv6'] as const).flatMap((family) => {
     const [route] = routes
       .filter((entry) => entry.family === family && entry.table === 'main' && entry.type === 'unicast')
       .filter(({ destination }) => destination === (family === 'ipv4' ? '0.0.0.0/0' : '::/0'))
       .sort((a, b) => (a.metric ?? 0) - (b.metric ?? 0));
-    if (route?.source !== undefined) return route.source;
-    const own = addresses.find((entry) => entry.family === family && entry.device === route?.device);
-    if (own !== undefined) return own.address;
-  }
-  return addresses[0]?.address;
+    const found = addresses.find((entry) => entry.family === family && entry.device === route?.device);
+    return route?.source ?? found?.address ?? [];
+  });
+  return own.length > 0 ? own : addresses.slice(0, 1).map(({ address }) => address);
 }
 
 /** The pods that run, as far as the runtime was told of them. */

@@ -62,8 +62,8 @@ export function teller(log: (line: string) => void, events?: Pick<EventRecorder,
   };
 }
 
-function describe({ subject: { node, pod, port } }: Finding): string {
-  const parts = [pod === undefined ? node : podName(pod), port && formatPort(port)];
+function describe({ subject: { node, pod, port, family } }: Finding): string {
+  const parts = [pod === undefined ? node : podName(pod), port && formatPort(port), family];
   return parts.filter((part) => part !== undefined).join(' ');
 }
 

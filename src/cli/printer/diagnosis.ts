@@ -63,10 +63,10 @@ function unknownReasons({ paths }: Diagnosis): string[] {
 function pathTable({ paths }: Diagnosis): string {
   return table(
     ['NODE', 'POD', 'PORT', ...stages.map((stage) => stage.toUpperCase())],
-    paths.map(({ node, pod, port, stages: verdicts }) => [
+    paths.map(({ node, pod, port, family, stages: verdicts }) => [
       node ?? '<none>',
       podName(pod),
-      formatPort(port),
+      [formatPort(port), family].filter((part) => part !== undefined).join(' '),
       ...stages.map((stage) => MARKS[verdicts[stage].verdict]),
     ]),
   );
@@ -121,10 +121,11 @@ function labelled(label: string, text: string): string[] {
 }
 
 /** What a finding is about, in a few words. */
-export function describeSubject({ node, pod, port }: Subject): string {
+export function describeSubject({ node, pod, port, family }: Subject): string {
   const parts: string[] = [];
   if (pod !== undefined) parts.push(`pod ${podName(pod)}`);
   if (port !== undefined) parts.push(formatPort(port as HostPort));
+  if (family !== undefined) parts.push(family);
   if (node !== undefined) parts.push(pod === undefined ? `node ${node}` : `on ${node}`);
   return parts.join(' ');
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
+import { nodeAddresses } from '../../kube/node-addresses.ts';
 import type { Node, Pod } from '../../kube/types.ts';
 import { type Exchange, send } from './exchange.ts';
 import { badRequest, internalError, StatusError } from './status-error.ts';
@@ -23,7 +24,7 @@ const DEFAULT_KUBELET_PORT = 10_250;
 
 /** A kubelet's address as its Node says it. Throws 500 for a node that has none, as Kubernetes does. */
 export function kubeletAddressOf(node: Node): KubeletAddress {
-  const host = node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+  const [host] = nodeAddresses(node);
   if (host === undefined) {
     throw internalError(
       `no preferred addresses found; known addresses: ${JSON.stringify(node.status?.addresses ?? [])}`,

@@ -1,3 +1,4 @@
+import { nodeAddresses } from '../node-addresses.ts';
 import type { Node } from '../types.ts';
 import { AGE, ageOf, column, NAME, NONE, nameOf, type Printer, wide } from './column.ts';
 
@@ -16,10 +17,6 @@ function statusOf(node: Node): string {
   const ready = (node.status?.conditions ?? []).find(({ type }) => type === 'Ready');
   const status = ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : 'NotReady';
   return node.spec?.unschedulable === true ? `${status},SchedulingDisabled` : status;
-}
-
-function addressOf(node: Node, type: string): string {
-  return (node.status?.addresses ?? []).find((address) => address.type === type)?.address || NONE;
 }
 
 export const nodePrinter: Printer<Node> = {
@@ -43,8 +40,8 @@ export const nodePrinter: Printer<Node> = {
       rolesOf(node),
       ageOf(node, now),
       info?.kubeletVersion ?? '',
-      addressOf(node, 'InternalIP'),
-      addressOf(node, 'ExternalIP'),
+      nodeAddresses(node, 'InternalIP')[0] ?? NONE,
+      nodeAddresses(node, 'ExternalIP')[0] ?? NONE,
       info?.osImage || '<unknown>',
       info?.kernelVersion || '<unknown>',
       info?.containerRuntimeVersion || '<unknown>',

@@ -32,12 +32,17 @@ export const ipForwardOff = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const wanted = new Set(scene.pathsOn(node).flatMap((path) => settingsOf(path)));
-      const settings = [...wanted].filter((name) => node.sysctl(name) === '0');
+      const off = scene.pathsOn(node).flatMap((path) => {
+        const settings = settingsOf(path).filter((name) => node.sysctl(name) === '0');
+        return settings.map((name) => ({ name, family: path.subject.family }));
+      });
+      const settings = [...new Set(off.map(({ name }) => name))];
       if (settings.length === 0) return [];
+      const families = [...new Set(off.map(({ family }) => family))];
+      const [family] = families.length === 1 ? families : [];
       return [
         {
-          subject: { node: node.name },
+          subject: { node: node.name, ...(family === undefined ? {} : { family }) },
           message: `${node.name} forwards nothing (${settings.map((name) => `${name}=0`).join(', ')}), so its hostPorts answer the node alone`,
           evidence: settings.map((name) => ({ kind: 'sysctl', where: `${name} of ${node.name}`, saw: '0' })),
           data: { node, settings },

@@ -36,7 +36,9 @@ export const mappingMissing = defineFailure<Data>({
       if (portmapIn(node.chain) === undefined) return [];
       const owned = ownedMappings(node);
       const takers = takersOf(path, scene);
-      if (owned === undefined || takers === undefined || owned.has(sandbox.id)) return [];
+      if (owned === undefined || takers === undefined) return [];
+      const own = owned.get(sandbox.id);
+      if (own !== undefined && (subject.family === undefined || own.families.has(subject.family))) return [];
       // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
       if (takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)))) return [];
       const nft = known(node.ruleset)?.tables.flatMap(({ chains }) => [...chains.keys()]) ?? [];

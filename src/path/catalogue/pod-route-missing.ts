@@ -34,8 +34,10 @@ export const podRouteMissing = defineFailure<Data>({
   mutedBy: [],
 
   detect(scene) {
-    // By pod: the route is the same for all its ports.
-    const paths = new Map(scene.paths.map((path) => [path.pod, path]));
+    // By address of a pod: the route is the same for all its ports.
+    const paths = new Map(
+      scene.paths.map((path) => [`${podName(path.subject.pod!)} ${path.subject.family ?? ''}`, path]),
+    );
     return [...paths.values()].flatMap((path): Detection<Data>[] => {
       const { node, subject } = path;
       const address = path.sandbox === undefined ? undefined : podAddress(path);
@@ -48,7 +50,11 @@ export const podRouteMissing = defineFailure<Data>({
       if (problem === undefined) return [];
       return [
         {
-          subject: { node: node.name, pod: subject.pod! },
+          subject: {
+            node: node.name,
+            pod: subject.pod!,
+            ...(subject.family === undefined ? {} : { family: subject.family }),
+          },
           message: `${node.name} ${problem(whom)}`,
           evidence: [
             routeEvidence(node, address, route),
