@@ -36,6 +36,13 @@ function evaluateAnyOf(match: AnyOfMatch, read: FieldReader): Truth {
 
 function evaluateField(match: FieldMatch, read: FieldReader): Truth {
   const { key, set, negated } = match;
+  // Nearly all comparisons are of one field with one value, and need none of the lists of a lookup.
+  if (key.length === 1 && set.elements.length === 1 && set.opaque === undefined) {
+    const value = readOperand(key[0]!, read);
+    if (value === ABSENT) return false;
+    const truth = patternMatches(set.elements[0]!.key[0]!, value);
+    return truth === undefined ? undefined : truth !== negated;
+  }
   const found = lookUp(key, set, read);
   if (found === ABSENT) return false;
   if (found.certain !== undefined) return !negated;
