@@ -29,19 +29,14 @@ export const NAT_PRIORITY: Record<Hook, number> = {
 export function slotsAt(ruleset: Ruleset, hook: Hook, family: Family): Slot[] {
   let perRuleset = cache.get(ruleset);
   if (perRuleset === undefined) {
-    perRuleset = new Map();
+    perRuleset = { ip: {}, ip6: {} };
     cache.set(ruleset, perRuleset);
   }
-  const key = `${hook} ${family}`;
-  let slots = perRuleset.get(key);
-  if (slots === undefined) {
-    slots = computeSlots(ruleset, hook, family);
-    perRuleset.set(key, slots);
-  }
-  return slots;
+  perRuleset[family][hook] ??= computeSlots(ruleset, hook, family);
+  return perRuleset[family][hook];
 }
 
-const cache = new WeakMap<Ruleset, Map<string, Slot[]>>();
+const cache = new WeakMap<Ruleset, Record<Family, Partial<Record<Hook, Slot[]>>>>();
 
 function computeSlots(ruleset: Ruleset, hook: Hook, family: Family): Slot[] {
   const found: { chain: BaseChain; table: Table }[] = [];
