@@ -17,6 +17,10 @@ beforeAll(() => {
   for (const directory of ['directory', 'nodes']) mkdirSync(join(scratch, directory));
   writeFileSync(join(scratch, 'empty'), '');
   writeFileSync(join(scratch, 'noyaml'), 'a: [\n');
+  writeFileSync(
+    join(scratch, 'old.conflist'),
+    '{"cniVersion":"0.3.1","name":"old","plugins":[{"type":"x"}]}',
+  );
   writeFileSync(join(scratch, 'net.conflist'), '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"x"}]}');
 });
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -108,9 +112,16 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ],
   ],
   'delete cluster': [['--name ..', /delete cluster: "\.\." is not a cluster name/]],
-  'delete clusters': [['..', /delete cluster: "\.\." is not a cluster name/]],
+  'delete clusters': [
+    ['', /name the clusters, or give --all; "hostport get clusters" lists them/],
+    ['--all kind', /name the clusters, or give --all/],
+    ['..', /delete cluster: "\.\." is not a cluster name/],
+  ],
   'get clusters': [],
-  'get nodes': [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  'get nodes': [
+    ['-A --name kind', /'-A, --all-clusters' cannot be used with option '--name <cluster>'/],
+    [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
+  ],
   'get kubeconfig': [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   'export logs': [[`SCRATCH/logs --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   'load image-archive': [[`SCRATCH/none --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
@@ -122,12 +133,19 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['no-such-node:/x SCRATCH/file', /no node is named "no-such-node"/],
     ['no-such-node: SCRATCH/file', /neither path may be empty/],
   ],
-  ps: [],
+  ps: [['-q -o json', /'-q, --quiet' cannot be used with option '-o, --output <format>'/]],
   run: [[`--name ${NOBODY} -- true`, /cluster "no-such-cluster" does not exist/]],
   shell: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   doctor: [
     [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
-    ['--local --from SCRATCH', /choose one of --local and --from/],
+    ['--local --from SCRATCH', /'--local' cannot be used with option '--from <dir>'/],
+    ['--from SCRATCH --reports SCRATCH', /'--from <dir>' cannot be used with option '--reports <dir>'/],
+    ['--local --reports SCRATCH', /'--reports <dir>' cannot be used with option '--local'/],
+    ['--from SCRATCH --name kind', /'--from <dir>' cannot be used with option '--name <cluster>'/],
+    ['--local --name kind', /'--local' cannot be used with option '--name <cluster>'/],
+    ['--probe', /'--probe' means nothing without option '--local'/],
+    ['--explain plugin-missing --watch', /'--explain <code>' cannot be used with option '--watch \[pause\]'/],
+    ['--watch --save SCRATCH/x', /'--watch \[pause\]' cannot be used with option '--save <dir>'/],
     ['--from SCRATCH/none', /SCRATCH\/none/],
     ['--from SCRATCH/empty', /SCRATCH\/empty/],
     ['--from SCRATCH/directory', /SCRATCH\/directory/],
@@ -137,20 +155,38 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/directory', /directory: it is a directory, not a file/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/empty', /SCRATCH\/empty: it is no kubeconfig/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/noyaml', /kubeconfig SCRATCH\/noyaml: /],
-    ['--kubeconfig SCRATCH/none', /--kubeconfig needs --reports/],
+    ['--kubeconfig SCRATCH/none', /'--kubeconfig' means nothing without option '--reports'/],
   ],
-  heal: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  heal: [
+    [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
+    ['--resync 5s', /'--resync' means nothing without option '--watch'/],
+    ['--kubeconfig SCRATCH/none', /'--kubeconfig' means nothing without option '--watch'/],
+    ['--dry-run --yes', /'--dry-run' cannot be used with option '-y, --yes'/],
+    ['--watch --no-probe', /'--watch' cannot be used with option '--no-probe'/],
+    ['--watch --yes', /'--watch' cannot be used with option '-y, --yes'/],
+    ['--watch --node a --node b', /the node it runs on, which has one name/],
+  ],
   faults: [],
   break: [[`plugin-missing --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   unbreak: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   answers: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   tour: [['--portmap reference --backend nftables', /has no nftables backend/]],
   'cni add': cniInput(),
-  'cni check': cniInput(),
+  'cni check': [
+    ...cniInput(),
+    ['n b --netns a --conf SCRATCH/net.conflist', /--netns a and the second word "b" both name a namespace/],
+    [
+      '--netns a --conf SCRATCH/old.conflist',
+      /network old is of CNI 0\.3\.1, and CHECK came with 0\.4\.0: raise its cniVersion/,
+    ],
+  ],
   'cni del': cniInput(),
   'cni gc': [...cniInput(), ['--conf SCRATCH --all --valid x/y', /exclude each other|no net configurations/]],
   'cni status': cniInput(),
-  'cni version': cniInput(),
+  'cni version': [
+    ...cniInput(),
+    ['--plugin portmap --conf SCRATCH', /'--plugin <type>' cannot be used with option '--conf <path>'/],
+  ],
   'node-report': [],
   version: [],
 };
@@ -178,7 +214,9 @@ describe.skipIf(!isRoot)('what the command itself refuses', () => {
       test(`${path} ${words}`, async () => {
         const hasNetns = verbs.get(path)?.options.some(({ long }) => long === '--netns') ?? false;
         const meant = hasNetns ? words : words.replace(/--netns \S+ /, '');
-        const line = [...path.split(' '), ...meant.replaceAll('SCRATCH', scratch).split(' ')];
+        const line = [...path.split(' '), ...meant.replaceAll('SCRATCH', scratch).split(' ')].filter(
+          (word) => word !== '',
+        );
         const outcome = await outcomeOf(line);
         expect(outcome.said.replaceAll(scratch, 'SCRATCH')).toMatch(said);
         expect(outcome.said).not.toMatch(/\bE[A-Z]{4,}\b/);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { InvalidArgumentError } from 'commander';
-import { duration, oneOf } from './option-values.ts';
+import { collect, duration, oneOf } from './option-values.ts';
 
 describe('duration', () => {
   test.each([
@@ -10,6 +10,18 @@ describe('duration', () => {
   ])('%s', (text, ms) => expect(duration(text)).toBe(ms));
   test.each(['', '30', '-1s', '1d', 'soon'])('refuses %j', (text) => {
     expect(() => duration(text)).toThrow(InvalidArgumentError);
+  });
+});
+
+describe('collect', () => {
+  test('keeps the values in their order, and changes no default', () => {
+    const defaults: string[] = [];
+    expect(collect(String)('b', collect(String)('a', defaults))).toEqual(['a', 'b']);
+    expect(defaults).toEqual([]);
+  });
+  test('starts a list of what is read', () => expect(collect(Number)('2')).toEqual([2]));
+  test('refuses what its reader refuses', () => {
+    expect(() => collect(duration)('soon', [1])).toThrow(InvalidArgumentError);
   });
 });
 

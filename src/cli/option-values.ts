@@ -8,6 +8,11 @@ export function duration(text: string): number {
   return ms;
 }
 
+/** An option that may be given again: the list of its values, each as `read` makes it (`String`: as it is). */
+export function collect<T>(read: (text: string) => T): (text: string, before?: readonly T[]) => T[] {
+  return (text, before = []) => [...before, read(text)];
+}
+
 /** An option's value that is one of some words. */
 export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
   return (text) => {

@@ -7,6 +7,42 @@ export class Verb extends Command {
   /** Exit status when it could not do its work. */
   failureStatus = 1;
 
+  /** Options that mean something only beside another, each with that. */
+  readonly #needs: [option: string, needed: string][] = [];
+
+  constructor(name: string) {
+    super(name);
+    this.hook('preAction', (_, action) => {
+      if (action === this) this.#checkNeeds();
+    });
+  }
+
+  /**
+   * Declares that an option means something only beside another (both by their long flag): without that it is refused. An option that is
+   * silently ignored has its user believe in what does not happen.
+   */
+  needs(option: string, needed: string): this {
+    this.#needs.push([option, needed]);
+    return this;
+  }
+
+  #checkNeeds(): void {
+    for (const [long, needed] of this.#needs) {
+      if (this.#isGiven(long) && !this.#isGiven(needed)) {
+        this.error(`error: option '${long}' means nothing without option '${needed}'`);
+      }
+    }
+  }
+
+  #isGiven(long: string): boolean {
+    const option = this.options.find((known) => known.long === long);
+    if (option === undefined) throw new Error(`${this.path} has no option ${long}`);
+    const source = this.getOptionValueSource(option.attributeName());
+    // `--no-x` leaves false where `--x` leaves true: two options of one value.
+    const isOther = !option.negate && this.getOptionValue(option.attributeName()) === false;
+    return source !== undefined && source !== 'default' && !isOther;
+  }
+
   /** The words that lead to it: `hostport get nodes`. */
   get path(): string {
     return this.parent instanceof Verb ? `${this.parent.path} ${this.name()}` : this.name();

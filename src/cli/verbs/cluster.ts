@@ -13,7 +13,7 @@ import { clusterPaths, distributionOf } from '../../lab/paths.ts';
 import { listClusters, readRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
-import { UserError } from '../../util/errors.ts';
+import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { terminalProgress } from '../printer/progress.ts';
@@ -95,8 +95,15 @@ function remove() {
     .description('delete several clusters')
     .argument('[names...]', 'their names')
     .option('-A, --all', 'all clusters of this machine', false)
-    .action(async (names: string[], options) => deleteNamed(options.all ? await listClusters() : names));
-  examples(clusters, 'hostport delete clusters --all');
+    .action(async (names: string[], options) => {
+      if (options.all !== (names.length === 0)) {
+        throw new InputError(
+          'delete clusters: name the clusters, or give --all; "hostport get clusters" lists them',
+        );
+      }
+      await deleteNamed(options.all ? await listClusters() : names);
+    });
+  examples(clusters, 'hostport delete clusters small other', 'hostport delete clusters --all');
   return command('delete').description('delete clusters').addCommand(cluster).addCommand(clusters);
 }
 
@@ -125,7 +132,7 @@ function get() {
   const nodes = command('nodes')
     .description('list the nodes of a cluster')
     .option('--name <cluster>', 'name of the cluster', 'kind')
-    .option('-A, --all-clusters', 'nodes of all clusters', false)
+    .addOption(new Option('-A, --all-clusters', 'nodes of all clusters').default(false).conflicts('name'))
     .option('-o, --output <format>', 'json or yaml instead of lines', oneOf('json', 'yaml'))
     .action(async (options) => {
       const names = options.allClusters ? await listClusters() : [options.name];

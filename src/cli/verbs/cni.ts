@@ -1,16 +1,17 @@
+import { Option } from 'commander';
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import { findPlugin } from '../../cni/invoke.ts';
 import { validateContainerId, validateInterfaceName } from '../../cni/names.ts';
 import { DEFAULT_CACHE_DIRECTORY, netnsOf, ResultCache } from '../../cni/result-cache.ts';
 import { type Attachment, CniRuntime } from '../../cni/runtime.ts';
 import type { ValidAttachment } from '../../cni/types.ts';
-import { currentCniVersion } from '../../cni/version.ts';
+import { compareVersions, currentCniVersion } from '../../cni/version.ts';
 import { isNamespace } from '../../plugins/sandbox.ts';
 import { realClock } from '../../sys/clock.ts';
 import { realExec } from '../../sys/exec.ts';
 import { UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
-import { duration, oneOf } from '../option-values.ts';
+import { collect, duration, oneOf } from '../option-values.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith, type Verb } from '../verb.ts';
 import {
@@ -46,6 +47,9 @@ interface Options {
 /** Deadline of a plugin call unless `--timeout` says otherwise: the time after which kubelet gives up, halved. */
 const DEFAULT_TIMEOUT_MS = 60_000;
 
+/** Source: CNI specification 0.4.0, "CHECK". */
+const CHECK_SINCE = '0.4.0';
+
 /** `hostport cni`: runs the chain of a network, as a runtime would, with any plugins. */
 export function cniVerb(env: Environment = process.env): Verb {
   const verb = command('cni').description("run a network's chain of CNI plugins, as cnitool does");
@@ -56,6 +60,12 @@ export function cniVerb(env: Environment = process.env): Verb {
     'CNI_PATH=/opt/cni/bin hostport cni add net /run/netns/web',
   );
 }
+
+/** Of the verbs that are left out for a network that is older than they are. */
+const STRICT = [
+  '--strict',
+  "refuse a verb that is newer than the network's version instead of leaving it out",
+] as const;
 
 function add(env: Environment): Verb {
   const verb = attachmentVerb('add', 'attach a network namespace; prints the result').action(
@@ -72,12 +82,21 @@ function add(env: Environment): Verb {
 }
 
 function check(env: Environment): Verb {
-  const verb = attachmentVerb('check', 'ask every plugin whether the attachment is as it should be').action(
-    (name, netns, options) =>
-      run(env, options, (runtime, list, attachment) => runtime.check(list(), attachment('CHECK')))(
-        name,
-        netns,
-      ),
+  const verb = attachmentVerb(
+    'check',
+    `ask every plugin whether the attachment is as it should be\n\nCHECK came with CNI ${CHECK_SINCE}: a network whose cniVersion is older, as 0.3.1 of the lab's, cannot be asked.`,
+  ).action((name, netns, options) =>
+    run(env, options, async (runtime, list, attachment) => {
+      const meant = attachment('CHECK');
+      const { name: network, cniVersion } = list();
+      const version = cniVersion || '0.1.0';
+      if (compareVersions(version, CHECK_SINCE) < 0) {
+        throw wrongInput(
+          `network ${safeText(network)} is of CNI ${safeText(version)}, and CHECK came with ${CHECK_SINCE}: raise its cniVersion if all its plugins speak that ("hostport cni version" tells)`,
+        );
+      }
+      await runtime.check(list(), meant);
+    })(name, netns),
   );
   return examples(verb, 'hostport cni check --conf ./net.conflist --netns web');
 }
@@ -100,9 +119,10 @@ function gc(env: Environment): Verb {
     .option(
       '--valid <attachment>',
       'keep only CONTAINER/INTERFACE (again for more)',
-      (text: string, list: ValidAttachment[] = []) => [...list, validAttachment(text)],
+      collect(validAttachment),
     )
     .option('--all', 'keep none, as cnitool does')
+    .option(...STRICT)
     .action((name, netns, options) =>
       run(env, options, (runtime, list, _, cache) =>
         runtime.gc(list(), validAttachments(options, cache, list().name)),
@@ -116,9 +136,11 @@ function gc(env: Environment): Verb {
 }
 
 function status(env: Environment): Verb {
-  const verb = networkVerb('status', 'ask every plugin whether it could serve an add now').action(
-    (name, netns, options) => run(env, options, (runtime, list) => runtime.status(list()))(name, netns),
-  );
+  const verb = networkVerb('status', 'ask every plugin whether it could serve an add now')
+    .option(...STRICT)
+    .action((name, netns, options) =>
+      run(env, options, (runtime, list) => runtime.status(list()))(name, netns),
+    );
   return examples(verb, 'hostport cni status --conf /etc/cni/net.d');
 }
 
@@ -127,7 +149,11 @@ function version(env: Environment): Verb {
     'version',
     "print which versions the network's plugins speak; exit 1 when one is missing or lacks the network's",
   )
-    .option('--plugin <type>', 'ask this plugin instead (again for more)', collect)
+    .addOption(
+      new Option('--plugin <type>', 'ask this plugin instead (again for more)')
+        .argParser(collect(String))
+        .conflicts('conf'),
+    )
     .action((name, netns, options: Options) =>
       run(env, options, async (runtime, list) => {
         const network = options.plugin === undefined ? list() : undefined;
@@ -181,7 +207,6 @@ function networkVerb(name: string, description: string): Verb {
     .option('--path <dirs>', 'where plugins are, separated by ":" (default: $CNI_PATH or /opt/cni/bin)')
     .option('--cache-dir <dir>', 'where results are remembered', DEFAULT_CACHE_DIRECTORY)
     .option('--timeout <duration>', 'deadline of each plugin (default: 60s)', duration)
-    .option('--strict', "refuse a verb that is newer than the network's version instead of leaving it out")
     .addHelpText(
       'after',
       '\nExit status: 0 done; 1 a plugin failed; 2 the words or the configuration are wrong;\n' +
@@ -202,7 +227,7 @@ function attachmentVerb(name: string, description: string): Verb {
     .option(
       '--cap <capability=value>',
       'argument of a capability, JSON or for portMappings 8080:80/tcp (again for more; over $CAP_ARGS)',
-      collect,
+      collect(String),
     )
     .option('-o, --output <format>', 'json, the only one', oneOf('json')) as Verb;
 }
@@ -270,6 +295,11 @@ function attachmentMeant(
   word: string | undefined,
   env: Environment,
 ): Attachment {
+  if (options.netns !== undefined && word !== undefined) {
+    throw wrongInput(
+      `--netns ${options.netns} and the second word ${JSON.stringify(word)} both name a namespace; leave one out`,
+    );
+  }
   const text = options.netns ?? word;
   if (text === undefined && (verb !== 'DEL' || options.containerId === undefined)) {
     throw wrongInput(
@@ -325,8 +355,4 @@ function print(document: unknown): void {
 
 function say(text: string): void {
   process.stderr.write(`${safeText(text)}\n`);
-}
-
-function collect(value: string, list: string[] = []): string[] {
-  return [...list, value];
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { bundleWorld, saveBundle } from '../../agent/sources/bundle.ts';
 import { clusterWorld } from '../../agent/sources/cluster.ts';
 import { collectLabWorld } from '../../agent/sources/lab.ts';
@@ -11,7 +11,6 @@ import type { Failure } from '../../path/failure.ts';
 import type { Diagnosis } from '../../path/finding.ts';
 import type { World } from '../../path/world.ts';
 import { realExec } from '../../sys/exec.ts';
-import { InputError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis.ts';
@@ -41,29 +40,50 @@ export function doctorVerb() {
       'say where each hostPort is broken, on what evidence, and what mends it\n\nExit status: 0 all good, 1 something is broken or at risk, 2 something could not be told.',
     )
     .option('--name <cluster>', 'cluster of the lab', 'kind')
-    .option('--local', 'look at this machine as a node instead of the lab')
-    .option('--from <dir>', 'look at what --save wrote instead of the lab')
-    .option(
-      '--kubeconfig <file>',
-      'with --reports: whose cluster is looked at; default: the one kubectl uses',
+    .addOption(
+      new Option('--local', 'look at this machine as a node instead of the lab').conflicts(['from', 'name']),
+    )
+    .addOption(
+      new Option('--from <dir>', 'look at what --save wrote instead of the lab').conflicts([
+        'reports',
+        'name',
+      ]),
     )
     .option(
-      '--reports <dir>',
-      'look at the cluster of a kubeconfig instead of the lab, with the output of "hostport node-report" of each node in this directory',
+      '--kubeconfig <file>',
+      'with --reports: whose cluster is looked at (default: the one kubectl uses)',
+    )
+    .addOption(
+      new Option(
+        '--reports <dir>',
+        'look at the cluster of a kubeconfig instead of the lab, with the output of "hostport node-report" of each node in this directory',
+      ).conflicts(['local', 'name']),
     )
     .option('--save <dir>', 'write all that was observed to a new directory, without secrets')
     .option('--probe', 'with --local: send probes to this machine itself')
     .option('--no-probe', 'send nothing; nothing is then known of the stage "answered"')
     .option('-o, --output <format>', 'table, json or yaml', oneOf('table', 'json', 'yaml'), 'table')
-    .option('--explain <code>', 'tell all about a kind of failure, and look at nothing', failureNamed)
-    .option('--watch [pause]', 'look again and again until interrupted', duration)
+    .addOption(
+      new Option('--explain <code>', 'tell all about a kind of failure, and look at nothing')
+        .argParser(failureNamed)
+        .conflicts(['name', 'local', 'from', 'kubeconfig', 'reports', 'save', 'probe', 'watch']),
+    )
+    .addOption(
+      new Option(
+        '--watch [pause]',
+        'look again and again until interrupted, with this pause between (default: 2s)',
+      )
+        .argParser(duration)
+        .conflicts('save'),
+    )
+    .needs('--kubeconfig', '--reports')
+    .needs('--probe', '--local')
     .failsWith(2)
     .action(async (options: DoctorOptions) => {
       if (options.explain !== undefined) {
         process.stdout.write(explain(options.explain));
         return;
       }
-      checkSources(options);
       await interruptible(async (signal) => {
         const look = async () => {
           const world = await observe(options, signal);
@@ -92,17 +112,6 @@ export function doctorVerb() {
     'hostport doctor --save /tmp/bundle && hostport doctor --from /tmp/bundle -o json',
     'hostport doctor --kubeconfig ~/.kube/config --reports ./reports',
   );
-}
-
-function checkSources({ local, from, kubeconfig, reports, save, watch }: DoctorOptions): void {
-  const chosen = [local && '--local', from && '--from', reports && '--reports'].filter(Boolean);
-  if (chosen.length > 1) throw new InputError(`doctor: choose one of ${chosen.join(' and ')}`);
-  if (kubeconfig !== undefined && reports === undefined) {
-    throw new InputError('doctor: --kubeconfig needs --reports: what nodes look like is in no API');
-  }
-  if (watch !== undefined && save !== undefined) {
-    throw new InputError('doctor: --save writes one observation; leave --watch out');
-  }
 }
 
 async function observe(options: DoctorOptions, signal: AbortSignal): Promise<World> {

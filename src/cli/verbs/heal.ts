@@ -9,7 +9,7 @@ import type { Failure } from '../../path/failure.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal-plan.ts';
 import { realExec } from '../../sys/exec.ts';
 import { interruptible } from '../interruptible.ts';
-import { duration, oneOf } from '../option-values.ts';
+import { collect, duration, oneOf } from '../option-values.ts';
 import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
 import { renderJson } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
@@ -28,25 +28,33 @@ export function healVerb() {
       'mend what the doctor finds, without making pods again wherever that is possible\n\nOn a terminal it shows the plan and asks; elsewhere it only shows the plan unless --yes is given.\nExit status: 0 all good afterwards, 1 something is left, 2 it could not be told.',
     )
     .option('--name <cluster>', 'cluster of the lab', 'kind')
-    .option('--dry-run', 'show the plan and change nothing')
+    .addOption(new Option('--dry-run', 'show the plan and change nothing').conflicts('yes'))
     .option('-y, --yes', 'do it without asking')
-    .option('--only <code>', 'only this kind of failure (again for more)', collectFailures, [])
-    .option('--node <node>', 'only on this node (again for more)', collect, [])
+    .option('--only <code>', 'only this kind of failure (again for more)', collect(failureNamed), [])
+    .option('--node <node>', 'only on this node (again for more)', collect(String), [])
     .option('--restart', 'make pods again where there is no other way')
     .option('--no-probe', 'send nothing')
     .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
     .addOption(
       new Option('--watch', 'go on healing the node that this runs on, as things break').conflicts([
         'dryRun',
+        'yes',
         'output',
         'name',
+        'probe',
       ]),
     )
     .option(
       '--kubeconfig <file>',
-      'with --watch: the API that knows the pods; default: of the pod this runs in',
+      'with --watch: the API that knows the pods (default: of the pod this runs in)',
     )
-    .option('--resync <duration>', 'with --watch: look at least so often', duration, 30_000)
+    .addOption(
+      new Option('--resync <duration>', 'with --watch: look at least so often')
+        .argParser(duration)
+        .default(30_000, '30s'),
+    )
+    .needs('--kubeconfig', '--watch')
+    .needs('--resync', '--watch')
     .failsWith(2)
     .action(async (options) => {
       const scope: HealScope = {
@@ -100,14 +108,6 @@ export function healVerb() {
     'hostport heal --only portmap-not-chained --dry-run',
     'hostport exec kind-worker -- hostport heal --watch',
   );
-}
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
-}
-
-function collectFailures(code: string, before: Failure[]): Failure[] {
-  return [...before, failureNamed(code)];
 }
 
 /** Asks on a terminal; anything but yes is no, and where nobody can be asked it is no. */

@@ -1,4 +1,5 @@
 import { basename, dirname } from 'node:path';
+import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { enterLab, labEnvironment } from '../../lab/inside.ts';
 import { type CopyPath, copy, nodeForeground, parseCopyPath } from '../../lab/node-exec.ts';
@@ -8,7 +9,7 @@ import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
 import { InputError } from '../../util/errors.ts';
-import { oneOf } from '../option-values.ts';
+import { collect, oneOf } from '../option-values.ts';
 import { table } from '../printer/table.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
@@ -25,7 +26,7 @@ export function execVerb() {
     .argument('<command...>', 'the command and its arguments, after --')
     .option('-i, --interactive', 'hand it standard input', false)
     .option('-t, --tty', 'give it a terminal', false)
-    .option('-e, --env <entry>', 'set NAME=VALUE (again for more)', collect, [])
+    .option('-e, --env <entry>', 'set NAME=VALUE (again for more)', collect(String), [])
     .option('-w, --workdir <dir>', 'directory to start in')
     .option('-u, --user <user>', 'user to run as: UID[:GID]')
     .passThroughOptions()
@@ -83,7 +84,7 @@ export function ps() {
   const verb = command('ps')
     .description('list the nodes of all clusters on this machine')
     .option('-o, --output <format>', 'json or yaml instead of a table', oneOf('json', 'yaml'))
-    .option('-q, --quiet', 'names only', false)
+    .addOption(new Option('-q, --quiet', 'names only').default(false).conflicts('output'))
     .option('-a, --all', 'also those that do not run (as always here)', false)
     .action(async (options) => {
       const nodes = await listNodes(realExec);
@@ -151,8 +152,4 @@ function promptMark({ name }: ClusterRecord): Record<string, string> {
 /** The command without the `--` before it, which options that are passed through leave in place. */
 function afterDashes(words: string[]): string[] {
   return words[0] === '--' ? words.slice(1) : words;
-}
-
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
 }
