@@ -107,35 +107,48 @@ export async function inject(
   } catch (cause) {
     // Half a failure is none that anybody knows.
     const errors: [unknown, ...unknown[]] = [cause];
-    await restore(book, door, isThis).catch((error) => errors.push(error));
+    await restore(book, door, isThis).then(
+      ({ failed }) => errors.push(...failed.map(({ entry, cause: why }) => undoError(entry, why))),
+      (error) => errors.push(error),
+    );
     throw combinedError(errors);
   }
 }
 
-/** Undoes failures, the last first; those whose undoing failed stay remembered, and their errors are thrown together. */
+function undoError({ failure, target }: Injected, cause: unknown): Error {
+  return new Error(`undo ${failure.code} on ${target.node}`, { cause });
+}
+
+/** What became of failures that were to be undone. */
+export interface Restored {
+  undone: Injected[];
+  /** Those that could not be undone, and why; they stay remembered. */
+  failed: { entry: Injected; cause: unknown }[];
+}
+
+/** Undoes failures, the last first. One that cannot be undone does not keep the others from it. */
 export async function restore(
   book: FaultBook,
   door: FaultDoor,
   chosen: (entry: Injected) => boolean,
-): Promise<Injected[]> {
+): Promise<Restored> {
   const undone: Injected[] = [];
-  const errors: unknown[] = [];
+  const failed: Restored['failed'] = [];
   for (const entry of (await book.list()).reverse()) {
     if (!chosen(entry)) continue;
     try {
       await entry.failure.fault.restore(door, entry.target, entry.memo);
+      await book.update((entries) =>
+        entries.filter(
+          ({ failure, target }) => failure !== entry.failure || target.node !== entry.target.node,
+        ),
+      );
       undone.push(entry);
     } catch (cause) {
-      errors.push(new Error(`undo ${entry.failure.code} on ${entry.target.node}`, { cause }));
-      continue;
+      failed.push({ entry, cause });
     }
-    await book.update((entries) =>
-      entries.filter(({ failure, target }) => failure !== entry.failure || target.node !== entry.target.node),
-    );
   }
-  const [first, ...others] = errors;
-  if (first !== undefined) throw combinedError([first, ...others]);
-  return undone;
+  return { undone, failed };
 }
 
 /** Whom a failure may be brought about for: the mappings that suit the wishes and whose pods run, one a node. */

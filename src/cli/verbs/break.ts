@@ -6,9 +6,10 @@ import { catalogue } from '../../path/catalogue/index.ts';
 import type { Failure } from '../../path/failure.ts';
 import { podName } from '../../path/pod-of.ts';
 import { realExec } from '../../sys/exec.ts';
-import { InputError } from '../../util/errors.ts';
+import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
+import { renderRestored } from '../printer/restored.ts';
 import { table } from '../printer/table.ts';
 import { command, examples } from '../verb.ts';
 import { failureNamed } from './doctor.ts';
@@ -101,20 +102,20 @@ function unbreak() {
       checkNodes('unbreak', record, options.node === undefined ? [] : [options.node]);
       await interruptible(async (signal) => {
         const door = labFaultDoor(record, await labClient(record), realExec, signal);
-        const undone = await restore(
+        const restored = await restore(
           new FaultBook(record),
           door,
           (entry) =>
             (failure === undefined || entry.failure === failure) &&
             (options.node === undefined || entry.target.node === options.node),
         );
-        process.stdout.write(
-          undone.length === 0
-            ? 'Nothing to undo.\n'
-            : undone
-                .map(({ failure: { code }, target: { node } }) => `undone: ${code} on ${node}\n`)
-                .join(''),
-        );
+        process.stdout.write(renderRestored(restored));
+        signal.throwIfAborted();
+        if (restored.failed.length > 0) {
+          throw new UserError(
+            'unbreak: not all could be undone; what was not is remembered: mend what is in the way, and unbreak again',
+          );
+        }
       });
     });
   return examples(verb, 'hostport unbreak', 'hostport unbreak mapping-missing --node kind-worker');

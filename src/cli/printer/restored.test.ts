@@ -1,0 +1,21 @@
+import { expect, test } from 'bun:test';
+import type { Injected, Restored } from '../../agent/faults/faults.ts';
+import { renderRestored } from './restored.ts';
+
+const entry = (code: string, node: string) => ({ failure: { code }, target: { node } }) as Injected;
+
+test.each<[string, Restored, string]>([
+  ['nothing', { undone: [], failed: [] }, 'Nothing to undo.\n'],
+  ['all', { undone: [entry('a', 'n1')], failed: [] }, 'undone: a on n1\n'],
+  [
+    'some, and why the others were not, in one line each',
+    {
+      undone: [entry('a', 'n1'), entry('b', 'n2')],
+      failed: [
+        { entry: entry('c', 'n1'), cause: new Error('gone\n\u001b[2J', { cause: new Error('dead') }) },
+      ],
+    },
+    'undone: a on n1\nundone: b on n2\nnot undone: c on n1: gone\\n\\x1b[2J: dead\n',
+  ],
+  ['none', { undone: [], failed: [{ entry: entry('c', 'n1'), cause: 'no' }] }, 'not undone: c on n1: no\n'],
+])('%s', (_, restored, text) => expect(renderRestored(restored)).toBe(text));
