@@ -44,6 +44,28 @@ const route = z.object({
   type: z.string(),
 });
 
+/** A rule of policy routing; ip-rule(8). */
+const policyRule = z.object({
+  family: z.enum(['ipv4', 'ipv6']),
+  priority: z.number(),
+  /** Applies to what the rest does not fit. */
+  inverted: z.literal(true).optional(),
+  /** CIDRs; absent for all. */
+  source: z.string().optional(),
+  destination: z.string().optional(),
+  inputInterface: z.string().optional(),
+  outputInterface: z.string().optional(),
+  mark: z.object({ value: z.number(), mask: z.number() }).optional(),
+  /** What else it goes by: `ipproto tcp`, `uidrange`, … */
+  others: z.array(z.string()).optional(),
+  /** The table that it looks in: `main`, `local`, … or a number. */
+  table: z.string().optional(),
+  /** Routes of the table with prefixes up to this length do not count. */
+  suppressPrefixLength: z.number().optional(),
+  /** What it does in place of looking: `blackhole`, `unreachable`, `prohibit`, `goto 32766`, … */
+  action: z.string().optional(),
+});
+
 const confFile = z.object({
   /** Name within the directory. */
   name: z.string(),
@@ -190,6 +212,8 @@ export const nodeReportSchema = z.object({
     links: observed(z.array(link)),
     addresses: observed(z.array(address)),
     routes: observed(z.array(route)),
+    /** In the kernel's order within a family. */
+    rules: observed(z.array(policyRule)).optional(),
     /** `net.ipv4.ip_forward`, `net.ipv4.conf.<device>.rp_filter`, …: name to value. */
     sysctls: observed(z.record(z.string(), z.string())),
     /** How many packets the reverse path filter has dropped since the node's network was made. */
@@ -228,6 +252,7 @@ export type CniConfFile = NodeReport['cni']['files'] extends infer O
     ? F
     : never
   : never;
+export type PolicyRule = z.infer<typeof policyRule>;
 export type MountSeen = z.infer<typeof mountSeen>;
 export type PluginFile = z.infer<typeof pluginFile>;
 export type CachedAttachment = z.infer<typeof cachedAttachment>;

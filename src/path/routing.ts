@@ -1,8 +1,9 @@
 import { type AddressValue, networkRange, parseAddress } from '../netfilter/ruleset/address.ts';
 import type { Route as Decision, RouteQuery } from '../netfilter/ruleset/index.ts';
-import type { NodeReport } from './node-report.ts';
+import type { NodeReport, PolicyRule } from './node-report.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
+import { appliesTo, describeRule, policyRules, type RoutedPacket } from './policy-rules.ts';
 
 type RouteEntry = Extract<NodeReport['network']['routes'], { value: unknown }>['value'][number];
 
@@ -14,38 +15,95 @@ interface RouteTable {
 
 const routeTables = new WeakMap<NodeReport, ReadonlyMap<string, RouteTable>>();
 
+/** What a node's rules and tables say of a packet. */
+type Found =
+  | { route: RouteEntry }
+  | { route: undefined; ended?: string }
+  /** Of a rule it cannot be told whether it applies, and it would make a difference. */
+  | { doubt: string };
+
 /**
- * The routing decision of a node for an address, by its tables `local`, `main` and `default` in that order, the longest prefix
- * first, then the lowest metric: the kernel's, as long as nobody adds policy rules. Undefined when there is none, or the routes are
- * not known.
+ * The route of a node for an address, whatever packet is sent there: by its policy rules, the longest prefix of a table first, then the lowest
+ * metric, as the kernel does. A rule of which only the packet would tell whether it applies is passed over ({@link routeDoubt}). Undefined
+ * when there is none, or the routes are not known.
  */
 export function routeTo(node: NodeView, address: string): RouteEntry | undefined {
-  const report = node.seen;
-  const value = parseAddress(address);
-  if (report === undefined || value === undefined) return undefined;
-  const tables = tablesOf(report);
-  const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
-  for (const name of ['local', 'main', 'default']) {
-    for (const { prefix, networks } of tables.get(`${name} ${family}`)?.prefixes ?? []) {
-      const route = networks.get(networkRange(value, prefix)!.from);
-      if (route !== undefined) return route;
-    }
-  }
-  return undefined;
+  const found = lookUp(node, { destination: address }, true);
+  return found !== undefined && 'route' in found ? found.route : undefined;
 }
 
-/** The same as the answer to the question that following a packet asks. */
-export function decideRoute(node: NodeView, { destination }: RouteQuery): Decision {
+/** Why the route to an address depends on the packet, in words; undefined when it is the same for all. */
+export function routeDoubt(node: NodeView, address: string): string | undefined {
+  const found = lookUp(node, { destination: address }, false);
+  return found !== undefined && 'doubt' in found ? found.doubt : undefined;
+}
+
+/** The routing decision for a packet that is followed. */
+export function decideRoute(node: NodeView, query: RouteQuery): Decision {
+  const { destination } = query;
   if (known(node.seen?.network.routes) === undefined) {
     return { kind: 'unknown', reason: `the routes of ${node.name} are not known` };
   }
-  const route = routeTo(node, destination);
-  if (route === undefined) return { kind: 'unroutable', reason: `no route to ${destination}` };
+  const { rules } = node.seen!.network;
+  if (rules !== undefined && 'unknown' in rules) {
+    return { kind: 'unknown', reason: `the policy rules of ${node.name} are not known` };
+  }
+  const found = lookUp(node, query, false);
+  if (found !== undefined && 'doubt' in found) return { kind: 'unknown', reason: found.doubt };
+  const route = found?.route;
+  if (route === undefined) {
+    const by = found !== undefined && 'ended' in found ? `: policy rule "${found.ended}"` : '';
+    return { kind: 'unroutable', reason: `no route to ${destination}${by}` };
+  }
   if (route.type === 'local' || node.isLocal(destination)) return { kind: 'local' };
   if (route.type !== 'unicast' || route.device === undefined) {
     return { kind: 'unroutable', reason: `route to ${destination} is ${route.type}` };
   }
   return { kind: 'forward', outputInterface: route.device };
+}
+
+/** `passOver`: whether rules that may or may not apply are left out. Undefined when the node was not seen. */
+function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found | undefined {
+  const report = node.seen;
+  const value = parseAddress(packet.destination);
+  if (report === undefined || value === undefined) return undefined;
+  const tables = tablesOf(report);
+  const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
+  const inTable = ({ table, suppressPrefixLength = -1 }: PolicyRule): RouteEntry | undefined => {
+    for (const { prefix, networks } of tables.get(`${table} ${family}`)?.prefixes ?? []) {
+      const route = networks.get(networkRange(value, prefix)!.from);
+      if (route !== undefined)
+        return prefix <= suppressPrefixLength || route.type === 'throw' ? undefined : route;
+    }
+    return undefined;
+  };
+  const doubtful: { rule: PolicyRule; route: RouteEntry | undefined }[] = [];
+  /** Rules that may apply make no difference where they lead the same way. */
+  const settled = (found: Exclude<Found, { doubt: string }>): Found => {
+    const other = doubtful.find(({ route }) => route === undefined || !isSameWay(route, found.route));
+    if (other === undefined) return found;
+    return {
+      doubt: `whether policy rule "${describeRule(other.rule)}" of ${node.name} applies is not known`,
+    };
+  };
+  for (const rule of policyRules(report, family)) {
+    const applies = appliesTo(rule, packet);
+    if (applies === false || rule.action === 'nop' || (applies === undefined && passOver)) continue;
+    const route = rule.action === undefined ? inTable(rule) : undefined;
+    if (rule.action === undefined && route === undefined) continue;
+    if (applies === undefined) doubtful.push({ rule, route });
+    else if (route !== undefined) return settled({ route });
+    else if (ENDING.has(rule.action!)) return settled({ route: undefined, ended: describeRule(rule) });
+    else return { doubt: `policy rule "${describeRule(rule)}" of ${node.name} is not followed` };
+  }
+  return settled({ route: undefined });
+}
+
+/** What rules answer in place of a table. */
+const ENDING: ReadonlySet<string> = new Set(['blackhole', 'unreachable', 'prohibit']);
+
+function isSameWay(a: RouteEntry, b: RouteEntry | undefined): boolean {
+  return a.type === b?.type && a.device === b.device && a.gateway === b.gateway;
 }
 
 function tablesOf(report: NodeReport): ReadonlyMap<string, RouteTable> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Exec } from '../../sys/exec.ts';
-import { parseIpAddress, parseIpRoute, readNetwork } from './network.ts';
+import { parseIpAddress, parseIpRoute, parseIpRule, readNetwork } from './network.ts';
 
 const ADDRESSES = JSON.stringify([
   {},
@@ -73,6 +73,62 @@ describe('routes', () => {
   });
 
   test('of a family without any are none', () => expect(parseIpRoute('ipv6', '')).toEqual([]));
+});
+
+describe('policy rules', () => {
+  test.each<['ipv4' | 'ipv6', object, object]>([
+    ['ipv4', { priority: 0, src: 'all', table: 'local' }, { priority: 0, table: 'local' }],
+    [
+      'ipv4',
+      {
+        priority: 9,
+        not: null,
+        src: '10.0.0.0',
+        srclen: 8,
+        dst: '1.2.3.4',
+        fwmark: '0x200',
+        fwmask: '0xf00',
+        iif: 'eth1',
+        iif_detached: null,
+        table: '2004',
+        protocol: 'static',
+      },
+      {
+        priority: 9,
+        inverted: true,
+        source: '10.0.0.0/8',
+        destination: '1.2.3.4/32',
+        mark: { value: 0x200, mask: 0xf00 },
+        inputInterface: 'eth1',
+        table: '2004',
+      },
+    ],
+    [
+      'ipv6',
+      { priority: 10, src: 'fd00::', srclen: 64, fwmark: '0x5', table: '7', suppress_prefixlen: 0 },
+      {
+        priority: 10,
+        source: 'fd00::/64',
+        mark: { value: 5, mask: 0xffffffff },
+        table: '7',
+        suppressPrefixLength: 0,
+      },
+    ],
+    [
+      'ipv4',
+      { priority: 11, src: 'all', oif: 'eth0', ipproto: 'tcp', dport: 80, table: '100' },
+      { priority: 11, outputInterface: 'eth0', others: ['ipproto tcp', 'dport 80'], table: '100' },
+    ],
+    ['ipv4', { priority: 12, src: 'all', goto: 99 }, { priority: 12, action: 'goto 99' }],
+    ['ipv4', { priority: 13, src: 'all', action: 'blackhole' }, { priority: 13, action: 'blackhole' }],
+    [
+      'ipv4',
+      { priority: 14, src: 'all', l3mdev: null },
+      { priority: 14, others: ['l3mdev'], action: 'lookup [other]' },
+    ],
+  ])('%s %p', (family, line, rule) => {
+    expect(parseIpRule(family, JSON.stringify([line]))).toEqual([{ family, ...rule } as never]);
+  });
 });
 
 test('a tool that fails leaves its part unknown, and the rest known', async () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { NodeReport } from '../../path/node-report.ts';
+import type { NodeReport, PolicyRule } from '../../path/node-report.ts';
 import { known } from '../../path/observed.ts';
 import { type Exec, output } from '../../sys/exec.ts';
 import { observe } from './observe.ts';
@@ -10,9 +10,11 @@ type Links = Value<Network['links']>;
 type Addresses = Value<Network['addresses']>;
 type Routes = Value<Network['routes']>;
 
-/** Links, addresses and routes of every table, as `ip -json` tells them. */
-export async function readNetwork(exec: Exec): Promise<Pick<Network, 'links' | 'addresses' | 'routes'>> {
-  const [devices, routes4, routes6] = await Promise.all([
+/** Links, addresses, routes of every table and the rules that choose between tables, as `ip -json` tells them. */
+export async function readNetwork(
+  exec: Exec,
+): Promise<Pick<Network, 'links' | 'addresses' | 'routes' | 'rules'>> {
+  const [devices, routes4, routes6, rules4, rules6] = await Promise.all([
     observe('ip address', async () => {
       const [shown, names] = await Promise.all([
         output(exec, ['ip', '-j', '-d', 'address', 'show']),
@@ -23,6 +25,8 @@ export async function readNetwork(exec: Exec): Promise<Pick<Network, 'links' | '
     }),
     observe('ip route', async () => parseIpRoute('ipv4', await output(exec, routeArgv('-4')))),
     observe('ip -6 route', async () => parseIpRoute('ipv6', await output(exec, routeArgv('-6')))),
+    observe('ip rule', async () => parseIpRule('ipv4', await output(exec, ruleArgv('-4')))),
+    observe('ip -6 rule', async () => parseIpRule('ipv6', await output(exec, ruleArgv('-6')))),
   ]);
   const seen = known(devices);
   const both = [...(known(routes4) ?? []), ...(known(routes6) ?? [])];
@@ -31,11 +35,16 @@ export async function readNetwork(exec: Exec): Promise<Pick<Network, 'links' | '
     addresses: seen === undefined ? (devices as { unknown: string }) : { value: seen.addresses },
     // A kernel without IPv6 has no IPv6 routes; without those of IPv4 nothing can be said.
     routes: 'unknown' in routes4 ? routes4 : { value: both },
+    rules: 'unknown' in rules4 ? rules4 : { value: [...rules4.value, ...(known(rules6) ?? [])] },
   };
 }
 
 function routeArgv(family: '-4' | '-6'): string[] {
   return ['ip', family, '-j', 'route', 'show', 'table', 'all'];
+}
+
+function ruleArgv(family: '-4' | '-6'): string[] {
+  return ['ip', family, '-j', 'rule', 'show'];
 }
 
 const ipAddress = z.array(
@@ -134,6 +143,62 @@ export function parseIpRoute(family: 'ipv4' | 'ipv6', text: string): Routes {
     type: route.type ?? 'unicast',
     ...defined({ gateway: route.gateway, device: route.dev, metric: route.metric, source: route.prefsrc }),
   }));
+}
+
+const ipRule = z.array(
+  z.looseObject({
+    priority: z.number(),
+    not: z.null().optional(),
+    src: z.string(),
+    srclen: z.number().optional(),
+    dst: z.string().optional(),
+    dstlen: z.number().optional(),
+    iif: z.string().optional(),
+    oif: z.string().optional(),
+    fwmark: z.string().optional(),
+    fwmask: z.string().optional(),
+    table: z.string().optional(),
+    suppress_prefixlen: z.number().optional(),
+    action: z.string().optional(),
+    goto: z.number().optional(),
+  }),
+);
+
+/** What is said of a rule besides what it goes by: whether its device is there, who made it. */
+const ASIDES = ['iif_detached', 'oif_detached', 'protocol', 'unresolved'];
+
+/** Reads what `ip -j rule show` prints for a family. What a rule goes by and is not known here is kept as words. */
+export function parseIpRule(family: 'ipv4' | 'ipv6', text: string): PolicyRule[] {
+  return ipRule.parse(json(text)).map((rule) => {
+    const { priority, not, src, srclen, dst, dstlen, iif, oif, fwmark, fwmask, table, ...more } = rule;
+    const { suppress_prefixlen, action, goto, ...rest } = more;
+    const network = (address: string | undefined, length: number | undefined) =>
+      address === undefined || address === 'all' ? undefined : `${address}/${length ?? WHOLE[family]}`;
+    const others = Object.entries(rest)
+      .filter(([name]) => !ASIDES.includes(name))
+      .map(([name, value]) => (value === null ? name : `${name} ${String(value)}`));
+    return {
+      family,
+      priority,
+      ...defined({
+        inverted: not === null ? (true as const) : undefined,
+        source: network(src, srclen),
+        destination: network(dst, dstlen),
+        inputInterface: iif,
+        outputInterface: oif,
+        mark:
+          fwmark === undefined ? undefined : { value: Number(fwmark), mask: Number(fwmask ?? 0xffffffff) },
+        others: others.length === 0 ? undefined : others,
+        table,
+        suppressPrefixLength: suppress_prefixlen,
+        // A rule without a table goes by a table that the packet's device has (l3mdev).
+        action:
+          goto !== undefined
+            ? `goto ${goto}`
+            : (action ?? (table === undefined ? 'lookup [other]' : undefined)),
+      }),
+    };
+  });
 }
 
 function json(text: string): unknown {

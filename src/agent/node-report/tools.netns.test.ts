@@ -37,6 +37,33 @@ afterAll(async () => {
   await output(realExec, ['ip', 'netns', 'delete', namespace]);
 });
 
+test('policy rules, in the order in which they apply', async () => {
+  await run(
+    'ip',
+    'rule',
+    'add',
+    'not',
+    'from',
+    '10.0.0.0/8',
+    'fwmark',
+    '0x200/0xf00',
+    'table',
+    '99',
+    'priority',
+    '9',
+  );
+  const rules = known((await readNetwork(exec)).rules)?.filter(({ family }) => family === 'ipv4');
+  expect(rules?.map(({ table }) => table)).toEqual(['local', '99', 'main', 'default']);
+  expect(rules?.[1]).toEqual({
+    family: 'ipv4',
+    priority: 9,
+    inverted: true,
+    source: '10.0.0.0/8',
+    mark: { value: 0x200, mask: 0xf00 },
+    table: '99',
+  });
+});
+
 test('links, addresses and routes of every table', async () => {
   const { links, addresses, routes } = await readNetwork(exec);
   expect(known(links)).toContainEqual(

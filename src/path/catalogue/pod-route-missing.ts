@@ -6,7 +6,7 @@ import { known } from '../observed.ts';
 import { podDevice } from '../pod-link.ts';
 import { podName } from '../pod-of.ts';
 import { answered, probeEvidence, probesFrom } from '../probe-facts.ts';
-import { routeTo } from '../routing.ts';
+import { routeDoubt, routeTo } from '../routing.ts';
 import type { PathView } from '../scene.ts';
 import { podAddress } from '../traces.ts';
 
@@ -47,7 +47,8 @@ export const podRouteMissing = defineFailure<Data>({
       const devices = hostDevices(path, node);
       const whom = `${address} of ${podName(subject.pod!)}`;
       const problem = problemOf(route, devices, path);
-      if (problem === undefined) return [];
+      // By policy rules another table may have the route that counts.
+      if (problem === undefined || routeDoubt(node, address) !== undefined) return [];
       return [
         {
           subject: {

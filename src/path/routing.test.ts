@@ -1,0 +1,130 @@
+import { describe, expect, test } from 'bun:test';
+import type { RouteQuery } from '../netfilter/ruleset/index.ts';
+import type { NodeReport, PolicyRule } from './node-report.ts';
+import { NodeView } from './node-view.ts';
+import { decideRoute, routeDoubt, routeTo } from './routing.ts';
+import { cniNode } from './testing/cni-node.ts';
+
+type Rule = Omit<PolicyRule, 'family'>;
+
+const POD = '10.1.0.2';
+const CLIENT = '172.17.0.9';
+
+/** A node with routes to the world and to a pod in table main, and others in other tables; `rules`: before those that all nodes have. */
+function nodeWith(rules: readonly Rule[] | { unknown: string } | undefined): NodeView {
+  const routes: [string, string, string?][] = [
+    ['main', '0.0.0.0/0', 'eth0'],
+    ['main', `${POD}/32`, 'lxc1'],
+    ['2', '0.0.0.0/0', 'eth1'],
+    ['3', `${POD}/32`, 'lxc1'],
+    ['4', '9.9.9.9/32', 'eth1'],
+    ['local', '172.17.0.2/32', 'eth0'],
+  ];
+  const standard = [
+    { priority: 0, table: 'local' },
+    { priority: 32766, table: 'main' },
+  ];
+  const told =
+    rules === undefined || 'unknown' in rules
+      ? rules
+      : {
+          value: [...rules, ...standard]
+            .sort((a, b) => a.priority - b.priority)
+            .map((rule): PolicyRule => ({ family: 'ipv4', ...rule })),
+        };
+  const network: Partial<NodeReport['network']> = {
+    addresses: { value: [] },
+    routes: {
+      value: routes.map(([table, destination, device]) => ({
+        family: 'ipv4',
+        table,
+        destination,
+        device: device!,
+        type: table === 'local' ? 'local' : 'unicast',
+      })),
+    },
+    ...(told === undefined ? {} : { rules: told }),
+  };
+  return new NodeView('n1', { value: cniNode({}, { network }) });
+}
+
+/** Of a packet of a client to the pod, unless a case says otherwise: where it goes, in a word. */
+function decided(rules: Parameters<typeof nodeWith>[0], packet: Partial<RouteQuery> = {}): string {
+  const query = {
+    family: 'ip',
+    source: CLIENT,
+    destination: POD,
+    inputInterface: 'eth0',
+    mark: 0,
+    ...packet,
+  } as const;
+  const decision = decideRoute(nodeWith(rules), query);
+  if (decision.kind === 'forward') return decision.outputInterface;
+  return 'reason' in decision ? `${decision.kind}: ${decision.reason}` : decision.kind;
+}
+
+describe('the way of a packet', () => {
+  const at = (rule: Partial<Rule>): Rule[] => [{ priority: 100, table: '2', ...rule }];
+
+  test.each<[string, Parameters<typeof nodeWith>[0], Partial<RouteQuery>, string]>([
+    ['without rules that were told', undefined, {}, 'lxc1'],
+    ['by the standard rules', [], {}, 'lxc1'],
+    ['to the node itself', [], { destination: '172.17.0.2' }, 'local'],
+    ['by a rule for all', at({}), {}, 'eth1'],
+    ['by its source', at({ source: '172.17.0.0/16' }), {}, 'eth1'],
+    ['by another source', at({ source: '10.0.0.0/8' }), {}, 'lxc1'],
+    ['by its destination', at({ destination: `${POD}/32` }), {}, 'eth1'],
+    ['by a source that it does not have', at({ source: '172.17.0.0/16', inverted: true }), {}, 'lxc1'],
+    ['by any source but another', at({ source: '10.0.0.0/8', inverted: true }), {}, 'eth1'],
+    ['by the interface that it came in by', at({ inputInterface: 'eth0' }), {}, 'eth1'],
+    ['by that of packets of the node', at({ inputInterface: 'lo' }), {}, 'lxc1'],
+    ['as one of the node', at({ inputInterface: 'lo' }), { inputInterface: undefined }, 'eth1'],
+    ['by an interface that only sockets ask for', at({ outputInterface: 'eth1' }), {}, 'lxc1'],
+    ['by a mark that it has', at({ mark: { value: 0x200, mask: 0xf00 } }), { mark: 0x1200 }, 'eth1'],
+    ['by a mark that it does not have', at({ mark: { value: 0x200, mask: 0xf00 } }), { mark: 0x400 }, 'lxc1'],
+    ['by a table without a route for it', at({ table: '4' }), {}, 'lxc1'],
+    ['before the local table', [{ priority: -1, table: '2' }], { destination: '172.17.0.2' }, 'eth1'],
+    ['by a table of which the default does not count', at({ suppressPrefixLength: 0 }), {}, 'lxc1'],
+    [
+      'into a rule that ends it',
+      at({ table: undefined, action: 'prohibit' }),
+      {},
+      'unroutable: no route to 10.1.0.2: policy rule "100: from all prohibit"',
+    ],
+    [
+      'by a mark that is not known',
+      at({ mark: { value: 0x200, mask: 0xf00 } }),
+      { mark: undefined },
+      'unknown: whether policy rule "100: from all fwmark 0x200/0xf00 lookup 2" of n1 applies is not known',
+    ],
+    ['by what is not known, to the same', at({ others: ['ipproto tcp'], table: '3' }), {}, 'lxc1'],
+    [
+      'by what is not known, elsewhere',
+      at({ others: ['dport 80'] }),
+      {},
+      'unknown: whether policy rule "100: from all dport 80 lookup 2" of n1 applies is not known',
+    ],
+    [
+      'by a rule that leads to others',
+      at({ table: undefined, action: 'goto 32766' }),
+      {},
+      'unknown: policy rule "100: from all goto 32766" of n1 is not followed',
+    ],
+    [
+      'where the rules are not known',
+      { unknown: 'no ip' },
+      {},
+      'unknown: the policy rules of n1 are not known',
+    ],
+  ])('%s', (_, rules, packet, where) => {
+    expect(decided(rules, packet)).toBe(where);
+  });
+});
+
+test('of an address alone, rules about packets are passed over, and told where they make a difference', () => {
+  const [plain, bySource] = [nodeWith([]), nodeWith([{ priority: 100, source: '10.0.0.0/8', table: '2' }])];
+  expect(routeTo(plain, POD)?.device).toBe('lxc1');
+  expect(routeDoubt(plain, POD)).toBeUndefined();
+  expect(routeTo(bySource, POD)?.device).toBe('lxc1');
+  expect(routeDoubt(bySource, POD)).toContain('from 10.0.0.0/8');
+});
