@@ -62,6 +62,22 @@ describe.each([
     });
   }
 
+  for (const verb of leaves(program())) {
+    test(`${verb.path}: its help tells defaults in words`, () => {
+      // A number has a unit that the help would not say.
+      const bare = verb.options.filter(
+        ({ defaultValue, defaultValueDescription }) =>
+          typeof defaultValue === 'number' && defaultValueDescription === undefined,
+      );
+      expect(bare.map(({ long }) => long)).toEqual([]);
+      const help = verb.helpInformation().replaceAll(/\s+/g, ' ');
+      expect(help).not.toMatch(/default: (?:\d+\)|true|false|\[|")/);
+      for (const { defaultValue } of verb.options) {
+        if (typeof defaultValue === 'string') expect(help).toContain(`(default: ${defaultValue})`);
+      }
+    });
+  }
+
   test('says its version, and whose it is', async () => {
     const { said, exitCode } = await run(program(), ['--version']);
     expect(said).toMatch(name === 'hostport' ? /^\d+\.\d+\.\d+\n$/ : `stand-in for ${name}: hostport `);

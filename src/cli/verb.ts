@@ -1,4 +1,4 @@
-import { Command, type ErrorOptions, type OutputConfiguration } from 'commander';
+import { Command, type ErrorOptions, type Option, type OutputConfiguration } from 'commander';
 import { UserError } from '../util/errors.ts';
 import { safeText } from './printer/safe-text.ts';
 
@@ -62,9 +62,18 @@ export class Verb extends Command {
   }
 }
 
+/** An option in `--help`, with its default in a person's words: nothing of what is off or empty, no quotes, durations as they are typed. */
+function describeOption({ description, defaultValue, defaultValueDescription }: Option): string {
+  const shown = defaultValueDescription ?? (typeof defaultValue === 'string' ? defaultValue : undefined);
+  return shown === undefined ? description : `${description} (default: ${shown})`;
+}
+
 /** Makes a command; options of an inner command are its own. */
 export function command(name: string, output?: OutputConfiguration): Verb {
-  const made = new Verb(name).exitOverride().enablePositionalOptions();
+  const made = new Verb(name)
+    .exitOverride()
+    .enablePositionalOptions()
+    .configureHelp({ optionDescription: describeOption });
   return output === undefined ? made : made.configureOutput(output);
 }
 

@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import { ApiClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
 import { askHostPorts, type HostPortAnswer } from '../../lab/answers.ts';
@@ -26,7 +27,11 @@ export function answersVerb() {
     )
     .failsWith(2)
     .option('--name <cluster>', 'name of the cluster', 'kind')
-    .option('--settle <duration>', 'first give pods that are still starting this long', duration, 0)
+    .addOption(
+      new Option('--settle <duration>', 'first give pods that are still starting this long')
+        .argParser(duration)
+        .default(0, '0s'),
+    )
     .option('-o, --output <format>', 'json instead of a table', oneOf('json'))
     .action(async (options) => {
       const record = await requireRecord(options.name);

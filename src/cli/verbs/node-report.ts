@@ -14,7 +14,7 @@ export function nodeReportVerb() {
     .option('--node <name>', 'name of the node in the cluster', hostname())
     .option(
       '--runtime-endpoint <socket>',
-      'CRI socket of the runtime; default: CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen',
+      'CRI socket of the runtime (default: $CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen)',
     )
     .option('-o, --output <format>', 'json or yaml', oneOf('json', 'yaml'), 'json')
     .action(async (options) => {

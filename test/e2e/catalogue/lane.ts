@@ -106,11 +106,13 @@ export class Lane {
   }
 
   async restore(failure: Failure): Promise<void> {
-    await restore(
+    const { failed } = await restore(
       this.#book,
       this.#door,
       (entry) => entry.failure === failure && entry.target.node === this.node,
     );
+    const [first] = failed;
+    if (first !== undefined) throw new Error(`undo ${failure.code} on ${this.node}`, { cause: first.cause });
   }
 
   /** Heals all that a look has found, on this node. */
