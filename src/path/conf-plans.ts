@@ -8,6 +8,21 @@ export function writeConfig(node: NodeView, path: string, document: unknown, why
   return { on: 'node', node: node.name, why, action: { do: 'write-file', path, content } };
 }
 
+/** A step that gives a configuration file of a node another name in its directory. */
+export function renameConfig(node: NodeView, path: string, name: string, why: string): HealStep {
+  return {
+    on: 'node',
+    node: node.name,
+    why,
+    action: { do: 'rename-file', from: path, to: besideConfig(path, name) },
+  };
+}
+
+/** The path of another file in the directory of a configuration file. */
+export function besideConfig(path: string, name: string): string {
+  return path.replace(/[^/]*$/, name);
+}
+
 /** The document of a file that was read as a list, as it is written, single configurations made a list of one. */
 export function listDocument(file: ConfigFile): ListDocument {
   const document = JSON.parse(file.content) as Record<string, unknown>;

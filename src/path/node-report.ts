@@ -106,6 +106,14 @@ const mountSeen = z.object({
   readOnly: z.boolean(),
 });
 
+/** A mapping as a runtime gives it to the chain. */
+const portMapping = z.object({
+  hostPort: z.number(),
+  containerPort: z.number(),
+  protocol: z.string(),
+  hostIP: z.string().optional(),
+});
+
 /** An entry of libcni's result cache: what an attachment was made with, and what came of it. */
 const cachedAttachment = z.object({
   file: z.string(),
@@ -118,14 +126,7 @@ const cachedAttachment = z.object({
   netnsExists: z.boolean().optional(),
   /** The configuration list as text, as it was when the chain ran. */
   config: z.string(),
-  portMappings: z.array(
-    z.object({
-      hostPort: z.number(),
-      containerPort: z.number(),
-      protocol: z.string(),
-      hostIP: z.string().optional(),
-    }),
-  ),
+  portMappings: z.array(portMapping),
   /** The result as it was cached. */
   result: z.record(z.string(), z.unknown()),
 });
@@ -145,14 +146,7 @@ const sandbox = z.object({
   netnsExists: z.boolean(),
   ips: z.array(z.string()),
   /** As the runtime was asked for them. */
-  portMappings: z.array(
-    z.object({
-      hostPort: z.number(),
-      containerPort: z.number(),
-      protocol: z.string(),
-      hostIP: z.string().optional(),
-    }),
-  ),
+  portMappings: z.array(portMapping),
 });
 
 const runtime = z.object({

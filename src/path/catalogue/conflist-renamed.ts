@@ -1,13 +1,6 @@
 import { parseNetworkConfig } from '../../cni/conflist.ts';
-import {
-  activeList,
-  CONF_DIR,
-  formatDocument,
-  isPortmap,
-  restoreConfDir,
-  snapshotConfDir,
-} from '../conf-dir.ts';
-import { nameBefore } from '../conf-plans.ts';
+import { activeList, CONF_DIR, formatDocument, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
+import { nameBefore, renameConfig } from '../conf-plans.ts';
 import { excerpt } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
@@ -81,30 +74,19 @@ export const conflistRenamed = defineFailure<Data>({
 
   heal({ data: { node, path, original, active } }) {
     const name = active === undefined ? original : nameBefore(active, original);
-    return {
-      by: 'steps',
-      steps: [
-        {
-          on: 'node',
-          node: node.name,
-          why: `give ${original} its name back`,
-          action: { do: 'rename-file', from: path, to: path.replace(/[^/]*$/, name) },
-        },
-      ],
-    };
+    return { by: 'steps', steps: [renameConfig(node, path, name, `give ${original} its name back`)] };
   },
 
   fault: {
     does: "does what Cilium's exclusive mode does: renames the configuration in use, writes one of the primary plugin alone; and makes the pod again",
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       await door.recreate(target, async () => {
         const { path, list } = await activeList(door, target.node);
-        const alone = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
-        await door.write(target.node, `${CONF_DIR}/05-cilium.conflist`, formatDocument(alone));
+        const alone = formatDocument(withoutPortmap(list));
+        await door.write(target.node, `${CONF_DIR}/05-cilium.conflist`, alone);
         await door.run(target.node, ['mv', '--', path, `${path}${SUFFIX}`]);
       });
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });

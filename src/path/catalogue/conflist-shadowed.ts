@@ -1,12 +1,5 @@
-import {
-  activeList,
-  CONF_DIR,
-  formatDocument,
-  isPortmap,
-  restoreConfDir,
-  snapshotConfDir,
-} from '../conf-dir.ts';
-import { nameBefore, writeConfig } from '../conf-plans.ts';
+import { activeList, CONF_DIR, formatDocument, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
+import { besideConfig, nameBefore, renameConfig, writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
@@ -56,39 +49,29 @@ export const conflistShadowed = defineFailure<Data>({
 
   heal({ data: { node, winner, shadowed } }) {
     const name = nameBefore(winner.name, shadowed.name);
-    const to = shadowed.path.replace(/[^/]*$/, name);
     // What is mounted over a name keeps that name (rename(2): EBUSY).
     if (isMountOfItsOwn(node, shadowed.path)) {
       const why = `let what is in ${shadowed.name}, which is mounted from outside, come before ${winner.name}`;
-      return { by: 'steps', steps: [writeConfig(node, to, shadowed.content, why)] };
+      return {
+        by: 'steps',
+        steps: [writeConfig(node, besideConfig(shadowed.path, name), shadowed.content, why)],
+      };
     }
     return {
       by: 'steps',
-      steps: [
-        {
-          on: 'node',
-          node: node.name,
-          why: `let ${shadowed.name} come before ${winner.name}`,
-          action: { do: 'rename-file', from: shadowed.path, to },
-        },
-      ],
+      steps: [renameConfig(node, shadowed.path, name, `let ${shadowed.name} come before ${winner.name}`)],
     };
   },
 
   fault: {
     does: 'puts a configuration of the primary plugin alone before the one in use, and makes the pod again',
-    remember: (door, { node }) => snapshotConfDir(door, node),
+    ...puttingBackConfDir,
     async inject(door, target) {
       await door.recreate(target, async () => {
         const { name, list } = await activeList(door, target.node);
-        const alone = { ...list, plugins: list.plugins.filter((plugin) => !isPortmap(plugin)) };
-        await door.write(
-          target.node,
-          `${CONF_DIR}/${nameBefore(name, 'a-plain.conflist')}`,
-          formatDocument(alone),
-        );
+        const before = `${CONF_DIR}/${nameBefore(name, 'a-plain.conflist')}`;
+        await door.write(target.node, before, formatDocument(withoutPortmap(list)));
       });
     },
-    restore: (door, target, memo) => restoreConfDir(door, target.node, memo),
   },
 });

@@ -1,6 +1,6 @@
 import { chainedPortmap } from '../chained-portmap.ts';
 import { editActiveList, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
-import { listDocument, nameBefore, PORTMAP_ENTRY, writeConfig } from '../conf-plans.ts';
+import { besideConfig, listDocument, nameBefore, PORTMAP_ENTRY, writeConfig } from '../conf-plans.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { Evidence } from '../finding.ts';
@@ -98,7 +98,7 @@ export const portmapNotChained = defineFailure<Data>({
     const name = file.name.endsWith('.conflist')
       ? file.name
       : nameBefore(file.name, file.name.replace(/\.[^.]*$/, '-portmap.conflist'));
-    const path = file.path.replace(/[^/]*$/, name);
+    const path = besideConfig(file.path, name);
     return { by: 'steps', steps: [writeConfig(node, path, chained, `chain portmap behind ${file.name}`)] };
   },
 
