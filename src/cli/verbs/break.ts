@@ -7,6 +7,7 @@ import type { Failure } from '../../path/failure.ts';
 import { podName } from '../../path/pod-of.ts';
 import { realExec } from '../../sys/exec.ts';
 import { InputError, UserError } from '../../util/errors.ts';
+import { calledAs } from '../called-as.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { renderRestored } from '../printer/restored.ts';
@@ -65,7 +66,7 @@ function breakVerb() {
         const target = await injectSomewhere(new FaultBook(record), door, failure, targets);
         process.stdout.write(
           `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${failure.fault.does}\n` +
-            'See it with "hostport doctor", undo it with "hostport unbreak".\n',
+            `See it with "${calledAs()} doctor", undo it with "${calledAs()} unbreak".\n`,
         );
       });
     });

@@ -14,6 +14,7 @@ import { listClusters, readRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { InputError, UserError } from '../../util/errors.ts';
+import { calledAs } from '../called-as.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { terminalProgress } from '../printer/progress.ts';
@@ -72,7 +73,7 @@ function create() {
           '',
           'and stand where its nodes can be reached with:',
           '',
-          `hostport shell${config.name === 'kind' ? '' : ` --name ${config.name}`}`,
+          `${calledAs()} shell${config.name === 'kind' ? '' : ` --name ${config.name}`}`,
         ].join('\n'),
       );
     });
