@@ -13,7 +13,11 @@ export interface LoadedNetwork {
 /** The network that a runtime gives to pods: the first that is more than the loopback. Undefined when it does not tell. */
 export function loadedNetwork(node: NodeView): LoadedNetwork | undefined {
   return known(known(node.seen?.runtime)?.loadedNetworks)
-    ?.map(({ name, config }) => ({ name, config, plugins: pluginsOf(config) }))
+    ?.map(({ name, config, plugins }) => ({
+      name,
+      config,
+      plugins: plugins === undefined ? pluginsOf(config) : plugins.flatMap((each) => pluginsOf(each) ?? []),
+    }))
     .find(({ plugins }) => !plugins?.every(({ type }) => type === 'loopback'));
 }
 

@@ -159,7 +159,15 @@ const runtime = z.object({
   binDirs: z.array(z.string()),
   /** The networks the runtime has loaded, as it tells them (containerd's verbose status); the first non-loopback is used. */
   loadedNetworks: observed(
-    z.array(z.object({ name: z.string(), file: z.string().optional(), config: z.string() })),
+    z.array(
+      z.object({
+        name: z.string(),
+        file: z.string().optional(),
+        config: z.string(),
+        /** Each plugin as it is loaded, where they are others than those of `config`: with those of the drop-in directory. */
+        plugins: z.array(z.string()).optional(),
+      }),
+    ),
   ),
   /** Error of the last attempt to load the configuration; empty when it went well. */
   lastLoadError: z.string(),
@@ -219,6 +227,8 @@ export const nodeReportSchema = z.object({
   cni: z.object({
     confDir: z.string(),
     files: observed(z.array(confFile)),
+    /** The files of the directories `<confDir>/<network name>/` whose plugins follow those of a list (CNI 1.1), of networks that have some. */
+    dropIns: z.array(z.object({ network: z.string(), files: observed(z.array(confFile)) })).optional(),
     binDirs: z.array(z.string()),
     plugins: observed(z.array(pluginFile)),
     attachments: observed(z.array(cachedAttachment)),

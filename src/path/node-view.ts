@@ -1,5 +1,6 @@
 import {
   configFileOrder,
+  dropInOrder,
   type NetworkConfigList,
   type PluginConfigInList,
   parseNetworkConfig,
@@ -19,6 +20,8 @@ export interface ConfigFile {
   /** Whether the file could be opened; what is in it may still be broken. */
   readable: boolean;
   list: Observed<NetworkConfigList>;
+  /** Names of the files of its drop-in directory whose plugins are in {@link list}. */
+  dropIns: readonly string[];
 }
 
 /** A node as its report shows it, with what follows from the report worked out once, when it is asked for. */
@@ -47,8 +50,10 @@ export class NodeView {
     this.#configs ??= configFileOrder(files.map(({ name }) => name)).map((name) => {
       const { content } = files.find((file) => file.name === name)!;
       const path = `${report.cni.confDir}/${name}`;
-      if ('unknown' in content) return { name, path, content: '', readable: false, list: content };
-      return { name, path, content: content.value, readable: true, list: parsed(content.value, name) };
+      if ('unknown' in content) {
+        return { name, path, content: '', readable: false, list: content, dropIns: [] };
+      }
+      return { name, path, content: content.value, ...readList(report, name, content.value) };
     });
     return this.#configs;
   }
@@ -142,12 +147,42 @@ export class NodeView {
   }
 }
 
-function parsed(content: string, name: string): Observed<NetworkConfigList> {
+/** A list with the plugins of its drop-in directory (CNI 1.1), where the runtime is not known to leave them out, as older ones do. */
+function readList(
+  report: NodeReport,
+  name: string,
+  content: string,
+): Pick<ConfigFile, 'list' | 'dropIns' | 'readable'> {
+  // Assigned in a callback, which the type checker does not follow.
+  let dropIns = { value: [] } as Observed<{ name: string; text: string }[]>;
   try {
-    return { value: parseNetworkConfig(content, name) };
+    const value = parseNetworkConfig(content, name, (network) => {
+      dropIns = dropInsOf(report, network);
+      return known(dropIns) ?? [];
+    });
+    if ('unknown' in dropIns) return { list: dropIns, dropIns: [], readable: false };
+    return { list: { value }, dropIns: namesOf(dropIns), readable: true };
   } catch (cause) {
-    return { unknown: messageOf(cause) };
+    return { list: { unknown: messageOf(cause) }, dropIns: namesOf(dropIns), readable: true };
   }
+}
+
+function namesOf(files: Observed<{ name: string }[]>): string[] {
+  return (known(files) ?? []).map(({ name }) => name);
+}
+
+function dropInsOf(report: NodeReport, network: string): Observed<{ name: string; text: string }[]> {
+  const loaded = known(known(report.runtime)?.loadedNetworks)?.find(({ name }) => name === network);
+  if (loaded !== undefined && loaded.plugins === undefined) return { value: [] };
+  const files = report.cni.dropIns?.find((entry) => entry.network === network)?.files ?? { value: [] };
+  if ('unknown' in files) return files;
+  const texts: { name: string; text: string }[] = [];
+  for (const name of dropInOrder(files.value.map((file) => file.name))) {
+    const { content } = files.value.find((file) => file.name === name)!;
+    if ('unknown' in content) return { unknown: `${network}/${name}: ${content.unknown}` };
+    texts.push({ name: `${network}/${name}`, text: content.value });
+  }
+  return { value: texts };
 }
 
 /** The entry of a chain that is portmap; undefined when there is none. */

@@ -40,6 +40,11 @@ function obstacleOf(step: HealStep, scene: Scene): string | undefined {
   if (step.on !== 'node') return undefined;
   const node = scene.nodes.get(step.node);
   if (node === undefined) return undefined;
+  const dropIns = node.active?.dropIns ?? [];
+  if (step.action.do === 'write-file' && step.action.path === node.active?.path && dropIns.length > 0) {
+    const directory = node.seen!.cni.confDir;
+    return `the chain of ${node.active.name} goes on in ${dropIns.map((name) => `${directory}/${name}`).join(', ')}: ${step.why}, where of these it belongs`;
+  }
   for (const { path, change, there } of touchedBy(step.action, step.why)) {
     const mount = node.mountOf(path);
     if (mount === undefined) continue;

@@ -76,6 +76,22 @@ describe('containerd', () => {
     expect(withoutSecrets(Source)).not.toContain('"t"');
   });
 
+  test.each<[string, string, string[], object]>([
+    ['no more than its file has', '{"plugins":[{"type":"a"}]}', ['{"type":"a"}'], {}],
+    ['a single configuration', '{"type":"a"}', ['{"type":"a"}'], {}],
+    [
+      'those of the drop-in directory, too',
+      '{"plugins":[{"type":"a"}]}',
+      ['{"type":"a"}', '{"type":"b","token":"t"}'],
+      { plugins: ['{"type":"a"}', withoutSecrets('{"type":"b","token":"t"}')] },
+    ],
+  ])('tells the plugins of a network: %s', async (_, Source, sources, plugins) => {
+    const Config = { Name: 'net', Source, Plugins: sources.map((each) => ({ Source: each })) };
+    const info = { cniconfig: JSON.stringify({ ...CNI, Networks: [{ Config }] }) };
+    const { loadedNetworks } = await inspectRuntime(runtimeThat({ name: 'containerd', info }));
+    expect(loadedNetworks).toEqual({ value: [{ name: 'net', config: Source, ...plugins }] });
+  });
+
   test('that could not load anything says why', async () => {
     const runtime = runtimeThat({
       name: 'containerd',

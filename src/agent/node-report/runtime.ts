@@ -70,7 +70,17 @@ export async function readRuntime(
 const cniConfig = z.object({
   PluginDirs: z.array(z.string()),
   PluginConfDir: z.string(),
-  Networks: z.array(z.object({ Config: z.object({ Name: z.string(), Source: z.string() }) })).nullish(),
+  Networks: z
+    .array(
+      z.object({
+        Config: z.object({
+          Name: z.string(),
+          Source: z.string(),
+          Plugins: z.array(z.object({ Source: z.string().default('') })).nullish(),
+        }),
+      }),
+    )
+    .nullish(),
 });
 
 export async function inspectRuntime(runtime: InspectedRuntime): Promise<RuntimeReport> {
@@ -97,6 +107,10 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
         value: (config.Networks ?? []).map(({ Config }) => ({
           name: Config.Name,
           config: withoutSecrets(Config.Source),
+          ...pluginsBeside(
+            Config.Source,
+            (Config.Plugins ?? []).map(({ Source }) => Source),
+          ),
         })),
       },
       lastLoadError: status === 'OK' ? '' : status,
@@ -108,6 +122,23 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
     loadedNetworks: { unknown: `${name} does not tell which networks it has loaded` },
     lastLoadError: '',
   };
+}
+
+/** The plugins of a network that are more than its own file has. */
+function pluginsBeside(source: string, plugins: readonly string[]): { plugins?: string[] } {
+  const own = listed.safeParse(parsedOrNothing(source)).data?.plugins.length ?? 1;
+  return plugins.length <= own ? {} : { plugins: plugins.map(withoutSecrets) };
+}
+
+const listed = z.object({ plugins: z.array(z.unknown()) });
+
+function parsedOrNothing(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // What it is not compared with is not needed.
+    return undefined;
+  }
 }
 
 /** The CNI directories in CRI-O's configuration, which its verbose status holds as TOML. Source: crio.conf(5). */

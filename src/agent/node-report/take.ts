@@ -1,5 +1,6 @@
+import { join } from 'node:path';
 import { parseNetworkConfig } from '../../cni/conflist.ts';
-import { NODE_REPORT_VERSION, type NodeReport } from '../../path/node-report.ts';
+import { type CniConfFile, NODE_REPORT_VERSION, type NodeReport } from '../../path/node-report.ts';
 import { known } from '../../path/observed.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { readAttachments } from './attachments.ts';
@@ -14,6 +15,8 @@ import { observe } from './observe.ts';
 import { readPluginFiles } from './plugin-files.ts';
 import { cniDirectories, foundIn, readRuntime } from './runtime.ts';
 import { readReversePathDrops, readSysctls } from './sysctls.ts';
+
+type DropIns = NonNullable<NodeReport['cni']['dropIns']>[number];
 
 /** Where system tools are, whatever PATH says: a service's PATH often lacks the sbin directories. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -47,6 +50,7 @@ export async function takeNodeReport(
   const { confDir, binDirs, guessed } = cniDirectories(runtime);
   const cached = known(attachments)?.attachments;
   const files = await observe(confDir, () => foundIn(guessed, readConfFiles(confDir)));
+  const dropIns = await readDropIns(confDir, known(files) ?? []);
   const pods = known(sandboxes) ?? [];
   const filter = {
     hostPorts: new Set(
@@ -60,7 +64,7 @@ export async function takeNodeReport(
   const [mounts, plugins, flows] = await Promise.all([
     observe('mounts', () => readMountsOf([confDir, ...binDirs])),
     observe(binDirs.join(', '), async () =>
-      foundIn(guessed, await readPluginFiles(exec, binDirs, pluginsNamed(known(files) ?? []))),
+      foundIn(guessed, await readPluginFiles(exec, binDirs, pluginsNamed(known(files) ?? [], dropIns))),
     ),
     observe('conntrack', () => readFlows(exec, filter, tracked)),
   ]);
@@ -74,6 +78,7 @@ export async function takeNodeReport(
     cni: {
       confDir,
       files,
+      ...(dropIns.length === 0 ? {} : { dropIns }),
       binDirs,
       plugins,
       mounts,
@@ -86,16 +91,44 @@ export async function takeNodeReport(
   };
 }
 
+/** What is in the drop-in directories of the lists that have one. */
+async function readDropIns(confDir: string, files: readonly CniConfFile[]): Promise<DropIns[]> {
+  const networks = new Set<string>();
+  for (const { name, content } of files) {
+    if ('value' in content) parsedTypes(content.value, name, (network) => networks.add(network));
+  }
+  const read = [...networks].map(async (network) => {
+    const directory = join(confDir, network);
+    return { network, files: await observe(directory, () => readConfFiles(directory)) };
+  });
+  return (await Promise.all(read)).filter((entry) => known(entry.files)?.length !== 0);
+}
+
 /** The types of all plugins that the configuration files name, those that no runtime uses included. */
-function pluginsNamed(files: readonly { name: string; content: { value: string } | { unknown: string } }[]) {
+function pluginsNamed(files: readonly CniConfFile[], dropIns: readonly DropIns[]): Set<string> {
+  const whole = dropIns.flatMap((entry) => known(entry.files) ?? []);
   const named = new Set<string>();
   for (const { name, content } of files) {
-    if ('unknown' in content) continue;
-    try {
-      for (const { type } of parseNetworkConfig(content.value, name).plugins) named.add(type);
-    } catch {
-      // A file that is no configuration names nobody; that it is broken is for the doctor to say.
-    }
+    if ('value' in content) for (const type of parsedTypes(content.value, name)) named.add(type);
+  }
+  for (const { name, content } of whole) {
+    // A plugin alone, without the name that a network has.
+    const list = 'value' in content ? `{"name":"x","plugins":[${content.value}]}` : '';
+    for (const type of parsedTypes(list, `${name}.conflist`)) named.add(type);
   }
   return named;
+}
+
+/** The types of a configuration's own plugins; tells the network's name where that may have a drop-in directory. */
+function parsedTypes(text: string, name: string, network?: (name: string) => void): string[] {
+  try {
+    const { plugins } = parseNetworkConfig(text, name, (found) => {
+      network?.(found);
+      return [];
+    });
+    return plugins.map(({ type }) => type);
+  } catch {
+    // A file that is no configuration names nobody; that it is broken is for the doctor to say.
+    return [];
+  }
 }

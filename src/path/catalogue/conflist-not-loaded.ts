@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import { activeList, CONF_DIR, formatDocument, snapshotConfDir, withoutPortmap } from '../conf-dir.ts';
-import { listDocument } from '../conf-plans.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { loadedMapsPorts, loadedNetwork } from '../loaded-network.ts';
@@ -45,7 +44,8 @@ export const conflistNotLoaded = defineFailure<Data>({
       const file = node.active;
       const loaded = loadedNetwork(node);
       if (file === undefined || loaded?.plugins === undefined || 'unknown' in file.list) return [];
-      if (samePlugins(listDocument(file).plugins, loaded.plugins)) return [];
+      const onDisk = file.list.value.plugins.map(({ fields }) => fields);
+      if (samePlugins(onDisk, loaded.plugins)) return [];
       return [
         {
           subject: { node: node.name },

@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'bun:test';
+import { diagnose } from './diagnose.ts';
+import { planHeal } from './heal-plan.ts';
+import type { NodeReport } from './node-report.ts';
+import { NodeView } from './node-view.ts';
+import { cniNode, confFile, listOf } from './testing/cni-node.ts';
+import { podOn, smallWorld } from './testing/small-world.ts';
+
+const PRIMARY = { type: 'bridge' };
+const PORTMAP = { type: 'portmap', capabilities: { portMappings: true } };
+
+type DropIns = NonNullable<NodeReport['cni']['dropIns']>;
+
+function reportWith(
+  files: DropIns[number]['files'],
+  more: object = {},
+  loaded?: { config: string; plugins?: string[] },
+): NodeReport {
+  const report = cniNode(
+    { '10-net.conflist': listOf([PRIMARY], more) },
+    {
+      cni: { dropIns: [{ network: 'net', files }] },
+      ...(loaded === undefined ? {} : { loaded: loaded.config }),
+    },
+  );
+  if (loaded?.plugins !== undefined && 'value' in report.runtime) {
+    report.runtime.value.loadedNetworks = { value: [{ name: 'net', ...loaded }] };
+  }
+  return report;
+}
+
+const chainOf = (report: NodeReport) =>
+  new NodeView('n1', { value: report }).chain?.map(({ type }) => type).join(' ');
+
+const portmapFile = { value: [confFile('50-portmap.conf', JSON.stringify(PORTMAP))] };
+const own = listOf([PRIMARY]);
+
+describe('the chain of a list with a drop-in directory', () => {
+  test.each<[string, NodeReport, string | undefined]>([
+    ['goes on with what is there', reportWith(portmapFile), 'bridge portmap'],
+    [
+      'in the order of the names, files of another kind left out',
+      reportWith({
+        value: [
+          confFile('20-b.conf', '{"type":"b"}'),
+          confFile('10-a.conf', '{"type":"a"}'),
+          confFile('15-c.json', '{"type":"c"}'),
+        ],
+      }),
+      'bridge a b',
+    ],
+    [
+      'ends with the list when that says so',
+      reportWith(portmapFile, { loadOnlyInlinedPlugins: true }),
+      'bridge',
+    ],
+    [
+      'ends with it for a runtime that has loaded no more',
+      reportWith(portmapFile, {}, { config: own }),
+      'bridge',
+    ],
+    [
+      'goes on for one that has',
+      reportWith(
+        portmapFile,
+        {},
+        { config: own, plugins: [JSON.stringify(PRIMARY), JSON.stringify(PORTMAP)] },
+      ),
+      'bridge portmap',
+    ],
+    ['is not known when what is there could not be read', reportWith({ unknown: 'EACCES' }), undefined],
+    [
+      'is not known when one of them could not',
+      reportWith({ value: [{ ...confFile('50-portmap.conf', ''), content: { unknown: 'EACCES' } }] }),
+      undefined,
+    ],
+    [
+      'is not known when one of them is broken',
+      reportWith({ value: [confFile('50-portmap.conf', '{')] }),
+      undefined,
+    ],
+  ])('%s', (_, report, chain) => {
+    expect(chainOf(report)).toBe(chain);
+  });
+});
+
+function planned(report: NodeReport) {
+  const world = smallWorld([podOn('n1', 'a', 80)], { reports: new Map([['n1', { value: report }]]) });
+  return planHeal(diagnose(world), { restart: true })
+    .filter(({ finding }) => finding.stage === 'configured')
+    .map(({ finding, steps, left }) => [finding.code, steps.length, left?.why] as const);
+}
+
+describe('what is found of it', () => {
+  test.each<[string, NodeReport, ReturnType<typeof planned>]>([
+    ['nothing, where portmap is in it', reportWith(portmapFile), []],
+    ['nothing, where it was not seen', reportWith({ unknown: 'EACCES' }), []],
+    [
+      'a fault is mended where it is, by hand',
+      reportWith({ value: [confFile('50-portmap.conf', '{"type":"portmap"}')] }),
+      [
+        [
+          'capability-missing',
+          0,
+          'the chain of 10-net.conflist goes on in /etc/cni/net.d/net/50-portmap.conf: declare the capability in 10-net.conflist, where of these it belongs',
+        ],
+      ],
+    ],
+    [
+      'a broken file of it',
+      reportWith({ value: [confFile('50-portmap.conf', '{')] }),
+      [['conflist-invalid', 0, expect.any(String) as never]],
+    ],
+  ])('%s', (_, report, findings) => {
+    expect(planned(report)).toEqual(findings);
+  });
+});
