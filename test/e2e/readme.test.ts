@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'bun:test';
-import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lab, labMissing, leftovers, PROGRAM, ROOT } from './lab.ts';
 
@@ -68,6 +68,25 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     const remade = await shell(third!);
     expect(remade.stdout).toContain('My hostname is: echo-kind-worker3\n');
     expect(remade.code).toBe(0);
+  });
+
+  test('the doctor looks at one node from within, and at a cluster by its API and the reports of its nodes', async () => {
+    const [local, reported] = blocks('On your own cluster').map((block) => block.trim().split('\n'));
+    const within = await lab.inNode('kind-worker', 'sh', '-c', local![0]!);
+    expect(within.stdout).toMatch(/^kind-worker +echo-kind-worker +TCP 80 +(✓ +){7}\?$/m);
+    expect(within.stdout).toContain('only kind-worker itself was asked from, no other machine');
+    expect(within.code).toBe(2);
+    const [report, doctor] = reported!;
+    const directory = `mkdir -p /tmp/reported/reports; cd /tmp/reported; ${report} && cat reports/kind-worker.json`;
+    const taken = await lab.inNode('kind-worker', 'sh', '-c', directory);
+    mkdirSync(join(lab.scratch, 'reports'));
+    lab.file('reports/kind-worker.json', taken.stdout);
+    const command = doctor!.replace('hostport', PROGRAM).replace('~/.kube/config', lab.env.KUBECONFIG!);
+    const seen = await lab.command(['sh', '-c', `cd ${lab.scratch} && ${command}`]);
+    // What sends nothing cannot know what answers, and the other nodes have no report here.
+    expect(seen.stdout).toMatch(/^kind-worker +echo-kind-worker +TCP 80 +(✓ +){7}\?$/m);
+    expect(seen.stdout).toContain('kind-worker2');
+    expect(seen.code).toBe(2);
   });
 
   test('every command of its table is there and has help with an example', async () => {
