@@ -1,4 +1,5 @@
 import type { HealStep, NodeAction } from './action.ts';
+import { besideOwners } from './conf-owners.ts';
 import type { Detection, Failure, Heal } from './failure.ts';
 import type { MountSeen } from './node-report.ts';
 import type { NodeView } from './node-view.ts';
@@ -15,15 +16,17 @@ interface Touched {
 
 /**
  * What mends a case as far as the node lets it: steps that would write what is mounted into the node read-only are left to a person, who is told
- * where it comes from. `obstacle`: what then mends it, in place of the failure's own remedy.
+ * where it comes from; and what an operator's agent would write again has a list of ours put before it ({@link besideOwners}). `obstacle`: what then mends it, in place of the failure's own remedy.
  */
 export function possibleHeal(
   failure: Failure,
   detection: Detection,
   scene: Scene,
 ): { heal: Heal; obstacle?: string } {
-  const heal = failure.heal(detection, scene);
-  if (heal.by === 'hand') return { heal };
+  const wanted = failure.heal(detection, scene);
+  if (wanted.by === 'hand') return { heal: wanted };
+  const node = scene.nodes.get(detection.subject.node ?? '');
+  const heal = node === undefined ? wanted : { ...wanted, steps: besideOwners(wanted.steps, node) };
   for (const step of heal.steps) {
     const obstacle = obstacleOf(step, scene);
     if (obstacle !== undefined) return { heal: { by: 'hand', why: obstacle }, obstacle };

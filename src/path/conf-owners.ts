@@ -1,0 +1,60 @@
+import type { HealStep } from './action.ts';
+import { besideConfig, nameBefore } from './conf-plans.ts';
+import type { NodeView } from './node-view.ts';
+
+/** Who writes a configuration file again when it starts, or finds it changed; and what else it does to the directory. */
+interface ConfOwner {
+  name: string;
+  besides?: string;
+}
+
+const CILIUM: ConfOwner = {
+  name: "Cilium's agent",
+  besides: 'with cni.exclusive, its default, it renames other files when it starts: set cni.exclusive=false',
+};
+
+/** The names under which operators' agents write their configuration, as their installers have them. */
+const OWNERS: readonly [RegExp, ConfOwner][] = [
+  [/^05-cilium\.conf(list)?$/, CILIUM],
+  [/^10-aws\.conflist$/, { name: 'aws-node' }],
+  [/^10-calico\.conflist$/, { name: 'calico-node' }],
+  [/^10-canal\.conflist$/, { name: 'canal' }],
+  [/^10-flannel\.conflist$/, { name: "flannel's DaemonSet" }],
+  [/^10-kindnet\.conflist$/, { name: 'kindnetd' }],
+  [/^10-antrea\.conflist$/, { name: "Antrea's agent" }],
+  [/^10-weave\.conflist$/, { name: 'Weave Net' }],
+  [/^10-azure\.conflist$/, { name: "Azure's CNI manager" }],
+  [/^01-ovn-kubernetes\.conf(list)?$/, { name: 'ovnkube-node' }],
+  [/^00-kube-ovn\.conflist$/, { name: "Kube-OVN's CNI server" }],
+];
+
+/**
+ * The steps with a list of our own in place of changes to one that an operator's agent would write again: it is put before that one, under the same
+ * network name, so that attachments made before are found. What then goes by the list in use goes by ours. A file that is broken is mended where
+ * it is: its owner wants it whole, too.
+ */
+export function besideOwners(steps: readonly HealStep[], node: NodeView): HealStep[] {
+  const { active } = node;
+  const owner = active && OWNERS.find(([name]) => name.test(active.name))?.[1];
+  if (active === undefined || owner === undefined || 'unknown' in active.list) return [...steps];
+  const own = besideConfig(
+    active.path,
+    nameBefore(active.name, active.name.replace(/\.[^.]*$/, '-portmap.conflist')),
+  );
+  const note = `${active.name} is written by ${owner.name}, so a list of ours goes before it${owner.besides === undefined ? '' : `; ${owner.besides}`}`;
+  const isReplaced = steps.some((step) => isWriteTo(step, active.path) || isWriteTo(step, own));
+  return steps.map((step) => {
+    if (!isReplaced || step.on !== 'node') return step;
+    const { action } = step;
+    if (action.do === 'write-file' && (action.path === active.path || action.path === own)) {
+      return { ...step, why: `${step.why} (${note})`, action: { ...action, path: own } };
+    }
+    return action.do === 'attach' && action.config === active.path
+      ? { ...step, action: { ...action, config: own } }
+      : step;
+  });
+}
+
+function isWriteTo(step: HealStep, path: string): boolean {
+  return step.on === 'node' && step.action.do === 'write-file' && step.action.path === path;
+}
