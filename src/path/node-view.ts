@@ -28,6 +28,8 @@ export interface ConfigFile {
 export class NodeView {
   readonly name: string;
   readonly report: Observed<NodeReport>;
+  /** What was worked out from the report elsewhere. */
+  readonly memory = new Map<string, unknown>();
   #configs: ConfigFile[] | undefined;
   #local: ReadonlySet<string> | undefined;
   #ruleset: Observed<Ruleset> | undefined;
@@ -104,6 +106,7 @@ export class NodeView {
     this.#configs = undefined;
     this.#local = undefined;
     this.#ruleset = undefined;
+    this.memory.clear();
   }
 
   sysctl(name: string): string | undefined {

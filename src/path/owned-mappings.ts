@@ -6,6 +6,7 @@ import {
   type Ruleset,
 } from '../netfilter/ruleset/index.ts';
 import type { Family } from './finding.ts';
+import { remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
 
@@ -20,18 +21,11 @@ export interface OwnedMapping {
   translations: { rule: Rule; to: NatTarget }[];
 }
 
-const mappingsOfNodes = new WeakMap<Ruleset, ReadonlyMap<string, OwnedMapping>>();
-
 /** What portmap has installed on a node, by container ID; undefined when the rules are not known. */
 export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping> | undefined {
   const ruleset = known(node.ruleset);
   if (ruleset === undefined) return undefined;
-  let owned = mappingsOfNodes.get(ruleset);
-  if (owned === undefined) {
-    owned = findOwned(ruleset);
-    mappingsOfNodes.set(ruleset, owned);
-  }
-  return owned;
+  return remembered(node, 'owned mappings', () => findOwned(ruleset));
 }
 
 type Table = Ruleset['tables'][number];

@@ -1,5 +1,6 @@
 import { type AddressValue, networkRange, parseAddress } from '../netfilter/ruleset/address.ts';
 import type { Route as Decision, RouteQuery } from '../netfilter/ruleset/index.ts';
+import { remembered } from './memory.ts';
 import type { NodeReport, PolicyRule } from './node-report.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
@@ -13,7 +14,8 @@ interface RouteTable {
   prefixes: { prefix: number; networks: Map<AddressValue, RouteEntry> }[];
 }
 
-const routeTables = new WeakMap<NodeReport, ReadonlyMap<string, RouteTable>>();
+/** The tables of each family, by name. */
+type RouteTables = Record<RouteEntry['family'], Map<string, RouteTable>>;
 
 /** What a node's rules and tables say of a packet. */
 type Found =
@@ -67,10 +69,14 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
   const report = node.seen;
   const value = parseAddress(packet.destination);
   if (report === undefined || value === undefined) return undefined;
-  const tables = tablesOf(report);
   const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
+  const rules = remembered(node, 'policy rules', () => ({
+    ipv4: policyRules(report, 'ipv4'),
+    ipv6: policyRules(report, 'ipv6'),
+  }));
+  const tables = remembered(node, 'routes', () => index(known(report.network.routes) ?? []))[family];
   const inTable = ({ table, suppressPrefixLength = -1 }: PolicyRule): RouteEntry | undefined => {
-    for (const { prefix, networks } of tables.get(`${table} ${family}`)?.prefixes ?? []) {
+    for (const { prefix, networks } of tables.get(table ?? '')?.prefixes ?? []) {
       const route = networks.get(networkRange(value, prefix)!.from);
       if (route !== undefined)
         return prefix <= suppressPrefixLength || route.type === 'throw' ? undefined : route;
@@ -86,7 +92,7 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
       doubt: `whether policy rule "${describeRule(other.rule)}" of ${node.name} applies is not known`,
     };
   };
-  for (const rule of policyRules(report, family)) {
+  for (const rule of rules[family]) {
     const applies = appliesTo(rule, packet);
     if (applies === false || rule.action === 'nop' || (applies === undefined && passOver)) continue;
     const route = rule.action === undefined ? inTable(rule) : undefined;
@@ -106,26 +112,17 @@ function isSameWay(a: RouteEntry, b: RouteEntry | undefined): boolean {
   return a.type === b?.type && a.device === b.device && a.gateway === b.gateway;
 }
 
-function tablesOf(report: NodeReport): ReadonlyMap<string, RouteTable> {
-  let tables = routeTables.get(report);
-  if (tables === undefined) {
-    tables = index(known(report.network.routes) ?? []);
-    routeTables.set(report, tables);
-  }
-  return tables;
-}
-
-function index(routes: readonly RouteEntry[]): Map<string, RouteTable> {
-  const tables = new Map<string, RouteTable>();
+function index(routes: readonly RouteEntry[]): RouteTables {
+  const tables: RouteTables = { ipv4: new Map(), ipv6: new Map() };
   for (const entry of routes) {
     const slash = entry.destination.lastIndexOf('/');
     const address = parseAddress(entry.destination.slice(0, slash));
     const prefix = Number(entry.destination.slice(slash + 1));
     const range = address === undefined ? undefined : networkRange(address, prefix);
     if (slash < 0 || range === undefined) continue;
-    const key = `${entry.table} ${entry.family}`;
-    const table = tables.get(key) ?? { prefixes: [] };
-    tables.set(key, table);
+    const named = tables[entry.family];
+    const table = named.get(entry.table) ?? { prefixes: [] };
+    named.set(entry.table, table);
     let length = table.prefixes.find((other) => other.prefix === prefix);
     if (length === undefined) {
       length = { prefix, networks: new Map() };
@@ -135,6 +132,8 @@ function index(routes: readonly RouteEntry[]): Map<string, RouteTable> {
     if (rival === undefined || (entry.metric ?? 0) < (rival.metric ?? 0))
       length.networks.set(range.from, entry);
   }
-  for (const table of tables.values()) table.prefixes.sort((a, b) => b.prefix - a.prefix);
+  for (const table of [...tables.ipv4.values(), ...tables.ipv6.values()]) {
+    table.prefixes.sort((a, b) => b.prefix - a.prefix);
+  }
   return tables;
 }

@@ -8,6 +8,7 @@ import {
   tracePacket,
   translationsFor,
 } from '../netfilter/ruleset/index.ts';
+import { remembered } from './memory.ts';
 import { known, type Observed } from './observed.ts';
 import { decideRoute, routeTo } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
@@ -70,12 +71,6 @@ export function takerOf(path: PathView, scene: Scene): TranslationCandidate | un
     ({ rule, element, to }) =>
       rule === made.rule && (element === made.element || isDeepStrictEqual(to, made.to)),
   );
-}
-
-/** What was worked out about a mapping before; else works it out. */
-function remembered<T>(path: PathView, what: string, work: () => T): T {
-  if (!path.memory.has(what)) path.memory.set(what, work());
-  return path.memory.get(what) as T;
 }
 
 function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | undefined {
