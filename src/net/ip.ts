@@ -27,6 +27,8 @@ export function formatIp({ family, bytes }: IpAddress): string {
 
 /** One spelling of an address; what is none stays as it is. */
 export function canonicalAddress(text: string): string {
+  // IPv4 has but one: parseIp takes no other.
+  if (!text.includes(':')) return text;
   const ip = parseIp(text);
   return ip === undefined ? text : formatIp(ip);
 }
