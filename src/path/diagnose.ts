@@ -113,6 +113,8 @@ function withCommand(entry: Case, scene: Scene): Case {
 }
 
 function groupBySubject<T>(entries: readonly { subject: Subject; value: T }[]): (subject: Subject) => T[] {
+  // Of most nodes there is nothing to tell, and their mappings need no keys.
+  if (entries.length === 0) return () => [];
   const groups = Map.groupBy(entries, ({ subject }) => keyOf(subject));
   return (subject) =>
     coveringKeys(subject).flatMap((key) => (groups.get(key) ?? []).map(({ value }) => value));

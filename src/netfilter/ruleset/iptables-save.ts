@@ -328,14 +328,17 @@ const INPUT_INTERFACE: Operand = { field: 'input-interface' };
 const OUTPUT_INTERFACE: Operand = { field: 'output-interface' };
 
 function baseMatch(option: Option, family: Family): Match {
-  const opaque: Match = { kind: 'opaque-match', text: optionText(option) };
+  return understoodMatch(option, family) ?? { kind: 'opaque-match', text: optionText(option) };
+}
+
+function understoodMatch(option: Option, family: Family): Match | undefined {
   const [value] = option.args;
-  if (value === undefined || option.args.length > 1) return opaque;
+  if (value === undefined || option.args.length > 1) return undefined;
   switch (option.name) {
     case '-s':
     case '-d': {
       const pattern = parseNetwork(value);
-      if (pattern === undefined || isV6(pattern) !== (family === 'ip6')) return opaque;
+      if (pattern === undefined || isV6(pattern) !== (family === 'ip6')) return undefined;
       return fieldMatch(option.name === '-s' ? SOURCE : DESTINATION, [pattern], option.negated);
     }
     case '-i':
@@ -344,10 +347,10 @@ function baseMatch(option: Option, family: Family): Match {
       return fieldMatch(OUTPUT_INTERFACE, [interfacePattern(value, '+')], option.negated);
     case '-p': {
       const number = protocolNumber(value);
-      return number === undefined ? opaque : fieldMatch(PROTOCOL, [exact(number)], option.negated);
+      return number === undefined ? undefined : fieldMatch(PROTOCOL, [exact(number)], option.negated);
     }
     default:
-      return opaque;
+      return undefined;
   }
 }
 
