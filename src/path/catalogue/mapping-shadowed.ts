@@ -4,6 +4,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { NodeView } from '../node-view.ts';
 import { podName } from '../pod-of.ts';
+import { referenceOwner } from '../reference-table.ts';
 import { hasRule, iptablesIn } from '../table-faults.ts';
 import { takerOf, takersOf, translatesTo } from '../traces.ts';
 
@@ -37,10 +38,12 @@ export const mappingShadowed = defineFailure<Data>({
       // What portmap made for somebody is told by whose it is (mapping-stale, hostport-conflict, attachment-doubled).
       if (taker.owner !== undefined) return [];
       const { backend, table, chain } = taker.rule.location;
+      const owner = referenceOwner(taker.rule, node);
+      const of = owner === undefined ? '' : `, of ${owner},`;
       return [
         {
           subject,
-          message: `a rule in ${table} ${chain} of ${node.name} takes ${formatPort(port)} before the mapping of ${podName(subject.pod!)}`,
+          message: `a rule in ${table} ${chain} of ${node.name}${of} takes ${formatPort(port)} before the mapping of ${podName(subject.pod!)}`,
           evidence: [
             { kind: 'rule', where: `${backend} ${table} ${chain}`, saw: taker.rule.text },
             {
@@ -58,6 +61,13 @@ export const mappingShadowed = defineFailure<Data>({
   heal({ data: { node, taker, own } }) {
     const { backend, family, table } = own.rule.location;
     const [entry] = own.via;
+    const owner = referenceOwner(taker.rule, node);
+    if (owner !== undefined) {
+      return {
+        by: 'hand',
+        why: `the rule is of ${owner}: the DEL of its container takes it away, and so does "nft delete rule" with its handle where that container is gone`,
+      };
+    }
     // A chain of its own is some component's (kube-proxy, docker), which published the port for somebody: it is not ours to take.
     if (taker.via.length > 0) {
       return {
