@@ -128,3 +128,77 @@ test('of an address alone, rules about packets are passed over, and told where t
   expect(routeTo(bySource, POD)?.device).toBe('lxc1');
   expect(routeDoubt(bySource, POD)).toContain('from 10.0.0.0/8');
 });
+
+describe('the route to an address', () => {
+  const at = (destination: string, device: string, more: object = {}) => ({
+    family: destination.includes(':') ? ('ipv6' as const) : ('ipv4' as const),
+    destination,
+    device,
+    table: 'main',
+    type: 'unicast',
+    ...more,
+  });
+  const node = new NodeView('n1', {
+    value: cniNode(
+      {},
+      {
+        network: {
+          addresses: { value: [] },
+          routes: {
+            value: [
+              at('0.0.0.0/0', 'eth0'),
+              at('10.0.0.0/8', 'eth1'),
+              at('10.1.0.0/16', 'eth2', { metric: 100 }),
+              at('10.1.0.0/16', 'eth3', { metric: 50 }),
+              at('10.1.2.3/32', 'lxc1'),
+              at('10.9.0.0/16', 'eth1', { type: 'unreachable' }),
+              at('10.1.2.4/32', 'eth0', { table: 'local', type: 'local' }),
+              at('10.1.2.4/32', 'lxc2'),
+              at('fd00::/64', 'eth4'),
+              at('fd00::5/128', 'lxc5'),
+              at('not an address', 'eth9'),
+            ],
+          },
+        },
+      },
+    ),
+  });
+
+  test.each<[string, string, string | undefined, string]>([
+    ['by the longest prefix', '10.1.2.3', 'lxc1', 'lxc1'],
+    ['by the lowest metric', '10.1.7.7', 'eth3', 'eth3'],
+    ['by a shorter prefix', '10.200.0.1', 'eth1', 'eth1'],
+    ['by the default', '192.0.2.1', 'eth0', 'eth0'],
+    ['by the local table first', '10.1.2.4', 'eth0', 'local'],
+    ['that ends there', '10.9.0.1', 'eth1', 'unroutable: route to 10.9.0.1 is unreachable'],
+    ['of IPv6, by the longest prefix', 'FD00:0::5', 'lxc5', 'lxc5'],
+    ['of IPv6', 'fd00::6', 'eth4', 'eth4'],
+    ['of IPv6 without a default', 'fd01::1', undefined, 'unroutable: no route to fd01::1'],
+    ['of what is no address', 'nowhere', undefined, 'unroutable: no route to nowhere'],
+  ])('%s', (_, destination, device, decision) => {
+    expect(routeTo(node, destination)?.device).toBe(device as string);
+    const family = destination.includes(':') ? 'ip6' : 'ip';
+    const source = family === 'ip' ? CLIENT : 'fd00::9';
+    const made = decideRoute(node, { family, source, destination, inputInterface: 'eth0', mark: 0 });
+    const said =
+      made.kind === 'forward'
+        ? made.outputInterface
+        : 'reason' in made
+          ? `${made.kind}: ${made.reason}`
+          : made.kind;
+    expect(said).toBe(decision);
+  });
+
+  test('is not known where no routes were told', () => {
+    const blind = new NodeView('n1', { value: cniNode({}) });
+    expect(routeTo(blind, POD)).toBeUndefined();
+    const query = {
+      family: 'ip',
+      source: CLIENT,
+      destination: POD,
+      inputInterface: 'eth0',
+      mark: 0,
+    } as const;
+    expect(decideRoute(blind, query)).toEqual({ kind: 'unknown', reason: 'the routes of n1 are not known' });
+  });
+});
