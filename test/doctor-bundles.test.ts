@@ -40,7 +40,7 @@ describe.each(moments)('$name', ({ name, findings, exitStatus }) => {
   });
 
   test('is told in these words', async () => {
-    expectGolden(join(directory, 'doctor.txt'), renderDiagnosis((await diagnosed).diagnosis));
+    expectGolden(join(directory, 'doctor.txt'), renderDiagnosis((await diagnosed).diagnosis, 'hostport'));
   });
 
   test('would be mended by these steps', async () => {

@@ -282,7 +282,7 @@ async function printed(directory: string): Promise<string> {
     const steps = planHeal(diagnosed, { restart: true }).flatMap((plan) => plan.steps);
     // The plan itself is data; whoever prints it escapes it. Here it must only not throw.
     for (const step of steps) describeStep(step);
-    return [renderDiagnosis(diagnosis), renderJson(diagnosis, 2), renderYaml(diagnosis)].join('');
+    return [renderDiagnosis(diagnosis, 'hostport'), renderJson(diagnosis, 2), renderYaml(diagnosis)].join('');
   } catch (error) {
     if (error instanceof UserError) return '';
     throw error;

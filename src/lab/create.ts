@@ -11,6 +11,7 @@ import type { Exec } from '../sys/exec.ts';
 import { waitFor } from '../sys/wait.ts';
 import { combinedError, messageOf, UserError } from '../util/errors.ts';
 import { settleAll, settleFailingFast } from '../util/settle.ts';
+import { calledAs } from './called-as.ts';
 import { boundingCapabilities } from './capabilities.ts';
 import { lockCluster } from './cluster-lock.ts';
 import type { ClusterConfig } from './config/types.ts';
@@ -75,14 +76,14 @@ async function createOrRemove(options: CreateOptions, context: CreateContext): P
     const what = context.signal.aborted ? context.signal.reason : cause;
     if (options.retain) {
       context.progress.note(
-        `what was made is kept; look around, then: hostport delete cluster --name ${name}`,
+        `what was made is kept; look around, then: ${calledAs()} delete cluster --name ${name}`,
       );
       throw what;
     }
     try {
       await context.progress.step('Removing what was made', () => removeInSpite(options, context));
     } catch (left) {
-      const next = `not all that was made could be removed ("hostport delete cluster --name ${name}" tries again)`;
+      const next = `not all that was made could be removed ("${calledAs()} delete cluster --name ${name}" tries again)`;
       throw combinedError([what, new Error(next, { cause: left })]);
     }
     throw what;
@@ -111,7 +112,7 @@ async function claimName(name: string): Promise<void> {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
     throw new UserError(
-      `create cluster "${name}": a cluster of this name exists already; delete it with "hostport delete cluster --name ${name}" or choose another --name`,
+      `create cluster "${name}": a cluster of this name exists already; delete it with "${calledAs()} delete cluster --name ${name}" or choose another --name`,
     );
   }
 }

@@ -6,6 +6,7 @@ import { unshareMounts } from '../sys/mount-namespace.ts';
 import { enterNetns } from '../sys/netns.ts';
 import { unlessEnded } from '../sys/processes.ts';
 import { UserError } from '../util/errors.ts';
+import { calledAs } from './called-as.ts';
 import { clusterPaths, type Distribution, labNetns, netnsPath } from './paths.ts';
 import type { ClusterRecord } from './record.ts';
 
@@ -20,7 +21,7 @@ export async function enterLab(record: ClusterRecord, exec: Exec): Promise<void>
     enterNetns(path);
   } catch (cause) {
     throw new UserError(
-      `enter the network of cluster "${record.name}" (${path}): is it running? "hostport delete cluster --name ${record.name}" clears up what is left of a dead one`,
+      `enter the network of cluster "${record.name}" (${path}): is it running? "${calledAs()} delete cluster --name ${record.name}" clears up what is left of a dead one`,
       { cause },
     );
   }

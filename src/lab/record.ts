@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { namesIn } from '../sys/directories.ts';
 import { readIfExists, writeFileAtomic } from '../sys/files.ts';
 import { InputError, UserError } from '../util/errors.ts';
+import { calledAs } from './called-as.ts';
 import type { ClusterConfig } from './config/types.ts';
 import { clusterPaths, STATE_ROOT } from './paths.ts';
 
@@ -45,13 +46,13 @@ export async function requireRecord(cluster: string): Promise<ClusterRecord> {
   const known = await listClusters();
   if (known.includes(cluster)) {
     throw new UserError(
-      `cluster "${cluster}" is being made, or its creation or deletion was cut short; if nobody is at it: hostport delete cluster --name ${cluster}`,
+      `cluster "${cluster}" is being made, or its creation or deletion was cut short; if nobody is at it: ${calledAs()} delete cluster --name ${cluster}`,
     );
   }
   throw new InputError(
     `cluster "${cluster}" does not exist; ${
       known.length === 0
-        ? 'there are none: make one with "hostport create cluster"'
+        ? `there are none: make one with "${calledAs()} create cluster"`
         : `there is: ${known.join(', ')} (choose with --name)`
     }`,
   );

@@ -156,7 +156,7 @@ describe.skipIf(missing !== undefined)(
       mkdirSync(stateOf(lab), { recursive: true });
       const half = await lab.hostport('get', 'nodes', '--name', lab.name);
       expect(half.stderr).toContain(
-        'cluster "halfmade" is being made, or its creation or deletion was cut short; if nobody is at it: hostport delete cluster --name halfmade',
+        `cluster "halfmade" is being made, or its creation or deletion was cut short; if nobody is at it: ${PROGRAM} delete cluster --name halfmade`,
       );
       await lab.must('delete', 'cluster', '--name', lab.name);
       const none = await lab.hostport('get', 'nodes', '--name', lab.name);
@@ -213,7 +213,7 @@ describe.skipIf(missing !== undefined)(
       lab.file('kubeconfig', BROKEN_YAML);
       const { code, said } = await creation.ended;
       expect(said).toMatch(
-        /^ERROR: kubeconfig .*: not YAML, left alone: .*; and then: not all that was made could be removed \("hostport delete cluster --name both" tries again\): kubeconfig/m,
+        /^ERROR: kubeconfig .*: not YAML, left alone: .*; and then: not all that was made could be removed \("\S+\/bin\/hostport delete cluster --name both" tries again\): kubeconfig/m,
       );
       expect(code).toBe(1);
       expect(leftovers(lab.name)).toEqual([`file ${stateOf(lab)}`]);

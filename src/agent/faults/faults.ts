@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { calledAs } from '../../lab/called-as.ts';
 import { clusterPaths } from '../../lab/paths.ts';
 import type { ClusterRecord } from '../../lab/record.ts';
 import { catalogue } from '../../path/catalogue/index.ts';
@@ -93,7 +94,7 @@ export async function inject(
   const refuseTwice = (entries: readonly Injected[]) => {
     if (!entries.some(isThis)) return;
     throw new UserError(
-      `break: ${failure.code} is brought about on ${target.node} already; "hostport unbreak ${failure.code}" undoes it`,
+      `break: ${failure.code} is brought about on ${target.node} already; "${calledAs()} unbreak ${failure.code}" undoes it`,
     );
   };
   refuseTwice(await book.list());
@@ -175,7 +176,7 @@ export function chooseTargets(
       );
     }
     throw new UserError(
-      `break: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; "hostport doctor" says why`,
+      `break: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; "${calledAs()} doctor" says why`,
     );
   }
   const onePerNode = new Map([...running].reverse().map((path) => [path.node!.name, path]));

@@ -1,6 +1,7 @@
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { calledAs } from '../../lab/called-as.ts';
 import { type NodeReport, nodeReportSchema } from '../../path/node-report.ts';
 import type { Observed } from '../../path/observed.ts';
 import { type ProbeResult, probeResultSchema } from '../../path/probe.ts';
@@ -173,7 +174,7 @@ function checkIsBundleDirectory(path: string, name: string): void {
   }
   if (problem !== undefined) {
     throw new InputError(
-      `read a bundle: ${name}: ${problem}; is ${name} a bundle? "hostport doctor --save" writes them`,
+      `read a bundle: ${name}: ${problem}; is ${name} a bundle? "${calledAs()} doctor --save" writes them`,
     );
   }
 }

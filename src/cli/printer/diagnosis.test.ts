@@ -25,13 +25,13 @@ function diagnosed(severity: Severity, name = 'echo') {
 
 describe('a diagnosis for people', () => {
   test('has a line for each mapping and a cell for each stage', () => {
-    const [head, line] = renderDiagnosis(diagnosed('broken')).split('\n');
+    const [head, line] = renderDiagnosis(diagnosed('broken'), 'hostport').split('\n');
     expect(head?.split(/\s{2,}/)).toContain('CONFIGURED');
     expect(line?.split(/\s{2,}/)).toEqual(['n1', 'echo', 'TCP 80', '✓', '✓', '✗', '·', '·', '·', '·', '·']);
   });
 
   test('says what was found, where, and what to read', () => {
-    const text = renderDiagnosis(diagnosed('broken'));
+    const text = renderDiagnosis(diagnosed('broken'), 'hostport');
     expect(text).toContain('✗ some-failure  [configured] pod echo TCP 80 on n1\n  it is so with echo\n');
     expect(text).toContain('docs/failures/some-failure.md');
     expect(text).toContain('1 mapping: 0 good, 1 broken, 0 in doubt; 1 cause found');
@@ -43,24 +43,38 @@ describe('a diagnosis for people', () => {
       stage: 'configured',
     });
     const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80)]);
-    const text = renderDiagnosis(diagnose(world, [failure]).diagnosis);
+    const text = renderDiagnosis(diagnose(world, [failure]).diagnosis, 'hostport');
     expect(text.match(/^. some-failure .*/gm)).toEqual(['✗ some-failure  [configured] nodes n1, n2']);
   });
 
   test('does not print all of a long file', () => {
-    const text = renderDiagnosis(diagnosed('broken'));
+    const text = renderDiagnosis(diagnosed('broken'), 'hostport');
     expect(text).toContain('line 11\n');
     expect(text).not.toContain('line 12\n');
     expect(text).toContain('… 8 more lines');
   });
 
   test('brings nothing of a cluster to the terminal raw', () => {
-    const text = renderDiagnosis(diagnosed('broken', 'evil\u001b]0;owned\u0007\u009b2J'));
+    const text = renderDiagnosis(diagnosed('broken', 'evil\u001b]0;owned\u0007\u009b2J'), 'hostport');
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   });
 
+  test('tells what mends it as the program is to be called; the document does not depend on that', () => {
+    const diagnosis = { ...diagnosed('broken') };
+    diagnosis.findings = diagnosis.findings.map((finding) => ({
+      ...finding,
+      command: 'hostport heal --only some-failure',
+      restart: 'avoided',
+    }));
+    const before = structuredClone(diagnosis);
+    const text = renderDiagnosis(diagnosis, '/opt/$&/hostport');
+    expect(text).toContain('  mend     /opt/$&/hostport heal --only some-failure\n');
+    expect(text).toContain('made again: /opt/$&/hostport heal mends it as it runs\n');
+    expect(diagnosis).toEqual(before);
+  });
+
   test('of nothing says so', () => {
-    expect(renderDiagnosis(diagnose(smallWorld([]), []).diagnosis)).toStartWith(
+    expect(renderDiagnosis(diagnose(smallWorld([]), []).diagnosis, 'hostport')).toStartWith(
       'No pod asks for a hostPort.\n',
     );
   });
@@ -79,6 +93,6 @@ test('a kind of objects that was not read is told and changes no exit status; a 
   const healthy = { ...diagnosed('note'), paths: [], findings: [] };
   const unread = { ...healthy, unknowns: [{ what: 'network policies', why: 'forbidden' }] };
   expect(exitStatusOf(unread)).toBe(0);
-  expect(renderDiagnosis(unread)).toContain('network policies not known: forbidden');
+  expect(renderDiagnosis(unread, 'hostport')).toContain('network policies not known: forbidden');
   expect(exitStatusOf({ ...healthy, unknowns: [{ node: 'n1', what: 'node report', why: 'none' }] })).toBe(2);
 });

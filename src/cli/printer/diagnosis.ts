@@ -3,6 +3,7 @@ import { formatPort } from '../../path/host-ports.ts';
 import { podName } from '../../path/pod-of.ts';
 import { stageQuestions, stages } from '../../path/stages.ts';
 import { type AlikeFindings, alikeFindings } from './alike-findings.ts';
+import { asCalled } from './as-called.ts';
 import { safeText } from './safe-text.ts';
 import { table } from './table.ts';
 
@@ -23,8 +24,8 @@ const MAX_EVIDENCE_LINES = 12;
 /** How much of one line from outside is shown, in characters. */
 const MAX_LINE = 2000;
 
-/** A diagnosis for people: one line a mapping, then the findings, worst first, each with what mends it. */
-export function renderDiagnosis(diagnosis: Diagnosis): string {
+/** A diagnosis for people: one line a mapping, then the findings, worst first, each with what mends it, as this program is to be called. */
+export function renderDiagnosis(diagnosis: Diagnosis, program: string): string {
   const { paths, findings, unknowns } = diagnosis;
   const parts = [
     paths.length === 0 ? 'No pod asks for a hostPort.\n' : `${pathTable(diagnosis)}\n${LEGEND}\n`,
@@ -36,7 +37,7 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
   }
   const reasons = unknownReasons(diagnosis);
   if (reasons.length > 0) parts.push(`\n${reasons.join('')}`);
-  for (const alike of alikeFindings(findings)) parts.push(`\n${renderFinding(alike)}`);
+  for (const alike of alikeFindings(findings)) parts.push(`\n${renderFinding(alike, program)}`);
   parts.push(`\n${summary(diagnosis)}\n`);
   return parts.join('');
 }
@@ -73,7 +74,7 @@ function pathTable({ paths }: Diagnosis): string {
 }
 
 /** A finding in full, of one node or of several that it is the same for. */
-function renderFinding({ finding, nodes }: AlikeFindings): string {
+function renderFinding({ finding, nodes }: AlikeFindings, program: string): string {
   const { code, stage, severity, subject, message, evidence, explanation, remedy, command, restart } =
     finding;
   const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : 'i';
@@ -88,8 +89,8 @@ function renderFinding({ finding, nodes }: AlikeFindings): string {
     lines.push(`  ${' '.repeat(9)}and ${evidence.length - MAX_EVIDENCE} more`);
   lines.push(...labelled('why', explanation));
   lines.push(...labelled('remedy', remedy));
-  lines.push(...labelled('restart', RESTARTS[restart]));
-  if (command !== undefined) lines.push(...labelled('mend', command));
+  lines.push(...labelled('restart', asCalled(RESTARTS[restart], program)));
+  if (command !== undefined) lines.push(...labelled('mend', asCalled(command, program)));
   lines.push(...labelled('read', finding.documentation));
   return `${lines.join('\n')}\n`;
 }

@@ -1,13 +1,13 @@
 import { chooseTargets, FaultBook, injectSomewhere, restore } from '../../agent/faults/faults.ts';
 import { labFaultDoor } from '../../agent/faults/lab-door.ts';
 import { collectLabWorld, labClient } from '../../agent/sources/lab.ts';
+import { calledAs } from '../../lab/called-as.ts';
 import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
 import { catalogue } from '../../path/catalogue/index.ts';
 import type { Failure } from '../../path/failure.ts';
 import { podName } from '../../path/pod-of.ts';
 import { realExec } from '../../sys/exec.ts';
 import { InputError, UserError } from '../../util/errors.ts';
-import { calledAs } from '../called-as.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { renderRestored } from '../printer/restored.ts';

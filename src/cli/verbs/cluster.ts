@@ -3,6 +3,7 @@ import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { describeArchive } from '../../images/archive.ts';
 import { kubeconfigPathForMerge } from '../../kube/kubeconfig-merge.ts';
+import { calledAs } from '../../lab/called-as.ts';
 import { loadClusterConfig } from '../../lab/config/load.ts';
 import { createCluster } from '../../lab/create.ts';
 import { deleteCluster } from '../../lab/delete.ts';
@@ -14,7 +15,6 @@ import { listClusters, readRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { InputError, UserError } from '../../util/errors.ts';
-import { calledAs } from '../called-as.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { terminalProgress } from '../printer/progress.ts';
@@ -99,7 +99,7 @@ function remove() {
     .action(async (names: string[], options) => {
       if (options.all !== (names.length === 0)) {
         throw new InputError(
-          'delete clusters: name the clusters, or give --all; "hostport get clusters" lists them',
+          `delete clusters: name the clusters, or give --all; "${calledAs()} get clusters" lists them`,
         );
       }
       await deleteNamed(options.all ? await listClusters() : names);

@@ -6,6 +6,7 @@ import { DEFAULT_CACHE_DIRECTORY, netnsOf, ResultCache } from '../../cni/result-
 import { type Attachment, CniRuntime } from '../../cni/runtime.ts';
 import type { ValidAttachment } from '../../cni/types.ts';
 import { compareVersions, currentCniVersion } from '../../cni/version.ts';
+import { calledAs } from '../../lab/called-as.ts';
 import { isNamespace } from '../../plugins/sandbox.ts';
 import { realClock } from '../../sys/clock.ts';
 import { realExec } from '../../sys/exec.ts';
@@ -92,7 +93,7 @@ function check(env: Environment): Verb {
       const version = cniVersion || '0.1.0';
       if (compareVersions(version, CHECK_SINCE) < 0) {
         throw wrongInput(
-          `network ${safeText(network)} is of CNI ${safeText(version)}, and CHECK came with ${CHECK_SINCE}: raise its cniVersion if all its plugins speak that ("hostport cni version" tells)`,
+          `network ${safeText(network)} is of CNI ${safeText(version)}, and CHECK came with ${CHECK_SINCE}: raise its cniVersion if all its plugins speak that ("${calledAs()} cni version" tells)`,
         );
       }
       await runtime.check(list(), meant);

@@ -4,6 +4,7 @@ import { bundleWorld, saveBundle } from '../../agent/sources/bundle.ts';
 import { clusterWorld } from '../../agent/sources/cluster.ts';
 import { collectLabWorld } from '../../agent/sources/lab.ts';
 import { localWorld } from '../../agent/sources/local.ts';
+import { calledAs } from '../../lab/called-as.ts';
 import { requireRecord } from '../../lab/record.ts';
 import { catalogue } from '../../path/catalogue/index.ts';
 import { diagnose } from '../../path/diagnose.ts';
@@ -129,7 +130,7 @@ function print(diagnosis: Diagnosis, { output, watch }: DoctorOptions): void {
   } else {
     // Home and clear: a watched table stays in its place.
     if (watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
-    process.stdout.write(renderDiagnosis(diagnosis));
+    process.stdout.write(renderDiagnosis(diagnosis, calledAs()));
   }
 }
 
@@ -139,7 +140,7 @@ export function failureNamed(code: string): Failure {
   if (failure !== undefined) return failure;
   const near = catalogue.flatMap((entry) => (sharesWord(entry.code, code) ? [entry.code] : []));
   throw new InvalidArgumentError(
-    near.length > 0 ? `did you mean ${near.join(', ')}?` : '"hostport faults" lists the codes.',
+    near.length > 0 ? `did you mean ${near.join(', ')}?` : `"${calledAs()} faults" lists the codes.`,
   );
 }
 
@@ -157,7 +158,7 @@ function explain(failure: Failure): string {
     `why      ${explanation}`,
     `remedy   ${remedy}`,
     `restart  ${restart === 'needed' ? `needed: ${restartReason}` : restart === 'avoided' ? 'avoided: it is mended while the pod runs' : 'not needed'}`,
-    `to see   hostport break ${code}: ${fault.does}`,
+    `to see   ${calledAs()} break ${code}: ${fault.does}`,
     `sources  ${sources.join('; ')}`,
     `read     docs/failures/${code}.md`,
   ].join('\n')}\n`;

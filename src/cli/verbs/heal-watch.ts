@@ -4,6 +4,7 @@ import { watchNode } from '../../agent/watch/watch.ts';
 import { logger, terminationSignal } from '../../control-plane/daemon.ts';
 import type { ApiClientOptions } from '../../kube/client.ts';
 import { inClusterConfig, loadKubeconfig } from '../../kube/kubeconfig.ts';
+import { calledAs } from '../../lab/called-as.ts';
 import type { HealScope } from '../../path/heal-plan.ts';
 import { realExec } from '../../sys/exec.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
@@ -28,7 +29,7 @@ export async function healWatch(options: HealWatchOptions, scope: HealScope): Pr
   const { runtime } = await readRuntime();
   if ('unknown' in runtime) {
     throw new UserError(
-      `heal --watch: heals the node that it runs on, and this machine has no container runtime that answers: ${runtime.unknown}. In the lab: hostport exec NODE -- hostport heal --watch`,
+      `heal --watch: heals the node that it runs on, and this machine has no container runtime that answers: ${runtime.unknown}. In the lab: ${calledAs()} exec NODE -- hostport heal --watch`,
       { exitCode: 2 },
     );
   }

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
 import { type Healed, type HealReport, heal } from '../../agent/heal.ts';
 import { labPatient } from '../../agent/lab-patient.ts';
+import { calledAs } from '../../lab/called-as.ts';
 import { requireRecord } from '../../lab/record.ts';
 import { describeStep } from '../../path/describe-action.ts';
 import { diagnose } from '../../path/diagnose.ts';
@@ -10,6 +11,7 @@ import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal-plan
 import { realExec } from '../../sys/exec.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
+import { asCalled } from '../printer/as-called.ts';
 import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
 import { renderJson } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
@@ -73,7 +75,7 @@ export function healVerb() {
         const patient = labPatient(record, realExec, options.probe);
         const first = diagnose(await patient.observe(signal));
         const plan = planHeal(first, scope);
-        if (!json) process.stdout.write(renderPlan(plan));
+        if (!json) process.stdout.write(renderPlan(plan, calledAs()));
         const nothingDone: HealReport = { healed: [], after: first, rounds: 0 };
         if (!plan.some(({ steps }) => steps.length > 0)) {
           if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
@@ -121,7 +123,7 @@ async function agreed(signal: AbortSignal): Promise<boolean> {
   }
 }
 
-function renderPlan(plan: readonly PlannedHeal[]): string {
+function renderPlan(plan: readonly PlannedHeal[], program: string): string {
   if (plan.length === 0) return 'Nothing to mend.\n';
   return plan
     .flatMap(({ finding, steps, left }) => [
@@ -129,7 +131,9 @@ function renderPlan(plan: readonly PlannedHeal[]): string {
       ...steps.flatMap((step) => [`  - ${safeText(step.why)}`, `      ${safeText(describeStep(step))}`]),
       ...(left === undefined
         ? []
-        : [`  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(left.why)}`]),
+        : [
+            `  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(asCalled(left.why, program))}`,
+          ]),
       ...(steps.length === 0 && left === undefined ? ['  mended together with the above'] : []),
     ])
     .map((line) => `${line}\n`)
@@ -143,7 +147,7 @@ function renderReport({ healed, after }: HealReport): string {
     const what = `${MARKS[outcome]} ${finding.code}  ${safeText(describeSubject(finding.subject))}: ${outcome}`;
     return `${reason === undefined ? what : `${what}: ${safeText(reason)}`}\n`;
   });
-  return `${lines.join('')}\n${renderDiagnosis(after.diagnosis)}`;
+  return `${lines.join('')}\n${renderDiagnosis(after.diagnosis, calledAs())}`;
 }
 
 function asDocument(

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Exec } from '../../sys/exec.ts';
 import { combinedError, InputError, UserError } from '../../util/errors.ts';
+import { calledAs } from '../called-as.ts';
 import { loadClusterConfig } from '../config/load.ts';
 import { createCluster } from '../create.ts';
 import { deleteCluster } from '../delete.ts';
@@ -50,7 +51,7 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
   stage.heading('Create the cluster: one control plane, three workers');
   if ((await listClusters()).includes('kind')) {
     throw new UserError(
-      'tour: a cluster named "kind" is up, and the how-to needs that name; delete it first: hostport delete cluster',
+      `tour: a cluster named "kind" is up, and the how-to needs that name; delete it first: ${calledAs()} delete cluster`,
     );
   }
   // Not in /tmp, where anybody could change what nodes are going to mount.
