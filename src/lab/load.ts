@@ -5,14 +5,14 @@ import { nodeArgv } from './node-exec.ts';
 import type { Progress } from './progress.ts';
 import type { ClusterRecord } from './record.ts';
 
-/** Imports an image archive into the containerd of the named nodes (all when none is named), where pods find it. */
+/** Imports an image archive into the containerd of the named nodes (all when none is named), where pods find it. Returns their names. */
 export async function loadArchive(
   record: ClusterRecord,
   file: string,
   names: readonly string[] | undefined,
   exec: Exec,
   progress: Progress,
-): Promise<void> {
+): Promise<readonly string[]> {
   const known = record.nodes.map((node) => node.name);
   for (const name of names ?? []) {
     if (!known.includes(name)) {
@@ -22,7 +22,8 @@ export async function loadArchive(
     }
   }
   const path = resolve(file);
-  for (const node of names ?? known) {
+  const chosen = names ?? known;
+  for (const node of chosen) {
     await progress.step(`Loading ${file} into ${node}`, async () => {
       const argv = await nodeArgv(exec, node, [
         'ctr',
@@ -37,4 +38,5 @@ export async function loadArchive(
       if (result.code !== 0) throw new ExecError(argv, result);
     });
   }
+  return chosen;
 }

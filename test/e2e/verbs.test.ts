@@ -382,6 +382,16 @@ nodes:
     expect(await lab.must('load', 'image-archive', archive, '--name', lab.name, '--nodes', WORKER)).toBe(
       'example.test/hello:v1\n',
     );
+    const again = ['load', 'image-archive', archive, '--name', lab.name, '--nodes', WORKER, '-o', 'json'];
+    expect(JSON.parse(await lab.must(...again))).toEqual([
+      {
+        references: ['example.test/hello:v1'],
+        os: 'linux',
+        architecture: expect.any(String),
+        layers: 1,
+        nodes: [WORKER],
+      },
+    ]);
     const images = async (node: string) =>
       (await lab.inNode(node, 'ctr', '-n', 'k8s.io', 'images', 'ls', '-q')).stdout;
     expect(await images(WORKER)).toContain('example.test/hello:v1\n');

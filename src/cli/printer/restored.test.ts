@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import type { Injected, Restored } from '../../agent/faults/faults.ts';
-import { renderRestored } from './restored.ts';
+import { renderRestored, restoredDocument } from './restored.ts';
 
 const entry = (code: string, node: string) => ({ failure: { code }, target: { node } }) as Injected;
 
@@ -19,3 +19,16 @@ test.each<[string, Restored, string]>([
   ],
   ['none', { undone: [], failed: [{ entry: entry('c', 'n1'), cause: 'no' }] }, 'not undone: c on n1: no\n'],
 ])('%s', (_, restored, text) => expect(renderRestored(restored)).toBe(text));
+
+test('as a document: each by code, node and pod, and why what was not undone was not', () => {
+  const pod = { namespace: 'default', name: 'echo', uid: 'u1', address: '10.0.0.1' };
+  const of = (code: string) => ({ failure: { code }, target: { node: 'n1', pod } }) as Injected;
+  const failed = [{ entry: of('c'), cause: new Error('gone', { cause: new Error('dead') }) }];
+  const where = { node: 'n1', pod: { namespace: 'default', name: 'echo', uid: 'u1' } };
+  expect(restoredDocument({ undone: [of('a')], failed })).toEqual({
+    apiVersion: 'hostport/v1',
+    kind: 'UnbreakReport',
+    undone: [{ code: 'a', ...where }],
+    failed: [{ code: 'c', ...where, reason: 'gone: dead' }],
+  });
+});

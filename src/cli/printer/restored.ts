@@ -1,4 +1,4 @@
-import type { Restored } from '../../agent/faults/faults.ts';
+import type { Injected, Restored } from '../../agent/faults/faults.ts';
 import { messageOf } from '../../util/errors.ts';
 import { safeText } from './safe-text.ts';
 
@@ -12,4 +12,19 @@ export function renderRestored({ undone, failed }: Restored): string {
         `not undone: ${failure.code} on ${safeText(target.node)}: ${safeText(messageOf(cause))}\n`,
     ),
   ].join('');
+}
+
+/** The same as a document. */
+export function restoredDocument({ undone, failed }: Restored): Record<string, unknown> {
+  const entry = ({ failure: { code }, target: { node, pod } }: Injected) => ({
+    code,
+    node,
+    pod: { namespace: pod.namespace, name: pod.name, uid: pod.uid },
+  });
+  return {
+    apiVersion: 'hostport/v1',
+    kind: 'UnbreakReport',
+    undone: undone.map(entry),
+    failed: failed.map(({ entry: left, cause }) => ({ ...entry(left), reason: messageOf(cause) })),
+  };
 }

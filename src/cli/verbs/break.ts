@@ -10,7 +10,8 @@ import { realExec } from '../../sys/exec.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
-import { renderRestored } from '../printer/restored.ts';
+import { renderJson } from '../printer/document.ts';
+import { renderRestored, restoredDocument } from '../printer/restored.ts';
 import { table } from '../printer/table.ts';
 import { command, examples } from '../verb.ts';
 import { failureNamed } from './doctor.ts';
@@ -98,6 +99,7 @@ function unbreak() {
     .argument('[code]', 'only this failure', failureNamed)
     .option('--name <cluster>', 'cluster of the lab', 'kind')
     .option('--node <node>', 'only on this node')
+    .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
     .action(async (failure: Failure | undefined, options) => {
       const record = await requireRecord(options.name);
       checkNodes('unbreak', record, options.node === undefined ? [] : [options.node]);
@@ -110,7 +112,9 @@ function unbreak() {
             (failure === undefined || entry.failure === failure) &&
             (options.node === undefined || entry.target.node === options.node),
         );
-        process.stdout.write(renderRestored(restored));
+        process.stdout.write(
+          options.output === 'json' ? renderJson(restoredDocument(restored), 2) : renderRestored(restored),
+        );
         signal.throwIfAborted();
         if (restored.failed.length > 0) {
           throw new UserError(

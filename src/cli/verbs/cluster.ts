@@ -17,6 +17,7 @@ import { readIfExists } from '../../sys/files.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
+import { renderJson } from '../printer/document.ts';
 import { terminalProgress } from '../printer/progress.ts';
 import { command, examples } from '../verb.ts';
 
@@ -197,13 +198,17 @@ function load() {
     .argument('<file>', 'the archive: docker save, or an OCI layout in a tar, gzip or not')
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .option('--nodes <names>', 'comma-separated nodes (default: all)')
+    .option('-o, --output <format>', 'json instead of lines', oneOf('json'))
     .action(async (file: string, options) => {
       const record = await requireRecord(options.name);
       const description = await describeArchive(file);
       const progress = terminalProgress(process.stderr);
       const chosen = options.nodes === undefined ? undefined : String(options.nodes).split(',');
-      await loadArchive(record, file, chosen, realExec, progress);
-      for (const image of description.images) print(image.references.join(' '));
+      const nodes = await loadArchive(record, file, chosen, realExec, progress);
+      if (options.output === 'json') {
+        const images = description.images.map((image) => ({ ...image, nodes }));
+        process.stdout.write(renderJson(images, 2));
+      } else for (const image of description.images) print(image.references.join(' '));
     });
   examples(archive, 'hostport load image-archive app.tar');
   return command('load').description('load images into nodes').addCommand(archive);

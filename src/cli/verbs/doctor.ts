@@ -82,7 +82,7 @@ export function doctorVerb() {
     .failsWith(2)
     .action(async (options: DoctorOptions) => {
       if (options.explain !== undefined) {
-        process.stdout.write(explain(options.explain));
+        process.stdout.write(explain(options.explain, options.output));
         return;
       }
       await interruptible(async (signal) => {
@@ -149,8 +149,28 @@ function sharesWord(a: string, b: string): boolean {
 }
 
 /** All that the catalogue says about a failure. */
-function explain(failure: Failure): string {
-  const { code, stage, title, explanation, remedy, restart, restartReason, sources, fault } = failure;
+function explain(failure: Failure, output: DoctorOptions['output']): string {
+  const { code, stage, severity, title, explanation, remedy, restart, restartReason, sources, fault } =
+    failure;
+  const documentation = `docs/failures/${code}.md`;
+  if (output !== 'table') {
+    const document = {
+      apiVersion: 'hostport/v1',
+      kind: 'Failure',
+      code,
+      stage,
+      severity,
+      title,
+      explanation,
+      remedy,
+      restart,
+      restartReason,
+      does: fault.does,
+      sources,
+      documentation,
+    };
+    return output === 'json' ? renderJson(document, 2) : renderYaml(document);
+  }
   return `${[
     `${code}: ${title}`,
     '',
@@ -160,6 +180,6 @@ function explain(failure: Failure): string {
     `restart  ${restart === 'needed' ? `needed: ${restartReason}` : restart === 'avoided' ? 'avoided: it is mended while the pod runs' : 'not needed'}`,
     `to see   ${calledAs()} break ${code}: ${fault.does}`,
     `sources  ${sources.join('; ')}`,
-    `read     docs/failures/${code}.md`,
+    `read     ${documentation}`,
   ].join('\n')}\n`;
 }

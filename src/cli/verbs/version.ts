@@ -1,9 +1,17 @@
+import { oneOf } from '../option-values.ts';
+import { renderJson } from '../printer/document.ts';
 import { command, examples } from '../verb.ts';
+import { VERSION } from '../version.ts';
 
-/** `version`: prints what `--version` prints, as kind has it. */
-export function versionVerb(version: string) {
+/** `version`: prints what `--version` prints, as kind has it; as JSON the program by its own name, also where it stands in for another. */
+export function versionVerb(line: string) {
   const verb = command('version')
     .description('print the version')
-    .action(() => void process.stdout.write(`${version}\n`));
-  return examples(verb, 'hostport version');
+    .option('-o, --output <format>', 'json instead of a line', oneOf('json'))
+    .action(({ output }) => {
+      process.stdout.write(
+        output === 'json' ? renderJson({ program: 'hostport', version: VERSION }, 2) : `${line}\n`,
+      );
+    });
+  return examples(verb, 'hostport version', 'hostport version -o json');
 }
