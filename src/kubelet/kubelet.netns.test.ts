@@ -57,7 +57,8 @@ describe('a kubelet on real containerd', () => {
     await writeFile(join(containerd.cniConf, '10-test.conflist'), testConflist(containerd.directory));
     const begun = Date.now();
     await until(async () => (await ready())?.status === 'True');
-    expect(Date.now() - begun).toBeLessThan(1_500);
+    // Not only with the next report of its status, ten seconds apart.
+    expect(Date.now() - begun).toBeLessThan(7_000);
   });
 
   test('runs a pod whose host port answers through portmap', async () => {
@@ -195,7 +196,7 @@ describe('a kubelet on real containerd', () => {
     await cp('/usr/lib/cni/portmap', join(containerd.cniBin, 'portmap'));
     const begun = Date.now();
     await waitForPod(api, 'worker2', (pod) => pod?.status?.phase === 'Running');
-    expect(Date.now() - begun).toBeLessThan(5_000);
+    expect(Date.now() - begun).toBeLessThan(10_000);
     expect((await runtime.listSandboxes()).length).toBe(1);
     await remove('worker2');
   });
