@@ -50,6 +50,7 @@ function execWith(answer: (command: string[]) => { code?: number; stdout?: strin
   };
 }
 
+const unaborted = new AbortController().signal;
 const read = (file: string) => readFileSync(join(target, NODE, file), 'utf8');
 
 describe('exported logs', () => {
@@ -63,6 +64,7 @@ describe('exported logs', () => {
       record,
       target,
       execWith(([word]) => ({ stdout: `${word} said\n` })),
+      unaborted,
       paths,
     );
     expect(readFileSync(join(target, 'gateway.log'), 'utf8')).toBe('gateway');
@@ -77,7 +79,7 @@ describe('exported logs', () => {
     const missing = "ls: cannot access '/opt/cni/bin': No such file or directory\n";
     const listing = '/etc/cni/net.d:\n05-cilium.conf\n';
     const exec = execWith(([word]) => (word === 'ls' ? { code: 2, stdout: listing, stderr: missing } : {}));
-    await exportLogs(record, target, exec, paths);
+    await exportLogs(record, target, exec, unaborted, paths);
     expect(read('cni-directories.txt')).toBe(`${listing}${missing}exit status 2\n`);
   });
 
@@ -92,7 +94,7 @@ describe('exported logs', () => {
         'no answer within 30000 ms, killed',
       );
     });
-    await exportLogs(record, target, exec, paths);
+    await exportLogs(record, target, exec, unaborted, paths);
     expect(read('nft-ruleset.txt')).toBe('nft: no answer within 30000 ms, killed\n');
     expect(read('ip-route.txt')).toBe('ip');
     expect(read('kubelet.log')).toBe('kubelet');
@@ -109,10 +111,13 @@ describe('exported logs', () => {
       record,
       target,
       execWith(() => ({})),
+      unaborted,
       paths,
     );
-    const copied = () =>
-      existsSync(join(target, NODE, 'pods')) ? readdirSync(join(target, NODE, 'pods')) : [];
+    const copied = () => {
+      const found = existsSync(target) ? readdirSync(target, { recursive: true }).map(String) : [];
+      return found.map((path) => path.split('/pods/')[1]).filter((file) => file !== undefined);
+    };
     while (copied().length === 0) await Bun.sleep(0);
     const gone = files.filter((file) => !copied().includes(file.slice(-3)));
     for (const file of gone) rmSync(file);
@@ -120,12 +125,60 @@ describe('exported logs', () => {
     expect(await exporting).toBe(copied().length);
   });
 
+  test('are put beside and over those of an earlier export', async () => {
+    put(paths.node(NODE).pidFile, '1');
+    put(join(paths.node(NODE).rootfs, 'var/log/pods/new/0.log'), 'new');
+    put(join(target, NODE, 'pods/old/0.log'), 'old');
+    put(join(target, NODE, 'ip-route.txt'), 'old');
+    await exportLogs(
+      record,
+      target,
+      execWith(() => ({ stdout: 'new' })),
+      unaborted,
+      paths,
+    );
+    expect([read('pods/old/0.log'), read('pods/new/0.log'), read('ip-route.txt')]).toEqual([
+      'old',
+      'new',
+      'new',
+    ]);
+    expect(readdirSync(target)).toEqual([NODE]);
+  });
+
+  for (const [what, before] of [
+    ['a directory with something in it', ['exported', 'exported/mine']],
+    ['an empty directory', ['exported']],
+    ['no directory', []],
+  ] as const) {
+    test(`that were interrupted leave what was there: ${what}`, async () => {
+      put(paths.node(NODE).pidFile, '1');
+      put(join(paths.node(NODE).rootfs, 'var/log/kubelet.log'), 'kubelet');
+      if (before.length > 0) mkdirSync(target);
+      if (before.length > 1) writeFileSync(join(target, 'mine'), 'mine');
+      const controller = new AbortController();
+      const reason = new Error('interrupted');
+      const exec = execWith(([word]) => {
+        // In the middle: logs are there already, and the command that is under way fails of it.
+        expect(readdirSync(target, { recursive: true }).join()).toContain('kubelet.log');
+        controller.abort(reason);
+        throw new Error(`${word} was killed`);
+      });
+      const deep = before.length > 0 ? target : join(target, 'deeper/still');
+      if (before.length === 0) expect(existsSync(target)).toBe(false);
+      const exporting = exportLogs(record, deep, exec, controller.signal, paths);
+      expect(await exporting.catch((error) => error)).toBe(reason);
+      const left = readdirSync(root, { recursive: true }).map(String);
+      expect(left.filter((path) => path.startsWith('exported')).toSorted()).toEqual([...before]);
+    });
+  }
+
   test('of a cluster that was never finished are none', async () => {
     expect(
       await exportLogs(
         record,
         target,
         execWith(() => ({})),
+        unaborted,
         paths,
       ),
     ).toBe(0);

@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { abortableExec } from '../sys/abortable-exec.ts';
 import { type Exec, ExecError, output } from '../sys/exec.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { readIfExists } from '../sys/files.ts';
@@ -91,44 +92,74 @@ export function parseCopyPath(text: string): CopyPath {
  * Copies a file or directory between this machine and a node, with docker cp's rules: into a directory that exists under
  * its own name, else under the name given. The work is done by the node's own tools in its own mounts, so a link or a
  * mount in a node leads where it leads there.
+ *
+ * All that is to be copied is read before anything is written: until then the signal ends it and nothing is changed, from there on it is
+ * done to the end. (What is written in place cannot be taken back.)
  */
-export async function copy(exec: Exec, from: CopyPath, to: CopyPath): Promise<void> {
+export async function copy(exec: Exec, from: CopyPath, to: CopyPath, signal: AbortSignal): Promise<void> {
   if ((from.node === undefined) === (to.node === undefined)) {
     throw new InputError('cp: exactly one side must be in a node: SRC NODE:DST, or NODE:SRC DST');
   }
   if (from.path === '' || to.path === '') throw new InputError('cp: neither path may be empty');
-  if (to.node !== undefined) await copyIn(exec, from.path, to.node, to.path);
-  else await copyOut(exec, from.node!, from.path, to.path);
+  if (to.node !== undefined) await copyIn(exec, from.path, to.node, to.path, signal);
+  else await copyOut(exec, from.node!, from.path, to.path, signal);
 }
 
-async function copyIn(exec: Exec, source: string, node: string, target: string): Promise<void> {
+/** Unpacks a tar archive into a directory of a node; interrupted as {@link copy} is. */
+export async function copyArchiveIn(
+  exec: Exec,
+  archive: () => Promise<Uint8Array>,
+  to: { node: string; path: string },
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await kindInNode(abortableExec(exec, signal), to.node, to.path)) !== 'directory') {
+    throw new InputError(`cp: to ${to.node}:${to.path}: no such directory in the node; make it first`);
+  }
+  const content = await unlessAborted(signal, archive());
+  await nodeOutput(exec, to.node, ['tar', '-C', to.path, '-xf', '-'], content);
+}
+
+async function copyIn(
+  exec: Exec,
+  source: string,
+  node: string,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const reading = abortableExec(exec, signal);
   const kind = await kindOnMachine(source);
   if (kind === 'missing') throw new InputError(`cp: ${source}: no such file or directory on this machine`);
-  const into = (await kindInNode(exec, node, target)) === 'directory';
-  if (!into && (await kindInNode(exec, node, dirname(target))) !== 'directory') {
+  const into = (await kindInNode(reading, node, target)) === 'directory';
+  if (!into && (await kindInNode(reading, node, dirname(target))) !== 'directory') {
     throw new InputError(
       `cp: to ${node}:${target}: ${dirname(target)} is no directory in the node; make it first`,
     );
   }
   if (kind === 'directory') {
     const directory = into ? join(target, basename(source)) : target;
+    const archive = await bytes(reading, ['tar', '-C', source, '-cf', '-', '.']);
+    signal.throwIfAborted();
     await nodeOutput(exec, node, ['mkdir', '-p', directory]);
-    const archive = await bytes(exec, ['tar', '-C', source, '-cf', '-', '.']);
     await nodeOutput(exec, node, ['tar', '-C', directory, '-xf', '-'], archive);
     return;
   }
   const path = into ? join(target, basename(source)) : target;
-  const [mode, content] = await atFile(`cp: read ${source}`, async () => [
-    (await stat(source)).mode,
-    await readFile(source),
-  ]);
+  const read = atFile(`cp: read ${source}`, () => Promise.all([stat(source), readFile(source)]));
+  const [{ mode }, content] = await unlessAborted(signal, read);
   // Written in place, as docker cp does not: a mounted file can only be written, and the runtime's watch sees it.
   await nodeOutput(exec, node, ['cp', '--no-preserve=all', '/dev/stdin', path], content);
   await nodeOutput(exec, node, ['chmod', (mode & 0o7777).toString(8), path]);
 }
 
-async function copyOut(exec: Exec, node: string, source: string, target: string): Promise<void> {
-  const kind = await kindInNode(exec, node, source);
+async function copyOut(
+  exec: Exec,
+  node: string,
+  source: string,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const reading = abortableExec(exec, signal);
+  const kind = await kindInNode(reading, node, source);
   if (kind === 'missing')
     throw new InputError(`cp: ${node}:${source}: no such file or directory in the node`);
   const into = (await kindOnMachine(target)) === 'directory';
@@ -137,13 +168,15 @@ async function copyOut(exec: Exec, node: string, source: string, target: string)
     throw new InputError(`cp: to ${path}: ${dirname(path)} is no directory on this machine; make it first`);
   }
   if (kind === 'directory') {
+    const archive = await bytes(reading, await nodeArgv(exec, node, ['tar', '-C', source, '-cf', '-', '.']));
+    signal.throwIfAborted();
     await output(exec, ['mkdir', '-p', path]);
-    const archive = await bytes(exec, await nodeArgv(exec, node, ['tar', '-C', source, '-cf', '-', '.']));
     await output(exec, ['tar', '-C', path, '-xf', '-'], { stdin: archive });
     return;
   }
-  const mode = Number.parseInt(await nodeOutput(exec, node, ['stat', '-L', '-c', '%a', source]), 8);
-  const content = await bytes(exec, await nodeArgv(exec, node, ['cat', source]));
+  const mode = Number.parseInt(await nodeOutput(reading, node, ['stat', '-L', '-c', '%a', source]), 8);
+  const content = await bytes(reading, await nodeArgv(exec, node, ['cat', source]));
+  signal.throwIfAborted();
   await atFile(`cp: write ${path}`, async () => {
     await writeFile(path, content, { mode });
     await chmod(path, mode);
@@ -177,6 +210,15 @@ async function kindInNode(exec: Exec, node: string, path: string): Promise<Kind>
     (await exec.run(await nodeArgv(exec, node, ['test', flag, path]))).code === 0;
   if (await test('-d')) return 'directory';
   return (await test('-e')) ? 'file' : 'missing';
+}
+
+/** What `work` comes to, unless the signal comes first: a pipe that somebody named may never end. */
+function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return Promise.race([work, aborted]).finally(() => signal.removeEventListener('abort', abort));
 }
 
 async function bytes(exec: Exec, argv: readonly string[]): Promise<Uint8Array> {

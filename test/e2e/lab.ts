@@ -159,9 +159,14 @@ export class Started {
     await this.#child.stdin.end();
   }
 
+  /** Sends it what Ctrl-C sends. */
+  interrupt(): void {
+    this.#child.kill('SIGINT');
+  }
+
   /** Interrupts it, and waits until it has ended. */
   async stop(): Promise<void> {
-    this.#child.kill('SIGINT');
+    this.interrupt();
     await this.#child.exited;
   }
 

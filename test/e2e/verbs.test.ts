@@ -14,7 +14,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { type TarEntry, writeTar } from '../../src/images/tar.ts';
 import { eventually } from './eventually.ts';
-import { Lab, labMissing, PROGRAM, type Ran } from './lab.ts';
+import { Lab, labMissing, PROGRAM, type Ran, type Started } from './lab.ts';
 
 const missing = labMissing();
 const CONTROL_PLANE = 'verbs-control-plane';
@@ -520,6 +520,122 @@ spec:
     expect(read(`${WORKER}/iptables-save.txt`)).toMatch(/-A CNI-HOSTPORT-DNAT .*--dports 8007/);
     expect(read(`${WORKER}/cni-directories.txt`)).toContain('portmap');
     await kubectl('delete pod talker --timeout=30s');
+  });
+
+  describe('interrupted', () => {
+    const INTERRUPTED = { code: 130, said: expect.stringContaining('ERROR: interrupted by SIGINT\n') };
+
+    /** Starts a command, interrupts it once it has come so far, and tells how it ended. */
+    async function interrupt(words: string[], until: (started: Started) => Promise<unknown>) {
+      const started = lab.start([PROGRAM, ...words]);
+      await until(started);
+      await started.stop();
+      return { code: await started.exited, said: started.printed };
+    }
+    const inWorker = async (script: string) => (await lab.inNode(WORKER, 'sh', '-c', script)).stdout;
+
+    test('cp out of a node: no file, and one that was there as it was', async () => {
+      await inWorker('mkfifo /root/slow');
+      for (const before of [undefined, 'before\n']) {
+        const target = join(lab.scratch, 'slow');
+        if (before !== undefined) writeFileSync(target, before);
+        // It opens when there is a reader, and holds the pipe open with a part in it.
+        const script = 'exec 3>/root/slow; echo part >&3; echo opened; exec cat';
+        const writer = lab.start([PROGRAM, 'exec', '-i', WORKER, '--', 'sh', '-c', script]);
+        const ran = await interrupt(['cp', `${WORKER}:/root/slow`, target], () => writer.until(/opened/));
+        expect(ran).toEqual(INTERRUPTED);
+        expect(existsSync(target) ? readFileSync(target, 'utf8') : undefined).toBe(before);
+        await writer.endInput();
+        await writer.exited;
+      }
+      expect(readdirSync(lab.scratch).filter((name) => name.startsWith('.'))).toEqual([]);
+    });
+
+    test('cp into a node: no file, and one that was there as it was', async () => {
+      const fifo = join(lab.scratch, 'fifo');
+      await lab.command(['mkfifo', fifo]);
+      await inWorker('echo before > /root/there');
+      for (const [target, content] of [
+        ['/root/nothing', ''],
+        ['/root/there', 'before\n'],
+      ]) {
+        const writer = lab.start(['sh', '-c', 'exec 3>"$0"; echo part >&3; echo opened; exec cat', fifo]);
+        const ran = await interrupt(['cp', fifo, `${WORKER}:${target}`], () => writer.until(/opened/));
+        expect(ran).toEqual(INTERRUPTED);
+        expect(await inWorker(`cat ${target} 2>/dev/null`)).toBe(content!);
+        await writer.endInput();
+        await writer.exited;
+      }
+    });
+
+    test('cp of an archive into a node: nothing of what had come of it', async () => {
+      await inWorker('mkdir /root/unpacked');
+      const begun = tar([
+        { type: 'file', path: 'first', mode: 0o644, content: Buffer.from('whole') },
+        { type: 'file', path: 'second', mode: 0o644, content: Buffer.alloc(1 << 20, 'x') },
+      ]);
+      const child = Bun.spawn([PROGRAM, 'cp', '-', `${WORKER}:/root/unpacked`], {
+        stdin: 'pipe',
+        stderr: 'pipe',
+      });
+      child.stdin.write(begun.subarray(0, 500_000));
+      // More than a pipe holds: it has been read when it is out of our hands.
+      await child.stdin.flush();
+      child.kill('SIGINT');
+      expect(await new Response(child.stderr).text()).toBe('ERROR: interrupted by SIGINT\n');
+      expect(await child.exited).toBe(130);
+      expect(await inWorker('ls -A /root/unpacked')).toBe('');
+    });
+
+    test('export logs: no directory that it made, and nothing beside what was there', async () => {
+      // In the place of a command that it asks: one that does not come to its end.
+      const slow = '/usr/local/sbin/iptables-save';
+      await inWorker(
+        `printf '#!/bin/sh\necho $$ > /root/asked\nexec sleep 1000\n' > ${slow}; chmod +x ${slow}`,
+      );
+      mkdirSync(join(lab.scratch, 'kept'));
+      writeFileSync(join(lab.scratch, 'kept/mine'), 'mine');
+      for (const [directory, left] of [
+        ['made/deep', undefined],
+        ['kept', ['mine']],
+      ] as const) {
+        const target = join(lab.scratch, directory);
+        const ran = await interrupt(['export', 'logs', target, '--name', lab.name], () =>
+          eventually(
+            'the node to be asked',
+            async () => (await inWorker('cat /root/asked 2>/dev/null')) !== '',
+          ),
+        );
+        await inWorker('kill $(cat /root/asked); rm /root/asked');
+        expect(ran).toEqual(INTERRUPTED);
+        expect(existsSync(target) ? readdirSync(target) : undefined).toEqual(left as string[] | undefined);
+      }
+      expect(existsSync(join(lab.scratch, 'made'))).toBe(false);
+      await inWorker(`rm ${slow}`);
+    });
+
+    test('load image-archive: the node that is at it is finished, the next is not begun', async () => {
+      const image = 'example.test/interrupted:v1';
+      const archive = dockerArchive(join(lab.scratch, 'interrupted.tar'), image, 'interrupted');
+      const onFirst = (script: string) => lab.inNode(CONTROL_PLANE, 'sh', '-c', script);
+      const pid = (await onFirst('pidof containerd')).stdout.trim();
+      const words = ['load', 'image-archive', archive, '--name', lab.name];
+      // A runtime that stands still, until the command has been told to end.
+      await onFirst(`kill -STOP ${pid}`);
+      const loading = lab.start([PROGRAM, ...words]);
+      try {
+        await eventually('the import to begin', async () => (await onFirst('pidof ctr')).code === 0);
+        loading.interrupt();
+        await loading.until(/interrupted by SIGINT: verbs-control-plane is finished first\n/);
+      } finally {
+        await onFirst(`kill -CONT ${pid}`);
+      }
+      expect(await loading.exited).toBe(130);
+      expect(loading.printed).toEndWith('ERROR: interrupted by SIGINT\n');
+      const has = async (node: string) =>
+        (await lab.inNode(node, 'ctr', '-n', 'k8s.io', 'images', 'ls', '-q')).stdout.includes(image);
+      expect([await has(CONTROL_PLANE), await has(WORKER)]).toEqual([true, false]);
+    });
   });
 
   test('delete takes its own out of the kubeconfig and leaves the rest', async () => {

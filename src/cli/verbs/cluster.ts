@@ -184,7 +184,8 @@ function exportVerb() {
     .argument('<dir>', 'directory to write to; made if it is not there')
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .action(async (directory: string, options) => {
-      const count = await exportLogs(await requireRecord(options.name), directory, realExec);
+      const record = await requireRecord(options.name);
+      const count = await interruptible((signal) => exportLogs(record, directory, realExec, signal));
       process.stderr.write(`Exported ${count} log files of cluster "${options.name}" to:\n`);
       print(directory);
     });
@@ -204,7 +205,9 @@ function load() {
       const description = await describeArchive(file);
       const progress = terminalProgress(process.stderr);
       const chosen = options.nodes === undefined ? undefined : String(options.nodes).split(',');
-      const nodes = await loadArchive(record, file, chosen, realExec, progress);
+      const nodes = await interruptible((signal) =>
+        loadArchive(record, file, chosen, realExec, progress, signal),
+      );
       if (options.output === 'json') {
         const images = description.images.map((image) => ({ ...image, nodes }));
         process.stdout.write(renderJson(images, 2));

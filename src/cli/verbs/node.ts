@@ -2,13 +2,14 @@ import { basename, dirname } from 'node:path';
 import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { enterLab, labEnvironment } from '../../lab/inside.ts';
-import { type CopyPath, copy, nodeForeground, parseCopyPath } from '../../lab/node-exec.ts';
+import { type CopyPath, copy, copyArchiveIn, nodeForeground, parseCopyPath } from '../../lab/node-exec.ts';
 import { listNodes } from '../../lab/node-status.ts';
 import { distributionOf } from '../../lab/paths.ts';
 import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
 import { InputError } from '../../util/errors.ts';
+import { interruptible } from '../interruptible.ts';
 import { collect, oneOf } from '../option-values.ts';
 import { table } from '../printer/table.ts';
 import { command, examples, exitWith } from '../verb.ts';
@@ -52,7 +53,7 @@ export function cp() {
     .argument('<dst>', 'NODE:PATH or PATH; "-" writes a tar archive to standard output')
     .action(async (from: string, to: string) => {
       if (from === '-' || to === '-') exitWith(await copyStream(parseCopyPath(from), parseCopyPath(to)));
-      else await copy(realExec, parseCopyPath(from), parseCopyPath(to));
+      else await interruptible((signal) => copy(realExec, parseCopyPath(from), parseCopyPath(to), signal));
     });
   return examples(
     verb,
@@ -61,14 +62,15 @@ export function cp() {
   );
 }
 
-/** docker's `-`: the archive is made, or unpacked, by the node's own tar. Returns its exit status. */
+/** docker's `-`: the archive is made, or unpacked, by the node's own tar. Returns the exit status. */
 async function copyStream(from: CopyPath, to: CopyPath): Promise<number> {
   const { node, path } = from.path === '-' ? to : from;
   if (node === undefined)
     throw new InputError('cp: "-" needs a node on the other side: NODE:PATH - or - NODE:PATH');
   if (path === '') throw new InputError('cp: neither path may be empty');
   if (from.path === '-') {
-    return nodeForeground(realExec, node, ['tar', '-C', path, '-xf', '-'], { stdin: 'inherit' });
+    await interruptible((signal) => copyArchiveIn(realExec, () => Bun.stdin.bytes(), { node, path }, signal));
+    return 0;
   }
   if (process.stdout.isTTY) {
     throw new InputError(
