@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { Lab, labMissing, leftovers } from './lab.ts';
 
 const missing = labMissing();
@@ -21,6 +21,17 @@ describe.skipIf(missing !== undefined)(`hostport tour${missing ? ` (${missing})`
       await lab.delete();
     });
   }
+
+  test('--keep leaves a cluster; its deletion takes away all that the tour had', async () => {
+    const lab = new Lab('tour');
+    await lab.must('tour', '--keep', '--backend', 'nftables');
+    expect(await lab.must('get', 'nodes', '--name', 'kind')).toContain('kind-worker3\n');
+    expect(existsSync('/run/hostport/tour/kind/cni')).toBe(true);
+    await lab.must('delete', 'cluster', '--name', 'kind');
+    expect(leftovers('kind')).toEqual([]);
+    expect(readdirSync('/run/hostport').filter((name) => name.startsWith('tour'))).toEqual([]);
+    await lab.delete();
+  });
 
   test('refuses a backend that the reference does not have, before anything is made', async () => {
     const lab = new Lab('tour');

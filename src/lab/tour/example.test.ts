@@ -17,10 +17,15 @@ import type { ClusterConfig } from '../config/types.ts';
 import { exampleWithBackend, mountsExample, prepareExample, takeBackExample } from './example.ts';
 
 let root: string;
-let paths: { cni: string; empty: string; note: string };
+let paths: { cni: string; empty: string; note: string; tour: string };
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'hostport-example-'));
-  paths = { cni: join(root, 'cni'), empty: join(root, 'empty'), note: join(root, 'note') };
+  paths = {
+    cni: join(root, 'cni'),
+    empty: join(root, 'empty'),
+    note: join(root, 'note'),
+    tour: join(root, 'tour'),
+  };
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -84,6 +89,8 @@ describe("the how-to's preparation", () => {
     symlinkSync('/other', paths.cni);
     await prepare();
     put('bin/cilium-cni');
+    mkdirSync(join(paths.tour, 'kind/cni'), { recursive: true });
+    writeFileSync(join(paths.tour, 'kubeconfig'), 'of the tour');
     await takeBackExample(paths, nobody);
     expect(readlinkSync(paths.cni)).toBe('/other');
     expect(readdirSync(root)).toEqual(['cni']);
@@ -102,13 +109,15 @@ describe("the how-to's preparation", () => {
 
   test('stays while a cluster has a part of it mounted', async () => {
     await prepare();
+    mkdirSync(paths.tour);
     for (const busy of [paths.cni, paths.empty]) {
       await takeBackExample(paths, async (path) => (path === busy ? ['other'] : []));
-      expect([existsSync(paths.note), existsSync(paths.empty), readlinkSync(paths.cni)]).toEqual([
-        true,
-        true,
-        '/example/kind/cni',
-      ]);
+      expect([
+        existsSync(paths.note),
+        existsSync(paths.tour),
+        existsSync(paths.empty),
+        readlinkSync(paths.cni),
+      ]).toEqual([true, true, true, '/example/kind/cni']);
     }
   });
 
@@ -136,7 +145,7 @@ describe("the how-to's preparation", () => {
     ['what they are in', '/r', false],
   ])('a cluster mounts it: %s', (_, hostPath, expected) => {
     const config = { nodes: [{ extraMounts: [] }, { extraMounts: [{ hostPath }] }] };
-    const at = { cni: '/r/cni', empty: '/r/empty', note: '/r/note' };
+    const at = { cni: '/r/cni', empty: '/r/empty', note: '/r/note', tour: '/r/tour' };
     expect(mountsExample(config as unknown as ClusterConfig, at)).toBe(expected);
   });
 

@@ -5,6 +5,7 @@ import { namesIn } from '../../sys/directories.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { UserError } from '../../util/errors.ts';
 import type { ClusterConfig } from '../config/types.ts';
+import { RUN_ROOT } from '../paths.ts';
 import { mountedBy } from '../record.ts';
 
 /** Where things of the how-to are on the machine. */
@@ -14,12 +15,18 @@ interface ExamplePaths {
   empty: string;
   /** What was made for it, remembered until it is taken back. */
   note: string;
+  /** What a tour has besides, which goes with it. */
+  tour: string;
 }
+
+/** Where a tour has its variant of the how-to's files, and its kubeconfig: not in /tmp, where anybody could change what nodes are going to mount. */
+export const TOUR_DIRECTORY = join(RUN_ROOT, 'tour');
 
 const HOWTO_PATHS: ExamplePaths = {
   cni: '/tmp/cni',
   empty: '/tmp/empty',
   note: '/var/lib/hostport/example.json',
+  tour: TOUR_DIRECTORY,
 };
 
 /** What {@link prepareExample} made. A directory is told from another of its name by device and inode. */
@@ -75,7 +82,7 @@ export async function prepareExample(
 }
 
 /**
- * Takes back what {@link prepareExample} made, by whatever process: what was made goes, with the plugins that nodes put into it, and nothing
+ * Takes back what {@link prepareExample} made, by whatever process: what was made goes, with the plugins that nodes put into it and what a tour has besides, and nothing
  * else; a link that was there before is there again. While a cluster has it mounted, and when nothing is remembered, it does nothing.
  */
 export async function takeBackExample(
@@ -90,6 +97,7 @@ export async function takeBackExample(
   if ((await linkAt(paths.cni).catch(() => undefined)) === target) await replaceLink(paths.cni, before);
   await removePlugins(paths.empty);
   if (isSame(note.directory, await identityOf(paths.empty))) await removeIfEmpty(paths.empty);
+  await rm(paths.tour, { recursive: true, force: true });
   await rm(paths.note, { force: true });
 }
 

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Exec } from '../../sys/exec.ts';
 import { combinedError, InputError, UserError } from '../../util/errors.ts';
@@ -7,10 +7,10 @@ import { loadClusterConfig } from '../config/load.ts';
 import { createCluster } from '../create.ts';
 import { deleteCluster } from '../delete.ts';
 import { NODE_NETWORK } from '../network.ts';
-import { clusterPaths, type Distribution, RUN_ROOT } from '../paths.ts';
+import { clusterPaths, type Distribution } from '../paths.ts';
 import type { Progress } from '../progress.ts';
 import { type ClusterRecord, listClusters } from '../record.ts';
-import { exampleWithBackend, prepareExample } from './example.ts';
+import { exampleWithBackend, prepareExample, TOUR_DIRECTORY } from './example.ts';
 import { Guide, type Stage } from './guide.ts';
 import { type PortmapBackend, tellStory } from './story.ts';
 
@@ -54,23 +54,17 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
       `tour: a cluster named "kind" is up, and the how-to needs that name; delete it first: ${calledAs()} delete cluster`,
     );
   }
-  // Not in /tmp, where anybody could change what nodes are going to mount.
-  const variant = join(RUN_ROOT, `tour-${process.pid}`);
+  await mkdir(TOUR_DIRECTORY, { recursive: true });
   const example =
     options.backend === 'iptables'
       ? distribution.example
-      : await exampleWithBackend(distribution.example, options.backend, variant);
-  const undo = await prepareExample(example).catch(async (cause) => {
-    await rm(variant, { recursive: true, force: true });
+      : await exampleWithBackend(distribution.example, options.backend, TOUR_DIRECTORY);
+  const clearUp = await prepareExample(example).catch(async (cause) => {
+    await rm(TOUR_DIRECTORY, { recursive: true, force: true });
     throw cause;
   });
   // The context goes to a file of the tour's own: a tour leaves the user's kubectl as it was.
-  const kubeconfig = join(RUN_ROOT, `tour-${process.pid}.kubeconfig`);
-  const clearUp = async () => {
-    await undo();
-    await rm(variant, { recursive: true, force: true });
-    await rm(kubeconfig, { force: true });
-  };
+  const kubeconfig = join(TOUR_DIRECTORY, 'kubeconfig');
   let record: ClusterRecord;
   try {
     const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), {});
@@ -81,7 +75,6 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
   const removeAll = () =>
     progress.step('Deleting the cluster', async () => {
       await deleteCluster(record.name, context.exec, { chosen: kubeconfig });
-      await clearUp();
     });
   let score: TourScore;
   try {
