@@ -38,7 +38,7 @@ describe.skipIf(missing !== '')(`a plugin's standard input${missing}`, () => {
     expect(answer).toMatchObject({ code: 1, details: expect.stringContaining('9.9.9') });
   });
 
-  test('a closed one is an error, not a crash', async () => {
+  test('an empty one is an error, not a crash', async () => {
     const plugin = Bun.spawn([PLUGIN], {
       env: { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c', CNI_IFNAME: 'lo', CNI_NETNS: '/n', CNI_PATH: '/x' },
       stdin: 'ignore',

@@ -181,7 +181,10 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ],
   ],
   'cni del': cniInput(),
-  'cni gc': [...cniInput(), ['--conf SCRATCH --all --valid x/y', /exclude each other|no net configurations/]],
+  'cni gc': [
+    ...cniInput(),
+    ['--conf SCRATCH/net.conflist --all --valid x/y', /--all and --valid exclude each other/],
+  ],
   'cni status': cniInput(),
   'cni version': [
     ...cniInput(),

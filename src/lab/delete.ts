@@ -61,10 +61,12 @@ export async function removeCluster(cluster: string, exec: Exec, kubeconfig: Con
   await attempt(deleteLabNetwork(exec, cluster));
   const context = 'chosen' in kubeconfig ? kubeconfig.chosen : (record?.kubeconfig ?? kubeconfig.fallback);
   await attempt(removeFromKubeconfig(context, `kind-${cluster}`));
+  if (record !== undefined && mountsExample(record.config)) {
+    await attempt(takeBackExample(cluster));
+  }
   const [first, ...others] = failures;
   if (first !== undefined) throw combinedError([first, ...others]);
   await removeDirectory(paths);
-  if (record !== undefined && mountsExample(record.config)) await takeBackExample();
 }
 
 /** The record goes last: as long as anything is left, the cluster is listed and can be deleted. */

@@ -6,7 +6,7 @@ import { type Exec, ExecError, output } from '../sys/exec.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { readIfExists } from '../sys/files.ts';
 import { foreground } from '../sys/foreground.ts';
-import { InputError, messageOf } from '../util/errors.ts';
+import { InputError, messageOf, UserError } from '../util/errors.ts';
 import { NODE_ENVIRONMENT } from './node-spec.ts';
 import { clusterPaths } from './paths.ts';
 import { findNode } from './record.ts';
@@ -177,10 +177,11 @@ async function copyOut(
   const mode = Number.parseInt(await nodeOutput(reading, node, ['stat', '-L', '-c', '%a', source]), 8);
   const content = await bytes(reading, await nodeArgv(exec, node, ['cat', source]));
   signal.throwIfAborted();
-  await atFile(`cp: write ${path}`, async () => {
+  const write = async () => {
     await writeFile(path, content, { mode });
     await chmod(path, mode);
-  });
+  };
+  await atFile(`cp: write ${path}`, write, UserError);
 }
 
 type Kind = 'file' | 'directory' | 'missing';
@@ -196,12 +197,16 @@ async function kindOnMachine(path: string): Promise<Kind> {
   });
 }
 
-/** Does something with a file of this machine that the user named. */
-async function atFile<T>(work: string, act: () => Promise<T>): Promise<T> {
+/** Does something with a file of this machine that the user named. A look that fails is wrong input, a write may have begun. */
+async function atFile<T>(
+  work: string,
+  act: () => Promise<T>,
+  Failed: typeof InputError | typeof UserError = InputError,
+): Promise<T> {
   try {
     return await act();
   } catch (cause) {
-    throw new InputError(`${work}: ${fileProblem(cause) ?? messageOf(cause)}`);
+    throw new Failed(`${work}: ${fileProblem(cause) ?? messageOf(cause)}`);
   }
 }
 

@@ -91,10 +91,10 @@ describe("the how-to's preparation", () => {
     put('bin/cilium-cni');
     mkdirSync(join(paths.tour, 'kind/cni'), { recursive: true });
     writeFileSync(join(paths.tour, 'kubeconfig'), 'of the tour');
-    await takeBackExample(paths, nobody);
+    await takeBackExample(undefined, paths, nobody);
     expect(readlinkSync(paths.cni)).toBe('/other');
     expect(readdirSync(root)).toEqual(['cni']);
-    await takeBackExample(paths, nobody);
+    await takeBackExample(undefined, paths, nobody);
   });
 
   test('that nobody took back is still known to be ours at the next', async () => {
@@ -111,7 +111,7 @@ describe("the how-to's preparation", () => {
     await prepare();
     mkdirSync(paths.tour);
     for (const busy of [paths.cni, paths.empty]) {
-      await takeBackExample(paths, async (path) => (path === busy ? ['other'] : []));
+      await takeBackExample(undefined, paths, async (path) => (path === busy ? ['other'] : []));
       expect([
         existsSync(paths.note),
         existsSync(paths.tour),
@@ -121,10 +121,26 @@ describe("the how-to's preparation", () => {
     }
   });
 
+  test('goes with the cluster that is being deleted, and stays for others', async () => {
+    await prepare();
+    await takeBackExample('one', paths, async () => ['one', 'other']);
+    expect(existsSync(paths.empty)).toBe(true);
+    await takeBackExample('one', paths, async () => ['one']);
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  test.each(['', '{', '{"link":7}'])('is not taken back by a note that is none: %j', async (note) => {
+    await prepare();
+    writeFileSync(paths.note, note);
+    await takeBackExample(undefined, paths, nobody);
+    expect(existsSync(paths.empty)).toBe(true);
+    await prepare();
+  });
+
   test('without a memory of it nothing is taken back; nor a directory that somebody made in its place', async () => {
     mkdirSync(paths.empty);
     symlinkSync('/example/kind/cni', paths.cni);
-    await takeBackExample(paths, nobody);
+    await takeBackExample(undefined, paths, nobody);
     expect(readdirSync(root).toSorted()).toEqual(['cni', 'empty']);
     rmSync(paths.cni);
     rmSync(paths.empty, { recursive: true });

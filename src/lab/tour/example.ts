@@ -78,21 +78,23 @@ export async function prepareExample(
   await mkdir(dirname(paths.note), { recursive: true, mode: 0o700 });
   await writeFileAtomic(paths.note, `${JSON.stringify(note)}\n`, 0o600);
   await replaceLink(paths.cni, target);
-  return () => takeBackExample(paths, usersOf);
+  return () => takeBackExample(undefined, paths, usersOf);
 }
 
 /**
  * Takes back what {@link prepareExample} made, by whatever process: what was made goes, with the plugins that nodes put into it and what a tour has besides, and nothing
- * else; a link that was there before is there again. While a cluster has it mounted, and when nothing is remembered, it does nothing.
+ * else; a link that was there before is there again. While a cluster has it mounted, other than the one that is being `deleted`, and when nothing
+ * is remembered, it does nothing.
  */
 export async function takeBackExample(
+  deleted?: string,
   paths: ExamplePaths = HOWTO_PATHS,
   usersOf: (path: string) => Promise<string[]> = mountedBy,
 ): Promise<void> {
   const note = await readNote(paths.note);
   if (note === undefined) return;
   const users = await Promise.all([paths.cni, paths.empty].map(usersOf));
-  if (users.flat().length > 0) return;
+  if (users.flat().some((name) => name !== deleted)) return;
   const { target, before } = note.link;
   if ((await linkAt(paths.cni).catch(() => undefined)) === target) await replaceLink(paths.cni, before);
   await removePlugins(paths.empty);
@@ -108,9 +110,15 @@ export function mountsExample(config: ClusterConfig, { cni, empty }: ExamplePath
   );
 }
 
+/** What is remembered. What is no note (somebody else wrote it) is as good as none: nothing is taken away on its word. */
 async function readNote(path: string): Promise<Note | undefined> {
   const text = await readIfExists(path);
-  return text === undefined ? undefined : noteSchema.parse(JSON.parse(text));
+  if (text === undefined) return undefined;
+  try {
+    return noteSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
 }
 
 async function identityOf(path: string): Promise<Note['directory']> {
