@@ -79,7 +79,9 @@ export async function rewriteFileAction(
   { path }: Action<'rewrite-file'>,
   context: ApplyContext,
 ): Promise<Applied> {
-  if (mountIdOf(path) !== mountIdOf(dirname(path))) {
+  const mount = mountIdOf(path);
+  if (mount === undefined) throw new Error(`${path}: no such file`);
+  if (mount !== mountIdOf(dirname(path))) {
     stirDirectory(path);
     return { changed: true, detail: `let a file come and go beside ${path}, which is mounted` };
   }

@@ -114,6 +114,13 @@ test('rewrite-file writes in place: the same file, newer', async () => {
   expect(readFileSync(at('a'), 'utf8')).toBe('content');
 });
 
+test('rewrite-file of what is not there fails, and leaves nothing beside', async () => {
+  mkdirSync(at('net.d'));
+  const [result] = await perform({ do: 'rewrite-file', path: at('net.d/gone.conflist') });
+  expect(result).toMatchObject({ outcome: 'failed', detail: expect.stringContaining('no such file') });
+  expect(readdirSync(at('net.d'))).toEqual([]);
+});
+
 describe('install-plugin', () => {
   const install = (name: string): NodeAction => ({ do: 'install-plugin', name, directory: at('bin') });
 
