@@ -95,6 +95,73 @@ describe('the cells', () => {
   });
 });
 
+test('what is said of one family is said of mappings for an address of it, and hides what is said of them', () => {
+  /** A pod of these addresses, with a port for each hostIP; without one, for all addresses. */
+  const podOf = (name: string, ips: string[], ports: Record<number, string>) => {
+    const pod = podOn('n1', name, ...Object.keys(ports).map(Number));
+    for (const port of pod.spec!.containers[0]!.ports!) {
+      const hostIP = ports[port.hostPort!]!;
+      if (hostIP !== '') port.hostIP = hostIP;
+    }
+    return { ...pod, status: { phase: 'Running', podIPs: ips.map((ip) => ({ ip })) } };
+  };
+  const [v4, v6] = ['172.17.0.2', 'fd00::2'];
+  const both = ['10.1.0.2', 'fd00:1::2'];
+  const dual = smallWorld(
+    [
+      podOf('a', both, { 80: '', 81: v4, 82: v6 }),
+      podOf('b', [both[1]!], { 83: '' }),
+      podOf('c', both, { 84: v4 }),
+    ],
+    {
+      nodes: [
+        {
+          metadata: { name: 'n1' },
+          status: { addresses: [v4, v6].map((address) => ({ type: 'InternalIP', address })) },
+        },
+      ],
+    },
+  );
+  const cause = failureOn((scene) => (scene.nodes.has('n1') ? [{ node: 'n1', family: 'IPv4' }] : []), {
+    code: 'cause',
+    stage: 'configured',
+  });
+  const rest = { stage: 'forwarded', mutedBy: 'earlier' } as const;
+  const failures = [
+    cause,
+    failureOn(onPaths, { code: 'port', ...rest }),
+    failureOn((scene) => onPaths(scene).map(({ node, pod }) => ({ node: node!, pod: pod! })), {
+      code: 'pod',
+      ...rest,
+    }),
+  ];
+  const { findings } = diagnose(dual, failures).diagnosis;
+  const told = findings.map(({ code, subject: { pod, port, family } }) =>
+    [code, pod?.name, port?.hostPort, family].filter((part) => part !== undefined).join(' '),
+  );
+  // Of a pod that has mappings of both, what is said of IPv4 is not all there is.
+  expect([...new Set(told)]).toEqual([
+    'cause IPv4',
+    'pod a',
+    'port a 80 IPv6',
+    'port a 82',
+    'pod b',
+    'port b 83',
+  ]);
+  const cells = diagnose(dual, failures.slice(0, 2)).diagnosis.paths.map(
+    ({ port, family, stages: { configured, forwarded } }) =>
+      [port.hostPort, family ?? 'one', configured.verdict, forwarded.verdict].join(' '),
+  );
+  expect(cells).toEqual([
+    '80 IPv4 broken muted',
+    '80 IPv6 unknown broken',
+    '81 one broken muted',
+    '82 one unknown broken',
+    '83 one unknown broken',
+    '84 one broken muted',
+  ]);
+});
+
 const pod = { namespace: 'default', name: 'a', uid: 'u' };
 const port = { hostPort: 80, containerPort: 8080, protocol: 'TCP' as const };
 test.each<[string, Subject, Subject, boolean]>([

@@ -1,6 +1,6 @@
 import { ofBothFamilies } from './both-families.ts';
 import { catalogue } from './catalogue/index.ts';
-import { coveringKeys, keyOf } from './covering.ts';
+import { coveringKeys, inFamilyOf, keyOf } from './covering.ts';
 import type { Detection, Failure } from './failure.ts';
 import type { Diagnosis, Finding, PathVerdict, StageVerdict, Subject } from './finding.ts';
 import { type Judgement, judge } from './judge.ts';
@@ -62,22 +62,25 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
 /** The cases of a part of the scene that are not muted; notes the verdict on each of its mappings. */
 function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathView, PathVerdict>): Case[] {
   const detected = failures.flatMap((failure) =>
-    ofBothFamilies(failure.detect(part)).map(
-      (detection): Case => ({ failure, detection, finding: toFinding(failure, detection) }),
-    ),
+    failure.detect(part).map((detection) => caseOf(failure, detection)),
   );
-  const index = new MuterIndex(detected);
-  const cases: Case[] = [];
+  const covering = coveringIn(part);
+  const muters = covering(detected.map((entry) => ({ subject: entry.finding.subject, value: entry })));
+  const standing: Case[] = [];
   const muted: { of: Case; by: string }[] = [];
   for (const entry of detected) {
-    const by = index.muterOf(entry);
-    if (by === undefined) cases.push(withCommand(entry, part));
+    const by = muterOf(entry, muters(entry.finding.subject));
+    if (by === undefined) standing.push(entry);
     else muted.push({ of: entry, by });
   }
-  const told = groupBySubject(
-    cases.map((entry) => ({ subject: entry.finding.subject, value: entry.finding })),
+  // Last, since what follows from something else in one family may stand in the other.
+  const cases = [...Map.groupBy(standing, ({ failure }) => failure)].flatMap(([failure, entries]) =>
+    ofBothFamilies(entries.map(({ detection }) => detection)).map((detection) =>
+      withCommand(caseOf(failure, detection), part),
+    ),
   );
-  const hidden = groupBySubject(
+  const told = covering(cases.map((entry) => ({ subject: entry.finding.subject, value: entry.finding })));
+  const hidden = covering(
     muted.map(({ of, by }) => ({ subject: of.finding.subject, value: { finding: of.finding, by } })),
   );
   for (const path of part.paths) {
@@ -86,9 +89,9 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
   return cases;
 }
 
-function toFinding(failure: Failure, detection: Detection): Finding {
+function caseOf(failure: Failure, detection: Detection): Case {
   const { code, stage, explanation, remedy, restart } = failure;
-  return {
+  const finding: Finding = {
     code,
     stage,
     severity: detection.severity ?? failure.severity,
@@ -100,6 +103,7 @@ function toFinding(failure: Failure, detection: Detection): Finding {
     restart,
     documentation: `docs/failures/${code}.md`,
   };
+  return { failure, detection, finding };
 }
 
 /** A case with the command that mends it; none where it is left to a person. */
@@ -112,34 +116,32 @@ function withCommand(entry: Case, scene: Scene): Case {
   return { ...entry, finding: { ...finding, command } };
 }
 
-function groupBySubject<T>(entries: readonly { subject: Subject; value: T }[]): (subject: Subject) => T[] {
-  // Of most nodes there is nothing to tell, and their mappings need no keys.
-  if (entries.length === 0) return () => [];
-  const groups = Map.groupBy(entries, ({ subject }) => keyOf(subject));
-  return (subject) =>
-    coveringKeys(subject).flatMap((key) => (groups.get(key) ?? []).map(({ value }) => value));
+/** Finds, of what is said of subjects in a part of the scene, all that covers one of them. */
+function coveringIn({ paths }: Scene) {
+  let narrow: ((subject: Subject) => Subject) | undefined;
+  return <T>(entries: readonly { subject: Subject; value: T }[]): ((subject: Subject) => T[]) => {
+    // Of most nodes there is nothing to tell, and their mappings need no keys.
+    if (entries.length === 0) return () => [];
+    narrow ??= inFamilyOf(paths);
+    const inFamily = narrow;
+    const groups = Map.groupBy(entries, ({ subject }) => keyOf(subject));
+    return (subject) =>
+      coveringKeys(inFamily(subject)).flatMap((key) => (groups.get(key) ?? []).map(({ value }) => value));
+  };
 }
 
-class MuterIndex {
-  readonly #covering: (subject: Subject) => Case[];
-
-  constructor(cases: readonly Case[]) {
-    this.#covering = groupBySubject(cases.map((entry) => ({ subject: entry.finding.subject, value: entry })));
-  }
-
-  /** The code of what mutes a case; undefined when nothing does. */
-  muterOf({ failure, finding }: Case): string | undefined {
-    const { mutedBy } = failure;
-    const byEarlier = mutedBy.includes('earlier');
-    return this.#covering(finding.subject).find((other) => {
-      if (other.finding === finding) return false;
-      const isBroken = other.finding.severity === 'broken';
-      if (byEarlier && isBroken && compareStages(other.finding.stage, finding.stage) < 0) return true;
-      if (mutedBy === 'earlier' || !mutedBy.includes(other.finding.code)) return false;
-      // A risk explains what is no worse than itself.
-      return severities.indexOf(other.finding.severity) <= severities.indexOf(finding.severity);
-    })?.finding.code;
-  }
+/** The code of that which mutes a case, of those that cover it; undefined when none does. */
+function muterOf({ failure, finding }: Case, covering: readonly Case[]): string | undefined {
+  const { mutedBy } = failure;
+  const byEarlier = mutedBy.includes('earlier');
+  return covering.find((other) => {
+    if (other.finding === finding) return false;
+    const isBroken = other.finding.severity === 'broken';
+    if (byEarlier && isBroken && compareStages(other.finding.stage, finding.stage) < 0) return true;
+    if (mutedBy === 'earlier' || !mutedBy.includes(other.finding.code)) return false;
+    // A risk explains what is no worse than itself.
+    return severities.indexOf(other.finding.severity) <= severities.indexOf(finding.severity);
+  })?.finding.code;
 }
 
 const severities = ['broken', 'risk', 'note'];

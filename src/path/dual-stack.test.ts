@@ -17,6 +17,8 @@ interface Otherwise {
   node?: readonly string[];
   pod?: readonly string[];
   hostIP?: string;
+  /** Of a second mapping, of hostPort 81. */
+  also?: string;
   /** The families that portmap has rules of. Default: both. */
   mapped?: readonly Family[];
   sysctls?: Record<string, string>;
@@ -24,8 +26,9 @@ interface Otherwise {
   outside?: Partial<Record<Family, ProbeResult['outcome']>>;
 }
 
-function rulesOf(family: Family): string {
+function rulesOf(family: Family, also: string | undefined): string {
   const to = family === 'IPv4' ? POD.IPv4 : `[${POD.IPv6}]`;
+  const hasAlso = also !== undefined && also.includes(':') === (family === 'IPv6');
   // IPv6 has no loopback that could be masqueraded.
   const sources = family === 'IPv4' ? [`${POD.IPv4}/32`, '127.0.0.1/32'] : [`${POD.IPv6}/128`];
   return [
@@ -42,7 +45,16 @@ function rulesOf(family: Family): string {
     '-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT',
     '-A OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT',
     `-A ${CHAIN} -p tcp -m tcp --dport 80 -j DNAT --to-destination ${to}:8080`,
-    `-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"net\\" id: \\"${SANDBOX}\\"" -m multiport --dports 80 -j ${CHAIN}`,
+    ...(hasAlso
+      ? [
+          ...sources.map(
+            (source) =>
+              `-A ${CHAIN} -s ${source} -d ${also} -p tcp -m tcp --dport 81 -j CNI-HOSTPORT-SETMARK`,
+          ),
+          `-A ${CHAIN} -d ${also} -p tcp -m tcp --dport 81 -j DNAT --to-destination ${to}:8080`,
+        ]
+      : []),
+    `-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"net\\" id: \\"${SANDBOX}\\"" -m multiport --dports 80,81 -j ${CHAIN}`,
     'COMMIT',
     '',
   ].join('\n');
@@ -50,11 +62,13 @@ function rulesOf(family: Family): string {
 
 function reportOf({
   pod = Object.values(POD),
+  also,
   mapped = ['IPv4', 'IPv6'],
   sysctls = {},
 }: Otherwise): NodeReport {
   const config = listOf(CHAINED);
-  const portMappings = [{ hostPort: 80, containerPort: 8080, protocol: 'tcp' }];
+  const mapping = { hostPort: 80, containerPort: 8080, protocol: 'tcp' };
+  const portMappings = also === undefined ? [mapping] : [mapping, { ...mapping, hostPort: 81, hostIP: also }];
   const families = [
     {
       family: 'ipv4' as const,
@@ -130,7 +144,7 @@ function reportOf({
       iptables: mapped.map((family) => ({
         variant: 'iptables-nft',
         family: family === 'IPv4' ? 'ipv4' : 'ipv6',
-        text: { value: rulesOf(family) },
+        text: { value: rulesOf(family, also) },
       })),
       nft: { value: '{"nftables":[]}' },
     },
@@ -156,12 +170,15 @@ function probesOf({ outside = {} }: Otherwise): ProbeResult[] {
 }
 
 function diagnosed(otherwise: Otherwise) {
-  const { node = Object.values(NODE), pod: ips = Object.values(POD), hostIP } = otherwise;
+  const { node = Object.values(NODE), pod: ips = Object.values(POD), hostIP, also } = otherwise;
   const pod: Pod = {
     ...podOn('n1', 'echo', 80),
     status: { phase: 'Running', podIP: ips[0]!, podIPs: ips.map((ip) => ({ ip })) },
   };
   if (hostIP !== undefined) pod.spec!.containers[0]!.ports![0]!.hostIP = hostIP;
+  if (also !== undefined) {
+    pod.spec!.containers[0]!.ports!.push({ hostPort: 81, containerPort: 8080, hostIP: also });
+  }
   const world = smallWorld([pod], {
     nodes: [
       {
@@ -232,6 +249,36 @@ describe('a mapping of pod and node', () => {
       { sysctls: { 'net.ipv6.conf.all.forwarding': '0' }, outside: { IPv4: 'answered', IPv6: 'timeout' } },
       ['ip-forward-off IPv6'],
       ['IPv4 ok ok ok', 'IPv6 ok broken muted'],
+    ],
+    [
+      'whose node forwards IPv6 alone, beside one for an IPv4 address',
+      {
+        also: NODE.IPv4,
+        sysctls: { 'net.ipv4.ip_forward': '0' },
+        outside: { IPv4: 'timeout', IPv6: 'answered' },
+      },
+      ['ip-forward-off IPv4'],
+      ['IPv4 ok broken muted', 'IPv6 ok ok ok', 'one ok broken muted'],
+    ],
+    [
+      'whose node forwards IPv6 alone, beside one for an IPv6 address',
+      {
+        also: NODE.IPv6,
+        sysctls: { 'net.ipv4.ip_forward': '0' },
+        outside: { IPv4: 'timeout', IPv6: 'answered' },
+      },
+      ['ip-forward-off IPv4'],
+      ['IPv4 ok broken muted', 'IPv6 ok ok ok', 'one ok ok unknown'],
+    ],
+    [
+      'whose node forwards nothing, beside one for an IPv4 address',
+      {
+        also: NODE.IPv4,
+        sysctls: { 'net.ipv4.ip_forward': '0', 'net.ipv6.conf.all.forwarding': '0' },
+        outside: { IPv4: 'timeout', IPv6: 'timeout' },
+      },
+      ['ip-forward-off'],
+      ['IPv4 ok broken muted', 'IPv6 ok broken muted', 'one ok broken muted'],
     ],
   ])('%s', (_, otherwise, findings, paths) => {
     expect(diagnosed(otherwise)).toEqual({ findings, paths });

@@ -17,6 +17,8 @@ export interface PathView {
   node: NodeView | undefined;
   /** The node's address that the mapping is reached by: hostIP, or the node's InternalIP. */
   address: string | undefined;
+  /** The family of {@link address}; `subject.family` says it only where there is another to be told from. */
+  family: Family | undefined;
   /** The pod's newest sandbox that is ready; undefined when there is none, or when the node's are not known. */
   sandbox: Sandbox | undefined;
   /** What the chain did for that sandbox, by the runtime's cache. */
@@ -172,6 +174,7 @@ export class Scene {
                 subject,
                 node,
                 address,
+                family: address === undefined ? undefined : familyOfAddress(address),
                 sandbox,
                 attachment,
                 memory: new Map(),
@@ -185,6 +188,7 @@ export class Scene {
             subject: { ...subject, family },
             node,
             address: this.addressOf(node!.name, family),
+            family,
             sandbox,
             attachment,
             memory: new Map(),

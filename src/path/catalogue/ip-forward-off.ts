@@ -32,17 +32,19 @@ export const ipForwardOff = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const off = scene.pathsOn(node).flatMap((path) => {
+      const paths = scene.pathsOn(node);
+      const off = paths.flatMap((path) => {
         const settings = settingsOf(path).filter((name) => node.sysctl(name) === '0');
-        return settings.map((name) => ({ name, family: path.subject.family }));
+        return settings.map((name) => ({ name, family: path.family }));
       });
       const settings = [...new Set(off.map(({ name }) => name))];
       if (settings.length === 0) return [];
-      const families = [...new Set(off.map(({ family }) => family))];
-      const [family] = families.length === 1 ? families : [];
+      // Of one family, where there are mappings of the other that do not suffer.
+      const [family, ...others] = new Set(off.map((entry) => entry.family));
+      const isPart = others.length === 0 && paths.some((path) => path.family !== family);
       return [
         {
-          subject: { node: node.name, ...(family === undefined ? {} : { family }) },
+          subject: { node: node.name, ...(isPart && family !== undefined ? { family } : {}) },
           message: `${node.name} forwards nothing (${settings.map((name) => `${name}=0`).join(', ')}), so its hostPorts answer the node alone`,
           evidence: settings.map((name) => ({ kind: 'sysctl', where: `${name} of ${node.name}`, saw: '0' })),
           data: { node, settings },
