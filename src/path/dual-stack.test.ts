@@ -22,6 +22,8 @@ interface Otherwise {
   /** The families that portmap has rules of. Default: both. */
   mapped?: readonly Family[];
   sysctls?: Record<string, string>;
+  /** The families that the node has no route to the pod in. Default: none. */
+  unrouted?: readonly Family[];
   /** Outcomes of the probes from outside; none are made when absent. */
   outside?: Partial<Record<Family, ProbeResult['outcome']>>;
 }
@@ -65,6 +67,7 @@ function reportOf({
   also,
   mapped = ['IPv4', 'IPv6'],
   sysctls = {},
+  unrouted = [],
 }: Otherwise): NodeReport {
   const config = listOf(CHAINED);
   const mapping = { hostPort: 80, containerPort: 8080, protocol: 'tcp' };
@@ -97,7 +100,13 @@ function reportOf({
         routes: {
           value: families.flatMap(({ family, all, gateway, pod: address, whole }) => [
             { family, destination: all, gateway, device: 'eth0', table: 'main', type: 'unicast' },
-            { family, destination: `${address}/${whole}`, device: 'lxc1', table: 'main', type: 'unicast' },
+            {
+              family,
+              destination: `${address}/${whole}`,
+              device: 'lxc1',
+              table: 'main',
+              type: unrouted.some((other) => other.toLowerCase() === family) ? 'unreachable' : 'unicast',
+            },
           ]),
         },
         sysctls: { value: { 'net.ipv4.ip_forward': '1', 'net.ipv6.conf.all.forwarding': '1', ...sysctls } },
@@ -279,6 +288,36 @@ describe('a mapping of pod and node', () => {
       },
       ['ip-forward-off'],
       ['IPv4 ok broken muted', 'IPv6 ok broken muted', 'one ok broken muted'],
+    ],
+    [
+      'whose node has no route to its IPv4 address',
+      { unrouted: ['IPv4'], outside: { IPv4: 'timeout', IPv6: 'answered' } },
+      ['pod-route-missing IPv4'],
+      ['IPv4 ok broken muted', 'IPv6 ok ok ok'],
+    ],
+    [
+      'for an IPv4 address, whose node has no route to its IPv4 address, beside one for an IPv6 address',
+      { hostIP: NODE.IPv4, also: NODE.IPv6, unrouted: ['IPv4'] },
+      ['pod-route-missing IPv4'],
+      ['one ok broken muted', 'one ok ok unknown'],
+    ],
+    [
+      'for an IPv6 address, whose node has no route to its IPv6 address, beside one for an IPv4 address',
+      { hostIP: NODE.IPv6, also: NODE.IPv4, unrouted: ['IPv6'] },
+      ['pod-route-missing IPv6'],
+      ['one ok broken muted', 'one ok ok unknown'],
+    ],
+    [
+      'for an IPv4 address alone, whose node has no route to its IPv4 address',
+      { hostIP: NODE.IPv4, unrouted: ['IPv4'] },
+      ['pod-route-missing'],
+      ['one ok broken muted'],
+    ],
+    [
+      'whose node has no route to any of its addresses is one cause',
+      { unrouted: ['IPv4', 'IPv6'], outside: { IPv4: 'timeout', IPv6: 'timeout' } },
+      ['pod-route-missing'],
+      ['IPv4 ok broken muted', 'IPv6 ok broken muted'],
     ],
   ])('%s', (_, otherwise, findings, paths) => {
     expect(diagnosed(otherwise)).toEqual({ findings, paths });

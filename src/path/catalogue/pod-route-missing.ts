@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Detection, defineFailure } from '../failure.ts';
-import type { Evidence } from '../finding.ts';
+import type { Evidence, Family } from '../finding.ts';
 import type { NodeView } from '../node-view.ts';
 import { known } from '../observed.ts';
 import { podDevice } from '../pod-link.ts';
@@ -34,14 +34,9 @@ export const podRouteMissing = defineFailure<Data>({
   mutedBy: [],
 
   detect(scene) {
-    // By address of a pod: the route is the same for all its ports.
-    const paths = new Map(
-      scene.paths.map((path) => [`${podName(path.subject.pod!)} ${path.subject.family ?? ''}`, path]),
-    );
-    return [...paths.values()].flatMap((path): Detection<Data>[] => {
+    return byAddress(scene.paths).flatMap(({ path, address, family }): Detection<Data>[] => {
       const { node, subject } = path;
-      const address = path.sandbox === undefined ? undefined : podAddress(path);
-      if (node === undefined || address === undefined) return [];
+      if (node === undefined) return [];
       if (known(node.seen?.network.routes) === undefined) return [];
       const route = routeTo(node, address);
       const devices = hostDevices(path, node);
@@ -54,7 +49,7 @@ export const podRouteMissing = defineFailure<Data>({
           subject: {
             node: node.name,
             pod: subject.pod!,
-            ...(subject.family === undefined ? {} : { family: subject.family }),
+            ...(family === undefined ? {} : { family }),
           },
           message: `${node.name} ${problem(whom)}`,
           evidence: [
@@ -108,6 +103,27 @@ export const podRouteMissing = defineFailure<Data>({
     subjects: ({ node, pod }) => [{ node, pod }],
   },
 });
+
+/**
+ * A mapping of each address that mappings lead to, since the route is the same for all ports; with its family where the pod has mappings
+ * to more than one address.
+ */
+function byAddress(
+  paths: readonly PathView[],
+): { path: PathView; address: string; family: Family | undefined }[] {
+  const attached = paths.flatMap((path) => {
+    const address = path.sandbox === undefined ? undefined : podAddress(path);
+    return address === undefined ? [] : [{ path, address }];
+  });
+  const byPod = Map.groupBy(attached, ({ path }) => podName(path.subject.pod!));
+  return [...byPod.values()].flatMap((own) => {
+    const ofAddress = new Map(own.map((entry) => [entry.address, entry]));
+    return [...ofAddress.values()].map((entry) => ({
+      ...entry,
+      family: ofAddress.size > 1 ? entry.path.family : undefined,
+    }));
+  });
+}
 
 type Route = ReturnType<typeof routeTo>;
 
