@@ -44,6 +44,23 @@ test.each<[string, Finding[], string[][]]>([
     [finding('w', { subject: { node: 'w', pod } }), finding('w', { subject: { node: 'w', pod } })],
     [['w'], ['w']],
   ],
+  [
+    'one address family',
+    [
+      finding('w', { subject: { node: 'w', family: 'IPv6' } }),
+      finding('w2', { subject: { node: 'w2', family: 'IPv6' } }),
+    ],
+    [['w', 'w2']],
+  ],
+  [
+    'another address family, or both',
+    [
+      finding('w'),
+      finding('w2', { subject: { node: 'w2', family: 'IPv6' } }),
+      finding('w3', { subject: { node: 'w3', family: 'IPv4' } }),
+    ],
+    [['w'], ['w2'], ['w3']],
+  ],
   ['what is on no node', [finding('', { subject: {} })], [[]]],
 ])('%s', (_, findings, groups) => {
   expect(alikeFindings(findings).map(({ nodes }) => [...nodes])).toEqual(groups);

@@ -10,7 +10,7 @@ export interface AlikeFindings {
 const EACH = 'each of them';
 
 /**
- * Puts together the findings about nodes as a whole that differ in nothing but the node: same cause, same evidence, same remedy. They stay in their
+ * Puts together the findings about nodes as a whole that differ in nothing but the node: same cause, same address family, same evidence, same remedy. They stay in their
  * order, each group where its first is. What is about a pod, and what is told once, stays as it is.
  */
 export function alikeFindings(findings: readonly Finding[]): AlikeFindings[] {
@@ -32,7 +32,7 @@ function withoutNode(finding: Finding, node: string): Finding {
   const { subject, message, evidence, remedy, ...rest } = finding;
   return {
     ...rest,
-    subject: {},
+    subject: subject.family === undefined ? {} : { family: subject.family },
     message: plain(message),
     remedy: plain(remedy),
     evidence: evidence.map(({ kind, where, saw }) => ({ kind, where: plain(where), saw: plain(saw) })),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { diagnose } from '../../path/diagnose.ts';
-import type { Severity } from '../../path/finding.ts';
+import type { Severity, Subject } from '../../path/finding.ts';
 import { failureOn, podOn, smallWorld } from '../../path/testing/small-world.ts';
 import { exitStatusOf, renderDiagnosis } from './diagnosis.ts';
 
@@ -37,14 +37,17 @@ describe('a diagnosis for people', () => {
     expect(text).toContain('1 mapping: 0 good, 1 broken, 0 in doubt; 1 cause found');
   });
 
-  test('tells what is the same on several nodes once, with their names', () => {
-    const failure = failureOn(({ nodes }) => [...nodes.keys()].map((node) => ({ node })), {
+  test.each<[string, Pick<Subject, 'family'>, string]>([
+    ['their names', {}, 'nodes n1, n2'],
+    ['their names and their family', { family: 'IPv6' }, 'IPv6 nodes n1, n2'],
+  ])('tells what is the same on several nodes once, with %s', (_, family, told) => {
+    const failure = failureOn(({ nodes }) => [...nodes.keys()].map((node) => ({ node, ...family })), {
       code: 'some-failure',
       stage: 'configured',
     });
     const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80)]);
     const text = renderDiagnosis(diagnose(world, [failure]).diagnosis, 'hostport');
-    expect(text.match(/^. some-failure .*/gm)).toEqual(['✗ some-failure  [configured] nodes n1, n2']);
+    expect(text.match(/^. some-failure .*/gm)).toEqual([`✗ some-failure  [configured] ${told}`]);
   });
 
   test('does not print all of a long file', () => {

@@ -79,7 +79,7 @@ function renderFinding({ finding, nodes }: AlikeFindings, program: string): stri
     finding;
   const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : 'i';
   const lines = [
-    `${mark} ${code}  [${stage}] ${safeText(nodes.length > 1 ? `nodes ${nodes.join(', ')}` : describeSubject(subject))}`,
+    `${mark} ${code}  [${stage}] ${safeText(nodes.length > 1 ? describeNodes(subject, nodes) : describeSubject(subject))}`,
     `  ${shortened(message)}`,
   ];
   for (const [i, entry] of evidence.slice(0, MAX_EVIDENCE).entries()) {
@@ -129,6 +129,11 @@ export function describeSubject({ node, pod, port, family }: Subject): string {
   if (family !== undefined) parts.push(family);
   if (node !== undefined) parts.push(pod === undefined ? `node ${node}` : `on ${node}`);
   return parts.join(' ');
+}
+
+/** What is the same of several nodes; of one address family, where it is. */
+function describeNodes({ family }: Subject, nodes: readonly string[]): string {
+  return `${family === undefined ? '' : `${family} `}nodes ${nodes.join(', ')}`;
 }
 
 function summary({ paths, findings }: Diagnosis): string {
