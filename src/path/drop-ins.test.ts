@@ -15,9 +15,10 @@ function reportWith(
   files: DropIns[number]['files'],
   more: object = {},
   loaded?: { config: string; plugins?: string[] },
+  name = '10-net.conflist',
 ): NodeReport {
   const report = cniNode(
-    { '10-net.conflist': listOf([PRIMARY], more) },
+    { [name]: listOf([PRIMARY], more) },
     {
       cni: { dropIns: [{ network: 'net', files }] },
       ...(loaded === undefined ? {} : { loaded: loaded.config }),
@@ -103,6 +104,22 @@ describe('what is found of it', () => {
           'capability-missing',
           0,
           'the chain of 10-net.conflist goes on in /etc/cni/net.d/net/50-portmap.conf: declare the capability in 10-net.conflist, where of these it belongs',
+        ],
+      ],
+    ],
+    [
+      'so it is where an operator writes the list, and a copy of that would have the same chain',
+      reportWith(
+        { value: [confFile('50-portmap.conf', '{"type":"portmap"}')] },
+        {},
+        undefined,
+        '10-calico.conflist',
+      ),
+      [
+        [
+          'capability-missing',
+          0,
+          'the chain of 10-calico.conflist goes on in /etc/cni/net.d/net/50-portmap.conf: declare the capability in 10-calico.conflist, where of these it belongs',
         ],
       ],
     ],

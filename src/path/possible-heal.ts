@@ -27,11 +27,12 @@ export function possibleHeal(
   if (wanted.by === 'hand') return { heal: wanted };
   const node = scene.nodes.get(detection.subject.node ?? '');
   const heal = node === undefined ? wanted : { ...wanted, steps: besideOwners(wanted.steps, node) };
-  for (const step of heal.steps) {
-    const obstacle = obstacleOf(step, scene);
-    if (obstacle !== undefined) return { heal: { by: 'hand', why: obstacle }, obstacle };
-  }
-  return { heal };
+  // A list of ours has the same drop-in directory as the one it goes before, so it is the steps as they were wanted that tell.
+  const [obstacle] = [
+    ...wanted.steps.map((step) => dropInObstacle(step, scene)),
+    ...heal.steps.map((step) => mountObstacle(step, scene)),
+  ].filter((found) => found !== undefined);
+  return obstacle === undefined ? { heal } : { heal: { by: 'hand', why: obstacle }, obstacle };
 }
 
 /** Whether a file is mounted over its name, rather than in the directory that it is seen in. */
@@ -39,15 +40,22 @@ export function isMountOfItsOwn(node: NodeView, path: string): boolean {
   return node.mountOf(path)?.path === path;
 }
 
-function obstacleOf(step: HealStep, scene: Scene): string | undefined {
+/** What is wrong in a chain that goes on in other files is in one of them, which one the list does not tell. */
+function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
+  if (step.on !== 'node' || step.action.do !== 'write-file') return undefined;
+  const node = scene.nodes.get(step.node);
+  const active = node?.active;
+  if (active === undefined || step.action.path !== active.path || active.dropIns.length === 0)
+    return undefined;
+  const directory = node!.seen!.cni.confDir;
+  const files = active.dropIns.map((name) => `${directory}/${name}`).join(', ');
+  return `the chain of ${active.name} goes on in ${files}: ${step.why}, where of these it belongs`;
+}
+
+function mountObstacle(step: HealStep, scene: Scene): string | undefined {
   if (step.on !== 'node') return undefined;
   const node = scene.nodes.get(step.node);
   if (node === undefined) return undefined;
-  const dropIns = node.active?.dropIns ?? [];
-  if (step.action.do === 'write-file' && step.action.path === node.active?.path && dropIns.length > 0) {
-    const directory = node.seen!.cni.confDir;
-    return `the chain of ${node.active.name} goes on in ${dropIns.map((name) => `${directory}/${name}`).join(', ')}: ${step.why}, where of these it belongs`;
-  }
   for (const { path, change, there } of touchedBy(step.action, step.why)) {
     const mount = node.mountOf(path);
     if (mount === undefined) continue;
