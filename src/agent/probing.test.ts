@@ -19,8 +19,12 @@ const sandbox = {
   portMappings: [],
 };
 
-function worldWith(port: object, change: { sandbox?: object; nodes?: string[]; podIP?: string } = {}): World {
+function worldWith(
+  port: object,
+  change: { sandbox?: object; nodes?: string[]; podIPs?: string[] } = {},
+): World {
   const names = change.nodes ?? ['n1', 'n2'];
+  const ips = change.podIPs ?? ['10.1.0.2'];
   const report = { sandboxes: { value: [{ ...sandbox, ...change.sandbox }] } } as unknown as NodeReport;
   return {
     observedAt: '2026-01-01T00:00:00Z',
@@ -35,7 +39,7 @@ function worldWith(port: object, change: { sandbox?: object; nodes?: string[]; p
           nodeName: 'n1',
           containers: [{ name: 'c', ports: [{ containerPort: 8080, hostPort: 80, ...port }] }],
         },
-        status: { phase: 'Running', podIP: change.podIP ?? '10.1.0.2' },
+        status: { phase: 'Running', podIP: ips[0] ?? '', podIPs: ips.map((ip) => ({ ip })) },
       },
     ],
     services: [],
@@ -61,6 +65,19 @@ function dualStack(world: World): World {
     })),
   };
 }
+
+/** The world with but these addresses of its nodes. */
+function addressed(world: World, addresses: readonly string[]): World {
+  return {
+    ...world,
+    nodes: world.nodes.map((node, i) => ({
+      ...node,
+      status: { addresses: [{ type: 'InternalIP', address: addresses[i]! }] },
+    })),
+  };
+}
+
+const IPV6_FIRST = ['fd00:1::2', '10.1.0.2'];
 
 /** Each probe of a plan as a line. */
 const planned = (world: World) =>
@@ -105,7 +122,7 @@ describe('what is sent, and from where', () => {
     ],
     [
       'a single node, a namespace that is gone, no address yet',
-      worldWith({}, { nodes: ['n1'], sandbox: { netnsExists: false }, podIP: '' }),
+      worldWith({}, { nodes: ['n1'], sandbox: { netnsExists: false, ips: [] }, podIPs: [] }),
       [
         'loopback in node of n1 to 127.0.0.1:80',
         'node in node of n1 to 172.17.0.2:80',
@@ -128,6 +145,47 @@ describe('what is sent, and from where', () => {
         'outside in outside of nobody to fd00::1:80',
         'pod in /run/netns/pod of n1 to 172.17.0.2:80',
         'pod in /run/netns/pod of n1 to fd00::1:80',
+      ],
+    ],
+    [
+      'the one family that pod and node have in common, whichever the pod tells first, and from a node that has it',
+      addressed(worldWith({}, { nodes: ['n1', 'n2', 'n3'], sandbox: { ips: [] }, podIPs: IPV6_FIRST }), [
+        '172.17.0.2',
+        'fd00::2',
+        '172.17.0.4',
+      ]),
+      [
+        'direct in node of n1 to 10.1.0.2:8080',
+        'loopback in node of n1 to 127.0.0.1:80',
+        'node in node of n1 to 172.17.0.2:80',
+        'other-node in node of n3 to 172.17.0.2:80',
+        'outside in outside of nobody to 172.17.0.2:80',
+        'pod in /run/netns/pod of n1 to 172.17.0.2:80',
+      ],
+    ],
+    [
+      'one address: by the address of the pod of its family, and from a node that has it',
+      dualStack(
+        worldWith(
+          { hostIP: 'fd00::1' },
+          { nodes: ['n1', 'n2', 'n3'], sandbox: { ips: ['10.1.0.2', 'fd00:1::2'] } },
+        ),
+      ),
+      [
+        'direct in node of n1 to fd00:1::2:8080',
+        'node in node of n1 to fd00::1:80',
+        'other-node in node of n3 to fd00::1:80',
+        'outside in outside of nobody to fd00::1:80',
+        'pod in /run/netns/pod of n1 to fd00::1:80',
+      ],
+    ],
+    [
+      'one address of a family that the pod does not have: not past it',
+      worldWith({ hostIP: '172.17.0.2' }, { nodes: ['n1'], sandbox: { ips: ['fd00:1::2'] } }),
+      [
+        'node in node of n1 to 172.17.0.2:80',
+        'outside in outside of nobody to 172.17.0.2:80',
+        'pod in /run/netns/pod of n1 to 172.17.0.2:80',
       ],
     ],
   ])('%s', (_, world, want) => expect(planned(world)).toEqual(want));

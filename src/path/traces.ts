@@ -36,7 +36,7 @@ export function podAddress(path: PathView): string | undefined {
   const addresses = path.sandbox?.ips.length
     ? path.sandbox.ips
     : (path.pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
-  return addresses.find((ip) => family === undefined || familyOf(ip) === family);
+  return addresses.find((ip) => ip !== '' && (family === undefined || familyOf(ip) === family));
 }
 
 /** Whether a translation leads to the pod: address and port both. */

@@ -52,12 +52,12 @@ interface PlannedProbe {
 }
 
 function probesOf(path: PathView, nodes: readonly string[], scene: Scene): PlannedProbe[] {
-  const { node, pod, port, address, sandbox, subject } = path;
+  const { node, port, address, family, sandbox } = path;
   if (node === undefined) return [];
   const probes: PlannedProbe[] = [];
   const here: Stand = { at: 'node', node: node.name };
-  const direct = subject.family === undefined ? pod.status?.podIP : podAddress(path);
-  if (direct !== undefined && direct !== '') {
+  const direct = podAddress(path);
+  if (direct !== undefined) {
     const target = { address: direct, port: port.containerPort };
     probes.push({ vantage: 'direct', stand: here, target });
   }
@@ -70,11 +70,7 @@ function probesOf(path: PathView, nodes: readonly string[], scene: Scene): Plann
   }
   if (isLoopback(address)) return probes;
   // A node without an address of the family has no way to send from.
-  const other = nodes.find(
-    (name) =>
-      name !== node.name &&
-      (subject.family === undefined || scene.addressOf(name, subject.family) !== undefined),
-  );
+  const other = nodes.find((name) => name !== node.name && scene.addressOf(name, family) !== undefined);
   if (other !== undefined) {
     probes.push({ vantage: 'other-node', stand: { at: 'node', node: other }, target: mapped });
   }
