@@ -1,5 +1,5 @@
 import type { HealStep } from './action.ts';
-import { besideConfig, nameBefore } from './conf-plans.ts';
+import { besideConfig, COPY_MODE, nameBefore } from './conf-plans.ts';
 import type { NodeView } from './node-view.ts';
 
 /** Who writes a configuration file again when it starts, or finds it changed; and what else it does to the directory. */
@@ -47,7 +47,7 @@ export function besideOwners(steps: readonly HealStep[], node: NodeView): HealSt
     if (!isReplaced || step.on !== 'node') return step;
     const { action } = step;
     if (action.do === 'write-file' && (action.path === active.path || action.path === own)) {
-      return { ...step, why: `${step.why} (${note})`, action: { ...action, path: own } };
+      return { ...step, why: `${step.why} (${note})`, action: { ...action, path: own, mode: COPY_MODE } };
     }
     return action.do === 'attach' && action.config === active.path
       ? { ...step, action: { ...action, config: own } }

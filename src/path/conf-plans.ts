@@ -2,10 +2,25 @@ import type { HealStep } from './action.ts';
 import { formatDocument, type ListDocument } from './conf-dir.ts';
 import type { ConfigFile, NodeView } from './node-view.ts';
 
-/** A step that writes a configuration file of a node. It keeps its mode: many are readable to root alone, for what is in them. */
-export function writeConfig(node: NodeView, path: string, document: unknown, why: string): HealStep {
+/** The mode of a file with what is in another, whose mode is not known: many are readable to root alone, for what is in them. */
+export const COPY_MODE = '0600';
+
+/** A step that writes a configuration file of a node; without `mode` it keeps its own. */
+export function writeConfig(
+  node: NodeView,
+  path: string,
+  document: unknown,
+  why: string,
+  mode?: string,
+): HealStep {
   const content = typeof document === 'string' ? document : formatDocument(document);
-  return { on: 'node', node: node.name, why, action: { do: 'write-file', path, content } };
+  const action = { do: 'write-file' as const, path, content, ...(mode === undefined ? {} : { mode }) };
+  return { on: 'node', node: node.name, why, action };
+}
+
+/** A step that writes what is in a configuration file of a node, or has become of it, to one that is new: for root alone, as runtimes are. */
+export function writeCopy(node: NodeView, path: string, document: unknown, why: string): HealStep {
+  return writeConfig(node, path, document, why, COPY_MODE);
 }
 
 /** A step that gives a configuration file of a node another name in its directory. */

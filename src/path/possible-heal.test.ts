@@ -81,6 +81,7 @@ test('a list that is not there yet is written beside files that are mounted', ()
       do: 'write-file',
       path: '/etc/cni/net.d/05-net-portmap.conflist',
       content: expect.stringContaining('portmap'),
+      mode: '0600',
     },
   ]);
 });
@@ -105,7 +106,7 @@ test('a mounted file that chains portmap and comes too late is copied before the
   const files = { '05-plain.conflist': listOf([{ type: 'cilium-cni' }]), '10-net.conflist': listOf(CHAINED) };
   const { plan } = planned(seenIn(files, { path: late, origin: '/x', readOnly: true }), 'conflist-shadowed');
   expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
-    { do: 'write-file', path: '/etc/cni/net.d/00-10-net.conflist', content: listOf(CHAINED) },
+    { do: 'write-file', path: '/etc/cni/net.d/00-10-net.conflist', content: listOf(CHAINED), mode: '0600' },
   ]);
 });
 

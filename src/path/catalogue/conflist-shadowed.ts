@@ -1,5 +1,5 @@
 import { activeList, CONF_DIR, formatDocument, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
-import { besideConfig, nameBefore, renameConfig, writeConfig } from '../conf-plans.ts';
+import { besideConfig, nameBefore, renameConfig, writeCopy } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
@@ -54,7 +54,7 @@ export const conflistShadowed = defineFailure<Data>({
       const why = `let what is in ${shadowed.name}, which is mounted from outside, come before ${winner.name}`;
       return {
         by: 'steps',
-        steps: [writeConfig(node, besideConfig(shadowed.path, name), shadowed.content, why)],
+        steps: [writeCopy(node, besideConfig(shadowed.path, name), shadowed.content, why)],
       };
     }
     return {

@@ -1,6 +1,13 @@
 import { chainedPortmap } from '../chained-portmap.ts';
 import { editActiveList, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
-import { besideConfig, listDocument, nameBefore, PORTMAP_ENTRY, writeConfig } from '../conf-plans.ts';
+import {
+  besideConfig,
+  listDocument,
+  nameBefore,
+  PORTMAP_ENTRY,
+  writeConfig,
+  writeCopy,
+} from '../conf-plans.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { Evidence } from '../finding.ts';
@@ -92,14 +99,15 @@ export const portmapNotChained = defineFailure<Data>({
       };
     }
     const document = listDocument(file);
+    const why = `chain portmap behind ${file.name}`;
     const chained = { ...document, plugins: [...document.plugins, PORTMAP_ENTRY] };
+    if (file.name.endsWith('.conflist')) {
+      return { by: 'steps', steps: [writeConfig(node, file.path, chained, why)] };
+    }
     // A single configuration is its owner's, who may write it again: a list of ours goes before it. The network keeps its name,
     // so that attachments made before are found under it.
-    const name = file.name.endsWith('.conflist')
-      ? file.name
-      : nameBefore(file.name, file.name.replace(/\.[^.]*$/, '-portmap.conflist'));
-    const path = besideConfig(file.path, name);
-    return { by: 'steps', steps: [writeConfig(node, path, chained, `chain portmap behind ${file.name}`)] };
+    const name = nameBefore(file.name, file.name.replace(/\.[^.]*$/, '-portmap.conflist'));
+    return { by: 'steps', steps: [writeCopy(node, besideConfig(file.path, name), chained, why)] };
   },
 
   fault: {
