@@ -1,4 +1,4 @@
-import { expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import type { HealStep, NodeAction } from '../path/action.ts';
 import { diagnose } from '../path/diagnose.ts';
 import type { Failure, Heal } from '../path/failure.ts';
@@ -180,4 +180,65 @@ test('an interruption ends it between two findings', async () => {
   }
   expect(String(thrown)).toContain('interrupted');
   expect(node.done).toEqual([]);
+});
+
+describe('what is found in both address families, and then in one of them', () => {
+  const ips = [{ ip: '10.1.0.2' }, { ip: 'fd00:1::2' }];
+  const addresses = ['172.17.0.2', 'fd00::2'].map((address) => ({ type: 'InternalIP', address }));
+  const pod = podOn('n1', 'a', 80);
+  const world = smallWorld([{ ...pod, status: { ...pod.status, podIPs: ips } }], {
+    nodes: [{ metadata: { name: 'n1' }, status: { addresses } }],
+  });
+
+  test.each<[string, Heal, string[], string[]]>([
+    [
+      'is healed once that is',
+      { by: 'steps', steps: [step('none')] },
+      ['IPv6 healed'],
+      ['n1 half', 'n1 none'],
+    ],
+    [
+      'has failed when that does, which is not tried again',
+      { by: 'steps', steps: [step('half')] },
+      ['IPv6 failed'],
+      ['n1 half', 'n1 half'],
+    ],
+    ['is left when that is', { by: 'hand', why: 'yours' }, ['IPv6 left'], ['n1 half']],
+  ])('%s', async (_, ofHalf, outcomes, done) => {
+    const node = new Node('both', undefined, () => world);
+    const failure = failureOn(
+      ({ paths }) =>
+        paths
+          .filter(({ family }) => node.value === 'both' || (node.value === 'half' && family === 'IPv6'))
+          .map(({ subject }) => subject),
+      {
+        code: 'x',
+        stage: 'forwarded',
+        heal: ({ subject }) =>
+          subject.family === undefined ? { by: 'steps', steps: [step('half')] } : ofHalf,
+      },
+    );
+    const { healed } = await run(node, [failure]);
+    expect(healed.map(({ finding, outcome }) => `${finding.subject.family ?? 'both'} ${outcome}`)).toEqual(
+      outcomes,
+    );
+    expect(node.done).toEqual(done);
+  });
+
+  test('has failed when that may not be tried', async () => {
+    const node = new Node('both', undefined, () => world);
+    const failure = failureOn(
+      ({ paths }) =>
+        paths
+          .filter(({ family }) => node.value === 'both' || family === 'IPv6')
+          .map(({ subject }) => subject),
+      { code: 'x', stage: 'forwarded', heal: () => ({ by: 'steps', steps: [step('half')] }) },
+    );
+    const { healed } = await run(node, [failure], {
+      mayTry: ({ finding }) => finding.subject.family === undefined,
+    });
+    expect(healed.map(({ finding, outcome, reason }) => [finding.subject.family, outcome, reason])).toEqual([
+      [undefined, 'failed', 'looked at again, and still: x!'],
+    ]);
+  });
 });

@@ -2,7 +2,7 @@ import type { HealStep, NodeAction } from '../path/action.ts';
 import { type Diagnosed, diagnose } from '../path/diagnose.ts';
 import type { Failure } from '../path/failure.ts';
 import type { Finding } from '../path/finding.ts';
-import { type HealScope, type PlannedHeal, planHeal, sameFinding } from '../path/heal-plan.ts';
+import { findingKey, type HealScope, type PlannedHeal, planHeal, sameFinding } from '../path/heal-plan.ts';
 import { stages } from '../path/stages.ts';
 import type { World } from '../path/world.ts';
 import { type Clock, realClock } from '../sys/clock.ts';
@@ -102,9 +102,13 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
   }
 }
 
-/** Not what has failed, unless something else was mended since or together with it, and not for ever. */
+/**
+ * Not what has failed, unless something else was mended since or together with it, and not for ever. What is left of one address family
+ * where there were two may have another cause, and has not been tried yet.
+ */
 function mayTryAgain(finding: Finding, done: readonly Healed[]): boolean {
-  const failed = done.filter((entry) => entry.outcome === 'failed' && sameFinding(entry.finding, finding));
+  const key = findingKey(finding);
+  const failed = done.filter((entry) => entry.outcome === 'failed' && findingKey(entry.finding) === key);
   const last = failed.at(-1);
   if (last === undefined) return true;
   return (

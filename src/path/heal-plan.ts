@@ -71,12 +71,20 @@ function isForPerson({ leftover }: Failure, { severity }: Finding, { risks, code
   return severity === 'risk' && risks === 'leftovers' && codes === undefined && leftover !== true;
 }
 
-/** Whether two findings are about the same thing: also after a pod was made again under its name. */
+/**
+ * Whether two findings are about the same thing: also after a pod was made again under its name. One of both address families is about each of
+ * them.
+ */
 export function sameFinding(a: Finding, b: Finding): boolean {
-  return findingKey(a) === findingKey(b);
+  const { family, ...subject } = a.subject;
+  const { family: other, ...rest } = b.subject;
+  return (
+    (family === undefined || other === undefined || family === other) &&
+    findingKey({ ...a, subject }) === findingKey({ ...b, subject: rest })
+  );
 }
 
-/** What is the same for two findings about the same thing, and differs for all others. */
+/** What is the same for two findings about the same thing in the same address families, and differs for all others. */
 export function findingKey({ code, subject: { node, pod, port, family } }: Finding): string {
   return JSON.stringify([code, node, pod?.namespace, pod?.name, port, family]);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import type { Finding } from '../../path/finding.ts';
+import type { Family, Finding } from '../../path/finding.ts';
 import { Ledger, type LedgerOptions } from './ledger.ts';
 
 const OPTIONS: LedgerOptions = {
@@ -147,5 +147,64 @@ describe('what is there', () => {
     ledger.retain([], 1);
     ledger.add(A, 2);
     expect(ledger.isNews(A, 'y')).toBe(true);
+  });
+});
+
+describe('what is found in more or fewer address families than before', () => {
+  const ofFamily = (family?: Family) => {
+    const { subject, ...rest } = finding('a');
+    return { ...rest, subject: family === undefined ? subject : { ...subject, family } };
+  };
+  const [BOTH, V4, V6] = [ofFamily(), ofFamily('IPv4'), ofFamily('IPv6')];
+
+  test.each<[string, Finding, Finding]>([
+    ['both, then one', BOTH, V6],
+    ['one, then both', V4, BOTH],
+  ])('is the same as before: %s', (_, before, after) => {
+    const ledger = new Ledger(OPTIONS);
+    ledger.add(before, 1);
+    ledger.announce(before, 1);
+    ledger.failed(before, 2);
+    ledger.isNews(before, 'x');
+    expect([ledger.since(after, 9), ledger.heldUntil(after)]).toEqual([1, 1002]);
+    ledger.add(after, 10);
+    expect(ledger.retain([after], 10)).toEqual([]);
+    expect(ledger.announce(after, 10)).toBe(false);
+    expect(ledger.isNews(after, 'x')).toBe(false);
+    expect(ledger.since(after, 10)).toBe(1);
+    // A second failure, not a first.
+    expect(ledger.failed(after, 1010)).toBe(3010);
+    expect(ledger.retain([], 3011)).toEqual([after]);
+  });
+
+  test('is one fight', () => {
+    const ledger = new Ledger(OPTIONS);
+    const verdicts = [BOTH, V6, BOTH].map((found, i) => {
+      ledger.add(found, i * 10);
+      ledger.retain([found], i * 10);
+      return ledger.healed(found, i * 10 + 1).contested;
+    });
+    expect(verdicts).toEqual([false, false, true]);
+    expect(ledger.heldUntil(V4)).toBe(10_021);
+  });
+
+  test('and was mended in what was left of it is not gone by itself', () => {
+    const ledger = new Ledger(OPTIONS);
+    ledger.add(BOTH, 0);
+    ledger.announce(BOTH, 0);
+    ledger.announce(V6, 1);
+    ledger.healed(V6, 2);
+    expect(ledger.retain([], 3)).toEqual([]);
+  });
+
+  test('both halves, each on its own, are both the same as before; one is not the other', () => {
+    const ledger = new Ledger(OPTIONS);
+    ledger.add(BOTH, 0);
+    ledger.announce(BOTH, 0);
+    for (const half of [V4, V6]) ledger.add(half, 1);
+    expect(ledger.retain([V4, V6], 1)).toEqual([]);
+    expect([V4, V6].map((half) => ledger.announce(half, 1))).toEqual([false, false]);
+    expect(ledger.retain([V6], 2)).toEqual([V4]);
+    expect(ledger.since(V4, 3)).toBe(3);
   });
 });

@@ -74,9 +74,14 @@ export class Ledger {
   /** Takes down that nothing but these findings is there. Those that were told to be there, and are gone. */
   retain(findings: readonly Finding[], now: number): Finding[] {
     const there = new Set(findings.map(findingKey));
+    const superseded = new Set(findings.flatMap(otherKeys));
     const gone: Finding[] = [];
     for (const [key, entry] of this.#entries) {
       if (there.has(key)) continue;
+      if (superseded.has(key)) {
+        this.#entries.delete(key);
+        continue;
+      }
       if (entry.since !== undefined) {
         if (entry.isTold) gone.push(entry.finding);
         forgetSighting(entry);
@@ -89,12 +94,12 @@ export class Ledger {
 
   /** Since when a finding has been seen; `now` when it is new. */
   since(finding: Finding, now: number): number {
-    return this.#entries.get(findingKey(finding))?.since ?? now;
+    return this.#find(finding)?.since ?? now;
   }
 
   /** Until when a finding is left alone; 0 when it is not. */
   heldUntil(finding: Finding): number {
-    return this.#entries.get(findingKey(finding))?.heldUntil ?? 0;
+    return this.#find(finding)?.heldUntil ?? 0;
   }
 
   /** A finding was mended. */
@@ -102,6 +107,10 @@ export class Ledger {
     const { contestLimit, contestWindowMs, truceMs, maxTruceMs } = this.#options;
     const entry = this.#entry(finding, now);
     forgetSighting(entry);
+    for (const key of otherKeys(finding)) {
+      const other = this.#entries.get(key);
+      if (other !== undefined) forgetSighting(other);
+    }
     entry.lastSeen = now;
     entry.failures = 0;
     entry.healedAt = [...entry.healedAt.filter((at) => now - at < contestWindowMs), now];
@@ -124,10 +133,18 @@ export class Ledger {
 
   /** Whether something has not been said of a finding yet; it counts as said from then on, until it is gone. */
   isNews(finding: Finding, what: string): boolean {
-    const entry = this.#entries.get(findingKey(finding));
+    const entry = this.#find(finding);
     if (entry === undefined || entry.reported === what) return false;
     entry.reported = what;
     return true;
+  }
+
+  /** What is remembered of a finding: under its own families, else under those that it was found in before. */
+  #find(finding: Finding): Entry | undefined {
+    const own = this.#entries.get(findingKey(finding));
+    if (own !== undefined) return own;
+    const others = otherKeys(finding).flatMap((key) => this.#entries.get(key) ?? []);
+    return others.sort((a, b) => b.heldUntil - a.heldUntil || b.lastSeen - a.lastSeen)[0];
   }
 
   #entry(finding: Finding, now: number): Entry {
@@ -135,7 +152,6 @@ export class Ledger {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
       entry = {
-        finding,
         since: undefined,
         lastSeen: now,
         healedAt: [],
@@ -144,11 +160,25 @@ export class Ledger {
         heldUntil: 0,
         isTold: false,
         reported: undefined,
+        ...this.#find(finding),
+        finding,
       };
       this.#entries.set(key, entry);
     }
     return entry;
   }
+}
+
+/**
+ * The keys that the same trouble has when it is found in more or fewer address families: of both for one, of each for both. It is neither new nor
+ * gone when only they change.
+ */
+function otherKeys(finding: Finding): string[] {
+  const { family, ...subject } = finding.subject;
+  if (family !== undefined) return [findingKey({ ...finding, subject })];
+  return (['IPv4', 'IPv6'] as const).map((one) =>
+    findingKey({ ...finding, subject: { ...subject, family: one } }),
+  );
 }
 
 function forgetSighting(entry: Entry): void {
