@@ -28,6 +28,11 @@ const OWNERS: readonly [RegExp, ConfOwner][] = [
   [/^00-kube-ovn\.conflist$/, { name: "Kube-OVN's CNI server" }],
 ];
 
+/** Who writes the configuration file of a name again; undefined when nobody is known to. */
+export function ownerOf(fileName: string): ConfOwner | undefined {
+  return OWNERS.find(([name]) => name.test(fileName))?.[1];
+}
+
 /**
  * The steps with a list of our own in place of changes to one that an operator's agent would write again: it is put before that one, under the same
  * network name, so that attachments made before are found. What then goes by the list in use goes by ours. A file that is broken is mended where
@@ -35,7 +40,7 @@ const OWNERS: readonly [RegExp, ConfOwner][] = [
  */
 export function besideOwners(steps: readonly HealStep[], node: NodeView): HealStep[] {
   const { active } = node;
-  const owner = active && OWNERS.find(([name]) => name.test(active.name))?.[1];
+  const owner = active && ownerOf(active.name);
   if (active === undefined || owner === undefined || 'unknown' in active.list) return [...steps];
   const own = besideConfig(
     active.path,

@@ -110,6 +110,23 @@ test('a mounted file that chains portmap and comes too late is copied before the
   ]);
 });
 
+test("an operator's list that comes too late is copied before the other, for it would be written again under its name", () => {
+  const late = listOf([{ type: 'calico' }, CHAINED[1]!]);
+  const report = seenIn({ '05-plain.conflist': listOf([{ type: 'calico' }]), '10-calico.conflist': late });
+  const { plan } = planned(report, 'conflist-shadowed');
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+    {
+      do: 'write-file',
+      path: '/etc/cni/net.d/00-10-calico.conflist',
+      content: late,
+      mode: '0600',
+    },
+  ]);
+  expect(plan?.steps[0]?.why).toBe(
+    'let what is in 10-calico.conflist, which calico-node writes, come before 05-plain.conflist',
+  );
+});
+
 test('a runtime that missed a mounted file is told by one that comes and goes beside it', () => {
   const report = cniNode(
     { '000-net.conflist': listOf(CHAINED) },

@@ -1,4 +1,5 @@
 import { activeList, CONF_DIR, formatDocument, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
+import { ownerOf } from '../conf-owners.ts';
 import { besideConfig, nameBefore, renameConfig, writeCopy } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -49,9 +50,12 @@ export const conflistShadowed = defineFailure<Data>({
 
   heal({ data: { node, winner, shadowed } }) {
     const name = nameBefore(winner.name, shadowed.name);
-    // What is mounted over a name keeps that name (rename(2): EBUSY).
-    if (isMountOfItsOwn(node, shadowed.path)) {
-      const why = `let what is in ${shadowed.name}, which is mounted from outside, come before ${winner.name}`;
+    // What is mounted over a name keeps that name (rename(2): EBUSY), and what somebody writes under a name comes back under it.
+    const owner = ownerOf(shadowed.name);
+    if (owner !== undefined || isMountOfItsOwn(node, shadowed.path)) {
+      const whose = owner === undefined ? 'is mounted from outside' : `${owner.name} writes`;
+      const besides = owner?.besides === undefined ? '' : `; ${owner.besides}`;
+      const why = `let what is in ${shadowed.name}, which ${whose}, come before ${winner.name}${besides}`;
       return {
         by: 'steps',
         steps: [writeCopy(node, besideConfig(shadowed.path, name), shadowed.content, why)],
