@@ -4,6 +4,7 @@ import { coveringKeys, inFamilyOf, keyOf } from './covering.ts';
 import type { Detection, Failure } from './failure.ts';
 import type { Diagnosis, Finding, PathVerdict, StageVerdict, Subject } from './finding.ts';
 import { type Judgement, judge } from './judge.ts';
+import { loadedMapsPorts } from './loaded-network.ts';
 import { possibleHeal } from './possible-heal.ts';
 import { type PathView, Scene } from './scene.ts';
 import { compareStages, type Stage, stages } from './stages.ts';
@@ -62,7 +63,7 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
 /** The cases of a part of the scene that are not muted; notes the verdict on each of its mappings. */
 function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathView, PathVerdict>): Case[] {
   const detected = failures.flatMap((failure) =>
-    failure.detect(part).map((detection) => caseOf(failure, detection)),
+    failure.detect(part).map((detection) => caseOf(failure, asLoaded(failure, detection, part))),
   );
   const covering = coveringIn(part);
   const muters = covering(detected.map((entry) => ({ subject: entry.finding.subject, value: entry })));
@@ -87,6 +88,14 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
     verdicts.set(path, verdictOf(path, part, told(path.subject), hidden(path.subject)));
   }
   return cases;
+}
+
+/** A case of a configuration that the runtime has not read, as long as it goes on with one that maps ports: {@link Failure.ofFirstConfig}. */
+function asLoaded(failure: Failure, detection: Detection, scene: Scene): Detection {
+  const node = scene.nodes.get(detection.subject.node ?? '');
+  if (failure.ofFirstConfig !== true || node === undefined || !loadedMapsPorts(node)) return detection;
+  const message = `${detection.message}; an older list, which maps ports, is in use until the runtime reads its directory again`;
+  return { ...detection, message, severity: 'risk' };
 }
 
 function caseOf(failure: Failure, detection: Detection): Case {

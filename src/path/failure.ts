@@ -52,6 +52,11 @@ export interface Failure<Data = unknown> {
   mutedBy: 'earlier' | readonly string[];
   /** Whether it is what portmap's own attachments left behind: nobody else's, and safe to take away unasked even when it is only a risk. */
   leftover?: true;
+  /**
+   * Whether it is about the configuration that is first in its directory. As long as the runtime has not read that, and what it has loaded maps ports,
+   * such a case is a risk: the next time that the directory is read.
+   */
+  ofFirstConfig?: true;
   /** Every case in the scene. Says nothing where it cannot know: that is the stage's own verdict. */
   detect(scene: Scene): Detection<Data>[];
   heal(detection: Detection<Data>, scene: Scene): Heal;

@@ -2,7 +2,6 @@ import { changePortmap, editActiveList, puttingBackConfDir } from '../conf-dir.t
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
-import { loadedMapsPorts } from '../loaded-network.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
 
@@ -27,6 +26,7 @@ export const capabilityMissing = defineFailure<Data>({
     'https://www.cni.dev/docs/conventions/#dynamic-plugin-specific-fields-capabilities--runtime-configuration',
   ],
   mutedBy: ['conflist-shadowed', 'conflist-renamed', 'conflist-invalid'],
+  ofFirstConfig: true,
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
@@ -36,16 +36,11 @@ export const capabilityMissing = defineFailure<Data>({
         return [];
       // CRI-O maps the ports itself, and hands them to no plugin.
       if (known(node.seen?.runtime)?.name === 'cri-o') return [];
-      const isLatent = loadedMapsPorts(node);
-      const effect = isLatent
-        ? '; the runtime still has a list that does, until it reads this one'
-        : ', so it is never told of a port';
       return [
         {
           subject: { node: node.name },
-          message: `portmap in ${file.name} of ${node.name} does not declare capabilities.portMappings${effect}`,
+          message: `portmap in ${file.name} of ${node.name} does not declare capabilities.portMappings, so it is never told of a port`,
           evidence: [fileEvidence(file)],
-          ...(isLatent ? { severity: 'risk' as const } : {}),
           data: { node, file },
         },
       ];

@@ -25,6 +25,7 @@ export const cniVersionUnsupported = defineFailure<Data>({
   restart: 'no',
   sources: ['containernetworking/plugins#359', 'https://www.cni.dev/docs/spec/#version-negotiation'],
   mutedBy: ['conflist-shadowed', 'conflist-renamed'],
+  ofFirstConfig: true,
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {

@@ -17,7 +17,11 @@ function found(
     ...(before.length > 0 ? { '00-before.conflist': listOf(before) } : {}),
     '10-net.conflist': listOf(onDisk),
   };
-  const report = cniNode(files, { loaded: listOf(loaded) });
+  return foundIn(files, listOf(loaded));
+}
+
+function foundIn(files: Record<string, string>, loaded: string): string[] {
+  const report = cniNode(files, { loaded });
   const world = smallWorld([podOn('n1', 'a', 80)], { reports: new Map([['n1', { value: report }]]) });
   return diagnose(world)
     .diagnosis.findings.filter(({ stage }) => stage === 'configured')
@@ -39,9 +43,37 @@ describe('a runtime that has not loaded the file on disk', () => {
     ['has not seen the capability go', UNTOLD, CHAINED, [], ['risk capability-missing']],
     ['has not seen portmap go', ALONE, CHAINED, [], ['risk portmap-not-chained']],
     ['never had the capability', UNTOLD, ALONE, [], ['broken capability-missing']],
-    ['has not seen the order change', REVERSED, CHAINED, [], ['broken plugin-order-wrong']],
-    ['has not seen another file come before it', CHAINED, CHAINED, ALONE, ['broken conflist-shadowed']],
+    ['has not seen the order change', REVERSED, CHAINED, [], ['risk plugin-order-wrong']],
+    ['has seen the order change', REVERSED, REVERSED, [], ['broken plugin-order-wrong']],
+    ['has not seen it come right', CHAINED, REVERSED, [], ['broken conflist-not-loaded']],
+    ['has not seen another file come before it', CHAINED, CHAINED, ALONE, ['risk conflist-shadowed']],
+    ['has seen another file come before it', CHAINED, ALONE, ALONE, ['broken conflist-shadowed']],
   ])('%s', (_, onDisk, loaded, before, findings) => {
     expect(found(onDisk, loaded, before)).toEqual(findings);
+  });
+});
+
+describe('a runtime that has loaded another document than is on disk', () => {
+  const right = listOf(CHAINED);
+  const tooNew = listOf(CHAINED, { cniVersion: '1.9.0' });
+  const file = (content: string) => ({ '10-net.conflist': content });
+  test.each<[string, Record<string, string>, string, string[]]>([
+    ['has not seen a version that nobody speaks', file(tooNew), right, ['risk cni-version-unsupported']],
+    ['has seen it', file(tooNew), tooNew, ['broken cni-version-unsupported']],
+    [
+      'has not seen it go',
+      file(listOf([...CHAINED, { type: 'tuning' }])),
+      tooNew,
+      ['broken conflist-not-loaded'],
+    ],
+    ['has not seen the file break', file('{'), right, ['risk conflist-invalid']],
+    [
+      'has not seen a file renamed',
+      { '10-net.conflist': listOf(ALONE), '20-net.conflist.cilium_bak': right },
+      right,
+      ['risk conflist-renamed'],
+    ],
+  ])('%s', (_, files, loaded, findings) => {
+    expect(foundIn(files, loaded)).toEqual(findings);
   });
 });

@@ -22,6 +22,7 @@ export const conflistInvalid = defineFailure<Data>({
   restart: 'no',
   sources: ['https://github.com/containerd/go-cni (loadFromConfDir returns at the first error)'],
   mutedBy: [],
+  ofFirstConfig: true,
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { activeList, CONF_DIR, formatDocument, snapshotConfDir, withoutPortmap } from '../conf-dir.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
-import { loadedMapsPorts, loadedNetwork } from '../loaded-network.ts';
+import { loadedNetwork } from '../loaded-network.ts';
 import type { ConfigFile, NodeView } from '../node-view.ts';
 
 interface Data {
@@ -38,6 +38,7 @@ export const conflistNotLoaded = defineFailure<Data>({
     'cni-version-unsupported',
     'set-mark-chain-missing',
   ],
+  ofFirstConfig: true,
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
@@ -54,8 +55,6 @@ export const conflistNotLoaded = defineFailure<Data>({
             fileEvidence(file),
             { kind: 'runtime', where: `network ${loaded.name} as loaded`, saw: excerpt(loaded.config) },
           ],
-          // With what it had before, pods get their mappings.
-          ...(loadedMapsPorts(node) ? { severity: 'risk' as const } : {}),
           data: { node, file },
         },
       ];

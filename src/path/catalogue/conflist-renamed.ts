@@ -54,6 +54,7 @@ export const conflistRenamed = defineFailure<Data>({
     'https://docs.cilium.io/en/stable/installation/cni-chaining-portmap/',
   ],
   mutedBy: [],
+  ofFirstConfig: true,
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {

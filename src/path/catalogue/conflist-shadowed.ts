@@ -25,6 +25,7 @@ export const conflistShadowed = defineFailure<Data>({
   restart: 'avoided',
   sources: ['https://github.com/containerd/go-cni (loadFromConfDir)', 'containernetworking/cni ConfFiles'],
   mutedBy: [],
+  ofFirstConfig: true,
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
@@ -40,7 +41,7 @@ export const conflistShadowed = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${node.name} uses ${winner.name}, which comes before ${shadowed.name} and does not chain portmap`,
+          message: `${winner.name} of ${node.name} comes before ${shadowed.name} and does not chain portmap`,
           evidence: [fileEvidence(winner), fileEvidence(shadowed)],
           data: { node, winner, shadowed },
         },

@@ -24,6 +24,7 @@ export const pluginOrderWrong = defineFailure<Data>({
     'containernetworking/plugins portmap',
   ],
   mutedBy: ['conflist-shadowed', 'conflist-renamed'],
+  ofFirstConfig: true,
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {

@@ -49,6 +49,7 @@ export const portmapNotChained = defineFailure<Data>({
   restart: 'avoided',
   sources: ['cilium/cilium#25791', 'rancher/rke2#3490', 'https://www.cni.dev/plugins/current/meta/portmap/'],
   mutedBy: ['conflist-renamed', 'conflist-shadowed', 'conflist-invalid'],
+  ofFirstConfig: true,
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
@@ -59,27 +60,20 @@ export const portmapNotChained = defineFailure<Data>({
       if (chain.some(({ type }) => DELEGATING.has(type))) return [];
       const paths = scene.pathsOn(node);
       if (paths.length === 0) return [];
-      if (loadedMapsPorts(node)) {
-        return [
-          {
-            subject: { node: node.name },
-            message: `${file.name}, the first of ${node.name}, has no portmap in its chain (${typesOf(chain)}); the runtime still has a list that does, until it reads this one`,
-            evidence: [fileEvidence(file)],
-            severity: 'risk',
-            data: { node, file, mayMap: undefined },
-          },
-        ];
-      }
-      if (otherMapperOf(node, paths) !== undefined) return [];
+      // Who has mapped them until now is portmap, as the runtime has it loaded.
+      const isLoaded = loadedMapsPorts(node);
+      if (!isLoaded && otherMapperOf(node, paths) !== undefined) return [];
       const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
       const reliesOn = paths.find(({ attachment }) => attachment !== undefined && hasMapping(attachment));
       const mayMap =
-        isDead || reliesOn ? undefined : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
+        isLoaded || isDead || reliesOn
+          ? undefined
+          : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
       const doubt = mayMap === undefined ? '' : `; whether ${mayMap} maps hostPorts itself was not seen`;
       return [
         {
           subject: { node: node.name },
-          message: `${file.name}, which the runtime of ${node.name} uses, has no portmap in its chain (${typesOf(chain)})${doubt}`,
+          message: `${file.name}, ${isLoaded ? `the first of ${node.name}` : `which the runtime of ${node.name} uses`}, has no portmap in its chain (${typesOf(chain)})${doubt}`,
           evidence: [
             fileEvidence(file),
             ...(reliesOn === undefined ? [] : [attachmentEvidence(reliesOn.attachment!)]),
