@@ -46,7 +46,6 @@ const route = z.object({
 
 /** A rule of policy routing; ip-rule(8). */
 const policyRule = z.object({
-  family: z.enum(['ipv4', 'ipv6']),
   priority: z.number(),
   /** Applies to what the rest does not fit. */
   inverted: z.literal(true).optional(),
@@ -62,7 +61,7 @@ const policyRule = z.object({
   table: z.string().optional(),
   /** Routes of the table with prefixes up to this length do not count. */
   suppressPrefixLength: z.number().optional(),
-  /** What it does in place of looking: `blackhole`, `unreachable`, `prohibit`, `goto 32766`, … */
+  /** What it does in place of looking: `blackhole`, `unreachable`, `prohibit`, `goto 32766`, `nop`, … */
   action: z.string().optional(),
 });
 
@@ -214,8 +213,8 @@ export const nodeReportSchema = z.object({
     links: observed(z.array(link)),
     addresses: observed(z.array(address)),
     routes: observed(z.array(route)),
-    /** In the kernel's order within a family. */
-    rules: observed(z.array(policyRule)).optional(),
+    /** Of each family, in the kernel's order. */
+    rules: z.object({ ipv4: observed(z.array(policyRule)), ipv6: observed(z.array(policyRule)) }).optional(),
     /** `net.ipv4.ip_forward`, `net.ipv4.conf.<device>.rp_filter`, …: name to value. */
     sysctls: observed(z.record(z.string(), z.string())),
     /** How many packets the reverse path filter has dropped since the node's network was made. */

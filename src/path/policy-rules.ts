@@ -1,26 +1,36 @@
 import { networkRange, parseAddress } from '../netfilter/ruleset/address.ts';
 import type { RouteQuery } from '../netfilter/ruleset/index.ts';
 import type { NodeReport, PolicyRule } from './node-report.ts';
-import { known } from './observed.ts';
+import { known, type Observed } from './observed.ts';
 
 /** What is known of a packet that a route is sought for; what is absent is not known. */
 export type RoutedPacket = Pick<RouteQuery, 'destination'> & Partial<RouteQuery>;
 
 /** The rules that a kernel starts with; ip-rule(8). */
-const STANDARD: readonly Omit<PolicyRule, 'family'>[] = [
+export const STANDARD_RULES: readonly PolicyRule[] = [
   { priority: 0, table: 'local' },
   { priority: 32766, table: 'main' },
   { priority: 32767, table: 'default' },
 ];
 
-/** The policy rules of a family in the kernel's order. Of a report that does not tell them, those that every node starts with. */
-export function policyRules(report: NodeReport, family: PolicyRule['family']): readonly PolicyRule[] {
-  const rules = known(report.network.rules)?.filter((rule) => rule.family === family) ?? [];
-  return rules.length === 0 ? STANDARD.map((rule) => ({ ...rule, family })) : rules;
+/**
+ * The policy rules of a family in the kernel's order. Of a report that does not tell of any, those that every node starts with: it was made before
+ * reports told them, or the node's kernel has none of that family.
+ */
+export function policyRules(
+  { network: { rules } }: NodeReport,
+  family: 'ipv4' | 'ipv6',
+): Observed<readonly PolicyRule[]> {
+  if (rules === undefined || known(rules[family])?.length === 0) return { value: STANDARD_RULES };
+  return rules[family];
 }
 
-/** Whether a rule applies to a packet; undefined when that cannot be told. Source: net/core/fib_rules.c, fib_rule_match. */
-export function appliesTo(rule: PolicyRule, packet: RoutedPacket): boolean | undefined {
+/** Whether a rule of a node applies to a packet; undefined when that cannot be told. Source: net/core/fib_rules.c, fib_rule_match. */
+export function appliesTo(
+  rule: PolicyRule,
+  packet: RoutedPacket,
+  { network }: NodeReport,
+): boolean | undefined {
   const matches = [
     within(rule.source, packet.source),
     within(rule.destination, packet.destination),
@@ -28,7 +38,7 @@ export function appliesTo(rule: PolicyRule, packet: RoutedPacket): boolean | und
     // Only a socket that is bound to a device asks for one before there is a route.
     rule.outputInterface === undefined,
     markMatches(rule, packet),
-    (rule.others ?? []).length === 0 ? true : undefined,
+    ...(rule.others ?? []).map((other) => (other === 'l3mdev' ? isOfVrf(packet, network) : undefined)),
   ];
   const all = matches.includes(false) ? false : matches.includes(undefined) ? undefined : true;
   return all === undefined || !rule.inverted ? all : !all;
@@ -68,6 +78,22 @@ function inputMatches({ inputInterface }: PolicyRule, packet: RoutedPacket): boo
   if (inputInterface === undefined) return true;
   if (!('inputInterface' in packet)) return undefined;
   return inputInterface === (packet.inputInterface ?? 'lo');
+}
+
+/**
+ * Whether a packet came in by a device of a VRF, or one that is a VRF itself; the kernel asks every packet once there is a VRF on the node. One
+ * of the machine itself is of a VRF only where its socket is bound to one. Source: net/l3mdev/l3mdev.c, l3mdev_update_flow.
+ */
+function isOfVrf(packet: RoutedPacket, network: NodeReport['network']): boolean | undefined {
+  const links = known(network.links);
+  if (links === undefined) return undefined;
+  const vrfs = new Set(links.flatMap(({ name, kind }) => (kind === 'vrf' ? [name] : [])));
+  if (vrfs.size === 0) return false;
+  if (!('inputInterface' in packet)) return undefined;
+  if (packet.inputInterface === undefined) return false;
+  const device = links.find(({ name }) => name === packet.inputInterface);
+  if (device === undefined) return undefined;
+  return vrfs.has(device.name) || vrfs.has(device.master ?? '');
 }
 
 function markMatches({ mark }: PolicyRule, packet: RoutedPacket): boolean | undefined {

@@ -2,16 +2,16 @@ import { describe, expect, test } from 'bun:test';
 import type { RouteQuery } from '../netfilter/ruleset/index.ts';
 import type { NodeReport, PolicyRule } from './node-report.ts';
 import { NodeView } from './node-view.ts';
-import { decideRoute, routeDoubt, routeTo } from './routing.ts';
+import { decideRoute, findRoute, routeTo } from './routing.ts';
 import { cniNode } from './testing/cni-node.ts';
 
-type Rule = Omit<PolicyRule, 'family'>;
+type Links = Extract<NodeReport['network']['links'], { value: unknown }>['value'];
 
 const POD = '10.1.0.2';
 const CLIENT = '172.17.0.9';
 
 /** A node with routes to the world and to a pod in table main, and others in other tables; `rules`: before those that all nodes have. */
-function nodeWith(rules: readonly Rule[] | { unknown: string } | undefined): NodeView {
+function nodeWith(rules: readonly PolicyRule[] | { unknown: string } | undefined, links?: Links): NodeView {
   const routes: [string, string, string?][] = [
     ['main', '0.0.0.0/0', 'eth0'],
     ['main', `${POD}/32`, 'lxc1'],
@@ -27,11 +27,7 @@ function nodeWith(rules: readonly Rule[] | { unknown: string } | undefined): Nod
   const told =
     rules === undefined || 'unknown' in rules
       ? rules
-      : {
-          value: [...rules, ...standard]
-            .sort((a, b) => a.priority - b.priority)
-            .map((rule): PolicyRule => ({ family: 'ipv4', ...rule })),
-        };
+      : { value: [...rules, ...standard].sort((a, b) => a.priority - b.priority) };
   const network: Partial<NodeReport['network']> = {
     addresses: { value: [] },
     routes: {
@@ -43,13 +39,18 @@ function nodeWith(rules: readonly Rule[] | { unknown: string } | undefined): Nod
         type: table === 'local' ? 'local' : 'unicast',
       })),
     },
-    ...(told === undefined ? {} : { rules: told }),
+    ...(told === undefined ? {} : { rules: { ipv4: told, ipv6: { value: [] } } }),
+    ...(links === undefined ? {} : { links: { value: links } }),
   };
   return new NodeView('n1', { value: cniNode({}, { network }) });
 }
 
 /** Of a packet of a client to the pod, unless a case says otherwise: where it goes, in a word. */
-function decided(rules: Parameters<typeof nodeWith>[0], packet: Partial<RouteQuery> = {}): string {
+function decided(
+  rules: Parameters<typeof nodeWith>[0],
+  packet: Partial<RouteQuery> = {},
+  links?: Links,
+): string {
   const query = {
     family: 'ip',
     source: CLIENT,
@@ -58,13 +59,14 @@ function decided(rules: Parameters<typeof nodeWith>[0], packet: Partial<RouteQue
     mark: 0,
     ...packet,
   } as const;
-  const decision = decideRoute(nodeWith(rules), query);
+  const decision = decideRoute(nodeWith(rules, links), query);
   if (decision.kind === 'forward') return decision.outputInterface;
   return 'reason' in decision ? `${decision.kind}: ${decision.reason}` : decision.kind;
 }
 
 describe('the way of a packet', () => {
-  const at = (rule: Partial<Rule>): Rule[] => [{ priority: 100, table: '2', ...rule }];
+  const ELSEWHERE: PolicyRule = { priority: 200, table: '2' };
+  const at = (rule: Partial<PolicyRule>): PolicyRule[] => [{ priority: 100, table: '2', ...rule }];
 
   test.each<[string, Parameters<typeof nodeWith>[0], Partial<RouteQuery>, string]>([
     ['without rules that were told', undefined, {}, 'lxc1'],
@@ -104,11 +106,67 @@ describe('the way of a packet', () => {
       {},
       'unknown: whether policy rule "100: from all dport 80 lookup 2" of n1 applies is not known',
     ],
+    ['by a rule that is nothing', at({ table: undefined, action: 'nop' }), {}, 'lxc1'],
     [
-      'by a rule that leads to others',
-      at({ table: undefined, action: 'goto 32766' }),
+      'by a rule that leads past another',
+      [...at({ table: undefined, action: 'goto 32766' }), ELSEWHERE],
       {},
-      'unknown: policy rule "100: from all goto 32766" of n1 is not followed',
+      'lxc1',
+    ],
+    [
+      'by a rule that leads to another',
+      [...at({ table: undefined, action: 'goto 200' }), ELSEWHERE],
+      {},
+      'eth1',
+    ],
+    [
+      'by rules that lead on, from one to the next',
+      [...at({ table: undefined, action: 'goto 150' }), { priority: 150, action: 'goto 32766' }, ELSEWHERE],
+      {},
+      'lxc1',
+    ],
+    [
+      'by a rule that leads nowhere',
+      [...at({ table: undefined, action: 'goto 250' }), ELSEWHERE],
+      {},
+      'eth1',
+    ],
+    ['by a rule without a target', [...at({ table: undefined, action: 'goto none' }), ELSEWHERE], {}, 'eth1'],
+    [
+      'by a rule for others that leads past another',
+      [...at({ source: '10.0.0.0/8', table: undefined, action: 'goto 32766' }), ELSEWHERE],
+      {},
+      'eth1',
+    ],
+    [
+      'by a rule that may lead past another',
+      [...at({ others: ['dport 80'], table: undefined, action: 'goto 32766' }), ELSEWHERE],
+      {},
+      'unknown: whether policy rule "100: from all dport 80 goto 32766" of n1 applies is not known',
+    ],
+    [
+      'by a rule that may lead on to the same',
+      [
+        ...at({ others: ['dport 80'], table: undefined, action: 'goto 32766' }),
+        { priority: 200, table: '3' },
+      ],
+      {},
+      'lxc1',
+    ],
+    [
+      'by rules that may both end it',
+      [
+        ...at({ others: ['dport 80'], table: undefined, action: 'prohibit' }),
+        { priority: 200, action: 'blackhole' },
+      ],
+      {},
+      'unroutable: no route to 10.1.0.2: policy rule "200: from all blackhole"',
+    ],
+    [
+      'by a rule of an action that is none of these',
+      at({ table: undefined, action: 'nat' }),
+      {},
+      'unknown: policy rule "100: from all nat" of n1 is not followed',
     ],
     [
       'where the rules are not known',
@@ -121,12 +179,45 @@ describe('the way of a packet', () => {
   });
 });
 
+describe('on a node with a VRF', () => {
+  /** The rule that comes with the first VRF. */
+  const OF_VRFS: PolicyRule = { priority: 1000, others: ['l3mdev'], action: 'lookup [other]' };
+  const link = (name: string, more: object = {}) => ({ name, index: 1, up: true, mtu: 1500, ...more });
+  const LINKS: Links = [
+    link('eth0'),
+    link('red', { kind: 'vrf' }),
+    link('eth7', { master: 'red' }),
+    link('cni0', { kind: 'bridge' }),
+    link('veth1', { master: 'cni0' }),
+  ];
+  const UNTOLD = 'policy rule "1000: from all l3mdev lookup [other]" of n1 is not followed';
+  const UNSURE = 'whether policy rule "1000: from all l3mdev lookup [other]" of n1 applies is not known';
+
+  test.each<[string, Links | undefined, RouteQuery['inputInterface'], string]>([
+    ['by a device that is not in it', LINKS, 'eth0', 'lxc1'],
+    ['by a device that is in a bridge', LINKS, 'veth1', 'lxc1'],
+    ['from the node itself', LINKS, undefined, 'lxc1'],
+    ['by a device that is in it', LINKS, 'eth7', `unknown: ${UNTOLD}`],
+    ['by the VRF', LINKS, 'red', `unknown: ${UNTOLD}`],
+    ['by a device that is not known', LINKS, 'eth9', `unknown: ${UNSURE}`],
+    ['by any device, when the VRF is gone', LINKS.slice(0, 1), 'eth9', 'lxc1'],
+    ['where the devices are not known', undefined, 'eth0', `unknown: ${UNSURE}`],
+  ])('%s', (_, links, inputInterface, where) => {
+    expect(decided([OF_VRFS], { inputInterface }, links)).toBe(where);
+  });
+});
+
 test('of an address alone, rules about packets are passed over, and told where they make a difference', () => {
   const [plain, bySource] = [nodeWith([]), nodeWith([{ priority: 100, source: '10.0.0.0/8', table: '2' }])];
   expect(routeTo(plain, POD)?.device).toBe('lxc1');
-  expect(routeDoubt(plain, POD)).toBeUndefined();
+  expect(findRoute(plain, { destination: POD })).toMatchObject({ route: { device: 'lxc1' } });
   expect(routeTo(bySource, POD)?.device).toBe('lxc1');
-  expect(routeDoubt(bySource, POD)).toContain('from 10.0.0.0/8');
+  expect(findRoute(bySource, { destination: POD })).toEqual({
+    doubt: expect.stringContaining('from 10.0.0.0/8'),
+  });
+  const blind = nodeWith({ unknown: 'no ip' });
+  expect(routeTo(blind, POD)?.device).toBe('lxc1');
+  expect(findRoute(blind, { destination: POD })).toEqual({ doubt: 'the policy rules of n1 are not known' });
 });
 
 describe('the route to an address', () => {

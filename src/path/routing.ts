@@ -4,9 +4,9 @@ import { remembered } from './memory.ts';
 import type { NodeReport, PolicyRule } from './node-report.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
-import { appliesTo, describeRule, policyRules, type RoutedPacket } from './policy-rules.ts';
+import { appliesTo, describeRule, policyRules, type RoutedPacket, STANDARD_RULES } from './policy-rules.ts';
 
-type RouteEntry = Extract<NodeReport['network']['routes'], { value: unknown }>['value'][number];
+export type RouteEntry = Extract<NodeReport['network']['routes'], { value: unknown }>['value'][number];
 
 /** The routes of one table and family, by prefix length and network: a lookup costs one step for each length there is. */
 interface RouteTable {
@@ -19,25 +19,24 @@ type RouteTables = Record<RouteEntry['family'], Map<string, RouteTable>>;
 
 /** What a node's rules and tables say of a packet. */
 type Found =
-  | { route: RouteEntry }
-  | { route: undefined; ended?: string }
-  /** Of a rule it cannot be told whether it applies, and it would make a difference. */
+  /** The route, when there is one, and the rule that led to it or that ended the search. */
+  | { route: RouteEntry | undefined; rule?: PolicyRule }
+  /** It cannot be told, and why. */
   | { doubt: string };
 
 /**
  * The route of a node for an address, whatever packet is sent there: by its policy rules, the longest prefix of a table first, then the lowest
- * metric, as the kernel does. A rule of which only the packet would tell whether it applies is passed over ({@link routeDoubt}). Undefined
- * when there is none, or the routes are not known.
+ * metric, as the kernel does. A rule of which only the packet would tell whether it applies is passed over, and rules that are not known are
+ * taken for those that every node starts with: {@link findRoute} tells of doubts. Undefined when there is none, or the routes are not known.
  */
 export function routeTo(node: NodeView, address: string): RouteEntry | undefined {
   const found = lookUp(node, { destination: address }, true);
-  return found !== undefined && 'route' in found ? found.route : undefined;
+  return 'route' in found ? found.route : undefined;
 }
 
-/** Why the route to an address depends on the packet, in words; undefined when it is the same for all. */
-export function routeDoubt(node: NodeView, address: string): string | undefined {
-  const found = lookUp(node, { destination: address }, false);
-  return found !== undefined && 'doubt' in found ? found.doubt : undefined;
+/** The route of a node for a packet, or why it cannot be told. The node's routes are known. */
+export function findRoute(node: NodeView, packet: RoutedPacket): Found {
+  return lookUp(node, packet, false);
 }
 
 /** The routing decision for a packet that is followed. */
@@ -46,15 +45,11 @@ export function decideRoute(node: NodeView, query: RouteQuery): Decision {
   if (known(node.seen?.network.routes) === undefined) {
     return { kind: 'unknown', reason: `the routes of ${node.name} are not known` };
   }
-  const { rules } = node.seen!.network;
-  if (rules !== undefined && 'unknown' in rules) {
-    return { kind: 'unknown', reason: `the policy rules of ${node.name} are not known` };
-  }
-  const found = lookUp(node, query, false);
-  if (found !== undefined && 'doubt' in found) return { kind: 'unknown', reason: found.doubt };
-  const route = found?.route;
+  const found = findRoute(node, query);
+  if ('doubt' in found) return { kind: 'unknown', reason: found.doubt };
+  const { route, rule } = found;
   if (route === undefined) {
-    const by = found !== undefined && 'ended' in found ? `: policy rule "${found.ended}"` : '';
+    const by = rule === undefined ? '' : `: policy rule "${describeRule(rule)}"`;
     return { kind: 'unroutable', reason: `no route to ${destination}${by}` };
   }
   if (route.type === 'local' || node.isLocal(destination)) return { kind: 'local' };
@@ -64,16 +59,16 @@ export function decideRoute(node: NodeView, query: RouteQuery): Decision {
   return { kind: 'forward', outputInterface: route.device };
 }
 
-/** `passOver`: whether rules that may or may not apply are left out. Undefined when the node was not seen. */
-function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found | undefined {
+/** `passOver`: whether rules that may or may not apply are left out. */
+function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found {
   const report = node.seen;
   const value = parseAddress(packet.destination);
-  if (report === undefined || value === undefined) return undefined;
+  if (report === undefined || value === undefined) return { route: undefined };
   const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
-  const rules = remembered(node, 'policy rules', () => ({
-    ipv4: policyRules(report, 'ipv4'),
-    ipv6: policyRules(report, 'ipv6'),
-  }));
+  const told = policyRules(report, family);
+  if ('unknown' in told && !passOver) {
+    return { doubt: `the policy rules of ${node.name} are not known` };
+  }
   const tables = remembered(node, 'routes', () => index(known(report.network.routes) ?? []))[family];
   const inTable = ({ table, suppressPrefixLength = -1 }: PolicyRule): RouteEntry | undefined => {
     for (const { prefix, networks } of tables.get(table ?? '')?.prefixes ?? []) {
@@ -83,33 +78,48 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
     }
     return undefined;
   };
-  const doubtful: { rule: PolicyRule; route: RouteEntry | undefined }[] = [];
-  /** Rules that may apply make no difference where they lead the same way. */
-  const settled = (found: Exclude<Found, { doubt: string }>): Found => {
-    const other = doubtful.find(({ route }) => route === undefined || !isSameWay(route, found.route));
-    if (other === undefined) return found;
-    return {
-      doubt: `whether policy rule "${describeRule(other.rule)}" of ${node.name} applies is not known`,
-    };
+  /** What a rule that applies makes of the packet; undefined when it leaves it to the rules behind it. */
+  const byRule = (rule: PolicyRule, targets: ReadonlyMap<number, Found>): Found | undefined => {
+    const { action } = rule;
+    if (action === undefined) {
+      const route = inTable(rule);
+      return route && { route, rule };
+    }
+    if (action === 'nop') return undefined;
+    if (ENDING.has(action)) return { route: undefined, rule };
+    const target = /^goto (\w+)$/.exec(action)?.[1];
+    // Where nothing is at its target, a rule is as if it were not there.
+    if (target !== undefined) return targets.get(Number(target));
+    return { doubt: `policy rule "${describeRule(rule)}" of ${node.name} is not followed` };
   };
-  for (const rule of rules[family]) {
-    const applies = appliesTo(rule, packet);
-    if (applies === false || rule.action === 'nop' || (applies === undefined && passOver)) continue;
-    const route = rule.action === undefined ? inTable(rule) : undefined;
-    if (rule.action === undefined && route === undefined) continue;
-    if (applies === undefined) doubtful.push({ rule, route });
-    else if (route !== undefined) return settled({ route });
-    else if (ENDING.has(rule.action!)) return settled({ route: undefined, ended: describeRule(rule) });
-    else return { doubt: `policy rule "${describeRule(rule)}" of ${node.name} is not followed` };
+  // From the last rule to the first: what is found from each on, and so where a goto, which only leads forwards, ends up. net/core/fib_rules.c,
+  // fib_rules_lookup.
+  let found: Found = { route: undefined };
+  const targets = new Map<number, Found>();
+  for (const rule of (known(told) ?? STANDARD_RULES).toReversed()) {
+    const applies = appliesTo(rule, packet, report);
+    const own = applies === false || (applies === undefined && passOver) ? undefined : byRule(rule, targets);
+    if (own !== undefined) {
+      if (applies === true) found = own;
+      // What may apply makes no difference where it leads the same way.
+      else if (!('doubt' in found) && !isSameWay(own, found)) {
+        found = {
+          doubt: `whether policy rule "${describeRule(rule)}" of ${node.name} applies is not known`,
+        };
+      }
+    }
+    targets.set(rule.priority, found);
   }
-  return settled({ route: undefined });
+  return found;
 }
 
 /** What rules answer in place of a table. */
 const ENDING: ReadonlySet<string> = new Set(['blackhole', 'unreachable', 'prohibit']);
 
-function isSameWay(a: RouteEntry, b: RouteEntry | undefined): boolean {
-  return a.type === b?.type && a.device === b.device && a.gateway === b.gateway;
+function isSameWay(a: Found, b: Found): boolean {
+  if ('doubt' in a || 'doubt' in b) return false;
+  const [one, other] = [a.route, b.route];
+  return one?.type === other?.type && one?.device === other?.device && one?.gateway === other?.gateway;
 }
 
 function index(routes: readonly RouteEntry[]): RouteTables {

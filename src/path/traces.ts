@@ -3,6 +3,7 @@ import { canonicalAddress } from '../net/ip.ts';
 import {
   formatAddress,
   type Packet,
+  type RouteQuery,
   type Trace,
   type TranslationCandidate,
   tracePacket,
@@ -10,6 +11,7 @@ import {
 } from '../netfilter/ruleset/index.ts';
 import { remembered } from './memory.ts';
 import { known, type Observed } from './observed.ts';
+import type { RoutedPacket } from './policy-rules.ts';
 import { decideRoute, routeTo } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
 
@@ -27,7 +29,27 @@ export function originsOf({ port }: PathView): readonly [Origin, ...Origin[]] {
  * The trace itself may again say that something in the rules is not known.
  */
 export function traceFrom(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
-  return remembered(path, `trace ${origin}`, () => follow(origin, path, scene));
+  const followed = followedFrom(origin, path, scene);
+  return 'unknown' in followed ? followed : { value: followed.value.trace };
+}
+
+/**
+ * The first packets of connections to a mapping, of each origin that it must serve, as they are when their route to the pod is sought: several of
+ * an origin where something unknown makes a difference. Of an origin whose packets are not seen to get so far, the packet as it would be.
+ */
+export function routedToPod(path: PathView, scene: Scene): readonly (readonly RoutedPacket[])[] {
+  const destination = podAddress(path);
+  if (destination === undefined) return [];
+  return originsOf(path).map((origin) => {
+    const followed = known(followedFrom(origin, path, scene));
+    const asked =
+      followed?.asked.filter((query) => query.destination === canonicalAddress(destination)) ?? [];
+    if (asked.length > 0) return asked;
+    const packet = path.node && known(packetFrom(origin, path, scene));
+    if (packet === undefined) return [{ destination }];
+    const { family, source, inputInterface } = packet;
+    return [{ family, source, destination, inputInterface, mark: 0 }];
+  });
 }
 
 /** The pod's address of the family in which the mapping is asked for; undefined while it has none. */
@@ -107,7 +129,17 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
   return address.includes(':') ? 'ipv6' : 'ipv4';
 }
 
-function follow(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
+/** A packet's way, and of which packets the route was sought on it. */
+interface Followed {
+  trace: Trace;
+  asked: readonly RouteQuery[];
+}
+
+function followedFrom(origin: Origin, path: PathView, scene: Scene): Observed<Followed> {
+  return remembered(path, `trace ${origin}`, () => follow(origin, path, scene));
+}
+
+function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed> {
   const { node } = path;
   if (node === undefined) return { unknown: 'the pod has no node yet' };
   if ('unknown' in node.report) return node.report;
@@ -116,22 +148,25 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
   const packet = packetFrom(origin, path, scene);
   if ('unknown' in packet) return packet;
   const addresses = known(node.seen?.network.addresses) ?? [];
-  return {
-    value: tracePacket(ruleset.value, packet.value, {
-      isLocal: (address) => node.isLocal(address) ?? false,
-      route: (query) => decideRoute(node, query),
-      primaryAddress: (device, family) => {
-        const wanted = family === 'ip' ? 'ipv4' : 'ipv6';
-        const own = addresses.filter((entry) => entry.family === wanted);
-        // Masquerading towards the node itself takes the first global address of any interface, not loopback's.
-        return (
-          device === 'lo'
-            ? own.find(({ scope }) => scope === 'global')
-            : own.find((entry) => entry.device === device)
-        )?.address;
-      },
-    }),
-  };
+  const asked: RouteQuery[] = [];
+  const trace = tracePacket(ruleset.value, packet.value, {
+    isLocal: (address) => node.isLocal(address) ?? false,
+    route: (query) => {
+      asked.push(query);
+      return decideRoute(node, query);
+    },
+    primaryAddress: (device, family) => {
+      const wanted = family === 'ip' ? 'ipv4' : 'ipv6';
+      const own = addresses.filter((entry) => entry.family === wanted);
+      // Masquerading towards the node itself takes the first global address of any interface, not loopback's.
+      return (
+        device === 'lo'
+          ? own.find(({ scope }) => scope === 'global')
+          : own.find((entry) => entry.device === device)
+      )?.address;
+    },
+  });
+  return { value: { trace, asked } };
 }
 
 function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Packet> {

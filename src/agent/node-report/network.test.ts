@@ -120,6 +120,13 @@ describe('policy rules', () => {
       { priority: 11, outputInterface: 'eth0', others: ['ipproto tcp', 'dport 80'], table: '100' },
     ],
     ['ipv4', { priority: 12, src: 'all', goto: 99 }, { priority: 12, action: 'goto 99' }],
+    [
+      'ipv4',
+      { priority: 12, src: '10.0.0.0', srclen: 8, goto: 99, unresolved: null },
+      { priority: 12, source: '10.0.0.0/8', action: 'goto 99' },
+    ],
+    ['ipv4', { priority: 12, src: 'all', goto: 'none' }, { priority: 12, action: 'goto none' }],
+    ['ipv4', { priority: 13, src: 'all', nop: null }, { priority: 13, action: 'nop' }],
     ['ipv4', { priority: 13, src: 'all', action: 'blackhole' }, { priority: 13, action: 'blackhole' }],
     [
       'ipv4',
@@ -127,7 +134,7 @@ describe('policy rules', () => {
       { priority: 14, others: ['l3mdev'], action: 'lookup [other]' },
     ],
   ])('%s %p', (family, line, rule) => {
-    expect(parseIpRule(family, JSON.stringify([line]))).toEqual([{ family, ...rule } as never]);
+    expect(parseIpRule(family, JSON.stringify([line]))).toEqual([rule as never]);
   });
 });
 
@@ -141,6 +148,25 @@ test('a tool that fails leaves its part unknown, and the rest known', async () =
   const network = await readNetwork(exec);
   expect(network.links).toMatchObject({ value: [{ name: 'lo' }, { name: 'veth0' }] });
   expect(network.routes).toEqual({ unknown: expect.stringContaining('Permission denied') });
+  expect(network.rules).toEqual({
+    ipv4: { unknown: expect.stringContaining('Permission denied') },
+    ipv6: { value: [] },
+  });
+});
+
+test('rules of IPv6 that are not told are not taken for none', async () => {
+  const exec: Exec = {
+    run: async (argv) => ({
+      code: argv.includes('-6') && argv.includes('rule') ? 2 : 0,
+      stdout:
+        argv.includes('-4') && argv.includes('rule') ? '[{"priority":0,"src":"all","table":"local"}]' : '[]',
+      stderr: 'RTNETLINK answers: Permission denied',
+    }),
+  };
+  expect((await readNetwork(exec)).rules).toEqual({
+    ipv4: { value: [{ priority: 0, table: 'local' }] },
+    ipv6: { unknown: expect.stringContaining('Permission denied') },
+  });
 });
 
 test('what is not the document that ip prints is unknown', async () => {

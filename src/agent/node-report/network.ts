@@ -35,7 +35,7 @@ export async function readNetwork(
     addresses: seen === undefined ? (devices as { unknown: string }) : { value: seen.addresses },
     // A kernel without IPv6 has no IPv6 routes; without those of IPv4 nothing can be said.
     routes: 'unknown' in routes4 ? routes4 : { value: both },
-    rules: 'unknown' in rules4 ? rules4 : { value: [...rules4.value, ...(known(rules6) ?? [])] },
+    rules: { ipv4: rules4, ipv6: rules6 },
   };
 }
 
@@ -160,7 +160,9 @@ const ipRule = z.array(
     table: z.string().optional(),
     suppress_prefixlen: z.number().optional(),
     action: z.string().optional(),
-    goto: z.number().optional(),
+    // "none" where the kernel tells no target.
+    goto: z.union([z.number(), z.string()]).optional(),
+    nop: z.null().optional(),
   }),
 );
 
@@ -171,14 +173,13 @@ const ASIDES = ['iif_detached', 'oif_detached', 'protocol', 'unresolved'];
 export function parseIpRule(family: 'ipv4' | 'ipv6', text: string): PolicyRule[] {
   return ipRule.parse(json(text)).map((rule) => {
     const { priority, not, src, srclen, dst, dstlen, iif, oif, fwmark, fwmask, table, ...more } = rule;
-    const { suppress_prefixlen, action, goto, ...rest } = more;
+    const { suppress_prefixlen, action, goto, nop, ...rest } = more;
     const network = (address: string | undefined, length: number | undefined) =>
       address === undefined || address === 'all' ? undefined : `${address}/${length ?? WHOLE[family]}`;
     const others = Object.entries(rest)
       .filter(([name]) => !ASIDES.includes(name))
       .map(([name, value]) => (value === null ? name : `${name} ${String(value)}`));
     return {
-      family,
       priority,
       ...defined({
         inverted: not === null ? (true as const) : undefined,
@@ -191,14 +192,23 @@ export function parseIpRule(family: 'ipv4' | 'ipv6', text: string): PolicyRule[]
         others: others.length === 0 ? undefined : others,
         table,
         suppressPrefixLength: suppress_prefixlen,
-        // A rule without a table goes by a table that the packet's device has (l3mdev).
-        action:
-          goto !== undefined
-            ? `goto ${goto}`
-            : (action ?? (table === undefined ? 'lookup [other]' : undefined)),
+        action: actionOf(action, goto, nop) ?? (table === undefined ? LOOKUP_OTHER : undefined),
       }),
     };
   });
+}
+
+/** A rule without a table goes by the one that the packet's device has (l3mdev). */
+const LOOKUP_OTHER = 'lookup [other]';
+
+/** ip prints `goto` and `nop` under names of their own. */
+function actionOf(
+  action: string | undefined,
+  goto: number | string | undefined,
+  nop: null | undefined,
+): string | undefined {
+  if (goto !== undefined) return `goto ${goto}`;
+  return nop === null ? 'nop' : action;
 }
 
 function json(text: string): unknown {

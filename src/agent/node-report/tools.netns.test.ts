@@ -52,10 +52,25 @@ test('policy rules, in the order in which they apply', async () => {
     'priority',
     '9',
   );
-  const rules = known((await readNetwork(exec)).rules)?.filter(({ family }) => family === 'ipv4');
-  expect(rules?.map(({ table }) => table)).toEqual(['local', '99', 'main', 'default']);
+  await run('ip', 'rule', 'add', 'nop', 'priority', '10');
+  await run('ip', 'rule', 'add', 'from', '10.0.0.0/8', 'goto', '30', 'priority', '11');
+  await run('ip', '-6', 'rule', 'add', 'from', 'fd00::/8', 'unreachable', 'priority', '12');
+  const { ipv4, ipv6 } = (await readNetwork(exec)).rules!;
+  const rules = known(ipv4);
+  expect(rules?.map(({ table, action }) => table ?? action)).toEqual([
+    'local',
+    '99',
+    'nop',
+    'goto 30',
+    'main',
+    'default',
+  ]);
+  expect(known(ipv6)).toEqual([
+    { priority: 0, table: 'local' },
+    { priority: 12, source: 'fd00::/8', action: 'unreachable' },
+    { priority: 32766, table: 'main' },
+  ]);
   expect(rules?.[1]).toEqual({
-    family: 'ipv4',
     priority: 9,
     inverted: true,
     source: '10.0.0.0/8',

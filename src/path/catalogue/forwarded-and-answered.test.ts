@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Event, Pod } from '../../kube/types.ts';
 import { type Diagnosed, diagnose } from '../diagnose.ts';
 import { planHeal } from '../heal-plan.ts';
-import type { Flow, NodeReport } from '../node-report.ts';
+import type { Flow, NodeReport, PolicyRule } from '../node-report.ts';
 import { known } from '../observed.ts';
 import type { ProbeResult, Vantage } from '../probe.ts';
 import type { NetworkPolicy, World } from '../world.ts';
@@ -27,6 +27,8 @@ interface Otherwise {
   nft?: unknown[];
   portmap?: Record<string, unknown>;
   routes?: (routes: Route[]) => Route[];
+  /** Before the policy rules that every node has, or why none are known. */
+  policyRules?: readonly PolicyRule[] | { unknown: string };
   links?: (links: Link[]) => Link[];
   drops?: number;
   flows?: Flow[];
@@ -169,6 +171,7 @@ function reportOf(otherwise: Otherwise): NodeReport {
         ],
       },
       routes: { value: otherwise.routes?.(routes) ?? routes },
+      ...(otherwise.policyRules === undefined ? {} : { rules: policyRulesOf(otherwise.policyRules) }),
       sysctls: {
         value: { 'net.ipv4.ip_forward': '1', ...Object.fromEntries(perDevice), ...otherwise.sysctls },
       },
@@ -294,6 +297,16 @@ function rulesOf(
   ].join('\n');
 }
 
+/** Those of IPv6 are as every node has them. */
+function policyRulesOf(before: readonly PolicyRule[] | { unknown: string }): NodeReport['network']['rules'] {
+  const standard = (priority: number, table: string): PolicyRule => ({ priority, table });
+  const [local, main] = [standard(0, 'local'), standard(32766, 'main')];
+  return {
+    ipv4: 'unknown' in before ? before : { value: [local, ...before, main, standard(32767, 'default')] },
+    ipv6: { value: [local, main] },
+  };
+}
+
 const TARGETS: Readonly<Record<Vantage, string>> = {
   direct: POD.address,
   node: NODE.address,
@@ -377,6 +390,16 @@ const FIREWALLD = [
 ];
 
 /** By findings: `code`, `code severity` when it is not broken, `code @worker` when it is the whole node's. */
+const WITHOUT_POD = (routes: Route[]) => routes.filter(({ device }) => device !== POD.device);
+/** A route of a table that policy rules lead to; default when nothing else is said. */
+const OTHERWISE = (route: Partial<Route>): Route => ({
+  family: 'ipv4',
+  destination: '0.0.0.0/0',
+  table: 'main',
+  type: 'unicast',
+  ...route,
+});
+
 const cases: [name: string, otherwise: Otherwise, found: string[], mended?: string][] = [
   ['nothing', { probes: {} }, []],
   ['nothing, unprobed', {}, []],
@@ -524,6 +547,93 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
       links: (links) => links.map(({ peerNamespace, ...link }) => link),
     },
     ['pod-route-missing'],
+  ],
+
+  [
+    'no route to the pod, and rules for the packets of a proxy, of another source and of another device',
+    {
+      routes: (routes) => [
+        ...WITHOUT_POD(routes),
+        OTHERWISE({ table: '2004', type: 'local', device: 'lo' }),
+        OTHERWISE({ table: '2', gateway: '10.9.9.1', device: 'eth0' }),
+      ],
+      policyRules: [
+        { priority: 9, mark: { value: 0x200, mask: 0xf00 }, table: '2004' },
+        { priority: 10, others: ['l3mdev'], action: 'lookup [other]' },
+        { priority: 11, action: 'nop' },
+        { priority: 1536, source: '10.9.9.9/32', table: '2' },
+        { priority: 1537, inputInterface: 'eth7', table: '2' },
+      ],
+      probes: ALL_SILENT,
+    },
+    ['pod-route-missing'],
+    'route',
+  ],
+  [
+    'no route to the pod in main, and a rule leads all packets to it by another table',
+    {
+      routes: (routes) => [
+        ...WITHOUT_POD(routes),
+        OTHERWISE({ table: '2', destination: `${POD.address}/32`, device: POD.device }),
+      ],
+      policyRules: [{ priority: 100, destination: '192.168.1.0/24', table: '2' }],
+      probes: {},
+    },
+    [],
+  ],
+  [
+    'a rule that leads what comes from other machines to another table than main',
+    {
+      routes: (routes) => [...routes, OTHERWISE({ table: '2', type: 'unreachable' })],
+      policyRules: [{ priority: 100, source: `${OTHER}/32`, table: '2' }],
+      probes: { outside: UNSEEN, 'other-node': UNSEEN },
+    },
+    // Why a route in main mends nothing is told.
+    ['pod-route-missing'],
+  ],
+  [
+    'a rule that ends what comes from other machines',
+    {
+      policyRules: [{ priority: 100, source: `${OTHER}/32`, action: 'prohibit' }],
+      probes: { outside: UNSEEN, 'other-node': UNSEEN },
+    },
+    ['pod-route-missing'],
+  ],
+  [
+    'no route to the pod in main, and a mark that leads to one is set or not by what is not known',
+    {
+      routes: (routes) => [
+        ...WITHOUT_POD(routes),
+        OTHERWISE({ table: '2', destination: `${POD.address}/32`, device: POD.device }),
+      ],
+      policyRules: [{ priority: 100, mark: { value: 0x5, mask: 0xff }, table: '2' }],
+      mangle: [
+        '-A PREROUTING -m u32 --u32 "0>>22=1" -j MARK --set-xmark 0x5/0xff',
+        '-A OUTPUT -m u32 --u32 "0>>22=1" -j MARK --set-xmark 0x5/0xff',
+      ],
+    },
+    [],
+  ],
+  [
+    'no route to the pod in main, and a mark that rules set leads to one',
+    {
+      routes: (routes) => [
+        ...WITHOUT_POD(routes),
+        OTHERWISE({ table: '2', destination: `${POD.address}/32`, device: POD.device }),
+      ],
+      policyRules: [{ priority: 100, mark: { value: 0x5, mask: 0xff }, table: '2' }],
+      mangle: ['-A PREROUTING -j MARK --set-xmark 0x5/0xff', '-A OUTPUT -j MARK --set-xmark 0x5/0xff'],
+      probes: {},
+    },
+    [],
+  ],
+  [
+    'no route to the pod in main, and the policy rules are not known',
+    {
+      routes: WITHOUT_POD,
+      policyRules: { unknown: 'ip rule: Permission denied' },
+    },
+    [],
   ],
 
   [

@@ -5,16 +5,19 @@ import type { NodeView } from '../node-view.ts';
 import { known } from '../observed.ts';
 import { podDevice } from '../pod-link.ts';
 import { podName } from '../pod-of.ts';
+import { describeRule, type RoutedPacket } from '../policy-rules.ts';
 import { answered, probeEvidence, probesFrom } from '../probe-facts.ts';
-import { routeDoubt, routeTo } from '../routing.ts';
-import type { PathView } from '../scene.ts';
-import { podAddress } from '../traces.ts';
+import { findRoute, type RouteEntry, routeTo } from '../routing.ts';
+import type { PathView, Scene } from '../scene.ts';
+import { podAddress, routedToPod } from '../traces.ts';
 
 interface Data {
   node: NodeView;
   address: string;
   /** Where the route should lead; undefined when nothing tells. */
   device: string | undefined;
+  /** The policy rule that decides ahead of table main, in words; undefined when none does. */
+  ahead: string | undefined;
 }
 
 export const podRouteMissing = defineFailure<Data>({
@@ -38,12 +41,14 @@ export const podRouteMissing = defineFailure<Data>({
       const { node, subject } = path;
       if (node === undefined) return [];
       if (known(node.seen?.network.routes) === undefined) return [];
-      const route = routeTo(node, address);
       const devices = hostDevices(path, node);
-      const whom = `${address} of ${podName(subject.pod!)}`;
-      const problem = problemOf(route, devices, path);
-      // By policy rules another table may have the route that counts.
-      if (problem === undefined || routeDoubt(node, address) !== undefined) return [];
+      const wrong = misroutedOf(path, node, devices, scene);
+      if (wrong === undefined) return [];
+      const { route, problem } = wrong;
+      // Where the route is not the same for all packets, of which it is.
+      const source = route === routeTo(node, address) ? undefined : wrong.packet.source;
+      const from = source === undefined ? '' : ` from ${source}`;
+      const whom = `${address} of ${podName(subject.pod!)}${from}`;
       return [
         {
           subject: {
@@ -53,7 +58,10 @@ export const podRouteMissing = defineFailure<Data>({
           },
           message: `${node.name} ${problem(whom)}`,
           evidence: [
-            routeEvidence(node, address, route),
+            routeEvidence(`route of ${node.name} to ${address}${from}`, route),
+            ...(wrong.ahead === undefined
+              ? []
+              : [{ kind: 'route' as const, where: `policy rule of ${node.name}`, saw: wrong.ahead }]),
             ...devices.map((saw) => ({
               kind: 'route' as const,
               where: `device to ${podName(subject.pod!)}`,
@@ -61,13 +69,19 @@ export const podRouteMissing = defineFailure<Data>({
             })),
             ...probeEvidence(probesFrom(path, ['direct'])),
           ],
-          data: { node, address, device: towardsPod(node, devices) },
+          data: { node, address, device: towardsPod(node, devices), ahead: wrong.ahead },
         },
       ];
     });
   },
 
-  heal({ data: { node, address, device } }) {
+  heal({ data: { node, address, device, ahead } }) {
+    if (ahead !== undefined) {
+      return {
+        by: 'hand',
+        why: `policy rule "${ahead}" of ${node.name} decides before table main is asked: whoever made it has a purpose for it`,
+      };
+    }
     if (device === undefined) {
       return {
         by: 'hand',
@@ -125,7 +139,43 @@ function byAddress(
   });
 }
 
-type Route = ReturnType<typeof routeTo>;
+type Route = RouteEntry | undefined;
+
+interface Misrouted {
+  packet: RoutedPacket;
+  route: Route;
+  /** What is wrong, in words, of what they are told whom it is about. */
+  problem: (whom: string) => string;
+  ahead: string | undefined;
+}
+
+/**
+ * A packet of a mapping that the node does not lead to the pod; undefined when of no origin all packets that there may be are seen to fare so. What
+ * its policy rules make of it goes by the packet, not by the address alone.
+ */
+function misroutedOf(
+  path: PathView,
+  node: NodeView,
+  devices: readonly string[],
+  scene: Scene,
+): Misrouted | undefined {
+  for (const packets of routedToPod(path, scene)) {
+    const wrong = packets.flatMap((packet): Misrouted[] => {
+      const found = findRoute(node, packet);
+      if ('doubt' in found) return [];
+      const { route, rule } = found;
+      const problem = problemOf(route, devices, path);
+      if (problem === undefined) return [];
+      const isAhead = rule !== undefined && !OF_MAIN.has(rule.table ?? '');
+      return [{ packet, route, problem, ahead: isAhead ? describeRule(rule) : undefined }];
+    });
+    if (wrong.length === packets.length && wrong[0] !== undefined) return wrong[0];
+  }
+  return undefined;
+}
+
+/** The tables of which a route in main takes precedence. */
+const OF_MAIN: ReadonlySet<string> = new Set(['main', 'default']);
 
 /** What is wrong with a route, in words; undefined when nothing is known to be. */
 function problemOf(
@@ -169,7 +219,7 @@ function towardsPod(node: NodeView, devices: readonly string[]): string | undefi
   return devices.find((device) => links.some(({ name, master }) => name === device && master === undefined));
 }
 
-function routeEvidence(node: NodeView, address: string, route: Route): Evidence {
+function routeEvidence(where: string, route: Route): Evidence {
   const { type, destination, gateway, device, table } = route ?? {};
   const words =
     route === undefined
@@ -181,5 +231,5 @@ function routeEvidence(node: NodeView, address: string, route: Route): Evidence 
           ...(device === undefined ? [] : ['dev', device]),
           ...(table === 'main' ? [] : ['table', table]),
         ];
-  return { kind: 'route', where: `route of ${node.name} to ${address}`, saw: words.join(' ') };
+  return { kind: 'route', where, saw: words.join(' ') };
 }
