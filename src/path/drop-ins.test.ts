@@ -16,12 +16,14 @@ function reportWith(
   more: object = {},
   loaded?: { config: string; plugins?: string[] },
   name = '10-net.conflist',
+  version = '2.1.0',
 ): NodeReport {
   const report = cniNode(
     { [name]: listOf([PRIMARY], more) },
     {
       cni: { dropIns: [{ network: 'net', files }] },
-      ...(loaded === undefined ? {} : { loaded: loaded.config }),
+      loaded: loaded?.config ?? listOf([PRIMARY], more),
+      version,
     },
   );
   if (loaded?.plugins !== undefined && 'value' in report.runtime) {
@@ -56,9 +58,19 @@ describe('the chain of a list with a drop-in directory', () => {
       'bridge',
     ],
     [
-      'ends with it for a runtime that has loaded no more',
+      'goes on for a runtime that has not read it yet',
       reportWith(portmapFile, {}, { config: own }),
+      'bridge portmap',
+    ],
+    [
+      'ends with it for one that is too old',
+      reportWith(portmapFile, {}, { config: own }, '10-net.conflist', 'v2.0.7'),
       'bridge',
+    ],
+    [
+      'is not known for one of which that is not',
+      reportWith(portmapFile, {}, { config: own }, '10-net.conflist', 'devel'),
+      undefined,
     ],
     [
       'goes on for one that has',
@@ -94,7 +106,16 @@ function planned(report: NodeReport) {
 
 describe('what is found of it', () => {
   test.each<[string, NodeReport, ReturnType<typeof planned>]>([
-    ['nothing, where portmap is in it', reportWith(portmapFile), []],
+    ['that the runtime has not read it', reportWith(portmapFile), [['conflist-not-loaded', 1, undefined]]],
+    [
+      'nothing, where it has',
+      reportWith(
+        portmapFile,
+        {},
+        { config: own, plugins: [JSON.stringify(PRIMARY), JSON.stringify(PORTMAP)] },
+      ),
+      [],
+    ],
     ['nothing, where it was not seen', reportWith({ unknown: 'EACCES' }), []],
     [
       'a fault is mended where it is, by hand',

@@ -1,6 +1,5 @@
 import {
   configFileOrder,
-  dropInOrder,
   type NetworkConfigList,
   type PluginConfigInList,
   parseNetworkConfig,
@@ -8,6 +7,7 @@ import {
 import { canonicalAddress } from '../net/ip.ts';
 import { type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
 import { messageOf } from '../util/errors.ts';
+import { dropInsOf } from './drop-ins.ts';
 import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from './node-report.ts';
 import { known, type Observed } from './observed.ts';
 
@@ -150,7 +150,7 @@ export class NodeView {
   }
 }
 
-/** A list with the plugins of its drop-in directory (CNI 1.1), where the runtime is not known to leave them out, as older ones do. */
+/** A list with the plugins of its drop-in directory (CNI 1.1), where the runtime reads them; unknown where there are some and whether it does is. */
 function readList(
   report: NodeReport,
   name: string,
@@ -172,20 +172,6 @@ function readList(
 
 function namesOf(files: Observed<{ name: string }[]>): string[] {
   return (known(files) ?? []).map(({ name }) => name);
-}
-
-function dropInsOf(report: NodeReport, network: string): Observed<{ name: string; text: string }[]> {
-  const loaded = known(known(report.runtime)?.loadedNetworks)?.find(({ name }) => name === network);
-  if (loaded !== undefined && loaded.plugins === undefined) return { value: [] };
-  const files = report.cni.dropIns?.find((entry) => entry.network === network)?.files ?? { value: [] };
-  if ('unknown' in files) return files;
-  const texts: { name: string; text: string }[] = [];
-  for (const name of dropInOrder(files.value.map((file) => file.name))) {
-    const { content } = files.value.find((file) => file.name === name)!;
-    if ('unknown' in content) return { unknown: `${network}/${name}: ${content.unknown}` };
-    texts.push({ name: `${network}/${name}`, text: content.value });
-  }
-  return { value: texts };
 }
 
 /** The entry of a chain that is portmap; undefined when there is none. */

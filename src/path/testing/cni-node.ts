@@ -17,11 +17,16 @@ export function confFile(name: string, content: string): CniConfFile {
 
 /**
  * The report of a node of which only the CNI was looked at: its configuration files, by name. `cni`, `network`: what is otherwise or there besides;
- * `loaded`: the list that the runtime has in use; unknown when absent.
+ * `loaded`: the list that the runtime has in use; unknown when absent; `version`: its own.
  */
 export function cniNode(
   files: Readonly<Record<string, string>>,
-  rest: { cni?: Partial<NodeReport['cni']>; network?: Partial<NodeReport['network']>; loaded?: string } = {},
+  rest: {
+    cni?: Partial<NodeReport['cni']>;
+    network?: Partial<NodeReport['network']>;
+    loaded?: string;
+    version?: string;
+  } = {},
 ): NodeReport {
   const { loaded } = rest;
   return {
@@ -54,7 +59,7 @@ export function cniNode(
         : {
             value: {
               name: 'containerd',
-              version: '1.6.20',
+              version: rest.version ?? '1.6.20',
               networkReady: true,
               networkMessage: '',
               confDir: '/etc/cni/net.d',

@@ -1,0 +1,40 @@
+import { dropInOrder } from '../cni/conflist.ts';
+import { compareVersions } from '../cni/version.ts';
+import type { NodeReport } from './node-report.ts';
+import { known, type Observed } from './observed.ts';
+
+/** What each runtime's releases are built with: the first that has a libcni with drop-in directories (1.3.0), and the last known to have none. */
+const RUNTIMES: Readonly<Record<string, { since: string; notUntil: string }>> = {
+  containerd: { since: '2.1', notUntil: '2.0' },
+  'cri-o': { since: '1.34', notUntil: '1.31' },
+};
+
+/**
+ * The files of the drop-in directory of a network that its runtime reads, in its order; unknown where there are some and whether the runtime reads
+ * them, or what is in them, is. What a runtime has loaded shows that it reads them, never that it does not: they may be newer than its last look.
+ */
+export function dropInsOf(report: NodeReport, network: string): Observed<{ name: string; text: string }[]> {
+  const files = report.cni.dropIns?.find((entry) => entry.network === network)?.files ?? { value: [] };
+  const reads = readsDropIns(report, network);
+  if (reads === false || ('value' in files && files.value.length === 0)) return { value: [] };
+  if ('unknown' in files) return files;
+  const texts: { name: string; text: string }[] = [];
+  for (const name of dropInOrder(files.value.map((file) => file.name))) {
+    const { content } = files.value.find((file) => file.name === name)!;
+    if (reads === undefined) return { unknown: `whether the runtime reads ${network}/${name} is not known` };
+    if ('unknown' in content) return { unknown: `${network}/${name}: ${content.unknown}` };
+    texts.push({ name: `${network}/${name}`, text: content.value });
+  }
+  return { value: texts };
+}
+
+function readsDropIns(report: NodeReport, network: string): boolean | undefined {
+  const runtime = known(report.runtime);
+  const loaded = known(runtime?.loadedNetworks)?.find(({ name }) => name === network);
+  if (loaded?.plugins !== undefined) return true;
+  const release = /^v?(\d+\.\d+)/.exec(runtime?.version ?? '')?.[1];
+  const bounds = RUNTIMES[runtime?.name ?? ''];
+  if (release === undefined || bounds === undefined) return undefined;
+  if (compareVersions(release, bounds.since) >= 0) return true;
+  return compareVersions(release, bounds.notUntil) <= 0 ? false : undefined;
+}
