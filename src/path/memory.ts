@@ -1,13 +1,31 @@
-/** Something observed, with what was worked out about it, by whoever did. What is worked out again is the same; see `Scene.release`. */
-export interface Remembering {
-  readonly memory: Map<string, unknown>;
+/**
+ * Names something that is worked out, of type T. No two are the same, so that what was remembered by one is never taken for what another
+ * names.
+ */
+export interface MemoKey<T> {
+  /** Only for the compiler: keeps keys of different types apart. */
+  readonly type?: (made: T) => T;
 }
 
-/** What was worked out before about something; else works it out. `what` names it: the same name means the same type everywhere. */
-export function remembered<T>({ memory }: Remembering, what: string, work: () => T): T {
-  const before = memory.get(what);
-  if (before !== undefined || memory.has(what)) return before as T;
+/** What was worked out about something, by its key. */
+export type Memory = Map<object, unknown>;
+
+/** Something observed, with what was worked out about it, by whoever did. What is worked out again is the same; see `Scene.release`. */
+export interface Remembering {
+  readonly memory: Memory;
+}
+
+/** A key of its own, to be made once for all things that it is worked out about. */
+export function memoKey<T>(): MemoKey<T> {
+  return {};
+}
+
+/** What was worked out before about something; else works it out. */
+export function remembered<T>({ memory }: Remembering, key: MemoKey<T>, work: () => NoInfer<T>): T {
+  const before = memory.get(key);
+  // Nothing but this function writes, and a key is of one type.
+  if (before !== undefined || memory.has(key)) return before as T;
   const made = work();
-  memory.set(what, made);
+  memory.set(key, made);
   return made;
 }

@@ -8,6 +8,7 @@ import { canonicalAddress } from '../net/ip.ts';
 import { type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
 import { messageOf } from '../util/errors.ts';
 import { dropInsOf } from './drop-ins.ts';
+import type { Memory } from './memory.ts';
 import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from './node-report.ts';
 import { known, type Observed } from './observed.ts';
 
@@ -29,7 +30,7 @@ export class NodeView {
   readonly name: string;
   readonly report: Observed<NodeReport>;
   /** What was worked out from the report elsewhere. */
-  readonly memory = new Map<string, unknown>();
+  readonly memory: Memory = new Map();
   #configs: ConfigFile[] | undefined;
   #local: ReadonlySet<string> | undefined;
   #ruleset: Observed<Ruleset> | undefined;

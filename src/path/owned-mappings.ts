@@ -6,7 +6,7 @@ import {
   type Ruleset,
 } from '../netfilter/ruleset/index.ts';
 import type { Family } from './finding.ts';
-import { remembered } from './memory.ts';
+import { memoKey, remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
 
@@ -21,11 +21,13 @@ export interface OwnedMapping {
   translations: { rule: Rule; to: NatTarget }[];
 }
 
+const OWNED = memoKey<ReadonlyMap<string, OwnedMapping>>();
+
 /** What portmap has installed on a node, by container ID; undefined when the rules are not known. */
 export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping> | undefined {
   const ruleset = known(node.ruleset);
   if (ruleset === undefined) return undefined;
-  return remembered(node, 'owned mappings', () => findOwned(ruleset));
+  return remembered(node, OWNED, () => findOwned(ruleset));
 }
 
 type Table = Ruleset['tables'][number];

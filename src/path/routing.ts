@@ -1,6 +1,6 @@
 import { type AddressValue, networkRange, parseAddress } from '../netfilter/ruleset/address.ts';
 import type { Route as Decision, RouteQuery } from '../netfilter/ruleset/index.ts';
-import { remembered } from './memory.ts';
+import { memoKey, remembered } from './memory.ts';
 import type { NodeReport, PolicyRule } from './node-report.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
@@ -16,6 +16,8 @@ interface RouteTable {
 
 /** The tables of each family, by name. */
 type RouteTables = Record<RouteEntry['family'], Map<string, RouteTable>>;
+
+const ROUTES = memoKey<RouteTables>();
 
 /** What a node's rules and tables say of a packet. */
 type Found =
@@ -69,7 +71,7 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
   if ('unknown' in told && !passOver) {
     return { doubt: `the policy rules of ${node.name} are not known` };
   }
-  const tables = remembered(node, 'routes', () => index(known(report.network.routes) ?? []))[family];
+  const tables = remembered(node, ROUTES, () => index(known(report.network.routes) ?? []))[family];
   const inTable = ({ table, suppressPrefixLength = -1 }: PolicyRule): RouteEntry | undefined => {
     for (const { prefix, networks } of tables.get(table ?? '')?.prefixes ?? []) {
       const route = networks.get(networkRange(value, prefix)!.from);

@@ -2,6 +2,7 @@ import { nodeAddresses } from '../kube/node-addresses.ts';
 import type { Event, Pod } from '../kube/types.ts';
 import type { Family, HostPort, Subject } from './finding.ts';
 import { hasEnded, hostPortsOf } from './host-ports.ts';
+import type { Memory } from './memory.ts';
 import type { CachedAttachment, Sandbox } from './node-report.ts';
 import { NodeView } from './node-view.ts';
 import type { ProbeResult, Vantage } from './probe.ts';
@@ -25,7 +26,7 @@ export interface PathView {
   attachment: CachedAttachment | undefined;
   probes: ReadonlyMap<Vantage, ProbeResult>;
   /** What was worked out about it, by whoever did: see {@link Scene.release}. */
-  memory: Map<string, unknown>;
+  memory: Memory;
 }
 
 /** Part of a scene: some of its nodes and the mappings on them. */

@@ -9,7 +9,7 @@ import {
   tracePacket,
   translationsFor,
 } from '../netfilter/ruleset/index.ts';
-import { remembered } from './memory.ts';
+import { type MemoKey, memoKey, remembered } from './memory.ts';
 import { known, type Observed } from './observed.ts';
 import type { RoutedPacket } from './policy-rules.ts';
 import { decideRoute, routeTo } from './routing.ts';
@@ -17,6 +17,14 @@ import type { PathView, Scene } from './scene.ts';
 
 /** Where an imagined connection to a mapping comes from; as the probes of the same names. */
 export type Origin = 'outside' | 'node' | 'loopback' | 'pod';
+
+const TRACES: Readonly<Record<Origin, MemoKey<Observed<Followed>>>> = {
+  outside: memoKey(),
+  node: memoKey(),
+  loopback: memoKey(),
+  pod: memoKey(),
+};
+const TAKERS = memoKey<readonly TranslationCandidate[] | undefined>();
 
 /** The origins that a mapping must serve: loopback alone when it is for loopback, else everybody outside and the node. */
 export function originsOf({ port }: PathView): readonly [Origin, ...Origin[]] {
@@ -78,7 +86,7 @@ export function leadsToPod(trace: Trace, path: PathView): boolean {
  * those that come so far. Undefined when the rules are not known, or too many.
  */
 export function takersOf(path: PathView, scene: Scene): readonly TranslationCandidate[] | undefined {
-  return remembered(path, 'takers', () => findTakers(path, scene));
+  return remembered(path, TAKERS, () => findTakers(path, scene));
 }
 
 /**
@@ -136,7 +144,7 @@ interface Followed {
 }
 
 function followedFrom(origin: Origin, path: PathView, scene: Scene): Observed<Followed> {
-  return remembered(path, `trace ${origin}`, () => follow(origin, path, scene));
+  return remembered(path, TRACES[origin], () => follow(origin, path, scene));
 }
 
 function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed> {
