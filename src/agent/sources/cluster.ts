@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import type { World } from '../../path/world.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
@@ -29,6 +28,8 @@ export async function clusterWorld(
 
 /** Server and credentials of a kubeconfig, whatever way these are had by: client-node knows them all (exec plugins, OIDC). */
 async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
+  // A quarter of all that would be loaded at every start of the program, for this alone.
+  const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   const kubeconfig = file ?? process.env.KUBECONFIG ?? join(homedir(), '.kube/config');
   try {
