@@ -20,6 +20,27 @@ test.each<[string, Detection[], Detection[]]>([
   ['one family', [v6('a')], [v6('a')]],
   ['no family', [found(mapping, 'a')], [found(mapping, 'a')]],
   ['both, with the evidence of both, once', [v4('a', 'b'), v6('a', 'c')], [found(mapping, 'a', 'b', 'c')]],
+  [
+    'both, the one graver than the other',
+    [
+      { ...v4('a'), severity: 'note' },
+      { ...v6('b'), severity: 'risk' },
+    ],
+    [
+      { ...v4('a'), severity: 'note' },
+      { ...v6('b'), severity: 'risk' },
+    ],
+  ],
+  [
+    'both, equally grave in their own way',
+    [
+      { ...v4('a'), severity: 'risk' },
+      { ...v6('b'), severity: 'risk' },
+    ],
+    [{ ...found(mapping, 'a', 'b'), severity: 'risk' }],
+  ],
+  ['one more in one family', [v4('a'), v4('b'), v6('c')], [found(mapping, 'a', 'c'), v4('b')]],
+  ['two in each', [v4('a'), v6('c'), v4('b'), v6('d')], [found(mapping, 'a', 'c'), found(mapping, 'b', 'd')]],
   ['one family twice', [v4('a'), v4('b')], [v4('a'), v4('b')]],
   [
     'two families of two mappings',
