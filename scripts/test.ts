@@ -2,8 +2,8 @@
  * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure.
  * `bun scripts/test.ts [PATH…]` runs only what the paths match, one after another.
  *
- * Most of a lab's time is waiting, so files that need one run in two lanes, each file in a process of its own; the others,
- * which compute, go in a third beside them. A file's output is printed when it has ended, so that what belongs together
+ * A lab waits as often as it computes, so test files run in two lanes, each file of the lab in a process of its own. (A third
+ * lane gains nothing: two cores are busy then.) A file's output is printed when it has ended, so that what belongs together
  * stays together; what failed, and why, is said once more at the end.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -26,7 +26,7 @@ interface Counts {
 
 const UNIT_SECONDS = 30;
 const LAB_SECONDS = 120;
-const LAB_LANES = 2;
+const LANES = 2;
 /** Concurrent tests of one file at a time; their deadlines are meant for what the machine can do at once. */
 const CONCURRENT = 10;
 /** Characters of an error in the list at the end. */
@@ -41,9 +41,7 @@ const glob = (pattern: string) => [...new Bun.Glob(pattern).scanSync()].map((pat
 const inLab = (name: string) => `./test/e2e/${name}.test.ts`;
 
 interface Plan {
-  /** Each queue has lanes of its own; a lane whose queue is empty helps with the others'. */
-  lab: Batch[];
-  computing: Batch[];
+  together: Batch[];
   alone: Batch[];
 }
 
@@ -56,14 +54,12 @@ function allBatches(): Plan {
   const one = (path: string, seconds: number): Batch => ({ name: path.slice(2), paths: [path], seconds });
   return {
     // What takes longest begins first, so that the lanes end together.
-    lab: [
+    together: [
       ...lab.filter(isLong).map((path) => one(path, LAB_SECONDS)),
-      { name: 'the how-to', paths: HOW_TO.map(inLab), seconds: LAB_SECONDS },
-      ...lab.filter((path) => !isLong(path)).map((path) => one(path, LAB_SECONDS)),
-    ],
-    computing: [
       { name: 'units', paths: units, seconds: UNIT_SECONDS },
+      { name: 'the how-to', paths: HOW_TO.map(inLab), seconds: LAB_SECONDS },
       ...netns.map((path) => one(path, UNIT_SECONDS)),
+      ...lab.filter((path) => !isLong(path)).map((path) => one(path, LAB_SECONDS)),
     ],
     alone: ALONE.map((name) => one(inLab(name), LAB_SECONDS)),
   };
@@ -76,9 +72,9 @@ function isLong(path: string): boolean {
 }
 
 const chosen = process.argv.slice(2);
-const { lab, computing, alone }: Plan =
+const { together, alone }: Plan =
   chosen.length > 0
-    ? { lab: [], computing: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
+    ? { together: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
     : allBatches();
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
@@ -86,7 +82,7 @@ const failures: string[] = [];
 let reports = 0;
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-'));
 try {
-  await Promise.all([...Array.from({ length: LAB_LANES }, () => lane(lab, computing)), lane(computing)]);
+  await Promise.all(Array.from({ length: LANES }, () => lane(together)));
   await lane(alone);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
@@ -102,10 +98,9 @@ console.log(
 );
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 
-/** Runs what is first in the queues until they are empty; several lanes may take from one queue. */
-async function lane(...queues: Batch[][]): Promise<void> {
-  const take = () => queues.find(({ length }) => length > 0)?.shift();
-  for (let next = take(); next !== undefined; next = take()) await run(next, queues[0] === alone);
+/** Runs what is first in the queue until it is empty; several lanes may take from one queue. */
+async function lane(queue: Batch[]): Promise<void> {
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) await run(next, queue === alone);
 }
 
 async function run({ name, paths, seconds }: Batch, live: boolean): Promise<void> {

@@ -157,7 +157,8 @@ nodes:
     test('-t gives it a terminal', async () => {
       const inner = [PROGRAM, 'exec', '-it', WORKER, '--', 'sh', '-c', '"tty; exit 3"'].join(' ');
       const ran = await lab.command(['script', '-qec', inner, '/dev/null']);
-      expect(ran.stdout).toMatch(/\/dev\/(pts\/\d+|console)\r?\n/);
+      // runc begins to copy before it has set the outer terminal raw: that may add a carriage return.
+      expect(ran.stdout).toMatch(/\/dev\/(pts\/\d+|console)\r*\n/);
       expect(ran.code).toBe(3);
     });
 

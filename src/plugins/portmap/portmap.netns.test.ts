@@ -456,7 +456,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     expect(await run(ours, 'DEL', 'a', conf('a', []))).toMatchObject({ code: 0 });
     expect(await linesWith('CNI-DN-')).toEqual([]);
     await flush();
-  });
+  }, 120_000);
 
   if (variant === 'legacy') {
     test('whoever holds the xtables lock is waited for, then named; what waited makes nothing', async () => {
