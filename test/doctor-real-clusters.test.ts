@@ -311,6 +311,46 @@ describe('where somebody else maps the ports, a chain without portmap is well', 
     expect(configured).toMatchObject({ verdict: 'ok', reason: expect.stringContaining('CRI-O') });
   });
 
+  /** The same, with an answer from outside the nodes. */
+  function probedFromOutside({ scene: { world } }: Diagnosed, outcome: 'answered' | 'timeout'): Diagnosed {
+    const pod = world.pods.find(
+      ({ spec }) => spec?.nodeName === NODE && spec.containers.some(({ ports }) => ports),
+    );
+    const probe = {
+      vantage: 'outside' as const,
+      node: NODE,
+      podUid: pod!.metadata!.uid!,
+      protocol: 'TCP' as const,
+      hostPort: 80,
+      target: { address: '172.17.0.3', port: 80 },
+      detail: '',
+      milliseconds: 1,
+    };
+    return diagnose({ ...world, probes: [{ ...probe, outcome }] });
+  }
+
+  // Taken out of the chain, portmap leaves the mappings that it has made: they answer, and the next pod has none.
+  test.each<[string, (report: NodeReport) => void]>([
+    [
+      'by the result of its attachment',
+      (report) => editRules(report, (text) => text.replace(/^.*CNI-.*\n/gm, '')),
+    ],
+    [
+      'by its rules',
+      ({ cni }) => {
+        for (const attachment of known(cni.attachments)) attachment.portMappings = [];
+      },
+    ],
+  ])('but nobody else does while portmap’s own mapping answers, known %s', async (_, change) => {
+    const unprobed = await withReport((report) => {
+      editConfig(report, withoutPortmap);
+      change(report);
+    });
+    const probed = probedFromOutside(unprobed, 'answered');
+    expect(codesOf(probed)).toContain('portmap-not-chained');
+    expect(stagesOf(probed).configured.verdict).not.toBe('ok');
+  });
+
   test.each(['answered', 'timeout'] as const)(
     'a plugin whose ports are past netfilter: %s',
     async (outcome) => {
@@ -320,23 +360,7 @@ describe('where somebody else maps the ports, a chain without portmap is well', 
           for (const attachment of known(attachments)) attachment.portMappings = [];
         editRules(report, (text) => text.replace(/^.*CNI-.*\n/gm, ''));
       });
-      const { pods } = unprobed.scene.world;
-      const pod = pods.find(
-        ({ spec }) => spec?.nodeName === NODE && spec.containers.some(({ ports }) => ports),
-      );
-      const probe = {
-        vantage: 'outside' as const,
-        node: NODE,
-        podUid: pod!.metadata!.uid!,
-        protocol: 'TCP' as const,
-        hostPort: 80,
-        target: { address: '172.17.0.3', port: 80 },
-        detail: '',
-        milliseconds: 1,
-      };
-      const { configured, translated } = stagesOf(
-        diagnose({ ...unprobed.scene.world, probes: [{ ...probe, outcome }] }),
-      );
+      const { configured, translated } = stagesOf(probedFromOutside(unprobed, outcome));
       const verdicts = [configured.verdict, translated.verdict];
       if (outcome === 'answered') {
         expect(verdicts).toEqual(['ok', 'ok']);

@@ -12,3 +12,8 @@ export function chainedPortmap({ config }: CachedAttachment): boolean | undefine
     return undefined;
   }
 }
+
+/** Whether portmap mapped ports for an attachment when it was made. */
+export function mappedByPortmap(attachment: CachedAttachment): boolean {
+  return attachment.portMappings.length > 0 && chainedPortmap(attachment) === true;
+}

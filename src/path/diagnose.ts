@@ -47,7 +47,7 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
       paths: scene.paths.map((path) => verdicts.get(path)!),
       findings: cases.map(({ finding }) => finding),
       unknowns: [
-        ...(world.unread ?? []).map(({ what, why }) => ({ what, why })),
+        ...(world.unread ?? []),
         ...[...scene.nodes.values()].flatMap((node) =>
           'unknown' in node.report
             ? [{ node: node.name, what: 'node report', why: node.report.unknown }]

@@ -19,7 +19,7 @@ export interface World {
   events: readonly Event[];
   policies: readonly NetworkPolicy[];
   /** Kinds of objects that were not looked at, and why: that they are empty says nothing. None when absent. */
-  unread?: readonly { what: string; why: string }[];
+  unread?: readonly { node?: string; what: string; why: string }[];
   /** By node name; a node without an entry was not asked. */
   reports: ReadonlyMap<string, Observed<NodeReport>>;
   /** Empty when there were no probes: then nothing is known of the last stage. */

@@ -18,7 +18,9 @@ const manifestSchema = z.object({
   apiVersion: z.literal(BUNDLE_VERSION),
   kind: z.literal('Bundle'),
   observedAt: z.string(),
-  unread: z.array(z.object({ what: z.string().max(253), why: z.string() })).optional(),
+  unread: z
+    .array(z.object({ node: z.string().max(253).optional(), what: z.string().max(253), why: z.string() }))
+    .optional(),
 });
 
 /** The kinds of objects, each a file under `objects`. */

@@ -40,10 +40,11 @@ export async function localWorld(
     services: [],
     events: [],
     policies: [],
-    unread: ['services', 'events', 'network policies'].map((what) => ({
-      what,
-      why: 'only the API has them',
-    })),
+    unread: [
+      // Without them there is nothing to look at, which is not to say that nothing is wrong.
+      ...('unknown' in report.sandboxes ? [{ node: name, what: 'pods', why: report.sandboxes.unknown }] : []),
+      ...['services', 'events', 'network policies'].map((what) => ({ what, why: 'only the API has them' })),
+    ],
     reports: new Map([[name, { value: report }]]),
     probes: [],
   };

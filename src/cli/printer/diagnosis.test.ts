@@ -97,5 +97,8 @@ test('a kind of objects that was not read is told and changes no exit status; a 
   const unread = { ...healthy, unknowns: [{ what: 'network policies', why: 'forbidden' }] };
   expect(exitStatusOf(unread)).toBe(0);
   expect(renderDiagnosis(unread, 'hostport')).toContain('network policies not known: forbidden');
-  expect(exitStatusOf({ ...healthy, unknowns: [{ node: 'n1', what: 'node report', why: 'none' }] })).toBe(2);
+  expect(renderDiagnosis(unread, 'hostport')).toStartWith('No pod asks for a hostPort.\n');
+  const unseen = { ...healthy, unknowns: [{ node: 'n1', what: 'pods', why: 'no runtime' }] };
+  expect(exitStatusOf(unseen)).toBe(2);
+  expect(renderDiagnosis(unseen, 'hostport')).toStartWith('No pod that asks for a hostPort was seen.\n');
 });

@@ -27,9 +27,7 @@ const MAX_LINE = 2000;
 /** A diagnosis for people: one line a mapping, then the findings, worst first, each with what mends it, as this program is to be called. */
 export function renderDiagnosis(diagnosis: Diagnosis, program: string): string {
   const { paths, findings, unknowns } = diagnosis;
-  const parts = [
-    paths.length === 0 ? 'No pod asks for a hostPort.\n' : `${pathTable(diagnosis)}\n${LEGEND}\n`,
-  ];
+  const parts = [paths.length === 0 ? `${nothing(diagnosis)}\n` : `${pathTable(diagnosis)}\n${LEGEND}\n`];
   for (const { node, what, why } of unknowns) {
     parts.push(
       `\n? ${node === undefined ? '' : `${safeText(node)}: `}${safeText(what)} not known: ${shortened(why)}\n`,
@@ -40,6 +38,13 @@ export function renderDiagnosis(diagnosis: Diagnosis, program: string): string {
   for (const alike of alikeFindings(findings)) parts.push(`\n${renderFinding(alike, program)}`);
   parts.push(`\n${summary(diagnosis)}\n`);
   return parts.join('');
+}
+
+/** What there is to say without a mapping: where the pods were not seen, that is not that there is none. */
+function nothing({ unknowns }: Diagnosis): string {
+  return unknowns.every(({ what }) => what !== 'pods')
+    ? 'No pod asks for a hostPort.'
+    : 'No pod that asks for a hostPort was seen.';
 }
 
 /** What one cell in doubt is about, once for each stage and reason. */

@@ -1,4 +1,4 @@
-import { chainedPortmap } from '../chained-portmap.ts';
+import { mappedByPortmap } from '../chained-portmap.ts';
 import { editActiveList, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
 import {
   besideConfig,
@@ -64,7 +64,9 @@ export const portmapNotChained = defineFailure<Data>({
       const isLoaded = loadedMapsPorts(node);
       if (!isLoaded && otherMapperOf(node, paths) !== undefined) return [];
       const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
-      const reliesOn = paths.find(({ attachment }) => attachment !== undefined && hasMapping(attachment));
+      const reliesOn = paths.find(
+        ({ attachment }) => attachment !== undefined && mappedByPortmap(attachment),
+      );
       const mayMap =
         isLoaded || isDead || reliesOn
           ? undefined
@@ -76,7 +78,7 @@ export const portmapNotChained = defineFailure<Data>({
           message: `${file.name}, ${isLoaded ? `the first of ${node.name}` : `which the runtime of ${node.name} uses`}, has no portmap in its chain (${typesOf(chain)})${doubt}`,
           evidence: [
             fileEvidence(file),
-            ...(reliesOn === undefined ? [] : [attachmentEvidence(reliesOn.attachment!)]),
+            ...(reliesOn?.attachment === undefined ? [] : [attachmentEvidence(reliesOn.attachment)]),
           ],
           ...(mayMap === undefined ? {} : { severity: 'risk' as const }),
           data: { node, file, mayMap },
@@ -117,11 +119,6 @@ export const portmapNotChained = defineFailure<Data>({
 
 function typesOf(chain: readonly { type: string }[]): string {
   return chain.map(({ type }) => type).join(', ');
-}
-
-/** Whether portmap mapped ports for an attachment when it was made. */
-function hasMapping(attachment: CachedAttachment): boolean {
-  return attachment.portMappings.length > 0 && chainedPortmap(attachment) === true;
 }
 
 function attachmentEvidence({ file, modified, config }: CachedAttachment): Evidence {
