@@ -107,6 +107,13 @@ describe("the how-to's preparation", () => {
     expect(inEmpty()).toEqual(['(gone)']);
   });
 
+  test('goes with the plugin that a failure had put aside', async () => {
+    await prepare();
+    put('bin/portmap', 'portmap.aside');
+    await takeBackExample(undefined, paths, nobody);
+    expect(inEmpty()).toEqual(['(gone)']);
+  });
+
   test('stays while a cluster has a part of it mounted', async () => {
     await prepare();
     mkdirSync(paths.tour);

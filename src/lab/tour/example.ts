@@ -1,6 +1,7 @@
 import { cp, lstat, mkdir, readFile, readlink, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
+import { portmapPaths } from '../../path/plugin-files.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { UserError } from '../../util/errors.ts';
@@ -38,6 +39,8 @@ type Note = z.infer<typeof noteSchema>;
 
 /** What ends up in `bin` of the mounted directory: Cilium's stand-in installs two, the how-to copies the third. */
 const PLUGINS = ['cilium-cni', 'loopback', 'portmap'];
+/** What a node's portmap is put aside as, beside `bin`, by a failure that was brought about and not undone before its cluster went. */
+const ASIDE = basename(portmapPaths.aside);
 /** What is there of a plugin while it is being written. */
 const UNFINISHED = /^\.[0-9a-f]+\.tmp$/;
 
@@ -178,7 +181,8 @@ async function replaceLink(path: string, target: string | undefined): Promise<vo
 /** What a directory holds, as paths in it, beside the plugins in its `bin`. */
 async function othersIn(directory: string): Promise<string[]> {
   const inBin = namesIn(join(directory, 'bin')).filter((name) => !isPlugin(name));
-  return [...namesIn(directory).filter((name) => name !== 'bin'), ...inBin.map((name) => `bin/${name}`)];
+  const beside = namesIn(directory).filter((name) => name !== 'bin' && name !== ASIDE);
+  return [...beside, ...inBin.map((name) => `bin/${name}`)];
 }
 
 function isPlugin(name: string): boolean {
@@ -189,6 +193,7 @@ async function removePlugins(directory: string): Promise<void> {
   const bin = join(directory, 'bin');
   for (const name of namesIn(bin).filter(isPlugin)) await rm(join(bin, name), { force: true });
   await removeIfEmpty(bin);
+  await rm(join(directory, ASIDE), { force: true });
 }
 
 async function removeIfEmpty(directory: string): Promise<void> {
