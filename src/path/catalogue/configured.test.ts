@@ -20,9 +20,9 @@ function found(
   return foundIn(files, listOf(loaded));
 }
 
-function foundIn(files: Record<string, string>, loaded: string): string[] {
+function foundIn(files: Record<string, string>, loaded: string, pods = [podOn('n1', 'a', 80)]): string[] {
   const report = cniNode(files, { loaded });
-  const world = smallWorld([podOn('n1', 'a', 80)], { reports: new Map([['n1', { value: report }]]) });
+  const world = smallWorld(pods, { reports: new Map([['n1', { value: report }]]) });
   return diagnose(world)
     .diagnosis.findings.filter(({ stage }) => stage === 'configured')
     .map(({ code, severity }) => `${severity} ${code}`);
@@ -52,6 +52,17 @@ describe('a runtime that has not loaded the file on disk', () => {
     expect(found(onDisk, loaded, before)).toEqual(findings);
   });
 });
+
+// Writing the file again would have the runtime load it.
+test.each<[string, readonly object[], string[]]>([
+  ['portmap', ALONE, []],
+  ['capability', UNTOLD, ['risk capability-missing']],
+])(
+  'a file without %s that is not loaded is no fault of the runtime, also where nobody has a hostPort',
+  (_, onDisk, findings) => {
+    expect(foundIn({ '10-net.conflist': listOf(onDisk) }, listOf(CHAINED), [])).toEqual(findings);
+  },
+);
 
 describe('a runtime that has loaded another document than is on disk', () => {
   const right = listOf(CHAINED);

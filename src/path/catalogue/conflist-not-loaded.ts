@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { activeList, CONF_DIR, formatDocument, snapshotConfDir, withoutPortmap } from '../conf-dir.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
-import { loadedNetwork } from '../loaded-network.ts';
-import type { ConfigFile, NodeView } from '../node-view.ts';
+import { loadedMapsPorts, loadedNetwork } from '../loaded-network.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
 
 interface Data {
   node: NodeView;
@@ -47,6 +47,8 @@ export const conflistNotLoaded = defineFailure<Data>({
       if (file === undefined || loaded?.plugins === undefined || 'unknown' in file.list) return [];
       const onDisk = file.list.value.plugins.map(({ fields }) => fields);
       if (samePlugins(onDisk, loaded.plugins)) return [];
+      // Loaded, it would take from the node what it has. Where that matters, what is wrong with the file is told.
+      if (loadedMapsPorts(node) && portmapIn(node.chain)?.capabilities.portMappings !== true) return [];
       return [
         {
           subject: { node: node.name },
