@@ -72,11 +72,16 @@ export async function imagesInUse(): Promise<string[]> {
 /** Names of the clusters of which a node has `path` of this machine, or something in it, mounted. */
 export async function mountedBy(path: string): Promise<string[]> {
   const records = await Promise.all((await listClusters()).map(readRecord));
-  const isMounted = ({ config }: ClusterRecord) =>
-    config.nodes.some(({ extraMounts }) =>
-      extraMounts.some(({ hostPath }) => hostPath === path || hostPath.startsWith(`${path}/`)),
-    );
-  return records.flatMap((record) => (record !== undefined && isMounted(record) ? [record.name] : []));
+  return records.flatMap((record) =>
+    record !== undefined && mounts(record.config, path) ? [record.name] : [],
+  );
+}
+
+/** Whether a node of a cluster has `path` of this machine, or something in it, mounted. */
+export function mounts(config: ClusterConfig, path: string): boolean {
+  return config.nodes.some(({ extraMounts }) =>
+    extraMounts.some(({ hostPath }) => hostPath === path || hostPath.startsWith(`${path}/`)),
+  );
 }
 
 /** The record of a node by its name, in whatever cluster of this machine it is. */

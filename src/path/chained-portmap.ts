@@ -14,6 +14,8 @@ export function chainedPortmap({ config }: CachedAttachment): boolean | undefine
 }
 
 /** Whether portmap mapped ports for an attachment when it was made. */
-export function mappedByPortmap(attachment: CachedAttachment): boolean {
-  return attachment.portMappings.length > 0 && chainedPortmap(attachment) === true;
+export function mappedByPortmap(attachment: CachedAttachment | undefined): boolean {
+  return (
+    attachment !== undefined && attachment.portMappings.length > 0 && chainedPortmap(attachment) === true
+  );
 }

@@ -18,6 +18,7 @@ export function otherMapperOf(node: NodeView, paths: readonly PathView[]): strin
 
 /** Whether portmap made a mapping, by the result of its attachment or by its rules. */
 function isPortmaps(node: NodeView, { attachment, sandbox }: PathView): boolean {
-  if (attachment !== undefined && mappedByPortmap(attachment)) return true;
-  return sandbox !== undefined && ownedMappings(node)?.has(sandbox.id) === true;
+  return (
+    mappedByPortmap(attachment) || (sandbox !== undefined && ownedMappings(node)?.has(sandbox.id) === true)
+  );
 }

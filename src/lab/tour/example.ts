@@ -7,7 +7,7 @@ import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { UserError } from '../../util/errors.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { RUN_ROOT } from '../paths.ts';
-import { mountedBy } from '../record.ts';
+import { mountedBy, mounts } from '../record.ts';
 
 /** Where things of the how-to are on the machine. */
 interface ExamplePaths {
@@ -108,9 +108,7 @@ export async function takeBackExample(
 
 /** Whether a cluster's nodes have something of the how-to's paths mounted, so that its deletion is the time to take them back. */
 export function mountsExample(config: ClusterConfig, { cni, empty }: ExamplePaths = HOWTO_PATHS): boolean {
-  return config.nodes.some(({ extraMounts }) =>
-    extraMounts.some(({ hostPath }) => [cni, empty].some((path) => `${hostPath}/`.startsWith(`${path}/`))),
-  );
+  return [cni, empty].some((path) => mounts(config, path));
 }
 
 /** What is remembered. What is no note (somebody else wrote it) is as good as none: nothing is taken away on its word. */

@@ -64,9 +64,7 @@ export const portmapNotChained = defineFailure<Data>({
       const isLoaded = loadedMapsPorts(node);
       if (!isLoaded && otherMapperOf(node, paths) !== undefined) return [];
       const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
-      const reliesOn = paths.find(
-        ({ attachment }) => attachment !== undefined && mappedByPortmap(attachment),
-      );
+      const reliesOn = paths.map(({ attachment }) => attachment).find(mappedByPortmap);
       const mayMap =
         isLoaded || isDead || reliesOn
           ? undefined
@@ -76,10 +74,7 @@ export const portmapNotChained = defineFailure<Data>({
         {
           subject: { node: node.name },
           message: `${file.name}, ${isLoaded ? `the first of ${node.name}` : `which the runtime of ${node.name} uses`}, has no portmap in its chain (${typesOf(chain)})${doubt}`,
-          evidence: [
-            fileEvidence(file),
-            ...(reliesOn?.attachment === undefined ? [] : [attachmentEvidence(reliesOn.attachment)]),
-          ],
+          evidence: [fileEvidence(file), ...(reliesOn === undefined ? [] : [attachmentEvidence(reliesOn)])],
           ...(mayMap === undefined ? {} : { severity: 'risk' as const }),
           data: { node, file, mayMap },
         },
