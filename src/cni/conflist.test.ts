@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { configFileOrder, dropInOrder, gcInput, parseNetworkConfig, pluginInput } from './conflist.ts';
+import { TooLargeError } from './json.ts';
 
 const HOWTO = JSON.stringify({
   name: 'cilium-portmap',
@@ -179,5 +180,84 @@ describe('a broken file is an error that names it', () => {
     }
     expect(thrown).toMatchObject({ code });
     expect((thrown as Error).message).toContain(message);
+  });
+});
+
+describe('keys are read as libcni reads them', () => {
+  const plugins = (...entries: object[]) => JSON.stringify({ name: 'n', plugins: entries });
+
+  test('those of a list as they are written', () => {
+    expect(() => parseNetworkConfig('{"name":"n","Plugins":[{"type":"x"}]}', 'a.conflist')).toThrow(
+      'no plugin configs found',
+    );
+    expect(parseNetworkConfig('{"name":"n","NAME":"m","plugins":[{"type":"x"}]}', 'a.conflist').name).toBe(
+      'n',
+    );
+  });
+
+  test.each<[object, object]>([
+    [{ Type: 'x' }, { type: 'x', capabilities: {} }],
+    [
+      { type: 'x', Capabilities: { portMappings: true } },
+      { type: 'x', capabilities: { portMappings: true } },
+    ],
+    [
+      { type: 'x', capabilities: { portmappings: true } },
+      { type: 'x', capabilities: { portmappings: true } },
+    ],
+    [
+      { type: 'x', capabilities: { mac: null } },
+      { type: 'x', capabilities: { mac: false } },
+    ],
+    // libcni sorts the keys before it reads them.
+    [{ type: 'x', TYPE: 'y' }, { type: 'x' }],
+    [{ TYPE: 'y', type: 'x' }, { type: 'x' }],
+  ])('those of a plugin whatever their case: %j', (entry, read) => {
+    expect(parseNetworkConfig(plugins(entry), 'a.conflist').plugins[0]).toMatchObject(read);
+  });
+
+  test('those of a single configuration whatever their case', () => {
+    expect(parseNetworkConfig('{"Name":"n","CNIVERSION":"0.4.0","Type":"x"}', 'n.conf')).toMatchObject({
+      name: 'n',
+      cniVersion: '0.4.0',
+      plugins: [{ type: 'x' }],
+    });
+  });
+
+  test('a plugin gets its keys sorted, so that what it sees last does not depend on the file', () => {
+    const list = parseNetworkConfig(
+      plugins({ snat: true, SNAT: false, type: 'x', Name: 'other' }),
+      'a.conflist',
+    );
+    expect(JSON.stringify(pluginInput(list, list.plugins[0]!))).toBe(
+      '{"Name":"other","SNAT":false,"cniVersion":"","name":"n","snat":true,"type":"x"}',
+    );
+  });
+});
+
+describe('a list that is larger than any real one is told apart from a broken one', () => {
+  test.each([
+    [
+      '101 plugins',
+      JSON.stringify({ name: 'n', plugins: Array(101).fill({ type: 'x' }) }),
+      '101 plugins, more than 100',
+    ],
+    [
+      '40,000 levels',
+      `{"name":"n","plugins":${'['.repeat(40_000)}${']'.repeat(40_000)}}`,
+      'nested deeper than 100 levels',
+    ],
+  ])('%s', (_, text, message) => {
+    expect(() => parseNetworkConfig(text, 'a.conflist')).toThrow(new TooLargeError(`a.conflist: ${message}`));
+  });
+
+  test('100 plugins are read', () => {
+    const text = JSON.stringify({ name: 'n', plugins: Array(100).fill({ type: 'x' }) });
+    expect(parseNetworkConfig(text, 'a.conflist').plugins).toHaveLength(100);
+  });
+
+  test('plugins of drop-in files count', () => {
+    const files = Array.from({ length: 101 }, (_, i) => ({ name: `n/${i}.conf`, text: '{"type":"x"}' }));
+    expect(() => parseNetworkConfig('{"name":"n"}', 'a.conflist', () => files)).toThrow(TooLargeError);
   });
 });

@@ -1,4 +1,13 @@
 import { CniError, cniErrorCode } from './errors.ts';
+import {
+  decodeStruct,
+  type Fields,
+  type JsonNode,
+  marshalled,
+  parseDocument,
+  plain,
+  TooLargeError,
+} from './json.ts';
 import { validateNetworkName } from './names.ts';
 import type { PluginConfig, ValidAttachment } from './types.ts';
 import { compareVersions, currentCniVersion } from './version.ts';
@@ -31,9 +40,20 @@ export interface ConfigFile {
 export interface PluginConfigInList {
   type: string;
   capabilities: Record<string, boolean>;
-  /** Everything that the file says. */
+  /** Everything that the file says, with its spelling of the keys; {@link pluginFields} reads it as the plugin does. */
   fields: Record<string, unknown>;
 }
+
+/** What libcni itself reads of a plugin's part. Source: types.PluginConf. */
+const PLUGIN_FIELDS: Fields = {
+  cniVersion: 'scalar',
+  name: 'scalar',
+  type: 'scalar',
+  capabilities: 'map',
+};
+
+/** Plugins of a list that are read; real lists have up to ten. */
+const MAX_PLUGINS = 100;
 
 /**
  * The files of a configuration directory that a runtime looks at, in its order: `.conf`, `.conflist` and `.json`, by name, byte by
@@ -54,14 +74,17 @@ export function dropInOrder(names: readonly string[]): string[] {
  * Reads the text of a configuration file; its name decides which kind it is. `dropIns` gives the files of the drop-in directory
  * of a network, in order (see {@link dropInOrder}): their plugins follow those of a list, unless that says
  * `loadOnlyInlinedPlugins` (1.1.0). Error 6 or 7 says what is wrong with which file.
+ *
+ * As in libcni, the keys of a list are read as they are written, and those of its plugins whatever their case.
  */
 export function parseNetworkConfig(
   text: string,
   fileName: string,
   dropIns: (networkName: string) => readonly ConfigFile[] = () => [],
 ): NetworkConfigList {
-  const root = object(parseJson(text, fileName), fileName);
-  if (!fileName.endsWith('.conflist')) return singleNetwork(root, fileName);
+  const document = parseDocument(text, fileName);
+  const root = object(plain(document), fileName);
+  if (!fileName.endsWith('.conflist')) return singleNetwork(document, root, fileName);
   const name = validateNetworkName(root.name);
   const inlinedOnly = flag(root.loadOnlyInlinedPlugins, `${fileName}: loadOnlyInlinedPlugins`);
   if (root.plugins === undefined && inlinedOnly) {
@@ -71,10 +94,14 @@ export function parseNetworkConfig(
     throw invalid(`${fileName}: plugins must be a list`);
   }
   if (root.plugins?.length === 0) throw invalid(`${fileName}: no plugins in list`);
-  const inlined = (root.plugins ?? []).map((plugin, i) => parsePlugin(plugin, `${fileName}: plugins[${i}]`));
-  const added = (inlinedOnly ? [] : dropIns(name)).map((file) =>
-    parsePlugin(parseJson(file.text, file.name), file.name),
+  checkCount(root.plugins?.length ?? 0, fileName);
+  const inlined = (root.plugins ?? []).map((plugin, i) =>
+    parsePlugin(marshalled(plugin), `${fileName}: plugins[${i}]`),
   );
+  const added = (inlinedOnly ? [] : dropIns(name)).map((file) =>
+    parsePlugin(parseDocument(file.text, file.name), file.name),
+  );
+  checkCount(inlined.length + added.length, fileName);
   const plugins = [...inlined, ...added];
   if (plugins.length === 0) throw invalid(`${fileName}: no plugin configs found`);
   const cniVersions = versionList(root.cniVersions, `${fileName}: cniVersions`);
@@ -97,13 +124,18 @@ export function parseNetworkConfig(
 }
 
 /** A single configuration as a list of one, as libcni's ConfListFromConf makes it. */
-function singleNetwork(root: Record<string, unknown>, fileName: string): NetworkConfigList {
-  if (root.type === undefined && Array.isArray(root.plugins)) {
+function singleNetwork(
+  document: JsonNode,
+  root: Record<string, unknown>,
+  fileName: string,
+): NetworkConfigList {
+  const fields = decodeStruct(document, PLUGIN_FIELDS) ?? {};
+  if (fields.type === undefined && Array.isArray(root.plugins)) {
     throw invalid(`${fileName}: missing type of the plugin; a list of plugins must be in a .conflist file`);
   }
-  const plugin = parsePlugin(root, fileName);
-  const name = validateNetworkName(root.name);
-  const cniVersion = version(root.cniVersion, `${fileName}: cniVersion`);
+  const plugin = parsePlugin(marshalled(root), fileName);
+  const name = validateNetworkName(fields.name);
+  const cniVersion = version(fields.cniVersion, `${fileName}: cniVersion`);
   return {
     name,
     cniVersion,
@@ -124,9 +156,15 @@ function chooseVersion(declared: string, offered: readonly string[]): string {
   return usable.at(-1) ?? declared;
 }
 
+/** A plugin's part of a list as the plugin reads it: see {@link decodeStruct}. */
+export function pluginFields(plugin: PluginConfigInList, fields: Fields): Record<string, unknown> {
+  return decodeStruct(marshalled(plugin.fields), fields) ?? {};
+}
+
 /**
  * The document that a runtime writes to a plugin's standard input: the plugin's fields with name and version of the list, the
- * arguments of the capabilities that it declares, and the result of the plugin before it.
+ * arguments of the capabilities that it declares, and the result of the plugin before it. Its keys are sorted, as libcni writes them:
+ * which of several spellings of a key the plugin sees last does not depend on their order in the file.
  */
 export function pluginInput(
   list: Pick<NetworkConfigList, 'name' | 'cniVersion'>,
@@ -135,13 +173,13 @@ export function pluginInput(
   prevResult?: Record<string, unknown>,
 ): PluginConfig {
   const declared = Object.entries(capabilityArgs).filter(([name]) => plugin.capabilities[name] === true);
-  return {
+  return sorted({
     ...plugin.fields,
     name: list.name,
     cniVersion: list.cniVersion,
     ...(declared.length > 0 ? { runtimeConfig: Object.fromEntries(declared) } : {}),
     ...(prevResult === undefined ? {} : { prevResult }),
-  };
+  });
 }
 
 /**
@@ -153,38 +191,38 @@ export function gcInput(
   plugin: PluginConfigInList,
   valid: readonly ValidAttachment[],
 ): PluginConfig {
-  return {
+  return sorted({
     ...pluginInput(list, plugin),
     'cni.dev/valid-attachments': valid,
     'cni.dev/attachments': valid,
-  };
+  });
 }
 
-function parseJson(text: string, fileName: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new CniError(
-      cniErrorCode.decodingFailure,
-      `${fileName}: not JSON: ${(cause as Error).message}`,
-      '',
-      { cause },
-    );
-  }
+function sorted(input: PluginConfig): PluginConfig {
+  return plain(marshalled(input)) as PluginConfig;
 }
 
-function parsePlugin(value: unknown, at: string): PluginConfigInList {
-  const fields = object(value, at);
-  const { type } = fields;
+function checkCount(plugins: number, fileName: string): void {
+  if (plugins > MAX_PLUGINS)
+    throw new TooLargeError(`${fileName}: ${plugins} plugins, more than ${MAX_PLUGINS}`);
+}
+
+/** Reads a plugin's part; error 7 when it names no plugin, or one that no runtime would look for. */
+export function parsePlugin(node: JsonNode, at: string): PluginConfigInList {
+  const fields = object(plain(node), at);
+  const { type, capabilities: declared } = decodeStruct(node, PLUGIN_FIELDS) ?? {};
   if (typeof type !== 'string' || type === '') throw invalid(`${at}: missing type of the plugin`);
   // It is looked for in CNI_PATH, and must not lead out of it.
   if (type.includes('/') || type === '.' || type === '..')
     throw invalid(`${at}: type ${JSON.stringify(type)} is a path`);
-  const capabilities = object(fields.capabilities ?? {}, `${at}.capabilities`);
-  for (const [name, on] of Object.entries(capabilities)) {
-    if (typeof on !== 'boolean') throw invalid(`${at}.capabilities.${name} must be true or false`);
+  const capabilities: Record<string, boolean> = {};
+  for (const [name, on] of Object.entries(object(declared ?? {}, `${at}.capabilities`))) {
+    // Go reads null as false.
+    if (typeof on !== 'boolean' && on !== null)
+      throw invalid(`${at}.capabilities.${name} must be true or false`);
+    capabilities[name] = on === true;
   }
-  return { type, capabilities: capabilities as Record<string, boolean>, fields };
+  return { type, capabilities, fields };
 }
 
 function object(value: unknown, at: string): Record<string, unknown> {

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Clock } from '../sys/clock.ts';
 import { type Exec, ExecError, type ExecResult } from '../sys/exec.ts';
 import { CniError, cniErrorCode } from './errors.ts';
+import { decodeStruct, type Fields, type JsonNode, parseDocument, plain } from './json.ts';
+import { RESULT_FIELDS } from './result.ts';
 
 /** What running a plugin takes from the outside. */
 export interface PluginHost {
@@ -94,12 +96,13 @@ function whyNot(code: string | undefined, file: string, cause: ExecError): strin
 }
 
 /**
- * The document that an ADD printed; error 6 when it is none. `null` is what some plugins print for nothing to say, and libcni
- * reads it as an empty result.
+ * The document that an ADD printed, with its fields under their names whatever the plugin's spelling; error 6 when it is not JSON.
+ * `null` is what some plugins print for nothing to say, and libcni reads it as an empty result.
  */
 export function decodeResult(stdout: string): unknown {
+  let node: JsonNode;
   try {
-    return JSON.parse(stdout) ?? {};
+    node = parseDocument(stdout, 'result');
   } catch (cause) {
     throw new CniError(
       cniErrorCode.decodingFailure,
@@ -108,7 +111,11 @@ export function decodeResult(stdout: string): unknown {
       { cause },
     );
   }
+  return decodeStruct(node, RESULT_FIELDS) ?? plain(node) ?? {};
 }
+
+/** The fields of an error that a plugin prints. Source: types.Error. */
+const ERROR_FIELDS: Fields = { code: 'scalar', msg: 'scalar', details: 'scalar' };
 
 /** The error that a plugin printed, or what can be said of one that printed none. Source: libcni's RawExec. */
 function pluginError({ code, stdout, stderr }: ExecResult): CniError {
@@ -116,9 +123,9 @@ function pluginError({ code, stdout, stderr }: ExecResult): CniError {
     const said = stderr === '' ? ' with no error message' : `: ${JSON.stringify(stderr)}`;
     return new CniError(cniErrorCode.internal, `netplugin failed${said}: exit status ${code}`);
   }
-  let document: unknown;
+  let fields: Record<string, unknown>;
   try {
-    document = JSON.parse(stdout);
+    fields = decodeStruct(parseDocument(stdout, 'message'), ERROR_FIELDS) ?? {};
   } catch (cause) {
     return new CniError(
       cniErrorCode.internal,
@@ -127,10 +134,6 @@ function pluginError({ code, stdout, stderr }: ExecResult): CniError {
       { cause },
     );
   }
-  const fields = (typeof document === 'object' && document !== null ? document : {}) as Record<
-    string,
-    unknown
-  >;
   if (typeof fields.msg !== 'string' || fields.msg === '') {
     return new CniError(
       cniErrorCode.internal,

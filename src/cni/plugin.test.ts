@@ -27,6 +27,7 @@ async function run(
     {
       name: 'test',
       supportedVersions: versions,
+      fields: {},
       add: async (request) => {
         calls.push({ verb: 'add', request });
         return { interfaces: [], ips: [{ address: '10.0.0.1/24' }], routes: [], dns: {} };

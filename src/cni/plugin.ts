@@ -1,4 +1,5 @@
 import { CniError, cniErrorCode } from './errors.ts';
+import { decodeStruct, type Fields, parseDocument } from './json.ts';
 import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
 import { formatResult, parseResult } from './result.ts';
 import type { PluginConfig, Result } from './types.ts';
@@ -37,6 +38,8 @@ export interface PluginRequest {
 export interface Plugin {
   name: string;
   supportedVersions: readonly CniVersion[];
+  /** What its configuration may say beside what every plugin's may; other keys are a warning. */
+  fields: Fields;
   add(request: PluginRequest): Promise<Result>;
   check(request: PluginRequest): Promise<void>;
   del(request: PluginRequest): Promise<void>;
@@ -46,6 +49,21 @@ export interface Plugin {
 
 const verbs = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS', 'VERSION'] as const;
 type Verb = (typeof verbs)[number];
+
+/** What every plugin's configuration may say (specification, "Plugin configuration objects" and section 2, "GC"; `args`: CONVENTIONS.md). */
+const COMMON_FIELDS: Fields = {
+  cniVersion: 'scalar',
+  name: 'scalar',
+  type: 'scalar',
+  capabilities: 'map',
+  ipam: 'map',
+  dns: 'map',
+  args: 'map',
+  prevResult: 'map',
+  runtimeConfig: 'map',
+  'cni.dev/valid-attachments': 'nullable',
+  'cni.dev/attachments': 'nullable',
+};
 
 /** Which variables each verb cannot do without (specification, "CNI operations"). */
 const required: Record<Verb, readonly string[]> = {
@@ -85,7 +103,8 @@ export async function runPlugin(plugin: Plugin, io: PluginIo): Promise<number> {
       return 0;
     }
     checkEnvironment(verb, io.env);
-    const config = decodeConfig(await io.readStdin());
+    const warn = (message: string) => io.writeStderr(`${plugin.name}: ${message}\n`);
+    const config = decodeConfig(await io.readStdin(), plugin.fields, warn);
     version = negotiateVersion(config.cniVersion, plugin.supportedVersions);
     const minimum = since[verb];
     if (minimum !== undefined && !isAtLeast(version, minimum)) {
@@ -95,7 +114,7 @@ export async function runPlugin(plugin: Plugin, io: PluginIo): Promise<number> {
         `config is "${version}", ${verb} came with "${minimum}"`,
       );
     }
-    const request = toRequest(plugin, io, config, version);
+    const request = toRequest(io, config, version, warn);
     // Asked before the call: a plugin may move itself into the sandbox.
     const misplaced = (verb === 'ADD' || verb === 'DEL') && isMisplaced(io);
     if (verb === 'ADD') {
@@ -158,32 +177,46 @@ function checkEnvironment(verb: Verb, env: PluginIo['env']): void {
   if (required[verb].includes('CNI_IFNAME')) validateInterfaceName(env.CNI_IFNAME ?? '');
 }
 
-function decodeConfig(text: string): PluginConfig {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (cause) {
-    throw new CniError(
-      cniErrorCode.decodingFailure,
-      `network configuration is not JSON: ${(cause as Error).message}`,
-      '',
-      { cause },
-    );
-  }
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+function decodeConfig(text: string, own: Fields, warn: (message: string) => void): PluginConfig {
+  const unknown: (readonly string[])[] = [];
+  const config = decodeStruct(
+    parseDocument(text, 'network configuration'),
+    { ...COMMON_FIELDS, ...own },
+    (path) => unknown.push(path),
+  );
+  if (config === undefined) {
     throw new CniError(cniErrorCode.decodingFailure, 'network configuration is not a JSON object');
   }
-  const config = document as Record<string, unknown>;
-  return { ...config, name: validateNetworkName(config.name) } as PluginConfig;
+  const name = validateNetworkName(config.name);
+  const declared = config.capabilities ?? {};
+  // A runtime passes what is declared, whether the plugin uses it or not.
+  const unexpected = unknown.filter(
+    (path) => path[0] !== 'runtimeConfig' || path.length > 2 || !Object.hasOwn(declared, path[1]!),
+  );
+  if (unexpected.length > 0) {
+    const keys = [...new Set(unexpected.map((path) => JSON.stringify(path.join('.').slice(0, KEY_LENGTH))))];
+    warn(
+      `configuration of network ${name}: ignored unknown ${keys.length === 1 ? 'key' : 'keys'} ${briefly(keys)}`,
+    );
+  }
+  return { ...config, name };
+}
+
+/** Keys that one warning names, and characters of each. */
+const NAMED_KEYS = 5;
+const KEY_LENGTH = 64;
+
+function briefly(keys: readonly string[]): string {
+  const rest = keys.length - NAMED_KEYS;
+  return `${keys.slice(0, NAMED_KEYS).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
 function toRequest(
-  plugin: Plugin,
-  io: PluginIo,
+  { env }: PluginIo,
   config: PluginConfig,
   cniVersion: CniVersion,
+  warn: PluginRequest['warn'],
 ): PluginRequest {
-  const { env } = io;
   const prev = config.prevResult;
   return {
     containerId: env.CNI_CONTAINERID ?? '',
@@ -194,7 +227,7 @@ function toRequest(
     config,
     cniVersion,
     prevResult: prev === undefined || prev === null ? undefined : parseResult(prev, cniVersion),
-    warn: (message) => io.writeStderr(`${plugin.name}: ${message}\n`),
+    warn,
   };
 }
 

@@ -5,7 +5,9 @@ import { writeFileAtomic } from '../sys/files.ts';
 import type { CniArgs } from './args.ts';
 import { type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
 import { CniError, cniErrorCode } from './errors.ts';
+import { decodeStruct, type Fields, parseDocument } from './json.ts';
 import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
+import { RESULT_FIELDS } from './result.ts';
 
 /** Where libcni keeps the results of attachments unless it is told otherwise. */
 export const DEFAULT_CACHE_DIRECTORY = '/var/lib/cni';
@@ -127,6 +129,20 @@ export function networkOf(entry: CacheEntry): NetworkConfigList {
   return parseNetworkConfig(entry.config, isList ? `${what}.conflist` : what);
 }
 
+/** The fields of an entry, and of the bare result that older runtimes kept. Source: libcni's cachedInfo. */
+const ENTRY_FIELDS: Fields = {
+  ...RESULT_FIELDS,
+  kind: 'scalar',
+  containerId: 'scalar',
+  config: 'scalar',
+  ifName: 'scalar',
+  networkName: 'scalar',
+  netns: 'scalar',
+  cniArgs: { list: { list: 'scalar' } },
+  capabilityArgs: 'map',
+  result: 'map',
+};
+
 function isSame(a: AttachmentKey, b: AttachmentKey): boolean {
   return a.networkName === b.networkName && a.containerId === b.containerId && a.ifName === b.ifName;
 }
@@ -175,8 +191,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /** The object that a text is; undefined when it is none (cut short by a crash, say). */
 function decode(text: string): Record<string, unknown> | undefined {
   try {
-    const document: unknown = JSON.parse(text);
-    return isObject(document) ? document : undefined;
+    return decodeStruct(parseDocument(text, 'entry'), ENTRY_FIELDS);
   } catch {
     return undefined;
   }

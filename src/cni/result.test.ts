@@ -98,3 +98,19 @@ describe('a malformed document names the field', () => {
     expect(() => parseResult(document, '1.1.0')).toThrow(message);
   });
 });
+
+test('keys of a result are read whatever their case, as libcni does', () => {
+  const document = {
+    CNIVersion: '1.0.0',
+    Interfaces: [{ Name: 'eth0', SANDBOX: '/n' }],
+    IPs: [{ Address: '10.0.0.5/24', Interface: 0 }],
+    Routes: [{ Dst: '0.0.0.0/0', GW: '10.0.0.1' }],
+    DNS: { NameServers: ['10.96.0.10'] },
+  };
+  expect(parseResult(document, '0.4.0')).toEqual({
+    interfaces: [{ name: 'eth0', sandbox: '/n' }],
+    ips: [{ address: '10.0.0.5/24', interface: 0 }],
+    routes: [{ dst: '0.0.0.0/0', gw: '10.0.0.1' }],
+    dns: { nameservers: ['10.96.0.10'] },
+  });
+});

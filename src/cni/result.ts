@@ -1,16 +1,59 @@
 import { CniError, cniErrorCode } from './errors.ts';
+import { decodeStruct, type Fields, marshalled } from './json.ts';
 import type { Dns, Interface, IpConfig, Result, Route } from './types.ts';
 import { type CniVersion, isAtLeast, isCniVersion } from './version.ts';
 
 type Json = Record<string, unknown>;
 
+const ROUTE: Fields = {
+  dst: 'scalar',
+  gw: 'scalar',
+  mtu: 'scalar',
+  advmss: 'scalar',
+  priority: 'scalar',
+  table: 'nullable',
+  scope: 'nullable',
+};
+const BY_FAMILY: Fields = { ip: 'scalar', gateway: 'scalar', routes: { list: { struct: ROUTE } } };
+
+/** The fields of a result in any version. Source: libcni's types/020, 040 and 100. */
+export const RESULT_FIELDS: Fields = {
+  cniVersion: 'scalar',
+  interfaces: {
+    list: {
+      struct: {
+        name: 'scalar',
+        mac: 'scalar',
+        mtu: 'scalar',
+        sandbox: 'scalar',
+        socketPath: 'scalar',
+        pciID: 'scalar',
+      },
+    },
+  },
+  ips: {
+    list: { struct: { version: 'scalar', address: 'scalar', gateway: 'scalar', interface: 'nullable' } },
+  },
+  routes: { list: { struct: ROUTE } },
+  dns: {
+    struct: {
+      nameservers: { list: 'scalar' },
+      domain: 'scalar',
+      search: { list: 'scalar' },
+      options: { list: 'scalar' },
+    },
+  },
+  ip4: { struct: BY_FAMILY, nullable: true },
+  ip6: { struct: BY_FAMILY, nullable: true },
+};
+
 /**
  * Reads a result document of any version: 0.1.0 and 0.2.0 have `ip4`/`ip6`, 0.3.x and 0.4.0 lists with a `version` in each
  * address, 1.0.0 and 1.1.0 lists without it. The version is the document's own; `fallback` is for one that names none, as plugins
- * before 1.0.0 may (cni#895). A document of a wrong shape is error 6 and names the field.
+ * before 1.0.0 may (cni#895). Keys are read whatever their case, as in libcni. A document of a wrong shape is error 6 and names the field.
  */
 export function parseResult(document: unknown, fallback: CniVersion): Result {
-  const root = object(document, 'result');
+  const root = decodeStruct(marshalled(document), RESULT_FIELDS) ?? object(document, 'result');
   const result: Result = { interfaces: [], ips: [], routes: [], dns: parseDns(root.dns) };
   if (isAtLeast(resultVersion(root, fallback), '0.3.0')) {
     result.interfaces = list(root.interfaces, 'interfaces').map(parseInterface);

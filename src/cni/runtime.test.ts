@@ -68,6 +68,7 @@ const exec: Exec = {
     const plugin: Plugin = {
       name,
       supportedVersions: supported,
+      fields: { color: 'scalar' },
       add: async (request) => {
         await answer('ADD')(request);
         const result = request.prevResult ?? RESULT;

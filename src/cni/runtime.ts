@@ -3,6 +3,7 @@ import { type CniArgs, formatCniArgs } from './args.ts';
 import { gcInput, type NetworkConfigList, type PluginConfigInList, pluginInput } from './conflist.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 import { decodeResult, findPlugin, invokePlugin, type PluginHost } from './invoke.ts';
+import { decodeStruct, type Fields, type JsonNode, parseDocument } from './json.ts';
 import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
 import { convertResult } from './result.ts';
 import { type AttachmentKey, type CacheEntry, netnsOf, type ResultCache } from './result-cache.ts';
@@ -396,18 +397,21 @@ function knownVersion(list: NetworkConfigList): CniVersion {
   );
 }
 
+/** The fields of what a plugin prints for VERSION. Source: libcni's version.PluginDecoder. */
+const VERSION_FIELDS: Fields = { cniVersion: 'scalar', supportedVersions: { list: 'scalar' } };
+
 function parseVersions(text: string, type: string): string[] {
   const bad = (what: string, cause?: unknown) =>
     new CniError(cniErrorCode.decodingFailure, `plugin ${type}: decoding version info: ${what}`, '', {
       cause,
     });
-  let document: { cniVersion?: unknown; supportedVersions?: unknown } | null;
+  let node: JsonNode;
   try {
-    document = JSON.parse(text);
+    node = parseDocument(text, 'version');
   } catch (cause) {
     throw bad((cause as Error).message, cause);
   }
-  const { cniVersion, supportedVersions } = document ?? {};
+  const { cniVersion, supportedVersions } = decodeStruct(node, VERSION_FIELDS) ?? {};
   if (typeof cniVersion !== 'string' || cniVersion === '') throw bad('missing field cniVersion');
   if (Array.isArray(supportedVersions) && supportedVersions.length > 0) return supportedVersions.map(String);
   // The first plugins that had a VERSION had no list.

@@ -1,3 +1,5 @@
+import { decodeStruct, type Fields, type JsonNode, marshalled, parseDocument, plain } from '../cni/json.ts';
+import { PORTMAP_FIELDS } from '../plugins/portmap/config.ts';
 import type { HealStep } from './action.ts';
 import { formatDocument, type ListDocument } from './conf-dir.ts';
 import type { ConfigFile, NodeView } from './node-view.ts';
@@ -38,12 +40,27 @@ export function besideConfig(path: string, name: string): string {
   return path.replace(/[^/]*$/, name);
 }
 
-/** The document of a file that was read as a list, as it is written, single configurations made a list of one. */
+/**
+ * The document of a file that was read as a list, single configurations made a list of one. It is as it is written but for the keys of
+ * portmap's entry, which have their proper spelling: who changes a field changes the only one.
+ */
 export function listDocument(file: ConfigFile): ListDocument {
-  const document = JSON.parse(file.content) as Record<string, unknown>;
-  if (file.name.endsWith('.conflist')) return document as ListDocument;
-  const { name, cniVersion, ...plugin } = document;
+  const node = parseDocument(file.content, file.name);
+  if (file.name.endsWith('.conflist')) {
+    const document = plain(node) as ListDocument;
+    // A list may have all of its plugins in its drop-in directory.
+    const plugins = document.plugins?.map((entry) => readablePortmap(marshalled(entry)) ?? entry);
+    return plugins === undefined ? document : { ...document, plugins };
+  }
+  const { name, cniVersion, ...plugin } = readablePortmap(node) ?? decodeStruct(node, ENTRY_FIELDS) ?? {};
   return { ...(cniVersion === undefined ? {} : { cniVersion }), name, plugins: [plugin] };
+}
+
+const ENTRY_FIELDS: Fields = { name: 'scalar', cniVersion: 'scalar', type: 'scalar', capabilities: 'map' };
+
+function readablePortmap(entry: JsonNode): Record<string, unknown> | undefined {
+  const read = decodeStruct(entry, { ...ENTRY_FIELDS, ...PORTMAP_FIELDS });
+  return read?.type === 'portmap' ? read : undefined;
 }
 
 /** A name for a list that a runtime takes before `other`: it takes the first by name, byte by byte. */

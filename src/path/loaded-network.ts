@@ -1,4 +1,5 @@
-import { parseNetworkConfig } from '../cni/conflist.ts';
+import { type PluginConfigInList, parseNetworkConfig, parsePlugin } from '../cni/conflist.ts';
+import { marshalled, parseDocument, plain } from '../cni/json.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
 
@@ -8,10 +9,8 @@ export interface LoadedNetwork {
   /** As the runtime tells it. */
   config: string;
   /** Undefined when it tells it in a form that is not compared. */
-  plugins: Record<string, unknown>[] | undefined;
+  plugins: PluginConfigInList[] | undefined;
 }
-
-type Plugin = Record<string, unknown>;
 
 /** The network that a runtime gives to pods: the first that is more than the loopback. Undefined when it does not tell. */
 export function loadedNetwork(node: NodeView): LoadedNetwork | undefined {
@@ -35,12 +34,11 @@ export function loadedMapsPorts(node: NodeView): boolean {
   return plugins.slice(1).some(mapsPorts) && !isPortmap(plugins[0]!) && speaksItsVersion(node, loaded!);
 }
 
-function mapsPorts(plugin: Plugin): boolean {
-  const declared = plugin.capabilities as { portMappings?: unknown } | null | undefined;
-  return isPortmap(plugin) && declared?.portMappings === true;
+function mapsPorts(plugin: PluginConfigInList): boolean {
+  return isPortmap(plugin) && plugin.capabilities.portMappings === true;
 }
 
-function isPortmap({ type }: Plugin): boolean {
+function isPortmap({ type }: PluginConfigInList): boolean {
   return type === 'portmap';
 }
 
@@ -48,15 +46,14 @@ function isPortmap({ type }: Plugin): boolean {
 function speaksItsVersion(node: NodeView, { config, plugins }: LoadedNetwork): boolean {
   const version = versionOf(config);
   return (plugins ?? []).every(({ type }) => {
-    const versions = known(node.plugin(String(type))?.[0]?.versions);
+    const versions = known(node.plugin(type)?.[0]?.versions);
     return version === undefined || versions === undefined || versions.includes(version);
   });
 }
 
 function versionOf(config: string): string | undefined {
   try {
-    const { plugins } = JSON.parse(config) as { plugins?: unknown };
-    const name = Array.isArray(plugins) ? 'loaded.conflist' : 'loaded.conf';
+    const name = listOf(config) === undefined ? 'loaded.conf' : 'loaded.conflist';
     return parseNetworkConfig(config, name).cniVersion || '0.1.0';
   } catch {
     // The runtime tells it in a form that is not compared.
@@ -64,11 +61,19 @@ function versionOf(config: string): string | undefined {
   }
 }
 
-function pluginsOf(config: string): Plugin[] | undefined {
+function pluginsOf(config: string): PluginConfigInList[] | undefined {
   try {
-    const document = JSON.parse(config) as Record<string, unknown>;
-    return Array.isArray(document.plugins) ? (document.plugins as Record<string, unknown>[]) : [document];
+    return (listOf(config) ?? [plain(parseDocument(config, 'loaded'))]).map((entry) =>
+      parsePlugin(marshalled(entry), 'loaded'),
+    );
   } catch {
+    // As in versionOf.
     return undefined;
   }
+}
+
+/** The plugins of a list as they are written; undefined for a single configuration. */
+function listOf(config: string): unknown[] | undefined {
+  const { plugins } = (plain(parseDocument(config, 'loaded')) ?? {}) as { plugins?: unknown };
+  return Array.isArray(plugins) ? plugins : undefined;
 }

@@ -3,9 +3,11 @@ import {
   type NetworkConfigList,
   type PluginConfigInList,
   parseNetworkConfig,
+  pluginFields,
 } from '../cni/conflist.ts';
 import { canonicalAddress } from '../net/ip.ts';
 import { type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
+import { PORTMAP_FIELDS } from '../plugins/portmap/config.ts';
 import { messageOf } from '../util/errors.ts';
 import { dropInsOf } from './drop-ins.ts';
 import type { Memory } from './memory.ts';
@@ -175,7 +177,8 @@ function namesOf(files: Observed<{ name: string }[]>): string[] {
   return (known(files) ?? []).map(({ name }) => name);
 }
 
-/** The entry of a chain that is portmap; undefined when there is none. */
+/** The entry of a chain that is portmap, its fields as portmap reads them; undefined when there is none. */
 export function portmapIn(chain: readonly PluginConfigInList[] | undefined): PluginConfigInList | undefined {
-  return chain?.find(({ type }) => type === 'portmap');
+  const entry = chain?.find(({ type }) => type === 'portmap');
+  return entry && { ...entry, fields: pluginFields(entry, PORTMAP_FIELDS) };
 }

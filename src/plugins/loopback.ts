@@ -11,6 +11,7 @@ export function loopback(exec: Exec): Plugin {
   return {
     name: 'loopback',
     supportedVersions: cniVersions,
+    fields: {},
 
     async add({ netns, prevResult }) {
       enterSandbox(netns);

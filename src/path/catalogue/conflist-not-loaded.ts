@@ -46,7 +46,13 @@ export const conflistNotLoaded = defineFailure<Data>({
       const loaded = loadedNetwork(node);
       if (file === undefined || loaded?.plugins === undefined || 'unknown' in file.list) return [];
       const onDisk = file.list.value.plugins.map(({ fields }) => fields);
-      if (samePlugins(onDisk, loaded.plugins)) return [];
+      if (
+        samePlugins(
+          onDisk,
+          loaded.plugins.map(({ fields }) => fields),
+        )
+      )
+        return [];
       // Loaded, it would take from the node what it has. Where that matters, what is wrong with the file is told.
       if (loadedMapsPorts(node) && portmapIn(node.chain)?.capabilities.portMappings !== true) return [];
       return [

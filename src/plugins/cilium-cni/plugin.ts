@@ -19,6 +19,7 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
   return {
     name: 'cilium-cni',
     supportedVersions: cniVersions,
+    fields: {},
 
     async add({ containerId, ifName, netns }) {
       if (!isNamespace(netns)) {

@@ -1,4 +1,5 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
+import type { Fields } from '../../cni/json.ts';
 import type { PluginConfig, PortMapping } from '../../cni/types.ts';
 import { formatIp, isUnspecified, parseIp } from '../../net/ip.ts';
 import { validateConditions } from './conditions.ts';
@@ -27,12 +28,33 @@ export interface PortmapConfig {
   strict: boolean;
 }
 
+/** portmap's own keys, with Go's kinds in the reference's PortMapConf and PortMapEntry; `strict` is ours. */
+export const PORTMAP_FIELDS: Fields = {
+  backend: 'nullable',
+  snat: 'nullable',
+  masqAll: 'scalar',
+  markMasqBit: 'nullable',
+  externalSetMarkChain: 'nullable',
+  conditionsV4: 'nullable',
+  conditionsV6: 'nullable',
+  strict: 'scalar',
+  runtimeConfig: {
+    struct: {
+      portMappings: {
+        list: {
+          struct: { hostPort: 'scalar', containerPort: 'scalar', protocol: 'scalar', hostIP: 'scalar' },
+        },
+      },
+    },
+  },
+};
+
 /** Bit 13: Kubernetes uses 14 and 15, Calico 20 to 31. */
 export const DEFAULT_MARK_BIT = 13;
 /** XT_EXTENSION_MAXNAMELEN less its NUL. */
 const MAX_CHAIN_NAME = 28;
 
-/** Reads and validates; error 7 names the field and the value seen, error 2 a backend that is not there. */
+/** Reads and validates what was decoded by {@link PORTMAP_FIELDS}; error 7 names the field and the value seen, error 2 a backend that is not there. */
 export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
   const chain = config.externalSetMarkChain ?? undefined;
   const markMasqBit = config.markMasqBit ?? undefined;
@@ -128,7 +150,7 @@ function parseMapping(value: unknown, at: string): PortMapping {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid(`${at} must be an object, is ${JSON.stringify(value)}`);
   }
-  const mapping = withGoNames(value as Record<string, unknown>);
+  const mapping = value as Record<string, unknown>;
   const protocol = String(mapping.protocol ?? 'tcp').toLowerCase() || 'tcp';
   if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
     throw invalid(`${at}.protocol must be tcp, udp or sctp, is ${JSON.stringify(mapping.protocol)}`);
@@ -143,20 +165,6 @@ function parseMapping(value: unknown, at: string): PortMapping {
     protocol,
     ...(hostIP === '' ? {} : { hostIP }),
   };
-}
-
-const MAPPING_FIELDS = ['hostPort', 'containerPort', 'protocol', 'hostIP'];
-
-/**
- * The mapping under the conventions' field names, whatever their case: containerd sends `HostPort` (go-cni's struct has no
- * JSON tags), and the reference plugin takes it because Go's decoder does not look at case.
- */
-function withGoNames(mapping: Record<string, unknown>): Record<string, unknown> {
-  const named: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(mapping)) {
-    named[MAPPING_FIELDS.find((field) => field.toLowerCase() === name.toLowerCase()) ?? name] = value;
-  }
-  return named;
 }
 
 function port(value: unknown, at: string): number {

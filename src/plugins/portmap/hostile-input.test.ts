@@ -68,7 +68,7 @@ describe('configuration', () => {
     [withMapping({ hostPort: 80.5 }), 7, `${at}.hostPort ${port} 80.5`],
     [withMapping({ hostPort: '80' }), 7, `${at}.hostPort ${port} "80"`],
     [withMapping({ hostPort: [80] }), 7, `${at}.hostPort ${port} [80]`],
-    [withMapping({ hostPort: null }), 7, `${at}.hostPort ${port} null`],
+    [withMapping({ hostPort: null }), 7, `${at}.hostPort ${port} undefined`],
     [withMapping({ containerPort: true }), 7, `${at}.containerPort ${port} true`],
     [withMapping({ containerPort: 70000 }), 7, `${at}.containerPort ${port} 70000`],
     [withMapping({ protocol: 'icmp' }), 7, `${at}.protocol must be tcp, udp or sctp, is "icmp"`],
@@ -164,8 +164,8 @@ describe('configuration', () => {
 
 describe('what is no configuration', () => {
   test.each<[string, RegExp]>([
-    ['', /^network configuration is not JSON/],
-    ['{"cniVersion":"1.0.0","name":"net"', /^network configuration is not JSON/],
+    ['', /^network configuration: not JSON: line 1, column /],
+    ['{"cniVersion":"1.0.0","name":"net"', /^network configuration: not JSON: line 1, column /],
     ['[]', /^network configuration is not a JSON object$/],
     ['"net"', /^network configuration is not a JSON object$/],
     ['null', /^network configuration is not a JSON object$/],

@@ -15,7 +15,7 @@ import { messageOf } from '../../util/errors.ts';
 import { AttachmentFiles, type Attachments } from './attachments.ts';
 import { HOST_PORT_TAKEN } from './backend.ts';
 import { backends } from './backends.ts';
-import { type PortmapConfig, parsePortmapConfig } from './config.ts';
+import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
 import { attachmentChain, type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
 
@@ -36,6 +36,7 @@ export function portmap(
   return {
     name: 'portmap',
     supportedVersions: cniVersions,
+    fields: PORTMAP_FIELDS,
 
     async add(request) {
       const config = parsePortmapConfig(request.config);
