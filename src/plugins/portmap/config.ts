@@ -28,7 +28,10 @@ export interface PortmapConfig {
   strict: boolean;
 }
 
-/** portmap's own keys, with Go's kinds in the reference's PortMapConf and PortMapEntry; `strict` is ours. */
+/**
+ * portmap's own keys, with Go's kinds in the reference's PortMapConf and PortMapEntry. `strict` is ours; `portMappings` is a common mistake,
+ * which doubts.ts names.
+ */
 export const PORTMAP_FIELDS: Fields = {
   backend: 'nullable',
   snat: 'nullable',
@@ -38,6 +41,7 @@ export const PORTMAP_FIELDS: Fields = {
   conditionsV4: 'nullable',
   conditionsV6: 'nullable',
   strict: 'scalar',
+  portMappings: 'nullable',
   runtimeConfig: {
     struct: {
       portMappings: {
