@@ -13,7 +13,7 @@ import { type Authorizer, refusalOf } from './authorizer.ts';
 import * as discovery from './discovery.ts';
 import { answer, type Exchange, send } from './exchange.ts';
 import type { Attributes, User } from './identity.ts';
-import { impersonationAttributes, impersonationOf } from './impersonation.ts';
+import { impersonationOf } from './impersonation.ts';
 import { type KubeletProxy, kubeletRefusal, refuseUpgrade } from './kubelet-proxy.ts';
 import { negotiate, parseMediaRanges } from './negotiation.ts';
 import type { NodeAuthorizer } from './node-authorizer.ts';
@@ -170,9 +170,10 @@ export class ApiServer {
     const user = await this.#its.authenticator.authenticate(request);
     if (user === undefined) throw unauthorized();
     await this.#started();
-    const wanted = impersonationOf(request.headers);
+    const wanted = impersonationOf(request.rawHeaders);
     if (wanted === undefined) return user;
-    for (const attributes of impersonationAttributes(user, wanted)) {
+    for (const need of wanted.needs) {
+      const attributes = { user, ...need };
       const { allowed, reason } = this.#its.authorizer.authorize(attributes);
       if (!allowed) throw refusalOf(attributes, reason);
     }
