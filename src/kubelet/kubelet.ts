@@ -121,7 +121,12 @@ export class Kubelet {
       say: (pod, type, reason, message, container) => this.#say(pod, type, reason, message, container),
       log,
     };
-    this.#mirrors = new MirrorPods(client, clock, log);
+    this.#mirrors = new MirrorPods({
+      client,
+      node: () => this.#node.node,
+      present: (name, namespace) => this.#pods.get(name, namespace),
+      log,
+    });
   }
 
   /** The pods of this node with the status that the kubelet last gave them. */

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createManifests } from '../kube/apply.ts';
-import { ApiClient } from '../kube/client.ts';
+import { ApiClient, hasReason } from '../kube/client.ts';
 import { Informer } from '../kube/informer.ts';
 import { kubeconfigDocument } from '../kube/kubeconfig-document.ts';
 import { checkKubeconfig, mergeKubeconfig } from '../kube/kubeconfig-merge.ts';
@@ -19,7 +19,7 @@ import { installDefaultCni } from './default-cni.ts';
 import { removeCluster } from './delete.ts';
 import { createLabNetwork, nodeAddress, plugNode } from './network.ts';
 import { nodeCgroup } from './node-cgroup.ts';
-import { API_PORT, commonNodeFiles, controlPlaneFiles, type PlacedNode } from './node-files.ts';
+import { API_PORT, commonNodeFiles, controlPlaneFiles, labelsOf, type PlacedNode } from './node-files.ts';
 import { ensureNodeImage } from './node-image.ts';
 import { createNodeRoot } from './node-root.ts';
 import { nodeSpec } from './node-spec.ts';
@@ -162,7 +162,12 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     await settleFailingFast(signal, [(stop) => apiReady(api, stop, config.name), ...workers.map(bringUp)]);
     return api;
   });
-  await progress.step('Installing CNI 🔌', () => installCni(config, placed, client, exec, signal));
+  await progress.step('Installing CNI 🔌', () =>
+    settleFailingFast(signal, [
+      (stop) => installCni(config, placed, client, exec, stop),
+      ...placed.map((node) => (stop: AbortSignal) => labelNode(client, node, stop)),
+    ]),
+  );
   if (options.waitMs > 0) {
     await progress.step(`Waiting ≤ ${options.waitMs / 1000}s for nodes = Ready ⏳`, () =>
       nodesReady(client, placed, options.waitMs, signal),
@@ -226,6 +231,24 @@ async function apiReady(api: ApiClient, signal: AbortSignal, cluster: string): P
       }
     },
     { timeoutMs: 60_000, intervalMs: 20, signal, describe: () => last },
+  );
+}
+
+/** Sets the labels that a node's kubelet may not, once the node is registered. */
+async function labelNode(client: ApiClient, node: PlacedNode, signal: AbortSignal): Promise<void> {
+  const labels = labelsOf(node).administrator;
+  if (Object.keys(labels).length === 0) return;
+  await waitFor(
+    `node ${node.name} to be registered`,
+    async () => {
+      try {
+        return await client.patch(nodeResource, node.name, undefined, 'merge', { metadata: { labels } });
+      } catch (error) {
+        if (hasReason(error, 'NotFound')) return undefined;
+        throw error;
+      }
+    },
+    { timeoutMs: 60_000, intervalMs: 20, signal },
   );
 }
 

@@ -1,3 +1,4 @@
+import { isNodeLabelOfKubelet } from '../kube/node-labels.ts';
 import { nthAddress } from '../util/address.ts';
 import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
@@ -105,12 +106,23 @@ export function commonNodeFiles(
   ];
 }
 
-function kubeletArgv(config: ClusterConfig, node: PlacedNode): string[] {
-  const controlPlane = node.role === 'control-plane';
-  const labels = {
-    ...node.labels,
-    ...(controlPlane ? { 'node-role.kubernetes.io/control-plane': '' } : {}),
+/**
+ * The labels of a node by who sets them: the kubelet when it registers, or the administrator afterwards. The API accepts
+ * labels that say what a node is for from no kubelet; kubeadm marks a control plane in the same way.
+ */
+export function labelsOf({
+  role,
+  labels,
+}: PlacedNode): Record<'kubelet' | 'administrator', Record<string, string>> {
+  const controlPlane = role === 'control-plane' ? { 'node-role.kubernetes.io/control-plane': '' } : {};
+  const all = Object.entries({ ...labels, ...controlPlane });
+  return {
+    kubelet: Object.fromEntries(all.filter(([key]) => isNodeLabelOfKubelet(key))),
+    administrator: Object.fromEntries(all.filter(([key]) => !isNodeLabelOfKubelet(key))),
   };
+}
+
+function kubeletArgv(config: ClusterConfig, node: PlacedNode): string[] {
   const argv = [
     '/usr/local/bin/kubelet',
     '--kubeconfig=/etc/kubernetes/kubelet.conf',
@@ -123,7 +135,7 @@ function kubeletArgv(config: ClusterConfig, node: PlacedNode): string[] {
     '--tls-private-key-file=/var/lib/kubelet/pki/kubelet.key',
     '--client-ca-file=/etc/kubernetes/pki/ca.crt',
   ];
-  const labelText = Object.entries(labels)
+  const labelText = Object.entries(labelsOf(node).kubelet)
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
   if (labelText !== '') argv.push(`--node-labels=${labelText}`);

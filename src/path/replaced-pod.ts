@@ -1,8 +1,11 @@
 import type { Pod } from '../kube/types.ts';
 
-/** The uid of the controller that made a pod; undefined when a person, or a static manifest, did. */
+/**
+ * The uid of the controller that made a pod; undefined when a person, or a static manifest, did. The mirrors of all static
+ * pods of a node name that Node as their controller, and none of them replaces another.
+ */
 export function controllerOf({ metadata }: Pod): string | undefined {
-  return metadata?.ownerReferences?.find(({ controller }) => controller)?.uid;
+  return metadata?.ownerReferences?.find(({ controller, kind }) => controller && kind !== 'Node')?.uid;
 }
 
 /**

@@ -85,6 +85,20 @@ test('a pod that has ended has no mappings, and one without a node has them ther
   ]);
 });
 
+test.each<{ kind: string; shown: (string | undefined)[] }>([
+  { kind: 'ReplicaSet', shown: ['other'] },
+  { kind: 'Node', shown: ['refused', 'other'] },
+])('a refused pod of a $kind: $shown have mappings', ({ kind, shown }) => {
+  const ownerReferences = [{ apiVersion: 'v1', kind, name: 'n1', uid: 'owner', controller: true }];
+  const [refused, other] = [podOn('n1', 'refused', 80), podOn('n1', 'other', 81)];
+  for (const pod of [refused, other]) pod.metadata!.ownerReferences = ownerReferences;
+  refused.status!.phase = 'Failed';
+  refused.status!.reason = 'NodePorts';
+  other.status!.phase = 'Running';
+  const scene = new Scene(smallWorld([refused, other]));
+  expect(scene.paths.map(({ subject }) => subject.pod?.name)).toEqual(shown);
+});
+
 test('the address of a mapping is its hostIP, else that of its node', () => {
   const own = podOn('n2', 'own', 81);
   own.spec!.containers[0]!.ports![0]!.hostIP = '127.0.0.1';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { chmodSync } from 'node:fs';
+import { eventually } from './eventually.ts';
 import { Kubectl, kubectls } from './kubectls.ts';
 import { Lab, labMissing, type Ran } from './lab.ts';
 
@@ -48,7 +49,7 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
   beforeAll(async () => {
     const config = lab.file(
       'config.yaml',
-      'kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}, {role: worker}]\n',
+      'kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}, {role: worker, labels: {tier: b, node-restriction.kubernetes.io/zone: z}}]\n',
     );
     await lab.must('create', 'cluster', '--name', lab.name, '--config', config);
   });
@@ -133,6 +134,13 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
       );
       expect(await kubectl.must('get nodes --sort-by=.metadata.name --no-headers')).toMatch(
         /^kubectl-control-plane .*\nkubectl-worker .*\nkubectl-worker2 .*\n$/,
+      );
+      const roles = await kubectl.must('get nodes --sort-by=.metadata.name --no-headers');
+      expect(roles).toMatch(
+        /^kubectl-control-plane +Ready +control-plane .*\nkubectl-worker +Ready +<none> .*\nkubectl-worker2 +Ready +<none> /,
+      );
+      expect(await kubectl.must('get nodes -o name -l node-restriction.kubernetes.io/zone=z,tier=b')).toBe(
+        'node/kubectl-worker2\n',
       );
       const watch = kubectl.start(`get pods -w -l run=${name}`);
       try {
@@ -329,6 +337,44 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
       }
       await kubectl.must(`delete serviceaccount sa-${tag}`);
     });
+
+    test.concurrent('nobody grants rights they do not have, and no node marks itself', async () => {
+      const name = `granter-${tag}`;
+      await kubectl.must(`create clusterrole ${name} --verb=create,get --resource=clusterrolebindings`);
+      await kubectl.must(`create clusterrolebinding ${name} --clusterrole=${name} --group=${name}`);
+      const take = `--as=eve --as-group=other --as-group=${name} create clusterrolebinding taken-${tag} --clusterrole=cluster-admin --user=eve`;
+      await eventually('the role to be obeyed', async () =>
+        text(await kubectl.run(take)).includes(
+          `user "eve" (groups=["other" "${name}" "system:authenticated"]) is attempting to grant RBAC permissions not currently held`,
+        ),
+      );
+      const node = '--as=system:node:kubectl-worker --as-group=system:nodes';
+      const label = await kubectl.run(
+        `${node} label node kubectl-worker node-restriction.kubernetes.io/${tag}=y`,
+      );
+      expect(text(label)).toContain(`is not allowed to modify labels: node-restriction.kubernetes.io/${tag}`);
+      expect(text(await kubectl.run(`${node} get nodes`))).toContain(
+        "node 'kubectl-worker' cannot read all nodes, only its own Node object",
+      );
+      await kubectl.must(`delete clusterrolebinding ${name}`);
+      await kubectl.must(`delete clusterrole ${name}`);
+    });
+  });
+
+  test('a static pod shows in the API as its node’s, and goes with its manifest', async () => {
+    const [kubectl] = versions;
+    const manifest = '/etc/kubernetes/manifests/web.yaml';
+    await lab.must('cp', lab.file('web.yaml', POD('web')), `kubectl-worker:${manifest}`);
+    const pod = 'pod web-kubectl-worker';
+    await eventually(
+      'the mirror to be ready',
+      async () =>
+        (await kubectl!.must(
+          `get ${pod} -o jsonpath={.metadata.ownerReferences[0].kind}/{.metadata.ownerReferences[0].name}:{.status.phase}`,
+        )) === 'Node/kubectl-worker:Running',
+    );
+    expect((await lab.inNode('kubectl-worker', 'rm', manifest)).code).toBe(0);
+    await eventually('the mirror to be gone', async () => (await kubectl!.run(`get ${pod}`)).code !== 0);
   });
 
   // A cordon is felt by everybody: one after another, when nobody else is there.

@@ -4,8 +4,8 @@ import { type Clock, realClock } from '../../sys/clock.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
 import type { Subnet } from '../../util/address.ts';
 import { type ApiObject, keyOf, prefixOf, targetOf } from './objects.ts';
-import { admitPod } from './pod-admission.ts';
-import type { Admission } from './resource-store.ts';
+import { admitPod, refuseMirrorReferences } from './pod-admission.ts';
+import type { Admission, WriteCheck } from './resource-store.ts';
 import { allocate, takenBy } from './service-addresses.ts';
 import { forbidden, notFound } from './status-error.ts';
 import type { Storage } from './storage.ts';
@@ -43,11 +43,13 @@ export class ClusterAdmission implements Admission {
     this.#clock = options.clock ?? realClock;
   }
 
-  async create(info: KindInfo, object: ApiObject): Promise<void> {
+  async create(info: KindInfo, object: ApiObject, check?: WriteCheck): Promise<void> {
     if (info.namespaced) await this.#checkNamespace(info, object);
     if (info.kind === 'Pod') {
       await admitPod(object, (name) => this.#serviceAccount(object.metadata.namespace ?? '', name));
     }
+    await check?.(object);
+    if (info.kind === 'Pod') refuseMirrorReferences(object);
     if (info.kind === 'Service') await this.#allocate(object, undefined);
   }
 

@@ -11,15 +11,17 @@ import { messageOf } from '../../util/errors.ts';
 import type { Authenticator } from './authenticator.ts';
 import { type Authorizer, refusalOf } from './authorizer.ts';
 import * as discovery from './discovery.ts';
+import type { EscalationCheck } from './escalation-check.ts';
 import { answer, type Exchange, send } from './exchange.ts';
 import type { Attributes, User } from './identity.ts';
-import { impersonationAttributes, impersonationOf } from './impersonation.ts';
+import { impersonationOf } from './impersonation.ts';
 import { type KubeletProxy, kubeletRefusal, refuseUpgrade } from './kubelet-proxy.ts';
 import { negotiate, parseMediaRanges } from './negotiation.ts';
-import type { NodeAuthorizer } from './node-authorizer.ts';
+import type { NodeRestriction } from './node-restriction.ts';
 import { serveOpenApi } from './openapi-handler.ts';
 import { parseRequest, type RequestInfo, type ResourcePath } from './request-info.ts';
-import type { ResourceHandler, WriteCheck } from './resource-handler.ts';
+import type { ResourceHandler } from './resource-handler.ts';
+import type { WriteCheck } from './resource-store.ts';
 import type { ReviewHandler } from './reviews.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';
 import {
@@ -46,7 +48,8 @@ const STREAMING = new Set(['exec', 'attach', 'portforward']);
 export interface ApiServerDependencies {
   authenticator: Authenticator;
   authorizer: Authorizer;
-  nodes: NodeAuthorizer;
+  nodeRestriction: NodeRestriction;
+  escalation: EscalationCheck;
   resources: ResourceHandler;
   subresources: SubresourceHandler;
   reviews: ReviewHandler;
@@ -170,9 +173,10 @@ export class ApiServer {
     const user = await this.#its.authenticator.authenticate(request);
     if (user === undefined) throw unauthorized();
     await this.#started();
-    const wanted = impersonationOf(request.headers);
+    const wanted = impersonationOf(request.rawHeaders);
     if (wanted === undefined) return user;
-    for (const attributes of impersonationAttributes(user, wanted)) {
+    for (const need of wanted.needs) {
+      const attributes = { user, ...need };
       const { allowed, reason } = this.#its.authorizer.authorize(attributes);
       if (!allowed) throw refusalOf(attributes, reason);
     }
@@ -204,12 +208,13 @@ export class ApiServer {
     if (kind.namespaced && path.namespace === '' && !['list', 'watch'].includes(exchange.info.verb)) {
       throw badRequest('an empty namespace may not be set during creation');
     }
-    const check: WriteCheck = (object) => {
-      const refused = this.#its.nodes.refusal(attributes, object);
-      if (refused !== undefined) throw refused;
+    const check: WriteCheck = async (object, old) => {
+      await this.#its.nodeRestriction.check(attributes, object, old);
+      if (object !== undefined) await this.#its.escalation.check(attributes, kind, object, old);
     };
     if (kind.role === 'posted') {
-      if (kind.kind === 'Binding') return await this.#its.subresources.bind(exchange, path.namespace, '');
+      if (kind.kind === 'Binding')
+        return await this.#its.subresources.bind(exchange, path.namespace, '', check);
       return await this.#its.reviews.handle(exchange, kind.kind);
     }
     if (OWN_KIND.has(subresource)) return await this.#its.resources.handle(exchange, kind, path, check);

@@ -27,6 +27,8 @@ export interface Decision {
 
 export const SYSTEM_MASTERS = 'system:masters';
 export const AUTHENTICATED = 'system:authenticated';
+export const UNAUTHENTICATED = 'system:unauthenticated';
+export const ANONYMOUS = 'system:anonymous';
 export const NODES_GROUP = 'system:nodes';
 export const NODE_USER_PREFIX = 'system:node:';
 export const SERVICE_ACCOUNT_PREFIX = 'system:serviceaccount:';

@@ -1,53 +1,116 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import { type Attributes, AUTHENTICATED, SERVICE_ACCOUNT_PREFIX, type User } from './identity.ts';
+import { dnsLabelErrors, dnsSubdomainErrors } from '../../kube/validation/names.ts';
+import {
+  ANONYMOUS,
+  type Attributes,
+  AUTHENTICATED,
+  SERVICE_ACCOUNT_PREFIX,
+  UNAUTHENTICATED,
+  type User,
+} from './identity.ts';
 import { badRequest } from './status-error.ts';
 
-/** Somebody to be taken for: the user with all groups, and the groups that were asked for. */
+/** A user to impersonate, and what the requester must be allowed to impersonate for it, each part by itself. */
 export interface Impersonation {
   readonly user: User;
-  readonly askedGroups: readonly string[];
+  readonly needs: readonly Omit<Attributes, 'user'>[];
 }
 
-/** Reads the `Impersonate-*` headers; undefined without them. Source: Kubernetes' documentation, "User impersonation". */
-export function impersonationOf(headers: IncomingHttpHeaders): Impersonation | undefined {
-  const name = textOf(headers['impersonate-user']);
-  const uid = textOf(headers['impersonate-uid']);
-  const groups = textOf(headers['impersonate-group']);
-  const others = Object.keys(headers).filter((header) => header.startsWith('impersonate-extra-'));
-  if (name === undefined) {
-    if (uid === undefined && groups === undefined && others.length === 0) return undefined;
-    throw badRequest('requested to impersonate groups or extra without impersonating a user');
+const AUTHENTICATION = 'authentication.k8s.io';
+const EXTRA_PREFIX = 'impersonate-extra-';
+
+/** One thing to impersonate, with the fields of the ObjectReference by which Kubernetes' errors print it. */
+interface Part {
+  kind: 'ServiceAccount' | 'User' | 'Group' | 'UserExtra' | 'UID';
+  namespace?: string;
+  name: string;
+  /** Key of an extra. */
+  key?: string;
+}
+
+/**
+ * Reads the `Impersonate-*` headers; undefined without them. `rawHeaders` alternates names and values, as received: the name
+ * of a group may contain a comma, so joined headers could not be separated again.
+ * Source: k8s.io/apiserver/pkg/endpoints/filters/impersonation.
+ */
+export function impersonationOf(rawHeaders: readonly string[]): Impersonation | undefined {
+  const parts: Part[] = [];
+  const fields = new Map<string, string[]>();
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const field = rawHeaders[at]!.toLowerCase();
+    if (!field.startsWith('impersonate-')) continue;
+    fields.set(field, [...(fields.get(field) ?? []), rawHeaders[at + 1]!]);
   }
-  if (others.length > 0) throw badRequest('impersonating extra fields of a user is not served');
-  const askedGroups = groups === undefined ? [] : groups.split(',').map((group) => group.trim());
-  const own = new Set([...(askedGroups.length > 0 ? askedGroups : accountGroups(name)), AUTHENTICATED]);
-  return { user: { name, uid: uid ?? '', groups: [...own] }, askedGroups };
-}
-
-/** What `user` must be allowed to do: to impersonate the name, and every group that was asked for. */
-export function impersonationAttributes(user: User, wanted: Impersonation): Attributes[] {
-  const base = { user, verb: 'impersonate', group: '', subresource: '', namespace: '' };
-  const account = accountOf(wanted.user.name);
-  const who =
-    account === undefined
-      ? { ...base, plural: 'users', name: wanted.user.name }
-      : { ...base, plural: 'serviceaccounts', ...account };
-  return [who, ...wanted.askedGroups.map((name) => ({ ...base, plural: 'groups', name }))];
-}
-
-function accountOf(name: string): { namespace: string; name: string } | undefined {
-  if (!name.startsWith(SERVICE_ACCOUNT_PREFIX)) return undefined;
-  const [namespace, account] = name.slice(SERVICE_ACCOUNT_PREFIX.length).split(':');
-  return namespace === undefined || account === undefined ? undefined : { namespace, name: account };
-}
-
-function accountGroups(name: string): string[] {
+  const name = fields.get('impersonate-user')?.[0] ?? '';
   const account = accountOf(name);
-  return account === undefined
-    ? []
-    : ['system:serviceaccounts', `system:serviceaccounts:${account.namespace}`];
+  if (account !== undefined) parts.push({ kind: 'ServiceAccount', ...account });
+  else if (name !== '') parts.push({ kind: 'User', name });
+  const asked = fields.get('impersonate-group') ?? [];
+  parts.push(...asked.map((group): Part => ({ kind: 'Group', name: group })));
+  const extra = new Map<string, string[]>();
+  for (const [field, values] of fields) {
+    if (!field.startsWith(EXTRA_PREFIX)) continue;
+    const key = unescaped(field.slice(EXTRA_PREFIX.length));
+    extra.set(key, [...(extra.get(key) ?? []), ...values]);
+    parts.push(...values.map((value): Part => ({ kind: 'UserExtra', name: value, key })));
+  }
+  const uid = fields.get('impersonate-uid')?.[0] ?? '';
+  if (uid !== '') parts.push({ kind: 'UID', name: uid });
+
+  if (parts.length === 0) return undefined;
+  if (name === '') throw badRequest(`requested [${parts.map(text).join(' ')}] without impersonating a user`);
+  const own = asked.length > 0 || account === undefined ? asked : accountGroups(account.namespace);
+  const user = { name, uid, groups: withAuthentication(name, own), extra: Object.fromEntries(extra) };
+  return { user, needs: parts.map(need) };
 }
 
-function textOf(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header.join(',') : header;
+/** Adds the group that says whether the user is authenticated, unless one of the requested groups says it. */
+function withAuthentication(name: string, groups: readonly string[]): string[] {
+  if (name === ANONYMOUS)
+    return groups.includes(UNAUTHENTICATED) ? [...groups] : [...groups, UNAUTHENTICATED];
+  const said = groups.includes(AUTHENTICATED) || groups.includes(UNAUTHENTICATED);
+  return said ? [...groups] : [...groups, AUTHENTICATED];
+}
+
+function need({ kind, namespace = '', name, key = '' }: Part): Omit<Attributes, 'user'> {
+  const base = { verb: 'impersonate', group: '', subresource: '', namespace, name };
+  switch (kind) {
+    case 'ServiceAccount':
+      return { ...base, plural: 'serviceaccounts' };
+    case 'User':
+      return { ...base, plural: 'users' };
+    case 'Group':
+      return { ...base, plural: 'groups' };
+    case 'UserExtra':
+      return { ...base, group: AUTHENTICATION, plural: 'userextras', subresource: key };
+    case 'UID':
+      return { ...base, group: AUTHENTICATION, plural: 'uids' };
+  }
+}
+
+/** As Go prints an ObjectReference: its seven fields, most of them empty. */
+function text({ kind, namespace = '', name, key = '' }: Part): string {
+  const apiVersion = kind === 'UserExtra' || kind === 'UID' ? `${AUTHENTICATION}/v1` : '';
+  return `{${[kind, namespace, name, '', apiVersion, '', key].join(' ')}}`;
+}
+
+/** The service account that a user name stands for; undefined for a name that no account can have. */
+function accountOf(user: string): { namespace: string; name: string } | undefined {
+  if (!user.startsWith(SERVICE_ACCOUNT_PREFIX)) return undefined;
+  const [namespace, name, ...more] = user.slice(SERVICE_ACCOUNT_PREFIX.length).split(':');
+  if (namespace === undefined || name === undefined || more.length > 0) return undefined;
+  if (dnsLabelErrors(namespace).length > 0 || dnsSubdomainErrors(name).length > 0) return undefined;
+  return { namespace, name };
+}
+
+function accountGroups(namespace: string): string[] {
+  return ['system:serviceaccounts', `system:serviceaccounts:${namespace}`];
+}
+
+/** Keys are percent-encoded, because the name of a header cannot hold every character; an invalid encoding is taken literally. */
+function unescaped(key: string): string {
+  try {
+    return decodeURIComponent(key);
+  } catch {
+    return key;
+  }
 }

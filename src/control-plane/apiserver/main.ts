@@ -12,9 +12,11 @@ import { Authenticator } from './authenticator.ts';
 import { Authorizer } from './authorizer.ts';
 import { bootstrap } from './bootstrap.ts';
 import { compactPeriodically } from './compaction.ts';
+import { EscalationCheck } from './escalation-check.ts';
 import { EtcdStorage } from './etcd-storage.ts';
 import { KubeletProxy } from './kubelet-proxy.ts';
 import { NodeAuthorizer } from './node-authorizer.ts';
+import { NodeRestriction } from './node-restriction.ts';
 import { ROOT } from './objects.ts';
 import { RbacAuthorizer } from './rbac-authorizer.ts';
 import { ResourceHandler } from './resource-handler.ts';
@@ -123,7 +125,8 @@ export async function serve(
   const api = new ApiServer({
     authenticator,
     authorizer,
-    nodes,
+    nodeRestriction: new NodeRestriction({ storage, authorizer }),
+    escalation: new EscalationCheck({ storage, authorizer }),
     resources: new ResourceHandler(store, hub),
     subresources: new SubresourceHandler({ store, tokens, kubelets }),
     reviews: new ReviewHandler(authenticator, authorizer, rbac),

@@ -2,36 +2,39 @@ import { kindByName } from '../../kube/schema/kinds.ts';
 import type { Pod } from '../../kube/types.ts';
 import { type Attributes, type Decision, NODE_USER_PREFIX, NODES_GROUP, type User } from './identity.ts';
 import { Mirror } from './mirror.ts';
-import { type ApiObject, prefixOf } from './objects.ts';
-import { forbidden, type StatusError } from './status-error.ts';
+import { prefixOf } from './objects.ts';
+import { isMirrorPod, type PodReferences, podReferences } from './pod-references.ts';
 import type { Storage } from './storage.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 const podKind = kindByName('v1', 'Pod')!;
-const LEASE_NAMESPACE = 'kube-node-lease';
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+export const LEASE_NAMESPACE = 'kube-node-lease';
 const READ = ['get', 'list', 'watch'];
 
 /** What of a pod decides what its node may read. */
-interface PodNeeds {
+interface PodNeeds extends PodReferences {
   namespace: string;
   name: string;
-  uid: string;
   nodeName: string;
   serviceAccount: string;
-  /** `secrets/NAME`, `configmaps/NAME`. */
-  references: Set<string>;
 }
 
-/** The name of the node that a user is; undefined for anybody else. */
+/** The name of the node that a user is, '' for one that is no particular node; undefined for anybody else. */
 export function nodeOf(user: User): string | undefined {
   if (!user.groups.includes(NODES_GROUP) || !user.name.startsWith(NODE_USER_PREFIX)) return undefined;
   return user.name.slice(NODE_USER_PREFIX.length);
 }
 
+const ALLOWED: Decision = { allowed: true, reason: '' };
+
+function refused(reason = ''): Decision {
+  return { allowed: false, reason };
+}
+
 /**
- * Kubernetes' node authorizer and NodeRestriction admission: a kubelet reads what the pods of its own node need and writes
- * its own Node, Lease, those pods' status, and events. Source: Kubernetes' documentation, "Using Node Authorization".
+ * Kubernetes' node authorizer: a kubelet reads its own Node and what the pods of that node need. What it may write depends
+ * on the object: {@link NodeRestriction}.
+ * Source: kubernetes/plugin/pkg/auth/authorizer/node/node_authorizer.go.
  */
 export class NodeAuthorizer {
   readonly #pods: Mirror<PodNeeds>;
@@ -50,149 +53,110 @@ export class NodeAuthorizer {
 
   /** `fieldSelector` is the request's: a node may list pods only as far as they are its own. */
   authorize(attributes: Attributes, fieldSelector: string): Decision {
-    const node = nodeOf(attributes.user);
-    if (node === undefined || attributes.path !== undefined) return { allowed: false, reason: '' };
-    const { verb, group, plural, subresource, namespace, name } = attributes;
-    const resource = `${group === '' ? '' : `${group}/`}${plural}${subresource === '' ? '' : `/${subresource}`}`;
-    const own = { allowed: true, reason: '' };
-    const unrelated = {
-      allowed: false,
-      reason: `no relationship found between node '${node}' and this object`,
-    };
-    switch (resource) {
+    const { user, verb, group, plural, subresource, namespace, name } = attributes;
+    const node = nodeOf(user);
+    if (node === undefined) return refused();
+    if (node === '') return refused(`unknown node for user ${JSON.stringify(user.name)}`);
+    if (attributes.path !== undefined) return refused();
+    switch (group === '' ? plural : `${plural}.${group}`) {
       case 'nodes':
-        if (READ.includes(verb) || verb === 'create') return own;
-        return name === node
-          ? own
-          : { allowed: false, reason: `node '${node}' cannot change node '${name}'` };
-      case 'nodes/status':
-        return name === node
-          ? own
-          : { allowed: false, reason: `node '${node}' cannot change node '${name}'` };
-      case 'services':
-        return { allowed: READ.includes(verb), reason: '' };
-      case 'events':
-        return { allowed: ['create', 'update', 'patch'].includes(verb), reason: '' };
-      case 'coordination.k8s.io/leases':
-        if (namespace !== LEASE_NAMESPACE)
-          return { allowed: false, reason: `a node's lease is in ${LEASE_NAMESPACE}` };
-        return verb === 'create' || name === node ? own : unrelated;
-      case 'authentication.k8s.io/tokenreviews':
-      case 'authorization.k8s.io/subjectaccessreviews':
-        return { allowed: verb === 'create', reason: '' };
+        return nodeDecision(node, attributes);
       case 'pods':
-        if (verb === 'create') return own;
-        if (verb === 'list' || verb === 'watch') {
-          if (fieldSelector.split(',').includes(`spec.nodeName=${node}`)) return own;
-          if (name === '') {
-            return {
-              allowed: false,
-              reason: `can only ${verb} pods with field selector spec.nodeName=${node}`,
-            };
-          }
-        }
-        return [...READ, 'delete'].includes(verb) && this.#has(node, namespace, name) ? own : unrelated;
-      case 'pods/status':
-      case 'pods/eviction':
-        return this.#has(node, namespace, name) ? own : unrelated;
+        return this.#podDecision(node, attributes, fieldSelector);
       case 'secrets':
       case 'configmaps':
-        if (!READ.includes(verb)) return { allowed: false, reason: '' };
-        return this.#needs(node, namespace, (pod) => pod.references.has(`${plural}/${name}`))
-          ? own
-          : unrelated;
+        if (!READ.includes(verb)) return refused('can only read resources of this type');
+        if (subresource !== '') return refused('cannot read subresource');
+        if (namespace === '') return refused('can only read namespaced object of this type');
+        return this.#related(node, attributes, (pod) => pod[plural as keyof PodReferences].has(name));
       case 'serviceaccounts':
-      case 'serviceaccounts/token':
-        if (subresource === 'token' ? verb !== 'create' : verb !== 'get')
-          return { allowed: false, reason: '' };
-        return this.#needs(node, namespace, (pod) => pod.serviceAccount === name) ? own : unrelated;
+        if (verb === 'get' && subresource === '') return this.#ofAccount(node, attributes);
+        if (verb !== 'create' || name === '')
+          return refused('can only create tokens for individual service accounts');
+        if (subresource !== 'token') return refused('can only create token subresource of serviceaccount');
+        return this.#ofAccount(node, attributes);
+      case 'leases.coordination.k8s.io':
+        return leaseDecision(node, attributes);
+    }
+    if (subresource !== '') return refused();
+    switch (group === '' ? plural : `${plural}.${group}`) {
+      case 'services':
+        return READ.includes(verb) ? ALLOWED : refused();
+      case 'events':
+        return ['create', 'update', 'patch'].includes(verb) ? ALLOWED : refused();
+      case 'tokenreviews.authentication.k8s.io':
+      case 'subjectaccessreviews.authorization.k8s.io':
+        return verb === 'create' ? ALLOWED : refused();
       default:
-        return { allowed: false, reason: '' };
+        return refused();
     }
   }
 
-  /** What a node may write is also a matter of the object written. Returns the refusal, if any. */
-  refusal(attributes: Attributes, object: ApiObject): StatusError | undefined {
-    const node = nodeOf(attributes.user);
-    if (node === undefined) return undefined;
-    const { group, plural, subresource, verb } = attributes;
-    const name = object.metadata.name ?? '';
-    const refuse = (why: string) => forbidden({ group, plural }, name, `node ${JSON.stringify(node)} ${why}`);
-    if (verb === 'create' && (plural === 'nodes' || plural === 'leases') && name !== node) {
-      return refuse(`is not allowed to create ${plural} of another name`);
+  #podDecision(node: string, attributes: Attributes, fieldSelector: string): Decision {
+    const { verb, subresource, name } = attributes;
+    switch (subresource) {
+      case '':
+        if (verb === 'list' || verb === 'watch') {
+          const scoped = fieldSelector
+            .split(',')
+            .some((term) => /^spec\.nodeName==?(.*)$/.exec(term)?.[1] === node);
+          if (scoped) return ALLOWED;
+          if (name === '') return refused('can only list/watch pods with spec.nodeName field selector');
+        } else if (verb === 'create' || verb === 'delete') return ALLOWED;
+        else if (verb !== 'get') return refused();
+        return this.#related(node, attributes, (pod) => pod.name === name);
+      case 'status':
+        return verb === 'update' || verb === 'patch' ? ALLOWED : refused();
+      case 'eviction':
+        return verb === 'create' ? ALLOWED : refused();
+      default:
+        return refused(verb === 'get' ? 'cannot get subresource' : '');
     }
-    if (verb === 'create' && plural === 'pods' && subresource === '') {
-      if (object.metadata.annotations?.[MIRROR_ANNOTATION] === undefined) {
-        return refuse(`can only create pods with ${JSON.stringify(MIRROR_ANNOTATION)} annotation`);
-      }
-      if (object.spec?.nodeName !== node)
-        return refuse('can only create pods with spec.nodeName set to itself');
-      const needs = needsOf(object as unknown as Pod);
-      if (object.spec?.serviceAccountName || (needs?.references.size ?? 0) > 0) {
-        return refuse('can not create pods that reference a service account, secrets or configmaps');
-      }
-    }
-    if (plural === 'serviceaccounts' && subresource === 'token') {
-      const bound = object.spec?.boundObjectRef as { kind?: string; name?: string; uid?: string } | undefined;
-      const pod =
-        bound?.kind === 'Pod'
-          ? this.#find(node, attributes.namespace, (item) => item.name === bound.name)
-          : undefined;
-      if (pod === undefined || pod.uid !== bound?.uid || pod.serviceAccount !== attributes.name) {
-        return refuse('requested a token that is not bound to one of its pods');
-      }
-    }
-    return undefined;
   }
 
-  #has(node: string, namespace: string, name: string): boolean {
-    return this.#needs(node, namespace, (pod) => pod.name === name);
+  #ofAccount(node: string, attributes: Attributes): Decision {
+    return this.#related(node, attributes, (pod) => pod.serviceAccount === attributes.name);
   }
 
-  #needs(node: string, namespace: string, test: (pod: PodNeeds) => boolean): boolean {
-    return this.#find(node, namespace, test) !== undefined;
-  }
-
-  #find(node: string, namespace: string, test: (pod: PodNeeds) => boolean): PodNeeds | undefined {
+  #related(node: string, { namespace, name }: Attributes, test: (pod: PodNeeds) => boolean): Decision {
+    if (name === '') return refused('No Object name found');
     for (const pod of this.#pods.entries.values()) {
-      if (pod.nodeName === node && pod.namespace === namespace && test(pod)) return pod;
+      if (pod.nodeName === node && pod.namespace === namespace && test(pod)) return ALLOWED;
     }
-    return undefined;
+    return refused(`no relationship found between node '${node}' and this object`);
   }
 }
 
-/** What a pod refers to; undefined for one without a node. */
+function nodeDecision(node: string, { verb, subresource, name }: Attributes): Decision {
+  if (subresource === 'status') return verb === 'update' || verb === 'patch' ? ALLOWED : refused();
+  if (subresource !== '') return refused();
+  if (['create', 'update', 'patch'].includes(verb)) return ALLOWED;
+  if (!READ.includes(verb)) return refused();
+  if (name === node) return ALLOWED;
+  return refused(
+    name === ''
+      ? `node '${node}' cannot read all nodes, only its own Node object`
+      : `node '${node}' cannot read '${name}', only its own Node object`,
+  );
+}
+
+function leaseDecision(node: string, { verb, namespace, name }: Attributes): Decision {
+  if (!['get', 'create', 'update', 'patch', 'delete'].includes(verb))
+    return refused('can only get, create, update, patch, or delete a node lease');
+  if (namespace !== LEASE_NAMESPACE)
+    return refused(`can only access leases in the ${JSON.stringify(LEASE_NAMESPACE)} system namespace`);
+  // Who creates one gives its name in the object.
+  if (verb !== 'create' && name !== node)
+    return refused('can only access node lease with the same name as the requesting node');
+  return ALLOWED;
+}
+
+/** What a pod refers to; undefined for one without a node. A node's own mirror pods give it access to nothing. */
 function needsOf(pod: Pod): PodNeeds | undefined {
-  const spec = pod.spec;
-  if (!spec?.nodeName) return undefined;
-  const references = new Set<string>();
-  const secret = (name: string | undefined) => name && references.add(`secrets/${name}`);
-  const configMap = (name: string | undefined) => name && references.add(`configmaps/${name}`);
-  for (const { name } of spec.imagePullSecrets ?? []) secret(name);
-  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
-    for (const { secretRef, configMapRef } of container.envFrom ?? []) {
-      secret(secretRef?.name);
-      configMap(configMapRef?.name);
-    }
-    for (const { valueFrom } of container.env ?? []) {
-      secret(valueFrom?.secretKeyRef?.name);
-      configMap(valueFrom?.configMapKeyRef?.name);
-    }
-  }
-  for (const volume of spec.volumes ?? []) {
-    secret(volume.secret?.secretName);
-    configMap(volume.configMap?.name);
-    for (const source of volume.projected?.sources ?? []) {
-      secret(source.secret?.name);
-      configMap(source.configMap?.name);
-    }
-  }
-  return {
-    namespace: pod.metadata?.namespace ?? '',
-    name: pod.metadata?.name ?? '',
-    uid: pod.metadata?.uid ?? '',
-    nodeName: spec.nodeName,
-    serviceAccount: spec.serviceAccountName ?? '',
-    references,
-  };
+  const nodeName = pod.spec?.nodeName;
+  if (!nodeName) return undefined;
+  const { namespace = '', name = '' } = pod.metadata ?? {};
+  const own = { namespace, name, nodeName };
+  if (isMirrorPod(pod)) return { ...own, serviceAccount: '', secrets: new Set(), configmaps: new Set() };
+  return { ...own, serviceAccount: pod.spec?.serviceAccountName ?? '', ...podReferences(pod) };
 }

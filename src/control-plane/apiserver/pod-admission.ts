@@ -1,9 +1,9 @@
-import type { ServiceAccount } from '../../kube/types.ts';
+import type { Pod, ServiceAccount } from '../../kube/types.ts';
 import { type ApiObject, randomSuffix } from './objects.ts';
+import { isMirrorPod, podReferences } from './pod-references.ts';
 import { forbidden } from './status-error.ts';
 
 const PODS = { group: '', plural: 'pods' };
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const TOKEN_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** An hour, and seven seconds by which such tokens are told from those somebody asked for; as Kubernetes does. */
 const TOKEN_SECONDS = 3607;
@@ -22,11 +22,7 @@ export async function admitPod(
   const spec = pod.spec;
   const name = pod.metadata.name ?? '';
   tolerateNodeLoss(spec);
-  if (pod.metadata.annotations?.[MIRROR_ANNOTATION] !== undefined) {
-    if (spec.serviceAccountName)
-      throw forbidden(PODS, name, 'a mirror pod may not reference service accounts');
-    return;
-  }
+  if (isMirrorPod(pod)) return;
   spec.serviceAccountName ||= spec.serviceAccount || 'default';
   spec.serviceAccount = spec.serviceAccountName;
   const account = await lookUp(spec.serviceAccountName);
@@ -40,6 +36,19 @@ export async function admitPod(
   }
   const automount = spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true;
   if (automount) mountToken(spec);
+}
+
+/** A mirror pod is a picture of what a node runs by itself, and gets nothing of the API. Throws Forbidden for one that asks. */
+export function refuseMirrorReferences(pod: ApiObject): void {
+  if (!isMirrorPod(pod)) return;
+  const refused = (why: string) => forbidden(PODS, pod.metadata.name ?? '', `a mirror pod may not ${why}`);
+  if (pod.spec?.serviceAccountName) throw refused('reference service accounts');
+  const { secrets } = podReferences(pod as unknown as Pod);
+  if (secrets.size > 0) throw refused('reference secrets');
+  for (const { projected } of (pod as unknown as Pod).spec?.volumes ?? []) {
+    if (projected?.sources?.some(({ serviceAccountToken }) => serviceAccountToken !== undefined))
+      throw refused('use service account token volumes');
+  }
 }
 
 interface Mountable {

@@ -7,7 +7,7 @@ import { type ApiObject, targetOf } from './objects.ts';
 import { parsePatch, patchResultError } from './patching.ts';
 import { includeObjectOf, type Presentation, present, presentList } from './presentation.ts';
 import type { ResourcePath } from './request-info.ts';
-import { checkIdentity, type ResourceStore } from './resource-store.ts';
+import { checkIdentity, type ResourceStore, type WriteCheck } from './resource-store.ts';
 import { selectionOf } from './selection.ts';
 import { badRequest, methodNotAllowed, StatusError } from './status-error.ts';
 import { parseResourceVersion, serveWatch } from './watch-handler.ts';
@@ -15,9 +15,6 @@ import type { WatchHub } from './watch-hub.ts';
 
 /** Kinds whose deletion answers with the object and not with a Status, as in Kubernetes. */
 const RETURNS_DELETED = new Set(['Pod', 'Service', 'ServiceAccount']);
-
-/** A check of what is about to be written by whom; throws to refuse. */
-export type WriteCheck = (object: ApiObject) => void;
 
 /** Answers requests for objects and collections of kinds that are stored. */
 export class ResourceHandler {
@@ -52,9 +49,9 @@ export class ResourceHandler {
       case 'patch':
         return await this.#change(exchange, kind, path, check);
       case 'delete':
-        return await this.#delete(exchange, kind, path);
+        return await this.#delete(exchange, kind, path, check);
       case 'deletecollection':
-        return await this.#deleteCollection(exchange, kind, path);
+        return await this.#deleteCollection(exchange, kind, path, check);
       default:
         throw methodNotAllowed();
     }
@@ -106,8 +103,7 @@ export class ResourceHandler {
     const body = await parseBody(exchange.request, await readBody(exchange.request));
     const object = decodeObject(kind, body, fieldValidationOf(query), exchange.warnings);
     checkIdentity(kind, object, path.namespace, path.name);
-    check(object);
-    const created = await this.#store.create(kind, path.namespace, object, { dryRun });
+    const created = await this.#store.create(kind, path.namespace, object, { dryRun, check });
     await answer(exchange, 201, present(kind, created, how), how.format);
   }
 
@@ -139,25 +135,15 @@ export class ResourceHandler {
         return object;
       };
     }
-    const options = { subresource: path.subresource, dryRun };
-    const changed = await this.#store.update(
-      kind,
-      path.namespace,
-      path.name,
-      (current) => {
-        const object = change(current);
-        check(object);
-        return object;
-      },
-      options,
-    );
+    const options = { subresource: path.subresource, dryRun, check };
+    const changed = await this.#store.update(kind, path.namespace, path.name, change, options);
     await answer(exchange, 200, present(kind, changed, how), how.format);
   }
 
-  async #delete(exchange: Exchange, kind: KindInfo, path: ResourcePath): Promise<void> {
+  async #delete(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
     const how = presentationOf(exchange);
     const options = await deleteOptionsOf(exchange);
-    const { gone, object } = await this.#store.delete(kind, path.namespace, path.name, options);
+    const { gone, object } = await this.#store.delete(kind, path.namespace, path.name, options, check);
     if (!gone || RETURNS_DELETED.has(kind.kind)) {
       return await answer(exchange, 200, present(kind, object, how), how.format);
     }
@@ -176,11 +162,17 @@ export class ResourceHandler {
     });
   }
 
-  async #deleteCollection(exchange: Exchange, kind: KindInfo, path: ResourcePath): Promise<void> {
+  async #deleteCollection(
+    exchange: Exchange,
+    kind: KindInfo,
+    path: ResourcePath,
+    check: WriteCheck,
+  ): Promise<void> {
     const how = presentationOf(exchange);
     const options = await deleteOptionsOf(exchange);
     const selection = selectionOf(kind, exchange.info.query);
     const { namespace } = path;
+    await check(undefined);
     const list = await this.#store.list(kind, { namespace, limit: 0, ...selection });
     for (const { metadata } of list.items) {
       try {

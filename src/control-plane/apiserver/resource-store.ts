@@ -31,13 +31,22 @@ import { prepareCreate, prepareUpdate } from './strategy.ts';
 
 /** Decisions about a write that need more than the object: other objects, address pools. */
 export interface Admission {
-  /** Before defaults are complete and the object is validated; may change it. Throws a StatusError to refuse. */
-  create(info: KindInfo, object: ApiObject): Promise<void>;
+  /**
+   * Before defaults are complete and the object is validated; may change it. Throws a StatusError to refuse. `check` is
+   * the check of who creates it, and has its place among the others.
+   */
+  create(info: KindInfo, object: ApiObject, check?: WriteCheck): Promise<void>;
   update(info: KindInfo, object: ApiObject, old: ApiObject): Promise<void>;
   delete(info: KindInfo, object: ApiObject): Promise<void>;
   /** Wraps the writing of a kind whose admission hands something out, so that two writers do not get the same. */
   exclusively<T>(info: KindInfo, write: () => Promise<T>): Promise<T>;
 }
+
+/**
+ * A check of what is about to be written by whom; throws to refuse. `object` is what was sent, absent for a deletion; `old`
+ * what is stored, absent for a new object.
+ */
+export type WriteCheck = (object: ApiObject | undefined, old?: ApiObject) => Promise<void>;
 
 export interface ListResult {
   items: ApiObject[];
@@ -127,7 +136,7 @@ export class ResourceStore {
     info: KindInfo,
     namespace: string,
     object: ApiObject,
-    options: { dryRun?: boolean } = {},
+    options: { dryRun?: boolean; check?: WriteCheck } = {},
   ): Promise<ApiObject> {
     const { metadata } = object;
     metadata.namespace = info.namespaced ? namespace : undefined;
@@ -145,7 +154,7 @@ export class ResourceStore {
 
     return await this.#admission.exclusively(info, async () => {
       applyDefaults(info, object);
-      await this.#admission.create(info, object);
+      await this.#admission.create(info, object, options.check);
       // What admission has added (volumes, ports) has defaults of its own.
       applyDefaults(info, object);
       prepareCreate(info, object);
@@ -175,7 +184,7 @@ export class ResourceStore {
     namespace: string,
     name: string,
     change: (current: ApiObject) => ApiObject | Promise<ApiObject>,
-    options: { subresource?: string; dryRun?: boolean } = {},
+    options: { subresource?: string; dryRun?: boolean; check?: WriteCheck } = {},
   ): Promise<ApiObject> {
     const subresource = options.subresource ?? '';
     const key = keyOf(info, namespace, name);
@@ -185,6 +194,11 @@ export class ResourceStore {
       const stored = item;
       const old = decodeStored(info, stored.value, stored.revision);
       const object = await change(decodeStored(info, stored.value, stored.revision));
+      if (options.check !== undefined) {
+        // Of the whole object, as it was sent: a subresource that would drop what may not be changed is no way around.
+        applyDefaults(info, object);
+        await options.check(object, old);
+      }
       const { resourceVersion, uid } = object.metadata;
       if (uid !== undefined && uid !== '' && uid !== old.metadata.uid) {
         const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
@@ -227,12 +241,14 @@ export class ResourceStore {
     namespace: string,
     name: string,
     options: DeleteOptions,
+    check?: WriteCheck,
   ): Promise<{ gone: boolean; object: ApiObject }> {
     const key = keyOf(info, namespace, name);
     let { item } = await this.#storage.get(key);
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       if (item === undefined) throw notFound(targetOf(info), name);
       const object = decodeStored(info, item.value, item.revision);
+      await check?.(undefined, object);
       checkPreconditions(info, object, options);
       await this.#admission.delete(info, object);
       const step = beginDeletion(info, object, options, this.#clock.now());

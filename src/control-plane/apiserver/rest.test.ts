@@ -1026,14 +1026,19 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
         { status: { phase: 'Running' } },
         { ...as, headers },
       );
+      expect((await api.ask('GET', '/api/v1/nodes', undefined, as)).status).toBe(403);
+      const itself = '/api/v1/nodes?fieldSelector=metadata.name%3Dworker';
+      expect((await api.ask('GET', itself, undefined, as)).status).toBe(200);
       const other = await api.ask('POST', '/api/v1/nodes', { metadata: { name: 'other' } }, as);
       expect(other.status).toBe(403);
       const plain = await api.ask('POST', `${core}/pods`, pod('made-up', { nodeName: 'worker' }), as);
       expect(plain.body.message).toContain(
-        'can only create pods with "kubernetes.io/config.mirror" annotation',
+        'pod does not have "kubernetes.io/config.mirror" annotation, node "worker" can only create mirror pods',
       );
       const annotations = { 'kubernetes.io/config.mirror': 'x' };
-      const mirror = pod('mirror', { nodeName: 'worker' }, { annotations });
+      const { uid } = (await api.must('GET', '/api/v1/nodes/worker', undefined, as)).metadata;
+      const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name: 'worker', uid, controller: true }];
+      const mirror = pod('mirror', { nodeName: 'worker' }, { annotations, ownerReferences });
       await api.must('POST', `${core}/pods`, mirror, as);
       expect((await api.ask('PATCH', `${core}/pods/p`, { metadata: {} }, { ...as, headers })).status).toBe(
         403,

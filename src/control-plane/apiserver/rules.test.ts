@@ -7,7 +7,7 @@ import { beginDeletion, type DeleteOptions, isReadyToGo } from './deletion.ts';
 import type { Attributes } from './identity.ts';
 import { type Format, negotiate } from './negotiation.ts';
 import type { ApiObject } from './objects.ts';
-import { ruleAllows } from './rbac-authorizer.ts';
+import { ruleAllows } from './policy-rules.ts';
 import { parseRequest } from './request-info.ts';
 import { parseTokenFile } from './token-file.ts';
 

@@ -14,8 +14,7 @@ import {
 } from './kubelet-proxy.ts';
 import { type ApiObject, targetOf, timestamp } from './objects.ts';
 import type { ResourcePath } from './request-info.ts';
-import type { WriteCheck } from './resource-handler.ts';
-import type { ResourceStore } from './resource-store.ts';
+import type { ResourceStore, WriteCheck } from './resource-store.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';
 import {
   badRequest,
@@ -58,9 +57,9 @@ export class SubresourceHandler {
       case 'scale':
         return await this.#scale(exchange, kind, path);
       case 'binding':
-        return await this.bind(exchange, path.namespace, path.name);
+        return await this.bind(exchange, path.namespace, path.name, check);
       case 'eviction':
-        return await this.#evict(exchange, path);
+        return await this.#evict(exchange, path, check);
       case 'token':
         return await this.#token(exchange, kind, path, check);
       case 'log':
@@ -87,9 +86,11 @@ export class SubresourceHandler {
   }
 
   /** `pods/NAME/binding`, and `bindings` with the name in the object: puts a pod on a node, once. */
-  async bind(exchange: Exchange, namespace: string, name: string): Promise<void> {
+  async bind(exchange: Exchange, namespace: string, name: string, check: WriteCheck): Promise<void> {
     const body = (await readObject(exchange)) as ApiObject & { target?: { kind?: string; name?: string } };
-    const podName = name || (body.metadata?.name ?? '');
+    body.metadata ??= {};
+    await check(body);
+    const podName = name || (body.metadata.name ?? '');
     const nodeName = body.target?.name ?? '';
     if (nodeName === '' || (body.target?.kind ?? 'Node') !== 'Node') {
       throw invalid({ group: '', kind: 'Binding' }, podName, [
@@ -143,19 +144,20 @@ export class SubresourceHandler {
     await answer(exchange, 201, success());
   }
 
-  async #evict(exchange: Exchange, path: ResourcePath): Promise<void> {
-    const body = (await readObject(exchange)) as {
-      deleteOptions?: DeleteOptions;
-      metadata?: { name?: string };
-    };
-    if (body.metadata?.name && body.metadata.name !== path.name)
+  async #evict(exchange: Exchange, path: ResourcePath, check: WriteCheck): Promise<void> {
+    const body = (await readObject(exchange)) as ApiObject & { deleteOptions?: DeleteOptions };
+    body.metadata ??= {};
+    if (body.metadata.name && body.metadata.name !== path.name)
       throw badRequest('name in URL does not match name in Eviction object');
     const options = body.deleteOptions ?? {};
     const dryRun = dryRunOf([...(options.dryRun ?? []), ...exchange.info.query.getAll('dryRun')]);
-    await this.#store.delete(podKind, path.namespace, path.name, {
-      ...options,
-      dryRun: dryRun ? ['All'] : [],
-    });
+    await this.#store.delete(
+      podKind,
+      path.namespace,
+      path.name,
+      { ...options, dryRun: dryRun ? ['All'] : [] },
+      (_object, pod) => check(body, pod),
+    );
     await answer(exchange, 201, success());
   }
 
@@ -207,7 +209,7 @@ export class SubresourceHandler {
     const { namespace, name } = path;
     const body = (await readObject(exchange)) as ApiObject;
     body.metadata ??= {};
-    check(body);
+    await check(body);
     const spec = (body.spec ?? {}) as {
       audiences?: string[];
       expirationSeconds?: number;

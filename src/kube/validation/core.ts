@@ -22,6 +22,8 @@ import {
 import {
   configMapKeyErrors,
   dnsLabelErrors,
+  dnsSubdomainErrors,
+  ipErrors,
   labelValueErrors,
   portNumberErrors,
   qualifiedNameErrors,
@@ -32,7 +34,6 @@ import { allInvalid, oneOf, PROTOCOLS } from './rules.ts';
 /** Objects that hold data may not be larger. */
 const DATA_LIMIT = 1024 * 1024;
 const TAINT_EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
-const ADDRESS = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
 
 function keyErrors(map: Record<string, string> | undefined, path: string): FieldError[] {
   return Object.keys(map ?? {}).flatMap((key) => allInvalid(`${path}[${key}]`, key, configMapKeyErrors(key)));
@@ -146,6 +147,29 @@ export function validateNode(node: Node): FieldError[] {
     }
     seen.add(key);
   }
+  return [...errors, ...nodeAddressErrors(node)];
+}
+
+const IP_TYPES = ['InternalIP', 'ExternalIP'];
+const NAME_TYPES = ['Hostname', 'InternalDNS', 'ExternalDNS'];
+
+/**
+ * Kubernetes refuses duplicates only, and leaves it to whoever reads an address to find out that it is not valid. Here a
+ * kubelet cannot store one: nothing that reads nodes has to expect it.
+ */
+function nodeAddressErrors({ status }: Node): FieldError[] {
+  const errors: FieldError[] = [];
+  const seen = new Set<string>();
+  for (const [index, entry] of (status?.addresses ?? []).entries()) {
+    const at = `status.addresses[${index}]`;
+    const { type, address } = entry;
+    const key = JSON.stringify([type, address]);
+    if (seen.has(key)) errors.push(duplicate(at, entry));
+    seen.add(key);
+    if (IP_TYPES.includes(type)) errors.push(...allInvalid(`${at}.address`, address, ipErrors(address)));
+    if (NAME_TYPES.includes(type))
+      errors.push(...allInvalid(`${at}.address`, address, dnsSubdomainErrors(address)));
+  }
   return errors;
 }
 
@@ -185,7 +209,7 @@ export function validateLease(lease: Lease): FieldError[] {
 /** Addresses at which nothing but the node itself can be reached. */
 function endpointAddressErrors(ip: string, field: string): FieldError[] {
   const version = isIP(ip);
-  if (version === 0) return [invalid(field, ip, ADDRESS)];
+  if (version === 0) return allInvalid(field, ip, ipErrors(ip));
   if (ip === '0.0.0.0' || ip === '::') return [invalid(field, ip, `may not be unspecified (${ip})`)];
   if (version === 4 && ip.startsWith('127.')) {
     return [invalid(field, ip, 'may not be in the loopback range (127.0.0.0/8, ::1/128)')];

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /**
  * Kubernetes' rules for names, with its own words. Every function returns what is wrong with the value: nothing when it is
  * good. Source: k8s.io/apimachinery/pkg/util/validation and api/validation.
@@ -139,6 +141,13 @@ export function portNameErrors(value: string): string[] {
 
 export function portNumberErrors(value: number): string[] {
   return value >= 1 && value <= 65535 ? [] : ['must be between 1 and 65535, inclusive'];
+}
+
+/** An address without a zone, which would be somebody else's interface. */
+export function ipErrors(value: string | undefined): string[] {
+  return value !== undefined && isIP(value) !== 0 && !value.includes('%')
+    ? []
+    : ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'];
 }
 
 export function envNameErrors(value: string): string[] {

@@ -1,9 +1,23 @@
 import { isIP } from 'node:net';
 import type { Container, Pod, PodSpec, Toleration } from '../types.ts';
 import { validateContainers } from './container.ts';
-import { type FieldError, forbidden, invalid, notFound, notSupported, required } from './field-error.ts';
+import {
+  duplicate,
+  type FieldError,
+  forbidden,
+  invalid,
+  notFound,
+  notSupported,
+  required,
+} from './field-error.ts';
 import { validateLabels } from './metadata.ts';
-import { dnsLabelErrors, dnsSubdomainErrors, labelValueErrors, qualifiedNameErrors } from './names.ts';
+import {
+  dnsLabelErrors,
+  dnsSubdomainErrors,
+  ipErrors,
+  labelValueErrors,
+  qualifiedNameErrors,
+} from './names.ts';
 import { allInvalid, inRange, nonNegative, oneOf, requiredOneOf } from './rules.ts';
 import { validateLabelSelector } from './selector.ts';
 import { validateVolumes } from './volume.ts';
@@ -76,12 +90,10 @@ function dnsErrors(spec: PodSpec, path: string): FieldError[] {
     errors.push(invalid(`${path}.dnsConfig.nameservers`, servers, 'must not have more than 3 nameservers'));
   }
   for (const [index, server] of servers.entries()) {
-    if (isIP(server) === 0) errors.push(invalid(`${path}.dnsConfig.nameservers[${index}]`, server, ADDRESS));
+    errors.push(...allInvalid(`${path}.dnsConfig.nameservers[${index}]`, server, ipErrors(server)));
   }
   return errors;
 }
-
-const ADDRESS = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
 
 function affinityErrors(spec: PodSpec, path: string): FieldError[] {
   const errors: FieldError[] = [];
@@ -194,7 +206,7 @@ export function validatePodSpec(spec: PodSpec, path: string, isPod: boolean): Fi
   }
   for (const [index, { ip, hostnames }] of (spec.hostAliases ?? []).entries()) {
     const at = `${path}.hostAliases[${index}]`;
-    if (isIP(ip ?? '') === 0) errors.push(invalid(`${at}.ip`, ip ?? '', ADDRESS));
+    errors.push(...allInvalid(`${at}.ip`, ip ?? '', ipErrors(ip)));
     for (const hostname of hostnames ?? []) {
       errors.push(...allInvalid(`${at}.hostnames`, hostname, dnsSubdomainErrors(hostname)));
     }
@@ -216,7 +228,30 @@ export function validatePodSpec(spec: PodSpec, path: string, isPod: boolean): Fi
 
 export function validatePod(pod: Pod): FieldError[] {
   if (pod.spec === undefined) return [required('spec.containers')];
-  return validatePodSpec(pod.spec, 'spec', true);
+  return [...validatePodSpec(pod.spec, 'spec', true), ...podAddressErrors(pod)];
+}
+
+/** Addresses that a kubelet says its pod has. */
+function podAddressErrors({ status }: Pod): FieldError[] {
+  const one = (field: string, ip: string | undefined) =>
+    ip ? allInvalid(`status.${field}`, ip, ipErrors(ip)) : [];
+  const several = (field: string, entries: readonly { ip?: string }[] = []) => {
+    const ips = entries.map(({ ip = '' }) => ip);
+    const errors = ips.flatMap((ip, index) => allInvalid(`status.${field}[${index}]`, ip, ipErrors(ip)));
+    for (const [index, ip] of ips.entries()) {
+      if (ips.indexOf(ip) < index) errors.push(duplicate(`status.${field}[${index}]`, ip));
+    }
+    if (ips.length > 1 && (ips.length > 2 || isIP(ips[0]!) === isIP(ips[1]!))) {
+      errors.push(invalid(`status.${field}`, entries, 'may specify no more than one IP for each IP family'));
+    }
+    return errors;
+  };
+  return [
+    ...one('podIP', status?.podIP),
+    ...several('podIPs', status?.podIPs),
+    ...one('hostIP', status?.hostIP),
+    ...several('hostIPs', (status as { hostIPs?: { ip?: string }[] } | undefined)?.hostIPs),
+  ];
 }
 
 const IMMUTABLE_POD =
