@@ -104,7 +104,23 @@ function breaches(project: Project): string[] {
       if (what !== undefined) say(what);
     }
   }
-  return [...found, ...reachBreaches(project)];
+  return [...found, ...reachBreaches(project), ...circles(project)];
+}
+
+/** Files that import each other in a circle, types included; each circle once, by the first of its files. */
+function circles({ files }: Project): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, chain: readonly string[]): void => {
+    const start = chain.indexOf(file);
+    if (start >= 0) found.push(`${[...chain.slice(start), file].join(' -> ')}: an import circle`);
+    if (start >= 0 || done.has(file)) return;
+    const targets = importsOf(files.get(file) ?? '').map(({ specifier }) => join(dirname(file), specifier));
+    for (const target of new Set(targets.filter((path) => files.has(path)))) visit(target, [...chain, file]);
+    done.add(file);
+  };
+  for (const file of [...files.keys()].sort()) visit(file, []);
+  return found;
 }
 
 function relativeBreach(project: Project, file: string, room: string, specifier: string): string | undefined {
@@ -297,6 +313,16 @@ describe('the rules', () => {
       ],
     },
     {
+      name: 'a circle, also one of types',
+      files: {
+        'src/util/a.ts': `import type { B } from './b.ts';`,
+        'src/util/b.ts': `import { c } from './c.ts';`,
+        'src/util/c.ts': `export type { A } from './a.ts';`,
+        'src/util/d.ts': `import './a.ts';`,
+      },
+      want: ['src/util/a.ts -> src/util/b.ts -> src/util/c.ts -> src/util/a.ts: an import circle'],
+    },
+    {
       name: 'a file that is not there, or without its extension',
       files: { 'src/util/a.ts': `import './b';`, 'src/util/b.ts': '' },
       want: ['src/util/a.ts: imports ./b, which is no file (extensions are written)'],
@@ -343,6 +369,7 @@ describe('the rules', () => {
       want: [
         'src/plugins/a.ts: imports the package yaml: plugins have none',
         'src/plugins/b.ts -> src/cni/c.ts -> src/cni/d.ts -> yaml: plugins carry no npm package',
+        'src/cni/c.ts -> src/cni/d.ts -> src/cni/c.ts: an import circle',
       ],
     },
     {

@@ -1,4 +1,14 @@
-import type { Occurrence } from './event-recorder.ts';
+import type { ObjectReference } from './types.ts';
+
+export type EventType = 'Normal' | 'Warning';
+
+/** What an event says and about what, before it is counted and written. */
+export interface Occurrence {
+  object: ObjectReference;
+  type: EventType;
+  reason: string;
+  message: string;
+}
 
 /** The figures of client-go's EventCorrelator (tools/record/events_cache.go). */
 const CACHE_SIZE = 4096;

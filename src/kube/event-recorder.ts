@@ -1,19 +1,9 @@
 import { type Clock, realClock } from '../sys/clock.ts';
 import { Backoff } from '../util/backoff.ts';
 import { type ApiClient, ApiError, hasReason } from './client.ts';
-import { EventCorrelator } from './event-correlator.ts';
+import { EventCorrelator, type EventType, type Occurrence } from './event-correlator.ts';
 import { apiVersionOf, events, type Resource } from './resources.ts';
 import type { Event, KubeObject, ObjectReference } from './types.ts';
-
-export type EventType = 'Normal' | 'Warning';
-
-/** What an event says and about what, before it is counted and written. */
-export interface Occurrence {
-  object: ObjectReference;
-  type: EventType;
-  reason: string;
-  message: string;
-}
 
 /** As client-go's broadcaster: what comes in while this many are waiting is dropped. */
 const QUEUE_LENGTH = 1000;

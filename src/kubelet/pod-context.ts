@@ -1,5 +1,5 @@
 import type { ApiClient } from '../kube/client.ts';
-import type { EventType } from '../kube/event-recorder.ts';
+import type { EventType } from '../kube/event-correlator.ts';
 import type { Pod, Service } from '../kube/types.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { ClusterDns } from './dns.ts';

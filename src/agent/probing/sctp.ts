@@ -1,7 +1,7 @@
 import { dlopen, ptr, read } from 'bun:ffi';
 import { parseIp } from '../../net/ip.ts';
 import { realClock } from '../../sys/clock.ts';
-import type { Heard, Probe } from './send.ts';
+import type { Heard, Probe } from './heard.ts';
 
 // bits/socket.h, netinet/in.h, bits/poll.h of Linux.
 const AF_INET = 2;

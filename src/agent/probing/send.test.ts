@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createSocket, type Socket } from 'node:dgram';
 import { createServer, type Server } from 'node:net';
 import type { ProbeResult } from '../../path/probe.ts';
+import type { Probe } from './heard.ts';
 import type { ProbeOrder } from './order.ts';
 import { probeStream } from './sctp.ts';
-import { type Probe, sendProbes } from './send.ts';
+import { sendProbes } from './send.ts';
 import { probeTcp } from './tcp.ts';
 import { probeUdp } from './udp.ts';
 

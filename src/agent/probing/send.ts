@@ -1,19 +1,10 @@
 import type { ProbeResult } from '../../path/probe.ts';
 import { messageOf } from '../../util/errors.ts';
+import type { Heard, Probe } from './heard.ts';
 import type { ProbeOrder } from './order.ts';
 import { probeSctp } from './sctp.ts';
 import { probeTcp } from './tcp.ts';
 import { probeUdp } from './udp.ts';
-
-/** What a probe of any protocol tells. */
-export interface Heard {
-  outcome: ProbeResult['outcome'];
-  detail: string;
-  sourcePort?: number;
-}
-
-/** Sends one probe and waits for what comes back, at most `timeoutMs`. */
-export type Probe = (address: string, port: number, timeoutMs: number) => Promise<Heard>;
 
 const probes: Readonly<Record<ProbeOrder['protocol'], Probe>> = {
   TCP: probeTcp,

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { connectingPort } from './connecting-port.ts';
-import type { Heard, Probe } from './send.ts';
+import type { Heard, Probe } from './heard.ts';
 
 /** What an error of connect(2) says about the way. Others are a failure of the probe itself. */
 const OUTCOMES: Record<string, Heard['outcome']> = {

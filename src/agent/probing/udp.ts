@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram';
-import type { Heard, Probe } from './send.ts';
+import type { Heard, Probe } from './heard.ts';
 
 /** Harmless to whatever listens: a line that asks for nothing. */
 const DATAGRAM = 'hostport probe\n';

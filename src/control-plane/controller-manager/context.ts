@@ -1,5 +1,6 @@
 import type { ApiClient } from '../../kube/client.ts';
-import { EventRecorder, type EventType, referenceTo } from '../../kube/event-recorder.ts';
+import type { EventType } from '../../kube/event-correlator.ts';
+import { EventRecorder, referenceTo } from '../../kube/event-recorder.ts';
 import type { Resource } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Pod } from '../../kube/types.ts';
 import { type LogOptions, readLog } from '../logs/read-log.ts';
 import { HttpError } from './http-error.ts';
-import type { Served } from './server.ts';
+import type { Served } from './served.ts';
 
 /**
  * GET /containerLogs/NAMESPACE/POD/CONTAINER: the log of the container's newest run or, with `previous`, of the one before.

@@ -8,7 +8,8 @@ import { createAuthority, issueCertificate, type KeyedCertificate } from '../../
 import type { Pod } from '../../kube/types.ts';
 import type { ObservedContainer } from '../observe.ts';
 import { FakeRuntime } from '../runtime.fake.ts';
-import { type Served, serveKubelet } from './server.ts';
+import type { Served } from './served.ts';
+import { serveKubelet } from './server.ts';
 
 const POD: Pod = {
   metadata: { name: 'web', namespace: 'default', uid: 'u-1' },

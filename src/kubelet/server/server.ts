@@ -6,22 +6,11 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Pod } from '../../kube/types.ts';
 import { messageOf } from '../../util/errors.ts';
-import type { ObservedContainer } from '../observe.ts';
-import { type Runtime, RuntimeError } from '../runtime.ts';
+import { RuntimeError } from '../runtime.ts';
 import { containerLogs } from './container-logs.ts';
 import { HttpError } from './http-error.ts';
+import type { Served } from './served.ts';
 import { forwardUpgrade } from './upgrade.ts';
-
-/** What the server asks of a kubelet. */
-export interface Served {
-  readonly runtime: Runtime;
-  /** Pods of this node with their status. */
-  pods(): Pod[];
-  /** Runs of a container of a pod, newest first. */
-  containerRuns(pod: Pod, container: string): Promise<ObservedContainer[]>;
-  /** The pod's sandbox that is ready. */
-  sandboxId(pod: Pod): Promise<string | undefined>;
-}
 
 export interface ServerOptions {
   port: number;
