@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { output, realExec } from '../sys/exec.ts';
 import { type CacheEntry, netnsOf, networkOf, ResultCache } from './result-cache.ts';
 
 let directory: string;
@@ -107,6 +108,19 @@ describe('files of others', () => {
     if (typeof wanted === 'string') expect(() => cache().read(KEY)).toThrow(wanted);
     else expect(cache().read(KEY)).toEqual(wanted!);
   });
+});
+
+test('a FIFO among the entries is none, and nobody waits for it', async () => {
+  put('net-c1-eth0', { kind: 'cniCacheV1', ...KEY, config: '' });
+  await output(realExec, ['mkfifo', join(directory, 'results', 'net-c2-eth0')]);
+  const source = `
+    import { ResultCache } from ${JSON.stringify(join(import.meta.dir, 'result-cache.ts'))};
+    const cache = new ResultCache(${JSON.stringify(directory)});
+    console.log(cache.list().map(({ containerId }) => containerId).join());
+    try { cache.read({ ...${JSON.stringify(KEY)}, containerId: 'c2' }); } catch (error) { console.log(error.code); }`;
+  // In a process of its own: a wait in open(2) would hold this one.
+  const { stdout } = await realExec.run([process.execPath, '-e', source], { timeoutMs: 10_000 });
+  expect(stdout.trim().split('\n')).toEqual(['c1', '5']);
 });
 
 describe('a name cannot lead out of the directory', () => {

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { namesIn } from '../sys/directories.ts';
 import { writeFileAtomic } from '../sys/files.ts';
+import { NotRegularFile, readRegularFile } from '../sys/regular-file.ts';
 import type { CniArgs } from './args.ts';
 import { type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
 import { CniError, cniErrorCode } from './errors.ts';
@@ -33,6 +34,9 @@ export interface CacheEntry extends AttachmentKey {
 
 const KIND = 'cniCacheV1';
 
+/** Far more than an entry has: ten thousand port mappings take one megabyte. */
+const MAX_BYTES = 32 * 1024 * 1024;
+
 /**
  * libcni's result cache: one file an attachment, `results/<network>-<container>-<interface>`, read and written by libcni as by
  * this. Files are replaced whole, are readable by root only (arguments of a capability may be anything), and what is no entry is
@@ -58,7 +62,7 @@ export class ResultCache {
     const path = this.path(key);
     let text: string;
     try {
-      text = readFileSync(path, 'utf8');
+      text = readRegularFile(path, MAX_BYTES);
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw new CniError(cniErrorCode.ioFailure, `error reading ${path}`, '', { cause });
@@ -149,10 +153,11 @@ function isSame(a: AttachmentKey, b: AttachmentKey): boolean {
 
 function readEntry(path: string): CacheEntry | undefined {
   try {
-    const document = decode(readFileSync(path, 'utf8'));
+    const document = decode(readRegularFile(path, MAX_BYTES));
     return document?.kind === KIND ? parseEntry(document) : undefined;
   } catch (cause) {
-    if (['ENOENT', 'EISDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if (cause instanceof NotRegularFile || (cause as NodeJS.ErrnoException).code === 'ENOENT')
+      return undefined;
     throw new CniError(cniErrorCode.ioFailure, `error reading ${path}`, '', { cause });
   }
 }

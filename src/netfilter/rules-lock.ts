@@ -1,5 +1,6 @@
 import { dlopen } from 'bun:ffi';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, mkdirSync } from 'node:fs';
+import { openRegularFile } from '../sys/regular-file.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -18,6 +19,9 @@ export interface RulesLock {
  * Takes an exclusive flock(2) on `path`; the kernel gives it back when this process and all that inherited the descriptor
  * have ended. Rejects after `timeoutMs`, naming the file. It serialises what reads rules and then changes them;
  * /run/xtables.lock cannot be used for that, as the iptables we run takes it itself.
+ *
+ * What is no regular file at that path is an error at once and stays: whoever replaced it would hold another lock than the calls
+ * that had opened what was there before, and two at a time would change the rules.
  */
 export async function takeRulesLock(
   path = '/run/hostport/portmap.lock',
@@ -25,8 +29,8 @@ export async function takeRulesLock(
 ): Promise<RulesLock> {
   // Not by node:path: every plugin call would load it for this.
   mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true });
+  const fd = openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
   const libc = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
-  const fd = openSync(path, 'w', 0o600);
   const release = () => {
     closeSync(fd);
     libc.close();

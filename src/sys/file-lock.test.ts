@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { output, realExec } from './exec.ts';
 import { type FileLock, tryFileLock } from './file-lock.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-lock-'));
@@ -24,6 +25,16 @@ describe('a file lock', () => {
     expect(tryFileLock(path, 'third')).toEqual({ heldBy: 'second' });
     second.release();
     expect(existsSync(path)).toBe(false);
+  });
+
+  test('a FIFO in its place is an error that names it, not a wait for ever', async () => {
+    const path = join(scratch, 'fifo');
+    await output(realExec, ['mkfifo', path]);
+    const source = `
+      import { tryFileLock } from ${JSON.stringify(join(import.meta.dir, 'file-lock.ts'))};
+      try { tryFileLock(${JSON.stringify(path)}, 'me'); } catch (error) { console.log(error.message); }`;
+    const { stdout } = await realExec.run([process.execPath, '-e', source], { timeoutMs: 10_000 });
+    expect(stdout.trim()).toBe(`cannot open ${path}: it is a FIFO, not a regular file; remove it`);
   });
 
   test('comes back from a process that was killed, though a program it started still runs', async () => {

@@ -1,15 +1,17 @@
 import { dlopen } from 'bun:ffi';
 import {
   closeSync,
+  constants,
   fstatSync,
+  ftruncateSync,
   mkdirSync,
-  openSync,
   readFileSync,
   rmSync,
   statSync,
-  writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { openRegularFile } from './regular-file.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -23,6 +25,7 @@ export interface FileLock {
 /**
  * Takes the lock that a file stands for, or says who has it. The kernel holds it for the open file, so a process that is
  * killed gives it back; programs that are started do not inherit it. `holder` is one line that others are told meanwhile.
+ * What is no regular file at that path is an error.
  * Source: flock(2).
  */
 export function tryFileLock(path: string, holder: string): FileLock | { heldBy: string } {
@@ -30,7 +33,7 @@ export function tryFileLock(path: string, holder: string): FileLock | { heldBy: 
   const library = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
   try {
     for (;;) {
-      const fd = openSync(path, 'a+', 0o600);
+      const fd = openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
       if (library.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
         const heldBy = readFileSync(fd, 'utf8').trim();
         closeSync(fd);
@@ -38,7 +41,8 @@ export function tryFileLock(path: string, holder: string): FileLock | { heldBy: 
       }
       // The holder before removes the file while it holds the lock: what was opened may be a file nobody finds any more.
       if (isSameFile(fd, path)) {
-        writeFileSync(path, `${holder}\n`);
+        ftruncateSync(fd);
+        writeSync(fd, `${holder}\n`);
         return { release: () => release(fd, path) };
       }
       closeSync(fd);

@@ -1,0 +1,59 @@
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
+
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+
+/** What is at a path is no regular file. */
+export class NotRegularFile extends Error {
+  override name = 'NotRegularFile';
+}
+
+/**
+ * Opens a regular file at exactly this path. Whatever else is there is a {@link NotRegularFile}, which names it: a FIFO, whose open(2) would wait
+ * for somebody at its other end, a symbolic link, which leads elsewhere, a directory, a socket, a device. `flags` are those of open(2).
+ */
+export function openRegularFile(path: string, flags: number, mode?: number): number {
+  let fd: number;
+  try {
+    fd = openSync(path, flags | O_NOFOLLOW | O_NONBLOCK, mode);
+  } catch (cause) {
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined || found.isFile()) throw cause;
+    throw inTheWay(path, found);
+  }
+  const opened = fstatSync(fd);
+  if (opened.isFile()) return fd;
+  closeSync(fd);
+  throw inTheWay(path, opened);
+}
+
+/** The text of a regular file of at most `limit` bytes; a longer one is an error. */
+export function readRegularFile(path: string, limit: number): string {
+  const fd = openRegularFile(path, O_RDONLY);
+  try {
+    const { size } = fstatSync(fd);
+    if (size > limit) throw new Error(`${path}: longer than ${limit} bytes`);
+    const bytes = Buffer.allocUnsafe(size);
+    let length = 0;
+    while (length < size) {
+      const read = readSync(fd, bytes, length, size - length, null);
+      if (read === 0) break;
+      length += read;
+    }
+    return bytes.toString('utf8', 0, length);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function inTheWay(path: string, found: Stats): NotRegularFile {
+  const kind = found.isFIFO()
+    ? 'a FIFO'
+    : found.isDirectory()
+      ? 'a directory'
+      : found.isSymbolicLink()
+        ? 'a symbolic link'
+        : found.isSocket()
+          ? 'a socket'
+          : 'a device';
+  return new NotRegularFile(`cannot open ${path}: it is ${kind}, not a regular file; remove it`);
+}
