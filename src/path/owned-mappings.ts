@@ -23,11 +23,37 @@ export interface OwnedMapping {
 
 const OWNED = memoKey<ReadonlyMap<string, OwnedMapping>>();
 
-/** What portmap has installed on a node, by container ID; undefined when the rules are not known. */
+/** What portmap has installed on a node, by {@link ownerKey}; undefined when the rules are not known. */
 export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping> | undefined {
   const ruleset = known(node.ruleset);
   if (ruleset === undefined) return undefined;
   return remembered(node, OWNED, () => findOwned(ruleset));
+}
+
+/** What tells one owner's mappings from those of another interface of its container. */
+export function ownerKey({ containerId, ifName }: Omit<Owner, 'network'>): string {
+  return ifName === undefined ? containerId : `${containerId}/${ifName}`;
+}
+
+/**
+ * What portmap has installed for one interface of a container, `eth0` when it is not known which: by the name of the container, and by
+ * that of the interface. Undefined when there is nothing.
+ */
+export function mappingFor(
+  owned: ReadonlyMap<string, OwnedMapping>,
+  containerId: string,
+  ifName = 'eth0',
+): OwnedMapping | undefined {
+  const [first, second] = [containerId, ownerKey({ containerId, ifName })].flatMap(
+    (key) => owned.get(key) ?? [],
+  );
+  if (first === undefined || second === undefined) return first;
+  return {
+    owner: first.owner,
+    entries: [...first.entries, ...second.entries],
+    families: new Set([...first.families, ...second.families]),
+    translations: [...first.translations, ...second.translations],
+  };
 }
 
 type Table = Ruleset['tables'][number];
@@ -37,7 +63,7 @@ function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
   const add = (table: Table, comment: string | undefined, text: string): OwnedMapping | undefined => {
     const owner = comment === undefined ? undefined : parseOwner(comment, table);
     if (owner === undefined) return undefined;
-    const entry = owned.get(owner.containerId) ?? {
+    const entry = owned.get(ownerKey(owner)) ?? {
       owner,
       entries: [],
       families: new Set(),
@@ -46,7 +72,7 @@ function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
     if (table.family !== 'ip6') entry.families.add('IPv4');
     if (table.family !== 'ip') entry.families.add('IPv6');
     entry.entries.push(text);
-    owned.set(owner.containerId, entry);
+    owned.set(ownerKey(owner), entry);
     return entry;
   };
   for (const table of ruleset.tables) {

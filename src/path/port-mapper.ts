@@ -2,7 +2,7 @@ import { mappedByPortmap } from './chained-portmap.ts';
 import { answersFromElsewhere } from './evidence.ts';
 import type { NodeView } from './node-view.ts';
 import { known } from './observed.ts';
-import { ownedMappings } from './owned-mappings.ts';
+import { mappingFor, ownedMappings } from './owned-mappings.ts';
 import type { PathView } from './scene.ts';
 
 /**
@@ -18,7 +18,11 @@ export function otherMapperOf(node: NodeView, paths: readonly PathView[]): strin
 
 /** Whether portmap made a mapping, by the result of its attachment or by its rules. */
 function isPortmaps(node: NodeView, { attachment, sandbox }: PathView): boolean {
+  if (mappedByPortmap(attachment)) return true;
+  const owned = ownedMappings(node);
   return (
-    mappedByPortmap(attachment) || (sandbox !== undefined && ownedMappings(node)?.has(sandbox.id) === true)
+    owned !== undefined &&
+    sandbox !== undefined &&
+    mappingFor(owned, sandbox.id, attachment?.ifName) !== undefined
   );
 }

@@ -74,6 +74,12 @@ describe("a mapping's sandbox", () => {
     const [path] = sceneOf([sandboxOf('uid-a', 'own')], [{ ...own, ifName: 'lo' }, own]).paths;
     expect(path!.attachment?.ifName).toBe('eth0');
   });
+
+  test('was attached by the network of its own interface, not by a further one', () => {
+    const own = { containerId: 'own', ifName: 'eth0' };
+    const [path] = sceneOf([sandboxOf('uid-a', 'own')], [{ ...own, ifName: 'b1' }, own]).paths;
+    expect(path!.attachment?.ifName).toBe('eth0');
+  });
 });
 
 test('a pod that has ended has no mappings, and one without a node has them there', () => {

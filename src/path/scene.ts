@@ -162,7 +162,9 @@ export class Scene {
           const ref = { namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '', uid };
           const subject = { ...(node === undefined ? {} : { node: node.name }), pod: ref, port };
           const own = probes.get(`${uid} ${port.protocol} ${port.hostPort} ${port.hostIP ?? ''}`) ?? [];
-          const attachment = sandbox && attachments.get(node!)?.get(sandbox.id)?.[0];
+          const ofSandbox = (sandbox && attachments.get(node!)?.get(sandbox.id)) ?? [];
+          // The pod's own network is that of eth0, for every runtime; others have what else it is attached to.
+          const attachment = ofSandbox.find(({ ifName }) => ifName === 'eth0') ?? ofSandbox[0];
           const families = port.hostIP === undefined ? this.#familiesOf(pod, sandbox, node) : [];
           if (families.length < 2) {
             // Where there is but one family in common, it is the mapping's, whichever the node's first is.

@@ -115,6 +115,16 @@ test.each([
   });
 });
 
+test('portmap is attached to the interface of the pod, not to a further one of the same network', async () => {
+  const further = { networkName: 'net', containerId: ID, ifName: 'a1', config: '{}' };
+  await cache.write({ ...further, result: { cniVersion: '1.0.0' } });
+  expect(await attach('net', [[sandbox()], [sandbox()]])).toMatchObject({ outcome: true });
+  expect(cache.list(ID).map(({ ifName, config }) => [ifName, config])).toEqual([
+    ['a1', '{}'],
+    ['eth0', LIST],
+  ]);
+});
+
 test('the plugin that is brought along is run where it is asked for', async () => {
   expect(await attach('net', [[sandbox()], [sandbox()]], true)).toMatchObject({
     outcome: true,

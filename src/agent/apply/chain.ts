@@ -107,7 +107,10 @@ function runningSandbox(
 
 /** What is remembered of a sandbox's attachment: by this network's name, or by that of the one it was made with. */
 function entryOf(cache: ResultCache, sandbox: Sandbox, list: NetworkConfigList): CacheEntry {
-  const entries = cache.list(sandbox.id).filter(({ ifName }) => ifName !== 'lo');
+  const all = cache.list(sandbox.id).filter(({ ifName }) => ifName !== 'lo');
+  // The pod's own network is that of eth0; others have what else it is attached to, perhaps by the same network.
+  const own = all.filter(({ ifName }) => ifName === 'eth0');
+  const entries = own.length > 0 ? own : all;
   const entry = entries.find(({ networkName }) => networkName === list.name) ?? entries[0];
   if (entry === undefined) throw new Error(`no cached result of sandbox ${sandbox.id.slice(0, 13)}`);
   return entry;

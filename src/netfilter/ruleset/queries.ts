@@ -57,9 +57,11 @@ export interface TranslationCandidate extends Reached {
 export interface Owner {
   network: string;
   containerId: string;
+  /** Of a container's second and further interfaces on one network; the first one's mappings do not say which it is. */
+  ifName?: string;
 }
 
-/** The table of portmap's nftables backend, whose elements say `network/container` (src/plugins/portmap/nftables-layout.ts). */
+/** The table of portmap's nftables backend, whose elements say `network/container[/interface]` (src/plugins/portmap/nftables-layout.ts). */
 const OWN_TABLE = { family: 'inet', name: 'hostport' };
 
 /**
@@ -69,9 +71,14 @@ const OWN_TABLE = { family: 'inet', name: 'hostport' };
 export function parseOwner(comment: string, table: { family: string; name: string }): Owner | undefined {
   const match =
     table.family === OWN_TABLE.family && table.name === OWN_TABLE.name
-      ? /^([^/\s]+)\/(\S+)$/.exec(comment)
-      : /^dnat name: "([^"]*)" id: "([^"]*)"$/.exec(comment);
-  return match === null ? undefined : { network: match[1]!, containerId: match[2]! };
+      ? /^([^/\s]+)\/([^/\s]+)(?:\/([^/\s]+))?$/.exec(comment)
+      : /^dnat name: "([^"]*)" id: "([^"]*)"(?: if: "([^"]*)")?$/.exec(comment);
+  if (match === null) return undefined;
+  const [, network, containerId, ifName] = match;
+  return {
+    ...{ network: network!, containerId: containerId! },
+    ...(ifName === undefined ? {} : { ifName }),
+  };
 }
 
 /** The answer to {@link translationsFor}. */

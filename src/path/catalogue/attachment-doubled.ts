@@ -4,7 +4,7 @@ import { formatPort } from '../host-ports.ts';
 import { chainOf } from '../mapping-faults.ts';
 import type { Sandbox } from '../node-report.ts';
 import type { NodeView } from '../node-view.ts';
-import { ownedMappings } from '../owned-mappings.ts';
+import { mappingFor, ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
 import { iptablesIn } from '../table-faults.ts';
 import { leadsToPod, originsOf, traceFrom } from '../traces.ts';
@@ -29,9 +29,10 @@ export const attachmentDoubled = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, sandbox, port, subject } = path;
+      const { node, sandbox, attachment, port, subject } = path;
       if (node === undefined || sandbox === undefined) return [];
-      const translations = ownedMappings(node)?.get(sandbox.id)?.translations ?? [];
+      const owned = ownedMappings(node) ?? new Map();
+      const translations = mappingFor(owned, sandbox.id, attachment?.ifName)?.translations ?? [];
       const trace = traceFrom(originsOf(path)[0], path, scene);
       if (translations.length < 2 || 'unknown' in trace || !trace.value.translation.known) return [];
       const taken = trace.value.translation.value;

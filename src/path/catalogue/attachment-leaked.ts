@@ -64,7 +64,7 @@ export const attachmentLeaked = defineFailure<Data>({
           do: 'detach',
           networkName: mapping.owner.network,
           containerId: mapping.owner.containerId,
-          ifName: 'eth0',
+          ifName: mapping.owner.ifName ?? 'eth0',
         },
       },
     ],

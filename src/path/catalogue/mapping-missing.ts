@@ -5,7 +5,7 @@ import { formatPort } from '../host-ports.ts';
 import type { Sandbox } from '../node-report.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
-import { ownedMappings } from '../owned-mappings.ts';
+import { mappingFor, ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
 import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { takersOf, translatesTo } from '../traces.ts';
@@ -37,7 +37,7 @@ export const mappingMissing = defineFailure<Data>({
       const owned = ownedMappings(node);
       const takers = takersOf(path, scene);
       if (owned === undefined || takers === undefined) return [];
-      const own = owned.get(sandbox.id);
+      const own = mappingFor(owned, sandbox.id, attachment.ifName);
       if (own !== undefined && (subject.family === undefined || own.families.has(subject.family))) return [];
       // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
       if (takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)))) return [];

@@ -2,7 +2,7 @@ import { attachmentChain, DNAT_CHAIN } from '../../plugins/portmap/rules.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { NodeView } from '../node-view.ts';
-import { isGone, ownedMappings } from '../owned-mappings.ts';
+import { isGone, ownedMappings, ownerKey } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
 import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { takerOf } from '../traces.ts';
@@ -11,6 +11,7 @@ interface Data {
   node: NodeView;
   networkName: string;
   containerId: string;
+  ifName: string | undefined;
 }
 
 /** A container that never was, and an address for documentation (RFC 5737) at the discard port. */
@@ -34,31 +35,31 @@ export const mappingStale = defineFailure<Data>({
       const { node, sandbox, port, subject } = path;
       const taker = takerOf(path, scene);
       if (node === undefined || sandbox === undefined || taker?.owner === undefined) return [];
-      const { network, containerId } = taker.owner;
+      const { network, containerId, ifName } = taker.owner;
       if (containerId === sandbox.id || !isGone(node, taker.owner)) return [];
       return [
         {
           subject,
           message: `${formatPort(port)} of ${node.name} goes to container ${containerId.slice(0, 13)}, which is gone, and not to ${podName(subject.pod!)}`,
-          evidence: (ownedMappings(node)?.get(containerId)?.entries ?? []).map((saw) => ({
+          evidence: (ownedMappings(node)?.get(ownerKey(taker.owner))?.entries ?? []).map((saw) => ({
             kind: 'rule',
             where: `rules of ${node.name}`,
             saw,
           })),
-          data: { node, networkName: network, containerId },
+          data: { node, networkName: network, containerId, ifName },
         },
       ];
     });
   },
 
-  heal: ({ data: { node, networkName, containerId } }) => ({
+  heal: ({ data: { node, networkName, containerId, ifName } }) => ({
     by: 'steps',
     steps: [
       {
         on: 'node',
         node: node.name,
         why: `remove the mapping of ${containerId.slice(0, 13)}, which is gone`,
-        action: { do: 'detach', networkName, containerId, ifName: 'eth0' },
+        action: { do: 'detach', networkName, containerId, ifName: ifName ?? 'eth0' },
       },
     ],
   }),

@@ -12,7 +12,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { Sandbox } from '../node-report.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
-import { ownedMappings } from '../owned-mappings.ts';
+import { mappingFor, ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
 
 interface Data {
@@ -45,7 +45,8 @@ export const podPredatesChain = defineFailure<Data>({
       // A cache that cannot be read proves nothing against the chain.
       if (chainedPortmap(attachment) !== false || answersFromElsewhere(path)) return [];
       // Attached by other means than the runtime's.
-      if (ownedMappings(node)?.has(sandbox.id) !== false) return [];
+      const owned = ownedMappings(node);
+      if (owned === undefined || mappingFor(owned, sandbox.id, attachment.ifName) !== undefined) return [];
       return [
         {
           subject,
