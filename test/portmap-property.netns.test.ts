@@ -198,10 +198,14 @@ describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
     (await takeRulesLock()).release();
   }
 
+  function ownerOf(pod: Pod) {
+    return { networkName: network, containerId: pod.id };
+  }
+
   function rulesOf(pod: Pod, mappings: readonly PortMapping[], part: Part): string[] {
     const config = parsePortmapConfig(configOf(pod, mappings));
     if (part === 'both families') {
-      const plan = planNft(config, pod.id, pod.addresses);
+      const plan = planNft(config, ownerOf(pod), pod.addresses);
       return [plan.attachment, ...plan.claims, ...plan.rest, ...plan.reservations].map(elementLine);
     }
     const address = pod.addresses.find(({ ip }) => ip.family === part);
@@ -209,8 +213,8 @@ describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
     const chain = attachmentChain(network, pod.id);
     return [
       `:${chain} -`,
-      ...attachmentRules(config, pod.id, address).map((rule) => command('-A', asPrinted(rule))),
-      ...entryRules(config, pod.id, address).map((rule) => command('-A', rule)),
+      ...attachmentRules(config, ownerOf(pod), address).map((rule) => command('-A', asPrinted(rule))),
+      ...entryRules(config, ownerOf(pod), address).map((rule) => command('-A', rule)),
     ];
   }
 
@@ -394,8 +398,7 @@ describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
         const after = verb === 'ADD' ? mappings : [];
         for (const part of parts) {
           // A whole mapping in each part, the old or the new; the shared rules may be there already.
-          const mark =
-            part === 'both families' ? ownerWord(network, pod.id) : attachmentChain(network, pod.id);
+          const mark = part === 'both families' ? ownerWord(ownerOf(pod)) : attachmentChain(network, pod.id);
           const own = (await installed(part)).filter((line) => line.includes(mark));
           const states = [earlier, after].map((some) =>
             some.length === 0 ? [] : inOrder(rulesOf(pod, some, part)).filter((line) => line.includes(mark)),

@@ -30,13 +30,17 @@ export function filling(isOurs: boolean, backend: Backend, mappings: number): st
   return isOurs ? ourNftFilling(mappings) : referenceNftFilling(mappings);
 }
 
+function ownerOf(containerId: string) {
+  return { networkName: NETWORK, containerId };
+}
+
 function iptablesFilling(mappings: number): string {
   const { chains, rules } = sharedRules(configOf(1));
   const lines = rules.map((rule) => command('-A', rule));
   for (const { config, container, pod } of pods(mappings)) {
     chains.push(attachmentChain(NETWORK, container));
-    for (const rule of attachmentRules(config, container, pod)) lines.push(command('-A', rule));
-    for (const rule of entryRules(config, container, pod)) lines.push(command('-A', rule));
+    for (const rule of attachmentRules(config, ownerOf(container), pod)) lines.push(command('-A', rule));
+    for (const rule of entryRules(config, ownerOf(container), pod)) lines.push(command('-A', rule));
   }
   return ['*nat', ...chains.map((chain) => `-N ${chain}`), ...lines, 'COMMIT', ''].join('\n');
 }
@@ -45,7 +49,7 @@ function ourNftFilling(mappings: number): string {
   const changes: NftChange[] = [];
   let layout = '';
   for (const { config, container, pod } of pods(mappings)) {
-    const plan = planNft(config, container, [pod]);
+    const plan = planNft(config, ownerOf(container), [pod]);
     if (layout === '') {
       layout = layoutDocument(NFT_TABLE, plan.layout, new Set(plan.layout.chains.map(({ name }) => name)));
     }

@@ -10,9 +10,13 @@ function interfaceSetting(ifName: string, key: string): string {
  * /proc/sys may be read-only and already right.
  */
 export function setInterfaceSysctl(ifName: string, key: string, value: string): void {
-  const path = interfaceSetting(ifName, key);
-  if (readFileSync(path, 'utf8').trim() === value) return;
-  writeFileSync(path, value);
+  if (interfaceSysctl(ifName, key) === value) return;
+  writeFileSync(interfaceSetting(ifName, key), value);
+}
+
+/** `net.ipv4.conf.<interface>.<key>` in this process's network namespace; `all` is an interface here. */
+export function interfaceSysctl(ifName: string, key: string): string {
+  return readFileSync(interfaceSetting(ifName, key), 'utf8').trim();
 }
 
 /** Whether an interface of that name is in this process's network namespace. */

@@ -4,6 +4,7 @@ import { closeSync } from 'node:fs';
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
+const NETLINK_ROUTE = 0;
 const NETLINK_NETFILTER = 12;
 const MSG_DONTWAIT = 0x40;
 
@@ -32,14 +33,18 @@ export interface NetfilterSocket {
   close(): void;
 }
 
-/** A netfilter socket that can also change things. */
-export interface NetfilterChannel extends NetfilterSocket {
+/** A socket that messages go through in both directions. */
+export interface NetlinkChannel {
   /**
    * Sends these messages and hands over the answers one by one until `take` says that this was the last. False when the kernel
    * did not take the messages or fell silent before. The kernel works while it is sent to: what it has to say is there at once.
    */
   exchange(messages: Uint8Array, take: (answer: NetlinkAnswer) => boolean): boolean;
+  close(): void;
 }
+
+/** A netfilter socket that can also change things. */
+export interface NetfilterChannel extends NetfilterSocket, NetlinkChannel {}
 
 /** A message from the kernel. */
 export interface NetlinkAnswer {
@@ -66,9 +71,18 @@ let libc: ReturnType<typeof openLibc> | undefined;
  * a dump while it is read. Source: netlink(7), linux/netlink.h.
  */
 export function openNetfilter(): NetfilterChannel | undefined {
+  return openNetlink(NETLINK_NETFILTER);
+}
+
+/** As {@link openNetfilter}, to what keeps links, addresses and routes. Source: rtnetlink(7). */
+export function openRtnetlink(): NetlinkChannel | undefined {
+  return openNetlink(NETLINK_ROUTE);
+}
+
+function openNetlink(subsystem: number): NetfilterChannel | undefined {
   libc ??= openLibc();
   const { symbols } = libc;
-  const fd = symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  const fd = symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, subsystem);
   if (fd < 0) return undefined;
   const buffer = Buffer.alloc(BUFFER_SIZE);
   return {

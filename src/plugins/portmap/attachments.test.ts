@@ -12,14 +12,16 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-const owner = { networkName: 'net', containerId: 'c', ifName: 'eth0', netns: '/run/netns/none' };
+const key = { networkName: 'net', containerId: 'c', ifName: 'eth0' };
+const owner = { ...key, netns: '/run/netns/none', devices: [{ index: 7, name: 'lxc1' }] };
 const tcp80: HostPort = { protocol: 'tcp', hostPort: 80 };
 const udp53: HostPort = { protocol: 'udp', hostPort: 53, hostIP: '10.0.0.1' };
 
 test('what was recorded is told, until it is forgotten', () => {
   expect(files.record('CHAIN', { ...owner, ports: [tcp80, udp53] })).toBe(true);
   expect(files.portsOf('CHAIN')).toEqual([tcp80, udp53]);
-  expect(files.recorded()).toEqual(new Map([['CHAIN', { networkName: 'net', containerId: 'c' }]]));
+  expect(files.recorded()).toEqual(new Map([['CHAIN', { ...key, devices: owner.devices }]]));
+  expect([files.interfaceOf('CHAIN'), files.devicesOf('CHAIN')]).toEqual(['eth0', owner.devices]);
   files.forget('CHAIN');
   expect(files.portsOf('CHAIN')).toBeUndefined();
   expect(readdirSync(join(directory, 'records'))).toEqual([]);

@@ -1,9 +1,15 @@
-import type { ValidAttachment } from '../../cni/types.ts';
+import { CniError } from '../../cni/errors.ts';
+import type { Attached } from './attached.ts';
 import type { PortmapConfig } from './config.ts';
-import type { InstalledMapping, PodAddress } from './rules.ts';
+import type { InstalledMapping, Owner, PodAddress } from './rules.ts';
 
-/** Error code of our own: the host port belongs to another container that lives. */
+/** Error code of our own: the host port belongs to another attachment, whose sandbox lives. */
 export const HOST_PORT_TAKEN = 110;
+
+/** The error that says who has the port: `mapping` in words, and whose it is. */
+export function taken(mapping: string): CniError {
+  return new CniError(HOST_PORT_TAKEN, `host port is taken: ${mapping}, whose sandbox lives`);
+}
 
 /** Where mappings are kept: the netfilter rules of this machine by one of the two ways to write them, both address families. */
 export interface Backend {
@@ -13,22 +19,27 @@ export interface Backend {
    * removed; one whose sandbox lives is error {@link HOST_PORT_TAKEN}. Returns the attachments (by the name of their chain,
    * see `attachmentChain`) that lost their mappings to this one.
    */
-  add(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<Set<string>>;
+  add(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<Set<string>>;
   /**
    * Makes way for mappings that the other backend is going to make: what `add` does about those of others on the same ports, with
    * the same errors, and no more. Returns the attachments that lost their mappings.
    */
   giveWay(
     config: PortmapConfig,
-    containerId: string,
+    attached: Attached,
     pods: readonly PodAddress[],
   ): Promise<ReadonlySet<string>>;
   /** Verifies that all that `add` makes is there and effective. */
-  check(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<void>;
-  /** Removes everything of an attachment, also what the reference plugin made; nothing there is fine. Returns the mappings that were. */
-  remove(networkName: string, containerId: string): Promise<InstalledMapping[]>;
-  /** Removes the mappings of a network whose attachment is not among the valid ones. Returns them. */
-  collect(networkName: string, valid: readonly ValidAttachment[]): Promise<InstalledMapping[]>;
+  check(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<void>;
+  /** What is mapped by a name. */
+  mapped(owner: Owner): Promise<InstalledMapping[]>;
+  /**
+   * Removes everything that an attachment has by these names, also what the reference plugin made; nothing there is fine. Returns the
+   * mappings that were.
+   */
+  remove(owners: readonly Owner[]): Promise<InstalledMapping[]>;
+  /** Removes the mappings of a network but those by the names to be kept. Returns them. */
+  collect(networkName: string, kept: readonly Owner[]): Promise<InstalledMapping[]>;
   /** Fails with error 50 when an ADD of this configuration cannot work, and says why. */
   probe(config: PortmapConfig): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
+import type { AttachmentKey } from '../../cni/result-cache.ts';
 import type { IpFamily } from '../../netfilter/iptables.ts';
 import { mayHaveIptablesChain } from '../../netfilter/iptables-traces.ts';
 import type { NatGlance } from '../../netfilter/kernel-rules.ts';
@@ -11,14 +12,17 @@ import { iptablesFamilies, isUnusable } from './iptables-families.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { NFT_TABLE, nftMaps } from './nftables-layout.ts';
 import { ReferenceTables } from './nftables-reference.ts';
-import { DNAT_CHAIN, type InstalledMapping } from './rules.ts';
+import { DNAT_CHAIN, type InstalledMapping, type Owner } from './rules.ts';
 
 /** The backends of this machine, and which of them is asked. */
 export interface Backends {
   /** The one that a configuration means; without `backend` iptables, and nftables where iptables cannot be used, as the reference does. */
   of(config: PortmapConfig): MappingBackend;
   /** All of them, and what the reference plugin left in nftables: a mapping may be older than the configuration. */
-  readonly every: Pick<Backend, 'remove' | 'collect'>;
+  readonly every: Pick<Backend, 'mapped' | 'collect'> & {
+    /** With `key` also what the reference plugin left of that attachment. */
+    remove(owners: readonly Owner[], key?: AttachmentKey): Promise<InstalledMapping[]>;
+  };
 }
 
 export function backends(
@@ -30,24 +34,23 @@ export function backends(
   const iptables = iptablesFamilies(exec, attachments, warn, glance);
   const nftables = new NftablesBackend(new NftKernel(exec, NFT_TABLE, nftMaps), attachments, warn);
   const reference = new ReferenceTables(exec, attachments);
-  const removers: Pick<Backend, 'remove' | 'collect'>[] = [nftables, reference];
-  const all = () => (mayHaveIptablesChain(DNAT_CHAIN) ? [...removers, iptables] : removers);
+  const all = (): Backend[] => (mayHaveIptablesChain(DNAT_CHAIN) ? [nftables, iptables] : [nftables]);
   const mayHave = { iptables: () => mayHaveIptablesChain(DNAT_CHAIN), nftables: () => true };
 
   /** A backend, with an eye on the other one: a port is one port, whichever of them has it. */
   const withEyeOn = (other: Backend, backend: Backend): MappingBackend => ({
-    async add(config, containerId, pods) {
+    async add(config, attached, pods) {
       const isThere = mayHave[other.name]();
-      const gone = isThere ? await other.giveWay(config, containerId, pods).catch(unlessUnusable) : undefined;
-      const replaced = await backend.add(config, containerId, pods);
+      const gone = isThere ? await other.giveWay(config, attached, pods).catch(unlessUnusable) : undefined;
+      const replaced = await backend.add(config, attached, pods);
       // Only now: what the attachment had over there serves until there is something in its place.
-      if (isThere) await other.remove(config.networkName, containerId).catch(unlessUnusable);
+      if (isThere) await other.remove([attached]).catch(unlessUnusable);
       return new Set([...(gone ?? []), ...replaced]);
     },
-    async check(config, containerId, pods) {
-      await backend.check(config, containerId, pods);
+    async check(config, attached, pods) {
+      await backend.check(config, attached, pods);
       if (backend !== iptables) return;
-      const [first] = (await nftables.shadows(config, containerId, pods).catch(unlessUnusable)) ?? [];
+      const [first] = (await nftables.shadows(config, attached, pods).catch(unlessUnusable)) ?? [];
       if (first === undefined) return;
       throw new CniError(cniErrorCode.internal, `mapping shadowed: ${first} (nftables) comes first`);
     },
@@ -58,9 +61,24 @@ export function backends(
     of: ({ backend }) =>
       backend === undefined ? firstUsable(first, second) : backend === 'nftables' ? second : first,
     every: {
-      remove: (networkName, containerId) =>
-        fromAll(all(), warn, (backend) => backend.remove(networkName, containerId)),
-      collect: (networkName, valid) => fromAll(all(), warn, (backend) => backend.collect(networkName, valid)),
+      mapped: (owner) =>
+        fromAll(
+          all().map((backend) => () => backend.mapped(owner)),
+          warn,
+        ),
+      remove: (owners, key) =>
+        fromAll(
+          [
+            ...all().map((backend) => () => backend.remove(owners)),
+            ...(key === undefined ? [] : [() => reference.remove(key)]),
+          ],
+          warn,
+        ),
+      collect: (networkName, kept) =>
+        fromAll(
+          [...all(), reference].map((backend) => () => backend.collect(networkName, kept)),
+          warn,
+        ),
     },
   };
 }
@@ -87,31 +105,30 @@ function firstUsable(first: MappingBackend, second: MappingBackend): MappingBack
     }
   };
   return {
-    add: (config, containerId, pods) => either((backend) => backend.add(config, containerId, pods)),
-    check: (config, containerId, pods) => either((backend) => backend.check(config, containerId, pods)),
+    add: (config, attached, pods) => either((backend) => backend.add(config, attached, pods)),
+    check: (config, attached, pods) => either((backend) => backend.check(config, attached, pods)),
     probe: (config) => either((backend) => backend.probe(config)),
   };
 }
 
 /**
- * What is removed from each. One that cannot be used is a warning, as it is asked only where something of it may be; when it is
+ * What each finds or removes. One that cannot be used is a warning, as it is asked only where something of it may be; when it is
  * certain that something remains the backend says so by another error.
  */
-async function fromAll<B>(
-  removers: readonly B[],
+async function fromAll(
+  works: readonly (() => Promise<InstalledMapping[]>)[],
   warn: (message: string) => void,
-  work: (remover: B) => Promise<InstalledMapping[]>,
 ): Promise<InstalledMapping[]> {
-  const outcomes = await Promise.allSettled(removers.map(work));
-  const removed: InstalledMapping[] = [];
+  const outcomes = await Promise.allSettled(works.map((work) => work()));
+  const found: InstalledMapping[] = [];
   const unusable: CniError[] = [];
   for (const outcome of outcomes) {
-    if (outcome.status === 'fulfilled') removed.push(...outcome.value);
+    if (outcome.status === 'fulfilled') found.push(...outcome.value);
     else if (isUnusable(outcome.reason)) unusable.push(outcome.reason);
     else throw outcome.reason;
   }
   // The reference's tables need nothing to be found absent; of the two backends one must have been able to look.
   if (unusable.length > 1) throw unusable.at(-1)!;
   for (const { message, details } of unusable) warn(`${message}, what it may have stays: ${details}`);
-  return removed;
+  return found;
 }

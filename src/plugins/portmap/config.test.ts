@@ -127,7 +127,11 @@ test.each([
 
 test('masqAll marks every source, and only once', () => {
   const pod = { ip: { family: 'ipv4' as const, bytes: [10, 0, 0, 5] }, prefix: 24 };
-  const rules = attachmentRules(parse({ ...mapping({}), masqAll: true }), 'c', pod).map(asPrinted);
+  const rules = attachmentRules(
+    parse({ ...mapping({}), masqAll: true }),
+    { networkName: 'net', containerId: 'c' },
+    pod,
+  ).map(asPrinted);
   const chain = attachmentChain('net', 'c');
   expect(rules.map((rule) => command('-A', rule))).toEqual([
     `-A ${chain} -p tcp -m tcp --dport 80 -j CNI-HOSTPORT-SETMARK`,

@@ -19,6 +19,9 @@ const untouched: Attachments = {
     throw new Error('forgot');
   },
   portsOf: () => undefined,
+  interfaceOf: () => undefined,
+  devicesOf: () => [],
+  addressesOfOthers: () => new Set(),
   recorded: () => new Map(),
   tidy: () => {},
   sandboxState: () => 'unknown',
@@ -159,6 +162,30 @@ describe('configuration', () => {
     portMappings[9_999]!.hostPort = 0;
     const error = await answer(JSON.stringify({ ...base, runtimeConfig: { portMappings } }));
     expect(error).toEqual({ code: 7, msg: `runtimeConfig.portMappings[9999].hostPort ${port} 0` });
+  });
+});
+
+describe('a list of valid attachments that is none, of which nothing is removed', () => {
+  test.each(['cni.dev/valid-attachments', 'cni.dev/attachments'])('%s', async (name) => {
+    const one = { containerID: 'c', ifname: 'eth0' };
+    for (const value of [
+      'none',
+      {},
+      one,
+      0,
+      false,
+      [null],
+      ['c'],
+      [one, {}],
+      [{ containerID: 'c' }],
+      [{ ...one, ifname: 1 }],
+    ]) {
+      const config = { ...base, cniVersion: '1.1.0', prevResult: undefined, [name]: value };
+      expect(await answer(JSON.stringify(config), { CNI_COMMAND: 'GC' })).toEqual({
+        code: 7,
+        msg: `${name} must be a list of attachments, is ${JSON.stringify(value)}`,
+      });
+    }
   });
 });
 

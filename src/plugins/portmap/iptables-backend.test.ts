@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { PluginConfig } from '../../cni/types.ts';
 import { FakeNat } from '../../netfilter/iptables.fake.ts';
+import type { Attached } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { parsePortmapConfig } from './config.ts';
 import { IptablesBackend } from './iptables-backend.ts';
@@ -15,10 +16,17 @@ const nothingKnown: Attachments = {
   record: () => true,
   forget: () => {},
   portsOf: () => undefined,
+  interfaceOf: () => undefined,
+  devicesOf: () => [],
   recorded: () => new Map(),
   tidy: () => {},
   sandboxState: () => 'unknown',
+  addressesOfOthers: () => new Set(),
 };
+
+function at(containerId: string): Attached {
+  return { networkName: 'net', containerId, interface: 'eth0' };
+}
 
 function setUp(attachments = nothingKnown) {
   const nat = new FakeNat();
@@ -32,7 +40,7 @@ async function add(backend: IptablesBackend, ...request: Parameters<IptablesBack
 
 test('on a node that has mappings an ADD is one document and no more reading than the entries', async () => {
   const { nat, backend } = setUp();
-  await add(backend, config, 'first', pod);
+  await add(backend, config, at('first'), pod);
   const before = nat.documents.length;
   let listed = 0;
   const list = nat.listChain.bind(nat);
@@ -41,7 +49,7 @@ test('on a node that has mappings an ADD is one document and no more reading tha
     return list(chain);
   };
   const other = { ...config, portMappings: [{ ...config.portMappings[0]!, hostPort: 81 }] };
-  await add(backend, other, 'second', pod);
+  await add(backend, other, at('second'), pod);
   expect({ documents: nat.documents.length - before, listed }).toEqual({ documents: 1, listed: 1 });
 });
 
@@ -52,13 +60,13 @@ describe('somebody changes the table between the look and the change', () => {
     ['adds our chain', (chains) => void chains.set(attachmentChain('net', 'c'), ['-j RETURN'])],
   ])('%s: planned anew', async (_name, change) => {
     const { nat, backend } = setUp();
-    await add(backend, config, 'other', pod);
-    await backend.remove('net', 'other');
+    await add(backend, config, at('other'), pod);
+    await backend.remove([at('other')]);
     nat.before = (chains) => {
       nat.before = undefined;
       change(chains);
     };
-    await add(backend, config, 'c', pod);
+    await add(backend, config, at('c'), pod);
     expect((await nat.listChain(attachmentChain('net', 'c')))!.length).toBe(3);
     expect((await nat.listChain(DNAT_CHAIN))!.length).toBe(1);
     expect((await nat.listChain('PREROUTING'))!.length).toBe(1);
@@ -71,27 +79,27 @@ describe('somebody changes the table between the look and the change', () => {
       if (chains.has(chain)) chains.delete(chain);
       else chains.set(chain, []);
     };
-    await expect(add(backend, config, 'c', pod)).rejects.toMatchObject({ code: 999 });
+    await expect(add(backend, config, at('c'), pod)).rejects.toMatchObject({ code: 999 });
     expect(await nat.listChain('PREROUTING')).toEqual([]);
   });
 
   test('a DEL meets a DEL', async () => {
     const { nat, backend } = setUp();
-    await add(backend, config, 'c', pod);
+    await add(backend, config, at('c'), pod);
     nat.before = (chains) => {
       nat.before = undefined;
       chains.set(DNAT_CHAIN, []);
       chains.delete(attachmentChain('net', 'c'));
     };
-    await backend.remove('net', 'c');
+    await backend.remove([at('c')]);
     expect(await nat.listChain(attachmentChain('net', 'c'))).toBeUndefined();
   });
 });
 
 test('a living owner is named with network, container and address', async () => {
   const { backend } = setUp({ ...nothingKnown, sandboxState: () => 'alive' });
-  await add(backend, config, 'old', pod);
-  await expect(add(backend, config, 'new', pod)).rejects.toMatchObject({
+  await add(backend, config, at('old'), pod);
+  await expect(add(backend, config, at('new'), pod)).rejects.toMatchObject({
     code: 110,
     message:
       'host port is taken: tcp 80 of container old of network net at 10.0.0.5:8080, whose sandbox lives',
@@ -100,10 +108,10 @@ test('a living owner is named with network, container and address', async () => 
 
 test('a mapping of which nothing is known stays, behind the new one', async () => {
   const { nat, backend, warnings } = setUp();
-  await add(backend, config, 'old', pod);
-  await add(backend, config, 'new', pod);
+  await add(backend, config, at('old'), pod);
+  await add(backend, config, at('new'), pod);
   const order = (await nat.listChain(DNAT_CHAIN))!.map((line) => /id: \\"(\w+)/.exec(line)![1]);
   expect(order).toEqual(['new', 'old']);
   expect(warnings).toHaveLength(1);
-  await expect(backend.check(config, 'old', pod)).rejects.toThrow();
+  await expect(backend.check(config, at('old'), pod)).rejects.toThrow();
 });

@@ -1,18 +1,18 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
-import type { ValidAttachment } from '../../cni/types.ts';
 import { formatIp, isUnspecified, parseIp } from '../../net/ip.ts';
 import { localAddressTest } from '../../net/local-addresses.ts';
 import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../../netfilter/iptables.ts';
 import type { NatGlance } from '../../netfilter/kernel-rules.ts';
 import { splitWords } from '../../netfilter/rule-text.ts';
+import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments } from './attachments.ts';
-import { HOST_PORT_TAKEN } from './backend.ts';
+import { taken } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
 import { isWithin, type Packet, takenBefore } from './precedence.ts';
 import {
   asPrinted,
-  attachmentChain,
   attachmentRules,
+  chainOf,
   command,
   DNAT_CHAIN,
   deletion,
@@ -21,6 +21,7 @@ import {
   type InstalledMapping,
   MASQ_CHAIN,
   mappingsOf,
+  type Owner,
   type PodAddress,
   parseEntries,
   parseMappings,
@@ -35,7 +36,7 @@ const MAX_ATTEMPTS = 4;
 /** How the mappings of an attachment come into a table. */
 export interface Plan {
   readonly config: PortmapConfig;
-  readonly containerId: string;
+  readonly attached: Attached;
   readonly pod: PodAddress;
   /** Commands that ask whether the table is as the plan takes it to be, ahead of the transaction. */
   readonly conditions: readonly string[];
@@ -65,29 +66,26 @@ export class IptablesBackend {
    * Plans the mappings of an attachment, in place of what it had before. A mapping of the same port whose sandbox is gone is
    * removed with it; one whose sandbox lives is error {@link HOST_PORT_TAKEN}; one of which nobody knows stays, behind ours.
    */
-  async plan(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<Plan> {
-    return (
-      this.#planByGlance(config, containerId, pod) ?? this.#planByReading(config, containerId, pod, true)
-    );
+  async plan(config: PortmapConfig, attached: Attached, pod: PodAddress): Promise<Plan> {
+    return this.#planByGlance(config, attached, pod) ?? this.#planByReading(config, attached, pod, true);
   }
 
   /** The chains that have one of the ports and whose sandbox is gone; fails as {@link plan} does when one of them lives. */
   async staleRivals(
     config: PortmapConfig,
-    containerId: string,
+    attached: Attached,
     pod: PodAddress,
   ): Promise<ReadonlySet<string>> {
     const wanted = new Set(config.portMappings.map(({ hostPort }) => hostPort));
     const jumps = this.#glance?.portJumps(DNAT_CHAIN);
     if (jumps?.every(({ ports }) => !ports.some((port) => wanted.has(port)))) return new Set();
     const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
-    const chain = attachmentChain(config.networkName, containerId);
-    return (await this.#rivals(config, chain, pod, entries)).gone;
+    return (await this.#rivals(config, attached, pod, entries)).gone;
   }
 
   /** Carries a plan out in one transaction; plans anew when somebody changed the table. Returns the chains it removed. */
   async carryOut(plan: Plan): Promise<ReadonlySet<string>> {
-    const { config, containerId, pod } = plan;
+    const { config, attached, pod } = plan;
     let current = plan;
     for (let attempt = 1; ; attempt++) {
       const { conditions, preparing, adding, gone } = current;
@@ -100,11 +98,11 @@ export class IptablesBackend {
       if (refused || attempt === MAX_ATTEMPTS) {
         throw new CniError(
           cniErrorCode.internal,
-          `could not map ports of container ${containerId} (${this.#nat.family})`,
+          `could not map ports of container ${attached.containerId} (${this.#nat.family})`,
           `${outcome.reason}${failed === undefined ? '' : `: ${failed}`}`,
         );
       }
-      current = await this.#planByReading(config, containerId, pod, false);
+      current = await this.#planByReading(config, attached, pod, false);
     }
   }
 
@@ -112,9 +110,9 @@ export class IptablesBackend {
    * The plan for the usual case, from what a glance tells: nobody has one of the ports, the jumps into our chain are there, the
    * attachment's own chain is not. The rest is said as conditions. Undefined when it is another case, or cannot be told.
    */
-  #planByGlance(config: PortmapConfig, containerId: string, pod: PodAddress): Plan | undefined {
+  #planByGlance(config: PortmapConfig, attached: Attached, pod: PodAddress): Plan | undefined {
     const glance = this.#glance;
-    const chain = attachmentChain(config.networkName, containerId);
+    const chain = chainOf(attached);
     const ports = new Set(config.portMappings.map(({ hostPort }) => hostPort));
     const jumps = glance?.portJumps(DNAT_CHAIN);
     if (glance === undefined || jumps === undefined) return undefined;
@@ -127,9 +125,9 @@ export class IptablesBackend {
       if (rule.words.at(-1) !== DNAT_CHAIN) conditions.push(command('-C', rule));
       else if (!glance.hasLocalJump(rule.chain, DNAT_CHAIN)) return undefined;
     }
-    const rules = [...attachmentRules(config, containerId, pod), ...entryRules(config, containerId, pod)];
+    const rules = [...attachmentRules(config, attached, pod), ...entryRules(config, attached, pod)];
     return {
-      ...{ config, containerId, pod, conditions, gone: new Set() },
+      ...{ config, attached, pod, conditions, gone: new Set() },
       preparing: [`-N ${chain}`],
       adding: rules.map((rule) => command('-A', rule)),
     };
@@ -137,26 +135,26 @@ export class IptablesBackend {
 
   async #planByReading(
     config: PortmapConfig,
-    containerId: string,
+    attached: Attached,
     pod: PodAddress,
     optimistic: boolean,
   ): Promise<Plan> {
-    const chain = attachmentChain(config.networkName, containerId);
+    const chain = chainOf(attached);
     const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
-    const rivals = await this.#rivals(config, chain, pod, entries);
+    const rivals = await this.#rivals(config, attached, pod, entries);
     // Usually the shared rules are there and the chain is not: said as commands of the transaction, that needs no reading.
     const usual =
       optimistic && !entries.some((entry) => entry.chain === chain) && (await this.#trustsChecks(config));
     const prepare = usual
       ? [...sharedRules(config).rules.map((rule) => command('-C', rule)), `-N ${chain}`]
       : await this.#prepare(config, chain, entries);
-    const rules = attachmentRules(config, containerId, pod).map((rule) => command('-A', rule));
-    const entering = entryRules(config, containerId, pod);
+    const rules = attachmentRules(config, attached, pod).map((rule) => command('-A', rule));
+    const entering = entryRules(config, attached, pod);
     const jumps = rivals.unknown
       ? entering.reverse().map((rule) => command('-I', rule))
       : entering.map((rule) => command('-A', rule));
     return {
-      ...{ config, containerId, pod, conditions: [], gone: rivals.gone },
+      ...{ config, attached, pod, conditions: [], gone: rivals.gone },
       preparing: [...prepare, ...(await this.#removals(rivals.gone, entries))],
       adding: [...rules, ...jumps],
     };
@@ -166,19 +164,19 @@ export class IptablesBackend {
    * Verifies that every rule of the attachment is there and takes effect: that no earlier mapping takes its ports, that no earlier
    * rule takes packets to them on their way to ours, nor marked ones on their way to the masquerade.
    */
-  async check(config: PortmapConfig, containerId: string, pod: PodAddress): Promise<void> {
+  async check(config: PortmapConfig, attached: Attached, pod: PodAddress): Promise<void> {
     const lists = new Map<string, Promise<string[] | undefined>>();
     const list = (name: string) => {
       const known = lists.get(name) ?? this.#list(name);
       lists.set(name, known);
       return known;
     };
-    const chain = attachmentChain(config.networkName, containerId);
+    const chain = chainOf(attached);
     for (const rule of sharedRules(config).rules) {
       if (!(await list(rule.chain))?.some((line) => isRule(line, rule))) throw this.#missing(rule);
     }
     // The whole chain in its order: a mark after the translation would mark nothing.
-    const wanted = attachmentRules(config, containerId, pod).map(asPrinted);
+    const wanted = attachmentRules(config, attached, pod).map(asPrinted);
     const installed = (await list(chain)) ?? [];
     for (const [i, rule] of wanted.entries()) {
       if (installed[i] === undefined || !isRule(installed[i], rule)) throw this.#missing(rule);
@@ -192,7 +190,7 @@ export class IptablesBackend {
     }
     const entries = parseEntries((await list(DNAT_CHAIN)) ?? []);
     const own = entries.findIndex((entry) => entry.chain === chain);
-    const entering = entryRules(config, containerId, pod);
+    const entering = entryRules(config, attached, pod);
     for (const rule of entering) {
       const [expected] = parseEntries([command('-A', rule)]);
       if (!entries.some((entry) => sameEntry(entry, expected!))) throw this.#missing(rule);
@@ -201,7 +199,10 @@ export class IptablesBackend {
     const outcome = await this.#restore(entering.map((rule) => command('-C', rule)));
     if (!outcome.applied) throw this.#missing(entering[outcome.failed ?? 0]!);
     for (const rival of await this.#overlapping(config, chain, pod, entries.slice(0, own))) {
-      throw new CniError(cniErrorCode.internal, `mapping shadowed: ${describe(rival)} comes first`);
+      throw new CniError(
+        cniErrorCode.internal,
+        `mapping shadowed: ${this.#inWords(rival, attached)} comes first`,
+      );
     }
     await this.#checkPrecedence(config, pod, list);
   }
@@ -250,10 +251,32 @@ export class IptablesBackend {
     }
   }
 
-  /** Removes everything of an attachment; nothing there is fine. Returns the mappings that were. */
-  async remove(networkName: string, containerId: string): Promise<InstalledMapping[]> {
-    const chain = attachmentChain(networkName, containerId);
-    return (await this.#removeByGlance(chain)) ?? this.removeChains(new Set([chain]));
+  /** What is mapped by a name. */
+  async mapped(owner: Owner): Promise<InstalledMapping[]> {
+    const chain = chainOf(owner);
+    if (this.#glance?.hasChain(chain) === false) return [];
+    return parseMappings((await this.#list(chain)) ?? []);
+  }
+
+  /** Removes everything that an attachment has by these names; nothing there is fine. Returns the mappings that were. */
+  async remove(owners: readonly Owner[]): Promise<InstalledMapping[]> {
+    const removed: InstalledMapping[] = [];
+    const left: Owner[] = [];
+    for (const owner of owners) {
+      const mappings = await this.#removeByGlance(chainOf(owner));
+      if (mappings === undefined) left.push(owner);
+      else removed.push(...mappings);
+    }
+    if (left.length === 0) return removed;
+    const byReading = await this.#removeSelected((entries) => {
+      // To list a chain is a process: one by the name of an interface, which hardly anybody has, only where there is a sign of it.
+      const isLikely = (owner: Owner, chain: string) =>
+        owner.ifName === undefined ||
+        entries.some((entry) => entry.chain === chain) ||
+        this.#attachments.interfaceOf(chain) !== undefined;
+      return new Set(left.flatMap((owner) => (isLikely(owner, chainOf(owner)) ? [chainOf(owner)] : [])));
+    });
+    return [...removed, ...byReading];
   }
 
   /** As {@link remove}, for attachments by the names of their chains. */
@@ -261,9 +284,9 @@ export class IptablesBackend {
     return this.#removeSelected(() => chains);
   }
 
-  /** Removes the mappings of a network whose attachment is not among the valid ones. Returns the removed chains' mappings. */
-  async collect(networkName: string, valid: readonly ValidAttachment[]): Promise<InstalledMapping[]> {
-    const keep = new Set(valid.map(({ containerID }) => attachmentChain(networkName, containerID)));
+  /** Removes the mappings of a network but those to be kept. Returns the removed chains' mappings. */
+  async collect(networkName: string, kept: readonly Owner[]): Promise<InstalledMapping[]> {
+    const keep = new Set(kept.map(chainOf));
     return this.#removeSelected((entries) => {
       const stale = entries.filter(
         ({ chain, owner }) => owner?.networkName === networkName && !keep.has(chain),
@@ -380,23 +403,27 @@ export class IptablesBackend {
   /** Who else has one of the wanted ports: sandboxes gone, and whether there is one that we know nothing of. */
   async #rivals(
     config: PortmapConfig,
-    chain: string,
+    attached: Attached,
     pod: PodAddress,
     entries: readonly InstalledEntry[],
   ): Promise<{ gone: Set<string>; unknown: boolean }> {
     const gone = new Set<string>();
     let unknown = false;
-    for (const rival of await this.#overlapping(config, chain, pod, entries)) {
-      const { owner } = rival.entry;
+    for (const rival of await this.#overlapping(config, chainOf(attached), pod, entries)) {
+      const { chain, owner } = rival.entry;
       const state =
-        owner === undefined ? 'unknown' : this.#attachments.sandboxState(rival.entry.chain, owner);
-      if (state === 'alive') {
-        throw new CniError(HOST_PORT_TAKEN, `host port is taken: ${describe(rival)}, whose sandbox lives`);
-      }
+        owner === undefined
+          ? 'unknown'
+          : isSuperseded(owner, attached)
+            ? 'gone'
+            : this.#attachments.sandboxState(chain, owner);
+      if (state === 'alive') throw taken(this.#inWords(rival, attached));
       if (state === 'gone') gone.add(rival.entry.chain);
       else {
         unknown = true;
-        this.#warn(`${describe(rival)} is of an unknown sandbox; the new mapping goes before it`);
+        this.#warn(
+          `${this.#inWords(rival, attached)} is of an unknown sandbox; the new mapping goes before it`,
+        );
       }
     }
     return { gone, unknown };
@@ -429,6 +456,13 @@ export class IptablesBackend {
     return rivals;
   }
 
+  #inWords({ entry, mapping }: Rival, attached: Attached): string {
+    const { owner, chain } = entry;
+    const who = owner === undefined ? `chain ${chain}` : inWords(owner, attached, this.#attachments);
+    const where = mapping.hostIP === undefined ? '' : `${mapping.hostIP} `;
+    return `${where}${mapping.protocol} ${mapping.hostPort} of ${who} at ${mapping.target}`;
+  }
+
   async #list(chain: string): Promise<string[] | undefined> {
     return this.#nat.listChain(chain).catch(asCniError);
   }
@@ -441,16 +475,6 @@ export class IptablesBackend {
 interface Rival {
   entry: InstalledEntry;
   mapping: InstalledMapping;
-}
-
-function describe({ entry, mapping }: Rival): string {
-  const { owner } = entry;
-  const who =
-    owner === undefined
-      ? `chain ${entry.chain}`
-      : `container ${owner.containerId} of network ${owner.networkName}`;
-  const where = mapping.hostIP === undefined ? '' : `${mapping.hostIP} `;
-  return `${where}${mapping.protocol} ${mapping.hostPort} of ${who} at ${mapping.target}`;
 }
 
 /** Kubernetes' rule for host ports: the same address, or either of them every address. */

@@ -6,7 +6,7 @@ import type { Exec } from '../../sys/exec.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { IptablesBackend, type Plan } from './iptables-backend.ts';
-import { attachmentChain, type InstalledMapping } from './rules.ts';
+import { chainOf, type InstalledMapping, type Owner } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
 
@@ -26,23 +26,23 @@ export function iptablesFamilies(
     return backend;
   };
   /** That a table cannot be used is no reason to be content when the kernel says that something of the attachment is in it. */
-  const removeIn = async (family: IpFamily, networkName: string, containerId: string) => {
+  const removeIn = async (family: IpFamily, owners: readonly Owner[]) => {
     try {
-      return await of(family).remove(networkName, containerId);
+      return await of(family).remove(owners);
     } catch (cause) {
-      const chain = attachmentChain(networkName, containerId);
-      if (!isUnusable(cause) || !hasIptablesNftChain(chain, family)) throw cause;
-      const what = `port mappings of container ${containerId} remain in table nat (${family})`;
+      const there = owners.find((owner) => hasIptablesNftChain(chainOf(owner), family));
+      if (!isUnusable(cause) || there === undefined) throw cause;
+      const what = `port mappings of container ${there.containerId} remain in table nat (${family})`;
       throw new CniError(cniErrorCode.internal, what, cause.details, { cause });
     }
   };
   return {
     name: 'iptables',
 
-    async add(config, containerId, pods) {
+    async add(config, attached, pods) {
       // No table is changed before it is known that both can be: a port that is taken in one is refused in both.
       const plans: Plan[] = [];
-      for (const pod of pods) plans.push(await of(pod.ip.family).plan(config, containerId, pod));
+      for (const pod of pods) plans.push(await of(pod.ip.family).plan(config, attached, pod));
       const outcomes = await Promise.allSettled(plans.map((plan) => of(plan.pod.ip.family).carryOut(plan)));
       const replaced = new Set<string>();
       for (const outcome of outcomes) {
@@ -52,10 +52,10 @@ export function iptablesFamilies(
       // A sandbox that is gone is gone for both families, also for one in which nobody wants its ports.
       if (replaced.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(replaced));
       // The pod may have had an address of a family in which it has none now.
-      const chain = attachmentChain(config.networkName, containerId);
+      const chain = chainOf(attached);
       for (const family of families) {
         if (pods.some(({ ip }) => ip.family === family) || !mayHaveIptablesChain(chain, family)) continue;
-        await removeIn(family, config.networkName, containerId).catch((error: unknown) => {
+        await removeIn(family, [attached]).catch((error: unknown) => {
           if (!isUnusable(error)) throw error;
           warn(`${family} left out: ${error.details}`);
         });
@@ -63,26 +63,30 @@ export function iptablesFamilies(
       return replaced;
     },
 
-    async giveWay(config, containerId, pods) {
+    async giveWay(config, attached, pods) {
       const gone = new Set<string>();
       for (const pod of pods) {
         const { family } = pod.ip;
-        for (const chain of await of(family).staleRivals(config, containerId, pod)) gone.add(chain);
+        for (const chain of await of(family).staleRivals(config, attached, pod)) gone.add(chain);
       }
       if (gone.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(gone));
       return gone;
     },
 
-    async check(config, containerId, pods) {
-      for (const pod of pods) await of(pod.ip.family).check(config, containerId, pod);
+    async check(config, attached, pods) {
+      for (const pod of pods) await of(pod.ip.family).check(config, attached, pod);
     },
 
-    remove(networkName, containerId) {
-      return eachUsableFamily(warn, (family) => removeIn(family, networkName, containerId));
+    mapped(owner) {
+      return eachUsableFamily(warn, (family) => of(family).mapped(owner));
     },
 
-    collect(networkName, valid) {
-      return eachUsableFamily(warn, (family) => of(family).collect(networkName, valid));
+    remove(owners) {
+      return eachUsableFamily(warn, (family) => removeIn(family, owners));
+    },
+
+    collect(networkName, kept) {
+      return eachUsableFamily(warn, (family) => of(family).collect(networkName, kept));
     },
 
     async probe(config) {

@@ -1,9 +1,9 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
-import type { ValidAttachment } from '../../cni/types.ts';
 import { canonicalAddress } from '../../net/ip.ts';
 import { type NftChange, type NftElement, type NftTable, NftUnavailable } from '../../netfilter/nft.ts';
+import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments, HostPort } from './attachments.ts';
-import { type Backend, HOST_PORT_TAKEN } from './backend.ts';
+import { type Backend, taken } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
 import {
   ADDRESSES_ONLY,
@@ -20,7 +20,7 @@ import {
   planNft,
 } from './nftables-layout.ts';
 import { type MappedPacket, takenBefore } from './nftables-precedence.ts';
-import { attachmentChain, type InstalledMapping, type PodAddress } from './rules.ts';
+import { chainOf, type InstalledMapping, type Owner, type PodAddress } from './rules.ts';
 
 /** How often a transaction is planned anew after somebody else changed the table under it. */
 const MAX_ATTEMPTS = 4;
@@ -49,15 +49,15 @@ export class NftablesBackend implements Backend {
    * On the common path a look at chains and rules and one transaction that only creates, whatever the number of mappings: a
    * collision tells itself. Only then it is asked who is in the way.
    */
-  async add(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<Set<string>> {
+  async add(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<Set<string>> {
     return usable(async () => {
-      const plan = planNft(config, containerId, pods);
+      const plan = planNft(config, attached, pods);
       const creations = creationsOf(plan);
       let last = '';
       let refused = false;
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         if ((await this.#table.fault(plan.layout)) !== undefined) await this.#table.install(plan.layout);
-        const clearing = attempt === 0 ? nothing : await this.#clear(plan);
+        const clearing = attempt === 0 ? nothing : await this.#clear(plan, attached);
         if (clearing === 'present') return new Set();
         const outcome = await this.#table.apply([...clearing.changes, ...creations]);
         if (outcome.applied) {
@@ -72,7 +72,7 @@ export class NftablesBackend implements Backend {
       throw new CniError(
         // Everything but the conditions is of our own making.
         refused && plan.chains.length > 0 ? cniErrorCode.invalidNetworkConfig : cniErrorCode.internal,
-        `could not map ports of container ${containerId} (nftables)`,
+        `could not map ports of container ${attached.containerId} (nftables)`,
         last,
       );
     });
@@ -80,17 +80,17 @@ export class NftablesBackend implements Backend {
 
   async giveWay(
     config: PortmapConfig,
-    containerId: string,
+    attached: Attached,
     pods: readonly PodAddress[],
   ): Promise<ReadonlySet<string>> {
     return usable(async () => {
-      const plan = planNft(config, containerId, pods);
+      const plan = planNft(config, attached, pods);
       let last = '';
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         // One look for each port, at a table that is mostly not there at all.
         const found = await this.#table.look([...plan.claims, ...plan.reservations]);
         if (found.every((element) => element === undefined)) return new Set();
-        const { gone, leaving, warnings } = await this.#evict(await this.#rivals(plan));
+        const { gone, leaving, warnings } = await this.#evict(await this.#rivals(plan), attached);
         const entries = await this.#table.look([...gone.keys()].map(attachmentElement));
         const outcome = await this.#table.apply(
           deletionsOf(leaving, [...entries, ...(await this.#unreserved(leaving))]),
@@ -103,20 +103,23 @@ export class NftablesBackend implements Backend {
       }
       throw new CniError(
         cniErrorCode.internal,
-        `could not make way for container ${containerId} (nftables)`,
+        `could not make way for container ${attached.containerId} (nftables)`,
         last,
       );
     });
   }
 
   /** Whose mappings, in words, come before those that the other backend makes of this configuration: ours are looked at first. */
-  async shadows(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<string[]> {
-    return usable(async () => (await this.#rivals(planNft(config, containerId, pods))).map(describe));
+  async shadows(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<string[]> {
+    return usable(async () => {
+      const rivals = await this.#rivals(planNft(config, attached, pods));
+      return rivals.map((rival) => this.#inWords(rival, attached));
+    });
   }
 
-  async check(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): Promise<void> {
+  async check(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<void> {
     return usable(async () => {
-      const plan = planNft(config, containerId, pods);
+      const plan = planNft(config, attached, pods);
       const { maps, chains } = plan.layout;
       const fault = await this.#table.fault({ maps, chains: [...chains, ...plan.chains] });
       if (fault !== undefined) throw missing(fault);
@@ -145,23 +148,35 @@ export class NftablesBackend implements Backend {
     });
   }
 
-  async remove(networkName: string, containerId: string): Promise<InstalledMapping[]> {
+  async mapped(owner: Owner): Promise<InstalledMapping[]> {
     return usable(async () => {
-      const owner = ownerWord(networkName, containerId);
-      const attachment = attachmentElement(owner);
-      return this.#remove(`container ${containerId}`, async () => {
-        const [entry] = await this.#table.look([attachment]);
+      const word = ownerWord(owner);
+      const [entry] = await this.#table.look([attachmentElement(word)]);
+      if (entry === undefined) return [];
+      return (await this.#claimed(word, this.#attachments.portsOf(chainOf(owner)))).flatMap(mappingOf);
+    });
+  }
+
+  async remove(owners: readonly Owner[]): Promise<InstalledMapping[]> {
+    return usable(async () => {
+      const words = owners.map(ownerWord);
+      return this.#remove(`container ${owners[0]!.containerId}`, async () => {
+        const entries = await this.#table.look(words.map(attachmentElement));
         // Nothing is made without its entry: who has none has nothing, and that is most pods.
-        if (entry === undefined) return undefined;
-        const ports = this.#attachments.portsOf(attachmentChain(networkName, containerId));
-        return { entries: [entry], installed: await this.#claimed(owner, ports) };
+        if (entries.every((entry) => entry === undefined)) return undefined;
+        const installed: Installed[] = [];
+        for (const [i, owner] of owners.entries()) {
+          if (entries[i] === undefined) continue;
+          installed.push(...(await this.#claimed(words[i]!, this.#attachments.portsOf(chainOf(owner)))));
+        }
+        return { entries: entries.filter((entry) => entry !== undefined), installed };
       });
     });
   }
 
-  async collect(networkName: string, valid: readonly ValidAttachment[]): Promise<InstalledMapping[]> {
+  async collect(networkName: string, kept: readonly Owner[]): Promise<InstalledMapping[]> {
     return usable(async () => {
-      const keep = new Set(valid.map(({ containerID }) => ownerWord(networkName, containerID)));
+      const keep = new Set(kept.map(ownerWord));
       const prefix = `${networkWord(networkName)}/`;
       const isStale = (comment: string) => comment.startsWith(prefix) && !keep.has(comment);
       return this.#remove(`network ${networkName}`, async () => {
@@ -244,11 +259,11 @@ export class NftablesBackend implements Backend {
    * What must go before the plan can be made: what the attachment had, and who else has its ports, if they may be taken. `present`
    * when all is there already as it shall be.
    */
-  async #clear(plan: NftPlan): Promise<Clearing | 'present'> {
+  async #clear(plan: NftPlan, attached: Attached): Promise<Clearing | 'present'> {
     const before = await this.#installed(plan.owner, (comment) => comment === plan.owner);
     const rivals = await this.#rivals(plan);
     if (rivals.length === 0 && (await this.#isPresent(plan, before))) return 'present';
-    const { gone, warnings, leaving: evicted } = await this.#evict(rivals);
+    const { gone, warnings, leaving: evicted } = await this.#evict(rivals, attached);
     const leaving = [...before, ...evicted];
     const shared = await this.#table.look([plan.attachment, ...[...gone.keys()].map(attachmentElement)]);
     // What is left of reservations for single addresses where we want every one.
@@ -265,20 +280,25 @@ export class NftablesBackend implements Backend {
   }
 
   /** What leaves when these rivals do, and by which name; one whose sandbox lives is error {@link HOST_PORT_TAKEN}. */
-  async #evict(rivals: readonly Installed[]): Promise<Eviction> {
+  async #evict(rivals: readonly Installed[], attached: Attached): Promise<Eviction> {
     const gone = new Map<string, string>();
     const warnings: string[] = [];
     const displaced: Installed[] = [];
     for (const rival of rivals) {
       const owner = parseOwner(rival.claim.comment);
-      const state = owner === undefined ? 'unknown' : this.#attachments.sandboxState(owner.chain, owner);
-      if (state === 'alive') {
-        throw new CniError(HOST_PORT_TAKEN, `host port is taken: ${describe(rival)}, whose sandbox lives`);
-      }
+      const state =
+        owner === undefined
+          ? 'unknown'
+          : isSuperseded(owner, attached)
+            ? 'gone'
+            : this.#attachments.sandboxState(owner.chain, owner);
+      if (state === 'alive') throw taken(this.#inWords(rival, attached));
       if (state === 'gone') gone.set(rival.claim.comment!, owner!.chain);
       else {
         displaced.push(rival);
-        warnings.push(`${describe(rival)} is of an unknown sandbox; the new mapping takes its place`);
+        warnings.push(
+          `${this.#inWords(rival, attached)} is of an unknown sandbox; the new mapping takes its place`,
+        );
       }
     }
     const dead = await Promise.all(
@@ -320,6 +340,15 @@ export class NftablesBackend implements Backend {
     return this.#withRest(
       claims.filter(({ map, key }) => !seen.has(`${map} ${key}`) && seen.add(`${map} ${key}`)),
     );
+  }
+
+  #inWords(installed: Installed, attached: Attached): string {
+    const [mapping] = mappingOf(installed);
+    const owner = parseOwner(installed.claim.comment);
+    const who = owner === undefined ? 'an unknown owner' : inWords(owner, attached, this.#attachments);
+    const where = mapping?.hostIP === undefined ? '' : `${mapping.hostIP} `;
+    const what = installed.claim.key.split(' . ').slice(-2).join(' ');
+    return `${where}${what} of ${who} at ${mapping?.target ?? 'an unknown address'}`;
   }
 
   async #isPresent(plan: NftPlan, before: readonly Installed[]): Promise<boolean> {
@@ -413,18 +442,6 @@ function packetOf({ map, key }: NftElement): MappedPacket {
     port: Number(port),
     address: parts.length === 3 ? canonicalAddress(parts[0]!) : undefined,
   };
-}
-
-function describe(installed: Installed): string {
-  const [mapping] = mappingOf(installed);
-  const owner = parseOwner(installed.claim.comment);
-  const who =
-    owner === undefined
-      ? 'an unknown owner'
-      : `container ${owner.containerId} of network ${owner.networkName}`;
-  const where = mapping?.hostIP === undefined ? '' : `${mapping.hostIP} `;
-  const what = installed.claim.key.split(' . ').slice(-2).join(' ');
-  return `${where}${what} of ${who} at ${mapping?.target ?? 'an unknown address'}`;
 }
 
 function describeElement({ map, key, value, comment }: NftElement): string {

@@ -2,7 +2,14 @@ import { formatIp, type IpAddress, isUnspecified, parseIp } from '../../net/ip.t
 import type { NftChain, NftElement, NftLayout, NftMap, NftType } from '../../netfilter/nft.ts';
 import type { HostPort } from './attachments.ts';
 import type { PortmapConfig } from './config.ts';
-import { attachmentChain, mappingsOf, type PodAddress } from './rules.ts';
+import {
+  attachmentChain,
+  chainOf,
+  mappingsOf,
+  type Owner,
+  PLAIN_INTERFACE,
+  type PodAddress,
+} from './rules.ts';
 
 /**
  * The nftables backend as data: table `inet hostport`, and what an attachment puts into it. docs/decisions/nftables-table.md says
@@ -153,8 +160,8 @@ export interface NftPlan {
 }
 
 /** Plans an attachment; mappings of a family that the pod lacks are left out. */
-export function planNft(config: PortmapConfig, containerId: string, pods: readonly PodAddress[]): NftPlan {
-  const owner = ownerWord(config.networkName, containerId);
+export function planNft(config: PortmapConfig, attached: Owner, pods: readonly PodAddress[]): NftPlan {
+  const owner = ownerWord(attached);
   const plan: NftPlan = {
     owner,
     layout: { maps: nftMaps, chains: sharedChains(config.markMasqBit) },
@@ -174,7 +181,7 @@ export function planNft(config: PortmapConfig, containerId: string, pods: readon
     let verdict = source === undefined ? 'continue' : `jump ${source.name}`;
     const mappings = mappingsOf(config, family);
     if (conditions.length > 0 && mappings.length > 0) {
-      const name = `${attachmentChain(config.networkName, containerId)}-${f}`;
+      const name = `${chainOf(attached)}-${f}`;
       const when = conditions.join(' ');
       const steps = source === undefined ? [] : [`jump ${source.name}`];
       plan.chains.push({ name, rules: [...steps, `jump deliver${f}`].map((step) => `${when} ${step}`) });
@@ -245,17 +252,26 @@ export function attachmentElement(owner: string): NftElement {
   return { map: ATTACHMENTS, key, comment: owner };
 }
 
-/** A comment has 127 characters in nft: these and a slash. A container ID has 64 everywhere. */
+/** What a comment has in nft. */
+const MAX_COMMENT = 127;
+/** These and a slash fit. A container ID has 64 everywhere. */
 const MAX_NETWORK = 62;
 const MAX_CONTAINER = 64;
 
 /**
- * The comment on every element of an attachment: `network/container`, or `network/CHAIN~` with the name of its chain in the
- * iptables backend, a hash, when the names are too long to stand there. `~` is in no name.
+ * The comment on every element of an attachment: `network/container`, with `/interface` where the mappings are by that; or
+ * `network/CHAIN~` with the name of its chain in the iptables backend, a hash, when the names cannot stand there. `~` is in no
+ * name of a container.
  */
-export function ownerWord(networkName: string, containerId: string): string {
-  const fits = networkName.length <= MAX_NETWORK && containerId.length <= MAX_CONTAINER;
-  return `${networkWord(networkName)}/${fits ? containerId : `${attachmentChain(networkName, containerId)}~`}`;
+export function ownerWord(owner: Owner): string {
+  const { networkName, containerId, ifName } = owner;
+  const suffix = ifName === undefined ? '' : `/${ifName}`;
+  const fits =
+    networkName.length <= MAX_NETWORK &&
+    containerId.length <= MAX_CONTAINER &&
+    networkName.length + 1 + containerId.length + suffix.length <= MAX_COMMENT &&
+    (ifName === undefined || PLAIN_INTERFACE.test(ifName));
+  return `${networkWord(networkName)}/${fits ? containerId + suffix : `${chainOf(owner)}~`}`;
 }
 
 /** The part of a comment that says which network. */
@@ -266,13 +282,11 @@ export function networkWord(networkName: string): string {
 }
 
 /** Whose a comment says an element is; undefined when it is not one of ours. */
-export function parseOwner(
-  comment: string | undefined,
-): { chain: string; networkName: string; containerId: string } | undefined {
-  const [networkName, containerId, ...more] = comment?.split('/') ?? [];
+export function parseOwner(comment: string | undefined): (Owner & { chain: string }) | undefined {
+  const [networkName, containerId, ifName, ...more] = comment?.split('/') ?? [];
   if (networkName === undefined || containerId === undefined || more.length > 0) return undefined;
   const chain = containerId.endsWith('~')
     ? containerId.slice(0, -1)
-    : attachmentChain(networkName, containerId);
-  return { chain, networkName, containerId };
+    : attachmentChain(networkName, containerId, ifName);
+  return { chain, networkName, containerId, ...(ifName === undefined ? {} : { ifName }) };
 }

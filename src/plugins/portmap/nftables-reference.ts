@@ -1,9 +1,10 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
-import type { ValidAttachment } from '../../cni/types.ts';
+import type { AttachmentKey } from '../../cni/result-cache.ts';
+import { canonicalAddress } from '../../net/ip.ts';
 import { listForeignRules } from '../../netfilter/nft-foreign.ts';
 import { type Exec, ExecError } from '../../sys/exec.ts';
 import type { Attachments } from './attachments.ts';
-import { attachmentChain, type InstalledMapping } from './rules.ts';
+import { attachmentChain, type InstalledMapping, type Owner } from './rules.ts';
 
 /** The table of the reference plugin's nftables backend, of family ip and of family ip6, and its chains with rules of containers. */
 const TABLE = 'cni_hostport';
@@ -30,16 +31,25 @@ export class ReferenceTables {
     this.#attachments = attachments;
   }
 
-  async remove(_networkName: string, containerId: string): Promise<InstalledMapping[]> {
-    return this.#remove((comment) => comment === containerId);
+  /** Removes the rules of a container, but those that lead to another interface of it: the comment does not tell them apart. */
+  async remove(key: AttachmentKey): Promise<InstalledMapping[]> {
+    let others: ReadonlySet<string> | undefined;
+    return this.#remove(
+      (comment) => comment === key.containerId,
+      (rule) => {
+        others ??= this.#attachments.addressesOfOthers(key, 'any');
+        const destination = destinationOf(rule);
+        return destination !== undefined && others.has(canonicalAddress(destination));
+      },
+    );
   }
 
   /**
-   * Rules do not say of which network they are. One goes when its container is not among the valid ones and libcni's cache says
+   * Rules do not say of which network they are. One goes when its container has nothing to be kept and libcni's cache says
    * that it was of this network and that its sandbox is gone: anything less could be another network's.
    */
-  async collect(networkName: string, valid: readonly ValidAttachment[]): Promise<InstalledMapping[]> {
-    const keep = new Set(valid.map(({ containerID }) => containerID));
+  async collect(networkName: string, kept: readonly Owner[]): Promise<InstalledMapping[]> {
+    const keep = new Set(kept.map(({ containerId }) => containerId));
     return this.#remove((containerId) => {
       if (keep.has(containerId)) return false;
       const chain = attachmentChain(networkName, containerId);
@@ -47,7 +57,10 @@ export class ReferenceTables {
     });
   }
 
-  async #remove(isWanted: (comment: string) => boolean): Promise<InstalledMapping[]> {
+  async #remove(
+    isWanted: (comment: string) => boolean,
+    isSpared: (rule: PrintedRule) => boolean = () => false,
+  ): Promise<InstalledMapping[]> {
     const removed: InstalledMapping[] = [];
     for (const family of ['ip', 'ip6'] as const) {
       // Asked of the kernel first: on most machines there is no such table, and no need to start nft to learn that.
@@ -56,8 +69,10 @@ export class ReferenceTables {
       );
       if (!found) continue;
       const rules = (await this.#list(family)).filter(
-        ({ chain, comment }) => CHAINS.has(chain) && comment !== undefined && isWanted(comment),
+        (rule) =>
+          CHAINS.has(rule.chain) && rule.comment !== undefined && isWanted(rule.comment) && !isSpared(rule),
       );
+      if (rules.length === 0) continue;
       const document = rules.map(
         ({ chain, handle }) => `delete rule ${family} ${TABLE} ${chain} handle ${handle}\n`,
       );
@@ -76,6 +91,18 @@ export class ReferenceTables {
     const { nftables } = JSON.parse(result.stdout) as { nftables: { rule?: PrintedRule }[] };
     return nftables.flatMap(({ rule }) => (rule === undefined ? [] : [rule]));
   }
+}
+
+/** The pod's address in a rule of the reference: what it translates to, or where what it masquerades goes. */
+function destinationOf({ expr }: PrintedRule): string | undefined {
+  let destination: string | undefined;
+  for (const statement of expr) {
+    const match = statement.match as { left?: { payload?: Payload }; right?: unknown } | undefined;
+    if (match?.left?.payload?.field === 'daddr' && typeof match.right === 'string') destination = match.right;
+    const dnat = statement.dnat as { addr?: unknown } | undefined;
+    if (typeof dnat?.addr === 'string') return dnat.addr;
+  }
+  return destination;
 }
 
 /** What a rule of the reference translates; nothing for its masquerading. */

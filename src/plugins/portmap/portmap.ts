@@ -1,23 +1,24 @@
 import { CniError, cniErrorCode } from '../../cni/errors.ts';
 import type { Plugin, PluginRequest } from '../../cni/plugin.ts';
+import type { AttachmentKey } from '../../cni/result-cache.ts';
 import type { PortMapping, Result, ValidAttachment } from '../../cni/types.ts';
 import { cniVersions } from '../../cni/version.ts';
 import { formatIp, type IpAddress, isUnspecified, parseCidr, parseIp } from '../../net/ip.ts';
 import { localAddressTest } from '../../net/local-addresses.ts';
-import { deviceTowards, readRoutes } from '../../net/routes.ts';
-import { setInterfaceSysctl } from '../../net/sysctl.ts';
 import { deleteUdpFlows, listUdpFlows } from '../../netfilter/conntrack.ts';
 import type { IpFamily } from '../../netfilter/iptables.ts';
 import type { NatGlance } from '../../netfilter/kernel-rules.ts';
 import { takeRulesLock } from '../../netfilter/rules-lock.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
-import { AttachmentFiles, type Attachments } from './attachments.ts';
+import { attachedAs, everyNameOf, namesOf } from './attached.ts';
+import { AttachmentFiles, type Attachments, type Recorded } from './attachments.ts';
 import { HOST_PORT_TAKEN } from './backend.ts';
-import { backends } from './backends.ts';
+import { type Backends, backends } from './backends.ts';
 import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
-import { attachmentChain, type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
+import { loopbackDevices, RouteLocalnet, withoutRouteLocalnet } from './route-localnet.ts';
+import { chainOf, type InstalledMapping, mappingsOf, type Owner, type PodAddress } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
 
@@ -29,9 +30,16 @@ export function portmap(
   exec: Exec,
   attachments: Attachments = new AttachmentFiles(),
   glance?: (family: IpFamily) => NatGlance | undefined,
+  routeLocalnet = new RouteLocalnet(),
 ): Plugin {
   const backendsFor = (exec: Exec, request: PluginRequest) =>
     backends(exec, attachments, request.warn, glance);
+
+  /** Forgets mappings that are no more, by the name of their chain. */
+  const forget = (chain: string) => {
+    routeLocalnet.release(chain, attachments.devicesOf(chain));
+    attachments.forget(chain);
+  };
 
   return {
     name: 'portmap',
@@ -40,33 +48,35 @@ export function portmap(
 
     async add(request) {
       const config = parsePortmapConfig(request.config);
-      const { prevResult, containerId, ifName, netns } = request;
+      const { prevResult, ifName, netns } = request;
       if (prevResult === undefined) throw notChained();
       const pods = podAddresses(prevResult, ifName);
       raise(doubtsOf(request.config, config, pods, ownAddressTest()), config.strict, request.warn);
       if (config.portMappings.length === 0) return prevResult;
+      const key = keyOf(request);
+      const devices = loopbackDevices(config, pods, netns, ifName);
       await withRulesLock(exec, async (exec) => {
-        const chain = attachmentChain(config.networkName, containerId);
+        const rules = backendsFor(exec, request);
+        const attached = await attachedAs(key, attachments, leadsTo(rules));
+        const chain = chainOf(attached);
+        const before = attachments.devicesOf(chain);
         // Before the rules: were we killed between, the next one to want the port must know whose it is.
-        const isNew = attachments.record(chain, {
-          networkName: config.networkName,
-          containerId,
-          ifName,
-          netns,
-          ports: config.portMappings,
-        });
+        const isNew = attachments.record(chain, { ...key, netns, ports: config.portMappings, devices });
         try {
-          const replaced = await backendsFor(exec, request).of(config).add(config, containerId, pods);
-          for (const gone of replaced) attachments.forget(gone);
+          const replaced = await rules.of(config).add(config, attached, pods);
+          for (const gone of replaced) forget(gone);
         } catch (error) {
           if (isNew && changedNothing(error)) attachments.forget(chain);
           throw error;
         }
+        routeLocalnet.hold(chain, devices);
+        const needed = new Set(devices.map(({ index }) => index));
+        routeLocalnet.release(
+          chain,
+          before.filter(({ index }) => !needed.has(index)),
+        );
       });
-      for (const pod of pods) {
-        if (config.snat && pod.ip.family === 'ipv4') routeLocalnet(pod);
-        await forgetStaleFlows(exec, config, pod, request);
-      }
+      for (const pod of pods) await forgetStaleFlows(exec, config, pod, request);
       return prevResult;
     },
 
@@ -76,37 +86,57 @@ export function portmap(
         throw new CniError(cniErrorCode.invalidNetworkConfig, 'required prevResult missing');
       }
       if (config.portMappings.length === 0) return;
-      const pods = podAddresses(request.prevResult, request.ifName);
-      await backendsFor(exec, request).of(config).check(config, request.containerId, pods);
+      const { netns, ifName } = request;
+      const pods = podAddresses(request.prevResult, ifName);
+      const rules = backendsFor(exec, request);
+      const attached = await attachedAs(keyOf(request), attachments, leadsTo(rules));
+      await rules.of(config).check(config, attached, pods);
+      const off = withoutRouteLocalnet(loopbackDevices(config, pods, netns, ifName));
+      if (off.length === 0) return;
+      throw new CniError(
+        cniErrorCode.internal,
+        `127.0.0.1 does not reach the pod: route_localnet is 0 on ${off.map(({ name }) => name).join(' and ')}`,
+      );
     },
 
     async del(request) {
-      const { containerId } = request;
-      const networkName = request.config.name;
+      const key = keyOf(request);
       await withRulesLock(exec, async (exec) => {
-        await forgetFlows(
-          exec,
-          await backendsFor(exec, request).every.remove(networkName, containerId),
-          request,
-        );
-        attachments.forget(attachmentChain(networkName, containerId));
+        const rules = backendsFor(exec, request);
+        const owners = await everyNameOf(key, attachments, leadsTo(rules));
+        await forgetFlows(exec, await rules.every.remove(owners, key), request);
+        for (const owner of owners) forget(chainOf(owner));
       });
     },
 
     async gc(request) {
+      const { name } = request.config;
       const valid = validAttachments(request);
       await withRulesLock(exec, async (exec) => {
-        const { name } = request.config;
         const rules = backendsFor(exec, request).every;
-        const removed = await rules.collect(name, valid);
+        const recorded = attachments.recorded();
+        const kept = keptNames(name, valid, recorded);
+        const removed = await rules.collect(name, kept);
         // Also chains that nothing leads to any more say nothing of their owner: what we remember does.
-        const keep = new Set(valid.map(({ containerID }) => containerID));
-        for (const [chain, { networkName, containerId }] of attachments.recorded()) {
-          if (networkName !== name || keep.has(containerId)) continue;
-          removed.push(...(await rules.remove(networkName, containerId)));
-          attachments.forget(chain);
+        const [keptChains, keptContainers] = [
+          new Set(kept.map(chainOf)),
+          new Set(kept.map(({ containerId }) => containerId)),
+        ];
+        for (const [chain, { networkName, containerId, ifName }] of recorded) {
+          if (networkName !== name || keptChains.has(chain)) continue;
+          const key = { networkName, containerId, ifName: ifName ?? '' };
+          const owner = namesOf(key).find((name) => chainOf(name) === chain);
+          // A record by a name that is nobody's remembers nothing.
+          if (owner !== undefined) {
+            removed.push(...(await rules.remove([owner], keptContainers.has(containerId) ? undefined : key)));
+          }
+          forget(chain);
+          recorded.delete(chain);
         }
         attachments.tidy();
+        routeLocalnet.tidy(
+          (chain, device) => recorded.get(chain)?.devices.some(({ index }) => index === device) ?? false,
+        );
         await forgetFlows(exec, removed, request);
       });
     },
@@ -173,15 +203,6 @@ function ownAddressTest(): (ip: IpAddress) => boolean {
 }
 
 /**
- * Lets packets from 127.0.0.1 leave towards the pod. By the main routing table, where every CNI plugin has the route to its
- * pods; without a route there is nothing to set.
- */
-function routeLocalnet(pod: PodAddress): void {
-  const device = deviceTowards(readRoutes(), pod.ip);
-  if (device !== undefined) setInterfaceSysctl(device, 'route_localnet', '1');
-}
-
-/**
  * Ends UDP flows to a mapped port that go elsewhere than to the pod: conntrack would keep sending a client that does not
  * pause to whoever had the port before. A failure is a warning, as rules are in place and flows end by themselves.
  */
@@ -225,7 +246,7 @@ async function forgetFlows(
   try {
     for (const { protocol, hostPort, target } of removed) {
       if (protocol !== 'udp') continue;
-      const address = target.slice(0, target.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+      const address = addressOf(target);
       const port = Number(target.slice(target.lastIndexOf(':') + 1));
       const family = address.includes(':') ? 'ipv6' : 'ipv4';
       for (const flow of await listUdpFlows(exec, family, hostPort)) {
@@ -254,13 +275,53 @@ async function withRulesLock(exec: Exec, work: (exec: Exec) => Promise<void>): P
   }
 }
 
+/** Null and nothing mean that none is valid: libcni sends null for an empty list. */
 function validAttachments(request: PluginRequest): ValidAttachment[] {
-  const value = request.config['cni.dev/valid-attachments'];
-  if (!Array.isArray(value) || !value.every((entry) => typeof entry?.containerID === 'string')) {
+  const { config } = request;
+  // The second name is what the specification had before 1.1.0 was final; libcni sends both.
+  for (const name of ['cni.dev/valid-attachments', 'cni.dev/attachments']) {
+    const value = config[name] ?? undefined;
+    if (value === undefined) continue;
+    const isAttachment = (entry: Partial<ValidAttachment> | null) =>
+      typeof entry?.containerID === 'string' && typeof entry.ifname === 'string';
+    if (Array.isArray(value) && value.every(isAttachment)) return value;
     throw new CniError(
       cniErrorCode.invalidNetworkConfig,
-      `cni.dev/valid-attachments must be a list of attachments, is ${JSON.stringify(value)}`,
+      `${name} must be a list of attachments, is ${JSON.stringify(value)}`,
     );
   }
-  return value as ValidAttachment[];
+  return [];
+}
+
+/**
+ * The names by which mappings of a network stay. Those by a container's name are of the interface that is recorded; where none is,
+ * they are of whichever interface is valid.
+ */
+function keptNames(
+  networkName: string,
+  valid: readonly ValidAttachment[],
+  recorded: ReadonlyMap<string, Recorded>,
+): Owner[] {
+  const pairs = new Set(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`));
+  return valid.flatMap(({ containerID, ifname }) => {
+    const [byContainer, byInterface] = namesOf({ networkName, containerId: containerID, ifName: ifname });
+    const ifName = recorded.get(chainOf(byContainer))?.ifName;
+    const isKept = ifName === undefined || pairs.has(`${containerID} ${ifName}`);
+    return isKept ? [byContainer, byInterface] : [byInterface];
+  });
+}
+
+function keyOf({ config, containerId, ifName }: PluginRequest): AttachmentKey {
+  return { networkName: config.name, containerId, ifName };
+}
+
+/** Whether what is mapped by a name leads to one of these addresses. */
+function leadsTo({ every }: Backends) {
+  return async (owner: Owner, addresses: ReadonlySet<string>): Promise<boolean> =>
+    (await every.mapped(owner)).some(({ target }) => addresses.has(addressOf(target)));
+}
+
+/** The address in `address:port` or `[address]:port`. */
+function addressOf(target: string): string {
+  return target.slice(0, target.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 }

@@ -33,11 +33,34 @@ export interface Rule {
   words: string[];
 }
 
-/** Name of the chain of one attachment: `CNI-DN-` and the start of the SHA-512 of network name and container ID. */
-export function attachmentChain(networkName: string, containerId: string): string {
-  const hash = new Bun.CryptoHasher('sha512').update(networkName + containerId).digest('hex');
+/** Whose mappings are, as their rules say it. */
+export interface Owner {
+  networkName: string;
+  containerId: string;
+  /**
+   * Of a container's second and further interfaces on one network. The mappings of the first are by the container's name alone, as
+   * the reference plugin has them.
+   */
+  ifName?: string;
+}
+
+/**
+ * Name of the chain of one attachment: `CNI-DN-` and the start of the SHA-512 of network name and container ID; and of the
+ * interface, where its mappings are by that. The slash is in no name of a network or container.
+ */
+export function attachmentChain(networkName: string, containerId: string, ifName?: string): string {
+  const name = networkName + containerId + (ifName === undefined ? '' : `/${ifName}`);
+  const hash = new Bun.CryptoHasher('sha512').update(name).digest('hex');
   return `CNI-DN-${hash}`.slice(0, CHAIN_NAME_LENGTH);
 }
+
+/** As {@link attachmentChain}. */
+export function chainOf({ networkName, containerId, ifName }: Owner): string {
+  return attachmentChain(networkName, containerId, ifName);
+}
+
+/** Names of interfaces that stand in a comment as they are. Whoever has another one (the kernel allows nearly all) is known by his chain. */
+export const PLAIN_INTERFACE = /^[\w.@+-]+$/;
 
 /** What everybody shares: the mark, the masquerade and the jumps. In the order the reference makes them. */
 export function sharedRules(config: PortmapConfig): { chains: string[]; rules: Rule[]; first: Set<Rule> } {
@@ -79,8 +102,8 @@ export function mappingsOf(config: PortmapConfig, family: IpAddress['family']): 
 }
 
 /** The rules in {@link DNAT_CHAIN} that lead to the attachment's chain: at most 15 ports each, protocols in order of name. */
-export function entryRules(config: PortmapConfig, containerId: string, pod: PodAddress): Rule[] {
-  const chain = attachmentChain(config.networkName, containerId);
+export function entryRules(config: PortmapConfig, owner: Owner, pod: PodAddress): Rule[] {
+  const chain = chainOf(owner);
   const conditions = pod.ip.family === 'ipv6' ? config.conditionsV6 : config.conditionsV4;
   const ports = new Map<string, number[]>();
   // As the reference does, every mapping is listed, also one whose hostIP is of the other family.
@@ -96,7 +119,7 @@ export function entryRules(config: PortmapConfig, containerId: string, pod: PodA
       rules.push({
         chain: DNAT_CHAIN,
         words: [
-          ...['-p', protocol, '-m', 'comment', '--comment', ownerComment(config.networkName, containerId)],
+          ...['-p', protocol, '-m', 'comment', '--comment', ownerComment(owner)],
           ...['-m', 'multiport', '--dports', all.slice(start, start + MULTIPORT_MAX).join(',')],
           ...conditions,
           ...['-j', chain],
@@ -108,8 +131,8 @@ export function entryRules(config: PortmapConfig, containerId: string, pod: PodA
 }
 
 /** The rules of the attachment's chain: for each mapping the marks first, then the translation. */
-export function attachmentRules(config: PortmapConfig, containerId: string, pod: PodAddress): Rule[] {
-  const chain = attachmentChain(config.networkName, containerId);
+export function attachmentRules(config: PortmapConfig, owner: Owner, pod: PodAddress): Rule[] {
+  const chain = chainOf(owner);
   const v6 = pod.ip.family === 'ipv6';
   const setMark = config.externalSetMarkChain ?? SETMARK_CHAIN;
   const address = formatIp(pod.ip);
@@ -168,8 +191,9 @@ function maskedNetwork(text: string): string | undefined {
 }
 
 /** The comment that says whose a mapping is. */
-function ownerComment(networkName: string, containerId: string): string {
-  const comment = `dnat name: "${networkName}" id: "${containerId}"`;
+function ownerComment({ networkName, containerId, ifName }: Owner): string {
+  const named = ifName !== undefined && PLAIN_INTERFACE.test(ifName) ? ` if: "${ifName}"` : '';
+  const comment = `dnat name: "${networkName}" id: "${containerId}"${named}`;
   return comment.length <= MAX_COMMENT ? comment : `${comment.slice(0, MAX_COMMENT - 3)}...`;
 }
 
@@ -181,12 +205,12 @@ export interface InstalledEntry {
   protocol: string;
   ports: number[];
   /** From the comment; undefined when it is not one of ours or was cut. */
-  owner: { networkName: string; containerId: string } | undefined;
+  owner: Owner | undefined;
 }
 
 /** How both variants print an entry without conditions. */
 const PLAIN_ENTRY =
-  /^-A \S+ -p (\w+) -m comment --comment "dnat name: \\"([\w.-]*)\\" id: \\"([\w.-]*)\\"" -m multiport --dports ([\d,]+) -j (CNI-DN-\w+)$/;
+  /^-A \S+ -p (\w+) -m comment --comment "dnat name: \\"([\w.-]*)\\" id: \\"([\w.-]*)\\"(?: if: \\"([\w.@+-]*)\\")?" -m multiport --dports ([\d,]+) -j (CNI-DN-\w+)$/;
 
 /** Reads what `-S CNI-HOSTPORT-DNAT` printed; lines that are not jumps to an attachment's chain are left out. */
 export function parseEntries(lines: readonly string[]): InstalledEntry[] {
@@ -194,17 +218,17 @@ export function parseEntries(lines: readonly string[]): InstalledEntry[] {
     // There may be a thousand of them, and a regular expression is compiled from the start: splitting takes ten times as long.
     const plain = PLAIN_ENTRY.exec(line);
     if (plain !== null) {
-      const [, protocol, networkName, containerId, ports, chain] = plain as unknown as string[];
+      const [, protocol, networkName, containerId, ifName, ports, chain] = plain as unknown as string[];
       return {
         ...{ line, chain: chain!, protocol: protocol!, ports: ports!.split(',').map(Number) },
-        owner: { networkName: networkName!, containerId: containerId! },
+        owner: ownerNamed(networkName!, containerId!, ifName),
       };
     }
     const words = splitWords(line);
     const after = (...names: string[]) => words[words.findIndex((word) => names.includes(word)) + 1];
     const chain = words.includes('-j') ? after('-j') : undefined;
     if (chain === undefined || !chain.startsWith('CNI-DN-')) return [];
-    const owner = /^dnat name: "([^"]*)" id: "([^"]*)"$/.exec(
+    const owner = /^dnat name: "([^"]*)" id: "([^"]*)"(?: if: "([^"]*)")?$/.exec(
       words.includes('--comment') ? after('--comment')! : '',
     );
     return [
@@ -217,10 +241,14 @@ export function parseEntries(lines: readonly string[]): InstalledEntry[] {
               .split(',')
               .map((port) => Number(port))
           : [],
-        owner: owner === null ? undefined : { networkName: owner[1]!, containerId: owner[2]! },
+        owner: owner === null ? undefined : ownerNamed(owner[1]!, owner[2]!, owner[3]),
       },
     ];
   });
+}
+
+function ownerNamed(networkName: string, containerId: string, ifName: string | undefined): Owner {
+  return { networkName, containerId, ...(ifName === undefined ? {} : { ifName }) };
 }
 
 /** A translation in an attachment's chain as the kernel has it. */
