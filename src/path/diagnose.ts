@@ -99,7 +99,7 @@ function asLoaded(failure: Failure, detection: Detection, scene: Scene): Detecti
 }
 
 function caseOf(failure: Failure, detection: Detection): Case {
-  const { code, stage, explanation, remedy, restart } = failure;
+  const { code, stage, explanation, restart } = failure;
   const finding: Finding = {
     code,
     stage,
@@ -108,7 +108,7 @@ function caseOf(failure: Failure, detection: Detection): Case {
     message: detection.message,
     evidence: detection.evidence,
     explanation,
-    remedy,
+    remedy: detection.remedy ?? failure.remedy,
     restart,
     documentation: `docs/failures/${code}.md`,
   };

@@ -12,6 +12,7 @@ export interface Detection<Data = unknown> {
   evidence: Evidence[];
   /** Only where a case differs from the failure's own. */
   severity?: Severity;
+  remedy?: string;
   data: Data;
 }
 

@@ -1,14 +1,14 @@
 /**
  * A pure model of a node's netfilter rules, and what they do to a packet. Parse what the node's tools printed with
  * {@link readRuleset}; follow a packet with {@link tracePacket}; ask about the rules themselves with {@link translationsFor},
- * {@link jumpsTo}, {@link markUses} and {@link hookUses}.
+ * {@link jumpsTo}, {@link markClashes} and {@link hookUses}.
  */
 export { formatAddress } from './address.ts';
+export { comparesBit, type MarkClash, markClashes, markField, markFields } from './mark-bit.ts';
 export type { BaseChain, Chain, NatTarget, Rule, Ruleset } from './model.ts';
 export {
   hookUses,
   jumpsTo,
-  markUses,
   type Owner,
   parseOwner,
   type TranslationCandidate,

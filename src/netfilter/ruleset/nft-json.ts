@@ -497,6 +497,8 @@ class RuleBuilder {
     const kind = Object.keys(json)[0] ?? '';
     const body = json[kind];
     if (kind === 'counter') this.counters = readCounters(body) ?? this.counters;
+    else if (kind === 'mangle')
+      this.expressions.push(...this.#mangle(isObject(body) ? body : {}, expressionText(json)));
     else this.expressions.push(this.#expression(kind, body ?? null, json));
   }
 
@@ -521,8 +523,6 @@ class RuleBuilder {
       case 'redirect':
       case 'masquerade':
         return { kind, to: this.#natSource(members, written) };
-      case 'mangle':
-        return this.#mangle(members, written);
       case 'reject': {
         const reason = [members.type, members.expr].filter((part) => typeof part === 'string').join(' ');
         return reason === '' ? { kind: 'reject' } : { kind: 'reject', with: reason };
@@ -657,20 +657,22 @@ class RuleBuilder {
     return source;
   }
 
-  #mangle(body: JsonObject, written: string): Statement {
+  #mangle(body: JsonObject, written: string): Statement[] {
     const target = readOperand(body.key ?? null);
-    if (target?.field !== 'mark' && target?.field !== 'ct-mark') return { kind: 'neutral', text: written };
+    if (target?.field !== 'mark' && target?.field !== 'ct-mark') return [{ kind: 'neutral', text: written }];
     const of = target.field === 'mark' ? 'packet' : 'connection';
     const value = body.value ?? null;
     const lookup = isObject(value) && isObject(value.map) ? this.#lookup(value.map, written) : undefined;
-    if (lookup !== undefined) return { kind: 'set-mark-from-map', of, lookup };
+    if (lookup !== undefined) return [{ kind: 'set-mark-from-map', of, lookup }];
     const bits = linearBits(value, target.field, 0);
-    if (bits !== undefined) return { kind: 'set-mark', of, clear: ~bits.keep >>> 0, flip: bits.flip };
+    if (bits !== undefined) return [{ kind: 'set-mark', of, clear: ~bits.keep >>> 0, flip: bits.flip }];
     const from = readOperand(value);
-    if (from?.field === (of === 'packet' ? 'ct-mark' : 'mark') && from.mask === undefined) {
-      return { kind: 'copy-mark', to: of, mask: 0xffffffff };
+    if (from?.field === (of === 'packet' ? 'ct-mark' : 'mark')) {
+      const copy: Statement = { kind: 'copy-mark', to: of, mask: from.mask ?? 0xffffffff };
+      // What the mask leaves out becomes 0.
+      return from.mask === undefined ? [copy] : [{ kind: 'set-mark', of, clear: 0xffffffff, flip: 0 }, copy];
     }
-    return { kind: 'opaque-mark', of, text: written };
+    return [{ kind: 'opaque-mark', of, text: written }];
   }
 }
 

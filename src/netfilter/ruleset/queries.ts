@@ -6,7 +6,6 @@ import {
   type BaseChain,
   type Chain,
   type Element,
-  type Expression,
   type Family,
   HOOKS,
   type Hook,
@@ -151,31 +150,6 @@ export function jumpsTo(ruleset: Ruleset, family: Family, chain: string): Reache
   return [...reachableRules(ruleset, family)].filter(({ rule }) =>
     targetChains(rule).some((target) => target === chain),
   );
-}
-
-/** What a rule does with bits of the packet's mark. */
-export interface MarkUse {
-  rule: Rule;
-  /** Bits that it looks at or changes; the sign bit is kept positive. */
-  bits: number;
-  /** `set` changes them, `match` compares them. */
-  use: 'set' | 'match';
-}
-
-/** Every use of the packet's mark in rules of a family, in no particular order, those that cannot be told apart left out. */
-export function markUses(ruleset: Ruleset, family: Family): MarkUse[] {
-  const uses: MarkUse[] = [];
-  for (const table of tablesOf(ruleset, family)) {
-    for (const chain of table.chains.values()) {
-      for (const rule of chain.rules) {
-        for (const expression of rule.expressions) {
-          const use = markUse(expression);
-          if (use !== undefined && use.bits !== 0) uses.push({ rule, ...use });
-        }
-      }
-    }
-  }
-  return uses;
 }
 
 /** What is at a hook, by who put it there. */
@@ -345,10 +319,6 @@ class Walk {
   }
 }
 
-function tablesOf(ruleset: Ruleset, family: Family): Table[] {
-  return ruleset.tables.filter((table) => table.family === family || table.family === 'inet');
-}
-
 function targetChains(rule: Rule): string[] {
   return rule.expressions.flatMap((expression) => {
     if (expression.kind === 'jump' || expression.kind === 'goto') return [expression.chain];
@@ -432,24 +402,4 @@ function ownerAmong(
     if (owner !== undefined) return owner;
   }
   return undefined;
-}
-
-function markUse(expression: Expression): Omit<MarkUse, 'rule'> | undefined {
-  switch (expression.kind) {
-    case 'match': {
-      const operand = expression.key.find(({ field }) => field === 'mark');
-      return operand && { bits: operand.mask ?? 0xffffffff, use: 'match' };
-    }
-    case 'set-mark':
-      return expression.of === 'packet'
-        ? { bits: (expression.clear | expression.flip) >>> 0, use: 'set' }
-        : undefined;
-    case 'copy-mark':
-      return expression.to === 'packet' ? { bits: expression.mask, use: 'set' } : undefined;
-    case 'set-mark-from-map':
-    case 'opaque-mark':
-      return expression.of === 'packet' ? { bits: 0xffffffff, use: 'set' } : undefined;
-    default:
-      return undefined;
-  }
 }

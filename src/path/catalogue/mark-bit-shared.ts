@@ -1,23 +1,54 @@
 import { splitWords } from '../../netfilter/rule-text.ts';
-import { markUses, type Rule } from '../../netfilter/ruleset/index.ts';
+import {
+  comparesBit,
+  type MarkClash,
+  markClashes,
+  markField,
+  markFields,
+  type Rule,
+  type Ruleset,
+} from '../../netfilter/ruleset/index.ts';
 import { DEFAULT_MARK_BIT } from '../../plugins/portmap/config.ts';
+import { NFT_TABLE } from '../../plugins/portmap/nftables-layout.ts';
 import { MASQ_CHAIN, SETMARK_CHAIN } from '../../plugins/portmap/rules.ts';
+import type { NodeAction } from '../action.ts';
 import { rewriteMapping } from '../attach-plan.ts';
 import { changePortmap, restoreConfDir, snapshotConfDir } from '../conf-dir.ts';
 import { listDocument, writeConfig } from '../conf-plans.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+import type { Evidence } from '../finding.ts';
+import type { PolicyRule } from '../node-report.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
+import { describeRule, policyRules } from '../policy-rules.ts';
 import { hasRule, iptablesIn } from '../table-faults.ts';
 
 interface Data {
   node: NodeView;
   bit: number;
   free: number | undefined;
+  /** Who has bits of the mark on the node beyond those that rules show. */
+  owners: readonly string[];
 }
 
-/** Bits that are spoken for: Kubernetes' two, Calico's and Cilium's ranges, least likely to be free last. */
-const CANDIDATES = [12, 11, 10, 9, 8, 7, 6, 5, 4];
+/** In the order in which they are tried: components that need many bits take the upper ones. */
+const CANDIDATES = [
+  ...Array.from({ length: 13 }, (_, i) => 12 - i),
+  ...Array.from({ length: 19 }, (_, i) => 31 - i),
+];
+
+/** What kubelet and kube-proxy mark packets with: to be masqueraded, to be dropped. */
+const KUBERNETES_BITS = 0xc000;
+
+/**
+ * The bits of components that put more into the mark than their rules show, by how they are recognised: Cilium the identity of the sender, in its eBPF
+ * programs (pkg/datapath/linux/linux_defaults/mark.go: all bits but 12 to 15), Calico what its marks are for (iptablesMarkMask, its default).
+ */
+const OWNERS: readonly { name: string; bits: number; chains: RegExp; plugin: string }[] = [
+  { name: 'Cilium', bits: 0xffff0fff, chains: /^CILIUM_/, plugin: 'cilium-cni' },
+  { name: 'Calico', bits: 0xffff0000, chains: /^cali-/, plugin: 'calico' },
+];
+
 /** Of packets that no mapping has: the fault must show, and hurt nobody. */
 const FOREIGN = [
   ...['PREROUTING', '-p', 'tcp', '-m', 'tcp', '--dport', '9099'],
@@ -30,8 +61,9 @@ export const markBitShared = defineFailure<Data>({
   severity: 'risk',
   title: 'another component uses the bit of the packet mark that portmap uses',
   explanation:
-    'portmap marks packets that it will masquerade by one bit of the mark, bit 13 unless told otherwise. Another component that sets the bit has its ' +
-    'packets masqueraded by us; one that looks at it acts on ours: odd source addresses, odd drops.',
+    'portmap sets one bit of the packet mark, bit 13 by default, on packets that it masquerades later. A rule of another component that sets the bit has other packets ' +
+    'masqueraded; one that clears it in between keeps packets from being masqueraded; one that decides by it decides about packets of hostPorts. The results are odd: wrong source ' +
+    'addresses, drops, hostPorts that their own pod cannot reach.',
   remedy: 'Give portmap another bit (`markMasqBit`).',
   restart: 'avoided',
   sources: ['cilium/cilium#17109', 'https://www.cni.dev/plugins/current/meta/portmap/ (markMasqBit)'],
@@ -39,40 +71,31 @@ export const markBitShared = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const portmap = portmapIn(node.chain);
       const ruleset = known(node.ruleset);
-      if (portmap === undefined || ruleset === undefined || portmap.fields.externalSetMarkChain) return [];
-      const bit =
-        typeof portmap.fields.markMasqBit === 'number' ? portmap.fields.markMasqBit : DEFAULT_MARK_BIT;
-      const uses = markUses(ruleset, 'ip').filter(({ rule, bits }) => !isOurs(rule) && bits !== ALL_BITS);
-      const sharing = uses.filter(({ bits }) => hasBit(bits, bit));
-      if (sharing.length === 0) return [];
+      const bit = markBitOf(node);
+      if (bit === undefined || ruleset === undefined) return [];
+      const clashes = clashesOn(node, ruleset, bit);
+      if (clashes.length === 0) return [];
+      const owners = ownersOn(node, ruleset);
+      const free = freeBit(node, ruleset, owners);
+      const rules = clashes.length === 1 ? 'a rule' : `${clashes.length} rules`;
       return [
         {
           subject: { node: node.name },
-          message: `bit ${bit} of the packet mark is portmap's on ${node.name}, and ${sharing.length === 1 ? 'a rule' : `${sharing.length} rules`} of another component ${sharing.length === 1 ? 'uses' : 'use'} it too`,
-          evidence: sharing.map(({ rule }) => ({
-            kind: 'rule',
-            where: `${rule.location.backend} ${rule.location.table} ${rule.location.chain}`,
-            saw: rule.text,
-          })),
-          data: {
-            node,
-            bit,
-            free: CANDIDATES.find((other) => !uses.some(({ bits }) => hasBit(bits, other))),
-          },
+          message: `bit ${bit} of the packet mark is portmap's on ${node.name}, and ${rules} of another component ${clashes.length === 1 ? 'uses' : 'use'} it too`,
+          evidence: clashes.flat(),
+          remedy:
+            free === undefined
+              ? noneFree(node, owners)
+              : `Give portmap bit ${free} (\`markMasqBit\`), which no rule of ${node.name} uses.`,
+          data: { node, bit, free, owners },
         },
       ];
     });
   },
 
-  heal({ data: { node, bit, free } }, scene) {
-    if (free === undefined || node.active === undefined) {
-      return {
-        by: 'hand',
-        why: `no bit of the mark is free on ${node.name}: one of the components must give one up`,
-      };
-    }
+  heal({ data: { node, bit, free, owners } }, scene) {
+    if (free === undefined || node.active === undefined) return { by: 'hand', why: noneFree(node, owners) };
     const document = changePortmap(listDocument(node.active), (portmap) => ({
       ...portmap,
       markMasqBit: free,
@@ -90,17 +113,11 @@ export const markBitShared = defineFailure<Data>({
         ...[...sandboxes.values()].map((sandbox) =>
           rewriteMapping(node, sandbox, `mark packets of ${sandbox.name} by bit ${free}`),
         ),
-        ...oldRules(node, old).map((commands) => ({
+        ...oldRules(node, old).map((action) => ({
           on: 'node' as const,
           node: node.name,
           why: `no longer use bit ${bit}`,
-          action: {
-            do: 'iptables' as const,
-            variant: 'iptables-nft' as const,
-            family: 'ipv4' as const,
-            table: 'nat' as const,
-            commands,
-          },
+          action,
         })),
       ],
     };
@@ -122,33 +139,125 @@ export const markBitShared = defineFailure<Data>({
   },
 });
 
-/** A rule that sets or looks at the whole mark has no bit of its own, and says nothing about ours. */
-const ALL_BITS = 0xffffffff;
+/** portmap's bit on a node; undefined where it uses none. */
+function markBitOf(node: NodeView): number | undefined {
+  const fields = portmapIn(node.chain)?.fields;
+  // Where packets are not masqueraded, or by a mark that is somebody else's, none is set.
+  if (fields === undefined || fields.snat === false || fields.externalSetMarkChain) return undefined;
+  const tables = known(node.ruleset)?.tables ?? [];
+  const hasTable = (name: string) => tables.some((table) => table.backend === 'nft' && table.name === name);
+  // The reference plugin masquerades by address there.
+  if (fields.backend === 'nftables' && hasTable(REFERENCE_TABLE) && !hasTable(NFT_TABLE)) return undefined;
+  return typeof fields.markMasqBit === 'number' ? fields.markMasqBit : DEFAULT_MARK_BIT;
+}
 
-function hasBit(bits: number, bit: number): boolean {
-  return Math.floor(bits / 2 ** bit) % 2 === 1;
+/** The table of the reference plugin's nftables backend. */
+const REFERENCE_TABLE = 'cni_hostport';
+
+const DOES: Readonly<Record<MarkClash['does'], string>> = {
+  sets: 'sets the bit',
+  clears: 'clears the bit before packets are masqueraded',
+  acts: 'decides by the bit',
+};
+
+/** What shares a bit with portmap on a node, as evidence: of each rule itself, and how the bit gets there where it is by way of the connection. */
+function clashesOn(node: NodeView, ruleset: Ruleset, bit: number): Evidence[][] {
+  const rules = new Set<Rule>();
+  const clashes = familiesOf(ruleset).flatMap((family) => markClashes(ruleset, family, bit, isOurs));
+  const ofRules = clashes.flatMap(({ rule, does, through }) => {
+    // One of an inet table is of both families.
+    if (rules.has(rule)) return [];
+    rules.add(rule);
+    return [
+      [
+        ruleEvidence(rule, DOES[does]),
+        ...through.map((other) => ruleEvidence(other, 'keeps the bit with the connection')),
+      ],
+    ];
+  });
+  const ofRouting = routingByMark(node)
+    .filter(({ mark }) => comparesBit(mark!, bit))
+    .map((rule): Evidence[] => [
+      { kind: 'route', where: `policy rule of ${node.name} (${DOES.acts})`, saw: describeRule(rule) },
+    ]);
+  return [...ofRules, ...ofRouting];
+}
+
+function ruleEvidence({ location, text }: Rule, does: string): Evidence {
+  const { backend, table, chain } = location;
+  return { kind: 'rule', where: `${backend} ${table} ${chain} (${does})`, saw: text };
+}
+
+/** The families whose packets portmap marks: IPv6 only where it has mapped ports of that. */
+function familiesOf({ tables }: Ruleset): ('ip' | 'ip6')[] {
+  const isMapped = tables.some(({ family, chains }) => family === 'ip6' && chains.has(MASQ_CHAIN));
+  return isMapped ? ['ip', 'ip6'] : ['ip'];
+}
+
+/** The policy rules of a node that go by the mark and lead somewhere. Packets of hostPorts are routed when they have been marked. */
+function routingByMark({ seen }: NodeView): PolicyRule[] {
+  if (seen === undefined) return [];
+  const routes = known(seen.network.routes);
+  return (known(policyRules(seen, 'ipv4')) ?? []).filter(({ mark, action, table }) => {
+    if (mark === undefined || action === 'nop') return false;
+    // Where a table has no route, the next rule decides.
+    const isEmpty = routes?.every((route) => route.family !== 'ipv4' || route.table !== table) ?? false;
+    return action !== undefined || !isEmpty;
+  });
+}
+
+function ownersOn(node: NodeView, { tables }: Ruleset): string[] {
+  return OWNERS.filter(
+    ({ chains, plugin }) =>
+      node.chain?.some(({ type }) => type === plugin) ||
+      tables.some((table) => [...table.chains.keys()].some((name) => chains.test(name))),
+  ).map(({ name }) => name);
+}
+
+/** A bit that no rule of others gives a meaning to, that none of the components on the node has for itself, and that does not clash either. */
+function freeBit(node: NodeView, ruleset: Ruleset, owners: readonly string[]): number | undefined {
+  const taken = [
+    KUBERNETES_BITS,
+    ...OWNERS.filter(({ name }) => owners.includes(name)).map(({ bits }) => bits),
+    ...(['ip', 'ip6'] as const).map((family) => markFields(ruleset, family, isOurs)),
+    ...routingByMark(node).map(({ mark }) => markField(mark!)),
+  ].reduce((bits, more) => bits | more, 0);
+  return CANDIDATES.find(
+    (other) => ((taken >>> other) & 1) === 0 && clashesOn(node, ruleset, other).length === 0,
+  );
+}
+
+function noneFree(node: NodeView, owners: readonly string[]): string {
+  const others = ['Kubernetes', ...owners].join(', ');
+  return `no bit of the mark is free on ${node.name}: rules there or ${others} use each of them, so one of the components must give one up`;
 }
 
 function isOurs({ location, comment }: Rule): boolean {
   return (
     /^CNI-/.test(location.chain) ||
-    location.table === 'hostport' ||
+    location.table === NFT_TABLE ||
     /^(CNI portfwd|hostport: )/.test(comment ?? '')
   );
 }
 
-/** Commands that take portmap's shared rules with an old mark out, when there are any. */
-function oldRules(node: NodeView, mark: string): string[][][] {
-  const ruleset = known(node.ruleset);
-  const table = ruleset?.tables.find(
-    ({ backend, family, name }) => backend === 'iptables-nft' && family === 'ip' && name === 'nat',
-  );
-  const commands: string[][] = [];
-  for (const chain of [SETMARK_CHAIN, MASQ_CHAIN]) {
-    const rules = table?.chains.get(chain)?.rules ?? [];
-    for (const { text } of rules) {
-      if (text.includes(mark)) commands.push(['-D', ...splitWords(text).slice(1)]);
-    }
-  }
-  return commands.length === 0 ? [] : [commands];
+/** portmap's shared rules with an old mark, each table with the commands that take them out. */
+function oldRules(node: NodeView, mark: string): Extract<NodeAction, { do: 'iptables' }>[] {
+  return (known(node.ruleset)?.tables ?? []).flatMap(({ backend, family, name, chains }) => {
+    if (backend === 'nft' || family === 'inet' || name !== 'nat') return [];
+    const commands = [SETMARK_CHAIN, MASQ_CHAIN].flatMap((chain) =>
+      (chains.get(chain)?.rules ?? []).flatMap(({ text }) =>
+        text.includes(mark) ? [['-D', ...splitWords(text).slice(1)]] : [],
+      ),
+    );
+    if (commands.length === 0) return [];
+    return [
+      {
+        do: 'iptables',
+        variant: backend,
+        family: family === 'ip' ? 'ipv4' : 'ipv6',
+        table: 'nat',
+        commands,
+      },
+    ];
+  });
 }
