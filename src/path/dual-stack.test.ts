@@ -109,7 +109,14 @@ function reportOf({
             },
           ]),
         },
-        sysctls: { value: { 'net.ipv4.ip_forward': '1', 'net.ipv6.conf.all.forwarding': '1', ...sysctls } },
+        sysctls: {
+          value: {
+            'net.ipv4.ip_forward': '1',
+            'net.ipv6.conf.all.forwarding': '1',
+            'net.ipv4.conf.all.route_localnet': '1',
+            ...sysctls,
+          },
+        },
       },
       cni: {
         attachments: {

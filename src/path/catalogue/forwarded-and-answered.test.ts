@@ -513,6 +513,44 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     { sysctls: { 'net.ipv4.conf.lxc1.route_localnet': '0', 'net.ipv4.conf.all.route_localnet': '1' } },
     [],
   ],
+  [
+    'route_localnet off, and a probe of 127.0.0.1 that is answered all the same',
+    { sysctls: { 'net.ipv4.conf.lxc1.route_localnet': '0' }, probes: {} },
+    [],
+  ],
+
+  [
+    'route_localnet off, and a probe of [::1] that is answered',
+    {
+      sysctls: { 'net.ipv4.conf.lxc1.route_localnet': '0' },
+      probes: { loopback: { target: { address: '::1', port: 80 } } },
+    },
+    ['route-localnet-off'],
+    'sysctl',
+  ],
+  ['route_localnet on by another number', { sysctls: { 'net.ipv4.conf.lxc1.route_localnet': '2' } }, []],
+  [
+    'route_localnet off, where connections from the node are not masqueraded',
+    { sysctls: { 'net.ipv4.conf.lxc1.route_localnet': '0' }, portmap: { snat: false } },
+    [],
+  ],
+  [
+    "route_localnet off, of a mapping for the node's address",
+    {
+      sysctls: { 'net.ipv4.conf.lxc1.route_localnet': '0' },
+      pod: (pod) => withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP: NODE.address }]),
+    },
+    [],
+  ],
+  [
+    'route_localnet off, of a mapping for the loopback',
+    {
+      sysctls: { 'net.ipv4.conf.lxc1.route_localnet': '0' },
+      pod: (pod) => withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP: '127.0.0.1' }]),
+    },
+    ['route-localnet-off'],
+    'sysctl',
+  ],
 
   [
     'no route to the pod',

@@ -1,8 +1,8 @@
-import { z } from 'zod';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { Evidence, Family } from '../finding.ts';
 import type { NodeView } from '../node-view.ts';
 import { known } from '../observed.ts';
+import { linksToPod } from '../pod-devices.ts';
 import { podDevice } from '../pod-link.ts';
 import { podName } from '../pod-of.ts';
 import { describeRule, type RoutedPacket } from '../policy-rules.ts';
@@ -41,7 +41,7 @@ export const podRouteMissing = defineFailure<Data>({
       const { node, subject } = path;
       if (node === undefined) return [];
       if (known(node.seen?.network.routes) === undefined) return [];
-      const devices = hostDevices(path, node);
+      const devices = hostDevices(path, node, address);
       const wrong = misroutedOf(path, node, devices, scene);
       if (wrong === undefined) return [];
       const { route, problem } = wrong;
@@ -193,24 +193,14 @@ function problemOf(
   return (whom) => `sends packets to ${whom} by ${route.device}, and not by ${devices.join(' or ')}`;
 }
 
-const resultSchema = z.object({
-  interfaces: z.array(z.object({ name: z.string(), sandbox: z.string().optional() })),
-});
-
-/**
- * The devices on the node that lead to the pod: those whose other end is in its namespace, those that the result of its attachment names (its
- * older versions name none), and the bridges that these are ports of.
- */
-function hostDevices({ attachment, sandbox }: PathView, node: NodeView): string[] {
-  const result = resultSchema.safeParse(attachment?.result).data?.interfaces ?? [];
-  const named = result.flatMap((entry) => ((entry.sandbox ?? '') === '' ? [entry.name] : []));
-  const namespace = sandbox?.netns?.split('/').at(-1);
-  const links = known(node.seen?.network.links) ?? [];
-  const own = links.filter(
-    ({ name, peerNamespace }) =>
-      named.includes(name) || (peerNamespace !== undefined && peerNamespace === namespace),
-  );
-  return [...new Set(own.flatMap(({ name, master }) => (master === undefined ? [name] : [name, master])))];
+/** The devices on the node that lead to the pod, and the bridges that these are ports of. */
+function hostDevices(path: PathView, node: NodeView, address: string): string[] {
+  const { named, peers } = linksToPod(path, node, address);
+  return [
+    ...new Set(
+      [...named, ...peers].flatMap(({ name, master }) => (master === undefined ? [name] : [name, master])),
+    ),
+  ];
 }
 
 /** Of a bridge and its port, the bridge: routes lead there. */
