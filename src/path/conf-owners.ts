@@ -10,7 +10,8 @@ interface ConfOwner {
 
 const CILIUM: ConfOwner = {
   name: "Cilium's agent",
-  besides: 'with cni.exclusive, its default, it renames other files when it starts: set cni.exclusive=false',
+  besides:
+    'with cni.exclusive, its default, it renames other files, before 1.14 whenever it starts and since then at any time: set cni.exclusive=false',
 };
 
 /** The names under which operators' agents write their configuration, as their installers have them. */
@@ -27,6 +28,15 @@ const OWNERS: readonly [RegExp, ConfOwner][] = [
   [/^01-ovn-kubernetes\.conf(list)?$/, { name: 'ovnkube-node' }],
   [/^00-kube-ovn\.conflist$/, { name: "Kube-OVN's CNI server" }],
 ];
+
+/**
+ * Whether Cilium's agent watches the configuration directory of a node and renames every other configuration within milliseconds of its appearing, as it
+ * does since 1.14 unless `cni.exclusive` is false (daemon/cmd/cni/config.go). Its own file shows it, with no other beside it. Before 1.14
+ * that is 05-cilium.conf, which later agents rename as well, and other files are renamed when the agent starts (plugins/cilium-cni/cni-install.sh).
+ */
+export function isWatchedByCilium({ configs }: NodeView): boolean {
+  return configs?.length === 1 && configs[0]!.name === '05-cilium.conflist';
+}
 
 /** Who writes the configuration file of a name again; undefined when nobody is known to. */
 export function ownerOf(fileName: string): ConfOwner | undefined {

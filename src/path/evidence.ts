@@ -1,5 +1,6 @@
 import type { Pod } from '../kube/types.ts';
 import type { Evidence } from './finding.ts';
+import type { CachedAttachment } from './node-report.ts';
 import type { ConfigFile, NodeView } from './node-view.ts';
 import type { PathView, Scene } from './scene.ts';
 
@@ -13,6 +14,11 @@ export function excerpt(text: string): string {
 /** A configuration file and what stands in it. */
 export function fileEvidence({ path, content }: ConfigFile): Evidence {
   return { kind: 'file', where: path, saw: excerpt(content) };
+}
+
+/** A cached attachment and the list that ran for it. */
+export function attachmentEvidence({ file, modified, config }: CachedAttachment): Evidence {
+  return { kind: 'result', where: `${file} (${modified})`, saw: excerpt(config) };
 }
 
 /** What a directory of plugins has; so that a reader sees what is not there. */

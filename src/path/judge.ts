@@ -1,8 +1,11 @@
 import { canonicalAddress } from '../net/ip.ts';
 import type { Trace } from '../netfilter/ruleset/index.ts';
+import { chainedPortmap } from './chained-portmap.ts';
 import { forwardingOf } from './clear-way.ts';
 import { answersFromElsewhere } from './evidence.ts';
+import { devicesWithoutLocalnet } from './localnet.ts';
 import { portmapIn } from './node-view.ts';
+import { ownedMappings } from './owned-mappings.ts';
 import { policyAgentOf } from './policy-agents.ts';
 import { otherMapperOf } from './port-mapper.ts';
 import { vantages } from './probe.ts';
@@ -62,14 +65,22 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     return node.chain === undefined ? unknown('the chain is not known') : holds;
   },
 
-  attached: ({ node, sandbox, attachment }) => {
+  attached: ({ node, sandbox, attachment }, scene) => {
     if (node === undefined) return unknown('the pod has no node yet');
     if ('unknown' in node.report) return unknown(node.report.unknown);
     if (node.sandboxes === undefined) return unknown('the runtime did not tell its sandboxes');
     if (sandbox === undefined) return unknown('the pod has no sandbox that is ready');
-    return attachment === undefined
-      ? unknown(`no cached result of sandbox ${sandbox.id.slice(0, 13)}`)
-      : holds;
+    const name = `sandbox ${sandbox.id.slice(0, 13)}`;
+    if (attachment === undefined) return unknown(`no cached result of ${name}`);
+    const isChained = chainedPortmap(attachment);
+    if (isChained === true || ownedMappings(node)?.has(sandbox.id) === true) return holds;
+    const mapper = otherMapperOf(node, scene.pathsOn(node));
+    if (mapper !== undefined) return { holds: true, why: `attached without portmap; ${mapper}` };
+    return unknown(
+      isChained === false
+        ? `${name} is attached without portmap: the chain that ran for it gives no ports to one`
+        : `the list that ran for ${name} cannot be read`,
+    );
   },
 
   translated: (path, scene) => {
@@ -102,9 +113,10 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     if (origin === 'outside' && path.node.sysctl(forwarding) === undefined) {
       return unknown(`${forwarding} of ${path.node.name} was not seen`);
     }
-    return verdict.value === 'accept'
-      ? holds
-      : unknown(`${origin}: the packet is not let through (${verdict.value})`);
+    if (verdict.value !== 'accept')
+      return unknown(`${origin}: the packet is not let through (${verdict.value})`);
+    const lacking = devicesWithoutLocalnet(path, scene);
+    return lacking !== undefined && 'unknown' in lacking ? unknown(`loopback: ${lacking.unknown}`) : holds;
   },
 
   answered: (path) => {

@@ -140,3 +140,65 @@ test('a runtime that missed a mounted file is told by one that comes and goes be
     { do: 'rewrite-file', path: FILE },
   ]);
 });
+
+describe('a directory that Cilium’s agent watches', () => {
+  const CILIUM = '05-cilium.conflist';
+  const undeclared = listOf([{ type: 'cilium-cni' }, { type: 'portmap' }]);
+  const kinds = (plan: ReturnType<typeof planned>['plan']) =>
+    plan?.steps.map((step) => (step.on === 'node' ? `${step.action.do}` : ''));
+
+  test('is not written to, since that is undone at once, and the finding says what to set', () => {
+    const { finding, plan } = planned(seenIn({ [CILIUM]: undeclared }), 'capability-missing');
+    expect(plan?.steps).toEqual([]);
+    expect(finding?.command).toBeUndefined();
+    expect(finding?.remedy).toBe(
+      "Cilium's agent watches /etc/cni/net.d of n1 and renames other files there at once: set cni.exclusive=false in Cilium, restart its agents and then " +
+        'declare the capability in 05-cilium.conflist in a list that comes before 05-cilium.conflist',
+    );
+  });
+
+  test('nor to chain portmap, which Cilium can do itself', () => {
+    const { finding, plan } = planned(
+      seenIn({ [CILIUM]: listOf([{ type: 'bridge' }]) }),
+      'portmap-not-chained',
+    );
+    expect(plan).toMatchObject({ steps: [], left: { to: 'hand', why: finding!.remedy } });
+    expect(finding?.remedy).toContain(
+      'set cni.chainingMode=portmap, which has Cilium chain portmap itself, or ',
+    );
+  });
+
+  const single = JSON.stringify({ name: 'net', type: 'bridge' });
+  test.each<[string, Record<string, string>, string, string[]]>([
+    [
+      'where Cilium leaves others beside its own',
+      { [CILIUM]: undeclared, '10-x.conf': '{}' },
+      'capability-missing',
+      ['write-file'],
+    ],
+    [
+      'not where it has put others aside',
+      { [CILIUM]: undeclared, '10-x.conf.cilium_bak': '{}' },
+      'capability-missing',
+      [],
+    ],
+    ['where Cilium is older than 1.14', { '05-cilium.conf': single }, 'portmap-not-chained', ['write-file']],
+    [
+      'where somebody else has the only file',
+      { '10-calico.conflist': undeclared },
+      'capability-missing',
+      ['write-file'],
+    ],
+  ])('is written to %s', (_, files, code, steps) => {
+    expect(kinds(planned(seenIn(files), code).plan)).toEqual(steps);
+  });
+
+  test('is no obstacle to what is done elsewhere, or changes nothing in it', () => {
+    const report = seenIn({ [CILIUM]: listOf(CHAINED) });
+    const plugins = (report.cni.plugins as { value: { name: string; versions?: unknown }[] }).value;
+    plugins[1]!.versions = { value: ['0.1.0'] };
+    expect(kinds(planned(report, 'plugin-too-old').plan)).toEqual(['install-plugin']);
+    const missed = cniNode({ [CILIUM]: listOf(CHAINED) }, { loaded: listOf([{ type: 'cilium-cni' }]) });
+    expect(kinds(planned(missed, 'conflist-not-loaded').plan)).toEqual(['rewrite-file']);
+  });
+});

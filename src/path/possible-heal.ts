@@ -1,8 +1,9 @@
 import type { HealStep, NodeAction } from './action.ts';
-import { besideOwners } from './conf-owners.ts';
+import { besideOwners, isWatchedByCilium } from './conf-owners.ts';
+import { describeAction } from './describe-action.ts';
 import type { Detection, Failure, Heal } from './failure.ts';
 import type { MountSeen } from './node-report.ts';
-import type { NodeView } from './node-view.ts';
+import { type NodeView, portmapIn } from './node-view.ts';
 import type { Scene } from './scene.ts';
 
 /** A file or directory that an action changes, and in what way. */
@@ -16,7 +17,8 @@ interface Touched {
 
 /**
  * What mends a case as far as the node lets it: steps that would write what is mounted into the node read-only are left to a person, who is told
- * where it comes from; and what an operator's agent would write again has a list of ours put before it ({@link besideOwners}). `obstacle`: what then mends it, in place of the failure's own remedy.
+ * where it comes from, and so is what a watching agent would undo; what an operator's agent would write again has a list of ours put before it
+ * ({@link besideOwners}). `obstacle`: how to fix it then, in place of the failure's own remedy.
  */
 export function possibleHeal(
   failure: Failure,
@@ -27,10 +29,11 @@ export function possibleHeal(
   if (wanted.by === 'hand') return { heal: wanted };
   const node = scene.nodes.get(detection.subject.node ?? '');
   const heal = node === undefined ? wanted : { ...wanted, steps: besideOwners(wanted.steps, node) };
-  // A list of ours has the same drop-in directory as the one it goes before, so it is the steps as they were wanted that tell.
+  // A list of ours has the same drop-in directory as the one it goes before, and the same watcher: it is the steps as they were wanted that count.
   const [obstacle] = [
     ...wanted.steps.map((step) => dropInObstacle(step, scene)),
     ...heal.steps.map((step) => mountObstacle(step, scene)),
+    ...wanted.steps.map((step) => watcherObstacle(step, scene)),
   ].filter((found) => found !== undefined);
   return obstacle === undefined ? { heal } : { heal: { by: 'hand', why: obstacle }, obstacle };
 }
@@ -50,6 +53,25 @@ function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
   const directory = node!.seen!.cni.confDir;
   const files = active.dropIns.map((name) => `${directory}/${name}`).join(', ');
   return `the chain of ${active.name} goes on in ${files}: ${step.why}, where of these it belongs`;
+}
+
+/** What an agent undoes as soon as it is done is to be changed where the agent has it from. */
+function watcherObstacle(step: HealStep, scene: Scene): string | undefined {
+  if (step.on !== 'node') return undefined;
+  const node = scene.nodes.get(step.node);
+  if (node === undefined || !isWatchedByCilium(node)) return undefined;
+  const { action } = step;
+  if (action.do !== 'write-file' && action.do !== 'rename-file') return undefined;
+  // Where portmap is chained already, it is by that.
+  const chaining =
+    portmapIn(node.chain) === undefined
+      ? 'cni.chainingMode=portmap, which has Cilium chain portmap itself, or '
+      : '';
+  const then =
+    action.do === 'rename-file'
+      ? describeAction(action)
+      : `${step.why} in a list that comes before ${node.active!.name}`;
+  return `Cilium's agent watches ${node.seen!.cni.confDir} of ${node.name} and renames other files there at once: set ${chaining}cni.exclusive=false in Cilium, restart its agents and then ${then}`;
 }
 
 function mountObstacle(step: HealStep, scene: Scene): string | undefined {

@@ -94,7 +94,9 @@ function renderFinding({ finding, nodes }: AlikeFindings, program: string): stri
     lines.push(`  ${' '.repeat(9)}and ${evidence.length - MAX_EVIDENCE} more`);
   lines.push(...labelled('why', explanation));
   lines.push(...labelled('remedy', remedy));
-  lines.push(...labelled('restart', asCalled(RESTARTS[restart], program)));
+  // Without a command, heal does not fix it while the pod runs.
+  const avoided = restart === 'avoided' && command === undefined ? 'no' : restart;
+  lines.push(...labelled('restart', asCalled(RESTARTS[avoided], program)));
   if (command !== undefined) lines.push(...labelled('mend', asCalled(command, program)));
   lines.push(...labelled('read', finding.documentation));
   return `${lines.join('\n')}\n`;

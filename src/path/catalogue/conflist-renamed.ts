@@ -1,10 +1,15 @@
 import { parseNetworkConfig } from '../../cni/conflist.ts';
+import { chainedPortmap } from '../chained-portmap.ts';
 import { activeList, CONF_DIR, formatDocument, puttingBackConfDir, withoutPortmap } from '../conf-dir.ts';
 import { nameBefore, renameConfig } from '../conf-plans.ts';
-import { excerpt } from '../evidence.ts';
+import { attachmentEvidence, excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+import type { Evidence } from '../finding.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
+import { ownedMappings } from '../owned-mappings.ts';
+import { podName } from '../pod-of.ts';
+import type { PathView, Scene } from '../scene.ts';
 
 interface Data {
   node: NodeView;
@@ -38,18 +43,44 @@ function asideWithPortmap(node: NodeView): { original: string; content: string }
   });
 }
 
+const LASTS = 'while cni.exclusive is not false in Cilium, the next start of its agent renames it again';
+
+/** Attachments that are shown; one is as good as a hundred. */
+const MAX_RESULTS = 3;
+
+/** The mappings of pods for which a chain without portmap ran. */
+function pathsWithoutPortmap(node: NodeView, scene: Scene): PathView[] {
+  return scene
+    .pathsOn(node)
+    .filter(
+      ({ attachment, sandbox }) =>
+        attachment !== undefined &&
+        chainedPortmap(attachment) === false &&
+        ownedMappings(node)?.has(sandbox!.id) !== true,
+    );
+}
+
+function attachedWithout(names: readonly string[]): string {
+  if (names.length === 0) return '';
+  const some = names.slice(0, MAX_RESULTS).join(', ');
+  const more = names.length > MAX_RESULTS ? ` and ${names.length - MAX_RESULTS} more` : '';
+  return `; attached without portmap: ${some}${more}`;
+}
+
 export const conflistRenamed = defineFailure<Data>({
   code: 'conflist-renamed',
   stage: 'configured',
   severity: 'broken',
   title: 'Cilium has renamed the configuration that chains portmap',
   explanation:
-    'With `cni.exclusive=true`, its default, Cilium renames every other file of the configuration directory to `*.cilium_bak` whenever its ' +
-    'agent starts. A chain that worked is gone after the next rollout, and only pods made from then on are hit.',
+    'With `cni.exclusive=true`, its default, Cilium renames every other `.conf`, `.conflist` and `.json` file of the configuration directory to `*.cilium_bak`. Since 1.14 its agent watches ' +
+    'the directory and does so within milliseconds of any file appearing there, also of one that has been given its name back; before 1.14 it happens whenever the agent starts. ' +
+    'Pods created since then have no hostPort mapping.',
   remedy:
-    'Give the file its name back, and set `cni.exclusive=false` (or `cni.chainingMode=portmap`) in Cilium, or the next start of its agent renames it again.',
+    'Fix it in Cilium first: set `cni.chainingMode=portmap`, which has Cilium chain portmap itself, or set `cni.exclusive=false`, restart its agents and then give the file its name back.',
   restart: 'avoided',
   sources: [
+    'cilium/cilium#24389',
     'k8snetworkplumbingwg/multus-cni#972',
     'https://docs.cilium.io/en/stable/installation/cni-chaining-portmap/',
   ],
@@ -63,10 +94,18 @@ export const conflistRenamed = defineFailure<Data>({
         .slice(0, 1)
         .map(({ original, content }) => {
           const path = `${node.seen!.cni.confDir}/${original}${SUFFIX}`;
+          const without = pathsWithoutPortmap(node, scene);
+          const names = [...new Set(without.map(({ subject }) => podName(subject.pod!)))];
           return {
             subject: { node: node.name },
-            message: `${original} of ${node.name}, which chains portmap, is called ${original}${SUFFIX} and is not used`,
-            evidence: [{ kind: 'file', where: path, saw: excerpt(content) }],
+            message: `${original} of ${node.name}, which chains portmap, is called ${original}${SUFFIX} and is not used${attachedWithout(names)}`,
+            evidence: [
+              { kind: 'file', where: path, saw: excerpt(content) },
+              ...(node.active === undefined ? [] : [fileEvidence(node.active)]),
+              ...without
+                .slice(0, MAX_RESULTS)
+                .map(({ attachment }): Evidence => attachmentEvidence(attachment!)),
+            ],
             data: { node, path, original, active: node.active?.name },
           };
         });
@@ -75,11 +114,14 @@ export const conflistRenamed = defineFailure<Data>({
 
   heal({ data: { node, path, original, active } }) {
     const name = active === undefined ? original : nameBefore(active, original);
-    return { by: 'steps', steps: [renameConfig(node, path, name, `give ${original} its name back`)] };
+    return {
+      by: 'steps',
+      steps: [renameConfig(node, path, name, `give ${original} its name back (${LASTS})`)],
+    };
   },
 
   fault: {
-    does: "does what Cilium's exclusive mode does: renames the configuration in use, writes one of the primary plugin alone; and makes the pod again",
+    does: "does what Cilium's exclusive mode does when an agent before 1.14 starts: renames the configuration in use, writes one of the primary plugin alone; and makes the pod again",
     ...puttingBackConfDir,
     async inject(door, target) {
       await door.recreate(target, async () => {

@@ -8,11 +8,9 @@ import {
   writeConfig,
   writeCopy,
 } from '../conf-plans.ts';
-import { excerpt, fileEvidence } from '../evidence.ts';
+import { attachmentEvidence, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
-import type { Evidence } from '../finding.ts';
 import { loadedMapsPorts } from '../loaded-network.ts';
-import type { CachedAttachment } from '../node-report.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../node-view.ts';
 import { otherMapperOf } from '../port-mapper.ts';
 import { AWAY, failed, probesFrom } from '../probe-facts.ts';
@@ -114,8 +112,4 @@ export const portmapNotChained = defineFailure<Data>({
 
 function typesOf(chain: readonly { type: string }[]): string {
   return chain.map(({ type }) => type).join(', ');
-}
-
-function attachmentEvidence({ file, modified, config }: CachedAttachment): Evidence {
-  return { kind: 'result', where: `${file} (${modified})`, saw: excerpt(config) };
 }
