@@ -33,7 +33,14 @@ export async function localWorld(
   const name = options.node ?? hostname();
   const report = await takeNodeReport(name, exec);
   signal?.throwIfAborted();
-  const world: World = {
+  const world = worldOfReport(report);
+  return options.probes ? { ...world, probes: await probeOwn(world, exec, options, signal) } : world;
+}
+
+/** A cluster of the one node that a report is about, unprobed. */
+export function worldOfReport(report: NodeReport): World {
+  const { node: name } = report;
+  return {
     observedAt: report.takenAt,
     nodes: [nodeOf(name, report)],
     pods: podsOf(name, known(report.sandboxes) ?? []),
@@ -48,7 +55,6 @@ export async function localWorld(
     reports: new Map([[name, { value: report }]]),
     probes: [],
   };
-  return options.probes ? { ...world, probes: await probeOwn(world, exec, options, signal) } : world;
 }
 
 function nodeOf(name: string, report: NodeReport): Node {
