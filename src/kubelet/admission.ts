@@ -9,16 +9,21 @@ import type { Node, Pod } from '../kube/types.ts';
  */
 export function refusal(
   pod: Pod,
-  node: Node | undefined,
+  node: Node,
   others: readonly Pod[],
 ): { reason: string; message: string } | undefined {
   const refuse = (reason: string) => ({ reason, message: `Pod was rejected: Predicate ${reason} failed` });
-  if (node !== undefined && !selectsNode(pod.spec!, node)) return refuse('NodeAffinity');
-  const taint = untoleratedTaint(node?.spec?.taints, pod.spec?.tolerations, ['NoExecute']);
+  if (!selectsNode(pod.spec!, node)) return refuse('NodeAffinity');
+  const taint = untoleratedTaint(node.spec?.taints, pod.spec?.tolerations, ['NoExecute']);
   if (taint !== undefined) return refuse('TaintToleration');
   const taken = others.filter((other) => !isTerminal(other)).flatMap(takenHostPorts);
   const conflict = takenHostPorts(pod).some((mine) =>
     taken.some((theirs) => hostPortsConflict(mine, theirs)),
   );
   return conflict ? refuse(PORT_TAKEN_REASON) : undefined;
+}
+
+/** Whether a refusal is for what the Node says of itself, and not for what runs on it. */
+export function isOfNode({ reason }: { reason: string }): boolean {
+  return reason === 'NodeAffinity' || reason === 'TaintToleration';
 }

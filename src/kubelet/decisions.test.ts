@@ -51,7 +51,7 @@ describe('admission', () => {
     ['any, spelt out', withPort(80, '0.0.0.0'), withPort(80, '172.17.0.2'), 'NodePorts'],
     ['a pod that has ended', withPort(80), withPort(80, undefined, undefined, 'Failed'), undefined],
   ])('%s', (_name, mine, theirs, reason) => {
-    expect(refusal(mine, undefined, [theirs])?.reason).toBe(reason);
+    expect(refusal(mine, { metadata: { name: 'n' } }, [theirs])?.reason).toBe(reason);
   });
 
   const node: Node = {

@@ -3,10 +3,10 @@ import { EventRecorder, referenceTo } from '../kube/event-recorder.ts';
 import { Informer } from '../kube/informer.ts';
 import { isTerminal } from '../kube/placement.ts';
 import { keyOf, nodes, pods, services } from '../kube/resources.ts';
-import type { Pod, Service } from '../kube/types.ts';
+import type { Node, Pod, Service } from '../kube/types.ts';
 import type { Clock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
-import { refusal } from './admission.ts';
+import { isOfNode, refusal } from './admission.ts';
 import type { ClusterDns } from './dns.ts';
 import { ConfigError } from './env.ts';
 import { Images } from './images.ts';
@@ -50,6 +50,8 @@ export interface KubeletOptions {
 export class Kubelet {
   readonly #options: KubeletOptions;
   readonly #workers = new Map<string, PodWorker>();
+  /** Pods, newest definition, that are not admitted yet because the Node is being read for them. By UID. */
+  readonly #judged = new Map<string, Pod>();
   /** Container or sandbox ID to pod UID, as far as seen. */
   readonly #owners = new Map<string, string>();
   readonly #context: PodContext;
@@ -129,6 +131,11 @@ export class Kubelet {
     });
   }
 
+  /** The Node that pods are judged by. */
+  get node(): Node {
+    return this.#node.node;
+  }
+
   /** The pods of this node with the status that the kubelet last gave them. */
   pods(): Pod[] {
     return [...this.#workers.values()].map(({ pod, status }) => ({ ...pod, status: status ?? pod.status }));
@@ -156,10 +163,11 @@ export class Kubelet {
   /** Runs until {@link Kubelet.stop}; pods go on running afterwards. */
   async run(): Promise<void> {
     const { signal } = this.#stop;
+    // Until the runtime has been asked, nothing could be said to pods but that; by what the Node says they are judged.
+    const mayStart = Promise.all([this.#node.seen, this.#node.synced]);
     await Promise.all([
       this.#node.run(signal),
-      // Until the runtime has been asked, nothing could be said to pods but that.
-      this.#node.seen.then(() => this.#pods.run(signal)),
+      unlessStopped(mayStart, signal).then(() => this.#pods.run(signal)),
       this.#services.run(signal),
       this.#followEvents(signal),
       this.#relist(signal),
@@ -181,7 +189,7 @@ export class Kubelet {
     for (const [uid, pod] of before) {
       if (this.#static.has(uid)) continue;
       this.#mirrors.remove(pod);
-      this.#workers.get(uid)?.update({ kind: 'gone' });
+      this.#end(uid);
     }
     for (const [uid, pod] of this.#static) {
       if (!before.has(uid)) this.#mirrors.ensure(pod, this.#mirrorOf(pod));
@@ -226,7 +234,7 @@ export class Kubelet {
 
   #unwanted(pod: Pod): void {
     if (!isMirror(pod)) {
-      this.#workers.get(pod.metadata!.uid!)?.update({ kind: 'gone' });
+      this.#end(pod.metadata!.uid!);
       return;
     }
     const { name, namespace } = pod.metadata!;
@@ -245,23 +253,51 @@ export class Kubelet {
     );
   }
 
+  #end(uid: string): void {
+    this.#judged.delete(uid);
+    this.#workers.get(uid)?.update({ kind: 'gone' });
+  }
+
   #put(pod: Pod): void {
     const uid = pod.metadata!.uid!;
     const known = this.#workers.get(uid);
-    if (known !== undefined) {
-      known.update({ kind: 'wanted', pod });
-      return;
+    if (known !== undefined) known.update({ kind: 'wanted', pod });
+    else if (this.#judged.has(uid)) this.#judged.set(uid, pod);
+    else {
+      const failure = this.#judge(pod, this.node);
+      if (failure === undefined || !isOfNode(failure)) this.#admit(pod, failure);
+      else void this.#judgeAgain(pod);
     }
+  }
+
+  /** The watch may be behind what whoever made the pod knows of the Node: before a pod is refused for that, the Node is read. */
+  async #judgeAgain(pod: Pod): Promise<void> {
+    const uid = pod.metadata!.uid!;
+    this.#judged.set(uid, pod);
+    const node = await this.#node.readNode();
+    const newest = this.#judged.get(uid);
+    // Deleted meanwhile.
+    if (newest === undefined || this.#stop.signal.aborted) return;
+    this.#judged.delete(uid);
+    this.#admit(newest, this.#judge(newest, node));
+  }
+
+  /** Why this node does not run a pod; undefined when it does. */
+  #judge(pod: Pod, node: Node): { reason: string; message: string } | undefined {
     // A pod that has begun was admitted before, by this kubelet or by the one before it.
     const fresh =
       !isTerminal(pod) &&
       pod.status?.startTime === undefined &&
       pod.metadata?.deletionTimestamp === undefined;
+    if (!fresh) return undefined;
     // What is gone from the API has its port given to the next one by the scheduler, although its containers may still be ending.
     const others = [...this.#workers.values()]
       .filter((worker) => !worker.isGone)
       .map((worker) => ({ ...worker.pod, status: worker.status ?? worker.pod.status }));
-    const failure = fresh ? refusal(pod, this.#node.node, others) : undefined;
+    return refusal(pod, node, others);
+  }
+
+  #admit(pod: Pod, failure: { reason: string; message: string } | undefined): void {
     if (failure !== undefined) this.#say(pod, 'Warning', failure.reason, failure.message);
     this.#options.log(`pod ${describePod(pod)}: ${failure?.message ?? 'wanted'}`);
     this.#add(pod, failure).wake();
@@ -335,7 +371,7 @@ export class Kubelet {
   /** Ends pods that the runtime has and nobody wants, and removes what is left of pods that are gone. */
   async #relist(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
-    await this.#pods.synced;
+    await unlessStopped(this.#pods.synced, signal);
     while (!signal.aborted) {
       try {
         await this.#collect();
@@ -369,4 +405,13 @@ export class Kubelet {
 /** What can be said of a pod that only the runtime knows. */
 function remains({ uid, name, namespace }: RunningPod): Pod {
   return { metadata: { uid, name, namespace }, spec: { containers: [] } };
+}
+
+/** Resolves when `work` does, or when the signal aborts: a server that never answers is waited for no longer than that. */
+async function unlessStopped(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([work, stopped]);
 }

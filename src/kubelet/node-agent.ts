@@ -1,6 +1,7 @@
 import { watch } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { type ApiClient, hasReason } from '../kube/client.ts';
+import { Informer } from '../kube/informer.ts';
 import { leases, nodes } from '../kube/resources.ts';
 import type { Node, NodeCondition } from '../kube/types.ts';
 import type { Clock } from '../sys/clock.ts';
@@ -19,7 +20,7 @@ const LEASE_NAMESPACE = 'kube-node-lease';
 const RETRY_MS = 200;
 const UNSEEN = 'container runtime status has not been seen yet';
 
-/** Keeps the Node of this kubelet: registers it, renews its lease, and says whether pods can run on it. */
+/** Keeps the Node of this kubelet: registers it, watches it, renews its lease, and says whether pods can run on it. */
 export class NodeAgent {
   readonly #client: ApiClient;
   readonly #runtime: Runtime;
@@ -33,7 +34,7 @@ export class NodeAgent {
     say: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
     log: (line: string) => void;
   };
-  #conditions: NodeCondition[] = [];
+  readonly #watched: Informer<Node>;
   #problem: string | undefined;
   #networkProblem: string | undefined = UNSEEN;
   readonly #seen = Promise.withResolvers<void>();
@@ -42,6 +43,7 @@ export class NodeAgent {
   #nudge: () => void = () => {};
   #registered = false;
   #reported: { at: number; status: unknown } | undefined;
+  /** The Node as the API had it last, by an answer or by the watch; undefined before it is registered and once it is deleted. */
   #node: Node | undefined;
 
   constructor(input: {
@@ -67,6 +69,13 @@ export class NodeAgent {
     this.#identity = input.identity;
     this.#machine = input.machine;
     this.#options = input.options;
+    const { name } = input.identity;
+    const look = () => this.#see(this.#watched.get(name));
+    this.#watched = new Informer(input.client, nodes, {
+      fieldSelector: `metadata.name=${name}`,
+      onError: (error) => input.options.log(`node ${name} not watched: ${messageOf(error)}`),
+      clock: input.clock,
+    }).handle({ onAdd: look, onUpdate: look, onDelete: look });
   }
 
   /** Why the runtime has no network for pods; undefined when it has. */
@@ -79,25 +88,63 @@ export class NodeAgent {
     return this.#seen.promise;
   }
 
-  /** The node as the API had it last. */
-  get node(): Node | undefined {
-    return this.#node;
+  /** Resolves when the API's Node has been read once, or the API has none yet. */
+  get synced(): Promise<void> {
+    return this.#watched.synced;
+  }
+
+  /** The Node as the watch has it; while the API has none, the one that this kubelet registers. */
+  get node(): Node {
+    return this.#watched.get(this.#identity.name) ?? newNode(this.#identity, this.#machine);
+  }
+
+  /** The Node as the API has it at this moment. The watch may be a little behind what a client was answered. */
+  async readNode(): Promise<Node> {
+    try {
+      return await this.#client.get(nodes, this.#identity.name);
+    } catch (error) {
+      this.#options.log(`node ${this.#identity.name} not read: ${messageOf(error)}`);
+      return this.node;
+    }
   }
 
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#watchRuntime(signal), this.#register(signal), this.#renewLease(signal)]);
+    await Promise.all([
+      this.#watched.run(signal),
+      this.#watchRuntime(signal),
+      this.#register(signal),
+      this.#renewLease(signal),
+    ]);
+  }
+
+  /** What the watch says of the Node; an answer to this kubelet may have said so before. */
+  #see(node: Node | undefined): void {
+    if (node === undefined) {
+      if (this.#node !== undefined) this.#forget();
+    } else if (this.#node === undefined || isNewer(node, this.#node)) {
+      this.#node = node;
+      this.#nudge();
+    }
+  }
+
+  /** A kubelet whose Node was deleted is not wanted: as upstream's, it registers again when it is started again. */
+  #forget(): void {
+    this.#node = undefined;
+    this.#reported = undefined;
+    this.#options.log(`node ${this.#identity.name} was deleted: restart the kubelet to register it again`);
   }
 
   async #watchRuntime(signal: AbortSignal): Promise<void> {
     const watcher = this.#watchConfiguration();
     while (!signal.aborted) {
+      // Whatever happens from here on is looked at in the next turn.
+      const nudged = new AbortController();
+      this.#nudge = () => nudged.abort();
       await this.#look();
       await this.#report();
       const wait =
         this.#problem === undefined && this.#networkProblem === undefined ? PATIENT_MS : IMPATIENT_MS;
-      const nudged = new AbortController();
-      this.#nudge = () => nudged.abort();
       // Woken early or aborted, the loop looks again or ends; both are no errors.
       await this.#clock.sleep(wait, AbortSignal.any([signal, nudged.signal])).catch(() => {});
     }
@@ -145,7 +192,6 @@ export class NodeAgent {
     while (!signal.aborted && !this.#registered) {
       try {
         this.#node = await this.#createOrAdopt();
-        this.#conditions = this.#node.status?.conditions ?? [];
         this.#registered = true;
         this.#options.log(`node ${this.#identity.name} registered`);
         this.#options.say('Normal', 'Starting', 'Starting kubelet.');
@@ -171,63 +217,52 @@ export class NodeAgent {
 
   async #report(): Promise<void> {
     // The first thing that a node says of itself is what it has seen.
-    if (!this.#registered || !this.#hasSeen) return;
+    if (!this.#registered || !this.#hasSeen || this.#node === undefined) return;
     const now = this.#clock.now();
     const problems = [this.#problem, this.#networkProblem].filter((problem) => problem !== undefined);
+    const before = this.#node.status?.conditions ?? [];
     const status = nodeStatus(this.#identity, this.#machine, {
-      before: this.#conditions,
+      before,
       now,
       runtime: this.#version,
       problems,
       kubeletPort: this.#options.kubeletPort,
       images: [],
     });
-    const { images: _images, ...own } = status;
-    const stable = {
-      ...own,
-      conditions: status.conditions!.map(({ lastHeartbeatTime: _at, ...rest }) => rest),
-    };
+    const { images: _images, conditions: wanted = [], ...own } = status;
+    const said = wanted.map((condition) => worded(condition));
+    const stable = { ...own, conditions: said };
+    const there = wanted.map(({ type }) => worded(before.find((condition) => condition.type === type)));
     const due = this.#reported === undefined || now - this.#reported.at >= REPORT_MS;
-    if (!due && isDeepStrictEqual(this.#reported?.status, stable)) return;
-    const before = this.#conditions.find(({ type }) => type === 'Ready')?.status;
+    // Somebody else may have written over it: the node controller does when it has heard nothing for too long.
+    if (!due && isDeepStrictEqual(there, said) && isDeepStrictEqual(this.#reported?.status, stable)) return;
+    const others = before.filter(({ type }) => !wanted.some((condition) => condition.type === type));
     try {
       this.#node = await this.#client.patch(
         nodes,
         this.#identity.name,
         undefined,
         'merge',
-        { status: { ...own, conditions: this.#withOthers(status.conditions!) } },
+        { status: { ...own, conditions: [...wanted, ...others] } },
         'status',
       );
     } catch (error) {
       this.#options.log(`status of node ${this.#identity.name} not written: ${messageOf(error)}`);
-      // Somebody deleted the node: it is registered again.
-      if (hasReason(error, 'NotFound')) {
-        this.#registered = false;
-        this.#reported = undefined;
-        this.#node = await this.#createOrAdopt().catch(() => undefined);
-        this.#registered = true;
-      }
+      if (hasReason(error, 'NotFound')) this.#forget();
       return;
     }
-    this.#conditions = status.conditions!;
     this.#reported = { at: now, status: stable };
-    const after = status.conditions!.find(({ type }) => type === 'Ready')?.status;
-    if (before !== after) {
-      const reason = after === 'True' ? 'NodeReady' : 'NodeNotReady';
-      // The first report is no change: there was nothing before.
-      if (before !== undefined)
-        this.#options.say('Normal', reason, `Node ${this.#identity.name} status is now: ${reason}`);
-      this.#options.log(`node ${this.#identity.name} is ${after === 'True' ? 'Ready' : 'not Ready'}`);
-    }
+    this.#sayReadiness(readiness(before), readiness(wanted));
   }
 
-  /** Conditions of other writers stay. */
-  #withOthers(own: NodeCondition[]): NodeCondition[] {
-    const others = (this.#node?.status?.conditions ?? []).filter(
-      ({ type }) => !own.some((condition) => condition.type === type),
-    );
-    return [...own, ...others];
+  #sayReadiness(before: string | undefined, after: string | undefined): void {
+    if (before === after) return;
+    const reason = after === 'True' ? 'NodeReady' : 'NodeNotReady';
+    // The first report is no change: there was nothing before.
+    if (before !== undefined) {
+      this.#options.say('Normal', reason, `Node ${this.#identity.name} status is now: ${reason}`);
+    }
+    this.#options.log(`node ${this.#identity.name} is ${after === 'True' ? 'Ready' : 'not Ready'}`);
   }
 
   async #renewLease(signal: AbortSignal): Promise<void> {
@@ -254,4 +289,19 @@ export class NodeAgent {
       await this.#client.create(leases, { metadata: { name, namespace: LEASE_NAMESPACE }, spec });
     }
   }
+}
+
+/** What a condition says, without when. */
+function worded(condition: NodeCondition | undefined): Partial<NodeCondition> {
+  const { type, status, reason, message } = condition ?? {};
+  return { type, status, reason, message };
+}
+
+function readiness(conditions: readonly NodeCondition[]): string | undefined {
+  return conditions.find(({ type }) => type === 'Ready')?.status;
+}
+
+/** Versions are compared as numbers: etcd's revisions. */
+function isNewer(node: Node, other: Node): boolean {
+  return Number(node.metadata?.resourceVersion) > Number(other.metadata?.resourceVersion);
 }
