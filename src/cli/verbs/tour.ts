@@ -1,3 +1,4 @@
+import { calledAs } from '../../lab/called-as.ts';
 import { distributionOf } from '../../lab/paths.ts';
 import type { Stage } from '../../lab/tour/guide.ts';
 import { type TourOptions, takeTour } from '../../lab/tour/take.ts';
@@ -39,16 +40,23 @@ export function tourVerb() {
 }
 
 async function tour(options: TourOptions, signal: AbortSignal): Promise<number> {
-  const { met, failed } = await takeTour(options, {
+  const { met, failure } = await takeTour(options, {
     exec: realExec,
     distribution: distributionOf(),
     progress: terminalProgress(process.stderr),
     stage: terminalStage(process.stdout),
     signal,
   });
-  process.stdout.write(`\n${met} of ${met + failed.length} expectations met\n`);
-  for (const text of failed) process.stdout.write(`  not met: ${text}\n`);
-  return failed.length === 0 ? 0 : 1;
+  if (failure === undefined) {
+    process.stdout.write(`\n${met} of ${met} expectations met\n`);
+    return 0;
+  }
+  const { step, text } = failure;
+  process.stdout.write(
+    `\n${met} expectations met, then one not met: the tour ends there\n  step: ${step}\n  not met: ${text}\n`,
+  );
+  if (!options.keep) process.stdout.write(`To keep the cluster in that state: ${calledAs()} tour --keep\n`);
+  return 1;
 }
 
 function terminalStage(stream: NodeJS.WriteStream): Stage {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Exec } from '../../sys/exec.ts';
-import { excerpt, Guide, plain } from './guide.ts';
+import { excerpt, type Failure, Guide, NotMet, plain } from './guide.ts';
 
 /** A guide through answers that are given one after another (the last one again and again), and all that it shows. */
 function guideWith(...answers: { code?: number; stdout?: string; stderr?: string }[]) {
@@ -26,6 +26,17 @@ function guideWith(...answers: { code?: number; stdout?: string; stderr?: string
   return { guide, log, asked };
 }
 
+/** What a tour ended with; undefined when it went on. */
+async function failureOf(step: Promise<unknown>): Promise<Failure | undefined> {
+  return step.then(
+    () => undefined,
+    (error) => {
+      if (error instanceof NotMet) return error.failure;
+      throw error;
+    },
+  );
+}
+
 describe('a long answer', () => {
   for (const [what, text, shown] of [
     ['shows its beginning and the point', '1\n2\n3\n4 here\n5\n6\n', '1\n2\n…\n4 here\n…'],
@@ -49,19 +60,32 @@ describe('a guide', () => {
       ['in-lab', 'curl', '172.17.0.3'],
     ]);
     expect(log).toEqual(['$ curl 172.17.0.3', 'Welcome\nHead to /ws\n…\nname: echo\n…', 'met: it answers']);
-    expect([guide.met, guide.failed]).toEqual([1, []]);
+    expect(guide.met).toBe(1);
   });
 
-  test('an expectation that is not met in time is kept', async () => {
+  test('an expectation that is not met ends the tour, with the step that it belongs to', async () => {
     const { guide, log } = guideWith({ stdout: 'other' });
-    await guide.until(plain('true'), 'it comes', () => false, 0);
-    expect(log).toEqual(['$ true', 'other', 'not met: it comes']);
-    expect([guide.met, guide.failed]).toEqual([0, ['it comes']]);
+    guide.heading('First');
+    guide.expect('it is there', true, '');
+    guide.heading('Second');
+    const failure = await failureOf(guide.until(plain('true'), 'it comes', () => false, 0));
+    expect(log).toEqual(['# First', 'met: it is there', '# Second', '$ true', 'other', 'not met: it comes']);
+    expect(failure).toEqual({ step: 'Second', text: 'it comes' });
+    expect(guide.met).toBe(1);
+  });
+
+  test('a command that is to change something and fails ends the tour; a look may fail', async () => {
+    const { guide, log } = guideWith({ code: 1, stderr: 'cp: no such file' });
+    expect((await guide.look(plain('cp a b'))).code).toBe(1);
+    guide.heading('Copy');
+    const failure = await failureOf(guide.run(plain('cp a b')));
+    expect(failure).toEqual({ step: 'Copy', text: 'cp a b: succeeds' });
+    expect(log.slice(-3)).toEqual(['$ cp a b', 'cp: no such file', 'not met: cp a b: succeeds']);
   });
 
   test('| grep keeps lines, and finds nothing with status 1', async () => {
     const { guide } = guideWith({ stdout: 'a HOSTPORT\nb\n' });
-    expect(await guide.run(plain('iptables-save | grep HOSTPORT'))).toEqual({ code: 0, text: 'a HOSTPORT' });
-    expect(await guide.run(plain('iptables-save | grep NONE'))).toEqual({ code: 1, text: '' });
+    expect(await guide.look(plain('iptables-save | grep HOSTPORT'))).toEqual({ code: 0, text: 'a HOSTPORT' });
+    expect(await guide.look(plain('iptables-save | grep NONE'))).toEqual({ code: 1, text: '' });
   });
 });

@@ -44,14 +44,33 @@ export interface Answer {
   text: string;
 }
 
-/** Runs the commands of a tour in the lab, shows them, and keeps the score of what was expected of them. */
+/** Where a tour ended, because something was not as the how-to says: what follows builds on it. */
+export interface Failure {
+  /** The heading under which it was. */
+  step: string;
+  /** What was expected. */
+  text: string;
+}
+
+/** An expectation of a tour was not met. */
+export class NotMet extends Error {
+  override name = 'NotMet';
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    super(`${failure.step}: not met: ${failure.text}`);
+    this.failure = failure;
+  }
+}
+
+/** Runs the commands of a tour in the lab, shows them, counts what was as expected, and ends at the first thing that was not. */
 export class Guide {
   readonly #exec: Exec;
   readonly #inLab: (argv: readonly string[]) => readonly string[];
   readonly #stage: Stage;
   readonly #signal: AbortSignal;
   #met = 0;
-  readonly #failed: string[] = [];
+  #step = '';
 
   constructor(options: {
     exec: Exec;
@@ -70,28 +89,37 @@ export class Guide {
     return this.#met;
   }
 
-  get failed(): readonly string[] {
-    return this.#failed;
-  }
-
   heading(text: string): void {
+    this.#step = text;
     this.#stage.heading(text);
   }
 
-  /** Runs a command once and shows it. */
+  /** Runs a command that changes something, and shows it. @throws NotMet when it fails */
   async run(command: TourCommand): Promise<Answer> {
+    const answer = await this.look(command);
+    // That a command succeeds goes without saying.
+    if (answer.code !== 0) this.expect(`${command.shown}: succeeds`, false, `exit status ${answer.code}`);
+    return answer;
+  }
+
+  /** Runs a command once and shows it, whatever its status: the answer is judged by whoever asked. */
+  async look(command: TourCommand): Promise<Answer> {
     const answer = await this.#ask(command);
     this.#show(command, answer);
     return answer;
   }
 
+  /** @throws NotMet unless it is met */
   expect(text: string, met: boolean, seen: string): void {
-    if (met) this.#met++;
-    else this.#failed.push(text);
     this.#stage.expectation(text, met, seen);
+    if (!met) throw new NotMet({ step: this.#step, text });
+    this.#met++;
   }
 
-  /** Runs a command again and again until its answer is as expected, or the deadline passes; shows the last answer. */
+  /**
+   * Runs a command again and again until its answer is as expected, or the deadline passes; shows the last answer.
+   * @throws NotMet at the deadline
+   */
   async until(
     command: TourCommand,
     text: string,

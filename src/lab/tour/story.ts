@@ -89,13 +89,13 @@ async function firstWorker(guide: Guide, { address, gateway, backend }: StoryClu
     answer,
   );
   const { mapped } = rulesViews[backend];
-  const rules = await guide.run(rulesOf('kind-worker', backend));
+  const rules = await guide.look(rulesOf('kind-worker', backend));
   guide.expect(
     mapped.text,
     mapped.lines.every((line) => line.test(rules.text)),
     rules.text,
   );
-  const listing = await guide.run(plain('docker exec kind-worker ls /opt/cni/bin /etc/cni/net.d'));
+  const listing = await guide.look(plain('docker exec kind-worker ls /opt/cni/bin /etc/cni/net.d'));
   guide.expect(
     'both the conflist and the plugin are there',
     /^000-cilium-portmap\.conflist$/m.test(listing.text) && /^portmap$/m.test(listing.text),
@@ -105,7 +105,7 @@ async function firstWorker(guide: Guide, { address, gateway, backend }: StoryClu
 
 async function secondWorker(guide: Guide, { address }: StoryCluster): Promise<void> {
   guide.heading('kind-worker2 has the chain, but not the plugin');
-  const listing = await guide.run(plain('docker exec kind-worker2 ls /opt/cni/bin /etc/cni/net.d'));
+  const listing = await guide.look(plain('docker exec kind-worker2 ls /opt/cni/bin /etc/cni/net.d'));
   guide.expect(
     'the conflist is there, the plugin is not',
     /^000-cilium-portmap\.conflist$/m.test(listing.text) && !/^portmap$/m.test(listing.text),
@@ -131,7 +131,7 @@ async function secondWorker(guide: Guide, { address }: StoryCluster): Promise<vo
 
 async function thirdWorker(guide: Guide, { address, manifests, backend }: StoryCluster): Promise<void> {
   guide.heading('kind-worker3 has the plugin, but not the chain');
-  const listing = await guide.run(plain('docker exec kind-worker3 ls /opt/cni/bin /etc/cni/net.d'));
+  const listing = await guide.look(plain('docker exec kind-worker3 ls /opt/cni/bin /etc/cni/net.d'));
   guide.expect(
     'the plugin is there, the conflist is not',
     !/^000-cilium-portmap\.conflist$/m.test(listing.text) && /^portmap$/m.test(listing.text),
@@ -139,7 +139,7 @@ async function thirdWorker(guide: Guide, { address, manifests, backend }: StoryC
   );
   await isRefused(guide, address['kind-worker3']!);
   const { none } = rulesViews[backend];
-  const rules = await guide.run(rulesOf('kind-worker3', backend));
+  const rules = await guide.look(rulesOf('kind-worker3', backend));
   guide.expect(none.text, none.condition(rules), rules.text);
 
   guide.heading('Put the chain there: the pod that runs does not notice');
@@ -162,7 +162,7 @@ async function deployment(guide: Guide, { address, manifests }: StoryCluster): P
   await guide.run(plain(`kubectl delete -f ${manifests}/static/`));
   const applied = await guide.run(plain(`kubectl apply -f ${manifests}/deploy/`));
   guide.expect('the Deployment is created', applied.text.includes('created'), applied.text);
-  const status = await guide.run(plain('kubectl rollout status deployment/echo --timeout=30s'));
+  const status = await guide.look(plain('kubectl rollout status deployment/echo --timeout=30s'));
   guide.expect('it rolls out', status.code === 0, status.text);
   await guide.until(plain('kubectl get pods -o wide'), 'one pod runs on each worker', ({ text }) =>
     WORKERS.every((node) => {
@@ -204,7 +204,7 @@ async function answersAs(guide: Guide, address: string, pod: string): Promise<st
 }
 
 async function isRefused(guide: Guide, address: string): Promise<void> {
-  const answer = await guide.run(plain(`curl -sS --max-time 3 ${address}`));
+  const answer = await guide.look(plain(`curl -sS --max-time 3 ${address}`));
   guide.expect(
     `${address} refuses`,
     answer.code !== 0 && /Failed to connect|[Cc]onnection refused|Couldn't connect/.test(answer.text),
