@@ -1,7 +1,6 @@
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Exec, output } from '../sys/exec.ts';
-import { exists } from '../sys/files.ts';
 import { unshareMounts } from '../sys/mount-namespace.ts';
 import { enterNetns } from '../sys/netns.ts';
 import { unlessEnded } from '../sys/processes.ts';
@@ -12,8 +11,8 @@ import type { ClusterRecord } from './record.ts';
 
 /**
  * Moves this process to where the how-to's author sits: the lab's network namespace, outside the nodes. Every command
- * started afterwards stands there. A machine without the CNI package in /opt/cni/bin gets the node image's, in a mount
- * namespace of this process, because the how-to copies from there.
+ * started afterwards stands there. A machine without a portmap in /opt/cni/bin gets the node image's plugins there, in a
+ * mount namespace of this process, because the how-to copies from there.
  */
 export async function enterLab(record: ClusterRecord, exec: Exec): Promise<void> {
   const path = netnsPath(labNetns(record.name));
@@ -25,11 +24,34 @@ export async function enterLab(record: ClusterRecord, exec: Exec): Promise<void>
       { cause },
     );
   }
-  if (record.nodeImage === undefined || (await exists('/opt/cni/bin'))) return;
+  const overlay = record.nodeImage === undefined ? undefined : pluginOverlay('/opt', record.nodeImage);
+  if (overlay === undefined) return;
   unshareMounts();
   await output(exec, ['mount', '--make-rprivate', '/']);
-  const layers = [join(record.nodeImage, 'opt'), ...((await exists('/opt')) ? ['/opt'] : [])];
-  await output(exec, ['mount', '-t', 'overlay', '-o', `ro,lowerdir=${layers.join(':')}`, 'overlay', '/opt']);
+  const options = `ro,lowerdir=${overlay.layers.join(':')}`;
+  await output(exec, ['mount', '-t', 'overlay', '-o', options, 'overlay', overlay.target]);
+}
+
+/**
+ * What to mount, and where, so that `cni/bin/portmap` in this directory of the machine is a plugin; undefined when it is one.
+ * Plugins that the machine has stay its own, unless what it has in portmap's place cannot be run.
+ */
+export function pluginOverlay(
+  opt: string,
+  nodeImage: string,
+): { target: string; layers: [string, ...string[]] } | undefined {
+  const bin = join(opt, 'cni/bin');
+  const portmap = statSync(join(bin, 'portmap'), { throwIfNoEntry: false });
+  if (portmap?.isFile() === true && (portmap.mode & 0o111) !== 0) return undefined;
+  const image = join(nodeImage, 'opt');
+  if (statSync(bin, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    return { target: opt, layers: existsSync(opt) ? [image, opt] : [image] };
+  }
+  // Where links lead to: the layers are directories, and a link among them would hide what is below it.
+  const own = realpathSync(bin);
+  const brought = join(image, 'cni/bin');
+  const isInTheWay = lstatSync(join(own, 'portmap'), { throwIfNoEntry: false }) !== undefined;
+  return { target: own, layers: isInTheWay ? [brought, own] : [own, brought] };
 }
 
 /**
