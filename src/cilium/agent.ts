@@ -80,7 +80,7 @@ export class Agent {
     });
     const watching = informer.run(signal);
     // A hundred megabytes, which need neither an address nor a rule: they are on their way while those are waited for.
-    const plugins = this.#installPlugins();
+    const plugins = this.#installPlugins(signal);
     plugins.catch(() => {});
     // Nobody waits for it when the kept state serves.
     assigned.promise.catch(() => {});
@@ -116,12 +116,14 @@ export class Agent {
     } finally {
       changed.stop();
     }
+    // Given up, it removes what it has not finished.
+    await plugins.catch(() => {});
     await watching;
   }
 
-  async #installPlugins(): Promise<void> {
+  async #installPlugins(signal: AbortSignal): Promise<void> {
     const { pluginSource, pluginTarget, log } = this.#options;
-    for (const name of await installPlugins(pluginSource, pluginTarget))
+    for (const name of await installPlugins(pluginSource, pluginTarget, signal))
       log(`installed ${name} in ${pluginTarget}`);
   }
 

@@ -12,9 +12,10 @@ import { clusterNameProblem } from './config/names.ts';
 import { deleteLabNetwork } from './network.ts';
 import { removeNodeCgroups } from './node-cgroup.ts';
 import { type ClusterPaths, clusterPaths } from './paths.ts';
-import { readRecord } from './record.ts';
+import { type ClusterRecord, listClusters, readRecord } from './record.ts';
 import { Runc } from './runc.ts';
 import { mountsExample, takeBackExample } from './tour/example.ts';
+import { removeUnfinished } from './unfinished.ts';
 
 /**
  * Which kubeconfig file the cluster's context is taken out of: the chosen one, else the one it was merged into, else (there
@@ -24,7 +25,8 @@ export type ContextPlace = { chosen: string } | { fallback: string };
 
 /**
  * Removes everything of a cluster: gateway, node containers with all their processes and mounts, the lab's namespace, the
- * kubeconfig context, the cluster's directory, and what `make lab` made for the how-to's configuration. Works on whatever is there, so it also clears up after a creation or a
+ * kubeconfig context, the cluster's directory, what was being written into mounted directories, and what `make lab` made for
+ * the how-to's configuration. Works on whatever is there, so it also clears up after a creation or a
  * deletion that was killed half way; twice in a row is fine. When a part fails the others are removed all the same, and the
  * record stays, so that a deletion can be tried again.
  * @throws UserError while another process creates the cluster; a deletion by another process is waited for.
@@ -61,12 +63,21 @@ export async function removeCluster(cluster: string, exec: Exec, kubeconfig: Con
   await attempt(deleteLabNetwork(exec, cluster));
   const context = 'chosen' in kubeconfig ? kubeconfig.chosen : (record?.kubeconfig ?? kubeconfig.fallback);
   await attempt(removeFromKubeconfig(context, `kind-${cluster}`));
-  if (record !== undefined && mountsExample(record.config)) {
-    await attempt(takeBackExample(cluster));
-  }
+  if (record !== undefined) await attempt(tidyMounted(record));
   const [first, ...others] = failures;
   if (first !== undefined) throw combinedError([first, ...others]);
   await removeDirectory(paths);
+}
+
+/** Leaves the machine's directories that nodes had mounted without what nobody will complete, and without what was made for the how-to. */
+async function tidyMounted({ name, config }: ClusterRecord): Promise<void> {
+  const others = (await listClusters()).filter((other) => other !== name);
+  const records = await Promise.all(others.map(readRecord));
+  removeUnfinished(
+    config,
+    records.flatMap((other) => other?.config ?? []),
+  );
+  if (mountsExample(config)) await takeBackExample(name);
 }
 
 /** The record goes last: as long as anything is left, the cluster is listed and can be deleted. */

@@ -30,23 +30,28 @@ export interface FileLock {
  */
 export function tryFileLock(path: string, holder: string): FileLock | { heldBy: string } {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  for (;;) {
+    const fd = openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    if (!tryLockOpenFile(fd)) {
+      const heldBy = readFileSync(fd, 'utf8').trim();
+      closeSync(fd);
+      return { heldBy };
+    }
+    // The holder before removes the file while it holds the lock: what was opened may be a file nobody finds any more.
+    if (isSameFile(fd, path)) {
+      ftruncateSync(fd);
+      writeSync(fd, `${holder}\n`);
+      return { release: () => release(fd, path) };
+    }
+    closeSync(fd);
+  }
+}
+
+/** Locks an open file or directory until it is closed, or this process ends; false when somebody else has it locked. Source: flock(2). */
+export function tryLockOpenFile(fd: number): boolean {
   const library = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
   try {
-    for (;;) {
-      const fd = openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-      if (library.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
-        const heldBy = readFileSync(fd, 'utf8').trim();
-        closeSync(fd);
-        return { heldBy };
-      }
-      // The holder before removes the file while it holds the lock: what was opened may be a file nobody finds any more.
-      if (isSameFile(fd, path)) {
-        ftruncateSync(fd);
-        writeSync(fd, `${holder}\n`);
-        return { release: () => release(fd, path) };
-      }
-      closeSync(fd);
-    }
+    return library.symbols.flock(fd, LOCK_EX | LOCK_NB) === 0;
   } finally {
     library.close();
   }

@@ -58,7 +58,8 @@ describe("the how-to's preparation", () => {
     const undo = await prepare();
     expect(readlinkSync(paths.cni)).toBe('/example/kind/cni');
     expect(inEmpty()).toEqual([]);
-    put('bin/cilium-cni', 'bin/loopback', 'bin/portmap', 'bin/.0a1b2c3d4e5f.tmp');
+    put('bin/cilium-cni', 'bin/loopback', 'bin/portmap');
+    put('bin/.0a1b2c3d4e5f.tmp', 'bin/.cilium-cni.0a1b2c3d4e5f.tmp', 'bin/.portmap.123.tmp');
     await undo();
     expect(readdirSync(root)).toEqual([]);
     await undo();

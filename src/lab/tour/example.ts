@@ -8,6 +8,7 @@ import { UserError } from '../../util/errors.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { RUN_ROOT } from '../paths.ts';
 import { mountedBy, mounts } from '../record.ts';
+import { isUnfinished } from '../unfinished.ts';
 
 /** Where things of the how-to are on the machine. */
 interface ExamplePaths {
@@ -41,8 +42,6 @@ type Note = z.infer<typeof noteSchema>;
 const PLUGINS = ['cilium-cni', 'loopback', 'portmap'];
 /** What a node's portmap is put aside as, beside `bin`, by a failure that was brought about and not undone before its cluster went. */
 const ASIDE = basename(portmapPaths.aside);
-/** What is there of a plugin while it is being written. */
-const UNFINISHED = /^\.[0-9a-f]+\.tmp$/;
 
 /**
  * Does what the how-to says before the cluster is made: `ln -sfn $(pwd)/kind/cni /tmp/cni; mkdir /tmp/empty`. What an
@@ -184,7 +183,7 @@ async function othersIn(directory: string): Promise<string[]> {
 }
 
 function isPlugin(name: string): boolean {
-  return PLUGINS.includes(name) || UNFINISHED.test(name);
+  return PLUGINS.includes(name) || isUnfinished(name);
 }
 
 async function removePlugins(directory: string): Promise<void> {
