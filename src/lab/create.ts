@@ -8,7 +8,7 @@ import { checkKubeconfig, mergeKubeconfig } from '../kube/kubeconfig-merge.ts';
 import { nodes as nodeResource, serviceAccounts } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';
 import type { Exec } from '../sys/exec.ts';
-import { waitFor } from '../sys/wait.ts';
+import { DeadlineError, waitFor } from '../sys/wait.ts';
 import { combinedError, messageOf, UserError } from '../util/errors.ts';
 import { settleAll, settleFailingFast } from '../util/settle.ts';
 import { calledAs } from './called-as.ts';
@@ -34,8 +34,11 @@ export interface CreateOptions {
   config: ClusterConfig;
   /** Which portmap plugin the nodes get. */
   portmap: 'ours' | 'reference';
-  /** How long to wait for every node to be Ready, in milliseconds; 0 does not wait. */
-  waitMs: number;
+  /**
+   * How long to wait for every node to be Ready, in milliseconds; 0 does not wait. Without it a minute, except for nodes that
+   * get no CNI: those are waited for until they are registered.
+   */
+  waitMs?: number;
   /** Leave what is there when creation fails. */
   retain: boolean;
   /** File the cluster's context is merged into. */
@@ -162,18 +165,66 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     await settleFailingFast(signal, [(stop) => apiReady(api, stop, config.name), ...workers.map(bringUp)]);
     return api;
   });
-  await progress.step('Installing CNI 🔌', () =>
-    settleFailingFast(signal, [
-      (stop) => installCni(config, placed, client, exec, stop),
-      ...placed.map((node) => (stop: AbortSignal) => labelNode(client, node, stop)),
-    ]),
-  );
-  if (options.waitMs > 0) {
-    await progress.step(`Waiting ≤ ${options.waitMs / 1000}s for nodes = Ready ⏳`, () =>
-      nodesReady(client, placed, options.waitMs, signal),
+  const label = placed.map((node) => (stop: AbortSignal) => labelNode(client, node, stop));
+  if (config.networking.disableDefaultCNI) {
+    let registered: (Node | undefined)[] = [];
+    await progress.step('Waiting for nodes to register 📝', () => {
+      const all = async (stop: AbortSignal) => {
+        registered = await nodesToBe(
+          hasReported,
+          'all nodes to be registered',
+          client,
+          placed,
+          WAIT_MS,
+          stop,
+        );
+      };
+      return settleFailingFast(signal, [all, ...label]);
+    });
+    // A CNI can be mounted into nodes.
+    if (!registered.every(isReady)) await withoutCni(client, placed, options.waitMs ?? 0, context);
+  } else {
+    await progress.step('Installing CNI 🔌', () =>
+      settleFailingFast(signal, [(stop) => installCni(config, placed, client, exec, stop), ...label]),
     );
+    const waitMs = options.waitMs ?? WAIT_MS;
+    if (waitMs > 0) await awaitReady(client, placed, waitMs, context);
   }
   return record;
+}
+
+async function awaitReady(
+  client: ApiClient,
+  placed: readonly PlacedNode[],
+  waitMs: number,
+  { progress, signal }: CreateContext,
+): Promise<void> {
+  await progress.step(`Waiting ≤ ${waitMs / 1000}s for nodes = Ready ⏳`, () =>
+    nodesToBe(isReady, 'all nodes to be Ready', client, placed, waitMs, signal),
+  );
+}
+
+/**
+ * A cluster whose CNI its user installs is up when its nodes are registered. With `--wait` the nodes are waited for, because the
+ * user may be installing the CNI meanwhile; at the deadline there is a warning, as with kind: to remove the cluster would remove
+ * what is being set up.
+ */
+async function withoutCni(
+  client: ApiClient,
+  placed: readonly PlacedNode[],
+  waitMs: number,
+  context: CreateContext,
+): Promise<void> {
+  if (waitMs > 0) {
+    try {
+      await awaitReady(client, placed, waitMs, context);
+      return;
+    } catch (cause) {
+      if (!(cause instanceof DeadlineError)) throw cause;
+      context.progress.note(`WARNING: ${messageOf(cause)}`);
+    }
+  }
+  context.progress.note('Nodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)');
 }
 
 /** Makes a node's root and container, plugs it into the network and starts it. */
@@ -252,6 +303,8 @@ async function labelNode(client: ApiClient, node: PlacedNode, signal: AbortSigna
   );
 }
 
+/** How long nodes are waited for, unless somebody says. */
+const WAIT_MS = 60_000;
 const DEFAULT_CNI_MANIFEST = '/kind/manifests/default-cni.yaml';
 
 async function installCni(
@@ -264,29 +317,29 @@ async function installCni(
   const control = config.nodes.find(isControlPlane)!;
   const manifest = control.extraMounts.find((extra) => extra.containerPath === DEFAULT_CNI_MANIFEST);
   if (manifest !== undefined) await createManifests(client, await readFile(manifest.hostPath, 'utf8'));
-  else if (!config.networking.disableDefaultCNI) {
-    await installDefaultCni(placed, client, exec, signal);
-  }
+  else await installDefaultCni(placed, client, exec, signal);
 }
 
-/** Resolves when every node reports Ready; past the deadline the error says what each of the others reports. */
-async function nodesReady(
+/** Resolves with the nodes when every one is as wanted; past the deadline the error says what each of the others reports. */
+async function nodesToBe(
+  wanted: (node: Node | undefined) => boolean,
+  what: string,
   client: ApiClient,
   placed: readonly PlacedNode[],
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<(Node | undefined)[]> {
   let trouble = '';
   const informer = new Informer(client, nodeResource, {
     onError: (error) => {
       trouble = messageOf(error);
     },
   });
-  const missing = () => placed.filter((node) => !isReady(informer.get(node.name)));
+  const missing = () => placed.filter((node) => !wanted(informer.get(node.name)));
   const stop = new AbortController();
   const running = informer.run(AbortSignal.any([stop.signal, signal]));
   try {
-    await waitFor('all nodes to be Ready', () => missing().length === 0, {
+    await waitFor(what, () => missing().length === 0, {
       timeoutMs,
       intervalMs: 20,
       signal,
@@ -295,10 +348,16 @@ async function nodesReady(
           .filter((part) => part !== '')
           .join('; '),
     });
+    return placed.map((node) => informer.get(node.name));
   } finally {
     stop.abort();
     await running;
   }
+}
+
+/** Whether its kubelet has said whether it is Ready. */
+function hasReported(node: Node | undefined): boolean {
+  return node?.status?.conditions?.some(({ type }) => type === 'Ready') ?? false;
 }
 
 function isReady(node: Node | undefined): boolean {

@@ -359,11 +359,21 @@ function startCreation(lab: Lab, said?: string) {
   return start(lab, 'create', ...(said === 'Installing CNI' ? ['--config', neverReady(lab)] : []));
 }
 
-/** Configuration of a cluster whose nodes have no network and do not get Ready. */
+/** Configuration of a cluster whose nodes get no network from what is to be their CNI, and do not get Ready. */
 function neverReady(lab: Lab): string {
+  const manifest = lab.file(
+    'cni.yaml',
+    'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: none, namespace: default}\n',
+  );
   return lab.file(
     'config.yaml',
-    'kind: Cluster\napiVersion: kind.sigs.k8s.io/v1alpha4\nnetworking: {disableDefaultCNI: true}\n',
+    `kind: Cluster
+apiVersion: kind.sigs.k8s.io/v1alpha4
+nodes:
+- role: control-plane
+  extraMounts:
+  - {hostPath: ${manifest}, containerPath: /kind/manifests/default-cni.yaml}
+`,
   );
 }
 

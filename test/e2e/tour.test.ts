@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { Lab, labMissing, leftovers } from './lab.ts';
+import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { Lab, labMissing, leftovers, PROGRAM } from './lab.ts';
 
 const missing = labMissing();
 
@@ -22,6 +22,37 @@ describe.skipIf(missing !== undefined)(`hostport tour${missing ? ` (${missing})`
     });
   }
 
+  test('meets them on a machine whose /opt/cni/bin has other plugins than portmap', async () => {
+    const lab = new Lab('tour');
+    const ran = await lab.command(['unshare', '-m', 'sh', '-c', withOtherPlugins('tour')]);
+    expect(ran.stdout).toMatch(/^(\d+) of \1 expectations met$/m);
+    expect(ran.code).toBe(0);
+    expect(leftovers('kind')).toEqual([]);
+    await lab.delete();
+  });
+
+  test('ends at the step that fails, says which, and removes what it made', async () => {
+    const lab = new Lab('tour');
+    // A sudo of this machine that may not do it.
+    chmodSync(lab.file('sudo', '#!/bin/sh\necho "sudo: not today" >&2\nexit 1\n'), 0o755);
+    const ran = await lab.command([PROGRAM, 'tour'], { env: { PATH: `${lab.scratch}:${process.env.PATH}` } });
+    const copy = 'sudo cp /opt/cni/bin/portmap /tmp/empty/bin/';
+    expect(ran.stdout).toContain(
+      `$ ${copy}\n  sudo: not today\n ✗ ${copy}: succeeds\n   seen: exit status 1\n`,
+    );
+    expect(ran.stdout).toEndWith(
+      ` expectations met, then one not met: the tour ends there
+  step: Put the plugin there, and do nothing else
+  not met: ${copy}: succeeds
+To keep the cluster in that state: ${PROGRAM} tour --keep
+`,
+    );
+    expect(ran.stdout).not.toContain('kind-worker3 has the plugin');
+    expect(ran.code).toBe(1);
+    expect(leftovers('kind')).toEqual([]);
+    await lab.delete();
+  });
+
   test('--keep leaves a cluster; its deletion takes away all that the tour had', async () => {
     const lab = new Lab('tour');
     await lab.must('tour', '--keep', '--backend', 'nftables');
@@ -42,3 +73,8 @@ describe.skipIf(missing !== undefined)(`hostport tour${missing ? ` (${missing})`
     rmSync(lab.scratch, { recursive: true });
   });
 });
+
+/** A script that runs the program where /opt/cni/bin has plugins and no portmap, in a mount namespace that it is run in. */
+function withOtherPlugins(...words: string[]): string {
+  return `mount -t tmpfs tmpfs /opt && mkdir -p /opt/cni/bin && touch /opt/cni/bin/mine && ${PROGRAM} ${words.join(' ')}`;
+}

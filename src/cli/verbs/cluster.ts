@@ -33,10 +33,10 @@ function create() {
     .description('create a cluster of node containers, with a control plane and a CNI chain')
     .option(...NAME)
     .option('--config <file>', 'kind configuration (v1alpha3 or v1alpha4); "-" reads standard input')
-    .addOption(
-      new Option('--wait <duration>', 'how long to wait for every node to be Ready; 0s does not wait')
-        .argParser(duration)
-        .default(60_000, '60s'),
+    .option(
+      '--wait <duration>',
+      'how long to wait for every node to be Ready; 0s does not wait (default: 60s, or 0s without a CNI)',
+      duration,
     )
     .option('--retain', 'keep what was made when creation fails', false)
     .option('--kubeconfig <file>', 'file to merge the context into (default: $KUBECONFIG or ~/.kube/config)')
