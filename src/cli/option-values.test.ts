@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { InvalidArgumentError } from 'commander';
-import { collect, duration, oneOf } from './option-values.ts';
+import { collect, duration, oneOf, size } from './option-values.ts';
 
 describe('duration', () => {
   test.each([
@@ -31,4 +31,21 @@ describe('oneOf', () => {
   test.each(['', 'JSON', 'xml'])('refuses %j and says what it wants', (text) => {
     expect(() => which(text)).toThrow('want "json" or "yaml".');
   });
+});
+
+describe('size', () => {
+  const atLeast256 = size('256Mi');
+  test.each([
+    ['256Mi', 268435456],
+    ['2Gi', 2147483648],
+    ['1.5G', 1500000000],
+    ['300000000', 300000000],
+    ['3e8', 300000000],
+  ])('%s', (text, bytes) => expect(atLeast256(text)).toBe(bytes));
+  test.each(['', 'much', '255Mi', '-1Gi', '0', '2 Gi', '2GB', '1m'])(
+    'refuses %j and says what it wants',
+    (text) => {
+      expect(() => atLeast256(text)).toThrow('want a size of at least 256Mi, as 512Mi or 2Gi.');
+    },
+  );
 });

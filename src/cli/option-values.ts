@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { quantityUnits } from '../kube/quantity.ts';
 import { parseDuration } from '../util/duration.ts';
 
 /** An option's value that is a duration (`30s`, `5m`): milliseconds. */
@@ -20,4 +21,23 @@ export function oneOf<T extends string>(...words: readonly T[]): (text: string) 
     if (found !== undefined) return found;
     throw new InvalidArgumentError(`want ${words.map((word) => `"${word}"`).join(' or ')}.`);
   };
+}
+
+/** An option's value that is a size in bytes, as Kubernetes writes quantities (`512Mi`, `2Gi`, `1.5G`), and no smaller than `least`. */
+export function size(least: string): (text: string) => number {
+  return (text) => {
+    const bytes = unitsOf(text);
+    if (bytes === undefined || bytes < quantityUnits(least)) {
+      throw new InvalidArgumentError(`want a size of at least ${least}, as 512Mi or 2Gi.`);
+    }
+    return bytes;
+  };
+}
+
+function unitsOf(text: string): number | undefined {
+  try {
+    return quantityUnits(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -440,6 +440,26 @@ test('what runs of a pod has a digest that every change changes', async () => {
   expect(digests.at(-1)).toBe(digests.at(-2));
 });
 
+test.each([
+  [137, 'OOMKilled'],
+  [0, ''],
+  [1, ''],
+])(
+  'a container that ended with %d long after its node ran out of memory has reason %j',
+  async (exitCode, reason) => {
+    const runtime = new FakeRuntime();
+    const labels = { 'io.kubernetes.pod.uid': 'u' };
+    const sandbox = await runtime.runSandbox({ metadata: { name: 'p', uid: 'u' }, labels });
+    const container = await runtime.createContainer(sandbox, { metadata: { name: 'c' }, labels });
+    await runtime.startContainer(container);
+    runtime.end(container, exitCode);
+    const told = await runtime.containerStatus(container);
+    runtime.containerStatus = async () => ({ ...told!, reason: 'OOMKilled' });
+    const { containers } = await new Observer(runtime).pod('u');
+    expect(containers[0]).toMatchObject({ exitCode, reason });
+  },
+);
+
 describe('static pods', () => {
   const text =
     'apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: i}]}\n';

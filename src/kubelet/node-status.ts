@@ -1,5 +1,6 @@
 import { availableParallelism, release, totalmem } from 'node:os';
 import type { Node, NodeAddress, NodeCondition } from '../kube/types.ts';
+import { memoryLimit } from '../sys/cgroups.ts';
 import { rfc3339 } from './status.ts';
 
 /** The Kubernetes whose kubelet this one stands for. */
@@ -10,6 +11,7 @@ const MAX_PODS = 110;
 /** What a node is: read once, when the kubelet starts. */
 export interface Machine {
   cpus: number;
+  /** What its processes may have together, which can be less than the machine has. */
   memoryBytes: number;
   kernel: string;
   architecture: 'amd64' | 'arm64';
@@ -21,7 +23,7 @@ export interface Machine {
 export function readMachine(files: { osRelease?: string; machineId?: string; bootId?: string }): Machine {
   return {
     cpus: availableParallelism(),
-    memoryBytes: totalmem(),
+    memoryBytes: Math.min(totalmem(), memoryLimit() ?? Infinity),
     kernel: release(),
     architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
     osImage: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(files.osRelease ?? '')?.[1] ?? 'Linux',

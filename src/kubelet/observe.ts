@@ -135,7 +135,7 @@ function observedContainer(status: CriContainerStatus, sandboxId: string): Obser
     startedAt: milliseconds(status.startedAt),
     finishedAt: milliseconds(status.finishedAt),
     exitCode: status.exitCode,
-    reason: status.reason,
+    reason: reasonOf(status),
     message: status.message,
     image: status.image?.image ?? '',
     imageRef: status.imageRef,
@@ -144,6 +144,17 @@ function observedContainer(status: CriContainerStatus, sandboxId: string): Obser
     logPath: status.logPath,
     graceSeconds: Number(annotations[GRACE_PERIOD] ?? 30),
   };
+}
+
+/** Exit status of a process that was killed (SIGKILL), by the kernel for want of memory or by anybody. */
+const KILLED = 137;
+
+/**
+ * With cgroups of version 1 containerd is told of every container below a cgroup that ran out of memory, the node's here. Those
+ * that went on and ended by themselves later were not killed for it. Source: the kernel's cgroup-v1/memory.rst, "OOM Control".
+ */
+function reasonOf({ reason, exitCode }: CriContainerStatus): string {
+  return reason === 'OOMKilled' && exitCode !== KILLED ? '' : reason;
 }
 
 /** Runtime times are nanoseconds; containerd's zero time is a large negative number. */

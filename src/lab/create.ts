@@ -7,6 +7,7 @@ import { kubeconfigDocument } from '../kube/kubeconfig-document.ts';
 import { checkKubeconfig, mergeKubeconfig } from '../kube/kubeconfig-merge.ts';
 import { nodes as nodeResource, serviceAccounts } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';
+import { hasUnifiedCgroups } from '../sys/cgroups.ts';
 import type { Exec } from '../sys/exec.ts';
 import { DeadlineError, waitFor } from '../sys/wait.ts';
 import { combinedError, messageOf, UserError } from '../util/errors.ts';
@@ -18,9 +19,10 @@ import type { ClusterConfig } from './config/types.ts';
 import { installDefaultCni } from './default-cni.ts';
 import { removeCluster } from './delete.ts';
 import { createLabNetwork, nodeAddress, plugNode } from './network.ts';
-import { nodeCgroup } from './node-cgroup.ts';
+import { limitNodeCgroup, nodeCgroup } from './node-cgroup.ts';
 import { API_PORT, commonNodeFiles, controlPlaneFiles, labelsOf, type PlacedNode } from './node-files.ts';
 import { ensureNodeImage } from './node-image.ts';
+import { defaultLimits, readMachineSize } from './node-limits.ts';
 import { createNodeRoot } from './node-root.ts';
 import { nodeSpec } from './node-spec.ts';
 import { clusterPaths, type Distribution, STATE_ROOT } from './paths.ts';
@@ -39,6 +41,8 @@ export interface CreateOptions {
    * get no CNI: those are waited for until they are registered.
    */
   waitMs?: number;
+  /** Memory that each node may have; a share of the machine's unless it is given. */
+  nodeMemoryBytes?: number;
   /** Leave what is there when creation fails. */
   retain: boolean;
   /** File the cluster's context is merged into. */
@@ -142,10 +146,11 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
   signal.throwIfAborted();
   const control = placed.filter(isControlPlane);
   const workers = placed.filter((node) => !isControlPlane(node));
+  const limit = limiter(options, context);
   const [secrets, bringUp] = await progress.step(`Preparing nodes ${boxes(placed.length)}`, async () => {
     const [made] = await settleAll([createSecrets(config, placed), createLabNetwork(exec, config.name)]);
     const up = (node: PlacedNode) => (stop: AbortSignal) =>
-      bringUpNode(node, placed, made, image, options, { ...context, signal: stop });
+      bringUpNode(node, placed, made, image, limit, options, { ...context, signal: stop });
     // The control plane first and alone: everything else waits for it, and the cores are few.
     await settleFailingFast(signal, [
       ...control.map(up),
@@ -227,12 +232,33 @@ async function withoutCni(
   context.progress.note('Nodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)');
 }
 
+/** What sets the limits of one node's cgroup after another. What this machine cannot limit is told once. */
+function limiter({ config, nodeMemoryBytes }: CreateOptions, { progress }: CreateContext) {
+  const machine = readMachineSize();
+  const limits = defaultLimits(machine, config.nodes.length);
+  const told = new Set<string>();
+  const warn = (text: string) => {
+    if (!told.has(text)) progress.note(`WARNING: ${text}`);
+    told.add(text);
+  };
+  if (nodeMemoryBytes !== undefined) limits.memoryBytes = nodeMemoryBytes;
+  if (limits.memoryBytes >= machine.memoryBytes) {
+    warn(
+      `a node may take all of this machine's memory (${machine.memoryBytes} bytes): choose a smaller --node-memory`,
+    );
+  }
+  return (cgroup: string) => {
+    for (const warning of limitNodeCgroup(cgroup, limits)) warn(warning);
+  };
+}
+
 /** Makes a node's root and container, plugs it into the network and starts it. */
 async function bringUpNode(
   node: PlacedNode,
   all: readonly PlacedNode[],
   secrets: ClusterSecrets,
   image: string,
+  limit: (cgroup: string) => void,
   options: CreateOptions,
   { exec, signal }: CreateContext,
 ): Promise<void> {
@@ -243,9 +269,11 @@ async function bringUpNode(
   const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!);
   if (isControlPlane(node)) files.push(...controlPlaneFiles(config, node, secrets.controlPlane));
   createNodeRoot(paths, image, files, portmap);
+  const cgroup = nodeCgroup(config.name, node.name);
   const spec = nodeSpec({
     name: node.name,
-    cgroup: nodeCgroup(config.name, node.name),
+    cgroup,
+    unifiedCgroups: hasUnifiedCgroups(),
     paths,
     image,
     capabilities: await boundingCapabilities(),
@@ -254,6 +282,8 @@ async function bringUpNode(
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));
   signal.throwIfAborted();
   const pid = await runc.create(node.name, paths.bundle, paths.pidFile);
+  // Before anything runs in it: a kubelet reads how much there is when it starts.
+  limit(cgroup);
   await plugNode(exec, config.name, { name: node.name, address: node.address, pid });
   await runc.start(node.name);
 }

@@ -11,8 +11,10 @@ interface OciMount {
 /** What decides how a node container is made. */
 export interface NodeSpecInput {
   name: string;
-  /** Path below the machine's cgroup roots; see `node-cgroup.ts`. */
+  /** Path in the machine's cgroup hierarchies; see `node-cgroup.ts`. */
   cgroup: string;
+  /** Whether the machine has the one hierarchy of version 2 at `/sys/fs/cgroup`. */
+  unifiedCgroups: boolean;
   paths: NodePaths;
   /** Directory of the node image (see `node-image.ts`). */
   image: string;
@@ -34,6 +36,21 @@ export const NODE_ENVIRONMENT = [
   'TZ=UTC',
 ];
 
+/** A JavaScript process or runsvdir as PID 1 would not reap the shims' orphans; tini does. */
+const INIT = ['/usr/bin/tini-static', '--', '/usr/bin/runsvdir', '-P', '/etc/sv'];
+
+/**
+ * The same, beginning in a cgroup below the node's own: with processes in it, the node's could not give its children (those of
+ * pods) their controllers. Source: cgroups(7), "no internal processes".
+ */
+const INIT_IN_LEAF = [
+  '/bin/sh',
+  '-c',
+  'mkdir /sys/fs/cgroup/init && echo 0 >/sys/fs/cgroup/init/cgroup.procs && exec "$@"',
+  'init',
+  ...INIT,
+];
+
 /**
  * The OCI runtime specification of a node: what Docker would make of kind's node image with `--privileged`. The root is a
  * directory of its own on disk (containerd's snapshots must not lie on an overlay); the machine's /usr is there through an
@@ -52,8 +69,7 @@ export function nodeSpec(input: NodeSpecInput): object {
       terminal: false,
       user: { uid: 0, gid: 0 },
       cwd: '/',
-      // A JavaScript process or runsvdir as PID 1 would not reap the shims' orphans; tini does.
-      args: ['/usr/bin/tini-static', '--', '/usr/bin/runsvdir', '-P', '/etc/sv'],
+      args: input.unifiedCgroups ? INIT_IN_LEAF : INIT,
       env: NODE_ENVIRONMENT,
       capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
       noNewPrivileges: false,
@@ -73,7 +89,8 @@ export function nodeSpec(input: NodeSpecInput): object {
       mount('/dev/shm', 'tmpfs', 'shm', ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k']),
       mount('/dev/mqueue', 'mqueue', 'mqueue', ['nosuid', 'noexec', 'nodev']),
       mount('/sys', 'sysfs', 'sysfs', ['nosuid', 'noexec', 'nodev', 'rw']),
-      mount('/sys/fs/cgroup', 'bind', '/sys/fs/cgroup', ['rbind', 'rw']),
+      // In the node's cgroup namespace: its own cgroup is the root, below which its runtime makes those of pods.
+      mount('/sys/fs/cgroup', 'cgroup', 'cgroup', ['nosuid', 'noexec', 'nodev', 'relatime', 'rw']),
       // Shared, as systemd has it: what the runtime mounts there (network namespaces) is seen by pods that ask for it.
       mount('/run', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=755', 'rshared']),
       mount('/tmp', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=1777']),
@@ -91,7 +108,7 @@ export function nodeSpec(input: NodeSpecInput): object {
       ...input.extraMounts.map(bindOf),
     ],
     linux: {
-      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
+      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
       cgroupsPath: input.cgroup,
       resources: { devices: [{ allow: true, access: 'rwm' }] },
       rootfsPropagation: 'shared',

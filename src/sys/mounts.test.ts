@@ -8,18 +8,30 @@ test('the columns of mountinfo, whatever optional fields there are', () => {
     '91 22 0:40 / /opt/cni rw - squashfs /dev/loop0 ro,errors=continue',
     '',
   ].join('\n');
+  const disk = { source: '/dev/vda', type: 'ext4', device: '254:0', fileSystemOptions: ['rw'] };
   expect([...parseMountinfo(text)]).toEqual([
-    [22, { point: '/', root: '/', source: '/dev/vda', readOnly: false }],
+    [22, { ...disk, point: '/', root: '/', readOnly: false }],
     [
       90,
       {
+        ...disk,
         point: '/etc/cni/net.d/000-a b.conflist',
         root: '/tmp/cni/000-a b.conflist',
-        source: '/dev/vda',
         readOnly: true,
       },
     ],
-    [91, { point: '/opt/cni', root: '/', source: '/dev/loop0', readOnly: true }],
+    [
+      91,
+      {
+        point: '/opt/cni',
+        root: '/',
+        source: '/dev/loop0',
+        type: 'squashfs',
+        device: '0:40',
+        fileSystemOptions: ['ro', 'errors=continue'],
+        readOnly: true,
+      },
+    ],
   ]);
 });
 

@@ -8,6 +8,12 @@ export interface Mount {
   root: string;
   /** The device or whatever else the file system is of. */
   source: string;
+  /** Kind of file system: `ext4`, `cgroup2`. */
+  type: string;
+  /** `major:minor`, the same for every mount of one file system. */
+  device: string;
+  /** Options of the file system, not of this mount of it. */
+  fileSystemOptions: readonly string[];
   /** Whether nothing on it can be written: by the mount's own options or the file system's. */
   readOnly: boolean;
 }
@@ -17,13 +23,16 @@ export function parseMountinfo(text: string): ReadonlyMap<number, Mount> {
   const mounts = new Map<number, Mount>();
   for (const line of text.split('\n')) {
     const [own, other] = line.split(' - ');
-    const [id, , , root, point, options] = (own ?? '').split(' ');
-    const [, source, superOptions] = (other ?? '').split(' ');
+    const [id, , device, root, point, options] = (own ?? '').split(' ');
+    const [type, source, superOptions] = (other ?? '').split(' ');
     if (point === undefined || options === undefined || superOptions === undefined) continue;
     mounts.set(Number(id), {
       point: unescaped(point),
       root: unescaped(root!),
       source: unescaped(source!),
+      type: type!,
+      device: device!,
+      fileSystemOptions: superOptions.split(','),
       readOnly: [options, superOptions].some((list) => list.split(',').includes('ro')),
     });
   }

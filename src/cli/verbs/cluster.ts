@@ -16,7 +16,7 @@ import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
-import { duration, oneOf } from '../option-values.ts';
+import { duration, oneOf, size } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
 import { terminalProgress } from '../printer/progress.ts';
 import { command, examples } from '../verb.ts';
@@ -46,6 +46,11 @@ function create() {
       oneOf('ours', 'reference'),
       'ours',
     )
+    .option(
+      '--node-memory <size>',
+      "memory that each node may have with all its pods, as 2Gi (default: a share of the machine's)",
+      size('256Mi'),
+    )
     .action(async (options) => {
       const progress = terminalProgress(process.stderr);
       const { config, warnings } = await loadClusterConfig(options.config, { name: options.name });
@@ -59,6 +64,7 @@ function create() {
             config,
             kubeconfig,
             portmap: options.portmap,
+            nodeMemoryBytes: options.nodeMemory,
             retain: options.retain,
             waitMs: options.wait,
           },
@@ -81,7 +87,7 @@ function create() {
   examples(
     cluster,
     'hostport create cluster --config examples/kind-cilium-portmap/kind/config',
-    'hostport create cluster --name small --wait 30s',
+    'hostport create cluster --name small --wait 30s --node-memory 2Gi',
   );
   return command('create').description('create a cluster').addCommand(cluster);
 }
