@@ -232,20 +232,19 @@ async function withoutCni(
   context.progress.note('Nodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)');
 }
 
-/** What sets the limits of one node's cgroup after another. What this machine cannot limit is told once. */
+/** What sets the limits of one node's cgroup after another. What this machine cannot limit is reported once. */
 function limiter({ config, nodeMemoryBytes }: CreateOptions, { progress }: CreateContext) {
   const machine = readMachineSize();
   const limits = defaultLimits(machine, config.nodes.length);
-  const told = new Set<string>();
+  const reported = new Set<string>();
   const warn = (text: string) => {
-    if (!told.has(text)) progress.note(`WARNING: ${text}`);
-    told.add(text);
+    if (!reported.has(text)) progress.note(`WARNING: ${text}`);
+    reported.add(text);
   };
-  if (nodeMemoryBytes !== undefined) limits.memoryBytes = nodeMemoryBytes;
-  if (limits.memoryBytes >= machine.memoryBytes) {
-    warn(
-      `a node may take all of this machine's memory (${machine.memoryBytes} bytes): choose a smaller --node-memory`,
-    );
+  if (nodeMemoryBytes !== undefined) limits.memoryBytes = Math.min(nodeMemoryBytes, machine.memoryBytes);
+  if (limits.memoryBytes === machine.memoryBytes) {
+    const all = `${Math.floor(machine.memoryBytes / 1024 ** 2)}Mi`;
+    warn(`each node may take all of this machine's memory, ${all}; choose a smaller --node-memory`);
   }
   return (cgroup: string) => {
     for (const warning of limitNodeCgroup(cgroup, limits)) warn(warning);

@@ -55,10 +55,4 @@ describe('limits of a cgroup', () => {
     ]);
     expect(existsSync(join(bare.mount, CGROUP, 'memory.max'))).toBe(false);
   });
-
-  test('beyond all numbers of a file are written as digits', () => {
-    const memory = hierarchy(1, ['memory'], ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes']);
-    limitNodeCgroup(CGROUP, { ...LIMITS, memoryBytes: 1e21 }, [memory]);
-    expect(read(memory, 'memory.limit_in_bytes')).toBe('1000000000000000000000');
-  });
 });

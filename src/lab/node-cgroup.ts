@@ -58,7 +58,7 @@ function limitSwap({ mount, version }: CgroupHierarchy, cgroup: string, memoryBy
 
 /** Only a file that is there: to create one in a cgroup is refused with words that say nothing about it. */
 function write(path: string, value: number): void {
-  writeFileSync(path, BigInt(value).toString(), { flag: 'r+' });
+  writeFileSync(path, String(value), { flag: 'r+' });
 }
 
 function hasSwap(): boolean {
