@@ -150,8 +150,8 @@ function observedContainer(status: CriContainerStatus, sandboxId: string): Obser
 const KILLED = 137;
 
 /**
- * With cgroups of version 1 containerd is told of every container below a cgroup that ran out of memory, the node's here. Those
- * that went on and ended by themselves later were not killed for it. Source: the kernel's cgroup-v1/memory.rst, "OOM Control".
+ * With cgroups of version 1 the kernel notifies containerd for every container below a cgroup that ran out of memory, here
+ * the node's. Containers that kept running and ended by themselves later were not killed for it. Source: the kernel's cgroup-v1/memory.rst, "OOM Control".
  */
 function reasonOf({ reason, exitCode }: CriContainerStatus): string {
   return reason === 'OOMKilled' && exitCode !== KILLED ? '' : reason;

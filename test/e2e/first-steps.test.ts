@@ -22,7 +22,7 @@ describe.skipIf(missing !== undefined)(`first steps${missing ? ` (${missing})` :
       return ran.stdout;
     }
 
-    test('whose nodes are waited for although is up with a warning, as from kind', async () => {
+    test('is up with a warning after --wait, as with kind', async () => {
       const ran = await create('--wait', '1s');
       expect(ran.stderr).toMatch(
         /^WARNING: waited 1000 ms for all nodes to be Ready; last seen: first-control-plane: container runtime network not ready/m,
