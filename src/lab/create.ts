@@ -171,24 +171,8 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     return api;
   });
   const label = placed.map((node) => (stop: AbortSignal) => labelNode(client, node, stop));
-  if (config.networking.disableDefaultCNI) {
-    let registered: (Node | undefined)[] = [];
-    await progress.step('Waiting for nodes to register 📝', () => {
-      const all = async (stop: AbortSignal) => {
-        registered = await nodesToBe(
-          hasReported,
-          'all nodes to be registered',
-          client,
-          placed,
-          WAIT_MS,
-          stop,
-        );
-      };
-      return settleFailingFast(signal, [all, ...label]);
-    });
-    // A CNI can be mounted into nodes.
-    if (!registered.every(isReady)) await withoutCni(client, placed, options.waitMs ?? 0, context);
-  } else {
+  if (config.networking.disableDefaultCNI) await withoutCni(client, placed, label, options.waitMs, context);
+  else {
     await progress.step('Installing CNI 🔌', () =>
       settleFailingFast(signal, [(stop) => installCni(config, placed, client, exec, stop), ...label]),
     );
@@ -217,19 +201,30 @@ async function awaitReady(
 async function withoutCni(
   client: ApiClient,
   placed: readonly PlacedNode[],
-  waitMs: number,
+  label: readonly ((signal: AbortSignal) => Promise<void>)[],
+  waitMs: number | undefined,
   context: CreateContext,
 ): Promise<void> {
-  if (waitMs > 0) {
+  const { progress, signal } = context;
+  let nodes: (Node | undefined)[] = [];
+  const register = async (stop: AbortSignal) => {
+    nodes = await nodesToBe(hasReported, 'all nodes to be registered', client, placed, WAIT_MS, stop);
+  };
+  await progress.step('Waiting for nodes to register 📝', () =>
+    settleFailingFast(signal, [register, ...label]),
+  );
+  // A CNI can be mounted into nodes.
+  if (nodes.every(isReady)) return;
+  if (waitMs !== undefined && waitMs > 0) {
     try {
       await awaitReady(client, placed, waitMs, context);
       return;
     } catch (cause) {
       if (!(cause instanceof DeadlineError)) throw cause;
-      context.progress.note(`WARNING: ${messageOf(cause)}`);
+      progress.note(`WARNING: ${messageOf(cause)}`);
     }
   }
-  context.progress.note('Nodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)');
+  progress.note('Nodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)');
 }
 
 /** What sets the limits of one node's cgroup after another. What this machine cannot limit is reported once. */
