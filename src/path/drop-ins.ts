@@ -9,23 +9,34 @@ const RUNTIMES: Readonly<Record<string, { since: string; notUntil: string }>> = 
   'cri-o': { since: '1.34', notUntil: '1.31' },
 };
 
+/** A file of a drop-in directory. */
+export interface DropIn {
+  name: string;
+  text: string;
+  /** Why it is no configuration, where it is none: then the runtime refuses the whole list. */
+  broken?: string;
+}
+
 /**
  * The files of the drop-in directory of a network that its runtime reads, in its order; unknown where there are some and whether the runtime reads
  * them, or what is in them, is. What a runtime has loaded shows that it reads them, never that it does not: they may be newer than its last look.
  */
-export function dropInsOf(report: NodeReport, network: string): Observed<{ name: string; text: string }[]> {
+export function dropInsOf(report: NodeReport, network: string): Observed<DropIn[]> {
   const files = report.cni.dropIns?.find((entry) => entry.network === network)?.files ?? { value: [] };
   const reads = readsDropIns(report, network);
   if (reads === false || ('value' in files && files.value.length === 0)) return { value: [] };
   if ('unknown' in files) return files;
-  const texts: { name: string; text: string }[] = [];
-  for (const name of dropInOrder(files.value.map((file) => file.name))) {
-    const { content } = files.value.find((file) => file.name === name)!;
-    if (reads === undefined) return { unknown: `whether the runtime reads ${network}/${name} is not known` };
-    if ('unknown' in content) return { unknown: `${network}/${name}: ${content.unknown}` };
-    texts.push({ name: `${network}/${name}`, text: content.value });
+  const read: DropIn[] = [];
+  const byName = new Map(files.value.map((file) => [file.name, file]));
+  for (const fileName of dropInOrder([...byName.keys()])) {
+    const { content, broken } = byName.get(fileName)!;
+    const name = `${network}/${fileName}`;
+    if (reads === undefined) return { unknown: `whether the runtime reads ${name} is not known` };
+    if ('value' in content) read.push({ name, text: content.value });
+    else if (broken) read.push({ name, text: '', broken: `${network}/${content.unknown}` });
+    else return { unknown: `${name}: ${content.unknown}` };
   }
-  return { value: texts };
+  return { value: read };
 }
 
 function readsDropIns(report: NodeReport, network: string): boolean | undefined {

@@ -8,40 +8,58 @@ import { observed } from './observed.ts';
  */
 export const NODE_REPORT_VERSION = 'hostport/v1';
 
+/**
+ * Bounds that no node comes near. A report comes from a node, or as a file from anywhere: what is beyond them is an error of this report, and
+ * costs nobody else anything.
+ */
+const MAX_WORD = 4096;
+const MAX_MESSAGE = 1024 * 1024;
+const MAX_TEXT = 64 * 1024 * 1024;
+const MAX_DOCUMENT = 8 * 1024 * 1024;
+
+/** A name, path or address. */
+const word = z.string().max(MAX_WORD);
+/** What a program says, or the kernel of a setting. */
+const message = z.string().max(MAX_MESSAGE);
+const cniDocument = z.string().max(MAX_DOCUMENT);
+/** What a tool lists. */
+const listing = z.string().max(MAX_TEXT);
+const listOf = <T extends z.ZodType>(item: T, most: number) => z.array(item).max(most);
+
 const link = z.object({
-  name: z.string(),
+  name: word,
   index: z.number(),
   up: z.boolean(),
   mtu: z.number(),
   /** `veth`, `bridge`, `vxlan`, … as `ip -d link` says; absent for plain devices. */
-  kind: z.string().optional(),
+  kind: word.optional(),
   /** Name of the bridge or bond it belongs to. */
-  master: z.string().optional(),
-  mac: z.string().optional(),
+  master: word.optional(),
+  mac: word.optional(),
   /** Name of the network namespace that its other end is in, as `ip netns` has it; absent when it has none, or no name. */
-  peerNamespace: z.string().optional(),
+  peerNamespace: word.optional(),
 });
 
 const address = z.object({
-  device: z.string(),
+  device: word,
   family: z.enum(['ipv4', 'ipv6']),
-  address: z.string(),
+  address: word,
   prefix: z.number(),
-  scope: z.string(),
+  scope: word,
 });
 
 const route = z.object({
   family: z.enum(['ipv4', 'ipv6']),
   /** CIDR; `0.0.0.0/0` and `::/0` for the default. */
-  destination: z.string(),
-  gateway: z.string().optional(),
-  device: z.string().optional(),
+  destination: word,
+  gateway: word.optional(),
+  device: word.optional(),
   /** `main`, `local`, … or a number. */
-  table: z.string(),
+  table: word,
   metric: z.number().optional(),
-  source: z.string().optional(),
+  source: word.optional(),
   /** `unicast`, `local`, `blackhole`, `unreachable`, `prohibit`, … */
-  type: z.string(),
+  type: word,
 });
 
 /** A rule of policy routing; ip-rule(8). */
@@ -50,58 +68,63 @@ const policyRule = z.object({
   /** Applies to what the rest does not fit. */
   inverted: z.literal(true).optional(),
   /** CIDRs; absent for all. */
-  source: z.string().optional(),
-  destination: z.string().optional(),
-  inputInterface: z.string().optional(),
-  outputInterface: z.string().optional(),
+  source: word.optional(),
+  destination: word.optional(),
+  inputInterface: word.optional(),
+  outputInterface: word.optional(),
   mark: z.object({ value: z.number(), mask: z.number() }).optional(),
   /** What else it goes by: `ipproto tcp`, `uidrange`, … */
-  others: z.array(z.string()).optional(),
+  others: listOf(word, 64).optional(),
   /** The table that it looks in: `main`, `local`, … or a number. */
-  table: z.string().optional(),
+  table: word.optional(),
   /** Routes of the table with prefixes up to this length do not count. */
   suppressPrefixLength: z.number().optional(),
   /** What it does in place of looking: `blackhole`, `unreachable`, `prohibit`, `goto 32766`, `nop`, … */
-  action: z.string().optional(),
+  action: word.optional(),
 });
 
 const confFile = z.object({
   /** Name within the directory. */
-  name: z.string(),
-  modified: z.string(),
-  changed: z.string(),
+  name: word,
+  modified: word,
+  changed: word,
   /** The link's target when it is a symbolic link. */
-  target: z.string().optional(),
-  content: observed(z.string()),
+  target: word.optional(),
+  /** Unknown for what is no CNI configuration, or lies elsewhere: only configurations are quoted. */
+  content: observed(cniDocument),
+  /** Present where the file could be read and is no CNI configuration: then {@link content} says what is wrong with it. */
+  broken: z.literal(true).optional(),
 });
 
 const pluginFile = z.object({
-  name: z.string(),
-  directory: z.string(),
+  name: word,
+  directory: word,
+  /** The link's target when it is a symbolic link; the rest is of what it leads to. */
+  target: word.optional(),
   /** Permission bits, octal: `0755`. */
-  mode: z.string(),
+  mode: word,
   size: z.number(),
   /** `elf` with the machine of its header, `script` with its interpreter, `other`; `unreadable` for whoever took the report. */
   format: z.union([
     z.object({ kind: z.literal('elf'), machine: z.number(), bits: z.number() }),
-    z.object({ kind: z.literal('script'), interpreter: z.string() }),
+    z.object({ kind: z.literal('script'), interpreter: word }),
     z.object({ kind: z.literal('other') }),
     z.object({ kind: z.literal('unreadable') }),
   ]),
   /** What `CNI_COMMAND=VERSION` told; asked only of plugins that a configuration names. */
-  versions: observed(z.array(z.string())).optional(),
+  versions: observed(listOf(word, 64)).optional(),
 });
 
 /** What a directory of the CNI, or a file in it that is a mount of its own, lies on; proc(5), mountinfo. */
 const mountSeen = z.object({
   /** The directory or file. */
-  path: z.string(),
+  path: word,
   /** Where its mount is. */
-  point: z.string(),
+  point: word,
   /** Where it lies on the file system that is mounted: the place outside of the node, where that is a container. */
-  origin: z.string(),
+  origin: word,
   /** What the file system is of: a device, or its kind. */
-  source: z.string(),
+  source: word,
   readOnly: z.boolean(),
 });
 
@@ -109,80 +132,81 @@ const mountSeen = z.object({
 const portMapping = z.object({
   hostPort: z.number(),
   containerPort: z.number(),
-  protocol: z.string(),
-  hostIP: z.string().optional(),
+  protocol: word,
+  hostIP: word.optional(),
 });
 
 /** An entry of libcni's result cache: what an attachment was made with, and what came of it. */
 const cachedAttachment = z.object({
-  file: z.string(),
-  modified: z.string(),
-  networkName: z.string(),
-  containerId: z.string(),
-  ifName: z.string(),
-  netns: z.string().optional(),
+  file: word,
+  modified: word,
+  networkName: word,
+  containerId: word,
+  ifName: word,
+  netns: word.optional(),
   /** Whether that namespace is there; absent when the entry names none. */
   netnsExists: z.boolean().optional(),
   /** The configuration list as text, as it was when the chain ran. */
-  config: z.string(),
-  portMappings: z.array(portMapping),
+  config: cniDocument,
+  portMappings: listOf(portMapping, 65_536),
   /** The result as it was cached. */
-  result: z.record(z.string(), z.unknown()),
+  result: z.record(word, z.unknown()),
 });
 
 const sandbox = z.object({
-  id: z.string(),
-  name: z.string(),
-  namespace: z.string(),
-  uid: z.string(),
+  id: word,
+  name: word,
+  namespace: word,
+  uid: word,
   attempt: z.number(),
   ready: z.boolean(),
-  createdAt: z.string(),
+  createdAt: word,
   hostNetwork: z.boolean(),
   /** Path of its network namespace; absent when the runtime does not say. */
-  netns: z.string().optional(),
+  netns: word.optional(),
   /** Whether that namespace is there. */
   netnsExists: z.boolean(),
-  ips: z.array(z.string()),
+  ips: listOf(word, 64),
   /** As the runtime was asked for them. */
-  portMappings: z.array(portMapping),
+  portMappings: listOf(portMapping, 65_536),
 });
 
 const runtime = z.object({
   /** `containerd`, `cri-o`. */
-  name: z.string(),
-  version: z.string(),
+  name: word,
+  version: word,
   networkReady: z.boolean(),
-  networkMessage: z.string(),
-  confDir: z.string(),
-  binDirs: z.array(z.string()),
+  networkMessage: message,
+  confDir: word,
+  binDirs: listOf(word, 64),
   /** The networks the runtime has loaded, as it tells them (containerd's verbose status); the first non-loopback is used. */
   loadedNetworks: observed(
-    z.array(
+    listOf(
       z.object({
-        name: z.string(),
-        file: z.string().optional(),
-        config: z.string(),
+        name: word,
+        file: word.optional(),
+        config: cniDocument,
         /** Each plugin as it is loaded, where they are others than those of `config`: with those of the drop-in directory. */
-        plugins: z.array(z.string()).optional(),
+        plugins: listOf(cniDocument, 1000).optional(),
       }),
+      1000,
     ),
   ),
   /** Error of the last attempt to load the configuration; empty when it went well. */
-  lastLoadError: z.string(),
+  lastLoadError: message,
 });
 
 /** One flow of the connection tracking table. */
 const flow = z.object({
-  protocol: z.string(),
-  state: z.string().optional(),
-  source: z.string(),
+  protocol: word,
+  state: word.optional(),
+  source: word,
   sourcePort: z.number(),
-  destination: z.string(),
+  destination: word,
   destinationPort: z.number(),
-  replySource: z.string(),
+  replySource: word,
   replySourcePort: z.number(),
-  replyDestination: z.string(),
+  replyDestination: word,
   replyDestinationPort: z.number(),
   unreplied: z.boolean(),
 });
@@ -190,9 +214,9 @@ const flow = z.object({
 const listener = z.object({
   protocol: z.enum(['tcp', 'udp', 'sctp']),
   /** `0.0.0.0` and `::` stand for every address. */
-  address: z.string(),
+  address: word,
   port: z.number(),
-  process: z.string().optional(),
+  process: word.optional(),
   pid: z.number().optional(),
 });
 
@@ -200,52 +224,60 @@ const iptablesTables = z.object({
   variant: z.enum(['iptables-nft', 'iptables-legacy']),
   family: z.enum(['ipv4', 'ipv6']),
   /** What `…-save -c` printed, every table. */
-  text: observed(z.string()),
+  text: observed(listing),
 });
 
 export const nodeReportSchema = z.object({
   apiVersion: z.literal(NODE_REPORT_VERSION),
   kind: z.literal('NodeReport'),
-  node: z.string(),
-  takenAt: z.string(),
-  machine: z.object({ kernel: z.string(), architecture: z.string(), elfMachine: z.number() }),
+  node: word,
+  takenAt: word,
+  machine: z.object({
+    kernel: word,
+    architecture: word,
+    elfMachine: z.number(),
+    /** random(4), `boot_id`: which boot of which machine it was taken of. */
+    bootId: word.optional(),
+  }),
   network: z.object({
-    links: observed(z.array(link)),
-    addresses: observed(z.array(address)),
-    routes: observed(z.array(route)),
+    links: observed(listOf(link, 100_000)),
+    addresses: observed(listOf(address, 100_000)),
+    routes: observed(listOf(route, 1_000_000)),
     /** Of each family, in the kernel's order. */
-    rules: z.object({ ipv4: observed(z.array(policyRule)), ipv6: observed(z.array(policyRule)) }).optional(),
-    /** `net.ipv4.ip_forward`, `net.ipv4.conf.<device>.rp_filter`, …: name to value. */
-    sysctls: observed(z.record(z.string(), z.string())),
+    rules: z
+      .object({ ipv4: observed(listOf(policyRule, 100_000)), ipv6: observed(listOf(policyRule, 100_000)) })
+      .optional(),
+    /** `net.ipv4.ip_forward`, `net.ipv4.conf.<device>.rp_filter`, …: word to value. */
+    sysctls: observed(z.record(word, message)),
     /** How many packets the reverse path filter has dropped since the node's network was made. */
     reversePathDrops: observed(z.number()).optional(),
-    listeners: observed(z.array(listener)),
+    listeners: observed(listOf(listener, 1_000_000)),
     /** Only flows whose destination port is a hostPort of the node's pods, or whose reply comes from one of its pods. */
-    flows: observed(z.array(flow)),
+    flows: observed(listOf(flow, 100_000)),
   }),
   cni: z.object({
-    confDir: z.string(),
-    files: observed(z.array(confFile)),
+    confDir: word,
+    files: observed(listOf(confFile, 1000)),
     /** The files of the directories `<confDir>/<network name>/` whose plugins follow those of a list (CNI 1.1), of networks that have some. */
-    dropIns: z.array(z.object({ network: z.string(), files: observed(z.array(confFile)) })).optional(),
-    binDirs: z.array(z.string()),
-    plugins: observed(z.array(pluginFile)),
-    attachments: observed(z.array(cachedAttachment)),
+    dropIns: listOf(z.object({ network: word, files: observed(listOf(confFile, 1000)) }), 1000).optional(),
+    binDirs: listOf(word, 64),
+    plugins: observed(listOf(pluginFile, 100_000)),
+    attachments: observed(listOf(cachedAttachment, 100_000)),
     /** Of the directories above, and of each file in them that lies on another mount than its directory. */
-    mounts: observed(z.array(mountSeen)).optional(),
+    mounts: observed(listOf(mountSeen, 100_000)).optional(),
     /** What lies in the cache and is no attachment that could be read: nothing is known of it. */
-    skipped: z.array(z.object({ file: z.string(), why: z.string() })).default([]),
+    skipped: listOf(z.object({ file: word, why: message }), 100_000).default([]),
   }),
   runtime: observed(runtime),
-  sandboxes: observed(z.array(sandbox)),
+  sandboxes: observed(listOf(sandbox, 100_000)),
   netfilter: z.object({
     /** Path of each tool that is there: `nft`, `iptables`, `iptables-nft`, `iptables-legacy`, `ip6tables`, `conntrack`. */
-    tools: z.record(z.string(), z.string()),
-    /** Which variant the plain name `iptables` stands for. */
+    tools: z.record(word, message),
+    /** Which variant the plain word `iptables` stands for. */
     defaultVariant: z.enum(['iptables-nft', 'iptables-legacy']).optional(),
-    iptables: z.array(iptablesTables),
+    iptables: listOf(iptablesTables, 16),
     /** What `nft -j list ruleset` printed. */
-    nft: observed(z.string()),
+    nft: observed(listing),
   }),
 });
 

@@ -5,11 +5,12 @@ import {
   parseNetworkConfig,
   pluginFields,
 } from '../cni/conflist.ts';
+import { TooLargeError } from '../cni/json.ts';
 import { canonicalAddress } from '../net/ip.ts';
 import { type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
 import { PORTMAP_FIELDS } from '../plugins/portmap/config.ts';
 import { messageOf } from '../util/errors.ts';
-import { dropInsOf } from './drop-ins.ts';
+import { type DropIn, dropInsOf } from './drop-ins.ts';
 import type { Memory } from './memory.ts';
 import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from './node-report.ts';
 import { known, type Observed } from './observed.ts';
@@ -18,9 +19,9 @@ import { known, type Observed } from './observed.ts';
 export interface ConfigFile {
   name: string;
   path: string;
-  /** Empty when it could not be opened, too: see {@link readable}. */
+  /** Empty when it could not be opened, too: see {@link readable}. Of a file that is no configuration, what is known of it. */
   content: string;
-  /** Whether the file could be opened; what is in it may still be broken. */
+  /** Whether the file could be read; what is in it may still be broken. */
   readable: boolean;
   list: Observed<NetworkConfigList>;
   /** Names of the files of its drop-in directory whose plugins are in {@link list}. */
@@ -52,14 +53,18 @@ export class NodeView {
     const report = this.seen;
     const files = known(report?.cni.files);
     if (report === undefined || files === undefined) return undefined;
-    this.#configs ??= configFileOrder(files.map(({ name }) => name)).map((name) => {
-      const { content } = files.find((file) => file.name === name)!;
-      const path = `${report.cni.confDir}/${name}`;
-      if ('unknown' in content) {
-        return { name, path, content: '', readable: false, list: content, dropIns: [] };
-      }
-      return { name, path, content: content.value, ...readList(report, name, content.value) };
-    });
+    if (this.#configs === undefined) {
+      const byName = new Map(files.map((file) => [file.name, file]));
+      this.#configs = configFileOrder([...byName.keys()]).map((name) => {
+        const { content, broken } = byName.get(name)!;
+        const path = `${report.cni.confDir}/${name}`;
+        if ('unknown' in content) {
+          const shown = broken ? content.unknown : '';
+          return { name, path, content: shown, readable: broken === true, list: content, dropIns: [] };
+        }
+        return { name, path, content: content.value, ...readList(report, name, content.value) };
+      });
+    }
     return this.#configs;
   }
 
@@ -160,16 +165,21 @@ function readList(
   content: string,
 ): Pick<ConfigFile, 'list' | 'dropIns' | 'readable'> {
   // Assigned in a callback, which the type checker does not follow.
-  let dropIns = { value: [] } as Observed<{ name: string; text: string }[]>;
+  let dropIns = { value: [] } as Observed<DropIn[]>;
   try {
     const value = parseNetworkConfig(content, name, (network) => {
       dropIns = dropInsOf(report, network);
-      return known(dropIns) ?? [];
+      const files = known(dropIns) ?? [];
+      const refused = files.find(({ broken }) => broken !== undefined)?.broken;
+      if (refused !== undefined) throw new Error(refused);
+      return files;
     });
     if ('unknown' in dropIns) return { list: dropIns, dropIns: [], readable: false };
     return { list: { value }, dropIns: namesOf(dropIns), readable: true };
   } catch (cause) {
-    return { list: { unknown: messageOf(cause) }, dropIns: namesOf(dropIns), readable: true };
+    // The runtime may read what is too large to be read here.
+    const readable = !(cause instanceof TooLargeError);
+    return { list: { unknown: messageOf(cause) }, dropIns: namesOf(dropIns), readable };
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readAttachments } from './attachments.ts';
@@ -82,4 +82,53 @@ test('a directory among them is no entry; no directory at all is no entries', ()
     { file: join(directory, 'd'), why: expect.stringContaining('not a regular file') },
   ]);
   expect(readAttachments(join(directory, 'none'))).toEqual({ attachments: [], skipped: [] });
+});
+
+test('no secret of an entry is told, and none of a file that is no entry', () => {
+  const secret = 'https://u:S3CRET@h';
+  const secrets = {
+    ...entry,
+    networkName: secret,
+    config: Buffer.from('users:\n- token: S3CRET\n').toString('base64'),
+    capabilityArgs: { portMappings: [{ hostPort: 1, containerPort: 2, hostIP: 'token: S3CRET' }] },
+    result: { token: 'S3CRET', dns: { domain: secret } },
+  };
+  writeFileSync(join(directory, 'entry'), JSON.stringify(secrets));
+  writeFileSync(join(directory, 'cut'), JSON.stringify(secrets).slice(0, -20));
+  writeFileSync(join(directory, 'other'), 'token: S3CRET');
+  writeFileSync(join(directory, 'kind'), '{"kind":"S3CRET"}');
+  const { attachments, skipped } = readAttachments(directory);
+  expect(attachments.map(({ config }) => config)).toEqual(['(23 bytes of YAML-like text)']);
+  expect(skipped).toHaveLength(3);
+  expect(JSON.stringify([attachments, skipped])).not.toContain('S3CRET');
+});
+
+test('a link that leads out of the directory is reported and not followed', () => {
+  const outside = mkdtempSync(join(tmpdir(), 'hostport-outside-'));
+  try {
+    writeFileSync(join(outside, 'x'), JSON.stringify(entry));
+    symlinkSync(join(outside, 'x'), join(directory, 'link'));
+    writeFileSync(join(directory, 'entry'), JSON.stringify(entry));
+    symlinkSync('entry', join(directory, 'within'));
+    const { attachments, skipped } = readAttachments(directory);
+    expect(attachments.map(({ file }) => file)).toEqual([
+      join(directory, 'entry'),
+      join(directory, 'within'),
+    ]);
+    expect(skipped).toEqual([
+      {
+        file: join(directory, 'link'),
+        why: `${join(directory, 'link')}: a link that leads out of its directory, to ${join(outside, 'x')}: not followed`,
+      },
+    ]);
+  } finally {
+    rmSync(outside, { recursive: true });
+  }
+});
+
+test('an entry that is nested deeply is skipped at once', () => {
+  writeFileSync(join(directory, 'deep'), `{"result":${'['.repeat(40_000)}${']'.repeat(40_000)}}`);
+  expect(readAttachments(directory).skipped).toEqual([
+    { file: join(directory, 'deep'), why: expect.stringContaining('nested deeper than 100 levels') },
+  ]);
 });

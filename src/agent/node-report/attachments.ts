@@ -1,11 +1,12 @@
-import { statSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { parseDocument, plain } from '../../cni/json.ts';
 import type { CachedAttachment } from '../../path/node-report.ts';
 import { isNamespace } from '../../plugins/sandbox.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { messageOf } from '../../util/errors.ts';
-import { readBounded } from './bounded-file.ts';
+import { readBelow } from './bounded-file.ts';
 import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
 
 /** Where libcni keeps the results of attachments, below its cache directory. */
@@ -58,13 +59,16 @@ export function readAttachments(directory: string = RESULT_CACHE): {
   const attachments: CachedAttachment[] = [];
   const skipped: { file: string; why: string }[] = [];
   const names = namesIn(directory);
+  if (names.length === 0) return { attachments, skipped };
+  const root = realpathSync(directory);
   if (names.length > MAX_ENTRIES) {
     throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_ENTRIES}`);
   }
   for (const name of names) {
     const file = join(directory, name);
     try {
-      attachments.push(parseAttachment(file, statSync(file).mtime, readBounded(file, MAX_BYTES)));
+      const { bytes, stat } = readBelow(root, file, MAX_BYTES);
+      attachments.push(parseAttachment(file, stat.mtime, bytes.toString('utf8')));
     } catch (cause) {
       // A DEL of this very moment removes the file.
       if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') skipped.push({ file, why: briefly(cause) });
@@ -74,19 +78,21 @@ export function readAttachments(directory: string = RESULT_CACHE): {
 }
 
 function parseAttachment(file: string, modified: Date, text: string): CachedAttachment {
-  const entry = cacheEntry.parse(JSON.parse(text));
+  const entry = cacheEntry.parse(plain(parseDocument(text, file)));
   const { containerId, networkName, ifName, result } = entry;
   const netns = entry.netns ?? sandboxOf(result);
   return {
-    file,
-    modified: modified.toISOString(),
-    networkName,
-    containerId,
-    ifName,
-    ...(netns === undefined ? {} : { netns, netnsExists: isNamespace(netns) }),
+    ...documentWithoutSecrets({
+      file,
+      modified: modified.toISOString(),
+      networkName,
+      containerId,
+      ifName,
+      ...(netns === undefined ? {} : { netns, netnsExists: isNamespace(netns) }),
+      portMappings: entry.capabilityArgs?.portMappings ?? [],
+      result,
+    }),
     config: withoutSecrets(Buffer.from(entry.config, 'base64').toString('utf8')),
-    portMappings: entry.capabilityArgs?.portMappings ?? [],
-    result: documentWithoutSecrets(result),
   };
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { NodeReport, PolicyRule } from '../../path/node-report.ts';
 import { known } from '../../path/observed.ts';
 import { type Exec, output } from '../../sys/exec.ts';
+import { parseJson } from '../../util/parse-json.ts';
 import { observe } from './observe.ts';
 
 type Value<O> = Extract<O, { value: unknown }>['value'];
@@ -212,7 +213,7 @@ function actionOf(
 }
 
 function json(text: string): unknown {
-  return JSON.parse(text.trim() === '' ? '[]' : text);
+  return parseJson(text.trim() === '' ? '[]' : text, 'answer');
 }
 
 function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

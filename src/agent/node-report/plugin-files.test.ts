@@ -74,3 +74,27 @@ test('what may not be read is told to be unreadable, and not to be no executable
   });
   expect(files.map(({ format }) => format)).toEqual([{ kind: 'unreadable' }]);
 });
+
+test('a link is told with what it leads to, and nothing of what is in a file that is no plugin', async () => {
+  writeFileSync(join(directory, 'secret'), '#!S3CRET\ntoken: S3CRET\n', { mode: 0o755 });
+  mkdirSync(join(directory, 'a'));
+  symlinkSync('../secret', join(directory, 'a/linked'));
+  plugin('a/talks', 'echo \'{"supportedVersions":["S3CRET"]}\'');
+  plugin('a/fails', 'echo "user: x\ntoken: S3CRET" >&2; exit 1');
+  plugin('a/prints', 'cat ../secret; echo "token: S3CRET"');
+  const files = await read(['linked', 'talks', 'fails', 'prints']);
+  expect(files[1]).toMatchObject({
+    name: 'linked',
+    target: '../secret',
+    mode: '0755',
+    size: 23,
+    format: { kind: 'script', interpreter: '' },
+  });
+  expect(files.map(({ versions }) => versions)).toEqual([
+    { unknown: 'VERSION: exit status 1: user: x\ntoken:(left out by hostport)\n' },
+    { unknown: expect.any(String) },
+    { unknown: 'VERSION: answer: not JSON (14 characters)' },
+    { unknown: expect.any(String) },
+  ]);
+  expect(JSON.stringify(files)).not.toContain('S3CRET');
+});

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { lstatSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { PluginFile } from '../../path/node-report.ts';
@@ -6,8 +6,10 @@ import type { Observed } from '../../path/observed.ts';
 import { namesIn } from '../../sys/directories.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
+import { parseJson } from '../../util/parse-json.ts';
 import { readHead } from './bounded-file.ts';
 import { executableFormat, FORMAT_BYTES } from './elf.ts';
+import { textWithoutSecrets } from './secrets.ts';
 
 /** How long a plugin may take to say which versions it speaks, in milliseconds: it does nothing else then. */
 const VERSION_DEADLINE_MS = 1500;
@@ -40,13 +42,14 @@ function filesIn(directory: string, read: typeof readHead): PluginFile[] {
     throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_FILES}`);
   return names.flatMap((name) => {
     const path = join(directory, name);
-    // Follows links, as a runtime does; one that leads nowhere is as good as missing.
+    // Follows links wherever they lead, as a runtime does: nothing of the content is told. One that leads nowhere is as good as missing.
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat === undefined || !stat.isFile()) return [];
     return [
       {
         name,
         directory,
+        ...(lstatSync(path).isSymbolicLink() ? { target: readlinkSync(path) } : {}),
         mode: `0${(stat.mode & 0o777).toString(8).padStart(3, '0')}`,
         size: stat.size,
         format: formatOf(path, read),
@@ -65,7 +68,9 @@ function formatOf(path: string, read: typeof readHead): PluginFile['format'] {
   }
 }
 
-const versionAnswer = z.object({ supportedVersions: z.array(z.string().max(32)).max(64) });
+/** No other text comes from a plugin into a report: what stands under its name may be anything. */
+const version = z.string().regex(/^\d{1,4}(?:\.\d{1,4}){1,3}(?:-[a-z0-9.]{1,16})?$/);
+const versionAnswer = z.object({ supportedVersions: z.array(version).max(64) });
 
 /** What a plugin answers to `CNI_COMMAND=VERSION`. https://www.cni.dev/docs/spec/#version-probe-plugin-version-support */
 async function askVersions(exec: Exec, path: string): Promise<Observed<string[]>> {
@@ -75,8 +80,11 @@ async function askVersions(exec: Exec, path: string): Promise<Observed<string[]>
       stdin: '{"cniVersion":"1.0.0"}',
       timeoutMs: VERSION_DEADLINE_MS,
     });
-    if (code !== 0) return { unknown: `VERSION: exit status ${code}: ${(stderr || stdout).slice(0, 500)}` };
-    return { value: versionAnswer.parse(JSON.parse(stdout)).supportedVersions };
+    if (code !== 0) {
+      const said = textWithoutSecrets(stderr || stdout).slice(0, 500);
+      return { unknown: `VERSION: exit status ${code}: ${said}` };
+    }
+    return { value: versionAnswer.parse(parseJson(stdout, 'answer')).supportedVersions };
   } catch (cause) {
     return { unknown: `VERSION: ${messageOf(cause)}` };
   }

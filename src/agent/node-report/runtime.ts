@@ -4,8 +4,9 @@ import { connectRuntime, type RuntimeInspection } from '../../kubelet/cri/client
 import type { Runtime } from '../../kubelet/runtime.ts';
 import type { NodeReport, Sandbox } from '../../path/node-report.ts';
 import { isNamespace } from '../../plugins/sandbox.ts';
+import { parseJson } from '../../util/parse-json.ts';
 import { observe } from './observe.ts';
-import { withoutSecrets } from './secrets.ts';
+import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
 
 type Value<O> = Extract<O, { value: unknown }>['value'];
 type RuntimeReport = Value<NodeReport['runtime']>;
@@ -96,12 +97,15 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
     networkMessage: network?.message ?? '',
   };
   if (info.cniconfig !== undefined) {
-    const config = cniConfig.parse(JSON.parse(info.cniconfig));
+    const config = cniConfig.parse(parseJson(info.cniconfig, 'cniconfig'));
     const status = info.lastCNILoadStatus ?? 'OK';
     return {
-      ...about,
-      confDir: config.PluginConfDir,
-      binDirs: config.PluginDirs,
+      ...documentWithoutSecrets({
+        ...about,
+        confDir: config.PluginConfDir,
+        binDirs: config.PluginDirs,
+        lastLoadError: status === 'OK' ? '' : status,
+      }),
       loadedNetworks: {
         // As the files are told, which they are compared with.
         value: (config.Networks ?? []).map(({ Config }) => ({
@@ -113,12 +117,10 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
           ),
         })),
       },
-      lastLoadError: status === 'OK' ? '' : status,
     };
   }
   return {
-    ...about,
-    ...crioDirectories(info.config ?? ''),
+    ...documentWithoutSecrets({ ...about, ...crioDirectories(info.config ?? '') }),
     loadedNetworks: { unknown: `${name} does not tell which networks it has loaded` },
     lastLoadError: '',
   };
@@ -134,7 +136,7 @@ const listed = z.object({ plugins: z.array(z.unknown()) });
 
 function parsedOrNothing(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text, 'network');
   } catch {
     // What it is not compared with is not needed.
     return undefined;
@@ -143,8 +145,8 @@ function parsedOrNothing(text: string): unknown {
 
 /** The CNI directories in CRI-O's configuration, which its verbose status holds as TOML. Source: crio.conf(5). */
 function crioDirectories(toml: string): { confDir: string; binDirs: string[] } {
-  const confDir = /^\s*network_dir\s*=\s*"([^"]+)"/m.exec(toml)?.[1];
-  const list = /^\s*plugin_dirs\s*=\s*\[([^\]]*)\]/m.exec(toml)?.[1] ?? '';
+  const confDir = /^[ \t]*network_dir[ \t]*=[ \t]*"([^"\n]+)"/m.exec(toml)?.[1];
+  const list = /^[ \t]*plugin_dirs[ \t]*=[ \t]*\[([^\]]*)\]/m.exec(toml)?.[1] ?? '';
   const binDirs = [...list.matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
   return {
     confDir: confDir ?? DEFAULT_CONF_DIR,
@@ -201,12 +203,12 @@ export async function inspectSandboxes(
       // Removed between the list and the look.
       if (answer?.status === undefined) return [];
       const { status } = answer;
-      const info = sandboxInfo.parse(JSON.parse(answer.info.info ?? '{}'));
+      const info = sandboxInfo.parse(parseJson(answer.info.info ?? '{}', `info of sandbox ${id}`));
       const hostNetwork = isHostNetwork(info);
       const netns = info.runtimeSpec?.linux?.namespaces?.find(({ type }) => type === 'network')?.path;
       const ips = [status.network?.ip ?? '', ...(status.network?.additionalIps ?? []).map(({ ip }) => ip)];
       return [
-        {
+        documentWithoutSecrets({
           id,
           name: status.metadata?.name ?? '',
           namespace: status.metadata?.namespace ?? '',
@@ -219,7 +221,7 @@ export async function inspectSandboxes(
           netnsExists: hostNetwork || (netns !== undefined && netns !== '' && isThere(netns)),
           ips: ips.filter((ip) => ip !== ''),
           portMappings: portMappingsOf(info),
-        },
+        }),
       ];
     }),
   );
@@ -237,7 +239,9 @@ function portMappingsOf(info: SandboxInfo): Sandbox['portMappings'] {
   const annotation = info.runtimeSpec?.annotations?.['io.kubernetes.cri-o.PortMappings'];
   const mappings =
     info.config?.port_mappings ??
-    (annotation === undefined ? [] : z.array(criPortMapping).nullable().parse(JSON.parse(annotation))) ??
+    (annotation === undefined
+      ? []
+      : z.array(criPortMapping).nullable().parse(parseJson(annotation, 'port mappings'))) ??
     [];
   return mappings
     .filter(({ host_port }) => host_port > 0)

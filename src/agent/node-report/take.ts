@@ -4,7 +4,7 @@ import { type CniConfFile, NODE_REPORT_VERSION, type NodeReport } from '../../pa
 import { known } from '../../path/observed.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { readAttachments } from './attachments.ts';
-import { readConfFiles } from './conf-files.ts';
+import { readConfFiles, readDropIns } from './conf-files.ts';
 import { readFlows } from './flows.ts';
 import { readListeners } from './listeners.ts';
 import { readMachine } from './machine.ts';
@@ -14,6 +14,7 @@ import { readNetwork } from './network.ts';
 import { observe } from './observe.ts';
 import { readPluginFiles } from './plugin-files.ts';
 import { cniDirectories, foundIn, readRuntime } from './runtime.ts';
+import { reportWithoutSecrets } from './secrets.ts';
 import { readReversePathDrops, readSysctls } from './sysctls.ts';
 
 type DropIns = NonNullable<NodeReport['cni']['dropIns']>[number];
@@ -50,7 +51,7 @@ export async function takeNodeReport(
   const { confDir, binDirs, guessed } = cniDirectories(runtime);
   const cached = known(attachments)?.attachments;
   const files = await observe(confDir, () => foundIn(guessed, readConfFiles(confDir)));
-  const dropIns = await readDropIns(confDir, known(files) ?? []);
+  const dropIns = await readAllDropIns(confDir, known(files) ?? []);
   const pods = known(sandboxes) ?? [];
   const filter = {
     hostPorts: new Set(
@@ -68,7 +69,8 @@ export async function takeNodeReport(
     ),
     observe('conntrack', () => readFlows(exec, filter, tracked)),
   ]);
-  return {
+  // Each reader leaves secrets out of what it reads; once more for all, since nobody looks at a report before it is sent around.
+  return reportWithoutSecrets({
     apiVersion: NODE_REPORT_VERSION,
     kind: 'NodeReport',
     node,
@@ -88,18 +90,17 @@ export async function takeNodeReport(
     runtime,
     sandboxes,
     netfilter,
-  };
+  });
 }
 
 /** What is in the drop-in directories of the lists that have one. */
-async function readDropIns(confDir: string, files: readonly CniConfFile[]): Promise<DropIns[]> {
+async function readAllDropIns(confDir: string, files: readonly CniConfFile[]): Promise<DropIns[]> {
   const networks = new Set<string>();
   for (const { name, content } of files) {
     if ('value' in content) parsedTypes(content.value, name, (network) => networks.add(network));
   }
   const read = [...networks].map(async (network) => {
-    const directory = join(confDir, network);
-    return { network, files: await observe(directory, () => readConfFiles(directory)) };
+    return { network, files: await observe(join(confDir, network), () => readDropIns(confDir, network)) };
   });
   return (await Promise.all(read)).filter((entry) => known(entry.files)?.length !== 0);
 }

@@ -52,6 +52,17 @@ const report: NodeReport = {
   netfilter: { tools: {}, iptables: [], nft: unknown },
 };
 
+const attachment = {
+  file: '/var/lib/cni/results/net-c-eth0',
+  modified: '2026-01-01T00:00:00Z',
+  networkName: 'net',
+  containerId: 'c',
+  ifName: 'eth0',
+  config: '{}',
+  portMappings: [],
+  result: {},
+};
+
 const world: World = {
   observedAt: '2026-01-01T00:00:00Z',
   nodes: [{ metadata: { name: 'n1' }, status: { addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] } }],
@@ -145,7 +156,6 @@ test('a kubectl List stands for objects, null for what is empty, and what is mis
 describe('a bundle that is broken is one clear error', () => {
   const replace = (file: string, content: string | Buffer) => () =>
     writeFileSync(join(bundle, file), content);
-  const pods = (change: object) => replace('objects/pods.json', JSON.stringify([world.pods[0], change]));
   const cases: [string, () => void, string][] = [
     ['no manifest', () => rmSync(join(bundle, 'manifest.json')), 'manifest.json: not there'],
     [
@@ -156,38 +166,18 @@ describe('a bundle that is broken is one clear error', () => {
     ['cut short', replace('objects/pods.json', '[{"metadata":{"na'), 'objects/pods.json: not JSON'],
     ['empty', replace('probes.json', ''), 'probes.json: not JSON'],
     ['bytes', replace('objects/nodes.json', Buffer.from([0xff, 0xfe, 0])), 'objects/nodes.json: not JSON'],
+    [
+      'taken at no time',
+      replace('manifest.json', '{"apiVersion":"hostport/v1","kind":"Bundle","observedAt":"then"}'),
+      'manifest.json: observedAt: not a time',
+    ],
     ['no list', replace('objects/events.json', '"x"'), 'objects/events.json: want a list'],
     ['null for a list', replace('objects/events.json', 'null'), 'objects/events.json: want a list'],
-    ['a number for a pod', pods(7 as never), 'objects/pods.json: [1]'],
-    [
-      'a text for ports',
-      pods({ spec: { containers: [{ name: 'c', ports: 'x' }] } }),
-      'objects/pods.json: [1].spec.containers[0].ports',
-    ],
-    [
-      'a text for a port',
-      pods({ spec: { containers: [{ ports: [{ containerPort: '8080' }] }] } }),
-      '.containerPort',
-    ],
-    ['a list for a name', pods({ metadata: { name: ['p'] } }), '[1].metadata.name'],
-    ['a report of another kind', replace('nodes/n1.json', '{"kind":"Pod"}'), 'nodes/n1.json: '],
-    [
-      'a report with a text for an observation',
-      replace('nodes/n1.json', JSON.stringify({ ...report, sandboxes: 'all' })),
-      'nodes/n1.json: sandboxes',
-    ],
-    ['a file that is no report', replace('nodes/README', ''), 'nodes/README: want <name of the node>.json'],
-    [
-      'escape sequences in a file name',
-      replace('nodes/\u001b[31m.json', '{}'),
-      'want <name of the node>.json',
-    ],
     [
       'more than a manifest can be',
       replace('manifest.json', ' '.repeat(2 << 20)),
       'manifest.json: longer than',
     ],
-    ['a report that is huge', replace('nodes/n1.json', ' '.repeat(33 << 20)), 'nodes/n1.json: longer than'],
     [
       'a probe with another outcome',
       replace('probes.json', JSON.stringify([{ ...world.probes[0], outcome: 'fine' }])),
@@ -240,6 +230,169 @@ describe('a bundle that is broken is one clear error', () => {
   });
 });
 
+describe('a report that cannot be read leaves its node unknown, and no other', () => {
+  const file = () => join(bundle, 'nodes/n1.json');
+  const write = (content: string | Buffer) => () => writeFileSync(file(), content);
+  const cases: [string, () => void, string][] = [
+    ['of another kind', write('{"kind":"Pod"}'), 'apiVersion: Invalid input: expected "hostport/v1"'],
+    ['cut short', write(JSON.stringify(report).slice(0, 500)), 'not JSON (500 characters)'],
+    ['that is a secret', write('token: S3CRET'), 'not JSON (13 characters)'],
+    ['that is empty', write(''), 'not JSON (0 characters)'],
+    ['that is bytes', write(Buffer.from([0xff, 0xfe, 0])), 'not JSON (3 characters)'],
+    [
+      'with a text for an observation',
+      write(JSON.stringify({ ...report, sandboxes: 'all' })),
+      'sandboxes: Invalid input',
+    ],
+    [
+      'with more than there can be',
+      write(JSON.stringify({ ...report, node: 'n'.repeat(5000) })),
+      'node: Too big: expected string to have <=4096 characters',
+    ],
+    [
+      'with a result that is nested without end',
+      write(
+        JSON.stringify({
+          ...report,
+          cni: { ...report.cni, attachments: { value: [{ ...attachment, result: { x: 'DEEP' } }] } },
+        }).replace('"DEEP"', `${'['.repeat(40_000)}${']'.repeat(40_000)}`),
+      ),
+      'nested deeper than 100 levels',
+    ],
+    ['with a reason that is none', write('{"unknown":1}'), 'unknown: Invalid input'],
+    ['that is huge', write(' '.repeat(33 << 20)), 'longer than'],
+    [
+      'that is a link',
+      () => {
+        rmSync(file());
+        symlinkSync('/etc/passwd', file());
+      },
+      'a symbolic link, which is not followed',
+    ],
+    [
+      'that is a directory',
+      () => {
+        rmSync(file());
+        mkdirSync(file());
+      },
+      'not a regular file',
+    ],
+    [
+      'that is a FIFO',
+      () => {
+        rmSync(file());
+        Bun.spawnSync(['mkfifo', file()]);
+      },
+      'not a regular file',
+    ],
+  ];
+  test.each(cases)('%s', async (_, damage, why) => {
+    await saveBundle(world, bundle);
+    damage();
+    const read = await bundleWorld(bundle);
+    expect(read.reports.get('n1')).toEqual({ unknown: expect.stringContaining(`nodes/n1.json: ${why}`) });
+    expect(read.reports.get('n2')).toEqual({ unknown: 'the node does not answer' });
+    expect(read.pods).toEqual([...world.pods]);
+    expect(JSON.stringify([...read.reports])).not.toContain('S3CRET');
+  });
+
+  test.each([
+    ['README', 'file README'],
+    ['N1.json', 'file N1.json'],
+    ['\u001b[31m.json', 'file "\\u001b[31m.json"'],
+  ])('a file that is called %j is no report', async (name, what) => {
+    await saveBundle(world, bundle);
+    writeFileSync(join(bundle, 'nodes', name), '{}');
+    const { reports, unread } = await bundleWorld(bundle);
+    expect([...reports.keys()]).toEqual(['n1', 'n2']);
+    expect(unread).toEqual([...world.unread!, { what, why: 'nodes: want <name of the node>.json' }]);
+  });
+});
+
+describe('an object that is not as the API has it is unread, and hides no other', () => {
+  const nested = `${'['.repeat(40_000)}${']'.repeat(40_000)}`;
+  test.each<[string, string, object | number | string, object]>([
+    ['a number', 'pods', 7, { what: 'pod objects/pods.json[1]' }],
+    [
+      'a text for ports',
+      'pods',
+      { metadata: { name: 'q', namespace: 'a' }, spec: { nodeName: 'n1', containers: [{ ports: 'x' }] } },
+      { node: 'n1', what: 'pod a/q', why: expect.stringContaining('[1]: spec.containers[0].ports') },
+    ],
+    [
+      'a text for a port',
+      'pods',
+      { metadata: { name: 'q' }, spec: { containers: [{ ports: [{ containerPort: '8080' }] }] } },
+      { what: 'pod q', why: expect.stringContaining('containers[0].ports[0].containerPort') },
+    ],
+    [
+      'a list for a name',
+      'pods',
+      { metadata: { name: ['p'] } },
+      { why: expect.stringContaining('metadata.name') },
+    ],
+    [
+      'a hostIP that would fill the terminal',
+      'pods',
+      {
+        metadata: { name: 'q', namespace: 'a' },
+        spec: { nodeName: 'n1', containers: [{ ports: [{ containerPort: 1, hostIP: 'x'.repeat(300) }] }] },
+      },
+      { node: 'n1', what: 'pod a/q' },
+    ],
+    [
+      'addresses that are none',
+      'nodes',
+      { metadata: { name: 'n2' }, status: { addresses: '10.0.0.1' } },
+      { node: 'n2', what: 'node n2' },
+    ],
+    ['one that is nested without end', 'policies', nested, { why: expect.stringContaining('nested deeper') }],
+  ])('%s', async (_, kind, object, expected) => {
+    await saveBundle(world, bundle);
+    const file = join(bundle, `objects/${kind}.json`);
+    const [first] = JSON.parse(readFileSync(file, 'utf8')) as unknown[];
+    const text = typeof object === 'string' ? `{"spec":{"x":${object}}}` : JSON.stringify(object);
+    writeFileSync(file, `[${JSON.stringify(first)},${text}]`);
+    const read = await bundleWorld(bundle);
+    expect(read[kind as 'pods']).toHaveLength(1);
+    expect(read.unread).toEqual([...world.unread!, expect.objectContaining(expected)]);
+  });
+
+  test('many are counted', async () => {
+    await saveBundle(world, bundle);
+    writeFileSync(join(bundle, 'objects/pods.json'), JSON.stringify(Array(1000).fill(7)));
+    const { unread } = await bundleWorld(bundle);
+    expect(unread).toHaveLength(102);
+    expect(unread!.at(-1)!.what).toBe('900 more pods');
+  });
+});
+
+test('secrets are not saved, whoever quotes them', async () => {
+  const config = JSON.stringify({ name: 'net', plugins: [{ type: 'a', token: 'S3CRET' }] });
+  const cni = {
+    ...report.cni,
+    attachments: { value: [{ ...attachment, config, result: { token: 'S3CRET' } }] },
+  };
+  await saveBundle(
+    {
+      ...world,
+      events: [{ involvedObject: {}, message: 'failed: password=S3CRET' } as never],
+      unread: [{ what: 'events', why: 'Authorization: Bearer S3CRET' }],
+      reports: new Map([
+        ['n1', { value: { ...report, cni } }],
+        ['n2', { unknown: 'token: S3CRET' }],
+      ]),
+      probes: [{ ...world.probes[0]!, detail: 'https://u:S3CRET@h' }],
+    },
+    bundle,
+  );
+  const files = readdirSync(bundle, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.json'),
+  );
+  expect(files).toContain('nodes/n2.json');
+  for (const name of files) expect(readFileSync(join(bundle, name), 'utf8')).not.toContain('S3CRET');
+});
+
 test('escape sequences in names are data like any other', async () => {
   const name = '\u001b[2J\u0007evil';
   await saveBundle({ ...world, pods: [{ ...world.pods[0]!, metadata: { name } }] }, bundle);
@@ -248,7 +401,7 @@ test('escape sequences in names are data like any other', async () => {
 
 test('a directory of reports may be empty, or not be there', () => {
   mkdirSync(join(scratch, 'reports'));
-  expect(readReports(join(scratch, 'reports')).size).toBe(0);
+  expect(readReports(join(scratch, 'reports')).reports.size).toBe(0);
   expect(existsSync(join(scratch, 'none'))).toBe(false);
-  expect(readReports(join(scratch, 'none')).size).toBe(0);
+  expect(readReports(join(scratch, 'none')).reports.size).toBe(0);
 });

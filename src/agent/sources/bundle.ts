@@ -2,14 +2,18 @@ import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeF
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { calledAs } from '../../lab/called-as.ts';
-import { type NodeReport, nodeReportSchema } from '../../path/node-report.ts';
+import type { NodeReport } from '../../path/node-report.ts';
 import type { Observed } from '../../path/observed.ts';
 import { type ProbeResult, probeResultSchema } from '../../path/probe.ts';
 import type { World } from '../../path/world.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { InputError, messageOf, UserError } from '../../util/errors.ts';
+import { parseJson } from '../../util/parse-json.ts';
 import { readBounded } from '../node-report/bounded-file.ts';
-import { slim } from './objects.ts';
+import { reportWithoutSecrets, textsWithoutSecrets } from '../node-report/secrets.ts';
+import { ObjectReader, slim } from './objects.ts';
+import { parseReport } from './report.ts';
+import { schemaProblem } from './schema-problem.ts';
 
 /** Version of the layout of a bundle. */
 const BUNDLE_VERSION = 'hostport/v1';
@@ -17,7 +21,7 @@ const BUNDLE_VERSION = 'hostport/v1';
 const manifestSchema = z.object({
   apiVersion: z.literal(BUNDLE_VERSION),
   kind: z.literal('Bundle'),
-  observedAt: z.string(),
+  observedAt: z.string().refine((time) => !Number.isNaN(Date.parse(time)), 'not a time'),
   unread: z
     .array(z.object({ node: z.string().max(253).optional(), what: z.string().max(253), why: z.string() }))
     .optional(),
@@ -43,8 +47,9 @@ const NODE_FILE = /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)\.json$/;
 
 /**
  * Reads a world that {@link saveBundle} wrote, or somebody by hand: `manifest.json`, `objects/<kind>.json` (lists of API objects),
- * `nodes/<name>.json` (node reports, or why there is none) and `probes.json`. What is missing of the objects is empty.
- * @throws InputError with the file and what is the matter with it: a bundle comes from anywhere.
+ * `nodes/<name>.json` (node reports, or why there is none) and `probes.json`. What is missing of the objects is empty. A report that
+ * cannot be read leaves its node unknown, and an object itself.
+ * @throws InputError with the file and what is the matter with it, when that is a file of all nodes: a bundle comes from anywhere.
  */
 export async function bundleWorld(directory: string): Promise<World> {
   const root = resolve(directory);
@@ -55,19 +60,28 @@ export async function bundleWorld(directory: string): Promise<World> {
     'manifest.json',
   );
   if (manifest === undefined) throw broken('manifest.json', `not there: is ${directory} a bundle?`);
-  const objects = KINDS.map((kind) => [kind, readObjects(root, kind)] as const);
+  const readers = KINDS.map((kind) => [kind, readObjects(root, kind)] as const);
+  const { reports, unread: strangers } = readReports(join(root, 'nodes'), 'nodes');
+  const unread = [
+    ...(manifest.unread ?? []),
+    ...readers.flatMap(([, reader]) => reader.unread),
+    ...strangers,
+  ];
   return {
     observedAt: manifest.observedAt,
-    ...(manifest.unread && { unread: manifest.unread }),
-    ...(Object.fromEntries(objects) as Pick<World, (typeof KINDS)[number]>),
-    reports: readReports(join(root, 'nodes'), 'nodes'),
+    ...(unread.length > 0 && { unread }),
+    ...(Object.fromEntries(readers.map(([kind, { objects }]) => [kind, objects])) as unknown as Pick<
+      World,
+      (typeof KINDS)[number]
+    >),
+    reports,
     probes: readProbes(root),
   };
 }
 
 /**
  * Writes a world to a directory that must not be there yet, readable by its owner only. Of the API's objects only what the path needs
- * is written; node reports hold no secrets.
+ * is written, and nothing that looks like a secret: events quote programs, and node reports may come from an older release.
  */
 export async function saveBundle(world: World, directory: string): Promise<void> {
   const root = resolve(directory);
@@ -88,19 +102,22 @@ export async function saveBundle(world: World, directory: string): Promise<void>
     for (const kind of KINDS)
       write(
         `objects/${kind}.json`,
-        world[kind].map((object) => slim[kind](object)),
+        world[kind].map((object) => textsWithoutSecrets(slim[kind](object))),
       );
     for (const [node, report] of world.reports) {
       if (!NODE_FILE.test(`${node}.json`))
         throw new UserError(`${JSON.stringify(node)}: not a name of a node`);
-      write(`nodes/${node}.json`, 'value' in report ? report.value : report);
+      write(
+        `nodes/${node}.json`,
+        'value' in report ? reportWithoutSecrets(report.value) : textsWithoutSecrets(report),
+      );
     }
-    write('probes.json', world.probes);
+    write('probes.json', textsWithoutSecrets(world.probes));
     write('manifest.json', {
       apiVersion: BUNDLE_VERSION,
       kind: 'Bundle',
       observedAt: world.observedAt,
-      ...(world.unread && { unread: [...world.unread] }),
+      ...(world.unread && { unread: textsWithoutSecrets([...world.unread]) }),
     } satisfies z.infer<typeof manifestSchema>);
     renameSync(making, root);
   } catch (cause) {
@@ -109,14 +126,21 @@ export async function saveBundle(world: World, directory: string): Promise<void>
   }
 }
 
+/** The node reports of a directory, and what in it is none. */
+interface Reports {
+  reports: Map<string, Observed<NodeReport>>;
+  unread: NonNullable<World['unread']>[number][];
+}
+
 /**
- * The node reports of a directory, `<node>.json` each. A report that cannot be read is an error and not unknown: somebody put it
- * there to be read. `name` is the directory's in errors.
+ * The node reports of a directory, `<node>.json` each. A report that cannot be read leaves its node unknown with the reason; a file of another
+ * name is unread. `name` is the directory's in errors and reasons.
  */
-export function readReports(directory: string, name = directory): Map<string, Observed<NodeReport>> {
+export function readReports(directory: string, name = directory): Reports {
   const reports = new Map<string, Observed<NodeReport>>();
+  const unread: Reports['unread'] = [];
   const stat = lstatSync(directory, { throwIfNoEntry: false });
-  if (stat === undefined) return reports;
+  if (stat === undefined) return { reports, unread };
   if (!stat.isDirectory()) throw broken(name, 'not a directory');
   const files = readdirSync(directory).sort();
   if (files.length > MAX_REPORTS) throw broken(name, `has ${files.length} files, more than ${MAX_REPORTS}`);
@@ -124,41 +148,44 @@ export function readReports(directory: string, name = directory): Map<string, Ob
     const node = NODE_FILE.exec(file)?.[1];
     if (node === undefined) {
       const shown = /^[\w.-]+$/.test(file) ? file : JSON.stringify(file);
-      throw broken(`${name}/${shown}`, 'want <name of the node>.json');
+      unread.push({ what: `file ${shown}`.slice(0, 253), why: `${name}: want <name of the node>.json` });
+      continue;
     }
-    const document = readJson(directory, file, MAX_BYTES.report, `${name}/${file}`);
+    reports.set(node, readReport(join(directory, file), `${name}/${file}`));
     // Texts and parsed documents are garbage by now, which the engine would let pile up to twice what is kept.
-    if (reports.size % REPORTS_PER_COLLECTION === REPORTS_PER_COLLECTION - 1) Bun.gc(true);
-    reports.set(node, observationOf(document, `${name}/${file}`));
+    if (reports.size % REPORTS_PER_COLLECTION === 0) Bun.gc(true);
   }
-  return reports;
+  return { reports, unread };
 }
 
-const reasonSchema = z.strictObject({ unknown: z.string() });
-
-/** A report, or why there is none. */
-function observationOf(document: unknown, file: string): Observed<NodeReport> {
-  const isReason = typeof document === 'object' && document !== null && 'unknown' in document;
-  return isReason
-    ? parseAs(reasonSchema, document, file)!
-    : { value: parseAs(nodeReportSchema, document, file)! };
+function readReport(path: string, name: string): Observed<NodeReport> {
+  let text: string;
+  try {
+    if (lstatSync(path).isSymbolicLink())
+      return { unknown: `${name}: a symbolic link, which is not followed` };
+    text = readBounded(path, MAX_BYTES.report);
+  } catch (cause) {
+    return { unknown: `${name}: ${problemOf(cause, path)}` };
+  }
+  return parseReport(text, name);
 }
 
-function readObjects<K extends (typeof KINDS)[number]>(root: string, kind: K): World[K] {
+/** What is the matter with a file, without its path. */
+function problemOf(cause: unknown, path: string): string {
+  return fileProblem(cause) ?? messageOf(cause).replace(`${path}: `, '');
+}
+
+function readObjects<K extends (typeof KINDS)[number]>(root: string, kind: K): ObjectReader<K> {
   const file = `objects/${kind}.json`;
   checkNoLink(join(root, 'objects'), 'objects');
   const document = readJson(root, file, MAX_BYTES.objects);
-  if (document === undefined) return [] as unknown as World[K];
+  const reader = new ObjectReader(kind, file);
+  if (document === undefined) return reader;
   // `kubectl get -o json` writes a List.
   const items: unknown = Array.isArray(document) ? document : (document as { items?: unknown } | null)?.items;
   if (!Array.isArray(items)) throw broken(file, 'want a list of objects');
-  return items.map((item, i) => {
-    try {
-      return slim[kind](item);
-    } catch (cause) {
-      throw broken(file, `[${i}]${describe(cause)}`, cause);
-    }
-  }) as unknown as World[K];
+  reader.add(items);
+  return reader;
 }
 
 function readProbes(root: string): ProbeResult[] {
@@ -182,19 +209,19 @@ function checkIsBundleDirectory(path: string, name: string): void {
 }
 
 /** The JSON document of a file; undefined when there is none. */
-function readJson(directory: string, file: string, limit: number, name = file): unknown {
+function readJson(directory: string, file: string, limit: number): unknown {
   const path = join(directory, file);
-  if (!checkNoLink(path, name)) return undefined;
+  if (!checkNoLink(path, file)) return undefined;
   let text: string;
   try {
     text = readBounded(path, limit);
   } catch (cause) {
-    throw broken(name, messageOf(cause).replace(`${path}: `, ''), cause);
+    throw broken(file, problemOf(cause, path), cause);
   }
   try {
-    return JSON.parse(text);
+    return parseJson(text, file);
   } catch (cause) {
-    throw broken(name, `not JSON: ${messageOf(cause)}`, cause);
+    throw broken(file, messageOf(cause).replace(`${file}: `, ''), cause);
   }
 }
 
@@ -209,17 +236,7 @@ function parseAs<T extends z.ZodType>(schema: T, document: unknown, file: string
   if (document === undefined) return undefined;
   const parsed = schema.safeParse(document);
   if (parsed.success) return parsed.data;
-  throw broken(file, describe(parsed.error).replace(/^\./, ''), parsed.error);
-}
-
-/** Where in the document it is wrong, and how: the first of what may be many. */
-function describe(cause: unknown): string {
-  if (!(cause instanceof z.ZodError)) return `: ${messageOf(cause)}`;
-  const issue = cause.issues[0]!;
-  const path = issue.path
-    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`))
-    .join('');
-  return `${path}: ${issue.message}`.slice(0, 500);
+  throw broken(file, schemaProblem(parsed.error), parsed.error);
 }
 
 /**

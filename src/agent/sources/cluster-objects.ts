@@ -3,7 +3,7 @@ import { events, nodes, pods, type Resource, services } from '../../kube/resourc
 import type { KubeObject } from '../../kube/types.ts';
 import type { NetworkPolicy, World } from '../../path/world.ts';
 import { messageOf } from '../../util/errors.ts';
-import { slim } from './objects.ts';
+import { ObjectReader } from './objects.ts';
 
 /** The part of a world that the API knows. */
 export type ClusterObjects = Pick<World, 'nodes' | 'pods' | 'services' | 'events' | 'policies' | 'unread'>;
@@ -24,41 +24,42 @@ const PAGE = 500;
  * when these cannot be listed; a kind of the others that whoever asks may not list is unread.
  */
 export async function readClusterObjects(client: ApiClient, signal?: AbortSignal): Promise<ClusterObjects> {
-  const unread: { what: string; why: string }[] = [];
-  const ifAllowed = async <T>(what: string, listed: Promise<T[]>): Promise<T[]> => {
+  const unread: NonNullable<World['unread']>[number][] = [];
+  const readers = {
+    nodes: new ObjectReader('nodes', 'nodes'),
+    pods: new ObjectReader('pods', 'pods'),
+    services: new ObjectReader('services', 'services'),
+    events: new ObjectReader('events', 'events'),
+    policies: new ObjectReader('policies', 'network policies'),
+  };
+  const ifAllowed = async (what: string, listed: Promise<void>): Promise<void> => {
     try {
-      return await listed;
+      await listed;
     } catch (error) {
       if (!hasReason(error, 'Forbidden')) throw error;
       unread.push({ what, why: messageOf(error) });
-      return [];
     }
   };
-  const [allNodes, allPods, allServices, allEvents, allPolicies] = await Promise.all([
-    listAll(client, nodes, slim.nodes, signal),
-    listAll(client, pods, slim.pods, signal),
-    ifAllowed('services', listAll(client, services, slim.services, signal)),
-    ifAllowed('events', listAll(client, events, slim.events, signal)),
+  await Promise.all([
+    listAll(client, nodes, readers.nodes, signal),
+    listAll(client, pods, readers.pods, signal),
+    ifAllowed('services', listAll(client, services, readers.services, signal)),
+    ifAllowed('events', listAll(client, events, readers.events, signal)),
     ifAllowed(
       'network policies',
-      listAll(
-        client,
-        networkPolicies,
-        slim.policies as (policy: unknown) => NetworkPolicy & KubeObject,
-        signal,
-      ).catch((error: unknown) => {
+      listAll(client, networkPolicies, readers.policies, signal).catch((error: unknown) => {
         // An API server that does not serve the kind has none of it.
-        if (hasReason(error, 'NotFound')) return [];
-        throw error;
+        if (!hasReason(error, 'NotFound')) throw error;
       }),
     ),
   ]);
+  unread.push(...Object.values(readers).flatMap((reader) => reader.unread));
   return {
-    nodes: allNodes,
-    pods: allPods,
-    services: allServices,
-    events: allEvents,
-    policies: allPolicies,
+    nodes: readers.nodes.objects,
+    pods: readers.pods.objects,
+    services: readers.services.objects,
+    events: readers.events.objects,
+    policies: readers.policies.objects,
     ...(unread.length === 0 ? {} : { unread }),
   };
 }
@@ -66,16 +67,14 @@ export async function readClusterObjects(client: ApiClient, signal?: AbortSignal
 async function listAll<T extends KubeObject>(
   client: ApiClient,
   resource: Resource<T>,
-  parse: (object: unknown) => T,
+  reader: { add(items: Iterable<unknown>): void },
   signal?: AbortSignal,
-): Promise<T[]> {
-  const found: T[] = [];
+): Promise<void> {
   let next: string | undefined;
   do {
     signal?.throwIfAborted();
     const page = await client.list(resource, { limit: PAGE, ...(next ? { continue: next } : {}) });
-    for (const object of page.items) found.push(parse(object));
+    reader.add(page.items);
     next = page.metadata.continue;
   } while (next !== undefined && next !== '');
-  return found;
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { readClusterObjects } from './cluster-objects.ts';
 
 /**
  * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and node reports from files (`<node>.json`, what `hostport
- * node-report` printed on each). A node without a file is one that was not asked. Sends no probes.
+ * node-report` printed on each). A node without a file is one that was not asked, and one whose file is no report unknown. Sends no probes.
  */
 export async function clusterWorld(
   kubeconfig: string | undefined,
@@ -20,10 +20,16 @@ export async function clusterWorld(
 ): Promise<World> {
   if (!existsSync(reportsDirectory))
     throw new InputError(`${reportsDirectory}: no such directory of node reports`);
-  const reports = readReports(reportsDirectory);
+  const { reports, unread } = readReports(realpathSync(reportsDirectory), reportsDirectory);
   const client = new ApiClient(await accessOf(kubeconfig));
   const objects = await readClusterObjects(client, signal);
-  return { observedAt: new Date().toISOString(), ...objects, reports, probes: [] };
+  return {
+    observedAt: new Date().toISOString(),
+    ...objects,
+    unread: [...(objects.unread ?? []), ...unread],
+    reports,
+    probes: [],
+  };
 }
 
 /** Server and credentials of a kubeconfig, whatever way these are had by: client-node knows them all (exec plugins, OIDC). */

@@ -5,7 +5,7 @@ import { standsInLab } from '../../lab/inside.ts';
 import { nodeArgv } from '../../lab/node-exec.ts';
 import { clusterPaths, distributionOf, labNetns, netnsPath } from '../../lab/paths.ts';
 import type { ClusterRecord } from '../../lab/record.ts';
-import { type NodeReport, nodeReportSchema } from '../../path/node-report.ts';
+import type { NodeReport } from '../../path/node-report.ts';
 import type { Observed } from '../../path/observed.ts';
 import { probeResultSchema } from '../../path/probe.ts';
 import { reversePathDrops } from '../../path/reverse-path-drops.ts';
@@ -18,6 +18,7 @@ import { namespaceIdentity } from '../probing/place.ts';
 import type { Stand } from '../probing/plan.ts';
 import { type ProbeDoor, probeWorld } from '../probing.ts';
 import { readClusterObjects } from './cluster-objects.ts';
+import { parseReport } from './report.ts';
 
 export interface LabWorldOptions {
   /** Whether to send probes. */
@@ -78,7 +79,7 @@ export async function reportOf(
   try {
     const argv = await nodeArgv(exec, node, ['hostport', 'node-report', '--node', node]);
     const text = await output(exec, argv, { timeoutMs: REPORT_DEADLINE_MS, ...(signal && { signal }) });
-    return { value: nodeReportSchema.parse(JSON.parse(text)) };
+    return parseReport(text, `report of ${node}`);
   } catch (cause) {
     signal?.throwIfAborted();
     return { unknown: messageOf(cause) };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Event, Node, Pod, Service } from '../../kube/types.ts';
-import type { NetworkPolicy } from '../../path/world.ts';
+import type { NetworkPolicy, World } from '../../path/world.ts';
+import { schemaProblem } from './schema-problem.ts';
 
 /**
  * API objects as far as the path of a hostPort is concerned. Picked, not stripped: what is not named here (environments, commands,
@@ -14,7 +15,8 @@ const maybe = <T extends z.ZodType>(schema: T) => schema.optional();
 
 const text = z.string().optional();
 /** Names, uids and addresses: what a table shows a column of. The longest that the API accepts (RFC 1123 subdomain). */
-const name = z.string().max(253).optional();
+const MAX_NAME = 253;
+const name = z.string().max(MAX_NAME).optional();
 const flag = z.boolean().optional();
 const number = z.number().optional();
 const port = z.number().int().min(0).max(65_535);
@@ -112,7 +114,13 @@ const nodeSchema = fields({
       addresses: maybe(z.array(fields({ type: text, address: name }))),
       conditions,
       nodeInfo: maybe(
-        fields({ architecture: text, kernelVersion: text, osImage: text, containerRuntimeVersion: text }),
+        fields({
+          architecture: text,
+          kernelVersion: text,
+          osImage: text,
+          containerRuntimeVersion: text,
+          bootID: text,
+        }),
       ),
     }),
   ),
@@ -162,7 +170,7 @@ const eventSchema = fields({
 
 const policySchema = fields({ metadata, spec: maybe(z.record(z.string(), z.unknown())) });
 
-/** The parsers by the name of the field of a world. Each throws a ZodError. */
+/** The parsers by the name of the field of a world. Each throws an error. */
 export const slim = {
   nodes: (object: unknown) => nodeSchema.parse(withoutNulls(object)) as Node,
   pods: (object: unknown) => podSchema.parse(withoutNulls(object)) as Pod,
@@ -171,16 +179,92 @@ export const slim = {
   policies: (object: unknown) => policySchema.parse(withoutNulls(object)) as NetworkPolicy,
 } as const;
 
+type Kind = keyof typeof slim;
+type Slimmed<K extends Kind> = ReturnType<(typeof slim)[K]>;
+type Unread = NonNullable<World['unread']>[number];
+
+/** What one of a kind is called. */
+const SINGULAR: Readonly<Record<Kind, string>> = {
+  nodes: 'node',
+  pods: 'pod',
+  services: 'service',
+  events: 'event',
+  policies: 'network policy',
+};
+
+/** So many objects of a kind that cannot be read are named. */
+const MAX_NAMED = 100;
+
+/** Reads objects of one kind, part by part. One that is not as it should be is unread, with the reason, and hides no other. */
+export class ObjectReader<K extends Kind> {
+  readonly objects: Slimmed<K>[] = [];
+  readonly #kind: K;
+  /** Names where the objects come from, for errors. */
+  readonly #source: string;
+  readonly #unread: Unread[] = [];
+  #looked = 0;
+  #failed = 0;
+
+  constructor(kind: K, source: string) {
+    this.#kind = kind;
+    this.#source = source;
+  }
+
+  add(items: Iterable<unknown>): void {
+    for (const item of items) {
+      try {
+        this.objects.push(slim[this.#kind](item) as Slimmed<K>);
+      } catch (cause) {
+        this.#failed++;
+        if (this.#failed <= MAX_NAMED) this.#unread.push(this.#unreadOf(item, cause));
+      }
+      this.#looked++;
+    }
+  }
+
+  /** Those that could not be read. */
+  get unread(): readonly Unread[] {
+    const more = this.#failed - MAX_NAMED;
+    if (more <= 0) return this.#unread;
+    return [...this.#unread, { what: `${more} more ${this.#kind}`, why: 'not as the API has them' }];
+  }
+
+  #unreadOf(item: unknown, cause: unknown): Unread {
+    const { metadata, spec } = asFields(item);
+    const { namespace, name } = asFields(metadata);
+    const node = this.#kind === 'nodes' ? name : this.#kind === 'pods' ? asFields(spec).nodeName : undefined;
+    const place = `${this.#source}[${this.#looked}]`;
+    const called = isName(name) ? `${isName(namespace) ? `${namespace}/` : ''}${name}` : place;
+    return {
+      ...(isName(node) ? { node } : {}),
+      what: `${SINGULAR[this.#kind]} ${called}`.slice(0, MAX_NAME),
+      why: `${place}: ${schemaProblem(cause)}`,
+    };
+  }
+}
+
+function asFields(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME;
+}
+
+/** Levels of an object, of which policies may have some. */
+const MAX_DEPTH = 100;
+
 /** The value without fields that are null, which Go writes for what is empty; the very same when there is none. */
-function withoutNulls(value: unknown): unknown {
+function withoutNulls(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value;
+  if (depth === MAX_DEPTH) throw new Error(`nested deeper than ${MAX_DEPTH} levels`);
   if (Array.isArray(value)) {
-    const items = value.map(withoutNulls);
+    const items = value.map((item) => withoutNulls(item, depth + 1));
     return items.every((item, i) => item === value[i]) ? value : items;
   }
   let copy: Record<string, unknown> | undefined;
   for (const [key, field] of Object.entries(value)) {
-    const kept = withoutNulls(field);
+    const kept = withoutNulls(field, depth + 1);
     if (kept === field && field !== null) continue;
     copy ??= { ...value };
     if (field === null) delete copy[key];

@@ -2,7 +2,7 @@ import type { ApiClient } from '../../kube/client.ts';
 import { Informer } from '../../kube/informer.ts';
 import { nodes, pods, type Resource, services } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { slim } from '../sources/objects.ts';
+import { ObjectReader } from '../sources/objects.ts';
 import type { NodeObjects } from './node-patient.ts';
 
 /** Keeps a copy of the API objects that concern one node. */
@@ -46,14 +46,25 @@ export function watchNodeObjects({ client, node, changed, onError }: ObjectWatch
     async run(signal) {
       await Promise.all(all.map((informer) => informer.run(signal)));
     },
-    read: () => ({
-      nodes: informers.nodes.list().map(slim.nodes),
-      pods: informers.pods.list().map(slim.pods),
-      services: informers.services.list().map(slim.services),
-      policies: [],
-      events: [],
-      unread: ['network policies', 'events'].map((what) => ({ what, why: 'the agent does not read them' })),
-    }),
+    read() {
+      const nodes = new ObjectReader('nodes', 'nodes');
+      const pods = new ObjectReader('pods', 'pods');
+      const services = new ObjectReader('services', 'services');
+      nodes.add(informers.nodes.list());
+      pods.add(informers.pods.list());
+      services.add(informers.services.list());
+      return {
+        nodes: nodes.objects,
+        pods: pods.objects,
+        services: services.objects,
+        policies: [],
+        events: [],
+        unread: [
+          ...['network policies', 'events'].map((what) => ({ what, why: 'the agent does not read them' })),
+          ...[nodes, pods, services].flatMap(({ unread }) => unread),
+        ],
+      };
+    },
   };
 }
 
