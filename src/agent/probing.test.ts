@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Flow, NodeReport } from '../path/node-report.ts';
+import { cniNode } from '../path/testing/cni-node.ts';
 import type { World } from '../path/world.ts';
 import { planProbes } from './probing/plan.ts';
 import { type ProbeDoor, probeWorld } from './probing.ts';
@@ -25,7 +26,10 @@ function worldWith(
 ): World {
   const names = change.nodes ?? ['n1', 'n2'];
   const ips = change.podIPs ?? ['10.1.0.2'];
-  const report = { sandboxes: { value: [{ ...sandbox, ...change.sandbox }] } } as unknown as NodeReport;
+  const report: NodeReport = {
+    ...cniNode({}),
+    sandboxes: { value: [{ ...sandbox, ...change.sandbox }] },
+  };
   return {
     observedAt: '2026-01-01T00:00:00Z',
     nodes: names.map((name, i) => ({
@@ -45,7 +49,7 @@ function worldWith(
     services: [],
     events: [],
     policies: [],
-    reports: new Map([['n1', { value: { ...report, cni: {} } as NodeReport }]]),
+    reports: new Map([['n1', { value: report }]]),
     probes: [],
   };
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../util/errors.ts';
 import { ofBothFamilies } from './both-families.ts';
 import { catalogue } from './catalogue/index.ts';
 import { coveringKeys, inFamilyOf, keyOf } from './covering.ts';
@@ -32,9 +33,10 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
   const scene = new Scene(world);
   const cases: Case[] = [];
   const verdicts = new Map<PathView, PathVerdict>();
+  const unjudged: Diagnosis['unknowns'] = [];
   for (const part of scene.parts()) {
-    const own = examine(part, failures, verdicts);
-    cases.push(...own);
+    const own = examineOrDoubt(part, failures, verdicts, unjudged);
+    for (const entry of own) cases.push(entry);
     // What is broken will be looked at again, for healing.
     if (own.length === 0) part.release();
   }
@@ -53,11 +55,36 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
             ? [{ node: node.name, what: 'node report', why: node.report.unknown }]
             : [],
         ),
+        ...unjudged,
       ],
     },
     scene,
     cases,
   };
+}
+
+/**
+ * As {@link examine}. What raises is of this part alone: nothing is then known of any of its stages, for the reason that was raised, and all others
+ * are judged.
+ */
+function examineOrDoubt(
+  part: Scene,
+  failures: readonly Failure[],
+  verdicts: Map<PathView, PathVerdict>,
+  unjudged: Diagnosis['unknowns'],
+): Case[] {
+  try {
+    return examine(part, failures, verdicts);
+  } catch (cause) {
+    const why = `cannot be judged: ${messageOf(cause)}`;
+    const [node] = part.nodes.keys();
+    unjudged.push({ ...(node === undefined ? {} : { node }), what: 'diagnosis', why });
+    const doubt: StageVerdict = { verdict: 'unknown', codes: [], reason: why };
+    for (const path of part.paths) {
+      verdicts.set(path, pathVerdict(path, Object.fromEntries(stages.map((stage) => [stage, doubt]))));
+    }
+    return [];
+  }
 }
 
 /** The cases of a part of the scene that are not muted; notes the verdict on each of its mappings. */
@@ -194,11 +221,15 @@ function verdictOf(
       { verdict: own.length > 0 ? 'risk' : 'ok', codes: own.map(({ code }) => code), ...reason },
     ];
   });
+  return pathVerdict(path, Object.fromEntries(verdicts));
+}
+
+function pathVerdict(path: PathView, verdicts: Record<string, StageVerdict>): PathVerdict {
   return {
     ...(path.node === undefined ? {} : { node: path.node.name }),
     pod: path.subject.pod!,
     port: path.port,
     ...(path.subject.family === undefined ? {} : { family: path.subject.family }),
-    stages: Object.fromEntries(verdicts) as Record<Stage, StageVerdict>,
+    stages: verdicts as Record<Stage, StageVerdict>,
   };
 }

@@ -6,14 +6,20 @@ import {
   pluginFields,
 } from '../cni/conflist.ts';
 import { TooLargeError } from '../cni/json.ts';
-import { canonicalAddress } from '../net/ip.ts';
-import { type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
+import { canonicalAddress, parseIp } from '../net/ip.ts';
+import { type RuleBudget, type Ruleset, readRuleset } from '../netfilter/ruleset/index.ts';
 import { PORTMAP_FIELDS } from '../plugins/portmap/config.ts';
 import { messageOf } from '../util/errors.ts';
 import { type DropIn, dropInsOf } from './drop-ins.ts';
 import type { Memory } from './memory.ts';
 import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from './node-report.ts';
 import { known, type Observed } from './observed.ts';
+
+/**
+ * Rules that are looked at for all mappings of a node together: some seconds. A node with hundreds of mappings and thousands of rules needs a tenth;
+ * where it is not enough, what the rules do to the other mappings is unknown.
+ */
+const MAX_RULES = 10_000_000;
 
 /** A configuration file as a runtime would read it. */
 export interface ConfigFile {
@@ -34,6 +40,8 @@ export class NodeView {
   readonly report: Observed<NodeReport>;
   /** What was worked out from the report elsewhere. */
   readonly memory: Memory = new Map();
+  /** What may still be looked at of its rules for its mappings. */
+  readonly budget: RuleBudget = { rules: MAX_RULES };
   #configs: ConfigFile[] | undefined;
   #local: ReadonlySet<string> | undefined;
   #ruleset: Observed<Ruleset> | undefined;
@@ -114,6 +122,7 @@ export class NodeView {
     this.#configs = undefined;
     this.#local = undefined;
     this.#ruleset = undefined;
+    this.budget.rules = MAX_RULES;
     this.memory.clear();
   }
 
@@ -126,7 +135,8 @@ export class NodeView {
     const addresses = known(this.seen?.network.addresses);
     if (addresses === undefined) return undefined;
     this.#local ??= new Set(addresses.map((entry) => canonicalAddress(entry.address)));
-    if (this.#local.has(address) || address.startsWith('127.')) return true;
+    if (this.#local.has(address)) return true;
+    if (address.startsWith('127.') && parseIp(address) !== undefined) return true;
     return this.#local.has(canonicalAddress(address));
   }
 

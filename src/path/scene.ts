@@ -1,5 +1,6 @@
 import { nodeAddresses } from '../kube/node-addresses.ts';
 import type { Event, Pod } from '../kube/types.ts';
+import { parseIp } from '../net/ip.ts';
 import type { Family, HostPort, Subject } from './finding.ts';
 import { hasEnded, hostPortsOf } from './host-ports.ts';
 import type { Memory } from './memory.ts';
@@ -7,6 +8,7 @@ import type { CachedAttachment, Sandbox } from './node-report.ts';
 import { NodeView } from './node-view.ts';
 import type { ProbeResult, Vantage } from './probe.ts';
 import { controllerOf, replaces } from './replaced-pod.ts';
+import { trustedReports } from './trusted-report.ts';
 import type { World } from './world.ts';
 
 /** One mapping of one pod, with all that was observed of it: of each address family, where pod and node have both. */
@@ -16,7 +18,7 @@ export interface PathView {
   subject: Subject;
   /** Undefined until the pod has a node. */
   node: NodeView | undefined;
-  /** The node's address that the mapping is reached by: hostIP, or the node's InternalIP. */
+  /** The node's address that the mapping is reached by: hostIP, or the node's InternalIP; undefined where that is none, or no address. */
   address: string | undefined;
   /** The family of {@link address}; `subject.family` says it only where there is another to be told from. */
   family: Family | undefined;
@@ -58,13 +60,14 @@ export class Scene {
       ...world.reports.keys(),
       ...world.pods.map(({ spec }) => spec?.nodeName ?? ''),
     ];
+    const reports = trustedReports(world);
     this.nodes = new Map(
       [...new Set(names)]
         .filter((name) => name !== '')
         .sort()
         .map((name) => [
           name,
-          new NodeView(name, world.reports.get(name) ?? { unknown: 'no report of this node' }),
+          new NodeView(name, reports.get(name) ?? { unknown: 'no report of this node' }),
         ]),
     );
     this.#events = Map.groupBy(world.events, ({ involvedObject }) => involvedObject.uid ?? '');
@@ -98,9 +101,24 @@ export class Scene {
 
   /** The address that the cluster knows a node by (InternalIP), of a family or the first of any; undefined when it tells none. */
   addressOf(node: string, family?: Family): string | undefined {
-    return this.#addresses
-      .get(node)
-      ?.find((address) => family === undefined || familyOfAddress(address) === family);
+    return this.#addressesOf(node).find(
+      (address) => family === undefined || familyOfAddress(address) === family,
+    );
+  }
+
+  /** Why {@link PathView.address} is undefined: what stands in its place is no address, or there is nothing. */
+  whyNoAddress({ port, node }: PathView): string {
+    if (port.hostIP !== undefined) return `hostIP ${JSON.stringify(port.hostIP)} is no IP address`;
+    const name = node?.name ?? '';
+    const [wrong] = this.#addresses.get(name) ?? [];
+    return wrong === undefined || isAddress(wrong)
+      ? `the address of ${name} is not known`
+      : `the address of ${name} is not known: the API says ${JSON.stringify(wrong)}, which is no IP address`;
+  }
+
+  /** What may be told as an address may be any text: to the API, and so to whoever sends packets there. */
+  #addressesOf(node: string): string[] {
+    return (this.#addresses.get(node) ?? []).filter(isAddress);
   }
 
   /** The events about a pod, oldest first. */
@@ -118,8 +136,8 @@ export class Scene {
   /** The families that a pod and its node both have addresses of, the node's first one first; none while the pod has no address. */
   #familiesOf(pod: Pod, sandbox: Sandbox | undefined, node: NodeView | undefined): Family[] {
     const told = sandbox?.ips.length ? sandbox.ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
-    const families = new Set(told.filter((ip) => ip !== '').map(familyOfAddress));
-    const ofNode = new Set((this.#addresses.get(node?.name ?? '') ?? []).map(familyOfAddress));
+    const families = new Set(told.filter(isAddress).map(familyOfAddress));
+    const ofNode = new Set(this.#addressesOf(node?.name ?? '').map(familyOfAddress));
     return [...ofNode].filter((family) => families.has(family));
   }
 
@@ -168,7 +186,8 @@ export class Scene {
           const families = port.hostIP === undefined ? this.#familiesOf(pod, sandbox, node) : [];
           if (families.length < 2) {
             // Where there is but one family in common, it is the mapping's, whichever the node's first is.
-            const address = port.hostIP ?? this.addressOf(node?.name ?? '', families[0]);
+            const wanted = port.hostIP ?? this.addressOf(node?.name ?? '', families[0]);
+            const address = wanted !== undefined && isAddress(wanted) ? wanted : undefined;
             const byVantage = new Map(own.map((probe) => [probe.vantage, probe]));
             return [
               {
@@ -204,6 +223,10 @@ export class Scene {
         }),
       );
   }
+}
+
+function isAddress(text: string): boolean {
+  return parseIp(text) !== undefined;
 }
 
 function familyOfAddress(address: string): Family {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { canonicalAddress } from '../net/ip.ts';
+import { canonicalAddress, parseIp } from '../net/ip.ts';
 import {
+  type Environment,
   formatAddress,
   type Packet,
   type RouteQuery,
@@ -66,7 +67,9 @@ export function podAddress(path: PathView): string | undefined {
   const addresses = path.sandbox?.ips.length
     ? path.sandbox.ips
     : (path.pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
-  return addresses.find((ip) => ip !== '' && (family === undefined || familyOf(ip) === family));
+  return addresses.find(
+    (ip) => parseIp(ip) !== undefined && (family === undefined || familyOf(ip) === family),
+  );
 }
 
 /** Whether a translation leads to the pod: address and port both. */
@@ -109,13 +112,8 @@ function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | unde
   if (ruleset === undefined || packet === undefined) return undefined;
   const { family, protocol, destination, destinationPort, entry } = packet;
   const local = path.node!.isLocal(destination) ?? false;
-  const { candidates, complete } = translationsFor(ruleset, entry, {
-    family,
-    protocol,
-    address: destination,
-    port: destinationPort,
-    local,
-  });
+  const asked = { family, protocol, address: destination, port: destinationPort, local };
+  const { candidates, complete } = translationsFor(ruleset, entry, asked, path.node!.budget);
   return complete ? candidates : undefined;
 }
 
@@ -157,7 +155,7 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
   if ('unknown' in packet) return packet;
   const addresses = known(node.seen?.network.addresses) ?? [];
   const asked: RouteQuery[] = [];
-  const trace = tracePacket(ruleset.value, packet.value, {
+  const environment: Environment = {
     isLocal: (address) => node.isLocal(address) ?? false,
     route: (query) => {
       asked.push(query);
@@ -173,14 +171,15 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
           : own.find((entry) => entry.device === device)
       )?.address;
     },
-  });
+  };
+  const trace = tracePacket(ruleset.value, packet.value, environment, node.budget);
   return { value: { trace, asked } };
 }
 
 function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Packet> {
   const { port, address: wanted } = path;
   const node = path.node!;
-  if (wanted === undefined) return { unknown: `the address of ${node.name} is not known` };
+  if (wanted === undefined) return { unknown: scene.whyNoAddress(path) };
   const unspecified = wanted === '::' || wanted === '0.0.0.0';
   const own = nodeAddress(path, scene);
   const destination = origin === 'loopback' ? '127.0.0.1' : unspecified ? own : wanted;
@@ -231,6 +230,10 @@ export function neighbourOf(path: PathView, scene: Scene): string | undefined {
     if (address !== undefined) return address;
   }
   return (known(path.node?.seen?.network.routes) ?? []).find(
-    ({ gateway, table }) => table === 'main' && gateway !== undefined && familyOf(gateway) === family,
+    ({ gateway, table }) =>
+      table === 'main' &&
+      gateway !== undefined &&
+      familyOf(gateway) === family &&
+      parseIp(gateway) !== undefined,
   )?.gateway;
 }

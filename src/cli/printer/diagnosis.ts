@@ -40,26 +40,30 @@ export function renderDiagnosis(diagnosis: Diagnosis, program: string): string {
   return parts.join('');
 }
 
+/** What unknowns about pods and nodes are called: one by its name, all of them, or more than are named. */
+const PODS = /^(?:\d+ more )?pods?\b/;
+const PODS_OR_NODES = /^(?:\d+ more )?(?:pod|node)s?\b/;
+
 /** What there is to say without a mapping: where the pods were not seen, that is not that there is none. */
 function nothing({ unknowns }: Diagnosis): string {
-  return unknowns.every(({ what }) => what !== 'pods')
+  return unknowns.every(({ what }) => !PODS.test(what))
     ? 'No pod asks for a hostPort.'
     : 'No pod that asks for a hostPort was seen.';
 }
 
 /** What one cell in doubt is about, once for each stage and reason. */
 function unknownReasons({ paths }: Diagnosis): string[] {
-  const lines = new Map<string, string[]>();
+  const lines = new Map<string, Set<string>>();
   for (const path of paths) {
     for (const stage of stages) {
       const { verdict, reason } = path.stages[stage];
       if (verdict !== 'unknown' || reason === undefined) continue;
       const key = `${stage}: ${shortened(reason)}`;
-      lines.set(key, [...(lines.get(key) ?? []), safeText(podName(path.pod))]);
+      lines.set(key, (lines.get(key) ?? new Set()).add(safeText(podName(path.pod))));
     }
   }
   return [...lines].map(([what, pods]) => {
-    const names = [...new Set(pods)];
+    const names = [...pods];
     const who =
       names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
     return `? ${what} (${who})\n`;
@@ -158,13 +162,13 @@ function summary({ paths, findings }: Diagnosis): string {
 }
 
 /**
- * Exit status of the doctor: 0 all good, 1 something is broken or at risk, 2 something could not be told. A kind of objects that was
- * not read (Services, policies) is told and no more: without it less is found, but what holds was seen to hold.
+ * Exit status of the doctor: 0 all good, 1 something is broken or at risk, 2 something could not be told: a mapping, a node, a pod. A kind of
+ * objects that was not read (Services, policies) is told and no more: without it less is found, but what holds was seen to hold.
  */
 export function exitStatusOf({ paths, findings, unknowns }: Diagnosis): 0 | 1 | 2 {
   if (findings.some(({ severity }) => severity !== 'note')) return 1;
   const doubtful = paths.some((path) => stages.some((stage) => path.stages[stage].verdict === 'unknown'));
-  return doubtful || unknowns.some(({ node }) => node !== undefined) ? 2 : 0;
+  return doubtful || unknowns.some(({ node, what }) => node !== undefined || PODS_OR_NODES.test(what)) ? 2 : 0;
 }
 
 /** What the columns ask, for `--help`. */

@@ -68,8 +68,14 @@ export function lookUp(key: readonly Operand[], set: ElementSet, read: FieldRead
     values.push(value);
   }
   const { elements } = set;
-  const candidates =
-    elements.length > INDEX_FROM && !unknown ? indexOf(set).candidates(values, elements) : elements;
+  if (elements.length <= INDEX_FROM) return among(elements, values);
+  const index = indexOf(set);
+  return index.remembered(values, () =>
+    among(unknown ? elements : index.candidates(values, elements), values),
+  );
+}
+
+function among(candidates: readonly Element[], values: readonly FieldValue[]): Found {
   const possible: Element[] = [];
   for (const element of candidates) {
     const truth = elementMatches(element, values);
@@ -121,6 +127,8 @@ function readOperand(operand: Operand, read: FieldReader): FieldValue {
   return typeof value === 'bigint' ? undefined : value;
 }
 
+/** Answers of one set that are kept. */
+const MAX_REMEMBERED = 10_000;
 /** Sets of more elements than this are indexed when they are first looked at. */
 const INDEX_FROM = 16;
 const indexes = new WeakMap<ElementSet, ElementIndex>();
@@ -138,6 +146,8 @@ function indexOf(set: ElementSet): ElementIndex {
 class ElementIndex {
   readonly #exact = new Map<string, Element>();
   readonly #others: Element[] = [];
+  /** What was found before. Many rules ask one set for the same packet, and ranges are looked at one by one. */
+  readonly #found = new Map<string, Found>();
 
   constructor(elements: readonly Element[]) {
     for (const element of elements) {
@@ -148,6 +158,17 @@ class ElementIndex {
         if (!this.#exact.has(key)) this.#exact.set(key, element);
       }
     }
+  }
+
+  remembered(values: readonly FieldValue[], find: () => Found): Found {
+    // Numbers and bigints are addresses of different families.
+    const key = values.map((value) => `${typeof value} ${String(value)}`).join(' ');
+    let found = this.#found.get(key);
+    if (found === undefined) {
+      found = find();
+      if (this.#found.size < MAX_REMEMBERED) this.#found.set(key, found);
+    }
+    return found;
   }
 
   candidates(values: readonly FieldValue[], all: readonly Element[]): readonly Element[] {

@@ -50,8 +50,9 @@ export function parseNftRuleset(text: string): NftDocument {
   let document: Json;
   try {
     document = JSON.parse(text) as Json;
-  } catch (cause) {
-    throw new RulesetParseError('nft ruleset', `is no JSON: ${(cause as Error).message}`, { cause });
+  } catch {
+    // The engine's own message quotes the text.
+    throw new RulesetParseError('nft ruleset', `is no JSON (${text.length} characters)`);
   }
   const items = isObject(document) ? document.nftables : undefined;
   if (!Array.isArray(items)) throw problem('document', 'has no list `nftables`');

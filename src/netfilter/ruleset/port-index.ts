@@ -2,10 +2,15 @@ import type { Chain, Rule } from './model.ts';
 
 /** Chains shorter than this are not worth an index. */
 const SHORT = 8;
+/** A rule for more ports than this is looked at for any: ports times rules would fill the memory. */
+const FEW_PORTS = 64;
+/** So many rules that any packet may match are merged anew for each port that is asked for. */
+const MANY = 256;
 
 interface PortIndex {
-  /** Positions of the rules that packets to any port may match, in order. */
+  /** Positions of the rules that packets to any port may match, in order, and the rules themselves. */
   anyPort: readonly number[];
+  anyPortRules: readonly Rule[];
   /** Positions of the rules that only packets to a port match. */
   byPort: ReadonlyMap<number, readonly number[]>;
   /** Both together, by the ports that were asked for. */
@@ -26,13 +31,26 @@ export function rulesForPort(chain: Chain, port: number | undefined): readonly R
     index = indexOf(rules);
     indexes.set(chain, index);
   }
+  const own = index.byPort.get(port);
+  if (own === undefined) return index.anyPortRules;
   let merged = index.merged.get(port);
   if (merged === undefined) {
-    const positions = [...index.anyPort, ...(index.byPort.get(port) ?? [])].sort((a, b) => a - b);
-    merged = positions.map((position) => rules[position]!);
-    index.merged.set(port, merged);
+    merged = inOrder(index.anyPort, own).map((position) => rules[position]!);
+    if (merged.length <= MANY) index.merged.set(port, merged);
   }
   return merged;
+}
+
+/** Two ordered lists as one. */
+function inOrder(one: readonly number[], other: readonly number[]): number[] {
+  const both: number[] = [];
+  let next = 0;
+  for (const position of one) {
+    while (next < other.length && other[next]! < position) both.push(other[next++]!);
+    both.push(position);
+  }
+  while (next < other.length) both.push(other[next++]!);
+  return both;
 }
 
 function indexOf(rules: readonly Rule[]): PortIndex {
@@ -47,7 +65,8 @@ function indexOf(rules: readonly Rule[]): PortIndex {
       else list.push(position);
     }
   }
-  return { anyPort, byPort, merged: new Map() };
+  const anyPortRules = anyPort.map((position) => rules[position]!);
+  return { anyPort, anyPortRules, byPort, merged: new Map() };
 }
 
 /** The ports that a rule is confined to before it does anything; undefined when it is not, or they are not a few. */
@@ -60,6 +79,7 @@ function portsOf({ expressions }: Rule): ReadonlySet<number> | undefined {
     const [operand] = key;
     if (key.length !== 1 || operand!.field !== 'destination-port') continue;
     if (negated || operand!.mask !== undefined || set.opaque !== undefined) continue;
+    if (set.elements.length > FEW_PORTS) return undefined;
     const ports = new Set<number>();
     for (const element of set.elements) {
       const [pattern] = element.key;

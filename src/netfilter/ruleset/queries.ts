@@ -19,9 +19,14 @@ import {
   type Verdict,
 } from './model.ts';
 import { rulesForPort } from './port-index.ts';
+import type { RuleBudget } from './trace-types.ts';
 
 /** Rules looked at for one question. A set of chains can be walked in more ways than there is time for. */
 const MAX_RULES = 200_000;
+/** Chains within chains, as many as are followed for a packet. */
+const MAX_DEPTH = 64;
+/** Translations of one destination that are listed. A Service has one for each of its endpoints. */
+const MAX_CANDIDATES = 2000;
 
 /** A rule, with the rules that lead to it from a base chain, outermost first. */
 export interface Reached {
@@ -91,11 +96,13 @@ export interface Translations {
 /**
  * All translations at one hook that packets to a destination come by, or would if an earlier one did not take them. What is behind a rule that
  * ends the way of all of them is none of these. Who takes the packets of one client, with all that is known of it, {@link tracePacket} says.
+ * `budget`: as there.
  */
 export function translationsFor(
   ruleset: Ruleset,
   hook: 'prerouting' | 'output',
   destination: Destination,
+  budget: RuleBudget = { rules: Number.POSITIVE_INFINITY },
 ): Translations {
   const protocol = protocolNumber(destination.protocol);
   const address = parseAddress(destination.address);
@@ -115,13 +122,18 @@ export function translationsFor(
         (rule) => certainty(rule, read),
         (lookup) => found(lookup, read),
         destination.port,
+        budget,
       );
       for (const { rule, via, conditional } of walk.rules()) {
         for (const expression of rule.expressions) {
           if (expression.kind !== 'dnat' && expression.kind !== 'redirect') continue;
           if ('family' in expression && (expression.family ?? destination.family) !== destination.family)
             continue;
-          for (const { to, element, certain } of targetsOf(expression.to, read)) {
+          const targets = targetsOf(expression.to, read);
+          if (targets === undefined || candidates.length + slotted.length + targets.length > MAX_CANDIDATES) {
+            return { candidates: [...candidates, ...slotted], complete: false };
+          }
+          for (const { to, element, certain } of targets) {
             slotted.push({
               kind: expression.kind,
               hook,
@@ -140,16 +152,9 @@ export function translationsFor(
     }
     // Which of two tables of one priority comes first no listing tells, so nobody of theirs takes the packets for certain.
     const isTied = slot.uncertain && new Set(slotted.map(({ base }) => base)).size > 1;
-    candidates.push(...(isTied ? slotted.map((each) => ({ ...each, conditional: true })) : slotted));
+    for (const each of slotted) candidates.push(isTied ? { ...each, conditional: true } : each);
   }
   return { candidates, complete };
-}
-
-/** Rules of base chains, and of chains they lead to, that jump to a chain of this name. */
-export function jumpsTo(ruleset: Ruleset, family: Family, chain: string): Reached[] {
-  return [...reachableRules(ruleset, family)].filter(({ rule }) =>
-    targetChains(rule).some((target) => target === chain),
-  );
 }
 
 /** What is at a hook, by who put it there. */
@@ -178,28 +183,6 @@ export function hookUses(ruleset: Ruleset, family: Family): HookUse[] {
   return uses;
 }
 
-/** Every rule that packets of a family may come by, chain by chain; one that is reached in several ways is given for each. */
-export function* reachableRules(
-  ruleset: Ruleset,
-  family: Family,
-  hooks: readonly Hook[] = HOOKS,
-): Generator<Reached> {
-  for (const hook of hooks) {
-    for (const slot of slotsAt(ruleset, hook, family)) {
-      for (const base of slot.chains) {
-        // Of all packets there are: whatever a rule does, some go on.
-        const walk = new Walk(
-          ruleset,
-          base,
-          () => 'conditional',
-          ({ map }) => ({ elements: map.elements, certain: false }),
-        );
-        for (const { rule, via } of walk.rules()) yield { base, rule, via };
-      }
-    }
-  }
-}
-
 type Certainty = 'certain' | 'conditional' | 'never';
 
 /** How many of the packets that reach a chain. */
@@ -213,7 +196,8 @@ class Walk {
   readonly #base: BaseChain;
   readonly #judge: (rule: Rule) => Certainty;
   readonly #lookUp: LookUp;
-  readonly #port: number | undefined;
+  readonly #port: number;
+  readonly #budget: RuleBudget;
   #looked = 0;
   /** Whether all rules were looked at that there were to look at. */
   complete = true;
@@ -224,7 +208,8 @@ class Walk {
     base: BaseChain,
     judge: (rule: Rule) => Certainty,
     lookUp: LookUp,
-    port?: number,
+    port: number,
+    budget: RuleBudget,
   ) {
     this.#table = ruleset.tables.find(
       ({ name, family, backend }) =>
@@ -234,6 +219,7 @@ class Walk {
     this.#judge = judge;
     this.#lookUp = lookUp;
     this.#port = port;
+    this.#budget = budget;
   }
 
   rules(): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }> {
@@ -250,7 +236,7 @@ class Walk {
     // Some may have gone back to the caller, or be done, by a rule with conditions: what follows is for the others.
     let returned = false;
     for (const rule of rulesForPort(chain, this.#port)) {
-      if (++this.#looked > MAX_RULES) {
+      if (++this.#looked > MAX_RULES || --this.#budget.rules < 0) {
         this.complete = false;
         return 'some';
       }
@@ -280,6 +266,10 @@ class Walk {
         const target = this.#table?.chains.get(verdict.chain);
         // A chain that leads to itself is entered once: the kernel has none such, a document may.
         if (target === undefined || via.some(({ location }) => location.chain === verdict.chain)) continue;
+        if (via.length >= MAX_DEPTH) {
+          this.complete = false;
+          return 'some';
+        }
         const inside = yield* this.#walk(target, [...via, rule], some || !certain);
         if (inside === 'all' && sure) return returned ? 'some' : 'all';
         if (inside !== 'none') done = 'some';
@@ -319,16 +309,6 @@ class Walk {
   }
 }
 
-function targetChains(rule: Rule): string[] {
-  return rule.expressions.flatMap((expression) => {
-    if (expression.kind === 'jump' || expression.kind === 'goto') return [expression.chain];
-    if (expression.kind !== 'verdict-map') return [];
-    return expression.lookup.map.elements.flatMap(({ verdict }) =>
-      verdict?.kind === 'jump' || verdict?.kind === 'goto' ? [verdict.chain] : [],
-    );
-  });
-}
-
 function readerFor(destination: Destination, protocol: number, address: AddressValue): FieldReader {
   return (field) => {
     switch (field) {
@@ -364,16 +344,18 @@ function certainty(rule: Rule, read: FieldReader): Certainty {
   return result;
 }
 
+/** What a translation may write; undefined when that is more than can be listed. */
 function targetsOf(
   to: NatSource,
   read: FieldReader,
-): { to: NatTarget; element: Element | undefined; certain: boolean }[] {
+): { to: NatTarget; element: Element | undefined; certain: boolean }[] | undefined {
   let results: { to: NatTarget; element: Element | undefined; certain: boolean }[] = [
     { to: { ...to.literal }, element: undefined, certain: to.opaque === undefined },
   ];
   for (const lookup of [to.address, to.port]) {
     if (lookup === undefined) continue;
     const { elements, certain } = found(lookup, read);
+    if (results.length * elements.length > MAX_CANDIDATES) return undefined;
     results = results.flatMap((result) =>
       elements.map((element) => ({
         to: { ...result.to, ...element.target },

@@ -3,7 +3,7 @@ import { formatAddress, networkRange, parseAddress } from './address.ts';
 import { parseIptablesSave } from './iptables-save.ts';
 import { type Ruleset, RulesetParseError } from './model.ts';
 import { parseNftRuleset } from './nft-json.ts';
-import { hookUses, jumpsTo, parseOwner, translationsFor } from './queries.ts';
+import { hookUses, parseOwner, translationsFor } from './queries.ts';
 import { readRuleset } from './read-ruleset.ts';
 import { tracePacket } from './trace.ts';
 import type { Environment, Packet } from './trace-types.ts';
@@ -421,12 +421,7 @@ describe('questions', () => {
     expect(complete).toBe(true);
   });
 
-  test('who jumps, masquerades, and what is in use', () => {
-    expect(
-      jumpsTo(ruleset, 'ip', 'CNI-HOSTPORT-DNAT')
-        .map(({ base }) => base.name)
-        .sort(),
-    ).toEqual(['OUTPUT', 'PREROUTING']);
+  test('what is in use', () => {
     expect(hookUses(ruleset, 'ip').map(({ hook, type, backend }) => `${hook} ${type} ${backend}`)).toEqual([
       'prerouting nat iptables-nft',
       'output nat iptables-nft',

@@ -50,6 +50,11 @@ export interface Environment {
   primaryAddress?(interfaceName: string, family: Family): string | undefined;
 }
 
+/** How many rules may still be looked at, for all questions about one node together: packets times rules may be more than there is time for. */
+export interface RuleBudget {
+  rules: number;
+}
+
 /** Something that was not known while the packet was followed. */
 export type Unknown =
   /** A condition that is not modelled, or that asks for what the packet description leaves out. */

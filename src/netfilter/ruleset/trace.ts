@@ -27,6 +27,7 @@ import type {
   Outcome,
   Packet,
   Route,
+  RuleBudget,
   Step,
   Trace,
   Translation,
@@ -39,6 +40,8 @@ const CONNTRACK_PRIORITY = -200;
 const MAX_RULES = 200_000;
 /** Branches that are followed at a time. */
 const MAX_BRANCHES = 256;
+/** Ways of a packet to end that are told apart. Each has its own assumptions: together they grow with the square of it. */
+const MAX_ENDED = 1024;
 /** Chains within chains. nftables allows 16; iptables any number, of which real rule sets use less than ten. */
 const MAX_DEPTH = 64;
 
@@ -46,9 +49,15 @@ const MAX_DEPTH = 64;
  * Follows the first packet of a connection through the rules, as the kernel would take it: every base chain of every table in
  * order of priority, one translation of each kind, the routing decisions in between. Where a condition is not modelled both
  * branches are followed, and what they agree in is known all the same. Throws when an address of the packet is none of its family.
+ * `budget`: what the packet may take of the rules that are looked at for many; it is given up when there are none left.
  */
-export function tracePacket(ruleset: Ruleset, packet: Packet, environment: Environment): Trace {
-  const tracer = new Tracer(ruleset, packet, environment);
+export function tracePacket(
+  ruleset: Ruleset,
+  packet: Packet,
+  environment: Environment,
+  budget?: RuleBudget,
+): Trace {
+  const tracer = new Tracer(ruleset, packet, environment, budget);
   return summarise(tracer.run());
 }
 
@@ -57,10 +66,29 @@ interface Link<T> {
   item: T;
   previous: Link<T> | undefined;
   length: number;
+  /** A link far behind, by which any of them is found in few steps: branches of thousands of assumptions are compared thousands of times. */
+  jump: Link<T> | undefined;
 }
 
+/** The jumps are those of Myers, "An applicative random-access stack" (1983): each as long as the two before it together and one more. */
 function push<T>(list: Link<T> | undefined, item: T): Link<T> {
-  return { item, previous: list, length: (list?.length ?? 0) + 1 };
+  const [one, two] = [list?.jump, list?.jump?.jump];
+  const length = lengthOf(list);
+  const isPair = length - lengthOf(one) === lengthOf(one) - lengthOf(two);
+  return { item, previous: list, length: length + 1, jump: isPair ? two : list };
+}
+
+function lengthOf(list: Link<unknown> | undefined): number {
+  return list?.length ?? 0;
+}
+
+/** The beginning of a list, so long. */
+function beginning<T>(list: Link<T> | undefined, length: number): Link<T> | undefined {
+  let link = list;
+  while (link !== undefined && link.length > length) {
+    link = lengthOf(link.jump) >= length ? link.jump : link.previous;
+  }
+  return link;
 }
 
 function toArray<T>(list: Link<T> | undefined): T[] {
@@ -70,10 +98,12 @@ function toArray<T>(list: Link<T> | undefined): T[] {
 }
 
 function commonPart<T>(a: Link<T> | undefined, b: Link<T> | undefined): Link<T> | undefined {
-  let [x, y] = [a, b];
+  const length = Math.min(lengthOf(a), lengthOf(b));
+  let [x, y] = [beginning(a, length), beginning(b, length)];
+  // Of the same length their jumps are as long, too.
   while (x !== y) {
-    if ((x?.length ?? 0) >= (y?.length ?? 0)) x = x?.previous;
-    else y = y?.previous;
+    if (x!.jump === y!.jump) [x, y] = [x!.previous, y!.previous];
+    else [x, y] = [x!.jump, y!.jump];
   }
   return x;
 }
@@ -139,6 +169,7 @@ class Tracer {
   readonly #original: { source: AddressValue; destination: AddressValue };
   readonly #local = new Map<AddressValue, boolean>();
   readonly #ended: Ended[] = [];
+  readonly #budget: RuleBudget;
   #looked = 0;
   // Where the packet is.
   #hook: Hook;
@@ -147,7 +178,13 @@ class Tracer {
   readonly #read = (field: Field): FieldValue => this.#value(field);
   readonly #ids = new Map<object, number>();
 
-  constructor(ruleset: Ruleset, packet: Packet, environment: Environment) {
+  constructor(
+    ruleset: Ruleset,
+    packet: Packet,
+    environment: Environment,
+    budget: RuleBudget = { rules: Number.POSITIVE_INFINITY },
+  ) {
+    this.#budget = budget;
     this.#ruleset = ruleset;
     this.#packet = packet;
     this.#environment = environment;
@@ -348,9 +385,9 @@ class Tracer {
     for (const rule of rulesForPort(chain, commonPort(branches))) {
       if (current.length === 0) return leaving;
       const next: Branch[] = [];
-      this.#looked += current.length;
-      if (this.#looked > MAX_RULES) {
-        this.#giveUp(current, `more than ${MAX_RULES} rules`);
+      const reason = this.#tooMuch(current.length);
+      if (reason !== undefined) {
+        this.#giveUp(current, reason);
         return leaving;
       }
       for (const branch of current) this.#apply(table, rule, branch, depth, next, leaving, 0);
@@ -359,9 +396,30 @@ class Tracer {
         this.#giveUp(current, `more than ${MAX_BRANCHES} branches`);
         return leaving;
       }
+      leaving.accepted = this.#few(leaving.accepted);
+      leaving.returned = this.#few(leaving.returned);
     }
-    leaving.returned.push(...current);
+    addAll(leaving.returned, current);
     return leaving;
+  }
+
+  /** Why no more rules are looked at, so many more branches included; undefined when they are. */
+  #tooMuch(branches: number): string | undefined {
+    this.#looked += branches;
+    this.#budget.rules -= branches;
+    if (this.#looked > MAX_RULES) return `more than ${MAX_RULES} rules`;
+    if (this.#ended.length > MAX_ENDED) return `more than ${MAX_ENDED} ways to end`;
+    return this.#budget.rules < 0 ? 'more rules than there is time for' : undefined;
+  }
+
+  /** Those of many branches that something tells apart; none when these are too many to be followed. */
+  #few(branches: Branch[]): Branch[] {
+    // Seldom enough that each is compared with others but a few times.
+    if (branches.length <= 2 * MAX_BRANCHES) return branches;
+    const merged = this.#merge(branches);
+    if (merged.length <= MAX_BRANCHES) return merged;
+    this.#giveUp(merged, `more than ${MAX_BRANCHES} branches`);
+    return [];
   }
 
   /** Applies a rule from one of its expressions on; branches that go on to the next rule are added to `next`. */
@@ -375,6 +433,7 @@ class Tracer {
     from: number,
   ): void {
     let stepped = from > 0 && branch.steps?.item.rule === rule;
+    let lastActing: number | undefined;
     for (let i = from; i < rule.expressions.length; i++) {
       const expression = rule.expressions[i]!;
       if (expression.kind === 'match' || expression.kind === 'any-of' || expression.kind === 'opaque-match') {
@@ -390,7 +449,8 @@ class Tracer {
             random: opaque && expression.random === true,
           };
           // A condition on which nothing hangs is no unknown.
-          if (rule.expressions.slice(i).every(isIdle)) {
+          lastActing ??= rule.expressions.findLastIndex((each) => !isIdle(each));
+          if (lastActing < i) {
             next.push(branch);
             return;
           }
@@ -433,7 +493,9 @@ class Tracer {
             else {
               this.#step(found, rule, elements[0]);
               this.#writeMark(found, expression.of, () => elements[0]!.value);
-              this.#apply(table, rule, found, depth, next, leaving, i + 1);
+              const reason = this.#tooMuch(1);
+              if (reason === undefined) this.#apply(table, rule, found, depth, next, leaving, i + 1);
+              else this.#giveUp([found], reason);
             }
           }
           return;
@@ -508,8 +570,8 @@ class Tracer {
           return;
         }
         const inner = this.#walk(table, target, [branch], depth + 1);
-        leaving.accepted.push(...inner.accepted);
-        (verdict.kind === 'jump' ? next : leaving.returned).push(...inner.returned);
+        addAll(leaving.accepted, inner.accepted);
+        addAll(verdict.kind === 'jump' ? next : leaving.returned, inner.returned);
       }
     }
   }
@@ -602,7 +664,8 @@ class Tracer {
     if (kind === 'redirect' && this.#hook === 'output') return family === 'ip' ? 0x7f000001 : 1n;
     const name = kind === 'redirect' ? branch.inputInterface : branch.outputInterface;
     const text = name === undefined ? undefined : this.#environment.primaryAddress?.(name, family);
-    return text === undefined ? undefined : addressOf(text, family);
+    const value = text === undefined ? undefined : parseAddress(text);
+    return (typeof value === 'number') === (family === 'ip') ? value : undefined;
   }
 
   /**
@@ -763,7 +826,7 @@ class Tracer {
       if (same === undefined) merged.set(key, ended);
       else join(same.branch, ended.branch);
     }
-    this.#ended.push(...merged.values());
+    addAll(this.#ended, merged.values());
   }
 
   #id(object: object | undefined): number {
@@ -812,6 +875,11 @@ const LOOKS_UP: ReadonlySet<Expression['kind']> = new Set([
 ]);
 
 const HAS_PORTS = new Set(['tcp', 'udp', 'sctp', 'dccp', 'udplite'].map((name) => protocolNumber(name)));
+
+/** `push(...items)` takes what fits on the stack. */
+function addAll<T>(list: T[], items: Iterable<T>): void {
+  for (const item of items) list.push(item);
+}
 
 function join(into: Branch, from: Branch): void {
   into.several = true;

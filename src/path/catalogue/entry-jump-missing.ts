@@ -1,4 +1,4 @@
-import { type Chain, jumpsTo } from '../../netfilter/ruleset/index.ts';
+import type { Table } from '../../netfilter/ruleset/index.ts';
 import { DNAT_CHAIN, ENTRY_JUMP } from '../../plugins/portmap/rules.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { NodeView } from '../node-view.ts';
@@ -41,11 +41,7 @@ export const entryJumpMissing = defineFailure<Data>({
           chain.rules.length === 0
         )
           return [];
-        if (ENTRIES.every((entry) => leadsStraight(table.chains.get(entry)))) return [];
-        const jumps = jumpsTo(known(node.ruleset)!, family, DNAT_CHAIN).filter(
-          ({ base }) => base.backend === backend,
-        );
-        const missing = ENTRIES.filter((entry) => !jumps.some(({ base }) => base.name === entry));
+        const missing = ENTRIES.filter((entry) => !leadsTo(table, entry, DNAT_CHAIN));
         if (missing.length === 0) return [];
         return [
           {
@@ -98,11 +94,18 @@ export const entryJumpMissing = defineFailure<Data>({
   },
 });
 
-/** The common case, without walking all the rules there are. */
-function leadsStraight(chain: Chain | undefined): boolean {
-  return (
-    chain?.rules.some(({ expressions }) =>
-      expressions.some((expression) => expression.kind === 'jump' && expression.chain === DNAT_CHAIN),
-    ) ?? false
-  );
+/** Whether packets come from a chain of a table to another, by whatever rules. */
+function leadsTo(table: Table, from: string, to: string): boolean {
+  const reached = new Set([from]);
+  // Grows as it is walked: each chain is looked at once, however the chains lead to each other.
+  for (const name of reached) {
+    for (const { expressions } of table.chains.get(name)?.rules ?? []) {
+      for (const expression of expressions) {
+        if (expression.kind !== 'jump' && expression.kind !== 'goto') continue;
+        if (expression.chain === to) return true;
+        reached.add(expression.chain);
+      }
+    }
+  }
+  return false;
 }
