@@ -25,6 +25,7 @@ import { UserError } from '../src/util/errors.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const RECORDED = ['begin', 'worker3-chained'].map((name) => join(import.meta.dir, 'fixtures/bundles', name));
+const WELL = join(import.meta.dir, 'fixtures/bundles/all-mended');
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-hostile-'));
 const bundle = join(scratch, 'bundle');
 beforeEach(() => {
@@ -88,16 +89,6 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
       'is a bundle?'.replace('is', `is ${bundle}`),
     ],
     ['truncated', () => truncateSync(file('objects/pods.json'), 1000), 'objects/pods.json: not JSON'],
-    [
-      'a truncated report',
-      () => truncateSync(file('nodes/kind-worker.json'), 9999),
-      'nodes/kind-worker.json: not JSON',
-    ],
-    [
-      'huge',
-      () => truncateSync(file('nodes/kind-worker.json'), 2 ** 40),
-      'nodes/kind-worker.json: longer than',
-    ],
     ['deeply nested', write('probes.json', '['.repeat(5_000_000)), 'probes.json: '],
     [
       'deeply nested and closed',
@@ -105,27 +96,6 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
       'probes.json: ',
     ],
     ['wrong type', write('objects/pods.json', '{"items":{"length":3}}'), 'objects/pods.json: want a list'],
-    [
-      'a port beyond ports',
-      editPod(({ spec }) => {
-        spec.containers[0]!.ports[0]!.hostPort = 1e308;
-      }),
-      'objects/pods.json: [0].spec.containers[0].ports[0].hostPort',
-    ],
-    [
-      'a protocol that is an escape sequence',
-      editPod(({ spec }) => {
-        spec.containers[0]!.ports[0]!.protocol = PAYLOAD;
-      }),
-      'ports[0].protocol',
-    ],
-    [
-      'a name that would fill the terminal',
-      editPod(({ metadata }) => {
-        metadata.name = 'x'.repeat(10_000_000);
-      }),
-      'objects/pods.json: [0].metadata.name',
-    ],
     [
       'an escape sequence where the parser tells what it saw',
       write('objects/nodes.json', `[{"metadata":{"name":"${PAYLOAD}"}}]`),
@@ -147,11 +117,6 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
       'manifest.json: apiVersion',
     ],
     [
-      'an escape sequence in the name of a file',
-      write(`nodes/${PAYLOAD}.json`, '{}'),
-      'want <name of the node>.json',
-    ],
-    [
       'a link to a secret',
       () => {
         rmSync(file('probes.json'));
@@ -166,11 +131,6 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
         symlinkSync('/dev/zero', file('manifest.json'));
       },
       'manifest.json: a symbolic link',
-    ],
-    [
-      'a link among the reports',
-      () => symlinkSync('/etc/passwd', file('nodes/n.json')),
-      'nodes/n.json: a symbolic link',
     ],
   ];
   test.each(cases)('%s', async (_, damage, message) => {
@@ -188,6 +148,101 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
     const { code, stdout, stderr } = await doctor('--explain', PAYLOAD);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expectClean(stderr);
+  });
+});
+
+describe('what is wrong with one node or object is a doubt about that one, status 2, and the others are judged', () => {
+  const worker3 = 'nodes/kind-worker3.json';
+  const cases: [name: string, damage: () => void, doubt: string][] = [
+    [
+      'a truncated report',
+      () => truncateSync(file(worker3), 9999),
+      '? kind-worker3: node report not known: nodes/kind-worker3.json: not JSON (9999 characters)',
+    ],
+    [
+      'a huge report',
+      () => truncateSync(file(worker3), 2 ** 40),
+      '? kind-worker3: node report not known: nodes/kind-worker3.json: longer than',
+    ],
+    [
+      'a report that is an escape sequence',
+      write(worker3, `{"unknown":${JSON.stringify(PAYLOAD)}}`),
+      '? kind-worker3: node report not known: \\x1b]0;owned',
+    ],
+    [
+      'a link in the place of a report',
+      () => {
+        rmSync(file(worker3));
+        symlinkSync('/etc/passwd', file(worker3));
+      },
+      '? kind-worker3: node report not known: nodes/kind-worker3.json: a symbolic link',
+    ],
+    [
+      'a report under the name of another node',
+      () => cpSync(file('nodes/kind-worker.json'), file(worker3)),
+      '? kind-worker3: node report not known: the report that is named for kind-worker3 is of kind-worker',
+    ],
+    [
+      'a report that says it is of a node that it is not of',
+      () => {
+        cpSync(file('nodes/kind-worker.json'), file(worker3));
+        edit(worker3, (report: { node: string }) => {
+          report.node = 'kind-worker3';
+        });
+      },
+      '? kind-worker3: node report not known: the report is of a machine that has no address of kind-worker3 (172.17.0.5), but 172.17.0.3 of kind-worker',
+    ],
+    [
+      'a report of last week',
+      () =>
+        edit(worker3, (report: { takenAt: string }) => {
+          report.takenAt = '2019-04-24T00:00:00Z';
+        }),
+      '? kind-worker3: node report not known: the report is 168 hours old',
+    ],
+    [
+      'a port beyond ports',
+      editPod(({ spec }) => {
+        spec.containers[0]!.ports[0]!.hostPort = 1e308;
+      }),
+      'objects/pods.json[0]: spec.containers[0].ports[0].hostPort',
+    ],
+    [
+      'a protocol that is an escape sequence',
+      editPod(({ spec }) => {
+        spec.containers[0]!.ports[0]!.protocol = PAYLOAD;
+      }),
+      'ports[0].protocol',
+    ],
+    [
+      'a name that would fill the terminal',
+      editPod(({ metadata }) => {
+        metadata.name = 'x'.repeat(10_000_000);
+      }),
+      'pod objects/pods.json[0] not known: objects/pods.json[0]: metadata.name',
+    ],
+  ];
+  test.each(cases)('%s', async (_, damage, doubt) => {
+    // Nothing is broken in it.
+    rmSync(bundle, { recursive: true });
+    cpSync(WELL, bundle, { recursive: true });
+    damage();
+    const { code, stdout, stderr } = await doctor('--from', bundle);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: '' });
+    expectClean(stdout);
+    expect(stdout).toContain(doubt);
+    expect(stdout).toMatch(/^kind-worker2 +\S+ +TCP 80 +(✓ +){7}✓$/m);
+    expect(stdout.length).toBeLessThan(5000);
+  });
+
+  test('a file among the reports that is none is told and no doubt about a node', async () => {
+    rmSync(bundle, { recursive: true });
+    cpSync(WELL, bundle, { recursive: true });
+    write(`nodes/${PAYLOAD}.json`, '{}')();
+    const { code, stdout } = await doctor('--from', bundle);
+    expect(code).toBe(0);
+    expectClean(stdout);
+    expect(stdout).toContain('nodes: want <name of the node>.json');
   });
 });
 

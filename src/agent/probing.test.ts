@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Flow, NodeReport } from '../path/node-report.ts';
 import { cniNode } from '../path/testing/cni-node.ts';
 import type { World } from '../path/world.ts';
+import { probeJobSchema } from './probing/order.ts';
 import { planProbes } from './probing/plan.ts';
 import { type ProbeDoor, probeWorld } from './probing.ts';
 
@@ -120,6 +121,19 @@ describe('what is sent, and from where', () => {
       ],
     ],
     [
+      'what is no address is asked by nobody',
+      worldWith({ hostIP: 'example.org' }),
+      ['direct in node of n1 to 10.1.0.2:8080'],
+    ],
+    [
+      'what is no address of a pod is not asked, and of a node neither',
+      addressed(worldWith({}, { sandbox: { ips: ['example.org', '999.1.1.1'] } }), [
+        '999.1.1.1',
+        '172.17.0.3',
+      ]),
+      [],
+    ],
+    [
       'the loopback: from its node only',
       worldWith({ hostIP: '127.0.0.1' }),
       ['direct in node of n1 to 10.1.0.2:8080', 'node in node of n1 to 127.0.0.1:80'],
@@ -193,6 +207,19 @@ describe('what is sent, and from where', () => {
       ],
     ],
   ])('%s', (_, world, want) => expect(planned(world)).toEqual(want));
+});
+
+test('no sender is given more than it takes, however many ports a pod has', () => {
+  const world = worldWith({});
+  const ports = Array.from({ length: 12_000 }, (_, i) => ({ containerPort: 80, hostPort: i + 1 }));
+  const [pod] = world.pods;
+  const many = { ...world, pods: [{ ...pod!, spec: { ...pod!.spec, containers: [{ name: 'c', ports }] } }] };
+  const batches = planProbes(many as World);
+  const outside = batches.filter(({ stand }) => stand.at === 'outside');
+  expect(outside.map(({ orders }) => orders.length)).toEqual([5000, 5000, 2000]);
+  for (const { orders } of batches) {
+    expect(probeJobSchema.safeParse({ place: { only: 'own-addresses' }, orders }).success).toBe(true);
+  }
 });
 
 describe('who answered', () => {

@@ -36,10 +36,14 @@ export function takenHostPorts(pod: Pod): HostPort[] {
  * Source: HostPortInfo.CheckConflict of kube-scheduler; that `::` is every address is ours.
  */
 export function hostPortsConflict(a: HostPort, b: HostPort): boolean {
-  const isAny = (hostIP: string | undefined) => hostIP === undefined || hostIP === '::';
   return (
     a.protocol === b.protocol &&
     a.hostPort === b.hostPort &&
-    (isAny(a.hostIP) || isAny(b.hostIP) || a.hostIP === b.hostIP)
+    (isEveryAddress(a.hostIP) || isEveryAddress(b.hostIP) || a.hostIP === b.hostIP)
   );
+}
+
+/** Whether a host port is of every address of its node. */
+export function isEveryAddress(hostIP: string | undefined): boolean {
+  return hostIP === undefined || hostIP === '::';
 }

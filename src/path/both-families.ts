@@ -1,7 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
 import { keyOf } from './covering.ts';
 import type { Detection } from './failure.ts';
-import type { Evidence } from './finding.ts';
+import type { Evidence, Family } from './finding.ts';
 
 /**
  * Cases as they are told: what is found in both families of a mapping, equally grave, is one cause, most often, and told once, of the mapping, with
@@ -10,28 +9,35 @@ import type { Evidence } from './finding.ts';
  */
 export function ofBothFamilies<Data>(detections: readonly Detection<Data>[]): Detection<Data>[] {
   const told: Detection<Data>[] = [];
+  /** Where those are that wait for one of the other family, by what that has to be like. */
+  const waiting = new Map<string, number[]>();
   for (const detection of detections) {
-    const place = told.findIndex((earlier) => isOtherHalf(earlier, detection));
-    if (place < 0) told.push(detection);
-    else told[place] = joined(told[place]!, detection);
+    const { family } = detection.subject;
+    const place = family === undefined ? undefined : waiting.get(halfKey(detection, family))?.shift();
+    if (place !== undefined) {
+      told[place] = joined(told[place]!, detection);
+      continue;
+    }
+    if (family !== undefined) {
+      const key = halfKey(detection, family === 'IPv4' ? 'IPv6' : 'IPv4');
+      const places = waiting.get(key);
+      if (places === undefined) waiting.set(key, [told.length]);
+      else places.push(told.length);
+    }
+    told.push(detection);
   }
   return told;
 }
 
-function isOtherHalf(one: Detection, other: Detection): boolean {
-  const { family, ...subject } = one.subject;
-  const { family: otherFamily, ...otherSubject } = other.subject;
-  return (
-    family !== undefined &&
-    otherFamily !== undefined &&
-    family !== otherFamily &&
-    one.severity === other.severity &&
-    keyOf(subject) === keyOf(otherSubject)
-  );
+/** The same for all cases that are equally grave, of one mapping and of this family. */
+function halfKey({ subject, severity }: Detection, family: Family): string {
+  const { family: _, ...rest } = subject;
+  return `${severity ?? ''} ${family} ${keyOf(rest)}`;
 }
 
 function joined<Data>(first: Detection<Data>, second: Detection): Detection<Data> {
   const { family, ...subject } = first.subject;
-  const isNew = (entry: Evidence) => !first.evidence.some((earlier) => isDeepStrictEqual(earlier, entry));
+  const seen = new Set(first.evidence.map((entry) => JSON.stringify(entry)));
+  const isNew = (entry: Evidence) => !seen.has(JSON.stringify(entry));
   return { ...first, subject, evidence: [...first.evidence, ...second.evidence.filter(isNew)] };
 }

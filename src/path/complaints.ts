@@ -1,20 +1,38 @@
 import type { Event } from '../kube/types.ts';
 import { excerpt } from './evidence.ts';
 import type { Evidence } from './finding.ts';
+import { type MemoKey, remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
 import type { Scene } from './scene.ts';
 import type { World } from './world.ts';
 
+/** Something that is complained of, of some ports. */
+export interface Complaint {
+  readonly byPort: MemoKey<ReadonlyMap<number, readonly Event[]>>;
+  /** The ports that a message complains of. */
+  portsIn(message: string): Iterable<number>;
+}
+
 /**
- * Events of a node, or of pods on it, whose words match: what somebody who looks at the node complains of, a probe of the kubelet or a
- * monitor. Each event once.
+ * Events of a node, or of pods on it, by the ports that they complain of: what somebody who looks at the node misses, a probe of the kubelet or a
+ * monitor. Each event is read once, however many mappings the node has.
  */
-export function complaintsOn(node: NodeView, scene: Scene, pattern: RegExp): Event[] {
-  return (
-    eventsByNode(scene.world)
-      .get(node.name)
-      ?.filter(({ message }) => pattern.test(excerpt(message ?? ''))) ?? []
-  );
+export function complaintsOn(
+  node: NodeView,
+  scene: Scene,
+  { byPort, portsIn }: Complaint,
+): ReadonlyMap<number, readonly Event[]> {
+  return remembered(node, byPort, () => {
+    const found = new Map<number, Event[]>();
+    for (const event of eventsByNode(scene.world).get(node.name) ?? []) {
+      for (const port of new Set(portsIn(excerpt(event.message ?? '')))) {
+        const events = found.get(port);
+        if (events === undefined) found.set(port, [event]);
+        else events.push(event);
+      }
+    }
+    return found;
+  });
 }
 
 /** A complaint as evidence. */

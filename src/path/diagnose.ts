@@ -93,7 +93,11 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
     failure.detect(part).map((detection) => caseOf(failure, asLoaded(failure, detection, part))),
   );
   const covering = coveringIn(part);
-  const muters = covering(detected.map((entry) => ({ subject: entry.finding.subject, value: entry })));
+  // Of many cases of one failure on one subject the first mutes and is told for all: it is looked at for each mapping.
+  const muters = covering(
+    detected.map((entry) => ({ subject: entry.finding.subject, value: entry })),
+    ({ finding }) => `${finding.code} ${finding.severity}`,
+  );
   const standing: Case[] = [];
   const muted: { of: Case; by: string }[] = [];
   for (const entry of detected) {
@@ -107,9 +111,13 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
       withCommand(caseOf(failure, detection), part),
     ),
   );
-  const told = covering(cases.map((entry) => ({ subject: entry.finding.subject, value: entry.finding })));
+  const told = covering(
+    cases.map((entry) => ({ subject: entry.finding.subject, value: entry.finding })),
+    ({ code, severity }) => `${code} ${severity}`,
+  );
   const hidden = covering(
     muted.map(({ of, by }) => ({ subject: of.finding.subject, value: { finding: of.finding, by } })),
+    ({ finding }) => finding.stage,
   );
   for (const path of part.paths) {
     verdicts.set(path, verdictOf(path, part, told(path.subject), hidden(path.subject)));
@@ -152,17 +160,27 @@ function withCommand(entry: Case, scene: Scene): Case {
   return { ...entry, finding: { ...finding, command } };
 }
 
-/** Finds, of what is said of subjects in a part of the scene, all that covers one of them. */
+/** Finds, of what is said of subjects in a part of the scene, all that covers one of them; of each kind on one subject the first. */
 function coveringIn({ paths }: Scene) {
   let narrow: ((subject: Subject) => Subject) | undefined;
-  return <T>(entries: readonly { subject: Subject; value: T }[]): ((subject: Subject) => T[]) => {
+  return <T>(
+    entries: readonly { subject: Subject; value: T }[],
+    kindOf: (value: T) => string,
+  ): ((subject: Subject) => T[]) => {
     // Of most nodes there is nothing to tell, and their mappings need no keys.
     if (entries.length === 0) return () => [];
     narrow ??= inFamilyOf(paths);
     const inFamily = narrow;
-    const groups = Map.groupBy(entries, ({ subject }) => keyOf(subject));
+    const groups = new Map<string, Map<string, T>>();
+    for (const { subject, value } of entries) {
+      const key = keyOf(subject);
+      const group = groups.get(key) ?? new Map<string, T>();
+      groups.set(key, group);
+      const kind = kindOf(value);
+      if (!group.has(kind)) group.set(kind, value);
+    }
     return (subject) =>
-      coveringKeys(inFamily(subject)).flatMap((key) => (groups.get(key) ?? []).map(({ value }) => value));
+      coveringKeys(inFamily(subject)).flatMap((key) => [...(groups.get(key)?.values() ?? [])]);
   };
 }
 

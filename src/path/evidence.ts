@@ -11,6 +11,15 @@ export function excerpt(text: string): string {
   return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)} … (${text.length} characters)`;
 }
 
+/** The first of many lines as evidence, and how many there are. */
+export function excerptOfLines(lines: readonly string[]): string {
+  // None is shorter than its line break.
+  const first = lines.slice(0, LONGEST).join('\n');
+  return first.length > LONGEST || lines.length > LONGEST
+    ? `${first.slice(0, LONGEST)} … (${lines.length} lines)`
+    : first;
+}
+
 /** A configuration file and what stands in it. */
 export function fileEvidence({ path, content }: ConfigFile): Evidence {
   return { kind: 'file', where: path, saw: excerpt(content) };
@@ -21,6 +30,20 @@ export function attachmentEvidence({ file, modified, config }: CachedAttachment)
   return { kind: 'result', where: `${file} (${modified})`, saw: excerpt(config) };
 }
 
+/** Rules of one owner that are shown one by one; it may have left thousands. */
+const MAX_RULES = 20;
+
+/** Rules of a node, as the tools print them. */
+export function ruleEvidence(
+  node: NodeView,
+  rules: readonly string[],
+  where = `rules of ${node.name}`,
+): Evidence[] {
+  const evidence = rules.slice(0, MAX_RULES).map((saw): Evidence => ({ kind: 'rule', where, saw }));
+  const more = rules.length - MAX_RULES;
+  return more <= 0 ? evidence : [...evidence, { kind: 'rule', where, saw: `… ${more} more rules` }];
+}
+
 /** What a directory of plugins has; so that a reader sees what is not there. */
 export function pluginDirectoryEvidence(node: NodeView): Evidence[] {
   const report = node.seen;
@@ -29,7 +52,9 @@ export function pluginDirectoryEvidence(node: NodeView): Evidence[] {
   return report.cni.binDirs.map((directory) => ({
     kind: 'file',
     where: directory,
-    saw: plugins.flatMap((file) => (file.directory === directory ? [file.name] : [])).join(' ') || '(empty)',
+    saw:
+      excerpt(plugins.flatMap((file) => (file.directory === directory ? [file.name] : [])).join(' ')) ||
+      '(empty)',
   }));
 }
 
@@ -51,7 +76,8 @@ export function eventEvidence(scene: Scene, pod: Pod, pattern: RegExp): Evidence
 
 /** The first such event of any pod on a node. */
 export function nodeEventEvidence(scene: Scene, node: NodeView, pattern: RegExp): Evidence[] {
-  for (const { pod } of scene.pathsOn(node)) {
+  // A pod may have thousands of ports.
+  for (const pod of new Set(scene.pathsOn(node).map((path) => path.pod))) {
     const found = eventEvidence(scene, pod, pattern);
     if (found.length > 0) return found;
   }

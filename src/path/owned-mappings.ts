@@ -87,7 +87,9 @@ function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
           if (expression.kind !== 'jump' && expression.kind !== 'goto') continue;
           if (followed.has(expression.chain)) continue;
           followed.add(expression.chain);
-          entry!.translations.push(...translationsIn(table.chains.get(expression.chain)?.rules ?? []));
+          for (const each of translationsIn(table.chains.get(expression.chain)?.rules ?? [])) {
+            entry!.translations.push(each);
+          }
         }
       }
     }
@@ -110,13 +112,21 @@ function translationsIn(rules: readonly Rule[]): { rule: Rule; to: NatTarget }[]
  * mapping of another network may be of containers that this runtime knows nothing of (nerdctl, podman).
  */
 export function isGone(node: NodeView, { network, containerId }: Owner): boolean {
-  const { sandboxes, attachments } = node;
-  if (sandboxes === undefined || sandboxes.some(({ id }) => id === containerId)) return false;
-  const networks = new Set([
-    ...(attachments ?? []).flatMap((entry) =>
-      sandboxes.some(({ id }) => id === entry.containerId) ? [entry.networkName] : [],
-    ),
-    ...(known(node.active?.list) === undefined ? [] : [known(node.active?.list)!.name]),
-  ]);
-  return networks.has(network);
+  const ids = sandboxIds(node);
+  if (ids === undefined || ids.has(containerId)) return false;
+  return remembered(node, NETWORKS, () => {
+    const list = known(node.active?.list);
+    return new Set([
+      ...(node.attachments ?? []).flatMap((entry) => (ids.has(entry.containerId) ? [entry.networkName] : [])),
+      ...(list === undefined ? [] : [list.name]),
+    ]);
+  }).has(network);
+}
+
+const NETWORKS = memoKey<ReadonlySet<string>>();
+const SANDBOXES = memoKey<ReadonlySet<string> | undefined>();
+
+/** The IDs of the sandboxes that the runtime of a node has; undefined when they are not known. */
+export function sandboxIds(node: NodeView): ReadonlySet<string> | undefined {
+  return remembered(node, SANDBOXES, () => node.sandboxes && new Set(node.sandboxes.map(({ id }) => id)));
 }

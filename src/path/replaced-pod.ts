@@ -14,8 +14,26 @@ export function controllerOf({ metadata }: Pod): string | undefined {
  * (`--terminated-pod-gc-threshold`). One that was there before is a sibling, and stands in for nobody.
  */
 export function replaces(other: Pod, refused: Pod): boolean {
-  if (refused.status?.phase !== 'Failed' || other.status?.phase !== 'Running') return false;
-  if (other.metadata?.deletionTimestamp !== undefined) return false;
-  const [made, before] = [other, refused].map(({ metadata }) => metadata?.creationTimestamp ?? '');
-  return made! >= before!;
+  if (refused.status?.phase !== 'Failed' || !canReplace(other)) return false;
+  return madeAt(other) >= madeAt(refused);
+}
+
+/** Of each controller, the pod that stands in for a refused one when any of its pods does: the youngest that could. */
+export function replacementsIn(pods: readonly Pod[]): ReadonlyMap<string | undefined, Pod> {
+  const youngest = new Map<string | undefined, Pod>();
+  for (const pod of pods) {
+    const controller = controllerOf(pod);
+    if (controller === undefined || !canReplace(pod)) continue;
+    const before = youngest.get(controller);
+    if (before === undefined || madeAt(pod) > madeAt(before)) youngest.set(controller, pod);
+  }
+  return youngest;
+}
+
+function canReplace({ status, metadata }: Pod): boolean {
+  return status?.phase === 'Running' && metadata?.deletionTimestamp === undefined;
+}
+
+function madeAt({ metadata }: Pod): string {
+  return metadata?.creationTimestamp ?? '';
 }

@@ -7,7 +7,7 @@ import type { Memory } from './memory.ts';
 import type { CachedAttachment, Sandbox } from './node-report.ts';
 import { NodeView } from './node-view.ts';
 import type { ProbeResult, Vantage } from './probe.ts';
-import { controllerOf, replaces } from './replaced-pod.ts';
+import { controllerOf, replacementsIn, replaces } from './replaced-pod.ts';
 import { trustedReports } from './trusted-report.ts';
 import type { World } from './world.ts';
 
@@ -45,6 +45,8 @@ export class Scene {
   readonly paths: readonly PathView[];
   #addresses: ReadonlyMap<string, readonly string[]>;
   #events: ReadonlyMap<string, readonly Event[]>;
+  readonly #sortedEvents = new Map<string, readonly Event[]>();
+  #pathsByNode: ReadonlyMap<NodeView | undefined, readonly PathView[]> | undefined;
 
   constructor(world: World, part?: ScenePart) {
     this.world = world;
@@ -82,7 +84,8 @@ export class Scene {
    * cluster's rules need not be in memory all at once.
    */
   parts(): Scene[] {
-    const paths = Map.groupBy(this.paths, ({ node }) => node);
+    this.#pathsByNode ??= Map.groupBy(this.paths, ({ node }) => node);
+    const paths = this.#pathsByNode;
     return [undefined, ...this.nodes.values()].map(
       (node) =>
         new Scene(this.world, {
@@ -123,14 +126,22 @@ export class Scene {
 
   /** The events about a pod, oldest first. */
   eventsOf(pod: Pod): readonly Event[] {
-    const time = (event: Event) => event.lastTimestamp ?? event.eventTime ?? event.firstTimestamp ?? '';
-    const own = this.#events.get(pod.metadata?.uid ?? '') ?? [];
-    return [...own].sort((a, b) => time(a).localeCompare(time(b)));
+    const uid = pod.metadata?.uid ?? '';
+    const own = this.#events.get(uid) ?? [];
+    if (own.length < 2) return own;
+    let sorted = this.#sortedEvents.get(uid);
+    if (sorted === undefined) {
+      const time = (event: Event) => event.lastTimestamp ?? event.eventTime ?? event.firstTimestamp ?? '';
+      sorted = [...own].sort((a, b) => time(a).localeCompare(time(b)));
+      this.#sortedEvents.set(uid, sorted);
+    }
+    return sorted;
   }
 
   /** The mappings of pods on a node. */
   pathsOn(node: NodeView): readonly PathView[] {
-    return this.paths.filter((path) => path.node === node);
+    this.#pathsByNode ??= Map.groupBy(this.paths, (path) => path.node);
+    return this.#pathsByNode.get(node) ?? [];
   }
 
   /** The families that a pod and its node both have addresses of, the node's first one first; none while the pod has no address. */
@@ -156,12 +167,10 @@ export class Scene {
         ),
       ]),
     );
-    const siblings = Map.groupBy(world.pods, controllerOf);
+    const replacements = replacementsIn(world.pods);
     const isReplaced = (pod: Pod) => {
-      const controller = controllerOf(pod);
-      return (
-        controller !== undefined && (siblings.get(controller) ?? []).some((other) => replaces(other, pod))
-      );
+      const other = replacements.get(controllerOf(pod));
+      return other !== undefined && replaces(other, pod);
     };
     return world.pods
       .filter((pod) => !hasEnded(pod) && !isReplaced(pod))

@@ -117,10 +117,10 @@ function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | unde
   return complete ? candidates : undefined;
 }
 
-/** Whether a container's mapping takes the packets to a mapping that is another's. */
-export function hides(path: PathView, containerId: string, scene: Scene): boolean {
-  const taker = takerOf(path, scene);
-  return path.sandbox?.id !== containerId && taker?.owner?.containerId === containerId;
+/** The container whose mapping takes the packets to a mapping that is another's; undefined when none does. */
+export function hiddenBy(path: PathView, scene: Scene): string | undefined {
+  const containerId = takerOf(path, scene)?.owner?.containerId;
+  return path.sandbox?.id === containerId ? undefined : containerId;
 }
 
 /** Whether a translation writes this address. */

@@ -123,7 +123,7 @@ function redact(value: unknown, byKey: boolean): unknown {
   if (kept.every(([key, field], i) => key === entries[i]![0] && field === entries[i]![1])) return value;
   if (!isParsed) return Object.fromEntries(kept);
   const members = new JsonMembers();
-  members.entries.push(...(kept as typeof members.entries));
+  for (const entry of kept as typeof members.entries) members.entries.push(entry);
   return members;
 }
 

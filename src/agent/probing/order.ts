@@ -16,7 +16,7 @@ export const probeOrderSchema = probeResultSchema.pick({
 export type ProbeOrder = z.infer<typeof probeOrderSchema>;
 
 /** More at once would be a flood; a node has at most a few hundred pods. */
-const MAX_ORDERS = 5000;
+export const MAX_ORDERS = 5000;
 
 /** What `hostport node-probe` reads: where it must stand, and what to send from there. */
 export const probeJobSchema = z.object({

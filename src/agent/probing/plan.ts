@@ -2,7 +2,7 @@ import type { Vantage } from '../../path/probe.ts';
 import { type PathView, Scene } from '../../path/scene.ts';
 import { podAddress } from '../../path/traces.ts';
 import type { World } from '../../path/world.ts';
-import type { ProbeOrder } from './order.ts';
+import { MAX_ORDERS, type ProbeOrder } from './order.ts';
 
 /** Where a sender stands: in the namespace of a node, of a pod on a node, or outside, on the nodes' network. */
 export type Stand =
@@ -42,7 +42,13 @@ export function planProbes(world: World): ProbeBatch[] {
       });
     }
   }
-  return [...batches.values()];
+  // A pod with more ports than one sender takes must not keep it from probing those of others.
+  return [...batches.values()].flatMap(({ stand, orders }) =>
+    Array.from({ length: Math.ceil(orders.length / MAX_ORDERS) }, (_, i) => ({
+      stand,
+      orders: orders.slice(i * MAX_ORDERS, (i + 1) * MAX_ORDERS),
+    })),
+  );
 }
 
 interface PlannedProbe {

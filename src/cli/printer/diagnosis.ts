@@ -168,7 +168,9 @@ function summary({ paths, findings }: Diagnosis): string {
 export function exitStatusOf({ paths, findings, unknowns }: Diagnosis): 0 | 1 | 2 {
   if (findings.some(({ severity }) => severity !== 'note')) return 1;
   const doubtful = paths.some((path) => stages.some((stage) => path.stages[stage].verdict === 'unknown'));
-  return doubtful || unknowns.some(({ node, what }) => node !== undefined || PODS_OR_NODES.test(what)) ? 2 : 0;
+  return doubtful || unknowns.some(({ node, what }) => node !== undefined || PODS_OR_NODES.test(what))
+    ? 2
+    : 0;
 }
 
 /** What the columns ask, for `--help`. */

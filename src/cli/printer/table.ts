@@ -21,8 +21,9 @@ export function table(
       return value === undefined || value === '' ? '<none>' : safeText(String(value));
     });
   });
+  // Not by spreading them: arguments have to fit on the stack, and a cluster has more mappings than that.
   const widths = columns.map((_, column) =>
-    Math.max(MIN_WIDTH, ...lines.map((cells) => Bun.stringWidth(cells[column]!) + PADDING)),
+    lines.reduce((widest, cells) => Math.max(widest, Bun.stringWidth(cells[column]!) + PADDING), MIN_WIDTH),
   );
   return lines.map((cells) => `${printLine(cells, widths)}\n`).join('');
 }

@@ -40,6 +40,8 @@ const CONNTRACK_PRIORITY = -200;
 const MAX_RULES = 200_000;
 /** Branches that are followed at a time. */
 const MAX_BRANCHES = 256;
+/** What a branch costs to be made and merged, in rules. */
+const RULES_PER_BRANCH = 10;
 /** Ways of a packet to end that are told apart. Each has its own assumptions: together they grow with the square of it. */
 const MAX_ENDED = 1024;
 /** Chains within chains. nftables allows 16; iptables any number, of which real rule sets use less than ten. */
@@ -493,9 +495,7 @@ class Tracer {
             else {
               this.#step(found, rule, elements[0]);
               this.#writeMark(found, expression.of, () => elements[0]!.value);
-              const reason = this.#tooMuch(1);
-              if (reason === undefined) this.#apply(table, rule, found, depth, next, leaving, i + 1);
-              else this.#giveUp([found], reason);
+              this.#apply(table, rule, found, depth, next, leaving, i + 1);
             }
           }
           return;
@@ -677,6 +677,12 @@ class Tracer {
     lookups: readonly Lookup[],
     branch: Branch,
   ): { elements: Element[] | undefined; branch: Branch }[] {
+    // One rule may look up again and again, each time for all branches that it has made.
+    const reason = this.#tooMuch(0);
+    if (reason !== undefined) {
+      this.#giveUp([branch], reason);
+      return [];
+    }
     let results: { elements: Element[] | undefined; branch: Branch }[] = [{ elements: [], branch }];
     for (const lookup of lookups) {
       results = results.flatMap((result) => {
@@ -688,6 +694,7 @@ class Tracer {
         }));
       });
     }
+    this.#looked += (results.length - 1) * RULES_PER_BRANCH;
     return results;
   }
 

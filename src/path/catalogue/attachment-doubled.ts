@@ -1,4 +1,5 @@
 import { rewriteMapping } from '../attach-plan.ts';
+import { ruleEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import { chainOf } from '../mapping-faults.ts';
@@ -43,11 +44,11 @@ export const attachmentDoubled = defineFailure<Data>({
         {
           subject,
           message: `the chain of ${podName(subject.pod!)} on ${node.name} translates ${formatPort(port)} to another address before its own`,
-          evidence: translations.map(({ rule }) => ({
-            kind: 'rule',
-            where: `table ${rule.location.table} of ${node.name}`,
-            saw: rule.text,
-          })),
+          evidence: ruleEvidence(
+            node,
+            translations.map(({ rule }) => rule.text),
+            `table ${taken.rule.location.table} of ${node.name}`,
+          ),
           data: { node, sandbox },
         },
       ];

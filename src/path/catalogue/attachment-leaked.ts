@@ -1,10 +1,11 @@
 import { editActiveList, restoreConfDir, snapshotConfDir, withoutPortmap } from '../conf-dir.ts';
+import { ruleEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { removeMapping } from '../mapping-faults.ts';
 import type { NodeView } from '../node-view.ts';
 import { isGone, type OwnedMapping, ownedMappings } from '../owned-mappings.ts';
 import { echoPod } from '../pod-of.ts';
-import { hides } from '../traces.ts';
+import { hiddenBy } from '../traces.ts';
 
 interface Data {
   node: NodeView;
@@ -34,23 +35,27 @@ export const attachmentLeaked = defineFailure<Data>({
   mutedBy: [],
 
   detect(scene) {
-    return [...scene.nodes.values()].flatMap((node) =>
-      [...(ownedMappings(node)?.values() ?? [])].flatMap((mapping): Detection<Data>[] => {
+    return [...scene.nodes.values()].flatMap((node) => {
+      const gone = [...(ownedMappings(node)?.values() ?? [])].filter(({ owner }) => isGone(node, owner));
+      if (gone.length === 0) return [];
+      // Whose DEL the runtime still remembers is another matter (delete-aborted), and so is one in a live pod's way (mapping-stale).
+      const others = new Set([
+        ...(node.attachments ?? []).map(({ containerId }) => containerId),
+        ...scene.pathsOn(node).flatMap((path) => hiddenBy(path, scene) ?? []),
+      ]);
+      return gone.flatMap((mapping): Detection<Data>[] => {
         const { owner, entries } = mapping;
-        if (!isGone(node, owner)) return [];
-        // Whose DEL the runtime still remembers is another matter (delete-aborted), and so is one in a live pod's way (mapping-stale).
-        if (node.attachments?.some(({ containerId }) => containerId === owner.containerId)) return [];
-        if (scene.pathsOn(node).some((path) => hides(path, owner.containerId, scene))) return [];
+        if (others.has(owner.containerId)) return [];
         return [
           {
             subject: { node: node.name },
             message: `${node.name} still maps ports to container ${owner.containerId.slice(0, 13)} of network ${owner.network}, which is gone`,
-            evidence: entries.map((saw) => ({ kind: 'rule', where: `rules of ${node.name}`, saw })),
+            evidence: ruleEvidence(node, entries),
             data: { node, mapping },
           },
         ];
-      }),
-    );
+      });
+    });
   },
 
   heal: ({ data: { node, mapping } }) => ({

@@ -1,4 +1,5 @@
 import { hookUses } from '../../netfilter/ruleset/index.ts';
+import { excerptOfLines } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { known } from '../observed.ts';
 
@@ -46,7 +47,7 @@ export const backendsMixed = defineFailure<null>({
             chains.map(({ table, name, rules }) => ({
               kind: 'rule' as const,
               where: `${backend} ${table} ${name}`,
-              saw: rules.map(({ text }) => text).join('\n'),
+              saw: excerptOfLines(rules.map(({ text }) => text)),
             })),
           ),
           data: null,

@@ -1,11 +1,11 @@
 import { canonicalAddress } from '../../net/ip.ts';
+import { flowsTo } from '../by-port.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { FaultDoor, FaultTarget } from '../fault.ts';
 import type { HostPort } from '../finding.ts';
 import { formatPort } from '../host-ports.ts';
 import type { Flow } from '../node-report.ts';
 import type { NodeView } from '../node-view.ts';
-import { known } from '../observed.ts';
 import { podDevice } from '../pod-link.ts';
 import { podName } from '../pod-of.ts';
 import type { PathView, Scene } from '../scene.ts';
@@ -125,10 +125,8 @@ function staleFlows(path: PathView, scene: Scene): Flow[] {
     port.hostIP === undefined
       ? node.isLocal(destination) === true
       : canonicalAddress(destination) === canonicalAddress(port.hostIP);
-  return (known(node.seen?.network.flows) ?? []).filter(
+  return flowsTo(node, 'udp', port.hostPort).filter(
     (flow) =>
-      flow.protocol === 'udp' &&
-      flow.destinationPort === port.hostPort &&
       isMine(flow.destination) &&
       (!own.has(canonicalAddress(flow.replySource)) || flow.replySourcePort !== port.containerPort),
   );

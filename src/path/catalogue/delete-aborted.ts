@@ -1,7 +1,9 @@
 import { activeList } from '../conf-dir.ts';
+import { excerpt } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { CachedAttachment } from '../node-report.ts';
 import type { NodeView } from '../node-view.ts';
+import { sandboxIds } from '../owned-mappings.ts';
 
 interface Data {
   node: NodeView;
@@ -31,9 +33,8 @@ export const deleteAborted = defineFailure<Data>({
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node) =>
       (node.attachments ?? []).flatMap((attachment): Detection<Data>[] => {
-        const { sandboxes } = node;
         const { containerId, networkName, file, ifName } = attachment;
-        if (sandboxes === undefined || sandboxes.some(({ id }) => id === containerId)) return [];
+        if (sandboxIds(node)?.has(containerId) !== false) return [];
         // While its namespace is there it is being made or taken down: a runtime lists a sandbox only once it is made.
         if (attachment.netnsExists) return [];
         // Other runtimes keep their results in the same place: only networks of this one are judged.
@@ -43,7 +44,7 @@ export const deleteAborted = defineFailure<Data>({
           {
             subject: { node: node.name },
             message: `${node.name} remembers an attachment of container ${containerId.slice(0, 13)} to ${networkName}, whose sandbox is gone`,
-            evidence: [{ kind: 'result', where: file, saw: JSON.stringify(attachment.result) }],
+            evidence: [{ kind: 'result', where: file, saw: excerpt(JSON.stringify(attachment.result)) }],
             data: { node, attachment },
           },
         ];

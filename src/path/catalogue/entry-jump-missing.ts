@@ -1,5 +1,6 @@
 import type { Table } from '../../netfilter/ruleset/index.ts';
 import { DNAT_CHAIN, ENTRY_JUMP } from '../../plugins/portmap/rules.ts';
+import { excerptOfLines } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import type { NodeView } from '../node-view.ts';
 import { known } from '../observed.ts';
@@ -51,10 +52,7 @@ export const entryJumpMissing = defineFailure<Data>({
               kind: 'rule',
               where: `${backend} ${family} nat ${entry}`,
               saw:
-                table.chains
-                  .get(entry)
-                  ?.rules.map(({ text }) => text)
-                  .join('\n') || '(empty)',
+                excerptOfLines((table.chains.get(entry)?.rules ?? []).map(({ text }) => text)) || '(empty)',
             })),
             data: { node, variant: backend, family, missing },
           },

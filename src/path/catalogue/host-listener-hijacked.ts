@@ -1,8 +1,8 @@
 import { canonicalAddress } from '../../net/ip.ts';
+import { listenersOn } from '../by-port.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { Listener } from '../node-report.ts';
-import { known } from '../observed.ts';
 import { podName } from '../pod-of.ts';
 import type { PathView, Scene } from '../scene.ts';
 import { leadsToPod, traceFrom } from '../traces.ts';
@@ -30,11 +30,10 @@ export const hostListenerHijacked = defineFailure<null>({
   detect(scene) {
     return scene.paths.flatMap((path): Detection<null>[] => {
       const { node, port, address, subject } = path;
-      const listeners = (known(node?.seen?.network.listeners) ?? []).filter(
-        (entry) =>
-          entry.protocol === port.protocol.toLowerCase() &&
-          entry.port === port.hostPort &&
-          !HOLDERS.has(entry.process ?? ''),
+      if (node === undefined) return [];
+      const protocol = port.protocol.toLowerCase() as Listener['protocol'];
+      const listeners = (listenersOn(node, protocol, port.hostPort) ?? []).filter(
+        (entry) => !HOLDERS.has(entry.process ?? ''),
       );
       const listener =
         listeners.find(
@@ -43,7 +42,7 @@ export const hostListenerHijacked = defineFailure<null>({
             address === undefined ||
             canonicalAddress(entry.address) === canonicalAddress(address),
         ) ?? listeners.find((entry) => isOnTakenLoopback(entry, path, scene));
-      if (node === undefined || listener === undefined) return [];
+      if (listener === undefined) return [];
       const pod = podName(subject.pod!);
       const taken = isLoopback(listener.address)
         ? `${listener.address}:${port.hostPort}, and what the node itself sends there goes to ${pod}: ${formatPort(port)} is of every address`

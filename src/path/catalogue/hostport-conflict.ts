@@ -1,4 +1,4 @@
-import { hostPortsConflict, PORT_TAKEN_REASON } from '../../kube/host-ports.ts';
+import { isEveryAddress, PORT_TAKEN_REASON } from '../../kube/host-ports.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import { echoPod, podName } from '../pod-of.ts';
@@ -23,11 +23,11 @@ export const hostportConflict = defineFailure<null>({
       scene.paths.filter(({ node }) => node !== undefined),
       ({ node, port }) => `${node!.name} ${port.protocol} ${port.hostPort}`,
     );
-    return [...groups.values()].flatMap((paths) =>
-      [...paths].sort(byPrecedence).flatMap((path, i, sorted): Detection<null>[] => {
-        const first = sorted
-          .slice(0, i)
-          .find((other) => other.pod !== path.pod && hostPortsConflict(other.port, path.port));
+    return [...groups.values()].flatMap((paths) => {
+      const holders = new Holders();
+      return [...paths].sort(byPrecedence).flatMap((path): Detection<null>[] => {
+        const first = holders.first(path);
+        holders.add(path);
         if (first === undefined) return [];
         const [loser, winner] = [path.subject.pod!, first.subject.pod!];
         return [
@@ -49,8 +49,8 @@ export const hostportConflict = defineFailure<null>({
             data: null,
           },
         ];
-      }),
-    );
+      });
+    });
   },
 
   heal: () => ({ by: 'hand', why: 'which of the two pods keeps the port is for their owners to say' }),
@@ -70,6 +70,42 @@ export const hostportConflict = defineFailure<null>({
     subjects: ({ node, pod, port }) => [{ node, pod: { ...pod, name: 'same-port' }, port }],
   },
 });
+
+/** The pods that have a port of a node, by address: what comes first is found without a look at all, which may be thousands. */
+class Holders {
+  /** Of each address the first, and the first of another pod. */
+  readonly #byAddress = new Map<string | undefined, { path: PathView; place: number }[]>();
+  #count = 0;
+
+  add(path: PathView): void {
+    const place = this.#count++;
+    for (const address of new Set([ALL, addressOf(path)])) {
+      const firsts = this.#byAddress.get(address) ?? [];
+      this.#byAddress.set(address, firsts);
+      if (firsts.length === 0 || (firsts.length === 1 && firsts[0]!.path.pod !== path.pod)) {
+        firsts.push({ path, place });
+      }
+    }
+  }
+
+  /** The first mapping of another pod that this one cannot be beside. */
+  first(path: PathView): PathView | undefined {
+    const address = addressOf(path);
+    const addresses = address === undefined ? [ALL] : [undefined, address];
+    const [found] = addresses
+      .flatMap((each) => this.#byAddress.get(each)?.find((other) => other.path.pod !== path.pod) ?? [])
+      .sort((a, b) => a.place - b.place);
+    return found?.path;
+  }
+}
+
+/** Stands for whatever address. */
+const ALL = '';
+
+/** Undefined for every address. */
+function addressOf({ port }: PathView): string | undefined {
+  return isEveryAddress(port.hostIP) ? undefined : port.hostIP;
+}
 
 /** Who came first has the port; one that the kubelet refused has it in no case. */
 function byPrecedence(a: PathView, b: PathView): number {

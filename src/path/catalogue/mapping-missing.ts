@@ -1,11 +1,13 @@
 import { DNAT_CHAIN } from '../../plugins/portmap/rules.ts';
 import { rewriteMapping } from '../attach-plan.ts';
+import { excerpt, excerptOfLines } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
+import { memoKey, remembered } from '../memory.ts';
 import type { Sandbox } from '../node-report.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
 import { known } from '../observed.ts';
-import { mappingFor, ownedMappings } from '../owned-mappings.ts';
+import { mappingFor, type OwnedMapping, ownedMappings } from '../owned-mappings.ts';
 import { podName } from '../pod-of.ts';
 import { iptablesIn, puttingBackTable } from '../table-faults.ts';
 import { takersOf, translatesTo } from '../traces.ts';
@@ -41,7 +43,6 @@ export const mappingMissing = defineFailure<Data>({
       if (own !== undefined && (subject.family === undefined || own.families.has(subject.family))) return [];
       // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
       if (takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)))) return [];
-      const nft = known(node.ruleset)?.tables.flatMap(({ chains }) => [...chains.keys()]) ?? [];
       return [
         {
           subject,
@@ -50,14 +51,14 @@ export const mappingMissing = defineFailure<Data>({
             {
               kind: 'rule',
               where: `mappings of ${node.name}`,
-              saw:
-                [...owned.values()].flatMap(({ entries }) => entries).join('\n') ||
-                `(none; chains: ${nft.join(' ')})`,
+              saw: remembered(node, MAPPINGS, () => mappingsOf(node, owned)),
             },
             {
               kind: 'result',
               where: attachment.file,
-              saw: `attached ${attachment.modified} with portMappings ${JSON.stringify(attachment.portMappings)}`,
+              saw: excerpt(
+                `attached ${attachment.modified} with portMappings ${JSON.stringify(attachment.portMappings)}`,
+              ),
             },
           ],
           data: { node, sandbox },
@@ -79,3 +80,13 @@ export const mappingMissing = defineFailure<Data>({
     },
   },
 });
+
+const MAPPINGS = memoKey<string>();
+
+/** All mappings of a node, as evidence; where there is none, what there is instead. */
+function mappingsOf(node: NodeView, owned: ReadonlyMap<string, OwnedMapping>): string {
+  const entries = [...owned.values()].flatMap((mapping) => mapping.entries);
+  if (entries.length > 0) return excerptOfLines(entries);
+  const chains = known(node.ruleset)?.tables.flatMap((table) => [...table.chains.keys()]) ?? [];
+  return excerpt(`(none; chains: ${chains.join(' ')})`);
+}

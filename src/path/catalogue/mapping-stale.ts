@@ -1,4 +1,5 @@
 import { attachmentChain, DNAT_CHAIN } from '../../plugins/portmap/rules.ts';
+import { ruleEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
 import type { NodeView } from '../node-view.ts';
@@ -41,11 +42,7 @@ export const mappingStale = defineFailure<Data>({
         {
           subject,
           message: `${formatPort(port)} of ${node.name} goes to container ${containerId.slice(0, 13)}, which is gone, and not to ${podName(subject.pod!)}`,
-          evidence: (ownedMappings(node)?.get(ownerKey(taker.owner))?.entries ?? []).map((saw) => ({
-            kind: 'rule',
-            where: `rules of ${node.name}`,
-            saw,
-          })),
+          evidence: ruleEvidence(node, ownedMappings(node)?.get(ownerKey(taker.owner))?.entries ?? []),
           data: { node, networkName: network, containerId, ifName },
         },
       ];

@@ -1,7 +1,10 @@
 import { MASQ_CHAIN } from '../../plugins/portmap/rules.ts';
 import { rewriteMapping } from '../attach-plan.ts';
+import { excerptOfLines } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+import type { Evidence } from '../finding.ts';
 import { formatPort } from '../host-ports.ts';
+import { memoKey, remembered } from '../memory.ts';
 import type { Sandbox } from '../node-report.ts';
 import { type NodeView, portmapIn } from '../node-view.ts';
 import { podName } from '../pod-of.ts';
@@ -56,7 +59,7 @@ export const masqueradeMissing = defineFailure<Data>({
         {
           subject,
           message: `connections to ${formatPort(port)} of ${podName(subject.pod!)} ${lacking.map((origin) => ORIGINS[origin]).join(' and ')} keep their source address on ${node.name}`,
-          evidence: masqueradeRules(node),
+          evidence: remembered(node, MASQUERADING, () => masqueradeRules(node)),
           data: { node, sandbox },
         },
       ];
@@ -77,14 +80,20 @@ export const masqueradeMissing = defineFailure<Data>({
   },
 });
 
+const MASQUERADING = memoKey<Evidence[]>();
+
 /** What the node has of rules that masquerade. */
-function masqueradeRules(node: NodeView) {
+function masqueradeRules(node: NodeView): Evidence[] {
   const rules =
     'value' in node.ruleset ? node.ruleset.value.tables.flatMap(({ chains }) => [...chains.values()]) : [];
   const texts = rules
     .filter(({ name }) => name === MASQ_CHAIN || name === 'POSTROUTING')
     .flatMap(({ name, rules: own }) => own.map(({ text }) => `${name}: ${text}`));
   return [
-    { kind: 'rule' as const, where: `masquerading on ${node.name}`, saw: texts.join('\n') || '(no rules)' },
+    {
+      kind: 'rule' as const,
+      where: `masquerading on ${node.name}`,
+      saw: excerptOfLines(texts) || '(no rules)',
+    },
   ];
 }

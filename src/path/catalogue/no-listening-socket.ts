@@ -1,11 +1,20 @@
-import { complaintEvidence, complaintsOn } from '../complaints.ts';
+import { listenersOn } from '../by-port.ts';
+import { type Complaint, complaintEvidence, complaintsOn } from '../complaints.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
-import { known } from '../observed.ts';
+import { memoKey } from '../memory.ts';
+import type { Listener } from '../node-report.ts';
 import { podName } from '../pod-of.ts';
 import { vantages } from '../probe.ts';
 import { probeEvidence, probesFrom } from '../probe-facts.ts';
 import { untilComplaint, watchingPod } from '../watching-pod.ts';
+
+/** Somebody who looked for a listening socket, and names the port. */
+const LOOKED: Complaint = {
+  byPort: memoKey(),
+  portsIn: (message) =>
+    /listen/i.test(message) ? (message.match(/(?<!\d)\d{1,5}(?!\d)/g) ?? []).map(Number) : [],
+};
 
 const LOOKING_POD = 'looks-for-a-socket';
 
@@ -29,20 +38,11 @@ export const noListeningSocket = defineFailure<null>({
   detect(scene) {
     return scene.paths.flatMap((path): Detection<null>[] => {
       const { node, port, subject } = path;
-      const listeners = known(node?.seen?.network.listeners);
-      if (node === undefined || listeners === undefined) return [];
+      if (node === undefined) return [];
+      const protocol = port.protocol.toLowerCase() as Listener['protocol'];
       // Where one does listen the complaint is about something else.
-      if (
-        listeners.some(
-          (entry) => entry.port === port.hostPort && entry.protocol === port.protocol.toLowerCase(),
-        )
-      )
-        return [];
-      const looked = new RegExp(
-        `listen.*(?<!\\d)${port.hostPort}(?!\\d)|(?<!\\d)${port.hostPort}(?!\\d).*listen`,
-        'is',
-      );
-      const [complaint] = complaintsOn(node, scene, looked);
+      if (listenersOn(node, protocol, port.hostPort)?.length !== 0) return [];
+      const [complaint] = complaintsOn(node, scene, LOOKED).get(port.hostPort) ?? [];
       if (complaint === undefined) return [];
       return [
         {

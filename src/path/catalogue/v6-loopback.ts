@@ -1,8 +1,14 @@
-import { complaintEvidence, complaintsOn } from '../complaints.ts';
+import { type Complaint, complaintEvidence, complaintsOn } from '../complaints.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { formatPort } from '../host-ports.ts';
+import { memoKey } from '../memory.ts';
 import { podName } from '../pod-of.ts';
 import { untilComplaint, watchingPod } from '../watching-pod.ts';
+
+const ASKED: Complaint = {
+  byPort: memoKey(),
+  portsIn: (message) => [...message.matchAll(/\[::1\]:(\d{1,5})(?!\d)/g)].map(([, port]) => Number(port)),
+};
 
 const ASKING_POD = 'asks-v6-loopback';
 
@@ -27,7 +33,7 @@ export const v6Loopback = defineFailure<null>({
     return scene.paths.flatMap((path): Detection<null>[] => {
       const { node, port, subject } = path;
       if (node === undefined || (port.hostIP !== undefined && port.hostIP !== '::1')) return [];
-      const [complaint] = complaintsOn(node, scene, new RegExp(`\\[::1\\]:${port.hostPort}(?!\\d)`));
+      const [complaint] = complaintsOn(node, scene, ASKED).get(port.hostPort) ?? [];
       if (complaint === undefined) return [];
       return [
         {

@@ -1,0 +1,433 @@
+/** Whatever is wrong with one node or pod makes that one unknown, at once, and the others are judged as before. */
+import { describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { bundleWorld } from '../src/agent/sources/bundle.ts';
+import { exitStatusOf, renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
+import type { Node, Pod } from '../src/kube/types.ts';
+import { diagnose } from '../src/path/diagnose.ts';
+import { planHeal } from '../src/path/heal-plan.ts';
+import type { NodeReport } from '../src/path/node-report.ts';
+import { stages } from '../src/path/stages.ts';
+import { failureOn, podOn, smallWorld } from '../src/path/testing/small-world.ts';
+import type { World } from '../src/path/world.ts';
+
+const recorded = await bundleWorld(join(import.meta.dir, 'fixtures/bundles/all-mended'));
+const SICK = 'kind-worker2';
+/** What a test may take of this machine, in milliseconds, which others use as well: linear time is a hundredth of it, quadratic time a hundred times as much. */
+const AT_ONCE = 20_000;
+
+interface Change {
+  report?(report: NodeReport): void;
+  node?(node: Node): void;
+  pods?(pods: Pod[]): void;
+  world?: Partial<World>;
+}
+
+/** The world with something changed on one node. */
+function changed({ report, node, pods, world }: Change): World {
+  const copy = structuredClone(recorded) as World;
+  const seen = copy.reports.get(SICK)!;
+  if (report && 'value' in seen) report(seen.value);
+  node?.(copy.nodes.find(({ metadata }) => metadata?.name === SICK)! as Node);
+  pods?.(copy.pods as Pod[]);
+  return { ...copy, ...world };
+}
+
+/** The verdicts on the mappings of each node that has some. */
+function judged(world: World) {
+  const began = performance.now();
+  const diagnosed = diagnose(world);
+  const { diagnosis } = diagnosed;
+  planHeal(diagnosed, { restart: true });
+  renderDiagnosis(diagnosis, 'hostport');
+  expect(performance.now() - began).toBeLessThan(AT_ONCE);
+  const of = (node: string) =>
+    diagnosis.paths
+      .filter((path) => path.node === node)
+      .map((path) => stages.map((stage) => path.stages[stage].verdict));
+  return { diagnosis, others: [of('kind-worker'), of('kind-worker3')], sick: of(SICK) };
+}
+
+const healthy = judged(recorded);
+const reasons = (world: World) =>
+  judged(world).diagnosis.paths.flatMap((path) =>
+    path.node === SICK ? stages.flatMap((stage) => path.stages[stage].reason ?? []) : [],
+  );
+
+test('the world that is changed has no doubt', () => {
+  expect(exitStatusOf(healthy.diagnosis)).toBe(0);
+  expect(healthy.sick.length).toBeGreaterThan(0);
+});
+
+/** Rules of table nat of the node, in the place of its own. */
+const withRules = (lines: readonly string[]) => (report: NodeReport) => {
+  const tables = report.netfilter.iptables.find(
+    ({ variant, family }) => variant === 'iptables-nft' && family === 'ipv4',
+  )!;
+  const chains = [...new Set(lines.flatMap((line) => line.match(/\bC\d+\b/g) ?? []))];
+  tables.text = {
+    value: [
+      '*nat',
+      ...['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'].map((chain) => `:${chain} ACCEPT [0:0]`),
+      ...chains.map((chain) => `:${chain} - [0:0]`),
+      ...lines,
+      'COMMIT',
+      '',
+    ].join('\n'),
+  };
+};
+const rules = (count: number, rule: (i: number) => string) =>
+  withRules(Array.from({ length: count }, (_, i) => rule(i)));
+const withPorts = (count: number, port: (i: number) => object) => (pods: Pod[]) => {
+  const pod = pods.find(({ spec }) => spec?.nodeName === SICK)!;
+  pod.spec!.containers[0]!.ports = Array.from({ length: count }, (_, i) => port(i)) as never;
+};
+const firstConf = (content: string) => (report: NodeReport) => {
+  const files = report.cni.files as { value: { name: string; content: object }[] };
+  files.value.unshift({ ...files.value[0]!, name: '00-a.conflist', content: { value: content } });
+};
+const list = (plugins: unknown) => JSON.stringify({ name: 'net', cniVersion: '1.0.0', plugins });
+const deep = (open: string, close: string) => `${open.repeat(40_000)}1${close.repeat(40_000)}`;
+const nft = (items: readonly object[]) => (report: NodeReport) => {
+  const chain = {
+    family: 'ip',
+    table: 't',
+    name: 'c',
+    handle: 1,
+    type: 'nat',
+    hook: 'prerouting',
+    prio: -200,
+    policy: 'accept',
+  };
+  report.netfilter.nft = {
+    value: JSON.stringify({
+      nftables: [
+        { table: { family: 'ip', name: 't', handle: 1 } },
+        { chain },
+        ...items.map((item, i) =>
+          'expr' in item ? { rule: { family: 'ip', table: 't', chain: 'c', handle: i + 2, ...item } } : item,
+        ),
+      ],
+    }),
+  };
+};
+const RANDOM = { numgen: { mode: 'random', mod: 3, offset: 0 } };
+const randomMap = (value: (i: number) => unknown) => ({
+  map: { key: RANDOM, data: { set: Array.from({ length: 250 }, (_, i) => [i, value(i)]) } },
+});
+
+describe('the others are judged as before, at once', () => {
+  test.each<[string, Change]>([
+    ['an address that is none', { node: (node) => (node.status!.addresses![0]!.address = '999.1.1.1') }],
+    ['no address', { node: (node) => (node.status!.addresses = []) }],
+    ['the address of another node', { node: (node) => (node.status!.addresses![0]!.address = '172.17.0.3') }],
+    ['a report of another node', { report: (report) => (report.node = 'kind-worker') }],
+    ['a report of last week', { report: (report) => (report.takenAt = '2019-04-20T00:00:00Z') }],
+    [
+      'a list that is nested deeply',
+      { report: firstConf(list([{ type: 'a', x: 'DEEP' }]).replace('"DEEP"', deep('[', ']'))) },
+    ],
+    [
+      'a list of 10,000 plugins',
+      { report: firstConf(list(Array.from({ length: 10_000 }, (_, i) => ({ type: `p${i}` })))) },
+    ],
+    [
+      'a list of 100,000 plugins',
+      { report: firstConf(list(Array.from({ length: 100_000 }, (_, i) => ({ type: `p${i}` })))) },
+    ],
+    ['100,000 rules', { report: rules(100_000, (i) => `-A PREROUTING -s 10.0.${i % 256}.0/24 -j ACCEPT`) }],
+    [
+      '100,000 rules that are not understood',
+      { report: rules(100_000, (i) => `-A PREROUTING -m foo --bar ${i} -j ACCEPT`) },
+    ],
+    [
+      '100,000 rules that may drop',
+      { report: rules(100_000, (i) => `-A PREROUTING -m foo --bar ${i} -j DROP`) },
+    ],
+    [
+      '100,000 rules that may return',
+      { report: rules(100_000, (i) => `-A PREROUTING -m foo --bar ${i} -j RETURN`) },
+    ],
+    [
+      '50,000 rules that may mark',
+      {
+        report: rules(
+          50_000,
+          (i) => `-A PREROUTING -m foo --bar ${i} -j MARK --set-xmark 0x${i.toString(16)}/0xffffffff`,
+        ),
+      },
+    ],
+    [
+      '50,000 translations that nobody can tell apart',
+      {
+        report: rules(
+          50_000,
+          (i) => `-A PREROUTING -p tcp -m foo --bar ${i} -j DNAT --to-destination 10.0.0.1:80`,
+        ),
+      },
+    ],
+    [
+      'what 20,000 pods left behind',
+      {
+        report: rules(
+          20_000,
+          (i) =>
+            `-A PREROUTING -p tcp -m tcp --dport ${1000 + i} -m comment --comment "dnat name: \\"cilium-portmap\\" id: \\"c${i}\\"" -j DNAT --to-destination 10.0.0.1:80`,
+        ),
+      },
+    ],
+    [
+      '50,000 chains within each other',
+      { report: rules(50_000, (i) => `-A ${i === 0 ? 'PREROUTING' : `C${i}`} -j C${i + 1}`) },
+    ],
+    [
+      'chains that lead to each other',
+      { report: withRules(['-A PREROUTING -j C1', '-A C1 -j C2', '-A C2 -j C1']) },
+    ],
+    [
+      'chains that are reached in more ways than there is time for',
+      { report: rules(120, (i) => `-A ${i < 2 ? 'PREROUTING' : `C${i >> 1}`} -j C${(i >> 1) + 1}`) },
+    ],
+    [
+      '10,000 rules with a set of 20,000 ranges',
+      {
+        report: nft([
+          {
+            set: {
+              family: 'ip',
+              table: 't',
+              name: 's',
+              handle: 9,
+              type: 'ipv4_addr',
+              elem: Array.from({ length: 20_000 }, (_, i) => ({
+                range: [`10.${i >> 8}.${i & 255}.0`, `10.${i >> 8}.${i & 255}.9`],
+              })),
+            },
+          },
+          ...Array.from({ length: 10_000 }, () => ({
+            expr: [
+              { match: { op: '==', left: { payload: { protocol: 'ip', field: 'saddr' } }, right: '@s' } },
+              { drop: null },
+            ],
+          })),
+        ]),
+      },
+    ],
+    [
+      'a rule that chooses by lot, and by lot again',
+      {
+        report: nft([
+          {
+            expr: [
+              ...Array.from({ length: 6 }, () => ({
+                mangle: { key: { meta: { key: 'mark' } }, value: randomMap((i) => i) },
+              })),
+              { dnat: { addr: randomMap((i) => `10.0.0.${i}`), port: randomMap((i) => i + 1) } },
+            ],
+          },
+        ]),
+      },
+    ],
+    [
+      'expressions within expressions',
+      {
+        report: (report) => (report.netfilter.nft = { value: `{"nftables":[{"table":${deep('[', ']')}}]}` }),
+      },
+    ],
+    [
+      'a mapping list of all ports',
+      {
+        report: (report) => {
+          const portMappings = Array.from({ length: 65_535 }, (_, i) => ({
+            hostPort: i + 1,
+            containerPort: 80,
+            protocol: 'tcp',
+          }));
+          for (const each of (report.sandboxes as { value: { portMappings: object[] }[] }).value)
+            each.portMappings = portMappings;
+          for (const each of (report.cni.attachments as { value: { portMappings: object[] }[] }).value)
+            each.portMappings = portMappings;
+        },
+      },
+    ],
+    [
+      'what is loaded, and was attached, nested deeply',
+      {
+        report: (report) => {
+          const config = list([{ type: 'a', x: 'DEEP' }]).replace('"DEEP"', deep('{"a":', '}'));
+          for (const each of (report.cni.attachments as { value: { config: string }[] }).value)
+            each.config = config;
+          (report.runtime as { value: { loadedNetworks: object } }).value.loadedNetworks = {
+            value: [{ name: 'net', config }],
+          };
+        },
+      },
+    ],
+    [
+      'a pod with thousands of ports',
+      { pods: withPorts(5000, (i) => ({ hostPort: i + 1, containerPort: 80, protocol: 'TCP' })) },
+    ],
+    [
+      'a pod with one port thousands of times',
+      { pods: withPorts(5000, () => ({ hostPort: 80, containerPort: 80, protocol: 'TCP' })) },
+    ],
+    [
+      'hundreds of mappings and 100,000 rules',
+      {
+        pods: withPorts(300, (i) => ({ hostPort: i + 80, containerPort: 80, protocol: 'TCP' })),
+        report: rules(100_000, (i) => `-A PREROUTING -s 10.0.${i % 256}.0/24 -j ACCEPT`),
+      },
+    ],
+    [
+      'a pod of whose addresses none is one',
+      {
+        pods: (pods) => {
+          for (const { spec, status } of pods) {
+            if (spec?.nodeName !== SICK) continue;
+            status!.podIP = 'zz';
+            status!.podIPs = [{ ip: 'zz' }, { ip: '999.1.1.1' }, { ip: 'a:b' }];
+          }
+        },
+        report: (report) => {
+          for (const each of (report.sandboxes as { value: { ips: string[] }[] }).value)
+            each.ips = ['1.2.3', 'a:b'];
+        },
+      },
+    ],
+    [
+      'a hostIP that is none',
+      {
+        pods: withPorts(1, () => ({ hostPort: 80, containerPort: 80, protocol: 'TCP', hostIP: 'nonsense' })),
+      },
+    ],
+    [
+      'a hostIP that begins like one',
+      {
+        pods: withPorts(1, () => ({
+          hostPort: 80,
+          containerPort: 80,
+          protocol: 'TCP',
+          hostIP: '127.999.1.1',
+        })),
+      },
+    ],
+    [
+      'routes and addresses that are none',
+      {
+        report: (report) => {
+          for (const each of (report.network.routes as { value: { gateway?: string; destination: string }[] })
+            .value) {
+            each.gateway = 'nowhere';
+            each.destination = 'x/y';
+          }
+          for (const each of (report.network.addresses as { value: { address: string; device: string }[] })
+            .value) {
+            if (each.device !== 'eth0') each.address = 'none';
+          }
+        },
+      },
+    ],
+  ])(
+    '%s',
+    (_, change) => {
+      const { others, diagnosis } = judged(changed(change));
+      expect(others).toEqual(healthy.others);
+      expect(diagnosis.paths.every((path) => stages.every((stage) => path.stages[stage] !== undefined))).toBe(
+        true,
+      );
+    },
+    2 * AT_ONCE,
+  );
+
+  test('thousands of pods with one port on a node', () => {
+    const pods = Array.from({ length: 4000 }, (_, i) => podOn('n1', `p${i}`, 80));
+    const began = performance.now();
+    const { diagnosis } = diagnose(smallWorld([...pods, podOn('n2', 'other', 80)]));
+    expect(performance.now() - began).toBeLessThan(AT_ONCE);
+    expect(diagnosis.findings.filter(({ code }) => code === 'hostport-conflict')).toHaveLength(3999);
+  });
+});
+
+describe('that node says why it is unknown', () => {
+  test.each<[string, Change, string]>([
+    [
+      'an address that is none',
+      { node: (node) => (node.status!.addresses![0]!.address = '999.1.1.1') },
+      'the address of kind-worker2 is not known: the API says "999.1.1.1", which is no IP address',
+    ],
+    [
+      'no address',
+      { node: (node) => (node.status!.addresses = []) },
+      'the address of kind-worker2 is not known',
+    ],
+    [
+      'a report of another node',
+      { report: (report) => (report.node = 'kind-worker') },
+      'the report that is named for kind-worker2 is of kind-worker',
+    ],
+    [
+      'a list that is nested deeply',
+      { report: firstConf(list([{ type: 'a', x: 'DEEP' }]).replace('"DEEP"', deep('[', ']'))) },
+      '00-a.conflist: nested deeper than 100 levels',
+    ],
+    [
+      '50,000 chains within each other',
+      { report: rules(50_000, (i) => `-A ${i === 0 ? 'PREROUTING' : `C${i}`} -j C${i + 1}`) },
+      'outside: chains nested deeper than 64',
+    ],
+  ])('%s', (_, change, reason) => {
+    const world = changed(change);
+    expect(reasons(world)).toContainEqual(reason as string);
+    expect(exitStatusOf(diagnose(world).diagnosis)).not.toBe(0);
+  });
+});
+
+describe('a failure that raises', () => {
+  const raising = failureOn(
+    (scene) => {
+      if (scene.nodes.has('n1')) throw new Error('the report has no head');
+      return [...scene.nodes.keys()].map((node) => ({ node }));
+    },
+    { code: 'raises', stage: 'configured' },
+  );
+  const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80), podOn(undefined, 'c', 80)]);
+  const why = 'cannot be judged: the report has no head';
+
+  test('makes its node unknown in every stage, with its message, and hides no other', () => {
+    const { paths, findings, unknowns } = diagnose(world, [raising]).diagnosis;
+    const doubt = { verdict: 'unknown', codes: [], reason: why };
+    expect(paths[0]!.stages).toEqual(Object.fromEntries(stages.map((stage) => [stage, doubt])) as never);
+    expect(findings.map(({ subject }) => subject)).toEqual([{ node: 'n2' }]);
+    expect(paths[1]!.stages.configured).toMatchObject({ verdict: 'broken', codes: ['raises'] });
+    expect(paths[2]!.stages.declared.verdict).toBe('ok');
+    expect(unknowns).toContainEqual({ node: 'n1', what: 'diagnosis', why });
+  });
+
+  test('is unknown in the table, in JSON and by the exit status', () => {
+    const { diagnosis } = diagnose(smallWorld([podOn('n1', 'a', 80)]), [
+      failureOn(() => [], { code: 'none', stage: 'configured' }),
+      { ...raising, detect: (scene) => raising.detect(scene).slice(0, 0) },
+    ]);
+    expect(exitStatusOf(diagnosis)).toBe(2);
+    const text = renderDiagnosis(diagnosis, 'hostport');
+    expect(text).toMatch(/^n1 +a +TCP 80 +(\? +){7}\?$/m);
+    expect(text).toContain(`? n1: diagnosis not known: ${why}`);
+    expect(text).toContain('0 good, 0 broken, 1 in doubt');
+    expect(JSON.parse(JSON.stringify(diagnosis)).unknowns).toContainEqual({
+      node: 'n1',
+      what: 'diagnosis',
+      why,
+    });
+  });
+});
+
+test('a pod or node that cannot be read is a doubt, whether its node is known or not; other objects are none', () => {
+  const status = (what: string, node?: string) =>
+    exitStatusOf({ ...healthy.diagnosis, unknowns: [{ ...(node && { node }), what, why: 'x' }] });
+  expect(status('pod a/b', 'kind-worker')).toBe(2);
+  expect(status('pod a/b')).toBe(2);
+  expect(status('3 more pods')).toBe(2);
+  expect(status('node x')).toBe(2);
+  expect(status('service a/b')).toBe(0);
+  expect(status('file README')).toBe(0);
+});
