@@ -5,7 +5,7 @@
  */
 export { formatAddress } from './address.ts';
 export { comparesBit, type MarkClash, markClashes, markField, markFields } from './mark-bit.ts';
-export type { BaseChain, Chain, NatTarget, Rule, Ruleset, Table } from './model.ts';
+export type { BaseChain, NatTarget, Rule, Ruleset, Table } from './model.ts';
 export {
   hookUses,
   type Owner,
