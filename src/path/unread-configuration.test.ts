@@ -68,6 +68,7 @@ test.each([
   expect(codes).toEqual([]);
 });
 
+const LAST = listOf([{ type: 'cilium-cni' }]);
 const BROKEN = '00-first.conflist: not JSON: line 1, column 1: expected a value (46 bytes of YAML-like text)';
 
 test('what the report says is no configuration is broken, and described as evidence', () => {
@@ -78,6 +79,56 @@ test('what the report says is no configuration is broken, and described as evide
       { kind: 'file', where: '/etc/cni/net.d/00-first.conflist', saw: BROKEN },
     ]),
   });
+});
+
+test.each<[string, string, string | undefined]>([
+  ['the list that it was', LAST, LAST],
+  ['a description', '(46 bytes of YAML-like text)', undefined],
+  ['nothing', '', undefined],
+])('a broken list is written as the runtime remembers it, which is %s', (_, config, written) => {
+  const report = cniNode(
+    {},
+    {
+      cni: {
+        files: {
+          value: [{ ...confFile('00-first.conflist', ''), content: { unknown: BROKEN }, broken: true }],
+        },
+      },
+    },
+  );
+  const attachment = {
+    file: '/var/lib/cni/results/net-c-eth0',
+    modified: '2026-01-01T00:00:00Z',
+    networkName: 'net',
+    containerId: 'c',
+    ifName: 'eth0',
+    portMappings: [],
+    result: {},
+    config,
+  };
+  const sandbox = {
+    id: 'c',
+    name: 'a',
+    namespace: 'default',
+    uid: 'uid-a',
+    attempt: 0,
+    ready: true,
+    createdAt: '2026-01-01T00:00:00Z',
+    hostNetwork: false,
+    netnsExists: true,
+    ips: [],
+    portMappings: [],
+  };
+  report.cni.attachments = { value: [attachment] };
+  report.sandboxes = { value: [sandbox] };
+  const world = smallWorld([podOn('n1', 'a', 80)], { reports: new Map([['n1', { value: report }]]) });
+  const planned = planHeal(diagnose(world), { restart: true }).find(
+    ({ finding }) => finding.code === 'conflist-invalid',
+  )!;
+  const contents = planned.steps.flatMap((step) =>
+    step.on === 'node' && step.action.do === 'write-file' ? [step.action.content] : [],
+  );
+  expect(contents).toEqual(written === undefined ? [] : [written]);
 });
 
 test('a drop-in file that is no configuration breaks its list', () => {

@@ -15,6 +15,16 @@ export function readMachine(executable = '/proc/self/exe'): NodeReport['machine'
     kernel: release(),
     architecture: arch(),
     elfMachine: format.machine,
-    bootId: readFileSync(BOOT_ID, 'utf8').trim(),
+    ...bootId(),
   };
+}
+
+function bootId(): { bootId?: string } {
+  try {
+    return { bootId: readFileSync(BOOT_ID, 'utf8').trim() };
+  } catch (cause) {
+    // Not in every sandbox; without it a report is told from others by its name and addresses.
+    if (['ENOENT', 'EACCES', 'EPERM'].includes((cause as NodeJS.ErrnoException).code ?? '')) return {};
+    throw cause;
+  }
 }

@@ -173,6 +173,10 @@ test('none of them', () => {
 describe('and yet what a node has is told', () => {
   const files = () => Object.fromEntries(known(report.cni.files)!.map((file) => [file.name, file]));
 
+  test('the boot that it is of', () => {
+    expect(report.machine.bootId).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  });
+
   test('configurations are quoted', () => {
     const { plugins } = JSON.parse(known(files()['10-net.conflist']!.content)!) as {
       plugins: { type: string }[];

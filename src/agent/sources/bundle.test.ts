@@ -367,6 +367,14 @@ describe('an object that is not as the API has it is unread, and hides no other'
   });
 });
 
+test('secrets that an event quotes are not even read', async () => {
+  await saveBundle(world, bundle);
+  const event = { involvedObject: {}, message: 'failed: password=S3CRET' };
+  writeFileSync(join(bundle, 'objects/events.json'), JSON.stringify([event]));
+  const { events } = await bundleWorld(bundle);
+  expect(events.map(({ message }) => message)).toEqual(['failed: password=(left out by hostport)']);
+});
+
 test('secrets are not saved, whoever quotes them', async () => {
   const config = JSON.stringify({ name: 'net', plugins: [{ type: 'a', token: 'S3CRET' }] });
   const cni = {

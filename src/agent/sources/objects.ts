@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Event, Node, Pod, Service } from '../../kube/types.ts';
 import type { NetworkPolicy, World } from '../../path/world.ts';
+import { textsWithoutSecrets } from '../node-report/secrets.ts';
 import { schemaProblem } from './schema-problem.ts';
 
 /**
@@ -62,9 +63,8 @@ const containerState = maybe(
   fields({
     waiting: maybe(fields({ reason: text, message: text })),
     running: maybe(fields({ startedAt: text })),
-    terminated: maybe(
-      fields({ reason: text, message: text, exitCode: number, startedAt: text, finishedAt: text }),
-    ),
+    // Its message is what the application wrote to its termination log.
+    terminated: maybe(fields({ reason: text, exitCode: number, startedAt: text, finishedAt: text })),
   }),
 );
 
@@ -175,7 +175,8 @@ export const slim = {
   nodes: (object: unknown) => nodeSchema.parse(withoutNulls(object)) as Node,
   pods: (object: unknown) => podSchema.parse(withoutNulls(object)) as Pod,
   services: (object: unknown) => serviceSchema.parse(withoutNulls(object)) as Service,
-  events: (object: unknown) => eventSchema.parse(withoutNulls(object)) as Event,
+  // Events quote programs, which quote files.
+  events: (object: unknown) => textsWithoutSecrets(eventSchema.parse(withoutNulls(object))) as Event,
   policies: (object: unknown) => policySchema.parse(withoutNulls(object)) as NetworkPolicy,
 } as const;
 

@@ -1,3 +1,4 @@
+import { chainedPortmap } from '../chained-portmap.ts';
 import { activeList, puttingBackConfDir } from '../conf-dir.ts';
 import { writeConfig } from '../conf-plans.ts';
 import { fileEvidence } from '../evidence.ts';
@@ -50,11 +51,11 @@ export const conflistInvalid = defineFailure<Data>({
     // The runtime keeps, with every attachment, the list that it was made with: the newest is the file as it last worked. Others (nerdctl,
     // podman) keep theirs in the same place: an attachment counts that is of a sandbox of this runtime.
     const sandboxes = new Set((node.sandboxes ?? []).map(({ id }) => id));
-    const [last] = [...(node.attachments ?? [])]
-      .filter(
-        ({ ifName, config, containerId }) => ifName !== 'lo' && config !== '' && sandboxes.has(containerId),
-      )
-      .sort((a, b) => b.modified.localeCompare(a.modified));
+    const last = [...(node.attachments ?? [])]
+      .filter(({ ifName, containerId }) => ifName !== 'lo' && sandboxes.has(containerId))
+      .sort((a, b) => b.modified.localeCompare(a.modified))
+      // What is no list is only described in a report.
+      .find((attachment) => chainedPortmap(attachment) !== undefined);
     if (last === undefined || !file.name.endsWith('.conflist')) {
       return {
         by: 'hand',
