@@ -2,7 +2,9 @@
 SHELL := /bin/sh
 BUN := node_modules/bun/bin/bun.exe
 SOURCES := $(shell find src -name '*.ts' -not -name '*.test.ts' -not -name '*.fake.ts') package.json
-SCHEMA := src/kube/schema/schema.gen.json
+SCHEMA := src/lab/kubernetes/schema/schema.gen.json
+# Lists of what is in a directory: made again when something is added or removed there.
+FAILURES := src/path/stages/index.gen.ts
 PLUGINS := dist/cni/portmap
 PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
@@ -30,7 +32,10 @@ build: $(PROGRAM) $(PLUGINS) $(IMAGES) $(NODE_IMAGE)
 $(SCHEMA): scripts/generate-schema.ts package-lock.json | setup
 	$(BUN) scripts/generate-schema.ts
 
-$(PROGRAM): $(SOURCES) $(SCHEMA) | setup
+$(FAILURES): scripts/generate-index.ts $(wildcard src/path/stages/*/ src/path/stages/*/*.ts src/lab/faults/*-*.ts) | setup
+	$(BUN) scripts/generate-index.ts
+
+$(PROGRAM): $(SOURCES) $(SCHEMA) $(FAILURES) | setup
 	$(BUN) scripts/build-program.ts
 
 $(PLUGINS): $(SOURCES) | setup
@@ -46,11 +51,11 @@ $(NODE_IMAGE): $(IMAGES)
 lab: build
 	@$(BUN) scripts/lab.ts
 
-check: $(SCHEMA) | setup
+check: $(SCHEMA) $(FAILURES) | setup
 	node_modules/.bin/tsc -p .
 	node_modules/.bin/biome check --error-on-warnings src test bench scripts
 # What only tests use is dead: exports, types, packages.
-	node_modules/.bin/knip --production --include exports,types,dependencies
+	node_modules/.bin/knip --production --no-gitignore --include exports,types,dependencies
 
 test: build check
 	$(BUN) scripts/test.ts
@@ -60,4 +65,4 @@ bench: build
 
 # Without Bun nothing can have been built that a cluster runs from.
 clean:
-	@if [ -x $(BUN) ]; then $(BUN) scripts/clean.ts; else rm -rf bin dist .stamps src/kube/schema/*.gen.json; fi
+	@if [ -x $(BUN) ]; then $(BUN) scripts/clean.ts; else rm -rf bin dist .stamps src/*/*/*.gen.* src/*/*/*/*.gen.*; fi

@@ -3,8 +3,8 @@
  * [--out dist/images]`. Prints one line an image.
  */
 import { parseArgs } from 'node:util';
-import { buildImages } from '../src/images/lab-images.ts';
-import { REF_NAME } from '../src/images/oci.ts';
+import { buildImages } from '../src/lab/images/lab-images.ts';
+import { REF_NAME } from '../src/lab/images/oci.ts';
 
 const { values } = parseArgs({
   options: {

@@ -4,15 +4,15 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { lockImages } from '../src/lab/image-store.ts';
-import { nodeImageStore } from '../src/lab/node-image.ts';
-import { distributionOf } from '../src/lab/paths.ts';
-import { listClusters, readRecord } from '../src/lab/record.ts';
+import { lockImages } from '../src/lab/cluster/image-store.ts';
+import { nodeImageStore } from '../src/lab/cluster/node-image.ts';
+import { listClusters, readRecord } from '../src/lab/cluster/record.ts';
 import { takeBackExample } from '../src/lab/tour/example.ts';
+import { distributionOf } from '../src/sys/distribution.ts';
 import { messageOf } from '../src/util/errors.ts';
 
 const root = join(import.meta.dir, '..');
-const BUILT = ['bin', 'dist', '.stamps', ...new Bun.Glob('src/kube/schema/*.gen.json').scanSync(root)];
+const BUILT = ['bin', 'dist', '.stamps', ...new Bun.Glob('src/**/*.gen.{json,ts}').scanSync(root)];
 const distribution = distributionOf(join(root, 'bin/hostport'));
 
 async function clustersInUse(): Promise<string[]> {

@@ -5,10 +5,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Diagnosis } from '../src/path/finding.ts';
-import { nodeReportSchema } from '../src/path/node-report.ts';
-import { probeResultSchema } from '../src/path/probe.ts';
-import { stages } from '../src/path/stages.ts';
+import type { Diagnosis } from '../src/path/model/finding.ts';
+import { nodeReportSchema } from '../src/path/model/node-report.ts';
+import { probeResultSchema } from '../src/path/model/probe.ts';
+import { stages } from '../src/path/model/stages.ts';
 
 const code = z
   .string()

@@ -1,14 +1,14 @@
 /**
  * Writes the schema of every served kind, from published type packages, so that no API type is written by hand:
- * - `src/kube/schema/schema.gen.json`: definition -> field -> type (see `FieldType` in schema.ts), small, read at startup;
- * - `src/kube/schema/schema-docs.gen.json`: the descriptions, read when OpenAPI is asked for.
+ * - `src/lab/kubernetes/schema/schema.gen.json`: definition -> field -> type (see `FieldType` in schema.ts), small, read at startup;
+ * - `src/lab/kubernetes/schema/schema-docs.gen.json`: the descriptions, read when OpenAPI is asked for.
  *
  * `kubernetes-types` gives fields, what is required, descriptions, quantities and times, and the package a type is in;
  * the models of `@kubernetes/client-node` give what TypeScript's `number` and `string` hide: int32, int64, double, bytes.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KINDS } from '../src/kube/schema/kinds.ts';
+import { KINDS } from '../src/kube/kinds.ts';
 
 interface Field {
   /** The type as written in the declaration, white space removed. */
@@ -193,5 +193,5 @@ function render(record: Record<string, unknown>): string {
   return `{\n${lines.join(',\n')}\n}\n`;
 }
 
-writeFileSync(join(root, 'src/kube/schema/schema.gen.json'), render(schema));
-writeFileSync(join(root, 'src/kube/schema/schema-docs.gen.json'), render(docs));
+writeFileSync(join(root, 'src/lab/kubernetes/schema/schema.gen.json'), render(schema));
+writeFileSync(join(root, 'src/lab/kubernetes/schema/schema-docs.gen.json'), render(docs));

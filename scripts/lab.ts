@@ -4,7 +4,7 @@
  * could be shown.
  */
 import { join } from 'node:path';
-import { listClusters, requireRecord } from '../src/lab/record.ts';
+import { listClusters, requireRecord } from '../src/lab/cluster/record.ts';
 import { prepareExample } from '../src/lab/tour/example.ts';
 import { foreground } from '../src/sys/foreground.ts';
 import { messageOf } from '../src/util/errors.ts';

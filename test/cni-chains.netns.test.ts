@@ -7,14 +7,14 @@ import { CniError } from '../src/cni/errors.ts';
 import { ResultCache } from '../src/cni/result-cache.ts';
 import { attachmentOf, CniRuntime, type RuntimeOptions } from '../src/cni/runtime.ts';
 import { type CniVersion, cniVersions, isAtLeast } from '../src/cni/version.ts';
-import { REFERENCE, Topology } from '../src/plugins/testing/topology.ts';
+import { REFERENCE, Topology } from '../src/portmap/testing/topology.ts';
 import { realClock } from '../src/sys/clock.ts';
 import { type Exec, realExec } from '../src/sys/exec.ts';
 
 // Chains of Debian's plugins with ours, in namespaces: outside (10.77.0.1) -- node (10.77.0.2) -- a pod of 10.97.0.0/24.
 
-const RESPONDER = join(import.meta.dir, '../src/plugins/testing/responder.ts');
-const PROBE = join(import.meta.dir, '../src/plugins/testing/probe.ts');
+const RESPONDER = join(import.meta.dir, '../src/portmap/testing/responder.ts');
+const PROBE = join(import.meta.dir, '../src/portmap/testing/probe.ts');
 const PORTS = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }];
 const RATE = {
   ingressRate: 800_000_000,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { REFERENCE, Topology } from '../src/plugins/testing/topology.ts';
+import { REFERENCE, Topology } from '../src/portmap/testing/topology.ts';
 import type { ExecResult } from '../src/sys/exec.ts';
 
 // `hostport cni`, as a person runs it: in the namespace `node`, for the namespace `pod`.

@@ -6,11 +6,11 @@
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bundleWorld } from '../src/agent/sources/bundle.ts';
 import { exitStatusOf, renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
-import { describeStep } from '../src/path/describe-action.ts';
-import { type Diagnosed, diagnose } from '../src/path/diagnose.ts';
-import { planHeal } from '../src/path/heal-plan.ts';
+import { bundleWorld } from '../src/collect/bundle.ts';
+import { type Diagnosed, diagnose } from '../src/path/diagnose/diagnose.ts';
+import { describeStep } from '../src/path/heal/describe-action.ts';
+import { planHeal } from '../src/path/heal/plan.ts';
 import { moments } from './fixtures/moments.ts';
 
 const BUNDLES = join(import.meta.dir, 'fixtures/bundles');

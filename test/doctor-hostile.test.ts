@@ -15,12 +15,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
-import { bundleWorld } from '../src/agent/sources/bundle.ts';
 import { renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
 import { renderJson, renderYaml } from '../src/cli/printer/document.ts';
-import { describeStep } from '../src/path/describe-action.ts';
-import { diagnose } from '../src/path/diagnose.ts';
-import { planHeal } from '../src/path/heal-plan.ts';
+import { bundleWorld } from '../src/collect/bundle.ts';
+import { diagnose } from '../src/path/diagnose/diagnose.ts';
+import { describeStep } from '../src/path/heal/describe-action.ts';
+import { planHeal } from '../src/path/heal/plan.ts';
 import { UserError } from '../src/util/errors.ts';
 
 const ROOT = join(import.meta.dir, '..');

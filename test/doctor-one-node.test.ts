@@ -1,15 +1,15 @@
 /** Whatever is wrong with one node or pod makes that one unknown, at once, and the others are judged as before. */
 import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { bundleWorld } from '../src/agent/sources/bundle.ts';
 import { exitStatusOf, renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
+import { bundleWorld } from '../src/collect/bundle.ts';
 import type { Node, Pod } from '../src/kube/types.ts';
-import { diagnose } from '../src/path/diagnose.ts';
-import { planHeal } from '../src/path/heal-plan.ts';
-import type { NodeReport } from '../src/path/node-report.ts';
-import { stages } from '../src/path/stages.ts';
+import { diagnose } from '../src/path/diagnose/diagnose.ts';
+import { planHeal } from '../src/path/heal/plan.ts';
+import type { NodeReport } from '../src/path/model/node-report.ts';
+import { stages } from '../src/path/model/stages.ts';
+import type { World } from '../src/path/model/world.ts';
 import { failureOn, podOn, smallWorld } from '../src/path/testing/small-world.ts';
-import type { World } from '../src/path/world.ts';
 
 const recorded = await bundleWorld(join(import.meta.dir, 'fixtures/bundles/all-mended'));
 const SICK = 'kind-worker2';

@@ -7,13 +7,13 @@
  */
 import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { worldOfReport } from '../src/agent/sources/local.ts';
-import { describeStep } from '../src/path/describe-action.ts';
-import { type Diagnosed, diagnose } from '../src/path/diagnose.ts';
-import { planHeal } from '../src/path/heal-plan.ts';
-import { type NodeReport, nodeReportSchema } from '../src/path/node-report.ts';
-import { known } from '../src/path/observed.ts';
-import type { ProbeResult } from '../src/path/probe.ts';
+import { worldOfReport } from '../src/collect/local.ts';
+import { type Diagnosed, diagnose } from '../src/path/diagnose/diagnose.ts';
+import { describeStep } from '../src/path/heal/describe-action.ts';
+import { planHeal } from '../src/path/heal/plan.ts';
+import { type NodeReport, nodeReportSchema } from '../src/path/model/node-report.ts';
+import { known } from '../src/path/model/observed.ts';
+import type { ProbeResult } from '../src/path/model/probe.ts';
 
 const FIXTURES = join(import.meta.dir, 'fixtures/real-cilium');
 const ALL = ['a', 'a-endpoint-routes', 'a-tunnel', 'b', 'c'] as const;

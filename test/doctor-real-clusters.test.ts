@@ -4,11 +4,11 @@
  */
 import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { bundleWorld } from '../src/agent/sources/bundle.ts';
-import { type Diagnosed, diagnose } from '../src/path/diagnose.ts';
-import { planHeal } from '../src/path/heal-plan.ts';
-import type { NodeReport } from '../src/path/node-report.ts';
-import type { World } from '../src/path/world.ts';
+import { bundleWorld } from '../src/collect/bundle.ts';
+import { type Diagnosed, diagnose } from '../src/path/diagnose/diagnose.ts';
+import { planHeal } from '../src/path/heal/plan.ts';
+import type { NodeReport } from '../src/path/model/node-report.ts';
+import type { World } from '../src/path/model/world.ts';
 
 const NODE = 'kind-worker';
 

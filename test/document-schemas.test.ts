@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { diagnosisSchema, documentSchemas } from '../scripts/document-schemas.ts';
-import { bundleWorld } from '../src/agent/sources/bundle.ts';
-import { diagnose } from '../src/path/diagnose.ts';
+import { bundleWorld } from '../src/collect/bundle.ts';
+import { diagnose } from '../src/path/diagnose/diagnose.ts';
 
 const SCHEMAS = join(import.meta.dir, '../docs/schema');
 const BUNDLES = join(import.meta.dir, 'fixtures/bundles');

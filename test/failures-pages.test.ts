@@ -7,8 +7,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { commandLine, hostport } from '../src/cli/command-line.ts';
 import type { Verb } from '../src/cli/verb.ts';
-import { catalogue } from '../src/path/catalogue/index.ts';
-import { stages } from '../src/path/stages.ts';
+import { stages } from '../src/path/model/stages.ts';
+import { catalogue } from '../src/path/stages/index.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const DOCS = join(ROOT, 'docs');

@@ -11,24 +11,30 @@ const ROOT = join(import.meta.dir, '..');
 const ROOMS = [
   'util',
   'sys',
-  'cni',
-  'netfilter',
   'net',
-  'plugins',
+  'cni',
+  'cri',
+  'netfilter',
   'kube',
+  'portmap',
   'path',
-  'images',
-  'control-plane',
-  'kubelet',
-  'cilium',
-  'echo-server',
-  'lab',
+  'node',
+  'collect',
   'agent',
+  'lab',
   'cli',
 ];
 
-/** The daemons: they meet through the API only. */
-const DAEMONS = ['control-plane', 'kubelet', 'cilium', 'echo-server'];
+/** The daemons of the lab, each with the folders that are its own: they meet through the API only. */
+const DAEMONS: Readonly<Record<string, readonly string[]>> = {
+  'control plane': ['apiserver', 'scheduler', 'controllers', 'etcd'],
+  kubelet: ['kubelet'],
+  cilium: ['cilium'],
+  echo: ['echo'],
+};
+
+/** Folders whose files are compiled into the CNI plugins: those carry no npm package. */
+const PLUGINS = ['src/portmap/', 'src/lab/cilium/cni/'];
 
 interface Import {
   specifier: string;
@@ -63,6 +69,16 @@ function isTest(file: string): boolean {
 
 function roomOf(file: string): string | undefined {
   return /^src\/([^/]+)\//.exec(file)?.[1];
+}
+
+/** The daemon that a file belongs to. */
+function daemonOf(file: string): string | undefined {
+  const folder = /^src\/lab\/([^/]+)\//.exec(file)?.[1];
+  return Object.keys(DAEMONS).find((daemon) => DAEMONS[daemon]!.includes(folder ?? ''));
+}
+
+function isPlugin(file: string): boolean {
+  return PLUGINS.some((folder) => file.startsWith(folder)) && !isTest(file);
 }
 
 /** The name of the package: `@scope/name` or `name`, without what is inside it. */
@@ -100,7 +116,7 @@ function breaches(project: Project): string[] {
     for (const { specifier, isType } of importsOf(text)) {
       const what = specifier.startsWith('.')
         ? relativeBreach(project, file, room, specifier)
-        : packageBreach(project, file, room, specifier, isType);
+        : packageBreach(project, file, specifier, isType);
       if (what !== undefined) say(what);
     }
   }
@@ -133,8 +149,9 @@ function relativeBreach(project: Project, file: string, room: string, specifier:
     return isAllowed ? undefined : `imports ${target}, which is outside src`;
   }
   if (ROOMS.indexOf(other) > ROOMS.indexOf(room)) return `imports ${target}: ${room} may not import ${other}`;
-  if (other !== room && DAEMONS.includes(room) && DAEMONS.includes(other)) {
-    return `imports ${target}: ${room} and ${other} meet through the API only`;
+  const [own, its] = [daemonOf(file), daemonOf(target)];
+  if (own !== undefined && its !== undefined && own !== its) {
+    return `imports ${target}: ${own} and ${its} meet through the API only`;
   }
   if (isTest(target) && !isTest(file)) return `imports ${target}, a test`;
   return undefined;
@@ -143,7 +160,6 @@ function relativeBreach(project: Project, file: string, room: string, specifier:
 function packageBreach(
   project: Project,
   file: string,
-  room: string,
   specifier: string,
   isType: boolean,
 ): string | undefined {
@@ -154,8 +170,8 @@ function packageBreach(
     const suffices = project.devDependencies.has(name) && (isType || isTest(file));
     if (!suffices) return `imports ${specifier}, which is not among the dependencies of package.json`;
   }
-  if (room === 'plugins' && !isType && !isTest(file)) return `imports the package ${name}: plugins have none`;
-  if (DAEMONS.includes(room) && name === '@kubernetes/client-node') {
+  if (isPlugin(file) && !isType) return `imports the package ${name}: plugins have none`;
+  if (daemonOf(file) !== undefined && name === '@kubernetes/client-node') {
     return `imports ${name}: daemons use src/kube`;
   }
   return undefined;
@@ -163,22 +179,20 @@ function packageBreach(
 
 /** What is forbidden by whatever path it is reached: a plugin or a daemon carries all that its imports import. */
 function reachBreaches(project: Project): string[] {
-  const rules: { rooms: string[]; what: string; forbids(name: string): boolean }[] = [
-    { rooms: ['plugins'], what: 'plugins carry no npm package', forbids: () => true },
+  const rules: { of(file: string): boolean; what: string; forbids(name: string): boolean }[] = [
+    { of: isPlugin, what: 'plugins carry no npm package', forbids: () => true },
     {
-      rooms: DAEMONS,
+      of: (file) => daemonOf(file) !== undefined && !isTest(file),
       what: 'daemons do not carry it',
       forbids: (name) => name === '@kubernetes/client-node',
     },
   ];
-  return rules.flatMap(({ rooms, what, forbids }) =>
-    [...project.files.keys()]
-      .filter((file) => rooms.includes(roomOf(file) ?? '') && !isTest(file))
-      .flatMap((file) => {
-        const chain = chainTo(project, [file], forbids, new Set());
-        // A direct import has its own message.
-        return chain === undefined || chain.length <= 2 ? [] : [`${chain.join(' -> ')}: ${what}`];
-      }),
+  return rules.flatMap(({ of, what, forbids }) =>
+    [...project.files.keys()].filter(of).flatMap((file) => {
+      const chain = chainTo(project, [file], forbids, new Set());
+      // A direct import has its own message.
+      return chain === undefined || chain.length <= 2 ? [] : [`${chain.join(' -> ')}: ${what}`];
+    }),
   );
 }
 
@@ -307,9 +321,9 @@ describe('the rules', () => {
     },
     {
       name: 'between daemons',
-      files: { 'src/kubelet/a.ts': `import '../control-plane/b.ts';`, 'src/control-plane/b.ts': '' },
+      files: { 'src/lab/kubelet/a.ts': `import '../etcd/b.ts';`, 'src/lab/etcd/b.ts': '' },
       want: [
-        'src/kubelet/a.ts: imports src/control-plane/b.ts: kubelet and control-plane meet through the API only',
+        'src/lab/kubelet/a.ts: imports src/lab/etcd/b.ts: kubelet and control plane meet through the API only',
       ],
     },
     {
@@ -360,28 +374,28 @@ describe('the rules', () => {
     {
       name: 'a package in a plugin, directly and through another room; types and tests may',
       files: {
-        'src/plugins/a.ts': `import { parse } from 'yaml';\nimport type { T } from 'yaml';`,
-        'src/plugins/b.ts': `import '../cni/c.ts';`,
-        'src/plugins/b.test.ts': `import 'yaml';`,
+        'src/portmap/a.ts': `import { parse } from 'yaml';\nimport type { T } from 'yaml';`,
+        'src/portmap/b.ts': `import '../cni/c.ts';`,
+        'src/portmap/b.test.ts': `import 'yaml';`,
         'src/cni/c.ts': `import './d.ts';`,
         'src/cni/d.ts': `import 'yaml';\nimport './c.ts';`,
       },
       want: [
-        'src/plugins/a.ts: imports the package yaml: plugins have none',
-        'src/plugins/b.ts -> src/cni/c.ts -> src/cni/d.ts -> yaml: plugins carry no npm package',
+        'src/portmap/a.ts: imports the package yaml: plugins have none',
+        'src/portmap/b.ts -> src/cni/c.ts -> src/cni/d.ts -> yaml: plugins carry no npm package',
         'src/cni/c.ts -> src/cni/d.ts -> src/cni/c.ts: an import circle',
       ],
     },
     {
       name: 'the big client in a daemon',
       files: {
-        'src/kubelet/a.ts': `import '@kubernetes/client-node';`,
-        'src/cilium/a.ts': `import '../kube/b.ts';`,
+        'src/lab/kubelet/a.ts': `import '@kubernetes/client-node';`,
+        'src/lab/cilium/a.ts': `import '../../kube/b.ts';`,
         'src/kube/b.ts': `import '@kubernetes/client-node/dist/x.js';`,
       },
       want: [
-        'src/kubelet/a.ts: imports @kubernetes/client-node: daemons use src/kube',
-        'src/cilium/a.ts -> src/kube/b.ts -> @kubernetes/client-node: daemons do not carry it',
+        'src/lab/kubelet/a.ts: imports @kubernetes/client-node: daemons use src/kube',
+        'src/lab/cilium/a.ts -> src/kube/b.ts -> @kubernetes/client-node: daemons do not carry it',
       ],
     },
   ];

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { attachmentChain } from '../src/plugins/portmap/rules.ts';
-import { REFERENCE, Topology } from '../src/plugins/testing/topology.ts';
+import { attachmentChain } from '../src/portmap/rules.ts';
+import { REFERENCE, Topology } from '../src/portmap/testing/topology.ts';
 
 // A node changes its plugin while pods run, in either direction: each must carry on with what the other made.
 const NETWORK = `cross-${process.pid}`;

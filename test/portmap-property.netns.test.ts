@@ -4,22 +4,16 @@ import { join } from 'node:path';
 import { runPlugin } from '../src/cni/plugin.ts';
 import type { PluginConfig, PortMapping } from '../src/cni/types.ts';
 import { isUnspecified, parseCidr, parseIp } from '../src/net/ip.ts';
-import type { IpFamily } from '../src/netfilter/iptables.ts';
-import { glanceAtKernel } from '../src/netfilter/kernel-rules.ts';
-import type { NftElement } from '../src/netfilter/nft.ts';
-import { NftKernel } from '../src/netfilter/nft-kernel.ts';
-import { takeRulesLock } from '../src/netfilter/rules-lock.ts';
-import { AttachmentFiles } from '../src/plugins/portmap/attachments.ts';
-import { HOST_PORT_TAKEN } from '../src/plugins/portmap/backend.ts';
-import { parsePortmapConfig } from '../src/plugins/portmap/config.ts';
-import {
-  ADDRESSES_ONLY,
-  NFT_TABLE,
-  nftMaps,
-  ownerWord,
-  planNft,
-} from '../src/plugins/portmap/nftables-layout.ts';
-import { portmap } from '../src/plugins/portmap/portmap.ts';
+import type { IpFamily } from '../src/netfilter/iptables/iptables.ts';
+import { takeRulesLock } from '../src/netfilter/iptables/rules-lock.ts';
+import { NftKernel } from '../src/netfilter/nft/kernel.ts';
+import { glanceAtKernel } from '../src/netfilter/nft/kernel-rules.ts';
+import type { NftElement } from '../src/netfilter/nft/nft.ts';
+import { AttachmentFiles } from '../src/portmap/attachments.ts';
+import { HOST_PORT_TAKEN } from '../src/portmap/backend.ts';
+import { parsePortmapConfig } from '../src/portmap/config.ts';
+import { ADDRESSES_ONLY, NFT_TABLE, nftMaps, ownerWord, planNft } from '../src/portmap/nftables-layout.ts';
+import { portmap } from '../src/portmap/portmap.ts';
 import {
   asPrinted,
   attachmentChain,
@@ -28,8 +22,8 @@ import {
   entryRules,
   type PodAddress,
   sharedRules,
-} from '../src/plugins/portmap/rules.ts';
-import { Topology } from '../src/plugins/testing/topology.ts';
+} from '../src/portmap/rules.ts';
+import { Topology } from '../src/portmap/testing/topology.ts';
 import { type Exec, output, realExec } from '../src/sys/exec.ts';
 import { enterNetns } from '../src/sys/netns.ts';
 

@@ -6,11 +6,11 @@ import { createServer, type Server } from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { connectRuntime } from '../src/cri/client.ts';
+import { BUSYBOX_IMAGE, startContainerd, type TestContainerd } from '../src/cri/testing/containerd.ts';
 import { createAuthority, issueCertificate } from '../src/kube/pki.ts';
 import { remoteCommandProtocol, serveRemoteCommandWebSocket } from '../src/kube/streaming/remote-command.ts';
 import { UpgradeRefused } from '../src/kube/streaming/upgrade.ts';
-import { connectRuntime } from '../src/kubelet/cri/client.ts';
-import { BUSYBOX_IMAGE, startContainerd, type TestContainerd } from '../src/kubelet/testing/containerd.ts';
 import { enterNetns } from '../src/sys/netns.ts';
 import { kubectls } from './e2e/kubectls.ts';
 

@@ -1,15 +1,15 @@
 import { formatIp, type IpAddress } from '../../src/net/ip.ts';
-import type { NftChange } from '../../src/netfilter/nft.ts';
-import { changesDocument, layoutDocument } from '../../src/netfilter/nft-text.ts';
-import { type PortmapConfig, parsePortmapConfig } from '../../src/plugins/portmap/config.ts';
-import { NFT_TABLE, planNft } from '../../src/plugins/portmap/nftables-layout.ts';
+import type { NftChange } from '../../src/netfilter/nft/nft.ts';
+import { changesDocument, layoutDocument } from '../../src/netfilter/nft/text.ts';
+import { type PortmapConfig, parsePortmapConfig } from '../../src/portmap/config.ts';
+import { NFT_TABLE, planNft } from '../../src/portmap/nftables-layout.ts';
 import {
   attachmentChain,
   attachmentRules,
   command,
   entryRules,
   sharedRules,
-} from '../../src/plugins/portmap/rules.ts';
+} from '../../src/portmap/rules.ts';
 import type { Backend } from './subjects.ts';
 
 export const NETWORK = 'bench';

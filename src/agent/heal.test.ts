@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test';
-import type { HealStep, NodeAction } from '../path/action.ts';
-import { diagnose } from '../path/diagnose.ts';
-import type { Failure, Heal } from '../path/failure.ts';
+import type { ApplyResult } from '../node/apply/result.ts';
+import { diagnose } from '../path/diagnose/diagnose.ts';
+import type { HealStep, NodeAction } from '../path/model/action.ts';
+import type { World } from '../path/model/world.ts';
+import type { Failure, Heal } from '../path/stages/failure.ts';
 import { failureOn, podOn, smallWorld } from '../path/testing/small-world.ts';
-import type { World } from '../path/world.ts';
-import type { ApplyResult } from './apply/result.ts';
 import { type HealOptions, heal, type Patient } from './heal.ts';
 
 /** A node whose only trouble is the value of one sysctl, and what was done to it. */

@@ -1,13 +1,13 @@
-import type { HealStep, NodeAction } from '../path/action.ts';
-import { type Diagnosed, diagnose } from '../path/diagnose.ts';
-import type { Failure } from '../path/failure.ts';
-import type { Finding } from '../path/finding.ts';
-import { findingKey, type HealScope, type PlannedHeal, planHeal, sameFinding } from '../path/heal-plan.ts';
-import { stages } from '../path/stages.ts';
-import type { World } from '../path/world.ts';
+import type { ApplyResult } from '../node/apply/result.ts';
+import { type Diagnosed, diagnose } from '../path/diagnose/diagnose.ts';
+import { findingKey, type HealScope, type PlannedHeal, planHeal, sameFinding } from '../path/heal/plan.ts';
+import type { HealStep, NodeAction } from '../path/model/action.ts';
+import type { Finding } from '../path/model/finding.ts';
+import { stages } from '../path/model/stages.ts';
+import type { World } from '../path/model/world.ts';
+import type { Failure } from '../path/stages/failure.ts';
 import { type Clock, realClock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
-import type { ApplyResult } from './apply/result.ts';
 
 /** What is healed: a cluster or a node that can be looked at and changed. */
 export interface Patient {

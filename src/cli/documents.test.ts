@@ -1,6 +1,7 @@
 import { expect, spyOn, test } from 'bun:test';
 import { parse } from 'yaml';
-import { catalogue } from '../path/catalogue/index.ts';
+import { faultOf } from '../lab/faults/index.ts';
+import { catalogue } from '../path/stages/index.ts';
 import { commandLine } from './command-line.ts';
 import { VERSION } from './version.ts';
 
@@ -27,7 +28,7 @@ test.each(['hostport', 'kind'])('%s version -o json: the program by its own name
 });
 
 test('doctor --explain: the same document as JSON and YAML, with all that the catalogue says', async () => {
-  for (const { code, fault, ...failure } of catalogue) {
+  for (const { code, ...failure } of catalogue) {
     const document = JSON.parse(await printed('hostport', 'doctor', '--explain', code, '-o', 'json'));
     const { stage, severity, title, explanation, remedy, restart, restartReason, sources } = failure;
     expect(document).toEqual({
@@ -36,7 +37,7 @@ test('doctor --explain: the same document as JSON and YAML, with all that the ca
       code,
       ...{ stage, severity, title, explanation, remedy, restart, sources },
       ...(restartReason !== undefined && { restartReason }),
-      does: fault.does,
+      does: faultOf({ code }).does,
       documentation: `docs/failures/${code}.md`,
     });
     expect(parse(await printed('hostport', 'doctor', '--explain', code, '-o', 'yaml'))).toEqual(document);

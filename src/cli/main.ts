@@ -7,14 +7,14 @@ type Main = (argv: string[]) => Promise<number>;
 
 /** Daemons by the name the program is called under, loaded only when they are meant. */
 const DAEMONS: Record<string, () => Promise<{ main: Main }>> = {
-  kubelet: () => import('../kubelet/main.ts'),
-  'kube-apiserver': () => import('../control-plane/apiserver/main.ts'),
-  'kube-controller-manager': () => import('../control-plane/controller-manager/main.ts'),
-  'kube-scheduler': () => import('../control-plane/scheduler/main.ts'),
-  'cilium-agent': () => import('../cilium/main.ts'),
-  'echo-server': () => import('../echo-server/main.ts'),
-  registry: () => import('../images/registry.ts'),
-  gateway: () => import('../lab/gateway.ts'),
+  kubelet: () => import('../lab/kubelet/main.ts'),
+  'kube-apiserver': () => import('../lab/apiserver/main.ts'),
+  'kube-controller-manager': () => import('../lab/controllers/main.ts'),
+  'kube-scheduler': () => import('../lab/scheduler/main.ts'),
+  'cilium-agent': () => import('../lab/cilium/main.ts'),
+  'echo-server': () => import('../lab/echo/main.ts'),
+  registry: () => import('../lab/images/registry.ts'),
+  gateway: () => import('../lab/cluster/gateway.ts'),
 };
 
 /** Programs of the how-to that `hostport shell` answers for, and kubectl's plugin. */

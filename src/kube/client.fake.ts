@@ -1,5 +1,6 @@
 import { ApiClient, ApiError } from './client.ts';
-import { jsonPatch, mergePatch } from './patch/index.ts';
+import { jsonPatch } from './patch/json-patch.ts';
+import { mergePatch } from './patch/merge-patch.ts';
 import type { KubeObject, Status, WatchEvent } from './types.ts';
 
 interface Request {

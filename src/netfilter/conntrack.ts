@@ -1,5 +1,5 @@
 import { type Exec, ExecError } from '../sys/exec.ts';
-import type { IpFamily } from './iptables.ts';
+import type { IpFamily } from './iptables/iptables.ts';
 
 /** A tracked UDP flow: what the client sent to, and who answers it. */
 export interface UdpFlow {

@@ -1,6 +1,6 @@
 /** Two failures at once, thirty times over: both causes are found, and healing comes to an end with nothing wrong. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { catalogue } from '../../src/path/catalogue/index.ts';
+import { catalogue } from '../../src/path/stages/index.ts';
 import { createCatalogueCluster } from './catalogue/cluster.ts';
 import { makeLanes } from './catalogue/lane.ts';
 import { exclusive, randomPairs } from './catalogue/pairs.ts';

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { table } from '../../src/cli/printer/table.ts';
-import { catalogue } from '../../src/path/catalogue/index.ts';
+import { catalogue } from '../../src/path/stages/index.ts';
 import { createCatalogueCluster } from './catalogue/cluster.ts';
 import { type Lane, makeLanes } from './catalogue/lane.ts';
 import { type Proof, prove, untilHealthy } from './catalogue/prove.ts';

@@ -2,9 +2,9 @@
  * Clusters on which everything works, of every kind that there is: the doctor finds nothing on any of them, and is in doubt of nothing.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import type { Diagnosis } from '../../src/path/finding.ts';
-import type { NodeReport } from '../../src/path/node-report.ts';
-import { known } from '../../src/path/observed.ts';
+import type { Diagnosis } from '../../src/path/model/finding.ts';
+import type { NodeReport } from '../../src/path/model/node-report.ts';
+import { known } from '../../src/path/model/observed.ts';
 import { applyObjects, CONFLIST, CONFLIST_PATH, createCatalogueCluster } from './catalogue/cluster.ts';
 import { eventually } from './eventually.ts';
 import { Lab, labMissing, PROGRAM } from './lab.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeImageStore } from '../../src/lab/node-image.ts';
-import { distributionOf } from '../../src/lab/paths.ts';
+import { nodeImageStore } from '../../src/lab/cluster/node-image.ts';
+import { distributionOf } from '../../src/sys/distribution.ts';
 import { findProcesses } from '../../src/sys/processes.ts';
 import { waitFor } from '../../src/sys/wait.ts';
 import { labMissing, PROGRAM, ROOT } from './lab.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { defaultLimits, readMachineSize } from '../../src/lab/node-limits.ts';
+import { defaultLimits, readMachineSize } from '../../src/lab/cluster/node-limits.ts';
 import { cgroupHierarchies } from '../../src/sys/cgroups.ts';
 import { eventually } from './eventually.ts';
 import { EXAMPLE, Lab, labMissing, leftovers, PROGRAM } from './lab.ts';

@@ -9,7 +9,7 @@ const missing = labMissing();
 const CONFLIST = '/etc/cni/net.d/10-kindnet.conflist';
 /** Runs the tests' own programs in a pod: the runtime that is inside every program of the lab (BUN_BE_BUN). */
 const RUNTIME = '/usr/local/bin/echo-server';
-const SCRIPTS = join(ROOT, 'src/plugins/testing');
+const SCRIPTS = join(ROOT, 'src/portmap/testing');
 
 /** Each node has its backend, so one cluster shows both. */
 const BACKENDS = [

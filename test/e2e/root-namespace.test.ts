@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { existsSync, readFileSync } from 'node:fs';
-import { NODE_NETWORK } from '../../src/lab/network.ts';
+import { NODE_NETWORK } from '../../src/lab/cluster/network.ts';
 import { parseIPv4, parseSubnet, subnetContains } from '../../src/util/address.ts';
 import { Lab, labMissing, leftovers } from './lab.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import type { Finding } from '../../path/finding.ts';
+import type { Finding } from '../../path/model/finding.ts';
 import { alikeFindings } from './alike-findings.ts';
 
 function finding(node: string, more: Partial<Finding> = {}): Finding {

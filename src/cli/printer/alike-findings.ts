@@ -1,4 +1,4 @@
-import type { Finding } from '../../path/finding.ts';
+import type { Finding } from '../../path/model/finding.ts';
 
 /** Findings that say the same of several nodes: one of them, in words that fit all, and the nodes. */
 export interface AlikeFindings {

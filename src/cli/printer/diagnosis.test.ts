@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { diagnose } from '../../path/diagnose.ts';
-import type { Severity, Subject } from '../../path/finding.ts';
+import { diagnose } from '../../path/diagnose/diagnose.ts';
+import type { Severity, Subject } from '../../path/model/finding.ts';
 import { failureOn, podOn, smallWorld } from '../../path/testing/small-world.ts';
 import { exitStatusOf, renderDiagnosis } from './diagnosis.ts';
 

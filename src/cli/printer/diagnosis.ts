@@ -1,7 +1,14 @@
-import type { Diagnosis, Evidence, Finding, HostPort, StageVerdict, Subject } from '../../path/finding.ts';
-import { formatPort } from '../../path/host-ports.ts';
-import { podName } from '../../path/pod-of.ts';
-import { stageQuestions, stages } from '../../path/stages.ts';
+import type {
+  Diagnosis,
+  Evidence,
+  Finding,
+  HostPort,
+  StageVerdict,
+  Subject,
+} from '../../path/model/finding.ts';
+import { formatPort } from '../../path/model/host-ports.ts';
+import { stageQuestions, stages } from '../../path/model/stages.ts';
+import { podName } from '../../path/view/pod-name.ts';
 import { type AlikeFindings, alikeFindings } from './alike-findings.ts';
 import { asCalled } from './as-called.ts';
 import { safeText } from './safe-text.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import type { Progress } from '../../lab/progress.ts';
+import type { Progress } from '../../lab/cluster/progress.ts';
 import { terminalProgress } from './progress.ts';
 
 const CLEAR = '\r\u001b[K';

@@ -1,4 +1,4 @@
-import type { Progress } from '../../lab/progress.ts';
+import type { Progress } from '../../lab/cluster/progress.ts';
 import { safeText } from './safe-text.ts';
 
 /** Where progress is written: standard error, or a test's stand-in. */

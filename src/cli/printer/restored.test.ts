@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import type { Injected, Restored } from '../../agent/faults/faults.ts';
+import type { Injected, Restored } from '../../lab/inject/book.ts';
 import { renderRestored, restoredDocument } from './restored.ts';
 
 const entry = (code: string, node: string) => ({ failure: { code }, target: { node } }) as Injected;

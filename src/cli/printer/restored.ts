@@ -1,4 +1,4 @@
-import type { Injected, Restored } from '../../agent/faults/faults.ts';
+import type { Injected, Restored } from '../../lab/inject/book.ts';
 import { messageOf } from '../../util/errors.ts';
 import { safeText } from './safe-text.ts';
 

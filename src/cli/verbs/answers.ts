@@ -1,10 +1,11 @@
 import { Option } from 'commander';
 import { ApiClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
-import { askHostPorts, type HostPortAnswer } from '../../lab/answers.ts';
-import { enterLab, labEnvironment, standsInLab } from '../../lab/inside.ts';
-import { clusterPaths, distributionOf } from '../../lab/paths.ts';
-import { requireRecord } from '../../lab/record.ts';
+import { askHostPorts, type HostPortAnswer } from '../../lab/cluster/answers.ts';
+import { enterLab, labEnvironment, standsInLab } from '../../lab/cluster/inside.ts';
+import { clusterPaths } from '../../lab/cluster/paths.ts';
+import { requireRecord } from '../../lab/cluster/record.ts';
+import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';

@@ -1,11 +1,12 @@
-import { chooseTargets, FaultBook, injectSomewhere, restore } from '../../agent/faults/faults.ts';
-import { labFaultDoor } from '../../agent/faults/lab-door.ts';
-import { collectLabWorld, labClient } from '../../agent/sources/lab.ts';
-import { calledAs } from '../../lab/called-as.ts';
-import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
-import { catalogue } from '../../path/catalogue/index.ts';
-import type { Failure } from '../../path/failure.ts';
-import { podName } from '../../path/pod-of.ts';
+import { type ClusterRecord, requireRecord } from '../../lab/cluster/record.ts';
+import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
+import { faultOf } from '../../lab/faults/index.ts';
+import { chooseTargets, FaultBook, injectSomewhere, restore } from '../../lab/inject/book.ts';
+import { labFaultDoor } from '../../lab/inject/lab-door.ts';
+import type { Failure } from '../../path/stages/failure.ts';
+import { catalogue } from '../../path/stages/index.ts';
+import { podName } from '../../path/view/pod-name.ts';
+import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
@@ -27,13 +28,13 @@ function faults() {
     .option('-o, --output <format>', 'table or json', oneOf('table', 'json'), 'table')
     .action((options) => {
       if (options.output === 'json') {
-        const entries = catalogue.map(({ code, stage, severity, title, restart, fault }) => ({
+        const entries = catalogue.map(({ code, stage, severity, title, restart }) => ({
           code,
           stage,
           severity,
           title,
           restart,
-          does: fault.does,
+          does: faultOf({ code }).does,
         }));
         process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
         return;
@@ -66,7 +67,7 @@ function breakVerb() {
         const door = labFaultDoor(record, await labClient(record), realExec, signal);
         const target = await injectSomewhere(new FaultBook(record), door, failure, targets);
         process.stdout.write(
-          `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${failure.fault.does}\n` +
+          `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}\n` +
             `See it with "${calledAs()} doctor", undo it with "${calledAs()} unbreak".\n`,
         );
       });

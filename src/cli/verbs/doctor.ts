@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidArgumentError, Option } from 'commander';
-import { bundleWorld, saveBundle } from '../../agent/sources/bundle.ts';
-import { clusterWorld } from '../../agent/sources/cluster.ts';
-import { collectLabWorld } from '../../agent/sources/lab.ts';
-import { localWorld } from '../../agent/sources/local.ts';
-import { calledAs } from '../../lab/called-as.ts';
-import { requireRecord } from '../../lab/record.ts';
-import { catalogue } from '../../path/catalogue/index.ts';
-import { diagnose } from '../../path/diagnose.ts';
-import type { Failure } from '../../path/failure.ts';
-import type { Diagnosis } from '../../path/finding.ts';
-import type { World } from '../../path/world.ts';
+import { bundleWorld, saveBundle } from '../../collect/bundle.ts';
+import { clusterWorld } from '../../collect/cluster.ts';
+import { localWorld } from '../../collect/local.ts';
+import { requireRecord } from '../../lab/cluster/record.ts';
+import { collectLabWorld } from '../../lab/doctor/source.ts';
+import { faultOf } from '../../lab/faults/index.ts';
+import { diagnose } from '../../path/diagnose/diagnose.ts';
+import type { Diagnosis } from '../../path/model/finding.ts';
+import type { World } from '../../path/model/world.ts';
+import type { Failure } from '../../path/stages/failure.ts';
+import { catalogue } from '../../path/stages/index.ts';
+import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
@@ -150,8 +151,8 @@ function sharesWord(a: string, b: string): boolean {
 
 /** All that the catalogue says about a failure. */
 function explain(failure: Failure, output: DoctorOptions['output']): string {
-  const { code, stage, severity, title, explanation, remedy, restart, restartReason, sources, fault } =
-    failure;
+  const { code, stage, severity, title, explanation, remedy, restart, restartReason, sources } = failure;
+  const { does } = faultOf(failure);
   const documentation = `docs/failures/${code}.md`;
   if (output !== 'table') {
     const document = {
@@ -165,7 +166,7 @@ function explain(failure: Failure, output: DoctorOptions['output']): string {
       remedy,
       restart,
       restartReason,
-      does: fault.does,
+      does,
       sources,
       documentation,
     };
@@ -178,7 +179,7 @@ function explain(failure: Failure, output: DoctorOptions['output']): string {
     `why      ${explanation}`,
     `remedy   ${remedy}`,
     `restart  ${restart === 'needed' ? `needed: ${restartReason}` : restart === 'avoided' ? 'avoided: it is mended while the pod runs' : 'not needed'}`,
-    `to see   ${calledAs()} break ${code}: ${fault.does}`,
+    `to see   ${calledAs()} break ${code}: ${does}`,
     `sources  ${sources.join('; ')}`,
     `read     ${documentation}`,
   ].join('\n')}\n`;

@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
-import { readRuntime } from '../../agent/node-report/runtime.ts';
-import { watchNode } from '../../agent/watch/watch.ts';
-import { logger, terminationSignal } from '../../control-plane/daemon.ts';
+import { watchNode } from '../../agent/watch.ts';
 import type { ApiClientOptions } from '../../kube/client.ts';
 import { inClusterConfig, loadKubeconfig } from '../../kube/kubeconfig.ts';
-import { calledAs } from '../../lab/called-as.ts';
-import type { HealScope } from '../../path/heal-plan.ts';
+import { readRuntime } from '../../node/report/runtime.ts';
+import type { HealScope } from '../../path/heal/plan.ts';
+import { calledAs } from '../../sys/called-as.ts';
+import { logger, terminationSignal } from '../../sys/daemon.ts';
 import { realExec } from '../../sys/exec.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
 import { InputError, UserError } from '../../util/errors.ts';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { Backups } from '../../agent/apply/backup.ts';
-import { ownPluginDirectory } from '../../agent/apply/own-plugins.ts';
-import { performActions } from '../../agent/apply/perform.ts';
-import { nodeActionSchema } from '../../path/action.ts';
+import { Backups } from '../../node/apply/backup.ts';
+import { ownPluginDirectory } from '../../node/apply/own-plugins.ts';
+import { performActions } from '../../node/apply/perform.ts';
+import { nodeActionSchema } from '../../path/model/action.ts';
 import { realExec } from '../../sys/exec.ts';
 import { command, exitWith } from '../verb.ts';
 

@@ -1,6 +1,6 @@
-import { probeJobSchema } from '../../agent/probing/order.ts';
-import { assertPlace } from '../../agent/probing/place.ts';
-import { sendProbes } from '../../agent/probing/send.ts';
+import { probeJobSchema } from '../../node/probe/order.ts';
+import { assertPlace } from '../../node/probe/place.ts';
+import { sendProbes } from '../../node/probe/send.ts';
 import { command } from '../verb.ts';
 
 /** `hostport node-probe`: the hand of the doctor's probes in one network namespace. A job on standard input, results on output. */

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { takeNodeReport, whichProgram } from '../../agent/node-report/take.ts';
+import { takeNodeReport, whichProgram } from '../../node/report/take.ts';
 import { realExec } from '../../sys/exec.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';

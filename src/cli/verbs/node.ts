@@ -1,11 +1,17 @@
 import { basename, dirname } from 'node:path';
 import { Option } from 'commander';
 import { stringify } from 'yaml';
-import { enterLab, labEnvironment } from '../../lab/inside.ts';
-import { type CopyPath, copy, copyArchiveIn, nodeForeground, parseCopyPath } from '../../lab/node-exec.ts';
-import { listNodes } from '../../lab/node-status.ts';
-import { distributionOf } from '../../lab/paths.ts';
-import { type ClusterRecord, requireRecord } from '../../lab/record.ts';
+import { enterLab, labEnvironment } from '../../lab/cluster/inside.ts';
+import {
+  type CopyPath,
+  copy,
+  copyArchiveIn,
+  nodeForeground,
+  parseCopyPath,
+} from '../../lab/cluster/node-exec.ts';
+import { listNodes } from '../../lab/cluster/node-status.ts';
+import { type ClusterRecord, requireRecord } from '../../lab/cluster/record.ts';
+import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
 import { InputError } from '../../util/errors.ts';

@@ -1,7 +1,7 @@
-import { calledAs } from '../../lab/called-as.ts';
-import { distributionOf } from '../../lab/paths.ts';
 import type { Stage } from '../../lab/tour/guide.ts';
 import { type TourOptions, takeTour } from '../../lab/tour/take.ts';
+import { calledAs } from '../../sys/called-as.ts';
+import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';

@@ -1,5 +1,5 @@
+import { labelValueErrors, qualifiedNameErrors } from '../names.ts';
 import type { LabelSelector } from '../types.ts';
-import { labelValueErrors, qualifiedNameErrors } from '../validation/names.ts';
 
 /** A selector that cannot be understood; the message is Kubernetes'. */
 export class SelectorError extends Error {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { kindByName } from '../schema/kinds.ts';
+import { kindByName } from '../kinds.ts';
 import type { KubeObject, LabelSelector } from '../types.ts';
 import { labelSelectorMatches, parseFieldSelector, parseLabelSelector, SelectorError } from './index.ts';
 

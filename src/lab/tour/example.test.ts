@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { ClusterConfig } from '../config/types.ts';
+import type { ClusterConfig } from '../cluster/config/types.ts';
 import { exampleWithBackend, mountsExample, prepareExample, takeBackExample } from './example.ts';
 
 let root: string;

@@ -1,14 +1,14 @@
 import { cp, lstat, mkdir, readFile, readlink, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { portmapPaths } from '../../path/plugin-files.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { UserError } from '../../util/errors.ts';
-import type { ClusterConfig } from '../config/types.ts';
-import { RUN_ROOT } from '../paths.ts';
-import { mountedBy, mounts } from '../record.ts';
-import { isUnfinished } from '../unfinished.ts';
+import type { ClusterConfig } from '../cluster/config/types.ts';
+import { RUN_ROOT } from '../cluster/paths.ts';
+import { mountedBy, mounts } from '../cluster/record.ts';
+import { isUnfinished } from '../cluster/unfinished.ts';
+import { portmapPaths } from '../inject/plugin-files.ts';
 
 /** Where things of the how-to are on the machine. */
 interface ExamplePaths {

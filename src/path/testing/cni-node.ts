@@ -1,4 +1,4 @@
-import { type CniConfFile, NODE_REPORT_VERSION, type NodeReport } from '../node-report.ts';
+import { type CniConfFile, NODE_REPORT_VERSION, type NodeReport } from '../model/node-report.ts';
 
 const UNSEEN = { unknown: 'not looked at by this test' };
 const AT = '2026-01-01T00:00:00Z';

@@ -1,8 +1,8 @@
 import type { Pod } from '../../kube/types.ts';
-import type { Failure } from '../failure.ts';
-import type { Subject } from '../finding.ts';
-import type { Scene } from '../scene.ts';
-import type { World } from '../world.ts';
+import type { Subject } from '../model/finding.ts';
+import type { World } from '../model/world.ts';
+import type { Failure } from '../stages/failure.ts';
+import type { Scene } from '../view/scene.ts';
 
 /** A pod on a node with these hostPorts. */
 export function podOn(nodeName: string | undefined, name: string, ...hostPorts: number[]): Pod {
@@ -50,7 +50,6 @@ export function failureOn(
     detect: (scene) =>
       found(scene).map((subject) => ({ subject, message: `${rest.code}!`, evidence: [], data: null })),
     heal: () => ({ by: 'hand', why: 'a test' }),
-    fault: { does: '', inject: async () => {}, restore: async () => {} },
     ...rest,
   };
 }

@@ -1,24 +1,19 @@
 /** One worker of the catalogue's cluster, on which failures are brought about, found, healed and undone, one after the other. */
-import {
-  chooseTargets,
-  FaultBook,
-  type Injected,
-  inject,
-  restore,
-} from '../../../src/agent/faults/faults.ts';
-import { labFaultDoor } from '../../../src/agent/faults/lab-door.ts';
+
 import { type HealReport, heal, type Patient } from '../../../src/agent/heal.ts';
-import { labPatient } from '../../../src/agent/lab-patient.ts';
-import { collectLabWorld, labClient } from '../../../src/agent/sources/lab.ts';
 import type { ApiClient } from '../../../src/kube/client.ts';
 import { events, pods } from '../../../src/kube/resources.ts';
 import type { Pod } from '../../../src/kube/types.ts';
-import { type ClusterRecord, requireRecord } from '../../../src/lab/record.ts';
-import { type Diagnosed, diagnose } from '../../../src/path/diagnose.ts';
-import type { Failure } from '../../../src/path/failure.ts';
-import type { FaultDoor, FaultTarget } from '../../../src/path/fault.ts';
-import type { Finding, PathVerdict } from '../../../src/path/finding.ts';
-import type { World } from '../../../src/path/world.ts';
+import { type ClusterRecord, requireRecord } from '../../../src/lab/cluster/record.ts';
+import { labPatient } from '../../../src/lab/doctor/patient.ts';
+import { collectLabWorld, labClient } from '../../../src/lab/doctor/source.ts';
+import { chooseTargets, FaultBook, type Injected, inject, restore } from '../../../src/lab/inject/book.ts';
+import type { FaultDoor, FaultTarget } from '../../../src/lab/inject/fault.ts';
+import { labFaultDoor } from '../../../src/lab/inject/lab-door.ts';
+import { type Diagnosed, diagnose } from '../../../src/path/diagnose/diagnose.ts';
+import type { Finding, PathVerdict } from '../../../src/path/model/finding.ts';
+import type { World } from '../../../src/path/model/world.ts';
+import type { Failure } from '../../../src/path/stages/failure.ts';
 import { realExec } from '../../../src/sys/exec.ts';
 import { waitFor } from '../../../src/sys/wait.ts';
 import { type Lab, PROGRAM } from '../lab.ts';

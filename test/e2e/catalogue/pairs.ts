@@ -1,5 +1,5 @@
 /** Which failures can be there at once, and why others cannot. */
-import type { Failure } from '../../../src/path/failure.ts';
+import type { Failure } from '../../../src/path/stages/failure.ts';
 
 /** Failures that make the pod again by a chain that is broken: it has no mapping, and often no sandbox. */
 const WITHOUT_MAPPING: readonly string[] = [

@@ -1,12 +1,13 @@
 /** What is shown for every failure of the catalogue: it is found, exactly it, and mended, and nothing of it is left. */
 
-import type { Injected } from '../../../src/agent/faults/faults.ts';
-import type { Diagnosed } from '../../../src/path/diagnose.ts';
-import type { Failure } from '../../../src/path/failure.ts';
-import type { FaultTarget } from '../../../src/path/fault.ts';
-import type { Finding, Subject } from '../../../src/path/finding.ts';
-import { formatPort } from '../../../src/path/host-ports.ts';
-import { stages } from '../../../src/path/stages.ts';
+import { faultOf } from '../../../src/lab/faults/index.ts';
+import type { Injected } from '../../../src/lab/inject/book.ts';
+import type { FaultTarget } from '../../../src/lab/inject/fault.ts';
+import type { Diagnosed } from '../../../src/path/diagnose/diagnose.ts';
+import type { Finding, Subject } from '../../../src/path/model/finding.ts';
+import { formatPort } from '../../../src/path/model/host-ports.ts';
+import { stages } from '../../../src/path/model/stages.ts';
+import type { Failure } from '../../../src/path/stages/failure.ts';
 import type { Lane } from './lane.ts';
 
 /** A line of the table. */
@@ -101,7 +102,7 @@ async function untilFound(lane: Lane, injected: Injected, proof: Proof): Promise
 
 function differences(lane: Lane, found: Diagnosed, { failure, target, memo }: Injected): string[] {
   const wrong: string[] = [];
-  const expected = failure.fault.subjects?.(target, memo) ?? [defaultSubject(target)];
+  const expected = faultOf(failure).subjects?.(target, memo) ?? [defaultSubject(target)];
   const findings = lane
     .findings(found)
     .filter(({ severity }) => severity !== 'note' || failure.severity === 'note');

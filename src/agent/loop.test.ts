@@ -1,0 +1,391 @@
+import { describe, expect, test } from 'bun:test';
+import type { ApplyResult } from '../node/apply/result.ts';
+import type { NodeAction } from '../path/model/action.ts';
+import { NODE_REPORT_VERSION, type NodeReport, type PluginFile } from '../path/model/node-report.ts';
+import type { World } from '../path/model/world.ts';
+import type { Clock } from '../sys/clock.ts';
+import type { Patient } from './heal.ts';
+import { HealLoop, type Teller } from './loop.ts';
+
+/** Time that passes when the test says so; whoever sleeps wakes in order. */
+class TestClock implements Clock {
+  #now = 1_000_000;
+  readonly #sleepers = new Set<{ at: number; wake: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const sleeper = { at: this.#now + ms, wake: resolve };
+      this.#sleepers.add(sleeper);
+      signal?.addEventListener('abort', () => {
+        this.#sleepers.delete(sleeper);
+        reject(signal.reason);
+      });
+    });
+  }
+
+  /** Lets so many milliseconds pass, with all that happens in them. */
+  async pass(ms: number): Promise<void> {
+    const until = this.#now + ms;
+    for (;;) {
+      await settle();
+      const [next] = [...this.#sleepers].sort((a, b) => a.at - b.at);
+      if (next === undefined || next.at > until) break;
+      this.#now = Math.max(this.#now, next.at);
+      this.#sleepers.delete(next);
+      next.wake();
+    }
+    this.#now = until;
+  }
+}
+
+/** Everything that can go on without time has gone on. */
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+const UNSEEN = { unknown: 'not looked at' };
+const BIN = '/opt/cni/bin';
+
+/** A node of which only the chain and the plugins are known. */
+class FakeNode implements Patient {
+  plugins = new Set(['ptp', 'portmap']);
+  /** How long a look and an action take, in milliseconds. */
+  lookMs = 0;
+  applyMs = 0;
+  looks = 0;
+  readonly applied: { at: number; action: NodeAction }[] = [];
+  /** What an action comes to. Default: it does what it says. */
+  onApply: (() => ApplyResult | undefined) | undefined;
+  onObserve: (() => void) | undefined;
+  busy = 0;
+  mostBusy = 0;
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async observe(): Promise<World> {
+    return this.#alone(async () => {
+      this.looks++;
+      this.onObserve?.();
+      const seen = new Set(this.plugins);
+      await this.#clock.sleep(this.lookMs);
+      return worldOf(seen, this.#clock.now());
+    });
+  }
+
+  async apply(_node: string, actions: readonly NodeAction[]): Promise<ApplyResult[]> {
+    return this.#alone(async () => {
+      const [action] = actions as [NodeAction];
+      this.applied.push({ at: this.#clock.now(), action });
+      await this.#clock.sleep(this.applyMs);
+      const result = this.onApply?.();
+      if (result !== undefined) return [result];
+      if (action.do === 'install-plugin') this.plugins.add(action.name);
+      return [{ action: action.do, outcome: 'done', detail: '' }];
+    });
+  }
+
+  deletePod(): Promise<void> {
+    throw new Error('no pod is to be deleted here');
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    this.busy++;
+    this.mostBusy = Math.max(this.mostBusy, this.busy);
+    try {
+      return await work();
+    } finally {
+      this.busy--;
+    }
+  }
+}
+
+function worldOf(plugins: ReadonlySet<string>, now: number): World {
+  const content = JSON.stringify({
+    cniVersion: '1.0.0',
+    name: 'net',
+    plugins: [{ type: 'ptp' }, { type: 'portmap', capabilities: { portMappings: true } }],
+  });
+  const at = new Date(now).toISOString();
+  const report: NodeReport = {
+    apiVersion: NODE_REPORT_VERSION,
+    kind: 'NodeReport',
+    node: 'n',
+    takenAt: at,
+    machine: { kernel: '6.1', architecture: 'x64', elfMachine: 62 },
+    network: {
+      links: UNSEEN,
+      addresses: UNSEEN,
+      routes: UNSEEN,
+      sysctls: UNSEEN,
+      listeners: UNSEEN,
+      flows: UNSEEN,
+    },
+    cni: {
+      confDir: '/etc/cni/net.d',
+      files: { value: [{ name: '10-net.conflist', modified: at, changed: at, content: { value: content } }] },
+      binDirs: [BIN],
+      plugins: { value: [...plugins].map(pluginFile) },
+      attachments: { value: [] },
+      skipped: [],
+    },
+    runtime: UNSEEN,
+    sandboxes: UNSEEN,
+    netfilter: {
+      tools: { iptables: '/sbin/iptables', ip6tables: '/sbin/ip6tables', nft: '/sbin/nft' },
+      iptables: [],
+      nft: UNSEEN,
+    },
+  };
+  const pod = {
+    metadata: { name: 'echo', namespace: 'default', uid: 'u' },
+    spec: { nodeName: 'n', containers: [{ name: 'c', ports: [{ containerPort: 8080, hostPort: 80 }] }] },
+    status: { phase: 'Running' },
+  };
+  return {
+    observedAt: at,
+    nodes: [{ metadata: { name: 'n' } }],
+    pods: [pod],
+    services: [],
+    events: [],
+    policies: [],
+    reports: new Map([['n', { value: report }]]),
+    probes: [],
+  };
+}
+
+function pluginFile(name: string): PluginFile {
+  return {
+    name,
+    directory: BIN,
+    mode: '0755',
+    size: 1,
+    format: { kind: 'elf', machine: 62, bits: 64 },
+    versions: { value: ['1.0.0'] },
+  };
+}
+
+/** Starts the loop on a node as `prepare` makes it. */
+function start(prepare?: (node: FakeNode) => void) {
+  const clock = new TestClock();
+  const node = new FakeNode(clock);
+  prepare?.(node);
+  const told: string[] = [];
+  const tell: Teller = {
+    appeared: ({ code }) => told.push(`appeared ${code}`),
+    healed: ({ code }) => told.push(`healed ${code}`),
+    gone: ({ code }) => told.push(`gone ${code}`),
+    failed: ({ code }, reason) => told.push(`failed ${code}: ${reason}`),
+    left: ({ code }) => told.push(`left ${code}`),
+    contested: ({ code }, times) => told.push(`contested ${code} ${times}`),
+    blind: (error) => told.push(`blind: ${(error as Error).message}`),
+  };
+  const stopping = new AbortController();
+  const loop = new HealLoop({ patient: node, scope: { restart: false }, podsFromApi: true, clock, tell });
+  const ended = loop.run(stopping.signal);
+  return {
+    clock,
+    node,
+    told,
+    loop,
+    ended,
+    stop: () => stopping.abort(new Error('stop')),
+    begun: clock.now(),
+  };
+}
+
+const withoutPortmap = (node: FakeNode): void => {
+  node.plugins.delete('portmap');
+};
+
+/** Takes portmap away, and tells or not. */
+function takePortmap({ node, loop }: Pick<ReturnType<typeof start>, 'node' | 'loop'>, tells = true): void {
+  node.plugins.delete('portmap');
+  if (tells) loop.changed();
+}
+
+const INSTALL: NodeAction = { do: 'install-plugin', name: 'portmap', directory: BIN };
+
+describe('the healing loop', () => {
+  test('heals what is broken when it starts, and tells', async () => {
+    const s = start(withoutPortmap);
+    await s.clock.pass(100);
+    expect(s.node.applied.map(({ action }) => action)).toEqual([INSTALL]);
+    expect(s.told).toEqual(['appeared plugin-missing', 'healed plugin-missing']);
+    s.stop();
+    await s.ended;
+  });
+
+  test('looks at nothing while nothing happens, but every half minute', async () => {
+    const s = start();
+    await s.clock.pass(60_500);
+    expect(s.node.looks).toBe(3);
+    expect(s.told).toEqual([]);
+    s.stop();
+    await s.ended;
+  });
+
+  test('heals soon after it is told, once', async () => {
+    const s = start();
+    await s.clock.pass(10_000);
+    const at = s.clock.now();
+    takePortmap(s);
+    await s.clock.pass(10);
+    s.loop.changed();
+    await s.clock.pass(1000);
+    expect(s.node.applied).toHaveLength(1);
+    expect(s.node.applied[0]!.at - at).toBe(40);
+    s.stop();
+    await s.ended;
+  });
+
+  test('takes what it changed itself for no news', async () => {
+    const s = start();
+    await s.clock.pass(0);
+    s.node.onApply = () => {
+      s.node.plugins.add('portmap');
+      s.loop.changed();
+      return undefined;
+    };
+    const looks = s.node.looks;
+    takePortmap(s);
+    await s.clock.pass(10_000);
+    // The one that saw it, and the one that saw it mended.
+    expect(s.node.looks - looks).toBe(2);
+    s.stop();
+    await s.ended;
+  });
+
+  test('heals what nobody told of, at the next regular look', async () => {
+    const s = start();
+    await s.clock.pass(10_000);
+    takePortmap(s, false);
+    await s.clock.pass(19_900);
+    expect(s.node.applied).toEqual([]);
+    await s.clock.pass(200);
+    expect(s.node.applied).toHaveLength(1);
+    s.stop();
+    await s.ended;
+  });
+
+  test('never does two things at once, and misses nothing that happens meanwhile', async () => {
+    const s = start();
+    s.node.lookMs = 100;
+    s.node.applyMs = 100;
+    await s.clock.pass(5000);
+    takePortmap(s);
+    for (let step = 0; step < 30; step++) {
+      await s.clock.pass(10);
+      s.loop.changed();
+    }
+    // Broken again behind the back of the look that is under way.
+    takePortmap(s);
+    await s.clock.pass(20_000);
+    expect(s.node.plugins.has('portmap')).toBe(true);
+    expect(s.node.mostBusy).toBe(1);
+    s.stop();
+    await s.ended;
+  });
+
+  test('tries what fails less and less often, and says so once', async () => {
+    const s = start((node) => {
+      withoutPortmap(node);
+      node.onApply = () => ({ action: 'install-plugin', outcome: 'failed', detail: 'no space' });
+    });
+    await s.clock.pass(600_000);
+    const gaps = s.node.applied
+      .slice(1)
+      .map(({ at }, index) => Math.round((at - s.node.applied[index]!.at) / 1000));
+    expect(gaps.slice(0, 8)).toEqual([1, 1, 2, 4, 8, 16, 32, 64]);
+    expect(s.node.applied.length).toBeLessThan(14);
+    expect(s.told).toEqual(['appeared plugin-missing', 'failed plugin-missing: no space']);
+    s.node.onApply = undefined;
+    await s.clock.pass(600_000);
+    expect(s.told.at(-1)).toBe('healed plugin-missing');
+    s.stop();
+    await s.ended;
+  });
+
+  test('does not fight: whoever undoes it is named, and left alone for a while', async () => {
+    const s = start();
+    await s.clock.pass(0);
+    for (let second = 0; second < 50; second++) {
+      takePortmap(s);
+      await s.clock.pass(1000);
+    }
+    expect(s.node.applied).toHaveLength(5);
+    expect(s.told.filter((line) => line.startsWith('contested'))).toEqual(['contested plugin-missing 5']);
+    expect(s.node.plugins.has('portmap')).toBe(false);
+    // A minute after the last time it is tried again: perhaps they have gone.
+    await s.clock.pass(20_000);
+    expect(s.node.applied).toHaveLength(6);
+    expect(s.node.plugins.has('portmap')).toBe(true);
+    s.stop();
+    await s.ended;
+  });
+
+  test('leaves to people what is theirs, and says so once', async () => {
+    const s = start((node) => node.plugins.delete('ptp'));
+    await s.clock.pass(120_000);
+    expect(s.node.applied).toEqual([]);
+    expect(s.told).toEqual(['appeared plugin-missing', 'left plugin-missing']);
+    s.node.plugins.add('ptp');
+    await s.clock.pass(60_000);
+    expect(s.told.at(-1)).toBe('gone plugin-missing');
+    s.stop();
+    await s.ended;
+  });
+
+  test('a look that fails is tried again, soon and then less often', async () => {
+    const s = start((node) => {
+      node.onObserve = () => {
+        throw new Error('no report');
+      };
+    });
+    await s.clock.pass(20_000);
+    expect(s.told.slice(0, 3)).toEqual(Array(3).fill('blind: no report'));
+    expect(s.told.length).toBeLessThan(7);
+    s.node.onObserve = undefined;
+    takePortmap(s);
+    await s.clock.pass(1000);
+    expect(s.told.at(-1)).toBe('healed plugin-missing');
+    s.stop();
+    await s.ended;
+  });
+
+  test('ends at once during a look, and while it sleeps', async () => {
+    for (const lookMs of [0, 1e9]) {
+      const s = start((node) => {
+        node.lookMs = lookMs;
+      });
+      await s.clock.pass(100);
+      s.stop();
+      await s.ended;
+      expect(s.told).toEqual([]);
+    }
+  });
+
+  test('ends during an action when that is done, and does no other', async () => {
+    const s = start((node) => {
+      withoutPortmap(node);
+      node.applyMs = 500;
+    });
+    await s.clock.pass(100);
+    let isOver = false;
+    const over = s.ended.then(() => {
+      isOver = true;
+    });
+    s.stop();
+    await s.clock.pass(300);
+    expect(isOver).toBe(false);
+    await s.clock.pass(200);
+    await over;
+    expect(s.node.plugins.has('portmap')).toBe(true);
+    expect(s.node.applied).toHaveLength(1);
+  });
+});

@@ -1,0 +1,214 @@
+import { type Diagnosed, diagnose } from '../path/diagnose/diagnose.ts';
+import { type HealScope, type PlannedHeal, planHeal } from '../path/heal/plan.ts';
+import type { Finding } from '../path/model/finding.ts';
+import type { World } from '../path/model/world.ts';
+import type { Scene } from '../path/view/scene.ts';
+import type { Clock } from '../sys/clock.ts';
+import { Backoff } from '../util/backoff.ts';
+import { type Healed, heal, type Patient } from './heal.ts';
+import { Ledger } from './ledger.ts';
+import { Pace } from './pace.ts';
+import { readyAt } from './settling.ts';
+
+/** What the loop has to tell. Every call is one line of a log, and an event where pods are concerned. */
+export interface Teller {
+  /** A finding is there that was not at the look before. */
+  appeared(finding: Finding, scene: Scene): void;
+  healed(finding: Finding, scene: Scene): void;
+  /** It went away without our doing. */
+  gone(finding: Finding): void;
+  /** Mending failed; it is tried again. Times in milliseconds since the epoch. */
+  failed(finding: Finding, reason: string, nextTry: number, scene: Scene): void;
+  /** It is for a person to mend. */
+  left(finding: Finding, why: string, scene: Scene): void;
+  /** Somebody undoes what is mended, and is left alone with it for a while. */
+  contested(finding: Finding, times: number, nextTry: number, scene: Scene): void;
+  /** The node could not be looked at. */
+  blind(error: unknown): void;
+}
+
+export interface HealLoopOptions {
+  patient: Patient;
+  scope: HealScope;
+  /** Whether the patient's pods are those of the API. */
+  podsFromApi: boolean;
+  clock: Clock;
+  tell: Teller;
+  pace?: Pace;
+  ledger?: Ledger;
+}
+
+/** Waits after looks that failed, in milliseconds. */
+const BLIND_MS = 1000;
+const MAX_BLIND_MS = 60_000;
+
+/** How long the kernel may take to tell what we changed ourselves, in milliseconds. */
+const OWN_CHANGES_MS = 20;
+
+/**
+ * Healing as a loop on one patient: looks when something may have changed, and every so often, and mends what it finds. It knows
+ * nothing but what it sees (level-triggered), so that a change nobody told of is mended at the next look; there is never more than
+ * one round at a time.
+ */
+export class HealLoop {
+  readonly #options: HealLoopOptions;
+  readonly #pace: Pace;
+  readonly #ledger: Ledger;
+  readonly #backoff = new Backoff(BLIND_MS, MAX_BLIND_MS);
+  #nap = new AbortController();
+
+  constructor(options: HealLoopOptions) {
+    this.#options = options;
+    this.#pace = options.pace ?? new Pace(options.clock.now());
+    this.#ledger = options.ledger ?? new Ledger();
+  }
+
+  /** Something about the patient may have changed. */
+  readonly changed = (): void => {
+    if (this.#pace.changed(this.#options.clock.now())) this.#nap.abort();
+  };
+
+  /** Runs until the signal aborts; an action that has begun is done to its end first. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      const now = clock.now();
+      const next = this.#pace.nextAt(now);
+      if (next > now) await this.#sleep(next - now, signal);
+      else await this.#round(signal);
+    }
+  }
+
+  /** Ends early when there is news; whoever slept looks at the time again. */
+  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    this.#nap = new AbortController();
+    try {
+      await this.#options.clock.sleep(ms, AbortSignal.any([signal, this.#nap.signal]));
+    } catch (error) {
+      if (!signal.aborted && !this.#nap.signal.aborted) throw error;
+    }
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    const { clock, tell } = this.#options;
+    const began = clock.now();
+    this.#pace.began(began);
+    let lookMs = 0;
+    try {
+      const first = diagnose(await this.#observe(signal));
+      lookMs = clock.now() - began;
+      this.#backoff.forget('');
+      await this.#mend(first, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      tell.blind(error);
+      this.#pace.due(clock.now() + this.#backoff.next(''));
+    } finally {
+      this.#pace.ended(clock.now(), lookMs);
+    }
+  }
+
+  /** Looks at what mending has come to, once what it changed has been told: that is then no news. */
+  async #lookAgain(signal: AbortSignal): Promise<World> {
+    await this.#options.clock.sleep(OWN_CHANGES_MS, signal);
+    this.#pace.looksAgain();
+    return this.#observe(signal);
+  }
+
+  /** A look at a patient ends when we are to stop, whatever it is waiting for: looking changes nothing. */
+  async #observe(signal: AbortSignal): Promise<World> {
+    const stop = Promise.withResolvers<never>();
+    const onAbort = () => stop.reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      return await Promise.race([this.#options.patient.observe(signal), stop.promise]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #mend(first: Diagnosed, signal: AbortSignal): Promise<void> {
+    const { patient, scope } = this.#options;
+    this.#takeDown(first);
+    let current = first;
+    const { healed, after } = await heal(
+      {
+        observe: (stop) => this.#lookAgain(stop),
+        apply: (node, actions) => patient.apply(node, actions),
+        deletePod: (pod) => patient.deletePod(pod),
+      },
+      first,
+      {
+        ...scope,
+        signal,
+        mayTry: (planned, diagnosed) => {
+          current = diagnosed;
+          return this.#readyAt(planned, diagnosed.scene) <= this.#now();
+        },
+        // What only mending has brought to light is told before it is mended, too.
+        onPlan: (plan) => {
+          for (const { finding } of plan) this.#announce(finding, current.scene);
+        },
+      },
+    );
+    for (const entry of healed) this.#conclude(entry, after.scene);
+    if (after !== first) this.#takeDown(after);
+    for (const planned of planHeal(after, scope)) {
+      if (planned.steps.length > 0) this.#pace.due(this.#readyAt(planned, after.scene));
+    }
+  }
+
+  #announce(finding: Finding, scene: Scene): void {
+    if (this.#ledger.announce(finding, this.#now())) this.#options.tell.appeared(finding, scene);
+  }
+
+  /** What is not settled may be the runtime at work, and is not told yet. */
+  #takeDown({ diagnosis, scene, cases }: Diagnosed): void {
+    const { tell, scope } = this.#options;
+    const now = this.#now();
+    const findings = diagnosis.findings.filter(({ severity }) => severity !== 'note');
+    for (const finding of findings) this.#ledger.add(finding, now);
+    for (const finding of this.#ledger.retain(findings, now)) tell.gone(finding);
+    for (const planned of planHeal({ diagnosis, scene, cases }, scope)) {
+      // Without steps and not left to anybody it is mended with another, and told with that.
+      const isOwn = planned.steps.length > 0 || planned.left !== undefined;
+      if (isOwn && this.#settledAt(planned, scene) <= now) this.#announce(planned.finding, scene);
+    }
+  }
+
+  #conclude({ finding, outcome, reason = '' }: Healed, scene: Scene): void {
+    const { tell } = this.#options;
+    const ledger = this.#ledger;
+    switch (outcome) {
+      case 'healed': {
+        const verdict = ledger.healed(finding, this.#now());
+        tell.healed(finding, scene);
+        if (verdict.contested) tell.contested(finding, verdict.times, verdict.heldUntil, scene);
+        return;
+      }
+      case 'failed': {
+        const next = ledger.failed(finding, this.#now());
+        if (ledger.isNews(finding, reason)) tell.failed(finding, reason, next, scene);
+        return;
+      }
+      case 'left':
+        if (ledger.isNews(finding, reason)) tell.left(finding, reason, scene);
+    }
+  }
+
+  /** From when on a plan may be carried out: it is settled, and nothing holds it back. */
+  #readyAt(planned: PlannedHeal, scene: Scene): number {
+    return Math.max(this.#settledAt(planned, scene), this.#ledger.heldUntil(planned.finding));
+  }
+
+  #settledAt(planned: PlannedHeal, scene: Scene): number {
+    const now = this.#now();
+    const since = this.#ledger.since(planned.finding, now);
+    return readyAt(planned, scene, { since, now, podsFromApi: this.#options.podsFromApi });
+  }
+
+  #now(): number {
+    return this.#options.clock.now();
+  }
+}

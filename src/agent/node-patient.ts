@@ -1,0 +1,60 @@
+import type { ClusterObjects } from '../collect/cluster-objects.ts';
+import { localWorld } from '../collect/local.ts';
+import type { ApiClient } from '../kube/client.ts';
+import { hasReason } from '../kube/client.ts';
+import { pods } from '../kube/resources.ts';
+import { Backups } from '../node/apply/backup.ts';
+import { ownPluginDirectory } from '../node/apply/own-plugins.ts';
+import { performActions } from '../node/apply/perform.ts';
+import type { ApplyResult } from '../node/apply/result.ts';
+import { takeNodeReport } from '../node/report/take.ts';
+import type { World } from '../path/model/world.ts';
+import type { Exec } from '../sys/exec.ts';
+import type { Patient } from './heal.ts';
+
+/** What is known of a node besides what it shows itself. */
+export interface NodeObjects {
+  client: ApiClient;
+  /** The objects that concern the node, as they are now. */
+  read(): ClusterObjects;
+}
+
+/**
+ * The node that this process stands on, to be healed: looked at and changed by this process itself. With `objects` its pods are
+ * those of the API, without they are what the runtime was asked for. Nothing is probed.
+ */
+export function nodePatient(node: string, exec: Exec, objects?: NodeObjects): Patient {
+  return {
+    async observe(signal): Promise<World> {
+      if (objects === undefined) return localWorld(exec, signal, { node });
+      const report = await takeNodeReport(node, exec);
+      // Read last: a pod that is being taken down is known to be before its mapping is seen to be missing.
+      return {
+        observedAt: report.takenAt,
+        ...objects.read(),
+        reports: new Map([[node, { value: report }]]),
+        probes: [],
+      };
+    },
+
+    async apply(where, actions) {
+      if (where !== node) throw new Error(`node ${where} is not this one, which is ${node}`);
+      const context = { exec, backups: new Backups(new Date()), ownPlugins: ownPluginDirectory() };
+      const results: ApplyResult[] = [];
+      for await (const result of performActions(actions, context)) results.push(result);
+      return results;
+    },
+
+    async deletePod({ namespace, name, uid }) {
+      if (objects === undefined) {
+        throw new Error(`pod ${namespace}/${name}: without an API nobody can be asked to make it again`);
+      }
+      try {
+        await objects.client.delete(pods, name, namespace, { preconditions: { uid } });
+      } catch (error) {
+        // Somebody else was faster: it is gone, or made again, which is what was wanted.
+        if (!hasReason(error, 'NotFound', 'Conflict')) throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import type { Pod } from '../kube/types.ts';
+import type { PlannedHeal } from '../path/heal/plan.ts';
+import type { HealStep } from '../path/model/action.ts';
+import type { Scene } from '../path/view/scene.ts';
+
+/** Times in milliseconds. */
+export interface SettlingOptions {
+  /** What a sandbox lacks while it is this young, the runtime may still be about to give it. */
+  youngMs: number;
+  /** How long a mapping must be seen to be missing when nobody can tell whether its pod is being taken down. */
+  missingMs: number;
+  /** How long something must be seen to be left over before it is taken away. */
+  leftOverMs: number;
+  /** Pods that are being made keep leftovers from being taken away for at most so long. */
+  maxLeftOverMs: number;
+}
+
+export const SETTLING: SettlingOptions = {
+  youngMs: 2000,
+  missingMs: 300,
+  leftOverMs: 15_000,
+  maxLeftOverMs: 120_000,
+};
+
+/** What is known besides the scene. */
+export interface SettlingContext {
+  /** Since when the finding has been there, by the clock that {@link readyAt} answers in. */
+  since: number;
+  now: number;
+  /** Whether the pods of the scene are the API's, which says when one is being taken down; a runtime does not. */
+  podsFromApi: boolean;
+}
+
+/**
+ * From when on a finding may be acted on. The chain of a pod is not one step: while the runtime makes or takes down a sandbox, rules
+ * are there before the runtime lists the sandbox, and gone while it still does. Whoever is told of every change looks right then,
+ * and would take away what is being made, or make again what is being taken away. Infinity: not as long as this is so.
+ */
+export function readyAt(
+  { finding, steps }: PlannedHeal,
+  scene: Scene,
+  { since, now, podsFromApi }: SettlingContext,
+  options: SettlingOptions = SETTLING,
+): number {
+  if (steps.some(takesAttachmentAway)) {
+    const at = since + options.leftOverMs;
+    if (!scene.world.pods.some(isBeingMade)) return at;
+    return now < since + options.maxLeftOverMs ? Math.max(at, now + options.leftOverMs) : at;
+  }
+  const sandboxes = new Set(steps.flatMap(attachedSandbox));
+  if (sandboxes.size === 0) return since;
+  const paths = scene.paths.filter((path) => path.sandbox !== undefined && sandboxes.has(path.sandbox.id));
+  if (paths.some(({ pod }) => pod.metadata?.deletionTimestamp !== undefined)) return Number.POSITIVE_INFINITY;
+  const grown = paths.map(({ sandbox }) => Date.parse(sandbox!.createdAt) + options.youngMs);
+  const seen = !podsFromApi && finding.stage === 'translated' ? since + options.missingMs : since;
+  return Math.max(seen, ...grown);
+}
+
+function takesAttachmentAway(step: HealStep): boolean {
+  return step.on === 'node' && (step.action.do === 'detach' || step.action.do === 'collect');
+}
+
+function attachedSandbox(step: HealStep): string[] {
+  return step.on === 'node' && step.action.do === 'attach' ? [step.action.sandbox] : [];
+}
+
+/** A pod for which the runtime may be running the chain. */
+function isBeingMade({ metadata, spec, status }: Pod): boolean {
+  return (
+    metadata?.deletionTimestamp === undefined && spec?.hostNetwork !== true && status?.phase === 'Pending'
+  );
+}

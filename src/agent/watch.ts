@@ -1,0 +1,101 @@
+import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
+import { EventRecorder } from '../kube/event-recorder.ts';
+import type { HealScope } from '../path/heal/plan.ts';
+import { realClock } from '../sys/clock.ts';
+import { aborted, logOnceAMinute } from '../sys/daemon.ts';
+import { DirectoryWatch } from '../sys/directory-watch.ts';
+import type { Exec } from '../sys/exec.ts';
+import { watchNetfilter } from '../sys/netfilter-changes.ts';
+import { messageOf } from '../util/errors.ts';
+import { sweepLeftovers } from './leftovers.ts';
+import { HealLoop } from './loop.ts';
+import { watchNodeObjects } from './node-objects.ts';
+import { nodePatient } from './node-patient.ts';
+import { PACE, Pace } from './pace.ts';
+import { rememberingExec } from './remembering-exec.ts';
+import { teller } from './teller.ts';
+
+export interface WatchOptions {
+  /** Name of this node in the cluster. */
+  node: string;
+  /** How to reach the API; without it pods are what the runtime was asked for, and no Events are written. */
+  api?: ApiClientOptions;
+  scope: HealScope;
+  /** Milliseconds between looks when nothing is told. */
+  resyncMs: number;
+  exec: Exec;
+  log(line: string): void;
+}
+
+/** Where CNI results are cached: an entry comes and goes with each attachment. Source: libcni's CacheDir. */
+const RESULT_CACHE = '/var/lib/cni/results';
+
+/** How long Events that are not written yet are waited for at the end, in milliseconds. */
+const FLUSH_MS = 1000;
+
+/**
+ * Heals the node that this process stands on, until the signal aborts. Looks when the two CNI directories, the cache of results,
+ * nftables or the node's pods change, and every `resyncMs`. What cannot be watched is logged, and left to the regular looks.
+ */
+export async function watchNode(options: WatchOptions, signal: AbortSignal): Promise<void> {
+  const { node, api, scope, resyncMs, exec, log } = options;
+  const onError = logOnceAMinute(log);
+  const client = api && new ApiClient({ ...api, userAgent: 'hostport-agent' });
+  const events =
+    client && new EventRecorder(client, { component: 'hostport-agent', host: node }, { onError });
+  const objects = client && watchNodeObjects({ client, node, changed: () => loop.changed(), onError });
+  const patient = nodePatient(node, rememberingExec(exec), objects);
+  const directories = new DirectoryWatch(() => loop.changed());
+  const loop = new HealLoop({
+    patient: {
+      ...patient,
+      async observe(stop) {
+        const world = await patient.observe(stop);
+        const report = world.reports.get(node);
+        if (report !== undefined && 'value' in report) {
+          const { confDir, binDirs } = report.value.cni;
+          attempt(() => directories.follow([confDir, ...binDirs, RESULT_CACHE]), onError);
+          attempt(() => {
+            const swept = sweepLeftovers([confDir, ...binDirs], realClock.now());
+            for (const path of swept) log(`removed ${path}, which was never finished`);
+          }, onError);
+        }
+        return world;
+      },
+    },
+    // Nobody sees its plans beforehand.
+    scope: { ...scope, risks: 'leftovers' },
+    podsFromApi: objects !== undefined,
+    clock: realClock,
+    tell: teller(log, events),
+    pace: new Pace(realClock.now(), { ...PACE, resyncMs }),
+  });
+  const watching = new AbortController();
+  const stop = AbortSignal.any([signal, watching.signal]);
+  const watches = [
+    watchNetfilter(loop.changed, stop).catch((error) =>
+      log(`${messageOf(error)}; looking every ${resyncMs} ms`),
+    ),
+    ...(objects === undefined ? [] : [objects.run(stop)]),
+  ];
+  log(`watching ${node}${client === undefined ? ' without an API' : ` with ${client.server}`}`);
+  try {
+    // Without pods from the API everything would look as if nobody wanted it.
+    if (objects !== undefined) await Promise.race([objects.synced, aborted(signal)]);
+    await loop.run(signal);
+  } finally {
+    watching.abort();
+    directories.close();
+    await Promise.all(watches);
+  }
+  if (events !== undefined && !(await events.flush(FLUSH_MS))) log('some events could not be written');
+  log('stopped');
+}
+
+function attempt(work: () => void, onError: (error: unknown) => void): void {
+  try {
+    work();
+  } catch (error) {
+    onError(error);
+  }
+}

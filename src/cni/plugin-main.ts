@@ -1,0 +1,52 @@
+import { readSync, writeSync } from 'node:fs';
+import { type Plugin, type PluginIo, runPlugin } from './plugin.ts';
+import { isOwnNetns } from './sandbox.ts';
+
+/** Bytes; a network configuration with its previous result is a few thousand. */
+const STDIN_CHUNK = 16_384;
+
+// process.stdin, Bun.stdin and process.stdout cost milliseconds to set up; descriptors do not.
+const io: PluginIo = {
+  env: process.env,
+  isOwnNetns,
+  readStdin: readAll,
+  writeStdout: (text) => writeAll(1, text),
+  writeStderr: (text) => writeAll(2, text),
+};
+
+/** All of standard input. Only where it does not block (a caller's choice) is it waited for in the event loop. */
+async function readAll(): Promise<string> {
+  const chunks: Buffer[] = [];
+  try {
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(STDIN_CHUNK);
+      const read = readSync(0, chunk);
+      if (read === 0) break;
+      chunks.push(chunk.subarray(0, read));
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    chunks.push(Buffer.from(await Bun.stdin.bytes()));
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let sent = 0; sent < bytes.length; ) sent += writeSync(fd, bytes, sent);
+}
+
+/** The main function of an executable that is the plugins named, each under its name; ends the process. */
+export function pluginMain(plugins: Readonly<Record<string, () => Plugin>>): void {
+  void run(plugins).then((status) => process.exit(status));
+}
+
+async function run(plugins: Readonly<Record<string, () => Plugin>>): Promise<number> {
+  const name = (process.execPath.split('/').pop() ?? '').replace(/\.exe$/, '');
+  const plugin = plugins[name];
+  if (plugin === undefined) {
+    io.writeStderr(`${process.execPath}: must be called ${Object.keys(plugins).join(', ')}\n`);
+    return 2;
+  }
+  return runPlugin(plugin(), io);
+}

@@ -1,0 +1,80 @@
+import { type ApiClient, hasReason } from '../kube/client.ts';
+import { events, nodes, pods, type Resource, services } from '../kube/resources.ts';
+import type { KubeObject } from '../kube/types.ts';
+import type { NetworkPolicy, World } from '../path/model/world.ts';
+import { messageOf } from '../util/errors.ts';
+import { ObjectReader } from './objects.ts';
+
+/** The part of a world that the API knows. */
+export type ClusterObjects = Pick<World, 'nodes' | 'pods' | 'services' | 'events' | 'policies' | 'unread'>;
+
+const networkPolicies: Resource<NetworkPolicy & KubeObject> = {
+  group: 'networking.k8s.io',
+  version: 'v1',
+  plural: 'networkpolicies',
+  kind: 'NetworkPolicy',
+  namespaced: true,
+};
+
+/** So many objects an answer: what one holds in memory before it is slimmed. */
+const PAGE = 500;
+
+/**
+ * Reads what the path needs of a cluster's objects. Without nodes or pods there is nothing to say, so it rejects with the API's error
+ * when these cannot be listed; a kind of the others that whoever asks may not list is unread.
+ */
+export async function readClusterObjects(client: ApiClient, signal?: AbortSignal): Promise<ClusterObjects> {
+  const unread: NonNullable<World['unread']>[number][] = [];
+  const readers = {
+    nodes: new ObjectReader('nodes', 'nodes'),
+    pods: new ObjectReader('pods', 'pods'),
+    services: new ObjectReader('services', 'services'),
+    events: new ObjectReader('events', 'events'),
+    policies: new ObjectReader('policies', 'network policies'),
+  };
+  const ifAllowed = async (what: string, listed: Promise<void>): Promise<void> => {
+    try {
+      await listed;
+    } catch (error) {
+      if (!hasReason(error, 'Forbidden')) throw error;
+      unread.push({ what, why: messageOf(error) });
+    }
+  };
+  await Promise.all([
+    listAll(client, nodes, readers.nodes, signal),
+    listAll(client, pods, readers.pods, signal),
+    ifAllowed('services', listAll(client, services, readers.services, signal)),
+    ifAllowed('events', listAll(client, events, readers.events, signal)),
+    ifAllowed(
+      'network policies',
+      listAll(client, networkPolicies, readers.policies, signal).catch((error: unknown) => {
+        // An API server that does not serve the kind has none of it.
+        if (!hasReason(error, 'NotFound')) throw error;
+      }),
+    ),
+  ]);
+  unread.push(...Object.values(readers).flatMap((reader) => reader.unread));
+  return {
+    nodes: readers.nodes.objects,
+    pods: readers.pods.objects,
+    services: readers.services.objects,
+    events: readers.events.objects,
+    policies: readers.policies.objects,
+    ...(unread.length === 0 ? {} : { unread }),
+  };
+}
+
+async function listAll<T extends KubeObject>(
+  client: ApiClient,
+  resource: Resource<T>,
+  reader: { add(items: Iterable<unknown>): void },
+  signal?: AbortSignal,
+): Promise<void> {
+  let next: string | undefined;
+  do {
+    signal?.throwIfAborted();
+    const page = await client.list(resource, { limit: PAGE, ...(next ? { continue: next } : {}) });
+    reader.add(page.items);
+    next = page.metadata.continue;
+  } while (next !== undefined && next !== '');
+}

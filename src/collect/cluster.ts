@@ -1,0 +1,70 @@
+import { existsSync, realpathSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
+import type { World } from '../path/model/world.ts';
+import { fileProblem } from '../sys/file-problem.ts';
+import { InputError, messageOf } from '../util/errors.ts';
+import { readReports } from './bundle.ts';
+import { readClusterObjects } from './cluster-objects.ts';
+
+/**
+ * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and node reports from files (`<node>.json`, what `hostport
+ * node-report` printed on each). A node without a file is one that was not asked, and one whose file is no report unknown. Sends no probes.
+ */
+export async function clusterWorld(
+  kubeconfig: string | undefined,
+  reportsDirectory: string,
+  signal?: AbortSignal,
+): Promise<World> {
+  if (!existsSync(reportsDirectory))
+    throw new InputError(`${reportsDirectory}: no such directory of node reports`);
+  const { reports, unread } = readReports(realpathSync(reportsDirectory), reportsDirectory);
+  const client = new ApiClient(await accessOf(kubeconfig));
+  const objects = await readClusterObjects(client, signal);
+  return {
+    observedAt: new Date().toISOString(),
+    ...objects,
+    unread: [...(objects.unread ?? []), ...unread],
+    reports,
+    probes: [],
+  };
+}
+
+/** Server and credentials of a kubeconfig, whatever way these are had by: client-node knows them all (exec plugins, OIDC). */
+async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
+  // A quarter of all that would be loaded at every start of the program, for this alone.
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  const kubeconfig = file ?? process.env.KUBECONFIG ?? join(homedir(), '.kube/config');
+  try {
+    if (file === undefined && process.env.KUBECONFIG) config.loadFromDefault();
+    else config.loadFromFile(kubeconfig);
+  } catch (cause) {
+    // A document of another shape makes the reader stumble, and what it says of that is for nobody.
+    const problem =
+      fileProblem(cause) ?? (cause instanceof TypeError ? 'it is no kubeconfig' : messageOf(cause));
+    throw new InputError(`read the kubeconfig ${kubeconfig}: ${problem}; name another with --kubeconfig`);
+  }
+  const cluster = config.getCurrentCluster();
+  if (cluster === null)
+    throw new InputError(`kubeconfig ${kubeconfig}: its current context names no cluster`);
+  if (cluster.skipTLSVerify) {
+    throw new InputError(
+      `kubeconfig ${kubeconfig}: insecure-skip-tls-verify is refused here; give certificate-authority-data`,
+    );
+  }
+  const request: RequestOptions = { headers: {} };
+  await config.applyToHTTPSOptions(request);
+  const pem = (value: unknown) => (value === undefined || value === null ? undefined : String(value));
+  const authorization = pem((request.headers as Record<string, unknown>).Authorization);
+  return {
+    server: cluster.server.replace(/\/+$/, ''),
+    ca: pem(request.ca),
+    cert: pem(request.cert),
+    key: pem(request.key),
+    token: authorization?.replace(/^Bearer /, ''),
+    userAgent: 'hostport',
+  };
+}

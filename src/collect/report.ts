@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { type NodeReport, nodeReportSchema } from '../path/model/node-report.ts';
+import type { Observed } from '../path/model/observed.ts';
+import { messageOf } from '../util/errors.ts';
+import { checkDepth, parseJson } from '../util/parse-json.ts';
+import { schemaProblem } from './schema-problem.ts';
+
+const reasonSchema = z.strictObject({ unknown: z.string() });
+
+/**
+ * The report of a node, or the reason why there is none, from its document; `what` names that in the reason. Whatever is wrong with it makes
+ * this node unknown, and nobody else.
+ */
+export function parseReport(text: string, what: string): Observed<NodeReport> {
+  try {
+    const document = parseJson(text, what);
+    checkDepth(document, what);
+    const isReason = typeof document === 'object' && document !== null && 'unknown' in document;
+    const parsed = (isReason ? reasonSchema : nodeReportSchema).safeParse(document);
+    if (!parsed.success) return { unknown: `${what}: ${schemaProblem(parsed.error)}` };
+    return isReason ? (parsed.data as { unknown: string }) : { value: parsed.data as NodeReport };
+  } catch (cause) {
+    return { unknown: messageOf(cause) };
+  }
+}

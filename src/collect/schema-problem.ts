@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { messageOf } from '../util/errors.ts';
+
+/** Longest message, in characters: it may be of a path in somebody's document. */
+const MAX_LENGTH = 500;
+
+/** Where a document is not as its schema wants it, and how: the first of what may be many. The document is not quoted. */
+export function schemaProblem(cause: unknown): string {
+  if (!(cause instanceof z.ZodError)) return messageOf(cause);
+  const { path, message } = deepest(cause.issues[0]!);
+  const place = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('');
+  return `${place}: ${message}`.replace(/^[.:] ?/, '').slice(0, MAX_LENGTH);
+}
+
+type Issue = Pick<z.core.$ZodIssue, 'path' | 'message'>;
+
+/** Of what may have one form or another, what is wrong in the form that fits furthest. */
+function deepest(issue: z.core.$ZodIssue): Issue {
+  if (issue.code !== 'invalid_union') return issue;
+  const [inner] = issue.errors
+    .flatMap(([first]) => (first === undefined ? [] : [deepest(first)]))
+    .sort((a, b) => b.path.length - a.path.length);
+  if (inner === undefined || inner.path.length === 0) return issue;
+  return { path: [...issue.path, ...inner.path], message: inner.message };
+}

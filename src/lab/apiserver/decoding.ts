@@ -1,0 +1,82 @@
+import { groupVersionOf, type KindInfo } from '../../kube/kinds.ts';
+import { prune, typeErrors, unknownFields } from '../kubernetes/validation/index.ts';
+import type { ApiObject } from './objects.ts';
+import { badRequest } from './status-error.ts';
+
+/** What to do about fields a kind does not have: the `fieldValidation` parameter. */
+export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
+
+/** Reads the parameter; without it fields are warned of, as Kubernetes does since 1.25. */
+export function fieldValidationOf(query: URLSearchParams): FieldValidation {
+  const value = query.get('fieldValidation');
+  if (value === null || value === '') return 'Warn';
+  if (value === 'Strict' || value === 'Warn' || value === 'Ignore') return value;
+  throw badRequest(
+    `fieldValidation: Unsupported value: ${JSON.stringify(value)}: supported values: "Ignore", "Strict", "Warn"`,
+  );
+}
+
+/** Whether a write is only tried. Throws BadRequest for a value other than `All`. */
+export function dryRunOf(values: readonly string[]): boolean {
+  const wrong = values.find((value) => value !== 'All' && value !== '');
+  if (wrong !== undefined)
+    throw badRequest(`dryRun: Unsupported value: ${JSON.stringify(wrong)}: supported values: "All"`);
+  return values.includes('All');
+}
+
+/** The problem of unknown fields in the words of Kubernetes' strict decoder; undefined when there is none. */
+export function strictProblem(unknown: readonly string[]): string | undefined {
+  if (unknown.length === 0) return undefined;
+  return `strict decoding error: ${unknown.map((field) => `unknown field ${JSON.stringify(field)}`).join(', ')}`;
+}
+
+/**
+ * Makes an object of a parsed body: its kind must be the expected one, its fields of the schema's types. Unknown fields
+ * are refused, warned of or dropped. Throws BadRequest.
+ */
+export function decodeObject(
+  kind: KindInfo,
+  body: unknown,
+  validation: FieldValidation,
+  warnings: string[],
+): ApiObject {
+  const expected = groupVersionOf(kind);
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw badRequest(`the body of the request is not an object of kind ${kind.kind}`);
+  }
+  const object = body as ApiObject;
+  object.kind ||= kind.kind;
+  object.apiVersion ||= expected;
+  const cannot = (problem: string) =>
+    badRequest(
+      `${object.kind} in version ${JSON.stringify(kind.version)} cannot be handled as a ${kind.kind}: ${problem}`,
+    );
+  if (object.kind !== kind.kind) throw cannot(`no kind ${JSON.stringify(object.kind)} is expected here`);
+  if (object.apiVersion !== expected) {
+    throw badRequest(
+      `the API version in the data (${object.apiVersion}) does not match the expected API version (${expected})`,
+    );
+  }
+  checkFields(kind, object, validation, warnings, cannot);
+  object.metadata ??= {};
+  return object;
+}
+
+/** Types, then unknown fields, of an object. `cannot` makes the error. Drops unknown fields from `object`. */
+export function checkFields(
+  kind: KindInfo,
+  object: ApiObject,
+  validation: FieldValidation,
+  warnings: string[],
+  cannot: (problem: string) => Error,
+): void {
+  const [typeError] = typeErrors(kind, object);
+  if (typeError !== undefined) throw cannot(typeError);
+  if (validation !== 'Ignore') {
+    const unknown = unknownFields(kind, object);
+    const problem = strictProblem(unknown);
+    if (problem !== undefined && validation === 'Strict') throw cannot(problem);
+    for (const field of unknown) warnings.push(`unknown field ${JSON.stringify(field)}`);
+  }
+  prune(kind, object);
+}

@@ -1,0 +1,122 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { User } from './identity.ts';
+import { type Format, JSON_FORMAT, parseMediaRanges } from './negotiation.ts';
+import type { RequestInfo } from './request-info.ts';
+import { badRequest, StatusError } from './status-error.ts';
+
+/** Kubernetes' own limit of a request body. */
+const MAX_BODY_BYTES = 3 * 1024 * 1024;
+
+/** One request under way: who asks for what, and where the answer goes. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly info: RequestInfo;
+  readonly user: User;
+  /** Aborted when the client goes away or the server stops. */
+  readonly signal: AbortSignal;
+  /** Become Warning headers of the answer. */
+  readonly warnings: string[];
+}
+
+/** The whole body. Throws 413 for one that is longer than the limit. */
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) {
+      throw new StatusError(
+        413,
+        'RequestEntityTooLarge',
+        `Request entity too large: limit is ${MAX_BODY_BYTES}`,
+      );
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The media type of a request's body, without parameters. */
+export function contentTypeOf(request: IncomingMessage): string {
+  return parseMediaRanges(request.headers['content-type'] ?? 'application/json')[0]?.type ?? '';
+}
+
+/** Parses a JSON, YAML or protobuf body. Throws 415 for any other type and 400 for text that is not what it is said to be. */
+export async function parseBody(request: IncomingMessage, body: Buffer): Promise<unknown> {
+  const type = contentTypeOf(request);
+  if (type === 'application/vnd.kubernetes.protobuf') {
+    // Loaded with its tables when the first such body comes.
+    const { decodeProtobuf } = await import('../kubernetes/schema/protobuf.ts');
+    try {
+      return decodeProtobuf(body);
+    } catch (cause) {
+      throw badRequest(`unable to decode the protobuf body: ${(cause as Error).message}`);
+    }
+  }
+  const text = body.toString('utf8');
+  if (type === 'application/yaml' || type === 'application/x-yaml') {
+    const { parse } = await import('yaml');
+    try {
+      return withoutNulls(parse(text));
+    } catch (cause) {
+      throw badRequest(`error converting YAML to JSON: ${(cause as Error).message.split('\n')[0]}`);
+    }
+  }
+  // Without a type, and with the one that curl gives: JSON, as Kubernetes takes it.
+  if (!['application/json', 'application/x-www-form-urlencoded', ''].includes(type)) {
+    throw new StatusError(
+      415,
+      'UnsupportedMediaType',
+      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf`,
+    );
+  }
+  try {
+    return withoutNulls(JSON.parse(text));
+  } catch (cause) {
+    throw badRequest(`couldn't get version/kind; json parse error: ${(cause as Error).message}`);
+  }
+}
+
+/** Null is how Go's encoder writes what is not set: fields that are null are fields that are not there. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const [key, item] of Object.entries(value)) {
+    if (item === null && !Array.isArray(value)) delete (value as Record<string, unknown>)[key];
+    else withoutNulls(item);
+  }
+  return value;
+}
+
+/** Answers with an object. */
+export async function answer(
+  exchange: Exchange,
+  code: number,
+  object: unknown,
+  format: Format = JSON_FORMAT,
+): Promise<void> {
+  if (format.encoding === 'yaml') {
+    const { stringify } = await import('yaml');
+    send(exchange.response, code, 'application/yaml', stringify(object), exchange.warnings);
+  } else send(exchange.response, code, 'application/json', `${JSON.stringify(object)}\n`, exchange.warnings);
+}
+
+export function send(
+  response: ServerResponse,
+  code: number,
+  contentType: string,
+  body: string | Uint8Array,
+  warnings: readonly string[] = [],
+): void {
+  response.statusCode = code;
+  response.setHeader('content-type', contentType);
+  response.setHeader('cache-control', 'no-cache, private');
+  response.setHeader('content-length', Buffer.byteLength(body));
+  if (warnings.length > 0) response.setHeader('warning', warnings.map(warningText));
+  response.end(body);
+}
+
+/** RFC 7234's form; 299 is "miscellaneous persistent warning". */
+function warningText(text: string): string {
+  return `299 - ${JSON.stringify(text.replace(/[\r\n]+/g, ' '))}`;
+}

@@ -1,0 +1,59 @@
+import type { KindInfo } from '../../kube/kinds.ts';
+import { jsonPatch, mergePatch, PatchError, strategicMergePatch } from '../kubernetes/patch/index.ts';
+import { invalidField } from './field-errors.ts';
+import type { ApiObject } from './objects.ts';
+import { badRequest, invalid, StatusError } from './status-error.ts';
+
+/** A patch that has been read and can be applied to an object, more than once. */
+export type Patch = (object: ApiObject) => ApiObject;
+
+const TYPES = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+];
+
+/** Reads the patch in a body. Throws 415 for a type that is not served, BadRequest for a body that is no JSON. */
+export async function parsePatch(kind: KindInfo, contentType: string, body: Buffer): Promise<Patch> {
+  if (contentType.startsWith('application/apply-patch')) {
+    throw new StatusError(
+      415,
+      'UnsupportedMediaType',
+      'server-side apply is not served by this API server: use client-side apply (kubectl apply --server-side=false)',
+    );
+  }
+  if (!TYPES.includes(contentType)) {
+    throw new StatusError(
+      415,
+      'UnsupportedMediaType',
+      `the body of the request was in an unknown format - accepted media types include: ${TYPES.join(', ')}`,
+    );
+  }
+  let patch: unknown;
+  try {
+    patch = JSON.parse(body.toString('utf8'));
+  } catch (cause) {
+    throw badRequest(`error decoding patch: ${(cause as Error).message}`);
+  }
+  return (object) => {
+    try {
+      if (contentType === TYPES[0]) return jsonPatch(object, patch) as ApiObject;
+      if (contentType === TYPES[1]) return mergePatch(object, patch) as ApiObject;
+      return strategicMergePatch(kind, object, patch) as ApiObject;
+    } catch (error) {
+      if (!(error instanceof PatchError)) throw error;
+      if (error.code === 400) throw badRequest(error.message);
+      throw new StatusError(
+        422,
+        'Invalid',
+        `the server rejected our request due to an error in our request: ${error.message}`,
+      );
+    }
+  };
+}
+
+/** The error of a patch whose result is not an object of the kind, as Kubernetes prints it. */
+export function patchResultError(body: Buffer, problem: string): StatusError {
+  const text = body.toString('utf8');
+  return invalid({ group: '', kind: '' }, '', [invalidField('patch', text, problem)]);
+}

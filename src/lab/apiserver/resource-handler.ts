@@ -1,0 +1,228 @@
+import type { KindInfo } from '../../kube/kinds.ts';
+import { checkFields, decodeObject, dryRunOf, fieldValidationOf } from './decoding.ts';
+import type { DeleteOptions } from './deletion.ts';
+import { answer, contentTypeOf, type Exchange, parseBody, readBody } from './exchange.ts';
+import { negotiate } from './negotiation.ts';
+import { type ApiObject, targetOf } from './objects.ts';
+import { parsePatch, patchResultError } from './patching.ts';
+import { includeObjectOf, type Presentation, present, presentList } from './presentation.ts';
+import type { ResourcePath } from './request-info.ts';
+import { checkIdentity, type ResourceStore, type WriteCheck } from './resource-store.ts';
+import { selectionOf } from './selection.ts';
+import { badRequest, methodNotAllowed, StatusError } from './status-error.ts';
+import { parseResourceVersion, serveWatch } from './watch-handler.ts';
+import type { WatchHub } from './watch-hub.ts';
+
+/** Kinds whose deletion answers with the object and not with a Status, as in Kubernetes. */
+const RETURNS_DELETED = new Set(['Pod', 'Service', 'ServiceAccount']);
+
+/** Answers requests for objects and collections of kinds that are stored. */
+export class ResourceHandler {
+  readonly #store: ResourceStore;
+  readonly #hub: WatchHub;
+
+  constructor(store: ResourceStore, hub: WatchHub) {
+    this.#store = store;
+    this.#hub = hub;
+  }
+
+  /** `path.subresource` is '' or one that has the kind's own objects (`status`, `finalize`). */
+  async handle(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
+    const { verb } = exchange.info;
+    switch (verb) {
+      case 'get': {
+        const object = await this.#store.get(kind, path.namespace, path.name);
+        return await answer(
+          exchange,
+          200,
+          present(kind, object, presentationOf(exchange)),
+          formatOf(exchange),
+        );
+      }
+      case 'list':
+        return await this.#list(exchange, kind, path);
+      case 'watch':
+        return await serveWatch(exchange, kind, path, this.#store, this.#hub);
+      case 'create':
+        return await this.#create(exchange, kind, path, check);
+      case 'update':
+      case 'patch':
+        return await this.#change(exchange, kind, path, check);
+      case 'delete':
+        return await this.#delete(exchange, kind, path, check);
+      case 'deletecollection':
+        return await this.#deleteCollection(exchange, kind, path, check);
+      default:
+        throw methodNotAllowed();
+    }
+  }
+
+  async #list(exchange: Exchange, kind: KindInfo, path: ResourcePath): Promise<void> {
+    const { query } = exchange.info;
+    const how = presentationOf(exchange);
+    const asked = parseResourceVersion(query.get('resourceVersion'));
+    const exact = query.get('resourceVersionMatch') === 'Exact';
+    if (exact && !asked)
+      throw badRequest(
+        'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
+      );
+    const limit = Number(query.get('limit') ?? 0);
+    if (!Number.isSafeInteger(limit) || limit < 0)
+      throw badRequest(`limit: Invalid value: ${JSON.stringify(query.get('limit'))}`);
+    const list = await this.#store.list(kind, {
+      namespace: path.namespace,
+      limit,
+      continue: query.get('continue') || undefined,
+      exactRevision: exact ? asked : undefined,
+      ...selectionOf(kind, query),
+    });
+    // Not older than what the client has seen; a greater one is of another history than this storage's.
+    if (asked !== undefined && asked > list.revision) {
+      throw new StatusError(
+        504,
+        'Timeout',
+        `Too large resource version: ${asked}, current: ${list.revision}`,
+        {
+          retryAfterSeconds: 1,
+          causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+        },
+      );
+    }
+    const metadata = {
+      resourceVersion: String(list.revision),
+      ...(list.continue === undefined ? {} : { continue: list.continue }),
+      ...(list.remaining === undefined ? {} : { remainingItemCount: list.remaining }),
+    };
+    await answer(exchange, 200, presentList(kind, list.items, metadata, how), how.format);
+  }
+
+  async #create(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
+    const { query } = exchange.info;
+    const how = presentationOf(exchange);
+    const dryRun = dryRunOf(query.getAll('dryRun'));
+    const body = await parseBody(exchange.request, await readBody(exchange.request));
+    const object = decodeObject(kind, body, fieldValidationOf(query), exchange.warnings);
+    checkIdentity(kind, object, path.namespace, path.name);
+    const created = await this.#store.create(kind, path.namespace, object, { dryRun, check });
+    await answer(exchange, 201, present(kind, created, how), how.format);
+  }
+
+  async #change(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
+    const { verb, query } = exchange.info;
+    const how = presentationOf(exchange);
+    const dryRun = dryRunOf(query.getAll('dryRun'));
+    const validation = fieldValidationOf(query);
+    const body = await readBody(exchange.request);
+    let change: (current: ApiObject) => ApiObject;
+    if (verb === 'update') {
+      const parsed = await parseBody(exchange.request, body);
+      const object = decodeObject(kind, parsed, validation, exchange.warnings);
+      checkIdentity(kind, object, path.namespace, path.name);
+      change = () => structuredClone(object);
+    } else {
+      const patch = await parsePatch(kind, contentTypeOf(exchange.request), body);
+      change = (current) => {
+        const object = patch(current);
+        if (object.kind !== kind.kind || object.apiVersion !== current.apiVersion) {
+          throw badRequest('a patch cannot change the kind or the apiVersion of an object');
+        }
+        exchange.warnings.length = 0;
+        checkFields(kind, object, validation, exchange.warnings, (problem) =>
+          patchResultError(body, problem),
+        );
+        object.metadata ??= {};
+        checkIdentity(kind, object, path.namespace, path.name);
+        return object;
+      };
+    }
+    const options = { subresource: path.subresource, dryRun, check };
+    const changed = await this.#store.update(kind, path.namespace, path.name, change, options);
+    await answer(exchange, 200, present(kind, changed, how), how.format);
+  }
+
+  async #delete(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
+    const how = presentationOf(exchange);
+    const options = await deleteOptionsOf(exchange);
+    const { gone, object } = await this.#store.delete(kind, path.namespace, path.name, options, check);
+    if (!gone || RETURNS_DELETED.has(kind.kind)) {
+      return await answer(exchange, 200, present(kind, object, how), how.format);
+    }
+    const { group, plural } = targetOf(kind);
+    await answer(exchange, 200, {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Success',
+      details: {
+        name: path.name,
+        ...(group === '' ? {} : { group }),
+        kind: plural,
+        uid: object.metadata.uid,
+      },
+    });
+  }
+
+  async #deleteCollection(
+    exchange: Exchange,
+    kind: KindInfo,
+    path: ResourcePath,
+    check: WriteCheck,
+  ): Promise<void> {
+    const how = presentationOf(exchange);
+    const options = await deleteOptionsOf(exchange);
+    const selection = selectionOf(kind, exchange.info.query);
+    const { namespace } = path;
+    await check(undefined);
+    const list = await this.#store.list(kind, { namespace, limit: 0, ...selection });
+    for (const { metadata } of list.items) {
+      try {
+        await this.#store.delete(kind, metadata.namespace ?? '', metadata.name ?? '', options);
+      } catch (error) {
+        // Somebody else was faster: gone is what was wanted.
+        if (!(error instanceof StatusError) || error.reason !== 'NotFound') throw error;
+      }
+    }
+    const metadata = { resourceVersion: String(list.revision) };
+    await answer(exchange, 200, presentList(kind, list.items, metadata, how), how.format);
+  }
+}
+
+function formatOf(exchange: Exchange) {
+  return negotiate(exchange.request.headers.accept);
+}
+
+function presentationOf(exchange: Exchange): Presentation {
+  return {
+    format: formatOf(exchange),
+    includeObject: includeObjectOf(exchange.info.query),
+    nowMs: Date.now(),
+  };
+}
+
+/** DeleteOptions of the body, or of the query where there is no body. */
+export async function deleteOptionsOf(exchange: Exchange): Promise<DeleteOptions> {
+  const { query } = exchange.info;
+  const body = await readBody(exchange.request);
+  let options: DeleteOptions = {};
+  if (body.length > 0) {
+    const parsed = await parseBody(exchange.request, body);
+    if (typeof parsed !== 'object' || parsed === null)
+      throw badRequest('the body of the request is not DeleteOptions');
+    options = parsed as DeleteOptions;
+  }
+  const grace = query.get('gracePeriodSeconds');
+  if (grace !== null) options.gracePeriodSeconds ??= Number(grace);
+  options.propagationPolicy ??= query.get('propagationPolicy') ?? undefined;
+  const { gracePeriodSeconds } = options;
+  if (
+    gracePeriodSeconds !== undefined &&
+    gracePeriodSeconds !== null &&
+    !Number.isInteger(gracePeriodSeconds)
+  ) {
+    throw badRequest(
+      `gracePeriodSeconds: Invalid value: ${JSON.stringify(gracePeriodSeconds)}: must be an integer`,
+    );
+  }
+  const dryRun = [...(options.dryRun ?? []), ...query.getAll('dryRun')];
+  return { ...options, dryRun: dryRunOf(dryRun) ? ['All'] : [] };
+}

@@ -1,0 +1,125 @@
+import type { KindInfo } from '../../kube/kinds.ts';
+import { type ApiObject, sameJson } from './objects.ts';
+
+/** Kinds whose `metadata.generation` counts changes of what is wanted. */
+const COUNTS_GENERATION = new Set(['Deployment', 'ReplicaSet', 'DaemonSet', 'EndpointSlice']);
+
+/** Fields that are not what is wanted: a change of only these does not count in the generation. */
+const NOT_WANTED = ['apiVersion', 'kind', 'metadata', 'status'];
+
+function wanted(object: ApiObject): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([field]) => !NOT_WANTED.includes(field)));
+}
+
+function hasStatus(info: KindInfo): boolean {
+  return info.subresources.includes('status');
+}
+
+/** What a new object cannot bring along: its kind's status, and what the server decides. Changes `object`. */
+export function prepareCreate(info: KindInfo, object: ApiObject): void {
+  if (COUNTS_GENERATION.has(info.kind)) object.metadata.generation = 1;
+  else object.metadata.generation = undefined;
+  switch (info.kind) {
+    case 'Node':
+      // A kubelet registers its node together with what it has seen of it.
+      break;
+    case 'Pod':
+      object.status = { phase: 'Pending', qosClass: qosClass(object) };
+      break;
+    case 'Namespace':
+      object.status = { phase: 'Active' };
+      object.spec = { ...object.spec, finalizers: withItem(object.spec?.finalizers, 'kubernetes') };
+      break;
+    case 'Service':
+      object.status = { loadBalancer: {} };
+      break;
+    case 'Secret':
+      foldStringData(object);
+      break;
+    default:
+      if (hasStatus(info)) object.status = {};
+  }
+  if (info.kind === 'Namespace') {
+    object.metadata.labels = {
+      ...object.metadata.labels,
+      'kubernetes.io/metadata.name': object.metadata.name!,
+    };
+  }
+}
+
+/**
+ * Keeps from `old` what this kind of write cannot change. `subresource` is '' for the object itself, `status`,
+ * `finalize` or `binding`. Changes `object`.
+ */
+export function prepareUpdate(info: KindInfo, object: ApiObject, old: ApiObject, subresource: string): void {
+  const meta = object.metadata;
+  const before = old.metadata;
+  meta.name = before.name;
+  meta.namespace = before.namespace;
+  meta.uid = before.uid;
+  meta.creationTimestamp = before.creationTimestamp;
+  meta.deletionTimestamp = before.deletionTimestamp;
+  meta.deletionGracePeriodSeconds = before.deletionGracePeriodSeconds;
+  meta.generateName = before.generateName;
+  meta.generation = before.generation;
+  if (subresource === 'status') {
+    for (const field of Object.keys(wanted(object))) delete object[field];
+    Object.assign(object, wanted(old));
+    meta.ownerReferences = before.ownerReferences;
+    meta.finalizers = before.finalizers;
+    if (info.kind !== 'Pod' && info.kind !== 'Node') {
+      meta.labels = before.labels;
+      meta.annotations = before.annotations;
+    }
+    return;
+  }
+  if (info.kind === 'Namespace') {
+    const finalizers = subresource === 'finalize' ? (object.spec?.finalizers ?? []) : old.spec?.finalizers;
+    object.spec = { ...object.spec, finalizers };
+    meta.labels = { ...meta.labels, 'kubernetes.io/metadata.name': before.name! };
+  }
+  if (info.kind === 'Secret') foldStringData(object);
+  // A binding says in the status that the pod is scheduled.
+  if (hasStatus(info) && subresource !== 'binding') object.status = old.status;
+  if (COUNTS_GENERATION.has(info.kind) && !sameJson(wanted(object), wanted(old))) {
+    meta.generation = (before.generation ?? 0) + 1;
+  }
+}
+
+function withItem(list: string[] | undefined, item: string): string[] {
+  return list?.includes(item) ? list : [...(list ?? []), item];
+}
+
+function foldStringData(secret: ApiObject): void {
+  const plain = secret.stringData as Record<string, string> | undefined;
+  if (plain === undefined) return;
+  const encoded = Object.entries(plain).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+  secret.data = { ...secret.data, ...Object.fromEntries(encoded) };
+  delete secret.stringData;
+}
+
+interface Resources {
+  requests?: Record<string, string>;
+  limits?: Record<string, string>;
+}
+
+/** A pod's quality of service by its containers' cpu and memory. Source: Kubernetes' documentation, "Pod QoS classes". */
+function qosClass(pod: ApiObject): string {
+  const containers: { resources?: Resources }[] = [
+    ...(pod.spec?.containers ?? []),
+    ...(pod.spec?.initContainers ?? []),
+  ];
+  const compute = ['cpu', 'memory'];
+  const isSet = (value: string | undefined) => value !== undefined && !/^0+(\.0*)?[a-zA-Z]*$/.test(value);
+  const any = containers.some(({ resources }) =>
+    compute.some((name) => isSet(resources?.requests?.[name]) || isSet(resources?.limits?.[name])),
+  );
+  if (!any) return 'BestEffort';
+  const guaranteed = containers.every(({ resources }) =>
+    compute.every((name) => {
+      const limit = resources?.limits?.[name];
+      return isSet(limit) && (resources?.requests?.[name] ?? limit) === limit;
+    }),
+  );
+  return guaranteed ? 'Guaranteed' : 'Burstable';
+}

@@ -1,0 +1,334 @@
+import { type KindInfo, kindByName } from '../../kube/kinds.ts';
+import type { Node, Pod } from '../../kube/types.ts';
+import { jsonPatch, mergePatch, PatchError } from '../kubernetes/patch/index.ts';
+import { dryRunOf } from './decoding.ts';
+import type { DeleteOptions } from './deletion.ts';
+import { answer, contentTypeOf, type Exchange, parseBody, readBody } from './exchange.ts';
+import { invalidField } from './field-errors.ts';
+import {
+  type KubeletAddress,
+  type KubeletProxy,
+  kubeletAddressOf,
+  kubeletPath,
+  sendEmptyLog,
+} from './kubelet-proxy.ts';
+import { type ApiObject, targetOf, timestamp } from './objects.ts';
+import type { ResourcePath } from './request-info.ts';
+import type { ResourceStore, WriteCheck } from './resource-store.ts';
+import type { ServiceAccountTokens } from './service-account-tokens.ts';
+import {
+  badRequest,
+  conflict,
+  internalError,
+  invalid,
+  methodNotAllowed,
+  modified,
+  notFound,
+  StatusError,
+} from './status-error.ts';
+
+const podKind = kindByName('v1', 'Pod')!;
+const nodeKind = kindByName('v1', 'Node')!;
+/** Limits of a token's life in seconds; Kubernetes refuses less than ten minutes and more than 2^32 seconds. */
+const MIN_TOKEN_SECONDS = 600;
+const DEFAULT_TOKEN_SECONDS = 3600;
+const MAX_TOKEN_SECONDS = 2 ** 32;
+
+export interface SubresourceDependencies {
+  store: ResourceStore;
+  tokens: ServiceAccountTokens | undefined;
+  kubelets: KubeletProxy;
+}
+
+/** Answers requests for subresources that speak another kind than their parent. */
+export class SubresourceHandler {
+  readonly #store: ResourceStore;
+  readonly #tokens: ServiceAccountTokens | undefined;
+  readonly #kubelets: KubeletProxy;
+
+  constructor(dependencies: SubresourceDependencies) {
+    this.#store = dependencies.store;
+    this.#tokens = dependencies.tokens;
+    this.#kubelets = dependencies.kubelets;
+  }
+
+  async handle(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
+    switch (path.subresource) {
+      case 'scale':
+        return await this.#scale(exchange, kind, path);
+      case 'binding':
+        return await this.bind(exchange, path.namespace, path.name, check);
+      case 'eviction':
+        return await this.#evict(exchange, path, check);
+      case 'token':
+        return await this.#token(exchange, kind, path, check);
+      case 'log':
+        return await this.#log(exchange, path);
+      case 'exec':
+      case 'attach':
+      case 'portforward':
+        throw badRequest('Upgrade request required');
+      default:
+        throw methodNotAllowed();
+    }
+  }
+
+  /** Where an upgrade of a pod's `exec`, `attach` or `portforward` goes. */
+  async streamTarget(
+    path: ResourcePath,
+    query: URLSearchParams,
+  ): Promise<{ address: KubeletAddress; path: string }> {
+    const pod = (await this.#store.get(podKind, path.namespace, path.name)) as unknown as Pod;
+    const kubelet = kubeletPath(pod, path.subresource, query);
+    const nodeName = pod.spec?.nodeName;
+    if (!nodeName) throw badRequest(`pod ${path.name} does not have a host assigned`);
+    return { address: await this.#kubeletOf(nodeName), path: kubelet };
+  }
+
+  /** `pods/NAME/binding`, and `bindings` with the name in the object: puts a pod on a node, once. */
+  async bind(exchange: Exchange, namespace: string, name: string, check: WriteCheck): Promise<void> {
+    const body = (await readObject(exchange)) as ApiObject & { target?: { kind?: string; name?: string } };
+    body.metadata ??= {};
+    await check(body);
+    const podName = name || (body.metadata.name ?? '');
+    const nodeName = body.target?.name ?? '';
+    if (nodeName === '' || (body.target?.kind ?? 'Node') !== 'Node') {
+      throw invalid({ group: '', kind: 'Binding' }, podName, [
+        invalidField('target.name', nodeName, 'must be the name of a Node'),
+      ]);
+    }
+    const dryRun = dryRunOf(exchange.info.query.getAll('dryRun'));
+    await this.#store.update(
+      podKind,
+      namespace,
+      podName,
+      (pod) => {
+        if (body.metadata?.uid && body.metadata.uid !== pod.metadata.uid) {
+          throw conflict(
+            targetOf(podKind),
+            podName,
+            `Precondition failed: UID in precondition: ${body.metadata.uid}, UID in object meta: ${pod.metadata.uid}`,
+          );
+        }
+        if (pod.metadata.deletionTimestamp !== undefined) {
+          throw conflict(
+            { group: '', plural: 'pods/binding' },
+            podName,
+            `pod ${podName} is being deleted, cannot be assigned to a host`,
+          );
+        }
+        if (pod.spec.nodeName) {
+          throw conflict(
+            { group: '', plural: 'pods/binding' },
+            podName,
+            `pod ${podName} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`,
+          );
+        }
+        pod.spec.nodeName = nodeName;
+        pod.metadata.annotations = mergeMaps(pod.metadata.annotations, body.metadata?.annotations);
+        const conditions: { type?: string }[] = pod.status?.conditions ?? [];
+        const scheduled = {
+          type: 'PodScheduled',
+          status: 'True',
+          lastProbeTime: null,
+          lastTransitionTime: timestamp(Date.now()),
+        };
+        pod.status = {
+          ...pod.status,
+          conditions: [...conditions.filter(({ type }) => type !== 'PodScheduled'), scheduled],
+        };
+        return pod;
+      },
+      { subresource: 'binding', dryRun },
+    );
+    await answer(exchange, 201, success());
+  }
+
+  async #evict(exchange: Exchange, path: ResourcePath, check: WriteCheck): Promise<void> {
+    const body = (await readObject(exchange)) as ApiObject & { deleteOptions?: DeleteOptions };
+    body.metadata ??= {};
+    if (body.metadata.name && body.metadata.name !== path.name)
+      throw badRequest('name in URL does not match name in Eviction object');
+    const options = body.deleteOptions ?? {};
+    const dryRun = dryRunOf([...(options.dryRun ?? []), ...exchange.info.query.getAll('dryRun')]);
+    await this.#store.delete(
+      podKind,
+      path.namespace,
+      path.name,
+      { ...options, dryRun: dryRun ? ['All'] : [] },
+      (_object, pod) => check(body, pod),
+    );
+    await answer(exchange, 201, success());
+  }
+
+  async #scale(exchange: Exchange, kind: KindInfo, path: ResourcePath): Promise<void> {
+    const { namespace, name } = path;
+    const { verb, query } = exchange.info;
+    if (verb === 'get')
+      return await answer(exchange, 200, scaleOf(await this.#store.get(kind, namespace, name)));
+    if (verb !== 'update' && verb !== 'patch') throw methodNotAllowed();
+    const body = await readBody(exchange.request);
+    const change =
+      verb === 'update'
+        ? await parseBody(exchange.request, body).then((parsed) => () => parsed)
+        : scalePatch(contentTypeOf(exchange.request), body);
+    const changed = await this.#store.update(
+      kind,
+      namespace,
+      name,
+      (current) => {
+        const before = scaleOf(current);
+        const scale = change(before) as {
+          metadata?: { resourceVersion?: string };
+          spec?: { replicas?: unknown };
+        };
+        const asked = scale?.metadata?.resourceVersion;
+        if (asked && asked !== current.metadata.resourceVersion) throw modified(targetOf(kind), name);
+        const replicas = scale?.spec?.replicas ?? 0;
+        if (!Number.isInteger(replicas) || (replicas as number) < 0) {
+          throw invalid({ group: 'autoscaling', kind: 'Scale' }, name, [
+            invalidField('spec.replicas', replicas, 'must be greater than or equal to 0'),
+          ]);
+        }
+        current.spec.replicas = replicas;
+        return current;
+      },
+      { dryRun: dryRunOf(query.getAll('dryRun')) },
+    );
+    await answer(exchange, 200, scaleOf(changed));
+  }
+
+  async #token(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
+    if (this.#tokens === undefined) {
+      throw new StatusError(
+        404,
+        'NotFound',
+        'this API server was started without --service-account-signing-key-file',
+      );
+    }
+    const { namespace, name } = path;
+    const body = (await readObject(exchange)) as ApiObject;
+    body.metadata ??= {};
+    await check(body);
+    const spec = (body.spec ?? {}) as {
+      audiences?: string[];
+      expirationSeconds?: number;
+      boundObjectRef?: { kind?: string; name?: string; uid?: string };
+    };
+    const seconds = spec.expirationSeconds ?? DEFAULT_TOKEN_SECONDS;
+    if (!Number.isInteger(seconds) || seconds < MIN_TOKEN_SECONDS || seconds > MAX_TOKEN_SECONDS) {
+      const why =
+        seconds < MIN_TOKEN_SECONDS
+          ? 'may not specify a duration less than 10 minutes'
+          : 'may not specify a duration larger than 2^32 seconds';
+      throw invalid({ group: 'authentication.k8s.io', kind: 'TokenRequest' }, '', [
+        invalidField('spec.expirationSeconds', seconds, why),
+      ]);
+    }
+    const account = await this.#store.get(kind, namespace, name);
+    const pod = await this.#boundPod(spec.boundObjectRef, namespace, name);
+    const subject = { namespace, serviceAccount: { name, uid: account.metadata.uid! }, pod };
+    const { token, expires } = await this.#tokens.issue(subject, spec.audiences ?? [], seconds);
+    await answer(exchange, 201, {
+      kind: 'TokenRequest',
+      apiVersion: 'authentication.k8s.io/v1',
+      metadata: { name, namespace, creationTimestamp: timestamp(Date.now()) },
+      spec: { ...spec, audiences: spec.audiences ?? [this.#tokens.issuer], expirationSeconds: seconds },
+      status: { token, expirationTimestamp: timestamp(expires) },
+    });
+  }
+
+  async #boundPod(
+    bound: { kind?: string; name?: string; uid?: string } | undefined,
+    namespace: string,
+    account: string,
+  ): Promise<{ name: string; uid: string } | undefined> {
+    if (bound === undefined) return undefined;
+    if (bound.kind !== 'Pod' || !bound.name)
+      throw badRequest(`cannot bind token to object of type ${bound.kind}`);
+    const pod = await this.#store.get(podKind, namespace, bound.name);
+    if (bound.uid && bound.uid !== pod.metadata.uid) {
+      const why = `the UID in the bound object reference (${bound.uid}) does not match the UID in record. The object might have been deleted and then recreated`;
+      throw conflict({ group: '', plural: 'pods' }, bound.name, why);
+    }
+    if (pod.spec?.serviceAccountName !== account) {
+      throw badRequest(
+        `cannot bind token for serviceaccount ${JSON.stringify(account)} to pod running with different serviceaccount name.`,
+      );
+    }
+    return { name: bound.name, uid: pod.metadata.uid! };
+  }
+
+  async #log(exchange: Exchange, path: ResourcePath): Promise<void> {
+    if (exchange.info.verb !== 'get') throw methodNotAllowed();
+    const pod = (await this.#store.get(podKind, path.namespace, path.name)) as unknown as Pod;
+    const kubelet = kubeletPath(pod, 'log', exchange.info.query);
+    if (!pod.spec?.nodeName) return sendEmptyLog(exchange);
+    await this.#kubelets.stream(exchange, await this.#kubeletOf(pod.spec.nodeName), kubelet);
+  }
+
+  async #kubeletOf(nodeName: string): Promise<KubeletAddress> {
+    try {
+      return kubeletAddressOf((await this.#store.get(nodeKind, '', nodeName)) as unknown as Node);
+    } catch (error) {
+      if (error instanceof StatusError && error.reason === 'NotFound') {
+        throw internalError(notFound(targetOf(nodeKind), nodeName).message);
+      }
+      throw error;
+    }
+  }
+}
+
+async function readObject(exchange: Exchange): Promise<object> {
+  const parsed = await parseBody(exchange.request, await readBody(exchange.request));
+  if (typeof parsed !== 'object' || parsed === null)
+    throw badRequest('the body of the request is not an object');
+  return parsed;
+}
+
+function success(): object {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
+}
+
+function mergeMaps(a: Record<string, string> | undefined, b: Record<string, string> | undefined) {
+  return a === undefined && b === undefined ? undefined : { ...a, ...b };
+}
+
+/** The `autoscaling/v1` Scale of a Deployment or ReplicaSet. */
+function scaleOf(object: ApiObject): object {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  const labels: Record<string, string> = object.spec?.selector?.matchLabels ?? {};
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    spec: { replicas: object.spec?.replicas ?? 0 },
+    status: {
+      replicas: object.status?.replicas ?? 0,
+      selector: Object.entries(labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(','),
+    },
+  };
+}
+
+/** A Scale has no lists, so that a strategic patch of it is a merge patch. */
+function scalePatch(contentType: string, body: Buffer): (scale: object) => unknown {
+  let patch: unknown;
+  try {
+    patch = JSON.parse(body.toString('utf8'));
+  } catch (cause) {
+    throw badRequest(`error decoding patch: ${(cause as Error).message}`);
+  }
+  return (scale) => {
+    try {
+      return contentType === 'application/json-patch+json'
+        ? jsonPatch(scale, patch)
+        : mergePatch(scale, patch);
+    } catch (error) {
+      if (error instanceof PatchError)
+        throw new StatusError(error.code, error.code === 400 ? 'BadRequest' : 'Invalid', error.message);
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,10 @@
+import { pluginMain } from '../../../cni/plugin-main.ts';
+import { bunExec } from '../../../sys/bun-exec.ts';
+import { AGENT_SOCKET, agentOverSocket } from './agent-api.ts';
+import { loopback } from './loopback.ts';
+import { ciliumCni } from './plugin.ts';
+
+pluginMain({
+  'cilium-cni': () => ciliumCni(bunExec, agentOverSocket(process.env.CILIUM_SOCK || AGENT_SOCKET)),
+  loopback: () => loopback(bunExec),
+});

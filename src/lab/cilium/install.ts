@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { namesIn } from '../../sys/directories.ts';
+import { tryLockOpenFile } from '../../sys/file-lock.ts';
+import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
+import { waitFor } from '../../sys/wait.ts';
+
+/** The first is copied, the others are linked to it: they are one executable that goes by its name. */
+const PLUGINS = ['cilium-cni', 'loopback'] as const;
+/** Under which names they are until they are complete. */
+const UNFINISHED = new RegExp(`^\\.(?:${PLUGINS.join('|')})\\.[0-9a-f]{12}\\.tmp$`);
+/** Bytes that are copied at a time; between them an installation can be given up. */
+const CHUNK = 1 << 20;
+/** Longer than an installation takes on a machine that is busy starting nodes. */
+const OTHER_MS = 60_000;
+
+/**
+ * Puts the plugins into the node's plugin directory, each by a rename over what was there, so that a runtime that calls one
+ * meanwhile gets the old or the new, never a part. Plugins of the same size and time are left. Returns the names it put.
+ *
+ * Nodes may have one directory mounted: they install one after another. So what is unfinished there at the beginning is of an
+ * installation that was killed, and is removed. One that the signal ends removes its own.
+ */
+export async function installPlugins(from: string, to: string, signal: AbortSignal): Promise<string[]> {
+  await mkdir(to, { recursive: true });
+  const directory = await open(to);
+  try {
+    await waitFor(
+      `the installation of plugins in ${to} by another process`,
+      () => tryLockOpenFile(directory.fd),
+      {
+        timeoutMs: OTHER_MS,
+        signal,
+      },
+    );
+    for (const name of namesIn(to)) if (UNFINISHED.test(name)) await rm(join(to, name), { force: true });
+    return await install(from, to, signal);
+  } finally {
+    await directory.close();
+  }
+}
+
+async function install(from: string, to: string, signal: AbortSignal): Promise<string[]> {
+  const source = join(from, PLUGINS[0]);
+  const { size, mtimeMs, atime, mtime } = await stat(source);
+  const put: string[] = [];
+  for (const name of PLUGINS) {
+    const target = join(to, name);
+    const there = await stat(target).catch(ignoreMissing);
+    if (there?.size === size && Math.abs(there.mtimeMs - mtimeMs) < 1) continue;
+    const temporary = join(to, `.${name}.${randomBytes(6).toString('hex')}.tmp`);
+    try {
+      if (name === PLUGINS[0]) await copy(source, temporary, { atime, mtime }, signal);
+      else await link(join(to, PLUGINS[0]), temporary);
+      await rename(temporary, target);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+    put.push(name);
+  }
+  return put;
+}
+
+async function copy(
+  source: string,
+  target: string,
+  { atime, mtime }: { atime: Date; mtime: Date },
+  signal: AbortSignal,
+): Promise<void> {
+  const file = await open(target, 'wx');
+  try {
+    for await (const chunk of createReadStream(source, { highWaterMark: CHUNK })) {
+      signal.throwIfAborted();
+      await file.writeFile(chunk);
+    }
+    await file.chmod(0o755);
+    await file.utimes(atime, mtime);
+  } finally {
+    await file.close();
+  }
+}
+
+/** What makes a runtime use the plugin. A node with a conflist that sorts before it, as with portmap, uses that one. */
+const CONFIG = { cniVersion: '0.3.1', name: 'cilium', type: 'cilium-cni' };
+
+/** Writes `05-cilium.conf` when it is not there as it should be. The node counts as networked from then on, so it comes last. */
+export async function writeCniConfig(directory: string): Promise<boolean> {
+  const path = join(directory, '05-cilium.conf');
+  const text = `${JSON.stringify(CONFIG, null, 2)}\n`;
+  if ((await readIfExists(path)) === text) return false;
+  await writeFileAtomic(path, text);
+  return true;
+}
+
+function ignoreMissing(cause: NodeJS.ErrnoException): undefined {
+  if (cause.code !== 'ENOENT') throw cause;
+  return undefined;
+}

@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ApiClient } from '../../kube/client.ts';
+import { inClusterConfig } from '../../kube/kubeconfig.ts';
+import { realExec } from '../../sys/exec.ts';
+import { messageOf, UserError } from '../../util/errors.ts';
+import { Agent } from './agent.ts';
+import { AGENT_SOCKET } from './cni/agent-api.ts';
+
+/** `cilium-agent`, the stand-in for Cilium's: runs until SIGTERM and leaves the datapath as it is. */
+export async function main(argv: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      'node-name': { type: 'string', default: process.env.NODE_NAME ?? '' },
+      'host-root': { type: 'string', default: '/host' },
+      'cluster-pool-cidr': { type: 'string' },
+      'plugin-dir': { type: 'string', default: '/opt/cilium/bin' },
+      'state-dir': { type: 'string', default: '/var/run/cilium/state' },
+      socket: { type: 'string', default: AGENT_SOCKET },
+    },
+  });
+  const log = (line: string) =>
+    process.stderr.write(`${new Date().toISOString()} cilium-agent: ${line.replaceAll('\n', ' ')}\n`);
+  const stopping = new AbortController();
+  const stop = () => stopping.abort(new Error('terminated'));
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  try {
+    if (values['node-name'] === '') throw new UserError('cilium-agent: --node-name or NODE_NAME must be set');
+    const client = new ApiClient({ ...(await inClusterConfig()), userAgent: 'hostport-cilium-stand-in' });
+    const agent = new Agent({
+      client,
+      exec: realExec,
+      nodeName: values['node-name'],
+      pluginSource: values['plugin-dir'],
+      pluginTarget: join(values['host-root'], 'opt/cni/bin'),
+      configTarget: join(values['host-root'], 'etc/cni/net.d'),
+      statePath: join(values['state-dir'], 'ipam.json'),
+      socket: values.socket,
+      nativeCidr: values['cluster-pool-cidr'],
+      log,
+    });
+    await agent.run(stopping.signal);
+    log('stopped; pods keep their network');
+    return 0;
+  } catch (error) {
+    log(messageOf(error));
+    return 1;
+  } finally {
+    process.off('SIGTERM', stop);
+    process.off('SIGINT', stop);
+  }
+}

@@ -1,0 +1,200 @@
+import { formatSubnet } from '../../../util/address.ts';
+import type { Field } from './document.ts';
+import { readKubeadmPatches } from './kubeadm-patches.ts';
+import { readLabels } from './labels.ts';
+import { type HostPaths, readMounts } from './mounts.ts';
+import { clusterNameProblem, DEFAULT_CLUSTER_NAME, nodeNamer } from './names.ts';
+import { readHostPort, readLoopbackAddress, readPortMappings, type TakenPorts, takePort } from './ports.ts';
+import {
+  checkSubnets,
+  DEFAULT_POD_SUBNET,
+  DEFAULT_SERVICE_SUBNET,
+  defaultSubnet,
+  readSubnet,
+} from './subnets.ts';
+import type { ClusterConfig, NetworkingConfig, NodeConfig, NodeRole } from './types.ts';
+
+/** How each version spells the one field that v1alpha4 renamed. The fields v1alpha4 added are taken in both. */
+const JSON_PATCHES: ReadonlyMap<string, string> = new Map([
+  ['kind.sigs.k8s.io/v1alpha3', 'kubeadmConfigPatchesJson6902'],
+  ['kind.sigs.k8s.io/v1alpha4', 'kubeadmConfigPatchesJSON6902'],
+  // What kind itself has called v1alpha4 since its 0.9, and what its documentation shows.
+  ['kind.x-k8s.io/v1alpha4', 'kubeadmConfigPatchesJSON6902'],
+]);
+
+/** A cluster without a configuration file: one control plane that also runs pods. */
+export function defaultCluster(name: string | undefined): ClusterConfig {
+  const cluster = name ?? DEFAULT_CLUSTER_NAME;
+  return {
+    name: cluster,
+    nodes: [
+      {
+        role: 'control-plane',
+        name: nodeNamer(cluster)('control-plane'),
+        labels: {},
+        schedulable: true,
+        extraMounts: [],
+        extraPortMappings: [],
+      },
+    ],
+    networking: {
+      ipFamily: 'ipv4',
+      podSubnet: DEFAULT_POD_SUBNET,
+      serviceSubnet: DEFAULT_SERVICE_SUBNET,
+      apiServerAddress: readLoopbackAddress(undefined),
+      apiServerPort: 0,
+      disableDefaultCNI: false,
+    },
+  };
+}
+
+/**
+ * Reads kind's `Cluster`. What is wrong is reported on the fields; the result has a meaning only when nothing was.
+ * `name` is the command line's, which beats the file's.
+ */
+export async function readCluster(
+  root: Field,
+  name: string | undefined,
+  host: HostPaths,
+): Promise<ClusterConfig | undefined> {
+  const jsonPatches = readVersion(root);
+  // Of a document of another kind every field is unknown: one error says more than twenty.
+  if (jsonPatches === undefined) return undefined;
+  const fields = root.fields(
+    ['kind', 'apiVersion', 'name', 'nodes', 'networking', 'kubeadmConfigPatches'],
+    [
+      'featureGates',
+      'runtimeConfig',
+      jsonPatches,
+      'containerdConfigPatches',
+      'containerdConfigPatchesJSON6902',
+    ],
+  );
+
+  const named = fields.get('name');
+  const fileName = named?.string() || undefined;
+  const problem = fileName === undefined ? undefined : clusterNameProblem(fileName);
+  if (problem !== undefined) named?.error(problem);
+  const cluster = name ?? fileName ?? DEFAULT_CLUSTER_NAME;
+
+  const taken: TakenPorts = new Map();
+  const nodes = await readNodes(fields.get('nodes'), cluster, jsonPatches, taken, host);
+  const networking = readNetworking(root, fields, nodes.length, taken);
+  return { name: cluster, nodes, networking };
+}
+
+/** Checks `kind` and `apiVersion`; returns how this version spells its JSON patches. */
+function readVersion(root: Field): string | undefined {
+  const fields = root.entries();
+  const kind = fields.get('kind');
+  if (kind?.string() !== 'Cluster') {
+    (kind ?? root).error(`${kind?.describe() ?? 'no kind'}: want kind: Cluster`);
+    return undefined;
+  }
+  const version = fields.get('apiVersion');
+  const spelling = JSON_PATCHES.get(version?.string() ?? '');
+  if (spelling === undefined) {
+    const known = [...JSON_PATCHES.keys()].join(', ');
+    (version ?? root).error(`${version?.describe() ?? 'no apiVersion'}: want apiVersion: ${known}`);
+  }
+  return spelling;
+}
+
+async function readNodes(
+  field: Field | undefined,
+  cluster: string,
+  jsonPatches: string,
+  taken: TakenPorts,
+  host: HostPaths,
+): Promise<NodeConfig[]> {
+  const entries = field?.list() ?? [];
+  // kind's default; also for `nodes: []`. A list that is none has been reported.
+  if (entries.length === 0) return defaultCluster(cluster).nodes;
+  const nameOf = nodeNamer(cluster);
+  const nodes: NodeConfig[] = [];
+  let controlPlane: Field | undefined;
+  let isRoleUnclear = false;
+  for (const entry of entries) {
+    const fields = entry.fields(
+      ['role', 'labels', 'extraMounts', 'extraPortMappings'],
+      ['image', 'gpus', 'containerLabels', 'kubeadmConfigPatches', jsonPatches],
+    );
+    const given = fields.get('role');
+    // kind's default role is the control plane's. A role that is none has been reported and counts as neither.
+    const role: NodeRole | undefined = given?.isPresent
+      ? given.oneOf(['control-plane', 'worker'])
+      : 'control-plane';
+    isRoleUnclear ||= role === undefined;
+    if (role === 'control-plane') {
+      if (controlPlane !== undefined) {
+        entry.error(
+          `a second control plane, the first is on line ${controlPlane.line}: high availability is not supported, ` +
+            'make it role: worker',
+        );
+      }
+      controlPlane ??= entry;
+    }
+    nodes.push({
+      role: role ?? 'worker',
+      name: nameOf(role ?? 'worker'),
+      labels: readLabels(fields.get('labels')),
+      schedulable: role === 'worker',
+      extraMounts: await readMounts(fields.get('extraMounts'), host),
+      extraPortMappings: readPortMappings(fields.get('extraPortMappings'), taken),
+    });
+  }
+  if (controlPlane === undefined && !isRoleUnclear) {
+    field?.error('has no control plane: add a node with role: control-plane');
+  }
+  if (nodes.every((node) => node.role === 'control-plane')) {
+    for (const node of nodes) node.schedulable = true;
+  }
+  return nodes;
+}
+
+function readNetworking(
+  root: Field,
+  clusterFields: Map<string, Field>,
+  nodes: number,
+  taken: TakenPorts,
+): NetworkingConfig {
+  const fields =
+    clusterFields
+      .get('networking')
+      ?.fields(
+        ['ipFamily', 'podSubnet', 'serviceSubnet', 'apiServerAddress', 'apiServerPort', 'disableDefaultCNI'],
+        ['kubeProxyMode', 'dnsSearch'],
+      ) ?? new Map<string, Field>();
+  readIpFamily(fields.get('ipFamily'));
+
+  // A patch is applied to what kind made of `networking`, so it wins.
+  const own = {
+    pods: readSubnet(fields.get('podSubnet')),
+    services: readSubnet(fields.get('serviceSubnet')),
+  };
+  const patched = readKubeadmPatches(clusterFields.get('kubeadmConfigPatches'));
+  const pods = patched.podSubnet ?? own.pods ?? defaultSubnet(DEFAULT_POD_SUBNET, root);
+  const services = patched.serviceSubnet ?? own.services ?? defaultSubnet(DEFAULT_SERVICE_SUBNET, root);
+  checkSubnets(pods, services, nodes);
+
+  const apiServerAddress = readLoopbackAddress(fields.get('apiServerAddress'));
+  const apiServerPort = readHostPort(fields.get('apiServerPort'));
+  takePort(fields.get('apiServerPort'), apiServerAddress, apiServerPort, taken);
+  return {
+    ipFamily: 'ipv4',
+    podSubnet: formatSubnet(pods.subnet),
+    serviceSubnet: formatSubnet(services.subnet),
+    apiServerAddress,
+    apiServerPort,
+    disableDefaultCNI: fields.get('disableDefaultCNI')?.boolean() ?? false,
+  };
+}
+
+function readIpFamily(field: Field | undefined): void {
+  const family = field?.string() || 'ipv4';
+  if (family === 'ipv6' || family === 'dual') {
+    field?.error(`${family} is not supported: want ipv4`);
+  } else if (family !== 'ipv4') {
+    field?.error(`${JSON.stringify(family)} is no IP family: want ipv4`);
+  }
+}

@@ -1,0 +1,89 @@
+import { formatSubnet, parseSubnet, type Subnet, subnetsOverlap } from '../../../util/address.ts';
+import type { Field } from './document.ts';
+
+/** The network of the bridge `kind`, which the nodes have their addresses from. */
+export const NODE_SUBNET = '172.17.0.0/16';
+/** kind's defaults. */
+export const DEFAULT_POD_SUBNET = '10.244.0.0/16';
+export const DEFAULT_SERVICE_SUBNET = '10.96.0.0/16';
+
+/** What the controller manager cuts out of the pod subnet for each node: `--node-cidr-mask-size`. */
+export const NODE_POD_PREFIX = 24;
+
+/** Ranges with a meaning of their own: nothing in them is ever routed to a pod. */
+const RESERVED: readonly (readonly [cidr: string, what: string])[] = [
+  ['0.0.0.0/8', '"this network"'],
+  ['127.0.0.0/8', 'loopback'],
+  ['169.254.0.0/16', 'link-local'],
+  ['224.0.0.0/3', 'multicast and reserved'],
+];
+
+export interface ChosenSubnet {
+  subnet: Subnet;
+  /** The field that gave it, or the document when none did. Errors about the subnet stand there. */
+  field: Field;
+  isDefault: boolean;
+}
+
+export function defaultSubnet(cidr: string, document: Field): ChosenSubnet {
+  return { subnet: parseSubnet(cidr)!, field: document, isDefault: true };
+}
+
+/** Reads a CIDR; set host bits are cleared (`10.96.0.1/12` is `10.96.0.0/12`), as kubeadm and kind take them. */
+export function readSubnet(field: Field | undefined): ChosenSubnet | undefined {
+  const text = field?.string() ?? '';
+  if (field === undefined || text === '') return undefined;
+  if (text.includes(',')) {
+    field.error(`${JSON.stringify(text)} has more than one subnet: want one, the lab is not dual-stack`);
+    return undefined;
+  }
+  if (text.includes(':')) {
+    field.error(`${JSON.stringify(text)} is IPv6: want an IPv4 subnet`);
+    return undefined;
+  }
+  const subnet = parseSubnet(text);
+  if (subnet === undefined) {
+    field.error(`${JSON.stringify(text)} is not a subnet: want ADDRESS/LENGTH, as ${DEFAULT_POD_SUBNET}`);
+    return undefined;
+  }
+  return { subnet, field, isDefault: false };
+}
+
+/** Reports what is wrong with the two subnets together, for a cluster of `nodes` nodes. */
+export function checkSubnets(pods: ChosenSubnet, services: ChosenSubnet, nodes: number): void {
+  checkReserved(pods);
+  checkReserved(services);
+  const nodeSubnets = Math.floor(2 ** (NODE_POD_PREFIX - pods.subnet.prefix));
+  if (nodeSubnets < nodes) {
+    const need = NODE_POD_PREFIX - Math.ceil(Math.log2(nodes));
+    pods.field.error(
+      `${formatSubnet(pods.subnet)} has room for ${nodeSubnets} of ${nodes} nodes, each of which gets a ` +
+        `/${NODE_POD_PREFIX}: want a /${need} or larger`,
+    );
+  }
+  // kube-apiserver refuses more than 20 bits of host part; the cluster DNS is the tenth address.
+  if (services.subnet.prefix < 12 || services.subnet.prefix > 28) {
+    services.field.error(`${formatSubnet(services.subnet)} is not usable for services: want a /12 to /28`);
+  }
+  if (subnetsOverlap(pods.subnet, services.subnet)) {
+    // One of the two may be the default: the error stands where the person wrote something.
+    const [mine, other, what] = pods.isDefault
+      ? [services, pods, 'pod subnet']
+      : [pods, services, 'service subnet'];
+    mine.field.error(
+      `${formatSubnet(mine.subnet)} overlaps the ${what} ${formatSubnet(other.subnet)}: choose another`,
+    );
+  }
+}
+
+function checkReserved({ subnet, field }: ChosenSubnet): void {
+  if (subnetsOverlap(subnet, parseSubnet(NODE_SUBNET)!)) {
+    field.error(`${formatSubnet(subnet)} overlaps the network of the nodes, ${NODE_SUBNET}: choose another`);
+  }
+  for (const [cidr, what] of RESERVED) {
+    if (subnetsOverlap(subnet, parseSubnet(cidr)!)) {
+      field.error(`${formatSubnet(subnet)} overlaps ${cidr} (${what}): choose another`);
+      return;
+    }
+  }
+}

@@ -1,0 +1,395 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { ApiClient, hasReason } from '../../kube/client.ts';
+import { Informer } from '../../kube/informer.ts';
+import { kubeconfigDocument } from '../../kube/kubeconfig-document.ts';
+import { checkKubeconfig, mergeKubeconfig } from '../../kube/kubeconfig-merge.ts';
+import { nodes as nodeResource, serviceAccounts } from '../../kube/resources.ts';
+import type { Node } from '../../kube/types.ts';
+import { calledAs } from '../../sys/called-as.ts';
+import { hasUnifiedCgroups } from '../../sys/cgroups.ts';
+import type { Distribution } from '../../sys/distribution.ts';
+import type { Exec } from '../../sys/exec.ts';
+import { DeadlineError, waitFor } from '../../sys/wait.ts';
+import { combinedError, messageOf, UserError } from '../../util/errors.ts';
+import { settleAll, settleFailingFast } from '../../util/settle.ts';
+import { createManifests } from './apply.ts';
+import { boundingCapabilities } from './capabilities.ts';
+import { lockCluster } from './cluster-lock.ts';
+import type { ClusterConfig } from './config/types.ts';
+import { installDefaultCni } from './default-cni.ts';
+import { removeCluster } from './delete.ts';
+import { createLabNetwork, nodeAddress, plugNode } from './network.ts';
+import { limitNodeCgroup, nodeCgroup } from './node-cgroup.ts';
+import { API_PORT, commonNodeFiles, controlPlaneFiles, labelsOf, type PlacedNode } from './node-files.ts';
+import { ensureNodeImage } from './node-image.ts';
+import { defaultLimits, readMachineSize } from './node-limits.ts';
+import { createNodeRoot } from './node-root.ts';
+import { nodeSpec } from './node-spec.ts';
+import { clusterPaths, STATE_ROOT } from './paths.ts';
+import type { Progress } from './progress.ts';
+import { type ClusterRecord, writeRecord } from './record.ts';
+import { Runc } from './runc.ts';
+import { type ClusterSecrets, createSecrets } from './secrets.ts';
+import { startGateway } from './start-gateway.ts';
+
+export interface CreateOptions {
+  config: ClusterConfig;
+  /** Which portmap plugin the nodes get. */
+  portmap: 'ours' | 'reference';
+  /**
+   * How long to wait for every node to be Ready, in milliseconds; 0 does not wait. Without it a minute, except for nodes that
+   * get no CNI: those are waited for until they are registered.
+   */
+  waitMs?: number;
+  /** Memory that each node may have; a share of the machine's unless it is given. */
+  nodeMemoryBytes?: number;
+  /** Leave what is there when creation fails. */
+  retain: boolean;
+  /** File the cluster's context is merged into. */
+  kubeconfig: string;
+}
+
+/** What creation needs from outside. */
+export interface CreateContext {
+  exec: Exec;
+  distribution: Distribution;
+  progress: Progress;
+  signal: AbortSignal;
+}
+
+/**
+ * Creates a cluster: namespaces, node containers, control plane, CNI. If anything fails, or the signal aborts, everything
+ * made so far is removed again unless `retain` is set.
+ */
+export async function createCluster(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
+  const { config } = options;
+  // What would only be noticed when everything is up, and stand in the way of taking it down again.
+  await checkKubeconfig(options.kubeconfig);
+  const lock = await lockCluster(config.name, 'create', context.signal);
+  try {
+    await claimName(config.name);
+    return await createOrRemove(options, context);
+  } finally {
+    lock.release();
+  }
+}
+
+async function createOrRemove(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
+  const { name } = options.config;
+  try {
+    return await create(options, context);
+  } catch (cause) {
+    // A command that Ctrl-C reached first has an error of its own; what stopped the creation is the signal.
+    const what = context.signal.aborted ? context.signal.reason : cause;
+    if (options.retain) {
+      context.progress.note(
+        `what was made is kept; look around, then: ${calledAs()} delete cluster --name ${name}`,
+      );
+      throw what;
+    }
+    try {
+      await context.progress.step('Removing what was made', () => removeInSpite(options, context));
+    } catch (left) {
+      const next = `not all that was made could be removed ("${calledAs()} delete cluster --name ${name}" tries again)`;
+      throw combinedError([what, new Error(next, { cause: left })]);
+    }
+    throw what;
+  }
+}
+
+/**
+ * Removes what was made, also when somebody keeps pressing Ctrl-C: the terminal's signal reaches a command that was started
+ * this instant, before it is in a process group of its own.
+ */
+async function removeInSpite({ config, kubeconfig }: CreateOptions, context: CreateContext): Promise<void> {
+  for (let again = 3; ; again--) {
+    try {
+      return await removeCluster(config.name, context.exec, { chosen: resolve(kubeconfig) });
+    } catch (cause) {
+      if (again === 0 || !context.signal.aborted) throw cause;
+    }
+  }
+}
+
+/** Takes the cluster's name by making its directory. */
+async function claimName(name: string): Promise<void> {
+  await mkdir(STATE_ROOT, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(clusterPaths(name).root, { mode: 0o700 });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    throw new UserError(
+      `create cluster "${name}": a cluster of this name exists already; delete it with "${calledAs()} delete cluster --name ${name}" or choose another --name`,
+    );
+  }
+}
+
+async function create(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
+  const { config } = options;
+  const { exec, distribution, progress, signal } = context;
+  const placed: PlacedNode[] = config.nodes.map((node, index) => ({ ...node, address: nodeAddress(index) }));
+  const record: ClusterRecord = {
+    name: config.name,
+    config,
+    nodes: placed.map(({ name, role, address }) => ({ name, role, address })),
+    apiServerPort: 0,
+    kubeconfig: resolve(options.kubeconfig),
+  };
+  await writeRecord(record);
+
+  const image = await progress.step('Ensuring node image 🖼', () =>
+    ensureNodeImage(exec, distribution, signal, async (claimed) => {
+      record.nodeImage = claimed;
+      await writeRecord(record);
+    }),
+  );
+  signal.throwIfAborted();
+  const control = placed.filter(isControlPlane);
+  const workers = placed.filter((node) => !isControlPlane(node));
+  const limit = limiter(options, context);
+  const [secrets, bringUp] = await progress.step(`Preparing nodes ${boxes(placed.length)}`, async () => {
+    const [made] = await settleAll([createSecrets(config, placed), createLabNetwork(exec, config.name)]);
+    const up = (node: PlacedNode) => (stop: AbortSignal) =>
+      bringUpNode(node, placed, made, image, limit, options, { ...context, signal: stop });
+    // The control plane first and alone: everything else waits for it, and the cores are few.
+    await settleFailingFast(signal, [
+      ...control.map(up),
+      (stop) => startGateway(record, made, distribution, stop),
+    ]);
+    await writeRecord(record);
+    return [made, up] as const;
+  });
+  signal.throwIfAborted();
+  const client = await progress.step('Starting control-plane 🕹️', async () => {
+    const inner = kubeconfigDocument(secrets.admin(`https://${control[0]!.address}:${API_PORT}`));
+    await writeFile(clusterPaths(config.name).innerKubeconfig, inner, { mode: 0o600 });
+    const outer = secrets.admin(`https://${config.networking.apiServerAddress}:${record.apiServerPort}`);
+    await mergeKubeconfig(record.kubeconfig, outer);
+    const { server, caPem: ca, credentials } = outer;
+    const api = new ApiClient({ server, ca, ...credentials, userAgent: 'hostport' });
+    await settleFailingFast(signal, [(stop) => apiReady(api, stop, config.name), ...workers.map(bringUp)]);
+    return api;
+  });
+  const label = placed.map((node) => (stop: AbortSignal) => labelNode(client, node, stop));
+  if (config.networking.disableDefaultCNI) await withoutCni(client, placed, label, options.waitMs, context);
+  else {
+    await progress.step('Installing CNI 🔌', () =>
+      settleFailingFast(signal, [(stop) => installCni(config, placed, client, exec, stop), ...label]),
+    );
+    const waitMs = options.waitMs ?? WAIT_MS;
+    if (waitMs > 0) await awaitReady(client, placed, waitMs, context);
+  }
+  return record;
+}
+
+async function awaitReady(
+  client: ApiClient,
+  placed: readonly PlacedNode[],
+  waitMs: number,
+  { progress, signal }: CreateContext,
+): Promise<void> {
+  await progress.step(`Waiting ≤ ${waitMs / 1000}s for nodes = Ready ⏳`, () =>
+    nodesToBe(isReady, 'all nodes to be Ready', client, placed, waitMs, signal),
+  );
+}
+
+/**
+ * A cluster whose CNI its user installs is up when its nodes are registered. With `--wait` the nodes are waited for, because the
+ * user may be installing the CNI meanwhile; at the deadline there is a warning, as with kind: to remove the cluster would remove
+ * what is being set up.
+ */
+async function withoutCni(
+  client: ApiClient,
+  placed: readonly PlacedNode[],
+  label: readonly ((signal: AbortSignal) => Promise<void>)[],
+  waitMs: number | undefined,
+  context: CreateContext,
+): Promise<void> {
+  const { progress, signal } = context;
+  let nodes: (Node | undefined)[] = [];
+  const register = async (stop: AbortSignal) => {
+    nodes = await nodesToBe(hasReported, 'all nodes to be registered', client, placed, WAIT_MS, stop);
+  };
+  await progress.step('Waiting for nodes to register 📝', () =>
+    settleFailingFast(signal, [register, ...label]),
+  );
+  // A CNI can be mounted into nodes.
+  if (nodes.every(isReady)) return;
+  if (waitMs !== undefined && waitMs > 0) {
+    try {
+      await awaitReady(client, placed, waitMs, context);
+      return;
+    } catch (cause) {
+      if (!(cause instanceof DeadlineError)) throw cause;
+      progress.note(`WARNING: ${messageOf(cause)}`);
+    }
+  }
+  progress.note('Nodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)');
+}
+
+/** What sets the limits of one node's cgroup after another. What this machine cannot limit is reported once. */
+function limiter({ config, nodeMemoryBytes }: CreateOptions, { progress }: CreateContext) {
+  const machine = readMachineSize();
+  const limits = defaultLimits(machine, config.nodes.length);
+  const reported = new Set<string>();
+  const warn = (text: string) => {
+    if (!reported.has(text)) progress.note(`WARNING: ${text}`);
+    reported.add(text);
+  };
+  if (nodeMemoryBytes !== undefined) limits.memoryBytes = Math.min(nodeMemoryBytes, machine.memoryBytes);
+  if (limits.memoryBytes === machine.memoryBytes) {
+    const all = `${Math.floor(machine.memoryBytes / 1024 ** 2)}Mi`;
+    warn(`each node may take all of this machine's memory, ${all}; choose a smaller --node-memory`);
+  }
+  return (cgroup: string) => {
+    for (const warning of limitNodeCgroup(cgroup, limits)) warn(warning);
+  };
+}
+
+/** Makes a node's root and container, plugs it into the network and starts it. */
+async function bringUpNode(
+  node: PlacedNode,
+  all: readonly PlacedNode[],
+  secrets: ClusterSecrets,
+  image: string,
+  limit: (cgroup: string) => void,
+  options: CreateOptions,
+  { exec, signal }: CreateContext,
+): Promise<void> {
+  const { config, portmap } = options;
+  const cluster = clusterPaths(config.name);
+  const paths = cluster.node(node.name);
+  const runc = new Runc(exec, cluster.runc);
+  const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!);
+  if (isControlPlane(node)) files.push(...controlPlaneFiles(config, node, secrets.controlPlane));
+  createNodeRoot(paths, image, files, portmap);
+  const cgroup = nodeCgroup(config.name, node.name);
+  const spec = nodeSpec({
+    name: node.name,
+    cgroup,
+    unifiedCgroups: hasUnifiedCgroups(),
+    paths,
+    image,
+    capabilities: await boundingCapabilities(),
+    extraMounts: node.extraMounts,
+  });
+  await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));
+  signal.throwIfAborted();
+  const pid = await runc.create(node.name, paths.bundle, paths.pidFile);
+  // Before anything runs in it: a kubelet reads how much there is when it starts.
+  limit(cgroup);
+  await plugNode(exec, config.name, { name: node.name, address: node.address, pid });
+  await runc.start(node.name);
+}
+
+function boxes(count: number): string {
+  return '📦 '.repeat(Math.min(count, 8)).trim();
+}
+
+function isControlPlane(node: { role: string }): boolean {
+  return node.role === 'control-plane';
+}
+
+/** Waits until the API server serves and takes pods: those of the default namespace need its default account. */
+async function apiReady(api: ApiClient, signal: AbortSignal, cluster: string): Promise<void> {
+  let last = 'nothing yet';
+  await waitFor(
+    `the API server of cluster "${cluster}"`,
+    async () => {
+      try {
+        await api.fetch('GET', '/readyz', undefined, {}, AbortSignal.timeout(2000));
+        await api.get(serviceAccounts, 'default', 'default');
+        return true;
+      } catch (error) {
+        last = messageOf(error);
+        return false;
+      }
+    },
+    { timeoutMs: 60_000, intervalMs: 20, signal, describe: () => last },
+  );
+}
+
+/** Sets the labels that a node's kubelet may not, once the node is registered. */
+async function labelNode(client: ApiClient, node: PlacedNode, signal: AbortSignal): Promise<void> {
+  const labels = labelsOf(node).administrator;
+  if (Object.keys(labels).length === 0) return;
+  await waitFor(
+    `node ${node.name} to be registered`,
+    async () => {
+      try {
+        return await client.patch(nodeResource, node.name, undefined, 'merge', { metadata: { labels } });
+      } catch (error) {
+        if (hasReason(error, 'NotFound')) return undefined;
+        throw error;
+      }
+    },
+    { timeoutMs: 60_000, intervalMs: 20, signal },
+  );
+}
+
+/** How long nodes are waited for, unless somebody says. */
+const WAIT_MS = 60_000;
+const DEFAULT_CNI_MANIFEST = '/kind/manifests/default-cni.yaml';
+
+async function installCni(
+  config: ClusterConfig,
+  placed: readonly PlacedNode[],
+  client: ApiClient,
+  exec: Exec,
+  signal: AbortSignal,
+): Promise<void> {
+  const control = config.nodes.find(isControlPlane)!;
+  const manifest = control.extraMounts.find((extra) => extra.containerPath === DEFAULT_CNI_MANIFEST);
+  if (manifest !== undefined) await createManifests(client, await readFile(manifest.hostPath, 'utf8'));
+  else await installDefaultCni(placed, client, exec, signal);
+}
+
+/** Resolves with the nodes when every one is as wanted; past the deadline the error says what each of the others reports. */
+async function nodesToBe(
+  wanted: (node: Node | undefined) => boolean,
+  what: string,
+  client: ApiClient,
+  placed: readonly PlacedNode[],
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<(Node | undefined)[]> {
+  let trouble = '';
+  const informer = new Informer(client, nodeResource, {
+    onError: (error) => {
+      trouble = messageOf(error);
+    },
+  });
+  const missing = () => placed.filter((node) => !wanted(informer.get(node.name)));
+  const stop = new AbortController();
+  const running = informer.run(AbortSignal.any([stop.signal, signal]));
+  try {
+    await waitFor(what, () => missing().length === 0, {
+      timeoutMs,
+      intervalMs: 20,
+      signal,
+      describe: () =>
+        [...missing().map((node) => `${node.name}: ${readyMessage(informer.get(node.name))}`), trouble]
+          .filter((part) => part !== '')
+          .join('; '),
+    });
+    return placed.map((node) => informer.get(node.name));
+  } finally {
+    stop.abort();
+    await running;
+  }
+}
+
+/** Whether its kubelet has said whether it is Ready. */
+function hasReported(node: Node | undefined): boolean {
+  return node?.status?.conditions?.some(({ type }) => type === 'Ready') ?? false;
+}
+
+function isReady(node: Node | undefined): boolean {
+  return node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+}
+
+function readyMessage(node: Node | undefined): string {
+  if (node === undefined) return 'not registered';
+  return node.status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? 'no Ready condition';
+}

@@ -1,0 +1,55 @@
+import { resolve } from 'node:path';
+import { type Exec, ExecError } from '../../sys/exec.ts';
+import { InputError, messageOf } from '../../util/errors.ts';
+import { nodeArgv } from './node-exec.ts';
+import type { Progress } from './progress.ts';
+import type { ClusterRecord } from './record.ts';
+
+/**
+ * Imports an image archive into the containerd of the named nodes (all when none is named), where pods find it. Returns their names.
+ * When the signal aborts, the node that is at it is finished first, since containerd keeps for a day what half an import left, and no other is begun.
+ */
+export async function loadArchive(
+  record: ClusterRecord,
+  file: string,
+  names: readonly string[] | undefined,
+  exec: Exec,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const known = record.nodes.map((node) => node.name);
+  for (const name of names ?? []) {
+    if (!known.includes(name)) {
+      throw new InputError(
+        `load image-archive: cluster "${record.name}" has no node "${name}"; it has: ${known.join(', ')}`,
+      );
+    }
+  }
+  const path = resolve(file);
+  const chosen = names ?? known;
+  for (const node of chosen) {
+    signal.throwIfAborted();
+    const tell = () => progress.note(`${messageOf(signal.reason)}: ${node} is finished first`);
+    signal.addEventListener('abort', tell, { once: true });
+    try {
+      await progress.step(`Loading ${file} into ${node}`, () => importInto(node, path, exec));
+    } finally {
+      signal.removeEventListener('abort', tell);
+    }
+  }
+  return chosen;
+}
+
+async function importInto(node: string, path: string, exec: Exec): Promise<void> {
+  const argv = await nodeArgv(exec, node, [
+    'ctr',
+    '-n',
+    'k8s.io',
+    'images',
+    'import',
+    '--all-platforms',
+    '-',
+  ]);
+  const result = await exec.run(argv, { stdinFile: path, timeoutMs: 300_000 });
+  if (result.code !== 0) throw new ExecError(argv, result);
+}

@@ -1,0 +1,233 @@
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { abortableExec } from '../../sys/abortable-exec.ts';
+import { type Exec, ExecError, output } from '../../sys/exec.ts';
+import { fileProblem } from '../../sys/file-problem.ts';
+import { readIfExists } from '../../sys/files.ts';
+import { foreground } from '../../sys/foreground.ts';
+import { InputError, messageOf, UserError } from '../../util/errors.ts';
+import { NODE_ENVIRONMENT } from './node-spec.ts';
+import { clusterPaths } from './paths.ts';
+import { findNode } from './record.ts';
+import { failedExecStatus, Runc } from './runc.ts';
+
+/** How a command is run in a node. */
+export interface NodeCommandOptions {
+  /** Give it a terminal. */
+  tty?: boolean;
+  /** `NAME=VALUE` on top of a login's environment. */
+  env?: readonly string[];
+  workdir?: string;
+  /** `UID[:GID]` */
+  user?: string;
+  /** File for runc's own errors, as JSON. */
+  log?: string;
+}
+
+/** argv that runs a command in a node, in all its namespaces and with the environment of a login there. */
+export async function nodeArgv(
+  exec: Exec,
+  node: string,
+  command: readonly string[],
+  options: NodeCommandOptions = {},
+): Promise<string[]> {
+  const { cluster } = await findNode(node);
+  const runc = new Runc(exec, clusterPaths(cluster.name).runc);
+  const env = [...NODE_ENVIRONMENT, 'KUBECONFIG=/etc/kubernetes/admin.conf', ...(options.env ?? [])];
+  return runc.argv(
+    ...(options.log === undefined ? [] : ['--log', options.log, '--log-format', 'json']),
+    'exec',
+    ...(options.tty ? ['--tty'] : []),
+    ...(options.workdir === undefined ? [] : ['--cwd', options.workdir]),
+    ...(options.user === undefined ? [] : ['--user', options.user]),
+    ...env.flatMap((entry) => ['--env', entry]),
+    node,
+    ...command,
+  );
+}
+
+/** Runs a command in a node on this process's own terminal. Returns its exit status, or that of a shell that cannot start it. */
+export async function nodeForeground(
+  exec: Exec,
+  node: string,
+  command: readonly string[],
+  options: NodeCommandOptions & { stdin: 'inherit' | 'ignore' },
+): Promise<number> {
+  const scratch = await mkdtemp(join(tmpdir(), 'hostport-exec-'));
+  try {
+    const log = join(scratch, 'runc.log');
+    const argv = await nodeArgv(exec, node, command, { ...options, log });
+    const status = await foreground(argv, { stdin: options.stdin });
+    return failedExecStatus((await readIfExists(log)) ?? '') ?? status;
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+/** Runs a command in a node and returns its standard output; see {@link output} for errors. */
+export async function nodeOutput(
+  exec: Exec,
+  node: string,
+  command: readonly string[],
+  stdin?: Uint8Array,
+): Promise<string> {
+  return output(exec, await nodeArgv(exec, node, command), stdin === undefined ? {} : { stdin });
+}
+
+/** One side of a copy: a path on this machine, or in a node (`NODE:PATH`). */
+export interface CopyPath {
+  node?: string;
+  path: string;
+}
+
+/** Parses `PATH` or `NODE:PATH` as docker cp does: a path that starts with `/` or `.` is never a node's. */
+export function parseCopyPath(text: string): CopyPath {
+  const colon = text.indexOf(':');
+  if (colon <= 0 || text.startsWith('/') || text.startsWith('.')) return { path: text };
+  return { node: text.slice(0, colon), path: text.slice(colon + 1) };
+}
+
+/**
+ * Copies a file or directory between this machine and a node, with docker cp's rules: into a directory that exists under
+ * its own name, else under the name given. The work is done by the node's own tools in its own mounts, so a link or a
+ * mount in a node leads where it leads there.
+ *
+ * All that is to be copied is read before anything is written: until then the signal ends it and nothing is changed, from there on it is
+ * done to the end. (What is written in place cannot be taken back.)
+ */
+export async function copy(exec: Exec, from: CopyPath, to: CopyPath, signal: AbortSignal): Promise<void> {
+  if ((from.node === undefined) === (to.node === undefined)) {
+    throw new InputError('cp: exactly one side must be in a node: SRC NODE:DST, or NODE:SRC DST');
+  }
+  if (from.path === '' || to.path === '') throw new InputError('cp: neither path may be empty');
+  if (to.node !== undefined) await copyIn(exec, from.path, to.node, to.path, signal);
+  else await copyOut(exec, from.node!, from.path, to.path, signal);
+}
+
+/** Unpacks a tar archive into a directory of a node; interrupted as {@link copy} is. */
+export async function copyArchiveIn(
+  exec: Exec,
+  archive: () => Promise<Uint8Array>,
+  to: { node: string; path: string },
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await kindInNode(abortableExec(exec, signal), to.node, to.path)) !== 'directory') {
+    throw new InputError(`cp: to ${to.node}:${to.path}: no such directory in the node; make it first`);
+  }
+  const content = await unlessAborted(signal, archive());
+  await nodeOutput(exec, to.node, ['tar', '-C', to.path, '-xf', '-'], content);
+}
+
+async function copyIn(
+  exec: Exec,
+  source: string,
+  node: string,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const reading = abortableExec(exec, signal);
+  const kind = await kindOnMachine(source);
+  if (kind === 'missing') throw new InputError(`cp: ${source}: no such file or directory on this machine`);
+  const into = (await kindInNode(reading, node, target)) === 'directory';
+  if (!into && (await kindInNode(reading, node, dirname(target))) !== 'directory') {
+    throw new InputError(
+      `cp: to ${node}:${target}: ${dirname(target)} is no directory in the node; make it first`,
+    );
+  }
+  if (kind === 'directory') {
+    const directory = into ? join(target, basename(source)) : target;
+    const archive = await bytes(reading, ['tar', '-C', source, '-cf', '-', '.']);
+    signal.throwIfAborted();
+    await nodeOutput(exec, node, ['mkdir', '-p', directory]);
+    await nodeOutput(exec, node, ['tar', '-C', directory, '-xf', '-'], archive);
+    return;
+  }
+  const path = into ? join(target, basename(source)) : target;
+  const read = atFile(`cp: read ${source}`, () => Promise.all([stat(source), readFile(source)]));
+  const [{ mode }, content] = await unlessAborted(signal, read);
+  // Written in place, as docker cp does not: a mounted file can only be written, and the runtime's watch sees it.
+  await nodeOutput(exec, node, ['cp', '--no-preserve=all', '/dev/stdin', path], content);
+  await nodeOutput(exec, node, ['chmod', (mode & 0o7777).toString(8), path]);
+}
+
+async function copyOut(
+  exec: Exec,
+  node: string,
+  source: string,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const reading = abortableExec(exec, signal);
+  const kind = await kindInNode(reading, node, source);
+  if (kind === 'missing')
+    throw new InputError(`cp: ${node}:${source}: no such file or directory in the node`);
+  const into = (await kindOnMachine(target)) === 'directory';
+  const path = into ? join(target, basename(source)) : target;
+  if ((await kindOnMachine(dirname(path))) !== 'directory') {
+    throw new InputError(`cp: to ${path}: ${dirname(path)} is no directory on this machine; make it first`);
+  }
+  if (kind === 'directory') {
+    const archive = await bytes(reading, await nodeArgv(exec, node, ['tar', '-C', source, '-cf', '-', '.']));
+    signal.throwIfAborted();
+    await output(exec, ['mkdir', '-p', path]);
+    await output(exec, ['tar', '-C', path, '-xf', '-'], { stdin: archive });
+    return;
+  }
+  const mode = Number.parseInt(await nodeOutput(reading, node, ['stat', '-L', '-c', '%a', source]), 8);
+  const content = await bytes(reading, await nodeArgv(exec, node, ['cat', source]));
+  signal.throwIfAborted();
+  const write = async () => {
+    await writeFile(path, content, { mode });
+    await chmod(path, mode);
+  };
+  await atFile(`cp: write ${path}`, write, UserError);
+}
+
+type Kind = 'file' | 'directory' | 'missing';
+
+async function kindOnMachine(path: string): Promise<Kind> {
+  return atFile(`cp: look at ${path}`, async () => {
+    try {
+      return (await stat(path)).isDirectory() ? 'directory' : 'file';
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
+      throw cause;
+    }
+  });
+}
+
+/** Does something with a file of this machine that the user named. A look that fails is wrong input, a write may have begun. */
+async function atFile<T>(
+  work: string,
+  act: () => Promise<T>,
+  Failed: typeof InputError | typeof UserError = InputError,
+): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    throw new Failed(`${work}: ${fileProblem(cause) ?? messageOf(cause)}`);
+  }
+}
+
+async function kindInNode(exec: Exec, node: string, path: string): Promise<Kind> {
+  const test = async (flag: string) =>
+    (await exec.run(await nodeArgv(exec, node, ['test', flag, path]))).code === 0;
+  if (await test('-d')) return 'directory';
+  return (await test('-e')) ? 'file' : 'missing';
+}
+
+/** What `work` comes to, unless the signal comes first: a pipe that somebody named may never end. */
+function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return Promise.race([work, aborted]).finally(() => signal.removeEventListener('abort', abort));
+}
+
+async function bytes(exec: Exec, argv: readonly string[]): Promise<Uint8Array> {
+  const result = await exec.run(argv, { binary: true, timeoutMs: 120_000 });
+  if (result.code !== 0) throw new ExecError(argv, result);
+  return result.stdoutBytes!;
+}

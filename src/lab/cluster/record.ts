@@ -1,0 +1,100 @@
+import { mkdir } from 'node:fs/promises';
+import { calledAs } from '../../sys/called-as.ts';
+import { namesIn } from '../../sys/directories.ts';
+import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
+import { InputError, UserError } from '../../util/errors.ts';
+import type { ClusterConfig } from './config/types.ts';
+import { clusterPaths, STATE_ROOT } from './paths.ts';
+
+/** One node as it was laid out at creation. */
+export interface NodeRecord {
+  name: string;
+  role: 'control-plane' | 'worker';
+  /** Address on the node network. */
+  address: string;
+}
+
+/** What is remembered of a cluster: enough to find everything of it again after a crash. */
+export interface ClusterRecord {
+  name: string;
+  config: ClusterConfig;
+  nodes: NodeRecord[];
+  /** Loopback port of the machine that leads to the API server; 0 until one is bound. */
+  apiServerPort: number;
+  /** Directory of the node image its nodes are made from; unset until that is known. */
+  nodeImage?: string;
+  /** Absolute path of the kubeconfig file the context was merged into. */
+  kubeconfig: string;
+}
+
+export async function writeRecord(record: ClusterRecord): Promise<void> {
+  const paths = clusterPaths(record.name);
+  await mkdir(paths.root, { recursive: true, mode: 0o700 });
+  await writeFileAtomic(paths.record, `${JSON.stringify(record, null, 2)}\n`, 0o600);
+}
+
+/** The record of a cluster, or undefined when there is no such cluster. */
+export async function readRecord(cluster: string): Promise<ClusterRecord | undefined> {
+  const text = await readIfExists(clusterPaths(cluster).record);
+  return text === undefined ? undefined : (JSON.parse(text) as ClusterRecord);
+}
+
+/** The record of a cluster that must be there; an {@link InputError} names the clusters that are. */
+export async function requireRecord(cluster: string): Promise<ClusterRecord> {
+  const record = await readRecord(cluster);
+  if (record !== undefined) return record;
+  const known = await listClusters();
+  if (known.includes(cluster)) {
+    throw new UserError(
+      `cluster "${cluster}" is being made, or its creation or deletion was cut short; if nobody is at it: ${calledAs()} delete cluster --name ${cluster}`,
+    );
+  }
+  throw new InputError(
+    `cluster "${cluster}" does not exist; ${
+      known.length === 0
+        ? `there are none: make one with "${calledAs()} create cluster"`
+        : `there is: ${known.join(', ')} (choose with --name)`
+    }`,
+  );
+}
+
+/** Names of all clusters on this machine, sorted; one whose creation died half way is among them. */
+export async function listClusters(): Promise<string[]> {
+  return namesIn(STATE_ROOT);
+}
+
+/** Node images that clusters of this machine are made from. */
+export async function imagesInUse(): Promise<string[]> {
+  const records = await Promise.all((await listClusters()).map(readRecord));
+  return records.flatMap((record) => (record?.nodeImage === undefined ? [] : [record.nodeImage]));
+}
+
+/** Names of the clusters of which a node has `path` of this machine, or something in it, mounted. */
+export async function mountedBy(path: string): Promise<string[]> {
+  const records = await Promise.all((await listClusters()).map(readRecord));
+  return records.flatMap((record) =>
+    record !== undefined && mounts(record.config, path) ? [record.name] : [],
+  );
+}
+
+/** Whether a node of a cluster has `path` of this machine, or something in it, mounted. */
+export function mounts(config: ClusterConfig, path: string): boolean {
+  return config.nodes.some(({ extraMounts }) =>
+    extraMounts.some(({ hostPath }) => hostPath === path || hostPath.startsWith(`${path}/`)),
+  );
+}
+
+/** The record of a node by its name, in whatever cluster of this machine it is. */
+export async function findNode(name: string): Promise<{ cluster: ClusterRecord; node: NodeRecord }> {
+  const names: string[] = [];
+  for (const cluster of await listClusters()) {
+    const record = await readRecord(cluster);
+    for (const node of record?.nodes ?? []) {
+      if (node.name === name) return { cluster: record!, node };
+      names.push(node.name);
+    }
+  }
+  throw new InputError(
+    `no node is named "${name}"; ${names.length === 0 ? 'there is no cluster' : `there is: ${names.join(', ')}`}`,
+  );
+}

@@ -1,0 +1,40 @@
+import { type ApiClient, ApiError, hasReason } from '../kube/client.ts';
+import { type Clock, realClock } from '../sys/clock.ts';
+import type { Log } from '../sys/daemon.ts';
+import { messageOf } from '../util/errors.ts';
+
+/**
+ * An `onError` for work queues: a Conflict is how optimistic concurrency says "look again", and is retried without a
+ * word; everything else is logged.
+ */
+export function logUnlessConflict(log: Log, what: string): (key: string, error: unknown) => void {
+  return (key, error) => {
+    if (!hasReason(error, 'Conflict')) log(`${what} ${key}: ${messageOf(error)}`);
+  };
+}
+
+/** How often an API server that is starting is asked, and for how long before the informers try their own luck. */
+const READY_POLL_MS = 50;
+const READY_DEADLINE_MS = 30_000;
+
+/**
+ * Waits until the API server says that it is ready. Daemons of a new cluster start beside their API server; asking one
+ * cheap question often gets them going at once, where the back-off of their informers would have grown meanwhile.
+ * Ends without an error in any case: on an answer that is no matter of time (403, 404), after 30 s, or when aborted.
+ */
+export async function apiReady(
+  client: ApiClient,
+  signal: AbortSignal,
+  clock: Clock = realClock,
+): Promise<void> {
+  const deadline = clock.now() + READY_DEADLINE_MS;
+  while (!signal.aborted && clock.now() < deadline) {
+    try {
+      await (await client.fetch('GET', '/readyz', undefined, {}, signal)).text();
+      return;
+    } catch (error) {
+      if (error instanceof ApiError && error.code < 500 && error.code !== 429) return;
+    }
+    await clock.sleep(READY_POLL_MS, signal).catch(() => {});
+  }
+}

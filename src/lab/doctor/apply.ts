@@ -1,0 +1,24 @@
+import { type ApplyResult, applyResultSchema } from '../../node/apply/result.ts';
+import type { NodeAction } from '../../path/model/action.ts';
+import { type Exec, ExecError, realExec } from '../../sys/exec.ts';
+import { nodeArgv } from '../cluster/node-exec.ts';
+
+/** How long a node may take over a list of actions, in milliseconds: an `attach` runs plugins. */
+const APPLY_DEADLINE_MS = 120_000;
+
+/**
+ * Has a node of the lab do the actions, in their order; those after one that failed are skipped. Rejects only when the node could
+ * not be asked.
+ */
+export async function applyOnNode(
+  node: string,
+  actions: readonly NodeAction[],
+  exec: Exec = realExec,
+): Promise<ApplyResult[]> {
+  const argv = await nodeArgv(exec, node, ['hostport', 'node-apply']);
+  const result = await exec.run(argv, { stdin: JSON.stringify(actions), timeoutMs: APPLY_DEADLINE_MS });
+  const lines = result.stdout.split('\n').filter((line) => line !== '');
+  // Status 1 says that an action failed, which its line tells; no lines say that nothing was begun.
+  if (lines.length !== actions.length) throw new ExecError(argv, result);
+  return lines.map((line) => applyResultSchema.parse(JSON.parse(line)));
+}

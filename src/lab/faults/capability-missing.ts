@@ -1,0 +1,15 @@
+import { changePortmap } from '../../path/heal/list-document.ts';
+import { editActiveList, puttingBackConfDir } from '../inject/conf-dir.ts';
+import type { Fault } from '../inject/fault.ts';
+
+export const fault: Fault = {
+  does: 'takes the capability from the portmap entry of the configuration in use, and makes the pod again',
+  ...puttingBackConfDir,
+  async inject(door, target) {
+    await door.recreate(target, async () => {
+      await editActiveList(door, target.node, (list) =>
+        changePortmap(list, ({ capabilities, ...rest }) => rest),
+      );
+    });
+  },
+};

@@ -1,0 +1,16 @@
+import { nameBefore } from '../../path/heal/conf-plans.ts';
+import { formatDocument, withoutPortmap } from '../../path/heal/list-document.ts';
+import { activeList, CONF_DIR, puttingBackConfDir } from '../inject/conf-dir.ts';
+import type { Fault } from '../inject/fault.ts';
+
+export const fault: Fault = {
+  does: 'puts a configuration of the primary plugin alone before the one in use, and makes the pod again',
+  ...puttingBackConfDir,
+  async inject(door, target) {
+    await door.recreate(target, async () => {
+      const { name, list } = await activeList(door, target.node);
+      const before = `${CONF_DIR}/${nameBefore(name, 'a-plain.conflist')}`;
+      await door.write(target.node, before, formatDocument(withoutPortmap(list)));
+    });
+  },
+};

@@ -1,0 +1,27 @@
+import { dirname } from 'node:path';
+import { AGENT_SOCKET } from '../cilium/cni/agent-api.ts';
+import { type Fault, UnsuitableTarget } from '../inject/fault.ts';
+
+const DIRECTORY = dirname(AGENT_SOCKET);
+
+export const fault: Fault = {
+  does: "takes the socket of the primary plugin's agent away, as it is before the agent is up, and makes the pod again",
+  async remember(door, target) {
+    if (!(await door.list(target.node, DIRECTORY)).includes('cilium.sock')) {
+      throw new UnsuitableTarget(
+        `node ${target.node} has no agent of a primary plugin: conflist-too-early wants the network of examples/kind-cilium-portmap`,
+      );
+    }
+    return null;
+  },
+  async inject(door, target) {
+    await door.recreate(target, async () => {
+      await door.run(target.node, ['mv', '--', AGENT_SOCKET, `${AGENT_SOCKET}.aside`]);
+    });
+  },
+  async restore(door, target) {
+    if ((await door.list(target.node, DIRECTORY)).includes('cilium.sock.aside')) {
+      await door.run(target.node, ['mv', '-f', '--', `${AGENT_SOCKET}.aside`, AGENT_SOCKET]);
+    }
+  },
+};

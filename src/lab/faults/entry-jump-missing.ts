@@ -1,0 +1,15 @@
+import { DNAT_CHAIN, ENTRY_JUMP } from '../../portmap/rules.ts';
+import type { Fault } from '../inject/fault.ts';
+import { hasRule, iptablesIn } from '../inject/table.ts';
+
+export const fault: Fault = {
+  does: `removes the jump from PREROUTING to ${DNAT_CHAIN}`,
+  async inject(door, { node }) {
+    await iptablesIn(door, node, 'nat', '-D', 'PREROUTING', ...ENTRY_JUMP);
+  },
+  async restore(door, { node }) {
+    if (!(await hasRule(door, node, 'nat', 'PREROUTING', ...ENTRY_JUMP))) {
+      await iptablesIn(door, node, 'nat', '-A', 'PREROUTING', ...ENTRY_JUMP);
+    }
+  },
+};

@@ -1,0 +1,17 @@
+import { echoPod } from '../inject/echo-pod.ts';
+import type { Fault } from '../inject/fault.ts';
+
+export const fault: Fault = {
+  does: "makes a pod that names the target's node itself and asks for the same port",
+  async inject(door, target) {
+    await door.apply([echoPod(target, 'same-port', [target.port])]);
+    await door.until('the kubelet to look at the pod', async () => {
+      const pod = (await door.get('Pod', target.pod.namespace, 'same-port')) as {
+        status?: { phase?: string };
+      };
+      return (pod?.status?.phase ?? 'Pending') !== 'Pending';
+    });
+  },
+  restore: (door, target) => door.remove('Pod', target.pod.namespace, 'same-port'),
+  subjects: ({ node, pod, port }) => [{ node, pod: { ...pod, name: 'same-port' }, port }],
+};

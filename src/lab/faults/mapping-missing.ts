@@ -1,0 +1,11 @@
+import { DNAT_CHAIN } from '../../portmap/rules.ts';
+import type { Fault } from '../inject/fault.ts';
+import { iptablesIn, puttingBackTable } from '../inject/table.ts';
+
+export const fault: Fault = {
+  does: `flushes ${DNAT_CHAIN}, as a firewall that reloads does`,
+  ...puttingBackTable('nat'),
+  async inject(door, { node }) {
+    await iptablesIn(door, node, 'nat', '-F', DNAT_CHAIN);
+  },
+};

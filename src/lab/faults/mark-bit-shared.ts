@@ -1,0 +1,24 @@
+import { restoreConfDir, snapshotConfDir } from '../inject/conf-dir.ts';
+import type { Fault } from '../inject/fault.ts';
+import { hasRule, iptablesIn } from '../inject/table.ts';
+
+/** Of packets that no mapping has: the fault must show, and hurt nobody. */
+const FOREIGN = [
+  ...['PREROUTING', '-p', 'tcp', '-m', 'tcp', '--dport', '9099'],
+  ...['-j', 'MARK', '--set-xmark', '0x2000/0x2000'],
+];
+
+export const fault: Fault = {
+  does: 'has another component mark packets of its own by the same bit',
+  remember: (door, { node }) => snapshotConfDir(door, node),
+  async inject(door, { node }) {
+    await iptablesIn(door, node, 'mangle', '-A', ...FOREIGN);
+  },
+  async restore(door, { node }, memo) {
+    // Healing has given portmap another bit.
+    await restoreConfDir(door, node, memo);
+    if (await hasRule(door, node, 'mangle', ...FOREIGN)) {
+      await iptablesIn(door, node, 'mangle', '-D', ...FOREIGN);
+    }
+  },
+};

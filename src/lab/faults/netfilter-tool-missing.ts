@@ -1,0 +1,27 @@
+import { changePortmap } from '../../path/heal/list-document.ts';
+import { editActiveList, restoreConfDir, snapshotConfDir } from '../inject/conf-dir.ts';
+import type { Fault } from '../inject/fault.ts';
+
+/** Where the lab's nodes have the programs that all iptables commands are links to. */
+const PROGRAMS = ['/usr/sbin/xtables-nft-multi', '/usr/sbin/xtables-legacy-multi'];
+
+export const fault: Fault = {
+  does: 'has the configuration name the iptables backend, takes the iptables programs away, and makes the pod again',
+  remember: (door, { node }) => snapshotConfDir(door, node),
+  async inject(door, target) {
+    await door.recreate(target, async () => {
+      await editActiveList(door, target.node, (list) =>
+        changePortmap(list, (portmap) => ({ ...portmap, backend: 'iptables' })),
+      );
+      for (const program of PROGRAMS) await door.run(target.node, ['mv', '--', program, `${program}.aside`]);
+    });
+  },
+  async restore(door, target, memo) {
+    const names = await door.list(target.node, '/usr/sbin');
+    for (const program of PROGRAMS) {
+      if (!names.includes(`${program.slice('/usr/sbin/'.length)}.aside`)) continue;
+      await door.run(target.node, ['mv', '-f', '--', `${program}.aside`, program]);
+    }
+    await restoreConfDir(door, target.node, memo);
+  },
+};

@@ -1,0 +1,21 @@
+import type { Pod } from '../../kube/types.ts';
+import { unschedulable } from '../../path/stages/scheduled/no-node-with-free-port.ts';
+import { echoPod } from '../inject/echo-pod.ts';
+import type { Fault } from '../inject/fault.ts';
+
+export const fault: Fault = {
+  does: "makes a pod that may run on the target's node alone and asks for the same port",
+  async inject(door, target) {
+    await door.apply([
+      echoPod(target, 'no-free-port', [target.port], {
+        nodeSelector: { 'kubernetes.io/hostname': target.node },
+      }),
+    ]);
+    await door.until('the scheduler to look at the pod', async () => {
+      const pod = (await door.get('Pod', target.pod.namespace, 'no-free-port')) as Pod | undefined;
+      return pod !== undefined && unschedulable(pod) !== undefined;
+    });
+  },
+  restore: (door, target) => door.remove('Pod', target.pod.namespace, 'no-free-port'),
+  subjects: ({ pod, port }) => [{ pod: { ...pod, name: 'no-free-port' }, port }],
+};

@@ -1,0 +1,35 @@
+import type { Fault, FaultDoor, FaultTarget } from '../inject/fault.ts';
+
+/** The table of the fault: at the device itself, where no chain of the node's firewall sees what is dropped. */
+const TABLE = 'hostport_fault';
+
+/** The device that has the node's address. */
+async function deviceOf(door: FaultDoor, { node, nodeAddress }: FaultTarget): Promise<string> {
+  const shown = await door.run(node, ['ip', '-o', 'address', 'show', 'to', `${nodeAddress}/32`]);
+  const device = shown.match(/^\d+: (\S+)/)?.[1];
+  if (device === undefined) throw new Error(`node ${node}: no device has ${nodeAddress}`);
+  return device;
+}
+
+export const fault: Fault = {
+  does: "drops what other machines send to the port at the node's device, before any rule of iptables, as a cloud's firewall does",
+  async inject(door, target) {
+    const { node, port } = target;
+    const device = await deviceOf(door, target);
+    const chain = `{ type filter hook ingress device "${device}" priority 0; policy accept; }`;
+    await door.run(node, ['nft', '-f', '-'], {
+      stdin: [
+        `add table netdev ${TABLE}`,
+        `add chain netdev ${TABLE} ingress ${chain}`,
+        `add rule netdev ${TABLE} ingress ${port.protocol.toLowerCase()} dport ${port.hostPort} drop`,
+        '',
+      ].join('\n'),
+    });
+  },
+  async restore(door, { node }) {
+    // Added first, so that it can be deleted whether it was there or not.
+    await door.run(node, ['nft', '-f', '-'], {
+      stdin: `add table netdev ${TABLE}\ndelete table netdev ${TABLE}\n`,
+    });
+  },
+};

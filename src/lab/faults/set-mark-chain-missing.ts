@@ -1,0 +1,15 @@
+import { changePortmap } from '../../path/heal/list-document.ts';
+import { editActiveList, puttingBackConfDir } from '../inject/conf-dir.ts';
+import type { Fault } from '../inject/fault.ts';
+
+export const fault: Fault = {
+  does: 'makes portmap of the configuration in use rely on a chain KUBE-MARK-MASQ that is not there, and makes the pod again',
+  ...puttingBackConfDir,
+  async inject(door, target) {
+    await door.recreate(target, async () => {
+      await editActiveList(door, target.node, (list) =>
+        changePortmap(list, (portmap) => ({ ...portmap, externalSetMarkChain: 'KUBE-MARK-MASQ' })),
+      );
+    });
+  },
+};

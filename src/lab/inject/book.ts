@@ -1,0 +1,215 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { World } from '../../path/model/world.ts';
+import type { Failure } from '../../path/stages/failure.ts';
+import { catalogue } from '../../path/stages/index.ts';
+import { Scene } from '../../path/view/scene.ts';
+import { calledAs } from '../../sys/called-as.ts';
+import { tryFileLock } from '../../sys/file-lock.ts';
+import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
+import { waitFor } from '../../sys/wait.ts';
+import { combinedError, InputError, UserError } from '../../util/errors.ts';
+import { clusterPaths } from '../cluster/paths.ts';
+import type { ClusterRecord } from '../cluster/record.ts';
+import { faultOf } from '../faults/index.ts';
+import { type FaultDoor, type FaultTarget, type Memo, UnsuitableTarget } from './fault.ts';
+
+const targetSchema = z.object({
+  node: z.string(),
+  pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string(), address: z.string() }),
+  port: z.object({
+    hostPort: z.number(),
+    containerPort: z.number(),
+    protocol: z.enum(['TCP', 'UDP', 'SCTP']),
+    hostIP: z.string().optional(),
+  }),
+  sandbox: z.string(),
+  nodeAddress: z.string(),
+});
+
+/** A failure that was brought about and not undone yet. */
+const injectedSchema = z.object({
+  code: z.string(),
+  target: targetSchema,
+  memo: z.unknown(),
+});
+
+export interface Injected {
+  failure: Failure;
+  target: FaultTarget;
+  memo: Memo;
+}
+
+/** How long one process waits for another that writes the book, in milliseconds: a write takes a few. */
+const LOCK_DEADLINE_MS = 5000;
+
+/** The failures brought about in a lab, remembered beside its record until they are undone. */
+export class FaultBook {
+  readonly #path: string;
+
+  constructor({ name }: Pick<ClusterRecord, 'name'>, stateRoot?: string) {
+    this.#path = join(clusterPaths(name, stateRoot).root, 'faults.json');
+  }
+
+  async list(): Promise<Injected[]> {
+    const text = await readIfExists(this.#path);
+    if (text === undefined) return [];
+    return injectedSchema
+      .array()
+      .parse(JSON.parse(text))
+      .map(({ code, target, memo }) => {
+        const failure = catalogue.find((entry) => entry.code === code);
+        if (failure === undefined) throw new Error(`${this.#path}: unknown failure ${code}`);
+        return { failure, target: target as FaultTarget, memo: (memo ?? null) as Memo };
+      });
+  }
+
+  /** Changes the list, alone: whoever else wants to waits. An error of `change` leaves it as it was. */
+  async update(change: (entries: readonly Injected[]) => readonly Injected[]): Promise<void> {
+    const lock = await waitFor(
+      `${this.#path} to be free`,
+      () => {
+        const taken = tryFileLock(`${this.#path}.lock`, `process ${process.pid}`);
+        return 'release' in taken ? taken : undefined;
+      },
+      { timeoutMs: LOCK_DEADLINE_MS },
+    );
+    try {
+      const entries = change(await this.list());
+      const document = entries.map(({ failure, target, memo }) => ({ code: failure.code, target, memo }));
+      await writeFileAtomic(this.#path, `${JSON.stringify(document, null, 2)}\n`, 0o600);
+    } finally {
+      lock.release();
+    }
+  }
+}
+
+/** Brings a failure about for a target; how to undo it is written down before. One failure of a kind a node at a time. */
+export async function inject(
+  book: FaultBook,
+  door: FaultDoor,
+  failure: Failure,
+  target: FaultTarget,
+): Promise<void> {
+  const isThis = (entry: Injected) => entry.failure === failure && entry.target.node === target.node;
+  const refuseTwice = (entries: readonly Injected[]) => {
+    if (!entries.some(isThis)) return;
+    throw new UserError(
+      `break: ${failure.code} is brought about on ${target.node} already; "${calledAs()} unbreak ${failure.code}" undoes it`,
+    );
+  };
+  refuseTwice(await book.list());
+  const memo = (await faultOf(failure).remember?.(door, target)) ?? null;
+  await book.update((entries) => {
+    refuseTwice(entries);
+    return [...entries, { failure, target, memo }];
+  });
+  try {
+    await faultOf(failure).inject(door, target);
+  } catch (cause) {
+    // Half a failure is none that anybody knows.
+    const errors: [unknown, ...unknown[]] = [cause];
+    await restore(book, door, isThis).then(
+      ({ failed }) => errors.push(...failed.map(({ entry, cause: why }) => undoError(entry, why))),
+      (error) => errors.push(error),
+    );
+    throw combinedError(errors);
+  }
+}
+
+function undoError({ failure, target }: Injected, cause: unknown): Error {
+  return new Error(`undo ${failure.code} on ${target.node}`, { cause });
+}
+
+/** What became of failures that were to be undone. */
+export interface Restored {
+  undone: Injected[];
+  /** Those that could not be undone, and why; they stay remembered. */
+  failed: { entry: Injected; cause: unknown }[];
+}
+
+/** Undoes failures, the last first. One that cannot be undone does not keep the others from it. */
+export async function restore(
+  book: FaultBook,
+  door: FaultDoor,
+  chosen: (entry: Injected) => boolean,
+): Promise<Restored> {
+  const undone: Injected[] = [];
+  const failed: Restored['failed'] = [];
+  for (const entry of (await book.list()).reverse()) {
+    if (!chosen(entry)) continue;
+    try {
+      await faultOf(entry.failure).restore(door, entry.target, entry.memo);
+      await book.update((entries) =>
+        entries.filter(
+          ({ failure, target }) => failure !== entry.failure || target.node !== entry.target.node,
+        ),
+      );
+      undone.push(entry);
+    } catch (cause) {
+      failed.push({ entry, cause });
+    }
+  }
+  return { undone, failed };
+}
+
+/** Whom a failure may be brought about for: the mappings that suit the wishes and whose pods run, one a node. */
+export function chooseTargets(
+  world: World,
+  wishes: { node?: string; pod?: string; namespace?: string },
+): FaultTarget[] {
+  const scene = new Scene(world);
+  const suits = scene.paths.filter(
+    ({ node, subject }) =>
+      (wishes.node === undefined || node?.name === wishes.node) &&
+      (wishes.pod === undefined || subject.pod?.name === wishes.pod) &&
+      (wishes.namespace === undefined || subject.pod?.namespace === wishes.namespace),
+  );
+  const running = suits.filter(({ sandbox }) => sandbox !== undefined && sandbox.ips.length > 0);
+  if (running.length === 0) {
+    const whose = [
+      ...(wishes.pod === undefined ? [] : [`pod ${wishes.pod}`]),
+      ...(wishes.node === undefined ? [] : [`on node ${wishes.node}`]),
+    ].join(' ');
+    if (suits.length === 0) {
+      throw new InputError(
+        `break: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; deploy one first`,
+      );
+    }
+    throw new UserError(
+      `break: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; "${calledAs()} doctor" says why`,
+    );
+  }
+  const onePerNode = new Map([...running].reverse().map((path) => [path.node!.name, path]));
+  return [...onePerNode.values()].reverse().map(({ node, subject, port, sandbox }) => {
+    const nodeAddress = scene.addressOf(node!.name);
+    if (nodeAddress === undefined) throw new Error(`node ${node!.name} has no InternalIP`);
+    return {
+      node: node!.name,
+      pod: { ...subject.pod!, address: sandbox!.ips[0]! },
+      port,
+      sandbox: sandbox!.id,
+      nodeAddress,
+    };
+  });
+}
+
+/** Brings a failure about for the first of some targets that suits it; returns which. */
+export async function injectSomewhere(
+  book: FaultBook,
+  door: FaultDoor,
+  failure: Failure,
+  targets: readonly FaultTarget[],
+): Promise<FaultTarget> {
+  const refusals: string[] = [];
+  for (const target of targets) {
+    try {
+      await inject(book, door, failure, target);
+      return target;
+    } catch (cause) {
+      if (!(cause instanceof UnsuitableTarget)) throw cause;
+      refusals.push(cause.message);
+    }
+  }
+  throw new UserError(`break ${failure.code}: ${refusals.join('; ')}`);
+}

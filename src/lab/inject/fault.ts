@@ -1,0 +1,74 @@
+import type { HostPort, Subject } from '../../path/model/finding.ts';
+import { UserError } from '../../util/errors.ts';
+
+/** A failure cannot be brought about for this target; for another it may. Thrown before anything is done. */
+export class UnsuitableTarget extends UserError {
+  override name = 'UnsuitableTarget';
+}
+
+/** JSON, so that another process can undo what one did. */
+export type Memo = null | boolean | number | string | Memo[] | { [key: string]: Memo };
+
+/** Whom a failure is brought about for: a pod that works. */
+export interface FaultTarget {
+  node: string;
+  pod: { namespace: string; name: string; uid: string; address: string };
+  port: HostPort;
+  /** ID of the pod's sandbox. */
+  sandbox: string;
+  /** Address of the node. */
+  nodeAddress: string;
+}
+
+/** What bringing about a failure may use: the lab's nodes and its API. Nothing else than a lab is ever behind it. */
+export interface FaultDoor {
+  /** Runs a command on a node, as root, in the node's namespaces; rejects when it fails. Returns its standard output. */
+  run(node: string, argv: readonly string[], options?: { stdin?: string }): Promise<string>;
+  /** Text of a file on a node, undefined when there is none. */
+  read(node: string, path: string): Promise<string | undefined>;
+  /** Writes a file on a node atomically. `mode`: permission bits, octal; default 0644. */
+  write(node: string, path: string, content: string, mode?: string): Promise<void>;
+  /** Names in a directory of a node, sorted; none when there is no such directory. */
+  list(node: string, path: string): Promise<string[]>;
+  /** Creates API objects (as `kubectl apply -f` would) and returns when the API has them. */
+  apply(objects: readonly Record<string, unknown>[]): Promise<void>;
+  /** The object, or undefined. */
+  get(
+    kind: string,
+    namespace: string | undefined,
+    name: string,
+  ): Promise<Record<string, unknown> | undefined>;
+  /** Reasons of the events about a pod. */
+  eventReasons(namespace: string, pod: string): Promise<string[]>;
+  /** Deletes an API object and returns when it is gone; nothing there is fine. */
+  remove(kind: string, namespace: string | undefined, name: string): Promise<void>;
+  /**
+   * Deletes the target's pod, does `meanwhile` when it is gone, and makes the pod again as it was, under a new uid; returns when the
+   * API has the new one. It need not come up: that is often the point. What breaks a chain is done meanwhile, since the old pod is
+   * deleted by that chain.
+   */
+  recreate(target: FaultTarget, meanwhile?: () => Promise<void>): Promise<void>;
+  /** Waits until the pod of this target runs: by namespace and name. */
+  untilRunning(target: Pick<FaultTarget, 'pod'>): Promise<void>;
+  /** Waits until the target's node has no sandbox of a pod of that name any more. */
+  untilNoSandbox(target: Pick<FaultTarget, 'node' | 'pod'>): Promise<void>;
+  /** Waits until the condition holds, with a deadline; `what` says what for. */
+  until(what: string, condition: () => Promise<boolean>): Promise<void>;
+}
+
+/** A failure's real cause, done and undone in the lab. */
+export interface Fault {
+  /** What is done, to which part of the node or the cluster, in a line. */
+  does: string;
+  /** What undoing it needs to know of how things were. Asked, and written down, before anything is done. */
+  remember?(door: FaultDoor, target: FaultTarget): Promise<Memo>;
+  /** Brings the failure about for the target, and returns once it is there. */
+  inject(door: FaultDoor, target: FaultTarget): Promise<void>;
+  /** Undoes it, also when it was half done or healed meanwhile; twice in a row is fine. */
+  restore(door: FaultDoor, target: FaultTarget, memo: Memo): Promise<void>;
+  /**
+   * What it will be found on, where that is something else than the target: its node, and its pod and port where the finding
+   * names one. Pods are compared by namespace and name, since a fault may have made them again.
+   */
+  subjects?(target: FaultTarget, memo: Memo): Subject[];
+}

@@ -1,0 +1,180 @@
+import type { ApiClient } from '../../kube/client.ts';
+import { hasReason } from '../../kube/client.ts';
+import { events, pods, type Resource, services } from '../../kube/resources.ts';
+import type { KubeObject, Pod } from '../../kube/types.ts';
+import { type Exec, ExecError, output } from '../../sys/exec.ts';
+import { waitFor } from '../../sys/wait.ts';
+import { nodeArgv } from '../cluster/node-exec.ts';
+import type { ClusterRecord } from '../cluster/record.ts';
+import { reportOf } from '../doctor/source.ts';
+import type { FaultDoor, FaultTarget } from './fault.ts';
+
+/** How long a fault waits for the lab to take notice of something, in milliseconds. */
+const UNTIL_MS = 20_000;
+
+/** The kinds that faults make. */
+const RESOURCES: Readonly<Record<string, Resource<KubeObject>>> = { Pod: pods, Service: services };
+
+/** The door of faults into one lab. Nodes are looked up in the lab's record: a name that is not in it is refused. */
+export function labFaultDoor(
+  record: ClusterRecord,
+  client: ApiClient,
+  exec: Exec,
+  signal: AbortSignal,
+): FaultDoor {
+  const argvOn = (node: string, argv: readonly string[]): Promise<string[]> => {
+    if (!record.nodes.some(({ name }) => name === node)) {
+      throw new Error(`${node} is no node of lab cluster ${record.name}`);
+    }
+    return nodeArgv(exec, node, argv);
+  };
+  const run: FaultDoor['run'] = async (node, argv, options = {}) =>
+    output(exec, await argvOn(node, argv), {
+      signal,
+      ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
+    });
+  const succeeds = async (node: string, argv: readonly string[]): Promise<boolean> => {
+    const words = await argvOn(node, argv);
+    const result = await exec.run(words, { signal });
+    if (result.code > 1) throw new ExecError(words, result);
+    return result.code === 0;
+  };
+  const gone = async (resource: Resource<KubeObject>, namespace: string | undefined, name: string) => {
+    await client
+      // A pod with a grace period is gone when its node says so; without one its node would still have its ports and its sandbox.
+      .delete(resource, name, namespace, resource === pods ? { gracePeriodSeconds: 1 } : {})
+      .catch(notFound);
+    await waitFor(
+      `${resource.kind} ${name} to go`,
+      async () => (await client.get(resource, name, namespace).catch(notFound)) === undefined,
+      { timeoutMs: UNTIL_MS, intervalMs: 30, signal },
+    );
+  };
+  return {
+    run,
+
+    async read(node, path) {
+      return (await succeeds(node, ['test', '-f', path])) ? run(node, ['cat', '--', path]) : undefined;
+    },
+
+    async write(node, path, content, mode = '0644') {
+      // Written beside and moved within the directory: readers see all or nothing, and a runtime that watches sees the rename.
+      const scratch = `${path}.hostport-new`;
+      try {
+        await run(node, ['cp', '/dev/stdin', scratch], { stdin: content });
+        await run(node, ['chmod', mode, scratch]);
+        await run(node, ['mv', '-f', '--', scratch, path]);
+      } catch (cause) {
+        await run(node, ['rm', '-f', '--', scratch]);
+        throw cause;
+      }
+    },
+
+    async list(node, path) {
+      if (!(await succeeds(node, ['test', '-d', path]))) return [];
+      const names = await run(node, ['ls', '-A1', '--', path]);
+      return names
+        .split('\n')
+        .filter((name) => name !== '')
+        .sort();
+    },
+
+    async apply(objects) {
+      for (const object of objects) {
+        const { kind, metadata } = object as KubeObject;
+        const resource = resourceOf(kind);
+        await client.create(resource, object as KubeObject).catch((error) => {
+          if (!hasReason(error, 'AlreadyExists')) throw error;
+        });
+        await client.get(resource, metadata?.name ?? '', metadata?.namespace);
+      }
+    },
+
+    async get(kind, namespace, name) {
+      const object = await client.get(resourceOf(kind), name, namespace).catch(notFound);
+      return object as Record<string, unknown> | undefined;
+    },
+
+    async eventReasons(namespace, pod) {
+      const { items } = await client.list(events, { namespace });
+      return items
+        .filter(({ involvedObject: { kind, name } }) => kind === 'Pod' && name === pod)
+        .flatMap(({ reason }) => reason ?? []);
+    },
+
+    remove: (kind, namespace, name) => gone(resourceOf(kind), namespace, name),
+
+    async recreate({ pod: { namespace, name } }: FaultTarget, meanwhile) {
+      const pod = await client.get(pods, name, namespace);
+      if (isStatic(pod))
+        throw new Error(`pod ${namespace}/${name} is static: its node's kubelet makes it, nobody else can`);
+      await gone(pods, namespace, name);
+      try {
+        await meanwhile?.();
+      } finally {
+        await client.create(pods, asNew(pod));
+      }
+    },
+
+    async untilRunning({ pod: { namespace, name } }) {
+      await waitFor(
+        `pod ${namespace}/${name} to run`,
+        async () => {
+          const pod = await client.get(pods, name, namespace);
+          return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+        },
+        { timeoutMs: UNTIL_MS, intervalMs: 50, signal },
+      );
+    },
+
+    async untilNoSandbox({ node, pod: { namespace, name } }) {
+      await waitFor(
+        `the sandbox of ${namespace}/${name} to go`,
+        async () => {
+          const report = await reportOf(exec, node, signal);
+          if ('unknown' in report) throw new Error(`node ${node}: ${report.unknown}`);
+          const { sandboxes } = report.value;
+          if ('unknown' in sandboxes) throw new Error(`node ${node}: ${sandboxes.unknown}`);
+          return !sandboxes.value.some((sandbox) => sandbox.namespace === namespace && sandbox.name === name);
+        },
+        { timeoutMs: UNTIL_MS, intervalMs: 100, signal },
+      );
+    },
+
+    async until(what, condition) {
+      await waitFor(what, condition, { timeoutMs: UNTIL_MS, intervalMs: 50, signal });
+    },
+  };
+}
+
+function resourceOf(kind: string | undefined): Resource<KubeObject> {
+  const resource = kind === undefined ? undefined : RESOURCES[kind];
+  if (resource === undefined) throw new Error(`faults make no objects of kind ${kind}`);
+  return resource;
+}
+
+function isStatic(pod: Pod): boolean {
+  return pod.metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
+}
+
+/** A pod as its user would write it again: what the API server has filled in for this one left out, its node kept. */
+function asNew({ metadata, spec }: Pod): Pod {
+  const { name, namespace, labels, annotations } = metadata ?? {};
+  const token = (name: string) => name.startsWith('kube-api-access-');
+  return {
+    metadata: { name, namespace, labels, annotations },
+    spec: {
+      ...spec!,
+      volumes: (spec!.volumes ?? []).filter((volume) => !token(volume.name)),
+      containers: spec!.containers.map((container) => ({
+        ...container,
+        volumeMounts: (container.volumeMounts ?? []).filter((mount) => !token(mount.name)),
+      })),
+    },
+  };
+}
+
+function notFound(error: unknown): undefined {
+  if (hasReason(error, 'NotFound')) return undefined;
+  throw error;
+}

@@ -1,0 +1,95 @@
+import type { KindInfo } from '../../../kube/kinds.ts';
+import type { KubeObject } from '../../../kube/types.ts';
+import {
+  endpointSliceUpdateErrors,
+  immutableDataErrors,
+  nodeUpdateErrors,
+  secretUpdateErrors,
+  validateConfigMap,
+  validateEndpointSlice,
+  validateEndpoints,
+  validateEvent,
+  validateLease,
+  validateNamespace,
+  validateNode,
+  validateSecret,
+  validateServiceAccount,
+} from './core.ts';
+import type { FieldError } from './field-error.ts';
+import { validateMetadata, validateMetadataUpdate } from './metadata.ts';
+import { validatePod, validatePodUpdate } from './pod.ts';
+import { roleBindingUpdateErrors, validateRole, validateRoleBinding } from './rbac.ts';
+import { serviceUpdateErrors, validateService } from './service.ts';
+import {
+  selectorUpdateErrors,
+  validateDaemonSet,
+  validateDeployment,
+  validateReplicaSet,
+} from './workload.ts';
+
+interface Rules {
+  /** What must hold for the object alone. */
+  readonly object: (object: never, info: KindInfo) => FieldError[];
+  /** What must hold between an object and what it was. */
+  readonly change?: (object: never, old: never) => FieldError[];
+}
+
+const none = (): FieldError[] => [];
+
+/** Kind -> its rules beside those of metadata. Every stored kind has an entry (a test checks that). */
+export const RULES: Readonly<Record<string, Rules>> = {
+  ClusterRole: { object: (role: never) => validateRole(role, false) },
+  ClusterRoleBinding: {
+    object: (binding: never) => validateRoleBinding(binding, false),
+    change: roleBindingUpdateErrors,
+  },
+  ConfigMap: { object: validateConfigMap, change: immutableDataErrors },
+  DaemonSet: { object: validateDaemonSet, change: selectorUpdateErrors },
+  Deployment: { object: validateDeployment, change: selectorUpdateErrors },
+  EndpointSlice: { object: validateEndpointSlice, change: endpointSliceUpdateErrors },
+  Endpoints: { object: validateEndpoints },
+  Event: { object: validateEvent },
+  Lease: { object: validateLease },
+  Namespace: { object: validateNamespace },
+  Node: { object: validateNode, change: nodeUpdateErrors },
+  Pod: { object: validatePod, change: validatePodUpdate },
+  ReplicaSet: { object: validateReplicaSet, change: selectorUpdateErrors },
+  Role: { object: (role: never) => validateRole(role, true) },
+  RoleBinding: {
+    object: (binding: never) => validateRoleBinding(binding, true),
+    change: roleBindingUpdateErrors,
+  },
+  Secret: { object: validateSecret, change: secretUpdateErrors },
+  Service: { object: validateService, change: serviceUpdateErrors },
+  ServiceAccount: { object: validateServiceAccount },
+};
+
+/**
+ * What is wrong with a new object, in Kubernetes' words; nothing when it is good. Expects defaults to be applied, types to be
+ * right (`typeErrors`), and the name to be set (after generateName).
+ */
+export function validateCreate(info: KindInfo, object: KubeObject): FieldError[] {
+  const rules = RULES[info.kind];
+  return [...validateMetadata(info, object.metadata), ...(rules?.object ?? none)(object as never, info)];
+}
+
+/**
+ * What is wrong with changing `old` into `object`: the rules for what may change, and those for the object alone.
+ * `subresource` is what the change is made through, '' for the object itself: by `status` only metadata is looked at,
+ * since nothing else but the status can be changed, and by `binding` a pod may be given its node.
+ */
+export function validateUpdate(
+  info: KindInfo,
+  object: KubeObject,
+  old: KubeObject,
+  subresource = '',
+): FieldError[] {
+  const rules = RULES[info.kind];
+  const errors = [
+    ...validateMetadataUpdate(object.metadata ?? {}, old.metadata ?? {}),
+    ...validateMetadata(info, object.metadata),
+  ];
+  if (subresource === 'status') return errors;
+  if (subresource !== 'binding') errors.push(...(rules?.change ?? none)(object as never, old as never));
+  return [...errors, ...(rules?.object ?? none)(object as never, info)];
+}

@@ -1,0 +1,45 @@
+import { parseArgs } from 'node:util';
+import { ApiClient } from '../../kube/client.ts';
+import { EventRecorder } from '../../kube/event-recorder.ts';
+import { loadKubeconfig } from '../../kube/kubeconfig.ts';
+import { aborted, logger, logOnceAMinute, terminationSignal } from '../../sys/daemon.ts';
+import { messageOf, UserError } from '../../util/errors.ts';
+import { apiReady } from '../daemon.ts';
+import { Informers } from '../informers.ts';
+import { Scheduler } from './scheduler.ts';
+
+/**
+ * The scheduler as a daemon: `kube-scheduler --kubeconfig FILE`. Ends with status 0 on SIGTERM. There is one in a cluster;
+ * it does not elect a leader, because a second one could at worst be refused its bindings.
+ */
+export async function main(argv: string[]): Promise<number> {
+  const log = logger('kube-scheduler');
+  const { values } = parseArgs({ args: argv, options: { kubeconfig: { type: 'string' } } });
+  if (values.kubeconfig === undefined) {
+    log('--kubeconfig is required');
+    return 2;
+  }
+  const { signal, dispose } = terminationSignal();
+  try {
+    const config = await loadKubeconfig(values.kubeconfig);
+    const client = new ApiClient({ ...config, userAgent: 'kube-scheduler' });
+    const informers = new Informers(client, logOnceAMinute(log));
+    const onError = (error: unknown) => log(messageOf(error));
+    const events = new EventRecorder(client, { component: 'default-scheduler' }, { onError });
+    const scheduler = new Scheduler({ client, informers, events, log });
+    await apiReady(client, signal);
+    const synced = informers.start(signal).then(() => true);
+    if (await Promise.race([synced, aborted(signal).then(() => false)])) {
+      log('synced');
+      await scheduler.run(signal);
+    }
+    await events.flush(1_000);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    log(error.message);
+    return error.exitCode;
+  } finally {
+    dispose();
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * A pure model of a node's netfilter rules, and what they do to a packet. Parse what the node's tools printed with
+ * {@link readRuleset}; follow a packet with {@link tracePacket}; ask about the rules themselves with {@link translationsFor},
+ * {@link markClashes} and {@link hookUses}.
+ */
+
+export { formatAddress } from './read/address.ts';
+export { comparesBit, type MarkClash, markClashes, markField, markFields } from './read/mark-bit.ts';
+export type { BaseChain, NatTarget, Rule, Ruleset, Table } from './read/model.ts';
+export {
+  hookUses,
+  type Owner,
+  parseOwner,
+  type TranslationCandidate,
+  translationsFor,
+} from './read/queries.ts';
+export { readRuleset } from './read/read-ruleset.ts';
+export { tracePacket } from './trace/trace.ts';
+export type {
+  Decision,
+  Environment,
+  Packet,
+  Route,
+  RouteQuery,
+  RuleBudget,
+  Trace,
+  Translation,
+} from './trace/trace-types.ts';

@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'bun:test';
+import { type Exec, ExecError } from '../../sys/exec.ts';
+import { IptablesNat, IptablesUnavailable, XtablesLockBusy } from './iptables.ts';
+
+function answering(code: number, stdout = '', stderr = ''): { exec: Exec; ran: string[]; stdin: string[] } {
+  const ran: string[] = [];
+  const stdin: string[] = [];
+  const exec: Exec = {
+    run: async (argv, options) => {
+      ran.push(argv.join(' '));
+      stdin.push(String(options?.stdin ?? ''));
+      return { code, stdout, stderr };
+    },
+  };
+  return { exec, ran, stdin };
+}
+
+describe('listing a chain', () => {
+  test('gives its rules', async () => {
+    const { exec, ran } = answering(0, '-N X\n-A X -j ACCEPT\n');
+    expect(await new IptablesNat(exec, 'ipv6').listChain('X')).toEqual(['-A X -j ACCEPT']);
+    expect(ran).toEqual(['ip6tables -w 5 -t nat -S X']);
+  });
+
+  test.each([
+    ['legacy', 'iptables: No chain/target/match by that name.'],
+    ['nft', "iptables v1.8.9 (nf_tables): chain `X' in table `nat' is incompatible, use 'nft' tool."],
+  ])('of %s that does not exist gives undefined', async (_variant, stderr) => {
+    const { exec } = answering(1, '', stderr);
+    expect(await new IptablesNat(exec, 'ipv4').listChain('X')).toBeUndefined();
+  });
+
+  test.each<[number, string, new (...args: never[]) => Error]>([
+    [3, "can't initialize iptables table `nat': Permission denied", IptablesUnavailable],
+    [3, "can't initialize iptables table `nat': Table does not exist", IptablesUnavailable],
+    [4, 'Another app is currently holding the xtables lock; still 1s 0us time ahead', XtablesLockBusy],
+  ])('status %d, %s', async (code, stderr, kind) => {
+    const { exec } = answering(code, '', stderr);
+    const failure = new IptablesNat(exec, 'ipv4').listChain('X');
+    await expect(failure).rejects.toBeInstanceOf(kind);
+  });
+
+  test('without the program it is unavailable, and says which', async () => {
+    const exec: Exec = {
+      run: async (argv) => {
+        throw new ExecError(argv, { code: 127, stdout: '', stderr: '' }, 'not found');
+      },
+    };
+    const failure = new IptablesNat(exec, 'ipv4').listChain('X');
+    await expect(failure).rejects.toThrow(/iptables .*not found/);
+  });
+});
+
+describe('restoring', () => {
+  test('is one document', async () => {
+    const { exec, ran, stdin } = answering(0);
+    expect(await new IptablesNat(exec, 'ipv4').restore(['-N X', '-A X -j ACCEPT'])).toEqual({
+      applied: true,
+    });
+    expect(ran).toEqual(['iptables-restore --noflush -w 5']);
+    expect(stdin).toEqual(['*nat\n-N X\n-A X -j ACCEPT\nCOMMIT\n']);
+  });
+
+  test.each<[string, number | undefined]>([
+    ['iptables-nft-restore: line 3 failed: Chain already exists.', 1],
+    ['iptables-restore: line 2 failed', 0],
+    ['iptables-restore v1.8.9 (nf_tables): line 4: CHAIN_ADD failed (No such file or directory)', undefined],
+    ['something else', undefined],
+  ])('%s is about command %p', async (stderr, failed) => {
+    const { exec } = answering(1, '', stderr);
+    expect(await new IptablesNat(exec, 'ipv4').restore(['-N X', '-N Y'])).toMatchObject({
+      applied: false,
+      failed,
+      reason: expect.stringContaining(stderr),
+    });
+  });
+});

@@ -1,0 +1,129 @@
+import { type Exec, ExecError } from '../../sys/exec.ts';
+
+export type IpFamily = 'ipv4' | 'ipv6';
+
+/** What became of a document given to iptables-restore: all of it or nothing. */
+export type RestoreOutcome =
+  | { applied: true }
+  | {
+      applied: false;
+      /** Zero-based index of the command that failed; undefined when the failure is not of one of them. */
+      failed: number | undefined;
+      reason: string;
+    };
+
+/**
+ * The `nat` table of one address family. A command is one line of iptables-restore without its table: `-A CHAIN …`,
+ * `-I`, `-D`, `-C` (fails the document when the rule is missing), `-N` (fails it when the chain exists), `-F`, `-X`.
+ */
+export interface NatTable {
+  readonly family: IpFamily;
+  /** The `-A` lines of a chain in order, as `iptables -S` prints them; undefined when there is no such chain. */
+  listChain(chain: string): Promise<string[] | undefined>;
+  /**
+   * Applies the commands in one transaction. `conditions` are `-C` commands that are asked before it, in the same call: when one
+   * fails, nothing is applied. iptables-nft reads every rule of every chain that a transaction names, if it asks for one rule.
+   */
+  restore(commands: readonly string[], conditions?: readonly string[]): Promise<RestoreOutcome>;
+}
+
+/** The iptables programs cannot be used at all: not installed, no kernel support, no permission. */
+export class IptablesUnavailable extends Error {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'IptablesUnavailable';
+  }
+}
+
+/** Another process held the xtables lock for longer than we waited. */
+export class XtablesLockBusy extends Error {
+  constructor(program: string, waitedSeconds: number) {
+    super(
+      `${program}: another process held the xtables lock (/run/xtables.lock) for more than ${waitedSeconds} s`,
+    );
+    this.name = 'XtablesLockBusy';
+  }
+}
+
+/** Seconds that iptables waits for the xtables lock. The nft variant needs no lock and ignores it. */
+const LOCK_WAIT_SECONDS = 5;
+/** `RESOURCE_PROBLEM` in xtables.h: the lock, or a transient failure of the kernel interface. */
+const EXIT_RESOURCE_PROBLEM = 4;
+
+/** How {@link ExecError} says that a program could not be started. */
+const EXIT_NOT_FOUND = 127;
+
+/** The real table, through `iptables`/`ip6tables` and their `-restore`, legacy or nft, whatever the machine has under these names. */
+export class IptablesNat implements NatTable {
+  readonly family: IpFamily;
+  readonly #exec: Exec;
+  readonly #program: string;
+
+  constructor(exec: Exec, family: IpFamily) {
+    this.#exec = exec;
+    this.family = family;
+    this.#program = family === 'ipv4' ? 'iptables' : 'ip6tables';
+  }
+
+  async listChain(chain: string): Promise<string[] | undefined> {
+    const { code, stdout, stderr } = await this.#run([
+      this.#program,
+      '-w',
+      String(LOCK_WAIT_SECONDS),
+      '-t',
+      'nat',
+      '-S',
+      chain,
+    ]);
+    if (code === 0) return stdout.split('\n').filter((line) => line.startsWith('-A '));
+    if (isMissingChain(stderr)) return undefined;
+    throw this.#unavailable(this.#program, code, stderr);
+  }
+
+  async restore(commands: readonly string[], conditions: readonly string[] = []): Promise<RestoreOutcome> {
+    const program = `${this.#program}-restore`;
+    const ahead = conditions.length === 0 ? [] : ['*nat', ...conditions, 'COMMIT'];
+    const document = [...ahead, '*nat', ...commands, 'COMMIT', ''].join('\n');
+    const { code, stderr } = await this.#run(
+      [program, '--noflush', '-w', String(LOCK_WAIT_SECONDS)],
+      document,
+    );
+    if (code === 0) return { applied: true };
+    if (code === EXIT_RESOURCE_PROBLEM && /xtables lock/.test(stderr)) {
+      throw new XtablesLockBusy(program, LOCK_WAIT_SECONDS);
+    }
+    const line = /line:? (\d+)/.exec(stderr)?.[1];
+    // A line names the table before the commands; iptables counts from 1.
+    const index = line === undefined ? undefined : Number(line) - 2 - ahead.length;
+    return {
+      applied: false,
+      failed: index !== undefined && index >= 0 && index < commands.length ? index : undefined,
+      reason: `${program}: exit status ${code}: ${stderr.trim()}`,
+    };
+  }
+
+  async #run(argv: string[], stdin?: string) {
+    try {
+      return await this.#exec.run(argv, { stdin, timeoutMs: (LOCK_WAIT_SECONDS + 5) * 1000 });
+    } catch (cause) {
+      // One that started and gave no answer in time is there: another call may get one.
+      if (!(cause instanceof ExecError) || cause.result.code !== EXIT_NOT_FOUND) throw cause;
+      throw new IptablesUnavailable(cause.message, { cause });
+    }
+  }
+
+  #unavailable(program: string, code: number, stderr: string): Error {
+    if (code === EXIT_RESOURCE_PROBLEM && /xtables lock/.test(stderr)) {
+      return new XtablesLockBusy(program, LOCK_WAIT_SECONDS);
+    }
+    return new IptablesUnavailable(`${program}: exit status ${code}: ${stderr.trim()}`);
+  }
+}
+
+/**
+ * Neither variant has an exit status of its own for a missing chain: legacy says "No chain/target/match by that name", nft up
+ * to 1.8.9 that the chain "is incompatible, use 'nft' tool" (nft_is_chain_compatible of a chain that it could not find).
+ */
+function isMissingChain(stderr: string): boolean {
+  return /No chain\/target\/match by that name|is incompatible, use 'nft' tool/.test(stderr);
+}

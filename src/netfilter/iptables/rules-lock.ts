@@ -1,0 +1,47 @@
+import { dlopen } from 'bun:ffi';
+import { closeSync, constants, mkdirSync } from 'node:fs';
+import { openRegularFile } from '../../sys/regular-file.ts';
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** How long to wait between two looks at a lock that somebody has, in milliseconds. */
+const INTERVAL_MS = 1;
+
+/** The lock while it is held. */
+export interface RulesLock {
+  /** The open file it is held by. A process that inherits it holds the lock with us, and after us. */
+  fd: number;
+  release(): void;
+}
+
+/**
+ * Takes an exclusive flock(2) on `path`; the kernel gives it back when this process and all that inherited the descriptor
+ * have ended. Rejects after `timeoutMs`, naming the file. It serialises what reads rules and then changes them;
+ * /run/xtables.lock cannot be used for that, as the iptables we run takes it itself.
+ *
+ * What is no regular file at that path is an error at once and stays: whoever replaced it would hold another lock than the calls
+ * that had opened what was there before, and two at a time would change the rules.
+ */
+export async function takeRulesLock(
+  path = '/run/hostport/portmap.lock',
+  timeoutMs = 30_000,
+): Promise<RulesLock> {
+  // Not by node:path: every plugin call would load it for this.
+  mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true });
+  const fd = openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  const libc = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
+  const release = () => {
+    closeSync(fd);
+    libc.close();
+  };
+  const deadline = performance.now() + timeoutMs;
+  while (libc.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+    if (performance.now() > deadline) {
+      release();
+      throw new Error(`${path}: held by another process for more than ${timeoutMs} ms`);
+    }
+    await Bun.sleep(INTERVAL_MS);
+  }
+  return { fd, release };
+}

@@ -1,0 +1,271 @@
+import { type Exec, ExecError } from '../../sys/exec.ts';
+import { type NetfilterChannel, openNetfilter } from '../../sys/netlink.ts';
+import {
+  chainFault,
+  hookNumbers,
+  type InstalledChain,
+  type NftChange,
+  type NftElement,
+  type NftLayout,
+  type NftMap,
+  type NftOutcome,
+  type NftRuleset,
+  type NftTable,
+  NftUnavailable,
+} from './nft.ts';
+import { changesDocument, layoutDocument } from './text.ts';
+import {
+  bodyOf,
+  decodeChain,
+  decodeDormant,
+  decodeElements,
+  decodeRule,
+  decodeSet,
+  type ElementChange,
+  encodeBatch,
+  encodeLook,
+  encodeTableLook,
+  getChains,
+  getElements,
+  getRules,
+  getSets,
+} from './wire.ts';
+
+/** errno(3) of what a transaction can meet. */
+const ENOENT = 2;
+const EBUSY = 16;
+const EEXIST = 17;
+
+/** NFPROTO_UNSPEC: every family. */
+const UNSPECIFIED = 0;
+
+/** More changes than this go by the program, which takes care of the sizes of sockets' buffers. */
+const MAX_BATCH = 400;
+/** How often a dump under which something changed is asked for again. */
+const MAX_DUMPS = 10;
+/** Milliseconds that the program may take. */
+const NFT_TIMEOUT_MS = 20_000;
+
+/**
+ * The real table, of family inet. Elements are written and read over netlink: `nft` 1.0 fetches every element of every set when
+ * it is to list or get one (300 ms at ten thousand), and starting it costs more than the change. Chains and rules are made by
+ * `nft -f -`, one process a transaction.
+ */
+export class NftKernel implements NftTable {
+  readonly #exec: Exec;
+  readonly #name: string;
+  readonly #maps: ReadonlyMap<string, NftMap>;
+  #open: NetfilterChannel | undefined;
+
+  constructor(exec: Exec, name: string, maps: readonly NftMap[]) {
+    this.#exec = exec;
+    this.#name = name;
+    this.#maps = new Map(maps.map((map) => [map.name, map]));
+  }
+
+  async apply(changes: readonly NftChange[]): Promise<NftOutcome> {
+    if (changes.length === 0) return { applied: true };
+    // Rendered in any case: what could not be said to nft is not said to the kernel either.
+    const document = changesDocument(this.#name, changes);
+    if (changes.length > MAX_BATCH || !changes.every(isElementChange)) return this.#run(document);
+    let failed: { error: number; sequence: number } | undefined;
+    const heard = this.#channel().exchange(
+      encodeBatch(this.#name, this.#maps, changes as ElementChange[]),
+      ({ error, sequence }) => {
+        if (error !== undefined && error !== 0) failed ??= { error, sequence };
+        return failed !== undefined || (error === 0 && sequence === changes.length);
+      },
+    );
+    if (heard && failed === undefined) return { applied: true };
+    // Answers that nobody read must not be taken for those to the next question.
+    this.close();
+    if (failed === undefined) throw new NftUnavailable('the kernel did not answer a netfilter transaction');
+    const change = changes[failed.sequence - 1];
+    const what = change === undefined ? '' : ` (${changesDocument(this.#name, [change]).trim()})`;
+    return outcomeOf(failed.error, what);
+  }
+
+  async look(keys: readonly { map: string; key: string }[]): Promise<(NftElement | undefined)[]> {
+    return keys.map(({ map: name, key }) => {
+      const map = this.#map(name);
+      let found: NftElement | undefined;
+      let failure = 0;
+      const heard = this.#channel().exchange(encodeLook(this.#name, map, key, 1), ({ error, payload }) => {
+        if (error === undefined) found ??= decodeElements(payload, map)[0];
+        else failure = error;
+        return error !== undefined;
+      });
+      if (!heard || (failure !== 0 && failure !== ENOENT)) throw cannotRead(`set ${name}`, failure);
+      return found;
+    });
+  }
+
+  async list(name: string, mark?: string): Promise<NftElement[]> {
+    const map = this.#map(name);
+    // A table or set that is not there is an error of the dump; whether it is there is asked first.
+    if (this.#table() === undefined || !this.#setNames().has(name)) return [];
+    return this.#dump(getElements, bodyOf(this.#name, name), mark).flatMap((payload) =>
+      decodeElements(payload, map, mark),
+    );
+  }
+
+  async fault(layout: NftLayout): Promise<string | undefined> {
+    const table = this.#table();
+    if (table === undefined) return `table ${this.#name} is missing`;
+    if (decodeDormant(table)) return `table ${this.#name} is switched off (flag dormant)`;
+    const sets = this.#setNames();
+    const missing = layout.maps.find(({ name }) => !sets.has(name));
+    if (missing !== undefined) return `map ${missing.name} is missing`;
+    const installed = this.#chains();
+    for (const chain of layout.chains) {
+      const fault = chainFault(chain, installed.get(chain.name));
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  }
+
+  async install(layout: NftLayout): Promise<void> {
+    const installed = this.#table() === undefined ? new Map<string, InstalledChain>() : this.#chains();
+    const faulty = layout.chains.filter(
+      (chain) => chainFault(chain, installed.get(chain.name)) !== undefined,
+    );
+    const rewrite = new Set(faulty.map(({ name }) => name));
+    // A base chain elsewhere cannot be moved; it is ours by its name, so it goes.
+    const misplaced = faulty.filter(
+      (chain) =>
+        installed.has(chain.name) &&
+        chainFault({ ...chain, rules: [], shared: true }, installed.get(chain.name)) !== undefined,
+    );
+    const removals = changesDocument(
+      this.#name,
+      misplaced.map(({ name }): NftChange => ({ verb: 'delete-chain', name })),
+    );
+    const outcome = await this.#run(removals + layoutDocument(this.#name, layout, rewrite));
+    if (!outcome.applied) throw new NftUnavailable(outcome.reason);
+  }
+
+  async ahead(priority: number): Promise<NftRuleset | undefined> {
+    const hooks: number[] = [hookNumbers.prerouting, hookNumbers.output];
+    // Of every family: starting the program is for the rare machine that has such a chain.
+    const some = this.#dump(getChains, bodyOf(this.#name, undefined, UNSPECIFIED))
+      .map(decodeChain)
+      .some(
+        ({ type, hook }) =>
+          type === 'nat' && hook !== undefined && hooks.includes(hook.number) && hook.priority < priority,
+      );
+    if (!some) return undefined;
+    const argv = ['nft', '-j', '-t', 'list', 'ruleset'];
+    const result = await this.#exec.run(argv, { timeoutMs: NFT_TIMEOUT_MS }).catch((cause: Error) => {
+      throw new NftUnavailable(cause.message, { cause });
+    });
+    if (result.code !== 0) throw new NftUnavailable(new ExecError(argv, result).message);
+    return JSON.parse(result.stdout) as NftRuleset;
+  }
+
+  /** Whether the kernel and the program can do what the layout asks for, without doing it. */
+  async probe(layout: NftLayout): Promise<void> {
+    this.#table();
+    const rewrite = new Set(layout.chains.map(({ name }) => name));
+    const outcome = await this.#run(layoutDocument(`${this.#name}-probe`, layout, rewrite), ['-c']);
+    if (!outcome.applied) throw new NftUnavailable(outcome.reason);
+  }
+
+  close(): void {
+    this.#open?.close();
+    this.#open = undefined;
+  }
+
+  #channel(): NetfilterChannel {
+    this.#open ??= openNetfilter();
+    if (this.#open === undefined) throw new NftUnavailable('the kernel has no netfilter netlink socket');
+    return this.#open;
+  }
+
+  #map(name: string): NftMap {
+    const map = this.#maps.get(name);
+    if (map === undefined) throw new Error(`no map ${name} in table ${this.#name}`);
+    return map;
+  }
+
+  #table(): string | undefined {
+    let found: string | undefined;
+    let failure = 0;
+    const heard = this.#channel().exchange(encodeTableLook(this.#name, 1), ({ error, payload }) => {
+      if (error === undefined) found = payload;
+      else failure = error;
+      return error !== undefined;
+    });
+    if (!heard || (failure !== 0 && failure !== ENOENT)) throw cannotRead(`table ${this.#name}`, failure);
+    return found;
+  }
+
+  #setNames(): Set<string> {
+    const sets = this.#dump(getSets, bodyOf(this.#name)).map(decodeSet);
+    return new Set(sets.filter(({ table }) => table === this.#name).map(({ name }) => name));
+  }
+
+  #chains(): Map<string, InstalledChain> {
+    const chains = new Map<string, InstalledChain>();
+    for (const { table, name, hook } of this.#dump(getChains, bodyOf(this.#name)).map(decodeChain)) {
+      if (table === this.#name) chains.set(name, { hook, comments: [] });
+    }
+    for (const { table, chain, comment } of this.#dump(getRules, bodyOf(this.#name)).map(decodeRule)) {
+      if (table === this.#name) chains.get(chain)?.comments.push(comment);
+    }
+    return chains;
+  }
+
+  #dump(type: number, body: Uint8Array, mark?: string): string[] {
+    for (let attempt = 0; attempt < MAX_DUMPS; attempt++) {
+      const payloads = this.#channel().dump(type, body, mark);
+      if (payloads !== undefined) return payloads;
+      this.close();
+    }
+    throw cannotRead(`table ${this.#name}`, 0);
+  }
+
+  async #run(document: string, options: string[] = []): Promise<NftOutcome> {
+    let result: Awaited<ReturnType<Exec['run']>>;
+    try {
+      result = await this.#exec.run(['nft', ...options, '-f', '-'], {
+        stdin: document,
+        timeoutMs: NFT_TIMEOUT_MS,
+      });
+    } catch (cause) {
+      throw new NftUnavailable((cause as Error).message, { cause });
+    }
+    if (result.code === 0) return { applied: true };
+    const said = result.stderr.trim();
+    if (/Operation not permitted|must be root/.test(said)) throw new NftUnavailable(`nft: ${said}`);
+    const why = /File exists|Device or resource busy/.test(said)
+      ? 'exists'
+      : /No such file or directory/.test(said)
+        ? 'missing'
+        : 'refused';
+    return { applied: false, why, reason: `nft: exit status ${result.code}: ${said.slice(0, 2000)}` };
+  }
+}
+
+function isElementChange(change: NftChange): change is ElementChange {
+  return 'map' in change;
+}
+
+function outcomeOf(error: number, what: string): NftOutcome {
+  if (error === ENOENT)
+    return { applied: false, why: 'missing', reason: `no such set, chain or element${what}` };
+  if (error === EEXIST || error === EBUSY) {
+    return { applied: false, why: 'exists', reason: `element is there already${what}` };
+  }
+  if (error === 1) throw new NftUnavailable('the kernel does not permit changes of nftables (CAP_NET_ADMIN)');
+  return { applied: false, why: 'refused', reason: `nftables transaction refused, error ${error}${what}` };
+}
+
+function cannotRead(what: string, error: number): NftUnavailable {
+  const why =
+    error === 1
+      ? 'not permitted (CAP_NET_ADMIN)'
+      : error === 0
+        ? 'no answer, or it kept changing'
+        : `error ${error}`;
+  return new NftUnavailable(`nftables ${what} cannot be read: ${why}`);
+}

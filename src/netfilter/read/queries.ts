@@ -1,0 +1,387 @@
+import { ABSENT, addressType, evaluateMatch, type FieldReader, lookUp } from '../trace/evaluate.ts';
+import type { RuleBudget } from '../trace/trace-types.ts';
+import { type AddressValue, parseAddress } from './address.ts';
+import { slotsAt } from './hook-order.ts';
+import {
+  type Backend,
+  type BaseChain,
+  type Chain,
+  type Element,
+  type Family,
+  HOOKS,
+  type Hook,
+  type Lookup,
+  type NatSource,
+  type NatTarget,
+  protocolNumber,
+  type Rule,
+  type Ruleset,
+  type Table,
+  type Verdict,
+} from './model.ts';
+import { rulesForPort } from './port-index.ts';
+
+/** Rules looked at for one question. A set of chains can be walked in more ways than there is time for. */
+const MAX_RULES = 200_000;
+/** Chains within chains, as many as are followed for a packet. */
+const MAX_DEPTH = 64;
+/** Translations of one destination that are listed. A Service has one for each of its endpoints. */
+const MAX_CANDIDATES = 2000;
+
+/** A rule, with the rules that lead to it from a base chain, outermost first. */
+export interface Reached {
+  base: BaseChain;
+  rule: Rule;
+  via: readonly Rule[];
+}
+
+/** Where the packets of interest go to; the rest of them (source, interface, mark) may be anything. */
+export interface Destination {
+  family: Family;
+  protocol: string | number;
+  address: string;
+  port: number;
+  /** Whether the address is one of the node's own. */
+  local: boolean;
+}
+
+/** A translation that takes packets to a destination. */
+export interface TranslationCandidate extends Reached {
+  kind: 'dnat' | 'redirect';
+  hook: Hook;
+  to: NatTarget;
+  element?: Element;
+  /** Conditions on the source, interface or mark, or such as are not modelled, stand before it: it takes some packets only. */
+  conditional: boolean;
+  /** Whose mapping it says it is, in its own comment, its element's, or that of a rule that leads to it. */
+  owner?: Owner;
+}
+
+/** A mapping's owner: the network and container of a CNI attachment. */
+export interface Owner {
+  network: string;
+  containerId: string;
+  /** Of a container's second and further interfaces on one network; the first one's mappings do not say which it is. */
+  ifName?: string;
+}
+
+/** The table of portmap's nftables backend, whose elements say `network/container[/interface]` (src/plugins/portmap/nftables-layout.ts). */
+const OWN_TABLE = { family: 'inet', name: 'hostport' };
+
+/**
+ * Reads the comment that a portmap plugin put on a mapping: the reference's iptables backend and ours in any table, our nftables
+ * backend in its own.
+ */
+export function parseOwner(comment: string, table: { family: string; name: string }): Owner | undefined {
+  const match =
+    table.family === OWN_TABLE.family && table.name === OWN_TABLE.name
+      ? /^([^/\s]+)\/([^/\s]+)(?:\/([^/\s]+))?$/.exec(comment)
+      : /^dnat name: "([^"]*)" id: "([^"]*)"(?: if: "([^"]*)")?$/.exec(comment);
+  if (match === null) return undefined;
+  const [, network, containerId, ifName] = match;
+  return {
+    ...{ network: network!, containerId: containerId! },
+    ...(ifName === undefined ? {} : { ifName }),
+  };
+}
+
+/** The answer to {@link translationsFor}. */
+export interface Translations {
+  /** In the order in which the kernel comes by them. The first that is not conditional hides those after it. */
+  candidates: TranslationCandidate[];
+  /** Whether these are all: false when there were more rules than there is time for. */
+  complete: boolean;
+}
+
+/**
+ * All translations at one hook that packets to a destination come by, or would if an earlier one did not take them. What is behind a rule that
+ * ends the way of all of them is none of these. Who takes the packets of one client, with all that is known of it, {@link tracePacket} says.
+ * `budget`: as there.
+ */
+export function translationsFor(
+  ruleset: Ruleset,
+  hook: 'prerouting' | 'output',
+  destination: Destination,
+  budget: RuleBudget = { rules: Number.POSITIVE_INFINITY },
+): Translations {
+  const protocol = protocolNumber(destination.protocol);
+  const address = parseAddress(destination.address);
+  if (protocol === undefined || address === undefined) {
+    throw new Error(`${destination.protocol} ${destination.address}: no protocol and address`);
+  }
+  const read = readerFor(destination, protocol, address);
+  const candidates: TranslationCandidate[] = [];
+  let complete = true;
+  for (const slot of slotsAt(ruleset, hook, destination.family)) {
+    if (slot.kind !== 'nat') continue;
+    const slotted: TranslationCandidate[] = [];
+    for (const base of slot.chains) {
+      const walk = new Walk(
+        ruleset,
+        base,
+        (rule) => certainty(rule, read),
+        (lookup) => found(lookup, read),
+        destination.port,
+        budget,
+      );
+      for (const { rule, via, conditional } of walk.rules()) {
+        for (const expression of rule.expressions) {
+          if (expression.kind !== 'dnat' && expression.kind !== 'redirect') continue;
+          if ('family' in expression && (expression.family ?? destination.family) !== destination.family)
+            continue;
+          const targets = targetsOf(expression.to, read);
+          if (targets === undefined || candidates.length + slotted.length + targets.length > MAX_CANDIDATES) {
+            return { candidates: [...candidates, ...slotted], complete: false };
+          }
+          for (const { to, element, certain } of targets) {
+            slotted.push({
+              kind: expression.kind,
+              hook,
+              base,
+              rule,
+              via,
+              to,
+              element,
+              conditional: conditional || !certain,
+              owner: ownerAmong([element?.comment, rule.comment, ...via.map(({ comment }) => comment)], base),
+            });
+          }
+        }
+      }
+      complete &&= walk.complete;
+    }
+    // Which of two tables of one priority comes first no listing tells, so nobody of theirs takes the packets for certain.
+    const isTied = slot.uncertain && new Set(slotted.map(({ base }) => base)).size > 1;
+    for (const each of slotted) candidates.push(isTied ? { ...each, conditional: true } : each);
+  }
+  return { candidates, complete };
+}
+
+/** What is at a hook, by who put it there. */
+export interface HookUse {
+  hook: Hook;
+  type: 'nat' | 'filter';
+  backend: Backend;
+  /** Base chains with rules, or with a policy that drops. */
+  chains: readonly BaseChain[];
+}
+
+/** Which backends do something at which hook. */
+export function hookUses(ruleset: Ruleset, family: Family): HookUse[] {
+  const uses: HookUse[] = [];
+  for (const hook of HOOKS) {
+    for (const type of ['nat', 'filter'] as const) {
+      const chains = slotsAt(ruleset, hook, family)
+        .filter(({ kind }) => kind === type)
+        .flatMap((slot) => slot.chains)
+        .filter(({ rules, base }) => rules.length > 0 || base.policy === 'drop');
+      for (const backend of new Set(chains.map((chain) => chain.backend))) {
+        uses.push({ hook, type, backend, chains: chains.filter((chain) => chain.backend === backend) });
+      }
+    }
+  }
+  return uses;
+}
+
+type Certainty = 'certain' | 'conditional' | 'never';
+
+/** How many of the packets that reach a chain. */
+type Share = 'none' | 'some' | 'all';
+
+type LookUp = (lookup: Lookup) => { elements: readonly Element[]; certain: boolean };
+
+/** A walk through a base chain and the chains it leads to. */
+class Walk {
+  readonly #table: Table | undefined;
+  readonly #base: BaseChain;
+  readonly #judge: (rule: Rule) => Certainty;
+  readonly #lookUp: LookUp;
+  readonly #port: number;
+  readonly #budget: RuleBudget;
+  #looked = 0;
+  /** Whether all rules were looked at that there were to look at. */
+  complete = true;
+
+  /** `port`: only rules that packets to it may match are of interest. */
+  constructor(
+    ruleset: Ruleset,
+    base: BaseChain,
+    judge: (rule: Rule) => Certainty,
+    lookUp: LookUp,
+    port: number,
+    budget: RuleBudget,
+  ) {
+    this.#table = ruleset.tables.find(
+      ({ name, family, backend }) =>
+        name === base.table && family === base.family && backend === base.backend,
+    );
+    this.#base = base;
+    this.#judge = judge;
+    this.#lookUp = lookUp;
+    this.#port = port;
+    this.#budget = budget;
+  }
+
+  rules(): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }> {
+    return this.#walk(this.#base, [], false);
+  }
+
+  /** Gives the rules of a chain and of those that it leads to; returns which of the packets that came in are done with the base chain. */
+  *#walk(
+    chain: Chain,
+    via: Rule[],
+    conditional: boolean,
+  ): Generator<{ rule: Rule; via: Rule[]; conditional: boolean }, Share> {
+    let done: Share = 'none';
+    // Some may have gone back to the caller, or be done, by a rule with conditions: what follows is for the others.
+    let returned = false;
+    for (const rule of rulesForPort(chain, this.#port)) {
+      if (++this.#looked > MAX_RULES || --this.#budget.rules < 0) {
+        this.complete = false;
+        return 'some';
+      }
+      const certainty = this.#judge(rule);
+      if (certainty === 'never') continue;
+      const some = conditional || returned || done === 'some' || certainty === 'conditional';
+      yield { rule, via, conditional: some };
+      // What a translation does not take, by conditions in its own lookup, goes on; what it takes hides all that follows.
+      if (rule.expressions.some(({ kind }) => kind === 'dnat' || kind === 'redirect')) continue;
+      for (const { verdict, certain } of this.#verdictsOf(rule)) {
+        const sure = certainty === 'certain' && certain;
+        if (verdict === undefined) {
+          done = 'some';
+          continue;
+        }
+        if (verdict.kind === 'continue') continue;
+        if (verdict.kind === 'return') {
+          if (sure) return done;
+          returned = true;
+          continue;
+        }
+        if (verdict.kind !== 'jump' && verdict.kind !== 'goto') {
+          if (sure) return returned ? 'some' : 'all';
+          done = 'some';
+          continue;
+        }
+        const target = this.#table?.chains.get(verdict.chain);
+        // A chain that leads to itself is entered once: the kernel has none such, a document may.
+        if (target === undefined || via.some(({ location }) => location.chain === verdict.chain)) continue;
+        if (via.length >= MAX_DEPTH) {
+          this.complete = false;
+          return 'some';
+        }
+        const inside = yield* this.#walk(target, [...via, rule], some || !certain);
+        if (inside === 'all' && sure) return returned ? 'some' : 'all';
+        if (inside !== 'none') done = 'some';
+        // What comes back from there goes to where this chain was called from.
+        if (verdict.kind === 'goto') {
+          if (sure) return done;
+          returned = true;
+        }
+      }
+    }
+    return done;
+  }
+
+  /** The verdicts of a rule, with whether all packets that match it get them; undefined for a statement that may be any. */
+  #verdictsOf(rule: Rule): { verdict: Verdict | undefined; certain: boolean }[] {
+    return rule.expressions.flatMap((expression): { verdict: Verdict | undefined; certain: boolean }[] => {
+      switch (expression.kind) {
+        case 'accept':
+        case 'drop':
+        case 'return':
+        case 'continue':
+        case 'queue':
+        case 'reject':
+        case 'jump':
+        case 'goto':
+          return [{ verdict: expression, certain: true }];
+        case 'verdict-map': {
+          const { elements, certain } = this.#lookUp(expression.lookup);
+          return elements.flatMap(({ verdict }) => (verdict === undefined ? [] : [{ verdict, certain }]));
+        }
+        case 'opaque-statement':
+          return [{ verdict: undefined, certain: false }];
+        default:
+          return [];
+      }
+    });
+  }
+}
+
+function readerFor(destination: Destination, protocol: number, address: AddressValue): FieldReader {
+  return (field) => {
+    switch (field) {
+      case 'family':
+        return destination.family;
+      case 'protocol':
+        return protocol;
+      case 'destination':
+      case 'ct-original-destination':
+        return address;
+      case 'destination-port':
+      case 'ct-original-destination-port':
+        return destination.port;
+      case 'destination-type':
+        return addressType(address, destination.local);
+      case 'ct-state':
+        return 'new';
+      default:
+        return undefined;
+    }
+  };
+}
+
+function certainty(rule: Rule, read: FieldReader): Certainty {
+  let result: Certainty = 'certain';
+  for (const expression of rule.expressions) {
+    if (expression.kind !== 'match' && expression.kind !== 'any-of' && expression.kind !== 'opaque-match')
+      continue;
+    const truth = evaluateMatch(expression, read);
+    if (truth === false) return 'never';
+    if (truth === undefined) result = 'conditional';
+  }
+  return result;
+}
+
+/** What a translation may write; undefined when that is more than can be listed. */
+function targetsOf(
+  to: NatSource,
+  read: FieldReader,
+): { to: NatTarget; element: Element | undefined; certain: boolean }[] | undefined {
+  let results: { to: NatTarget; element: Element | undefined; certain: boolean }[] = [
+    { to: { ...to.literal }, element: undefined, certain: to.opaque === undefined },
+  ];
+  for (const lookup of [to.address, to.port]) {
+    if (lookup === undefined) continue;
+    const { elements, certain } = found(lookup, read);
+    if (results.length * elements.length > MAX_CANDIDATES) return undefined;
+    results = results.flatMap((result) =>
+      elements.map((element) => ({
+        to: { ...result.to, ...element.target },
+        element: result.element ?? element,
+        certain: result.certain && certain,
+      })),
+    );
+  }
+  return results;
+}
+
+function found(lookup: Lookup, read: FieldReader): { elements: readonly Element[]; certain: boolean } {
+  if (lookup.key === undefined) return { elements: lookup.map.elements, certain: false };
+  const result = lookUp(lookup.key, lookup.map, read);
+  if (result === ABSENT) return { elements: [], certain: true };
+  if (result.certain !== undefined) return { elements: [result.certain], certain: true };
+  return { elements: result.possible, certain: false };
+}
+
+function ownerAmong(
+  comments: readonly (string | undefined)[],
+  { family, table }: BaseChain,
+): Owner | undefined {
+  for (const comment of comments) {
+    const owner = comment === undefined ? undefined : parseOwner(comment, { family, name: table });
+    if (owner !== undefined) return owner;
+  }
+  return undefined;
+}

@@ -1,0 +1,1034 @@
+import { type AddressValue, formatAddress, isLoopback, parseAddress } from '../read/address.ts';
+import { NAT_PRIORITY, reversedTies, type Slot, slotsAt } from '../read/hook-order.ts';
+import {
+  type BaseChain,
+  type Chain,
+  type Element,
+  type Expression,
+  type Family,
+  type Field,
+  type Hook,
+  type Lookup,
+  type Match,
+  type NatTarget,
+  protocolNumber,
+  type Rule,
+  type Ruleset,
+  type Statement,
+  type Table,
+  type Verdict,
+} from '../read/model.ts';
+import { rulesForPort } from '../read/port-index.ts';
+import { ABSENT, addressType, evaluateMatch, type FieldValue, lookUp } from './evaluate.ts';
+import type {
+  Decision,
+  Environment,
+  Known,
+  Outcome,
+  Packet,
+  Route,
+  RuleBudget,
+  Step,
+  Trace,
+  Translation,
+  Unknown,
+} from './trace-types.ts';
+
+/** NF_IP_PRI_CONNTRACK: from here on a packet has a connection. */
+const CONNTRACK_PRIORITY = -200;
+/** Rules looked at for one packet before it is given up; the largest real node needs some ten thousand. */
+const MAX_RULES = 200_000;
+/** Branches that are followed at a time. */
+const MAX_BRANCHES = 256;
+/** What a branch costs to be made and merged, in rules. */
+const RULES_PER_BRANCH = 10;
+/** Ways of a packet to end that are told apart. Each has its own assumptions: together they grow with the square of it. */
+const MAX_ENDED = 1024;
+/** Chains within chains. nftables allows 16; iptables any number, of which real rule sets use less than ten. */
+const MAX_DEPTH = 64;
+
+/**
+ * Follows the first packet of a connection through the rules, as the kernel would take it: every base chain of every table in
+ * order of priority, one translation of each kind, the routing decisions in between. Where a condition is not modelled both
+ * branches are followed, and what they agree in is known all the same. Throws when an address of the packet is none of its family.
+ * `budget`: what the packet may take of the rules that are looked at for many; it is given up when there are none left.
+ */
+export function tracePacket(
+  ruleset: Ruleset,
+  packet: Packet,
+  environment: Environment,
+  budget?: RuleBudget,
+): Trace {
+  const tracer = new Tracer(ruleset, packet, environment, budget);
+  return summarise(tracer.run());
+}
+
+/** A list that branches share. */
+interface Link<T> {
+  item: T;
+  previous: Link<T> | undefined;
+  length: number;
+  /** A link far behind, by which any of them is found in few steps: branches of thousands of assumptions are compared thousands of times. */
+  jump: Link<T> | undefined;
+}
+
+/** The jumps are those of Myers, "An applicative random-access stack" (1983): each as long as the two before it together and one more. */
+function push<T>(list: Link<T> | undefined, item: T): Link<T> {
+  const [one, two] = [list?.jump, list?.jump?.jump];
+  const length = lengthOf(list);
+  const isPair = length - lengthOf(one) === lengthOf(one) - lengthOf(two);
+  return { item, previous: list, length: length + 1, jump: isPair ? two : list };
+}
+
+function lengthOf(list: Link<unknown> | undefined): number {
+  return list?.length ?? 0;
+}
+
+/** The beginning of a list, so long. */
+function beginning<T>(list: Link<T> | undefined, length: number): Link<T> | undefined {
+  let link = list;
+  while (link !== undefined && link.length > length) {
+    link = lengthOf(link.jump) >= length ? link.jump : link.previous;
+  }
+  return link;
+}
+
+function toArray<T>(list: Link<T> | undefined): T[] {
+  const items: T[] = [];
+  for (let link = list; link !== undefined; link = link.previous) items.push(link.item);
+  return items.reverse();
+}
+
+function commonPart<T>(a: Link<T> | undefined, b: Link<T> | undefined): Link<T> | undefined {
+  const length = Math.min(lengthOf(a), lengthOf(b));
+  let [x, y] = [beginning(a, length), beginning(b, length)];
+  // Of the same length their jumps are as long, too.
+  while (x !== y) {
+    if (x!.jump === y!.jump) [x, y] = [x!.previous, y!.previous];
+    else [x, y] = [x!.jump, y!.jump];
+  }
+  return x;
+}
+
+type Assumption = Outcome['assumed'][number];
+
+/** The state of one branch. */
+class Branch {
+  source: AddressValue | undefined;
+  destination: AddressValue | undefined;
+  sourcePort: number | undefined;
+  destinationPort: number | undefined;
+  /** The destination is the node itself, also where its address is not known. */
+  redirected = false;
+  mark: number | undefined;
+  connectionMark: number | undefined = 0;
+  tracking: 'not yet' | 'tracked' | 'untracked' = 'not yet';
+  destinationBound = false;
+  sourceBound = false;
+  inputInterface: string | undefined;
+  outputInterface: string | undefined;
+  /** Where it goes after the output hook, whose chains see the interface of the first decision to the end (nf_hook_state). */
+  nextInterface: string | undefined;
+  translation: Translation | undefined;
+  sourceTranslation: Translation | undefined;
+  /** Whether a translation changed anything: the status bits of the connection. */
+  destinationChanged = false;
+  sourceChanged = false;
+  notrack: Rule | undefined;
+  several = false;
+  delivery: Outcome['delivery'];
+  steps: Link<Step> | undefined;
+  assumed: Link<Assumption> | undefined;
+
+  fork(): Branch {
+    return Object.assign(new Branch(), this);
+  }
+
+  assume(unknown: Unknown, holds: boolean): Branch {
+    this.assumed = push(this.assumed, { unknown, holds });
+    return this;
+  }
+}
+
+interface Ended {
+  branch: Branch;
+  verdict: Outcome['verdict'];
+  decision: Decision | undefined;
+}
+
+/** How branches leave a chain. */
+interface Leaving {
+  /** By its end or a return. */
+  returned: Branch[];
+  accepted: Branch[];
+}
+
+class Tracer {
+  readonly #ruleset: Ruleset;
+  readonly #packet: Packet;
+  readonly #environment: Environment;
+  readonly #protocol: number;
+  readonly #original: { source: AddressValue; destination: AddressValue };
+  readonly #local = new Map<AddressValue, boolean>();
+  readonly #ended: Ended[] = [];
+  readonly #budget: RuleBudget;
+  #looked = 0;
+  // Where the packet is.
+  #hook: Hook;
+  #base: BaseChain | undefined;
+  #branch: Branch;
+  readonly #read = (field: Field): FieldValue => this.#value(field);
+  readonly #ids = new Map<object, number>();
+
+  constructor(
+    ruleset: Ruleset,
+    packet: Packet,
+    environment: Environment,
+    budget: RuleBudget = { rules: Number.POSITIVE_INFINITY },
+  ) {
+    this.#budget = budget;
+    this.#ruleset = ruleset;
+    this.#packet = packet;
+    this.#environment = environment;
+    const protocol = protocolNumber(packet.protocol);
+    if (protocol === undefined) throw new Error(`packet: ${packet.protocol} is no protocol`);
+    this.#protocol = protocol;
+    this.#original = {
+      source: addressOf(packet.source, packet.family),
+      destination: addressOf(packet.destination, packet.family),
+    };
+    if (packet.entry === 'prerouting' && packet.inputInterface === undefined) {
+      throw new Error('packet: one that comes in needs the interface it comes in by');
+    }
+    this.#hook = packet.entry;
+    this.#branch = new Branch();
+  }
+
+  run(): readonly Ended[] {
+    const packet = this.#packet;
+    const start = this.#branch;
+    start.source = this.#original.source;
+    start.destination = this.#original.destination;
+    start.sourcePort = packet.sourcePort;
+    start.destinationPort = packet.destinationPort;
+    start.mark = packet.mark ?? 0;
+    if (packet.entry === 'prerouting') {
+      start.inputInterface = packet.inputInterface;
+      this.#afterPrerouting(this.#passHook('prerouting', [start]));
+    } else this.#output(start);
+    return this.#ended;
+  }
+
+  #afterPrerouting(branches: Branch[]): void {
+    const routed = branches.map((branch) => ({ branch, route: this.#route(branch) }));
+    const local: Branch[] = [];
+    const forwarded: Branch[] = [];
+    for (const { branch, route } of routed) {
+      if (route.kind === 'local') local.push(branch);
+      else if (route.kind === 'forward') {
+        branch.outputInterface = route.outputInterface;
+        forwarded.push(branch);
+      } else this.#endRoute(branch, route);
+    }
+    for (const branch of this.#passHook('input', local)) {
+      branch.delivery = { kind: 'local' };
+      this.#end(branch, 'accept');
+    }
+    for (const branch of this.#passHook('postrouting', this.#passHook('forward', forwarded))) {
+      branch.delivery = { kind: 'forward', outputInterface: branch.outputInterface! };
+      this.#end(branch, 'accept');
+    }
+  }
+
+  #output(start: Branch): void {
+    const route = this.#route(start);
+    if (this.#packet.outputInterface !== undefined) start.nextInterface = this.#packet.outputInterface;
+    else if (!this.#setOutput(start, route)) return;
+    start.outputInterface = start.nextInterface;
+    const leaving = this.#passHook('output', [start], (branch) => {
+      // The packet is routed anew when its destination or mark changed (ip_route_me_harder).
+      return this.#setOutput(branch, this.#route(branch));
+    });
+    for (const branch of leaving) branch.outputInterface = branch.nextInterface;
+    const local: Branch[] = [];
+    for (const branch of this.#passHook('postrouting', leaving)) {
+      if (branch.outputInterface === 'lo') local.push(branch);
+      else {
+        branch.delivery = { kind: 'forward', outputInterface: branch.outputInterface! };
+        this.#end(branch, 'accept');
+      }
+    }
+    // By way of lo it comes in again, with its connection: translation is not asked a second time.
+    for (const branch of local) {
+      branch.inputInterface = 'lo';
+      branch.outputInterface = undefined;
+    }
+    this.#afterPrerouting(this.#passHook('prerouting', local));
+  }
+
+  /** Whether the branch goes on; it is ended otherwise. */
+  #setOutput(branch: Branch, route: Route): boolean {
+    if (route.kind === 'local') branch.nextInterface = 'lo';
+    else if (route.kind === 'forward') branch.nextInterface = route.outputInterface;
+    else {
+      this.#endRoute(branch, route);
+      return false;
+    }
+    return true;
+  }
+
+  #endRoute(branch: Branch, route: Route & { kind: 'unroutable' | 'unknown' }): void {
+    if (route.kind === 'unknown') branch.assume({ kind: 'route', reason: route.reason }, true);
+    this.#end(branch, route.kind);
+  }
+
+  #route(branch: Branch): Route {
+    if (branch.redirected) return { kind: 'local' };
+    if (branch.destination === undefined || branch.source === undefined) {
+      return { kind: 'unknown', reason: 'the kernel chooses the address' };
+    }
+    return this.#environment.route({
+      family: this.#packet.family,
+      source: formatAddress(branch.source),
+      destination: formatAddress(branch.destination),
+      inputInterface: branch.inputInterface,
+      mark: branch.mark,
+    });
+  }
+
+  /** Takes branches through all chains of a hook; returns those that pass. */
+  #passHook(hook: Hook, branches: Branch[], reroute?: (branch: Branch) => boolean): Branch[] {
+    this.#hook = hook;
+    let passing = branches;
+    const entry = hook === 'prerouting' || hook === 'output';
+    let tracked = !entry;
+    for (const slot of slotsAt(this.#ruleset, hook, this.#packet.family)) {
+      if (passing.length === 0) return passing;
+      if (!tracked && slot.priority >= CONNTRACK_PRIORITY) {
+        for (const branch of passing) track(branch);
+        tracked = true;
+      }
+      if (reroute === undefined) passing = this.#passSlot(slot, passing);
+      else {
+        const next: Branch[] = [];
+        for (const branch of passing) {
+          const { destination, mark } = branch;
+          for (const after of this.#passSlot(slot, [branch])) {
+            const remarked = after.mark !== mark && slot.chains.some((chain) => chain.base.type === 'route');
+            if ((after.destination === destination && !after.redirected && !remarked) || reroute(after)) {
+              next.push(after);
+            }
+          }
+        }
+        passing = next;
+      }
+    }
+    if (!tracked) for (const branch of passing) track(branch);
+    return passing;
+  }
+
+  #passSlot(slot: Slot, branches: Branch[]): Branch[] {
+    if (!slot.uncertain) return this.#passChains(slot, slot.chains, branches);
+    const unknown: Unknown = { kind: 'order', hook: this.#hook, chains: slot.chains };
+    const other = branches.map((branch) => branch.fork().assume(unknown, false));
+    for (const branch of branches) branch.assume(unknown, true);
+    const before = this.#ended.length;
+    const passed = [
+      ...this.#passChains(slot, slot.chains, branches),
+      ...this.#passChains(slot, reversedTies(slot.chains), other),
+    ];
+    this.#mergeEnded(before);
+    return this.#merge(passed);
+  }
+
+  #passChains(slot: Slot, chains: readonly BaseChain[], branches: Branch[]): Branch[] {
+    if (slot.kind === 'filter') {
+      let passing = branches;
+      for (const chain of chains) passing = this.#passBase(chain, passing);
+      return passing;
+    }
+    const destination = NAT_PRIORITY[this.#hook] < 0;
+    const isBound = (branch: Branch) => (destination ? branch.destinationBound : branch.sourceBound);
+    const done: Branch[] = [];
+    let asking: Branch[] = [];
+    for (const branch of branches) {
+      // Rules of NAT see the first packet of a tracked connection only, and each end once.
+      const first = branch.tracking === 'tracked' && (this.#packet.ctState ?? 'new') === 'new';
+      (first && !isBound(branch) ? asking : done).push(branch);
+    }
+    for (const chain of chains) {
+      const next: Branch[] = [];
+      for (const branch of this.#passBase(chain, asking)) (isBound(branch) ? done : next).push(branch);
+      asking = next;
+    }
+    for (const branch of asking) {
+      // The null binding: from here on the end is settled as it is.
+      if (destination) branch.destinationBound = true;
+      else branch.sourceBound = true;
+    }
+    return this.#merge([...done, ...asking]);
+  }
+
+  /** Takes branches through a base chain; returns those that it accepts. */
+  #passBase(chain: BaseChain, branches: Branch[]): Branch[] {
+    if (branches.length === 0) return branches;
+    if (chain.rules.length === 0 && chain.base.policy === 'accept') return branches;
+    this.#base = chain;
+    const table = this.#tableOf(chain);
+    const { returned, accepted } = this.#walk(table, chain, branches, 0);
+    if (chain.base.policy === 'accept') return this.#merge([...accepted, ...returned]);
+    for (const branch of returned) this.#end(branch, 'drop', { kind: 'policy', chain });
+    return this.#merge(accepted);
+  }
+
+  #walk(table: Table | undefined, chain: Chain, branches: Branch[], depth: number): Leaving {
+    const leaving: Leaving = { returned: [], accepted: [] };
+    let current = branches;
+    for (const rule of rulesForPort(chain, commonPort(branches))) {
+      if (current.length === 0) return leaving;
+      const next: Branch[] = [];
+      const reason = this.#tooMuch(current.length);
+      if (reason !== undefined) {
+        this.#giveUp(current, reason);
+        return leaving;
+      }
+      for (const branch of current) this.#apply(table, rule, branch, depth, next, leaving, 0);
+      current = next.length > 1 ? this.#merge(next) : next;
+      if (current.length > MAX_BRANCHES) {
+        this.#giveUp(current, `more than ${MAX_BRANCHES} branches`);
+        return leaving;
+      }
+      leaving.accepted = this.#few(leaving.accepted);
+      leaving.returned = this.#few(leaving.returned);
+    }
+    addAll(leaving.returned, current);
+    return leaving;
+  }
+
+  /** Why no more rules are looked at, so many more branches included; undefined when they are. */
+  #tooMuch(branches: number): string | undefined {
+    this.#looked += branches;
+    this.#budget.rules -= branches;
+    if (this.#looked > MAX_RULES) return `more than ${MAX_RULES} rules`;
+    if (this.#ended.length > MAX_ENDED) return `more than ${MAX_ENDED} ways to end`;
+    return this.#budget.rules < 0 ? 'more rules than there is time for' : undefined;
+  }
+
+  /** Those of many branches that something tells apart; none when these are too many to be followed. */
+  #few(branches: Branch[]): Branch[] {
+    // Seldom enough that each is compared with others but a few times.
+    if (branches.length <= 2 * MAX_BRANCHES) return branches;
+    const merged = this.#merge(branches);
+    if (merged.length <= MAX_BRANCHES) return merged;
+    this.#giveUp(merged, `more than ${MAX_BRANCHES} branches`);
+    return [];
+  }
+
+  /** Applies a rule from one of its expressions on; branches that go on to the next rule are added to `next`. */
+  #apply(
+    table: Table | undefined,
+    rule: Rule,
+    branch: Branch,
+    depth: number,
+    next: Branch[],
+    leaving: Leaving,
+    from: number,
+  ): void {
+    let stepped = from > 0 && branch.steps?.item.rule === rule;
+    let lastActing: number | undefined;
+    for (let i = from; i < rule.expressions.length; i++) {
+      const expression = rule.expressions[i]!;
+      if (expression.kind === 'match' || expression.kind === 'any-of' || expression.kind === 'opaque-match') {
+        this.#branch = branch;
+        const truth = evaluateMatch(expression, this.#read);
+        if (truth === true) continue;
+        if (truth === undefined) {
+          const opaque = expression.kind === 'opaque-match';
+          const unknown: Unknown = {
+            kind: 'match',
+            rule,
+            text: opaque ? expression.text : `what ${fieldsOf(expression)} the packet has`,
+            random: opaque && expression.random === true,
+          };
+          // A condition on which nothing hangs is no unknown.
+          lastActing ??= rule.expressions.findLastIndex((each) => !isIdle(each));
+          if (lastActing < i) {
+            next.push(branch);
+            return;
+          }
+          next.push(branch.fork().assume(unknown, false));
+          branch.assume(unknown, true);
+          continue;
+        }
+        next.push(branch);
+        return;
+      }
+      if (expression.kind === 'neutral') continue;
+      // What looks something up is a step with what it finds, or none.
+      if (!stepped && !LOOKS_UP.has(expression.kind)) {
+        this.#step(branch, rule);
+        stepped = true;
+      }
+      switch (expression.kind) {
+        case 'verdict-map':
+          for (const { elements, branch: found } of this.#lookUp(rule, [expression.lookup], branch)) {
+            if (elements === undefined) next.push(found);
+            else {
+              this.#step(found, rule, elements[0]);
+              const verdict = elements[0]!.verdict ?? { kind: 'continue' };
+              this.#decide(table, rule, elements[0], verdict, found, depth, next, leaving);
+            }
+          }
+          return;
+        case 'dnat':
+        case 'snat':
+        case 'redirect':
+        case 'masquerade':
+          // A translation to the other family does nothing (nft_nat_inet_eval).
+          if ('family' in expression && (expression.family ?? this.#packet.family) !== this.#packet.family)
+            break;
+          this.#translate(rule, expression, branch, next, leaving);
+          return;
+        case 'set-mark-from-map':
+          for (const { elements, branch: found } of this.#lookUp(rule, [expression.lookup], branch)) {
+            if (elements === undefined) next.push(found);
+            else {
+              this.#step(found, rule, elements[0]);
+              this.#writeMark(found, expression.of, () => elements[0]!.value);
+              this.#apply(table, rule, found, depth, next, leaving, i + 1);
+            }
+          }
+          return;
+        case 'set-mark':
+          this.#writeMark(branch, expression.of, (mark) =>
+            mark === undefined ? undefined : ((mark & ~expression.clear) ^ expression.flip) >>> 0,
+          );
+          break;
+        case 'copy-mark':
+          this.#copyMark(branch, expression.to, expression.mask);
+          break;
+        case 'opaque-mark':
+          this.#writeMark(branch, expression.of, () => undefined);
+          break;
+        case 'notrack':
+          // Too late for a packet that has its connection.
+          if (branch.tracking === 'not yet') {
+            branch.tracking = 'untracked';
+            branch.notrack = rule;
+          }
+          break;
+        case 'tproxy':
+        case 'opaque-statement': {
+          const unknown: Unknown = { kind: 'statement', rule, text: expression.text };
+          this.#end(branch.fork().assume(unknown, true), 'unknown');
+          next.push(branch.assume(unknown, false));
+          return;
+        }
+        default:
+          this.#decide(table, rule, undefined, expression, branch, depth, next, leaving);
+          return;
+      }
+    }
+    next.push(branch);
+  }
+
+  #decide(
+    table: Table | undefined,
+    rule: Rule,
+    element: Element | undefined,
+    verdict: Verdict,
+    branch: Branch,
+    depth: number,
+    next: Branch[],
+    leaving: Leaving,
+  ): void {
+    switch (verdict.kind) {
+      case 'accept':
+        leaving.accepted.push(branch);
+        return;
+      case 'return':
+        leaving.returned.push(branch);
+        return;
+      case 'continue':
+        next.push(branch);
+        return;
+      case 'drop':
+      case 'reject':
+      case 'queue':
+        this.#end(branch, verdict.kind, { kind: 'rule', rule, element });
+        return;
+      case 'jump':
+      case 'goto': {
+        const target = table?.chains.get(verdict.chain);
+        if (target === undefined) {
+          const text = `${verdict.kind} ${verdict.chain}: there is no such chain`;
+          this.#end(branch.assume({ kind: 'statement', rule, text }, true), 'unknown');
+          return;
+        }
+        if (depth >= MAX_DEPTH) {
+          this.#giveUp([branch], `chains nested deeper than ${MAX_DEPTH}`);
+          return;
+        }
+        const inner = this.#walk(table, target, [branch], depth + 1);
+        addAll(leaving.accepted, inner.accepted);
+        addAll(verdict.kind === 'jump' ? next : leaving.returned, inner.returned);
+      }
+    }
+  }
+
+  #writeMark(
+    branch: Branch,
+    of: 'packet' | 'connection',
+    change: (mark: number | undefined) => number | undefined,
+  ): void {
+    if (of === 'packet') branch.mark = change(branch.mark);
+    else if (branch.tracking === 'tracked') branch.connectionMark = change(branch.connectionMark);
+  }
+
+  #copyMark(branch: Branch, to: 'packet' | 'connection', mask: number): void {
+    // Without a connection there is nothing to copy to or from.
+    if (branch.tracking !== 'tracked') return;
+    const from = to === 'packet' ? branch.connectionMark : branch.mark;
+    this.#writeMark(branch, to, (mark) =>
+      mark === undefined || from === undefined ? undefined : ((mark & ~mask) | (from & mask)) >>> 0,
+    );
+  }
+
+  #translate(
+    rule: Rule,
+    { kind, to }: Statement & { kind: 'dnat' | 'snat' | 'redirect' | 'masquerade' },
+    branch: Branch,
+    next: Branch[],
+    leaving: Leaving,
+  ): void {
+    const lookups = [to.address, to.port].filter((lookup) => lookup !== undefined);
+    for (const { elements, branch: found } of this.#lookUp(rule, lookups, branch)) {
+      if (elements === undefined) {
+        next.push(found);
+        continue;
+      }
+      this.#step(found, rule, elements[0]);
+      const target: NatTarget = Object.assign({}, to.literal, ...elements.map((element) => element.target));
+      this.#bind(found, kind, target, to.opaque !== undefined, rule, elements[0]);
+      leaving.accepted.push(found);
+    }
+  }
+
+  #bind(
+    branch: Branch,
+    kind: Translation['kind'],
+    target: NatTarget,
+    opaque: boolean,
+    rule: Rule,
+    element: Element | undefined,
+  ): void {
+    const ofDestination = kind === 'dnat' || kind === 'redirect';
+    const before = ofDestination ? branch.destination : branch.source;
+    const portBefore = ofDestination ? branch.destinationPort : branch.sourcePort;
+    let { address } = target;
+    if (kind === 'redirect' || kind === 'masquerade') {
+      const own = this.#ownAddress(kind, branch);
+      address = own === undefined ? undefined : { from: own, to: own };
+    }
+    const chosen = address?.from === address?.to ? address?.from : undefined;
+    const keeps = kind === 'dnat' || kind === 'snat' ? address === undefined && !opaque : false;
+    const after = keeps ? before : chosen;
+    const port = opaque ? undefined : chosenPort(target, portBefore);
+    const translation: Translation = {
+      kind,
+      to: { ...(address && { address }), ...(target.port && { port: target.port }) },
+      rule,
+      element,
+      hook: this.#hook,
+    };
+    const changed = after !== before || port !== portBefore;
+    if (ofDestination) {
+      branch.destination = after;
+      branch.destinationPort = port;
+      branch.redirected = kind === 'redirect';
+      branch.translation = translation;
+      branch.destinationChanged = changed;
+      branch.destinationBound = true;
+    } else {
+      branch.source = after;
+      branch.sourcePort = port;
+      branch.sourceTranslation = translation;
+      branch.sourceChanged = changed;
+      branch.sourceBound = true;
+    }
+  }
+
+  /** The address of the node that a redirect or masquerade writes; undefined when it is not known. */
+  #ownAddress(kind: 'redirect' | 'masquerade', branch: Branch): AddressValue | undefined {
+    const { family } = this.#packet;
+    if (kind === 'redirect' && this.#hook === 'output') return family === 'ip' ? 0x7f000001 : 1n;
+    const name = kind === 'redirect' ? branch.inputInterface : branch.outputInterface;
+    const text = name === undefined ? undefined : this.#environment.primaryAddress?.(name, family);
+    const value = text === undefined ? undefined : parseAddress(text);
+    return (typeof value === 'number') === (family === 'ip') ? value : undefined;
+  }
+
+  /**
+   * The elements that lookups may find together, each combination with a branch that assumes it; `undefined` stands for one of them
+   * finding none.
+   */
+  #lookUp(
+    rule: Rule,
+    lookups: readonly Lookup[],
+    branch: Branch,
+  ): { elements: Element[] | undefined; branch: Branch }[] {
+    // One rule may look up again and again, each time for all branches that it has made.
+    const reason = this.#tooMuch(0);
+    if (reason !== undefined) {
+      this.#giveUp([branch], reason);
+      return [];
+    }
+    let results: { elements: Element[] | undefined; branch: Branch }[] = [{ elements: [], branch }];
+    for (const lookup of lookups) {
+      results = results.flatMap((result) => {
+        const { elements, branch: current } = result;
+        if (elements === undefined) return [result];
+        return this.#lookUpOne(rule, lookup, current).map((found) => ({
+          elements: found.element && [...elements, found.element],
+          branch: found.branch,
+        }));
+      });
+    }
+    this.#looked += (results.length - 1) * RULES_PER_BRANCH;
+    return results;
+  }
+
+  #lookUpOne(rule: Rule, lookup: Lookup, branch: Branch): { element: Element | undefined; branch: Branch }[] {
+    let possible: (Element | undefined)[];
+    if (lookup.key === undefined) possible = [...lookup.map.elements];
+    else {
+      this.#branch = branch;
+      const found = lookUp(lookup.key, lookup.map, this.#read);
+      if (found === ABSENT) return [{ element: undefined, branch }];
+      if (found.certain !== undefined) return [{ element: found.certain, branch }];
+      possible = [...found.possible];
+      if (possible.length === 0 && lookup.map.opaque === undefined) return [{ element: undefined, branch }];
+    }
+    // A random key finds an element each time where the map is full, as such maps are.
+    if (lookup.random !== true || possible.length === 0) possible.push(undefined);
+    const unknown: Unknown = { kind: 'match', rule, text: lookup.text, random: lookup.random === true };
+    if (possible.length > MAX_BRANCHES) {
+      this.#giveUp([branch], `more than ${MAX_BRANCHES} elements that may be found`);
+      return [];
+    }
+    return possible.map((element, i) => ({
+      element,
+      branch: (i === possible.length - 1 ? branch : branch.fork()).assume(unknown, element !== undefined),
+    }));
+  }
+
+  #step(branch: Branch, rule: Rule, element?: Element): void {
+    branch.steps = push(branch.steps, { hook: this.#hook, chain: this.#base!, rule, element });
+  }
+
+  #value(field: Field): FieldValue {
+    const branch = this.#branch;
+    switch (field) {
+      case 'family':
+        return this.#packet.family;
+      case 'protocol':
+        return this.#protocol;
+      case 'source':
+        return branch.source;
+      case 'destination':
+        return branch.destination;
+      case 'source-port':
+        return HAS_PORTS.has(this.#protocol) ? branch.sourcePort : undefined;
+      case 'destination-port':
+        return HAS_PORTS.has(this.#protocol) ? branch.destinationPort : undefined;
+      // Where there is none, its name is empty.
+      case 'input-interface':
+        return branch.inputInterface ?? '';
+      case 'output-interface':
+        return branch.outputInterface ?? '';
+      case 'mark':
+        return branch.mark;
+      case 'source-type':
+        return branch.source === undefined ? undefined : this.#addressType(branch.source);
+      case 'destination-type':
+        if (branch.redirected) return 'local';
+        return branch.destination === undefined ? undefined : this.#addressType(branch.destination);
+      default:
+        return this.#connectionValue(field);
+    }
+  }
+
+  #connectionValue(field: Field): FieldValue {
+    const branch = this.#branch;
+    const state = this.#packet.ctState ?? 'new';
+    const connected = branch.tracking === 'tracked' && state !== 'invalid';
+    if (field === 'ct-state') {
+      if (branch.tracking === 'untracked') return 'untracked';
+      return connected ? [state, ...statusOf(branch)] : 'invalid';
+    }
+    if (!connected) return ABSENT;
+    switch (field) {
+      case 'ct-status':
+        return statusOf(branch);
+      case 'ct-mark':
+        return branch.connectionMark;
+      case 'ct-direction':
+        return state === 'new' ? 'original' : undefined;
+      case 'ct-original-source':
+        return this.#original.source;
+      case 'ct-original-destination':
+        return this.#original.destination;
+      case 'ct-original-destination-port':
+        return this.#packet.destinationPort;
+      default:
+        return undefined;
+    }
+  }
+
+  #addressType(value: AddressValue): string {
+    let local = this.#local.get(value);
+    if (local === undefined) {
+      local = isLoopback(value) || this.#environment.isLocal(formatAddress(value));
+      this.#local.set(value, local);
+    }
+    return addressType(value, local);
+  }
+
+  #tableOf(chain: Chain): Table | undefined {
+    return this.#ruleset.tables.find(
+      (table) =>
+        table.name === chain.table && table.family === chain.family && table.backend === chain.backend,
+    );
+  }
+
+  #giveUp(branches: readonly Branch[], reason: string): void {
+    for (const branch of branches) this.#end(branch.assume({ kind: 'bound', reason }, true), 'unknown');
+  }
+
+  #end(branch: Branch, verdict: Outcome['verdict'], decision?: Decision): void {
+    this.#ended.push({ branch, verdict, decision });
+  }
+
+  /** One branch for those that nothing can tell apart any more; what they assumed differently makes no difference then. */
+  #merge(branches: Branch[]): Branch[] {
+    if (branches.length < 2) return branches;
+    const merged = new Map<string, Branch>();
+    for (const branch of branches) {
+      const key = this.#signature(branch);
+      const same = merged.get(key);
+      if (same === undefined) merged.set(key, branch);
+      else join(same, branch);
+    }
+    return merged.size === branches.length ? branches : [...merged.values()];
+  }
+
+  #mergeEnded(from: number): void {
+    const merged = new Map<string, Ended>();
+    for (const ended of this.#ended.splice(from)) {
+      const { decision } = ended;
+      const by =
+        decision === undefined ? undefined : decision.kind === 'rule' ? decision.rule : decision.chain;
+      const key = `${ended.verdict} ${this.#id(by)} ${this.#signature(ended.branch)}`;
+      const same = merged.get(key);
+      if (same === undefined) merged.set(key, ended);
+      else join(same.branch, ended.branch);
+    }
+    addAll(this.#ended, merged.values());
+  }
+
+  #id(object: object | undefined): number {
+    if (object === undefined) return 0;
+    let id = this.#ids.get(object);
+    if (id === undefined) {
+      id = this.#ids.size + 1;
+      this.#ids.set(object, id);
+    }
+    return id;
+  }
+
+  /** Equal for branches that nothing can tell apart from here on. */
+  #signature(branch: Branch): string {
+    const { translation, sourceTranslation } = branch;
+    return [
+      branch.source,
+      branch.destination,
+      branch.sourcePort,
+      branch.destinationPort,
+      branch.redirected,
+      branch.mark,
+      branch.connectionMark,
+      branch.tracking,
+      branch.inputInterface,
+      branch.outputInterface,
+      branch.nextInterface,
+      this.#id(translation?.rule),
+      this.#id(translation?.element),
+      this.#id(sourceTranslation?.rule),
+      this.#id(sourceTranslation?.element),
+      this.#id(branch.notrack),
+      branch.destinationBound,
+      branch.sourceBound,
+    ].join(' ');
+  }
+}
+
+const LOOKS_UP: ReadonlySet<Expression['kind']> = new Set([
+  'verdict-map',
+  'set-mark-from-map',
+  'dnat',
+  'snat',
+  'redirect',
+  'masquerade',
+]);
+
+const HAS_PORTS = new Set(['tcp', 'udp', 'sctp', 'dccp', 'udplite'].map((name) => protocolNumber(name)));
+
+/** `push(...items)` takes what fits on the stack. */
+function addAll<T>(list: T[], items: Iterable<T>): void {
+  for (const item of items) list.push(item);
+}
+
+function join(into: Branch, from: Branch): void {
+  into.several = true;
+  into.steps = sharedSteps(into.steps, from.steps);
+  into.assumed = commonPart(into.assumed, from.assumed);
+}
+
+/** The steps of one list that are in another, too. */
+function sharedSteps(of: Link<Step> | undefined, and: Link<Step> | undefined): Link<Step> | undefined {
+  const common = commonPart(of, and);
+  const others = new Set<Rule>();
+  for (let link = and; link !== common; link = link!.previous) others.add(link!.item.rule);
+  const shared: Step[] = [];
+  for (let link = of; link !== common; link = link!.previous) {
+    if (others.has(link!.item.rule)) shared.push(link!.item);
+  }
+  return shared.reduceRight(push, common);
+}
+
+function track(branch: Branch): void {
+  if (branch.tracking === 'not yet') branch.tracking = 'tracked';
+}
+
+function statusOf(branch: Branch): string[] {
+  return [...(branch.destinationChanged ? ['dnat'] : []), ...(branch.sourceChanged ? ['snat'] : [])];
+}
+
+/** The port after a translation; undefined when the kernel chooses it. One in the range is kept. */
+function chosenPort(target: NatTarget, before: number | undefined): number | undefined {
+  const { port } = target;
+  if (port === undefined) return before;
+  if (port.from === port.to) return port.from;
+  return before !== undefined && before >= port.from && before <= port.to ? before : undefined;
+}
+
+function addressOf(text: string, family: Family): AddressValue {
+  const value = parseAddress(text);
+  if (value === undefined || (typeof value === 'number') !== (family === 'ip')) {
+    throw new Error(`${JSON.stringify(text)} is no address of family ${family}`);
+  }
+  return value;
+}
+
+/** Whether an expression leaves the packet as it is. */
+function isIdle(expression: Expression): boolean {
+  return (
+    expression.kind === 'neutral' ||
+    expression.kind === 'continue' ||
+    expression.kind === 'match' ||
+    expression.kind === 'any-of' ||
+    expression.kind === 'opaque-match'
+  );
+}
+
+function fieldsOf(match: Match): string {
+  switch (match.kind) {
+    case 'match':
+      return match.key.map(({ field }) => field).join(' and ');
+    case 'any-of':
+      return match.matches.map(fieldsOf).join(' or ');
+    case 'opaque-match':
+      return match.text;
+  }
+}
+
+function summarise(ended: readonly Ended[]): Trace {
+  const outcomes = ended.map(outcomeOf);
+  const settled = (bound: (branch: Branch) => boolean) => (_: Outcome, i: number) =>
+    ended[i]!.verdict !== 'unknown' || bound(ended[i]!.branch);
+  return {
+    outcomes,
+    verdict: agreed(
+      outcomes,
+      ({ verdict }) => verdict,
+      String,
+      (_, i) => ended[i]!.verdict !== 'unknown',
+    ),
+    translation: agreed(
+      outcomes,
+      ({ translation }) => translation,
+      translationKey,
+      settled((branch) => branch.destinationBound),
+    ),
+    sourceTranslation: agreed(
+      outcomes,
+      ({ sourceTranslation }) => sourceTranslation,
+      translationKey,
+      settled((branch) => branch.sourceBound),
+    ),
+  };
+}
+
+function outcomeOf({ branch, verdict, decision }: Ended): Outcome {
+  const text = (value: AddressValue | undefined) => (value === undefined ? undefined : formatAddress(value));
+  return {
+    verdict,
+    decision,
+    translation: branch.translation,
+    sourceTranslation: branch.sourceTranslation,
+    delivery: branch.delivery,
+    source: text(branch.source),
+    destination: text(branch.destination),
+    destinationPort: branch.destinationPort,
+    mark: branch.mark,
+    notrack: branch.notrack,
+    steps: toArray(branch.steps),
+    several: branch.several,
+    assumed: toArray(branch.assumed),
+  };
+}
+
+/** What all outcomes agree in; otherwise what they differ by. */
+function agreed<T>(
+  outcomes: readonly Outcome[],
+  value: (outcome: Outcome) => T,
+  key: (value: T) => string,
+  settled: (outcome: Outcome, index: number) => boolean,
+): Known<T> {
+  const first = value(outcomes[0]!);
+  const firstKey = outcomes.length === 1 ? '' : key(first);
+  const same = outcomes.every(
+    (outcome, i) => settled(outcome, i) && (i === 0 || key(value(outcome)) === firstKey),
+  );
+  if (same) return { known: true, value: first };
+  const seen = new Map<Unknown, Set<boolean>>();
+  for (const { assumed } of outcomes) {
+    for (const { unknown, holds } of assumed) {
+      const held = seen.get(unknown) ?? new Set();
+      seen.set(unknown, held.add(holds));
+    }
+  }
+  return { known: false, because: [...seen.keys()] };
+}
+
+function translationKey(translation: Translation | undefined): string {
+  if (translation === undefined) return '';
+  const { kind, to } = translation;
+  return [kind, to.address?.from, to.address?.to, to.port?.from, to.port?.to].join(' ');
+}
+
+/** The destination port that all branches have; undefined when they differ or it is not known. */
+function commonPort(branches: readonly Branch[]): number | undefined {
+  const port = branches[0]?.destinationPort;
+  return branches.every(({ destinationPort }) => destinationPort === port) ? port : undefined;
+}

@@ -1,0 +1,156 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fsyncSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { NodeAction } from '../../path/model/action.ts';
+import { writeFileAtomic } from '../../sys/files.ts';
+import { mountIdOf } from '../../sys/mounts.ts';
+import { LEFT_OUT } from '../report/secrets.ts';
+import type { ApplyContext } from './context.ts';
+import type { Applied } from './result.ts';
+
+type Action<Do extends NodeAction['do']> = Extract<NodeAction, { do: Do }>;
+
+/** Writes a file as a whole: who reads it sees the old content or the new. */
+export async function writeFileAction(action: Action<'write-file'>, context: ApplyContext): Promise<Applied> {
+  const { path, content } = action;
+  if (content.includes(LEFT_OUT)) {
+    throw new Error(`${path}: its content has secrets that the report left out; edit it by hand`);
+  }
+  const before = statSync(path, { throwIfNoEntry: false });
+  const mode = action.mode === undefined ? before && before.mode & 0o777 : Number.parseInt(action.mode, 8);
+  if (before?.isFile() && readFileSync(path, 'utf8') === content && modeOf(path) === (mode ?? modeOf(path))) {
+    return { changed: false, detail: `${path} has this content` };
+  }
+  const backup = context.backups.keepFile(path);
+  try {
+    await writeFileAtomic(path, content, mode ?? 0o644);
+  } catch (cause) {
+    // A file that is a mount of its own cannot be replaced, only written.
+    if ((cause as NodeJS.ErrnoException).code !== 'EBUSY') throw cause;
+    writeInPlace(path, Buffer.from(content));
+    stirDirectory(path);
+  }
+  return { changed: true, detail: `wrote ${path}`, ...(backup && { backup }) };
+}
+
+/** Moves a file; what is at the target is kept first. Moved already is fine. */
+export async function renameFileAction(
+  { from, to }: Action<'rename-file'>,
+  context: ApplyContext,
+): Promise<Applied> {
+  if (lstatSync(from, { throwIfNoEntry: false }) === undefined) {
+    if (lstatSync(to, { throwIfNoEntry: false }) === undefined) throw new Error(`${from}: no such file`);
+    return { changed: false, detail: `${to} is there, ${from} is not` };
+  }
+  const backup = context.backups.keepFile(to);
+  renameSync(from, to);
+  return { changed: true, detail: `renamed ${from} to ${to}`, ...(backup && { backup }) };
+}
+
+/** Sets permission bits. */
+export async function setModeAction({ path, mode }: Action<'set-mode'>): Promise<Applied> {
+  const before = modeOf(path);
+  const wanted = Number.parseInt(mode, 8);
+  if (before === wanted) return { changed: false, detail: `${path} has mode ${mode}` };
+  chmodSync(path, wanted);
+  return { changed: true, detail: `${path}: mode ${octal(before)} is now ${mode}` };
+}
+
+/**
+ * Writes a file's content again, in place: a runtime watches for the end of a write (IN_CLOSE_WRITE) and may have missed a file that
+ * was moved in. Of a file that is a mount of its own the directory is not told, whoever writes it: there a file comes and goes beside it.
+ */
+export async function rewriteFileAction(
+  { path }: Action<'rewrite-file'>,
+  context: ApplyContext,
+): Promise<Applied> {
+  const mount = mountIdOf(path);
+  if (mount === undefined) throw new Error(`${path}: no such file`);
+  if (mount !== mountIdOf(dirname(path))) {
+    stirDirectory(path);
+    return { changed: true, detail: `let a file come and go beside ${path}, which is mounted` };
+  }
+  const content = readFileSync(path);
+  const backup = context.backups.keepFile(path);
+  writeInPlace(path, content);
+  return { changed: true, detail: `wrote ${path} again`, ...(backup && { backup }) };
+}
+
+/** Puts a plugin that belongs to this program into a plugin directory, executable, in one step. */
+export async function installPluginAction(
+  { name, directory }: Action<'install-plugin'>,
+  context: ApplyContext,
+): Promise<Applied> {
+  const source = join(context.ownPlugins, name);
+  const target = join(directory, name);
+  if (statSync(source, { throwIfNoEntry: false })?.isFile() !== true) {
+    throw new Error(`${name} is no plugin that belongs to this program (${context.ownPlugins})`);
+  }
+  if (isSameFile(source, target) && modeOf(target) === 0o755) {
+    return { changed: false, detail: `${target} is this plugin` };
+  }
+  const backup = context.backups.keepFile(target);
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  const temporary = join(directory, `.${name}.${process.pid}.tmp`);
+  try {
+    copyFileSync(source, temporary, constants.COPYFILE_FICLONE);
+    chmodSync(temporary, 0o755);
+    const fd = openSync(temporary, 'r');
+    fsyncSync(fd);
+    closeSync(fd);
+    renameSync(temporary, target);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  return { changed: true, detail: `installed ${target}`, ...(backup && { backup }) };
+}
+
+/**
+ * Lets a file come and go beside another: a runtime that watches the directory reads all of it again. Its name is of no configuration.
+ * Source: containerd, pkg/cri/server/cni_conf_syncer.go (writes, renames and removals of whatever name).
+ */
+function stirDirectory(path: string): void {
+  const beside = join(dirname(path), `.hostport.${process.pid}.tmp`);
+  writeFileSync(beside, '', { mode: 0o600 });
+  rmSync(beside);
+}
+
+function isSameFile(a: string, b: string): boolean {
+  const other = statSync(b, { throwIfNoEntry: false });
+  if (other?.isFile() !== true || other.size !== statSync(a).size) return false;
+  return readFileSync(a).equals(readFileSync(b));
+}
+
+function writeInPlace(path: string, content: Buffer): void {
+  const fd = openSync(path, 'r+');
+  try {
+    ftruncateSync(fd);
+    for (let at = 0; at < content.length; ) at += writeSync(fd, content, at, content.length - at, at);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function modeOf(path: string): number {
+  return statSync(path).mode & 0o777;
+}
+
+function octal(mode: number): string {
+  return `0${mode.toString(8).padStart(3, '0')}`;
+}

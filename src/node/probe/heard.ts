@@ -1,0 +1,11 @@
+import type { ProbeResult } from '../../path/model/probe.ts';
+
+/** What a probe of any protocol reports. */
+export interface Heard {
+  outcome: ProbeResult['outcome'];
+  detail: string;
+  sourcePort?: number;
+}
+
+/** Sends one probe and waits for what comes back, at most `timeoutMs`. */
+export type Probe = (address: string, port: number, timeoutMs: number) => Promise<Heard>;

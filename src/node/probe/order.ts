@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { probeResultSchema } from '../../path/model/probe.ts';
+
+/** A probe to be made: what a result says of itself before there is one. */
+export const probeOrderSchema = probeResultSchema.pick({
+  vantage: true,
+  node: true,
+  from: true,
+  podUid: true,
+  protocol: true,
+  hostPort: true,
+  hostIP: true,
+  target: true,
+});
+
+export type ProbeOrder = z.infer<typeof probeOrderSchema>;
+
+/** More at once would be a flood; a node has at most a few hundred pods. */
+export const MAX_ORDERS = 5000;
+
+/** What `hostport node-probe` reads: where it must stand, and what to send from there. */
+export const probeJobSchema = z.object({
+  /**
+   * The network namespace that the sender must stand in, else nothing is sent: by `device:inode` of its file, or by a path as the
+   * sender sees it. `own-addresses`: wherever it stands, only to addresses of that very namespace.
+   */
+  place: z.union([
+    z.object({ namespace: z.string().regex(/^\d+:\d+$/) }),
+    z.object({ path: z.string().startsWith('/') }),
+    z.object({ only: z.literal('own-addresses') }),
+  ]),
+  timeoutMs: z.number().int().min(10).max(30_000).default(1000),
+  orders: z.array(probeOrderSchema).max(MAX_ORDERS),
+});
+
+export type ProbeJob = z.infer<typeof probeJobSchema>;

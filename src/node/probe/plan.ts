@@ -1,0 +1,93 @@
+import type { Vantage } from '../../path/model/probe.ts';
+import type { World } from '../../path/model/world.ts';
+import { type PathView, Scene } from '../../path/view/scene.ts';
+import { podAddress } from '../../path/view/traces.ts';
+import { MAX_ORDERS, type ProbeOrder } from './order.ts';
+
+/** Where a sender stands: in the namespace of a node, of a pod on a node, or outside, on the nodes' network. */
+export type Stand =
+  | { at: 'node'; node: string }
+  | { at: 'pod'; node: string; netns: string }
+  | { at: 'outside' };
+
+/** All that is to be sent from one place, by one process. */
+export interface ProbeBatch {
+  stand: Stand;
+  orders: ProbeOrder[];
+}
+
+/**
+ * Which probes answer for every mapping of a world, grouped by where they are sent from. What cannot work by the mapping's own
+ * words is not asked: a hostIP of the loopback from elsewhere, the loopback for another hostIP.
+ */
+export function planProbes(world: World): ProbeBatch[] {
+  const scene = new Scene(world);
+  const nodes = world.nodes.map(({ metadata }) => metadata?.name ?? '').sort();
+  const batches = new Map<string, ProbeBatch>();
+  for (const path of scene.paths) {
+    for (const { vantage, stand, target } of probesOf(path, nodes, scene)) {
+      const key = JSON.stringify(stand);
+      const batch = batches.get(key) ?? { stand, orders: [] };
+      batches.set(key, batch);
+      const { hostPort, hostIP, protocol } = path.port;
+      batch.orders.push({
+        vantage,
+        node: path.node!.name,
+        ...(stand.at === 'outside' ? {} : { from: stand.node }),
+        podUid: path.subject.pod!.uid,
+        protocol,
+        hostPort,
+        ...(hostIP === undefined ? {} : { hostIP }),
+        target,
+      });
+    }
+  }
+  // A pod with more ports than one sender takes must not keep it from probing those of others.
+  return [...batches.values()].flatMap(({ stand, orders }) =>
+    Array.from({ length: Math.ceil(orders.length / MAX_ORDERS) }, (_, i) => ({
+      stand,
+      orders: orders.slice(i * MAX_ORDERS, (i + 1) * MAX_ORDERS),
+    })),
+  );
+}
+
+interface PlannedProbe {
+  vantage: Vantage;
+  stand: Stand;
+  target: { address: string; port: number };
+}
+
+function probesOf(path: PathView, nodes: readonly string[], scene: Scene): PlannedProbe[] {
+  const { node, port, address, family, sandbox } = path;
+  if (node === undefined) return [];
+  const probes: PlannedProbe[] = [];
+  const here: Stand = { at: 'node', node: node.name };
+  const direct = podAddress(path);
+  if (direct !== undefined) {
+    const target = { address: direct, port: port.containerPort };
+    probes.push({ vantage: 'direct', stand: here, target });
+  }
+  if (address === undefined || address === '') return probes;
+  const mapped = { address, port: port.hostPort };
+  probes.push({ vantage: 'node', stand: here, target: mapped });
+  if (port.hostIP === undefined) {
+    const loopback = { address: address.includes(':') ? '::1' : '127.0.0.1', port: port.hostPort };
+    probes.push({ vantage: 'loopback', stand: here, target: loopback });
+  }
+  if (isLoopback(address)) return probes;
+  // A node without an address of the family has no way to send from.
+  const other = nodes.find((name) => name !== node.name && scene.addressOf(name, family) !== undefined);
+  if (other !== undefined) {
+    probes.push({ vantage: 'other-node', stand: { at: 'node', node: other }, target: mapped });
+  }
+  if (sandbox?.netns !== undefined && sandbox.netnsExists) {
+    const inside: Stand = { at: 'pod', node: node.name, netns: sandbox.netns };
+    probes.push({ vantage: 'pod', stand: inside, target: mapped });
+  }
+  probes.push({ vantage: 'outside', stand: { at: 'outside' }, target: mapped });
+  return probes;
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}

@@ -1,0 +1,178 @@
+import { nodeAddresses } from '../../kube/node-addresses.ts';
+import type { Flow } from '../../path/model/node-report.ts';
+import type { Observed } from '../../path/model/observed.ts';
+import type { ProbeResult } from '../../path/model/probe.ts';
+import type { World } from '../../path/model/world.ts';
+import { messageOf } from '../../util/errors.ts';
+import { settleAll } from '../../util/settle.ts';
+import type { ProbeOrder } from './order.ts';
+import { type ProbeBatch, planProbes, type Stand } from './plan.ts';
+
+/** How probes get to where they are sent from, and what the nodes' connection tracking says afterwards. */
+export interface ProbeDoor {
+  /** Sends the probes from one place, in one process. */
+  send(stand: Stand, orders: readonly ProbeOrder[], signal?: AbortSignal): Promise<ProbeResult[]>;
+  /** The connections that a node tracks. */
+  flows(node: string, signal?: AbortSignal): Promise<Flow[]>;
+  /** How many packets a node's reverse path filter has dropped so far; undefined when its kernel does not count them. */
+  reversePathDrops(node: string, signal?: AbortSignal): Promise<number | undefined>;
+}
+
+/**
+ * So many senders run at a time. Each is a process, and a hundred pods are a hundred places: all at once they would take the machine from
+ * one another until probes time out that nothing is wrong with.
+ */
+const SENDERS = 6;
+
+/**
+ * Probes every mapping of a world from every vantage that there is, and asks connection tracking who
+ * answered. What could not be sent is unknown, with the reason.
+ */
+export async function probeWorld(
+  world: World,
+  door: ProbeDoor,
+  signal?: AbortSignal,
+): Promise<ProbeResult[]> {
+  const batches = planProbes(world);
+  const targets = new Set(batches.flatMap(({ orders }) => orders.map(({ node }) => node)));
+  const before = await dropsOn(targets, door, signal);
+  const answers: ProbeResult[][] = [];
+  let next = 0;
+  const sender = async () => {
+    while (next < batches.length) {
+      const index = next++;
+      answers[index] = await sendBatch(batches[index]!, door, signal);
+    }
+  };
+  await settleAll(Array.from({ length: SENDERS }, sender));
+  const results = answers.flat();
+  const traced = new Set(results.filter(isTranslated).map(({ node }) => node));
+  const silent = new Set(results.filter(isSilent).map(({ node }) => node));
+  const [flows, after] = await Promise.all([flowsOn(traced, door, signal), dropsOn(silent, door, signal)]);
+  signal?.throwIfAborted();
+  const nodes = addressesOf(world);
+  return results.map((result) =>
+    withDrops(
+      withAnswerer(result, flows.get(result.node), nodes),
+      before.get(result.node),
+      after.get(result.node),
+    ),
+  );
+}
+
+/** The nodes' addresses by name. */
+function addressesOf({ nodes }: World): ReadonlyMap<string, readonly string[]> {
+  return new Map(nodes.map((node) => [node.metadata?.name ?? '', nodeAddresses(node)]));
+}
+
+/** The tracked connections of nodes. Who answered is an addition to what was seen; without it the probes still say all they saw. */
+async function flowsOn(
+  nodes: ReadonlySet<string>,
+  door: ProbeDoor,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, Observed<FlowsByClient>>> {
+  const told = [...nodes].map(async (node) => {
+    const seen = await door.flows(node, signal).then(
+      (flows) => ({ value: byClient(flows) }),
+      (cause) => ({ unknown: messageOf(cause) }),
+    );
+    return [node, seen] as const;
+  });
+  return new Map(await Promise.all(told));
+}
+
+/** The counters of nodes' reverse path filters. One that cannot be read proves nothing, and is undefined. */
+async function dropsOn(
+  nodes: ReadonlySet<string>,
+  door: ProbeDoor,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, number | undefined>> {
+  const told = [...nodes].map(async (node) => {
+    return [node, await door.reversePathDrops(node, signal).catch(() => undefined)] as const;
+  });
+  return new Map(await Promise.all(told));
+}
+
+async function sendBatch(
+  { stand, orders }: ProbeBatch,
+  door: ProbeDoor,
+  signal: AbortSignal | undefined,
+): Promise<ProbeResult[]> {
+  try {
+    return await door.send(stand, orders, signal);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const detail = messageOf(cause);
+    return orders.map((order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 }));
+  }
+}
+
+/** Whether the node's connection tracking can tell something about a probe. */
+function isTranslated({ vantage, sourcePort }: ProbeResult): boolean {
+  return vantage !== 'direct' && sourcePort !== undefined;
+}
+
+function isSilent({ outcome }: ProbeResult): boolean {
+  return outcome === 'timeout';
+}
+
+/** Connections by protocol, client's port, destination and its port. */
+type FlowsByClient = ReadonlyMap<string, readonly Flow[]>;
+
+function byClient(flows: readonly Flow[]): FlowsByClient {
+  return Map.groupBy(flows, (flow) =>
+    flowKey(flow.protocol, flow.sourcePort, flow.destination, flow.destinationPort),
+  );
+}
+
+/**
+ * Whether a connection may be the probe's, by where it came from. Clients choose their ports each for itself, so that two of them, one long
+ * gone, can have the same.
+ */
+function fits(
+  { vantage, from, node }: ProbeResult,
+  { source }: Flow,
+  nodes: ReadonlyMap<string, readonly string[]>,
+): boolean {
+  switch (vantage) {
+    case 'other-node':
+      return nodes.get(from ?? '')?.includes(source) ?? false;
+    case 'node':
+    case 'loopback':
+      return source.startsWith('127.') || source === '::1' || (nodes.get(node)?.includes(source) ?? false);
+    default:
+      return ![...nodes.values()].flat().includes(source);
+  }
+}
+
+function flowKey(protocol: string, sourcePort: number, destination: string, port: number): string {
+  return `${protocol.toLowerCase()} ${sourcePort} ${destination} ${port}`;
+}
+
+function withDrops(result: ProbeResult, before: number | undefined, after: number | undefined): ProbeResult {
+  if (before === undefined || after === undefined || !isSilent(result)) return result;
+  return { ...result, reversePathDrops: after - before };
+}
+
+function withAnswerer(
+  result: ProbeResult,
+  flows: Observed<FlowsByClient> | undefined,
+  nodes: ReadonlyMap<string, readonly string[]>,
+): ProbeResult {
+  if (flows === undefined || !isTranslated(result)) return result;
+  if ('unknown' in flows) return { ...result, untold: flows.unknown };
+  const { protocol, sourcePort, target } = result;
+  const found = flows.value.get(flowKey(protocol, sourcePort!, target.address, target.port)) ?? [];
+  if (found.length === 0) return { ...result, tracked: false };
+  const [flow, ...others] = found.length === 1 ? found : found.filter((each) => fits(result, each, nodes));
+  if (flow === undefined || others.length > 0) {
+    return { ...result, untold: `${found.length} connections have its port ${sourcePort}` };
+  }
+  return {
+    ...result,
+    tracked: true,
+    answeredBy: { address: flow.replySource, port: flow.replySourcePort },
+    replied: !flow.unreplied,
+    seenSource: flow.replyDestination,
+  };
+}

@@ -1,0 +1,50 @@
+import type { ProbeResult } from '../../path/model/probe.ts';
+import { messageOf } from '../../util/errors.ts';
+import type { Heard, Probe } from './heard.ts';
+import type { ProbeOrder } from './order.ts';
+import { probeSctp } from './sctp.ts';
+import { probeTcp } from './tcp.ts';
+import { probeUdp } from './udp.ts';
+
+const probes: Readonly<Record<ProbeOrder['protocol'], Probe>> = {
+  TCP: probeTcp,
+  UDP: probeUdp,
+  SCTP: probeSctp,
+};
+
+/** So many are under way at a time: enough that silent ones do not add up, few enough that no queue of the kernel fills. */
+const CONCURRENCY = 64;
+
+/** Makes the probes, each from this process's network namespace, and returns their results in the order of the orders. */
+export async function sendProbes(
+  orders: readonly ProbeOrder[],
+  timeoutMs: number,
+  send: Readonly<Record<ProbeOrder['protocol'], Probe>> = probes,
+): Promise<ProbeResult[]> {
+  const results: ProbeResult[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < orders.length) {
+      const index = next++;
+      results[index] = await make(orders[index]!, timeoutMs, send);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, orders.length) }, worker));
+  return results;
+}
+
+async function make(
+  order: ProbeOrder,
+  timeoutMs: number,
+  send: Readonly<Record<ProbeOrder['protocol'], Probe>>,
+): Promise<ProbeResult> {
+  const started = performance.now();
+  const once = () =>
+    send[order.protocol](order.target.address, order.target.port, timeoutMs).catch(
+      (cause): Heard => ({ outcome: 'unknown', detail: messageOf(cause) }),
+    );
+  let heard = await once();
+  // One packet that was lost, on a machine that had other things to do, is not a port that is dead.
+  if (heard.outcome === 'timeout') heard = await once();
+  return { ...order, ...heard, milliseconds: Math.round(performance.now() - started) };
+}

@@ -1,0 +1,111 @@
+import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { parseDocument, plain } from '../../cni/json.ts';
+import { isNamespace } from '../../cni/sandbox.ts';
+import type { CachedAttachment } from '../../path/model/node-report.ts';
+import { namesIn } from '../../sys/directories.ts';
+import { messageOf } from '../../util/errors.ts';
+import { readBelow } from './bounded-file.ts';
+import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
+
+/** Where libcni keeps the results of attachments, below its cache directory. */
+export const RESULT_CACHE = '/var/lib/cni/results';
+
+const MAX_BYTES = 1024 * 1024;
+const MAX_ENTRIES = 5000;
+
+const port = z.number().int().min(0).max(65535);
+
+/** go-cni writes Go's own field names, others those of the convention; Go reads either, whatever the case. */
+const portMapping = z
+  .record(z.string(), z.unknown())
+  .transform((fields) =>
+    Object.fromEntries(Object.entries(fields).map(([key, value]) => [key.toLowerCase(), value])),
+  )
+  .pipe(
+    z.object({
+      hostport: port,
+      containerport: port,
+      protocol: z.string().max(16).default('tcp'),
+      hostip: z.string().max(64).optional(),
+    }),
+  )
+  .transform(({ hostport, containerport, protocol, hostip }) => ({
+    hostPort: hostport,
+    containerPort: containerport,
+    protocol: protocol.toLowerCase(),
+    ...(hostip === undefined || hostip === '' ? {} : { hostIP: hostip }),
+  }));
+
+/** An entry in the form that libcni has written since 0.7. The older form was the bare result, which names nobody. */
+const cacheEntry = z.object({
+  kind: z.literal('cniCacheV1'),
+  containerId: z.string().min(1).max(256),
+  /** Base64 of the configuration list. */
+  config: z.string(),
+  ifName: z.string().min(1).max(16),
+  networkName: z.string().min(1).max(256),
+  netns: z.string().optional(),
+  capabilityArgs: z.object({ portMappings: z.array(portMapping).max(2000).nullish() }).nullish(),
+  result: z.record(z.string(), z.unknown()),
+});
+
+/** The attachments that libcni remembers, and what of its directory is no attachment, with the reason. */
+export function readAttachments(directory: string = RESULT_CACHE): {
+  attachments: CachedAttachment[];
+  skipped: { file: string; why: string }[];
+} {
+  const attachments: CachedAttachment[] = [];
+  const skipped: { file: string; why: string }[] = [];
+  const names = namesIn(directory);
+  if (names.length === 0) return { attachments, skipped };
+  const root = realpathSync(directory);
+  if (names.length > MAX_ENTRIES) {
+    throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_ENTRIES}`);
+  }
+  for (const name of names) {
+    const file = join(directory, name);
+    try {
+      const { bytes, stat } = readBelow(root, file, MAX_BYTES);
+      attachments.push(parseAttachment(file, stat.mtime, bytes.toString('utf8')));
+    } catch (cause) {
+      // A DEL of this very moment removes the file.
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') skipped.push({ file, why: briefly(cause) });
+    }
+  }
+  return { attachments, skipped };
+}
+
+function parseAttachment(file: string, modified: Date, text: string): CachedAttachment {
+  const entry = cacheEntry.parse(plain(parseDocument(text, file)));
+  const { containerId, networkName, ifName, result } = entry;
+  const netns = entry.netns ?? sandboxOf(result);
+  return {
+    ...documentWithoutSecrets({
+      file,
+      modified: modified.toISOString(),
+      networkName,
+      containerId,
+      ifName,
+      ...(netns === undefined ? {} : { netns, netnsExists: isNamespace(netns) }),
+      portMappings: entry.capabilityArgs?.portMappings ?? [],
+      result,
+    }),
+    config: withoutSecrets(Buffer.from(entry.config, 'base64').toString('utf8')),
+  };
+}
+
+/** The sandbox that a result names: libcni before 1.2 keeps no netns of its own. */
+function sandboxOf(result: Record<string, unknown>): string | undefined {
+  if (!Array.isArray(result.interfaces)) return undefined;
+  return result.interfaces
+    .map((entry: unknown) => (entry as { sandbox?: unknown } | null)?.sandbox)
+    .find((sandbox): sandbox is string => typeof sandbox === 'string' && sandbox !== '');
+}
+
+function briefly(cause: unknown): string {
+  if (!(cause instanceof z.ZodError)) return messageOf(cause);
+  const [issue] = cause.issues;
+  return `not an entry of libcni's cache: ${issue!.path.join('.') || 'document'}: ${issue!.message}`;
+}

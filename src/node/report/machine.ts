@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { arch, release } from 'node:os';
+import type { NodeReport } from '../../path/model/node-report.ts';
+import { readHead } from './bounded-file.ts';
+import { executableFormat, FORMAT_BYTES } from './elf.ts';
+
+/** Where the kernel has the identifier of this boot; random(4). A kubelet tells the same of its node (`status.nodeInfo.bootID`). */
+const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+
+/** Kernel, architecture and boot. The machine number that executables must have is the one of the program that is running. */
+export function readMachine(executable = '/proc/self/exe'): NodeReport['machine'] {
+  const format = executableFormat(readHead(executable, FORMAT_BYTES));
+  if (format.kind !== 'elf') throw new Error(`${executable}: not an ELF file`);
+  return {
+    kernel: release(),
+    architecture: arch(),
+    elfMachine: format.machine,
+    ...bootId(),
+  };
+}
+
+function bootId(): { bootId?: string } {
+  try {
+    return { bootId: readFileSync(BOOT_ID, 'utf8').trim() };
+  } catch (cause) {
+    // Not in every sandbox; without it a report is told from others by its name and addresses.
+    if (['ENOENT', 'EACCES', 'EPERM'].includes((cause as NodeJS.ErrnoException).code ?? '')) return {};
+    throw cause;
+  }
+}

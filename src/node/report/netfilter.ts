@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type NftTableName, nftTableNames } from '../../netfilter/nft/table-names.ts';
+import type { NodeReport } from '../../path/model/node-report.ts';
+import { type Exec, output } from '../../sys/exec.ts';
+import { observe } from './observe.ts';
+
+type Netfilter = NodeReport['netfilter'];
+type Tables = Netfilter['iptables'][number];
+
+const TOOLS = [
+  'nft',
+  'iptables',
+  'ip6tables',
+  'iptables-nft',
+  'ip6tables-nft',
+  'iptables-legacy',
+  'ip6tables-legacy',
+  'conntrack',
+];
+
+/** Finds a program by its name; undefined when there is none. */
+export type Which = (name: string) => string | undefined;
+
+/** What is not a tool's to tell: where the kernel lists what it has. */
+export interface Kernel {
+  proc: string;
+  /** The tables of nf_tables; undefined when the kernel does not tell them. */
+  nftTables(): readonly NftTableName[] | undefined;
+}
+
+const thisKernel: Kernel = { proc: '/proc', nftTables: nftTableNames };
+
+/** What nft prints of a kernel without tables. */
+const NO_TABLES = '{"nftables":[]}';
+
+/** The tables that iptables-nft makes; xtables-nft.c. */
+const OF_IPTABLES: readonly string[] = ['raw', 'mangle', 'nat', 'filter', 'security'];
+
+/**
+ * The rules of the node, as every tool that is there tells them. Where a tool is not there, and the kernel has nothing that it would tell, this
+ * is known: nodes with one of the two iptables, or with nft alone, are usual.
+ */
+export async function readNetfilter(
+  exec: Exec,
+  which: Which,
+  kernel: Kernel = thisKernel,
+): Promise<Netfilter> {
+  const tools = Object.fromEntries(
+    TOOLS.flatMap((name) => {
+      const path = which(name);
+      return path === undefined ? [] : [[name, path] as const];
+    }),
+  );
+  const [defaultVariant, nft, ...iptables] = await Promise.all([
+    readDefaultVariant(exec, tools.iptables),
+    observe('nft list ruleset', () =>
+      tools.nft === undefined
+        ? withoutNft(kernel, which)
+        : output(exec, [tools.nft, '-j', 'list', 'ruleset']),
+    ),
+    ...(['ipv4', 'ipv6'] as const).flatMap((family) => [
+      saveNft(exec, which, family, kernel),
+      saveLegacy(exec, which, family, kernel.proc),
+    ]),
+  ]);
+  return { tools, ...(defaultVariant === undefined ? {} : { defaultVariant }), iptables, nft };
+}
+
+function missing(tool: string, tables: readonly NftTableName[] = []): never {
+  const named = tables.map(({ family, name }) => `${family} ${name}`).join(', ');
+  throw new Error(`${tool} is not on this node${named === '' ? '' : `, and the kernel has tables ${named}`}`);
+}
+
+async function saveNft(exec: Exec, which: Which, family: Tables['family'], kernel: Kernel): Promise<Tables> {
+  const program = saveProgram(family);
+  const text = await observe(program, () => {
+    const path = which(program);
+    if (path !== undefined) return output(exec, [path, '-c']);
+    // nft lists its tables as well.
+    if (which('nft') !== undefined) return '';
+    const own = tablesOf(kernel, program).filter((table) => familyOfIptables(table) === family);
+    return own.length === 0 ? '' : missing(program, own);
+  });
+  return { variant: 'iptables-nft', family, text };
+}
+
+function saveProgram(family: Tables['family']): string {
+  return family === 'ipv4' ? 'iptables-nft-save' : 'ip6tables-nft-save';
+}
+
+/** Nothing, where the kernel has no table but those that iptables-nft-save tells. */
+function withoutNft(kernel: Kernel, which: Which): string {
+  const untold = tablesOf(kernel, 'nft').filter((table) => {
+    const family = familyOfIptables(table);
+    return family === undefined || which(saveProgram(family)) === undefined;
+  });
+  return untold.length === 0 ? NO_TABLES : missing('nft', untold);
+}
+
+function familyOfIptables({ family, name }: NftTableName): Tables['family'] | undefined {
+  if (!OF_IPTABLES.includes(name)) return undefined;
+  return family === 'ip' ? 'ipv4' : family === 'ip6' ? 'ipv6' : undefined;
+}
+
+function tablesOf(kernel: Kernel, tool: string): readonly NftTableName[] {
+  return kernel.nftTables() ?? missing(tool);
+}
+
+/**
+ * The rules of the older kernel interface. Its tables come into being when a tool looks at them, so they are looked at only when
+ * the kernel lists one: reading must not change the node.
+ */
+async function saveLegacy(exec: Exec, which: Which, family: Tables['family'], proc: string): Promise<Tables> {
+  const program = family === 'ipv4' ? 'iptables-legacy-save' : 'ip6tables-legacy-save';
+  const text = await observe(program, async () => {
+    if (!hasLegacyTables(family, proc)) return '';
+    return output(exec, [which(program) ?? missing(program), '-c']);
+  });
+  return { variant: 'iptables-legacy', family, text };
+}
+
+function hasLegacyTables(family: Tables['family'], proc: string): boolean {
+  const path = join(proc, family === 'ipv4' ? 'net/ip_tables_names' : 'net/ip6_tables_names');
+  try {
+    return readFileSync(path, 'utf8').trim() !== '';
+  } catch (cause) {
+    // Without the module there are no tables.
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw cause;
+  }
+}
+
+/** What the plain name `iptables` stands for, by what it says of itself: `iptables v1.8.9 (nf_tables)`. */
+async function readDefaultVariant(
+  exec: Exec,
+  iptables: string | undefined,
+): Promise<Netfilter['defaultVariant']> {
+  if (iptables === undefined) return undefined;
+  const said = await observe('iptables --version', () => output(exec, [iptables, '--version']));
+  if ('unknown' in said) return undefined;
+  return said.value.includes('nf_tables') ? 'iptables-nft' : 'iptables-legacy';
+}

@@ -1,0 +1,91 @@
+import { lstatSync, readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { PluginFile } from '../../path/model/node-report.ts';
+import type { Observed } from '../../path/model/observed.ts';
+import { namesIn } from '../../sys/directories.ts';
+import type { Exec } from '../../sys/exec.ts';
+import { messageOf } from '../../util/errors.ts';
+import { parseJson } from '../../util/parse-json.ts';
+import { readHead } from './bounded-file.ts';
+import { executableFormat, FORMAT_BYTES } from './elf.ts';
+import { textWithoutSecrets } from './secrets.ts';
+
+/** How long a plugin may take to say which versions it speaks, in milliseconds: it does nothing else then. */
+const VERSION_DEADLINE_MS = 1500;
+const MAX_FILES = 1000;
+
+/**
+ * The executables of the plugin directories. Only those that a configuration names (`named`) are asked for their versions, and of
+ * several with one name only the first, which is the one a runtime would run. `read`: how the beginning of a file is read.
+ */
+export async function readPluginFiles(
+  exec: Exec,
+  directories: readonly string[],
+  named: ReadonlySet<string>,
+  read: (path: string, limit: number) => Buffer = readHead,
+): Promise<PluginFile[]> {
+  const asked = new Set<string>();
+  const files = directories.flatMap((directory) => filesIn(directory, read));
+  return Promise.all(
+    files.map(async (file) => {
+      if (!named.has(file.name) || asked.has(file.name)) return file;
+      asked.add(file.name);
+      return { ...file, versions: await askVersions(exec, join(file.directory, file.name)) };
+    }),
+  );
+}
+
+function filesIn(directory: string, read: typeof readHead): PluginFile[] {
+  const names = namesIn(directory);
+  if (names.length > MAX_FILES)
+    throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_FILES}`);
+  return names.flatMap((name) => {
+    const path = join(directory, name);
+    // Follows links wherever they lead, as a runtime does: nothing of the content is told. One that leads nowhere is as good as missing.
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined || !stat.isFile()) return [];
+    return [
+      {
+        name,
+        directory,
+        ...(lstatSync(path).isSymbolicLink() ? { target: readlinkSync(path) } : {}),
+        mode: `0${(stat.mode & 0o777).toString(8).padStart(3, '0')}`,
+        size: stat.size,
+        format: formatOf(path, read),
+      },
+    ];
+  });
+}
+
+function formatOf(path: string, read: typeof readHead): PluginFile['format'] {
+  try {
+    return executableFormat(read(path, FORMAT_BYTES));
+  } catch (cause) {
+    // Plugins may be readable to root only; what they are is not known then.
+    if ((cause as NodeJS.ErrnoException).code === 'EACCES') return { kind: 'unreadable' };
+    throw cause;
+  }
+}
+
+/** No other text comes from a plugin into a report: what stands under its name may be anything. */
+const version = z.string().regex(/^\d{1,4}(?:\.\d{1,4}){1,3}(?:-[a-z0-9.]{1,16})?$/);
+const versionAnswer = z.object({ supportedVersions: z.array(version).max(64) });
+
+/** What a plugin answers to `CNI_COMMAND=VERSION`. https://www.cni.dev/docs/spec/#version-probe-plugin-version-support */
+async function askVersions(exec: Exec, path: string): Promise<Observed<string[]>> {
+  try {
+    const { code, stdout, stderr } = await exec.run([path], {
+      env: { CNI_COMMAND: 'VERSION', PATH: process.env.PATH },
+      stdin: '{"cniVersion":"1.0.0"}',
+      timeoutMs: VERSION_DEADLINE_MS,
+    });
+    if (code !== 0) {
+      const said = textWithoutSecrets(stderr || stdout).slice(0, 500);
+      return { unknown: `VERSION: exit status ${code}: ${said}` };
+    }
+    return { value: versionAnswer.parse(parseJson(stdout, 'answer')).supportedVersions };
+  } catch (cause) {
+    return { unknown: `VERSION: ${messageOf(cause)}` };
+  }
+}

@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
+
+/** Settings that are one file. One that the kernel does not have is left out. */
+const SINGLE = [
+  'net.ipv4.ip_forward',
+  'net.ipv4.ip_local_port_range',
+  'net.ipv4.ip_local_reserved_ports',
+  'net.ipv4.ip_nonlocal_bind',
+  'net.ipv6.conf.all.forwarding',
+  'net.ipv6.conf.all.disable_ipv6',
+  'net.ipv6.conf.default.forwarding',
+  'net.bridge.bridge-nf-call-iptables',
+  'net.bridge.bridge-nf-call-ip6tables',
+  'net.netfilter.nf_conntrack_max',
+  'net.netfilter.nf_conntrack_count',
+  'net.netfilter.nf_conntrack_tcp_be_liberal',
+  'net.netfilter.nf_conntrack_udp_timeout',
+  'net.netfilter.nf_conntrack_udp_timeout_stream',
+] as const;
+
+/** Settings of each device, and of `all` and `default`. */
+const PER_DEVICE = ['rp_filter', 'route_localnet', 'forwarding', 'accept_local'] as const;
+
+/** The settings that decide about a hostPort, by name as sysctl(8) writes it: a dot in a device's name is a slash. */
+export function readSysctls(procSys = '/proc/sys'): Record<string, string> {
+  const found: Record<string, string> = {};
+  const look = (name: string) => {
+    const value = readIfThere(join(procSys, sysctlPath(name)));
+    if (value !== undefined) found[name] = value;
+  };
+  for (const name of SINGLE) look(name);
+  for (const device of readdirSync(join(procSys, 'net/ipv4/conf'))) {
+    for (const key of PER_DEVICE) look(`net.ipv4.conf.${device.replaceAll('.', '/')}.${key}`);
+  }
+  return found;
+}
+
+/** The packets that the reverse path filter has dropped, by the kernel's own counter. */
+export function readReversePathDrops(procNet = '/proc/net'): number {
+  const drops = reversePathDrops(readFileSync(join(procNet, 'netstat'), 'utf8'));
+  if (drops === undefined) throw new Error('this kernel does not count them');
+  return drops;
+}
+
+/** Path below /proc/sys of a setting. Source: sysctl(8), "the '/' separator is also accepted". */
+export function sysctlPath(name: string): string {
+  return name.replace(/[./]/g, (separator) => (separator === '.' ? '/' : '.'));
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim().replaceAll('\t', ' ');
+  } catch (cause) {
+    // ENOENT: not in this kernel, or the device went; EACCES: a setting of the machine that a namespace may not read.
+    if (['ENOENT', 'EACCES', 'EPERM'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw cause;
+  }
+}

@@ -1,0 +1,43 @@
+import type { Evidence, Family } from '../model/finding.ts';
+import type { Detection } from '../stages/failure.ts';
+import { keyOf } from './covering.ts';
+
+/**
+ * Cases as they are told: what is found in both families of a mapping, equally grave, is one cause, most often, and told once, of the mapping, with
+ * the evidence of both. Each case goes with one of the other family; what is left over is told of its own. Mending starts with the first; where the
+ * other had another cause, it is found alone in the next look.
+ */
+export function ofBothFamilies<Data>(detections: readonly Detection<Data>[]): Detection<Data>[] {
+  const told: Detection<Data>[] = [];
+  /** Where those are that wait for one of the other family, by what that has to be like. */
+  const waiting = new Map<string, number[]>();
+  for (const detection of detections) {
+    const { family } = detection.subject;
+    const place = family === undefined ? undefined : waiting.get(halfKey(detection, family))?.shift();
+    if (place !== undefined) {
+      told[place] = joined(told[place]!, detection);
+      continue;
+    }
+    if (family !== undefined) {
+      const key = halfKey(detection, family === 'IPv4' ? 'IPv6' : 'IPv4');
+      const places = waiting.get(key);
+      if (places === undefined) waiting.set(key, [told.length]);
+      else places.push(told.length);
+    }
+    told.push(detection);
+  }
+  return told;
+}
+
+/** The same for all cases that are equally grave, of one mapping and of this family. */
+function halfKey({ subject, severity }: Detection, family: Family): string {
+  const { family: _, ...rest } = subject;
+  return `${severity ?? ''} ${family} ${keyOf(rest)}`;
+}
+
+function joined<Data>(first: Detection<Data>, second: Detection): Detection<Data> {
+  const { family, ...subject } = first.subject;
+  const seen = new Set(first.evidence.map((entry) => JSON.stringify(entry)));
+  const isNew = (entry: Evidence) => !seen.has(JSON.stringify(entry));
+  return { ...first, subject, evidence: [...first.evidence, ...second.evidence.filter(isNew)] };
+}

@@ -1,0 +1,253 @@
+import { messageOf } from '../../util/errors.ts';
+import { possibleHeal } from '../heal/possible.ts';
+import type { Diagnosis, Finding, PathVerdict, StageVerdict, Subject } from '../model/finding.ts';
+import { compareStages, type Stage, stages } from '../model/stages.ts';
+import type { World } from '../model/world.ts';
+import type { Detection, Failure } from '../stages/failure.ts';
+import { catalogue } from '../stages/index.ts';
+import { loadedMapsPorts } from '../view/loaded-network.ts';
+import { type PathView, Scene } from '../view/scene.ts';
+import { ofBothFamilies } from './both-families.ts';
+import { coveringKeys, inFamilyOf, keyOf } from './covering.ts';
+import { type Judgement, judge } from './judge.ts';
+
+/** A detection with its failure: what healing starts from. */
+export interface Case {
+  failure: Failure;
+  detection: Detection;
+  finding: Finding;
+}
+
+/** The outcome of a diagnosis, with what is needed to go on: the document, the scene it is about, and the cases behind the findings. */
+export interface Diagnosed {
+  diagnosis: Diagnosis;
+  scene: Scene;
+  cases: readonly Case[];
+}
+
+/**
+ * What is the matter with every hostPort of a world. Pure: the same world gives the same findings in the same order. A
+ * finding that follows from another is left out ({@link Failure.mutedBy}); what could not be seen is unknown, never healthy.
+ */
+export function diagnose(world: World, failures: readonly Failure[] = catalogue): Diagnosed {
+  const scene = new Scene(world);
+  const cases: Case[] = [];
+  const verdicts = new Map<PathView, PathVerdict>();
+  const unjudged: Diagnosis['unknowns'] = [];
+  for (const part of scene.parts()) {
+    const own = examineOrDoubt(part, failures, verdicts, unjudged);
+    for (const entry of own) cases.push(entry);
+    // What is broken will be looked at again, for healing.
+    if (own.length === 0) part.release();
+  }
+  cases.sort(byWeight);
+  return {
+    diagnosis: {
+      apiVersion: 'hostport/v1',
+      kind: 'Diagnosis',
+      observedAt: world.observedAt,
+      paths: scene.paths.map((path) => verdicts.get(path)!),
+      findings: cases.map(({ finding }) => finding),
+      unknowns: [
+        ...(world.unread ?? []),
+        ...[...scene.nodes.values()].flatMap((node) =>
+          'unknown' in node.report
+            ? [{ node: node.name, what: 'node report', why: node.report.unknown }]
+            : [],
+        ),
+        ...unjudged,
+      ],
+    },
+    scene,
+    cases,
+  };
+}
+
+/**
+ * As {@link examine}. What raises is of this part alone: nothing is then known of any of its stages, for the reason that was raised, and all others
+ * are judged.
+ */
+function examineOrDoubt(
+  part: Scene,
+  failures: readonly Failure[],
+  verdicts: Map<PathView, PathVerdict>,
+  unjudged: Diagnosis['unknowns'],
+): Case[] {
+  try {
+    return examine(part, failures, verdicts);
+  } catch (cause) {
+    const why = `cannot be judged: ${messageOf(cause)}`;
+    const [node] = part.nodes.keys();
+    unjudged.push({ ...(node === undefined ? {} : { node }), what: 'diagnosis', why });
+    const doubt: StageVerdict = { verdict: 'unknown', codes: [], reason: why };
+    for (const path of part.paths) {
+      verdicts.set(path, pathVerdict(path, Object.fromEntries(stages.map((stage) => [stage, doubt]))));
+    }
+    return [];
+  }
+}
+
+/** The cases of a part of the scene that are not muted; notes the verdict on each of its mappings. */
+function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathView, PathVerdict>): Case[] {
+  const detected = failures.flatMap((failure) =>
+    failure.detect(part).map((detection) => caseOf(failure, asLoaded(failure, detection, part))),
+  );
+  const covering = coveringIn(part);
+  // Of many cases of one failure on one subject the first mutes and is told for all: it is looked at for each mapping.
+  const muters = covering(
+    detected.map((entry) => ({ subject: entry.finding.subject, value: entry })),
+    ({ finding }) => `${finding.code} ${finding.severity}`,
+  );
+  const standing: Case[] = [];
+  const muted: { of: Case; by: string }[] = [];
+  for (const entry of detected) {
+    const by = muterOf(entry, muters(entry.finding.subject));
+    if (by === undefined) standing.push(entry);
+    else muted.push({ of: entry, by });
+  }
+  // Last, since what follows from something else in one family may stand in the other.
+  const cases = [...Map.groupBy(standing, ({ failure }) => failure)].flatMap(([failure, entries]) =>
+    ofBothFamilies(entries.map(({ detection }) => detection)).map((detection) =>
+      withCommand(caseOf(failure, detection), part),
+    ),
+  );
+  const told = covering(
+    cases.map((entry) => ({ subject: entry.finding.subject, value: entry.finding })),
+    ({ code, severity }) => `${code} ${severity}`,
+  );
+  const hidden = covering(
+    muted.map(({ of, by }) => ({ subject: of.finding.subject, value: { finding: of.finding, by } })),
+    ({ finding }) => finding.stage,
+  );
+  for (const path of part.paths) {
+    verdicts.set(path, verdictOf(path, part, told(path.subject), hidden(path.subject)));
+  }
+  return cases;
+}
+
+/** A case of a configuration that the runtime has not read, as long as it goes on with one that maps ports: {@link Failure.ofFirstConfig}. */
+function asLoaded(failure: Failure, detection: Detection, scene: Scene): Detection {
+  const node = scene.nodes.get(detection.subject.node ?? '');
+  if (failure.ofFirstConfig !== true || node === undefined || !loadedMapsPorts(node)) return detection;
+  const message = `${detection.message}; an older list, which maps ports, is in use until the runtime reads its directory again`;
+  return { ...detection, message, severity: 'risk' };
+}
+
+function caseOf(failure: Failure, detection: Detection): Case {
+  const { code, stage, explanation, restart } = failure;
+  const finding: Finding = {
+    code,
+    stage,
+    severity: detection.severity ?? failure.severity,
+    subject: detection.subject,
+    message: detection.message,
+    evidence: detection.evidence,
+    explanation,
+    remedy: detection.remedy ?? failure.remedy,
+    restart,
+    documentation: `docs/failures/${code}.md`,
+  };
+  return { failure, detection, finding };
+}
+
+/** A case with the command that mends it; none where it is left to a person. */
+function withCommand(entry: Case, scene: Scene): Case {
+  const { failure, detection, finding } = entry;
+  const { heal, obstacle } = possibleHeal(failure, detection, scene);
+  if (obstacle !== undefined) return { ...entry, finding: { ...finding, remedy: obstacle } };
+  if (heal.by === 'hand') return entry;
+  const command = `hostport heal --only ${finding.code}${heal.by === 'restart' ? ' --restart' : ''}`;
+  return { ...entry, finding: { ...finding, command } };
+}
+
+/** Finds, of what is said of subjects in a part of the scene, all that covers one of them; of each kind on one subject the first. */
+function coveringIn({ paths }: Scene) {
+  let narrow: ((subject: Subject) => Subject) | undefined;
+  return <T>(
+    entries: readonly { subject: Subject; value: T }[],
+    kindOf: (value: T) => string,
+  ): ((subject: Subject) => T[]) => {
+    // Of most nodes there is nothing to tell, and their mappings need no keys.
+    if (entries.length === 0) return () => [];
+    narrow ??= inFamilyOf(paths);
+    const inFamily = narrow;
+    const groups = new Map<string, Map<string, T>>();
+    for (const { subject, value } of entries) {
+      const key = keyOf(subject);
+      const group = groups.get(key) ?? new Map<string, T>();
+      groups.set(key, group);
+      const kind = kindOf(value);
+      if (!group.has(kind)) group.set(kind, value);
+    }
+    return (subject) =>
+      coveringKeys(inFamily(subject)).flatMap((key) => [...(groups.get(key)?.values() ?? [])]);
+  };
+}
+
+/** The code of that which mutes a case, of those that cover it; undefined when none does. */
+function muterOf({ failure, finding }: Case, covering: readonly Case[]): string | undefined {
+  const { mutedBy } = failure;
+  const byEarlier = mutedBy.includes('earlier');
+  return covering.find((other) => {
+    if (other.finding === finding) return false;
+    const isBroken = other.finding.severity === 'broken';
+    if (byEarlier && isBroken && compareStages(other.finding.stage, finding.stage) < 0) return true;
+    if (mutedBy === 'earlier' || !mutedBy.includes(other.finding.code)) return false;
+    // A risk explains what is no worse than itself.
+    return severities.indexOf(other.finding.severity) <= severities.indexOf(finding.severity);
+  })?.finding.code;
+}
+
+const severities = ['broken', 'risk', 'note'];
+
+function byWeight(a: Case, b: Case): number {
+  const { finding: f } = a;
+  const { finding: g } = b;
+  return (
+    severities.indexOf(f.severity) - severities.indexOf(g.severity) ||
+    compareStages(f.stage, g.stage) ||
+    keyOf(f.subject).localeCompare(keyOf(g.subject)) ||
+    f.code.localeCompare(g.code)
+  );
+}
+
+function verdictOf(
+  path: PathView,
+  scene: Scene,
+  told: readonly Finding[],
+  hidden: readonly { finding: Finding; by: string }[],
+): PathVerdict {
+  let brokenBy: string | undefined;
+  const verdicts = stages.map((stage): [Stage, StageVerdict] => {
+    const own = told.filter((finding) => finding.stage === stage && finding.severity !== 'note');
+    const broken = own.filter(({ severity }) => severity === 'broken');
+    if (broken.length > 0) {
+      brokenBy ??= broken[0]!.code;
+      return [stage, { verdict: 'broken', codes: broken.map(({ code }) => code) }];
+    }
+    const muted = hidden.find(({ finding }) => finding.stage === stage);
+    if (muted !== undefined) return [stage, { verdict: 'muted', codes: [], reason: muted.by }];
+    const judgement: Judgement = judge(stage, path, scene);
+    if (judgement.holds !== true && brokenBy !== undefined) {
+      return [stage, { verdict: 'muted', codes: [], reason: brokenBy }];
+    }
+    if (judgement.holds === 'unknown')
+      return [stage, { verdict: 'unknown', codes: [], reason: judgement.why }];
+    const reason = judgement.why === undefined ? {} : { reason: judgement.why };
+    return [
+      stage,
+      { verdict: own.length > 0 ? 'risk' : 'ok', codes: own.map(({ code }) => code), ...reason },
+    ];
+  });
+  return pathVerdict(path, Object.fromEntries(verdicts));
+}
+
+function pathVerdict(path: PathView, verdicts: Record<string, StageVerdict>): PathVerdict {
+  return {
+    ...(path.node === undefined ? {} : { node: path.node.name }),
+    pod: path.subject.pod!,
+    port: path.port,
+    ...(path.subject.family === undefined ? {} : { family: path.subject.family }),
+    stages: verdicts as Record<Stage, StageVerdict>,
+  };
+}

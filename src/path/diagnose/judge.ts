@@ -1,0 +1,177 @@
+import { canonicalAddress } from '../../net/ip.ts';
+import type { Trace } from '../../netfilter/index.ts';
+import { vantages } from '../model/probe.ts';
+import type { Stage } from '../model/stages.ts';
+import { answersFromElsewhere } from '../stages/evidence.ts';
+import { chainedPortmap } from '../view/chained-portmap.ts';
+import { forwardingOf } from '../view/clear-way.ts';
+import { devicesWithoutLocalnet } from '../view/localnet.ts';
+import { portmapIn } from '../view/node-view.ts';
+import { ownedMappings } from '../view/owned-mappings.ts';
+import { policyAgentOf } from '../view/policy-agents.ts';
+import { otherMapperOf } from '../view/port-mapper.ts';
+import { AWAY } from '../view/probe-facts.ts';
+import type { PathView, Scene } from '../view/scene.ts';
+import { endOf } from '../view/trace-end.ts';
+import { leadsToPod, originsOf, podAddress, takersOf, traceFrom, translatesTo } from '../view/traces.ts';
+import { describeUnknown } from '../view/unknowns.ts';
+
+/** Whether a stage was seen to hold, with the reason where it holds in another way than usual. Not knowing is an answer of its own, with the reason. */
+export type Judgement = { holds: true; why?: string } | { holds: 'unknown'; why: string };
+
+const holds: Judgement = { holds: true };
+const unknown = (why: string): Judgement => ({ holds: 'unknown', why });
+
+/**
+ * Whether a stage of a mapping was positively seen to hold. Failures say what is wrong; this says that nothing is, so that a
+ * stage which nobody could look at, or at which something failed that no failure knows, is not shown as healthy.
+ */
+export function judge(stage: Stage, path: PathView, scene: Scene): Judgement {
+  return judges[stage](path, scene);
+}
+
+const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement>> = {
+  declared: ({ node, port }) => {
+    if (port.hostIP === undefined || port.hostIP === '::' || node === undefined) return holds;
+    return node.isLocal(port.hostIP) === undefined
+      ? unknown(`whether ${node.name} has the address ${port.hostIP} is not known`)
+      : holds;
+  },
+
+  scheduled: ({ node }) => (node === undefined ? unknown('the pod has no node yet') : holds),
+
+  configured: ({ node }, scene) => {
+    if (node === undefined) return unknown('the pod has no node yet');
+    if ('unknown' in node.report) return unknown(node.report.unknown);
+    if (node.active === undefined) return unknown('no configuration file was seen');
+    if ('unknown' in node.active.list) return unknown(node.active.list.unknown);
+    if (portmapIn(node.chain) !== undefined) return holds;
+    const mapper = otherMapperOf(node, scene.pathsOn(node));
+    return mapper === undefined
+      ? unknown(`${node.active.name} has no portmap`)
+      : { holds: true, why: `${node.active.name} has no portmap; ${mapper}` };
+  },
+
+  installed: ({ node }) => {
+    if (node === undefined) return unknown('the pod has no node yet');
+    if ('unknown' in node.report) return unknown(node.report.unknown);
+    for (const { type } of node.chain ?? []) {
+      const [file] = node.plugin(type) ?? [];
+      if (file === undefined) return unknown(`plugin ${type} was not seen`);
+      if (file.format.kind === 'unreadable') {
+        return unknown(`${file.directory}/${file.name} could not be read: what it is is not known`);
+      }
+    }
+    return node.chain === undefined ? unknown('the chain is not known') : holds;
+  },
+
+  attached: ({ node, sandbox, attachment }, scene) => {
+    if (node === undefined) return unknown('the pod has no node yet');
+    if ('unknown' in node.report) return unknown(node.report.unknown);
+    if (node.sandboxes === undefined) return unknown('the runtime did not tell its sandboxes');
+    if (sandbox === undefined) return unknown('the pod has no sandbox that is ready');
+    const name = `sandbox ${sandbox.id.slice(0, 13)}`;
+    if (attachment === undefined) return unknown(`no cached result of ${name}`);
+    const isChained = chainedPortmap(attachment);
+    if (isChained === true || ownedMappings(node)?.has(sandbox.id) === true) return holds;
+    const mapper = otherMapperOf(node, scene.pathsOn(node));
+    if (mapper !== undefined) return { holds: true, why: `attached without portmap; ${mapper}` };
+    return unknown(
+      isChained === false
+        ? `${name} is attached without portmap: the chain that ran for it gives no ports to one`
+        : `the list that ran for ${name} cannot be read`,
+    );
+  },
+
+  translated: (path, scene) => {
+    for (const origin of originsOf(path)) {
+      const trace = traceFrom(origin, path, scene);
+      if ('unknown' in trace) return unknown(trace.unknown);
+      if (isToldLast(trace.value)) continue;
+      // Kept from connection tracking, it is kept from every translation: that is told one stage on (netfilter-bypassed).
+      if (trace.value.outcomes.every(({ notrack }) => notrack !== undefined) && hasMapping(path, scene))
+        continue;
+      if (!trace.value.translation.known)
+        return unknown(`${origin}: ${describeUnknown(trace.value.translation.because)}`);
+      if (leadsToPod(trace.value, path)) continue;
+      const mapper = mapperPastRules(path, scene);
+      if (mapper !== undefined) return { holds: true, why: `no rule leads to the pod; ${mapper}` };
+      return unknown(`${origin}: the rules do not lead to the pod`);
+    }
+    return holds;
+  },
+
+  forwarded: (path, scene) => {
+    if (path.node === undefined) return unknown('the pod has no node yet');
+    const [origin] = originsOf(path);
+    const trace = traceFrom(origin!, path, scene);
+    if ('unknown' in trace) return unknown(trace.unknown);
+    const { verdict } = trace.value;
+    if (isToldLast(trace.value)) return holds;
+    if (!verdict.known) return unknown(`${origin}: ${describeUnknown(verdict.because)}`);
+    const forwarding = forwardingOf(path);
+    if (origin === 'outside' && path.node.sysctl(forwarding) === undefined) {
+      return unknown(`${forwarding} of ${path.node.name} was not seen`);
+    }
+    if (verdict.value !== 'accept')
+      return unknown(`${origin}: the packet is not let through (${verdict.value})`);
+    const lacking = devicesWithoutLocalnet(path, scene);
+    return lacking !== undefined && 'unknown' in lacking ? unknown(`loopback: ${lacking.unknown}`) : holds;
+  },
+
+  answered: (path) => {
+    const { probes, address } = path;
+    const seen = vantages
+      .filter((vantage) => vantage !== 'direct')
+      .flatMap((vantage) => probes.get(vantage) ?? [])
+      // No mapping works from there, and none is asked to: v6-loopback.
+      .filter(({ target }) => target.address !== '::1');
+    if (seen.length === 0) return unknown('not probed');
+    const doubtful = seen.find(({ outcome }) => outcome !== 'answered');
+    if (doubtful !== undefined) return unknown(`${doubtful.vantage}: ${doubtful.detail}`);
+    const pods = podAddresses(path);
+    const astray = seen.find(
+      ({ answeredBy }) =>
+        answeredBy !== undefined && pods.length > 0 && !pods.includes(canonicalAddress(answeredBy.address)),
+    );
+    if (astray !== undefined) {
+      return unknown(`${astray.vantage}: it was ${astray.answeredBy!.address} that answered, not the pod`);
+    }
+    // What the node can do for itself says nothing of others: forwarding and firewalls concern them alone.
+    if (isLoopback(address) || seen.some(({ vantage }) => AWAY.includes(vantage))) return holds;
+    return unknown(`only ${seen[0]!.from ?? 'the node'} itself was asked from, no other machine`);
+  },
+};
+
+/**
+ * Whether packets end by what is told with the last stage, since it is no fault of the node that they do: a filter before the translation
+ * (off-node-blocked), a policy after it (policy-denied).
+ */
+function isToldLast(trace: Trace): boolean {
+  const end = endOf(trace);
+  return end !== undefined && (end.base.base.hook === 'prerouting' || policyAgentOf(end.rule) !== undefined);
+}
+
+/** Who maps a port past the rules of netfilter (eBPF), where no portmap is chained and the port itself is seen to answer. */
+function mapperPastRules(path: PathView, scene: Scene): string | undefined {
+  const { node } = path;
+  if (node === undefined || node.chain === undefined || portmapIn(node.chain) !== undefined) return undefined;
+  return answersFromElsewhere(path) ? otherMapperOf(node, scene.pathsOn(node)) : undefined;
+}
+
+/** All addresses of the pod, in one spelling. */
+function podAddresses({ sandbox, pod }: PathView): string[] {
+  const told = [...(sandbox?.ips ?? []), ...(pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '')];
+  return told.filter((address) => address !== '').map(canonicalAddress);
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address === '::1' || address?.startsWith('127.') === true;
+}
+
+/** Whether the first translation that takes the mapping's packets for certain leads to the pod's address. */
+function hasMapping(path: PathView, scene: Scene): boolean {
+  const address = podAddress(path);
+  const taker = takersOf(path, scene)?.find(({ conditional }) => !conditional);
+  return address !== undefined && taker !== undefined && translatesTo(taker.to, address);
+}

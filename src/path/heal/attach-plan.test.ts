@@ -1,0 +1,24 @@
+import { expect, test } from 'bun:test';
+import type { Sandbox } from '../model/node-report.ts';
+import type { NodeView } from '../view/node-view.ts';
+import { attachPortmap, rewriteMapping } from './attach-plan.ts';
+
+const sandbox = { id: 'a' } as Sandbox;
+
+/** A node whose chain has portmap with these fields. */
+const nodeWith = (fields: Record<string, unknown>) =>
+  ({
+    name: 'n',
+    active: { path: '/etc/cni/net.d/a' },
+    chain: [{ type: 'portmap', fields }],
+  }) as unknown as NodeView;
+
+test.each([
+  ['late', attachPortmap, {}, false],
+  ['again', rewriteMapping, {}, true],
+  ['again in iptables', rewriteMapping, { backend: 'iptables' }, true],
+  // The reference plugin would not find our table at DEL.
+  ['again in nftables', rewriteMapping, { backend: 'nftables' }, false],
+])('a mapping made %s', (_, plan, fields, own) => {
+  expect(plan(nodeWith(fields), sandbox, 'so').action.own === true).toBe(own);
+});

@@ -1,0 +1,32 @@
+import type { NodeAction } from '../model/action.ts';
+import type { Sandbox } from '../model/node-report.ts';
+import { type NodeView, portmapIn } from '../view/node-view.ts';
+
+interface AttachStep {
+  on: 'node';
+  node: string;
+  why: string;
+  action: Extract<NodeAction, { do: 'attach' }>;
+}
+
+/** The step that runs portmap of the configuration in use on a running sandbox that has nothing of it: a mapping that is made late. */
+export function attachPortmap(node: NodeView, sandbox: Sandbox, why: string): AttachStep {
+  return {
+    on: 'node',
+    node: node.name,
+    why,
+    action: { do: 'attach', sandbox: sandbox.id, config: node.active!.path, plugin: 'portmap' },
+  };
+}
+
+/**
+ * The step that puts everything of a mapping in its place, whatever is there of it: the ADD of the portmap that this program brings along, which
+ * writes the sandbox's chains anew. The node's own may be the reference plugin, whose ADD only appends rules that are not there: what is
+ * wrong stays first, and what was missing comes too late. In iptables either one's DEL removes the other's rules; in nftables each has a table
+ * of its own, so there the node's portmap is run.
+ */
+export function rewriteMapping(node: NodeView, sandbox: Sandbox, why: string): AttachStep {
+  const step = attachPortmap(node, sandbox, why);
+  const isNft = portmapIn(node.chain)?.fields.backend === 'nftables';
+  return isNft ? step : { ...step, action: { ...step.action, own: true } };
+}

@@ -1,0 +1,75 @@
+import type { HealStep } from '../model/action.ts';
+import type { NodeView } from '../view/node-view.ts';
+import { besideConfig, COPY_MODE, nameBefore } from './conf-plans.ts';
+
+/** Who writes a configuration file again when it starts, or finds it changed; and what else it does to the directory. */
+interface ConfOwner {
+  name: string;
+  besides?: string;
+}
+
+const CILIUM: ConfOwner = {
+  name: "Cilium's agent",
+  besides:
+    'with cni.exclusive, its default, it renames other files, before 1.14 whenever it starts and since then at any time: set cni.exclusive=false',
+};
+
+/** The names under which operators' agents write their configuration, as their installers have them. */
+const OWNERS: readonly [RegExp, ConfOwner][] = [
+  [/^05-cilium\.conf(list)?$/, CILIUM],
+  [/^10-aws\.conflist$/, { name: 'aws-node' }],
+  [/^10-calico\.conflist$/, { name: 'calico-node' }],
+  [/^10-canal\.conflist$/, { name: 'canal' }],
+  [/^10-flannel\.conflist$/, { name: "flannel's DaemonSet" }],
+  [/^10-kindnet\.conflist$/, { name: 'kindnetd' }],
+  [/^10-antrea\.conflist$/, { name: "Antrea's agent" }],
+  [/^10-weave\.conflist$/, { name: 'Weave Net' }],
+  [/^10-azure\.conflist$/, { name: "Azure's CNI manager" }],
+  [/^01-ovn-kubernetes\.conf(list)?$/, { name: 'ovnkube-node' }],
+  [/^00-kube-ovn\.conflist$/, { name: "Kube-OVN's CNI server" }],
+];
+
+/**
+ * Whether Cilium's agent watches the configuration directory of a node and renames every other configuration within milliseconds of its appearing, as it
+ * does since 1.14 unless `cni.exclusive` is false (daemon/cmd/cni/config.go). Its own file shows it, with no other beside it. Before 1.14
+ * that is 05-cilium.conf, which later agents rename as well, and other files are renamed when the agent starts (plugins/cilium-cni/cni-install.sh).
+ */
+export function isWatchedByCilium({ configs }: NodeView): boolean {
+  return configs?.length === 1 && configs[0]!.name === '05-cilium.conflist';
+}
+
+/** Who writes the configuration file of a name again; undefined when nobody is known to. */
+export function ownerOf(fileName: string): ConfOwner | undefined {
+  return OWNERS.find(([name]) => name.test(fileName))?.[1];
+}
+
+/**
+ * The steps with a list of our own in place of changes to one that an operator's agent would write again: it is put before that one, under the same
+ * network name, so that attachments made before are found. What then goes by the list in use goes by ours. A file that is broken is mended where
+ * it is: its owner wants it whole, too.
+ */
+export function besideOwners(steps: readonly HealStep[], node: NodeView): HealStep[] {
+  const { active } = node;
+  const owner = active && ownerOf(active.name);
+  if (active === undefined || owner === undefined || 'unknown' in active.list) return [...steps];
+  const own = besideConfig(
+    active.path,
+    nameBefore(active.name, active.name.replace(/\.[^.]*$/, '-portmap.conflist')),
+  );
+  const note = `${active.name} is written by ${owner.name}, so a list of ours goes before it${owner.besides === undefined ? '' : `; ${owner.besides}`}`;
+  const isReplaced = steps.some((step) => isWriteTo(step, active.path) || isWriteTo(step, own));
+  return steps.map((step) => {
+    if (!isReplaced || step.on !== 'node') return step;
+    const { action } = step;
+    if (action.do === 'write-file' && (action.path === active.path || action.path === own)) {
+      return { ...step, why: `${step.why} (${note})`, action: { ...action, path: own, mode: COPY_MODE } };
+    }
+    return action.do === 'attach' && action.config === active.path
+      ? { ...step, action: { ...action, config: own } }
+      : step;
+  });
+}
+
+function isWriteTo(step: HealStep, path: string): boolean {
+  return step.on === 'node' && step.action.do === 'write-file' && step.action.path === path;
+}

@@ -1,0 +1,90 @@
+import type { Case, Diagnosed } from '../diagnose/diagnose.ts';
+import type { HealStep } from '../model/action.ts';
+import type { Finding } from '../model/finding.ts';
+import type { Failure } from '../stages/failure.ts';
+import { possibleHeal } from './possible.ts';
+
+/** What healing is confined to. */
+export interface HealScope {
+  /** Codes; all when absent. */
+  codes?: readonly string[];
+  /** Nodes; all when absent. */
+  nodes?: readonly string[];
+  /** Whether pods may be made again where there is no other way. */
+  restart: boolean;
+  /**
+   * Which risks are mended without their code being named: `leftovers`, only what portmap's attachments left behind, for healing that
+   * nobody looks at beforehand. Default: all.
+   */
+  risks?: 'all' | 'leftovers';
+}
+
+/** What is to be done about one finding. */
+export interface PlannedHeal {
+  finding: Finding;
+  /** In their order; empty when nothing is to be done by us. */
+  steps: HealStep[];
+  /** Why it is left to a person, or what a restart would be needed for. */
+  left?: { to: 'hand' | 'restart'; why: string };
+}
+
+/**
+ * What mends the findings of a diagnosis, in their order. The same step for two findings is planned once, with the first. Pure:
+ * nothing is done yet.
+ */
+export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): PlannedHeal[] {
+  const planned = new Set<string>();
+  return cases
+    .filter((entry) => isInScope(entry, scope))
+    .map(({ failure, detection, finding }): PlannedHeal => {
+      const { heal } = possibleHeal(failure, detection, scene);
+      if (heal.by !== 'hand' && isForPerson(failure, finding, scope)) {
+        const why = `what is only a risk is mended when it is asked for: hostport heal --only ${finding.code}`;
+        return { finding, steps: [], left: { to: 'hand', why } };
+      }
+      if (heal.by === 'hand') return { finding, steps: [], left: { to: 'hand', why: heal.why } };
+      if (heal.by === 'restart' && !scope.restart) {
+        return { finding, steps: [], left: { to: 'restart', why: heal.why } };
+      }
+      const steps = heal.steps.filter((step) => {
+        const { why, ...what } = step;
+        const key = JSON.stringify(what);
+        if (planned.has(key)) return false;
+        planned.add(key);
+        return true;
+      });
+      return { finding, steps };
+    });
+}
+
+function isInScope({ finding }: Case, { codes, nodes }: HealScope): boolean {
+  if (finding.severity === 'note') return false;
+  if (codes !== undefined && !codes.includes(finding.code)) return false;
+  return nodes === undefined || (finding.subject.node !== undefined && nodes.includes(finding.subject.node));
+}
+
+/**
+ * Whether a person is to see the plan first: the port works, and what threatens it may be wanted by whoever else has rules or
+ * configurations on the node.
+ */
+function isForPerson({ leftover }: Failure, { severity }: Finding, { risks, codes }: HealScope): boolean {
+  return severity === 'risk' && risks === 'leftovers' && codes === undefined && leftover !== true;
+}
+
+/**
+ * Whether two findings are about the same thing: also after a pod was made again under its name. One of both address families is about each of
+ * them.
+ */
+export function sameFinding(a: Finding, b: Finding): boolean {
+  const { family, ...subject } = a.subject;
+  const { family: other, ...rest } = b.subject;
+  return (
+    (family === undefined || other === undefined || family === other) &&
+    findingKey({ ...a, subject }) === findingKey({ ...b, subject: rest })
+  );
+}
+
+/** What is the same for two findings about the same thing in the same address families, and differs for all others. */
+export function findingKey({ code, subject: { node, pod, port, family } }: Finding): string {
+  return JSON.stringify([code, node, pod?.namespace, pod?.name, port, family]);
+}

@@ -1,0 +1,204 @@
+import { describe, expect, test } from 'bun:test';
+import { diagnose } from '../diagnose/diagnose.ts';
+import type { MountSeen } from '../model/node-report.ts';
+import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
+import { podOn, smallWorld } from '../testing/small-world.ts';
+import { planHeal } from './plan.ts';
+
+const FILE = '/etc/cni/net.d/000-net.conflist';
+const plain = listOf([{ type: 'cilium-cni' }, { type: 'portmap' }]);
+
+/** Directories of the node, and what is mounted in them from outside. */
+function mounts(...more: Partial<MountSeen>[]): MountSeen[] {
+  const own = (path: string): MountSeen => ({
+    path,
+    point: '/',
+    origin: path,
+    source: 'overlay',
+    readOnly: false,
+  });
+  const outside = more.map(
+    (mount): MountSeen => ({ ...own(mount.path!), point: mount.path!, source: '/dev/sda1', ...mount }),
+  );
+  const replaced = new Set(outside.map(({ path }) => path));
+  return [...['/etc/cni/net.d', '/opt/cni/bin'].filter((path) => !replaced.has(path)).map(own), ...outside];
+}
+
+function planned(report: ReturnType<typeof cniNode>, code: string) {
+  const world = smallWorld([podOn('n1', 'a', 80)], { reports: new Map([['n1', { value: report }]]) });
+  const diagnosed = diagnose(world);
+  const finding = diagnosed.diagnosis.findings.find((found) => found.code === code);
+  const plan = planHeal(diagnosed, { restart: true }).find((entry) => entry.finding === finding);
+  return { finding, plan };
+}
+
+const seenIn = (files: Record<string, string>, ...more: Partial<MountSeen>[]) =>
+  cniNode(files, { cni: { mounts: { value: mounts(...more) } } });
+
+describe('a file that is mounted read-only from outside', () => {
+  const report = seenIn(
+    { '000-net.conflist': plain },
+    { path: FILE, origin: '/tmp/cni/000-net.conflist', readOnly: true },
+  );
+  const { finding, plan } = planned(report, 'capability-missing');
+
+  test('is not planned to be written, and where it comes from is said', () => {
+    expect(plan?.steps).toEqual([]);
+    expect(plan?.left).toEqual({
+      to: 'hand',
+      why:
+        `${FILE} of n1 is mounted from outside, read-only (/tmp/cni/000-net.conflist of /dev/sda1): declare the capability in 000-net.conflist there, in place: ` +
+        'a file that is moved over it there is not seen here; what is left then, hostport heal does',
+    });
+  });
+
+  test('so says the finding, which names no command', () => {
+    expect(finding?.command).toBeUndefined();
+    expect(finding?.remedy).toBe(plan!.left!.why);
+  });
+});
+
+test.each<[string, Partial<MountSeen>[], string[]]>([
+  ['a file of the node itself', [], ['write-file']],
+  ['a file that is mounted and can be written', [{ path: FILE, origin: '/x' }], ['write-file']],
+  ['a directory that is mounted read-only', [{ path: '/etc/cni/net.d', origin: '/x', readOnly: true }], []],
+  ['a root that is read-only', [{ path: '/etc/cni/net.d', point: '/', origin: '/', readOnly: true }], []],
+  ['another file that is mounted', [{ path: `${FILE}.old`, origin: '/x', readOnly: true }], ['write-file']],
+])('%s', (_, more, steps) => {
+  const { plan } = planned(seenIn({ '000-net.conflist': plain }, ...more), 'capability-missing');
+  expect(plan?.steps.map((step) => (step.on === 'node' ? `${step.action.do}` : ''))).toEqual(steps);
+  expect(plan?.left === undefined).toBe(steps.length > 0);
+});
+
+test('a list that is not there yet is written beside files that are mounted', () => {
+  const report = seenIn(
+    { '05-net.conf': JSON.stringify({ name: 'net', type: 'bridge' }) },
+    { path: '/etc/cni/net.d/05-net.conf', origin: '/x', readOnly: true },
+  );
+  const { plan } = planned(report, 'portmap-not-chained');
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+    {
+      do: 'write-file',
+      path: '/etc/cni/net.d/05-net-portmap.conflist',
+      content: expect.stringContaining('portmap'),
+      mode: '0600',
+    },
+  ]);
+});
+
+test.each<[string, Partial<MountSeen>[], boolean]>([
+  ['the name of one that is mounted can be replaced nowhere', [{ path: '/opt/cni/bin/portmap' }], false],
+  ['a directory that can be written takes one', [{ path: '/opt/cni/bin', origin: '/x' }], true],
+  ['one that cannot takes none', [{ path: '/opt/cni/bin', origin: '/x', readOnly: true }], false],
+])('a plugin: %s', (_, more, installed) => {
+  const report = seenIn({ '000-net.conflist': listOf(CHAINED) }, ...more);
+  const [cilium, portmap] = (report.cni.plugins as { value: { name: string }[] }).value;
+  const withOld = {
+    ...report,
+    cni: { ...report.cni, plugins: { value: [cilium!, { ...portmap!, versions: { value: ['0.1.0'] } }] } },
+  } as typeof report;
+  const { plan } = planned(withOld, 'plugin-too-old');
+  expect(plan?.steps.length).toBe(installed ? 1 : 0);
+});
+
+test('a mounted file that chains portmap and comes too late is copied before the other, for it keeps its name', () => {
+  const late = '/etc/cni/net.d/10-net.conflist';
+  const files = { '05-plain.conflist': listOf([{ type: 'cilium-cni' }]), '10-net.conflist': listOf(CHAINED) };
+  const { plan } = planned(seenIn(files, { path: late, origin: '/x', readOnly: true }), 'conflist-shadowed');
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+    { do: 'write-file', path: '/etc/cni/net.d/00-10-net.conflist', content: listOf(CHAINED), mode: '0600' },
+  ]);
+});
+
+test("an operator's list that comes too late is copied before the other, for it would be written again under its name", () => {
+  const late = listOf([{ type: 'calico' }, CHAINED[1]!]);
+  const report = seenIn({ '05-plain.conflist': listOf([{ type: 'calico' }]), '10-calico.conflist': late });
+  const { plan } = planned(report, 'conflist-shadowed');
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+    {
+      do: 'write-file',
+      path: '/etc/cni/net.d/00-10-calico.conflist',
+      content: late,
+      mode: '0600',
+    },
+  ]);
+  expect(plan?.steps[0]?.why).toBe(
+    'let what is in 10-calico.conflist, which calico-node writes, come before 05-plain.conflist',
+  );
+});
+
+test('a runtime that missed a mounted file is told by one that comes and goes beside it', () => {
+  const report = cniNode(
+    { '000-net.conflist': listOf(CHAINED) },
+    {
+      cni: { mounts: { value: mounts({ path: FILE, readOnly: true }) } },
+      loaded: listOf([{ type: 'cilium-cni' }]),
+    },
+  );
+  const { plan } = planned(report, 'conflist-not-loaded');
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+    { do: 'rewrite-file', path: FILE },
+  ]);
+});
+
+describe('a directory that Cilium’s agent watches', () => {
+  const CILIUM = '05-cilium.conflist';
+  const undeclared = listOf([{ type: 'cilium-cni' }, { type: 'portmap' }]);
+  const kinds = (plan: ReturnType<typeof planned>['plan']) =>
+    plan?.steps.map((step) => (step.on === 'node' ? `${step.action.do}` : ''));
+
+  test('is not written to, since that is undone at once, and the finding says what to set', () => {
+    const { finding, plan } = planned(seenIn({ [CILIUM]: undeclared }), 'capability-missing');
+    expect(plan?.steps).toEqual([]);
+    expect(finding?.command).toBeUndefined();
+    expect(finding?.remedy).toBe(
+      "Cilium's agent watches /etc/cni/net.d of n1 and renames other files there at once: set cni.exclusive=false in Cilium, restart its agents and then " +
+        'declare the capability in 05-cilium.conflist in a list that comes before 05-cilium.conflist',
+    );
+  });
+
+  test('nor to chain portmap, which Cilium can do itself', () => {
+    const { finding, plan } = planned(
+      seenIn({ [CILIUM]: listOf([{ type: 'bridge' }]) }),
+      'portmap-not-chained',
+    );
+    expect(plan).toMatchObject({ steps: [], left: { to: 'hand', why: finding!.remedy } });
+    expect(finding?.remedy).toContain(
+      'set cni.chainingMode=portmap, which has Cilium chain portmap itself, or ',
+    );
+  });
+
+  const single = JSON.stringify({ name: 'net', type: 'bridge' });
+  test.each<[string, Record<string, string>, string, string[]]>([
+    [
+      'where Cilium leaves others beside its own',
+      { [CILIUM]: undeclared, '10-x.conf': '{}' },
+      'capability-missing',
+      ['write-file'],
+    ],
+    [
+      'not where it has put others aside',
+      { [CILIUM]: undeclared, '10-x.conf.cilium_bak': '{}' },
+      'capability-missing',
+      [],
+    ],
+    ['where Cilium is older than 1.14', { '05-cilium.conf': single }, 'portmap-not-chained', ['write-file']],
+    [
+      'where somebody else has the only file',
+      { '10-calico.conflist': undeclared },
+      'capability-missing',
+      ['write-file'],
+    ],
+  ])('is written to %s', (_, files, code, steps) => {
+    expect(kinds(planned(seenIn(files), code).plan)).toEqual(steps);
+  });
+
+  test('is no obstacle to what is done elsewhere, or changes nothing in it', () => {
+    const report = seenIn({ [CILIUM]: listOf(CHAINED) });
+    const plugins = (report.cni.plugins as { value: { name: string; versions?: unknown }[] }).value;
+    plugins[1]!.versions = { value: ['0.1.0'] };
+    expect(kinds(planned(report, 'plugin-too-old').plan)).toEqual(['install-plugin']);
+    const missed = cniNode({ [CILIUM]: listOf(CHAINED) }, { loaded: listOf([{ type: 'cilium-cni' }]) });
+    expect(kinds(planned(missed, 'conflist-not-loaded').plan)).toEqual(['rewrite-file']);
+  });
+});

@@ -1,0 +1,119 @@
+import type { HealStep, NodeAction } from '../model/action.ts';
+import type { MountSeen } from '../model/node-report.ts';
+import type { Detection, Failure, Heal } from '../stages/failure.ts';
+import { type NodeView, portmapIn } from '../view/node-view.ts';
+import type { Scene } from '../view/scene.ts';
+import { besideOwners, isWatchedByCilium } from './conf-owners.ts';
+import { describeAction } from './describe-action.ts';
+
+/** A file or directory that an action changes, and in what way. */
+interface Touched {
+  path: string;
+  /** `content`: written in place is enough; `name`: its entry in the directory is replaced, which a mount of its own does not allow. */
+  change: 'content' | 'name';
+  /** What is to be done where it comes from. */
+  there: string;
+}
+
+/**
+ * What mends a case as far as the node lets it: steps that would write what is mounted into the node read-only are left to a person, who is told
+ * where it comes from, and so is what a watching agent would undo; what an operator's agent would write again has a list of ours put before it
+ * ({@link besideOwners}). `obstacle`: how to fix it then, in place of the failure's own remedy.
+ */
+export function possibleHeal(
+  failure: Failure,
+  detection: Detection,
+  scene: Scene,
+): { heal: Heal; obstacle?: string } {
+  const wanted = failure.heal(detection, scene);
+  if (wanted.by === 'hand') return { heal: wanted };
+  const node = scene.nodes.get(detection.subject.node ?? '');
+  const heal = node === undefined ? wanted : { ...wanted, steps: besideOwners(wanted.steps, node) };
+  // A list of ours has the same drop-in directory as the one it goes before, and the same watcher: it is the steps as they were wanted that count.
+  const [obstacle] = [
+    ...wanted.steps.map((step) => dropInObstacle(step, scene)),
+    ...heal.steps.map((step) => mountObstacle(step, scene)),
+    ...wanted.steps.map((step) => watcherObstacle(step, scene)),
+  ].filter((found) => found !== undefined);
+  return obstacle === undefined ? { heal } : { heal: { by: 'hand', why: obstacle }, obstacle };
+}
+
+/** Whether a file is mounted over its name, rather than in the directory that it is seen in. */
+export function isMountOfItsOwn(node: NodeView, path: string): boolean {
+  return node.mountOf(path)?.path === path;
+}
+
+/** What is wrong in a chain that goes on in other files is in one of them, which one the list does not tell. */
+function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
+  if (step.on !== 'node' || step.action.do !== 'write-file') return undefined;
+  const node = scene.nodes.get(step.node);
+  const active = node?.active;
+  if (active === undefined || step.action.path !== active.path || active.dropIns.length === 0)
+    return undefined;
+  const directory = node!.seen!.cni.confDir;
+  const files = active.dropIns.map((name) => `${directory}/${name}`).join(', ');
+  return `the chain of ${active.name} goes on in ${files}: ${step.why}, where of these it belongs`;
+}
+
+/** What an agent undoes as soon as it is done is to be changed where the agent has it from. */
+function watcherObstacle(step: HealStep, scene: Scene): string | undefined {
+  if (step.on !== 'node') return undefined;
+  const node = scene.nodes.get(step.node);
+  if (node === undefined || !isWatchedByCilium(node)) return undefined;
+  const { action } = step;
+  if (action.do !== 'write-file' && action.do !== 'rename-file') return undefined;
+  // Where portmap is chained already, it is by that.
+  const chaining =
+    portmapIn(node.chain) === undefined
+      ? 'cni.chainingMode=portmap, which has Cilium chain portmap itself, or '
+      : '';
+  const then =
+    action.do === 'rename-file'
+      ? describeAction(action)
+      : `${step.why} in a list that comes before ${node.active!.name}`;
+  return `Cilium's agent watches ${node.seen!.cni.confDir} of ${node.name} and renames other files there at once: set ${chaining}cni.exclusive=false in Cilium, restart its agents and then ${then}`;
+}
+
+function mountObstacle(step: HealStep, scene: Scene): string | undefined {
+  if (step.on !== 'node') return undefined;
+  const node = scene.nodes.get(step.node);
+  if (node === undefined) return undefined;
+  for (const { path, change, there } of touchedBy(step.action, step.why)) {
+    const mount = node.mountOf(path);
+    if (mount === undefined) continue;
+    const isOwn = mount.path === path;
+    if (!mount.readOnly && !(isOwn && change === 'name')) continue;
+    const from = originOf(mount, path);
+    if (mount.point === '/')
+      return `${path} of ${node.name} lies on a root that is read-only (${from}): ${there} where that is made`;
+    const access = mount.readOnly ? ', read-only' : '';
+    const inPlace = isOwn ? ', in place: a file that is moved over it there is not seen here' : '';
+    return `${path} of ${node.name} is mounted from outside${access} (${from}): ${there} there${inPlace}; what is left then, hostport heal does`;
+  }
+  return undefined;
+}
+
+function touchedBy(action: NodeAction, why: string): Touched[] {
+  switch (action.do) {
+    case 'write-file':
+      return [{ path: action.path, change: 'content', there: why }];
+    case 'set-mode':
+      return [{ path: action.path, change: 'content', there: `chmod ${action.mode} it` }];
+    case 'rename-file':
+      return [action.from, action.to].map((path) => ({ path, change: 'name', there: why }));
+    case 'install-plugin':
+      return [{ path: `${action.directory}/${action.name}`, change: 'name', there: `put ${action.name}` }];
+    case 'rewrite-file': {
+      // Where the file cannot be written, one that comes and goes beside it does.
+      const directory = action.path.slice(0, action.path.lastIndexOf('/'));
+      return [{ path: `${directory}/`, change: 'content', there: 'write the file again' }];
+    }
+    default:
+      return [];
+  }
+}
+
+/** Where a file comes from: the place on the file system that is mounted. */
+function originOf({ origin, source, path: mounted }: MountSeen, path: string): string {
+  return `${origin}${path.slice(mounted.length)} of ${source}`;
+}

@@ -1,0 +1,99 @@
+import type { HostPort } from '../../kube/host-ports.ts';
+import type { Stage } from './stages.ts';
+
+export type { HostPort };
+
+/** An address family, as Kubernetes writes it (`ipFamilies` of a Service). */
+export type Family = 'IPv4' | 'IPv6';
+
+/** What a finding is about: a whole node, a pod, or one mapping of a pod. The finer ones have all the coarser parts. */
+export interface Subject {
+  node?: string;
+  pod?: { namespace: string; name: string; uid: string };
+  port?: HostPort;
+  /** Present only where pod and node have addresses of both families and one of them is meant. */
+  family?: Family;
+}
+
+/** Something that was observed: where, and what stood there. */
+export interface Evidence {
+  /** What kind of thing it is. */
+  kind:
+    | 'file'
+    | 'rule'
+    | 'sysctl'
+    | 'event'
+    | 'probe'
+    | 'object'
+    | 'runtime'
+    | 'route'
+    | 'flow'
+    | 'socket'
+    | 'result';
+  /** Which one: a path, a chain, a name. */
+  where: string;
+  /** What it said, shortened if it is long. */
+  saw: string;
+}
+
+/**
+ * - `broken`: the mapping does not work because of it;
+ * - `risk`: it works now, or works partly, and will break or misleads;
+ * - `note`: nothing is wrong, though it looks so.
+ */
+export type Severity = 'broken' | 'risk' | 'note';
+
+/** Whether the pod must be made again: never; not with us, though commonly done; or there is no other way. */
+export type Restart = 'no' | 'avoided' | 'needed';
+
+/** One root cause, on one subject, with all that a person needs to believe and to mend it. */
+export interface Finding {
+  /** Stable, kebab-case. */
+  code: string;
+  stage: Stage;
+  severity: Severity;
+  subject: Subject;
+  /** What is the matter here, in one sentence with the names and values of this case. */
+  message: string;
+  evidence: Evidence[];
+  /** How this comes about, in plain words. */
+  explanation: string;
+  /** What mends it. */
+  remedy: string;
+  /** The command that does, when one of ours does. */
+  command?: string;
+  restart: Restart;
+  /** Page of the documentation, relative to its root. */
+  documentation: string;
+}
+
+/** A cell of the table: what is known of one stage for one mapping. */
+export interface StageVerdict {
+  verdict: 'ok' | 'broken' | 'risk' | 'unknown' | 'muted';
+  /** Codes of the findings behind it. */
+  codes: string[];
+  /** Why it is unknown, by which code it is muted, or why it is well in another way than usual. */
+  reason?: string;
+}
+
+/** The verdicts on one mapping of one pod. */
+export interface PathVerdict {
+  node?: string;
+  pod: { namespace: string; name: string; uid: string };
+  port: HostPort;
+  /** Present where pod and node have addresses of both families: each is a path of its own. */
+  family?: Family;
+  stages: Record<Stage, StageVerdict>;
+}
+
+/** What the doctor says. `hostport doctor -o json` prints this document. */
+export interface Diagnosis {
+  apiVersion: 'hostport/v1';
+  kind: 'Diagnosis';
+  observedAt: string;
+  paths: PathVerdict[];
+  /** Worst first, then by stage, node, pod and port. */
+  findings: Finding[];
+  /** What could not be looked at, once for each node or source. */
+  unknowns: { node?: string; what: string; why: string }[];
+}

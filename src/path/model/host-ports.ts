@@ -1,0 +1,19 @@
+import { type HostPort, PORT_TAKEN_REASON, takenHostPorts } from '../../kube/host-ports.ts';
+import type { Pod } from '../../kube/types.ts';
+
+/** The mappings that a pod asks for. A pod on the host's network has none: its processes listen on the node themselves. */
+export function hostPortsOf(pod: Pod): HostPort[] {
+  return pod.spec?.hostNetwork ? [] : takenHostPorts(pod);
+}
+
+/** Whether the pod has ended for good and nobody waits for its ports. One that was refused because of its ports is waited for. */
+export function hasEnded(pod: Pod): boolean {
+  const { phase, reason } = pod.status ?? {};
+  return phase === 'Succeeded' || (phase === 'Failed' && reason !== PORT_TAKEN_REASON);
+}
+
+/** A mapping as people write it: `TCP 80`, `UDP 127.0.0.1:53`. */
+export function formatPort({ protocol, hostIP, hostPort }: HostPort): string {
+  const address = hostIP === undefined ? '' : hostIP.includes(':') ? `[${hostIP}]:` : `${hostIP}:`;
+  return `${protocol} ${address}${hostPort}`;
+}

@@ -1,0 +1,64 @@
+import type { Evidence } from '../../model/finding.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import { podName } from '../../view/pod-name.ts';
+import { probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import type { PathView } from '../../view/scene.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+export const applicationNotListening = defineFailure<null>({
+  code: 'application-not-listening',
+  stage: 'answered',
+  severity: 'broken',
+  title: "nothing in the pod listens on the container's port",
+  explanation:
+    "The pod's own address refuses the container's port, so the way there is fine and at its end is nobody: the application listens on another port, or on the pod's " +
+    '127.0.0.1 only, or has ended. `containerPort` is a promise of the author; nothing checks it.',
+  remedy: "Have the application listen on the container's port at every address, or correct `containerPort`.",
+  restart: 'needed',
+  restartReason:
+    "what a container's process listens on is set by its image, arguments and configuration, and a pod's ports are fixed once it is made",
+  sources: [
+    'https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#ports (containerPort)',
+  ],
+  mutedBy: ['pod-route-missing'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<null>[] => {
+      const { port, subject } = path;
+      // One that is coming up or going down does not listen yet, or any more.
+      const isUp = path.pod.status?.phase === 'Running' && path.pod.metadata?.deletionTimestamp === undefined;
+      if (!isUp || path.probes.get('direct')?.outcome !== 'refused') return [];
+      return [
+        {
+          subject,
+          message: `${podName(subject.pod!)} refuses ${port.protocol} ${port.containerPort}, where ${formatPort(port)} of ${path.node?.name} leads`,
+          evidence: [...probeEvidence(probesFrom(path, ['direct'])), ...containerEvidence(path)],
+          data: null,
+        },
+      ];
+    });
+  },
+
+  heal: () => ({ by: 'hand', why: 'what the application listens on is for its author to say' }),
+});
+
+/** What the kubelet says of the containers that have the port. */
+function containerEvidence({ pod, port }: PathView): Evidence[] {
+  const owners = (pod.spec?.containers ?? []).filter(({ ports }) =>
+    ports?.some(({ containerPort }) => containerPort === port.containerPort),
+  );
+  return owners.flatMap(({ name }) => {
+    const status = pod.status?.containerStatuses?.find((entry) => entry.name === name);
+    if (status === undefined) return [];
+    const { waiting, terminated } = status.state ?? {};
+    const state =
+      waiting?.reason ?? terminated?.reason ?? (status.ready ? 'running, ready' : 'running, not ready');
+    return [
+      {
+        kind: 'object' as const,
+        where: `container ${name}`,
+        saw: `${state}, restarted ${status.restartCount} times`,
+      },
+    ];
+  });
+}

@@ -1,0 +1,56 @@
+import { formatPort } from '../../model/host-ports.ts';
+import type { Listener } from '../../model/node-report.ts';
+import { vantages } from '../../model/probe.ts';
+import { listenersOn } from '../../view/by-port.ts';
+import { memoKey } from '../../view/memory.ts';
+import { podName } from '../../view/pod-name.ts';
+import { probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import { type Complaint, complaintEvidence, complaintsOn } from '../complaints.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+/** Somebody who looked for a listening socket, and names the port. */
+const LOOKED: Complaint = {
+  byPort: memoKey(),
+  portsIn: (message) =>
+    /listen/i.test(message) ? (message.match(/(?<!\d)\d{1,5}(?!\d)/g) ?? []).map(Number) : [],
+};
+
+/**
+ * A note, and silent on a node where nobody looks: that no socket listens is true of every mapping that works. It is told where the events
+ * show that somebody looks for one, a check that greps for the port, most often.
+ */
+export const noListeningSocket = defineFailure<null>({
+  code: 'no-listening-socket',
+  stage: 'answered',
+  severity: 'note',
+  title: 'no socket of the node listens on a hostPort, which is as it should be',
+  explanation:
+    'A mapping is a rule that rewrites packets before any socket is looked for; `netstat` and `ss` show nothing, and nothing is missing. A check that looks for a listening socket on the node ' +
+    'finds none and raises a false alarm.',
+  remedy: 'Connect to the port instead of looking for a socket.',
+  restart: 'no',
+  sources: ['aws/amazon-vpc-cni-k8s#3079'],
+  mutedBy: [],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<null>[] => {
+      const { node, port, subject } = path;
+      if (node === undefined) return [];
+      const protocol = port.protocol.toLowerCase() as Listener['protocol'];
+      // Where one does listen the complaint is about something else.
+      if (listenersOn(node, protocol, port.hostPort)?.length !== 0) return [];
+      const [complaint] = complaintsOn(node, scene, LOOKED).get(port.hostPort) ?? [];
+      if (complaint === undefined) return [];
+      return [
+        {
+          subject,
+          message: `somebody misses a socket that listens on ${formatPort(port)} of ${node.name}: there is none, and ${podName(subject.pod!)} needs none`,
+          evidence: [complaintEvidence(complaint), ...probeEvidence(probesFrom(path, vantages))],
+          data: null,
+        },
+      ];
+    });
+  },
+
+  heal: () => ({ by: 'hand', why: 'nothing is wrong but the check: have it connect to the port' }),
+});

@@ -1,0 +1,64 @@
+import { formatPort } from '../../model/host-ports.ts';
+import { type Vantage, vantages } from '../../model/probe.ts';
+import { shutOutBy } from '../../view/network-policy.ts';
+import { podName } from '../../view/pod-name.ts';
+import { failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import type { PathView } from '../../view/scene.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+const FROM: Readonly<Record<Vantage, string>> = {
+  direct: 'the node, past the mapping',
+  node: 'the node itself',
+  loopback: '127.0.0.1 of the node',
+  'other-node': 'another node',
+  pod: 'the pod itself',
+  outside: 'outside',
+};
+
+export const notAnswering = defineFailure<null>({
+  code: 'not-answering',
+  stage: 'answered',
+  severity: 'broken',
+  title: 'the port does not answer, and no failure that is known explains it',
+  explanation:
+    'Probes got no answer, and all that could be looked at on the way is as it should be. From where it answers and from where it does not says where to go on: when the ' +
+    "pod's own address is silent, look into the pod (its firewall, an application that hangs); when only other machines fail, between them and the node; when only the node or the pod itself fails, at the masquerading.",
+  remedy:
+    'Follow the probes: look at the first part of the way that those which fail share and those which work do not.',
+  restart: 'no',
+  sources: ['https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/'],
+  mutedBy: ['earlier', 'application-not-listening', 'policy-denied', 'off-node-blocked'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<null>[] => {
+      const { port, subject } = path;
+      const silent = probesFrom(path, vantages).filter(
+        (probe) => failed(probe) && isPromised(probe.target.address),
+      );
+      // A pod that is still coming up, or is down, has no port to answer for.
+      if (silent.length === 0 || !isUp(path) || shutOutBy(path, scene) !== undefined) return [];
+      const from = silent.map(({ vantage }) => FROM[vantage]);
+      return [
+        {
+          subject,
+          message: `${formatPort(port)} of ${podName(subject.pod!)} on ${path.node?.name} does not answer ${from.join(', ')}`,
+          evidence: probeEvidence(probesFrom(path, vantages)),
+          data: null,
+        },
+      ];
+    });
+  },
+
+  heal: () => ({ by: 'hand', why: 'what is wrong is not known, so neither is what would mend it' }),
+});
+
+/** [::1] is nobody's promise: there is no route_localnet for IPv6. */
+function isPromised(address: string): boolean {
+  return address !== '::1';
+}
+
+function isUp({ pod, sandbox }: PathView): boolean {
+  if (sandbox === undefined || pod.metadata?.deletionTimestamp !== undefined) return false;
+  const containers = pod.status?.containerStatuses ?? [];
+  return pod.status?.phase === 'Running' && containers.every(({ state }) => state?.running !== undefined);
+}

@@ -1,0 +1,86 @@
+import { formatPort } from '../../model/host-ports.ts';
+import { known } from '../../model/observed.ts';
+import { isWayClear } from '../../view/clear-way.ts';
+import { shutOutBy } from '../../view/network-policy.ts';
+import { podName } from '../../view/pod-name.ts';
+import { AWAY, answered, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { endEvidence, endOf, type TraceEnd } from '../../view/trace-end.ts';
+import { traceFrom } from '../../view/traces.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+export const offNodeBlocked = defineFailure<null>({
+  code: 'off-node-blocked',
+  stage: 'answered',
+  severity: 'broken',
+  title: 'packets of other machines do not get as far as the mapping',
+  explanation:
+    'From the node itself the port answers, and nothing on the node stands in the way; yet packets of other machines never show up where they would be translated. They are ' +
+    "dropped before: by a cloud's firewall or security group, by a firewall between the machines, or by a filter of the node that comes before translation.",
+  remedy: 'Open the port to the clients in the firewall that is in front of the node.',
+  restart: 'no',
+  sources: ['https://agones.dev/site/docs/installation/creating-cluster/gke/ (creating the firewall)'],
+  mutedBy: ['policy-denied', 'rp-filter-strict'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<null>[] => {
+      const { node, port, subject } = path;
+      if (node === undefined) return [];
+      const end = filteredBefore(path, scene);
+      if (end === undefined && !isNeverSeen(path, scene)) return [];
+      const whom = `${formatPort(port)} of ${podName(subject.pod!)}`;
+      return [
+        {
+          subject,
+          message:
+            end === undefined
+              ? `what other machines send to ${whom} never arrives at ${node.name}, whose own connections work`
+              : `${node.name} ${end.verdict}s what other machines send to ${whom} before it is translated`,
+          evidence: [
+            ...(end === undefined ? beyondEvidence(path) : [endEvidence(end)]),
+            ...probeEvidence(probesFrom(path, ['direct', 'node', ...AWAY])),
+          ],
+          data: null,
+        },
+      ];
+    });
+  },
+
+  heal: () => ({
+    by: 'hand',
+    why: 'a firewall that shuts a port is meant to, and most are not on the node: its owner has to open it',
+  }),
+});
+
+/** A drop at the first hook, where packets are still on their way to the translation. */
+function filteredBefore(path: PathView, scene: Scene): TraceEnd | undefined {
+  const trace = traceFrom('outside', path, scene);
+  const end = 'value' in trace ? endOf(trace.value) : undefined;
+  return end?.base.base.hook === 'prerouting' ? end : undefined;
+}
+
+/**
+ * Whether the node works for itself, and no probe of another machine left a trace in its connection tracking. Where that was not read, or not
+ * of these probes, nothing tells how far they came.
+ */
+function isNeverSeen(path: PathView, scene: Scene): boolean {
+  const away = probesFrom(path, AWAY);
+  return (
+    away.length > 0 &&
+    away.every(({ outcome, tracked }) => outcome === 'timeout' && tracked === false) &&
+    answered(path, 'node') &&
+    isWayClear(path, scene) &&
+    shutOutBy(path, scene) === undefined
+  );
+}
+
+/** Rules that are on the node and before those that are followed: at a device, for one. */
+function beyondEvidence({ node }: PathView) {
+  return (known(node?.ruleset)?.beyond ?? [])
+    .filter(({ hook, rules }) => hook === 'ingress' && rules > 0)
+    .map(({ family, table, chain, rules }) => ({
+      kind: 'rule' as const,
+      where: `nft ${family} ${table} ${chain}`,
+      saw: `${rules} ${rules === 1 ? 'rule' : 'rules'} at ingress, not looked into`,
+    }));
+}

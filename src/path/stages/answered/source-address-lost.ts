@@ -1,0 +1,132 @@
+import type { BaseChain, Translation } from '../../../netfilter/index.ts';
+import { MASQ_CHAIN } from '../../../portmap/rules.ts';
+import type { Evidence } from '../../model/finding.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import { known } from '../../model/observed.ts';
+import { type NodeView, portmapIn } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { AWAY, probesFrom } from '../../view/probe-facts.ts';
+import { routeTo } from '../../view/routing.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { leadsToPod, podAddress, traceFrom } from '../../view/traces.ts';
+import { acceptAhead, translatedTo } from '../accept-rule.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  path: PathView;
+  /** The rule that rewrites the source, and the chain at whose hook; undefined when none was seen to. */
+  by: { translation: Translation; base: BaseChain | undefined } | undefined;
+}
+
+/** portmap's mark when its entry names none (the reference's default). */
+const DEFAULT_BIT = 13;
+
+export const sourceAddressLost = defineFailure<Data>({
+  code: 'source-address-lost',
+  stage: 'answered',
+  severity: 'risk',
+  title: "the application sees an address of the node in place of the client's",
+  explanation:
+    "A translation of the destination leaves the client's address alone, and portmap masquerades only what would not find its way back. Where a rule masquerades everything that " +
+    'goes to pods, or portmap is told to (masqAll), connections work and every client looks like the node: logs, limits and allow lists by address are worth nothing.',
+  remedy: 'Exempt what comes by a hostPort from the masquerading, or narrow the rule to what needs it.',
+  restart: 'no',
+  sources: ['flannel-io/flannel#1528', 'kubernetes/kubernetes#29742'],
+  mutedBy: [],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, port, subject } = path;
+      if (node === undefined || port.hostIP?.startsWith('127.')) return [];
+      const by = rewriterOf(path, scene);
+      const lost = probesFrom(path, AWAY).filter(
+        ({ seenSource }) => seenSource !== undefined && node.isLocal(seenSource),
+      );
+      if (by === undefined && lost.length === 0) return [];
+      const wanted = portmapIn(node.chain)?.fields.masqAll === true;
+      return [
+        {
+          subject,
+          message: `${podName(subject.pod!)} sees clients of ${formatPort(port)} as ${lost[0]?.seenSource ?? node.name}${wanted ? ', as portmap is told to (masqAll)' : ''}`,
+          evidence: [
+            ...(by === undefined ? [] : [ruleEvidence(by.translation)]),
+            ...lost.map(
+              ({ vantage, from, seenSource }): Evidence => ({
+                kind: 'flow',
+                where: `probe from ${from ?? vantage}, in the connection tracking of ${node.name}`,
+                saw: `arrived at the pod from ${seenSource}`,
+              }),
+            ),
+          ],
+          // Asked for by name, it is no more than a thing to know.
+          ...(wanted ? { severity: 'note' as const } : {}),
+          data: { node, path, by },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, path, by } }) {
+    if (by === undefined) {
+      return {
+        by: 'hand',
+        why: `no rule of ${node.name} was seen to do it: it is done on the way there, or past netfilter`,
+      };
+    }
+    const { rule } = by.translation;
+    if (rule.location.chain === MASQ_CHAIN) {
+      return {
+        by: 'hand',
+        why: 'portmap masquerades it, for another component uses its mark: mark-bit-shared says which',
+      };
+    }
+    if (!returnsByNode(path)) {
+      return {
+        by: 'hand',
+        why: 'whether answers would find back to the node without the masquerading cannot be told from here',
+      };
+    }
+    const bit = portmapIn(node.chain)?.fields.markMasqBit;
+    const mark = `0x${(2 ** (typeof bit === 'number' ? bit : DEFAULT_BIT)).toString(16)}`;
+    const step =
+      by.base &&
+      acceptAhead(
+        node,
+        by.base,
+        // What portmap marked has to be masqueraded: from 127.0.0.1, and from the pod to itself.
+        [...translatedTo(path.port), '-m', 'mark', '!', '--mark', `${mark}/${mark}`],
+        `keep the addresses of clients of hostPort ${path.port.protocol} ${path.port.hostPort}`,
+      );
+    return step === undefined
+      ? { by: 'hand', why: `the rule is in a table of nft that is not ours: "${rule.text}"` }
+      : { by: 'steps', steps: [step] };
+  },
+});
+
+/** The rule that rewrites the source of what comes from other machines. */
+function rewriterOf(path: PathView, scene: Scene): Data['by'] {
+  const trace = traceFrom('outside', path, scene);
+  if ('unknown' in trace || !leadsToPod(trace.value, path)) return undefined;
+  const { sourceTranslation, outcomes } = trace.value;
+  const translation = sourceTranslation.known ? sourceTranslation.value : undefined;
+  if (translation === undefined) return undefined;
+  const base = outcomes[0]?.steps.find(({ rule }) => rule === translation.rule)?.chain;
+  return { translation, base };
+}
+
+/**
+ * Whether the pod answers by way of the node whatever the client's address is: it is reached by a device of its own, a veth, and not over a
+ * bridge or the node's uplink, on which it may have neighbours.
+ */
+function returnsByNode(path: PathView): boolean {
+  const address = podAddress(path);
+  const device = address === undefined ? undefined : routeTo(path.node!, address)?.device;
+  const link = known(path.node!.seen?.network.links)?.find(({ name }) => name === device);
+  return link?.kind === 'veth' && link.master === undefined;
+}
+
+function ruleEvidence({ rule }: Translation): Evidence {
+  const { backend, table, chain } = rule.location;
+  return { kind: 'rule', where: `${backend} ${table} ${chain}`, saw: rule.text };
+}

@@ -1,0 +1,60 @@
+import { rewriteMapping } from '../../heal/attach-plan.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import type { Sandbox } from '../../model/node-report.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { mappingFor, ownedMappings } from '../../view/owned-mappings.ts';
+import { podName } from '../../view/pod-name.ts';
+import { leadsToPod, originsOf, traceFrom } from '../../view/traces.ts';
+import { ruleEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  sandbox: Sandbox;
+}
+
+export const attachmentDoubled = defineFailure<Data>({
+  code: 'attachment-doubled',
+  stage: 'attached',
+  severity: 'broken',
+  title: "the pod's own chain of rules translates to an older address first",
+  explanation:
+    'ADD was run twice for one sandbox, and the reference portmap appended a second translation to the first instead of replacing it. The first wins, and ' +
+    'it leads to an address that the pod no longer has.',
+  remedy: "Write the sandbox's chain anew.",
+  restart: 'avoided',
+  sources: ['containernetworking/plugins portmap (fillDnatRules appends)'],
+  mutedBy: [],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, attachment, port, subject } = path;
+      if (node === undefined || sandbox === undefined) return [];
+      const owned = ownedMappings(node) ?? new Map();
+      const translations = mappingFor(owned, sandbox.id, attachment?.ifName)?.translations ?? [];
+      const trace = traceFrom(originsOf(path)[0], path, scene);
+      if (translations.length < 2 || 'unknown' in trace || !trace.value.translation.known) return [];
+      const taken = trace.value.translation.value;
+      // By a rule of its own chain, and not to itself.
+      if (taken === undefined || leadsToPod(trace.value, path)) return [];
+      if (!translations.some(({ rule }) => rule === taken.rule)) return [];
+      return [
+        {
+          subject,
+          message: `the chain of ${podName(subject.pod!)} on ${node.name} translates ${formatPort(port)} to another address before its own`,
+          evidence: ruleEvidence(
+            node,
+            translations.map(({ rule }) => rule.text),
+            `table ${taken.rule.location.table} of ${node.name}`,
+          ),
+          data: { node, sandbox },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, sandbox } }) => ({
+    by: 'steps',
+    steps: [rewriteMapping(node, sandbox, `write the rules of ${podName(sandbox)} anew`)],
+  }),
+});

@@ -1,0 +1,71 @@
+import type { NodeView } from '../../view/node-view.ts';
+import { isGone, type OwnedMapping, ownedMappings } from '../../view/owned-mappings.ts';
+import { hiddenBy } from '../../view/traces.ts';
+import { ruleEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  mapping: OwnedMapping;
+}
+
+export const attachmentLeaked = defineFailure<Data>({
+  code: 'attachment-leaked',
+  stage: 'attached',
+  severity: 'risk',
+  leftover: true,
+  title: 'a mapping of a sandbox that is gone was left behind',
+  explanation:
+    'The rules of a pod are removed when its chain runs DEL. When that fails, or the chain has changed meanwhile (portmap taken out, another network ' +
+    'name), they stay for ever: the port goes to an address that the next pod may get.',
+  remedy: 'Remove the orphaned mapping.',
+  restart: 'no',
+  sources: [
+    'rancher/rke#2999',
+    'containernetworking/plugins#752',
+    'containernetworking/plugins#683',
+    'containerd/containerd#12923',
+  ],
+  mutedBy: [],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node) => {
+      const gone = [...(ownedMappings(node)?.values() ?? [])].filter(({ owner }) => isGone(node, owner));
+      if (gone.length === 0) return [];
+      // Whose DEL the runtime still remembers is another matter (delete-aborted), and so is one in a live pod's way (mapping-stale).
+      const others = new Set([
+        ...(node.attachments ?? []).map(({ containerId }) => containerId),
+        ...scene.pathsOn(node).flatMap((path) => hiddenBy(path, scene) ?? []),
+      ]);
+      return gone.flatMap((mapping): Detection<Data>[] => {
+        const { owner, entries } = mapping;
+        if (others.has(owner.containerId)) return [];
+        return [
+          {
+            subject: { node: node.name },
+            message: `${node.name} still maps ports to container ${owner.containerId.slice(0, 13)} of network ${owner.network}, which is gone`,
+            evidence: ruleEvidence(node, entries),
+            data: { node, mapping },
+          },
+        ];
+      });
+    });
+  },
+
+  heal: ({ data: { node, mapping } }) => ({
+    by: 'steps',
+    steps: [
+      {
+        on: 'node',
+        node: node.name,
+        why: `remove what was left of ${mapping.owner.containerId.slice(0, 13)}`,
+        action: {
+          do: 'detach',
+          networkName: mapping.owner.network,
+          containerId: mapping.owner.containerId,
+          ifName: mapping.owner.ifName ?? 'eth0',
+        },
+      },
+    ],
+  }),
+});

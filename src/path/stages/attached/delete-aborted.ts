@@ -1,0 +1,63 @@
+import type { CachedAttachment } from '../../model/node-report.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { sandboxIds } from '../../view/owned-mappings.ts';
+import { excerpt } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  attachment: CachedAttachment;
+}
+
+export const deleteAborted = defineFailure<Data>({
+  code: 'delete-aborted',
+  stage: 'attached',
+  severity: 'risk',
+  leftover: true,
+  title: 'an attachment was never deleted to the end',
+  explanation:
+    'A runtime runs DEL of the chain from its last plugin to its first and stops at the first that fails, or dies in between. What the others hold is ' +
+    'never given back: addresses, links, rules. The runtime forgets the sandbox; only its cached result remains.',
+  remedy: 'Run DEL for the attachments whose sandbox is gone, and GC.',
+  restart: 'no',
+  sources: [
+    'containerd/containerd#12130',
+    'containerd/go-cni#60',
+    'https://www.cni.dev/docs/spec/#gc-clean-up-any-stale-resources',
+  ],
+  mutedBy: [],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node) =>
+      (node.attachments ?? []).flatMap((attachment): Detection<Data>[] => {
+        const { containerId, networkName, file, ifName } = attachment;
+        if (sandboxIds(node)?.has(containerId) !== false) return [];
+        // While its namespace is there it is being made or taken down: a runtime lists a sandbox only once it is made.
+        if (attachment.netnsExists) return [];
+        // Other runtimes keep their results in the same place: only networks of this one are judged.
+        if (ifName === 'lo' || node.active === undefined || !('value' in node.active.list)) return [];
+        if (node.active.list.value.name !== networkName) return [];
+        return [
+          {
+            subject: { node: node.name },
+            message: `${node.name} remembers an attachment of container ${containerId.slice(0, 13)} to ${networkName}, whose sandbox is gone`,
+            evidence: [{ kind: 'result', where: file, saw: excerpt(JSON.stringify(attachment.result)) }],
+            data: { node, attachment },
+          },
+        ];
+      }),
+    );
+  },
+
+  heal: ({ data: { node } }) => ({
+    by: 'steps',
+    steps: [
+      {
+        on: 'node',
+        node: node.name,
+        why: `give back what sandboxes that are gone held on ${node.name}`,
+        action: { do: 'collect', config: node.active!.path },
+      },
+    ],
+  }),
+});

@@ -1,0 +1,71 @@
+import { attachPortmap } from '../../heal/attach-plan.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import type { Sandbox } from '../../model/node-report.ts';
+import { chainedPortmap } from '../../view/chained-portmap.ts';
+import { type NodeView, portmapIn } from '../../view/node-view.ts';
+import { mappingFor, ownedMappings } from '../../view/owned-mappings.ts';
+import { podName } from '../../view/pod-name.ts';
+import { answersFromElsewhere, excerpt } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  sandbox: Sandbox;
+}
+
+/** What is left of the how-to's worker3 once its chain is put right. */
+export const podPredatesChain = defineFailure<Data>({
+  code: 'pod-predates-chain',
+  stage: 'attached',
+  severity: 'broken',
+  title: 'the pod was made before portmap was chained',
+  explanation:
+    "A chain runs when a pod's sandbox is made, and not again. A pod that was made before portmap was chained (or told of ports) has no mapping, while " +
+    'new pods have theirs: the configuration looks right and the port stays dead.',
+  remedy: 'Attach portmap to the running sandbox (`hostport heal` does), or make the pod again.',
+  restart: 'avoided',
+  sources: [
+    'https://docs.cilium.io/en/stable/installation/cni-chaining-portmap/ (restart existing pods)',
+    'https://github.com/containernetworking/cni (libcni result cache)',
+  ],
+  mutedBy: 'earlier',
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, attachment, port, subject } = path;
+      if (node === undefined || sandbox === undefined || attachment === undefined) return [];
+      if (node.chain === undefined || portmapIn(node.chain)?.capabilities.portMappings !== true) return [];
+      // A cache that cannot be read proves nothing against the chain.
+      if (chainedPortmap(attachment) !== false || answersFromElsewhere(path)) return [];
+      // Attached by other means than the runtime's.
+      const owned = ownedMappings(node);
+      if (owned === undefined || mappingFor(owned, sandbox.id, attachment.ifName) !== undefined) return [];
+      return [
+        {
+          subject,
+          message: `${podName(subject.pod!)} was made before ${node.active!.name} chained portmap on ${node.name}, so ${formatPort(port)} has no mapping`,
+          evidence: [
+            {
+              kind: 'result',
+              where: `${attachment.file} (${attachment.modified})`,
+              saw: excerpt(attachment.config),
+            },
+            {
+              kind: 'runtime',
+              where: `sandbox ${sandbox.id.slice(0, 13)}`,
+              saw: `made ${sandbox.createdAt}`,
+            },
+          ],
+          data: { node, sandbox },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, sandbox } }) {
+    return {
+      by: 'steps',
+      steps: [attachPortmap(node, sandbox, `attach portmap to ${podName(sandbox)} as it runs`)],
+    };
+  },
+});

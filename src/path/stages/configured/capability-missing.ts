@@ -1,0 +1,60 @@
+import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
+import { changePortmap } from '../../heal/list-document.ts';
+import { known } from '../../model/observed.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
+import { fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+}
+
+export const capabilityMissing = defineFailure<Data>({
+  code: 'capability-missing',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'portmap is chained without the portMappings capability',
+  explanation:
+    'A runtime hands the mappings of a pod only to plugins whose entry says `"capabilities": {"portMappings": true}`. Without it portmap is ' +
+    'called with none, does nothing and succeeds.',
+  remedy: 'Add the capability to the portmap entry of the configuration in use.',
+  restart: 'avoided',
+  sources: [
+    'k8snetworkplumbingwg/multus-cni#544',
+    'k8snetworkplumbingwg/multus-cni#208',
+    'https://www.cni.dev/docs/conventions/#dynamic-plugin-specific-fields-capabilities--runtime-configuration',
+  ],
+  mutedBy: ['conflist-shadowed', 'conflist-renamed', 'conflist-invalid'],
+  ofFirstConfig: true,
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      const portmap = portmapIn(node.chain);
+      if (file === undefined || portmap === undefined || portmap.capabilities.portMappings === true)
+        return [];
+      // CRI-O maps the ports itself, and hands them to no plugin.
+      if (known(node.seen?.runtime)?.name === 'cri-o') return [];
+      return [
+        {
+          subject: { node: node.name },
+          message: `portmap in ${file.name} of ${node.name} does not declare capabilities.portMappings, so it is never told of a port`,
+          evidence: [fileEvidence(file)],
+          data: { node, file },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file } }) {
+    const document = changePortmap(listDocument(file), (portmap) => ({
+      ...portmap,
+      capabilities: { ...(portmap.capabilities as object | undefined), portMappings: true },
+    }));
+    return {
+      by: 'steps',
+      steps: [writeConfig(node, file.path, document, `declare the capability in ${file.name}`)],
+    };
+  },
+});

@@ -1,0 +1,94 @@
+import { cniVersions, compareVersions } from '../../../cni/version.ts';
+import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
+import type { ConfigFile, NodeView } from '../../view/node-view.ts';
+import { chainVersions, effectiveVersion, type PluginVersions } from '../../view/plugin-versions.ts';
+import { fileEvidence, nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+  /** A version that every plugin of the chain speaks. */
+  common: string | undefined;
+}
+
+export const cniVersionUnsupported = defineFailure<Data>({
+  code: 'cni-version-unsupported',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'the configuration asks for a CNI version that its plugins do not speak',
+  explanation:
+    'A configuration says which version of the CNI specification its plugins are spoken to in. A plugin that does not know that version ' +
+    'refuses (`incompatible CNI versions`), and no pod can be made.',
+  remedy: 'Set `cniVersion` to one that every plugin of the chain supports, or replace the plugins.',
+  restart: 'no',
+  sources: ['containernetworking/plugins#359', 'https://www.cni.dev/docs/spec/#version-negotiation'],
+  mutedBy: ['conflist-shadowed', 'conflist-renamed'],
+  ofFirstConfig: true,
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      const plugins = chainVersions(node);
+      const wanted = effectiveVersion(node);
+      if (file === undefined || plugins === undefined || wanted === undefined) return [];
+      const lacking = plugins.filter(({ versions }) => !versions.includes(wanted));
+      // portmap alone behind the times is a plugin to be replaced: plugin-too-old.
+      if (lacking.length === 0 || lacking.every(({ type }) => type === 'portmap')) return [];
+      const common = commonVersion(node, plugins);
+      return [
+        {
+          subject: { node: node.name },
+          message: `${file.name} of ${node.name} asks for CNI ${wanted}, which ${lacking.map(({ type }) => type).join(' and ')} does not speak`,
+          evidence: [
+            fileEvidence(file),
+            ...lacking.map(({ type, path, versions }) => ({
+              kind: 'file' as const,
+              where: path,
+              saw: `${type} supports ${versions.join(', ')}`,
+            })),
+            ...nodeEventEvidence(scene, node, /incompatible CNI versions|unsupported CNI/i),
+          ],
+          data: { node, file, common },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file, common } }) {
+    if (common === undefined) {
+      return {
+        by: 'hand',
+        why: 'the plugins of the chain have no version in common: one of them must be replaced',
+      };
+    }
+    const document = { ...listDocument(file), cniVersion: common };
+    return {
+      by: 'steps',
+      steps: [
+        writeConfig(
+          node,
+          file.path,
+          document,
+          `ask for CNI ${common}, which every plugin of the chain speaks`,
+        ),
+      ],
+    };
+  },
+});
+
+/** The newest version that every runtime with a library of the specification 1.0 speaks, containerd 1.6 among them. */
+const NEWEST_EVERYWHERE = '1.0.0';
+
+/**
+ * A version that every plugin of the chain speaks, and the runtime: one that an attachment on the node was made in, or else the newest that
+ * is not newer than runtimes are.
+ */
+function commonVersion(node: NodeView, plugins: readonly PluginVersions[]): string | undefined {
+  const common = cniVersions.filter((version) => plugins.every(({ versions }) => versions.includes(version)));
+  const proven = new Set((node.attachments ?? []).map(({ result }) => result.cniVersion));
+  return (
+    common.findLast((version) => proven.has(version)) ??
+    common.findLast((version) => compareVersions(version, NEWEST_EVERYWHERE) <= 0)
+  );
+}

@@ -1,0 +1,76 @@
+import { writeConfig } from '../../heal/conf-plans.ts';
+import { known } from '../../model/observed.ts';
+import { chainedPortmap } from '../../view/chained-portmap.ts';
+import type { ConfigFile, NodeView } from '../../view/node-view.ts';
+import { fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+}
+
+export const conflistInvalid = defineFailure<Data>({
+  code: 'conflist-invalid',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'the first configuration file cannot be read',
+  explanation:
+    'The runtime uses the first file of its configuration directory, and when that one is broken it uses none: the node loses its network ' +
+    '(`cni plugin not initialized`), becomes NotReady, and no pod can be made. Pods that run go on.',
+  remedy: 'Repair the file, or remove it so that the next one is used.',
+  restart: 'no',
+  sources: ['https://github.com/containerd/go-cni (loadFromConfDir returns at the first error)'],
+  mutedBy: [],
+  ofFirstConfig: true,
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      // A file that could not be opened is not known to be broken.
+      if (!file?.readable || 'value' in file.list) return [];
+      const message = known(node.seen?.runtime)?.networkMessage ?? '';
+      return [
+        {
+          subject: { node: node.name },
+          message: `${file.name}, the first configuration file of ${node.name}, cannot be read: ${file.list.unknown}`,
+          evidence: [
+            fileEvidence(file),
+            ...(message === ''
+              ? []
+              : [{ kind: 'runtime' as const, where: `runtime of ${node.name}`, saw: message }]),
+          ],
+          data: { node, file },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file } }) {
+    // The runtime keeps, with every attachment, the list that it was made with: the newest is the file as it last worked. Others (nerdctl,
+    // podman) keep theirs in the same place: an attachment counts that is of a sandbox of this runtime.
+    const sandboxes = new Set((node.sandboxes ?? []).map(({ id }) => id));
+    const last = [...(node.attachments ?? [])]
+      .filter(({ ifName, containerId }) => ifName !== 'lo' && sandboxes.has(containerId))
+      .sort((a, b) => b.modified.localeCompare(a.modified))
+      // What is no list is only described in a report.
+      .find((attachment) => chainedPortmap(attachment) !== undefined);
+    if (last === undefined || !file.name.endsWith('.conflist')) {
+      return {
+        by: 'hand',
+        why: `no attachment on ${node.name} remembers what ${file.name} was, and we do not guess a network's configuration`,
+      };
+    }
+    return {
+      by: 'steps',
+      steps: [
+        writeConfig(
+          node,
+          file.path,
+          last.config,
+          `write ${file.name} as it was when ${last.containerId.slice(0, 13)} was attached`,
+        ),
+      ],
+    };
+  },
+});

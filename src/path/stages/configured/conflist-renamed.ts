@@ -1,0 +1,121 @@
+import { parseNetworkConfig } from '../../../cni/conflist.ts';
+import { nameBefore, renameConfig } from '../../heal/conf-plans.ts';
+import type { Evidence } from '../../model/finding.ts';
+import { known } from '../../model/observed.ts';
+import { chainedPortmap } from '../../view/chained-portmap.ts';
+import { type NodeView, portmapIn } from '../../view/node-view.ts';
+import { ownedMappings } from '../../view/owned-mappings.ts';
+import { podName } from '../../view/pod-name.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { attachmentEvidence, excerpt, fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  /** Path of the file as it is called now, and its name before. */
+  path: string;
+  original: string;
+  active: string | undefined;
+}
+
+export const SUFFIX = '.cilium_bak';
+
+/**
+ * Name to rename to and file content, of each configuration that Cilium put aside and that chains portmap to the primary plugin in use. What
+ * chains another primary plugin (kindnet, the AWS plugin) is the network that Cilium has replaced: to bring it back would take the node's
+ * network away.
+ */
+function asideWithPortmap(node: NodeView): { original: string; content: string }[] {
+  if (node.active !== undefined && node.chain === undefined) return [];
+  const primary = node.chain?.[0]?.type;
+  return (known(node.seen?.cni.files) ?? []).flatMap(({ name, content }) => {
+    if (!name.endsWith(SUFFIX) || 'unknown' in content) return [];
+    const original = name.slice(0, -SUFFIX.length);
+    try {
+      const { plugins } = parseNetworkConfig(content.value, original);
+      const isOther = primary !== undefined && plugins[0]?.type !== primary;
+      return isOther || portmapIn(plugins) === undefined ? [] : [{ original, content: content.value }];
+    } catch {
+      // A broken file that nobody uses is nobody's failure.
+      return [];
+    }
+  });
+}
+
+const LASTS = 'while cni.exclusive is not false in Cilium, the next start of its agent renames it again';
+
+/** Attachments that are shown; one is as good as a hundred. */
+const MAX_RESULTS = 3;
+
+/** The mappings of pods for which a chain without portmap ran. */
+function pathsWithoutPortmap(node: NodeView, scene: Scene): PathView[] {
+  return scene
+    .pathsOn(node)
+    .filter(
+      ({ attachment, sandbox }) =>
+        attachment !== undefined &&
+        chainedPortmap(attachment) === false &&
+        ownedMappings(node)?.has(sandbox!.id) !== true,
+    );
+}
+
+function attachedWithout(names: readonly string[]): string {
+  if (names.length === 0) return '';
+  const some = names.slice(0, MAX_RESULTS).join(', ');
+  const more = names.length > MAX_RESULTS ? ` and ${names.length - MAX_RESULTS} more` : '';
+  return `; attached without portmap: ${some}${more}`;
+}
+
+export const conflistRenamed = defineFailure<Data>({
+  code: 'conflist-renamed',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'Cilium has renamed the configuration that chains portmap',
+  explanation:
+    'With `cni.exclusive=true`, its default, Cilium renames every other `.conf`, `.conflist` and `.json` file of the configuration directory to `*.cilium_bak`. Since 1.14 its agent watches ' +
+    'the directory and does so within milliseconds of any file appearing there, also of one that has been given its name back; before 1.14 it happens whenever the agent starts. ' +
+    'Pods created since then have no hostPort mapping.',
+  remedy:
+    'Fix it in Cilium first: set `cni.chainingMode=portmap`, which has Cilium chain portmap itself, or set `cni.exclusive=false`, restart its agents and then give the file its name back.',
+  restart: 'avoided',
+  sources: [
+    'cilium/cilium#24389',
+    'k8snetworkplumbingwg/multus-cni#972',
+    'https://docs.cilium.io/en/stable/installation/cni-chaining-portmap/',
+  ],
+  mutedBy: [],
+  ofFirstConfig: true,
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      if (node.configs === undefined || portmapIn(node.chain) !== undefined) return [];
+      return asideWithPortmap(node)
+        .slice(0, 1)
+        .map(({ original, content }) => {
+          const path = `${node.seen!.cni.confDir}/${original}${SUFFIX}`;
+          const without = pathsWithoutPortmap(node, scene);
+          const names = [...new Set(without.map(({ subject }) => podName(subject.pod!)))];
+          return {
+            subject: { node: node.name },
+            message: `${original} of ${node.name}, which chains portmap, is called ${original}${SUFFIX} and is not used${attachedWithout(names)}`,
+            evidence: [
+              { kind: 'file', where: path, saw: excerpt(content) },
+              ...(node.active === undefined ? [] : [fileEvidence(node.active)]),
+              ...without
+                .slice(0, MAX_RESULTS)
+                .map(({ attachment }): Evidence => attachmentEvidence(attachment!)),
+            ],
+            data: { node, path, original, active: node.active?.name },
+          };
+        });
+    });
+  },
+
+  heal({ data: { node, path, original, active } }) {
+    const name = active === undefined ? original : nameBefore(active, original);
+    return {
+      by: 'steps',
+      steps: [renameConfig(node, path, name, `give ${original} its name back (${LASTS})`)],
+    };
+  },
+});

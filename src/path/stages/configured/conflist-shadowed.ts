@@ -1,0 +1,69 @@
+import { ownerOf } from '../../heal/conf-owners.ts';
+import { besideConfig, nameBefore, renameConfig, writeCopy } from '../../heal/conf-plans.ts';
+import { isMountOfItsOwn } from '../../heal/possible.ts';
+import { known } from '../../model/observed.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
+import { fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  winner: ConfigFile;
+  shadowed: ConfigFile;
+}
+
+export const conflistShadowed = defineFailure<Data>({
+  code: 'conflist-shadowed',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'another configuration file comes before the one that chains portmap',
+  explanation:
+    'A runtime uses the first file of its configuration directory by name and ignores the others. A file that chains portmap is there, but ' +
+    'one that does not comes before it, so what is edited is not what is used.',
+  remedy: 'Rename the file that chains portmap so that its name comes first, or remove the other.',
+  restart: 'avoided',
+  sources: ['https://github.com/containerd/go-cni (loadFromConfDir)', 'containernetworking/cni ConfFiles'],
+  mutedBy: [],
+  ofFirstConfig: true,
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const [winner, ...others] = node.configs ?? [];
+      if (winner === undefined || 'unknown' in winner.list || portmapIn(winner.list.value.plugins)) return [];
+      const primary = winner.list.value.plugins[0]?.type;
+      // Only the same network, with portmap, is what somebody meant to be used.
+      const shadowed = others.find((file) => {
+        const plugins = known(file.list)?.plugins;
+        return plugins?.[0]?.type === primary && portmapIn(plugins) !== undefined;
+      });
+      if (shadowed === undefined) return [];
+      return [
+        {
+          subject: { node: node.name },
+          message: `${winner.name} of ${node.name} comes before ${shadowed.name} and does not chain portmap`,
+          evidence: [fileEvidence(winner), fileEvidence(shadowed)],
+          data: { node, winner, shadowed },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, winner, shadowed } }) {
+    const name = nameBefore(winner.name, shadowed.name);
+    // What is mounted over a name keeps that name (rename(2): EBUSY), and what somebody writes under a name comes back under it.
+    const owner = ownerOf(shadowed.name);
+    if (owner !== undefined || isMountOfItsOwn(node, shadowed.path)) {
+      const whose = owner === undefined ? 'is mounted from outside' : `${owner.name} writes`;
+      const besides = owner?.besides === undefined ? '' : `; ${owner.besides}`;
+      const why = `let what is in ${shadowed.name}, which ${whose}, come before ${winner.name}${besides}`;
+      return {
+        by: 'steps',
+        steps: [writeCopy(node, besideConfig(shadowed.path, name), shadowed.content, why)],
+      };
+    }
+    return {
+      by: 'steps',
+      steps: [renameConfig(node, shadowed.path, name, `let ${shadowed.name} come before ${winner.name}`)],
+    };
+  },
+});

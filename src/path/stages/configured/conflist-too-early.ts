@@ -1,0 +1,51 @@
+import type { NodeView } from '../../view/node-view.ts';
+import { eventEvidence, excerpt } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+}
+
+/** How primary plugins say that their agent is not there (yet): Cilium, Calico, Flannel, the AWS and Azure plugins, our stand-in. */
+const AGENT_ABSENT =
+  /type="(?!portmap")[^"]+" failed \(add\).*(dial unix|connect: (no such file|connection refused)|ECONNREFUSED|ENOENT|is the agent running|agent is not there|subnet\.env: no such file|nodename: no such file)/is;
+
+export const conflistTooEarly = defineFailure<Data>({
+  code: 'conflist-too-early',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'the configuration is in use before the agent of the primary plugin is ready',
+  explanation:
+    'A runtime runs the chain as soon as a configuration is there. One that was put there by hand, by an image or by a mount is there before the ' +
+    "primary plugin's agent, and as long as that does not answer every pod fails. Pods come up by themselves once the agent does.",
+  remedy:
+    'Wait for the agent, or find out why it does not start (`kubectl -n kube-system get pods -o wide`). Let the agent write the configuration when it is ready.',
+  restart: 'no',
+  sources: ['cilium/cilium#8316', 'cilium/cilium#37477'],
+  mutedBy: ['plugin-missing', 'plugin-not-executable', 'plugin-wrong-architecture'],
+
+  detect(scene) {
+    const seen = new Set<NodeView>();
+    return scene.paths.flatMap(({ node, pod, sandbox }): Detection<Data>[] => {
+      if (node === undefined || seen.has(node) || sandbox !== undefined) return [];
+      const evidence = eventEvidence(scene, pod, AGENT_ABSENT);
+      // The newest failure counts: what failed first may have come right since.
+      const last = scene.eventsOf(pod).findLast(({ type }) => type === 'Warning');
+      if (evidence.length === 0 || !AGENT_ABSENT.test(excerpt(last?.message ?? ''))) return [];
+      seen.add(node);
+      return [
+        {
+          subject: { node: node.name },
+          message: `the chain of ${node.name} is run, but the agent of its primary plugin does not answer`,
+          evidence,
+          data: { node },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node } }) => ({
+    by: 'hand',
+    why: `the agent on ${node.name} must come up; the runtime then succeeds by itself`,
+  }),
+});

@@ -1,0 +1,63 @@
+import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
+import { isPortmap, withoutPortmap } from '../../heal/list-document.ts';
+import type { ConfigFile, NodeView } from '../../view/node-view.ts';
+import { fileEvidence, nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+}
+
+export const pluginOrderWrong = defineFailure<Data>({
+  code: 'plugin-order-wrong',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'portmap stands first in the chain',
+  explanation:
+    'portmap maps ports to the address that a plugin before it has given the pod. As the first of the chain it has no address to map to and ' +
+    'fails, and with it every pod that has a port (`must be called as chained plugin`).',
+  remedy: 'Put portmap behind the plugin that gives the address.',
+  restart: 'no',
+  sources: [
+    'https://www.cni.dev/docs/spec/#section-2-execution-protocol (prevResult)',
+    'containernetworking/plugins portmap',
+  ],
+  mutedBy: ['conflist-shadowed', 'conflist-renamed'],
+  ofFirstConfig: true,
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      const chain = node.chain;
+      if (file === undefined || chain?.[0]?.type !== 'portmap') return [];
+      return [
+        {
+          subject: { node: node.name },
+          message: `${file.name} of ${node.name} runs portmap first (${chain.map(({ type }) => type).join(', ')})`,
+          evidence: [
+            fileEvidence(file),
+            ...nodeEventEvidence(scene, node, /must be called as (a )?chained plugin/),
+          ],
+          data: { node, file },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file } }) {
+    const document = listDocument(file);
+    const others = withoutPortmap(document).plugins;
+    if (others.length === 0) {
+      return {
+        by: 'hand',
+        why: `${file.name} has no plugin that gives addresses; which one ${node.name} should have is not ours to choose`,
+      };
+    }
+    const plugins = [...others, ...document.plugins.filter(isPortmap)];
+    return {
+      by: 'steps',
+      steps: [writeConfig(node, file.path, { ...document, plugins }, 'put portmap behind the others')],
+    };
+  },
+});

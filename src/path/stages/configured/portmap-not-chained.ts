@@ -1,0 +1,104 @@
+import {
+  besideConfig,
+  listDocument,
+  nameBefore,
+  PORTMAP_ENTRY,
+  writeConfig,
+  writeCopy,
+} from '../../heal/conf-plans.ts';
+import { mappedByPortmap } from '../../view/chained-portmap.ts';
+import { loadedMapsPorts } from '../../view/loaded-network.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
+import { otherMapperOf } from '../../view/port-mapper.ts';
+import { AWAY, failed, probesFrom } from '../../view/probe-facts.ts';
+import { attachmentEvidence, fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+  /** The primary plugin, when that may map the ports itself and nothing has shown that it does not. */
+  mayMap: string | undefined;
+}
+
+/** Plugins that run another configuration's chain: what is behind them in the list is not all there is (multus, CNI-Genie, DANM). */
+const DELEGATING: ReadonlySet<string> = new Set(['multus', 'multus-shim', 'genie', 'danm']);
+
+/**
+ * Plugins that can map ports without portmap, by their agent's configuration, which no node shows: Cilium with its kube-proxy replacement. A
+ * port that does not answer tells that they do not, and so does a pod that runs and had its mapping from portmap: who has Cilium map
+ * ports does not chain it.
+ */
+const MAPPING_THEMSELVES: ReadonlySet<string> = new Set(['cilium-cni']);
+
+/** The how-to's worker3: everything runs, nobody complains, and the port is dead. */
+export const portmapNotChained = defineFailure<Data>({
+  code: 'portmap-not-chained',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'the configuration in use does not chain portmap',
+  explanation:
+    'The runtime runs the plugins of one configuration, the first in its directory. When portmap is not among them, a pod gets its network ' +
+    'and runs, and nobody makes its hostPort: nothing fails and nothing is logged.',
+  remedy:
+    'Chain portmap behind the primary plugin in the configuration that the runtime uses. Pods that were made before have no mapping: ' +
+    'portmap is attached to them as they run.',
+  restart: 'avoided',
+  sources: ['cilium/cilium#25791', 'rancher/rke2#3490', 'https://www.cni.dev/plugins/current/meta/portmap/'],
+  mutedBy: ['conflist-renamed', 'conflist-shadowed', 'conflist-invalid'],
+  ofFirstConfig: true,
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      const chain = node.chain;
+      if (file === undefined || chain === undefined || portmapIn(chain) !== undefined) return [];
+      // Who delegates has its chain, portmap included, in a configuration of its own.
+      if (chain.some(({ type }) => DELEGATING.has(type))) return [];
+      const paths = scene.pathsOn(node);
+      if (paths.length === 0) return [];
+      // Who has mapped them until now is portmap, as the runtime has it loaded.
+      const isLoaded = loadedMapsPorts(node);
+      if (!isLoaded && otherMapperOf(node, paths) !== undefined) return [];
+      const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
+      const reliesOn = paths.map(({ attachment }) => attachment).find(mappedByPortmap);
+      const mayMap =
+        isLoaded || isDead || reliesOn
+          ? undefined
+          : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
+      const doubt = mayMap === undefined ? '' : `; whether ${mayMap} maps hostPorts itself was not seen`;
+      return [
+        {
+          subject: { node: node.name },
+          message: `${file.name}, ${isLoaded ? `the first of ${node.name}` : `which the runtime of ${node.name} uses`}, has no portmap in its chain (${typesOf(chain)})${doubt}`,
+          evidence: [fileEvidence(file), ...(reliesOn === undefined ? [] : [attachmentEvidence(reliesOn)])],
+          ...(mayMap === undefined ? {} : { severity: 'risk' as const }),
+          data: { node, file, mayMap },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file, mayMap } }) {
+    if (mayMap !== undefined) {
+      return {
+        by: 'hand',
+        why: `${mayMap} may map the ports itself (Cilium's kube-proxy replacement), and portmap would get in its way: a probe from another machine tells`,
+      };
+    }
+    const document = listDocument(file);
+    const why = `chain portmap behind ${file.name}`;
+    const chained = { ...document, plugins: [...document.plugins, PORTMAP_ENTRY] };
+    if (file.name.endsWith('.conflist')) {
+      return { by: 'steps', steps: [writeConfig(node, file.path, chained, why)] };
+    }
+    // A single configuration is its owner's, who may write it again: a list of ours goes before it. The network keeps its name,
+    // so that attachments made before are found under it.
+    const name = nameBefore(file.name, file.name.replace(/\.[^.]*$/, '-portmap.conflist'));
+    return { by: 'steps', steps: [writeCopy(node, besideConfig(file.path, name), chained, why)] };
+  },
+});
+
+function typesOf(chain: readonly { type: string }[]): string {
+  return chain.map(({ type }) => type).join(', ');
+}

@@ -1,0 +1,72 @@
+import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
+import { changePortmap } from '../../heal/list-document.ts';
+import { known } from '../../model/observed.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
+import { excerpt, fileEvidence, nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+  chain: string;
+}
+
+export const setMarkChainMissing = defineFailure<Data>({
+  code: 'set-mark-chain-missing',
+  stage: 'configured',
+  severity: 'broken',
+  title: 'externalSetMarkChain names a chain that does not exist',
+  explanation:
+    "With `externalSetMarkChain` portmap lets another component's chain mark what is to be masqueraded, commonly kube-proxy's KUBE-MARK-MASQ. " +
+    'On a node where that component does not run, or runs in another mode, the chain is not there and portmap fails.',
+  remedy: 'Leave `externalSetMarkChain` out, so that portmap uses a chain of its own.',
+  restart: 'no',
+  sources: ['cri-o/cri-o#6772', 'https://www.cni.dev/plugins/current/meta/portmap/'],
+  mutedBy: ['conflist-shadowed', 'conflist-renamed', 'capability-missing'],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const file = node.active;
+      const chain = portmapIn(node.chain)?.fields.externalSetMarkChain;
+      if (file === undefined || typeof chain !== 'string' || chain === '') return [];
+      const variant = node.seen?.netfilter.defaultVariant;
+      const tables = node.seen?.netfilter.iptables.find(
+        (entry) => entry.family === 'ipv4' && entry.variant === variant,
+      );
+      const text = known(tables?.text);
+      if (text === undefined || natChains(text).includes(chain)) return [];
+      return [
+        {
+          subject: { node: node.name },
+          message: `portmap in ${file.name} of ${node.name} marks by the chain ${chain}, which table nat does not have`,
+          evidence: [
+            fileEvidence(file),
+            {
+              kind: 'rule',
+              where: `chains of table nat (${variant})`,
+              saw: excerpt(natChains(text).join(' ')),
+            },
+            ...nodeEventEvidence(scene, node, new RegExp(chain.replace(/[^\w-]/g, '.'))),
+          ],
+          data: { node, file, chain },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file, chain } }) {
+    const document = changePortmap(listDocument(file), ({ externalSetMarkChain, ...rest }) => rest);
+    return {
+      by: 'steps',
+      steps: [writeConfig(node, file.path, document, `no longer rely on ${chain}`)],
+    };
+  },
+});
+
+/** Names of the chains that a `-save` document declares in table nat. */
+function natChains(text: string): string[] {
+  const start = text.indexOf('*nat\n');
+  if (start < 0) return [];
+  const table = text.slice(start, text.indexOf('\nCOMMIT', start));
+  return [...table.matchAll(/^:(\S+) /gm)].map((match) => match[1]!);
+}

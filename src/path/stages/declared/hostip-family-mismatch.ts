@@ -1,0 +1,46 @@
+import { parseIp } from '../../../net/ip.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import { podName } from '../../view/pod-name.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+export const hostipFamilyMismatch = defineFailure<null>({
+  code: 'hostip-family-mismatch',
+  stage: 'declared',
+  severity: 'broken',
+  title: 'hostIP is of an address family that the pod does not have',
+  explanation:
+    'A packet cannot be translated from IPv6 to IPv4 or back by netfilter. When the pod has no address of the family of its `hostIP`, portmap has ' +
+    'nothing to map to, writes no rule and succeeds.',
+  remedy:
+    "Give `hostIP` an address of the pod's family, or the pod an address of the other family (dual stack).",
+  restart: 'needed',
+  restartReason: 'the ports of a pod cannot be changed once it is made',
+  sources: ['containernetworking/plugins#379'],
+  mutedBy: [],
+
+  detect(scene) {
+    return scene.paths.flatMap(({ pod, port, subject, sandbox }): Detection<null>[] => {
+      const family =
+        port.hostIP === undefined || port.hostIP === '::' ? undefined : parseIp(port.hostIP)?.family;
+      const ips = sandbox?.ips.length ? sandbox.ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
+      if (family === undefined || ips.length === 0 || ips.some((ip) => parseIp(ip)?.family === family))
+        return [];
+      return [
+        {
+          subject,
+          message: `${podName(subject.pod!)} asks for ${formatPort(port)}, but has only ${ips.join(', ')}`,
+          evidence: [
+            { kind: 'object', where: `pod ${podName(subject.pod!)}: hostIP`, saw: port.hostIP! },
+            { kind: 'object', where: `pod ${podName(subject.pod!)}: status.podIPs`, saw: ips.join(', ') },
+          ],
+          data: null,
+        },
+      ];
+    });
+  },
+
+  heal: () => ({
+    by: 'hand',
+    why: "the pod's specification is its owner's: hostIP must be of a family that the pod has",
+  }),
+});

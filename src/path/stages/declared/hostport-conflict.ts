@@ -1,0 +1,110 @@
+import { isEveryAddress, PORT_TAKEN_REASON } from '../../../kube/host-ports.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import { podName } from '../../view/pod-name.ts';
+import type { PathView } from '../../view/scene.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+export const hostportConflict = defineFailure<null>({
+  code: 'hostport-conflict',
+  stage: 'declared',
+  severity: 'broken',
+  title: 'two pods on one node ask for the same port',
+  explanation:
+    'One port of an address leads to one pod. The scheduler keeps such pods apart, but not those that name their node themselves, static pods, or ' +
+    'pods of two schedulers; the kubelet then refuses the later one, and where it does not, the first mapping wins.',
+  remedy: 'Give one of the two another port, another hostIP or another node.',
+  restart: 'needed',
+  restartReason: 'neither port nor node of a pod can be changed once it is made',
+  sources: ['containernetworking/plugins#1267', 'kubernetes/kubernetes#31307'],
+  mutedBy: [],
+
+  detect(scene) {
+    const groups = Map.groupBy(
+      scene.paths.filter(({ node }) => node !== undefined),
+      ({ node, port }) => `${node!.name} ${port.protocol} ${port.hostPort}`,
+    );
+    return [...groups.values()].flatMap((paths) => {
+      const holders = new Holders();
+      return [...paths].sort(byPrecedence).flatMap((path): Detection<null>[] => {
+        const first = holders.first(path);
+        holders.add(path);
+        if (first === undefined) return [];
+        const [loser, winner] = [path.subject.pod!, first.subject.pod!];
+        return [
+          {
+            subject: path.subject,
+            message: `${podName(loser)} asks for ${formatPort(path.port)} of ${path.node!.name}, which ${podName(winner)} has`,
+            evidence: [
+              {
+                kind: 'object',
+                where: `pod ${podName(winner)}`,
+                saw: `${formatPort(first.port)}, made ${first.pod.metadata?.creationTimestamp}`,
+              },
+              {
+                kind: 'object',
+                where: `pod ${podName(loser)}`,
+                saw: `${formatPort(path.port)}, made ${path.pod.metadata?.creationTimestamp}${refusal(path)}`,
+              },
+            ],
+            data: null,
+          },
+        ];
+      });
+    });
+  },
+
+  heal: () => ({ by: 'hand', why: 'which of the two pods keeps the port is for their owners to say' }),
+});
+
+/** The pods that have a port of a node, by address: what comes first is found without a look at all, which may be thousands. */
+class Holders {
+  /** Of each address the first, and the first of another pod. */
+  readonly #byAddress = new Map<string | undefined, { path: PathView; place: number }[]>();
+  #count = 0;
+
+  add(path: PathView): void {
+    const place = this.#count++;
+    for (const address of new Set([ALL, addressOf(path)])) {
+      const firsts = this.#byAddress.get(address) ?? [];
+      this.#byAddress.set(address, firsts);
+      if (firsts.length === 0 || (firsts.length === 1 && firsts[0]!.path.pod !== path.pod)) {
+        firsts.push({ path, place });
+      }
+    }
+  }
+
+  /** The first mapping of another pod that this one cannot be beside. */
+  first(path: PathView): PathView | undefined {
+    const address = addressOf(path);
+    const addresses = address === undefined ? [ALL] : [undefined, address];
+    const [found] = addresses
+      .flatMap((each) => this.#byAddress.get(each)?.find((other) => other.path.pod !== path.pod) ?? [])
+      .sort((a, b) => a.place - b.place);
+    return found?.path;
+  }
+}
+
+/** Stands for whatever address. */
+const ALL = '';
+
+/** Undefined for every address. */
+function addressOf({ port }: PathView): string | undefined {
+  return isEveryAddress(port.hostIP) ? undefined : port.hostIP;
+}
+
+/** Who came first has the port; one that the kubelet refused has it in no case. */
+function byPrecedence(a: PathView, b: PathView): number {
+  const refused = (path: PathView) => (path.pod.status?.reason === PORT_TAKEN_REASON ? 1 : 0);
+  const made = (path: PathView) => path.pod.metadata?.creationTimestamp ?? '';
+  return (
+    refused(a) - refused(b) ||
+    made(a).localeCompare(made(b)) ||
+    podName(a.subject.pod!).localeCompare(podName(b.subject.pod!))
+  );
+}
+
+function refusal({ pod }: PathView): string {
+  return pod.status?.reason === PORT_TAKEN_REASON
+    ? `, refused by the kubelet: ${pod.status.message ?? PORT_TAKEN_REASON}`
+    : '';
+}

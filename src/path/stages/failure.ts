@@ -1,0 +1,70 @@
+import type { HealStep } from '../model/action.ts';
+import type { Evidence, Restart, Severity, Subject } from '../model/finding.ts';
+import type { Stage } from '../model/stages.ts';
+import type { Scene } from '../view/scene.ts';
+
+/** A failure found on one subject. `data` is what its own {@link Failure.heal} wants to know again. */
+export interface Detection<Data = unknown> {
+  subject: Subject;
+  /** One sentence with the names and values of this case. */
+  message: string;
+  evidence: Evidence[];
+  /** Only where a case differs from the failure's own. */
+  severity?: Severity;
+  remedy?: string;
+  data: Data;
+}
+
+/**
+ * How a case is mended: by steps; or by a person, told what to do and why we do not; or only by making the pod again, which
+ * is offered and done with `--restart`. Steps come in their order; a failing one ends the plan of its finding.
+ */
+export type Heal =
+  | { by: 'steps'; steps: HealStep[] }
+  | { by: 'hand'; why: string }
+  | { by: 'restart'; why: string; steps: HealStep[] };
+
+/**
+ * One known way for a hostPort to fail: how it is recognised, explained and fixed. One file each under `stages/<stage>/`, named for its
+ * code; how the lab injects it is the file of the same name in `lab/faults`. The list of all is generated from the files. A test fails when
+ * one lacks a part, its injector, its documentation page or its end-to-end case.
+ */
+export interface Failure<Data = unknown> {
+  /** Stable name of the finding. */
+  code: string;
+  stage: Stage;
+  severity: Severity;
+  /** A line for `hostport faults`. */
+  title: string;
+  /** How this comes about, in plain words; a paragraph. */
+  explanation: string;
+  /** What mends it; a sentence. */
+  remedy: string;
+  restart: Restart;
+  /** For `needed`: why there is no other way. */
+  restartReason?: string;
+  /** Where it was reported or is documented: upstream issues, specifications. */
+  sources: readonly string[];
+  /**
+   * What hides this finding, since it then follows or cannot be told: `earlier`, any breaking finding at an earlier stage on
+   * the same subject; or the codes named, at whatever stage and no less severe, among which `earlier` may be. An empty list: a cause of its own that is
+   * always told.
+   */
+  mutedBy: 'earlier' | readonly string[];
+  /** Whether it is what portmap's own attachments left behind: nobody else's, and safe to take away unasked even when it is only a risk. */
+  leftover?: true;
+  /**
+   * Whether it is about the configuration that is first in its directory. As long as the runtime has not read that, and what it has loaded maps ports,
+   * such a case is a risk: the next time that the directory is read.
+   */
+  ofFirstConfig?: true;
+  /** Every case in the scene. Says nothing where it cannot know: that is the stage's own verdict. */
+  detect(scene: Scene): Detection<Data>[];
+  heal(detection: Detection<Data>, scene: Scene): Heal;
+}
+
+/** Checks the types of one failure; its `data` stays its own business. */
+export function defineFailure<Data>(failure: Failure<Data>): Failure {
+  // Only what detect() made ever comes back to heal().
+  return failure as unknown as Failure;
+}

@@ -1,0 +1,87 @@
+import { canonicalAddress } from '../../../net/ip.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import type { Flow } from '../../model/node-report.ts';
+import { flowsTo } from '../../view/by-port.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { leadsToPod, originsOf, podAddress, traceFrom } from '../../view/traces.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  flows: Flow[];
+}
+
+export const conntrackStaleUdp = defineFailure<Data>({
+  code: 'conntrack-stale-udp',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: "tracked UDP flows still go to an address that was the port's before",
+  explanation:
+    'Translations are decided with the first packet of a flow and remembered while packets keep coming. UDP has no end, so a client that goes on sending keeps its flow, and with it the ' +
+    'address of the pod that was there before (or none): the rules are right, others are served, and this client talks to nobody.',
+  remedy: 'Delete the entries from connection tracking; the next packet is translated anew.',
+  restart: 'no',
+  sources: ['containernetworking/plugins#123', 'containernetworking/plugins#1190'],
+  mutedBy: ['earlier'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, port, subject } = path;
+      const flows = staleFlows(path, scene);
+      if (node === undefined || flows.length === 0) return [];
+      const targets = [...new Set(flows.map(({ replySource }) => replySource))];
+      return [
+        {
+          subject,
+          message: `${flows.length} tracked ${flows.length === 1 ? 'flow' : 'flows'} to ${formatPort(port)} of ${node.name} ${flows.length === 1 ? 'goes' : 'go'} to ${targets.join(', ')}, and not to ${podName(subject.pod!)} at ${podAddress(path)}`,
+          evidence: flows.slice(0, 20).map((flow) => ({
+            kind: 'flow',
+            where: `connection tracking of ${node.name}`,
+            saw: `udp ${flow.source}:${flow.sourcePort} to ${flow.destination}:${flow.destinationPort}, answered by ${flow.replySource}:${flow.replySourcePort}${flow.unreplied ? ' (never yet)' : ''}`,
+          })),
+          data: { node, flows },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, flows } }) => ({
+    by: 'steps',
+    steps: flows.map(({ source, sourcePort, destination, destinationPort }) => ({
+      on: 'node',
+      node: node.name,
+      why: `have packets of ${source} translated anew`,
+      action: {
+        do: 'delete-flow',
+        protocol: 'udp',
+        family: source.includes(':') ? 'ipv6' : 'ipv4',
+        source,
+        sourcePort,
+        destination,
+        destinationPort,
+      },
+    })),
+  }),
+});
+
+/** The flows of clients to the mapping that are answered by anybody but the pod, while the rules lead to it. */
+function staleFlows(path: PathView, scene: Scene): Flow[] {
+  const { node, port } = path;
+  const address = podAddress(path);
+  if (node === undefined || address === undefined || port.protocol !== 'UDP') return [];
+  const trace = traceFrom(originsOf(path)[0], path, scene);
+  if ('unknown' in trace || !leadsToPod(trace.value, path)) return [];
+  // A pod of two families answers each client by the client's own.
+  const own = new Set([address, ...(path.sandbox?.ips ?? [])].map(canonicalAddress));
+  const isMine = (destination: string) =>
+    port.hostIP === undefined
+      ? node.isLocal(destination) === true
+      : canonicalAddress(destination) === canonicalAddress(port.hostIP);
+  return flowsTo(node, 'udp', port.hostPort).filter(
+    (flow) =>
+      isMine(flow.destination) &&
+      (!own.has(canonicalAddress(flow.replySource)) || flow.replySourcePort !== port.containerPort),
+  );
+}

@@ -1,0 +1,104 @@
+import { formatPort } from '../../model/host-ports.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { isPolicyAgents, policyAgentBehind } from '../../view/policy-agents.ts';
+import { AWAY, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import type { PathView } from '../../view/scene.ts';
+import { endEvidence, endOf, namesDestination, type TraceEnd } from '../../view/trace-end.ts';
+import { leadsToPod, traceFrom } from '../../view/traces.ts';
+import { acceptAhead, translatedTo } from '../accept-rule.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  end: TraceEnd;
+  paths: PathView[];
+}
+
+export const forwardPolicyDrop = defineFailure<Data>({
+  code: 'forward-policy-drop',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: "the node's firewall drops what is forwarded to the pod",
+  explanation:
+    'Packets of a mapping are translated and then forwarded, so they come by the FORWARD chains of the node. Where these drop by default (docker sets that policy, firewalld ' +
+    'and hardening guides do) and nobody accepts what goes to pods, every other machine times out. Connections from the node itself are not forwarded, and work.',
+  remedy:
+    'Accept connections that were made to a hostPort in the chain that drops them. `hostport heal` puts such a rule before the one that drops and leaves the rest as it is; the firewall itself should ' +
+    'learn it too, or its next reload takes the rule away.',
+  restart: 'no',
+  sources: [
+    'kubernetes/kubernetes#40182',
+    'https://docs.docker.com/engine/network/packet-filtering-firewalls/',
+  ],
+  mutedBy: [],
+
+  detect(scene) {
+    const found = new Map<string, Data>();
+    for (const path of scene.paths) {
+      const { node } = path;
+      const trace = traceFrom('outside', path, scene);
+      if (node === undefined || 'unknown' in trace || !leadsToPod(trace.value, path)) continue;
+      const end = endOf(trace.value);
+      if (end === undefined || end.base.base.hook !== 'forward' || isPolicyAgents(end.rule)) continue;
+      const { base, rule } = end;
+      // What was written about one destination is told for each; a default for all, once a node.
+      const about = namesDestination(rule) ? JSON.stringify(path.subject) : '';
+      const key = [node.name, base.backend, base.family, base.table, base.name, rule?.text, about].join('\n');
+      const data = found.get(key) ?? { node, end, paths: [] };
+      data.paths.push(path);
+      found.set(key, data);
+    }
+    return [...found.values()].map((data): Detection<Data> => {
+      const { node, end, paths } = data;
+      const { base, rule } = end;
+      const [first] = paths;
+      const what = rule === undefined ? `the policy of ${base.name}` : `a rule of ${rule.location.chain}`;
+      const specific = namesDestination(rule);
+      const whom = specific
+        ? `${formatPort(first!.port)} of ${podName(first!.subject.pod!)}`
+        : `its hostPorts (${paths.length})`;
+      return {
+        subject: specific ? first!.subject : { node: node.name },
+        message: `${what} in table ${base.table} of ${node.name} ${end.verdict}s what comes from other machines to ${whom}`,
+        evidence: [endEvidence(end), ...probeEvidence(probesFrom(first!, ['node', ...AWAY]))],
+        data,
+      };
+    });
+  },
+
+  heal({ data: { node, end, paths } }) {
+    const { base, rule } = end;
+    if (namesDestination(rule)) {
+      return {
+        by: 'hand',
+        why: `the rule names this very destination, so somebody means it: "${rule!.text}"`,
+      };
+    }
+    const agent = rule === undefined ? undefined : policyAgentBehind(base);
+    if (agent !== undefined) {
+      return {
+        by: 'hand',
+        why: `${agent} enforces network policies in ${base.name}, and what we accept before the rule that drops it would not ask: tell the firewall that made the rule`,
+      };
+    }
+    const ports = new Map(paths.map(({ port }) => [`${port.protocol} ${port.hostPort}`, port]));
+    const steps = [...ports.values()].map((port) =>
+      acceptAhead(
+        node,
+        base,
+        translatedTo(port),
+        `accept connections to hostPort ${formatPort({ ...port, hostIP: undefined })}`,
+        // A policy decides when no rule has: behind them all is early enough, and network policies are asked first.
+        rule === undefined ? 'last' : 'first',
+      ),
+    );
+    if (steps.some((step) => step === undefined)) {
+      return {
+        by: 'hand',
+        why: `${base.table} ${base.name} belongs to ${base.backend === 'nft' ? 'a firewall that keeps its own tables of nft' : base.backend}, where an accept of ours does not bind it: tell that firewall to accept what is forwarded to pods`,
+      };
+    }
+    return { by: 'steps', steps: steps.flatMap((step) => step ?? []) };
+  },
+});

@@ -1,0 +1,71 @@
+import { rewriteMapping } from '../../heal/attach-plan.ts';
+import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
+import { changePortmap } from '../../heal/list-document.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import type { Sandbox } from '../../model/node-report.ts';
+import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { answered, failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import { leadsToPod, traceFrom } from '../../view/traces.ts';
+import { fileEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: ConfigFile;
+  sandbox: Sandbox;
+}
+
+export const hairpinUnmasqueraded = defineFailure<Data>({
+  code: 'hairpin-unmasqueraded',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: 'a pod cannot reach its own hostPort, for portmap is told not to masquerade',
+  explanation:
+    "A pod that connects to its own hostPort gets its own packet back, with its own address as the source, and answers itself past the node's translation: the connection never " +
+    'comes about. portmap masquerades such packets, unless its entry says `"snat": false`. 127.0.0.1 of the node fails by the same.',
+  remedy: 'Take `"snat": false` from the portmap entry, and write the rules of the pods that run anew.',
+  restart: 'avoided',
+  sources: [
+    'containernetworking/plugins#68',
+    'cilium/cilium#9784',
+    'https://www.cni.dev/plugins/current/meta/portmap/#snat',
+  ],
+  mutedBy: 'earlier',
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, port, subject } = path;
+      const file = node?.active;
+      if (node === undefined || sandbox === undefined || file === undefined) return [];
+      if (portmapIn(node.chain)?.fields.snat !== false || port.hostIP?.startsWith('127.')) return [];
+      const trace = traceFrom('pod', path, scene);
+      if ('unknown' in trace || !leadsToPod(trace.value, path) || answered(path, 'pod')) return [];
+      const { verdict, sourceTranslation } = trace.value;
+      if (!verdict.known || verdict.value !== 'accept') return [];
+      if (!sourceTranslation.known || sourceTranslation.value !== undefined) return [];
+      const probes = probesFrom(path, ['pod', 'loopback']);
+      return [
+        {
+          subject,
+          message: `${podName(subject.pod!)} cannot reach itself by ${formatPort(port)} of ${node.name}: portmap in ${file.name} is told not to masquerade`,
+          evidence: [fileEvidence(file), ...probeEvidence(probes)],
+          // Nobody may ever ask for it: without a probe it is no more than a trap.
+          severity: probes.some(failed) ? 'broken' : 'risk',
+          data: { node, file, sandbox },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file, sandbox } }) {
+    const document = changePortmap(listDocument(file), ({ snat, ...rest }) => rest);
+    return {
+      by: 'steps',
+      steps: [
+        writeConfig(node, file.path, document, `let portmap masquerade in ${file.name}`),
+        rewriteMapping(node, sandbox, `write the rules of ${podName(sandbox)} with masquerading`),
+      ],
+    };
+  },
+});

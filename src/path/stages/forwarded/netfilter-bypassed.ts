@@ -1,0 +1,138 @@
+import type { BaseChain, Rule } from '../../../netfilter/index.ts';
+import type { Evidence } from '../../model/finding.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import { isWayClear } from '../../view/clear-way.ts';
+import { shutOutBy } from '../../view/network-policy.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { policyAgentBehind } from '../../view/policy-agents.ts';
+import { AWAY, answered, failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { takersOf, traceFrom } from '../../view/traces.ts';
+import { acceptAhead } from '../accept-rule.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  path: PathView;
+  /** The rule that keeps connection tracking away, and the chain at whose hook; undefined when no rule does it. */
+  notrack: { rule: Rule; base: BaseChain | undefined } | undefined;
+}
+
+export const netfilterBypassed = defineFailure<Data>({
+  code: 'netfilter-bypassed',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: 'packets do not come by the rules that would translate them',
+  explanation:
+    'portmap works by netfilter rules, and these only work on packets that netfilter tracks. A rule that exempts packets from tracking (NOTRACK) exempts them from ' +
+    'translation; a datapath in eBPF (host routing, a kube-proxy replacement), or ipvlan, takes packets, or the answers to them, past netfilter altogether. The rules are right and their counters stay at 0.',
+  remedy:
+    "Track the packets of the port; with an eBPF datapath use the plugin's own hostPort support, or its legacy host routing.",
+  restart: 'no',
+  sources: ['cilium/cilium#36921', 'cilium/cilium#38083', 'projectcalico/calico#6522'],
+  mutedBy: ['policy-denied', 'rp-filter-strict'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, port, subject } = path;
+      if (node === undefined) return [];
+      const notrack = notrackOf(path, scene);
+      const message =
+        notrack !== undefined
+          ? `a rule of ${notrack.rule.location.table} ${notrack.rule.location.chain} on ${node.name} exempts ${formatPort(port)} from connection tracking, and with it from the translation to ${podName(subject.pod!)}`
+          : bypassSeen(path, scene);
+      if (message === undefined) return [];
+      return [
+        {
+          subject,
+          message,
+          evidence: [
+            ...(notrack === undefined ? [] : [notrackEvidence(notrack.rule)]),
+            ...counterEvidence(path, scene),
+            ...probeEvidence(probesFrom(path, ['direct', ...AWAY])),
+          ],
+          data: { node, path, notrack },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, path, notrack } }) {
+    const agent = notrack?.base && policyAgentBehind(notrack.base);
+    if (agent !== undefined) {
+      return {
+        by: 'hand',
+        why: `${agent} enforces network policies in ${notrack!.base!.table} ${notrack!.base!.name}, and an accept of ours ahead of it would not ask them`,
+      };
+    }
+    const { protocol, hostPort } = path.port;
+    const step =
+      notrack?.base &&
+      acceptAhead(
+        node,
+        notrack.base,
+        [
+          ...['-p', protocol.toLowerCase(), '-m', protocol.toLowerCase(), '--dport', String(hostPort)],
+          ...['-m', 'addrtype', '--dst-type', 'LOCAL'],
+        ],
+        `track connections to hostPort ${protocol} ${hostPort}`,
+      );
+    if (step !== undefined) return { by: 'steps', steps: [step] };
+    return {
+      by: 'hand',
+      why:
+        notrack === undefined
+          ? "which datapath the node has is the primary plugin's configuration, and changing it concerns every pod"
+          : `the rule is in a table of nft that is not ours: "${notrack.rule.text}"`,
+    };
+  },
+});
+
+/** The rule that exempts a mapping's packets, where one does so whatever else is not known. */
+function notrackOf(path: PathView, scene: Scene): Data['notrack'] {
+  // Without a mapping there is nothing that it would keep from working.
+  if ((takersOf(path, scene) ?? []).length === 0) return undefined;
+  const trace = traceFrom('outside', path, scene);
+  if ('unknown' in trace) return undefined;
+  const { outcomes } = trace.value;
+  const rule = outcomes[0]?.notrack;
+  if (rule === undefined || !outcomes.every(({ notrack }) => notrack !== undefined)) return undefined;
+  return { rule, base: outcomes[0]!.steps.find((step) => step.rule === rule)?.chain };
+}
+
+/** What probes say of it, where no rule does; undefined when they do not. */
+function bypassSeen(path: PathView, scene: Scene): string | undefined {
+  const away = probesFrom(path, AWAY);
+  if (away.length === 0 || !away.every(failed) || !answered(path, 'direct')) return undefined;
+  if (!isWayClear(path, scene) || shutOutBy(path, scene) !== undefined) return undefined;
+  const node = path.node!.name;
+  const whom = `${formatPort(path.port)} of ${podName(path.subject.pod!)}`;
+  if (away.every(({ outcome }) => outcome === 'refused')) {
+    return `the rules of ${node} lead to the pod, yet other machines are refused at ${whom}: their packets do not come by the rules`;
+  }
+  if (away.every(({ replied }) => replied === false)) {
+    return `packets from other machines for ${whom} are translated and sent to the pod, and no answer comes back by the rules of ${node}`;
+  }
+  return undefined;
+}
+
+function notrackEvidence({ location: { backend, table, chain }, text }: Rule): Evidence {
+  return { kind: 'rule', where: `${backend} ${table} ${chain}`, saw: text };
+}
+
+/** How often the translations of the mapping were used. */
+function counterEvidence(path: PathView, scene: Scene): Evidence[] {
+  return (takersOf(path, scene) ?? []).flatMap(({ rule, element }) => {
+    const counters = element?.counters ?? rule.counters;
+    if (counters === undefined) return [];
+    const { backend, table, chain } = rule.location;
+    return [
+      {
+        kind: 'rule' as const,
+        where: `${backend} ${table} ${chain}`,
+        saw: `${counters.packets} packets: ${element?.text ?? rule.text}`,
+      },
+    ];
+  });
+}

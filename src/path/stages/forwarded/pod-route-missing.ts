@@ -1,0 +1,210 @@
+import type { Evidence, Family } from '../../model/finding.ts';
+import { known } from '../../model/observed.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { linksToPod } from '../../view/pod-devices.ts';
+import { podName } from '../../view/pod-name.ts';
+import { describeRule, type RoutedPacket } from '../../view/policy-rules.ts';
+import { answered, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import { findRoute, type RouteEntry, routeTo } from '../../view/routing.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { podAddress, routedToPod } from '../../view/traces.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  address: string;
+  /** Where the route should lead; undefined when nothing tells. */
+  device: string | undefined;
+  /** The policy rule that decides ahead of table main, in words; undefined when none does. */
+  ahead: string | undefined;
+}
+
+export const podRouteMissing = defineFailure<Data>({
+  code: 'pod-route-missing',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: "the node has no route to the pod's address, or a wrong one",
+  explanation:
+    "The mapping translates to the pod's address, and then the node's routing table decides. The primary plugin makes the route when the sandbox is made; a network " +
+    'daemon that tidies up what it does not know, or an overlapping network, takes it away, and packets go nowhere or to the wrong place.',
+  remedy: 'Restore the route to the pod by the device that its plugin made.',
+  restart: 'no',
+  sources: [
+    'systemd/systemd ManageForeignRoutes= (networkd.conf(5))',
+    'https://www.cni.dev/docs/spec/#add-success (interfaces of the result)',
+  ],
+  mutedBy: [],
+
+  detect(scene) {
+    return byAddress(scene.paths).flatMap(({ path, address, family }): Detection<Data>[] => {
+      const { node, subject } = path;
+      if (node === undefined) return [];
+      if (known(node.seen?.network.routes) === undefined) return [];
+      const devices = hostDevices(path, node, address);
+      const wrong = misroutedOf(path, node, devices, scene);
+      if (wrong === undefined) return [];
+      const { route, problem } = wrong;
+      // Where the route is not the same for all packets, of which it is.
+      const source = route === routeTo(node, address) ? undefined : wrong.packet.source;
+      const from = source === undefined ? '' : ` from ${source}`;
+      const whom = `${address} of ${podName(subject.pod!)}${from}`;
+      return [
+        {
+          subject: {
+            node: node.name,
+            pod: subject.pod!,
+            ...(family === undefined ? {} : { family }),
+          },
+          message: `${node.name} ${problem(whom)}`,
+          evidence: [
+            routeEvidence(`route of ${node.name} to ${address}${from}`, route),
+            ...(wrong.ahead === undefined
+              ? []
+              : [{ kind: 'route' as const, where: `policy rule of ${node.name}`, saw: wrong.ahead }]),
+            ...devices.map((saw) => ({
+              kind: 'route' as const,
+              where: `device to ${podName(subject.pod!)}`,
+              saw,
+            })),
+            ...probeEvidence(probesFrom(path, ['direct'])),
+          ],
+          data: { node, address, device: towardsPod(node, devices), ahead: wrong.ahead },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, address, device, ahead } }) {
+    if (ahead !== undefined) {
+      return {
+        by: 'hand',
+        why: `policy rule "${ahead}" of ${node.name} decides before table main is asked: whoever made it has a purpose for it`,
+      };
+    }
+    if (device === undefined) {
+      return {
+        by: 'hand',
+        why: `nothing tells by which device of ${node.name} the pod is reached: only the primary plugin knows`,
+      };
+    }
+    const family = address.includes(':') ? 'ipv6' : 'ipv4';
+    const destination = `${address}/${family === 'ipv6' ? 128 : 32}`;
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `lead ${address} to its pod`,
+          action: { do: 'replace-route', family, destination, device },
+        },
+      ],
+    };
+  },
+});
+
+/**
+ * A mapping of each address that mappings lead to, since the route is the same for all ports; with its family where the pod has mappings
+ * to more than one address.
+ */
+function byAddress(
+  paths: readonly PathView[],
+): { path: PathView; address: string; family: Family | undefined }[] {
+  const attached = paths.flatMap((path) => {
+    const address = path.sandbox === undefined ? undefined : podAddress(path);
+    return address === undefined ? [] : [{ path, address }];
+  });
+  const byPod = Map.groupBy(attached, ({ path }) => podName(path.subject.pod!));
+  return [...byPod.values()].flatMap((own) => {
+    const ofAddress = new Map(own.map((entry) => [entry.address, entry]));
+    return [...ofAddress.values()].map((entry) => ({
+      ...entry,
+      family: ofAddress.size > 1 ? entry.path.family : undefined,
+    }));
+  });
+}
+
+type Route = RouteEntry | undefined;
+
+interface Misrouted {
+  packet: RoutedPacket;
+  route: Route;
+  /** What is wrong, in words, of what they are told whom it is about. */
+  problem: (whom: string) => string;
+  ahead: string | undefined;
+}
+
+/**
+ * A packet of a mapping that the node does not lead to the pod; undefined when of no origin all packets that there may be are seen to fare so. What
+ * its policy rules make of it goes by the packet, not by the address alone.
+ */
+function misroutedOf(
+  path: PathView,
+  node: NodeView,
+  devices: readonly string[],
+  scene: Scene,
+): Misrouted | undefined {
+  for (const packets of routedToPod(path, scene)) {
+    const wrong = packets.flatMap((packet): Misrouted[] => {
+      const found = findRoute(node, packet);
+      if ('doubt' in found) return [];
+      const { route, rule } = found;
+      const problem = problemOf(route, devices, path);
+      if (problem === undefined) return [];
+      const isAhead = rule !== undefined && !OF_MAIN.has(rule.table ?? '');
+      return [{ packet, route, problem, ahead: isAhead ? describeRule(rule) : undefined }];
+    });
+    if (wrong.length === packets.length && wrong[0] !== undefined) return wrong[0];
+  }
+  return undefined;
+}
+
+/** The tables of which a route in main takes precedence. */
+const OF_MAIN: ReadonlySet<string> = new Set(['main', 'default']);
+
+/** What is wrong with a route, in words; undefined when nothing is known to be. */
+function problemOf(
+  route: Route,
+  devices: readonly string[],
+  path: PathView,
+): ((whom: string) => string) | undefined {
+  if (route === undefined) return (whom) => `has no route to ${whom}`;
+  if (route.type === 'local') return undefined;
+  if (route.type !== 'unicast') return (whom) => `has no route to ${whom} but one that is ${route.type}`;
+  // By another way than the plugin's own device packets may arrive all the same (a router device before it): seeing is believing.
+  if (devices.length === 0 || devices.includes(route.device ?? '')) return undefined;
+  const direct = path.probes.get('direct')?.outcome;
+  if (answered(path, 'direct') || direct === undefined || direct === 'unknown') return undefined;
+  return (whom) => `sends packets to ${whom} by ${route.device}, and not by ${devices.join(' or ')}`;
+}
+
+/** The devices on the node that lead to the pod, and the bridges that these are ports of. */
+function hostDevices(path: PathView, node: NodeView, address: string): string[] {
+  const { named, peers } = linksToPod(path, node, address);
+  return [
+    ...new Set(
+      [...named, ...peers].flatMap(({ name, master }) => (master === undefined ? [name] : [name, master])),
+    ),
+  ];
+}
+
+/** Of a bridge and its port, the bridge: routes lead there. */
+function towardsPod(node: NodeView, devices: readonly string[]): string | undefined {
+  const links = known(node.seen?.network.links) ?? [];
+  return devices.find((device) => links.some(({ name, master }) => name === device && master === undefined));
+}
+
+function routeEvidence(where: string, route: Route): Evidence {
+  const { type, destination, gateway, device, table } = route ?? {};
+  const words =
+    route === undefined
+      ? ['(none)']
+      : [
+          ...(type === 'unicast' ? [] : [type]),
+          destination,
+          ...(gateway === undefined ? [] : ['via', gateway]),
+          ...(device === undefined ? [] : ['dev', device]),
+          ...(table === 'main' ? [] : ['table', table]),
+        ];
+  return { kind: 'route', where, saw: words.join(' ') };
+}

@@ -1,0 +1,84 @@
+import { formatPort } from '../../model/host-ports.ts';
+import { devicesWithoutLocalnet, type LoopbackDevice, localnetOf } from '../../view/localnet.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  devices: LoopbackDevice[];
+}
+
+export const routeLocalnetOff = defineFailure<Data>({
+  code: 'route-localnet-off',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: 'connections to 127.0.0.1 do not leave the loopback',
+  explanation:
+    'A connection from the node to 127.0.0.1 and a hostPort has a source and a destination that must not be seen on any other device. The kernel drops its packets unless ' +
+    "route_localnet is set on the device by which they leave for the pod and on the device by which the pod's answers enter. Often the two are one. With Cilium's default routing packets leave " +
+    "by cilium_host and answers enter by the pod's lxc device, and the reference portmap sets only the first. A hardening or a reload of sysctl files unsets either.",
+  remedy: 'Set route_localnet to 1 on each device that lacks it.',
+  restart: 'no',
+  sources: [
+    'https://www.cni.dev/plugins/current/meta/portmap/#dnat',
+    'https://docs.kernel.org/networking/ip-sysctl.html (route_localnet)',
+  ],
+  // By a route to the wrong device it is asked of that one.
+  mutedBy: ['pod-route-missing'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, port, subject } = path;
+      const lacking = devicesWithoutLocalnet(path, scene);
+      if (node === undefined || lacking === undefined || !('value' in lacking)) return [];
+      if (lacking.value.length === 0) return [];
+      const pod = podName(subject.pod!);
+      return [
+        {
+          subject,
+          message: `127.0.0.1:${port.hostPort} of ${node.name} cannot reach ${pod} for ${formatPort(port)}: route_localnet is off on ${lacking.value.map(inWords).join(' and ')}`,
+          evidence: [
+            ...lacking.value.map(({ device, passedBy }) => ({
+              kind: 'sysctl' as const,
+              where: `${localnetOf(device)} of ${node.name} (${PASSED[passedBy](pod)})`,
+              saw: '0',
+            })),
+            { kind: 'sysctl', where: `${localnetOf('all')} of ${node.name}`, saw: '0' },
+            ...probeEvidence(probesFrom(path, ['loopback'])),
+          ],
+          data: { node, devices: lacking.value },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, devices } }) => ({
+    by: 'steps',
+    steps: devices.map(({ device, passedBy }) => ({
+      on: 'node',
+      node: node.name,
+      why: HEALED[passedBy](device),
+      action: { do: 'set-sysctl', name: localnetOf(device), value: '1' },
+    })),
+  }),
+});
+
+/** Why a device needs the setting, for a mapping of a pod. */
+const PASSED: Readonly<Record<LoopbackDevice['passedBy'], (pod: string) => string>> = {
+  connections: (pod) => `packets to ${pod} leave by it`,
+  answers: (pod) => `answers of ${pod} enter by it`,
+  both: (pod) => `packets to ${pod} leave by it and answers enter by it`,
+};
+
+const HEALED: Readonly<Record<LoopbackDevice['passedBy'], (device: string) => string>> = {
+  connections: (device) => `let connections to 127.0.0.1 out by ${device}`,
+  answers: (device) => `let answers to 127.0.0.1 in by ${device}`,
+  both: (device) => `let connections to 127.0.0.1 out by ${device}, and answers in`,
+};
+
+function inWords({ device, passedBy }: LoopbackDevice): string {
+  if (passedBy === 'both') return device;
+  return `${device} (${passedBy === 'connections' ? 'packets leave by it' : 'answers enter by it'})`;
+}

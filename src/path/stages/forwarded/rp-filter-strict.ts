@@ -1,0 +1,157 @@
+import { basename } from 'node:path';
+import { formatPort } from '../../model/host-ports.ts';
+import { known } from '../../model/observed.ts';
+import { type ProbeResult, vantages } from '../../model/probe.ts';
+import { isWayClear } from '../../view/clear-way.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { AWAY, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import { routeTo } from '../../view/routing.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { neighbourOf, podAddress } from '../../view/traces.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  /** Those by which the dropped packets come; none where the links do not tell. */
+  devices: string[];
+}
+
+export const rpFilterStrict = defineFailure<Data>({
+  code: 'rp-filter-strict',
+  stage: 'forwarded',
+  severity: 'broken',
+  title: 'the kernel drops packets that come by another way than answers would go',
+  explanation:
+    'With strict reverse path filtering (rp_filter=1) a packet is dropped, without a word but a counter, when the route back to its source leads out by another device than it came in ' +
+    'by. Nodes with two interfaces, policy routes, ipvlan and pods with a second network have such ways, and they are in order.',
+  remedy:
+    'Make the filter loose (rp_filter=2) on the devices, or turn it off (0) on those without an address of their own, where loose drops as well; and do so in /etc/sysctl.d too.',
+  restart: 'no',
+  sources: [
+    'lyft/cni-ipvlan-vpc-k8s#38',
+    'containers/netavark#962',
+    'https://docs.kernel.org/networking/ip-sysctl.html (rp_filter)',
+  ],
+  mutedBy: ['earlier', 'ip-forward-off', 'pod-route-missing'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, port, subject } = path;
+      const silent = probesFrom(path, vantages).filter(({ outcome }) => outcome === 'timeout');
+      if (node === undefined || silent.length === 0) return [];
+      const drops = dropsOf(silent);
+      const strict = strictDevices(node);
+      if (drops === undefined || strict.length === 0 || !isWayClear(path, scene)) return [];
+      const devices = strict.filter((device) => isOtherWay(device, path, silent, scene));
+      const named = devices.length > 0 ? devices : strict;
+      return [
+        {
+          subject,
+          message: `${node.name} drops packets of ${podName(subject.pod!)} for ${formatPort(port)} as spoofed: the reverse path filter is strict on ${named.join(', ')}`,
+          evidence: [
+            ...named.map((device) => ({
+              kind: 'sysctl' as const,
+              where: `${settingOf(device)} of ${node.name} (with that of all: the larger counts)`,
+              saw: node.sysctl(settingOf(device)) ?? '',
+            })),
+            {
+              kind: 'sysctl',
+              where: `IPReversePathFilter in /proc/net/netstat of ${node.name}`,
+              saw: `${drops} packets dropped during the probes`,
+            },
+            ...probeEvidence(silent),
+          ],
+          data: { node, devices },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, devices } }) {
+    if (devices.length === 0) {
+      return {
+        by: 'hand',
+        why: `by which device the dropped packets come to ${node.name} is not seen, and the filter of the others has its reason`,
+      };
+    }
+    const settings = devices.map((device) => ({ device, value: tolerantSetting(node, device) }));
+    const stuck = settings.find(({ value }) => value === undefined);
+    if (stuck !== undefined) {
+      return {
+        by: 'hand',
+        why: `${stuck.device} has no address, so no setting of its own lets packets in while ${settingOf('all')} is 1: that one concerns every device of ${node.name}`,
+      };
+    }
+    return {
+      by: 'steps',
+      steps: settings.map(({ device, value }) => ({
+        on: 'node',
+        node: node.name,
+        why: `take packets from ${device} whose answers go another way`,
+        action: { do: 'set-sysctl', name: settingOf(device), value: value! },
+      })),
+    };
+  },
+});
+
+export function settingOf(device: string): string {
+  return `net.ipv4.conf.${device.replaceAll('.', '/')}.rp_filter`;
+}
+
+/** The devices on which the filter is strict: the larger of the setting of the device and that of all is 1. */
+function strictDevices(node: NodeView): string[] {
+  const all = Number(node.sysctl(settingOf('all')) ?? 0);
+  return (known(node.seen?.network.links) ?? [])
+    .filter(({ name, up }) => {
+      const own = node.sysctl(settingOf(name));
+      return up && name !== 'lo' && own !== undefined && Math.max(all, Number(own)) === 1;
+    })
+    .map(({ name }) => name);
+}
+
+/**
+ * The packets that the filter dropped while the probes were under way, when they can have been the probes'; undefined when not. The counter is
+ * the whole node's, and of all times: packets are dropped now and then on any node, and a device is strict on purpose. What is dropped here
+ * costs each probe that stands on the node a packet at the least, and where these are answered, each of the others.
+ */
+function dropsOf(silent: readonly ProbeResult[]): number | undefined {
+  const drops = silent[0]!.reversePathDrops ?? 0;
+  const onNode = silent.filter(({ vantage }) => !AWAY.includes(vantage));
+  const needed = onNode.length > 0 ? onNode.length : silent.length;
+  return drops >= needed ? drops : undefined;
+}
+
+/**
+ * Whether packets that come by a device would be answered by another. Where the node's own probes fail it is the pod's packets: they come by
+ * a link of the pod that the route to it does not lead to. Where only others' fail it is theirs: they come by the device that has the address they
+ * ask for, and the route to them leads elsewhere.
+ */
+function isOtherWay(device: string, path: PathView, silent: readonly ProbeResult[], scene: Scene): boolean {
+  const node = path.node!;
+  if (silent.some(({ vantage }) => !AWAY.includes(vantage))) {
+    const address = podAddress(path);
+    const link = (known(node.seen?.network.links) ?? []).find(({ name }) => name === device);
+    const netns = path.sandbox?.netns;
+    if (address === undefined || netns === undefined || link?.peerNamespace === undefined) return false;
+    return link.peerNamespace === basename(netns) && routeTo(node, address)?.device !== device;
+  }
+  const client = neighbourOf(path, scene);
+  const addresses = known(node.seen?.network.addresses) ?? [];
+  return (
+    client !== undefined &&
+    addresses.some((entry) => entry.device === device && entry.address === path.address) &&
+    routeTo(node, client)?.device !== device
+  );
+}
+
+/**
+ * The setting by which a device takes packets of any source there is a route to: of its own and that of all, the larger counts, and 2 is loose.
+ * On a device without an address even that drops what does not fit, and it takes 0. Source: fib_frontend.c, __fib_validate_source
+ * (`no_addr`, `last_resort`). Undefined when there is none.
+ */
+function tolerantSetting(node: NodeView, device: string): '2' | '0' | undefined {
+  const addresses = known(node.seen?.network.addresses) ?? [];
+  if (addresses.some((entry) => entry.device === device && entry.family === 'ipv4')) return '2';
+  return node.sysctl(settingOf('all')) === '0' ? '0' : undefined;
+}

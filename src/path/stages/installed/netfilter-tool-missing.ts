@@ -1,0 +1,62 @@
+import { type NodeView, portmapIn } from '../../view/node-view.ts';
+import { nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  backend: 'iptables' | 'nftables';
+}
+
+/**
+ * portmap's own word that it has no tool: ours, and the reference's with either backend ("failed to locate iptables", "could not find nftables
+ * binary"). Which tools the reporter finds proves nothing: k3s, RKE2 and MicroK8s bring their own for what their runtime starts, and an agent
+ * in a container sees those of its image.
+ */
+const COMPLAINT =
+  /portmap[\s\S]*?(?:(?:iptables|nft(?:ables)?)\b[^\n]{0,100}?(?:cannot be used|not found|no such file)|(?:failed to locate|could not find|could not initialize) (?:iptables|nft))/i;
+
+export const netfilterToolMissing = defineFailure<Data>({
+  code: 'netfilter-tool-missing',
+  stage: 'installed',
+  severity: 'broken',
+  title: 'the node lacks the netfilter tool that portmap uses',
+  explanation:
+    'portmap writes its rules with iptables, or with nft under `"backend": "nftables"`. Minimal operating systems come without, and portmap fails for ' +
+    'every pod that has a port.',
+  remedy: 'Install the package (`iptables` or `nftables`), or choose the backend whose tool is there.',
+  restart: 'no',
+  sources: ['siderolabs/extensions#826'],
+  mutedBy: ['plugin-missing', 'plugin-not-executable', 'plugin-wrong-architecture'],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const portmap = portmapIn(node.chain);
+      const tools = node.seen?.netfilter.tools;
+      if (portmap === undefined || tools === undefined) return [];
+      const backend = portmap.fields.backend === 'nftables' ? 'nftables' : 'iptables';
+      const tool = backend === 'nftables' ? 'nft' : 'iptables';
+      // Without a backend in the configuration portmap takes the one that it finds.
+      if (tools[tool] !== undefined || (portmap.fields.backend === undefined && tools.nft !== undefined))
+        return [];
+      const complaint = nodeEventEvidence(scene, node, COMPLAINT);
+      if (complaint.length === 0) return [];
+      const there = Object.keys(tools).sort().join(' ');
+      return [
+        {
+          subject: { node: node.name },
+          message: `portmap of ${node.name} needs ${tool}, which it did not find`,
+          evidence: [
+            { kind: 'file', where: `netfilter tools of ${node.name}`, saw: there === '' ? '(none)' : there },
+            ...complaint,
+          ],
+          data: { node, backend },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, backend } }) => ({
+    by: 'hand',
+    why: `packages of ${node.name} are its administrator's: install ${backend === 'nftables' ? 'nftables' : 'iptables'}`,
+  }),
+});

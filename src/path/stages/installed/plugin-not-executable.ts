@@ -1,0 +1,58 @@
+import type { PluginFile } from '../../model/node-report.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { chainPlugins } from '../../view/plugin-files.ts';
+import { nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: PluginFile;
+}
+
+const EXECUTABLE = 0o111;
+
+export const pluginNotExecutable = defineFailure<Data>({
+  code: 'plugin-not-executable',
+  stage: 'installed',
+  severity: 'broken',
+  title: 'a plugin of the chain may not be executed',
+  explanation:
+    'The plugin is there, but its mode lacks the execute permission: it was unpacked, copied or mounted without. The runtime reports `permission denied` ' +
+    'for every new pod.',
+  remedy: 'Make it executable (`chmod 0755`). The runtime tries again by itself.',
+  restart: 'no',
+  sources: ['projectcalico/cni-plugin#343'],
+  mutedBy: [],
+
+  detect(scene) {
+    return chainPlugins(scene.nodes.values()).flatMap(({ node, type, file }): Detection<Data>[] => {
+      if (file === undefined || (Number.parseInt(file.mode, 8) & EXECUTABLE) !== 0) return [];
+      const path = `${file.directory}/${file.name}`;
+      return [
+        {
+          subject: { node: node.name },
+          message: `plugin ${type} of ${node.name} has mode ${file.mode}, which nobody may execute`,
+          evidence: [
+            { kind: 'file', where: path, saw: `mode ${file.mode}` },
+            ...nodeEventEvidence(scene, node, /permission denied/),
+          ],
+          data: { node, file },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file } }) {
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `make ${file.name} executable`,
+          action: { do: 'set-mode', path: `${file.directory}/${file.name}`, mode: '0755' },
+        },
+      ],
+    };
+  },
+});

@@ -1,0 +1,58 @@
+import type { NodeView } from '../../view/node-view.ts';
+import { installPlugin } from '../../view/plugin-files.ts';
+import { chainVersions, effectiveVersion } from '../../view/plugin-versions.ts';
+import { nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+}
+
+export const pluginTooOld = defineFailure<Data>({
+  code: 'plugin-too-old',
+  stage: 'installed',
+  severity: 'broken',
+  title: "portmap does not speak the configuration's CNI version",
+  explanation:
+    'The configuration asks for a version of the CNI specification that the other plugins of the chain speak and the installed portmap does not: ' +
+    'it was left behind when the others were upgraded. It refuses every new pod (`incompatible CNI versions`).',
+  remedy: 'Replace portmap by a current one. The runtime tries again by itself.',
+  restart: 'no',
+  sources: ['containernetworking/plugins#359', 'https://www.cni.dev/docs/spec/#version-negotiation'],
+  mutedBy: ['cni-version-unsupported'],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
+      const wanted = effectiveVersion(node);
+      const plugins = chainVersions(node);
+      const portmap = plugins?.find(({ type }) => type === 'portmap');
+      if (wanted === undefined || portmap === undefined || portmap.versions.includes(wanted)) return [];
+      if (plugins!.some(({ type, versions }) => type !== 'portmap' && !versions.includes(wanted))) return [];
+      return [
+        {
+          subject: { node: node.name },
+          message: `${node.active?.name} of ${node.name} asks for CNI ${wanted}, and the installed portmap speaks only ${portmap.versions.join(', ')}`,
+          evidence: [
+            { kind: 'file', where: portmap.path, saw: `supports ${portmap.versions.join(', ')}` },
+            ...nodeEventEvidence(scene, node, /incompatible CNI versions|unsupported CNI/i),
+          ],
+          data: { node },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node } }) {
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: 'replace portmap by a current one',
+          action: installPlugin(node, 'portmap'),
+        },
+      ],
+    };
+  },
+});

@@ -1,0 +1,90 @@
+import type { PluginFile } from '../../model/node-report.ts';
+import { known } from '../../model/observed.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { BROUGHT_ALONG, chainPlugins, installPlugin } from '../../view/plugin-files.ts';
+import { nodeEventEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  file: PluginFile;
+}
+
+/** e_machine of the common architectures (ELF specification, elf.h). */
+const MACHINES: Readonly<Record<number, string>> = {
+  3: 'x86',
+  8: 'MIPS',
+  21: 'ppc64',
+  22: 's390x',
+  40: 'ARM',
+  62: 'x86-64',
+  183: 'arm64',
+  243: 'RISC-V',
+};
+
+/** The 32-bit machines that a 64-bit kernel of the same family runs, too: CONFIG_IA32_EMULATION, CONFIG_COMPAT. */
+const COMPATIBLE: Readonly<Record<number, number>> = { 62: 3, 183: 40 };
+
+function runsOn(wanted: number, { machine, bits }: { machine: number; bits: number }): boolean {
+  return machine === wanted || (bits === 32 && machine === COMPATIBLE[wanted]);
+}
+
+const machineName = (machine: number) => MACHINES[machine] ?? `machine ${machine}`;
+
+export const pluginWrongArchitecture = defineFailure<Data>({
+  code: 'plugin-wrong-architecture',
+  stage: 'installed',
+  severity: 'broken',
+  title: 'a plugin of the chain is no executable for this machine',
+  explanation:
+    "The plugin's file is for another processor, or is no executable at all: the wrong image or archive was unpacked, or a download was cut short. " +
+    'The kernel refuses it (`exec format error`) for every new pod.',
+  remedy: "Replace it by the one for the node's architecture. The runtime tries again by itself.",
+  restart: 'no',
+  sources: ['projectcalico/cni-plugin#343', 'https://man7.org/linux/man-pages/man5/elf.5.html (e_machine)'],
+  mutedBy: ['plugin-not-executable'],
+
+  detect(scene) {
+    return chainPlugins(scene.nodes.values()).flatMap(({ node, type, file }): Detection<Data>[] => {
+      const wanted = node.seen?.machine.elfMachine;
+      if (file === undefined || wanted === undefined) return [];
+      const { format } = file;
+      if (format.kind === 'script' || format.kind === 'unreadable') return [];
+      if (format.kind === 'elf' && runsOn(wanted, format)) return [];
+      // It answered: the kernel has an interpreter for it (binfmt_misc).
+      if (known(file.versions) !== undefined) return [];
+      const is = format.kind === 'elf' ? `for ${machineName(format.machine)}` : 'no executable';
+      return [
+        {
+          subject: { node: node.name },
+          message: `plugin ${type} of ${node.name}, a ${machineName(wanted)} machine, is ${is}`,
+          evidence: [
+            { kind: 'file', where: `${file.directory}/${file.name}`, saw: `${is}, ${file.size} bytes` },
+            ...nodeEventEvidence(scene, node, /exec format error/),
+          ],
+          data: { node, file },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, file } }) {
+    if (!BROUGHT_ALONG.includes(file.name)) {
+      return {
+        by: 'hand',
+        why: `${file.name} belongs to the primary CNI: whatever installed that must replace it on ${node.name}`,
+      };
+    }
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `replace ${file.name} by the one for this machine`,
+          action: installPlugin(node, file.name),
+        },
+      ],
+    };
+  },
+});

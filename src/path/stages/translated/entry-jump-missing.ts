@@ -1,0 +1,96 @@
+import type { Table } from '../../../netfilter/index.ts';
+import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/rules.ts';
+import { known } from '../../model/observed.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { excerptOfLines } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  variant: 'iptables-nft' | 'iptables-legacy';
+  family: 'ip' | 'ip6';
+  missing: string[];
+}
+
+/** The chains where packets to the node begin: from other machines, and from itself. */
+const ENTRIES = ['PREROUTING', 'OUTPUT'] as const;
+
+export const entryJumpMissing = defineFailure<Data>({
+  code: 'entry-jump-missing',
+  stage: 'translated',
+  severity: 'broken',
+  title: "nothing leads to portmap's rules",
+  explanation:
+    `Packets come to portmap's chain by one rule in PREROUTING (from other machines) and one in OUTPUT (from the node itself). Without them the mappings are ` +
+    'all there and none is ever looked at.',
+  remedy: 'Put the jump back.',
+  restart: 'no',
+  sources: ['containernetworking/plugins portmap (genToplevelDnatChain)'],
+  mutedBy: [],
+
+  detect(scene) {
+    return [...scene.nodes.values()].flatMap((node) =>
+      (known(node.ruleset)?.tables ?? []).flatMap((table): Detection<Data>[] => {
+        const { backend, family, name } = table;
+        const chain = table.chains.get(DNAT_CHAIN);
+        if (
+          name !== 'nat' ||
+          backend === 'nft' ||
+          family === 'inet' ||
+          chain === undefined ||
+          chain.rules.length === 0
+        )
+          return [];
+        const missing = ENTRIES.filter((entry) => !leadsTo(table, entry, DNAT_CHAIN));
+        if (missing.length === 0) return [];
+        return [
+          {
+            subject: { node: node.name },
+            message: `${missing.join(' and ')} of ${node.name} ${missing.length === 1 ? 'does' : 'do'} not lead to ${DNAT_CHAIN}, where ${chain.rules.length} mappings wait`,
+            evidence: missing.map((entry) => ({
+              kind: 'rule',
+              where: `${backend} ${family} nat ${entry}`,
+              saw:
+                excerptOfLines((table.chains.get(entry)?.rules ?? []).map(({ text }) => text)) || '(empty)',
+            })),
+            data: { node, variant: backend, family, missing },
+          },
+        ];
+      }),
+    );
+  },
+
+  heal: ({ data: { node, variant, family, missing } }) => ({
+    by: 'steps',
+    steps: [
+      {
+        on: 'node',
+        node: node.name,
+        why: `lead ${missing.join(' and ')} to ${DNAT_CHAIN} again`,
+        action: {
+          do: 'iptables',
+          variant,
+          family: family === 'ip' ? 'ipv4' : 'ipv6',
+          table: 'nat',
+          commands: missing.map((chain) => ['-A', chain, ...ENTRY_JUMP]),
+        },
+      },
+    ],
+  }),
+});
+
+/** Whether packets come from a chain of a table to another, by whatever rules. */
+function leadsTo(table: Table, from: string, to: string): boolean {
+  const reached = new Set([from]);
+  // Grows as it is walked: each chain is looked at once, however the chains lead to each other.
+  for (const name of reached) {
+    for (const { expressions } of table.chains.get(name)?.rules ?? []) {
+      for (const expression of expressions) {
+        if (expression.kind !== 'jump' && expression.kind !== 'goto') continue;
+        if (expression.chain === to) return true;
+        reached.add(expression.chain);
+      }
+    }
+  }
+  return false;
+}

@@ -1,0 +1,82 @@
+import { canonicalAddress } from '../../../net/ip.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import type { Listener } from '../../model/node-report.ts';
+import { listenersOn } from '../../view/by-port.ts';
+import { podName } from '../../view/pod-name.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { leadsToPod, traceFrom } from '../../view/traces.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+/** Runtimes that hold the port of a mapping with a socket that nobody is to reach, so that no process takes it (CRI-O). */
+const HOLDERS: ReadonlySet<string> = new Set(['crio']);
+
+export const hostListenerHijacked = defineFailure<null>({
+  code: 'host-listener-hijacked',
+  stage: 'translated',
+  severity: 'risk',
+  title: 'a process of the node listens on the port as well',
+  explanation:
+    'A mapping is made before packets reach sockets, and needs none itself. A process of the node that listens on the same port goes on listening and is ' +
+    'never reached from outside: its port was taken without a word. A mapping of every address takes the loopback as well, by the jump in OUTPUT: a hostPort 53 takes the queries that ' +
+    'the node sends to systemd-resolved at 127.0.0.53.',
+  remedy: 'Give the process or the pod another port.',
+  restart: 'needed',
+  restartReason: 'the ports of a pod cannot be changed once it is made, and the process is not ours',
+  sources: ['kubernetes/kubernetes#100643'],
+  mutedBy: [],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<null>[] => {
+      const { node, port, address, subject } = path;
+      if (node === undefined) return [];
+      const protocol = port.protocol.toLowerCase() as Listener['protocol'];
+      const listeners = (listenersOn(node, protocol, port.hostPort) ?? []).filter(
+        (entry) => !HOLDERS.has(entry.process ?? ''),
+      );
+      const listener =
+        listeners.find(
+          (entry) =>
+            isAny(entry.address) ||
+            address === undefined ||
+            canonicalAddress(entry.address) === canonicalAddress(address),
+        ) ?? listeners.find((entry) => isOnTakenLoopback(entry, path, scene));
+      if (listener === undefined) return [];
+      const pod = podName(subject.pod!);
+      const taken = isLoopback(listener.address)
+        ? `${listener.address}:${port.hostPort}, and what the node itself sends there goes to ${pod}: ${formatPort(port)} is of every address`
+        : `${formatPort(port)}, whose packets go to ${pod}`;
+      const who = listener.process === undefined ? 'a process' : `${listener.process} (pid ${listener.pid})`;
+      return [
+        {
+          subject,
+          message: `${who} of ${node.name} listens on ${taken}`,
+          evidence: [
+            {
+              kind: 'socket',
+              where: `${listener.protocol} ${listener.address}:${listener.port} of ${node.name}`,
+              saw: who,
+            },
+          ],
+          data: null,
+        },
+      ];
+    });
+  },
+
+  heal: () => ({ by: 'hand', why: 'which of the two keeps the port is for their owners to say' }),
+});
+
+/** Whether the node's own packets to a socket on its loopback are taken, since the mapping is of every address. */
+function isOnTakenLoopback({ address }: Listener, path: PathView, scene: Scene): boolean {
+  if (path.port.hostIP !== undefined || !isLoopback(address)) return false;
+  const trace = traceFrom('loopback', path, scene);
+  return 'value' in trace && leadsToPod(trace.value, path);
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.');
+}
+
+function isAny(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}

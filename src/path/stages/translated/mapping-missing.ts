@@ -1,0 +1,82 @@
+import { rewriteMapping } from '../../heal/attach-plan.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import type { Sandbox } from '../../model/node-report.ts';
+import { known } from '../../model/observed.ts';
+import { memoKey, remembered } from '../../view/memory.ts';
+import { type NodeView, portmapIn } from '../../view/node-view.ts';
+import { mappingFor, type OwnedMapping, ownedMappings } from '../../view/owned-mappings.ts';
+import { podName } from '../../view/pod-name.ts';
+import { takersOf, translatesTo } from '../../view/traces.ts';
+import { excerpt, excerptOfLines } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  sandbox: Sandbox;
+}
+
+export const mappingMissing = defineFailure<Data>({
+  code: 'mapping-missing',
+  stage: 'translated',
+  severity: 'broken',
+  title: "the pod's mapping is no longer among the rules",
+  explanation:
+    'Rules live in the kernel, where anybody may flush them: a firewall that reloads, an administrator, an upgrade. portmap runs when a sandbox is made ' +
+    'and never again, so nobody writes the mapping a second time; the connection is refused, or a process of the node answers.',
+  remedy:
+    "Write the mapping again from the sandbox's cached result (`hostport heal` does), and find out who flushed it.",
+  restart: 'avoided',
+  sources: ['containernetworking/plugins#512', 'kubernetes/kubernetes#93091', 'k3s-io/k3s#8361'],
+  mutedBy: 'earlier',
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, attachment, port, subject } = path;
+      if (node === undefined || sandbox === undefined || attachment === undefined) return [];
+      if (portmapIn(node.chain) === undefined) return [];
+      const owned = ownedMappings(node);
+      const takers = takersOf(path, scene);
+      if (owned === undefined || takers === undefined) return [];
+      const own = mappingFor(owned, sandbox.id, attachment.ifName);
+      if (own !== undefined && (subject.family === undefined || own.families.has(subject.family))) return [];
+      // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
+      if (takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)))) return [];
+      return [
+        {
+          subject,
+          message: `no rule of ${node.name} names the sandbox of ${podName(subject.pod!)}, so ${formatPort(port)} leads nowhere`,
+          evidence: [
+            {
+              kind: 'rule',
+              where: `mappings of ${node.name}`,
+              saw: remembered(node, MAPPINGS, () => mappingsOf(node, owned)),
+            },
+            {
+              kind: 'result',
+              where: attachment.file,
+              saw: excerpt(
+                `attached ${attachment.modified} with portMappings ${JSON.stringify(attachment.portMappings)}`,
+              ),
+            },
+          ],
+          data: { node, sandbox },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, sandbox } }) => ({
+    by: 'steps',
+    steps: [rewriteMapping(node, sandbox, `write the mapping of ${podName(sandbox)} again`)],
+  }),
+});
+
+const MAPPINGS = memoKey<string>();
+
+/** All mappings of a node, as evidence; where there is none, what there is instead. */
+function mappingsOf(node: NodeView, owned: ReadonlyMap<string, OwnedMapping>): string {
+  const entries = [...owned.values()].flatMap((mapping) => mapping.entries);
+  if (entries.length > 0) return excerptOfLines(entries);
+  const chains = known(node.ruleset)?.tables.flatMap((table) => [...table.chains.keys()]) ?? [];
+  return excerpt(`(none; chains: ${chains.join(' ')})`);
+}

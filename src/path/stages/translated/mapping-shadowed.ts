@@ -1,0 +1,105 @@
+import type { TranslationCandidate } from '../../../netfilter/index.ts';
+import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/rules.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { takerOf, takersOf, translatesTo } from '../../view/traces.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+import { referenceOwner } from '../reference-table.ts';
+
+interface Data {
+  node: NodeView;
+  taker: TranslationCandidate;
+  own: TranslationCandidate;
+}
+
+export const mappingShadowed = defineFailure<Data>({
+  code: 'mapping-shadowed',
+  stage: 'translated',
+  severity: 'broken',
+  title: "somebody else's rule takes the port before portmap's",
+  explanation:
+    'The first translation that matches wins, whoever made it: a Service, docker, an administrator. A rule that comes before the jump to the hostports ' +
+    'and matches the port sends the packets elsewhere; the mapping behind it is there and never used.',
+  remedy: "Move the jump to portmap's rules before it, or give one of the two another port.",
+  restart: 'no',
+  sources: ['containernetworking/cni#577', 'kubernetes/kubernetes#66103'],
+  mutedBy: ['mapping-missing', 'mapping-stale', 'attachment-doubled', 'entry-jump-missing'],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, port, subject } = path;
+      const takers = takersOf(path, scene);
+      const taker = takerOf(path, scene);
+      const own = takers?.find(({ to }) => sandbox?.ips.some((ip) => translatesTo(to, ip)));
+      if (node === undefined || takers === undefined || taker === undefined || own === undefined) return [];
+      if (takers.indexOf(taker) >= takers.indexOf(own)) return [];
+      // What portmap made for somebody is told by whose it is (mapping-stale, hostport-conflict, attachment-doubled).
+      if (taker.owner !== undefined) return [];
+      const { backend, table, chain } = taker.rule.location;
+      const owner = referenceOwner(taker.rule, node);
+      const of = owner === undefined ? '' : `, of ${owner},`;
+      return [
+        {
+          subject,
+          message: `a rule in ${table} ${chain} of ${node.name}${of} takes ${formatPort(port)} before the mapping of ${podName(subject.pod!)}`,
+          evidence: [
+            { kind: 'rule', where: `${backend} ${table} ${chain}`, saw: taker.rule.text },
+            {
+              kind: 'rule',
+              where: `${own.rule.location.table} ${own.rule.location.chain}`,
+              saw: own.rule.text,
+            },
+          ],
+          data: { node, taker, own },
+        },
+      ];
+    });
+  },
+
+  heal({ data: { node, taker, own } }) {
+    const { backend, family, table } = own.rule.location;
+    const [entry] = own.via;
+    const owner = referenceOwner(taker.rule, node);
+    if (owner !== undefined) {
+      return {
+        by: 'hand',
+        why: `the rule is of ${owner}: the DEL of its container takes it away, and so does "nft delete rule" with its handle where that container is gone`,
+      };
+    }
+    // A chain of its own is some component's (kube-proxy, docker), which published the port for somebody: it is not ours to take.
+    if (taker.via.length > 0) {
+      return {
+        by: 'hand',
+        why: `${taker.rule.location.chain} is a chain of another component, which maps the port for somebody else: which of the two keeps it is for their owners to say`,
+      };
+    }
+    const sameTable = taker.base.backend === backend && taker.base.table === table && backend !== 'nft';
+    if (!sameTable || entry === undefined || own.base.name !== taker.base.name || family === 'inet') {
+      return {
+        by: 'hand',
+        why: `the rule is in ${taker.base.table} ${taker.base.name} of ${taker.base.backend}, before all of portmap's rules: its owner must give up the port`,
+      };
+    }
+    return {
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: node.name,
+          why: `let ${own.base.name} lead to ${DNAT_CHAIN} first`,
+          action: {
+            do: 'iptables',
+            variant: backend,
+            family: family === 'ip' ? 'ipv4' : 'ipv6',
+            table: 'nat',
+            commands: [
+              ['-D', own.base.name, ...ENTRY_JUMP],
+              ['-I', own.base.name, '1', ...ENTRY_JUMP],
+            ],
+          },
+        },
+      ],
+    };
+  },
+});

@@ -1,0 +1,58 @@
+import { formatPort } from '../../model/host-ports.ts';
+import type { NodeView } from '../../view/node-view.ts';
+import { isGone, ownedMappings, ownerKey } from '../../view/owned-mappings.ts';
+import { podName } from '../../view/pod-name.ts';
+import { takerOf } from '../../view/traces.ts';
+import { ruleEvidence } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  networkName: string;
+  containerId: string;
+  ifName: string | undefined;
+}
+
+export const mappingStale = defineFailure<Data>({
+  code: 'mapping-stale',
+  stage: 'translated',
+  severity: 'broken',
+  title: "a dead sandbox's mapping takes the live pod's packets",
+  explanation:
+    'The first mapping of a port wins, and the mapping of a sandbox that is gone was never removed. Packets go to its address, which nobody has or ' +
+    'somebody else has got since; the live pod has a mapping too, and never sees a packet.',
+  remedy: "Remove the dead sandbox's mapping.",
+  restart: 'no',
+  sources: ['rancher/rke#2999', 'projectcalico/calico#3412', 'containernetworking/plugins#269'],
+  mutedBy: [],
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, port, subject } = path;
+      const taker = takerOf(path, scene);
+      if (node === undefined || sandbox === undefined || taker?.owner === undefined) return [];
+      const { network, containerId, ifName } = taker.owner;
+      if (containerId === sandbox.id || !isGone(node, taker.owner)) return [];
+      return [
+        {
+          subject,
+          message: `${formatPort(port)} of ${node.name} goes to container ${containerId.slice(0, 13)}, which is gone, and not to ${podName(subject.pod!)}`,
+          evidence: ruleEvidence(node, ownedMappings(node)?.get(ownerKey(taker.owner))?.entries ?? []),
+          data: { node, networkName: network, containerId, ifName },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, networkName, containerId, ifName } }) => ({
+    by: 'steps',
+    steps: [
+      {
+        on: 'node',
+        node: node.name,
+        why: `remove the mapping of ${containerId.slice(0, 13)}, which is gone`,
+        action: { do: 'detach', networkName, containerId, ifName: ifName ?? 'eth0' },
+      },
+    ],
+  }),
+});

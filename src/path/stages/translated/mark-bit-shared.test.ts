@@ -1,0 +1,334 @@
+import { describe, expect, test } from 'bun:test';
+import { type Diagnosed, diagnose } from '../../diagnose/diagnose.ts';
+import { planHeal } from '../../heal/plan.ts';
+import type { NodeReport, PolicyRule } from '../../model/node-report.ts';
+import { cniNode, listOf } from '../../testing/cni-node.ts';
+import { smallWorld } from '../../testing/small-world.ts';
+
+interface Otherwise {
+  /** Of portmap's entry. */
+  portmap?: Record<string, unknown>;
+  primary?: string;
+  /** Rules of mangle. */
+  mangle?: string[];
+  /** Rules of mangle, IPv6. */
+  mangle6?: string[];
+  nat?: string[];
+  nat6?: string[];
+  nft?: unknown[];
+  policyRules?: PolicyRule[];
+  routes?: Extract<NodeReport['network']['routes'], { value: unknown }>['value'];
+}
+
+const tables = (mangle: string[] = [], nat: string[] = []) =>
+  [
+    '*mangle',
+    ...['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'].map((chain) => `:${chain} ACCEPT [0:0]`),
+    ...mangle,
+    'COMMIT',
+    '*nat',
+    ...['PREROUTING', 'OUTPUT', 'POSTROUTING'].map((chain) => `:${chain} ACCEPT [0:0]`),
+    ...nat,
+    'COMMIT',
+    '',
+  ].join('\n');
+
+const OWN = [
+  ':CNI-HOSTPORT-MASQ - [0:0]',
+  ':CNI-HOSTPORT-SETMARK - [0:0]',
+  '-A POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ',
+  '-A CNI-HOSTPORT-MASQ -m mark --mark 0x2000/0x2000 -j MASQUERADE',
+  '-A CNI-HOSTPORT-SETMARK -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark 0x2000/0x2000',
+];
+
+function diagnosed(otherwise: Otherwise): Diagnosed {
+  const { portmap, primary = 'bridge', mangle, mangle6, nat = OWN, nat6, nft = [] } = otherwise;
+  const list = listOf([
+    { type: primary },
+    { type: 'portmap', capabilities: { portMappings: true }, ...portmap },
+  ]);
+  const report = cniNode(
+    { '10-net.conflist': list },
+    { loaded: list, network: { routes: { value: otherwise.routes ?? [] } } },
+  );
+  const standard = (priority: number, table: string): PolicyRule => ({ priority, table });
+  const rules = [standard(0, 'local'), ...(otherwise.policyRules ?? []), standard(32766, 'main')];
+  const seen: NodeReport = {
+    ...report,
+    network: { ...report.network, rules: { ipv4: { value: rules }, ipv6: { value: [] } } },
+    netfilter: {
+      tools: { iptables: '/sbin/iptables' },
+      iptables: [
+        { variant: 'iptables-nft', family: 'ipv4', text: { value: tables(mangle, nat) } },
+        { variant: 'iptables-nft', family: 'ipv6', text: { value: tables(mangle6, nat6) } },
+      ],
+      nft: { value: JSON.stringify({ nftables: nft }) },
+    },
+  };
+  return diagnose(smallWorld([], { reports: new Map([['n1', { value: seen }]]) }));
+}
+
+const found = (otherwise: Otherwise) =>
+  diagnosed(otherwise).diagnosis.findings.find(({ code }) => code === 'mark-bit-shared');
+
+const nftTable = (name: string) => ({ table: { family: 'inet', name, handle: 1 } });
+
+/** A chain of nft that sets the bit. */
+function baseChain(table: string, hook: string): unknown[] {
+  const mark = { meta: { key: 'mark' } };
+  const where = { family: 'inet', table };
+  return [
+    nftTable(table),
+    { chain: { ...where, name: 'c', handle: 1, type: 'filter', hook, prio: 0, policy: 'accept' } },
+    {
+      rule: {
+        ...where,
+        chain: 'c',
+        handle: 2,
+        expr: [{ mangle: { key: mark, value: { '|': [mark, 0x2000] } } }],
+      },
+    },
+  ];
+}
+
+const SET = '-A PREROUTING -p tcp -m tcp --dport 9099 -j MARK --set-xmark 0x2000/0x2000';
+const ROUTE = { family: 'ipv4', destination: '0.0.0.0/0', type: 'local', device: 'lo' } as const;
+
+describe('portmap’s bit', () => {
+  test.each<[string, Otherwise, boolean]>([
+    ['is nobody else’s', {}, false],
+    ['is set by a rule', { mangle: [SET] }, true],
+    ['is another, by its configuration', { mangle: [SET], portmap: { markMasqBit: 12 } }, false],
+    [
+      'is that of a rule, by its configuration',
+      { mangle: [SET.replaceAll('0x2000', '0x1000')], portmap: { markMasqBit: 12 } },
+      true,
+    ],
+    ['is not used without masquerading', { mangle: [SET], portmap: { snat: false } }, false],
+    [
+      'is not used where somebody else marks',
+      { mangle: [SET], portmap: { externalSetMarkChain: 'KUBE-MARK-MASQ' } },
+      false,
+    ],
+    ['is used in nftables', { mangle: [SET], portmap: { backend: 'nftables' } }, true],
+    [
+      'is used there beside what the reference plugin left',
+      {
+        mangle: [SET],
+        portmap: { backend: 'nftables' },
+        nft: [nftTable('cni_hostport'), nftTable('hostport')],
+      },
+      true,
+    ],
+    [
+      'is not used by the reference plugin there',
+      { mangle: [SET], portmap: { backend: 'nftables' }, nft: [nftTable('cni_hostport')] },
+      false,
+    ],
+    ['is used by the reference plugin elsewhere', { mangle: [SET], nft: [nftTable('cni_hostport')] }, true],
+    [
+      'is set by its own rules',
+      {
+        nat: [
+          ...OWN,
+          '-A PREROUTING -j CNI-HOSTPORT-SETMARK',
+          '-A CNI-HOSTPORT-SETMARK -j MARK --set-xmark 0x2000/0x2000',
+        ],
+      },
+      false,
+    ],
+    [
+      'is set by its own rules of nftables',
+      { portmap: { backend: 'nftables' }, nft: baseChain('hostport', 'prerouting') },
+      false,
+    ],
+    [
+      'is set by rules of nftables',
+      { portmap: { backend: 'nftables' }, nft: baseChain('mine', 'prerouting') },
+      true,
+    ],
+    [
+      'is spared by a rule of our healing',
+      {
+        nat: [
+          '-A POSTROUTING -m mark ! --mark 0x2000/0x2000 -m comment --comment "hostport: keep" -j ACCEPT',
+          ...OWN,
+        ],
+      },
+      false,
+    ],
+    [
+      'is spared by a rule of somebody else',
+      {
+        nat: ['-A POSTROUTING -m mark ! --mark 0x2000/0x2000 -m comment --comment "keep" -j ACCEPT', ...OWN],
+      },
+      true,
+    ],
+    ['is set for IPv6, where nothing is mapped', { mangle6: [SET] }, false],
+    ['is set for IPv6, where ports are mapped', { mangle6: [SET], nat6: OWN }, true],
+    [
+      'leads to a table',
+      {
+        policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, table: '100' }],
+        routes: [{ ...ROUTE, table: '100' }],
+      },
+      true,
+    ],
+    [
+      'leads to a table that has a route of IPv6',
+      {
+        policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, table: '100' }],
+        routes: [{ ...ROUTE, family: 'ipv6', table: '100' }],
+      },
+      false,
+    ],
+    [
+      'leads to a table that has no route',
+      {
+        policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, table: '100' }],
+        routes: [{ ...ROUTE, table: 'main' }],
+      },
+      false,
+    ],
+    [
+      'leads nowhere',
+      { policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, action: 'blackhole' }] },
+      true,
+    ],
+    [
+      'leads past a rule',
+      { policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, action: 'nop' }] },
+      false,
+    ],
+    [
+      'is not that of a policy rule',
+      {
+        policyRules: [{ priority: 9, mark: { value: 0x200, mask: 0xf00 }, table: '100' }],
+        routes: [{ ...ROUTE, table: '100' }],
+      },
+      false,
+    ],
+    [
+      'is part of nobody’s default rule',
+      {
+        policyRules: [
+          { priority: 9, inverted: true, mark: { value: 0xca6c, mask: 0xffffffff }, table: '100' },
+        ],
+        routes: [{ ...ROUTE, table: '100' }],
+      },
+      false,
+    ],
+  ])('%s', (_, otherwise, isFound) => {
+    expect(found(otherwise) !== undefined).toBe(isFound);
+  });
+
+  test('is reported with the rule, and what that does', () => {
+    const saved = '-A POSTROUTING -j CONNMARK --save-mark --nfmask 0x2000 --ctmask 0x2000';
+    const dropped = '-A FORWARD -m connmark --mark 0x2000/0x2000 -j DROP';
+    const cleared = '-A FORWARD -j MARK --set-xmark 0x0/0x2000';
+    const finding = found({
+      mangle: [SET, saved, dropped, cleared],
+      policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, action: 'prohibit' }],
+    });
+    expect(finding?.message).toBe(
+      "bit 13 of the packet mark is portmap's on n1, and 4 rules of another component use it too",
+    );
+    expect(finding?.evidence.map(({ kind, where, saw }) => [kind, where, saw])).toEqual([
+      ['rule', 'iptables-nft mangle PREROUTING (sets the bit)', SET],
+      ['rule', 'iptables-nft mangle FORWARD (decides by the bit)', dropped],
+      ['rule', 'iptables-nft mangle POSTROUTING (keeps the bit with the connection)', saved],
+      ['rule', 'iptables-nft mangle FORWARD (clears the bit before packets are masqueraded)', cleared],
+      ['route', 'policy rule of n1 (decides by the bit)', '9: from all fwmark 0x2000/0x2000 prohibit'],
+    ]);
+  });
+
+  test('is reported once for a rule of both families', () => {
+    expect(found({ nat6: OWN, nft: baseChain('mine', 'forward') })?.evidence).toHaveLength(1);
+    expect(found({ nat6: OWN, nft: baseChain('mine', 'input') })).toBeUndefined();
+  });
+});
+
+describe('another bit is proposed', () => {
+  const field = (mask: string) => `-A INPUT -m mark --mark ${mask}/${mask} -j ACCEPT`;
+  test.each<[string, Otherwise, number | undefined]>([
+    ['the first', {}, 12],
+    ['one that no rule has in its field', { mangle: [field('0x1800')] }, 10],
+    [
+      'one that no rule restores',
+      { mangle: ['-A PREROUTING -j CONNMARK --restore-mark --nfmask 0x1000 --ctmask 0x1000'] },
+      11,
+    ],
+    [
+      'one that no policy rule goes by',
+      {
+        policyRules: [{ priority: 9, mark: { value: 0x200, mask: 0x1f00 }, table: '100' }],
+        routes: [{ ...ROUTE, table: '100' }],
+      },
+      7,
+    ],
+    ['one that no rule of IPv6 has', { mangle6: [field('0x1000')] }, 11],
+    // The whole mark is compared or written where that does not matter.
+    [
+      'beside a rule for the whole mark',
+      { mangle: ['-A PREROUTING -m mark --mark 0xa00/0xfffffeff -j MARK --set-xmark 0x200/0xffffffff'] },
+      12,
+    ],
+    [
+      'none where every mark is overwritten before it is looked at',
+      { mangle: ['-A FORWARD -j MARK --set-xmark 0x1/0xffffffff'] },
+      undefined,
+    ],
+    ['none of Cilium’s, by its plugin', { primary: 'cilium-cni', mangle: [field('0x1000')] }, undefined],
+    [
+      'none of Cilium’s, by its chains',
+      { mangle: [':CILIUM_PRE_mangle - [0:0]', field('0x1000')] },
+      undefined,
+    ],
+    ['the one that Cilium leaves', { primary: 'cilium-cni' }, 12],
+    [
+      'not the one that portmap has now',
+      {
+        portmap: { markMasqBit: 12 },
+        mangle: [SET.replaceAll('0x2000', '0x1000'), '-A POSTROUTING -m mark --mark 0x1000/0x1000 -j DROP'],
+      },
+      11,
+    ],
+    ['an upper one where there are rules for all others', { mangle: [field('0x1fff')] }, 31],
+    ['none of Calico’s', { primary: 'calico', mangle: [field('0x1fff')] }, undefined],
+    ['none of Kubernetes’', { mangle: [field('0x1fff'), field('0xffff0000')] }, undefined],
+    ['one below Calico’s', { primary: 'calico', mangle: [field('0x1f00')] }, 7],
+  ])('%s', (_, otherwise, bit) => {
+    const mangle = [...(otherwise.mangle ?? []), SET];
+    const result = diagnosed({ ...otherwise, mangle });
+    const finding = result.diagnosis.findings.find(({ code }) => code === 'mark-bit-shared')!;
+    const [plan] = planHeal(result, { restart: false, codes: ['mark-bit-shared'] });
+    const [step] = plan!.steps;
+    if (bit === undefined) {
+      expect(finding.remedy).toStartWith('no bit of the mark is free on n1');
+      expect(finding.command).toBeUndefined();
+      expect(plan).toMatchObject({ steps: [], left: { to: 'hand', why: finding.remedy } });
+    } else {
+      expect(finding.remedy).toBe(`Give portmap bit ${bit} (\`markMasqBit\`), which no rule of n1 uses.`);
+      expect(step).toMatchObject({
+        action: { do: 'write-file', content: expect.stringContaining(`"markMasqBit": ${bit}`) },
+      });
+    }
+  });
+
+  test('and the components are named that have more than their rules show', () => {
+    expect(found({ primary: 'cilium-cni', mangle: [field('0x1000'), SET] })?.remedy).toBe(
+      'no bit of the mark is free on n1: rules there or Kubernetes, Cilium use each of them, so one of the components must give one up',
+    );
+  });
+
+  test('and the old one is taken out of every table that has it', () => {
+    const result = diagnosed({ mangle: [SET], nat6: OWN });
+    const [plan] = planHeal(result, { restart: false, codes: ['mark-bit-shared'] });
+    const removed = plan!.steps.flatMap((step) =>
+      step.on === 'node' && step.action.do === 'iptables'
+        ? [`${step.action.variant} ${step.action.family} ${step.action.commands.length}`]
+        : [],
+    );
+    expect(removed).toEqual(['iptables-nft ipv4 2', 'iptables-nft ipv6 2']);
+  });
+});

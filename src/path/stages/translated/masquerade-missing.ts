@@ -1,0 +1,90 @@
+import { MASQ_CHAIN } from '../../../portmap/rules.ts';
+import { rewriteMapping } from '../../heal/attach-plan.ts';
+import type { Evidence } from '../../model/finding.ts';
+import { formatPort } from '../../model/host-ports.ts';
+import type { Sandbox } from '../../model/node-report.ts';
+import { memoKey, remembered } from '../../view/memory.ts';
+import { type NodeView, portmapIn } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { leadsToPod, type Origin, traceFrom } from '../../view/traces.ts';
+import { excerptOfLines } from '../evidence.ts';
+import { type Detection, defineFailure } from '../failure.ts';
+
+interface Data {
+  node: NodeView;
+  sandbox: Sandbox;
+}
+
+const ORIGINS: Readonly<Partial<Record<Origin, string>>> = {
+  loopback: 'from 127.0.0.1',
+  pod: 'from the pod itself',
+};
+
+export const masqueradeMissing = defineFailure<Data>({
+  code: 'masquerade-missing',
+  stage: 'translated',
+  severity: 'broken',
+  title: "portmap's masquerading of local and hairpin connections is gone",
+  explanation:
+    'A connection from 127.0.0.1, or from the pod to its own hostPort, only comes back if its source is rewritten. portmap marks such packets and ' +
+    'masquerades what is marked; when the mark, the masquerade rule or the jump to it is gone these connections time out, and all others work.',
+  remedy: 'Write the marks and the masquerading again.',
+  restart: 'avoided',
+  sources: ['k3s-io/k3s#8793', 'https://www.cni.dev/plugins/current/meta/portmap/#snat'],
+  mutedBy: 'earlier',
+
+  detect(scene) {
+    return scene.paths.flatMap((path): Detection<Data>[] => {
+      const { node, sandbox, port, subject } = path;
+      // With snat off nobody promised it: hairpin-unmasqueraded.
+      if (node === undefined || sandbox === undefined || portmapIn(node.chain)?.fields.snat === false)
+        return [];
+      const lacking = (['loopback', 'pod'] as const).filter((origin) => {
+        if (port.hostIP !== undefined && (origin === 'loopback') !== port.hostIP.startsWith('127.'))
+          return false;
+        const trace = traceFrom(origin, path, scene);
+        return (
+          'value' in trace &&
+          leadsToPod(trace.value, path) &&
+          // A packet that is dropped or has no route never comes to where it would be masqueraded.
+          trace.value.verdict.known &&
+          trace.value.verdict.value === 'accept' &&
+          trace.value.sourceTranslation.known &&
+          trace.value.sourceTranslation.value === undefined
+        );
+      });
+      if (lacking.length === 0) return [];
+      return [
+        {
+          subject,
+          message: `connections to ${formatPort(port)} of ${podName(subject.pod!)} ${lacking.map((origin) => ORIGINS[origin]).join(' and ')} keep their source address on ${node.name}`,
+          evidence: remembered(node, MASQUERADING, () => masqueradeRules(node)),
+          data: { node, sandbox },
+        },
+      ];
+    });
+  },
+
+  heal: ({ data: { node, sandbox } }) => ({
+    by: 'steps',
+    steps: [rewriteMapping(node, sandbox, `write marks and masquerading for ${podName(sandbox)} again`)],
+  }),
+});
+
+const MASQUERADING = memoKey<Evidence[]>();
+
+/** What the node has of rules that masquerade. */
+function masqueradeRules(node: NodeView): Evidence[] {
+  const rules =
+    'value' in node.ruleset ? node.ruleset.value.tables.flatMap(({ chains }) => [...chains.values()]) : [];
+  const texts = rules
+    .filter(({ name }) => name === MASQ_CHAIN || name === 'POSTROUTING')
+    .flatMap(({ name, rules: own }) => own.map(({ text }) => `${name}: ${text}`));
+  return [
+    {
+      kind: 'rule' as const,
+      where: `masquerading on ${node.name}`,
+      saw: excerptOfLines(texts) || '(no rules)',
+    },
+  ];
+}

@@ -1,0 +1,148 @@
+import { z } from 'zod';
+import { lastingContainers } from '../../kube/sidecars.ts';
+import { type IpAddress, parseCidr, parseIp } from '../../net/ip.ts';
+import type { NetworkPolicy } from '../model/world.ts';
+import { AWAY, answered, failed, probesFrom } from './probe-facts.ts';
+import type { PathView, Scene } from './scene.ts';
+import { neighbourOf } from './traces.ts';
+
+/** The part of a NetworkPolicy's specification that says who may come in. Source: networking.k8s.io/v1. */
+const specSchema = z.object({
+  podSelector: z
+    .object({
+      matchLabels: z.record(z.string(), z.string()).optional(),
+      matchExpressions: z
+        .array(z.object({ key: z.string(), operator: z.string(), values: z.array(z.string()).optional() }))
+        .optional(),
+    })
+    .optional(),
+  policyTypes: z.array(z.string()).optional(),
+  ingress: z
+    .array(
+      z.object({
+        from: z
+          .array(
+            z.object({
+              ipBlock: z.object({ cidr: z.string(), except: z.array(z.string()).optional() }).optional(),
+            }),
+          )
+          .optional(),
+        ports: z
+          .array(
+            z.object({
+              protocol: z.string().optional(),
+              port: z.union([z.number(), z.string()]).optional(),
+              endPort: z.number().optional(),
+            }),
+          )
+          .optional(),
+      }),
+    )
+    .optional(),
+});
+
+type Spec = z.infer<typeof specSchema>;
+type Ingress = NonNullable<Spec['ingress']>[number];
+
+/** Policies that keep a machine outside the cluster from a mapping's container port. */
+export interface Denial {
+  policies: readonly NetworkPolicy[];
+  /** Whether they let others in, by an ipBlock: then the one that is kept out may be meant to be, and clients may be among the others. */
+  admitsOthers: boolean;
+}
+
+/** The policies that keep out who asked, where nobody but the pod's own node, which policies let in, got an answer. */
+export function shutOutBy(path: PathView, scene: Scene): Denial | undefined {
+  const away = probesFrom(path, AWAY);
+  const isShutOut = answered(path, 'direct') && away.length > 0 && away.every(failed);
+  return isShutOut ? denialOf(path, scene) : undefined;
+}
+
+/**
+ * The policies that isolate the pod, when none of them allows a neighbour of its node. Undefined when it is allowed, or nothing isolates the
+ * pod. A policy that cannot be read isolates nobody here.
+ */
+export function denialOf(path: PathView, scene: Scene): Denial | undefined {
+  const source = neighbourOf(path, scene);
+  if (source === undefined) return undefined;
+  const { world } = scene;
+  const isolating = world.policies.flatMap((policy) => {
+    const spec = specSchema.safeParse(policy.spec).data;
+    const applies =
+      policy.metadata?.namespace === path.pod.metadata?.namespace &&
+      spec !== undefined &&
+      (spec.policyTypes ?? ['Ingress']).includes('Ingress') &&
+      selects(spec.podSelector, path.pod.metadata?.labels ?? {});
+    return applies ? [{ policy, spec }] : [];
+  });
+  const rules = isolating.flatMap(({ spec }) => spec.ingress ?? []).filter((rule) => allowsPort(rule, path));
+  if (isolating.length === 0 || rules.some((rule) => allowsSource(rule, source))) return undefined;
+  return {
+    policies: isolating.map(({ policy }) => policy),
+    admitsOthers: rules.some(({ from }) => from?.some(({ ipBlock }) => ipBlock !== undefined)),
+  };
+}
+
+function selects(selector: Spec['podSelector'], labels: Readonly<Record<string, string>>): boolean {
+  const { matchLabels = {}, matchExpressions = [] } = selector ?? {};
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every(({ key, operator, values = [] }) => {
+      const label = labels[key];
+      switch (operator) {
+        case 'In':
+          return label !== undefined && values.includes(label);
+        case 'NotIn':
+          return label === undefined || !values.includes(label);
+        case 'Exists':
+          return label !== undefined;
+        case 'DoesNotExist':
+          return label === undefined;
+        default:
+          return false;
+      }
+    })
+  );
+}
+
+/** Selectors of pods and namespaces are of the cluster's own; a machine outside is only ever an ipBlock. */
+function allowsSource({ from }: Ingress, source: string): boolean {
+  if (from === undefined || from.length === 0) return true;
+  return from.some(
+    ({ ipBlock }) =>
+      ipBlock !== undefined &&
+      contains(ipBlock.cidr, source) &&
+      !(ipBlock.except ?? []).some((cidr) => contains(cidr, source)),
+  );
+}
+
+function allowsPort({ ports }: Ingress, { port, pod }: PathView): boolean {
+  if (ports === undefined || ports.length === 0) return true;
+  return ports.some((entry) => {
+    if ((entry.protocol ?? 'TCP') !== port.protocol) return false;
+    if (entry.port === undefined) return true;
+    if (typeof entry.port === 'number') {
+      return port.containerPort >= entry.port && port.containerPort <= (entry.endPort ?? entry.port);
+    }
+    return lastingContainers(pod).some(({ ports: named = [] }) =>
+      named.some(
+        ({ name, containerPort, protocol = 'TCP' }) =>
+          name === entry.port && containerPort === port.containerPort && protocol === port.protocol,
+      ),
+    );
+  });
+}
+
+function contains(cidr: string, address: string): boolean {
+  const network = parseCidr(cidr);
+  const ip = parseIp(address);
+  return network !== undefined && ip !== undefined && sameBits(network.ip, ip, network.prefix);
+}
+
+function sameBits(a: IpAddress, b: IpAddress, bits: number): boolean {
+  if (a.family !== b.family) return false;
+  const [left, right] = [a, b].map(({ bytes }) =>
+    [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join(''),
+  );
+  return left!.slice(0, bits) === right!.slice(0, bits);
+}

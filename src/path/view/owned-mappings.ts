@@ -1,0 +1,126 @@
+import { type NatTarget, type Owner, parseOwner, type Rule, type Ruleset } from '../../netfilter/index.ts';
+import type { Family } from '../model/finding.ts';
+import { known } from '../model/observed.ts';
+import { memoKey, remembered } from './memory.ts';
+import type { NodeView } from './node-view.ts';
+
+/** What portmap has installed for one attachment on a node, by the comments that say so. */
+export interface OwnedMapping {
+  owner: Owner;
+  /** Rules and elements that name the owner, as the tools print them. */
+  entries: string[];
+  /** The families of the tables that it is in; a table of both counts as both. */
+  families: Set<Family>;
+  /** The translations in the attachment's own chain; empty for mappings that are map elements. */
+  translations: { rule: Rule; to: NatTarget }[];
+}
+
+const OWNED = memoKey<ReadonlyMap<string, OwnedMapping>>();
+
+/** What portmap has installed on a node, by {@link ownerKey}; undefined when the rules are not known. */
+export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping> | undefined {
+  const ruleset = known(node.ruleset);
+  if (ruleset === undefined) return undefined;
+  return remembered(node, OWNED, () => findOwned(ruleset));
+}
+
+/** What tells one owner's mappings from those of another interface of its container. */
+export function ownerKey({ containerId, ifName }: Omit<Owner, 'network'>): string {
+  return ifName === undefined ? containerId : `${containerId}/${ifName}`;
+}
+
+/**
+ * What portmap has installed for one interface of a container, `eth0` when it is not known which: by the name of the container, and by
+ * that of the interface. Undefined when there is nothing.
+ */
+export function mappingFor(
+  owned: ReadonlyMap<string, OwnedMapping>,
+  containerId: string,
+  ifName = 'eth0',
+): OwnedMapping | undefined {
+  const [first, second] = [containerId, ownerKey({ containerId, ifName })].flatMap(
+    (key) => owned.get(key) ?? [],
+  );
+  if (first === undefined || second === undefined) return first;
+  return {
+    owner: first.owner,
+    entries: [...first.entries, ...second.entries],
+    families: new Set([...first.families, ...second.families]),
+    translations: [...first.translations, ...second.translations],
+  };
+}
+
+type Table = Ruleset['tables'][number];
+
+function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
+  const owned = new Map<string, OwnedMapping>();
+  const add = (table: Table, comment: string | undefined, text: string): OwnedMapping | undefined => {
+    const owner = comment === undefined ? undefined : parseOwner(comment, table);
+    if (owner === undefined) return undefined;
+    const entry = owned.get(ownerKey(owner)) ?? {
+      owner,
+      entries: [],
+      families: new Set(),
+      translations: [],
+    };
+    if (table.family !== 'ip6') entry.families.add('IPv4');
+    if (table.family !== 'ip') entry.families.add('IPv6');
+    entry.entries.push(text);
+    owned.set(ownerKey(owner), entry);
+    return entry;
+  };
+  for (const table of ruleset.tables) {
+    for (const set of table.sets.values()) {
+      for (const { comment, text } of set.elements) add(table, comment, text);
+    }
+    const followed = new Set<string>();
+    for (const chain of table.chains.values()) {
+      for (const rule of chain.rules) {
+        const entry = add(table, rule.comment, rule.text);
+        for (const expression of entry === undefined ? [] : rule.expressions) {
+          if (expression.kind !== 'jump' && expression.kind !== 'goto') continue;
+          if (followed.has(expression.chain)) continue;
+          followed.add(expression.chain);
+          for (const each of translationsIn(table.chains.get(expression.chain)?.rules ?? [])) {
+            entry!.translations.push(each);
+          }
+        }
+      }
+    }
+  }
+  return owned;
+}
+
+function translationsIn(rules: readonly Rule[]): { rule: Rule; to: NatTarget }[] {
+  return rules.flatMap((rule) =>
+    rule.expressions.flatMap((expression) =>
+      expression.kind === 'dnat' && expression.to.literal !== undefined
+        ? [{ rule, to: expression.to.literal }]
+        : [],
+    ),
+  );
+}
+
+/**
+ * Whether the sandbox of a mapping is known to be gone: the runtime does not have it, and the network is one of the runtime's. A
+ * mapping of another network may be of containers that this runtime knows nothing of (nerdctl, podman).
+ */
+export function isGone(node: NodeView, { network, containerId }: Owner): boolean {
+  const ids = sandboxIds(node);
+  if (ids === undefined || ids.has(containerId)) return false;
+  return remembered(node, NETWORKS, () => {
+    const list = known(node.active?.list);
+    return new Set([
+      ...(node.attachments ?? []).flatMap((entry) => (ids.has(entry.containerId) ? [entry.networkName] : [])),
+      ...(list === undefined ? [] : [list.name]),
+    ]);
+  }).has(network);
+}
+
+const NETWORKS = memoKey<ReadonlySet<string>>();
+const SANDBOXES = memoKey<ReadonlySet<string> | undefined>();
+
+/** The IDs of the sandboxes that the runtime of a node has; undefined when they are not known. */
+export function sandboxIds(node: NodeView): ReadonlySet<string> | undefined {
+  return remembered(node, SANDBOXES, () => node.sandboxes && new Set(node.sandboxes.map(({ id }) => id)));
+}

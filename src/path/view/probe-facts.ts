@@ -1,0 +1,34 @@
+import type { Evidence } from '../model/finding.ts';
+import type { ProbeResult, Vantage } from '../model/probe.ts';
+import type { PathView } from './scene.ts';
+
+/** Where other machines stand. */
+export const AWAY: readonly Vantage[] = ['other-node', 'outside'];
+
+/** The probes of a mapping from some vantages, in that order. */
+export function probesFrom({ probes }: PathView, vantages: readonly Vantage[]): ProbeResult[] {
+  return vantages.flatMap((vantage) => probes.get(vantage) ?? []);
+}
+
+/** Whether a probe was made and got no connection. Silence of UDP is neither a yes nor a no. */
+export function failed({ outcome }: ProbeResult): boolean {
+  return outcome === 'refused' || outcome === 'timeout' || outcome === 'unreachable';
+}
+
+/** Whether a probe from there was answered. */
+export function answered({ probes }: PathView, vantage: Vantage): boolean {
+  return probes.get(vantage)?.outcome === 'answered';
+}
+
+/** What probes saw. */
+export function probeEvidence(probes: readonly ProbeResult[]): Evidence[] {
+  return probes.map(({ vantage, from, target, outcome, detail, answeredBy }) => ({
+    kind: 'probe',
+    where: `${vantage}${from === undefined ? '' : ` (${from})`} to ${formatTarget(target)}`,
+    saw: `${outcome}: ${detail}${answeredBy === undefined ? '' : `, translated to ${formatTarget(answeredBy)}`}`,
+  }));
+}
+
+function formatTarget({ address, port }: { address: string; port: number }): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}

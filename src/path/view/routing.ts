@@ -1,0 +1,151 @@
+import type { Route as Decision, RouteQuery } from '../../netfilter/index.ts';
+import { type AddressValue, networkRange, parseAddress } from '../../netfilter/read/address.ts';
+import type { NodeReport, PolicyRule } from '../model/node-report.ts';
+import { known } from '../model/observed.ts';
+import { memoKey, remembered } from './memory.ts';
+import type { NodeView } from './node-view.ts';
+import { appliesTo, describeRule, policyRules, type RoutedPacket, STANDARD_RULES } from './policy-rules.ts';
+
+export type RouteEntry = Extract<NodeReport['network']['routes'], { value: unknown }>['value'][number];
+
+/** The routes of one table and family, by prefix length and network: a lookup costs one step for each length there is. */
+interface RouteTable {
+  /** Longest first. */
+  prefixes: { prefix: number; networks: Map<AddressValue, RouteEntry> }[];
+}
+
+/** The tables of each family, by name. */
+type RouteTables = Record<RouteEntry['family'], Map<string, RouteTable>>;
+
+const ROUTES = memoKey<RouteTables>();
+
+/** What a node's rules and tables say of a packet. */
+type Found =
+  /** The route, when there is one, and the rule that led to it or that ended the search. */
+  | { route: RouteEntry | undefined; rule?: PolicyRule }
+  /** It cannot be told, and why. */
+  | { doubt: string };
+
+/**
+ * The route of a node for an address, whatever packet is sent there: by its policy rules, the longest prefix of a table first, then the lowest
+ * metric, as the kernel does. A rule of which only the packet would tell whether it applies is passed over, and rules that are not known are
+ * taken for those that every node starts with: {@link findRoute} tells of doubts. Undefined when there is none, or the routes are not known.
+ */
+export function routeTo(node: NodeView, address: string): RouteEntry | undefined {
+  const found = lookUp(node, { destination: address }, true);
+  return 'route' in found ? found.route : undefined;
+}
+
+/** The route of a node for a packet, or why it cannot be told. The node's routes are known. */
+export function findRoute(node: NodeView, packet: RoutedPacket): Found {
+  return lookUp(node, packet, false);
+}
+
+/** The routing decision for a packet that is followed. */
+export function decideRoute(node: NodeView, query: RouteQuery): Decision {
+  const { destination } = query;
+  if (known(node.seen?.network.routes) === undefined) {
+    return { kind: 'unknown', reason: `the routes of ${node.name} are not known` };
+  }
+  const found = findRoute(node, query);
+  if ('doubt' in found) return { kind: 'unknown', reason: found.doubt };
+  const { route, rule } = found;
+  if (route === undefined) {
+    const by = rule === undefined ? '' : `: policy rule "${describeRule(rule)}"`;
+    return { kind: 'unroutable', reason: `no route to ${destination}${by}` };
+  }
+  if (route.type === 'local' || node.isLocal(destination)) return { kind: 'local' };
+  if (route.type !== 'unicast' || route.device === undefined) {
+    return { kind: 'unroutable', reason: `route to ${destination} is ${route.type}` };
+  }
+  return { kind: 'forward', outputInterface: route.device };
+}
+
+/** `passOver`: whether rules that may or may not apply are left out. */
+function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found {
+  const report = node.seen;
+  const value = parseAddress(packet.destination);
+  if (report === undefined || value === undefined) return { route: undefined };
+  const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
+  const told = policyRules(report, family);
+  if ('unknown' in told && !passOver) {
+    return { doubt: `the policy rules of ${node.name} are not known` };
+  }
+  const tables = remembered(node, ROUTES, () => index(known(report.network.routes) ?? []))[family];
+  const inTable = ({ table, suppressPrefixLength = -1 }: PolicyRule): RouteEntry | undefined => {
+    for (const { prefix, networks } of tables.get(table ?? '')?.prefixes ?? []) {
+      const route = networks.get(networkRange(value, prefix)!.from);
+      if (route !== undefined)
+        return prefix <= suppressPrefixLength || route.type === 'throw' ? undefined : route;
+    }
+    return undefined;
+  };
+  /** What a rule that applies makes of the packet; undefined when it leaves it to the rules behind it. */
+  const byRule = (rule: PolicyRule, targets: ReadonlyMap<number, Found>): Found | undefined => {
+    const { action } = rule;
+    if (action === undefined) {
+      const route = inTable(rule);
+      return route && { route, rule };
+    }
+    if (action === 'nop') return undefined;
+    if (ENDING.has(action)) return { route: undefined, rule };
+    const target = /^goto (\w+)$/.exec(action)?.[1];
+    // Where nothing is at its target, a rule is as if it were not there.
+    if (target !== undefined) return targets.get(Number(target));
+    return { doubt: `policy rule "${describeRule(rule)}" of ${node.name} is not followed` };
+  };
+  // From the last rule to the first: what is found from each on, and so where a goto, which only leads forwards, ends up. net/core/fib_rules.c,
+  // fib_rules_lookup.
+  let found: Found = { route: undefined };
+  const targets = new Map<number, Found>();
+  for (const rule of (known(told) ?? STANDARD_RULES).toReversed()) {
+    const applies = appliesTo(rule, packet, report);
+    const own = applies === false || (applies === undefined && passOver) ? undefined : byRule(rule, targets);
+    if (own !== undefined) {
+      if (applies === true) found = own;
+      // What may apply makes no difference where it leads the same way.
+      else if (!('doubt' in found) && !isSameWay(own, found)) {
+        found = {
+          doubt: `whether policy rule "${describeRule(rule)}" of ${node.name} applies is not known`,
+        };
+      }
+    }
+    targets.set(rule.priority, found);
+  }
+  return found;
+}
+
+/** What rules answer in place of a table. */
+const ENDING: ReadonlySet<string> = new Set(['blackhole', 'unreachable', 'prohibit']);
+
+function isSameWay(a: Found, b: Found): boolean {
+  if ('doubt' in a || 'doubt' in b) return false;
+  const [one, other] = [a.route, b.route];
+  return one?.type === other?.type && one?.device === other?.device && one?.gateway === other?.gateway;
+}
+
+function index(routes: readonly RouteEntry[]): RouteTables {
+  const tables: RouteTables = { ipv4: new Map(), ipv6: new Map() };
+  for (const entry of routes) {
+    const slash = entry.destination.lastIndexOf('/');
+    const address = parseAddress(entry.destination.slice(0, slash));
+    const prefix = Number(entry.destination.slice(slash + 1));
+    const range = address === undefined ? undefined : networkRange(address, prefix);
+    if (slash < 0 || range === undefined) continue;
+    const named = tables[entry.family];
+    const table = named.get(entry.table) ?? { prefixes: [] };
+    named.set(entry.table, table);
+    let length = table.prefixes.find((other) => other.prefix === prefix);
+    if (length === undefined) {
+      length = { prefix, networks: new Map() };
+      table.prefixes.push(length);
+    }
+    const rival = length.networks.get(range.from);
+    if (rival === undefined || (entry.metric ?? 0) < (rival.metric ?? 0))
+      length.networks.set(range.from, entry);
+  }
+  for (const table of [...tables.ipv4.values(), ...tables.ipv6.values()]) {
+    table.prefixes.sort((a, b) => b.prefix - a.prefix);
+  }
+  return tables;
+}

@@ -1,0 +1,247 @@
+import { nodeAddresses } from '../../kube/node-addresses.ts';
+import type { Event, Pod } from '../../kube/types.ts';
+import { parseIp } from '../../net/ip.ts';
+import type { Family, HostPort, Subject } from '../model/finding.ts';
+import { hasEnded, hostPortsOf } from '../model/host-ports.ts';
+import type { CachedAttachment, Sandbox } from '../model/node-report.ts';
+import type { ProbeResult, Vantage } from '../model/probe.ts';
+import type { World } from '../model/world.ts';
+import type { Memory } from './memory.ts';
+import { NodeView } from './node-view.ts';
+import { controllerOf, replacementsIn, replaces } from './replaced-pod.ts';
+import { trustedReports } from './trusted-report.ts';
+
+/** One mapping of one pod, with all that was observed of it: of each address family, where pod and node have both. */
+export interface PathView {
+  pod: Pod;
+  port: HostPort;
+  subject: Subject;
+  /** Undefined until the pod has a node. */
+  node: NodeView | undefined;
+  /** The node's address that the mapping is reached by: hostIP, or the node's InternalIP; undefined where that is none, or no address. */
+  address: string | undefined;
+  /** The family of {@link address}; `subject.family` says it only where there is another to be told from. */
+  family: Family | undefined;
+  /** The pod's newest sandbox that is ready; undefined when there is none, or when the node's are not known. */
+  sandbox: Sandbox | undefined;
+  /** What the chain did for that sandbox, by the runtime's cache. */
+  attachment: CachedAttachment | undefined;
+  probes: ReadonlyMap<Vantage, ProbeResult>;
+  /** What was worked out about it, by whoever did: see {@link Scene.release}. */
+  memory: Memory;
+}
+
+/** Part of a scene: some of its nodes and the mappings on them. */
+interface ScenePart {
+  whole: Scene;
+  nodes: ReadonlyMap<string, NodeView>;
+  paths: readonly PathView[];
+}
+
+/** The observed world with its parts put together: what every failure looks at. */
+export class Scene {
+  readonly world: World;
+  readonly nodes: ReadonlyMap<string, NodeView>;
+  readonly paths: readonly PathView[];
+  #addresses: ReadonlyMap<string, readonly string[]>;
+  #events: ReadonlyMap<string, readonly Event[]>;
+  readonly #sortedEvents = new Map<string, readonly Event[]>();
+  #pathsByNode: ReadonlyMap<NodeView | undefined, readonly PathView[]> | undefined;
+
+  constructor(world: World, part?: ScenePart) {
+    this.world = world;
+    if (part !== undefined) {
+      this.nodes = part.nodes;
+      this.paths = part.paths;
+      this.#events = part.whole.#events;
+      this.#addresses = part.whole.#addresses;
+      return;
+    }
+    const names = [
+      ...world.nodes.map(({ metadata }) => metadata?.name ?? ''),
+      ...world.reports.keys(),
+      ...world.pods.map(({ spec }) => spec?.nodeName ?? ''),
+    ];
+    const reports = trustedReports(world);
+    this.nodes = new Map(
+      [...new Set(names)]
+        .filter((name) => name !== '')
+        .sort()
+        .map((name) => [
+          name,
+          new NodeView(name, reports.get(name) ?? { unknown: 'no report of this node' }),
+        ]),
+    );
+    this.#events = Map.groupBy(world.events, ({ involvedObject }) => involvedObject.uid ?? '');
+    this.#addresses = new Map(
+      world.nodes.map((node) => [node.metadata?.name ?? '', nodeAddresses(node)] as const),
+    );
+    this.paths = this.#pathsOf(world);
+  }
+
+  /**
+   * The scene in parts, one a node and one of the pods without a node. What is the matter on one node is not on another, and a large
+   * cluster's rules need not be in memory all at once.
+   */
+  parts(): Scene[] {
+    this.#pathsByNode ??= Map.groupBy(this.paths, ({ node }) => node);
+    const paths = this.#pathsByNode;
+    return [undefined, ...this.nodes.values()].map(
+      (node) =>
+        new Scene(this.world, {
+          whole: this,
+          nodes: new Map(node === undefined ? [] : [[node.name, node]]),
+          paths: paths.get(node) ?? [],
+        }),
+    );
+  }
+
+  /** Lets go of what was worked out, which can be worked out again. */
+  release(): void {
+    for (const node of this.nodes.values()) node.release();
+    for (const path of this.paths) path.memory.clear();
+  }
+
+  /** The address that the cluster knows a node by (InternalIP), of a family or the first of any; undefined when it tells none. */
+  addressOf(node: string, family?: Family): string | undefined {
+    return this.#addressesOf(node).find(
+      (address) => family === undefined || familyOfAddress(address) === family,
+    );
+  }
+
+  /** Why {@link PathView.address} is undefined: what stands in its place is no address, or there is nothing. */
+  whyNoAddress({ port, node }: PathView): string {
+    if (port.hostIP !== undefined) return `hostIP ${JSON.stringify(port.hostIP)} is no IP address`;
+    const name = node?.name ?? '';
+    const [wrong] = this.#addresses.get(name) ?? [];
+    return wrong === undefined || isAddress(wrong)
+      ? `the address of ${name} is not known`
+      : `the address of ${name} is not known: the API says ${JSON.stringify(wrong)}, which is no IP address`;
+  }
+
+  /** What may be told as an address may be any text: to the API, and so to whoever sends packets there. */
+  #addressesOf(node: string): string[] {
+    return (this.#addresses.get(node) ?? []).filter(isAddress);
+  }
+
+  /** The events about a pod, oldest first. */
+  eventsOf(pod: Pod): readonly Event[] {
+    const uid = pod.metadata?.uid ?? '';
+    const own = this.#events.get(uid) ?? [];
+    if (own.length < 2) return own;
+    let sorted = this.#sortedEvents.get(uid);
+    if (sorted === undefined) {
+      const time = (event: Event) => event.lastTimestamp ?? event.eventTime ?? event.firstTimestamp ?? '';
+      sorted = [...own].sort((a, b) => time(a).localeCompare(time(b)));
+      this.#sortedEvents.set(uid, sorted);
+    }
+    return sorted;
+  }
+
+  /** The mappings of pods on a node. */
+  pathsOn(node: NodeView): readonly PathView[] {
+    this.#pathsByNode ??= Map.groupBy(this.paths, (path) => path.node);
+    return this.#pathsByNode.get(node) ?? [];
+  }
+
+  /** The families that a pod and its node both have addresses of, the node's first one first; none while the pod has no address. */
+  #familiesOf(pod: Pod, sandbox: Sandbox | undefined, node: NodeView | undefined): Family[] {
+    const told = sandbox?.ips.length ? sandbox.ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
+    const families = new Set(told.filter(isAddress).map(familyOfAddress));
+    const ofNode = new Set(this.#addressesOf(node?.name ?? '').map(familyOfAddress));
+    return [...ofNode].filter((family) => families.has(family));
+  }
+
+  #pathsOf(world: World): PathView[] {
+    const probes = Map.groupBy(world.probes, probeKey);
+    const sandboxes = new Map(
+      [...this.nodes.values()].map((node) => [node, Map.groupBy(node.sandboxes ?? [], ({ uid }) => uid)]),
+    );
+    const attachments = new Map(
+      [...this.nodes.values()].map((node) => [
+        node,
+        // The runtime's loopback is an attachment of every sandbox, too, and no chain with mappings.
+        Map.groupBy(
+          (node.attachments ?? []).filter(({ ifName }) => ifName !== 'lo'),
+          ({ containerId }) => containerId,
+        ),
+      ]),
+    );
+    const replacements = replacementsIn(world.pods);
+    const isReplaced = (pod: Pod) => {
+      const other = replacements.get(controllerOf(pod));
+      return other !== undefined && replaces(other, pod);
+    };
+    return world.pods
+      .filter((pod) => !hasEnded(pod) && !isReplaced(pod))
+      .flatMap((pod) =>
+        hostPortsOf(pod).flatMap((port): PathView[] => {
+          const node = this.nodes.get(pod.spec?.nodeName ?? '');
+          const uid = pod.metadata?.uid ?? '';
+          // A static pod is known to the runtime by the hash of its manifest, not by the uid of its mirror.
+          const runtimeUid = pod.metadata?.annotations?.['kubernetes.io/config.hash'] ?? uid;
+          const sandbox =
+            node === undefined
+              ? undefined
+              : (sandboxes.get(node)?.get(runtimeUid) ?? [])
+                  .filter(({ ready }) => ready)
+                  .sort((a, b) => b.createdAt.localeCompare(a.createdAt))[0];
+          const ref = { namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '', uid };
+          const subject = { ...(node === undefined ? {} : { node: node.name }), pod: ref, port };
+          const own = probes.get(`${uid} ${port.protocol} ${port.hostPort} ${port.hostIP ?? ''}`) ?? [];
+          const ofSandbox = (sandbox && attachments.get(node!)?.get(sandbox.id)) ?? [];
+          // The pod's own network is that of eth0, for every runtime; others have what else it is attached to.
+          const attachment = ofSandbox.find(({ ifName }) => ifName === 'eth0') ?? ofSandbox[0];
+          const families = port.hostIP === undefined ? this.#familiesOf(pod, sandbox, node) : [];
+          if (families.length < 2) {
+            // Where there is but one family in common, it is the mapping's, whichever the node's first is.
+            const wanted = port.hostIP ?? this.addressOf(node?.name ?? '', families[0]);
+            const address = wanted !== undefined && isAddress(wanted) ? wanted : undefined;
+            const byVantage = new Map(own.map((probe) => [probe.vantage, probe]));
+            return [
+              {
+                pod,
+                port,
+                subject,
+                node,
+                address,
+                family: address === undefined ? undefined : familyOfAddress(address),
+                sandbox,
+                attachment,
+                memory: new Map(),
+                probes: byVantage,
+              },
+            ];
+          }
+          return families.map((family) => ({
+            pod,
+            port,
+            subject: { ...subject, family },
+            node,
+            address: this.addressOf(node!.name, family),
+            family,
+            sandbox,
+            attachment,
+            memory: new Map(),
+            probes: new Map(
+              own
+                .filter(({ target }) => familyOfAddress(target.address) === family)
+                .map((probe) => [probe.vantage, probe]),
+            ),
+          }));
+        }),
+      );
+  }
+}
+
+function isAddress(text: string): boolean {
+  return parseIp(text) !== undefined;
+}
+
+function familyOfAddress(address: string): Family {
+  return address.includes(':') ? 'IPv6' : 'IPv4';
+}
+
+function probeKey(probe: ProbeResult): string {
+  return `${probe.podUid} ${probe.protocol} ${probe.hostPort} ${probe.hostIP ?? ''}`;
+}

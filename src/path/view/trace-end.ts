@@ -1,0 +1,55 @@
+import type { BaseChain, Decision, Rule, Trace } from '../../netfilter/index.ts';
+import type { Evidence } from '../model/finding.ts';
+
+/** What ends a packet before it is delivered: a rule, or a chain's policy. */
+export interface TraceEnd {
+  verdict: 'drop' | 'reject';
+  /** The chain at whose hook it happens. */
+  base: BaseChain;
+  /** Undefined when it is the policy of {@link base}. */
+  rule: Rule | undefined;
+}
+
+/** What drops or rejects a packet; undefined when nothing does, or when it is not known whether something does. */
+export function endOf({ verdict, outcomes }: Trace): TraceEnd | undefined {
+  if (!verdict.known || (verdict.value !== 'drop' && verdict.value !== 'reject')) return undefined;
+  const decided = outcomes.find(({ decision }) => decision !== undefined);
+  const base = baseOf(decided?.decision, decided?.steps ?? []);
+  if (base === undefined) return undefined;
+  const rule = decided?.decision?.kind === 'rule' ? decided.decision.rule : undefined;
+  return { verdict: verdict.value, base, rule };
+}
+
+function baseOf(
+  decision: Decision | undefined,
+  steps: readonly { chain: BaseChain; rule: Rule }[],
+): BaseChain | undefined {
+  if (decision?.kind === 'policy') return decision.chain;
+  return steps.findLast(({ rule }) => rule === decision?.rule)?.chain;
+}
+
+/** The rule or policy that ends a packet, as evidence. */
+export function endEvidence({ base, rule }: TraceEnd): Evidence {
+  const { backend, table, chain } = rule?.location ?? { ...base, chain: base.name };
+  return {
+    kind: 'rule',
+    where: `${backend} ${table} ${chain}`,
+    saw: rule?.text ?? `policy ${base.base.policy} of ${base.name}`,
+  };
+}
+
+/** Whether a rule was written about one destination: it names an address or a port that packets go to. */
+export function namesDestination(rule: Rule | undefined): boolean {
+  const fields = [
+    'destination',
+    'destination-port',
+    'ct-original-destination',
+    'ct-original-destination-port',
+  ];
+  return (rule?.expressions ?? []).some((expression) => {
+    const matches = expression.kind === 'any-of' ? expression.matches : [expression];
+    return matches.some(
+      (match) => match.kind === 'match' && match.key.some(({ field }) => fields.includes(field)),
+    );
+  });
+}

@@ -1,0 +1,239 @@
+import { isDeepStrictEqual } from 'node:util';
+import { canonicalAddress, parseIp } from '../../net/ip.ts';
+import {
+  type Environment,
+  formatAddress,
+  type Packet,
+  type RouteQuery,
+  type Trace,
+  type TranslationCandidate,
+  tracePacket,
+  translationsFor,
+} from '../../netfilter/index.ts';
+import { known, type Observed } from '../model/observed.ts';
+import { type MemoKey, memoKey, remembered } from './memory.ts';
+import type { RoutedPacket } from './policy-rules.ts';
+import { decideRoute, routeTo } from './routing.ts';
+import type { PathView, Scene } from './scene.ts';
+
+/** Where an imagined connection to a mapping comes from; as the probes of the same names. */
+export type Origin = 'outside' | 'node' | 'loopback' | 'pod';
+
+const TRACES: Readonly<Record<Origin, MemoKey<Observed<Followed>>>> = {
+  outside: memoKey(),
+  node: memoKey(),
+  loopback: memoKey(),
+  pod: memoKey(),
+};
+const TAKERS = memoKey<readonly TranslationCandidate[] | undefined>();
+
+/** The origins that a mapping must serve: loopback alone when it is for loopback, else everybody outside and the node. */
+export function originsOf({ port }: PathView): readonly [Origin, ...Origin[]] {
+  if (port.hostIP?.startsWith('127.')) return ['loopback'];
+  return ['outside', 'node'];
+}
+
+/**
+ * What the node's rules do to the first packet of a connection to a mapping. Unknown when what it takes to say was not seen.
+ * The trace itself may again say that something in the rules is not known.
+ */
+export function traceFrom(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
+  const followed = followedFrom(origin, path, scene);
+  return 'unknown' in followed ? followed : { value: followed.value.trace };
+}
+
+/**
+ * The first packets of connections to a mapping, of each origin that it must serve, as they are when their route to the pod is sought: several of
+ * an origin where something unknown makes a difference. Of an origin whose packets are not seen to get so far, the packet as it would be.
+ */
+export function routedToPod(path: PathView, scene: Scene): readonly (readonly RoutedPacket[])[] {
+  const destination = podAddress(path);
+  if (destination === undefined) return [];
+  return originsOf(path).map((origin) => {
+    const followed = known(followedFrom(origin, path, scene));
+    const asked =
+      followed?.asked.filter((query) => query.destination === canonicalAddress(destination)) ?? [];
+    if (asked.length > 0) return asked;
+    const packet = path.node && known(packetFrom(origin, path, scene));
+    if (packet === undefined) return [{ destination }];
+    const { family, source, inputInterface } = packet;
+    return [{ family, source, destination, inputInterface, mark: 0 }];
+  });
+}
+
+/** The pod's address of the family in which the mapping is asked for; undefined while it has none. */
+export function podAddress(path: PathView): string | undefined {
+  const family = path.address === undefined ? undefined : familyOf(path.address);
+  const addresses = path.sandbox?.ips.length
+    ? path.sandbox.ips
+    : (path.pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
+  return addresses.find(
+    (ip) => parseIp(ip) !== undefined && (family === undefined || familyOf(ip) === family),
+  );
+}
+
+/** Whether a translation leads to the pod: address and port both. */
+export function leadsToPod(trace: Trace, path: PathView): boolean {
+  const address = podAddress(path);
+  if (!trace.translation.known || address === undefined) return false;
+  const to = trace.translation.value?.to;
+  return (
+    to !== undefined &&
+    translatesTo(to, address) &&
+    (to.port?.from ?? path.port.hostPort) === path.port.containerPort
+  );
+}
+
+/**
+ * The translations that packets to a mapping from outside come by, in the kernel's order; the first that is not conditional takes
+ * those that come so far. Undefined when the rules are not known, or too many.
+ */
+export function takersOf(path: PathView, scene: Scene): readonly TranslationCandidate[] | undefined {
+  return remembered(path, TAKERS, () => findTakers(path, scene));
+}
+
+/**
+ * The one of {@link takersOf} that takes a connection to a mapping, by following its first packet: what comes before it, other tables
+ * and their order included, lets the packet through. Undefined when none does for certain. Whoever changes rules asks this.
+ */
+export function takerOf(path: PathView, scene: Scene): TranslationCandidate | undefined {
+  const trace = traceFrom(originsOf(path)[0], path, scene);
+  const made = 'value' in trace && trace.value.translation.known ? trace.value.translation.value : undefined;
+  if (made === undefined) return undefined;
+  return takersOf(path, scene)?.find(
+    ({ rule, element, to }) =>
+      rule === made.rule && (element === made.element || isDeepStrictEqual(to, made.to)),
+  );
+}
+
+function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | undefined {
+  const ruleset = known(path.node?.ruleset);
+  const packet = path.node === undefined ? undefined : known(packetFrom(originsOf(path)[0], path, scene));
+  if (ruleset === undefined || packet === undefined) return undefined;
+  const { family, protocol, destination, destinationPort, entry } = packet;
+  const local = path.node!.isLocal(destination) ?? false;
+  const asked = { family, protocol, address: destination, port: destinationPort, local };
+  const { candidates, complete } = translationsFor(ruleset, entry, asked, path.node!.budget);
+  return complete ? candidates : undefined;
+}
+
+/** The container whose mapping takes the packets to a mapping that is another's; undefined when none does. */
+export function hiddenBy(path: PathView, scene: Scene): string | undefined {
+  const containerId = takerOf(path, scene)?.owner?.containerId;
+  return path.sandbox?.id === containerId ? undefined : containerId;
+}
+
+/** Whether a translation writes this address. */
+export function translatesTo(to: TranslationCandidate['to'], address: string): boolean {
+  if (to.address === undefined) return false;
+  const written = formatAddress(to.address.from);
+  return written === address || written === canonicalAddress(address);
+}
+
+/** Of an address that the API or the node told: whether it is one at all is not asked here. */
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return address.includes(':') ? 'ipv6' : 'ipv4';
+}
+
+/** A packet's way, and of which packets the route was sought on it. */
+interface Followed {
+  trace: Trace;
+  asked: readonly RouteQuery[];
+}
+
+function followedFrom(origin: Origin, path: PathView, scene: Scene): Observed<Followed> {
+  return remembered(path, TRACES[origin], () => follow(origin, path, scene));
+}
+
+function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed> {
+  const { node } = path;
+  if (node === undefined) return { unknown: 'the pod has no node yet' };
+  if ('unknown' in node.report) return node.report;
+  const ruleset = node.ruleset;
+  if ('unknown' in ruleset) return ruleset;
+  const packet = packetFrom(origin, path, scene);
+  if ('unknown' in packet) return packet;
+  const addresses = known(node.seen?.network.addresses) ?? [];
+  const asked: RouteQuery[] = [];
+  const environment: Environment = {
+    isLocal: (address) => node.isLocal(address) ?? false,
+    route: (query) => {
+      asked.push(query);
+      return decideRoute(node, query);
+    },
+    primaryAddress: (device, family) => {
+      const wanted = family === 'ip' ? 'ipv4' : 'ipv6';
+      const own = addresses.filter((entry) => entry.family === wanted);
+      // Masquerading towards the node itself takes the first global address of any interface, not loopback's.
+      return (
+        device === 'lo'
+          ? own.find(({ scope }) => scope === 'global')
+          : own.find((entry) => entry.device === device)
+      )?.address;
+    },
+  };
+  const trace = tracePacket(ruleset.value, packet.value, environment, node.budget);
+  return { value: { trace, asked } };
+}
+
+function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Packet> {
+  const { port, address: wanted } = path;
+  const node = path.node!;
+  if (wanted === undefined) return { unknown: scene.whyNoAddress(path) };
+  const unspecified = wanted === '::' || wanted === '0.0.0.0';
+  const own = nodeAddress(path, scene);
+  const destination = origin === 'loopback' ? '127.0.0.1' : unspecified ? own : wanted;
+  if (destination === undefined) return { unknown: `the address of ${node.name} is not known` };
+  const common = {
+    family: familyOf(destination) === 'ipv6' ? ('ip6' as const) : ('ip' as const),
+    protocol: port.protocol.toLowerCase() as 'tcp' | 'udp' | 'sctp',
+    destination,
+    destinationPort: port.hostPort,
+  };
+  switch (origin) {
+    case 'node':
+      return { value: { ...common, entry: 'output', source: destination } };
+    case 'loopback':
+      return { value: { ...common, entry: 'output', source: '127.0.0.1' } };
+    case 'pod': {
+      const source = podAddress(path);
+      if (source === undefined) return { unknown: 'the pod has no address' };
+      const device = routeTo(node, source)?.device;
+      if (device === undefined) return { unknown: `no route to ${source}` };
+      return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
+    }
+    case 'outside': {
+      const source = neighbourOf(path, scene);
+      if (source === undefined) return { unknown: `no address outside of ${node.name} is known` };
+      const device = routeTo(node, source)?.device;
+      if (device === undefined) return { unknown: `no route to ${source}` };
+      return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
+    }
+  }
+}
+
+/** The address that the cluster knows the node by, of the mapping's family. */
+function nodeAddress({ node, address }: PathView, scene: Scene): string | undefined {
+  return node === undefined
+    ? undefined
+    : scene.addressOf(node.name, familyOf(address ?? '') === 'ipv6' ? 'IPv6' : 'IPv4');
+}
+
+/** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
+export function neighbourOf(path: PathView, scene: Scene): string | undefined {
+  const family = familyOf(path.address ?? '');
+  // Of the whole cluster: a scene may be of one node.
+  for (const { metadata } of scene.world.nodes) {
+    const name = metadata?.name ?? '';
+    const address =
+      name === path.node?.name ? undefined : scene.addressOf(name, family === 'ipv6' ? 'IPv6' : 'IPv4');
+    if (address !== undefined) return address;
+  }
+  return (known(path.node?.seen?.network.routes) ?? []).find(
+    ({ gateway, table }) =>
+      table === 'main' &&
+      gateway !== undefined &&
+      familyOf(gateway) === family &&
+      parseIp(gateway) !== undefined,
+  )?.gateway;
+}

@@ -1,0 +1,78 @@
+import { nodeAddresses } from '../../kube/node-addresses.ts';
+import type { Node } from '../../kube/types.ts';
+import { canonicalAddress, parseIp } from '../../net/ip.ts';
+import type { NodeReport } from '../model/node-report.ts';
+import { known, type Observed } from '../model/observed.ts';
+import type { World } from '../model/world.ts';
+
+/**
+ * How far apart a report and the API's objects may have been taken, in milliseconds: a day, in which the reports of a large cluster can be carried
+ * together by hand, and in which pods come and go. A clock that is further off than that is wrong.
+ */
+const MAX_AGE_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * The reports of a world by node name. One that cannot be of its node, or not of this time, is unknown with the reason: what it says would be
+ * believed of another node.
+ */
+export function trustedReports(world: World): ReadonlyMap<string, Observed<NodeReport>> {
+  const nodes = new Map(world.nodes.map((node) => [node.metadata?.name ?? '', node]));
+  const owners = new Map(
+    world.nodes.flatMap((node) =>
+      addressesOf(node).map((address) => [address, node.metadata?.name ?? ''] as const),
+    ),
+  );
+  return new Map(
+    [...world.reports].map(([name, report]) => {
+      const doubt =
+        'value' in report
+          ? (ofAnother(name, report.value) ??
+            ofAnotherTime(report.value, world.observedAt) ??
+            ofAnotherMachine(nodes.get(name), report.value, owners))
+          : undefined;
+      return [name, doubt === undefined ? report : { unknown: doubt }];
+    }),
+  );
+}
+
+function ofAnother(name: string, { node }: NodeReport): string | undefined {
+  return node === name ? undefined : `the report that is named for ${name} is of ${node}`;
+}
+
+function ofAnotherTime({ takenAt }: NodeReport, observedAt: string): string | undefined {
+  const [taken, observed] = [Date.parse(takenAt), Date.parse(observedAt)];
+  if (Number.isNaN(taken)) return `the report was taken at ${JSON.stringify(takenAt)}, which is no time`;
+  // Of when the objects were read, whoever read them is sure.
+  if (Number.isNaN(observed) || Math.abs(observed - taken) <= MAX_AGE_MS) return undefined;
+  const hours = Math.round(Math.abs(observed - taken) / (60 * 60 * 1000));
+  return taken < observed
+    ? `the report is ${hours} hours old (taken ${takenAt}): take it again`
+    : `the report was taken ${hours} hours from now (${takenAt}): a clock is wrong`;
+}
+
+function ofAnotherMachine(
+  node: Node | undefined,
+  { node: name, machine, network }: NodeReport,
+  owners: ReadonlyMap<string, string>,
+): string | undefined {
+  if (node === undefined) return undefined;
+  const bootId = node.status?.nodeInfo?.bootID ?? '';
+  if (bootId !== '' && machine.bootId !== undefined && bootId !== machine.bootId) {
+    return `the report is of another machine than ${name}, or of before its last start: boot ${machine.bootId}, and its kubelet says ${bootId}`;
+  }
+  const wanted = addressesOf(node);
+  const there = (known(network.addresses) ?? []).map(({ address }) => canonicalAddress(address));
+  if (wanted.length === 0 || there.length === 0) return undefined;
+  const own = new Set(there);
+  if (wanted.some((address) => own.has(address))) return undefined;
+  const other = there.find((address) => owners.has(address));
+  const whose = other === undefined ? '' : `, but ${other} of ${owners.get(other)}`;
+  return `the report is of a machine that has no address of ${name} (${wanted.join(', ')})${whose}`;
+}
+
+/** The addresses by which the API knows a node, in one spelling; what is none is left out. */
+function addressesOf(node: Node): string[] {
+  return [...nodeAddresses(node), ...nodeAddresses(node, 'ExternalIP')]
+    .filter((address) => parseIp(address) !== undefined)
+    .map(canonicalAddress);
+}

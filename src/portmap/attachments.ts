@@ -1,0 +1,256 @@
+import { lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { AttachmentKey } from '../cni/result-cache.ts';
+import { isNamespace } from '../cni/sandbox.ts';
+import type { PortMapping } from '../cni/types.ts';
+import { formatIp, parseCidr } from '../net/ip.ts';
+import { namesIn } from '../sys/directories.ts';
+import { readRegularFile } from '../sys/regular-file.ts';
+import type { Device } from './route-localnet.ts';
+import type { Owner } from './rules.ts';
+
+/** Whether the sandbox of a mapping still lives, as far as this machine can tell. */
+export type SandboxState = 'alive' | 'gone' | 'unknown';
+
+/** What a mapping takes from everybody else. */
+export type HostPort = Pick<PortMapping, 'protocol' | 'hostPort' | 'hostIP'>;
+
+/** What is remembered of an attachment. */
+interface AttachmentRecord extends AttachmentKey {
+  netns: string;
+  ports: readonly HostPort[];
+  /** Where connections from 127.0.0.1 to the mappings pass. */
+  devices: readonly Device[];
+}
+
+/** A record as it was found: an older one may lack what came later. */
+export interface Recorded {
+  networkName: string;
+  containerId: string;
+  ifName: string | undefined;
+  devices: readonly Device[];
+}
+
+/** What portmap remembers of its attachments, and what it can find out about those of others. */
+export interface Attachments {
+  /** Remembers an attachment; says whether it is a new one. Called before its rules are made. */
+  record(chain: string, attachment: AttachmentRecord): boolean;
+  /**
+   * The host ports that an attachment may have: no others, but perhaps not all of these, as an ADD may have failed. Undefined when
+   * that is not remembered.
+   */
+  portsOf(chain: string): readonly HostPort[] | undefined;
+  /** The interface that mappings by this name lead to; undefined when that is not remembered. */
+  interfaceOf(chain: string): string | undefined;
+  /** The devices that a record names; none when there is no record. */
+  devicesOf(chain: string): readonly Device[];
+  forget(chain: string): void;
+  /** What is remembered, by the names of the chains. */
+  recorded(): Map<string, Recorded>;
+  /** Removes what calls that were killed left unfinished. Called under the lock that every writer holds. */
+  tidy(): void;
+  sandboxState(chain: string, owner: Owner): SandboxState;
+  /** The addresses of the container's other interfaces, on the same network or on any, as far as the runtime remembers them. */
+  addressesOfOthers(key: AttachmentKey, on: 'network' | 'any'): ReadonlySet<string>;
+}
+
+/** More than the records of 65,535 ports of three protocols take. */
+const MAX_BYTES = 32 * 1024 * 1024;
+
+/**
+ * Attachments in files: our own records under `recordDir` (on /run, so that they live as long as the rules do), and libcni's
+ * result cache for mappings that another plugin made.
+ */
+export class AttachmentFiles implements Attachments {
+  readonly #recordDir: string;
+  readonly #cacheDir: string;
+
+  constructor(recordDir = '/run/hostport/portmap', cacheDir = '/var/lib/cni') {
+    this.#recordDir = recordDir;
+    this.#cacheDir = cacheDir;
+  }
+
+  record(chain: string, attachment: AttachmentRecord): boolean {
+    const path = this.#path(chain);
+    const before = readJson(path);
+    const isNew = before === undefined && lstatSync(path, { throwIfNoEntry: false }) === undefined;
+    // Were we killed now, the ports of an ADD before would still be mapped.
+    const known = isNew ? [] : portsIn(before);
+    const ports = known === undefined ? undefined : distinct([...known, ...attachment.ports]);
+    mkdirSync(this.#recordDir, { recursive: true, mode: 0o700 });
+    const temporary = `${this.#recordDir}/.${chain}.${process.pid}`;
+    const write = () =>
+      writeFileSync(temporary, JSON.stringify({ ...attachment, ports }), { mode: 0o600, flag: 'wx' });
+    // What has one of our names is ours to replace, whatever it is: nobody keeps anything in this directory but us.
+    replacing(temporary, 'EEXIST', write);
+    replacing(path, 'EISDIR', () => renameSync(temporary, path));
+    return isNew;
+  }
+
+  portsOf(chain: string): readonly HostPort[] | undefined {
+    return portsIn(readJson(this.#path(chain)));
+  }
+
+  interfaceOf(chain: string): string | undefined {
+    const { ifName } = readJson(this.#path(chain)) ?? {};
+    return typeof ifName === 'string' ? ifName : undefined;
+  }
+
+  devicesOf(chain: string): readonly Device[] {
+    return devicesIn(readJson(this.#path(chain)));
+  }
+
+  forget(chain: string): void {
+    rmSync(this.#path(chain), { force: true, recursive: true });
+  }
+
+  recorded(): Map<string, Recorded> {
+    const found = new Map<string, Recorded>();
+    for (const name of namesIn(this.#recordDir)) {
+      if (name.startsWith('.')) continue;
+      const record = readJson(`${this.#recordDir}/${name}`);
+      const { networkName, containerId, ifName } = record ?? {};
+      if (typeof networkName !== 'string' || typeof containerId !== 'string') continue;
+      found.set(name.replace(/\.json$/, ''), {
+        ...{ networkName, containerId, devices: devicesIn(record) },
+        ifName: typeof ifName === 'string' ? ifName : undefined,
+      });
+    }
+    return found;
+  }
+
+  tidy(): void {
+    for (const name of namesIn(this.#recordDir)) {
+      if (name.startsWith('.')) rmSync(`${this.#recordDir}/${name}`, { force: true, recursive: true });
+    }
+  }
+
+  sandboxState(chain: string, owner: Owner): SandboxState {
+    const own = readJson(this.#path(chain));
+    if (typeof own?.netns === 'string') return namespaceState(own.netns);
+    const states = this.#cached(owner.containerId)
+      .filter(({ networkName, ifName }) => {
+        return networkName === owner.networkName && (owner.ifName === undefined || ifName === owner.ifName);
+      })
+      .flatMap(({ result }) => interfacesIn(result))
+      .flatMap(({ sandbox }) => (sandbox ? [namespaceState(sandbox)] : []));
+    return states.includes('alive') ? 'alive' : (states[0] ?? 'unknown');
+  }
+
+  addressesOfOthers(key: AttachmentKey, on: 'network' | 'any'): ReadonlySet<string> {
+    const addresses = new Set<string>();
+    for (const { networkName, ifName, result } of this.#cached(key.containerId)) {
+      // One interface may be remembered twice: by a plugin that delegates, and by the one that it delegates to.
+      if (ifName === key.ifName || (on === 'network' && networkName !== key.networkName)) continue;
+      const interfaces = interfacesIn(result);
+      for (const entry of Array.isArray(result.ips) ? (result.ips as unknown[]) : []) {
+        const { address, interface: index } = (entry ?? {}) as { address?: unknown; interface?: unknown };
+        const name = typeof index === 'number' ? interfaces[index]?.name : undefined;
+        const ip = typeof address === 'string' ? parseCidr(address)?.ip : undefined;
+        if (ip !== undefined && (name === undefined || name === ifName)) addresses.add(formatIp(ip));
+      }
+    }
+    return addresses;
+  }
+
+  /**
+   * What libcni remembers of a container's attachments: `results/<network>-<container>-<interface>` is there from the end of an ADD
+   * to the end of its DEL.
+   */
+  #cached(containerId: string): CachedResult[] {
+    const directory = `${this.#cacheDir}/results`;
+    return namesIn(directory)
+      .filter((name) => name.includes(`-${containerId}-`))
+      .flatMap((name) => cachedResult(name, containerId, readJson(`${directory}/${name}`)) ?? []);
+  }
+
+  #path(chain: string): string {
+    return `${this.#recordDir}/${chain}.json`;
+  }
+}
+
+/** The ports in a record; undefined when it has none that can be made out. */
+function portsIn(record: Record<string, unknown> | undefined): HostPort[] | undefined {
+  const { ports } = record ?? {};
+  const isPort = (port: Partial<HostPort> | null) =>
+    typeof port?.protocol === 'string' &&
+    typeof port.hostPort === 'number' &&
+    (port.hostIP === undefined || typeof port.hostIP === 'string');
+  return Array.isArray(ports) && ports.every(isPort) ? (ports as HostPort[]) : undefined;
+}
+
+function distinct(ports: readonly HostPort[]): HostPort[] {
+  const keyed = ports.map(({ protocol, hostPort, hostIP }) => {
+    const port = { protocol, hostPort, hostIP };
+    return [JSON.stringify(port), port] as const;
+  });
+  return [...new Map(keyed).values()];
+}
+
+/** The devices in a record; an older one has none. */
+function devicesIn(record: Record<string, unknown> | undefined): Device[] {
+  const { devices } = record ?? {};
+  const isDevice = (device: Partial<Device> | null) =>
+    Number.isInteger(device?.index) && typeof device?.name === 'string';
+  return Array.isArray(devices) ? devices.filter(isDevice) : [];
+}
+
+interface CachedResult {
+  networkName: string;
+  ifName: string;
+  result: Record<string, unknown>;
+}
+
+/** What an entry of the cache says of a container; undefined when it says nothing of it. */
+function cachedResult(
+  file: string,
+  containerId: string,
+  document: Record<string, unknown> | undefined,
+): CachedResult | undefined {
+  if (document === undefined) return undefined;
+  if (document.kind === undefined) {
+    // Before libcni 0.8 the file was the result itself.
+    const at = file.indexOf(`-${containerId}-`);
+    const ifName = file.slice(at + containerId.length + 2);
+    return { networkName: file.slice(0, at), ifName, result: document };
+  }
+  const { networkName, ifName, result } = document;
+  if (document.containerId !== containerId || typeof result !== 'object' || result === null) return undefined;
+  if (typeof networkName !== 'string' || typeof ifName !== 'string') return undefined;
+  return { networkName, ifName, result: result as Record<string, unknown> };
+}
+
+function interfacesIn(result: Record<string, unknown>): { name?: unknown; sandbox?: string }[] {
+  const { interfaces } = result;
+  if (!Array.isArray(interfaces)) return [];
+  return interfaces.map((entry) => ({
+    name: entry?.name,
+    ...(typeof entry?.sandbox === 'string' ? { sandbox: entry.sandbox } : {}),
+  }));
+}
+
+/** Does what needs the place at `path`; removes what has it when that is the error, and does it again. */
+function replacing(path: string, code: 'EEXIST' | 'EISDIR', work: () => void): void {
+  try {
+    work();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== code) throw cause;
+    rmSync(path, { recursive: true, force: true });
+    work();
+  }
+}
+
+function namespaceState(path: string): SandboxState {
+  return isNamespace(path) ? 'alive' : 'gone';
+}
+
+/** The object in a file; undefined when there is none: no such file, cut short by a crash, or something else in its place. */
+function readJson(path: string): Record<string, unknown> | undefined {
+  try {
+    const document: unknown = JSON.parse(readRegularFile(path, MAX_BYTES));
+    return typeof document === 'object' && document !== null
+      ? (document as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

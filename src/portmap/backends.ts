@@ -1,0 +1,134 @@
+import { CniError, cniErrorCode } from '../cni/errors.ts';
+import type { AttachmentKey } from '../cni/result-cache.ts';
+import type { IpFamily } from '../netfilter/iptables/iptables.ts';
+import { mayHaveIptablesChain } from '../netfilter/iptables/traces.ts';
+import { NftKernel } from '../netfilter/nft/kernel.ts';
+import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
+import type { Exec } from '../sys/exec.ts';
+import type { Attachments } from './attachments.ts';
+import type { Backend } from './backend.ts';
+import type { PortmapConfig } from './config.ts';
+import { iptablesFamilies, isUnusable } from './iptables-families.ts';
+import { NftablesBackend } from './nftables-backend.ts';
+import { NFT_TABLE, nftMaps } from './nftables-layout.ts';
+import { ReferenceTables } from './nftables-reference.ts';
+import { DNAT_CHAIN, type InstalledMapping, type Owner } from './rules.ts';
+
+/** The backends of this machine, and which of them is asked. */
+export interface Backends {
+  /** The one that a configuration means; without `backend` iptables, and nftables where iptables cannot be used, as the reference does. */
+  of(config: PortmapConfig): MappingBackend;
+  /** All of them, and what the reference plugin left in nftables: a mapping may be older than the configuration. */
+  readonly every: Pick<Backend, 'mapped' | 'collect'> & {
+    /** With `key` also what the reference plugin left of that attachment. */
+    remove(owners: readonly Owner[], key?: AttachmentKey): Promise<InstalledMapping[]>;
+  };
+}
+
+export function backends(
+  exec: Exec,
+  attachments: Attachments,
+  warn: (message: string) => void,
+  glance?: (family: IpFamily) => NatGlance | undefined,
+): Backends {
+  const iptables = iptablesFamilies(exec, attachments, warn, glance);
+  const nftables = new NftablesBackend(new NftKernel(exec, NFT_TABLE, nftMaps), attachments, warn);
+  const reference = new ReferenceTables(exec, attachments);
+  const all = (): Backend[] => (mayHaveIptablesChain(DNAT_CHAIN) ? [nftables, iptables] : [nftables]);
+  const mayHave = { iptables: () => mayHaveIptablesChain(DNAT_CHAIN), nftables: () => true };
+
+  /** A backend, with an eye on the other one: a port is one port, whichever of them has it. */
+  const withEyeOn = (other: Backend, backend: Backend): MappingBackend => ({
+    async add(config, attached, pods) {
+      const isThere = mayHave[other.name]();
+      const gone = isThere ? await other.giveWay(config, attached, pods).catch(unlessUnusable) : undefined;
+      const replaced = await backend.add(config, attached, pods);
+      // Only now: what the attachment had over there serves until there is something in its place.
+      if (isThere) await other.remove([attached]).catch(unlessUnusable);
+      return new Set([...(gone ?? []), ...replaced]);
+    },
+    async check(config, attached, pods) {
+      await backend.check(config, attached, pods);
+      if (backend !== iptables) return;
+      const [first] = (await nftables.shadows(config, attached, pods).catch(unlessUnusable)) ?? [];
+      if (first === undefined) return;
+      throw new CniError(cniErrorCode.internal, `mapping shadowed: ${first} (nftables) comes first`);
+    },
+    probe: (config) => backend.probe(config),
+  });
+  const [first, second] = [withEyeOn(nftables, iptables), withEyeOn(iptables, nftables)];
+  return {
+    of: ({ backend }) =>
+      backend === undefined ? firstUsable(first, second) : backend === 'nftables' ? second : first,
+    every: {
+      mapped: (owner) =>
+        fromAll(
+          all().map((backend) => () => backend.mapped(owner)),
+          warn,
+        ),
+      remove: (owners, key) =>
+        fromAll(
+          [
+            ...all().map((backend) => () => backend.remove(owners)),
+            ...(key === undefined ? [] : [() => reference.remove(key)]),
+          ],
+          warn,
+        ),
+      collect: (networkName, kept) =>
+        fromAll(
+          [...all(), reference].map((backend) => () => backend.collect(networkName, kept)),
+          warn,
+        ),
+    },
+  };
+}
+
+type MappingBackend = Pick<Backend, 'add' | 'check' | 'probe'>;
+
+/** Where tools, kernel support or permission are missing there is nobody to make way. */
+function unlessUnusable(error: unknown): undefined {
+  if (!isUnusable(error)) throw error;
+}
+
+/** The second backend does what the first cannot do for want of tools, kernel support or permission. */
+function firstUsable(first: MappingBackend, second: MappingBackend): MappingBackend {
+  const either = async <T>(work: (backend: MappingBackend) => Promise<T>): Promise<T> => {
+    try {
+      return await work(first);
+    } catch (error) {
+      if (!isUnusable(error)) throw error;
+      try {
+        return await work(second);
+      } catch (next) {
+        throw isUnusable(next) ? error : next;
+      }
+    }
+  };
+  return {
+    add: (config, attached, pods) => either((backend) => backend.add(config, attached, pods)),
+    check: (config, attached, pods) => either((backend) => backend.check(config, attached, pods)),
+    probe: (config) => either((backend) => backend.probe(config)),
+  };
+}
+
+/**
+ * What each finds or removes. One that cannot be used is a warning, as it is asked only where something of it may be; when it is
+ * certain that something remains the backend says so by another error.
+ */
+async function fromAll(
+  works: readonly (() => Promise<InstalledMapping[]>)[],
+  warn: (message: string) => void,
+): Promise<InstalledMapping[]> {
+  const outcomes = await Promise.allSettled(works.map((work) => work()));
+  const found: InstalledMapping[] = [];
+  const unusable: CniError[] = [];
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') found.push(...outcome.value);
+    else if (isUnusable(outcome.reason)) unusable.push(outcome.reason);
+    else throw outcome.reason;
+  }
+  // The reference's tables need nothing to be found absent; of the two backends one must have been able to look.
+  if (unusable.length > 1) throw unusable.at(-1)!;
+  for (const { message, details } of unusable) warn(`${message}, what it may have stays: ${details}`);
+  return found;
+}

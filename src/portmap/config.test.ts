@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'bun:test';
+import type { PluginConfig } from '../cni/types.ts';
+import { parsePortmapConfig } from './config.ts';
+import { asPrinted, attachmentChain, attachmentRules, command, parseEntries } from './rules.ts';
+
+function parse(extra: Record<string, unknown>) {
+  return parsePortmapConfig({ name: 'net', ...extra } as PluginConfig);
+}
+
+function mapping(fields: Record<string, unknown>) {
+  return { runtimeConfig: { portMappings: [{ hostPort: 80, containerPort: 8080, ...fields }] } };
+}
+
+test('what is not said is as in the reference', () => {
+  expect(parse({})).toEqual({
+    networkName: 'net',
+    backend: undefined,
+    snat: true,
+    masqAll: false,
+    markMasqBit: 13,
+    externalSetMarkChain: undefined,
+    conditionsV4: [],
+    conditionsV6: [],
+    portMappings: [],
+    repeated: [],
+    strict: false,
+  });
+});
+
+test.each<[Record<string, unknown>, string | undefined]>([
+  [{}, undefined],
+  [{ backend: null }, undefined],
+  [{ backend: 'iptables' }, 'iptables'],
+  [{ backend: 'nftables' }, 'nftables'],
+  [{ conditionsV4: [] }, undefined],
+  [{ conditionsV4: ['!', '-s', '10.0.0.1'] }, 'iptables'],
+  [{ conditionsV6: ['ip6', 'saddr', 'fd00::1'] }, 'nftables'],
+  [{ externalSetMarkChain: 'KUBE-MARK-MASQ' }, 'iptables'],
+])('%j means the backend %p', (extra, backend) => {
+  expect(parse(extra).backend).toBe(backend as ReturnType<typeof parse>['backend']);
+});
+
+describe('mappings', () => {
+  test.each<[Record<string, unknown>, Record<string, unknown>]>([
+    [{}, { hostPort: 80, containerPort: 8080, protocol: 'tcp' }],
+    [{ protocol: 'UDP' }, { protocol: 'udp' }],
+    [{ protocol: 'sctp', hostIP: '' }, { protocol: 'sctp' }],
+    [{ hostIP: 'fd00::1' }, { hostIP: 'fd00::1' }],
+  ])('%j', (fields, wanted) => {
+    expect(parse(mapping(fields)).portMappings).toMatchObject([wanted]);
+  });
+});
+
+describe('refused, naming the field and the value', () => {
+  test.each<[Record<string, unknown>, string, number]>([
+    [mapping({ hostPort: 0 }), 'portMappings[0].hostPort must be a port between 1 and 65535, is 0', 7],
+    [mapping({ hostPort: 65536 }), 'is 65536', 7],
+    [mapping({ hostPort: 1e308 }), 'hostPort must be a port', 7],
+    [mapping({ hostPort: '80' }), 'is "80"', 7],
+    [mapping({ hostPort: 80.5 }), 'is 80.5', 7],
+    [mapping({ containerPort: -1 }), 'containerPort must be a port', 7],
+    [mapping({ protocol: 'icmp' }), 'protocol must be tcp, udp or sctp, is "icmp"', 7],
+    [mapping({ protocol: 'tcp -j ACCEPT' }), 'protocol must be', 7],
+    [mapping({ hostIP: '1.2.3' }), 'hostIP must be an IP address, is "1.2.3"', 7],
+    [mapping({ hostIP: '1.2.3.4\n-F' }), 'hostIP must be an IP address', 7],
+    [mapping({ hostIP: 7 }), 'hostIP must be an IP address, is 7', 7],
+    [{ runtimeConfig: { portMappings: {} } }, 'portMappings must be a list', 7],
+    [{ runtimeConfig: { portMappings: [null] } }, 'portMappings[0] must be an object', 7],
+    [{ runtimeConfig: [] }, 'runtimeConfig must be an object', 7],
+    [{ snat: 'yes' }, 'snat must be true or false, is "yes"', 7],
+    [{ masqAll: 1 }, 'masqAll must be true or false', 7],
+    [{ markMasqBit: 32 }, 'markMasqBit must be between 0 and 31, is 32', 7],
+    [{ markMasqBit: -1 }, 'markMasqBit must be', 7],
+    [{ markMasqBit: 1, externalSetMarkChain: 'X' }, 'exclude each other', 7],
+    [{ externalSetMarkChain: 'X\n-F' }, 'externalSetMarkChain must be the name', 7],
+    [{ externalSetMarkChain: '-X' }, 'externalSetMarkChain must be the name', 7],
+    [{ externalSetMarkChain: 'X'.repeat(29) }, 'externalSetMarkChain must be the name', 7],
+    [
+      { backend: 'nftables', externalSetMarkChain: 'X' },
+      'externalSetMarkChain is of the iptables backend, but the backend is nftables',
+      7,
+    ],
+    [{ backend: 'nftables', conditionsV4: ['-s', '10.0.0.1'] }, 'conditionsV4 is of the iptables backend', 7],
+    [
+      { backend: 'iptables', conditionsV6: ['ip6 saddr fd00::1'] },
+      'conditionsV6 is of the nftables backend',
+      7,
+    ],
+    [
+      { conditionsV4: ['!', '-s', '10.0.0.1'], conditionsV6: ['ip6 saddr fd00::1'] },
+      'conditionsV6 is of the nftables backend, but the backend is iptables',
+      7,
+    ],
+    [{ backend: 'ebpf' }, 'backend "ebpf" is not supported', 2],
+    [{ conditionsV4: '-s 1.2.3.4' }, 'conditionsV4 must be a list of words', 7],
+    [{ conditionsV4: [''] }, 'conditionsV4[0] must be a word', 7],
+    [{ conditionsV4: ['-s', '1.2.3.4\n-F'] }, 'conditionsV4[1] must not have control characters', 7],
+    [{ conditionsV6: ['-j', 'ACCEPT'] }, 'conditionsV6[0] must be a match', 7],
+    [{ conditionsV4: ['--jump', 'ACCEPT'] }, 'not a command, target or protocol', 7],
+    [{ conditionsV4: ['--jum', 'ACCEPT'] }, 'not a command, target or protocol', 7],
+    [{ conditionsV4: ['--jump=ACCEPT'] }, 'not a command, target or protocol', 7],
+    [{ conditionsV4: ['--table', 'filter'] }, 'not a command, target or protocol', 7],
+    [{ conditionsV4: ['-p', 'udp'] }, 'must be a match', 7],
+    [{ conditionsV4: ['-sX'] }, 'must be a match', 7],
+    [{ conditionsV4: ['--'] }, 'not a command', 7],
+  ])('%j', (extra, message, code) => {
+    let thrown: unknown;
+    try {
+      parse(extra);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code });
+    expect((thrown as Error).message).toContain(message);
+  });
+});
+
+test.each([
+  [['!', '-s', '10.0.0.0/8', '-d', '10.1.0.0/16', '-i', 'eth+']],
+  [['-m', 'set', '--match-set', 'name', 'src']],
+  [['-m', 'recent', '--set', '--name', 'x']],
+  [['-m', 'mark', '--mark', '0x1/0x1']],
+  [['-m', 'statistic', '--mode', 'random', '--probability', '0.5']],
+])('conditions %j are taken as they are', (conditionsV4) => {
+  expect(parse({ conditionsV4 }).conditionsV4).toEqual(conditionsV4);
+});
+
+test('masqAll marks every source, and only once', () => {
+  const pod = { ip: { family: 'ipv4' as const, bytes: [10, 0, 0, 5] }, prefix: 24 };
+  const rules = attachmentRules(
+    parse({ ...mapping({}), masqAll: true }),
+    { networkName: 'net', containerId: 'c' },
+    pod,
+  ).map(asPrinted);
+  const chain = attachmentChain('net', 'c');
+  expect(rules.map((rule) => command('-A', rule))).toEqual([
+    `-A ${chain} -p tcp -m tcp --dport 80 -j CNI-HOSTPORT-SETMARK`,
+    `-A ${chain} -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.5:8080`,
+  ]);
+});
+
+test('an entry of the how-to is read with its owner', () => {
+  const id = '08f719b16dccc6f5e7e51bd2d678ecf436c509e97a385a309938eb6ce1843a57';
+  const line = `-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"cilium-portmap\\" id: \\"${id}\\"" -m multiport --dports 80 -j CNI-DN-468dd58cba3917282a108`;
+  expect(parseEntries([line, '-A CNI-HOSTPORT-DNAT -j RETURN'])).toEqual([
+    {
+      line,
+      chain: attachmentChain('cilium-portmap', id),
+      protocol: 'tcp',
+      ports: [80],
+      owner: { networkName: 'cilium-portmap', containerId: id },
+    },
+  ]);
+});

@@ -1,0 +1,127 @@
+import { CniError, cniErrorCode } from '../cni/errors.ts';
+import { type IpFamily, IptablesNat } from '../netfilter/iptables/iptables.ts';
+import { hasIptablesNftChain, mayHaveIptablesChain } from '../netfilter/iptables/traces.ts';
+import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
+import type { Exec } from '../sys/exec.ts';
+import type { Attachments } from './attachments.ts';
+import type { Backend } from './backend.ts';
+import { IptablesBackend, type Plan } from './iptables-backend.ts';
+import { chainOf, type InstalledMapping, type Owner } from './rules.ts';
+
+const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
+
+/** The iptables backend: a `nat` table for each address family, and a transaction in each. */
+export function iptablesFamilies(
+  exec: Exec,
+  attachments: Attachments,
+  warn: (message: string) => void,
+  glance: (family: IpFamily) => NatGlance | undefined = () => undefined,
+): Backend {
+  const made = new Map<IpFamily, IptablesBackend>();
+  const of = (family: IpFamily) => {
+    const known = made.get(family);
+    if (known !== undefined) return known;
+    const backend = new IptablesBackend(new IptablesNat(exec, family), attachments, warn, glance(family));
+    made.set(family, backend);
+    return backend;
+  };
+  /** That a table cannot be used is no reason to be content when the kernel says that something of the attachment is in it. */
+  const removeIn = async (family: IpFamily, owners: readonly Owner[]) => {
+    try {
+      return await of(family).remove(owners);
+    } catch (cause) {
+      const there = owners.find((owner) => hasIptablesNftChain(chainOf(owner), family));
+      if (!isUnusable(cause) || there === undefined) throw cause;
+      const what = `port mappings of container ${there.containerId} remain in table nat (${family})`;
+      throw new CniError(cniErrorCode.internal, what, cause.details, { cause });
+    }
+  };
+  return {
+    name: 'iptables',
+
+    async add(config, attached, pods) {
+      // No table is changed before it is known that both can be: a port that is taken in one is refused in both.
+      const plans: Plan[] = [];
+      for (const pod of pods) plans.push(await of(pod.ip.family).plan(config, attached, pod));
+      const outcomes = await Promise.allSettled(plans.map((plan) => of(plan.pod.ip.family).carryOut(plan)));
+      const replaced = new Set<string>();
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected') throw outcome.reason;
+        for (const gone of outcome.value) replaced.add(gone);
+      }
+      // A sandbox that is gone is gone for both families, also for one in which nobody wants its ports.
+      if (replaced.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(replaced));
+      // The pod may have had an address of a family in which it has none now.
+      const chain = chainOf(attached);
+      for (const family of families) {
+        if (pods.some(({ ip }) => ip.family === family) || !mayHaveIptablesChain(chain, family)) continue;
+        await removeIn(family, [attached]).catch((error: unknown) => {
+          if (!isUnusable(error)) throw error;
+          warn(`${family} left out: ${error.details}`);
+        });
+      }
+      return replaced;
+    },
+
+    async giveWay(config, attached, pods) {
+      const gone = new Set<string>();
+      for (const pod of pods) {
+        const { family } = pod.ip;
+        for (const chain of await of(family).staleRivals(config, attached, pod)) gone.add(chain);
+      }
+      if (gone.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(gone));
+      return gone;
+    },
+
+    async check(config, attached, pods) {
+      for (const pod of pods) await of(pod.ip.family).check(config, attached, pod);
+    },
+
+    mapped(owner) {
+      return eachUsableFamily(warn, (family) => of(family).mapped(owner));
+    },
+
+    remove(owners) {
+      return eachUsableFamily(warn, (family) => removeIn(family, owners));
+    },
+
+    collect(networkName, kept) {
+      return eachUsableFamily(warn, (family) => of(family).collect(networkName, kept));
+    },
+
+    async probe(config) {
+      await eachUsableFamily(warn, async (family) => {
+        await of(family).probe(config);
+        return [];
+      });
+    },
+  };
+}
+
+/** Whether an error says that tools, kernel support or permission are missing. */
+export function isUnusable(error: unknown): error is CniError {
+  return error instanceof CniError && error.code === cniErrorCode.pluginNotAvailable;
+}
+
+/** Both families; one of them may be unusable on this machine (no ip6tables, say), as long as the other is not. */
+async function eachUsableFamily(
+  warn: (message: string) => void,
+  work: (family: IpFamily) => Promise<InstalledMapping[]>,
+): Promise<InstalledMapping[]> {
+  // Each family has a table of its own, so they do not wait for each other; both end before either error counts.
+  const outcomes = await Promise.allSettled(families.map(work));
+  const unusable: CniError[] = [];
+  const done: InstalledMapping[] = [];
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') {
+      done.push(...outcome.value);
+      continue;
+    }
+    const error: unknown = outcome.reason;
+    if (!isUnusable(error)) throw error;
+    unusable.push(error);
+  }
+  if (unusable.length === families.length) throw unusable[0];
+  for (const error of unusable) warn(`one address family left out: ${error.details}`);
+  return done;
+}

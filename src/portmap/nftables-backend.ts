@@ -1,0 +1,463 @@
+import { CniError, cniErrorCode } from '../cni/errors.ts';
+import { canonicalAddress } from '../net/ip.ts';
+import { type NftChange, type NftElement, type NftTable, NftUnavailable } from '../netfilter/nft/nft.ts';
+import { type Attached, inWords, isSuperseded } from './attached.ts';
+import type { Attachments, HostPort } from './attachments.ts';
+import { type Backend, taken } from './backend.ts';
+import type { PortmapConfig } from './config.ts';
+import {
+  ADDRESSES_ONLY,
+  attachmentElement,
+  basicLayout,
+  claimKeys,
+  claimMaps,
+  DNAT_PRIORITY,
+  type NftPlan,
+  networkWord,
+  nftMaps,
+  ownerWord,
+  parseOwner,
+  planNft,
+} from './nftables-layout.ts';
+import { type MappedPacket, takenBefore } from './nftables-precedence.ts';
+import { chainOf, type InstalledMapping, type Owner, type PodAddress } from './rules.ts';
+
+/** How often a transaction is planned anew after somebody else changed the table under it. */
+const MAX_ATTEMPTS = 4;
+
+/** A claim with what goes with it, as the kernel has it. */
+interface Installed {
+  claim: NftElement;
+  target: NftElement | undefined;
+  own: NftElement | undefined;
+}
+
+/** Mappings in maps of a table of our own, both address families in one transaction. */
+export class NftablesBackend implements Backend {
+  readonly name = 'nftables';
+  readonly #table: NftTable;
+  readonly #attachments: Attachments;
+  readonly #warn: (message: string) => void;
+
+  constructor(table: NftTable, attachments: Attachments, warn: (message: string) => void) {
+    this.#table = table;
+    this.#attachments = attachments;
+    this.#warn = warn;
+  }
+
+  /**
+   * On the common path a look at chains and rules and one transaction that only creates, whatever the number of mappings: a
+   * collision tells itself. Only then it is asked who is in the way.
+   */
+  async add(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<Set<string>> {
+    return usable(async () => {
+      const plan = planNft(config, attached, pods);
+      const creations = creationsOf(plan);
+      let last = '';
+      let refused = false;
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        if ((await this.#table.fault(plan.layout)) !== undefined) await this.#table.install(plan.layout);
+        const clearing = attempt === 0 ? nothing : await this.#clear(plan, attached);
+        if (clearing === 'present') return new Set();
+        const outcome = await this.#table.apply([...clearing.changes, ...creations]);
+        if (outcome.applied) {
+          for (const warning of clearing.warnings) this.#warn(warning);
+          return clearing.gone;
+        }
+        last = outcome.reason;
+        // What nft does not take now it will not take later: a condition that only looks right.
+        refused = outcome.why === 'refused';
+        if (refused) break;
+      }
+      throw new CniError(
+        // Everything but the conditions is of our own making.
+        refused && plan.chains.length > 0 ? cniErrorCode.invalidNetworkConfig : cniErrorCode.internal,
+        `could not map ports of container ${attached.containerId} (nftables)`,
+        last,
+      );
+    });
+  }
+
+  async giveWay(
+    config: PortmapConfig,
+    attached: Attached,
+    pods: readonly PodAddress[],
+  ): Promise<ReadonlySet<string>> {
+    return usable(async () => {
+      const plan = planNft(config, attached, pods);
+      let last = '';
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        // One look for each port, at a table that is mostly not there at all.
+        const found = await this.#table.look([...plan.claims, ...plan.reservations]);
+        if (found.every((element) => element === undefined)) return new Set();
+        const { gone, leaving, warnings } = await this.#evict(await this.#rivals(plan), attached);
+        const entries = await this.#table.look([...gone.keys()].map(attachmentElement));
+        const outcome = await this.#table.apply(
+          deletionsOf(leaving, [...entries, ...(await this.#unreserved(leaving))]),
+        );
+        if (outcome.applied) {
+          for (const warning of warnings) this.#warn(warning);
+          return new Set(gone.values());
+        }
+        last = outcome.reason;
+      }
+      throw new CniError(
+        cniErrorCode.internal,
+        `could not make way for container ${attached.containerId} (nftables)`,
+        last,
+      );
+    });
+  }
+
+  /** Whose mappings, in words, come before those that the other backend makes of this configuration: ours are looked at first. */
+  async shadows(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<string[]> {
+    return usable(async () => {
+      const rivals = await this.#rivals(planNft(config, attached, pods));
+      return rivals.map((rival) => this.#inWords(rival, attached));
+    });
+  }
+
+  async check(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<void> {
+    return usable(async () => {
+      const plan = planNft(config, attached, pods);
+      const { maps, chains } = plan.layout;
+      const fault = await this.#table.fault({ maps, chains: [...chains, ...plan.chains] });
+      if (fault !== undefined) throw missing(fault);
+      const wanted = [plan.attachment, ...plan.claims, ...plan.rest, ...plan.reservations];
+      const there = await this.#table.look(wanted);
+      for (const [i, element] of wanted.entries()) {
+        const found = there[i];
+        if (found === undefined) throw missing(`no element ${describeElement(element)}`);
+        // A pod's own address may be noted by an attachment that had it before.
+        const foreign = element.comment !== found.comment && !element.map.startsWith('own');
+        if (found.value !== element.value || foreign) {
+          throw missing(`${describeElement(element)} is ${describeElement(found)}`);
+        }
+      }
+      const ahead = await this.#table.ahead(DNAT_PRIORITY);
+      for (const claim of ahead === undefined ? [] : plan.claims) {
+        const taker = takenBefore(ahead!, DNAT_PRIORITY, packetOf(claim));
+        if (taker !== undefined) {
+          throw new CniError(
+            cniErrorCode.internal,
+            `mapping shadowed: ${portOf(claim.key)} is taken before`,
+            taker,
+          );
+        }
+      }
+    });
+  }
+
+  async mapped(owner: Owner): Promise<InstalledMapping[]> {
+    return usable(async () => {
+      const word = ownerWord(owner);
+      const [entry] = await this.#table.look([attachmentElement(word)]);
+      if (entry === undefined) return [];
+      return (await this.#claimed(word, this.#attachments.portsOf(chainOf(owner)))).flatMap(mappingOf);
+    });
+  }
+
+  async remove(owners: readonly Owner[]): Promise<InstalledMapping[]> {
+    return usable(async () => {
+      const words = owners.map(ownerWord);
+      return this.#remove(`container ${owners[0]!.containerId}`, async () => {
+        const entries = await this.#table.look(words.map(attachmentElement));
+        // Nothing is made without its entry: who has none has nothing, and that is most pods.
+        if (entries.every((entry) => entry === undefined)) return undefined;
+        const installed: Installed[] = [];
+        for (const [i, owner] of owners.entries()) {
+          if (entries[i] === undefined) continue;
+          installed.push(...(await this.#claimed(words[i]!, this.#attachments.portsOf(chainOf(owner)))));
+        }
+        return { entries: entries.filter((entry) => entry !== undefined), installed };
+      });
+    });
+  }
+
+  async collect(networkName: string, kept: readonly Owner[]): Promise<InstalledMapping[]> {
+    return usable(async () => {
+      const keep = new Set(kept.map(ownerWord));
+      const prefix = `${networkWord(networkName)}/`;
+      const isStale = (comment: string) => comment.startsWith(prefix) && !keep.has(comment);
+      return this.#remove(`network ${networkName}`, async () => {
+        // Also what lost its claim to somebody: every map is looked through, which a DEL need not do.
+        const lists = await Promise.all(nftMaps.map(({ name }) => this.#table.list(name, prefix)));
+        const stale = lists.flat().filter(({ comment = '' }) => isStale(comment));
+        const claims = stale.filter(({ map }) => (claimMaps as readonly string[]).includes(map));
+        return { entries: stale, installed: await this.#withRest(claims) };
+      });
+    });
+  }
+
+  async probe(): Promise<void> {
+    return usable(() => this.#table.probe(basicLayout));
+  }
+
+  async #remove(
+    what: string,
+    select: () => Promise<{ entries: NftElement[]; installed: Installed[] } | undefined>,
+  ): Promise<InstalledMapping[]> {
+    let last = '';
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const selected = await select();
+      if (selected === undefined) return [];
+      const { installed, entries } = selected;
+      const unreserved = await this.#unreserved(installed);
+      const outcome = await this.#table
+        .apply(deletionsOf(installed, [...entries, ...unreserved]))
+        .catch((cause: Error) => {
+          // It was found, so it is there still: not the same as a machine on which there cannot be anything.
+          if (!(cause instanceof NftUnavailable)) throw cause;
+          const remain = `port mappings of ${what} remain in table inet hostport`;
+          throw new CniError(cniErrorCode.internal, remain, cause.message, { cause });
+        });
+      if (outcome.applied) return installed.flatMap(mappingOf);
+      last = outcome.reason;
+    }
+    throw new CniError(cniErrorCode.internal, `could not remove port mappings of ${what} (nftables)`, last);
+  }
+
+  /**
+   * The mappings of an attachment, asked for by the ports it is remembered to have: the same work whatever the number of mappings.
+   * When none is remembered, or none of those is its own, all of them are looked through.
+   */
+  async #claimed(owner: string, ports: readonly HostPort[] | undefined): Promise<Installed[]> {
+    const found = await this.#table.look((ports ?? []).flatMap(claimKeys));
+    const claims = found.flatMap((element) => (element?.comment === owner ? [element] : []));
+    if (claims.length > 0) return this.#withRest(claims);
+    return this.#installed(owner, (comment) => comment === owner);
+  }
+
+  /** The mappings whose comment is wanted; `mark` occurs in each of them. */
+  async #installed(mark: string, isWanted: (comment: string) => boolean): Promise<Installed[]> {
+    const lists = await Promise.all(claimMaps.map((map) => this.#table.list(map, mark)));
+    return this.#withRest(lists.flat().filter(({ comment = '' }) => isWanted(comment)));
+  }
+
+  /** What goes with these claims, as far as it is of the same owner. */
+  async #withRest(claims: readonly NftElement[]): Promise<Installed[]> {
+    const targets = await this.#table.look(claims.map(({ map, key }) => ({ map: `${map}_targets`, key })));
+    const owns = await this.#table.look(
+      claims.map(({ map, key }, i) => {
+        const address = targets[i]?.value?.split(' . ')[0] ?? (map.endsWith('4') ? '0.0.0.0' : NO_IPV6);
+        return { map: `own${map.slice(-1)}`, key: `${address} . ${portOf(key)}` };
+      }),
+    );
+    const seen = new Set<string>();
+    return claims.map((claim, i) => {
+      const [target, own] = [targets[i], owns[i]].map((element) => {
+        const id = `${element?.map} ${element?.key}`;
+        if (element === undefined || element.comment !== claim.comment || seen.has(id)) return undefined;
+        seen.add(id);
+        return element;
+      });
+      return { claim, target, own };
+    });
+  }
+
+  /**
+   * What must go before the plan can be made: what the attachment had, and who else has its ports, if they may be taken. `present`
+   * when all is there already as it shall be.
+   */
+  async #clear(plan: NftPlan, attached: Attached): Promise<Clearing | 'present'> {
+    const before = await this.#installed(plan.owner, (comment) => comment === plan.owner);
+    const rivals = await this.#rivals(plan);
+    if (rivals.length === 0 && (await this.#isPresent(plan, before))) return 'present';
+    const { gone, warnings, leaving: evicted } = await this.#evict(rivals, attached);
+    const leaving = [...before, ...evicted];
+    const shared = await this.#table.look([plan.attachment, ...[...gone.keys()].map(attachmentElement)]);
+    // What is left of reservations for single addresses where we want every one.
+    const freed = await this.#table.look(plan.claims.filter(({ map }) => map.startsWith('any')));
+    const reserved = freed.filter((element) => element?.value === ADDRESSES_ONLY);
+    const unreserved = await this.#unreserved(leaving);
+    // A target whose claim somebody removed by hand is nobody's.
+    const orphans = await this.#table.look(plan.rest.filter(({ map }) => !map.startsWith('own')));
+    return {
+      changes: deletionsOf(leaving, [...shared, ...reserved, ...unreserved, ...orphans]),
+      gone: new Set(gone.values()),
+      warnings,
+    };
+  }
+
+  /** What leaves when these rivals do, and by which name; one whose sandbox lives is error {@link HOST_PORT_TAKEN}. */
+  async #evict(rivals: readonly Installed[], attached: Attached): Promise<Eviction> {
+    const gone = new Map<string, string>();
+    const warnings: string[] = [];
+    const displaced: Installed[] = [];
+    for (const rival of rivals) {
+      const owner = parseOwner(rival.claim.comment);
+      const state =
+        owner === undefined
+          ? 'unknown'
+          : isSuperseded(owner, attached)
+            ? 'gone'
+            : this.#attachments.sandboxState(owner.chain, owner);
+      if (state === 'alive') throw taken(this.#inWords(rival, attached));
+      if (state === 'gone') gone.set(rival.claim.comment!, owner!.chain);
+      else {
+        displaced.push(rival);
+        warnings.push(
+          `${this.#inWords(rival, attached)} is of an unknown sandbox; the new mapping takes its place`,
+        );
+      }
+    }
+    const dead = await Promise.all(
+      [...gone.keys()].map((owner) => this.#installed(owner, (comment) => comment === owner)),
+    );
+    return { gone, warnings, leaving: [...dead.flat(), ...displaced] };
+  }
+
+  /** The reservations that nothing needs once these mappings have left. */
+  async #unreserved(leaving: readonly Installed[]): Promise<NftElement[]> {
+    const single = leaving.map(({ claim }) => claim).filter(({ map }) => map.startsWith('one'));
+    const keys = new Map<string, { map: string; key: string }>();
+    for (const { map, key } of single) {
+      const port = portOf(key);
+      const staying = (await this.#table.list(map)).some(
+        (other) =>
+          portOf(other.key) === port && !single.some((one) => one.map === map && one.key === other.key),
+      );
+      if (!staying) keys.set(`${map} ${port}`, { map: map.replace('one', 'any'), key: port });
+    }
+    const found = await this.#table.look([...keys.values()]);
+    return found.flatMap((element) => (element?.value === ADDRESSES_ONLY ? [element] : []));
+  }
+
+  /** Claims of others in the way: of the same key, or of every address where we want one, or of one where we want every. */
+  async #rivals(plan: NftPlan): Promise<Installed[]> {
+    const isForeign = ({ comment, value }: NftElement) => comment !== plan.owner && value !== ADDRESSES_ONLY;
+    const keys = [...plan.claims, ...plan.reservations];
+    const claims = (await this.#table.look(keys)).flatMap((element) =>
+      element !== undefined && isForeign(element) ? [element] : [],
+    );
+    for (const f of ['4', '6']) {
+      const ports = plan.claims.filter(({ map }) => map === `any${f}`).map(({ key }) => key);
+      if (ports.length === 0) continue;
+      const single = await this.#table.list(`one${f}`);
+      claims.push(...single.filter((element) => isForeign(element) && ports.includes(portOf(element.key))));
+    }
+    const seen = new Set<string>();
+    return this.#withRest(
+      claims.filter(({ map, key }) => !seen.has(`${map} ${key}`) && seen.add(`${map} ${key}`)),
+    );
+  }
+
+  #inWords(installed: Installed, attached: Attached): string {
+    const [mapping] = mappingOf(installed);
+    const owner = parseOwner(installed.claim.comment);
+    const who = owner === undefined ? 'an unknown owner' : inWords(owner, attached, this.#attachments);
+    const where = mapping?.hostIP === undefined ? '' : `${mapping.hostIP} `;
+    const what = installed.claim.key.split(' . ').slice(-2).join(' ');
+    return `${where}${what} of ${who} at ${mapping?.target ?? 'an unknown address'}`;
+  }
+
+  async #isPresent(plan: NftPlan, before: readonly Installed[]): Promise<boolean> {
+    const wanted = [plan.attachment, ...plan.claims, ...plan.rest, ...plan.reservations];
+    const there = await this.#table.look(wanted);
+    if (!wanted.every(({ value }, i) => there[i] !== undefined && there[i].value === value)) return false;
+    if (before.length !== plan.claims.length) return false;
+    return (await this.#table.fault({ maps: [], chains: plan.chains })) === undefined;
+  }
+}
+
+interface Clearing {
+  changes: NftChange[];
+  /** Attachments, by the name of their chain, that lose all. */
+  gone: Set<string>;
+  warnings: string[];
+}
+
+interface Eviction {
+  /** Names of the chains of attachments that lose all, by their owner's word. */
+  gone: Map<string, string>;
+  leaving: Installed[];
+  warnings: string[];
+}
+
+const nothing: Clearing = { changes: [], gone: new Set(), warnings: [] };
+const NO_IPV6 = '0:0:0:0:0:0:0:0';
+
+function creationsOf(plan: NftPlan): NftChange[] {
+  return [
+    ...plan.chains.map((chain): NftChange => ({ verb: 'put-chain', chain })),
+    { verb: 'create', ...plan.attachment },
+    ...plan.claims.map((element): NftChange => ({ verb: 'create', ...element })),
+    // The pod's own address may be noted already, by whoever had it before: no claim, so no collision.
+    ...plan.rest.map(
+      (element): NftChange => ({
+        verb: element.map.startsWith('own') ? 'add' : 'create',
+        ...element,
+      }),
+    ),
+    ...plan.reservations.map((element): NftChange => ({ verb: 'add', ...element })),
+  ];
+}
+
+function deletionsOf(
+  installed: readonly Installed[],
+  others: readonly (NftElement | undefined)[],
+): NftChange[] {
+  const elements = new Map<string, NftChange>();
+  const chains = new Map<string, NftChange>();
+  const leaving = installed.flatMap(({ claim, target, own }) => [claim, target, own]);
+  for (const element of [...leaving, ...others]) {
+    if (element === undefined) continue;
+    const { map, key } = element;
+    elements.set(`${map} ${key}`, { verb: 'delete', map, key });
+  }
+  for (const { claim } of installed) {
+    const chain = /^goto (.+)$/.exec(claim.value ?? '')?.[1];
+    if (chain !== undefined) chains.set(chain, { verb: 'delete-chain', name: chain });
+  }
+  return [...elements.values(), ...chains.values()];
+}
+
+/** Protocol and port of a key, with or without an address before them. */
+function portOf(key: string): string {
+  return key.split(' . ').slice(-2).join(' . ');
+}
+
+function mappingOf({ claim, target }: Installed): InstalledMapping[] {
+  const parts = claim.key.split(' . ');
+  const [protocol = '', port = ''] = parts.slice(-2);
+  const [address, containerPort] = target?.value?.split(' . ') ?? [];
+  if (address === undefined) return [];
+  const pod = canonicalAddress(address);
+  return [
+    {
+      protocol,
+      hostPort: Number(port),
+      hostIP: parts.length === 3 ? canonicalAddress(parts[0]!) : undefined,
+      target: `${pod.includes(':') ? `[${pod}]` : pod}:${containerPort}`,
+    },
+  ];
+}
+
+function packetOf({ map, key }: NftElement): MappedPacket {
+  const parts = key.split(' . ');
+  const [protocol = '', port = ''] = parts.slice(-2);
+  return {
+    family: map.endsWith('4') ? 'ipv4' : 'ipv6',
+    protocol,
+    port: Number(port),
+    address: parts.length === 3 ? canonicalAddress(parts[0]!) : undefined,
+  };
+}
+
+function describeElement({ map, key, value, comment }: NftElement): string {
+  return `${map} { ${key}${value === undefined ? '' : ` : ${value}`} }${comment === undefined ? '' : ` of ${comment}`}`;
+}
+
+function missing(what: string): CniError {
+  return new CniError(cniErrorCode.internal, 'nftables rule missing in table inet hostport', what);
+}
+
+/** Turns nftables being unusable into error 50. */
+async function usable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!(cause instanceof NftUnavailable)) throw cause;
+    throw new CniError(cniErrorCode.pluginNotAvailable, 'nftables cannot be used', cause.message, { cause });
+  }
+}

@@ -1,0 +1,292 @@
+import { formatIp, type IpAddress, isUnspecified, parseIp } from '../net/ip.ts';
+import type { NftChain, NftElement, NftLayout, NftMap, NftType } from '../netfilter/nft/nft.ts';
+import type { HostPort } from './attachments.ts';
+import type { PortmapConfig } from './config.ts';
+import {
+  attachmentChain,
+  chainOf,
+  mappingsOf,
+  type Owner,
+  PLAIN_INTERFACE,
+  type PodAddress,
+} from './rules.ts';
+
+/**
+ * The nftables backend as data: table `inet hostport`, and what an attachment puts into it. docs/decisions/nftables-table.md says
+ * why it is so.
+ *
+ * A packet to an address of this machine is looked up twice: by address, protocol and port (hostIP), then by protocol and port.
+ * The first map of each pair says what happens before the translation, the second where it goes:
+ *
+ *     one4 any4                  jump SOURCES | continue | goto CONDITIONS | return
+ *     one4_targets any4_targets  the pod's address and port
+ *
+ * SOURCES is a chain that marks what must be masqueraded, by where it comes from; it is shared by all pods of a subnet.
+ * `return` in any4 keeps a port from being mapped for every address while a hostIP has it.
+ */
+export const NFT_TABLE = 'hostport';
+
+/** Before `dstnat`, where kube-proxy and iptables are: of two chains at one priority, the one made later would come first. */
+export const DNAT_PRIORITY = -101;
+/** Before `srcnat`, where the masquerading of primary plugins is, as the reference puts its jump first. */
+const SNAT_PRIORITY = 99;
+
+const families = ['ipv4', 'ipv6'] as const;
+type Family = (typeof families)[number];
+const suffix: Record<Family, '4' | '6'> = { ipv4: '4', ipv6: '6' };
+const protocol: Record<Family, 'ip' | 'ip6'> = { ipv4: 'ip', ipv6: 'ip6' };
+
+/** One element an attachment, so that who has nothing here is known at once: its key is a hash of network and container. */
+export const ATTACHMENTS = 'attachments';
+/** Value of {@link NftElement} in `any4` and `any6` that says: this port belongs to single addresses. */
+export const ADDRESSES_ONLY = 'return';
+
+const addressType: Record<Family, NftType> = { ipv4: 'ipv4_addr', ipv6: 'ipv6_addr' };
+
+export const nftMaps: readonly NftMap[] = [
+  { name: ATTACHMENTS, key: ['ipv6_addr'] },
+  ...families.flatMap((family): NftMap[] => {
+    const [f, address] = [suffix[family], addressType[family]];
+    const [any, one]: NftType[][] = [
+      ['inet_proto', 'inet_service'],
+      [address, 'inet_proto', 'inet_service'],
+    ];
+    const target: NftType[] = [address, 'inet_service'];
+    return [
+      { name: `one${f}`, key: one!, value: 'verdict' },
+      { name: `one${f}_targets`, key: one!, value: target },
+      { name: `any${f}`, key: any!, value: 'verdict' },
+      { name: `any${f}_targets`, key: any!, value: target },
+      // Which pod's own packets, to which of its host ports, need masquerade.
+      { name: `own${f}`, key: one! },
+    ];
+  }),
+];
+
+/** Names of the maps in which a mapping is claimed. */
+export const claimMaps = ['one4', 'any4', 'one6', 'any6'] as const;
+
+function sharedChains(bit: number): NftChain[] {
+  const entry = families.map((family) => `meta nfproto ${family} fib daddr type local jump ${family}`);
+  const chains = families.flatMap((family): NftChain[] => {
+    const [f, ip] = [suffix[family], protocol[family]];
+    const any = 'meta l4proto . th dport';
+    const one = `${ip} daddr . ${any}`;
+    const deliver = [
+      `dnat ${ip} to ${one} map @one${f}_targets`,
+      `dnat ${ip} to ${any} map @any${f}_targets`,
+    ];
+    return [
+      {
+        name: family,
+        rules: [`${one} vmap @one${f}`, deliver[0]!, `${any} vmap @any${f}`, deliver[1]!],
+      },
+      { name: `deliver${f}`, rules: deliver },
+    ];
+  });
+  const mask = maskOf(bit);
+  return [
+    ...chains,
+    { name: 'prerouting', hook: { name: 'prerouting', priority: DNAT_PRIORITY }, rules: entry },
+    { name: 'output', hook: { name: 'output', priority: DNAT_PRIORITY }, rules: entry },
+    {
+      name: 'postrouting',
+      hook: { name: 'postrouting', priority: SNAT_PRIORITY },
+      rules: [`meta mark and ${mask} == ${mask} masquerade`],
+      // One rule a mark bit: configurations may differ.
+      shared: true,
+    },
+  ];
+}
+
+function maskOf(bit: number): string {
+  return `0x${(2 ** bit).toString(16)}`;
+}
+
+/** The chain that marks what needs masquerade on its way to this pod: the same sources as in the iptables backend. */
+function sourcesChain(config: PortmapConfig, pod: PodAddress): NftChain | undefined {
+  if (!config.snat) return undefined;
+  const { family } = pod.ip;
+  const [f, ip, bit] = [suffix[family], protocol[family], config.markMasqBit];
+  const mark = `meta mark set meta mark or ${maskOf(bit)}`;
+  if (config.masqAll || pod.prefix === 0) return { name: `every-${bit}`, rules: [mark] };
+  const localhost = family === 'ipv4' ? [`ip saddr 127.0.0.1 ${mark}`] : [];
+  if (isWhole(pod)) {
+    const own = `${ip} saddr . meta l4proto . th dport @own${f} ${mark}`;
+    return { name: `own${f}-${bit}`, rules: [...localhost, own] };
+  }
+  const network = networkOf(pod);
+  const hex = network.bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return {
+    name: `from-${hex}-${pod.prefix}-${bit}`,
+    rules: [...localhost, `${ip} saddr ${formatIp(network)}/${pod.prefix} ${mark}`],
+  };
+}
+
+function isWhole({ ip, prefix }: PodAddress): boolean {
+  return prefix === ip.bytes.length * 8;
+}
+
+function networkOf({ ip, prefix }: PodAddress): IpAddress {
+  const bytes = ip.bytes.map((byte, i) => {
+    const kept = Math.min(8, Math.max(0, prefix - 8 * i));
+    return byte & (0xff << (8 - kept)) & 0xff;
+  });
+  return { ...ip, bytes };
+}
+
+/** An address as a part of a key: all eight groups of an IPv6 address. */
+export function addressWord({ family, bytes }: IpAddress): string {
+  if (family === 'ipv4') return bytes.join('.');
+  return Array.from({ length: 8 }, (_, i) => (bytes[2 * i]! * 256 + bytes[2 * i + 1]!).toString(16)).join(
+    ':',
+  );
+}
+
+/** What an attachment is in the table. */
+export interface NftPlan {
+  owner: string;
+  layout: NftLayout;
+  /** Its entry in {@link ATTACHMENTS}. */
+  attachment: NftElement;
+  /** What nobody else may have: the first map of each pair. */
+  claims: NftElement[];
+  /** What goes with the claims. */
+  rest: NftElement[];
+  /** {@link ADDRESSES_ONLY} entries, which attachments share. */
+  reservations: NftElement[];
+  /** Chains with its conditions. */
+  chains: NftChain[];
+}
+
+/** Plans an attachment; mappings of a family that the pod lacks are left out. */
+export function planNft(config: PortmapConfig, attached: Owner, pods: readonly PodAddress[]): NftPlan {
+  const owner = ownerWord(attached);
+  const plan: NftPlan = {
+    owner,
+    layout: { maps: nftMaps, chains: sharedChains(config.markMasqBit) },
+    attachment: attachmentElement(owner),
+    claims: [],
+    rest: [],
+    reservations: [],
+    chains: [],
+  };
+  const sources: NftChain[] = [];
+  for (const pod of pods) {
+    const { family } = pod.ip;
+    const f = suffix[family];
+    const source = sourcesChain(config, pod);
+    if (source !== undefined) sources.push(source);
+    const conditions = family === 'ipv4' ? config.conditionsV4 : config.conditionsV6;
+    let verdict = source === undefined ? 'continue' : `jump ${source.name}`;
+    const mappings = mappingsOf(config, family);
+    if (conditions.length > 0 && mappings.length > 0) {
+      const name = `${chainOf(attached)}-${f}`;
+      const when = conditions.join(' ');
+      const steps = source === undefined ? [] : [`jump ${source.name}`];
+      plan.chains.push({ name, rules: [...steps, `jump deliver${f}`].map((step) => `${when} ${step}`) });
+      verdict = `goto ${name}`;
+    }
+    const seen = new Set<string>();
+    for (const mapping of mappings) {
+      const { hostPort, containerPort, protocol } = mapping;
+      const port = `${protocol} . ${hostPort}`;
+      const { map, key } = claimKey(mapping, family);
+      const specific = map === `one${f}`;
+      // Said twice, the first counts, as with rules in order.
+      if (seen.has(`${map} ${key}`)) continue;
+      seen.add(`${map} ${key}`);
+      const address = addressWord(pod.ip);
+      plan.claims.push({ map, key, value: verdict, comment: owner });
+      plan.rest.push({
+        map: `${map}_targets`,
+        key,
+        value: `${address} . ${containerPort}`,
+        comment: owner,
+      });
+      if (source?.name.startsWith('own') && !seen.has(`own ${port}`)) {
+        seen.add(`own ${port}`);
+        plan.rest.push({ map: `own${f}`, key: `${address} . ${port}`, comment: owner });
+      }
+      if (specific && !seen.has(`reserved ${port}`)) {
+        seen.add(`reserved ${port}`);
+        plan.reservations.push({ map: `any${f}`, key: port, value: ADDRESSES_ONLY });
+      }
+    }
+  }
+  // A port of ours on every address needs no reservation against others.
+  plan.reservations = plan.reservations.filter(
+    ({ map, key }) => !plan.claims.some((claim) => claim.map === map && claim.key === key),
+  );
+  const names = new Set<string>();
+  const distinct = sources.filter(({ name }) => !names.has(name) && names.add(name));
+  plan.layout = { maps: nftMaps, chains: [...distinct, ...plan.layout.chains] };
+  return plan;
+}
+
+/** Where a host port is claimed for one address family. */
+function claimKey({ protocol, hostPort, hostIP }: HostPort, family: Family): { map: string; key: string } {
+  const port = `${protocol} . ${hostPort}`;
+  const host = hostIP === undefined ? undefined : parseIp(hostIP);
+  return host === undefined || isUnspecified(host)
+    ? { map: `any${suffix[family]}`, key: port }
+    : { map: `one${suffix[family]}`, key: `${addressWord(host)} . ${port}` };
+}
+
+/** Everywhere that a host port may be claimed, whatever addresses the pod had. */
+export function claimKeys(port: HostPort): { map: string; key: string }[] {
+  const host = port.hostIP === undefined ? undefined : parseIp(port.hostIP);
+  const single = host !== undefined && !isUnspecified(host);
+  return families
+    .filter((family) => !single || host.family === family)
+    .map((family) => claimKey(port, family));
+}
+
+/** Every layout has this; what a STATUS tries. */
+export const basicLayout: NftLayout = { maps: nftMaps, chains: sharedChains(13) };
+
+/** The entry of an attachment in {@link ATTACHMENTS}, whoever it is by its comment. */
+export function attachmentElement(owner: string): NftElement {
+  const hash = new Bun.CryptoHasher('sha256').update(owner).digest();
+  const key = addressWord({ family: 'ipv6', bytes: [...hash.subarray(0, 16)] });
+  return { map: ATTACHMENTS, key, comment: owner };
+}
+
+/** What a comment has in nft. */
+const MAX_COMMENT = 127;
+/** These and a slash fit. A container ID has 64 everywhere. */
+const MAX_NETWORK = 62;
+const MAX_CONTAINER = 64;
+
+/**
+ * The comment on every element of an attachment: `network/container`, with `/interface` where the mappings are by that; or
+ * `network/CHAIN~` with the name of its chain in the iptables backend, a hash, when the names cannot stand there. `~` is in no
+ * name of a container.
+ */
+export function ownerWord(owner: Owner): string {
+  const { networkName, containerId, ifName } = owner;
+  const suffix = ifName === undefined ? '' : `/${ifName}`;
+  const fits =
+    networkName.length <= MAX_NETWORK &&
+    containerId.length <= MAX_CONTAINER &&
+    networkName.length + 1 + containerId.length + suffix.length <= MAX_COMMENT &&
+    (ifName === undefined || PLAIN_INTERFACE.test(ifName));
+  return `${networkWord(networkName)}/${fits ? containerId + suffix : `${chainOf(owner)}~`}`;
+}
+
+/** The part of a comment that says which network. */
+export function networkWord(networkName: string): string {
+  if (networkName.length <= MAX_NETWORK) return networkName;
+  const hash = new Bun.CryptoHasher('sha256').update(networkName).digest('hex').slice(0, 24);
+  return `${networkName.slice(0, MAX_NETWORK - 25)}~${hash}`;
+}
+
+/** Whose a comment says an element is; undefined when it is not one of ours. */
+export function parseOwner(comment: string | undefined): (Owner & { chain: string }) | undefined {
+  const [networkName, containerId, ifName, ...more] = comment?.split('/') ?? [];
+  if (networkName === undefined || containerId === undefined || more.length > 0) return undefined;
+  const chain = containerId.endsWith('~')
+    ? containerId.slice(0, -1)
+    : attachmentChain(networkName, containerId, ifName);
+  return { chain, networkName, containerId, ...(ifName === undefined ? {} : { ifName }) };
+}

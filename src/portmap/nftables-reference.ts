@@ -1,0 +1,135 @@
+import { CniError, cniErrorCode } from '../cni/errors.ts';
+import type { AttachmentKey } from '../cni/result-cache.ts';
+import { canonicalAddress } from '../net/ip.ts';
+import { listForeignRules } from '../netfilter/nft/foreign.ts';
+import { type Exec, ExecError } from '../sys/exec.ts';
+import type { Attachments } from './attachments.ts';
+import { attachmentChain, type InstalledMapping, type Owner } from './rules.ts';
+
+/** The table of the reference plugin's nftables backend, of family ip and of family ip6, and its chains with rules of containers. */
+const TABLE = 'cni_hostport';
+const CHAINS = new Set(['hostports', 'hostip_hostports', 'masquerading']);
+
+/** A rule as `nft -j` prints it, as far as it matters here. */
+interface PrintedRule {
+  handle: number;
+  chain: string;
+  comment?: string;
+  expr: Record<string, unknown>[];
+}
+
+/**
+ * What the reference plugin left in nftables: a rule a mapping, with the container ID as its comment and no network name. It is
+ * only removed here, never made.
+ */
+export class ReferenceTables {
+  readonly #exec: Exec;
+  readonly #attachments: Attachments;
+
+  constructor(exec: Exec, attachments: Attachments) {
+    this.#exec = exec;
+    this.#attachments = attachments;
+  }
+
+  /** Removes the rules of a container, but those that lead to another interface of it: the comment does not tell them apart. */
+  async remove(key: AttachmentKey): Promise<InstalledMapping[]> {
+    let others: ReadonlySet<string> | undefined;
+    return this.#remove(
+      (comment) => comment === key.containerId,
+      (rule) => {
+        others ??= this.#attachments.addressesOfOthers(key, 'any');
+        const destination = destinationOf(rule);
+        return destination !== undefined && others.has(canonicalAddress(destination));
+      },
+    );
+  }
+
+  /**
+   * Rules do not say of which network they are. One goes when its container has nothing to be kept and libcni's cache says
+   * that it was of this network and that its sandbox is gone: anything less could be another network's.
+   */
+  async collect(networkName: string, kept: readonly Owner[]): Promise<InstalledMapping[]> {
+    const keep = new Set(kept.map(({ containerId }) => containerId));
+    return this.#remove((containerId) => {
+      if (keep.has(containerId)) return false;
+      const chain = attachmentChain(networkName, containerId);
+      return this.#attachments.sandboxState(chain, { networkName, containerId }) === 'gone';
+    });
+  }
+
+  async #remove(
+    isWanted: (comment: string) => boolean,
+    isSpared: (rule: PrintedRule) => boolean = () => false,
+  ): Promise<InstalledMapping[]> {
+    const removed: InstalledMapping[] = [];
+    for (const family of ['ip', 'ip6'] as const) {
+      // Asked of the kernel first: on most machines there is no such table, and no need to start nft to learn that.
+      const found = listForeignRules(family, TABLE).some(
+        ({ chain, comment }) => CHAINS.has(chain) && comment !== undefined && isWanted(comment),
+      );
+      if (!found) continue;
+      const rules = (await this.#list(family)).filter(
+        (rule) =>
+          CHAINS.has(rule.chain) && rule.comment !== undefined && isWanted(rule.comment) && !isSpared(rule),
+      );
+      if (rules.length === 0) continue;
+      const document = rules.map(
+        ({ chain, handle }) => `delete rule ${family} ${TABLE} ${chain} handle ${handle}\n`,
+      );
+      const argv = ['nft', '-f', '-'];
+      const result = await this.#exec.run(argv, { stdin: document.join('') });
+      if (result.code !== 0) throw asCniError(new ExecError(argv, result));
+      removed.push(...rules.flatMap(mappingOf));
+    }
+    return removed;
+  }
+
+  async #list(family: string): Promise<PrintedRule[]> {
+    const argv = ['nft', '-j', 'list', 'table', family, TABLE];
+    const result = await this.#exec.run(argv);
+    if (result.code !== 0) throw asCniError(new ExecError(argv, result));
+    const { nftables } = JSON.parse(result.stdout) as { nftables: { rule?: PrintedRule }[] };
+    return nftables.flatMap(({ rule }) => (rule === undefined ? [] : [rule]));
+  }
+}
+
+/** The pod's address in a rule of the reference: what it translates to, or where what it masquerades goes. */
+function destinationOf({ expr }: PrintedRule): string | undefined {
+  let destination: string | undefined;
+  for (const statement of expr) {
+    const match = statement.match as { left?: { payload?: Payload }; right?: unknown } | undefined;
+    if (match?.left?.payload?.field === 'daddr' && typeof match.right === 'string') destination = match.right;
+    const dnat = statement.dnat as { addr?: unknown } | undefined;
+    if (typeof dnat?.addr === 'string') return dnat.addr;
+  }
+  return destination;
+}
+
+/** What a rule of the reference translates; nothing for its masquerading. */
+function mappingOf({ expr }: PrintedRule): InstalledMapping[] {
+  let [protocol, hostPort, hostIP]: [string?, number?, string?] = [];
+  for (const statement of expr) {
+    const match = statement.match as { left?: { payload?: Payload }; right?: unknown } | undefined;
+    const payload = match?.left?.payload;
+    if (payload?.field === 'dport' && typeof match?.right === 'number') {
+      [protocol, hostPort] = [payload.protocol, match.right];
+    }
+    if (payload?.field === 'daddr' && typeof match?.right === 'string') hostIP = match.right;
+    const dnat = statement.dnat as { addr?: unknown; port?: unknown } | undefined;
+    if (typeof dnat?.addr !== 'string' || protocol === undefined || hostPort === undefined) continue;
+    const address = dnat.addr.includes(':') ? `[${dnat.addr}]` : dnat.addr;
+    return [{ protocol, hostPort, hostIP, target: `${address}:${dnat.port}` }];
+  }
+  return [];
+}
+
+interface Payload {
+  protocol: string;
+  field: string;
+}
+
+function asCniError(cause: ExecError): CniError {
+  return new CniError(cniErrorCode.internal, 'mappings of the reference plugin not removed', cause.message, {
+    cause,
+  });
+}

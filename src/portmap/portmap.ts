@@ -1,0 +1,327 @@
+import { CniError, cniErrorCode } from '../cni/errors.ts';
+import type { Plugin, PluginRequest } from '../cni/plugin.ts';
+import type { AttachmentKey } from '../cni/result-cache.ts';
+import type { PortMapping, Result, ValidAttachment } from '../cni/types.ts';
+import { cniVersions } from '../cni/version.ts';
+import { formatIp, type IpAddress, isUnspecified, parseCidr, parseIp } from '../net/ip.ts';
+import { localAddressTest } from '../net/local-addresses.ts';
+import { deleteUdpFlows, listUdpFlows } from '../netfilter/conntrack.ts';
+import type { IpFamily } from '../netfilter/iptables/iptables.ts';
+import { takeRulesLock } from '../netfilter/iptables/rules-lock.ts';
+import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
+import type { Exec } from '../sys/exec.ts';
+import { messageOf } from '../util/errors.ts';
+import { attachedAs, everyNameOf, namesOf } from './attached.ts';
+import { AttachmentFiles, type Attachments, type Recorded } from './attachments.ts';
+import { HOST_PORT_TAKEN } from './backend.ts';
+import { type Backends, backends } from './backends.ts';
+import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
+import { doubtsOf, raise } from './doubts.ts';
+import { loopbackDevices, RouteLocalnet, withoutRouteLocalnet } from './route-localnet.ts';
+import { chainOf, type InstalledMapping, mappingsOf, type Owner, type PodAddress } from './rules.ts';
+
+const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
+
+/**
+ * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. `glance` looks at the tables that
+ * `exec` changes, where that is possible.
+ */
+export function portmap(
+  exec: Exec,
+  attachments: Attachments = new AttachmentFiles(),
+  glance?: (family: IpFamily) => NatGlance | undefined,
+  routeLocalnet = new RouteLocalnet(),
+): Plugin {
+  const backendsFor = (exec: Exec, request: PluginRequest) =>
+    backends(exec, attachments, request.warn, glance);
+
+  /** Forgets mappings that are no more, by the name of their chain. */
+  const forget = (chain: string) => {
+    routeLocalnet.release(chain, attachments.devicesOf(chain));
+    attachments.forget(chain);
+  };
+
+  return {
+    name: 'portmap',
+    supportedVersions: cniVersions,
+    fields: PORTMAP_FIELDS,
+
+    async add(request) {
+      const config = parsePortmapConfig(request.config);
+      const { prevResult, ifName, netns } = request;
+      if (prevResult === undefined) throw notChained();
+      const pods = podAddresses(prevResult, ifName);
+      raise(doubtsOf(request.config, config, pods, ownAddressTest()), config.strict, request.warn);
+      if (config.portMappings.length === 0) return prevResult;
+      const key = keyOf(request);
+      const devices = loopbackDevices(config, pods, netns, ifName);
+      await withRulesLock(exec, async (exec) => {
+        const rules = backendsFor(exec, request);
+        const attached = await attachedAs(key, attachments, leadsTo(rules));
+        const chain = chainOf(attached);
+        const before = attachments.devicesOf(chain);
+        // Before the rules: were we killed between, the next one to want the port must know whose it is.
+        const isNew = attachments.record(chain, { ...key, netns, ports: config.portMappings, devices });
+        try {
+          const replaced = await rules.of(config).add(config, attached, pods);
+          for (const gone of replaced) forget(gone);
+        } catch (error) {
+          if (isNew && changedNothing(error)) attachments.forget(chain);
+          throw error;
+        }
+        routeLocalnet.hold(chain, devices);
+        const needed = new Set(devices.map(({ index }) => index));
+        routeLocalnet.release(
+          chain,
+          before.filter(({ index }) => !needed.has(index)),
+        );
+      });
+      for (const pod of pods) await forgetStaleFlows(exec, config, pod, request);
+      return prevResult;
+    },
+
+    async check(request) {
+      const config = parsePortmapConfig(request.config);
+      if (request.prevResult === undefined) {
+        throw new CniError(cniErrorCode.invalidNetworkConfig, 'required prevResult missing');
+      }
+      if (config.portMappings.length === 0) return;
+      const { netns, ifName } = request;
+      const pods = podAddresses(request.prevResult, ifName);
+      const rules = backendsFor(exec, request);
+      const attached = await attachedAs(keyOf(request), attachments, leadsTo(rules));
+      await rules.of(config).check(config, attached, pods);
+      const off = withoutRouteLocalnet(loopbackDevices(config, pods, netns, ifName));
+      if (off.length === 0) return;
+      throw new CniError(
+        cniErrorCode.internal,
+        `127.0.0.1 does not reach the pod: route_localnet is 0 on ${off.map(({ name }) => name).join(' and ')}`,
+      );
+    },
+
+    async del(request) {
+      const key = keyOf(request);
+      await withRulesLock(exec, async (exec) => {
+        const rules = backendsFor(exec, request);
+        const owners = await everyNameOf(key, attachments, leadsTo(rules));
+        await forgetFlows(exec, await rules.every.remove(owners, key), request);
+        for (const owner of owners) forget(chainOf(owner));
+      });
+    },
+
+    async gc(request) {
+      const { name } = request.config;
+      const valid = validAttachments(request);
+      await withRulesLock(exec, async (exec) => {
+        const rules = backendsFor(exec, request).every;
+        const recorded = attachments.recorded();
+        const kept = keptNames(name, valid, recorded);
+        const removed = await rules.collect(name, kept);
+        // Also chains that nothing leads to any more say nothing of their owner: what we remember does.
+        const [keptChains, keptContainers] = [
+          new Set(kept.map(chainOf)),
+          new Set(kept.map(({ containerId }) => containerId)),
+        ];
+        for (const [chain, { networkName, containerId, ifName }] of recorded) {
+          if (networkName !== name || keptChains.has(chain)) continue;
+          const key = { networkName, containerId, ifName: ifName ?? '' };
+          const owner = namesOf(key).find((name) => chainOf(name) === chain);
+          // A record by a name that is nobody's remembers nothing.
+          if (owner !== undefined) {
+            removed.push(...(await rules.remove([owner], keptContainers.has(containerId) ? undefined : key)));
+          }
+          forget(chain);
+          recorded.delete(chain);
+        }
+        attachments.tidy();
+        routeLocalnet.tidy(
+          (chain, device) => recorded.get(chain)?.devices.some(({ index }) => index === device) ?? false,
+        );
+        await forgetFlows(exec, removed, request);
+      });
+    },
+
+    async status(request) {
+      const config = parsePortmapConfig(request.config);
+      await backendsFor(exec, request)
+        .of(config)
+        .probe(config)
+        .catch((error: unknown) => {
+          const mapped = [...attachments.recorded().values()].some(
+            ({ networkName }) => networkName === config.networkName,
+          );
+          throw isUnavailable(error) && mapped
+            ? new CniError(cniErrorCode.limitedConnectivity, error.message, error.details, { cause: error })
+            : error;
+        });
+    },
+  };
+}
+
+/**
+ * The pod's first address of each family, of the interface that the runtime named. An address that says no interface, or one
+ * that is not in the list, counts too: plugins before 0.3.0 could not say.
+ */
+export function podAddresses(result: Result, ifName: string): PodAddress[] {
+  const found = new Map<IpFamily, PodAddress>();
+  for (const [i, entry] of result.ips.entries()) {
+    const parsed = parseCidr(entry.address);
+    if (parsed === undefined) {
+      throw new CniError(
+        cniErrorCode.invalidNetworkConfig,
+        `prevResult.ips[${i}].address must be an address with prefix length, is ${JSON.stringify(entry.address)}`,
+      );
+    }
+    const owner = entry.interface === undefined ? undefined : result.interfaces[entry.interface];
+    if (owner !== undefined && (owner.name !== ifName || owner.sandbox === undefined)) continue;
+    if (!found.has(parsed.ip.family)) found.set(parsed.ip.family, parsed);
+  }
+  return families.flatMap((family) => found.get(family) ?? []);
+}
+
+/** Whether an ADD failed before it made any rule. */
+function changedNothing(error: unknown): boolean {
+  return isUnavailable(error) || (error instanceof CniError && error.code === HOST_PORT_TAKEN);
+}
+
+function isUnavailable(error: unknown): error is CniError {
+  return error instanceof CniError && error.code === cniErrorCode.pluginNotAvailable;
+}
+
+function notChained(): CniError {
+  return new CniError(cniErrorCode.invalidNetworkConfig, 'portmap must be called as chained plugin');
+}
+
+/** Answers whether an address is of this machine; reads what it needs once, and only if it is asked. */
+function ownAddressTest(): (ip: IpAddress) => boolean {
+  const tests = new Map<IpFamily, (address: string) => boolean>();
+  return (ip) => {
+    const test = tests.get(ip.family) ?? localAddressTest(ip.family);
+    tests.set(ip.family, test);
+    return test(formatIp(ip));
+  };
+}
+
+/**
+ * Ends UDP flows to a mapped port that go elsewhere than to the pod: conntrack would keep sending a client that does not
+ * pause to whoever had the port before. A failure is a warning, as rules are in place and flows end by themselves.
+ */
+async function forgetStaleFlows(
+  exec: Exec,
+  config: PortmapConfig,
+  pod: PodAddress,
+  request: PluginRequest,
+): Promise<void> {
+  const { family } = pod.ip;
+  const mappings = mappingsOf(config, family).filter(({ protocol }) => protocol === 'udp');
+  if (mappings.length === 0) return;
+  try {
+    const isLocal = localAddressTest(family);
+    const covers = ({ hostIP }: PortMapping, destination: string) => {
+      const host = hostIP === undefined ? undefined : parseIp(hostIP)!;
+      const every = host === undefined || isUnspecified(host);
+      return every ? isLocal(destination) : destination === formatIp(host);
+    };
+    for (const hostPort of new Set(mappings.map((mapping) => mapping.hostPort))) {
+      const ofPort = mappings.filter((mapping) => mapping.hostPort === hostPort);
+      for (const flow of await listUdpFlows(exec, family, hostPort)) {
+        const mapping = ofPort.find((one) => covers(one, flow.destination));
+        const stays =
+          mapping === undefined ||
+          (flow.replySource === formatIp(pod.ip) && flow.replySourcePort === mapping.containerPort);
+        if (!stays) await deleteUdpFlows(exec, family, flow);
+      }
+    }
+  } catch (error) {
+    request.warn(`stale UDP connections not removed: ${messageOf(error)}`);
+  }
+}
+
+/** Ends the UDP flows that went through removed mappings, and no others. */
+async function forgetFlows(
+  exec: Exec,
+  removed: readonly InstalledMapping[],
+  request: PluginRequest,
+): Promise<void> {
+  try {
+    for (const { protocol, hostPort, target } of removed) {
+      if (protocol !== 'udp') continue;
+      const address = addressOf(target);
+      const port = Number(target.slice(target.lastIndexOf(':') + 1));
+      const family = address.includes(':') ? 'ipv6' : 'ipv4';
+      for (const flow of await listUdpFlows(exec, family, hostPort)) {
+        if (flow.replySource === address && flow.replySourcePort === port) {
+          await deleteUdpFlows(exec, family, flow);
+        }
+      }
+    }
+  } catch (error) {
+    request.warn(`UDP connections not removed: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * Works alone among all that change rules. What the work runs by the `exec` it is given holds the lock too: when we are killed
+ * while iptables has our document, nobody looks at the rules before it is done with it.
+ */
+async function withRulesLock(exec: Exec, work: (exec: Exec) => Promise<void>): Promise<void> {
+  const lock = await takeRulesLock().catch((cause) => {
+    throw new CniError(cniErrorCode.tryAgainLater, messageOf(cause), '', { cause });
+  });
+  try {
+    await work({ run: (argv, options) => exec.run(argv, { ...options, inherit: lock.fd }) });
+  } finally {
+    lock.release();
+  }
+}
+
+/** Null and nothing mean that none is valid: libcni sends null for an empty list. */
+function validAttachments(request: PluginRequest): ValidAttachment[] {
+  const { config } = request;
+  // The second name is what the specification had before 1.1.0 was final; libcni sends both.
+  for (const name of ['cni.dev/valid-attachments', 'cni.dev/attachments']) {
+    const value = config[name] ?? undefined;
+    if (value === undefined) continue;
+    const isAttachment = (entry: Partial<ValidAttachment> | null) =>
+      typeof entry?.containerID === 'string' && typeof entry.ifname === 'string';
+    if (Array.isArray(value) && value.every(isAttachment)) return value;
+    throw new CniError(
+      cniErrorCode.invalidNetworkConfig,
+      `${name} must be a list of attachments, is ${JSON.stringify(value)}`,
+    );
+  }
+  return [];
+}
+
+/**
+ * The names by which mappings of a network stay. Those by a container's name are of the interface that is recorded; where none is,
+ * they are of whichever interface is valid.
+ */
+function keptNames(
+  networkName: string,
+  valid: readonly ValidAttachment[],
+  recorded: ReadonlyMap<string, Recorded>,
+): Owner[] {
+  const pairs = new Set(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`));
+  return valid.flatMap(({ containerID, ifname }) => {
+    const [byContainer, byInterface] = namesOf({ networkName, containerId: containerID, ifName: ifname });
+    const ifName = recorded.get(chainOf(byContainer))?.ifName;
+    const isKept = ifName === undefined || pairs.has(`${containerID} ${ifName}`);
+    return isKept ? [byContainer, byInterface] : [byInterface];
+  });
+}
+
+function keyOf({ config, containerId, ifName }: PluginRequest): AttachmentKey {
+  return { networkName: config.name, containerId, ifName };
+}
+
+/** Whether what is mapped by a name leads to one of these addresses. */
+function leadsTo({ every }: Backends) {
+  return async (owner: Owner, addresses: ReadonlySet<string>): Promise<boolean> =>
+    (await every.mapped(owner)).some(({ target }) => addresses.has(addressOf(target)));
+}
+
+/** The address in `address:port` or `[address]:port`. */
+function addressOf(target: string): string {
+  return target.slice(0, target.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+}

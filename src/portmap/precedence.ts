@@ -1,0 +1,106 @@
+import { type IpAddress, parseCidr, parseIp } from '../net/ip.ts';
+import { splitWords } from '../netfilter/iptables/rule-text.ts';
+
+/** A packet of which some things are known. */
+export interface Packet {
+  protocol: string;
+  port: number;
+  /** Whether it may go to one of the addresses of a network. */
+  mayGoTo(network: { ip: IpAddress; prefix: number }): boolean;
+  /** Whether it may go to an address outside of a network. */
+  mayGoBeyond(network: { ip: IpAddress; prefix: number }): boolean;
+}
+
+/** Targets after which no further rule of the table is looked at. */
+const TERMINAL = ['ACCEPT', 'DROP', 'DNAT', 'REDIRECT', 'SNAT', 'MASQUERADE', 'NETMAP', 'RETURN'];
+/** Matches whose options {@link certainlyMatches} knows. */
+const KNOWN_MATCHES = ['tcp', 'udp', 'sctp', 'multiport', 'addrtype', 'comment'];
+
+/**
+ * Follows a packet through a chain, into the chains it leads to, until a wanted rule: undefined when it gets there, otherwise the
+ * rule that takes the packet before. Only rules that are certain to match count: one with a condition of which the packet
+ * says nothing (a source, an interface, a set) is passed over, so what is found is a fact and what is not may still be.
+ */
+export async function takenBefore(
+  list: (chain: string) => Promise<readonly string[] | undefined>,
+  start: string,
+  isWanted: (line: string) => boolean,
+  packet: Packet,
+): Promise<string | undefined> {
+  const entered = new Set<string>();
+  const walk = async (chain: string): Promise<'reached' | 'passed' | { by: string }> => {
+    // The kernel refuses loops; a chain that is entered twice has let the packet pass before.
+    if (entered.has(chain)) return 'passed';
+    entered.add(chain);
+    for (const line of (await list(chain)) ?? []) {
+      if (isWanted(line)) return 'reached';
+      const words = splitWords(line);
+      const at = words.findIndex((word) => word === '-j' || word === '-g');
+      const target = words[at + 1];
+      if (at < 0 || target === undefined || !certainlyMatches(words.slice(2, at), packet)) continue;
+      if (target === 'RETURN' && chain !== start) return 'passed';
+      if (TERMINAL.includes(target)) return { by: line };
+      // What is no chain is a target that only notes something.
+      const outcome = await walk(target);
+      if (outcome !== 'passed') return outcome;
+      if (words[at] === '-g') return chain === start ? { by: line } : 'passed';
+    }
+    return 'passed';
+  };
+  const outcome = await walk(start);
+  return typeof outcome === 'string' ? undefined : outcome.by;
+}
+
+/** Whether a rule with these matches, as `iptables -S` prints them, is sure to take some packet of this kind. */
+function certainlyMatches(words: readonly string[], packet: Packet): boolean {
+  for (let i = 0; i < words.length; i++) {
+    const negated = words[i] === '!';
+    if (negated) i++;
+    const option = words[i]!;
+    const value = words[++i] ?? '';
+    if (!optionMatches(option, value, negated, packet)) return false;
+  }
+  return true;
+}
+
+function optionMatches(option: string, value: string, negated: boolean, packet: Packet): boolean {
+  switch (option) {
+    case '-m':
+      return KNOWN_MATCHES.includes(value);
+    case '--comment':
+      return true;
+    case '-p':
+      return (value === packet.protocol) !== negated;
+    case '--dport':
+    case '--dports': {
+      const named = value.split(',').some((range) => {
+        const [first, last = first] = range.split(':').map(Number);
+        return packet.port >= first! && packet.port <= last!;
+      });
+      return named !== negated;
+    }
+    case '--dst-type':
+      return value === 'LOCAL' && !negated;
+    case '-d': {
+      const ip = parseIp(value);
+      const network = ip === undefined ? parseCidr(value) : { ip, prefix: ip.bytes.length * 8 };
+      if (network === undefined) return false;
+      return negated ? packet.mayGoBeyond(network) : packet.mayGoTo(network);
+    }
+    case '-i':
+    case '-o':
+      // A host port is for whoever comes by whichever way; only "not by this one" leaves ways enough.
+      return negated;
+    default:
+      return false;
+  }
+}
+
+/** Whether an address is in a network. */
+export function isWithin(ip: IpAddress, network: { ip: IpAddress; prefix: number }): boolean {
+  if (ip.family !== network.ip.family) return false;
+  return ip.bytes.every((byte, i) => {
+    const kept = Math.min(8, Math.max(0, network.prefix - 8 * i));
+    return ((byte ^ network.ip.bytes[i]!) & (0xff << (8 - kept)) & 0xff) === 0;
+  });
+}

@@ -1,0 +1,145 @@
+import { lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { isNamespace } from '../cni/sandbox.ts';
+import { isUnspecified, parseIp } from '../net/ip.ts';
+import { openNetDevices } from '../net/links.ts';
+import { deviceTowards, readRoutes } from '../net/routes.ts';
+import { interfaceSysctl, setInterfaceSysctl } from '../net/sysctl.ts';
+import { namesIn } from '../sys/directories.ts';
+import type { PortmapConfig } from './config.ts';
+import { mappingsOf, type PodAddress } from './rules.ts';
+
+const SETTING = 'route_localnet';
+
+/** A network device of the node. Its index is never given to another one; its name may be. */
+export interface Device {
+  index: number;
+  name: string;
+}
+
+/**
+ * The devices that connections from 127.0.0.1 to a pod's ports pass: the one that packets to the pod leave by, and the one that the
+ * answers come in by, when that is another. With Cilium's default routing the first is `cilium_host` and the second the pod's
+ * `lxc…`, and the kernel drops what has an address of 127.0.0.0/8 unless `route_localnet` is set on each of them. None when no
+ * mapping promises to answer there.
+ */
+export function loopbackDevices(
+  config: PortmapConfig,
+  pods: readonly PodAddress[],
+  netns: string,
+  ifName: string,
+): Device[] {
+  const pod = pods.find(({ ip }) => ip.family === 'ipv4');
+  if (pod === undefined || !config.snat || !servesLoopback(config)) return [];
+  // By the main routing table, where every CNI plugin has the route to its pods.
+  const towards = deviceTowards(readRoutes(), pod.ip);
+  const devices = openNetDevices();
+  try {
+    const back = isNamespace(netns) ? devices.otherEnd(netns, ifName) : undefined;
+    const out = towards === undefined || towards === back?.name ? undefined : devices.byName(towards);
+    const found = [
+      ...(out === undefined ? [] : [out]),
+      // What comes in by a port of a bridge comes in by the bridge.
+      ...(back === undefined || (back.master !== undefined && back.name !== towards) ? [] : [back]),
+    ];
+    return found.map(({ index, name }) => ({ index, name }));
+  } finally {
+    devices.close();
+  }
+}
+
+function servesLoopback(config: PortmapConfig): boolean {
+  return mappingsOf(config, 'ipv4').some(({ hostIP }) => {
+    const ip = hostIP === undefined ? undefined : parseIp(hostIP)!;
+    return ip === undefined || isUnspecified(ip) || ip.bytes[0] === 127;
+  });
+}
+
+/** The devices of these on which the kernel drops connections from 127.0.0.1: it is off there, and is not on for all of them. */
+export function withoutRouteLocalnet(devices: readonly Device[]): Device[] {
+  if (devices.length === 0 || interfaceSysctl('all', SETTING) !== '0') return [];
+  return devices.filter(({ name }) => interfaceSysctl(name, SETTING) === '0');
+}
+
+/**
+ * `route_localnet` of devices that attachments need, and who needs it: a directory for each device on which it was off before us,
+ * and in that an empty one for each attachment, by the name of its chain. A device on which it was on is not ours and has none. Used
+ * under the lock that every caller holds.
+ */
+export class RouteLocalnet {
+  readonly #directory: string;
+  #namespace: string | undefined;
+
+  constructor(directory = '/run/hostport/route_localnet') {
+    this.#directory = directory;
+  }
+
+  /** Sets it for an attachment. Noted before it is set: were we killed between, nothing stays on that nobody knows of. */
+  hold(chain: string, devices: readonly Device[]): void {
+    for (const { index, name } of devices) {
+      const isOff = interfaceSysctl(name, SETTING) === '0';
+      if (this.#wasOff(index) || isOff) {
+        mkdirSync(`${this.#holders(index)}/${chain}`, { recursive: true, mode: 0o700 });
+      }
+      if (isOff) setInterfaceSysctl(name, SETTING, '1');
+    }
+  }
+
+  /** What an attachment needed it does not need any more. What nobody needs is off again, where it was off before us. */
+  release(chain: string, devices: readonly Device[]): void {
+    for (const { index } of devices) {
+      remove(`${this.#holders(index)}/${chain}`);
+      this.#restoreUnheld(index);
+    }
+  }
+
+  /** Releases what was left by calls that were killed: `isHeld` says whether an attachment has a device still. */
+  tidy(isHeld: (chain: string, index: number) => boolean): void {
+    const prefix = this.#holders('');
+    for (const name of namesIn(this.#directory)) {
+      const path = `${this.#directory}/${name}`;
+      const index = Number(path.slice(prefix.length));
+      if (!path.startsWith(prefix) || !this.#wasOff(index)) continue;
+      for (const chain of namesIn(path)) if (!isHeld(chain, index)) remove(`${path}/${chain}`);
+      this.#restoreUnheld(index);
+    }
+  }
+
+  #restoreUnheld(index: number): void {
+    if (!this.#wasOff(index) || namesIn(this.#holders(index)).length > 0) return;
+    // First the setting: were we killed between, the directory says that it is to be done still.
+    turnOff(index);
+    remove(this.#holders(index));
+  }
+
+  #wasOff(index: number): boolean {
+    const holders = this.#holders(index);
+    const found = lstatSync(holders, { throwIfNoEntry: false });
+    if (found === undefined || found.isDirectory()) return found !== undefined;
+    // It has a name of ours and says nothing.
+    remove(holders);
+    return false;
+  }
+
+  /** Indexes are of their network namespace, and a test runs several with one /run. */
+  #holders(index: number | ''): string {
+    this.#namespace ??= String(statSync('/proc/self/ns/net').ino);
+    return `${this.#directory}/${this.#namespace}-${index}`;
+  }
+}
+
+/** On a device that is gone nothing is on. */
+function turnOff(index: number): void {
+  const devices = openNetDevices();
+  try {
+    const name = devices.byIndex(index)?.name;
+    if (name !== undefined) setInterfaceSysctl(name, SETTING, '0');
+  } catch (cause) {
+    if (devices.byIndex(index) !== undefined) throw cause;
+  } finally {
+    devices.close();
+  }
+}
+
+function remove(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
