@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Compiles the CNI plugins, portmap alone and those of the lab together, and links each executable under its names:
+ * Compiles the CNI plugins, the product's and the lab's apart, and links each executable under its names:
  * `bun run scripts/build-plugins.ts [directory]`, by default dist/cni. Which plugin an executable is comes from the name it is
  * called by, so a copy of any of them works alone.
  */
@@ -11,8 +11,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = process.argv[2] ?? join(root, 'dist', 'cni');
 
 const executables = [
-  { entry: 'src/portmap/main.ts', names: ['portmap'] },
-  { entry: 'src/lab/cilium/cni/main.ts', names: ['cilium-cni', 'loopback'] },
+  { entry: 'src/portmap/main.ts', names: ['portmap', 'loopback'] },
+  { entry: 'src/lab/cilium/cni/main.ts', names: ['cilium-cni'] },
 ];
 
 mkdirSync(out, { recursive: true });

@@ -1,4 +1,5 @@
 import { realpathSync } from 'node:fs';
+import { loopback } from '../cni/loopback.ts';
 import { pluginMain } from '../cni/plugin-main.ts';
 import type { IpFamily } from '../netfilter/iptables/iptables.ts';
 import { glanceAtKernel, type NatGlance } from '../netfilter/nft/kernel-rules.ts';
@@ -13,4 +14,7 @@ function glance(family: IpFamily): NatGlance | undefined {
   return isNft ? glanceAtKernel(family) : undefined;
 }
 
-pluginMain({ portmap: () => portmap(bunExec, new AttachmentFiles(), glance) });
+pluginMain({
+  portmap: () => portmap(bunExec, new AttachmentFiles(), glance),
+  loopback: () => loopback(bunExec),
+});

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Exec, output, realExec } from '../../sys/exec.ts';
 import { type ImageIndex, LayoutWriter } from './oci.ts';
 import { RootTree } from './root-tree.ts';
@@ -18,7 +18,7 @@ export const LAB_IMAGES = {
 export interface BuildImagesOptions {
   /** The compiled program, `bin/hostport`. */
   programPath: string;
-  /** Where the plugins are: hard links of one file. */
+  /** Where the plugins are. */
   pluginsDir: string;
   /** A static busybox. */
   busyboxPath: string;
@@ -110,14 +110,10 @@ async function programLayerTree(exec: Exec, program: string): Promise<RootTree> 
 /** What the stand-in for Cilium and the agent need beside the program: the plugins that they install, iptables and iproute2. */
 async function networkTree(exec: Exec, pluginsDir: string, below: RootTree): Promise<RootTree> {
   const tree = new RootTree();
-  tree.file(
-    [
-      ...['cilium-cni', 'loopback'].map((name) => `/opt/cilium/bin/${name}`),
-      ...['portmap', 'loopback'].map((name) => `/usr/local/lib/hostport/cni/${name}`),
-    ],
-    0o755,
-    copyOf(oneFile(...['cilium-cni', 'loopback', 'portmap'].map((name) => join(pluginsDir, name)))),
-  );
+  const plugin = (name: string) => copyOf(join(pluginsDir, name));
+  tree.file(['/opt/cilium/bin/cilium-cni', '/opt/cilium/bin/loopback'], 0o755, plugin('cilium-cni'));
+  const brought = ['portmap', 'loopback'].map((name) => `/usr/local/lib/hostport/cni/${name}`);
+  tree.file(brought, 0o755, plugin('portmap'));
   const xtables = firstThere(['/usr/sbin/xtables-nft-multi']);
   const iproute = firstThere(['/usr/sbin/ip', '/usr/bin/ip', '/sbin/ip']);
   tree.file(
@@ -175,20 +171,6 @@ function firstThere(paths: readonly string[]): string {
   if (found === undefined)
     throw new Error(`cannot build the images: none of ${paths.join(', ')} is on this machine`);
   return found;
-}
-
-/** Checks that all names hold the same content, as the plugins do: they become one file of the layer. */
-function oneFile(...paths: string[]): string {
-  const [a, ...others] = paths as [string, ...string[]];
-  const first = statSync(a);
-  for (const b of others) {
-    const second = statSync(b);
-    const same = first.ino === second.ino && first.dev === second.dev;
-    if (!same && !readFileSync(a).equals(readFileSync(b))) {
-      throw new Error(`${a} and ${basename(b)} beside it should be one program, and are not`);
-    }
-  }
-  return a;
 }
 
 function copyOf(path: string): TarContent {

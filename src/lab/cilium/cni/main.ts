@@ -1,7 +1,7 @@
+import { loopback } from '../../../cni/loopback.ts';
 import { pluginMain } from '../../../cni/plugin-main.ts';
 import { bunExec } from '../../../sys/bun-exec.ts';
 import { AGENT_SOCKET, agentOverSocket } from './agent-api.ts';
-import { loopback } from './loopback.ts';
 import { ciliumCni } from './plugin.ts';
 
 pluginMain({

@@ -1,10 +1,10 @@
-import { CniError, cniErrorCode } from '../../../cni/errors.ts';
-import type { Plugin } from '../../../cni/plugin.ts';
-import { enterSandbox, enterSandboxIfExists } from '../../../cni/sandbox.ts';
-import { cniVersions } from '../../../cni/version.ts';
-import { formatCidr, parseIp } from '../../../net/ip.ts';
-import { parseLinks, runIpBatch } from '../../../net/ip-batch.ts';
-import type { Exec } from '../../../sys/exec.ts';
+import { formatCidr, parseIp } from '../net/ip.ts';
+import { parseLinks, runIpBatch } from '../net/ip-batch.ts';
+import type { Exec } from '../sys/exec.ts';
+import { CniError, cniErrorCode } from './errors.ts';
+import type { Plugin } from './plugin.ts';
+import { enterSandbox, enterSandboxIfExists } from './sandbox.ts';
+import { cniVersions } from './version.ts';
 
 /** The loopback plugin: sets the sandbox's `lo` up. Whatever interface name it is called with, it is `lo`. */
 export function loopback(exec: Exec): Plugin {
