@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Event, Node, Pod, Service } from '../kube/types.ts';
-import { textsWithoutSecrets } from '../node/report/secrets.ts';
+import { textWithoutSecrets } from '../node/report/secrets.ts';
 import type { NetworkPolicy, World } from '../path/model/world.ts';
 import { schemaProblem } from './schema-problem.ts';
 
@@ -176,7 +176,11 @@ export const slim = {
   pods: (object: unknown) => podSchema.parse(withoutNulls(object)) as Pod,
   services: (object: unknown) => serviceSchema.parse(withoutNulls(object)) as Service,
   // Events quote programs, which quote files.
-  events: (object: unknown) => textsWithoutSecrets(eventSchema.parse(withoutNulls(object))) as Event,
+  events: (object: unknown) => {
+    const event = eventSchema.parse(withoutNulls(object));
+    const { message } = event;
+    return (message === undefined ? event : { ...event, message: textWithoutSecrets(message) }) as Event;
+  },
   policies: (object: unknown) => policySchema.parse(withoutNulls(object)) as NetworkPolicy,
 } as const;
 

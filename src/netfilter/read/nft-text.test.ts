@@ -64,3 +64,17 @@ test('rules, elements, and what is too much of something', () => {
   for (let i = 0; i < 1000; i++) deep = { '|': [deep, 1] };
   expect(expressionText(deep).length).toBeLessThan(200);
 });
+
+test.each<[string, (inner: object) => object]>([
+  ['names', (inner) => ({ meta: { key: inner } })],
+  ['addresses', (inner) => ({ dnat: { addr: inner, port: 1 } })],
+  ['what nobody knows', (inner) => ({ foo: inner })],
+])('%s within each other are written once a level, and no deeper than rules are', (_, wrap) => {
+  let nested: object = {};
+  for (let i = 0; i < 40_000; i++) nested = wrap(nested);
+  const began = performance.now();
+  const text = expressionText(nested as Parameters<typeof expressionText>[0]);
+  expect(performance.now() - began).toBeLessThan(2000);
+  expect(text).toContain('…');
+  expect(text.length).toBeLessThan(1000);
+});

@@ -30,6 +30,17 @@ function isObject(json: Json | undefined): json is JsonObject {
   return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 
+/** As JSON.stringify writes it, whose time grows with the square of the depth. */
+function jsonText(json: Json, depth: number): string {
+  if (typeof json !== 'object' || json === null) return JSON.stringify(json);
+  if (depth > MAX_DEPTH) return '…';
+  if (Array.isArray(json)) return `[${json.map((item) => jsonText(item, depth + 1)).join(',')}]`;
+  const members = Object.entries(json).map(
+    ([key, value]) => `${JSON.stringify(key)}:${jsonText(value, depth + 1)}`,
+  );
+  return `{${members.join(',')}}`;
+}
+
 function write(json: Json, depth: number): string {
   if (depth > MAX_DEPTH) return '…';
   if (typeof json === 'string') return json;
@@ -41,8 +52,14 @@ function write(json: Json, depth: number): string {
 }
 
 function writeKind(kind: string, body: Json, depth: number): string {
-  const at = (key: string): string =>
-    isObject(body) && body[key] !== undefined ? write(body[key], depth) : '';
+  // Each part once: written twice at each level, what is nested takes twice as long with each.
+  const written = new Map<string, string>();
+  const at = (key: string): string => {
+    if (!isObject(body) || body[key] === undefined) return '';
+    const text = written.get(key) ?? write(body[key], depth);
+    written.set(key, text);
+    return text;
+  };
   const words = (...parts: string[]) => parts.filter((part) => part !== '').join(' ');
   switch (kind) {
     case 'match': {
@@ -73,7 +90,7 @@ function writeKind(kind: string, body: Json, depth: number): string {
       return Array.isArray(body) ? setText(body, depth) : words(at('op'), at('set'), `{ ${at('elem')} }`);
     case 'elem':
       return isObject(body) && body.comment !== undefined
-        ? `${at('val')} comment ${JSON.stringify(body.comment)}`
+        ? `${at('val')} comment ${jsonText(body.comment, depth)}`
         : at('val');
     case 'map':
       return words(at('key'), 'map', at('data'));
@@ -102,7 +119,7 @@ function writeKind(kind: string, body: Json, depth: number): string {
     case 'log':
       return words(
         'log',
-        isObject(body) && body.prefix !== undefined ? `prefix ${JSON.stringify(body.prefix)}` : '',
+        isObject(body) && body.prefix !== undefined ? `prefix ${jsonText(body.prefix, depth)}` : '',
       );
     case 'limit':
       return words('limit rate', `${at('rate')}/${at('per')}`);
@@ -117,7 +134,7 @@ function writeKind(kind: string, body: Json, depth: number): string {
         ? body.map((side) => write(side, depth)).join(` ${kind} `)
         : write(body, depth);
     default:
-      return body === null ? kind : `${kind} ${JSON.stringify(body)}`;
+      return body === null ? kind : `${kind} ${jsonText(body, depth)}`;
   }
 }
 
