@@ -79,6 +79,11 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
   { one: WITHOUT_MAPPING, other: BY_ANOTHER_POD, because: 'the other pod needs a chain that works' },
   { one: ['conflist-invalid'], other: BY_ANOTHER_POD, because: 'the other pod needs a chain that works' },
   {
+    one: ['conflist-invalid'],
+    other: ['mark-bit-shared'],
+    because: "portmap's mark bit is read from the configuration, which cannot be parsed",
+  },
+  {
     one: BY_PROBES_ALONE,
     other: BY_PROBES_ALONE,
     because: 'each is what is left when nothing else explains the silence',
