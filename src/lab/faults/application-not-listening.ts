@@ -10,7 +10,7 @@ function portFor({ port: { hostPort } }: FaultTarget): HostPort {
 }
 
 export const fault: Fault = {
-  does: 'makes a pod whose application listens on another port than its containerPort',
+  does: 'creates a pod whose application listens on another port than its containerPort',
   async inject(door, target) {
     await door.apply([echoPod(target, MUTE_POD, [portFor(target)])]);
     await door.untilRunning({ pod: { ...target.pod, name: MUTE_POD } });

@@ -10,7 +10,7 @@ function doubled(hostPort: number): string[] {
 }
 
 export const fault: Fault = {
-  does: "puts a translation to an address that nobody has before the pod's own, in the pod's chain",
+  does: "adds a translation to an unused address before the pod's own, in the pod's chain",
   async inject(door, target) {
     const chain = await chainOf(door, target);
     await iptablesIn(door, target.node, 'nat', '-I', chain, '1', ...doubled(target.port.hostPort));

@@ -9,7 +9,7 @@ const LEAVER = 'leaves-its-mapping';
 const PORT = 8093;
 
 export const fault: Fault = {
-  does: 'makes a pod, takes portmap out of the configuration while the pod is deleted, and puts it back',
+  does: 'creates a pod, removes portmap from the configuration while the pod is deleted, and restores it',
   remember: (door, { node }) => snapshotConfDir(door, node),
   async inject(door, target) {
     const before = await snapshotConfDir(door, target.node);

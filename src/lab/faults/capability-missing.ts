@@ -3,7 +3,7 @@ import { editActiveList, puttingBackConfDir } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: 'takes the capability from the portmap entry of the configuration in use, and makes the pod again',
+  does: 'removes the capability from the portmap entry of the configuration in use, and recreates the pod',
   ...puttingBackConfDir,
   async inject(door, target) {
     await door.recreate(target, async () => {

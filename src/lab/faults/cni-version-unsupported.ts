@@ -2,7 +2,7 @@ import { editActiveList, puttingBackConfDir } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: 'sets a cniVersion that the plugins do not speak in the configuration in use, and makes the pod again',
+  does: 'sets a cniVersion that the plugins do not support in the configuration in use, and recreates the pod',
   ...puttingBackConfDir,
   async inject(door, target) {
     await door.recreate(target, async () => {

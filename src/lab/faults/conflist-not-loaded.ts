@@ -6,7 +6,7 @@ import type { Fault } from '../inject/fault.ts';
 const ASIDE = '/etc/cni/moved-in.conflist';
 
 export const fault: Fault = {
-  does: 'lets the runtime load a configuration without portmap, moves the right one in from another directory, and makes the pod again',
+  does: 'lets the runtime load a configuration without portmap, moves the right one in from another directory, and recreates the pod',
   remember: (door, { node }) => snapshotConfDir(door, node),
   async inject(door, target) {
     await door.recreate(target, async () => {

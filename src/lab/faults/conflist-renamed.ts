@@ -4,7 +4,7 @@ import { activeList, CONF_DIR, puttingBackConfDir } from '../inject/conf-dir.ts'
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: "does what Cilium's exclusive mode does when an agent before 1.14 starts: renames the configuration in use, writes one of the primary plugin alone; and makes the pod again",
+  does: "does what Cilium's exclusive mode does when an agent before 1.14 starts: renames the configuration in use and writes one with only the primary plugin; then recreates the pod",
   ...puttingBackConfDir,
   async inject(door, target) {
     await door.recreate(target, async () => {

@@ -4,7 +4,7 @@ import { activeList, CONF_DIR, puttingBackConfDir } from '../inject/conf-dir.ts'
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: 'puts a configuration of the primary plugin alone before the one in use, and makes the pod again',
+  does: 'adds a configuration with only the primary plugin that sorts before the one in use, and recreates the pod',
   ...puttingBackConfDir,
   async inject(door, target) {
     await door.recreate(target, async () => {

@@ -5,11 +5,11 @@ import { type Fault, UnsuitableTarget } from '../inject/fault.ts';
 const DIRECTORY = dirname(AGENT_SOCKET);
 
 export const fault: Fault = {
-  does: "takes the socket of the primary plugin's agent away, as it is before the agent is up, and makes the pod again",
+  does: "removes the socket of the primary plugin's agent, as before the agent has started, and recreates the pod",
   async remember(door, target) {
     if (!(await door.list(target.node, DIRECTORY)).includes('cilium.sock')) {
       throw new UnsuitableTarget(
-        `node ${target.node} has no agent of a primary plugin: conflist-too-early wants the network of examples/kind-cilium-portmap`,
+        `node ${target.node} has no agent of a primary plugin: conflist-too-early needs the network of examples/kind-cilium-portmap`,
       );
     }
     return null;

@@ -8,7 +8,7 @@ const UDP_POD = 'answers-datagrams';
 /** An address for documentation (RFC 5737) in the place of the pod that was there before. */
 const FORMER = '192.0.2.9';
 
-/** How long the flow is kept, in seconds: as long as a client that goes on sending would. */
+/** How long the flow is kept, in seconds: as long as a client that keeps sending would keep it. */
 const KEPT = '600';
 
 function portFor({ port: { hostPort } }: FaultTarget): HostPort {
@@ -62,7 +62,7 @@ async function sendDatagram(door: FaultDoor, { node, nodeAddress, pod }: FaultTa
 }
 
 export const fault: Fault = {
-  does: 'makes a pod with a UDP port and a client whose flow was translated to another address before, and goes on',
+  does: 'creates a pod with a UDP port, and a client that keeps sending on a flow that was translated to another address before',
   remember: (door, { node }) => saveTable(door, node, 'nat'),
   async inject(door, target) {
     const { node, pod, nodeAddress } = target;

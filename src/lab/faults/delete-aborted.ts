@@ -4,7 +4,7 @@ import type { Fault } from '../inject/fault.ts';
 const NETNS = 'never-deleted';
 
 export const fault: Fault = {
-  does: 'attaches a network namespace of its own to the network, and deletes it without a DEL',
+  does: 'attaches a network namespace of its own to the network, and deletes the namespace without a DEL',
   async inject(door, target) {
     const { path } = await activeList(door, target.node);
     await door.run(target.node, ['ip', 'netns', 'add', NETNS]);

@@ -3,7 +3,7 @@ import { editActiveList, restoreConfDir, snapshotConfDir } from '../inject/conf-
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: 'sets `"snat": false` on the portmap entry of the configuration in use, and makes the pod again',
+  does: 'sets `"snat": false` on the portmap entry of the configuration in use, and recreates the pod',
   remember: (door, { node }) => snapshotConfDir(door, node),
   async inject(door, target) {
     await editActiveList(door, target.node, (list) =>

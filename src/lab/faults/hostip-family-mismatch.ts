@@ -2,7 +2,7 @@ import { echoPod } from '../inject/echo-pod.ts';
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: 'makes a pod whose hostIP is ::1, on a cluster whose pods have IPv4 only',
+  does: 'creates a pod whose hostIP is ::1, on a cluster whose pods have IPv4 only',
   async inject(door, target) {
     await door.apply([
       echoPod(target, 'hostip-other-family', [

@@ -5,7 +5,7 @@ import type { Fault } from '../inject/fault.ts';
 const NOBODYS = '203.0.113.7';
 
 export const fault: Fault = {
-  does: `makes a pod whose hostIP is ${NOBODYS}, which no node has`,
+  does: `creates a pod whose hostIP is ${NOBODYS}, which no node has`,
   async inject(door, target) {
     await door.apply([
       echoPod(target, 'hostip-elsewhere', [

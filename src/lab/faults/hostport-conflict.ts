@@ -2,7 +2,7 @@ import { echoPod } from '../inject/echo-pod.ts';
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: "makes a pod that names the target's node itself and asks for the same port",
+  does: "creates a pod that names the target's node itself and requests the same port",
   async inject(door, target) {
     await door.apply([echoPod(target, 'same-port', [target.port])]);
     await door.until('the kubelet to look at the pod', async () => {

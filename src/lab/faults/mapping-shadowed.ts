@@ -10,7 +10,7 @@ function shadow(address: string, port: number): string[] {
 }
 
 export const fault: Fault = {
-  does: "puts a translation of the port to the node's own discard port at the head of PREROUTING",
+  does: "adds a translation of the port to the node's own discard port at the head of PREROUTING",
   async inject(door, { node, nodeAddress, port }) {
     const rule = shadow(nodeAddress, port.hostPort);
     await iptablesIn(door, node, 'nat', '-I', 'PREROUTING', '1', ...rule);

@@ -6,7 +6,7 @@ import { iptablesIn, puttingBackTable } from '../inject/table.ts';
 const DEAD = { id: 'dead'.repeat(16), target: '192.0.2.9:9' };
 
 export const fault: Fault = {
-  does: "puts the mapping of a container that is gone before the pod's, as the reference portmap leaves it",
+  does: "adds the mapping of a deleted container before the pod's, as the reference portmap leaves it",
   ...puttingBackTable('nat'),
   async inject(door, { node, port: { hostPort } }) {
     const nat = (...words: string[]) => iptablesIn(door, node, 'nat', ...words);

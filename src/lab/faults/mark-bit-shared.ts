@@ -9,7 +9,7 @@ const FOREIGN = [
 ];
 
 export const fault: Fault = {
-  does: 'has another component mark packets of its own by the same bit',
+  does: 'adds a rule by which another component marks its packets with the same bit',
   remember: (door, { node }) => snapshotConfDir(door, node),
   async inject(door, { node }) {
     await iptablesIn(door, node, 'mangle', '-A', ...FOREIGN);

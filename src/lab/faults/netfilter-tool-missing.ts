@@ -6,7 +6,7 @@ import type { Fault } from '../inject/fault.ts';
 const PROGRAMS = ['/usr/sbin/xtables-nft-multi', '/usr/sbin/xtables-legacy-multi'];
 
 export const fault: Fault = {
-  does: 'has the configuration name the iptables backend, takes the iptables programs away, and makes the pod again',
+  does: 'selects the iptables backend in the configuration, removes the iptables programs, and recreates the pod',
   remember: (door, { node }) => snapshotConfDir(door, node),
   async inject(door, target) {
     await door.recreate(target, async () => {

@@ -4,7 +4,7 @@ import { echoPod } from '../inject/echo-pod.ts';
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: "makes a pod that may run on the target's node alone and asks for the same port",
+  does: "creates a pod that may run only on the target's node and requests the same port",
   async inject(door, target) {
     await door.apply([
       echoPod(target, 'no-free-port', [target.port], {

@@ -7,7 +7,7 @@ function portFor({ nodeAddress }: FaultTarget): number {
 }
 
 export const fault: Fault = {
-  does: 'makes a pod with a hostPort of the range of nodePorts, and a Service with that nodePort',
+  does: 'creates a pod with a hostPort in the nodePort range, and a Service with that nodePort',
   async inject(door, target) {
     await door.apply([
       {

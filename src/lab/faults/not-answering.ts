@@ -18,7 +18,7 @@ function dropOf({ protocol, containerPort }: HostPort): string[] {
 }
 
 export const fault: Fault = {
-  does: "drops packets to the application's port inside the pod, where no look at the node shows it",
+  does: "drops packets to the application's port inside the pod, where no inspection of the node shows it",
   async inject(door, target) {
     const { netns } = await podLink(door, target);
     await inNamespace(door, target, netns, '-I', 'INPUT', ...dropOf(target.port));

@@ -12,7 +12,7 @@ async function deviceOf(door: FaultDoor, { node, nodeAddress }: FaultTarget): Pr
 }
 
 export const fault: Fault = {
-  does: "drops what other machines send to the port at the node's device, before any rule of iptables, as a cloud's firewall does",
+  does: "drops packets from other machines to the port at the node's device, before any iptables rule, as a cloud firewall does",
   async inject(door, target) {
     const { node, port } = target;
     const device = await deviceOf(door, target);

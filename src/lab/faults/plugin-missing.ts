@@ -2,7 +2,7 @@ import type { Fault } from '../inject/fault.ts';
 import { bringPortmapBack, putPortmapAside } from '../inject/plugin-files.ts';
 
 export const fault: Fault = {
-  does: 'takes portmap out of the plugin directory, and makes the pod again',
+  does: 'removes portmap from the plugin directory, and recreates the pod',
   async inject(door, target) {
     await door.recreate(target, async () => {
       await putPortmapAside(door, target);

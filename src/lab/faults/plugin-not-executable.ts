@@ -2,7 +2,7 @@ import type { Fault } from '../inject/fault.ts';
 import { portmapPaths } from '../inject/plugin-files.ts';
 
 export const fault: Fault = {
-  does: "takes the execute permission from portmap's file, and makes the pod again",
+  does: "removes the execute permission of portmap's file, and recreates the pod",
   async inject(door, target) {
     await door.recreate(target, async () => {
       await door.run(target.node, ['chmod', '0644', portmapPaths.inPlace]);

@@ -3,7 +3,7 @@ import { editActiveList, puttingBackConfDir } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: 'puts portmap first in the configuration in use, and makes the pod again',
+  does: 'puts portmap first in the configuration in use, and recreates the pod',
   ...puttingBackConfDir,
   async inject(door, target) {
     await door.recreate(target, async () => {

@@ -13,7 +13,7 @@ exit 1
 `;
 
 export const fault: Fault = {
-  does: "puts a portmap that speaks no newer CNI than 0.3.1 in portmap's place, has the configuration ask for 0.4.0, and makes the pod again",
+  does: 'replaces portmap with one that supports CNI only up to 0.3.1, sets cniVersion 0.4.0 in the configuration, and recreates the pod',
   remember: (door, { node }) => snapshotConfDir(door, node),
   async inject(door, target) {
     await door.recreate(target, async () => {

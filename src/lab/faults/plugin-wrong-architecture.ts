@@ -2,7 +2,7 @@ import type { Fault } from '../inject/fault.ts';
 import { bringPortmapBack, portmapPaths, putPortmapAside } from '../inject/plugin-files.ts';
 
 export const fault: Fault = {
-  does: "puts a portmap whose ELF header names another processor in portmap's place, and makes the pod again",
+  does: 'replaces portmap with one whose ELF header names another processor, and recreates the pod',
   async inject(door, target) {
     await door.recreate(target, async () => {
       await putPortmapAside(door, target);

@@ -3,7 +3,7 @@ import { editActiveList, puttingBackConfDir, restoreConfDir, snapshotConfDir } f
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: 'makes the pod while the configuration has no portmap, then puts the configuration right',
+  does: 'recreates the pod while the configuration has no portmap, then restores the configuration',
   ...puttingBackConfDir,
   async inject(door, target) {
     const before = await snapshotConfDir(door, target.node);

@@ -5,7 +5,7 @@ import { iptablesIn, puttingBackTable } from '../inject/table.ts';
 const POD_CHAIN = 'KUBE-POD-FW-HOSTPORTFAULT00';
 
 export const fault: Fault = {
-  does: "drops packets to the container's port in a chain as kube-router makes it for a pod that a policy isolates",
+  does: "drops packets to the container's port in a chain like the one that kube-router creates for a pod that a policy isolates",
   ...puttingBackTable('filter'),
   async inject(door, { node, pod, port }) {
     const toPod = ['-d', `${pod.address}/32`];

@@ -32,7 +32,7 @@ async function knock(door: FaultDoor, { node, nodeAddress, pod, port }: FaultTar
 }
 
 export const fault: Fault = {
-  does: 'gives the pod a second way out to its node, on which the reverse path filter is strict',
+  does: 'adds a second route from the pod to its node, through a device with a strict reverse path filter',
   async inject(door, target) {
     const { netns } = await podLink(door, target);
     const [node, pod] = [SECOND.onNode, SECOND.inPod];

@@ -3,7 +3,7 @@ import { editActiveList, puttingBackConfDir } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 
 export const fault: Fault = {
-  does: 'makes portmap of the configuration in use rely on a chain KUBE-MARK-MASQ that is not there, and makes the pod again',
+  does: 'sets portmap in the configuration in use to rely on a chain KUBE-MARK-MASQ that does not exist, and recreates the pod',
   ...puttingBackConfDir,
   async inject(door, target) {
     await door.recreate(target, async () => {

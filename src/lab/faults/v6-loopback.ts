@@ -4,7 +4,7 @@ import { untilComplaint, watchingPod } from '../inject/watching-pod.ts';
 const ASKING_POD = 'asks-v6-loopback';
 
 export const fault: Fault = {
-  does: "runs a pod on the node's network whose probe asks [::1] and the hostPort",
+  does: "runs a pod on the node's network whose probe connects to the hostPort at [::1]",
   async inject(door, target) {
     const { hostPort } = target.port;
     const check = { httpGet: { host: '::1', port: hostPort } };

@@ -27,7 +27,7 @@ const targetSchema = z.object({
   nodeAddress: z.string(),
 });
 
-/** A failure that was brought about and not undone yet. */
+/** A failure that was injected and not undone yet. */
 const injectedSchema = z.object({
   code: z.string(),
   target: targetSchema,
@@ -43,7 +43,7 @@ export interface Injected {
 /** How long one process waits for another that writes the book, in milliseconds: a write takes a few. */
 const LOCK_DEADLINE_MS = 5000;
 
-/** The failures brought about in a lab, remembered beside its record until they are undone. */
+/** The failures injected into a lab, stored beside its record until they are undone. */
 export class FaultBook {
   readonly #path: string;
 
@@ -84,7 +84,7 @@ export class FaultBook {
   }
 }
 
-/** Brings a failure about for a target; how to undo it is written down before. One failure of a kind a node at a time. */
+/** Injects a failure for a target; how to undo it is written down first. One failure of a kind a node at a time. */
 export async function inject(
   book: FaultBook,
   door: FaultDoor,
@@ -95,7 +95,7 @@ export async function inject(
   const refuseTwice = (entries: readonly Injected[]) => {
     if (!entries.some(isThis)) return;
     throw new UserError(
-      `break: ${failure.code} is brought about on ${target.node} already; "${calledAs()} unbreak ${failure.code}" undoes it`,
+      `cannot inject ${failure.code} on node ${target.node}: it is already injected there; undo it with "${calledAs()} unbreak ${failure.code}"`,
     );
   };
   refuseTwice(await book.list());
@@ -107,7 +107,7 @@ export async function inject(
   try {
     await faultOf(failure).inject(door, target);
   } catch (cause) {
-    // Half a failure is none that anybody knows.
+    // Half a failure is not one of the known failures.
     const errors: [unknown, ...unknown[]] = [cause];
     await restore(book, door, isThis).then(
       ({ failed }) => errors.push(...failed.map(({ entry, cause: why }) => undoError(entry, why))),
@@ -153,7 +153,7 @@ export async function restore(
   return { undone, failed };
 }
 
-/** Whom a failure may be brought about for: the mappings that suit the wishes and whose pods run, one a node. */
+/** Targets that a failure may be injected for: the mappings that match the wishes and whose pods run, one per node. */
 export function chooseTargets(
   world: World,
   wishes: { node?: string; pod?: string; namespace?: string },
@@ -194,7 +194,7 @@ export function chooseTargets(
   });
 }
 
-/** Brings a failure about for the first of some targets that suits it; returns which. */
+/** Injects a failure for the first of some targets that suits it; returns which. */
 export async function injectSomewhere(
   book: FaultBook,
   door: FaultDoor,

@@ -1,7 +1,7 @@
 import type { HostPort, Subject } from '../../path/model/finding.ts';
 import { UserError } from '../../util/errors.ts';
 
-/** A failure cannot be brought about for this target; for another it may. Thrown before anything is done. */
+/** A failure cannot be injected for this target, but perhaps for another. Thrown before anything is changed. */
 export class UnsuitableTarget extends UserError {
   override name = 'UnsuitableTarget';
 }
@@ -9,7 +9,7 @@ export class UnsuitableTarget extends UserError {
 /** JSON, so that another process can undo what one did. */
 export type Memo = null | boolean | number | string | Memo[] | { [key: string]: Memo };
 
-/** Whom a failure is brought about for: a pod that works. */
+/** What a failure is injected for: a pod that works. */
 export interface FaultTarget {
   node: string;
   pod: { namespace: string; name: string; uid: string; address: string };
@@ -20,7 +20,7 @@ export interface FaultTarget {
   nodeAddress: string;
 }
 
-/** What bringing about a failure may use: the lab's nodes and its API. Nothing else than a lab is ever behind it. */
+/** What an injection may use: the lab's nodes and its API. Only a lab is ever behind it. */
 export interface FaultDoor {
   /** Runs a command on a node, as root, in the node's namespaces; rejects when it fails. Returns its standard output. */
   run(node: string, argv: readonly string[], options?: { stdin?: string }): Promise<string>;
@@ -43,7 +43,7 @@ export interface FaultDoor {
   /** Deletes an API object and returns when it is gone; nothing there is fine. */
   remove(kind: string, namespace: string | undefined, name: string): Promise<void>;
   /**
-   * Deletes the target's pod, does `meanwhile` when it is gone, and makes the pod again as it was, under a new uid; returns when the
+   * Deletes the target's pod, does `meanwhile` when it is gone, and recreates the pod as it was, under a new uid; returns when the
    * API has the new one. It need not come up: that is often the point. What breaks a chain is done meanwhile, since the old pod is
    * deleted by that chain.
    */
@@ -62,13 +62,13 @@ export interface Fault {
   does: string;
   /** What undoing it needs to know of how things were. Asked, and written down, before anything is done. */
   remember?(door: FaultDoor, target: FaultTarget): Promise<Memo>;
-  /** Brings the failure about for the target, and returns once it is there. */
+  /** Injects the failure for the target, and returns once it is there. */
   inject(door: FaultDoor, target: FaultTarget): Promise<void>;
   /** Undoes it, also when it was half done or healed meanwhile; twice in a row is fine. */
   restore(door: FaultDoor, target: FaultTarget, memo: Memo): Promise<void>;
   /**
    * What it will be found on, where that is something else than the target: its node, and its pod and port where the finding
-   * names one. Pods are compared by namespace and name, since a fault may have made them again.
+   * names one. Pods are compared by namespace and name, since a fault may have recreated them.
    */
   subjects?(target: FaultTarget, memo: Memo): Subject[];
 }

@@ -12,7 +12,7 @@ import type { FaultDoor, FaultTarget } from './fault.ts';
 /** How long a fault waits for the lab to take notice of something, in milliseconds. */
 const UNTIL_MS = 20_000;
 
-/** The kinds that faults make. */
+/** The kinds of objects that faults create. */
 const RESOURCES: Readonly<Record<string, Resource<KubeObject>>> = { Pod: pods, Service: services };
 
 /** The door of faults into one lab. Nodes are looked up in the lab's record: a name that is not in it is refused. */
@@ -24,7 +24,7 @@ export function labFaultDoor(
 ): FaultDoor {
   const argvOn = (node: string, argv: readonly string[]): Promise<string[]> => {
     if (!record.nodes.some(({ name }) => name === node)) {
-      throw new Error(`${node} is no node of lab cluster ${record.name}`);
+      throw new Error(`node ${node} not found in cluster ${record.name}`);
     }
     return nodeArgv(exec, node, argv);
   };
@@ -107,7 +107,9 @@ export function labFaultDoor(
     async recreate({ pod: { namespace, name } }: FaultTarget, meanwhile) {
       const pod = await client.get(pods, name, namespace);
       if (isStatic(pod))
-        throw new Error(`pod ${namespace}/${name} is static: its node's kubelet makes it, nobody else can`);
+        throw new Error(
+          `cannot recreate pod ${namespace}/${name}: it is static, and only its node's kubelet can create it`,
+        );
       await gone(pods, namespace, name);
       try {
         await meanwhile?.();
@@ -149,7 +151,7 @@ export function labFaultDoor(
 
 function resourceOf(kind: string | undefined): Resource<KubeObject> {
   const resource = kind === undefined ? undefined : RESOURCES[kind];
-  if (resource === undefined) throw new Error(`faults make no objects of kind ${kind}`);
+  if (resource === undefined) throw new Error(`faults create no objects of kind ${kind}`);
   return resource;
 }
 

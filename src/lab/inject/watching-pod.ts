@@ -1,7 +1,7 @@
 import type { FaultDoor, FaultTarget } from './fault.ts';
 
 /**
- * A pod on the network of the target's node that does nothing but be probed: what a monitor on the node sees. It goes on whatever the probe
+ * A pod on the network of the target's node that does nothing but be probed: what a monitor on the node sees. It keeps running whatever the probe
  * finds.
  */
 export function watchingPod(
