@@ -62,7 +62,7 @@ const CASES: [string, string, string][] = [
     invalid('Pod', 'spec.containers[1].ports[0].hostPort: Duplicate value: "TCP//80"'),
   ],
   [
-    'a protocol that is none',
+    'an invalid protocol',
     port('containerPort: 1, hostPort: 80, protocol: ICMP'),
     invalid(
       'Pod',
@@ -134,7 +134,7 @@ const CASES: [string, string, string][] = [
     'error: error validating "STDIN": error validating data: kind not set; if you choose to ignore these errors, turn validation off with --validate=false',
   ],
   [
-    'YAML that is none',
+    'invalid YAML',
     'apiVersion: v1\nkind: Pod\nmetadata: {name: bad\n',
     "error: error parsing STDIN: error converting YAML to JSON: yaml: line 3: did not find expected ',' or '}'",
   ],
@@ -160,7 +160,7 @@ const CASES: [string, string, string][] = [
     invalid('Pod', 'spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type'),
   ],
   [
-    'a quantity that is none',
+    'an invalid quantity',
     pod('{name: a, image: b, resources: {limits: {memory: 1 GiB}}}'),
     refused(
       'Pod',
@@ -190,7 +190,7 @@ const CASES: [string, string, string][] = [
     invalid('Pod', 'spec.containers[0].livenessProbe: Required value: must specify a handler type'),
   ],
   [
-    'a restart policy that is none',
+    'an invalid restart policy',
     pod('{name: a, image: b}', 'restartPolicy: Sometimes'),
     invalid(
       'Pod',

@@ -1,6 +1,6 @@
 /**
- * Every failure of the catalogue on a real cluster: healthy, brought about, found as exactly what it is, healed, answering again from everywhere,
- * undone, healthy. Each worker is a lane of its own, and lanes go on side by side, since most of the time is waiting.
+ * Every failure of the catalogue on a real cluster: healthy, injected, found as exactly what it is, healed, answering again from everywhere,
+ * undone, healthy. Each worker is a lane of its own, and lanes run side by side, since most of the time is waiting.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { table } from '../../src/cli/printer/table.ts';

@@ -105,13 +105,15 @@ describe.skipIf(missing !== undefined)(
     test('every step of a creation is one in which it is stopped here', async () => {
       const lab = labNamed('steps');
       const { stderr } = await lab.hostport('create', 'cluster', '--name', lab.name);
-      // A step is told when it ends, so what is told stands for the step that follows.
-      const told = [
+      // A step is reported when it ends, so each reported step stands for the step that follows.
+      const reported = [
         'Creating cluster',
         ...stderr.matchAll(/^ ✓ (.+?) [\d.]+s$/gm).map(([, title]) => title!),
       ];
-      expect(told.length).toBeGreaterThan(5);
-      const missed = told.slice(0, -1).filter((title) => !MOMENTS.some(([said]) => title.startsWith(said)));
+      expect(reported.length).toBeGreaterThan(5);
+      const missed = reported
+        .slice(0, -1)
+        .filter((title) => !MOMENTS.some(([said]) => title.startsWith(said)));
       expect(missed).toEqual([]);
     });
 
@@ -151,7 +153,7 @@ describe.skipIf(missing !== undefined)(
       });
     }
 
-    test('a cluster without its record is told from one that is not there', async () => {
+    test('a cluster without its record is not mistaken for one that does not exist', async () => {
       const lab = labNamed('halfmade');
       mkdirSync(stateOf(lab), { recursive: true });
       const half = await lab.hostport('get', 'nodes', '--name', lab.name);
@@ -179,7 +181,7 @@ describe.skipIf(missing !== undefined)(
       expect(readFileSync(`${lab.scratch}/mine.yaml`, 'utf8')).not.toContain('kind-chosen');
     });
 
-    test('a kubeconfig that is none ends a creation before anything is made', async () => {
+    test('an invalid kubeconfig ends a creation before anything is created', async () => {
       const lab = labNamed('unread');
       const path = lab.file('kubeconfig', BROKEN_YAML);
       const ran = await lab.hostport('create', 'cluster', '--name', lab.name);

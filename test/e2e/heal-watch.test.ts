@@ -116,7 +116,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
       '-o',
       'jsonpath={.metadata.uid} {.status.containerStatuses[0].state.running.startedAt}',
     );
-  /** When a file got its name or was given away by its old one: the kernel's own time of it, in milliseconds. */
+  /** When a file got its name or lost its old one: the kernel's own time of the change, in milliseconds. */
   const changedAt = async (path: string) => Number(await inNode('stat', '-c', '%.3Z', path)) * 1000;
 
   describe('as a DaemonSet', () => {
@@ -165,7 +165,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
       expect(await podIdentity()).toBe(before);
     }, 60_000);
 
-    test('a plugin that was taken away is back within a second, and is ours', async () => {
+    test('a plugin that was removed is back within a second, and is ours', async () => {
       const took: number[] = [];
       for (let time = 0; time < 3; time++) {
         await inNode('mv', PORTMAP, '/opt/portmap.away');
@@ -249,7 +249,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
       expect((await logs()).slice(before.length)).toBe('');
     }, 120_000);
 
-    test('leaves nothing behind that it would mend again', async () => {
+    test('leaves nothing behind that it would fix again', async () => {
       const settled = await logs();
       const from = probe.printed.length;
       await Bun.sleep(3000);
@@ -274,7 +274,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
 
     test('a pod that was made without portmap gets its mapping as it runs', async () => {
       await lab.must('cp', lab.file('broken.conflist', withoutPortmap(conflist)), `${NODE}:${CONFLIST}`);
-      // The runtime has read the file when it tells of a chain without portmap.
+      // The runtime has read the file when it reports a chain without portmap.
       await eventually('the runtime to load the chain', async () => {
         const report = JSON.parse(await inNode('hostport', 'node-report', '--node', NODE));
         const { networks } = {
@@ -335,7 +335,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
       expect(await agent.exited).toBe(0);
     }, 60_000);
 
-    test('killed in the midst of mending, it leaves nothing half done', async () => {
+    test('killed in the middle of a fix, it leaves nothing half done', async () => {
       // Long enough apart to hit the look, the copy of the plugin and the chain.
       for (const afterMs of [0, 80, 200, 350, 500, 700]) {
         const agent = await startAgent();

@@ -17,22 +17,22 @@ const KILLS = { create: [30, 80, 130, 180], delete: [50, 150] };
 const PATH = '/api/v1/namespaces/default/configmaps';
 const SELECTOR = 'test=informers';
 
-/** What one observer was told of each name, in order. */
+/** What one observer saw of each name, in order. */
 class Diary {
-  readonly #told = new Map<string, string[]>();
+  readonly #seen = new Map<string, string[]>();
 
   tell(name: string | undefined, what: string): void {
-    const list = this.#told.get(name ?? '') ?? [];
+    const list = this.#seen.get(name ?? '') ?? [];
     list.push(what);
-    this.#told.set(name ?? '', list);
+    this.#seen.set(name ?? '', list);
   }
 
   count(what: string): number {
-    return [...this.#told.values()].flat().filter((each) => each === what).length;
+    return [...this.#seen.values()].flat().filter((each) => each === what).length;
   }
 
   toJSON(): Record<string, string[]> {
-    return Object.fromEntries([...this.#told].sort());
+    return Object.fromEntries([...this.#seen].sort());
   }
 }
 
@@ -46,7 +46,7 @@ describe.skipIf(missing !== undefined)(`informers${missing ? ` (${missing})` : '
   });
   afterAll(() => lab.delete());
 
-  test('nothing is missed and nothing told twice while the API server is killed again and again', async () => {
+  test('nothing is missed and nothing reported twice while the API server is killed again and again', async () => {
     const client = new ApiClient({
       ...(await loadKubeconfig(lab.env.KUBECONFIG!)),
       userAgent: 'informers-test',
@@ -154,7 +154,7 @@ function observe(config: KubeConfig, diary: Diary, signal: AbortSignal) {
 /** The client library's bare watch, resumed after the last event: whatever the server repeats would be in the diary twice. */
 async function follow(config: KubeConfig, diary: Diary, signal: AbortSignal): Promise<void> {
   const watch = new Watch(config);
-  const told = { ADDED: 'add', MODIFIED: 'update', DELETED: 'delete' } as Record<string, string>;
+  const reported = { ADDED: 'add', MODIFIED: 'update', DELETED: 'delete' } as Record<string, string>;
   const list = await config
     .makeApiClient(CoreV1Api)
     .listNamespacedConfigMap({ namespace: 'default', labelSelector: SELECTOR });
@@ -165,7 +165,7 @@ async function follow(config: KubeConfig, diary: Diary, signal: AbortSignal): Pr
       PATH,
       { resourceVersion, labelSelector: SELECTOR },
       (type: string, object: V1ConfigMap) => {
-        diary.tell(object.metadata?.name, told[type] ?? `${type} ${JSON.stringify(object)}`);
+        diary.tell(object.metadata?.name, reported[type] ?? `${type} ${JSON.stringify(object)}`);
         resourceVersion = object.metadata?.resourceVersion ?? resourceVersion;
       },
       () => ended.resolve(),

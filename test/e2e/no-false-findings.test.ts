@@ -1,5 +1,5 @@
 /**
- * Clusters on which everything works, of every kind that there is: the doctor finds nothing on any of them, and is in doubt of nothing.
+ * Clusters on which everything works, of every kind that there is: the doctor finds nothing on any of them, and nothing is inconclusive.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { Diagnosis } from '../../src/path/model/finding.ts';

@@ -320,7 +320,7 @@ describe.skipIf(missing !== undefined)(`hostPorts in a cluster${missing ? ` (${m
       expect(await asked()).toMatch(/Failed to connect/);
       await gone(name);
       await running({ name, node, ports: [{ hostPort: 8084 }] });
-      await answers('the pod made anew', asked, new RegExp(`^${name} `));
+      await answers('the recreated pod', asked, new RegExp(`^${name} `));
       await gone(name);
     });
   });

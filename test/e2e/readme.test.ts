@@ -50,7 +50,7 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     }
   });
 
-  test('the walk mends the second worker by the plugin, the third by the conflist and a new pod', async () => {
+  test('the walk fixes the second worker by the plugin, the third by the conflist and a new pod', async () => {
     const [first, second, third] = blocks('Walk through it');
     const script = (block: string) => block.replace('bin/hostport shell\n', '');
     expect(first).toStartWith('bin/hostport shell\n');
@@ -61,10 +61,10 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     expect(seen.stdout).toContain('My hostname is: echo-kind-worker\n');
     expect(seen.stdout).toContain('-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT');
     expect(seen.code).toBe(0);
-    const mended = await shell(second!);
-    expect(mended.stdout).toContain('failed to find plugin "portmap" in path [/opt/cni/bin]');
-    expect(mended.stdout).toContain('My hostname is: echo-kind-worker2\n');
-    expect(mended.code).toBe(0);
+    const fixed = await shell(second!);
+    expect(fixed.stdout).toContain('failed to find plugin "portmap" in path [/opt/cni/bin]');
+    expect(fixed.stdout).toContain('My hostname is: echo-kind-worker2\n');
+    expect(fixed.code).toBe(0);
     const remade = await shell(third!);
     expect(remade.stdout).toContain('My hostname is: echo-kind-worker3\n');
     expect(remade.code).toBe(0);
@@ -111,7 +111,7 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     }
   });
 
-  test('the doctor says what the document found by hand, and heals it with no pod made again', async () => {
+  test('the doctor says what the document found by hand, and heals it without recreating a pod', async () => {
     await lab.must('delete', 'cluster', '--name', 'kind');
     expect((await lab.command(['make', '-C', ROOT, 'lab'])).code).toBe(0);
     const before = await startedPods();
@@ -131,14 +131,14 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
       expect(pod.uid).toBe(before.get(name)!.uid);
       expect(pod.restarts).toBe(0);
     }
-    // What ran goes on running: the third worker's pod was never stopped.
+    // What ran keeps running: the third worker's pod was never stopped.
     for (const name of ['echo-kind-worker', 'echo-kind-worker3']) {
       expect(before.get(name)!.startedAt).toBeString();
       expect(after.get(name)!.startedAt).toBe(before.get(name)!.startedAt);
     }
   });
 
-  test('a failure is brought about where it can be: not where the configuration is mounted from outside', async () => {
+  test('a failure is injected where it can be: not where the configuration is mounted from outside', async () => {
     const refused = await lab.hostport('break', 'capability-missing', '--node', 'kind-worker');
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain(

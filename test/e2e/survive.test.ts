@@ -178,7 +178,7 @@ spec:
     const started = Date.now();
     await kubectl('delete', 'pod', 'slow', '--wait=false');
     await eventually(
-      'it to be told to end',
+      'it to be asked to end',
       async () => (await lab.inNode(WORKER, 'test', '-e', '/tmp/said/goodbye')).code === 0,
     );
     await killAndAwaitNext(WORKER, 'kubelet');

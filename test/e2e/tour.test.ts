@@ -53,7 +53,7 @@ To keep the cluster in that state: ${PROGRAM} tour --keep
     await lab.delete();
   });
 
-  test('--keep leaves a cluster; its deletion takes away all that the tour had', async () => {
+  test('--keep leaves a cluster; its deletion removes all that the tour had', async () => {
     const lab = new Lab('tour');
     await lab.must('tour', '--keep', '--backend', 'nftables');
     expect(await lab.must('get', 'nodes', '--name', 'kind')).toContain('kind-worker3\n');

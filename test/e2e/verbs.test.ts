@@ -319,7 +319,7 @@ nodes:
       );
     });
 
-    test('nobody but root is told anything about clusters', async () => {
+    test('nobody but root learns anything about clusters', async () => {
       for (const words of [['get', 'nodes'], ['ps'], ['answers']]) {
         const ran = await lab.command(['setpriv', '--reuid=65534', '--clear-groups', PROGRAM, ...words]);
         expect(ran.stderr).toStartWith(`ERROR: hostport ${words.join(' ')}: needs root`);
@@ -479,7 +479,7 @@ spec: {nodeName: ${WORKER}, terminationGracePeriodSeconds: 0,
         'dead 127.0.0.1:8104 node refused connection refused',
         working[0]!,
         working[1]!,
-        'mute 172.17.0.3:8103 outside answered HTTP 404; the page does not say by whom',
+        'mute 172.17.0.3:8103 outside answered HTTP 404; the page does not name the pod',
       ],
     });
     await kubectl('delete pod everywhere inside mute dead --timeout=30s');
@@ -526,7 +526,7 @@ spec:
   describe('interrupted', () => {
     const INTERRUPTED = { code: 130, said: expect.stringContaining('ERROR: interrupted by SIGINT\n') };
 
-    /** Starts a command, interrupts it once it has come so far, and tells how it ended. */
+    /** Starts a command, interrupts it once it has come so far, and returns how it ended. */
     async function interrupt(words: string[], until: (started: Started) => Promise<unknown>) {
       const started = lab.start([PROGRAM, ...words]);
       await until(started);
@@ -621,7 +621,7 @@ spec:
       const onFirst = (script: string) => lab.inNode(CONTROL_PLANE, 'sh', '-c', script);
       const pid = (await onFirst('pidof containerd')).stdout.trim();
       const words = ['load', 'image-archive', archive, '--name', lab.name];
-      // A runtime that stands still, until the command has been told to end.
+      // The runtime is stopped until the command has been asked to end.
       await onFirst(`kill -STOP ${pid}`);
       const loading = lab.start([PROGRAM, ...words]);
       try {

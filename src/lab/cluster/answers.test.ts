@@ -45,7 +45,7 @@ describe('who answered', () => {
       name: 'somebody, while the pod runs',
       pod: pod('nginx', RUNNING),
       result: 'answered',
-      detail: 'HTTP 200; the page does not say by whom',
+      detail: 'HTTP 200; the page does not name the pod',
     },
     {
       name: 'somebody, while the pod does not run',

@@ -25,7 +25,7 @@ export interface HostPortAnswer {
   status: string;
   /** When the pod's first container began to run (RFC 3339). */
   startedAt?: string;
-  /** `another pod`: something answered, and said that it is not this pod. Not every server says who it is. */
+  /** `another pod`: something answered, and named another host than this pod. Not every server names its host. */
   result: 'answered' | 'another pod' | 'refused' | 'timeout' | 'error' | 'not asked';
   /** What was seen: who answered, or why nobody did. */
   detail: string;
@@ -36,7 +36,7 @@ export interface HostPortAnswer {
 /**
  * Asks every TCP hostPort of the cluster's pods with an HTTP request, at the address a user would type: the node's, or the
  * hostIP that the pod names. The question comes from the lab's namespace, outside the nodes; for a loopback hostIP, which
- * means the node itself, from the node. Throws when this process does not stand in the lab.
+ * means the node itself, from the node. Throws when this process does not run inside the lab's network.
  */
 export async function askHostPorts(
   record: ClusterRecord,
@@ -91,7 +91,7 @@ async function askHostPort(
   return { ...about, result: heard.result, detail: about.trouble ?? heard.detail };
 }
 
-/** Whether who answered is the pod: a server that names its host is believed, of any other it cannot be told. */
+/** Whether the pod itself answered. A server that names its host is believed; any other counts as the pod while the pod runs. */
 export function judge(
   { status, host }: Extract<Heard, { result: 'answered' }>,
   pod: Pod,
@@ -99,7 +99,7 @@ export function judge(
   if (host === undefined) {
     const runs = pod.status?.containerStatuses?.some(({ state }) => state?.running !== undefined) ?? false;
     if (!runs) return { result: 'another pod', detail: `HTTP ${status}, while nothing of this pod runs` };
-    return { result: 'answered', detail: `HTTP ${status}; the page does not say by whom` };
+    return { result: 'answered', detail: `HTTP ${status}; the page does not name the pod` };
   }
   if (host === podHostname(pod)) return { result: 'answered', detail: `HTTP ${status} as ${host}` };
   return { result: 'another pod', detail: `HTTP ${status} as ${host}, which is not this pod` };
@@ -111,8 +111,8 @@ function statusOf(pod: Pod): string {
 }
 
 /**
- * The newest warning about the pod: what its user would find with `kubectl describe`. That its sandbox cannot be made beats
- * what follows from it (that the half-made one cannot be taken down either).
+ * The newest warning about the pod: what its user would find with `kubectl describe`. That its sandbox cannot be created beats
+ * what follows from it (that the unfinished one cannot be removed either).
  */
 function troubleOf(pod: Pod, events: readonly Event[]): string | undefined {
   const own = events

@@ -1,6 +1,6 @@
 import { type Answer, type Guide, plain, type TourCommand } from './guide.ts';
 
-/** What the story needs to know of the cluster it is told on. */
+/** What the story needs to know about its cluster. */
 export interface StoryCluster {
   /** Addresses of the nodes on the node network, by name. */
   address: Record<string, string>;
@@ -150,7 +150,7 @@ async function thirdWorker(guide: Guide, { address, manifests, backend }: StoryC
   );
   await isRefused(guide, address['kind-worker3']!);
 
-  guide.heading('Make the pod anew');
+  guide.heading('Recreate the pod');
   const manifest = `${manifests}/static/echo-kind-worker3.yaml`;
   await guide.run(plain(`kubectl delete -f ${manifest}`));
   await guide.run(plain(`kubectl apply -f ${manifest}`));

@@ -1,4 +1,4 @@
-/** One worker of the catalogue's cluster, on which failures are brought about, found, healed and undone, one after the other. */
+/** One worker of the catalogue's cluster, on which failures are injected, found, healed and undone, one after the other. */
 
 import { type HealReport, heal, type Patient } from '../../../src/agent/heal.ts';
 import type { ApiClient } from '../../../src/kube/client.ts';
@@ -122,7 +122,7 @@ export class Lane {
     return this.#client.get(pods, ECHO, this.namespace);
   }
 
-  /** Makes the pod again, when nothing else has made the lane healthy. */
+  /** Recreates the pod, when nothing else has made the lane healthy. */
   async recreate(target: FaultTarget): Promise<void> {
     await this.#door.recreate(target);
     await this.#door.untilRunning(target);
@@ -131,9 +131,9 @@ export class Lane {
   /** Waits until every pod of the lane is ready, or an event or its phase says that it is not going to be. */
   async untilSettled(): Promise<void> {
     await this.#until('to come up or to fail', async () => {
-      const { items: told } = await this.#client.list(events, { namespace: this.namespace });
+      const { items: recorded } = await this.#client.list(events, { namespace: this.namespace });
       const failed = new Set(
-        told.filter(({ reason }) => FAILURES.test(reason ?? '')).map((event) => event.involvedObject.uid),
+        recorded.filter(({ reason }) => FAILURES.test(reason ?? '')).map((event) => event.involvedObject.uid),
       );
       return (pod) => isReady(pod) || pod.status?.phase === 'Failed' || failed.has(pod.metadata?.uid ?? '');
     });

@@ -1,7 +1,7 @@
 /** Which failures can be there at once, and why others cannot. */
 import type { Failure } from '../../../src/path/stages/failure.ts';
 
-/** Failures that make the pod again by a chain that is broken: it has no mapping, and often no sandbox. */
+/** Failures that recreate the pod with a broken chain: it has no mapping, and often no sandbox. */
 const WITHOUT_MAPPING: readonly string[] = [
   'portmap-not-chained',
   'capability-missing',
@@ -52,7 +52,7 @@ const BY_ANOTHER_POD: readonly string[] = [
   'nodeport-collision',
 ];
 
-/** Failures that are told by what probes say when nothing else explains it. */
+/** Failures that are found by the results of probes when nothing else explains them. */
 const BY_PROBES_ALONE: readonly string[] = [
   'application-not-listening',
   'policy-denied',
@@ -68,7 +68,7 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
   {
     one: ['no-node-with-free-port'],
     other: WITHOUT_MAPPING,
-    because: 'while the pod is made again its port is free, and the pod that waits for it gets it',
+    because: 'while the pod is recreated its port is free, and the pod that waits for it gets it',
   },
   {
     one: WITHOUT_MAPPING,
@@ -91,12 +91,12 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
   {
     one: ['no-node-with-free-port'],
     other: WITHOUT_MAPPING,
-    because: 'who waits for the port gets it while the pod that has it is made again',
+    because: 'the pod that waits for the port gets it while the pod that has it is recreated',
   },
   {
     one: ['netfilter-tool-missing'],
     other: ['backends-mixed', 'forward-policy-drop'],
-    because: 'the one is made with the tool that the other takes away',
+    because: 'the one is injected with the tool that the other removes',
   },
   {
     one: ['host-listener-hijacked'],
@@ -118,7 +118,7 @@ export function excludedBecause(a: Failure, b: Failure): string | undefined {
   )?.because;
 }
 
-/** The same pairs for the same seed (mulberry32), none twice, each in the order in which it is brought about. */
+/** The same pairs for the same seed (mulberry32), none twice, each in the order in which it is injected. */
 export function randomPairs(failures: readonly Failure[], count: number, seed: number): [Failure, Failure][] {
   let state = seed;
   const random = () => {

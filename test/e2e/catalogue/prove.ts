@@ -1,4 +1,4 @@
-/** What is shown for every failure of the catalogue: it is found, exactly it, and mended, and nothing of it is left. */
+/** What is shown for every failure of the catalogue: it is found, exactly it, and fixed, and nothing of it is left. */
 
 import { faultOf } from '../../../src/lab/faults/index.ts';
 import type { Injected } from '../../../src/lab/inject/book.ts';
@@ -17,7 +17,7 @@ export interface Proof {
   detected: boolean;
   /** `-`: it was only noted, and nothing is wrong. */
   healed: 'while it runs' | 'restart' | 'by hand' | '-' | 'no';
-  /** Whether the pod was made again by healing. */
+  /** Whether healing recreated the pod. */
   restarted: boolean;
   seconds: number;
   /** How the seconds were spent: injecting, finding, healing, undoing. */
@@ -37,7 +37,7 @@ export async function untilHealthy(lane: Lane, looks = 4): Promise<Diagnosed> {
   }
 }
 
-/** Brings one failure about on a healthy lane, finds it, heals it, undoes it; the lane is healthy again afterwards. */
+/** Injects one failure on a healthy lane, finds it, heals it, undoes it; the lane is healthy again afterwards. */
 export async function prove(
   lane: Lane,
   failure: Failure,
@@ -141,7 +141,7 @@ function defaultSubject({ node, pod, port }: FaultTarget): Subject {
   return { node, pod, port };
 }
 
-/** Whether a finding is about what was expected. Pods by name: a fault may have made them again. */
+/** Whether a finding is about what was expected. Pods by name: a fault may have recreated them. */
 function isOn({ subject: { node, pod, port } }: Finding, expected: Subject): boolean {
   return (
     (node === undefined || expected.node === undefined || node === expected.node) &&
@@ -179,10 +179,10 @@ async function healAndCheck(lane: Lane, failure: Failure, found: Diagnosed, proo
     : 'while it runs';
   proof.restarted =
     after.uid !== before.uid || (before.startedAt !== undefined && after.startedAt !== before.startedAt);
-  if (proof.restarted && proof.healed !== 'restart') proof.wrong.push('the pod was made again');
+  if (proof.restarted && proof.healed !== 'restart') proof.wrong.push('the pod was recreated');
 }
 
-/** What changes when a pod is made again, or its container is. */
+/** What changes when a pod or its container is recreated. */
 async function identity(lane: Lane): Promise<{ uid: string | undefined; startedAt: string | undefined }> {
   const { metadata, status } = await lane.pod();
   return { uid: metadata?.uid, startedAt: status?.containerStatuses?.[0]?.state?.running?.startedAt };
@@ -202,12 +202,12 @@ function doubts(lane: Lane, diagnosed: Diagnosed): string[] {
   return [...findings.map(({ code, message }) => `${code}: ${message}`), ...cells];
 }
 
-/** So many looks bring everything to light: each but the last mends or undoes what hides something. */
+/** So many looks find everything: each but the last fixes or undoes what hides something. */
 const MAX_LOOKS = 4;
 
 /**
- * Brings two failures about at once. Both causes are found, at the latest once the other is mended; healing mends what it can, what is left to a
- * person is undone as a person would, and then nothing is wrong. Returns what was not so.
+ * Injects two failures at once. Both causes are found, at the latest once the other is fixed; healing fixes what it can, what needs a manual
+ * step is undone as a person would do it, and then nothing is wrong. Returns what was different.
  */
 export async function provePair(
   lane: Lane,
@@ -226,8 +226,8 @@ export async function provePair(
       await lane.untilSettled();
       const found = await lane.look();
       const codes = lane.findings(found).map(({ code }) => code);
-      // Healing brings more to light (a pod that was made before its chain was put right); at first sight there is no more.
-      // That nothing answers and no cause is known is said as long as one of the two cannot be told for sure: it names no wrong cause.
+      // Healing uncovers more (a pod that was created before its chain was fixed); the first look shows no more.
+      // As long as one of the two is not certain, the finding may be that nothing answers and the cause is unknown: that names no wrong cause.
       if (look === 1)
         wrong.push(
           ...codes
