@@ -37,7 +37,7 @@ import { CompactedError, StorageUnavailableError } from './storage.ts';
 import type { SubresourceHandler } from './subresource-handler.ts';
 import { VERSION } from './version.ts';
 
-/** Paths that say whether the server is well, to anybody. */
+/** Paths that say whether the server is healthy, to anybody. */
 const HEALTH_PATHS = /^\/(healthz|livez|readyz)(\/|$)/;
 /** Subresources with the parent's own kind. */
 const OWN_KIND = new Set(['', 'status', 'finalize']);

@@ -12,7 +12,7 @@ export function encodeContinue(token: ContinueToken): string {
   return Buffer.from(text).toString('base64url');
 }
 
-/** Reads a token. Throws a BadRequest when it is none of ours. */
+/** Reads a token. Throws a BadRequest when this server did not write it. */
 export function decodeContinue(text: string): ContinueToken {
   try {
     const token = JSON.parse(Buffer.from(text, 'base64url').toString()) as Record<string, unknown>;

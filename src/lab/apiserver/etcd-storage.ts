@@ -102,7 +102,7 @@ export class EtcdStorage implements Storage {
         // The answer to the request itself may be ahead of events that are still to come.
         if (response.created) return;
         if (response.events.some(lacksPrevious)) {
-          // What the key held before is compacted: who selects by it could not be told what has changed.
+          // What the key held before is compacted, so watchers that select by it cannot learn what has changed.
           stopped = true;
           stop();
           sink.onEnd(new CompactedError(after));

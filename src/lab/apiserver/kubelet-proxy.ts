@@ -198,7 +198,7 @@ export class KubeletProxy {
   }
 }
 
-/** How long a side that has been told that there is no more may take to say the same. */
+/** How long a side may stay open after the other side has ended. */
 const LINGER_MS = 10_000;
 
 /** Bytes both ways, each direction ended by itself; a side that breaks ends the other, after what was sent is through. */
@@ -223,7 +223,7 @@ async function refusalText(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8').trim();
 }
 
-/** What a client is told of a kubelet that said no. */
+/** The error that a client gets when a kubelet refuses its request. */
 export function kubeletRefusal(code: number, text: string): StatusError {
   const reasons: Record<number, string> = { 400: 'BadRequest', 404: 'NotFound', 403: 'Forbidden' };
   if (code === 401 || code === 403)

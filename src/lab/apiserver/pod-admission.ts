@@ -5,7 +5,7 @@ import { forbidden } from './status-error.ts';
 
 const PODS = { group: '', plural: 'pods' };
 const TOKEN_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** An hour, and seven seconds by which such tokens are told from those somebody asked for; as Kubernetes does. */
+/** An hour, and seven seconds that mark such tokens apart from requested ones; as Kubernetes does. */
 const TOKEN_SECONDS = 3607;
 const TOLERATION_SECONDS = 300;
 

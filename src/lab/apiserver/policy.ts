@@ -30,7 +30,7 @@ export interface PolicyObjects {
   readonly ClusterRoleBinding: ReadonlyMap<string, ClusterRoleBinding>;
 }
 
-/** What roles and bindings give to whom. */
+/** Which permissions roles and bindings grant to each subject. */
 export class Policy {
   readonly #objects: PolicyObjects;
 

@@ -71,7 +71,7 @@ function resourceOf(parts: string[]): ResourcePath | undefined {
     if (rest.length > 2 && !NAMESPACE_SUBRESOURCES.has(rest[2]!)) rest = rest.slice(2);
   }
   if (rest.length > 3) {
-    // Only a proxy's path goes on behind the subresource, and that is not served.
+    // Only the path of a proxy continues after the subresource, and proxies are not served.
     return {
       group,
       version,

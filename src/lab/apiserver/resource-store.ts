@@ -43,7 +43,7 @@ export interface Admission {
 }
 
 /**
- * A check of what is about to be written by whom; throws to refuse. `object` is what was sent, absent for a deletion; `old`
+ * A check of a write before it happens; throws to refuse it. `object` is what was sent, absent for a deletion; `old`
  * what is stored, absent for a new object.
  */
 export type WriteCheck = (object: ApiObject | undefined, old?: ApiObject) => Promise<void>;
@@ -69,7 +69,7 @@ export interface ListQuery {
 
 /** Events are kept for this long, as Kubernetes' --event-ttl. */
 const EVENT_TTL_SECONDS = 3600;
-/** How often an unconditional write is tried against concurrent ones before the client is told of a conflict. */
+/** How often an unconditional write is tried against concurrent ones before the client gets a conflict. */
 const MAX_ATTEMPTS = 10;
 
 /** Objects of all kinds in storage, with the rules that hold for every kind. */

@@ -359,7 +359,7 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
         message: 'Too large resource version: 999999999',
       },
       {
-        name: 'a continue token that is none',
+        name: 'an invalid continue token',
         ask: ['GET', `${base}/pods?continue=nonsense`],
         status: 400,
         reason: 'BadRequest',
@@ -397,7 +397,7 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
         message: 'only the following media types are accepted',
       },
       {
-        name: 'a protobuf body that is none',
+        name: 'an invalid protobuf body',
         ask: [
           'POST',
           `${base}/configmaps`,

@@ -92,7 +92,7 @@ describe('what a request is about', () => {
     expect(fields).toEqual(resource === undefined ? undefined : [...resource]);
   });
 
-  test('an escape that is none', () => {
+  test('an invalid escape', () => {
     expect(parseRequest('GET', '/api/v1/pods/%zz')).toBeUndefined();
   });
 });

@@ -82,7 +82,7 @@ function allocateNodePorts(
   for (const [at, port] of (ports ?? []).entries()) {
     const protocol = port.protocol ?? 'TCP';
     if (!wanted) {
-      // Left over from a type that had node ports: given back, as Kubernetes does when the type changes.
+      // Left over from a type that had node ports: released, as Kubernetes does when the type changes.
       if (before?.some(({ nodePort }) => nodePort === port.nodePort)) delete port.nodePort;
       continue;
     }
@@ -125,7 +125,7 @@ export function firstAddress(range: Subnet): string {
 
 function freeAddress(range: Subnet, taken: Taken): string {
   const usable = subnetSize(range) - 2;
-  // From a random place on, so that an address just given back is not soon somebody else's.
+  // From a random place on, so that a released address is not assigned to another service soon.
   const start = 1 + randomInt(usable - 1);
   for (let step = 0; step < usable; step++) {
     const offset = 1 + ((start + step) % usable);

@@ -161,7 +161,7 @@ describe.each(['fake', 'etcd'])('storage: %s', (which) => {
 });
 
 describe('etcd away', () => {
-  test('a short absence is waited out, a long one is an error, a watch is told', async () => {
+  test('a short absence is waited out, a long one is an error, and a watch gets it', async () => {
     const etcd = await TestEtcd.start();
     const storage = new EtcdStorage(etcd.client(), { retryForMs: 1500 });
     try {

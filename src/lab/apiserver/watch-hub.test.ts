@@ -92,7 +92,7 @@ describe('the watch hub', () => {
     expect(errors).toHaveLength(1);
   });
 
-  test('when history is lost meanwhile, everybody is told to list again', async () => {
+  test('when history is lost meanwhile, every watcher has to list again', async () => {
     const { storage, clock, hub, seen, subscribe, settle } = world();
     hub.start(storage.revision);
     await settle();

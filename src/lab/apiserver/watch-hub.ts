@@ -152,7 +152,7 @@ export class WatchHub {
       for (const { prefix, after, subscriber } of [...this.#subscribers]) {
         if (change.revision > after && change.key.startsWith(prefix)) subscriber.onChange(shared);
       }
-      // Made for those who watch at this moment; who comes later makes it again.
+      // Built for the current watchers; a later one builds its own.
       shared.cache.clear();
       this.#historySize += sizeOf(change);
     }

@@ -105,7 +105,7 @@ export class Agent {
       try {
         await plugins;
         await this.#writeConfig();
-        // A node that was deleted and made again may have another CIDR: the addresses begin anew with a new agent.
+        // A node that was deleted and created again may have another CIDR: a new agent then starts with no addresses in use.
         const other = this.#changedSubnet(assigned.promise, subnet);
         await Promise.race([this.#reconcile(ipam, signal), other]);
       } finally {
@@ -146,7 +146,7 @@ export class Agent {
   async #reconcile(ipam: Ipam, signal: AbortSignal): Promise<void> {
     for (;;) {
       const gone = await ipam.reconcile(({ link }) => interfaceExists(link));
-      for (const { address, link } of gone) this.#options.log(`took back ${address}: ${link} is gone`);
+      for (const { address, link } of gone) this.#options.log(`released ${address}: ${link} is gone`);
       await this.#clock.sleep(RECONCILE_MS, signal);
     }
   }

@@ -89,7 +89,7 @@ export async function nodeMtu(exec: Exec): Promise<number> {
 
 /**
  * Lets pods reach what is outside the cluster's pods under the node's address: packets from this node's pods to anywhere but
- * `native` are masqueraded. One chain, filled anew in one transaction.
+ * `native` are masqueraded. One chain, replaced in one transaction.
  */
 export async function syncMasquerade(
   nat: IptablesNat,

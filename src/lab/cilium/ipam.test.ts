@@ -70,7 +70,7 @@ test('a change that cannot be saved did not happen', async () => {
   expect(await ipam.allocate(request('b'))).toBe('10.0.0.3');
 });
 
-test('takes back what is gone, but not what may be being made', async () => {
+test('releases what is gone, but not what an ADD may still be setting up', async () => {
   const clock = clockAt(0);
   const ipam = await Ipam.open(memory(), clock, SUBNET);
   for (const link of ['alive', 'dead']) await ipam.allocate(request(link));
@@ -106,7 +106,7 @@ describe('over random histories', () => {
       const store = memory();
       const clock = clockAt(0);
       let ipam = await Ipam.open(store, clock, SUBNET);
-      /** What callers were told, and what they gave back: the model. */
+      /** The addresses that callers got and released: the model. */
       const held = new Map<string, string>();
       const releasedAt = new Map<string, number>();
       for (let step = 0; step < 300; step++) {

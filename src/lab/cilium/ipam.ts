@@ -23,7 +23,7 @@ export interface IpamState {
   /** The address given last: the next search starts behind it. */
   cursor: string;
   allocations: Allocation[];
-  /** Addresses given back, which rest for a while. */
+  /** Released addresses, which are not assigned again for a while. */
   released: { address: string; at: number }[];
 }
 
@@ -45,7 +45,7 @@ export class PoolExhausted extends Error {
 }
 
 /**
- * An attachment whose ADD may still be under way is not taken back. Its link is made at once after the address was given;
+ * An attachment whose ADD may still be under way is not released. Its link is created right after the address is assigned;
  * the plugin ends in at most twice the half minute that a command of `ip` gets.
  */
 const IN_FLIGHT_MS = 120_000;
@@ -128,7 +128,7 @@ export class Ipam {
     return this.#exclusively(() => this.#takeBack(this.list().filter((entry) => entry.link === link)));
   }
 
-  /** Takes back the addresses of attachments that are gone, but not of those that may be just being made. Returns them. */
+  /** Releases the addresses of attachments that are gone, but not of those whose ADD may be under way. Returns them. */
   reconcile(inUse: InUse): Promise<Allocation[]> {
     return this.#exclusively(async () => {
       const oldest = this.#clock.now() - IN_FLIGHT_MS;

@@ -6,8 +6,8 @@ import type { AddressGrant, AddressRequest } from './cni/agent-api.ts';
 import { type Ipam, PoolExhausted } from './ipam.ts';
 
 /**
- * Serves addresses to the plugin over a unix socket that only root can open: `POST /v1/ipam` gives one, `DELETE
- * /v1/ipam/<link>` takes it back, `GET /v1/healthz` says that both work. 503 asks to try again, with the reason in plain text.
+ * Serves addresses to the plugin over a unix socket that only root can open: `POST /v1/ipam` assigns one, `DELETE
+ * /v1/ipam/<link>` releases it, `GET /v1/healthz` says that both work. 503 asks to try again, with the reason in plain text.
  */
 export function serveIpam(
   socket: string,

@@ -64,7 +64,7 @@ export interface CreateContext {
  */
 export async function createCluster(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
   const { config } = options;
-  // What would only be noticed when everything is up, and stand in the way of taking it down again.
+  // A kubeconfig problem would otherwise show only when the cluster is up, and then also prevent its deletion.
   await checkKubeconfig(options.kubeconfig);
   const lock = await lockCluster(config.name, 'create', context.signal);
   try {

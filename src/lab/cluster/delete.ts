@@ -90,9 +90,9 @@ async function removeDirectory({ root, record }: ClusterPaths): Promise<void> {
 
 async function removeContainers(exec: Exec, paths: ClusterPaths): Promise<void> {
   if (!(await exists(paths.runc))) return;
-  // When a creation is killed the runc it had just started goes on, and knows nothing of a removal beside it.
+  // A runc that a killed creation had just started keeps running, and would conflict with the removal.
   await waitFor(
-    'runc to finish what it was told before',
+    'runc to finish creating containers',
     () => findProcesses(({ argv }) => argv[2] === paths.runc && argv[3] === 'create').length === 0,
     { timeoutMs: 10_000 },
   );
@@ -103,7 +103,7 @@ async function removeContainers(exec: Exec, paths: ClusterPaths): Promise<void> 
 
 /**
  * Ends the gateway and its supervisor. They are found by what they were started with: a supervisor whose starter was killed
- * may not be ready yet to be told anything.
+ * may not accept commands yet.
  */
 async function endGateway({ gatewayService: service }: ClusterPaths): Promise<void> {
   if (!(await exists(service))) return;

@@ -11,7 +11,7 @@ export interface PublishedPort {
   target: { host: string; port: number };
 }
 
-/** What the gateway of a cluster is told, as JSON in the file its one argument names. */
+/** The configuration of a cluster's gateway, as JSON in the file that its one argument names. */
 export interface GatewayConfig {
   /** Network namespace file of the lab. */
   netns: string;
@@ -31,8 +31,8 @@ export type GatewayReport = { ports: number[] } | { error: string };
  * belongs to the new one. So the machine's own namespace never has a packet for a node. After the move it also serves the
  * lab's images.
  *
- * A port 0 is chosen by the kernel the first time and written into the report; when the gateway is started again it takes
- * the same ones, because others have been told of them.
+ * The kernel chooses the number of a port 0 the first time, and the gateway writes it into its report; after a restart the
+ * gateway uses the same numbers, because clients already know them.
  */
 export async function main(argv: string[]): Promise<number> {
   const path = argv[0];
@@ -46,7 +46,7 @@ export async function main(argv: string[]): Promise<number> {
 async function listen({ ports, report }: GatewayConfig): Promise<void> {
   const before = JSON.parse((await readIfExists(report)) ?? '{}') as Partial<GatewayReport>;
   const known = 'ports' in before ? before.ports : undefined;
-  const tell = (told: GatewayReport) => writeFileAtomic(report, `${JSON.stringify(told)}\n`);
+  const tell = (content: GatewayReport) => writeFileAtomic(report, `${JSON.stringify(content)}\n`);
   try {
     const wanted = ports.map(({ listen }, index) => known?.[index] ?? listen.port);
     const bound: number[] = [];

@@ -56,7 +56,7 @@ export function pluginOverlay(
 }
 
 /**
- * Whether this whole process stands in the lab's network namespace: the thread that dials and every other one. A thread that
+ * Whether this whole process runs inside the lab's network namespace: the thread that dials and every other one. A thread that
  * was started before {@link enterLab} is still outside.
  */
 export function standsInLab(record: ClusterRecord): boolean {
@@ -78,8 +78,8 @@ function identityOf(path: string): string | undefined {
 }
 
 /**
- * Throws unless this process stands in the lab's network namespace. Whoever sends a packet to a node calls it first: from
- * anywhere else the same address is somebody else's.
+ * Throws unless this process runs inside the lab's network namespace. Call it before a packet is sent to a node: outside the
+ * namespace, the same address may belong to another machine.
  */
 export function assertInLab(record: ClusterRecord): void {
   if (!standsInLab(record)) {

@@ -41,7 +41,7 @@ describe("a node's cgroup", () => {
   test('kills what takes more memory than it may, and nothing else in it', async () => {
     create('pod');
     expect(limitNodeCgroup(nodeCgroup(CLUSTER, NODE), { memoryBytes: 64 * MIB, tasks: 100 })).toEqual([]);
-    // What runs below counts, as a pod's containers do. The other process goes on.
+    // What runs below counts, as a pod's containers do. The other process keeps running.
     const script = `sleep 60 & other=$!
       dd if=/dev/zero of=/dev/null bs=200M count=1 2>/dev/null
       echo "$? $(kill -0 $other && echo alive)"; kill $other`;

@@ -93,8 +93,8 @@ export function parseCopyPath(text: string): CopyPath {
  * its own name, else under the name given. The work is done by the node's own tools in its own mounts, so a link or a
  * mount in a node leads where it leads there.
  *
- * All that is to be copied is read before anything is written: until then the signal ends it and nothing is changed, from there on it is
- * done to the end. (What is written in place cannot be taken back.)
+ * All that is to be copied is read before anything is written: until then the signal ends the copy and nothing is changed; after that
+ * the copy runs to its end. (What is written in place cannot be undone.)
  */
 export async function copy(exec: Exec, from: CopyPath, to: CopyPath, signal: AbortSignal): Promise<void> {
   if ((from.node === undefined) === (to.node === undefined)) {

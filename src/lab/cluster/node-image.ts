@@ -56,7 +56,7 @@ const ETC_FILES = [
  * its daemons' names, the CNI package with our portmap in the place of its own, a minimal /etc, and the state of a
  * containerd that holds the preloaded images already unpacked. Nodes are made from it with hard links, so a node costs no
  * copy of the images, and every process of every node shares the program's pages.
- * `claim` is told the image's directory while nobody can remove it: whoever uses it writes that down there (see
+ * `claim` gets the image's directory while nobody can remove it, and records there who uses it (see
  * {@link ImageStore}). Returns the directory.
  */
 export async function ensureNodeImage(

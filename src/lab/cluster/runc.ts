@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Exec, ExecError, output } from '../../sys/exec.ts';
 
-/** State of a node container as runc tells it. */
+/** State of a node container as runc reports it. */
 export interface ContainerState {
   id: string;
   /** Host process ID of the container's PID 1; 0 when it is stopped. */

@@ -19,7 +19,7 @@ const START_MS = 20_000;
 
 /**
  * Starts the gateway of a cluster under runit's supervisor, outside the nodes, and waits until it listens. Ports that were
- * left open (0) are chosen by the kernel when they are bound, so nobody can take one in between; the record is told which:
+ * left open (0) are chosen by the kernel when they are bound, so nobody can take one in between; the record then holds which:
  * the API server's, and those of `extraPortMappings`.
  * @throws UserError when a port cannot be bound.
  */
@@ -95,7 +95,7 @@ async function boundPorts(report: string, log: string, signal: AbortSignal): Pro
     },
     { timeoutMs: START_MS, intervalMs: 5, signal, describe: () => logged.slice(-1000).trim() },
   );
-  const told = JSON.parse(text) as GatewayReport;
-  if ('error' in told) throw new UserError(told.error);
-  return told.ports;
+  const started = JSON.parse(text) as GatewayReport;
+  if ('error' in started) throw new UserError(started.error);
+  return started.ports;
 }

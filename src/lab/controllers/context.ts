@@ -20,7 +20,7 @@ export interface ControllerContext {
   signal: AbortSignal;
 }
 
-/** A controller that has been wired to the informers, and begins to work when told. */
+/** A controller that is connected to the informers and works from {@link Controller.start} on. */
 export interface Controller {
   /** Begins to work; call when all informers are synced. */
   start(): void;

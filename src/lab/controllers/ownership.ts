@@ -50,7 +50,7 @@ export function claim<T extends KubeObject>(
 }
 
 /**
- * Carries out a {@link claim} and returns what the owner then has. Before the first adoption the owner is read anew: the
+ * Carries out a {@link claim} and returns what the owner then has. Before the first adoption the owner is read again: the
  * cache may not know yet that it is being deleted, and then the garbage collector would delete what was just adopted.
  */
 export async function claimObjects<O extends KubeObject, T extends KubeObject>(

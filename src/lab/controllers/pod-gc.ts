@@ -70,7 +70,7 @@ export function podGarbageCollector(context: ControllerContext, quarantineMs = Q
     if (surplusTerminated(podInformer.list(), TERMINATED_LIMIT).includes(pod)) return true;
     if (nodeInformer.get(nodeName) !== undefined) return false;
     try {
-      // The cache may be behind; deleting a pod by force cannot be taken back.
+      // The cache may be behind; deleting a pod by force cannot be undone.
       await client.get(nodes, nodeName);
       return false;
     } catch (error) {

@@ -18,7 +18,7 @@ export async function applyOnNode(
   const argv = await nodeArgv(exec, node, ['hostport', 'node-apply']);
   const result = await exec.run(argv, { stdin: JSON.stringify(actions), timeoutMs: APPLY_DEADLINE_MS });
   const lines = result.stdout.split('\n').filter((line) => line !== '');
-  // Status 1 says that an action failed, which its line tells; no lines say that nothing was begun.
+  // Status 1 means that an action failed, and its line says which; no lines mean that no action was started.
   if (lines.length !== actions.length) throw new ExecError(argv, result);
   return lines.map((line) => applyResultSchema.parse(JSON.parse(line)));
 }

@@ -1,4 +1,4 @@
-/** Files that are mounted into a node: what its report says of them, and that its runtime is told of a change all the same. */
+/** Files that are mounted into a node: what its report says about them, and that its runtime still notices a change. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import {
   existsSync,
@@ -50,7 +50,7 @@ afterAll(async () => {
   rmSync(root, { recursive: true });
 });
 
-test('the report tells what lies on a mount of its own, from where, and that it cannot be written', async () => {
+test('the report shows what lies on a mount of its own, from where, and that it cannot be written', async () => {
   const none = join(root, 'none/bin');
   const seen = await evaluate(
     `console.log(JSON.stringify(readMountsOf(${JSON.stringify([confDir, none])})))`,
@@ -80,13 +80,13 @@ test('the report tells what lies on a mount of its own, from where, and that it 
   ]);
 });
 
-test('whoever watches the directory is told by a rewrite, which leaves nothing behind', async () => {
+test('a rewrite notifies watchers of the directory, and leaves nothing behind', async () => {
   const before = readFileSync(outside, 'utf8');
   const events = await evaluate(`
-    const told = Promise.withResolvers();
-    const watcher = watch(${JSON.stringify(confDir)}, (event, name) => told.resolve(name));
+    const changed = Promise.withResolvers();
+    const watcher = watch(${JSON.stringify(confDir)}, (event, name) => changed.resolve(name));
     await rewriteFileAction({ do: 'rewrite-file', path: ${JSON.stringify(mounted)} }, context);
-    console.log(JSON.stringify(await told.promise));
+    console.log(JSON.stringify(await changed.promise));
     watcher.close();
   `);
   expect(events).toEqual(expect.stringMatching(/^\.hostport\..*\.tmp$/));

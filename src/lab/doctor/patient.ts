@@ -16,7 +16,7 @@ export function labPatient(record: ClusterRecord, exec: Exec, probes: boolean): 
       try {
         await client.delete(pods, name, namespace, { preconditions: { uid } });
       } catch (error) {
-        // Somebody else was faster: it is gone, or made again, which is what was wanted.
+        // Somebody else was faster: it is gone or recreated, as wanted.
         if (!hasReason(error, 'NotFound', 'Conflict')) throw error;
       }
     },

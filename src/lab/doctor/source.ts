@@ -87,7 +87,7 @@ export async function reportOf(
   }
 }
 
-/** The door of probes into a lab: every sender is told which namespace it must stand in, and sends nothing from another. */
+/** The door of probes into a lab: every sender knows which network namespace it must run in, and sends nothing from another. */
 export function labProbeDoor(record: ClusterRecord, options: Omit<LabWorldOptions, 'probes'>): ProbeDoor {
   const { exec = realExec, probeTimeoutMs = 1000, program = distributionOf().program } = options;
   return {

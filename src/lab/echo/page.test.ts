@@ -116,7 +116,7 @@ test('the page is the one of the how-to, byte for byte', () => {
   expect(renderPage(facts)).toBe(HOW_TO);
 });
 
-test('a pod that was told who it is says so, below its hostname', () => {
+test('a pod that knows its name shows it below its hostname', () => {
   const environment = { POD_NAME: 'echo', POD_NAMESPACE: 'default', POD_IP: '192.168.1.2' };
   expect(renderPage({ ...facts, environment })).toContain(
     '-> My hostname is: echo-kind-worker\n\n-> My Pod Name is: echo\n-> My Pod Namespace is: default\n' +

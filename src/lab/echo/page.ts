@@ -1,4 +1,4 @@
-/** Everything the page tells, gathered by the caller. */
+/** Everything that the page shows, gathered by the caller. */
 export interface PageFacts {
   hostname: string;
   /** The client: `172.17.0.1:51598`, `[::1]:51598`. */
@@ -64,7 +64,7 @@ export function renderPage(facts: PageFacts): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** The pod's own lines: there when the pod was told its name by the downward API. */
+/** The pod's own lines: there when the pod has its name from the downward API. */
 function podLines(environment: PageFacts['environment']): string[] {
   const lines = [
     ['Name', environment.POD_NAME],

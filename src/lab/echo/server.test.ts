@@ -134,7 +134,7 @@ test('/ws without an upgrade is a page that needs nothing else', async () => {
   expect(html).not.toMatch(/(src|href)=/);
 });
 
-test('a handshake that is none is a bad request', async () => {
+test('an invalid handshake is a bad request', async () => {
   const response = await fetch(at('/'), { headers: { connection: 'upgrade', upgrade: 'websocket' } });
   expect(response.status).toBe(400);
 });

@@ -144,7 +144,7 @@ async function networkTree(exec: Exec, pluginsDir: string, below: RootTree): Pro
   return tree;
 }
 
-/** What the agent looks at and mends a node with besides. */
+/** The other tools by which the agent inspects and fixes a node. */
 async function toolsTree(exec: Exec, below: readonly RootTree[]): Promise<RootTree> {
   const tree = new RootTree();
   const legacy = firstThere(['/usr/sbin/xtables-legacy-multi']);

@@ -43,7 +43,7 @@ export interface ContainerInput {
   mounts: Mount[];
 }
 
-/** What CreateContainer is told of a container. @throws ConfigError when its security context cannot be kept. */
+/** The configuration for CreateContainer. @throws ConfigError when the container's security context cannot be met. */
 export function containerConfig(input: ContainerInput): ContainerConfig {
   const { pod, container, attempt, restartCount, image, env, mounts } = input;
   const { name, namespace, uid } = pod.metadata!;

@@ -208,7 +208,7 @@ test('a container that ran for ten minutes is restarted at once', () => {
   });
 });
 
-describe('what CRI is told', () => {
+describe('what CRI gets', () => {
   const podOf = (spec: Partial<NonNullable<Pod['spec']>>, container: Partial<Container> = {}): Pod => ({
     metadata: { name: 'web', namespace: 'shop', uid: 'u' },
     spec: { containers: [{ name: 'main', image: 'i', ...container }], ...spec },
@@ -453,8 +453,8 @@ test.each([
     const container = await runtime.createContainer(sandbox, { metadata: { name: 'c' }, labels });
     await runtime.startContainer(container);
     runtime.end(container, exitCode);
-    const told = await runtime.containerStatus(container);
-    runtime.containerStatus = async () => ({ ...told!, reason: 'OOMKilled' });
+    const real = await runtime.containerStatus(container);
+    runtime.containerStatus = async () => ({ ...real!, reason: 'OOMKilled' });
     const { containers } = await new Observer(runtime).pod('u');
     expect(containers[0]).toMatchObject({ exitCode, reason });
   },

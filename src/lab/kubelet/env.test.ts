@@ -110,11 +110,11 @@ describe('containerEnv', () => {
     expect(env.has('C_not valid')).toBe(false);
   });
 
-  test('keys that are no names are told of', async () => {
-    const told: string[] = [];
+  test('keys that are not valid names are reported', async () => {
+    const reported: string[] = [];
     const container = { name: 'main', envFrom: [{ configMapRef: { name: 'settings' } }] };
-    await containerEnv(pod, container, sources, (message) => told.push(message));
-    expect(told).toEqual([
+    await containerEnv(pod, container, sources, (message) => reported.push(message));
+    expect(reported).toEqual([
       'Keys [not valid] from the EnvFrom configMap shop/settings were skipped since they are considered invalid environment variable names.',
     ]);
   });

@@ -25,7 +25,7 @@ const VALID_NAME = /^[-._a-zA-Z][-._a-zA-Z0-9]*$/;
 
 /**
  * The environment of one container: envFrom, then env with `$(NAME)` expanded, then the service variables for names that
- * are not taken. Keys of envFrom that are no variable names are left out and told to `onInvalid`.
+ * are not taken. Keys of envFrom that are not valid variable names are left out and reported to `onInvalid`.
  */
 export async function containerEnv(
   pod: Pod,

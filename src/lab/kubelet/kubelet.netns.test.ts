@@ -134,7 +134,7 @@ describe('a kubelet on real containerd', () => {
     expect((await api.get(pods, 'echo', 'default')).status?.containerStatuses?.[0]?.restartCount).toBe(0);
   });
 
-  test('containerd killed and started again: the pod goes on, and exits are seen as before', async () => {
+  test('containerd killed and started again: the pod keeps running, and exits are seen as before', async () => {
     const before = await containerIds();
     await containerd.restart();
     await until(async () => (await ready())?.status === 'True');
@@ -343,7 +343,7 @@ describe('a kubelet on real containerd', () => {
   test.each([
     ['an image that is nowhere', 'registry.test/nothing:1', 'IfNotPresent', 'ErrImagePull'],
     ['an image that must not be pulled', 'registry.test/nothing:1', 'Never', 'ErrImageNeverPull'],
-    ['a name that is none', 'UPPER case', 'Always', 'InvalidImageName'],
+    ['an invalid name', 'UPPER case', 'Always', 'InvalidImageName'],
   ])('%s gives its reason', async (_name, image, imagePullPolicy, reason) => {
     await api.create(
       pods,
@@ -397,7 +397,7 @@ describe('a kubelet on real containerd', () => {
     await remove('probes');
   });
 
-  test('hooks run: postStart before the pod is told of, preStop before the end', async () => {
+  test('hooks run: postStart before the pod is reported, preStop before the end', async () => {
     const directory = join(containerd.directory, 'hooks');
     await api.create(
       pods,

@@ -228,7 +228,7 @@ export class Kubelet {
     }
     const owner = this.#staticFor(pod);
     if (owner !== undefined) this.#workers.get(owner.metadata!.uid!)?.setMirror(pod);
-    // A mirror of what is not there, or of an earlier definition, or that somebody deletes, is taken away.
+    // A mirror is removed when its static pod is gone or has another definition, or when somebody deletes the mirror.
     if (owner === undefined || pod.metadata?.deletionTimestamp !== undefined) this.#mirrors.remove(pod);
   }
 
@@ -348,7 +348,7 @@ export class Kubelet {
     }
   }
 
-  /** An exit before the stream was open is not told, and the runtime's status has it a moment later. */
+  /** An exit before the stream was open is not reported, and the runtime's status shows it a moment later. */
   #lookTwice(signal: AbortSignal): void {
     this.#wakeAll();
     this.#options.clock.sleep(EXIT_LAGS_MS, signal).then(

@@ -5,7 +5,7 @@ import { rfc3339 } from './status.ts';
 
 /** The Kubernetes whose kubelet this one stands for. */
 export const KUBELET_VERSION = 'v1.30.0';
-/** What a node may run unless it is told otherwise (`--max-pods`). */
+/** How many pods a node may run by default (`--max-pods`). */
 const MAX_PODS = 110;
 
 /** What a node is: read once, when the kubelet starts. */

@@ -106,7 +106,7 @@ describe('a kubelet and its Node', () => {
     return pod.status?.phase === 'Running' ? 'Running' : pod.status!.reason!;
   }
 
-  test('a label that was set a moment ago is one that a pod can select, and one taken away no longer', async () => {
+  test('a pod can select a label as soon as it is set, and no longer once it is removed', async () => {
     start();
     await isReady();
     await label({ zone: 'here' });

@@ -104,7 +104,7 @@ const CASES: Case[] = [
   ['sandbox there: the container', pod(), s0, {}, ['start main#0']],
   ['all there: nothing', pod(), { ...s0, containers: [run()] }, {}, []],
   [
-    'a sandbox that failed is taken away before the next',
+    'a sandbox that failed is removed before the next',
     pod(),
     { sandboxes: [sandbox({ ready: false, ips: [] })] },
     {},
@@ -162,7 +162,7 @@ const CASES: Case[] = [
     ['kill main-0 30s'],
   ],
   [
-    'created but never started: made anew',
+    'created but never started: recreated',
     pod(),
     { ...s0, containers: [run({ state: 'created' })] },
     {},
@@ -198,7 +198,7 @@ const CASES: Case[] = [
     ['stop s0'],
   ],
   [
-    'one of two succeeded, policy OnFailure: the other goes on',
+    'one of two succeeded, policy OnFailure: the other keeps running',
     pod({ restartPolicy: 'OnFailure', containers: [main, { name: 'b', image: 'i' }] }),
     { ...s0, containers: [run({ state: 'exited' }), run({ name: 'b' })] },
     {},
@@ -350,7 +350,13 @@ describe('plan', () => {
 
   test.each([
     ['waits for the network', pod(), {}, { networkReady: false }, { waitsForNetwork: true, ended: false }],
-    ['has ended when told to and nothing runs', pod(), {}, { stop: { graceSeconds: 1 } }, { ended: true }],
+    [
+      'has ended when it was stopped and nothing runs',
+      pod(),
+      {},
+      { stop: { graceSeconds: 1 } },
+      { ended: true },
+    ],
     ['has not ended while its sandbox is up', pod(), s0, { stop: { graceSeconds: 1 } }, { ended: false }],
   ] as [string, Pod, Partial<ObservedPod>, Partial<PlanInput>, object][])(
     '%s',

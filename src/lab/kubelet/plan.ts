@@ -220,7 +220,7 @@ function planContainer(
     return;
   }
   if (run?.state === 'created') {
-    // Made but never started: the kubelet or the runtime died in between. It is made anew under the same number.
+    // Created but never started: the kubelet or the runtime died in between. It is recreated under the same number.
     result.actions.push({ kind: 'remove-container', id: run.id });
     start(run.attempt, run.restartCount);
     return;

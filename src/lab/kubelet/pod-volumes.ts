@@ -31,7 +31,7 @@ export class PodVolumes {
     return paths;
   }
 
-  /** Keeps the files of volumes as their objects are; a failure is told and tried again at the next turn. */
+  /** Keeps the files of volumes as their objects are; a failure is reported, and tried again at the next turn. */
   async refresh(pod: Pod, podIp: string): Promise<void> {
     if (this.#ensuredAt === undefined) return;
     const fromObjects = (pod.spec?.volumes ?? []).some(

@@ -22,7 +22,7 @@ import { WakeTimer } from './wake-timer.ts';
 
 /**
  * A sandbox or volume that failed is tried again after 0.2 s, 0.4 s and so on up to every 3 s: on a new node the plugins
- * come a moment after the configuration, and one that was mended is seen soon.
+ * come a moment after the configuration, and a fixed one is noticed soon.
  */
 const POD_PACE = { initialMs: 200, maxMs: 3_000 };
 /** A container that could not be created is tried again after 1 s, 2 s, 4 s, 8 s, then every 10 s. */
@@ -51,9 +51,9 @@ export class PodWorker {
   readonly #volumes: PodVolumes;
   readonly #sandboxes: SandboxSteps;
   readonly #containers: ContainerSteps;
-  /** Restart counts at which a container's back-off began anew. */
+  /** Restart counts at which a container's back-off was reset. */
   readonly #steadySince = new Map<string, number>();
-  /** Containers whose exit the runtime told of but does not show yet. */
+  /** Containers whose exit the runtime has reported but does not show yet. */
   readonly #exited = new Set<string>();
   #pod: Pod;
   /** What static pods stand for in the API. */
@@ -365,7 +365,7 @@ export class PodWorker {
     return { pod: this.#pod, observed, signal: this.#interrupt.signal };
   }
 
-  /** Takes away everything of a pod that has ended, then tells the API that it may forget it. */
+  /** Removes everything of a pod that has ended, then lets the API remove the pod. */
   async #finish(observed: ObservedPod): Promise<void> {
     const context = this.#context;
     const { uid, name, namespace, deletionTimestamp } = this.#pod.metadata!;

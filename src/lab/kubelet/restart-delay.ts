@@ -7,9 +7,9 @@ const STEADY_MS = 2 * MAX_MS;
 
 /**
  * How long after its end a container is restarted: at once the first time, then after 10 s, 20 s, … 5 min. It follows from
- * the restart count, which the runtime keeps, so a kubelet that was restarted goes on where it was.
+ * the restart count, which the runtime keeps, so a restarted kubelet continues where it was.
  * https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
- * @param steadySince restart count of the last run that was steady; counting begins anew there.
+ * @param steadySince restart count of the last run that was steady; the count starts again there.
  */
 export function restartDelayMs(
   run: Pick<ObservedContainer, 'restartCount' | 'startedAt' | 'finishedAt'>,

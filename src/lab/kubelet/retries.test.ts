@@ -28,7 +28,7 @@ describe('Retries', () => {
     expect(asked).toEqual([2000, 3000, 4000, 4000]);
   });
 
-  test('until its time nothing is tried, each time the timer is told again, and others are not held up', () => {
+  test('until its time nothing is tried, each attempt sets the timer again, and others are not held up', () => {
     retries.later('a');
     now = 1999;
     expect(retries.may('a')).toBe(false);
@@ -46,7 +46,7 @@ describe('Retries', () => {
     expect(retries.later('a')).toBe(1000);
   });
 
-  test('success begins anew', () => {
+  test('success resets the delay', () => {
     retries.later('a');
     retries.later('a');
     retries.forget('a');

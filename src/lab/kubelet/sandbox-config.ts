@@ -8,7 +8,7 @@ import type {
 import type { Pod } from '../../kube/types.ts';
 import { type Directories, POD_NAME, POD_NAMESPACE, POD_UID, podLogDirectory } from './names.ts';
 
-/** What RunPodSandbox is told of a pod. */
+/** The configuration for RunPodSandbox of a pod. */
 export function sandboxConfig(
   pod: Pod,
   attempt: number,

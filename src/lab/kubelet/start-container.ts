@@ -108,7 +108,7 @@ export async function linkLog(
   );
 }
 
-/** Takes back {@link linkLog}. */
+/** Removes the link of {@link linkLog}. */
 export async function unlinkLog(
   context: PodContext,
   pod: { name?: string; namespace?: string },

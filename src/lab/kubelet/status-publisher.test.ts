@@ -29,7 +29,7 @@ const pod = (resourceVersion: string, status?: PodStatus): Pod => ({
   ...(status && { status }),
 });
 
-describe('what the API is told', () => {
+describe('what the API gets', () => {
   test.each<[string, Pod, ('True' | 'False')[]]>([
     ['nothing, when it has what was sent', pod('8', ready('True')), ['True']],
     ['nothing, when the object that is looked at is from before', pod('7'), ['True']],

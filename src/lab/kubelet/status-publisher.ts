@@ -5,7 +5,7 @@ import type { Pod, PodStatus } from '../../kube/types.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { Backoff } from '../../util/backoff.ts';
 
-/** Fields of a pod's status that are the kubelet's: one that it no longer sets is taken away in the API. */
+/** Fields of a pod's status that are the kubelet's: one that it no longer sets is removed from the API. */
 const OWN_FIELDS = [
   'phase',
   'conditions',

@@ -79,7 +79,7 @@ describe('phase', () => {
   );
 });
 
-test('a running pod tells of everything', () => {
+test('a running pod has a full status', () => {
   expect(status(pod(), up)).toEqual({
     phase: 'Running',
     conditions: ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled'].map(

@@ -120,7 +120,7 @@ export function podStatus(input: StatusInput): PodStatus {
   } as PodStatus;
 }
 
-/** A container's exit as the API tells it; `undefined` times are left out. */
+/** A container's exit as the API shows it; `undefined` times are left out. */
 function terminated(input: StatusInput, run: ObservedContainer): ContainerState {
   const message = input.terminationMessage(run) || run.message;
   return {

@@ -3,7 +3,7 @@ import type { Clock } from '../../sys/clock.ts';
 /** Timers take 31 bits of milliseconds; a longer wait is made of several. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Wakes its owner at the earliest of the times it was told of; the owner then says anew what it waits for. */
+/** Wakes its owner at the earliest of the times it was given; the owner then sets its next times. */
 export class WakeTimer {
   readonly #clock: Clock;
   readonly #wake: () => void;

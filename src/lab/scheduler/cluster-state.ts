@@ -93,7 +93,7 @@ export class ClusterState {
     this.#place(key, pod, nodeName);
   }
 
-  /** Takes back {@link assume}; nothing when the API has shown the pod bound meanwhile. */
+  /** Undoes {@link assume}; does nothing when the API has shown the pod as bound meanwhile. */
   forgetAssumed(pod: Pod): void {
     const key = keyOf(pod);
     if (this.#assumed.delete(key)) this.#forget(key);

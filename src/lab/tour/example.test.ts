@@ -54,7 +54,7 @@ async function thrownBy(work: Promise<unknown>): Promise<string> {
 }
 
 describe("the how-to's preparation", () => {
-  test('makes the link and the directory, and takes both back with what nodes put there; twice is fine', async () => {
+  test('creates the link and the directory, and removes both with what nodes put there; twice is fine', async () => {
     const undo = await prepare();
     expect(readlinkSync(paths.cni)).toBe('/example/kind/cni');
     expect(inEmpty()).toEqual([]);
@@ -86,7 +86,7 @@ describe("the how-to's preparation", () => {
     expect(inEmpty()).toEqual([]);
   });
 
-  test('is taken back by another process, which knows it by what was remembered', async () => {
+  test('is undone by another process, which knows it by what was recorded', async () => {
     symlinkSync('/other', paths.cni);
     await prepare();
     put('bin/cilium-cni');
@@ -98,7 +98,7 @@ describe("the how-to's preparation", () => {
     await takeBackExample(undefined, paths, nobody);
   });
 
-  test('that nobody took back is still known to be ours at the next', async () => {
+  test('that nobody undid is still known to be ours at the next', async () => {
     symlinkSync('/other', paths.cni);
     await prepare();
     const undo = await prepareExample('/another', paths, nobody);
@@ -137,7 +137,7 @@ describe("the how-to's preparation", () => {
     expect(readdirSync(root)).toEqual([]);
   });
 
-  test.each(['', '{', '{"link":7}'])('is not taken back by a note that is none: %j', async (note) => {
+  test.each(['', '{', '{"link":7}'])('is not undone by an invalid note: %j', async (note) => {
     await prepare();
     writeFileSync(paths.note, note);
     await takeBackExample(undefined, paths, nobody);
@@ -145,7 +145,7 @@ describe("the how-to's preparation", () => {
     await prepare();
   });
 
-  test('without a memory of it nothing is taken back; nor a directory that somebody made in its place', async () => {
+  test('without a record of it nothing is undone; nor is a directory removed that somebody created in its place', async () => {
     mkdirSync(paths.empty);
     symlinkSync('/example/kind/cni', paths.cni);
     await takeBackExample(undefined, paths, nobody);
@@ -188,7 +188,7 @@ describe("the how-to's preparation", () => {
       put(...files);
       const before = inEmpty();
       expect(await thrownBy(prepare())).toBe(
-        `prepare ${paths.empty}: the how-to needs it empty, but it holds ${named}; move that away`,
+        `cannot prepare ${paths.empty}: the how-to needs it empty, but it holds ${named}; move that away`,
       );
       expect(inEmpty()).toEqual(before);
       expect(existsSync(paths.cni)).toBe(false);

@@ -15,7 +15,7 @@ interface ExamplePaths {
   /** Where its kind configuration expects its files. */
   cni: string;
   empty: string;
-  /** What was made for it, remembered until it is taken back. */
+  /** What was created for it, recorded until it is removed. */
   note: string;
   /** What a tour has besides, which goes with it. */
   tour: string;
@@ -31,7 +31,7 @@ const HOWTO_PATHS: ExamplePaths = {
   tour: TOUR_DIRECTORY,
 };
 
-/** What {@link prepareExample} made. A directory is told from another of its name by device and inode. */
+/** What {@link prepareExample} created. Device and inode distinguish a directory from another of its name. */
 const noteSchema = z.object({
   link: z.object({ target: z.string(), before: z.string().optional() }),
   directory: z.object({ dev: z.number(), ino: z.number() }).optional(),
@@ -40,14 +40,14 @@ type Note = z.infer<typeof noteSchema>;
 
 /** What ends up in `bin` of the mounted directory: Cilium's stand-in installs two, the how-to copies the third. */
 const PLUGINS = ['cilium-cni', 'loopback', 'portmap'];
-/** What a node's portmap is put aside as, beside `bin`, by a failure that was brought about and not undone before its cluster went. */
+/** What a node's portmap is put aside as, beside `bin`, by a failure that was injected and not undone before its cluster was deleted. */
 const ASIDE = basename(portmapPaths.aside);
 
 /**
  * Does what the how-to says before the cluster is made: `ln -sfn $(pwd)/kind/cni /tmp/cni; mkdir /tmp/empty`. What an
  * earlier cluster left in /tmp/empty (its `bin` of plugins) is removed, because the story needs it empty; anything else
  * found there is somebody's, and so is a directory that a cluster has mounted: an error, and nothing is changed.
- * What is made is remembered, so that whoever deletes the cluster can take it back; see {@link takeBackExample}, which is also
+ * What is created is recorded, so that the deletion of the cluster can remove it; see {@link takeBackExample}, which is also
  * what is returned.
  */
 export async function prepareExample(
@@ -60,16 +60,16 @@ export async function prepareExample(
   const users = await usersOf(paths.empty);
   if (users.length > 0) {
     throw new UserError(
-      `prepare ${paths.empty}: the how-to needs it empty, but nodes of ${users.join(', ')} have it mounted; delete that first`,
+      `cannot prepare ${paths.empty}: the how-to needs it empty, but nodes of ${users.join(', ')} have it mounted; delete that cluster first`,
     );
   }
   const others = await othersIn(paths.empty);
   if (others.length > 0) {
     throw new UserError(
-      `prepare ${paths.empty}: the how-to needs it empty, but it holds ${others.join(', ')}; move that away`,
+      `cannot prepare ${paths.empty}: the how-to needs it empty, but it holds ${others.join(', ')}; move that away`,
     );
   }
-  // What was made for an earlier cluster and not taken back yet (its `make lab` was killed) is still ours.
+  // What was created for an earlier cluster and not removed yet (its `make lab` was killed) is still ours.
   const earlier = await readNote(paths.note);
   const hasMade = (await mkdir(paths.empty, { recursive: true })) !== undefined;
   const identity = await identityOf(paths.empty);
@@ -84,9 +84,9 @@ export async function prepareExample(
 }
 
 /**
- * Takes back what {@link prepareExample} made, by whatever process: what was made goes, with the plugins that nodes put into it and what a tour has besides, and nothing
- * else; a link that was there before is there again. While a cluster has it mounted, other than the one that is being `deleted`, and when nothing
- * is remembered, it does nothing.
+ * Undoes {@link prepareExample}, in whatever process it ran: removes what was created, with the plugins that nodes put into it and the files
+ * of a tour, and nothing else; restores a link that was there before. Does nothing while a cluster other than the `deleted` one has it mounted,
+ * or when nothing is recorded.
  */
 export async function takeBackExample(
   deleted?: string,
@@ -105,12 +105,12 @@ export async function takeBackExample(
   await rm(paths.note, { force: true });
 }
 
-/** Whether a cluster's nodes have something of the how-to's paths mounted, so that its deletion is the time to take them back. */
+/** Whether a cluster's nodes have one of the how-to's paths mounted, so that its deletion also removes them. */
 export function mountsExample(config: ClusterConfig, { cni, empty }: ExamplePaths = HOWTO_PATHS): boolean {
   return [cni, empty].some((path) => mounts(config, path));
 }
 
-/** What is remembered. What is no note (somebody else wrote it) is as good as none: nothing is taken away on its word. */
+/** What is recorded. An invalid note (somebody else wrote it) counts as no note, so that nothing is removed because of it. */
 async function readNote(path: string): Promise<Note | undefined> {
   const text = await readIfExists(path);
   if (text === undefined) return undefined;
@@ -166,7 +166,9 @@ async function linkAt(path: string): Promise<string | undefined> {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
     if (code !== 'EINVAL') throw cause;
-    throw new UserError(`prepare ${path}: the how-to makes a link of this name, but something else is there`);
+    throw new UserError(
+      `cannot prepare ${path}: the how-to creates a link of this name, but something else is there; move that away`,
+    );
   }
 }
 

@@ -20,7 +20,7 @@ export interface TourOptions {
   portmap: 'ours' | 'reference';
   /** What the plugin writes its rules with; `iptables` leaves the how-to's configuration as it is. */
   backend: PortmapBackend;
-  /** Leave the cluster, and what it mounts, when the story has been told. */
+  /** Keep the cluster, and what it mounts, at the end of the story. */
   keep: boolean;
 }
 
@@ -46,13 +46,13 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
   const { distribution, progress, stage } = context;
   if (options.portmap === 'reference' && options.backend !== 'iptables') {
     throw new InputError(
-      `tour: the reference portmap of the node image has no ${options.backend} backend; leave out --portmap or --backend`,
+      `cannot start the tour: the reference portmap of the node image has no ${options.backend} backend; leave out --portmap or --backend`,
     );
   }
   stage.heading('Create the cluster: one control plane, three workers');
   if ((await listClusters()).includes('kind')) {
     throw new UserError(
-      `tour: a cluster named "kind" is up, and the how-to needs that name; delete it first: ${calledAs()} delete cluster`,
+      `cannot start the tour: a cluster named "kind" exists, and the how-to needs that name; delete it with "${calledAs()} delete cluster"`,
     );
   }
   await mkdir(TOUR_DIRECTORY, { recursive: true });

@@ -93,8 +93,8 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
       try {
         await agent.release(link);
       } catch (error) {
-        // The agent takes back the addresses of links that are gone.
-        warn(`address not given back now: ${messageOf(error)}`);
+        // The agent releases the addresses of links that are gone.
+        warn(`cannot release the address now: ${messageOf(error)}`);
       }
     },
 

@@ -108,7 +108,7 @@ async function readNodes(
   host: HostPaths,
 ): Promise<NodeConfig[]> {
   const entries = field?.list() ?? [];
-  // kind's default; also for `nodes: []`. A list that is none has been reported.
+  // kind's default; also for `nodes: []`. A value that is not a list has been reported.
   if (entries.length === 0) return defaultCluster(cluster).nodes;
   const nameOf = nodeNamer(cluster);
   const nodes: NodeConfig[] = [];
@@ -120,7 +120,7 @@ async function readNodes(
       ['image', 'gpus', 'containerLabels', 'kubeadmConfigPatches', jsonPatches],
     );
     const given = fields.get('role');
-    // kind's default role is the control plane's. A role that is none has been reported and counts as neither.
+    // kind's default role is the control plane's. An invalid role has been reported and counts as neither.
     const role: NodeRole | undefined = given?.isPresent
       ? given.oneOf(['control-plane', 'worker'])
       : 'control-plane';
@@ -195,6 +195,6 @@ function readIpFamily(field: Field | undefined): void {
   if (family === 'ipv6' || family === 'dual') {
     field?.error(`${family} is not supported: want ipv4`);
   } else if (family !== 'ipv4') {
-    field?.error(`${JSON.stringify(family)} is no IP family: want ipv4`);
+    field?.error(`${JSON.stringify(family)} is not an IP family: want ipv4`);
   }
 }

@@ -20,7 +20,7 @@ interface Remark {
 }
 
 /**
- * Collects everything there is to say about a file, so that a person mends it once and not error by error.
+ * Collects everything that is wrong with a file, so that its author fixes it all at once and not error by error.
  * Errors and warnings come out in the order of the file, as `FILE:LINE:COL: text`.
  */
 export class Remarks {
@@ -224,7 +224,7 @@ export class Field {
     const text = this.string();
     if (text === undefined) return undefined;
     const choice = choices.find((candidate) => candidate === text);
-    if (choice === undefined) this.error(`${JSON.stringify(text)} is none of ${choices.join(', ')}`);
+    if (choice === undefined) this.error(`${JSON.stringify(text)} is not one of ${choices.join(', ')}`);
     return choice;
   }
 
@@ -292,7 +292,7 @@ export class Field {
     return isSeq(this.#node) ? this.list() : [];
   }
 
-  /** The name of the anchor that this refers to, if there is none of that name. */
+  /** The name that this alias refers to, when no anchor has that name. */
   get danglingAlias(): string | undefined {
     return isAlias(this.#node) && this.#value() === undefined ? this.#node.source : undefined;
   }

@@ -144,9 +144,9 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
       '5:3: nodes[1]: a second control plane, the first is on line 4: high availability is not supported, make it role: worker',
     ],
   },
-  'a role that is none': {
+  'an invalid role': {
     text: cluster('nodes:\n- role: master\n'),
-    errors: ['4:9: nodes[0].role: "master" is none of control-plane, worker'],
+    errors: ['4:9: nodes[0].role: "master" is not one of control-plane, worker'],
   },
   'no control plane': {
     text: cluster('nodes:\n- role: worker\n- role: worker\n'),
@@ -164,13 +164,13 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
       '5:3: nodes[0].extraMount: unknown field: want one of role, labels, extraMounts, extraPortMappings',
     ],
   },
-  'a label key that is none': {
+  'an invalid label key': {
     text: node('labels: {"a b": x}'),
     errors: [
       '5:12: nodes[0].labels["a b"]: not a label key: want [PREFIX/]NAME, where NAME is up to 63 letters, digits, -, _ and . with a letter or digit at both ends, and PREFIX is a DNS name',
     ],
   },
-  'a label value that is none': {
+  'an invalid label value': {
     text: node('labels: {tier: "-"}'),
     errors: [
       '5:18: nodes[0].labels.tier: "-" is not a label value: want up to 63 letters, digits, -, _ and . with a letter or digit at both ends',
@@ -220,14 +220,14 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
       '6:16: nodes[0].extraMounts[0].hostPath: /home/me/data/app.conf is not a directory, but type says Directory: correct one of them',
     ],
   },
-  'a type that is none': {
+  'an invalid type': {
     text: mount('hostPath: /tmp/empty, containerPath: /x, type: Socket'),
-    errors: ['6:53: nodes[0].extraMounts[0].type: "Socket" is none of File, Directory'],
+    errors: ['6:53: nodes[0].extraMounts[0].type: "Socket" is not one of File, Directory'],
   },
-  'a propagation that is none': {
+  'an invalid propagation': {
     text: mount('hostPath: /tmp/empty, containerPath: /x, propagation: rshared'),
     errors: [
-      '6:60: nodes[0].extraMounts[0].propagation: "rshared" is none of None, HostToContainer, Bidirectional',
+      '6:60: nodes[0].extraMounts[0].propagation: "rshared" is not one of None, HostToContainer, Bidirectional',
     ],
   },
   'a readOnly that is a string': {
@@ -294,9 +294,9 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
       '6:35: nodes[0].extraPortMappings[0].protocol: UDP cannot be published on this machine: only TCP can, remove the mapping',
     ],
   },
-  'a protocol that is none': {
+  'an invalid protocol': {
     text: port('containerPort: 53, protocol: tcp'),
-    errors: ['6:35: nodes[0].extraPortMappings[0].protocol: "tcp" is none of TCP, UDP, SCTP'],
+    errors: ['6:35: nodes[0].extraPortMappings[0].protocol: "tcp" is not one of TCP, UDP, SCTP'],
   },
   'the same host port on two nodes': {
     text: cluster(
@@ -331,11 +331,11 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
       '5:14: networking.podSubnet: "10.244.0.0/16,fd00:10:244::/56" has more than one subnet: want one, the lab is not dual-stack',
     ],
   },
-  'a family that is none': {
+  'an invalid family': {
     text: cluster('networking:\n  ipFamily: IPv4\n'),
-    errors: ['4:13: networking.ipFamily: "IPv4" is no IP family: want ipv4'],
+    errors: ['4:13: networking.ipFamily: "IPv4" is not an IP family: want ipv4'],
   },
-  'a subnet that is none': {
+  'an invalid subnet': {
     text: cluster('networking:\n  podSubnet: 10.244.0.0\n  serviceSubnet: 10.96.0.256/16\n'),
     errors: [
       '4:14: networking.podSubnet: "10.244.0.0" is not a subnet: want ADDRESS/LENGTH, as 10.244.0.0/16',
@@ -505,7 +505,7 @@ describe('a broken configuration', () => {
     ]);
   });
 
-  test('a --name that is none', async () => {
+  test('an invalid --name', async () => {
     expect(await errorsOf(cluster(''), 'a/b')).toEqual([
       `--name: "a/b" is not a cluster name: want lower-case letters, digits, '.' and '-' only`,
     ]);

@@ -9,7 +9,7 @@ export type PathKind = 'file' | 'directory' | 'other';
 export interface HostPaths {
   /** The directory that relative host paths start from: the current one, as for kind. */
   cwd: string;
-  /** Rejects when it cannot be told (no permission, say). */
+  /** Rejects when the kind is unknown (without permission, for example). */
   kindOf(path: string): Promise<PathKind | undefined>;
   /** Whether the path itself is a symbolic link. */
   isLink(path: string): Promise<boolean>;

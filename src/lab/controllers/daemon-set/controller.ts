@@ -98,7 +98,7 @@ export function daemonSetController(context: ControllerContext): Controller {
       (pod) => !placement.ended.includes(pod) || mayReplace(key, set, pod),
     );
     let plan = { create: placement.create, delete: victims };
-    // Only when every node has its pod does an update take one away again.
+    // An update deletes pods only when every node has its pod.
     if (plan.create.length === 0 && plan.delete.length === 0)
       plan = planUpdate(set, all, own, hash, clock.now());
     const variants = plan.create.map((node) => (pod: Pod) => podForNode(pod, node, hash));

@@ -4,7 +4,7 @@ import { milliseconds } from '../context.ts';
 import { intOrPercent } from '../deployment/rolling.ts';
 import { isAvailable, isReady } from '../pod-state.ts';
 
-/** The label that tells pods of one template from those of another. */
+/** The label that distinguishes the pods of one template from those of another. */
 export const REVISION_LABEL = 'controller-revision-hash';
 
 export type DaemonSetStatus = NonNullable<DaemonSet['status']>;

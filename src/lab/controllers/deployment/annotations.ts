@@ -1,6 +1,6 @@
 import type { Deployment, ReplicaSet } from '../../../kube/types.ts';
 
-/** The label that tells the pods of one ReplicaSet of a Deployment from another's. */
+/** The label that distinguishes the pods of one ReplicaSet of a Deployment from another's. */
 export const HASH_LABEL = 'pod-template-hash';
 export const REVISION = 'deployment.kubernetes.io/revision';
 const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history';
@@ -47,7 +47,7 @@ export function newReplicaSetAnnotations(
   return annotations;
 }
 
-/** Annotations that tell the next sync which size this ReplicaSet was made for: how a scaling is told from a rollout. */
+/** Annotations that record which size this ReplicaSet was created for: by them the next sync distinguishes a scaling from a rollout. */
 export function replicasAnnotations(desired: number, max: number): Record<string, string> {
   return { [DESIRED_REPLICAS]: String(desired), [MAX_REPLICAS]: String(max) };
 }

@@ -70,7 +70,7 @@ export function deploymentController(context: ControllerContext): Controller {
     onDelete: enqueueOwnersOf,
   });
   podInformer.handle({
-    // Recreate waits until the last old pod is gone, which no ReplicaSet's status tells.
+    // Recreate waits until the last old pod is gone, which no ReplicaSet's status shows.
     onDelete: (pod) => {
       const owner = controllerOf(pod);
       const set = owner && setInformer.get(owner.name, pod.metadata?.namespace);

@@ -264,7 +264,7 @@ describe('scaleInProportion', () => {
   }
 });
 
-test('a scaling is told from a rollout by the size that ReplicaSets were made for', () => {
+test('the size that ReplicaSets were created for distinguishes a scaling from a rollout', () => {
   expect(wasScaled(deployment(3), [set('a', 2, 2, 3)])).toBe(false);
   expect(wasScaled(deployment(4), [set('a', 2, 2, 3)])).toBe(true);
   expect(wasScaled(deployment(4), [set('empty', 0, 0, 3), set('unmarked', 1)])).toBe(false);

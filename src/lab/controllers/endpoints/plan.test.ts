@@ -107,7 +107,7 @@ describe('EndpointSlices', () => {
     expect(sliceContents(service(), many).map(({ endpoints }) => endpoints.length)).toEqual([100, 100, 50]);
   });
 
-  test('what is right stays, the changed one is filled anew, the rest goes', () => {
+  test('what is right stays, the changed one gets new content, the rest goes', () => {
     const [first, second] = [[pod('1')], [pod('2', { port: 9 })]].map(
       (pods) => sliceContents(service({ ports: [{ port: 80, targetPort: 'web' }] }), pods)[0]!,
     );

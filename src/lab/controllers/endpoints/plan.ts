@@ -119,8 +119,8 @@ export function sliceContents(service: Service, pods: readonly Pod[]): SliceCont
 }
 
 /**
- * Which slices to write so that together they hold `wanted`: a slice that holds one of them already stays, others are
- * filled anew, created, or deleted.
+ * Which slices to write so that together they hold `wanted`: a slice that holds one of them already stays, others
+ * get new content, are created, or are deleted.
  */
 export function planSlices(
   existing: readonly EndpointSlice[],

@@ -17,10 +17,10 @@ const LEASE_NAMESPACE = 'kube-node-lease';
 const GRACE_MS = 40_000;
 
 /**
- * Tells nodes that have fallen silent from those that live, taints nodes by their conditions, and evicts the pods that do
- * not tolerate those taints. Silence is measured on this machine's clock from when a renewal was last seen, and only while
- * the API could be heard: neither clocks that differ nor an API server that was away make a node lost.
- * @param graceMs how long a silence is suffered, in milliseconds.
+ * Finds nodes that have fallen silent, taints nodes by their conditions, and evicts the pods that do not tolerate those
+ * taints. Silence is measured on this machine's clock from when a renewal was last seen, and only while the API could be
+ * reached: neither clocks that differ nor an API server that was down make a node lost.
+ * @param graceMs how long a silence is tolerated, in milliseconds.
  */
 export function nodeLifecycleController(context: ControllerContext, graceMs = GRACE_MS): Controller {
   const { client, informers, clock } = context;
@@ -116,7 +116,7 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
       silenceQueue.addAfter(name, graceMs - silentFor);
     }
     const ready = nodeCondition(node, 'Ready')?.status === 'True';
-    // Once, as it turns: a kubelet that lives tells by itself which of its pods answer.
+    // Once, when it changes: a kubelet that lives reports by itself which of its pods are ready.
     if (!ready && judgedReady.get(name) !== false) await markPodsNotReady(node);
     judgedReady.set(name, ready);
     const taints = wantedTaints(node, clock.now());
@@ -146,7 +146,7 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
     }
   }
 
-  /** Pods whose eviction was set for a time, to say so when it is taken back. */
+  /** Pods whose eviction is scheduled, to report it when it is cancelled. */
   const pending = new Set<string>();
   async function syncPod(key: string): Promise<void> {
     const pod = podInformer.store.get(key);

@@ -117,7 +117,7 @@ describe('evictionTime', () => {
   }
 });
 
-test('a pool gives every subnet once, takes back what is released, and says when it is empty', () => {
+test('a pool assigns every subnet once, reuses what is released, and reports when it is empty', () => {
   const pool = new SubnetPool({ network: 0xc0a80000, prefix: 22 }, 24);
   pool.occupy('given', { network: 0xc0a80100, prefix: 24 });
   expect(['a', 'b', 'c', 'd'].map((name) => pool.take(name)?.network)).toEqual([

@@ -1,6 +1,6 @@
 /**
  * One line of a container's log as CRI has it: `<RFC 3339 time> <stdout|stderr> <tags> <text>`. The tag `P` says that the
- * text goes on in the next line of that stream, `F` that it is full.
+ * text continues in the next line of that stream, `F` that it is full.
  * https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
  */
 export interface LogLine {

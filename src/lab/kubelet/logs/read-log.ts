@@ -12,7 +12,7 @@ export interface LogOptions {
   timestamps?: boolean;
   /** Ends after so many bytes. */
   limitBytes?: number;
-  /** Goes on with what is written later, until {@link LogOptions.running} says that nothing will be. */
+  /** Continues with what is written later, until {@link LogOptions.running} says that nothing will be. */
   follow?: {
     running(): Promise<boolean>;
     signal: AbortSignal;

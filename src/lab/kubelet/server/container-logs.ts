@@ -92,7 +92,7 @@ function waitingReason(pod: Pod, container: string): string {
   const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
   const reason =
     statuses.find(({ name }) => name === container)?.state?.waiting?.reason ?? 'ContainerCreating';
-  // How the API server's clients have always been told.
+  // The wording that clients of the API server expect.
   return reason === 'ErrImagePull' || reason === 'ImagePullBackOff'
     ? 'trying and failing to pull image'
     : reason;

@@ -61,7 +61,7 @@ describe('exec, attach and port-forward through real containerd', () => {
     await containerd?.stop();
   }, 30_000);
 
-  test('exec tells output, errors and the exit status apart', async () => {
+  test('exec keeps output, errors and the exit status apart', async () => {
     const script = encodeURIComponent('echo out; echo err >&2; exit 3');
     const channels = await websocket(
       `/exec/default/web/main?command=sh&command=-c&command=${script}&output=1&error=1`,

@@ -51,7 +51,7 @@ export async function staticPod(text: string, file: string, nodeName: string): P
 
 /**
  * Follows a directory of manifests until the signal aborts, and hands over all its pods whenever they may have changed. A
- * file that is no pod is told of and left out.
+ * file that does not hold a pod is reported and left out.
  */
 export async function followManifests(
   directory: string,
@@ -64,7 +64,7 @@ export async function followManifests(
   let nudge = new AbortController();
   const watcher = watch(directory, () => nudge.abort());
   watcher.on('error', (error) => log(`${directory} not watched: ${messageOf(error)}`));
-  let told = '';
+  let reported = '';
   while (!signal.aborted) {
     let text: string;
     try {
@@ -75,8 +75,8 @@ export async function followManifests(
       // A directory that cannot be read is no reason to end what came out of it.
       text = messageOf(error);
     }
-    if (text !== told && text !== '') log(`static pods: ${text}`);
-    told = text;
+    if (text !== reported && text !== '') log(`static pods: ${text}`);
+    reported = text;
     const wait = AbortSignal.any([signal, nudge.signal]);
     const quiet = await clock.sleep(READ_MS, wait).then(
       () => false,

@@ -167,7 +167,7 @@ describe('Volumes', () => {
     expect(volumes.leftovers()).toEqual([]);
   });
 
-  test('files belong to the group of the pod, and are not written anew for that', async () => {
+  test('files belong to the group of the pod, and are not written again for that', async () => {
     const pod = podWith({ name: 'v', configMap: { name: 'map' } });
     pod.spec!.securityContext = { fsGroup: process.getgid!() };
     const volumes = make();

@@ -340,7 +340,7 @@ describe('strategic merge patch', () => {
       { metadata: { finalizers: ['a', 'b', 'c'] } },
     ],
     [
-      'finalizers are taken away',
+      'finalizers are removed',
       pod,
       { metadata: { finalizers: ['a', 'b', 'c'] } },
       {

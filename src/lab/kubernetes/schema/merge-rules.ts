@@ -5,7 +5,7 @@
 export interface MergeRule {
   /** Strategic merge patch: lists are replaced unless `merge` is here; `retainKeys` clears what a patch does not name. */
   readonly strategy?: 'merge' | 'retainKeys' | 'merge,retainKeys';
-  /** The field that tells two items of a merged list apart; none for a list of scalars. */
+  /** The field that distinguishes the items of a merged list; none for a list of scalars. */
   readonly mergeKey?: string;
   readonly listType: 'atomic' | 'set' | 'map' | undefined;
   readonly mapKeys?: readonly string[];

@@ -52,7 +52,7 @@ function namedScalarSchemas(spec: SpecVersion): Record<string, Schema> {
       format: 'date-time',
     },
     [NAMED_SCALARS.intOrString!]: {
-      description: 'A number or a string; which of the two is told by its JSON type.',
+      description: 'A number or a string; the JSON type decides which of the two.',
       format: 'int-or-string',
       ...(spec === 2 ? { type: 'string' } : { oneOf: [{ type: 'integer' }, { type: 'string' }] }),
     },
