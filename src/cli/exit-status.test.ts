@@ -126,11 +126,11 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
   'export logs': [[`SCRATCH/logs --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   'load image-archive': [[`SCRATCH/none --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   'build node-image': [],
-  exec: [['no-such-node -- true', /no node is named "no-such-node"/]],
+  exec: [['no-such-node -- true', /node "no-such-node" not found/]],
   cp: [
     ['a b', /exactly one side must be in a node/],
     ['SCRATCH/none no-such-node:/x', /SCRATCH\/none: no such file or directory/],
-    ['no-such-node:/x SCRATCH/file', /no node is named "no-such-node"/],
+    ['no-such-node:/x SCRATCH/file', /node "no-such-node" not found/],
     ['no-such-node: SCRATCH/file', /neither path may be empty/],
   ],
   ps: [['-q -o json', /'-q, --quiet' cannot be used with option '-o, --output <format>'/]],

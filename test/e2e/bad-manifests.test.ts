@@ -111,7 +111,7 @@ const CASES: [string, string, string][] = [
     'Error from server (NotFound): error when creating "STDIN": namespaces "nowhere" not found',
   ],
   [
-    'a key that is no file name',
+    'a key that is not a file name',
     `${named('{name: bad}').replace('data: {}', 'data: {"a b": c}')}`,
     invalid(
       'ConfigMap',

@@ -49,7 +49,7 @@ describe.skipIf(missing !== undefined)(`two failures at once${missing ? ` (${mis
           healthy = outcome.healthy;
           outcomes[index]!.resolve(outcome.wrong);
         } catch (error) {
-          // A lane that does not get healthy again proves nothing more; the others go on.
+          // A lane that does not get healthy again proves nothing more; the others continue.
           outcomes[index]!.reject(error);
           return;
         }

@@ -32,7 +32,7 @@ describe.skipIf(missing !== undefined)(`every failure${missing ? ` (${missing})`
         done.push(outcome.proof);
         proven.resolve(outcome.proof);
       } catch (error) {
-        // A lane that does not get healthy again proves nothing more; the others go on.
+        // A lane that does not get healthy again proves nothing more; the others continue.
         proven.reject(error);
         return;
       }

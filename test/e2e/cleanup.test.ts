@@ -19,7 +19,7 @@ const MOMENTS: readonly (readonly [said: string, ms: number])[] = [
 
 const BROKEN_YAML = 'contexts: [';
 
-/** How far a deletion has come when it is killed: what is to be seen of it on the machine, in the order of its stages. */
+/** How far a deletion has come when it is killed, as seen on the machine, in the order of its stages. */
 const DELETIONS: readonly (readonly [when: string, isSeen: (lab: Lab) => boolean])[] = [
   ['at its start', (lab) => existsSync(`/run/hostport/clusters/${lab.name}.lock`)],
   ['when the gateway has ended', (lab) => !leftovers(lab.name).some((line) => line.includes('runsv '))],
@@ -45,7 +45,7 @@ describe.skipIf(missing !== undefined)(
       return lab;
     }
 
-    test('nothing after delete, and delete again is no error', async () => {
+    test('nothing after delete, and delete again is not an error', async () => {
       const lab = labNamed('clean1');
       await lab.must('create', 'cluster', '--name', lab.name);
       expect(leftovers(lab.name).map((line) => line.split(' ')[0])).toEqual(
@@ -158,7 +158,7 @@ describe.skipIf(missing !== undefined)(
       mkdirSync(stateOf(lab), { recursive: true });
       const half = await lab.hostport('get', 'nodes', '--name', lab.name);
       expect(half.stderr).toContain(
-        `cluster "halfmade" is being made, or its creation or deletion was cut short; if nobody is at it: ${PROGRAM} delete cluster --name halfmade`,
+        `cluster "halfmade" is incomplete: it is still being created, or its creation or deletion was interrupted; if no command is working on it, delete it with "${PROGRAM} delete cluster --name halfmade"`,
       );
       await lab.must('delete', 'cluster', '--name', lab.name);
       const none = await lab.hostport('get', 'nodes', '--name', lab.name);
@@ -215,7 +215,7 @@ describe.skipIf(missing !== undefined)(
       lab.file('kubeconfig', BROKEN_YAML);
       const { code, said } = await creation.ended;
       expect(said).toMatch(
-        /^ERROR: kubeconfig .*: not YAML, left alone: .*; and then: not all that was made could be removed \("\S+\/bin\/hostport delete cluster --name both" tries again\): kubeconfig/m,
+        /^ERROR: kubeconfig .*: not YAML, left alone: .*; and then: cannot remove the rest of the cluster; try again with "\S+\/bin\/hostport delete cluster --name both": kubeconfig/m,
       );
       expect(code).toBe(1);
       expect(leftovers(lab.name)).toEqual([`file ${stateOf(lab)}`]);
@@ -270,7 +270,7 @@ nodes:
       for (const verb of ['delete', 'create']) {
         const ran = await lab.hostport(verb, 'cluster', '--name', lab.name);
         expect(ran.stderr).toContain(
-          `${verb} cluster "busy": it is being created by process ${creation.pid}; wait for that, or interrupt it`,
+          `cannot ${verb} cluster "busy": process ${creation.pid} is creating it; wait until that ends, or interrupt it`,
         );
         expect(ran.code).toBe(1);
       }
@@ -329,7 +329,7 @@ nodes:
       await lab.must('create', 'cluster', '--name', lab.name);
       const again = await lab.hostport('create', 'cluster', '--name', lab.name);
       expect(again.code).toBe(1);
-      expect(again.stderr).toContain('exists already');
+      expect(again.stderr).toContain('it already exists');
       expect((await lab.kubectl(['get', '--raw', '/readyz'])).stdout).toContain('ok');
     });
 
@@ -356,7 +356,7 @@ function stateOf(lab: Lab): string {
   return `/var/lib/hostport/clusters/${lab.name}`;
 }
 
-/** A creation that is to be stopped once it has said something. After its last word it could be done first: it is kept from that. */
+/** A creation that is stopped once it has printed something. After the last line it could finish first, so it is held up there. */
 function startCreation(lab: Lab, said?: string) {
   return start(lab, 'create', ...(said === 'Installing CNI' ? ['--config', neverReady(lab)] : []));
 }

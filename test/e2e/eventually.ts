@@ -1,4 +1,4 @@
-/** Looks until `condition` holds; an error of it counts as "not yet". Past the deadline the error says what was last seen. */
+/** Polls until `condition` holds; an error of it counts as "not yet". After the deadline the error says what was last seen. */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,

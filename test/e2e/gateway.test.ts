@@ -88,7 +88,9 @@ describe.skipIf(missing !== undefined)(`the gateway${missing ? ` (${missing})` :
         const ran = await lab.hostport(
           ...['create', 'cluster', '--name', lab.name, '--config', lab.file('taken.yaml', text)],
         );
-        expect(ran.stderr).toContain(`ERROR: publish 127.0.0.1:${port}: another program listens there\n`);
+        expect(ran.stderr).toContain(
+          `ERROR: cannot publish 127.0.0.1:${port}: another program listens there\n`,
+        );
         expect(ran.code).toBe(1);
         expect(performance.now() - begin).toBeLessThan(20_000);
         expect(leftovers(lab.name)).toEqual([]);

@@ -226,7 +226,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
       }
     });
 
-    test('pods that come and go are none of its business', async () => {
+    test('pods that come and go do not concern it', async () => {
       const before = await logs();
       for (let time = 0; time < 3; time++) {
         const names = ['one', 'two'].map((name) => `${name}-${time}`);
@@ -352,7 +352,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
       }
       const agent = await startAgent();
       await eventually(
-        'all to be well',
+        'everything to be healthy',
         async () => (await isInstalled()) && /up \d+\n$/.test(probe.printed),
       );
       await inNode('cmp', PORTMAP, '/usr/local/lib/hostport/cni/portmap');

@@ -118,7 +118,7 @@ describe.skipIf(missing !== undefined)(`informers${missing ? ` (${missing})` : '
   }
 });
 
-/** Writes until it is done. What was done before the answer got lost is done: the API says so with `done`. */
+/** Repeats a write until it is done. A write whose answer got lost may be done already: the API then answers with reason `done`. */
 async function persist(done: string, write: () => Promise<unknown>): Promise<void> {
   const deadline = Date.now() + 30_000;
   for (;;) {

@@ -377,7 +377,7 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
     await eventually('the mirror to be gone', async () => (await kubectl!.run(`get ${pod}`)).code !== 0);
   });
 
-  // A cordon is felt by everybody: one after another, when nobody else is there.
+  // A cordon affects every test, so these run one after another, when no other test runs.
   test.each(versions.map((kubectl) => [kubectl.version, kubectl] as const))(
     '%s: cordon, drain, uncordon, taint',
     async (_, kubectl) => {

@@ -122,7 +122,7 @@ async function allReady(lab: Lab, timeout: string): Promise<void> {
   if (waited.code !== 0) throw new Error(waited.stderr);
 }
 
-/** Everything that the doctor holds against a cluster. */
+/** Everything that the doctor finds wrong with a cluster. */
 async function complaints(lab: Lab): Promise<{ mappings: number; complaints: string[]; exit: number }> {
   const { code, stdout, stderr } = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');
   if (stdout === '') throw new Error(stderr);

@@ -45,7 +45,7 @@ describe.skipIf(missing !== undefined)(`what a node can take${missing ? ` (${mis
   const daemons = (node: string, ...names: string[]) => names.map((name) => pidIn(lab, node, name));
   const controlPlane = () => daemons(CONTROL_PLANE, 'etcd', 'kube-apiserver', 'containerd', 'kubelet');
 
-  /** A pod of the last class that is killed for want of memory: beside it everything else goes first. */
+  /** A pod of the class that is killed last when memory runs out: everything else is killed first. */
   function podOn(name: string, node: string): string {
     return `apiVersion: v1
 kind: Pod

@@ -20,7 +20,7 @@ const missing = labMissing();
 const CONTROL_PLANE = 'verbs-control-plane';
 const WORKER = 'verbs-worker';
 
-/** A kubeconfig that somebody had before, with a comment and a field that we know nothing of. */
+/** A kubeconfig that the user had before, with a comment and an unknown field. */
 const THEIRS = `# mine
 apiVersion: v1
 kind: Config
@@ -166,7 +166,7 @@ nodes:
       const ran = await lab.inNode('nobody', 'true');
       expect(ran.code).toBe(2);
       expect(ran.stderr).toMatch(
-        /^ERROR: no node is named "nobody"; there is: .*verbs-control-plane, verbs-worker/,
+        /^ERROR: node "nobody" not found; the nodes are: .*verbs-control-plane, verbs-worker/,
       );
     });
   });
@@ -258,25 +258,25 @@ nodes:
       ],
       ['two paths of the machine', '/etc/hosts', '/tmp/x', 'exactly one side must be in a node'],
       ['two nodes', `${WORKER}:/etc/hosts`, `${CONTROL_PLANE}:/tmp/x`, 'exactly one side must be in a node'],
-      ['a node that is not there', '/etc/hosts', 'nobody:/x', 'no node is named "nobody"'],
+      ['a node that is not there', '/etc/hosts', 'nobody:/x', 'node "nobody" not found'],
       ['an empty path', '/etc/hosts', `${WORKER}:`, 'neither path may be empty'],
       [
         'a target whose directory is not there',
         '/etc/hosts',
         `${WORKER}:/no/such/x`,
-        `to ${WORKER}:/no/such/x: /no/such is no directory in the node; make it first`,
+        `cannot copy to ${WORKER}:/no/such/x: /no/such is not a directory in the node; create it first`,
       ],
       [
         'out to a directory that is not there',
         `${WORKER}:/etc/hosts`,
         '/no/such/x',
-        'to /no/such/x: /no/such is no directory on this machine; make it first',
+        'cannot copy to /no/such/x: /no/such is not a directory on this machine; create it first',
       ],
       [
         'a path of the machine through a file',
         '/etc/hosts/x',
         `${WORKER}:/root/x`,
-        'look at /etc/hosts/x: a part of its path is no directory',
+        'cannot look at /etc/hosts/x: a part of its path is no directory',
       ],
     ];
     for (const [name, from, to, message] of REFUSED) {
@@ -332,7 +332,7 @@ nodes:
       expect(await lab.must('get', 'nodes', '--name', lab.name)).toBe(`${CONTROL_PLANE}\n${WORKER}\n`);
       const ran = await lab.hostport('get', 'nodes', '--name', 'nobody');
       expect(ran.code).toBe(2);
-      expect(ran.stderr).toMatch(/cluster "nobody" does not exist; there is: .*verbs/);
+      expect(ran.stderr).toMatch(/cluster "nobody" does not exist; choose one of these with --name: .*verbs/);
     });
 
     test('labels of the config are labels of the node', async () => {
@@ -418,11 +418,11 @@ spec:
 
   const NO_ARCHIVES: readonly (readonly [name: string, words: (lab: Lab) => string[], message: string])[] = [
     ['a file that is not there', () => ['/no/such.tar'], '/no/such.tar'],
-    ['a file that is no archive', () => ['/bin/sh'], '/bin/sh'],
+    ['a file that is not an archive', () => ['/bin/sh'], '/bin/sh'],
     [
       'a node that is not there',
       (lab) => [join(lab.scratch, 'hello.tar'), '--nodes', 'nobody'],
-      'cluster "verbs" has no node "nobody"; it has: verbs-control-plane, verbs-worker',
+      'node "nobody" not found in cluster "verbs"; its nodes are: verbs-control-plane, verbs-worker',
     ],
   ];
   for (const [name, words, message] of NO_ARCHIVES) {
@@ -589,7 +589,7 @@ spec:
     });
 
     test('export logs: no directory that it made, and nothing beside what was there', async () => {
-      // In the place of a command that it asks: one that does not come to its end.
+      // Replaces a command that it runs with one that does not end.
       const slow = '/usr/local/sbin/iptables-save';
       await inWorker(
         `printf '#!/bin/sh\necho $$ > /root/asked\nexec sleep 1000\n' > ${slow}; chmod +x ${slow}`,
@@ -615,7 +615,7 @@ spec:
       await inWorker(`rm ${slow}`);
     });
 
-    test('load image-archive: the node that is at it is finished, the next is not begun', async () => {
+    test('load image-archive: the current node is finished, the next is not started', async () => {
       const image = 'example.test/interrupted:v1';
       const archive = dockerArchive(join(lab.scratch, 'interrupted.tar'), image, 'interrupted');
       const onFirst = (script: string) => lab.inNode(CONTROL_PLANE, 'sh', '-c', script);
@@ -627,7 +627,7 @@ spec:
       try {
         await eventually('the import to begin', async () => (await onFirst('pidof ctr')).code === 0);
         loading.interrupt();
-        await loading.until(/interrupted by SIGINT: verbs-control-plane is finished first\n/);
+        await loading.until(/interrupted by SIGINT; finishing verbs-control-plane first\n/);
       } finally {
         await onFirst(`kill -CONT ${pid}`);
       }

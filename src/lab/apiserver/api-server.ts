@@ -104,7 +104,7 @@ export class ApiServer {
 
   /** An upgrade: only streams of a pod are. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    // Until both ends are joined nobody else listens, and a client that goes away is no reason to end the server.
+    // Until both ends are joined nothing else listens for errors, and a client that disconnects must not end the server.
     socket.on('error', () => socket.destroy());
     try {
       const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
@@ -264,7 +264,7 @@ export class ApiServer {
     const live = info.path.startsWith('/livez');
     if (!live && !this.#its.isReady()) return send(response, 500, 'text/plain; charset=utf-8', 'starting\n');
     try {
-      // A server whose storage is away is alive: to restart it would help nobody.
+      // A server whose storage is down is alive: a restart would not help.
       if (!live) await this.#its.ping();
     } catch (error) {
       return send(response, 500, 'text/plain; charset=utf-8', `[-]etcd failed: ${messageOf(error)}\n`);

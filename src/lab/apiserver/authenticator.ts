@@ -15,7 +15,7 @@ export class Authenticator {
     this.#tokens = tokens;
   }
 
-  /** Undefined for a request that nobody vouches for. */
+  /** Undefined for a request without valid credentials. */
   async authenticate(request: IncomingMessage): Promise<User | undefined> {
     const header = request.headers.authorization;
     const token = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];

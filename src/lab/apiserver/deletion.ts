@@ -104,7 +104,7 @@ function finalizersFor(finalizers: readonly string[], options: DeleteOptions): s
 function podGraceSeconds(pod: ApiObject, options: DeleteOptions): number {
   const asked =
     options.gracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_POD_GRACE_SECONDS;
-  // Nothing runs, or nothing any more: nobody would confirm the end of the grace period.
+  // Nothing runs (any more), so no kubelet would confirm the end of the grace period.
   if ((pod.spec?.nodeName ?? '') === '') return 0;
   if (pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded') return 0;
   return Math.max(0, asked);

@@ -27,7 +27,7 @@ export function coreVersions(serverAddress: string): object {
   };
 }
 
-/** A second name of a kind has none: kubectl would warn of the choice each time somebody types `deploy`. */
+/** A second name of a kind has no short names: kubectl would warn of the ambiguity each time a user types `deploy`. */
 function shortNamesOf(info: KindInfo): { shortNames?: readonly string[] } {
   const isSecondName = info.storageGroup !== info.group;
   return info.shortNames.length === 0 || isSecondName ? {} : { shortNames: info.shortNames };
@@ -123,7 +123,7 @@ export function aggregated(core: boolean, version: 'v2' | 'v2beta1'): object {
   return { kind: 'APIGroupDiscoveryList', apiVersion: `apidiscovery.k8s.io/${version}`, metadata: {}, items };
 }
 
-/** There are none and they cannot be made: what a list of them shows, so that clients which ask first need not guess. */
+/** Kinds without objects, which cannot be created: their lists are empty, so that clients that list them first get an answer. */
 export const NO_CUSTOM_KINDS = {
   kind: 'CustomResourceDefinitionList',
   apiVersion: 'apiextensions.k8s.io/v1',

@@ -159,7 +159,7 @@ export class EtcdStorage implements Storage {
     const kv = answer.responses[0]?.range?.kvs[0];
     const current = kv === undefined ? undefined : stored(kv);
     // A write whose connection broke before the answer may have been done. Tried again it then fails, on what it has
-    // written itself: that is no conflict.
+    // written itself: that is not a conflict.
     if (attempts > 1) {
       const wanted = 'put' in operation ? fromUtf8.decode(operation.put.value) : undefined;
       if (current?.value === wanted) return { done: true, revision: current?.revision ?? revision };

@@ -10,7 +10,7 @@ export interface User {
 export interface Attributes {
   readonly user: User;
   readonly verb: string;
-  /** Set for a path that is no resource; the fields below are then empty. */
+  /** Set for a path that is not a resource; the fields below are then empty. */
   readonly path?: string;
   readonly group: string;
   readonly plural: string;

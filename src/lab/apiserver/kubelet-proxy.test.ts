@@ -215,7 +215,7 @@ describe('through the API server to a kubelet', () => {
       text: 'no container',
     },
     {
-      name: 'something that is no stream',
+      name: 'something that is not a stream',
       path: `${base}/p/log`,
       options: {},
       status: 400,

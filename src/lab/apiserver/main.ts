@@ -180,7 +180,7 @@ export async function serve(
     void compactPeriodically(storage, config.compactionIntervalMs, compaction.signal, onError);
   };
   const started = start();
-  // Whoever waits for it hears of a failure; nobody waiting is no reason to end the process.
+  // A failure reaches whoever awaits it; while nobody does, it must not end the process.
   started.catch(() => {});
 
   return {
@@ -329,7 +329,7 @@ async function readFlag(name: string, path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    throw new UserError(`kube-apiserver: --${name} ${path}: cannot be read: ${messageOf(cause)}`, { cause });
+    throw new UserError(`kube-apiserver: cannot read --${name} ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 

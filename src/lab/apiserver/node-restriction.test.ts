@@ -311,7 +311,7 @@ describe('a node writes what is its own and no more', () => {
     const own = 'set to itself';
     test.each<{ name: string; object: () => object; why: string | (() => string) }>([
       {
-        name: 'that is no mirror',
+        name: 'that is not a mirror',
         object: () => mirror({ annotations: {} }),
         why: 'pod does not have "kubernetes.io/config.mirror" annotation, node "worker" can only create mirror pods',
       },

@@ -13,7 +13,7 @@ const TYPES = [
   'application/strategic-merge-patch+json',
 ];
 
-/** Reads the patch in a body. Throws 415 for a type that is not served, BadRequest for a body that is no JSON. */
+/** Reads the patch in a body. Throws 415 for a type that is not served, BadRequest for a body that is not JSON. */
 export async function parsePatch(kind: KindInfo, contentType: string, body: Buffer): Promise<Patch> {
   if (contentType.startsWith('application/apply-patch')) {
     throw new StatusError(

@@ -1,6 +1,6 @@
 /** What a request asks for, read from its method and URL as Kubernetes' RequestInfo does. */
 export interface RequestInfo {
-  /** Lower-case API verb (`list`, `watch`, `deletecollection`…), or the HTTP method for a path that is no resource. */
+  /** Lower-case API verb (`list`, `watch`, `deletecollection`…), or the HTTP method for a path that is not a resource. */
   readonly verb: string;
   readonly path: string;
   readonly query: URLSearchParams;

@@ -274,7 +274,7 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
         message: 'the server does not allow this method on the requested resource',
       },
       {
-        name: 'a body that is no JSON',
+        name: 'a body that is not JSON',
         ask: ['POST', `${base}/configmaps`, '{'],
         status: 400,
         reason: 'BadRequest',

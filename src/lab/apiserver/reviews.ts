@@ -18,7 +18,7 @@ interface ReviewSpec {
   nonResourceAttributes?: { path?: string; verb?: string };
 }
 
-/** Answers kinds that are only posted: who a token is, and what somebody may do. */
+/** Answers kinds that are only posted: whose a token is, and what a user may do. */
 export class ReviewHandler {
   readonly #authenticator: Authenticator;
   readonly #authorizer: Authorizer;

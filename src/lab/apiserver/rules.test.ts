@@ -376,7 +376,7 @@ describe('the token file', () => {
     { text: 't1,ann', error: 'tokens.csv:1: not of the form' },
     { text: 't1,ann,1\n,bob,2', error: 'tokens.csv:2: not of the form' },
     { text: 't1,ann,1,"open', error: 'tokens.csv:1: not of the form' },
-    { text: 't1,ann,1\nt1,bob,2', error: 'tokens.csv:2: a token that an earlier line has' },
+    { text: 't1,ann,1\nt1,bob,2', error: 'tokens.csv:2: duplicate token: an earlier line has it' },
   ])('$text', ({ text, error }) => {
     expect(() => parseTokenFile(text, 'tokens.csv')).toThrow(error);
   });

@@ -13,7 +13,7 @@ export function parseTokenFile(text: string, path: string): Map<string, User> {
     if (fields === undefined || fields.length < 3 || token === '' || name === '') {
       throw new Error(`${path}:${at + 1}: not of the form token,user,uid,"group1,group2"`);
     }
-    if (users.has(token)) throw new Error(`${path}:${at + 1}: a token that an earlier line has`);
+    if (users.has(token)) throw new Error(`${path}:${at + 1}: duplicate token: an earlier line has it`);
     const own = groups.split(',').map((group) => group.trim());
     users.set(token, { name, uid, groups: [...own.filter((group) => group !== ''), AUTHENTICATED] });
   }

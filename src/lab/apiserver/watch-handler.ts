@@ -17,7 +17,7 @@ const BOOKMARK_INTERVAL_MS = 60_000;
 /** A client that is this far behind is dropped; it lists again. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
 
-/** Reads a resourceVersion; undefined when there is none. Throws BadRequest for one that is no number. */
+/** Reads a resourceVersion; undefined when there is none. Throws BadRequest for one that is not a number. */
 export function parseResourceVersion(text: string | null): number | undefined {
   if (text === null || text === '') return undefined;
   if (/^\d{1,15}$/.test(text)) return Number(text);
@@ -115,7 +115,7 @@ interface SelectedEvent {
   object: ApiObject;
 }
 
-/** What a change is to somebody who sees only what matches: an object that begins to match appears, one that ceases goes. */
+/** How a change looks to a watch with a selector: an object that begins to match is added, one that ceases to match is deleted. */
 function eventOf(
   kind: KindInfo,
   change: HubChange,
@@ -129,7 +129,7 @@ function eventOf(
   return matchedBefore ? { type: 'DELETED', object: before } : undefined;
 }
 
-/** Parsed once for all watches of a kind. What is returned is shared: nobody may change it. */
+/** Parsed once for all watches of a kind. The result is shared and must not be changed. */
 function decoded(kind: KindInfo, change: HubChange, which: 'value' | 'previous'): ApiObject | undefined {
   const text = change[which];
   if (text === undefined) return undefined;

@@ -1,7 +1,7 @@
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import type { IpamState, IpamStore } from './ipam.ts';
 
-/** The state as a JSON file, replaced as a whole. A file that is no such state is an error: guessing could give an address twice. */
+/** The state as a JSON file, replaced as a whole. A file that is not such a state is an error: guessing could give an address twice. */
 export function ipamFile(path: string): IpamStore {
   return {
     async load() {
@@ -16,7 +16,7 @@ export function ipamFile(path: string): IpamStore {
         });
       }
       if (state.version !== 1 || !Array.isArray(state.allocations) || !Array.isArray(state.released)) {
-        throw new Error(`${path} is no address state of version 1`);
+        throw new Error(`${path} is not an address state of version 1`);
       }
       return state;
     },

@@ -28,7 +28,7 @@ export function serveIpam(
           const wanted = parseRequest(await request.text());
           if (typeof wanted === 'string') return new Response(wanted, { status: 400 });
           const address = await ipam.allocate(wanted);
-          log(`gave ${address} to ${wanted.link} of container ${wanted.containerId}`);
+          log(`assigned ${address} to ${wanted.link} of container ${wanted.containerId}`);
           return Response.json({ address, router: ipam.router, mtu } satisfies AddressGrant);
         }
         if (request.method === 'DELETE' && link !== undefined) {
@@ -58,7 +58,8 @@ function parseRequest(text: string): AddressRequest | string {
   }
   const { link, containerId, ifName } = body ?? {};
   if (typeof link !== 'string' || !/^lxc[0-9a-f]{12}$/.test(link)) return 'link must be lxc and 12 digits';
-  if (typeof containerId !== 'string' || !isCniName(containerId)) return 'containerId is none';
+  if (typeof containerId !== 'string' || !isCniName(containerId))
+    return 'containerId is not a valid container ID';
   if (typeof ifName !== 'string') return 'ifName must be a string';
   return { link, containerId, ifName };
 }

@@ -18,7 +18,7 @@ export interface HostPortAnswer {
   /** Address and port that were asked. */
   address: string;
   port: number;
-  /** Where the question came from: outside the nodes, or the pod's own node for what only that node can reach. */
+  /** Where the request came from: outside the nodes, or the pod's own node for what only that node can reach. */
   from: 'outside' | 'node';
   protocol: string;
   /** As kubectl shows it: the reason a container waits for, else the phase. */
@@ -27,15 +27,15 @@ export interface HostPortAnswer {
   startedAt?: string;
   /** `another pod`: something answered, and named another host than this pod. Not every server names its host. */
   result: 'answered' | 'another pod' | 'refused' | 'timeout' | 'error' | 'not asked';
-  /** What was seen: who answered, or why nobody did. */
+  /** The evidence: who answered, or why there was no answer. */
   detail: string;
   /** The newest warning about a pod that does not run; none yet when it is missing. */
   trouble?: string;
 }
 
 /**
- * Asks every TCP hostPort of the cluster's pods with an HTTP request, at the address a user would type: the node's, or the
- * hostIP that the pod names. The question comes from the lab's namespace, outside the nodes; for a loopback hostIP, which
+ * Sends an HTTP request to every TCP hostPort of the cluster's pods, at the address a user would type: the node's, or the
+ * hostIP that the pod names. The request comes from the lab's namespace, outside the nodes; for a loopback hostIP, which
  * means the node itself, from the node. Throws when this process does not run inside the lab's network.
  */
 export async function askHostPorts(
@@ -87,7 +87,7 @@ async function askHostPort(
   if (protocol !== 'TCP') return { ...about, result: 'not asked', detail: `${protocol} has no HTTP` };
   const heard = fromNode ? await askOnNode(exec, node, address, port) : await ask(address, port);
   if (heard.result === 'answered') return { ...about, ...judge(heard, pod) };
-  // A pod that is not up has a better reason than what its port says.
+  // For a pod that is not up, its warning explains more than what its port answers.
   return { ...about, result: heard.result, detail: about.trouble ?? heard.detail };
 }
 

@@ -17,7 +17,7 @@ export function parseManifest(text: string): KubeObject[] {
   return objects;
 }
 
-/** How the kind of an object is addressed; a {@link UserError} when it is none that is served. */
+/** How the kind of an object is addressed; a {@link UserError} when the API server does not serve it. */
 export function resourceOf(object: KubeObject): Resource<KubeObject> {
   const info = kindByName(object.apiVersion ?? '', object.kind ?? '');
   if (info === undefined) {

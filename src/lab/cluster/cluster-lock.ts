@@ -8,8 +8,8 @@ import { RUN_ROOT } from './paths.ts';
 const DELETION_MS = 60_000;
 
 /**
- * Lets one process at a time make or remove a cluster of this name. While another one creates it this is refused, with
- * that process's ID; a deletion is waited for, until the signal aborts. A process that was killed holds nothing.
+ * Lets one process at a time create or delete a cluster of this name. Throws while another process creates it, with that
+ * process's ID; waits for a deletion, until the signal aborts. A process that was killed holds no lock.
  */
 export async function lockCluster(
   cluster: string,
@@ -25,7 +25,7 @@ export async function lockCluster(
       const [theirs, pid] = lock.heldBy.split(' ');
       if (theirs !== 'create') return undefined;
       throw new UserError(
-        `${work} cluster "${cluster}": it is being created by process ${pid}; wait for that, or interrupt it (it removes what it made)`,
+        `cannot ${work} cluster "${cluster}": process ${pid} is creating it; wait until that ends, or interrupt it (it then removes what it created)`,
       );
     },
     { timeoutMs: DELETION_MS, signal },

@@ -80,18 +80,18 @@ async function createOrRemove(options: CreateOptions, context: CreateContext): P
   try {
     return await create(options, context);
   } catch (cause) {
-    // A command that Ctrl-C reached first has an error of its own; what stopped the creation is the signal.
+    // A command that Ctrl-C reached first fails with an error of its own, but the signal is what stopped the creation.
     const what = context.signal.aborted ? context.signal.reason : cause;
     if (options.retain) {
       context.progress.note(
-        `what was made is kept; look around, then: ${calledAs()} delete cluster --name ${name}`,
+        `the incomplete cluster is kept for inspection; delete it with "${calledAs()} delete cluster --name ${name}"`,
       );
       throw what;
     }
     try {
-      await context.progress.step('Removing what was made', () => removeInSpite(options, context));
+      await context.progress.step('Removing the incomplete cluster', () => removeInSpite(options, context));
     } catch (left) {
-      const next = `not all that was made could be removed ("${calledAs()} delete cluster --name ${name}" tries again)`;
+      const next = `cannot remove the rest of the cluster; try again with "${calledAs()} delete cluster --name ${name}"`;
       throw combinedError([what, new Error(next, { cause: left })]);
     }
     throw what;
@@ -99,8 +99,8 @@ async function createOrRemove(options: CreateOptions, context: CreateContext): P
 }
 
 /**
- * Removes what was made, also when somebody keeps pressing Ctrl-C: the terminal's signal reaches a command that was started
- * this instant, before it is in a process group of its own.
+ * Removes what was created, even when the user keeps pressing Ctrl-C: the terminal's signal reaches a command that has just
+ * started, before it is in a process group of its own.
  */
 async function removeInSpite({ config, kubeconfig }: CreateOptions, context: CreateContext): Promise<void> {
   for (let again = 3; ; again--) {
@@ -112,7 +112,7 @@ async function removeInSpite({ config, kubeconfig }: CreateOptions, context: Cre
   }
 }
 
-/** Takes the cluster's name by making its directory. */
+/** Claims the cluster's name by creating its directory. */
 async function claimName(name: string): Promise<void> {
   await mkdir(STATE_ROOT, { recursive: true, mode: 0o700 });
   try {
@@ -120,7 +120,7 @@ async function claimName(name: string): Promise<void> {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
     throw new UserError(
-      `create cluster "${name}": a cluster of this name exists already; delete it with "${calledAs()} delete cluster --name ${name}" or choose another --name`,
+      `cannot create cluster "${name}": it already exists; delete it with "${calledAs()} delete cluster --name ${name}" or choose another --name`,
     );
   }
 }
@@ -328,7 +328,7 @@ async function labelNode(client: ApiClient, node: PlacedNode, signal: AbortSigna
   );
 }
 
-/** How long nodes are waited for, unless somebody says. */
+/** How long to wait for the nodes by default. */
 const WAIT_MS = 60_000;
 const DEFAULT_CNI_MANIFEST = '/kind/manifests/default-cni.yaml';
 

@@ -78,6 +78,6 @@ export async function installDefaultCni(
 function validSubnet(node: string, text: string): string {
   const subnet = parseSubnet(text);
   if (subnet === undefined)
-    throw new Error(`node ${node}: spec.podCIDR ${JSON.stringify(text)} is no IPv4 subnet`);
+    throw new Error(`node ${node}: spec.podCIDR ${JSON.stringify(text)} is not an IPv4 subnet`);
   return formatSubnet(subnet);
 }

@@ -39,7 +39,7 @@ export async function deleteCluster(
 ): Promise<void> {
   // The name becomes a directory that is removed with all that is in it.
   const problem = clusterNameProblem(cluster);
-  if (problem !== undefined) throw new InputError(`delete cluster: ${problem}`);
+  if (problem !== undefined) throw new InputError(`cannot delete cluster: ${problem}`);
   const lock = await lockCluster(cluster, 'delete', signal);
   try {
     await removeCluster(cluster, exec, kubeconfig);
@@ -69,7 +69,7 @@ export async function removeCluster(cluster: string, exec: Exec, kubeconfig: Con
   await removeDirectory(paths);
 }
 
-/** Leaves the machine's directories that nodes had mounted without what nobody will complete, and without what was made for the how-to. */
+/** Removes unfinished files from the machine's directories that nodes had mounted, and what was created for the how-to. */
 async function tidyMounted({ name, config }: ClusterRecord): Promise<void> {
   const others = (await listClusters()).filter((other) => other !== name);
   const records = await Promise.all(others.map(readRecord));

@@ -29,7 +29,9 @@ export async function exportLogs(
     made = await mkdir(directory, { recursive: true });
   } catch (cause) {
     const problem = fileProblem(cause) ?? messageOf(cause);
-    throw new InputError(`export logs to ${directory}: ${problem}; name a directory that can be made`);
+    throw new InputError(
+      `cannot export logs to ${directory}: ${problem}; choose a directory that can be created`,
+    );
   }
   const gathered = await mkdtemp(join(directory, '.export-'));
   try {

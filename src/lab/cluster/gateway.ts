@@ -89,7 +89,7 @@ function publish({ listen, target }: PublishedPort, port: number): Promise<numbe
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const what = cause.code === 'EADDRINUSE' ? 'another program listens there' : cause.message;
-      reject(new Error(`publish ${listen.host}:${port}: ${what}`, { cause }));
+      reject(new Error(`cannot publish ${listen.host}:${port}: ${what}`, { cause }));
     });
     server.listen(port, listen.host, () => resolve((server.address() as net.AddressInfo).port));
   });

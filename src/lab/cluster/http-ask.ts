@@ -2,7 +2,7 @@ import http from 'node:http';
 import type { Exec } from '../../sys/exec.ts';
 import { nodeArgv } from './node-exec.ts';
 
-/** What came back when a port was asked with `GET /`. */
+/** The answer of a port to `GET /`. */
 export type Heard =
   | {
       result: 'answered';
@@ -16,7 +16,7 @@ export type Heard =
       detail: string;
     };
 
-/** One deadline for all of it: an answer that drips, or stops half way, is none. */
+/** One deadline for all of it: an answer that trickles, or stops half way, does not count. */
 const DEADLINE_MS = 2000;
 /** A page is read as far as this to find out who wrote it. */
 const MAX_PAGE = 65_536;

@@ -21,7 +21,7 @@ export async function enterLab(record: ClusterRecord, exec: Exec): Promise<void>
     enterNetns(path);
   } catch (cause) {
     throw new UserError(
-      `enter the network of cluster "${record.name}" (${path}): is it running? "${calledAs()} delete cluster --name ${record.name}" clears up what is left of a dead one`,
+      `cannot enter the network of cluster "${record.name}" (${path}): the cluster may not be running; "${calledAs()} delete cluster --name ${record.name}" removes what is left of it`,
       { cause },
     );
   }
@@ -83,7 +83,9 @@ function identityOf(path: string): string | undefined {
  */
 export function assertInLab(record: ClusterRecord): void {
   if (!standsInLab(record)) {
-    throw new Error(`not in the network namespace ${labNetns(record.name)}: nothing is sent from here`);
+    throw new Error(
+      `cannot send packets to nodes: this process is not in the network namespace ${labNetns(record.name)}`,
+    );
   }
 }
 

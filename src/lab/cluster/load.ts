@@ -7,7 +7,7 @@ import type { ClusterRecord } from './record.ts';
 
 /**
  * Imports an image archive into the containerd of the named nodes (all when none is named), where pods find it. Returns their names.
- * When the signal aborts, the node that is at it is finished first, since containerd keeps for a day what half an import left, and no other is begun.
+ * When the signal aborts, the current node is finished first, since containerd keeps for a day what half an import left, and no other is started.
  */
 export async function loadArchive(
   record: ClusterRecord,
@@ -21,7 +21,7 @@ export async function loadArchive(
   for (const name of names ?? []) {
     if (!known.includes(name)) {
       throw new InputError(
-        `load image-archive: cluster "${record.name}" has no node "${name}"; it has: ${known.join(', ')}`,
+        `cannot load the image archive: node "${name}" not found in cluster "${record.name}"; its nodes are: ${known.join(', ')}`,
       );
     }
   }
@@ -29,7 +29,7 @@ export async function loadArchive(
   const chosen = names ?? known;
   for (const node of chosen) {
     signal.throwIfAborted();
-    const tell = () => progress.note(`${messageOf(signal.reason)}: ${node} is finished first`);
+    const tell = () => progress.note(`${messageOf(signal.reason)}; finishing ${node} first`);
     signal.addEventListener('abort', tell, { once: true });
     try {
       await progress.step(`Loading ${file} into ${node}`, () => importInto(node, path, exec));

@@ -98,9 +98,11 @@ export function parseCopyPath(text: string): CopyPath {
  */
 export async function copy(exec: Exec, from: CopyPath, to: CopyPath, signal: AbortSignal): Promise<void> {
   if ((from.node === undefined) === (to.node === undefined)) {
-    throw new InputError('cp: exactly one side must be in a node: SRC NODE:DST, or NODE:SRC DST');
+    throw new InputError(
+      'cannot copy: exactly one side must be in a node; want SRC NODE:DST, or NODE:SRC DST',
+    );
   }
-  if (from.path === '' || to.path === '') throw new InputError('cp: neither path may be empty');
+  if (from.path === '' || to.path === '') throw new InputError('cannot copy: neither path may be empty');
   if (to.node !== undefined) await copyIn(exec, from.path, to.node, to.path, signal);
   else await copyOut(exec, from.node!, from.path, to.path, signal);
 }
@@ -113,7 +115,9 @@ export async function copyArchiveIn(
   signal: AbortSignal,
 ): Promise<void> {
   if ((await kindInNode(abortableExec(exec, signal), to.node, to.path)) !== 'directory') {
-    throw new InputError(`cp: to ${to.node}:${to.path}: no such directory in the node; make it first`);
+    throw new InputError(
+      `cannot copy to ${to.node}:${to.path}: no such directory in the node; create it first`,
+    );
   }
   const content = await unlessAborted(signal, archive());
   await nodeOutput(exec, to.node, ['tar', '-C', to.path, '-xf', '-'], content);
@@ -128,11 +132,12 @@ async function copyIn(
 ): Promise<void> {
   const reading = abortableExec(exec, signal);
   const kind = await kindOnMachine(source);
-  if (kind === 'missing') throw new InputError(`cp: ${source}: no such file or directory on this machine`);
+  if (kind === 'missing')
+    throw new InputError(`cannot copy ${source}: no such file or directory on this machine`);
   const into = (await kindInNode(reading, node, target)) === 'directory';
   if (!into && (await kindInNode(reading, node, dirname(target))) !== 'directory') {
     throw new InputError(
-      `cp: to ${node}:${target}: ${dirname(target)} is no directory in the node; make it first`,
+      `cannot copy to ${node}:${target}: ${dirname(target)} is not a directory in the node; create it first`,
     );
   }
   if (kind === 'directory') {
@@ -144,7 +149,7 @@ async function copyIn(
     return;
   }
   const path = into ? join(target, basename(source)) : target;
-  const read = atFile(`cp: read ${source}`, () => Promise.all([stat(source), readFile(source)]));
+  const read = atFile(`cannot read ${source}`, () => Promise.all([stat(source), readFile(source)]));
   const [{ mode }, content] = await unlessAborted(signal, read);
   // Written in place, as docker cp does not: a mounted file can only be written, and the runtime's watch sees it.
   await nodeOutput(exec, node, ['cp', '--no-preserve=all', '/dev/stdin', path], content);
@@ -161,11 +166,13 @@ async function copyOut(
   const reading = abortableExec(exec, signal);
   const kind = await kindInNode(reading, node, source);
   if (kind === 'missing')
-    throw new InputError(`cp: ${node}:${source}: no such file or directory in the node`);
+    throw new InputError(`cannot copy ${node}:${source}: no such file or directory in the node`);
   const into = (await kindOnMachine(target)) === 'directory';
   const path = into ? join(target, basename(source)) : target;
   if ((await kindOnMachine(dirname(path))) !== 'directory') {
-    throw new InputError(`cp: to ${path}: ${dirname(path)} is no directory on this machine; make it first`);
+    throw new InputError(
+      `cannot copy to ${path}: ${dirname(path)} is not a directory on this machine; create it first`,
+    );
   }
   if (kind === 'directory') {
     const archive = await bytes(reading, await nodeArgv(exec, node, ['tar', '-C', source, '-cf', '-', '.']));
@@ -181,13 +188,13 @@ async function copyOut(
     await writeFile(path, content, { mode });
     await chmod(path, mode);
   };
-  await atFile(`cp: write ${path}`, write, UserError);
+  await atFile(`cannot write ${path}`, write, UserError);
 }
 
 type Kind = 'file' | 'directory' | 'missing';
 
 async function kindOnMachine(path: string): Promise<Kind> {
-  return atFile(`cp: look at ${path}`, async () => {
+  return atFile(`cannot look at ${path}`, async () => {
     try {
       return (await stat(path)).isDirectory() ? 'directory' : 'file';
     } catch (cause) {
@@ -197,7 +204,7 @@ async function kindOnMachine(path: string): Promise<Kind> {
   });
 }
 
-/** Does something with a file of this machine that the user named. A look that fails is wrong input, a write may have begun. */
+/** Does something with a file of this machine that the user named. A failed look means wrong input; a failed write may have begun. */
 async function atFile<T>(
   work: string,
   act: () => Promise<T>,
@@ -217,7 +224,7 @@ async function kindInNode(exec: Exec, node: string, path: string): Promise<Kind>
   return (await test('-e')) ? 'file' : 'missing';
 }
 
-/** What `work` comes to, unless the signal comes first: a pipe that somebody named may never end. */
+/** The result of `work`, unless the signal aborts first: a named pipe, for example, may never end. */
 function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);

@@ -93,7 +93,7 @@ async function inputsDigest(dist: Distribution): Promise<string> {
   const hash = createHash('sha256');
   const index = await readIfExists(join(dist.images, 'index.json'));
   if (index === undefined) {
-    throw new UserError(`build node image: ${dist.images} has no images; run "make build" first`);
+    throw new UserError(`cannot build the node image: ${dist.images} has no images; run "make build" first`);
   }
   hash.update(`${LAYOUT}\n`);
   hash.update(index);

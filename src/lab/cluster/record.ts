@@ -39,21 +39,21 @@ export async function readRecord(cluster: string): Promise<ClusterRecord | undef
   return text === undefined ? undefined : (JSON.parse(text) as ClusterRecord);
 }
 
-/** The record of a cluster that must be there; an {@link InputError} names the clusters that are. */
+/** The record of a cluster that must exist; otherwise an {@link InputError} names those that do. */
 export async function requireRecord(cluster: string): Promise<ClusterRecord> {
   const record = await readRecord(cluster);
   if (record !== undefined) return record;
   const known = await listClusters();
   if (known.includes(cluster)) {
     throw new UserError(
-      `cluster "${cluster}" is being made, or its creation or deletion was cut short; if nobody is at it: ${calledAs()} delete cluster --name ${cluster}`,
+      `cluster "${cluster}" is incomplete: it is still being created, or its creation or deletion was interrupted; if no command is working on it, delete it with "${calledAs()} delete cluster --name ${cluster}"`,
     );
   }
   throw new InputError(
     `cluster "${cluster}" does not exist; ${
       known.length === 0
-        ? `there are none: make one with "${calledAs()} create cluster"`
-        : `there is: ${known.join(', ')} (choose with --name)`
+        ? `create one with "${calledAs()} create cluster"`
+        : `choose one of these with --name: ${known.join(', ')}`
     }`,
   );
 }
@@ -95,6 +95,6 @@ export async function findNode(name: string): Promise<{ cluster: ClusterRecord; 
     }
   }
   throw new InputError(
-    `no node is named "${name}"; ${names.length === 0 ? 'there is no cluster' : `there is: ${names.join(', ')}`}`,
+    `node "${name}" not found; ${names.length === 0 ? 'no cluster exists' : `the nodes are: ${names.join(', ')}`}`,
   );
 }

@@ -140,7 +140,7 @@ export function garbageCollector(context: ControllerContext): Controller {
     owner: OwnerReference,
   ): Promise<'there' | 'gone' | 'waiting'> {
     const resource = byKind.get(kindKey(owner.apiVersion, owner.kind));
-    // A kind that nobody serves here: nothing can be known of it, so nothing is deleted for it.
+    // A kind that this API server does not serve: whether the owner exists is unknown, so nothing is deleted.
     if (resource === undefined) return 'there';
     const cached = informers.of(resource).store.get(ownerKey(resource, object, owner));
     let found = cached?.metadata?.uid === owner.uid ? cached : undefined;

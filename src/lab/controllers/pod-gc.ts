@@ -17,7 +17,7 @@ export function surplusTerminated(all: readonly Pod[], limit: number): Pod[] {
 }
 
 /**
- * Removes pods that nobody else will: of nodes that are gone (their kubelet will never report them ended), being deleted
+ * Removes pods that nothing else removes: of nodes that are gone (their kubelet will never report them ended), being deleted
  * without ever having had a node, and ended ones beyond 12 500.
  * @param quarantineMs how long a node must be gone, in milliseconds.
  */

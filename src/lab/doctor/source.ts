@@ -127,7 +127,10 @@ async function placeOf(record: ClusterRecord, stand: Stand): Promise<ProbeJob['p
   const path =
     stand.at === 'outside' ? netnsPath(labNetns(record.name)) : await namespaceOfNode(record, stand.node);
   const namespace = namespaceIdentity(path);
-  if (namespace === undefined) throw new Error(`${path} is gone: does cluster "${record.name}" run?`);
+  if (namespace === undefined)
+    throw new Error(
+      `cannot use the network namespace ${path}: it is gone; check that cluster "${record.name}" runs`,
+    );
   return { namespace };
 }
 

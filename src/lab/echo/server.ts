@@ -106,7 +106,7 @@ async function contentOf(path: string): Promise<string> {
   }
 }
 
-/** The wall clock in nanoseconds; finer than milliseconds only as long as nobody has set the clock since the start. */
+/** The wall clock in nanoseconds; finer than milliseconds only until the clock is set. */
 function now(): bigint {
   const milliseconds = Date.now();
   const fine =

@@ -4,7 +4,7 @@ import type { Fault, FaultTarget } from '../inject/fault.ts';
 
 const MUTE_POD = 'listens-elsewhere';
 
-/** Ports that nobody else in the lab has: the echo server listens on 8080. */
+/** Ports that nothing else in the lab uses: the echo server listens on 8080. */
 function portFor({ port: { hostPort } }: FaultTarget): HostPort {
   return { hostPort: hostPort === 18086 ? 18087 : 18086, containerPort: 8099, protocol: 'TCP' };
 }

@@ -69,7 +69,7 @@ export const fault: Fault = {
     const port = portFor(target);
     await door.apply([udpPod(target, port)]);
     await door.untilRunning({ pod: { ...pod, name: UDP_POD } });
-    // As it was before the pod: the port led to another address, by a device that somebody was behind.
+    // As it was before the pod: the port led to another address, through the device of another pod.
     const match = ['-p', 'udp', '-d', nodeAddress, '--dport', String(port.hostPort)];
     const former = [...match, '-j', 'DNAT', '--to-destination', FORMER];
     const route = [`${FORMER}/32`, 'dev', await podDevice(door, target)];

@@ -2,7 +2,7 @@ import { restoreConfDir, snapshotConfDir } from '../inject/conf-dir.ts';
 import type { Fault } from '../inject/fault.ts';
 import { hasRule, iptablesIn } from '../inject/table.ts';
 
-/** Of packets that no mapping has: the fault must show, and hurt nobody. */
+/** Matches packets that belong to no mapping: the fault must show, and do no harm. */
 const FOREIGN = [
   ...['PREROUTING', '-p', 'tcp', '-m', 'tcp', '--dport', '9099'],
   ...['-j', 'MARK', '--set-xmark', '0x2000/0x2000'],
@@ -15,7 +15,7 @@ export const fault: Fault = {
     await iptablesIn(door, node, 'mangle', '-A', ...FOREIGN);
   },
   async restore(door, { node }, memo) {
-    // Healing has given portmap another bit.
+    // Healing has set another bit for portmap.
     await restoreConfDir(door, node, memo);
     if (await hasRule(door, node, 'mangle', ...FOREIGN)) {
       await iptablesIn(door, node, 'mangle', '-D', ...FOREIGN);

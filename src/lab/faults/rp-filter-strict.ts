@@ -4,7 +4,7 @@ import type { Fault, FaultDoor, FaultTarget } from '../inject/fault.ts';
 import { podLink } from '../inject/pod-link.ts';
 import { writeSysctl } from '../inject/sysctl.ts';
 
-/** The second way of the fault: its device on the node, and the one in the pod. */
+/** The veth pair of the second route: its end on the node, and the one in the pod. */
 const SECOND = { onNode: 'hp-second0', inPod: 'hp-second1' };
 
 /** Everything, in two halves that are more specific than the default route and leave it alone. */
@@ -45,14 +45,14 @@ export const fault: Fault = {
     await writeSysctl(door, target.node, `net.ipv4.conf.${node}.route_localnet`, '1');
     const router = await routerOf(door, target, netns);
     const mac = (await door.run(target.node, ['cat', `/sys/class/net/${node}/address`])).trim();
-    // By hand: the filter drops questions for the neighbour as well.
+    // Static, because the filter drops ARP requests as well.
     await ip('-n', netns, 'neigh', 'replace', router, 'lladdr', mac, 'dev', pod);
     for (const half of HALVES)
       await ip('-n', netns, 'route', 'add', half, 'via', router, 'dev', pod, 'onlink');
     await knock(door, target);
   },
   async restore(door, { node }) {
-    // With the device its other end goes, and the routes by it.
+    // Deleting the device also deletes its other end and the routes through it.
     if ((await door.list(node, '/sys/class/net')).includes(SECOND.onNode)) {
       await door.run(node, ['ip', 'link', 'del', SECOND.onNode]);
     }

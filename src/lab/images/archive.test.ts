@@ -135,7 +135,7 @@ describe('archives that cannot', () => {
       message: /neither index\.json/,
     },
     {
-      name: 'manifest.json that is no JSON',
+      name: 'manifest.json that is not JSON',
       path: () => archive('x', { 'manifest.json': '[{' }),
       message: /manifest\.json is not valid JSON/,
     },

@@ -7,7 +7,7 @@ import { type Exec, ExecError } from '../../sys/exec.ts';
 export async function sharedLibraries(exec: Exec, files: readonly string[]): Promise<string[]> {
   const argv = ['ldd', ...files];
   const result = await exec.run(argv);
-  // ldd exits 1 when one of the files is no dynamic executable, having listed the others all the same.
+  // ldd exits 1 when one of the files is not a dynamic executable, having listed the others all the same.
   const isStatic = /not a dynamic executable/.test(result.stdout + result.stderr);
   if (result.code !== 0 && !isStatic) throw new ExecError(argv, result);
   return parseLdd(result.stdout);

@@ -151,7 +151,7 @@ describe('what is written can be read', () => {
   });
 });
 
-describe('what is no archive is refused', () => {
+describe('what is not an archive is refused', () => {
   const good = pack([file('a', 'x'.repeat(2000))]);
   const wrongSum = Buffer.from(good);
   wrongSum[0] = 0x62;

@@ -40,7 +40,7 @@ export interface Injected {
   memo: Memo;
 }
 
-/** How long one process waits for another that writes the book, in milliseconds: a write takes a few. */
+/** How long one process waits for another that writes the book, in milliseconds. A write takes a few milliseconds. */
 const LOCK_DEADLINE_MS = 5000;
 
 /** The failures injected into a lab, stored beside its record until they are undone. */
@@ -64,7 +64,7 @@ export class FaultBook {
       });
   }
 
-  /** Changes the list, alone: whoever else wants to waits. An error of `change` leaves it as it was. */
+  /** Changes the list under a lock. An error of `change` leaves it unchanged. */
   async update(change: (entries: readonly Injected[]) => readonly Injected[]): Promise<void> {
     const lock = await waitFor(
       `${this.#path} to be free`,
@@ -118,17 +118,17 @@ export async function inject(
 }
 
 function undoError({ failure, target }: Injected, cause: unknown): Error {
-  return new Error(`undo ${failure.code} on ${target.node}`, { cause });
+  return new Error(`cannot undo ${failure.code} on node ${target.node}`, { cause });
 }
 
-/** What became of failures that were to be undone. */
+/** The result of undoing failures. */
 export interface Restored {
   undone: Injected[];
-  /** Those that could not be undone, and why; they stay remembered. */
+  /** Those that could not be undone, and why; they stay in the book. */
   failed: { entry: Injected; cause: unknown }[];
 }
 
-/** Undoes failures, the last first. One that cannot be undone does not keep the others from it. */
+/** Undoes failures, the last first. One that cannot be undone does not stop the others from being undone. */
 export async function restore(
   book: FaultBook,
   door: FaultDoor,
@@ -173,11 +173,11 @@ export function chooseTargets(
     ].join(' ');
     if (suits.length === 0) {
       throw new InputError(
-        `break: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; deploy one first`,
+        `cannot inject a failure: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; deploy one first`,
       );
     }
     throw new UserError(
-      `break: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; "${calledAs()} doctor" says why`,
+      `cannot inject a failure: no pod with a hostPort runs${whose === '' ? '' : `: ${whose}`}; run "${calledAs()} doctor" to see why`,
     );
   }
   const onePerNode = new Map([...running].reverse().map((path) => [path.node!.name, path]));
@@ -211,5 +211,5 @@ export async function injectSomewhere(
       refusals.push(cause.message);
     }
   }
-  throw new UserError(`break ${failure.code}: ${refusals.join('; ')}`);
+  throw new UserError(`cannot inject ${failure.code}: ${refusals.join('; ')}`);
 }

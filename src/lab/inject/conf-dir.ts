@@ -12,7 +12,7 @@ export async function snapshotConfDir(door: FaultDoor, node: string): Promise<{ 
   const mounted = names.find((name) => mounts.has(`${CONF_DIR}/${name}`));
   if (mounted !== undefined) {
     throw new UnsuitableTarget(
-      `${CONF_DIR}/${mounted} of ${node} is mounted into the node from outside and cannot be changed there; choose another node (--node)`,
+      `${CONF_DIR}/${mounted} of ${node} is mounted into the node from outside, and cannot be changed there; choose another node with --node`,
     );
   }
   const files = await Promise.all(
@@ -29,8 +29,8 @@ function mountPoints(mountinfo: string): ReadonlySet<string> {
 }
 
 /**
- * Makes the configuration directory what it was. Every file is written again, also one that is the same: a runtime may have
- * missed how it came.
+ * Restores the configuration directory. Writes every file again, even an unchanged one: the runtime may have missed how it
+ * got there.
  */
 export async function restoreConfDir(door: FaultDoor, node: string, memo: Memo): Promise<void> {
   const files = memo as { [name: string]: string };
@@ -40,7 +40,7 @@ export async function restoreConfDir(door: FaultDoor, node: string, memo: Memo):
   for (const [name, content] of Object.entries(files)) await door.write(node, `${CONF_DIR}/${name}`, content);
 }
 
-/** The undoing of a fault that changes the configuration directory of its target's node and nothing else. */
+/** How to undo a fault that changes only the configuration directory of its target's node. */
 export const puttingBackConfDir: Required<Pick<Fault, 'remember' | 'restore'>> = {
   remember: (door, { node }) => snapshotConfDir(door, node),
   restore: (door, { node }, memo) => restoreConfDir(door, node, memo),

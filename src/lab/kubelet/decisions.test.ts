@@ -480,7 +480,7 @@ describe('static pods', () => {
     ['', 'not a v1 Pod: no apiVersion no kind'],
     ['apiVersion: v1\nkind: Pod\n', 'metadata.name and spec.containers are required'],
     ['{', 'Flow map'],
-  ])('%p is none', async (broken, message) => {
+  ])('%p is not valid', async (broken, message) => {
     await expect(staticPod(broken, 'web.yaml', 'n')).rejects.toThrow(message);
   });
 });
@@ -510,7 +510,7 @@ describe('flags', () => {
     [['--kubeconfig=/k'], '--hostname-override is required'],
     [[...needed, '--node-labels=a'], '--node-labels: "a" is not key=value'],
     [[...needed, '--register-with-taints=a'], '--register-with-taints: "a" is not key[=value]:effect'],
-    [[...needed, '--tls-cert-file=/c'], 'go together'],
+    [[...needed, '--tls-cert-file=/c'], 'must be given together'],
     [[...needed, '--nonsense'], 'nonsense'],
   ])('%p is refused', (argv, message) => {
     expect(() => parseFlags(argv)).toThrow(message);

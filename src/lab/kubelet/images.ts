@@ -35,7 +35,7 @@ const REFERENCE = new RegExp(
   `^((?:(?:${HOST}(?:\\.${HOST})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?/)?${COMPONENT}(?:/${COMPONENT})*)(?::([\\w][\\w.-]{0,127}))?(?:@([A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?$`,
 );
 
-/** An image reference with the tag that it means; undefined when it is none. */
+/** An image reference with the tag that it means; undefined when it is not a valid reference. */
 export function fullReference(image: string): string | undefined {
   const match = REFERENCE.exec(image);
   if (match === null) return undefined;
@@ -171,7 +171,7 @@ export class Images {
       return await Promise.race([pull, aborted.promise]);
     } finally {
       signal.removeEventListener('abort', onAbort);
-      // When this caller leaves, a failure of the pull is the others' to tell, or nobody's.
+      // When this caller leaves, only the other callers, if any, report a failure of the pull.
       pull.catch(() => {});
     }
   }

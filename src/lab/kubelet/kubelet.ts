@@ -368,7 +368,7 @@ export class Kubelet {
     return this.#owners.get(id);
   }
 
-  /** Ends pods that the runtime has and nobody wants, and removes what is left of pods that are gone. */
+  /** Stops pods that the runtime runs but nothing asks for, and removes what is left of pods that are gone. */
   async #relist(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
     await unlessStopped(this.#pods.synced, signal);
@@ -392,7 +392,9 @@ export class Kubelet {
         if (this.#digests.get(found.uid) !== found.digest) worker.wake();
         continue;
       }
-      this.#options.log(`pod ${found.name}_${found.namespace}(${found.uid}): runs and is not wanted`);
+      this.#options.log(
+        `pod ${found.name}_${found.namespace}(${found.uid}): runs, but is not wanted; stopping it`,
+      );
       this.#add(remains(found)).update({ kind: 'gone' });
     }
     for (const uid of this.#context.volumes.leftovers()) {

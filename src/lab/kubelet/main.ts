@@ -120,7 +120,7 @@ export function parseFlags(argv: string[]): Flags {
   const given = [certFile, keyFile, clientCaFile].filter((file) => file !== undefined);
   if (given.length !== 0 && given.length !== 3) {
     throw new UserError(
-      'kubelet: --tls-cert-file, --tls-private-key-file and --client-ca-file go together; the kubelet serves nobody without them',
+      'kubelet: --tls-cert-file, --tls-private-key-file and --client-ca-file must be given together; the kubelet server needs all three',
     );
   }
   return {

@@ -258,7 +258,7 @@ export class NodeAgent {
   #sayReadiness(before: string | undefined, after: string | undefined): void {
     if (before === after) return;
     const reason = after === 'True' ? 'NodeReady' : 'NodeNotReady';
-    // The first report is no change: there was nothing before.
+    // The first report is not a change: there was nothing before.
     if (before !== undefined) {
       this.#options.say('Normal', reason, `Node ${this.#identity.name} status is now: ${reason}`);
     }

@@ -48,7 +48,7 @@ export interface ObservedPod {
   containers: ObservedContainer[];
 }
 
-/** A pod that the runtime knows: enough to stop it when nobody else knows it any more. */
+/** A pod that the runtime knows: enough to stop it when nothing else knows it any more. */
 export interface RunningPod {
   uid: string;
   name: string;

@@ -256,7 +256,7 @@ function graceFor(pod: Pod, container: Container, failed: ProbeVerdict['failed']
   return probe?.terminationGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? 30;
 }
 
-/** Removes ended runs that nobody will ask for, and sandboxes that hold nothing any more. */
+/** Removes ended runs that are not needed any more, and sandboxes that hold nothing any more. */
 function planCleaning(observed: ObservedPod, current: ObservedSandbox, result: Plan): void {
   const seen = new Map<string, number>();
   const removed = new Set<string>();

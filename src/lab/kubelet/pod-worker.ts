@@ -311,7 +311,7 @@ export class PodWorker {
       terminating: this.#graceSeconds() !== undefined,
     });
     this.#lastStatus = status;
-    // A static pod without its mirror has nobody to tell.
+    // A static pod without its mirror has no object to report to.
     if (target.metadata?.annotations?.['kubernetes.io/config.source'] !== 'file') {
       this.#publisher.publish(target, status);
     } else if (this.#mirror !== undefined) this.#publisher.publish(this.#mirror, status);

@@ -2,7 +2,7 @@ import type { ObservedContainer } from './observe.ts';
 
 const INITIAL_MS = 10_000;
 const MAX_MS = 300_000;
-/** A container that ran this long without ending is taken to be well again. */
+/** A container that ran this long without ending is considered stable. */
 const STEADY_MS = 2 * MAX_MS;
 
 /**

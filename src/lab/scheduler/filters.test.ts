@@ -102,7 +102,7 @@ describe('refusal', () => {
     });
   }
 
-  test('a tolerated taint, PreferNoSchedule and a fitting node are none', () => {
+  test('a tolerated taint, PreferNoSchedule and a fitting node are not reasons', () => {
     const state = new ClusterState();
     state.setNode(node('n', { spec: { taints: [taint('a'), taint('b', 'PreferNoSchedule')] } }));
     const incoming = pod({ tolerations: [{ key: 'a', operator: 'Exists' }] });

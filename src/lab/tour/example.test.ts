@@ -202,7 +202,7 @@ describe("the how-to's preparation", () => {
     expect(inEmpty()).toEqual(['bin', 'bin/cilium-cni']);
   });
 
-  test('refuses to replace what is no link', async () => {
+  test('refuses to replace what is not a link', async () => {
     mkdirSync(paths.cni);
     expect(await thrownBy(prepare())).toContain('but something else is there');
   });

@@ -86,7 +86,7 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
   {
     one: BY_PROBES_ALONE,
     other: BY_PROBES_ALONE,
-    because: 'each is what is left when nothing else explains the silence',
+    because: 'each is found only when nothing else explains the silence',
   },
   {
     one: ['no-node-with-free-port'],
@@ -106,7 +106,7 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
   {
     one: BY_PROBES_ALONE,
     other: ['ip-forward-off', 'forward-policy-drop', 'pod-route-missing', ...OF_RUNNING_POD],
-    because: 'where packets do not get there is nothing to be heard of what is behind',
+    because: 'packets do not get far enough to show what is behind',
   },
 ];
 

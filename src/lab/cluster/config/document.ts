@@ -352,7 +352,7 @@ function pairsOf(map: YAMLMap): Pair<Node, Node | null>[] {
   return map.items as Pair<Node, Node | null>[];
 }
 
-/** Reports what YAML forbids wherever it stands, also in the parts that nobody reads further. */
+/** Reports what YAML forbids anywhere in the file, even in the parts that are not read further. */
 function reportMisuse(field: Field): void {
   if (field.danglingAlias !== undefined) field.error(`*${field.danglingAlias} refers to no anchor before it`);
   const firstLines = new Map<string, number>();

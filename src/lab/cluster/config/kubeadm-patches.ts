@@ -34,7 +34,7 @@ export function readKubeadmPatches(field: Field | undefined): KubeadmSettings {
     if (!KINDS.includes(kind)) {
       fields
         .get('kind')!
-        .warn(`"${kind}" is nothing that a patch is for (${KINDS.join(', ')}): it has no effect`);
+        .warn(`"${kind}" is not a kind that a patch can be for (${KINDS.join(', ')}): it has no effect`);
       continue;
     }
     for (const [name, value] of fields) {

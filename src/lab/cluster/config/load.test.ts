@@ -133,11 +133,11 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
     errors: ['3:7: name: want a string, not a mapping'],
   },
   // Nodes.
-  'nodes that are no list': {
+  'nodes that are not a list': {
     text: cluster('nodes:\n  role: worker\n'),
     errors: ['4:3: nodes: want a list, not a mapping'],
   },
-  'a node that is no mapping': {
+  'a node that is not a mapping': {
     text: cluster('nodes:\n- worker\n- role: control-plane\n'),
     errors: [
       '4:3: nodes[0]: want a mapping, not "worker"',
@@ -514,7 +514,7 @@ describe('a broken configuration', () => {
   test('a file that cannot be read', async () => {
     const loading = loadClusterConfig('/nonexistent/config', {});
     await expect(loading).rejects.toThrow(
-      'read the cluster configuration /nonexistent/config: no such file or directory; want a kind configuration, or no --config for a single node',
+      'cannot read the cluster configuration /nonexistent/config: no such file or directory; want a kind configuration, or no --config for a single node',
     );
   });
 });
@@ -810,7 +810,7 @@ describe('a field that is known and not honoured', () => {
     'of patches for what kubeadm does not have': {
       text: patch('kind: ClusterConfigration\nnetworking:\n  podSubnet: 10.1.0.0/16'),
       warnings: [
-        '5:3: kubeadmConfigPatches[0].kind: "ClusterConfigration" is nothing that a patch is for (ClusterConfiguration, InitConfiguration, JoinConfiguration, KubeletConfiguration, KubeProxyConfiguration): it has no effect',
+        '5:3: kubeadmConfigPatches[0].kind: "ClusterConfigration" is not a kind that a patch can be for (ClusterConfiguration, InitConfiguration, JoinConfiguration, KubeletConfiguration, KubeProxyConfiguration): it has no effect',
       ],
     },
     'but is what the lab has anyway': {

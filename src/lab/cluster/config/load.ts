@@ -78,7 +78,7 @@ async function readConfig(path: string, sources: ConfigSources): Promise<string>
   } catch (cause) {
     const problem = fileProblem(cause) ?? messageOf(cause);
     throw new InputError(
-      `read the cluster configuration ${path === '-' ? 'from standard input' : path}: ${problem}; want a kind configuration, or no --config for a single node`,
+      `cannot read the cluster configuration ${path === '-' ? 'from standard input' : path}: ${problem}; want a kind configuration, or no --config for a single node`,
     );
   }
 }

@@ -100,7 +100,7 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
     if (node === undefined || node.metadata?.deletionTimestamp !== undefined) return;
     const lastSign = Math.max(heard.get(name) ?? started, started);
     const now = clock.now();
-    // Silence counts only while there was somebody to hear it.
+    // Silence counts only while the API could be reached.
     const deaf = informers.lastErrorAt;
     const silentFor = now - Math.max(lastSign, deaf);
     if (silentFor >= graceMs) {
@@ -126,7 +126,7 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
     await client.patch(nodes, name, undefined, 'merge', { metadata: { resourceVersion }, spec: { taints } });
   }
 
-  /** A pod on a node that is not ready answers nobody, so far as anyone knows: Services leave it out. */
+  /** A pod on a node that is not ready is assumed not to answer: Services leave it out. */
   async function markPodsNotReady(node: Node): Promise<void> {
     if (nodeCondition(node, 'Ready') === undefined) return;
     for (const pod of podsOn(node.metadata!.name!)) {

@@ -14,7 +14,7 @@ export interface LogLine {
 
 const SPACE = 0x20;
 
-/** Parses one line without its line end; undefined when it is none (a write that was cut off). */
+/** Parses one line without its line end; undefined when it is not a log line (a write that was cut off). */
 export function parseLogLine(line: Uint8Array): LogLine | undefined {
   const first = line.indexOf(SPACE);
   const second = first < 0 ? -1 : line.indexOf(SPACE, first + 1);

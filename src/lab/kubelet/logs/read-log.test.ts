@@ -32,7 +32,7 @@ test.each([
   'yesterday stdout F x',
   '2026-01-01T00:00:00Z stdin F x',
   '2026-01-01T00:00:00Z stdout Q x',
-])('%p is no log line', (text) => {
+])('%p is not a log line', (text) => {
   expect(parseLogLine(Buffer.from(text))).toBeUndefined();
 });
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { NetConnectOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** Headers that speak of one connection only, and so are not passed on; those of the upgrade itself are. */
+/** Headers that concern one connection only, and so are not passed on; those of the upgrade itself are. */
 const HOP_BY_HOP = [
   'host',
   'keep-alive',
@@ -40,7 +40,7 @@ export async function forwardUpgrade(
   }
   upstream.write(`${lines.join('\r\n')}\r\n\r\n`);
   if (head.length > 0) upstream.write(head);
-  // A side that breaks ends the other: there is nobody left to tell.
+  // A side that breaks ends the other: no one is left to send an error to.
   client.on('error', () => upstream.destroy());
   upstream.on('error', () => client.destroy());
   client.pipe(upstream);

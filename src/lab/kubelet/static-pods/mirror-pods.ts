@@ -63,7 +63,7 @@ export class MirrorPods {
     let present = this.#present(name, namespace);
     const hash = wanted?.metadata?.annotations?.[CONFIG_HASH];
     const mirrored = present?.metadata?.annotations?.[CONFIG_MIRROR];
-    // A pod of that name which is no mirror is somebody's own: it stays, and the static pod has no picture.
+    // A pod of that name which is not a mirror is somebody's own: it stays, and the static pod has no picture.
     if (present !== undefined && mirrored === undefined) return;
     if (present !== undefined && (mirrored !== hash || present.metadata?.deletionTimestamp !== undefined)) {
       await this.#delete(present);

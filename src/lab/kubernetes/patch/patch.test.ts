@@ -474,7 +474,7 @@ describe('strategic merge patch', () => {
     [
       'no object in a merged list',
       containers(1 as unknown as object),
-      'invalid patch: an item of containers is no object',
+      'invalid patch: an item of containers is not an object',
     ],
     [
       'unknown directive in a list',

@@ -138,7 +138,7 @@ function mergeField(
 
 function keyOf(item: Json, mergeKey: string | undefined, field: string): Json {
   if (mergeKey === undefined) return item;
-  if (!isObject(item)) throw new PatchError(400, `invalid patch: an item of ${field} is no object`);
+  if (!isObject(item)) throw new PatchError(400, `invalid patch: an item of ${field} is not an object`);
   const value = item[mergeKey];
   if (value === undefined) {
     throw new PatchError(
@@ -165,7 +165,7 @@ function mergeList(
   let merged = [...current];
   const items: JsonObject[] = [];
   for (const item of patch) {
-    if (!isObject(item)) throw new PatchError(400, `invalid patch: an item of ${field} is no object`);
+    if (!isObject(item)) throw new PatchError(400, `invalid patch: an item of ${field} is not an object`);
     const directive = item[DIRECTIVE];
     if (directive === undefined) {
       items.push(item);

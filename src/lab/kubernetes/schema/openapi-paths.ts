@@ -25,7 +25,7 @@ export interface Operation {
   readonly parameters: readonly Parameter[];
   /** Content types of the body; none when there is no body. */
   readonly consumes: readonly string[];
-  /** Published name of the schema of the body and of the answer; undefined where it is no JSON of ours (logs, streams). */
+  /** Published name of the schema of the body and of the answer; undefined where it is not JSON of this API (logs, streams). */
   readonly body: string | undefined;
   readonly answer: string | undefined;
 }

@@ -4,7 +4,7 @@ import { WIRE_NUMBERS } from './wire-numbers.ts';
 
 type Json = Record<string, unknown>;
 
-/** A body that is no object in Kubernetes' protobuf encoding; the message says why. */
+/** A body that is not an object in Kubernetes' protobuf encoding; the message says why. */
 export class ProtobufError extends Error {
   constructor(message: string) {
     super(message);

@@ -198,7 +198,7 @@ function checkScalar(value: unknown, scalar: Scalar, place: Place): string | und
   }
 }
 
-/** What Go's decoder says of text that is no standard base64; line breaks are allowed. */
+/** What Go's decoder says of text that is not standard base64; line breaks are allowed. */
 function base64Error(value: string): string | undefined {
   const text = value.replaceAll(/[\r\n]/g, '');
   const good = /^[A-Za-z0-9+/]*={0,2}/.exec(text)![0].length;
