@@ -109,7 +109,7 @@ spec:
         );
         const now = await pods('-l', 'app=echo');
         expect(now.filter(({ uid }) => before.includes(uid))).toEqual([]);
-        // A container that the kubelet had made and not started when it was killed is made a second time, as upstream's does.
+        // A container that the kubelet had created but not started when it was killed is created a second time, as upstream does.
         const inTheMaking = (pod: PodFacts) => victim === 'kubelet' && pod.node === node;
         expect(now.filter((pod) => (pod.restarts ?? 0) > (inTheMaking(pod) ? 1 : 0))).toEqual([]);
         expect(await watch.stop()).toEqual([]);

@@ -8,7 +8,7 @@ const V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
 /** The same type in a spelling that mime parsers accept: what is answered whichever was asked for, as Kubernetes does. */
 const V2_PROTOBUF_VALID = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
-/** Documents and their tags, made when first asked for: most servers are never asked. */
+/** Documents and their tags, built when first requested: most servers never get such a request. */
 const documents = new Map<string, { body: string | Uint8Array; tag: string }>();
 
 /** Answers `/openapi/v2`, `/openapi/v3` and `/openapi/v3/...`. */

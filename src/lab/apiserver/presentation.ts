@@ -5,7 +5,7 @@ import type { ApiObject } from './objects.ts';
 
 const META = 'meta.k8s.io/v1';
 
-/** What of an object goes along with its row: the `includeObject` parameter. */
+/** Which part of an object is sent with its row: the `includeObject` parameter. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
 
 export interface Presentation {

@@ -7,7 +7,7 @@ import { tryLockOpenFile } from '../../sys/file-lock.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { waitFor } from '../../sys/wait.ts';
 
-/** The first is copied, the others are linked to it: they are one executable that goes by its name. */
+/** The first is copied, the others are linked to it: they are one executable that acts by its name. */
 const PLUGINS = ['cilium-cni', 'loopback'] as const;
 /** Under which names they are until they are complete. */
 const UNFINISHED = new RegExp(`^\\.(?:${PLUGINS.join('|')})\\.[0-9a-f]{12}\\.tmp$`);

@@ -51,7 +51,7 @@ describe('who answered', () => {
       name: 'somebody, while the pod does not run',
       pod: pod('nginx', WAITING),
       result: 'another pod',
-      detail: 'HTTP 200, while nothing of this pod runs',
+      detail: 'HTTP 200, but no container of this pod runs',
     },
   ];
   for (const { name, host, pod: asked, result, detail } of CASES) {

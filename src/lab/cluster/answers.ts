@@ -98,7 +98,7 @@ export function judge(
 ): Pick<HostPortAnswer, 'result' | 'detail'> {
   if (host === undefined) {
     const runs = pod.status?.containerStatuses?.some(({ state }) => state?.running !== undefined) ?? false;
-    if (!runs) return { result: 'another pod', detail: `HTTP ${status}, while nothing of this pod runs` };
+    if (!runs) return { result: 'another pod', detail: `HTTP ${status}, but no container of this pod runs` };
     return { result: 'answered', detail: `HTTP ${status}; the page does not name the pod` };
   }
   if (host === podHostname(pod)) return { result: 'answered', detail: `HTTP ${status} as ${host}` };

@@ -4,7 +4,7 @@ import { type FileLock, tryFileLock } from '../../sys/file-lock.ts';
 import { exists } from '../../sys/files.ts';
 import { waitFor } from '../../sys/wait.ts';
 
-/** A directory of images, each named for what it was made from, and who uses which of them. */
+/** A directory of images, each named for what it was built from, and who uses which of them. */
 export interface ImageStore {
   readonly directory: string;
   /** File whose lock the one process holds that builds, claims or removes images. */

@@ -28,7 +28,7 @@ const DAEMONS = [
 /** Images that a node has in its containerd from the start, as kind's nodes have theirs. */
 const PRELOADED = ['registry.k8s.io/pause:3.9', 'docker.io/hostport/cilium-stand-in:latest'];
 
-/** Plugins that the program can put into a node. All are one executable, which goes by its name. */
+/** Plugins that the program can put into a node. All are one executable, which acts by its name. */
 const OWN_PLUGINS = ['portmap', 'loopback'] as const;
 
 /** Where Debian's containernetworking-plugins puts the reference plugins. */

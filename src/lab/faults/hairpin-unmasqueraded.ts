@@ -14,7 +14,7 @@ export const fault: Fault = {
   },
   async restore(door, target, memo) {
     await restoreConfDir(door, target.node, memo);
-    // Its rules are those of the configuration that it was made by.
+    // The pod's rules are those of the configuration that it was created with.
     await door.recreate(target);
     await door.untilRunning(target);
   },

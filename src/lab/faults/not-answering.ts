@@ -24,7 +24,7 @@ export const fault: Fault = {
     await inNamespace(door, target, netns, '-I', 'INPUT', ...dropOf(target.port));
   },
   async restore(door, target) {
-    // The rule goes with the pod's namespace; where it is still there, it is in the only one that has it.
+    // The rule disappears with the pod's namespace; if it still exists, it is in that namespace only.
     for (const netns of await door.list(target.node, '/run/netns')) {
       const rules = (await inNamespace(door, target, netns, '-S', 'INPUT')).split('\n');
       if (rules.includes(['-A', 'INPUT', ...dropOf(target.port)].join(' '))) {

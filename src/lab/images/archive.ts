@@ -57,7 +57,7 @@ export async function describeArchive(path: string): Promise<ArchiveDescription>
     throw new Error('it has neither index.json (OCI) nor manifest.json (docker save)');
   } catch (cause) {
     const problem = fileProblem(cause) ?? messageOf(cause);
-    throw new InputError(`${path}: not an image archive that can be loaded: ${problem}`);
+    throw new InputError(`cannot load ${path}: not an image archive: ${problem}`);
   }
 }
 

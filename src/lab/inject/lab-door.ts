@@ -41,7 +41,7 @@ export function labFaultDoor(
   };
   const gone = async (resource: Resource<KubeObject>, namespace: string | undefined, name: string) => {
     await client
-      // A pod with a grace period is gone when its node says so; without one its node would still have its ports and its sandbox.
+      // With a grace period, the pod is gone only when its kubelet says so; without one its node might still have its ports and sandbox.
       .delete(resource, name, namespace, resource === pods ? { gracePeriodSeconds: 1 } : {})
       .catch(notFound);
     await waitFor(

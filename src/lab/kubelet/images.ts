@@ -50,7 +50,7 @@ export function defaultPullPolicy(reference: string): 'Always' | 'IfNotPresent' 
 /**
  * Brings images onto the node. The same image is pulled once at a time, however many containers ask for it; one that could
  * not be pulled is tried again for the same pod after 10 s, 20 s, … 5 min. Another pod tries at once, as on any kubelet: it
- * may have been made because the image is there now.
+ * may have been created because the image is available now.
  */
 export class Images {
   readonly #runtime: Runtime;

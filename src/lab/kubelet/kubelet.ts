@@ -270,7 +270,7 @@ export class Kubelet {
     }
   }
 
-  /** The watch may be behind what whoever made the pod knows of the Node: before a pod is refused for that, the Node is read. */
+  /** The watch may lag behind: before a pod is refused because of the Node, the Node is read from the API. */
   async #judgeAgain(pod: Pod): Promise<void> {
     const uid = pod.metadata!.uid!;
     this.#judged.set(uid, pod);

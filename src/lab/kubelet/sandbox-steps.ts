@@ -30,7 +30,7 @@ export class SandboxSteps {
       const message = 'Pod sandbox changed, it will be killed and re-created.';
       this.#context.say(pod, 'Normal', 'SandboxChanged', message);
     }
-    // Volumes need no sandbox: both are made at once. Whoever starts containers makes the volumes again and says what fails.
+    // Volumes need no sandbox, so both are created in parallel. Starting a container ensures its volumes again, and reports what fails.
     const volumes = this.#volumes.ensure(pod, '').catch(() => undefined);
     try {
       const { dns } = await podResolver(this.#context, pod);

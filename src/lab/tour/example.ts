@@ -17,7 +17,7 @@ interface ExamplePaths {
   empty: string;
   /** What was created for it, recorded until it is removed. */
   note: string;
-  /** What a tour has besides, which goes with it. */
+  /** Files of a tour, which are removed with it. */
   tour: string;
 }
 
@@ -46,7 +46,7 @@ const ASIDE = basename(portmapPaths.aside);
 /**
  * Does what the how-to says before the cluster is made: `ln -sfn $(pwd)/kind/cni /tmp/cni; mkdir /tmp/empty`. What an
  * earlier cluster left in /tmp/empty (its `bin` of plugins) is removed, because the story needs it empty; anything else
- * found there is somebody's, and so is a directory that a cluster has mounted: an error, and nothing is changed.
+ * found there belongs to the user, and so does a directory that a cluster has mounted: an error, and nothing is changed.
  * What is created is recorded, so that the deletion of the cluster can remove it; see {@link takeBackExample}, which is also
  * what is returned.
  */

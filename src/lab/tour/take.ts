@@ -64,7 +64,7 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
     await rm(TOUR_DIRECTORY, { recursive: true, force: true });
     throw cause;
   });
-  // The context goes to a file of the tour's own: a tour leaves the user's kubectl as it was.
+  // The context is written to the tour's own file, so that the user's kubectl stays as it was.
   const kubeconfig = join(TOUR_DIRECTORY, 'kubeconfig');
   let record: ClusterRecord;
   try {

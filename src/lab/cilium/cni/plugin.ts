@@ -53,7 +53,7 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
       } catch (cause) {
         throw new CniError(
           cniErrorCode.internal,
-          `could not attach ${ifName} of container ${containerId}: ${messageOf(cause)}`,
+          `cannot attach ${ifName} of container ${containerId}: ${messageOf(cause)}`,
           '',
           { cause },
         );
@@ -71,7 +71,7 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
       if (!interfaceExists(link)) throw missing(`link ${link}`);
       const device = deviceTowards(readRoutes(), ip);
       if (device !== link)
-        throw missing(`route to ${address} by ${link} (it goes by ${device ?? 'nothing'})`);
+        throw missing(`route to ${address} through ${link} (it leads through ${device ?? 'no device'})`);
       enterSandbox(netns);
       const inside = parseLinks(await runIpBatch(exec, [`address show dev ${ifName}`]))[0];
       if (inside?.up !== true || !inside.addresses.some((entry) => entry.address === address)) {
@@ -81,7 +81,7 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
 
     async del({ containerId, ifName, warn }) {
       const link = hostLink(containerId, ifName);
-      // The sandbox's end goes with it, and so does the route.
+      // This also deletes the sandbox's end and the route.
       if (interfaceExists(link)) {
         try {
           await runIpBatch(exec, [`link delete dev ${link}`]);
