@@ -161,6 +161,6 @@ test('an error is one line on standard error, and an exit status', async () => {
   expect(await cni(['add', 'chain'])).toEqual({
     code: 2,
     stdout: '',
-    stderr: 'ERROR: ADD needs a network namespace: --netns PATH\n',
+    stderr: 'ERROR: cannot run ADD: it needs a network namespace; give --netns PATH\n',
   });
 });

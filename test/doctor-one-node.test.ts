@@ -408,7 +408,7 @@ describe('a failure that raises', () => {
     const text = renderDiagnosis(diagnosis, 'hostport');
     expect(text).toMatch(/^n1 +a +TCP 80 +(\? +){7}\?$/m);
     expect(text).toContain(`? n1: diagnosis not known: ${why}`);
-    expect(text).toContain('0 good, 0 broken, 1 in doubt');
+    expect(text).toContain('0 good, 0 broken, 1 unknown');
     expect(JSON.parse(JSON.stringify(diagnosis)).unknowns).toContainEqual({
       node: 'n1',
       what: 'diagnosis',

@@ -37,7 +37,7 @@ class Node implements Patient {
     return actions.map((action) => {
       const value = 'value' in action ? action.value : '';
       this.done.push(`${node} ${value}`);
-      return { action: action.do, outcome: this.#apply(this, value), detail: 'as told' };
+      return { action: action.do, outcome: this.#apply(this, value), detail: 'as the test says' };
     });
   }
 
@@ -73,7 +73,7 @@ async function run(node: Node, failures: readonly Failure[], options: Partial<He
   return { ...report, outcomes: report.healed.map(({ finding, outcome }) => `${finding.code} ${outcome}`) };
 }
 
-test('what mending brings to light is mended in the next round', async () => {
+test('what a fix reveals is fixed in the next round', async () => {
   const node = new Node('a');
   const failures = chain(node, {
     a: { by: 'steps', steps: [step('2')] },
@@ -90,14 +90,14 @@ test('what is still there when it is looked at again has not been healed, and is
   const node = new Node('a', () => 'done');
   const { healed, rounds } = await run(node, chain(node, { a: { by: 'steps', steps: [step('2')] } }));
   expect(healed.map(({ outcome, reason }) => [outcome, reason])).toEqual([
-    ['failed', 'looked at again, and still: value-a!'],
+    ['failed', 'still found after the fix: value-a!'],
   ]);
   expect(rounds).toBe(1);
 });
 
-test('what mending another thing has undone is mended once more', async () => {
+test('what another fix has undone is fixed once more', async () => {
   const node = new Node('a');
-  // Gone only when it is mended after the other.
+  // Gone only when it is fixed after the other.
   const undone = failureOn(
     (scene) => (node.done.length < 3 ? scene.paths.map(({ subject }) => subject) : []),
     {
@@ -116,7 +116,7 @@ test('a step that fails ends the plan of its finding', async () => {
   const node = new Node('a', () => 'failed');
   const { healed } = await run(node, chain(node, { a: { by: 'steps', steps: [step('1'), step('2')] } }));
   expect(node.done).toEqual(['n1 1']);
-  expect(healed[0]).toMatchObject({ outcome: 'failed', reason: 'as told' });
+  expect(healed[0]).toMatchObject({ outcome: 'failed', reason: 'as the test says' });
 });
 
 test.each<[string, Heal, boolean, string[], string[]]>([
@@ -135,7 +135,7 @@ test.each<[string, Heal, boolean, string[], string[]]>([
     ['value-a healed'],
     ['n1 2'],
   ],
-])('what is mended %s', async (_, way, restart, outcomes, done) => {
+])('what is fixed %s', async (_, way, restart, outcomes, done) => {
   const node = new Node('a');
   const result = await run(node, chain(node, { a: way }), { restart });
   expect(result.outcomes).toEqual(outcomes);
@@ -238,7 +238,7 @@ describe('what is found in both address families, and then in one of them', () =
       mayTry: ({ finding }) => finding.subject.family === undefined,
     });
     expect(healed.map(({ finding, outcome, reason }) => [finding.subject.family, outcome, reason])).toEqual([
-      [undefined, 'failed', 'looked at again, and still: x!'],
+      [undefined, 'failed', 'still found after the fix: x!'],
     ]);
   });
 });

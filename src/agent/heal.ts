@@ -9,18 +9,18 @@ import type { Failure } from '../path/stages/failure.ts';
 import { type Clock, realClock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
 
-/** What is healed: a cluster or a node that can be looked at and changed. */
+/** What is healed: a cluster or a node that can be observed and changed. */
 export interface Patient {
   observe(signal: AbortSignal): Promise<World>;
-  /** Does actions on a node in their order; the first that fails ends them. One result for each that was tried. */
+  /** Applies actions to a node in order, up to the first that fails. One result for each that was tried. */
   apply(node: string, actions: readonly NodeAction[]): Promise<ApplyResult[]>;
   deletePod(pod: { namespace: string; name: string; uid: string }): Promise<void>;
 }
 
-/** What came of one finding. */
+/** The outcome of healing one finding. */
 export interface Healed {
   finding: Finding;
-  /** `healed`: looked at again, and gone. `failed`: it is still there, or an action failed. */
+  /** `healed`: gone when observed again. `failed`: it is still there, or an action failed. `left`: not tried. */
   outcome: 'healed' | 'failed' | 'left';
   steps: { step: HealStep; result: ApplyResult }[];
   /** The round in which it was last tried; the first is 1. */
@@ -29,7 +29,7 @@ export interface Healed {
   reason?: string;
 }
 
-/** What came of healing, and what the last look showed. */
+/** The outcome of healing, and the last observation. */
 export interface HealReport {
   healed: Healed[];
   after: Diagnosed;
@@ -37,29 +37,29 @@ export interface HealReport {
 }
 
 /**
- * Mending one thing may bring another to light (a chain put right shows the pods that were made without it), so healing goes on in
- * rounds until one finds nothing new to do.
+ * Fixing one thing may reveal another (a corrected chain shows the pods that were created without it), so healing repeats until a
+ * round finds nothing new to do.
  */
 const MAX_ROUNDS = 6;
-/** Mending one thing may undo another that was mended just before: what is found again is tried once more. */
+/** Fixing one thing may undo a fix just before it: what is found again is tried once more. */
 const MAX_TRIES = 2;
 /** Pause between looks at pods that are coming up, in milliseconds. */
 const SETTLING_INTERVAL_MS = 300;
 
 export interface HealOptions extends HealScope {
   signal: AbortSignal;
-  /** How long to go on looking while pods that were held up come up, in milliseconds. Default 0. */
+  /** How long to keep observing while pods that were blocked start, in milliseconds. Default 0. */
   settleMs?: number;
   clock?: Clock;
   /** What is looked for. Default: the whole catalogue. */
   failures?: readonly Failure[];
   /** Called before each round with what is about to be done. */
   onPlan?(plan: readonly PlannedHeal[]): void;
-  /** Whether this may be done now. What may not is as if it had not been found. Default: everything may. */
+  /** Whether this may be done now; otherwise it is ignored. Default: everything may. */
   mayTry?(planned: PlannedHeal, current: Diagnosed): boolean;
 }
 
-/** Heals what a diagnosis found, looks again, and goes on with what that shows. Returns once a look shows nothing new to do. */
+/** Heals what a diagnosis found, observes again, and repeats until an observation shows nothing new to do. */
 export async function heal(patient: Patient, first: Diagnosed, options: HealOptions): Promise<HealReport> {
   const { clock = realClock } = options;
   const done: Healed[] = [];
@@ -71,7 +71,7 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
     );
     const actionable = plan.filter(({ steps }) => steps.length > 0);
     if (actionable.length === 0 && done.length > 0 && isUnsettled(current) && clock.now() < settledBy) {
-      // What was mended lets the runtime go on, which tries again by itself.
+      // The fix unblocks the runtime, which retries by itself.
       await clock.sleep(SETTLING_INTERVAL_MS, options.signal);
       current = diagnose(await patient.observe(options.signal), options.failures);
       round--;
@@ -94,7 +94,7 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
       const remains = current.diagnosis.findings.find((finding) => sameFinding(finding, entry.finding));
       if (entry.outcome === 'healed' && remains !== undefined) {
         entry.outcome = 'failed';
-        entry.reason = `looked at again, and still: ${remains.message}`;
+        entry.reason = `still found after the fix: ${remains.message}`;
       }
       done.push(entry);
     }
@@ -103,8 +103,8 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
 }
 
 /**
- * Not what has failed, unless something else was mended since or together with it, and not for ever. What is left of one address family
- * where there were two may have another cause, and has not been tried yet.
+ * What has failed is tried again only if something else was fixed since or together with it, and a limited number of times. What is left
+ * of one address family where there were two may have another cause, and has not been tried yet.
  */
 function mayTryAgain(finding: Finding, done: readonly Healed[]): boolean {
   const key = findingKey(finding);
@@ -117,7 +117,7 @@ function mayTryAgain(finding: Finding, done: readonly Healed[]): boolean {
   );
 }
 
-/** What came of each finding in the end, in the order in which they were last tried. */
+/** The last outcome of each finding, in the order in which they were last tried. */
 function lastOf(entries: readonly Healed[]): Healed[] {
   return entries.filter(
     (entry, i) => !entries.slice(i + 1).some((later) => sameFinding(later.finding, entry.finding)),
@@ -127,7 +127,7 @@ function lastOf(entries: readonly Healed[]): Healed[] {
 /** An application listens this long after its container has started, or does not, in milliseconds. */
 const LISTENING_MS = 5000;
 
-/** Whether a mapping is in doubt whose pod is still on its way: it is not ready, or has only just started. */
+/** Whether a mapping is unknown whose pod is still starting: it is not ready, or has only just started. */
 function isUnsettled({ diagnosis, scene }: Diagnosed): boolean {
   return scene.paths.some(({ pod }, i) => {
     const verdicts = diagnosis.paths[i]!.stages;
@@ -155,7 +155,7 @@ async function carryOut(patient: Patient, { finding, steps }: PlannedHeal, round
 async function carryOutStep(patient: Patient, step: HealStep): Promise<ApplyResult> {
   if (step.on === 'node') {
     const [result] = await patient.apply(step.node, [step.action]);
-    if (result === undefined) throw new Error(`node ${step.node} did not say what came of it`);
+    if (result === undefined) throw new Error(`node ${step.node} reported no result`);
     return result;
   }
   const { namespace, name, uid } = step.action;

@@ -46,7 +46,7 @@ describe('when failures are tried again', () => {
     });
   }
 
-  test('mended once, the next failure is a first again', () => {
+  test('fixed once, the next failure counts as the first', () => {
     const ledger = new Ledger(OPTIONS);
     ledger.failed(A, 0);
     ledger.failed(A, 1000);
@@ -55,7 +55,7 @@ describe('when failures are tried again', () => {
   });
 });
 
-describe('when somebody undoes what is mended', () => {
+describe('when somebody undoes a fix', () => {
   // Times of healing, and what each says: kept, or how often within the window and until when it is left alone.
   const CASES: { name: string; at: number[]; want: (string | [number, number])[] }[] = [
     { name: 'twice is chance', at: [0, 1000], want: ['kept', 'kept'] },
@@ -99,7 +99,7 @@ describe('when somebody undoes what is mended', () => {
 });
 
 describe('what is there', () => {
-  test('has been there since it came, and is told and gone once', () => {
+  test('has been there since it appeared, and is reported and gone once', () => {
     const ledger = new Ledger(OPTIONS);
     for (const now of [5, 9]) ledger.add(A, now);
     expect(ledger.since(A, 20)).toBe(5);
@@ -112,13 +112,13 @@ describe('what is there', () => {
     expect(ledger.announce(A, 60)).toBe(true);
   });
 
-  test('and was not told is gone without a word', () => {
+  test('and was not reported is gone without a word', () => {
     const ledger = new Ledger(OPTIONS);
     ledger.add(A, 0);
     expect(ledger.retain([], 1)).toEqual([]);
   });
 
-  test('and was mended is not gone by itself, and told again when it is back', () => {
+  test('and was fixed is not gone by itself, and is reported again when it is back', () => {
     const ledger = new Ledger(OPTIONS);
     ledger.add(A, 0);
     ledger.announce(A, 0);
@@ -128,7 +128,7 @@ describe('what is there', () => {
     expect(ledger.announce(A, 3)).toBe(true);
   });
 
-  test('is the same for a pod made again under its name, and not for another', () => {
+  test('is the same for a pod recreated under its name, and not for another', () => {
     const ledger = new Ledger(OPTIONS);
     ledger.announce(A, 0);
     expect(ledger.announce(finding('a', 'echo', '2'), 1)).toBe(false);
@@ -188,7 +188,7 @@ describe('what is found in more or fewer address families than before', () => {
     expect(ledger.heldUntil(V4)).toBe(10_021);
   });
 
-  test('and was mended in what was left of it is not gone by itself', () => {
+  test('and was fixed in what was left of it is not gone by itself', () => {
     const ledger = new Ledger(OPTIONS);
     ledger.add(BOTH, 0);
     ledger.announce(BOTH, 0);

@@ -3,16 +3,16 @@ import type { Finding } from '../path/model/finding.ts';
 
 /** Times in milliseconds. */
 export interface LedgerOptions {
-  /** The first wait after a failure to mend; it doubles up to {@link maxRetryMs}. */
+  /** The first wait after a fix failed; it doubles up to {@link maxRetryMs}. */
   retryMs: number;
   maxRetryMs: number;
-  /** Mended so often within {@link contestWindowMs}, it is somebody's doing that it breaks again. */
+  /** A finding fixed so often within {@link contestWindowMs} is contested: somebody keeps breaking it. */
   contestLimit: number;
   contestWindowMs: number;
-  /** How long the first wait is that somebody else is given; it doubles up to {@link maxTruceMs}. */
+  /** How long a contested finding is first left alone; it doubles up to {@link maxTruceMs}. */
   truceMs: number;
   maxTruceMs: number;
-  /** What has been gone for so long is forgotten, failures and fights with it. */
+  /** A finding that has been gone for so long is forgotten, with its failures and contests. */
   forgetMs: number;
 }
 
@@ -36,16 +36,16 @@ interface Entry {
   truces: number;
   heldUntil: number;
   isTold: boolean;
-  /** What was last said of it besides. */
+  /** What was last reported about it besides. */
   reported: string | undefined;
 }
 
-/** What came of mending: kept; or kept as often as somebody undid it, and now left alone for a while. */
+/** The outcome of a fix: not contested; or somebody undid it again and again, and it is left alone for a while. */
 export type Verdict = { contested: false } | { contested: true; times: number; heldUntil: number };
 
 /**
- * What is remembered of findings from one look to the next: since when each has been there, how often it was mended, and until when
- * it is left alone, because mending failed or because somebody keeps undoing it. Pure: times come in as arguments.
+ * What is remembered of findings from one look to the next: since when each has been there, how often it was fixed, and until when
+ * it is left alone, because the fix failed or because somebody keeps undoing it. Pure: times come in as arguments.
  */
 export class Ledger {
   readonly #options: LedgerOptions;
@@ -55,7 +55,7 @@ export class Ledger {
     this.#options = options;
   }
 
-  /** Takes down that a finding is there. */
+  /** Records that a finding is there. */
   add(finding: Finding, now: number): void {
     const entry = this.#entry(finding, now);
     entry.finding = finding;
@@ -63,7 +63,7 @@ export class Ledger {
     entry.since ??= now;
   }
 
-  /** Whether it has not been told yet that a finding is there; it counts as told from then on, until it is gone. */
+  /** Whether a finding has not been reported yet; it counts as reported from now on, until it is gone. */
   announce(finding: Finding, now: number): boolean {
     const entry = this.#entry(finding, now);
     if (entry.isTold) return false;
@@ -71,7 +71,7 @@ export class Ledger {
     return true;
   }
 
-  /** Takes down that nothing but these findings is there. Those that were told to be there, and are gone. */
+  /** Records that only these findings are there. Returns those that were reported and are gone. */
   retain(findings: readonly Finding[], now: number): Finding[] {
     const there = new Set(findings.map(findingKey));
     const superseded = new Set(findings.flatMap(otherKeys));
@@ -102,7 +102,7 @@ export class Ledger {
     return this.#find(finding)?.heldUntil ?? 0;
   }
 
-  /** A finding was mended. */
+  /** A finding was fixed. */
   healed(finding: Finding, now: number): Verdict {
     const { contestLimit, contestWindowMs, truceMs, maxTruceMs } = this.#options;
     const entry = this.#entry(finding, now);
@@ -114,7 +114,7 @@ export class Ledger {
     entry.lastSeen = now;
     entry.failures = 0;
     entry.healedAt = [...entry.healedAt.filter((at) => now - at < contestWindowMs), now];
-    // Whoever broke the truce fights on: once is enough to know.
+    // After a pause, a single repeat shows that somebody still undoes it.
     const isContested = entry.truces > 0 || entry.healedAt.length >= contestLimit;
     if (!isContested) return { contested: false };
     entry.heldUntil = now + Math.min(truceMs * 2 ** entry.truces, maxTruceMs);
@@ -122,7 +122,7 @@ export class Ledger {
     return { contested: true, times: entry.healedAt.length, heldUntil: entry.heldUntil };
   }
 
-  /** Mending a finding failed. When it is tried again. */
+  /** Fixing a finding failed. Returns when it is tried again. */
   failed(finding: Finding, now: number): number {
     const { retryMs, maxRetryMs } = this.#options;
     const entry = this.#entry(finding, now);
@@ -131,7 +131,7 @@ export class Ledger {
     return entry.heldUntil;
   }
 
-  /** Whether something has not been said of a finding yet; it counts as said from then on, until it is gone. */
+  /** Whether this has not been reported about a finding yet; it counts as reported from now on, until the finding is gone. */
   isNews(finding: Finding, what: string): boolean {
     const entry = this.#find(finding);
     if (entry === undefined || entry.reported === what) return false;
@@ -170,8 +170,8 @@ export class Ledger {
 }
 
 /**
- * The keys that the same trouble has when it is found in more or fewer address families: of both for one, of each for both. It is neither new nor
- * gone when only they change.
+ * The keys of the same finding in more or fewer address families: that of both for one, those of each for both. When only the families
+ * change, the finding is neither new nor gone.
  */
 function otherKeys(finding: Finding): string[] {
   const { family, ...subject } = finding.subject;

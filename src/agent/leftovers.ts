@@ -1,16 +1,15 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Names under which we write what is then renamed into its place: by actions (`.portmap.123.tmp`) and by atomic writes. */
+/** Names of the temporary files of actions (`.portmap.123.tmp`) and of atomic writes, which are renamed once complete. */
 const TEMPORARY = /^\.(?:[0-9a-f]{12}|[A-Za-z0-9._-]+\.\d+)\.tmp$/;
 
-/** Older than this, nobody is writing it any more: a plugin is copied in well under a second. Milliseconds. */
+/** A file older than this is abandoned: a plugin is copied in well under a second. Milliseconds. */
 const ABANDONED_MS = 60_000;
 
 /**
- * Removes what a program of ours that was killed while it wrote has left in these directories. Nothing else reads such files: a
- * runtime takes neither configurations nor plugins by names like these. Returns what it removed; directories that are not there
- * have nothing.
+ * Removes temporary files that a killed hostport left in these directories. Nothing else reads such files: a runtime uses neither
+ * configurations nor plugins with names like these. Returns what it removed; missing directories are skipped.
  */
 export function sweepLeftovers(directories: readonly string[], now: number): string[] {
   const removed: string[] = [];

@@ -175,15 +175,15 @@ function start(prepare?: (node: FakeNode) => void) {
   const clock = new TestClock();
   const node = new FakeNode(clock);
   prepare?.(node);
-  const told: string[] = [];
+  const reports: string[] = [];
   const tell: Teller = {
-    appeared: ({ code }) => told.push(`appeared ${code}`),
-    healed: ({ code }) => told.push(`healed ${code}`),
-    gone: ({ code }) => told.push(`gone ${code}`),
-    failed: ({ code }, reason) => told.push(`failed ${code}: ${reason}`),
-    left: ({ code }) => told.push(`left ${code}`),
-    contested: ({ code }, times) => told.push(`contested ${code} ${times}`),
-    blind: (error) => told.push(`blind: ${(error as Error).message}`),
+    appeared: ({ code }) => reports.push(`appeared ${code}`),
+    healed: ({ code }) => reports.push(`healed ${code}`),
+    gone: ({ code }) => reports.push(`gone ${code}`),
+    failed: ({ code }, reason) => reports.push(`failed ${code}: ${reason}`),
+    left: ({ code }) => reports.push(`left ${code}`),
+    contested: ({ code }, times) => reports.push(`contested ${code} ${times}`),
+    blind: (error) => reports.push(`blind: ${(error as Error).message}`),
   };
   const stopping = new AbortController();
   const loop = new HealLoop({ patient: node, scope: { restart: false }, podsFromApi: true, clock, tell });
@@ -191,7 +191,7 @@ function start(prepare?: (node: FakeNode) => void) {
   return {
     clock,
     node,
-    told,
+    reports,
     loop,
     ended,
     stop: () => stopping.abort(new Error('stop')),
@@ -203,20 +203,20 @@ const withoutPortmap = (node: FakeNode): void => {
   node.plugins.delete('portmap');
 };
 
-/** Takes portmap away, and tells or not. */
-function takePortmap({ node, loop }: Pick<ReturnType<typeof start>, 'node' | 'loop'>, tells = true): void {
+/** Removes portmap, and notifies the loop or not. */
+function takePortmap({ node, loop }: Pick<ReturnType<typeof start>, 'node' | 'loop'>, notifies = true): void {
   node.plugins.delete('portmap');
-  if (tells) loop.changed();
+  if (notifies) loop.changed();
 }
 
 const INSTALL: NodeAction = { do: 'install-plugin', name: 'portmap', directory: BIN };
 
 describe('the healing loop', () => {
-  test('heals what is broken when it starts, and tells', async () => {
+  test('heals what is broken when it starts, and reports it', async () => {
     const s = start(withoutPortmap);
     await s.clock.pass(100);
     expect(s.node.applied.map(({ action }) => action)).toEqual([INSTALL]);
-    expect(s.told).toEqual(['appeared plugin-missing', 'healed plugin-missing']);
+    expect(s.reports).toEqual(['appeared plugin-missing', 'healed plugin-missing']);
     s.stop();
     await s.ended;
   });
@@ -225,12 +225,12 @@ describe('the healing loop', () => {
     const s = start();
     await s.clock.pass(60_500);
     expect(s.node.looks).toBe(3);
-    expect(s.told).toEqual([]);
+    expect(s.reports).toEqual([]);
     s.stop();
     await s.ended;
   });
 
-  test('heals soon after it is told, once', async () => {
+  test('heals soon after a notification, once', async () => {
     const s = start();
     await s.clock.pass(10_000);
     const at = s.clock.now();
@@ -255,13 +255,13 @@ describe('the healing loop', () => {
     const looks = s.node.looks;
     takePortmap(s);
     await s.clock.pass(10_000);
-    // The one that saw it, and the one that saw it mended.
+    // The one that saw it, and the one that saw it fixed.
     expect(s.node.looks - looks).toBe(2);
     s.stop();
     await s.ended;
   });
 
-  test('heals what nobody told of, at the next regular look', async () => {
+  test('heals a change without a notification, at the next regular look', async () => {
     const s = start();
     await s.clock.pass(10_000);
     takePortmap(s, false);
@@ -303,10 +303,10 @@ describe('the healing loop', () => {
       .map(({ at }, index) => Math.round((at - s.node.applied[index]!.at) / 1000));
     expect(gaps.slice(0, 8)).toEqual([1, 1, 2, 4, 8, 16, 32, 64]);
     expect(s.node.applied.length).toBeLessThan(14);
-    expect(s.told).toEqual(['appeared plugin-missing', 'failed plugin-missing: no space']);
+    expect(s.reports).toEqual(['appeared plugin-missing', 'failed plugin-missing: no space']);
     s.node.onApply = undefined;
     await s.clock.pass(600_000);
-    expect(s.told.at(-1)).toBe('healed plugin-missing');
+    expect(s.reports.at(-1)).toBe('healed plugin-missing');
     s.stop();
     await s.ended;
   });
@@ -319,7 +319,7 @@ describe('the healing loop', () => {
       await s.clock.pass(1000);
     }
     expect(s.node.applied).toHaveLength(5);
-    expect(s.told.filter((line) => line.startsWith('contested'))).toEqual(['contested plugin-missing 5']);
+    expect(s.reports.filter((line) => line.startsWith('contested'))).toEqual(['contested plugin-missing 5']);
     expect(s.node.plugins.has('portmap')).toBe(false);
     // A minute after the last time it is tried again: perhaps they have gone.
     await s.clock.pass(20_000);
@@ -333,10 +333,10 @@ describe('the healing loop', () => {
     const s = start((node) => node.plugins.delete('ptp'));
     await s.clock.pass(120_000);
     expect(s.node.applied).toEqual([]);
-    expect(s.told).toEqual(['appeared plugin-missing', 'left plugin-missing']);
+    expect(s.reports).toEqual(['appeared plugin-missing', 'left plugin-missing']);
     s.node.plugins.add('ptp');
     await s.clock.pass(60_000);
-    expect(s.told.at(-1)).toBe('gone plugin-missing');
+    expect(s.reports.at(-1)).toBe('gone plugin-missing');
     s.stop();
     await s.ended;
   });
@@ -348,12 +348,12 @@ describe('the healing loop', () => {
       };
     });
     await s.clock.pass(20_000);
-    expect(s.told.slice(0, 3)).toEqual(Array(3).fill('blind: no report'));
-    expect(s.told.length).toBeLessThan(7);
+    expect(s.reports.slice(0, 3)).toEqual(Array(3).fill('blind: no report'));
+    expect(s.reports.length).toBeLessThan(7);
     s.node.onObserve = undefined;
     takePortmap(s);
     await s.clock.pass(1000);
-    expect(s.told.at(-1)).toBe('healed plugin-missing');
+    expect(s.reports.at(-1)).toBe('healed plugin-missing');
     s.stop();
     await s.ended;
   });
@@ -366,7 +366,7 @@ describe('the healing loop', () => {
       await s.clock.pass(100);
       s.stop();
       await s.ended;
-      expect(s.told).toEqual([]);
+      expect(s.reports).toEqual([]);
     }
   });
 

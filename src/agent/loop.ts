@@ -10,20 +10,20 @@ import { Ledger } from './ledger.ts';
 import { Pace } from './pace.ts';
 import { readyAt } from './settling.ts';
 
-/** What the loop has to tell. Every call is one line of a log, and an event where pods are concerned. */
+/** What the loop reports. Every call is one line of a log, and an Event where pods are concerned. */
 export interface Teller {
   /** A finding is there that was not at the look before. */
   appeared(finding: Finding, scene: Scene): void;
   healed(finding: Finding, scene: Scene): void;
-  /** It went away without our doing. */
+  /** It is gone, and the agent did not fix it. */
   gone(finding: Finding): void;
-  /** Mending failed; it is tried again. Times in milliseconds since the epoch. */
+  /** The fix failed; it is tried again. Times in milliseconds since the epoch. */
   failed(finding: Finding, reason: string, nextTry: number, scene: Scene): void;
-  /** It is for a person to mend. */
+  /** It needs a manual step. */
   left(finding: Finding, why: string, scene: Scene): void;
-  /** Somebody undoes what is mended, and is left alone with it for a while. */
+  /** Something undoes the fix again and again; the finding is left alone for a while. */
   contested(finding: Finding, times: number, nextTry: number, scene: Scene): void;
-  /** The node could not be looked at. */
+  /** The node could not be observed. */
   blind(error: unknown): void;
 }
 
@@ -42,12 +42,12 @@ export interface HealLoopOptions {
 const BLIND_MS = 1000;
 const MAX_BLIND_MS = 60_000;
 
-/** How long the kernel may take to tell what we changed ourselves, in milliseconds. */
+/** How long the kernel may take to notify the agent of its own changes, in milliseconds. */
 const OWN_CHANGES_MS = 20;
 
 /**
- * Healing as a loop on one patient: looks when something may have changed, and every so often, and mends what it finds. It knows
- * nothing but what it sees (level-triggered), so that a change nobody told of is mended at the next look; there is never more than
+ * Healing as a loop on one patient: looks when something may have changed, and at regular intervals, and fixes what it finds. It acts
+ * only on what it observes (level-triggered), so a change without a notification is fixed at the next look. There is never more than
  * one round at a time.
  */
 export class HealLoop {
@@ -68,7 +68,7 @@ export class HealLoop {
     if (this.#pace.changed(this.#options.clock.now())) this.#nap.abort();
   };
 
-  /** Runs until the signal aborts; an action that has begun is done to its end first. */
+  /** Runs until the signal aborts; an action under way is finished first. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     while (!signal.aborted) {
@@ -79,7 +79,7 @@ export class HealLoop {
     }
   }
 
-  /** Ends early when there is news; whoever slept looks at the time again. */
+  /** Ends early when something has changed; the caller then computes the next time again. */
   async #sleep(ms: number, signal: AbortSignal): Promise<void> {
     this.#nap = new AbortController();
     try {
@@ -98,7 +98,7 @@ export class HealLoop {
       const first = diagnose(await this.#observe(signal));
       lookMs = clock.now() - began;
       this.#backoff.forget('');
-      await this.#mend(first, signal);
+      await this.#fix(first, signal);
     } catch (error) {
       if (signal.aborted) return;
       tell.blind(error);
@@ -108,14 +108,14 @@ export class HealLoop {
     }
   }
 
-  /** Looks at what mending has come to, once what it changed has been told: that is then no news. */
+  /** Observes the result of a fix, after the kernel has notified the agent of it, so that it does not count as a change. */
   async #lookAgain(signal: AbortSignal): Promise<World> {
     await this.#options.clock.sleep(OWN_CHANGES_MS, signal);
     this.#pace.looksAgain();
     return this.#observe(signal);
   }
 
-  /** A look at a patient ends when we are to stop, whatever it is waiting for: looking changes nothing. */
+  /** An observation ends when the signal aborts, whatever it is waiting for: observing changes nothing. */
   async #observe(signal: AbortSignal): Promise<World> {
     const stop = Promise.withResolvers<never>();
     const onAbort = () => stop.reject(signal.reason);
@@ -128,7 +128,7 @@ export class HealLoop {
     }
   }
 
-  async #mend(first: Diagnosed, signal: AbortSignal): Promise<void> {
+  async #fix(first: Diagnosed, signal: AbortSignal): Promise<void> {
     const { patient, scope } = this.#options;
     this.#takeDown(first);
     let current = first;
@@ -146,7 +146,7 @@ export class HealLoop {
           current = diagnosed;
           return this.#readyAt(planned, diagnosed.scene) <= this.#now();
         },
-        // What only mending has brought to light is told before it is mended, too.
+        // What only a fix has revealed is reported before it is fixed, too.
         onPlan: (plan) => {
           for (const { finding } of plan) this.#announce(finding, current.scene);
         },
@@ -163,7 +163,7 @@ export class HealLoop {
     if (this.#ledger.announce(finding, this.#now())) this.#options.tell.appeared(finding, scene);
   }
 
-  /** What is not settled may be the runtime at work, and is not told yet. */
+  /** What is not settled may be the runtime at work, and is not reported yet. */
   #takeDown({ diagnosis, scene, cases }: Diagnosed): void {
     const { tell, scope } = this.#options;
     const now = this.#now();
@@ -171,7 +171,7 @@ export class HealLoop {
     for (const finding of findings) this.#ledger.add(finding, now);
     for (const finding of this.#ledger.retain(findings, now)) tell.gone(finding);
     for (const planned of planHeal({ diagnosis, scene, cases }, scope)) {
-      // Without steps and not left to anybody it is mended with another, and told with that.
+      // Without steps of its own and without a manual step, it is fixed and reported together with another finding.
       const isOwn = planned.steps.length > 0 || planned.left !== undefined;
       if (isOwn && this.#settledAt(planned, scene) <= now) this.#announce(planned.finding, scene);
     }
@@ -197,7 +197,7 @@ export class HealLoop {
     }
   }
 
-  /** From when on a plan may be carried out: it is settled, and nothing holds it back. */
+  /** The earliest time at which a plan may be carried out: it is settled, and not held back. */
   #readyAt(planned: PlannedHeal, scene: Scene): number {
     return Math.max(this.#settledAt(planned, scene), this.#ledger.heldUntil(planned.finding));
   }

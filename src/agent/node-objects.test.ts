@@ -26,19 +26,19 @@ afterEach(() => {
 });
 
 async function start(api: FakeApi) {
-  const told = { changes: 0 };
+  const seen = { changes: 0 };
   const errors: unknown[] = [];
   const watch = watchNodeObjects({
     client: api,
     node: 'n',
-    changed: () => told.changes++,
+    changed: () => seen.changes++,
     onError: (error) => errors.push(error),
   });
   const controller = new AbortController();
   stopping.push(controller);
   void watch.run(controller.signal);
   await watch.synced;
-  return { watch, told, errors };
+  return { watch, seen, errors };
 }
 
 test('asks for what is on the node, and for nothing else', async () => {
@@ -80,7 +80,7 @@ test('reads objects without what is no business of a diagnosis', async () => {
   expect(JSON.stringify(seen)).not.toContain('secret');
 });
 
-describe('tells of', () => {
+describe('notifies of', () => {
   const CHANGES: [name: string, change: (api: FakeApi) => Promise<unknown>][] = [
     [
       'a pod that is made',
@@ -97,10 +97,10 @@ describe('tells of', () => {
       const api = new FakeApi();
       await api.create(nodes, { metadata: { name: 'n' } });
       await api.create(pods, POD);
-      const { told, errors } = await start(api);
-      const before = told.changes;
+      const { seen, errors } = await start(api);
+      const before = seen.changes;
       await change(api);
-      await waitFor('the change', () => told.changes > before, { timeoutMs: 5000 });
+      await waitFor('the change', () => seen.changes > before, { timeoutMs: 5000 });
       expect(errors).toEqual([]);
     });
   }
@@ -109,12 +109,12 @@ describe('tells of', () => {
 test('does not tell of a heartbeat', async () => {
   const api = new FakeApi();
   await api.create(nodes, { metadata: { name: 'n' } });
-  const { watch, told } = await start(api);
-  const before = told.changes;
+  const { watch, seen } = await start(api);
+  const before = seen.changes;
   const conditions = [{ type: 'Ready', status: 'True', lastHeartbeatTime: new Date(0).toISOString() }];
   await api.patch(nodes, 'n', undefined, 'merge', { status: { conditions } }, 'status');
   await waitFor('the heartbeat', () => watch.read().nodes[0]?.status?.conditions?.length === 1, {
     timeoutMs: 5000,
   });
-  expect(told.changes).toBe(before);
+  expect(seen.changes).toBe(before);
 });

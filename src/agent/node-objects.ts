@@ -15,15 +15,15 @@ export interface ObjectWatch extends NodeObjects {
 export interface ObjectWatchOptions {
   client: ApiClient;
   node: string;
-  /** Told when a pod of the node, its node, or a Service has changed. */
+  /** Called when a pod of the node, the node, or a Service has changed. */
   changed(): void;
-  /** Told of every failed list or watch, which is tried again. */
+  /** Called for every failed list or watch, which is tried again. */
   onError(error: unknown): void;
 }
 
 /**
- * Watches the pods of one node, the node itself and Services: all that healing the node's hostPorts takes, and what the agent's role
- * allows. Events are only evidence, and no failure is healed that a policy makes: neither is read.
+ * Watches the pods of one node, the node itself and Services: all that healing the node's hostPorts needs, and all that the agent's role
+ * allows. Events are only evidence, and failures that a network policy causes are not healed, so neither is read.
  */
 export function watchNodeObjects({ client, node, changed, onError }: ObjectWatchOptions): ObjectWatch {
   const inform = <T extends KubeObject>(resource: Resource<T>, fieldSelector?: string) =>
@@ -68,7 +68,7 @@ export function watchNodeObjects({ client, node, changed, onError }: ObjectWatch
   };
 }
 
-/** Without what changes by itself: the heartbeat of a node is no reason to look at it. */
+/** Without what changes all the time: the heartbeat of a node is no reason to look at it. */
 function relevant({ metadata, ...object }: KubeObject): unknown {
   const { status, ...rest } = object as { status?: { conditions?: unknown } };
   const { conditions, ...state } = status ?? {};

@@ -12,7 +12,7 @@ import type { World } from '../path/model/world.ts';
 import type { Exec } from '../sys/exec.ts';
 import type { Patient } from './heal.ts';
 
-/** What is known of a node besides what it shows itself. */
+/** What is known about a node from outside it. */
 export interface NodeObjects {
   client: ApiClient;
   /** The objects that concern the node, as they are now. */
@@ -20,15 +20,15 @@ export interface NodeObjects {
 }
 
 /**
- * The node that this process stands on, to be healed: looked at and changed by this process itself. With `objects` its pods are
- * those of the API, without they are what the runtime was asked for. Nothing is probed.
+ * The node that this process runs on, as a patient: this process itself observes and changes it. With `objects` its pods are those of the
+ * API; without, they are derived from the runtime's sandboxes. No probes are sent.
  */
 export function nodePatient(node: string, exec: Exec, objects?: NodeObjects): Patient {
   return {
     async observe(signal): Promise<World> {
       if (objects === undefined) return localWorld(exec, signal, { node });
       const report = await takeNodeReport(node, exec);
-      // Read last: a pod that is being taken down is known to be before its mapping is seen to be missing.
+      // Read last, so that a pod whose mapping is missing is already known to be terminating.
       return {
         observedAt: report.takenAt,
         ...objects.read(),
@@ -47,12 +47,14 @@ export function nodePatient(node: string, exec: Exec, objects?: NodeObjects): Pa
 
     async deletePod({ namespace, name, uid }) {
       if (objects === undefined) {
-        throw new Error(`pod ${namespace}/${name}: without an API nobody can be asked to make it again`);
+        throw new Error(
+          `cannot delete pod ${namespace}/${name}: without an API, nothing recreates it; give --kubeconfig`,
+        );
       }
       try {
         await objects.client.delete(pods, name, namespace, { preconditions: { uid } });
       } catch (error) {
-        // Somebody else was faster: it is gone, or made again, which is what was wanted.
+        // Somebody else was faster: the pod is deleted or recreated already.
         if (!hasReason(error, 'NotFound', 'Conflict')) throw error;
       }
     },

@@ -1,14 +1,14 @@
 /** Times in milliseconds. */
 export interface PaceOptions {
-  /** How long nothing may change before what changed is looked at: one act of somebody's is many changes. */
+  /** How long nothing may change before a look: one action on the node is many changes. */
   debounceMs: number;
-  /** After so long changes are looked at even if they go on. */
+  /** A look comes at the latest after this time, even if changes continue. */
   maxDebounceMs: number;
-  /** A look at least so often, whatever was told: not everything that can break tells. */
+  /** The longest time between two looks: not everything that can break sends a notification. */
   resyncMs: number;
-  /** So many looks may follow each other closely; then they come one by one. */
+  /** How many looks may follow each other closely before they are spaced. */
   burst: number;
-  /** The least distance of looks that come one by one. */
+  /** The least time between spaced looks. */
   spacingMs: number;
   /** …and at least so many times what a look took, so that looking stays a small part of the machine's work. */
   spacingFactor: number;
@@ -24,8 +24,8 @@ export const PACE: PaceOptions = {
 };
 
 /**
- * When to look next: soon after a change, at once when it was quiet before and with growing distance when changes do not end;
- * when something that was put off is due; and every so often in any case. Pure: times come in as arguments.
+ * When to look next: soon after a change, and less and less often when changes do not end; when something that was postponed is due;
+ * and at regular intervals in any case. Pure: times come in as arguments.
  */
 export class Pace {
   readonly #options: PaceOptions;
@@ -54,7 +54,7 @@ export class Pace {
     return isFirst;
   }
 
-  /** Something that was put off is due then; the earliest of what is said between two looks counts. */
+  /** Something that was postponed is due at this time; of several between two looks, the earliest counts. */
   due(at: number): void {
     this.#dueAt = Math.min(this.#dueAt, at);
   }
@@ -78,12 +78,12 @@ export class Pace {
     this.#dueAt = Number.POSITIVE_INFINITY;
   }
 
-  /** Another look begins within what the last one gave rise to: it sees every change so far, too, and is not counted. */
+  /** A further look within the same round begins: it sees every change so far, too, and is not counted. */
   looksAgain(): void {
     this.#firstChange = undefined;
   }
 
-  /** A look, and what it gave rise to, has ended. */
+  /** A look and the round that it started have ended. */
   ended(now: number, lookMs: number): void {
     this.#lookMs = lookMs;
     this.#resyncAt = now + this.#options.resyncMs;

@@ -2,9 +2,9 @@ import { statSync } from 'node:fs';
 import type { Exec, ExecOptions, ExecResult } from '../sys/exec.ts';
 
 /**
- * An exec that asks a program only once what it is: a plugin's VERSION, a tool's `--version`. The answer holds as long as the file is
- * the same one, unchanged; asking is a process each, the dearest part of a look at a node. Only successful answers are remembered,
- * and everything else is done every time.
+ * An exec that caches what a program says about itself: a plugin's VERSION, a tool's `--version`. An answer is valid as long as the file
+ * is the same and unchanged; asking starts a process each time, the most expensive part of observing a node. Only successful answers are
+ * cached, and every other command runs every time.
  */
 export function rememberingExec(exec: Exec): Exec {
   const answers = new Map<string, { identity: string; result: ExecResult }>();

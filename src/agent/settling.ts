@@ -5,13 +5,13 @@ import type { Scene } from '../path/view/scene.ts';
 
 /** Times in milliseconds. */
 export interface SettlingOptions {
-  /** What a sandbox lacks while it is this young, the runtime may still be about to give it. */
+  /** While a sandbox is younger than this, the runtime may still be adding what it lacks. */
   youngMs: number;
-  /** How long a mapping must be seen to be missing when nobody can tell whether its pod is being taken down. */
+  /** How long a mapping must be missing when it is not known whether its pod is terminating. */
   missingMs: number;
-  /** How long something must be seen to be left over before it is taken away. */
+  /** How long something must be left over before it is removed. */
   leftOverMs: number;
-  /** Pods that are being made keep leftovers from being taken away for at most so long. */
+  /** Pods that are starting delay the removal of leftovers for at most so long. */
   maxLeftOverMs: number;
 }
 
@@ -27,14 +27,15 @@ export interface SettlingContext {
   /** Since when the finding has been there, by the clock that {@link readyAt} answers in. */
   since: number;
   now: number;
-  /** Whether the pods of the scene are the API's, which says when one is being taken down; a runtime does not. */
+  /** Whether the pods of the scene are the API's, which shows that a pod is terminating; a runtime does not. */
   podsFromApi: boolean;
 }
 
 /**
- * From when on a finding may be acted on. The chain of a pod is not one step: while the runtime makes or takes down a sandbox, rules
- * are there before the runtime lists the sandbox, and gone while it still does. Whoever is told of every change looks right then,
- * and would take away what is being made, or make again what is being taken away. Infinity: not as long as this is so.
+ * The earliest time at which a finding may be acted on. The chain of a pod is not one step: while the runtime creates or removes a
+ * sandbox, its rules exist before the runtime lists the sandbox, and are gone while the runtime still lists it. An agent that is notified
+ * of every change looks at that very moment, and would remove what is being created, or create what is being removed. Infinity: not while
+ * the pod is terminating.
  */
 export function readyAt(
   { finding, steps }: PlannedHeal,

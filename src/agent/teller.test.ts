@@ -79,7 +79,7 @@ const CASES: Case[] = [
     ],
   },
   {
-    name: 'a risk is nothing for a pod to be told',
+    name: 'a risk is logged and gets no Event',
     tell: (to) => to.appeared(finding({ node: 'n' }, { severity: 'risk' }), scene),
     log: 'mapping-missing n: risk: it leads nowhere',
     events: [],
@@ -91,41 +91,41 @@ const CASES: Case[] = [
     events: ['Normal HostPortHealed web/echo/1: mapping-missing: healed, the pod was not restarted'],
   },
   {
-    name: 'healed by making the pod again',
+    name: 'healed by recreating the pod',
     tell: (to) => to.healed({ ...OF_POD, restart: 'needed' }, scene),
     log: 'mapping-missing web/echo TCP 80: healed',
-    events: ['Normal HostPortHealed web/echo/1: mapping-missing: healed, the pod is made again'],
+    events: ['Normal HostPortHealed web/echo/1: mapping-missing: healed, the pod is recreated'],
   },
   { name: 'gone', tell: (to) => to.gone(OF_POD), log: 'mapping-missing web/echo TCP 80: gone', events: [] },
   {
     name: 'not healed',
     tell: (to) => to.failed(OF_POD, 'no space', AT, scene),
-    log: 'mapping-missing web/echo TCP 80: not healed: no space; next try 2026-01-01T00:00:00.000Z, then less and less often',
+    log: 'mapping-missing web/echo TCP 80: not healed: no space; next try at 2026-01-01T00:00:00.000Z, then less and less often',
     events: ['Warning HostPortNotHealed web/echo/1: mapping-missing: no space'],
   },
   {
-    name: 'left to a person',
+    name: 'needs a manual step',
     tell: (to) => to.left(OF_POD, 'it is theirs', scene),
-    log: 'mapping-missing web/echo TCP 80: left to a person: it is theirs',
-    events: ['Warning HostPortNotHealed web/echo/1: mapping-missing: left to a person: it is theirs'],
+    log: 'mapping-missing web/echo TCP 80: needs a manual step: it is theirs',
+    events: ['Warning HostPortNotHealed web/echo/1: mapping-missing: needs a manual step: it is theirs'],
   },
   {
     name: 'contested',
     tell: (to) => to.contested(OF_POD, 5, AT, scene),
-    log: 'mapping-missing web/echo TCP 80: mended again and again (5 within the last minute) and undone each time: something else on the node writes here; left alone until 2026-01-01T00:00:00.000Z',
+    log: 'mapping-missing web/echo TCP 80: fixed 5 times within the last minute and undone each time: something else on the node changes it; left alone until 2026-01-01T00:00:00.000Z',
     events: [
-      'Warning HostPortContested web/echo/1: mapping-missing: mended again and again (5 within the last minute) and undone each time: something else on the node writes here',
+      'Warning HostPortContested web/echo/1: mapping-missing: fixed 5 times within the last minute and undone each time: something else on the node changes it',
     ],
   },
   {
     name: 'blind',
     tell: (to) => to.blind(new Error('no answer')),
-    log: 'cannot look at the node: no answer',
+    log: 'cannot observe the node: no answer',
     events: [],
   },
 ];
 
-describe('what is told of', () => {
+describe('what is reported', () => {
   for (const { name, tell, log, events } of CASES) {
     test(name, () => {
       const lines: string[] = [];

@@ -10,8 +10,8 @@ import type { Teller } from './loop.ts';
 type PodReference = NonNullable<Finding['subject']['pod']>;
 
 /**
- * Tells by a log, one line an event, and where there is an API by Events on the pods whose hostPorts are concerned:
- * `HostPortBroken`, `HostPortHealed`, `HostPortNotHealed`, `HostPortContested`. What is only at risk is logged and no more.
+ * Reports to a log, one line an event, and, where there is an API, as Events on the pods whose hostPorts are concerned:
+ * `HostPortBroken`, `HostPortHealed`, `HostPortNotHealed`, `HostPortContested`. What is only at risk is logged and gets no Event.
  */
 export function teller(log: (line: string) => void, events?: Pick<EventRecorder, 'event'>): Teller {
   const say = (finding: Finding, what: string) => log(`${finding.code} ${describe(finding)}: ${what}`);
@@ -34,7 +34,7 @@ export function teller(log: (line: string) => void, events?: Pick<EventRecorder,
     },
     healed(finding, scene) {
       say(finding, 'healed');
-      const how = finding.restart === 'needed' ? 'the pod is made again' : 'the pod was not restarted';
+      const how = finding.restart === 'needed' ? 'the pod is recreated' : 'the pod was not restarted';
       record('Normal', 'HostPortHealed', finding, scene, `healed, ${how}`);
     },
     gone(finding) {
@@ -43,21 +43,21 @@ export function teller(log: (line: string) => void, events?: Pick<EventRecorder,
     failed(finding, reason, nextTry, scene) {
       say(
         finding,
-        `not healed: ${reason}; next try ${new Date(nextTry).toISOString()}, then less and less often`,
+        `not healed: ${reason}; next try at ${new Date(nextTry).toISOString()}, then less and less often`,
       );
       record('Warning', 'HostPortNotHealed', finding, scene, reason);
     },
     left(finding, why, scene) {
-      say(finding, `left to a person: ${why}`);
-      record('Warning', 'HostPortNotHealed', finding, scene, `left to a person: ${why}`);
+      say(finding, `needs a manual step: ${why}`);
+      record('Warning', 'HostPortNotHealed', finding, scene, `needs a manual step: ${why}`);
     },
     contested(finding, times, nextTry, scene) {
-      const what = `mended again and again (${times} within the last minute) and undone each time: something else on the node writes here`;
+      const what = `fixed ${times} times within the last minute and undone each time: something else on the node changes it`;
       say(finding, `${what}; left alone until ${new Date(nextTry).toISOString()}`);
       record('Warning', 'HostPortContested', finding, scene, what);
     },
     blind(error) {
-      log(`cannot look at the node: ${messageOf(error)}`);
+      log(`cannot observe the node: ${messageOf(error)}`);
     },
   };
 }

@@ -18,10 +18,10 @@ import { teller } from './teller.ts';
 export interface WatchOptions {
   /** Name of this node in the cluster. */
   node: string;
-  /** How to reach the API; without it pods are what the runtime was asked for, and no Events are written. */
+  /** How to reach the API; without it, pods are derived from the runtime's sandboxes, and no Events are written. */
   api?: ApiClientOptions;
   scope: HealScope;
-  /** Milliseconds between looks when nothing is told. */
+  /** Milliseconds between looks when nothing changes. */
   resyncMs: number;
   exec: Exec;
   log(line: string): void;
@@ -34,8 +34,8 @@ const RESULT_CACHE = '/var/lib/cni/results';
 const FLUSH_MS = 1000;
 
 /**
- * Heals the node that this process stands on, until the signal aborts. Looks when the two CNI directories, the cache of results,
- * nftables or the node's pods change, and every `resyncMs`. What cannot be watched is logged, and left to the regular looks.
+ * Heals the node that this process runs on, until the signal aborts. Looks when the two CNI directories, the cache of results,
+ * nftables or the node's pods change, and every `resyncMs`. What cannot be watched is logged, and covered by the regular looks.
  */
 export async function watchNode(options: WatchOptions, signal: AbortSignal): Promise<void> {
   const { node, api, scope, resyncMs, exec, log } = options;
@@ -57,13 +57,13 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
           attempt(() => directories.follow([confDir, ...binDirs, RESULT_CACHE]), onError);
           attempt(() => {
             const swept = sweepLeftovers([confDir, ...binDirs], realClock.now());
-            for (const path of swept) log(`removed ${path}, which was never finished`);
+            for (const path of swept) log(`removed ${path}, an unfinished temporary file`);
           }, onError);
         }
         return world;
       },
     },
-    // Nobody sees its plans beforehand.
+    // Nobody reviews its plans.
     scope: { ...scope, risks: 'leftovers' },
     podsFromApi: objects !== undefined,
     clock: realClock,
@@ -80,7 +80,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
   ];
   log(`watching ${node}${client === undefined ? ' without an API' : ` with ${client.server}`}`);
   try {
-    // Without pods from the API everything would look as if nobody wanted it.
+    // Until the API's pods are listed, every mapping would look left over.
     if (objects !== undefined) await Promise.race([objects.synced, aborted(signal)]);
     await loop.run(signal);
   } finally {

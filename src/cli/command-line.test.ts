@@ -13,6 +13,11 @@ function leaves(verb: Verb): Verb[] {
   return inner.length === 0 ? [verb] : inner.flatMap(leaves);
 }
 
+/** Every command, hidden ones and groups included. */
+function all(verb: Verb): Verb[] {
+  return [verb, ...verb.commands.flatMap((inner) => all(inner as Verb))];
+}
+
 /** Commands of a Markdown table's first column: `` `hostport get clusters\|nodes` `` is two. */
 function commandsIn(markdown: string): string[] {
   const cells = markdown.split('\n').flatMap((line) => /^\| (`.*?`) \|/.exec(line)?.[1] ?? []);
@@ -63,7 +68,7 @@ describe.each([
   }
 
   for (const verb of leaves(program())) {
-    test(`${verb.path}: its help tells defaults in words`, () => {
+    test(`${verb.path}: its help shows defaults in words`, () => {
       // A number has a unit that the help would not say.
       const bare = verb.options.filter(
         ({ defaultValue, defaultValueDescription }) =>
@@ -77,6 +82,26 @@ describe.each([
       }
     });
   }
+
+  for (const verb of all(program())) {
+    test(`${verb.path}: its help begins with a phrase of at most ten words`, () => {
+      const [first] = verb.description().split('\n');
+      expect(first).toMatch(/^[a-z]+ \S.*[^.]$/);
+      expect(first!.split(' ').length).toBeLessThanOrEqual(10);
+    });
+  }
+
+  test('lists each command with the first line of its help alone', () => {
+    const help = program().helpInformation().replaceAll(/\s+/g, ' ');
+    for (const verb of program().createHelp().visibleCommands(program())) {
+      const [first, ...more] = verb
+        .description()
+        .split('\n')
+        .filter((line) => line !== '');
+      expect(help).toContain(first!);
+      for (const line of more) expect(help).not.toContain(line);
+    }
+  });
 
   test('says its version, and whose it is', async () => {
     const { said, exitCode } = await run(program(), ['--version']);
@@ -107,13 +132,13 @@ async function run(program: Verb, words: string[]): Promise<{ said: string; exit
 
 describe('requireRoot', () => {
   test('lets root pass', () => requireRoot('hostport ps', 0));
-  test('tells anybody else what to do', () => {
-    expect(() => requireRoot('hostport ps', 1000)).toThrow(/^hostport ps: needs root.*sudo$/);
+  test('shows any other user what to do', () => {
+    expect(() => requireRoot('hostport ps', 1000)).toThrow(/^cannot run hostport ps: .* root.*sudo$/);
   });
 });
 
 test('every command is a Verb, so that its errors say where its help is', () => {
-  const all = (verb: unknown): boolean =>
-    verb instanceof Verb && verb.commands.every((command) => all(command));
-  expect([hostport(), dockerCommand(), kindCommand()].map(all)).toEqual([true, true, true]);
+  const isVerb = (verb: unknown): boolean =>
+    verb instanceof Verb && verb.commands.every((command) => isVerb(command));
+  expect([hostport(), dockerCommand(), kindCommand()].map(isVerb)).toEqual([true, true, true]);
 });

@@ -19,7 +19,7 @@ import { VERSION } from './version.ts';
 /** The name under which kubectl finds its plugin. */
 const KUBECTL_PLUGIN = 'kubectl-hostport';
 
-/** What anybody may run: what tells less to whom it may not tell all, and what reads nothing of the lab. */
+/** What any user may run: commands that report less without root, and commands that read nothing of the lab. */
 function isRootless(verb: Verb): boolean {
   if (verb.name() === 'doctor') {
     return ['explain', 'from', 'kubeconfig', 'reports'].some(
@@ -30,8 +30,8 @@ function isRootless(verb: Verb): boolean {
 }
 
 /**
- * Parses and runs one command line. Returns the exit status (docs/exit-status.md): 0 done, 1 failed or not good, 2 wrong input, with which
- * nothing was begun; commands that run another program (`exec`, `run`, `shell`) return that program's.
+ * Parses and runs one command line. Returns the exit status (docs/exit-status.md): 0 done, 1 failed or problems found, 2 wrong input, and
+ * nothing was started; commands that run another program (`exec`, `run`, `shell`) return that program's.
  */
 export async function commandLine(name: string, argv: string[]): Promise<number> {
   if (name === 'sudo') return sudo(argv);
@@ -52,7 +52,7 @@ export async function commandLine(name: string, argv: string[]): Promise<number>
       // commander has printed its own message; help that was asked for is no failure.
       return error.exitCode === 0 ? 0 : 2;
     }
-    // What says by itself what it comes to (wrong input, an interruption) keeps its status.
+    // An error with a status of its own (wrong input, an interruption) keeps it.
     const isPlain = !(error instanceof UserError) || error.exitCode === 1;
     if (running === undefined || running.failureStatus === 1 || !isPlain) throw error;
     throw new UserError(messageOf(error), { cause: error, exitCode: running.failureStatus });
@@ -63,7 +63,9 @@ export async function commandLine(name: string, argv: string[]): Promise<number>
 /** The whole command line of `hostport`, also under the name by which kubectl calls it. */
 export function hostport(name = 'hostport'): Verb {
   const program = command(name === KUBECTL_PLUGIN ? 'kubectl hostport' : name)
-    .description('hostPort on any CNI: a cluster to see it in, a portmap plugin that serves it')
+    .description(
+      'find and fix broken hostPorts on any CNI\n\nBrings a portmap CNI plugin of its own, and lab clusters on this machine to see every failure in.',
+    )
     .version(VERSION)
     .addHelpText('after', '\nExample:\n  hostport create cluster\n  hostport run -- kubectl get nodes');
   const verbs = [
@@ -79,7 +81,7 @@ export function hostport(name = 'hostport'): Verb {
     versionVerb(VERSION),
   ];
   for (const verb of verbs) program.addCommand(verb);
-  // What the command line runs on nodes; its words are JSON on standard input.
+  // What the command line runs on nodes; its input is JSON on standard input.
   for (const verb of [nodeProbeVerb(), nodeApplyVerb()]) program.addCommand(verb, { hidden: true });
   return program;
 }

@@ -96,7 +96,7 @@ describe('words that the parser refuses', () => {
 const ANY_VALUE = ['--env', '--node', '--cap', '--plugin', '--valid'];
 
 /**
- * Input that only the command itself can tell is wrong. `SCRATCH` is a directory with: `empty`, a file; `directory`, `nodes`, empty ones;
+ * Input that only the command itself, and not the parser, can refuse. `SCRATCH` is a directory with: `empty`, a file; `directory`, `nodes`, empty ones;
  * `noyaml`; `net.conflist`, a network. A command without any says so.
  */
 const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, said: RegExp])[]>> = {
@@ -164,7 +164,7 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--dry-run --yes', /'--dry-run' cannot be used with option '-y, --yes'/],
     ['--watch --no-probe', /'--watch' cannot be used with option '--no-probe'/],
     ['--watch --yes', /'--watch' cannot be used with option '-y, --yes'/],
-    ['--watch --node a --node b', /the node it runs on, which has one name/],
+    ['--watch --node a --node b', /cannot watch several nodes: .* give --node once/],
   ],
   faults: [],
   break: [[`plugin-missing --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
@@ -177,7 +177,7 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['n b --netns a --conf SCRATCH/net.conflist', /--netns a and the second word "b" both name a namespace/],
     [
       '--netns a --conf SCRATCH/old.conflist',
-      /network old is of CNI 0\.3\.1, and CHECK came with 0\.4\.0: raise its cniVersion/,
+      /network old: its cniVersion is 0\.3\.1, and CHECK needs 0\.4\.0; raise it/,
     ],
   ],
   'cni del': cniInput(),
@@ -202,7 +202,7 @@ function cniInput(): (readonly [string, RegExp])[] {
     [of('SCRATCH/empty'), /SCRATCH\/empty/],
     [of('SCRATCH/directory'), /SCRATCH\/directory/],
     [of('SCRATCH/empty/below'), /SCRATCH\/empty\/below/],
-    [`${of('SCRATCH/net.conflist')} --cache-dir SCRATCH/empty`, /SCRATCH\/empty: it is no directory/],
+    [`${of('SCRATCH/net.conflist')} --cache-dir SCRATCH/empty`, /SCRATCH\/empty: it is not a directory/],
     [`${of('SCRATCH/net.conflist')} --cache-dir SCRATCH/empty/x`, /SCRATCH\/empty\/x: a part of its path/],
   ];
 }

@@ -37,10 +37,12 @@ describe('kubectl hostport means the cluster of the current context', () => {
   });
 
   test.each(['production', '', 'kind-'])(
-    'a context %p that is none of the lab is an error that tells what to give',
+    'a context %p that is not of the lab is an error that says what to give',
     async (context) => {
       const error = await clusterMeant(['doctor'], context).catch((cause: Error) => cause);
-      expect(String(error)).toContain(`current context ${JSON.stringify(context)} is no cluster of the lab`);
+      expect(String(error)).toContain(
+        `current context ${JSON.stringify(context)} is not a cluster of the lab`,
+      );
       expect(String(error)).toContain('--reports DIR');
     },
   );

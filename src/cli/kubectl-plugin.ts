@@ -3,8 +3,8 @@ import { InputError, messageOf } from '../util/errors.ts';
 import type { Verb } from './verb.ts';
 
 /**
- * Commands that look at, or change, a cluster that is there, with the options by which they mean something else than a cluster of the
- * lab. Making and deleting one goes by the name that is typed.
+ * Commands that read or change an existing cluster, each with the options that make it act on something other than a cluster of the
+ * lab. Creating and deleting a cluster uses the name that is typed.
  */
 const OF_A_CLUSTER: Readonly<Record<string, readonly string[]>> = {
   doctor: ['from', 'local', 'kubeconfig', 'reports', 'explain'],
@@ -15,9 +15,9 @@ const OF_A_CLUSTER: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Has a command mean the cluster that kubectl means: the lab's, when the current context is one (`kind-NAME`) and nothing else was said.
- * kubectl hands a plugin its environment, and none of the flags before its name.
- * @throws InputError when the context is no cluster of the lab.
+ * Makes a command act on the cluster of kubectl's current context, when that is a cluster of the lab (`kind-NAME`) and the command line
+ * names nothing else. kubectl passes a plugin its environment, but not the flags before the plugin's name.
+ * @throws InputError when the context is not a cluster of the lab.
  */
 export function meanClusterOfContext(verb: Verb, currentContext: () => string = contextOfKubectl): void {
   const others = OF_A_CLUSTER[verb.name()];
@@ -28,10 +28,10 @@ export function meanClusterOfContext(verb: Verb, currentContext: () => string = 
   if (cluster === undefined) {
     const instead =
       verb.name() === 'doctor'
-        ? '; for any other cluster give --reports DIR, with the output of "hostport node-report" of each node'
-        : '';
+        ? 'for any other cluster give --reports DIR, with the output of "hostport node-report" of each node'
+        : 'select a context kind-NAME, or give --name';
     throw new InputError(
-      `${verb.name()}: kubectl's current context ${JSON.stringify(context)} is no cluster of the lab (kind-NAME)${instead}`,
+      `cannot run ${verb.name()}: kubectl's current context ${JSON.stringify(context)} is not a cluster of the lab (kind-NAME); ${instead}`,
     );
   }
   verb.setOptionValueWithSource('name', cluster, 'env');
@@ -42,7 +42,7 @@ function contextOfKubectl(): string {
   try {
     config.loadFromDefault();
   } catch (cause) {
-    throw new InputError(`kubeconfig: ${messageOf(cause)}`, { cause });
+    throw new InputError(`cannot read the kubeconfig: ${messageOf(cause)}`, { cause });
   }
   return config.getCurrentContext() ?? '';
 }

@@ -17,7 +17,7 @@ const DAEMONS: Record<string, () => Promise<{ main: Main }>> = {
   gateway: () => import('../lab/cluster/gateway.ts'),
 };
 
-/** Programs of the how-to that `hostport shell` answers for, and kubectl's plugin. */
+/** Programs of the how-to that `hostport shell` replaces, and kubectl's plugin. */
 const OTHER_NAMES = ['docker', 'kind', 'sudo', 'kubectl-hostport'];
 
 function daemonNamed(name: string) {
@@ -25,7 +25,7 @@ function daemonNamed(name: string) {
 }
 
 async function run(): Promise<number> {
-  // A hard link keeps its own name here, whatever the process was told its name is.
+  // A hard link keeps its own name here, whatever argv[0] says.
   const name = basename(process.execPath);
   const argv = process.argv.slice(2);
   const called = daemonNamed(name);
@@ -36,7 +36,7 @@ async function run(): Promise<number> {
   return commandLine(OTHER_NAMES.includes(name) ? name : 'hostport', argv);
 }
 
-// Everything this program talks to is on this machine or in the lab, where no proxy is, or is wanted.
+// Everything this program talks to is on this machine or in the lab: it needs no proxy.
 for (const name of Object.keys(process.env)) if (/^(https?|all)_proxy$/i.test(name)) delete process.env[name];
 try {
   process.exitCode = await run();
@@ -48,8 +48,8 @@ try {
   }
   process.exitCode = error instanceof UserError ? error.exitCode : 1;
 }
-// Daemons and commands have finished all they owe when they return; what is still open (keep-alive sockets) is not owed. What was
-// printed is: a pipe takes 64 KiB at a time, and exit does not wait for its reader.
+// Daemons and commands have finished their work when they return, and what is still open (keep-alive sockets) may be dropped. What was
+// printed may not: a pipe takes 64 KiB at a time, and exit does not wait for its reader.
 await Promise.all([ended(process.stdout), ended(process.stderr)]);
 process.exit();
 

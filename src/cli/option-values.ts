@@ -9,7 +9,7 @@ export function duration(text: string): number {
   return ms;
 }
 
-/** An option that may be given again: the list of its values, each as `read` makes it (`String`: as it is). */
+/** A repeatable option: the list of its values, each converted by `read` (`String`: as it is). */
 export function collect<T>(read: (text: string) => T): (text: string, before?: readonly T[]) => T[] {
   return (text, before = []) => [...before, read(text)];
 }

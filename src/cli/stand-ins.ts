@@ -5,13 +5,13 @@ import { cp, execVerb, ps } from './verbs/node.ts';
 import { versionVerb } from './verbs/version.ts';
 import { VERSION } from './version.ts';
 
-/** Nobody shall take a stand-in for the program whose name it has. */
+/** Shows that this is not the program whose name it has. */
 const STAND_IN_VERSION = `hostport ${VERSION}`;
 
-/** `docker`, as far as the how-to uses it: exec, cp and ps, which mean our nodes. */
+/** `docker`, as far as the how-to uses it: exec, cp and ps, which act on the lab's nodes. */
 export function dockerCommand() {
   return command('docker')
-    .description('stands in for docker in the lab: exec, cp and ps mean its nodes')
+    .description("run docker exec, cp and ps on the lab's nodes")
     .version(`stand-in for docker: ${STAND_IN_VERSION}`)
     .addCommand(execVerb())
     .addCommand(cp())
@@ -22,7 +22,7 @@ export function dockerCommand() {
 export function kindCommand() {
   const version = `stand-in for kind: ${STAND_IN_VERSION}`;
   const program = command('kind')
-    .description('stands in for kind in the lab: clusters are hostport clusters')
+    .description("create and manage the lab's clusters with kind's commands")
     .version(version);
   for (const verb of [...clusterVerbs(), versionVerb(version)]) program.addCommand(verb);
   return program;

@@ -7,7 +7,7 @@ export class Verb extends Command {
   /** Exit status when it could not do its work. */
   failureStatus = 1;
 
-  /** Options that mean something only beside another, each with that. */
+  /** Options that have an effect only together with another, each with that. */
   readonly #needs: [option: string, needed: string][] = [];
 
   constructor(name: string) {
@@ -18,8 +18,8 @@ export class Verb extends Command {
   }
 
   /**
-   * Declares that an option means something only beside another (both by their long flag): without that it is refused. An option that is
-   * silently ignored has its user believe in what does not happen.
+   * Declares that an option has an effect only together with another (both by their long flag): without that it is refused. If it were
+   * ignored, the user would rely on an effect that it does not have.
    */
   needs(option: string, needed: string): this {
     this.#needs.push([option, needed]);
@@ -48,7 +48,7 @@ export class Verb extends Command {
     return this.parent instanceof Verb ? `${this.parent.path} ${this.name()}` : this.name();
   }
 
-  /** Declares the exit status of a command whose status 1 says something else than that it failed. */
+  /** Declares the exit status for failures of a command whose status 1 means something else. */
   failsWith(status: number): this {
     this.failureStatus = status;
     return this;
@@ -62,18 +62,23 @@ export class Verb extends Command {
   }
 }
 
-/** An option in `--help`, with its default in a person's words: nothing of what is off or empty, no quotes, durations as they are typed. */
+/** An option in `--help`, with its default as a person types it: no quotes, durations with their unit, and nothing for what is off or empty. */
 function describeOption({ description, defaultValue, defaultValueDescription }: Option): string {
   const shown = defaultValueDescription ?? (typeof defaultValue === 'string' ? defaultValue : undefined);
   return shown === undefined ? description : `${description} (default: ${shown})`;
 }
 
-/** Makes a command; options of an inner command are its own. */
+/** The first line of a description: what a list of commands shows. */
+function describeInner(inner: Command): string {
+  return inner.description().split('\n', 1)[0]!;
+}
+
+/** Creates a command; options of an inner command are its own. */
 export function command(name: string, output?: OutputConfiguration): Verb {
   const made = new Verb(name)
     .exitOverride()
     .enablePositionalOptions()
-    .configureHelp({ optionDescription: describeOption });
+    .configureHelp({ optionDescription: describeOption, subcommandDescription: describeInner });
   return output === undefined ? made : made.configureOutput(output);
 }
 
@@ -91,6 +96,6 @@ export function exitWith(status: number): void {
 export function requireRoot(what: string, uid = process.getuid?.()): void {
   if (uid === 0) return;
   throw new UserError(
-    `${what}: needs root, to whom clusters (namespaces, mounts, secrets) belong; run it with sudo`,
+    `cannot run ${what}: it needs root, because clusters are namespaces, mounts and secrets of root; run it with sudo`,
   );
 }

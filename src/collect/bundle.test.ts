@@ -259,7 +259,7 @@ describe('a report that cannot be read leaves its node unknown, and no other', (
       ),
       'nested deeper than 100 levels',
     ],
-    ['with a reason that is none', write('{"unknown":1}'), 'unknown: Invalid input'],
+    ['with a reason that is not a text', write('{"unknown":1}'), 'unknown: Invalid input'],
     ['that is huge', write(' '.repeat(33 << 20)), 'longer than'],
     [
       'that is a link',
@@ -341,7 +341,7 @@ describe('an object that is not as the API has it is unread, and hides no other'
       { node: 'n1', what: 'pod a/q' },
     ],
     [
-      'addresses that are none',
+      'addresses that are not valid',
       'nodes',
       { metadata: { name: 'n2' }, status: { addresses: '10.0.0.1' } },
       { node: 'n2', what: 'node n2' },

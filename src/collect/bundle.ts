@@ -193,17 +193,17 @@ function readProbes(root: string): ProbeResult[] {
   return document === undefined ? [] : parseAs(z.array(probeResultSchema), document, 'probes.json')!;
 }
 
-/** Tells of a directory that somebody named and that is none. A link to one is fine: it was typed, and did not come with the bundle. */
+/** Refuses a path that is not a directory. A link to one is fine: the user typed it, and it did not come with the bundle. */
 function checkIsBundleDirectory(path: string, name: string): void {
   let problem: string | undefined;
   try {
-    if (!statSync(path).isDirectory()) problem = 'it is no directory';
+    if (!statSync(path).isDirectory()) problem = 'it is not a directory';
   } catch (cause) {
     problem = fileProblem(cause) ?? messageOf(cause);
   }
   if (problem !== undefined) {
     throw new InputError(
-      `read a bundle: ${name}: ${problem}; is ${name} a bundle? "${calledAs()} doctor --save" writes them`,
+      `cannot read the bundle ${name}: ${problem}; give a directory that "${calledAs()} doctor --save" wrote`,
     );
   }
 }

@@ -35,7 +35,7 @@ describe('a kind of objects that the API does not list', () => {
     expect(await outcome(apiThat(code, reason, plural))).toEqual(expected as string[]);
   });
 
-  test('is told to be unknown', async () => {
+  test('is reported as unknown', async () => {
     const objects = await readClusterObjects(apiThat(403, 'Forbidden', 'networkpolicies'));
     const { diagnosis } = diagnose({ observedAt: '', ...objects, reports: new Map(), probes: [] });
     expect(diagnosis.unknowns).toEqual([

@@ -77,7 +77,7 @@ function ownAddresses({ network }: NodeReport): string[] {
   return own.length > 0 ? own : addresses.slice(0, 1).map(({ address }) => address);
 }
 
-/** The pods that run, as far as the runtime was told of them. */
+/** The pods that run, as far as the runtime knows them. */
 function podsOf(nodeName: string, sandboxes: readonly Sandbox[]): Pod[] {
   const newest = new Map<string, Sandbox>();
   for (const sandbox of sandboxes) {

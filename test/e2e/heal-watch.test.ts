@@ -308,7 +308,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
 
       const second = await lab.inNode(NODE, 'hostport', 'heal', '--watch');
       expect(second.code).toBe(2);
-      expect(second.stderr).toContain('this node is healed already, by process');
+      expect(second.stderr).toContain('cannot watch this node: it is already watched by process');
 
       await signalAgent('TERM');
       expect(await agent.exited).toBe(0);

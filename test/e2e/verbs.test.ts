@@ -322,7 +322,7 @@ nodes:
     test('nobody but root learns anything about clusters', async () => {
       for (const words of [['get', 'nodes'], ['ps'], ['answers']]) {
         const ran = await lab.command(['setpriv', '--reuid=65534', '--clear-groups', PROGRAM, ...words]);
-        expect(ran.stderr).toStartWith(`ERROR: hostport ${words.join(' ')}: needs root`);
+        expect(ran.stderr).toStartWith(`ERROR: cannot run hostport ${words.join(' ')}: it needs root`);
         expect(ran.code).toBe(words[0] === 'answers' ? 2 : 1);
       }
     });

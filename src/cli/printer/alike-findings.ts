@@ -6,12 +6,12 @@ export interface AlikeFindings {
   nodes: readonly string[];
 }
 
-/** What stands for the node's name where the words are the same for all. */
+/** What replaces the node's name in a text that is the same for all nodes. */
 const EACH = 'each of them';
 
 /**
  * Puts together the findings about nodes as a whole that differ in nothing but the node: same cause, same address family, same evidence, same remedy. They stay in their
- * order, each group where its first is. What is about a pod, and what is told once, stays as it is.
+ * order, each group where its first is. What is about a pod, and what only one node has, stays as it is.
  */
 export function alikeFindings(findings: readonly Finding[]): AlikeFindings[] {
   const groups = Map.groupBy(findings, (finding) => {

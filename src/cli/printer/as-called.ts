@@ -1,6 +1,6 @@
 /**
- * A text that tells somebody to heal, with the program as it is to be called (`calledAs`): documents say `hostport heal`, wherever they are
- * read, and a person types what was called.
+ * A text that says to run `hostport heal`, with the program as it was called (`calledAs`): documents always say `hostport heal`, but a person
+ * must type a name that works here.
  */
 export function asCalled(text: string, program: string): string {
   // The program is a path of somebody's, in which a replacement pattern ($&) would mean something.

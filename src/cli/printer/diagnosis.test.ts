@@ -34,20 +34,20 @@ describe('a diagnosis for people', () => {
     const text = renderDiagnosis(diagnosed('broken'), 'hostport');
     expect(text).toContain('✗ some-failure  [configured] pod echo TCP 80 on n1\n  it is so with echo\n');
     expect(text).toContain('docs/failures/some-failure.md');
-    expect(text).toContain('1 mapping: 0 good, 1 broken, 0 in doubt; 1 cause found');
+    expect(text).toContain('1 mapping: 0 good, 1 broken, 0 unknown; 1 cause found');
   });
 
   test.each<[string, Pick<Subject, 'family'>, string]>([
     ['their names', {}, 'nodes n1, n2'],
     ['their names and their family', { family: 'IPv6' }, 'IPv6 nodes n1, n2'],
-  ])('tells what is the same on several nodes once, with %s', (_, family, told) => {
+  ])('shows what is the same on several nodes once, with %s', (_, family, subject) => {
     const failure = failureOn(({ nodes }) => [...nodes.keys()].map((node) => ({ node, ...family })), {
       code: 'some-failure',
       stage: 'configured',
     });
     const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80)]);
     const text = renderDiagnosis(diagnose(world, [failure]).diagnosis, 'hostport');
-    expect(text.match(/^. some-failure .*/gm)).toEqual([`✗ some-failure  [configured] ${told}`]);
+    expect(text.match(/^. some-failure .*/gm)).toEqual([`✗ some-failure  [configured] ${subject}`]);
   });
 
   test('does not print all of a long file', () => {
@@ -62,7 +62,7 @@ describe('a diagnosis for people', () => {
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
   });
 
-  test('tells what mends it as the program is to be called; the document does not depend on that', () => {
+  test('shows the command that fixes it as the program was called; the document does not depend on that', () => {
     const diagnosis = { ...diagnosed('broken') };
     diagnosis.findings = diagnosis.findings.map((finding) => ({
       ...finding,
@@ -71,8 +71,9 @@ describe('a diagnosis for people', () => {
     }));
     const before = structuredClone(diagnosis);
     const text = renderDiagnosis(diagnosis, '/opt/$&/hostport');
-    expect(text).toContain('  mend     /opt/$&/hostport heal --only some-failure\n');
-    expect(text).toContain('made again: /opt/$&/hostport heal mends it as it runs\n');
+    expect(text).toContain('  fix      /opt/$&/hostport heal --only some-failure\n');
+    expect(text).toContain('  restart  not needed: /opt/$&/hostport heal fixes it while the pod runs\n');
+    expect(text).toContain('\n  evidence file /etc/x:\n             line 0\n');
     expect(diagnosis).toEqual(before);
   });
 
@@ -92,7 +93,7 @@ test.each<[Severity, number]>([
   expect(exitStatusOf(diagnosed(severity))).toBe(status as 1 | 2);
 });
 
-test('a kind of objects that was not read is told and changes no exit status; a node that was not, does', () => {
+test('a kind of objects that was not read is shown and changes no exit status; a node that was not, does', () => {
   const healthy = { ...diagnosed('note'), paths: [], findings: [] };
   const unread = { ...healthy, unknowns: [{ what: 'network policies', why: 'forbidden' }] };
   expect(exitStatusOf(unread)).toBe(0);

@@ -23,15 +23,15 @@ const MARKS: Readonly<Record<StageVerdict['verdict'], string>> = {
   muted: '·',
 };
 
-const LEGEND = '✓ holds   ✗ broken   ! at risk   ? could not tell   · follows from a ✗';
+const LEGEND = '✓ holds   ✗ broken   ! at risk   ? unknown   · follows from a ✗';
 
-/** How many stages' questions and values of evidence are shown before it says how many more there are. */
+/** How many pieces of evidence, and lines of each, are shown before a count of the rest. */
 const MAX_EVIDENCE = 6;
 const MAX_EVIDENCE_LINES = 12;
 /** How much of one line from outside is shown, in characters. */
 const MAX_LINE = 2000;
 
-/** A diagnosis for people: one line a mapping, then the findings, worst first, each with what mends it, as this program is to be called. */
+/** A diagnosis for people: one line a mapping, then the findings, worst first, each with the command that fixes it, as this program was called. */
 export function renderDiagnosis(diagnosis: Diagnosis, program: string): string {
   const { paths, findings, unknowns } = diagnosis;
   const parts = [paths.length === 0 ? `${nothing(diagnosis)}\n` : `${pathTable(diagnosis)}\n${LEGEND}\n`];
@@ -47,18 +47,18 @@ export function renderDiagnosis(diagnosis: Diagnosis, program: string): string {
   return parts.join('');
 }
 
-/** What unknowns about pods and nodes are called: one by its name, all of them, or more than are named. */
+/** How the `what` of an unknown about pods or nodes begins: one by its name, all of them, or a count of more. */
 const PODS = /^(?:\d+ more )?pods?\b/;
 const PODS_OR_NODES = /^(?:\d+ more )?(?:pod|node)s?\b/;
 
-/** What there is to say without a mapping: where the pods were not seen, that is not that there is none. */
+/** What to say without a mapping: where the pods could not be read, there may be some. */
 function nothing({ unknowns }: Diagnosis): string {
   return unknowns.every(({ what }) => !PODS.test(what))
     ? 'No pod asks for a hostPort.'
     : 'No pod that asks for a hostPort was seen.';
 }
 
-/** What one cell in doubt is about, once for each stage and reason. */
+/** Why cells are unknown, once for each stage and reason. */
 function unknownReasons({ paths }: Diagnosis): string[] {
   const lines = new Map<string, Set<string>>();
   for (const path of paths) {
@@ -89,7 +89,7 @@ function pathTable({ paths }: Diagnosis): string {
   );
 }
 
-/** A finding in full, of one node or of several that it is the same for. */
+/** A finding in full, for the one node or the several nodes that it is about. */
 function renderFinding({ finding, nodes }: AlikeFindings, program: string): string {
   const { code, stage, severity, subject, message, evidence, explanation, remedy, command, restart } =
     finding;
@@ -99,7 +99,7 @@ function renderFinding({ finding, nodes }: AlikeFindings, program: string): stri
     `  ${shortened(message)}`,
   ];
   for (const [i, entry] of evidence.slice(0, MAX_EVIDENCE).entries()) {
-    lines.push(...renderEvidence(entry, i === 0 ? 'saw' : ''));
+    lines.push(...renderEvidence(entry, i === 0 ? 'evidence' : ''));
   }
   if (evidence.length > MAX_EVIDENCE)
     lines.push(`  ${' '.repeat(9)}and ${evidence.length - MAX_EVIDENCE} more`);
@@ -108,15 +108,15 @@ function renderFinding({ finding, nodes }: AlikeFindings, program: string): stri
   // Without a command, heal does not fix it while the pod runs.
   const avoided = restart === 'avoided' && command === undefined ? 'no' : restart;
   lines.push(...labelled('restart', asCalled(RESTARTS[avoided], program)));
-  if (command !== undefined) lines.push(...labelled('mend', asCalled(command, program)));
+  if (command !== undefined) lines.push(...labelled('fix', asCalled(command, program)));
   lines.push(...labelled('read', finding.documentation));
   return `${lines.join('\n')}\n`;
 }
 
 const RESTARTS: Readonly<Record<Finding['restart'], string>> = {
-  no: 'the pod need not be made again',
-  avoided: 'the pod need not be made again: hostport heal mends it as it runs',
-  needed: 'the pod must be made again',
+  no: 'not needed',
+  avoided: 'not needed: hostport heal fixes it while the pod runs',
+  needed: 'needed: the pod must be recreated',
 };
 
 function renderEvidence({ kind, where, saw }: Evidence, label: string): string[] {
@@ -149,7 +149,7 @@ export function describeSubject({ node, pod, port, family }: Subject): string {
   return parts.join(' ');
 }
 
-/** What is the same of several nodes; of one address family, where it is. */
+/** The subject of a finding about several nodes, with its address family if it is about one. */
 function describeNodes({ family }: Subject, nodes: readonly string[]): string {
   return `${family === undefined ? '' : `${family} `}nodes ${nodes.join(', ')}`;
 }
@@ -165,20 +165,20 @@ function summary({ paths, findings }: Diagnosis): string {
   ).length;
   const good = paths.length - broken - unknown;
   const causes = findings.filter(({ severity }) => severity !== 'note').length;
-  return `${paths.length} ${paths.length === 1 ? 'mapping' : 'mappings'}: ${good} good, ${broken} broken, ${unknown} in doubt; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
+  return `${paths.length} ${paths.length === 1 ? 'mapping' : 'mappings'}: ${good} good, ${broken} broken, ${unknown} unknown; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
 }
 
 /**
- * Exit status of the doctor: 0 all good, 1 something is broken or at risk, 2 something could not be told: a mapping, a node, a pod. A kind of
- * objects that was not read (Services, policies) is told and no more: without it less is found, but what holds was seen to hold.
+ * Exit status of the doctor: 0 no problems found, 1 something is broken or at risk, 2 inconclusive: a mapping, a node or a pod is unknown.
+ * A kind of objects that was not read (Services, policies) is only reported: without it the doctor finds less, but what holds was seen to hold.
  */
 export function exitStatusOf({ paths, findings, unknowns }: Diagnosis): 0 | 1 | 2 {
   if (findings.some(({ severity }) => severity !== 'note')) return 1;
-  const doubtful = paths.some((path) => stages.some((stage) => path.stages[stage].verdict === 'unknown'));
-  return doubtful || unknowns.some(({ node, what }) => node !== undefined || PODS_OR_NODES.test(what))
+  const isUnknown = paths.some((path) => stages.some((stage) => path.stages[stage].verdict === 'unknown'));
+  return isUnknown || unknowns.some(({ node, what }) => node !== undefined || PODS_OR_NODES.test(what))
     ? 2
     : 0;
 }
 
-/** What the columns ask, for `--help`. */
+/** The question of each stage, for `--help`. */
 export const stageLegend = stages.map((stage) => `  ${stage.padEnd(12)}${stageQuestions[stage]}`).join('\n');

@@ -4,7 +4,7 @@ import { terminalProgress } from './progress.ts';
 
 const CLEAR = '\r\u001b[K';
 
-/** Progress with a stream that remembers, a clock that stands still and a spinner that turns when told. */
+/** Progress with a stream that remembers, a clock that stands still and a spinner that turns when the test says so. */
 function watched(options: { isTTY?: boolean; columns?: number; env?: Record<string, string> } = {}) {
   let written = '';
   let time = 0;
@@ -43,7 +43,7 @@ function watched(options: { isTTY?: boolean; columns?: number; env?: Record<stri
   };
 }
 
-/** A step that ends when told. */
+/** A step that ends when the test says so. */
 function open(progress: Progress, title: string): { end: () => Promise<void> } {
   const { promise, resolve } = Promise.withResolvers<void>();
   const step = progress.step(title, () => promise);
@@ -73,7 +73,7 @@ describe('terminalProgress off a terminal', () => {
     });
   }
 
-  test('a step that throws gets a cross, and the error goes on', async () => {
+  test('a step that throws gets a cross, and the error is thrown again', async () => {
     const { progress, take, pass } = watched();
     const failing = progress.step('Starting control-plane', async () => {
       pass(2000);

@@ -1,7 +1,7 @@
 import type { Progress } from '../../lab/cluster/progress.ts';
 import { safeText } from './safe-text.ts';
 
-/** Where progress is written: standard error, or a test's stand-in. */
+/** Where progress is written: standard error, or a test's fake. */
 export interface ProgressStream {
   isTTY?: boolean;
   columns?: number;
@@ -36,7 +36,7 @@ const RESET = '\u001b[0m';
 /**
  * Progress in kind's manner: ` ✓ Preparing nodes 📦 0.3s`, one line a step that has ended, ` ✗ …` for one that threw.
  * On a terminal the running step is shown with a spinner; elsewhere (a pipe, a log, TERM=dumb) nothing moves and no escape
- * sequence is written. A non-empty NO_COLOR takes the colours away (no-color.org), the spinner stays.
+ * sequence is written. A non-empty NO_COLOR removes the colours (no-color.org), the spinner stays.
  * Steps may overlap: the spinner shows the one that began last.
  */
 export function terminalProgress(stream: ProgressStream, surroundings = REAL): Progress {

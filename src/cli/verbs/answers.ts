@@ -18,18 +18,16 @@ import { command, examples, exitWith } from '../verb.ts';
 /** Set for the process that was started in the lab, which must not start another. */
 const ENTERED = 'HOSTPORT_ENTERED';
 
-/** `hostport answers`: what every hostPort of the cluster answers, asked from outside the nodes. */
+/** `hostport answers`: what every hostPort of the cluster answers, probed from outside the nodes. */
 export function answersVerb() {
-  const summary = 'ask every hostPort of the cluster from outside the nodes';
   const verb = command('answers')
-    .summary(summary)
     .description(
-      `${summary}; one that is bound to loopback, on its node\n\nExit status: 0 there are some and all answer, 1 not all do, 2 they could not be asked.`,
+      'probe every hostPort of the cluster from outside the nodes\n\nA hostPort that is bound to loopback is probed on its node.\nExit status: 0 there are hostPorts and all answer, 1 not all answer, 2 they could not be probed.',
     )
     .failsWith(2)
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .addOption(
-      new Option('--settle <duration>', 'first give pods that are still starting this long')
+      new Option('--settle <duration>', 'wait up to this long for pods that are still starting')
         .argParser(duration)
         .default(0, '0s'),
     )
@@ -39,7 +37,7 @@ export function answersVerb() {
       if (!standsInLab(record)) {
         if (process.env[ENTERED] === record.name) {
           throw new UserError(
-            `answers: entered the network of cluster "${record.name}" and is not in it; was it deleted meanwhile?`,
+            `cannot enter the network of cluster "${record.name}": it has changed; was the cluster deleted meanwhile?`,
           );
         }
         // HTTP is sent by threads of the runtime: a process that was born in the lab has them all there.
@@ -61,7 +59,7 @@ export function answersVerb() {
   return examples(verb, 'hostport answers', 'hostport answers --settle 30s -o json');
 }
 
-/** Asks until all is settled, or for so many milliseconds: what is still starting then is an answer, too. */
+/** Probes until all is settled, or for so many milliseconds: what is still starting then is an answer, too. */
 async function settledAnswers(
   ask: () => Promise<HostPortAnswer[]>,
   timeoutMs: number,
@@ -82,7 +80,7 @@ async function settledAnswers(
 /** An application listens this long after its container has started, or does not. */
 const LISTENING_MS = 2000;
 
-/** It answers, or it tells why it does not start, or it has run for long enough to have answered. */
+/** It answers, or it reports why it does not start, or it has run for long enough to have answered. */
 function isSettled(answer: HostPortAnswer): boolean {
   if (answer.result === 'answered') return true;
   if (answer.startedAt === undefined) return answer.trouble !== undefined;

@@ -17,14 +17,16 @@ import { table } from '../printer/table.ts';
 import { command, examples } from '../verb.ts';
 import { failureNamed } from './doctor.ts';
 
-/** `hostport faults`, `break` and `unbreak`: every failure that we know, to be seen in the lab. */
+/** `hostport faults`, `break` and `unbreak`: every known failure, to see it in the lab. */
 export function breakVerbs() {
   return [faults(), breakVerb(), unbreak()];
 }
 
 function faults() {
   const verb = command('faults')
-    .description('list every failure that the doctor knows and the lab can be given')
+    .description(
+      'list every failure that the doctor knows\n\n"hostport break" injects any of them in the lab.',
+    )
     .option('-o, --output <format>', 'table or json', oneOf('table', 'json'), 'table')
     .action((options) => {
       if (options.output === 'json') {
@@ -52,12 +54,12 @@ function faults() {
 function breakVerb() {
   const verb = command('break')
     .description(
-      'bring a failure about in the lab, by its real cause; refuses anything that is not a cluster of the lab',
+      'inject a failure into a cluster of the lab\n\nIt causes the failure the way it happens on real clusters, and refuses any cluster that is not of the lab.',
     )
     .argument('<code>', 'which failure; "hostport faults" lists them', failureNamed)
     .option('--name <cluster>', 'cluster of the lab', 'kind')
-    .option('--node <node>', 'node to do it on')
-    .option('--pod <pod>', 'pod to do it for: NAME or NAMESPACE/NAME')
+    .option('--node <node>', 'node to break')
+    .option('--pod <pod>', 'pod to break: NAME or NAMESPACE/NAME')
     .action(async (failure: Failure, options) => {
       const record = await requireRecord(options.name);
       await interruptible(async (signal) => {
@@ -79,12 +81,12 @@ function breakVerb() {
   );
 }
 
-/** Refuses a node that the cluster does not have: nothing to be done there would read as good news. */
+/** Refuses a node that the cluster does not have: "nothing to do" would read as good news. */
 export function checkNodes(verb: string, { name, nodes }: ClusterRecord, wanted: readonly string[]): void {
   const missing = wanted.find((node) => !nodes.some((known) => known.name === node));
   if (missing === undefined) return;
   throw new InputError(
-    `${verb}: cluster "${name}" has no node ${missing}; it has ${nodes.map((node) => node.name).join(', ')}`,
+    `cannot run ${verb}: node ${missing} not found in cluster "${name}"; choose one of ${nodes.map((node) => node.name).join(', ')}`,
   );
 }
 
@@ -96,7 +98,7 @@ function podWish(text: string | undefined): { pod?: string; namespace?: string }
 
 function unbreak() {
   const verb = command('unbreak')
-    .description('undo failures that "hostport break" brought about; nothing to undo is fine')
+    .description('undo failures that "hostport break" injected\n\nIf there is nothing to undo, it succeeds.')
     .argument('[code]', 'only this failure', failureNamed)
     .option('--name <cluster>', 'cluster of the lab', 'kind')
     .option('--node <node>', 'only on this node')
@@ -119,7 +121,7 @@ function unbreak() {
         signal.throwIfAborted();
         if (restored.failed.length > 0) {
           throw new UserError(
-            'unbreak: not all could be undone; what was not is remembered: mend what is in the way, and unbreak again',
+            `cannot undo all failures: the reasons are above; remove them, then run "${calledAs()} unbreak" again`,
           );
         }
       });

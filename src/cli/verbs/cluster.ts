@@ -31,7 +31,7 @@ export function clusterVerbs() {
 
 function create() {
   const cluster = command('cluster')
-    .description('create a cluster of node containers, with a control plane and a CNI chain')
+    .description('create a cluster of node containers\n\nThe cluster has a control plane and a CNI chain.')
     .option(...NAME)
     .option('--config <file>', 'kind configuration (v1alpha3 or v1alpha4); "-" reads standard input')
     .option(
@@ -39,7 +39,7 @@ function create() {
       'how long to wait for every node to be Ready; 0s does not wait (default: 60s, or 0s without a CNI)',
       duration,
     )
-    .option('--retain', 'keep what was made when creation fails', false)
+    .option('--retain', 'keep what was created if creation fails', false)
     .option('--kubeconfig <file>', 'file to merge the context into (default: $KUBECONFIG or ~/.kube/config)')
     .option(
       '--portmap <which>',
@@ -49,7 +49,7 @@ function create() {
     )
     .option(
       '--node-memory <size>',
-      "memory that each node may have with all its pods, as 2Gi (default: a share of the machine's)",
+      "memory limit of each node with its pods, such as 2Gi (default: a share of the machine's)",
       size('256Mi'),
     )
     .action(async (options) => {
@@ -57,7 +57,7 @@ function create() {
       const { config, warnings } = await loadClusterConfig(options.config, { name: options.name });
       for (const warning of warnings) progress.note(`WARNING: ${warning}`);
       const kubeconfig = options.kubeconfig ?? (await kubeconfigPathForMerge(process.env));
-      // From the first word on Ctrl-C is answered: whoever reads it may press it.
+      // Ctrl-C works from the first line of output on: whoever reads it may press it.
       await interruptible((signal) => {
         progress.note(`Creating cluster "${config.name}" ...`);
         return createCluster(
@@ -79,7 +79,7 @@ function create() {
           '',
           `kubectl cluster-info --context kind-${config.name}`,
           '',
-          'and stand where its nodes can be reached with:',
+          'and open a shell on the network of its nodes with:',
           '',
           `${calledAs()} shell${config.name === 'kind' ? '' : ` --name ${config.name}`}`,
         ].join('\n'),
@@ -95,7 +95,9 @@ function create() {
 
 function remove() {
   const cluster = command('cluster')
-    .description('delete a cluster and everything of it; one that is not there is no error')
+    .description(
+      'delete a cluster and everything that belongs to it\n\nA cluster that does not exist is not an error.',
+    )
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .option('--kubeconfig <file>', 'file to remove the context from (default: where it was merged)')
     .action((options) => deleteNamed([options.name], options.kubeconfig));
@@ -107,7 +109,7 @@ function remove() {
     .action(async (names: string[], options) => {
       if (options.all !== (names.length === 0)) {
         throw new InputError(
-          `delete clusters: name the clusters, or give --all; "${calledAs()} get clusters" lists them`,
+          `cannot delete clusters: name the clusters, or give --all; "${calledAs()} get clusters" lists them`,
         );
       }
       await deleteNamed(options.all ? await listClusters() : names);
@@ -157,13 +159,13 @@ function get() {
   const kubeconfig = command('kubeconfig')
     .description("print a cluster's kubeconfig")
     .option('--name <cluster>', 'name of the cluster', 'kind')
-    .option('--internal', 'with the address on the node network, for use inside the lab', false)
+    .option('--internal', 'use the API server address on the node network, for use inside the lab', false)
     .action(async (options) => {
       const record = await requireRecord(options.name);
       const inner = await readIfExists(clusterPaths(options.name).innerKubeconfig);
       if (inner === undefined) {
         throw new UserError(
-          `get kubeconfig: cluster "${options.name}" has none yet; was its creation cut short?`,
+          `cannot get the kubeconfig of cluster "${options.name}": it has none yet; delete the cluster and create it again if its creation was interrupted`,
         );
       }
       const { apiServerAddress } = record.config.networking;
@@ -187,8 +189,10 @@ function format(value: unknown, output: string): string {
 
 function exportVerb() {
   const logs = command('logs')
-    .description('copy the logs of all nodes, their pods and the gateway into a directory')
-    .argument('<dir>', 'directory to write to; made if it is not there')
+    .description(
+      'copy the logs of all nodes into a directory\n\nThe logs of their pods and of the gateway are included.',
+    )
+    .argument('<dir>', 'directory to write to; created if it does not exist')
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .action(async (directory: string, options) => {
       const record = await requireRecord(options.name);
@@ -197,13 +201,13 @@ function exportVerb() {
       print(directory);
     });
   examples(logs, 'hostport export logs ./logs');
-  return command('export').description('export things from a cluster').addCommand(logs);
+  return command('export').description('export logs from a cluster').addCommand(logs);
 }
 
 function load() {
   const archive = command('image-archive')
-    .description('load a docker or OCI image archive into the nodes of a cluster')
-    .argument('<file>', 'the archive: docker save, or an OCI layout in a tar, gzip or not')
+    .description('load a docker or OCI image archive into the nodes')
+    .argument('<file>', 'archive of "docker save", or a tar of an OCI layout; may be gzipped')
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .option('--nodes <names>', 'comma-separated nodes (default: all)')
     .option('-o, --output <format>', 'json instead of lines', oneOf('json'))
@@ -226,7 +230,9 @@ function load() {
 
 function build() {
   const image = command('node-image')
-    .description('prepare what nodes are made from; "create cluster" does it when needed')
+    .description(
+      'prepare the image that nodes are created from\n\n"hostport create cluster" does this when needed.',
+    )
     .action(async () => {
       const progress = terminalProgress(process.stderr);
       await interruptible((signal) =>

@@ -36,7 +36,9 @@ describe('which network is meant', () => {
 
   test('wrong ones', () => {
     expect(() => networkMeant(file, 'a', {})).toThrow(`${file} is of network "b", not "a"`);
-    expect(() => networkMeant('/no/such', undefined, {})).toThrow('no network configuration at /no/such');
+    expect(() => networkMeant('/no/such', undefined, {})).toThrow(
+      'cannot read the network configuration /no/such: no such file or directory',
+    );
     expect(() => networkMeant(directory, 'c', {})).toThrow('no net configuration with name "c" in ');
   });
 });

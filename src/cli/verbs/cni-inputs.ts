@@ -13,7 +13,7 @@ import type { PortMapping, ValidAttachment } from '../../cni/types.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { InputError } from '../../util/errors.ts';
 
-/** Words of the command line and variables of the environment that are no input; the command's exit status is 2. */
+/** An error about the command line or a variable of the environment; the command's exit status is 2. */
 export function wrongInput(message: string, cause?: unknown): InputError {
   return new InputError(message, { cause });
 }
@@ -32,7 +32,8 @@ export function networkMeant(
 ): NetworkConfigList {
   const place = conf ?? (env.NETCONFPATH || DEFAULT_CONFIG_DIRECTORY);
   const found = placeOf(place);
-  if (found === undefined) throw wrongInput(`no network configuration at ${place}`);
+  if (found === undefined)
+    throw wrongInput(`cannot read the network configuration ${place}: no such file or directory`);
   if (found.isDirectory()) return name === undefined ? loadFirstNetwork(place) : loadNetwork(place, name);
   const network = loadNetworkFile(place);
   if (name !== undefined && network.name !== name) {
@@ -45,19 +46,19 @@ function placeOf(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch (cause) {
-    throw wrongInput(`read the network configuration ${path}: ${fileProblem(cause) ?? String(cause)}`);
+    throw wrongInput(`cannot read the network configuration ${path}: ${fileProblem(cause) ?? String(cause)}`);
   }
 }
 
-/** The directory of results: one that is there, or can still be made. */
+/** The directory of results: one that exists or can be created. */
 export function cacheDirectory(path: string): string {
   let problem: string | undefined;
   try {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false) problem = 'it is no directory';
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false) problem = 'it is not a directory';
   } catch (cause) {
     problem = fileProblem(cause) ?? String(cause);
   }
-  if (problem !== undefined) throw wrongInput(`--cache-dir ${path}: ${problem}; want a directory`);
+  if (problem !== undefined) throw wrongInput(`cannot use --cache-dir ${path}: ${problem}; give a directory`);
   return path;
 }
 

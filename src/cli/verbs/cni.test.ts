@@ -44,11 +44,21 @@ async function failure(words: string[], env: Record<string, string>): Promise<un
 describe('wrong words, each with its error', () => {
   const POD = ['--netns', '/run/netns/none'];
   test.each<[string[], Record<string, string>, number, string]>([
-    [['add'], {}, 2, 'ADD needs a network namespace: --netns PATH'],
-    [['check', 'chain'], {}, 2, 'CHECK needs a network namespace: --netns PATH'],
-    [['del', 'chain'], {}, 2, 'DEL needs a network namespace: --netns PATH, or --container-id'],
+    [['add'], {}, 2, 'cannot run ADD: it needs a network namespace; give --netns PATH'],
+    [['check', 'chain'], {}, 2, 'cannot run CHECK: it needs a network namespace; give --netns PATH'],
+    [
+      ['del', 'chain'],
+      {},
+      2,
+      'cannot run DEL: it needs a network namespace; give --netns PATH or --container-id',
+    ],
     [['add', 'none', ...POD], {}, 2, 'no net configuration with name "none" in CONF'],
-    [['add', '--conf', '/no/such', ...POD], {}, 2, 'no network configuration at /no/such'],
+    [
+      ['add', '--conf', '/no/such', ...POD],
+      {},
+      2,
+      'cannot read the network configuration /no/such: no such file or directory',
+    ],
     [['add', '--conf', 'SCRATCH/broken', ...POD], {}, 2, 'SCRATCH/broken/a.conflist: not JSON: '],
     [
       ['add', '--conf', 'SCRATCH/escape.conflist', ...POD],
@@ -81,7 +91,12 @@ describe('wrong words, each with its error', () => {
       'interface name contains / or : or whitespace characters; a/b',
     ],
     [['gc', 'chain', '--valid', 'x'], {}, 2, '--valid must be CONTAINER/INTERFACE, is "x"'],
-    [['gc', 'chain', '--all', '--valid', 'x/y'], {}, 2, '--all and --valid exclude each other'],
+    [
+      ['gc', 'chain', '--all', '--valid', 'x/y'],
+      {},
+      2,
+      'cannot run GC: --all and --valid exclude each other',
+    ],
     [
       ['add', 'chain', ...POD],
       {},

@@ -28,7 +28,7 @@ import {
   wrongInput,
 } from './cni-inputs.ts';
 
-/** What every verb's options come to. */
+/** The options of every verb. */
 interface Options {
   conf?: string;
   path?: string;
@@ -62,14 +62,14 @@ export function cniVerb(env: Environment = process.env): Verb {
   );
 }
 
-/** Of the verbs that are left out for a network that is older than they are. */
+/** For verbs that are skipped for a network whose CNI version is older than the verb. */
 const STRICT = [
   '--strict',
-  "refuse a verb that is newer than the network's version instead of leaving it out",
+  "refuse a verb that is newer than the network's version instead of skipping it",
 ] as const;
 
 function add(env: Environment): Verb {
-  const verb = attachmentVerb('add', 'attach a network namespace; prints the result').action(
+  const verb = attachmentVerb('add', 'attach a network namespace and print the result').action(
     (name, netns, options) =>
       run(env, options, async (runtime, list, attachment) => {
         print(await runtime.add(list(), attachment('ADD')));
@@ -85,7 +85,7 @@ function add(env: Environment): Verb {
 function check(env: Environment): Verb {
   const verb = attachmentVerb(
     'check',
-    `ask every plugin whether the attachment is as it should be\n\nCHECK came with CNI ${CHECK_SINCE}: a network whose cniVersion is older, as 0.3.1 of the lab's, cannot be asked.`,
+    `ask every plugin whether the attachment is still intact\n\nCHECK is part of CNI since ${CHECK_SINCE}: a network with an older cniVersion, such as the lab's 0.3.1, cannot be checked.`,
   ).action((name, netns, options) =>
     run(env, options, async (runtime, list, attachment) => {
       const meant = attachment('CHECK');
@@ -93,7 +93,7 @@ function check(env: Environment): Verb {
       const version = cniVersion || '0.1.0';
       if (compareVersions(version, CHECK_SINCE) < 0) {
         throw wrongInput(
-          `network ${safeText(network)} is of CNI ${safeText(version)}, and CHECK came with ${CHECK_SINCE}: raise its cniVersion if all its plugins speak that ("${calledAs()} cni version" tells)`,
+          `cannot check network ${safeText(network)}: its cniVersion is ${safeText(version)}, and CHECK needs ${CHECK_SINCE}; raise it if all its plugins support that ("${calledAs()} cni version" shows it)`,
         );
       }
       await runtime.check(list(), meant);
@@ -105,7 +105,7 @@ function check(env: Environment): Verb {
 function del(env: Environment): Verb {
   const verb = attachmentVerb(
     'del',
-    'detach a network namespace; capabilities and arguments are those of the add unless given',
+    'detach a network namespace\n\nUnless given, capabilities and arguments are those of the add.',
   ).action((name, netns, options) =>
     run(env, options, (runtime, list, attachment) => runtime.del(list(), attachment('DEL')))(name, netns),
   );
@@ -115,14 +115,10 @@ function del(env: Environment): Verb {
 function gc(env: Environment): Verb {
   const verb = networkVerb(
     'gc',
-    'clear up after attachments whose network namespace is gone, or after all but those named',
+    'delete attachments whose network namespace is gone\n\nWith --valid, it deletes all attachments but those named.',
   )
-    .option(
-      '--valid <attachment>',
-      'keep only CONTAINER/INTERFACE (again for more)',
-      collect(validAttachment),
-    )
-    .option('--all', 'keep none, as cnitool does')
+    .option('--valid <attachment>', 'keep only CONTAINER/INTERFACE (repeatable)', collect(validAttachment))
+    .option('--all', 'delete all attachments, as cnitool does')
     .option(...STRICT)
     .action((name, netns, options) =>
       run(env, options, (runtime, list, _, cache) =>
@@ -137,7 +133,7 @@ function gc(env: Environment): Verb {
 }
 
 function status(env: Environment): Verb {
-  const verb = networkVerb('status', 'ask every plugin whether it could serve an add now')
+  const verb = networkVerb('status', 'ask every plugin whether it can serve an add')
     .option(...STRICT)
     .action((name, netns, options) =>
       run(env, options, (runtime, list) => runtime.status(list()))(name, netns),
@@ -148,10 +144,10 @@ function status(env: Environment): Verb {
 function version(env: Environment): Verb {
   const verb = networkVerb(
     'version',
-    "print which versions the network's plugins speak; exit 1 when one is missing or lacks the network's",
+    "print which CNI versions the network's plugins support\n\nExit status 1: a plugin is missing or does not support the network's version.",
   )
     .addOption(
-      new Option('--plugin <type>', 'ask this plugin instead (again for more)')
+      new Option('--plugin <type>', 'ask this plugin instead (repeatable)')
         .argParser(collect(String))
         .conflicts('conf'),
     )
@@ -198,7 +194,7 @@ async function spoken(runtime: CniRuntime, type: string, path: string[]): Promis
   }
 }
 
-/** A verb about a network. cnitool's second word, a namespace, is taken where it means nothing, too. */
+/** A verb about a network. cnitool's second word, a namespace, is accepted by every verb, also where it has no effect. */
 function networkVerb(name: string, description: string): Verb {
   return command(name)
     .description(description)
@@ -206,11 +202,11 @@ function networkVerb(name: string, description: string): Verb {
     .argument('[netns]', 'network namespace: a path, or a name of `ip netns`')
     .option('--conf <path>', 'configuration file or directory (default: $NETCONFPATH or /etc/cni/net.d)')
     .option('--path <dirs>', 'where plugins are, separated by ":" (default: $CNI_PATH or /opt/cni/bin)')
-    .option('--cache-dir <dir>', 'where results are remembered', DEFAULT_CACHE_DIRECTORY)
+    .option('--cache-dir <dir>', 'directory of the result cache', DEFAULT_CACHE_DIRECTORY)
     .option('--timeout <duration>', 'deadline of each plugin (default: 60s)', duration)
     .addHelpText(
       'after',
-      '\nExit status: 0 done; 1 a plugin failed; 2 the words or the configuration are wrong;\n' +
+      '\nExit status: 0 done; 1 a plugin failed; 2 wrong command line or configuration;\n' +
         "11, 50 or 51 when that is the plugin's code (try again later, not available, limited).",
     ) as Verb;
 }
@@ -222,15 +218,15 @@ function attachmentVerb(name: string, description: string): Verb {
     .option('-i, --ifname <name>', 'interface in the namespace (default: $CNI_IFNAME or eth0)')
     .option(
       '--container-id <id>',
-      "ID of the container (default: made of the namespace's path, as cnitool's)",
+      "ID of the container (default: derived from the namespace's path, as cnitool does)",
     )
     .option('--args <pairs>', 'KEY=VALUE;… (default: $CNI_ARGS)')
     .option(
       '--cap <capability=value>',
-      'argument of a capability, JSON or for portMappings 8080:80/tcp (again for more; over $CAP_ARGS)',
+      'argument of a capability: JSON, or 8080:80/tcp for portMappings (repeatable; overrides $CAP_ARGS)',
       collect(String),
     )
-    .option('-o, --output <format>', 'json, the only one', oneOf('json')) as Verb;
+    .option('-o, --output <format>', 'json, the only format', oneOf('json')) as Verb;
 }
 
 type Work = (
@@ -240,7 +236,7 @@ type Work = (
   cache: ResultCache,
 ) => Promise<void>;
 
-/** Makes the runtime that the options mean, runs `work` on it and turns errors of CNI into exit statuses. */
+/** Creates the runtime that the options describe, runs `work` on it and turns errors of CNI into exit statuses. */
 function run(
   env: Environment,
   options: Options,
@@ -276,7 +272,7 @@ function run(
     });
 }
 
-/** What an input is read as, once; an error of it is wrong input. */
+/** Reads an input, once; an error in it is wrong input. */
 function parsed<T>(read: () => T): () => T {
   let value: { is: T } | undefined;
   return () => {
@@ -298,13 +294,13 @@ function attachmentMeant(
 ): Attachment {
   if (options.netns !== undefined && word !== undefined) {
     throw wrongInput(
-      `--netns ${options.netns} and the second word ${JSON.stringify(word)} both name a namespace; leave one out`,
+      `cannot run ${verb}: --netns ${options.netns} and the second word ${JSON.stringify(word)} both name a namespace; leave one out`,
     );
   }
   const text = options.netns ?? word;
   if (text === undefined && (verb !== 'DEL' || options.containerId === undefined)) {
     throw wrongInput(
-      `${verb} needs a network namespace: --netns PATH${verb === 'DEL' ? ', or --container-id' : ''}`,
+      `cannot run ${verb}: it needs a network namespace; give --netns PATH${verb === 'DEL' ? ' or --container-id' : ''}`,
     );
   }
   const netns = text === undefined ? undefined : netnsPath(text);
@@ -321,9 +317,10 @@ function attachmentMeant(
   };
 }
 
-/** Which attachments a GC keeps. One of which nobody can tell whether its namespace is there is kept. */
+/** Which attachments a GC keeps. One whose namespace is not recorded is kept. */
 function validAttachments(options: Options, cache: ResultCache, networkName: string): ValidAttachment[] {
-  if (options.all && options.valid !== undefined) throw wrongInput('--all and --valid exclude each other');
+  if (options.all && options.valid !== undefined)
+    throw wrongInput('cannot run GC: --all and --valid exclude each other; leave one out');
   if (options.all || options.valid !== undefined) return options.valid ?? [];
   return cache
     .list()
@@ -335,7 +332,7 @@ function validAttachments(options: Options, cache: ResultCache, networkName: str
     .map(({ containerId, ifName }) => ({ containerID: containerId, ifname: ifName }));
 }
 
-/** Codes that whoever runs the command acts on come out as they are (specification, "Error"). */
+/** Codes that the caller acts on become the exit status (specification, "Error"). */
 function exitStatus(code: number): number {
   const { tryAgainLater, pluginNotAvailable, limitedConnectivity } = cniErrorCode;
   return [tryAgainLater, pluginNotAvailable, limitedConnectivity].some((known) => known === code) ? code : 1;

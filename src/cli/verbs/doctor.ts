@@ -32,49 +32,46 @@ interface DoctorOptions {
   watch?: number | true;
 }
 
-/** Pause between two looks of `--watch`, in milliseconds. */
+/** Pause between two rounds of `--watch`, in milliseconds. */
 const WATCH_INTERVAL_MS = 2000;
 
-/** `hostport doctor`: where every hostPort is broken, on what evidence, and what mends it. */
+/** `hostport doctor`: where every hostPort is broken, on what evidence, and how to fix it. */
 export function doctorVerb() {
   const verb = command('doctor')
     .description(
-      'say where each hostPort is broken, on what evidence, and what mends it\n\nExit status: 0 all good, 1 something is broken or at risk, 2 something could not be told.',
+      'show where hostPorts are broken and how to fix them\n\nEach finding has its evidence, its cause and the command that fixes it.\nExit status: 0 no problems found, 1 something is broken or at risk, 2 inconclusive.',
     )
     .option('--name <cluster>', 'cluster of the lab', 'kind')
     .addOption(
-      new Option('--local', 'look at this machine as a node instead of the lab').conflicts(['from', 'name']),
+      new Option('--local', 'examine this machine as a node instead of the lab').conflicts(['from', 'name']),
     )
     .addOption(
-      new Option('--from <dir>', 'look at what --save wrote instead of the lab').conflicts([
+      new Option('--from <dir>', 'examine what --save wrote instead of the lab').conflicts([
         'reports',
         'name',
       ]),
     )
     .option(
       '--kubeconfig <file>',
-      'with --reports: whose cluster is looked at (default: the one kubectl uses)',
+      'with --reports: kubeconfig of the cluster (default: the one kubectl uses)',
     )
     .addOption(
       new Option(
         '--reports <dir>',
-        'look at the cluster of a kubeconfig instead of the lab, with the output of "hostport node-report" of each node in this directory',
+        'examine the cluster of a kubeconfig instead of the lab; the directory has the output of "hostport node-report" of each node',
       ).conflicts(['local', 'name']),
     )
-    .option('--save <dir>', 'write all that was observed to a new directory, without secrets')
+    .option('--save <dir>', 'write everything that was observed, without secrets, to a new directory')
     .option('--probe', 'with --local: send probes to this machine itself')
-    .option('--no-probe', 'send nothing; nothing is then known of the stage "answered"')
+    .option('--no-probe', 'send no probes; the stage "answered" is then unknown')
     .option('-o, --output <format>', 'table, json or yaml', oneOf('table', 'json', 'yaml'), 'table')
     .addOption(
-      new Option('--explain <code>', 'tell all about a kind of failure, and look at nothing')
+      new Option('--explain <code>', 'explain a kind of failure, and examine nothing')
         .argParser(failureNamed)
         .conflicts(['name', 'local', 'from', 'kubeconfig', 'reports', 'save', 'probe', 'watch']),
     )
     .addOption(
-      new Option(
-        '--watch [pause]',
-        'look again and again until interrupted, with this pause between (default: 2s)',
-      )
+      new Option('--watch [pause]', 'repeat until interrupted, with this pause between rounds (default: 2s)')
         .argParser(duration)
         .conflicts('save'),
     )
@@ -149,7 +146,7 @@ function sharesWord(a: string, b: string): boolean {
   return a.split('-').some((word) => word.length > 2 && b.split('-').includes(word));
 }
 
-/** All that the catalogue says about a failure. */
+/** Everything that the catalogue says about a failure. */
 function explain(failure: Failure, output: DoctorOptions['output']): string {
   const { code, stage, severity, title, explanation, remedy, restart, restartReason, sources } = failure;
   const { does } = faultOf(failure);
@@ -178,7 +175,7 @@ function explain(failure: Failure, output: DoctorOptions['output']): string {
     `stage    ${stage}`,
     `why      ${explanation}`,
     `remedy   ${remedy}`,
-    `restart  ${restart === 'needed' ? `needed: ${restartReason}` : restart === 'avoided' ? 'avoided: it is mended while the pod runs' : 'not needed'}`,
+    `restart  ${restart === 'needed' ? `needed: ${restartReason}` : restart === 'avoided' ? 'not needed: hostport heal fixes it while the pod runs' : 'not needed'}`,
     `to see   ${calledAs()} break ${code}: ${does}`,
     `sources  ${sources.join('; ')}`,
     `read     ${documentation}`,

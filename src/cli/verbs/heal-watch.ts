@@ -11,7 +11,7 @@ import { tryFileLock } from '../../sys/file-lock.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { safeText } from '../printer/safe-text.ts';
 
-/** Held by the agent of a node: two of them would mend everything twice. */
+/** Held by the agent of a node: two of them would fix everything twice. */
 const LOCK = '/var/lib/hostport/agent.lock';
 
 export interface HealWatchOptions {
@@ -24,18 +24,21 @@ export interface HealWatchOptions {
 /** `hostport heal --watch`: heals this node until SIGTERM or SIGINT. */
 export async function healWatch(options: HealWatchOptions, scope: HealScope): Promise<void> {
   if (options.node.length > 1)
-    throw new InputError('heal --watch: heals the node it runs on, which has one name');
+    throw new InputError(
+      'cannot watch several nodes: heal --watch heals the node it runs on; give --node once',
+    );
   const node = options.node[0] ?? process.env.NODE_NAME ?? hostname();
   const { runtime } = await readRuntime();
   if ('unknown' in runtime) {
     throw new UserError(
-      `heal --watch: heals the node that it runs on, and this machine has no container runtime that answers: ${runtime.unknown}. In the lab: ${calledAs()} exec NODE -- hostport heal --watch`,
+      `cannot watch this node: no container runtime answers on this machine: ${runtime.unknown}; run it on a node, in the lab with: ${calledAs()} exec NODE -- hostport heal --watch`,
       { exitCode: 2 },
     );
   }
   const api = await access(options.kubeconfig);
   const lock = tryFileLock(LOCK, `process ${process.pid}`);
-  if ('heldBy' in lock) throw new UserError(`heal --watch: this node is healed already, by ${lock.heldBy}`);
+  if ('heldBy' in lock)
+    throw new UserError(`cannot watch this node: it is already watched by ${lock.heldBy}`);
   const log = logger('hostport-agent');
   const { signal, dispose } = terminationSignal();
   try {
@@ -56,7 +59,7 @@ export async function healWatch(options: HealWatchOptions, scope: HealScope): Pr
   }
 }
 
-/** By the kubeconfig that was named, by the service account in a pod, or not at all. */
+/** Access to the API by the given kubeconfig, by the service account of the pod, or none. */
 async function access(kubeconfig: string | undefined): Promise<ApiClientOptions | undefined> {
   if (kubeconfig !== undefined) return loadKubeconfig(kubeconfig);
   return process.env.KUBERNETES_SERVICE_HOST === undefined ? undefined : inClusterConfig();

@@ -20,25 +20,25 @@ import { checkNodes } from './break.ts';
 import { failureNamed } from './doctor.ts';
 import { healWatch } from './heal-watch.ts';
 
-/** How long to wait for pods that come up once they are no longer held up, in milliseconds. */
+/** How long to wait for pods that start once nothing blocks them any more, in milliseconds. */
 const SETTLE_MS = 30_000;
 
-/** `hostport heal`: mends what the doctor finds, without making pods again wherever that is possible. */
+/** `hostport heal`: fixes what the doctor finds, without recreating pods where possible. */
 export function healVerb() {
   const verb = command('heal')
     .description(
-      'mend what the doctor finds, without making pods again wherever that is possible\n\nOn a terminal it shows the plan and asks; elsewhere it only shows the plan unless --yes is given.\nExit status: 0 all good afterwards, 1 something is left, 2 it could not be told.',
+      'fix what the doctor finds, without recreating pods where possible\n\nOn a terminal, it shows the plan and asks; elsewhere, it only shows the plan unless --yes is given.\nExit status: 0 no problems left, 1 problems left, 2 inconclusive.',
     )
     .option('--name <cluster>', 'cluster of the lab', 'kind')
     .addOption(new Option('--dry-run', 'show the plan and change nothing').conflicts('yes'))
-    .option('-y, --yes', 'do it without asking')
-    .option('--only <code>', 'only this kind of failure (again for more)', collect(failureNamed), [])
-    .option('--node <node>', 'only on this node (again for more)', collect(String), [])
-    .option('--restart', 'make pods again where there is no other way')
-    .option('--no-probe', 'send nothing')
+    .option('-y, --yes', 'carry out the plan without asking')
+    .option('--only <code>', 'fix only this kind of failure (repeatable)', collect(failureNamed), [])
+    .option('--node <node>', 'fix only this node (repeatable)', collect(String), [])
+    .option('--restart', 'recreate pods where there is no other way')
+    .option('--no-probe', 'send no probes')
     .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
     .addOption(
-      new Option('--watch', 'go on healing the node that this runs on, as things break').conflicts([
+      new Option('--watch', 'keep healing the node that this runs on, as things break').conflicts([
         'dryRun',
         'yes',
         'output',
@@ -48,10 +48,10 @@ export function healVerb() {
     )
     .option(
       '--kubeconfig <file>',
-      'with --watch: the API that knows the pods (default: of the pod this runs in)',
+      'with --watch: kubeconfig of the API (default: the service account of the pod this runs in)',
     )
     .addOption(
-      new Option('--resync <duration>', 'with --watch: look at least so often')
+      new Option('--resync <duration>', 'with --watch: longest time between two checks')
         .argParser(duration)
         .default(30_000, '30s'),
     )
@@ -84,7 +84,7 @@ export function healVerb() {
         }
         if (options.dryRun || !(options.yes || (await agreed(signal)))) {
           if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
-          else process.stdout.write('Nothing was changed; --yes does it.\n');
+          else process.stdout.write('Nothing was changed; give --yes to carry out the plan.\n');
           exitWith(1);
           return;
         }
@@ -95,7 +95,7 @@ export function healVerb() {
           onPlan: (round) => {
             if (!json)
               process.stderr.write(
-                `mending: ${[...new Set(round.map(({ finding }) => finding.code))].join(', ')}\n`,
+                `fixing: ${[...new Set(round.map(({ finding }) => finding.code))].join(', ')}\n`,
               );
           },
         });
@@ -112,19 +112,19 @@ export function healVerb() {
   );
 }
 
-/** Asks on a terminal; anything but yes is no, and where nobody can be asked it is no. */
+/** Asks on a terminal. Anything but yes is no; so is standard input or output that is not a terminal. */
 async function agreed(signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
-    return /^y(es)?$/i.test((await terminal.question('Do this? [y/N] ', { signal })).trim());
+    return /^y(es)?$/i.test((await terminal.question('Carry out this plan? [y/N] ', { signal })).trim());
   } finally {
     terminal.close();
   }
 }
 
 function renderPlan(plan: readonly PlannedHeal[], program: string): string {
-  if (plan.length === 0) return 'Nothing to mend.\n';
+  if (plan.length === 0) return 'Nothing to fix.\n';
   return plan
     .flatMap(({ finding, steps, left }) => [
       `${finding.code}  ${safeText(describeSubject(finding.subject))}`,
@@ -134,7 +134,7 @@ function renderPlan(plan: readonly PlannedHeal[], program: string): string {
         : [
             `  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(asCalled(left.why, program))}`,
           ]),
-      ...(steps.length === 0 && left === undefined ? ['  mended together with the above'] : []),
+      ...(steps.length === 0 && left === undefined ? ['  fixed together with the above'] : []),
     ])
     .map((line) => `${line}\n`)
     .join('');

@@ -6,11 +6,11 @@ import { nodeActionSchema } from '../../path/model/action.ts';
 import { realExec } from '../../sys/exec.ts';
 import { command, exitWith } from '../verb.ts';
 
-/** `hostport node-apply`: the healer's hand on a node. Actions on standard input, a line of JSON for each on output. */
+/** `hostport node-apply`: what `heal` runs on a node. Actions on standard input, a line of JSON for each on standard output. */
 export function nodeApplyVerb() {
   return command('node-apply')
     .description(
-      'do the actions that standard input lists (JSON) on this node, and print what became of each\n\nExit status: 0 all done or unchanged, 1 one failed.',
+      'apply the actions on standard input to this node\n\nInput and output are JSON; one line of output for each action.\nExit status: 0 all done or unchanged, 1 one failed.',
     )
     .action(async () => {
       const actions = z

@@ -3,10 +3,10 @@ import { assertPlace } from '../../node/probe/place.ts';
 import { sendProbes } from '../../node/probe/send.ts';
 import { command } from '../verb.ts';
 
-/** `hostport node-probe`: the hand of the doctor's probes in one network namespace. A job on standard input, results on output. */
+/** `hostport node-probe`: sends the doctor's probes from one network namespace. A job on standard input, results on standard output. */
 export function nodeProbeVerb() {
   return command('node-probe')
-    .description('make the probes that standard input asks for (JSON) and print what they saw')
+    .description('send the probes on standard input and print their results')
     .action(async () => {
       const job = probeJobSchema.parse(JSON.parse(await Bun.stdin.text()));
       assertPlace(job);

@@ -5,11 +5,11 @@ import { oneOf } from '../option-values.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
 import { command, examples } from '../verb.ts';
 
-/** `hostport node-report`: what this node looks like, as a document that `hostport doctor` can be given. */
+/** `hostport node-report`: the state of this node, as a document for `hostport doctor`. */
 export function nodeReportVerb() {
   const verb = command('node-report')
     .description(
-      'print what this machine, as a node, looks like: CNI files, plugins, runtime, sandboxes, rules, settings\n\nChanges nothing and needs no cluster. What cannot be seen (without root, say) is reported as unknown.',
+      'print a report of this machine as a node\n\nThe report holds CNI files, plugins, the runtime, sandboxes, netfilter rules and settings.\nThe command changes nothing and needs no cluster. What it cannot read (for example, without root) is reported as unknown.',
     )
     .option('--node <name>', 'name of the node in the cluster', hostname())
     .option(

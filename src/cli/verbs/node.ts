@@ -20,7 +20,7 @@ import { collect, oneOf } from '../option-values.ts';
 import { table } from '../printer/table.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
-/** Commands about nodes, with docker's habits, and the ones that stand in the lab. */
+/** Commands about nodes, with docker's grammar, and the ones that run inside the lab's network. */
 export function nodeVerbs() {
   return [execVerb(), cp(), ps(), run(), shell()];
 }
@@ -31,15 +31,15 @@ export function execVerb() {
     .description('run a command in a node')
     .argument('<node>', 'name of the node')
     .argument('<command...>', 'the command and its arguments, after --')
-    .option('-i, --interactive', 'hand it standard input', false)
-    .option('-t, --tty', 'give it a terminal', false)
-    .option('-e, --env <entry>', 'set NAME=VALUE (again for more)', collect(String), [])
+    .option('-i, --interactive', 'pass standard input to it', false)
+    .option('-t, --tty', 'run it on a terminal', false)
+    .option('-e, --env <entry>', 'set NAME=VALUE (repeatable)', collect(String), [])
     .option('-w, --workdir <dir>', 'directory to start in')
     .option('-u, --user <user>', 'user to run as: UID[:GID]')
     .passThroughOptions()
     .action(async (node: string, words: string[], options) => {
       if (options.tty && !process.stdin.isTTY) {
-        throw new InputError('exec: -t shares this terminal, but standard input is none; leave -t out');
+        throw new InputError('cannot run exec with -t: standard input is not a terminal; leave -t out');
       }
       const stdin = options.interactive || options.tty ? 'inherit' : 'ignore';
       exitWith(await nodeForeground(realExec, node, afterDashes(words), { ...options, stdin }));
@@ -68,19 +68,19 @@ export function cp() {
   );
 }
 
-/** docker's `-`: the archive is made, or unpacked, by the node's own tar. Returns the exit status. */
+/** docker's `-`: the node's own tar creates or unpacks the archive. Returns the exit status. */
 async function copyStream(from: CopyPath, to: CopyPath): Promise<number> {
   const { node, path } = from.path === '-' ? to : from;
   if (node === undefined)
-    throw new InputError('cp: "-" needs a node on the other side: NODE:PATH - or - NODE:PATH');
-  if (path === '') throw new InputError('cp: neither path may be empty');
+    throw new InputError('cannot copy: "-" needs a node on the other side; give NODE:PATH - or - NODE:PATH');
+  if (path === '') throw new InputError('cannot copy: neither path may be empty');
   if (from.path === '-') {
     await interruptible((signal) => copyArchiveIn(realExec, () => Bun.stdin.bytes(), { node, path }, signal));
     return 0;
   }
   if (process.stdout.isTTY) {
     throw new InputError(
-      'cp: a tar archive is nothing for a terminal; send it on: "… | tar -t" or "… > file.tar"',
+      'cannot write a tar archive to a terminal; redirect it: "… | tar -t" or "… > file.tar"',
     );
   }
   const command = ['tar', '-C', dirname(path), '-cf', '-', '--', basename(path) || '.'];
@@ -93,7 +93,7 @@ export function ps() {
     .description('list the nodes of all clusters on this machine')
     .option('-o, --output <format>', 'json or yaml instead of a table', oneOf('json', 'yaml'))
     .addOption(new Option('-q, --quiet', 'names only').default(false).conflicts('output'))
-    .option('-a, --all', 'also those that do not run (as always here)', false)
+    .option('-a, --all', 'for compatibility: nodes that do not run are always listed', false)
     .action(async (options) => {
       const nodes = await listNodes(realExec);
       if (options.quiet) process.stdout.write(nodes.map(({ name }) => `${name}\n`).join(''));
@@ -109,7 +109,9 @@ export function ps() {
 
 function run() {
   const verb = command('run')
-    .description("run a command where the nodes' network can be reached: outside the nodes, KUBECONFIG set")
+    .description(
+      "run a command on the nodes' network, outside the nodes\n\nKUBECONFIG is set for the command.",
+    )
     .argument('<command...>', 'the command and its arguments, after --')
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .passThroughOptions()
@@ -126,11 +128,13 @@ function run() {
 
 function shell() {
   const verb = command('shell')
-    .description('open a shell there, in which kubectl, kind and docker exec/cp/ps mean this lab')
+    .description(
+      "open a shell on the nodes' network, outside the nodes\n\nIn it, kubectl, kind and docker exec|cp|ps act on this lab.",
+    )
     .option('--name <cluster>', 'name of the cluster', 'kind')
     .action(async (options) => {
       const record = await requireRecord(options.name);
-      // Commands that come from a pipe are a script's: it gets no words of ours between its own.
+      // Commands from a pipe are a script's: its output gets no banner.
       if (process.stdin.isTTY && process.stderr.isTTY) process.stderr.write(banner(record));
       exitWith(await inLab(record, [process.env.SHELL || '/bin/sh'], promptMark(record)));
     });
@@ -149,10 +153,10 @@ async function inLab(
 
 function banner({ name, nodes }: ClusterRecord): string {
   const places = nodes.map((node) => `  ${node.address}  ${node.name}\n`).join('');
-  return `You stand outside the nodes of cluster "${name}", on their network:\n${places}kubectl, kind and docker exec|cp|ps mean this cluster. "exit" leads back.\n`;
+  return `This shell runs on the network of cluster "${name}", outside its nodes:\n${places}kubectl, kind and docker exec|cp|ps act on this cluster. "exit" ends the shell.\n`;
 }
 
-/** What Debian's prompt shows before the user's name, in parentheses: a shell that stands elsewhere says so. */
+/** What Debian's prompt shows before the user's name, in parentheses, so that the shell says where it runs. */
 function promptMark({ name }: ClusterRecord): Record<string, string> {
   return { debian_chroot: `lab ${name}` };
 }

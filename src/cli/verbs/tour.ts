@@ -13,7 +13,7 @@ import { command, examples, exitWith } from '../verb.ts';
 export function tourVerb() {
   const verb = command('tour')
     .description(
-      'replay the how-to on a fresh cluster: every command, its output, a tick for each expectation',
+      'replay the how-to on a fresh cluster\n\nShows every command and its output, and checks each expectation.',
     )
     .option(
       '--portmap <which>',
@@ -23,7 +23,7 @@ export function tourVerb() {
     )
     .option(
       '--backend <which>',
-      "what portmap writes its rules with: iptables, as the how-to's configuration means, or nftables",
+      "where portmap writes its rules: iptables, as the how-to's configuration does, or nftables",
       oneOf('iptables', 'nftables'),
       'iptables',
     )

@@ -3,7 +3,7 @@ import { renderJson } from '../printer/document.ts';
 import { command, examples } from '../verb.ts';
 import { VERSION } from '../version.ts';
 
-/** `version`: prints what `--version` prints, as kind has it; as JSON the program by its own name, also where it stands in for another. */
+/** `version`: prints what `--version` prints, as kind has it; as JSON the program by its own name, also where it is called by another. */
 export function versionVerb(line: string) {
   const verb = command('version')
     .description('print the version')

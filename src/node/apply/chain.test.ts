@@ -55,8 +55,8 @@ exit 0
   );
 }
 
-/** Attaches portmap to a sandbox made by the primary alone, of which the runtime tells first the one thing and then the other. */
-async function attach(network: string, told: Sandbox[][], own?: true) {
+/** Attaches portmap to a sandbox that the primary alone created. The runtime's answers about the sandbox come in order, one a question. */
+async function attach(network: string, answers: Sandbox[][], own?: true) {
   await cache.write({
     networkName: network,
     containerId: ID,
@@ -79,7 +79,7 @@ async function attach(network: string, told: Sandbox[][], own?: true) {
       ...(own && { own }),
     },
     context,
-    async () => ({ binDirs: [join(root, 'bin')], sandboxes: told.shift()! }),
+    async () => ({ binDirs: [join(root, 'bin')], sandboxes: answers.shift()! }),
     cache,
   ).then(
     ({ changed }) => changed,
@@ -95,7 +95,7 @@ async function attach(network: string, told: Sandbox[][], own?: true) {
 const undone = expect.stringContaining('undone');
 
 test.each([
-  ['that goes on running keeps it', 'net', sandbox(), true, ['bin ADD'], [['net', LIST]]],
+  ['that keeps running keeps it', 'net', sandbox(), true, ['bin ADD'], [['net', LIST]]],
   ['takes the place of the network before', 'old', sandbox(), true, ['bin ADD'], [['net', LIST]]],
   [
     'that ends meanwhile does not',

@@ -17,13 +17,13 @@ type Action<Do extends NodeAction['do']> = Extract<NodeAction, { do: Do }>;
 const PLUGIN_DEADLINE_MS = 30_000;
 
 /** The runtime's directories and sandboxes. */
-interface Told {
+interface Runtime {
   binDirs: string[];
   sandboxes: Sandbox[];
 }
 
-/** What is done to attachments is done only when the runtime tells. */
-async function askRuntime(): Promise<Told> {
+/** Throws when the runtime does not answer: attachments are changed only when it does. */
+async function askRuntime(): Promise<Runtime> {
   const { runtime, sandboxes } = await readRuntime();
   if ('unknown' in sandboxes) throw new Error(`which sandboxes live is not known: ${sandboxes.unknown}`);
   return { binDirs: cniDirectories(runtime).binDirs, sandboxes: sandboxes.value };
@@ -56,13 +56,13 @@ function telling(done: string, said: readonly string[]): string {
  * cache then says that the attachment is one of this network: the runtime, which deletes by the network it has loaded, finds its
  * result there, and the entry of the network before is not left behind.
  *
- * Nothing keeps the runtime from deleting the sandbox meanwhile, and its DEL may have come before our ADD: nobody would take back
- * what that made. So the runtime is asked once more afterwards, and the plugin's DEL follows when the sandbox does not run any more.
+ * Nothing keeps the runtime from deleting the sandbox meanwhile, and its DEL may come before our ADD: then nobody would remove what
+ * the ADD created. So the runtime is asked once more afterwards, and the plugin's DEL follows if the sandbox is no longer running.
  */
 export async function attachAction(
   action: Action<'attach'>,
   context: ApplyContext,
-  ask: () => Promise<Told> = askRuntime,
+  ask: () => Promise<Runtime> = askRuntime,
   cache = new ResultCache(),
 ): Promise<Applied> {
   const list = loadNetworkFile(action.config);

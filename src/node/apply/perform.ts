@@ -15,8 +15,8 @@ import { deleteFlowAction, deleteNftRuleAction, iptablesAction } from './rules.t
 import { setSysctlAction } from './sysctl.ts';
 
 /**
- * Does actions on this node, in their order, and tells of each as it is done. The first failure ends the doing: what follows may
- * rest on it, and is told to have been skipped.
+ * Applies actions to this node in order, and yields the result of each when it is done. After the first failure, the rest are reported as
+ * skipped, since they may depend on it.
  */
 export async function* performActions(
   actions: readonly NodeAction[],

@@ -14,7 +14,7 @@ export const applyResultSchema = z.object({
 
 export type ApplyResult = z.infer<typeof applyResultSchema>;
 
-/** What an action's own code tells; a failure is thrown. */
+/** What an action's own code returns; a failure is thrown. */
 export interface Applied {
   changed: boolean;
   detail: string;

@@ -160,7 +160,7 @@ export async function deleteNftRuleAction(
   return { changed: true, detail: `deleted from ${where.join(' ')}: ${rule.trim()}`, backup };
 }
 
-/** Forgets one tracked connection; its next packet is judged by the rules anew. */
+/** Forgets one tracked connection, so that its next packet goes through the rules again. */
 export async function deleteFlowAction(
   { protocol, family, source, sourcePort, destination, destinationPort }: Action<'delete-flow'>,
   { exec }: ApplyContext,

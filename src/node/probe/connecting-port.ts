@@ -7,8 +7,8 @@ import { kernelAddress } from '../report/listeners.ts';
 const TCP_SYN_SENT = '02';
 
 /**
- * The local port of a connection that this process has asked for at an address and nobody has answered yet: Bun tells it only of those that are
- * up. Undefined when there is none, or more than one. Source: proc(5), /proc/net/tcp.
+ * The local port of a connection that this process has started and that has no answer yet: Bun shows the port only of established
+ * connections. Undefined when there is none, or more than one. Source: proc(5), /proc/net/tcp.
  */
 export function connectingPort(address: string, port: number, proc = '/proc/self'): number | undefined {
   const ip = parseIp(address);

@@ -166,7 +166,7 @@ describe('what is sent, and from where', () => {
       ],
     ],
     [
-      'the one family that pod and node have in common, whichever the pod tells first, and from a node that has it',
+      'the one family that pod and node have in common, whichever the pod lists first, and from a node that has it',
       addressed(worldWith({}, { nodes: ['n1', 'n2', 'n3'], sandbox: { ips: [] }, podIPs: IPV6_FIRST }), [
         '172.17.0.2',
         'fd00::2',
@@ -254,7 +254,7 @@ describe('who answered', () => {
   const outside = async (flows: ProbeDoor['flows']) =>
     (await probeWorld(worldWith({}), door(flows))).find(({ vantage }) => vantage === 'outside')!;
 
-  test('is told by the connection tracking of the target node, by the port of the probe', async () => {
+  test('is found in the connection tracking of the target node, by the port of the probe', async () => {
     const asked: string[] = [];
     const result = await outside(async (node) => {
       asked.push(node);
@@ -277,7 +277,7 @@ describe('who answered', () => {
     expect(result.answeredBy).toBeUndefined();
   });
 
-  test('is told by where it came from when another client had the same port; when that does not tell, it is not known', async () => {
+  test('is found by its source when another client had the same port; when that is ambiguous, it is not known', async () => {
     const old = flow({ source: '172.17.0.3', replySource: '10.1.0.9', replyDestination: '172.17.0.9' });
     const result = await outside(async () => [old, flow()]);
     expect(result.answeredBy).toEqual({ address: '10.1.0.7', port: 8080 });
@@ -287,7 +287,7 @@ describe('who answered', () => {
     expect(both.answeredBy).toBeUndefined();
   });
 
-  test('is not known, which is told, when connection tracking cannot be read; a flow that is not there is another matter', async () => {
+  test('is reported as unknown when connection tracking cannot be read; a missing flow is another matter', async () => {
     const unread = await outside(() => Promise.reject(new Error('no conntrack')));
     expect([unread.tracked, unread.untold]).toEqual([undefined, 'no conntrack']);
     expect((await outside(async () => [])).tracked).toBe(false);
@@ -298,7 +298,7 @@ describe('who answered', () => {
     ['both times', [5, 9], 4],
     ['once only', [5, undefined], undefined],
   ])(
-    'what the reverse path filter dropped meanwhile is told of silent probes, when it is read %s',
+    'drops of the reverse path filter during silent probes are reported, when they are read %s',
     async (_, counters, rise) => {
       const silent = door(
         async () => [],

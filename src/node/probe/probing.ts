@@ -71,14 +71,14 @@ async function flowsOn(
   door: ProbeDoor,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, Observed<FlowsByClient>>> {
-  const told = [...nodes].map(async (node) => {
+  const reads = [...nodes].map(async (node) => {
     const seen = await door.flows(node, signal).then(
       (flows) => ({ value: byClient(flows) }),
       (cause) => ({ unknown: messageOf(cause) }),
     );
     return [node, seen] as const;
   });
-  return new Map(await Promise.all(told));
+  return new Map(await Promise.all(reads));
 }
 
 /** The counters of nodes' reverse path filters. One that cannot be read proves nothing, and is undefined. */
@@ -87,10 +87,10 @@ async function dropsOn(
   door: ProbeDoor,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, number | undefined>> {
-  const told = [...nodes].map(async (node) => {
+  const reads = [...nodes].map(async (node) => {
     return [node, await door.reversePathDrops(node, signal).catch(() => undefined)] as const;
   });
-  return new Map(await Promise.all(told));
+  return new Map(await Promise.all(reads));
 }
 
 async function sendBatch(

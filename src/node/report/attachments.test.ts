@@ -25,7 +25,7 @@ const entry = {
   result: { cniVersion: '0.3.1', interfaces: [{ name: 'lxc1' }, { name: 'eth0', sandbox: '/run/netns/x' }] },
 };
 
-test('an entry tells its network, container, mappings, namespace and result, and no annotations', () => {
+test('an entry is reported with its network, container, mappings, namespace and result, without annotations', () => {
   writeFileSync(join(directory, 'net-c1-eth0'), JSON.stringify(entry));
   const { attachments, skipped } = readAttachments(directory);
   expect(skipped).toEqual([]);
@@ -61,7 +61,7 @@ test.each<[string, string, string]>([
   ['one cut short', JSON.stringify(entry).slice(0, 200), 'JSON'],
   ['a bare result, as libcni once wrote', '{"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.1/24"}}', 'kind'],
   [
-    'a port that is none',
+    'a port that is not valid',
     JSON.stringify({ ...entry, capabilityArgs: { portMappings: [{ hostPort: 1e9, containerPort: 1 }] } }),
     'portMappings',
   ],
@@ -84,7 +84,7 @@ test('a directory among them is no entry; no directory at all is no entries', ()
   expect(readAttachments(join(directory, 'none'))).toEqual({ attachments: [], skipped: [] });
 });
 
-test('no secret of an entry is told, and none of a file that is no entry', () => {
+test('no secret of an entry is reported, nor of a file that is not an entry', () => {
   const secret = 'https://u:S3CRET@h';
   const secrets = {
     ...entry,

@@ -16,8 +16,8 @@ afterEach(() => rmSync(scratch, { recursive: true }));
 const LIST = '{"name":"net","plugins":[{"type":"a"}]}';
 const SINGLE = '{"name":"net","type":"a"}';
 const write = (name: string, content: string | Buffer) => writeFileSync(join(directory, name), content);
-/** What is told of each file: its content, or why there is none; `broken` before the latter where it is no configuration. */
-const told = (files = readConfFiles(directory)) =>
+/** What is reported for each file: its content, or why there is none; `broken` before the latter where it is not a configuration. */
+const reported = (files = readConfFiles(directory)) =>
   Object.fromEntries(
     files.map(({ name, content, broken }) => [
       name,
@@ -100,7 +100,7 @@ describe('what is no configuration is described and not quoted', () => {
       'a.conflist: plugins[0].capabilities.x must be true or false (67 bytes of JSON-like text)',
     ],
     [
-      'a name that is none',
+      'a name that is not valid',
       'a.conflist',
       '{"name":"S3CRET!","plugins":[{"type":"a"}]}',
       'a.conflist: a name or version has characters that it must not have (43 bytes of JSON-like text)',
@@ -108,14 +108,14 @@ describe('what is no configuration is described and not quoted', () => {
     ['a text for a document', 'a.conf', '"S3CRET"', 'a.conf must be an object (8 bytes of text)'],
   ])('%s', (_, name, content, why) => {
     write(name, content);
-    expect(told()).toEqual({ [name]: `broken ${why}` });
+    expect(reported()).toEqual({ [name]: `broken ${why}` });
   });
 
   test('what is only too large is not known to be broken', () => {
     write('a.conf', `{"name":"net","type":"a","x":${'['.repeat(40_000)}${']'.repeat(40_000)}}`);
     const plugins = Array.from({ length: 5000 }, () => ({ type: 'a' }));
     write('b.conflist', JSON.stringify({ name: 'net', plugins }));
-    expect(told()).toEqual({
+    expect(reported()).toEqual({
       'a.conf': 'a.conf: nested deeper than 100 levels (80030 bytes of JSON-like text)',
       'b.conflist': 'b.conflist: 5000 plugins, more than 100 (65026 bytes of JSON-like text)',
     });
@@ -123,7 +123,7 @@ describe('what is no configuration is described and not quoted', () => {
 
   test('a list without plugins of its own may have them in its drop-in directory', () => {
     write('a.conflist', '{"name":"net"}');
-    expect(told()).toEqual({ 'a.conflist': '{"name":"net"}' });
+    expect(reported()).toEqual({ 'a.conflist': '{"name":"net"}' });
   });
 });
 
@@ -148,7 +148,7 @@ describe('links', () => {
       ['e', scratch],
       ['f.conf', 'e/outside.conf'],
     ]);
-    expect(told()).toEqual({
+    expect(reported()).toEqual({
       'a.conf': notFollowed('a.conf', outside()),
       'b.conflist': notFollowed('b.conflist', outside()),
       'c.conf': notFollowed('c.conf', outside()),
@@ -163,7 +163,7 @@ describe('links', () => {
     write('..2026/a.conf', SINGLE);
     symlinkSync('..2026', join(directory, '..data'));
     symlinkSync('..data/a.conf', join(directory, 'a.conf'));
-    expect(told()).toMatchObject({ 'a.conf': SINGLE });
+    expect(reported()).toMatchObject({ 'a.conf': SINGLE });
   });
 
   test('that are the directory itself are followed, as k3s and MicroK8s have them', () => {
@@ -171,14 +171,14 @@ describe('links', () => {
     symlinkSync('elsewhere', directory);
     write('a.conf', SINGLE);
     symlinkSync('a.conf', join(directory, 'b.conf'));
-    expect(told()).toEqual({ 'a.conf': SINGLE, 'b.conf': SINGLE });
+    expect(reported()).toEqual({ 'a.conf': SINGLE, 'b.conf': SINGLE });
   });
 
   test('of a directory whose name begins like the other one lead out of it', () => {
     mkdirSync(`${directory}.bak`);
     writeFileSync(join(`${directory}.bak`, 'a.conf'), SINGLE);
     symlinkSync('../net.d.bak/a.conf', join(directory, 'a.conf'));
-    expect(told()).toEqual({ 'a.conf': notFollowed('a.conf', join(`${directory}.bak`, 'a.conf')) });
+    expect(reported()).toEqual({ 'a.conf': notFollowed('a.conf', join(`${directory}.bak`, 'a.conf')) });
   });
 });
 
@@ -191,7 +191,7 @@ describe('a drop-in directory', () => {
     symlinkSync('../plugin.conf', join(directory, 'net/30-c.conf'));
     writeFileSync(join(scratch, 'outside'), '{"type":"a"}');
     symlinkSync('../../outside', join(directory, 'net/40-d.conf'));
-    expect(told(readDropIns(directory, 'net'))).toEqual({
+    expect(reported(readDropIns(directory, 'net'))).toEqual({
       '10-a.conf': '{"type":"portmap"}',
       '20-b.conf': 'broken 20-b.conf: missing type of the plugin (17 bytes of JSON-like text)',
       '30-c.conf': '{"type":"a","name":"x"}',

@@ -9,7 +9,7 @@ export function describeContent(content: Buffer | string): string {
   return `${size} of ${kindOf(bytes.subarray(0, LOOKED_AT))}`;
 }
 
-/** Whether a text is what stands in the place of another: a description in parentheses. */
+/** Whether a text is a description in parentheses that replaces a content. */
 export function isDescription(text: string): boolean {
   return /^\((?:empty|\d{1,15} bytes? of [A-Za-z-]{1,10}(?: [A-Za-z-]{1,10}){0,2})\)$/.test(text);
 }

@@ -10,7 +10,7 @@ export function executableFormat(head: Buffer): PluginFile['format'] {
   if (head.length > 2 && head[0] === 0x23 && head[1] === 0x21) {
     const line = head.subarray(2).toString('utf8').split('\n')[0]!;
     const word = line.trim().split(/\s+/)[0] ?? '';
-    // Only a path is told of a file that may be anything.
+    // The file may hold anything: only a path is reported.
     return { kind: 'script', interpreter: /^\/[\w./+-]*$/.test(word) ? word : '' };
   }
   return { kind: 'other' };

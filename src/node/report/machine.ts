@@ -4,7 +4,7 @@ import type { NodeReport } from '../../path/model/node-report.ts';
 import { readHead } from './bounded-file.ts';
 import { executableFormat, FORMAT_BYTES } from './elf.ts';
 
-/** Where the kernel has the identifier of this boot; random(4). A kubelet tells the same of its node (`status.nodeInfo.bootID`). */
+/** Where the kernel has the identifier of this boot; random(4). A kubelet reports the same for its node (`status.nodeInfo.bootID`). */
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 /** Kernel, architecture and boot. The machine number that executables must have is the one of the program that is running. */
@@ -23,7 +23,7 @@ function bootId(): { bootId?: string } {
   try {
     return { bootId: readFileSync(BOOT_ID, 'utf8').trim() };
   } catch (cause) {
-    // Not in every sandbox; without it a report is told from others by its name and addresses.
+    // Not in every sandbox; without it, a report is identified by name and addresses.
     if (['ENOENT', 'EACCES', 'EPERM'].includes((cause as NodeJS.ErrnoException).code ?? '')) return {};
     throw cause;
   }

@@ -4,8 +4,8 @@ import type { MountSeen } from '../../path/model/node-report.ts';
 import { type Mount, mountIdOf, readMounts } from '../../sys/mounts.ts';
 
 /**
- * The mounts that directories lie on, and those of what in them is a mount of its own (a file that is bound over a name). A directory that is not there
- * is told by what it would be made on.
+ * The mounts that directories lie on, and mounts inside them (a file that is bound over a name). For a directory that does not exist, the
+ * mount that it would be created on.
  */
 export function readMountsOf(directories: readonly string[]): MountSeen[] {
   const mounts = readMounts();

@@ -97,7 +97,7 @@ test('the plain name may be the older variant', async () => {
   expect((await readNetfilter(exec, which, kernel())).defaultVariant).toBe('iptables-legacy');
 });
 
-/** What is known of nft, iptables-nft and ip6tables-nft: `told`, `nothing` or why it is not known. */
+/** What is known of nft, iptables-nft and ip6tables-nft: `listed`, `nothing` or why it is not known. */
 test.each<[string, string[], string[], string[]]>([
   ['older iptables alone, and no table of nf_tables', ['none'], [], ['nothing', 'nothing', 'nothing']],
   [
@@ -120,15 +120,15 @@ test.each<[string, string[], string[], string[]]>([
     'iptables-nft without nft',
     ['ip nat', 'ip6 nat'],
     ['iptables-nft-save', 'ip6tables-nft-save'],
-    ['nothing', 'told', 'told'],
+    ['nothing', 'listed', 'listed'],
   ],
   [
     'iptables-nft without nft, and a table that is not its own',
     ['ip nat', 'ip kube-proxy'],
     ['iptables-nft-save', 'ip6tables-nft-save'],
-    ['nft is not on this node, and the kernel has tables ip kube-proxy', 'told', 'told'],
+    ['nft is not on this node, and the kernel has tables ip kube-proxy', 'listed', 'listed'],
   ],
-  ['nft alone', ['ip nat'], ['nft'], ['told', 'nothing', 'nothing']],
+  ['nft alone', ['ip nat'], ['nft'], ['listed', 'nothing', 'nothing']],
   [
     'neither, and a kernel that does not tell',
     [],
@@ -143,9 +143,9 @@ test.each<[string, string[], string[], string[]]>([
   const { exec, which } = machine(Object.fromEntries(tools.map((tool) => [tool, 'rules'])));
   const { nft, iptables } = await readNetfilter(exec, which, kernel(...tables));
   const [ipv4, , ipv6] = iptables.map(({ text }) => text);
-  const told = [nft, ipv4!, ipv6!].map((text) => {
+  const known = [nft, ipv4!, ipv6!].map((text) => {
     if ('unknown' in text) return text.unknown.replace(/^[^:]*: /, '');
-    return text.value === 'rules' ? 'told' : 'nothing';
+    return text.value === 'rules' ? 'listed' : 'nothing';
   });
-  expect(told).toEqual(want);
+  expect(known).toEqual(want);
 });

@@ -38,8 +38,8 @@ const NO_TABLES = '{"nftables":[]}';
 const OF_IPTABLES: readonly string[] = ['raw', 'mangle', 'nat', 'filter', 'security'];
 
 /**
- * The rules of the node, as every tool that is there tells them. Where a tool is not there, and the kernel has nothing that it would tell, this
- * is known: nodes with one of the two iptables, or with nft alone, are usual.
+ * The rules of the node, as every installed tool lists them. Where a tool is not installed and the kernel has no tables that it would list,
+ * its rules are known to be empty: nodes with one of the two iptables, or with nft alone, are common.
  */
 export async function readNetfilter(
   exec: Exec,
@@ -89,7 +89,7 @@ function saveProgram(family: Tables['family']): string {
   return family === 'ipv4' ? 'iptables-nft-save' : 'ip6tables-nft-save';
 }
 
-/** Nothing, where the kernel has no table but those that iptables-nft-save tells. */
+/** Empty rules where the kernel has no tables but those that iptables-nft-save lists; else why they are unknown. */
 function withoutNft(kernel: Kernel, which: Which): string {
   const untold = tablesOf(kernel, 'nft').filter((table) => {
     const family = familyOfIptables(table);

@@ -154,7 +154,7 @@ test('a tool that fails leaves its part unknown, and the rest known', async () =
   });
 });
 
-test('rules of IPv6 that are not told are not taken for none', async () => {
+test('rules of IPv6 that cannot be read are unknown, not empty', async () => {
   const exec: Exec = {
     run: async (argv) => ({
       code: argv.includes('-6') && argv.includes('rule') ? 2 : 0,

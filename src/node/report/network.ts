@@ -11,7 +11,7 @@ type Links = Value<Network['links']>;
 type Addresses = Value<Network['addresses']>;
 type Routes = Value<Network['routes']>;
 
-/** Links, addresses, routes of every table and the rules that choose between tables, as `ip -json` tells them. */
+/** Links, addresses, routes of every table and the rules that choose between tables, as `ip -json` lists them. */
 export async function readNetwork(
   exec: Exec,
 ): Promise<Pick<Network, 'links' | 'addresses' | 'routes' | 'rules'>> {
@@ -161,7 +161,7 @@ const ipRule = z.array(
     table: z.string().optional(),
     suppress_prefixlen: z.number().optional(),
     action: z.string().optional(),
-    // "none" where the kernel tells no target.
+    // "none" where the kernel gives no target.
     goto: z.union([z.number(), z.string()]).optional(),
     nop: z.null().optional(),
   }),

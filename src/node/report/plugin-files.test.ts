@@ -66,7 +66,7 @@ test('of two with one name the first is asked; a link that leads nowhere is as g
   expect(existsSync(join(directory, 'was-run'))).toBe(false);
 });
 
-test('what may not be read is told to be unreadable, and not to be no executable', async () => {
+test('what may not be read is reported as unreadable, not as a non-executable file', async () => {
   plugin('a/p', 'exit 0', 0o111);
   const denied = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' });
   const files = await readPluginFiles(realExec, [join(directory, 'a')], new Set(), () => {
@@ -75,7 +75,7 @@ test('what may not be read is told to be unreadable, and not to be no executable
   expect(files.map(({ format }) => format)).toEqual([{ kind: 'unreadable' }]);
 });
 
-test('a link is told with what it leads to, and nothing of what is in a file that is no plugin', async () => {
+test('a link is reported with its target, and no content of a file that is not a plugin', async () => {
   writeFileSync(join(directory, 'secret'), '#!S3CRET\ntoken: S3CRET\n', { mode: 0o755 });
   mkdirSync(join(directory, 'a'));
   symlinkSync('../secret', join(directory, 'a/linked'));

@@ -42,7 +42,7 @@ function filesIn(directory: string, read: typeof readHead): PluginFile[] {
     throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_FILES}`);
   return names.flatMap((name) => {
     const path = join(directory, name);
-    // Follows links wherever they lead, as a runtime does: nothing of the content is told. One that leads nowhere is as good as missing.
+    // Follows links wherever they lead, as a runtime does: no content is reported. A dangling link counts as missing.
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat === undefined || !stat.isFile()) return [];
     return [

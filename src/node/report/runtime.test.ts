@@ -45,7 +45,7 @@ const CNI = {
 };
 
 describe('containerd', () => {
-  test('tells its directories and what it has loaded', async () => {
+  test('reports its directories and what it has loaded', async () => {
     const runtime = runtimeThat({
       name: 'containerd',
       info: { cniconfig: JSON.stringify(CNI), lastCNILoadStatus: 'OK', config: '{"registry":"secret"}' },
@@ -68,7 +68,7 @@ describe('containerd', () => {
     });
   });
 
-  test('tells no secrets of what it has loaded', async () => {
+  test('reports no secrets of what it has loaded', async () => {
     const Source = '{"plugins":[{"etcd_token":["t"]}]}';
     const info = { cniconfig: JSON.stringify({ ...CNI, Networks: [{ Config: { Name: 'net', Source } }] }) };
     const { loadedNetworks } = await inspectRuntime(runtimeThat({ name: 'containerd', info }));
@@ -85,7 +85,7 @@ describe('containerd', () => {
       ['{"type":"a"}', '{"type":"b","token":"t"}'],
       { plugins: ['{"type":"a"}', withoutSecrets('{"type":"b","token":"t"}')] },
     ],
-  ])('tells the plugins of a network: %s', async (_, Source, sources, plugins) => {
+  ])('reports the plugins of a network: %s', async (_, Source, sources, plugins) => {
     const Config = { Name: 'net', Source, Plugins: sources.map((each) => ({ Source: each })) };
     const info = { cniconfig: JSON.stringify({ ...CNI, Networks: [{ Config }] }) };
     const { loadedNetworks } = await inspectRuntime(runtimeThat({ name: 'containerd', info }));
@@ -111,7 +111,7 @@ describe('containerd', () => {
     });
   });
 
-  test('tells of a sandbox its mappings, namespace and addresses', async () => {
+  test('reports the mappings, namespace and addresses of a sandbox', async () => {
     const runtime = runtimeThat({
       name: 'containerd',
       sandboxes: {
@@ -174,7 +174,7 @@ describe('CRI-O', () => {
     });
   });
 
-  test('tells mappings in an annotation', async () => {
+  test('reads mappings from an annotation', async () => {
     const mappings = [{ protocol: 2, container_port: 1, host_port: 2, host_ip: '' }];
     const annotations = { 'io.kubernetes.cri-o.PortMappings': JSON.stringify(mappings) };
     const info = { runtimeSpec: { annotations } };

@@ -107,7 +107,7 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
         lastLoadError: status === 'OK' ? '' : status,
       }),
       loadedNetworks: {
-        // As the files are told, which they are compared with.
+        // In the form in which files are reported, because the two are compared.
         value: (config.Networks ?? []).map(({ Config }) => ({
           name: Config.Name,
           config: withoutSecrets(Config.Source),
@@ -234,7 +234,7 @@ function isHostNetwork(info: SandboxInfo): boolean {
   return info.runtimeSpec?.annotations?.['io.kubernetes.cri-o.HostNetwork'] === 'true';
 }
 
-/** As the runtime was asked for them. CRI-O tells them in an annotation of its own. */
+/** As the runtime was asked for them. CRI-O shows them in an annotation of its own. */
 function portMappingsOf(info: SandboxInfo): Sandbox['portMappings'] {
   const annotation = info.runtimeSpec?.annotations?.['io.kubernetes.cri-o.PortMappings'];
   const mappings =

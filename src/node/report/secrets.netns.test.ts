@@ -170,7 +170,7 @@ test('none of them', () => {
   expect(text).not.toContain('S3CRET');
 });
 
-describe('and yet what a node has is told', () => {
+describe('and yet what a node has is reported', () => {
   const files = () => Object.fromEntries(known(report.cni.files)!.map((file) => [file.name, file]));
 
   test('the boot that it is of', () => {

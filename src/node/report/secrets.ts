@@ -3,7 +3,7 @@ import type { NodeReport } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
 import { describeContent, isDescription } from './describe-content.ts';
 
-/** What stands in the place of a secret. Whoever writes a file refuses a text that has it. */
+/** What replaces a secret. Code that writes a file refuses a text that contains it. */
 export const LEFT_OUT = '(left out by hostport)';
 
 /** What fields of secrets are called. */

@@ -120,7 +120,7 @@ function pluginsNamed(files: readonly CniConfFile[], dropIns: readonly DropIns[]
   return named;
 }
 
-/** The types of a configuration's own plugins; tells the network's name where that may have a drop-in directory. */
+/** The types of a configuration's own plugins; calls `network` with the network's name where that may have a drop-in directory. */
 function parsedTypes(text: string, name: string, network?: (name: string) => void): string[] {
   try {
     const { plugins } = parseNetworkConfig(text, name, (found) => {

@@ -14,7 +14,7 @@ const exec: Exec = {
   run: (argv, options) => realExec.run(['nsenter', `--net=/run/netns/${namespace}`, ...argv], options),
 };
 const run = (...argv: string[]) => output(exec, argv);
-/** A process that stands in the namespace, whose view of /proc/net is the namespace's. */
+/** A process that runs inside the namespace, whose view of /proc/net is the namespace's. */
 let resident: Bun.Subprocess;
 
 beforeAll(async () => {
