@@ -3,7 +3,7 @@ SHELL := /bin/sh
 BUN := node_modules/bun/bin/bun.exe
 SOURCES := $(shell find src -name '*.ts' -not -name '*.test.ts' -not -name '*.fake.ts') package.json
 SCHEMA := src/lab/kubernetes/schema/schema.gen.json
-# Lists of what is in a directory: made again when something is added or removed there.
+# Lists of what is in a directory: generated again when something is added or removed there.
 FAILURES := src/path/stages/index.gen.ts
 PLUGINS := dist/cni/portmap
 PROGRAM := bin/hostport
@@ -14,10 +14,10 @@ NODE_IMAGE := .stamps/node-image
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make lab    bring the how-to's cluster up, deploy its pods, show what answers"
+	@echo "make lab    create the how-to's cluster, deploy its pods, show what answers"
 	@echo "make test   run every check and test"
 	@echo "make build  build bin/hostport, dist/cni/* and the node image"
-	@echo "make bench  measure; prints tables"
+	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make clean  remove what was built"
 
 setup: .stamps/setup

@@ -46,7 +46,7 @@ const evidence = z.strictObject({
     'result',
   ]),
   where: z.string().describe('which one: a path, a chain, a name'),
-  saw: z.string().describe('what it said, shortened if it is long'),
+  saw: z.string().describe('the content that was found, shortened if it is long'),
 });
 
 const finding = z.strictObject({
@@ -61,13 +61,13 @@ const finding = z.strictObject({
       family: family.optional(),
     })
     .describe(
-      'what it is about: a node, a pod, or one mapping of a pod; the finer ones have all the coarser parts',
+      'what the finding is about: a node, a pod, or one mapping of a pod; a pod has its node, a mapping its pod and node',
     ),
   message: z.string().describe('one sentence with the names and values of this case'),
   evidence: z.array(evidence),
   explanation: z.string(),
   remedy: z.string(),
-  command: z.string().optional().describe('what mends it, when a command of ours does'),
+  command: z.string().optional().describe('the command that fixes it, if there is one'),
   restart: z.enum(['no', 'avoided', 'needed']),
   documentation: z.string().describe('page, relative to the root of the project'),
 });
@@ -78,7 +78,7 @@ const verdict = z.strictObject({
   reason: z
     .string()
     .optional()
-    .describe('why it is unknown, by which code it is muted, or why it is well in another way than usual'),
+    .describe('why it is unknown, by which code it is muted, or why it is OK in an unusual way'),
 });
 
 const path = z.strictObject({
@@ -103,7 +103,7 @@ export const diagnosisSchema = z.strictObject({
   findings: z.array(finding).describe('worst first, then by stage, node, pod and port'),
   unknowns: z
     .array(z.strictObject({ node: z.string().optional(), what: z.string(), why: z.string() }))
-    .describe('what could not be looked at'),
+    .describe('what could not be read'),
 });
 
 // The schema and the type of the program are each other's: a field that one lacks does not compile.

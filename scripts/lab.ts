@@ -1,7 +1,7 @@
 /**
- * `make lab`: brings the how-to's cluster up (or takes the one that is up), deploys its three pods and shows what each
- * answers and what the doctor says. Two of the three are broken on purpose: that is where the how-to begins. Exit status 0 when it
- * could be shown.
+ * `make lab`: creates the how-to's cluster (or uses the one that is up), deploys its three pods, and shows what each answers and
+ * what the doctor says. Two of the three are broken on purpose: that is where the how-to begins. Exit status 0 when all of this was
+ * shown.
  */
 import { join } from 'node:path';
 import { listClusters, requireRecord } from '../src/lab/cluster/record.ts';
@@ -16,7 +16,7 @@ const root = join(import.meta.dir, '..');
 const program = join(root, 'bin/hostport');
 const example = join(root, 'examples/kind-cilium-portmap');
 
-/** Runs the program on this terminal. It has Ctrl-C from there itself, and clears up; this script only waits. */
+/** Runs the program on this terminal. It receives Ctrl-C itself, and clears up; this script only waits. */
 function hostport(...words: string[]): Promise<number> {
   return foreground([program, ...words], { stdin: 'ignore' });
 }
@@ -32,29 +32,29 @@ async function bringUp(): Promise<number> {
   return status;
 }
 
-/** Takes the cluster that is up, if it is the how-to's. */
-async function takeUp(): Promise<void> {
+/** Checks that the cluster that is up is the how-to's. */
+async function useRunning(): Promise<void> {
   const { nodes } = await requireRecord('kind');
   const names = nodes.map(({ name }) => name);
   if (names.join() !== NODES.join()) {
     throw new Error(
-      `a cluster "kind" is up that is not the how-to's: it has ${names.join(', ')}; delete it first: bin/hostport delete cluster`,
+      `cannot use the running cluster "kind": it is not the how-to's, its nodes are ${names.join(', ')}; delete it first: bin/hostport delete cluster`,
     );
   }
-  console.log('Cluster "kind" is up already: deploying again. To start over: bin/hostport delete cluster');
+  console.log('Cluster "kind" is already up: deploying again. To start over: bin/hostport delete cluster');
 }
 
 function interrupted(status: number): number {
   if (INTERRUPTED.includes(status)) {
     console.log(
-      '\nInterrupted: cluster "kind" is up. To go on: make lab; to remove it: bin/hostport delete cluster',
+      '\nInterrupted: cluster "kind" is up. To continue: make lab; to delete it: bin/hostport delete cluster',
     );
   }
   return status;
 }
 
 async function lab(): Promise<number> {
-  if ((await listClusters()).includes('kind')) await takeUp();
+  if ((await listClusters()).includes('kind')) await useRunning();
   else {
     const status = await bringUp();
     if (status !== 0) return status;
@@ -64,22 +64,22 @@ async function lab(): Promise<number> {
   if (applied !== 0) return interrupted(applied);
   console.log('\nWhat each node answers on port 80:\n');
   const answered = await hostport('answers', '--settle', '30s');
-  // 1 says that not every hostPort answers, which is what the how-to starts from; anything else that it could not be told.
+  // 1 means that not every hostPort answers, which is where the how-to starts; anything else is a failure.
   if (answered !== 0 && answered !== 1) return interrupted(answered);
   console.log('\nWhat the doctor says:\n');
-  const told = await hostport('doctor');
-  if (told !== 0 && told !== 1) return interrupted(told);
-  console.log(told === 0 ? ALL_ANSWER : HOW_TO_MEND);
+  const diagnosed = await hostport('doctor');
+  if (diagnosed !== 0 && diagnosed !== 1) return interrupted(diagnosed);
+  console.log(diagnosed === 0 ? ALL_ANSWER : HOW_TO_FIX);
   return 0;
 }
 
 const ALL_ANSWER = '\nEvery hostPort answers. To start over: bin/hostport delete cluster && make lab';
-const HOW_TO_MEND = `
-In a new lab, kind-worker2 has no portmap plugin and kind-worker3 no conflist. Have both mended, with no pod made again:
+const HOW_TO_FIX = `
+In a new lab, kind-worker2 has no portmap plugin and kind-worker3 no conflist. To fix both without recreating a pod:
 
   bin/hostport heal --yes
 
-Or mend them by hand as the how-to does, from a shell in the lab; then the third worker's pod has to be made anew:
+Or fix them by hand as the how-to does, from a shell in the lab; then the third worker's pod must be recreated:
 
   bin/hostport shell
   sudo cp /opt/cni/bin/portmap /tmp/empty/bin/
@@ -87,7 +87,7 @@ Or mend them by hand as the how-to does, from a shell in the lab; then the third
   kubectl delete pod echo-kind-worker3
   kubectl apply -f examples/kind-cilium-portmap/manifests/static/echo-kind-worker3.yaml
 
-Or watch the whole story told and checked, on a cluster of its own:
+Or replay the whole how-to, checked step by step, on a cluster of its own:
 
   bin/hostport delete cluster && bin/hostport tour`;
 

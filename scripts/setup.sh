@@ -47,5 +47,5 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
 	npm install --no-save --no-fund --no-audit --ignore-scripts --loglevel=error
 	touch node_modules/.package-lock.json
 fi
-# npm may be told not to run install scripts; Bun's puts the executable in its place.
+# npm may be configured not to run install scripts; Bun's puts the executable in its place.
 [ "$(node_modules/bun/bin/bun.exe --version 2>/dev/null || true)" ] || node node_modules/bun/install.js
