@@ -106,7 +106,7 @@ test('only its owner can read it, and it is there as a whole or not at all', asy
   expect(statSync(join(bundle, 'objects/pods.json')).mode & 0o077).toBe(0);
   const bad = { ...world, reports: new Map([['../../etc/cron.d/x', { unknown: '' }]]) };
   await expect(saveBundle(bad, join(scratch, 'bad'))).rejects.toThrow('not a name of a node');
-  await expect(saveBundle(world, bundle)).rejects.toThrow('is there already');
+  await expect(saveBundle(world, bundle)).rejects.toThrow('it already exists');
   expect(readdirSync(scratch)).toEqual(['bundle']);
 });
 

@@ -80,19 +80,21 @@ export async function bundleWorld(directory: string): Promise<World> {
 }
 
 /**
- * Writes a world to a directory that must not be there yet, readable by its owner only. Of the API's objects only what the path needs
- * is written, and nothing that looks like a secret: events quote programs, and node reports may come from an older release.
+ * Writes a world to a new directory that only its owner can read. Only the fields of API objects that the path needs are written, and
+ * nothing that looks like a secret: events quote programs, and node reports may come from an older release.
  */
 export async function saveBundle(world: World, directory: string): Promise<void> {
   const root = resolve(directory);
   if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) {
-    throw new InputError(`${directory}: is there already; a bundle is written to a new directory`);
+    throw new InputError(`cannot write the bundle ${directory}: it already exists; name a new directory`);
   }
   try {
     mkdirSync(dirname(root), { recursive: true });
   } catch (cause) {
     const problem = fileProblem(cause) ?? messageOf(cause);
-    throw new InputError(`write the bundle ${directory}: ${problem}; name a directory that can be made`);
+    throw new InputError(
+      `cannot write the bundle ${directory}: ${problem}; name a directory that can be created`,
+    );
   }
   const making = `${root}.${process.pid}.tmp`;
   const write = (file: string, document: unknown) =>
@@ -106,7 +108,7 @@ export async function saveBundle(world: World, directory: string): Promise<void>
       );
     for (const [node, report] of world.reports) {
       if (!NODE_FILE.test(`${node}.json`))
-        throw new UserError(`${JSON.stringify(node)}: not a name of a node`);
+        throw new UserError(`cannot write the report of node ${JSON.stringify(node)}: not a name of a node`);
       write(
         `nodes/${node}.json`,
         'value' in report ? reportWithoutSecrets(report.value) : textsWithoutSecrets(report),

@@ -19,7 +19,9 @@ export async function clusterWorld(
   signal?: AbortSignal,
 ): Promise<World> {
   if (!existsSync(reportsDirectory))
-    throw new InputError(`${reportsDirectory}: no such directory of node reports`);
+    throw new InputError(
+      `cannot read the node reports in ${reportsDirectory}: no such directory; write one report per node there with "hostport node-report"`,
+    );
   const { reports, unread } = readReports(realpathSync(reportsDirectory), reportsDirectory);
   const client = new ApiClient(await accessOf(kubeconfig));
   const objects = await readClusterObjects(client, signal);
@@ -32,7 +34,7 @@ export async function clusterWorld(
   };
 }
 
-/** Server and credentials of a kubeconfig, whatever way these are had by: client-node knows them all (exec plugins, OIDC). */
+/** Server and credentials of a kubeconfig, however it gets them: client-node supports every way (exec plugins, OIDC). */
 async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
   // A quarter of all that would be loaded at every start of the program, for this alone.
   const { KubeConfig } = await import('@kubernetes/client-node');
@@ -42,17 +44,21 @@ async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
     if (file === undefined && process.env.KUBECONFIG) config.loadFromDefault();
     else config.loadFromFile(kubeconfig);
   } catch (cause) {
-    // A document of another shape makes the reader stumble, and what it says of that is for nobody.
+    // A document of another shape throws a TypeError of the reader, which would not help the user.
     const problem =
-      fileProblem(cause) ?? (cause instanceof TypeError ? 'it is no kubeconfig' : messageOf(cause));
-    throw new InputError(`read the kubeconfig ${kubeconfig}: ${problem}; name another with --kubeconfig`);
+      fileProblem(cause) ?? (cause instanceof TypeError ? 'it is not a kubeconfig' : messageOf(cause));
+    throw new InputError(
+      `cannot read the kubeconfig ${kubeconfig}: ${problem}; name another with --kubeconfig`,
+    );
   }
   const cluster = config.getCurrentCluster();
   if (cluster === null)
-    throw new InputError(`kubeconfig ${kubeconfig}: its current context names no cluster`);
+    throw new InputError(
+      `cannot use the kubeconfig ${kubeconfig}: its current context names no cluster; select another context`,
+    );
   if (cluster.skipTLSVerify) {
     throw new InputError(
-      `kubeconfig ${kubeconfig}: insecure-skip-tls-verify is refused here; give certificate-authority-data`,
+      `cannot use the kubeconfig ${kubeconfig}: insecure-skip-tls-verify is refused; give certificate-authority-data`,
     );
   }
   const request: RequestOptions = { headers: {} };

@@ -231,7 +231,7 @@ export class ObjectReader<K extends Kind> {
   get unread(): readonly Unread[] {
     const more = this.#failed - MAX_NAMED;
     if (more <= 0) return this.#unread;
-    return [...this.#unread, { what: `${more} more ${this.#kind}`, why: 'not as the API has them' }];
+    return [...this.#unread, { what: `${more} more ${this.#kind}`, why: 'malformed API objects' }];
   }
 
   #unreadOf(item: unknown, cause: unknown): Unread {

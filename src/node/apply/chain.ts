@@ -25,7 +25,7 @@ interface Runtime {
 /** Throws when the runtime does not answer: attachments are changed only when it does. */
 async function askRuntime(): Promise<Runtime> {
   const { runtime, sandboxes } = await readRuntime();
-  if ('unknown' in sandboxes) throw new Error(`which sandboxes live is not known: ${sandboxes.unknown}`);
+  if ('unknown' in sandboxes) throw new Error(`cannot list the sandboxes: ${sandboxes.unknown}`);
   return { binDirs: cniDirectories(runtime).binDirs, sandboxes: sandboxes.value };
 }
 
@@ -67,10 +67,10 @@ export async function attachAction(
 ): Promise<Applied> {
   const list = loadNetworkFile(action.config);
   const plugin = list.plugins.find(({ type }) => type === action.plugin);
-  if (plugin === undefined) throw new Error(`${action.config}: has no plugin ${action.plugin}`);
+  if (plugin === undefined) throw new Error(`${action.config} has no plugin ${action.plugin}`);
   const { binDirs, sandboxes } = await ask();
   const sandbox = runningSandbox(action.sandbox, sandboxes);
-  if (sandbox === undefined) throw new Error(`sandbox ${action.sandbox.slice(0, 13)} does not run`);
+  if (sandbox === undefined) throw new Error(`sandbox ${action.sandbox.slice(0, 13)} is not running`);
   const entry = entryOf(cache, sandbox, list);
   const said: string[] = [];
   const path = action.own ? [context.ownPlugins, ...binDirs] : binDirs;
@@ -84,10 +84,13 @@ export async function attachAction(
   if (runningSandbox(action.sandbox, (await ask()).sandboxes) === undefined) {
     const { containerId, ifName } = entry;
     await runtime.del({ ...list, plugins: [plugin] }, { containerId, ifName, ...attachment, netns: '' });
-    // A DEL of the runtime that is still to come needs what it remembered; with the namespace that is behind us.
+    // While the namespace exists, the runtime's DEL is still to come, and needs the cached entry.
     if (entry.networkName === list.name && isNamespace(sandbox.netns)) await cache.write(entry);
     throw new Error(
-      telling(`sandbox ${sandbox.id.slice(0, 13)} ended as ${action.plugin} was attached: undone`, said),
+      telling(
+        `sandbox ${sandbox.id.slice(0, 13)} terminated while ${action.plugin} was attached: undone`,
+        said,
+      ),
     );
   }
   if (entry.networkName !== list.name) cache.remove(entry);
@@ -140,11 +143,11 @@ export async function detachAction(action: Action<'detach'>, context: ApplyConte
   const cache = new ResultCache();
   const { binDirs, sandboxes } = await askRuntime();
   if (sandboxes.some(({ id, ready }) => id === containerId && ready)) {
-    throw new Error(`sandbox ${containerId.slice(0, 13)} runs: what is attached to it stays`);
+    throw new Error(`sandbox ${containerId.slice(0, 13)} is running: its attachment is kept`);
   }
   const entry = cache.read(action);
   if (entry !== undefined && hasNamespace(entry)) {
-    throw new Error(`${netnsOf(entry)} is there: what is attached to it stays`);
+    throw new Error(`${netnsOf(entry)} still exists: its attachment is kept`);
   }
   const said: string[] = [];
   const short = containerId.slice(0, 13);

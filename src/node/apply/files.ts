@@ -99,7 +99,7 @@ export async function installPluginAction(
   const source = join(context.ownPlugins, name);
   const target = join(directory, name);
   if (statSync(source, { throwIfNoEntry: false })?.isFile() !== true) {
-    throw new Error(`${name} is no plugin that belongs to this program (${context.ownPlugins})`);
+    throw new Error(`${name} is not one of this program's plugins (${context.ownPlugins})`);
   }
   if (isSameFile(source, target) && modeOf(target) === 0o755) {
     return { changed: false, detail: `${target} is this plugin` };

@@ -55,7 +55,8 @@ async function isNeeded(command: readonly string[], rules: RuleCounts): Promise<
     }
     case '-D': {
       const words = command.slice(2);
-      if (words.length === 1 && /^\d+$/.test(words[0]!)) throw new Error(`${joinWords(command)}: by number`);
+      if (words.length === 1 && /^\d+$/.test(words[0]!))
+        throw new Error(`${joinWords(command)}: a rule must be named by its words, not by number`);
       if ((await rules.count(chain, words)) === 0) return false;
       rules.change(chain, words, -1);
       return true;
@@ -68,7 +69,7 @@ async function isNeeded(command: readonly string[], rules: RuleCounts): Promise<
     case '-P':
       return (await rules.policy(chain)) !== command[2];
     default:
-      throw new Error(`${joinWords(command)}: not a command that is done here`);
+      throw new Error(`${joinWords(command)}: not a supported command`);
   }
 }
 

@@ -18,6 +18,6 @@ export async function setSysctlAction(
   if (before === value) return { changed: false, detail: `${name} is ${value}` };
   writeFileSync(path, value);
   const after = readFileSync(path, 'utf8').trim();
-  if (after !== value) throw new Error(`${name}: wrote ${value}, the kernel made it ${after}`);
+  if (after !== value) throw new Error(`${name}: wrote ${value}, but the kernel changed it to ${after}`);
   return { changed: true, detail: `${name}: ${before} is now ${value}` };
 }

@@ -21,7 +21,7 @@ export const MAX_ORDERS = 5000;
 /** What `hostport node-probe` reads: where it must stand, and what to send from there. */
 export const probeJobSchema = z.object({
   /**
-   * The network namespace that the sender must stand in, else nothing is sent: by `device:inode` of its file, or by a path as the
+   * The network namespace that the sender must run in, else nothing is sent: by `device:inode` of its file, or by a path as the
    * sender sees it. `own-addresses`: wherever it stands, only to addresses of that very namespace.
    */
   place: z.union([

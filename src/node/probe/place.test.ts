@@ -18,7 +18,7 @@ describe('nothing is sent', () => {
     [
       'to a foreign address from just anywhere',
       job({ only: 'own-addresses' }, '192.0.2.1'),
-      '192.0.2.1 is no address',
+      '192.0.2.1 is not an address',
     ],
     ['to a foreign IPv6 address', job({ only: 'own-addresses' }, '2001:db8::1'), 'nothing is sent'],
     ['to a name', job({ only: 'own-addresses' }, 'example.org'), 'nothing is sent'],

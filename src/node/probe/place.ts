@@ -24,7 +24,7 @@ export function assertPlace(job: ProbeJob): void {
     const isIPv6 = localAddressTest('ipv6');
     const foreign = job.orders.find(({ target: { address } }) => !isIPv4(address) && !isIPv6(address));
     if (foreign === undefined) return;
-    throw new Error(`${foreign.target.address} is no address of this machine: nothing is sent`);
+    throw new Error(`${foreign.target.address} is not an address of this machine: nothing is sent`);
   }
   const wanted = 'namespace' in place ? place.namespace : namespaceIdentity(place.path);
   if (wanted === undefined) throw new Error('the network namespace to send from is gone: nothing is sent');

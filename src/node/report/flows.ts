@@ -17,7 +17,7 @@ const MAX_FLOWS = 5000;
  * kernel's table (`nf_conntrack_count`).
  */
 export async function readFlows(exec: Exec, filter: FlowFilter, tracked: number): Promise<Flow[]> {
-  if (tracked > MAX_TRACKED) throw new Error(`${tracked} connections are tracked, too many to look at`);
+  if (tracked > MAX_TRACKED) throw new Error(`${tracked} connections are tracked, too many to read`);
   const tables = await Promise.all(
     ['ipv4', 'ipv6'].map(async (family) => {
       const argv = ['conntrack', '-L', '-f', family];

@@ -204,7 +204,7 @@ test('a socket that nobody serves leaves runtime and sandboxes unknown, soon', a
 });
 
 test('nothing in directories that are guessed is no finding', () => {
-  expect(() => foundIn(true, [])).toThrow('does not tell which directories');
+  expect(() => foundIn(true, [])).toThrow('does not report which directories');
   expect(foundIn(true, ['a'])).toEqual(['a']);
   expect(foundIn(false, [])).toEqual([]);
 });

@@ -121,7 +121,7 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
   }
   return {
     ...documentWithoutSecrets({ ...about, ...crioDirectories(info.config ?? '') }),
-    loadedNetworks: { unknown: `${name} does not tell which networks it has loaded` },
+    loadedNetworks: { unknown: `${name} does not report which networks it has loaded` },
     lastLoadError: '',
   };
 }
@@ -269,7 +269,7 @@ export function cniDirectories(runtime: NodeReport['runtime']): {
  */
 export function foundIn<T>(guessed: boolean, found: T[]): T[] {
   if (guessed && found.length === 0) {
-    throw new Error('the runtime does not tell which directories it uses, and these have nothing');
+    throw new Error('the runtime does not report which directories it uses, and the usual ones are empty');
   }
   return found;
 }
