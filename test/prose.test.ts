@@ -236,3 +236,47 @@ describe('the decision records', async () => {
     test(`reader: ${JSON.stringify(text)}`, () => expect(decisionProblems(text)).toEqual(problems));
   }
 });
+
+/** The groups of a version in the changelog, in this order. */
+const CHANGELOG_GROUPS = ['### Added', '### Changed', '### Fixed'];
+const CHANGELOG_WIDTH = 100;
+
+/** What is wrong with the changelog's text: its groups, and lines that are too long. */
+function changelogProblems(markdown: string): string[] {
+  const [, ...versions] = `\n${markdown}`.split(/\n## /);
+  const problems = versions.length === 0 ? ['has no version'] : [];
+  for (const version of versions) {
+    const [name] = version.split('\n', 1);
+    const [ungrouped, ...groups] = version.split(/^(?=### )/m);
+    const headings = groups.map((group) => group.split('\n', 1)[0]!);
+    if (headings.join() !== CHANGELOG_GROUPS.join()) problems.push(`${name}: has ${headings.join(', ')}`);
+    if (/^- /m.test(ungrouped!)) problems.push(`${name}: has a change outside its groups`);
+    for (const [i, group] of groups.entries())
+      if (!/^- /m.test(group)) problems.push(`${name}: ${headings[i]} has no change`);
+  }
+  for (const [i, line] of markdown.split('\n').entries())
+    if (line.length > CHANGELOG_WIDTH) problems.push(`line ${i + 1}: ${line.length} characters`);
+  return problems;
+}
+
+describe('the changelog', async () => {
+  const changelog = (await trackedTexts()).get('CHANGELOG.md');
+
+  test('has its groups, and one short line a change', () => {
+    expect(changelog).toBeDefined();
+    expect(changelogProblems(changelog!)).toEqual([]);
+  });
+
+  const GROUPED = '## 1\n\n### Added\n\n- x\n\n### Changed\n\n- x\n\n### Fixed\n\n- x\n';
+  const CHANGELOGS: [text: string, problems: string[]][] = [
+    [GROUPED, []],
+    ['# Changes\n', ['has no version']],
+    ['## 1\n### Added\n- x\n### Fixed\n- x\n', ['1: has ### Added, ### Fixed']],
+    [GROUPED.replace('## 1\n', '## 1\n\n- x\n'), ['1: has a change outside its groups']],
+    [GROUPED.replace(/- x\n$/, ''), ['1: ### Fixed has no change']],
+    [`# ${'x'.repeat(99)}\n${GROUPED}`, ['line 1: 101 characters']],
+  ];
+  for (const [text, problems] of CHANGELOGS) {
+    test(`reader: ${JSON.stringify(text)}`, () => expect(changelogProblems(text)).toEqual(problems));
+  }
+});
