@@ -16,12 +16,12 @@ const networkPolicies: Resource<NetworkPolicy & KubeObject> = {
   namespaced: true,
 };
 
-/** So many objects an answer: what one holds in memory before it is slimmed. */
+/** How many objects an answer has, which are in memory at once before they are slimmed. */
 const PAGE = 500;
 
 /**
- * Reads what the path needs of a cluster's objects. Without nodes or pods there is nothing to say, so it rejects with the API's error
- * when these cannot be listed; a kind of the others that whoever asks may not list is unread.
+ * Reads the objects of a cluster that the path needs. Without nodes or pods there is nothing to diagnose, so it rejects with the API's
+ * error when these cannot be listed; any other kind that the user may not list is unread.
  */
 export async function readClusterObjects(client: ApiClient, signal?: AbortSignal): Promise<ClusterObjects> {
   const unread: NonNullable<World['unread']>[number][] = [];

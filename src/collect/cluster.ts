@@ -11,7 +11,7 @@ import { readClusterObjects } from './cluster-objects.ts';
 
 /**
  * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and node reports from files (`<node>.json`, what `hostport
- * node-report` printed on each). A node without a file is one that was not asked, and one whose file is no report unknown. Sends no probes.
+ * node-report` printed on each). A node without a file was not asked; a node whose file is not a report is unknown. Sends no probes.
  */
 export async function clusterWorld(
   kubeconfig: string | undefined,
@@ -36,7 +36,7 @@ export async function clusterWorld(
 
 /** Server and credentials of a kubeconfig, however it gets them: client-node supports every way (exec plugins, OIDC). */
 async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
-  // A quarter of all that would be loaded at every start of the program, for this alone.
+  // Loaded only here: it would be a quarter of what every start of the program loads.
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   const kubeconfig = file ?? process.env.KUBECONFIG ?? join(homedir(), '.kube/config');

@@ -22,8 +22,8 @@ export interface LocalWorldOptions {
 }
 
 /**
- * This machine as a node of a cluster of one: what its runtime knows stands for what the API would say. There are no Services and no
- * events, and what the pods' specs say besides mappings is not known.
+ * This machine as the only node of a cluster: what its runtime knows replaces the API. There are no Services and no events, and of the
+ * pods' specs only the mappings are known.
  */
 export async function localWorld(
   exec: Exec,
@@ -48,7 +48,7 @@ export function worldOfReport(report: NodeReport): World {
     events: [],
     policies: [],
     unread: [
-      // Without them there is nothing to look at, which is not to say that nothing is wrong.
+      // Without them there is nothing to judge, which does not mean that nothing is wrong.
       ...('unknown' in report.sandboxes ? [{ node: name, what: 'pods', why: report.sandboxes.unknown }] : []),
       ...['services', 'events', 'network policies'].map((what) => ({ what, why: 'only the API has them' })),
     ],

@@ -15,7 +15,7 @@ const fields = z.object;
 const maybe = <T extends z.ZodType>(schema: T) => schema.optional();
 
 const text = z.string().optional();
-/** Names, uids and addresses: what a table shows a column of. The longest that the API accepts (RFC 1123 subdomain). */
+/** Names, uids and addresses, which a table shows in columns. The longest that the API accepts (RFC 1123 subdomain). */
 const MAX_NAME = 253;
 const name = z.string().max(MAX_NAME).optional();
 const flag = z.boolean().optional();
@@ -188,7 +188,7 @@ type Kind = keyof typeof slim;
 type Slimmed<K extends Kind> = ReturnType<(typeof slim)[K]>;
 type Unread = NonNullable<World['unread']>[number];
 
-/** What one of a kind is called. */
+/** The singular of each kind. */
 const SINGULAR: Readonly<Record<Kind, string>> = {
   nodes: 'node',
   pods: 'pod',
@@ -197,10 +197,10 @@ const SINGULAR: Readonly<Record<Kind, string>> = {
   policies: 'network policy',
 };
 
-/** So many objects of a kind that cannot be read are named. */
+/** How many unreadable objects of a kind are named. */
 const MAX_NAMED = 100;
 
-/** Reads objects of one kind, part by part. One that is not as it should be is unread, with the reason, and hides no other. */
+/** Reads objects of one kind, part by part. A malformed one is unread, with the reason; all others are read. */
 export class ObjectReader<K extends Kind> {
   readonly objects: Slimmed<K>[] = [];
   readonly #kind: K;
@@ -256,7 +256,7 @@ function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= MAX_NAME;
 }
 
-/** Levels of an object, of which policies may have some. */
+/** How deep an object may be nested; policies have several levels. */
 const MAX_DEPTH = 100;
 
 /** The value without fields that are null, which Go writes for what is empty; the very same when there is none. */

@@ -8,8 +8,8 @@ import { schemaProblem } from './schema-problem.ts';
 const reasonSchema = z.strictObject({ unknown: z.string() });
 
 /**
- * The report of a node, or the reason why there is none, from its document; `what` names that in the reason. Whatever is wrong with it makes
- * this node unknown, and nobody else.
+ * The report of a node, or the reason why there is none, from its document; `what` names that in the reason. Any problem with it makes
+ * this node unknown, and no other.
  */
 export function parseReport(text: string, what: string): Observed<NodeReport> {
   try {

@@ -4,7 +4,7 @@ import { messageOf } from '../util/errors.ts';
 /** Longest message, in characters: it may be of a path in somebody's document. */
 const MAX_LENGTH = 500;
 
-/** Where a document is not as its schema wants it, and how: the first of what may be many. The document is not quoted. */
+/** The first place where a document does not match its schema, and how. The document is not quoted. */
 export function schemaProblem(cause: unknown): string {
   if (!(cause instanceof z.ZodError)) return messageOf(cause);
   const { path, message } = deepest(cause.issues[0]!);
@@ -14,7 +14,7 @@ export function schemaProblem(cause: unknown): string {
 
 type Issue = Pick<z.core.$ZodIssue, 'path' | 'message'>;
 
-/** Of what may have one form or another, what is wrong in the form that fits furthest. */
+/** For a value with several possible forms, the problem in the form that fits best. */
 function deepest(issue: z.core.$ZodIssue): Issue {
   if (issue.code !== 'invalid_union') return issue;
   const [inner] = issue.errors

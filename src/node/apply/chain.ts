@@ -53,8 +53,8 @@ function telling(done: string, said: readonly string[]): string {
 
 /**
  * Runs one plugin of a configuration's chain on a sandbox that was attached without it, with the cached result as prevResult. The
- * cache then says that the attachment is one of this network: the runtime, which deletes by the network it has loaded, finds its
- * result there, and the entry of the network before is not left behind.
+ * cache then has the attachment under this network's name: the runtime, which deletes by the network it has loaded, finds its
+ * result there, and the entry of the previous network is removed.
  *
  * Nothing keeps the runtime from deleting the sandbox meanwhile, and its DEL may come before our ADD: then nobody would remove what
  * the ADD created. So the runtime is asked once more afterwards, and the plugin's DEL follows if the sandbox is no longer running.
@@ -108,10 +108,10 @@ function runningSandbox(
   return { ...sandbox, netns: sandbox.netns };
 }
 
-/** What is remembered of a sandbox's attachment: by this network's name, or by that of the one it was made with. */
+/** The cached entry of a sandbox's attachment: under this network's name, or under that of the network it was created with. */
 function entryOf(cache: ResultCache, sandbox: Sandbox, list: NetworkConfigList): CacheEntry {
   const all = cache.list(sandbox.id).filter(({ ifName }) => ifName !== 'lo');
-  // The pod's own network is that of eth0; others have what else it is attached to, perhaps by the same network.
+  // The pod's own network is that of eth0; other interfaces are further attachments, perhaps to the same network.
   const own = all.filter(({ ifName }) => ifName === 'eth0');
   const entries = own.length > 0 ? own : all;
   const entry = entries.find(({ networkName }) => networkName === list.name) ?? entries[0];
@@ -135,8 +135,8 @@ function keepEntry(context: ApplyContext, cache: ResultCache, entry: CacheEntry)
 }
 
 /**
- * Detaches a sandbox that is gone: the DEL of the chain it was made with, which also forgets its entry in the cache; of portmap
- * alone when nothing is remembered of it.
+ * Detaches a sandbox that is gone: by a DEL of the chain it was created with, which also removes its cache entry, or of portmap alone
+ * when the cache has no entry.
  */
 export async function detachAction(action: Action<'detach'>, context: ApplyContext): Promise<Applied> {
   const { networkName, containerId, ifName } = action;
@@ -169,18 +169,18 @@ export async function detachAction(action: Action<'detach'>, context: ApplyConte
 }
 
 /**
- * Has a network collect what is left of sandboxes that are gone: by DEL where the cache knows them, by portmap's GC where only
- * rules are left. Versions before 1.1.0 have no GC, but our portmap does it for rules of any version.
+ * Removes what a network left behind for sandboxes that are gone: by DEL where the cache has an entry, by portmap's GC where only rules
+ * are left. CNI versions before 1.1.0 have no GC, but our portmap does it for rules of any version.
  */
 export async function collectAction(action: Action<'collect'>, context: ApplyContext): Promise<Applied> {
   const list = loadNetworkFile(action.config);
   const { binDirs, sandboxes } = await askRuntime();
   const cache = new ResultCache();
   const living = sandboxes.filter(({ ready, hostNetwork }) => ready && !hostNetwork);
-  // Whatever a living sandbox is attached by is valid, whichever its interfaces are.
+  // Every attachment of a living sandbox is valid, on any interface.
   const interfaces = new Set(['eth0', ...cache.list().map(({ ifName }) => ifName)]);
   const valid = living.flatMap(({ id }) => [...interfaces].map((ifname) => ({ containerID: id, ifname })));
-  // A runtime lists a sandbox only once it is made, which is after its chain has run: what has a namespace is not gone.
+  // A runtime lists a sandbox only after its chain has run: an attachment whose namespace exists is not gone.
   for (const entry of cache.list()) {
     if (hasNamespace(entry)) valid.push({ containerID: entry.containerId, ifname: entry.ifName });
   }

@@ -25,7 +25,7 @@ import type { Applied } from './result.ts';
 
 type Action<Do extends NodeAction['do']> = Extract<NodeAction, { do: Do }>;
 
-/** Writes a file as a whole: who reads it sees the old content or the new. */
+/** Writes a file atomically: a reader sees the old content or the new. */
 export async function writeFileAction(action: Action<'write-file'>, context: ApplyContext): Promise<Applied> {
   const { path, content } = action;
   if (content.includes(LEFT_OUT)) {
@@ -121,7 +121,7 @@ export async function installPluginAction(
 }
 
 /**
- * Lets a file come and go beside another: a runtime that watches the directory reads all of it again. Its name is of no configuration.
+ * Creates and removes a file beside another: a runtime that watches the directory reads all of it again. Its name is not a configuration's.
  * Source: containerd, pkg/cri/server/cni_conf_syncer.go (writes, renames and removals of whatever name).
  */
 function stirDirectory(path: string): void {

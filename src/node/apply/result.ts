@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What became of one action: one line of JSON that `hostport node-apply` prints. */
+/** The result of one action: one line of JSON that `hostport node-apply` prints. */
 export const applyResultSchema = z.object({
   /** The action's `do`. */
   action: z.string(),

@@ -5,7 +5,7 @@ import { parseIpRoute } from '../report/network.ts';
 import type { ApplyContext } from './context.ts';
 import type { Applied } from './result.ts';
 
-/** Makes the route to a destination in the main table this one. */
+/** Sets the route to a destination in the main table. */
 export async function replaceRouteAction(
   { family, destination, device, gateway }: Extract<NodeAction, { do: 'replace-route' }>,
   { exec }: ApplyContext,

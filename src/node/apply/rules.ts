@@ -11,8 +11,8 @@ type Action<Do extends NodeAction['do']> = Extract<NodeAction, { do: Do }>;
 const LOCK_WAIT = '5';
 
 /**
- * Changes rules of one table in one transaction. What is so already is left out: a rule is added once, and taken out only as
- * often as it is there. A rule is named by its words; by number it would be another one the second time.
+ * Changes rules of one table in one transaction. Commands without effect are left out: a rule is added once, and removed only as often as
+ * it exists. A rule is named by its words: a number would name another rule the second time.
  */
 export async function iptablesAction(action: Action<'iptables'>, context: ApplyContext): Promise<Applied> {
   const { exec } = context;
@@ -27,7 +27,7 @@ export async function iptablesAction(action: Action<'iptables'>, context: ApplyC
   await output(exec, [`${program}-restore`, '--noflush', '-w', LOCK_WAIT], {
     stdin: `*${table}\n${needed.map(joinWords).join('\n')}\nCOMMIT\n`,
   });
-  // A rule that was taken out and put back in the same place has changed nothing.
+  // Removing a rule and adding it back in the same place changes nothing.
   if (withoutCounters(await save()) === withoutCounters(before)) {
     return { changed: false, detail: `table ${table} is so already` };
   }

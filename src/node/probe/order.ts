@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { probeResultSchema } from '../../path/model/probe.ts';
 
-/** A probe to be made: what a result says of itself before there is one. */
+/** A probe to send: the fields of a result that are known before sending. */
 export const probeOrderSchema = probeResultSchema.pick({
   vantage: true,
   node: true,
@@ -18,11 +18,11 @@ export type ProbeOrder = z.infer<typeof probeOrderSchema>;
 /** More at once would be a flood; a node has at most a few hundred pods. */
 export const MAX_ORDERS = 5000;
 
-/** What `hostport node-probe` reads: where it must stand, and what to send from there. */
+/** What `hostport node-probe` reads: the namespace that it must run in, and what to send from there. */
 export const probeJobSchema = z.object({
   /**
    * The network namespace that the sender must run in, else nothing is sent: by `device:inode` of its file, or by a path as the
-   * sender sees it. `own-addresses`: wherever it stands, only to addresses of that very namespace.
+   * sender sees it. `own-addresses`: in any namespace, but only to addresses of that namespace.
    */
   place: z.union([
     z.object({ namespace: z.string().regex(/^\d+:\d+$/) }),

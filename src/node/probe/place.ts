@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { localAddressTest } from '../../net/local-addresses.ts';
 import type { ProbeJob } from './order.ts';
 
-/** `device:inode` of a namespace's file: what makes it the one it is. Undefined when there is none. Source: namespaces(7). */
+/** `device:inode` of a namespace's file, which identifies the namespace. Undefined when there is none. Source: namespaces(7). */
 export function namespaceIdentity(path: string): string | undefined {
   try {
     const { dev, ino } = statSync(path);
@@ -14,8 +14,8 @@ export function namespaceIdentity(path: string): string | undefined {
 }
 
 /**
- * Throws unless every thread of this process stands where the job says, or the job goes to addresses of this namespace only. Called
- * before anything is sent: from anywhere else the same address is somebody else's.
+ * Throws unless every thread of this process is in the job's namespace, or the job goes only to addresses of the current namespace. Called
+ * before anything is sent: in another namespace, the same address belongs to another machine.
  */
 export function assertPlace(job: ProbeJob): void {
   const { place } = job;

@@ -4,7 +4,7 @@ import { type PathView, Scene } from '../../path/view/scene.ts';
 import { podAddress } from '../../path/view/traces.ts';
 import { MAX_ORDERS, type ProbeOrder } from './order.ts';
 
-/** Where a sender stands: in the namespace of a node, of a pod on a node, or outside, on the nodes' network. */
+/** Where a sender runs: in the namespace of a node, of a pod on a node, or outside, on the nodes' network. */
 export type Stand =
   | { at: 'node'; node: string }
   | { at: 'pod'; node: string; netns: string }
@@ -17,8 +17,8 @@ export interface ProbeBatch {
 }
 
 /**
- * Which probes answer for every mapping of a world, grouped by where they are sent from. What cannot work by the mapping's own
- * words is not asked: a hostIP of the loopback from elsewhere, the loopback for another hostIP.
+ * The probes of every mapping of a world, grouped by where they are sent from. A probe that cannot succeed by the mapping's own
+ * definition is left out: to a loopback hostIP from elsewhere, or to loopback for another hostIP.
  */
 export function planProbes(world: World): ProbeBatch[] {
   const scene = new Scene(world);
@@ -75,7 +75,7 @@ function probesOf(path: PathView, nodes: readonly string[], scene: Scene): Plann
     probes.push({ vantage: 'loopback', stand: here, target: loopback });
   }
   if (isLoopback(address)) return probes;
-  // A node without an address of the family has no way to send from.
+  // A node without an address of the family cannot send.
   const other = nodes.find((name) => name !== node.name && scene.addressOf(name, family) !== undefined);
   if (other !== undefined) {
     probes.push({ vantage: 'other-node', stand: { at: 'node', node: other }, target: mapped });

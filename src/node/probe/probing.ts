@@ -19,8 +19,8 @@ export interface ProbeDoor {
 }
 
 /**
- * So many senders run at a time. Each is a process, and a hundred pods are a hundred places: all at once they would take the machine from
- * one another until probes time out that nothing is wrong with.
+ * How many senders run at a time. Each is a process, and a hundred pods need a hundred of them: all at once, they would slow each other
+ * down until probes of healthy hostPorts time out.
  */
 const SENDERS = 6;
 
@@ -65,7 +65,7 @@ function addressesOf({ nodes }: World): ReadonlyMap<string, readonly string[]> {
   return new Map(nodes.map((node) => [node.metadata?.name ?? '', nodeAddresses(node)]));
 }
 
-/** The tracked connections of nodes. Who answered is an addition to what was seen; without it the probes still say all they saw. */
+/** The tracked connections of nodes, which show who answered. Without them, the results of the probes are still valid. */
 async function flowsOn(
   nodes: ReadonlySet<string>,
   door: ProbeDoor,
@@ -107,7 +107,7 @@ async function sendBatch(
   }
 }
 
-/** Whether the node's connection tracking can tell something about a probe. */
+/** Whether the node's connection tracking can have an entry for a probe. */
 function isTranslated({ vantage, sourcePort }: ProbeResult): boolean {
   return vantage !== 'direct' && sourcePort !== undefined;
 }
@@ -126,8 +126,8 @@ function byClient(flows: readonly Flow[]): FlowsByClient {
 }
 
 /**
- * Whether a connection may be the probe's, by where it came from. Clients choose their ports each for itself, so that two of them, one long
- * gone, can have the same.
+ * Whether a connection may be the probe's, by its source. Clients choose their ports independently, so a probe and an older connection can
+ * have the same port.
  */
 function fits(
   { vantage, from, node }: ProbeResult,

@@ -12,10 +12,10 @@ const probes: Readonly<Record<ProbeOrder['protocol'], Probe>> = {
   SCTP: probeSctp,
 };
 
-/** So many are under way at a time: enough that silent ones do not add up, few enough that no queue of the kernel fills. */
+/** How many probes are under way at a time: enough that timeouts do not add up, few enough that no queue of the kernel fills. */
 const CONCURRENCY = 64;
 
-/** Makes the probes, each from this process's network namespace, and returns their results in the order of the orders. */
+/** Sends the probes from this process's network namespace and returns their results in the order of the orders. */
 export async function sendProbes(
   orders: readonly ProbeOrder[],
   timeoutMs: number,
@@ -44,7 +44,7 @@ async function make(
       (cause): Heard => ({ outcome: 'unknown', detail: messageOf(cause) }),
     );
   let heard = await once();
-  // One packet that was lost, on a machine that had other things to do, is not a port that is dead.
+  // One packet lost on a busy machine does not mean that the port is dead.
   if (heard.outcome === 'timeout') heard = await once();
   return { ...order, ...heard, milliseconds: Math.round(performance.now() - started) };
 }

@@ -5,8 +5,8 @@ import type { Heard, Probe } from './heard.ts';
 const DATAGRAM = 'hostport probe\n';
 
 /**
- * Sends a datagram from a connected socket, which hears of an ICMP error. An answer is one; "port unreachable" is a refusal;
- * silence proves nothing, as an application need not answer what it does not understand.
+ * Sends a datagram from a connected socket, which reports ICMP errors. Any datagram back is an answer; "port unreachable" is a refusal;
+ * silence proves nothing, since an application need not answer what it does not understand.
  */
 export const probeUdp: Probe = (address, port, timeoutMs) =>
   new Promise((resolve) => {

@@ -51,7 +51,7 @@ const cacheEntry = z.object({
   result: z.record(z.string(), z.unknown()),
 });
 
-/** The attachments that libcni remembers, and what of its directory is no attachment, with the reason. */
+/** The attachments in libcni's cache, and the files in its directory that are not attachments, with the reason. */
 export function readAttachments(directory: string = RESULT_CACHE): {
   attachments: CachedAttachment[];
   skipped: { file: string; why: string }[];

@@ -10,7 +10,7 @@ import {
   type Stats,
 } from 'node:fs';
 
-/** The text of a regular file of at most `limit` bytes. A longer one, a link, and what is no file, is an error. */
+/** The text of a regular file of at most `limit` bytes. A longer file, a link and anything else that is not a regular file is an error. */
 export function readBounded(path: string, limit: number): string {
   return withFile(path, path, constants.O_RDONLY | constants.O_NOFOLLOW, (fd) =>
     whole(path, readUpTo(fd, limit + 1).bytes, limit).toString('utf8'),
@@ -24,7 +24,7 @@ export function readHead(path: string, limit: number): Buffer {
 
 /**
  * The content of a regular file of at most `limit` bytes that lies below `root`, a path without links. A link is followed as long as it stays
- * there: whoever reads a directory for somebody else must not be led to a file that this one never meant to show.
+ * there: reading a directory on behalf of a user must not disclose a file outside it.
  */
 export function readBelow(root: string, path: string, limit: number): { bytes: Buffer; stat: Stats } {
   const real = realpathSync(path);

@@ -9,7 +9,7 @@ import { isBelow, leadsOut, readBelow } from './bounded-file.ts';
 import { describeContent } from './describe-content.ts';
 import { nodeWithoutSecrets } from './secrets.ts';
 
-/** A configuration list has a few kilobytes; what is much longer is no configuration. */
+/** A configuration list has a few kilobytes; a much longer file is not a configuration. */
 const MAX_BYTES = 256 * 1024;
 const MAX_FILES = 200;
 
@@ -86,7 +86,7 @@ function checkConfiguration(node: JsonNode, text: string, name: string, kind: Ki
   }
 }
 
-/** What is wrong with it, as the parser says it of the same document without its words. */
+/** What is wrong with it: the parser's message for a document of the same form without its words. */
 function problemOf(node: JsonNode, name: string, kind: Kind): string {
   const masked = mask(node);
   try {
@@ -114,7 +114,7 @@ function hasPlugins(node: JsonNode): boolean {
   );
 }
 
-/** The keys of a configuration that its reader has something to say about. */
+/** The keys of a configuration that the parser's messages may name. */
 const KEYS =
   /^(?:name|type|capabilities|cniVersions?|plugins|disableCheck|disableGC|loadOnlyInlinedPlugins|portMappings)$/i;
 

@@ -1,4 +1,4 @@
-/** So many bytes tell of what kind a file is. */
+/** How many bytes are read to determine the kind of a file. */
 const LOOKED_AT = 4096;
 
 /** What a file holds, by size and kind, for a file that must not be quoted: `512 bytes of YAML-like text`. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { formatIp } from '../../net/ip.ts';
 import type { Listener } from '../../path/model/node-report.ts';
 
-/** A socket that waits for strangers, with the inode by which its process is found. */
+/** A listening socket, with the inode by which its process is found. */
 export interface ListeningSocket extends Listener {
   inode: string;
 }

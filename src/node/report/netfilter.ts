@@ -22,10 +22,10 @@ const TOOLS = [
 /** Finds a program by its name; undefined when there is none. */
 export type Which = (name: string) => string | undefined;
 
-/** What is not a tool's to tell: where the kernel lists what it has. */
+/** What the kernel itself lists, without a tool. */
 export interface Kernel {
   proc: string;
-  /** The tables of nf_tables; undefined when the kernel does not tell them. */
+  /** The tables of nf_tables; undefined when the kernel does not list them. */
   nftTables(): readonly NftTableName[] | undefined;
 }
 
@@ -108,7 +108,7 @@ function tablesOf(kernel: Kernel, tool: string): readonly NftTableName[] {
 }
 
 /**
- * The rules of the older kernel interface. Its tables come into being when a tool looks at them, so they are looked at only when
+ * The rules of the older kernel interface. A tool creates its tables by reading them, so they are read only when
  * the kernel lists one: reading must not change the node.
  */
 async function saveLegacy(exec: Exec, which: Which, family: Tables['family'], proc: string): Promise<Tables> {
@@ -131,7 +131,7 @@ function hasLegacyTables(family: Tables['family'], proc: string): boolean {
   }
 }
 
-/** What the plain name `iptables` stands for, by what it says of itself: `iptables v1.8.9 (nf_tables)`. */
+/** The variant of the plain name `iptables`, by its version text: `iptables v1.8.9 (nf_tables)`. */
 async function readDefaultVariant(
   exec: Exec,
   iptables: string | undefined,

@@ -19,7 +19,7 @@ export async function readNetwork(
     observe('ip address', async () => {
       const [shown, names] = await Promise.all([
         output(exec, ['ip', '-j', '-d', 'address', 'show']),
-        // Who is behind a device is an addition to what it is.
+        // The namespace behind a device is optional information.
         output(exec, ['ip', '-j', 'netns', 'list-id']).catch(() => ''),
       ]);
       return parseIpAddress(shown, parseNamespaceIds(names));
@@ -34,7 +34,7 @@ export async function readNetwork(
   return {
     links: seen === undefined ? (devices as { unknown: string }) : { value: seen.links },
     addresses: seen === undefined ? (devices as { unknown: string }) : { value: seen.addresses },
-    // A kernel without IPv6 has no IPv6 routes; without those of IPv4 nothing can be said.
+    // A kernel without IPv6 has no IPv6 routes; without the IPv4 routes, the result is unknown.
     routes: 'unknown' in routes4 ? routes4 : { value: both },
     rules: { ipv4: rules4, ipv6: rules6 },
   };
@@ -167,10 +167,10 @@ const ipRule = z.array(
   }),
 );
 
-/** What is said of a rule besides what it goes by: whether its device is there, who made it. */
+/** Fields of a rule that are not matches: whether its device exists, who created it. */
 const ASIDES = ['iif_detached', 'oif_detached', 'protocol', 'unresolved'];
 
-/** Reads what `ip -j rule show` prints for a family. What a rule goes by and is not known here is kept as words. */
+/** Reads what `ip -j rule show` prints for a family. Unknown matches of a rule are kept as words. */
 export function parseIpRule(family: 'ipv4' | 'ipv6', text: string): PolicyRule[] {
   return ipRule.parse(json(text)).map((rule) => {
     const { priority, not, src, srclen, dst, dstlen, iif, oif, fwmark, fwmask, table, ...more } = rule;
@@ -199,7 +199,7 @@ export function parseIpRule(family: 'ipv4' | 'ipv6', text: string): PolicyRule[]
   });
 }
 
-/** A rule without a table goes by the one that the packet's device has (l3mdev). */
+/** A rule without a table uses the table of the packet's device (l3mdev). */
 const LOOKUP_OTHER = 'lookup [other]';
 
 /** ip prints `goto` and `nop` under names of their own. */

@@ -68,7 +68,7 @@ function formatOf(path: string, read: typeof readHead): PluginFile['format'] {
   }
 }
 
-/** No other text comes from a plugin into a report: what stands under its name may be anything. */
+/** The only text of a plugin in a report: a file under a plugin's name may be anything. */
 const version = z.string().regex(/^\d{1,4}(?:\.\d{1,4}){1,3}(?:-[a-z0-9.]{1,16})?$/);
 const versionAnswer = z.object({ supportedVersions: z.array(version).max(64) });
 

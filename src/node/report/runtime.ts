@@ -34,11 +34,11 @@ export function findRuntime(isThere: (path: string) => boolean = existsSync): st
 const DEFAULT_CONF_DIR = '/etc/cni/net.d';
 const DEFAULT_BIN_DIRS = ['/opt/cni/bin'];
 
-/** What of the runtime is looked at: the part of it that a test stands in for. */
+/** The part of the runtime that is read; tests replace it. */
 export type InspectedRuntime = Pick<Runtime, 'version' | 'listSandboxes'> & RuntimeInspection;
 
 /**
- * The runtime's endpoint, a path or `unix://path`, when somebody says it: crictl's variable
+ * The runtime's endpoint, a path or `unix://path`, when it is given: crictl's variable
  * (https://github.com/kubernetes-sigs/cri-tools/blob/master/docs/crictl.md). Otherwise where a runtime is found.
  */
 export function runtimeEndpoint(
@@ -264,8 +264,8 @@ export function cniDirectories(runtime: NodeReport['runtime']): {
 }
 
 /**
- * What was found in directories. In those that are only guessed nothing is no finding: distributions have their own
- * (k3s, RKE2 and k0s below /var/lib, MicroK8s below /var/snap), and who uses them has nothing in the others.
+ * What was found in directories. An empty directory that is only guessed proves nothing: distributions have their own
+ * (k3s, RKE2 and k0s below /var/lib, MicroK8s below /var/snap), and the usual ones are empty there.
  */
 export function foundIn<T>(guessed: boolean, found: T[]): T[] {
   if (guessed && found.length === 0) {

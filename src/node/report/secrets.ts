@@ -6,7 +6,7 @@ import { describeContent, isDescription } from './describe-content.ts';
 /** What replaces a secret. Code that writes a file refuses a text that contains it. */
 export const LEFT_OUT = '(left out by hostport)';
 
-/** What fields of secrets are called. */
+/** Names of fields that hold secrets. */
 const SECRET_WORD =
   'token|passw(?:or)?d|passphrase|secret|credential|authorization|private[-_]?key|api[-_]?key|access[-_]?key';
 const SECRET_KEY = new RegExp(`${SECRET_WORD}|key[-_]?data|^auths?$|(?:^|[-_])(?:pwd|pass)$`, 'i');
@@ -25,7 +25,7 @@ const LOOKS_SECRET =
   /(?<![\w-])(?:eyJ[\w-]{10}|LS0tLS1CRUdJTi|(?:AKIA|ASIA)[A-Z0-9]{16}|(?:gh[pousr]_|github_pat_|glpat-|xox[abposr]-)[\w-]{10}|K10[0-9a-f]{16}|(?<![./])[a-z0-9]{6}\.[a-z0-9]{16}(?![\w.-])|AGE-SECRET-KEY-)/;
 
 /**
- * A JSON document as text with its secrets left out; a description in place of a text that is no JSON, or too large to be read. A text
+ * A JSON document as text with its secrets left out; a description instead of a text that is not JSON, or too large to be read. A text
  * without secrets stays as it is.
  */
 export function withoutSecrets(text: string): string {
@@ -34,7 +34,7 @@ export function withoutSecrets(text: string): string {
   try {
     node = parseDocument(text, 'document');
   } catch {
-    // Where it is broken is of no interest to who compares documents; a configuration file says it: conf-files.ts.
+    // Documents are only compared, so the place of the error does not matter. For configuration files it does: conf-files.ts.
     return `(${describeContent(text)})`;
   }
   return nodeWithoutSecrets(node, text);
@@ -127,7 +127,7 @@ function redact(value: unknown, byKey: boolean): unknown {
   return members;
 }
 
-/** What can only be a setting is none. */
+/** A value that can only be a setting is not a secret. */
 function canBeSecret(value: unknown): boolean {
   return value !== null && value !== undefined && typeof value !== 'boolean';
 }
@@ -165,7 +165,7 @@ function withoutPem(text: string): string {
 const PEM_BEGIN = '-----BEGIN ';
 const PEM_END = '-----END ';
 
-/** A text with what stands before the `@` of a URL left out. */
+/** A text with the part of URLs before the `@` left out. */
 function withoutUserinfo(text: string): string {
   let kept = '';
   let from = 0;

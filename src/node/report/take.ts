@@ -27,8 +27,8 @@ export const whichProgram: Which = (name) =>
   Bun.which(name, { PATH: `${process.env.PATH ?? ''}:${SYSTEM_PATH}` }) ?? undefined;
 
 /**
- * Takes the report of the node that this process stands on: of its network, mount and process namespaces. Changes nothing. What
- * cannot be seen, for lack of permission or of an answer, is unknown with the reason, and does not keep the rest from being seen.
+ * Takes the report of the node that this process runs on: of its network, mount and process namespaces. Changes nothing. What cannot be
+ * read, for lack of permission or of an answer, is unknown with the reason; the rest is reported all the same.
  * `runtimeEndpoint`: a socket, as a path or `unix://path`; default: CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen.
  */
 export async function takeNodeReport(
@@ -129,7 +129,7 @@ function parsedTypes(text: string, name: string, network?: (name: string) => voi
     });
     return plugins.map(({ type }) => type);
   } catch {
-    // A file that is no configuration names nobody; that it is broken is for the doctor to say.
+    // A file that is not a configuration names no plugin; the doctor reports that it is broken.
     return [];
   }
 }
