@@ -203,7 +203,7 @@ function cniInput(): (readonly [string, RegExp])[] {
     [of('SCRATCH/directory'), /SCRATCH\/directory/],
     [of('SCRATCH/empty/below'), /SCRATCH\/empty\/below/],
     [`${of('SCRATCH/net.conflist')} --cache-dir SCRATCH/empty`, /SCRATCH\/empty: it is not a directory/],
-    [`${of('SCRATCH/net.conflist')} --cache-dir SCRATCH/empty/x`, /SCRATCH\/empty\/x: a part of its path/],
+    [`${of('SCRATCH/net.conflist')} --cache-dir SCRATCH/empty/x`, /SCRATCH\/empty\/x: part of its path/],
   ];
 }
 

@@ -31,7 +31,7 @@ export function delegateTo(type: string, host: PluginHost): Delegate {
         return parseResult(decodeResult(await call('ADD', request)), request.cniVersion);
       } catch (failure) {
         await call('DEL', request).catch((error) =>
-          request.warn(`${type} could not be cleared up: ${messageOf(error)}`),
+          request.warn(`cannot clean up ${type}: ${messageOf(error)}`),
         );
         throw failure;
       }

@@ -45,7 +45,9 @@ async function run(plugins: Readonly<Record<string, () => Plugin>>): Promise<num
   const name = (process.execPath.split('/').pop() ?? '').replace(/\.exe$/, '');
   const plugin = plugins[name];
   if (plugin === undefined) {
-    io.writeStderr(`${process.execPath}: must be called ${Object.keys(plugins).join(', ')}\n`);
+    io.writeStderr(
+      `cannot run ${process.execPath}: no plugin of that name; name the file ${Object.keys(plugins).join(' or ')}\n`,
+    );
     return 2;
   }
   return runPlugin(plugin(), io);

@@ -111,7 +111,7 @@ export async function runPlugin(plugin: Plugin, io: PluginIo): Promise<number> {
       throw new CniError(
         cniErrorCode.incompatibleVersion,
         `config version does not allow ${verb}`,
-        `config is "${version}", ${verb} came with "${minimum}"`,
+        `config is "${version}", ${verb} needs at least "${minimum}"`,
       );
     }
     const request = toRequest(io, config, version, warn);

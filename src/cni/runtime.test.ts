@@ -211,7 +211,7 @@ describe.each(cniVersions.map((version) => [version]))('%s', (cniVersion) => {
       const message = `configuration version "${cniVersion}" does not support the CHECK command`;
       expect(await failure(cni.check(list, ATTACHMENT))).toMatchObject({ code: 1, message });
       await runtime({ tooOld: 'skip' }).runtime.check(list, ATTACHMENT);
-      expect(notices).toEqual([`CHECK of the plugins left out: ${message}`]);
+      expect(notices).toEqual([`CHECK of the plugins skipped: ${message}`]);
       expect(calls).toEqual([]);
       return;
     }
@@ -268,7 +268,7 @@ test('disableCheck and disableGC leave everything alone', async () => {
   await cni.check(list, ATTACHMENT);
   await cni.gc(list, []);
   expect(calls).toEqual([]);
-  expect(notices).toEqual(['CHECK left out: net has disableCheck', 'GC left out: net has disableGC']);
+  expect(notices).toEqual(['CHECK skipped: net has disableCheck', 'GC skipped: net has disableGC']);
   expect(cache.list()).toHaveLength(1);
 });
 
@@ -612,7 +612,7 @@ describe('a delegate', () => {
     const error = await failure(delegateTo('ipam', host()).add(request()));
     expect(error).toMatchObject({ code: 11, message: 'no address left' });
     expect(seen()).toEqual(['ipam ADD', 'ipam DEL']);
-    expect(notices).toEqual(['ipam could not be cleared up: disk full']);
+    expect(notices).toEqual(['cannot clean up ipam: disk full']);
   });
 
   test('that is missing is said to be', async () => {

@@ -95,7 +95,7 @@ export class CniRuntime {
     const key = keyOf(list, attachment);
     const version = knownVersion(list);
     if (!this.#isNewEnough(list, 'CHECK')) return;
-    if (list.disableCheck) return this.#options.onNotice(`CHECK left out: ${list.name} has disableCheck`);
+    if (list.disableCheck) return this.#options.onNotice(`CHECK skipped: ${list.name} has disableCheck`);
     const entry = this.#options.cache.read(key);
     const input = inputsOf(entry, attachment, version);
     for (const plugin of list.plugins) await this.#run('CHECK', list, plugin, input);
@@ -122,7 +122,7 @@ export class CniRuntime {
    */
   async gc(list: NetworkConfigList, valid: readonly ValidAttachment[]): Promise<void> {
     knownVersion(list);
-    if (list.disableGC) return this.#options.onNotice(`GC left out: ${list.name} has disableGC`);
+    if (list.disableGC) return this.#options.onNotice(`GC skipped: ${list.name} has disableGC`);
     const failures: unknown[] = [];
     const attempt = async (work: () => Promise<void>) => {
       try {
@@ -261,7 +261,7 @@ export class CniRuntime {
       // Also when it was the signal that ended the ADD.
       await new CniRuntime({ ...this.#options, signal: undefined })
         .#run('DEL', list, plugin, { ...attachment, prevResult })
-        .catch((error) => this.#options.onNotice(`not cleared up: ${textOf(error)}`));
+        .catch((error) => this.#options.onNotice(`cannot clean up: ${textOf(error)}`));
       if (before === undefined) cache.remove(key);
       else await this.#remember(before);
       throw failure;
@@ -354,7 +354,7 @@ export class CniRuntime {
     if (tooOld === 'refuse' || (tooOld === 'libcni' && verb === 'CHECK')) {
       throw new CniError(cniErrorCode.incompatibleVersion, message);
     }
-    onNotice(`${verb} of the plugins left out: ${message}`);
+    onNotice(`${verb} of the plugins skipped: ${message}`);
     return false;
   }
 }

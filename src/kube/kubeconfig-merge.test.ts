@@ -135,14 +135,17 @@ describe('mergeKubeconfig and removeFromKubeconfig', () => {
     await writeFile(join(directory, 'file'), '');
     for (const [place, words] of [
       [directory, 'it is a directory, not a file'],
-      [join(directory, 'file/config'), 'something else is there already'],
+      [join(directory, 'file/config'), 'something else already exists there'],
     ] as const) {
       const merging = mergeKubeconfig(place, entry).catch((error: unknown) => error);
-      expect(await merging).toMatchObject({ name: 'UserError', message: `kubeconfig ${place}: ${words}` });
+      expect(await merging).toMatchObject({
+        name: 'UserError',
+        message: `cannot use kubeconfig ${place}: ${words}`,
+      });
     }
     const removing = removeFromKubeconfig(directory, entry.name).catch((error: unknown) => error);
     expect(await removing).toMatchObject({
-      message: `kubeconfig ${directory}: it is a directory, not a file`,
+      message: `cannot use kubeconfig ${directory}: it is a directory, not a file`,
     });
   });
 

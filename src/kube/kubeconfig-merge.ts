@@ -114,13 +114,13 @@ function parse(path: string, text: string): Document {
   const document = parseDocument(text) as unknown as Document;
   if (document.errors[0] !== undefined) {
     const where = document.errors[0].message.split('\n')[0];
-    throw new UserError(`kubeconfig ${path}: not YAML, left alone: ${where}`);
+    throw new UserError(`cannot use kubeconfig ${path}: not valid YAML: ${where}`);
   }
   if (document.contents === null) {
     return new Document({ apiVersion: 'v1', kind: 'Config', preferences: {} });
   }
   if (!isMap(document.contents)) {
-    throw new UserError(`kubeconfig ${path}: not a kubeconfig (no mapping), left alone`);
+    throw new UserError(`cannot use kubeconfig ${path}: it is not a YAML mapping`);
   }
   return document;
 }
@@ -128,7 +128,7 @@ function parse(path: string, text: string): Document {
 function sequenceOf(path: string, document: Document, list: string): YAMLSeq | undefined {
   const value = document.get(list);
   if (value === undefined || value === null) return undefined;
-  if (!isSeq(value)) throw new UserError(`kubeconfig ${path}: ${list} is not a list, left alone`);
+  if (!isSeq(value)) throw new UserError(`cannot use kubeconfig ${path}: ${list} is not a list`);
   return value as YAMLSeq;
 }
 
@@ -158,7 +158,7 @@ async function inWords<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     const problem = fileProblem(cause);
-    throw problem === undefined ? cause : new UserError(`kubeconfig ${path}: ${problem}`);
+    throw problem === undefined ? cause : new UserError(`cannot use kubeconfig ${path}: ${problem}`);
   }
 }
 
@@ -174,12 +174,12 @@ async function whileLocked<T>(path: string, clock: Clock, work: () => Promise<T>
       const moved = await stat(aside).catch(ignoreMissing);
       await rm(aside, { force: true });
       if (moved === undefined || moved.ino === held.ino) continue;
-      throw new UserError(
-        `kubeconfig ${path}: its lock ${lock} changed hands while it was being taken; try again`,
-      );
+      throw new UserError(`cannot lock kubeconfig ${path}: another program took over ${lock}; try again`);
     }
     if (clock.now() > deadline) {
-      throw new UserError(`kubeconfig ${path}: locked by another program for 10 s (${lock})`);
+      throw new UserError(
+        `cannot lock kubeconfig ${path}: locked by another program for 10 s (${lock}); try again later`,
+      );
     }
     await clock.sleep(LOCK_RETRY_MS);
   }

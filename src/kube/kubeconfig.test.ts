@@ -76,9 +76,9 @@ current-context: missing
     'current-context': 'x' as string | undefined,
   };
   const cases: { name: string; text: string | typeof good; message: string | RegExp }[] = [
-    { name: 'not YAML', text: 'a: [', message: /: not YAML: .* at line 1/ },
-    { name: 'a list', text: '- a', message: 'not a kubeconfig: no mapping' },
-    { name: 'empty', text: '', message: 'not a kubeconfig: no mapping' },
+    { name: 'not YAML', text: 'a: [', message: /: not valid YAML: .* at line 1/ },
+    { name: 'a list', text: '- a', message: 'it is not a YAML mapping' },
+    { name: 'empty', text: '', message: 'it is not a YAML mapping' },
     {
       name: 'no current-context',
       text: { ...good, 'current-context': undefined },
@@ -90,7 +90,7 @@ current-context: missing
     {
       name: 'context without cluster',
       text: { ...good, contexts: [{ name: 'x', context: {} }] },
-      message: 'context "x" names no cluster',
+      message: 'context "x" does not name a cluster',
     },
     {
       name: 'no server',
@@ -105,7 +105,7 @@ current-context: missing
     {
       name: 'insecure',
       text: { ...good, clusters: [{ name: 'c', cluster: { server, 'insecure-skip-tls-verify': true } }] },
-      message: /insecure-skip-tls-verify is refused/,
+      message: /insecure-skip-tls-verify is not supported/,
     },
     {
       name: 'bad base64',
@@ -125,7 +125,7 @@ current-context: missing
     {
       name: 'exec plugin',
       text: { ...good, users: [{ name: 'u', user: { exec: { command: 'x' } } }] },
-      message: 'user "u": exec is not supported here; give a token or a client certificate',
+      message: 'user "u": exec is not supported; set a token or a client certificate',
     },
     {
       name: 'token of the wrong type',
@@ -138,7 +138,8 @@ current-context: missing
       const path = await file('bad.conf', typeof text === 'string' ? text : JSON.stringify(text));
       const error = await loadKubeconfig(path).catch((thrown) => thrown);
       expect(error).toBeInstanceOf(UserError);
-      if (typeof message === 'string') expect(error.message).toBe(`kubeconfig ${path}: ${message}`);
+      if (typeof message === 'string')
+        expect(error.message).toBe(`cannot use kubeconfig ${path}: ${message}`);
       else expect(error.message).toMatch(message);
     });
   }
@@ -170,7 +171,7 @@ describe('inClusterConfig', () => {
   });
 
   test('says what is missing', async () => {
-    await expect(inClusterConfig({}, directory)).rejects.toThrow(/this is no pod/);
+    await expect(inClusterConfig({}, directory)).rejects.toThrow(/run this in a pod/);
     await expect(inClusterConfig(env, join(directory, 'none'))).rejects.toThrow(/ca.crt does not exist/);
     await file('token', '\n');
     await expect(inClusterConfig(env, directory)).rejects.toThrow(/the file is empty/);

@@ -26,16 +26,16 @@ const UNSUPPORTED_USER_FIELDS = ['exec', 'auth-provider', 'username', 'password'
  */
 export async function loadKubeconfig(path: string, context?: string): Promise<ApiClientOptions> {
   const fail = (what: string, cause?: unknown): never => {
-    throw new UserError(`kubeconfig ${path}: ${what}`, { cause });
+    throw new UserError(`cannot use kubeconfig ${path}: ${what}`, { cause });
   };
   const text =
     (await readIfExists(path).catch((cause) => fail(fileProblem(cause) ?? messageOf(cause)))) ??
     fail('no such file');
   const config = (await parseYaml(text).catch((error) =>
-    fail(`not YAML: ${messageOf(error).split('\n')[0]}`),
+    fail(`not valid YAML: ${messageOf(error).split('\n')[0]}`),
   )) as KubeconfigFile | null;
   if (config === null || typeof config !== 'object' || Array.isArray(config))
-    fail('not a kubeconfig: no mapping');
+    fail('it is not a YAML mapping');
 
   const find = <T extends Named>(list: unknown, what: string, name: string): T => {
     const found = Array.isArray(list) ? list.find((item) => item?.name === name) : undefined;
@@ -54,7 +54,7 @@ export async function loadKubeconfig(path: string, context?: string): Promise<Ap
     wanted,
   );
   const { cluster: clusterName, user: userName } = contextOf.context ?? {};
-  if (typeof clusterName !== 'string') fail(`context ${JSON.stringify(wanted)} names no cluster`);
+  if (typeof clusterName !== 'string') fail(`context ${JSON.stringify(wanted)} does not name a cluster`);
   const cluster =
     find<{ name?: string; cluster?: Record<string, unknown> }>(
       config!.clusters,
@@ -74,11 +74,11 @@ export async function loadKubeconfig(path: string, context?: string): Promise<Ap
     fail(`${clusterWhere}: server ${JSON.stringify(server)} is not an http or https URL`);
   }
   if (cluster['insecure-skip-tls-verify'] === true) {
-    fail(`${clusterWhere}: insecure-skip-tls-verify is refused here; give certificate-authority-data`);
+    fail(`${clusterWhere}: insecure-skip-tls-verify is not supported; set certificate-authority-data`);
   }
   const unsupported = UNSUPPORTED_USER_FIELDS.find((field) => user[field] !== undefined);
   if (unsupported !== undefined) {
-    fail(`${userWhere}: ${unsupported} is not supported here; give a token or a client certificate`);
+    fail(`${userWhere}: ${unsupported} is not supported; set a token or a client certificate`);
   }
 
   // Embedded data wins over a file, as in client-go.
@@ -121,11 +121,12 @@ export async function inClusterConfig(
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
   if (!host || !port) {
     throw new UserError(
-      'in-cluster configuration: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is no pod',
+      'cannot use the in-cluster configuration: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; run this in a pod',
     );
   }
   const ca = await readIfExists(`${directory}/ca.crt`);
-  if (ca === undefined) throw new UserError(`in-cluster configuration: ${directory}/ca.crt does not exist`);
+  if (ca === undefined)
+    throw new UserError(`cannot use the in-cluster configuration: ${directory}/ca.crt does not exist`);
   const token = tokenReader(`${directory}/token`);
   await token();
   const authority = host.includes(':') ? `[${host}]` : host;
@@ -136,7 +137,9 @@ function tokenReader(path: string): () => Promise<string> {
   return async () => {
     const text = (await readIfExists(path))?.trim();
     if (!text)
-      throw new UserError(`bearer token ${path}: ${text === '' ? 'the file is empty' : 'no such file'}`);
+      throw new UserError(
+        `cannot read bearer token ${path}: ${text === '' ? 'the file is empty' : 'no such file'}`,
+      );
     return text;
   };
 }

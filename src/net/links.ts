@@ -51,7 +51,8 @@ export interface NetDevices {
 /** Of the thread's network namespace. */
 export function openNetDevices(): NetDevices {
   const channel = openRtnetlink();
-  if (channel === undefined) throw new Error('no netlink socket to look at network devices by');
+  if (channel === undefined)
+    throw new Error('cannot read network devices: the kernel has no netlink socket for them');
 
   /** The payload of the one answer; undefined when it is an error, or none. */
   const ask = (type: number, body: Buffer, flags = 0): Buffer | undefined => {

@@ -3,12 +3,12 @@ import type { Attached } from './attached.ts';
 import type { PortmapConfig } from './config.ts';
 import type { InstalledMapping, Owner, PodAddress } from './rules.ts';
 
-/** Error code of our own: the host port belongs to another attachment, whose sandbox lives. */
+/** Error code of our own: the host port belongs to another attachment, whose sandbox still exists. */
 export const HOST_PORT_TAKEN = 110;
 
 /** The error that says who has the port: `mapping` in words, and whose it is. */
 export function taken(mapping: string): CniError {
-  return new CniError(HOST_PORT_TAKEN, `host port is taken: ${mapping}, whose sandbox lives`);
+  return new CniError(HOST_PORT_TAKEN, `host port is already in use: ${mapping}, whose sandbox still exists`);
 }
 
 /** Where mappings are kept: the netfilter rules of this machine by one of the two ways to write them, both address families. */
@@ -16,7 +16,7 @@ export interface Backend {
   readonly name: 'iptables' | 'nftables';
   /**
    * Makes the mappings of an attachment in place of what it had before. A mapping of the same port whose sandbox is gone is
-   * removed; one whose sandbox lives is error {@link HOST_PORT_TAKEN}. Returns the attachments (by the name of their chain,
+   * removed; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}. Returns the attachments (by the name of their chain,
    * see `attachmentChain`) that lost their mappings to this one.
    */
   add(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<Set<string>>;

@@ -160,7 +160,7 @@ describe.each(['nft', 'legacy'] as const)('nftables beside iptables-%s', (varian
     } else {
       // The kernel cannot be asked what iptables-legacy has.
       expect(known).toMatchObject({ code: 0, document: undefined });
-      expect(known.stderr).toContain('iptables cannot be used, what it may have stays');
+      expect(known.stderr).toContain('iptables cannot be used; any mappings it holds stay in place');
     }
     expect(await mapped()).toEqual(['iptables 10.88.0.10:8080']);
     // Of whom nothing can be there.

@@ -129,6 +129,7 @@ async function fromAll(
   }
   // The reference's tables need nothing to be found absent; of the two backends one must have been able to look.
   if (unusable.length > 1) throw unusable.at(-1)!;
-  for (const { message, details } of unusable) warn(`${message}, what it may have stays: ${details}`);
+  for (const { message, details } of unusable)
+    warn(`${message}; any mappings it holds stay in place: ${details}`);
   return found;
 }

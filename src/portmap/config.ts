@@ -63,7 +63,7 @@ export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
   const chain = config.externalSetMarkChain ?? undefined;
   const markMasqBit = config.markMasqBit ?? undefined;
   if (chain !== undefined && markMasqBit !== undefined) {
-    throw invalid('externalSetMarkChain and markMasqBit exclude each other');
+    throw invalid('externalSetMarkChain and markMasqBit cannot be used together');
   }
   if (chain !== undefined && (typeof chain !== 'string' || !isChainName(chain))) {
     throw invalid(`externalSetMarkChain must be the name of an iptables chain, is ${JSON.stringify(chain)}`);
@@ -117,7 +117,7 @@ function chooseBackend(config: PluginConfig): PortmapConfig['backend'] {
   const backend = asked ?? [...meant.keys()][0];
   for (const [other, field] of meant) {
     if (other !== backend)
-      throw invalid(`${field} is of the ${other} backend, but the backend is ${backend}`);
+      throw invalid(`${field} belongs to the ${other} backend, but the backend is ${backend}`);
   }
   return backend;
 }
@@ -140,7 +140,7 @@ function withoutRepeated(all: readonly PortMapping[]): Pick<PortmapConfig, 'port
     const own = ip === undefined || isUnspecified(ip) ? every : formatIp(ip);
     if (addresses.has('every') || addresses.has(every) || addresses.has(own)) {
       repeated.push(
-        `${hostIP === undefined ? '' : `${hostIP} `}${key} to ${containerPort} has no effect: the request maps it before`,
+        `${hostIP === undefined ? '' : `${hostIP} `}${key} to ${containerPort} has no effect: an earlier entry of the request maps it`,
       );
       continue;
     }

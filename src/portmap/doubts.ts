@@ -29,7 +29,7 @@ export function doubtsOf(
           ? 'the kernel does not route packets from ::1'
           : isLocal(ip)
             ? undefined
-            : 'it is no address of this machine';
+            : 'it is not an address of this machine';
     if (reason !== undefined)
       doubts.push(`hostIP ${hostIP} of ${protocol} ${hostPort} has no effect: ${reason}`);
   }
@@ -50,11 +50,11 @@ function misplaced(request: PluginConfig): string[] {
   const doubts: string[] = [];
   if (runtime?.portMappings === undefined && capabilities?.portMappings !== true) {
     doubts.push(
-      'no port is ever mapped: the configuration does not declare "capabilities": {"portMappings": true}, so the runtime passes none',
+      'no port is ever mapped: the configuration does not declare "capabilities": {"portMappings": true}, so the runtime does not pass any',
     );
   }
   if (request.portMappings !== undefined) {
-    doubts.push('"portMappings" beside "runtimeConfig" instead of in it is ignored');
+    doubts.push('"portMappings" is ignored: it must be inside "runtimeConfig"');
   }
   return doubts;
 }

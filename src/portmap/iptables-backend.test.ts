@@ -102,7 +102,7 @@ test('a living owner is named with network, container and address', async () => 
   await expect(add(backend, config, at('new'), pod)).rejects.toMatchObject({
     code: 110,
     message:
-      'host port is taken: tcp 80 of container old of network net at 10.0.0.5:8080, whose sandbox lives',
+      'host port is already in use: tcp 80 of container old of network net at 10.0.0.5:8080, whose sandbox still exists',
   });
 });
 

@@ -64,7 +64,7 @@ export class IptablesBackend {
 
   /**
    * Plans the mappings of an attachment, in place of what it had before. A mapping of the same port whose sandbox is gone is
-   * removed with it; one whose sandbox lives is error {@link HOST_PORT_TAKEN}; one of which nobody knows stays, behind ours.
+   * removed with it; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}; one of which nobody knows stays, behind ours.
    */
   async plan(config: PortmapConfig, attached: Attached, pod: PodAddress): Promise<Plan> {
     return this.#planByGlance(config, attached, pod) ?? this.#planByReading(config, attached, pod, true);
@@ -98,7 +98,7 @@ export class IptablesBackend {
       if (refused || attempt === MAX_ATTEMPTS) {
         throw new CniError(
           cniErrorCode.internal,
-          `could not map ports of container ${attached.containerId} (${this.#nat.family})`,
+          `cannot map ports of container ${attached.containerId} (${this.#nat.family})`,
           `${outcome.reason}${failed === undefined ? '' : `: ${failed}`}`,
         );
       }
@@ -184,7 +184,7 @@ export class IptablesBackend {
     if (installed.length > wanted.length) {
       throw new CniError(
         cniErrorCode.internal,
-        `${this.#nat.family} rule too many in table nat`,
+        `unexpected ${this.#nat.family} rule in table nat`,
         installed[wanted.length],
       );
     }
@@ -303,7 +303,7 @@ export class IptablesBackend {
     const reason = !outcome.applied
       ? outcome.reason
       : needed !== undefined && (await this.#list(needed)) === undefined
-        ? `there is no chain ${needed}, which externalSetMarkChain names`
+        ? `chain ${needed}, named by externalSetMarkChain, does not exist`
         : undefined;
     if (reason !== undefined) {
       throw new CniError(cniErrorCode.pluginNotAvailable, 'iptables cannot be used', reason);
@@ -357,7 +357,7 @@ export class IptablesBackend {
       if (outcome.applied) return removed;
       last = outcome.reason;
     }
-    throw new CniError(cniErrorCode.internal, `could not remove port mappings (${this.#nat.family})`, last);
+    throw new CniError(cniErrorCode.internal, `cannot remove port mappings (${this.#nat.family})`, last);
   }
 
   /** The commands that remove these chains and all jumps to them; collects what they translated. */
@@ -422,7 +422,7 @@ export class IptablesBackend {
       else {
         unknown = true;
         this.#warn(
-          `${this.#inWords(rival, attached)} is of an unknown sandbox; the new mapping goes before it`,
+          `${this.#inWords(rival, attached)}: cannot determine whether its sandbox still exists; the new mapping is placed before it`,
         );
       }
     }

@@ -57,7 +57,7 @@ export function iptablesFamilies(
         if (pods.some(({ ip }) => ip.family === family) || !mayHaveIptablesChain(chain, family)) continue;
         await removeIn(family, [attached]).catch((error: unknown) => {
           if (!isUnusable(error)) throw error;
-          warn(`${family} left out: ${error.details}`);
+          warn(`${family} skipped: ${error.details}`);
         });
       }
       return replaced;
@@ -122,6 +122,6 @@ async function eachUsableFamily(
     unusable.push(error);
   }
   if (unusable.length === families.length) throw unusable[0];
-  for (const error of unusable) warn(`one address family left out: ${error.details}`);
+  for (const error of unusable) warn(`one address family skipped: ${error.details}`);
   return done;
 }

@@ -200,7 +200,7 @@ describe('a port that somebody has', () => {
     await expect(backend.add(second, at('new'), [podAt(6)])).rejects.toMatchObject({
       code: 110,
       message: expect.stringMatching(
-        /tcp 80 of container old of network net at 10\.0\.0\.5:8080, whose sandbox lives$/,
+        /tcp 80 of container old of network net at 10\.0\.0\.5:8080, whose sandbox still exists$/,
       ),
     });
     expect(contents(table)).toEqual(before);
@@ -231,7 +231,7 @@ describe('a port that somebody has', () => {
     await backend.add(configOf([{ hostPort: 80 }, { hostPort: 81 }]), at('old'), [pod]);
     await backend.add(web, at('new'), [podAt(6)]);
     expect(warnings).toEqual([
-      'tcp 80 of container old of network net at 10.0.0.5:8080 is of an unknown sandbox; the new mapping takes its place',
+      'tcp 80 of container old of network net at 10.0.0.5:8080: cannot determine whether its sandbox still exists; the new mapping replaces it',
     ]);
     expect(contents(table).filter((line) => line.startsWith('any4 {'))).toEqual([
       'any4 { tcp . 80 } jump own4-13 net/new',

@@ -72,7 +72,7 @@ export class NftablesBackend implements Backend {
       throw new CniError(
         // Everything but the conditions is of our own making.
         refused && plan.chains.length > 0 ? cniErrorCode.invalidNetworkConfig : cniErrorCode.internal,
-        `could not map ports of container ${attached.containerId} (nftables)`,
+        `cannot map ports of container ${attached.containerId} (nftables)`,
         last,
       );
     });
@@ -103,7 +103,7 @@ export class NftablesBackend implements Backend {
       }
       throw new CniError(
         cniErrorCode.internal,
-        `could not make way for container ${attached.containerId} (nftables)`,
+        `cannot remove stale mappings of the ports of container ${attached.containerId} (nftables)`,
         last,
       );
     });
@@ -140,7 +140,7 @@ export class NftablesBackend implements Backend {
         if (taker !== undefined) {
           throw new CniError(
             cniErrorCode.internal,
-            `mapping shadowed: ${portOf(claim.key)} is taken before`,
+            `mapping shadowed: an earlier rule takes ${portOf(claim.key).replace(' . ', ' ')} (nftables)`,
             taker,
           );
         }
@@ -214,7 +214,7 @@ export class NftablesBackend implements Backend {
       if (outcome.applied) return installed.flatMap(mappingOf);
       last = outcome.reason;
     }
-    throw new CniError(cniErrorCode.internal, `could not remove port mappings of ${what} (nftables)`, last);
+    throw new CniError(cniErrorCode.internal, `cannot remove port mappings of ${what} (nftables)`, last);
   }
 
   /**
@@ -279,7 +279,7 @@ export class NftablesBackend implements Backend {
     };
   }
 
-  /** What leaves when these rivals do, and by which name; one whose sandbox lives is error {@link HOST_PORT_TAKEN}. */
+  /** What leaves when these rivals do, and by which name; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}. */
   async #evict(rivals: readonly Installed[], attached: Attached): Promise<Eviction> {
     const gone = new Map<string, string>();
     const warnings: string[] = [];
@@ -297,7 +297,7 @@ export class NftablesBackend implements Backend {
       else {
         displaced.push(rival);
         warnings.push(
-          `${this.#inWords(rival, attached)} is of an unknown sandbox; the new mapping takes its place`,
+          `${this.#inWords(rival, attached)}: cannot determine whether its sandbox still exists; the new mapping replaces it`,
         );
       }
     }

@@ -50,10 +50,15 @@ export function validateNftConditions(value: unknown, field: 'conditionsV4' | 'c
     const name = [3, 2, 1]
       .map((n) => words.slice(at, at + n).join(' '))
       .find((text) => Object.hasOwn(fields, text));
-    if (name === undefined) throw refuse(field, 'must be matches of nftables; unknown field', words[at]);
+    if (name === undefined) {
+      throw new CniError(
+        cniErrorCode.invalidNetworkConfig,
+        `${field} must consist of nftables matches, has unknown field ${JSON.stringify(words[at])}`,
+      );
+    }
     const kind = fields[name]!;
     if ((kind === 'ipv4' || kind === 'ipv6') && kind !== family) {
-      throw refuse(field, `must be about ${family}`, name);
+      throw refuse(field, `must match only ${family}`, name);
     }
     at += name.split(' ').length;
     if (kind === 'number' && (words[at] === 'and' || words[at] === '&')) {
@@ -77,12 +82,12 @@ function checkOperand(words: readonly string[], from: number, kind: Kind, field:
     at++;
   }
   if (!braces) return at;
-  if (words[at] !== '}') throw refuse(field, 'has a set without its }', words[at]);
+  if (words[at] !== '}') throw refuse(field, 'has a set without a closing }', words[at]);
   return at + 1;
 }
 
 function checkValue(word: string | undefined, kind: Kind, field: string): void {
-  if (word === undefined) throw refuse(field, 'ends where a value must be', word);
+  if (word === undefined) throw refuse(field, 'ends where a value is expected', word);
   if (!isValue(word, kind)) throw refuse(field, `must have ${article(kind)} here`, word);
 }
 

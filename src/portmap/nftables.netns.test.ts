@@ -359,7 +359,10 @@ test('CHECK names what takes the port before, and nothing that does not', async 
     'fib daddr type local tcp dport { 80, 443 } redirect to :1',
   );
   const outcome = await run('CHECK', 'a', config);
-  expect(outcome.document).toMatchObject({ code: 999, msg: 'mapping shadowed: tcp . 80 is taken before' });
+  expect(outcome.document).toMatchObject({
+    code: 999,
+    msg: 'mapping shadowed: an earlier rule takes tcp 80 (nftables)',
+  });
   expect(String(outcome.document!.details)).toContain('in chain first of ip greedy');
   await done('DEL', 'a', config);
 });

@@ -283,7 +283,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
         'an address of another machine',
         [{ ...mapping, hostIP: '10.99.0.1' }],
         {},
-        'hostIP 10.99.0.1 of tcp 80 has no effect: it is no address of this machine',
+        'hostIP 10.99.0.1 of tcp 80 has no effect: it is not an address of this machine',
       ],
       [
         'an address of a family that the pod lacks',
@@ -301,19 +301,19 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
         'a port mapped before',
         [mapping, { ...mapping, containerPort: 9090, hostIP: '10.78.0.2' }],
         {},
-        '10.78.0.2 tcp 80 to 9090 has no effect: the request maps it before',
+        '10.78.0.2 tcp 80 to 9090 has no effect: an earlier entry of the request maps it',
       ],
       [
         'no capability, so no ports',
         [],
         { capabilities: {}, runtimeConfig: {} },
-        'no port is ever mapped: the configuration does not declare "capabilities": {"portMappings": true}, so the runtime passes none',
+        'no port is ever mapped: the configuration does not declare "capabilities": {"portMappings": true}, so the runtime does not pass any',
       ],
       [
         'ports in the wrong place',
         [],
         { portMappings: [mapping] },
-        '"portMappings" beside "runtimeConfig" instead of in it is ignored',
+        '"portMappings" is ignored: it must be inside "runtimeConfig"',
       ],
     ])('%s: a warning, and an error if strict', async (_name, mappings, extra, text) => {
       const config = conf('a', mappings, extra);
@@ -558,7 +558,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     const missing = { ...config, externalSetMarkChain: 'NOT-THERE' };
     expect((await run(ours, 'STATUS', 'a', missing)).document).toMatchObject({
       code: 50,
-      details: 'there is no chain NOT-THERE, which externalSetMarkChain names',
+      details: 'chain NOT-THERE, named by externalSetMarkChain, does not exist',
     });
     // A mapping that is there works on, but can neither be checked nor removed.
     await run(ours, 'ADD', 'a', config);

@@ -45,7 +45,7 @@ export const bunExec: Exec = {
     ]);
     const result = { code, stdout, stderr };
     if (child.signalCode === 'SIGKILL') {
-      throw new ExecError(argv, result, `killed, at the latest by its deadline of ${timeoutMs} ms`);
+      throw new ExecError(argv, result, `killed; its deadline was ${timeoutMs} ms`);
     }
     return result;
   },

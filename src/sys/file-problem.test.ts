@@ -14,8 +14,8 @@ describe('what the kernel says, in words', () => {
   test.each([
     ['nothing', 'no such file or directory'],
     ['directory', 'it is a directory, not a file'],
-    ['file/below', 'a part of its path is no directory'],
-    ['loop', 'its links lead round in a circle'],
+    ['file/below', 'part of its path is not a directory'],
+    ['loop', 'its symbolic links form a loop'],
     ['x'.repeat(300), 'its name is too long'],
   ])('%s', (name, words) => {
     let caught: unknown;
@@ -29,7 +29,11 @@ describe('what the kernel says, in words', () => {
 });
 
 test.each([
-  ['a system error without words here', Object.assign(new Error(), { code: 'EIO' }), 'the system says EIO'],
+  [
+    'a system error without words here',
+    Object.assign(new Error(), { code: 'EIO' }),
+    'the system reports EIO',
+  ],
   ["a program's own code", Object.assign(new Error(), { code: 'ERR_STREAM' }), undefined],
   ['an error without a code', new Error('x'), undefined],
   ['nothing', undefined, undefined],

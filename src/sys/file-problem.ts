@@ -6,19 +6,19 @@ export function fileProblem(cause: unknown): string | undefined {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code;
   if (code === undefined) return undefined;
   if (Object.hasOwn(PROBLEMS, code)) return PROBLEMS[code];
-  return /^E[A-Z0-9]+$/.test(code) ? `the system says ${code}` : undefined;
+  return /^E[A-Z0-9]+$/.test(code) ? `the system reports ${code}` : undefined;
 }
 
 const PROBLEMS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or directory',
-  ENOTDIR: 'a part of its path is no directory',
+  ENOTDIR: 'part of its path is not a directory',
   EISDIR: 'it is a directory, not a file',
-  EACCES: 'this user may not access it',
-  EPERM: 'this user may not do that to it',
-  EEXIST: 'something else is there already',
-  ELOOP: 'its links lead round in a circle',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EEXIST: 'something else already exists there',
+  ELOOP: 'its symbolic links form a loop',
   ENAMETOOLONG: 'its name is too long',
   ENOSPC: 'the disk is full',
   EROFS: 'the file system is read-only',
-  ENXIO: 'nothing is behind it',
+  ENXIO: 'no such device or address',
 };

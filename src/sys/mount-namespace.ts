@@ -10,7 +10,7 @@ export function unshareMounts(): void {
   const library = dlopen('libc.so.6', { unshare: { args: ['i32'], returns: 'i32' } });
   try {
     if (library.symbols.unshare(CLONE_NEWNS) !== 0) {
-      throw new Error('unshare a mount namespace: refused by the kernel (needs CAP_SYS_ADMIN)');
+      throw new Error('cannot unshare the mount namespace: refused by the kernel; needs CAP_SYS_ADMIN');
     }
   } finally {
     library.close();

@@ -59,7 +59,7 @@ export function mountIdOf(path: string): number | undefined {
   }
   try {
     const id = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
-    if (id === undefined) throw new Error(`${path}: the kernel does not tell its mount`);
+    if (id === undefined) throw new Error(`cannot find the mount of ${path}: the kernel does not report it`);
     return Number(id);
   } finally {
     closeSync(fd);

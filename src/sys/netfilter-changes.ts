@@ -28,7 +28,8 @@ export async function watchNetfilter(changed: () => void, signal: AbortSignal): 
   });
   const fd = libc.symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
   try {
-    if (fd < 0) throw new Error('netfilter changes: the kernel has no netlink socket for them');
+    if (fd < 0)
+      throw new Error('cannot listen for netfilter changes: the kernel has no netlink socket for them');
     const on = Buffer.from(new Int32Array([1]).buffer);
     const address = Buffer.alloc(ADDRESS_SIZE);
     address.writeUInt16LE(AF_NETLINK, 0);
@@ -38,7 +39,7 @@ export async function watchNetfilter(changed: () => void, signal: AbortSignal): 
       libc.symbols.bind(fd, address, ADDRESS_SIZE) !== 0
     ) {
       throw new Error(
-        'netfilter changes: the kernel refuses to tell them (needs CAP_NET_ADMIN and nf_tables)',
+        'cannot listen for netfilter changes: refused by the kernel; needs CAP_NET_ADMIN and nf_tables',
       );
     }
     await readDescriptor(fd, changed, signal);

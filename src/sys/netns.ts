@@ -19,7 +19,7 @@ export function enterNetns(path: string): void {
   try {
     if (library.symbols.setns(fd, CLONE_NEWNET) !== 0) {
       throw new Error(
-        `setns ${path}: refused by the kernel (needs CAP_SYS_ADMIN and a network namespace file)`,
+        `cannot enter network namespace ${path}: refused by the kernel; needs CAP_SYS_ADMIN and a network namespace file`,
       );
     }
   } finally {

@@ -185,7 +185,7 @@ describe.skipIf(missing !== undefined)(
       const lab = labNamed('unread');
       const path = lab.file('kubeconfig', BROKEN_YAML);
       const ran = await lab.hostport('create', 'cluster', '--name', lab.name);
-      expect(ran.stderr).toContain(`ERROR: kubeconfig ${path}: not YAML, left alone`);
+      expect(ran.stderr).toContain(`ERROR: cannot use kubeconfig ${path}: not valid YAML`);
       expect(ran.code).toBe(2);
       expect(leftovers(lab.name)).toEqual([]);
       expect(readFileSync(path, 'utf8')).toBe(BROKEN_YAML);
@@ -198,7 +198,7 @@ describe.skipIf(missing !== undefined)(
       const good = readFileSync(lab.env.KUBECONFIG!, 'utf8');
       lab.file('kubeconfig', BROKEN_YAML);
       const ran = await lab.hostport('delete', 'cluster', '--name', lab.name);
-      expect(ran.stderr).toContain('not YAML, left alone');
+      expect(ran.stderr).toContain('not valid YAML');
       expect(ran.code).toBe(1);
       expect(leftovers(lab.name)).toEqual([`file ${stateOf(lab)}`]);
       expect((await lab.must('get', 'clusters')).split('\n')).toContain(lab.name);
@@ -215,7 +215,7 @@ describe.skipIf(missing !== undefined)(
       lab.file('kubeconfig', BROKEN_YAML);
       const { code, said } = await creation.ended;
       expect(said).toMatch(
-        /^ERROR: kubeconfig .*: not YAML, left alone: .*; and then: cannot remove the rest of the cluster; try again with "\S+\/bin\/hostport delete cluster --name both": kubeconfig/m,
+        /^ERROR: cannot use kubeconfig .*: not valid YAML: .*; and then: cannot remove the rest of the cluster; try again with "\S+\/bin\/hostport delete cluster --name both": cannot use kubeconfig/m,
       );
       expect(code).toBe(1);
       expect(leftovers(lab.name)).toEqual([`file ${stateOf(lab)}`]);

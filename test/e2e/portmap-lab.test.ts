@@ -269,7 +269,7 @@ describe.skipIf(missing !== undefined)(`hostPorts in a cluster${missing ? ` (${m
       const address = result.ips[0].address.split('/')[0];
       await create({ name, node, ports: [{ hostPort: 8082 }] });
       const events = `get events --field-selector involvedObject.name=${name},reason=FailedCreatePodSandBox -o jsonpath={.items[*].message}`;
-      const reason = `host port is taken: tcp 8082 of container squatter of network strangers at ${address}:80, whose sandbox lives`;
+      const reason = `host port is already in use: tcp 8082 of container squatter of network strangers at ${address}:80, whose sandbox still exists`;
       await eventually('the event', async () => (await kubectl(events)).includes(reason));
       await cni('del');
       await inNode(node, 'ip', 'netns', 'delete', 'stranger');

@@ -276,7 +276,7 @@ nodes:
         'a path of the machine through a file',
         '/etc/hosts/x',
         `${WORKER}:/root/x`,
-        'cannot look at /etc/hosts/x: a part of its path is no directory',
+        'cannot look at /etc/hosts/x: part of its path is not a directory',
       ],
     ];
     for (const [name, from, to, message] of REFUSED) {

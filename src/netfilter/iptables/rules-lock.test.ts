@@ -37,7 +37,7 @@ test('one at a time has it, and a file that is there already will do', async () 
   const path = join(scratch, 'lock');
   writeFileSync(path, 'of an earlier call');
   const lock = await takeRulesLock(path);
-  expect(await take(path)).toBe(`${path}: held by another process for more than 50 ms`);
+  expect(await take(path)).toBe(`cannot lock ${path}: held by another process for more than 50 ms`);
   lock.release();
   expect(await take(path)).toBe('taken');
 });

@@ -39,7 +39,7 @@ export async function takeRulesLock(
   while (libc.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
     if (performance.now() > deadline) {
       release();
-      throw new Error(`${path}: held by another process for more than ${timeoutMs} ms`);
+      throw new Error(`cannot lock ${path}: held by another process for more than ${timeoutMs} ms`);
     }
     await Bun.sleep(INTERVAL_MS);
   }

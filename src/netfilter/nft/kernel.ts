@@ -254,18 +254,19 @@ function outcomeOf(error: number, what: string): NftOutcome {
   if (error === ENOENT)
     return { applied: false, why: 'missing', reason: `no such set, chain or element${what}` };
   if (error === EEXIST || error === EBUSY) {
-    return { applied: false, why: 'exists', reason: `element is there already${what}` };
+    return { applied: false, why: 'exists', reason: `element already exists${what}` };
   }
-  if (error === 1) throw new NftUnavailable('the kernel does not permit changes of nftables (CAP_NET_ADMIN)');
+  if (error === 1)
+    throw new NftUnavailable('cannot change nftables: refused by the kernel; needs CAP_NET_ADMIN');
   return { applied: false, why: 'refused', reason: `nftables transaction refused, error ${error}${what}` };
 }
 
 function cannotRead(what: string, error: number): NftUnavailable {
   const why =
     error === 1
-      ? 'not permitted (CAP_NET_ADMIN)'
+      ? 'refused by the kernel; needs CAP_NET_ADMIN'
       : error === 0
         ? 'no answer, or it kept changing'
         : `error ${error}`;
-  return new NftUnavailable(`nftables ${what} cannot be read: ${why}`);
+  return new NftUnavailable(`cannot read nftables ${what}: ${why}`);
 }

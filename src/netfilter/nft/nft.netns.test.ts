@@ -188,7 +188,7 @@ describe('a layout', () => {
       /chain inner lacks its rule "meta mark set 1"/,
     ],
     ['a rule comes first', ['insert', 'rule', ...inTable, 'inner', 'return'], /chain inner lacks/],
-    ['a rule is added', ['add', 'rule', ...inTable, 'entry', 'accept'], /entry has a rule too many/],
+    ['a rule is added', ['add', 'rule', ...inTable, 'entry', 'accept'], /entry has an unexpected rule/],
     ['the table sleeps', ['add', 'table', ...inTable, '{ flags dormant; }'], /switched off/],
     ['the table goes', ['delete', 'table', ...inTable], /table hostport is missing/],
     ['the table is flushed', ['flush', 'table', ...inTable], /lacks its rule/],

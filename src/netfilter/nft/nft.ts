@@ -141,7 +141,7 @@ export function chainFault(chain: NftChain, installed: InstalledChain | undefine
     if (!there) return `chain ${chain.name} lacks its rule "${rule}"`;
   }
   if (!chain.shared && installed.comments.length > chain.rules.length) {
-    return `chain ${chain.name} has a rule too many`;
+    return `chain ${chain.name} has an unexpected rule`;
   }
   return undefined;
 }

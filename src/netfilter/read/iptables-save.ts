@@ -108,7 +108,7 @@ class Reader {
       case '*':
         if (this.#table !== undefined)
           throw this.error(number, `table ${quote(line)} inside table ${this.#table}`);
-        if (!/^\*[\w.-]{1,64}$/.test(line)) throw this.error(number, `${quote(line)} names no table`);
+        if (!/^\*[\w.-]{1,64}$/.test(line)) throw this.error(number, `${quote(line)} does not name a table`);
         this.#table = line.slice(1);
         this.#opened = number;
         return;
@@ -120,7 +120,7 @@ class Reader {
         this.#rule(line, number);
         return;
     }
-    if (line !== 'COMMIT') throw this.error(number, `${quote(line)} is no line of iptables-save`);
+    if (line !== 'COMMIT') throw this.error(number, `${quote(line)} is not a line of iptables-save`);
     if (this.#table === undefined) throw this.error(number, 'COMMIT outside a table');
     this.#commit(this.#table);
   }
@@ -135,7 +135,7 @@ class Reader {
   #declare(line: string, number: number): void {
     const match = /^:(\S{1,64}) (\S+)(?: \[(\d+):(\d+)\])?$/.exec(line);
     if (match === null || this.#table === undefined) {
-      throw this.error(number, `${quote(line)} declares no chain of a table`);
+      throw this.error(number, `${quote(line)} does not declare a chain of a table`);
     }
     const [, name, policy, packets, bytes] = match;
     const hook = policy === '-' ? undefined : BUILT_IN[name!];
@@ -163,7 +163,7 @@ class Reader {
     const space = text.indexOf(' ', 3);
     const chainName = text.slice(3, space < 0 ? undefined : space);
     if (!text.startsWith('-A ') || this.#table === undefined) {
-      throw this.error(number, `${quote(line)} appends no rule to a chain of a table`);
+      throw this.error(number, `${quote(line)} does not append a rule to a chain of a table`);
     }
     const chain = this.#chains.get(chainName);
     if (chain === undefined) throw this.error(number, `chain ${quote(chainName)} is not declared`);
@@ -311,7 +311,7 @@ function segmentsOf(words: readonly string[]): Segment[] {
       segment.words.push(word);
       negated = false;
     } else {
-      if (option === undefined) throw new Error(`${quote(word)} belongs to no option`);
+      if (option === undefined) throw new Error(`${quote(word)} does not belong to an option`);
       option.args.push(word);
       segment.words.push(word);
     }

@@ -52,7 +52,7 @@ export function parseNftRuleset(text: string): NftDocument {
     document = JSON.parse(text) as Json;
   } catch {
     // The engine's own message quotes the text.
-    throw new RulesetParseError('nft ruleset', `is no JSON (${text.length} characters)`);
+    throw new RulesetParseError('nft ruleset', `is not JSON (${text.length} characters)`);
   }
   const items = isObject(document) ? document.nftables : undefined;
   if (!Array.isArray(items)) throw problem('document', 'has no list `nftables`');
@@ -88,11 +88,11 @@ class Reader {
     // Sets and chains first: a rule may be listed before what it refers to.
     for (const kinds of [['table'], ['chain', 'set', 'map'], ['rule', 'element']]) {
       for (const [i, item] of this.#items.entries()) {
-        if (!isObject(item)) throw problem(`nftables[${i}]`, 'is no object');
+        if (!isObject(item)) throw problem(`nftables[${i}]`, 'is not an object');
         for (const kind of kinds) {
           const body = item[kind];
           if (body === undefined) continue;
-          if (!isObject(body)) throw problem(`nftables[${i}].${kind}`, 'is no object');
+          if (!isObject(body)) throw problem(`nftables[${i}].${kind}`, 'is not an object');
           this.#read(kind, body, `nftables[${i}].${kind}`);
         }
       }
@@ -152,7 +152,8 @@ class Reader {
     let base: BaseHook | undefined;
     if (hook !== undefined) {
       const type = text(body, 'type', place);
-      if (type !== 'nat' && type !== 'filter' && type !== 'route') throw problem(place, `has type ${type}`);
+      if (type !== 'nat' && type !== 'filter' && type !== 'route')
+        throw problem(place, `has unknown type ${type}`);
       if (typeof body.prio !== 'number') throw problem(place, 'has no number `prio`');
       base = {
         type: type satisfies ChainType,
@@ -176,7 +177,7 @@ class Reader {
     if (beyond !== undefined) beyond.rules++;
     if (table === undefined) return;
     const chain = table.chains.get(chainName);
-    if (chain === undefined) throw problem(place, `is of chain ${chainName}, which is not listed`);
+    if (chain === undefined) throw problem(place, `belongs to chain ${chainName}, which is not listed`);
     const list = body.expr;
     if (!Array.isArray(list)) throw problem(place, 'has no list `expr`');
     const builder = new RuleBuilder(table);

@@ -107,7 +107,7 @@ export function translationsFor(
   const protocol = protocolNumber(destination.protocol);
   const address = parseAddress(destination.address);
   if (protocol === undefined || address === undefined) {
-    throw new Error(`${destination.protocol} ${destination.address}: no protocol and address`);
+    throw new Error(`${destination.protocol} ${destination.address} is not a protocol and an address`);
   }
   const read = readerFor(destination, protocol, address);
   const candidates: TranslationCandidate[] = [];

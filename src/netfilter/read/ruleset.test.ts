@@ -179,10 +179,10 @@ describe('documents that are broken', () => {
     ['*nat\n*filter\n', /line 2: table .* inside table nat/],
     ['COMMIT\n', /line 1: COMMIT outside a table/],
     ['-A X -j Y\n', /line 1/],
-    ['\u001b[31mred', /line 1: "\\u001b\[31mred" is no line/],
+    ['\u001b[31mred', /line 1: "\\u001b\[31mred" is not a line/],
     ['*nat\n:A - [0:0]\n[1:x] -A A -j RETURN\nCOMMIT\n', /line 3: .* has no counters/],
     ['*nat\n:A - [0:0]\n-A A -j\nCOMMIT\n', /line 3: -j at the end/],
-    ['*nat\n:A - [0:0]\n-A A stray\nCOMMIT\n', /line 3: "stray" belongs to no option/],
+    ['*nat\n:A - [0:0]\n-A A stray\nCOMMIT\n', /line 3: "stray" does not belong to an option/],
     [`*nat\n${'x'.repeat(70_000)}`, /line 2: is longer than/],
   ])('iptables-save %#', (text, message) => {
     expect(() => parseIptablesSave(text, origin)).toThrow(message);
@@ -190,15 +190,15 @@ describe('documents that are broken', () => {
   });
 
   test.each<[string, RegExp]>([
-    ['', /is no JSON/],
-    ['{"nftables": [', /is no JSON/],
+    ['', /is not JSON/],
+    ['{"nftables": [', /is not JSON/],
     ['[]', /has no list `nftables`/],
-    ['{"nftables": [1]}', /nftables\[0\]: is no object/],
-    ['{"nftables": [{"chain": 1}]}', /nftables\[0\].chain: is no object/],
+    ['{"nftables": [1]}', /nftables\[0\]: is not an object/],
+    ['{"nftables": [{"chain": 1}]}', /nftables\[0\].chain: is not an object/],
     ['{"nftables": [{"table": {"family": "ip"}}]}', /nftables\[0\].table: has no text `name`/],
     [
       '{"nftables": [{"table": {"family": "ip", "name": "t"}}, {"rule": {"family": "ip", "table": "t", "chain": "c", "expr": []}}]}',
-      /nftables\[1\].rule: is of chain c, which is not listed/,
+      /nftables\[1\].rule: belongs to chain c, which is not listed/,
     ],
   ])('nft %s', (text, message) => {
     expect(() => parseNftRuleset(text)).toThrow(message);

@@ -191,14 +191,14 @@ class Tracer {
     this.#packet = packet;
     this.#environment = environment;
     const protocol = protocolNumber(packet.protocol);
-    if (protocol === undefined) throw new Error(`packet: ${packet.protocol} is no protocol`);
+    if (protocol === undefined) throw new Error(`packet: ${packet.protocol} is not a protocol`);
     this.#protocol = protocol;
     this.#original = {
       source: addressOf(packet.source, packet.family),
       destination: addressOf(packet.destination, packet.family),
     };
     if (packet.entry === 'prerouting' && packet.inputInterface === undefined) {
-      throw new Error('packet: one that comes in needs the interface it comes in by');
+      throw new Error('packet: an incoming packet needs its input interface');
     }
     this.#hook = packet.entry;
     this.#branch = new Branch();
@@ -410,8 +410,8 @@ class Tracer {
     this.#looked += branches;
     this.#budget.rules -= branches;
     if (this.#looked > MAX_RULES) return `more than ${MAX_RULES} rules`;
-    if (this.#ended.length > MAX_ENDED) return `more than ${MAX_ENDED} ways to end`;
-    return this.#budget.rules < 0 ? 'more rules than there is time for' : undefined;
+    if (this.#ended.length > MAX_ENDED) return `more than ${MAX_ENDED} outcomes`;
+    return this.#budget.rules < 0 ? 'too many rules to evaluate in the time available' : undefined;
   }
 
   /** Those of many branches that something tells apart; none when these are too many to be followed. */
@@ -447,7 +447,7 @@ class Tracer {
           const unknown: Unknown = {
             kind: 'match',
             rule,
-            text: opaque ? expression.text : `what ${fieldsOf(expression)} the packet has`,
+            text: opaque ? expression.text : `the packet's ${fieldsOf(expression)}`,
             random: opaque && expression.random === true,
           };
           // A condition on which nothing hangs is no unknown.
@@ -561,7 +561,7 @@ class Tracer {
       case 'goto': {
         const target = table?.chains.get(verdict.chain);
         if (target === undefined) {
-          const text = `${verdict.kind} ${verdict.chain}: there is no such chain`;
+          const text = `${verdict.kind} ${verdict.chain}: no such chain`;
           this.#end(branch.assume({ kind: 'statement', rule, text }, true), 'unknown');
           return;
         }
@@ -713,7 +713,7 @@ class Tracer {
     if (lookup.random !== true || possible.length === 0) possible.push(undefined);
     const unknown: Unknown = { kind: 'match', rule, text: lookup.text, random: lookup.random === true };
     if (possible.length > MAX_BRANCHES) {
-      this.#giveUp([branch], `more than ${MAX_BRANCHES} elements that may be found`);
+      this.#giveUp([branch], `more than ${MAX_BRANCHES} possible elements`);
       return [];
     }
     return possible.map((element, i) => ({
@@ -925,7 +925,7 @@ function chosenPort(target: NatTarget, before: number | undefined): number | und
 function addressOf(text: string, family: Family): AddressValue {
   const value = parseAddress(text);
   if (value === undefined || (typeof value === 'number') !== (family === 'ip')) {
-    throw new Error(`${JSON.stringify(text)} is no address of family ${family}`);
+    throw new Error(`${JSON.stringify(text)} is not an ${family} address`);
   }
   return value;
 }
