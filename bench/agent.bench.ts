@@ -111,10 +111,10 @@ async function measureHealing(): Promise<void> {
   await probe.stdin.end();
   await Promise.all([probe.exited, read]);
   print('a flushed mapping answers again after', flushed);
-  print('a plugin that was taken away is back after', missing);
+  print('a removed plugin is back after', missing);
 }
 
-/** The number of the agent's process on a node: the cgroup of a node tells which processes are its own. */
+/** The process ID of the agent on a node. A node's processes are those in its cgroup. */
 async function agentOf(node: string): Promise<number> {
   let found: number | undefined;
   await eventually('the agent to run', () => {

@@ -120,7 +120,7 @@ async function allAnswer(): Promise<void> {
   }
 }
 
-/** Runs the program, throws when it fails, returns what it told on standard error. */
+/** Runs the program and returns what it printed on standard error; throws when it fails. */
 function hostport(...words: string[]): string {
   const { exitCode, stderr, stdout } = Bun.spawnSync([program, ...words], { env });
   const text = stderr.toString();

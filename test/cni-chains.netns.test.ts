@@ -326,7 +326,7 @@ test('host-local as a delegate', async () => {
   expect(await traces()).toEqual([]);
 });
 
-describe('executables that are none', () => {
+describe('files that are not valid executables', () => {
   const other = () => join(lab.scratch, 'other');
   beforeAll(() => {
     mkdirSync(other());

@@ -40,7 +40,7 @@ describe.each(readdirSync(BUNDLES))('of the bundle %s', (name) => {
   });
 });
 
-test('a document that is none is refused', () => {
+test('an invalid document is refused', () => {
   const schema = schemaFile('diagnosis.json');
   const empty = {
     apiVersion: 'hostport/v1',

@@ -57,7 +57,7 @@ function importsOf(text: string): Import[] {
   return found;
 }
 
-/** Whether a text imports what cannot be told by reading it. */
+/** Whether a text has an import whose target is computed. */
 function hasComputedImport(text: string): boolean {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');
   return /(?<![.\w'"`])(?:import|require)\(\s*(?!['"`\s])/.test(code) || /\bimport\(\s*`[^`]*\$\{/.test(code);
@@ -356,7 +356,7 @@ describe('the rules', () => {
       want: ['src/util/a.ts: imports src/util/b.test.ts, a test'],
     },
     {
-      name: 'a room that is none',
+      name: 'an unknown room',
       files: { 'src/main.ts': '', 'src/misc/a.ts': '' },
       want: ['src/main.ts: is in none of the rooms', 'src/misc/a.ts: is in none of the rooms'],
     },

@@ -224,7 +224,7 @@ describe('exec', () => {
     expect([result.code, result.stdout.toString()]).toEqual([3, 'got one\n']);
   });
 
-  test('a command that is not there is told with the words of the runtime', async () => {
+  test('a missing command is reported with the words of the runtime', async () => {
     const result = await exec([], ['no-such-command']);
     expect(result.code).not.toBe(0);
     expect(result.stderr).toContain('no-such-command');
@@ -271,7 +271,7 @@ test('a terminal has a size, and follows that of kubectl', async () => {
   expect(code).toBe(0);
 });
 
-test('attach speaks with the process of the container, which goes on when the client leaves', async () => {
+test('attach talks to the process of the container, which keeps running when the client leaves', async () => {
   const child = spawn(KUBECTL, ['--kubeconfig', kubeconfig, 'attach', '-i', 'web'], {
     env: { PATH: process.env.PATH, HOME: containerd.directory },
   });

@@ -107,7 +107,7 @@ class Target {
 
 /**
  * How long a TCP connection from the node to the last of N mappings takes, for every subject and N, in turns, all from this one
- * process: it stands in the node's namespace, and its listener in the pod's.
+ * process: it runs inside the node's namespace, and its listener inside the pod's.
  */
 export async function measureConnects(
   subjects: readonly Subject[],

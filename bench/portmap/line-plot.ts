@@ -18,7 +18,7 @@ const WIDTH = 780;
 const HEIGHT = 360;
 /** Where the lines are; their names stand to the right. */
 const area = { left: 64, top: 40, right: 540, bottom: 312 };
-/** Told apart on white and on black, and by who sees no red or no green (Okabe and Ito). */
+/** Distinguishable on white and on black, and with red-green colour blindness (Okabe and Ito). */
 const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7'];
 const GAP = 15;
 

@@ -17,7 +17,7 @@ export interface Cost {
   cpu: number;
 }
 
-/** A pod as a plugin is told of it. */
+/** A pod as it is described to a plugin. */
 export interface Pod {
   id: string;
   /** Index of its address, see {@link podAddress}. */

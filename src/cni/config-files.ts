@@ -4,7 +4,7 @@ import { namesIn } from '../sys/directories.ts';
 import { configFileOrder, dropInOrder, type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 
-/** Where runtimes look for networks unless they are told otherwise. */
+/** Where runtimes look for networks by default. */
 export const DEFAULT_CONFIG_DIRECTORY = '/etc/cni/net.d';
 
 /**

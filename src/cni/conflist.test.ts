@@ -235,7 +235,7 @@ describe('keys are read as libcni reads them', () => {
   });
 });
 
-describe('a list that is larger than any real one is told apart from a broken one', () => {
+describe('a list that is larger than any real one is distinguished from a broken one', () => {
   test.each([
     [
       '101 plugins',

@@ -147,7 +147,7 @@ function singleNetwork(
   };
 }
 
-/** The rule of {@link NetworkConfigList.cniVersion}. Versions are compared as numbers; one that is none is error 7. */
+/** The rule of {@link NetworkConfigList.cniVersion}. Versions are compared as numbers; an invalid version is error 7. */
 function chooseVersion(declared: string, offered: readonly string[]): string {
   if (offered.length === 0) return declared;
   const usable = [...offered, ...(declared === '' ? [] : [declared])]

@@ -153,7 +153,7 @@ function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();
   } catch {
-    // Absent, or out of reach: as good as absent to whoever wants to run it, and the search goes on.
+    // Absent or not accessible: either way it cannot be run, and the search continues.
     return false;
   }
 }

@@ -142,7 +142,7 @@ describe('errors are a document with the code of the specification', () => {
       { ...CONFIG, prevResult: { cniVersion: '2.0.0' } },
       { code: 1, msg: 'unsupported CNI result version "2.0.0"' },
     ],
-    ['a version that is none', {}, { ...CONFIG, cniVersion: 1 }, { code: 6 }],
+    ['an invalid version', {}, { ...CONFIG, cniVersion: 1 }, { code: 6 }],
     ['CHECK in 0.3.1', { CNI_COMMAND: 'CHECK' }, { ...CONFIG, cniVersion: '0.3.1' }, { code: 1 }],
     ['GC in 1.0.0', { CNI_COMMAND: 'GC' }, { ...CONFIG, cniVersion: '1.0.0' }, { code: 1 }],
     ['STATUS in 1.0.0', { CNI_COMMAND: 'STATUS' }, { ...CONFIG, cniVersion: '1.0.0' }, { code: 1 }],

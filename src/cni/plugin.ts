@@ -8,7 +8,7 @@ import { type CniVersion, currentCniVersion, isAtLeast, negotiateVersion } from 
 /** The process a plugin runs in, injected so that a test is one. */
 export interface PluginIo {
   env: Readonly<Record<string, string | undefined>>;
-  /** Whether a path is the network namespace this process is in; false for a path that is none. */
+  /** Whether a path is the network namespace this process is in; false for a path that is not a network namespace. */
   isOwnNetns(path: string): boolean;
   readStdin(): Promise<string>;
   /** Standard output takes one JSON document, nothing else. */

@@ -10,7 +10,7 @@ import { decodeStruct, type Fields, parseDocument } from './json.ts';
 import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
 import { RESULT_FIELDS } from './result.ts';
 
-/** Where libcni keeps the results of attachments unless it is told otherwise. */
+/** Where libcni keeps the results of attachments by default. */
 export const DEFAULT_CACHE_DIRECTORY = '/var/lib/cni';
 
 /** What names an attachment: a container, one of its interfaces, and the network that this is attached to. */
@@ -73,7 +73,7 @@ export class ResultCache {
     if (document.kind !== KIND) return { ...key, config: '', result: document };
     const entry = parseEntry({ ...key, ...document });
     if (entry === undefined) throw new CniError(cniErrorCode.decodingFailure, `${path}: no cached result`);
-    // `a-b` with `c` and `a` with `b-c` share a file name: another attachment's result is none of ours.
+    // `a-b` with `c` and `a` with `b-c` share a file name: the result may belong to another attachment.
     return isSame(entry, key) ? entry : undefined;
   }
 
@@ -128,7 +128,7 @@ export function netnsOf(entry: CacheEntry): string | undefined {
 /** The network that an entry's configuration describes. Error 6 or 7 when it keeps none, or none that can be read. */
 export function networkOf(entry: CacheEntry): NetworkConfigList {
   const what = `cached configuration of ${entry.networkName} ${entry.containerId} ${entry.ifName}`;
-  // A runtime that adds single configurations keeps those; a list is told by its plugins.
+  // A runtime that adds single configurations caches those; a list is recognised by its `plugins`.
   const isList = decode(entry.config)?.plugins !== undefined;
   return parseNetworkConfig(entry.config, isList ? `${what}.conflist` : what);
 }

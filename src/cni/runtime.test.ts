@@ -301,7 +301,7 @@ describe('a plugin that fails ends it, with its own code, and says which it was'
   });
 });
 
-test('a GC goes on after failures and tells them all', async () => {
+test('a GC continues after failures and reports all of them', async () => {
   const { runtime: cni, cache } = runtime();
   const list = network();
   for (const containerId of ['c1', 'c2']) await cni.add(list, { ...ATTACHMENT, containerId });
@@ -488,7 +488,7 @@ describe('VERSION', () => {
     else expect((await failure(cni.versions('a'))).message).toMatch(wanted);
   });
 
-  test('validate tells the capabilities, or every plugin that is not as it should be', async () => {
+  test('validate returns the capabilities, or names every plugin that has a problem', async () => {
     const { runtime: cni } = runtime();
     expect(await cni.validate(network())).toEqual(['portMappings']);
     supported = ['0.4.0'];

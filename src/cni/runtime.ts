@@ -34,7 +34,7 @@ export interface RuntimeOptions extends PluginHost {
    * is skipped, and GC does no more than DEL what is stale. `skip` skips CHECK, too; `refuse` makes all three errors (code 1).
    */
   tooOld?: 'libcni' | 'skip' | 'refuse';
-  /** Told what was left out, and why. */
+  /** Called with what was skipped, and why. */
   onNotice(message: string): void;
 }
 
@@ -190,8 +190,8 @@ export class CniRuntime {
   }
 
   /**
-   * Whether the network could be attached to, as far as can be told without doing it: every plugin is there and speaks the
-   * version. Resolves with the capabilities that its plugins declare; an error names every plugin that is not as it should be.
+   * Checks, without attaching, whether an attachment to the network can work: every plugin is installed and supports the version.
+   * Resolves with the capabilities that its plugins declare; an error names every plugin that has a problem.
    */
   async validate(list: NetworkConfigList): Promise<string[]> {
     const wanted = knownVersion(list);

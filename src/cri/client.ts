@@ -13,8 +13,8 @@ const CONTAINERD_NAMESPACE = 'k8s.io';
 const KINDS: Record<string, RuntimeEvent['kind']> = { '/tasks/start': 'started', '/tasks/exit': 'exited' };
 
 /**
- * What a runtime tells beyond what a kubelet asks for: the `info` of verbose answers, JSON of a shape of its own under keys of its
- * own. For people and tools that look; nothing of it is promised.
+ * What a runtime reports beyond what a kubelet asks for: the `info` of verbose answers, JSON whose keys and shape the runtime
+ * chooses. For people and debugging tools; none of it is a stable interface.
  */
 export interface RuntimeInspection {
   verboseStatus(): Promise<{ conditions: RuntimeCondition[]; info: Record<string, string> }>;

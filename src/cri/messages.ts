@@ -327,7 +327,7 @@ export const calls = {
   },
 } as const;
 
-/** containerd's own event stream, which tells of exits at once; CRI v1 events came only with containerd 1.7. */
+/** containerd's own event stream, which reports exits at once; CRI v1 events came only with containerd 1.7. */
 export const subscribe = {
   path: 'containerd.services.events.v1.Events/Subscribe',
   request: message({ filters: repeatedString(1) }),

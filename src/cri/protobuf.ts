@@ -251,7 +251,7 @@ export function choice<const N extends readonly string[]>(
   );
 }
 
-/** A nested message; its presence is told apart from its absence. */
+/** A nested message; an absent one is distinguished from an empty one. */
 export const nested = <I, O>(number: number, codec: Codec<I, O>): Field<I, O | undefined> => ({
   number,
   wireTypes: [BYTES],

@@ -101,7 +101,7 @@ export function runtimeSuite(ready: () => { runtime: Runtime; image: string; dir
     await clean(runtime);
   });
 
-  test('tells of ends', async () => {
+  test('reports ends of containers', async () => {
     const { runtime } = ready();
     const stop = new AbortController();
     const seen: RuntimeEvent[] = [];
@@ -121,7 +121,7 @@ export function runtimeSuite(ready: () => { runtime: Runtime; image: string; dir
     await runtime.stopContainer(id, 0);
     await following;
     stop.abort();
-    // The end of a process that was only exec'd is not told of as the end of its container.
+    // The end of a process that was only exec'd is not reported as the end of its container.
     expect(seen.filter(({ containerId }) => containerId === id)).toEqual([
       { containerId: id, kind: 'started' },
       { containerId: id, kind: 'exited' },

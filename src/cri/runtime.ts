@@ -84,7 +84,7 @@ export interface Runtime {
   pullImage(image: string, auth?: RegistryAuth, signal?: AbortSignal): Promise<string>;
   removeImage(image: string): Promise<void>;
 
-  /** Events from now on, until the signal aborts; throws when the stream breaks. `onOpen` is told when it is listening. */
+  /** Events from now on, until the signal aborts; throws when the stream breaks. `onOpen` is called once it listens. */
   events(signal: AbortSignal, onOpen?: () => void): AsyncIterable<RuntimeEvent>;
 }
 

@@ -7,7 +7,7 @@ export interface ApiClientOptions {
   server: string;
   /** CA bundle that the server's certificate must chain to. Without it the system's. */
   ca?: string;
-  /** Bearer token, or a function that reads it anew (projected tokens are rotated). */
+  /** Bearer token, or a function that reads the current one (projected tokens are rotated). */
   token?: string | (() => string | Promise<string>);
   /** Client certificate and key, instead of a token. */
   cert?: string;

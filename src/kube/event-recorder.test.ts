@@ -66,7 +66,7 @@ describe('EventRecorder', () => {
     expect(api.requests.filter((r) => r.method === 'PATCH')).toHaveLength(2);
   });
 
-  test('an expired event is begun anew and keeps the count', async () => {
+  test('an expired event is created again and keeps the count', async () => {
     const { recorder, written, api } = setup();
     recorder.event(about, 'Normal', 'Pulling', 'image');
     const [first] = await written();

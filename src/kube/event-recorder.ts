@@ -38,7 +38,7 @@ export class EventRecorder {
     /** Who says it: `kubelet` and the node's name, `default-scheduler`, `replicaset-controller`, … */
     source: { component: string; host?: string },
     options: {
-      /** Told of every event that could not be written. */
+      /** Called for every event that could not be written. */
       onError: (error: unknown) => void;
       clock?: Clock;
     },
@@ -155,7 +155,7 @@ export class EventRecorder {
     return await this.#client.create(events, event);
   }
 
-  /** `<object>.<nanoseconds in hex>`, as client-go names events; a counter stands for what the clock cannot tell. */
+  /** `<object>.<nanoseconds in hex>`, as client-go names events; a counter supplies the digits that the clock does not have. */
   #nameFor(object: ObjectReference, at: number): string {
     const nanoseconds = BigInt(Math.trunc(at)) * 1_000_000n + BigInt(this.#sequence++ % 1_000_000);
     return `${object.name}.${nanoseconds.toString(16)}`;

@@ -45,7 +45,7 @@ describe('the host ports of a pod', () => {
       [taken],
     ],
     [
-      'every IPv6 address is told',
+      'every IPv6 address is listed',
       { containers: [container({ ports: [{ ...http, hostIP: '::' }] })] },
       [{ ...taken, hostIP: '::' }],
     ],

@@ -30,7 +30,7 @@ export class Informer<T extends KubeObject> {
     client: ApiClient,
     resource: Resource<T>,
     options: Pick<ListOptions, 'namespace' | 'labelSelector' | 'fieldSelector'> & {
-      /** Told of every failed list or watch; the informer goes on by itself. */
+      /** Called for every failed list or watch; the informer continues by itself. */
       onError: (error: unknown) => void;
       clock?: Clock;
     },

@@ -63,7 +63,7 @@ describe('mergeKubeconfig and removeFromKubeconfig', () => {
     expect(await readdir(join(directory, 'deep'))).toEqual(['config']);
   });
 
-  test('merging and removing gives back the file as it was, but for the current context', async () => {
+  test('merging and removing restores the file, except for the current context', async () => {
     await writeFile(path, FOREIGN, { mode: 0o644 });
     await mergeKubeconfig(path, entry);
     const merged = await readFile(path, 'utf8');

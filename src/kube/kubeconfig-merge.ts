@@ -30,7 +30,7 @@ export async function kubeconfigPathForMerge(env: Record<string, string | undefi
 }
 
 /**
- * Tells beforehand what {@link mergeKubeconfig} would say of a file that is there and is no kubeconfig. None is fine.
+ * Checks beforehand that {@link mergeKubeconfig} can use the file. A missing file is fine.
  * @throws InputError
  */
 export async function checkKubeconfig(path: string): Promise<void> {
@@ -152,7 +152,7 @@ function withLock<T>(path: string, clock: Clock, work: () => Promise<T>): Promis
   return inWords(path, () => whileLocked(path, clock, work));
 }
 
-/** What the system says of the file is told in words. */
+/** Describes what the system reports about the file in words. */
 async function inWords<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

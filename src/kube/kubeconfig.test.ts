@@ -49,7 +49,7 @@ describe('loadKubeconfig', () => {
     });
   });
 
-  test('files are relative to the kubeconfig, a token file is read anew, a context can be named', async () => {
+  test('files are relative to the kubeconfig, a token file is read for every request, a context can be named', async () => {
     await file('ca.crt', 'CA of file');
     await file('token', 'first\n');
     const path = await file(
@@ -159,7 +159,7 @@ current-context: missing
 describe('inClusterConfig', () => {
   const env = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
 
-  test('reads the mounted service account, the token anew', async () => {
+  test('reads the mounted service account, and its token for every request', async () => {
     await file('ca.crt', 'CA');
     await file('token', 'one');
     const options = await inClusterConfig(env, directory);

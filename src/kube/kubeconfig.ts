@@ -20,7 +20,7 @@ const UNSUPPORTED_USER_FIELDS = ['exec', 'auth-provider', 'username', 'password'
 
 /**
  * Reads how to reach a cluster, and as whom, from a kubeconfig file: the slim reading that daemons need (embedded data or
- * files beside the kubeconfig; token or client certificate). A `tokenFile` is read anew for every request.
+ * files beside the kubeconfig; token or client certificate). A `tokenFile` is read again for every request.
  * @param context name of a context; default the file's current-context.
  * @throws UserError naming the file and the field when something is missing or wrong.
  */
@@ -110,7 +110,7 @@ export async function loadKubeconfig(path: string, context?: string): Promise<Ap
 const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /**
- * How a pod reaches the API: from the service variables and its mounted service account. The token is read anew for every
+ * How a pod reaches the API: from the service variables and its mounted service account. The token is read again for every
  * request, because the kubelet rotates it. Source: client-go's rest.InClusterConfig.
  * @throws UserError when this does not run in a pod.
  */

@@ -16,4 +16,5 @@ test.each([
   expect(nodeAddresses({ status: { addresses } }, type)).toEqual([...expected]);
 });
 
-test('a node that tells none has none', () => expect(nodeAddresses({ metadata: { name: 'n' } })).toEqual([]));
+test('a node that reports none has none', () =>
+  expect(nodeAddresses({ metadata: { name: 'n' } })).toEqual([]));

@@ -113,7 +113,7 @@ describe('issueCertificate', () => {
     expect((await opensslVerify('sslserver', other.certPem, leaf.certPem)).code).not.toBe(0);
   });
 
-  test('an address that is none is refused', async () => {
+  test('an invalid address is refused', async () => {
     const request: CertificateRequest = { commonName: 'x', usage: 'server', ipAddresses: ['10.0.0.256'] };
     await expect(issueCertificate(authority, request)).rejects.toThrow();
   });

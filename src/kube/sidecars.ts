@@ -1,7 +1,7 @@
 import type { Container, Pod } from './types.ts';
 
 /**
- * Whether an init container goes on running beside the others.
+ * Whether an init container keeps running beside the other containers.
  * https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
  */
 export function isSidecar({ restartPolicy }: Container): boolean {

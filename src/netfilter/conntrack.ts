@@ -37,7 +37,7 @@ export async function listUdpFlows(exec: Exec, family: IpFamily, port: number): 
   return parseUdpFlows(result.stdout);
 }
 
-/** Forgets the UDP flows with this destination and answerer; the next packet is translated anew. None is fine. */
+/** Deletes the UDP flows with this destination and reply source; the next packet is translated again. It is fine if there are none. */
 export async function deleteUdpFlows(exec: Exec, family: IpFamily, flow: UdpFlow): Promise<void> {
   const argv = [
     ...['conntrack', '-D', '-f', family, '-p', 'udp'],

@@ -17,7 +17,7 @@ const owner = { ...key, netns: '/run/netns/none', devices: [{ index: 7, name: 'l
 const tcp80: HostPort = { protocol: 'tcp', hostPort: 80 };
 const udp53: HostPort = { protocol: 'udp', hostPort: 53, hostIP: '10.0.0.1' };
 
-test('what was recorded is told, until it is forgotten', () => {
+test('what was recorded is returned, until it is forgotten', () => {
   expect(files.record('CHAIN', { ...owner, ports: [tcp80, udp53] })).toBe(true);
   expect(files.portsOf('CHAIN')).toEqual([tcp80, udp53]);
   expect(files.recorded()).toEqual(new Map([['CHAIN', { ...key, devices: owner.devices }]]));
@@ -35,7 +35,7 @@ test('ports of an ADD before are remembered with the new ones, each once', () =>
 
 test.each([
   ['no ports', '{"networkName":"net","containerId":"c"}'],
-  ['ports that are none', '{"ports":[{"protocol":"tcp"}]}'],
+  ['invalid ports', '{"ports":[{"protocol":"tcp"}]}'],
   ['no object among them', '{"ports":[null]}'],
   ['a document cut short', '{"ports":['],
 ])('a record with %s: nothing is remembered, nor by an ADD on top of it', (_name, text) => {

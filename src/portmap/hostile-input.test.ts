@@ -165,7 +165,7 @@ describe('configuration', () => {
   });
 });
 
-describe('a list of valid attachments that is none, of which nothing is removed', () => {
+describe('an invalid list of valid attachments removes nothing', () => {
   test.each(['cni.dev/valid-attachments', 'cni.dev/attachments'])('%s', async (name) => {
     const one = { containerID: 'c', ifname: 'eth0' };
     for (const value of [

@@ -58,7 +58,7 @@ describe('somebody changes the table between the look and the change', () => {
     ['flushes everything', (chains) => chains.forEach((_, name) => void chains.set(name, []))],
     ['removes our jump', (chains) => void chains.get('PREROUTING')!.pop()],
     ['adds our chain', (chains) => void chains.set(attachmentChain('net', 'c'), ['-j RETURN'])],
-  ])('%s: planned anew', async (_name, change) => {
+  ])('%s: planned again', async (_name, change) => {
     const { nat, backend } = setUp();
     await add(backend, config, at('other'), pod);
     await backend.remove([at('other')]);

@@ -30,7 +30,7 @@ import {
   sharedRules,
 } from './rules.ts';
 
-/** How often a transaction is planned anew after somebody else changed the table under it. */
+/** How often a transaction is planned, when something else changes the table at the same time. */
 const MAX_ATTEMPTS = 4;
 
 /** How the mappings of an attachment come into a table. */
@@ -83,7 +83,7 @@ export class IptablesBackend {
     return (await this.#rivals(config, attached, pod, entries)).gone;
   }
 
-  /** Carries a plan out in one transaction; plans anew when somebody changed the table. Returns the chains it removed. */
+  /** Carries a plan out in one transaction; plans again when something else changed the table. Returns the chains it removed. */
   async carryOut(plan: Plan): Promise<ReadonlySet<string>> {
     const { config, attached, pod } = plan;
     let current = plan;
@@ -107,8 +107,8 @@ export class IptablesBackend {
   }
 
   /**
-   * The plan for the usual case, from what a glance tells: nobody has one of the ports, the jumps into our chain are there, the
-   * attachment's own chain is not. The rest is said as conditions. Undefined when it is another case, or cannot be told.
+   * The plan for the usual case, from what a glance shows: nobody has one of the ports, the jumps into our chain exist, the
+   * attachment's own chain does not. The rest becomes conditions. Undefined in any other case, and when a glance is not enough.
    */
   #planByGlance(config: PortmapConfig, attached: Attached, pod: PodAddress): Plan | undefined {
     const glance = this.#glance;
@@ -311,7 +311,7 @@ export class IptablesBackend {
   }
 
   /**
-   * Whether `-C` tells the truth about the shared rules. ip6tables-legacy 1.8 ignores the values of matches and targets when it compares
+   * Whether `-C` is reliable for the shared rules. ip6tables-legacy 1.8 ignores the values of matches and targets when it compares
    * (`--mark 0x1/0x1` is found where `--mark 0x2000/0x2000` is), so for IPv6 the rules that have such a value are read.
    */
   async #trustsChecks(config: PortmapConfig): Promise<boolean> {

@@ -161,7 +161,7 @@ describe('somebody changes the table between the look and the change', () => {
           .get('any4_targets')!
           .set('tcp . 80', { map: 'any4_targets', key: 'tcp . 80', value: '1.1.1.1 . 1' }),
     ],
-  ])('%s: planned anew', async (_name, change) => {
+  ])('%s: planned again', async (_name, change) => {
     const { table, backend } = setUp();
     await backend.add(configOf([{ hostPort: 81 }]), at('other'), [podAt(9)]);
     table.before = (state) => {
@@ -272,7 +272,7 @@ describe('owners', () => {
     ['n'.repeat(47), 'c'.repeat(64), 'a'.repeat(15)],
     [long, 'c', 'net1'],
     ['net', 'c', 'a"b'],
-  ])('%s / %s / %s fit into a comment and are told from all others', (networkName, containerId, ifName) => {
+  ])('%s / %s / %s fit into a comment and differ from all others', (networkName, containerId, ifName) => {
     const owner = { networkName, containerId, ...(ifName === undefined ? {} : { ifName }) };
     const word = ownerWord(owner);
     expect(word.length).toBeLessThanOrEqual(127);

@@ -22,7 +22,7 @@ import {
 import { type MappedPacket, takenBefore } from './nftables-precedence.ts';
 import { chainOf, type InstalledMapping, type Owner, type PodAddress } from './rules.ts';
 
-/** How often a transaction is planned anew after somebody else changed the table under it. */
+/** How often a transaction is planned, when something else changes the table at the same time. */
 const MAX_ATTEMPTS = 4;
 
 /** A claim with what goes with it, as the kernel has it. */
@@ -46,8 +46,8 @@ export class NftablesBackend implements Backend {
   }
 
   /**
-   * On the common path a look at chains and rules and one transaction that only creates, whatever the number of mappings: a
-   * collision tells itself. Only then it is asked who is in the way.
+   * On the common path this is a look at chains and rules and one transaction that only creates, whatever the number of mappings: a
+   * collision makes the transaction fail. Only then it looks up what is in the way.
    */
   async add(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<Set<string>> {
     return usable(async () => {

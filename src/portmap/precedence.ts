@@ -18,8 +18,8 @@ const KNOWN_MATCHES = ['tcp', 'udp', 'sctp', 'multiport', 'addrtype', 'comment']
 
 /**
  * Follows a packet through a chain, into the chains it leads to, until a wanted rule: undefined when it gets there, otherwise the
- * rule that takes the packet before. Only rules that are certain to match count: one with a condition of which the packet
- * says nothing (a source, an interface, a set) is passed over, so what is found is a fact and what is not may still be.
+ * rule that takes the packet first. Only rules that are certain to match count: one with a condition on something that the packet
+ * leaves open (a source, an interface, a set) is skipped. So a rule that is found takes the packet; others may exist.
  */
 export async function takenBefore(
   list: (chain: string) => Promise<readonly string[] | undefined>,

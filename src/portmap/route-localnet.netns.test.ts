@@ -219,7 +219,7 @@ test.each<[string, Record<string, unknown>]>([
     },
   ],
 ])(
-  'a mapping %s needs none, and an ADD that needs none any more gives back what it had',
+  'a mapping %s needs none, and an ADD that no longer needs any restores the setting',
   async (_name, extra) => {
     await done('ADD', 'a', conf('a', 80, extra));
     expect(await settings('cilium_host', 'lxc1')).toEqual({ cilium_host: '0', lxc1: '0' });
@@ -230,7 +230,7 @@ test.each<[string, Record<string, unknown>]>([
   },
 );
 
-test('GC gives back what the mappings needed that it removes, and what a killed call left', async () => {
+test('GC restores the settings for the mappings that it removes, and those that a killed call left', async () => {
   const gc = (...valid: string[]) => ({
     ...{ cniVersion: '1.1.0', name: NETWORK, type: 'portmap' },
     'cni.dev/valid-attachments': valid.map((pod) => ({ containerID: idOf(pod), ifname: 'eth0' })),
@@ -254,7 +254,7 @@ test('GC gives back what the mappings needed that it removes, and what a killed 
   expect(await settings('cilium_host', 'lxc2')).toEqual({ cilium_host: '0', lxc2: '0' });
 });
 
-test('it is noted before it is set: what an ADD could not set, or was killed before, a DEL gives back', async () => {
+test('the setting is recorded before it is changed: a DEL restores it after an ADD that failed or was killed', async () => {
   const config = JSON.stringify(conf('a', 80));
   const script = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$0"';
   const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: idOf('a'), CNI_IFNAME: 'eth0', CNI_PATH: lab.plugins };

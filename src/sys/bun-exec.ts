@@ -7,7 +7,7 @@ function searchPath(): string {
   return `${process.env.PATH ?? ''}:${SYSTEM_PATH}`;
 }
 
-/** Where a program is that {@link bunExec} would run; undefined when there is none of that name. */
+/** The path of the program that {@link bunExec} would run; undefined when no program has that name. */
 export function findProgram(name: string): string | undefined {
   return Bun.which(name, { PATH: searchPath() }) ?? undefined;
 }

@@ -16,8 +16,8 @@ const STAND_INS = ['docker', 'kind', 'sudo'];
 
 /**
  * What to type to call this program again: `hostport` when that is found on PATH and is this program (all its names are links of one file),
- * else the word by which it was called, else its whole path; `kubectl hostport` when it was called as kubectl's plugin, whose commands mean
- * the cluster of kubectl's context. Whatever tells its reader what to type next begins with it.
+ * else the word by which it was called, else its whole path; `kubectl hostport` when it was called as kubectl's plugin, whose commands use
+ * the cluster of kubectl's context. Every text that suggests a command begins with it.
  */
 export function calledAs(start: Start = thisStart()): string {
   const { program, typed, path } = start;

@@ -16,7 +16,7 @@ import { waitFor } from './wait.ts';
 
 let root: string;
 let watched: string;
-let told: string[];
+let reported: string[];
 let watch: DirectoryWatch;
 
 beforeEach(() => {
@@ -25,8 +25,8 @@ beforeEach(() => {
   mkdirSync(watched, { recursive: true });
   writeFileSync(join(watched, 'there'), 'x');
   writeFileSync(join(root, 'outside'), 'x');
-  told = [];
-  watch = new DirectoryWatch((path) => told.push(path));
+  reported = [];
+  watch = new DirectoryWatch((path) => reported.push(path));
 });
 
 afterEach(() => {
@@ -34,15 +34,15 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const isTold = () => waitFor('a change to be told', () => told.length > 0, { timeoutMs: 5000 });
+const isReported = () => waitFor('a change to be reported', () => reported.length > 0, { timeoutMs: 5000 });
 
-/** Begins to watch; what that itself tells is passed over. */
+/** Begins to watch, and ignores the change that this itself reports. */
 function follow(): void {
   watch.follow([watched]);
-  told.length = 0;
+  reported.length = 0;
 }
 
-describe('tells that in a directory something was', () => {
+describe('reports that in a directory something was', () => {
   const CHANGES: [name: string, change: () => void][] = [
     ['made', () => writeFileSync(join(watched, 'new'), 'x')],
     ['written', () => appendFileSync(join(watched, 'there'), 'y')],
@@ -57,8 +57,8 @@ describe('tells that in a directory something was', () => {
     test(name, async () => {
       follow();
       change();
-      await isTold();
-      expect(new Set(told)).toEqual(new Set([watched]));
+      await isReported();
+      expect(new Set(reported)).toEqual(new Set([watched]));
     });
   }
 });
@@ -76,7 +76,7 @@ describe('a directory that', () => {
       },
     ],
     [
-      'was removed and made again',
+      'was removed and recreated',
       () => {
         rmSync(watched, { recursive: true });
         mkdirSync(watched);
@@ -84,35 +84,35 @@ describe('a directory that', () => {
     ],
   ];
   for (const [name, change] of CHANGES) {
-    test(`${name} is told of, and followed`, async () => {
+    test(`${name} is reported, and followed`, async () => {
       if (name === 'is not there yet') rmSync(watched, { recursive: true });
       if (name.endsWith('above')) rmSync(join(root, 'cni'), { recursive: true });
       follow();
       change();
-      await isTold();
+      await isReported();
       // As the look that follows does; what was in the directory before is not known to have been seen.
-      told.length = 0;
+      reported.length = 0;
       watch.refresh();
-      expect(told).toContain(watched);
-      told.length = 0;
+      expect(reported).toContain(watched);
+      reported.length = 0;
       writeFileSync(join(watched, 'new'), 'x');
-      await isTold();
+      await isReported();
     });
   }
 });
 
-test('reading, and what happens beside it, is not told', async () => {
+test('reading, and what happens beside it, is not reported', async () => {
   follow();
   readFileSync(join(watched, 'there'));
   writeFileSync(join(root, 'cni', 'other'), 'x');
   writeFileSync(join(root, 'outside'), 'y');
-  // What comes last is told last: when it is there the others have been passed over.
+  // Changes are reported in order: once the last one is there, the others have been ignored.
   writeFileSync(join(watched, 'last'), 'x');
-  await isTold();
-  const before = told.length;
+  await isReported();
+  const before = reported.length;
   writeFileSync(join(root, 'cni', 'other'), 'y');
   chmodSync(join(watched, 'there'), 0o600);
-  await waitFor('the last change to be told', () => told.length > before, { timeoutMs: 5000 });
+  await waitFor('the last change to be reported', () => reported.length > before, { timeoutMs: 5000 });
   // Making and writing `last` are two or three events, the mode is one; nothing else made any.
   expect(before).toBeLessThanOrEqual(3);
 });
@@ -122,9 +122,9 @@ test('what is followed no more is silent', async () => {
   mkdirSync(other);
   watch.follow([watched]);
   watch.follow([other]);
-  told.length = 0;
+  reported.length = 0;
   writeFileSync(join(watched, 'new'), 'x');
   writeFileSync(join(other, 'new'), 'x');
-  await isTold();
-  expect(new Set(told)).toEqual(new Set([other]));
+  await isReported();
+  expect(new Set(reported)).toEqual(new Set([other]));
 });

@@ -8,17 +8,17 @@ interface Watched {
 }
 
 /**
- * Tells of changes in directories: entries made, moved, written, removed, their modes changed. The kernel watches a directory, not a
- * path: one that is not there is waited for, and one that was replaced is told of by its parent and followed once {@link refresh} is
- * called. A directory that begins to be watched is told as changed: what happened before is not known. What a link in one leads to is
- * not watched.
+ * Reports changes in directories: entries created, moved, written, removed, their modes changed. The kernel watches a directory, not a
+ * path: a missing directory is waited for; one that was replaced is reported through its parent and followed once {@link refresh} is
+ * called. A directory is reported as changed when its watch begins, because what happened before is unknown. The targets of links in it
+ * are not watched.
  */
 export class DirectoryWatch {
   readonly #changed: (path: string) => void;
   readonly #watched = new Map<string, Watched>();
   #paths: readonly string[] = [];
 
-  /** `changed` is told which directory. */
+  /** `changed` is called with the directory. */
   constructor(changed: (path: string) => void) {
     this.#changed = changed;
   }
@@ -59,7 +59,7 @@ export class DirectoryWatch {
       if (name === basename(path)) this.#forget(path, watcher);
       this.#heard(path, name ?? undefined);
     });
-    // What ends a watch is told as a change of the directory or its parent as well.
+    // What ends a watch is reported as a change of the directory or its parent as well.
     watcher.on('error', () => this.#heard(path, undefined));
     this.#watched.set(path, { watcher, identity });
     if (this.#paths.includes(path)) this.#changed(path);

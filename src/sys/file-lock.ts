@@ -24,8 +24,8 @@ export interface FileLock {
 
 /**
  * Takes the lock that a file stands for, or says who has it. The kernel holds it for the open file, so a process that is
- * killed gives it back; programs that are started do not inherit it. `holder` is one line that others are told meanwhile.
- * What is no regular file at that path is an error.
+ * killed releases it; programs that are started do not inherit it. `holder` is one line that others see meanwhile.
+ * Anything but a regular file at that path is an error.
  * Source: flock(2).
  */
 export function tryFileLock(path: string, holder: string): FileLock | { heldBy: string } {

@@ -120,7 +120,7 @@ test('a server that was away is called again', async () => {
   }
 });
 
-test('a stream tells every message, and its end once', async () => {
+test('a stream delivers every message, and reports its end once', async () => {
   const long = 'x'.repeat(100_000);
   const channel = await channelTo((stream) => answer(stream, ['one', long, 'three']));
   const seen: string[] = [];

@@ -39,7 +39,7 @@ export interface GrpcStream {
 }
 
 export interface UnaryOptions {
-  /** Deadline in milliseconds, which the server is told; 0: none. */
+  /** Deadline in milliseconds, which is sent to the server; 0: none. */
   timeoutMs: number;
   /** Cancels the call, also on the server. */
   signal?: AbortSignal;
@@ -126,7 +126,7 @@ export class GrpcChannel {
       onEnd: (error: GrpcError | undefined) => void;
       /** The only message to send; the sending half is closed after it. */
       halfClose?: Uint8Array;
-      /** What the server is told to keep to, in milliseconds; nothing, or 0: no limit. */
+      /** Deadline in milliseconds, which is sent to the server; absent or 0: none. */
       timeoutMs?: number;
     },
   ): GrpcStream {
@@ -198,7 +198,7 @@ export class GrpcChannel {
       return this.#session;
     const endpoint = this.#endpoints[this.#next % this.#endpoints.length]!;
     const isLocal = endpoint.startsWith(UNIX);
-    // A socket's path is no host name, and servers refuse an :authority that is none.
+    // A socket's path is not a host name, and servers refuse an invalid :authority.
     const session = connect(isLocal ? 'http://localhost' : endpoint, {
       ...this.#tls,
       settings: { initialWindowSize: WINDOW_BYTES },

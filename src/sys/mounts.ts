@@ -18,7 +18,7 @@ export interface Mount {
   readOnly: boolean;
 }
 
-/** The mounts by their number, as {@link mountIdOf} tells it. */
+/** The mounts by their ID, as {@link mountIdOf} returns it. */
 export function parseMountinfo(text: string): ReadonlyMap<number, Mount> {
   const mounts = new Map<number, Mount>();
   for (const line of text.split('\n')) {

@@ -41,10 +41,10 @@ describe.skipIf(missing !== undefined)(`changes of netfilter${missing ? ` (${mis
     ['the whole ruleset', ['nft', 'flush', 'ruleset']],
   ];
   for (const [name, argv] of CHANGES) {
-    test(`${name} is told`, async () => {
+    test(`${name} is reported`, async () => {
       const before = printed.length;
       await output(realExec, inside(...argv));
-      await waitFor('the change to be told', () => printed.slice(before).includes('changed'), {
+      await waitFor('the change to be reported', () => printed.slice(before).includes('changed'), {
         timeoutMs: 5000,
       });
     });
@@ -62,7 +62,7 @@ describe.skipIf(missing !== undefined)(`changes of netfilter${missing ? ` (${mis
     expect(printed).toBe(before);
   });
 
-  test('more at once than the socket holds is told, too', async () => {
+  test('more at once than the socket holds is reported, too', async () => {
     const chains = Array.from({ length: 3000 }, (_, n) => `add chain inet many c${n}\n`).join('');
     const before = printed.length;
     process.kill(listener.pid, 'SIGSTOP');
@@ -71,16 +71,16 @@ describe.skipIf(missing !== undefined)(`changes of netfilter${missing ? ` (${mis
       await output(realExec, inside('nft', 'delete', 'table', 'inet', 'many'));
     }
     process.kill(listener.pid, 'SIGCONT');
-    await waitFor('the change to be told', () => printed.slice(before).includes('changed'), {
+    await waitFor('the change to be reported', () => printed.slice(before).includes('changed'), {
       timeoutMs: 5000,
     });
     await output(realExec, inside('nft', 'add', 'table', 'inet', 'after'));
     const then = printed.length;
     await output(realExec, inside('nft', 'delete', 'table', 'inet', 'after'));
-    await waitFor('it to go on', () => printed.slice(then).includes('changed'), { timeoutMs: 5000 });
+    await waitFor('it to continue', () => printed.slice(then).includes('changed'), { timeoutMs: 5000 });
   }, 30_000);
 
-  test('it ends when it is told to, without an error', async () => {
+  test('it ends on request, without an error', async () => {
     await listener.stdin.end();
     expect(await listener.exited).toBe(0);
     await read;

@@ -14,11 +14,11 @@ const NFNLGRP_NFTABLES = 7;
 const ADDRESS_SIZE = 12;
 
 /**
- * Tells of every transaction that changes nftables in this network namespace, iptables-nft's included; iptables-legacy has no such
- * voice. Needs CAP_NET_ADMIN. Resolves when the signal aborts; rejects when the kernel does not let this process listen.
+ * Reports every transaction that changes nftables in this network namespace, iptables-nft's included; iptables-legacy sends no
+ * such notices. Needs CAP_NET_ADMIN. Resolves when the signal aborts; rejects when the kernel does not let this process listen.
  *
- * What is told is only that something changed. When there is more than the socket holds the kernel drops the rest, which loses
- * nothing: what was dropped had happened before what is read. Source: netlink(7), linux/netfilter/nfnetlink.h.
+ * It reports only that something changed. When there is more than the socket holds the kernel drops the rest, which loses
+ * nothing: a dropped change happened before the ones that are read. Source: netlink(7), linux/netfilter/nfnetlink.h.
  */
 export async function watchNetfilter(changed: () => void, signal: AbortSignal): Promise<void> {
   const libc = dlopen('libc.so.6', {

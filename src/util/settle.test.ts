@@ -67,7 +67,7 @@ describe('combinedError', () => {
     expect(combinedError([one])).toBe(one);
   });
 
-  test('several are told in order, the original first', () => {
+  test('several are listed in order, the original first', () => {
     const original = new Error('the pull failed');
     const error = combinedError([original, new Error('cleaning up', { cause: new Error('busy') })]);
     expect(error).toBeInstanceOf(AggregateError);

@@ -90,7 +90,7 @@ export async function startContainerd(name: string): Promise<TestContainerd> {
     async stop() {
       // A test that ran out of time takes its child processes with it; what containerd made is still to be taken down.
       await runtime.version().catch(start);
-      // A test may have taken plugins away; without them no sandbox can be stopped, and its namespace would stay.
+      // A test may have removed plugins; without them no sandbox can be stopped, and its namespace would stay.
       await cp('/usr/lib/cni', cniBin, { recursive: true });
       for (const sandbox of await runtime.listSandboxes()) {
         await runtime.stopSandbox(sandbox.id);

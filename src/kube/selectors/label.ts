@@ -192,7 +192,7 @@ export function parseLabelSelector(text: string): (labels: Labels) => boolean {
 
 /**
  * Whether an object's `selector` field selects these labels. An empty selector selects everything, a missing one nothing.
- * Throws {@link SelectorError} on an operator that is none.
+ * Throws {@link SelectorError} for an unknown operator.
  */
 export function labelSelectorMatches(selector: LabelSelector | undefined, labels: Labels): boolean {
   if (selector === undefined) return false;

@@ -82,7 +82,7 @@ describe('labelSelectorMatches', () => {
     expect(labelSelectorMatches(selector, labels)).toBe(expected);
   });
 
-  test('an operator that is none', () => {
+  test('an unknown operator', () => {
     const selector = { matchExpressions: [{ key: 'a', operator: 'Is' }] };
     expect(() => labelSelectorMatches(selector, labels)).toThrow(
       '"Is" is not a valid label selector operator',

@@ -55,7 +55,7 @@ export interface UpstreamRequest {
  *
  * Rejects, with nothing written to `socket`, when the session does not come about: {@link BadHandshake} for a bad request,
  * `UpgradeRefused` when the kubelet says no, what `dialUpstream` rejects with. Resolves when the session is over, however
- * it ended: the client has been told by then. The kubelet has `timeoutMs` for its answer, and again for the streams.
+ * it ended: by then the client has been informed. The kubelet has `timeoutMs` for its answer, and again for the streams.
  */
 export async function serveRemoteCommandWebSocket(
   request: IncomingMessage,
@@ -136,7 +136,7 @@ async function relay(
   } catch {
     client.destroy();
   }
-  // Reading goes on until the client has closed: bytes left unread would turn the end of the connection into a reset,
+  // Reading continues until the client has closed: bytes left unread would turn the end of the connection into a reset,
   // which can overtake what the client has not read yet.
   await fromClient;
   client.end();
@@ -165,7 +165,7 @@ async function giveToClient(
       : streams.has('stderr')
         ? CHANNEL.stderr
         : CHANNEL.error;
-    // An empty message tells the client that the session is there, as the API server does.
+    // An empty message informs the client that the session is open, as the API server does.
     await client.send(Buffer.from([first]));
     for await (const frame of spdy.frames()) {
       if (frame.type === 'reply' && unanswered.delete(frame.stream) && unanswered.size === 0)
@@ -224,7 +224,7 @@ async function takeFromClient(
       }
     }
   } catch {
-    // The client broke the protocol (it has been told) or its connection broke: either way there is nobody left to serve.
+    // The client broke the protocol (and was informed) or its connection broke: either way there is nobody left to serve.
     client.destroy();
   }
 }

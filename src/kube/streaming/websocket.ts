@@ -57,7 +57,7 @@ export class WebSocketConnection {
 
   /**
    * The binary messages of the client, until it closes or its connection ends. Pings are answered. A client that breaks
-   * the protocol is told so and throws {@link WebSocketError}.
+   * the protocol gets a close frame with the reason, and {@link WebSocketError} is thrown.
    */
   async *messages(): AsyncGenerator<Buffer> {
     const decoder = new MessageDecoder(MAX_MESSAGE);

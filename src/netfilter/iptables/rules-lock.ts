@@ -16,7 +16,7 @@ export interface RulesLock {
 }
 
 /**
- * Takes an exclusive flock(2) on `path`; the kernel gives it back when this process and all that inherited the descriptor
+ * Takes an exclusive flock(2) on `path`; the kernel releases it when this process and all that inherited the descriptor
  * have ended. Rejects after `timeoutMs`, naming the file. It serialises what reads rules and then changes them;
  * /run/xtables.lock cannot be used for that, as the iptables we run takes it itself.
  *

@@ -14,8 +14,8 @@ const legacyTables: Record<IpFamily, string> = {
 };
 
 /**
- * Whether iptables, in either variant, may have this chain in a table `nat` of this network namespace. False is certain; what cannot
- * be told is true. It costs no process: who never used iptables need not start it.
+ * Whether iptables, in either variant, may have this chain in a table `nat` of this network namespace. False is certain; when it
+ * cannot be determined the answer is true. It starts no process: where iptables was never used it need not run.
  */
 export function mayHaveIptablesChain(chain: string, family?: IpFamily): boolean {
   const asked: readonly IpFamily[] = family === undefined ? ['ipv4', 'ipv6'] : [family];

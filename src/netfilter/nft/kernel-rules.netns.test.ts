@@ -99,7 +99,7 @@ describe.each<[IpFamily, string]>([
       }
     });
 
-    test('what is there is told', () => {
+    test('what is there is reported', () => {
       const glance = glanceAtKernel(family)!;
       expect(['LEAVING', 'LEAV', 'NOT-THERE'].map((chain) => glance.hasChain(chain))).toEqual([
         true,

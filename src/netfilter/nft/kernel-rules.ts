@@ -7,11 +7,11 @@ import { decodeRule, encodeChainLook, encodeChainRemoval } from './wire.ts';
  * must know more, or do more, asks iptables.
  */
 export interface NatGlance {
-  /** Where a chain leads to; undefined when it could not be told or has a rule that is no {@link PortJump}. */
+  /** Where a chain leads to; undefined when that is unknown or the chain has a rule that is not a {@link PortJump}. */
   portJumps(chain: string): PortJump[] | undefined;
-  /** Whether a chain has the rule `-m addrtype --dst-type LOCAL -j target`. False may be: could not be told. */
+  /** Whether a chain has the rule `-m addrtype --dst-type LOCAL -j target`. False may also mean: unknown. */
   hasLocalJump(chain: string, target: string): boolean;
-  /** Whether there is a chain of that name; undefined when it could not be told. */
+  /** Whether there is a chain of that name; undefined when that is unknown. */
   hasChain(chain: string): boolean | undefined;
   /**
    * Removes a chain with its rules, and the jumps to it in the chain `from`, in one transaction that reads nothing. False: nothing
@@ -116,7 +116,7 @@ const familyNumbers: Record<IpFamily, number> = { ipv4: 2, ipv6: 10 };
 /** ENOENT, errno(3). */
 const ENOENT = 2;
 
-/** Rules of a chain of the `nat` table as bytes. Undefined: could not tell. A chain that is not there has none. */
+/** Rules of a chain of the `nat` table as bytes; none for a chain that does not exist, undefined when they could not be read. */
 function readKernelRules(socket: NetfilterSocket, family: IpFamily, chain: string): string[] | undefined {
   const body =
     // struct nfgenmsg: family, version 0, resource 0
@@ -147,7 +147,7 @@ export function portJump(rule: string): PortJump | undefined {
   return { chain, ports };
 }
 
-/** Tells the rule `-m addrtype --dst-type LOCAL -j CHAIN`, which has no other condition. */
+/** A test for the rule `-m addrtype --dst-type LOCAL -j CHAIN` without any other condition. */
 export function localJumpTest(chain: string): (rule: string) => boolean {
   // struct xt_addrtype_info_v1: source, destination as bits of RTN_*, flags. RTN_LOCAL is 2.
   const addrtype =

@@ -192,7 +192,7 @@ describe('a layout', () => {
     ['the table sleeps', ['add', 'table', ...inTable, '{ flags dormant; }'], /switched off/],
     ['the table goes', ['delete', 'table', ...inTable], /table hostport is missing/],
     ['the table is flushed', ['flush', 'table', ...inTable], /lacks its rule/],
-  ])('is found out and mended when %s', async (_what, command, fault) => {
+  ])('is found to be faulty and is fixed when %s', async (_what, command, fault) => {
     const kernel = table();
     await kernel.install(layout);
     expect(await kernel.fault(layout)).toBeUndefined();
@@ -204,7 +204,7 @@ describe('a layout', () => {
     expect((await nft('list', 'ruleset')).split('\n').sort()).toEqual(before.split('\n').sort());
   });
 
-  test('of a chain at another hook is mended', async () => {
+  test('of a chain at another hook is fixed', async () => {
     const base = '{ type nat hook output priority 5; }';
     await nft('add', 'table', ...inTable);
     await nft('add', 'chain', ...inTable, 'entry', base);

@@ -115,9 +115,9 @@ export class NftUnavailable extends Error {
   }
 }
 
-/** The comment a rule carries: by it a rule is told from one that was altered or is of another version of this program. */
+/** The comment of a rule. It differs for a rule that was altered or that another version of this program wrote. */
 export function ruleComment(rule: string): string {
-  // FNV-1a, 32 bits: tells accidents apart, and needs nothing loaded.
+  // FNV-1a, 32 bits: enough to detect accidents, and needs nothing loaded.
   let hash = 0x811c9dc5;
   for (let i = 0; i < rule.length; i++) hash = Math.imul(hash ^ rule.charCodeAt(i), 0x01000193);
   return `hostport ${(hash >>> 0).toString(16).padStart(8, '0')}`;

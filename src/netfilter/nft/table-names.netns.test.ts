@@ -6,7 +6,7 @@ import type { NftTableName } from './table-names.ts';
 const namespace = `hpt-tables-${process.pid}`;
 const inside = (...argv: string[]) => output(realExec, ['nsenter', `--net=/run/netns/${namespace}`, ...argv]);
 
-/** What a process says that stands in the namespace: the socket is of whoever opens it. */
+/** The answer of a process that runs inside the namespace: a socket belongs to the namespace of the process that opens it. */
 async function tableNames(): Promise<NftTableName[]> {
   const module = JSON.stringify(join(import.meta.dir, 'table-names.ts'));
   const program = `import { nftTableNames } from ${module}; console.log(JSON.stringify(nftTableNames()))`;

@@ -1,6 +1,6 @@
 import { isSafeWord, type NftChain, type NftChange, type NftLayout, ruleComment } from './nft.ts';
 
-/** What `nft -f` takes to make a layout: additions that leave alone what is there, and each chain of `rewrite` anew. */
+/** The input of `nft -f` that creates a layout: additions that do not change what exists, and each chain of `rewrite` written again. */
 export function layoutDocument(table: string, layout: NftLayout, rewrite: ReadonlySet<string>): string {
   const lines = [`add table inet ${table}`];
   for (const { name, key, value } of layout.maps) {

@@ -33,7 +33,7 @@ export function networkRange(
   return { from, to: from + (1n << host) - 1n };
 }
 
-/** Whether the kernel takes it for its own without being told: 127.0.0.0/8 and ::1. */
+/** Whether the kernel treats it as its own address by default: 127.0.0.0/8 and ::1. */
 export function isLoopback(value: AddressValue): boolean {
   return typeof value === 'number' ? value >>> 24 === 127 : value === 1n;
 }

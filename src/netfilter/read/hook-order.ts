@@ -23,8 +23,8 @@ export const NAT_PRIORITY: Record<Hook, number> = {
 /**
  * The base chains that a packet of a family passes at a hook, in order. All `nat` chains together are one slot: the kernel has
  * one NAT hook, which asks them in turn until one of them binds the connection (nf_nat_inet_fn). Of chains of equal priority the
- * one registered last runs first (nf_hook_entries_grow); tables are numbered in the order of their creation, which tells the
- * order of nft tables when their chains were made with them, and nothing of iptables-legacy.
+ * one registered last runs first (nf_hook_entries_grow); tables are numbered in the order of their creation. That gives the
+ * order of nft tables whose chains were created with them, and says nothing about iptables-legacy.
  */
 export function slotsAt(ruleset: Ruleset, hook: Hook, family: Family): Slot[] {
   let perRuleset = cache.get(ruleset);

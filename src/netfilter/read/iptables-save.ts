@@ -43,7 +43,7 @@ const BUILT_IN: Record<string, Hook> = {
 
 /**
  * Parses what `iptables-save -c`, `iptables-nft-save -c`, their ip6 forms and `iptables -S`-like dumps with tables print. Counters are
- * optional. Throws {@link RulesetParseError} with the line for text that is cut off or is none of theirs; what is only unknown
+ * optional. Throws {@link RulesetParseError} with the line for text that is cut off or is not their output; what is only unknown
  * (a match, a target) becomes opaque.
  */
 export function parseIptablesSave(
@@ -601,7 +601,7 @@ function natSource(text: string | undefined, whole: string): NatSource {
   return target === undefined ? { opaque: whole } : { literal: target };
 }
 
-/** Parses what `--to-destination` and `--to-source` take; undefined when it is none of it. */
+/** Parses what `--to-destination` and `--to-source` take; undefined for anything else. */
 export function parseNatTarget(text: string): NatTarget | undefined {
   let addresses = text;
   let ports: string | undefined;

@@ -310,7 +310,7 @@ describe('a change of the mark', () => {
     expect(found('FORWARD')).toEqual(between);
   });
 
-  test('to something that is not modelled takes the bit away where there is one', () => {
+  test('to something that is not modelled clears the bit where there is one', () => {
     const target = '-j HMARK --hmark-tuple src --hmark-mod 2 --hmark-offset 1 --hmark-rnd 1';
     expect(clashes({ mangle: [`-A PREROUTING ${target}`] })).toEqual([]);
     expect(clashes({ mangle: [`-A FORWARD ${target}`] })).toEqual(['clears mangle FORWARD']);
@@ -414,7 +414,7 @@ describe('a mark that is kept with the connection', () => {
     ],
     ['that is set and not restored', { mangle: ['-A PREROUTING -j CONNMARK --set-xmark 0x2000/0x2000'] }, []],
     [
-      'that is restored while packets carry the bit takes it away',
+      'that is restored while packets carry the bit clears it',
       { mangle: [`-A FORWARD ${RESTORE}`] },
       ['clears mangle FORWARD'],
     ],

@@ -23,13 +23,13 @@ export function range(from: AddressValue, to: AddressValue): Pattern {
   return from === to ? { kind: 'exact', value: from } : { kind: 'range', from, to };
 }
 
-/** A network as a pattern; undefined when the prefix length is none of the address's family. */
+/** A network as a pattern; undefined when the prefix length is not valid for the address's family. */
 export function network(address: AddressValue, prefix: number): Pattern | undefined {
   const bounds = networkRange(address, prefix);
   return bounds === undefined ? undefined : range(bounds.from, bounds.to);
 }
 
-/** `address`, `address/len` or `address/mask` (leading ones only); undefined when it is none of them. */
+/** `address`, `address/len` or `address/mask` (leading ones only); undefined for anything else. */
 export function parseNetwork(text: string): Pattern | undefined {
   const slash = text.indexOf('/');
   const address = parseAddress(slash < 0 ? text : text.slice(0, slash));

@@ -4,7 +4,7 @@ import type { Chain, Rule } from './model.ts';
 const SHORT = 8;
 /** A rule for more ports than this is looked at for any: ports times rules would fill the memory. */
 const FEW_PORTS = 64;
-/** So many rules that any packet may match are merged anew for each port that is asked for. */
+/** Up to this many rules that any packet may match are merged again for each port that is asked for. */
 const MANY = 256;
 
 interface PortIndex {

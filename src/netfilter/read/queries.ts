@@ -94,9 +94,9 @@ export interface Translations {
 }
 
 /**
- * All translations at one hook that packets to a destination come by, or would if an earlier one did not take them. What is behind a rule that
- * ends the way of all of them is none of these. Who takes the packets of one client, with all that is known of it, {@link tracePacket} says.
- * `budget`: as there.
+ * All translations at one hook that packets to a destination reach, or would reach if an earlier one did not take them. A rule behind one
+ * that ends processing for all of these packets is not included. For the packets of one client, with all that is known of it, see
+ * {@link tracePacket}. `budget`: as there.
  */
 export function translationsFor(
   ruleset: Ruleset,
@@ -150,7 +150,7 @@ export function translationsFor(
       }
       complete &&= walk.complete;
     }
-    // Which of two tables of one priority comes first no listing tells, so nobody of theirs takes the packets for certain.
+    // No listing shows which of two tables with the same priority comes first, so no translation of theirs is certain.
     const isTied = slot.uncertain && new Set(slotted.map(({ base }) => base)).size > 1;
     for (const each of slotted) candidates.push(isTied ? { ...each, conditional: true } : each);
   }
@@ -244,7 +244,7 @@ class Walk {
       if (certainty === 'never') continue;
       const some = conditional || returned || done === 'some' || certainty === 'conditional';
       yield { rule, via, conditional: some };
-      // What a translation does not take, by conditions in its own lookup, goes on; what it takes hides all that follows.
+      // Packets that a translation does not take, by conditions in its own lookup, continue; the others never reach what follows.
       if (rule.expressions.some(({ kind }) => kind === 'dnat' || kind === 'redirect')) continue;
       for (const { verdict, certain } of this.#verdictsOf(rule)) {
         const sure = certainty === 'certain' && certain;

@@ -414,10 +414,10 @@ describe('questions', () => {
       port: 80,
       local: true,
     });
-    const told = candidates.map(
+    const found = candidates.map(
       ({ to, conditional }) => `${formatAddress(to.address!.from)}${conditional ? ' of some' : ''}`,
     );
-    expect(told).toEqual(want);
+    expect(found).toEqual(want);
     expect(complete).toBe(true);
   });
 

@@ -116,7 +116,7 @@ function patternMatches(pattern: Pattern, value: FieldValue): Truth {
     case 'exact':
       return pattern.value === value;
     case 'range':
-      // Numbers and bigints compare with each other; the families are told apart by type.
+      // Numbers and bigints compare with each other; the types distinguish the families.
       return (
         typeof value === typeof pattern.from &&
         (value as AddressValue) >= pattern.from &&
@@ -187,7 +187,7 @@ class ElementIndex {
   }
 }
 
-/** What the routing table takes an address for, of the types that can be told from the address and what is local. */
+/** The type of an address in the routing table, as far as it follows from the address and from what is local. */
 export function addressType(value: AddressValue, local: boolean): string {
   if (local || isLoopback(value)) return 'local';
   if (isMulticast(value)) return 'multicast';

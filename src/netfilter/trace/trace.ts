@@ -42,7 +42,7 @@ const MAX_RULES = 200_000;
 const MAX_BRANCHES = 256;
 /** What a branch costs to be made and merged, in rules. */
 const RULES_PER_BRANCH = 10;
-/** Ways of a packet to end that are told apart. Each has its own assumptions: together they grow with the square of it. */
+/** Outcomes of a packet that are kept apart. Each has its own assumptions, so their number grows with the square of this. */
 const MAX_ENDED = 1024;
 /** Chains within chains. nftables allows 16; iptables any number, of which real rule sets use less than ten. */
 const MAX_DEPTH = 64;
@@ -50,8 +50,8 @@ const MAX_DEPTH = 64;
 /**
  * Follows the first packet of a connection through the rules, as the kernel would take it: every base chain of every table in
  * order of priority, one translation of each kind, the routing decisions in between. Where a condition is not modelled both
- * branches are followed, and what they agree in is known all the same. Throws when an address of the packet is none of its family.
- * `budget`: what the packet may take of the rules that are looked at for many; it is given up when there are none left.
+ * branches are followed, and what they agree on is known all the same. Throws when an address of the packet is not of its family.
+ * `budget`: how many rules may still be looked at, for several packets together; the trace ends early when none are left.
  */
 export function tracePacket(
   ruleset: Ruleset,
@@ -246,7 +246,7 @@ class Tracer {
     else if (!this.#setOutput(start, route)) return;
     start.outputInterface = start.nextInterface;
     const leaving = this.#passHook('output', [start], (branch) => {
-      // The packet is routed anew when its destination or mark changed (ip_route_me_harder).
+      // The packet is routed again when its destination or mark changed (ip_route_me_harder).
       return this.#setOutput(branch, this.#route(branch));
     });
     for (const branch of leaving) branch.outputInterface = branch.nextInterface;
@@ -266,7 +266,7 @@ class Tracer {
     this.#afterPrerouting(this.#passHook('prerouting', local));
   }
 
-  /** Whether the branch goes on; it is ended otherwise. */
+  /** Whether the branch continues; it is ended otherwise. */
   #setOutput(branch: Branch, route: Route): boolean {
     if (route.kind === 'local') branch.nextInterface = 'lo';
     else if (route.kind === 'forward') branch.nextInterface = route.outputInterface;
@@ -414,7 +414,7 @@ class Tracer {
     return this.#budget.rules < 0 ? 'too many rules to evaluate in the time available' : undefined;
   }
 
-  /** Those of many branches that something tells apart; none when these are too many to be followed. */
+  /** Merges branches that do not differ; returns none when too many remain to be followed. */
   #few(branches: Branch[]): Branch[] {
     // Seldom enough that each is compared with others but a few times.
     if (branches.length <= 2 * MAX_BRANCHES) return branches;

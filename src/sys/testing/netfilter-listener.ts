@@ -1,6 +1,6 @@
 import { watchNetfilter } from '../netfilter-changes.ts';
 
-// Prints a line whenever a change of netfilter is told, and ends when its standard input does.
+// Prints a line for every reported change of netfilter, and ends when its standard input does.
 const stop = new AbortController();
 process.stdin.on('end', () => stop.abort()).resume();
 const watching = watchNetfilter(() => console.log('changed'), stop.signal);
