@@ -179,7 +179,7 @@ test.each([
 describe('GC', () => {
   const chain = () => network('1.0.0', [plugins.ptp(), plugins.portmap()]);
 
-  test('deletes attachments that the cache remembers and nobody wants', async () => {
+  test('deletes attachments that are in the cache and not in the list of valid ones', async () => {
     const cni = runtime();
     await cni.add(chain(), { ...attachment(), capabilityArgs: { portMappings: PORTS } });
     await cni.gc(chain(), [{ containerID: ID, ifname: 'eth0' }]);
@@ -268,7 +268,7 @@ test('a version that a plugin does not speak is its own refusal', async () => {
   });
 });
 
-test('an ADD that fails in the middle is cleared up by the DEL that follows it', async () => {
+test('an ADD that fails in the middle is cleaned up by the DEL that follows it', async () => {
   const cni = runtime();
   const capabilityArgs = { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'icmp' }] };
   const list = network('1.0.0', [plugins.ptp(), plugins.portmap()]);
@@ -280,7 +280,7 @@ test('an ADD that fails in the middle is cleared up by the DEL that follows it',
   expect(await traces()).toEqual([]);
 });
 
-test('a namespace that is gone is no obstacle to a DEL', async () => {
+test('a namespace that is gone does not fail a DEL', async () => {
   const cni = runtime();
   await lab.namespace('brief');
   const list = network('1.0.0', [plugins.ptp(), plugins.portmap()]);

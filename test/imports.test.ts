@@ -141,7 +141,7 @@ function circles({ files }: Project): string[] {
 
 function relativeBreach(project: Project, file: string, room: string, specifier: string): string | undefined {
   const target = join(dirname(file), specifier);
-  if (!project.exists(target)) return `imports ${specifier}, which is no file (extensions are written)`;
+  if (!project.exists(target)) return `imports ${specifier}, which is not a file (extensions are written)`;
   const other = roomOf(target);
   if (other === undefined) {
     // The one thing outside src that the program needs is its own version; tests may use what is under test/.
@@ -339,7 +339,7 @@ describe('the rules', () => {
     {
       name: 'a file that is not there, or without its extension',
       files: { 'src/util/a.ts': `import './b';`, 'src/util/b.ts': '' },
-      want: ['src/util/a.ts: imports ./b, which is no file (extensions are written)'],
+      want: ['src/util/a.ts: imports ./b, which is not a file (extensions are written)'],
     },
     {
       name: 'out of src, which only tests may',

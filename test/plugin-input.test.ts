@@ -19,7 +19,7 @@ describe.skipIf(missing !== '')(`a plugin's standard input${missing}`, () => {
   ])('%s, written in pieces', async (_, flags) => {
     const path = join(scratch, `fifo-${flags}`);
     Bun.spawnSync(['mkfifo', path]);
-    // Opened for both, so that opening waits for nobody.
+    // Opened for reading and writing, so that opening does not wait for a peer.
     const both = openSync(path, constants.O_RDWR);
     const reader = openSync(path, constants.O_RDONLY | flags);
     const writer = openSync(path, constants.O_WRONLY);

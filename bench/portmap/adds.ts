@@ -15,7 +15,7 @@ export interface CallCosts {
 
 export interface Summary {
   wall: number;
-  /** The least wall time: what it costs when nobody else is running. */
+  /** The least wall time: the cost when nothing else is running. */
   least: number;
   cpu: number;
 }

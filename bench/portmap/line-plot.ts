@@ -89,7 +89,7 @@ function steps(largest: number): number[] {
   return Array.from({ length: Math.ceil(largest / step) + 1 }, (_, i) => i * step);
 }
 
-/** Moves names apart that would stand on one another, the order kept. */
+/** Moves overlapping names apart and keeps their order. */
 function spread(places: readonly number[]): number[] {
   const order = places.map((place, i) => ({ place, i })).sort((a, b) => a.place - b.place);
   const result: number[] = [];

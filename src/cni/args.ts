@@ -3,7 +3,7 @@ import { CniError, cniErrorCode } from './errors.ts';
 /** CNI_ARGS: keys and values in the runtime's order. */
 export type CniArgs = readonly (readonly [key: string, value: string])[];
 
-/** Parses `KEY=VALUE;…`; empty is none. A pair without key or value, or with a second `=`, is error 4 (as cnitool has it). */
+/** Parses `KEY=VALUE;…`; an empty text has no pairs. A pair without key or value, or with a second `=`, is error 4 (as cnitool has it). */
 export function parseCniArgs(text: string): CniArgs {
   if (text === '') return [];
   return text.split(';').map((pair) => {

@@ -32,7 +32,7 @@ export function loadFirstNetwork(directory: string): NetworkConfigList {
 
 /**
  * The network called `networkName` of a directory: lists before single configurations, each by file name; a broken file on the
- * way is an error (libcni's LoadNetworkConf). Error 7 with libcni's words when there is none.
+ * way is an error (libcni's LoadNetworkConf). Error 7 with libcni's message when the directory has none.
  */
 export function loadNetwork(directory: string, networkName: string): NetworkConfigList {
   const files = configFileOrder(filesIn(directory));
@@ -45,7 +45,7 @@ export function loadNetwork(directory: string, networkName: string): NetworkConf
   throw notFound(`no net configuration with name "${networkName}" in ${directory}`);
 }
 
-/** Names of what is in a directory and no directory itself (a link counts as what it leads to); none when there is none. */
+/** Names of the files in a directory, without directories (a link counts as its target); none when the directory does not exist. */
 function filesIn(directory: string): string[] {
   try {
     return namesIn(directory).filter(

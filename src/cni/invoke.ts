@@ -34,7 +34,7 @@ export function findPlugin(type: string, path: readonly string[]): string {
   return found;
 }
 
-/** Pauses while the executable is being written (ETXTBSY): an update of the plugins is no reason to fail a pod. */
+/** Pauses while the executable is being written (ETXTBSY): an update of the plugins must not fail a pod. */
 const BUSY_RETRIES = 5;
 const BUSY_PAUSE_MS = 1000;
 

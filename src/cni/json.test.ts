@@ -65,7 +65,7 @@ describe('keys are matched as Go matches them', () => {
     expect(decoded(text)).toEqual(value as Record<string, unknown>);
   });
 
-  test('a key that is no field is reported with where it is, once each time', () => {
+  test('an unknown key is reported with its path, once per occurrence', () => {
     const seen: string[] = [];
     decodeStruct(
       parseDocument('{"snatt":1,"SNAT":true,"runtimeConfig":{"portMappings":[{"port":1}],"mac":""}}', 'x'),
@@ -82,7 +82,7 @@ describe('keys are matched as Go matches them', () => {
     expect((value.capabilities as Record<string, unknown>).portMappings).toBeUndefined();
   });
 
-  test('what is no object is not decoded', () => {
+  test('anything but an object is not decoded', () => {
     for (const text of ['[]', 'null', '"a"', '1', 'true']) expect(decoded(text)).toBeUndefined();
   });
 });

@@ -67,7 +67,7 @@ test('an entry is read as it was written, replaced and forgotten', async () => {
   expect(cache().read(KEY)).toBeUndefined();
 });
 
-test('the list has every attachment, or those of a container, and none of what is no entry', async () => {
+test('the list has every attachment, or those of a container, and skips other files', async () => {
   expect(cache().list()).toEqual([]);
   await cache().write({ ...FULL, containerId: 'c2' });
   await cache().write(FULL);
@@ -110,7 +110,7 @@ describe('files of others', () => {
   });
 });
 
-test('a FIFO among the entries is none, and nobody waits for it', async () => {
+test('a FIFO among the entries is skipped without waiting for a writer', async () => {
   put('net-c1-eth0', { kind: 'cniCacheV1', ...KEY, config: '' });
   await output(realExec, ['mkfifo', join(directory, 'results', 'net-c2-eth0')]);
   const source = `

@@ -102,7 +102,7 @@ export class ResultCache {
   }
 
   /**
-   * Every attachment that is remembered, by file name, of one container when `containerId` is given. Files that are no entry, or
+   * Every attachment that is remembered, by file name, of one container when `containerId` is given. Files that are not entries, or
    * that another process is removing, are left out, as libcni's GetCachedAttachments does.
    */
   list(containerId?: string): CacheEntry[] {
@@ -162,7 +162,7 @@ function readEntry(path: string): CacheEntry | undefined {
   }
 }
 
-/** An entry without the names of its attachment is none. */
+/** An entry without the names of its attachment is not valid. */
 function parseEntry(document: Record<string, unknown>): CacheEntry | undefined {
   const { networkName, containerId, ifName, config, netns, cniArgs, capabilityArgs, result } = document;
   if (![networkName, containerId, ifName].every((name) => typeof name === 'string' && name !== '')) {
@@ -193,7 +193,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The object that a text is; undefined when it is none (cut short by a crash, say). */
+/** The JSON object in a text; undefined when the text is something else (cut short by a crash, say). */
 function decode(text: string): Record<string, unknown> | undefined {
   try {
     return decodeStruct(parseDocument(text, 'entry'), ENTRY_FIELDS);

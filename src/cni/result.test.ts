@@ -58,7 +58,7 @@ describe('every version converts to every other', () => {
     expect(parseResult(converted, to)).toEqual(reduced(poorer));
   });
 
-  test('a document of the wanted version keeps what nobody here knows', () => {
+  test('a document of the wanted version keeps unknown fields', () => {
     const document = { cniVersion: '1.1.0', ips: [], 'example.com/x': 1 };
     expect(convertResult(document, '1.1.0')).toEqual(document);
     expect(convertResult({ dns: {} }, '0.2.0')).toEqual({ cniVersion: '0.2.0', dns: {} });

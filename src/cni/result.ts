@@ -76,7 +76,7 @@ export function parseResult(document: unknown, fallback: CniVersion): Result {
   return result;
 }
 
-/** The version a result document says it has, or `fallback`; one that nobody knows is error 1. */
+/** The version a result document says it has, or `fallback`; an unknown version is error 1. */
 export function resultVersion(document: Json, fallback: CniVersion): CniVersion {
   const declared = optionalString(document.cniVersion, 'cniVersion');
   if (declared === undefined) return fallback;
@@ -90,7 +90,7 @@ export function resultVersion(document: Json, fallback: CniVersion): CniVersion 
 /**
  * The JSON document of `result` in the given version. What a version has no words for is lost, as in libcni:
  *
- * - 1.0.0 and 1.1.0 say everything: the newer fields are harmless to whoever does not know them;
+ * - 1.0.0 and 1.1.0 say everything: readers that do not know the newer fields ignore them;
  * - 0.3.0 to 0.4.0 lose `mtu`, `socketPath` and `pciID` of interfaces;
  * - 0.1.0 and 0.2.0 keep the first address of each family, and of routes `dst` and `gw` for a family that has an address;
  *   interfaces are lost. A result without addresses cannot be written in them: error 7.
@@ -117,7 +117,7 @@ export function formatResult(result: Result, version: CniVersion): Json {
 }
 
 /**
- * A result document in another version. One that is already in it comes back as it is, with what nobody here knows; `fallback` is
+ * A result document in another version. One that is already in it is returned unchanged, with unknown fields; `fallback` is
  * the version of a document that names none.
  */
 export function convertResult(document: unknown, to: CniVersion, fallback: CniVersion = to): Json {

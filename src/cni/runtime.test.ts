@@ -317,7 +317,7 @@ test('a GC continues after failures and reports all of them', async () => {
   expect(cache.list()).toHaveLength(2);
 });
 
-describe('what is no plugin', () => {
+describe('a file that is not a plugin', () => {
   const answers = (result: Partial<ExecResult>) => async () => ({
     code: 0,
     stdout: '',

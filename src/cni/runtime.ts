@@ -70,7 +70,7 @@ export class CniRuntime {
 
   /**
    * Attaches a container: every plugin in order, each with the result of the one before. Resolves with the last result, which is
-   * remembered for the DEL. When a plugin fails nothing is undone: whoever asked has to DEL (specification, "ADD"). Unlike libcni
+   * remembered for the DEL. When a plugin fails nothing is undone: the caller has to DEL (specification, "ADD"). Unlike libcni
    * it looks for all plugins before it runs the first, so that a missing one leaves nothing half made.
    */
   async add(list: NetworkConfigList, attachment: Attachment): Promise<ResultDocument> {
@@ -104,7 +104,7 @@ export class CniRuntime {
   /**
    * Detaches a container: every plugin in reverse order, each with the final result of the ADD from 0.4.0 on. The first failure
    * ends it, as the specification says, and the attachment stays remembered: a DEL is to be repeated until it succeeds, and every
-   * plugin's DEL may be. An entry of the cache that cannot be read is no obstacle.
+   * plugin's DEL may be. An entry of the cache that cannot be read does not prevent it.
    */
   async del(list: NetworkConfigList, attachment: Attachment): Promise<void> {
     const key = keyOf(list, attachment);
@@ -323,7 +323,7 @@ export class CniRuntime {
     try {
       return await work();
     } catch (error) {
-      // What is no answer of a plugin (the caller's signal, say) is not put down to it.
+      // An error that is not a plugin's answer (the caller's signal, say) does not name the plugin.
       if (!(error instanceof CniError)) throw error;
       return wrapping(what)(error);
     }
@@ -335,7 +335,7 @@ export class CniRuntime {
       .catch(wrapping(`failed to set network ${JSON.stringify(entry.networkName)} cached result`));
   }
 
-  /** A DEL must not fail for a cache that is broken: nobody could ever delete the container. */
+  /** A DEL must not fail because of a broken cache: the container could never be deleted. */
   #inputsLeniently(key: AttachmentKey, attachment: Attachment, version: CniVersion): AttachmentInputs {
     try {
       return inputsOf(this.#options.cache.read(key), attachment, version);
@@ -426,7 +426,7 @@ function wrapping(what: string): (error: unknown) => never {
   };
 }
 
-/** As libcni prints an error of a plugin. Its cause is for whoever debugs. */
+/** As libcni prints an error of a plugin. Its cause is kept for debugging. */
 function textOf(error: unknown): string {
   if (!(error instanceof CniError)) return messageOf(error);
   return error.details === '' ? error.message : `${error.message}; ${error.details}`;

@@ -5,7 +5,7 @@ import { CniError, cniErrorCode } from './errors.ts';
 /** NSFS_MAGIC, linux/magic.h. */
 const NSFS_MAGIC = 0x6e736673;
 
-/** Moves this process into the sandbox's network namespace; error 8 when the path is none, or is the host's own. */
+/** Moves this process into the sandbox's network namespace; error 8 when the path is not a network namespace, or is the host's own. */
 export function enterSandbox(path: string): void {
   if (!enterSandboxIfExists(path)) {
     throw new CniError(cniErrorCode.invalidNetns, `no network namespace at ${path}`);

@@ -38,7 +38,7 @@ export function negotiateVersion(declared: unknown, supported: readonly CniVersi
 
 /**
  * Compares two versions as numbers, part by part: negative, zero or positive. They need not be versions we know; an empty one is
- * 0.1.0, and missing parts are zero (libcni's ParseVersion). What is no version is error 7.
+ * 0.1.0, and missing parts are zero (libcni's ParseVersion). An invalid version is error 7.
  */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [versionParts(a), versionParts(b)];

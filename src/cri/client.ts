@@ -32,7 +32,7 @@ interface Call<Q, A> {
 
 /**
  * CRI v1 over a unix socket. `endpoint` is a path or `unix://path`. The connection is made on first use and again after the
- * runtime was away; a call made meanwhile fails at once with code Unavailable, and whoever made it tries again.
+ * runtime was away; a call made meanwhile fails at once with code Unavailable, and its caller tries again.
  */
 export function connectRuntime(endpoint: string): Runtime & RuntimeInspection & { close(): void } {
   const address = endpoint.startsWith('unix://') ? endpoint : `unix://${endpoint}`;
@@ -134,7 +134,7 @@ export function connectRuntime(endpoint: string): Runtime & RuntimeInspection & 
       return (await call(calls.imageStatus, { image: { image } })).image;
     },
     async pullImage(image, auth, signal) {
-      // A pull takes as long as it takes; whoever asked for it may cancel.
+      // A pull has no deadline; its caller may cancel it.
       return (await call(calls.pullImage, { image: { image }, auth }, { timeoutMs: 0, signal })).imageRef;
     },
     async removeImage(image) {

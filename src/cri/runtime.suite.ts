@@ -139,7 +139,7 @@ export function runtimeSuite(ready: () => { runtime: Runtime; image: string; dir
     expect(error.details).toContain('registry.test/none:1');
   });
 
-  test('what is asked of nothing is NotFound, what ends nothing succeeds', async () => {
+  test('a question about a missing object is NotFound, stopping or removing one succeeds', async () => {
     const { runtime } = ready();
     const none = 'f'.repeat(64);
     expect(await runtime.containerStatus(none)).toBeUndefined();

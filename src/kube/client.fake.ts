@@ -171,7 +171,7 @@ export class FakeApi extends ApiClient {
   #store(key: string, stored: Stored, type: 'ADDED' | 'MODIFIED'): KubeObject {
     const previous = this.#objects.get(key);
     const unchanged = withVersion(stored.object, previous?.object.metadata?.resourceVersion);
-    // A write that changes nothing is none.
+    // A write that changes nothing has no effect.
     if (previous !== undefined && JSON.stringify(previous.object) === JSON.stringify(unchanged))
       return unchanged;
     const object = withVersion(stored.object, String(++this.#version));

@@ -7,7 +7,7 @@ import type { Event, KubeObject, ObjectReference } from './types.ts';
 
 /** As client-go's broadcaster: what comes in while this many are waiting is dropped. */
 const QUEUE_LENGTH = 1000;
-/** An event is worth this many tries while there is no server to take it. */
+/** How often an event is tried while no server accepts it. */
 const MAX_TRIES = 12;
 
 /** The reference that an event about `object` carries. */

@@ -184,7 +184,7 @@ export function groupVersionOf(info: Pick<KindInfo, 'group' | 'version'>): strin
   return info.group === '' ? info.version : `${info.group}/${info.version}`;
 }
 
-/** The kind behind a URL's collection; undefined when there is none (kinds that are only subresources have none). */
+/** The kind behind a URL's collection; undefined when no kind has it (kinds that are only subresources have no collection). */
 export function kindByPlural(group: string, version: string, plural: string): KindInfo | undefined {
   return KINDS.find(
     (info) =>

@@ -91,7 +91,7 @@ describe('mergeKubeconfig and removeFromKubeconfig', () => {
     expect(parse(once).clusters[1].cluster.server).toBe(entry.server);
   });
 
-  test("removing leaves somebody else's current context, and is quiet the second time", async () => {
+  test('removing keeps another current context, and a second call finds nothing', async () => {
     await writeFile(path, FOREIGN);
     await mergeKubeconfig(path, entry);
     await writeFile(

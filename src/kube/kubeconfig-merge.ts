@@ -52,7 +52,7 @@ export async function checkKubeconfig(path: string): Promise<void> {
  * Adds `entry`'s cluster, user and context to a kubeconfig, or replaces those of that name, and makes it the current
  * context. Everything else in the file stays as it is: other contexts, unknown fields, comments. The file has mode 0600
  * afterwards, is replaced atomically under kubectl's lock, and keeps its owner.
- * @throws UserError when the file is there and is no kubeconfig, or stays locked for 10 s.
+ * @throws UserError when the file exists and is not a kubeconfig, or stays locked for 10 s.
  */
 export async function mergeKubeconfig(
   path: string,
@@ -69,7 +69,7 @@ export async function mergeKubeconfig(
       const index = sequence.items.findIndex((item) => isMap(item) && item.get('name') === entry.name);
       if (index >= 0) sequence.items[index] = node;
       else sequence.items.push(node);
-      // An empty list is written `[]`; what is put into it shall be readable.
+      // An empty list is written `[]`; its new items are written as block lines, which are easier to read.
       sequence.flow &&= index >= 0 || sequence.items.length > 1;
       document.set(list, sequence);
     }
@@ -133,14 +133,14 @@ function sequenceOf(path: string, document: Document, list: string): YAMLSeq | u
 }
 
 async function write(path: string, before: string, document: Document): Promise<void> {
-  // kubectl writes the items of a list at the indentation of its key; whoever indents by hand keeps doing so.
+  // kubectl writes the items of a list at the indentation of its key; files indented by hand keep their indentation.
   const indentSeq = /^\w+:[ \t]*\n[ \t]+- /m.test(before);
   const flowCollectionPadding = /[{[] \S/.test(before);
   // A kubeconfig kept elsewhere by a symbolic link stays a link.
   const target = (await exists(path)) ? await realpath(path) : path;
   const owner = (await exists(target)) ? await stat(target) : undefined;
   await writeFileAtomic(target, document.toString({ lineWidth: 0, indentSeq, flowCollectionPadding }), 0o600);
-  // Run as root for somebody else (sudo), the file must still be theirs.
+  // When root runs this for another user (sudo), the file must keep its owner.
   if (owner !== undefined && owner.uid !== process.getuid?.()) await chown(target, owner.uid, owner.gid);
 }
 

@@ -143,7 +143,7 @@ export function portNumberErrors(value: number): string[] {
   return value >= 1 && value <= 65535 ? [] : ['must be between 1 and 65535, inclusive'];
 }
 
-/** An address without a zone, which would be somebody else's interface. */
+/** An IP address. A zone is refused: it would name an interface of another machine. */
 export function ipErrors(value: string | undefined): string[] {
   return value !== undefined && isIP(value) !== 0 && !value.includes('%')
     ? []

@@ -63,7 +63,7 @@ export async function createAuthority(commonName: string): Promise<Authority> {
 
 /**
  * Issues a leaf certificate with a new key. Names go into subjectAltName, where Go's x509 looks for them (it ignores the
- * common name). Rejects when `authority` cannot be parsed or an address is none.
+ * common name). Rejects when `authority` cannot be parsed or an address is invalid.
  */
 export async function issueCertificate(
   authority: Authority,

@@ -24,7 +24,7 @@ describe('tolerates', () => {
       expect(tolerates(toleration, taint)).toBe(expected));
   }
 
-  test('an empty value is no value', () => {
+  test('an empty value counts as absent', () => {
     expect(tolerates({ key: 'k' }, { key: 'k', effect: 'NoExecute' })).toBe(true);
   });
 });

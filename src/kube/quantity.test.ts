@@ -66,7 +66,7 @@ test('nanos tell apart what a number cannot', () => {
   expect(quantityNanos('-1n')).toBe(-1n);
 });
 
-test.each(['', 'x', '1x', '1 Ki', '--1'])('%p is no quantity', (text) => {
+test.each(['', 'x', '1x', '1 Ki', '--1'])('%p is not a quantity', (text) => {
   for (const read of [quantityNanos, quantityUnits, quantityMillis]) {
     expect(() => read(text)).toThrow('not a quantity');
   }

@@ -28,19 +28,19 @@ function parse(text: string): Parsed | undefined {
   return { minus: sign === '-' && nanos !== 0n, nanos, family, exponent };
 }
 
-/** Billionths of whatever a quantity counts, exact but for what is finer. @throws when it is no quantity */
+/** Billionths of whatever a quantity counts, exact but for what is finer. @throws when it is not a quantity */
 export function quantityNanos(quantity: string | number): bigint {
   const parsed = parse(String(quantity));
   if (parsed === undefined) throw new Error(`not a quantity: ${JSON.stringify(quantity)}`);
   return parsed.minus ? -parsed.nanos : parsed.nanos;
 }
 
-/** A quantity in whole units (bytes, pods), rounded away from zero. @throws when it is no quantity */
+/** A quantity in whole units (bytes, pods), rounded away from zero. @throws when it is not a quantity */
 export function quantityUnits(quantity: string | number): number {
   return inUnitsOf(NANO_DIGITS, quantityNanos(quantity));
 }
 
-/** A quantity in thousandths (of a CPU), rounded away from zero. @throws when it is no quantity */
+/** A quantity in thousandths (of a CPU), rounded away from zero. @throws when it is not a quantity */
 export function quantityMillis(quantity: string | number): number {
   return inUnitsOf(NANO_DIGITS - 3, quantityNanos(quantity));
 }

@@ -35,7 +35,7 @@ describe('addresses', () => {
     'fe80::1%eth0',
     '::1.2.3',
     '1.2.3.4::',
-  ])('%p is none', (text) => {
+  ])('%p is invalid', (text) => {
     expect(parseIp(text)).toBeUndefined();
   });
 

@@ -6,7 +6,7 @@ export interface IpAddress {
   bytes: number[];
 }
 
-/** Parses an IPv4 or IPv6 address without zone; undefined when it is none. `::ffff:1.2.3.4` is IPv4, as in Go's net.IP. */
+/** Parses an IPv4 or IPv6 address without zone; undefined when the text is invalid. `::ffff:1.2.3.4` is IPv4, as in Go's net.IP. */
 export function parseIp(text: string): IpAddress | undefined {
   if (!text.includes(':')) {
     const value = parseIPv4(text);
@@ -25,7 +25,7 @@ export function formatIp({ family, bytes }: IpAddress): string {
   return formatIPv6(Array.from({ length: 8 }, (_, i) => bytes[2 * i]! * 256 + bytes[2 * i + 1]!));
 }
 
-/** One spelling of an address; what is none stays as it is. */
+/** The canonical spelling of an address; other text is returned unchanged. */
 export function canonicalAddress(text: string): string {
   // IPv4 has but one: parseIp takes no other.
   if (!text.includes(':')) return text;
@@ -38,7 +38,7 @@ export function isUnspecified(ip: IpAddress): boolean {
   return ip.bytes.every((byte) => byte === 0);
 }
 
-/** Parses `address/prefix`; the host bits stay. Undefined when it is none. */
+/** Parses `address/prefix`; the host bits stay. Undefined when the text is invalid. */
 export function parseCidr(text: string): { ip: IpAddress; prefix: number } | undefined {
   const slash = text.lastIndexOf('/');
   if (slash < 0 || !/^\d{1,3}$/.test(text.slice(slash + 1))) return undefined;

@@ -79,7 +79,7 @@ export function openNetDevices(): NetDevices {
     const number = answer && attributesIn(answer, RTGEN_SIZE).get(NETNSA_NSID)?.readInt32LE();
     return number === NOT_ASSIGNED ? undefined : number;
   };
-  /** Our number for a namespace. It has none before somebody looked at a link into it. */
+  /** Our number for a namespace. It has none before a link into it was looked up. */
   const numbered = (fd: number): number | undefined => {
     const known = numberOf(fd);
     if (known !== undefined) return known;

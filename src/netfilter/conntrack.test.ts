@@ -14,7 +14,7 @@ test('flows are where they go and who answers', async () => {
   ]);
 });
 
-test('a flow that ended by itself is no error, any other failure is', async () => {
+test('a flow that ended by itself is not an error, any other failure is', async () => {
   const [flow] = [{ destination: 'a', destinationPort: 1, replySource: 'b', replySourcePort: 2 }];
   const failing = (stderr: string): Exec => ({ run: async () => ({ code: 1, stdout: '', stderr }) });
   const none = 'conntrack v1.4.7 (conntrack-tools): 0 flow entries have been deleted.';

@@ -80,7 +80,7 @@ export class AttachmentFiles implements Attachments {
     const temporary = `${this.#recordDir}/.${chain}.${process.pid}`;
     const write = () =>
       writeFileSync(temporary, JSON.stringify({ ...attachment, ports }), { mode: 0o600, flag: 'wx' });
-    // What has one of our names is ours to replace, whatever it is: nobody keeps anything in this directory but us.
+    // Anything with one of our names may be replaced: only this plugin uses this directory.
     replacing(temporary, 'EEXIST', write);
     replacing(path, 'EISDIR', () => renameSync(temporary, path));
     return isNew;
@@ -243,7 +243,7 @@ function namespaceState(path: string): SandboxState {
   return isNamespace(path) ? 'alive' : 'gone';
 }
 
-/** The object in a file; undefined when there is none: no such file, cut short by a crash, or something else in its place. */
+/** The object in a file; undefined when the file is missing, was cut short by a crash, or is something else. */
 function readJson(path: string): Record<string, unknown> | undefined {
   try {
     const document: unknown = JSON.parse(readRegularFile(path, MAX_BYTES));

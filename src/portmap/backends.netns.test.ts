@@ -92,7 +92,7 @@ describe.each(['nft', 'legacy'] as const)('nftables beside iptables-%s', (varian
 
     test(`a port that ${first} maps to a pod that is gone passes to ${second}`, async () => {
       expect(await run('ADD', 'a', conf('a', first))).toMatchObject({ code: 0 });
-      // The record of a sandbox that is no more.
+      // The record of a sandbox that no longer exists.
       const there = conf('a', first);
       expect(await run('ADD', 'a', there, { netns: '/run/netns/no-such' })).toMatchObject({ code: 0 });
       expect(await run('ADD', 'b', conf('b', second))).toMatchObject({ code: 0, stderr: '' });
@@ -111,7 +111,7 @@ describe.each(['nft', 'legacy'] as const)('nftables beside iptables-%s', (varian
 
   test('CHECK on iptables says that a mapping in nftables comes first', async () => {
     expect(await run('ADD', 'b', conf('b', 'nftables'))).toMatchObject({ code: 0 });
-    // The reference asks nobody.
+    // The reference plugin does not check this.
     const reference = join(REFERENCE, 'portmap');
     const config = conf('a', 'iptables');
     const ips = [{ version: '4', ...config.prevResult.ips[0]! }];

@@ -37,7 +37,7 @@ export function backends(
   const all = (): Backend[] => (mayHaveIptablesChain(DNAT_CHAIN) ? [nftables, iptables] : [nftables]);
   const mayHave = { iptables: () => mayHaveIptablesChain(DNAT_CHAIN), nftables: () => true };
 
-  /** A backend, with an eye on the other one: a port is one port, whichever of them has it. */
+  /** A backend that also considers the other one: a host port can be mapped only once, by either of them. */
   const withEyeOn = (other: Backend, backend: Backend): MappingBackend => ({
     async add(config, attached, pods) {
       const isThere = mayHave[other.name]();
@@ -85,7 +85,7 @@ export function backends(
 
 type MappingBackend = Pick<Backend, 'add' | 'check' | 'probe'>;
 
-/** Where tools, kernel support or permission are missing there is nobody to make way. */
+/** Without tools, kernel support or permission the other backend has no mappings to remove. */
 function unlessUnusable(error: unknown): undefined {
   if (!isUnusable(error)) throw error;
 }

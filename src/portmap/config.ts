@@ -16,7 +16,7 @@ export interface PortmapConfig {
   masqAll: boolean;
   /** Bit of the packet mark that asks for masquerade. */
   markMasqBit: number;
-  /** Somebody else's chain that sets the mark, instead of ours. */
+  /** A chain of another program that sets the mark, instead of ours. */
   externalSetMarkChain: string | undefined;
   conditionsV4: string[];
   conditionsV6: string[];

@@ -189,7 +189,7 @@ describe('an invalid list of valid attachments removes nothing', () => {
   });
 });
 
-describe('what is no configuration', () => {
+describe('an invalid configuration', () => {
   test.each<[string, RegExp]>([
     ['', /^network configuration: not JSON: line 1, column /],
     ['{"cniVersion":"1.0.0","name":"net"', /^network configuration: not JSON: line 1, column /],

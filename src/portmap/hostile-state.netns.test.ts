@@ -11,7 +11,7 @@ const CHAIN = attachmentChain(NETWORK, ID);
 /** Seconds after which a call counts as one that waits for ever. */
 const DEADLINE = 10;
 
-/** What is no file, where portmap or the runtime keeps one: nobody waits for it, and what is portmap's own it replaces. */
+/** Something other than a file where portmap or the runtime keeps one: portmap does not wait for it, and replaces its own. */
 let lab: Topology;
 /** What the plugin sees at /run/hostport and /var/lib/cni. */
 let run: string;
@@ -143,7 +143,7 @@ describe.each(kinds)('%s', (kind, make) => {
   });
 });
 
-test('a record under a name that is nobody’s is forgotten by GC', async () => {
+test('GC forgets a record under a name that belongs to no attachment', async () => {
   const stray = {
     networkName: NETWORK,
     containerId: ID,

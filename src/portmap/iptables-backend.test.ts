@@ -53,7 +53,7 @@ test('on a node that has mappings an ADD is one document and no more reading tha
   expect({ documents: nat.documents.length - before, listed }).toEqual({ documents: 1, listed: 1 });
 });
 
-describe('somebody changes the table between the look and the change', () => {
+describe('another program changes the table between the look and the change', () => {
   test.each<[string, (chains: Map<string, string[]>) => void]>([
     ['flushes everything', (chains) => chains.forEach((_, name) => void chains.set(name, []))],
     ['removes our jump', (chains) => void chains.get('PREROUTING')!.pop()],

@@ -64,7 +64,7 @@ export class IptablesBackend {
 
   /**
    * Plans the mappings of an attachment, in place of what it had before. A mapping of the same port whose sandbox is gone is
-   * removed with it; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}; one of which nobody knows stays, behind ours.
+   * removed with it; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}; one whose sandbox is unknown stays, behind ours.
    */
   async plan(config: PortmapConfig, attached: Attached, pod: PodAddress): Promise<Plan> {
     return this.#planByGlance(config, attached, pod) ?? this.#planByReading(config, attached, pod, true);
@@ -195,7 +195,7 @@ export class IptablesBackend {
       const [expected] = parseEntries([command('-A', rule)]);
       if (!entries.some((entry) => sameEntry(entry, expected!))) throw this.#missing(rule);
     }
-    // How conditions are printed is their extension's business; whether they are there is asked of iptables.
+    // Every extension prints its conditions in its own way, so iptables itself checks whether they are there.
     const outcome = await this.#restore(entering.map((rule) => command('-C', rule)));
     if (!outcome.applied) throw this.#missing(entering[outcome.failed ?? 0]!);
     for (const rival of await this.#overlapping(config, chain, pod, entries.slice(0, own))) {
@@ -400,7 +400,7 @@ export class IptablesBackend {
     return commands;
   }
 
-  /** Who else has one of the wanted ports: sandboxes gone, and whether there is one that we know nothing of. */
+  /** Which other attachments have one of the wanted ports: those whose sandbox is gone, and whether there is one that is unknown. */
   async #rivals(
     config: PortmapConfig,
     attached: Attached,

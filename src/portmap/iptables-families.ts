@@ -25,7 +25,7 @@ export function iptablesFamilies(
     made.set(family, backend);
     return backend;
   };
-  /** That a table cannot be used is no reason to be content when the kernel says that something of the attachment is in it. */
+  /** A table that cannot be used is an error when the kernel reports that it holds something of the attachment. */
   const removeIn = async (family: IpFamily, owners: readonly Owner[]) => {
     try {
       return await of(family).remove(owners);
@@ -49,7 +49,7 @@ export function iptablesFamilies(
         if (outcome.status === 'rejected') throw outcome.reason;
         for (const gone of outcome.value) replaced.add(gone);
       }
-      // A sandbox that is gone is gone for both families, also for one in which nobody wants its ports.
+      // A sandbox that is gone is gone for both families, also for one in which no mapping needs its ports.
       if (replaced.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(replaced));
       // The pod may have had an address of a family in which it has none now.
       const chain = chainOf(attached);

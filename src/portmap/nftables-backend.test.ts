@@ -144,7 +144,7 @@ describe('where a packet must come from to be masqueraded', () => {
   });
 });
 
-describe('somebody changes the table between the look and the change', () => {
+describe('another program changes the table between the look and the change', () => {
   test.each<[string, (state: State) => void]>([
     ['flushes every map', (state) => state.maps.forEach((map) => void map.clear())],
     ['takes the chain we jump to', (state) => void state.chains.delete('own4-13')],
@@ -181,7 +181,7 @@ describe('somebody changes the table between the look and the change', () => {
   });
 });
 
-describe('a port that somebody has', () => {
+describe('a port that another attachment has', () => {
   const specific = configOf([{ hostPort: 80, hostIP: '10.1.1.1' }]);
   const other = configOf([{ hostPort: 80, hostIP: '10.1.1.2' }]);
   const conditional = configOf([{ hostPort: 80 }], { conditionsV4: ['ip', 'saddr', '10.9.0.0/16'] });
@@ -292,7 +292,7 @@ describe('owners', () => {
     expect(parseOwner('net/c')).not.toHaveProperty('ifName');
   });
 
-  test.each([undefined, '', 'no owner', 'a/b/c/d'])('%p is none', (comment) => {
+  test.each([undefined, '', 'no owner', 'a/b/c/d'])('%p is not an owner', (comment) => {
     expect(parseOwner(comment)).toBeUndefined();
   });
 });

@@ -65,7 +65,7 @@ export class NftablesBackend implements Backend {
           return clearing.gone;
         }
         last = outcome.reason;
-        // What nft does not take now it will not take later: a condition that only looks right.
+        // What nft refuses now it refuses later, too: a condition that only looks right.
         refused = outcome.why === 'refused';
         if (refused) break;
       }
@@ -180,7 +180,7 @@ export class NftablesBackend implements Backend {
       const prefix = `${networkWord(networkName)}/`;
       const isStale = (comment: string) => comment.startsWith(prefix) && !keep.has(comment);
       return this.#remove(`network ${networkName}`, async () => {
-        // Also what lost its claim to somebody: every map is looked through, which a DEL need not do.
+        // Also elements whose claim another attachment took: this looks through every map, which a DEL need not do.
         const lists = await Promise.all(nftMaps.map(({ name }) => this.#table.list(name, prefix)));
         const stale = lists.flat().filter(({ comment = '' }) => isStale(comment));
         const claims = stale.filter(({ map }) => (claimMaps as readonly string[]).includes(map));
@@ -206,7 +206,7 @@ export class NftablesBackend implements Backend {
       const outcome = await this.#table
         .apply(deletionsOf(installed, [...entries, ...unreserved]))
         .catch((cause: Error) => {
-          // It was found, so it is there still: not the same as a machine on which there cannot be anything.
+          // It was found, so it still exists: unlike on a machine that cannot have mappings in nftables.
           if (!(cause instanceof NftUnavailable)) throw cause;
           const remain = `port mappings of ${what} remain in table inet hostport`;
           throw new CniError(cniErrorCode.internal, remain, cause.message, { cause });
@@ -219,7 +219,7 @@ export class NftablesBackend implements Backend {
 
   /**
    * The mappings of an attachment, asked for by the ports it is remembered to have: the same work whatever the number of mappings.
-   * When none is remembered, or none of those is its own, all of them are looked through.
+   * When none is remembered, or none of those belongs to it, it looks through all mappings.
    */
   async #claimed(owner: string, ports: readonly HostPort[] | undefined): Promise<Installed[]> {
     const found = await this.#table.look((ports ?? []).flatMap(claimKeys));
@@ -256,8 +256,8 @@ export class NftablesBackend implements Backend {
   }
 
   /**
-   * What must go before the plan can be made: what the attachment had, and who else has its ports, if they may be taken. `present`
-   * when all is there already as it shall be.
+   * What must be removed before the plan can be carried out: what the attachment had, and mappings of others on its ports that may be
+   * replaced. `present` when everything is already in place.
    */
   async #clear(plan: NftPlan, attached: Attached): Promise<Clearing | 'present'> {
     const before = await this.#installed(plan.owner, (comment) => comment === plan.owner);
@@ -270,7 +270,7 @@ export class NftablesBackend implements Backend {
     const freed = await this.#table.look(plan.claims.filter(({ map }) => map.startsWith('any')));
     const reserved = freed.filter((element) => element?.value === ADDRESSES_ONLY);
     const unreserved = await this.#unreserved(leaving);
-    // A target whose claim somebody removed by hand is nobody's.
+    // A target whose claim was removed by hand belongs to no attachment.
     const orphans = await this.#table.look(plan.rest.filter(({ map }) => !map.startsWith('own')));
     return {
       changes: deletionsOf(leaving, [...shared, ...reserved, ...unreserved, ...orphans]),
@@ -279,7 +279,7 @@ export class NftablesBackend implements Backend {
     };
   }
 
-  /** What leaves when these rivals do, and by which name; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}. */
+  /** What is removed with these rivals, and by which name; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}. */
   async #evict(rivals: readonly Installed[], attached: Attached): Promise<Eviction> {
     const gone = new Map<string, string>();
     const warnings: string[] = [];
@@ -382,7 +382,7 @@ function creationsOf(plan: NftPlan): NftChange[] {
     ...plan.chains.map((chain): NftChange => ({ verb: 'put-chain', chain })),
     { verb: 'create', ...plan.attachment },
     ...plan.claims.map((element): NftChange => ({ verb: 'create', ...element })),
-    // The pod's own address may be noted already, by whoever had it before: no claim, so no collision.
+    // The pod's own address may be recorded already, by an earlier attachment: it is not a claim, so it cannot collide.
     ...plan.rest.map(
       (element): NftChange => ({
         verb: element.map.startsWith('own') ? 'add' : 'create',

@@ -149,7 +149,7 @@ export interface NftPlan {
   layout: NftLayout;
   /** Its entry in {@link ATTACHMENTS}. */
   attachment: NftElement;
-  /** What nobody else may have: the first map of each pair. */
+  /** What only one attachment may have: the first map of each pair. */
   claims: NftElement[];
   /** What goes with the claims. */
   rest: NftElement[];
@@ -281,7 +281,7 @@ export function networkWord(networkName: string): string {
   return `${networkName.slice(0, MAX_NETWORK - 25)}~${hash}`;
 }
 
-/** Whose a comment says an element is; undefined when it is not one of ours. */
+/** The owner that the comment of an element names; undefined for a comment that is not one of ours. */
 export function parseOwner(comment: string | undefined): (Owner & { chain: string }) | undefined {
   const [networkName, containerId, ifName, ...more] = comment?.split('/') ?? [];
   if (networkName === undefined || containerId === undefined || more.length > 0) return undefined;

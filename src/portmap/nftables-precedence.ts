@@ -18,7 +18,7 @@ export interface MappedPacket {
 
 /** Where packets from outside and from this machine are translated. */
 const HOOKS = ['prerouting', 'output'];
-/** Statements that take a packet from whoever comes later. */
+/** Statements after which no later rule sees the packet. */
 const TAKING = ['dnat', 'redirect', 'drop', 'reject'];
 /** Statements that only note something. */
 const HARMLESS = ['counter', 'log', 'mangle'];

@@ -85,7 +85,7 @@ function nft(...words: string[]): Promise<string> {
   return lab.ok('node', ['nft', ...words]);
 }
 
-/** All that is in our table and belongs to somebody: elements, and chains with conditions. */
+/** Everything in our table that belongs to an attachment: elements, and chains with conditions. */
 async function owned(): Promise<string[]> {
   const text = await nft('list', 'ruleset');
   return text.split('\n').filter((line) => /comment "[^"]*\/|: return|chain CNI-DN/.test(line));

@@ -136,7 +136,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       ['snat off', tcp, { snat: false }],
       ['another mark', tcp, { markMasqBit: 31 }],
       ['the first mark', tcp, { markMasqBit: 0 }],
-      ['somebody else’s mark chain', tcp, { externalSetMarkChain: 'KUBE-MARK-MASQ' }],
+      ['another program’s mark chain', tcp, { externalSetMarkChain: 'KUBE-MARK-MASQ' }],
       ['conditions', tcp, { conditionsV4: ['!', '-s', '10.99.0.0/16'], conditionsV6: ['-i', 'to-outside'] }],
       ['a condition with blanks', tcp, { conditionsV4: ['-m', 'comment', '--comment', 'a "b" \\ c'] }],
     ])('%s', async (_name, mappings, extra = {}) => {
@@ -248,7 +248,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     await flush();
   });
 
-  describe('CHECK finds whoever takes the port first:', () => {
+  describe('CHECK finds a rule that takes the port first:', () => {
     test.each<[string, string, RegExp]>([
       [
         'in PREROUTING',
@@ -261,7 +261,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
         /takes tcp 80/,
       ],
       ['on the way to the masquerade', '-I POSTROUTING -j ACCEPT', /takes tcp 80/],
-      ['for somebody else', '-I PREROUTING -s 10.99.0.0/16 -p tcp -j ACCEPT', /^$/],
+      ['for other clients', '-I PREROUTING -s 10.99.0.0/16 -p tcp -j ACCEPT', /^$/],
       ['for another port', '-I PREROUTING -p tcp -m tcp --dport 81 -j ACCEPT', /^$/],
     ])('%s', async (_where, rule, message) => {
       const config = conf('a', [{ hostPort: 80, containerPort: 8080 }]);
@@ -326,7 +326,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       expect(await rules()).toBe(before);
     });
 
-    test('a pod without ports is no reason for a word', async () => {
+    test('a pod without ports causes no output', async () => {
       const config = conf('a', [], { runtimeConfig: undefined, strict: true });
       expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0, stderr: '' });
     });
@@ -459,7 +459,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
   }, 120_000);
 
   if (variant === 'legacy') {
-    test('whoever holds the xtables lock is waited for, then named; what waited makes nothing', async () => {
+    test('a held xtables lock is waited for, then named in the error, and nothing is changed', async () => {
       const config = conf('a', [{ hostPort: 80, containerPort: 8080 }]);
       // A lock of this test's own, so that nobody else on the machine waits with us.
       const lock = join(lab.scratch, 'xtables.lock');

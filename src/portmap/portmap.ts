@@ -35,7 +35,7 @@ export function portmap(
   const backendsFor = (exec: Exec, request: PluginRequest) =>
     backends(exec, attachments, request.warn, glance);
 
-  /** Forgets mappings that are no more, by the name of their chain. */
+  /** Forgets mappings that were removed, by the name of their chain. */
   const forget = (chain: string) => {
     routeLocalnet.release(chain, attachments.devicesOf(chain));
     attachments.forget(chain);
@@ -60,7 +60,7 @@ export function portmap(
         const attached = await attachedAs(key, attachments, leadsTo(rules));
         const chain = chainOf(attached);
         const before = attachments.devicesOf(chain);
-        // Before the rules: were we killed between, the next one to want the port must know whose it is.
+        // Before the rules: if this process is killed in between, the next ADD on the port must be able to find its owner.
         const isNew = attachments.record(chain, { ...key, netns, ports: config.portMappings, devices });
         try {
           const replaced = await rules.of(config).add(config, attached, pods);
@@ -117,7 +117,7 @@ export function portmap(
         const recorded = attachments.recorded();
         const kept = keptNames(name, valid, recorded);
         const removed = await rules.collect(name, kept);
-        // Also chains that nothing leads to any more say nothing of their owner: what we remember does.
+        // A chain that nothing leads to any more does not show its owner, but its record does.
         const [keptChains, keptContainers] = [
           new Set(kept.map(chainOf)),
           new Set(kept.map(({ containerId }) => containerId)),
@@ -126,7 +126,7 @@ export function portmap(
           if (networkName !== name || keptChains.has(chain)) continue;
           const key = { networkName, containerId, ifName: ifName ?? '' };
           const owner = namesOf(key).find((name) => chainOf(name) === chain);
-          // A record by a name that is nobody's remembers nothing.
+          // A record under a name that belongs to no attachment has no mappings.
           if (owner !== undefined) {
             removed.push(...(await rules.remove([owner], keptContainers.has(containerId) ? undefined : key)));
           }
@@ -203,8 +203,8 @@ function ownAddressTest(): (ip: IpAddress) => boolean {
 }
 
 /**
- * Ends UDP flows to a mapped port that go elsewhere than to the pod: conntrack would keep sending a client that does not
- * pause to whoever had the port before. A failure is a warning, as rules are in place and flows end by themselves.
+ * Ends UDP flows to a mapped port that do not go to the pod: conntrack would keep sending the packets of a busy client to
+ * the previous owner of the port. A failure is a warning, as rules are in place and flows end by themselves.
  */
 async function forgetStaleFlows(
   exec: Exec,
@@ -261,8 +261,8 @@ async function forgetFlows(
 }
 
 /**
- * Works alone among all that change rules. What the work runs by the `exec` it is given holds the lock too: when we are killed
- * while iptables has our document, nobody looks at the rules before it is done with it.
+ * Works alone among all that change rules. What the work runs by the `exec` it is given holds the lock too: when this process is
+ * killed while iptables applies our document, no other call reads the rules before iptables is done.
  */
 async function withRulesLock(exec: Exec, work: (exec: Exec) => Promise<void>): Promise<void> {
   const lock = await takeRulesLock().catch((cause) => {

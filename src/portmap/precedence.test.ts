@@ -25,7 +25,7 @@ describe('before ours', () => {
     ['from somewhere', '-s 10.9.0.0/16 -p tcp -m tcp --dport 80 -j ACCEPT', [], false],
     ['by some way', '-i eth1 -p tcp -m tcp --dport 80 -j ACCEPT', [], false],
     ['by any way but one', '! -i docker0 -p tcp -m tcp --dport 80 -j ACCEPT', [], true],
-    ['under a condition nobody knows', '-m set --match-set x dst -p tcp -j ACCEPT', [], false],
+    ['under an unknown condition', '-m set --match-set x dst -p tcp -j ACCEPT', [], false],
     ['a note', '-p tcp -j LOG --log-prefix "a b"', [], false],
     ['a way out', '-j RETURN', [], true],
     [

@@ -40,7 +40,7 @@ export async function takenBefore(
       if (at < 0 || target === undefined || !certainlyMatches(words.slice(2, at), packet)) continue;
       if (target === 'RETURN' && chain !== start) return 'passed';
       if (TERMINAL.includes(target)) return { by: line };
-      // What is no chain is a target that only notes something.
+      // A target that is not a chain only records something.
       const outcome = await walk(target);
       if (outcome !== 'passed') return outcome;
       if (words[at] === '-g') return chain === start ? { by: line } : 'passed';
@@ -89,7 +89,7 @@ function optionMatches(option: string, value: string, negated: boolean, packet: 
     }
     case '-i':
     case '-o':
-      // A host port is for whoever comes by whichever way; only "not by this one" leaves ways enough.
+      // A host port is reachable through every interface; only a rule for "not this interface" is sure to match most of them.
       return negated;
     default:
       return false;

@@ -72,7 +72,7 @@ async function prefix(): Promise<string> {
   return `${(await lab.ok('node', ['stat', '-Lc', '%i', '/proc/self/ns/net'])).trim()}-`;
 }
 
-/** What is noted of devices of the node: `index/chain`, and an index alone for one that nobody holds. */
+/** What is noted of devices of the node: `index/chain`, and an index alone for one that no attachment holds. */
 async function held(): Promise<string[]> {
   const own = await prefix();
   if (!existsSync(STATE)) return [];
@@ -270,7 +270,7 @@ test('the setting is recorded before it is changed: a DEL restores it after an A
   expect(await settings('cilium_host', 'lxc1')).toEqual({ cilium_host: '0', lxc1: '0' });
 });
 
-test('a device that is gone, or has another name, is no hindrance to a DEL', async () => {
+test('a device that is gone, or has another name, does not fail a DEL', async () => {
   await lab.namespace('c');
   await lab.ok('node', [
     'ip',

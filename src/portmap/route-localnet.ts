@@ -73,7 +73,7 @@ export class RouteLocalnet {
     this.#directory = directory;
   }
 
-  /** Sets it for an attachment. Noted before it is set: were we killed between, nothing stays on that nobody knows of. */
+  /** Sets it for an attachment. Recorded before it is set: if this process is killed in between, no setting stays on without a record. */
   hold(chain: string, devices: readonly Device[]): void {
     for (const { index, name } of devices) {
       const isOff = interfaceSysctl(name, SETTING) === '0';
@@ -84,7 +84,7 @@ export class RouteLocalnet {
     }
   }
 
-  /** What an attachment needed it does not need any more. What nobody needs is off again, where it was off before us. */
+  /** The attachment no longer needs these devices. A setting that no attachment needs is turned off, if this plugin turned it on. */
   release(chain: string, devices: readonly Device[]): void {
     for (const { index } of devices) {
       remove(`${this.#holders(index)}/${chain}`);
@@ -106,7 +106,7 @@ export class RouteLocalnet {
 
   #restoreUnheld(index: number): void {
     if (!this.#wasOff(index) || namesIn(this.#holders(index)).length > 0) return;
-    // First the setting: were we killed between, the directory says that it is to be done still.
+    // First the setting: if this process is killed in between, the directory shows that this still has to be done.
     turnOff(index);
     remove(this.#holders(index));
   }
@@ -115,7 +115,7 @@ export class RouteLocalnet {
     const holders = this.#holders(index);
     const found = lstatSync(holders, { throwIfNoEntry: false });
     if (found === undefined || found.isDirectory()) return found !== undefined;
-    // It has a name of ours and says nothing.
+    // It has one of our names but is not a directory.
     remove(holders);
     return false;
   }
@@ -127,7 +127,7 @@ export class RouteLocalnet {
   }
 }
 
-/** On a device that is gone nothing is on. */
+/** Turns the setting off; a device that is gone needs nothing. */
 function turnOff(index: number): void {
   const devices = openNetDevices();
   try {

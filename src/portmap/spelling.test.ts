@@ -64,12 +64,12 @@ describe('a key has its effect whatever its case', () => {
     expect(stderr).toBe('');
   });
 
-  test.each(Object.keys(PORTMAP_FIELDS))('%s in capitals is no unknown key', async (name) => {
+  test.each(Object.keys(PORTMAP_FIELDS))('%s in capitals is a known key', async (name) => {
     expect((await read({ ...BASE, [name.toUpperCase()]: null })).stderr).toBe('');
   });
 });
 
-describe('a key that nobody knows is one warning', () => {
+describe('an unknown key is one warning', () => {
   test.each<[object, string]>([
     [{ snatt: true }, 'portmap: configuration of network net: ignored unknown key "snatt"\n'],
     [
@@ -100,7 +100,7 @@ describe('a key that nobody knows is one warning', () => {
     [{ capabilities: { portMappings: true, mac: true }, runtimeConfig: { mac: '' } }],
     [{ args: {}, ipam: {}, dns: {}, prevResult: { cniVersion: '1.0.0' } }],
     [{ 'cni.dev/valid-attachments': [], 'cni.dev/attachments': [] }],
-  ])('and what a runtime may write is none: %j', async (extra) => {
+  ])('and what a runtime may write causes none: %j', async (extra) => {
     expect((await read({ ...BASE, ...extra })).stderr).toBe('');
   });
 });

@@ -8,7 +8,7 @@ export function abortableExec(exec: Exec, signal: AbortSignal): Exec {
       try {
         return await exec.run(argv, { ...options, signal });
       } catch (cause) {
-        // That its command was cancelled is no news to whoever did so.
+        // The caller that cancelled the command needs no error about it.
         signal.throwIfAborted();
         throw cause;
       }

@@ -29,10 +29,10 @@ test.each([
   ['none is on PATH', 'bin/hostport', 'ROOT/bin/hostport', 'empty', 'ROOT/bin/hostport'],
   ['the word says nothing', 'bin/hostport', 'hostport', 'empty', 'ROOT/bin/hostport'],
   ['the word is of something else', 'bin/hostport', 'ROOT/other/hostport', 'empty', 'ROOT/bin/hostport'],
-  ['somebody gave it another name', 'links/hp', 'ROOT/links/hp', 'empty', 'ROOT/links/hp'],
+  ['it was renamed', 'links/hp', 'ROOT/links/hp', 'empty', 'ROOT/links/hp'],
   ["kubectl's plugin", 'links/kubectl-hostport', 'ROOT/links/kubectl-hostport', 'bin', 'kubectl hostport'],
   ['a stand-in, and it is on PATH', 'links/docker', 'docker', 'links', 'hostport'],
-  ['a stand-in is no name for it', 'links/docker', 'ROOT/links/docker', 'empty', 'ROOT/links/hostport'],
+  ['a stand-in is not a name for it', 'links/docker', 'ROOT/links/docker', 'empty', 'ROOT/links/hostport'],
 ])('%s', (_, program, typed, path, expected) => {
   const at = (text: string) => text.replaceAll('ROOT', root);
   const start = { program: join(root, program), typed: at(typed), path: at(`ROOT/${path}`) };

@@ -40,7 +40,7 @@ describe('the hierarchies of a machine', () => {
     expect(hierarchies(MEMORY, again).map(({ mount }) => mount)).toEqual([`${root}/memory`]);
   });
 
-  test('are none without cgroups', () => expect(hierarchies('')).toEqual([]));
+  test('are empty without cgroups', () => expect(hierarchies('')).toEqual([]));
 
   test.each([
     ['/sys/fs/cgroup', 2, true],

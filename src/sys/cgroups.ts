@@ -52,7 +52,7 @@ export function taskLimit(hierarchies: readonly CgroupHierarchy[] = cgroupHierar
   return pids && limitOf(readIfThere(join(pids.mount, 'pids.max')));
 }
 
-/** `max`, the root of version 2 (which has no such file), and a number beyond all memory are no limits. */
+/** `max`, the root of version 2 (which has no such file), and a number beyond all memory mean unlimited. */
 function limitOf(text: string | undefined): number | undefined {
   const limit = Number(text?.trim() || Number.NaN);
   return limit < Number.MAX_SAFE_INTEGER ? limit : undefined;

@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 
 /**
- * Copies a directory tree. Regular files that `isShared` accepts (by name) and symbolic links, which nobody can write to,
+ * Copies a directory tree. Regular files that `isShared` accepts (by name) and symbolic links, which cannot be written to,
  * become hard links: a new inode costs ext4 up to a millisecond when many were freed in the minutes before, a new name does
  * not. All others are copies, as is everything where source and target are on different file systems, or where an inode
  * has as many names as it may. The target must not exist.

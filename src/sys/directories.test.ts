@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { namesIn } from './directories.ts';
 
-test('names in a directory come sorted, none from one that is not there; what is no directory is an error', () => {
+test('names in a directory are sorted, a missing directory has none, and anything else is an error', () => {
   const directory = mkdtempSync(join(tmpdir(), 'directories-'));
   try {
     writeFileSync(join(directory, 'b'), '');

@@ -43,7 +43,7 @@ describe('realExec', () => {
     }
   });
 
-  test('a deadline ends the whole group, whoever holds the pipes', async () => {
+  test('a deadline ends the whole process group, even when another process holds the pipes', async () => {
     const begin = performance.now();
     const error = await realExec
       .run(['sh', '-c', 'sleep 20 & sleep 20'], { timeoutMs: 200 })

@@ -100,7 +100,7 @@ export const realExec: Exec = {
       let child: ChildProcess;
       try {
         child = spawn(file, args, {
-          // Ctrl-C in a terminal goes to a whole process group. Commands are in one of their own: whoever runs them ends them.
+          // Ctrl-C in a terminal goes to a whole process group. Commands have one of their own: their caller ends them.
           detached: true,
           cwd: options.cwd,
           env: (options.env ?? process.env) as NodeJS.ProcessEnv,
@@ -130,8 +130,8 @@ export const realExec: Exec = {
       });
       const stop = (why: string) => {
         failure = why;
-        // The whole group, and no longer waiting for whoever else holds the pipes: a deadline that a grandchild can
-        // stretch is none.
+        // Ends the whole group, and stops waiting for other processes that hold the pipes: a grandchild must not be able
+        // to extend a deadline.
         if (child.pid !== undefined) killGroup(child.pid);
         child.stdout?.destroy();
         child.stderr?.destroy();

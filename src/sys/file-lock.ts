@@ -37,7 +37,7 @@ export function tryFileLock(path: string, holder: string): FileLock | { heldBy: 
       closeSync(fd);
       return { heldBy };
     }
-    // The holder before removes the file while it holds the lock: what was opened may be a file nobody finds any more.
+    // The holder before removes the file while it holds the lock: the opened file may no longer have a name.
     if (isSameFile(fd, path)) {
       ftruncateSync(fd);
       writeSync(fd, `${holder}\n`);
@@ -47,7 +47,7 @@ export function tryFileLock(path: string, holder: string): FileLock | { heldBy: 
   }
 }
 
-/** Locks an open file or directory until it is closed, or this process ends; false when somebody else has it locked. Source: flock(2). */
+/** Locks an open file or directory until it is closed, or this process ends; false when another process has it locked. Source: flock(2). */
 export function tryLockOpenFile(fd: number): boolean {
   const library = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
   try {

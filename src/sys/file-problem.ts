@@ -1,6 +1,6 @@
 /**
- * What the system said of a file, in words for whoever named it and without the name: `no such file or directory`. Undefined for what is
- * no error of the system. Source: errno(3), open(2).
+ * What the system reports about a file, in words and without its name: `no such file or directory`. Undefined for an error that is not
+ * a system error. Source: errno(3), open(2).
  */
 export function fileProblem(cause: unknown): string | undefined {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code;

@@ -63,7 +63,7 @@ const openLibc = () =>
     send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
     recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
   });
-/** Opened once, for all sockets: whoever opens it has stubs compiled for each of its functions. */
+/** Opened once, for all sockets: opening it compiles a stub for each of its functions. */
 let libc: ReturnType<typeof openLibc> | undefined;
 
 /**
@@ -131,7 +131,7 @@ export function netlinkMessage(type: number, flags: number, body: Uint8Array): B
   return message;
 }
 
-/** Appends the payloads of one read, if they are wanted. `broken` is an error, an interrupted dump, or bytes that are no messages. */
+/** Appends the payloads of one read, if they are wanted. `broken` is an error, an interrupted dump, or bytes that are not messages. */
 export function readMessages(
   buffer: Buffer,
   size: number,

@@ -1,5 +1,5 @@
 /**
- * Reads a descriptor that is no file (a netlink socket, an inotify instance) as its messages come, one call of `take` a read, and
+ * Reads a descriptor other than a file (a netlink socket, an inotify instance) as its messages arrive, one call of `take` a read, and
  * sleeps in between: the event loop waits for it, no thread does and nothing is polled. The descriptor must be non-blocking and
  * stays the caller's to close, after this has ended. Resolves when the signal aborts; rejects with the system's error, whose
  * `code` says which.

@@ -22,7 +22,7 @@ test('a regular file is read whole, up to the limit', () => {
   expect(() => readRegularFile(at('none'), 1)).toThrow('ENOENT');
 });
 
-describe('what is no regular file is named, and nobody waits for it', () => {
+describe('anything but a regular file is named in the error, without waiting', () => {
   test.each<[string, (path: string) => unknown]>([
     ['a FIFO', (path) => output(realExec, ['mkfifo', path])],
     ['a directory', (path) => mkdirSync(path)],

@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type St
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 
-/** What is at a path is no regular file. */
+/** The path is not a regular file. */
 export class NotRegularFile extends Error {
   override name = 'NotRegularFile';
 }

@@ -25,7 +25,7 @@ describe('IPv4', () => {
     ' 1.2.3.4',
     '1.2.3.4/8',
     '::1',
-  ])('%j is none', (text) => expect(parseIPv4(text)).toBeUndefined());
+  ])('%j is invalid', (text) => expect(parseIPv4(text)).toBeUndefined());
 });
 
 describe('IPv6', () => {
@@ -51,7 +51,7 @@ describe('IPv6', () => {
     '1.2.3.4::',
     '::1.2.3.04',
     'fe80::1%eth0',
-  ])('%j is none', (text) => expect(parseIPv6(text)).toBeUndefined());
+  ])('%j is invalid', (text) => expect(parseIPv6(text)).toBeUndefined());
 });
 
 test('a subnet is named by its first address', () => {

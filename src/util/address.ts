@@ -4,7 +4,7 @@ export interface Subnet {
   prefix: number;
 }
 
-/** Parses dotted-quad IPv4 into an unsigned 32-bit number; undefined when it is none (leading zeros are refused). */
+/** Parses dotted-quad IPv4 into an unsigned 32-bit number; undefined when the text is invalid (leading zeros are refused). */
 export function parseIPv4(text: string): number | undefined {
   // Digit by digit: the rules of a node have thousands of addresses.
   let value = 0;
@@ -28,7 +28,7 @@ export function formatIPv4(value: number): string {
   return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
 }
 
-/** Parses IPv6 without zone into its eight 16-bit groups; undefined when it is none. The last two groups may be dotted (RFC 4291, 2.2). */
+/** Parses IPv6 without zone into its eight 16-bit groups; undefined when the text is invalid. The end may be dotted (RFC 4291, 2.2). */
 export function parseIPv6(text: string): number[] | undefined {
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
@@ -70,7 +70,7 @@ export function formatIPv6(groups: readonly number[]): string {
   return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`;
 }
 
-/** Parses `a.b.c.d/len`; host bits are cleared, as net.ParseCIDR does. Undefined when it is none. */
+/** Parses `a.b.c.d/len`; host bits are cleared, as net.ParseCIDR does. Undefined when the text is invalid. */
 export function parseSubnet(text: string): Subnet | undefined {
   const match = /^([^/]+)\/(\d{1,2})$/.exec(text);
   const address = match === null ? undefined : parseIPv4(match[1]!);
@@ -96,7 +96,7 @@ export function subnetsOverlap(a: Subnet, b: Subnet): boolean {
   return subnetContains(a, b.network) || subnetContains(b, a.network);
 }
 
-/** The n-th address of a subnet in CIDR form (0 is the network address). Throws when `text` is no subnet. */
+/** The n-th address of a subnet in CIDR form (0 is the network address). Throws when `text` is not a subnet. */
 export function nthAddress(text: string, n: number): string {
   const subnet = parseSubnet(text);
   if (subnet === undefined || n >= subnetSize(subnet)) throw new Error(`${text}: has no address number ${n}`);

@@ -10,8 +10,8 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Parses a duration as Go writes it (`300ms`, `-1.5h`, `1m30s`, `0`) into milliseconds; undefined when it is none. Days are
- * no unit there, so `1d` is none.
+ * Parses a duration as Go writes it (`300ms`, `-1.5h`, `1m30s`, `0`) into milliseconds; undefined when the text is invalid. Go has no
+ * unit for days, so `1d` is invalid.
  */
 export function parseDuration(text: string): number | undefined {
   const sign = text.startsWith('-') ? -1 : 1;

@@ -1,4 +1,4 @@
-/** Levels of lists and objects that a document of ours may have; real ones have about ten. */
+/** The maximum nesting of lists and objects in a document; real ones have about ten levels. */
 const MAX_DEPTH = 100;
 
 /**
@@ -13,7 +13,7 @@ export function parseJson(text: string, what: string): unknown {
   }
 }
 
-/** Refuses a value that is nested so deeply that whoever walks it would run out of stack. */
+/** Refuses a value that is nested so deeply that walking it would overflow the stack. */
 export function checkDepth(value: unknown, what: string): void {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {

@@ -1,6 +1,6 @@
 /**
  * Like Promise.all, but waits for every promise even when one has failed, then throws the first failure. For work that must
- * not go on behind the back of whoever clears up after it.
+ * not continue while its caller already cleans up.
  */
 export async function settleAll<T extends readonly unknown[] | []>(
   promises: T,

@@ -95,7 +95,7 @@ export async function serveRemoteCommandWebSocket(
         `${upstreamRequest.path}: the kubelet speaks ${spoken ?? 'no version'}, not ${SPDY_PROTOCOL}`,
       );
     }
-    // Errors of the socket end the loop that reads it; one after that has nobody else to hear it.
+    // Errors of the socket end the loop that reads it; a later one would have no listener and end the process.
     upstream.on('error', () => upstream.destroy());
     const client = WebSocketConnection.accept(socket, head, key, protocol);
     await relay(client, new SpdyClient(upstream, answer.head), wanted, timeoutMs);
@@ -127,7 +127,7 @@ async function relay(
   const streams = new Map(wanted.map((name) => [name, spdy.open({ streamtype: name })] as const));
   const fromClient = takeFromClient(client, spdy, streams).finally(() => spdy.destroy());
   const status = await giveToClient(client, spdy, streams, timeoutMs);
-  // Input that still waits to be taken waits in vain.
+  // Input that still waits will never be taken.
   spdy.destroy();
   try {
     // The last message says how it ended; a client that is gone does not hear it.

@@ -18,7 +18,7 @@ const MAX_MESSAGE = 4 << 20;
 /** How long a client has to answer a close before its connection is cut. Milliseconds. */
 const CLOSE_TIMEOUT_MS = 5000;
 
-/** The key of a WebSocket handshake; undefined when the request is none (RFC 6455, 4.2.1). */
+/** The key of a WebSocket handshake; undefined when the request is not a handshake (RFC 6455, 4.2.1). */
 export function handshakeKey(request: IncomingMessage): string | undefined {
   const { upgrade, 'sec-websocket-key': key, 'sec-websocket-version': version } = request.headers;
   const valid = request.method === 'GET' && upgrade?.toLowerCase() === 'websocket' && version === '13';
@@ -34,7 +34,7 @@ export class WebSocketConnection {
   private constructor(socket: Duplex, head: Buffer) {
     this.#socket = socket;
     this.#head = head;
-    // Errors reach whoever writes or reads; without a listener one in between would end the process.
+    // Reads and writes report errors; without a listener an error between them would end the process.
     socket.on('error', () => socket.destroy());
   }
 

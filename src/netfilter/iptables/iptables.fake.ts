@@ -12,7 +12,7 @@ export class FakeNat implements NatTable {
   readonly family: IpFamily;
   /** Documents given so far, applied or not. */
   readonly documents: (readonly string[])[] = [];
-  /** Runs before a document is looked at: what somebody else does meanwhile. */
+  /** Runs before a document is looked at: what another program does meanwhile. */
   before: ((chains: Map<string, string[]>) => void) | undefined;
   #chains = new Map<string, string[]>(BUILT_IN.map((name) => [name, []]));
 

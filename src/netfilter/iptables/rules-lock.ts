@@ -5,7 +5,7 @@ import { openRegularFile } from '../../sys/regular-file.ts';
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** How long to wait between two looks at a lock that somebody has, in milliseconds. */
+/** How long to wait between two attempts to take a lock that is held, in milliseconds. */
 const INTERVAL_MS = 1;
 
 /** The lock while it is held. */
@@ -20,7 +20,7 @@ export interface RulesLock {
  * have ended. Rejects after `timeoutMs`, naming the file. It serialises what reads rules and then changes them;
  * /run/xtables.lock cannot be used for that, as the iptables we run takes it itself.
  *
- * What is no regular file at that path is an error at once and stays: whoever replaced it would hold another lock than the calls
+ * Anything but a regular file at that path is an error at once and is not replaced: a new file would be another lock than that of the calls
  * that had opened what was there before, and two at a time would change the rules.
  */
 export async function takeRulesLock(

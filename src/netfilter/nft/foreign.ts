@@ -4,7 +4,7 @@ import { bodyOf, decodeRule, encodeTableLook, getRules } from './wire.ts';
 /** NFPROTO_IPV4 and NFPROTO_IPV6, linux/netfilter.h. */
 const families = { ip: 2, ip6: 10 } as const;
 
-/** Chain and comment of each rule in somebody's table; none when there is no such table, or no nftables. */
+/** Chain and comment of each rule in another program's table; empty without that table, or without nftables. */
 export function listForeignRules(
   family: keyof typeof families,
   table: string,

@@ -3,8 +3,8 @@ import type { IpFamily } from '../iptables/iptables.ts';
 import { decodeRule, encodeChainLook, encodeChainRemoval } from './wire.ts';
 
 /**
- * A look at a `nat` table that costs next to nothing and need not give an answer. It recognises the few rules it knows; whoever
- * must know more, or do more, asks iptables.
+ * A quick look at a `nat` table that may give no answer. It recognises only a few rules; anything else needs
+ * iptables.
  */
 export interface NatGlance {
   /** Where a chain leads to; undefined when that is unknown or the chain has a rule that is not a {@link PortJump}. */
@@ -68,7 +68,7 @@ export function glanceAtKernel(family: IpFamily): NatGlance | undefined {
   };
 }
 
-/** Whether the kernel took it. On a socket of its own: what is left unread of a refusal is no answer to another question. */
+/** Whether the kernel took it. On a socket of its own: the unread rest of a refusal must not answer another question. */
 function removeChain(
   family: IpFamily,
   chain: string,

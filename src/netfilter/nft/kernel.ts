@@ -41,7 +41,7 @@ const UNSPECIFIED = 0;
 
 /** More changes than this go by the program, which takes care of the sizes of sockets' buffers. */
 const MAX_BATCH = 400;
-/** How often a dump under which something changed is asked for again. */
+/** How often a dump is requested again when the rules changed during it. */
 const MAX_DUMPS = 10;
 /** Milliseconds that the program may take. */
 const NFT_TIMEOUT_MS = 20_000;
@@ -77,7 +77,7 @@ export class NftKernel implements NftTable {
       },
     );
     if (heard && failed === undefined) return { applied: true };
-    // Answers that nobody read must not be taken for those to the next question.
+    // Unread answers must not be taken for answers to the next question.
     this.close();
     if (failed === undefined) throw new NftUnavailable('the kernel did not answer a netfilter transaction');
     const change = changes[failed.sequence - 1];

@@ -31,7 +31,7 @@ export class FakeNft implements NftTable {
   reads = 0;
   /** What others have ahead of the table. */
   others: NftRuleset | undefined;
-  /** Runs before a transaction is looked at: what somebody else does meanwhile. */
+  /** Runs before a transaction is looked at: what another program does meanwhile. */
   before: ((state: State | undefined) => void) | undefined;
 
   async apply(changes: readonly NftChange[]): Promise<NftOutcome> {

@@ -21,7 +21,7 @@ export interface NftChain {
   hook?: { name: 'prerouting' | 'output' | 'postrouting'; priority: number };
   /** Rules as nft takes them, in order, without comment. */
   rules: readonly string[];
-  /** Others may have added rules of their own to this chain of ours: ours must be among them. */
+  /** Other programs may have added rules to this chain: ours must be among them. */
   shared?: boolean;
 }
 

@@ -16,7 +16,7 @@ async function tableNames(): Promise<NftTableName[]> {
 beforeAll(() => output(realExec, ['ip', 'netns', 'add', namespace]));
 afterAll(() => output(realExec, ['ip', 'netns', 'delete', namespace]));
 
-test('tables of every family, whoever made them; none where nobody did', async () => {
+test('tables of every family and every program; none in an empty namespace', async () => {
   expect(await tableNames()).toEqual([]);
   await inside('iptables-nft', '-t', 'nat', '-A', 'PREROUTING', '-j', 'ACCEPT');
   for (const family of ['inet', 'bridge', 'ip6']) await inside('nft', 'add', 'table', family, 'of-test');

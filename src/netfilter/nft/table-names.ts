@@ -5,10 +5,10 @@ import { bodyOf, decodeTable, encodeTableLook, getTable } from './wire.ts';
 const UNSPECIFIED = 0;
 /** errno(3): what nfnetlink says of a subsystem that the kernel does not have (nfnetlink_rcv_msg). */
 const EINVAL = 22;
-/** How often a dump under which something changed is asked for again. */
+/** How often a dump is requested again when the rules changed during it. */
 const MAX_DUMPS = 10;
 
-/** A table of nf_tables, whoever made it. */
+/** A table of nf_tables, of any program. */
 export interface NftTableName {
   family: string;
   name: string;

@@ -3,7 +3,7 @@ import { formatIPv4, formatIPv6, parseIPv4, parseIPv6 } from '../../util/address
 /** An address as a number, so that a range is two comparisons: IPv4 as an unsigned 32-bit number, IPv6 as a 128-bit bigint. */
 export type AddressValue = number | bigint;
 
-/** Parses an IPv4 or IPv6 address without zone; undefined when it is none. */
+/** Parses an IPv4 or IPv6 address without zone; undefined when the text is invalid. */
 export function parseAddress(text: string): AddressValue | undefined {
   if (!text.includes(':')) return parseIPv4(text);
   return parseIPv6(text)?.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
@@ -16,7 +16,7 @@ export function formatAddress(value: AddressValue): string {
   return formatIPv6(groups.map((group) => Number.parseInt(group, 16)));
 }
 
-/** First and last address of a network given by any of its addresses and its prefix length; undefined when the length is none. */
+/** First and last address of a network given by any of its addresses and its prefix length; undefined when the length is invalid. */
 export function networkRange(
   address: AddressValue,
   prefix: number,

@@ -497,7 +497,7 @@ function number32(text: string): number | undefined {
   return value <= 0xffffffff ? value : undefined;
 }
 
-/** Targets that let the packet go on with nothing changed that is modelled. */
+/** Targets after which the packet continues, with nothing changed that is modelled. */
 const NEUTRAL_TARGETS = new Set([
   ...[
     'AUDIT',
@@ -533,7 +533,7 @@ function targetOf(segment: Segment, isChain: (name: string) => boolean): Stateme
     case 'QUEUE':
       return { kind: 'queue' };
     case 'NFQUEUE':
-      // With the bypass it accepts when nobody listens, which the rules do not tell.
+      // With the bypass it accepts when no program listens, which the rules do not show.
       return has('--queue-bypass') ? { kind: 'opaque-statement', text } : { kind: 'queue' };
     case 'DNAT':
       return { kind: 'dnat', to: natSource(value('--to-destination'), text) };

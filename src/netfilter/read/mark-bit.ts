@@ -410,7 +410,7 @@ function hasEffect(expression: Expression, table: Table): boolean {
       if (entered.has(name)) continue;
       entered.add(name);
       const rules = table.chains.get(name)?.rules ?? [];
-      // To return from a chain that was entered is to go on as without it.
+      // To return from a chain that was entered is the same as not entering it.
       for (const { expressions } of rules)
         waiting.push(...expressions.filter(({ kind }) => kind !== 'return'));
     }

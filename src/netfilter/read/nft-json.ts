@@ -530,7 +530,7 @@ class RuleBuilder {
         return reason === '' ? { kind: 'reject' } : { kind: 'reject', with: reason };
       }
       case 'queue': {
-        // With the bypass it accepts when nobody listens, which the rules do not tell.
+        // With the bypass it accepts when no program listens, which the rules do not show.
         const flags = Array.isArray(members.flags) ? members.flags : [members.flags];
         return flags.includes('bypass') ? { kind: 'opaque-statement', text: written } : { kind: 'queue' };
       }

@@ -64,7 +64,7 @@ describe('addresses', () => {
     'fd00::g',
     '1.2.3.4/8',
     `${'1:'.repeat(40)}1`,
-  ])('%j is none', (text) => expect(parseAddress(text)).toBeUndefined());
+  ])('%j is invalid', (text) => expect(parseAddress(text)).toBeUndefined());
 
   test('networks', () => {
     expect(networkRange(parseAddress('10.1.2.3')!, 8)).toEqual({ from: 0x0a000000, to: 0x0affffff });

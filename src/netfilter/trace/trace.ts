@@ -424,7 +424,7 @@ class Tracer {
     return [];
   }
 
-  /** Applies a rule from one of its expressions on; branches that go on to the next rule are added to `next`. */
+  /** Applies a rule from one of its expressions on; branches that continue with the next rule are added to `next`. */
   #apply(
     table: Table | undefined,
     rule: Rule,
@@ -450,7 +450,7 @@ class Tracer {
             text: opaque ? expression.text : `the packet's ${fieldsOf(expression)}`,
             random: opaque && expression.random === true,
           };
-          // A condition on which nothing hangs is no unknown.
+          // A condition without any effect does not count as unknown.
           lastActing ??= rule.expressions.findLastIndex((each) => !isIdle(each));
           if (lastActing < i) {
             next.push(branch);
