@@ -18,7 +18,7 @@ const IDLE_SECONDS = 20;
 const runs = Number(process.argv[2] ?? 5);
 
 if (existsSync(`/var/lib/hostport/clusters/${CLUSTER}`))
-  throw new Error(`a cluster ${CLUSTER} is up; it is not for a bench to take`);
+  throw new Error(`cannot measure: cluster ${CLUSTER} already exists; delete it first`);
 const scratch = await mkdtemp(join(tmpdir(), 'hostport-bench-'));
 
 const mount = (path: string, file: string) =>

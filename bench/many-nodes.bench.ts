@@ -11,7 +11,7 @@ import { processesOf, pssBytes } from './processes.ts';
 const nodes = Number(process.argv[2] ?? 50);
 const program = join(import.meta.dir, '../bin/hostport');
 if (existsSync(`/var/lib/hostport/clusters/${'many'}`))
-  throw new Error(`a cluster ${'many'} is up; it is not for a bench to take`);
+  throw new Error('cannot measure: cluster many already exists; delete it first');
 const scratch = await mkdtemp(join(tmpdir(), 'hostport-bench-'));
 const config = join(scratch, 'config.yaml');
 await writeFile(

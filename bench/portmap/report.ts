@@ -44,8 +44,8 @@ export function tables({ subjects, start, calls, bursts, connects }: Figures): s
     );
   const ours = calls.filter(({ subject }) => subject.isOurs);
   return [
-    'Milliseconds: the median, and in brackets the least and the median of the CPU time, of which × is how many times ours the',
-    "reference's is.",
+    'Milliseconds: the median, and in brackets the least and the median CPU time. × is the CPU time of the reference divided by',
+    'ours.',
     '',
     ...head('call'),
     row('start (VERSION)', (subject) => cost(start.find((one) => one.subject === subject)?.cost)),
@@ -53,7 +53,7 @@ export function tables({ subjects, start, calls, bursts, connects }: Figures): s
     ...ours.map((call) => callRow('del', call)),
     ...ours.filter(({ backend }) => backend === 'nftables').map((call) => callRow('both', call)),
     '',
-    'Pods with four ports each, added by eight at a time, milliseconds until all are there (in brackets CPU time); × of the former:',
+    'Pods with four ports each, added by eight at a time, milliseconds until all are added (in brackets the CPU time); × compares the former:',
     '',
     ...head('pods'),
     ...bursts
@@ -69,7 +69,7 @@ export function tables({ subjects, start, calls, bursts, connects }: Figures): s
         }),
       ),
     '',
-    'TCP connect from the node to the last of so many mappings, microseconds, the median (in brackets the least); × of the median:',
+    'TCP connect from the node to the last of the given number of mappings, median microseconds (in brackets the least); × compares the medians:',
     '',
     ...head('mappings'),
     ...connects
@@ -92,7 +92,7 @@ const names = { add: 'ADD', del: 'DEL', both: 'ADD and DEL' } as const;
 
 /** The plots by the names of their files. */
 export function plots({ subjects, calls, bursts, connects }: Figures): [name: string, svg: string][] {
-  const mappings = { label: 'mappings that are there', scale: 'log' as const };
+  const mappings = { label: 'existing mappings', scale: 'log' as const };
   const add = (backend: Backend): Series[] =>
     subjects.flatMap((subject, colour) => {
       const own = calls.filter((call) => call.subject === subject && call.backend === backend);
@@ -133,7 +133,7 @@ export function plots({ subjects, calls, bursts, connects }: Figures): [name: st
       svgOf({
         title: 'Pods with four ports each, added by eight at a time',
         x: { label: 'pods', scale: 'linear' },
-        y: { label: 's of CPU time until all are there', scale: 'linear' },
+        y: { label: 's of CPU time until all are added', scale: 'linear' },
         series: both((subject, backend) =>
           bursts
             .filter((one) => one.subject === subject && one.backend === backend)

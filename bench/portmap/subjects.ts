@@ -30,7 +30,7 @@ export async function findSubjects(current: string | undefined): Promise<Subject
   if (existsSync(distribution)) {
     const name = `reference ${await versionOf(distribution)}`;
     subjects.push({ name, plugin: distribution, isOurs: false, backends: ['iptables'] });
-  } else console.log(`without the distribution's reference plugin: ${distribution} is not there`);
+  } else console.log(`without the distribution's reference plugin: ${distribution} does not exist`);
   if (current !== undefined) {
     const name = `reference ${await versionOf(current)}`;
     subjects.push({ name, plugin: current, isOurs: false, backends: ['iptables', 'nftables'] });
@@ -38,12 +38,12 @@ export async function findSubjects(current: string | undefined): Promise<Subject
   return subjects;
 }
 
-/** The reference as it is now: CURRENT_PORTMAP, or installed into `scratch` by `go install`. When it cannot be had, that is said. */
+/** The reference as it is now: CURRENT_PORTMAP, or installed into `scratch` by `go install`. Prints why when it is not available. */
 export async function currentReference(scratch: string): Promise<string | undefined> {
   if (process.env.CURRENT_PORTMAP !== undefined) return process.env.CURRENT_PORTMAP;
   const program = go();
   if (program === undefined) {
-    console.log('without the current reference plugin: there is no Go to install it with');
+    console.log('without the current reference plugin: Go is not installed');
     return undefined;
   }
   const env = { ...process.env, GOBIN: scratch };

@@ -73,8 +73,8 @@ export function marshalled(value: unknown): JsonNode {
 
 /**
  * An object as Go decodes it into a struct with `fields`: the keys are the fields' names, whatever the spelling in the document. Keys
- * that are no field's stay as they are, and `unknown` hears of each, with the fields that lead to it. A value of another kind than its
- * field comes back as it is: its user validates it. Undefined when `node` is not an object.
+ * that are no field's stay as they are, and `unknown` is called for each, with the fields that lead to it. A value of another kind than its
+ * field is returned unchanged: its user validates it. Undefined when `node` is not an object.
  */
 export function decodeStruct(
   node: JsonNode,

@@ -170,7 +170,7 @@ export function message<F extends Fields>(fields: F): Message<F> {
         const tag = reader.varint();
         const wireType = tag % 8;
         const known = byNumber.get(Math.floor(tag / 8));
-        // A field of another wire type is another message's field under the same number: unknown to this one.
+        // A field with another wire type belongs to another message that uses the same number: unknown here.
         if (known === undefined || !known.field.wireTypes.includes(wireType)) reader.skip(wireType);
         else result[known.name] = known.field.read(reader, wireType, result[known.name]);
       }

@@ -102,7 +102,7 @@ export function openNetDevices(): NetDevices {
           return undefined;
         const inside = deviceIn(answer);
         const outside = inside?.peer === undefined ? undefined : byIndex(inside.peer);
-        // Indexes are of their namespaces: only one that points back, into that namespace, is the other end.
+        // An index is valid in its own namespace only: the other end is the link that points back into that namespace.
         const isOtherEnd =
           PAIRS.has(outside?.kind ?? '') &&
           outside!.peer === inside!.index &&

@@ -25,7 +25,7 @@ export function parseIfInet6(text: string): Set<string> {
   return addresses;
 }
 
-/** Answers whether an address is of this machine (this process's network namespace). Reads once. */
+/** A test for addresses of this machine (this process's network namespace). Reads them once. */
 export function localAddressTest(family: IpAddress['family']): (address: string) => boolean {
   const addresses =
     family === 'ipv4'

@@ -47,7 +47,7 @@ export function namesOf({ networkName, containerId, ifName }: AttachmentKey): [O
   ];
 }
 
-/** Whether mappings by the name of an interface are those of an attachment that is about to have others in their place. */
+/** Whether mappings under the name of an interface belong to an attachment that is about to replace them. */
 export function isSuperseded(
   owner: Owner,
   { networkName, containerId, interface: ifName }: Attached,
@@ -55,7 +55,7 @@ export function isSuperseded(
   return owner.networkName === networkName && owner.containerId === containerId && owner.ifName === ifName;
 }
 
-/** Whose mappings are, in words; with the interface where the container alone says too little. */
+/** The owner of mappings, in words; with the interface where the container alone is ambiguous. */
 export function inWords(owner: Owner, seenBy: Attached, attachments: Attachments): string {
   const { networkName, containerId } = owner;
   const ifName =
@@ -65,8 +65,8 @@ export function inWords(owner: Owner, seenBy: Attached, attachments: Attachments
 }
 
 /**
- * Whether the mappings by the container's name are another interface's. Those that nobody recorded (the reference plugin's, or of
- * a machine whose /run was emptied) are when they lead to an address that the runtime remembers of another interface.
+ * Whether the mappings under the container's name belong to another interface. Mappings without a record (of the reference plugin, or on
+ * a machine whose /run was emptied) do when they lead to an address that the runtime's cache has for another interface.
  */
 async function isAnothers(key: AttachmentKey, attachments: Attachments, leadsTo: LeadsTo): Promise<boolean> {
   const [byContainer] = namesOf(key);

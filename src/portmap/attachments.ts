@@ -200,7 +200,7 @@ interface CachedResult {
   result: Record<string, unknown>;
 }
 
-/** What an entry of the cache says of a container; undefined when it says nothing of it. */
+/** What an entry of the cache says about a container; undefined when it is about another one. */
 function cachedResult(
   file: string,
   containerId: string,

@@ -43,7 +43,7 @@ export function backends(
       const isThere = mayHave[other.name]();
       const gone = isThere ? await other.giveWay(config, attached, pods).catch(unlessUnusable) : undefined;
       const replaced = await backend.add(config, attached, pods);
-      // Only now: what the attachment had over there serves until there is something in its place.
+      // Only now: the mappings in the other backend serve until these replace them.
       if (isThere) await other.remove([attached]).catch(unlessUnusable);
       return new Set([...(gone ?? []), ...replaced]);
     },
@@ -112,8 +112,8 @@ function firstUsable(first: MappingBackend, second: MappingBackend): MappingBack
 }
 
 /**
- * What each finds or removes. One that cannot be used is a warning, as it is asked only where something of it may be; when it is
- * certain that something remains the backend says so by another error.
+ * What all of them find or remove. A backend that cannot be used is a warning: it is called only where it may have mappings, and when it
+ * certainly has some it fails with another error.
  */
 async function fromAll(
   works: readonly (() => Promise<InstalledMapping[]>)[],

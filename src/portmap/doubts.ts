@@ -4,12 +4,12 @@ import { formatIp, type IpAddress, isUnspecified, parseIp } from '../net/ip.ts';
 import type { PortmapConfig } from './config.ts';
 import type { PodAddress } from './rules.ts';
 
-/** Error code of our own, under `"strict": true`: something that was asked for cannot take effect. */
+/** Error code of our own, under `"strict": true`: something in the request cannot take effect. */
 export const WITHOUT_EFFECT = 111;
 
 /**
- * What an ADD would accept and then do nothing about, one sentence each: the reference plugin's silent successes.
- * `isLocal` says whether an address is of this machine; it is asked only about a hostIP.
+ * What an ADD would accept without any effect, one sentence each: the reference plugin silently succeeds here.
+ * `isLocal` says whether an address belongs to this machine; it is called only for a hostIP.
  */
 export function doubtsOf(
   request: PluginConfig,

@@ -38,11 +38,11 @@ export interface Plan {
   readonly config: PortmapConfig;
   readonly attached: Attached;
   readonly pod: PodAddress;
-  /** Commands that ask whether the table is as the plan takes it to be, ahead of the transaction. */
+  /** Commands that check, ahead of the transaction, that the table is as the plan assumes. */
   readonly conditions: readonly string[];
   /** Commands of the transaction that depend on what was there. */
   readonly preparing: readonly string[];
-  /** The commands that make the mappings. */
+  /** The commands that add the mappings. */
   readonly adding: readonly string[];
   /** Chains of other attachments that it removes. */
   readonly gone: ReadonlySet<string>;
@@ -142,7 +142,7 @@ export class IptablesBackend {
     const chain = chainOf(attached);
     const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
     const rivals = await this.#rivals(config, attached, pod, entries);
-    // Usually the shared rules are there and the chain is not: said as commands of the transaction, that needs no reading.
+    // Usually the shared rules exist and the chain does not: as commands of the transaction, this needs no reading.
     const usual =
       optimistic && !entries.some((entry) => entry.chain === chain) && (await this.#trustsChecks(config));
     const prepare = usual
@@ -238,7 +238,7 @@ export class IptablesBackend {
           mayGoBeyond: (network) => !isWithin(pod.ip, network),
         };
         const by = await takenBefore(list, 'POSTROUTING', (line) => isRule(line, masquerade), translated);
-        // Whoever masquerades everything does for ours what ours would.
+        // A rule that masquerades everything does the same as ours.
         if (by !== undefined && !/-j (MASQUERADE|SNAT)/.test(by)) takers.push(by);
       }
       const first = takers.find((line) => line !== undefined);
@@ -251,14 +251,14 @@ export class IptablesBackend {
     }
   }
 
-  /** What is mapped by a name. */
+  /** The mappings under a name. */
   async mapped(owner: Owner): Promise<InstalledMapping[]> {
     const chain = chainOf(owner);
     if (this.#glance?.hasChain(chain) === false) return [];
     return parseMappings((await this.#list(chain)) ?? []);
   }
 
-  /** Removes everything that an attachment has by these names; nothing there is fine. Returns the mappings that were. */
+  /** Removes everything that an attachment has under these names; it is fine if there is nothing. Returns the removed mappings. */
   async remove(owners: readonly Owner[]): Promise<InstalledMapping[]> {
     const removed: InstalledMapping[] = [];
     const left: Owner[] = [];
@@ -269,7 +269,7 @@ export class IptablesBackend {
     }
     if (left.length === 0) return removed;
     const byReading = await this.#removeSelected((entries) => {
-      // To list a chain is a process: one by the name of an interface, which hardly anybody has, only where there is a sign of it.
+      // Listing a chain costs a process: a chain by the name of an interface, which is rare, is listed only where something indicates it.
       const isLikely = (owner: Owner, chain: string) =>
         owner.ifName === undefined ||
         entries.some((entry) => entry.chain === chain) ||
@@ -284,7 +284,7 @@ export class IptablesBackend {
     return this.#removeSelected(() => chains);
   }
 
-  /** Removes the mappings of a network but those to be kept. Returns the removed chains' mappings. */
+  /** Removes the mappings of a network, except those to keep. Returns the mappings of the removed chains. */
   async collect(networkName: string, kept: readonly Owner[]): Promise<InstalledMapping[]> {
     const keep = new Set(kept.map(chainOf));
     return this.#removeSelected((entries) => {

@@ -70,7 +70,7 @@ export class NftablesBackend implements Backend {
         if (refused) break;
       }
       throw new CniError(
-        // Everything but the conditions is of our own making.
+        // Only the conditions come from the configuration.
         refused && plan.chains.length > 0 ? cniErrorCode.invalidNetworkConfig : cniErrorCode.internal,
         `cannot map ports of container ${attached.containerId} (nftables)`,
         last,
@@ -87,7 +87,7 @@ export class NftablesBackend implements Backend {
       const plan = planNft(config, attached, pods);
       let last = '';
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-        // One look for each port, at a table that is mostly not there at all.
+        // One look for each port, at a table that usually does not exist.
         const found = await this.#table.look([...plan.claims, ...plan.reservations]);
         if (found.every((element) => element === undefined)) return new Set();
         const { gone, leaving, warnings } = await this.#evict(await this.#rivals(plan), attached);
@@ -162,7 +162,7 @@ export class NftablesBackend implements Backend {
       const words = owners.map(ownerWord);
       return this.#remove(`container ${owners[0]!.containerId}`, async () => {
         const entries = await this.#table.look(words.map(attachmentElement));
-        // Nothing is made without its entry: who has none has nothing, and that is most pods.
+        // Every attachment with mappings has an entry: without one there is nothing to remove, as for most pods.
         if (entries.every((entry) => entry === undefined)) return undefined;
         const installed: Installed[] = [];
         for (const [i, owner] of owners.entries()) {
@@ -234,7 +234,7 @@ export class NftablesBackend implements Backend {
     return this.#withRest(lists.flat().filter(({ comment = '' }) => isWanted(comment)));
   }
 
-  /** What goes with these claims, as far as it is of the same owner. */
+  /** The other elements of these claims, as far as they have the same owner. */
   async #withRest(claims: readonly NftElement[]): Promise<Installed[]> {
     const targets = await this.#table.look(claims.map(({ map, key }) => ({ map: `${map}_targets`, key })));
     const owns = await this.#table.look(

@@ -19,8 +19,8 @@ interface PrintedRule {
 }
 
 /**
- * What the reference plugin left in nftables: a rule a mapping, with the container ID as its comment and no network name. It is
- * only removed here, never made.
+ * What the reference plugin left in nftables: one rule for each mapping, with the container ID as its comment and no network name.
+ * These rules are only removed here, never added.
  */
 export class ReferenceTables {
   readonly #exec: Exec;
@@ -31,7 +31,7 @@ export class ReferenceTables {
     this.#attachments = attachments;
   }
 
-  /** Removes the rules of a container, but those that lead to another interface of it: the comment does not tell them apart. */
+  /** Removes the rules of a container, except those that lead to another interface of it: their comments are the same. */
   async remove(key: AttachmentKey): Promise<InstalledMapping[]> {
     let others: ReadonlySet<string> | undefined;
     return this.#remove(
@@ -45,8 +45,8 @@ export class ReferenceTables {
   }
 
   /**
-   * Rules do not say of which network they are. One goes when its container has nothing to be kept and libcni's cache says
-   * that it was of this network and that its sandbox is gone: anything less could be another network's.
+   * Rules do not name their network. A rule is removed when its container has no attachment to keep and libcni's cache says
+   * that it was attached to this network and its sandbox is gone: without this proof it could belong to another network.
    */
   async collect(networkName: string, kept: readonly Owner[]): Promise<InstalledMapping[]> {
     const keep = new Set(kept.map(({ containerId }) => containerId));
@@ -63,7 +63,7 @@ export class ReferenceTables {
   ): Promise<InstalledMapping[]> {
     const removed: InstalledMapping[] = [];
     for (const family of ['ip', 'ip6'] as const) {
-      // Asked of the kernel first: on most machines there is no such table, and no need to start nft to learn that.
+      // Ask the kernel first: most machines have no such table, and need not start nft to find out.
       const found = listForeignRules(family, TABLE).some(
         ({ chain, comment }) => CHAINS.has(chain) && comment !== undefined && isWanted(comment),
       );

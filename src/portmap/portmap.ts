@@ -179,7 +179,7 @@ export function podAddresses(result: Result, ifName: string): PodAddress[] {
   return families.flatMap((family) => found.get(family) ?? []);
 }
 
-/** Whether an ADD failed before it made any rule. */
+/** Whether an ADD failed before it added any rule. */
 function changedNothing(error: unknown): boolean {
   return isUnavailable(error) || (error instanceof CniError && error.code === HOST_PORT_TAKEN);
 }
@@ -192,7 +192,7 @@ function notChained(): CniError {
   return new CniError(cniErrorCode.invalidNetworkConfig, 'portmap must be called as chained plugin');
 }
 
-/** Answers whether an address is of this machine; reads what it needs once, and only if it is asked. */
+/** A test for addresses of this machine; reads what it needs once, and only when it is called. */
 function ownAddressTest(): (ip: IpAddress) => boolean {
   const tests = new Map<IpFamily, (address: string) => boolean>();
   return (ip) => {
@@ -275,7 +275,7 @@ async function withRulesLock(exec: Exec, work: (exec: Exec) => Promise<void>): P
   }
 }
 
-/** Null and nothing mean that none is valid: libcni sends null for an empty list. */
+/** Null and a missing key mean that no attachment is valid: libcni sends null for an empty list. */
 function validAttachments(request: PluginRequest): ValidAttachment[] {
   const { config } = request;
   // The second name is what the specification had before 1.1.0 was final; libcni sends both.
@@ -294,8 +294,8 @@ function validAttachments(request: PluginRequest): ValidAttachment[] {
 }
 
 /**
- * The names by which mappings of a network stay. Those by a container's name are of the interface that is recorded; where none is,
- * they are of whichever interface is valid.
+ * The names whose mappings of a network stay. Mappings under a container's name belong to the interface in its record; without a
+ * record they stay when any interface of the container is valid.
  */
 function keptNames(
   networkName: string,
@@ -315,7 +315,7 @@ function keyOf({ config, containerId, ifName }: PluginRequest): AttachmentKey {
   return { networkName: config.name, containerId, ifName };
 }
 
-/** Whether what is mapped by a name leads to one of these addresses. */
+/** Whether the mappings under a name lead to one of these addresses. */
 function leadsTo({ every }: Backends) {
   return async (owner: Owner, addresses: ReadonlySet<string>): Promise<boolean> =>
     (await every.mapped(owner)).some(({ target }) => addresses.has(addressOf(target)));

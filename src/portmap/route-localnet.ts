@@ -120,7 +120,7 @@ export class RouteLocalnet {
     return false;
   }
 
-  /** Indexes are of their network namespace, and a test runs several with one /run. */
+  /** An index is valid in its network namespace only, and a test runs several namespaces with one /run. */
   #holders(index: number | ''): string {
     this.#namespace ??= String(statSync('/proc/self/ns/net').ino);
     return `${this.#directory}/${this.#namespace}-${index}`;

@@ -106,7 +106,7 @@ export function entryRules(config: PortmapConfig, owner: Owner, pod: PodAddress)
   const chain = chainOf(owner);
   const conditions = pod.ip.family === 'ipv6' ? config.conditionsV6 : config.conditionsV4;
   const ports = new Map<string, number[]>();
-  // As the reference does, every mapping is listed, also one whose hostIP is of the other family.
+  // As the reference does, every mapping is listed, also one whose hostIP belongs to the other family.
   for (const { protocol, hostPort } of config.portMappings) {
     const list = ports.get(protocol) ?? [];
     list.push(hostPort);

@@ -23,7 +23,7 @@ export interface FileLock {
 }
 
 /**
- * Takes the lock that a file stands for, or says who has it. The kernel holds it for the open file, so a process that is
+ * Takes the lock of a file, or says who holds it. The kernel holds it for the open file, so a process that is
  * killed releases it; programs that are started do not inherit it. `holder` is one line that others see meanwhile.
  * Anything but a regular file at that path is an error.
  * Source: flock(2).

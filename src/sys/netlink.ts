@@ -11,7 +11,7 @@ const MSG_DONTWAIT = 0x40;
 const HEADER_SIZE = 16;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_DUMP = 0x300;
-/** Set in an answer that something changed under: parts of it are of before, parts of after. */
+/** Set in an answer during which something changed: parts of it are older than the change, parts are newer. */
 const NLM_F_DUMP_INTR = 0x10;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;

@@ -371,7 +371,7 @@ function moduleMatches(segment: Segment): Match[] {
     if (match === undefined) return [opaqueModule(segment)];
     matches.push(match);
   }
-  // `-m tcp` alone says nothing that `-p tcp` has not said; any other module without options is not understood.
+  // `-m tcp` alone adds nothing to `-p tcp`; any other module without options is not understood.
   if (segment.options.length === 0 && !BARE_MODULES.has(segment.name)) return [opaqueModule(segment)];
   return matches;
 }

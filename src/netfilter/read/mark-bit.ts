@@ -41,7 +41,7 @@ type Phase =
   | 'marked'
   /** They carry it, and are masqueraded. */
   | 'masqueraded'
-  /** They do not come by, or nothing is decided by the mark any more. */
+  /** The packets do not reach it, or nothing depends on the mark any more. */
   | 'elsewhere';
 
 interface PlacedRule {
@@ -173,7 +173,7 @@ function fieldCompared(key: readonly Operand[], set: ElementSet): number {
   }, 0);
 }
 
-/** Every rule that packets may come by, each chain once from each base chain and phase. */
+/** Every rule that packets may reach, each chain once from each base chain and phase. */
 function placedRules(ruleset: Ruleset, family: Family, isOwn: (rule: Rule) => boolean): PlacedRule[] {
   const placed: PlacedRule[] = [];
   for (const hook of HOOKS) {

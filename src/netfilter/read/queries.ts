@@ -51,7 +51,7 @@ export interface TranslationCandidate extends Reached {
   hook: Hook;
   to: NatTarget;
   element?: Element;
-  /** Conditions on the source, interface or mark, or such as are not modelled, stand before it: it takes some packets only. */
+  /** It takes only some packets: conditions on the source, interface or mark, or conditions that are not modelled, precede it. */
   conditional: boolean;
   /** Whose mapping it says it is, in its own comment, its element's, or that of a rule that leads to it. */
   owner?: Owner;
@@ -87,7 +87,7 @@ export function parseOwner(comment: string, table: { family: string; name: strin
 
 /** The answer to {@link translationsFor}. */
 export interface Translations {
-  /** In the order in which the kernel comes by them. The first that is not conditional hides those after it. */
+  /** In the order in which the kernel reaches them. The first that is not conditional hides those after it. */
   candidates: TranslationCandidate[];
   /** Whether these are all: false when there were more rules than there is time for. */
   complete: boolean;

@@ -45,7 +45,7 @@ function evaluateAnyOf(match: AnyOfMatch, read: FieldReader): Truth {
 
 function evaluateField(match: FieldMatch, read: FieldReader): Truth {
   const { key, set, negated } = match;
-  // Nearly all comparisons are of one field with one value, and need none of the lists of a lookup.
+  // Nearly all comparisons are between one field and one value, and need none of the lists of a lookup.
   if (key.length === 1 && set.elements.length === 1 && set.opaque === undefined) {
     const value = readOperand(key[0]!, read);
     if (value === ABSENT) return false;
