@@ -1,7 +1,7 @@
 /**
  * What the doctor says of the how-to's cluster at its moments: recorded bundles, and next to each what is printed of it, so that a change of
- * wording or of a verdict is seen in review. `UPDATE_GOLDEN=1 bun test test/doctor-bundles.test.ts` writes the texts anew;
- * test/fixtures/record-bundles.ts records the bundles anew.
+ * wording or of a verdict is seen in review. `UPDATE_GOLDEN=1 bun test test/doctor-bundles.test.ts` writes the texts again;
+ * test/fixtures/record-bundles.ts records the bundles again.
  */
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -27,10 +27,10 @@ describe.each(moments)('$name', ({ name, findings, exitStatus }) => {
   // Said here as well, so that a wrong verdict cannot slip in with an update of the texts.
   test('these findings, on these nodes, and this exit status', async () => {
     const { diagnosis } = await diagnosed;
-    const told = diagnosis.findings
+    const reported = diagnosis.findings
       .filter(({ severity }) => severity !== 'note')
       .map(({ code, subject }) => `${code} ${subject.node}`);
-    expect(told).toEqual([...findings]);
+    expect(reported).toEqual([...findings]);
     expect(exitStatusOf(diagnosis)).toBe(exitStatus);
     expect(diagnosis.paths.map(({ pod }) => pod.name)).toEqual([
       'echo-kind-worker',
@@ -39,11 +39,11 @@ describe.each(moments)('$name', ({ name, findings, exitStatus }) => {
     ]);
   });
 
-  test('is told in these words', async () => {
+  test('is printed in these words', async () => {
     expectGolden(join(directory, 'doctor.txt'), renderDiagnosis((await diagnosed).diagnosis, 'hostport'));
   });
 
-  test('would be mended by these steps', async () => {
+  test('would be fixed by these steps', async () => {
     expectGolden(join(directory, 'heal.txt'), renderSteps(await diagnosed));
   });
 });
@@ -54,7 +54,7 @@ function renderSteps(diagnosed: Diagnosed): string {
     ...steps.map((step) => `  ${step.why}: ${describeStep(step)}`),
     ...(left === undefined ? [] : [`  left to ${left.to}: ${left.why}`]),
   ]);
-  return lines.length === 0 ? 'nothing to mend\n' : `${lines.join('\n')}\n`;
+  return lines.length === 0 ? 'nothing to fix\n' : `${lines.join('\n')}\n`;
 }
 
 function expectGolden(path: string, text: string): void {

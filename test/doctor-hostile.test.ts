@@ -22,10 +22,10 @@ import { diagnose } from '../src/path/diagnose/diagnose.ts';
 import { describeStep } from '../src/path/heal/describe-action.ts';
 import { planHeal } from '../src/path/heal/plan.ts';
 import { UserError } from '../src/util/errors.ts';
+import { ALL_ANSWER } from './fixtures/moments.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const RECORDED = ['begin', 'worker3-chained'].map((name) => join(import.meta.dir, 'fixtures/bundles', name));
-const WELL = join(import.meta.dir, 'fixtures/bundles/all-mended');
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-hostile-'));
 const bundle = join(scratch, 'bundle');
 beforeEach(() => {
@@ -97,12 +97,12 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
     ],
     ['wrong type', write('objects/pods.json', '{"items":{"length":3}}'), 'objects/pods.json: want a list'],
     [
-      'an escape sequence where the parser tells what it saw',
+      'an escape sequence where the parser quotes its input',
       write('objects/nodes.json', `[{"metadata":{"name":"${PAYLOAD}"}}]`),
       'objects/nodes.json: not JSON',
     ],
     [
-      'a forged line where the parser tells what it saw',
+      'a forged line where the parser quotes its input',
       write('probes.json', '"x\nERROR: forged"'),
       'not JSON',
     ],
@@ -180,7 +180,7 @@ describe('what is wrong with one node or object is a doubt about that one, statu
     [
       'a report under the name of another node',
       () => cpSync(file('nodes/kind-worker.json'), file(worker3)),
-      '? kind-worker3: node report not known: the report that is named for kind-worker3 is of kind-worker',
+      '? kind-worker3: node report not known: the report named for kind-worker3 was taken on kind-worker',
     ],
     [
       'a report that says it is of a node that it is not of',
@@ -190,7 +190,7 @@ describe('what is wrong with one node or object is a doubt about that one, statu
           report.node = 'kind-worker3';
         });
       },
-      '? kind-worker3: node report not known: the report is of a machine that has no address of kind-worker3 (172.17.0.5), but 172.17.0.3 of kind-worker',
+      '? kind-worker3: node report not known: the report was taken on a machine that has no address of kind-worker3 (172.17.0.5), but has 172.17.0.3 of kind-worker',
     ],
     [
       'a report of last week',
@@ -225,7 +225,7 @@ describe('what is wrong with one node or object is a doubt about that one, statu
   test.each(cases)('%s', async (_, damage, doubt) => {
     // Nothing is broken in it.
     rmSync(bundle, { recursive: true });
-    cpSync(WELL, bundle, { recursive: true });
+    cpSync(ALL_ANSWER, bundle, { recursive: true });
     damage();
     const { code, stdout, stderr } = await doctor('--from', bundle);
     expect({ code, stderr }).toEqual({ code: 2, stderr: '' });
@@ -235,9 +235,9 @@ describe('what is wrong with one node or object is a doubt about that one, statu
     expect(stdout.length).toBeLessThan(5000);
   });
 
-  test('a file among the reports that is none is told and no doubt about a node', async () => {
+  test('a file among the reports that is not a report is reported, and no node is unknown for it', async () => {
     rmSync(bundle, { recursive: true });
-    cpSync(WELL, bundle, { recursive: true });
+    cpSync(ALL_ANSWER, bundle, { recursive: true });
     write(`nodes/${PAYLOAD}.json`, '{}')();
     const { code, stdout } = await doctor('--from', bundle);
     expect(code).toBe(0);
@@ -258,7 +258,7 @@ describe('escape sequences that are only data are printed as escapes', () => {
     const { code, stdout, stderr } = await doctor('--from', bundle, '-o', format);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     expectClean(stdout);
-    // It is told, not hidden.
+    // It is shown, not hidden.
     expect(stdout).toMatch(/(\\x1b|\\u001b|\\e)\]0;owned/);
     expect(stdout).not.toMatch(/^ERROR: forged/m);
   });
@@ -280,7 +280,7 @@ describe('escape sequences that are only data are printed as escapes', () => {
 /** A place in a document: steps of keys and indexes. */
 type Place = readonly (string | number)[];
 
-/** Every leaf of a document, with those inside texts that are JSON themselves not told apart. */
+/** Every leaf of a document, with texts that are JSON themselves counted as one leaf. */
 function leaves(value: unknown, place: Place = []): Place[] {
   if (typeof value !== 'object' || value === null) return [place];
   return Object.entries(value).flatMap(([key, field]) =>

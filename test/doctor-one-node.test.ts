@@ -1,6 +1,5 @@
 /** Whatever is wrong with one node or pod makes that one unknown, at once, and the others are judged as before. */
 import { describe, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import { exitStatusOf, renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
 import { bundleWorld } from '../src/collect/bundle.ts';
 import type { Node, Pod } from '../src/kube/types.ts';
@@ -10,8 +9,9 @@ import type { NodeReport } from '../src/path/model/node-report.ts';
 import { stages } from '../src/path/model/stages.ts';
 import type { World } from '../src/path/model/world.ts';
 import { failureOn, podOn, smallWorld } from '../src/path/testing/small-world.ts';
+import { ALL_ANSWER } from './fixtures/moments.ts';
 
-const recorded = await bundleWorld(join(import.meta.dir, 'fixtures/bundles/all-mended'));
+const recorded = await bundleWorld(ALL_ANSWER);
 const SICK = 'kind-worker2';
 /** When a test is given up, in milliseconds: quadratic time would take longer. */
 const DEADLINE = 120_000;
@@ -116,7 +116,7 @@ const randomMap = (value: (i: number) => unknown) => ({
 
 describe('the others are judged as before, at once', () => {
   test.each<[string, Change]>([
-    ['an address that is none', { node: (node) => (node.status!.addresses![0]!.address = '999.1.1.1') }],
+    ['an invalid address', { node: (node) => (node.status!.addresses![0]!.address = '999.1.1.1') }],
     ['no address', { node: (node) => (node.status!.addresses = []) }],
     ['the address of another node', { node: (node) => (node.status!.addresses![0]!.address = '172.17.0.3') }],
     ['a report of another node', { report: (report) => (report.node = 'kind-worker') }],
@@ -293,7 +293,7 @@ describe('the others are judged as before, at once', () => {
       },
     ],
     [
-      'a hostIP that is none',
+      'an invalid hostIP',
       {
         pods: withPorts(1, () => ({ hostPort: 80, containerPort: 80, protocol: 'TCP', hostIP: 'nonsense' })),
       },
@@ -310,7 +310,7 @@ describe('the others are judged as before, at once', () => {
       },
     ],
     [
-      'routes and addresses that are none',
+      'invalid routes and addresses',
       {
         report: (report) => {
           for (const each of (report.network.routes as { value: { gateway?: string; destination: string }[] })
@@ -347,9 +347,9 @@ describe('the others are judged as before, at once', () => {
 describe('that node says why it is unknown', () => {
   test.each<[string, Change, string]>([
     [
-      'an address that is none',
+      'an invalid address',
       { node: (node) => (node.status!.addresses![0]!.address = '999.1.1.1') },
-      'the address of kind-worker2 is not known: the API says "999.1.1.1", which is no IP address',
+      'the address of kind-worker2 is not known: the API says "999.1.1.1", which is not an IP address',
     ],
     [
       'no address',
@@ -359,7 +359,7 @@ describe('that node says why it is unknown', () => {
     [
       'a report of another node',
       { report: (report) => (report.node = 'kind-worker') },
-      'the report that is named for kind-worker2 is of kind-worker',
+      'the report named for kind-worker2 was taken on kind-worker',
     ],
     [
       'a list that is nested deeply',

@@ -195,7 +195,7 @@ describe('127.0.0.1 answers as route_localnet is set', () => {
       (report) => {
         for (const link of known(report.network.links)!) delete link.peerNamespace;
       },
-      'loopback: by which device answers of echo2 enter node-c is not known: no link is seen to lead to its network namespace',
+      'loopback: it is unknown by which device answers of echo2 enter node-c: no link leads to its network namespace',
     ],
     [
       'the links',
@@ -367,7 +367,7 @@ describe('a sandbox for which a chain without portmap ran', () => {
     return diagnosed(report, ANSWERS.b);
   };
 
-  test('is not attached, and portmap is attached to it as it runs', async () => {
+  test('is not attached, and portmap is attached to it while it runs', async () => {
     const result = await without(({ runtime, cni }) => {
       const [, network] = known(known(runtime)!.loadedNetworks)!;
       const file = known(cni.files)!.find(({ name }) => name.startsWith('000-'))!;
@@ -391,7 +391,7 @@ describe('a sandbox for which a chain without portmap ran', () => {
       'by its cached list',
       () => {},
       'unknown',
-      'sandbox ca0dd45a8a93b is attached without portmap: the chain that ran for it gives no ports to one',
+      'sandbox ca0dd45a8a93b was attached without portmap, or its portmap received no port mappings',
     ],
     [
       'by a list that cannot be read',
@@ -399,7 +399,7 @@ describe('a sandbox for which a chain without portmap ran', () => {
         for (const attachment of known(cni.attachments)!) attachment.config = '{';
       },
       'unknown',
-      'the list that ran for sandbox ca0dd45a8a93b cannot be read',
+      'the configuration that sandbox ca0dd45a8a93b was attached with cannot be read',
     ],
     [
       'where the runtime maps ports itself',

@@ -1,20 +1,20 @@
 /**
- * What looks like a failure on clusters other than the lab, and is none, or none that is ours to mend: the recorded cluster with one thing as
- * another network plugin, another runtime or another component of the node has it.
+ * What looks like a failure on clusters other than the lab and is not one, or not one that hostport may fix: the recorded cluster, changed in one
+ * respect to be as another network plugin, runtime or component of the node has it.
  */
 import { describe, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import { bundleWorld } from '../src/collect/bundle.ts';
 import { type Diagnosed, diagnose } from '../src/path/diagnose/diagnose.ts';
 import { planHeal } from '../src/path/heal/plan.ts';
 import type { NodeReport } from '../src/path/model/node-report.ts';
 import type { World } from '../src/path/model/world.ts';
+import { ALL_ANSWER } from './fixtures/moments.ts';
 
 const NODE = 'kind-worker';
 
-/** The mended cluster, unprobed, with the report of one worker changed. */
+/** The cluster in which all hostPorts answer, unprobed, with the report of one worker changed. */
 async function withReport(change: (report: NodeReport) => void): Promise<Diagnosed> {
-  const world: World = await bundleWorld(join(import.meta.dir, 'fixtures/bundles/all-mended'));
+  const world: World = await bundleWorld(ALL_ANSWER);
   const report = world.reports.get(NODE)!;
   if (!('value' in report)) throw new Error(`no report of ${NODE}`);
   const changed = structuredClone(report.value);
@@ -164,8 +164,8 @@ describe('legacy iptables beside', () => {
       );
       legacy!.text = { value: LEGACY };
     });
-    const told = diagnosis.findings.find(({ code }) => code === 'backends-mixed');
-    expect(told?.message).toContain(words);
+    const mixed = diagnosis.findings.find(({ code }) => code === 'backends-mixed');
+    expect(mixed?.message).toContain(words);
   });
 });
 
@@ -228,7 +228,7 @@ describe("a plugin's format", () => {
   });
 });
 
-/** Changes what iptables-save tells of IPv4. */
+/** Changes what iptables-save prints for IPv4. */
 function editRules({ netfilter }: NodeReport, change: (text: string) => string): void {
   const tables = netfilter.iptables.find(
     (entry) => entry.variant === 'iptables-nft' && entry.family === 'ipv4',
@@ -254,7 +254,7 @@ test('a port that another component publishes is not taken from it', async () =>
   expect(planned).toMatchObject({ steps: [], left: { to: 'hand', why: expect.stringContaining('DOCKER') } });
 });
 
-/** Makes every attachment one that was made without portmap. */
+/** Makes every attachment one without portmap. */
 function madeWithoutPortmap({ cni }: NodeReport): void {
   for (const attachment of known(cni.attachments)) {
     attachment.config = JSON.stringify(withoutPortmap(JSON.parse(attachment.config) as List));
@@ -263,9 +263,9 @@ function madeWithoutPortmap({ cni }: NodeReport): void {
 
 test('a pod that runs with its mapping from portmap shows that Cilium maps none', async () => {
   const diagnosed = await withReport((report) => editConfig(report, withoutPortmap));
-  const [told] = diagnosed.diagnosis.findings;
-  expect(told).toMatchObject({ code: 'portmap-not-chained', severity: 'broken', subject: { node: NODE } });
-  expect(told!.evidence.map(({ kind }) => kind)).toEqual(['file', 'result']);
+  const [finding] = diagnosed.diagnosis.findings;
+  expect(finding).toMatchObject({ code: 'portmap-not-chained', severity: 'broken', subject: { node: NODE } });
+  expect(finding!.evidence.map(({ kind }) => kind)).toEqual(['file', 'result']);
   // As the agent heals, which sends no probe.
   expect(planHeal(diagnosed, { restart: false, risks: 'leftovers' })[0]!.steps).toHaveLength(1);
 });
@@ -275,8 +275,8 @@ test('portmap is not chained behind a Cilium that may map ports itself, until a 
     editConfig(report, withoutPortmap);
     madeWithoutPortmap(report);
   });
-  const [told] = unprobed.diagnosis.findings;
-  expect(told).toMatchObject({ code: 'portmap-not-chained', severity: 'risk', subject: { node: NODE } });
+  const [finding] = unprobed.diagnosis.findings;
+  expect(finding).toMatchObject({ code: 'portmap-not-chained', severity: 'risk', subject: { node: NODE } });
   expect(planHeal(unprobed, { restart: false })[0]).toMatchObject({ steps: [], left: { to: 'hand' } });
 
   const { pods } = unprobed.scene.world;
@@ -299,7 +299,7 @@ test('portmap is not chained behind a Cilium that may map ports itself, until a 
   expect(planHeal(refused, { restart: false })[0]!.steps).toHaveLength(1);
 });
 
-describe('where somebody else maps the ports, a chain without portmap is well', () => {
+describe('where another component maps the ports, a chain without portmap is OK', () => {
   const stagesOf = ({ diagnosis }: Diagnosed) => diagnosis.paths.find(({ node }) => node === NODE)!.stages;
 
   test('CRI-O', async () => {

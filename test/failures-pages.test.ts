@@ -1,5 +1,5 @@
 /**
- * The documentation of the doctor: every failure has its page, every page its failure; what a page says of a failure is what the code says; and every
+ * The documentation of the doctor: every failure has its page, and every page its failure; a page says the same about a failure as the code; and every
  * command that the documentation shows can be typed.
  */
 import { describe, expect, spyOn, test } from 'bun:test';
@@ -16,15 +16,15 @@ const PAGES = join(DOCS, 'failures');
 const HEADINGS = [
   'What you see',
   'Why',
-  'How to tell by hand',
-  'What mends it',
+  'How to check by hand',
+  'How to fix it',
   'See it in the lab',
   'Sources',
 ] as const;
 
 const read = (path: string) => readFileSync(path, 'utf8');
 
-/** The sections of a page by their heading; the first is what stands before any. */
+/** The sections of a page by their heading; the first is the text before any heading. */
 function sectionsOf(page: string): Map<string, string> {
   const [before, ...parts] = page.split(/^## /m);
   return new Map([
@@ -61,7 +61,7 @@ function shellWords(line: string): string[] {
   return words;
 }
 
-/** The commands of a line: what stands between pipes and `&&`, without where the output goes. */
+/** The commands of a line, split at pipes and `&&`, without redirections. */
 function commandsOf(line: string): string[][] {
   const commands: string[][] = [[]];
   const words = shellWords(line);
@@ -118,11 +118,11 @@ describe.each(catalogue.map((failure) => [failure.code, failure] as const))('%s'
     expect(links.length).toBeGreaterThanOrEqual(failure.sources.length);
   });
 
-  test('says how it is mended with and without hostport, and why a restart is needed or not', () => {
-    const mends = sectionsOf(read(path)).get('What mends it')!;
+  test('says how to fix it with and without hostport, and why a restart is needed or not', () => {
+    const fixes = sectionsOf(read(path)).get('How to fix it')!;
     for (const label of ['**By hand.** ', '**With hostport.** ', '**Restart.** '])
-      expect(mends).toContain(label);
-    if (failure.restart === 'needed') expect(mends.replaceAll('\n', ' ')).toContain(failure.restartReason!);
+      expect(fixes).toContain(label);
+    if (failure.restart === 'needed') expect(fixes.replaceAll('\n', ' ')).toContain(failure.restartReason!);
   });
 
   test('is broken, looked at, healed and undone in the lab', () => {
@@ -135,8 +135,8 @@ describe.each(catalogue.map((failure) => [failure.code, failure] as const))('%s'
     ]);
   });
 
-  test('is told by hand with commands that exist and change nothing', () => {
-    const lines = blockLines(sectionsOf(read(path)).get('How to tell by hand')!, 'sh');
+  test('is checked by hand with commands that exist and change nothing', () => {
+    const lines = blockLines(sectionsOf(read(path)).get('How to check by hand')!, 'sh');
     expect(lines.length).toBeGreaterThan(0);
     for (const line of lines) {
       for (const argv of commandsOf(line))
@@ -145,7 +145,7 @@ describe.each(catalogue.map((failure) => [failure.code, failure] as const))('%s'
   });
 });
 
-/** Programs of a node or of an administrator's machine, with the words that they may not be given here: what changes something. */
+/** Programs of a node or of an administrator's machine, with the words that are forbidden here because they change something. */
 const READ_ONLY: Readonly<Record<string, RegExp | undefined>> = {
   cat: undefined,
   conntrack: /^(-[DFIU]|--delete|--flush|--create|--update)$/,
@@ -288,7 +288,7 @@ describe('every command of ours that the documentation shows can be typed', () =
     expect(wrong).toEqual([]);
   });
 
-  test('what cannot be typed is told', async () => {
+  test('what cannot be typed is an error', async () => {
     expect(await parseError(['doctor', '--no-such-option'])).toContain('unknown option');
     expect(await parseError(['break', 'no-such-failure'])).toContain('invalid');
     expect(await parseError(['no-such-command'])).toContain('unknown command');

@@ -47,6 +47,6 @@ test.each<[string, Detection[], Detection[]]>([
     [v4('a'), found({ ...mapping, port: { ...port, hostPort: 81 }, family: 'IPv6' }, 'a')],
     [v4('a'), found({ ...mapping, port: { ...port, hostPort: 81 }, family: 'IPv6' }, 'a')],
   ],
-])('%s', (_, detections, told) => {
-  expect(ofBothFamilies(detections)).toEqual(told);
+])('%s', (_, detections, reported) => {
+  expect(ofBothFamilies(detections)).toEqual(reported);
 });

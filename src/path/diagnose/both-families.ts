@@ -3,30 +3,30 @@ import type { Detection } from '../stages/failure.ts';
 import { keyOf } from './covering.ts';
 
 /**
- * Cases as they are told: what is found in both families of a mapping, equally grave, is one cause, most often, and told once, of the mapping, with
- * the evidence of both. Each case goes with one of the other family; what is left over is told of its own. Mending starts with the first; where the
- * other had another cause, it is found alone in the next look.
+ * Cases as they are reported: what is found in both families of a mapping with the same severity usually has one cause, and is reported once, for the
+ * mapping, with the evidence of both. Each case is joined with one of the other family; the rest is reported separately. Healing starts with the first;
+ * if the other had a different cause, the next diagnosis finds it alone.
  */
 export function ofBothFamilies<Data>(detections: readonly Detection<Data>[]): Detection<Data>[] {
-  const told: Detection<Data>[] = [];
+  const reported: Detection<Data>[] = [];
   /** Where those are that wait for one of the other family, by what that has to be like. */
   const waiting = new Map<string, number[]>();
   for (const detection of detections) {
     const { family } = detection.subject;
     const place = family === undefined ? undefined : waiting.get(halfKey(detection, family))?.shift();
     if (place !== undefined) {
-      told[place] = joined(told[place]!, detection);
+      reported[place] = joined(reported[place]!, detection);
       continue;
     }
     if (family !== undefined) {
       const key = halfKey(detection, family === 'IPv4' ? 'IPv6' : 'IPv4');
       const places = waiting.get(key);
-      if (places === undefined) waiting.set(key, [told.length]);
-      else places.push(told.length);
+      if (places === undefined) waiting.set(key, [reported.length]);
+      else places.push(reported.length);
     }
-    told.push(detection);
+    reported.push(detection);
   }
-  return told;
+  return reported;
 }
 
 /** The same for all cases that are equally grave, of one mapping and of this family. */

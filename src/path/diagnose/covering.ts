@@ -25,14 +25,14 @@ export function keyOf({ node, pod, port, family }: Subject): string {
 }
 
 /**
- * Tells of a subject without a family the one by which all its mappings are reached, so that what is said of this family covers it: a
- * mapping for an IPv4 address suffers from what the node does to IPv4. Without it stays a subject whose mappings are reached by both, or by what is
- * not known.
+ * Adds to a subject without a family the family that all its mappings are reached by, so that a finding about this family covers it: a
+ * mapping for an IPv4 address suffers from what the node does to IPv4. A subject whose mappings are reached by both families, or by an unknown one,
+ * stays without.
  */
 export function inFamilyOf(paths: readonly PathView[]): (subject: Subject) => Subject {
   const families = new Map<string, Set<Family | undefined>>();
   for (const { family, subject } of paths) {
-    const { family: told, port, ...pod } = subject;
+    const { family: _, port, ...pod } = subject;
     for (const key of [keyOf(pod), keyOf({ ...pod, ...(port === undefined ? {} : { port }) })]) {
       families.set(key, (families.get(key) ?? new Set()).add(family));
     }

@@ -18,7 +18,7 @@ const codesOf = (failures: Failure[]) =>
       `${code} ${pod?.name ?? node}${port ? `:${port.hostPort}` : ''}`,
   );
 
-describe('what is told', () => {
+describe('what is reported', () => {
   const early = failureOn(onNode('n1'), { code: 'early', stage: 'configured' });
   const late = failureOn(onPaths, { code: 'late', stage: 'translated', mutedBy: 'earlier' });
 
@@ -90,7 +90,7 @@ describe('the cells', () => {
     expect(path?.stages.answered.reason).toBe('early');
   });
 
-  test('nodes without a report are told', () => {
+  test('nodes without a report are reported', () => {
     expect(diagnose(world, []).diagnosis.unknowns.map(({ node }) => node)).toEqual(['n1', 'n2']);
   });
 });
@@ -136,11 +136,11 @@ test('what is said of one family is said of mappings for an address of it, and h
     }),
   ];
   const { findings } = diagnose(dual, failures).diagnosis;
-  const told = findings.map(({ code, subject: { pod, port, family } }) =>
+  const reported = findings.map(({ code, subject: { pod, port, family } }) =>
     [code, pod?.name, port?.hostPort, family].filter((part) => part !== undefined).join(' '),
   );
   // Of a pod that has mappings of both, what is said of IPv4 is not all there is.
-  expect([...new Set(told)]).toEqual([
+  expect([...new Set(reported)]).toEqual([
     'cause IPv4',
     'pod a',
     'port a 80 IPv6',
@@ -208,7 +208,7 @@ describe('a pod that the kubelet refused', () => {
     ['is waited for when the other one goes', {}, { gone: true }, true],
     ['is waited for when the other one was there before', {}, { at: '2025-12-31T00:00:00Z' }, true],
     ["is waited for when the other one is another controller's", {}, { by: 'other' }, true],
-    ['is waited for when nobody makes it again', { by: '' }, { by: '' }, true],
+    ['is waited for when no controller recreates it', { by: '' }, { by: '' }, true],
     ['is not when another runs in its place', {}, {}, false],
   ])('%s', (_, own, other, isWaitedFor) => {
     const pods = [made('refused', { ...own, status: refused }), made('other', other)];

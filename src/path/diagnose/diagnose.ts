@@ -93,7 +93,7 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
     failure.detect(part).map((detection) => caseOf(failure, asLoaded(failure, detection, part))),
   );
   const covering = coveringIn(part);
-  // Of many cases of one failure on one subject the first mutes and is told for all: it is looked at for each mapping.
+  // Of several cases of one failure on one subject, only the first mutes and is shown: there is a lookup for each mapping.
   const muters = covering(
     detected.map((entry) => ({ subject: entry.finding.subject, value: entry })),
     ({ finding }) => `${finding.code} ${finding.severity}`,
@@ -105,13 +105,13 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
     if (by === undefined) standing.push(entry);
     else muted.push({ of: entry, by });
   }
-  // Last, since what follows from something else in one family may stand in the other.
+  // Last, since a case that is muted in one family may be a cause of its own in the other.
   const cases = [...Map.groupBy(standing, ({ failure }) => failure)].flatMap(([failure, entries]) =>
     ofBothFamilies(entries.map(({ detection }) => detection)).map((detection) =>
       withCommand(caseOf(failure, detection), part),
     ),
   );
-  const told = covering(
+  const reported = covering(
     cases.map((entry) => ({ subject: entry.finding.subject, value: entry.finding })),
     ({ code, severity }) => `${code} ${severity}`,
   );
@@ -120,12 +120,12 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
     ({ finding }) => finding.stage,
   );
   for (const path of part.paths) {
-    verdicts.set(path, verdictOf(path, part, told(path.subject), hidden(path.subject)));
+    verdicts.set(path, verdictOf(path, part, reported(path.subject), hidden(path.subject)));
   }
   return cases;
 }
 
-/** A case of a configuration that the runtime has not read, as long as it goes on with one that maps ports: {@link Failure.ofFirstConfig}. */
+/** A case of a configuration that the runtime has not read, as long as it still uses one that maps ports: {@link Failure.ofFirstConfig}. */
 function asLoaded(failure: Failure, detection: Detection, scene: Scene): Detection {
   const node = scene.nodes.get(detection.subject.node ?? '');
   if (failure.ofFirstConfig !== true || node === undefined || !loadedMapsPorts(node)) return detection;
@@ -150,7 +150,7 @@ function caseOf(failure: Failure, detection: Detection): Case {
   return { failure, detection, finding };
 }
 
-/** A case with the command that mends it; none where it is left to a person. */
+/** A case with the command that fixes it; without one where it needs a manual step. */
 function withCommand(entry: Case, scene: Scene): Case {
   const { failure, detection, finding } = entry;
   const { heal, obstacle } = possibleHeal(failure, detection, scene);
@@ -167,7 +167,7 @@ function coveringIn({ paths }: Scene) {
     entries: readonly { subject: Subject; value: T }[],
     kindOf: (value: T) => string,
   ): ((subject: Subject) => T[]) => {
-    // Of most nodes there is nothing to tell, and their mappings need no keys.
+    // Most nodes have no findings, and their mappings need no keys.
     if (entries.length === 0) return () => [];
     narrow ??= inFamilyOf(paths);
     const inFamily = narrow;
@@ -214,12 +214,12 @@ function byWeight(a: Case, b: Case): number {
 function verdictOf(
   path: PathView,
   scene: Scene,
-  told: readonly Finding[],
+  reported: readonly Finding[],
   hidden: readonly { finding: Finding; by: string }[],
 ): PathVerdict {
   let brokenBy: string | undefined;
   const verdicts = stages.map((stage): [Stage, StageVerdict] => {
-    const own = told.filter((finding) => finding.stage === stage && finding.severity !== 'note');
+    const own = reported.filter((finding) => finding.stage === stage && finding.severity !== 'note');
     const broken = own.filter(({ severity }) => severity === 'broken');
     if (broken.length > 0) {
       brokenBy ??= broken[0]!.code;

@@ -59,7 +59,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       const [file] = node.plugin(type) ?? [];
       if (file === undefined) return unknown(`plugin ${type} was not seen`);
       if (file.format.kind === 'unreadable') {
-        return unknown(`${file.directory}/${file.name} could not be read: what it is is not known`);
+        return unknown(`${file.directory}/${file.name} could not be read`);
       }
     }
     return node.chain === undefined ? unknown('the chain is not known') : holds;
@@ -68,8 +68,8 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
   attached: ({ node, sandbox, attachment }, scene) => {
     if (node === undefined) return unknown('the pod has no node yet');
     if ('unknown' in node.report) return unknown(node.report.unknown);
-    if (node.sandboxes === undefined) return unknown('the runtime did not tell its sandboxes');
-    if (sandbox === undefined) return unknown('the pod has no sandbox that is ready');
+    if (node.sandboxes === undefined) return unknown('the runtime did not report its sandboxes');
+    if (sandbox === undefined) return unknown('the pod has no ready sandbox');
     const name = `sandbox ${sandbox.id.slice(0, 13)}`;
     if (attachment === undefined) return unknown(`no cached result of ${name}`);
     const isChained = chainedPortmap(attachment);
@@ -78,8 +78,8 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     if (mapper !== undefined) return { holds: true, why: `attached without portmap; ${mapper}` };
     return unknown(
       isChained === false
-        ? `${name} is attached without portmap: the chain that ran for it gives no ports to one`
-        : `the list that ran for ${name} cannot be read`,
+        ? `${name} was attached without portmap, or its portmap received no port mappings`
+        : `the configuration that ${name} was attached with cannot be read`,
     );
   },
 
@@ -88,7 +88,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       const trace = traceFrom(origin, path, scene);
       if ('unknown' in trace) return unknown(trace.unknown);
       if (isToldLast(trace.value)) continue;
-      // Kept from connection tracking, it is kept from every translation: that is told one stage on (netfilter-bypassed).
+      // Without connection tracking there is no translation: the next stage reports that (netfilter-bypassed).
       if (trace.value.outcomes.every(({ notrack }) => notrack !== undefined) && hasMapping(path, scene))
         continue;
       if (!trace.value.translation.known)
@@ -114,7 +114,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       return unknown(`${forwarding} of ${path.node.name} was not seen`);
     }
     if (verdict.value !== 'accept')
-      return unknown(`${origin}: the packet is not let through (${verdict.value})`);
+      return unknown(`${origin}: the packet does not get through (${verdict.value})`);
     const lacking = devicesWithoutLocalnet(path, scene);
     return lacking !== undefined && 'unknown' in lacking ? unknown(`loopback: ${lacking.unknown}`) : holds;
   },
@@ -135,16 +135,16 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
         answeredBy !== undefined && pods.length > 0 && !pods.includes(canonicalAddress(answeredBy.address)),
     );
     if (astray !== undefined) {
-      return unknown(`${astray.vantage}: it was ${astray.answeredBy!.address} that answered, not the pod`);
+      return unknown(`${astray.vantage}: ${astray.answeredBy!.address} answered, not the pod`);
     }
     // What the node can do for itself says nothing of others: forwarding and firewalls concern them alone.
     if (isLoopback(address) || seen.some(({ vantage }) => AWAY.includes(vantage))) return holds;
-    return unknown(`only ${seen[0]!.from ?? 'the node'} itself was asked from, no other machine`);
+    return unknown(`probed only from ${seen[0]!.from ?? 'the node'} itself, not from another machine`);
   },
 };
 
 /**
- * Whether packets end by what is told with the last stage, since it is no fault of the node that they do: a filter before the translation
+ * Whether packets are dropped by something that the last stage reports, since it is not a fault of the node: a filter before the translation
  * (off-node-blocked), a policy after it (policy-denied).
  */
 function isToldLast(trace: Trace): boolean {
@@ -161,8 +161,8 @@ function mapperPastRules(path: PathView, scene: Scene): string | undefined {
 
 /** All addresses of the pod, in one spelling. */
 function podAddresses({ sandbox, pod }: PathView): string[] {
-  const told = [...(sandbox?.ips ?? []), ...(pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '')];
-  return told.filter((address) => address !== '').map(canonicalAddress);
+  const known = [...(sandbox?.ips ?? []), ...(pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '')];
+  return known.filter((address) => address !== '').map(canonicalAddress);
 }
 
 function isLoopback(address: string | undefined): boolean {

@@ -41,7 +41,7 @@ describe('a list in use that is written', () => {
       },
       { do: 'attach', sandbox: 's', config: `${DIR}/${written}`, plugin: 'portmap' },
     ]);
-    expect(steps[0]!.why.includes('so a list of ours goes before it')).toBe(name !== written);
+    expect(steps[0]!.why.includes('so hostport writes a list that comes before it')).toBe(name !== written);
   });
 });
 

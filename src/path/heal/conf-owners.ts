@@ -44,9 +44,9 @@ export function ownerOf(fileName: string): ConfOwner | undefined {
 }
 
 /**
- * The steps with a list of our own in place of changes to one that an operator's agent would write again: it is put before that one, under the same
- * network name, so that attachments made before are found. What then goes by the list in use goes by ours. A file that is broken is mended where
- * it is: its owner wants it whole, too.
+ * The steps, with a list of our own instead of changes to one that an operator's agent would overwrite: ours comes before that one, with the same
+ * network name, so that earlier attachments are found. Steps that refer to the list in use then refer to ours. A broken file is fixed in place:
+ * its owner needs it intact, too.
  */
 export function besideOwners(steps: readonly HealStep[], node: NodeView): HealStep[] {
   const { active } = node;
@@ -56,7 +56,7 @@ export function besideOwners(steps: readonly HealStep[], node: NodeView): HealSt
     active.path,
     nameBefore(active.name, active.name.replace(/\.[^.]*$/, '-portmap.conflist')),
   );
-  const note = `${active.name} is written by ${owner.name}, so a list of ours goes before it${owner.besides === undefined ? '' : `; ${owner.besides}`}`;
+  const note = `${active.name} is written by ${owner.name}, so hostport writes a list that comes before it${owner.besides === undefined ? '' : `; ${owner.besides}`}`;
   const isReplaced = steps.some((step) => isWriteTo(step, active.path) || isWriteTo(step, own));
   return steps.map((step) => {
     if (!isReplaced || step.on !== 'node') return step;

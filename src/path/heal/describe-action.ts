@@ -24,7 +24,7 @@ export function describeAction(action: NodeAction): string {
     case 'attach':
       return `run ${action.own ? "hostport's " : ''}${action.plugin} of ${action.config} on sandbox ${action.sandbox.slice(0, 13)}`;
     case 'detach':
-      return `remove what portmap made for ${action.containerId.slice(0, 13)} of network ${action.networkName}`;
+      return `remove portmap's rules for ${action.containerId.slice(0, 13)} of network ${action.networkName}`;
     case 'collect':
       return `run GC of ${action.config}`;
     case 'iptables':

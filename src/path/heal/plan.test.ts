@@ -29,7 +29,7 @@ function plan(
 }
 
 describe('a risk that nobody sees the plan of', () => {
-  const mends = (severity: 'broken' | 'risk', leftover: boolean, scope: Partial<HealScope>) => {
+  const risk = (severity: 'broken' | 'risk', leftover: boolean, scope: Partial<HealScope>) => {
     const failure = failureOn((scene) => scene.paths.slice(0, 1).map(({ subject }) => subject), {
       code: 'x',
       stage: 'forwarded',
@@ -43,11 +43,11 @@ describe('a risk that nobody sees the plan of', () => {
   const asked = expect.stringContaining('hostport heal --only x');
 
   test.each([
-    ['is left to a person', mends('risk', false, { risks: 'leftovers' }), asked],
-    ['is mended when it is a leftover', mends('risk', true, { risks: 'leftovers' }), 1],
-    ['is mended when its code is named', mends('risk', false, { risks: 'leftovers', codes: ['x'] }), 1],
-    ['is mended where all are', mends('risk', false, {}), 1],
-    ['is not what is broken', mends('broken', false, { risks: 'leftovers' }), 1],
+    ['needs a manual step', risk('risk', false, { risks: 'leftovers' }), asked],
+    ['is fixed when it is a leftover', risk('risk', true, { risks: 'leftovers' }), 1],
+    ['is fixed when its code is named', risk('risk', false, { risks: 'leftovers', codes: ['x'] }), 1],
+    ['is fixed where all are', risk('risk', false, {}), 1],
+    ['is not what is broken', risk('broken', false, { risks: 'leftovers' }), 1],
   ])('%s', (_, planned, expected) => {
     expect(planned).toEqual(expected);
   });
@@ -83,10 +83,10 @@ describe('a plan', () => {
         { steps: 0, left: 'restart' },
       ],
     ],
-    ['restarts when told to', plan(restart, { restart: true }), [{ steps: 1 }, { steps: 1 }]],
+    ['restarts when asked to', plan(restart, { restart: true }), [{ steps: 1 }, { steps: 1 }]],
     ['is confined to nodes', plan(restart, { nodes: ['n2'] }), [{ steps: 0, left: 'restart' }]],
     ['is confined to codes', plan(restart, { codes: ['y'] }), []],
-    ['does not mend what is only noted', plan(restart, {}, 'note'), []],
+    ['does not fix what is only a note', plan(restart, {}, 'note'), []],
   ])('%s', (_, planned, expected) => {
     expect(planned).toEqual(expected as typeof planned);
   });

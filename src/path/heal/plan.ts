@@ -10,11 +10,11 @@ export interface HealScope {
   codes?: readonly string[];
   /** Nodes; all when absent. */
   nodes?: readonly string[];
-  /** Whether pods may be made again where there is no other way. */
+  /** Whether pods may be recreated where there is no other way. */
   restart: boolean;
   /**
-   * Which risks are mended without their code being named: `leftovers`, only what portmap's attachments left behind, for healing that
-   * nobody looks at beforehand. Default: all.
+   * Which risks are fixed without their code being named: `leftovers`, only what portmap's attachments left behind, for healing without
+   * review. Default: all.
    */
   risks?: 'all' | 'leftovers';
 }
@@ -22,14 +22,14 @@ export interface HealScope {
 /** What is to be done about one finding. */
 export interface PlannedHeal {
   finding: Finding;
-  /** In their order; empty when nothing is to be done by us. */
+  /** In their order; empty when there is nothing for hostport to do. */
   steps: HealStep[];
-  /** Why it is left to a person, or what a restart would be needed for. */
+  /** Why it needs a manual step, or a restart. */
   left?: { to: 'hand' | 'restart'; why: string };
 }
 
 /**
- * What mends the findings of a diagnosis, in their order. The same step for two findings is planned once, with the first. Pure:
+ * How to fix the findings of a diagnosis, in their order. The same step for two findings is planned once, with the first. Pure:
  * nothing is done yet.
  */
 export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): PlannedHeal[] {
@@ -39,7 +39,7 @@ export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): Planned
     .map(({ failure, detection, finding }): PlannedHeal => {
       const { heal } = possibleHeal(failure, detection, scene);
       if (heal.by !== 'hand' && isForPerson(failure, finding, scope)) {
-        const why = `what is only a risk is mended when it is asked for: hostport heal --only ${finding.code}`;
+        const why = `risks are fixed only on request: hostport heal --only ${finding.code}`;
         return { finding, steps: [], left: { to: 'hand', why } };
       }
       if (heal.by === 'hand') return { finding, steps: [], left: { to: 'hand', why: heal.why } };
@@ -72,8 +72,8 @@ function isForPerson({ leftover }: Failure, { severity }: Finding, { risks, code
 }
 
 /**
- * Whether two findings are about the same thing: also after a pod was made again under its name. One of both address families is about each of
- * them.
+ * Whether two findings are about the same thing, also when the pod was recreated under the same name. A finding about both address families is
+ * about each of them.
  */
 export function sameFinding(a: Finding, b: Finding): boolean {
   const { family, ...subject } = a.subject;

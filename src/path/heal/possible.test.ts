@@ -47,8 +47,8 @@ describe('a file that is mounted read-only from outside', () => {
     expect(plan?.left).toEqual({
       to: 'hand',
       why:
-        `${FILE} of n1 is mounted from outside, read-only (/tmp/cni/000-net.conflist of /dev/sda1): declare the capability in 000-net.conflist there, in place: ` +
-        'a file that is moved over it there is not seen here; what is left then, hostport heal does',
+        `${FILE} of n1 is mounted from outside, read-only (/tmp/cni/000-net.conflist of /dev/sda1): declare the capability in 000-net.conflist there, in place, ` +
+        'since a file that replaces it there is not visible here; then run hostport heal for the rest',
     });
   });
 
@@ -123,11 +123,11 @@ test("an operator's list that comes too late is copied before the other, for it 
     },
   ]);
   expect(plan?.steps[0]?.why).toBe(
-    'let what is in 10-calico.conflist, which calico-node writes, come before 05-plain.conflist',
+    'put a copy of 10-calico.conflist, which calico-node writes, before 05-plain.conflist',
   );
 });
 
-test('a runtime that missed a mounted file is told by one that comes and goes beside it', () => {
+test('a runtime that missed a mounted file notices one that comes and goes beside it', () => {
   const report = cniNode(
     { '000-net.conflist': listOf(CHAINED) },
     {
@@ -164,7 +164,7 @@ describe('a directory that Cilium’s agent watches', () => {
     );
     expect(plan).toMatchObject({ steps: [], left: { to: 'hand', why: finding!.remedy } });
     expect(finding?.remedy).toContain(
-      'set cni.chainingMode=portmap, which has Cilium chain portmap itself, or ',
+      'set cni.chainingMode=portmap, so that Cilium chains portmap itself, or ',
     );
   });
 

@@ -11,14 +11,14 @@ interface Touched {
   path: string;
   /** `content`: written in place is enough; `name`: its entry in the directory is replaced, which a mount of its own does not allow. */
   change: 'content' | 'name';
-  /** What is to be done where it comes from. */
+  /** What to do at the place that it is mounted from. */
   there: string;
 }
 
 /**
- * What mends a case as far as the node lets it: steps that would write what is mounted into the node read-only are left to a person, who is told
- * where it comes from, and so is what a watching agent would undo; what an operator's agent would write again has a list of ours put before it
- * ({@link besideOwners}). `obstacle`: how to fix it then, in place of the failure's own remedy.
+ * How to fix a case, as far as the node permits: steps that would write to a read-only mount, or that a watching agent would undo, become manual
+ * steps, with the place to change. Where an operator's agent would overwrite the list, a list of our own is put before it ({@link besideOwners}).
+ * `obstacle`: how to fix it then, instead of the failure's own remedy.
  */
 export function possibleHeal(
   failure: Failure,
@@ -43,7 +43,7 @@ export function isMountOfItsOwn(node: NodeView, path: string): boolean {
   return node.mountOf(path)?.path === path;
 }
 
-/** What is wrong in a chain that goes on in other files is in one of them, which one the list does not tell. */
+/** When a chain continues in other files, the list does not show which of them has the fault. */
 function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
   if (step.on !== 'node' || step.action.do !== 'write-file') return undefined;
   const node = scene.nodes.get(step.node);
@@ -52,7 +52,7 @@ function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
     return undefined;
   const directory = node!.seen!.cni.confDir;
   const files = active.dropIns.map((name) => `${directory}/${name}`).join(', ');
-  return `the chain of ${active.name} goes on in ${files}: ${step.why}, where of these it belongs`;
+  return `the chain of ${active.name} continues in ${files}: ${step.why}, in whichever of these files it belongs`;
 }
 
 /** What an agent undoes as soon as it is done is to be changed where the agent has it from. */
@@ -65,7 +65,7 @@ function watcherObstacle(step: HealStep, scene: Scene): string | undefined {
   // Where portmap is chained already, it is by that.
   const chaining =
     portmapIn(node.chain) === undefined
-      ? 'cni.chainingMode=portmap, which has Cilium chain portmap itself, or '
+      ? 'cni.chainingMode=portmap, so that Cilium chains portmap itself, or '
       : '';
   const then =
     action.do === 'rename-file'
@@ -85,10 +85,10 @@ function mountObstacle(step: HealStep, scene: Scene): string | undefined {
     if (!mount.readOnly && !(isOwn && change === 'name')) continue;
     const from = originOf(mount, path);
     if (mount.point === '/')
-      return `${path} of ${node.name} lies on a root that is read-only (${from}): ${there} where that is made`;
+      return `${path} of ${node.name} is on a read-only root file system (${from}): ${there} where that file system is built`;
     const access = mount.readOnly ? ', read-only' : '';
-    const inPlace = isOwn ? ', in place: a file that is moved over it there is not seen here' : '';
-    return `${path} of ${node.name} is mounted from outside${access} (${from}): ${there} there${inPlace}; what is left then, hostport heal does`;
+    const inPlace = isOwn ? ', in place, since a file that replaces it there is not visible here' : '';
+    return `${path} of ${node.name} is mounted from outside${access} (${from}): ${there} there${inPlace}; then run hostport heal for the rest`;
   }
   return undefined;
 }

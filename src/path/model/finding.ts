@@ -43,10 +43,10 @@ export interface Evidence {
  */
 export type Severity = 'broken' | 'risk' | 'note';
 
-/** Whether the pod must be made again: never; not with us, though commonly done; or there is no other way. */
+/** Whether the pod must be recreated: never; not with hostport, though commonly done; or there is no other way. */
 export type Restart = 'no' | 'avoided' | 'needed';
 
-/** One root cause, on one subject, with all that a person needs to believe and to mend it. */
+/** One root cause, on one subject, with all that a person needs to believe it and to fix it. */
 export interface Finding {
   /** Stable, kebab-case. */
   code: string;
@@ -58,9 +58,9 @@ export interface Finding {
   evidence: Evidence[];
   /** How this comes about, in plain words. */
   explanation: string;
-  /** What mends it. */
+  /** How to fix it. */
   remedy: string;
-  /** The command that does, when one of ours does. */
+  /** The hostport command that does, if any. */
   command?: string;
   restart: Restart;
   /** Page of the documentation, relative to its root. */
@@ -72,7 +72,7 @@ export interface StageVerdict {
   verdict: 'ok' | 'broken' | 'risk' | 'unknown' | 'muted';
   /** Codes of the findings behind it. */
   codes: string[];
-  /** Why it is unknown, by which code it is muted, or why it is well in another way than usual. */
+  /** Why it is unknown, the code that mutes it, or why it is OK in an unusual way. */
   reason?: string;
 }
 

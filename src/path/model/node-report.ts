@@ -111,7 +111,7 @@ const pluginFile = z.object({
     z.object({ kind: z.literal('other') }),
     z.object({ kind: z.literal('unreadable') }),
   ]),
-  /** What `CNI_COMMAND=VERSION` told; asked only of plugins that a configuration names. */
+  /** What `CNI_COMMAND=VERSION` returned; only for plugins that a configuration names. */
   versions: observed(listOf(word, 64)).optional(),
 });
 
@@ -179,7 +179,7 @@ const runtime = z.object({
   networkMessage: message,
   confDir: word,
   binDirs: listOf(word, 64),
-  /** The networks the runtime has loaded, as it tells them (containerd's verbose status); the first non-loopback is used. */
+  /** The networks the runtime has loaded, as it reports them (containerd's verbose status); the first non-loopback is used. */
   loadedNetworks: observed(
     listOf(
       z.object({

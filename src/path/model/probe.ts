@@ -32,9 +32,9 @@ export const probeResultSchema = z.object({
   /** What was seen, for people. */
   detail: z.string(),
   milliseconds: z.number(),
-  /** Local port of the probe: by it the node's connection tracking tells who answered. */
+  /** Local port of the probe: the node's connection tracking shows by it who answered. */
   sourcePort: z.number().optional(),
-  /** Who the connection was translated to, when the node's connection tracking told. */
+  /** Who the connection was translated to, when the node's connection tracking shows it. */
   answeredBy: z.object({ address: z.string(), port: z.number() }).optional(),
   /** Whether the node's connection tracking has it; absent when that could not be read, which says nothing of where the packets got to. */
   tracked: z.boolean().optional(),
@@ -42,9 +42,9 @@ export const probeResultSchema = z.object({
   untold: z.string().optional(),
   /** How many packets the node's reverse path filter dropped while this probe and all others were under way; only of what nobody answered. */
   reversePathDrops: z.number().optional(),
-  /** Whether the node saw an answer to it, when connection tracking told. */
+  /** Whether the node saw an answer to it, when connection tracking shows it. */
   replied: z.boolean().optional(),
-  /** The client address that the application saw, when connection tracking told. */
+  /** The client address that the application saw, when connection tracking shows it. */
   seenSource: z.string().optional(),
 });
 

@@ -16,8 +16,8 @@ export interface Detection<Data = unknown> {
 }
 
 /**
- * How a case is mended: by steps; or by a person, told what to do and why we do not; or only by making the pod again, which
- * is offered and done with `--restart`. Steps come in their order; a failing one ends the plan of its finding.
+ * How a case is fixed: by steps; or by hand, with what to do and why hostport does not do it; or only by recreating the pod, which
+ * is offered, and done with `--restart`. Steps come in their order; a failing one ends the plan of its finding.
  */
 export type Heal =
   | { by: 'steps'; steps: HealStep[] }
@@ -38,7 +38,7 @@ export interface Failure<Data = unknown> {
   title: string;
   /** How this comes about, in plain words; a paragraph. */
   explanation: string;
-  /** What mends it; a sentence. */
+  /** How to fix it; a sentence. */
   remedy: string;
   restart: Restart;
   /** For `needed`: why there is no other way. */
@@ -46,12 +46,12 @@ export interface Failure<Data = unknown> {
   /** Where it was reported or is documented: upstream issues, specifications. */
   sources: readonly string[];
   /**
-   * What hides this finding, since it then follows or cannot be told: `earlier`, any breaking finding at an earlier stage on
+   * What hides this finding, since it then follows from that or cannot be determined: `earlier`, any breaking finding at an earlier stage on
    * the same subject; or the codes named, at whatever stage and no less severe, among which `earlier` may be. An empty list: a cause of its own that is
-   * always told.
+   * always reported.
    */
   mutedBy: 'earlier' | readonly string[];
-  /** Whether it is what portmap's own attachments left behind: nobody else's, and safe to take away unasked even when it is only a risk. */
+  /** Whether it is what portmap's own attachments left behind: nobody else's, and safe to remove without asking, even when it is only a risk. */
   leftover?: true;
   /**
    * Whether it is about the configuration that is first in its directory. As long as the runtime has not read that, and what it has loaded maps ports,

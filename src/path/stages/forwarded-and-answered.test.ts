@@ -8,8 +8,8 @@ import type { ProbeResult, Vantage } from '../model/probe.ts';
 import type { NetworkPolicy, World } from '../model/world.ts';
 
 /**
- * One worker with one pod, as the lab has it, told by what its tools print; a test says what is otherwise, and which findings that makes, of
- * the whole catalogue: one more is as wrong as one less.
+ * One worker with one pod, as the lab has it, described by what its tools print; a test says what differs, and which findings of the whole
+ * catalogue that causes: one too many is as wrong as one too few.
  */
 interface Otherwise {
   protocol?: 'TCP' | 'UDP';
@@ -400,7 +400,7 @@ const OTHERWISE = (route: Partial<Route>): Route => ({
   ...route,
 });
 
-const cases: [name: string, otherwise: Otherwise, found: string[], mended?: string][] = [
+const cases: [name: string, otherwise: Otherwise, found: string[], fixedBy?: string][] = [
   ['nothing', { probes: {} }, []],
   ['nothing, unprobed', {}, []],
 
@@ -579,7 +579,7 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     [],
   ],
   [
-    'no route, and nothing tells where the pod is',
+    'no route, and nothing shows where the pod is',
     {
       routes: (routes) => routes.filter(({ device }) => device !== POD.device),
       links: (links) => links.map(({ peerNamespace, ...link }) => link),
@@ -626,7 +626,7 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
       policyRules: [{ priority: 100, source: `${OTHER}/32`, table: '2' }],
       probes: { outside: UNSEEN, 'other-node': UNSEEN },
     },
-    // Why a route in main mends nothing is told.
+    // The message says why a route in main would not help.
     ['pod-route-missing'],
   ],
   [
@@ -698,7 +698,7 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     'sysctl',
   ],
   [
-    'a strict filter that drops, and nothing tells by which device the packets come',
+    'a strict filter that drops, and nothing shows by which device the packets come',
     { sysctls: { 'net.ipv4.conf.eth0.rp_filter': '1' }, probes: dropping(AWAY_SILENT, 2) },
     ['rp-filter-strict'],
   ],
@@ -727,7 +727,7 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     [],
   ],
   [
-    'a strict filter that dropped once, and all is well',
+    'a strict filter that dropped once, and everything answers',
     { sysctls: { 'net.ipv4.conf.eth0.rp_filter': '1' }, drops: 7, probes: {} },
     [],
   ],
@@ -984,7 +984,7 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     },
     [],
   ],
-  ['the pod is silent, and nothing tells why', { probes: ALL_SILENT }, ['not-answering']],
+  ['the pod is silent, and nothing shows why', { probes: ALL_SILENT }, ['not-answering']],
   [
     'a pod that goes is silent',
     {
@@ -1006,11 +1006,11 @@ const cases: [name: string, otherwise: Otherwise, found: string[], mended?: stri
     { complaints: ['dial tcp [::1]:8080: connect: connection refused'] },
     [],
   ],
-  ['somebody misses a socket', { complaints: ['nothing listens on port 80'] }, ['no-listening-socket note']],
-  ['somebody misses another socket', { complaints: ['nothing listens on port 8080'] }, []],
+  ['a check misses a socket', { complaints: ['nothing listens on port 80'] }, ['no-listening-socket note']],
+  ['a check misses another socket', { complaints: ['nothing listens on port 8080'] }, []],
 ];
 
-/** What the steps of a plan do, by their kind; empty when it is left to a person. */
+/** What the steps of a plan do, by their kind; empty when it needs a manual step. */
 const KINDS: Readonly<Record<string, string>> = {
   'set-sysctl': 'sysctl',
   'replace-route': 'route',
@@ -1019,7 +1019,7 @@ const KINDS: Readonly<Record<string, string>> = {
   iptables: 'iptables',
 };
 
-function told({ diagnosis }: Diagnosed): string[] {
+function reported({ diagnosis }: Diagnosed): string[] {
   return diagnosis.findings.map(({ code, severity, subject }) =>
     [
       code,
@@ -1030,16 +1030,16 @@ function told({ diagnosis }: Diagnosed): string[] {
 }
 
 describe('what is otherwise is found, and nothing else', () => {
-  test.each(cases.map(([name, ...rest]) => [name, rest] as const))('%s', (_, [otherwise, found, mended]) => {
+  test.each(cases.map(([name, ...rest]) => [name, rest] as const))('%s', (_, [otherwise, found, fixedBy]) => {
     const diagnosed = diagnose(worldOf(otherwise));
-    expect(told(diagnosed)).toEqual(found);
+    expect(reported(diagnosed)).toEqual(found);
     const [planned] = planHeal(diagnosed, { restart: false });
     const [step] = planned?.steps ?? [];
-    expect(step?.on === 'node' ? KINDS[step.action.do] : undefined).toEqual(mended);
+    expect(step?.on === 'node' ? KINDS[step.action.do] : undefined).toEqual(fixedBy);
     // The command of a finding is there exactly when it does something.
     const [finding] = diagnosed.diagnosis.findings;
     if (finding !== undefined && finding.severity !== 'note')
-      expect(finding.command !== undefined).toBe(mended !== undefined);
+      expect(finding.command !== undefined).toBe(fixedBy !== undefined);
   });
 
   const ANSWERER = { address: POD.address, port: 8080 };

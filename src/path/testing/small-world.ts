@@ -43,7 +43,7 @@ export function failureOn(
     severity: 'broken',
     title: rest.code,
     explanation: 'It is so.',
-    remedy: 'Mend it.',
+    remedy: 'Fix it.',
     restart: 'no',
     sources: [],
     mutedBy: [],

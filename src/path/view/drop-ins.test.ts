@@ -40,7 +40,7 @@ const own = listOf([PRIMARY]);
 
 describe('the chain of a list with a drop-in directory', () => {
   test.each<[string, NodeReport, string | undefined]>([
-    ['goes on with what is there', reportWith(portmapFile), 'bridge portmap'],
+    ['continues with what is there', reportWith(portmapFile), 'bridge portmap'],
     [
       'in the order of the names, files of another kind left out',
       reportWith({
@@ -58,7 +58,7 @@ describe('the chain of a list with a drop-in directory', () => {
       'bridge',
     ],
     [
-      'goes on for a runtime that has not read it yet',
+      'continues for a runtime that has not read it yet',
       reportWith(portmapFile, {}, { config: own }),
       'bridge portmap',
     ],
@@ -73,7 +73,7 @@ describe('the chain of a list with a drop-in directory', () => {
       undefined,
     ],
     [
-      'goes on for one that has',
+      'continues for one that has',
       reportWith(
         portmapFile,
         {},
@@ -118,13 +118,13 @@ describe('what is found of it', () => {
     ],
     ['nothing, where it was not seen', reportWith({ unknown: 'EACCES' }), []],
     [
-      'a fault is mended where it is, by hand',
+      'a fault is fixed where it is, by hand',
       reportWith({ value: [confFile('50-portmap.conf', '{"type":"portmap"}')] }),
       [
         [
           'capability-missing',
           0,
-          'the chain of 10-net.conflist goes on in /etc/cni/net.d/net/50-portmap.conf: declare the capability in 10-net.conflist, where of these it belongs',
+          'the chain of 10-net.conflist continues in /etc/cni/net.d/net/50-portmap.conf: declare the capability in 10-net.conflist, in whichever of these files it belongs',
         ],
       ],
     ],
@@ -140,7 +140,7 @@ describe('what is found of it', () => {
         [
           'capability-missing',
           0,
-          'the chain of 10-calico.conflist goes on in /etc/cni/net.d/net/50-portmap.conf: declare the capability in 10-calico.conflist, where of these it belongs',
+          'the chain of 10-calico.conflist continues in /etc/cni/net.d/net/50-portmap.conf: declare the capability in 10-calico.conflist, in whichever of these files it belongs',
         ],
       ],
     ],

@@ -223,14 +223,14 @@ describe('a mapping of pod and node', () => {
   test.each<[string, Otherwise, string[], string[]]>([
     ['with both families has a path of each', { outside: answered }, [], ['IPv4 ok ok ok', 'IPv6 ok ok ok']],
     [
-      'whose node tells IPv6 first',
+      'whose node lists IPv6 first',
       { node: [NODE.IPv6, NODE.IPv4], outside: answered },
       [],
       ['IPv6 ok ok ok', 'IPv4 ok ok ok'],
     ],
     ['whose node has one', { node: [NODE.IPv4], outside: { IPv4: 'answered' } }, [], ['one ok ok ok']],
     [
-      'whose pod has one, and its node tells the other first',
+      'whose pod has one, and its node lists the other first',
       { node: [NODE.IPv6, NODE.IPv4], pod: [POD.IPv4], outside: { IPv4: 'answered' } },
       [],
       ['one ok ok ok'],

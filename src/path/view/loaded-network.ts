@@ -6,13 +6,13 @@ import type { NodeView } from './node-view.ts';
 /** A network as the runtime of a node has it loaded, whatever its file says by now. */
 export interface LoadedNetwork {
   name: string;
-  /** As the runtime tells it. */
+  /** As the runtime reports it. */
   config: string;
-  /** Undefined when it tells it in a form that is not compared. */
+  /** Undefined when it is reported in a form that is not compared. */
   plugins: PluginConfigInList[] | undefined;
 }
 
-/** The network that a runtime gives to pods: the first that is more than the loopback. Undefined when it does not tell. */
+/** The network that a runtime gives to pods: the first that is more than the loopback. Undefined when it does not report any. */
 export function loadedNetwork(node: NodeView): LoadedNetwork | undefined {
   return known(known(node.seen?.runtime)?.loadedNetworks)
     ?.map(({ name, config, plugins }) => ({
@@ -56,7 +56,7 @@ function versionOf(config: string): string | undefined {
     const name = listOf(config) === undefined ? 'loaded.conf' : 'loaded.conflist';
     return parseNetworkConfig(config, name).cniVersion || '0.1.0';
   } catch {
-    // The runtime tells it in a form that is not compared.
+    // The runtime reports it in a form that is not compared.
     return undefined;
   }
 }

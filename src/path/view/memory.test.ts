@@ -24,7 +24,7 @@ test('what is remembered is worked out once for each thing and each key, also wh
   expect(made.slice(3)).toEqual(['here one', 'here other']);
 });
 
-test('keys of different types are told apart by the compiler', () => {
+test('the compiler distinguishes keys of different types', () => {
   const numbers = memoKey<number>();
   const thing = { memory: new Map() };
   // @ts-expect-error: it is the key of numbers.

@@ -91,7 +91,7 @@ const eth0: Mapped = [ID, undefined, 80, '10.1.0.2'];
 const net1: Mapped = [ID, 'net1', 81, '10.2.0.2'];
 
 describe('mappings of two interfaces', () => {
-  test('are told apart', () => {
+  test('are distinguished', () => {
     const owned = ownedMappings(sceneOf([eth0, net1]).paths[0]!.node!)!;
     expect(mappingFor(owned, ID)!.translations).toHaveLength(1);
     expect(mappingFor(owned, ID, 'net1')!.translations).toHaveLength(2);

@@ -24,7 +24,7 @@ export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping>
   return remembered(node, OWNED, () => findOwned(ruleset));
 }
 
-/** What tells one owner's mappings from those of another interface of its container. */
+/** A key that distinguishes one owner's mappings from those of another interface of its container. */
 export function ownerKey({ containerId, ifName }: Omit<Owner, 'network'>): string {
   return ifName === undefined ? containerId : `${containerId}/${ifName}`;
 }

@@ -8,7 +8,7 @@ export interface PluginVersions {
   versions: readonly string[];
 }
 
-/** The plugins of a node's chain that told their versions; undefined when the chain is not known. */
+/** The plugins of a node's chain that reported their versions; undefined when the chain is not known. */
 export function chainVersions(node: NodeView): PluginVersions[] | undefined {
   return node.chain?.flatMap(({ type }) => {
     const file = node.plugin(type)?.[0];

@@ -184,22 +184,22 @@ describe('packets of a pod enter by', () => {
     [
       'no link to its namespace',
       { links: [link('lxc1', { peerNamespace: 'cni-2' })] },
-      'no link is seen to lead to its network namespace',
+      'no link leads to its network namespace',
     ],
     [
       'a namespace that the runtime does not name',
       { links: [peer('lxc1')], netns: '' },
-      'no link is seen to lead to its network namespace',
+      'no link leads to its network namespace',
     ],
     [
       'a veth on the way that is nobody’s in particular',
       { links: [link('cilium_host')], routes: [route('cilium_host', { destination: `${POD}/32` })] },
-      'no link is seen',
+      'no link leads',
     ],
     [
       'a gateway behind a bridge',
       { links: [link('br0', { kind: 'bridge' })], routes: [route('br0', { gateway: '10.0.0.1' })] },
-      'no link is seen',
+      'no link leads',
     ],
     [
       'a port of a switch that another device leads to',

@@ -42,7 +42,7 @@ export function entryDevices(path: PathView, node: NodeView, address: string): O
   const entries = entriesOf(all, links, route);
   if (all.length > 0 && entries.length === 0) {
     return {
-      unknown: `by which device answers enter ${node.name} is not known: ${all.map(({ name }) => name).join(' and ')} is part of ${all[0]!.master}`,
+      unknown: `it is unknown by which device answers enter ${node.name}: ${all.map(({ name }) => name).join(' and ')} is part of ${all[0]!.master}`,
     };
   }
   if (entries.length === 1) return { value: entries };
@@ -53,7 +53,7 @@ export function entryDevices(path: PathView, node: NodeView, address: string): O
   const bridge = bridgeOf(route, links);
   if (bridge !== undefined) return { value: [bridge] };
   return {
-    unknown: `by which device answers of ${podName(path.subject.pod!)} enter ${node.name} is not known: no link is seen to lead to its network namespace`,
+    unknown: `it is unknown by which device answers of ${podName(path.subject.pod!)} enter ${node.name}: no link leads to its network namespace`,
   };
 }
 

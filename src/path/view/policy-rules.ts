@@ -14,8 +14,8 @@ export const STANDARD_RULES: readonly PolicyRule[] = [
 ];
 
 /**
- * The policy rules of a family in the kernel's order. Of a report that does not tell of any, those that every node starts with: it was made before
- * reports told them, or the node's kernel has none of that family.
+ * The policy rules of a family in the kernel's order. For a report without any, those that every node starts with: either the report is older than
+ * this field, or the node's kernel has no rules of that family.
  */
 export function policyRules(
   { network: { rules } }: NodeReport,
@@ -25,7 +25,7 @@ export function policyRules(
   return rules[family];
 }
 
-/** Whether a rule of a node applies to a packet; undefined when that cannot be told. Source: net/core/fib_rules.c, fib_rule_match. */
+/** Whether a rule of a node applies to a packet; undefined when that is unknown. Source: net/core/fib_rules.c, fib_rule_match. */
 export function appliesTo(
   rule: PolicyRule,
   packet: RoutedPacket,

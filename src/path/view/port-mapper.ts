@@ -6,9 +6,9 @@ import { mappingFor, ownedMappings } from './owned-mappings.ts';
 import type { PathView } from './scene.ts';
 
 /**
- * Who maps the ports of a node's pods when its chain has no portmap, in words; undefined when nobody is known to. CRI-O has a mapper of its
- * own (internal/hostport), and so may a primary plugin; that one does is told by a port that other machines
- * reach without a mapping of portmap's: what portmap did while it was chained goes on answering, and says nothing of the next pod.
+ * Who maps the ports of a node's pods when its chain has no portmap, in words; undefined when unknown. CRI-O has its own mapper
+ * (internal/hostport), and a primary plugin may have one: a port that other machines reach without a mapping of portmap shows that it has. A mapping
+ * that portmap added while it was chained keeps working, and says nothing about the next pod.
  */
 export function otherMapperOf(node: NodeView, paths: readonly PathView[]): string | undefined {
   if (known(node.seen?.runtime)?.name === 'cri-o') return `CRI-O maps the ports of ${node.name} itself`;

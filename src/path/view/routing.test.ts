@@ -24,7 +24,7 @@ function nodeWith(rules: readonly PolicyRule[] | { unknown: string } | undefined
     { priority: 0, table: 'local' },
     { priority: 32766, table: 'main' },
   ];
-  const told =
+  const all =
     rules === undefined || 'unknown' in rules
       ? rules
       : { value: [...rules, ...standard].sort((a, b) => a.priority - b.priority) };
@@ -39,7 +39,7 @@ function nodeWith(rules: readonly PolicyRule[] | { unknown: string } | undefined
         type: table === 'local' ? 'local' : 'unicast',
       })),
     },
-    ...(told === undefined ? {} : { rules: { ipv4: told, ipv6: { value: [] } } }),
+    ...(all === undefined ? {} : { rules: { ipv4: all, ipv6: { value: [] } } }),
     ...(links === undefined ? {} : { links: { value: links } }),
   };
   return new NodeView('n1', { value: cniNode({}, { network }) });
@@ -69,7 +69,7 @@ describe('the way of a packet', () => {
   const at = (rule: Partial<PolicyRule>): PolicyRule[] => [{ priority: 100, table: '2', ...rule }];
 
   test.each<[string, Parameters<typeof nodeWith>[0], Partial<RouteQuery>, string]>([
-    ['without rules that were told', undefined, {}, 'lxc1'],
+    ['without reported rules', undefined, {}, 'lxc1'],
     ['by the standard rules', [], {}, 'lxc1'],
     ['to the node itself', [], { destination: '172.17.0.2' }, 'local'],
     ['by a rule for all', at({}), {}, 'eth1'],
@@ -163,7 +163,7 @@ describe('the way of a packet', () => {
       'unroutable: no route to 10.1.0.2: policy rule "200: from all blackhole"',
     ],
     [
-      'by a rule of an action that is none of these',
+      'by a rule of another action',
       at({ table: undefined, action: 'nat' }),
       {},
       'unknown: policy rule "100: from all nat" of n1 is not followed',
@@ -207,7 +207,7 @@ describe('on a node with a VRF', () => {
   });
 });
 
-test('of an address alone, rules about packets are passed over, and told where they make a difference', () => {
+test('for an address alone, rules about packets are skipped, and reported where they make a difference', () => {
   const [plain, bySource] = [nodeWith([]), nodeWith([{ priority: 100, source: '10.0.0.0/8', table: '2' }])];
   expect(routeTo(plain, POD)?.device).toBe('lxc1');
   expect(findRoute(plain, { destination: POD })).toMatchObject({ route: { device: 'lxc1' } });
@@ -280,7 +280,7 @@ describe('the route to an address', () => {
     expect(said).toBe(decision);
   });
 
-  test('is not known where no routes were told', () => {
+  test('is not known where no routes were reported', () => {
     const blind = new NodeView('n1', { value: cniNode({}) });
     expect(routeTo(blind, POD)).toBeUndefined();
     const query = {

@@ -23,20 +23,20 @@ const ROUTES = memoKey<RouteTables>();
 type Found =
   /** The route, when there is one, and the rule that led to it or that ended the search. */
   | { route: RouteEntry | undefined; rule?: PolicyRule }
-  /** It cannot be told, and why. */
+  /** Why it is unknown. */
   | { doubt: string };
 
 /**
  * The route of a node for an address, whatever packet is sent there: by its policy rules, the longest prefix of a table first, then the lowest
- * metric, as the kernel does. A rule of which only the packet would tell whether it applies is passed over, and rules that are not known are
- * taken for those that every node starts with: {@link findRoute} tells of doubts. Undefined when there is none, or the routes are not known.
+ * metric, as the kernel does. A rule that applies or not depending on the packet is skipped, and unknown rules are
+ * assumed to be those that every node starts with; {@link findRoute} reports such doubts. Undefined when there is none, or the routes are not known.
  */
 export function routeTo(node: NodeView, address: string): RouteEntry | undefined {
   const found = lookUp(node, { destination: address }, true);
   return 'route' in found ? found.route : undefined;
 }
 
-/** The route of a node for a packet, or why it cannot be told. The node's routes are known. */
+/** The route of a node for a packet, or why it is unknown. The node's routes are known. */
 export function findRoute(node: NodeView, packet: RoutedPacket): Found {
   return lookUp(node, packet, false);
 }
@@ -67,8 +67,8 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
   const value = parseAddress(packet.destination);
   if (report === undefined || value === undefined) return { route: undefined };
   const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
-  const told = policyRules(report, family);
-  if ('unknown' in told && !passOver) {
+  const rules = policyRules(report, family);
+  if ('unknown' in rules && !passOver) {
     return { doubt: `the policy rules of ${node.name} are not known` };
   }
   const tables = remembered(node, ROUTES, () => index(known(report.network.routes) ?? []))[family];
@@ -98,7 +98,7 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
   // fib_rules_lookup.
   let found: Found = { route: undefined };
   const targets = new Map<number, Found>();
-  for (const rule of (known(told) ?? STANDARD_RULES).toReversed()) {
+  for (const rule of (known(rules) ?? STANDARD_RULES).toReversed()) {
     const applies = appliesTo(rule, packet, report);
     const own = applies === false || (applies === undefined && passOver) ? undefined : byRule(rule, targets);
     if (own !== undefined) {

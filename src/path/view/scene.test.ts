@@ -30,7 +30,7 @@ function sceneOf(
   sandboxes: readonly Sandbox[],
   attachments: readonly { containerId: string; ifName: string }[] = [],
 ) {
-  const told = attachments.map((entry) => ({
+  const cached = attachments.map((entry) => ({
     file: `/var/lib/cni/results/net-${entry.containerId}-${entry.ifName}`,
     modified: '2026-01-01T00:00:00Z',
     networkName: 'net',
@@ -40,7 +40,7 @@ function sceneOf(
     ...entry,
   }));
   const report: NodeReport = {
-    ...cniNode({}, { cni: { attachments: { value: told } } }),
+    ...cniNode({}, { cni: { attachments: { value: cached } } }),
     sandboxes: { value: [...sandboxes] },
   };
   return new Scene(smallWorld([podOn('n1', 'a', 80)], { reports: new Map([['n1', { value: report }]]) }));
@@ -112,7 +112,7 @@ test('the address of a mapping is its hostIP, else that of its node', () => {
   expect(scene.paths.map(({ address }) => address)).toEqual(['172.17.0.2', '127.0.0.1']);
 });
 
-test('events of a pod are told in the order of their times, whichever of them they have', () => {
+test('events of a pod are listed in the order of their times, whichever of them they have', () => {
   const event = (name: string, times: Partial<Event>): Event => ({
     metadata: { name },
     involvedObject: { uid: 'uid-a' },

@@ -18,9 +18,9 @@ export interface PathView {
   subject: Subject;
   /** Undefined until the pod has a node. */
   node: NodeView | undefined;
-  /** The node's address that the mapping is reached by: hostIP, or the node's InternalIP; undefined where that is none, or no address. */
+  /** The node's address that the mapping is reached by: hostIP, or the node's InternalIP; undefined where that is missing or not a valid address. */
   address: string | undefined;
-  /** The family of {@link address}; `subject.family` says it only where there is another to be told from. */
+  /** The family of {@link address}; `subject.family` has it only where there is another one, too. */
   family: Family | undefined;
   /** The pod's newest sandbox that is ready; undefined when there is none, or when the node's are not known. */
   sandbox: Sandbox | undefined;
@@ -102,24 +102,24 @@ export class Scene {
     for (const path of this.paths) path.memory.clear();
   }
 
-  /** The address that the cluster knows a node by (InternalIP), of a family or the first of any; undefined when it tells none. */
+  /** The address that the cluster knows a node by (InternalIP), of a family or the first of any; undefined when it has none. */
   addressOf(node: string, family?: Family): string | undefined {
     return this.#addressesOf(node).find(
       (address) => family === undefined || familyOfAddress(address) === family,
     );
   }
 
-  /** Why {@link PathView.address} is undefined: what stands in its place is no address, or there is nothing. */
+  /** Why {@link PathView.address} is undefined: it is missing, or it is not an address. */
   whyNoAddress({ port, node }: PathView): string {
-    if (port.hostIP !== undefined) return `hostIP ${JSON.stringify(port.hostIP)} is no IP address`;
+    if (port.hostIP !== undefined) return `hostIP ${JSON.stringify(port.hostIP)} is not an IP address`;
     const name = node?.name ?? '';
     const [wrong] = this.#addresses.get(name) ?? [];
     return wrong === undefined || isAddress(wrong)
       ? `the address of ${name} is not known`
-      : `the address of ${name} is not known: the API says ${JSON.stringify(wrong)}, which is no IP address`;
+      : `the address of ${name} is not known: the API says ${JSON.stringify(wrong)}, which is not an IP address`;
   }
 
-  /** What may be told as an address may be any text: to the API, and so to whoever sends packets there. */
+  /** An address in the API may be any text, and so may one that packets are sent to. */
   #addressesOf(node: string): string[] {
     return (this.#addresses.get(node) ?? []).filter(isAddress);
   }
@@ -146,8 +146,10 @@ export class Scene {
 
   /** The families that a pod and its node both have addresses of, the node's first one first; none while the pod has no address. */
   #familiesOf(pod: Pod, sandbox: Sandbox | undefined, node: NodeView | undefined): Family[] {
-    const told = sandbox?.ips.length ? sandbox.ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
-    const families = new Set(told.filter(isAddress).map(familyOfAddress));
+    const addresses = sandbox?.ips.length
+      ? sandbox.ips
+      : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
+    const families = new Set(addresses.filter(isAddress).map(familyOfAddress));
     const ofNode = new Set(this.#addressesOf(node?.name ?? '').map(familyOfAddress));
     return [...ofNode].filter((family) => families.has(family));
   }

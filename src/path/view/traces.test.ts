@@ -111,7 +111,7 @@ function seen({
 }
 
 /** What becomes of a packet to the mapping, in words: its verdict, where it is sent and whether its source is rewritten. */
-function told(origin: Origin, otherwise: Otherwise): string {
+function outcomeOf(origin: Origin, otherwise: Otherwise): string {
   const { path, scene } = seen(otherwise);
   const trace = traceFrom(origin, path, scene);
   if ('unknown' in trace) return `unknown: ${trace.unknown}`;
@@ -201,7 +201,7 @@ describe('a packet to a mapping', () => {
       'unknown: no route to 10.1.0.2',
     ],
   ])('from %s %s', (origin, _, otherwise, outcome) => {
-    expect(told(origin, otherwise)).toBe(outcome);
+    expect(outcomeOf(origin, otherwise)).toBe(outcome);
   });
 });
 
@@ -222,7 +222,7 @@ describe('who takes the packets to a mapping', () => {
     expect(takerOf(path, scene)?.kind).toBe(taker as 'dnat' | undefined);
   });
 
-  test('whose it is stands in the comment of the rule that leads there', () => {
+  test('the comment of the rule that leads there names its owner', () => {
     const { path, scene } = seen({});
     expect(takerOf(path, scene)?.owner).toEqual({ network: 'net', containerId: 'abc' });
   });

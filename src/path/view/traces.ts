@@ -130,7 +130,7 @@ export function translatesTo(to: TranslationCandidate['to'], address: string): b
   return written === address || written === canonicalAddress(address);
 }
 
-/** Of an address that the API or the node told: whether it is one at all is not asked here. */
+/** The family of an address from the API or the node; whether it is a valid address is not checked here. */
 function familyOf(address: string): 'ipv4' | 'ipv6' {
   return address.includes(':') ? 'ipv6' : 'ipv4';
 }

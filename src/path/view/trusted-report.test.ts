@@ -49,7 +49,7 @@ function nodes(addresses: string[], nodeInfo: object = {}, type = 'InternalIP'):
 
 test('a report that lies under the name of another node is not believed of it', () => {
   expect(doubt({ value: reportOf('n1') })).toBeUndefined();
-  expect(doubt({ value: reportOf('n2') })).toBe('the report that is named for n1 is of n2');
+  expect(doubt({ value: reportOf('n2') })).toBe('the report named for n1 was taken on n2');
 });
 
 test('why there is no report stays as it is', () => {
@@ -64,19 +64,19 @@ describe('a report of another time', () => {
     [
       'of more than a day ago',
       '2026-01-07T11:00:00Z',
-      'the report is 25 hours old (taken 2026-01-07T11:00:00Z): take it again',
+      'the report is 25 hours old (taken 2026-01-07T11:00:00Z): take a new one',
     ],
     [
       'of a week ago',
       '2026-01-01T12:00:00Z',
-      'the report is 168 hours old (taken 2026-01-01T12:00:00Z): take it again',
+      'the report is 168 hours old (taken 2026-01-01T12:00:00Z): take a new one',
     ],
     [
       'of the day after tomorrow',
       '2026-01-10T12:00:00Z',
-      'the report was taken 48 hours from now (2026-01-10T12:00:00Z): a clock is wrong',
+      'the report was taken 48 hours in the future (2026-01-10T12:00:00Z): a clock is wrong',
     ],
-    ['of no time', 'soon', 'the report was taken at "soon", which is no time'],
+    ['of no time', 'soon', 'the report was taken at "soon", which is not a valid time'],
   ])('%s', (_, takenAt, why) => {
     expect(doubt({ value: reportOf('n1', { takenAt }) })).toBe(why);
   });
@@ -100,13 +100,13 @@ describe('a report of another machine', () => {
       'has that of another node',
       ['127.0.0.1', '172.17.0.3'],
       ['172.17.0.2'],
-      'the report is of a machine that has no address of n1 (172.17.0.2), but 172.17.0.3 of n2',
+      'the report was taken on a machine that has no address of n1 (172.17.0.2), but has 172.17.0.3 of n2',
     ],
     [
       'of another cluster',
       ['10.0.0.1'],
       ['172.17.0.2', 'fd00::2'],
-      'the report is of a machine that has no address of n1 (172.17.0.2, fd00::2)',
+      'the report was taken on a machine that has no address of n1 (172.17.0.2, fd00::2)',
     ],
   ])('%s', (_, there, known, why) => {
     expect(doubt({ value: reportOf('n1', {}, there) }, nodes(known))).toBe(why);
@@ -126,7 +126,7 @@ describe('a report of another machine', () => {
       'of another boot',
       'b1',
       'b2',
-      'the report is of another machine than n1, or of before its last start: boot b2, and its kubelet says b1',
+      'the report was taken on another machine than n1, or before its last boot: it has boot ID b2, but the kubelet reports b1',
     ],
   ])('%s', (_, bootID, bootId, why) => {
     const machine = { kernel: '6.1', architecture: 'x64', elfMachine: 62, ...(bootId && { bootId }) };

@@ -36,18 +36,19 @@ export function trustedReports(world: World): ReadonlyMap<string, Observed<NodeR
 }
 
 function ofAnother(name: string, { node }: NodeReport): string | undefined {
-  return node === name ? undefined : `the report that is named for ${name} is of ${node}`;
+  return node === name ? undefined : `the report named for ${name} was taken on ${node}`;
 }
 
 function ofAnotherTime({ takenAt }: NodeReport, observedAt: string): string | undefined {
   const [taken, observed] = [Date.parse(takenAt), Date.parse(observedAt)];
-  if (Number.isNaN(taken)) return `the report was taken at ${JSON.stringify(takenAt)}, which is no time`;
+  if (Number.isNaN(taken))
+    return `the report was taken at ${JSON.stringify(takenAt)}, which is not a valid time`;
   // Of when the objects were read, whoever read them is sure.
   if (Number.isNaN(observed) || Math.abs(observed - taken) <= MAX_AGE_MS) return undefined;
   const hours = Math.round(Math.abs(observed - taken) / (60 * 60 * 1000));
   return taken < observed
-    ? `the report is ${hours} hours old (taken ${takenAt}): take it again`
-    : `the report was taken ${hours} hours from now (${takenAt}): a clock is wrong`;
+    ? `the report is ${hours} hours old (taken ${takenAt}): take a new one`
+    : `the report was taken ${hours} hours in the future (${takenAt}): a clock is wrong`;
 }
 
 function ofAnotherMachine(
@@ -58,7 +59,7 @@ function ofAnotherMachine(
   if (node === undefined) return undefined;
   const bootId = node.status?.nodeInfo?.bootID ?? '';
   if (bootId !== '' && machine.bootId !== undefined && bootId !== machine.bootId) {
-    return `the report is of another machine than ${name}, or of before its last start: boot ${machine.bootId}, and its kubelet says ${bootId}`;
+    return `the report was taken on another machine than ${name}, or before its last boot: it has boot ID ${machine.bootId}, but the kubelet reports ${bootId}`;
   }
   const wanted = addressesOf(node);
   const there = (known(network.addresses) ?? []).map(({ address }) => canonicalAddress(address));
@@ -66,8 +67,8 @@ function ofAnotherMachine(
   const own = new Set(there);
   if (wanted.some((address) => own.has(address))) return undefined;
   const other = there.find((address) => owners.has(address));
-  const whose = other === undefined ? '' : `, but ${other} of ${owners.get(other)}`;
-  return `the report is of a machine that has no address of ${name} (${wanted.join(', ')})${whose}`;
+  const whose = other === undefined ? '' : `, but has ${other} of ${owners.get(other)}`;
+  return `the report was taken on a machine that has no address of ${name} (${wanted.join(', ')})${whose}`;
 }
 
 /** The addresses by which the API knows a node, in one spelling; what is none is left out. */

@@ -9,14 +9,14 @@ export const applicationNotListening = defineFailure<null>({
   code: 'application-not-listening',
   stage: 'answered',
   severity: 'broken',
-  title: "nothing in the pod listens on the container's port",
+  title: 'nothing in the pod listens on the container port',
   explanation:
-    "The pod's own address refuses the container's port, so the way there is fine and at its end is nobody: the application listens on another port, or on the pod's " +
-    '127.0.0.1 only, or has ended. `containerPort` is a promise of the author; nothing checks it.',
-  remedy: "Have the application listen on the container's port at every address, or correct `containerPort`.",
+    "The pod's own address refuses connections to the container port, so the path works but nothing listens at its end: the application listens " +
+    "on another port, or only on the pod's 127.0.0.1, or has exited. `containerPort` is only a declaration; nothing checks it.",
+  remedy: 'Let the application listen on the container port on all addresses, or correct `containerPort`.',
   restart: 'needed',
   restartReason:
-    "what a container's process listens on is set by its image, arguments and configuration, and a pod's ports are fixed once it is made",
+    "what a container's process listens on is set by its image, arguments and configuration, and the ports of an existing pod cannot be changed",
   sources: [
     'https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#ports (containerPort)',
   ],
@@ -39,7 +39,7 @@ export const applicationNotListening = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'what the application listens on is for its author to say' }),
+  heal: () => ({ by: 'hand', why: 'only the owner of the application can change where it listens' }),
 });
 
 /** What the kubelet says of the containers that have the port. */

@@ -16,17 +16,17 @@ const LOOKED: Complaint = {
 };
 
 /**
- * A note, and silent on a node where nobody looks: that no socket listens is true of every mapping that works. It is told where the events
- * show that somebody looks for one, a check that greps for the port, most often.
+ * A note: every working mapping has no listening socket. It is reported only where events show that something looks for one, usually a check that
+ * greps for the port.
  */
 export const noListeningSocket = defineFailure<null>({
   code: 'no-listening-socket',
   stage: 'answered',
   severity: 'note',
-  title: 'no socket of the node listens on a hostPort, which is as it should be',
+  title: 'no socket on the node listens on a hostPort, which is expected',
   explanation:
-    'A mapping is a rule that rewrites packets before any socket is looked for; `netstat` and `ss` show nothing, and nothing is missing. A check that looks for a listening socket on the node ' +
-    'finds none and raises a false alarm.',
+    'A mapping is a rule that rewrites packets before the kernel looks for a socket, so `netstat` and `ss` show no listener, and nothing is ' +
+    'missing. A check that looks for a listening socket on the node finds none and raises a false alarm.',
   remedy: 'Connect to the port instead of looking for a socket.',
   restart: 'no',
   sources: ['aws/amazon-vpc-cni-k8s#3079'],
@@ -44,7 +44,7 @@ export const noListeningSocket = defineFailure<null>({
       return [
         {
           subject,
-          message: `somebody misses a socket that listens on ${formatPort(port)} of ${node.name}: there is none, and ${podName(subject.pod!)} needs none`,
+          message: `a check looks for a socket that listens on ${formatPort(port)} of ${node.name}: there is no such socket, and ${podName(subject.pod!)} does not need one`,
           evidence: [complaintEvidence(complaint), ...probeEvidence(probesFrom(path, vantages))],
           data: null,
         },
@@ -52,5 +52,5 @@ export const noListeningSocket = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'nothing is wrong but the check: have it connect to the port' }),
+  heal: () => ({ by: 'hand', why: 'only the check is wrong: let it connect to the port instead' }),
 });

@@ -19,12 +19,13 @@ export const notAnswering = defineFailure<null>({
   code: 'not-answering',
   stage: 'answered',
   severity: 'broken',
-  title: 'the port does not answer, and no failure that is known explains it',
+  title: 'the port does not answer, and no known failure explains it',
   explanation:
-    'Probes got no answer, and all that could be looked at on the way is as it should be. From where it answers and from where it does not says where to go on: when the ' +
-    "pod's own address is silent, look into the pod (its firewall, an application that hangs); when only other machines fail, between them and the node; when only the node or the pod itself fails, at the masquerading.",
+    'Probes got no answer, and everything that could be checked on the path is as it should be. From where the port answers and from where it ' +
+    "does not shows where to look next: when the pod's own address does not answer, look into the pod (its firewall, a hanging application); " +
+    'when only other machines fail, look between them and the node; when only the node or the pod itself fails, look at the masquerading.',
   remedy:
-    'Follow the probes: look at the first part of the way that those which fail share and those which work do not.',
+    'Compare the probes: look at the first part of the path that the failing probes share and the working ones do not.',
   restart: 'no',
   sources: ['https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/'],
   mutedBy: ['earlier', 'application-not-listening', 'policy-denied', 'off-node-blocked'],
@@ -49,7 +50,7 @@ export const notAnswering = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'what is wrong is not known, so neither is what would mend it' }),
+  heal: () => ({ by: 'hand', why: 'the cause is unknown, so there is no known fix' }),
 });
 
 /** [::1] is nobody's promise: there is no route_localnet for IPv6. */

@@ -13,11 +13,12 @@ export const offNodeBlocked = defineFailure<null>({
   code: 'off-node-blocked',
   stage: 'answered',
   severity: 'broken',
-  title: 'packets of other machines do not get as far as the mapping',
+  title: 'packets from other machines do not reach the mapping',
   explanation:
-    'From the node itself the port answers, and nothing on the node stands in the way; yet packets of other machines never show up where they would be translated. They are ' +
-    "dropped before: by a cloud's firewall or security group, by a firewall between the machines, or by a filter of the node that comes before translation.",
-  remedy: 'Open the port to the clients in the firewall that is in front of the node.',
+    'From the node itself the port answers, and nothing on the node blocks it; yet packets from other machines never arrive where they would be ' +
+    'translated. They are dropped earlier: by a cloud firewall or security group, by a firewall between the machines, or by a filter on the ' +
+    'node that runs before translation.',
+  remedy: 'Open the port to the clients in the firewall in front of the node.',
   restart: 'no',
   sources: ['https://agones.dev/site/docs/installation/creating-cluster/gke/ (creating the firewall)'],
   mutedBy: ['policy-denied', 'rp-filter-strict'],
@@ -34,8 +35,8 @@ export const offNodeBlocked = defineFailure<null>({
           subject,
           message:
             end === undefined
-              ? `what other machines send to ${whom} never arrives at ${node.name}, whose own connections work`
-              : `${node.name} ${end.verdict}s what other machines send to ${whom} before it is translated`,
+              ? `packets from other machines to ${whom} never arrive at ${node.name}, whose own connections work`
+              : `${node.name} ${end.verdict}s packets from other machines to ${whom} before they are translated`,
           evidence: [
             ...(end === undefined ? beyondEvidence(path) : [endEvidence(end)]),
             ...probeEvidence(probesFrom(path, ['direct', 'node', ...AWAY])),
@@ -48,7 +49,7 @@ export const offNodeBlocked = defineFailure<null>({
 
   heal: () => ({
     by: 'hand',
-    why: 'a firewall that shuts a port is meant to, and most are not on the node: its owner has to open it',
+    why: 'firewalls block ports on purpose, and most are not on the node: the owner of the firewall must open the port',
   }),
 });
 
@@ -61,7 +62,7 @@ function filteredBefore(path: PathView, scene: Scene): TraceEnd | undefined {
 
 /**
  * Whether the node works for itself, and no probe of another machine left a trace in its connection tracking. Where that was not read, or not
- * of these probes, nothing tells how far they came.
+ * for these probes, it is unknown how far they came.
  */
 function isNeverSeen(path: PathView, scene: Scene): boolean {
   const away = probesFrom(path, AWAY);

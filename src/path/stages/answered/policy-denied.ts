@@ -12,11 +12,12 @@ export const policyDenied = defineFailure<null>({
   code: 'policy-denied',
   stage: 'answered',
   severity: 'broken',
-  title: "a network policy keeps clients from the container's port",
+  title: 'a network policy denies clients access to the container port',
   explanation:
-    'Network policies are enforced after the translation: what counts is the port of the container and the real address of the client, which no selector of pods matches. ' +
-    'A policy that lets the pods of the cluster in, or names the hostPort instead of the container port, shuts out everybody who comes by the hostPort.',
-  remedy: "Allow the container's port in a policy, with an ipBlock for the clients (or no `from`).",
+    'Network policies are enforced after translation: they see the container port and the real address of the client, which no pod selector ' +
+    'matches. A policy that admits only the pods of the cluster, or names the hostPort instead of the container port, denies every client that ' +
+    'uses the hostPort.',
+  remedy: 'Allow the container port in a policy, with an ipBlock for the clients (or no `from`).',
   restart: 'no',
   sources: [
     'https://kubernetes.io/docs/concepts/services-networking/network-policies/',
@@ -60,7 +61,7 @@ export const policyDenied = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'whom a policy lets in is for its author to say' }),
+  heal: () => ({ by: 'hand', why: 'only the author of the policy can decide whom it admits' }),
 });
 
 function policyNames(policies: Denial['policies']): string {

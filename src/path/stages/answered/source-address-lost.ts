@@ -26,11 +26,12 @@ export const sourceAddressLost = defineFailure<Data>({
   code: 'source-address-lost',
   stage: 'answered',
   severity: 'risk',
-  title: "the application sees an address of the node in place of the client's",
+  title: "the application sees an address of the node instead of the client's",
   explanation:
-    "A translation of the destination leaves the client's address alone, and portmap masquerades only what would not find its way back. Where a rule masquerades everything that " +
-    'goes to pods, or portmap is told to (masqAll), connections work and every client looks like the node: logs, limits and allow lists by address are worth nothing.',
-  remedy: 'Exempt what comes by a hostPort from the masquerading, or narrow the rule to what needs it.',
+    "The translation of the destination does not change the client's address, and portmap masquerades only packets whose answers would not find " +
+    'their way back. Where a rule masquerades everything that goes to pods, or portmap is configured to (masqAll), connections work, but every ' +
+    'client looks like the node: logs, limits and allow lists by address become useless.',
+  remedy: 'Exempt connections to hostPorts from the masquerading, or narrow the rule to what needs it.',
   restart: 'no',
   sources: ['flannel-io/flannel#1528', 'kubernetes/kubernetes#29742'],
   mutedBy: [],
@@ -48,7 +49,7 @@ export const sourceAddressLost = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} sees clients of ${formatPort(port)} as ${lost[0]?.seenSource ?? node.name}${wanted ? ', as portmap is told to (masqAll)' : ''}`,
+          message: `${podName(subject.pod!)} sees clients of ${formatPort(port)} as ${lost[0]?.seenSource ?? node.name}${wanted ? ', as configured for portmap (masqAll)' : ''}`,
           evidence: [
             ...(by === undefined ? [] : [ruleEvidence(by.translation)]),
             ...lost.map(
@@ -71,20 +72,20 @@ export const sourceAddressLost = defineFailure<Data>({
     if (by === undefined) {
       return {
         by: 'hand',
-        why: `no rule of ${node.name} was seen to do it: it is done on the way there, or past netfilter`,
+        why: `no rule of ${node.name} does it: it happens on the way to the node, or outside netfilter`,
       };
     }
     const { rule } = by.translation;
     if (rule.location.chain === MASQ_CHAIN) {
       return {
         by: 'hand',
-        why: 'portmap masquerades it, for another component uses its mark: mark-bit-shared says which',
+        why: 'portmap masquerades it, because another component uses its mark: see mark-bit-shared',
       };
     }
     if (!returnsByNode(path)) {
       return {
         by: 'hand',
-        why: 'whether answers would find back to the node without the masquerading cannot be told from here',
+        why: 'it is unknown whether answers would find their way back to the node without the masquerading',
       };
     }
     const bit = portmapIn(node.chain)?.fields.markMasqBit;
@@ -99,7 +100,7 @@ export const sourceAddressLost = defineFailure<Data>({
         `keep the addresses of clients of hostPort ${path.port.protocol} ${path.port.hostPort}`,
       );
     return step === undefined
-      ? { by: 'hand', why: `the rule is in a table of nft that is not ours: "${rule.text}"` }
+      ? { by: 'hand', why: `the rule is in an nft table of another component: "${rule.text}"` }
       : { by: 'steps', steps: [step] };
   },
 });

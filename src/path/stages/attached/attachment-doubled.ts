@@ -17,11 +17,11 @@ export const attachmentDoubled = defineFailure<Data>({
   code: 'attachment-doubled',
   stage: 'attached',
   severity: 'broken',
-  title: "the pod's own chain of rules translates to an older address first",
+  title: "the pod's own chain of rules translates to an old address first",
   explanation:
-    'ADD was run twice for one sandbox, and the reference portmap appended a second translation to the first instead of replacing it. The first wins, and ' +
-    'it leads to an address that the pod no longer has.',
-  remedy: "Write the sandbox's chain anew.",
+    'ADD ran twice for one sandbox, and the reference portmap appended a second translation instead of replacing the first. The first one wins, ' +
+    'and it leads to an address that the pod no longer has.',
+  remedy: "Rewrite the sandbox's chain.",
   restart: 'avoided',
   sources: ['containernetworking/plugins portmap (fillDnatRules appends)'],
   mutedBy: [],
@@ -55,6 +55,6 @@ export const attachmentDoubled = defineFailure<Data>({
 
   heal: ({ data: { node, sandbox } }) => ({
     by: 'steps',
-    steps: [rewriteMapping(node, sandbox, `write the rules of ${podName(sandbox)} anew`)],
+    steps: [rewriteMapping(node, sandbox, `rewrite the rules of ${podName(sandbox)}`)],
   }),
 });

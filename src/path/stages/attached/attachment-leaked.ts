@@ -14,10 +14,10 @@ export const attachmentLeaked = defineFailure<Data>({
   stage: 'attached',
   severity: 'risk',
   leftover: true,
-  title: 'a mapping of a sandbox that is gone was left behind',
+  title: 'a mapping of a deleted sandbox was left behind',
   explanation:
-    'The rules of a pod are removed when its chain runs DEL. When that fails, or the chain has changed meanwhile (portmap taken out, another network ' +
-    'name), they stay for ever: the port goes to an address that the next pod may get.',
+    'The rules of a pod are removed when its chain runs DEL. When DEL fails, or the configuration has changed since (portmap removed, another ' +
+    'network name), the rules stay forever: the port leads to an address that the next pod may get.',
   remedy: 'Remove the orphaned mapping.',
   restart: 'no',
   sources: [
@@ -58,7 +58,7 @@ export const attachmentLeaked = defineFailure<Data>({
       {
         on: 'node',
         node: node.name,
-        why: `remove what was left of ${mapping.owner.containerId.slice(0, 13)}`,
+        why: `remove the leftover rules of ${mapping.owner.containerId.slice(0, 13)}`,
         action: {
           do: 'detach',
           networkName: mapping.owner.network,

@@ -14,11 +14,12 @@ export const deleteAborted = defineFailure<Data>({
   stage: 'attached',
   severity: 'risk',
   leftover: true,
-  title: 'an attachment was never deleted to the end',
+  title: 'an attachment was not completely deleted',
   explanation:
-    'A runtime runs DEL of the chain from its last plugin to its first and stops at the first that fails, or dies in between. What the others hold is ' +
-    'never given back: addresses, links, rules. The runtime forgets the sandbox; only its cached result remains.',
-  remedy: 'Run DEL for the attachments whose sandbox is gone, and GC.',
+    'To delete an attachment, a runtime runs DEL from the last plugin of the chain to the first, and stops when one fails or when the runtime ' +
+    'itself is killed. What the other plugins hold is never released: addresses, links, rules. The runtime forgets the sandbox; only its cached ' +
+    'result remains.',
+  remedy: 'Run DEL for the attachments whose sandbox no longer exists, and GC.',
   restart: 'no',
   sources: [
     'containerd/containerd#12130',
@@ -40,7 +41,7 @@ export const deleteAborted = defineFailure<Data>({
         return [
           {
             subject: { node: node.name },
-            message: `${node.name} remembers an attachment of container ${containerId.slice(0, 13)} to ${networkName}, whose sandbox is gone`,
+            message: `${node.name} still has a cached attachment of container ${containerId.slice(0, 13)} to ${networkName}, whose sandbox is gone`,
             evidence: [{ kind: 'result', where: file, saw: excerpt(JSON.stringify(attachment.result)) }],
             data: { node, attachment },
           },
@@ -55,7 +56,7 @@ export const deleteAborted = defineFailure<Data>({
       {
         on: 'node',
         node: node.name,
-        why: `give back what sandboxes that are gone held on ${node.name}`,
+        why: `release what deleted sandboxes held on ${node.name}`,
         action: { do: 'collect', config: node.active!.path },
       },
     ],

@@ -18,11 +18,11 @@ export const podPredatesChain = defineFailure<Data>({
   code: 'pod-predates-chain',
   stage: 'attached',
   severity: 'broken',
-  title: 'the pod was made before portmap was chained',
+  title: 'the pod was created before portmap was chained',
   explanation:
-    "A chain runs when a pod's sandbox is made, and not again. A pod that was made before portmap was chained (or told of ports) has no mapping, while " +
-    'new pods have theirs: the configuration looks right and the port stays dead.',
-  remedy: 'Attach portmap to the running sandbox (`hostport heal` does), or make the pod again.',
+    'The chain runs once, when the sandbox of a pod is created. A pod that was created before portmap was chained (or before its entry declared ' +
+    'the portMappings capability) has no mapping, while new pods have theirs: the configuration looks right, but the port does not answer.',
+  remedy: 'Attach portmap to the running sandbox (`hostport heal` does), or recreate the pod.',
   restart: 'avoided',
   sources: [
     'https://docs.cilium.io/en/stable/installation/cni-chaining-portmap/ (restart existing pods)',
@@ -43,7 +43,7 @@ export const podPredatesChain = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} was made before ${node.active!.name} chained portmap on ${node.name}, so ${formatPort(port)} has no mapping`,
+          message: `${podName(subject.pod!)} was created before ${node.active!.name} chained portmap on ${node.name}, so ${formatPort(port)} has no mapping`,
           evidence: [
             {
               kind: 'result',
@@ -53,7 +53,7 @@ export const podPredatesChain = defineFailure<Data>({
             {
               kind: 'runtime',
               where: `sandbox ${sandbox.id.slice(0, 13)}`,
-              saw: `made ${sandbox.createdAt}`,
+              saw: `created ${sandbox.createdAt}`,
             },
           ],
           data: { node, sandbox },
@@ -65,7 +65,7 @@ export const podPredatesChain = defineFailure<Data>({
   heal({ data: { node, sandbox } }) {
     return {
       by: 'steps',
-      steps: [attachPortmap(node, sandbox, `attach portmap to ${podName(sandbox)} as it runs`)],
+      steps: [attachPortmap(node, sandbox, `attach portmap to ${podName(sandbox)} while it runs`)],
     };
   },
 });

@@ -16,8 +16,8 @@ export const capabilityMissing = defineFailure<Data>({
   severity: 'broken',
   title: 'portmap is chained without the portMappings capability',
   explanation:
-    'A runtime hands the mappings of a pod only to plugins whose entry says `"capabilities": {"portMappings": true}`. Without it portmap is ' +
-    'called with none, does nothing and succeeds.',
+    'A runtime passes the port mappings of a pod only to plugins whose entry has `"capabilities": {"portMappings": true}`. Without it, portmap ' +
+    'receives no mappings, does nothing and reports success.',
   remedy: 'Add the capability to the portmap entry of the configuration in use.',
   restart: 'avoided',
   sources: [
@@ -39,7 +39,7 @@ export const capabilityMissing = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `portmap in ${file.name} of ${node.name} does not declare capabilities.portMappings, so it is never told of a port`,
+          message: `portmap in ${file.name} of ${node.name} does not declare capabilities.portMappings, so it receives no port mappings`,
           evidence: [fileEvidence(file)],
           data: { node, file },
         },

@@ -16,10 +16,10 @@ export const cniVersionUnsupported = defineFailure<Data>({
   code: 'cni-version-unsupported',
   stage: 'configured',
   severity: 'broken',
-  title: 'the configuration asks for a CNI version that its plugins do not speak',
+  title: 'the configuration uses a CNI version that its plugins do not support',
   explanation:
-    'A configuration says which version of the CNI specification its plugins are spoken to in. A plugin that does not know that version ' +
-    'refuses (`incompatible CNI versions`), and no pod can be made.',
+    '`cniVersion` sets the version of the CNI specification that the runtime uses with the plugins of a configuration. A plugin that does not ' +
+    'support that version fails (`incompatible CNI versions`), and no pod can start.',
   remedy: 'Set `cniVersion` to one that every plugin of the chain supports, or replace the plugins.',
   restart: 'no',
   sources: ['containernetworking/plugins#359', 'https://www.cni.dev/docs/spec/#version-negotiation'],
@@ -39,7 +39,7 @@ export const cniVersionUnsupported = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${file.name} of ${node.name} asks for CNI ${wanted}, which ${lacking.map(({ type }) => type).join(' and ')} does not speak`,
+          message: `${file.name} of ${node.name} uses CNI ${wanted}, which ${lacking.map(({ type }) => type).join(' and ')} ${lacking.length === 1 ? 'does' : 'do'} not support`,
           evidence: [
             fileEvidence(file),
             ...lacking.map(({ type, path, versions }) => ({
@@ -66,12 +66,7 @@ export const cniVersionUnsupported = defineFailure<Data>({
     return {
       by: 'steps',
       steps: [
-        writeConfig(
-          node,
-          file.path,
-          document,
-          `ask for CNI ${common}, which every plugin of the chain speaks`,
-        ),
+        writeConfig(node, file.path, document, `use CNI ${common}, which every plugin of the chain supports`),
       ],
     };
   },

@@ -16,9 +16,9 @@ export const conflistInvalid = defineFailure<Data>({
   severity: 'broken',
   title: 'the first configuration file cannot be read',
   explanation:
-    'The runtime uses the first file of its configuration directory, and when that one is broken it uses none: the node loses its network ' +
-    '(`cni plugin not initialized`), becomes NotReady, and no pod can be made. Pods that run go on.',
-  remedy: 'Repair the file, or remove it so that the next one is used.',
+    'The runtime uses the first file of its configuration directory. When that file is invalid, it uses none: the node loses its network (`cni ' +
+    'plugin not initialized`), becomes NotReady, and no pod can start. Running pods are not affected.',
+  remedy: 'Fix the file, or remove it so that the next one is used.',
   restart: 'no',
   sources: ['https://github.com/containerd/go-cni (loadFromConfDir returns at the first error)'],
   mutedBy: [],
@@ -58,7 +58,7 @@ export const conflistInvalid = defineFailure<Data>({
     if (last === undefined || !file.name.endsWith('.conflist')) {
       return {
         by: 'hand',
-        why: `no attachment on ${node.name} remembers what ${file.name} was, and we do not guess a network's configuration`,
+        why: `no attachment on ${node.name} has a copy of ${file.name}, and hostport does not guess a network's configuration`,
       };
     }
     return {

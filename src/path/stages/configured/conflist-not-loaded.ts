@@ -15,15 +15,16 @@ export const conflistNotLoaded = defineFailure<Data>({
   severity: 'broken',
   title: 'the runtime uses an older configuration than the one on disk',
   explanation:
-    'containerd reads its configuration directory again when a file there is written, removed or renamed, but not when one is moved in from ' +
-    'elsewhere, as installers and configuration tools do to be atomic. The right file is there; the runtime goes on with the old one.',
+    'containerd reads its configuration directory again when a file in it is written, removed or renamed, but not when a file is moved in from ' +
+    'another directory, as installers and configuration tools do to replace files atomically. The right file is in place, but the runtime still ' +
+    'uses the old one.',
   remedy: 'Write the file again in place (touching it is not enough), or restart the runtime.',
   restart: 'avoided',
   sources: [
     'containerd/containerd#11715',
     'https://github.com/containerd/containerd (pkg/cri/server/cni_conf_syncer.go)',
   ],
-  // What is wrong with the file comes first: with that mended it is written, which the runtime sees; as it is, it had better not be loaded.
+  // A fault in the file comes first: the fix writes the file, which the runtime notices. With the fault it must not be loaded.
   mutedBy: [
     'conflist-invalid',
     'conflist-renamed',
@@ -49,12 +50,12 @@ export const conflistNotLoaded = defineFailure<Data>({
         )
       )
         return [];
-      // Loaded, it would take from the node what it has. Where that matters, what is wrong with the file is told.
+      // Loading it would break the node's working mappings. Where that matters, the fault in the file is reported instead.
       if (loadedMapsPorts(node) && portmapIn(node.chain)?.capabilities.portMappings !== true) return [];
       return [
         {
           subject: { node: node.name },
-          message: `the runtime of ${node.name} has not loaded ${file.name}: it goes on with what it had before`,
+          message: `the runtime of ${node.name} has not loaded ${file.name}: it still uses the previous configuration`,
           evidence: [
             fileEvidence(file),
             { kind: 'runtime', where: `network ${loaded.name} as loaded`, saw: excerpt(loaded.config) },
@@ -72,7 +73,7 @@ export const conflistNotLoaded = defineFailure<Data>({
         {
           on: 'node',
           node: node.name,
-          why: `write ${file.name} again in place, which the runtime sees`,
+          why: `write ${file.name} again in place, which the runtime notices`,
           action: { do: 'rewrite-file', path: file.path },
         },
       ],

@@ -22,8 +22,8 @@ export const SUFFIX = '.cilium_bak';
 
 /**
  * Name to rename to and file content, of each configuration that Cilium put aside and that chains portmap to the primary plugin in use. What
- * chains another primary plugin (kindnet, the AWS plugin) is the network that Cilium has replaced: to bring it back would take the node's
- * network away.
+ * chains another primary plugin (kindnet, the AWS plugin) is the network that Cilium has replaced: restoring it would break the
+ * node's network.
  */
 function asideWithPortmap(node: NodeView): { original: string; content: string }[] {
   if (node.active !== undefined && node.chain === undefined) return [];
@@ -72,11 +72,12 @@ export const conflistRenamed = defineFailure<Data>({
   severity: 'broken',
   title: 'Cilium has renamed the configuration that chains portmap',
   explanation:
-    'With `cni.exclusive=true`, its default, Cilium renames every other `.conf`, `.conflist` and `.json` file of the configuration directory to `*.cilium_bak`. Since 1.14 its agent watches ' +
-    'the directory and does so within milliseconds of any file appearing there, also of one that has been given its name back; before 1.14 it happens whenever the agent starts. ' +
-    'Pods created since then have no hostPort mapping.',
+    'With `cni.exclusive=true`, its default, Cilium renames every other `.conf`, `.conflist` and `.json` file of the configuration directory to ' +
+    '`*.cilium_bak`. Since 1.14 its agent watches the directory and renames any file within milliseconds of its appearance, including one that ' +
+    'was renamed back; before 1.14 this happens whenever the agent starts. Pods created since then have no hostPort mapping.',
   remedy:
-    'Fix it in Cilium first: set `cni.chainingMode=portmap`, which has Cilium chain portmap itself, or set `cni.exclusive=false`, restart its agents and then give the file its name back.',
+    'Fix it in Cilium first: set `cni.chainingMode=portmap`, so that Cilium chains portmap itself, or set `cni.exclusive=false`, restart its ' +
+    'agents and then rename the file back.',
   restart: 'avoided',
   sources: [
     'cilium/cilium#24389',
@@ -115,7 +116,7 @@ export const conflistRenamed = defineFailure<Data>({
     const name = active === undefined ? original : nameBefore(active, original);
     return {
       by: 'steps',
-      steps: [renameConfig(node, path, name, `give ${original} its name back (${LASTS})`)],
+      steps: [renameConfig(node, path, name, `restore the name ${original} (${LASTS})`)],
     };
   },
 });

@@ -18,8 +18,8 @@ export const conflistShadowed = defineFailure<Data>({
   severity: 'broken',
   title: 'another configuration file comes before the one that chains portmap',
   explanation:
-    'A runtime uses the first file of its configuration directory by name and ignores the others. A file that chains portmap is there, but ' +
-    'one that does not comes before it, so what is edited is not what is used.',
+    'A runtime uses only the first file of its configuration directory, sorted by name. A file that chains portmap exists, but a file without ' +
+    'portmap comes before it, so edits to the one that chains portmap have no effect.',
   remedy: 'Rename the file that chains portmap so that its name comes first, or remove the other.',
   restart: 'avoided',
   sources: ['https://github.com/containerd/go-cni (loadFromConfDir)', 'containernetworking/cni ConfFiles'],
@@ -55,7 +55,7 @@ export const conflistShadowed = defineFailure<Data>({
     if (owner !== undefined || isMountOfItsOwn(node, shadowed.path)) {
       const whose = owner === undefined ? 'is mounted from outside' : `${owner.name} writes`;
       const besides = owner?.besides === undefined ? '' : `; ${owner.besides}`;
-      const why = `let what is in ${shadowed.name}, which ${whose}, come before ${winner.name}${besides}`;
+      const why = `put a copy of ${shadowed.name}, which ${whose}, before ${winner.name}${besides}`;
       return {
         by: 'steps',
         steps: [writeCopy(node, besideConfig(shadowed.path, name), shadowed.content, why)],
@@ -63,7 +63,14 @@ export const conflistShadowed = defineFailure<Data>({
     }
     return {
       by: 'steps',
-      steps: [renameConfig(node, shadowed.path, name, `let ${shadowed.name} come before ${winner.name}`)],
+      steps: [
+        renameConfig(
+          node,
+          shadowed.path,
+          name,
+          `rename ${shadowed.name} so that it comes before ${winner.name}`,
+        ),
+      ],
     };
   },
 });

@@ -16,8 +16,8 @@ export const conflistTooEarly = defineFailure<Data>({
   severity: 'broken',
   title: 'the configuration is in use before the agent of the primary plugin is ready',
   explanation:
-    'A runtime runs the chain as soon as a configuration is there. One that was put there by hand, by an image or by a mount is there before the ' +
-    "primary plugin's agent, and as long as that does not answer every pod fails. Pods come up by themselves once the agent does.",
+    'A runtime runs the chain as soon as a configuration exists. A file placed by hand, by an image or by a mount exists before the primary ' +
+    "plugin's agent runs, and every new pod fails until the agent answers. Pods then start by themselves.",
   remedy:
     'Wait for the agent, or find out why it does not start (`kubectl -n kube-system get pods -o wide`). Let the agent write the configuration when it is ready.',
   restart: 'no',
@@ -36,7 +36,7 @@ export const conflistTooEarly = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `the chain of ${node.name} is run, but the agent of its primary plugin does not answer`,
+          message: `the chain of ${node.name} runs, but the agent of its primary plugin does not answer`,
           evidence,
           data: { node },
         },
@@ -46,6 +46,6 @@ export const conflistTooEarly = defineFailure<Data>({
 
   heal: ({ data: { node } }) => ({
     by: 'hand',
-    why: `the agent on ${node.name} must come up; the runtime then succeeds by itself`,
+    why: `the agent on ${node.name} must start; the runtime then succeeds by itself`,
   }),
 });

@@ -13,11 +13,11 @@ export const pluginOrderWrong = defineFailure<Data>({
   code: 'plugin-order-wrong',
   stage: 'configured',
   severity: 'broken',
-  title: 'portmap stands first in the chain',
+  title: 'portmap is the first plugin of the chain',
   explanation:
-    'portmap maps ports to the address that a plugin before it has given the pod. As the first of the chain it has no address to map to and ' +
-    'fails, and with it every pod that has a port (`must be called as chained plugin`).',
-  remedy: 'Put portmap behind the plugin that gives the address.',
+    'portmap maps ports to the address that an earlier plugin assigned to the pod. As the first plugin of the chain it has no address to map ' +
+    'to, and every pod with a hostPort fails (`must be called as chained plugin`).',
+  remedy: 'Move portmap behind the plugin that assigns the address.',
   restart: 'no',
   sources: [
     'https://www.cni.dev/docs/spec/#section-2-execution-protocol (prevResult)',
@@ -51,13 +51,13 @@ export const pluginOrderWrong = defineFailure<Data>({
     if (others.length === 0) {
       return {
         by: 'hand',
-        why: `${file.name} has no plugin that gives addresses; which one ${node.name} should have is not ours to choose`,
+        why: `${file.name} has no plugin that assigns addresses, and hostport cannot choose one for ${node.name}`,
       };
     }
     const plugins = [...others, ...document.plugins.filter(isPortmap)];
     return {
       by: 'steps',
-      steps: [writeConfig(node, file.path, { ...document, plugins }, 'put portmap behind the others')],
+      steps: [writeConfig(node, file.path, { ...document, plugins }, 'move portmap behind the others')],
     };
   },
 });

@@ -25,9 +25,9 @@ interface Data {
 const DELEGATING: ReadonlySet<string> = new Set(['multus', 'multus-shim', 'genie', 'danm']);
 
 /**
- * Plugins that can map ports without portmap, by their agent's configuration, which no node shows: Cilium with its kube-proxy replacement. A
- * port that does not answer tells that they do not, and so does a pod that runs and had its mapping from portmap: who has Cilium map
- * ports does not chain it.
+ * Plugins that can map ports without portmap, depending on their agent's configuration, which the node does not show: Cilium with its kube-proxy
+ * replacement. A port that does not answer shows that they do not map ports, and so does a running pod with a mapping from portmap: whoever lets
+ * Cilium map ports does not chain portmap.
  */
 const MAPPING_THEMSELVES: ReadonlySet<string> = new Set(['cilium-cni']);
 
@@ -38,11 +38,11 @@ export const portmapNotChained = defineFailure<Data>({
   severity: 'broken',
   title: 'the configuration in use does not chain portmap',
   explanation:
-    'The runtime runs the plugins of one configuration, the first in its directory. When portmap is not among them, a pod gets its network ' +
-    'and runs, and nobody makes its hostPort: nothing fails and nothing is logged.',
+    'The runtime runs the plugins of one configuration, the first in its directory. When portmap is not among them, the pod starts normally, ' +
+    'but no hostPort mapping is created: nothing fails and nothing is logged.',
   remedy:
-    'Chain portmap behind the primary plugin in the configuration that the runtime uses. Pods that were made before have no mapping: ' +
-    'portmap is attached to them as they run.',
+    'Chain portmap behind the primary plugin in the configuration that the runtime uses. Pods created earlier have no mapping: portmap is ' +
+    'attached to them while they run.',
   restart: 'avoided',
   sources: ['cilium/cilium#25791', 'rancher/rke2#3490', 'https://www.cni.dev/plugins/current/meta/portmap/'],
   mutedBy: ['conflist-renamed', 'conflist-shadowed', 'conflist-invalid'],
@@ -66,7 +66,7 @@ export const portmapNotChained = defineFailure<Data>({
         isLoaded || isDead || reliesOn
           ? undefined
           : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
-      const doubt = mayMap === undefined ? '' : `; whether ${mayMap} maps hostPorts itself was not seen`;
+      const doubt = mayMap === undefined ? '' : `; it is unknown whether ${mayMap} maps hostPorts itself`;
       return [
         {
           subject: { node: node.name },
@@ -83,7 +83,7 @@ export const portmapNotChained = defineFailure<Data>({
     if (mayMap !== undefined) {
       return {
         by: 'hand',
-        why: `${mayMap} may map the ports itself (Cilium's kube-proxy replacement), and portmap would get in its way: a probe from another machine tells`,
+        why: `${mayMap} may map the ports itself (Cilium's kube-proxy replacement), and portmap would conflict with it: probe from another machine to find out`,
       };
     }
     const document = listDocument(file);
@@ -92,8 +92,8 @@ export const portmapNotChained = defineFailure<Data>({
     if (file.name.endsWith('.conflist')) {
       return { by: 'steps', steps: [writeConfig(node, file.path, chained, why)] };
     }
-    // A single configuration is its owner's, who may write it again: a list of ours goes before it. The network keeps its name,
-    // so that attachments made before are found under it.
+    // The owner of a single configuration may overwrite it, so our list comes before it. The network keeps its name, so that earlier
+    // attachments are found under it.
     const name = nameBefore(file.name, file.name.replace(/\.[^.]*$/, '-portmap.conflist'));
     return { by: 'steps', steps: [writeCopy(node, besideConfig(file.path, name), chained, why)] };
   },

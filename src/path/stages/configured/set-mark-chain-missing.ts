@@ -17,9 +17,9 @@ export const setMarkChainMissing = defineFailure<Data>({
   severity: 'broken',
   title: 'externalSetMarkChain names a chain that does not exist',
   explanation:
-    "With `externalSetMarkChain` portmap lets another component's chain mark what is to be masqueraded, commonly kube-proxy's KUBE-MARK-MASQ. " +
-    'On a node where that component does not run, or runs in another mode, the chain is not there and portmap fails.',
-  remedy: 'Leave `externalSetMarkChain` out, so that portmap uses a chain of its own.',
+    "With `externalSetMarkChain`, portmap uses a chain of another component, usually kube-proxy's KUBE-MARK-MASQ, to mark packets for " +
+    'masquerading. On a node where that component does not run, or runs in another mode, the chain does not exist and portmap fails.',
+  remedy: 'Remove `externalSetMarkChain`, so that portmap uses its own chain.',
   restart: 'no',
   sources: ['cri-o/cri-o#6772', 'https://www.cni.dev/plugins/current/meta/portmap/'],
   mutedBy: ['conflist-shadowed', 'conflist-renamed', 'capability-missing'],
@@ -38,7 +38,7 @@ export const setMarkChainMissing = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `portmap in ${file.name} of ${node.name} marks by the chain ${chain}, which table nat does not have`,
+          message: `portmap in ${file.name} of ${node.name} uses the chain ${chain}, which does not exist in table nat`,
           evidence: [
             fileEvidence(file),
             {

@@ -7,14 +7,14 @@ export const hostipFamilyMismatch = defineFailure<null>({
   code: 'hostip-family-mismatch',
   stage: 'declared',
   severity: 'broken',
-  title: 'hostIP is of an address family that the pod does not have',
+  title: "the pod has no address of the hostIP's family",
   explanation:
-    'A packet cannot be translated from IPv6 to IPv4 or back by netfilter. When the pod has no address of the family of its `hostIP`, portmap has ' +
-    'nothing to map to, writes no rule and succeeds.',
+    'netfilter cannot translate packets between IPv4 and IPv6. When the pod has no address of the family of its `hostIP`, portmap has no ' +
+    'address to map to, writes no rule and reports success.',
   remedy:
-    "Give `hostIP` an address of the pod's family, or the pod an address of the other family (dual stack).",
+    "Set `hostIP` to an address of the pod's family, or give the pod an address of the other family (dual stack).",
   restart: 'needed',
-  restartReason: 'the ports of a pod cannot be changed once it is made',
+  restartReason: 'the ports of an existing pod cannot be changed',
   sources: ['containernetworking/plugins#379'],
   mutedBy: [],
 
@@ -28,7 +28,7 @@ export const hostipFamilyMismatch = defineFailure<null>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} asks for ${formatPort(port)}, but has only ${ips.join(', ')}`,
+          message: `${podName(subject.pod!)} requests ${formatPort(port)}, but has only ${ips.join(', ')}`,
           evidence: [
             { kind: 'object', where: `pod ${podName(subject.pod!)}: hostIP`, saw: port.hostIP! },
             { kind: 'object', where: `pod ${podName(subject.pod!)}: status.podIPs`, saw: ips.join(', ') },
@@ -41,6 +41,6 @@ export const hostipFamilyMismatch = defineFailure<null>({
 
   heal: () => ({
     by: 'hand',
-    why: "the pod's specification is its owner's: hostIP must be of a family that the pod has",
+    why: 'only the owner of the pod can change its spec: hostIP must be of a family that the pod has',
   }),
 });

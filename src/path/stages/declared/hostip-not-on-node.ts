@@ -9,11 +9,11 @@ export const hostipNotOnNode = defineFailure<null>({
   severity: 'broken',
   title: 'hostIP is not an address of the node',
   explanation:
-    'With `hostIP` a port is mapped for packets to that address alone, and only if the node has it: every rule of portmap is gated by the kernel ' +
-    'knowing the destination as local. The pod runs, and nothing ever matches.',
-  remedy: "Give `hostIP` an address of the pod's node, or leave it out for all of them.",
+    'With `hostIP`, a port is mapped only for packets to that address, and only if the node has it: every portmap rule first checks that the ' +
+    'destination is a local address. The pod runs, but no packet ever matches.',
+  remedy: "Set `hostIP` to an address of the pod's node, or omit it to map the port on all addresses.",
   restart: 'needed',
-  restartReason: 'the ports of a pod cannot be changed once it is made',
+  restartReason: 'the ports of an existing pod cannot be changed',
   sources: ['containernetworking/plugins portmap (`-m addrtype --dst-type LOCAL`)'],
   mutedBy: ['hostip-family-mismatch'],
 
@@ -27,7 +27,7 @@ export const hostipNotOnNode = defineFailure<null>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} asks for ${formatPort(port)}, and ${node.name} does not have the address ${port.hostIP}`,
+          message: `${podName(subject.pod!)} requests ${formatPort(port)}, but ${node.name} does not have the address ${port.hostIP}`,
           evidence: [
             { kind: 'object', where: `pod ${podName(subject.pod!)}: hostIP`, saw: port.hostIP },
             { kind: 'route', where: `addresses of ${node.name}`, saw: addresses.join(', ') },
@@ -40,6 +40,6 @@ export const hostipNotOnNode = defineFailure<null>({
 
   heal: () => ({
     by: 'hand',
-    why: "the pod's specification is its owner's: hostIP must name an address of the node",
+    why: 'only the owner of the pod can change its spec: hostIP must be an address of the node',
   }),
 });

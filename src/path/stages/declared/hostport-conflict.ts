@@ -8,13 +8,13 @@ export const hostportConflict = defineFailure<null>({
   code: 'hostport-conflict',
   stage: 'declared',
   severity: 'broken',
-  title: 'two pods on one node ask for the same port',
+  title: 'two pods on one node request the same hostPort',
   explanation:
-    'One port of an address leads to one pod. The scheduler keeps such pods apart, but not those that name their node themselves, static pods, or ' +
-    'pods of two schedulers; the kubelet then refuses the later one, and where it does not, the first mapping wins.',
-  remedy: 'Give one of the two another port, another hostIP or another node.',
+    'One port of an address leads to one pod. The scheduler keeps such pods apart, except for static pods, pods that set their node themselves, ' +
+    'and pods of two schedulers. The kubelet then rejects the later pod; where it does not, the first mapping wins.',
+  remedy: 'Give one of the two pods another port, hostIP or node.',
   restart: 'needed',
-  restartReason: 'neither port nor node of a pod can be changed once it is made',
+  restartReason: 'neither the port nor the node of an existing pod can be changed',
   sources: ['containernetworking/plugins#1267', 'kubernetes/kubernetes#31307'],
   mutedBy: [],
 
@@ -33,17 +33,17 @@ export const hostportConflict = defineFailure<null>({
         return [
           {
             subject: path.subject,
-            message: `${podName(loser)} asks for ${formatPort(path.port)} of ${path.node!.name}, which ${podName(winner)} has`,
+            message: `${podName(loser)} requests ${formatPort(path.port)} of ${path.node!.name}, which ${podName(winner)} has`,
             evidence: [
               {
                 kind: 'object',
                 where: `pod ${podName(winner)}`,
-                saw: `${formatPort(first.port)}, made ${first.pod.metadata?.creationTimestamp}`,
+                saw: `${formatPort(first.port)}, created ${first.pod.metadata?.creationTimestamp}`,
               },
               {
                 kind: 'object',
                 where: `pod ${podName(loser)}`,
-                saw: `${formatPort(path.port)}, made ${path.pod.metadata?.creationTimestamp}${refusal(path)}`,
+                saw: `${formatPort(path.port)}, created ${path.pod.metadata?.creationTimestamp}${refusal(path)}`,
               },
             ],
             data: null,
@@ -53,7 +53,7 @@ export const hostportConflict = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'which of the two pods keeps the port is for their owners to say' }),
+  heal: () => ({ by: 'hand', why: 'their owners must decide which of the two pods keeps the port' }),
 });
 
 /** The pods that have a port of a node, by address: what comes first is found without a look at all, which may be thousands. */
@@ -105,6 +105,6 @@ function byPrecedence(a: PathView, b: PathView): number {
 
 function refusal({ pod }: PathView): string {
   return pod.status?.reason === PORT_TAKEN_REASON
-    ? `, refused by the kubelet: ${pod.status.message ?? PORT_TAKEN_REASON}`
+    ? `, rejected by the kubelet: ${pod.status.message ?? PORT_TAKEN_REASON}`
     : '';
 }

@@ -6,13 +6,13 @@ export const nodeportCollision = defineFailure<null>({
   code: 'nodeport-collision',
   stage: 'declared',
   severity: 'risk',
-  title: 'a Service has the hostPort as its nodePort',
+  title: 'a Service uses the hostPort as its nodePort',
   explanation:
-    'A nodePort is a port of every node, made by kube-proxy or what stands in for it, with rules at the same place in the kernel. Who gets the packet ' +
-    'depends on whose rules come first, and changes with restarts.',
-  remedy: 'Choose a hostPort outside of the range of nodePorts (30000 to 32767 unless configured otherwise).',
+    'A nodePort is a port on every node, implemented by kube-proxy or its replacement with rules at the same place in the kernel. Which of the ' +
+    'two gets the packets depends on whose rules come first, and can change with a restart.',
+  remedy: 'Choose a hostPort outside the nodePort range (30000 to 32767 by default).',
   restart: 'needed',
-  restartReason: 'the ports of a pod cannot be changed once it is made',
+  restartReason: 'the ports of an existing pod cannot be changed',
   sources: ['kubernetes/kubernetes#100643'],
   mutedBy: [],
 
@@ -31,7 +31,7 @@ export const nodeportCollision = defineFailure<null>({
       return [
         {
           subject,
-          message: `${formatPort(port)} of ${podName(subject.pod!)} is the nodePort of Service ${podName({ namespace, name })} as well`,
+          message: `${formatPort(port)} of ${podName(subject.pod!)} is also the nodePort of Service ${podName({ namespace, name })}`,
           evidence: [
             {
               kind: 'object',
@@ -45,5 +45,5 @@ export const nodeportCollision = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'which of the two keeps the port is for their owners to say' }),
+  heal: () => ({ by: 'hand', why: 'their owners must decide which of the two keeps the port' }),
 });

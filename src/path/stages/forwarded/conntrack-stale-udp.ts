@@ -17,11 +17,12 @@ export const conntrackStaleUdp = defineFailure<Data>({
   code: 'conntrack-stale-udp',
   stage: 'forwarded',
   severity: 'broken',
-  title: "tracked UDP flows still go to an address that was the port's before",
+  title: "tracked UDP flows still go to the port's previous address",
   explanation:
-    'Translations are decided with the first packet of a flow and remembered while packets keep coming. UDP has no end, so a client that goes on sending keeps its flow, and with it the ' +
-    'address of the pod that was there before (or none): the rules are right, others are served, and this client talks to nobody.',
-  remedy: 'Delete the entries from connection tracking; the next packet is translated anew.',
+    'The kernel decides on a translation with the first packet of a flow and remembers it while packets keep coming. UDP has no end of ' +
+    'connection, so a client that keeps sending keeps its flow, and with it the address of the previous pod (or no translation): the rules are ' +
+    'right and other clients are served, but this client gets no answer.',
+  remedy: 'Delete the entries from connection tracking; the next packet is translated by the current rules.',
   restart: 'no',
   sources: ['containernetworking/plugins#123', 'containernetworking/plugins#1190'],
   mutedBy: ['earlier'],
@@ -52,7 +53,7 @@ export const conntrackStaleUdp = defineFailure<Data>({
     steps: flows.map(({ source, sourcePort, destination, destinationPort }) => ({
       on: 'node',
       node: node.name,
-      why: `have packets of ${source} translated anew`,
+      why: `let packets of ${source} be translated again`,
       action: {
         do: 'delete-flow',
         protocol: 'udp',

@@ -19,13 +19,14 @@ export const forwardPolicyDrop = defineFailure<Data>({
   code: 'forward-policy-drop',
   stage: 'forwarded',
   severity: 'broken',
-  title: "the node's firewall drops what is forwarded to the pod",
+  title: "the node's firewall drops packets forwarded to the pod",
   explanation:
-    'Packets of a mapping are translated and then forwarded, so they come by the FORWARD chains of the node. Where these drop by default (docker sets that policy, firewalld ' +
-    'and hardening guides do) and nobody accepts what goes to pods, every other machine times out. Connections from the node itself are not forwarded, and work.',
+    'Packets of a mapping are translated and then forwarded, so they pass through the FORWARD chains of the node. Where these drop by default ' +
+    '(Docker sets that policy; firewalld and hardening guides do as well) and no rule accepts packets to pods, connections from all other ' +
+    'machines time out. Connections from the node itself are not forwarded, and work.',
   remedy:
-    'Accept connections that were made to a hostPort in the chain that drops them. `hostport heal` puts such a rule before the one that drops and leaves the rest as it is; the firewall itself should ' +
-    'learn it too, or its next reload takes the rule away.',
+    'Accept connections that were made to a hostPort in the chain that drops them. `hostport heal` adds such a rule before the one that drops ' +
+    'and leaves the rest unchanged; configure the firewall itself too, or its next reload removes the rule.',
   restart: 'no',
   sources: [
     'kubernetes/kubernetes#40182',
@@ -42,7 +43,7 @@ export const forwardPolicyDrop = defineFailure<Data>({
       const end = endOf(trace.value);
       if (end === undefined || end.base.base.hook !== 'forward' || isPolicyAgents(end.rule)) continue;
       const { base, rule } = end;
-      // What was written about one destination is told for each; a default for all, once a node.
+      // A rule about one destination is reported for each; one for all destinations, once for the node.
       const about = namesDestination(rule) ? JSON.stringify(path.subject) : '';
       const key = [node.name, base.backend, base.family, base.table, base.name, rule?.text, about].join('\n');
       const data = found.get(key) ?? { node, end, paths: [] };
@@ -60,7 +61,7 @@ export const forwardPolicyDrop = defineFailure<Data>({
         : `its hostPorts (${paths.length})`;
       return {
         subject: specific ? first!.subject : { node: node.name },
-        message: `${what} in table ${base.table} of ${node.name} ${end.verdict}s what comes from other machines to ${whom}`,
+        message: `${what} in table ${base.table} of ${node.name} ${end.verdict}s packets from other machines to ${whom}`,
         evidence: [endEvidence(end), ...probeEvidence(probesFrom(first!, ['node', ...AWAY]))],
         data,
       };
@@ -72,14 +73,14 @@ export const forwardPolicyDrop = defineFailure<Data>({
     if (namesDestination(rule)) {
       return {
         by: 'hand',
-        why: `the rule names this very destination, so somebody means it: "${rule!.text}"`,
+        why: `the rule names exactly this destination, so it is probably intended: "${rule!.text}"`,
       };
     }
     const agent = rule === undefined ? undefined : policyAgentBehind(base);
     if (agent !== undefined) {
       return {
         by: 'hand',
-        why: `${agent} enforces network policies in ${base.name}, and what we accept before the rule that drops it would not ask: tell the firewall that made the rule`,
+        why: `${agent} enforces network policies in ${base.name}, and an accept rule before the rule that drops would bypass them: change the firewall that owns that rule`,
       };
     }
     const ports = new Map(paths.map(({ port }) => [`${port.protocol} ${port.hostPort}`, port]));
@@ -89,14 +90,14 @@ export const forwardPolicyDrop = defineFailure<Data>({
         base,
         translatedTo(port),
         `accept connections to hostPort ${formatPort({ ...port, hostIP: undefined })}`,
-        // A policy decides when no rule has: behind them all is early enough, and network policies are asked first.
+        // A policy applies when no rule has decided: the end of the chain is early enough, and network policies come first.
         rule === undefined ? 'last' : 'first',
       ),
     );
     if (steps.some((step) => step === undefined)) {
       return {
         by: 'hand',
-        why: `${base.table} ${base.name} belongs to ${base.backend === 'nft' ? 'a firewall that keeps its own tables of nft' : base.backend}, where an accept of ours does not bind it: tell that firewall to accept what is forwarded to pods`,
+        why: `${base.table} ${base.name} belongs to ${base.backend === 'nft' ? 'a firewall with its own nft tables' : base.backend}, and an accept rule of hostport does not override it: configure that firewall to accept packets forwarded to pods`,
       };
     }
     return { by: 'steps', steps: steps.flatMap((step) => step ?? []) };

@@ -20,11 +20,12 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
   code: 'hairpin-unmasqueraded',
   stage: 'forwarded',
   severity: 'broken',
-  title: 'a pod cannot reach its own hostPort, for portmap is told not to masquerade',
+  title: 'a pod cannot reach its own hostPort, because portmap is configured not to masquerade',
   explanation:
-    "A pod that connects to its own hostPort gets its own packet back, with its own address as the source, and answers itself past the node's translation: the connection never " +
-    'comes about. portmap masquerades such packets, unless its entry says `"snat": false`. 127.0.0.1 of the node fails by the same.',
-  remedy: 'Take `"snat": false` from the portmap entry, and write the rules of the pods that run anew.',
+    "A pod that connects to its own hostPort gets its own packet back, with its own address as the source, and its answer bypasses the node's " +
+    'translation: the connection is never established. portmap masquerades such packets, unless its entry has `"snat": false`. Connections to ' +
+    '127.0.0.1 of the node fail for the same reason.',
+  remedy: 'Remove `"snat": false` from the portmap entry, and rewrite the rules of the running pods.',
   restart: 'avoided',
   sources: [
     'containernetworking/plugins#68',
@@ -48,7 +49,7 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} cannot reach itself by ${formatPort(port)} of ${node.name}: portmap in ${file.name} is told not to masquerade`,
+          message: `${podName(subject.pod!)} cannot reach itself by ${formatPort(port)} of ${node.name}: portmap in ${file.name} is configured not to masquerade`,
           evidence: [fileEvidence(file), ...probeEvidence(probes)],
           // Nobody may ever ask for it: without a probe it is no more than a trap.
           severity: probes.some(failed) ? 'broken' : 'risk',

@@ -18,10 +18,10 @@ export const ipForwardOff = defineFailure<Data>({
   severity: 'broken',
   title: 'the node does not forward packets',
   explanation:
-    "A mapping sends packets on from the node's address to the pod's, which is forwarding, and the kernel drops what it would have to forward. Connections from the " +
-    'node itself are sent, not forwarded: there everything works, while all other machines time out.',
+    "A mapping sends packets from the node's address on to the pod's. That is forwarding, and the kernel drops these packets when forwarding is " +
+    'off. Connections from the node itself are sent, not forwarded: they work, while those from all other machines time out.',
   remedy:
-    'Set net.ipv4.ip_forward (and for IPv6 net.ipv6.conf.all.forwarding) to 1, and in /etc/sysctl.d as well, where whoever turned it off will have done it.',
+    'Set net.ipv4.ip_forward (for IPv6, net.ipv6.conf.all.forwarding) to 1, also in /etc/sysctl.d, where it may have been turned off.',
   restart: 'no',
   sources: [
     'https://docs.kernel.org/networking/ip-sysctl.html (ip_forward)',
@@ -44,7 +44,7 @@ export const ipForwardOff = defineFailure<Data>({
       return [
         {
           subject: { node: node.name, ...(isPart && family !== undefined ? { family } : {}) },
-          message: `${node.name} forwards nothing (${settings.map((name) => `${name}=0`).join(', ')}), so its hostPorts answer the node alone`,
+          message: `${node.name} does not forward packets (${settings.map((name) => `${name}=0`).join(', ')}), so its hostPorts answer only the node itself`,
           evidence: settings.map((name) => ({ kind: 'sysctl', where: `${name} of ${node.name}`, saw: '0' })),
           data: { node, settings },
         },
@@ -57,7 +57,7 @@ export const ipForwardOff = defineFailure<Data>({
     steps: settings.map((name) => ({
       on: 'node',
       node: node.name,
-      why: `let ${node.name} forward packets`,
+      why: `enable forwarding on ${node.name}`,
       action: { do: 'set-sysctl', name, value: '1' },
     })),
   }),

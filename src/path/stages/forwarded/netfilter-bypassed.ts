@@ -23,12 +23,13 @@ export const netfilterBypassed = defineFailure<Data>({
   code: 'netfilter-bypassed',
   stage: 'forwarded',
   severity: 'broken',
-  title: 'packets do not come by the rules that would translate them',
+  title: 'packets bypass the rules that would translate them',
   explanation:
-    'portmap works by netfilter rules, and these only work on packets that netfilter tracks. A rule that exempts packets from tracking (NOTRACK) exempts them from ' +
-    'translation; a datapath in eBPF (host routing, a kube-proxy replacement), or ipvlan, takes packets, or the answers to them, past netfilter altogether. The rules are right and their counters stay at 0.',
+    'portmap uses netfilter rules, which translate only packets that netfilter tracks. A rule that exempts packets from tracking (NOTRACK) ' +
+    'exempts them from translation; an eBPF datapath (host routing, a kube-proxy replacement), or ipvlan, takes packets, or the answers to ' +
+    'them, past netfilter altogether. The rules are right, but their counters stay at 0.',
   remedy:
-    "Track the packets of the port; with an eBPF datapath use the plugin's own hostPort support, or its legacy host routing.",
+    "Track the packets of the port; with an eBPF datapath, use the plugin's own hostPort support, or its legacy host routing.",
   restart: 'no',
   sources: ['cilium/cilium#36921', 'cilium/cilium#38083', 'projectcalico/calico#6522'],
   mutedBy: ['policy-denied', 'rp-filter-strict'],
@@ -63,7 +64,7 @@ export const netfilterBypassed = defineFailure<Data>({
     if (agent !== undefined) {
       return {
         by: 'hand',
-        why: `${agent} enforces network policies in ${notrack!.base!.table} ${notrack!.base!.name}, and an accept of ours ahead of it would not ask them`,
+        why: `${agent} enforces network policies in ${notrack!.base!.table} ${notrack!.base!.name}, and an accept rule ahead of them would bypass them`,
       };
     }
     const { protocol, hostPort } = path.port;
@@ -83,8 +84,8 @@ export const netfilterBypassed = defineFailure<Data>({
       by: 'hand',
       why:
         notrack === undefined
-          ? "which datapath the node has is the primary plugin's configuration, and changing it concerns every pod"
-          : `the rule is in a table of nft that is not ours: "${notrack.rule.text}"`,
+          ? "the datapath of the node is part of the primary plugin's configuration, and changing it affects every pod"
+          : `the rule is in an nft table of another component: "${notrack.rule.text}"`,
     };
   },
 });
@@ -109,10 +110,10 @@ function bypassSeen(path: PathView, scene: Scene): string | undefined {
   const node = path.node!.name;
   const whom = `${formatPort(path.port)} of ${podName(path.subject.pod!)}`;
   if (away.every(({ outcome }) => outcome === 'refused')) {
-    return `the rules of ${node} lead to the pod, yet other machines are refused at ${whom}: their packets do not come by the rules`;
+    return `the rules of ${node} lead to the pod, yet other machines are refused at ${whom}: their packets bypass the rules`;
   }
   if (away.every(({ replied }) => replied === false)) {
-    return `packets from other machines for ${whom} are translated and sent to the pod, and no answer comes back by the rules of ${node}`;
+    return `packets from other machines for ${whom} are translated and sent to the pod, but no answer comes back through the rules of ${node}`;
   }
   return undefined;
 }

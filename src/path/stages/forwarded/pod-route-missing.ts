@@ -13,7 +13,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 interface Data {
   node: NodeView;
   address: string;
-  /** Where the route should lead; undefined when nothing tells. */
+  /** Where the route should lead; undefined when unknown. */
   device: string | undefined;
   /** The policy rule that decides ahead of table main, in words; undefined when none does. */
   ahead: string | undefined;
@@ -25,9 +25,10 @@ export const podRouteMissing = defineFailure<Data>({
   severity: 'broken',
   title: "the node has no route to the pod's address, or a wrong one",
   explanation:
-    "The mapping translates to the pod's address, and then the node's routing table decides. The primary plugin makes the route when the sandbox is made; a network " +
-    'daemon that tidies up what it does not know, or an overlapping network, takes it away, and packets go nowhere or to the wrong place.',
-  remedy: 'Restore the route to the pod by the device that its plugin made.',
+    "The mapping translates to the pod's address, and then the node's routing table decides. The primary plugin adds the route when the sandbox " +
+    'is created; a network daemon that deletes routes it does not know, or an overlapping network, can remove it, and packets are lost or go to ' +
+    'the wrong place.',
+  remedy: 'Restore the route to the pod by the device that its plugin created.',
   restart: 'no',
   sources: [
     'systemd/systemd ManageForeignRoutes= (networkd.conf(5))',
@@ -44,7 +45,7 @@ export const podRouteMissing = defineFailure<Data>({
       const wrong = misroutedOf(path, node, devices, scene);
       if (wrong === undefined) return [];
       const { route, problem } = wrong;
-      // Where the route is not the same for all packets, of which it is.
+      // Where the route differs between packets, say which ones this is about.
       const source = route === routeTo(node, address) ? undefined : wrong.packet.source;
       const from = source === undefined ? '' : ` from ${source}`;
       const whom = `${address} of ${podName(subject.pod!)}${from}`;
@@ -78,13 +79,13 @@ export const podRouteMissing = defineFailure<Data>({
     if (ahead !== undefined) {
       return {
         by: 'hand',
-        why: `policy rule "${ahead}" of ${node.name} decides before table main is asked: whoever made it has a purpose for it`,
+        why: `policy rule "${ahead}" of ${node.name} decides before table main: it was probably added on purpose`,
       };
     }
     if (device === undefined) {
       return {
         by: 'hand',
-        why: `nothing tells by which device of ${node.name} the pod is reached: only the primary plugin knows`,
+        why: `it is unknown which device of ${node.name} leads to the pod: only the primary plugin knows`,
       };
     }
     const family = address.includes(':') ? 'ipv6' : 'ipv4';
@@ -95,7 +96,7 @@ export const podRouteMissing = defineFailure<Data>({
         {
           on: 'node',
           node: node.name,
-          why: `lead ${address} to its pod`,
+          why: `restore the route to ${address}`,
           action: { do: 'replace-route', family, destination, device },
         },
       ],
@@ -129,14 +130,14 @@ type Route = RouteEntry | undefined;
 interface Misrouted {
   packet: RoutedPacket;
   route: Route;
-  /** What is wrong, in words, of what they are told whom it is about. */
+  /** What is wrong, in words, given whom it is about. */
   problem: (whom: string) => string;
   ahead: string | undefined;
 }
 
 /**
- * A packet of a mapping that the node does not lead to the pod; undefined when of no origin all packets that there may be are seen to fare so. What
- * its policy rules make of it goes by the packet, not by the address alone.
+ * A packet of a mapping that the node does not route to the pod; undefined when no origin has all its possible packets misrouted. Policy rules
+ * depend on the packet, not on the address alone.
  */
 function misroutedOf(
   path: PathView,
@@ -170,12 +171,12 @@ function problemOf(
 ): ((whom: string) => string) | undefined {
   if (route === undefined) return (whom) => `has no route to ${whom}`;
   if (route.type === 'local') return undefined;
-  if (route.type !== 'unicast') return (whom) => `has no route to ${whom} but one that is ${route.type}`;
+  if (route.type !== 'unicast') return (whom) => `has no route to ${whom} except one of type ${route.type}`;
   // By another way than the plugin's own device packets may arrive all the same (a router device before it): seeing is believing.
   if (devices.length === 0 || devices.includes(route.device ?? '')) return undefined;
   const direct = path.probes.get('direct')?.outcome;
   if (answered(path, 'direct') || direct === undefined || direct === 'unknown') return undefined;
-  return (whom) => `sends packets to ${whom} by ${route.device}, and not by ${devices.join(' or ')}`;
+  return (whom) => `sends packets to ${whom} by ${route.device} instead of ${devices.join(' or ')}`;
 }
 
 /** The devices on the node that lead to the pod, and the bridges that these are ports of. */

@@ -14,11 +14,12 @@ export const routeLocalnetOff = defineFailure<Data>({
   code: 'route-localnet-off',
   stage: 'forwarded',
   severity: 'broken',
-  title: 'connections to 127.0.0.1 do not leave the loopback',
+  title: 'connections to 127.0.0.1 do not leave the loopback device',
   explanation:
-    'A connection from the node to 127.0.0.1 and a hostPort has a source and a destination that must not be seen on any other device. The kernel drops its packets unless ' +
-    "route_localnet is set on the device by which they leave for the pod and on the device by which the pod's answers enter. Often the two are one. With Cilium's default routing packets leave " +
-    "by cilium_host and answers enter by the pod's lxc device, and the reference portmap sets only the first. A hardening or a reload of sysctl files unsets either.",
+    'A connection from the node to 127.0.0.1 and a hostPort has a source and a destination that must not appear on any other device. The kernel ' +
+    "drops its packets unless route_localnet is set on the device by which they leave for the pod and on the device by which the pod's answers " +
+    "enter. Often the two are the same device. With Cilium's default routing, packets leave by cilium_host and answers enter by the pod's lxc " +
+    'device, and the reference portmap sets only the first. Hardening or a reload of sysctl files can unset either.',
   remedy: 'Set route_localnet to 1 on each device that lacks it.',
   restart: 'no',
   sources: [
@@ -73,9 +74,9 @@ const PASSED: Readonly<Record<LoopbackDevice['passedBy'], (pod: string) => strin
 };
 
 const HEALED: Readonly<Record<LoopbackDevice['passedBy'], (device: string) => string>> = {
-  connections: (device) => `let connections to 127.0.0.1 out by ${device}`,
-  answers: (device) => `let answers to 127.0.0.1 in by ${device}`,
-  both: (device) => `let connections to 127.0.0.1 out by ${device}, and answers in`,
+  connections: (device) => `allow connections to 127.0.0.1 on ${device}`,
+  answers: (device) => `allow answers to 127.0.0.1 on ${device}`,
+  both: (device) => `allow connections to 127.0.0.1 and their answers on ${device}`,
 };
 
 function inWords({ device, passedBy }: LoopbackDevice): string {

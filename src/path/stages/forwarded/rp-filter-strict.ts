@@ -13,7 +13,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
   node: NodeView;
-  /** Those by which the dropped packets come; none where the links do not tell. */
+  /** Those by which the dropped packets come; empty where the links do not show it. */
   devices: string[];
 }
 
@@ -21,12 +21,14 @@ export const rpFilterStrict = defineFailure<Data>({
   code: 'rp-filter-strict',
   stage: 'forwarded',
   severity: 'broken',
-  title: 'the kernel drops packets that come by another way than answers would go',
+  title: 'the reverse path filter drops packets whose answers leave by another device',
   explanation:
-    'With strict reverse path filtering (rp_filter=1) a packet is dropped, without a word but a counter, when the route back to its source leads out by another device than it came in ' +
-    'by. Nodes with two interfaces, policy routes, ipvlan and pods with a second network have such ways, and they are in order.',
+    'With strict reverse path filtering (rp_filter=1), the kernel drops a packet when the route back to its source leads out by another device ' +
+    'than the one it came in by; only a counter shows it. On nodes with two interfaces, policy routes, ipvlan or pods with a second network, ' +
+    'such paths are normal.',
   remedy:
-    'Make the filter loose (rp_filter=2) on the devices, or turn it off (0) on those without an address of their own, where loose drops as well; and do so in /etc/sysctl.d too.',
+    'Set the filter to loose (rp_filter=2) on the devices, or turn it off (0) on those without an address of their own, where loose drops as ' +
+    'well; do the same in /etc/sysctl.d.',
   restart: 'no',
   sources: [
     'lyft/cni-ipvlan-vpc-k8s#38',
@@ -52,7 +54,7 @@ export const rpFilterStrict = defineFailure<Data>({
           evidence: [
             ...named.map((device) => ({
               kind: 'sysctl' as const,
-              where: `${settingOf(device)} of ${node.name} (with that of all: the larger counts)`,
+              where: `${settingOf(device)} of ${node.name} (the larger of this and the setting of all is in force)`,
               saw: node.sysctl(settingOf(device)) ?? '',
             })),
             {
@@ -72,7 +74,7 @@ export const rpFilterStrict = defineFailure<Data>({
     if (devices.length === 0) {
       return {
         by: 'hand',
-        why: `by which device the dropped packets come to ${node.name} is not seen, and the filter of the others has its reason`,
+        why: `it is unknown by which device the dropped packets arrive at ${node.name}, and the filter of its other devices is there for a reason`,
       };
     }
     const settings = devices.map((device) => ({ device, value: tolerantSetting(node, device) }));
@@ -80,7 +82,7 @@ export const rpFilterStrict = defineFailure<Data>({
     if (stuck !== undefined) {
       return {
         by: 'hand',
-        why: `${stuck.device} has no address, so no setting of its own lets packets in while ${settingOf('all')} is 1: that one concerns every device of ${node.name}`,
+        why: `${stuck.device} has no address, so no setting of its own lets packets in while ${settingOf('all')} is 1: that setting affects every device of ${node.name}`,
       };
     }
     return {
@@ -88,7 +90,7 @@ export const rpFilterStrict = defineFailure<Data>({
       steps: settings.map(({ device, value }) => ({
         on: 'node',
         node: node.name,
-        why: `take packets from ${device} whose answers go another way`,
+        why: `accept packets on ${device} whose answers leave by another device`,
         action: { do: 'set-sysctl', name: settingOf(device), value: value! },
       })),
     };

@@ -10,18 +10,19 @@ const ASKED: Complaint = {
 };
 
 /**
- * A note, and silent on a node where nobody asks: that [::1] does not work is true of every mapping of every node. It is told where the
- * events show that somebody does ask, a probe of the kubelet most often, whose `host: localhost` is [::1] first.
+ * A note: [::1] works for no mapping of any node. It is reported only where events show that a client uses it, usually a probe of the kubelet
+ * whose `host: localhost` resolves to [::1] first.
  */
 export const v6Loopback = defineFailure<null>({
   code: 'v6-loopback',
   stage: 'forwarded',
   severity: 'note',
-  title: '[::1] and a hostPort never answer, which is as it is',
+  title: 'a hostPort never answers on [::1], which is expected',
   explanation:
-    'A packet from ::1 must not leave the loopback device, and the kernel has no switch for IPv6 that allows it, as route_localnet does for 127.0.0.1. So no mapping works from [::1], ' +
-    'whatever the rules; `localhost` is often [::1] first, and a client that does not go on to 127.0.0.1 fails.',
-  remedy: "Ask 127.0.0.1 or the node's address.",
+    'A packet from ::1 must not leave the loopback device, and for IPv6 the kernel has no setting that allows it, as route_localnet does for ' +
+    '127.0.0.1. So no mapping works from [::1], whatever the rules; `localhost` often resolves to [::1] first, and a client that does not then ' +
+    'try 127.0.0.1 fails.',
+  remedy: "Connect to 127.0.0.1 or the node's address.",
   restart: 'no',
   sources: ['https://www.cni.dev/plugins/current/meta/portmap/#known-issues'],
   mutedBy: [],
@@ -35,7 +36,7 @@ export const v6Loopback = defineFailure<null>({
       return [
         {
           subject,
-          message: `somebody on ${node.name} asks [::1]:${port.hostPort} for ${formatPort(port)} of ${podName(subject.pod!)}, which cannot answer there`,
+          message: `a client on ${node.name} connects to [::1]:${port.hostPort} for ${formatPort(port)} of ${podName(subject.pod!)}, which cannot answer there`,
           evidence: [complaintEvidence(complaint)],
           data: null,
         },
@@ -43,5 +44,5 @@ export const v6Loopback = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'the kernel has no switch for it: ask 127.0.0.1' }),
+  heal: () => ({ by: 'hand', why: 'the kernel has no setting for it: connect to 127.0.0.1' }),
 });

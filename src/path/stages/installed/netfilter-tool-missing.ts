@@ -21,9 +21,9 @@ export const netfilterToolMissing = defineFailure<Data>({
   severity: 'broken',
   title: 'the node lacks the netfilter tool that portmap uses',
   explanation:
-    'portmap writes its rules with iptables, or with nft under `"backend": "nftables"`. Minimal operating systems come without, and portmap fails for ' +
-    'every pod that has a port.',
-  remedy: 'Install the package (`iptables` or `nftables`), or choose the backend whose tool is there.',
+    'portmap writes its rules with iptables, or with nft when its entry has `"backend": "nftables"`. Minimal operating systems do not include ' +
+    'these tools, and portmap then fails for every pod with a hostPort.',
+  remedy: 'Install the package (`iptables` or `nftables`), or choose the backend whose tool is installed.',
   restart: 'no',
   sources: ['siderolabs/extensions#826'],
   mutedBy: ['plugin-missing', 'plugin-not-executable', 'plugin-wrong-architecture'],
@@ -57,6 +57,6 @@ export const netfilterToolMissing = defineFailure<Data>({
 
   heal: ({ data: { node, backend } }) => ({
     by: 'hand',
-    why: `packages of ${node.name} are its administrator's: install ${backend === 'nftables' ? 'nftables' : 'iptables'}`,
+    why: `the administrator of ${node.name} manages its packages: install ${backend === 'nftables' ? 'nftables' : 'iptables'}`,
   }),
 });

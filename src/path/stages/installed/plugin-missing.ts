@@ -13,11 +13,11 @@ export const pluginMissing = defineFailure<Data>({
   code: 'plugin-missing',
   stage: 'installed',
   severity: 'broken',
-  title: 'a plugin of the chain is not on the node',
+  title: 'a plugin of the chain is not installed on the node',
   explanation:
-    'The chain names a plugin that is in none of the directories in which the runtime looks. Every new pod hangs in ContainerCreating with ' +
-    '`failed to find plugin`; pods that run go on.',
-  remedy: 'Install the plugin. The runtime tries again by itself.',
+    'The chain names a plugin that is not in any of the directories that the runtime searches. Every new pod stays in ContainerCreating with ' +
+    '`failed to find plugin`; running pods are not affected.',
+  remedy: 'Install the plugin. The runtime retries by itself.',
   restart: 'no',
   sources: [
     'flannel-io/flannel#1730',

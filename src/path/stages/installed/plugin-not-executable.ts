@@ -15,11 +15,11 @@ export const pluginNotExecutable = defineFailure<Data>({
   code: 'plugin-not-executable',
   stage: 'installed',
   severity: 'broken',
-  title: 'a plugin of the chain may not be executed',
+  title: 'a plugin of the chain is not executable',
   explanation:
-    'The plugin is there, but its mode lacks the execute permission: it was unpacked, copied or mounted without. The runtime reports `permission denied` ' +
-    'for every new pod.',
-  remedy: 'Make it executable (`chmod 0755`). The runtime tries again by itself.',
+    'The plugin is installed, but its mode lacks the execute permission: it was unpacked, copied or mounted without it. The runtime reports ' +
+    '`permission denied` for every new pod.',
+  remedy: 'Make it executable (`chmod 0755`). The runtime retries by itself.',
   restart: 'no',
   sources: ['projectcalico/cni-plugin#343'],
   mutedBy: [],
@@ -31,7 +31,7 @@ export const pluginNotExecutable = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `plugin ${type} of ${node.name} has mode ${file.mode}, which nobody may execute`,
+          message: `plugin ${type} of ${node.name} is not executable (mode ${file.mode})`,
           evidence: [
             { kind: 'file', where: path, saw: `mode ${file.mode}` },
             ...nodeEventEvidence(scene, node, /permission denied/),

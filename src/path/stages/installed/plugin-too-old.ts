@@ -12,11 +12,11 @@ export const pluginTooOld = defineFailure<Data>({
   code: 'plugin-too-old',
   stage: 'installed',
   severity: 'broken',
-  title: "portmap does not speak the configuration's CNI version",
+  title: "portmap does not support the configuration's CNI version",
   explanation:
-    'The configuration asks for a version of the CNI specification that the other plugins of the chain speak and the installed portmap does not: ' +
-    'it was left behind when the others were upgraded. It refuses every new pod (`incompatible CNI versions`).',
-  remedy: 'Replace portmap by a current one. The runtime tries again by itself.',
+    'The configuration uses a version of the CNI specification that the other plugins of the chain support and the installed portmap does not, ' +
+    'usually because only the others were upgraded. portmap fails for every new pod (`incompatible CNI versions`).',
+  remedy: 'Replace portmap with a current version. The runtime retries by itself.',
   restart: 'no',
   sources: ['containernetworking/plugins#359', 'https://www.cni.dev/docs/spec/#version-negotiation'],
   mutedBy: ['cni-version-unsupported'],
@@ -31,7 +31,7 @@ export const pluginTooOld = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${node.active?.name} of ${node.name} asks for CNI ${wanted}, and the installed portmap speaks only ${portmap.versions.join(', ')}`,
+          message: `${node.active?.name} of ${node.name} uses CNI ${wanted}, but the installed portmap supports only ${portmap.versions.join(', ')}`,
           evidence: [
             { kind: 'file', where: portmap.path, saw: `supports ${portmap.versions.join(', ')}` },
             ...nodeEventEvidence(scene, node, /incompatible CNI versions|unsupported CNI/i),
@@ -49,7 +49,7 @@ export const pluginTooOld = defineFailure<Data>({
         {
           on: 'node',
           node: node.name,
-          why: 'replace portmap by a current one',
+          why: 'replace portmap with a current version',
           action: installPlugin(node, 'portmap'),
         },
       ],

@@ -35,11 +35,11 @@ export const pluginWrongArchitecture = defineFailure<Data>({
   code: 'plugin-wrong-architecture',
   stage: 'installed',
   severity: 'broken',
-  title: 'a plugin of the chain is no executable for this machine',
+  title: 'a plugin of the chain is not an executable for this machine',
   explanation:
-    "The plugin's file is for another processor, or is no executable at all: the wrong image or archive was unpacked, or a download was cut short. " +
-    'The kernel refuses it (`exec format error`) for every new pod.',
-  remedy: "Replace it by the one for the node's architecture. The runtime tries again by itself.",
+    "The plugin's file is for another processor architecture, or is not an executable at all: the wrong image or archive was unpacked, or a " +
+    'download was incomplete. The kernel rejects it (`exec format error`) for every new pod.',
+  remedy: "Replace it with the one for the node's architecture. The runtime retries by itself.",
   restart: 'no',
   sources: ['projectcalico/cni-plugin#343', 'https://man7.org/linux/man-pages/man5/elf.5.html (e_machine)'],
   mutedBy: ['plugin-not-executable'],
@@ -53,7 +53,7 @@ export const pluginWrongArchitecture = defineFailure<Data>({
       if (format.kind === 'elf' && runsOn(wanted, format)) return [];
       // It answered: the kernel has an interpreter for it (binfmt_misc).
       if (known(file.versions) !== undefined) return [];
-      const is = format.kind === 'elf' ? `for ${machineName(format.machine)}` : 'no executable';
+      const is = format.kind === 'elf' ? `for ${machineName(format.machine)}` : 'not an executable';
       return [
         {
           subject: { node: node.name },
@@ -81,7 +81,7 @@ export const pluginWrongArchitecture = defineFailure<Data>({
         {
           on: 'node',
           node: node.name,
-          why: `replace ${file.name} by the one for this machine`,
+          why: `replace ${file.name} with the one for this machine`,
           action: installPlugin(node, file.name),
         },
       ],

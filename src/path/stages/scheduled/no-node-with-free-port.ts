@@ -10,12 +10,12 @@ export const noNodeWithFreePort = defineFailure<null>({
   code: 'no-node-with-free-port',
   stage: 'scheduled',
   severity: 'broken',
-  title: 'no node on which the port is free',
+  title: 'no node has the port free',
   explanation:
-    'A hostPort allows one such pod a node. When every node that suits the pod has one already it stays Pending: too many replicas, or a rolling ' +
-    'update that wants to start the new pod before the old one goes.',
+    'Only one pod with a given hostPort can run on a node. When every suitable node already has one, the pod stays Pending: there are too many ' +
+    'replicas, or a rolling update starts the new pod before the old one stops.',
   remedy:
-    'Have at most as many replicas as nodes, and roll out with `maxSurge: 0` (or `strategy: Recreate`); a DaemonSet does both.',
+    'Run at most as many replicas as there are nodes, and roll out with `maxSurge: 0` (or `strategy: Recreate`); a DaemonSet does both.',
   restart: 'no',
   sources: ['kubernetes/kubernetes#106417', 'kubernetes/kubernetes#60726'],
   mutedBy: [],
@@ -37,7 +37,10 @@ export const noNodeWithFreePort = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'replicas and the strategy of a rollout are for their owner to say' }),
+  heal: () => ({
+    by: 'hand',
+    why: 'only the owner of the workload can decide on its replicas and rollout strategy',
+  }),
 });
 
 /** Why the scheduler has found no node; undefined when it has, or has not looked yet. */

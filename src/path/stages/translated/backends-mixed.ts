@@ -7,10 +7,11 @@ export const backendsMixed = defineFailure<null>({
   code: 'backends-mixed',
   stage: 'translated',
   severity: 'risk',
-  title: 'legacy iptables translates addresses beside another backend',
+  title: 'both legacy iptables and another backend translate addresses',
   explanation:
-    'Legacy iptables has tables of its own, which the kernel runs beside those of nftables: those of iptables-nft, or of whoever uses nft directly (firewalld). When both ' +
-    'have rules at one hook, what a tool shows is half of the truth, and which half comes first is for their priorities, or chance.',
+    'Legacy iptables has its own tables, which the kernel runs beside those of nftables, whether iptables-nft wrote these or a program that ' +
+    'uses nft directly (firewalld). When both have rules at one hook, each tool shows only a part of them, and which rules run first depends on ' +
+    'their priorities, or on chance.',
   remedy:
     'Let all components use one variant (`update-alternatives --set iptables`, or the image of the component), and flush the legacy tables.',
   restart: 'no',
@@ -56,6 +57,6 @@ export const backendsMixed = defineFailure<null>({
 
   heal: () => ({
     by: 'hand',
-    why: 'whose rules are in the wrong place, and whether they are still needed, only their owner knows',
+    why: 'only the owners of the rules know which of them are in the wrong place and which are still needed',
   }),
 });

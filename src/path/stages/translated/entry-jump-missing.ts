@@ -19,11 +19,11 @@ export const entryJumpMissing = defineFailure<Data>({
   code: 'entry-jump-missing',
   stage: 'translated',
   severity: 'broken',
-  title: "nothing leads to portmap's rules",
+  title: "no rule leads to portmap's chain",
   explanation:
-    `Packets come to portmap's chain by one rule in PREROUTING (from other machines) and one in OUTPUT (from the node itself). Without them the mappings are ` +
-    'all there and none is ever looked at.',
-  remedy: 'Put the jump back.',
+    "Packets reach portmap's chain by one rule in PREROUTING (from other machines) and one in OUTPUT (from the node itself). Without them the " +
+    'mappings exist, but no packet reaches them.',
+  remedy: 'Restore the jump.',
   restart: 'no',
   sources: ['containernetworking/plugins portmap (genToplevelDnatChain)'],
   mutedBy: [],
@@ -46,7 +46,7 @@ export const entryJumpMissing = defineFailure<Data>({
         return [
           {
             subject: { node: node.name },
-            message: `${missing.join(' and ')} of ${node.name} ${missing.length === 1 ? 'does' : 'do'} not lead to ${DNAT_CHAIN}, where ${chain.rules.length} mappings wait`,
+            message: `${missing.join(' and ')} of ${node.name} ${missing.length === 1 ? 'does' : 'do'} not lead to ${DNAT_CHAIN}, which holds ${chain.rules.length} ${chain.rules.length === 1 ? 'mapping' : 'mappings'}`,
             evidence: missing.map((entry) => ({
               kind: 'rule',
               where: `${backend} ${family} nat ${entry}`,
@@ -66,7 +66,7 @@ export const entryJumpMissing = defineFailure<Data>({
       {
         on: 'node',
         node: node.name,
-        why: `lead ${missing.join(' and ')} to ${DNAT_CHAIN} again`,
+        why: `restore the jump from ${missing.join(' and ')} to ${DNAT_CHAIN}`,
         action: {
           do: 'iptables',
           variant,

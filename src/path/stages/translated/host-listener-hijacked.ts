@@ -14,14 +14,14 @@ export const hostListenerHijacked = defineFailure<null>({
   code: 'host-listener-hijacked',
   stage: 'translated',
   severity: 'risk',
-  title: 'a process of the node listens on the port as well',
+  title: 'a process on the node listens on the same port',
   explanation:
-    'A mapping is made before packets reach sockets, and needs none itself. A process of the node that listens on the same port goes on listening and is ' +
-    'never reached from outside: its port was taken without a word. A mapping of every address takes the loopback as well, by the jump in OUTPUT: a hostPort 53 takes the queries that ' +
-    'the node sends to systemd-resolved at 127.0.0.53.',
+    'A mapping rewrites packets before they reach a socket, and needs no socket itself. A process on the node that listens on the same port ' +
+    'keeps listening, but is never reached from outside, and nothing reports it. A mapping of every address also takes packets to the loopback, ' +
+    'by the jump in OUTPUT: a hostPort 53 takes the queries that the node sends to systemd-resolved at 127.0.0.53.',
   remedy: 'Give the process or the pod another port.',
   restart: 'needed',
-  restartReason: 'the ports of a pod cannot be changed once it is made, and the process is not ours',
+  restartReason: 'the ports of an existing pod cannot be changed, and hostport does not manage the process',
   sources: ['kubernetes/kubernetes#100643'],
   mutedBy: [],
 
@@ -43,7 +43,7 @@ export const hostListenerHijacked = defineFailure<null>({
       if (listener === undefined) return [];
       const pod = podName(subject.pod!);
       const taken = isLoopback(listener.address)
-        ? `${listener.address}:${port.hostPort}, and what the node itself sends there goes to ${pod}: ${formatPort(port)} is of every address`
+        ? `${listener.address}:${port.hostPort}, but packets from the node itself to it go to ${pod}: ${formatPort(port)} is mapped on every address`
         : `${formatPort(port)}, whose packets go to ${pod}`;
       const who = listener.process === undefined ? 'a process' : `${listener.process} (pid ${listener.pid})`;
       return [
@@ -63,7 +63,7 @@ export const hostListenerHijacked = defineFailure<null>({
     });
   },
 
-  heal: () => ({ by: 'hand', why: 'which of the two keeps the port is for their owners to say' }),
+  heal: () => ({ by: 'hand', why: 'their owners must decide which of the two keeps the port' }),
 });
 
 /** Whether the node's own packets to a socket on its loopback are taken, since the mapping is of every address. */

@@ -19,10 +19,10 @@ export const mappingMissing = defineFailure<Data>({
   code: 'mapping-missing',
   stage: 'translated',
   severity: 'broken',
-  title: "the pod's mapping is no longer among the rules",
+  title: "the pod's mapping is missing from the node's rules",
   explanation:
-    'Rules live in the kernel, where anybody may flush them: a firewall that reloads, an administrator, an upgrade. portmap runs when a sandbox is made ' +
-    'and never again, so nobody writes the mapping a second time; the connection is refused, or a process of the node answers.',
+    'Rules live in the kernel, where anything may flush them: a firewall that reloads, an administrator, an upgrade. portmap runs only when a ' +
+    'sandbox is created, so nothing writes the mapping again; the connection is refused, or a process on the node answers.',
   remedy:
     "Write the mapping again from the sandbox's cached result (`hostport heal` does), and find out who flushed it.",
   restart: 'avoided',

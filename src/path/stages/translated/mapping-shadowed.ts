@@ -17,10 +17,10 @@ export const mappingShadowed = defineFailure<Data>({
   code: 'mapping-shadowed',
   stage: 'translated',
   severity: 'broken',
-  title: "somebody else's rule takes the port before portmap's",
+  title: "another component's rule takes the port before portmap's",
   explanation:
-    'The first translation that matches wins, whoever made it: a Service, docker, an administrator. A rule that comes before the jump to the hostports ' +
-    'and matches the port sends the packets elsewhere; the mapping behind it is there and never used.',
+    'The first translation that matches wins, whoever wrote it: a Service, Docker, an administrator. A rule that matches the port and precedes ' +
+    "the jump to portmap's rules sends the packets elsewhere; the mapping behind it exists, but is never used.",
   remedy: "Move the jump to portmap's rules before it, or give one of the two another port.",
   restart: 'no',
   sources: ['containernetworking/cni#577', 'kubernetes/kubernetes#66103'],
@@ -34,11 +34,11 @@ export const mappingShadowed = defineFailure<Data>({
       const own = takers?.find(({ to }) => sandbox?.ips.some((ip) => translatesTo(to, ip)));
       if (node === undefined || takers === undefined || taker === undefined || own === undefined) return [];
       if (takers.indexOf(taker) >= takers.indexOf(own)) return [];
-      // What portmap made for somebody is told by whose it is (mapping-stale, hostport-conflict, attachment-doubled).
+      // Other failures report portmap's own rules, by their owner (mapping-stale, hostport-conflict, attachment-doubled).
       if (taker.owner !== undefined) return [];
       const { backend, table, chain } = taker.rule.location;
       const owner = referenceOwner(taker.rule, node);
-      const of = owner === undefined ? '' : `, of ${owner},`;
+      const of = owner === undefined ? '' : `, which belongs to ${owner},`;
       return [
         {
           subject,
@@ -64,14 +64,14 @@ export const mappingShadowed = defineFailure<Data>({
     if (owner !== undefined) {
       return {
         by: 'hand',
-        why: `the rule is of ${owner}: the DEL of its container takes it away, and so does "nft delete rule" with its handle where that container is gone`,
+        why: `the rule belongs to ${owner}: DEL for its container removes it, and so does "nft delete rule" with its handle where that container no longer exists`,
       };
     }
-    // A chain of its own is some component's (kube-proxy, docker), which published the port for somebody: it is not ours to take.
+    // A separate chain belongs to a component (kube-proxy, Docker) that published the port: hostport must not take the port from it.
     if (taker.via.length > 0) {
       return {
         by: 'hand',
-        why: `${taker.rule.location.chain} is a chain of another component, which maps the port for somebody else: which of the two keeps it is for their owners to say`,
+        why: `${taker.rule.location.chain} is a chain of another component, which maps the port as well: their owners must decide which of the two keeps it`,
       };
     }
     const sameTable = taker.base.backend === backend && taker.base.table === table && backend !== 'nft';
@@ -87,7 +87,7 @@ export const mappingShadowed = defineFailure<Data>({
         {
           on: 'node',
           node: node.name,
-          why: `let ${own.base.name} lead to ${DNAT_CHAIN} first`,
+          why: `move the jump to ${DNAT_CHAIN} to the head of ${own.base.name}`,
           action: {
             do: 'iptables',
             variant: backend,

@@ -17,11 +17,11 @@ export const mappingStale = defineFailure<Data>({
   code: 'mapping-stale',
   stage: 'translated',
   severity: 'broken',
-  title: "a dead sandbox's mapping takes the live pod's packets",
+  title: "the mapping of a deleted sandbox takes the live pod's packets",
   explanation:
-    'The first mapping of a port wins, and the mapping of a sandbox that is gone was never removed. Packets go to its address, which nobody has or ' +
-    'somebody else has got since; the live pod has a mapping too, and never sees a packet.',
-  remedy: "Remove the dead sandbox's mapping.",
+    'The first mapping of a port wins, and the mapping of a deleted sandbox was never removed. Packets go to its address, which is unused or ' +
+    'belongs to another pod by now; the live pod has a mapping too, but never receives a packet.',
+  remedy: 'Remove the mapping of the deleted sandbox.',
   restart: 'no',
   sources: ['rancher/rke#2999', 'projectcalico/calico#3412', 'containernetworking/plugins#269'],
   mutedBy: [],

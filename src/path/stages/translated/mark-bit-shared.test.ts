@@ -231,14 +231,14 @@ describe('portmap’s bit', () => {
       policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, action: 'prohibit' }],
     });
     expect(finding?.message).toBe(
-      "bit 13 of the packet mark is portmap's on n1, and 4 rules of another component use it too",
+      'portmap uses bit 13 of the packet mark on n1, and 4 rules of another component use it too',
     );
     expect(finding?.evidence.map(({ kind, where, saw }) => [kind, where, saw])).toEqual([
       ['rule', 'iptables-nft mangle PREROUTING (sets the bit)', SET],
-      ['rule', 'iptables-nft mangle FORWARD (decides by the bit)', dropped],
+      ['rule', 'iptables-nft mangle FORWARD (acts on the bit)', dropped],
       ['rule', 'iptables-nft mangle POSTROUTING (keeps the bit with the connection)', saved],
       ['rule', 'iptables-nft mangle FORWARD (clears the bit before packets are masqueraded)', cleared],
-      ['route', 'policy rule of n1 (decides by the bit)', '9: from all fwmark 0x2000/0x2000 prohibit'],
+      ['route', 'policy rule of n1 (acts on the bit)', '9: from all fwmark 0x2000/0x2000 prohibit'],
     ]);
   });
 

@@ -54,9 +54,9 @@ export const markBitShared = defineFailure<Data>({
   severity: 'risk',
   title: 'another component uses the bit of the packet mark that portmap uses',
   explanation:
-    'portmap sets one bit of the packet mark, bit 13 by default, on packets that it masquerades later. A rule of another component that sets the bit has other packets ' +
-    'masqueraded; one that clears it in between keeps packets from being masqueraded; one that decides by it decides about packets of hostPorts. The results are odd: wrong source ' +
-    'addresses, drops, hostPorts that their own pod cannot reach.',
+    'portmap sets one bit of the packet mark, bit 13 by default, on packets that it masquerades later. If a rule of another component sets the ' +
+    'bit, other packets are masqueraded; if it clears the bit in between, packets are not masqueraded; if it acts on the bit, it acts on the ' +
+    'packets of hostPorts. The symptoms vary: wrong source addresses, drops, hostPorts that their own pod cannot reach.',
   remedy: 'Give portmap another bit (`markMasqBit`).',
   restart: 'avoided',
   sources: ['cilium/cilium#17109', 'https://www.cni.dev/plugins/current/meta/portmap/ (markMasqBit)'],
@@ -75,7 +75,7 @@ export const markBitShared = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `bit ${bit} of the packet mark is portmap's on ${node.name}, and ${rules} of another component ${clashes.length === 1 ? 'uses' : 'use'} it too`,
+          message: `portmap uses bit ${bit} of the packet mark on ${node.name}, and ${rules} of another component ${clashes.length === 1 ? 'uses' : 'use'} it too`,
           evidence: clashes.flat(),
           remedy:
             free === undefined
@@ -135,7 +135,7 @@ const REFERENCE_TABLE = 'cni_hostport';
 const DOES: Readonly<Record<MarkClash['does'], string>> = {
   sets: 'sets the bit',
   clears: 'clears the bit before packets are masqueraded',
-  acts: 'decides by the bit',
+  acts: 'acts on the bit',
 };
 
 /** What shares a bit with portmap on a node, as evidence: of each rule itself, and how the bit gets there where it is by way of the connection. */

@@ -24,11 +24,12 @@ export const masqueradeMissing = defineFailure<Data>({
   code: 'masquerade-missing',
   stage: 'translated',
   severity: 'broken',
-  title: "portmap's masquerading of local and hairpin connections is gone",
+  title: "portmap's masquerading of local and hairpin connections is missing",
   explanation:
-    'A connection from 127.0.0.1, or from the pod to its own hostPort, only comes back if its source is rewritten. portmap marks such packets and ' +
-    'masquerades what is marked; when the mark, the masquerade rule or the jump to it is gone these connections time out, and all others work.',
-  remedy: 'Write the marks and the masquerading again.',
+    'A connection from 127.0.0.1, or from the pod to its own hostPort, only gets an answer if its source address is rewritten. portmap marks ' +
+    'such packets and masquerades what is marked; when the mark, the masquerade rule or the jump to it is missing, these connections time out ' +
+    'while all others work.',
+  remedy: 'Write the mark and masquerade rules again.',
   restart: 'avoided',
   sources: ['k3s-io/k3s#8793', 'https://www.cni.dev/plugins/current/meta/portmap/#snat'],
   mutedBy: 'earlier',
