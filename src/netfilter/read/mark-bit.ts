@@ -19,7 +19,7 @@ import {
 
 /**
  * A port mapper sets a bit of the packet mark on what it translates (PREROUTING and OUTPUT of nat), and masquerades what carries the bit
- * (POSTROUTING of nat). This says which rules of others come in between.
+ * (POSTROUTING of nat). This finds the rules of other programs that interfere in between.
  */
 export interface MarkClash {
   rule: Rule;
@@ -29,11 +29,11 @@ export interface MarkClash {
    * - `acts`: decides about the mapper's packets by the bit.
    */
   does: 'sets' | 'clears' | 'acts';
-  /** The rules that keep the bit with the connection, where it is by them that it gets to the rule. */
+  /** The rules that save the bit in the connection mark, where the bit reaches the rule through them. */
   through: readonly Rule[];
 }
 
-/** Where a rule is on the way of the mapper's packets. */
+/** Where a rule is on the path of the mapper's packets. */
 type Phase =
   /** They have no bit yet. */
   | 'before'
@@ -49,7 +49,7 @@ interface PlacedRule {
   table: Table;
   phase: Phase;
   priority: number;
-  /** In a chain of NAT, which sees the first packet of a connection only. */
+  /** In a NAT chain, which sees only the first packet of a connection. */
   isNat: boolean;
 }
 
@@ -59,7 +59,7 @@ const WHOLE = 0xffffffff;
 
 type MarkField = 'mark' | 'ct-mark';
 
-/** The rules of others that share a bit of the packet mark with a port mapper, whose own `isOwn` knows. */
+/** The rules of other programs that share a bit of the packet mark with a port mapper; `isOwn` recognises the mapper's own rules. */
 export function markClashes(
   ruleset: Ruleset,
   family: Family,
@@ -102,7 +102,7 @@ export function markClashes(
     rules.filter((at) => actsOn(field, at, packet));
   add(acting(placed.filter(carries), 'mark', ours()), 'acts');
   if (saving.length > 0) {
-    // With the connection the bit is on its later packets, wherever a mark is restored, and in both directions.
+    // Through the connection mark, later packets have the bit wherever a mark is restored, in both directions.
     const later = placed.filter((at) => hasConnection(at) && !at.isNat);
     if (restoring.length > 0) add(acting(later, 'mark', any()), 'acts', [saving[0]!, restoring[0]!]);
     add(acting(later, 'ct-mark', any()), 'acts', [saving[0]!]);
@@ -114,7 +114,7 @@ export function markClashes(
   });
 }
 
-/** Whether it makes a difference to a comparison with a value under a mask that a bit is set; by what else a mark may be. */
+/** Whether setting a bit changes the result of a comparison with a value under a mask, for the possible values of the other bits. */
 export function comparesBit({ value, mask }: { value: number; mask: number }, bit: number): boolean {
   const m = bitValue(bit);
   const holds = (mark: number) => ((mark ^ value) & mask) === 0;
@@ -122,14 +122,14 @@ export function comparesBit({ value, mask }: { value: number; mask: number }, bi
 }
 
 /**
- * The bits that a comparison or a change under a mask gives a meaning to. A mask of more than half of the mark is for the mark as a whole; then it is
- * the bits of the value.
+ * The bits to which a comparison or a change under a mask gives a meaning. A mask of more than half of the mark means the whole mark: then
+ * these are the bits of the value.
  */
 export function markField({ value, mask }: { value: number; mask: number }): number {
   return bitsIn(mask) <= 16 ? mask : value;
 }
 
-/** The bits of the packet's and the connection's mark that rules of others give a meaning to, wherever they stand. */
+/** The bits of the packet mark and the connection mark to which rules of other programs give a meaning, in any chain. */
 export function markFields(ruleset: Ruleset, family: Family, isOwn: (rule: Rule) => boolean): number {
   let fields = 0;
   for (const table of tablesOf(ruleset, family)) {
@@ -208,8 +208,8 @@ function phaseOf(hook: Hook, { kind, priority }: Slot): Phase {
 }
 
 /**
- * The phases of the rules that translate sources: what the mapper masquerades comes to none behind its own. It puts its own first in the chain of
- * iptables, so that without them there is nothing before them but chains of lower priority.
+ * The phases of the rules that translate sources: packets that the mapper masquerades reach no such rule after its own. It puts its rules first in
+ * the chain of iptables, so when they are missing only chains with a lower priority precede their place.
  */
 function natPhases(
   ruleset: Ruleset,
@@ -271,7 +271,7 @@ function hasConnection({ priority }: PlacedRule): boolean {
   return priority >= CONNTRACK_PRIORITY;
 }
 
-/** What is known of a packet that comes to a rule. */
+/** What is known of a packet that reaches a rule. */
 interface Packet {
   family: Family;
   m: number;
@@ -297,7 +297,7 @@ function mayReach(expressions: readonly Expression[], packet: Packet): boolean {
   );
 }
 
-/** Marks that a packet may have: such that a condition about the rest of the mark holds, and such that it does not. */
+/** Marks that a packet may have: some for which a condition on the rest of the mark holds, and some for which it does not. */
 function marksOf(match: Match, { m, bit }: Packet): (number | undefined)[] {
   if (match.kind !== 'match' || bit === undefined) return [undefined];
   const values = valuesIn(match.key, match.set, 'mark');
@@ -363,7 +363,7 @@ function findsByBit(field: MarkField, { key, map }: Lookup, packet: Packet): boo
   });
 }
 
-/** What else may be in a mark of which it is asked whether a bit makes a difference to a lookup. */
+/** The other bits that a mark may have, when the question is whether a bit changes the result of a lookup. */
 function restsOf(field: MarkField, key: readonly Operand[], set: ElementSet, m: number): number[] {
   const at = key.findIndex((operand) => operand.field === field);
   if (at < 0) return [];
@@ -376,9 +376,9 @@ function restsOf(field: MarkField, key: readonly Operand[], set: ElementSet, m: 
 }
 
 /**
- * The rest of marks for which a comparison with some values may depend on a bit: what goes with the bit in a value that has it; and nothing, as most
- * packets have it. Of a comparison with the whole mark the latter asks for any mark at all, which no choice of a bit changes. Marks that somebody else
- * gives to packets of his own are left out: the mapper's packets do not have them.
+ * The other bits of a mark for which a comparison with some values may depend on a bit: those that a value has beside the bit; and none, as in most
+ * packets. In a comparison with the whole mark, the case of none only asks whether there is a mark at all, which no choice of a bit
+ * changes. Marks that another program gives to its own packets are left out: the mapper's packets do not have them.
  */
 function otherBits(values: readonly number[], isOfWholeMark: boolean, m: number): number[] {
   return [...(isOfWholeMark ? [] : [0]), ...values.flatMap((value) => (value & m ? (value & ~m) >>> 0 : []))];
@@ -400,7 +400,7 @@ function valuesIn(key: readonly Operand[], { elements }: ElementSet, field: Mark
   });
 }
 
-/** Whether a statement makes a difference to a packet, or leads to one that does. */
+/** Whether a statement affects a packet, or leads to one that does. */
 function hasEffect(expression: Expression, table: Table): boolean {
   const entered = new Set<string>();
   const waiting = [expression];
@@ -425,7 +425,7 @@ function changesPacket(expression: Expression): boolean {
     case 'opaque-match':
     case 'continue':
     case 'neutral':
-    // Where packets have a connection it does nothing.
+    // For packets that have a connection it does nothing.
     case 'notrack':
     case 'jump':
     case 'goto':
@@ -479,7 +479,7 @@ function givesBit({ map }: Lookup, m: number): boolean {
   return map.elements.some(({ value = 0 }) => (value & m) !== 0);
 }
 
-/** Whether the bit may be gone from a packet that had it. The mark of a new connection is 0, and what is not modelled writes the whole mark. */
+/** Whether a packet may lose the bit. The mark of a new connection is 0, and a change that is not modelled writes the whole mark. */
 function clears(expression: Expression, m: number): boolean {
   switch (expression.kind) {
     case 'set-mark':
