@@ -75,6 +75,86 @@ const FORBIDDEN: Forbidden[] = [
   },
 ];
 
+/** Words of this project's earlier English, each with what to write instead; the text is read by people in the middle of an outage. */
+const PLAIN: [instead: string, pattern: RegExp, hits: string[], misses: string[]][] = [
+  ['fix, fixed', /\bmend(?:s|ed|ing|able)?\b/i, [`${'mend'}s it`], ['amend', 'commend']],
+  [
+    'reported, shown',
+    /\bis told\b|\btold\b|\btells\b/i,
+    [`is ${'told'} once`],
+    ['tell them apart', 'untold'],
+  ],
+  ['inconclusive', /\bcould not (?:be )?te(?:ll)\b|\bcannot (?:be )?te(?:ll)\b/i, [`cannot ${'tell'}`], []],
+  [
+    'again, recreated',
+    /\banew\b|\bthereof\b|\bwherever that is possible\b|\bgoes on\b/i,
+    [`made ${'anew'}`],
+    ['a new pod'],
+  ],
+  [
+    'recreate, write again',
+    /\b(?:make|makes|made|making) (?:the |a |its |their )?(?:pods?|sandbox\w*|it|them) again\b|\bmade again\b/i,
+    [`${'makes'} pods again`],
+    ['tried again', 'written again'],
+  ],
+  [
+    'inject',
+    /\bbrought about\b|\bbring(?:s|ing)? (?:[\w ]{0,20} )?about\b/i,
+    [`${'brought'} about`],
+    ['about'],
+  ],
+  [
+    'run inside',
+    /\bstands? in the\b|\bstanding in the\b/i,
+    [`${'stand'} in the lab`],
+    ['a stand-in for Cilium'],
+  ],
+  [
+    'remove, restore',
+    /\b(?:take|takes|took|taken|taking|give|gives|gave|given|giving) (?:\w+ )?(?:back|away)\b/i,
+    [`${'takes'} back`, `${'gives'} it back`],
+    ['falls back', 'far away'],
+  ],
+  ['skipped', /\bpassed over\b|\bpasses over\b/i, [`${'passed'} over`], []],
+  ['unknown', /\bin doubt\b/i, [`in ${'doubt'}`], []],
+  ['repeatable', /\bagain for more\b/i, [`again ${'for'} more`], []],
+  [
+    'needs a manual step; managed by',
+    /\bleft to a person\b|\bto whom\b|\bby whom\b/i,
+    [`left to a ${'person'}`],
+    [],
+  ],
+  [
+    'no …, not a valid …',
+    /\b(?:that|which|who) (?:is|are) none\b|\bis none of\b/i,
+    [`that is ${'none'}`],
+    ['none of them'],
+  ],
+  ['OK, no problems found', /\ball is well\b|\bis well\b/i, [`all is ${'well'}`], ['as well']],
+];
+
+/** Where people read: code with its comments, documentation, help. */
+const READ =
+  /^(?:src|test|bench|scripts|docs|deploy|examples|\.github)\/.*\.(?:ts|md|yaml|yml|sh|html)$|^[A-Z]+\.md$|^Makefile$/;
+
+describe('no text has', async () => {
+  const texts = [...(await trackedTexts())].filter(
+    ([path]) => READ.test(path) && path !== 'test/prose.test.ts' && !path.startsWith('test/fixtures/'),
+  );
+
+  for (const [instead, pattern, hits, misses] of PLAIN) {
+    test(`what is better said as: ${instead}`, () => {
+      expect(hits.filter((hit) => !pattern.test(hit))).toEqual([]);
+      expect(misses.filter((miss) => pattern.test(miss))).toEqual([]);
+      const everywhere = new RegExp(pattern, 'gi');
+      const found = texts.flatMap(([path, text]) =>
+        [...text.matchAll(everywhere)].map((match) => `${path}:${lineAt(text, match.index)}: ${match[0]}`),
+      );
+      expect(found).toEqual([]);
+    });
+  }
+});
+
 describe('no tracked file has', async () => {
   const texts = await trackedTexts();
 
