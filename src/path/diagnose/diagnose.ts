@@ -26,7 +26,7 @@ export interface Diagnosed {
 }
 
 /**
- * What is the matter with every hostPort of a world. Pure: the same world gives the same findings in the same order. A
+ * What is wrong with every hostPort of a world. Pure: the same world gives the same findings in the same order. A
  * finding that follows from another is left out ({@link Failure.mutedBy}); what could not be seen is unknown, never healthy.
  */
 export function diagnose(world: World, failures: readonly Failure[] = catalogue): Diagnosed {

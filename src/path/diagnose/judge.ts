@@ -23,8 +23,8 @@ const holds: Judgement = { holds: true };
 const unknown = (why: string): Judgement => ({ holds: 'unknown', why });
 
 /**
- * Whether a stage of a mapping was positively seen to hold. Failures say what is wrong; this says that nothing is, so that a
- * stage which nobody could look at, or at which something failed that no failure knows, is not shown as healthy.
+ * Whether observations prove that a stage of a mapping holds. Failures say what is wrong; this says that nothing is, so that a
+ * stage that could not be observed, or that failed in an unknown way, is not shown as healthy.
  */
 export function judge(stage: Stage, path: PathView, scene: Scene): Judgement {
   return judges[stage](path, scene);

@@ -9,7 +9,7 @@ interface AttachStep {
   action: Extract<NodeAction, { do: 'attach' }>;
 }
 
-/** The step that runs portmap of the configuration in use on a running sandbox that has nothing of it: a mapping that is made late. */
+/** The step that runs portmap of the configuration in use on a running sandbox without a mapping, which is then added late. */
 export function attachPortmap(node: NodeView, sandbox: Sandbox, why: string): AttachStep {
   return {
     on: 'node',

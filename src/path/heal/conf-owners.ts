@@ -2,7 +2,7 @@ import type { HealStep } from '../model/action.ts';
 import type { NodeView } from '../view/node-view.ts';
 import { besideConfig, COPY_MODE, nameBefore } from './conf-plans.ts';
 
-/** Who writes a configuration file again when it starts, or finds it changed; and what else it does to the directory. */
+/** A component that rewrites a configuration file when it starts or finds it changed; and what else it does to the directory. */
 interface ConfOwner {
   name: string;
   besides?: string;
@@ -38,7 +38,7 @@ export function isWatchedByCilium({ configs }: NodeView): boolean {
   return configs?.length === 1 && configs[0]!.name === '05-cilium.conflist';
 }
 
-/** Who writes the configuration file of a name again; undefined when nobody is known to. */
+/** Who rewrites the configuration file of a name; undefined when unknown. */
 export function ownerOf(fileName: string): ConfOwner | undefined {
   return OWNERS.find(([name]) => name.test(fileName))?.[1];
 }

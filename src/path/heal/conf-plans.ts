@@ -48,8 +48,8 @@ export function besideConfig(path: string, name: string): string {
 }
 
 /**
- * The document of a file that was read as a list, single configurations made a list of one. It is as it is written but for the keys of
- * portmap's entry, which have their proper spelling: who changes a field changes the only one.
+ * The document of a file that was read as a list; a single configuration becomes a list of one. It is unchanged except for the keys of portmap's
+ * entry, which get their canonical spelling, so that a changed field is the only one of its name.
  */
 export function listDocument(file: ConfigFile): ListDocument {
   const node = parseDocument(file.content, file.name);

@@ -19,7 +19,7 @@ export interface HealScope {
   risks?: 'all' | 'leftovers';
 }
 
-/** What is to be done about one finding. */
+/** What to do about one finding. */
 export interface PlannedHeal {
   finding: Finding;
   /** In their order; empty when there is nothing for hostport to do. */
@@ -64,8 +64,8 @@ function isInScope({ finding }: Case, { codes, nodes }: HealScope): boolean {
 }
 
 /**
- * Whether a person is to see the plan first: the port works, and what threatens it may be wanted by whoever else has rules or
- * configurations on the node.
+ * Whether a person must see the plan first: the port works, and the owner of the other rules or configurations on the node may want what
+ * threatens it.
  */
 function isForPerson({ leftover }: Failure, { severity }: Finding, { risks, codes }: HealScope): boolean {
   return severity === 'risk' && risks === 'leftovers' && codes === undefined && leftover !== true;

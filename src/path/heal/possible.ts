@@ -55,14 +55,14 @@ function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
   return `the chain of ${active.name} continues in ${files}: ${step.why}, in whichever of these files it belongs`;
 }
 
-/** What an agent undoes as soon as it is done is to be changed where the agent has it from. */
+/** A change that an agent would undo at once must be made in the agent's own configuration. */
 function watcherObstacle(step: HealStep, scene: Scene): string | undefined {
   if (step.on !== 'node') return undefined;
   const node = scene.nodes.get(step.node);
   if (node === undefined || !isWatchedByCilium(node)) return undefined;
   const { action } = step;
   if (action.do !== 'write-file' && action.do !== 'rename-file') return undefined;
-  // Where portmap is chained already, it is by that.
+  // Where portmap is already chained, that setting is in use.
   const chaining =
     portmapIn(node.chain) === undefined
       ? 'cni.chainingMode=portmap, so that Cilium chains portmap itself, or '

@@ -31,13 +31,13 @@ export const nodeActionSchema = z.discriminatedUnion('do', [
     value: z.string().regex(/^-?\d+$/),
   }),
   /**
-   * Runs the chained plugins of a configuration list that a sandbox was made without, portmap of them, on the running sandbox, with
-   * the cached result as prevResult; and writes the cache entry such that the runtime's later DEL calls them too.
+   * Runs chained plugins of a configuration list, portmap among them, that a sandbox was created without, on the running sandbox, with
+   * the cached result as prevResult; and writes the cache entry so that the runtime's later DEL calls them too.
    */
   z.object({
     do: z.literal('attach'),
     sandbox: z.string(),
-    /** The configuration file whose list is to be used. */
+    /** The configuration file whose list to use. */
     config: absolutePath,
     /** Type of the plugin in the list to run; the rest of the chain stays as it is. */
     plugin: fileName,
@@ -86,7 +86,7 @@ export type NodeAction = z.infer<typeof nodeActionSchema>;
 
 /** A change to the cluster's objects. */
 export type ClusterAction =
-  /** Deletes a pod, which its owner makes again. Only with the user's consent. */
+  /** Deletes a pod, which its owner recreates. Only with the user's consent. */
   { do: 'delete-pod'; namespace: string; name: string; uid: string };
 
 /** A step of healing: an action with its place, and why. */

@@ -15,7 +15,7 @@ export interface Subject {
   family?: Family;
 }
 
-/** Something that was observed: where, and what stood there. */
+/** Something that was observed: where, and its content. */
 export interface Evidence {
   /** What kind of thing it is. */
   kind:
@@ -53,10 +53,10 @@ export interface Finding {
   stage: Stage;
   severity: Severity;
   subject: Subject;
-  /** What is the matter here, in one sentence with the names and values of this case. */
+  /** The problem, in one sentence with the names and values of this case. */
   message: string;
   evidence: Evidence[];
-  /** How this comes about, in plain words. */
+  /** How this happens, in plain words. */
   explanation: string;
   /** How to fix it. */
   remedy: string;
@@ -94,6 +94,6 @@ export interface Diagnosis {
   paths: PathVerdict[];
   /** Worst first, then by stage, node, pod and port. */
   findings: Finding[];
-  /** What could not be looked at, once for each node or source. */
+  /** What could not be observed, once for each node or source. */
   unknowns: { node?: string; what: string; why: string }[];
 }

@@ -1,12 +1,12 @@
 import { type HostPort, PORT_TAKEN_REASON, takenHostPorts } from '../../kube/host-ports.ts';
 import type { Pod } from '../../kube/types.ts';
 
-/** The mappings that a pod asks for. A pod on the host's network has none: its processes listen on the node themselves. */
+/** The mappings that a pod requests. A pod on the host's network has none: its processes listen on the node themselves. */
 export function hostPortsOf(pod: Pod): HostPort[] {
   return pod.spec?.hostNetwork ? [] : takenHostPorts(pod);
 }
 
-/** Whether the pod has ended for good and nobody waits for its ports. One that was refused because of its ports is waited for. */
+/** Whether the pod has ended for good, so that its ports do not matter. Those of a pod that was rejected because of its ports still do. */
 export function hasEnded(pod: Pod): boolean {
   const { phase, reason } = pod.status ?? {};
   return phase === 'Succeeded' || (phase === 'Failed' && reason !== PORT_TAKEN_REASON);

@@ -9,8 +9,8 @@ import { observed } from './observed.ts';
 export const NODE_REPORT_VERSION = 'hostport/v1';
 
 /**
- * Bounds that no node comes near. A report comes from a node, or as a file from anywhere: what is beyond them is an error of this report, and
- * costs nobody else anything.
+ * Bounds far above what any node has. A report comes from a node, or as a file from anywhere: one that exceeds them is an error of this report and
+ * does not affect others.
  */
 const MAX_WORD = 4096;
 const MAX_MESSAGE = 1024 * 1024;
@@ -90,9 +90,9 @@ const confFile = z.object({
   changed: word,
   /** The link's target when it is a symbolic link. */
   target: word.optional(),
-  /** Unknown for what is no CNI configuration, or lies elsewhere: only configurations are quoted. */
+  /** Unknown for a file that is not a CNI configuration, or is elsewhere: only configurations are quoted. */
   content: observed(cniDocument),
-  /** Present where the file could be read and is no CNI configuration: then {@link content} says what is wrong with it. */
+  /** Present where the file could be read but is not a CNI configuration: then {@link content} says what is wrong with it. */
   broken: z.literal(true).optional(),
 });
 
@@ -104,7 +104,7 @@ const pluginFile = z.object({
   /** Permission bits, octal: `0755`. */
   mode: word,
   size: z.number(),
-  /** `elf` with the machine of its header, `script` with its interpreter, `other`; `unreadable` for whoever took the report. */
+  /** `elf` with the machine of its header, `script` with its interpreter, `other`; `unreadable` for the user that took the report. */
   format: z.union([
     z.object({ kind: z.literal('elf'), machine: z.number(), bits: z.number() }),
     z.object({ kind: z.literal('script'), interpreter: word }),
@@ -136,7 +136,7 @@ const portMapping = z.object({
   hostIP: word.optional(),
 });
 
-/** An entry of libcni's result cache: what an attachment was made with, and what came of it. */
+/** An entry of libcni's result cache: the input of an attachment, and its result. */
 const cachedAttachment = z.object({
   file: word,
   modified: word,
@@ -213,7 +213,7 @@ const flow = z.object({
 
 const listener = z.object({
   protocol: z.enum(['tcp', 'udp', 'sctp']),
-  /** `0.0.0.0` and `::` stand for every address. */
+  /** `0.0.0.0` and `::` mean every address. */
   address: word,
   port: z.number(),
   process: word.optional(),
@@ -249,7 +249,7 @@ export const nodeReportSchema = z.object({
       .optional(),
     /** `net.ipv4.ip_forward`, `net.ipv4.conf.<device>.rp_filter`, …: word to value. */
     sysctls: observed(z.record(word, message)),
-    /** How many packets the reverse path filter has dropped since the node's network was made. */
+    /** How many packets the reverse path filter has dropped since the node's network was created. */
     reversePathDrops: observed(z.number()).optional(),
     listeners: observed(listOf(listener, 1_000_000)),
     /** Only flows whose destination port is a hostPort of the node's pods, or whose reply comes from one of its pods. */
@@ -265,7 +265,7 @@ export const nodeReportSchema = z.object({
     attachments: observed(listOf(cachedAttachment, 100_000)),
     /** Of the directories above, and of each file in them that lies on another mount than its directory. */
     mounts: observed(listOf(mountSeen, 100_000)).optional(),
-    /** What lies in the cache and is no attachment that could be read: nothing is known of it. */
+    /** Files in the cache that could not be read as attachments: nothing is known about them. */
     skipped: listOf(z.object({ file: word, why: message }), 100_000).default([]),
   }),
   runtime: observed(runtime),
@@ -273,7 +273,7 @@ export const nodeReportSchema = z.object({
   netfilter: z.object({
     /** Path of each tool that is there: `nft`, `iptables`, `iptables-nft`, `iptables-legacy`, `ip6tables`, `conntrack`. */
     tools: z.record(word, message),
-    /** Which variant the plain word `iptables` stands for. */
+    /** The variant that the command `iptables` runs. */
     defaultVariant: z.enum(['iptables-nft', 'iptables-legacy']).optional(),
     iptables: listOf(iptablesTables, 16),
     /** What `nft -j list ruleset` printed. */

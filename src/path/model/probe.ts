@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /**
- * Where a probe stands. A probe from the node itself proves little: with ip_forward=0 it still succeeds, while every other
+ * Where a probe is sent from. A probe from the node itself proves little: with ip_forward=0 it still succeeds, while every other
  * machine times out.
  */
 export const vantages = ['direct', 'node', 'loopback', 'other-node', 'pod', 'outside'] as const;
@@ -15,7 +15,7 @@ export const vantages = ['direct', 'node', 'loopback', 'other-node', 'pod', 'out
  */
 export type Vantage = (typeof vantages)[number];
 
-/** What one probe saw. `unknown` is a probe that could not be made, or silence where silence proves nothing (UDP). */
+/** What one probe saw. `unknown` is a probe that could not be sent, or silence where silence proves nothing (UDP). */
 export const probeResultSchema = z.object({
   vantage: z.enum(vantages),
   /** Node whose pod is meant. */
@@ -40,7 +40,7 @@ export const probeResultSchema = z.object({
   tracked: z.boolean().optional(),
   /** Why the node's connection tracking could not be read. */
   untold: z.string().optional(),
-  /** How many packets the node's reverse path filter dropped while this probe and all others were under way; only of what nobody answered. */
+  /** How many packets the node's reverse path filter dropped while this probe and all others were under way; only for probes without an answer. */
   reversePathDrops: z.number().optional(),
   /** Whether the node saw an answer to it, when connection tracking shows it. */
   replied: z.boolean().optional(),

@@ -4,9 +4,9 @@ import type { HostPort } from '../model/finding.ts';
 import type { NodeView } from '../view/node-view.ts';
 
 /**
- * A step that lets packets of a mapping by what a chain of iptables would do to them: a rule of our own, by its comment, ahead of all others,
- * or behind them where only the policy is to be kept from deciding. Nobody's rule is removed. Undefined where a rule of ours would not decide: in tables of native nft an accept ends one chain, and the
- * chains of others are asked all the same.
+ * A step that accepts packets of a mapping in an iptables chain that would drop or change them: a rule of our own, marked by its comment, before all
+ * others, or behind them where only the policy must not apply. No other rule is removed. Undefined where such a rule would not decide: in native nft
+ * tables an accept ends one chain, and the chains of other tables still apply.
  */
 export function acceptAhead(
   node: NodeView,
@@ -37,7 +37,7 @@ export function acceptAhead(
 }
 
 /**
- * The connections of a mapping once they are translated, in both directions: by the port that they were made to, whatever address the pod has.
+ * The connections of a mapping once they are translated, in both directions: by their original port, whatever address the pod has.
  */
 export function translatedTo({ protocol, hostPort }: HostPort): string[] {
   return [

@@ -6,16 +6,16 @@ import type { NodeView } from '../view/node-view.ts';
 import type { Scene } from '../view/scene.ts';
 import { excerpt } from './evidence.ts';
 
-/** Something that is complained of, of some ports. */
+/** A kind of complaint about ports. */
 export interface Complaint {
   readonly byPort: MemoKey<ReadonlyMap<number, readonly Event[]>>;
-  /** The ports that a message complains of. */
+  /** The ports that a message complains about. */
   portsIn(message: string): Iterable<number>;
 }
 
 /**
- * Events of a node, or of pods on it, by the ports that they complain of: what somebody who looks at the node misses, a probe of the kubelet or a
- * monitor. Each event is read once, however many mappings the node has.
+ * Events of a node, or of pods on it, by the ports that they complain about: failed probes of the kubelet or checks of a monitor. Each event is read
+ * once, however many mappings the node has.
  */
 export function complaintsOn(
   node: NodeView,

@@ -6,7 +6,7 @@ import type { PathView, Scene } from '../view/scene.ts';
 
 const LONGEST = 2000;
 
-/** Text as evidence: not endless. */
+/** Text as evidence, limited in length. */
 export function excerpt(text: string): string {
   return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)} … (${text.length} characters)`;
 }
@@ -20,7 +20,7 @@ export function excerptOfLines(lines: readonly string[]): string {
     : first;
 }
 
-/** A configuration file and what stands in it. */
+/** A configuration file and its content. */
 export function fileEvidence({ path, content }: ConfigFile): Evidence {
   return { kind: 'file', where: path, saw: excerpt(content) };
 }
@@ -30,7 +30,7 @@ export function attachmentEvidence({ file, modified, config }: CachedAttachment)
   return { kind: 'result', where: `${file} (${modified})`, saw: excerpt(config) };
 }
 
-/** Rules of one owner that are shown one by one; it may have left thousands. */
+/** How many rules of one owner are shown; it may have left thousands. */
 const MAX_RULES = 20;
 
 /** Rules of a node, as the tools print them. */
@@ -44,7 +44,7 @@ export function ruleEvidence(
   return more <= 0 ? evidence : [...evidence, { kind: 'rule', where, saw: `… ${more} more rules` }];
 }
 
-/** What a directory of plugins has; so that a reader sees what is not there. */
+/** The content of the plugin directories, so that a reader sees what is missing. */
 export function pluginDirectoryEvidence(node: NodeView): Evidence[] {
   const report = node.seen;
   if (report === undefined || 'unknown' in report.cni.plugins) return [];
@@ -58,9 +58,9 @@ export function pluginDirectoryEvidence(node: NodeView): Evidence[] {
   }));
 }
 
-/** The newest event about a pod whose message matches; that its sandbox cannot be made before what follows from it. */
+/** The newest event about a pod whose message matches; a failed sandbox goes before events that follow from it. */
 export function eventEvidence(scene: Scene, pod: Pod, pattern: RegExp): Evidence[] {
-  // Of a message without an end the beginning says enough, and patterns take their time.
+  // Only the beginning of an endless message, because patterns take time.
   const matching = scene.eventsOf(pod).filter(({ message }) => pattern.test(excerpt(message ?? '')));
   const event = matching.findLast(({ reason }) => reason === 'FailedCreatePodSandBox') ?? matching.at(-1);
   if (event === undefined) return [];
@@ -84,7 +84,7 @@ export function nodeEventEvidence(scene: Scene, node: NodeView, pattern: RegExp)
   return [];
 }
 
-/** Whether a mapping was seen to work from another machine: then no configuration is to blame. */
+/** Whether a mapping works from another machine: then no configuration is at fault. */
 export function answersFromElsewhere({ probes }: PathView): boolean {
   return ['outside', 'other-node'].some(
     (vantage) => probes.get(vantage as 'outside' | 'other-node')?.outcome === 'answered',

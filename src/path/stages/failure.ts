@@ -36,7 +36,7 @@ export interface Failure<Data = unknown> {
   severity: Severity;
   /** A line for `hostport faults`. */
   title: string;
-  /** How this comes about, in plain words; a paragraph. */
+  /** How this happens, in plain words; a paragraph. */
   explanation: string;
   /** How to fix it; a sentence. */
   remedy: string;
@@ -51,7 +51,7 @@ export interface Failure<Data = unknown> {
    * always reported.
    */
   mutedBy: 'earlier' | readonly string[];
-  /** Whether it is what portmap's own attachments left behind: nobody else's, and safe to remove without asking, even when it is only a risk. */
+  /** Whether portmap's own attachments left it behind, so that it is safe to remove without asking, even when it is only a risk. */
   leftover?: true;
   /**
    * Whether it is about the configuration that is first in its directory. As long as the runtime has not read that, and what it has loaded maps ports,
@@ -65,6 +65,6 @@ export interface Failure<Data = unknown> {
 
 /** Checks the types of one failure; its `data` stays its own business. */
 export function defineFailure<Data>(failure: Failure<Data>): Failure {
-  // Only what detect() made ever comes back to heal().
+  // heal() only ever receives what detect() returned.
   return failure as unknown as Failure;
 }

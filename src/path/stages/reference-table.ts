@@ -3,14 +3,14 @@ import type { NodeView } from '../view/node-view.ts';
 import { podName } from '../view/pod-name.ts';
 
 /**
- * The table of the reference portmap's nftables backend, which is there from version 1.6 on and where nftables is chosen, by the configuration or
- * for want of iptables. https://github.com/containernetworking/plugins/blob/main/plugins/meta/portmap/portmap_nftables.go
+ * The table of the reference portmap's nftables backend, which exists since version 1.6 and is used when chosen by the configuration or
+ * because iptables is missing. https://github.com/containernetworking/plugins/blob/main/plugins/meta/portmap/portmap_nftables.go
  */
 const TABLE = 'cni_hostport';
 
 /**
- * Whose a rule of the reference portmap's nftables backend is, in words: its comment is the container ID, and names no network. Undefined for any
- * other rule.
+ * The owner of a rule of the reference portmap's nftables backend, in words: the comment of the rule is the container ID, without the network.
+ * Undefined for any other rule.
  */
 export function referenceOwner({ location, comment }: Rule, node: NodeView): string | undefined {
   if (location.backend !== 'nft' || location.table !== TABLE) return undefined;

@@ -16,7 +16,7 @@ export function podOn(nodeName: string | undefined, name: string, ...hostPorts: 
   };
 }
 
-/** A world of two nodes, n1 and n2, that nobody has looked into. */
+/** A world of two nodes, n1 and n2, without reports. */
 export function smallWorld(pods: readonly Pod[], rest: Partial<World> = {}): World {
   return {
     observedAt: '2026-01-01T00:00:00Z',

@@ -7,15 +7,15 @@ export interface MemoKey<T> {
   readonly type?: (made: T) => T;
 }
 
-/** What was worked out about something, by its key. */
+/** Cached computations about something, by key. */
 export type Memory = Map<object, unknown>;
 
-/** Something observed, with what was worked out about it, by whoever did. What is worked out again is the same; see `Scene.release`. */
+/** Something observed, with cached computations about it. Computing again gives the same; see `Scene.release`. */
 export interface Remembering {
   readonly memory: Memory;
 }
 
-/** A key of its own, to be made once for all things that it is worked out about. */
+/** A new key; create it once for all things that the computation is about. */
 export function memoKey<T>(): MemoKey<T> {
   return {};
 }

@@ -47,11 +47,11 @@ type Ingress = NonNullable<Spec['ingress']>[number];
 /** Policies that keep a machine outside the cluster from a mapping's container port. */
 export interface Denial {
   policies: readonly NetworkPolicy[];
-  /** Whether they let others in, by an ipBlock: then the one that is kept out may be meant to be, and clients may be among the others. */
+  /** Whether they admit others, by an ipBlock: then the denial may be intended, and clients may be among the others. */
   admitsOthers: boolean;
 }
 
-/** The policies that keep out who asked, where nobody but the pod's own node, which policies let in, got an answer. */
+/** The policies that deny the probes, where only the pod's own node, which policies admit, got an answer. */
 export function shutOutBy(path: PathView, scene: Scene): Denial | undefined {
   const away = probesFrom(path, AWAY);
   const isShutOut = answered(path, 'direct') && away.length > 0 && away.every(failed);
@@ -60,7 +60,7 @@ export function shutOutBy(path: PathView, scene: Scene): Denial | undefined {
 
 /**
  * The policies that isolate the pod, when none of them allows a neighbour of its node. Undefined when it is allowed, or nothing isolates the
- * pod. A policy that cannot be read isolates nobody here.
+ * pod. A policy that cannot be read isolates no pod here.
  */
 export function denialOf(path: PathView, scene: Scene): Denial | undefined {
   const source = neighbourOf(path, scene);

@@ -2,7 +2,7 @@ import type { Evidence } from '../model/finding.ts';
 import type { ProbeResult, Vantage } from '../model/probe.ts';
 import type { PathView } from './scene.ts';
 
-/** Where other machines stand. */
+/** The vantages on other machines. */
 export const AWAY: readonly Vantage[] = ['other-node', 'outside'];
 
 /** The probes of a mapping from some vantages, in that order. */
@@ -10,7 +10,7 @@ export function probesFrom({ probes }: PathView, vantages: readonly Vantage[]): 
   return vantages.flatMap((vantage) => probes.get(vantage) ?? []);
 }
 
-/** Whether a probe was made and got no connection. Silence of UDP is neither a yes nor a no. */
+/** Whether a probe was sent and got no connection. Silence over UDP proves nothing. */
 export function failed({ outcome }: ProbeResult): boolean {
   return outcome === 'refused' || outcome === 'timeout' || outcome === 'unreachable';
 }

@@ -1,7 +1,7 @@
 import type { Pod } from '../../kube/types.ts';
 
 /**
- * The uid of the controller that made a pod; undefined when a person, or a static manifest, did. The mirrors of all static
+ * The uid of the controller that created a pod; undefined when a person, or a static manifest, did. The mirrors of all static
  * pods of a node name that Node as their controller, and none of them replaces another.
  */
 export function controllerOf({ metadata }: Pod): string | undefined {
@@ -9,16 +9,16 @@ export function controllerOf({ metadata }: Pod): string | undefined {
 }
 
 /**
- * Whether a running pod stands in for one that the kubelet refused, both of one controller. A refused pod is `Failed`, which no controller
- * counts: it makes another, and leaves the refused one lying about until the garbage collector has enough of them
- * (`--terminated-pod-gc-threshold`). One that was there before is a sibling, and stands in for nobody.
+ * Whether a running pod replaces one that the kubelet rejected, both of one controller. A rejected pod is `Failed`, which controllers do not
+ * count: the controller creates another and leaves the rejected one until the garbage collector removes it (`--terminated-pod-gc-threshold`). A pod
+ * that existed before is a sibling, and replaces none.
  */
 export function replaces(other: Pod, refused: Pod): boolean {
   if (refused.status?.phase !== 'Failed' || !canReplace(other)) return false;
   return madeAt(other) >= madeAt(refused);
 }
 
-/** Of each controller, the pod that stands in for a refused one when any of its pods does: the youngest that could. */
+/** For each controller, the pod that replaces a rejected one when any of its pods does: the youngest candidate. */
 export function replacementsIn(pods: readonly Pod[]): ReadonlyMap<string | undefined, Pod> {
   const youngest = new Map<string | undefined, Pod>();
   for (const pod of pods) {

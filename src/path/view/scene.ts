@@ -27,7 +27,7 @@ export interface PathView {
   /** What the chain did for that sandbox, by the runtime's cache. */
   attachment: CachedAttachment | undefined;
   probes: ReadonlyMap<Vantage, ProbeResult>;
-  /** What was worked out about it, by whoever did: see {@link Scene.release}. */
+  /** Cached computations about it: see {@link Scene.release}. */
   memory: Memory;
 }
 

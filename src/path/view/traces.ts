@@ -27,7 +27,7 @@ const TRACES: Readonly<Record<Origin, MemoKey<Observed<Followed>>>> = {
 };
 const TAKERS = memoKey<readonly TranslationCandidate[] | undefined>();
 
-/** The origins that a mapping must serve: loopback alone when it is for loopback, else everybody outside and the node. */
+/** The origins that a mapping must serve: only loopback when it is for loopback, otherwise everything outside and the node. */
 export function originsOf({ port }: PathView): readonly [Origin, ...Origin[]] {
   if (port.hostIP?.startsWith('127.')) return ['loopback'];
   return ['outside', 'node'];
@@ -43,8 +43,8 @@ export function traceFrom(origin: Origin, path: PathView, scene: Scene): Observe
 }
 
 /**
- * The first packets of connections to a mapping, of each origin that it must serve, as they are when their route to the pod is sought: several of
- * an origin where something unknown makes a difference. Of an origin whose packets are not seen to get so far, the packet as it would be.
+ * The first packets of connections to a mapping, for each origin that it must serve, as they are when their route to the pod is looked up: several
+ * for an origin where something unknown makes a difference. For an origin whose packets may not get that far, the packet as it would be.
  */
 export function routedToPod(path: PathView, scene: Scene): readonly (readonly RoutedPacket[])[] {
   const destination = podAddress(path);

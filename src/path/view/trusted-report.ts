@@ -43,7 +43,7 @@ function ofAnotherTime({ takenAt }: NodeReport, observedAt: string): string | un
   const [taken, observed] = [Date.parse(takenAt), Date.parse(observedAt)];
   if (Number.isNaN(taken))
     return `the report was taken at ${JSON.stringify(takenAt)}, which is not a valid time`;
-  // Of when the objects were read, whoever read them is sure.
+  // The time at which the objects were read is reliable.
   if (Number.isNaN(observed) || Math.abs(observed - taken) <= MAX_AGE_MS) return undefined;
   const hours = Math.round(Math.abs(observed - taken) / (60 * 60 * 1000));
   return taken < observed

@@ -53,7 +53,7 @@ export const notAnswering = defineFailure<null>({
   heal: () => ({ by: 'hand', why: 'the cause is unknown, so there is no known fix' }),
 });
 
-/** [::1] is nobody's promise: there is no route_localnet for IPv6. */
+/** [::1] is not expected to work: there is no route_localnet for IPv6. */
 function isPromised(address: string): boolean {
   return address !== '::1';
 }

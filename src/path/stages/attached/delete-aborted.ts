@@ -33,9 +33,9 @@ export const deleteAborted = defineFailure<Data>({
       (node.attachments ?? []).flatMap((attachment): Detection<Data>[] => {
         const { containerId, networkName, file, ifName } = attachment;
         if (sandboxIds(node)?.has(containerId) !== false) return [];
-        // While its namespace is there it is being made or taken down: a runtime lists a sandbox only once it is made.
+        // While its namespace exists, the sandbox is being created or deleted: a runtime lists it only once it is created.
         if (attachment.netnsExists) return [];
-        // Other runtimes keep their results in the same place: only networks of this one are judged.
+        // Other runtimes store their results in the same place: only networks of this one count.
         if (ifName === 'lo' || node.active === undefined || !('value' in node.active.list)) return [];
         if (node.active.list.value.name !== networkName) return [];
         return [

@@ -13,7 +13,7 @@ interface Data {
   sandbox: Sandbox;
 }
 
-/** What is left of the how-to's worker3 once its chain is put right. */
+/** What remains of the failure of the how-to's worker3 once its chain is fixed. */
 export const podPredatesChain = defineFailure<Data>({
   code: 'pod-predates-chain',
   stage: 'attached',

@@ -8,7 +8,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 interface Data {
   node: NodeView;
   file: ConfigFile;
-  /** A version that every plugin of the chain speaks. */
+  /** A version that every plugin of the chain supports. */
   common: string | undefined;
 }
 
@@ -33,7 +33,7 @@ export const cniVersionUnsupported = defineFailure<Data>({
       const wanted = effectiveVersion(node);
       if (file === undefined || plugins === undefined || wanted === undefined) return [];
       const lacking = plugins.filter(({ versions }) => !versions.includes(wanted));
-      // portmap alone behind the times is a plugin to be replaced: plugin-too-old.
+      // When only portmap lacks the version, it must be replaced: plugin-too-old.
       if (lacking.length === 0 || lacking.every(({ type }) => type === 'portmap')) return [];
       const common = commonVersion(node, plugins);
       return [
@@ -72,12 +72,12 @@ export const cniVersionUnsupported = defineFailure<Data>({
   },
 });
 
-/** The newest version that every runtime with a library of the specification 1.0 speaks, containerd 1.6 among them. */
+/** The newest version that every runtime with a library of the specification 1.0 supports, containerd 1.6 among them. */
 const NEWEST_EVERYWHERE = '1.0.0';
 
 /**
- * A version that every plugin of the chain speaks, and the runtime: one that an attachment on the node was made in, or else the newest that
- * is not newer than runtimes are.
+ * A version that every plugin of the chain and the runtime support: one that an attachment on the node used, or else the newest that all runtimes
+ * support.
  */
 function commonVersion(node: NodeView, plugins: readonly PluginVersions[]): string | undefined {
   const common = cniVersions.filter((version) => plugins.every(({ versions }) => versions.includes(version)));

@@ -47,13 +47,13 @@ export const conflistInvalid = defineFailure<Data>({
   },
 
   heal({ data: { node, file } }) {
-    // The runtime keeps, with every attachment, the list that it was made with: the newest is the file as it last worked. Others (nerdctl,
-    // podman) keep theirs in the same place: an attachment counts that is of a sandbox of this runtime.
+    // The runtime stores with every attachment the list that it used: the newest is the file as it last worked. Other tools (nerdctl, podman)
+    // store theirs in the same place, so only attachments of this runtime's sandboxes count.
     const sandboxes = new Set((node.sandboxes ?? []).map(({ id }) => id));
     const last = [...(node.attachments ?? [])]
       .filter(({ ifName, containerId }) => ifName !== 'lo' && sandboxes.has(containerId))
       .sort((a, b) => b.modified.localeCompare(a.modified))
-      // What is no list is only described in a report.
+      // A report only describes a file that is not a list.
       .find((attachment) => chainedPortmap(attachment) !== undefined);
     if (last === undefined || !file.name.endsWith('.conflist')) {
       return {

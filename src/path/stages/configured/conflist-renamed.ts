@@ -36,7 +36,7 @@ function asideWithPortmap(node: NodeView): { original: string; content: string }
       const isOther = primary !== undefined && plugins[0]?.type !== primary;
       return isOther || portmapIn(plugins) === undefined ? [] : [{ original, content: content.value }];
     } catch {
-      // A broken file that nobody uses is nobody's failure.
+      // A broken file that is not in use does not matter.
       return [];
     }
   });

@@ -31,7 +31,7 @@ export const conflistShadowed = defineFailure<Data>({
       const [winner, ...others] = node.configs ?? [];
       if (winner === undefined || 'unknown' in winner.list || portmapIn(winner.list.value.plugins)) return [];
       const primary = winner.list.value.plugins[0]?.type;
-      // Only the same network, with portmap, is what somebody meant to be used.
+      // Only a file of the same network, with portmap, was meant to be used.
       const shadowed = others.find((file) => {
         const plugins = known(file.list)?.plugins;
         return plugins?.[0]?.type === primary && portmapIn(plugins) !== undefined;
@@ -50,7 +50,7 @@ export const conflistShadowed = defineFailure<Data>({
 
   heal({ data: { node, winner, shadowed } }) {
     const name = nameBefore(winner.name, shadowed.name);
-    // What is mounted over a name keeps that name (rename(2): EBUSY), and what somebody writes under a name comes back under it.
+    // A file that is mounted over its name cannot be renamed (rename(2): EBUSY), and an agent's file would reappear under its name.
     const owner = ownerOf(shadowed.name);
     if (owner !== undefined || isMountOfItsOwn(node, shadowed.path)) {
       const whose = owner === undefined ? 'is mounted from outside' : `${owner.name} writes`;

@@ -31,7 +31,7 @@ const DELEGATING: ReadonlySet<string> = new Set(['multus', 'multus-shim', 'genie
  */
 const MAPPING_THEMSELVES: ReadonlySet<string> = new Set(['cilium-cni']);
 
-/** The how-to's worker3: everything runs, nobody complains, and the port is dead. */
+/** The how-to's worker3: everything runs, nothing is logged, and the port does not answer. */
 export const portmapNotChained = defineFailure<Data>({
   code: 'portmap-not-chained',
   stage: 'configured',
@@ -53,11 +53,11 @@ export const portmapNotChained = defineFailure<Data>({
       const file = node.active;
       const chain = node.chain;
       if (file === undefined || chain === undefined || portmapIn(chain) !== undefined) return [];
-      // Who delegates has its chain, portmap included, in a configuration of its own.
+      // A delegating plugin has its chain, portmap included, in a separate configuration.
       if (chain.some(({ type }) => DELEGATING.has(type))) return [];
       const paths = scene.pathsOn(node);
       if (paths.length === 0) return [];
-      // Who has mapped them until now is portmap, as the runtime has it loaded.
+      // Until now portmap has mapped them, as the runtime has it loaded.
       const isLoaded = loadedMapsPorts(node);
       if (!isLoaded && otherMapperOf(node, paths) !== undefined) return [];
       const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));

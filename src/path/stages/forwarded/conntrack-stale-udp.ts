@@ -67,7 +67,7 @@ export const conntrackStaleUdp = defineFailure<Data>({
   }),
 });
 
-/** The flows of clients to the mapping that are answered by anybody but the pod, while the rules lead to it. */
+/** The flows of clients to the mapping that are not answered by the pod, although the rules lead to it. */
 function staleFlows(path: PathView, scene: Scene): Flow[] {
   const { node, port } = path;
   const address = podAddress(path);

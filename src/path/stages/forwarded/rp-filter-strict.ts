@@ -113,9 +113,9 @@ function strictDevices(node: NodeView): string[] {
 }
 
 /**
- * The packets that the filter dropped while the probes were under way, when they can have been the probes'; undefined when not. The counter is
- * the whole node's, and of all times: packets are dropped now and then on any node, and a device is strict on purpose. What is dropped here
- * costs each probe that stands on the node a packet at the least, and where these are answered, each of the others.
+ * The packets that the filter dropped during the probes, when they may belong to the probes; undefined when not. The counter covers the whole node
+ * since boot: any node drops packets now and then, and a device may be strict on purpose. So at least one packet of each silent probe from the node
+ * must have been dropped, or, where those are answered, of each of the others.
  */
 function dropsOf(silent: readonly ProbeResult[]): number | undefined {
   const drops = silent[0]!.reversePathDrops ?? 0;

@@ -8,7 +8,7 @@ interface Data {
 }
 
 /**
- * portmap's own word that it has no tool: ours, and the reference's with either backend ("failed to locate iptables", "could not find nftables
+ * portmap's own error that it has no tool: ours, and the reference's with either backend ("failed to locate iptables", "could not find nftables
  * binary"). Which tools the reporter finds proves nothing: k3s, RKE2 and MicroK8s bring their own for what their runtime starts, and an agent
  * in a container sees those of its image.
  */

@@ -7,7 +7,7 @@ import type { PathView, Scene } from '../../view/scene.ts';
 import { leadsToPod, traceFrom } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
-/** Runtimes that hold the port of a mapping with a socket that nobody is to reach, so that no process takes it (CRI-O). */
+/** Runtimes that reserve the port of a mapping with a socket of their own, so that no process takes it (CRI-O). */
 const HOLDERS: ReadonlySet<string> = new Set(['crio']);
 
 export const hostListenerHijacked = defineFailure<null>({

@@ -26,7 +26,7 @@ interface Data {
   node: NodeView;
   bit: number;
   free: number | undefined;
-  /** Who has bits of the mark on the node beyond those that rules show. */
+  /** The components with bits of the mark beyond those that rules show. */
   owners: readonly string[];
 }
 
@@ -120,7 +120,7 @@ export const markBitShared = defineFailure<Data>({
 /** portmap's bit on a node; undefined where it uses none. */
 function markBitOf(node: NodeView): number | undefined {
   const fields = portmapIn(node.chain)?.fields;
-  // Where packets are not masqueraded, or by a mark that is somebody else's, none is set.
+  // Without masquerading, or with another component's mark, portmap sets no bit.
   if (fields === undefined || fields.snat === false || fields.externalSetMarkChain) return undefined;
   const tables = known(node.ruleset)?.tables ?? [];
   const hasTable = (name: string) => tables.some((table) => table.backend === 'nft' && table.name === name);

@@ -37,7 +37,7 @@ export const masqueradeMissing = defineFailure<Data>({
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { node, sandbox, port, subject } = path;
-      // With snat off nobody promised it: hairpin-unmasqueraded.
+      // With snat off it is not expected: hairpin-unmasqueraded.
       if (node === undefined || sandbox === undefined || portmapIn(node.chain)?.fields.snat === false)
         return [];
       const lacking = (['loopback', 'pod'] as const).filter((origin) => {
@@ -47,7 +47,7 @@ export const masqueradeMissing = defineFailure<Data>({
         return (
           'value' in trace &&
           leadsToPod(trace.value, path) &&
-          // A packet that is dropped or has no route never comes to where it would be masqueraded.
+          // A packet that is dropped or has no route never reaches the masquerading.
           trace.value.verdict.known &&
           trace.value.verdict.value === 'accept' &&
           trace.value.sourceTranslation.known &&
