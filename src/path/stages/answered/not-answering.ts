@@ -21,8 +21,8 @@ export const notAnswering = defineFailure<null>({
   severity: 'broken',
   title: 'the port does not answer, and no known failure explains it',
   explanation:
-    'Probes got no answer, and everything that could be checked on the path is as it should be. From where the port answers and from where it ' +
-    "does not shows where to look next: when the pod's own address does not answer, look into the pod (its firewall, a hanging application); " +
+    'Probes got no answer, and everything that could be checked on the path is as it should be. Which clients get an ' +
+    "answer shows where to look next: when the pod's own address does not answer, look into the pod (its firewall, a hanging application); " +
     'when only other machines fail, look between them and the node; when only the node or the pod itself fails, look at the masquerading.',
   remedy:
     'Compare the probes: look at the first part of the path that the failing probes share and the working ones do not.',
