@@ -86,7 +86,7 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
     [
       'no bundle at all',
       () => rmSync(bundle, { recursive: true }),
-      'is a bundle?'.replace('is', `is ${bundle}`),
+      'no such file or directory; give a directory that "hostport doctor --save" wrote',
     ],
     ['truncated', () => truncateSync(file('objects/pods.json'), 1000), 'objects/pods.json: not JSON'],
     ['deeply nested', write('probes.json', '['.repeat(5_000_000)), 'probes.json: '],
