@@ -3,6 +3,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatResult, parseResult } from '../cni/result.ts';
 import { cniVersions, isAtLeast } from '../cni/version.ts';
+import { readRuleset } from '../netfilter/index.ts';
+import { NFT_TABLE } from './nftables-layout.ts';
 import { attachmentChain } from './rules.ts';
 import { type Outcome, Topology } from './testing/topology.ts';
 
@@ -442,6 +444,21 @@ test('ADD with other mappings puts them in place of what was', async () => {
   expect(await ask('outside', '10.78.0.2', 80)).toMatch(/Failed to connect/);
   expect(await ask('outside', '10.78.0.2', 81)).toStartWith('a ');
   await done('DEL', 'a', conf('a', []));
+});
+
+test('the rule of a bit that is no longer used goes by the handle that is listed, and that of the other bit stays', async () => {
+  await done('ADD', 'a', conf('a', web));
+  const other = conf('a', web, { markMasqBit: 12 });
+  await done('ADD', 'a', other);
+  const rules = async () => {
+    const { tables } = readRuleset({ iptables: [], nft: await nft('-j', 'list', 'ruleset') });
+    return tables.find(({ name }) => name === NFT_TABLE)!.chains.get('postrouting')!.rules;
+  };
+  const [old] = (await rules()).filter(({ text }) => text.includes('8192'));
+  await nft('delete', 'rule', 'inet', NFT_TABLE, 'postrouting', 'handle', String(old!.handle));
+  expect((await rules()).map(({ text }) => /& (\d+)/.exec(text)?.[1])).toEqual(['4096']);
+  await done('CHECK', 'a', other);
+  await done('DEL', 'a', other);
 });
 
 test('what the reference wrote is removed by DEL, with its UDP flows, and nothing of others', async () => {

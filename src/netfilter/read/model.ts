@@ -189,6 +189,8 @@ export interface Rule {
   expressions: readonly Expression[];
   comment?: string;
   counters?: Counters;
+  /** Its number in its table, by which it is deleted; only of native nft. */
+  handle?: number;
   /** The rule as its tool writes it. */
   text: string;
 }

@@ -193,6 +193,7 @@ class Reader {
       expressions: builder.expressions,
       comment: typeof body.comment === 'string' ? body.comment : undefined,
       counters: builder.counters,
+      handle: typeof body.handle === 'number' ? body.handle : undefined,
       text: ruleText(list, typeof body.comment === 'string' ? body.comment : undefined),
     });
   }

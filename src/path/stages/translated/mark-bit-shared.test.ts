@@ -17,6 +17,9 @@ interface Otherwise {
   nat6?: string[];
   nft?: unknown[];
   policyRules?: PolicyRule[];
+  policyRules6?: PolicyRule[];
+  /** Lists of other networks, by file name. */
+  lists?: Record<string, string>;
   routes?: Extract<NodeReport['network']['routes'], { value: unknown }>['value'];
 }
 
@@ -48,14 +51,19 @@ function diagnosed(otherwise: Otherwise): Diagnosed {
     { type: 'portmap', capabilities: { portMappings: true }, ...portmap },
   ]);
   const report = cniNode(
-    { '10-net.conflist': list },
+    { '10-net.conflist': list, ...otherwise.lists },
     { loaded: list, network: { routes: { value: otherwise.routes ?? [] } } },
   );
   const standard = (priority: number, table: string): PolicyRule => ({ priority, table });
-  const rules = [standard(0, 'local'), ...(otherwise.policyRules ?? []), standard(32766, 'main')];
+  const withStandard = (rules: PolicyRule[] = []) => ({
+    value: [standard(0, 'local'), ...rules, standard(32766, 'main')],
+  });
   const seen: NodeReport = {
     ...report,
-    network: { ...report.network, rules: { ipv4: { value: rules }, ipv6: { value: [] } } },
+    network: {
+      ...report.network,
+      rules: { ipv4: withStandard(otherwise.policyRules), ipv6: withStandard(otherwise.policyRules6) },
+    },
     netfilter: {
       tools: { iptables: '/sbin/iptables' },
       iptables: [
@@ -91,6 +99,26 @@ function baseChain(table: string, hook: string): unknown[] {
   ];
 }
 
+/** The own table as it masquerades by some bits, a rule each; with a port of IPv6 in it, or none. */
+function ownTable(bits: readonly number[], options: { v6?: boolean } = {}): unknown[] {
+  const where = { family: 'inet', table: 'hostport' };
+  const chain = { ...where, type: 'nat', hook: 'postrouting', prio: 99, policy: 'accept' };
+  const elem = options.v6 ? [[{ concat: ['tcp', 80] }, { goto: { target: 'ipv6' } }]] : [];
+  return [
+    nftTable('hostport'),
+    { chain: { ...chain, name: 'postrouting', handle: 2 } },
+    {
+      map: { ...where, name: 'any6', handle: 3, type: ['inet_proto', 'inet_service'], map: 'verdict', elem },
+    },
+    ...bits.map((bit) => {
+      const mask = 2 ** bit;
+      const left = { '&': [{ meta: { key: 'mark' } }, mask] };
+      const expr = [{ match: { op: '==', left, right: mask } }, { masquerade: null }];
+      return { rule: { ...where, chain: 'postrouting', handle: 100 + bit, expr } };
+    }),
+  ];
+}
+
 const SET = '-A PREROUTING -p tcp -m tcp --dport 9099 -j MARK --set-xmark 0x2000/0x2000';
 const ROUTE = { family: 'ipv4', destination: '0.0.0.0/0', type: 'local', device: 'lo' } as const;
 
@@ -98,7 +126,7 @@ describe('portmap’s bit', () => {
   test.each<[string, Otherwise, boolean]>([
     ['is nobody else’s', {}, false],
     ['is set by a rule', { mangle: [SET] }, true],
-    ['is another, by its configuration', { mangle: [SET], portmap: { markMasqBit: 12 } }, false],
+    ['is another, by its configuration', { mangle: [SET], portmap: { markMasqBit: 12 }, nat: [] }, false],
     [
       'is that of a rule, by its configuration',
       { mangle: [SET.replaceAll('0x2000', '0x1000')], portmap: { markMasqBit: 12 } },
@@ -166,6 +194,47 @@ describe('portmap’s bit', () => {
     ],
     ['is set for IPv6, where nothing is mapped', { mangle6: [SET] }, false],
     ['is set for IPv6, where ports are mapped', { mangle6: [SET], nat6: OWN }, true],
+    [
+      'is set for IPv6, where the table of nftables has both families',
+      { mangle6: [SET], portmap: { backend: 'nftables' } },
+      true,
+    ],
+    [
+      'is cleared for IPv6, where no port of that is mapped',
+      {
+        mangle6: ['-A FORWARD -j MARK --set-xmark 0x0/0x2000'],
+        portmap: { backend: 'nftables' },
+        nft: ownTable([13]),
+      },
+      false,
+    ],
+    [
+      'is cleared for IPv6, where nftables maps a port of that',
+      {
+        mangle6: ['-A FORWARD -j MARK --set-xmark 0x0/0x2000'],
+        portmap: { backend: 'nftables' },
+        nft: ownTable([13], { v6: true }),
+      },
+      true,
+    ],
+    [
+      'leads to a table in IPv6, where nftables maps a port of that',
+      {
+        portmap: { backend: 'nftables' },
+        nft: ownTable([13], { v6: true }),
+        policyRules6: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, table: '100' }],
+        routes: [{ ...ROUTE, family: 'ipv6', table: '100' }],
+      },
+      true,
+    ],
+    [
+      'leads to a table in IPv6, where no port of that is mapped',
+      {
+        policyRules6: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, table: '100' }],
+        routes: [{ ...ROUTE, family: 'ipv6', table: '100' }],
+      },
+      false,
+    ],
     [
       'leads to a table',
       {
@@ -286,6 +355,32 @@ describe('another bit is proposed', () => {
     ],
     ['the one that Cilium leaves', { primary: 'cilium-cni' }, 12],
     [
+      'none of Cilium’s with IPsec, by its policy rule',
+      {
+        primary: 'cilium-cni',
+        policyRules: [{ priority: 1, mark: { value: 0xd00, mask: 0xf00 }, table: '200' }],
+      },
+      undefined,
+    ],
+    [
+      'none of Cilium’s with IPsec, by its rules',
+      {
+        primary: 'cilium-cni',
+        mangle: [
+          '-A PREROUTING -m mark --mark 0xd00/0xf00 -m comment --comment "cilium-xfrm-notrack:" -j ACCEPT',
+        ],
+      },
+      undefined,
+    ],
+    [
+      'the one that Cilium leaves with WireGuard',
+      {
+        primary: 'cilium-cni',
+        policyRules: [{ priority: 1, mark: { value: 0xe00, mask: 0xf00 }, table: '201' }],
+      },
+      12,
+    ],
+    [
       'not the one that portmap has now',
       {
         portmap: { markMasqBit: 12 },
@@ -308,7 +403,11 @@ describe('another bit is proposed', () => {
       expect(finding.command).toBeUndefined();
       expect(plan).toMatchObject({ steps: [], left: { to: 'hand', why: finding.remedy } });
     } else {
-      expect(finding.remedy).toBe(`Give portmap bit ${bit} (\`markMasqBit\`), which no rule of n1 uses.`);
+      const condition = otherwise.primary === 'cilium-cni' ? " (not with Cilium's IPsec)" : '';
+      expect(finding.remedy).toBe(
+        `Give portmap bit ${bit} (\`markMasqBit\`), which no rule of n1 uses${condition}.`,
+      );
+      expect(step!.why).toBe(`let portmap use bit ${bit}${condition}`);
       expect(step).toMatchObject({
         action: { do: 'write-file', content: expect.stringContaining(`"markMasqBit": ${bit}`) },
       });
@@ -331,4 +430,71 @@ describe('another bit is proposed', () => {
     );
     expect(removed).toEqual(['iptables-nft ipv4 2', 'iptables-nft ipv6 2']);
   });
+
+  test('and the old one is taken out of the table of nftables', () => {
+    const plan = planOf({
+      mangle: [SET],
+      portmap: { backend: 'nftables' },
+      nat: [],
+      nft: ownTable([13, 12]),
+    });
+    expect(plan!.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+      expect.objectContaining({ do: 'write-file' }),
+      NO_BIT_13,
+    ]);
+  });
+});
+
+const NO_BIT_13 = {
+  do: 'delete-nft-rule',
+  family: 'inet',
+  table: 'hostport',
+  chain: 'postrouting',
+  handle: 113,
+} as const;
+
+function planOf(otherwise: Otherwise) {
+  return planHeal(diagnosed(otherwise), { restart: false, codes: ['mark-bit-shared'] })[0];
+}
+
+describe('a rule of portmap for a bit that it no longer uses', () => {
+  const nftables = { backend: 'nftables', markMasqBit: 12 };
+
+  test('is reported with the rules that set the bit, and is taken out', () => {
+    const otherwise = { mangle: [SET], portmap: nftables, nat: [], nft: ownTable([13, 12]) };
+    const finding = found(otherwise);
+    expect(finding?.message).toBe(
+      'portmap uses bit 12 of the packet mark on n1, and rules of its own still masquerade by bit 13',
+    );
+    expect(finding?.evidence.map(({ where }) => where)).toEqual([
+      'nft hostport postrouting (masquerades by a bit that portmap no longer uses)',
+      'iptables-nft mangle PREROUTING (sets the bit)',
+    ]);
+    expect(planOf(otherwise)!.steps.map((step) => step.on === 'node' && step.action)).toEqual([NO_BIT_13]);
+  });
+
+  test('is reported in iptables', () => {
+    const plan = planOf({ portmap: { markMasqBit: 12 } });
+    expect(plan!.steps).toMatchObject([
+      {
+        action: {
+          do: 'iptables',
+          commands: [expect.arrayContaining(['-D']), expect.arrayContaining(['-D'])],
+        },
+      },
+    ]);
+  });
+
+  test.each<[string, Otherwise]>([
+    ['is none of the configured bit', { portmap: nftables, nft: ownTable([12]) }],
+    [
+      'is none of another network',
+      {
+        portmap: nftables,
+        nft: ownTable([12, 13]),
+        lists: { '20-x.conflist': listOf([{ type: 'bridge' }, { type: 'portmap' }], { name: 'x' }) },
+      },
+    ],
+    ['is none of a table of somebody else', { portmap: nftables, nft: baseChain('mine', 'input') }],
+  ])('%s', (_, otherwise) => expect(found({ nat: [], ...otherwise })).toBeUndefined());
 });

@@ -1,3 +1,4 @@
+import { type NetworkConfigList, parseNetworkConfig } from '../../../cni/conflist.ts';
 import {
   comparesBit,
   type MarkClash,
@@ -6,6 +7,7 @@ import {
   markFields,
   type Rule,
   type Ruleset,
+  type Table,
 } from '../../../netfilter/index.ts';
 import { splitWords } from '../../../netfilter/iptables/rule-text.ts';
 import { DEFAULT_MARK_BIT } from '../../../portmap/config.ts';
@@ -14,7 +16,7 @@ import { MASQ_CHAIN, SETMARK_CHAIN } from '../../../portmap/rules.ts';
 import { rewriteMapping } from '../../heal/attach-plan.ts';
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
 import { changePortmap } from '../../heal/list-document.ts';
-import type { NodeAction } from '../../model/action.ts';
+import type { HealStep } from '../../model/action.ts';
 import type { Evidence } from '../../model/finding.ts';
 import type { PolicyRule } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
@@ -25,6 +27,10 @@ import { type Detection, defineFailure } from '../failure.ts';
 interface Data {
   node: NodeView;
   bit: number;
+  /** Whether another component uses the bit. */
+  isShared: boolean;
+  /** Other bits by which portmap's own rules still masquerade. */
+  old: readonly number[];
   free: number | undefined;
   /** The components with bits of the mark beyond those that rules show. */
   owners: readonly string[];
@@ -48,6 +54,9 @@ const OWNERS: readonly { name: string; bits: number; chains: RegExp; plugin: str
   { name: 'Calico', bits: 0xffff0000, chains: /^cali-/, plugin: 'calico' },
 ];
 
+/** Where Cilium has the number of the key in the mark of what it encrypts with IPsec (bpf/lib/encrypt.h). */
+const IPSEC_BITS = 0xf000;
+
 export const markBitShared = defineFailure<Data>({
   code: 'mark-bit-shared',
   stage: 'translated',
@@ -56,7 +65,8 @@ export const markBitShared = defineFailure<Data>({
   explanation:
     'portmap sets one bit of the packet mark, bit 13 by default, on packets that it masquerades later. If a rule of another component sets the ' +
     'bit, other packets are masqueraded; if it clears the bit in between, packets are not masqueraded; if it acts on the bit, it acts on the ' +
-    'packets of hostPorts. The symptoms vary: wrong source addresses, drops, hostPorts that their own pod cannot reach.',
+    'packets of hostPorts. The symptoms vary: wrong source addresses, drops, hostPorts that their own pod cannot reach. A rule of portmap that still ' +
+    'masquerades by a bit which it no longer uses is reported, too: it masquerades packets that another component marks.',
   remedy: 'Give portmap another bit (`markMasqBit`).',
   restart: 'avoided',
   sources: ['cilium/cilium#17109', 'https://www.cni.dev/plugins/current/meta/portmap/ (markMasqBit)'],
@@ -68,54 +78,90 @@ export const markBitShared = defineFailure<Data>({
       const bit = markBitOf(node);
       if (bit === undefined || ruleset === undefined) return [];
       const clashes = clashesOn(node, ruleset, bit);
-      if (clashes.length === 0) return [];
+      const old = oldRules(node, ruleset, bit);
+      const isShared = clashes.length > 0;
+      if (!isShared && old.length === 0) return [];
       const owners = ownersOn(node, ruleset);
       const free = freeBit(node, ruleset, owners);
-      const rules = clashes.length === 1 ? 'a rule' : `${clashes.length} rules`;
+      const oldBits = [...new Set(old.map((each) => each.bit))];
       return [
         {
           subject: { node: node.name },
-          message: `portmap uses bit ${bit} of the packet mark on ${node.name}, and ${rules} of another component ${clashes.length === 1 ? 'uses' : 'use'} it too`,
-          evidence: clashes.flat(),
-          remedy:
-            free === undefined
-              ? noneFree(node, owners)
-              : `Give portmap bit ${free} (\`markMasqBit\`), which no rule of ${node.name} uses.`,
-          data: { node, bit, free, owners },
+          message: isShared ? sharedMessage(node, bit, clashes.length) : oldMessage(node, bit, oldBits),
+          evidence: [
+            ...clashes.flat(),
+            ...old.map(({ rule }) => ruleEvidence(rule, 'masquerades by a bit that portmap no longer uses')),
+            ...oldBits.flatMap((other) => clashesOn(node, ruleset, other).flat()),
+          ],
+          remedy: isShared ? sharedRemedy(node, free, owners) : oldRemedy(bit, oldBits),
+          data: { node, bit, isShared, old: oldBits, free, owners },
         },
       ];
     });
   },
 
-  heal({ data: { node, bit, free, owners } }, scene) {
-    if (free === undefined || node.active === undefined) return { by: 'hand', why: noneFree(node, owners) };
+  heal({ data: { node, bit, isShared, old, free, owners } }, scene) {
+    const next = isShared ? free : bit;
+    if (next === undefined || node.active === undefined) return { by: 'hand', why: noneFree(node, owners) };
     const document = changePortmap(listDocument(node.active), (portmap) => ({
       ...portmap,
-      markMasqBit: free,
+      markMasqBit: next,
     }));
     const sandboxes = new Map(
       scene
         .pathsOn(node)
         .flatMap(({ sandbox }) => (sandbox === undefined ? [] : [[sandbox.id, sandbox] as const])),
     );
-    const old = `0x${(2 ** bit).toString(16)}/0x${(2 ** bit).toString(16)}`;
     return {
       by: 'steps',
       steps: [
-        writeConfig(node, node.active.path, document, `let portmap use bit ${free}`),
+        ...(isShared
+          ? [
+              writeConfig(
+                node,
+                node.active.path,
+                document,
+                `let portmap use bit ${next}${conditionOf(next, owners)}`,
+              ),
+            ]
+          : []),
         ...[...sandboxes.values()].map((sandbox) =>
-          rewriteMapping(node, sandbox, `mark packets of ${sandbox.name} by bit ${free}`),
+          rewriteMapping(node, sandbox, `mark packets of ${sandbox.name} by bit ${next}`),
         ),
-        ...oldRules(node, old).map((action) => ({
-          on: 'node' as const,
-          node: node.name,
-          why: `no longer use bit ${bit}`,
-          action,
-        })),
+        ...[...(isShared ? [bit] : []), ...old]
+          .filter((gone) => gone !== next)
+          .flatMap((gone) => removals(node, gone)),
       ],
     };
   },
 });
+
+function sharedMessage(node: NodeView, bit: number, clashes: number): string {
+  const rules = clashes === 1 ? 'a rule' : `${clashes} rules`;
+  return `bit ${bit} of the packet mark is portmap's on ${node.name}, and ${rules} of another component ${clashes === 1 ? 'uses' : 'use'} it too`;
+}
+
+function oldMessage(node: NodeView, bit: number, old: readonly number[]): string {
+  return `portmap uses bit ${bit} of the packet mark on ${node.name}, and rules of its own still masquerade by ${bitNames(old)}`;
+}
+
+function sharedRemedy(node: NodeView, free: number | undefined, owners: readonly string[]): string {
+  if (free === undefined) return noneFree(node, owners);
+  return `Give portmap bit ${free} (\`markMasqBit\`), which no rule of ${node.name} uses${conditionOf(free, owners)}.`;
+}
+
+function oldRemedy(bit: number, old: readonly number[]): string {
+  return `Write the mappings again with bit ${bit}, then delete portmap's rules for ${bitNames(old)}.`;
+}
+
+function bitNames(bits: readonly number[]): string {
+  return `${bits.length === 1 ? 'bit' : 'bits'} ${bits.join(', ')}`;
+}
+
+/** When a bit is not free all the same: what Cilium encrypts with IPsec is not seen in every report. */
+function conditionOf(bit: number, owners: readonly string[]): string {
+  return owners.includes('Cilium') && (IPSEC_BITS >>> bit) & 1 ? ` (not with Cilium's IPsec)` : '';
+}
 
 /** portmap's bit on a node; undefined where it uses none. */
 function markBitOf(node: NodeView): number | undefined {
@@ -126,7 +172,11 @@ function markBitOf(node: NodeView): number | undefined {
   const hasTable = (name: string) => tables.some((table) => table.backend === 'nft' && table.name === name);
   // The reference plugin masquerades by address there.
   if (fields.backend === 'nftables' && hasTable(REFERENCE_TABLE) && !hasTable(NFT_TABLE)) return undefined;
-  return typeof fields.markMasqBit === 'number' ? fields.markMasqBit : DEFAULT_MARK_BIT;
+  return bitIn(fields);
+}
+
+function bitIn({ markMasqBit }: Readonly<Record<string, unknown>>): number {
+  return typeof markMasqBit === 'number' ? markMasqBit : DEFAULT_MARK_BIT;
 }
 
 /** The table of the reference plugin's nftables backend. */
@@ -141,7 +191,14 @@ const DOES: Readonly<Record<MarkClash['does'], string>> = {
 /** What shares a bit with portmap on a node, as evidence: of each rule itself, and how the bit gets there where it is by way of the connection. */
 function clashesOn(node: NodeView, ruleset: Ruleset, bit: number): Evidence[][] {
   const rules = new Set<Rule>();
-  const clashes = familiesOf(ruleset).flatMap((family) => markClashes(ruleset, family, bit, isOurs));
+  const mapsV6 = hasMappedV6(ruleset);
+  const clashes = [
+    ...markClashes(ruleset, 'ip', bit, isOurs),
+    // The rule of an inet table masquerades what has the bit, whether or not ports of IPv6 are mapped.
+    ...(mapsV6 || isOfBothFamilies(node, ruleset) ? markClashes(ruleset, 'ip6', bit, isOurs) : []).filter(
+      ({ does }) => mapsV6 || does === 'sets',
+    ),
+  ];
   const ofRules = clashes.flatMap(({ rule, does, through }) => {
     // One of an inet table is of both families.
     if (rules.has(rule)) return [];
@@ -153,11 +210,17 @@ function clashesOn(node: NodeView, ruleset: Ruleset, bit: number): Evidence[][] 
       ],
     ];
   });
-  const ofRouting = routingByMark(node)
-    .filter(({ mark }) => comparesBit(mark!, bit))
-    .map((rule): Evidence[] => [
-      { kind: 'route', where: `policy rule of ${node.name} (${DOES.acts})`, saw: describeRule(rule) },
-    ]);
+  const ofRouting = (mapsV6 ? (['ipv4', 'ipv6'] as const) : (['ipv4'] as const)).flatMap((family) =>
+    routingByMark(node, family)
+      .filter(({ mark }) => comparesBit(mark!, bit))
+      .map((rule): Evidence[] => [
+        {
+          kind: 'route',
+          where: `${family === 'ipv6' ? 'IPv6 ' : ''}policy rule of ${node.name} (${DOES.acts})`,
+          saw: describeRule(rule),
+        },
+      ]),
+  );
   return [...ofRules, ...ofRouting];
 }
 
@@ -166,20 +229,31 @@ function ruleEvidence({ location, text }: Rule, does: string): Evidence {
   return { kind: 'rule', where: `${backend} ${table} ${chain} (${does})`, saw: text };
 }
 
-/** The families whose packets portmap marks: IPv6 only where it has mapped ports of that. */
-function familiesOf({ tables }: Ruleset): ('ip' | 'ip6')[] {
-  const isMapped = tables.some(({ family, chains }) => family === 'ip6' && chains.has(MASQ_CHAIN));
-  return isMapped ? ['ip', 'ip6'] : ['ip'];
+/** Whether portmap marks packets of IPv6: only where it has mapped ports of that. */
+function hasMappedV6({ tables }: Ruleset): boolean {
+  return tables.some(({ backend, family, name, chains, sets }) =>
+    backend === 'nft' && name === NFT_TABLE
+      ? ['one6', 'any6'].some((map) => (sets.get(map)?.elements.length ?? 0) > 0)
+      : family === 'ip6' && chains.has(MASQ_CHAIN),
+  );
+}
+
+/** Whether portmap masquerades in one table for both families. */
+function isOfBothFamilies(node: NodeView, { tables }: Ruleset): boolean {
+  return (
+    portmapIn(node.chain)?.fields.backend === 'nftables' ||
+    tables.some(({ backend, name }) => backend === 'nft' && name === NFT_TABLE)
+  );
 }
 
 /** The policy rules of a node that go by the mark and lead somewhere. Packets of hostPorts are routed when they have been marked. */
-function routingByMark({ seen }: NodeView): PolicyRule[] {
+function routingByMark({ seen }: NodeView, family: 'ipv4' | 'ipv6'): PolicyRule[] {
   if (seen === undefined) return [];
   const routes = known(seen.network.routes);
-  return (known(policyRules(seen, 'ipv4')) ?? []).filter(({ mark, action, table }) => {
+  return (known(policyRules(seen, family)) ?? []).filter(({ mark, action, table }) => {
     if (mark === undefined || action === 'nop') return false;
     // Where a table has no route, the next rule decides.
-    const isEmpty = routes?.every((route) => route.family !== 'ipv4' || route.table !== table) ?? false;
+    const isEmpty = routes?.every((route) => route.family !== family || route.table !== table) ?? false;
     return action !== undefined || !isEmpty;
   });
 }
@@ -198,10 +272,37 @@ function freeBit(node: NodeView, ruleset: Ruleset, owners: readonly string[]): n
     KUBERNETES_BITS,
     ...OWNERS.filter(({ name }) => owners.includes(name)).map(({ bits }) => bits),
     ...(['ip', 'ip6'] as const).map((family) => markFields(ruleset, family, isOurs)),
-    ...routingByMark(node).map(({ mark }) => markField(mark!)),
+    ...(['ipv4', 'ipv6'] as const).flatMap((family) =>
+      routingByMark(node, family).map(({ mark }) => markField(mark!)),
+    ),
+    ...(owners.includes('Cilium') && encryptsByIpsec(node, ruleset) ? [IPSEC_BITS] : []),
   ].reduce((bits, more) => bits | more, 0);
   return CANDIDATES.find(
     (other) => ((taken >>> other) & 1) === 0 && clashesOn(node, ruleset, other).length === 0,
+  );
+}
+
+/**
+ * Whether Cilium's IPsec shows on a node: by the policy rule for what is to be decrypted, or one that leads to the routing table of IPsec
+ * (pkg/datapath/linux/linux_defaults), or by the rules that keep it from connection tracking (xfrmDescription in pkg/datapath/iptables). Its
+ * other rules for these marks are there without encryption, too.
+ */
+function encryptsByIpsec({ seen }: NodeView, { tables }: Ruleset): boolean {
+  const isRouted = (['ipv4', 'ipv6'] as const).some(
+    (family) =>
+      seen !== undefined &&
+      known(policyRules(seen, family))?.some(
+        ({ mark, table }) =>
+          mark?.mask === 0xf00 && (mark.value === 0xd00 || (mark.value === 0xe00 && table === '200')),
+      ),
+  );
+  return (
+    isRouted ||
+    tables.some(({ chains }) =>
+      [...chains.values()].some(({ rules }) =>
+        rules.some(({ comment }) => comment?.startsWith('cilium-xfrm-notrack:')),
+      ),
+    )
   );
 }
 
@@ -218,10 +319,77 @@ function isOurs({ location, comment }: Rule): boolean {
   );
 }
 
-/** portmap's shared rules with an old mark, each table with the commands that take them out. */
-function oldRules(node: NodeView, mark: string): Extract<NodeAction, { do: 'iptables' }>[] {
-  return (known(node.ruleset)?.tables ?? []).flatMap(({ backend, family, name, chains }) => {
-    if (backend === 'nft' || family === 'inet' || name !== 'nat') return [];
+/** portmap's own rules that masquerade by a bit which neither its configuration nor that of another network on the node has. */
+function oldRules(node: NodeView, { tables }: Ruleset, bit: number): { rule: Rule; bit: number }[] {
+  const used = new Set([bit, ...bitsOfOtherNetworks(node)]);
+  return tables.flatMap((table) =>
+    masqueradesOf(table)
+      .filter((each) => !used.has(each.bit))
+      .sort((a, b) => a.bit - b.bit),
+  );
+}
+
+/** portmap's own rules of a table that masquerade by one bit of the mark. */
+function masqueradesOf({ backend, name, chains }: Table): { rule: Rule; bit: number }[] {
+  const isNative = backend === 'nft' && name === NFT_TABLE;
+  return [...chains.values()].flatMap((chain) =>
+    (isNative || chain.name === MASQ_CHAIN ? chain.rules : []).flatMap((rule) => {
+      const bit = CANDIDATE_BITS.find((each) => isByBit(rule, each));
+      return bit === undefined ? [] : [{ rule, bit }];
+    }),
+  );
+}
+
+const CANDIDATE_BITS = Array.from({ length: 32 }, (_, i) => i);
+
+function isByBit({ expressions }: Rule, bit: number): boolean {
+  const mask = (1 << bit) >>> 0;
+  return (
+    expressions.some(({ kind }) => kind === 'masquerade') &&
+    expressions.some(
+      (each) => each.kind === 'match' && each.key.some((part) => part.field === 'mark' && part.mask === mask),
+    )
+  );
+}
+
+/** The bits of other networks, by the node's other configurations and by the attachments that were made. */
+function bitsOfOtherNetworks(node: NodeView): number[] {
+  const own = known(node.active?.list)?.name;
+  const lists = [
+    ...(node.configs ?? []).map(({ list }) => known(list)),
+    ...(node.attachments ?? []).map(({ config }) => listIn(config)),
+  ];
+  return lists.flatMap((list) => {
+    const fields = list === undefined || list.name === own ? undefined : portmapIn(list.plugins)?.fields;
+    return fields === undefined ? [] : [bitIn(fields)];
+  });
+}
+
+function listIn(config: string): NetworkConfigList | undefined {
+  try {
+    return parseNetworkConfig(config, 'cached.conflist');
+  } catch {
+    // A broken entry of the cache is the finding of another failure.
+    return undefined;
+  }
+}
+
+/** The steps that take portmap's shared rules with a bit out of every table. */
+function removals(node: NodeView, bit: number): HealStep[] {
+  const mark = `0x${(2 ** bit).toString(16)}/0x${(2 ** bit).toString(16)}`;
+  const tables = known(node.ruleset)?.tables ?? [];
+  return tables.flatMap((table): HealStep[] => {
+    const { backend, family, name, chains } = table;
+    const step = { on: 'node' as const, node: node.name, why: `no longer use bit ${bit}` };
+    if (backend === 'nft') {
+      return masqueradesOf(table).flatMap(({ rule, bit: its }): HealStep[] => {
+        const { handle, location } = rule;
+        if (its !== bit || handle === undefined) return [];
+        const { chain } = location;
+        return [{ ...step, action: { do: 'delete-nft-rule', family, table: name, chain, handle } }];
+      });
+    }
+    if (family === 'inet' || name !== 'nat') return [];
     const commands = [SETMARK_CHAIN, MASQ_CHAIN].flatMap((chain) =>
       (chains.get(chain)?.rules ?? []).flatMap(({ text }) =>
         text.includes(mark) ? [['-D', ...splitWords(text).slice(1)]] : [],
@@ -230,11 +398,14 @@ function oldRules(node: NodeView, mark: string): Extract<NodeAction, { do: 'ipta
     if (commands.length === 0) return [];
     return [
       {
-        do: 'iptables',
-        variant: backend,
-        family: family === 'ip' ? 'ipv4' : 'ipv6',
-        table: 'nat',
-        commands,
+        ...step,
+        action: {
+          do: 'iptables',
+          variant: backend,
+          family: family === 'ip' ? 'ipv4' : 'ipv6',
+          table: 'nat',
+          commands,
+        },
       },
     ];
   });
