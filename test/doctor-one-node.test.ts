@@ -5,6 +5,7 @@ import { bundleWorld } from '../src/collect/bundle.ts';
 import type { Node, Pod } from '../src/kube/types.ts';
 import { diagnose } from '../src/path/diagnose/diagnose.ts';
 import { planHeal } from '../src/path/heal/plan.ts';
+import type { PathVerdict } from '../src/path/model/finding.ts';
 import type { NodeReport } from '../src/path/model/node-report.ts';
 import { stages } from '../src/path/model/stages.ts';
 import type { World } from '../src/path/model/world.ts';
@@ -55,6 +56,7 @@ const reasons = (world: World) =>
 test('the world that is changed has no doubt', () => {
   expect(exitStatusOf(healthy.diagnosis)).toBe(0);
   expect(healthy.sick.length).toBeGreaterThan(0);
+  expect(healthy.sick.flat().filter((verdict) => verdict !== 'ok')).toEqual([]);
 });
 
 /** Rules of table nat of the node, in the place of its own. */
@@ -114,40 +116,102 @@ const randomMap = (value: (i: number) => unknown) => ({
   map: { key: RANDOM, data: { set: Array.from({ length: 250 }, (_, i) => [i, value(i)]) } },
 });
 
+/** What is said of a mapping where it is not `ok`: a stage, its verdict, and why. */
+function doubtsOf(path: PathVerdict): string[] {
+  return stages.flatMap((stage) => {
+    const { verdict, codes, reason } = path.stages[stage];
+    return verdict === 'ok' ? [] : [`${stage} ${verdict}: ${reason ?? codes.join(', ')}`];
+  });
+}
+
+/** Of a change that does not concern the node's mappings, whatever there is of it: they are there, and answer. */
+const ALL_OK: readonly string[] = [];
+const MISSING = ['translated broken: mapping-missing'];
+const MISSING_AND_MUTED = [...MISSING, 'forwarded muted: mapping-missing'];
+const NOT_ON_NODE = [
+  'declared broken: hostip-not-on-node',
+  ...['translated', 'forwarded', 'answered'].map((stage) => `${stage} muted: hostip-not-on-node`),
+];
+const untraced = (why: string) => ['translated', 'forwarded'].map((stage) => `${stage} unknown: ${why}`);
+const unseen = (why: string) => [
+  ...['configured', 'installed', 'attached'].map((stage) => `${stage} unknown: ${why}`),
+  ...untraced(why),
+];
+
 describe('the others are judged as before, at once', () => {
-  test.each<[string, Change]>([
-    ['an invalid address', { node: (node) => (node.status!.addresses![0]!.address = '999.1.1.1') }],
-    ['no address', { node: (node) => (node.status!.addresses = []) }],
-    ['the address of another node', { node: (node) => (node.status!.addresses![0]!.address = '172.17.0.3') }],
-    ['a report of another node', { report: (report) => (report.node = 'kind-worker') }],
-    ['a report of last week', { report: (report) => (report.takenAt = '2019-04-20T00:00:00Z') }],
+  test.each<[string, readonly string[], Change]>([
+    [
+      'an invalid address',
+      untraced('the address of kind-worker2 is not known: the API says "999.1.1.1", which is no IP address'),
+      { node: (node) => (node.status!.addresses![0]!.address = '999.1.1.1') },
+    ],
+    [
+      'no address',
+      untraced('the address of kind-worker2 is not known'),
+      { node: (node) => (node.status!.addresses = []) },
+    ],
+    [
+      'the address of another node',
+      unseen('the report is of a machine that has no address of kind-worker2 (172.17.0.3)'),
+      { node: (node) => (node.status!.addresses![0]!.address = '172.17.0.3') },
+    ],
+    [
+      'a report of another node',
+      unseen('the report that is named for kind-worker2 is of kind-worker'),
+      { report: (report) => (report.node = 'kind-worker') },
+    ],
+    [
+      'a report of last week',
+      unseen('the report is 264 hours old'),
+      { report: (report) => (report.takenAt = '2019-04-20T00:00:00Z') },
+    ],
     [
       'a list that is nested deeply',
+      [
+        'configured unknown: 00-a.conflist: nested deeper than 100 levels',
+        'installed unknown: the chain is not known',
+      ],
       { report: firstConf(list([{ type: 'a', x: 'DEEP' }]).replace('"DEEP"', deep('[', ']'))) },
     ],
     [
       'a list of 10,000 plugins',
+      [
+        'configured unknown: 00-a.conflist: 10000 plugins, more than 100',
+        'installed unknown: the chain is not known',
+      ],
       { report: firstConf(list(Array.from({ length: 10_000 }, (_, i) => ({ type: `p${i}` })))) },
     ],
     [
       'a list of 100,000 plugins',
+      [
+        'configured unknown: 00-a.conflist: 100000 plugins, more than 100',
+        'installed unknown: the chain is not known',
+      ],
       { report: firstConf(list(Array.from({ length: 100_000 }, (_, i) => ({ type: `p${i}` })))) },
     ],
-    ['100,000 rules', { report: rules(100_000, (i) => `-A PREROUTING -s 10.0.${i % 256}.0/24 -j ACCEPT`) }],
+    [
+      '100,000 rules',
+      MISSING,
+      { report: rules(100_000, (i) => `-A PREROUTING -s 10.0.${i % 256}.0/24 -j ACCEPT`) },
+    ],
     [
       '100,000 rules that are not understood',
+      MISSING,
       { report: rules(100_000, (i) => `-A PREROUTING -m foo --bar ${i} -j ACCEPT`) },
     ],
     [
       '100,000 rules that may drop',
+      MISSING_AND_MUTED,
       { report: rules(100_000, (i) => `-A PREROUTING -m foo --bar ${i} -j DROP`) },
     ],
     [
       '100,000 rules that may return',
+      MISSING,
       { report: rules(100_000, (i) => `-A PREROUTING -m foo --bar ${i} -j RETURN`) },
     ],
     [
       '50,000 rules that may mark',
+      MISSING_AND_MUTED,
       {
         report: rules(
           50_000,
@@ -157,6 +221,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       '50,000 translations that nobody can tell apart',
+      untraced('outside: whether a packet matches "-m foo --bar 0" of nat PREROUTING'),
       {
         report: rules(
           50_000,
@@ -166,6 +231,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'what 20,000 pods left behind',
+      ['attached risk: attachment-leaked', 'translated broken: mapping-missing'],
       {
         report: rules(
           20_000,
@@ -176,18 +242,22 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       '50,000 chains within each other',
+      untraced('outside: chains nested deeper than 64'),
       { report: rules(50_000, (i) => `-A ${i === 0 ? 'PREROUTING' : `C${i}`} -j C${i + 1}`) },
     ],
     [
       'chains that lead to each other',
+      MISSING_AND_MUTED,
       { report: withRules(['-A PREROUTING -j C1', '-A C1 -j C2', '-A C2 -j C1']) },
     ],
     [
       'chains that are reached in more ways than there is time for',
+      untraced('outside: more than 200000 rules'),
       { report: rules(120, (i) => `-A ${i < 2 ? 'PREROUTING' : `C${i >> 1}`} -j C${(i >> 1) + 1}`) },
     ],
     [
       '10,000 rules with a set of 20,000 ranges',
+      ALL_OK,
       {
         report: nft([
           {
@@ -213,6 +283,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'a rule that chooses by lot, and by lot again',
+      untraced('outside: whether a packet matches "meta mark set numgen'),
       {
         report: nft([
           {
@@ -228,12 +299,14 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'expressions within expressions',
+      untraced('nft ruleset, nftables[0].table: is no object'),
       {
         report: (report) => (report.netfilter.nft = { value: `{"nftables":[{"table":${deep('[', ']')}}]}` }),
       },
     ],
     [
       'a mapping list of all ports',
+      ALL_OK,
       {
         report: (report) => {
           const portMappings = Array.from({ length: 65_535 }, (_, i) => ({
@@ -250,6 +323,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'what is loaded, and was attached, nested deeply',
+      ALL_OK,
       {
         report: (report) => {
           const config = list([{ type: 'a', x: 'DEEP' }]).replace('"DEEP"', deep('{"a":', '}'));
@@ -263,14 +337,22 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'a pod with thousands of ports',
+      ['translated unknown: outside: the rules do not lead to the pod', 'answered unknown: not probed'],
       { pods: withPorts(5000, (i) => ({ hostPort: i + 1, containerPort: 80, protocol: 'TCP' })) },
     ],
     [
       'a pod with one port thousands of times',
+      ['translated unknown: outside: the rules do not lead to the pod'],
       { pods: withPorts(5000, () => ({ hostPort: 80, containerPort: 80, protocol: 'TCP' })) },
     ],
     [
       'hundreds of mappings and 100,000 rules',
+      [
+        'translated unknown: outside: the rules do not lead to the pod',
+        'answered unknown: not probed',
+        'translated unknown: outside: more rules than there is time for',
+        'forwarded unknown: outside: more rules than there is time for',
+      ],
       {
         pods: withPorts(300, (i) => ({ hostPort: i + 80, containerPort: 80, protocol: 'TCP' })),
         report: rules(100_000, (i) => `-A PREROUTING -s 10.0.${i % 256}.0/24 -j ACCEPT`),
@@ -278,6 +360,10 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'a pod of whose addresses none is one',
+      [
+        'translated unknown: outside: the rules do not lead to the pod',
+        'answered unknown: node: it was 192.168.2.3 that answered, not the pod',
+      ],
       {
         pods: (pods) => {
           for (const { spec, status } of pods) {
@@ -294,12 +380,14 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'an invalid hostIP',
+      NOT_ON_NODE,
       {
         pods: withPorts(1, () => ({ hostPort: 80, containerPort: 80, protocol: 'TCP', hostIP: 'nonsense' })),
       },
     ],
     [
       'a hostIP that begins like one',
+      NOT_ON_NODE,
       {
         pods: withPorts(1, () => ({
           hostPort: 80,
@@ -311,6 +399,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'invalid routes and addresses',
+      ['translated unknown: no route to 172.17.0.2', 'forwarded broken: pod-route-missing'],
       {
         report: (report) => {
           for (const each of (report.network.routes as { value: { gateway?: string; destination: string }[] })
@@ -327,9 +416,16 @@ describe('the others are judged as before, at once', () => {
     ],
   ])(
     '%s',
-    (_, change) => {
+    (_, says, change) => {
       const { others, diagnosis } = judged(changed(change));
       expect(others).toEqual(healthy.others);
+      const sick = diagnosis.paths.filter(({ node }) => node === SICK);
+      const lines = [...new Set(sick.flatMap(doubtsOf))].sort();
+      expect(lines.map((line) => says.find((each) => line.startsWith(each)) ?? line)).toEqual(
+        [...says].sort(),
+      );
+      // Not one mapping of the node is called good where something is to be said of it.
+      expect(sick.filter((path) => (doubtsOf(path).length === 0) !== (says === ALL_OK))).toEqual([]);
       expect(diagnosis.paths.every((path) => stages.every((stage) => path.stages[stage] !== undefined))).toBe(
         true,
       );
