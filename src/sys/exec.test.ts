@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ExecError, output, realExec } from './exec.ts';
+import { DeadlineError, ExecError, output, realExec } from './exec.ts';
 
 describe('realExec', () => {
   test('returns what a command printed and how it ended', async () => {
@@ -48,6 +48,7 @@ describe('realExec', () => {
     const error = await realExec
       .run(['sh', '-c', 'sleep 20 & sleep 20'], { timeoutMs: 200 })
       .catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(DeadlineError);
     expect(error.message).toContain('no answer within 200 ms, killed');
     expect(performance.now() - begin).toBeLessThan(5000);
   });
@@ -56,6 +57,7 @@ describe('realExec', () => {
     const error = await realExec
       .run(['sleep', '20'], { signal: AbortSignal.timeout(100) })
       .catch((thrown) => thrown);
+    expect(error).not.toBeInstanceOf(DeadlineError);
     expect(error.message).toContain('cancelled, killed');
   });
 });

@@ -66,6 +66,11 @@ export class ExecError extends Error {
   }
 }
 
+/** A command that was killed at its deadline. */
+export class DeadlineError extends ExecError {
+  override name = 'DeadlineError';
+}
+
 /** Runs a command and returns its standard output; a non-zero exit is an {@link ExecError}. */
 export async function output(
   exec: Exec,
@@ -120,7 +125,7 @@ export const realExec: Exec = {
       }
       const out: Buffer[] = [];
       const err: Buffer[] = [];
-      let failure: string | undefined;
+      let failure: { why: string; Kind: typeof ExecError } | undefined;
       const finished = (code: number): ExecResult => ({
         code,
         ...(options.binary
@@ -128,8 +133,8 @@ export const realExec: Exec = {
           : { stdout: Buffer.concat(out).toString('utf8') }),
         stderr: Buffer.concat(err).toString('utf8'),
       });
-      const stop = (why: string) => {
-        failure = why;
+      const stop = (why: string, Kind: typeof ExecError) => {
+        failure = { why, Kind };
         // Ends the whole group, and stops waiting for other processes that hold the pipes: a grandchild must not be able
         // to extend a deadline.
         if (child.pid !== undefined) killGroup(child.pid);
@@ -137,8 +142,11 @@ export const realExec: Exec = {
         child.stderr?.destroy();
       };
       const timeoutMs = options.timeoutMs ?? 30_000;
-      const timer = setTimeout(() => stop(`no answer within ${timeoutMs} ms, killed`), timeoutMs);
-      const onAbort = () => stop('cancelled, killed');
+      const timer = setTimeout(
+        () => stop(`no answer within ${timeoutMs} ms, killed`, DeadlineError),
+        timeoutMs,
+      );
+      const onAbort = () => stop('cancelled, killed', ExecError);
       options.signal?.addEventListener('abort', onAbort, { once: true });
       if (options.signal?.aborted) onAbort();
       const done = () => {
@@ -155,7 +163,7 @@ export const realExec: Exec = {
         done();
         // One of the two is there: a process ends by itself or by a signal.
         const result = finished(code ?? 128 + constants.signals[signalName!]);
-        if (failure !== undefined) reject(new ExecError(argv, result, failure));
+        if (failure !== undefined) reject(new failure.Kind(argv, result, failure.why));
         else resolve(result);
       });
       if (options.stdin !== undefined && child.stdin) {

@@ -71,6 +71,9 @@ export async function labClient(record: ClusterRecord): Promise<ApiClient> {
 /** How long a node may take for its report, in milliseconds: a report bounds its own parts. */
 const REPORT_DEADLINE_MS = 20_000;
 
+/** How long reading a node's counters may take, in milliseconds: all probes wait for it, and without it they say all that they saw. */
+const COUNTERS_DEADLINE_MS = 5_000;
+
 /** Takes the report of a node of the lab. */
 export async function reportOf(
   exec: Exec,
@@ -117,7 +120,9 @@ export function labProbeDoor(record: ClusterRecord, options: Omit<LabWorldOption
     },
     async reversePathDrops(node, signal) {
       const argv = await nodeArgv(exec, node, ['cat', '/proc/net/netstat']);
-      return reversePathDrops(await output(exec, argv, signal && { signal }));
+      return reversePathDrops(
+        await output(exec, argv, { timeoutMs: COUNTERS_DEADLINE_MS, ...(signal && { signal }) }),
+      );
     },
   };
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Flow, NodeReport } from '../../path/model/node-report.ts';
 import type { World } from '../../path/model/world.ts';
 import { cniNode } from '../../path/testing/cni-node.ts';
+import { DeadlineError } from '../../sys/exec.ts';
 import { probeJobSchema } from './order.ts';
 import { planProbes } from './plan.ts';
 import { type ProbeDoor, probeWorld } from './probing.ts';
@@ -331,6 +332,65 @@ describe('who answered', () => {
     expect(results.filter(({ outcome }) => outcome !== 'answered')).toEqual([
       expect.objectContaining({ vantage: 'pod', outcome: 'unknown', detail: 'gone' }),
     ]);
+  });
+
+  test('a node on which senders hang until their deadline costs two of them, and the other nodes nothing', async () => {
+    const world = worldWith({}, { nodes: ['n1', 'n2'] });
+    const [pod] = world.pods;
+    const ids = Array.from({ length: 40 }, (_, i) => `${i}`);
+    const pods = ids.map((id) => ({
+      ...pod!,
+      metadata: { ...pod!.metadata, name: `echo-${id}`, uid: `u${id}` },
+    }));
+    const sandboxes = ids.map((id) => ({
+      ...sandbox,
+      id: `s${id}`,
+      name: `echo-${id}`,
+      uid: `u${id}`,
+      netns: `/run/netns/${id}`,
+    }));
+    const reports = new Map([
+      ['n1', { value: { ...cniNode({}), sandboxes: { value: sandboxes } } as NodeReport }],
+    ]);
+    const working = door(async () => []);
+    const elsewhere = Promise.withResolvers<void>();
+    const left = new Set(['n2', 'outside']);
+    let hanging = 0;
+    const results = await probeWorld(
+      { ...world, pods, reports },
+      {
+        ...working,
+        async send(stand, orders) {
+          const place = stand.at === 'outside' ? stand.at : stand.node;
+          if (place === 'n1') {
+            hanging++;
+            // As long as somebody else has not been asked, nothing ends here.
+            await elsewhere.promise;
+            throw new DeadlineError(['probe'], { code: 137, stdout: '', stderr: '' }, 'no answer');
+          }
+          left.delete(place);
+          if (left.size === 0) elsewhere.resolve();
+          return working.send(stand, orders);
+        },
+      },
+    );
+    expect(hanging).toBe(2);
+    const own = results.filter(({ from }) => from === 'n1');
+    expect(new Set(own.map(({ outcome }) => outcome))).toEqual(new Set(['unknown']));
+    expect(own.filter(({ detail }) => detail === 'probe: no answer').length).toBeGreaterThan(0);
+    expect(own.at(-1)!.detail).toBe('not sent: another sender of n1 hung until its deadline');
+    const others = results.filter(({ from }) => from !== 'n1');
+    expect(new Set(others.map(({ outcome }) => outcome))).toEqual(new Set(['answered']));
+  });
+
+  test('a sender that only fails stops none of its node', async () => {
+    const working = door(async () => []);
+    const results = await probeWorld(worldWith({}), {
+      ...working,
+      send: (stand, orders, signal) =>
+        stand.at === 'node' ? Promise.reject(new Error('gone')) : working.send(stand, orders, signal),
+    });
+    expect(results.find(({ vantage }) => vantage === 'pod')?.outcome).toBe('answered');
   });
 
   test('few places are sent from at a time, and results come in the order of the plan', async () => {

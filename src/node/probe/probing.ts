@@ -3,8 +3,8 @@ import type { Flow } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
 import type { ProbeResult } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
+import { DeadlineError } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
-import { settleAll } from '../../util/settle.ts';
 import type { ProbeOrder } from './order.ts';
 import { type ProbeBatch, planProbes, type Stand } from './plan.ts';
 
@@ -23,6 +23,8 @@ export interface ProbeDoor {
  * down until probes of healthy hostPorts time out.
  */
 const SENDERS = 6;
+/** Of one node, so that one on which senders hang does not hold up those of others. */
+const SENDERS_OF_NODE = 2;
 
 /**
  * Probes every mapping of a world from every vantage that there is, and asks connection tracking who
@@ -36,16 +38,7 @@ export async function probeWorld(
   const batches = planProbes(world);
   const targets = new Set(batches.flatMap(({ orders }) => orders.map(({ node }) => node)));
   const before = await dropsOn(targets, door, signal);
-  const answers: ProbeResult[][] = [];
-  let next = 0;
-  const sender = async () => {
-    while (next < batches.length) {
-      const index = next++;
-      answers[index] = await sendBatch(batches[index]!, door, signal);
-    }
-  };
-  await settleAll(Array.from({ length: SENDERS }, sender));
-  const results = answers.flat();
+  const results = (await sendAll(batches, door, signal)).flat();
   const traced = new Set(results.filter(isTranslated).map(({ node }) => node));
   const silent = new Set(results.filter(isSilent).map(({ node }) => node));
   const [flows, after] = await Promise.all([flowsOn(traced, door, signal), dropsOn(silent, door, signal)]);
@@ -93,18 +86,67 @@ async function dropsOn(
   return new Map(await Promise.all(reads));
 }
 
-async function sendBatch(
-  { stand, orders }: ProbeBatch,
+/**
+ * Sends every batch, few at a time; the results are in the order of the batches. Where a sender hangs until its deadline, the next ones most likely
+ * would, too: what is left to be sent from that node is unknown without waiting.
+ */
+async function sendAll(
+  batches: readonly ProbeBatch[],
   door: ProbeDoor,
   signal: AbortSignal | undefined,
-): Promise<ProbeResult[]> {
+): Promise<ProbeResult[][]> {
+  const answers: ProbeResult[][] = [];
+  const waiting = [...batches.entries()];
+  const running = new Map<string, number>();
+  const hung = new Set<string>();
+  const senders = new Set<Promise<void>>();
+  const send = async (index: number, batch: ProbeBatch, place: string) => {
+    try {
+      answers[index] = await door.send(batch.stand, batch.orders, signal);
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (cause instanceof DeadlineError) hung.add(place);
+      answers[index] = notSent(batch, messageOf(cause));
+    } finally {
+      running.set(place, running.get(place)! - 1);
+    }
+  };
+  /** Starts the next batch that may run now; false when there is none. */
+  const startNext = (): boolean => {
+    const at = waiting.findIndex(
+      ([, { stand }]) => (running.get(placeOf(stand)) ?? 0) < SENDERS_OF_NODE || hung.has(placeOf(stand)),
+    );
+    if (at < 0) return false;
+    const [[index, batch]] = waiting.splice(at, 1) as [[number, ProbeBatch]];
+    const place = placeOf(batch.stand);
+    if (hung.has(place)) {
+      answers[index] = notSent(batch, `not sent: another sender of ${place} hung until its deadline`);
+      return true;
+    }
+    running.set(place, (running.get(place) ?? 0) + 1);
+    const sending: Promise<void> = send(index, batch, place).finally(() => senders.delete(sending));
+    senders.add(sending);
+    return true;
+  };
   try {
-    return await door.send(stand, orders, signal);
-  } catch (cause) {
-    signal?.throwIfAborted();
-    const detail = messageOf(cause);
-    return orders.map((order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 }));
+    while (waiting.length > 0 || senders.size > 0) {
+      while (senders.size < SENDERS && startNext());
+      if (senders.size > 0) await Promise.race(senders);
+    }
+  } finally {
+    // What fails is cancelled: the other senders end, and are waited for.
+    await Promise.allSettled(senders);
   }
+  return answers;
+}
+
+/** Where a sender hangs, others of the same place do. */
+function placeOf(stand: Stand): string {
+  return stand.at === 'outside' ? 'the network of the nodes' : stand.node;
+}
+
+function notSent({ orders }: ProbeBatch, detail: string): ProbeResult[] {
+  return orders.map((order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 }));
 }
 
 /** Whether the node's connection tracking can have an entry for a probe. */
