@@ -279,20 +279,31 @@ describe('a configuration that Cilium has renamed', () => {
   const BAK = '/etc/cni/net.d/000-cilium-portmap.conflist.cilium_bak';
   const planned = (result: Diagnosed) => planHeal(result, { restart: false })[0]!;
 
-  test('is not given its name back where the agent watches the directory', async () => {
+  test('is not given its name back unasked where the agent may watch the directory', async () => {
     const result = diagnosed(await reportOf('b'), ANSWERS.b);
     const [finding] = result.diagnosis.findings;
     expect(planned(result)).toMatchObject({ steps: [], left: { to: 'hand' } });
     expect(finding?.command).toBeUndefined();
     expect(finding?.remedy).toBe(planned(result).left!.why);
     for (const words of [
-      "Cilium's agent watches /etc/cni/net.d of node-b",
+      "Cilium's agent may watch /etc/cni/net.d of node-b",
       'cni.chainingMode=portmap',
       'cni.exclusive=false',
+      'hostport heal --only conflist-renamed',
       `mv ${BAK} /etc/cni/net.d/000-cilium-portmap.conflist`,
     ]) {
       expect(finding?.remedy).toContain(words);
     }
+  });
+
+  test('is given its name back there by whoever names the failure, with what Cilium must be set to', async () => {
+    const result = diagnosed(await reportOf('b'), ANSWERS.b);
+    const [plan] = planHeal(result, { restart: false, codes: ['conflist-renamed'] });
+    expect(plan?.left).toBeUndefined();
+    expect(plan?.steps.map(describeStep)).toEqual([
+      `node-b: mv ${BAK} /etc/cni/net.d/000-cilium-portmap.conflist`,
+    ]);
+    expect(plan!.steps[0]!.why).toContain('while cni.exclusive is not false in Cilium');
   });
 
   test('names the pods that were attached without portmap, with the list that ran for them', async () => {
@@ -349,7 +360,7 @@ describe('a configuration that Cilium has renamed', () => {
     expect(finding.code).toBe('conflist-renamed');
     expect(finding.command).toBe('hostport heal --only conflist-renamed');
     expect(steps.map(describeStep)).toEqual([`node-b: mv ${BAK} /etc/cni/net.d/000-cilium-portmap.conflist`]);
-    expect(steps[0]!.why).toContain('the next start of its agent renames it again');
+    expect(steps[0]!.why).toContain('its agent renames it again');
   });
 
   const single = () => JSON.stringify({ cniVersion: '1.0.0', name: 'cilium', type: 'cilium-cni' });

@@ -37,7 +37,7 @@ export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): Planned
   return cases
     .filter((entry) => isInScope(entry, scope))
     .map(({ failure, detection, finding }): PlannedHeal => {
-      const { heal } = possibleHeal(failure, detection, scene);
+      const { heal } = possibleHeal(failure, detection, scene, scope.codes !== undefined);
       if (heal.by !== 'hand' && isForPerson(failure, finding, scope)) {
         const why = `risks are fixed only on request: hostport heal --only ${finding.code}`;
         return { finding, steps: [], left: { to: 'hand', why } };

@@ -141,7 +141,7 @@ test('a runtime that missed a mounted file notices one that comes and goes besid
   ]);
 });
 
-describe('a directory that Cilium’s agent watches', () => {
+describe('a directory that Cilium’s agent may watch', () => {
   const CILIUM = '05-cilium.conflist';
   const undeclared = listOf([{ type: 'cilium-cni' }, { type: 'portmap' }]);
   const kinds = (plan: ReturnType<typeof planned>['plan']) =>
@@ -152,9 +152,18 @@ describe('a directory that Cilium’s agent watches', () => {
     expect(plan?.steps).toEqual([]);
     expect(finding?.command).toBeUndefined();
     expect(finding?.remedy).toBe(
-      "Cilium's agent watches /etc/cni/net.d of n1 and renames other files there at once: set cni.exclusive=false in Cilium, restart its agents and then " +
-        'declare the capability in 05-cilium.conflist in a list that comes before 05-cilium.conflist',
+      "Cilium's agent may watch /etc/cni/net.d of n1 and rename other files there at once: set cni.exclusive=false in Cilium, restart its agents and then " +
+        'declare the capability in 05-cilium.conflist in a list that comes before 05-cilium.conflist, which hostport heal --only capability-missing does',
     );
+  });
+
+  test('is written to by whoever names the failure, with what Cilium must be set to', () => {
+    const world = smallWorld([podOn('n1', 'a', 80)], {
+      reports: new Map([['n1', { value: seenIn({ [CILIUM]: undeclared }) }]]),
+    });
+    const [plan] = planHeal(diagnose(world), { restart: false, codes: ['capability-missing'] });
+    expect(kinds(plan)).toEqual(['write-file']);
+    expect(plan!.steps[0]!.why).toContain('set cni.exclusive=false');
   });
 
   test('nor to chain portmap, which Cilium can do itself', () => {

@@ -3,7 +3,7 @@ import type { MountSeen } from '../model/node-report.ts';
 import type { Detection, Failure, Heal } from '../stages/failure.ts';
 import { type NodeView, portmapIn } from '../view/node-view.ts';
 import type { Scene } from '../view/scene.ts';
-import { besideOwners, isWatchedByCilium } from './conf-owners.ts';
+import { besideOwners, mayBeWatchedByCilium } from './conf-owners.ts';
 import { describeAction } from './describe-action.ts';
 
 /** A file or directory that an action changes, and in what way. */
@@ -16,14 +16,16 @@ interface Touched {
 }
 
 /**
- * How to fix a case, as far as the node permits: steps that would write to a read-only mount, or that a watching agent would undo, become manual
- * steps, with the place to change. Where an operator's agent would overwrite the list, a list of our own is put before it ({@link besideOwners}).
- * `obstacle`: how to fix it then, instead of the failure's own remedy.
+ * How to fix a case, as far as the node permits: steps that would write to a read-only mount become manual steps, with the place to change, and so
+ * do steps that an agent that may watch would undo, unless the failure was named (`asked`): the report does not show whether it watches. Where an
+ * operator's agent would overwrite the list, a list of our own is put before it ({@link besideOwners}). `obstacle`: how to fix it then, instead of
+ * the failure's own remedy.
  */
 export function possibleHeal(
   failure: Failure,
   detection: Detection,
   scene: Scene,
+  asked = false,
 ): { heal: Heal; obstacle?: string } {
   const wanted = failure.heal(detection, scene);
   if (wanted.by === 'hand') return { heal: wanted };
@@ -33,7 +35,7 @@ export function possibleHeal(
   const [obstacle] = [
     ...wanted.steps.map((step) => dropInObstacle(step, scene)),
     ...heal.steps.map((step) => mountObstacle(step, scene)),
-    ...wanted.steps.map((step) => watcherObstacle(step, scene)),
+    ...(asked ? [] : wanted.steps.map((step) => watcherObstacle(step, scene, failure.code))),
   ].filter((found) => found !== undefined);
   return obstacle === undefined ? { heal } : { heal: { by: 'hand', why: obstacle }, obstacle };
 }
@@ -55,11 +57,11 @@ function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
   return `the chain of ${active.name} continues in ${files}: ${step.why}, in whichever of these files it belongs`;
 }
 
-/** A change that an agent would undo at once must be made in the agent's own configuration. */
-function watcherObstacle(step: HealStep, scene: Scene): string | undefined {
+/** A change that an agent may undo at once must be made in the agent's own configuration. */
+function watcherObstacle(step: HealStep, scene: Scene, code: string): string | undefined {
   if (step.on !== 'node') return undefined;
   const node = scene.nodes.get(step.node);
-  if (node === undefined || !isWatchedByCilium(node)) return undefined;
+  if (node === undefined || !mayBeWatchedByCilium(node)) return undefined;
   const { action } = step;
   if (action.do !== 'write-file' && action.do !== 'rename-file') return undefined;
   // Where portmap is already chained, that setting is in use.
@@ -71,7 +73,7 @@ function watcherObstacle(step: HealStep, scene: Scene): string | undefined {
     action.do === 'rename-file'
       ? describeAction(action)
       : `${step.why} in a list that comes before ${node.active!.name}`;
-  return `Cilium's agent watches ${node.seen!.cni.confDir} of ${node.name} and renames other files there at once: set ${chaining}cni.exclusive=false in Cilium, restart its agents and then ${then}`;
+  return `Cilium's agent may watch ${node.seen!.cni.confDir} of ${node.name} and rename other files there at once: set ${chaining}cni.exclusive=false in Cilium, restart its agents and then ${then}, which hostport heal --only ${code} does`;
 }
 
 function mountObstacle(step: HealStep, scene: Scene): string | undefined {

@@ -42,7 +42,8 @@ function asideWithPortmap(node: NodeView): { original: string; content: string }
   });
 }
 
-const LASTS = 'while cni.exclusive is not false in Cilium, the next start of its agent renames it again';
+const LASTS =
+  'while cni.exclusive is not false in Cilium, its agent renames it again: since 1.14 at once, before that when it starts';
 
 /** Attachments that are shown; one is as good as a hundred. */
 const MAX_RESULTS = 3;
