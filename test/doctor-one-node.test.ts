@@ -142,7 +142,9 @@ describe('the others are judged as before, at once', () => {
   test.each<[string, readonly string[], Change]>([
     [
       'an invalid address',
-      untraced('the address of kind-worker2 is not known: the API says "999.1.1.1", which is no IP address'),
+      untraced(
+        'the address of kind-worker2 is not known: the API says "999.1.1.1", which is not an IP address',
+      ),
       { node: (node) => (node.status!.addresses![0]!.address = '999.1.1.1') },
     ],
     [
@@ -152,12 +154,12 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'the address of another node',
-      unseen('the report is of a machine that has no address of kind-worker2 (172.17.0.3)'),
+      unseen('the report was taken on a machine that has no address of kind-worker2 (172.17.0.3)'),
       { node: (node) => (node.status!.addresses![0]!.address = '172.17.0.3') },
     ],
     [
       'a report of another node',
-      unseen('the report that is named for kind-worker2 is of kind-worker'),
+      unseen('the report named for kind-worker2 was taken on kind-worker'),
       { report: (report) => (report.node = 'kind-worker') },
     ],
     [
@@ -299,7 +301,7 @@ describe('the others are judged as before, at once', () => {
     ],
     [
       'expressions within expressions',
-      untraced('nft ruleset, nftables[0].table: is no object'),
+      untraced('nft ruleset, nftables[0].table: is not an object'),
       {
         report: (report) => (report.netfilter.nft = { value: `{"nftables":[{"table":${deep('[', ']')}}]}` }),
       },
@@ -350,8 +352,8 @@ describe('the others are judged as before, at once', () => {
       [
         'translated unknown: outside: the rules do not lead to the pod',
         'answered unknown: not probed',
-        'translated unknown: outside: more rules than there is time for',
-        'forwarded unknown: outside: more rules than there is time for',
+        'translated unknown: outside: too many rules to evaluate in the time available',
+        'forwarded unknown: outside: too many rules to evaluate in the time available',
       ],
       {
         pods: withPorts(300, (i) => ({ hostPort: i + 80, containerPort: 80, protocol: 'TCP' })),
@@ -362,7 +364,7 @@ describe('the others are judged as before, at once', () => {
       'a pod of whose addresses none is one',
       [
         'translated unknown: outside: the rules do not lead to the pod',
-        'answered unknown: node: it was 192.168.2.3 that answered, not the pod',
+        'answered unknown: node: 192.168.2.3 answered, not the pod',
       ],
       {
         pods: (pods) => {

@@ -486,15 +486,15 @@ describe('a rule of portmap for a bit that it no longer uses', () => {
   });
 
   test.each<[string, Otherwise]>([
-    ['is none of the configured bit', { portmap: nftables, nft: ownTable([12]) }],
+    ['is not reported for the configured bit', { portmap: nftables, nft: ownTable([12]) }],
     [
-      'is none of another network',
+      'is not reported for the bit of another network',
       {
         portmap: nftables,
         nft: ownTable([12, 13]),
         lists: { '20-x.conflist': listOf([{ type: 'bridge' }, { type: 'portmap' }], { name: 'x' }) },
       },
     ],
-    ['is none of a table of somebody else', { portmap: nftables, nft: baseChain('mine', 'input') }],
+    ['is not reported in another table', { portmap: nftables, nft: baseChain('mine', 'input') }],
   ])('%s', (_, otherwise) => expect(found({ nat: [], ...otherwise })).toBeUndefined());
 });

@@ -138,7 +138,7 @@ export const markBitShared = defineFailure<Data>({
 
 function sharedMessage(node: NodeView, bit: number, clashes: number): string {
   const rules = clashes === 1 ? 'a rule' : `${clashes} rules`;
-  return `bit ${bit} of the packet mark is portmap's on ${node.name}, and ${rules} of another component ${clashes === 1 ? 'uses' : 'use'} it too`;
+  return `portmap uses bit ${bit} of the packet mark on ${node.name}, and ${rules} of another component ${clashes === 1 ? 'uses' : 'use'} it too`;
 }
 
 function oldMessage(node: NodeView, bit: number, old: readonly number[]): string {
