@@ -43,6 +43,8 @@ export interface Attachments {
   interfaceOf(chain: string): string | undefined;
   /** The devices that a record names; none when there is no record. */
   devicesOf(chain: string): readonly Device[];
+  /** Whether there is a record by this name, whatever it says. */
+  hasRecord(chain: string): boolean;
   forget(chain: string): void;
   /** What is remembered, by the names of the chains. */
   recorded(): Map<string, Recorded>;
@@ -72,7 +74,7 @@ export class AttachmentFiles implements Attachments {
   record(chain: string, attachment: AttachmentRecord): boolean {
     const path = this.#path(chain);
     const before = readJson(path);
-    const isNew = before === undefined && lstatSync(path, { throwIfNoEntry: false }) === undefined;
+    const isNew = before === undefined && !this.hasRecord(chain);
     // Were we killed now, the ports of an ADD before would still be mapped.
     const known = isNew ? [] : portsIn(before);
     const ports = known === undefined ? undefined : distinct([...known, ...attachment.ports]);
@@ -97,6 +99,10 @@ export class AttachmentFiles implements Attachments {
 
   devicesOf(chain: string): readonly Device[] {
     return devicesIn(readJson(this.#path(chain)));
+  }
+
+  hasRecord(chain: string): boolean {
+    return lstatSync(this.#path(chain), { throwIfNoEntry: false }) !== undefined;
   }
 
   forget(chain: string): void {

@@ -23,6 +23,8 @@ export interface Backends {
     /** With `key` also what the reference plugin left of that attachment. */
     remove(owners: readonly Owner[], key?: AttachmentKey): Promise<InstalledMapping[]>;
   };
+  /** What another plugin than ours has mapped, IPv4. Fails where that cannot be told. */
+  ofOthers(): Promise<InstalledMapping[]>;
 }
 
 export function backends(
@@ -80,6 +82,7 @@ export function backends(
           warn,
         ),
     },
+    ofOthers: async () => [...(await iptables.unrecorded()), ...(await reference.mapped())],
   };
 }
 

@@ -15,6 +15,7 @@ const untouched: Attachments = {
   record: () => {
     throw new Error('recorded');
   },
+  hasRecord: () => false,
   forget: () => {
     throw new Error('forgot');
   },

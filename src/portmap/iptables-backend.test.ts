@@ -14,6 +14,7 @@ const config = parsePortmapConfig({
 const pod = { ip: { family: 'ipv4' as const, bytes: [10, 0, 0, 5] }, prefix: 32 };
 const nothingKnown: Attachments = {
   record: () => true,
+  hasRecord: () => false,
   forget: () => {},
   portsOf: () => undefined,
   interfaceOf: () => undefined,

@@ -258,6 +258,17 @@ export class IptablesBackend {
     return parseMappings((await this.#list(chain)) ?? []);
   }
 
+  /** The mappings of chains that have no record here: those of another plugin. */
+  async unrecorded(): Promise<InstalledMapping[]> {
+    const jumps = this.#glance?.portJumps(DNAT_CHAIN) ?? parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
+    const chains = new Set(jumps.map(({ chain }) => chain));
+    for (const chain of chains) if (this.#attachments.hasRecord(chain)) chains.delete(chain);
+    if (chains.size === 0) return [];
+    // All chains by one process, however many of them are another plugin's.
+    const lines = await this.#nat.listAll().catch(asCniError);
+    return parseMappings(lines.filter((line) => chains.has(line.split(' ', 2)[1]!)));
+  }
+
   /** Removes everything that an attachment has under these names; it is fine if there is nothing. Returns the removed mappings. */
   async remove(owners: readonly Owner[]): Promise<InstalledMapping[]> {
     const removed: InstalledMapping[] = [];

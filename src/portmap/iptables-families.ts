@@ -6,9 +6,14 @@ import type { Exec } from '../sys/exec.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { IptablesBackend, type Plan } from './iptables-backend.ts';
-import { chainOf, type InstalledMapping, type Owner } from './rules.ts';
+import { chainOf, DNAT_CHAIN, type InstalledMapping, type Owner } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
+
+interface Unrecorded {
+  /** The IPv4 mappings of which we have no record: those of another plugin. */
+  unrecorded(): Promise<InstalledMapping[]>;
+}
 
 /** The iptables backend: a `nat` table for each address family, and a transaction in each. */
 export function iptablesFamilies(
@@ -16,7 +21,7 @@ export function iptablesFamilies(
   attachments: Attachments,
   warn: (message: string) => void,
   glance: (family: IpFamily) => NatGlance | undefined = () => undefined,
-): Backend {
+): Backend & Unrecorded {
   const made = new Map<IpFamily, IptablesBackend>();
   const of = (family: IpFamily) => {
     const known = made.get(family);
@@ -87,6 +92,10 @@ export function iptablesFamilies(
 
     collect(networkName, kept) {
       return eachUsableFamily(warn, (family) => of(family).collect(networkName, kept));
+    },
+
+    async unrecorded() {
+      return mayHaveIptablesChain(DNAT_CHAIN, 'ipv4') ? of('ipv4').unrecorded() : [];
     },
 
     async probe(config) {

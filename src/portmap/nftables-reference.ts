@@ -57,6 +57,12 @@ export class ReferenceTables {
     });
   }
 
+  /** The IPv4 mappings of all containers. */
+  async mapped(): Promise<InstalledMapping[]> {
+    const isThere = listForeignRules('ip', TABLE).some(({ chain }) => CHAINS.has(chain));
+    return isThere ? (await this.#list('ip')).flatMap(mappingOf) : [];
+  }
+
   async #remove(
     isWanted: (comment: string) => boolean,
     isSpared: (rule: PrintedRule) => boolean = () => false,

@@ -17,7 +17,13 @@ import { HOST_PORT_TAKEN } from './backend.ts';
 import { type Backends, backends } from './backends.ts';
 import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
-import { loopbackDevices, RouteLocalnet, withoutRouteLocalnet } from './route-localnet.ts';
+import {
+  loopbackDevices,
+  type NeededByOthers,
+  neededByOthers,
+  RouteLocalnet,
+  withoutRouteLocalnet,
+} from './route-localnet.ts';
 import { chainOf, type InstalledMapping, mappingsOf, type Owner, type PodAddress } from './rules.ts';
 
 const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
@@ -36,8 +42,8 @@ export function portmap(
     backends(exec, attachments, request.warn, glance);
 
   /** Forgets mappings that were removed, by the name of their chain. */
-  const forget = (chain: string) => {
-    routeLocalnet.release(chain, attachments.devicesOf(chain));
+  const forget = async (chain: string, isNeeded: NeededByOthers) => {
+    await routeLocalnet.release(chain, attachments.devicesOf(chain), isNeeded);
     attachments.forget(chain);
   };
 
@@ -59,22 +65,21 @@ export function portmap(
         const rules = backendsFor(exec, request);
         const attached = await attachedAs(key, attachments, leadsTo(rules));
         const chain = chainOf(attached);
+        const isNeeded = neededByOthers(() => podsOfOthers(rules, request));
         const before = attachments.devicesOf(chain);
         // Before the rules: if this process is killed in between, the next ADD on the port must be able to find its owner.
         const isNew = attachments.record(chain, { ...key, netns, ports: config.portMappings, devices });
         try {
           const replaced = await rules.of(config).add(config, attached, pods);
-          for (const gone of replaced) forget(gone);
+          for (const gone of replaced) await forget(gone, isNeeded);
         } catch (error) {
           if (isNew && changedNothing(error)) attachments.forget(chain);
           throw error;
         }
         routeLocalnet.hold(chain, devices);
         const needed = new Set(devices.map(({ index }) => index));
-        routeLocalnet.release(
-          chain,
-          before.filter(({ index }) => !needed.has(index)),
-        );
+        const released = before.filter(({ index }) => !needed.has(index));
+        await routeLocalnet.release(chain, released, isNeeded);
       });
       for (const pod of pods) await forgetStaleFlows(exec, config, pod, request);
       return prevResult;
@@ -105,7 +110,8 @@ export function portmap(
         const rules = backendsFor(exec, request);
         const owners = await everyNameOf(key, attachments, leadsTo(rules));
         await forgetFlows(exec, await rules.every.remove(owners, key), request);
-        for (const owner of owners) forget(chainOf(owner));
+        const isNeeded = neededByOthers(() => podsOfOthers(rules, request));
+        for (const owner of owners) await forget(chainOf(owner), isNeeded);
       });
     },
 
@@ -113,7 +119,8 @@ export function portmap(
       const { name } = request.config;
       const valid = validAttachments(request);
       await withRulesLock(exec, async (exec) => {
-        const rules = backendsFor(exec, request).every;
+        const all = backendsFor(exec, request);
+        const [rules, isNeeded] = [all.every, neededByOthers(() => podsOfOthers(all, request))];
         const recorded = attachments.recorded();
         const kept = keptNames(name, valid, recorded);
         const removed = await rules.collect(name, kept);
@@ -130,12 +137,13 @@ export function portmap(
           if (owner !== undefined) {
             removed.push(...(await rules.remove([owner], keptContainers.has(containerId) ? undefined : key)));
           }
-          forget(chain);
+          await forget(chain, isNeeded);
           recorded.delete(chain);
         }
         attachments.tidy();
-        routeLocalnet.tidy(
+        await routeLocalnet.tidy(
           (chain, device) => recorded.get(chain)?.devices.some(({ index }) => index === device) ?? false,
+          isNeeded,
         );
         await forgetFlows(exec, removed, request);
       });
@@ -319,6 +327,18 @@ function keyOf({ config, containerId, ifName }: PluginRequest): AttachmentKey {
 function leadsTo({ every }: Backends) {
   return async (owner: Owner, addresses: ReadonlySet<string>): Promise<boolean> =>
     (await every.mapped(owner)).some(({ target }) => addresses.has(addressOf(target)));
+}
+
+/** The addresses that another plugin's mappings lead to; undefined when they cannot be told, which is a warning. */
+async function podsOfOthers(rules: Backends, { warn }: PluginRequest): Promise<IpAddress[] | undefined> {
+  try {
+    return (await rules.ofOthers()).flatMap(({ target }) => parseIp(addressOf(target)) ?? []);
+  } catch (error) {
+    if (error instanceof CniError && error.code === cniErrorCode.tryAgainLater) throw error;
+    const why = error instanceof CniError && error.details !== '' ? error.details : messageOf(error);
+    warn(`route_localnet stays on: whether another plugin's mappings need it cannot be told: ${why}`);
+    return undefined;
+  }
 }
 
 /** The address in `address:port` or `[address]:port`. */

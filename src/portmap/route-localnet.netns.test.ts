@@ -2,13 +2,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attachmentChain } from './rules.ts';
-import { type Outcome, Topology } from './testing/topology.ts';
+import { type Outcome, REFERENCE, Topology } from './testing/topology.ts';
 
 const RESPONDER = join(import.meta.dir, 'testing/responder.ts');
 const PROBE = join(import.meta.dir, 'testing/probe.ts');
-const NETWORK = 'localnet-test';
-/** A number that other runs of these tests on the machine do not have: attachments are remembered by their name. */
+/** A number that other runs of these tests on the machine do not have: attachments are remembered by their name, and a GC is of a network. */
 const RUN = process.pid;
+const NETWORK = `localnet-test-${RUN}`;
 const STATE = '/run/hostport/route_localnet';
 
 // As Cilium routes by default: packets to a pod leave by one device, which all pods share, and what it answers comes in by the
@@ -198,6 +198,66 @@ test('what another mapping needs stays until its DEL, in whatever order, and DEL
     await done('DEL', second, conf(second, 80));
     expect(await settings('cilium_host', stays)).toEqual({ cilium_host: '0', [stays]: '0' });
   }
+});
+
+// The reference plugin finds it on, and turns nothing off.
+describe.each(['iptables', 'nftables'])("what the reference plugin's mapping needs (%s)", (backend) => {
+  const reference = (verb: string) => {
+    const config = { ...conf('b', 81), cniVersion: '1.0.0', prevResult: undefined as unknown };
+    config.prevResult = { ...conf('b', 81).prevResult, cniVersion: '1.0.0' };
+    const called = { id: `${idOf('b')}-reference`, netns: lab.path('b'), config };
+    return lab.cni('node', join(REFERENCE, 'portmap'), verb, called);
+  };
+  const gc = { cniVersion: '1.1.0', name: NETWORK, type: 'portmap' };
+
+  test('stays on after the last DEL of ours, until a GC after its own', async () => {
+    await done('ADD', 'a', conf('a', 80, { backend }));
+    expect(await reference('ADD')).toMatchObject({ code: 0 });
+    expect(await ask(81)).toBe('Error: no answer');
+    await set('lxc2', '1');
+    expect(await ask(81)).toBe('b 10.77.0.1');
+    await done('DEL', 'a', conf('a', 80, { backend }));
+    expect(await settings('cilium_host', 'lxc1')).toEqual({ cilium_host: '1', lxc1: '0' });
+    expect(await ask(81)).toBe('b 10.77.0.1');
+    const keep = {
+      ...gc,
+      'cni.dev/valid-attachments': [{ containerID: `${idOf('b')}-reference`, ifname: 'eth0' }],
+    };
+    await done('GC', 'a', keep);
+    expect(await settings('cilium_host')).toEqual({ cilium_host: '1' });
+    expect(await reference('DEL')).toMatchObject({ code: 0 });
+    await done('GC', 'a', gc);
+    expect(await settings('cilium_host')).toEqual({ cilium_host: '0' });
+  });
+
+  test('is no reason to leave on a device that does not lead to its pod', async () => {
+    await lab.ok('node', ['ip', 'route', 'add', '10.77.0.10/32', 'dev', 'lxc1']);
+    expect(await reference('ADD')).toMatchObject({ code: 0 });
+    await done('ADD', 'a', conf('a', 80, { backend }));
+    expect(await settings('lxc1')).toEqual({ lxc1: '1' });
+    await done('DEL', 'a', conf('a', 80, { backend }));
+    expect(await settings('lxc1')).toEqual({ lxc1: '0' });
+    await lab.ok('node', ['ip', 'route', 'del', '10.77.0.10/32', 'dev', 'lxc1']);
+    expect(await reference('DEL')).toMatchObject({ code: 0 });
+  });
+});
+
+test("a mapping of the reference plugin's nftables backend counts, too", async () => {
+  await done('ADD', 'a', conf('a', 80));
+  const table = [
+    'table ip cni_hostport {',
+    '  chain hostports {',
+    '    type nat hook prerouting priority dstnat;',
+    '    tcp dport 81 dnat to 10.77.0.11:8080 comment "other"',
+    '  }',
+    '}',
+  ];
+  expect((await lab.run('node', ['nft', '-f', '-'], table.join('\n'))).code).toBe(0);
+  await done('DEL', 'a', conf('a', 80));
+  expect(await settings('cilium_host', 'lxc1')).toEqual({ cilium_host: '1', lxc1: '0' });
+  await lab.ok('node', ['nft', 'delete', 'table', 'ip', 'cni_hostport']);
+  await done('GC', 'a', { cniVersion: '1.1.0', name: NETWORK, type: 'portmap' });
+  expect(await settings('cilium_host')).toEqual({ cilium_host: '0' });
 });
 
 test('what was on before stays on', async () => {

@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { isNamespace } from '../cni/sandbox.ts';
-import { isUnspecified, parseIp } from '../net/ip.ts';
+import { type IpAddress, isUnspecified, parseIp } from '../net/ip.ts';
 import { openNetDevices } from '../net/links.ts';
 import { deviceTowards, readRoutes } from '../net/routes.ts';
 import { interfaceSysctl, setInterfaceSysctl } from '../net/sysctl.ts';
@@ -60,6 +60,23 @@ export function withoutRouteLocalnet(devices: readonly Device[]): Device[] {
   return devices.filter(({ name }) => interfaceSysctl(name, SETTING) === '0');
 }
 
+/** Whether a device that nobody holds must stay as it is. */
+export type NeededByOthers = (device: string) => Promise<boolean>;
+
+/**
+ * Tells whether pods of another plugin's mappings, which hold nothing here, are reached by a device. `mapped` tells their addresses, and
+ * is asked only when a route leads by the device; what it cannot tell counts as yes.
+ */
+export function neededByOthers(mapped: () => Promise<IpAddress[] | undefined>): NeededByOthers {
+  let asked: Promise<IpAddress[] | undefined> | undefined;
+  return async (device) => {
+    const routes = readRoutes();
+    if (!routes.some((route) => route.device === device)) return false;
+    asked ??= mapped();
+    return (await asked)?.some((ip) => deviceTowards(routes, ip) === device) ?? true;
+  };
+}
+
 /**
  * `route_localnet` of devices that attachments need, and who needs it: a directory for each device on which it was off before us,
  * and in that an empty one for each attachment, by the name of its chain. A device on which it was on is not ours and has none. Used
@@ -85,29 +102,32 @@ export class RouteLocalnet {
   }
 
   /** The attachment no longer needs these devices. A setting that no attachment needs is turned off, if this plugin turned it on. */
-  release(chain: string, devices: readonly Device[]): void {
+  async release(chain: string, devices: readonly Device[], isNeeded: NeededByOthers): Promise<void> {
     for (const { index } of devices) {
       remove(`${this.#holders(index)}/${chain}`);
-      this.#restoreUnheld(index);
+      await this.#restoreUnheld(index, isNeeded);
     }
   }
 
   /** Releases what was left by calls that were killed: `isHeld` says whether an attachment has a device still. */
-  tidy(isHeld: (chain: string, index: number) => boolean): void {
+  async tidy(isHeld: (chain: string, index: number) => boolean, isNeeded: NeededByOthers): Promise<void> {
     const prefix = this.#holders('');
     for (const name of namesIn(this.#directory)) {
       const path = `${this.#directory}/${name}`;
       const index = Number(path.slice(prefix.length));
       if (!path.startsWith(prefix) || !this.#wasOff(index)) continue;
       for (const chain of namesIn(path)) if (!isHeld(chain, index)) remove(`${path}/${chain}`);
-      this.#restoreUnheld(index);
+      await this.#restoreUnheld(index, isNeeded);
     }
   }
 
-  #restoreUnheld(index: number): void {
+  /** What another plugin needs stays on, and noted: a GC turns it off when that is over. */
+  async #restoreUnheld(index: number, isNeeded: NeededByOthers): Promise<void> {
     if (!this.#wasOff(index) || namesIn(this.#holders(index)).length > 0) return;
+    const device = deviceOf(index);
+    if (device !== undefined && (await isNeeded(device))) return;
     // First the setting: if this process is killed in between, the directory shows that this still has to be done.
-    turnOff(index);
+    if (device !== undefined) turnOff(index, device);
     remove(this.#holders(index));
   }
 
@@ -128,13 +148,19 @@ export class RouteLocalnet {
 }
 
 /** Turns the setting off; a device that is gone needs nothing. */
-function turnOff(index: number): void {
+function turnOff(index: number, name: string): void {
+  try {
+    setInterfaceSysctl(name, SETTING, '0');
+  } catch (cause) {
+    if (deviceOf(index) !== undefined) throw cause;
+  }
+}
+
+/** The name that a device has now; undefined when it is gone. */
+function deviceOf(index: number): string | undefined {
   const devices = openNetDevices();
   try {
-    const name = devices.byIndex(index)?.name;
-    if (name !== undefined) setInterfaceSysctl(name, SETTING, '0');
-  } catch (cause) {
-    if (devices.byIndex(index) !== undefined) throw cause;
+    return devices.byIndex(index)?.name;
   } finally {
     devices.close();
   }

@@ -24,6 +24,11 @@ export class FakeNat implements NatTable {
     return this.#chains.get(chain)?.map((rule) => `-A ${joinWords([chain])} ${rule}`);
   }
 
+  async listAll(): Promise<string[]> {
+    const lists = await Promise.all([...this.#chains.keys()].map((chain) => this.listChain(chain)));
+    return lists.flatMap((lines) => lines ?? []);
+  }
+
   async restore(commands: readonly string[], conditions: readonly string[] = []): Promise<RestoreOutcome> {
     this.documents.push([...conditions, ...commands]);
     this.before?.(this.#chains);

@@ -20,6 +20,8 @@ export interface NatTable {
   readonly family: IpFamily;
   /** The `-A` lines of a chain in order, as `iptables -S` prints them; undefined when there is no such chain. */
   listChain(chain: string): Promise<string[] | undefined>;
+  /** The `-A` lines of every chain. */
+  listAll(): Promise<string[]>;
   /**
    * Applies the commands in one transaction. `conditions` are `-C` commands that are asked before it, in the same call: when one
    * fails, nothing is applied. iptables-nft reads every rule of every chain that a transaction names, if it asks for one rule.
@@ -66,17 +68,15 @@ export class IptablesNat implements NatTable {
   }
 
   async listChain(chain: string): Promise<string[] | undefined> {
-    const { code, stdout, stderr } = await this.#run([
-      this.#program,
-      '-w',
-      String(LOCK_WAIT_SECONDS),
-      '-t',
-      'nat',
-      '-S',
-      chain,
-    ]);
-    if (code === 0) return stdout.split('\n').filter((line) => line.startsWith('-A '));
+    const { code, stdout, stderr } = await this.#list(chain);
+    if (code === 0) return rulesIn(stdout);
     if (isMissingChain(stderr)) return undefined;
+    throw this.#unavailable(this.#program, code, stderr);
+  }
+
+  async listAll(): Promise<string[]> {
+    const { code, stdout, stderr } = await this.#list();
+    if (code === 0) return rulesIn(stdout);
     throw this.#unavailable(this.#program, code, stderr);
   }
 
@@ -102,6 +102,10 @@ export class IptablesNat implements NatTable {
     };
   }
 
+  #list(...chain: string[]) {
+    return this.#run([this.#program, '-w', String(LOCK_WAIT_SECONDS), '-t', 'nat', '-S', ...chain]);
+  }
+
   async #run(argv: string[], stdin?: string) {
     try {
       return await this.#exec.run(argv, { stdin, timeoutMs: (LOCK_WAIT_SECONDS + 5) * 1000 });
@@ -118,6 +122,10 @@ export class IptablesNat implements NatTable {
     }
     return new IptablesUnavailable(`${program}: exit status ${code}: ${stderr.trim()}`);
   }
+}
+
+function rulesIn(listing: string): string[] {
+  return listing.split('\n').filter((line) => line.startsWith('-A '));
 }
 
 /**
