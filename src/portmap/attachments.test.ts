@@ -33,6 +33,18 @@ test('ports of an ADD before are remembered with the new ones, each once', () =>
   expect(files.portsOf('CHAIN')).toEqual([tcp80, udp53]);
 });
 
+test('devices of an ADD before are remembered with the new ones, until only the new ones are kept', () => {
+  const other = { index: 8, name: 'lxc2' };
+  files.record('CHAIN', { ...owner, ports: [tcp80] });
+  files.record('CHAIN', { ...owner, ports: [tcp80], devices: [{ index: 7, name: 'renamed' }, other] });
+  expect(files.devicesOf('CHAIN')).toEqual([{ index: 7, name: 'renamed' }, other]);
+  files.record('CHAIN', { ...owner, ports: [tcp80], devices: [] });
+  expect(files.devicesOf('CHAIN')).toHaveLength(2);
+  files.keepDevices('CHAIN', [other]);
+  expect(files.devicesOf('CHAIN')).toEqual([other]);
+  expect(files.portsOf('CHAIN')).toEqual([tcp80]);
+});
+
 test.each([
   ['no ports', '{"networkName":"net","containerId":"c"}'],
   ['invalid ports', '{"ports":[{"protocol":"tcp"}]}'],

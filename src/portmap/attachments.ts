@@ -32,8 +32,13 @@ export interface Recorded {
 
 /** What portmap remembers of its attachments, and what it can find out about those of others. */
 export interface Attachments {
-  /** Remembers an attachment; says whether it is a new one. Called before its rules are made. */
+  /**
+   * Remembers an attachment, with the ports and devices of an ADD before; says whether it is a new one. Called before its rules are
+   * made.
+   */
   record(chain: string, attachment: AttachmentRecord): boolean;
+  /** Leaves these devices in a record: those of an ADD before are released. */
+  keepDevices(chain: string, devices: readonly Device[]): void;
   /**
    * The host ports that an attachment may have: no others, but perhaps not all of these, as an ADD may have failed. Undefined when
    * that is not remembered.
@@ -75,17 +80,28 @@ export class AttachmentFiles implements Attachments {
     const path = this.#path(chain);
     const before = readJson(path);
     const isNew = before === undefined && !this.hasRecord(chain);
-    // Were we killed now, the ports of an ADD before would still be mapped.
+    // Were we killed now, the ports of an ADD before would still be mapped, and its devices held.
     const known = isNew ? [] : portsIn(before);
     const ports = known === undefined ? undefined : distinct([...known, ...attachment.ports]);
+    const byIndex = [...devicesIn(before), ...attachment.devices].map(
+      (device) => [device.index, device] as const,
+    );
+    this.#write(chain, { ...attachment, ports, devices: [...new Map(byIndex).values()] });
+    return isNew;
+  }
+
+  keepDevices(chain: string, devices: readonly Device[]): void {
+    this.#write(chain, { ...readJson(this.#path(chain)), devices });
+  }
+
+  #write(chain: string, record: object): void {
+    const path = this.#path(chain);
     mkdirSync(this.#recordDir, { recursive: true, mode: 0o700 });
     const temporary = `${this.#recordDir}/.${chain}.${process.pid}`;
-    const write = () =>
-      writeFileSync(temporary, JSON.stringify({ ...attachment, ports }), { mode: 0o600, flag: 'wx' });
+    const write = () => writeFileSync(temporary, JSON.stringify(record), { mode: 0o600, flag: 'wx' });
     // Anything with one of our names may be replaced: only this plugin uses this directory.
     replacing(temporary, 'EEXIST', write);
     replacing(path, 'EISDIR', () => renameSync(temporary, path));
-    return isNew;
   }
 
   portsOf(chain: string): readonly HostPort[] | undefined {

@@ -16,6 +16,7 @@ const untouched: Attachments = {
     throw new Error('recorded');
   },
   hasRecord: () => false,
+  keepDevices: () => {},
   forget: () => {
     throw new Error('forgot');
   },

@@ -15,6 +15,7 @@ const pod = { ip: { family: 'ipv4' as const, bytes: [10, 0, 0, 5] }, prefix: 32 
 const nothingKnown: Attachments = {
   record: () => true,
   hasRecord: () => false,
+  keepDevices: () => {},
   forget: () => {},
   portsOf: () => undefined,
   interfaceOf: () => undefined,

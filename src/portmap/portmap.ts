@@ -79,7 +79,9 @@ export function portmap(
         routeLocalnet.hold(chain, devices);
         const needed = new Set(devices.map(({ index }) => index));
         const released = before.filter(({ index }) => !needed.has(index));
+        if (released.length === 0) return;
         await routeLocalnet.release(chain, released, isNeeded);
+        attachments.keepDevices(chain, devices);
       });
       for (const pod of pods) await forgetStaleFlows(exec, config, pod, request);
       return prevResult;

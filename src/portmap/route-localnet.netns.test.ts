@@ -200,6 +200,16 @@ test('what another mapping needs stays until its DEL, in whatever order, and DEL
   }
 });
 
+test('an ADD again that needs other devices and fails is no reason for a DEL to forget those before', async () => {
+  await done('ADD', 'a', conf('a', 80));
+  await done('ADD', 'b', conf('b', 81));
+  // The port is b's.
+  expect((await call('ADD', 'a', conf('a', 81, { snat: false }))).document).toMatchObject({ code: 110 });
+  expect(await settings('cilium_host', 'lxc1')).toEqual({ cilium_host: '1', lxc1: '1' });
+  for (const pod of ['a', 'b'] as const) await done('DEL', pod, conf(pod, 1));
+  expect(await settings('cilium_host', 'lxc1', 'lxc2')).toEqual({ cilium_host: '0', lxc1: '0', lxc2: '0' });
+});
+
 // The reference plugin finds it on, and turns nothing off.
 describe.each(['iptables', 'nftables'])("what the reference plugin's mapping needs (%s)", (backend) => {
   const reference = (verb: string) => {
