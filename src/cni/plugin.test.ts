@@ -88,6 +88,16 @@ test('a request has what the runtime passed', async () => {
   ]);
 });
 
+test.each(['cni.dev/valid-attachments', 'cni.dev/attachments'])('%s is read as Go reads it', async (name) => {
+  const config = { ...CONFIG, [name]: [{ containerid: 'c', ifName: 'eth0' }, { CONTAINERID: 'd' }] };
+  const { calls, stderr } = await run({ CNI_COMMAND: 'GC', CNI_PATH: '/a' }, config);
+  expect(calls[0]!.request.config[name]).toEqual([
+    { containerID: 'c', ifname: 'eth0' },
+    { containerID: 'd' },
+  ]);
+  expect(stderr).toBe('');
+});
+
 describe('every verb is called, with its variables and not without', () => {
   const needs: Record<string, string[]> = {
     ADD: ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_PATH'],

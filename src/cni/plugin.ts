@@ -1,5 +1,5 @@
 import { CniError, cniErrorCode } from './errors.ts';
-import { decodeStruct, type Fields, parseDocument } from './json.ts';
+import { decodeStruct, type Fields, parseDocument, type Shape } from './json.ts';
 import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
 import { formatResult, parseResult } from './result.ts';
 import type { PluginConfig, Result } from './types.ts';
@@ -50,6 +50,9 @@ export interface Plugin {
 const verbs = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS', 'VERSION'] as const;
 type Verb = (typeof verbs)[number];
 
+/** Source: libcni's types.GCAttachment. */
+const ATTACHMENT: Shape = { struct: { containerID: 'scalar', ifname: 'scalar' } };
+
 /** What every plugin's configuration may say (specification, "Plugin configuration objects" and section 2, "GC"; `args`: CONVENTIONS.md). */
 const COMMON_FIELDS: Fields = {
   cniVersion: 'scalar',
@@ -61,8 +64,8 @@ const COMMON_FIELDS: Fields = {
   args: 'map',
   prevResult: 'map',
   runtimeConfig: 'map',
-  'cni.dev/valid-attachments': 'nullable',
-  'cni.dev/attachments': 'nullable',
+  'cni.dev/valid-attachments': { list: ATTACHMENT },
+  'cni.dev/attachments': { list: ATTACHMENT },
 };
 
 /** Which variables each verb cannot do without (specification, "CNI operations"). */

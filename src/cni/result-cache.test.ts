@@ -153,6 +153,7 @@ describe('the namespace of an entry', () => {
       '/c',
     ],
     ['else that of any interface', { result: { interfaces: [inside('v', ''), inside('net1', '/b')] } }, '/b'],
+    ['whatever the case of a key', { result: { Interfaces: [{ Name: 'eth0', Sandbox: '/b' }] } }, '/b'],
     ['or nothing', { result: { interfaces: [inside('v')] } }, undefined],
     ['or nothing, in 0.2.0', { result: { ip4: {} } }, undefined],
     ['or nothing, without a result', {}, undefined],

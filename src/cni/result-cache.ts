@@ -6,9 +6,9 @@ import { NotRegularFile, readRegularFile } from '../sys/regular-file.ts';
 import type { CniArgs } from './args.ts';
 import { type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
 import { CniError, cniErrorCode } from './errors.ts';
-import { decodeStruct, type Fields, parseDocument } from './json.ts';
+import { decodeStruct, parseDocument } from './json.ts';
 import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
-import { RESULT_FIELDS } from './result.ts';
+import { CACHED_FIELDS, resultFields } from './result.ts';
 
 /** Where libcni keeps the results of attachments by default. */
 export const DEFAULT_CACHE_DIRECTORY = '/var/lib/cni';
@@ -119,7 +119,7 @@ export class ResultCache {
  */
 export function netnsOf(entry: CacheEntry): string | undefined {
   if (entry.netns) return entry.netns;
-  const { interfaces } = entry.result ?? {};
+  const { interfaces } = resultFields(entry.result) ?? {};
   if (!Array.isArray(interfaces)) return undefined;
   const inside = interfaces.filter((link) => typeof link?.sandbox === 'string' && link.sandbox !== '');
   return (inside.find((link) => link.name === entry.ifName) ?? inside[0])?.sandbox;
@@ -132,20 +132,6 @@ export function networkOf(entry: CacheEntry): NetworkConfigList {
   const isList = decode(entry.config)?.plugins !== undefined;
   return parseNetworkConfig(entry.config, isList ? `${what}.conflist` : what);
 }
-
-/** The fields of an entry, and of the bare result that older runtimes kept. Source: libcni's cachedInfo. */
-const ENTRY_FIELDS: Fields = {
-  ...RESULT_FIELDS,
-  kind: 'scalar',
-  containerId: 'scalar',
-  config: 'scalar',
-  ifName: 'scalar',
-  networkName: 'scalar',
-  netns: 'scalar',
-  cniArgs: { list: { list: 'scalar' } },
-  capabilityArgs: 'map',
-  result: 'map',
-};
 
 function isSame(a: AttachmentKey, b: AttachmentKey): boolean {
   return a.networkName === b.networkName && a.containerId === b.containerId && a.ifName === b.ifName;
@@ -196,7 +182,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /** The JSON object in a text; undefined when the text is something else (cut short by a crash, say). */
 function decode(text: string): Record<string, unknown> | undefined {
   try {
-    return decodeStruct(parseDocument(text, 'entry'), ENTRY_FIELDS);
+    return decodeStruct(parseDocument(text, 'entry'), CACHED_FIELDS);
   } catch {
     return undefined;
   }

@@ -47,13 +47,35 @@ export const RESULT_FIELDS: Fields = {
   ip6: { struct: BY_FAMILY, nullable: true },
 };
 
+/** The fields of an entry of the runtime's cache, and of the bare result that older runtimes kept. Source: libcni's cachedInfo. */
+export const CACHED_FIELDS: Fields = {
+  ...RESULT_FIELDS,
+  kind: 'scalar',
+  containerId: 'scalar',
+  config: 'scalar',
+  ifName: 'scalar',
+  networkName: 'scalar',
+  netns: 'scalar',
+  cniArgs: { list: { list: 'scalar' } },
+  capabilityArgs: 'map',
+  result: 'map',
+};
+
+/**
+ * The fields of a result document by their names, whatever their spelling in it. Nothing is validated: a document of a wrong shape
+ * has what it has. Undefined for what is no object.
+ */
+export function resultFields(document: unknown): Json | undefined {
+  return decodeStruct(marshalled(document), RESULT_FIELDS);
+}
+
 /**
  * Reads a result document of any version: 0.1.0 and 0.2.0 have `ip4`/`ip6`, 0.3.x and 0.4.0 lists with a `version` in each
  * address, 1.0.0 and 1.1.0 lists without it. The version is the document's own; `fallback` is for one that names none, as plugins
  * before 1.0.0 may (cni#895). Keys are read whatever their case, as in libcni. A document of a wrong shape is error 6 and names the field.
  */
 export function parseResult(document: unknown, fallback: CniVersion): Result {
-  const root = decodeStruct(marshalled(document), RESULT_FIELDS) ?? object(document, 'result');
+  const root = resultFields(document) ?? object(document, 'result');
   const result: Result = { interfaces: [], ips: [], routes: [], dns: parseDns(root.dns) };
   if (isAtLeast(resultVersion(root, fallback), '0.3.0')) {
     result.interfaces = list(root.interfaces, 'interfaces').map(parseInterface);

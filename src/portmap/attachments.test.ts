@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AttachmentFiles, type HostPort } from './attachments.ts';
@@ -43,6 +43,18 @@ test('devices of an ADD before are remembered with the new ones, until only the 
   files.keepDevices('CHAIN', [other]);
   expect(files.devicesOf('CHAIN')).toEqual([other]);
   expect(files.portsOf('CHAIN')).toEqual([tcp80]);
+});
+
+test("the runtime's cache is read as the runtime reads it, whatever the case of a key", () => {
+  const result = {
+    Interfaces: [{ Name: 'net1', Sandbox: '/run/netns/none' }],
+    IPs: [{ Address: '10.0.0.9/24', Interface: 0 }],
+  };
+  const entry = { Kind: 'cniCacheV1', ContainerID: 'c', IfName: 'net1', NetworkName: 'net', Result: result };
+  mkdirSync(join(directory, 'cache/results'), { recursive: true });
+  writeFileSync(join(directory, 'cache/results/net-c-net1'), JSON.stringify(entry));
+  expect(files.sandboxState('CHAIN', { networkName: 'net', containerId: 'c', ifName: 'net1' })).toBe('gone');
+  expect(files.addressesOfOthers(key, 'network')).toEqual(new Set(['10.0.0.9']));
 });
 
 test.each([

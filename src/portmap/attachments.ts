@@ -1,4 +1,6 @@
 import { lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { decodeStruct, parseDocument } from '../cni/json.ts';
+import { CACHED_FIELDS, resultFields } from '../cni/result.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import { isNamespace } from '../cni/sandbox.ts';
 import type { PortMapping } from '../cni/types.ts';
@@ -182,7 +184,7 @@ export class AttachmentFiles implements Attachments {
     const directory = `${this.#cacheDir}/results`;
     return namesIn(directory)
       .filter((name) => name.includes(`-${containerId}-`))
-      .flatMap((name) => cachedResult(name, containerId, readJson(`${directory}/${name}`)) ?? []);
+      .flatMap((name) => cachedResult(name, containerId, readCached(`${directory}/${name}`)) ?? []);
   }
 
   #path(chain: string): string {
@@ -236,9 +238,10 @@ function cachedResult(
     return { networkName: file.slice(0, at), ifName, result: document };
   }
   const { networkName, ifName, result } = document;
-  if (document.containerId !== containerId || typeof result !== 'object' || result === null) return undefined;
+  const fields = resultFields(result);
+  if (document.containerId !== containerId || fields === undefined) return undefined;
   if (typeof networkName !== 'string' || typeof ifName !== 'string') return undefined;
-  return { networkName, ifName, result: result as Record<string, unknown> };
+  return { networkName, ifName, result: fields };
 }
 
 function interfacesIn(result: Record<string, unknown>): { name?: unknown; sandbox?: string }[] {
@@ -263,6 +266,15 @@ function replacing(path: string, code: 'EEXIST' | 'EISDIR', work: () => void): v
 
 function namespaceState(path: string): SandboxState {
   return isNamespace(path) ? 'alive' : 'gone';
+}
+
+/** An entry of the runtime's cache as the runtime reads it; undefined as for {@link readJson}. */
+function readCached(path: string): Record<string, unknown> | undefined {
+  try {
+    return decodeStruct(parseDocument(readRegularFile(path, MAX_BYTES), 'entry'), CACHED_FIELDS);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The object in a file; undefined when the file is missing, was cut short by a crash, or is something else. */

@@ -170,22 +170,24 @@ describe('configuration', () => {
 describe('an invalid list of valid attachments removes nothing', () => {
   test.each(['cni.dev/valid-attachments', 'cni.dev/attachments'])('%s', async (name) => {
     const one = { containerID: 'c', ifname: 'eth0' };
-    for (const value of [
-      'none',
-      {},
-      one,
-      0,
-      false,
-      [null],
-      ['c'],
-      [one, {}],
-      [{ containerID: 'c' }],
-      [{ ...one, ifname: 1 }],
-    ]) {
+    const noList = 'must be a list of attachments';
+    const incomplete = (i: number) => `[${i}] must have a containerID and an ifname`;
+    for (const [value, why] of [
+      ['none', ` ${noList}`],
+      [{}, ` ${noList}`],
+      [one, ` ${noList}`],
+      [0, ` ${noList}`],
+      [false, ` ${noList}`],
+      [[null], incomplete(0)],
+      [['c'], incomplete(0)],
+      [[one, {}], incomplete(1)],
+      [[{ containerID: 'c' }], incomplete(0)],
+      [[...Array(1000).fill(one), { ...one, ifname: 1 }, one], incomplete(1000)],
+    ] as const) {
       const config = { ...base, cniVersion: '1.1.0', prevResult: undefined, [name]: value };
       expect(await answer(JSON.stringify(config), { CNI_COMMAND: 'GC' })).toEqual({
         code: 7,
-        msg: `${name} must be a list of attachments, is ${JSON.stringify(value)}`,
+        msg: `${name}${why}`,
       });
     }
   });

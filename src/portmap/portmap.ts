@@ -294,11 +294,13 @@ function validAttachments(request: PluginRequest): ValidAttachment[] {
     if (value === undefined) continue;
     const isAttachment = (entry: Partial<ValidAttachment> | null) =>
       typeof entry?.containerID === 'string' && typeof entry.ifname === 'string';
-    if (Array.isArray(value) && value.every(isAttachment)) return value;
-    throw new CniError(
-      cniErrorCode.invalidNetworkConfig,
-      `${name} must be a list of attachments, is ${JSON.stringify(value)}`,
-    );
+    const isList = Array.isArray(value);
+    if (isList && value.every(isAttachment)) return value;
+    // Not the value: a node may have thousands of attachments.
+    const what = isList
+      ? `${name}[${value.findIndex((entry) => !isAttachment(entry))}] must have a containerID and an ifname`
+      : `${name} must be a list of attachments`;
+    throw new CniError(cniErrorCode.invalidNetworkConfig, what);
   }
   return [];
 }

@@ -1,7 +1,8 @@
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseDocument, plain } from '../../cni/json.ts';
+import { decodeStruct, parseDocument } from '../../cni/json.ts';
+import { CACHED_FIELDS, resultFields } from '../../cni/result.ts';
 import { isNamespace } from '../../cni/sandbox.ts';
 import type { CachedAttachment } from '../../path/model/node-report.ts';
 import { namesIn } from '../../sys/directories.ts';
@@ -78,7 +79,7 @@ export function readAttachments(directory: string = RESULT_CACHE): {
 }
 
 function parseAttachment(file: string, modified: Date, text: string): CachedAttachment {
-  const entry = cacheEntry.parse(plain(parseDocument(text, file)));
+  const entry = cacheEntry.parse(decodeStruct(parseDocument(text, file), CACHED_FIELDS));
   const { containerId, networkName, ifName, result } = entry;
   const netns = entry.netns ?? sandboxOf(result);
   return {
@@ -98,8 +99,9 @@ function parseAttachment(file: string, modified: Date, text: string): CachedAtta
 
 /** The sandbox that a result names: libcni before 1.2 keeps no netns of its own. */
 function sandboxOf(result: Record<string, unknown>): string | undefined {
-  if (!Array.isArray(result.interfaces)) return undefined;
-  return result.interfaces
+  const interfaces = resultFields(result)?.interfaces;
+  if (!Array.isArray(interfaces)) return undefined;
+  return interfaces
     .map((entry: unknown) => (entry as { sandbox?: unknown } | null)?.sandbox)
     .find((sandbox): sandbox is string => typeof sandbox === 'string' && sandbox !== '');
 }

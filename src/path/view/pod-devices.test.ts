@@ -101,6 +101,14 @@ describe('packets of a pod enter by', () => {
       ['lxc1'],
     ],
     [
+      'the device of a result whose keys have another case',
+      {
+        links: [link('lxc1'), link('lxc2')],
+        results: [{ CNIVersion: '1.0.0', Interfaces: [{ Name: 'lxc1' }], IPs: [{ Address: `${POD}/32` }] }],
+      },
+      ['lxc1'],
+    ],
+    [
       'the other end of its interface, where the result names none',
       {
         links: [peer('lxc1'), link('lxc2', { peerNamespace: 'cni-2' })],

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { resultFields } from '../../cni/result.ts';
 import { canonicalAddress } from '../../net/ip.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
@@ -100,7 +101,7 @@ type Result = z.infer<typeof resultSchema>;
 function namedByResult({ attachment, sandbox }: PathView, node: NodeView, address: string): string[] {
   const attachments = (node.attachments ?? []).filter(({ containerId }) => containerId === sandbox?.id);
   const results = [...attachments, ...(attachment === undefined ? [] : [attachment])].flatMap(
-    ({ result }) => resultSchema.safeParse(result).data ?? [],
+    ({ result }) => resultSchema.safeParse(resultFields(result)).data ?? [],
   );
   const own =
     results.find((result) => addressesOf(result).includes(canonicalAddress(address))) ?? results.at(-1);

@@ -1,3 +1,4 @@
+import { resultFields } from '../../../cni/result.ts';
 import { cniVersions, compareVersions } from '../../../cni/version.ts';
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
 import type { ConfigFile, NodeView } from '../../view/node-view.ts';
@@ -81,7 +82,7 @@ const NEWEST_EVERYWHERE = '1.0.0';
  */
 function commonVersion(node: NodeView, plugins: readonly PluginVersions[]): string | undefined {
   const common = cniVersions.filter((version) => plugins.every(({ versions }) => versions.includes(version)));
-  const proven = new Set((node.attachments ?? []).map(({ result }) => result.cniVersion));
+  const proven = new Set((node.attachments ?? []).map(({ result }) => resultFields(result)?.cniVersion));
   return (
     common.findLast((version) => proven.has(version)) ??
     common.findLast((version) => compareVersions(version, NEWEST_EVERYWHERE) <= 0)
