@@ -7,9 +7,11 @@ import { formatIp, type IpAddress, isUnspecified, parseCidr, parseIp } from '../
 import { localAddressTest } from '../net/local-addresses.ts';
 import { deleteUdpFlows, listUdpFlows } from '../netfilter/conntrack.ts';
 import type { IpFamily } from '../netfilter/iptables/iptables.ts';
-import { takeRulesLock } from '../netfilter/iptables/rules-lock.ts';
+import { RULES_LOCK, RulesLockHeld, takeRulesLock } from '../netfilter/iptables/rules-lock.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import type { Exec } from '../sys/exec.ts';
+import { fileProblem } from '../sys/file-problem.ts';
+import { NotRegularFile } from '../sys/regular-file.ts';
 import { messageOf } from '../util/errors.ts';
 import { attachedAs, everyNameOf, namesOf } from './attached.ts';
 import { AttachmentFiles, type Attachments, type Recorded } from './attachments.ts';
@@ -275,8 +277,8 @@ async function forgetFlows(
  * killed while iptables applies our document, no other call reads the rules before iptables is done.
  */
 async function withRulesLock(exec: Exec, work: (exec: Exec) => Promise<void>): Promise<void> {
-  const lock = await takeRulesLock().catch((cause) => {
-    throw new CniError(cniErrorCode.tryAgainLater, messageOf(cause), '', { cause });
+  const lock = await takeRulesLock().catch((cause: unknown) => {
+    throw lockError(cause);
   });
   try {
     await work({ run: (argv, options) => exec.run(argv, { ...options, inherit: lock.fd }) });
@@ -285,7 +287,21 @@ async function withRulesLock(exec: Exec, work: (exec: Exec) => Promise<void>): P
   }
 }
 
-/** Null and a missing key mean that no attachment is valid: libcni sends null for an empty list. */
+/** A lock that somebody holds is free later. What else is the matter with it stays until somebody puts it right. */
+function lockError(cause: unknown): unknown {
+  if (cause instanceof RulesLockHeld) {
+    return new CniError(cniErrorCode.tryAgainLater, cause.message, '', { cause });
+  }
+  if (cause instanceof NotRegularFile) {
+    return new CniError(cniErrorCode.ioFailure, cause.message, '', { cause });
+  }
+  const problem = fileProblem(cause);
+  if (problem === undefined) return cause;
+  const needed = 'run portmap as root, with /run/hostport a directory that it can write to';
+  return new CniError(cniErrorCode.ioFailure, `cannot open ${RULES_LOCK}: ${problem}`, needed, { cause });
+}
+
+/** Null and nothing mean that none is valid: libcni sends null for an empty list. */
 function validAttachments(request: PluginRequest): ValidAttachment[] {
   const { config } = request;
   // The second name is what the specification had before 1.1.0 was final; libcni sends both.

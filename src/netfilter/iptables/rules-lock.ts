@@ -15,18 +15,23 @@ export interface RulesLock {
   release(): void;
 }
 
+/** Another process kept the lock for longer than we waited. */
+export class RulesLockHeld extends Error {
+  override name = 'RulesLockHeld';
+}
+
+/** What everybody locks who changes rules. */
+export const RULES_LOCK = '/run/hostport/portmap.lock';
+
 /**
  * Takes an exclusive flock(2) on `path`; the kernel releases it when this process and all that inherited the descriptor
- * have ended. Rejects after `timeoutMs`, naming the file. It serialises what reads rules and then changes them;
+ * have ended. Rejects with {@link RulesLockHeld} after `timeoutMs`, naming the file. It serialises what reads rules and then changes them;
  * /run/xtables.lock cannot be used for that, as the iptables we run takes it itself.
  *
  * Anything but a regular file at that path is an error at once and is not replaced: a new file would be another lock than that of the calls
  * that had opened what was there before, and two at a time would change the rules.
  */
-export async function takeRulesLock(
-  path = '/run/hostport/portmap.lock',
-  timeoutMs = 30_000,
-): Promise<RulesLock> {
+export async function takeRulesLock(path = RULES_LOCK, timeoutMs = 30_000): Promise<RulesLock> {
   // Not by node:path: every plugin call would load it for this.
   mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true });
   const fd = openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
@@ -39,7 +44,7 @@ export async function takeRulesLock(
   while (libc.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
     if (performance.now() > deadline) {
       release();
-      throw new Error(`cannot lock ${path}: held by another process for more than ${timeoutMs} ms`);
+      throw new RulesLockHeld(`cannot lock ${path}: held by another process for more than ${timeoutMs} ms`);
     }
     await Bun.sleep(INTERVAL_MS);
   }
