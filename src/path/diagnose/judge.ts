@@ -7,7 +7,7 @@ import { chainedPortmap } from '../view/chained-portmap.ts';
 import { forwardingOf } from '../view/clear-way.ts';
 import { devicesWithoutLocalnet } from '../view/localnet.ts';
 import { portmapIn } from '../view/node-view.ts';
-import { ownedMappings } from '../view/owned-mappings.ts';
+import { mappingFor, ownedMappings } from '../view/owned-mappings.ts';
 import { policyAgentOf } from '../view/policy-agents.ts';
 import { otherMapperOf } from '../view/port-mapper.ts';
 import { AWAY } from '../view/probe-facts.ts';
@@ -73,7 +73,9 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     const name = `sandbox ${sandbox.id.slice(0, 13)}`;
     if (attachment === undefined) return unknown(`no cached result of ${name}`);
     const isChained = chainedPortmap(attachment);
-    if (isChained === true || ownedMappings(node)?.has(sandbox.id) === true) return holds;
+    const owned = ownedMappings(node);
+    const isMapped = owned !== undefined && mappingFor(owned, sandbox, attachment.ifName) !== undefined;
+    if (isChained === true || isMapped) return holds;
     const mapper = otherMapperOf(node, scene.pathsOn(node));
     if (mapper !== undefined) return { holds: true, why: `attached without portmap; ${mapper}` };
     return unknown(

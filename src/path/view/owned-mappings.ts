@@ -1,5 +1,14 @@
-import { type NatTarget, type Owner, parseOwner, type Rule, type Ruleset } from '../../netfilter/index.ts';
+import { canonicalAddress } from '../../net/ip.ts';
+import {
+  formatAddress,
+  type NatTarget,
+  type Owner,
+  parseOwner,
+  type Rule,
+  type Ruleset,
+} from '../../netfilter/index.ts';
 import type { Family } from '../model/finding.ts';
+import type { Sandbox } from '../model/node-report.ts';
 import { known } from '../model/observed.ts';
 import { memoKey, remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
@@ -13,6 +22,8 @@ export interface OwnedMapping {
   families: Set<Family>;
   /** The translations in the attachment's own chain; empty for mappings that are map elements. */
   translations: { rule: Rule; to: NatTarget }[];
+  /** The addresses that it translates to. */
+  leadsTo: Set<string>;
 }
 
 const OWNED = memoKey<ReadonlyMap<string, OwnedMapping>>();
@@ -30,23 +41,30 @@ export function ownerKey({ containerId, ifName }: Omit<Owner, 'network'>): strin
 }
 
 /**
- * What portmap has installed for one interface of a container, `eth0` when it is not known which: by the name of the container, and by
- * that of the interface. Undefined when there is nothing.
+ * What portmap has installed for the interface of a sandbox that has its addresses, `eth0` when it is not known which: by the name of
+ * the container, unless that leads to none of the addresses and so is another interface's, and by that of the interface. Undefined when
+ * there is nothing.
  */
 export function mappingFor(
   owned: ReadonlyMap<string, OwnedMapping>,
-  containerId: string,
+  { id: containerId, ips }: Pick<Sandbox, 'id' | 'ips'>,
   ifName = 'eth0',
 ): OwnedMapping | undefined {
-  const [first, second] = [containerId, ownerKey({ containerId, ifName })].flatMap(
-    (key) => owned.get(key) ?? [],
-  );
+  const byContainer = owned.get(containerId);
+  const isAnothers =
+    byContainer !== undefined &&
+    byContainer.leadsTo.size > 0 &&
+    ips.length > 0 &&
+    !ips.some((ip) => byContainer.leadsTo.has(canonicalAddress(ip)));
+  const found = [isAnothers ? undefined : byContainer, owned.get(ownerKey({ containerId, ifName }))];
+  const [first, second] = found.filter((mapping) => mapping !== undefined);
   if (first === undefined || second === undefined) return first;
   return {
     owner: first.owner,
     entries: [...first.entries, ...second.entries],
     families: new Set([...first.families, ...second.families]),
     translations: [...first.translations, ...second.translations],
+    leadsTo: new Set([...first.leadsTo, ...second.leadsTo]),
   };
 }
 
@@ -62,6 +80,7 @@ function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
       entries: [],
       families: new Set(),
       translations: [],
+      leadsTo: new Set(),
     };
     if (table.family !== 'ip6') entry.families.add('IPv4');
     if (table.family !== 'ip') entry.families.add('IPv6');
@@ -71,7 +90,7 @@ function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
   };
   for (const table of ruleset.tables) {
     for (const set of table.sets.values()) {
-      for (const { comment, text } of set.elements) add(table, comment, text);
+      for (const { comment, text, target } of set.elements) noteTarget(add(table, comment, text), target);
     }
     const followed = new Set<string>();
     for (const chain of table.chains.values()) {
@@ -83,12 +102,17 @@ function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
           followed.add(expression.chain);
           for (const each of translationsIn(table.chains.get(expression.chain)?.rules ?? [])) {
             entry!.translations.push(each);
+            noteTarget(entry, each.to);
           }
         }
       }
     }
   }
   return owned;
+}
+
+function noteTarget(mapping: OwnedMapping | undefined, target: NatTarget | undefined): void {
+  if (target?.address !== undefined) mapping?.leadsTo.add(formatAddress(target.address.from));
 }
 
 function translationsIn(rules: readonly Rule[]): { rule: Rule; to: NatTarget }[] {

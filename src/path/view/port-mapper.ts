@@ -23,6 +23,6 @@ function isPortmaps(node: NodeView, { attachment, sandbox }: PathView): boolean 
   return (
     owned !== undefined &&
     sandbox !== undefined &&
-    mappingFor(owned, sandbox.id, attachment?.ifName) !== undefined
+    mappingFor(owned, sandbox, attachment?.ifName) !== undefined
   );
 }

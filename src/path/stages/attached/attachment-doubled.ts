@@ -31,7 +31,7 @@ export const attachmentDoubled = defineFailure<Data>({
       const { node, sandbox, attachment, port, subject } = path;
       if (node === undefined || sandbox === undefined) return [];
       const owned = ownedMappings(node) ?? new Map();
-      const translations = mappingFor(owned, sandbox.id, attachment?.ifName)?.translations ?? [];
+      const translations = mappingFor(owned, sandbox, attachment?.ifName)?.translations ?? [];
       const trace = traceFrom(originsOf(path)[0], path, scene);
       if (translations.length < 2 || 'unknown' in trace || !trace.value.translation.known) return [];
       const taken = trace.value.translation.value;

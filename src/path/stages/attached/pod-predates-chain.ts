@@ -39,7 +39,7 @@ export const podPredatesChain = defineFailure<Data>({
       if (chainedPortmap(attachment) !== false || answersFromElsewhere(path)) return [];
       // Attached by other means than the runtime's.
       const owned = ownedMappings(node);
-      if (owned === undefined || mappingFor(owned, sandbox.id, attachment.ifName) !== undefined) return [];
+      if (owned === undefined || mappingFor(owned, sandbox, attachment.ifName) !== undefined) return [];
       return [
         {
           subject,

@@ -4,7 +4,7 @@ import type { Evidence } from '../../model/finding.ts';
 import { known } from '../../model/observed.ts';
 import { chainedPortmap } from '../../view/chained-portmap.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
-import { ownedMappings } from '../../view/owned-mappings.ts';
+import { mappingFor, ownedMappings } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
 import { attachmentEvidence, excerpt, fileEvidence } from '../evidence.ts';
@@ -50,13 +50,14 @@ const MAX_RESULTS = 3;
 
 /** The mappings of pods for which a chain without portmap ran. */
 function pathsWithoutPortmap(node: NodeView, scene: Scene): PathView[] {
+  const owned = ownedMappings(node) ?? new Map();
   return scene
     .pathsOn(node)
     .filter(
       ({ attachment, sandbox }) =>
         attachment !== undefined &&
         chainedPortmap(attachment) === false &&
-        ownedMappings(node)?.has(sandbox!.id) !== true,
+        mappingFor(owned, sandbox!, attachment.ifName) === undefined,
     );
 }
 

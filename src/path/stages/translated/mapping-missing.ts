@@ -37,7 +37,7 @@ export const mappingMissing = defineFailure<Data>({
       const owned = ownedMappings(node);
       const takers = takersOf(path, scene);
       if (owned === undefined || takers === undefined) return [];
-      const own = mappingFor(owned, sandbox.id, attachment.ifName);
+      const own = mappingFor(owned, sandbox, attachment.ifName);
       if (own !== undefined && (subject.family === undefined || own.families.has(subject.family))) return [];
       // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
       if (takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)))) return [];
