@@ -214,7 +214,7 @@ describe('a bundle that is broken is one clear error', () => {
         rmSync(join(bundle, 'probes.json'));
         Bun.spawnSync(['mkfifo', join(bundle, 'probes.json')]);
       },
-      'probes.json: not a regular file',
+      'probes.json: it is a FIFO, not a regular file',
     ],
   ];
   test.each(cases)('%s', async (_, damage, message) => {
@@ -275,7 +275,7 @@ describe('a report that cannot be read leaves its node unknown, and no other', (
         rmSync(file());
         mkdirSync(file());
       },
-      'not a regular file',
+      'it is a directory, not a regular file',
     ],
     [
       'that is a FIFO',
@@ -283,7 +283,7 @@ describe('a report that cannot be read leaves its node unknown, and no other', (
         rmSync(file());
         Bun.spawnSync(['mkfifo', file()]);
       },
-      'not a regular file',
+      'it is a FIFO, not a regular file',
     ],
   ];
   test.each(cases)('%s', async (_, damage, why) => {

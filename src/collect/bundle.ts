@@ -1,7 +1,6 @@
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { readBounded } from '../node/report/bounded-file.ts';
 import { reportWithoutSecrets, textsWithoutSecrets } from '../node/report/secrets.ts';
 import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
@@ -9,6 +8,7 @@ import { type ProbeResult, probeResultSchema } from '../path/model/probe.ts';
 import type { World } from '../path/model/world.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
+import { NotRegularFile, readRegularFile } from '../sys/regular-file.ts';
 import { InputError, messageOf, UserError } from '../util/errors.ts';
 import { parseJson } from '../util/parse-json.ts';
 import { ObjectReader, slim } from './objects.ts';
@@ -165,7 +165,7 @@ function readReport(path: string, name: string): Observed<NodeReport> {
   try {
     if (lstatSync(path).isSymbolicLink())
       return { unknown: `${name}: a symbolic link, which is not followed` };
-    text = readBounded(path, MAX_BYTES.report);
+    text = readRegularFile(path, MAX_BYTES.report);
   } catch (cause) {
     return { unknown: `${name}: ${problemOf(cause, path)}` };
   }
@@ -174,6 +174,7 @@ function readReport(path: string, name: string): Observed<NodeReport> {
 
 /** What is the matter with a file, without its path. */
 function problemOf(cause: unknown, path: string): string {
+  if (cause instanceof NotRegularFile) return cause.problem;
   return fileProblem(cause) ?? messageOf(cause).replace(`${path}: `, '');
 }
 
@@ -216,7 +217,7 @@ function readJson(directory: string, file: string, limit: number): unknown {
   if (!checkNoLink(path, file)) return undefined;
   let text: string;
   try {
-    text = readBounded(path, limit);
+    text = readRegularFile(path, limit);
   } catch (cause) {
     throw broken(file, problemOf(cause, path), cause);
   }

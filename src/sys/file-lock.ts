@@ -1,4 +1,3 @@
-import { dlopen } from 'bun:ffi';
 import {
   closeSync,
   constants,
@@ -11,10 +10,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { tryLockOpenFile } from './flock.ts';
 import { openRegularFile } from './regular-file.ts';
-
-const LOCK_EX = 2;
-const LOCK_NB = 4;
 
 /** A lock that is held until {@link release}, or until this process ends in whatever way. */
 export interface FileLock {
@@ -44,16 +41,6 @@ export function tryFileLock(path: string, holder: string): FileLock | { heldBy: 
       return { release: () => release(fd, path) };
     }
     closeSync(fd);
-  }
-}
-
-/** Locks an open file or directory until it is closed, or this process ends; false when another process has it locked. Source: flock(2). */
-export function tryLockOpenFile(fd: number): boolean {
-  const library = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
-  try {
-    return library.symbols.flock(fd, LOCK_EX | LOCK_NB) === 0;
-  } finally {
-    library.close();
   }
 }
 

@@ -5,6 +5,14 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 /** The path is not a regular file. */
 export class NotRegularFile extends Error {
   override name = 'NotRegularFile';
+  /** What is there, without the path. */
+  readonly problem: string;
+
+  constructor(path: string, kind: string) {
+    const problem = `it is ${kind}, not a regular file`;
+    super(`cannot open ${path}: ${problem}; remove it`);
+    this.problem = problem;
+  }
 }
 
 /**
@@ -55,5 +63,5 @@ function inTheWay(path: string, found: Stats): NotRegularFile {
         : found.isSocket()
           ? 'a socket'
           : 'a device';
-  return new NotRegularFile(`cannot open ${path}: it is ${kind}, not a regular file; remove it`);
+  return new NotRegularFile(path, kind);
 }

@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { namesIn } from '../../sys/directories.ts';
-import { tryLockOpenFile } from '../../sys/file-lock.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
+import { tryLockOpenFile } from '../../sys/flock.ts';
 import { waitFor } from '../../sys/wait.ts';
 
 /** The first is copied, the others are linked to it: they are one executable that acts by its name. */

@@ -1,9 +1,6 @@
-import { dlopen } from 'bun:ffi';
 import { closeSync, constants, mkdirSync } from 'node:fs';
+import { tryLockOpenFile } from '../../sys/flock.ts';
 import { openRegularFile } from '../../sys/regular-file.ts';
-
-const LOCK_EX = 2;
-const LOCK_NB = 4;
 
 /** How long to wait between two attempts to take a lock that is held, in milliseconds. */
 const INTERVAL_MS = 1;
@@ -35,13 +32,9 @@ export async function takeRulesLock(path = RULES_LOCK, timeoutMs = 30_000): Prom
   // Not by node:path: every plugin call would load it for this.
   mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true });
   const fd = openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-  const libc = dlopen('libc.so.6', { flock: { args: ['i32', 'i32'], returns: 'i32' } });
-  const release = () => {
-    closeSync(fd);
-    libc.close();
-  };
+  const release = () => closeSync(fd);
   const deadline = performance.now() + timeoutMs;
-  while (libc.symbols.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+  while (!tryLockOpenFile(fd)) {
     if (performance.now() > deadline) {
       release();
       throw new RulesLockHeld(`cannot lock ${path}: held by another process for more than ${timeoutMs} ms`);

@@ -10,13 +10,6 @@ import {
   type Stats,
 } from 'node:fs';
 
-/** The text of a regular file of at most `limit` bytes. A longer file, a link and anything else that is not a regular file is an error. */
-export function readBounded(path: string, limit: number): string {
-  return withFile(path, path, constants.O_RDONLY | constants.O_NOFOLLOW, (fd) =>
-    whole(path, readUpTo(fd, limit + 1).bytes, limit).toString('utf8'),
-  );
-}
-
 /** The first bytes of a regular file, at most so many. */
 export function readHead(path: string, limit: number): Buffer {
   return withFile(path, path, constants.O_RDONLY, (fd) => readUpTo(fd, limit).bytes);
