@@ -1,4 +1,4 @@
-import { type Exec, ExecError } from './exec.ts';
+import { DEFAULT_MAX_BYTES, type Exec, ExecError, printedTooMuch } from './exec.ts';
 
 /** Where system tools are when the runtime passes no useful PATH (kubelet and containerd services often do not). */
 const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
@@ -14,7 +14,7 @@ export function findProgram(name: string): string | undefined {
 
 /**
  * {@link Exec} by Bun.spawn. A plugin is a process per call and node:child_process costs it milliseconds to load.
- * Supports what plugins use: standard input as text, a deadline, a descriptor to inherit.
+ * Supports what plugins use: standard input as text, a deadline, a bound of what is printed, a descriptor to inherit.
  */
 export const bunExec: Exec = {
   async run(argv, options = {}) {
@@ -38,12 +38,24 @@ export const bunExec: Exec = {
       timeout: timeoutMs,
       killSignal: 'SIGKILL',
     });
-    const [stdout, stderr, code] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-      child.exited,
-    ]);
+    const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    let printed = 0;
+    const isTooMuch = () => printed > maxBytes;
+    const read = async (stream: ReadableStream<Uint8Array>) => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of stream) {
+        printed += chunk.length;
+        if (isTooMuch()) {
+          child.kill('SIGKILL');
+          return '';
+        }
+        chunks.push(chunk);
+      }
+      return Buffer.concat(chunks).toString('utf8');
+    };
+    const [stdout, stderr, code] = await Promise.all([read(child.stdout), read(child.stderr), child.exited]);
     const result = { code, stdout, stderr };
+    if (isTooMuch()) throw new ExecError(argv, { ...result, stdout: '' }, printedTooMuch(maxBytes));
     if (child.signalCode === 'SIGKILL') {
       throw new ExecError(argv, result, `killed; its deadline was ${timeoutMs} ms`);
     }

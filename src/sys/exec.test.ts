@@ -53,6 +53,42 @@ describe('realExec', () => {
     expect(performance.now() - begin).toBeLessThan(5000);
   });
 
+  test.each([
+    ['yes', '>&1'],
+    ['yes in a process of its own', '& wait'],
+    ['yes on standard error', '>&2'],
+  ])('one that prints without end is killed before it fills the memory: %s', async (_, how) => {
+    const error = await realExec
+      .run(['sh', '-c', `yes ${how}`], { maxBytes: 1 << 20 })
+      .catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(ExecError);
+    expect(error.message).toBe(`sh -c yes ${how}: printed more than 1048576 bytes, killed`);
+    expect(error.result.stdout).toBe('');
+  });
+
+  test('what is printed is bounded where nobody says so', async () => {
+    const error = await realExec.run(['yes']).catch((thrown) => thrown);
+    expect(error.message).toBe('yes: printed more than 67108864 bytes, killed');
+  });
+
+  test('just as much as may be printed is taken', async () => {
+    const { stdout } = await realExec.run(['sh', '-c', 'printf 1234; printf 5678 >&2'], { maxBytes: 8 });
+    expect(stdout).toBe('1234');
+  });
+
+  test('output that is too long for a string is an error of the command, and ends nothing else', async () => {
+    const whole = Buffer.prototype.toString;
+    const child = realExec.run(['echo', 'long']);
+    Buffer.prototype.toString = () => {
+      throw new Error('longer than a string');
+    };
+    try {
+      expect(await child.catch((thrown) => thrown.message)).toBe('longer than a string');
+    } finally {
+      Buffer.prototype.toString = whole;
+    }
+  });
+
   test('a signal cancels', async () => {
     const error = await realExec
       .run(['sleep', '20'], { signal: AbortSignal.timeout(100) })

@@ -24,6 +24,8 @@ export interface ExecOptions {
   binary?: boolean;
   /** Deadline in milliseconds; the process is killed when it passes. Default 30 000. */
   timeoutMs?: number;
+  /** How many bytes the process may print, on both streams together; it is killed when it prints more. Default 64 MiB. */
+  maxBytes?: number;
   signal?: AbortSignal;
   /**
    * Appends both output streams to this file instead of returning them. For a command that leaves a daemon behind: a pipe
@@ -37,10 +39,13 @@ export interface ExecOptions {
   inherit?: number;
 }
 
+/** How much a process may print unless its caller says otherwise: rules of a large node are some megabytes. */
+export const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+
 /**
  * The door to other programs: one method, an argv array, never a shell.
  * `run` resolves with whatever exit code the process had, and rejects with {@link ExecError} only when there is none
- * (the program could not be started, or passed its deadline).
+ * (the program could not be started, passed its deadline, or printed too much).
  */
 export interface Exec {
   run(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
@@ -53,16 +58,17 @@ export interface Exec {
 export class ExecError extends Error {
   readonly argv: readonly string[];
   readonly result: ExecResult;
+  /** How it ended, without a word that the program printed. */
+  readonly end: string;
 
   constructor(argv: readonly string[], result: ExecResult, what?: string, options?: { cause?: unknown }) {
     const said = (result.stderr.trim() || result.stdout.trim()).slice(0, 4000);
-    super(
-      `${argv.join(' ')}: ${what ?? `exit status ${result.code}`}${said === '' ? '' : `: ${said}`}`,
-      options,
-    );
+    const end = what ?? `exit status ${result.code}`;
+    super(`${argv.join(' ')}: ${end}${said === '' ? '' : `: ${said}`}`, options);
     this.name = 'ExecError';
     this.argv = argv;
     this.result = result;
+    this.end = end;
   }
 }
 
@@ -80,6 +86,11 @@ export async function output(
   const result = await exec.run(argv, options);
   if (result.code !== 0) throw new ExecError(argv, result);
   return result.stdout;
+}
+
+/** How a process ended that printed more than it may. */
+export function printedTooMuch(maxBytes: number): string {
+  return `printed more than ${maxBytes} bytes, killed`;
 }
 
 function killGroup(leader: number): void {
@@ -153,18 +164,36 @@ export const realExec: Exec = {
         clearTimeout(timer);
         options.signal?.removeEventListener('abort', onAbort);
       };
-      child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
-      child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+      const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+      let printed = 0;
+      const take = (into: Buffer[]) => (chunk: Buffer) => {
+        if (failure !== undefined) return;
+        printed += chunk.length;
+        if (printed <= maxBytes) into.push(chunk);
+        else {
+          // The beginning of it is of no use to anybody.
+          out.length = 0;
+          err.length = 0;
+          stop(printedTooMuch(maxBytes), ExecError);
+        }
+      };
+      child.stdout?.on('data', take(out));
+      child.stderr?.on('data', take(err));
       child.on('error', (cause) => {
         done();
         reject(couldNotStart(cause));
       });
       child.on('close', (code, signalName) => {
         done();
-        // One of the two is there: a process ends by itself or by a signal.
-        const result = finished(code ?? 128 + constants.signals[signalName!]);
-        if (failure !== undefined) reject(new failure.Kind(argv, result, failure.why));
-        else resolve(result);
+        try {
+          // One of the two is there: a process ends by itself or by a signal.
+          const result = finished(code ?? 128 + constants.signals[signalName!]);
+          if (failure !== undefined) reject(new failure.Kind(argv, result, failure.why));
+          else resolve(result);
+        } catch (cause) {
+          // Thrown here it would end this program: a text can be longer than a string may be.
+          reject(cause);
+        }
       });
       if (options.stdin !== undefined && child.stdin) {
         // A child that exits without reading its input is judged by its exit code, not by our EPIPE.

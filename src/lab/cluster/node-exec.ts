@@ -233,8 +233,11 @@ function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return Promise.race([work, aborted]).finally(() => signal.removeEventListener('abort', abort));
 }
 
+/** What is copied is in memory, all of it. */
+const COPY_MAX_BYTES = 2 * 1024 * 1024 * 1024;
+
 async function bytes(exec: Exec, argv: readonly string[]): Promise<Uint8Array> {
-  const result = await exec.run(argv, { binary: true, timeoutMs: 120_000 });
+  const result = await exec.run(argv, { binary: true, timeoutMs: 120_000, maxBytes: COPY_MAX_BYTES });
   if (result.code !== 0) throw new ExecError(argv, result);
   return result.stdoutBytes!;
 }

@@ -16,6 +16,7 @@ import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
 import { distributionOf } from '../../sys/distribution.ts';
 import { type Exec, output, realExec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
+import { parseJson } from '../../util/parse-json.ts';
 import { standsInLab } from '../cluster/inside.ts';
 import { nodeArgv } from '../cluster/node-exec.ts';
 import { clusterPaths, labNetns, netnsPath } from '../cluster/paths.ts';
@@ -70,6 +71,12 @@ export async function labClient(record: ClusterRecord): Promise<ApiClient> {
 
 /** How long a node may take for its report, in milliseconds: a report bounds its own parts. */
 const REPORT_DEADLINE_MS = 20_000;
+/** As large as a report may be that comes as a file. A node may print anything. */
+const REPORT_MAX_BYTES = 32 * 1024 * 1024;
+/** What is asked of a node besides, and has a few kilobytes. */
+const ANSWER_MAX_BYTES = 1024 * 1024;
+/** A probe's result. */
+const RESULT_MAX_BYTES = 4096;
 
 /** How long reading a node's counters may take, in milliseconds: all probes wait for it, and without it they say all that they saw. */
 const COUNTERS_DEADLINE_MS = 5_000;
@@ -82,7 +89,11 @@ export async function reportOf(
 ): Promise<Observed<NodeReport>> {
   try {
     const argv = await nodeArgv(exec, node, ['hostport', 'node-report', '--node', node]);
-    const text = await output(exec, argv, { timeoutMs: REPORT_DEADLINE_MS, ...(signal && { signal }) });
+    const text = await output(exec, argv, {
+      timeoutMs: REPORT_DEADLINE_MS,
+      maxBytes: REPORT_MAX_BYTES,
+      ...(signal && { signal }),
+    });
     return parseReport(text, `report of ${node}`);
   } catch (cause) {
     signal?.throwIfAborted();
@@ -104,9 +115,10 @@ export function labProbeDoor(record: ClusterRecord, options: Omit<LabWorldOption
         stdin: JSON.stringify(job),
         // Every probe has its deadline; this one is for a sender that hangs.
         timeoutMs: probeTimeoutMs * (1 + orders.length / 16) + 10_000,
+        maxBytes: ANSWER_MAX_BYTES + orders.length * RESULT_MAX_BYTES,
         ...(signal && { signal }),
       });
-      return probeResultSchema.array().parse(JSON.parse(text));
+      return probeResultSchema.array().parse(parseJson(text, 'results of probes'));
     },
     async flows(node, signal) {
       const tables = await Promise.all(
@@ -120,9 +132,8 @@ export function labProbeDoor(record: ClusterRecord, options: Omit<LabWorldOption
     },
     async reversePathDrops(node, signal) {
       const argv = await nodeArgv(exec, node, ['cat', '/proc/net/netstat']);
-      return reversePathDrops(
-        await output(exec, argv, { timeoutMs: COUNTERS_DEADLINE_MS, ...(signal && { signal }) }),
-      );
+      const options = { maxBytes: ANSWER_MAX_BYTES, timeoutMs: COUNTERS_DEADLINE_MS, ...(signal && { signal }) };
+      return reversePathDrops(await output(exec, argv, options));
     },
   };
 }
