@@ -44,10 +44,11 @@ test('what is named says its versions, what is not named is never run', async ()
 });
 
 test.each([
-  ['fails', 'echo no >&2; exit 3', 'exit status 3: no'],
+  ['fails', 'echo no >&2; exit 3', 'exit status 3 (printed 3 bytes of text)'],
   ['says no JSON', 'echo hello', 'VERSION'],
   ['says another document', 'echo \'{"supportedVersions":[1]}\'', 'VERSION'],
   ['hangs', 'exec sleep 60', 'no answer within'],
+  ['prints without end', 'exec yes', 'printed more than'],
 ])('a plugin that %s leaves its versions unknown', async (_, body, why) => {
   plugin('a/p', body);
   const [file] = await read(['p']);
@@ -80,10 +81,12 @@ test('a link is reported with its target, and no content of a file that is not a
   mkdirSync(join(directory, 'a'));
   symlinkSync('../secret', join(directory, 'a/linked'));
   plugin('a/talks', 'echo \'{"supportedVersions":["S3CRET"]}\'');
-  plugin('a/fails', 'echo "user: x\ntoken: S3CRET" >&2; exit 1');
+  plugin('a/fails', 'echo "user: x\nword: S3CRET" >&2; exit 1');
   plugin('a/prints', 'cat ../secret; echo "token: S3CRET"');
-  const files = await read(['linked', 'talks', 'fails', 'prints']);
-  expect(files[1]).toMatchObject({
+  plugin('a/hangs', 'echo "user: S3CRET"; exec sleep 60');
+  plugin('a/quiet', 'exit 1');
+  const files = await read(['linked', 'talks', 'fails', 'prints', 'hangs', 'quiet']);
+  expect(files.find(({ name }) => name === 'linked')).toMatchObject({
     name: 'linked',
     target: '../secret',
     mode: '0755',
@@ -91,10 +94,12 @@ test('a link is reported with its target, and no content of a file that is not a
     format: { kind: 'script', interpreter: '' },
   });
   expect(files.map(({ versions }) => versions)).toEqual([
-    { unknown: 'VERSION: exit status 1: user: x\ntoken:(left out by hostport)\n' },
-    { unknown: expect.any(String) },
+    { unknown: 'VERSION: exit status 1 (printed 21 bytes of YAML-like text)' },
+    { unknown: 'VERSION: no answer within 1500 ms, killed' },
+    { unknown: expect.stringContaining('could not start: ENOENT') },
     { unknown: 'VERSION: answer: not JSON (14 characters)' },
-    { unknown: expect.any(String) },
+    { unknown: 'VERSION: exit status 1 (printed nothing)' },
+    { unknown: 'VERSION: answer: no list of versions (33 bytes of JSON-like text)' },
   ]);
   expect(JSON.stringify(files)).not.toContain('S3CRET');
 });

@@ -4,15 +4,17 @@ import { z } from 'zod';
 import type { PluginFile } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
 import { namesIn } from '../../sys/directories.ts';
-import type { Exec } from '../../sys/exec.ts';
+import { type Exec, ExecError } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { readHead } from './bounded-file.ts';
+import { describeContent } from './describe-content.ts';
 import { executableFormat, FORMAT_BYTES } from './elf.ts';
-import { textWithoutSecrets } from './secrets.ts';
 
 /** How long a plugin may take to say which versions it speaks, in milliseconds: it does nothing else then. */
 const VERSION_DEADLINE_MS = 1500;
+/** Its answer is a list of versions. */
+const VERSION_MAX_BYTES = 1024 * 1024;
 const MAX_FILES = 1000;
 
 /**
@@ -79,13 +81,19 @@ async function askVersions(exec: Exec, path: string): Promise<Observed<string[]>
       env: { CNI_COMMAND: 'VERSION', PATH: process.env.PATH },
       stdin: '{"cniVersion":"1.0.0"}',
       timeoutMs: VERSION_DEADLINE_MS,
+      maxBytes: VERSION_MAX_BYTES,
     });
     if (code !== 0) {
-      const said = textWithoutSecrets(stderr || stdout).slice(0, 500);
-      return { unknown: `VERSION: exit status ${code}: ${said}` };
+      const printed = stderr || stdout;
+      return {
+        unknown: `VERSION: exit status ${code} (printed ${printed === '' ? 'nothing' : describeContent(printed)})`,
+      };
     }
-    return { value: versionAnswer.parse(parseJson(stdout, 'answer')).supportedVersions };
+    const answer = versionAnswer.safeParse(parseJson(stdout, 'answer'));
+    if (answer.success) return { value: answer.data.supportedVersions };
+    return { unknown: `VERSION: answer: no list of versions (${describeContent(stdout)})` };
   } catch (cause) {
-    return { unknown: `VERSION: ${messageOf(cause)}` };
+    // What it printed until a deadline is in the message.
+    return { unknown: `VERSION: ${cause instanceof ExecError ? cause.end : messageOf(cause)}` };
   }
 }
