@@ -1076,6 +1076,18 @@ describe('what is otherwise is found, and nothing else', () => {
     expect(diagnose({ ...world, probes }).diagnosis.paths[0]!.stages.answered.verdict).toBe(verdict as never);
   });
 
+  test.each(['(left out by hostport)', '', 'on'])(
+    'route_localnet of %j was not seen, and is not on',
+    (value) => {
+      const world = worldOf({ sysctls: { 'net.ipv4.conf.lxc1.route_localnet': value } });
+      const { forwarded } = diagnose(world).diagnosis.paths[0]!.stages;
+      expect(forwarded).toMatchObject({
+        verdict: 'unknown',
+        reason: expect.stringContaining('net.ipv4.conf.lxc1.route_localnet of worker was not seen'),
+      });
+    },
+  );
+
   test('the node of the cases is healthy through and through', () => {
     const { diagnosis } = diagnose(worldOf({ probes: {} }));
     expect(Object.values(diagnosis.paths[0]!.stages).map(({ verdict }) => verdict)).toEqual(

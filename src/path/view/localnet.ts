@@ -43,12 +43,13 @@ function lackingOn(
   entries: Observed<string[]>,
 ): Observed<LoopbackDevice[]> {
   const all = node.sysctl(localnetOf('all'));
+  const isAllOn = isOnValue(all);
   // Either will do (IN_DEV_ORCONF).
-  if (all !== undefined && all !== '0') return { value: [] };
+  if (isAllOn) return { value: [] };
   const isOn = (device: string): boolean | undefined => {
-    const own = node.sysctl(localnetOf(device));
-    if (own !== undefined && own !== '0') return true;
-    return own === undefined || all === undefined ? undefined : false;
+    const isOwnOn = isOnValue(node.sysctl(localnetOf(device)));
+    if (isOwnOn) return true;
+    return isOwnOn === undefined || isAllOn === undefined ? undefined : false;
   };
   const answersBy = known(entries) ?? [];
   // Where it may be one device or another, it is known to be off only if it is off on each.
@@ -71,6 +72,11 @@ function lackingOn(
   return {
     unknown: `answers of ${podName(subject.pod!)} enter ${node.name} by ${answersBy.join(' or ')}, and not all of these have route_localnet`,
   };
+}
+
+/** Whether the kernel takes a setting's value for on: any number but 0. Undefined for what is no number. */
+function isOnValue(value: string | undefined): boolean | undefined {
+  return value !== undefined && /^-?\d+$/.test(value) ? Number(value) !== 0 : undefined;
 }
 
 /** Name of the setting that lets a device take packets of the loopback network. */
