@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { reportWithoutSecrets, textsWithoutSecrets } from '../node/report/secrets.ts';
+import { messagesWithoutSecrets, reportWithoutSecrets, textWithoutSecrets } from '../node/report/secrets.ts';
 import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
 import { type ProbeResult, probeResultSchema } from '../path/model/probe.ts';
@@ -104,22 +104,24 @@ export async function saveBundle(world: World, directory: string): Promise<void>
     for (const kind of KINDS)
       write(
         `objects/${kind}.json`,
-        world[kind].map((object) => textsWithoutSecrets(slim[kind](object))),
+        world[kind].map((object) => messagesWithoutSecrets(slim[kind](object), ['message'])),
       );
     for (const [node, report] of world.reports) {
       if (!NODE_FILE.test(`${node}.json`))
         throw new UserError(`cannot write the report of node ${JSON.stringify(node)}: not a name of a node`);
       write(
         `nodes/${node}.json`,
-        'value' in report ? reportWithoutSecrets(report.value) : textsWithoutSecrets(report),
+        'value' in report
+          ? reportWithoutSecrets(report.value)
+          : { unknown: textWithoutSecrets(report.unknown) },
       );
     }
-    write('probes.json', textsWithoutSecrets(world.probes));
+    write('probes.json', messagesWithoutSecrets(world.probes, ['detail', 'untold']));
     write('manifest.json', {
       apiVersion: BUNDLE_VERSION,
       kind: 'Bundle',
       observedAt: world.observedAt,
-      ...(world.unread && { unread: textsWithoutSecrets([...world.unread]) }),
+      ...(world.unread && { unread: messagesWithoutSecrets([...world.unread], ['why']) }),
     } satisfies z.infer<typeof manifestSchema>);
     renameSync(making, root);
   } catch (cause) {

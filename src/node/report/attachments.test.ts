@@ -88,18 +88,28 @@ test('no secret of an entry is reported, nor of a file that is not an entry', ()
   const secret = 'https://u:S3CRET@h';
   const secrets = {
     ...entry,
-    networkName: secret,
     config: Buffer.from('users:\n- token: S3CRET\n').toString('base64'),
-    capabilityArgs: { portMappings: [{ hostPort: 1, containerPort: 2, hostIP: 'token: S3CRET' }] },
     result: { token: 'S3CRET', dns: { domain: secret } },
   };
   writeFileSync(join(directory, 'entry'), JSON.stringify(secrets));
   writeFileSync(join(directory, 'cut'), JSON.stringify(secrets).slice(0, -20));
   writeFileSync(join(directory, 'other'), 'token: S3CRET');
   writeFileSync(join(directory, 'kind'), '{"kind":"S3CRET"}');
+  // What is no name, address or path is not told as one.
+  const odd: object[] = [
+    { networkName: secret },
+    { containerId: secret },
+    { ifName: 'a:S3CRET' },
+    { netns: secret },
+    { capabilityArgs: { portMappings: [{ hostPort: 1, containerPort: 2, hostIP: 'token: S3CRET' }] } },
+    { capabilityArgs: { portMappings: [{ hostPort: 1, containerPort: 2, protocol: 'token:S3CRET' }] } },
+  ];
+  for (const [i, fields] of odd.entries()) {
+    writeFileSync(join(directory, `odd${i}`), JSON.stringify({ ...entry, ...fields }));
+  }
   const { attachments, skipped } = readAttachments(directory);
   expect(attachments.map(({ config }) => config)).toEqual(['(23 bytes of YAML-like text)']);
-  expect(skipped).toHaveLength(3);
+  expect(skipped).toHaveLength(3 + odd.length);
   expect(JSON.stringify([attachments, skipped])).not.toContain('S3CRET');
 });
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { decodeStruct, parseDocument } from '../../cni/json.ts';
 import { CACHED_FIELDS, resultFields } from '../../cni/result.ts';
 import { isNamespace } from '../../cni/sandbox.ts';
+import { parseIp } from '../../net/ip.ts';
 import type { CachedAttachment } from '../../path/model/node-report.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { messageOf } from '../../util/errors.ts';
@@ -28,8 +29,14 @@ const portMapping = z
     z.object({
       hostport: port,
       containerport: port,
-      protocol: z.string().max(16).default('tcp'),
-      hostip: z.string().max(64).optional(),
+      protocol: z
+        .string()
+        .regex(/^[A-Za-z]{1,16}$/)
+        .default('tcp'),
+      hostip: z
+        .string()
+        .refine((address) => address === '' || parseIp(address) !== undefined, 'not an address')
+        .optional(),
     }),
   )
   .transform(({ hostport, containerport, protocol, hostip }) => ({
@@ -39,15 +46,21 @@ const portMapping = z
     ...(hostip === undefined || hostip === '' ? {} : { hostIP: hostip }),
   }));
 
+/** What libcni accepts as a container's id and as a network's name; pkg/utils/utils.go. Nothing else is told as such: it could be anything. */
+const identity = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,255}$/);
+
 /** An entry in the form that libcni has written since 0.7. The older form was the bare result, which names nobody. */
 const cacheEntry = z.object({
   kind: z.literal('cniCacheV1'),
-  containerId: z.string().min(1).max(256),
+  containerId: identity,
   /** Base64 of the configuration list. */
   config: z.string(),
-  ifName: z.string().min(1).max(16),
-  networkName: z.string().min(1).max(256),
-  netns: z.string().optional(),
+  ifName: z.string().regex(/^[^/:\s]{1,16}$/),
+  networkName: identity,
+  netns: z
+    .string()
+    .regex(/^(?:\/\S*)?$/)
+    .optional(),
   capabilityArgs: z.object({ portMappings: z.array(portMapping).max(2000).nullish() }).nullish(),
   result: z.record(z.string(), z.unknown()),
 });
@@ -83,16 +96,14 @@ function parseAttachment(file: string, modified: Date, text: string): CachedAtta
   const { containerId, networkName, ifName, result } = entry;
   const netns = entry.netns ?? sandboxOf(result);
   return {
-    ...documentWithoutSecrets({
-      file,
-      modified: modified.toISOString(),
-      networkName,
-      containerId,
-      ifName,
-      ...(netns === undefined ? {} : { netns, netnsExists: isNamespace(netns) }),
-      portMappings: entry.capabilityArgs?.portMappings ?? [],
-      result,
-    }),
+    file,
+    modified: modified.toISOString(),
+    networkName,
+    containerId,
+    ifName,
+    ...(netns === undefined ? {} : { netns, netnsExists: isNamespace(netns) }),
+    portMappings: entry.capabilityArgs?.portMappings ?? [],
+    result: documentWithoutSecrets(result),
     config: withoutSecrets(Buffer.from(entry.config, 'base64').toString('utf8')),
   };
 }
@@ -103,7 +114,7 @@ function sandboxOf(result: Record<string, unknown>): string | undefined {
   if (!Array.isArray(interfaces)) return undefined;
   return interfaces
     .map((entry: unknown) => (entry as { sandbox?: unknown } | null)?.sandbox)
-    .find((sandbox): sandbox is string => typeof sandbox === 'string' && sandbox !== '');
+    .find((sandbox): sandbox is string => typeof sandbox === 'string' && sandbox.startsWith('/'));
 }
 
 function briefly(cause: unknown): string {

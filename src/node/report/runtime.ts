@@ -6,7 +6,7 @@ import type { Runtime } from '../../cri/runtime.ts';
 import type { NodeReport, Sandbox } from '../../path/model/node-report.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { observe } from './observe.ts';
-import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
+import { textWithoutSecrets, withoutSecrets } from './secrets.ts';
 
 type Value<O> = Extract<O, { value: unknown }>['value'];
 type RuntimeReport = Value<NodeReport['runtime']>;
@@ -94,18 +94,16 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
     name,
     version,
     networkReady: network?.status ?? false,
-    networkMessage: network?.message ?? '',
+    networkMessage: textWithoutSecrets(network?.message ?? ''),
   };
   if (info.cniconfig !== undefined) {
     const config = cniConfig.parse(parseJson(info.cniconfig, 'cniconfig'));
     const status = info.lastCNILoadStatus ?? 'OK';
     return {
-      ...documentWithoutSecrets({
-        ...about,
-        confDir: config.PluginConfDir,
-        binDirs: config.PluginDirs,
-        lastLoadError: status === 'OK' ? '' : status,
-      }),
+      ...about,
+      confDir: config.PluginConfDir,
+      binDirs: config.PluginDirs,
+      lastLoadError: status === 'OK' ? '' : textWithoutSecrets(status),
       loadedNetworks: {
         // In the form in which files are reported, because the two are compared.
         value: (config.Networks ?? []).map(({ Config }) => ({
@@ -120,7 +118,8 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
     };
   }
   return {
-    ...documentWithoutSecrets({ ...about, ...crioDirectories(info.config ?? '') }),
+    ...about,
+    ...crioDirectories(info.config ?? ''),
     loadedNetworks: { unknown: `${name} does not report which networks it has loaded` },
     lastLoadError: '',
   };
@@ -208,7 +207,7 @@ export async function inspectSandboxes(
       const netns = info.runtimeSpec?.linux?.namespaces?.find(({ type }) => type === 'network')?.path;
       const ips = [status.network?.ip ?? '', ...(status.network?.additionalIps ?? []).map(({ ip }) => ip)];
       return [
-        documentWithoutSecrets({
+        {
           id,
           name: status.metadata?.name ?? '',
           namespace: status.metadata?.namespace ?? '',
@@ -221,7 +220,7 @@ export async function inspectSandboxes(
           netnsExists: hostNetwork || (netns !== undefined && netns !== '' && isThere(netns)),
           ips: ips.filter((ip) => ip !== ''),
           portMappings: portMappingsOf(info),
-        }),
+        },
       ];
     }),
   );

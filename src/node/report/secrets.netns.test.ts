@@ -20,6 +20,19 @@ const SECRETS: Readonly<Record<string, (secret: string) => string>> = {
   'password in a URL': (secret) => `https://admin:${secret}@etcd:2379`,
   option: (secret) => `--etcd-password=${secret}`,
   'document in a text': (secret) => JSON.stringify({ a: 1, token: secret }),
+  'block of YAML': (secret) => `users:\n- user:\n    token: |\n      ${secret}\n`,
+  'line below a key of YAML': (secret) => `password:\n  ${secret}\n`,
+  'variable in YAML': (secret) => `- name: ETCD_PASSWORD\n  value: ${secret}\n`,
+  'option and value': (secret) => `run --token ${secret} --verbose`,
+  'list of arguments': (secret) => JSON.stringify(['run', '--token', secret]),
+  login: (secret) => `curl -u admin:${secret} https://h`,
+  variable: (secret) => JSON.stringify([{ name: 'ETCD_PASSWORD', value: secret }]),
+  'long name': (secret) => `tokenOf${'x'.repeat(40)}=${secret}`,
+  'document eight texts deep': (secret) => {
+    let text = JSON.stringify({ token: secret });
+    for (let i = 0; i < 8; i++) text = JSON.stringify({ a: text });
+    return text;
+  },
   'document in a document in a text': (secret) => JSON.stringify(JSON.stringify({ clientSecret: secret })),
 };
 const planted: string[] = [];
@@ -31,9 +44,10 @@ function secretDocument(where: string): Record<string, unknown> {
     return secret;
   };
   const named = Object.fromEntries(
-    ['token', 'k8s_auth_token', 'password', 'clientSecret', 'private_key', 'apiKey', 'client-key-data'].map(
-      (name) => [name, mark(name)],
-    ),
+    [
+      ...['token', 'k8s_auth_token', 'password', 'clientSecret', 'private_key', 'apiKey', 'client-key-data'],
+      ...['psk', 'encryptionKey', 'signingKey', 'dbPass', 'mypwd', 'cookie'],
+    ].map((name) => [name, mark(name)]),
   );
   const looking = Object.entries(SECRETS).map(([kind, text]) => text(mark(kind)));
   return { named, looking, [SECRETS.jwt!(mark('name'))]: 1, deep: [{ secrets: { a: [mark('deep')] } }] };
@@ -152,6 +166,7 @@ beforeAll(async () => {
     'done',
     // Whatever this machine has of the CNI itself is not to be seen.
     `for directory in etc/cni opt/cni var/lib/cni; do mount --bind ${layer}/$directory /$directory; done`,
+    'iptables -A OUTPUT -m string --string "Bearer S3CRETrule" --algo bm -j ACCEPT -m comment --comment "pwd=S3CRETcomment"',
     `exec ${process.execPath} ${join(import.meta.dir, '../../cli/main.ts')} node-report --node n1`,
   ].join('\n');
   text = await output(
@@ -200,6 +215,11 @@ describe('and yet what a node has is reported', () => {
       },
     });
     expect(files()['00-s.conflist']).not.toHaveProperty('broken');
+  });
+
+  test('rules, without the words that they look for', () => {
+    const texts = report.netfilter.iptables.map(({ text }) => known(text) ?? '');
+    expect(texts.join('\n')).toMatch(/-A OUTPUT -m string --string "\(left out by hostport\)" .*-j ACCEPT/);
   });
 
   test('drop-in directories', () => {
