@@ -112,6 +112,26 @@ describe('a report of another machine', () => {
     expect(doubt({ value: reportOf('n1', {}, there) }, nodes(known))).toBe(why);
   });
 
+  test.each<[string, string | undefined, string[], string | undefined]>([
+    ['of its boot, whose address a cloud translates', 'b1', ['127.0.0.1', '10.0.0.1'], undefined],
+    [
+      'of its boot, with an address of another node, as containers of one machine have',
+      'b1',
+      ['10.0.0.1', '172.17.0.3'],
+      'the report is of a machine that has no address of n1 (203.0.113.7), but 172.17.0.3 of n2',
+    ],
+    [
+      'of a boot that it does not say',
+      undefined,
+      ['10.0.0.1'],
+      'the report is of a machine that has no address of n1 (203.0.113.7)',
+    ],
+  ])('has no address of its node, and is %s', (_, bootId, there, why) => {
+    const machine = { kernel: '6.1', architecture: 'x64', elfMachine: 62, ...(bootId && { bootId }) };
+    const known = nodes(['203.0.113.7'], { bootID: 'b1' });
+    expect(doubt({ value: reportOf('n1', { machine }, there) }, known)).toBe(why);
+  });
+
   test('an address that is only reached from outside counts, too', () => {
     expect(
       doubt({ value: reportOf('n1', {}, ['1.2.3.4']) }, nodes(['1.2.3.4'], {}, 'ExternalIP')),

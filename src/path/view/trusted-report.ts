@@ -58,7 +58,8 @@ function ofAnotherMachine(
 ): string | undefined {
   if (node === undefined) return undefined;
   const bootId = node.status?.nodeInfo?.bootID ?? '';
-  if (bootId !== '' && machine.bootId !== undefined && bootId !== machine.bootId) {
+  const bothReported = bootId !== '' && machine.bootId !== undefined;
+  if (bothReported && bootId !== machine.bootId) {
     return `the report was taken on another machine than ${name}, or before its last boot: it has boot ID ${machine.bootId}, but the kubelet reports ${bootId}`;
   }
   const wanted = addressesOf(node);
@@ -67,6 +68,8 @@ function ofAnotherMachine(
   const own = new Set(there);
   if (wanted.some((address) => own.has(address))) return undefined;
   const other = there.find((address) => owners.has(address));
+  // The API may know a node by an address that a cloud translates and no interface has. Nodes that are containers of one machine share its boot.
+  if (bothReported && other === undefined) return undefined;
   const whose = other === undefined ? '' : `, but has ${other} of ${owners.get(other)}`;
   return `the report was taken on a machine that has no address of ${name} (${wanted.join(', ')})${whose}`;
 }
