@@ -6,6 +6,7 @@ import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import type { World } from '../path/model/world.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { InputError, messageOf } from '../util/errors.ts';
+import { yamlProblem } from '../util/yaml-problem.ts';
 import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
 
@@ -46,7 +47,9 @@ async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
   } catch (cause) {
     // A document of another shape throws a TypeError of the reader, which would not help the user.
     const problem =
-      fileProblem(cause) ?? (cause instanceof TypeError ? 'it is not a kubeconfig' : messageOf(cause));
+      fileProblem(cause) ??
+      yamlProblem(cause) ??
+      (cause instanceof TypeError ? 'it is not a kubeconfig' : messageOf(cause));
     throw new InputError(
       `cannot read the kubeconfig ${kubeconfig}: ${problem}; name another with --kubeconfig`,
     );

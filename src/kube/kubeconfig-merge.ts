@@ -6,6 +6,7 @@ import { type Clock, realClock } from '../sys/clock.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { exists, readIfExists, writeFileAtomic } from '../sys/files.ts';
 import { InputError, UserError } from '../util/errors.ts';
+import { yamlProblem } from '../util/yaml-problem.ts';
 import { type KubeconfigEntry, kubeconfigStanzas } from './kubeconfig-document.ts';
 
 const LISTS = ['clusters', 'contexts', 'users'] as const;
@@ -113,8 +114,7 @@ export async function removeFromKubeconfig(
 function parse(path: string, text: string): Document {
   const document = parseDocument(text) as unknown as Document;
   if (document.errors[0] !== undefined) {
-    const where = document.errors[0].message.split('\n')[0];
-    throw new UserError(`cannot use kubeconfig ${path}: not valid YAML: ${where}`);
+    throw new UserError(`cannot use kubeconfig ${path}: ${yamlProblem(document.errors[0])}`);
   }
   if (document.contents === null) {
     return new Document({ apiVersion: 'v1', kind: 'Config', preferences: {} });

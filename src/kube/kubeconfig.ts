@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { fileProblem } from '../sys/file-problem.ts';
 import { readIfExists } from '../sys/files.ts';
 import { messageOf, UserError } from '../util/errors.ts';
+import { yamlProblem } from '../util/yaml-problem.ts';
 import type { ApiClientOptions } from './client.ts';
 
 interface Named {
@@ -32,7 +33,7 @@ export async function loadKubeconfig(path: string, context?: string): Promise<Ap
     (await readIfExists(path).catch((cause) => fail(fileProblem(cause) ?? messageOf(cause)))) ??
     fail('no such file');
   const config = (await parseYaml(text).catch((error) =>
-    fail(`not valid YAML: ${messageOf(error).split('\n')[0]}`),
+    fail(yamlProblem(error) ?? 'not valid YAML'),
   )) as KubeconfigFile | null;
   if (config === null || typeof config !== 'object' || Array.isArray(config))
     fail('it is not a YAML mapping');
