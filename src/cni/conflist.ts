@@ -44,6 +44,18 @@ export interface PluginConfigInList {
   fields: Record<string, unknown>;
 }
 
+/** A field of a configuration with a value that it must not have. Code 7. */
+export class WrongValueError extends CniError {
+  /** What is wrong, without the value. */
+  readonly problem: string;
+
+  constructor(problem: string, value: unknown) {
+    super(cniErrorCode.invalidNetworkConfig, `${problem}, is ${JSON.stringify(value)}`);
+    this.name = 'WrongValueError';
+    this.problem = problem;
+  }
+}
+
 /** What libcni itself reads of a plugin's part. Source: types.PluginConf. */
 const PLUGIN_FIELDS: Fields = {
   cniVersion: 'scalar',
@@ -227,14 +239,14 @@ export function parsePlugin(node: JsonNode, at: string): PluginConfigInList {
 
 function object(value: unknown, at: string): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalid(`${at} must be an object, is ${JSON.stringify(value)}`);
+    throw new WrongValueError(`${at} must be an object`, value);
   }
   return value as Record<string, unknown>;
 }
 
 function version(value: unknown, at: string): string {
   if (value === undefined || value === null) return '';
-  if (typeof value !== 'string') throw invalid(`${at} must be a string, is ${JSON.stringify(value)}`);
+  if (typeof value !== 'string') throw new WrongValueError(`${at} must be a string`, value);
   return value;
 }
 
@@ -244,7 +256,7 @@ function flag(value: unknown, at: string): boolean {
   const meaning = typeof value === 'string' ? value.toLowerCase() : value;
   if (meaning === true || meaning === 'true') return true;
   if (meaning === false || meaning === 'false') return false;
-  throw invalid(`${at} must be true or false, is ${JSON.stringify(value)}`);
+  throw new WrongValueError(`${at} must be true or false`, value);
 }
 
 function versionList(value: unknown, at: string): string[] {

@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseNetworkConfig, parsePlugin } from '../../cni/conflist.ts';
+import { parseNetworkConfig, parsePlugin, WrongValueError } from '../../cni/conflist.ts';
 import { JsonMembers, type JsonNode, parseDocument, plain, TooLargeError } from '../../cni/json.ts';
 import type { CniConfFile } from '../../path/model/node-report.ts';
 import { namesIn } from '../../sys/directories.ts';
@@ -92,7 +92,7 @@ function problemOf(node: JsonNode, name: string, kind: Kind): string {
   try {
     parseAs(masked, JSON.stringify(plain(masked)), name, kind);
   } catch (cause) {
-    const problem = messageOf(cause).replace(/, is .*$/s, '');
+    const problem = cause instanceof WrongValueError ? cause.problem : messageOf(cause);
     return problem.startsWith(name) ? problem : `${name}: ${problem}`;
   }
   return `${name}: a name or version has characters that it must not have`;
