@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { decodeStruct, parseDocument } from '../../cni/json.ts';
+import { isCniName } from '../../cni/names.ts';
 import { CACHED_FIELDS, resultFields } from '../../cni/result.ts';
 import { isNamespace } from '../../cni/sandbox.ts';
 import { parseIp } from '../../net/ip.ts';
@@ -46,8 +47,8 @@ const portMapping = z
     ...(hostip === undefined || hostip === '' ? {} : { hostIP: hostip }),
   }));
 
-/** What libcni accepts as a container's id and as a network's name; pkg/utils/utils.go. Nothing else is told as such: it could be anything. */
-const identity = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,255}$/);
+/** A container's id, or a network's name. What libcni refuses as such is not told: it could be anything. */
+const identity = z.string().max(256).refine(isCniName, 'not a name');
 
 /** An entry in the form that libcni has written since 0.7. The older form was the bare result, which names nobody. */
 const cacheEntry = z.object({
