@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Diagnosis } from '../src/path/model/finding.ts';
+import { type Diagnosis, unknownKinds } from '../src/path/model/finding.ts';
 import { nodeReportSchema } from '../src/path/model/node-report.ts';
 import { probeResultSchema } from '../src/path/model/probe.ts';
 import { stages } from '../src/path/model/stages.ts';
@@ -102,7 +102,14 @@ export const diagnosisSchema = z.strictObject({
   paths: z.array(path),
   findings: z.array(finding).describe('worst first, then by stage, node, pod and port'),
   unknowns: z
-    .array(z.strictObject({ node: z.string().optional(), what: z.string(), why: z.string() }))
+    .array(
+      z.strictObject({
+        kind: z.enum(unknownKinds).describe('what it is about; a node or a pod is status 2'),
+        node: z.string().optional(),
+        what: z.string(),
+        why: z.string(),
+      }),
+    )
     .describe('what could not be read'),
 });
 

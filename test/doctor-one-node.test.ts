@@ -1,11 +1,12 @@
 /** Whatever is wrong with one node or pod makes that one unknown, at once, and the others are judged as before. */
+
 import { describe, expect, test } from 'bun:test';
 import { exitStatusOf, renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
 import { bundleWorld } from '../src/collect/bundle.ts';
 import type { Node, Pod } from '../src/kube/types.ts';
 import { diagnose } from '../src/path/diagnose/diagnose.ts';
 import { planHeal } from '../src/path/heal/plan.ts';
-import type { PathVerdict } from '../src/path/model/finding.ts';
+import type { PathVerdict, Unknown } from '../src/path/model/finding.ts';
 import type { NodeReport } from '../src/path/model/node-report.ts';
 import { stages } from '../src/path/model/stages.ts';
 import type { World } from '../src/path/model/world.ts';
@@ -494,7 +495,7 @@ describe('a failure that raises', () => {
     expect(findings.map(({ subject }) => subject)).toEqual([{ node: 'n2' }]);
     expect(paths[1]!.stages.configured).toMatchObject({ verdict: 'broken', codes: ['raises'] });
     expect(paths[2]!.stages.declared.verdict).toBe('ok');
-    expect(unknowns).toContainEqual({ node: 'n1', what: 'diagnosis', why });
+    expect(unknowns).toContainEqual({ kind: 'node', node: 'n1', what: 'diagnosis', why });
   });
 
   test('is unknown in the table, in JSON and by the exit status', () => {
@@ -508,6 +509,7 @@ describe('a failure that raises', () => {
     expect(text).toContain(`? n1: diagnosis not known: ${why}`);
     expect(text).toContain('0 good, 0 broken, 1 unknown');
     expect(JSON.parse(JSON.stringify(diagnosis)).unknowns).toContainEqual({
+      kind: 'node',
       node: 'n1',
       what: 'diagnosis',
       why,
@@ -515,13 +517,12 @@ describe('a failure that raises', () => {
   });
 });
 
-test('a pod or node that cannot be read is a doubt, whether its node is known or not; other objects are none', () => {
-  const status = (what: string, node?: string) =>
-    exitStatusOf({ ...healthy.diagnosis, unknowns: [{ ...(node && { node }), what, why: 'x' }] });
-  expect(status('pod a/b', 'kind-worker')).toBe(2);
-  expect(status('pod a/b')).toBe(2);
-  expect(status('3 more pods')).toBe(2);
-  expect(status('node x')).toBe(2);
-  expect(status('service a/b')).toBe(0);
-  expect(status('file README')).toBe(0);
+test('a pod or node that cannot be read is a doubt, whether its node is known or not and whatever it is called; other objects are none', () => {
+  const status = (kind: Unknown['kind'], what: string, node?: string) =>
+    exitStatusOf({ ...healthy.diagnosis, unknowns: [{ kind, ...(node && { node }), what, why: 'x' }] });
+  expect(status('pod', 'pod a/b', 'kind-worker')).toBe(2);
+  expect(status('pod', 'what runs')).toBe(2);
+  expect(status('node', 'the machine')).toBe(2);
+  expect(status('objects', 'pods, which a Service selects')).toBe(0);
+  expect(status('file', 'node README')).toBe(0);
 });

@@ -60,7 +60,11 @@ export function watchNodeObjects({ client, node, changed, onError }: ObjectWatch
         policies: [],
         events: [],
         unread: [
-          ...['network policies', 'events'].map((what) => ({ what, why: 'the agent does not read them' })),
+          ...['network policies', 'events'].map((what) => ({
+            kind: 'objects' as const,
+            what,
+            why: 'the agent does not read them',
+          })),
           ...[nodes, pods, services].flatMap(({ unread }) => unread),
         ],
       };

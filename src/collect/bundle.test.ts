@@ -75,7 +75,7 @@ const world: World = {
   ],
   services: [],
   events: [],
-  unread: [{ what: 'events', why: 'Forbidden' }],
+  unread: [{ kind: 'objects', what: 'events', why: 'Forbidden' }],
   policies: [{ metadata: { name: 'deny', namespace: 'default' }, spec: { podSelector: {} } }],
   reports: new Map([
     ['n1', { value: report }],
@@ -305,7 +305,10 @@ describe('a report that cannot be read leaves its node unknown, and no other', (
     writeFileSync(join(bundle, 'nodes', name), '{}');
     const { reports, unread } = await bundleWorld(bundle);
     expect([...reports.keys()]).toEqual(['n1', 'n2']);
-    expect(unread).toEqual([...world.unread!, { what, why: 'nodes: want <name of the node>.json' }]);
+    expect(unread).toEqual([
+      ...world.unread!,
+      { kind: 'file', what, why: 'nodes: want <name of the node>.json' },
+    ]);
   });
 });
 
@@ -355,7 +358,16 @@ describe('an object that is not as the API has it is unread, and hides no other'
     writeFileSync(file, `[${JSON.stringify(first)},${text}]`);
     const read = await bundleWorld(bundle);
     expect(read[kind as 'pods']).toHaveLength(1);
-    expect(read.unread).toEqual([...world.unread!, expect.objectContaining(expected)]);
+    const about = kind === 'pods' ? 'pod' : kind === 'nodes' ? 'node' : 'objects';
+    expect(read.unread).toEqual([...world.unread!, expect.objectContaining({ kind: about, ...expected })]);
+  });
+
+  test('what a bundle does not say the kind of may be a pod, and is a doubt', async () => {
+    await saveBundle(world, bundle);
+    const manifest = JSON.parse(readFileSync(join(bundle, 'manifest.json'), 'utf8')) as object;
+    const unread = [{ what: 'x', why: 'y' }];
+    writeFileSync(join(bundle, 'manifest.json'), JSON.stringify({ ...manifest, unread }));
+    expect((await bundleWorld(bundle)).unread).toEqual([{ kind: 'pod', what: 'x', why: 'y' }]);
   });
 
   test('many are counted', async () => {
@@ -385,7 +397,7 @@ test('secrets are not saved, whoever quotes them', async () => {
     {
       ...world,
       events: [{ involvedObject: {}, message: 'failed: password=S3CRET' } as never],
-      unread: [{ what: 'events', why: 'Authorization: Bearer S3CRET' }],
+      unread: [{ kind: 'objects', what: 'events', why: 'Authorization: Bearer S3CRET' }],
       reports: new Map([
         ['n1', { value: { ...report, cni } }],
         ['n2', { unknown: 'token: S3CRET' }],

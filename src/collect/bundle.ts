@@ -2,6 +2,7 @@ import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeF
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { messagesWithoutSecrets, reportWithoutSecrets, textWithoutSecrets } from '../node/report/secrets.ts';
+import { unknownKinds } from '../path/model/finding.ts';
 import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
 import { type ProbeResult, probeResultSchema } from '../path/model/probe.ts';
@@ -23,7 +24,15 @@ const manifestSchema = z.object({
   kind: z.literal('Bundle'),
   observedAt: z.string().refine((time) => !Number.isNaN(Date.parse(time)), 'not a time'),
   unread: z
-    .array(z.object({ node: z.string().max(253).optional(), what: z.string().max(253), why: z.string() }))
+    .array(
+      z.object({
+        // Without it, it may have been a pod.
+        kind: z.enum(unknownKinds).default('pod'),
+        node: z.string().max(253).optional(),
+        what: z.string().max(253),
+        why: z.string(),
+      }),
+    )
     .optional(),
 });
 
@@ -152,7 +161,11 @@ export function readReports(directory: string, name = directory): Reports {
     const node = NODE_FILE.exec(file)?.[1];
     if (node === undefined) {
       const shown = /^[\w.-]+$/.test(file) ? file : JSON.stringify(file);
-      unread.push({ what: `file ${shown}`.slice(0, 253), why: `${name}: want <name of the node>.json` });
+      unread.push({
+        kind: 'file',
+        what: `file ${shown}`.slice(0, 253),
+        why: `${name}: want <name of the node>.json`,
+      });
       continue;
     }
     reports.set(node, readReport(join(directory, file), `${name}/${file}`));

@@ -39,7 +39,7 @@ describe('a kind of objects that the API does not list', () => {
     const objects = await readClusterObjects(apiThat(403, 'Forbidden', 'networkpolicies'));
     const { diagnosis } = diagnose({ observedAt: '', ...objects, reports: new Map(), probes: [] });
     expect(diagnosis.unknowns).toEqual([
-      { what: 'network policies', why: expect.stringContaining('Forbidden') },
+      { kind: 'objects', what: 'network policies', why: expect.stringContaining('Forbidden') },
     ]);
   });
 });

@@ -37,7 +37,7 @@ export async function readClusterObjects(client: ApiClient, signal?: AbortSignal
       await listed;
     } catch (error) {
       if (!hasReason(error, 'Forbidden')) throw error;
-      unread.push({ what, why: messageOf(error) });
+      unread.push({ kind: 'objects', what, why: messageOf(error) });
     }
   };
   await Promise.all([

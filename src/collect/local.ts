@@ -49,8 +49,14 @@ export function worldOfReport(report: NodeReport): World {
     policies: [],
     unread: [
       // Without them there is nothing to judge, which does not mean that nothing is wrong.
-      ...('unknown' in report.sandboxes ? [{ node: name, what: 'pods', why: report.sandboxes.unknown }] : []),
-      ...['services', 'events', 'network policies'].map((what) => ({ what, why: 'only the API has them' })),
+      ...('unknown' in report.sandboxes
+        ? [{ kind: 'pod' as const, node: name, what: 'pods', why: report.sandboxes.unknown }]
+        : []),
+      ...['services', 'events', 'network policies'].map((what) => ({
+        kind: 'objects' as const,
+        what,
+        why: 'only the API has them',
+      })),
     ],
     reports: new Map([[name, { value: report }]]),
     probes: [],

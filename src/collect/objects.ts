@@ -197,6 +197,15 @@ const SINGULAR: Readonly<Record<Kind, string>> = {
   policies: 'network policy',
 };
 
+/** What it is about when one of a kind is not read. */
+const KIND_OF_UNKNOWN = {
+  nodes: 'node',
+  pods: 'pod',
+  services: 'objects',
+  events: 'objects',
+  policies: 'objects',
+} as const satisfies Record<Kind, Unread['kind']>;
+
 /** How many unreadable objects of a kind are named. */
 const MAX_NAMED = 100;
 
@@ -231,7 +240,14 @@ export class ObjectReader<K extends Kind> {
   get unread(): readonly Unread[] {
     const more = this.#failed - MAX_NAMED;
     if (more <= 0) return this.#unread;
-    return [...this.#unread, { what: `${more} more ${this.#kind}`, why: 'malformed API objects' }];
+    return [
+      ...this.#unread,
+      {
+        kind: KIND_OF_UNKNOWN[this.#kind],
+        what: `${more} more ${this.#kind}`,
+        why: 'malformed API objects',
+      },
+    ];
   }
 
   #unreadOf(item: unknown, cause: unknown): Unread {
@@ -241,6 +257,7 @@ export class ObjectReader<K extends Kind> {
     const place = `${this.#source}[${this.#looked}]`;
     const called = isName(name) ? `${isName(namespace) ? `${namespace}/` : ''}${name}` : place;
     return {
+      kind: KIND_OF_UNKNOWN[this.#kind],
       ...(isName(node) ? { node } : {}),
       what: `${SINGULAR[this.#kind]} ${called}`.slice(0, MAX_NAME),
       why: `${place}: ${schemaProblem(cause)}`,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
-import type { Severity, Subject } from '../../path/model/finding.ts';
+import type { Diagnosis, Severity, Subject } from '../../path/model/finding.ts';
 import { failureOn, podOn, smallWorld } from '../../path/testing/small-world.ts';
 import { exitStatusOf, renderDiagnosis } from './diagnosis.ts';
 
@@ -95,11 +95,17 @@ test.each<[Severity, number]>([
 
 test('a kind of objects that was not read is shown and changes no exit status; a node that was not, does', () => {
   const healthy = { ...diagnosed('note'), paths: [], findings: [] };
-  const unread = { ...healthy, unknowns: [{ what: 'network policies', why: 'forbidden' }] };
+  const unread: Diagnosis = {
+    ...healthy,
+    unknowns: [{ kind: 'objects', what: 'network policies', why: 'forbidden' }],
+  };
   expect(exitStatusOf(unread)).toBe(0);
   expect(renderDiagnosis(unread, 'hostport')).toContain('network policies not known: forbidden');
   expect(renderDiagnosis(unread, 'hostport')).toStartWith('No pod asks for a hostPort.\n');
-  const unseen = { ...healthy, unknowns: [{ node: 'n1', what: 'pods', why: 'no runtime' }] };
+  const unseen: Diagnosis = {
+    ...healthy,
+    unknowns: [{ kind: 'pod', node: 'n1', what: 'pods', why: 'no runtime' }],
+  };
   expect(exitStatusOf(unseen)).toBe(2);
   expect(renderDiagnosis(unseen, 'hostport')).toStartWith('No pod that asks for a hostPort was seen.\n');
 });

@@ -47,13 +47,9 @@ export function renderDiagnosis(diagnosis: Diagnosis, program: string): string {
   return parts.join('');
 }
 
-/** How the `what` of an unknown about pods or nodes begins: one by its name, all of them, or a count of more. */
-const PODS = /^(?:\d+ more )?pods?\b/;
-const PODS_OR_NODES = /^(?:\d+ more )?(?:pod|node)s?\b/;
-
 /** What to say without a mapping: where the pods could not be read, there may be some. */
 function nothing({ unknowns }: Diagnosis): string {
-  return unknowns.every(({ what }) => !PODS.test(what))
+  return unknowns.every(({ kind }) => kind !== 'pod')
     ? 'No pod asks for a hostPort.'
     : 'No pod that asks for a hostPort was seen.';
 }
@@ -175,9 +171,7 @@ function summary({ paths, findings }: Diagnosis): string {
 export function exitStatusOf({ paths, findings, unknowns }: Diagnosis): 0 | 1 | 2 {
   if (findings.some(({ severity }) => severity !== 'note')) return 1;
   const isUnknown = paths.some((path) => stages.some((stage) => path.stages[stage].verdict === 'unknown'));
-  return isUnknown || unknowns.some(({ node, what }) => node !== undefined || PODS_OR_NODES.test(what))
-    ? 2
-    : 0;
+  return isUnknown || unknowns.some(({ kind }) => kind === 'node' || kind === 'pod') ? 2 : 0;
 }
 
 /** The question of each stage, for `--help`. */

@@ -209,10 +209,10 @@ describe('a drop-in directory', () => {
   });
 });
 
-test('what is wrong with a configuration is told whole, whatever its file is called', () => {
+test('what is wrong with a configuration is reported whole, whatever its file is called', () => {
   write('a, is b.conflist', '{"name":"net","plugins":[7]}');
   write('c.conflist', '{"name":"net","plugins":["a, is S3CRET"]}');
-  expect(told()).toEqual({
+  expect(reported()).toEqual({
     'a, is b.conflist': 'broken a, is b.conflist: plugins[0] must be an object (28 bytes of JSON-like text)',
     'c.conflist': 'broken c.conflist: plugins[0] must be an object (41 bytes of JSON-like text)',
   });

@@ -52,7 +52,7 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
         ...(world.unread ?? []),
         ...[...scene.nodes.values()].flatMap((node) =>
           'unknown' in node.report
-            ? [{ node: node.name, what: 'node report', why: node.report.unknown }]
+            ? [{ kind: 'node' as const, node: node.name, what: 'node report', why: node.report.unknown }]
             : [],
         ),
         ...unjudged,
@@ -78,7 +78,11 @@ function examineOrDoubt(
   } catch (cause) {
     const why = `cannot be judged: ${messageOf(cause)}`;
     const [node] = part.nodes.keys();
-    unjudged.push({ ...(node === undefined ? {} : { node }), what: 'diagnosis', why });
+    unjudged.push({
+      ...(node === undefined ? { kind: 'pod' } : { kind: 'node', node }),
+      what: 'diagnosis',
+      why,
+    });
     const doubt: StageVerdict = { verdict: 'unknown', codes: [], reason: why };
     for (const path of part.paths) {
       verdicts.set(path, pathVerdict(path, Object.fromEntries(stages.map((stage) => [stage, doubt]))));

@@ -86,6 +86,20 @@ export interface PathVerdict {
   stages: Record<Stage, StageVerdict>;
 }
 
+/**
+ * What an unknown is about. A node or a pod is a doubt about mappings; without some other objects (Services, events, policies), or a file that
+ * is no report, less is found.
+ */
+export const unknownKinds = ['node', 'pod', 'objects', 'file'] as const;
+
+/** Something that could not be looked at, and why. */
+export interface Unknown {
+  kind: (typeof unknownKinds)[number];
+  node?: string;
+  what: string;
+  why: string;
+}
+
 /** What the doctor says. `hostport doctor -o json` prints this document. */
 export interface Diagnosis {
   apiVersion: 'hostport/v1';
@@ -95,5 +109,5 @@ export interface Diagnosis {
   /** Worst first, then by stage, node, pod and port. */
   findings: Finding[];
   /** What could not be observed, once for each node or source. */
-  unknowns: { node?: string; what: string; why: string }[];
+  unknowns: Unknown[];
 }

@@ -1,4 +1,5 @@
 import type { Event, Node, Pod, Service } from '../../kube/types.ts';
+import type { Unknown } from './finding.ts';
 import type { NodeReport } from './node-report.ts';
 import type { Observed } from './observed.ts';
 import type { ProbeResult } from './probe.ts';
@@ -19,7 +20,7 @@ export interface World {
   events: readonly Event[];
   policies: readonly NetworkPolicy[];
   /** Kinds of objects that were not looked at, and why: that they are empty says nothing. None when absent. */
-  unread?: readonly { node?: string; what: string; why: string }[];
+  unread?: readonly Unknown[];
   /** By node name; a node without an entry was not asked. */
   reports: ReadonlyMap<string, Observed<NodeReport>>;
   /** Empty when there were no probes: then nothing is known of the last stage. */
