@@ -50,7 +50,7 @@ export function plainTextWithoutSecrets(text: string): string {
 
 /** `-u user:password`, as curl and others take it. */
 const LOGIN =
-  /((?<![\w-])(?:-u|--(?:proxy-)?user)[\\"',\s=]{0,20})([^\s:"'\\,/]{1,256}):(?!\(left out by hostport\))([^\s"'\\]+)/g;
+  /((?<![\w-])(?:-u|--(?:proxy-)?user)(?:[\\"', \t=]{0,20}|\n[ \t]{0,50}- ))([^\s:"'\\,/]{1,256}):(?!\(left out by hostport\))([^\s"'\\]+)/g;
 
 function withoutPassword(found: string, flag: string, user: string, password: string): string {
   // A user and a group by number, or the path of a socket.
@@ -150,6 +150,10 @@ function assignedValue(
 /** What can only be a setting. */
 const SETTING = /^(?:true|false|null|~)$/i;
 
+/** How an error goes on behind a name, as in `network "my-token": failed to find plugin`: words by which a failure is known. */
+const PROSE =
+  /^(?:failed|failure|plugin|netplugin|network|errors?|rpc|cannot|could|unable|unexpected|unknown|invalid|missing|no|not|is|was|has|the|timed|timeout|context|secret|configmap|open|dial|connect|stat|exit|get|post)$/i;
+
 /** The rest of a line and all lines that are indented more: a key's value in YAML, whatever its form. */
 function blockValue(
   text: string,
@@ -184,7 +188,8 @@ function inlineValue(text: string, start: number): Span | undefined {
   }
   if (text.startsWith(LEFT_OUT, start)) return { start, end: start + LEFT_OUT.length };
   const value = matchAt(/(?:(?:basic|bearer|digest|negotiate|token)[ \t]+)?\S+/iy, text, start);
-  if (value === undefined || SETTING.test(value.replace(/[\W]+$/, ''))) return undefined;
+  if (value === undefined || SETTING.test(value.slice(0, 16).replace(/\W+$/, ''))) return undefined;
+  if (PROSE.test(value) && text[start + value.length] === ' ') return undefined;
   return { start, end: start + value.length };
 }
 

@@ -83,6 +83,7 @@ describe('texts that look like secrets', () => {
     'worker.mycompanycluster: not ready',
     'useToken: true',
     'docker run -u 1000:1000 x',
+    'set -u\nH=${H:?} raw=x',
     'the key: not found',
     '10.244.0.0/16',
   ])('and such as do not: %s', (text) => expect(textWithoutSecrets(text)).toBe(text));
@@ -138,6 +139,14 @@ test('names and labels of API objects stay as they are', () => {
   });
 });
 
+test.each([
+  'error adding pod default_x-token to CNI network "cbr-token": failed to find plugin "portmap" in path',
+  'network for pod "x-token": plugin type="portmap" failed (add): exec: "iptables": executable file not found',
+  '[default/x-token/uid:cbr-token]: error adding container to network "cbr-token": failed to find plugin "portmap"',
+])('an event of something that is called like a secret stays as it is: %s', (text) => {
+  expect(textWithoutSecrets(text)).toBe(text);
+});
+
 test('an event keeps the words that a failure is known by', () => {
   expect(textWithoutSecrets('[default/x-token:y]: failed to find plugin "portmap"')).toBe(
     `[default/x-token:${LEFT_OUT} failed to find plugin "portmap"`,
@@ -153,6 +162,7 @@ test.each<[string, unknown, unknown]>([
   ['a login', ['curl', '-u', 'a:S3'], ['curl', '-u', `a:${LEFT_OUT}`]],
   ['a pair', [['K8S_POD_TOKEN', 'S3']], [['K8S_POD_TOKEN', LEFT_OUT]]],
   ['a variable', [{ name: 'ETCD_PASSWORD', value: 'S3' }], [{ name: 'ETCD_PASSWORD', value: LEFT_OUT }]],
+  ['a header', [{ header: 'Authorization', data: 'S3' }], [{ header: 'Authorization', data: LEFT_OUT }]],
   ['one of no secret', [{ name: 'MODE', value: 'a' }], [{ name: 'MODE', value: 'a' }]],
   [
     'a key that a selector names',

@@ -148,11 +148,14 @@ function redact(value: unknown, depth: number): unknown {
 function secretFields(entries: readonly (readonly [string, unknown])[]): (key: string) => boolean {
   const namesValue = entries.some(([key]) => /^(?:val(?:ue)?s?|operator|effect)$/i.test(key));
   const valueIsSecret = entries.some(
-    ([key, field]) => /^(?:name|key)$/i.test(key) && typeof field === 'string' && isSecretKey(field),
+    ([key, field]) =>
+      /^(?:name|key|header|variable|parameter|option|flag)$/i.test(key) &&
+      typeof field === 'string' &&
+      isSecretKey(field),
   );
   return (key) => {
     if (/^key$/i.test(key)) return !namesValue;
-    return isSecretKey(key) || (valueIsSecret && /^val(?:ue)?$/i.test(key));
+    return isSecretKey(key) || (valueIsSecret && /^(?:val(?:ue)?s?|data|content)$/i.test(key));
   };
 }
 
