@@ -17,7 +17,8 @@ export function rulesWithoutSecrets(text: string): string {
     const isPattern = found[1] !== undefined;
     if (!isPattern && !mayHoldSecret(value)) continue;
     const inner = isQuoted ? value.slice(1, -1) : value;
-    const without = isPattern ? LEFT_OUT : plainTextWithoutSecrets(inner);
+    const port = SERVICE_PORT.exec(inner)?.[0] ?? '';
+    const without = isPattern ? LEFT_OUT : `${port}${plainTextWithoutSecrets(inner.slice(port.length))}`;
     if (without === inner) continue;
     kept += `${text.slice(from, start)}"${without}"`;
     from = end;
@@ -26,6 +27,9 @@ export function rulesWithoutSecrets(text: string): string {
 }
 
 const VALUE = /--(?:(string|hex-string)|comment|log-prefix|nflog-prefix) |"(?:comment|prefix)": ?(?=")/g;
+
+/** How kube-proxy names a port of a Service at the beginning of a comment. */
+const SERVICE_PORT = /^[a-z0-9.-]{1,253}\/[a-z0-9.-]{1,253}:[a-z0-9-]{1,15}(?= |$)/;
 
 /** The end of a quoted text, its closing quote included; without one that of the line. */
 function quoteEnd(text: string, start: number): number {

@@ -214,6 +214,8 @@ describe('rules', () => {
   test.each([
     '-A A -m comment --comment "dnat name: \\"cbr-token\\" id: \\"abcdef.0123456789abcdef\\"" -j CNI-DN-a',
     '-A KUBE-SVC -m comment --comment "default/server.datacenterberlin cluster IP" -j B',
+    '-A KUBE-SVC -m comment --comment "default/my-token:http cluster IP" -j B',
+    '-A KUBE-SVC -m comment --comment default/my-token:http -j B',
     '{"prefix": {"addr": "10.0.0.0", "len": 8}}',
     '{"log": {"prefix": "dropped: "}}',
   ])('and none: %s', (text) => expect(rulesWithoutSecrets(text)).toBe(text));
