@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { attachmentChain } from './rules.ts';
 import { type Outcome, REFERENCE, Topology } from './testing/topology.ts';
 
-const NETWORK = 'backends-test';
+// Of this run alone: a GC is of a network, and other runs share /run.
+const NETWORK = `backends-test-${process.pid}`;
 /** A number that other runs of these tests on the machine do not have: attachments are remembered by their name. */
 const RUN = process.pid;
 

@@ -6,7 +6,8 @@ import { type Outcome, REFERENCE, Topology } from './testing/topology.ts';
 
 const RESPONDER = join(import.meta.dir, 'testing/responder.ts');
 const PROBE = join(import.meta.dir, 'testing/probe.ts');
-const NETWORK = 'interfaces-test';
+// Of this run alone: a GC is of a network, and other runs share /run.
+const NETWORK = `interfaces-test-${process.pid}`;
 /** A number that other runs of these tests on the machine do not have: attachments are remembered by their name. */
 const RUN = process.pid;
 const RECORDS = '/run/hostport/portmap';

@@ -7,7 +7,8 @@ import { type Outcome, REFERENCE, Topology } from './testing/topology.ts';
 
 const RESPONDER = join(import.meta.dir, 'testing/responder.ts');
 const PROBE = join(import.meta.dir, 'testing/probe.ts');
-const NETWORK = 'portmap-test';
+// Of this run alone: a GC is of a network, and other runs share /run.
+const NETWORK = `portmap-test-${process.pid}`;
 
 interface Mapping {
   hostPort: number;
