@@ -265,6 +265,18 @@ test("a mapping of the reference plugin's nftables backend counts, too", async (
   expect((await lab.run('node', ['nft', '-f', '-'], table.join('\n'))).code).toBe(0);
   await done('DEL', 'a', conf('a', 80));
   expect(await settings('cilium_host', 'lxc1')).toEqual({ cilium_host: '1', lxc1: '0' });
+  // Where its pods cannot be told it stays on, and DEL says so.
+  await set('cilium_host', '0');
+  await done('ADD', 'a', conf('a', 80));
+  const broken = join(lab.scratch, 'broken');
+  mkdirSync(broken, { recursive: true });
+  writeFileSync(join(broken, 'nft'), '#!/bin/false\n', { mode: 0o755 });
+  const env = { PATH: `${broken}:${lab.scratch}/tools:/usr/sbin:/usr/bin:/sbin:/bin` };
+  const called = { id: idOf('a'), netns: lab.path('a'), config: conf('a', 80), env };
+  const outcome = await lab.cni('node', ours, 'DEL', called);
+  expect(outcome.code).toBe(0);
+  expect(outcome.stderr).toContain('route_localnet stays on');
+  expect(await settings('cilium_host', 'lxc1')).toEqual({ cilium_host: '1', lxc1: '0' });
   await lab.ok('node', ['nft', 'delete', 'table', 'ip', 'cni_hostport']);
   await done('GC', 'a', { cniVersion: '1.1.0', name: NETWORK, type: 'portmap' });
   expect(await settings('cilium_host')).toEqual({ cilium_host: '0' });
