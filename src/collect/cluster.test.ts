@@ -16,7 +16,7 @@ test.each([
   ['an alias of nothing', 'users: *S3CRET\n', ': not valid YAML: line 1, column 15;'],
   ['a tag of nobody', 'users: !S3CRET a\n', ': not valid YAML: line 1, column 17;'],
 ])(
-  'a kubeconfig that is wrong is told by the place, and nothing of it is quoted: %s',
+  'an invalid kubeconfig is reported by the place of its error, and none of it is quoted: %s',
   async (_, text, problem) => {
     const kubeconfig = join(directory, 'config');
     writeFileSync(kubeconfig, text);

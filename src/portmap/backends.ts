@@ -23,7 +23,7 @@ export interface Backends {
     /** With `key` also what the reference plugin left of that attachment. */
     remove(owners: readonly Owner[], key?: AttachmentKey): Promise<InstalledMapping[]>;
   };
-  /** What another plugin than ours has mapped, IPv4. Fails where that cannot be told. */
+  /** The IPv4 mappings of other plugins. Rejects when they cannot be determined. */
   ofOthers(): Promise<InstalledMapping[]>;
 }
 

@@ -349,14 +349,14 @@ function leadsTo({ every }: Backends) {
     (await every.mapped(owner)).some(({ target }) => addresses.has(addressOf(target)));
 }
 
-/** The addresses that another plugin's mappings lead to; undefined when they cannot be told, which is a warning. */
+/** The addresses that another plugin's mappings lead to; undefined, with a warning, when they cannot be determined. */
 async function podsOfOthers(rules: Backends, { warn }: PluginRequest): Promise<IpAddress[] | undefined> {
   try {
     return (await rules.ofOthers()).flatMap(({ target }) => parseIp(addressOf(target)) ?? []);
   } catch (error) {
     if (error instanceof CniError && error.code === cniErrorCode.tryAgainLater) throw error;
     const why = error instanceof CniError && error.details !== '' ? error.details : messageOf(error);
-    warn(`route_localnet stays on: whether another plugin's mappings need it cannot be told: ${why}`);
+    warn(`route_localnet stays on: cannot determine whether another plugin's mappings need it: ${why}`);
     return undefined;
   }
 }

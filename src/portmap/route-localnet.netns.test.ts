@@ -265,7 +265,7 @@ test("a mapping of the reference plugin's nftables backend counts, too", async (
   expect((await lab.run('node', ['nft', '-f', '-'], table.join('\n'))).code).toBe(0);
   await done('DEL', 'a', conf('a', 80));
   expect(await settings('cilium_host', 'lxc1')).toEqual({ cilium_host: '1', lxc1: '0' });
-  // Where its pods cannot be told it stays on, and DEL says so.
+  // When its pods cannot be determined the setting stays on, and DEL says so.
   await set('cilium_host', '0');
   await done('ADD', 'a', conf('a', 80));
   const broken = join(lab.scratch, 'broken');

@@ -64,8 +64,8 @@ export function withoutRouteLocalnet(devices: readonly Device[]): Device[] {
 export type NeededByOthers = (device: string) => Promise<boolean>;
 
 /**
- * Tells whether pods of another plugin's mappings, which hold nothing here, are reached by a device. `mapped` tells their addresses, and
- * is asked only when a route leads by the device; what it cannot tell counts as yes.
+ * Whether a device leads to pods of another plugin's mappings, which hold nothing here. `mapped` returns their addresses, and
+ * is asked only when a route leads by the device; if they cannot be determined, the answer is yes.
  */
 export function neededByOthers(mapped: () => Promise<IpAddress[] | undefined>): NeededByOthers {
   let asked: Promise<IpAddress[] | undefined> | undefined;

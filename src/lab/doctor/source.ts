@@ -132,7 +132,11 @@ export function labProbeDoor(record: ClusterRecord, options: Omit<LabWorldOption
     },
     async reversePathDrops(node, signal) {
       const argv = await nodeArgv(exec, node, ['cat', '/proc/net/netstat']);
-      const options = { maxBytes: ANSWER_MAX_BYTES, timeoutMs: COUNTERS_DEADLINE_MS, ...(signal && { signal }) };
+      const options = {
+        maxBytes: ANSWER_MAX_BYTES,
+        timeoutMs: COUNTERS_DEADLINE_MS,
+        ...(signal && { signal }),
+      };
       return reversePathDrops(await output(exec, argv, options));
     },
   };

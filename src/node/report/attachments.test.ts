@@ -95,7 +95,7 @@ test('no secret of an entry is reported, nor of a file that is not an entry', ()
   writeFileSync(join(directory, 'cut'), JSON.stringify(secrets).slice(0, -20));
   writeFileSync(join(directory, 'other'), 'token: S3CRET');
   writeFileSync(join(directory, 'kind'), '{"kind":"S3CRET"}');
-  // What is no name, address or path is not told as one.
+  // A value that is not a valid name, address or path is not reported as one.
   const odd: object[] = [
     { networkName: secret },
     { containerId: secret },

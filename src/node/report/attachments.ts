@@ -47,7 +47,7 @@ const portMapping = z
     ...(hostip === undefined || hostip === '' ? {} : { hostIP: hostip }),
   }));
 
-/** A container's id, or a network's name. What libcni refuses as such is not told: it could be anything. */
+/** A container's id, or a network's name. A value that libcni refuses is not reported: it could be anything. */
 const identity = z.string().max(256).refine(isCniName, 'not a name');
 
 /** An entry in the form that libcni has written since 0.7. The older form was the bare result, which names nobody. */

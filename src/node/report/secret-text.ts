@@ -1,6 +1,6 @@
 /** Secrets in plain text, known by what stands before them or by how they look. All of it takes linear time. */
 
-/** What stands in the place of a secret. Whoever writes a file refuses a text that has it. */
+/** What replaces a secret. Code that writes a file refuses a text that contains it. */
 export const LEFT_OUT = '(left out by hostport)';
 
 /** What fields of secrets are called. */
@@ -75,7 +75,7 @@ class Lines {
     this.end = lineEnd(text, 0);
   }
 
-  /** Goes on to the line of a place, which is never before the last one. */
+  /** Continues to the line of a place, which is never before the last one. */
   goTo(at: number): void {
     while (this.end < at) {
       this.start = this.end + 1;
@@ -150,7 +150,7 @@ function assignedValue(
 /** What can only be a setting. */
 const SETTING = /^(?:true|false|null|~)$/i;
 
-/** How an error goes on behind a name, as in `network "my-token": failed to find plugin`: words by which a failure is known. */
+/** How an error continues after a name, as in `network "my-token": failed to find plugin`: words by which a failure is known. */
 const PROSE =
   /^(?:failed|failure|plugin|netplugin|network|errors?|rpc|cannot|could|unable|unexpected|unknown|invalid|missing|no|not|is|was|has|the|timed|timeout|context|secret|configmap|open|dial|connect|stat|exit|get|post)$/i;
 

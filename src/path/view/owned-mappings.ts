@@ -1,4 +1,4 @@
-import { canonicalAddress } from '../../net/ip.ts';
+import { canonicalAddress, parseIp } from '../../net/ip.ts';
 import {
   formatAddress,
   type NatTarget,
@@ -51,11 +51,13 @@ export function mappingFor(
   ifName = 'eth0',
 ): OwnedMapping | undefined {
   const byContainer = owned.get(containerId);
+  // An invalid address says nothing about whose the mapping is.
+  const addresses = ips.filter((ip) => parseIp(ip) !== undefined).map(canonicalAddress);
   const isAnothers =
     byContainer !== undefined &&
     byContainer.leadsTo.size > 0 &&
-    ips.length > 0 &&
-    !ips.some((ip) => byContainer.leadsTo.has(canonicalAddress(ip)));
+    addresses.length > 0 &&
+    !addresses.some((ip) => byContainer.leadsTo.has(ip));
   const found = [isAnothers ? undefined : byContainer, owned.get(ownerKey({ containerId, ifName }))];
   const [first, second] = found.filter((mapping) => mapping !== undefined);
   if (first === undefined || second === undefined) return first;

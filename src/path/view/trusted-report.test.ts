@@ -118,13 +118,13 @@ describe('a report of another machine', () => {
       'of its boot, with an address of another node, as containers of one machine have',
       'b1',
       ['10.0.0.1', '172.17.0.3'],
-      'the report is of a machine that has no address of n1 (203.0.113.7), but 172.17.0.3 of n2',
+      'the report was taken on a machine that has no address of n1 (203.0.113.7), but has 172.17.0.3 of n2',
     ],
     [
       'of a boot that it does not say',
       undefined,
       ['10.0.0.1'],
-      'the report is of a machine that has no address of n1 (203.0.113.7)',
+      'the report was taken on a machine that has no address of n1 (203.0.113.7)',
     ],
   ])('has no address of its node, and is %s', (_, bootId, there, why) => {
     const machine = { kernel: '6.1', architecture: 'x64', elfMachine: 62, ...(bootId && { bootId }) };
