@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultLimits, readMachineSize } from '../../src/lab/cluster/node-limits.ts';
+import { clusterPaths } from '../../src/lab/cluster/paths.ts';
 import { cgroupHierarchies } from '../../src/sys/cgroups.ts';
 import { eventually } from './eventually.ts';
 import { EXAMPLE, Lab, labMissing, leftovers, PROGRAM } from './lab.ts';
@@ -154,7 +155,7 @@ ${PROGRAM} create cluster --name ${lab.name} --config ${unified()} || exit 1
 kubectl run early --image=busybox --restart=Never -- sleep 1000
 kubectl wait --for=condition=Ready pod/early --timeout=60s
 ${PROGRAM} exec ${CONTROL_PLANE} -- cat /proc/1/cgroup
-cat /proc/$(pidof tini-static | cut -d' ' -f1)/cgroup | grep '^0:'
+cat /proc/$(cat ${clusterPaths(lab.name).node(CONTROL_PLANE).pidFile})/cgroup | grep '^0:'
 `;
     const ran = await lab.command(['unshare', '-m', 'sh', '-c', script]);
     for (const [what, controller] of [
