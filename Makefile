@@ -10,7 +10,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build setup bench clean help
+.PHONY: lab test check build setup bench mutation clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -59,6 +59,11 @@ check: $(SCHEMA) $(FAILURES) | setup
 
 test: build check
 	$(BUN) scripts/test.ts
+
+# Not among the dependencies: 150 packages that nothing else needs.
+mutation: $(SCHEMA) $(FAILURES) | setup
+	npm install --no-save --no-audit --no-fund @stryker-mutator/core@9.6.1
+	$(BUN) scripts/mutation.ts
 
 bench: build
 	$(BUN) bench/run.ts
