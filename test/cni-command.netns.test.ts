@@ -128,7 +128,7 @@ test('status and version', async () => {
   const skipped = 'configuration version "1.0.0" does not support the STATUS command';
   expect(await cni(['status', 'chain'])).toEqual({
     ...nothing,
-    stderr: `STATUS of the plugins left out: ${skipped}\n`,
+    stderr: `STATUS of the plugins skipped: ${skipped}\n`,
   });
   expect(await cni(['status', 'chain', '--strict'])).toEqual({
     code: 1,

@@ -74,7 +74,7 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     const [local, reported] = blocks('On your own cluster').map((block) => block.trim().split('\n'));
     for (const [command, why] of [
       [local![0]!, 'answered: not probed'],
-      [local![1]!, 'only kind-worker itself was asked from, no other machine'],
+      [local![1]!, 'probed only from kind-worker itself, not from another machine'],
     ] as const) {
       const within = await lab.inNode('kind-worker', 'sh', '-c', command);
       expect(within.stdout).toMatch(/^kind-worker +echo-kind-worker +TCP 80 +(✓ +){7}\?$/m);
