@@ -75,16 +75,15 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
     return agent;
   }
 
+  const AGENT = '^[^ ]*hostport heal --watch';
   const agents = async () =>
-    (await lab.inNode(NODE, 'pgrep', '-f', '^[^ ]*hostport heal --watch')).stdout
-      .trim()
-      .split('\n')
-      .filter(Boolean);
+    (await lab.inNode(NODE, 'pgrep', '-f', AGENT)).stdout.trim().split('\n').filter(Boolean);
 
   /** Ends the agent with a signal, and waits until it has ended. */
   async function signalAgent(signal: string): Promise<number> {
     const began = performance.now();
-    for (const pid of await agents()) await inNode('kill', `-${signal}`, pid);
+    // Not by the numbers that were listed: a child has the agent's command line until it runs its own, and may be gone.
+    await inNode('pkill', `-${signal}`, '-f', AGENT);
     await eventually('the agent to end', async () => (await agents()).length === 0, { intervalMs: 20 });
     return performance.now() - began;
   }

@@ -79,6 +79,11 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
   { one: WITHOUT_MAPPING, other: BY_ANOTHER_POD, because: 'the other pod needs a chain that works' },
   { one: ['conflist-invalid'], other: BY_ANOTHER_POD, because: 'the other pod needs a chain that works' },
   {
+    one: ['attachment-doubled', 'mapping-missing', 'entry-jump-missing', 'mapping-stale', 'mapping-shadowed'],
+    other: ['route-localnet-off'],
+    because: 'where the rules do not lead to the pod, no device on the way to it is judged',
+  },
+  {
     one: ['conflist-invalid'],
     other: ['mark-bit-shared'],
     because: "portmap's mark bit is read from the configuration, which cannot be parsed",
