@@ -13,6 +13,7 @@ import type { Failure } from '../../path/stages/failure.ts';
 import { catalogue } from '../../path/stages/index.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
+import { editDistance } from '../../util/edit-distance.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis.ts';
@@ -132,11 +133,21 @@ function print(diagnosis: Diagnosis, { output, watch }: DoctorOptions): void {
   }
 }
 
+/** How many codes are suggested for an unknown one. */
+const SUGGESTIONS = 3;
+/** By how many characters a code may differ from one with which it shares no word, to be suggested. */
+const MAX_TYPOS = 3;
+
 /** An option's value that is a code of the catalogue. */
 export function failureNamed(code: string): Failure {
   const failure = catalogue.find((entry) => entry.code === code);
   if (failure !== undefined) return failure;
-  const near = catalogue.flatMap((entry) => (sharesWord(entry.code, code) ? [entry.code] : []));
+  const distance = (entry: Failure) => editDistance(entry.code, code);
+  const near = catalogue
+    .filter((entry) => sharesWord(entry.code, code) || distance(entry) <= MAX_TYPOS)
+    .sort((a, b) => distance(a) - distance(b))
+    .slice(0, SUGGESTIONS)
+    .map((entry) => entry.code);
   throw new InvalidArgumentError(
     near.length > 0 ? `did you mean ${near.join(', ')}?` : `"${calledAs()} faults" lists the codes.`,
   );

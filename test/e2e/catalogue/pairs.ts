@@ -86,7 +86,8 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
   {
     one: ['masquerade-missing'],
     other: ['mark-bit-shared'],
-    because: 'both plans write the mappings again, one of them still with the old bit: it takes a second heal',
+    because:
+      'both plans write the mappings again, one of them still with the old bit: it takes a second heal',
   },
   {
     one: ['conflist-invalid'],
