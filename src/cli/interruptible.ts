@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { ExecError } from '../sys/exec.ts';
 import { UserError } from '../util/errors.ts';
 
 /** Runs `work` with a signal that SIGINT, SIGTERM and SIGHUP abort, so that it can clear up; then exits as a shell says. */
@@ -12,6 +13,10 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   for (const name of names) process.on(name, stop);
   try {
     return await work(controller.signal);
+  } catch (error) {
+    // The error of a program that the interruption killed says less than the interruption itself.
+    if (controller.signal.aborted && error instanceof ExecError) throw controller.signal.reason;
+    throw error;
   } finally {
     for (const name of names) process.off(name, stop);
   }
