@@ -1,4 +1,5 @@
 import type { Pod } from '../../kube/types.ts';
+import type { Rule } from '../../netfilter/index.ts';
 import type { Evidence } from '../model/finding.ts';
 import type { CachedAttachment } from '../model/node-report.ts';
 import type { ConfigFile, NodeView } from '../view/node-view.ts';
@@ -42,6 +43,13 @@ export function ruleEvidence(
   const evidence = rules.slice(0, MAX_RULES).map((saw): Evidence => ({ kind: 'rule', where, saw }));
   const more = rules.length - MAX_RULES;
   return more <= 0 ? evidence : [...evidence, { kind: 'rule', where, saw: `… ${more} more rules` }];
+}
+
+/** One rule by its place among the rules; `note` says what of it matters. */
+export function ruleAtEvidence({ location, text }: Pick<Rule, 'location' | 'text'>, note?: string): Evidence {
+  const { backend, table, chain } = location;
+  const where = `${backend} ${table} ${chain}`;
+  return { kind: 'rule', where: note === undefined ? where : `${where} (${note})`, saw: text };
 }
 
 /** The content of the plugin directories, so that a reader sees what is missing. */

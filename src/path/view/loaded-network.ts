@@ -53,7 +53,8 @@ function speaksItsVersion(node: NodeView, { config, plugins }: LoadedNetwork): b
 
 function versionOf(config: string): string | undefined {
   try {
-    const name = listOf(config) === undefined ? 'loaded.conf' : 'loaded.conflist';
+    const name =
+      listIn(plain(parseDocument(config, 'loaded'))) === undefined ? 'loaded.conf' : 'loaded.conflist';
     return parseNetworkConfig(config, name).cniVersion || '0.1.0';
   } catch {
     // The runtime reports it in a form that is not compared.
@@ -63,9 +64,8 @@ function versionOf(config: string): string | undefined {
 
 function pluginsOf(config: string): PluginConfigInList[] | undefined {
   try {
-    return (listOf(config) ?? [plain(parseDocument(config, 'loaded'))]).map((entry) =>
-      parsePlugin(marshalled(entry), 'loaded'),
-    );
+    const document = plain(parseDocument(config, 'loaded'));
+    return (listIn(document) ?? [document]).map((entry) => parsePlugin(marshalled(entry), 'loaded'));
   } catch {
     // As in versionOf.
     return undefined;
@@ -73,7 +73,7 @@ function pluginsOf(config: string): PluginConfigInList[] | undefined {
 }
 
 /** The plugins of a list as they are written; undefined for a single configuration. */
-function listOf(config: string): unknown[] | undefined {
-  const { plugins } = (plain(parseDocument(config, 'loaded')) ?? {}) as { plugins?: unknown };
+function listIn(document: unknown): unknown[] | undefined {
+  const { plugins } = (document ?? {}) as { plugins?: unknown };
   return Array.isArray(plugins) ? plugins : undefined;
 }

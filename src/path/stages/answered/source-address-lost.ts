@@ -10,6 +10,7 @@ import { routeTo } from '../../view/routing.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
 import { leadsToPod, podAddress, traceFrom } from '../../view/traces.ts';
 import { acceptAhead, translatedTo } from '../accept-rule.ts';
+import { ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
@@ -51,7 +52,7 @@ export const sourceAddressLost = defineFailure<Data>({
           subject,
           message: `${podName(subject.pod!)} sees clients of ${formatPort(port)} as ${lost[0]?.seenSource ?? node.name}${wanted ? ', as configured for portmap (masqAll)' : ''}`,
           evidence: [
-            ...(by === undefined ? [] : [ruleEvidence(by.translation)]),
+            ...(by === undefined ? [] : [ruleAtEvidence(by.translation.rule)]),
             ...lost.map(
               ({ vantage, from, seenSource }): Evidence => ({
                 kind: 'flow',
@@ -125,9 +126,4 @@ function returnsByNode(path: PathView): boolean {
   const device = address === undefined ? undefined : routeTo(path.node!, address)?.device;
   const link = known(path.node!.seen?.network.links)?.find(({ name }) => name === device);
   return link?.kind === 'veth' && link.master === undefined;
-}
-
-function ruleEvidence({ rule }: Translation): Evidence {
-  const { backend, table, chain } = rule.location;
-  return { kind: 'rule', where: `${backend} ${table} ${chain}`, saw: rule.text };
 }

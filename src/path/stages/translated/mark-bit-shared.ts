@@ -22,6 +22,7 @@ import type { PolicyRule } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { describeRule, policyRules } from '../../view/policy-rules.ts';
+import { ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
@@ -90,7 +91,9 @@ export const markBitShared = defineFailure<Data>({
           message: isShared ? sharedMessage(node, bit, clashes.length) : oldMessage(node, bit, oldBits),
           evidence: [
             ...clashes.flat(),
-            ...old.map(({ rule }) => ruleEvidence(rule, 'masquerades by a bit that portmap no longer uses')),
+            ...old.map(({ rule }) =>
+              ruleAtEvidence(rule, 'masquerades by a bit that portmap no longer uses'),
+            ),
             ...oldBits.flatMap((other) => clashesOn(node, ruleset, other).flat()),
           ],
           remedy: isShared ? sharedRemedy(node, free, owners) : oldRemedy(bit, oldBits),
@@ -205,8 +208,8 @@ function clashesOn(node: NodeView, ruleset: Ruleset, bit: number): Evidence[][] 
     rules.add(rule);
     return [
       [
-        ruleEvidence(rule, DOES[does]),
-        ...through.map((other) => ruleEvidence(other, 'keeps the bit with the connection')),
+        ruleAtEvidence(rule, DOES[does]),
+        ...through.map((other) => ruleAtEvidence(other, 'keeps the bit with the connection')),
       ],
     ];
   });
@@ -222,11 +225,6 @@ function clashesOn(node: NodeView, ruleset: Ruleset, bit: number): Evidence[][] 
       ]),
   );
   return [...ofRules, ...ofRouting];
-}
-
-function ruleEvidence({ location, text }: Rule, does: string): Evidence {
-  const { backend, table, chain } = location;
-  return { kind: 'rule', where: `${backend} ${table} ${chain} (${does})`, saw: text };
 }
 
 /** Whether portmap marks packets of IPv6: only where it has mapped ports of that. */
