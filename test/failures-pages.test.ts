@@ -74,8 +74,8 @@ function commandsOf(line: string): string[][] {
 }
 
 /** The whole command line with every command taken out of effect: it parses, checks its options, and does nothing. */
-function inert(): Verb {
-  const program = hostport();
+async function inert(): Promise<Verb> {
+  const program = await hostport();
   const disarm = (verb: Verb) => {
     verb.configureOutput({ writeOut: () => {}, writeErr: () => {} });
     const inner = verb.commands as Verb[];
@@ -89,7 +89,7 @@ function inert(): Verb {
 /** Why `hostport <words>` cannot be typed; undefined when it can. */
 async function parseError(words: readonly string[]): Promise<string | undefined> {
   try {
-    await inert().parseAsync([...words], { from: 'user' });
+    await (await inert()).parseAsync([...words], { from: 'user' });
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

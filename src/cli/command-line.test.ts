@@ -32,8 +32,8 @@ function commandsIn(markdown: string): string[] {
 describe("the README's commands", () => {
   const written = commandsIn(readFileSync(join(import.meta.dir, '../../README.md'), 'utf8'));
 
-  test('are all there are', () => {
-    const paths = leaves(hostport()).map((verb) => verb.path);
+  test('are all there are', async () => {
+    const paths = leaves(await hostport()).map((verb) => verb.path);
     expect(paths.length).toBeGreaterThan(0);
     expect(written.toSorted()).toEqual(paths.toSorted());
   });
@@ -50,24 +50,24 @@ describe("the README's commands", () => {
 });
 
 describe.each([
-  ['hostport', hostport],
-  ['docker', dockerCommand],
-  ['kind', kindCommand],
-])('%s', (name, program) => {
-  for (const path of leaves(program()).map((verb) => verb.path)) {
+  ['hostport', hostport, await hostport()],
+  ['docker', dockerCommand, dockerCommand()],
+  ['kind', kindCommand, kindCommand()],
+] as [name: string, program: () => Verb | Promise<Verb>, tree: Verb][])('%s', (name, program, tree) => {
+  for (const path of leaves(tree).map((verb) => verb.path)) {
     test(`${path}: its help has an example; an option it does not know leads to that help`, async () => {
-      const help = await run(program(), [...path.split(' ').slice(1), '--help']);
+      const help = await run(await program(), [...path.split(' ').slice(1), '--help']);
       expect(help.said).toContain(`Usage: ${path} `);
       expect(help.said).toContain('\nExample:\n');
       expect(help.exitCode).toBe(0);
-      const wrong = await run(program(), [...path.split(' ').slice(1), '--no-such-option']);
+      const wrong = await run(await program(), [...path.split(' ').slice(1), '--no-such-option']);
       expect(wrong.said).toEndWith(`(see "${path} --help")\n`);
       expect(wrong.said).toStartWith("error: unknown option '--no-such-option'");
       expect(wrong.exitCode).not.toBe(0);
     });
   }
 
-  for (const verb of leaves(program())) {
+  for (const verb of leaves(tree)) {
     test(`${verb.path}: its help shows defaults in words`, () => {
       // A number has a unit that the help would not say.
       const bare = verb.options.filter(
@@ -83,7 +83,7 @@ describe.each([
     });
   }
 
-  for (const verb of all(program())) {
+  for (const verb of all(tree)) {
     test(`${verb.path}: its help begins with a phrase of at most ten words`, () => {
       const [first] = verb.description().split('\n');
       expect(first).toMatch(/^[a-z]+ \S.*[^.]$/);
@@ -92,8 +92,8 @@ describe.each([
   }
 
   test('lists each command with the first line of its help alone', () => {
-    const help = program().helpInformation().replaceAll(/\s+/g, ' ');
-    for (const verb of program().createHelp().visibleCommands(program())) {
+    const help = tree.helpInformation().replaceAll(/\s+/g, ' ');
+    for (const verb of tree.createHelp().visibleCommands(tree)) {
       const [first, ...more] = verb
         .description()
         .split('\n')
@@ -104,7 +104,7 @@ describe.each([
   });
 
   test('says its version, and whose it is', async () => {
-    const { said, exitCode } = await run(program(), ['--version']);
+    const { said, exitCode } = await run(await program(), ['--version']);
     expect(said).toMatch(name === 'hostport' ? /^\d+\.\d+\.\d+\n$/ : `stand-in for ${name}: hostport `);
     expect(exitCode).toBe(0);
   });
@@ -137,8 +137,29 @@ describe('requireRoot', () => {
   });
 });
 
-test('every command is a Verb, so that its errors say where its help is', () => {
+test('every command is a Verb, so that its errors say where its help is', async () => {
   const isVerb = (verb: unknown): boolean =>
     verb instanceof Verb && verb.commands.every((command) => isVerb(command));
-  expect([hostport(), dockerCommand(), kindCommand()].map(isVerb)).toEqual([true, true, true]);
+  expect([await hostport(), dockerCommand(), kindCommand()].map(isVerb)).toEqual([true, true, true]);
+});
+
+describe('a command is loaded with its own group alone', () => {
+  const names = (program: Verb) => program.commands.map((verb) => verb.name());
+
+  test('every command is found by its name', async () => {
+    for (const name of names(await hostport())) {
+      const group = names(await hostport('hostport', name));
+      expect(group).toContain(name);
+      expect(group.length).toBeLessThan(8);
+    }
+  });
+
+  test.each([undefined, '--help', 'help', 'doctr', ''])('all are loaded for %p', async (first) => {
+    expect(names(await hostport('hostport', first))).toEqual(names(await hostport()));
+  });
+
+  test('a word that is no command suggests one', async () => {
+    const { said } = await run(await hostport('hostport', 'doctr'), ['doctr']);
+    expect(said).toContain('doctor');
+  });
 });

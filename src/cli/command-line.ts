@@ -1,19 +1,6 @@
 import { CommanderError } from 'commander';
 import { messageOf, UserError } from '../util/errors.ts';
-import { dockerCommand, kindCommand, sudo } from './stand-ins.ts';
 import { command, requireRoot, type Verb } from './verb.ts';
-import { answersVerb } from './verbs/answers.ts';
-import { breakVerbs } from './verbs/break.ts';
-import { clusterVerbs } from './verbs/cluster.ts';
-import { cniVerb } from './verbs/cni.ts';
-import { doctorVerb } from './verbs/doctor.ts';
-import { healVerb } from './verbs/heal.ts';
-import { nodeVerbs } from './verbs/node.ts';
-import { nodeApplyVerb } from './verbs/node-apply.ts';
-import { nodeProbeVerb } from './verbs/node-probe.ts';
-import { nodeReportVerb } from './verbs/node-report.ts';
-import { tourVerb } from './verbs/tour.ts';
-import { versionVerb } from './verbs/version.ts';
 import { VERSION } from './version.ts';
 
 /** The name under which kubectl finds its plugin. */
@@ -34,8 +21,8 @@ function isRootless(verb: Verb): boolean {
  * nothing was started; commands that run another program (`exec`, `run`, `shell`) return that program's.
  */
 export async function commandLine(name: string, argv: string[]): Promise<number> {
-  if (name === 'sudo') return sudo(argv);
-  const program = name === 'docker' ? dockerCommand() : name === 'kind' ? kindCommand() : hostport(name);
+  if (name === 'sudo') return (await import('./stand-ins.ts')).sudo(argv);
+  const program = await programNamed(name, argv);
   let running: Verb | undefined;
   program.hook('preAction', async (_, action) => {
     running = action as Verb;
@@ -60,28 +47,74 @@ export async function commandLine(name: string, argv: string[]): Promise<number>
   return Number(process.exitCode ?? 0);
 }
 
-/** The whole command line of `hostport`, also under the name by which kubectl calls it. */
-export function hostport(name = 'hostport'): Verb {
+async function programNamed(name: string, argv: readonly string[]): Promise<Verb> {
+  if (name !== 'docker' && name !== 'kind') return hostport(name, argv[0]);
+  const { dockerCommand, kindCommand } = await import('./stand-ins.ts');
+  return name === 'docker' ? dockerCommand() : kindCommand();
+}
+
+/** Commands that share a module: their names, and how they are loaded. */
+interface VerbGroup {
+  names: readonly string[];
+  load: () => Promise<Verb[]>;
+  /** What the command line runs on nodes; its input is JSON on standard input. */
+  hidden?: true;
+}
+
+/** All commands, in the order of `--help`. A command runs on a node many times a minute: only its own module is loaded then. */
+const VERBS: readonly VerbGroup[] = [
+  {
+    names: ['create', 'delete', 'get', 'export', 'load', 'build'],
+    load: async () => (await import('./verbs/cluster.ts')).clusterVerbs(),
+  },
+  {
+    names: ['exec', 'cp', 'ps', 'run', 'shell'],
+    load: async () => (await import('./verbs/node.ts')).nodeVerbs(),
+  },
+  { names: ['doctor'], load: async () => [(await import('./verbs/doctor.ts')).doctorVerb()] },
+  { names: ['heal'], load: async () => [(await import('./verbs/heal.ts')).healVerb()] },
+  {
+    names: ['faults', 'break', 'unbreak'],
+    load: async () => (await import('./verbs/break.ts')).breakVerbs(),
+  },
+  { names: ['answers'], load: async () => [(await import('./verbs/answers.ts')).answersVerb()] },
+  { names: ['tour'], load: async () => [(await import('./verbs/tour.ts')).tourVerb()] },
+  { names: ['cni'], load: async () => [(await import('./verbs/cni.ts')).cniVerb()] },
+  {
+    names: ['node-report'],
+    load: async () => [(await import('./verbs/node-report.ts')).nodeReportVerb()],
+  },
+  { names: ['version'], load: async () => [(await import('./verbs/version.ts')).versionVerb(VERSION)] },
+  {
+    names: ['node-probe'],
+    load: async () => [(await import('./verbs/node-probe.ts')).nodeProbeVerb()],
+    hidden: true,
+  },
+  {
+    names: ['node-apply'],
+    load: async () => [(await import('./verbs/node-apply.ts')).nodeApplyVerb()],
+    hidden: true,
+  },
+];
+
+/**
+ * The command line of `hostport`, also under the name by which kubectl calls it: with the commands of one group if `first`, the first word
+ * of the command line, is a command's name; with none for `--version`; otherwise with all, for help, suggestions and tests.
+ */
+export async function hostport(name = 'hostport', first?: string): Promise<Verb> {
   const program = command(name === KUBECTL_PLUGIN ? 'kubectl hostport' : name)
     .description(
       'find and fix broken hostPorts on any CNI\n\nBrings a portmap CNI plugin of its own, and lab clusters on this machine to see every failure in.',
     )
     .version(VERSION)
     .addHelpText('after', '\nExample:\n  hostport create cluster\n  hostport run -- kubectl get nodes');
-  const verbs = [
-    ...clusterVerbs(),
-    ...nodeVerbs(),
-    doctorVerb(),
-    healVerb(),
-    ...breakVerbs(),
-    answersVerb(),
-    tourVerb(),
-    cniVerb(),
-    nodeReportVerb(),
-    versionVerb(VERSION),
-  ];
-  for (const verb of verbs) program.addCommand(verb);
-  // What the command line runs on nodes; its input is JSON on standard input.
-  for (const verb of [nodeProbeVerb(), nodeApplyVerb()]) program.addCommand(verb, { hidden: true });
+  const meant = VERBS.filter(({ names }) => first !== undefined && names.includes(first));
+  const none = first === '--version' ? [] : VERBS;
+  for (const { load, names, hidden = false } of meant.length > 0 ? meant : none) {
+    for (const verb of await load()) {
+      if (!names.includes(verb.name())) throw new Error(`${verb.name()} is not among ${names.join(', ')}`);
+      program.addCommand(verb, { hidden });
+    }
+  }
   return program;
 }

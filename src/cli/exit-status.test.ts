@@ -55,7 +55,7 @@ function leaves(verb: Verb): Verb[] {
   return inner.length === 0 ? [verb] : inner.flatMap(leaves);
 }
 
-const verbs = new Map(leaves(hostport()).map((verb) => [verb.path.replace('hostport ', ''), verb]));
+const verbs = new Map(leaves(await hostport()).map((verb) => [verb.path.replace('hostport ', ''), verb]));
 
 /** A value for every argument that must be there; for one that is checked by the parser, one that passes. */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {

@@ -5,7 +5,7 @@ import type { Verb } from './verb.ts';
 
 /** The cluster that a command line means; parsed, and not run. */
 async function clusterMeant(words: string[], context: string): Promise<unknown> {
-  const program = hostport('kubectl-hostport');
+  const program = await hostport('kubectl-hostport');
   const verb = program.commands.find((command) => command.name() === words[0]) as Verb;
   let meant: unknown;
   verb.action(() => {
@@ -47,8 +47,8 @@ describe('kubectl hostport means the cluster of the current context', () => {
     },
   );
 
-  test('its help says how it is called', () => {
-    const program = hostport('kubectl-hostport');
+  test('its help says how it is called', async () => {
+    const program = await hostport('kubectl-hostport');
     const doctor = program.commands.find((command) => command.name() === 'doctor') as Verb;
     expect(doctor.helpInformation()).toStartWith('Usage: kubectl hostport doctor ');
   });
