@@ -1,10 +1,9 @@
 /**
  * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure.
- * `bun scripts/test.ts [PATH…]` runs only what the paths match, one after another.
+ * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another.
  *
- * A lab waits as often as it computes, so test files run in two lanes, each file of the lab in a process of its own. (A third
- * lane gains nothing: two cores are busy then.) A file's output is printed when it has ended, so that what belongs together
- * stays together; what failed, and why, is said once more at the end.
+ * A lab waits as often as it computes, so test files run in three lanes, each file of the lab in a process of its own. A file's output is
+ * printed when it has ended, so that what belongs together stays together; what took longest, what failed, and why, is printed at the end.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +25,7 @@ interface Counts {
 
 const UNIT_SECONDS = 30;
 const LAB_SECONDS = 120;
-const LANES = 2;
+const LANES = 3;
 /** Concurrent tests of one file at a time; their deadlines are meant for what the machine can do at once. */
 const CONCURRENT = 10;
 /** Characters of an error in the list at the end. */
@@ -40,6 +39,21 @@ const ALONE = ['root-namespace'];
 const glob = (pattern: string) => [...new Bun.Glob(pattern).scanSync()].map((path) => `./${path}`).sort();
 const inLab = (name: string) => `./test/e2e/${name}.test.ts`;
 
+/** The batches that take longest, by a part of their name. One that is no longer there changes the order only. */
+const LONGEST = [
+  'catalogue-pairs',
+  'catalogue.test',
+  'no-false-findings',
+  'portmap/portmap.netns',
+  'units',
+  'the how-to',
+  'portmap-property',
+  'heal-watch',
+  'survive',
+  'cleanup',
+  'kubectl.test',
+];
+
 interface Plan {
   together: Batch[];
   alone: Batch[];
@@ -52,26 +66,22 @@ function allBatches(): Plan {
   );
   const lab = glob('test/e2e/*.test.ts').filter((path) => ![...HOW_TO, ...ALONE].map(inLab).includes(path));
   const one = (path: string, seconds: number): Batch => ({ name: path.slice(2), paths: [path], seconds });
+  const together = [
+    { name: 'units', paths: units, seconds: UNIT_SECONDS },
+    { name: 'the how-to', paths: HOW_TO.map(inLab), seconds: LAB_SECONDS },
+    ...netns.map((path) => one(path, UNIT_SECONDS)),
+    ...lab.map((path) => one(path, LAB_SECONDS)),
+  ];
+  // What takes longest begins first, so that the lanes end together.
+  const rank = ({ name }: Batch) => LONGEST.findIndex((part) => name.includes(part)) >>> 0;
   return {
-    // What takes longest begins first, so that the lanes end together.
-    together: [
-      ...lab.filter(isLong).map((path) => one(path, LAB_SECONDS)),
-      { name: 'units', paths: units, seconds: UNIT_SECONDS },
-      { name: 'the how-to', paths: HOW_TO.map(inLab), seconds: LAB_SECONDS },
-      ...netns.map((path) => one(path, UNIT_SECONDS)),
-      ...lab.filter((path) => !isLong(path)).map((path) => one(path, LAB_SECONDS)),
-    ],
+    together: together.sort((a, b) => rank(a) - rank(b)),
     alone: ALONE.map((name) => one(inLab(name), LAB_SECONDS)),
   };
 }
 
-/** The files that take minutes. A name that is no longer there changes the order only. */
-const LONG = ['kubectl', 'catalogue', 'cleanup', 'survive'].map(inLab);
-function isLong(path: string): boolean {
-  return LONG.includes(path);
-}
-
 const chosen = process.argv.slice(2);
+bringUpToDate();
 const { together, alone }: Plan =
   chosen.length > 0
     ? { together: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
@@ -79,6 +89,7 @@ const { together, alone }: Plan =
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
+const durations: { name: string; seconds: number }[] = [];
 let reports = 0;
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-'));
 try {
@@ -92,11 +103,25 @@ if (process.env.CI === 'true' && total.skipped > 0) {
   total.failed += total.skipped;
   total.skipped = 0;
 }
+if (durations.length > 1) {
+  durations.sort((a, b) => b.seconds - a.seconds);
+  const slowest = durations.slice(0, 10).map(({ name, seconds }) => `${name} ${seconds.toFixed(0)} s`);
+  console.log(`slowest: ${slowest.join(', ')}`);
+}
 for (const failure of failures) console.log(failure);
 console.log(
   `${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`,
 );
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
+
+/** Builds what the tests run, if it is older than its sources. Ends this process when that fails. */
+function bringUpToDate(): void {
+  const isIn = (part: string) => chosen.length === 0 || chosen.some((path) => path.includes(part));
+  const target = isIn('test/e2e/') ? 'build' : isIn('.netns.test.ts') ? 'dist/cni/portmap' : undefined;
+  if (target === undefined) return;
+  const { exitCode } = Bun.spawnSync(['make', '-s', target], { stdout: 'inherit', stderr: 'inherit' });
+  if (exitCode !== 0) process.exit(exitCode);
+}
 
 /** Runs what is first in the queue until it is empty; several lanes may take from one queue. */
 async function lane(queue: Batch[]): Promise<void> {
@@ -133,8 +158,9 @@ async function run({ name, paths, seconds }: Batch, live: boolean): Promise<void
     failed.push(`exit status ${code}, ${counted.failed - failed.length} failed without a word`);
   }
   failures.push(...failed.map((failure) => `FAILED: ${name}: ${failure}`));
-  const took = ((performance.now() - began) / 1000).toFixed(0);
-  console.log(`\n# ${name} (${took} s)\n${stdout}${stderr}`);
+  const took = (performance.now() - began) / 1000;
+  durations.push({ name, seconds: took });
+  console.log(`\n# ${name} (${took.toFixed(0)} s)\n${stdout}${stderr}`);
 }
 
 function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
