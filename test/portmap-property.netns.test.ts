@@ -3,7 +3,6 @@ import { openSync } from 'node:fs';
 import { join } from 'node:path';
 import { runPlugin } from '../src/cni/plugin.ts';
 import type { PluginConfig, PortMapping } from '../src/cni/types.ts';
-import { isUnspecified, parseCidr, parseIp } from '../src/net/ip.ts';
 import type { IpFamily } from '../src/netfilter/iptables/iptables.ts';
 import { takeRulesLock } from '../src/netfilter/iptables/rules-lock.ts';
 import { NftKernel } from '../src/netfilter/nft/kernel.ts';
@@ -26,6 +25,8 @@ import {
 import { Topology } from '../src/portmap/testing/topology.ts';
 import { type Exec, output, realExec } from '../src/sys/exec.ts';
 import { enterNetns } from '../src/sys/netns.ts';
+import { parseCidr } from '../src/util/cidr.ts';
+import { isUnspecified, parseIp } from '../src/util/ip.ts';
 
 // Random histories of a node against a model of what its rules must be. PORTMAP_SEED and PORTMAP_OPERATIONS choose others.
 

@@ -1,7 +1,7 @@
 import { dlopen, ptr } from 'bun:ffi';
-import { formatIp } from '../../src/net/ip.ts';
 import { output, realExec } from '../../src/sys/exec.ts';
 import { enterNetns } from '../../src/sys/netns.ts';
+import { formatIp } from '../../src/util/ip.ts';
 import { median } from '../statistics.ts';
 import { podAddress } from './filling.ts';
 import { BenchNode, home } from './node.ts';

@@ -1,4 +1,3 @@
-import { formatIp, type IpAddress } from '../../src/net/ip.ts';
 import type { NftChange } from '../../src/netfilter/nft/nft.ts';
 import { changesDocument, layoutDocument } from '../../src/netfilter/nft/text.ts';
 import { type PortmapConfig, parsePortmapConfig } from '../../src/portmap/config.ts';
@@ -10,6 +9,7 @@ import {
   entryRules,
   sharedRules,
 } from '../../src/portmap/rules.ts';
+import { formatIp, type IpAddress } from '../../src/util/ip.ts';
 import type { Backend } from './subjects.ts';
 
 export const NETWORK = 'bench';

@@ -1,8 +1,8 @@
 import { openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { formatIp } from '../../src/net/ip.ts';
 import { output, realExec } from '../../src/sys/exec.ts';
 import { enterNetns } from '../../src/sys/netns.ts';
+import { formatIp } from '../../src/util/ip.ts';
 import { filling, NETWORK, podAddress } from './filling.ts';
 import type { Backend, Subject } from './subjects.ts';
 

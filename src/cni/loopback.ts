@@ -1,6 +1,7 @@
-import { formatCidr, parseIp } from '../net/ip.ts';
 import { parseLinks, runIpBatch } from '../net/ip-batch.ts';
 import type { Exec } from '../sys/exec.ts';
+import { formatCidr } from '../util/cidr.ts';
+import { parseIp } from '../util/ip.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 import type { Plugin } from './plugin.ts';
 import { enterSandbox, enterSandboxIfExists } from './sandbox.ts';

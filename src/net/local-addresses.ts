@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { formatIp, type IpAddress, parseIp } from './ip.ts';
+import { formatIp, type IpAddress, parseIp } from '../util/ip.ts';
 
 /** The addresses that /proc/net/fib_trie calls local, without those of 127.0.0.0/8 that are not written out. */
 export function parseFibTrie(text: string): Set<string> {

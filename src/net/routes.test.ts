@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { parseIp } from './ip.ts';
+import { parseIp } from '../util/ip.ts';
 import { parseFibTrie, parseIfInet6 } from './local-addresses.ts';
 import { deviceTowards, parseProcNetRoute } from './routes.ts';
 

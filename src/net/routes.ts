@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { IpAddress } from './ip.ts';
+import type { IpAddress } from '../util/ip.ts';
 
 /** A route of the main table, as /proc/net/route has it. */
 export interface KernelRoute {

@@ -4,7 +4,7 @@
  * {@link markClashes} and {@link hookUses}.
  */
 
-export { formatAddress } from './read/address.ts';
+export { formatAddress } from '../util/address.ts';
 export { comparesBit, type MarkClash, markClashes, markField, markFields } from './read/mark-bit.ts';
 export type { BaseChain, NatTarget, Rule, Ruleset, Table } from './read/model.ts';
 export {

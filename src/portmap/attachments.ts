@@ -4,9 +4,10 @@ import { CACHED_FIELDS, resultFields } from '../cni/result.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import { isNamespace } from '../cni/sandbox.ts';
 import type { PortMapping } from '../cni/types.ts';
-import { formatIp, parseCidr } from '../net/ip.ts';
 import { namesIn } from '../sys/directories.ts';
 import { readRegularFile } from '../sys/regular-file.ts';
+import { parseCidr } from '../util/cidr.ts';
+import { formatIp } from '../util/ip.ts';
 import type { Device } from './route-localnet.ts';
 import type { Owner } from './rules.ts';
 

@@ -1,7 +1,7 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import type { Fields } from '../cni/json.ts';
 import type { PluginConfig, PortMapping } from '../cni/types.ts';
-import { formatIp, isUnspecified, parseIp } from '../net/ip.ts';
+import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
 import { validateConditions } from './conditions.ts';
 import { validateNftConditions } from './nftables-conditions.ts';
 

@@ -1,6 +1,6 @@
 import { CniError } from '../cni/errors.ts';
 import type { PluginConfig } from '../cni/types.ts';
-import { formatIp, type IpAddress, isUnspecified, parseIp } from '../net/ip.ts';
+import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { PortmapConfig } from './config.ts';
 import type { PodAddress } from './rules.ts';
 

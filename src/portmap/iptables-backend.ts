@@ -1,9 +1,9 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
-import { formatIp, isUnspecified, parseIp } from '../net/ip.ts';
 import { localAddressTest } from '../net/local-addresses.ts';
 import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../netfilter/iptables/iptables.ts';
 import { splitWords } from '../netfilter/iptables/rule-text.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
+import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
 import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { taken } from './backend.ts';

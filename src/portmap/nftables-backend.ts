@@ -1,6 +1,6 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
-import { canonicalAddress } from '../net/ip.ts';
 import { type NftChange, type NftElement, type NftTable, NftUnavailable } from '../netfilter/nft/nft.ts';
+import { canonicalAddress } from '../util/ip.ts';
 import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments, HostPort } from './attachments.ts';
 import { type Backend, taken } from './backend.ts';

@@ -1,5 +1,6 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
-import { parseCidr, parseIp } from '../net/ip.ts';
+import { parseCidr } from '../util/cidr.ts';
+import { parseIp } from '../util/ip.ts';
 
 /**
  * Conditions of the nftables backend: `conditionsV4` and `conditionsV6` are matches in nft's language, joined by blanks as the

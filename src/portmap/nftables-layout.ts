@@ -1,5 +1,5 @@
-import { formatIp, type IpAddress, isUnspecified, parseIp } from '../net/ip.ts';
 import type { NftChain, NftElement, NftLayout, NftMap, NftType } from '../netfilter/nft/nft.ts';
+import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { HostPort } from './attachments.ts';
 import type { PortmapConfig } from './config.ts';
 import {

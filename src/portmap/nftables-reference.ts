@@ -1,8 +1,8 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
-import { canonicalAddress } from '../net/ip.ts';
 import { listForeignRules } from '../netfilter/nft/foreign.ts';
 import { type Exec, ExecError } from '../sys/exec.ts';
+import { canonicalAddress } from '../util/ip.ts';
 import type { Attachments } from './attachments.ts';
 import { attachmentChain, type InstalledMapping, type Owner } from './rules.ts';
 

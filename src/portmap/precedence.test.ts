@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { parseIp } from '../net/ip.ts';
+import { parseIp } from '../util/ip.ts';
 import { isWithin, type Packet, takenBefore } from './precedence.ts';
 
 const ours = '-A PREROUTING -m addrtype --dst-type LOCAL -j OURS';

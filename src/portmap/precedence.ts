@@ -1,5 +1,6 @@
-import { type IpAddress, parseCidr, parseIp } from '../net/ip.ts';
 import { splitWords } from '../netfilter/iptables/rule-text.ts';
+import { parseCidr } from '../util/cidr.ts';
+import { type IpAddress, parseIp } from '../util/ip.ts';
 
 /** A packet of which some things are known. */
 export interface Packet {

@@ -1,10 +1,10 @@
 import { lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { isNamespace } from '../cni/sandbox.ts';
-import { type IpAddress, isUnspecified, parseIp } from '../net/ip.ts';
 import { openNetDevices } from '../net/links.ts';
 import { deviceTowards, readRoutes } from '../net/routes.ts';
 import { interfaceSysctl, setInterfaceSysctl } from '../net/sysctl.ts';
 import { namesIn } from '../sys/directories.ts';
+import { type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { PortmapConfig } from './config.ts';
 import { mappingsOf, type PodAddress } from './rules.ts';
 

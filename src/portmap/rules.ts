@@ -1,6 +1,7 @@
 import type { PortMapping } from '../cni/types.ts';
-import { formatIp, type IpAddress, isUnspecified, parseCidr, parseIp } from '../net/ip.ts';
 import { joinWords, splitWords } from '../netfilter/iptables/rule-text.ts';
+import { parseCidr } from '../util/cidr.ts';
+import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { PortmapConfig } from './config.ts';
 
 /**

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'bun:test';
-import { formatIPv4, formatIPv6, nthAddress, parseIPv4, parseIPv6, parseSubnet } from './address.ts';
+import {
+  formatAddress,
+  formatIPv4,
+  formatIPv6,
+  isLoopbackText,
+  parseAddress,
+  parseIPv4,
+  parseIPv6,
+} from './address.ts';
 
 describe('IPv4', () => {
   test.each([
@@ -54,12 +62,44 @@ describe('IPv6', () => {
   ])('%j is invalid', (text) => expect(parseIPv6(text)).toBeUndefined());
 });
 
-test('a subnet is named by its first address', () => {
-  expect(parseSubnet('10.1.2.3/16')).toEqual({ network: 0x0a010000, prefix: 16 });
-  expect(parseSubnet('10.1.2.3/33')).toBeUndefined();
+describe('addresses of either family', () => {
+  test.each([
+    ['0.0.0.0', '0.0.0.0'],
+    ['255.255.255.255', '255.255.255.255'],
+    ['::', '::'],
+    ['::1', '::1'],
+    ['fd00:0:0:1::2', 'fd00:0:0:1::2'],
+    ['FD00::A', 'fd00::a'],
+    ['::ffff:10.0.0.1', '::ffff:a00:1'],
+    ['1:2:3:4:5:6:7:8', '1:2:3:4:5:6:7:8'],
+  ])('%s', (text, canonical) => {
+    const value = parseAddress(text);
+    expect(value).toBeDefined();
+    expect(formatAddress(value!)).toBe(canonical);
+  });
+
+  test.each([
+    '',
+    '1.2.3',
+    '1.2.3.4.5',
+    '1.2.3.256',
+    '1..2.3',
+    ':',
+    ':::',
+    '1:2',
+    '::1::',
+    'fd00::g',
+    '1.2.3.4/8',
+    `${'1:'.repeat(40)}1`,
+  ])('%j is invalid', (text) => expect(parseAddress(text)).toBeUndefined());
 });
 
-test('addresses of a subnet have numbers', () => {
-  expect(nthAddress('10.1.2.0/24', 255)).toBe('10.1.2.255');
-  expect(() => nthAddress('10.1.2.0/24', 256)).toThrow('10.1.2.0/24: has no address number 256');
-});
+test.each([
+  ['127.0.0.1', true],
+  ['127.255.0.1', true],
+  ['128.0.0.1', false],
+  ['::1', true],
+  ['0:0::0:1', true],
+  ['::2', false],
+  ['127.x', false],
+])('%s is of the loopback: %p', (text, expected) => expect(isLoopbackText(text)).toBe(expected));

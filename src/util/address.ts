@@ -1,9 +1,3 @@
-/** An IPv4 subnet: network address as an unsigned 32-bit number and prefix length. */
-export interface Subnet {
-  network: number;
-  prefix: number;
-}
-
 /** Parses dotted-quad IPv4 into an unsigned 32-bit number; undefined when the text is invalid (leading zeros are refused). */
 export function parseIPv4(text: string): number | undefined {
   // Digit by digit: the rules of a node have thousands of addresses.
@@ -70,35 +64,38 @@ export function formatIPv6(groups: readonly number[]): string {
   return `${hex(groups.slice(0, best.start))}::${hex(groups.slice(best.start + best.length))}`;
 }
 
-/** Parses `a.b.c.d/len`; host bits are cleared, as net.ParseCIDR does. Undefined when the text is invalid. */
-export function parseSubnet(text: string): Subnet | undefined {
-  const match = /^([^/]+)\/(\d{1,2})$/.exec(text);
-  const address = match === null ? undefined : parseIPv4(match[1]!);
-  const prefix = Number(match?.[2]);
-  if (address === undefined || !(prefix >= 0 && prefix <= 32)) return undefined;
-  const size = 2 ** (32 - prefix);
-  return { network: Math.floor(address / size) * size, prefix };
+/** An address as a number, so that a range is two comparisons: IPv4 as an unsigned 32-bit number, IPv6 as a 128-bit bigint. */
+export type AddressValue = number | bigint;
+
+/** Parses an IPv4 or IPv6 address without zone; undefined when the text is invalid. */
+export function parseAddress(text: string): AddressValue | undefined {
+  if (!text.includes(':')) return parseIPv4(text);
+  return parseIPv6(text)?.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
 }
 
-export function formatSubnet(subnet: Subnet): string {
-  return `${formatIPv4(subnet.network)}/${subnet.prefix}`;
+/** Canonical text; IPv6 as RFC 5952 has it. */
+export function formatAddress(value: AddressValue): string {
+  return typeof value === 'number' ? formatIPv4(value) : formatIPv6(groupsOf(value));
 }
 
-export function subnetSize(subnet: Subnet): number {
-  return 2 ** (32 - subnet.prefix);
+/** The eight 16-bit groups of an IPv6 address. */
+export function groupsOf(value: bigint): number[] {
+  const groups = value.toString(16).padStart(32, '0').match(/..../g)!;
+  return groups.map((group) => Number.parseInt(group, 16));
 }
 
-export function subnetContains(subnet: Subnet, address: number): boolean {
-  return address >= subnet.network && address < subnet.network + subnetSize(subnet);
+/** Whether the kernel treats it as its own address by default: 127.0.0.0/8 and ::1. */
+export function isLoopback(value: AddressValue): boolean {
+  return typeof value === 'number' ? value >>> 24 === 127 : value === 1n;
 }
 
-export function subnetsOverlap(a: Subnet, b: Subnet): boolean {
-  return subnetContains(a, b.network) || subnetContains(b, a.network);
+/** As {@link isLoopback}, of a text; false for what is not an address. */
+export function isLoopbackText(text: string): boolean {
+  const value = parseAddress(text);
+  return value !== undefined && isLoopback(value);
 }
 
-/** The n-th address of a subnet in CIDR form (0 is the network address). Throws when `text` is not a subnet. */
-export function nthAddress(text: string, n: number): string {
-  const subnet = parseSubnet(text);
-  if (subnet === undefined || n >= subnetSize(subnet)) throw new Error(`${text}: has no address number ${n}`);
-  return formatIPv4(subnet.network + n);
+/** Whether it is in 224.0.0.0/4 or ff00::/8. */
+export function isMulticast(value: AddressValue): boolean {
+  return typeof value === 'number' ? value >>> 28 === 14 : value >> 120n === 255n;
 }

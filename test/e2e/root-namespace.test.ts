@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { existsSync, readFileSync } from 'node:fs';
 import { NODE_NETWORK } from '../../src/lab/cluster/network.ts';
-import { parseIPv4, parseSubnet, subnetContains } from '../../src/util/address.ts';
+import { parseIPv4 } from '../../src/util/address.ts';
+import { parseSubnet, subnetContains } from '../../src/util/cidr.ts';
 import { Lab, labMissing, leftovers } from './lab.ts';
 
 const missing = labMissing();

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'bun:test';
 import { kindByName } from '../../kube/kinds.ts';
 import type { Clock } from '../../sys/clock.ts';
-import { parseSubnet } from '../../util/address.ts';
+import { parseSubnet } from '../../util/cidr.ts';
 import { ClusterAdmission } from './admission.ts';
 import { type ApiObject, keyOf } from './objects.ts';
 import { FakeStorage } from './storage.fake.ts';

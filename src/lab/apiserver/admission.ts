@@ -2,7 +2,7 @@ import { type KindInfo, kindByName } from '../../kube/kinds.ts';
 import type { Service, ServiceAccount } from '../../kube/types.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
-import type { Subnet } from '../../util/address.ts';
+import type { Subnet } from '../../util/cidr.ts';
 import { type ApiObject, keyOf, prefixOf, targetOf } from './objects.ts';
 import { admitPod, refuseMirrorReferences } from './pod-admission.ts';
 import type { Admission, WriteCheck } from './resource-store.ts';

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Service } from '../../kube/types.ts';
-import { formatIPv4, parseIPv4, type Subnet, subnetContains, subnetSize } from '../../util/address.ts';
+import { formatIPv4, parseIPv4 } from '../../util/address.ts';
+import { type Subnet, subnetContains, subnetSize } from '../../util/cidr.ts';
 import { invalidField } from './field-errors.ts';
 import type { ApiObject } from './objects.ts';
 import { internalError, invalid } from './status-error.ts';

@@ -7,7 +7,8 @@ import { interfaceExists } from '../../net/sysctl.ts';
 import { IptablesNat } from '../../netfilter/iptables/iptables.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import type { Exec } from '../../sys/exec.ts';
-import { formatIPv4, formatSubnet, parseIPv4, parseSubnet, type Subnet } from '../../util/address.ts';
+import { formatIPv4, parseIPv4 } from '../../util/address.ts';
+import { formatSubnet, parseSubnet, type Subnet } from '../../util/cidr.ts';
 import { messageOf } from '../../util/errors.ts';
 import { WorkQueue } from '../../util/work-queue.ts';
 import {

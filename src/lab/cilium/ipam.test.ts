@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { parseIPv4, parseSubnet, subnetContains } from '../../util/address.ts';
+import { parseIPv4 } from '../../util/address.ts';
+import { parseSubnet, subnetContains } from '../../util/cidr.ts';
 import { type Allocation, Ipam, type IpamState, type IpamStore, PoolExhausted } from './ipam.ts';
 
 /** The disk: what was saved last, and whether it takes the next. */

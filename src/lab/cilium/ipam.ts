@@ -1,12 +1,6 @@
 import type { Clock } from '../../sys/clock.ts';
-import {
-  formatIPv4,
-  formatSubnet,
-  parseIPv4,
-  type Subnet,
-  subnetContains,
-  subnetSize,
-} from '../../util/address.ts';
+import { formatIPv4, parseIPv4 } from '../../util/address.ts';
+import { formatSubnet, type Subnet, subnetContains, subnetSize } from '../../util/cidr.ts';
 import type { AddressRequest } from './cni/agent-api.ts';
 
 /** An address in use, and by what. */

@@ -2,7 +2,7 @@ import type { ApiClient } from '../../kube/client.ts';
 import { nodes as nodeResource } from '../../kube/resources.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { waitFor } from '../../sys/wait.ts';
-import { formatSubnet, parseSubnet } from '../../util/address.ts';
+import { formatSubnet, parseSubnet } from '../../util/cidr.ts';
 import { settleAll } from '../../util/settle.ts';
 import { nodeOutput } from './node-exec.ts';
 import type { PlacedNode } from './node-files.ts';

@@ -1,5 +1,5 @@
 import { isNodeLabelOfKubelet } from '../../kube/node-labels.ts';
-import { nthAddress } from '../../util/address.ts';
+import { nthAddress } from '../../util/cidr.ts';
 import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
 import { runScript } from './run-script.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type KubeconfigEntry, kubeconfigDocument } from '../../kube/kubeconfig-document.ts';
 import { createAuthority, createServiceAccountKeys, issueCertificate } from '../../kube/pki.ts';
-import { nthAddress } from '../../util/address.ts';
+import { nthAddress } from '../../util/cidr.ts';
 import type { ClusterConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
 import {

@@ -3,7 +3,7 @@ import { ApiClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
 import { aborted, logger, logOnceAMinute, terminationSignal } from '../../sys/daemon.ts';
 import { readIfExists } from '../../sys/files.ts';
-import { parseSubnet } from '../../util/address.ts';
+import { parseSubnet } from '../../util/cidr.ts';
 import { UserError } from '../../util/errors.ts';
 import { apiReady } from '../daemon.ts';
 import { Informers } from '../informers.ts';

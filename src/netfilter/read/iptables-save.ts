@@ -1,4 +1,4 @@
-import { type AddressValue, parseAddress } from './address.ts';
+import { type AddressValue, parseAddress } from '../../util/address.ts';
 import { exact, fieldMatch, interfacePattern, parseNetwork, range } from './match-builders.ts';
 import {
   type Backend,

@@ -1,4 +1,5 @@
-import { type AddressValue, networkRange, parseAddress } from './address.ts';
+import { type AddressValue, parseAddress } from '../../util/address.ts';
+import { networkRange } from '../../util/cidr.ts';
 import type { Element, ElementSet, FieldMatch, Operand, Pattern } from './model.ts';
 
 export const ANY: Pattern = { kind: 'any' };

@@ -2,7 +2,7 @@
  * What a node's netfilter rules say, in one form for iptables (both variants) and native nftables. Pure data: parsed from
  * what `iptables-save -c` and `nft -j list ruleset` print, never written back.
  */
-import type { AddressValue } from './address.ts';
+import type { AddressValue } from '../../util/address.ts';
 
 /** Whose rule it is. `nft` is a table that iptables-nft does not manage. */
 export type Backend = 'iptables-nft' | 'iptables-legacy' | 'nft';

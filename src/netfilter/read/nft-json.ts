@@ -1,4 +1,4 @@
-import { parseAddress } from './address.ts';
+import { parseAddress } from '../../util/address.ts';
 import { ANY, exact, interfacePattern, network, range } from './match-builders.ts';
 import {
   type BaseHook,

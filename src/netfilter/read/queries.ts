@@ -1,6 +1,6 @@
+import { type AddressValue, parseAddress } from '../../util/address.ts';
 import { ABSENT, addressType, evaluateMatch, type FieldReader, lookUp } from '../trace/evaluate.ts';
 import type { RuleBudget } from '../trace/trace-types.ts';
-import { type AddressValue, parseAddress } from './address.ts';
 import { slotsAt } from './hook-order.ts';
 import {
   type Backend,

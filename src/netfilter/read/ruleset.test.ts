@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
+import { formatAddress } from '../../util/address.ts';
 import { tracePacket } from '../trace/trace.ts';
 import type { Environment, Packet } from '../trace/trace-types.ts';
-import { formatAddress, networkRange, parseAddress } from './address.ts';
 import { parseIptablesSave } from './iptables-save.ts';
 import { type Ruleset, RulesetParseError } from './model.ts';
 import { parseNftRuleset } from './nft-json.ts';
@@ -34,47 +34,6 @@ function chain(...rules: string[]): Ruleset {
     ['*filter', ':INPUT ACCEPT [0:0]', ...rules.map((rule) => `-A INPUT ${rule}`), 'COMMIT'].join('\n'),
   );
 }
-
-describe('addresses', () => {
-  test.each([
-    ['0.0.0.0', '0.0.0.0'],
-    ['255.255.255.255', '255.255.255.255'],
-    ['::', '::'],
-    ['::1', '::1'],
-    ['fd00:0:0:1::2', 'fd00:0:0:1::2'],
-    ['FD00::A', 'fd00::a'],
-    ['::ffff:10.0.0.1', '::ffff:a00:1'],
-    ['1:2:3:4:5:6:7:8', '1:2:3:4:5:6:7:8'],
-  ])('%s', (text, canonical) => {
-    const value = parseAddress(text);
-    expect(value).toBeDefined();
-    expect(formatAddress(value!)).toBe(canonical);
-  });
-
-  test.each([
-    '',
-    '1.2.3',
-    '1.2.3.4.5',
-    '1.2.3.256',
-    '1..2.3',
-    ':',
-    ':::',
-    '1:2',
-    '::1::',
-    'fd00::g',
-    '1.2.3.4/8',
-    `${'1:'.repeat(40)}1`,
-  ])('%j is invalid', (text) => expect(parseAddress(text)).toBeUndefined());
-
-  test('networks', () => {
-    expect(networkRange(parseAddress('10.1.2.3')!, 8)).toEqual({ from: 0x0a000000, to: 0x0affffff });
-    expect(networkRange(parseAddress('10.1.2.3')!, 33)).toBeUndefined();
-    expect(networkRange(parseAddress('fd00::1')!, 127)).toEqual({
-      from: 0xfdn << 120n,
-      to: (0xfdn << 120n) + 1n,
-    });
-  });
-});
 
 describe('a condition of iptables', () => {
   // Whether `condition` drops the packet: true, false, or not known.

@@ -1,4 +1,4 @@
-import { type AddressValue, isLoopback, isMulticast } from '../read/address.ts';
+import { type AddressValue, isLoopback, isMulticast } from '../../util/address.ts';
 import type {
   AnyOfMatch,
   Element,

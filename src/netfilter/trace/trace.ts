@@ -1,4 +1,4 @@
-import { type AddressValue, formatAddress, isLoopback, parseAddress } from '../read/address.ts';
+import { type AddressValue, formatAddress, isLoopback, parseAddress } from '../../util/address.ts';
 import { NAT_PRIORITY, reversedTies, type Slot, slotsAt } from '../read/hook-order.ts';
 import {
   type BaseChain,

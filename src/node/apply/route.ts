@@ -1,6 +1,7 @@
-import { parseCidr, parseIp } from '../../net/ip.ts';
 import type { NodeAction } from '../../path/model/action.ts';
 import { output } from '../../sys/exec.ts';
+import { parseCidr } from '../../util/cidr.ts';
+import { parseIp } from '../../util/ip.ts';
 import { parseIpRoute } from '../report/network.ts';
 import type { ApplyContext } from './context.ts';
 import type { Applied } from './result.ts';

@@ -1,7 +1,7 @@
-import { parseIp } from '../../net/ip.ts';
 import { joinWords, splitWords } from '../../netfilter/iptables/rule-text.ts';
 import type { NodeAction } from '../../path/model/action.ts';
 import { type Exec, ExecError, output } from '../../sys/exec.ts';
+import { parseIp } from '../../util/ip.ts';
 import type { ApplyContext } from './context.ts';
 import type { Applied } from './result.ts';
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatIp, parseIp } from '../../net/ip.ts';
+import { formatIp, parseIp } from '../../util/ip.ts';
 import { kernelAddress } from '../report/listeners.ts';
 
 /** include/net/tcp_states.h: asked, and not answered. */

@@ -1,6 +1,6 @@
 import { dlopen, ptr, read } from 'bun:ffi';
-import { parseIp } from '../../net/ip.ts';
 import { realClock } from '../../sys/clock.ts';
+import { parseIp } from '../../util/ip.ts';
 import type { Heard, Probe } from './heard.ts';
 
 // bits/socket.h, netinet/in.h, bits/poll.h of Linux.

@@ -5,10 +5,10 @@ import { decodeStruct, parseDocument } from '../../cni/json.ts';
 import { isCniName } from '../../cni/names.ts';
 import { CACHED_FIELDS, resultFields } from '../../cni/result.ts';
 import { isNamespace } from '../../cni/sandbox.ts';
-import { parseIp } from '../../net/ip.ts';
 import type { CachedAttachment } from '../../path/model/node-report.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { messageOf } from '../../util/errors.ts';
+import { parseIp } from '../../util/ip.ts';
 import { readBelow } from './bounded-file.ts';
 import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatIp } from '../../net/ip.ts';
 import type { Listener } from '../../path/model/node-report.ts';
+import { formatIp } from '../../util/ip.ts';
 
 /** A listening socket, with the inode by which its process is found. */
 export interface ListeningSocket extends Listener {

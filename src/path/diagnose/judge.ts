@@ -1,5 +1,5 @@
-import { canonicalAddress } from '../../net/ip.ts';
 import type { Trace } from '../../netfilter/index.ts';
+import { canonicalAddress } from '../../util/ip.ts';
 import { vantages } from '../model/probe.ts';
 import type { Stage } from '../model/stages.ts';
 import { answersFromElsewhere } from '../stages/evidence.ts';

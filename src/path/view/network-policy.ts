@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { lastingContainers } from '../../kube/sidecars.ts';
-import { type IpAddress, parseCidr, parseIp } from '../../net/ip.ts';
+import { parseCidr } from '../../util/cidr.ts';
+import { type IpAddress, parseIp } from '../../util/ip.ts';
 import type { NetworkPolicy } from '../model/world.ts';
 import { AWAY, answered, failed, probesFrom } from './probe-facts.ts';
 import type { PathView, Scene } from './scene.ts';

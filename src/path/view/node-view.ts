@@ -6,10 +6,10 @@ import {
   pluginFields,
 } from '../../cni/conflist.ts';
 import { TooLargeError } from '../../cni/json.ts';
-import { canonicalAddress, parseIp } from '../../net/ip.ts';
 import { type RuleBudget, type Ruleset, readRuleset } from '../../netfilter/index.ts';
 import { PORTMAP_FIELDS } from '../../portmap/config.ts';
 import { messageOf } from '../../util/errors.ts';
+import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type DropIn, dropInsOf } from './drop-ins.ts';

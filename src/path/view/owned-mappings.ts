@@ -1,4 +1,3 @@
-import { canonicalAddress, parseIp } from '../../net/ip.ts';
 import {
   formatAddress,
   type NatTarget,
@@ -7,6 +6,7 @@ import {
   type Rule,
   type Ruleset,
 } from '../../netfilter/index.ts';
+import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import type { Family } from '../model/finding.ts';
 import type { Sandbox } from '../model/node-report.ts';
 import { known } from '../model/observed.ts';

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { resultFields } from '../../cni/result.ts';
-import { canonicalAddress } from '../../net/ip.ts';
+import { canonicalAddress } from '../../util/ip.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
 import type { NodeView } from './node-view.ts';

@@ -1,5 +1,6 @@
 import type { RouteQuery } from '../../netfilter/index.ts';
-import { networkRange, parseAddress } from '../../netfilter/read/address.ts';
+import { parseAddress } from '../../util/address.ts';
+import { networkRange } from '../../util/cidr.ts';
 import type { NodeReport, PolicyRule } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
 

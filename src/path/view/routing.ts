@@ -1,5 +1,6 @@
 import type { Route as Decision, RouteQuery } from '../../netfilter/index.ts';
-import { type AddressValue, networkRange, parseAddress } from '../../netfilter/read/address.ts';
+import { type AddressValue, parseAddress } from '../../util/address.ts';
+import { networkRange } from '../../util/cidr.ts';
 import type { NodeReport, PolicyRule } from '../model/node-report.ts';
 import { known } from '../model/observed.ts';
 import { memoKey, remembered } from './memory.ts';

@@ -1,6 +1,6 @@
 import { nodeAddresses } from '../../kube/node-addresses.ts';
 import type { Event, Pod } from '../../kube/types.ts';
-import { parseIp } from '../../net/ip.ts';
+import { parseIp } from '../../util/ip.ts';
 import type { Family, HostPort, Subject } from '../model/finding.ts';
 import { hasEnded, hostPortsOf } from '../model/host-ports.ts';
 import type { CachedAttachment, Sandbox } from '../model/node-report.ts';

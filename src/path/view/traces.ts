@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { canonicalAddress, parseIp } from '../../net/ip.ts';
 import {
   type Environment,
   formatAddress,
@@ -10,6 +9,7 @@ import {
   tracePacket,
   translationsFor,
 } from '../../netfilter/index.ts';
+import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
 import type { RoutedPacket } from './policy-rules.ts';

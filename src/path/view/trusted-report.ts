@@ -1,6 +1,6 @@
 import { nodeAddresses } from '../../kube/node-addresses.ts';
 import type { Node } from '../../kube/types.ts';
-import { canonicalAddress, parseIp } from '../../net/ip.ts';
+import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
 import type { World } from '../model/world.ts';

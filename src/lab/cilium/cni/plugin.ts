@@ -3,12 +3,12 @@ import type { Plugin } from '../../../cni/plugin.ts';
 import { enterSandbox, isNamespace } from '../../../cni/sandbox.ts';
 import type { Result } from '../../../cni/types.ts';
 import { cniVersions } from '../../../cni/version.ts';
-import { parseIp } from '../../../net/ip.ts';
 import { parseLinks, runIpBatch } from '../../../net/ip-batch.ts';
 import { deviceTowards, readRoutes } from '../../../net/routes.ts';
 import { interfaceExists, setInterfaceSysctl } from '../../../net/sysctl.ts';
 import type { Exec } from '../../../sys/exec.ts';
 import { messageOf } from '../../../util/errors.ts';
+import { parseIp } from '../../../util/ip.ts';
 import type { AddressGrant, AgentApi } from './agent-api.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { formatSubnet } from '../../../util/address.ts';
+import { formatSubnet } from '../../../util/cidr.ts';
 import type { Field } from './document.ts';
 import { readKubeadmPatches } from './kubeadm-patches.ts';
 import { readLabels } from './labels.ts';

@@ -1,4 +1,5 @@
-import { parseIPv4, parseSubnet, subnetContains } from '../../../util/address.ts';
+import { parseIPv4 } from '../../../util/address.ts';
+import { parseSubnet, subnetContains } from '../../../util/cidr.ts';
 import type { Field } from './document.ts';
 import type { PortMapping } from './types.ts';
 

@@ -1,4 +1,4 @@
-import { formatSubnet, parseSubnet, type Subnet, subnetsOverlap } from '../../../util/address.ts';
+import { formatSubnet, parseSubnet, type Subnet, subnetsOverlap } from '../../../util/cidr.ts';
 import type { Field } from './document.ts';
 
 /** The network of the bridge `kind`, which the nodes have their addresses from. */

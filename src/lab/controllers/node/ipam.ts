@@ -1,6 +1,6 @@
 import { nodes } from '../../../kube/resources.ts';
 import type { Node } from '../../../kube/types.ts';
-import { formatSubnet, parseSubnet, type Subnet, subnetSize, subnetsOverlap } from '../../../util/address.ts';
+import { formatSubnet, parseSubnet, type Subnet, subnetSize, subnetsOverlap } from '../../../util/cidr.ts';
 import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
 
 /** The pod subnets of a cluster: which node has which, so that none is given out twice. */

@@ -1,4 +1,4 @@
-import { parseIp } from '../../../net/ip.ts';
+import { parseIp } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { podName } from '../../view/pod-name.ts';
 import { type Detection, defineFailure } from '../failure.ts';

@@ -1,4 +1,4 @@
-import { canonicalAddress } from '../../../net/ip.ts';
+import { canonicalAddress } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import type { Flow } from '../../model/node-report.ts';
 import { flowsTo } from '../../view/by-port.ts';

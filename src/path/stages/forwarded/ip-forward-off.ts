@@ -1,4 +1,4 @@
-import { parseIp } from '../../../net/ip.ts';
+import { parseIp } from '../../../util/ip.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import type { PathView } from '../../view/scene.ts';

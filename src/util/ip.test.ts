@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { formatIp, isUnspecified, parseCidr, parseIp } from './ip.ts';
+import { formatIp, ipOf, isUnspecified, numberOf, parseIp } from './ip.ts';
 
 describe('addresses', () => {
   test.each([
@@ -47,15 +47,13 @@ describe('addresses', () => {
       false,
     ]);
   });
-});
 
-test.each([
-  ['10.0.0.5/24', 24],
-  ['fd00::5/128', 128],
-  ['10.0.0.5/33', undefined],
-  ['10.0.0.5/', undefined],
-  ['10.0.0.5', undefined],
-  ['/24', undefined],
-])('prefix of %s is %p', (text, prefix) => {
-  expect(parseCidr(text)?.prefix).toBe(prefix as number);
+  test.each([
+    ['255.0.0.1', 0xff000001],
+    ['::', 0n],
+    ['fd00::a1', (0xfdn << 120n) + 0xa1n],
+  ])('%s is a number', (text, value) => {
+    expect(numberOf(parseIp(text)!)).toBe(value);
+    expect(ipOf(value)).toEqual(parseIp(text)!);
+  });
 });

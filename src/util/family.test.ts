@@ -1,0 +1,14 @@
+import { expect, test } from 'bun:test';
+import { FAMILIES, FAMILY_NAME, FAMILY_NUMBER, FAMILY_OF_NFT, familyOf, NFT_FAMILY } from './family.ts';
+
+test.each([
+  ['10.0.0.1', 'ipv4', 'ip', 'IPv4', 2],
+  ['::1', 'ipv6', 'ip6', 'IPv6', 10],
+] as const)('%s is of the family %s, in each notation', (address, family, nft, name, number) => {
+  expect(familyOf(address)).toBe(family);
+  expect(FAMILIES).toContain(family);
+  expect(NFT_FAMILY[family]).toBe(nft);
+  expect(FAMILY_OF_NFT[nft]).toBe(family);
+  expect(FAMILY_NAME[family]).toBe(name);
+  expect(FAMILY_NUMBER[family]).toBe(number);
+});
