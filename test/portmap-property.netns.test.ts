@@ -3,7 +3,6 @@ import { openSync } from 'node:fs';
 import { join } from 'node:path';
 import { runPlugin } from '../src/cni/plugin.ts';
 import type { PluginConfig, PortMapping } from '../src/cni/types.ts';
-import type { IpFamily } from '../src/netfilter/iptables/iptables.ts';
 import { takeRulesLock } from '../src/netfilter/iptables/rules-lock.ts';
 import { NftKernel } from '../src/netfilter/nft/kernel.ts';
 import { glanceAtKernel } from '../src/netfilter/nft/kernel-rules.ts';
@@ -26,13 +25,14 @@ import { Topology } from '../src/portmap/testing/topology.ts';
 import { type Exec, output, realExec } from '../src/sys/exec.ts';
 import { enterNetns } from '../src/sys/netns.ts';
 import { parseCidr } from '../src/util/cidr.ts';
+import type { Family } from '../src/util/family.ts';
 import { isUnspecified, parseIp } from '../src/util/ip.ts';
 
 // Random histories of a node against a model of what its rules must be. PORTMAP_SEED and PORTMAP_OPERATIONS choose others.
 
 const SEED = Number(process.env.PORTMAP_SEED ?? 20190501);
-const FAMILIES: readonly IpFamily[] = ['ipv4', 'ipv6'];
-const PROGRAMS: Record<IpFamily, string> = { ipv4: 'iptables', ipv6: 'ip6tables' };
+const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
+const PROGRAMS: Record<Family, string> = { ipv4: 'iptables', ipv6: 'ip6tables' };
 const HOST_IPS = [undefined, undefined, undefined, '10.78.0.2', '127.0.0.1', '0.0.0.0', 'fd78::2', '::'];
 const PODS = 6;
 
@@ -67,7 +67,7 @@ const variants = [
 ] as const;
 
 /** A part of the rules that changes in one transaction. */
-type Part = IpFamily | 'both families';
+type Part = Family | 'both families';
 
 describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
   const network = `property-${process.pid}-${name}`;
@@ -77,7 +77,7 @@ describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
   const log: string[] = [];
   const model: Model = new Map();
   /** Families in which something was ever mapped: what everybody shares stays. */
-  const used = new Set<IpFamily>();
+  const used = new Set<Family>();
   let lab: Topology;
   const pods: Pod[] = [];
 
@@ -273,7 +273,7 @@ describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
     return parsePortmapConfig(configOf(pods[0]!, mappings)).portMappings;
   }
 
-  function overlap(a: PortMapping, b: PortMapping, family: IpFamily): boolean {
+  function overlap(a: PortMapping, b: PortMapping, family: Family): boolean {
     if (a.protocol !== b.protocol || a.hostPort !== b.hostPort) return false;
     const [first, second] = [a, b].map(({ hostIP }) => (hostIP === undefined ? undefined : parseIp(hostIP)));
     if ([first, second].some((ip) => ip !== undefined && ip.family !== family)) return false;

@@ -1,5 +1,5 @@
 import { type Exec, ExecError } from '../sys/exec.ts';
-import type { IpFamily } from './iptables/iptables.ts';
+import type { Family } from '../util/family.ts';
 
 /** A tracked UDP flow: what the client sent to, and who answers it. */
 export interface UdpFlow {
@@ -30,7 +30,7 @@ export function parseUdpFlows(text: string): UdpFlow[] {
 }
 
 /** The UDP flows of a family to a destination port. */
-export async function listUdpFlows(exec: Exec, family: IpFamily, port: number): Promise<UdpFlow[]> {
+export async function listUdpFlows(exec: Exec, family: Family, port: number): Promise<UdpFlow[]> {
   const argv = ['conntrack', '-L', '-f', family, '-p', 'udp', '--orig-port-dst', String(port)];
   const result = await exec.run(argv);
   if (result.code !== 0) throw new ExecError(argv, result);
@@ -38,7 +38,7 @@ export async function listUdpFlows(exec: Exec, family: IpFamily, port: number): 
 }
 
 /** Deletes the UDP flows with this destination and reply source; the next packet is translated again. It is fine if there are none. */
-export async function deleteUdpFlows(exec: Exec, family: IpFamily, flow: UdpFlow): Promise<void> {
+export async function deleteUdpFlows(exec: Exec, family: Family, flow: UdpFlow): Promise<void> {
   const argv = [
     ...['conntrack', '-D', '-f', family, '-p', 'udp'],
     ...['--orig-dst', flow.destination, '--orig-port-dst', String(flow.destinationPort)],

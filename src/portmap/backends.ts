@@ -1,10 +1,10 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
-import type { IpFamily } from '../netfilter/iptables/iptables.ts';
 import { mayHaveIptablesChain } from '../netfilter/iptables/traces.ts';
 import { NftKernel } from '../netfilter/nft/kernel.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import type { Exec } from '../sys/exec.ts';
+import type { Family } from '../util/family.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
@@ -31,7 +31,7 @@ export function backends(
   exec: Exec,
   attachments: Attachments,
   warn: (message: string) => void,
-  glance?: (family: IpFamily) => NatGlance | undefined,
+  glance?: (family: Family) => NatGlance | undefined,
 ): Backends {
   const iptables = iptablesFamilies(exec, attachments, warn, glance);
   const nftables = new NftablesBackend(new NftKernel(exec, NFT_TABLE, nftMaps), attachments, warn);

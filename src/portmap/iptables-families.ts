@@ -1,14 +1,15 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
-import { type IpFamily, IptablesNat } from '../netfilter/iptables/iptables.ts';
+import { IptablesNat } from '../netfilter/iptables/iptables.ts';
 import { hasIptablesNftChain, mayHaveIptablesChain } from '../netfilter/iptables/traces.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import type { Exec } from '../sys/exec.ts';
+import type { Family } from '../util/family.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { IptablesBackend, type Plan } from './iptables-backend.ts';
 import { chainOf, DNAT_CHAIN, type InstalledMapping, type Owner } from './rules.ts';
 
-const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
+const families: readonly Family[] = ['ipv4', 'ipv6'];
 
 interface Unrecorded {
   /** The IPv4 mappings of which we have no record: those of another plugin. */
@@ -20,10 +21,10 @@ export function iptablesFamilies(
   exec: Exec,
   attachments: Attachments,
   warn: (message: string) => void,
-  glance: (family: IpFamily) => NatGlance | undefined = () => undefined,
+  glance: (family: Family) => NatGlance | undefined = () => undefined,
 ): Backend & Unrecorded {
-  const made = new Map<IpFamily, IptablesBackend>();
-  const of = (family: IpFamily) => {
+  const made = new Map<Family, IptablesBackend>();
+  const of = (family: Family) => {
     const known = made.get(family);
     if (known !== undefined) return known;
     const backend = new IptablesBackend(new IptablesNat(exec, family), attachments, warn, glance(family));
@@ -31,7 +32,7 @@ export function iptablesFamilies(
     return backend;
   };
   /** A table that cannot be used is an error when the kernel reports that it holds something of the attachment. */
-  const removeIn = async (family: IpFamily, owners: readonly Owner[]) => {
+  const removeIn = async (family: Family, owners: readonly Owner[]) => {
     try {
       return await of(family).remove(owners);
     } catch (cause) {
@@ -115,7 +116,7 @@ export function isUnusable(error: unknown): error is CniError {
 /** Both families; one of them may be unusable on this machine (no ip6tables, say), as long as the other is not. */
 async function eachUsableFamily(
   warn: (message: string) => void,
-  work: (family: IpFamily) => Promise<InstalledMapping[]>,
+  work: (family: Family) => Promise<InstalledMapping[]>,
 ): Promise<InstalledMapping[]> {
   // Each family has a table of its own, so they do not wait for each other; both end before either error counts.
   const outcomes = await Promise.allSettled(families.map(work));

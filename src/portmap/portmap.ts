@@ -5,7 +5,6 @@ import type { PortMapping, Result, ValidAttachment } from '../cni/types.ts';
 import { cniVersions } from '../cni/version.ts';
 import { localAddressTest } from '../net/local-addresses.ts';
 import { deleteUdpFlows, listUdpFlows } from '../netfilter/conntrack.ts';
-import type { IpFamily } from '../netfilter/iptables/iptables.ts';
 import { RULES_LOCK, RulesLockHeld, takeRulesLock } from '../netfilter/iptables/rules-lock.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import type { Exec } from '../sys/exec.ts';
@@ -13,6 +12,7 @@ import { fileProblem } from '../sys/file-problem.ts';
 import { NotRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
 import { messageOf } from '../util/errors.ts';
+import type { Family } from '../util/family.ts';
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import { attachedAs, everyNameOf, namesOf } from './attached.ts';
 import { AttachmentFiles, type Attachments, type Recorded } from './attachments.ts';
@@ -29,7 +29,7 @@ import {
 } from './route-localnet.ts';
 import { chainOf, type InstalledMapping, mappingsOf, type Owner, type PodAddress } from './rules.ts';
 
-const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
+const families: readonly Family[] = ['ipv4', 'ipv6'];
 
 /**
  * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. `glance` looks at the tables that
@@ -38,7 +38,7 @@ const families: readonly IpFamily[] = ['ipv4', 'ipv6'];
 export function portmap(
   exec: Exec,
   attachments: Attachments = new AttachmentFiles(),
-  glance?: (family: IpFamily) => NatGlance | undefined,
+  glance?: (family: Family) => NatGlance | undefined,
   routeLocalnet = new RouteLocalnet(),
 ): Plugin {
   const backendsFor = (exec: Exec, request: PluginRequest) =>
@@ -176,7 +176,7 @@ export function portmap(
  * that is not in the list, counts too: plugins before 0.3.0 could not say.
  */
 export function podAddresses(result: Result, ifName: string): PodAddress[] {
-  const found = new Map<IpFamily, PodAddress>();
+  const found = new Map<Family, PodAddress>();
   for (const [i, entry] of result.ips.entries()) {
     const parsed = parseCidr(entry.address);
     if (parsed === undefined) {
@@ -207,7 +207,7 @@ function notChained(): CniError {
 
 /** A test for addresses of this machine; reads what it needs once, and only when it is called. */
 function ownAddressTest(): (ip: IpAddress) => boolean {
-  const tests = new Map<IpFamily, (address: string) => boolean>();
+  const tests = new Map<Family, (address: string) => boolean>();
   return (ip) => {
     const test = tests.get(ip.family) ?? localAddressTest(ip.family);
     tests.set(ip.family, test);

@@ -1,4 +1,5 @@
-import type { IpFamily, NatTable, RestoreOutcome } from './iptables.ts';
+import type { Family } from '../../util/family.ts';
+import type { NatTable, RestoreOutcome } from './iptables.ts';
 import { joinWords, splitWords } from './rule-text.ts';
 
 const BUILT_IN = ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'];
@@ -9,14 +10,14 @@ const BUILT_IN = ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'];
  * words it was made of (nothing is rewritten), and no match is checked for what it means.
  */
 export class FakeNat implements NatTable {
-  readonly family: IpFamily;
+  readonly family: Family;
   /** Documents given so far, applied or not. */
   readonly documents: (readonly string[])[] = [];
   /** Runs before a document is looked at: what another program does meanwhile. */
   before: ((chains: Map<string, string[]>) => void) | undefined;
   #chains = new Map<string, string[]>(BUILT_IN.map((name) => [name, []]));
 
-  constructor(family: IpFamily = 'ipv4') {
+  constructor(family: Family = 'ipv4') {
     this.family = family;
   }
 

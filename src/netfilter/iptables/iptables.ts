@@ -1,6 +1,5 @@
 import { type Exec, ExecError } from '../../sys/exec.ts';
-
-export type IpFamily = 'ipv4' | 'ipv6';
+import { type Family, IPTABLES_PROGRAM } from '../../util/family.ts';
 
 /** What became of a document given to iptables-restore: all of it or nothing. */
 export type RestoreOutcome =
@@ -17,7 +16,7 @@ export type RestoreOutcome =
  * `-I`, `-D`, `-C` (fails the document when the rule is missing), `-N` (fails it when the chain exists), `-F`, `-X`.
  */
 export interface NatTable {
-  readonly family: IpFamily;
+  readonly family: Family;
   /** The `-A` lines of a chain in order, as `iptables -S` prints them; undefined when there is no such chain. */
   listChain(chain: string): Promise<string[] | undefined>;
   /** The `-A` lines of every chain. */
@@ -57,14 +56,14 @@ const EXIT_NOT_FOUND = 127;
 
 /** The real table, through `iptables`/`ip6tables` and their `-restore`, legacy or nft, whatever the machine has under these names. */
 export class IptablesNat implements NatTable {
-  readonly family: IpFamily;
+  readonly family: Family;
   readonly #exec: Exec;
   readonly #program: string;
 
-  constructor(exec: Exec, family: IpFamily) {
+  constructor(exec: Exec, family: Family) {
     this.#exec = exec;
     this.family = family;
-    this.#program = family === 'ipv4' ? 'iptables' : 'ip6tables';
+    this.#program = IPTABLES_PROGRAM[family];
   }
 
   async listChain(chain: string): Promise<string[] | undefined> {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { openSync } from 'node:fs';
 import { output, realExec } from '../../sys/exec.ts';
 import { enterNetns } from '../../sys/netns.ts';
-import type { IpFamily } from '../iptables/iptables.ts';
+import type { Family } from '../../util/family.ts';
 import { glanceAtKernel } from './kernel-rules.ts';
 
 // What iptables-nft writes is what a glance reads: the bytes are the kernel's, so only the kernel can say.
@@ -18,7 +18,7 @@ afterAll(async () => {
   await output(realExec, ['ip', 'netns', 'delete', namespace]);
 });
 
-describe.each<[IpFamily, string]>([
+describe.each<[Family, string]>([
   ['ipv4', 'iptables-nft'],
   ['ipv6', 'ip6tables-nft'],
 ])('%s', (family, program) => {

@@ -1,6 +1,7 @@
 import { type NetfilterSocket, openNetfilter } from '../../sys/netlink.ts';
-import type { IpFamily } from '../iptables/iptables.ts';
-import { decodeRule, encodeChainLook, encodeChainRemoval } from './wire.ts';
+import { FAMILY_NUMBER, type Family } from '../../util/family.ts';
+import { lookForNatChain } from './foreign.ts';
+import { decodeRule, encodeChainRemoval } from './wire.ts';
 
 /**
  * A quick look at a `nat` table that may give no answer. It recognises only a few rules; anything else needs
@@ -32,7 +33,7 @@ export interface PortJump {
  * fast from the start, where a loop over the bytes costs a process that lives for milliseconds ten times as much.
  * Undefined when the kernel has no nftables.
  */
-export function glanceAtKernel(family: IpFamily): NatGlance | undefined {
+export function glanceAtKernel(family: Family): NatGlance | undefined {
   const socket = openNetfilter();
   if (socket === undefined) return undefined;
   return {
@@ -49,13 +50,8 @@ export function glanceAtKernel(family: IpFamily): NatGlance | undefined {
       return readKernelRules(socket, family, chain)?.some(localJumpTest(target)) ?? false;
     },
     hasChain(chain) {
-      let failure: number | undefined;
-      const look = encodeChainLook('nat', chain, familyNumbers[family], 1);
-      const heard = socket.exchange(look, ({ error }) => {
-        failure = error;
-        return error !== undefined;
-      });
-      return heard && failure === 0 ? true : heard && failure === ENOENT ? false : undefined;
+      const state = lookForNatChain(socket, chain, family);
+      return state === 'unknown' ? undefined : state === 'present';
     },
     removeChain(chain, from) {
       const jumps = readKernelRules(socket, family, from)?.filter(
@@ -70,7 +66,7 @@ export function glanceAtKernel(family: IpFamily): NatGlance | undefined {
 
 /** Whether the kernel took it. On a socket of its own: the unread rest of a refusal must not answer another question. */
 function removeChain(
-  family: IpFamily,
+  family: Family,
   chain: string,
   jumps: readonly { chain: string; handle: bigint }[],
 ): boolean {
@@ -78,7 +74,7 @@ function removeChain(
   if (socket === undefined) return false;
   try {
     let refused = false;
-    const messages = encodeChainRemoval('nat', familyNumbers[family], chain, jumps);
+    const messages = encodeChainRemoval('nat', FAMILY_NUMBER[family], chain, jumps);
     const heard = socket.exchange(messages, ({ error, sequence }) => {
       refused ||= error !== undefined && error !== 0;
       return refused || (error === 0 && sequence === jumps.length + 2);
@@ -111,16 +107,11 @@ const NFTA_VERDICT_CHAIN = 2;
 /** NFT_JUMP, in network order. */
 const JUMP = '\xff\xff\xff\xfd';
 
-/** NFPROTO_IPV4 and NFPROTO_IPV6. */
-const familyNumbers: Record<IpFamily, number> = { ipv4: 2, ipv6: 10 };
-/** ENOENT, errno(3). */
-const ENOENT = 2;
-
 /** Rules of a chain of the `nat` table as bytes; none for a chain that does not exist, undefined when they could not be read. */
-function readKernelRules(socket: NetfilterSocket, family: IpFamily, chain: string): string[] | undefined {
+function readKernelRules(socket: NetfilterSocket, family: Family, chain: string): string[] | undefined {
   const body =
     // struct nfgenmsg: family, version 0, resource 0
-    `${String.fromCharCode(familyNumbers[family])}\0\0\0${attribute(NFTA_RULE_TABLE, 'nat\0')}${attribute(NFTA_RULE_CHAIN, `${chain}\0`)}`;
+    `${String.fromCharCode(FAMILY_NUMBER[family])}\0\0\0${attribute(NFTA_RULE_TABLE, 'nat\0')}${attribute(NFTA_RULE_CHAIN, `${chain}\0`)}`;
   return socket.dump(NFT_MSG_GETRULE, Buffer.from(body, 'latin1'));
 }
 

@@ -1,4 +1,5 @@
-import type { BaseChain, Chain, Family, Hook, Ruleset, Table } from './model.ts';
+import type { NftFamily } from '../../util/family.ts';
+import type { BaseChain, Chain, Hook, Ruleset, Table } from './model.ts';
 
 /** Chains that run one after the other. */
 export interface Slot {
@@ -26,7 +27,7 @@ export const NAT_PRIORITY: Record<Hook, number> = {
  * one registered last runs first (nf_hook_entries_grow); tables are numbered in the order of their creation. That gives the
  * order of nft tables whose chains were created with them, and says nothing about iptables-legacy.
  */
-export function slotsAt(ruleset: Ruleset, hook: Hook, family: Family): Slot[] {
+export function slotsAt(ruleset: Ruleset, hook: Hook, family: NftFamily): Slot[] {
   let perRuleset = cache.get(ruleset);
   if (perRuleset === undefined) {
     perRuleset = { ip: {}, ip6: {} };
@@ -36,9 +37,9 @@ export function slotsAt(ruleset: Ruleset, hook: Hook, family: Family): Slot[] {
   return perRuleset[family][hook];
 }
 
-const cache = new WeakMap<Ruleset, Record<Family, Partial<Record<Hook, Slot[]>>>>();
+const cache = new WeakMap<Ruleset, Record<NftFamily, Partial<Record<Hook, Slot[]>>>>();
 
-function computeSlots(ruleset: Ruleset, hook: Hook, family: Family): Slot[] {
+function computeSlots(ruleset: Ruleset, hook: Hook, family: NftFamily): Slot[] {
   const found: { chain: BaseChain; table: Table }[] = [];
   for (const table of ruleset.tables) {
     if (table.family !== family && table.family !== 'inet') continue;

@@ -1,4 +1,5 @@
 import { type AddressValue, parseAddress } from '../../util/address.ts';
+import { FAMILY_OF_NFT, IPTABLES_PROGRAM, type NftFamily } from '../../util/family.ts';
 import { exact, fieldMatch, interfacePattern, parseNetwork, range } from './match-builders.ts';
 import {
   type Backend,
@@ -6,7 +7,6 @@ import {
   type Chain,
   type Counters,
   type Expression,
-  type Family,
   type Hook,
   type Match,
   type NatSource,
@@ -48,7 +48,7 @@ const BUILT_IN: Record<string, Hook> = {
  */
 export function parseIptablesSave(
   text: string,
-  origin: { backend: Backend; family: Family },
+  origin: { backend: Backend; family: NftFamily },
 ): IptablesDocument {
   const reader = new Reader(origin.backend, origin.family);
   if (text.length > MAX_DOCUMENT) throw reader.error(1, `is longer than ${MAX_DOCUMENT} characters`);
@@ -71,7 +71,7 @@ interface OpenChain {
 
 class Reader {
   readonly #backend: Backend;
-  readonly #family: Family;
+  readonly #family: NftFamily;
   readonly #tables = new Map<string, Table>();
   readonly #incompatible: string[] = [];
   #table: string | undefined;
@@ -86,13 +86,13 @@ class Reader {
     line: number;
   }[] = [];
 
-  constructor(backend: Backend, family: Family) {
+  constructor(backend: Backend, family: NftFamily) {
     this.#backend = backend;
     this.#family = family;
   }
 
   error(line: number, problem: string): RulesetParseError {
-    const program = `${this.#family === 'ip6' ? 'ip6tables' : 'iptables'}-save`;
+    const program = `${IPTABLES_PROGRAM[FAMILY_OF_NFT[this.#family]]}-save`;
     return new RulesetParseError(`${program} (${this.#backend}), line ${line}`, problem);
   }
 
@@ -264,7 +264,7 @@ interface Segment {
 /** Parses the words of a rule after its chain. */
 export function parseRuleWords(
   words: readonly string[],
-  family: Family,
+  family: NftFamily,
   isChain: (name: string) => boolean,
 ): { expressions: Expression[]; comment: string | undefined } {
   const expressions: Expression[] = [];
@@ -327,11 +327,11 @@ const DESTINATION_PORT: Operand = { field: 'destination-port' };
 const INPUT_INTERFACE: Operand = { field: 'input-interface' };
 const OUTPUT_INTERFACE: Operand = { field: 'output-interface' };
 
-function baseMatch(option: Option, family: Family): Match {
+function baseMatch(option: Option, family: NftFamily): Match {
   return understoodMatch(option, family) ?? { kind: 'opaque-match', text: optionText(option) };
 }
 
-function understoodMatch(option: Option, family: Family): Match | undefined {
+function understoodMatch(option: Option, family: NftFamily): Match | undefined {
   const [value] = option.args;
   if (value === undefined || option.args.length > 1) return undefined;
   switch (option.name) {

@@ -1,3 +1,4 @@
+import type { NftFamily } from '../../util/family.ts';
 import { ABSENT, evaluateMatch, type FieldReader, lookUp } from '../trace/evaluate.ts';
 import { NAT_PRIORITY, type Slot, slotsAt } from './hook-order.ts';
 import {
@@ -5,7 +6,6 @@ import {
   type Chain,
   type ElementSet,
   type Expression,
-  type Family,
   type FieldMatch,
   HOOKS,
   type Hook,
@@ -62,7 +62,7 @@ type MarkField = 'mark' | 'ct-mark';
 /** The rules of other programs that share a bit of the packet mark with a port mapper; `isOwn` recognises the mapper's own rules. */
 export function markClashes(
   ruleset: Ruleset,
-  family: Family,
+  family: NftFamily,
   bit: number,
   isOwn: (rule: Rule) => boolean,
 ): MarkClash[] {
@@ -130,7 +130,7 @@ export function markField({ value, mask }: { value: number; mask: number }): num
 }
 
 /** The bits of the packet mark and the connection mark to which rules of other programs give a meaning, in any chain. */
-export function markFields(ruleset: Ruleset, family: Family, isOwn: (rule: Rule) => boolean): number {
+export function markFields(ruleset: Ruleset, family: NftFamily, isOwn: (rule: Rule) => boolean): number {
   let fields = 0;
   for (const table of tablesOf(ruleset, family)) {
     for (const { rules } of table.chains.values()) {
@@ -174,7 +174,7 @@ function fieldCompared(key: readonly Operand[], set: ElementSet): number {
 }
 
 /** Every rule that packets may reach, each chain once from each base chain and phase. */
-function placedRules(ruleset: Ruleset, family: Family, isOwn: (rule: Rule) => boolean): PlacedRule[] {
+function placedRules(ruleset: Ruleset, family: NftFamily, isOwn: (rule: Rule) => boolean): PlacedRule[] {
   const placed: PlacedRule[] = [];
   for (const hook of HOOKS) {
     for (const slot of slotsAt(ruleset, hook, family)) {
@@ -273,7 +273,7 @@ function hasConnection({ priority }: PlacedRule): boolean {
 
 /** What is known of a packet that reaches a rule. */
 interface Packet {
-  family: Family;
+  family: NftFamily;
   m: number;
   /** Whether it carries the bit; undefined: it may or may not. */
   bit?: boolean;
@@ -529,7 +529,7 @@ function tableOf(ruleset: Ruleset, { table, family, backend }: BaseChain): Table
   )!;
 }
 
-function tablesOf(ruleset: Ruleset, family: Family): Table[] {
+function tablesOf(ruleset: Ruleset, family: NftFamily): Table[] {
   return ruleset.tables.filter((table) => table.family === family || table.family === 'inet');
 }
 

@@ -2,14 +2,14 @@
  * What a node's netfilter rules say, in one form for iptables (both variants) and native nftables. Pure data: parsed from
  * what `iptables-save -c` and `nft -j list ruleset` print, never written back.
  */
+
 import type { AddressValue } from '../../util/address.ts';
+import type { NftFamily } from '../../util/family.ts';
 
 /** Whose rule it is. `nft` is a table that iptables-nft does not manage. */
 export type Backend = 'iptables-nft' | 'iptables-legacy' | 'nft';
-/** Family of a packet. */
-export type Family = 'ip' | 'ip6';
-/** Family of a table; a chain of an `inet` table sees both. */
-export type TableFamily = Family | 'inet';
+/** NftFamily of a table; a chain of an `inet` table sees both. */
+export type TableFamily = NftFamily | 'inet';
 export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
 export const HOOKS: readonly Hook[] = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
 export type ChainType = 'nat' | 'filter' | 'route';
@@ -62,7 +62,7 @@ export interface Operand {
   /** Bits that are kept before the comparison. */
   mask?: number;
   /** The packet has to be of this family: `ip saddr` in an `inet` table. */
-  family?: Family;
+  family?: NftFamily;
   /** The packet has to be of this protocol: `tcp dport`. */
   protocol?: number;
 }
@@ -164,7 +164,7 @@ export interface NatSource {
 export type Statement =
   | Verdict
   | { kind: 'verdict-map'; lookup: Lookup }
-  | { kind: 'dnat' | 'snat'; family?: Family; to: NatSource }
+  | { kind: 'dnat' | 'snat'; family?: NftFamily; to: NatSource }
   | { kind: 'redirect' | 'masquerade'; to: NatSource }
   /** mark = (mark & ~clear) ^ flip, as iptables' `--set-xmark flip/clear`. Of the packet or of its connection. */
   | { kind: 'set-mark'; of: 'packet' | 'connection'; clear: number; flip: number }

@@ -1,4 +1,5 @@
 import { parseAddress } from '../../util/address.ts';
+import { NFT_FAMILY, type NftFamily } from '../../util/family.ts';
 import { ANY, exact, interfacePattern, network, range } from './match-builders.ts';
 import {
   type BaseHook,
@@ -368,7 +369,8 @@ function readPattern(json: Json, field: Field | undefined): Pattern | undefined 
   }
 }
 
-const FAMILIES: Record<string, string> = { ipv4: 'ip', ipv6: 'ip6', ip: 'ip', ip6: 'ip6' };
+/** `meta nfproto` and `meta protocol` print the names of families differently. */
+const FAMILIES: Readonly<Record<string, string>> = { ...NFT_FAMILY, ip: 'ip', ip6: 'ip6' };
 
 const VERDICTS: ReadonlySet<string> = new Set(['accept', 'drop', 'return', 'continue']);
 
@@ -433,7 +435,7 @@ function readOperand(json: Json): Operand | undefined {
     const field =
       dir === 'original' ? ORIGINAL[String(key)] : dir === undefined ? CONNECTION[String(key)] : undefined;
     if (field === undefined) return undefined;
-    const family = /^(ip6?) /.exec(String(key))?.[1] as 'ip' | 'ip6' | undefined;
+    const family = /^(ip6?) /.exec(String(key))?.[1] as NftFamily | undefined;
     return family === undefined ? { field } : { field, family };
   }
   if (Array.isArray(json['&']) && json['&'].length === 2) {

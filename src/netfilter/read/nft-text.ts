@@ -1,3 +1,5 @@
+import { formatEndpoint } from '../../util/endpoint.ts';
+
 /** Writes expressions of nft's JSON (libnftables-json(5)) in the way a person would, for evidence. Never read again. */
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -103,8 +105,8 @@ function writeKind(kind: string, body: Json, depth: number): string {
     case 'snat':
     case 'redirect':
     case 'masquerade': {
-      const address = at('port') !== '' && at('addr').includes(':') ? `[${at('addr')}]` : at('addr');
-      const target = `${address}${at('port') === '' ? '' : `:${at('port')}`}`;
+      const [address, port] = [at('addr'), at('port')];
+      const target = port === '' ? address : formatEndpoint({ address, port });
       return words(kind, at('family'), target === '' ? '' : 'to', target, at('flags'));
     }
     case 'mangle':

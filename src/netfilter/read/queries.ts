@@ -1,4 +1,5 @@
 import { type AddressValue, parseAddress } from '../../util/address.ts';
+import type { NftFamily } from '../../util/family.ts';
 import { ABSENT, addressType, evaluateMatch, type FieldReader, lookUp } from '../trace/evaluate.ts';
 import type { RuleBudget } from '../trace/trace-types.ts';
 import { slotsAt } from './hook-order.ts';
@@ -7,7 +8,6 @@ import {
   type BaseChain,
   type Chain,
   type Element,
-  type Family,
   HOOKS,
   type Hook,
   type Lookup,
@@ -37,7 +37,7 @@ export interface Reached {
 
 /** Where the packets of interest go to; the rest of them (source, interface, mark) may be anything. */
 export interface Destination {
-  family: Family;
+  family: NftFamily;
   protocol: string | number;
   address: string;
   port: number;
@@ -167,7 +167,7 @@ export interface HookUse {
 }
 
 /** Which backends do something at which hook. */
-export function hookUses(ruleset: Ruleset, family: Family): HookUse[] {
+export function hookUses(ruleset: Ruleset, family: NftFamily): HookUse[] {
   const uses: HookUse[] = [];
   for (const hook of HOOKS) {
     for (const type of ['nat', 'filter'] as const) {

@@ -1,11 +1,12 @@
+import type { NftFamily } from '../../util/family.ts';
 import { parseIptablesSave } from './iptables-save.ts';
-import type { Backend, Family, Ruleset, Table } from './model.ts';
+import type { Backend, Ruleset, Table } from './model.ts';
 import { parseNftRuleset } from './nft-json.ts';
 
 /** What a node's tools printed. Leave out what the node has no tool for. */
 export interface RulesetDocuments {
   /** Outputs of `iptables-nft-save -c`, `iptables-legacy-save -c` and their ip6 forms. */
-  iptables: readonly { backend: Exclude<Backend, 'nft'>; family: Family; text: string }[];
+  iptables: readonly { backend: Exclude<Backend, 'nft'>; family: NftFamily; text: string }[];
   /** Output of `nft -j list ruleset`. */
   nft?: string;
 }

@@ -1,4 +1,5 @@
-import type { BaseChain, Element, Family, Hook, NatTarget, Rule } from '../read/model.ts';
+import type { NftFamily } from '../../util/family.ts';
+import type { BaseChain, Element, Hook, NatTarget, Rule } from '../read/model.ts';
 
 /** Where a packet goes once its addresses are as they stand. `unknown` ends the trace with an unknown verdict. */
 export type Route =
@@ -9,7 +10,7 @@ export type Route =
 
 /** What the routing function is asked. */
 export interface RouteQuery {
-  family: Family;
+  family: NftFamily;
   source: string;
   destination: string;
   /** Undefined for a packet of this machine. */
@@ -22,7 +23,7 @@ export interface RouteQuery {
 export interface Packet {
   /** `prerouting`: it came in by an interface, from outside or from a pod. `output`: a process of the node sends it. */
   entry: 'prerouting' | 'output';
-  family: Family;
+  family: NftFamily;
   protocol: 'tcp' | 'udp' | 'sctp' | 'icmp' | 'icmpv6' | number;
   source: string;
   destination: string;
@@ -47,7 +48,7 @@ export interface Environment {
   route(query: RouteQuery): Route;
   /** First address of an interface: what `redirect` and `masquerade` write. For `lo` it is the first of global scope of any
    * interface (inet_select_addr). Without it they write something unknown. */
-  primaryAddress?(interfaceName: string, family: Family): string | undefined;
+  primaryAddress?(interfaceName: string, family: NftFamily): string | undefined;
 }
 
 /** How many rules may still be looked at, for all questions about one node together: packets times rules may be more than there is time for. */

@@ -1,11 +1,11 @@
 import { type AddressValue, formatAddress, isLoopback, parseAddress } from '../../util/address.ts';
+import type { NftFamily } from '../../util/family.ts';
 import { NAT_PRIORITY, reversedTies, type Slot, slotsAt } from '../read/hook-order.ts';
 import {
   type BaseChain,
   type Chain,
   type Element,
   type Expression,
-  type Family,
   type Field,
   type Hook,
   type Lookup,
@@ -922,7 +922,7 @@ function chosenPort(target: NatTarget, before: number | undefined): number | und
   return before !== undefined && before >= port.from && before <= port.to ? before : undefined;
 }
 
-function addressOf(text: string, family: Family): AddressValue {
+function addressOf(text: string, family: NftFamily): AddressValue {
   const value = parseAddress(text);
   if (value === undefined || (typeof value === 'number') !== (family === 'ip')) {
     throw new Error(`${JSON.stringify(text)} is not an ${family} address`);

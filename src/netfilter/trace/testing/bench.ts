@@ -1,5 +1,7 @@
 import { output, realExec } from '../../../sys/exec.ts';
-import type { Family, Rule, Ruleset } from '../../read/model.ts';
+import { isLoopbackText } from '../../../util/address.ts';
+import { familyOf, NFT_FAMILY } from '../../../util/family.ts';
+import type { Rule, Ruleset } from '../../read/model.ts';
 import { readRuleset } from '../../read/read-ruleset.ts';
 import type { Environment, Outcome, Packet } from '../trace-types.ts';
 
@@ -49,7 +51,7 @@ const NODE_ADDRESSES = new Set([SECOND, ...LINKS.flatMap(({ ip, ip6 }) => [ip[1]
 export const ENVIRONMENT: Environment = {
   isLocal: (address) => NODE_ADDRESSES.has(address),
   route({ destination }) {
-    if (NODE_ADDRESSES.has(destination) || destination.startsWith('127.') || destination === '::1') {
+    if (NODE_ADDRESSES.has(destination) || isLoopbackText(destination)) {
       return { kind: 'local' };
     }
     const link = NETWORKS.find(([prefix]) => destination.startsWith(prefix))?.[1];
@@ -154,7 +156,7 @@ export class Bench {
 
   /** The packet that {@link send} would send, for the simulator. */
   packet({ from, to, port, source }: Sending): Packet {
-    const family: Family = to.includes(':') ? 'ip6' : 'ip';
+    const family = NFT_FAMILY[familyOf(to)];
     const link = LINKS.find(({ place }) => place === from);
     const common = {
       family,
@@ -174,7 +176,7 @@ export class Bench {
       inputInterface: undefined,
       mark: 0,
     });
-    const loopback = to.startsWith('127.') || to === '::1';
+    const loopback = isLoopbackText(to);
     const chosen =
       route.kind === 'forward'
         ? ENVIRONMENT.primaryAddress!(route.outputInterface, family)!
@@ -219,8 +221,7 @@ export function arrivalOf(outcome: Outcome): Arrival | null {
   const link = LINKS.find(({ place }) => `to-${place}` === delivery.outputInterface);
   const isTheirs = link !== undefined && (destination === link.ip[0] || destination === link.ip6[0]);
   // Nobody takes a packet from outside that claims to come from himself or from loopback.
-  const martian =
-    source.startsWith('127.') || source === '::1' || source === link?.ip[0] || source === link?.ip6[0];
+  const martian = isLoopbackText(source) || source === link?.ip[0] || source === link?.ip6[0];
   return isTheirs && !martian ? { at: link.place, port: destinationPort, source } : null;
 }
 
