@@ -3,12 +3,13 @@ import { localAddressTest } from '../net/local-addresses.ts';
 import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../netfilter/iptables/iptables.ts';
 import { splitWords } from '../netfilter/iptables/rule-text.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
+import { contains } from '../util/cidr.ts';
 import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
 import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { taken } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
-import { isWithin, type Packet, takenBefore } from './precedence.ts';
+import { type Packet, takenBefore } from './precedence.ts';
 import {
   asPrinted,
   attachmentRules,
@@ -223,8 +224,8 @@ export class IptablesBackend {
         mayGoTo: (network) =>
           only === undefined
             ? network.prefix === 0 || isLocal(formatIp(network.ip))
-            : isWithin(only, network),
-        mayGoBeyond: (network) => (only === undefined ? network.prefix > 0 : !isWithin(only, network)),
+            : contains(network, only),
+        mayGoBeyond: (network) => (only === undefined ? network.prefix > 0 : !contains(network, only)),
       };
       const isOurs = (line: string) => line.endsWith(`-j ${DNAT_CHAIN}`);
       const takers = [
@@ -234,8 +235,8 @@ export class IptablesBackend {
       if (masquerade !== undefined) {
         const translated: Packet = {
           ...{ protocol, port: containerPort },
-          mayGoTo: (network) => isWithin(pod.ip, network),
-          mayGoBeyond: (network) => !isWithin(pod.ip, network),
+          mayGoTo: (network) => contains(network, pod.ip),
+          mayGoBeyond: (network) => !contains(network, pod.ip),
         };
         const by = await takenBefore(list, 'POSTROUTING', (line) => isRule(line, masquerade), translated);
         // A rule that masquerades everything does the same as ours.
@@ -493,7 +494,7 @@ function addressesOverlap(a: string | undefined, b: string | undefined): boolean
   const [first, second] = [a, b].map((text) => (text === undefined ? undefined : parseIp(text)));
   if (first === undefined || second === undefined || isUnspecified(first) || isUnspecified(second))
     return true;
-  return first.family === second.family && first.bytes.every((byte, i) => byte === second.bytes[i]);
+  return formatIp(first) === formatIp(second);
 }
 
 function sameEntry(a: InstalledEntry, b: InstalledEntry): boolean {

@@ -3,13 +3,11 @@ import { IptablesNat } from '../netfilter/iptables/iptables.ts';
 import { hasIptablesNftChain, mayHaveIptablesChain } from '../netfilter/iptables/traces.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import type { Exec } from '../sys/exec.ts';
-import type { Family } from '../util/family.ts';
+import { FAMILIES, type Family } from '../util/family.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { IptablesBackend, type Plan } from './iptables-backend.ts';
 import { chainOf, DNAT_CHAIN, type InstalledMapping, type Owner } from './rules.ts';
-
-const families: readonly Family[] = ['ipv4', 'ipv6'];
 
 interface Unrecorded {
   /** The IPv4 mappings of which we have no record: those of another plugin. */
@@ -59,7 +57,7 @@ export function iptablesFamilies(
       if (replaced.size > 0) await eachUsableFamily(warn, (family) => of(family).removeChains(replaced));
       // The pod may have had an address of a family in which it has none now.
       const chain = chainOf(attached);
-      for (const family of families) {
+      for (const family of FAMILIES) {
         if (pods.some(({ ip }) => ip.family === family) || !mayHaveIptablesChain(chain, family)) continue;
         await removeIn(family, [attached]).catch((error: unknown) => {
           if (!isUnusable(error)) throw error;
@@ -119,7 +117,7 @@ async function eachUsableFamily(
   work: (family: Family) => Promise<InstalledMapping[]>,
 ): Promise<InstalledMapping[]> {
   // Each family has a table of its own, so they do not wait for each other; both end before either error counts.
-  const outcomes = await Promise.allSettled(families.map(work));
+  const outcomes = await Promise.allSettled(FAMILIES.map(work));
   const unusable: CniError[] = [];
   const done: InstalledMapping[] = [];
   for (const outcome of outcomes) {
@@ -131,7 +129,7 @@ async function eachUsableFamily(
     if (!isUnusable(error)) throw error;
     unusable.push(error);
   }
-  if (unusable.length === families.length) throw unusable[0];
+  if (unusable.length === FAMILIES.length) throw unusable[0];
   for (const error of unusable) warn(`one address family skipped: ${error.details}`);
   return done;
 }

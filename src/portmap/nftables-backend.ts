@@ -1,5 +1,6 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import { type NftChange, type NftElement, type NftTable, NftUnavailable } from '../netfilter/nft/nft.ts';
+import { formatEndpoint } from '../util/endpoint.ts';
 import { canonicalAddress } from '../util/ip.ts';
 import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments, HostPort } from './attachments.ts';
@@ -422,13 +423,12 @@ function mappingOf({ claim, target }: Installed): InstalledMapping[] {
   const [protocol = '', port = ''] = parts.slice(-2);
   const [address, containerPort] = target?.value?.split(' . ') ?? [];
   if (address === undefined) return [];
-  const pod = canonicalAddress(address);
   return [
     {
       protocol,
       hostPort: Number(port),
       hostIP: parts.length === 3 ? canonicalAddress(parts[0]!) : undefined,
-      target: `${pod.includes(':') ? `[${pod}]` : pod}:${containerPort}`,
+      target: formatEndpoint({ address: canonicalAddress(address), port: containerPort! }),
     },
   ];
 }

@@ -1,4 +1,6 @@
 import type { NftChain, NftElement, NftLayout, NftMap, NftType } from '../netfilter/nft/nft.ts';
+import { isWhole, networkOf } from '../util/cidr.ts';
+import { FAMILIES, type Family, NFT_FAMILY } from '../util/family.ts';
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { HostPort } from './attachments.ts';
 import type { PortmapConfig } from './config.ts';
@@ -31,10 +33,7 @@ export const DNAT_PRIORITY = -101;
 /** Before `srcnat`, where the masquerading of primary plugins is, as the reference puts its jump first. */
 const SNAT_PRIORITY = 99;
 
-const families = ['ipv4', 'ipv6'] as const;
-type Family = (typeof families)[number];
 const suffix: Record<Family, '4' | '6'> = { ipv4: '4', ipv6: '6' };
-const protocol: Record<Family, 'ip' | 'ip6'> = { ipv4: 'ip', ipv6: 'ip6' };
 
 /** One element an attachment, so that who has nothing here is known at once: its key is a hash of network and container. */
 export const ATTACHMENTS = 'attachments';
@@ -45,7 +44,7 @@ const addressType: Record<Family, NftType> = { ipv4: 'ipv4_addr', ipv6: 'ipv6_ad
 
 export const nftMaps: readonly NftMap[] = [
   { name: ATTACHMENTS, key: ['ipv6_addr'] },
-  ...families.flatMap((family): NftMap[] => {
+  ...FAMILIES.flatMap((family): NftMap[] => {
     const [f, address] = [suffix[family], addressType[family]];
     const [any, one]: NftType[][] = [
       ['inet_proto', 'inet_service'],
@@ -67,9 +66,9 @@ export const nftMaps: readonly NftMap[] = [
 export const claimMaps = ['one4', 'any4', 'one6', 'any6'] as const;
 
 function sharedChains(bit: number): NftChain[] {
-  const entry = families.map((family) => `meta nfproto ${family} fib daddr type local jump ${family}`);
-  const chains = families.flatMap((family): NftChain[] => {
-    const [f, ip] = [suffix[family], protocol[family]];
+  const entry = FAMILIES.map((family) => `meta nfproto ${family} fib daddr type local jump ${family}`);
+  const chains = FAMILIES.flatMap((family): NftChain[] => {
+    const [f, ip] = [suffix[family], NFT_FAMILY[family]];
     const any = 'meta l4proto . th dport';
     const one = `${ip} daddr . ${any}`;
     const deliver = [
@@ -107,7 +106,7 @@ function maskOf(bit: number): string {
 function sourcesChain(config: PortmapConfig, pod: PodAddress): NftChain | undefined {
   if (!config.snat) return undefined;
   const { family } = pod.ip;
-  const [f, ip, bit] = [suffix[family], protocol[family], config.markMasqBit];
+  const [f, ip, bit] = [suffix[family], NFT_FAMILY[family], config.markMasqBit];
   const mark = `meta mark set meta mark or ${maskOf(bit)}`;
   if (config.masqAll || pod.prefix === 0) return { name: `every-${bit}`, rules: [mark] };
   const localhost = family === 'ipv4' ? [`ip saddr 127.0.0.1 ${mark}`] : [];
@@ -121,18 +120,6 @@ function sourcesChain(config: PortmapConfig, pod: PodAddress): NftChain | undefi
     name: `from-${hex}-${pod.prefix}-${bit}`,
     rules: [...localhost, `${ip} saddr ${formatIp(network)}/${pod.prefix} ${mark}`],
   };
-}
-
-function isWhole({ ip, prefix }: PodAddress): boolean {
-  return prefix === ip.bytes.length * 8;
-}
-
-function networkOf({ ip, prefix }: PodAddress): IpAddress {
-  const bytes = ip.bytes.map((byte, i) => {
-    const kept = Math.min(8, Math.max(0, prefix - 8 * i));
-    return byte & (0xff << (8 - kept)) & 0xff;
-  });
-  return { ...ip, bytes };
 }
 
 /** An address as a part of a key: all eight groups of an IPv6 address. */
@@ -237,9 +224,9 @@ function claimKey({ protocol, hostPort, hostIP }: HostPort, family: Family): { m
 export function claimKeys(port: HostPort): { map: string; key: string }[] {
   const host = port.hostIP === undefined ? undefined : parseIp(port.hostIP);
   const single = host !== undefined && !isUnspecified(host);
-  return families
-    .filter((family) => !single || host.family === family)
-    .map((family) => claimKey(port, family));
+  return FAMILIES.filter((family) => !single || host.family === family).map((family) =>
+    claimKey(port, family),
+  );
 }
 
 /** Every layout has this; what a STATUS tries. */

@@ -1,4 +1,5 @@
 import type { NftRuleset, PrintedRule } from '../netfilter/nft/nft.ts';
+import { type Family, NFT_FAMILY } from '../util/family.ts';
 
 /**
  * Whether something in nftables takes a packet before our table does: rules of other base chains of type nat with a lower priority,
@@ -9,7 +10,7 @@ type Statement = PrintedRule['expr'][number];
 
 /** A packet to a mapped port. */
 export interface MappedPacket {
-  family: 'ipv4' | 'ipv6';
+  family: Family;
   protocol: string;
   port: number;
   /** The address it goes to; undefined: any of this machine. */
@@ -29,7 +30,7 @@ const HARMLESS = ['counter', 'log', 'mangle'];
  * is not may still be.
  */
 export function takenBefore(ruleset: NftRuleset, before: number, packet: MappedPacket): string | undefined {
-  const families = packet.family === 'ipv4' ? ['ip', 'inet'] : ['ip6', 'inet'];
+  const families = [NFT_FAMILY[packet.family], 'inet'];
   const rules = ruleset.nftables.flatMap(({ rule }) => (rule === undefined ? [] : [rule]));
   const first = ruleset.nftables
     .flatMap(({ chain }) => (chain === undefined ? [] : [chain]))

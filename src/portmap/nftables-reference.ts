@@ -2,6 +2,8 @@ import { CniError, cniErrorCode } from '../cni/errors.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import { listForeignRules } from '../netfilter/nft/foreign.ts';
 import { type Exec, ExecError } from '../sys/exec.ts';
+import { formatEndpoint } from '../util/endpoint.ts';
+import { NFT_FAMILY } from '../util/family.ts';
 import { canonicalAddress } from '../util/ip.ts';
 import type { Attachments } from './attachments.ts';
 import { attachmentChain, type InstalledMapping, type Owner } from './rules.ts';
@@ -68,7 +70,7 @@ export class ReferenceTables {
     isSpared: (rule: PrintedRule) => boolean = () => false,
   ): Promise<InstalledMapping[]> {
     const removed: InstalledMapping[] = [];
-    for (const family of ['ip', 'ip6'] as const) {
+    for (const family of Object.values(NFT_FAMILY)) {
       // Ask the kernel first: most machines have no such table, and need not start nft to find out.
       const found = listForeignRules(family, TABLE).some(
         ({ chain, comment }) => CHAINS.has(chain) && comment !== undefined && isWanted(comment),
@@ -123,8 +125,8 @@ function mappingOf({ expr }: PrintedRule): InstalledMapping[] {
     if (payload?.field === 'daddr' && typeof match?.right === 'string') hostIP = match.right;
     const dnat = statement.dnat as { addr?: unknown; port?: unknown } | undefined;
     if (typeof dnat?.addr !== 'string' || protocol === undefined || hostPort === undefined) continue;
-    const address = dnat.addr.includes(':') ? `[${dnat.addr}]` : dnat.addr;
-    return [{ protocol, hostPort, hostIP, target: `${address}:${dnat.port}` }];
+    const target = formatEndpoint({ address: dnat.addr, port: String(dnat.port) });
+    return [{ protocol, hostPort, hostIP, target }];
   }
   return [];
 }

@@ -11,8 +11,9 @@ import type { Exec } from '../sys/exec.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { NotRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
+import { parseEndpoint } from '../util/endpoint.ts';
 import { messageOf } from '../util/errors.ts';
-import type { Family } from '../util/family.ts';
+import { FAMILIES, type Family, familyOf } from '../util/family.ts';
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import { attachedAs, everyNameOf, namesOf } from './attached.ts';
 import { AttachmentFiles, type Attachments, type Recorded } from './attachments.ts';
@@ -28,8 +29,6 @@ import {
   withoutRouteLocalnet,
 } from './route-localnet.ts';
 import { chainOf, type InstalledMapping, mappingsOf, type Owner, type PodAddress } from './rules.ts';
-
-const families: readonly Family[] = ['ipv4', 'ipv6'];
 
 /**
  * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. `glance` looks at the tables that
@@ -189,7 +188,7 @@ export function podAddresses(result: Result, ifName: string): PodAddress[] {
     if (owner !== undefined && (owner.name !== ifName || owner.sandbox === undefined)) continue;
     if (!found.has(parsed.ip.family)) found.set(parsed.ip.family, parsed);
   }
-  return families.flatMap((family) => found.get(family) ?? []);
+  return FAMILIES.flatMap((family) => found.get(family) ?? []);
 }
 
 /** Whether an ADD failed before it added any rule. */
@@ -259,11 +258,11 @@ async function forgetFlows(
   try {
     for (const { protocol, hostPort, target } of removed) {
       if (protocol !== 'udp') continue;
-      const address = addressOf(target);
-      const port = Number(target.slice(target.lastIndexOf(':') + 1));
-      const family = address.includes(':') ? 'ipv6' : 'ipv4';
+      const pod = parseEndpoint(target);
+      if (pod === undefined) continue;
+      const family = familyOf(pod.address);
       for (const flow of await listUdpFlows(exec, family, hostPort)) {
-        if (flow.replySource === address && flow.replySourcePort === port) {
+        if (flow.replySource === pod.address && flow.replySourcePort === pod.port) {
           await deleteUdpFlows(exec, family, flow);
         }
       }
@@ -347,22 +346,19 @@ function keyOf({ config, containerId, ifName }: PluginRequest): AttachmentKey {
 /** Whether the mappings under a name lead to one of these addresses. */
 function leadsTo({ every }: Backends) {
   return async (owner: Owner, addresses: ReadonlySet<string>): Promise<boolean> =>
-    (await every.mapped(owner)).some(({ target }) => addresses.has(addressOf(target)));
+    (await every.mapped(owner)).some(({ target }) => addresses.has(parseEndpoint(target)?.address ?? ''));
 }
 
 /** The addresses that another plugin's mappings lead to; undefined, with a warning, when they cannot be determined. */
 async function podsOfOthers(rules: Backends, { warn }: PluginRequest): Promise<IpAddress[] | undefined> {
   try {
-    return (await rules.ofOthers()).flatMap(({ target }) => parseIp(addressOf(target)) ?? []);
+    return (await rules.ofOthers()).flatMap(
+      ({ target }) => parseIp(parseEndpoint(target)?.address ?? '') ?? [],
+    );
   } catch (error) {
     if (error instanceof CniError && error.code === cniErrorCode.tryAgainLater) throw error;
     const why = error instanceof CniError && error.details !== '' ? error.details : messageOf(error);
     warn(`route_localnet stays on: cannot determine whether another plugin's mappings need it: ${why}`);
     return undefined;
   }
-}
-
-/** The address in `address:port` or `[address]:port`. */
-function addressOf(target: string): string {
-  return target.slice(0, target.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 }

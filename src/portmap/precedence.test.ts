@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'bun:test';
+import { contains } from '../util/cidr.ts';
 import { parseIp } from '../util/ip.ts';
-import { isWithin, type Packet, takenBefore } from './precedence.ts';
+import { type Packet, takenBefore } from './precedence.ts';
 
 const ours = '-A PREROUTING -m addrtype --dst-type LOCAL -j OURS';
 const node = parseIp('10.0.0.1')!;
 const packet: Packet = {
   protocol: 'tcp',
   port: 80,
-  mayGoTo: (network) => isWithin(node, network),
-  mayGoBeyond: (network) => !isWithin(node, network),
+  mayGoTo: (network) => contains(network, node),
+  mayGoBeyond: (network) => !contains(network, node),
 };
 
 describe('before ours', () => {

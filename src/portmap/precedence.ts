@@ -1,15 +1,14 @@
 import { splitWords } from '../netfilter/iptables/rule-text.ts';
-import { parseCidr } from '../util/cidr.ts';
-import { type IpAddress, parseIp } from '../util/ip.ts';
+import { type Cidr, parseNetwork } from '../util/cidr.ts';
 
 /** A packet of which some things are known. */
 export interface Packet {
   protocol: string;
   port: number;
   /** Whether it may go to one of the addresses of a network. */
-  mayGoTo(network: { ip: IpAddress; prefix: number }): boolean;
+  mayGoTo(network: Cidr): boolean;
   /** Whether it may go to an address outside of a network. */
-  mayGoBeyond(network: { ip: IpAddress; prefix: number }): boolean;
+  mayGoBeyond(network: Cidr): boolean;
 }
 
 /** Targets after which no further rule of the table is looked at. */
@@ -83,8 +82,7 @@ function optionMatches(option: string, value: string, negated: boolean, packet: 
     case '--dst-type':
       return value === 'LOCAL' && !negated;
     case '-d': {
-      const ip = parseIp(value);
-      const network = ip === undefined ? parseCidr(value) : { ip, prefix: ip.bytes.length * 8 };
+      const network = parseNetwork(value);
       if (network === undefined) return false;
       return negated ? packet.mayGoBeyond(network) : packet.mayGoTo(network);
     }
@@ -95,13 +93,4 @@ function optionMatches(option: string, value: string, negated: boolean, packet: 
     default:
       return false;
   }
-}
-
-/** Whether an address is in a network. */
-export function isWithin(ip: IpAddress, network: { ip: IpAddress; prefix: number }): boolean {
-  if (ip.family !== network.ip.family) return false;
-  return ip.bytes.every((byte, i) => {
-    const kept = Math.min(8, Math.max(0, network.prefix - 8 * i));
-    return ((byte ^ network.ip.bytes[i]!) & (0xff << (8 - kept)) & 0xff) === 0;
-  });
 }

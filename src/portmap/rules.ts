@@ -1,7 +1,9 @@
 import type { PortMapping } from '../cni/types.ts';
 import { joinWords, splitWords } from '../netfilter/iptables/rule-text.ts';
-import { parseCidr } from '../util/cidr.ts';
-import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
+import { type Cidr, formatCidr, networkOf, parseNetwork } from '../util/cidr.ts';
+import { formatEndpoint } from '../util/endpoint.ts';
+import type { Family } from '../util/family.ts';
+import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
 import type { PortmapConfig } from './config.ts';
 
 /**
@@ -23,10 +25,7 @@ const MULTIPORT_MAX = 15;
 const MAX_COMMENT = 255;
 
 /** An address of the pod with the prefix length that its result gave it. */
-export interface PodAddress {
-  ip: IpAddress;
-  prefix: number;
-}
+export type PodAddress = Cidr;
 
 /** A rule in a chain, in the words that iptables takes. */
 export interface Rule {
@@ -96,7 +95,7 @@ export function sharedRules(config: PortmapConfig): { chains: string[]; rules: R
 }
 
 /** The mappings that apply to an address family: hostIP absent or of that family. */
-export function mappingsOf(config: PortmapConfig, family: IpAddress['family']): PortMapping[] {
+export function mappingsOf(config: PortmapConfig, family: Family): PortMapping[] {
   return config.portMappings.filter(
     ({ hostIP }) => hostIP === undefined || parseIp(hostIP)?.family === family,
   );
@@ -146,7 +145,7 @@ export function attachmentRules(config: PortmapConfig, owner: Owner, pod: PodAdd
       : config.masqAll
         ? [v6 ? '::/0' : '0.0.0.0/0']
         : [`${address}/${pod.prefix}`, ...(v6 ? [] : ['127.0.0.1'])];
-    const target = `${v6 ? `[${address}]` : address}:${mapping.containerPort}`;
+    const target = formatEndpoint({ address, port: mapping.containerPort });
     return [
       ...sources.map((source) => ({ chain, words: [...base, '-s', source, '-j', setMark] })),
       { chain, words: [...base, '-j', 'DNAT', '--to-destination', target] },
@@ -181,14 +180,9 @@ export function asPrinted({ chain, words }: Rule): Rule {
 
 /** `address/prefix` with the host bits cleared; undefined for the network of all addresses, which is not printed. */
 function maskedNetwork(text: string): string | undefined {
-  const ip = parseIp(text);
-  const cidr = ip === undefined ? parseCidr(text) : { ip, prefix: ip.bytes.length * 8 };
-  if (cidr === undefined || cidr.prefix === 0) return undefined;
-  const bytes = cidr.ip.bytes.map((byte, i) => {
-    const kept = Math.min(8, Math.max(0, cidr.prefix - 8 * i));
-    return byte & (0xff << (8 - kept));
-  });
-  return `${formatIp({ ...cidr.ip, bytes })}/${cidr.prefix}`;
+  const network = parseNetwork(text);
+  if (network === undefined || network.prefix === 0) return undefined;
+  return formatCidr({ address: formatIp(networkOf(network)), prefix: network.prefix });
 }
 
 /** The comment that says whose a mapping is. */
