@@ -1,5 +1,6 @@
 import { findingKey } from '../path/heal/plan.ts';
 import type { Finding } from '../path/model/finding.ts';
+import { FAMILY_NAME } from '../util/family.ts';
 
 /** Times in milliseconds. */
 export interface LedgerOptions {
@@ -176,7 +177,7 @@ export class Ledger {
 function otherKeys(finding: Finding): string[] {
   const { family, ...subject } = finding.subject;
   if (family !== undefined) return [findingKey({ ...finding, subject })];
-  return (['IPv4', 'IPv6'] as const).map((one) =>
+  return Object.values(FAMILY_NAME).map((one) =>
     findingKey({ ...finding, subject: { ...subject, family: one } }),
   );
 }

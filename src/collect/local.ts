@@ -9,6 +9,8 @@ import type { ProbeResult } from '../path/model/probe.ts';
 import { probeResultSchema } from '../path/model/probe.ts';
 import type { World } from '../path/model/world.ts';
 import { type Exec, output } from '../sys/exec.ts';
+import { EVERY_ADDRESS } from '../util/cidr.ts';
+import { FAMILIES } from '../util/family.ts';
 
 export interface LocalWorldOptions {
   /** Name of the node. Default: the machine's. */
@@ -72,10 +74,10 @@ function nodeOf(name: string, report: NodeReport): Node {
 function ownAddresses({ network }: NodeReport): string[] {
   const routes = known(network.routes) ?? [];
   const addresses = (known(network.addresses) ?? []).filter(({ scope }) => scope === 'global');
-  const own = (['ipv4', 'ipv6'] as const).flatMap((family) => {
+  const own = FAMILIES.flatMap((family) => {
     const [route] = routes
       .filter((entry) => entry.family === family && entry.table === 'main' && entry.type === 'unicast')
-      .filter(({ destination }) => destination === (family === 'ipv4' ? '0.0.0.0/0' : '::/0'))
+      .filter(({ destination }) => destination === EVERY_ADDRESS[family])
       .sort((a, b) => (a.metric ?? 0) - (b.metric ?? 0));
     const found = addresses.find((entry) => entry.family === family && entry.device === route?.device);
     return route?.source ?? found?.address ?? [];

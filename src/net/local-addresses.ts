@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { formatIp, type IpAddress, parseIp } from '../util/ip.ts';
+import type { Family } from '../util/family.ts';
+import { formatIp, parseIp } from '../util/ip.ts';
 
 /** The addresses that /proc/net/fib_trie calls local, without those of 127.0.0.0/8 that are not written out. */
 export function parseFibTrie(text: string): Set<string> {
@@ -26,7 +27,7 @@ export function parseIfInet6(text: string): Set<string> {
 }
 
 /** A test for addresses of this machine (this process's network namespace). Reads them once. */
-export function localAddressTest(family: IpAddress['family']): (address: string) => boolean {
+export function localAddressTest(family: Family): (address: string) => boolean {
   const addresses =
     family === 'ipv4'
       ? parseFibTrie(readFileSync('/proc/net/fib_trie', 'utf8'))

@@ -3,13 +3,13 @@ import { loopback } from '../cni/loopback.ts';
 import { pluginMain } from '../cni/plugin-main.ts';
 import { glanceAtKernel, type NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import { bunExec, findProgram } from '../sys/bun-exec.ts';
-import { type Family, IPTABLES_PROGRAM } from '../util/family.ts';
+import { type Family, iptablesProgram } from '../util/family.ts';
 import { AttachmentFiles } from './attachments.ts';
 import { portmap } from './portmap.ts';
 
 /** What iptables-nft keeps can be looked at in the kernel; what other variants keep cannot. */
 function glance(family: Family): NatGlance | undefined {
-  const program = findProgram(IPTABLES_PROGRAM[family]);
+  const program = findProgram(iptablesProgram('iptables', family));
   const isNft = program !== undefined && realpathSync(program).endsWith('/xtables-nft-multi');
   return isNft ? glanceAtKernel(family) : undefined;
 }

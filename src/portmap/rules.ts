@@ -1,6 +1,6 @@
 import type { PortMapping } from '../cni/types.ts';
 import { joinWords, splitWords } from '../netfilter/iptables/rule-text.ts';
-import { type Cidr, formatCidr, networkOf, parseNetwork } from '../util/cidr.ts';
+import { type Cidr, EVERY_ADDRESS, formatCidr, networkOf, parseNetwork } from '../util/cidr.ts';
 import { formatEndpoint } from '../util/endpoint.ts';
 import type { Family } from '../util/family.ts';
 import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
@@ -143,7 +143,7 @@ export function attachmentRules(config: PortmapConfig, owner: Owner, pod: PodAdd
     const sources = !config.snat
       ? []
       : config.masqAll
-        ? [v6 ? '::/0' : '0.0.0.0/0']
+        ? [EVERY_ADDRESS[pod.ip.family]]
         : [`${address}/${pod.prefix}`, ...(v6 ? [] : ['127.0.0.1'])];
     const target = formatEndpoint({ address, port: mapping.containerPort });
     return [

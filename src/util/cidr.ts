@@ -1,5 +1,12 @@
 import { type AddressValue, formatIPv4, parseAddress } from './address.ts';
+import type { Family } from './family.ts';
 import { type IpAddress, ipOf, numberOf, parseIp } from './ip.ts';
+
+/** Bits of an address. */
+export const ADDRESS_BITS: Readonly<Record<Family, number>> = { ipv4: 32, ipv6: 128 };
+
+/** The network of all addresses. */
+export const EVERY_ADDRESS: Readonly<Record<Family, string>> = { ipv4: '0.0.0.0/0', ipv6: '::/0' };
 
 /** A network by any of its addresses and its prefix length. */
 export interface Cidr {
@@ -11,13 +18,15 @@ export interface Cidr {
 export function parseCidr(text: string): Cidr | undefined {
   const { address, prefix } = split(text) ?? {};
   const ip = parseIp(address ?? '');
-  return ip === undefined || prefix === undefined || prefix > bitsOf(ip) ? undefined : { ip, prefix };
+  return ip === undefined || prefix === undefined || prefix > ADDRESS_BITS[ip.family]
+    ? undefined
+    : { ip, prefix };
 }
 
 /** As {@link parseCidr}; an address alone is a network of one. */
 export function parseNetwork(text: string): Cidr | undefined {
   const ip = parseIp(text);
-  return ip === undefined ? parseCidr(text) : { ip, prefix: bitsOf(ip) };
+  return ip === undefined ? parseCidr(text) : { ip, prefix: ADDRESS_BITS[ip.family] };
 }
 
 /** `address/prefix`. */
@@ -40,7 +49,7 @@ export function contains(network: Cidr, ip: IpAddress): boolean {
 
 /** Whether a network is one address. */
 export function isWhole({ ip, prefix }: Cidr): boolean {
-  return prefix === bitsOf(ip);
+  return prefix === ADDRESS_BITS[ip.family];
 }
 
 /** First and last address of a network, and its prefix length. */
@@ -104,10 +113,6 @@ export function nthAddress(text: string, n: number): string {
   const subnet = parseSubnet(text);
   if (subnet === undefined || n >= subnetSize(subnet)) throw new Error(`${text}: has no address number ${n}`);
   return formatIPv4(subnet.network + n);
-}
-
-function bitsOf({ bytes }: IpAddress): number {
-  return bytes.length * 8;
 }
 
 /** The parts of `address/prefix`; undefined when there is no number behind a slash. */

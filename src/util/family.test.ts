@@ -5,7 +5,8 @@ import {
   FAMILY_NUMBER,
   FAMILY_OF_NFT,
   familyOf,
-  IPTABLES_PROGRAM,
+  iptablesProgram,
+  isNftFamily,
   NFT_FAMILY,
 } from './family.ts';
 
@@ -19,5 +20,7 @@ test.each([
   expect(FAMILY_OF_NFT[nft]).toBe(family);
   expect(FAMILY_NAME[family]).toBe(name);
   expect(FAMILY_NUMBER[family]).toBe(number);
-  expect(IPTABLES_PROGRAM[family]).toBe(program);
+  expect(iptablesProgram('iptables-nft-save', family)).toBe(`${program}-nft-save`);
+  expect(isNftFamily(nft)).toBe(true);
+  expect(isNftFamily(family)).toBe(false);
 });

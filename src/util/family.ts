@@ -1,13 +1,12 @@
-/** An address family as this program, reports, sysctls and conntrack write it. */
-export type Family = 'ipv4' | 'ipv6';
+/** The address families as this program, reports, sysctls and conntrack write them. */
+export const FAMILIES = ['ipv4', 'ipv6'] as const;
+export type Family = (typeof FAMILIES)[number];
 
 /** As nft writes it. */
 export type NftFamily = 'ip' | 'ip6';
 
 /** As Kubernetes (`ipFamilies`), findings and sentences write it. */
 export type FamilyName = 'IPv4' | 'IPv6';
-
-export const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 
 export const NFT_FAMILY: Readonly<Record<Family, NftFamily>> = { ipv4: 'ip', ipv6: 'ip6' };
 
@@ -18,11 +17,15 @@ export const FAMILY_NAME: Readonly<Record<Family, FamilyName>> = { ipv4: 'IPv4',
 /** As the kernel's messages write it: NFPROTO_IPV4 and NFPROTO_IPV6 of linux/netfilter.h, which are AF_INET and AF_INET6. */
 export const FAMILY_NUMBER: Readonly<Record<Family, number>> = { ipv4: 2, ipv6: 10 };
 
-/** The program of iptables for each; with `-save`, `-nft` and the like behind it, its other forms. */
-export const IPTABLES_PROGRAM = { ipv4: 'iptables', ipv6: 'ip6tables' } as const satisfies Record<
-  Family,
-  string
->;
+/** Whether a table's family is that of packets: it may be `inet`, `arp` and others, too. */
+export function isNftFamily(family: string): family is NftFamily {
+  return family === 'ip' || family === 'ip6';
+}
+
+/** The form of `iptables`, `iptables-nft-save` and so on for a family. */
+export function iptablesProgram(name: `iptables${string}`, family: Family): string {
+  return family === 'ipv4' ? name : name.replace('iptables', 'ip6tables');
+}
 
 /** The family that an address is written in. Whether it is a valid address is not checked here. */
 export function familyOf(address: string): Family {

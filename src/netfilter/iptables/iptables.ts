@@ -1,5 +1,5 @@
 import { type Exec, ExecError } from '../../sys/exec.ts';
-import { type Family, IPTABLES_PROGRAM } from '../../util/family.ts';
+import { type Family, iptablesProgram } from '../../util/family.ts';
 
 /** What became of a document given to iptables-restore: all of it or nothing. */
 export type RestoreOutcome =
@@ -63,7 +63,7 @@ export class IptablesNat implements NatTable {
   constructor(exec: Exec, family: Family) {
     this.#exec = exec;
     this.family = family;
-    this.#program = IPTABLES_PROGRAM[family];
+    this.#program = iptablesProgram('iptables', family);
   }
 
   async listChain(chain: string): Promise<string[] | undefined> {

@@ -1,5 +1,5 @@
 import { type AddressValue, parseAddress } from '../../util/address.ts';
-import { FAMILY_OF_NFT, IPTABLES_PROGRAM, type NftFamily } from '../../util/family.ts';
+import { FAMILY_OF_NFT, iptablesProgram, type NftFamily } from '../../util/family.ts';
 import { exact, fieldMatch, interfacePattern, parseNetwork, range } from './match-builders.ts';
 import {
   type Backend,
@@ -92,7 +92,7 @@ class Reader {
   }
 
   error(line: number, problem: string): RulesetParseError {
-    const program = `${IPTABLES_PROGRAM[FAMILY_OF_NFT[this.#family]]}-save`;
+    const program = iptablesProgram('iptables-save', FAMILY_OF_NFT[this.#family]);
     return new RulesetParseError(`${program} (${this.#backend}), line ${line}`, problem);
   }
 

@@ -1,6 +1,8 @@
 import { joinWords, splitWords } from '../../netfilter/iptables/rule-text.ts';
 import type { NodeAction } from '../../path/model/action.ts';
 import { type Exec, ExecError, output } from '../../sys/exec.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
+import { iptablesProgram } from '../../util/family.ts';
 import { parseIp } from '../../util/ip.ts';
 import type { ApplyContext } from './context.ts';
 import type { Applied } from './result.ts';
@@ -17,7 +19,7 @@ const LOCK_WAIT = '5';
 export async function iptablesAction(action: Action<'iptables'>, context: ApplyContext): Promise<Applied> {
   const { exec } = context;
   const { table, commands } = action;
-  const program = programOf(action);
+  const program = iptablesProgram(action.variant, action.family);
   const rules = new RuleCounts(exec, program, table);
   const needed: string[][] = [];
   for (const command of commands) if (await isNeeded(command, rules)) needed.push(command);
@@ -37,10 +39,6 @@ export async function iptablesAction(action: Action<'iptables'>, context: ApplyC
 
 function withoutCounters(saved: string): string {
   return saved.replace(/^#.*$/gm, '').replace(/\[\d+:\d+\]/g, '');
-}
-
-function programOf({ variant, family }: Action<'iptables'>): string {
-  return family === 'ipv4' ? variant : variant.replace('iptables', 'ip6tables');
 }
 
 async function isNeeded(command: readonly string[], rules: RuleCounts): Promise<boolean> {
@@ -174,7 +172,7 @@ export async function deleteFlowAction(
     ...['--orig-port-src', String(sourcePort), '--orig-port-dst', String(destinationPort)],
   ];
   const result = await exec.run(argv);
-  const flow = `${protocol} ${source}:${sourcePort} to ${destination}:${destinationPort}`;
+  const flow = `${protocol} ${formatEndpoint({ address: source, port: sourcePort })} to ${formatEndpoint({ address: destination, port: destinationPort })}`;
   if (result.code === 0) return { changed: true, detail: `forgot ${flow}` };
   // Status 1 with this summary: it ended by itself meanwhile.
   if (/\b0 flow entries have been deleted/.test(result.stderr)) {

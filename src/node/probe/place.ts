@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { localAddressTest } from '../../net/local-addresses.ts';
+import { FAMILIES } from '../../util/family.ts';
 import type { ProbeJob } from './order.ts';
 
 /** `device:inode` of a namespace's file, which identifies the namespace. Undefined when there is none. Source: namespaces(7). */
@@ -20,9 +21,8 @@ export function namespaceIdentity(path: string): string | undefined {
 export function assertPlace(job: ProbeJob): void {
   const { place } = job;
   if ('only' in place) {
-    const isIPv4 = localAddressTest('ipv4');
-    const isIPv6 = localAddressTest('ipv6');
-    const foreign = job.orders.find(({ target: { address } }) => !isIPv4(address) && !isIPv6(address));
+    const tests = FAMILIES.map(localAddressTest);
+    const foreign = job.orders.find(({ target: { address } }) => !tests.some((isLocal) => isLocal(address)));
     if (foreign === undefined) return;
     throw new Error(`${foreign.target.address} is not an address of this machine: nothing is sent`);
   }

@@ -2,6 +2,8 @@ import type { Vantage } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
 import { type PathView, Scene } from '../../path/view/scene.ts';
 import { podAddress } from '../../path/view/traces.ts';
+import { isLoopbackText } from '../../util/address.ts';
+import { familyOf } from '../../util/family.ts';
 import { MAX_ORDERS, type ProbeOrder } from './order.ts';
 
 /** Where a sender runs: in the namespace of a node, of a pod on a node, or outside, on the nodes' network. */
@@ -71,10 +73,10 @@ function probesOf(path: PathView, nodes: readonly string[], scene: Scene): Plann
   const mapped = { address, port: port.hostPort };
   probes.push({ vantage: 'node', stand: here, target: mapped });
   if (port.hostIP === undefined) {
-    const loopback = { address: address.includes(':') ? '::1' : '127.0.0.1', port: port.hostPort };
+    const loopback = { address: familyOf(address) === 'ipv6' ? '::1' : '127.0.0.1', port: port.hostPort };
     probes.push({ vantage: 'loopback', stand: here, target: loopback });
   }
-  if (isLoopback(address)) return probes;
+  if (isLoopbackText(address)) return probes;
   // A node without an address of the family cannot send.
   const other = nodes.find((name) => name !== node.name && scene.addressOf(name, family) !== undefined);
   if (other !== undefined) {
@@ -86,8 +88,4 @@ function probesOf(path: PathView, nodes: readonly string[], scene: Scene): Plann
   }
   probes.push({ vantage: 'outside', stand: { at: 'outside' }, target: mapped });
   return probes;
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.');
 }

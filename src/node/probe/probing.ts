@@ -4,6 +4,7 @@ import type { Observed } from '../../path/model/observed.ts';
 import type { ProbeResult } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
 import { DeadlineError } from '../../sys/exec.ts';
+import { isLoopbackText } from '../../util/address.ts';
 import { messageOf } from '../../util/errors.ts';
 import type { ProbeOrder } from './order.ts';
 import { type ProbeBatch, planProbes, type Stand } from './plan.ts';
@@ -181,7 +182,7 @@ function fits(
       return nodes.get(from ?? '')?.includes(source) ?? false;
     case 'node':
     case 'loopback':
-      return source.startsWith('127.') || source === '::1' || (nodes.get(node)?.includes(source) ?? false);
+      return isLoopbackText(source) || (nodes.get(node)?.includes(source) ?? false);
     default:
       return ![...nodes.values()].flat().includes(source);
   }

@@ -1,11 +1,10 @@
 import { dlopen, ptr, read } from 'bun:ffi';
 import { realClock } from '../../sys/clock.ts';
-import { parseIp } from '../../util/ip.ts';
+import { FAMILY_NUMBER } from '../../util/family.ts';
+import { type IpAddress, parseIp } from '../../util/ip.ts';
 import type { Heard, Probe } from './heard.ts';
 
 // bits/socket.h, netinet/in.h, bits/poll.h of Linux.
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOCK_STREAM_NONBLOCK = 1 | 0o4000 | 0o2000000;
 const IPPROTO_SCTP = 132;
 const POLLOUT = 4;
@@ -40,8 +39,7 @@ export async function probeStream(
   const libc = openLibc();
   const { symbols } = libc;
   try {
-    const family = ip.family === 'ipv4' ? AF_INET : AF_INET6;
-    const fd = symbols.socket(family, SOCK_STREAM_NONBLOCK, protocol);
+    const fd = symbols.socket(FAMILY_NUMBER[ip.family], SOCK_STREAM_NONBLOCK, protocol);
     if (fd < 0) {
       const code = errno(symbols);
       const why = NO_SUCH_PROTOCOL.includes(code)
@@ -50,7 +48,7 @@ export async function probeStream(
       return { outcome: 'unknown', detail: why };
     }
     try {
-      return await connect(symbols, fd, socketAddress(ip.bytes, port), timeoutMs);
+      return await connect(symbols, fd, socketAddress(ip, port), timeoutMs);
     } finally {
       symbols.close(fd);
     }
@@ -96,11 +94,11 @@ function errno(libc: Libc): number {
   return read.i32(libc.__errno_location()!, 0);
 }
 
-/** struct sockaddr_in, or sockaddr_in6 for sixteen bytes. */
-function socketAddress(bytes: readonly number[], port: number): Buffer {
-  const isV4 = bytes.length === 4;
+/** struct sockaddr_in or sockaddr_in6. */
+function socketAddress({ family, bytes }: IpAddress, port: number): Buffer {
+  const isV4 = family === 'ipv4';
   const address = Buffer.alloc(isV4 ? 16 : 28);
-  address.writeUInt16LE(isV4 ? AF_INET : AF_INET6, 0);
+  address.writeUInt16LE(FAMILY_NUMBER[family], 0);
   address.writeUInt16BE(port, 2);
   address.set(bytes, isV4 ? 4 : 8);
   return address;

@@ -1,4 +1,5 @@
 import { createSocket } from 'node:dgram';
+import { familyOf } from '../../util/family.ts';
 import type { Heard, Probe } from './heard.ts';
 
 /** Harmless to whatever listens: a line that asks for nothing. */
@@ -10,7 +11,7 @@ const DATAGRAM = 'hostport probe\n';
  */
 export const probeUdp: Probe = (address, port, timeoutMs) =>
   new Promise((resolve) => {
-    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    const socket = createSocket(familyOf(address) === 'ipv6' ? 'udp6' : 'udp4');
     let sourcePort: number | undefined;
     const done = (heard: Heard) => {
       clearTimeout(timer);

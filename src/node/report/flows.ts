@@ -1,5 +1,6 @@
 import type { Flow } from '../../path/model/node-report.ts';
 import { type Exec, ExecError } from '../../sys/exec.ts';
+import { FAMILIES } from '../../util/family.ts';
 
 /** Which flows of the node are of interest. */
 export interface FlowFilter {
@@ -19,7 +20,7 @@ const MAX_FLOWS = 5000;
 export async function readFlows(exec: Exec, filter: FlowFilter, tracked: number): Promise<Flow[]> {
   if (tracked > MAX_TRACKED) throw new Error(`${tracked} connections are tracked, too many to read`);
   const tables = await Promise.all(
-    ['ipv4', 'ipv6'].map(async (family) => {
+    FAMILIES.map(async (family) => {
       const argv = ['conntrack', '-L', '-f', family];
       const result = await exec.run(argv);
       if (result.code !== 0) throw new ExecError(argv, result);

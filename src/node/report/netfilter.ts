@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type NftTableName, nftTableNames } from '../../netfilter/nft/table-names.ts';
 import type { NodeReport } from '../../path/model/node-report.ts';
 import { type Exec, output } from '../../sys/exec.ts';
+import { FAMILIES, FAMILY_OF_NFT, type Family, iptablesProgram, isNftFamily } from '../../util/family.ts';
 import { observe } from './observe.ts';
 
 type Netfilter = NodeReport['netfilter'];
@@ -59,7 +60,7 @@ export async function readNetfilter(
         ? withoutNft(kernel, which)
         : output(exec, [tools.nft, '-j', 'list', 'ruleset']),
     ),
-    ...(['ipv4', 'ipv6'] as const).flatMap((family) => [
+    ...FAMILIES.flatMap((family) => [
       saveNft(exec, which, family, kernel),
       saveLegacy(exec, which, family, kernel.proc),
     ]),
@@ -72,8 +73,8 @@ function missing(tool: string, tables: readonly NftTableName[] = []): never {
   throw new Error(`${tool} is not on this node${named === '' ? '' : `, and the kernel has tables ${named}`}`);
 }
 
-async function saveNft(exec: Exec, which: Which, family: Tables['family'], kernel: Kernel): Promise<Tables> {
-  const program = saveProgram(family);
+async function saveNft(exec: Exec, which: Which, family: Family, kernel: Kernel): Promise<Tables> {
+  const program = iptablesProgram('iptables-nft-save', family);
   const text = await observe(program, () => {
     const path = which(program);
     if (path !== undefined) return output(exec, [path, '-c']);
@@ -85,22 +86,17 @@ async function saveNft(exec: Exec, which: Which, family: Tables['family'], kerne
   return { variant: 'iptables-nft', family, text };
 }
 
-function saveProgram(family: Tables['family']): string {
-  return family === 'ipv4' ? 'iptables-nft-save' : 'ip6tables-nft-save';
-}
-
 /** Empty rules where the kernel has no tables but those that iptables-nft-save lists; else why they are unknown. */
 function withoutNft(kernel: Kernel, which: Which): string {
   const untold = tablesOf(kernel, 'nft').filter((table) => {
     const family = familyOfIptables(table);
-    return family === undefined || which(saveProgram(family)) === undefined;
+    return family === undefined || which(iptablesProgram('iptables-nft-save', family)) === undefined;
   });
   return untold.length === 0 ? NO_TABLES : missing('nft', untold);
 }
 
-function familyOfIptables({ family, name }: NftTableName): Tables['family'] | undefined {
-  if (!OF_IPTABLES.includes(name)) return undefined;
-  return family === 'ip' ? 'ipv4' : family === 'ip6' ? 'ipv6' : undefined;
+function familyOfIptables({ family, name }: NftTableName): Family | undefined {
+  return OF_IPTABLES.includes(name) && isNftFamily(family) ? FAMILY_OF_NFT[family] : undefined;
 }
 
 function tablesOf(kernel: Kernel, tool: string): readonly NftTableName[] {
@@ -111,7 +107,7 @@ function tablesOf(kernel: Kernel, tool: string): readonly NftTableName[] {
  * The rules of the older kernel interface. A tool creates its tables by reading them, so they are read only when
  * the kernel lists one: reading must not change the node.
  */
-async function saveLegacy(exec: Exec, which: Which, family: Tables['family'], proc: string): Promise<Tables> {
+async function saveLegacy(exec: Exec, which: Which, family: Family, proc: string): Promise<Tables> {
   const program = family === 'ipv4' ? 'iptables-legacy-save' : 'ip6tables-legacy-save';
   const text = await observe(program, async () => {
     if (!hasLegacyTables(family, proc)) return '';
@@ -120,7 +116,7 @@ async function saveLegacy(exec: Exec, which: Which, family: Tables['family'], pr
   return { variant: 'iptables-legacy', family, text };
 }
 
-function hasLegacyTables(family: Tables['family'], proc: string): boolean {
+function hasLegacyTables(family: Family, proc: string): boolean {
   const path = join(proc, family === 'ipv4' ? 'net/ip_tables_names' : 'net/ip6_tables_names');
   try {
     return readFileSync(path, 'utf8').trim() !== '';

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { NodeReport, PolicyRule } from '../../path/model/node-report.ts';
 import { known } from '../../path/model/observed.ts';
 import { type Exec, output } from '../../sys/exec.ts';
+import { ADDRESS_BITS, EVERY_ADDRESS } from '../../util/cidr.ts';
+import type { Family } from '../../util/family.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { observe } from './observe.ts';
 
@@ -127,19 +129,16 @@ const ipRoute = z.array(
   }),
 );
 
-const EVERYTHING = { ipv4: '0.0.0.0/0', ipv6: '::/0' } as const;
-const WHOLE = { ipv4: 32, ipv6: 128 } as const;
-
 /** Reads what `ip -j route show table all` prints for a family. */
-export function parseIpRoute(family: 'ipv4' | 'ipv6', text: string): Routes {
+export function parseIpRoute(family: Family, text: string): Routes {
   return ipRoute.parse(json(text)).map((route) => ({
     family,
     destination:
       route.dst === 'default'
-        ? EVERYTHING[family]
+        ? EVERY_ADDRESS[family]
         : route.dst.includes('/')
           ? route.dst
-          : `${route.dst}/${WHOLE[family]}`,
+          : `${route.dst}/${ADDRESS_BITS[family]}`,
     table: route.table ?? 'main',
     type: route.type ?? 'unicast',
     ...defined({ gateway: route.gateway, device: route.dev, metric: route.metric, source: route.prefsrc }),
@@ -171,12 +170,12 @@ const ipRule = z.array(
 const ASIDES = ['iif_detached', 'oif_detached', 'protocol', 'unresolved'];
 
 /** Reads what `ip -j rule show` prints for a family. Unknown matches of a rule are kept as words. */
-export function parseIpRule(family: 'ipv4' | 'ipv6', text: string): PolicyRule[] {
+export function parseIpRule(family: Family, text: string): PolicyRule[] {
   return ipRule.parse(json(text)).map((rule) => {
     const { priority, not, src, srclen, dst, dstlen, iif, oif, fwmark, fwmask, table, ...more } = rule;
     const { suppress_prefixlen, action, goto, nop, ...rest } = more;
     const network = (address: string | undefined, length: number | undefined) =>
-      address === undefined || address === 'all' ? undefined : `${address}/${length ?? WHOLE[family]}`;
+      address === undefined || address === 'all' ? undefined : `${address}/${length ?? ADDRESS_BITS[family]}`;
     const others = Object.entries(rest)
       .filter(([name]) => !ASIDES.includes(name))
       .map(([name, value]) => (value === null ? name : `${name} ${String(value)}`));

@@ -1,3 +1,4 @@
+import { iptablesProgram } from '../../util/family.ts';
 import type { HealStep, NodeAction } from '../model/action.ts';
 
 /** A step as a person would do it: what the plan shows. */
@@ -29,7 +30,9 @@ export function describeAction(action: NodeAction): string {
       return `run GC of ${action.config}`;
     case 'iptables':
       return action.commands
-        .map((words) => [command(action.variant, action.family), '-t', action.table, ...words].join(' '))
+        .map((words) =>
+          [iptablesProgram(action.variant, action.family), '-t', action.table, ...words].join(' '),
+        )
         .join('; ');
     case 'delete-nft-rule':
       return `nft delete rule ${action.family} ${action.table} ${action.chain} handle ${action.handle}`;
@@ -43,8 +46,4 @@ export function describeAction(action: NodeAction): string {
         ...(action.device === undefined ? [] : ['dev', action.device]),
       ].join(' ');
   }
-}
-
-function command(variant: 'iptables-nft' | 'iptables-legacy', family: 'ipv4' | 'ipv6'): string {
-  return family === 'ipv4' ? variant : variant.replace('iptables', 'ip6tables');
 }
