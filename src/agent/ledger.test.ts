@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import type { Family, Finding } from '../path/model/finding.ts';
+import type { Finding } from '../path/model/finding.ts';
+import type { FamilyName } from '../util/family.ts';
 import { Ledger, type LedgerOptions } from './ledger.ts';
 
 const OPTIONS: LedgerOptions = {
@@ -151,7 +152,7 @@ describe('what is there', () => {
 });
 
 describe('what is found in more or fewer address families than before', () => {
-  const ofFamily = (family?: Family) => {
+  const ofFamily = (family?: FamilyName) => {
     const { subject, ...rest } = finding('a');
     return { ...rest, subject: family === undefined ? subject : { ...subject, family } };
   };

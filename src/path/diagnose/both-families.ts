@@ -1,4 +1,5 @@
-import type { Evidence, Family } from '../model/finding.ts';
+import type { FamilyName } from '../../util/family.ts';
+import type { Evidence } from '../model/finding.ts';
 import type { Detection } from '../stages/failure.ts';
 import { keyOf } from './covering.ts';
 
@@ -30,7 +31,7 @@ export function ofBothFamilies<Data>(detections: readonly Detection<Data>[]): De
 }
 
 /** The same for all cases that are equally grave, of one mapping and of this family. */
-function halfKey({ subject, severity }: Detection, family: Family): string {
+function halfKey({ subject, severity }: Detection, family: FamilyName): string {
   const { family: _, ...rest } = subject;
   return `${severity ?? ''} ${family} ${keyOf(rest)}`;
 }

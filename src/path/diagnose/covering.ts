@@ -1,4 +1,5 @@
-import type { Family, Subject } from '../model/finding.ts';
+import type { FamilyName } from '../../util/family.ts';
+import type { Subject } from '../model/finding.ts';
 import type { PathView } from '../view/scene.ts';
 
 function portKey({ hostIP, hostPort, protocol }: NonNullable<Subject['port']>): string {
@@ -30,7 +31,7 @@ export function keyOf({ node, pod, port, family }: Subject): string {
  * stays without.
  */
 export function inFamilyOf(paths: readonly PathView[]): (subject: Subject) => Subject {
-  const families = new Map<string, Set<Family | undefined>>();
+  const families = new Map<string, Set<FamilyName | undefined>>();
   for (const { family, subject } of paths) {
     const { family: _, port, ...pod } = subject;
     for (const key of [keyOf(pod), keyOf({ ...pod, ...(port === undefined ? {} : { port }) })]) {

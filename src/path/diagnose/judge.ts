@@ -1,4 +1,5 @@
 import type { Trace } from '../../netfilter/index.ts';
+import { isLoopbackText } from '../../util/address.ts';
 import { canonicalAddress } from '../../util/ip.ts';
 import { vantages } from '../model/probe.ts';
 import type { Stage } from '../model/stages.ts';
@@ -140,7 +141,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       return unknown(`${astray.vantage}: ${astray.answeredBy!.address} answered, not the pod`);
     }
     // What the node can do for itself says nothing of others: forwarding and firewalls concern them alone.
-    if (isLoopback(address) || seen.some(({ vantage }) => AWAY.includes(vantage))) return holds;
+    if (isLoopbackText(address ?? '') || seen.some(({ vantage }) => AWAY.includes(vantage))) return holds;
     return unknown(`probed only from ${seen[0]!.from ?? 'the node'} itself, not from another machine`);
   },
 };
@@ -165,10 +166,6 @@ function mapperPastRules(path: PathView, scene: Scene): string | undefined {
 function podAddresses({ sandbox, pod }: PathView): string[] {
   const known = [...(sandbox?.ips ?? []), ...(pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '')];
   return known.filter((address) => address !== '').map(canonicalAddress);
-}
-
-function isLoopback(address: string | undefined): boolean {
-  return address === '::1' || address?.startsWith('127.') === true;
 }
 
 /** Whether the first translation that takes the mapping's packets for certain leads to the pod's address. */

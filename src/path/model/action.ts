@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FAMILIES } from '../../util/family.ts';
 
 /**
  * A change on one node, as data: planned by a failure's file, shown to the user, sent to the node and done there
@@ -10,7 +11,7 @@ const fileMode = z.string().regex(/^0[0-7]{3}$/, 'must be permission bits like 0
 /** Name of a plugin or of a configuration file: one step of a path. */
 const fileName = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}$/, 'must be a plain file name');
 
-const family = z.enum(['ipv4', 'ipv6']);
+const family = z.enum(FAMILIES);
 
 export const nodeActionSchema = z.discriminatedUnion('do', [
   z.object({

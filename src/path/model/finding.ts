@@ -1,10 +1,8 @@
 import type { HostPort } from '../../kube/host-ports.ts';
+import type { FamilyName } from '../../util/family.ts';
 import type { Stage } from './stages.ts';
 
 export type { HostPort };
-
-/** An address family, as Kubernetes writes it (`ipFamilies` of a Service). */
-export type Family = 'IPv4' | 'IPv6';
 
 /** What a finding is about: a whole node, a pod, or one mapping of a pod. The finer ones have all the coarser parts. */
 export interface Subject {
@@ -12,7 +10,7 @@ export interface Subject {
   pod?: { namespace: string; name: string; uid: string };
   port?: HostPort;
   /** Present only where pod and node have addresses of both families and one of them is meant. */
-  family?: Family;
+  family?: FamilyName;
 }
 
 /** Something that was observed: where, and its content. */
@@ -82,7 +80,7 @@ export interface PathVerdict {
   pod: { namespace: string; name: string; uid: string };
   port: HostPort;
   /** Present where pod and node have addresses of both families: each is a path of its own. */
-  family?: Family;
+  family?: FamilyName;
   stages: Record<Stage, StageVerdict>;
 }
 

@@ -1,5 +1,6 @@
 import { type HostPort, PORT_TAKEN_REASON, takenHostPorts } from '../../kube/host-ports.ts';
 import type { Pod } from '../../kube/types.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 
 /** The mappings that a pod requests. A pod on the host's network has none: its processes listen on the node themselves. */
 export function hostPortsOf(pod: Pod): HostPort[] {
@@ -14,6 +15,5 @@ export function hasEnded(pod: Pod): boolean {
 
 /** A mapping as people write it: `TCP 80`, `UDP 127.0.0.1:53`. */
 export function formatPort({ protocol, hostIP, hostPort }: HostPort): string {
-  const address = hostIP === undefined ? '' : hostIP.includes(':') ? `[${hostIP}]:` : `${hostIP}:`;
-  return `${protocol} ${address}${hostPort}`;
+  return `${protocol} ${hostIP === undefined ? hostPort : formatEndpoint({ address: hostIP, port: hostPort })}`;
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FAMILIES } from '../../util/family.ts';
 import { observed } from './observed.ts';
 
 /**
@@ -42,14 +43,14 @@ const link = z.object({
 
 const address = z.object({
   device: word,
-  family: z.enum(['ipv4', 'ipv6']),
+  family: z.enum(FAMILIES),
   address: word,
   prefix: z.number(),
   scope: word,
 });
 
 const route = z.object({
-  family: z.enum(['ipv4', 'ipv6']),
+  family: z.enum(FAMILIES),
   /** CIDR; `0.0.0.0/0` and `::/0` for the default. */
   destination: word,
   gateway: word.optional(),
@@ -222,7 +223,7 @@ const listener = z.object({
 
 const iptablesTables = z.object({
   variant: z.enum(['iptables-nft', 'iptables-legacy']),
-  family: z.enum(['ipv4', 'ipv6']),
+  family: z.enum(FAMILIES),
   /** What `…-save -c` printed, every table. */
   text: observed(listing),
 });

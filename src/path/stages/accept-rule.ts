@@ -1,4 +1,5 @@
 import type { BaseChain } from '../../netfilter/index.ts';
+import { FAMILY_OF_NFT } from '../../util/family.ts';
 import type { HealStep } from '../model/action.ts';
 import type { HostPort } from '../model/finding.ts';
 import type { NodeView } from '../view/node-view.ts';
@@ -24,7 +25,7 @@ export function acceptAhead(
     action: {
       do: 'iptables',
       variant: backend,
-      family: family === 'ip' ? 'ipv4' : 'ipv6',
+      family: FAMILY_OF_NFT[family],
       table,
       commands: [
         [

@@ -1,3 +1,4 @@
+import { familyOf } from '../../util/family.ts';
 import type { PathView, Scene } from './scene.ts';
 import { leadsToPod, traceFrom } from './traces.ts';
 
@@ -15,5 +16,5 @@ export function isWayClear(path: PathView, scene: Scene): boolean {
 
 /** Name of the setting by which a node forwards packets of the mapping's family at all. */
 export function forwardingOf({ address }: PathView): string {
-  return address?.includes(':') ? 'net.ipv6.conf.all.forwarding' : 'net.ipv4.ip_forward';
+  return familyOf(address ?? '') === 'ipv6' ? 'net.ipv6.conf.all.forwarding' : 'net.ipv4.ip_forward';
 }

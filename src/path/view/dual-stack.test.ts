@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { Pod } from '../../kube/types.ts';
+import type { FamilyName } from '../../util/family.ts';
 import { diagnose } from '../diagnose/diagnose.ts';
-import type { Family } from '../model/finding.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import type { ProbeResult, Vantage } from '../model/probe.ts';
 import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
@@ -20,15 +20,15 @@ interface Otherwise {
   /** Of a second mapping, of hostPort 81. */
   also?: string;
   /** The families that portmap has rules of. Default: both. */
-  mapped?: readonly Family[];
+  mapped?: readonly FamilyName[];
   sysctls?: Record<string, string>;
   /** The families that the node has no route to the pod in. Default: none. */
-  unrouted?: readonly Family[];
+  unrouted?: readonly FamilyName[];
   /** Outcomes of the probes from outside; none are made when absent. */
-  outside?: Partial<Record<Family, ProbeResult['outcome']>>;
+  outside?: Partial<Record<FamilyName, ProbeResult['outcome']>>;
 }
 
-function rulesOf(family: Family, also: string | undefined): string {
+function rulesOf(family: FamilyName, also: string | undefined): string {
   const to = family === 'IPv4' ? POD.IPv4 : `[${POD.IPv6}]`;
   const hasAlso = also !== undefined && also.includes(':') === (family === 'IPv6');
   // IPv6 has no loopback that could be masqueraded.
@@ -168,7 +168,7 @@ function reportOf({
 }
 
 function probesOf({ outside = {} }: Otherwise): ProbeResult[] {
-  return (Object.entries(outside) as [Family, ProbeResult['outcome']][]).flatMap(([family, outcome]) =>
+  return (Object.entries(outside) as [FamilyName, ProbeResult['outcome']][]).flatMap(([family, outcome]) =>
     (['direct', 'outside'] as Vantage[]).map((vantage) => ({
       vantage,
       node: 'n1',

@@ -1,3 +1,4 @@
+import { familyOf } from '../../util/family.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type NodeView, portmapIn } from './node-view.ts';
 import { entryDevices } from './pod-devices.ts';
@@ -87,6 +88,6 @@ export function localnetOf(device: string): string {
 /** Whether 127.0.0.1 is promised to work: for mappings of every address or of the loopback, unless portmap does not masquerade (`snat: false`). */
 function servesLoopback({ node, port, address }: PathView): boolean {
   if (portmapIn(node?.chain)?.fields.snat === false) return false;
-  if (address === undefined || address.includes(':')) return false;
+  if (address === undefined || familyOf(address) === 'ipv6') return false;
   return port.hostIP === undefined || port.hostIP.startsWith('127.');
 }

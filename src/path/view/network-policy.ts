@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { lastingContainers } from '../../kube/sidecars.ts';
-import { parseCidr } from '../../util/cidr.ts';
-import { type IpAddress, parseIp } from '../../util/ip.ts';
+import { contains, parseCidr } from '../../util/cidr.ts';
+import { parseIp } from '../../util/ip.ts';
 import type { NetworkPolicy } from '../model/world.ts';
 import { AWAY, answered, failed, probesFrom } from './probe-facts.ts';
 import type { PathView, Scene } from './scene.ts';
@@ -112,8 +112,8 @@ function allowsSource({ from }: Ingress, source: string): boolean {
   return from.some(
     ({ ipBlock }) =>
       ipBlock !== undefined &&
-      contains(ipBlock.cidr, source) &&
-      !(ipBlock.except ?? []).some((cidr) => contains(cidr, source)),
+      isIn(ipBlock.cidr, source) &&
+      !(ipBlock.except ?? []).some((cidr) => isIn(cidr, source)),
   );
 }
 
@@ -134,16 +134,8 @@ function allowsPort({ ports }: Ingress, { port, pod }: PathView): boolean {
   });
 }
 
-function contains(cidr: string, address: string): boolean {
-  const network = parseCidr(cidr);
-  const ip = parseIp(address);
-  return network !== undefined && ip !== undefined && sameBits(network.ip, ip, network.prefix);
-}
-
-function sameBits(a: IpAddress, b: IpAddress, bits: number): boolean {
-  if (a.family !== b.family) return false;
-  const [left, right] = [a, b].map(({ bytes }) =>
-    [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join(''),
-  );
-  return left!.slice(0, bits) === right!.slice(0, bits);
+/** Whether an address is in a network; not, where either cannot be read. */
+function isIn(cidr: string, address: string): boolean {
+  const [network, ip] = [parseCidr(cidr), parseIp(address)];
+  return network !== undefined && ip !== undefined && contains(network, ip);
 }

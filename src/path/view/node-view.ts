@@ -8,8 +8,10 @@ import {
 import { TooLargeError } from '../../cni/json.ts';
 import { type RuleBudget, type Ruleset, readRuleset } from '../../netfilter/index.ts';
 import { PORTMAP_FIELDS } from '../../portmap/config.ts';
+import { isLoopbackText } from '../../util/address.ts';
 import { messageOf } from '../../util/errors.ts';
-import { canonicalAddress, parseIp } from '../../util/ip.ts';
+import { familyOf, NFT_FAMILY } from '../../util/family.ts';
+import { canonicalAddress } from '../../util/ip.ts';
 import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type DropIn, dropInsOf } from './drop-ins.ts';
@@ -136,7 +138,7 @@ export class NodeView {
     if (addresses === undefined) return undefined;
     this.#local ??= new Set(addresses.map((entry) => canonicalAddress(entry.address)));
     if (this.#local.has(address)) return true;
-    if (address.startsWith('127.') && parseIp(address) !== undefined) return true;
+    if (familyOf(address) === 'ipv4' && isLoopbackText(address)) return true;
     return this.#local.has(canonicalAddress(address));
   }
 
@@ -153,7 +155,7 @@ export class NodeView {
               ? [
                   {
                     backend: variant,
-                    family: family === 'ipv4' ? ('ip' as const) : ('ip6' as const),
+                    family: NFT_FAMILY[family],
                     text: text.value,
                   },
                 ]

@@ -6,8 +6,8 @@ import {
   type Rule,
   type Ruleset,
 } from '../../netfilter/index.ts';
+import type { FamilyName } from '../../util/family.ts';
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
-import type { Family } from '../model/finding.ts';
 import type { Sandbox } from '../model/node-report.ts';
 import { known } from '../model/observed.ts';
 import { memoKey, remembered } from './memory.ts';
@@ -19,7 +19,7 @@ export interface OwnedMapping {
   /** Rules and elements that name the owner, as the tools print them. */
   entries: string[];
   /** The families of the tables that it is in; a table of both counts as both. */
-  families: Set<Family>;
+  families: Set<FamilyName>;
   /** The translations in the attachment's own chain; empty for mappings that are map elements. */
   translations: { rule: Rule; to: NatTarget }[];
   /** The addresses that it translates to. */

@@ -1,6 +1,7 @@
 import type { RouteQuery } from '../../netfilter/index.ts';
 import { parseAddress } from '../../util/address.ts';
-import { networkRange } from '../../util/cidr.ts';
+import { parseRange } from '../../util/cidr.ts';
+import type { Family } from '../../util/family.ts';
 import type { NodeReport, PolicyRule } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
 
@@ -20,7 +21,7 @@ export const STANDARD_RULES: readonly PolicyRule[] = [
  */
 export function policyRules(
   { network: { rules } }: NodeReport,
-  family: 'ipv4' | 'ipv6',
+  family: Family,
 ): Observed<readonly PolicyRule[]> {
   if (rules === undefined || known(rules[family])?.length === 0) return { value: STANDARD_RULES };
   return rules[family];
@@ -65,13 +66,9 @@ export function describeRule(rule: PolicyRule): string {
 function within(network: string | undefined, address: string | undefined): boolean | undefined {
   if (network === undefined) return true;
   if (address === undefined) return undefined;
-  const [base, length] = network.split('/');
-  const [from, value] = [parseAddress(base!), parseAddress(address)];
-  if (from === undefined || value === undefined) return undefined;
-  const range = networkRange(from, Number(length));
-  return (
-    range !== undefined && typeof range.from === typeof value && value >= range.from && value <= range.to
-  );
+  const [range, value] = [parseRange(network), parseAddress(address)];
+  if (range === undefined || value === undefined) return undefined;
+  return typeof range.from === typeof value && value >= range.from && value <= range.to;
 }
 
 /** A packet of the machine itself comes in by `lo`. */

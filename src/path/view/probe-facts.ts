@@ -1,3 +1,4 @@
+import { formatEndpoint } from '../../util/endpoint.ts';
 import type { Evidence } from '../model/finding.ts';
 import type { ProbeResult, Vantage } from '../model/probe.ts';
 import type { PathView } from './scene.ts';
@@ -24,11 +25,7 @@ export function answered({ probes }: PathView, vantage: Vantage): boolean {
 export function probeEvidence(probes: readonly ProbeResult[]): Evidence[] {
   return probes.map(({ vantage, from, target, outcome, detail, answeredBy }) => ({
     kind: 'probe',
-    where: `${vantage}${from === undefined ? '' : ` (${from})`} to ${formatTarget(target)}`,
-    saw: `${outcome}: ${detail}${answeredBy === undefined ? '' : `, translated to ${formatTarget(answeredBy)}`}`,
+    where: `${vantage}${from === undefined ? '' : ` (${from})`} to ${formatEndpoint(target)}`,
+    saw: `${outcome}: ${detail}${answeredBy === undefined ? '' : `, translated to ${formatEndpoint(answeredBy)}`}`,
   }));
-}
-
-function formatTarget({ address, port }: { address: string; port: number }): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,6 +1,6 @@
 import type { Route as Decision, RouteQuery } from '../../netfilter/index.ts';
 import { type AddressValue, parseAddress } from '../../util/address.ts';
-import { networkRange } from '../../util/cidr.ts';
+import { networkRange, parseRange } from '../../util/cidr.ts';
 import type { NodeReport, PolicyRule } from '../model/node-report.ts';
 import { known } from '../model/observed.ts';
 import { memoKey, remembered } from './memory.ts';
@@ -128,11 +128,9 @@ function isSameWay(a: Found, b: Found): boolean {
 function index(routes: readonly RouteEntry[]): RouteTables {
   const tables: RouteTables = { ipv4: new Map(), ipv6: new Map() };
   for (const entry of routes) {
-    const slash = entry.destination.lastIndexOf('/');
-    const address = parseAddress(entry.destination.slice(0, slash));
-    const prefix = Number(entry.destination.slice(slash + 1));
-    const range = address === undefined ? undefined : networkRange(address, prefix);
-    if (slash < 0 || range === undefined) continue;
+    const range = parseRange(entry.destination);
+    if (range === undefined) continue;
+    const { prefix } = range;
     const named = tables[entry.family];
     const table = named.get(entry.table) ?? { prefixes: [] };
     named.set(entry.table, table);

@@ -1,7 +1,8 @@
 import { nodeAddresses } from '../../kube/node-addresses.ts';
 import type { Event, Pod } from '../../kube/types.ts';
+import { FAMILY_NAME, type FamilyName, familyOf } from '../../util/family.ts';
 import { parseIp } from '../../util/ip.ts';
-import type { Family, HostPort, Subject } from '../model/finding.ts';
+import type { HostPort, Subject } from '../model/finding.ts';
 import { hasEnded, hostPortsOf } from '../model/host-ports.ts';
 import type { CachedAttachment, Sandbox } from '../model/node-report.ts';
 import type { ProbeResult, Vantage } from '../model/probe.ts';
@@ -21,7 +22,7 @@ export interface PathView {
   /** The node's address that the mapping is reached by: hostIP, or the node's InternalIP; undefined where that is missing or not a valid address. */
   address: string | undefined;
   /** The family of {@link address}; `subject.family` has it only where there is another one, too. */
-  family: Family | undefined;
+  family: FamilyName | undefined;
   /** The pod's newest sandbox that is ready; undefined when there is none, or when the node's are not known. */
   sandbox: Sandbox | undefined;
   /** What the chain did for that sandbox, by the runtime's cache. */
@@ -103,7 +104,7 @@ export class Scene {
   }
 
   /** The address that the cluster knows a node by (InternalIP), of a family or the first of any; undefined when it has none. */
-  addressOf(node: string, family?: Family): string | undefined {
+  addressOf(node: string, family?: FamilyName): string | undefined {
     return this.#addressesOf(node).find(
       (address) => family === undefined || familyOfAddress(address) === family,
     );
@@ -145,7 +146,7 @@ export class Scene {
   }
 
   /** The families that a pod and its node both have addresses of, the node's first one first; none while the pod has no address. */
-  #familiesOf(pod: Pod, sandbox: Sandbox | undefined, node: NodeView | undefined): Family[] {
+  #familiesOf(pod: Pod, sandbox: Sandbox | undefined, node: NodeView | undefined): FamilyName[] {
     const addresses = sandbox?.ips.length
       ? sandbox.ips
       : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
@@ -240,8 +241,8 @@ function isAddress(text: string): boolean {
   return parseIp(text) !== undefined;
 }
 
-function familyOfAddress(address: string): Family {
-  return address.includes(':') ? 'IPv6' : 'IPv4';
+function familyOfAddress(address: string): FamilyName {
+  return FAMILY_NAME[familyOf(address)];
 }
 
 function probeKey(probe: ProbeResult): string {

@@ -9,6 +9,7 @@ import {
   tracePacket,
   translationsFor,
 } from '../../netfilter/index.ts';
+import { FAMILY_NAME, FAMILY_OF_NFT, familyOf, NFT_FAMILY } from '../../util/family.ts';
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
@@ -130,11 +131,6 @@ export function translatesTo(to: TranslationCandidate['to'], address: string): b
   return written === address || written === canonicalAddress(address);
 }
 
-/** The family of an address from the API or the node; whether it is a valid address is not checked here. */
-function familyOf(address: string): 'ipv4' | 'ipv6' {
-  return address.includes(':') ? 'ipv6' : 'ipv4';
-}
-
 /** A packet's way, and of which packets the route was sought on it. */
 interface Followed {
   trace: Trace;
@@ -162,8 +158,7 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
       return decideRoute(node, query);
     },
     primaryAddress: (device, family) => {
-      const wanted = family === 'ip' ? 'ipv4' : 'ipv6';
-      const own = addresses.filter((entry) => entry.family === wanted);
+      const own = addresses.filter((entry) => entry.family === FAMILY_OF_NFT[family]);
       // Masquerading towards the node itself takes the first global address of any interface, not loopback's.
       return (
         device === 'lo'
@@ -185,7 +180,7 @@ function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Pack
   const destination = origin === 'loopback' ? '127.0.0.1' : unspecified ? own : wanted;
   if (destination === undefined) return { unknown: `the address of ${node.name} is not known` };
   const common = {
-    family: familyOf(destination) === 'ipv6' ? ('ip6' as const) : ('ip' as const),
+    family: NFT_FAMILY[familyOf(destination)],
     protocol: port.protocol.toLowerCase() as 'tcp' | 'udp' | 'sctp',
     destination,
     destinationPort: port.hostPort,
@@ -214,9 +209,7 @@ function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Pack
 
 /** The address that the cluster knows the node by, of the mapping's family. */
 function nodeAddress({ node, address }: PathView, scene: Scene): string | undefined {
-  return node === undefined
-    ? undefined
-    : scene.addressOf(node.name, familyOf(address ?? '') === 'ipv6' ? 'IPv6' : 'IPv4');
+  return node === undefined ? undefined : scene.addressOf(node.name, FAMILY_NAME[familyOf(address ?? '')]);
 }
 
 /** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
@@ -225,8 +218,7 @@ export function neighbourOf(path: PathView, scene: Scene): string | undefined {
   // Of the whole cluster: a scene may be of one node.
   for (const { metadata } of scene.world.nodes) {
     const name = metadata?.name ?? '';
-    const address =
-      name === path.node?.name ? undefined : scene.addressOf(name, family === 'ipv6' ? 'IPv6' : 'IPv4');
+    const address = name === path.node?.name ? undefined : scene.addressOf(name, FAMILY_NAME[family]);
     if (address !== undefined) return address;
   }
   return (known(path.node?.seen?.network.routes) ?? []).find(

@@ -1,3 +1,4 @@
+import { familyOf } from '../../../util/family.ts';
 import { canonicalAddress } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import type { Flow } from '../../model/node-report.ts';
@@ -57,7 +58,7 @@ export const conntrackStaleUdp = defineFailure<Data>({
       action: {
         do: 'delete-flow',
         protocol: 'udp',
-        family: source.includes(':') ? 'ipv6' : 'ipv4',
+        family: familyOf(source),
         source,
         sourcePort,
         destination,

@@ -1,4 +1,6 @@
-import type { Evidence, Family } from '../../model/finding.ts';
+import { ADDRESS_BITS } from '../../../util/cidr.ts';
+import { type FamilyName, familyOf } from '../../../util/family.ts';
+import type { Evidence } from '../../model/finding.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { linksToPod } from '../../view/pod-devices.ts';
@@ -88,8 +90,8 @@ export const podRouteMissing = defineFailure<Data>({
         why: `it is unknown which device of ${node.name} leads to the pod: only the primary plugin knows`,
       };
     }
-    const family = address.includes(':') ? 'ipv6' : 'ipv4';
-    const destination = `${address}/${family === 'ipv6' ? 128 : 32}`;
+    const family = familyOf(address);
+    const destination = `${address}/${ADDRESS_BITS[family]}`;
     return {
       by: 'steps',
       steps: [
@@ -110,7 +112,7 @@ export const podRouteMissing = defineFailure<Data>({
  */
 function byAddress(
   paths: readonly PathView[],
-): { path: PathView; address: string; family: Family | undefined }[] {
+): { path: PathView; address: string; family: FamilyName | undefined }[] {
   const attached = paths.flatMap((path) => {
     const address = path.sandbox === undefined ? undefined : podAddress(path);
     return address === undefined ? [] : [{ path, address }];

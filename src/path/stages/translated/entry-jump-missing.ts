@@ -1,5 +1,6 @@
 import type { Table } from '../../../netfilter/index.ts';
 import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/rules.ts';
+import { FAMILY_OF_NFT, type NftFamily } from '../../../util/family.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { excerptOfLines } from '../evidence.ts';
@@ -8,7 +9,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 interface Data {
   node: NodeView;
   variant: 'iptables-nft' | 'iptables-legacy';
-  family: 'ip' | 'ip6';
+  family: NftFamily;
   missing: string[];
 }
 
@@ -70,7 +71,7 @@ export const entryJumpMissing = defineFailure<Data>({
         action: {
           do: 'iptables',
           variant,
-          family: family === 'ip' ? 'ipv4' : 'ipv6',
+          family: FAMILY_OF_NFT[family],
           table: 'nat',
           commands: missing.map((chain) => ['-A', chain, ...ENTRY_JUMP]),
         },

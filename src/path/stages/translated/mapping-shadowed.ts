@@ -1,5 +1,6 @@
 import type { TranslationCandidate } from '../../../netfilter/index.ts';
 import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/rules.ts';
+import { FAMILY_OF_NFT } from '../../../util/family.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -91,7 +92,7 @@ export const mappingShadowed = defineFailure<Data>({
           action: {
             do: 'iptables',
             variant: backend,
-            family: family === 'ip' ? 'ipv4' : 'ipv6',
+            family: FAMILY_OF_NFT[family],
             table: 'nat',
             commands: [
               ['-D', own.base.name, ...ENTRY_JUMP],

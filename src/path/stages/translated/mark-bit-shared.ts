@@ -13,6 +13,7 @@ import { splitWords } from '../../../netfilter/iptables/rule-text.ts';
 import { DEFAULT_MARK_BIT } from '../../../portmap/config.ts';
 import { NFT_TABLE } from '../../../portmap/nftables-layout.ts';
 import { MASQ_CHAIN, SETMARK_CHAIN } from '../../../portmap/rules.ts';
+import { FAMILIES, FAMILY_OF_NFT, type Family, NFT_FAMILY } from '../../../util/family.ts';
 import { rewriteMapping } from '../../heal/attach-plan.ts';
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
 import { changePortmap } from '../../heal/list-document.ts';
@@ -213,7 +214,7 @@ function clashesOn(node: NodeView, ruleset: Ruleset, bit: number): Evidence[][] 
       ],
     ];
   });
-  const ofRouting = (mapsV6 ? (['ipv4', 'ipv6'] as const) : (['ipv4'] as const)).flatMap((family) =>
+  const ofRouting = (mapsV6 ? FAMILIES : (['ipv4'] as const)).flatMap((family) =>
     routingByMark(node, family)
       .filter(({ mark }) => comparesBit(mark!, bit))
       .map((rule): Evidence[] => [
@@ -245,7 +246,7 @@ function isOfBothFamilies(node: NodeView, { tables }: Ruleset): boolean {
 }
 
 /** The policy rules of a node that go by the mark and lead somewhere. Packets of hostPorts are routed when they have been marked. */
-function routingByMark({ seen }: NodeView, family: 'ipv4' | 'ipv6'): PolicyRule[] {
+function routingByMark({ seen }: NodeView, family: Family): PolicyRule[] {
   if (seen === undefined) return [];
   const routes = known(seen.network.routes);
   return (known(policyRules(seen, family)) ?? []).filter(({ mark, action, table }) => {
@@ -269,10 +270,8 @@ function freeBit(node: NodeView, ruleset: Ruleset, owners: readonly string[]): n
   const taken = [
     KUBERNETES_BITS,
     ...OWNERS.filter(({ name }) => owners.includes(name)).map(({ bits }) => bits),
-    ...(['ip', 'ip6'] as const).map((family) => markFields(ruleset, family, isOurs)),
-    ...(['ipv4', 'ipv6'] as const).flatMap((family) =>
-      routingByMark(node, family).map(({ mark }) => markField(mark!)),
-    ),
+    ...Object.values(NFT_FAMILY).map((family) => markFields(ruleset, family, isOurs)),
+    ...FAMILIES.flatMap((family) => routingByMark(node, family).map(({ mark }) => markField(mark!))),
     ...(owners.includes('Cilium') && encryptsByIpsec(node, ruleset) ? [IPSEC_BITS] : []),
   ].reduce((bits, more) => bits | more, 0);
   return CANDIDATES.find(
@@ -286,7 +285,7 @@ function freeBit(node: NodeView, ruleset: Ruleset, owners: readonly string[]): n
  * other rules for these marks are there without encryption, too.
  */
 function encryptsByIpsec({ seen }: NodeView, { tables }: Ruleset): boolean {
-  const isRouted = (['ipv4', 'ipv6'] as const).some(
+  const isRouted = FAMILIES.some(
     (family) =>
       seen !== undefined &&
       known(policyRules(seen, family))?.some(
@@ -400,7 +399,7 @@ function removals(node: NodeView, bit: number): HealStep[] {
         action: {
           do: 'iptables',
           variant: backend,
-          family: family === 'ip' ? 'ipv4' : 'ipv6',
+          family: FAMILY_OF_NFT[family],
           table: 'nat',
           commands,
         },
