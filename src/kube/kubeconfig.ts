@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileProblem } from '../sys/file-problem.ts';
 import { readIfExists } from '../sys/files.ts';
+import { formatEndpoint } from '../util/endpoint.ts';
 import { messageOf, UserError } from '../util/errors.ts';
 import { yamlProblem } from '../util/yaml-problem.ts';
 import type { ApiClientOptions } from './client.ts';
@@ -130,8 +131,7 @@ export async function inClusterConfig(
     throw new UserError(`cannot use the in-cluster configuration: ${directory}/ca.crt does not exist`);
   const token = tokenReader(`${directory}/token`);
   await token();
-  const authority = host.includes(':') ? `[${host}]` : host;
-  return { server: `https://${authority}:${port}`, ca, token, userAgent: 'hostport' };
+  return { server: `https://${formatEndpoint({ address: host, port })}`, ca, token, userAgent: 'hostport' };
 }
 
 function tokenReader(path: string): () => Promise<string> {

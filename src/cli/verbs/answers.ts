@@ -9,6 +9,7 @@ import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { UserError } from '../../util/errors.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
@@ -104,6 +105,5 @@ function render(answers: readonly HostPortAnswer[]): string {
 
 function place({ address, port, from }: HostPortAnswer): string {
   if (address === '') return '<none>';
-  const host = address.includes(':') ? `[${address}]` : address;
-  return from === 'node' ? `${host}:${port} on the node` : `${host}:${port}`;
+  return `${formatEndpoint({ address, port })}${from === 'node' ? ' on the node' : ''}`;
 }

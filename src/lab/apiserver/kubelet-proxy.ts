@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { nodeAddresses } from '../../kube/node-addresses.ts';
 import type { Node, Pod } from '../../kube/types.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { type Exchange, send } from './exchange.ts';
 import { badRequest, internalError, StatusError } from './status-error.ts';
 
@@ -235,8 +236,8 @@ export function kubeletRefusal(code: number, text: string): StatusError {
   );
 }
 
-function dialError(address: KubeletAddress, path: string, cause: Error): StatusError {
-  const url = `https://${address.host}:${address.port}${path}`;
+function dialError({ host, port }: KubeletAddress, path: string, cause: Error): StatusError {
+  const url = `https://${formatEndpoint({ address: host, port })}${path}`;
   return internalError(`Get ${JSON.stringify(url)}: ${cause.message}`);
 }
 

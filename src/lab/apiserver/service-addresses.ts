@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Service } from '../../kube/types.ts';
 import { formatIPv4, parseIPv4 } from '../../util/address.ts';
-import { type Subnet, subnetContains, subnetSize } from '../../util/cidr.ts';
+import { formatSubnet, type Subnet, subnetContains, subnetSize } from '../../util/cidr.ts';
 import { invalidField } from './field-errors.ts';
 import type { ApiObject } from './objects.ts';
 import { internalError, invalid } from './status-error.ts';
@@ -108,7 +108,7 @@ function addressProblem(text: string, range: Subnet, taken: Taken): string | und
   const address = parseIPv4(text);
   if (address === undefined) return 'not a valid IPv4 address';
   if (!subnetContains(range, address) || !isUsable(range, address)) {
-    const size = `${formatIPv4(range.network)}/${range.prefix}`;
+    const size = formatSubnet(range);
     return `the provided IP (${text}) is not in the valid range. The range of valid IPs is ${size}`;
   }
   return taken.addresses.has(text) ? 'provided IP is already allocated' : undefined;

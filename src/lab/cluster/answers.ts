@@ -4,7 +4,7 @@ import { events as eventResource, pods as podResource } from '../../kube/resourc
 import type { Event, Pod } from '../../kube/types.ts';
 import { hostPortsOf } from '../../path/model/host-ports.ts';
 import type { Exec } from '../../sys/exec.ts';
-import { parseIPv4 } from '../../util/address.ts';
+import { isLoopbackText } from '../../util/address.ts';
 import { podHostname } from '../kubelet/sandbox-config.ts';
 import { ask, askOnNode, type Heard } from './http-ask.ts';
 import { assertInLab } from './inside.ts';
@@ -55,10 +55,6 @@ export async function askHostPorts(
   return Promise.all(asked);
 }
 
-function isLoopback(address: string): boolean {
-  return address === '::1' || (parseIPv4(address) ?? 0) >>> 24 === 127;
-}
-
 async function askHostPort(
   pod: Pod,
   { hostPort: port, protocol, hostIP: wanted }: HostPort,
@@ -70,7 +66,7 @@ async function askHostPort(
   // Every IPv6 address, like every address: it is asked at the one that the lab knows.
   const hostIP = wanted === '::' ? undefined : wanted;
   const address = addresses.has(node) ? (hostIP ?? addresses.get(node)) : undefined;
-  const fromNode = hostIP !== undefined && isLoopback(hostIP);
+  const fromNode = hostIP !== undefined && isLoopbackText(hostIP);
   const about = {
     namespace: pod.metadata?.namespace ?? '',
     pod: pod.metadata?.name ?? '',

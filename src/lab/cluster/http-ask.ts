@@ -1,5 +1,6 @@
 import http from 'node:http';
 import type { Exec } from '../../sys/exec.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { nodeArgv } from './node-exec.ts';
 
 /** The answer of a port to `GET /`. */
@@ -61,7 +62,6 @@ const CURL = { couldNotConnect: 7, timedOut: 28 };
 
 /** Asks on a node itself, with its curl: for addresses that mean something else on every machine, as loopback does. */
 export async function askOnNode(exec: Exec, node: string, address: string, port: number): Promise<Heard> {
-  const host = address.includes(':') ? `[${address}]` : address;
   const command = [
     'curl',
     '--silent',
@@ -73,7 +73,7 @@ export async function askOnNode(exec: Exec, node: string, address: string, port:
     String(DEADLINE_MS / 1000),
     '--write-out',
     '\n%{http_code}',
-    `http://${host}:${port}/`,
+    `http://${formatEndpoint({ address, port })}/`,
   ];
   const { code, stdout, stderr } = await exec.run(await nodeArgv(exec, node, command));
   if (code === CURL.couldNotConnect) return { result: 'refused', detail: REFUSED };

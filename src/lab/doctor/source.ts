@@ -16,6 +16,7 @@ import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
 import { distributionOf } from '../../sys/distribution.ts';
 import { type Exec, output, realExec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
+import { FAMILIES } from '../../util/family.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { standsInLab } from '../cluster/inside.ts';
 import { nodeArgv } from '../cluster/node-exec.ts';
@@ -122,7 +123,7 @@ export function labProbeDoor(record: ClusterRecord, options: Omit<LabWorldOption
     },
     async flows(node, signal) {
       const tables = await Promise.all(
-        ['ipv4', 'ipv6'].map(async (family) =>
+        FAMILIES.map(async (family) =>
           output(exec, await nodeArgv(exec, node, ['conntrack', '-L', '-f', family]), {
             ...(signal && { signal }),
           }),

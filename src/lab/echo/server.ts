@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { messageOf } from '../../util/errors.ts';
 import type { SelfSigned } from './certificate.ts';
 import { canonicalHeader, type EchoConfiguration } from './configuration.ts';
@@ -119,5 +120,5 @@ function formatPeer(peer: { address: string; port: number } | null): string {
   if (peer === null) return '';
   // An IPv4 client of a socket for both families is shown as what it is.
   const address = peer.address.replace(/^::ffff:(?=\d+\.)/i, '');
-  return address.includes(':') ? `[${address}]:${peer.port}` : `${address}:${peer.port}`;
+  return formatEndpoint({ address, port: peer.port });
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { parseEndpoint } from '../../util/endpoint.ts';
 import { messageOf, UserError } from '../../util/errors.ts';
 import { blobPath, type Descriptor, REF_NAME, readIndex } from './oci.ts';
 import { formatReference, type ImageReference, parseReference } from './reference.ts';
@@ -217,16 +218,16 @@ export async function main(argv: string[]): Promise<number> {
     if (value === undefined) throw new UserError(`registry: --${name} is required`);
     return value;
   };
-  const listen = /^(.+):(\d+)$/.exec(required('listen'));
-  if (listen === null) throw new UserError(`registry: --listen ${values.listen}: must be HOST:PORT`);
+  const listen = parseEndpoint(required('listen'));
+  if (listen === undefined) throw new UserError(`registry: --listen ${values.listen}: must be HOST:PORT`);
   const layout = required('layout');
   // Fail now, with a name, rather than at the first pull.
   await readIndex(layout);
   const log = (line: string) => console.error(`registry: ${line}`);
   const server = serveRegistry(
     {
-      hostname: listen[1]!.replace(/^\[(.*)\]$/, '$1'),
-      port: Number(listen[2]),
+      hostname: listen.address,
+      port: listen.port,
       layout,
       cert: readFileSync(required('tls-cert-file'), 'utf8'),
       key: readFileSync(required('tls-private-key-file'), 'utf8'),

@@ -1,5 +1,6 @@
 import { quantityMillis, quantityUnits } from '../../kube/quantity.ts';
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from '../../kube/types.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 
 /** What a container's environment may be made of. A config map or secret that does not exist is undefined. */
 export interface EnvSources {
@@ -160,7 +161,6 @@ export function serviceEnv(
   for (const [name, service] of chosen) {
     const prefix = name.toUpperCase().replaceAll('-', '_');
     const address = service.spec!.clusterIP!;
-    const host = address.includes(':') ? `[${address}]` : address;
     const ports = service.spec?.ports ?? [];
     if (ports.length === 0) continue;
     result.set(`${prefix}_SERVICE_HOST`, address);
@@ -175,7 +175,7 @@ export function serviceEnv(
     }
     for (const [index, { protocol = 'TCP', port }] of ports.entries()) {
       const scheme = protocol.toLowerCase();
-      const url = `${scheme}://${host}:${port}`;
+      const url = `${scheme}://${formatEndpoint({ address, port })}`;
       if (index === 0) result.set(`${prefix}_PORT`, url);
       const each = `${prefix}_PORT_${port}_${protocol}`;
       result.set(each, url);

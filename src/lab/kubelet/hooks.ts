@@ -2,7 +2,7 @@ import type { Runtime } from '../../cri/runtime.ts';
 import type { Container, LifecycleHandler } from '../../kube/types.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { messageOf } from '../../util/errors.ts';
-import { portNumber, tcpProbe } from './probes.ts';
+import { httpUrl, portNumber, tcpProbe } from './probes.ts';
 
 /**
  * Runs a postStart or preStop hook once. Resolves with what went wrong, or undefined when nothing did.
@@ -24,11 +24,8 @@ export async function runHook(
       return `Exec lifecycle hook ([${command.join(' ')}]) for Container "${target.container.name}" failed - error: command '${command.join(' ')}' exited with ${result.exitCode}: ${said}, message: ${JSON.stringify(said)}`;
     }
     if (handler.httpGet !== undefined) {
-      const { scheme = 'HTTP', host, port, path = '/', httpHeaders = [] } = handler.httpGet;
-      const address = host ?? target.podIp;
-      const authority = address.includes(':') ? `[${address}]` : address;
-      const url = `${scheme.toLowerCase()}://${authority}:${portNumber(port, target.container)}${path.startsWith('/') ? '' : '/'}${path}`;
-      const response = await fetch(url, {
+      const { httpHeaders = [] } = handler.httpGet;
+      const response = await fetch(httpUrl(handler.httpGet, target), {
         headers: httpHeaders.map(({ name, value }): [string, string] => [name, value]),
         signal,
         tls: { rejectUnauthorized: false },

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { type Runtime, RuntimeError } from '../../cri/runtime.ts';
 import type { Container, Pod, Probe } from '../../kube/types.ts';
 import type { Clock } from '../../sys/clock.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { messageOf } from '../../util/errors.ts';
 import type { ObservedContainer } from './observe.ts';
 import type { ProbeVerdict } from './plan.ts';
@@ -61,18 +62,16 @@ async function execProbe(runtime: Runtime, probe: Probe, target: ProbeTarget): P
 }
 
 async function httpProbe(
-  { scheme = 'HTTP', host, port, path = '/', httpHeaders = [] }: NonNullable<Probe['httpGet']>,
+  action: NonNullable<Probe['httpGet']>,
   target: ProbeTarget,
   timeoutMs: number,
 ): Promise<ProbeResult> {
-  const address = host ?? target.podIp;
-  const authority = address.includes(':') ? `[${address}]` : address;
-  const url = `${scheme.toLowerCase()}://${authority}:${portNumber(port, target.container)}${path.startsWith('/') ? '' : '/'}${path}`;
+  const url = httpUrl(action, target);
   const headers: [string, string][] = [
     ['user-agent', 'kube-probe/1.30'],
     ['accept', '*/*'],
   ];
-  for (const { name, value } of httpHeaders) headers.push([name, value]);
+  for (const { name, value } of action.httpHeaders ?? []) headers.push([name, value]);
   try {
     const response = await fetch(url, {
       headers,
@@ -94,20 +93,30 @@ async function httpProbe(
   }
 }
 
+/** Where an `httpGet` of a probe or a hook goes: the pod itself unless it names a host. */
+export function httpUrl(
+  { scheme = 'HTTP', host, port, path = '/' }: NonNullable<Probe['httpGet']>,
+  { podIp, container }: Pick<ProbeTarget, 'podIp' | 'container'>,
+): string {
+  const endpoint = formatEndpoint({ address: host ?? podIp, port: portNumber(port, container) });
+  return `${scheme.toLowerCase()}://${endpoint}${path.startsWith('/') ? '' : '/'}${path}`;
+}
+
 /** Dials once: whoever accepts is alive. */
 export function tcpProbe(host: string, port: number, timeoutMs: number): Promise<ProbeResult> {
   return new Promise((resolve) => {
+    const at = formatEndpoint({ address: host, port });
     const socket = connect({ host, port });
     const done = (outcome: ProbeResult['outcome'], message: string) => {
       clearTimeout(timer);
       socket.destroy();
       resolve({ outcome, message });
     };
-    const timer = setTimeout(() => done('failure', `dial tcp ${host}:${port}: i/o timeout`), timeoutMs);
+    const timer = setTimeout(() => done('failure', `dial tcp ${at}: i/o timeout`), timeoutMs);
     socket.once('connect', () => done('success', ''));
     socket.once('error', (error) => {
       const refused = (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
-      done('failure', `dial tcp ${host}:${port}: ${refused ? 'connect: connection refused' : error.message}`);
+      done('failure', `dial tcp ${at}: ${refused ? 'connect: connection refused' : error.message}`);
     });
   });
 }

@@ -9,6 +9,7 @@ import type {
   Service,
   ServiceAccount,
 } from '../../../kube/types.ts';
+import { formatEndpoint } from '../../../util/endpoint.ts';
 import {
   AGE,
   ageOf,
@@ -95,16 +96,15 @@ const servicePrinter: Printer<Service> = {
   },
 };
 
-/** `host:port`, with brackets around an IPv6 address. */
-const hostPort = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
-
 const endpointsPrinter: Printer<Endpoints> = {
   columns: [NAME, column('Endpoints', 'Addresses and ports that traffic goes to'), AGE],
   row(endpoints, now) {
     const all = (endpoints.subsets ?? []).flatMap(({ addresses, ports }) =>
       (ports ?? []).length === 0
         ? (addresses ?? []).map(({ ip }) => ip)
-        : ports!.flatMap(({ port }) => (addresses ?? []).map(({ ip }) => hostPort(ip, port))),
+        : ports!.flatMap(({ port }) =>
+            (addresses ?? []).map(({ ip }) => formatEndpoint({ address: ip, port })),
+          ),
     );
     return [nameOf(endpoints), firstThree(all, NONE), ageOf(endpoints, now)];
   },
