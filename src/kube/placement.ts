@@ -1,3 +1,4 @@
+import { hasLabels, meets } from './selectors/requirement.ts';
 import type { Node, Pod, Taint, Toleration } from './types.ts';
 
 /**
@@ -37,18 +38,10 @@ type NodeSelectorTerm = NonNullable<
   >['requiredDuringSchedulingIgnoredDuringExecution']
 >['nodeSelectorTerms'][number];
 
-interface Requirement {
-  key: string;
-  operator: string;
-  values?: string[];
-}
-
 /** Whether a pod's nodeSelector and required node affinity accept a node. Terms are alternatives; an empty term matches nothing. */
 export function selectsNode(spec: NonNullable<Pod['spec']>, node: Node): boolean {
   const labels = node.metadata?.labels ?? {};
-  for (const [key, value] of Object.entries(spec.nodeSelector ?? {})) {
-    if (!Object.hasOwn(labels, key) || labels[key] !== value) return false;
-  }
+  if (!hasLabels(spec.nodeSelector, labels)) return false;
   const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   if (!required) return true;
   return required.nodeSelectorTerms.some((term) => termMatches(term, labels, node.metadata?.name ?? ''));
@@ -59,41 +52,9 @@ function termMatches(term: NodeSelectorTerm, labels: Record<string, string>, nam
   const fields = term.matchFields ?? [];
   if (expressions.length === 0 && fields.length === 0) return false;
   return (
-    expressions.every((requirement) => requirementMatches(requirement, labels)) &&
-    fields.every((requirement) => requirementMatches(requirement, { 'metadata.name': name }))
+    expressions.every((requirement) => meets(requirement, labels)) &&
+    fields.every((requirement) => meets(requirement, { 'metadata.name': name }))
   );
-}
-
-function requirementMatches(
-  { key, operator, values = [] }: Requirement,
-  labels: Record<string, string>,
-): boolean {
-  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-    case 'Lt': {
-      const [bound] = values;
-      if (
-        value === undefined ||
-        bound === undefined ||
-        !/^[+-]?\d+$/.test(value) ||
-        !/^[+-]?\d+$/.test(bound)
-      ) {
-        return false;
-      }
-      return operator === 'Gt' ? BigInt(value) > BigInt(bound) : BigInt(value) < BigInt(bound);
-    }
-    default:
-      return false;
-  }
 }
 
 /** Whether a pod has ended and needs nothing of its node any more. */

@@ -1,5 +1,6 @@
 import { labelValueErrors, qualifiedNameErrors } from '../names.ts';
 import type { LabelSelector } from '../types.ts';
+import { hasLabels, isInteger, type Labels, meets, type Requirement } from './requirement.ts';
 
 /** A selector that cannot be understood; the message is Kubernetes'. */
 export class SelectorError extends Error {
@@ -9,14 +10,12 @@ export class SelectorError extends Error {
   }
 }
 
-type Labels = Record<string, string> | undefined;
-type Requirement = (labels: Record<string, string>) => boolean;
+type Operator = 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
 
-type Operator = 'in' | 'notin' | 'exists' | '!' | '=' | '!=' | 'gt' | 'lt';
+/** The operators of `matchExpressions`. */
+const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
 
-const own = (labels: Record<string, string>, key: string): string | undefined =>
-  Object.hasOwn(labels, key) ? labels[key] : undefined;
-
+/** A requirement as it is written, validated. */
 function requirement(key: string, operator: Operator, values: string[]): Requirement {
   const invalid = (field: string, value: string, errors: string[]): SelectorError =>
     new SelectorError(
@@ -25,33 +24,14 @@ function requirement(key: string, operator: Operator, values: string[]): Require
   const keyErrors = qualifiedNameErrors(key);
   if (keyErrors.length > 0) throw invalid('<nil>', key, keyErrors);
   for (const [index, value] of values.entries()) {
-    if (operator === 'gt' || operator === 'lt') {
-      if (/^[+-]?\d+$/.test(value)) continue;
+    if (operator === 'Gt' || operator === 'Lt') {
+      if (isInteger(value)) continue;
       throw invalid(`values[${index}]`, value, ["for 'Gt', 'Lt' operators, the value must be an integer"]);
     }
     const errors = labelValueErrors(value);
     if (errors.length > 0) throw invalid(`values[${index}][${key}]`, value, errors);
   }
-  switch (operator) {
-    case 'in':
-    case '=':
-      return (labels) => Object.hasOwn(labels, key) && values.includes(labels[key]!);
-    case 'notin':
-    case '!=':
-      return (labels) => !Object.hasOwn(labels, key) || !values.includes(labels[key]!);
-    case 'exists':
-      return (labels) => Object.hasOwn(labels, key);
-    case '!':
-      return (labels) => !Object.hasOwn(labels, key);
-    case 'gt':
-    case 'lt':
-      return (labels) => {
-        const value = own(labels, key);
-        if (value === undefined || !/^[+-]?\d+$/.test(value)) return false;
-        const difference = BigInt(value) - BigInt(values[0]!);
-        return operator === 'gt' ? difference > 0n : difference < 0n;
-      };
-  }
+  return { key, operator, values };
 }
 
 type Token = { text: string; word: boolean };
@@ -130,21 +110,21 @@ class LabelSelectorParser {
     if (key === undefined || !key.word) throw this.#unexpected(key, "!, identifier, or 'end of string'");
     const after = this.#peek();
     if (negated || after === undefined || (!after.word && after.text === ',')) {
-      return requirement(key.text, negated ? '!' : 'exists', []);
+      return requirement(key.text, negated ? 'DoesNotExist' : 'Exists', []);
     }
     const operator = this.#take()!;
     switch (operator.text) {
       case 'in':
       case 'notin':
-        return requirement(key.text, operator.text, this.#values());
+        return requirement(key.text, operator.text === 'in' ? 'In' : 'NotIn', this.#values());
       case '=':
       case '==':
-        return requirement(key.text, '=', [this.#exactValue()]);
+        return requirement(key.text, 'In', [this.#exactValue()]);
       case '!=':
-        return requirement(key.text, '!=', [this.#exactValue()]);
+        return requirement(key.text, 'NotIn', [this.#exactValue()]);
       case '>':
       case '<':
-        return requirement(key.text, operator.text === '>' ? 'gt' : 'lt', [this.#exactValue()]);
+        return requirement(key.text, operator.text === '>' ? 'Gt' : 'Lt', [this.#exactValue()]);
       default:
         throw this.#unexpected(operator, 'in, notin, =, ==, !=, gt, lt');
     }
@@ -187,7 +167,7 @@ class LabelSelectorParser {
  */
 export function parseLabelSelector(text: string): (labels: Labels) => boolean {
   const requirements = new LabelSelectorParser(text).parse();
-  return (labels) => requirements.every((holds) => holds(labels ?? {}));
+  return (labels) => requirements.every((requirement) => meets(requirement, labels));
 }
 
 /**
@@ -196,23 +176,9 @@ export function parseLabelSelector(text: string): (labels: Labels) => boolean {
  */
 export function labelSelectorMatches(selector: LabelSelector | undefined, labels: Labels): boolean {
   if (selector === undefined) return false;
-  const present = labels ?? {};
-  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
-    if (own(present, key) !== value) return false;
-  }
-  return (selector.matchExpressions ?? []).every(({ key, operator, values }) => {
-    const value = own(present, key);
-    switch (operator) {
-      case 'In':
-        return value !== undefined && (values ?? []).includes(value);
-      case 'NotIn':
-        return value === undefined || !(values ?? []).includes(value);
-      case 'Exists':
-        return value !== undefined;
-      case 'DoesNotExist':
-        return value === undefined;
-      default:
-        throw new SelectorError(`${JSON.stringify(operator)} is not a valid label selector operator`);
-    }
+  if (!hasLabels(selector.matchLabels, labels)) return false;
+  return (selector.matchExpressions ?? []).every((expression) => {
+    if (OPERATORS.includes(expression.operator)) return meets(expression, labels);
+    throw new SelectorError(`${JSON.stringify(expression.operator)} is not a valid label selector operator`);
   });
 }

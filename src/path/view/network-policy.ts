@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { labelSelectorMatches } from '../../kube/selectors/label.ts';
 import { lastingContainers } from '../../kube/sidecars.ts';
 import { contains, parseCidr } from '../../util/cidr.ts';
 import { parseIp } from '../../util/ip.ts';
@@ -13,7 +14,13 @@ const specSchema = z.object({
     .object({
       matchLabels: z.record(z.string(), z.string()).optional(),
       matchExpressions: z
-        .array(z.object({ key: z.string(), operator: z.string(), values: z.array(z.string()).optional() }))
+        .array(
+          z.object({
+            key: z.string(),
+            operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
+            values: z.array(z.string()).optional(),
+          }),
+        )
         .optional(),
     })
     .optional(),
@@ -73,7 +80,7 @@ export function denialOf(path: PathView, scene: Scene): Denial | undefined {
       policy.metadata?.namespace === path.pod.metadata?.namespace &&
       spec !== undefined &&
       (spec.policyTypes ?? ['Ingress']).includes('Ingress') &&
-      selects(spec.podSelector, path.pod.metadata?.labels ?? {});
+      labelSelectorMatches(spec.podSelector ?? {}, path.pod.metadata?.labels);
     return applies ? [{ policy, spec }] : [];
   });
   const rules = isolating.flatMap(({ spec }) => spec.ingress ?? []).filter((rule) => allowsPort(rule, path));
@@ -82,28 +89,6 @@ export function denialOf(path: PathView, scene: Scene): Denial | undefined {
     policies: isolating.map(({ policy }) => policy),
     admitsOthers: rules.some(({ from }) => from?.some(({ ipBlock }) => ipBlock !== undefined)),
   };
-}
-
-function selects(selector: Spec['podSelector'], labels: Readonly<Record<string, string>>): boolean {
-  const { matchLabels = {}, matchExpressions = [] } = selector ?? {};
-  return (
-    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-    matchExpressions.every(({ key, operator, values = [] }) => {
-      const label = labels[key];
-      switch (operator) {
-        case 'In':
-          return label !== undefined && values.includes(label);
-        case 'NotIn':
-          return label === undefined || !values.includes(label);
-        case 'Exists':
-          return label !== undefined;
-        case 'DoesNotExist':
-          return label === undefined;
-        default:
-          return false;
-      }
-    })
-  );
 }
 
 /** Selectors of pods and namespaces are of the cluster's own; a machine outside is only ever an ipBlock. */

@@ -1,12 +1,12 @@
 import { hasReason } from '../../../kube/client.ts';
 import { endpointSlices, endpoints, keyOf, pods, services } from '../../../kube/resources.ts';
+import { hasLabels } from '../../../kube/selectors/requirement.ts';
 import type { EndpointSlice, Pod, Service } from '../../../kube/types.ts';
 import { type Controller, type ControllerContext, ControllerQueue } from '../context.ts';
 import { controllerReference, isControlledBy } from '../ownership.ts';
 import { readyCondition } from '../pod-state.ts';
 import { canonical } from '../template-hash.ts';
 import { endpointsSubsets, planSlices, type SliceContent, sliceContents } from './plan.ts';
-import { selectorMatches } from './selector.ts';
 
 const SERVICE_NAME = 'kubernetes.io/service-name';
 const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
@@ -26,7 +26,7 @@ export function endpointsController(context: ControllerContext): Controller {
   const enqueueServicesOf = (pod: Pod) => {
     for (const service of serviceInformer.list()) {
       if (service.metadata?.namespace !== pod.metadata?.namespace || !hasSelector(service)) continue;
-      if (selectorMatches(service.spec!.selector!, pod.metadata?.labels)) queue.add(keyOf(service));
+      if (hasLabels(service.spec!.selector!, pod.metadata?.labels)) queue.add(keyOf(service));
     }
   };
   podInformer.handle({

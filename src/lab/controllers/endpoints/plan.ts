@@ -1,8 +1,8 @@
 import { isTerminal } from '../../../kube/placement.ts';
+import { hasLabels } from '../../../kube/selectors/requirement.ts';
 import type { EndpointSlice, Endpoints, Pod, Service, ServicePort } from '../../../kube/types.ts';
 import { isReady } from '../pod-state.ts';
 import { canonical } from '../template-hash.ts';
-import { selectorMatches } from './selector.ts';
 
 type Subset = NonNullable<Endpoints['subsets']>[number];
 type SlicePort = NonNullable<EndpointSlice['ports']>[number];
@@ -27,7 +27,7 @@ export function podsBehind(service: Service, pods: readonly Pod[]): Pod[] {
         pod.metadata?.namespace === service.metadata?.namespace &&
         Boolean(pod.status?.podIP) &&
         !isTerminal(pod) &&
-        selectorMatches(selector, pod.metadata?.labels),
+        hasLabels(selector, pod.metadata?.labels),
     )
     .sort((a, b) => (a.metadata!.name! < b.metadata!.name! ? -1 : 1));
 }
