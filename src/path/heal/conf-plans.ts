@@ -72,13 +72,9 @@ function readablePortmap(entry: JsonNode): Record<string, unknown> | undefined {
 
 /** A name for a list that a runtime takes before `other`: it takes the first by name, byte by byte. */
 export function nameBefore(other: string, name: string): string {
-  const order = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
-  if (order(name, other) < 0) return name;
-  for (const prefix of ['00-', '000-', '0000-', '00000-']) {
-    if (order(`${prefix}${name}`, other) < 0) return `${prefix}${name}`;
-  }
-  // Digits before any name that starts with more zeros than that; `!` sorts before every digit.
-  return `!${name}`;
+  // `!` sorts before digits, letters and dashes, which more zeros do not.
+  const names = [name, `00-${name}`];
+  return names.find((each) => Buffer.compare(Buffer.from(each), Buffer.from(other)) < 0) ?? `!${name}`;
 }
 
 /** portmap's entry of a list that has none. */
