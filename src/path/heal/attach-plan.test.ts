@@ -13,6 +13,15 @@ const nodeWith = (fields: Record<string, unknown>) =>
     chain: [{ type: 'portmap', fields }],
   }) as unknown as NodeView;
 
+test('a step runs portmap of the list in use on the sandbox', () => {
+  expect(attachPortmap(nodeWith({}), sandbox, 'so')).toEqual({
+    on: 'node',
+    node: 'n',
+    why: 'so',
+    action: { do: 'attach', sandbox: 'a', config: '/etc/cni/net.d/a', plugin: 'portmap' },
+  });
+});
+
 test.each([
   ['late', attachPortmap, {}, false],
   ['again', rewriteMapping, {}, true],
@@ -20,5 +29,7 @@ test.each([
   // The reference plugin would not find our table at DEL.
   ['again in nftables', rewriteMapping, { backend: 'nftables' }, false],
 ])('a mapping made %s', (_, plan, fields, own) => {
-  expect(plan(nodeWith(fields), sandbox, 'so').action.own === true).toBe(own);
+  const step = attachPortmap(nodeWith(fields), sandbox, 'so');
+  const expected = own ? { ...step, action: { ...step.action, own: true } } : step;
+  expect(plan(nodeWith(fields), sandbox, 'so')).toEqual(expected as typeof step);
 });

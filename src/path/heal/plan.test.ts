@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import { diagnose } from '../diagnose/diagnose.ts';
 import type { HealStep } from '../model/action.ts';
+import type { Finding, Subject } from '../model/finding.ts';
 import type { Heal } from '../stages/failure.ts';
+import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
 import { failureOn, podOn, smallWorld } from '../testing/small-world.ts';
-import { type HealScope, planHeal } from './plan.ts';
+import { findingKey, type HealScope, planHeal, sameFinding } from './plan.ts';
 
 const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80)]);
 
@@ -14,7 +16,7 @@ function step(node: string, value: string, why = 'so'): HealStep {
 function plan(
   heal: (node: string) => Heal,
   scope: Partial<HealScope> = {},
-  severity: 'broken' | 'note' = 'broken',
+  severity: 'broken' | 'risk' | 'note' = 'broken',
 ) {
   const failure = failureOn((scene) => scene.paths.map(({ subject }) => subject), {
     code: 'x',
@@ -24,7 +26,7 @@ function plan(
   });
   return planHeal(diagnose(world, [failure]), { restart: false, ...scope }).map(({ steps, left }) => ({
     steps: steps.length,
-    left: left?.to,
+    ...(left === undefined ? {} : { left: `${left.to}: ${left.why}` }),
   }));
 }
 
@@ -40,7 +42,7 @@ describe('a risk that nobody sees the plan of', () => {
     const [planned] = planHeal(diagnose(world, [failure]), { restart: false, ...scope });
     return planned!.left?.why ?? planned!.steps.length;
   };
-  const asked = expect.stringContaining('hostport heal --only x');
+  const asked = 'risks are fixed only on request: hostport heal --only x';
 
   test.each([
     ['needs a manual step', risk('risk', false, { risks: 'leftovers' }), asked],
@@ -71,23 +73,101 @@ describe('a plan', () => {
       'leaves to a person what is a person’s',
       plan(() => ({ by: 'hand', why: 'theirs' })),
       [
-        { steps: 0, left: 'hand' },
-        { steps: 0, left: 'hand' },
+        { steps: 0, left: 'hand: theirs' },
+        { steps: 0, left: 'hand: theirs' },
       ],
     ],
     [
       'offers a restart',
       plan(restart),
       [
-        { steps: 0, left: 'restart' },
-        { steps: 0, left: 'restart' },
+        { steps: 0, left: 'restart: no other way' },
+        { steps: 0, left: 'restart: no other way' },
       ],
     ],
     ['restarts when asked to', plan(restart, { restart: true }), [{ steps: 1 }, { steps: 1 }]],
-    ['is confined to nodes', plan(restart, { nodes: ['n2'] }), [{ steps: 0, left: 'restart' }]],
+    [
+      'does different things on one node',
+      plan((node) => ({ by: 'steps', steps: [step('n1', '1'), step('n1', node)] })),
+      [{ steps: 2 }, { steps: 1 }],
+    ],
+    ['is confined to nodes', plan(restart, { nodes: ['n2'] }), [{ steps: 0, left: 'restart: no other way' }]],
+    ['is confined to no node', plan(restart, { nodes: [] }), []],
     ['is confined to codes', plan(restart, { codes: ['y'] }), []],
+    [
+      'has the codes that it is confined to',
+      plan(restart, { codes: ['x'], restart: true }),
+      [{ steps: 1 }, { steps: 1 }],
+    ],
+    [
+      'has what is a risk, and what is by hand as its own reason says',
+      plan(() => ({ by: 'hand', why: 'theirs' }), { risks: 'leftovers' }, 'risk'),
+      [
+        { steps: 0, left: 'hand: theirs' },
+        { steps: 0, left: 'hand: theirs' },
+      ],
+    ],
     ['does not fix what is only a note', plan(restart, {}, 'note'), []],
   ])('%s', (_, planned, expected) => {
     expect(planned).toEqual(expected as typeof planned);
+  });
+});
+
+test('what is found on no node is not healed for one', () => {
+  const failure = failureOn((scene) => (scene.nodes.size === 0 ? [{}] : []), {
+    code: 'x',
+    stage: 'scheduled',
+  });
+  expect(planHeal(diagnose(world, [failure]), { restart: false })).toHaveLength(1);
+  expect(planHeal(diagnose(world, [failure]), { restart: false, nodes: ['n1'] })).toEqual([]);
+});
+
+test('a list that may be undone at once is written for whoever names the failure', () => {
+  const CILIUM = '05-cilium.conflist';
+  const report = cniNode({ [CILIUM]: listOf(CHAINED) });
+  const failure = failureOn((scene) => (scene.nodes.has('n1') ? [{ node: 'n1' }] : []), {
+    code: 'x',
+    stage: 'configured',
+    heal: () => ({
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: 'n1',
+          why: 'so',
+          action: { do: 'rename-file', from: `/etc/cni/net.d/${CILIUM}`, to: '/etc/cni/net.d/a' },
+        },
+      ],
+    }),
+  });
+  const diagnosed = diagnose(smallWorld([], { reports: new Map([['n1', { value: report }]]) }), [failure]);
+  const steps = (scope: Partial<HealScope>) =>
+    planHeal(diagnosed, { restart: false, ...scope })[0]!.steps.length;
+  expect([steps({}), steps({ codes: ['x'] })]).toEqual([0, 1]);
+});
+
+describe('two findings', () => {
+  const pod = { namespace: 'default', name: 'a', uid: 'u1' };
+  const port = { hostPort: 80, containerPort: 8080, protocol: 'TCP' as const };
+  const whole: Subject = { node: 'n1', pod, port, family: 'IPv4' };
+  const of = (subject: Subject, code = 'x') => ({ code, subject }) as Finding;
+
+  test.each<[string, Finding, Finding, boolean, boolean]>([
+    ['are the same', of(whole), of({ ...whole }), true, true],
+    ['of a recreated pod are', of(whole), of({ ...whole, pod: { ...pod, uid: 'u2' } }), true, true],
+    ['of both families are, of one', of({ node: 'n1', pod, port }), of(whole), true, false],
+    ['of one family are, of both', of(whole), of({ node: 'n1', pod, port }), true, false],
+    ['of two families are not', of(whole), of({ ...whole, family: 'IPv6' }), false, false],
+    ['of two codes are not', of(whole), of(whole, 'y'), false, false],
+    ['of two nodes are not', of(whole), of({ ...whole, node: 'n2' }), false, false],
+    ['of two pods are not', of(whole), of({ ...whole, pod: { ...pod, name: 'b' } }), false, false],
+    ['of two namespaces are not', of(whole), of({ ...whole, pod: { ...pod, namespace: 'b' } }), false, false],
+    ['of two ports are not', of(whole), of({ ...whole, port: { ...port, hostPort: 81 } }), false, false],
+    ['of a node and its pod are not', of({ node: 'n1' }), of({ node: 'n1', pod }), false, false],
+    ['of two nodes alone are not', of({ node: 'n1' }), of({ node: 'n2' }), false, false],
+    ['of a node are', of({ node: 'n1' }), of({ node: 'n1' }), true, true],
+  ])('%s', (_, a, b, same, sameKey) => {
+    expect(sameFinding(a, b)).toBe(same);
+    expect(findingKey(a) === findingKey(b)).toBe(sameKey);
   });
 });

@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { diagnose } from '../diagnose/diagnose.ts';
-import type { MountSeen } from '../model/node-report.ts';
-import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
-import { podOn, smallWorld } from '../testing/small-world.ts';
+import type { HealStep, NodeAction } from '../model/action.ts';
+import type { MountSeen, NodeReport } from '../model/node-report.ts';
+import type { Heal } from '../stages/failure.ts';
+import { CHAINED, cniNode, confFile, listOf } from '../testing/cni-node.ts';
+import { failureOn, podOn, smallWorld } from '../testing/small-world.ts';
+import { Scene } from '../view/scene.ts';
 import { planHeal } from './plan.ts';
+import { isMountOfItsOwn, possibleHeal } from './possible.ts';
 
 const FILE = '/etc/cni/net.d/000-net.conflist';
 const plain = listOf([{ type: 'cilium-cni' }, { type: 'portmap' }]);
@@ -209,5 +213,230 @@ describe('a directory that Cilium’s agent may watch', () => {
     expect(kinds(planned(report, 'plugin-too-old').plan)).toEqual(['install-plugin']);
     const missed = cniNode({ [CILIUM]: listOf(CHAINED) }, { loaded: listOf([{ type: 'cilium-cni' }]) });
     expect(kinds(planned(missed, 'conflist-not-loaded').plan)).toEqual(['rewrite-file']);
+  });
+});
+
+/** What becomes of a step on n1, whose report this is: undefined where it is done. */
+function obstacleOf(report: NodeReport, step: HealStep, asked = false): string | undefined {
+  const scene = new Scene(smallWorld([], { reports: new Map([['n1', { value: report }]]) }));
+  const steps = [step];
+  const failure = failureOn(() => [], {
+    code: 'x',
+    stage: 'configured',
+    heal: () => ({ by: 'steps', steps }),
+  });
+  const detection = { subject: { node: 'n1' }, message: '', evidence: [], data: null };
+  const { heal, obstacle } = possibleHeal(failure, detection, scene, asked);
+  expect(heal).toEqual(obstacle === undefined ? { by: 'steps', steps } : { by: 'hand', why: obstacle });
+  return obstacle;
+}
+
+const stepOf = (action: NodeAction, node = 'n1'): HealStep => ({
+  on: 'node',
+  node,
+  why: 'change it',
+  action,
+});
+const writeTo = (path: string): NodeAction => ({ do: 'write-file', path, content: '' });
+const DIR = '/etc/cni/net.d';
+const BIN = '/opt/cni/bin';
+
+describe('a step that changes', () => {
+  const outside = (path: string, readOnly: boolean) => ({ path, origin: `/x${path}`, readOnly });
+  const rest = 'there; then run hostport heal for the rest';
+  const inPlace =
+    'there, in place, since a file that replaces it there is not visible here; then run hostport heal for the rest';
+
+  test.each<[string, NodeAction, Partial<MountSeen>[], string | undefined]>([
+    ['a file of its node', writeTo(FILE), [], undefined],
+    [
+      'a file in a directory that is mounted',
+      writeTo(FILE),
+      [outside(DIR, true)],
+      `${FILE} of n1 is mounted from outside, read-only (/x${FILE} of /dev/sda1): change it ${rest}`,
+    ],
+    ['a file in one that can be written', writeTo(FILE), [outside(DIR, false)], undefined],
+    ['a file that is mounted and can be written', writeTo(FILE), [outside(FILE, false)], undefined],
+    [
+      'a file on a root that is read-only',
+      writeTo(FILE),
+      [{ ...outside(DIR, true), point: '/' }],
+      `${FILE} of n1 is on a read-only root file system (/x${FILE} of /dev/sda1): change it where that file system is built`,
+    ],
+    [
+      'the mode of one that is mounted',
+      { do: 'set-mode', path: FILE, mode: '0644' },
+      [outside(FILE, true)],
+      `${FILE} of n1 is mounted from outside, read-only (/x${FILE} of /dev/sda1): chmod 0644 it ${inPlace}`,
+    ],
+    [
+      'the mode of one that can be written',
+      { do: 'set-mode', path: FILE, mode: '0644' },
+      [outside(FILE, false)],
+      undefined,
+    ],
+    [
+      'the name of one that is mounted',
+      { do: 'rename-file', from: FILE, to: `${DIR}/b` },
+      [outside(FILE, false)],
+      `${FILE} of n1 is mounted from outside (/x${FILE} of /dev/sda1): change it ${inPlace}`,
+    ],
+    [
+      'a name to that of one that is mounted',
+      { do: 'rename-file', from: `${DIR}/b`, to: FILE },
+      [outside(FILE, false)],
+      `${FILE} of n1 is mounted from outside (/x${FILE} of /dev/sda1): change it ${inPlace}`,
+    ],
+    [
+      'a name in a directory that can be written',
+      { do: 'rename-file', from: FILE, to: `${DIR}/b` },
+      [outside(DIR, false)],
+      undefined,
+    ],
+    [
+      'a plugin in a directory that cannot be',
+      { do: 'install-plugin', name: 'portmap', directory: BIN },
+      [outside(BIN, true)],
+      `${BIN}/portmap of n1 is mounted from outside, read-only (/x${BIN}/portmap of /dev/sda1): put portmap ${rest}`,
+    ],
+    [
+      'a plugin that is mounted',
+      { do: 'install-plugin', name: 'portmap', directory: BIN },
+      [outside(`${BIN}/portmap`, false)],
+      `${BIN}/portmap of n1 is mounted from outside (/x${BIN}/portmap of /dev/sda1): put portmap ${inPlace}`,
+    ],
+    [
+      'nothing but the time of a file, in a directory that cannot be written',
+      { do: 'rewrite-file', path: FILE },
+      [outside(DIR, true)],
+      `${DIR}/ of n1 is mounted from outside, read-only (/x${DIR}/ of /dev/sda1): write the file again ${rest}`,
+    ],
+    [
+      'nothing but the time of one that is mounted',
+      { do: 'rewrite-file', path: FILE },
+      [outside(FILE, true)],
+      undefined,
+    ],
+    [
+      'no file',
+      { do: 'set-sysctl', name: 'a', value: '1' },
+      [outside(DIR, true), outside(BIN, true)],
+      undefined,
+    ],
+    ['a file elsewhere', writeTo('/srv/x'), [outside(DIR, true), outside(BIN, true)], undefined],
+  ])('%s', (_, action, mounted, why) => {
+    const report = seenIn({ '000-net.conflist': plain }, ...mounted);
+    expect(obstacleOf(report, stepOf(action))).toBe(why);
+    expect(obstacleOf(cniNode({}), stepOf(action))).toBeUndefined();
+  });
+
+  test('another node has no obstacle here', () => {
+    const report = seenIn({ '000-net.conflist': plain }, outside(DIR, true));
+    expect(obstacleOf(report, stepOf(writeTo(FILE), 'n2'))).toBeUndefined();
+    expect(obstacleOf(report, stepOf(writeTo(FILE), 'n9'))).toBeUndefined();
+  });
+
+  test('the cluster has none', () => {
+    const report = seenIn({ '05-cilium.conflist': plain }, outside(DIR, true));
+    const action = { do: 'delete-pod', namespace: 'default', name: 'a', uid: 'u' } as const;
+    expect(obstacleOf(report, { on: 'cluster', why: 'so', action })).toBeUndefined();
+  });
+});
+
+test('a file is a mount of its own when it is mounted itself', () => {
+  const report = seenIn({}, { path: FILE, readOnly: true });
+  const node = new Scene(smallWorld([], { reports: new Map([['n1', { value: report }]]) })).nodes.get('n1')!;
+  expect([FILE, `${DIR}/b`, '/srv/x'].map((path) => isMountOfItsOwn(node, path))).toEqual([
+    true,
+    false,
+    false,
+  ]);
+});
+
+describe('a list that continues in files of its own', () => {
+  const files = { value: ['20-a.conf', '30-b.conf'].map((name) => confFile(name, '{"type":"a"}')) };
+  const report = cniNode(
+    { '10-net.conflist': plain, '20-other.conflist': plain },
+    { cni: { dropIns: [{ network: 'net', files }] }, loaded: plain, version: '2.1.0' },
+  );
+  const LIST = `${DIR}/10-net.conflist`;
+
+  test.each<[string, NodeReport, NodeAction, string | undefined]>([
+    [
+      'is not written, since the fault may be in any of them',
+      report,
+      writeTo(LIST),
+      `the chain of 10-net.conflist continues in ${DIR}/net/20-a.conf, ${DIR}/net/30-b.conf: change it, in whichever of these files it belongs`,
+    ],
+    ['may get another name', report, { do: 'rename-file', from: LIST, to: `${DIR}/b` }, undefined],
+    ['is no obstacle to another', report, writeTo(`${DIR}/20-other.conflist`), undefined],
+    [
+      'is written where there are no such files',
+      cniNode({ '10-net.conflist': plain }),
+      writeTo(LIST),
+      undefined,
+    ],
+    ['is not there, and is written', cniNode({}), writeTo(LIST), undefined],
+  ])('%s', (_, seen, action, why) => {
+    expect(obstacleOf(seen, stepOf(action))).toBe(why);
+    expect(obstacleOf(seen, stepOf(action), true)).toBe(why);
+  });
+});
+
+describe('what an agent that may watch would undo', () => {
+  const CILIUM = '05-cilium.conflist';
+  const bridge = listOf([{ type: 'bridge' }]);
+  const rename: NodeAction = { do: 'rename-file', from: `${DIR}/a`, to: `${DIR}/b` };
+
+  test.each<[string, string, NodeAction, string | undefined]>([
+    [
+      'a list',
+      bridge,
+      writeTo(`${DIR}/x`),
+      `Cilium's agent may watch ${DIR} of n1 and rename other files there at once: set cni.chainingMode=portmap, so that Cilium chains portmap itself, or cni.exclusive=false in Cilium, restart its agents and then change it in a list that comes before ${CILIUM}, which hostport heal --only x does`,
+    ],
+    [
+      'a name, where portmap is chained',
+      listOf(CHAINED),
+      rename,
+      `Cilium's agent may watch ${DIR} of n1 and rename other files there at once: set cni.exclusive=false in Cilium, restart its agents and then mv ${DIR}/a ${DIR}/b, which hostport heal --only x does`,
+    ],
+    ['not a mode', bridge, { do: 'set-mode', path: `${DIR}/x`, mode: '0644' }, undefined],
+  ])('%s', (_, list, action, why) => {
+    expect(obstacleOf(cniNode({ [CILIUM]: list }), stepOf(action))).toBe(why);
+    // Who names the failure knows what the agent does.
+    expect(obstacleOf(cniNode({ [CILIUM]: list }), stepOf(action), true)).toBeUndefined();
+    expect(obstacleOf(cniNode({ '06-cilium.conflist': list }), stepOf(action))).toBeUndefined();
+  });
+});
+
+describe('how a case without an obstacle is fixed', () => {
+  const steps = [stepOf(writeTo(`${DIR}/10-aws.conflist`))];
+  const scene = new Scene(
+    smallWorld([], { reports: new Map([['n1', { value: cniNode({ '10-aws.conflist': plain }) }]]) }),
+  );
+  const healed = (heal: Heal, subject = { node: 'n1' }) =>
+    possibleHeal(
+      failureOn(() => [], { code: 'x', stage: 'configured', heal: () => heal }),
+      { subject, message: '', evidence: [], data: null },
+      scene,
+    );
+
+  test('by hand stays by hand', () => {
+    expect(healed({ by: 'hand', why: 'so' })).toEqual({ heal: { by: 'hand', why: 'so' } });
+  });
+
+  test("an operator's list is written beside it, with a restart, too", () => {
+    const { heal, obstacle } = healed({ by: 'restart', why: 'so', steps });
+    expect(obstacle).toBeUndefined();
+    expect(heal).toMatchObject({
+      by: 'restart',
+      why: 'so',
+      steps: [{ action: { path: `${DIR}/10-aws-portmap.conflist` } }],
+    });
+  });
+
+  test('of another node has its steps as they are', () => {
+    expect(healed({ by: 'steps', steps }, { node: 'n9' })).toEqual({ heal: { by: 'steps', steps } });
   });
 });
