@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import type { Subject } from '../model/finding.ts';
-import type { Failure } from '../stages/failure.ts';
+import type { NodeReport } from '../model/node-report.ts';
+import { type Stage, stages } from '../model/stages.ts';
+import type { Failure, Heal } from '../stages/failure.ts';
+import { CHAINED, listOf } from '../testing/cni-node.ts';
+import { mappedWorld } from '../testing/mapped-node.ts';
 import { failureOn, podOn, smallWorld } from '../testing/small-world.ts';
 import type { Scene } from '../view/scene.ts';
 import { coveringKeys, keyOf } from './covering.ts';
@@ -57,6 +61,91 @@ describe('what is reported', () => {
     expect(codesOf(failures)).toEqual(expected);
   });
 
+  test.each<[string, Partial<Failure>, Partial<Failure>, string[]]>([
+    ['a risk by a broken cause', {}, { severity: 'risk' }, ['cause n1']],
+    ['a note by a risk', { severity: 'risk' }, { severity: 'note' }, ['cause n1']],
+    ['a risk by a risk', { severity: 'risk' }, { severity: 'risk' }, ['cause n1']],
+    ['not what is broken, by a risk', { severity: 'risk' }, {}, ['effect n1', 'cause n1']],
+    ['not a risk, by a note', { severity: 'note' }, { severity: 'risk' }, ['effect n1', 'cause n1']],
+    ['by any stage that is earlier', { stage: 'declared' }, { mutedBy: ['earlier'] }, ['cause n1']],
+    ['not by the same stage', {}, { mutedBy: 'earlier' }, ['cause n1', 'effect n1']],
+    ['not by a later one', { stage: 'answered' }, { mutedBy: 'earlier' }, ['effect n1', 'cause n1']],
+    [
+      'not by an earlier risk',
+      { stage: 'declared', severity: 'risk' },
+      { mutedBy: 'earlier' },
+      ['effect n1', 'cause n1'],
+    ],
+    ['by a code, at a later stage', { stage: 'answered' }, {}, ['cause n1']],
+    ['not by another code', {}, { mutedBy: ['other'] }, ['cause n1', 'effect n1']],
+    ['by a code or what is earlier', { stage: 'declared' }, { mutedBy: ['other', 'earlier'] }, ['cause n1']],
+    ['not by itself', { stage: 'declared' }, { mutedBy: ['effect'] }, ['cause n1', 'effect n1']],
+  ])('an effect is hidden: %s', (_, cause, effect, expected) => {
+    const failures = [
+      failureOn(onNode('n1'), { code: 'effect', stage: 'forwarded', mutedBy: ['cause'], ...effect }),
+      failureOn(onNode('n1'), { code: 'cause', stage: 'forwarded', ...cause }),
+    ];
+    expect(codesOf(failures)).toEqual(expected);
+  });
+
+  test('what is equally grave comes by stage, then by subject, then by code', () => {
+    const failures = [
+      failureOn(onNode('n2'), { code: 'b', stage: 'attached' }),
+      failureOn(onNode('n1'), { code: 'c', stage: 'attached' }),
+      failureOn(onNode('n1'), { code: 'a', stage: 'attached' }),
+      failureOn(onNode('n2'), { code: 'z', stage: 'configured' }),
+    ];
+    expect(codesOf(failures)).toEqual(['z n2', 'a n1', 'c n1', 'b n2']);
+  });
+
+  test('a finding has all parts of its failure and its case', () => {
+    const evidence = [{ kind: 'rule' as const, where: 'nat', saw: '-j DROP' }];
+    const subject = { node: 'n1' };
+    const failure = failureOn(() => [], { code: 'x', stage: 'attached', restart: 'avoided' });
+    const found = (more: object) => {
+      failure.detect = (scene) =>
+        scene.nodes.has('n1') ? [{ subject, message: 'so', evidence, data: null, ...more }] : [];
+      return diagnose(world, [failure]).diagnosis.findings;
+    };
+    const whole = {
+      code: 'x',
+      stage: 'attached' as const,
+      severity: 'broken' as const,
+      subject,
+      message: 'so',
+      evidence,
+      explanation: 'It is so.',
+      remedy: 'Fix it.',
+      restart: 'avoided' as const,
+      documentation: 'docs/failures/x.md',
+    };
+    expect(found({})).toEqual([whole]);
+    expect(found({ remedy: 'Fix that.', severity: 'note' })).toEqual([
+      { ...whole, remedy: 'Fix that.', severity: 'note' },
+    ]);
+  });
+
+  test.each<[string, Heal, string | undefined]>([
+    ['steps', { by: 'steps', steps: [] }, 'hostport heal --only x'],
+    ['a restart', { by: 'restart', why: 'so', steps: [] }, 'hostport heal --only x --restart'],
+    ['hand', { by: 'hand', why: 'so' }, undefined],
+  ])('the command of a finding that is fixed by %s', (_, heal, command) => {
+    const failure = failureOn(onNode('n1'), { code: 'x', stage: 'attached', heal: () => heal });
+    const [finding] = diagnose(world, [failure]).diagnosis.findings;
+    expect(finding!.command).toBe(command as string);
+    expect(finding!.remedy).toBe('Fix it.');
+  });
+
+  test('of several cases of one failure on one subject each is reported, and the first is in the cell once', () => {
+    const twice = failureOn((scene) => [...onNode('n1')(scene), ...onNode('n1')(scene)], {
+      code: 'x',
+      stage: 'configured',
+    });
+    const { findings, paths } = diagnose(world, [twice]).diagnosis;
+    expect(findings).toHaveLength(2);
+    expect(paths[0]!.stages.configured).toEqual({ verdict: 'broken', codes: ['x'] });
+  });
+
   test('a case may be less severe than its failure', () => {
     const failure = failureOn(() => [], { code: 'x', stage: 'attached' });
     failure.detect = () => [
@@ -90,9 +179,236 @@ describe('the cells', () => {
     expect(path?.stages.answered.reason).toBe('early');
   });
 
-  test('nodes without a report are reported', () => {
-    expect(diagnose(world, []).diagnosis.unknowns.map(({ node }) => node)).toEqual(['n1', 'n2']);
+  const cell = (failures: Failure[], stage: Stage) => {
+    const { scene, diagnosis } = diagnose(mappedWorld(), failures);
+    expect(scene.paths).toHaveLength(1);
+    return diagnosis.paths[0]!.stages[stage];
+  };
+  const found = (code: string, stage: Stage, rest: Partial<Failure> = {}) =>
+    failureOn(onNode('n1'), { code, stage, ...rest });
+
+  test.each<[string, Failure[], Stage, object]>([
+    ['where nothing is found, and the stage holds', [], 'configured', { verdict: 'ok', codes: [] }],
+    [
+      'where nothing is found, and nothing was seen',
+      [],
+      'answered',
+      { verdict: 'unknown', codes: [], reason: 'not probed' },
+    ],
+    [
+      'of a risk',
+      [found('r', 'configured', { severity: 'risk' })],
+      'configured',
+      { verdict: 'risk', codes: ['r'] },
+    ],
+    [
+      'of a note',
+      [found('n', 'configured', { severity: 'note' })],
+      'configured',
+      { verdict: 'ok', codes: [] },
+    ],
+    [
+      'of a risk, where it is not known whether the stage holds',
+      [found('r', 'answered', { severity: 'risk' })],
+      'answered',
+      { verdict: 'unknown', codes: [], reason: 'not probed' },
+    ],
+    [
+      'of what is broken in two ways, and a risk',
+      [found('a', 'attached'), found('b', 'attached'), found('r', 'attached', { severity: 'risk' })],
+      'attached',
+      { verdict: 'broken', codes: ['a', 'b'] },
+    ],
+    [
+      'behind what is broken, where the stage holds',
+      [found('a', 'configured')],
+      'attached',
+      { verdict: 'ok', codes: [] },
+    ],
+    [
+      'behind what is broken, where it does not',
+      [found('a', 'configured')],
+      'answered',
+      { verdict: 'muted', codes: [], reason: 'a' },
+    ],
+    [
+      'behind two that are broken, where it does not',
+      [found('b', 'attached'), found('a', 'configured')],
+      'answered',
+      { verdict: 'muted', codes: [], reason: 'a' },
+    ],
+    ['before what is broken', [found('a', 'attached')], 'configured', { verdict: 'ok', codes: [] }],
+    [
+      'of what is hidden, where the stage holds',
+      [found('a', 'configured'), found('b', 'attached', { mutedBy: ['a'] })],
+      'attached',
+      { verdict: 'muted', codes: [], reason: 'a' },
+    ],
+    [
+      'of what is hidden, where something else is broken',
+      [found('a', 'configured'), found('b', 'attached', { mutedBy: ['a'] }), found('c', 'attached')],
+      'attached',
+      { verdict: 'broken', codes: ['c'] },
+    ],
+    [
+      'behind a risk, where nothing was seen',
+      [found('a', 'configured', { severity: 'risk' })],
+      'answered',
+      { verdict: 'unknown', codes: [], reason: 'not probed' },
+    ],
+  ])('%s', (_, failures, stage, verdict) => {
+    expect(cell(failures, stage)).toEqual(verdict as never);
   });
+
+  test('that are OK in an unusual way say in which', () => {
+    const { diagnosis } = diagnose(
+      mappedWorld({
+        plugins: [{ type: 'cilium-cni' }],
+        report: (report) => {
+          if ('value' in report.runtime) report.runtime.value.name = 'cri-o';
+        },
+      }),
+      [],
+    );
+    expect(diagnosis.paths[0]!.stages.configured).toEqual({
+      verdict: 'ok',
+      codes: [],
+      reason: '10-net.conflist has no portmap; CRI-O maps the ports of n1 itself',
+    });
+  });
+
+  test('have the mapping that they are about', () => {
+    const [one] = diagnose(mappedWorld(), []).diagnosis.paths;
+    const pod = { namespace: 'default', name: 'a', uid: 'uid-a' };
+    const port = { hostPort: 80, containerPort: 8080, protocol: 'TCP' as const };
+    expect(one).toEqual({ node: 'n1', pod, port, stages: one!.stages });
+    const both = diagnose(mappedWorld({ families: ['ipv4', 'ipv6'] }), []).diagnosis.paths;
+    expect(both.map(({ family }) => family)).toEqual(['IPv4', 'IPv6']);
+    const [waiting] = diagnose(smallWorld([podOn(undefined, 'a', 80)]), []).diagnosis.paths;
+    expect(waiting).toEqual({ pod, port, stages: waiting!.stages });
+  });
+
+  test('nodes without a report are reported, after what was not read and before what cannot be judged', () => {
+    const unread = [{ kind: 'objects' as const, what: 'events', why: 'forbidden' }];
+    const failing = failureOn(
+      (scene) => {
+        if (scene.nodes.has('n2')) throw new Error('too deep');
+        return [];
+      },
+      { code: 'x', stage: 'attached' },
+    );
+    const why = 'no report of this node';
+    expect(diagnose({ ...world, unread }, [failing]).diagnosis.unknowns).toEqual([
+      ...unread,
+      { kind: 'node', node: 'n1', what: 'node report', why },
+      { kind: 'node', node: 'n2', what: 'node report', why },
+      { kind: 'node', node: 'n2', what: 'diagnosis', why: 'cannot be judged: too deep' },
+    ]);
+  });
+
+  test('of what cannot be judged are unknown with the reason, and those of other nodes are judged', () => {
+    const failing = failureOn(
+      (scene) => {
+        if (scene.nodes.size === 0) throw new Error('too deep');
+        return onNode('n1')(scene);
+      },
+      { code: 'x', stage: 'attached' },
+    );
+    const pods = [podOn(undefined, 'waiting', 80), ...world.pods];
+    const { paths, unknowns, findings } = diagnose(smallWorld(pods), [failing]).diagnosis;
+    const reason = 'cannot be judged: too deep';
+    expect(Object.keys(paths[0]!.stages)).toEqual([...stages]);
+    expect(Object.values(paths[0]!.stages)).toEqual(
+      stages.map(() => ({ verdict: 'unknown', codes: [], reason })),
+    );
+    expect(unknowns.at(-1)).toEqual({ kind: 'pod', what: 'diagnosis', why: reason });
+    expect(findings.map(({ subject }) => subject)).toEqual([{ node: 'n1' }]);
+    expect(paths[1]!.stages.attached.verdict).toBe('broken');
+  });
+});
+
+test('the document says when the world was observed, and what it is', () => {
+  const { diagnosis } = diagnose({ ...world, observedAt: '2026-02-03T00:00:00Z' }, []);
+  expect(diagnosis).toMatchObject({
+    apiVersion: 'hostport/v1',
+    kind: 'Diagnosis',
+    observedAt: '2026-02-03T00:00:00Z',
+  });
+});
+
+test('what was worked out is kept for what is broken, and let go of elsewhere', () => {
+  const kept = (failures: Failure[]) => {
+    const { scene } = diagnose(mappedWorld(), failures);
+    return scene.paths.map(({ memory, node }) => memory.size > 0 && node!.memory.size > 0);
+  };
+  expect(kept([])).toEqual([false]);
+  expect(kept([failureOn(onNode('n1'), { code: 'x', stage: 'attached' })])).toEqual([true]);
+});
+
+describe('a fault of a list that the runtime has not read', () => {
+  const failure = failureOn(onNode('n1'), { code: 'x', stage: 'configured', ofFirstConfig: true });
+  const found = (loaded: object[], failures: Failure[] = [failure]) => {
+    const report = (seen: NodeReport) => {
+      if (!('value' in seen.runtime)) return;
+      seen.runtime.value.loadedNetworks = { value: [{ name: 'net', config: listOf(loaded) }] };
+    };
+    return diagnose(mappedWorld({ report }), failures).diagnosis.findings.map(
+      ({ severity, message }) => `${severity} ${message}`,
+    );
+  };
+  const LATER =
+    'risk x!; an older list, which maps ports, is in use until the runtime reads its directory again';
+
+  test.each<[string, string[], string[]]>([
+    ['is a risk, while what it has maps ports', found(CHAINED), [LATER]],
+    ['is broken, when that maps none either', found(CHAINED.slice(0, 1)), ['broken x!']],
+    [
+      'is broken, when it is not of the list',
+      found(CHAINED, [failureOn(onNode('n1'), { code: 'x', stage: 'configured' })]),
+      ['broken x!'],
+    ],
+  ])('%s', (_, messages, expected) => {
+    expect(messages).toEqual(expected);
+  });
+
+  test('is as it is of a node that is not there', () => {
+    const nowhere = failureOn((scene) => (scene.nodes.size === 0 ? [{}] : []), {
+      code: 'x',
+      stage: 'configured',
+      ofFirstConfig: true,
+    });
+    expect(found(CHAINED, [nowhere])).toEqual(['broken x!']);
+  });
+});
+
+test('what hostport cannot do on a node is said in place of its command', () => {
+  const failure = failureOn(onNode('n1'), {
+    code: 'x',
+    stage: 'configured',
+    heal: () => ({
+      by: 'steps',
+      steps: [
+        {
+          on: 'node',
+          node: 'n1',
+          why: 'so',
+          action: { do: 'write-file', path: '/opt/cni/bin/x', content: '' },
+        },
+      ],
+    }),
+  });
+  const mounts = [{ path: '/opt/cni/bin', point: '/', origin: '/a', source: 'b', readOnly: true }];
+  const found = (value: typeof mounts) =>
+    diagnose(
+      mappedWorld({
+        report: ({ cni }) => {
+          cni.mounts = { value };
+        },
+      }),
+      [failure],
+    ).diagnosis.findings.map(({ command, remedy }) => [command, remedy]);
+  expect(found([])).toEqual([['hostport heal --only x', 'Fix it.']]);
+  expect(found(mounts)).toEqual([[undefined, expect.stringContaining('read-only root file system')]]);
 });
 
 test('what is said of one family is said of mappings for an address of it, and hides what is said of them', () => {
