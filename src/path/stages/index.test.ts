@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { diagnose } from '../diagnose/diagnose.ts';
 import { compareStages, stages } from '../model/stages.ts';
@@ -7,6 +7,86 @@ import { catalogue } from './index.ts';
 
 const codes = catalogue.map(({ code }) => code);
 const pages = join(import.meta.dir, '../../../docs/failures');
+
+/** What hides each finding: all of these, and nothing else. */
+const MUTED_BY: Readonly<Record<string, 'earlier' | string[]>> = {
+  'hostip-family-mismatch': [],
+  'hostip-not-on-node': ['hostip-family-mismatch'],
+  'hostport-conflict': [],
+  'nodeport-collision': [],
+  'no-node-with-free-port': [],
+  'capability-missing': ['conflist-shadowed', 'conflist-renamed', 'conflist-invalid'],
+  'cni-version-unsupported': ['conflist-shadowed', 'conflist-renamed'],
+  'conflist-invalid': [],
+  'conflist-not-loaded': [
+    'conflist-invalid',
+    'conflist-renamed',
+    'conflist-shadowed',
+    'portmap-not-chained',
+    'capability-missing',
+    'plugin-order-wrong',
+    'cni-version-unsupported',
+    'set-mark-chain-missing',
+  ],
+  'conflist-renamed': [],
+  'conflist-shadowed': [],
+  'conflist-too-early': ['plugin-missing', 'plugin-not-executable', 'plugin-wrong-architecture'],
+  'plugin-order-wrong': ['conflist-shadowed', 'conflist-renamed'],
+  'portmap-not-chained': ['conflist-renamed', 'conflist-shadowed', 'conflist-invalid'],
+  'set-mark-chain-missing': ['conflist-shadowed', 'conflist-renamed', 'capability-missing'],
+  'netfilter-tool-missing': ['plugin-missing', 'plugin-not-executable', 'plugin-wrong-architecture'],
+  'plugin-missing': [],
+  'plugin-not-executable': [],
+  'plugin-too-old': ['cni-version-unsupported'],
+  'plugin-wrong-architecture': ['plugin-not-executable'],
+  'attachment-doubled': [],
+  'attachment-leaked': [],
+  'delete-aborted': [],
+  'pod-predates-chain': 'earlier',
+  'backends-mixed': [],
+  'entry-jump-missing': [],
+  'host-listener-hijacked': [],
+  'mapping-missing': 'earlier',
+  'mapping-shadowed': ['mapping-missing', 'mapping-stale', 'attachment-doubled', 'entry-jump-missing'],
+  'mapping-stale': [],
+  'mark-bit-shared': [],
+  'masquerade-missing': 'earlier',
+  'conntrack-stale-udp': ['earlier'],
+  'forward-policy-drop': [],
+  'hairpin-unmasqueraded': 'earlier',
+  'ip-forward-off': [],
+  'netfilter-bypassed': ['policy-denied', 'rp-filter-strict'],
+  'pod-route-missing': [],
+  'route-localnet-off': ['pod-route-missing'],
+  'rp-filter-strict': ['earlier', 'ip-forward-off', 'pod-route-missing'],
+  'v6-loopback': [],
+  'application-not-listening': ['pod-route-missing'],
+  'no-listening-socket': [],
+  'not-answering': ['earlier', 'application-not-listening', 'policy-denied', 'off-node-blocked'],
+  'off-node-blocked': ['policy-denied', 'rp-filter-strict'],
+  'policy-denied': ['ip-forward-off', 'forward-policy-drop', 'pod-route-missing'],
+  'source-address-lost': [],
+};
+
+/** What portmap's attachments leave behind. */
+const LEFTOVERS = ['attachment-leaked', 'delete-aborted'];
+
+/** What is only a risk as long as the runtime has an older list loaded, which maps ports. */
+const OF_FIRST_CONFIG = [
+  'capability-missing',
+  'cni-version-unsupported',
+  'conflist-invalid',
+  'conflist-not-loaded',
+  'conflist-renamed',
+  'conflist-shadowed',
+  'plugin-order-wrong',
+  'portmap-not-chained',
+];
+
+/** A text on one line, without its marks of code. */
+const unwrapped = (text: string) => text.replaceAll('`', '').replace(/\s+/g, ' ');
+
+const sentencesOf = (text: string) => text.split(/(?<=[.?!]) (?=[A-Z])/);
 
 describe('the catalogue', () => {
   test('has every file of its directory, once', () => {
@@ -30,18 +110,48 @@ describe('the catalogue', () => {
     expect(diagnose({ ...world, reports: new Map(), probes: [] }).diagnosis.findings).toEqual([]);
   });
 
+  test('hides each finding by those that it follows from, and by no others', () => {
+    expect(Object.fromEntries(catalogue.map(({ code, mutedBy }) => [code, mutedBy]))).toEqual(MUTED_BY);
+  });
+
+  test('has leftovers, and failures of the first configuration', () => {
+    expect(catalogue.filter(({ leftover }) => leftover).map(({ code }) => code)).toEqual(LEFTOVERS);
+    expect(catalogue.filter(({ ofFirstConfig }) => ofFirstConfig).map(({ code }) => code)).toEqual(
+      OF_FIRST_CONFIG,
+    );
+  });
+
   describe.each([...catalogue])('$code', (failure) => {
-    test('has all its parts', () => {
-      for (const part of ['title', 'explanation', 'remedy'] as const) expect(failure[part]).not.toBe('');
-      expect(failure.explanation).toMatch(/\.$/);
-      expect(failure.remedy).toMatch(/\.$/);
+    const page = unwrapped(readFileSync(join(pages, `${failure.code}.md`), 'utf8'));
+
+    test('has a page that says the same', () => {
+      const { code, title, stage, severity, restart, explanation } = failure;
+      expect(title).not.toBe('');
+      expect(page).toStartWith(
+        `# ${code}: ${title} Stage **${stage}** · severity **${severity}** · restart **${restart}** `,
+      );
+      for (const sentence of sentencesOf(explanation)) expect(page).toContain(unwrapped(sentence));
+    });
+
+    test('explains and remedies in sentences', () => {
+      const { explanation, remedy } = failure;
+      // Names of programs keep their spelling.
+      expect(explanation).toMatch(/^(?:[A-Z`]|portmap |netfilter |containerd ).+\.$/);
+      expect(remedy).toMatch(/^[A-Z].{10,}\.$/);
+    });
+
+    test('names its sources, all of which are on its page', () => {
       expect(failure.sources).not.toEqual([]);
-      for (const part of ['detect', 'heal'] as const) expect(failure[part]).toBeFunction();
-      expect(existsSync(join(pages, `${failure.code}.md`))).toBe(true);
+      for (const source of failure.sources) {
+        expect(source).toMatch(/^(?:https:\/\/|[\w-]+\/[\w.-]+)/);
+        expect(page).toContain(unwrapped(source.split(' ')[0]!));
+      }
     });
 
     test('says why there is no other way when a restart is needed, and only then', () => {
       expect(failure.restartReason !== undefined).toBe(failure.restart === 'needed');
+      expect(page).toContain(unwrapped(failure.restartReason ?? ''));
+      expect(failure.restartReason).not.toBe('');
     });
 
     test('is hidden by failures that there are, and not by itself', () => {
