@@ -38,12 +38,12 @@ export const hostportConflict = defineFailure<null>({
               {
                 kind: 'object',
                 where: `pod ${podName(winner)}`,
-                saw: `${formatPort(first.port)}, created ${first.pod.metadata?.creationTimestamp}`,
+                saw: `${formatPort(first.port)}, created ${createdAt(first)}`,
               },
               {
                 kind: 'object',
                 where: `pod ${podName(loser)}`,
-                saw: `${formatPort(path.port)}, created ${path.pod.metadata?.creationTimestamp}${refusal(path)}`,
+                saw: `${formatPort(path.port)}, created ${createdAt(path)}${refusal(path)}`,
               },
             ],
             data: null,
@@ -56,36 +56,36 @@ export const hostportConflict = defineFailure<null>({
   heal: () => ({ by: 'hand', why: 'their owners must decide which of the two pods keeps the port' }),
 });
 
-/** The pods that have a port of a node, by address: what comes first is found without a look at all, which may be thousands. */
+interface Holder {
+  path: PathView;
+  place: number;
+}
+
+/** The pods that have a port of a node, in their order: what comes first is found without a look at all, which may be thousands. */
 class Holders {
-  /** Of each address the first, and the first of another pod. */
-  readonly #byAddress = new Map<string | undefined, { path: PathView; place: number }[]>();
+  #first: Holder | undefined;
+  /** The first of each address; undefined stands for those of every address. */
+  readonly #byAddress = new Map<string | undefined, Holder>();
   #count = 0;
 
   add(path: PathView): void {
-    const place = this.#count++;
-    for (const address of new Set([ALL, addressOf(path)])) {
-      const firsts = this.#byAddress.get(address) ?? [];
-      this.#byAddress.set(address, firsts);
-      if (firsts.length === 0 || (firsts.length === 1 && firsts[0]!.path.pod !== path.pod)) {
-        firsts.push({ path, place });
-      }
-    }
+    const holder = { path, place: this.#count++ };
+    const address = addressOf(path);
+    this.#first ??= holder;
+    if (!this.#byAddress.has(address)) this.#byAddress.set(address, holder);
   }
 
-  /** The first mapping of another pod that this one cannot be beside. */
+  /** The first mapping of another pod that this one cannot be beside. All mappings of earlier pods have been added, and none of later ones. */
   first(path: PathView): PathView | undefined {
     const address = addressOf(path);
-    const addresses = address === undefined ? [ALL] : [undefined, address];
-    const [found] = addresses
-      .flatMap((each) => this.#byAddress.get(each)?.find((other) => other.path.pod !== path.pod) ?? [])
-      .sort((a, b) => a.place - b.place);
+    const holders =
+      address === undefined ? [this.#first] : [this.#byAddress.get(undefined), this.#byAddress.get(address)];
+    const [found] = holders
+      .filter((holder) => holder !== undefined && holder.path.pod !== path.pod)
+      .sort((a, b) => a!.place - b!.place);
     return found?.path;
   }
 }
-
-/** Stands for whatever address. */
-const ALL = '';
 
 /** Undefined for every address. */
 function addressOf({ port }: PathView): string | undefined {
@@ -101,6 +101,11 @@ function byPrecedence(a: PathView, b: PathView): number {
     made(a).localeCompare(made(b)) ||
     podName(a.subject.pod!).localeCompare(podName(b.subject.pod!))
   );
+}
+
+function createdAt({ pod }: PathView): string {
+  const time = pod.metadata?.creationTimestamp;
+  return time === undefined ? 'at an unknown time' : String(time);
 }
 
 function refusal({ pod }: PathView): string {
