@@ -22,7 +22,9 @@ export const hostipFamilyMismatch = defineFailure<null>({
     return scene.paths.flatMap(({ pod, port, subject, sandbox }): Detection<null>[] => {
       const family =
         port.hostIP === undefined || port.hostIP === '::' ? undefined : parseIp(port.hostIP)?.family;
-      const ips = sandbox?.ips.length ? sandbox.ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
+      const ips = sandbox?.ips.length
+        ? sandbox.ips
+        : (pod.status?.podIPs ?? []).flatMap(({ ip }) => ip ?? []);
       if (family === undefined || ips.length === 0 || ips.some((ip) => parseIp(ip)?.family === family))
         return [];
       return [

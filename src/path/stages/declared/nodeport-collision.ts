@@ -19,9 +19,10 @@ export const nodeportCollision = defineFailure<null>({
   detect(scene) {
     const owners = new Map(
       scene.world.services.flatMap((service) =>
-        (service.spec?.ports ?? [])
-          .filter(({ nodePort }) => (nodePort ?? 0) > 0)
-          .map(({ nodePort, protocol }) => [`${protocol ?? 'TCP'} ${nodePort}`, service] as const),
+        // Without a nodePort, or with 0, it is no hostPort either.
+        (service.spec?.ports ?? []).map(
+          ({ nodePort, protocol }) => [`${protocol ?? 'TCP'} ${nodePort}`, service] as const,
+        ),
       ),
     );
     return scene.paths.flatMap(({ port, subject }): Detection<null>[] => {
