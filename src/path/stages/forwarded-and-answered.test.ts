@@ -1,12 +1,20 @@
 import { describe, expect, test } from 'bun:test';
-import type { Pod } from '../../kube/types.ts';
 import { type Diagnosed, diagnose } from '../diagnose/diagnose.ts';
 import { planHeal } from '../heal/plan.ts';
 import type { Flow } from '../model/node-report.ts';
 import { known } from '../model/observed.ts';
 import type { Vantage } from '../model/probe.ts';
 import type { NetworkPolicy } from '../model/world.ts';
-import { CHAIN, NODE, OTHER, type Otherwise, POD, type Route, worldOf } from '../testing/worker.ts';
+import {
+  CHAIN,
+  NODE,
+  OTHER,
+  type Otherwise,
+  POD,
+  type Route,
+  withPorts,
+  worldOf,
+} from '../testing/worker.ts';
 
 const SILENT = { outcome: 'timeout', detail: 'no answer within 1000 ms' } as const;
 const REFUSED = { outcome: 'refused', detail: 'ECONNREFUSED' } as const;
@@ -33,13 +41,6 @@ const staleFlow: Flow = {
   replyDestinationPort: 4000,
   unreplied: true,
 };
-
-type Ports = NonNullable<Pod['spec']>['containers'][number]['ports'];
-/** The pod, with these ports. */
-const withPorts = (pod: Pod, ports: Ports): Pod => ({
-  ...pod,
-  spec: { ...pod.spec!, containers: pod.spec!.containers.map((container) => ({ ...container, ports })) },
-});
 
 const policy = (spec: Record<string, unknown>): NetworkPolicy => ({
   metadata: { namespace: 'default', name: 'inside-only' },

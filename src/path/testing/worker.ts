@@ -344,3 +344,11 @@ function probesOf({ probes, protocol = 'TCP' }: Otherwise): ProbeResult[] {
     ...probes[vantage as Vantage],
   }));
 }
+
+type Ports = NonNullable<Pod['spec']>['containers'][number]['ports'];
+
+/** A pod, with these ports. */
+export const withPorts = (pod: Pod, ports: Ports): Pod => ({
+  ...pod,
+  spec: { ...pod.spec!, containers: pod.spec!.containers.map((container) => ({ ...container, ports })) },
+});
