@@ -28,11 +28,11 @@ export const pluginMissing = defineFailure<Data>({
   detect(scene) {
     return chainPlugins(scene.nodes.values()).flatMap(({ node, type, file }): Detection<Data>[] => {
       if (file !== undefined) return [];
-      const directories = node.seen?.cni.binDirs.join(', ') ?? '';
+      const directories = node.seen!.cni.binDirs.join(', ');
       return [
         {
           subject: { node: node.name },
-          message: `plugin ${type}, which ${node.active?.name} chains, is not in ${directories} of ${node.name}`,
+          message: `plugin ${type}, which ${node.active!.name} chains, is not in ${directories} of ${node.name}`,
           evidence: [
             ...pluginDirectoryEvidence(node),
             ...nodeEventEvidence(scene, node, /failed to find plugin/),

@@ -23,15 +23,16 @@ export const pluginTooOld = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const wanted = effectiveVersion(node);
+      // Known wherever the chain is.
+      const wanted = effectiveVersion(node)!;
       const plugins = chainVersions(node);
       const portmap = plugins?.find(({ type }) => type === 'portmap');
-      if (wanted === undefined || portmap === undefined || portmap.versions.includes(wanted)) return [];
+      if (portmap === undefined || portmap.versions.includes(wanted)) return [];
       if (plugins!.some(({ type, versions }) => type !== 'portmap' && !versions.includes(wanted))) return [];
       return [
         {
           subject: { node: node.name },
-          message: `${node.active?.name} of ${node.name} uses CNI ${wanted}, but the installed portmap supports only ${portmap.versions.join(', ')}`,
+          message: `${node.active!.name} of ${node.name} uses CNI ${wanted}, but the installed portmap supports only ${portmap.versions.join(', ')}`,
           evidence: [
             { kind: 'file', where: portmap.path, saw: `supports ${portmap.versions.join(', ')}` },
             ...nodeEventEvidence(scene, node, /incompatible CNI versions|unsupported CNI/i),

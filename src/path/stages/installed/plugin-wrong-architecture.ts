@@ -46,8 +46,8 @@ export const pluginWrongArchitecture = defineFailure<Data>({
 
   detect(scene) {
     return chainPlugins(scene.nodes.values()).flatMap(({ node, type, file }): Detection<Data>[] => {
-      const wanted = node.seen?.machine.elfMachine;
-      if (file === undefined || wanted === undefined) return [];
+      if (file === undefined) return [];
+      const wanted = node.seen!.machine.elfMachine;
       const { format } = file;
       if (format.kind === 'script' || format.kind === 'unreadable') return [];
       if (format.kind === 'elf' && runsOn(wanted, format)) return [];
