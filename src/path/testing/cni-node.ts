@@ -1,4 +1,9 @@
-import { type CniConfFile, NODE_REPORT_VERSION, type NodeReport } from '../model/node-report.ts';
+import {
+  type CniConfFile,
+  NODE_REPORT_VERSION,
+  type NodeReport,
+  type PluginFile,
+} from '../model/node-report.ts';
 
 const UNSEEN = { unknown: 'not looked at by this test' };
 const AT = '2026-01-01T00:00:00Z';
@@ -48,7 +53,7 @@ export function cniNode(
       confDir: '/etc/cni/net.d',
       files: { value: Object.entries(files).map(([name, content]) => confFile(name, content)) },
       binDirs: ['/opt/cni/bin'],
-      plugins: { value: ['cilium-cni', 'portmap'].map(pluginFile) },
+      plugins: { value: ['cilium-cni', 'portmap'].map((name) => pluginFile(name)) },
       attachments: { value: [] },
       skipped: [],
       ...rest.cni,
@@ -73,13 +78,15 @@ export function cniNode(
   };
 }
 
-function pluginFile(name: string) {
+/** A plugin that is as it should be, and what is otherwise. */
+export function pluginFile(name: string, otherwise: Partial<PluginFile> = {}): PluginFile {
   return {
     name,
     directory: '/opt/cni/bin',
     mode: '0755',
     size: 1,
-    format: { kind: 'elf' as const, machine: 62, bits: 64 },
+    format: { kind: 'elf', machine: 62, bits: 64 },
     versions: { value: ['0.4.0', '1.0.0'] },
+    ...otherwise,
   };
 }

@@ -1,5 +1,6 @@
-import type { Pod } from '../../kube/types.ts';
+import type { Event, Pod } from '../../kube/types.ts';
 import type { Subject } from '../model/finding.ts';
+import type { NodeReport } from '../model/node-report.ts';
 import type { World } from '../model/world.ts';
 import type { Failure } from '../stages/failure.ts';
 import type { Scene } from '../view/scene.ts';
@@ -32,6 +33,29 @@ export function smallWorld(pods: readonly Pod[], rest: Partial<World> = {}): Wor
     probes: [],
     ...rest,
   };
+}
+
+/** A world of two nodes, of which n1 has this report and by default a pod `a` with hostPort 80. */
+export function worldOfNode(report: NodeReport, rest: Partial<World> = {}): World {
+  return smallWorld([podOn('n1', 'a', 80)], { reports: new Map([['n1', { value: report }]]), ...rest });
+}
+
+/** A warning about a pod of {@link podOn}, at this minute. */
+export function warningOf(
+  name: string,
+  message: string | undefined,
+  more: Partial<Event> = {},
+  minute = 0,
+): Event {
+  return {
+    metadata: { name: `${name}-${minute}` },
+    involvedObject: { kind: 'Pod', namespace: 'default', name, uid: `uid-${name}` },
+    type: 'Warning',
+    reason: 'FailedCreatePodSandBox',
+    lastTimestamp: `2026-01-01T00:${String(minute).padStart(2, '0')}:00Z`,
+    message,
+    ...more,
+  } as Event;
 }
 
 /** A failure of which a test says all that matters to it: on which subjects it is found. */
