@@ -1,6 +1,5 @@
 import { parseNetworkConfig } from '../../../cni/conflist.ts';
 import { nameBefore, renameConfig } from '../../heal/conf-plans.ts';
-import type { Evidence } from '../../model/finding.ts';
 import { known } from '../../model/observed.ts';
 import { chainedPortmap } from '../../view/chained-portmap.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
@@ -28,12 +27,12 @@ export const SUFFIX = '.cilium_bak';
 function asideWithPortmap(node: NodeView): { original: string; content: string }[] {
   if (node.active !== undefined && node.chain === undefined) return [];
   const primary = node.chain?.[0]?.type;
-  return (known(node.seen?.cni.files) ?? []).flatMap(({ name, content }) => {
+  return known(node.seen!.cni.files)!.flatMap(({ name, content }) => {
     if (!name.endsWith(SUFFIX) || 'unknown' in content) return [];
     const original = name.slice(0, -SUFFIX.length);
     try {
       const { plugins } = parseNetworkConfig(content.value, original);
-      const isOther = primary !== undefined && plugins[0]?.type !== primary;
+      const isOther = primary !== undefined && plugins[0]!.type !== primary;
       return isOther || portmapIn(plugins) === undefined ? [] : [{ original, content: content.value }];
     } catch {
       // A broken file that is not in use does not matter.
@@ -104,9 +103,10 @@ export const conflistRenamed = defineFailure<Data>({
             evidence: [
               { kind: 'file', where: path, saw: excerpt(content) },
               ...(node.active === undefined ? [] : [fileEvidence(node.active)]),
-              ...without
+              // A pod may have several mappings.
+              ...[...new Set(without.map(({ attachment }) => attachment!))]
                 .slice(0, MAX_RESULTS)
-                .map(({ attachment }): Evidence => attachmentEvidence(attachment!)),
+                .map(attachmentEvidence),
             ],
             data: { node, path, original, active: node.active?.name },
           };
