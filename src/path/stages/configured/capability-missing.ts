@@ -30,10 +30,9 @@ export const capabilityMissing = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const file = node.active;
       const portmap = portmapIn(node.chain);
-      if (file === undefined || portmap === undefined || portmap.capabilities.portMappings === true)
-        return [];
+      if (portmap === undefined || portmap.capabilities.portMappings === true) return [];
+      const file = node.active!;
       // CRI-O maps the ports itself, and hands them to no plugin.
       if (known(node.seen?.runtime)?.name === 'cri-o') return [];
       return [

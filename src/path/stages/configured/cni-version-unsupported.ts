@@ -29,13 +29,13 @@ export const cniVersionUnsupported = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const file = node.active;
       const plugins = chainVersions(node);
-      const wanted = effectiveVersion(node);
-      if (file === undefined || plugins === undefined || wanted === undefined) return [];
+      if (plugins === undefined) return [];
+      // Both are known where the chain is.
+      const [file, wanted] = [node.active!, effectiveVersion(node)!];
       const lacking = plugins.filter(({ versions }) => !versions.includes(wanted));
       // When only portmap lacks the version, it must be replaced: plugin-too-old.
-      if (lacking.length === 0 || lacking.every(({ type }) => type === 'portmap')) return [];
+      if (lacking.every(({ type }) => type === 'portmap')) return [];
       const common = commonVersion(node, plugins);
       return [
         {
@@ -82,7 +82,7 @@ const NEWEST_EVERYWHERE = '1.0.0';
  */
 function commonVersion(node: NodeView, plugins: readonly PluginVersions[]): string | undefined {
   const common = cniVersions.filter((version) => plugins.every(({ versions }) => versions.includes(version)));
-  const proven = new Set((node.attachments ?? []).map(({ result }) => resultFields(result)?.cniVersion));
+  const proven = new Set(node.attachments?.map(({ result }) => resultFields(result)?.cniVersion));
   return (
     common.findLast((version) => proven.has(version)) ??
     common.findLast((version) => compareVersions(version, NEWEST_EVERYWHERE) <= 0)

@@ -2,6 +2,7 @@ import { writeConfig } from '../../heal/conf-plans.ts';
 import { known } from '../../model/observed.ts';
 import { chainedPortmap } from '../../view/chained-portmap.ts';
 import type { ConfigFile, NodeView } from '../../view/node-view.ts';
+import { sandboxIds } from '../../view/owned-mappings.ts';
 import { fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
@@ -49,9 +50,8 @@ export const conflistInvalid = defineFailure<Data>({
   heal({ data: { node, file } }) {
     // The runtime stores with every attachment the list that it used: the newest is the file as it last worked. Other tools (nerdctl, podman)
     // store theirs in the same place, so only attachments of this runtime's sandboxes count.
-    const sandboxes = new Set((node.sandboxes ?? []).map(({ id }) => id));
-    const last = [...(node.attachments ?? [])]
-      .filter(({ ifName, containerId }) => ifName !== 'lo' && sandboxes.has(containerId))
+    const last = node.attachments
+      ?.filter(({ ifName, containerId }) => ifName !== 'lo' && sandboxIds(node)?.has(containerId))
       .sort((a, b) => b.modified.localeCompare(a.modified))
       // A report only describes a file that is not a list.
       .find((attachment) => chainedPortmap(attachment) !== undefined);

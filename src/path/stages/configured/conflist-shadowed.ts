@@ -30,7 +30,7 @@ export const conflistShadowed = defineFailure<Data>({
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
       const [winner, ...others] = node.configs ?? [];
       if (winner === undefined || 'unknown' in winner.list || portmapIn(winner.list.value.plugins)) return [];
-      const primary = winner.list.value.plugins[0]?.type;
+      const primary = winner.list.value.plugins[0]!.type;
       // Only a file of the same network, with portmap, was meant to be used.
       const shadowed = others.find((file) => {
         const plugins = known(file.list)?.plugins;

@@ -28,16 +28,15 @@ export const conflistTooEarly = defineFailure<Data>({
     const seen = new Set<NodeView>();
     return scene.paths.flatMap(({ node, pod, sandbox }): Detection<Data>[] => {
       if (node === undefined || seen.has(node) || sandbox !== undefined) return [];
-      const evidence = eventEvidence(scene, pod, AGENT_ABSENT);
       // The newest failure counts: what failed first may have come right since.
       const last = scene.eventsOf(pod).findLast(({ type }) => type === 'Warning');
-      if (evidence.length === 0 || !AGENT_ABSENT.test(excerpt(last?.message ?? ''))) return [];
+      if (last?.message === undefined || !AGENT_ABSENT.test(excerpt(last.message))) return [];
       seen.add(node);
       return [
         {
           subject: { node: node.name },
           message: `the chain of ${node.name} runs, but the agent of its primary plugin does not answer`,
-          evidence,
+          evidence: eventEvidence(scene, pod, AGENT_ABSENT),
           data: { node },
         },
       ];

@@ -28,9 +28,9 @@ export const pluginOrderWrong = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const file = node.active;
-      const chain = node.chain;
-      if (file === undefined || chain?.[0]?.type !== 'portmap') return [];
+      const { chain } = node;
+      if (chain?.[0]?.type !== 'portmap') return [];
+      const file = node.active!;
       return [
         {
           subject: { node: node.name },

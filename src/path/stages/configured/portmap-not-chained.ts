@@ -50,9 +50,9 @@ export const portmapNotChained = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const file = node.active;
-      const chain = node.chain;
-      if (file === undefined || chain === undefined || portmapIn(chain) !== undefined) return [];
+      const { chain } = node;
+      if (chain === undefined || portmapIn(chain) !== undefined) return [];
+      const file = node.active!;
       // A delegating plugin has its chain, portmap included, in a separate configuration.
       if (chain.some(({ type }) => DELEGATING.has(type))) return [];
       const paths = scene.pathsOn(node);

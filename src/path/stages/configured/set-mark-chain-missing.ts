@@ -26,11 +26,11 @@ export const setMarkChainMissing = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const file = node.active;
       const chain = portmapIn(node.chain)?.fields.externalSetMarkChain;
-      if (file === undefined || typeof chain !== 'string' || chain === '') return [];
-      const variant = node.seen?.netfilter.defaultVariant;
-      const tables = node.seen?.netfilter.iptables.find(
+      if (typeof chain !== 'string' || chain === '') return [];
+      const file = node.active!;
+      const variant = node.seen!.netfilter.defaultVariant;
+      const tables = node.seen!.netfilter.iptables.find(
         (entry) => entry.family === 'ipv4' && entry.variant === variant,
       );
       const text = known(tables?.text);
