@@ -52,5 +52,6 @@ function healLines(heal: Heal): string[] {
 function stepLine(step: HealStep): string {
   const where = step.on === 'node' ? step.node : 'cluster';
   const { do: verb, ...what } = step.action;
-  return `${verb} on ${where}, to ${step.why}: ${JSON.stringify(what)}`;
+  const shown = 'content' in what ? { ...what, content: JSON.parse(what.content) } : what;
+  return `${verb} on ${where}, to ${step.why}: ${JSON.stringify(shown)}`;
 }
