@@ -30,13 +30,13 @@ export const attachmentDoubled = defineFailure<Data>({
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { node, sandbox, attachment, port, subject } = path;
       if (node === undefined || sandbox === undefined) return [];
-      const owned = ownedMappings(node) ?? new Map();
-      const translations = mappingFor(owned, sandbox, attachment?.ifName)?.translations ?? [];
+      const own = mappingFor(ownedMappings(node) ?? new Map(), sandbox, attachment?.ifName);
       const trace = traceFrom(originsOf(path)[0], path, scene);
-      if (translations.length < 2 || 'unknown' in trace || !trace.value.translation.known) return [];
+      if (own === undefined || 'unknown' in trace || !trace.value.translation.known) return [];
+      const { translations } = own;
       const taken = trace.value.translation.value;
       // By a rule of its own chain, and not to itself.
-      if (taken === undefined || leadsToPod(trace.value, path)) return [];
+      if (translations.length < 2 || taken === undefined || leadsToPod(trace.value, path)) return [];
       if (!translations.some(({ rule }) => rule === taken.rule)) return [];
       return [
         {

@@ -33,13 +33,11 @@ export const attachmentLeaked = defineFailure<Data>({
       const gone = [...(ownedMappings(node)?.values() ?? [])].filter(({ owner }) => isGone(node, owner));
       if (gone.length === 0) return [];
       // Whose DEL the runtime still remembers is another matter (delete-aborted), and so is one in a live pod's way (mapping-stale).
-      const others = new Set([
-        ...(node.attachments ?? []).map(({ containerId }) => containerId),
-        ...scene.pathsOn(node).flatMap((path) => hiddenBy(path, scene) ?? []),
-      ]);
+      const cached = new Set(node.attachments?.map(({ containerId }) => containerId));
+      const hiding = new Set(scene.pathsOn(node).map((path) => hiddenBy(path, scene)));
       return gone.flatMap((mapping): Detection<Data>[] => {
         const { owner, entries } = mapping;
-        if (others.has(owner.containerId)) return [];
+        if (cached.has(owner.containerId) || hiding.has(owner.containerId)) return [];
         return [
           {
             subject: { node: node.name },

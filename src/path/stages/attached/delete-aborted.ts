@@ -1,4 +1,5 @@
 import type { CachedAttachment } from '../../model/node-report.ts';
+import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { sandboxIds } from '../../view/owned-mappings.ts';
 import { excerpt } from '../evidence.ts';
@@ -29,15 +30,14 @@ export const deleteAborted = defineFailure<Data>({
   mutedBy: [],
 
   detect(scene) {
-    return [...scene.nodes.values()].flatMap((node) =>
-      (node.attachments ?? []).flatMap((attachment): Detection<Data>[] => {
+    return [...scene.nodes.values()].flatMap((node) => {
+      const found = node.attachments?.flatMap((attachment): Detection<Data>[] => {
         const { containerId, networkName, file, ifName } = attachment;
         if (sandboxIds(node)?.has(containerId) !== false) return [];
         // While its namespace exists, the sandbox is being created or deleted: a runtime lists it only once it is created.
         if (attachment.netnsExists) return [];
         // Other runtimes store their results in the same place: only networks of this one count.
-        if (ifName === 'lo' || node.active === undefined || !('value' in node.active.list)) return [];
-        if (node.active.list.value.name !== networkName) return [];
+        if (ifName === 'lo' || known(node.active?.list)?.name !== networkName) return [];
         return [
           {
             subject: { node: node.name },
@@ -46,8 +46,9 @@ export const deleteAborted = defineFailure<Data>({
             data: { node, attachment },
           },
         ];
-      }),
-    );
+      });
+      return found ?? [];
+    });
   },
 
   heal: ({ data: { node } }) => ({

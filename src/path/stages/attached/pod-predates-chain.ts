@@ -5,7 +5,7 @@ import { chainedPortmap } from '../../view/chained-portmap.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { mappingFor, ownedMappings } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
-import { answersFromElsewhere, excerpt } from '../evidence.ts';
+import { answersFromElsewhere, attachmentEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
@@ -32,9 +32,10 @@ export const podPredatesChain = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, sandbox, attachment, port, subject } = path;
-      if (node === undefined || sandbox === undefined || attachment === undefined) return [];
-      if (node.chain === undefined || portmapIn(node.chain)?.capabilities.portMappings !== true) return [];
+      const { attachment, port, subject } = path;
+      if (attachment === undefined) return [];
+      const [node, sandbox] = [path.node!, path.sandbox!];
+      if (portmapIn(node.chain)?.capabilities.portMappings !== true) return [];
       // A cache that cannot be read proves nothing against the chain.
       if (chainedPortmap(attachment) !== false || answersFromElsewhere(path)) return [];
       // Attached by other means than the runtime's.
@@ -45,11 +46,7 @@ export const podPredatesChain = defineFailure<Data>({
           subject,
           message: `${podName(subject.pod!)} was created before ${node.active!.name} chained portmap on ${node.name}, so ${formatPort(port)} has no mapping`,
           evidence: [
-            {
-              kind: 'result',
-              where: `${attachment.file} (${attachment.modified})`,
-              saw: excerpt(attachment.config),
-            },
+            attachmentEvidence(attachment),
             {
               kind: 'runtime',
               where: `sandbox ${sandbox.id.slice(0, 13)}`,
