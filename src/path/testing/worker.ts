@@ -1,5 +1,6 @@
 import type { Event, Pod } from '../../kube/types.ts';
-import type { Flow, NodeReport, PolicyRule } from '../model/node-report.ts';
+import type { CachedAttachment, Flow, NodeReport, PolicyRule, Sandbox } from '../model/node-report.ts';
+import { known } from '../model/observed.ts';
 import type { ProbeResult, Vantage } from '../model/probe.ts';
 import type { NetworkPolicy, World } from '../model/world.ts';
 
@@ -31,6 +32,8 @@ export interface Otherwise {
   policies?: NetworkPolicy[];
   complaints?: string[];
   listeners?: Value<NodeReport['network']['listeners']>;
+  attachments?: (attachments: CachedAttachment[]) => CachedAttachment[];
+  sandboxes?: (sandboxes: Sandbox[]) => Sandbox[];
   /** Changes what iptables-save printed, after all of the above. */
   rules?: (text: string) => string;
   /** Changes the report, after all of the above. */
@@ -101,7 +104,13 @@ function unchangedWorld(otherwise: Otherwise): World {
 
 function reportOf(otherwise: Otherwise): NodeReport {
   const report = unchangedReport(otherwise);
-  return otherwise.report?.(report) ?? report;
+  const { attachments = (entries) => entries, sandboxes = (entries) => entries } = otherwise;
+  const changed: NodeReport = {
+    ...report,
+    cni: { ...report.cni, attachments: { value: attachments(known(report.cni.attachments)!) } },
+    sandboxes: { value: sandboxes(known(report.sandboxes)!) },
+  };
+  return otherwise.report?.(changed) ?? changed;
 }
 
 function unchangedReport(otherwise: Otherwise): NodeReport {
