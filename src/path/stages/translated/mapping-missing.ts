@@ -31,12 +31,12 @@ export const mappingMissing = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, sandbox, attachment, port, subject } = path;
-      if (node === undefined || sandbox === undefined || attachment === undefined) return [];
-      if (portmapIn(node.chain) === undefined) return [];
-      const owned = ownedMappings(node);
+      const { attachment, port, subject } = path;
+      if (attachment === undefined) return [];
+      const [node, sandbox] = [path.node!, path.sandbox!];
       const takers = takersOf(path, scene);
-      if (owned === undefined || takers === undefined) return [];
+      if (portmapIn(node.chain) === undefined || takers === undefined) return [];
+      const owned = ownedMappings(node)!;
       const own = mappingFor(owned, sandbox, attachment.ifName);
       if (own !== undefined && (subject.family === undefined || own.families.has(subject.family))) return [];
       // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
@@ -77,6 +77,6 @@ const MAPPINGS = memoKey<string>();
 function mappingsOf(node: NodeView, owned: ReadonlyMap<string, OwnedMapping>): string {
   const entries = [...owned.values()].flatMap((mapping) => mapping.entries);
   if (entries.length > 0) return excerptOfLines(entries);
-  const chains = known(node.ruleset)?.tables.flatMap((table) => [...table.chains.keys()]) ?? [];
+  const chains = known(node.ruleset)!.tables.flatMap((table) => [...table.chains.keys()]);
   return excerpt(`(none; chains: ${chains.join(' ')})`);
 }

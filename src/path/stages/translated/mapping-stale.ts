@@ -28,11 +28,12 @@ export const mappingStale = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, sandbox, port, subject } = path;
+      const { sandbox, port, subject } = path;
       const taker = takerOf(path, scene);
-      if (node === undefined || sandbox === undefined || taker?.owner === undefined) return [];
+      if (sandbox === undefined || taker?.owner === undefined) return [];
+      const node = path.node!;
       const { network, containerId, ifName } = taker.owner;
-      if (containerId === sandbox.id || !isGone(node, taker.owner)) return [];
+      if (!isGone(node, taker.owner)) return [];
       return [
         {
           subject,

@@ -3,6 +3,7 @@ import { rewriteMapping } from '../../heal/attach-plan.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import type { Sandbox } from '../../model/node-report.ts';
+import { known } from '../../model/observed.ts';
 import { memoKey, remembered } from '../../view/memory.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -36,10 +37,11 @@ export const masqueradeMissing = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, sandbox, port, subject } = path;
+      const { sandbox, port, subject } = path;
+      if (sandbox === undefined) return [];
+      const node = path.node!;
       // With snat off it is not expected: hairpin-unmasqueraded.
-      if (node === undefined || sandbox === undefined || portmapIn(node.chain)?.fields.snat === false)
-        return [];
+      if (portmapIn(node.chain)?.fields.snat === false) return [];
       const lacking = (['loopback', 'pod'] as const).filter((origin) => {
         if (port.hostIP !== undefined && (origin === 'loopback') !== port.hostIP.startsWith('127.'))
           return false;
@@ -76,9 +78,8 @@ const MASQUERADING = memoKey<Evidence[]>();
 
 /** What the node has of rules that masquerade. */
 function masqueradeRules(node: NodeView): Evidence[] {
-  const rules =
-    'value' in node.ruleset ? node.ruleset.value.tables.flatMap(({ chains }) => [...chains.values()]) : [];
-  const texts = rules
+  const chains = known(node.ruleset)!.tables.flatMap((table) => [...table.chains.values()]);
+  const texts = chains
     .filter(({ name }) => name === MASQ_CHAIN || name === 'POSTROUTING')
     .flatMap(({ name, rules: own }) => own.map(({ text }) => `${name}: ${text}`));
   return [
