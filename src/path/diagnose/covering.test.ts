@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import type { Family, Subject } from '../model/finding.ts';
+import type { FamilyName } from '../../util/family.ts';
+import type { Subject } from '../model/finding.ts';
 import type { PathView } from '../view/scene.ts';
 import { coveringKeys, inFamilyOf, keyOf } from './covering.ts';
 
@@ -32,7 +33,7 @@ test('a subject is covered by all that have some of its parts, and by nothing el
 });
 
 describe('the family of a subject', () => {
-  const path = (family: Family | undefined, subject: Subject) => ({ family, subject }) as PathView;
+  const path = (family: FamilyName | undefined, subject: Subject) => ({ family, subject }) as PathView;
   const b = { ...pod, name: 'b', uid: 'v' };
   const c = { ...pod, name: 'c', uid: 'w' };
   const other = { ...port, hostPort: 81 };
@@ -45,7 +46,7 @@ describe('the family of a subject', () => {
     path(undefined, { node: 'n', pod: c, port }),
   ]);
 
-  test.each<[string, Subject, Family | undefined]>([
+  test.each<[string, Subject, FamilyName | undefined]>([
     ['of a mapping is that which it is reached by', { node: 'n', pod, port }, 'IPv4'],
     ['of a pod is that of all its mappings', { node: 'n', pod }, 'IPv4'],
     ['of a mapping of both is none', { node: 'n', pod: b, port }, undefined],
