@@ -369,6 +369,23 @@ describe('verdicts', () => {
       ['accept here; 172.17.0.1 > 172.17.0.2 :80'],
     ],
     [
+      'in a map whose contents are not known',
+      input(
+        [
+          {
+            kind: 'verdict-map',
+            lookup: lookup(['mark'], [[1, { verdict: accept }]], { opaque: 'too long' }),
+          },
+        ],
+        [drop],
+      ),
+      IN,
+      [
+        "unknown; 172.17.0.1 > 172.17.0.2 :80; if statement the packet's mark: too long",
+        "drop by t:inp.1; 172.17.0.1 > 172.17.0.2 :80; steps t:inp.1; unless statement the packet's mark: too long",
+      ],
+    ],
+    [
       'in a map by a value that is not known',
       input(
         [
@@ -412,6 +429,12 @@ describe('verdicts', () => {
         'drop by t:inp.0[1]; 172.17.0.1 > 172.17.0.2 :80; steps t:inp.0[1]; if random any of the map',
         'accept here; 172.17.0.1 > 172.17.0.2 :80; steps t:inp.0[0]; if random any of the map',
       ],
+    ],
+    [
+      'in a map by turns that is empty',
+      input([{ kind: 'verdict-map', lookup: lookup(undefined, [], { random: true }) }]),
+      IN,
+      ['accept here; 172.17.0.1 > 172.17.0.2 :80'],
     ],
     [
       'in a map by something',

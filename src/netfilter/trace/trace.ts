@@ -707,10 +707,16 @@ class Tracer {
       if (found === ABSENT) return [{ element: undefined, branch }];
       if (found.certain !== undefined) return [{ element: found.certain, branch }];
       possible = [...found.possible];
-      if (possible.length === 0 && lookup.map.opaque === undefined) return [{ element: undefined, branch }];
     }
-    // A random key finds an element each time where the map is full, as such maps are.
-    if (lookup.random !== true || possible.length === 0) possible.push(undefined);
+    if (lookup.map.opaque !== undefined) {
+      // What was not understood of the map may be what is found, and do anything.
+      const unread: Unknown = { kind: 'statement', rule, text: `${lookup.text}: ${lookup.map.opaque}` };
+      this.#end(branch.fork().assume(unread, true), 'unknown');
+      branch.assume(unread, false);
+    }
+    if (possible.length === 0) return [{ element: undefined, branch }];
+    // A random key finds an element each time, as such maps are full.
+    if (lookup.random !== true) possible.push(undefined);
     const unknown: Unknown = { kind: 'match', rule, text: lookup.text, random: lookup.random === true };
     if (possible.length > MAX_BRANCHES) {
       this.#giveUp([branch], `more than ${MAX_BRANCHES} possible elements`);
