@@ -1017,14 +1017,8 @@ function agreed<T>(
     (outcome, i) => settled(outcome, i) && (i === 0 || key(value(outcome)) === firstKey),
   );
   if (same) return { known: true, value: first };
-  const seen = new Map<Unknown, Set<boolean>>();
-  for (const { assumed } of outcomes) {
-    for (const { unknown, holds } of assumed) {
-      const held = seen.get(unknown) ?? new Set();
-      seen.set(unknown, held.add(holds));
-    }
-  }
-  return { known: false, because: [...seen.keys()] };
+  const unknowns = outcomes.flatMap(({ assumed }) => assumed.map(({ unknown }) => unknown));
+  return { known: false, because: [...new Set(unknowns)] };
 }
 
 function translationKey(translation: Translation | undefined): string {
