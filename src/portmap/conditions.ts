@@ -9,8 +9,8 @@ const commands = [
   ...['wait-interval', 'verbose', 'numeric', 'exact', 'line-numbers', 'protocol', 'proto', 'ipv4', 'ipv6'],
   ...['help', 'version'],
 ];
-/** Complete names of match extensions' options which getopt would not take for an abbreviation of the above. */
-const exact = new Set(['--set', '--probability', '--list-set', '--icmp-type', '--proto-type']);
+/** The one complete name of a match extension's option that is the beginning of a command's: getopt does not take it for an abbreviation. */
+const SET = '--set';
 
 /**
  * Validates `conditionsV4` or `conditionsV6`: extra matches, one word an element, for the rule that leads to the pod's chain.
@@ -27,7 +27,7 @@ export function validateConditions(value: unknown, field: string): string[] {
       const name = word.slice(2).split('=')[0]!;
       // getopt_long(3) accepts every unambiguous abbreviation.
       const isCommand = commands.some((command) => command.startsWith(name));
-      if (name === '' || (isCommand && !exact.has(`--${name}`))) {
+      if (name === '' || (isCommand && `--${name}` !== SET)) {
         throw refuse(at, 'must be a match, not a command, target or protocol', word);
       }
     } else if (word.startsWith('-') && !/^-\d/.test(word) && !shortMatches.has(word)) {
