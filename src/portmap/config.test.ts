@@ -51,6 +51,86 @@ describe('mappings', () => {
   });
 });
 
+test.each<[Record<string, unknown>, Record<string, unknown>]>([
+  [
+    { snat: null, masqAll: null, strict: null },
+    { snat: true, masqAll: false, strict: false },
+  ],
+  [
+    { snat: false, masqAll: true, strict: true },
+    { snat: false, masqAll: true, strict: true },
+  ],
+  [{ markMasqBit: 0 }, { markMasqBit: 0 }],
+  [{ markMasqBit: 31 }, { markMasqBit: 31 }],
+  [
+    { markMasqBit: null, externalSetMarkChain: null },
+    { markMasqBit: 13, externalSetMarkChain: undefined },
+  ],
+  [{ externalSetMarkChain: 'X'.repeat(28) }, { externalSetMarkChain: 'X'.repeat(28) }],
+  [{ externalSetMarkChain: '_a.B-1:2' }, { externalSetMarkChain: '_a.B-1:2', markMasqBit: 13 }],
+  [{ runtimeConfig: null }, { portMappings: [] }],
+  [{ runtimeConfig: { portMappings: null } }, { portMappings: [] }],
+  [
+    { conditionsV4: null, conditionsV6: null },
+    { conditionsV4: [], conditionsV6: [], backend: undefined },
+  ],
+  [{ conditionsV4: ['-s', '10.0.0.1'] }, { conditionsV4: ['-s', '10.0.0.1'], backend: 'iptables' }],
+  [{ conditionsV6: ['ip6 saddr ::2'] }, { conditionsV6: ['ip6', 'saddr', '::2'], backend: 'nftables' }],
+  [
+    mapping({ hostPort: 1, containerPort: 65535 }),
+    { portMappings: [{ hostPort: 1, containerPort: 65535, protocol: 'tcp' }] },
+  ],
+  [
+    mapping({ hostPort: 65535, containerPort: 1 }),
+    { portMappings: [{ hostPort: 65535, containerPort: 1, protocol: 'tcp' }] },
+  ],
+  [
+    mapping({ protocol: '', hostIP: null }),
+    { portMappings: [{ hostPort: 80, containerPort: 8080, protocol: 'tcp' }] },
+  ],
+  [mapping({ protocol: null }), { portMappings: [{ hostPort: 80, containerPort: 8080, protocol: 'tcp' }] }],
+])('%j is read as %j', (extra, wanted) => {
+  expect(parse(extra)).toMatchObject(wanted);
+});
+
+describe('a port that is asked for twice', () => {
+  const first = { hostPort: 80, containerPort: 8080 };
+  const again = { hostPort: 80, containerPort: 9090 };
+  const effect = 'has no effect: an earlier entry of the request maps it';
+  test.each<[Record<string, unknown>, Record<string, unknown>, string | undefined]>([
+    [first, again, `tcp 80 to 9090 ${effect}`],
+    [first, { ...again, hostPort: 81 }, undefined],
+    [first, { ...again, protocol: 'udp' }, undefined],
+    [first, { ...again, hostIP: '10.0.0.1' }, `10.0.0.1 tcp 80 to 9090 ${effect}`],
+    [first, { ...again, hostIP: '::' }, `:: tcp 80 to 9090 ${effect}`],
+    [{ ...first, hostIP: '10.0.0.1' }, again, undefined],
+    [{ ...first, hostIP: '0.0.0.0' }, again, undefined],
+    [{ ...first, hostIP: '0.0.0.0' }, { ...again, hostIP: '10.0.0.1' }, `10.0.0.1 tcp 80 to 9090 ${effect}`],
+    [{ ...first, hostIP: '0.0.0.0' }, { ...again, hostIP: 'fd00::1' }, undefined],
+    [{ ...first, hostIP: '::' }, { ...again, hostIP: '0.0.0.0' }, undefined],
+    [{ ...first, hostIP: '::' }, { ...again, hostIP: '0::0' }, `0::0 tcp 80 to 9090 ${effect}`],
+    [
+      { ...first, hostIP: 'fd00::1' },
+      { ...again, hostIP: 'fd00:0::1' },
+      `fd00:0::1 tcp 80 to 9090 ${effect}`,
+    ],
+    [{ ...first, hostIP: '10.0.0.1' }, { ...again, hostIP: '10.0.0.2' }, undefined],
+  ])('%j, then %j: %p', (one, two, text) => {
+    const { portMappings, repeated } = parse({ runtimeConfig: { portMappings: [one, two] } });
+    expect(repeated).toEqual(text === undefined ? [] : [text]);
+    expect(portMappings.map(({ containerPort }) => containerPort)).toEqual(
+      text === undefined ? [8080, 9090] : [8080],
+    );
+  });
+
+  test('is remembered for all that follow', () => {
+    const { portMappings, repeated } = parse({
+      runtimeConfig: { portMappings: [first, { ...first, hostPort: 81 }, again, again] },
+    });
+    expect([portMappings.length, repeated.length]).toEqual([2, 2]);
+  });
+});
+
 describe('refused, naming the field and the value', () => {
   test.each<[Record<string, unknown>, string, number]>([
     [mapping({ hostPort: 0 }), 'portMappings[0].hostPort must be a port between 1 and 65535, is 0', 7],
@@ -107,6 +187,38 @@ describe('refused, naming the field and the value', () => {
     [{ conditionsV4: ['-p', 'udp'] }, 'must be a match', 7],
     [{ conditionsV4: ['-sX'] }, 'must be a match', 7],
     [{ conditionsV4: ['--'] }, 'not a command', 7],
+    [
+      { backend: 'iptables', conditionsV4: ['ip saddr 10.0.0.1'] },
+      'conditionsV4 belongs to the nftables backend, but the backend is iptables',
+      7,
+    ],
+    [
+      { conditionsV4: ['ip saddr 10.0.0.1'], externalSetMarkChain: 'X' },
+      'conditionsV4 belongs to the nftables backend, but the backend is iptables',
+      7,
+    ],
+    [{ backend: 7 }, 'backend 7 is not supported, only "iptables" and "nftables" are', 2],
+    [{ backend: '' }, 'backend "" is not supported', 2],
+    [{ backend: 'nftables', conditionsV4: ['tcp'] }, 'conditionsV4 must consist of nftables matches', 7],
+    [{ backend: 'nftables', conditionsV6: ['ip saddr 10.0.0.1'] }, 'conditionsV6 must match only ipv6', 7],
+    [{ markMasqBit: 1.5 }, 'markMasqBit must be between 0 and 31, is 1.5', 7],
+    [
+      { externalSetMarkChain: 'a b' },
+      'externalSetMarkChain must be the name of an iptables chain, is "a b"',
+      7,
+    ],
+    [{ externalSetMarkChain: 'ab ' }, 'externalSetMarkChain must be the name', 7],
+    [{ externalSetMarkChain: ':ab' }, 'externalSetMarkChain must be the name', 7],
+    [{ externalSetMarkChain: 7 }, 'externalSetMarkChain must be the name of an iptables chain, is 7', 7],
+    [{ runtimeConfig: 7 }, 'runtimeConfig must be an object, is 7', 7],
+    [{ runtimeConfig: { portMappings: [[]] } }, 'runtimeConfig.portMappings[0] must be an object, is []', 7],
+    [{ runtimeConfig: { portMappings: [7] } }, 'runtimeConfig.portMappings[0] must be an object, is 7', 7],
+    [
+      { runtimeConfig: { portMappings: [{ hostPort: 1, containerPort: 1 }, { hostPort: 1 }] } },
+      'runtimeConfig.portMappings[1].containerPort must be a port between 1 and 65535, is undefined',
+      7,
+    ],
+    [{ strict: 'no' }, 'strict must be true or false, is "no"', 7],
   ])('%j', (extra, message, code) => {
     let thrown: unknown;
     try {
