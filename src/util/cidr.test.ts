@@ -90,3 +90,26 @@ describe('a subnet', () => {
     expect(() => nthAddress('10.1.2.0/24', 256)).toThrow('10.1.2.0/24: has no address number 256');
   });
 });
+
+describe('an address in a network', () => {
+  test.each<[string, string, boolean]>([
+    ['10.0.0.1', '10.0.0.1/32', true],
+    ['10.0.0.1', '10.0.0.0/32', false],
+    ['10.0.0.1', '10.0.0.0/31', true],
+    ['10.0.0.2', '10.0.0.0/31', false],
+    ['10.0.0.2', '0.0.0.0/0', true],
+    ['10.127.0.2', '10.0.0.0/9', true],
+    ['10.128.0.2', '10.0.0.0/9', false],
+    ['11.0.0.1', '10.0.0.0/7', true],
+    ['12.0.0.1', '10.0.0.0/7', false],
+    ['10.1.0.0', '10.0.0.0/16', false],
+    ['10.0.1.0', '10.0.255.0/16', true],
+    ['fd00::1', 'fd00::/64', true],
+    ['fd00:0:0:1::1', 'fd00::/64', false],
+    ['fd00:0:0:1::1', 'fd00::/63', true],
+    ['::1', '0.0.0.0/0', false],
+    ['10.0.0.1', '::/0', false],
+  ])('%s in %s: %p', (address, network, inside) => {
+    expect(contains(parseCidr(network)!, parseIp(address)!)).toBe(inside);
+  });
+});
