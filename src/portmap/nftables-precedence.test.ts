@@ -81,6 +81,33 @@ test.each<[string, NftRuleset, boolean]>([
     false,
   ],
   ['chains that lead to one another', ruleset([['base', [{ jump: { target: 'base' } }]]]), false],
+  ['what is not in a named set', ruleset([['base', [dport('@ports', '!='), to('10.0.0.9')]]]), false],
+  ['what does not go to a named set', ruleset([['base', [at('@addresses', '!='), to('10.0.0.9')]]]), false],
+  [
+    'what does not go to a network',
+    ruleset([['base', [at({ prefix: { addr: '10.0.0.0', len: 8 } }, '!='), to('10.0.0.9')]]]),
+    false,
+  ],
+  [
+    'what does not go to one of several networks',
+    ruleset([
+      ['base', [at({ set: ['10.9.9.9', { prefix: { addr: '10.0.0.0', len: 8 } }] }, '!='), to('10.0.0.9')]],
+    ]),
+    false,
+  ],
+  [
+    'what goes to one of several networks',
+    ruleset([
+      ['base', [at({ set: [{ prefix: { addr: '10.0.0.0', len: 8 } }, '10.1.1.1'] }), to('10.0.0.9')]],
+    ]),
+    true,
+  ],
+  [
+    'what does not go to some addresses',
+    ruleset([['base', [at({ range: ['10.0.0.1', '10.2.0.0'] }, '!='), to('10.0.0.9')]]]),
+    false,
+  ],
+  ['what is not something that is no value', ruleset([['base', [dport(null, '!='), to('10.0.0.9')]]]), false],
   ['the first of a range', ruleset([['base', [dport({ range: [80, 90] }), to('10.0.0.9')]]]), true],
   ['the last of a range', ruleset([['base', [dport({ range: [70, 80] }), to('10.0.0.9')]]]), true],
   ['ports below', ruleset([['base', [dport({ range: [70, 79] }), to('10.0.0.9')]]]), false],

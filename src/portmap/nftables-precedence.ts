@@ -102,9 +102,16 @@ function knownOf(left: Statement, packet: MappedPacket): string | number | undef
   return fib?.result === 'type' && JSON.stringify(fib.flags).includes('daddr') ? 'local' : undefined;
 }
 
-function isAmong(value: string | number, right: unknown): boolean {
-  if (typeof right !== 'object' || right === null) return right === value;
-  const { set, range } = right as { set?: unknown[]; range?: [number, number] };
-  if (set !== undefined) return set.some((one) => isAmong(value, one));
-  return range !== undefined && typeof value === 'number' && value >= range[0] && value <= range[1];
+/** Whether a value is what stands on the right side of a match; undefined for what is not read here (a named set, a network). */
+function isAmong(value: string | number, right: unknown): boolean | undefined {
+  if (typeof right === typeof value) {
+    return typeof right === 'string' && right.startsWith('@') ? undefined : right === value;
+  }
+  const { set, range } = (right ?? {}) as { set?: unknown[]; range?: [number, number] };
+  if (set !== undefined) {
+    const truths = set.map((one) => isAmong(value, one));
+    return truths.includes(true) ? true : truths.includes(undefined) ? undefined : false;
+  }
+  if (range === undefined || typeof value !== 'number') return undefined;
+  return value >= range[0] && value <= range[1];
 }
