@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { PluginConfig } from '../cni/types.ts';
-import { formatIp, parseIp } from '../net/ip.ts';
+import { formatIp, parseIp } from '../util/ip.ts';
 import { parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise, WITHOUT_EFFECT } from './doubts.ts';
 import type { PodAddress } from './rules.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { PluginConfig } from '../cni/types.ts';
-import { parseCidr } from '../net/ip.ts';
+import { parseCidr } from '../util/cidr.ts';
 import { parsePortmapConfig } from './config.ts';
 import {
   asPrinted,

@@ -1,4 +1,5 @@
-import { formatAddress, parseAddress } from '../../read/address.ts';
+import { formatAddress, parseAddress } from '../../../util/address.ts';
+import type { NftFamily } from '../../../util/family.ts';
 import { parseNatTarget } from '../../read/iptables-save.ts';
 import { ANY, exact, range } from '../../read/match-builders.ts';
 import type {
@@ -7,7 +8,6 @@ import type {
   ChainType,
   Element,
   Expression,
-  Family,
   Field,
   FieldMatch,
   Hook,
@@ -60,7 +60,7 @@ export function mark(flip: number, clear = 0xffffffff, of: 'packet' | 'connectio
   return { kind: 'set-mark', of, clear, flip };
 }
 
-export function nat(kind: 'dnat' | 'snat', to: string, family?: Family): Statement {
+export function nat(kind: 'dnat' | 'snat', to: string, family?: NftFamily): Statement {
   return { kind, to: { literal: targetOf(to) }, ...(family === undefined ? {} : { family }) };
 }
 
@@ -132,7 +132,7 @@ export function iptables(
   name: string,
   lines: readonly string[],
   options: {
-    family?: Family;
+    family?: NftFamily;
     policies?: Record<string, string>;
     backend?: 'iptables-nft' | 'iptables-legacy';
   } = {},
