@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { attachmentChain } from '../src/portmap/rules.ts';
+import { attachmentChain } from '../src/portmap/layout.ts';
 
 /** Size of a made-up cluster. */
 export interface ClusterSize {

@@ -36,6 +36,11 @@ const DAEMONS: Readonly<Record<string, readonly string[]>> = {
 /** Folders whose files are compiled into the CNI plugins: those carry no npm package. */
 const PLUGINS = ['src/portmap/', 'src/lab/cilium/cni/'];
 
+/** Rooms of which others import only these files. Tests may look inside. */
+const FACES: Readonly<Record<string, readonly string[]>> = {
+  portmap: ['src/portmap/layout.ts', 'src/portmap/config.ts'],
+};
+
 interface Import {
   specifier: string;
   /** Gone at run time: `import type`, or a type named by `import('x').T`. */
@@ -152,6 +157,9 @@ function relativeBreach(project: Project, file: string, room: string, specifier:
   const [own, its] = [daemonOf(file), daemonOf(target)];
   if (own !== undefined && its !== undefined && own !== its) {
     return `imports ${target}: ${own} and ${its} meet through the API only`;
+  }
+  if (other !== room && !isTest(file) && FACES[other]?.includes(target) === false) {
+    return `imports ${target}: of ${other}, other rooms import ${FACES[other].join(' and ')} only`;
   }
   if (isTest(target) && !isTest(file)) return `imports ${target}, a test`;
   return undefined;
@@ -324,6 +332,18 @@ describe('the rules', () => {
       files: { 'src/lab/kubelet/a.ts': `import '../etcd/b.ts';`, 'src/lab/etcd/b.ts': '' },
       want: [
         'src/lab/kubelet/a.ts: imports src/lab/etcd/b.ts: kubelet and control plane meet through the API only',
+      ],
+    },
+    {
+      name: 'behind the face of a room, which the room itself and tests may',
+      files: {
+        'src/path/a.ts': `import '../portmap/layout.ts';\nimport type { R } from '../portmap/rules.ts';`,
+        'src/path/a.test.ts': `import '../portmap/rules.ts';`,
+        'src/portmap/layout.ts': `import './rules.ts';`,
+        'src/portmap/rules.ts': '',
+      },
+      want: [
+        'src/path/a.ts: imports src/portmap/rules.ts: of portmap, other rooms import src/portmap/layout.ts and src/portmap/config.ts only',
       ],
     },
     {

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { attachmentChain } from '../src/portmap/rules.ts';
+import { attachmentChain } from '../src/portmap/layout.ts';
 import { REFERENCE, Topology } from '../src/portmap/testing/topology.ts';
 
 // A node changes its plugin while pods run, in either direction: each must carry on with what the other made.

@@ -10,11 +10,11 @@ import type { NftElement } from '../src/netfilter/nft/nft.ts';
 import { AttachmentFiles } from '../src/portmap/attachments.ts';
 import { HOST_PORT_TAKEN } from '../src/portmap/backend.ts';
 import { parsePortmapConfig } from '../src/portmap/config.ts';
-import { ADDRESSES_ONLY, NFT_TABLE, nftMaps, ownerWord, planNft } from '../src/portmap/nftables-layout.ts';
+import { attachmentChain, NFT_TABLE, ownerWord } from '../src/portmap/layout.ts';
+import { ADDRESSES_ONLY, nftMaps, planNft } from '../src/portmap/nftables-layout.ts';
 import { portmap } from '../src/portmap/portmap.ts';
 import {
   asPrinted,
-  attachmentChain,
   attachmentRules,
   command,
   entryRules,

@@ -1,14 +1,9 @@
 import type { NftChange } from '../../src/netfilter/nft/nft.ts';
 import { changesDocument, layoutDocument } from '../../src/netfilter/nft/text.ts';
 import { type PortmapConfig, parsePortmapConfig } from '../../src/portmap/config.ts';
-import { NFT_TABLE, planNft } from '../../src/portmap/nftables-layout.ts';
-import {
-  attachmentChain,
-  attachmentRules,
-  command,
-  entryRules,
-  sharedRules,
-} from '../../src/portmap/rules.ts';
+import { attachmentChain, NFT_TABLE } from '../../src/portmap/layout.ts';
+import { planNft } from '../../src/portmap/nftables-layout.ts';
+import { attachmentRules, command, entryRules, sharedRules } from '../../src/portmap/rules.ts';
 import { formatIp, type IpAddress } from '../../src/util/ip.ts';
 import type { Backend } from './subjects.ts';
 

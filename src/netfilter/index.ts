@@ -9,8 +9,6 @@ export { comparesBit, type MarkClash, markClashes, markField, markFields } from 
 export type { BaseChain, NatTarget, Rule, Ruleset, Table } from './read/model.ts';
 export {
   hookUses,
-  type Owner,
-  parseOwner,
   type TranslationCandidate,
   translationsFor,
 } from './read/queries.ts';

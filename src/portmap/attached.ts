@@ -1,6 +1,6 @@
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import type { Attachments } from './attachments.ts';
-import { chainOf, type Owner } from './rules.ts';
+import { chainOf, type Owner } from './layout.ts';
 
 /**
  * An attachment as the backends take it: by which name its mappings are kept, and which interface they lead to.

@@ -8,8 +8,8 @@ import { namesIn } from '../sys/directories.ts';
 import { readRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
 import { formatIp } from '../util/ip.ts';
+import type { Owner } from './layout.ts';
 import type { Device } from './route-localnet.ts';
-import type { Owner } from './rules.ts';
 
 /** Whether the sandbox of a mapping still lives, as far as this machine can tell. */
 export type SandboxState = 'alive' | 'gone' | 'unknown';

@@ -1,7 +1,8 @@
 import { CniError } from '../cni/errors.ts';
 import type { Attached } from './attached.ts';
 import type { PortmapConfig } from './config.ts';
-import type { InstalledMapping, Owner, PodAddress } from './rules.ts';
+import type { Owner } from './layout.ts';
+import type { InstalledMapping, PodAddress } from './rules.ts';
 
 /** Error code of our own: the host port belongs to another attachment, whose sandbox still exists. */
 export const HOST_PORT_TAKEN = 110;

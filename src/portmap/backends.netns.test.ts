@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { attachmentChain } from './rules.ts';
+import { attachmentChain } from './layout.ts';
 import { type Outcome, REFERENCE, Topology } from './testing/topology.ts';
 
 // Of this run alone: a GC is of a network, and other runs share /run.

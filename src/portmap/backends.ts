@@ -9,10 +9,11 @@ import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
 import { iptablesFamilies, isUnusable } from './iptables-families.ts';
+import { DNAT_CHAIN, NFT_TABLE, type Owner } from './layout.ts';
 import { NftablesBackend } from './nftables-backend.ts';
-import { NFT_TABLE, nftMaps } from './nftables-layout.ts';
+import { nftMaps } from './nftables-layout.ts';
 import { ReferenceTables } from './nftables-reference.ts';
-import { DNAT_CHAIN, type InstalledMapping, type Owner } from './rules.ts';
+import type { InstalledMapping } from './rules.ts';
 
 /** The backends of this machine, and which of them is asked. */
 export interface Backends {

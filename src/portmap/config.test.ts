@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import type { PluginConfig } from '../cni/types.ts';
 import { parsePortmapConfig } from './config.ts';
-import { asPrinted, attachmentChain, attachmentRules, command, parseEntries } from './rules.ts';
+import { attachmentChain, parseEntries } from './layout.ts';
+import { asPrinted, attachmentRules, command } from './rules.ts';
 
 function parse(extra: Record<string, unknown>) {
   return parsePortmapConfig({ name: 'net', ...extra } as PluginConfig);

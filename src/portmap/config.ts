@@ -3,6 +3,7 @@ import type { Fields } from '../cni/json.ts';
 import type { PluginConfig, PortMapping } from '../cni/types.ts';
 import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
 import { validateConditions } from './conditions.ts';
+import { DEFAULT_MARK_BIT } from './layout.ts';
 import { validateNftConditions } from './nftables-conditions.ts';
 
 /** portmap's part of a network configuration, validated, with the reference's defaults filled in. */
@@ -53,8 +54,6 @@ export const PORTMAP_FIELDS: Fields = {
   },
 };
 
-/** Bit 13: Kubernetes uses 14 and 15, Calico 20 to 31. */
-export const DEFAULT_MARK_BIT = 13;
 /** XT_EXTENSION_MAXNAMELEN less its NUL. */
 const MAX_CHAIN_NAME = 28;
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 import { lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { output, realExec } from '../sys/exec.ts';
-import { attachmentChain } from './rules.ts';
+import { attachmentChain } from './layout.ts';
 import { REFERENCE, Topology } from './testing/topology.ts';
 
 const NETWORK = 'state-test';

@@ -5,7 +5,7 @@ import type { Attached } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { parsePortmapConfig } from './config.ts';
 import { IptablesBackend } from './iptables-backend.ts';
-import { attachmentChain, DNAT_CHAIN } from './rules.ts';
+import { attachmentChain, DNAT_CHAIN } from './layout.ts';
 
 const config = parsePortmapConfig({
   name: 'net',

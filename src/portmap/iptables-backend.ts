@@ -9,25 +9,27 @@ import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { taken } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
+import {
+  chainOf,
+  DNAT_CHAIN,
+  type InstalledEntry,
+  MASQ_CHAIN,
+  type Owner,
+  parseEntries,
+  SETMARK_CHAIN,
+} from './layout.ts';
 import { type Packet, takenBefore } from './precedence.ts';
 import {
   asPrinted,
   attachmentRules,
-  chainOf,
   command,
-  DNAT_CHAIN,
   deletion,
   entryRules,
-  type InstalledEntry,
   type InstalledMapping,
-  MASQ_CHAIN,
   mappingsOf,
-  type Owner,
   type PodAddress,
-  parseEntries,
   parseMappings,
   type Rule,
-  SETMARK_CHAIN,
   sharedRules,
 } from './rules.ts';
 

@@ -7,7 +7,8 @@ import { FAMILIES, type Family } from '../util/family.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { IptablesBackend, type Plan } from './iptables-backend.ts';
-import { chainOf, DNAT_CHAIN, type InstalledMapping, type Owner } from './rules.ts';
+import { chainOf, DNAT_CHAIN, type Owner } from './layout.ts';
+import type { InstalledMapping } from './rules.ts';
 
 interface Unrecorded {
   /** The IPv4 mappings of which we have no record: those of another plugin. */

@@ -4,9 +4,10 @@ import { FakeNft } from '../netfilter/nft/nft.fake.ts';
 import type { Attached } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { parsePortmapConfig } from './config.ts';
+import { attachmentChain, ownerWord } from './layout.ts';
 import { NftablesBackend } from './nftables-backend.ts';
-import { ownerWord, parseOwner } from './nftables-layout.ts';
-import { attachmentChain, type PodAddress } from './rules.ts';
+import { ownerOfElement } from './nftables-layout.ts';
+import type { PodAddress } from './rules.ts';
 
 type State = NonNullable<FakeNft['state']>;
 
@@ -277,7 +278,7 @@ describe('owners', () => {
     const word = ownerWord(owner);
     expect(word.length).toBeLessThanOrEqual(127);
     expect(word).not.toContain('"');
-    expect(parseOwner(word)!.chain).toBe(attachmentChain(networkName, containerId, ifName));
+    expect(ownerOfElement(word)!.chain).toBe(attachmentChain(networkName, containerId, ifName));
     for (const other of [
       { ...owner, networkName: `${networkName}x` },
       { ...owner, containerId: `${containerId}x` },
@@ -288,11 +289,15 @@ describe('owners', () => {
   });
 
   test('a comment of today’s layout names the interface, one of an earlier version does without', () => {
-    expect(parseOwner('net/c/net1')).toMatchObject({ networkName: 'net', containerId: 'c', ifName: 'net1' });
-    expect(parseOwner('net/c')).not.toHaveProperty('ifName');
+    expect(ownerOfElement('net/c/net1')).toMatchObject({
+      networkName: 'net',
+      containerId: 'c',
+      ifName: 'net1',
+    });
+    expect(ownerOfElement('net/c')).not.toHaveProperty('ifName');
   });
 
   test.each([undefined, '', 'no owner', 'a/b/c/d'])('%p is not an owner', (comment) => {
-    expect(parseOwner(comment)).toBeUndefined();
+    expect(ownerOfElement(comment)).toBeUndefined();
   });
 });

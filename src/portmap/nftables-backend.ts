@@ -6,6 +6,7 @@ import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments, HostPort } from './attachments.ts';
 import { type Backend, taken } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
+import { chainOf, networkWord, type Owner, ownerWord } from './layout.ts';
 import {
   ADDRESSES_ONLY,
   attachmentElement,
@@ -14,14 +15,12 @@ import {
   claimMaps,
   DNAT_PRIORITY,
   type NftPlan,
-  networkWord,
   nftMaps,
-  ownerWord,
-  parseOwner,
+  ownerOfElement,
   planNft,
 } from './nftables-layout.ts';
 import { type MappedPacket, takenBefore } from './nftables-precedence.ts';
-import { chainOf, type InstalledMapping, type Owner, type PodAddress } from './rules.ts';
+import type { InstalledMapping, PodAddress } from './rules.ts';
 
 /** How often a transaction is planned, when something else changes the table at the same time. */
 const MAX_ATTEMPTS = 4;
@@ -286,7 +285,7 @@ export class NftablesBackend implements Backend {
     const warnings: string[] = [];
     const displaced: Installed[] = [];
     for (const rival of rivals) {
-      const owner = parseOwner(rival.claim.comment);
+      const owner = ownerOfElement(rival.claim.comment);
       const state =
         owner === undefined
           ? 'unknown'
@@ -345,7 +344,7 @@ export class NftablesBackend implements Backend {
 
   #inWords(installed: Installed, attached: Attached): string {
     const [mapping] = mappingOf(installed);
-    const owner = parseOwner(installed.claim.comment);
+    const owner = ownerOfElement(installed.claim.comment);
     const who = owner === undefined ? 'an unknown owner' : inWords(owner, attached, this.#attachments);
     const where = mapping?.hostIP === undefined ? '' : `${mapping.hostIP} `;
     const what = installed.claim.key.split(' . ').slice(-2).join(' ');

@@ -4,14 +4,8 @@ import { FAMILIES, type Family, NFT_FAMILY } from '../util/family.ts';
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { HostPort } from './attachments.ts';
 import type { PortmapConfig } from './config.ts';
-import {
-  attachmentChain,
-  chainOf,
-  mappingsOf,
-  type Owner,
-  PLAIN_INTERFACE,
-  type PodAddress,
-} from './rules.ts';
+import { chainOf, NFT_TABLE, type Owner, ownerWord, parseOwner } from './layout.ts';
+import { mappingsOf, type PodAddress } from './rules.ts';
 
 /**
  * The nftables backend as data: table `inet hostport`, and what an attachment puts into it. docs/decisions/nftables-table.md says
@@ -26,7 +20,6 @@ import {
  * SOURCES is a chain that marks what must be masqueraded, by where it comes from; it is shared by all pods of a subnet.
  * `return` in any4 keeps a port from being mapped for every address while a hostIP has it.
  */
-export const NFT_TABLE = 'hostport';
 
 /** Before `dstnat`, where kube-proxy and iptables are: of two chains at one priority, the one made later would come first. */
 export const DNAT_PRIORITY = -101;
@@ -239,41 +232,10 @@ export function attachmentElement(owner: string): NftElement {
   return { map: ATTACHMENTS, key, comment: owner };
 }
 
-/** What a comment has in nft. */
-const MAX_COMMENT = 127;
-/** These and a slash fit. A container ID has 64 everywhere. */
-const MAX_NETWORK = 62;
-const MAX_CONTAINER = 64;
-
-/**
- * The comment on every element of an attachment: `network/container`, with `/interface` where the mappings are by that; or
- * `network/CHAIN~` with the name of its chain in the iptables backend, a hash, when the names cannot stand there. `~` is in no
- * name of a container.
- */
-export function ownerWord(owner: Owner): string {
-  const { networkName, containerId, ifName } = owner;
-  const suffix = ifName === undefined ? '' : `/${ifName}`;
-  const fits =
-    networkName.length <= MAX_NETWORK &&
-    containerId.length <= MAX_CONTAINER &&
-    networkName.length + 1 + containerId.length + suffix.length <= MAX_COMMENT &&
-    (ifName === undefined || PLAIN_INTERFACE.test(ifName));
-  return `${networkWord(networkName)}/${fits ? containerId + suffix : `${chainOf(owner)}~`}`;
-}
-
-/** The part of a comment that says which network. */
-export function networkWord(networkName: string): string {
-  if (networkName.length <= MAX_NETWORK) return networkName;
-  const hash = new Bun.CryptoHasher('sha256').update(networkName).digest('hex').slice(0, 24);
-  return `${networkName.slice(0, MAX_NETWORK - 25)}~${hash}`;
-}
-
-/** The owner that the comment of an element names; undefined for a comment that is not one of ours. */
-export function parseOwner(comment: string | undefined): (Owner & { chain: string }) | undefined {
-  const [networkName, containerId, ifName, ...more] = comment?.split('/') ?? [];
-  if (networkName === undefined || containerId === undefined || more.length > 0) return undefined;
-  const chain = containerId.endsWith('~')
-    ? containerId.slice(0, -1)
-    : attachmentChain(networkName, containerId, ifName);
-  return { chain, networkName, containerId, ...(ifName === undefined ? {} : { ifName }) };
+/** The owner that the comment of an element names, and its chain; undefined for a comment that is not one of ours. */
+export function ownerOfElement(comment: string | undefined): (Owner & { chain: string }) | undefined {
+  const owner = parseOwner(comment, { family: 'inet', name: NFT_TABLE });
+  if (owner === undefined) return undefined;
+  const { containerId } = owner;
+  return { ...owner, chain: containerId.endsWith('~') ? containerId.slice(0, -1) : chainOf(owner) };
 }

@@ -6,10 +6,10 @@ import { formatEndpoint } from '../util/endpoint.ts';
 import { NFT_FAMILY } from '../util/family.ts';
 import { canonicalAddress } from '../util/ip.ts';
 import type { Attachments } from './attachments.ts';
-import { attachmentChain, type InstalledMapping, type Owner } from './rules.ts';
+import { attachmentChain, type Owner, REFERENCE_NFT_TABLE } from './layout.ts';
+import type { InstalledMapping } from './rules.ts';
 
-/** The table of the reference plugin's nftables backend, of family ip and of family ip6, and its chains with rules of containers. */
-const TABLE = 'cni_hostport';
+/** The reference's table, of family ip and of family ip6, has these chains with rules of containers. */
 const CHAINS = new Set(['hostports', 'hostip_hostports', 'masquerading']);
 
 /** A rule as `nft -j` prints it, as far as it matters here. */
@@ -61,7 +61,7 @@ export class ReferenceTables {
 
   /** The IPv4 mappings of all containers. */
   async mapped(): Promise<InstalledMapping[]> {
-    const isThere = listForeignRules('ip', TABLE).some(({ chain }) => CHAINS.has(chain));
+    const isThere = listForeignRules('ip', REFERENCE_NFT_TABLE).some(({ chain }) => CHAINS.has(chain));
     return isThere ? (await this.#list('ip')).flatMap(mappingOf) : [];
   }
 
@@ -72,7 +72,7 @@ export class ReferenceTables {
     const removed: InstalledMapping[] = [];
     for (const family of Object.values(NFT_FAMILY)) {
       // Ask the kernel first: most machines have no such table, and need not start nft to find out.
-      const found = listForeignRules(family, TABLE).some(
+      const found = listForeignRules(family, REFERENCE_NFT_TABLE).some(
         ({ chain, comment }) => CHAINS.has(chain) && comment !== undefined && isWanted(comment),
       );
       if (!found) continue;
@@ -82,7 +82,7 @@ export class ReferenceTables {
       );
       if (rules.length === 0) continue;
       const document = rules.map(
-        ({ chain, handle }) => `delete rule ${family} ${TABLE} ${chain} handle ${handle}\n`,
+        ({ chain, handle }) => `delete rule ${family} ${REFERENCE_NFT_TABLE} ${chain} handle ${handle}\n`,
       );
       const argv = ['nft', '-f', '-'];
       const result = await this.#exec.run(argv, { stdin: document.join('') });
@@ -93,7 +93,7 @@ export class ReferenceTables {
   }
 
   async #list(family: string): Promise<PrintedRule[]> {
-    const argv = ['nft', '-j', 'list', 'table', family, TABLE];
+    const argv = ['nft', '-j', 'list', 'table', family, REFERENCE_NFT_TABLE];
     const result = await this.#exec.run(argv);
     if (result.code !== 0) throw asCniError(new ExecError(argv, result));
     const { nftables } = JSON.parse(result.stdout) as { nftables: { rule?: PrintedRule }[] };

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { formatResult, parseResult } from '../cni/result.ts';
 import { cniVersions, isAtLeast } from '../cni/version.ts';
 import { readRuleset } from '../netfilter/index.ts';
-import { NFT_TABLE } from './nftables-layout.ts';
-import { attachmentChain } from './rules.ts';
+import { attachmentChain, NFT_TABLE } from './layout.ts';
 import { type Outcome, Topology } from './testing/topology.ts';
 
 const RESPONDER = join(import.meta.dir, 'testing/responder.ts');

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { existsSync, mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cniVersions } from '../cni/version.ts';
-import { attachmentChain } from './rules.ts';
+import { attachmentChain } from './layout.ts';
 import { type Outcome, REFERENCE, Topology } from './testing/topology.ts';
 
 const RESPONDER = join(import.meta.dir, 'testing/responder.ts');

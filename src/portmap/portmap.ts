@@ -21,6 +21,7 @@ import { HOST_PORT_TAKEN } from './backend.ts';
 import { type Backends, backends } from './backends.ts';
 import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
+import { chainOf, type Owner } from './layout.ts';
 import {
   loopbackDevices,
   type NeededByOthers,
@@ -28,7 +29,7 @@ import {
   RouteLocalnet,
   withoutRouteLocalnet,
 } from './route-localnet.ts';
-import { chainOf, type InstalledMapping, mappingsOf, type Owner, type PodAddress } from './rules.ts';
+import { type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
 
 /**
  * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. `glance` looks at the tables that

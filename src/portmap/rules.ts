@@ -5,24 +5,20 @@ import { formatEndpoint } from '../util/endpoint.ts';
 import type { Family } from '../util/family.ts';
 import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
 import type { PortmapConfig } from './config.ts';
+import {
+  chainOf,
+  DNAT_CHAIN,
+  ENTRY_JUMP,
+  MASQ_CHAIN,
+  type Owner,
+  ownerComment,
+  SETMARK_CHAIN,
+} from './layout.ts';
 
-/**
- * The rules of the iptables backend, as data. Names, comments, marks and order are those of the reference plugin, so that
- * either plugin can undo what the other did; they must never change.
- */
-export const DNAT_CHAIN = 'CNI-HOSTPORT-DNAT';
-export const SETMARK_CHAIN = 'CNI-HOSTPORT-SETMARK';
-export const MASQ_CHAIN = 'CNI-HOSTPORT-MASQ';
+/** The rules of the iptables backend, as data, in the order of the reference plugin; layout.ts has the names in them. */
 
-/** What leads to {@link DNAT_CHAIN} from each of the chains where packets to the node begin: PREROUTING and OUTPUT. */
-export const ENTRY_JUMP: readonly string[] = ['-m', 'addrtype', '--dst-type', 'LOCAL', '-j', DNAT_CHAIN];
-
-/** Length of a chain name: 28 is what iptables allows. */
-const CHAIN_NAME_LENGTH = 28;
 /** `-m multiport` takes at most 15 ports. */
 const MULTIPORT_MAX = 15;
-/** XT_MAX_COMMENT_LEN less its NUL. */
-const MAX_COMMENT = 255;
 
 /** An address of the pod with the prefix length that its result gave it. */
 export type PodAddress = Cidr;
@@ -32,35 +28,6 @@ export interface Rule {
   chain: string;
   words: string[];
 }
-
-/** Whose mappings are, as their rules say it. */
-export interface Owner {
-  networkName: string;
-  containerId: string;
-  /**
-   * Of a container's second and further interfaces on one network. The mappings of the first are by the container's name alone, as
-   * the reference plugin has them.
-   */
-  ifName?: string;
-}
-
-/**
- * Name of the chain of one attachment: `CNI-DN-` and the start of the SHA-512 of network name and container ID; and of the
- * interface, where its mappings are by that. The slash is in no name of a network or container.
- */
-export function attachmentChain(networkName: string, containerId: string, ifName?: string): string {
-  const name = networkName + containerId + (ifName === undefined ? '' : `/${ifName}`);
-  const hash = new Bun.CryptoHasher('sha512').update(name).digest('hex');
-  return `CNI-DN-${hash}`.slice(0, CHAIN_NAME_LENGTH);
-}
-
-/** As {@link attachmentChain}. */
-export function chainOf({ networkName, containerId, ifName }: Owner): string {
-  return attachmentChain(networkName, containerId, ifName);
-}
-
-/** Names of interfaces that stand in a comment as they are. Whoever has another one (the kernel allows nearly all) is known by his chain. */
-export const PLAIN_INTERFACE = /^[\w.@+-]+$/;
 
 /** What everybody shares: the mark, the masquerade and the jumps. In the order the reference makes them. */
 export function sharedRules(config: PortmapConfig): { chains: string[]; rules: Rule[]; first: Set<Rule> } {
@@ -183,67 +150,6 @@ function maskedNetwork(text: string): string | undefined {
   const network = parseNetwork(text);
   if (network === undefined || network.prefix === 0) return undefined;
   return formatCidr({ address: formatIp(networkOf(network)), prefix: network.prefix });
-}
-
-/** The comment that says whose a mapping is. */
-function ownerComment({ networkName, containerId, ifName }: Owner): string {
-  const named = ifName !== undefined && PLAIN_INTERFACE.test(ifName) ? ` if: "${ifName}"` : '';
-  const comment = `dnat name: "${networkName}" id: "${containerId}"${named}`;
-  return comment.length <= MAX_COMMENT ? comment : `${comment.slice(0, MAX_COMMENT - 3)}...`;
-}
-
-/** A rule of {@link DNAT_CHAIN} as the kernel has it. */
-export interface InstalledEntry {
-  /** The `-A …` line, to be deleted by its exact words. */
-  line: string;
-  chain: string;
-  protocol: string;
-  ports: number[];
-  /** From the comment; undefined when it is not one of ours or was cut. */
-  owner: Owner | undefined;
-}
-
-/** How both variants print an entry without conditions. */
-const PLAIN_ENTRY =
-  /^-A \S+ -p (\w+) -m comment --comment "dnat name: \\"([\w.-]*)\\" id: \\"([\w.-]*)\\"(?: if: \\"([\w.@+-]*)\\")?" -m multiport --dports ([\d,]+) -j (CNI-DN-\w+)$/;
-
-/** Reads what `-S CNI-HOSTPORT-DNAT` printed; lines that are not jumps to an attachment's chain are left out. */
-export function parseEntries(lines: readonly string[]): InstalledEntry[] {
-  return lines.flatMap((line) => {
-    // There may be a thousand of them, and a regular expression is compiled from the start: splitting takes ten times as long.
-    const plain = PLAIN_ENTRY.exec(line);
-    if (plain !== null) {
-      const [, protocol, networkName, containerId, ifName, ports, chain] = plain as unknown as string[];
-      return {
-        ...{ line, chain: chain!, protocol: protocol!, ports: ports!.split(',').map(Number) },
-        owner: ownerNamed(networkName!, containerId!, ifName),
-      };
-    }
-    const words = splitWords(line);
-    const after = (...names: string[]) => words[words.findIndex((word) => names.includes(word)) + 1];
-    const chain = words.includes('-j') ? after('-j') : undefined;
-    if (chain === undefined || !chain.startsWith('CNI-DN-')) return [];
-    const owner = /^dnat name: "([^"]*)" id: "([^"]*)"(?: if: "([^"]*)")?$/.exec(
-      words.includes('--comment') ? after('--comment')! : '',
-    );
-    return [
-      {
-        line,
-        chain,
-        protocol: words.includes('-p') ? after('-p')! : '',
-        ports: words.includes('--dports')
-          ? after('--dports')!
-              .split(',')
-              .map((port) => Number(port))
-          : [],
-        owner: owner === null ? undefined : ownerNamed(owner[1]!, owner[2]!, owner[3]),
-      },
-    ];
-  });
-}
-
-function ownerNamed(networkName: string, containerId: string, ifName: string | undefined): Owner {
-  return { networkName, containerId, ...(ifName === undefined ? {} : { ifName }) };
 }
 
 /** A translation in an attachment's chain as the kernel has it. */

@@ -1,4 +1,4 @@
-import { DNAT_CHAIN, ENTRY_JUMP } from '../../portmap/rules.ts';
+import { DNAT_CHAIN, ENTRY_JUMP } from '../../portmap/layout.ts';
 import type { Fault } from '../inject/fault.ts';
 import { hasRule, iptablesIn } from '../inject/table.ts';
 

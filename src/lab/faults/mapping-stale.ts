@@ -1,4 +1,4 @@
-import { attachmentChain, DNAT_CHAIN } from '../../portmap/rules.ts';
+import { attachmentChain, DNAT_CHAIN } from '../../portmap/layout.ts';
 import type { Fault } from '../inject/fault.ts';
 import { iptablesIn, puttingBackTable } from '../inject/table.ts';
 

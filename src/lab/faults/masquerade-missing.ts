@@ -1,4 +1,4 @@
-import { MASQ_CHAIN } from '../../portmap/rules.ts';
+import { MASQ_CHAIN } from '../../portmap/layout.ts';
 import type { Fault } from '../inject/fault.ts';
 import { iptablesIn, puttingBackTable } from '../inject/table.ts';
 

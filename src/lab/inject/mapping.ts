@@ -1,4 +1,4 @@
-import { DNAT_CHAIN, parseEntries } from '../../portmap/rules.ts';
+import { DNAT_CHAIN, parseEntries } from '../../portmap/layout.ts';
 import type { FaultDoor, FaultTarget } from './fault.ts';
 import { iptablesIn } from './table.ts';
 

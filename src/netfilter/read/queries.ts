@@ -53,36 +53,6 @@ export interface TranslationCandidate extends Reached {
   element?: Element;
   /** It takes only some packets: conditions on the source, interface or mark, or conditions that are not modelled, precede it. */
   conditional: boolean;
-  /** Whose mapping it says it is, in its own comment, its element's, or that of a rule that leads to it. */
-  owner?: Owner;
-}
-
-/** A mapping's owner: the network and container of a CNI attachment. */
-export interface Owner {
-  network: string;
-  containerId: string;
-  /** Of a container's second and further interfaces on one network; the first one's mappings do not say which it is. */
-  ifName?: string;
-}
-
-/** The table of portmap's nftables backend, whose elements say `network/container[/interface]` (src/plugins/portmap/nftables-layout.ts). */
-const OWN_TABLE = { family: 'inet', name: 'hostport' };
-
-/**
- * Reads the comment that a portmap plugin put on a mapping: the reference's iptables backend and ours in any table, our nftables
- * backend in its own.
- */
-export function parseOwner(comment: string, table: { family: string; name: string }): Owner | undefined {
-  const match =
-    table.family === OWN_TABLE.family && table.name === OWN_TABLE.name
-      ? /^([^/\s]+)\/([^/\s]+)(?:\/([^/\s]+))?$/.exec(comment)
-      : /^dnat name: "([^"]*)" id: "([^"]*)"(?: if: "([^"]*)")?$/.exec(comment);
-  if (match === null) return undefined;
-  const [, network, containerId, ifName] = match;
-  return {
-    ...{ network: network!, containerId: containerId! },
-    ...(ifName === undefined ? {} : { ifName }),
-  };
 }
 
 /** The answer to {@link translationsFor}. */
@@ -143,7 +113,6 @@ export function translationsFor(
               to,
               element,
               conditional: conditional || !certain,
-              owner: ownerAmong([element?.comment, rule.comment, ...via.map(({ comment }) => comment)], base),
             });
           }
         }
@@ -373,15 +342,4 @@ function found(lookup: Lookup, read: FieldReader): { elements: readonly Element[
   if (result === ABSENT) return { elements: [], certain: true };
   if (result.certain !== undefined) return { elements: [result.certain], certain: true };
   return { elements: result.possible, certain: false };
-}
-
-function ownerAmong(
-  comments: readonly (string | undefined)[],
-  { family, table }: BaseChain,
-): Owner | undefined {
-  for (const comment of comments) {
-    const owner = comment === undefined ? undefined : parseOwner(comment, { family, name: table });
-    if (owner !== undefined) return owner;
-  }
-  return undefined;
 }

@@ -5,7 +5,7 @@ import type { Environment, Packet } from '../trace/trace-types.ts';
 import { parseIptablesSave } from './iptables-save.ts';
 import { type Ruleset, RulesetParseError } from './model.ts';
 import { parseNftRuleset } from './nft-json.ts';
-import { hookUses, parseOwner, translationsFor } from './queries.ts';
+import { hookUses, translationsFor } from './queries.ts';
 import { readRuleset } from './read-ruleset.ts';
 
 const NODE: Environment = {
@@ -262,7 +262,7 @@ COMMIT
 
 describe('questions', () => {
   const ruleset = iptables(PORTMAP);
-  test('who translates, in order, and whose it is', () => {
+  test('who translates, in order, and by which rules', () => {
     const { candidates: found } = translationsFor(ruleset, 'prerouting', {
       family: 'ip',
       protocol: 'tcp',
@@ -271,22 +271,22 @@ describe('questions', () => {
       local: true,
     });
     expect(
-      found.map(({ to, owner, conditional, rule }) => ({
+      found.map(({ to, via, conditional, rule }) => ({
         port: to.port,
-        owner,
+        by: via.at(-1)?.comment,
         conditional,
         counters: rule.counters,
       })),
     ).toEqual([
       {
         port: { from: 8080, to: 8080 },
-        owner: { network: 'net', containerId: 'one' },
+        by: 'dnat name: "net" id: "one"',
         conditional: false,
         counters: { packets: 2, bytes: 120 },
       },
       {
         port: { from: 8080, to: 8080 },
-        owner: { network: 'net', containerId: 'two' },
+        by: 'dnat name: "net" id: "two"',
         conditional: false,
         counters: { packets: 1, bytes: 60 },
       },
@@ -386,22 +386,6 @@ describe('questions', () => {
       'output nat iptables-nft',
       'postrouting nat iptables-nft',
     ]);
-  });
-
-  test('an owner is only what has its form', () => {
-    const nat = { family: 'ip', name: 'nat' };
-    const own = { family: 'inet', name: 'hostport' };
-    const owner = { network: 'n', containerId: 'i' };
-    expect(parseOwner('dnat name: "n" id: "i"', nat)).toEqual(owner);
-    expect(parseOwner('n/i', own)).toEqual(owner);
-    const further = { ...owner, ifName: 'net1' };
-    expect(parseOwner('dnat name: "n" id: "i" if: "net1"', nat)).toEqual(further);
-    expect(parseOwner('n/i/net1', own)).toEqual(further);
-    for (const comment of ['', 'n i', 'n/i', 'dnat name: "n" id: "i" more']) {
-      expect(parseOwner(comment, nat)).toBeUndefined();
-    }
-    for (const comment of ['', 'n', 'n/', '/i', 'n/i more', 'n/i/', 'n/i/j/k'])
-      expect(parseOwner(comment, own)).toBeUndefined();
   });
 });
 

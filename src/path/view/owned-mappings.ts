@@ -1,11 +1,11 @@
 import {
   formatAddress,
   type NatTarget,
-  type Owner,
-  parseOwner,
   type Rule,
   type Ruleset,
+  type TranslationCandidate,
 } from '../../netfilter/index.ts';
+import { type Owner, parseOwner } from '../../portmap/layout.ts';
 import type { FamilyName } from '../../util/family.ts';
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import type { Sandbox } from '../model/node-report.ts';
@@ -36,7 +36,7 @@ export function ownedMappings(node: NodeView): ReadonlyMap<string, OwnedMapping>
 }
 
 /** A key that distinguishes one owner's mappings from those of another interface of its container. */
-export function ownerKey({ containerId, ifName }: Omit<Owner, 'network'>): string {
+export function ownerKey({ containerId, ifName }: Omit<Owner, 'networkName'>): string {
   return ifName === undefined ? containerId : `${containerId}/${ifName}`;
 }
 
@@ -75,7 +75,7 @@ type Table = Ruleset['tables'][number];
 function findOwned(ruleset: Ruleset): Map<string, OwnedMapping> {
   const owned = new Map<string, OwnedMapping>();
   const add = (table: Table, comment: string | undefined, text: string): OwnedMapping | undefined => {
-    const owner = comment === undefined ? undefined : parseOwner(comment, table);
+    const owner = parseOwner(comment, table);
     if (owner === undefined) return undefined;
     const entry = owned.get(ownerKey(owner)) ?? {
       owner,
@@ -127,11 +127,18 @@ function translationsIn(rules: readonly Rule[]): { rule: Rule; to: NatTarget }[]
   );
 }
 
+/** Whose mapping a translation says it is: in its element's comment, its own, or that of a rule that leads to it. */
+export function ownerOf({ element, rule, via, base }: TranslationCandidate): Owner | undefined {
+  const comments = [element?.comment, rule.comment, ...via.map(({ comment }) => comment)];
+  const table = { family: base.family, name: base.table };
+  return comments.map((comment) => parseOwner(comment, table)).find((owner) => owner !== undefined);
+}
+
 /**
  * Whether the sandbox of a mapping is known to be gone: the runtime does not have it, and the network is one of the runtime's. A
  * mapping of another network may be of containers that this runtime knows nothing of (nerdctl, podman).
  */
-export function isGone(node: NodeView, { network, containerId }: Owner): boolean {
+export function isGone(node: NodeView, { networkName, containerId }: Owner): boolean {
   const ids = sandboxIds(node);
   if (ids === undefined || ids.has(containerId)) return false;
   return remembered(node, NETWORKS, () => {
@@ -140,7 +147,7 @@ export function isGone(node: NodeView, { network, containerId }: Owner): boolean
       ...(node.attachments ?? []).flatMap((entry) => (ids.has(entry.containerId) ? [entry.networkName] : [])),
       ...(list === undefined ? [] : [list.name]),
     ]);
-  }).has(network);
+  }).has(networkName);
 }
 
 const NETWORKS = memoKey<ReadonlySet<string>>();

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { NodeReport } from '../model/node-report.ts';
 import { cniNode } from '../testing/cni-node.ts';
 import { podOn, smallWorld } from '../testing/small-world.ts';
+import { ownerOf } from './owned-mappings.ts';
 import { Scene } from './scene.ts';
 import { leadsToPod, type Origin, takerOf, takersOf, traceFrom } from './traces.ts';
 
@@ -224,7 +225,7 @@ describe('who takes the packets to a mapping', () => {
 
   test('the comment of the rule that leads there names its owner', () => {
     const { path, scene } = seen({});
-    expect(takerOf(path, scene)?.owner).toEqual({ network: 'net', containerId: 'abc' });
+    expect(ownerOf(takerOf(path, scene)!)).toEqual({ networkName: 'net', containerId: 'abc' });
   });
 
   test('is not known where the rules are not', () => {

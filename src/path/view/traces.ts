@@ -13,6 +13,7 @@ import { FAMILY_NAME, FAMILY_OF_NFT, familyOf, NFT_FAMILY } from '../../util/fam
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
+import { ownerOf } from './owned-mappings.ts';
 import type { RoutedPacket } from './policy-rules.ts';
 import { decideRoute, routeTo } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
@@ -120,7 +121,8 @@ function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | unde
 
 /** The container whose mapping takes the packets to a mapping that is another's; undefined when none does. */
 export function hiddenBy(path: PathView, scene: Scene): string | undefined {
-  const containerId = takerOf(path, scene)?.owner?.containerId;
+  const taker = takerOf(path, scene);
+  const containerId = taker === undefined ? undefined : ownerOf(taker)?.containerId;
   return path.sandbox?.id === containerId ? undefined : containerId;
 }
 

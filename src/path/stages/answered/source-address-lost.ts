@@ -1,5 +1,5 @@
 import type { BaseChain, Translation } from '../../../netfilter/index.ts';
-import { MASQ_CHAIN } from '../../../portmap/rules.ts';
+import { MASQ_CHAIN } from '../../../portmap/layout.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { known } from '../../model/observed.ts';

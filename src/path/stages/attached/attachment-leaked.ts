@@ -41,7 +41,7 @@ export const attachmentLeaked = defineFailure<Data>({
         return [
           {
             subject: { node: node.name },
-            message: `${node.name} still maps ports to container ${owner.containerId.slice(0, 13)} of network ${owner.network}, which is gone`,
+            message: `${node.name} still maps ports to container ${owner.containerId.slice(0, 13)} of network ${owner.networkName}, which is gone`,
             evidence: ruleEvidence(node, entries),
             data: { node, mapping },
           },
@@ -59,7 +59,7 @@ export const attachmentLeaked = defineFailure<Data>({
         why: `remove the leftover rules of ${mapping.owner.containerId.slice(0, 13)}`,
         action: {
           do: 'detach',
-          networkName: mapping.owner.network,
+          networkName: mapping.owner.networkName,
           containerId: mapping.owner.containerId,
           ifName: mapping.owner.ifName ?? 'eth0',
         },

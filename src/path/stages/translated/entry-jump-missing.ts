@@ -1,5 +1,5 @@
 import type { Table } from '../../../netfilter/index.ts';
-import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/rules.ts';
+import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/layout.ts';
 import { FAMILY_OF_NFT, type NftFamily } from '../../../util/family.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';

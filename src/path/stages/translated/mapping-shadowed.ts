@@ -1,8 +1,9 @@
 import type { TranslationCandidate } from '../../../netfilter/index.ts';
-import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/rules.ts';
+import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/layout.ts';
 import { FAMILY_OF_NFT } from '../../../util/family.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import type { NodeView } from '../../view/node-view.ts';
+import { ownerOf } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import { takerOf, takersOf, translatesTo } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -36,7 +37,7 @@ export const mappingShadowed = defineFailure<Data>({
       if (node === undefined || takers === undefined || taker === undefined || own === undefined) return [];
       if (takers.indexOf(taker) >= takers.indexOf(own)) return [];
       // Other failures report portmap's own rules, by their owner (mapping-stale, hostport-conflict, attachment-doubled).
-      if (taker.owner !== undefined) return [];
+      if (ownerOf(taker) !== undefined) return [];
       const { backend, table, chain } = taker.rule.location;
       const owner = referenceOwner(taker.rule, node);
       const of = owner === undefined ? '' : `, which belongs to ${owner},`;

@@ -1,6 +1,6 @@
 import { formatPort } from '../../model/host-ports.ts';
 import type { NodeView } from '../../view/node-view.ts';
-import { isGone, ownedMappings, ownerKey } from '../../view/owned-mappings.ts';
+import { isGone, ownedMappings, ownerKey, ownerOf } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import { takerOf } from '../../view/traces.ts';
 import { ruleEvidence } from '../evidence.ts';
@@ -30,16 +30,17 @@ export const mappingStale = defineFailure<Data>({
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { sandbox, port, subject } = path;
       const taker = takerOf(path, scene);
-      if (sandbox === undefined || taker?.owner === undefined) return [];
+      const owner = taker && ownerOf(taker);
+      if (sandbox === undefined || owner === undefined) return [];
       const node = path.node!;
-      const { network, containerId, ifName } = taker.owner;
-      if (!isGone(node, taker.owner)) return [];
+      const { networkName, containerId, ifName } = owner;
+      if (!isGone(node, owner)) return [];
       return [
         {
           subject,
           message: `${formatPort(port)} of ${node.name} goes to container ${containerId.slice(0, 13)}, which is gone, and not to ${podName(subject.pod!)}`,
-          evidence: ruleEvidence(node, ownedMappings(node)?.get(ownerKey(taker.owner))?.entries ?? []),
-          data: { node, networkName: network, containerId, ifName },
+          evidence: ruleEvidence(node, ownedMappings(node)?.get(ownerKey(owner))?.entries ?? []),
+          data: { node, networkName, containerId, ifName },
         },
       ];
     });

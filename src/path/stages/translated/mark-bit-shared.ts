@@ -10,9 +10,13 @@ import {
   type Table,
 } from '../../../netfilter/index.ts';
 import { splitWords } from '../../../netfilter/iptables/rule-text.ts';
-import { DEFAULT_MARK_BIT } from '../../../portmap/config.ts';
-import { NFT_TABLE } from '../../../portmap/nftables-layout.ts';
-import { MASQ_CHAIN, SETMARK_CHAIN } from '../../../portmap/rules.ts';
+import {
+  DEFAULT_MARK_BIT,
+  MASQ_CHAIN,
+  NFT_TABLE,
+  REFERENCE_NFT_TABLE,
+  SETMARK_CHAIN,
+} from '../../../portmap/layout.ts';
 import { FAMILIES, FAMILY_OF_NFT, type Family, NFT_FAMILY } from '../../../util/family.ts';
 import { rewriteMapping } from '../../heal/attach-plan.ts';
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
@@ -175,16 +179,14 @@ function markBitOf(node: NodeView): number | undefined {
   const tables = known(node.ruleset)?.tables ?? [];
   const hasTable = (name: string) => tables.some((table) => table.backend === 'nft' && table.name === name);
   // The reference plugin masquerades by address there.
-  if (fields.backend === 'nftables' && hasTable(REFERENCE_TABLE) && !hasTable(NFT_TABLE)) return undefined;
+  if (fields.backend === 'nftables' && hasTable(REFERENCE_NFT_TABLE) && !hasTable(NFT_TABLE))
+    return undefined;
   return bitIn(fields);
 }
 
 function bitIn({ markMasqBit }: Readonly<Record<string, unknown>>): number {
   return typeof markMasqBit === 'number' ? markMasqBit : DEFAULT_MARK_BIT;
 }
-
-/** The table of the reference plugin's nftables backend. */
-const REFERENCE_TABLE = 'cni_hostport';
 
 const DOES: Readonly<Record<MarkClash['does'], string>> = {
   sets: 'sets the bit',

@@ -1,4 +1,4 @@
-import { MASQ_CHAIN } from '../../../portmap/rules.ts';
+import { MASQ_CHAIN } from '../../../portmap/layout.ts';
 import { rewriteMapping } from '../../heal/attach-plan.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
