@@ -4,6 +4,7 @@
  * that is stricter than the runtime ignores a condition that the runtime applies.
  * Source: Go's encoding/json, Unmarshal: https://pkg.go.dev/encoding/json#Unmarshal
  */
+import { isObject, MAX_JSON_DEPTH } from '../util/json.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 
 /** A document that is larger than this reader takes: nothing is known of what is in it. Code 6. */
@@ -16,9 +17,6 @@ export class TooLargeError extends CniError {
 
 /** UTF-16 units of a document. The largest real one, a GC of a node with thousands of attachments, has some hundred thousand. */
 const MAX_LENGTH = 8 * 1024 * 1024;
-
-/** Levels of lists and objects. Real documents have about ten. */
-const MAX_DEPTH = 100;
 
 /** A value as it is written: of an object every key in order, also one that occurs twice. */
 export type JsonNode = null | boolean | number | string | JsonNode[] | JsonMembers;
@@ -153,10 +151,6 @@ function ownValue(target: Record<string, unknown>, key: string): unknown {
   return Object.hasOwn(target, key) ? target[key] : undefined;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 const SPACE = /[ \t\n\r]*/y;
 const UNESCAPED = /[^"\\\u0000-\u001f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
@@ -184,8 +178,8 @@ class Parser {
   #value(depth: number): JsonNode {
     this.#match(SPACE);
     const first = this.#text[this.#at];
-    if ((first === '{' || first === '[') && depth === MAX_DEPTH) {
-      throw new TooLargeError(`${this.#what}: nested deeper than ${MAX_DEPTH} levels`);
+    if ((first === '{' || first === '[') && depth === MAX_JSON_DEPTH) {
+      throw new TooLargeError(`${this.#what}: nested deeper than ${MAX_JSON_DEPTH} levels`);
     }
     if (first === '{') return this.#object(depth);
     if (first === '[') return this.#list(depth);

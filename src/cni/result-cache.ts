@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { namesIn } from '../sys/directories.ts';
 import { writeFileAtomic } from '../sys/files.ts';
 import { NotRegularFile, readRegularFile } from '../sys/regular-file.ts';
+import { isObject } from '../util/json.ts';
 import type { CniArgs } from './args.ts';
 import { type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
 import { CniError, cniErrorCode } from './errors.ts';
@@ -173,10 +174,6 @@ function isArgs(value: unknown): value is CniArgs {
       (pair) => Array.isArray(pair) && pair.length === 2 && pair.every((s) => typeof s === 'string'),
     )
   );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The JSON object in a text; undefined when the text is something else (cut short by a crash, say). */

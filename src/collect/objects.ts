@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Event, Node, Pod, Service } from '../kube/types.ts';
 import { textWithoutSecrets } from '../node/report/secrets.ts';
 import type { NetworkPolicy, World } from '../path/model/world.ts';
+import { MAX_JSON_DEPTH } from '../util/json.ts';
 import { schemaProblem } from './schema-problem.ts';
 
 /**
@@ -273,13 +274,10 @@ function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= MAX_NAME;
 }
 
-/** How deep an object may be nested; policies have several levels. */
-const MAX_DEPTH = 100;
-
 /** The value without fields that are null, which Go writes for what is empty; the very same when there is none. */
 function withoutNulls(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (depth === MAX_DEPTH) throw new Error(`nested deeper than ${MAX_DEPTH} levels`);
+  if (depth === MAX_JSON_DEPTH) throw new Error(`nested deeper than ${MAX_JSON_DEPTH} levels`);
   if (Array.isArray(value)) {
     const items = value.map((item) => withoutNulls(item, depth + 1));
     return items.every((item, i) => item === value[i]) ? value : items;

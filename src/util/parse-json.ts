@@ -1,5 +1,4 @@
-/** The maximum nesting of lists and objects in a document; real ones have about ten levels. */
-const MAX_DEPTH = 100;
+import { MAX_JSON_DEPTH } from './json.ts';
 
 /**
  * The value of a JSON text; `what` names it in errors. An error never quotes the text, which the engine's own does: it may be somebody's
@@ -17,7 +16,7 @@ export function parseJson(text: string, what: string): unknown {
 export function checkDepth(value: unknown, what: string): void {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth === MAX_DEPTH) throw new Error(`${what}: nested deeper than ${MAX_DEPTH} levels`);
+    if (depth === MAX_JSON_DEPTH) throw new Error(`${what}: nested deeper than ${MAX_JSON_DEPTH} levels`);
     const next: unknown[] = [];
     for (const each of level) {
       if (typeof each !== 'object' || each === null) continue;

@@ -14,6 +14,15 @@ export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting'
 export const HOOKS: readonly Hook[] = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
 export type ChainType = 'nat' | 'filter' | 'route';
 
+/**
+ * Rules looked at for one question or packet. A set of chains can be walked in more ways than there is time for; the largest
+ * real node needs some ten thousand.
+ */
+export const MAX_RULES = 200_000;
+
+/** Chains within chains, as many as are followed for a packet. nftables allows 16; iptables any number, of which real rule sets use less than ten. */
+export const MAX_CHAIN_DEPTH = 64;
+
 /** Where a rule stands. */
 export interface RuleLocation {
   backend: Backend;

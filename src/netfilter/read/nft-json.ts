@@ -1,5 +1,6 @@
 import { parseAddress } from '../../util/address.ts';
 import { NFT_FAMILY, type NftFamily } from '../../util/family.ts';
+import { isObject, type Json, type JsonObject } from '../../util/json.ts';
 import { ANY, exact, interfacePattern, network, range } from './match-builders.ts';
 import {
   type BaseHook,
@@ -26,20 +27,15 @@ import {
   type TableFamily,
   type Verdict,
 } from './model.ts';
-import { elementText, expressionText, ruleText } from './nft-text.ts';
+import { elementText, expressionText, MAX_DEPTH, ruleText } from './nft-text.ts';
 
 /** Longest document, in characters. */
 const MAX_DOCUMENT = 64 * 1024 * 1024;
-/** Expressions within expressions; nft itself nests far less. */
-const MAX_DEPTH = 24;
 
 export interface NftDocument {
   tables: Table[];
   beyond: Beyond[];
 }
-
-type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-type JsonObject = { [key: string]: Json };
 
 /**
  * Parses what `nft -j list ruleset` prints (libnftables-json(5)), tables of iptables-nft included; their extensions are opaque
@@ -62,10 +58,6 @@ export function parseNftRuleset(text: string): NftDocument {
 
 function problem(place: string, what: string): RulesetParseError {
   return new RulesetParseError(`nft ruleset, ${place}`, what);
-}
-
-function isObject(json: Json | undefined): json is JsonObject {
-  return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 
 interface OpenTable {

@@ -1,12 +1,10 @@
 import { formatEndpoint } from '../../util/endpoint.ts';
+import { isObject, type Json } from '../../util/json.ts';
 
 /** Writes expressions of nft's JSON (libnftables-json(5)) in the way a person would, for evidence. Never read again. */
 
-type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-type JsonObject = { [key: string]: Json };
-
-/** Expressions within expressions that are still written out. */
-const MAX_DEPTH = 24;
+/** Expressions within expressions that are read and written out; nft itself nests far less. */
+export const MAX_DEPTH = 24;
 /** Elements of a set that are written out. */
 const MAX_ELEMENTS = 16;
 
@@ -26,10 +24,6 @@ export function elementText(key: Json, data: Json | undefined): string {
 /** One statement or expression. What has no form of its own is written as JSON. */
 export function expressionText(json: Json): string {
   return write(json, 0);
-}
-
-function isObject(json: Json | undefined): json is JsonObject {
-  return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 
 /** As JSON.stringify writes it, whose time grows with the square of the depth. */

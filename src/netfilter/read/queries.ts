@@ -11,6 +11,8 @@ import {
   HOOKS,
   type Hook,
   type Lookup,
+  MAX_CHAIN_DEPTH,
+  MAX_RULES,
   type NatSource,
   type NatTarget,
   protocolNumber,
@@ -21,10 +23,6 @@ import {
 } from './model.ts';
 import { rulesForPort } from './port-index.ts';
 
-/** Rules looked at for one question. A set of chains can be walked in more ways than there is time for. */
-const MAX_RULES = 200_000;
-/** Chains within chains, as many as are followed for a packet. */
-const MAX_DEPTH = 64;
 /** Translations of one destination that are listed. A Service has one for each of its endpoints. */
 const MAX_CANDIDATES = 2000;
 
@@ -235,7 +233,7 @@ class Walk {
         const target = this.#table?.chains.get(verdict.chain);
         // A chain that leads to itself is entered once: the kernel has none such, a document may.
         if (target === undefined || via.some(({ location }) => location.chain === verdict.chain)) continue;
-        if (via.length >= MAX_DEPTH) {
+        if (via.length >= MAX_CHAIN_DEPTH) {
           this.complete = false;
           return 'some';
         }

@@ -9,6 +9,8 @@ import {
   type Field,
   type Hook,
   type Lookup,
+  MAX_CHAIN_DEPTH,
+  MAX_RULES,
   type Match,
   type NatTarget,
   protocolNumber,
@@ -36,16 +38,12 @@ import type {
 
 /** NF_IP_PRI_CONNTRACK: from here on a packet has a connection. */
 const CONNTRACK_PRIORITY = -200;
-/** Rules looked at for one packet before it is given up; the largest real node needs some ten thousand. */
-const MAX_RULES = 200_000;
 /** Branches that are followed at a time. */
 const MAX_BRANCHES = 256;
 /** What a branch costs to be made and merged, in rules. */
 const RULES_PER_BRANCH = 10;
 /** Outcomes of a packet that are kept apart. Each has its own assumptions, so their number grows with the square of this. */
 const MAX_ENDED = 1024;
-/** Chains within chains. nftables allows 16; iptables any number, of which real rule sets use less than ten. */
-const MAX_DEPTH = 64;
 
 /**
  * Follows the first packet of a connection through the rules, as the kernel would take it: every base chain of every table in
@@ -565,8 +563,8 @@ class Tracer {
           this.#end(branch.assume({ kind: 'statement', rule, text }, true), 'unknown');
           return;
         }
-        if (depth >= MAX_DEPTH) {
-          this.#giveUp([branch], `chains nested deeper than ${MAX_DEPTH}`);
+        if (depth >= MAX_CHAIN_DEPTH) {
+          this.#giveUp([branch], `chains nested deeper than ${MAX_CHAIN_DEPTH}`);
           return;
         }
         const inner = this.#walk(table, target, [branch], depth + 1);

@@ -1,12 +1,7 @@
 import type { KindInfo } from '../../../kube/kinds.ts';
 import { canonicalQuantity } from '../../../kube/quantity.ts';
+import { isObject } from '../../../util/json.ts';
 import { definitionOf, type FieldType, type Scalar } from '../schema/schema.ts';
-
-type Plain = Record<string, unknown>;
-
-function isObject(value: unknown): value is Plain {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** Collects the paths of fields that their struct's definition does not know. */
 function collectUnknown(value: unknown, type: FieldType, path: string, found: string[]): void {
