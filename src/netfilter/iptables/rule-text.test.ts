@@ -15,6 +15,22 @@ describe('words', () => {
     expect(splitWords(line)).toEqual(words);
   });
 
+  test.each<[string, string[]]>([
+    ['', []],
+    [' \t ', []],
+    [' -A  X\t-j  ACCEPT ', ['-A', 'X', '-j', 'ACCEPT']],
+    ['a"b c"d', ['ab cd']],
+    ['"a""b"', ['ab']],
+    ['"" x', ['', 'x']],
+    ['"not finished', ['not finished']],
+    ['"not finished\\"', ['not finished"']],
+    ['"ends in a backslash\\', ['ends in a backslash\\']],
+    ['a\\b', ['a\\b']],
+    ['"a\\b"', ['ab']],
+  ])('%j is split', (line, words) => {
+    expect(splitWords(line)).toEqual(words);
+  });
+
   test('a line break or NUL in a word is refused: it would be another command', () => {
     for (const bad of ['a\n-F', 'a\r', 'a\0b']) expect(() => joinWords(['-A', bad])).toThrow(/line break/);
   });

@@ -1,5 +1,6 @@
 import { type AddressValue, parseAddress } from '../../util/address.ts';
 import { FAMILY_OF_NFT, iptablesProgram, type NftFamily } from '../../util/family.ts';
+import { splitWords } from '../iptables/rule-text.ts';
 import { exact, fieldMatch, interfacePattern, parseNetwork, range } from './match-builders.ts';
 import {
   type Backend,
@@ -172,7 +173,7 @@ class Reader {
 
   #commit(table: string): void {
     for (const { text, chain, chainName, counters, line } of this.#waiting) {
-      const words = wordsOf(text);
+      const words = splitWords(text);
       let parsed: { expressions: Expression[]; comment: string | undefined };
       try {
         parsed = parseRuleWords(words.slice(2), this.#family, (name) => this.#chains.has(name));
@@ -223,13 +224,6 @@ function baseHook(table: string, hook: Hook, policy: string): BaseHook | undefin
 
 function quote(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
-}
-
-/** Splits a rule as iptables-save writes it: a word is quoted as a whole or not at all, which is faster to split than in general. */
-function wordsOf(text: string): string[] {
-  if (!text.includes('"') && !text.includes('  ')) return text.split(' ');
-  const words = text.match(/"(?:[^"\\]|\\.)*"?|\S+/g) ?? [];
-  return words.map((word) => (word[0] === '"' ? word.slice(1, -1).replace(/\\(.)/g, '$1') : word));
 }
 
 /** Options whose next word is theirs, whatever it looks like. */

@@ -8,7 +8,7 @@ import type { NftFamily } from '../../util/family.ts';
 
 /** Whose rule it is. `nft` is a table that iptables-nft does not manage. */
 export type Backend = 'iptables-nft' | 'iptables-legacy' | 'nft';
-/** NftFamily of a table; a chain of an `inet` table sees both. */
+/** Family of a table; a chain of an `inet` table sees both. */
 export type TableFamily = NftFamily | 'inet';
 export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
 export const HOOKS: readonly Hook[] = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
