@@ -1,5 +1,5 @@
+import { changesDocument, layoutDocument } from '../../src/netfilter/nft/document.ts';
 import type { NftChange } from '../../src/netfilter/nft/nft.ts';
-import { changesDocument, layoutDocument } from '../../src/netfilter/nft/text.ts';
 import { type PortmapConfig, parsePortmapConfig } from '../../src/portmap/config.ts';
 import { attachmentChain, NFT_TABLE } from '../../src/portmap/layout.ts';
 import { planNft } from '../../src/portmap/nftables-layout.ts';

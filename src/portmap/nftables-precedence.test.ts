@@ -32,7 +32,7 @@ function ruleset(rules: [string, Statement[]][], prio = -200, hook = 'prerouting
   return {
     nftables: [
       { chain: { ...where, name: 'base', type: 'nat', hook, prio } },
-      ...rules.map(([chain, expr]) => ({ rule: { ...where, chain, expr } })),
+      ...rules.map(([chain, expr], i) => ({ rule: { ...where, chain, handle: i, expr } })),
     ],
   };
 }

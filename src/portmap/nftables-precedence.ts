@@ -1,4 +1,4 @@
-import type { NftRuleset, PrintedRule } from '../netfilter/nft/nft.ts';
+import { type NftRuleset, type PrintedRule, printedRules } from '../netfilter/nft/nft.ts';
 import { type Family, NFT_FAMILY } from '../util/family.ts';
 
 /**
@@ -31,7 +31,7 @@ const HARMLESS = ['counter', 'log', 'mangle'];
  */
 export function takenBefore(ruleset: NftRuleset, before: number, packet: MappedPacket): string | undefined {
   const families = [NFT_FAMILY[packet.family], 'inet'];
-  const rules = ruleset.nftables.flatMap(({ rule }) => (rule === undefined ? [] : [rule]));
+  const rules = printedRules(ruleset);
   const first = ruleset.nftables
     .flatMap(({ chain }) => (chain === undefined ? [] : [chain]))
     .filter(

@@ -1,6 +1,7 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import { listForeignRules } from '../netfilter/nft/foreign.ts';
+import { type NftRuleset, type PrintedRule, printedRules } from '../netfilter/nft/nft.ts';
 import { type Exec, ExecError } from '../sys/exec.ts';
 import { formatEndpoint } from '../util/endpoint.ts';
 import { NFT_FAMILY } from '../util/family.ts';
@@ -11,14 +12,6 @@ import type { InstalledMapping } from './rules.ts';
 
 /** The reference's table, of family ip and of family ip6, has these chains with rules of containers. */
 const CHAINS = new Set(['hostports', 'hostip_hostports', 'masquerading']);
-
-/** A rule as `nft -j` prints it, as far as it matters here. */
-interface PrintedRule {
-  handle: number;
-  chain: string;
-  comment?: string;
-  expr: Record<string, unknown>[];
-}
 
 /**
  * What the reference plugin left in nftables: one rule for each mapping, with the container ID as its comment and no network name.
@@ -96,8 +89,7 @@ export class ReferenceTables {
     const argv = ['nft', '-j', 'list', 'table', family, REFERENCE_NFT_TABLE];
     const result = await this.#exec.run(argv);
     if (result.code !== 0) throw asCniError(new ExecError(argv, result));
-    const { nftables } = JSON.parse(result.stdout) as { nftables: { rule?: PrintedRule }[] };
-    return nftables.flatMap(({ rule }) => (rule === undefined ? [] : [rule]));
+    return printedRules(JSON.parse(result.stdout) as NftRuleset);
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Exec, ExecError } from '../../sys/exec.ts';
 import { type NetfilterChannel, openNetfilter } from '../../sys/netlink.ts';
+import { changesDocument, layoutDocument } from './document.ts';
 import {
   chainFault,
   hookNumbers,
@@ -13,7 +14,6 @@ import {
   type NftTable,
   NftUnavailable,
 } from './nft.ts';
-import { changesDocument, layoutDocument } from './text.ts';
 import {
   bodyOf,
   decodeChain,

@@ -1,3 +1,4 @@
+import { changesDocument, layoutDocument } from './document.ts';
 import {
   chainFault,
   hookNumbers,
@@ -11,7 +12,6 @@ import {
   type NftTable,
   ruleComment,
 } from './nft.ts';
-import { changesDocument, layoutDocument } from './text.ts';
 
 interface State {
   maps: Map<string, Map<string, NftElement>>;

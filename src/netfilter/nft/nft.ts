@@ -1,5 +1,5 @@
 /**
- * One table of our own in nftables: maps, sets, chains, and changes to them in one transaction. `nft-kernel.ts` is the real one,
+ * One table of our own in nftables: maps, sets, chains, and changes to them in one transaction. `kernel.ts` is the real one,
  * `nft.fake.ts` the one in memory; `nft.netns.test.ts` holds both to the same table of cases.
  *
  * Keys and values are text as `nft` prints it (`tcp . 80`, `10.0.0.5 . 8080`, `jump CHAIN`, `return`, `continue`), in words that
@@ -86,7 +86,7 @@ export interface NftTable {
   probe(layout: NftLayout): Promise<void>;
 }
 
-/** What `nft -j list ruleset` prints, as far as it matters here. */
+/** What `nft -j list` prints, as far as it matters here. */
 export interface NftRuleset {
   nftables: { chain?: PrintedChain; rule?: PrintedRule }[];
 }
@@ -104,7 +104,14 @@ export interface PrintedRule {
   family: string;
   table: string;
   chain: string;
+  handle: number;
+  comment?: string;
   expr: Record<string, unknown>[];
+}
+
+/** The rules in what `nft -j` printed, in order. */
+export function printedRules({ nftables }: NftRuleset): PrintedRule[] {
+  return nftables.flatMap(({ rule }) => (rule === undefined ? [] : [rule]));
 }
 
 /** nftables cannot be used at all: no program, no kernel support, no permission. */

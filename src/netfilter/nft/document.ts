@@ -42,7 +42,7 @@ function changeLines(table: string, change: NftChange): string[] {
     case 'delete':
       return [`delete element inet ${table} ${word(change.map)} { ${words(change.key)} }`];
     default: {
-      const comment = change.comment === undefined ? '' : ` comment "${words(change.comment)}"`;
+      const comment = change.comment === undefined ? '' : ` ${commentOf(change.comment)}`;
       const value = change.value === undefined ? '' : ` : ${words(change.value)}`;
       return [
         `${change.verb} element inet ${table} ${word(change.map)} { ${words(change.key)}${comment}${value} }`,
@@ -58,7 +58,11 @@ function chainLine(table: string, { name, hook }: NftChain): string {
 }
 
 function ruleLines(table: string, { name, rules }: NftChain): string[] {
-  return rules.map((rule) => `add rule inet ${table} ${word(name)} ${rule} comment "${ruleComment(rule)}"`);
+  return rules.map((rule) => `add rule inet ${table} ${word(name)} ${rule} ${commentOf(ruleComment(rule))}`);
+}
+
+function commentOf(text: string): string {
+  return `comment "${words(text)}"`;
 }
 
 function words(text: string): string {
