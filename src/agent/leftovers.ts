@@ -1,5 +1,6 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { unlessMissing } from '../sys/errno.ts';
 
 /** Names of the temporary files of actions (`.portmap.123.tmp`) and of atomic writes, which are renamed once complete. */
 const TEMPORARY = /^\.(?:[0-9a-f]{12}|[A-Za-z0-9._-]+\.\d+)\.tmp$/;
@@ -27,10 +28,5 @@ export function sweepLeftovers(directories: readonly string[], now: number): str
 }
 
 function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) return [];
-    throw cause;
-  }
+  return unlessMissing(() => readdirSync(directory), ['ENOTDIR']) ?? [];
 }

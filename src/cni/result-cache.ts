@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { namesIn } from '../sys/directories.ts';
+import { isErrno } from '../sys/errno.ts';
 import { writeFileAtomic } from '../sys/files.ts';
 import { NotRegularFile, readRegularFile } from '../sys/regular-file.ts';
 import { isObject } from '../util/json.ts';
@@ -65,7 +66,7 @@ export class ResultCache {
     try {
       text = readRegularFile(path, MAX_BYTES);
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (isErrno(cause, 'ENOENT')) return undefined;
       throw new CniError(cniErrorCode.ioFailure, `error reading ${path}`, '', { cause });
     }
     const document = decode(text);
@@ -143,8 +144,7 @@ function readEntry(path: string): CacheEntry | undefined {
     const document = decode(readRegularFile(path, MAX_BYTES));
     return document?.kind === KIND ? parseEntry(document) : undefined;
   } catch (cause) {
-    if (cause instanceof NotRegularFile || (cause as NodeJS.ErrnoException).code === 'ENOENT')
-      return undefined;
+    if (cause instanceof NotRegularFile || isErrno(cause, 'ENOENT')) return undefined;
     throw new CniError(cniErrorCode.ioFailure, `error reading ${path}`, '', { cause });
   }
 }

@@ -1,5 +1,6 @@
-import { statfsSync, statSync } from 'node:fs';
-import { enterNetns } from '../sys/netns.ts';
+import { statfsSync } from 'node:fs';
+import { unlessMissing } from '../sys/errno.ts';
+import { enterNetns, namespaceIdentity } from '../sys/netns.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 
 /** NSFS_MAGIC, linux/magic.h. */
@@ -28,19 +29,10 @@ export function enterSandboxIfExists(path: string): boolean {
 
 /** Whether the path is the network namespace that this process is in. */
 export function isOwnNetns(path: string): boolean {
-  if (!isNamespace(path)) return false;
-  const here = statSync('/proc/self/ns/net');
-  const there = statSync(path);
-  return here.ino === there.ino && here.dev === there.dev;
+  return isNamespace(path) && namespaceIdentity(path) === namespaceIdentity('/proc/self/ns/net');
 }
 
 /** Whether the path is a namespace: runtimes unmount it first, then remove the file that is left. */
 export function isNamespace(path: string): boolean {
-  try {
-    return statfsSync(path).type === NSFS_MAGIC;
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    throw cause;
-  }
+  return unlessMissing(() => statfsSync(path).type, ['ENOTDIR']) === NSFS_MAGIC;
 }

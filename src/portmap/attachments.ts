@@ -5,6 +5,7 @@ import type { AttachmentKey } from '../cni/result-cache.ts';
 import { isNamespace } from '../cni/sandbox.ts';
 import type { PortMapping } from '../cni/types.ts';
 import { namesIn } from '../sys/directories.ts';
+import { isErrno } from '../sys/errno.ts';
 import { readRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
 import { formatIp } from '../util/ip.ts';
@@ -259,7 +260,7 @@ function replacing(path: string, code: 'EEXIST' | 'EISDIR', work: () => void): v
   try {
     work();
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== code) throw cause;
+    if (!isErrno(cause, code)) throw cause;
     rmSync(path, { recursive: true, force: true });
     work();
   }

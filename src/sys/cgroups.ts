@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { unlessMissing } from './errno.ts';
 import { type Mount, readMounts } from './mounts.ts';
 
 /** A tree of cgroups that this process sees. Source: cgroups(7). */
@@ -59,10 +60,5 @@ function limitOf(text: string | undefined): number | undefined {
 }
 
 function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw cause;
-  }
+  return unlessMissing(() => readFileSync(path, 'utf8'));
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
+import { isErrno } from './errno.ts';
 
 /** What a finished process left behind. */
 export interface ExecResult {
@@ -97,7 +98,7 @@ function killGroup(leader: number): void {
   try {
     process.kill(-leader, 'SIGKILL');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
+    if (!isErrno(cause, 'ESRCH')) throw cause;
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { ignoring } from './errno.ts';
 
 /**
  * Writes a file so that a reader sees either the old content or the new, never a part: a temporary file in the same
@@ -34,22 +34,10 @@ export async function writeFileAtomic(
 
 /** The content of a text file, or undefined when it does not exist. Any other error is thrown. */
 export async function readIfExists(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw cause;
-  }
+  return readFile(path, 'utf8').catch(ignoring('ENOENT'));
 }
 
 /** Whether a path exists (following links). */
 export async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.F_OK);
-    return true;
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    throw cause;
-  }
+  return (await stat(path).catch(ignoring('ENOENT', 'ENOTDIR'))) !== undefined;
 }

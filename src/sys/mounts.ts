@@ -1,4 +1,5 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { unlessMissing } from './errno.ts';
 
 /** A mount of this process's mount namespace. Source: proc(5), /proc/pid/mountinfo. */
 export interface Mount {
@@ -49,14 +50,9 @@ export function readMounts(): ReadonlyMap<number, Mount> {
  * another it is the uppermost. Undefined when there is nothing there. Source: proc(5), /proc/pid/fdinfo (`mnt_id`, Linux 3.15).
  */
 export function mountIdOf(path: string): number | undefined {
-  let fd: number;
-  try {
-    // A path alone is opened: neither permission to read nor a device or FIFO behind it matters.
-    fd = openSync(path, O_PATH | O_NOFOLLOW);
-  } catch (cause) {
-    if (['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw cause;
-  }
+  // A path alone is opened: neither permission to read nor a device or FIFO behind it matters.
+  const fd = unlessMissing(() => openSync(path, O_PATH | O_NOFOLLOW), ['ENOTDIR']);
+  if (fd === undefined) return undefined;
   try {
     const id = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
     if (id === undefined) throw new Error(`cannot find the mount of ${path}: the kernel does not report it`);

@@ -1,5 +1,6 @@
 import { dlopen } from 'bun:ffi';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, statSync } from 'node:fs';
+import { unlessMissing } from './errno.ts';
 
 const CLONE_NEWNET = 0x40000000;
 
@@ -26,4 +27,19 @@ export function enterNetns(path: string): void {
     closeSync(fd);
     library.close();
   }
+}
+
+/** `device:inode` of a namespace's file, which identifies the namespace. Undefined when there is none. Source: namespaces(7). */
+export function namespaceIdentity(path: string): string | undefined {
+  const found = unlessMissing(() => statSync(path), ['ESRCH']);
+  return found && `${found.dev}:${found.ino}`;
+}
+
+/** Whether every thread of this process is in the network namespace of this {@link namespaceIdentity}. */
+export function isWhollyIn(namespace: string): boolean {
+  return readdirSync('/proc/self/task').every((thread) => {
+    const here = namespaceIdentity(`/proc/self/task/${thread}/ns/net`);
+    // A thread that has ended between the listing and the look sends nothing.
+    return here === undefined || here === namespace;
+  });
 }

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { isErrno, unlessMissing } from './errno.ts';
 import { waitFor } from './wait.ts';
 
 /** A process of the machine, as /proc shows it. Source: proc(5). */
@@ -61,7 +62,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
+    if (!isErrno(cause, 'ESRCH')) throw cause;
   }
 }
 
@@ -87,10 +88,5 @@ export function readProcFile(path: string): string {
 
 /** What `read` finds in /proc; undefined when the process or thread has ended meanwhile. */
 export function unlessEnded<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (cause) {
-    if (['ENOENT', 'ESRCH'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw cause;
-  }
+  return unlessMissing(read, ['ESRCH']);
 }

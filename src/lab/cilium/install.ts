@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { namesIn } from '../../sys/directories.ts';
+import { ignoring } from '../../sys/errno.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { tryLockOpenFile } from '../../sys/flock.ts';
 import { waitFor } from '../../sys/wait.ts';
@@ -48,7 +49,7 @@ async function install(from: string, to: string, signal: AbortSignal): Promise<s
   const put: string[] = [];
   for (const name of PLUGINS) {
     const target = join(to, name);
-    const there = await stat(target).catch(ignoreMissing);
+    const there = await stat(target).catch(ignoring('ENOENT'));
     if (there?.size === size && Math.abs(there.mtimeMs - mtimeMs) < 1) continue;
     const temporary = join(to, `.${name}.${randomBytes(6).toString('hex')}.tmp`);
     try {
@@ -92,9 +93,4 @@ export async function writeCniConfig(directory: string): Promise<boolean> {
   if ((await readIfExists(path)) === text) return false;
   await writeFileAtomic(path, text);
   return true;
-}
-
-function ignoreMissing(cause: NodeJS.ErrnoException): undefined {
-  if (cause.code !== 'ENOENT') throw cause;
-  return undefined;
 }

@@ -9,6 +9,7 @@ import type { Node } from '../../kube/types.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { hasUnifiedCgroups } from '../../sys/cgroups.ts';
 import type { Distribution } from '../../sys/distribution.ts';
+import { isErrno } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
 import { combinedError, messageOf, UserError } from '../../util/errors.ts';
@@ -118,7 +119,7 @@ async function claimName(name: string): Promise<void> {
   try {
     await mkdir(clusterPaths(name).root, { mode: 0o700 });
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    if (!isErrno(cause, 'EEXIST')) throw cause;
     throw new UserError(
       `cannot create cluster "${name}": it already exists; delete it with "${calledAs()} delete cluster --name ${name}" or choose another --name`,
     );

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, mkdtemp, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { abortableExec } from '../../sys/abortable-exec.ts';
+import { ignoring, isErrno } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { exists } from '../../sys/files.ts';
@@ -52,7 +53,7 @@ async function moveInto(from: string, to: string): Promise<void> {
       await rename(join(from, name), join(to, name));
     } catch (cause) {
       // A directory takes the place of an empty one only: rename(2).
-      if (!['ENOTEMPTY', 'EEXIST'].includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+      if (!isErrno(cause, 'ENOTEMPTY', 'EEXIST')) throw cause;
       await moveInto(join(from, name), join(to, name));
     }
   }
@@ -64,8 +65,7 @@ async function removeEmpty(directory: string, last: string): Promise<void> {
   try {
     await rmdir(directory);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOTEMPTY') return;
-    throw cause;
+    return ignoring('ENOTEMPTY')(cause);
   }
   if (directory !== last) await removeEmpty(dirname(directory), last);
 }
@@ -140,10 +140,5 @@ async function filesBelow(directory: string): Promise<string[]> {
 
 /** What `look` finds, or `otherwise` when what it looks at is gone: pods end and logs are rotated while they are copied. */
 async function unlessGone<T>(look: () => Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await look();
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return otherwise;
-    throw cause;
-  }
+  return (await look().catch(ignoring('ENOENT'))) ?? otherwise;
 }

@@ -1,11 +1,10 @@
-import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { calledAs } from '../../sys/called-as.ts';
 import type { Distribution } from '../../sys/distribution.ts';
 import { type Exec, output } from '../../sys/exec.ts';
 import { unshareMounts } from '../../sys/mount-namespace.ts';
-import { enterNetns } from '../../sys/netns.ts';
-import { unlessEnded } from '../../sys/processes.ts';
+import { enterNetns, isWhollyIn, namespaceIdentity } from '../../sys/netns.ts';
 import { UserError } from '../../util/errors.ts';
 import { clusterPaths, labNetns, netnsPath } from './paths.ts';
 import type { ClusterRecord } from './record.ts';
@@ -60,21 +59,8 @@ export function pluginOverlay(
  * was started before {@link enterLab} is still outside.
  */
 export function standsInLab(record: ClusterRecord): boolean {
-  const lab = identityOf(netnsPath(labNetns(record.name)));
-  if (lab === undefined) return false;
-  return readdirSync('/proc/self/task').every((thread) => {
-    const here = identityOf(`/proc/self/task/${thread}/ns/net`);
-    // A thread that has ended between the listing and the look dials nothing.
-    return here === undefined || here === lab;
-  });
-}
-
-/** What makes the namespace behind a path the one it is; undefined when there is none. Source: namespaces(7). */
-function identityOf(path: string): string | undefined {
-  return unlessEnded(() => {
-    const { dev, ino } = statSync(path);
-    return `${dev}:${ino}`;
-  });
+  const lab = namespaceIdentity(netnsPath(labNetns(record.name)));
+  return lab !== undefined && isWhollyIn(lab);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CgroupHierarchy, cgroupHierarchies } from '../../sys/cgroups.ts';
+import { isErrno, unlessMissing } from '../../sys/errno.ts';
 import { killProcesses } from '../../sys/processes.ts';
 import { waitFor } from '../../sys/wait.ts';
 import { messageOf } from '../../util/errors.ts';
@@ -115,17 +116,12 @@ function isRemoved(group: string): boolean {
     unlessGone(() => rmdirSync(group));
     return true;
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EBUSY') return false;
+    if (isErrno(cause, 'EBUSY')) return false;
     throw cause;
   }
 }
 
 /** What `look` finds in a cgroup; undefined when that has been removed. */
 function unlessGone<T>(look: () => T): T | undefined {
-  try {
-    return look();
-  } catch (cause) {
-    if (['ENOENT', 'ENODEV'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw cause;
-  }
+  return unlessMissing(look, ['ENODEV']);
 }

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { abortableExec } from '../../sys/abortable-exec.ts';
+import { ignoring } from '../../sys/errno.ts';
 import { type Exec, ExecError, output } from '../../sys/exec.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { readIfExists } from '../../sys/files.ts';
@@ -195,12 +196,8 @@ type Kind = 'file' | 'directory' | 'missing';
 
 async function kindOnMachine(path: string): Promise<Kind> {
   return atFile(`cannot look at ${path}`, async () => {
-    try {
-      return (await stat(path)).isDirectory() ? 'directory' : 'file';
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'missing';
-      throw cause;
-    }
+    const found = await stat(path).catch(ignoring('ENOENT'));
+    return found === undefined ? 'missing' : found.isDirectory() ? 'directory' : 'file';
   });
 }
 

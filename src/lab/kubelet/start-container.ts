@@ -2,6 +2,7 @@ import { chmod, mkdir, symlink, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CriImage, Mount, SandboxConfig } from '../../cri/messages.ts';
 import type { Container, Pod } from '../../kube/types.ts';
+import { ignoring } from '../../sys/errno.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { containerConfig } from './container-config.ts';
 import { containerEnv } from './env.ts';
@@ -104,7 +105,7 @@ export async function linkLog(
   await mkdir(containerLogs, { recursive: true });
   const target = join(podLogDirectory(context.directories, pod), container, `${attempt}.log`);
   await symlink(target, join(containerLogs, logLinkName(pod.metadata!, container, id))).catch(
-    ignore('EEXIST'),
+    ignoring('EEXIST'),
   );
 }
 
@@ -116,17 +117,11 @@ export async function unlinkLog(
   id: string,
 ): Promise<void> {
   const path = join(context.directories.containerLogs, logLinkName(pod, container, id));
-  await unlink(path).catch(ignore('ENOENT'));
+  await unlink(path).catch(ignoring('ENOENT'));
 }
 
 function logLinkName(pod: { name?: string; namespace?: string }, container: string, id: string): string {
   return `${pod.name}_${pod.namespace}_${container}-${id}.log`;
-}
-
-function ignore(code: string): (error: NodeJS.ErrnoException) => void {
-  return (error) => {
-    if (error.code !== code) throw error;
-  };
 }
 
 async function containerMounts(

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { Pod } from '../../kube/types.ts';
+import { ignoring } from '../../sys/errno.ts';
 import { tailMessage } from './logs/tail-message.ts';
 import type { ObservedContainer } from './observe.ts';
 import type { PodContext } from './pod-context.ts';
@@ -32,13 +33,8 @@ export async function terminationMessages(
 }
 
 async function readStart(path: string, bytes: number): Promise<string> {
-  let file: Awaited<ReturnType<typeof open>>;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw error;
-  }
+  const file = await open(path, 'r').catch(ignoring('ENOENT'));
+  if (file === undefined) return '';
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, 0);
     return buffer.subarray(0, bytesRead).toString('utf8');

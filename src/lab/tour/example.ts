@@ -2,6 +2,7 @@ import { cp, lstat, mkdir, readFile, readlink, rm, rmdir, symlink, writeFile } f
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { namesIn } from '../../sys/directories.ts';
+import { ignoring, isErrno } from '../../sys/errno.ts';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { UserError } from '../../util/errors.ts';
 import type { ClusterConfig } from '../cluster/config/types.ts';
@@ -122,13 +123,8 @@ async function readNote(path: string): Promise<Note | undefined> {
 }
 
 async function identityOf(path: string): Promise<Note['directory']> {
-  try {
-    const { dev, ino } = await lstat(path);
-    return { dev, ino };
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw cause;
-  }
+  const found = await lstat(path).catch(ignoring('ENOENT'));
+  return found && { dev: found.dev, ino: found.ino };
 }
 
 function isSame(a: Note['directory'], b: Note['directory']): boolean {
@@ -163,9 +159,7 @@ async function linkAt(path: string): Promise<string | undefined> {
   try {
     return await readlink(path);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
-    if (code !== 'EINVAL') throw cause;
+    if (!isErrno(cause, 'EINVAL')) return ignoring('ENOENT')(cause);
     throw new UserError(
       `cannot prepare ${path}: the how-to creates a link of this name, but something else is there; move that away`,
     );
@@ -196,9 +190,5 @@ async function removePlugins(directory: string): Promise<void> {
 }
 
 async function removeIfEmpty(directory: string): Promise<void> {
-  try {
-    await rmdir(directory);
-  } catch (cause) {
-    if (!['ENOENT', 'ENOTEMPTY'].includes((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
-  }
+  await rmdir(directory).catch(ignoring('ENOENT', 'ENOTEMPTY'));
 }

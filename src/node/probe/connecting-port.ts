@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { unlessMissing } from '../../sys/errno.ts';
 import { formatIp, parseIp } from '../../util/ip.ts';
 import { kernelAddress } from '../report/listeners.ts';
 
@@ -38,23 +39,14 @@ function ownSockets(proc: string): ReadonlySet<string> {
   const directory = join(proc, 'fd');
   return new Set(
     readdirSync(directory).flatMap((fd) => {
-      try {
-        return /^socket:\[(\d+)\]$/.exec(readlinkSync(join(directory, fd)))?.[1] ?? [];
-      } catch (cause) {
-        // Closed while they are looked at: the directory's own is one such.
-        if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-        throw cause;
-      }
+      // Some are closed while they are looked at: the directory's own is one such.
+      const link = unlessMissing(() => readlinkSync(join(directory, fd)));
+      return /^socket:\[(\d+)\]$/.exec(link ?? '')?.[1] ?? [];
     }),
   );
 }
 
 /** The table's text; nothing where the kernel has no such family. */
 function readUnlessGone(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw cause;
-  }
+  return unlessMissing(() => readFileSync(path, 'utf8')) ?? '';
 }

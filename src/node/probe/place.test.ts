@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
+import { namespaceIdentity } from '../../sys/netns.ts';
 import type { ProbeJob } from './order.ts';
 import { probeJobSchema } from './order.ts';
-import { assertPlace, namespaceIdentity } from './place.ts';
+import { assertPlace } from './place.ts';
 
 const job = (place: ProbeJob['place'], address = '127.0.0.1'): ProbeJob => ({
   place,

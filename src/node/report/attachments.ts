@@ -7,6 +7,7 @@ import { CACHED_FIELDS, resultFields } from '../../cni/result.ts';
 import { isNamespace } from '../../cni/sandbox.ts';
 import type { CachedAttachment } from '../../path/model/node-report.ts';
 import { namesIn } from '../../sys/directories.ts';
+import { isErrno } from '../../sys/errno.ts';
 import { messageOf } from '../../util/errors.ts';
 import { parseIp } from '../../util/ip.ts';
 import { readBelow } from './bounded-file.ts';
@@ -86,7 +87,7 @@ export function readAttachments(directory: string = RESULT_CACHE): {
       attachments.push(parseAttachment(file, stat.mtime, bytes.toString('utf8')));
     } catch (cause) {
       // A DEL of this very moment removes the file.
-      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') skipped.push({ file, why: briefly(cause) });
+      if (!isErrno(cause, 'ENOENT')) skipped.push({ file, why: briefly(cause) });
     }
   }
   return { attachments, skipped };

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Listener } from '../../path/model/node-report.ts';
+import { unlessMissing } from '../../sys/errno.ts';
 import { formatIp } from '../../util/ip.ts';
 
 /** A listening socket, with the inode by which its process is found. */
@@ -88,14 +89,7 @@ function ownersOf(inodes: ReadonlySet<string>, proc: string): Map<string, { proc
 
 /** Processes end while they are looked at, and those of others are not ours to see. */
 function unlessGone<T>(read: () => T, otherwise: T): T {
-  try {
-    return read();
-  } catch (cause) {
-    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes((cause as NodeJS.ErrnoException).code ?? '')) {
-      return otherwise;
-    }
-    throw cause;
-  }
+  return unlessMissing(read, ['ESRCH', 'EACCES', 'EPERM']) ?? otherwise;
 }
 
 const readUnlessGone = (path: string) => unlessGone(() => readFileSync(path, 'utf8'), '');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import type { NodeReport } from '../../path/model/node-report.ts';
+import { unlessMissing } from '../../sys/errno.ts';
 import { readHead } from './bounded-file.ts';
 import { executableFormat, FORMAT_BYTES } from './elf.ts';
 
@@ -20,11 +21,7 @@ export function readMachine(executable = '/proc/self/exe'): NodeReport['machine'
 }
 
 function bootId(): { bootId?: string } {
-  try {
-    return { bootId: readFileSync(BOOT_ID, 'utf8').trim() };
-  } catch (cause) {
-    // Not in every sandbox; without it, a report is identified by name and addresses.
-    if (['ENOENT', 'EACCES', 'EPERM'].includes((cause as NodeJS.ErrnoException).code ?? '')) return {};
-    throw cause;
-  }
+  // Not in every sandbox; without it, a report is identified by name and addresses.
+  const text = unlessMissing(() => readFileSync(BOOT_ID, 'utf8'), ['EACCES', 'EPERM']);
+  return text === undefined ? {} : { bootId: text.trim() };
 }

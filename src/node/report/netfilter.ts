@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type NftTableName, nftTableNames } from '../../netfilter/nft/table-names.ts';
 import type { NodeReport } from '../../path/model/node-report.ts';
+import { unlessMissing } from '../../sys/errno.ts';
 import { type Exec, output } from '../../sys/exec.ts';
 import { FAMILIES, FAMILY_OF_NFT, type Family, iptablesProgram, isNftFamily } from '../../util/family.ts';
 import { observe } from './observe.ts';
@@ -118,13 +119,8 @@ async function saveLegacy(exec: Exec, which: Which, family: Family, proc: string
 
 function hasLegacyTables(family: Family, proc: string): boolean {
   const path = join(proc, family === 'ipv4' ? 'net/ip_tables_names' : 'net/ip6_tables_names');
-  try {
-    return readFileSync(path, 'utf8').trim() !== '';
-  } catch (cause) {
-    // Without the module there are no tables.
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw cause;
-  }
+  // Without the module there are no tables.
+  return (unlessMissing(() => readFileSync(path, 'utf8')) ?? '').trim() !== '';
 }
 
 /** The variant of the plain name `iptables`, by its version text: `iptables v1.8.9 (nf_tables)`. */

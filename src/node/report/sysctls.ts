@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
+import { unlessMissing } from '../../sys/errno.ts';
 
 /** Settings that are one file. One that the kernel does not have is left out. */
 const SINGLE = [
@@ -50,11 +51,7 @@ export function sysctlPath(name: string): string {
 }
 
 function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8').trim().replaceAll('\t', ' ');
-  } catch (cause) {
-    // ENOENT: not in this kernel, or the device went; EACCES: a setting of the machine that a namespace may not read.
-    if (['ENOENT', 'EACCES', 'EPERM'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw cause;
-  }
+  // ENOENT: not in this kernel, or the device went; EACCES: a setting of the machine that a namespace may not read.
+  const text = unlessMissing(() => readFileSync(path, 'utf8'), ['EACCES', 'EPERM']);
+  return text?.trim().replaceAll('\t', ' ');
 }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { known } from '../../path/model/observed.ts';
 import { type Exec, output, realExec } from '../../sys/exec.ts';
+import { namespaceIdentity } from '../../sys/netns.ts';
 import { waitFor } from '../../sys/wait.ts';
-import { namespaceIdentity } from '../probe/place.ts';
 import { readFlows } from './flows.ts';
 import { readNetfilter } from './netfilter.ts';
 import { readNetwork } from './network.ts';

@@ -1,5 +1,6 @@
 import { lstat, readFile, stat } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
+import { ignoring } from '../../../sys/errno.ts';
 import { fileProblem } from '../../../sys/file-problem.ts';
 import { InputError, messageOf } from '../../../util/errors.ts';
 import { defaultCluster, readCluster } from './cluster.ts';
@@ -22,23 +23,11 @@ function machineSources(): ConfigSources {
     readFile: (path) => readFile(path, 'utf8'),
     readStdin: () => text(process.stdin),
     async kindOf(path) {
-      try {
-        const found = await stat(path);
-        return found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other';
-      } catch (cause) {
-        const code = (cause as NodeJS.ErrnoException).code;
-        if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-        throw cause;
-      }
+      const found = await stat(path).catch(ignoring('ENOENT', 'ENOTDIR'));
+      return found && (found.isFile() ? 'file' : found.isDirectory() ? 'directory' : 'other');
     },
     async isLink(path) {
-      try {
-        return (await lstat(path)).isSymbolicLink();
-      } catch (cause) {
-        const code = (cause as NodeJS.ErrnoException).code;
-        if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-        throw cause;
-      }
+      return (await lstat(path).catch(ignoring('ENOENT', 'ENOTDIR')))?.isSymbolicLink() ?? false;
     },
   };
 }

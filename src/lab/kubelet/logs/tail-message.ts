@@ -1,3 +1,4 @@
+import { ignoring } from '../../../sys/errno.ts';
 import { readLog } from './read-log.ts';
 
 /** The last lines of a log, at most `bytes` of them; empty when there is no log. */
@@ -6,7 +7,7 @@ export async function tailMessage(path: string, lines: number, bytes: number): P
   try {
     for await (const part of readLog(path, { tailLines: lines })) parts.push(part);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    ignoring('ENOENT')(error);
   }
   return Buffer.concat(parts).subarray(-bytes).toString('utf8');
 }

@@ -13,6 +13,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { ignoring } from '../../../sys/errno.ts';
 
 /** A file of a volume: its content and its mode. */
 export interface Payload {
@@ -36,7 +37,7 @@ export async function writeAtomically(
   for (const path of payload.keys()) assertInside(path);
   await mkdir(directory, { recursive: true });
   const link = join(directory, DATA);
-  const old = await readlinkIfExists(link);
+  const old = await readlink(link).catch(ignoring('ENOENT'));
   if (old !== undefined && (await same(join(directory, old), payload))) return false;
 
   const fresh = `..${new Date().toISOString().replace(/[-:T.Z]/g, '_')}${randomBytes(4).toString('hex')}`;
@@ -55,7 +56,7 @@ export async function writeAtomically(
 
   const tops = new Set([...payload.keys()].map((path) => path.split('/')[0]!));
   for (const top of tops) {
-    if ((await readlinkIfExists(join(directory, top))) === undefined) {
+    if ((await readlink(join(directory, top)).catch(ignoring('ENOENT'))) === undefined) {
       await symlink(join(DATA, top), join(directory, top));
     }
   }
@@ -70,15 +71,6 @@ function assertInside(path: string): void {
   const parts = path.split('/');
   if (path === '' || path.startsWith('/') || parts.includes('..') || parts[0]!.startsWith('..')) {
     throw new Error(`volume file ${JSON.stringify(path)}: not a path inside the volume`);
-  }
-}
-
-async function readlinkIfExists(path: string): Promise<string | undefined> {
-  try {
-    return await readlink(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { ignoring } from '../../../sys/errno.ts';
 import { VolumeError } from './volume-error.ts';
 
 const CHECKS: Record<string, [what: string, holds: (found: Stats) => boolean]> = {
@@ -22,7 +23,7 @@ export async function prepareHostPath(path: string, type: string | undefined): P
   if (type === undefined || type === '') return;
   const check = CHECKS[type];
   if (check === undefined) throw new VolumeError(`hostPath type ${JSON.stringify(type)} is not known`);
-  let found = await statIfExists(path);
+  let found = await stat(path).catch(ignoring('ENOENT'));
   if (found === undefined && type === 'DirectoryOrCreate') {
     await mkdir(path, { recursive: true, mode: 0o755 });
     found = await stat(path);
@@ -35,14 +36,5 @@ export async function prepareHostPath(path: string, type: string | undefined): P
   const [what, holds] = check;
   if (found === undefined || !holds(found)) {
     throw new VolumeError(`hostPath type check failed: ${path} is not a ${what}`);
-  }
-}
-
-async function statIfExists(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
   }
 }

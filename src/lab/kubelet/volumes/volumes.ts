@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { quantityUnits } from '../../../kube/quantity.ts';
 import type { ConfigMap, Pod, Secret, Volume } from '../../../kube/types.ts';
 import { namesIn } from '../../../sys/directories.ts';
+import { ignoring } from '../../../sys/errno.ts';
 import type { EnvSources } from '../env.ts';
 import { type Directories, podDirectory } from '../names.ts';
 import { writeAtomically } from './atomic-writer.ts';
@@ -134,8 +135,8 @@ export async function subPath(volumePath: string, below: string): Promise<string
   }
   const root = await realpath(volumePath);
   const wanted = join(volumePath, below);
-  const resolved = await realpath(wanted).catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
+  const resolved = await realpath(wanted).catch(async (error: unknown) => {
+    ignoring('ENOENT')(error);
     await mkdir(wanted, { recursive: true, mode: 0o750 });
     return await realpath(wanted);
   });
