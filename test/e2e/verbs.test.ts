@@ -375,7 +375,7 @@ nodes:
   });
 
   test('load image-archive: a pod runs what was in the archive; the port mapping answers on loopback', async () => {
-    const archive = dockerArchive(
+    const archive = await dockerArchive(
       join(lab.scratch, 'hello.tar'),
       'example.test/hello:v1',
       'hello from the archive',
@@ -571,7 +571,7 @@ spec:
 
     test('cp of an archive into a node: nothing of what had come of it', async () => {
       await inWorker('mkdir /root/unpacked');
-      const begun = tar([
+      const begun = await tar([
         { type: 'file', path: 'first', mode: 0o644, content: Buffer.from('whole') },
         { type: 'file', path: 'second', mode: 0o644, content: Buffer.alloc(1 << 20, 'x') },
       ]);
@@ -617,7 +617,7 @@ spec:
 
     test('load image-archive: the current node is finished, the next is not started', async () => {
       const image = 'example.test/interrupted:v1';
-      const archive = dockerArchive(join(lab.scratch, 'interrupted.tar'), image, 'interrupted');
+      const archive = await dockerArchive(join(lab.scratch, 'interrupted.tar'), image, 'interrupted');
       const onFirst = (script: string) => lab.inNode(CONTROL_PLANE, 'sh', '-c', script);
       const pid = (await onFirst('pidof containerd')).stdout.trim();
       const words = ['load', 'image-archive', archive, '--name', lab.name];
@@ -651,7 +651,7 @@ spec:
 });
 
 /** Writes an image as `docker save` does: busybox's httpd, which answers with `text`. Returns the path. */
-function dockerArchive(path: string, reference: string, text: string): string {
+async function dockerArchive(path: string, reference: string, text: string): Promise<string> {
   const file = (name: string, content: Uint8Array, mode = 0o644): TarEntry => ({
     type: 'file',
     path: name,
@@ -659,7 +659,7 @@ function dockerArchive(path: string, reference: string, text: string): string {
     content,
   });
   const busybox = readFileSync(existsSync('/usr/bin/busybox') ? '/usr/bin/busybox' : '/bin/busybox');
-  const layer = tar([
+  const layer = await tar([
     { type: 'directory', path: 'bin', mode: 0o755 },
     file('bin/busybox', busybox, 0o755),
     { type: 'directory', path: 'www', mode: 0o755 },
@@ -673,7 +673,7 @@ function dockerArchive(path: string, reference: string, text: string): string {
     rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
   };
   const manifest = [{ Config: 'config.json', RepoTags: [reference], Layers: ['layer.tar'] }];
-  const archive = tar([
+  const archive = await tar([
     file('layer.tar', layer),
     file('config.json', Buffer.from(JSON.stringify(config))),
     file('manifest.json', Buffer.from(JSON.stringify(manifest))),
@@ -682,11 +682,8 @@ function dockerArchive(path: string, reference: string, text: string): string {
   return path;
 }
 
-function tar(entries: TarEntry[]): Buffer {
-  // A chunk is only valid until the next one is asked for.
-  const chunks: Buffer[] = [];
-  for (const chunk of writeTar(entries)) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks);
+async function tar(entries: TarEntry[]): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(writeTar(entries)));
 }
 
 async function freePort(): Promise<number> {

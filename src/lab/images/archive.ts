@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { fileProblem } from '../../sys/file-problem.ts';
@@ -67,8 +66,8 @@ async function scanArchive(path: string): Promise<Scan> {
   const documents = new Map<string, Buffer>();
   const sizes = new Map<string, number>();
   for await (const entry of readTar(await openArchive(path))) {
-    const { path: name, type, size, target } = entry.header;
-    if (type === 'hardlink' || type === 'symlink') {
+    const { path: name, type, size, target, body } = entry;
+    if (type === 'link' || type === 'symlink') {
       // `docker save` links layers that images share; the target's size stands for it.
       sizes.set(name, sizes.get(target) ?? 0);
       continue;
@@ -77,7 +76,7 @@ async function scanArchive(path: string): Promise<Scan> {
     const digest = /^blobs\/sha256\/([a-f0-9]{64})$/.exec(name)?.[1];
     const hash = digest === undefined ? undefined : createHash('sha256');
     const kept: Uint8Array[] | undefined = size <= MAX_DOCUMENT ? [] : undefined;
-    for await (const chunk of entry.body()) {
+    for await (const chunk of body) {
       hash?.update(chunk);
       kept?.push(chunk);
     }
@@ -240,11 +239,7 @@ export async function writeArchive(
       }),
     ),
   ];
-  // The chunks of writeTar are reused by it, and a stream keeps what it is given: each is copied.
-  const chunks = function* () {
-    for (const chunk of writeTar(entries)) yield Buffer.from(chunk);
-  };
-  await pipeline(Readable.from(chunks()), createWriteStream(path, { mode: 0o644 }));
+  await pipeline(writeTar(entries), createWriteStream(path, { mode: 0o644 }));
 }
 
 function document(path: string, text: string): TarEntry {

@@ -54,28 +54,28 @@ const PAUSE = [
 export async function buildImages(options: BuildImagesOptions): Promise<ImageIndex> {
   const exec = options.exec ?? realExec;
   const writer = new LayoutWriter(options.outDir);
-  const base = writer.layer((await baseTree(exec, options.busyboxPath)).entries());
+  const base = await writer.layer((await baseTree(exec, options.busyboxPath)).entries());
   const programTree = await programLayerTree(exec, options.programPath);
-  const program = writer.layer(programTree.entries());
+  const program = await writer.layer(programTree.entries());
   const stackTree = await networkTree(exec, options.pluginsDir, programTree);
-  const stack = writer.layer(stackTree.entries());
-  const tools = writer.layer((await toolsTree(exec, [programTree, stackTree])).entries());
+  const stack = await writer.layer(stackTree.entries());
+  const tools = await writer.layer((await toolsTree(exec, [programTree, stackTree])).entries());
 
-  writer.image(LAB_IMAGES.echoServer, [base, program], {
+  await writer.image(LAB_IMAGES.echoServer, [base, program], {
     Entrypoint: ['/usr/local/bin/echo-server'],
     Env: [PATH, 'HOME=/', 'PORT=8080', 'SSLPORT=8443', 'ADD_HEADERS={"X-Real-Server": "echo-server"}'],
     ExposedPorts: { '8080/tcp': {}, '8443/tcp': {} },
   });
-  writer.image(LAB_IMAGES.ciliumStandIn, [base, program, stack], {
+  await writer.image(LAB_IMAGES.ciliumStandIn, [base, program, stack], {
     Entrypoint: ['/usr/local/bin/cilium-agent'],
     Env: [PATH, 'HOME=/'],
   });
-  writer.image(LAB_IMAGES.agent, [base, program, stack, tools], {
+  await writer.image(LAB_IMAGES.agent, [base, program, stack, tools], {
     Entrypoint: ['/usr/local/bin/hostport'],
     Env: [PATH, 'HOME=/'],
   });
-  writer.image(LAB_IMAGES.busybox, [base], { Cmd: ['sh'], Env: [PATH] });
-  writer.image(LAB_IMAGES.pause, [base], { Entrypoint: PAUSE, Env: [PATH] });
+  await writer.image(LAB_IMAGES.busybox, [base], { Cmd: ['sh'], Env: [PATH] });
+  await writer.image(LAB_IMAGES.pause, [base], { Entrypoint: PAUSE, Env: [PATH] });
   return await writer.finish();
 }
 

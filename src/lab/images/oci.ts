@@ -76,21 +76,21 @@ export class LayoutWriter {
   }
 
   /** Stores an uncompressed layer; its digest is also its diff ID. */
-  layer(entries: Iterable<TarEntry>): Descriptor {
+  layer(entries: Iterable<TarEntry>): Promise<Descriptor> {
     return this.#blob(MEDIA_TYPE.layer, writeTar(entries));
   }
 
   /** Adds an image of `layers` under its full reference. */
-  image(reference: string, layers: Descriptor[], config: RunConfig): Descriptor {
+  async image(reference: string, layers: Descriptor[], config: RunConfig): Promise<Descriptor> {
     const platform = { architecture: architecture(), os: 'linux' };
-    const configBlob = this.#json(MEDIA_TYPE.config, {
+    const configBlob = await this.#json(MEDIA_TYPE.config, {
       created: '1970-01-01T00:00:00Z',
       ...platform,
       config,
       rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.digest) },
       history: layers.map(() => ({ created: '1970-01-01T00:00:00Z', created_by: 'hostport' })),
     });
-    const manifest = this.#json(MEDIA_TYPE.manifest, {
+    const manifest = await this.#json(MEDIA_TYPE.manifest, {
       schemaVersion: 2,
       mediaType: MEDIA_TYPE.manifest,
       config: configBlob,
@@ -117,17 +117,20 @@ export class LayoutWriter {
     return index;
   }
 
-  #json(mediaType: string, value: unknown): Descriptor {
+  #json(mediaType: string, value: unknown): Promise<Descriptor> {
     return this.#blob(mediaType, [Buffer.from(JSON.stringify(value))]);
   }
 
-  #blob(mediaType: string, chunks: Iterable<Uint8Array>): Descriptor {
+  async #blob(
+    mediaType: string,
+    chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ): Promise<Descriptor> {
     const temporary = join(this.#directory, 'blobs', 'sha256', `.tmp-${process.pid}`);
     const hash = createHash('sha256');
     let size = 0;
     const fd = openSync(temporary, 'w', 0o644);
     try {
-      for (const chunk of chunks) {
+      for await (const chunk of chunks) {
         hash.update(chunk);
         size += chunk.length;
         for (let written = 0; written < chunk.length; ) written += writeSync(fd, chunk, written);

@@ -18,8 +18,8 @@ let image: Descriptor;
 
 async function publish(...references: string[]) {
   const writer = new LayoutWriter(directory);
-  layer = writer.layer([{ type: 'file', path: 'a', mode: 0o644, content: Buffer.from(content) }]);
-  for (const reference of references) image = writer.image(reference, [layer], {});
+  layer = await writer.layer([{ type: 'file', path: 'a', mode: 0o644, content: Buffer.from(content) }]);
+  for (const reference of references) image = await writer.image(reference, [layer], {});
   await writer.finish();
 }
 

@@ -13,7 +13,7 @@ test('parents come first, and a hard link after the file that it links to', () =
     ['directory', 'usr/local', ''],
     ['directory', 'usr/local/bin', ''],
     ['file', 'usr/local/bin/alpha', ''],
-    ['hardlink', 'usr/local/bin/zeta', 'usr/local/bin/alpha'],
+    ['link', 'usr/local/bin/zeta', 'usr/local/bin/alpha'],
   ]);
 });
 

@@ -22,7 +22,7 @@ export class RootTree {
     const [first, ...links] = [...new Set(names.map(inRoot))].sort();
     if (first === undefined) throw new Error('a file needs a name');
     this.#add({ type: 'file', path: first, mode, content: bytes });
-    for (const path of links) this.#add({ type: 'hardlink', path, target: first });
+    for (const path of links) this.#add({ type: 'link', path, target: first });
     return this;
   }
 
