@@ -1,6 +1,6 @@
 import { GrpcChannel, GrpcError } from '../sys/grpc.ts';
+import type { Codec } from '../util/protobuf.ts';
 import { type CriSandboxStatus, calls, type RuntimeCondition, subscribe, taskEvent } from './messages.ts';
-import type { Codec } from './protobuf.ts';
 import { type Runtime, RuntimeError, type RuntimeEvent } from './runtime.ts';
 
 /** Two minutes: what a kubelet gives the runtime for an ordinary call (`--runtime-request-timeout`). */

@@ -18,7 +18,7 @@ import {
   repeatedString,
   string,
   stringMap,
-} from './protobuf.ts';
+} from '../util/protobuf.ts';
 
 const int64Value = message({ value: int(1) });
 const dnsConfig = message({

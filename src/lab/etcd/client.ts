@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { GrpcChannel, GrpcError, type GrpcTls } from '../../sys/grpc.ts';
+import type { Codec, InputOf, OutputOf } from '../../util/protobuf.ts';
 import * as messages from './messages.ts';
-import { type Decoded, decode, type Encoded, encode, type Fields, type Message } from './protobuf.ts';
 
 export interface EtcdOptions {
   /** `https://host:port`, tried in this order. */
@@ -11,7 +11,7 @@ export interface EtcdOptions {
   timeoutMs?: number;
 }
 
-export type EtcdWatchResponse = Decoded<typeof messages.WatchResponse.fields>;
+export type EtcdWatchResponse = OutputOf<typeof messages.WatchResponse>;
 
 const utf8 = new TextEncoder();
 
@@ -25,11 +25,11 @@ export class EtcdClient {
     this.#timeoutMs = options.timeoutMs ?? 5000;
   }
 
-  range(request: Encoded<typeof messages.RangeRequest.fields>) {
+  range(request: InputOf<typeof messages.RangeRequest>) {
     return this.#call('KV/Range', messages.RangeRequest, messages.RangeResponse, request);
   }
 
-  txn(request: Encoded<typeof messages.TxnRequest.fields>) {
+  txn(request: InputOf<typeof messages.TxnRequest>) {
     return this.#call('KV/Txn', messages.TxnRequest, messages.TxnResponse, request);
   }
 
@@ -47,14 +47,14 @@ export class EtcdClient {
 
   /** Watches `[key, rangeEnd)` from `startRevision` on. Returns how to stop; `onEnd` is called at most once. */
   watch(
-    request: Encoded<typeof messages.WatchCreateRequest.fields>,
+    request: InputOf<typeof messages.WatchCreateRequest>,
     handlers: { onResponse: (response: EtcdWatchResponse) => void; onEnd: (error: Error) => void },
   ): () => void {
     const stream = this.#channel.stream('etcdserverpb.Watch/Watch', {
-      onMessage: (bytes) => handlers.onResponse(decode(messages.WatchResponse, bytes)),
+      onMessage: (bytes) => handlers.onResponse(messages.WatchResponse.decode(bytes)),
       onEnd: (error) => handlers.onEnd(error ?? new GrpcError('Watch', 14, 'the server ended the watch')),
     });
-    stream.send(encode(messages.WatchRequest, { create: request }));
+    stream.send(messages.WatchRequest.encode({ create: request }));
     return () => stream.close();
   }
 
@@ -62,16 +62,16 @@ export class EtcdClient {
     this.#channel.close();
   }
 
-  async #call<Q extends Fields, A extends Fields>(
+  async #call<Q, A>(
     method: string,
-    request: Message<Q>,
-    answer: Message<A>,
-    value: Encoded<Q>,
-  ): Promise<Decoded<A>> {
-    const bytes = await this.#channel.unary(`etcdserverpb.${method}`, encode(request, value), {
+    request: Codec<Q, unknown>,
+    answer: { decode(bytes: Uint8Array): A },
+    value: Q,
+  ): Promise<A> {
+    const bytes = await this.#channel.unary(`etcdserverpb.${method}`, request.encode(value), {
       timeoutMs: this.#timeoutMs,
     });
-    return decode(answer, bytes);
+    return answer.decode(bytes);
   }
 }
 

@@ -1,3 +1,5 @@
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+
 type Plain = { [key: string]: unknown };
 
 type FieldType = 'string' | 'bool' | MessageName;
@@ -86,58 +88,18 @@ const MESSAGES = {
 
 type MessageName = keyof typeof MESSAGES;
 
-/** Collects the wire format: protobuf.dev/programming-guides/encoding. */
-class Writer {
-  readonly #chunks: Uint8Array[] = [];
-  #length = 0;
-
-  #push(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
-  }
-
-  #varint(value: number): void {
-    const bytes: number[] = [];
-    let rest = value;
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-    this.#push(Uint8Array.of(...bytes, rest));
-  }
-
-  bool(field: number, value: boolean): void {
-    this.#varint(field * 8);
-    this.#varint(value ? 1 : 0);
-  }
-
-  /** A length-delimited field: a string's UTF-8 or a message. */
-  bytes(field: number, value: Uint8Array): void {
-    this.#varint(field * 8 + 2);
-    this.#varint(value.length);
-    this.#push(value);
-  }
-
-  finish(): Uint8Array {
-    const all = new Uint8Array(this.#length);
-    let offset = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, offset);
-      offset += chunk.length;
-    }
-    return all;
-  }
-}
-
 function encode(name: MessageName, message: Plain): Uint8Array {
   const fields: Message = MESSAGES[name];
-  const writer = new Writer();
+  const writer = new BinaryWriter();
   for (const [key, value] of Object.entries(message)) {
     if (value === undefined) continue;
     const field = fields[key];
     if (field === undefined) throw new Error(`OpenAPI ${name}: no protobuf field for ${key}`);
     const [number, type] = field as [number, FieldType];
     for (const item of Array.isArray(value) ? value : [value]) {
-      if (type === 'bool') writer.bool(number, item as boolean);
-      else if (type === 'string') writer.bytes(number, Buffer.from(item as string));
-      else writer.bytes(number, encode(type, item as Plain));
+      if (type === 'bool') writer.tag(number, WireType.Varint).bool(item as boolean);
+      else if (type === 'string') writer.tag(number, WireType.LengthDelimited).string(item as string);
+      else writer.tag(number, WireType.LengthDelimited).bytes(encode(type, item as Plain));
     }
   }
   return writer.finish();

@@ -1,4 +1,6 @@
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { KINDS } from '../../../kube/kinds.ts';
+import { messageOf } from '../../../util/errors.ts';
 import { definitionOf, type FieldSchema, type FieldType, type Scalar } from './schema.ts';
 import { WIRE_NUMBERS } from './wire-numbers.ts';
 
@@ -22,48 +24,35 @@ interface WireField {
   readonly integer: bigint;
 }
 
-const VARINT = 0;
-const FIXED64 = 1;
-const BYTES = 2;
-const FIXED32 = 5;
-
-/** Reads the fields of a message: protobuf.dev/programming-guides/encoding. */
+/** Reads the fields of a message. */
 function* fieldsOf(message: Uint8Array): Generator<WireField> {
-  let at = 0;
-  const take = (length: number): Uint8Array => {
-    if (at + length > message.length) throw new ProtobufError('unexpected EOF');
-    at += length;
-    return message.subarray(at - length, at);
-  };
-  const varint = (): bigint => {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = take(1)[0]!;
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, value);
-    }
-    throw new ProtobufError('proto: integer overflow');
-  };
-  while (at < message.length) {
-    const tag = Number(varint());
-    const number = tag >>> 3;
-    const none = { number, bytes: new Uint8Array(), integer: 0n };
-    switch (tag & 7) {
-      case VARINT:
-        yield { ...none, integer: varint() };
-        break;
-      case FIXED64:
-        yield { ...none, bytes: take(8) };
-        break;
-      case BYTES:
-        yield { ...none, bytes: take(Number(varint())) };
-        break;
-      case FIXED32:
-        yield { ...none, bytes: take(4) };
-        break;
-      default:
-        throw new ProtobufError(`proto: illegal wireType ${tag & 7}`);
-    }
+  const reader = new BinaryReader(message);
+  while (reader.pos < reader.len) yield reading(() => fieldOf(reader));
+}
+
+function fieldOf(reader: BinaryReader): WireField {
+  const [number, wireType] = reader.tag();
+  const none = { number, bytes: new Uint8Array(), integer: 0n };
+  switch (wireType) {
+    case WireType.Varint:
+      return { ...none, integer: BigInt(reader.int64()) };
+    case WireType.LengthDelimited:
+      return { ...none, bytes: reader.bytes() };
+    case WireType.Bit64:
+    case WireType.Bit32:
+      return { ...none, bytes: reader.skip(wireType) };
+    default:
+      throw new ProtobufError(`proto: illegal wireType ${wireType}`);
+  }
+}
+
+/** Does what reads bytes, and reports what is wrong with them in the words of Go's decoder where it has some. */
+function reading<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof ProtobufError) throw cause;
+    throw new ProtobufError(cause instanceof RangeError ? 'unexpected EOF' : `proto: ${messageOf(cause)}`);
   }
 }
 
@@ -77,8 +66,6 @@ function textOf(bytes: Uint8Array): string {
   }
 }
 
-const signed = (value: bigint): number => Number(BigInt.asIntN(64, value));
-
 /** The last value of each field of a small message without a definition. */
 function partsOf(message: Uint8Array): Map<number, WireField> {
   return new Map([...fieldsOf(message)].map((field) => [field.number, field]));
@@ -88,10 +75,10 @@ function partsOf(message: Uint8Array): Map<number, WireField> {
 function timeOf(message: Uint8Array, digits: number): string | undefined {
   const parts = partsOf(message);
   if (!parts.has(1)) return undefined;
-  const seconds = signed(parts.get(1)!.integer);
+  const seconds = Number(parts.get(1)!.integer);
   const whole = new Date(seconds * 1000);
   if (Number.isNaN(whole.getTime())) throw new ProtobufError(`proto: a time of ${seconds} seconds`);
-  const nanos = String(signed(parts.get(2)?.integer ?? 0n)).padStart(9, '0');
+  const nanos = String(Number(parts.get(2)?.integer ?? 0n)).padStart(9, '0');
   const fraction = digits === 0 ? '' : `.${nanos.slice(0, digits)}`;
   return `${whole.toISOString().slice(0, 19)}${fraction}Z`;
 }
@@ -100,7 +87,7 @@ function intOrStringOf(message: Uint8Array): number | string {
   const parts = partsOf(message);
   return parts.get(1)?.integer === 1n
     ? textOf(parts.get(3)?.bytes ?? PREFIX.subarray(0, 0))
-    : signed(parts.get(2)?.integer ?? 0n);
+    : Number(parts.get(2)?.integer ?? 0n);
 }
 
 function jsonOf(text: string): unknown {
@@ -113,7 +100,7 @@ function jsonOf(text: string): unknown {
 
 function doubleOf(bytes: Uint8Array): number {
   if (bytes.length !== 8) throw new ProtobufError(`proto: a double of ${bytes.length} bytes`);
-  return new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true);
+  return new BinaryReader(bytes).double();
 }
 
 /** The JSON value of a scalar; undefined for one that is encoded though it is not set. */
@@ -125,7 +112,7 @@ function scalarOf(field: WireField, scalar: Scalar): unknown {
       return field.integer !== 0n;
     case 'int32':
     case 'int64':
-      return signed(field.integer);
+      return Number(field.integer);
     case 'double':
       return doubleOf(field.bytes);
     case 'bytes':
@@ -207,15 +194,9 @@ function* integersOf(field: WireField): Generator<WireField> {
     yield field;
     return;
   }
-  let value = 0n;
-  let shift = 0n;
-  for (const byte of field.bytes) {
-    value |= BigInt(byte & 0x7f) << shift;
-    shift += 7n;
-    if (byte >= 0x80) continue;
-    yield { ...field, integer: value };
-    value = 0n;
-    shift = 0n;
+  const packed = new BinaryReader(field.bytes);
+  while (packed.pos < packed.len) {
+    yield { ...field, integer: reading(() => BigInt(packed.int64())) };
   }
 }
 

@@ -31,6 +31,7 @@ test.each([
   ['a string', { text: 'hé' }, '0a0368c3a9'],
   ['a small integer', { number: 150 }, '109601'],
   ['a negative integer takes ten bytes', { number: -1 }, '10ffffffffffffffffff01'],
+  ['an integer of 33 bits', { number: 2 ** 32 + 1 }, '108180808010'],
   ['the largest safe integer', { number: Number.MAX_SAFE_INTEGER }, '10ffffffffffffff0f'],
   ['true', { flag: true }, '1801'],
   ['a default is not written', { flag: false, text: '', number: 0, kind: 'first' as const }, ''],
@@ -44,7 +45,7 @@ test.each([
   ['a map, field number above 15', { labels: { k: 'v' } }, '8201060a016b120176'],
 ])('%s', (_name, value, hex) => {
   const encoded = everything.encode(value);
-  expect(encoded.toString('hex')).toBe(hex);
+  expect(Buffer.from(encoded).toString('hex')).toBe(hex);
   const decoded = everything.decode(encoded);
   for (const [key, given] of Object.entries(value)) {
     const got = decoded[key as keyof typeof decoded];
@@ -64,17 +65,24 @@ test('unknown fields and unpacked integers are read as proto3 says', () => {
   const wire = Buffer.concat([
     Buffer.from('f20702aabb', 'hex'), // field 126, bytes
     Buffer.from('f80701', 'hex'), // field 127, varint
+    Buffer.from('f1070102030405060708', 'hex'), // field 126, eight bytes
+    Buffer.from('f50701020304', 'hex'), // field 126, four bytes
+    Buffer.from('f307f00701f407', 'hex'), // field 126, a group
     Buffer.from('4005', 'hex'), // numbers, not packed
   ]);
   expect(everything.decode(wire).numbers).toEqual([5]);
 });
 
 test.each([
-  ['0a05', 'ends within'],
-  ['10ff', 'ends within a varint'],
-  ['0b', 'wire type 3'],
+  ['0a05', 'premature EOF'],
+  ['10ff', 'premature EOF'],
+  ['0b', 'premature EOF'],
+  ['0f', 'wire type 7'],
+  ['00', 'field no 0'],
+  ['09ffff', 'premature EOF'],
+  [`10${'ff'.repeat(11)}`, 'varint'],
 ])('a broken message %s is refused', (hex, words) => {
-  expect(() => message({}).decode(Buffer.from(hex, 'hex'))).toThrow(words);
+  expect(() => everything.decode(Buffer.from(hex, 'hex'))).toThrow(new RegExp(`^protobuf: .*${words}`));
 });
 
 function varintOf(value: bigint): number[] {
