@@ -1,17 +1,13 @@
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
+import { Sender } from 'ws-of-npm';
 import { encodeData, encodePing, SpdyDecoder, type SpdyFrame } from './spdy-frames.ts';
-import { encodeFrame } from './websocket-frames.ts';
 
 /** A WebSocket frame as a client sends it: masked. `first` is the first byte: FIN, reserved bits and opcode. */
 export function maskedFrame(first: number, payload: Uint8Array): Buffer {
-  const plain = encodeFrame(first & 0x0f, payload);
-  const header = plain.length - payload.length;
-  const mask = [0x37, 0xfa, 0x21, 0x3d];
-  const frame = Buffer.concat([plain.subarray(0, header), Buffer.from(mask), payload]);
+  const options = { fin: true, rsv1: false, opcode: first & 0x0f, mask: true, readOnly: true };
+  const frame = Buffer.concat(Sender.frame(Buffer.from(payload), options));
   frame[0] = first;
-  frame[1]! |= 0x80;
-  for (let at = 0; at < payload.length; at++) frame[header + 4 + at]! ^= mask[at % 4]!;
   return frame;
 }
 

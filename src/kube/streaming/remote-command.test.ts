@@ -265,7 +265,9 @@ describe('a session', () => {
             written += piece.length;
             if (!fake.send('stdout', piece)) break;
           }
-          if (written >= total) fake.send('error', SUCCESS, true);
+          if (written < total) return;
+          fake.send('stdout', '', true);
+          fake.send('error', SUCCESS, true);
         };
         fake.socket.on('drain', pump);
         pump();
@@ -285,7 +287,8 @@ describe('a session', () => {
     // What kernel buffers hold on the way, and no more.
     expect(written).toBeLessThan(total / 2);
     client.socket.resume();
-    await until(client, (received) => received.length >= total);
+    const close = Buffer.from('880203e8', 'hex');
+    await until(client, (received) => received.subarray(-close.length).equals(close));
     expect(channel(client.received(), 1).length).toBe(total);
   }, 30_000);
 });

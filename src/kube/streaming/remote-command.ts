@@ -4,8 +4,7 @@ import { messageOf } from '../../util/errors.ts';
 import { SpdyClient } from './spdy-client.ts';
 import type { SpdyFrame } from './spdy-frames.ts';
 import { requestUpgrade } from './upgrade.ts';
-import { handshakeKey, WebSocketConnection } from './websocket.ts';
-import { CLOSE } from './websocket-frames.ts';
+import type { WebSocketConnection } from './websocket.ts';
 
 /**
  * kubectl's exec and attach over WebSocket (`v5.channel.k8s.io`; `v4` is the same without half-close) on one side, SPDY's
@@ -42,6 +41,13 @@ export function remoteCommandProtocol(request: IncomingMessage): string | undefi
   return PROTOCOLS.find((protocol) => offered.includes(protocol));
 }
 
+/** Whether a request is a WebSocket handshake (RFC 6455, 4.2.1). */
+function isHandshake(request: IncomingMessage): boolean {
+  const { upgrade, 'sec-websocket-key': key, 'sec-websocket-version': version } = request.headers;
+  const valid = request.method === 'GET' && upgrade?.toLowerCase() === 'websocket' && version === '13';
+  return valid && key !== undefined && /^[+/0-9A-Za-z]{22}==$/.test(key);
+}
+
 /** Where the SPDY side is asked for: the path with its query, and headers beside those of the upgrade. */
 export interface UpstreamRequest {
   path: string;
@@ -66,8 +72,7 @@ export async function serveRemoteCommandWebSocket(
   timeoutMs = UPSTREAM_TIMEOUT_MS,
 ): Promise<void> {
   const protocol = remoteCommandProtocol(request);
-  const key = handshakeKey(request);
-  if (protocol === undefined || key === undefined) {
+  if (protocol === undefined || !isHandshake(request)) {
     throw new BadHandshake('this is not a WebSocket handshake for v5.channel.k8s.io or v4.channel.k8s.io');
   }
   const wanted = channelsOf(new URLSearchParams(request.url?.split('?')[1] ?? ''));
@@ -75,6 +80,8 @@ export async function serveRemoteCommandWebSocket(
   const onEarlyError = () => socket.destroy();
   socket.on('error', onEarlyError);
 
+  // Loaded on first use: few sessions are in a cluster's life, and the library takes a while.
+  const websocket = await import('./websocket.ts');
   const upstream = await dialUpstream();
   try {
     const answer = await requestUpgrade(
@@ -97,7 +104,7 @@ export async function serveRemoteCommandWebSocket(
     }
     // Errors of the socket end the loop that reads it; a later one would have no listener and end the process.
     upstream.on('error', () => upstream.destroy());
-    const client = WebSocketConnection.accept(socket, head, key, protocol);
+    const client = websocket.WebSocketConnection.accept(request, socket, head, protocol);
     await relay(client, new SpdyClient(upstream, answer.head), wanted, timeoutMs);
   } finally {
     socket.off('error', onEarlyError);
@@ -132,14 +139,13 @@ async function relay(
   try {
     // The last message says how it ended; a client that is gone does not hear it.
     await client.send(Buffer.from([CHANNEL.error]), status);
-    client.close(CLOSE.normal);
+    client.close();
   } catch {
     client.destroy();
   }
   // Reading continues until the client has closed: bytes left unread would turn the end of the connection into a reset,
   // which can overtake what the client has not read yet.
   await fromClient;
-  client.end();
 }
 
 /** Passes output on until the server has finished; the content of the error stream, which is a Status, is returned. */
