@@ -356,6 +356,36 @@ describe('a session that breaks', () => {
     expect(await ended).toBe('ended');
   });
 
+  test('by a client that stops reading and vanishes takes the kubelet along', async () => {
+    const stalled = Promise.withResolvers<void>();
+    const gone = Promise.withResolvers<void>();
+    const { client, ended } = await session({
+      query: 'stdout=true',
+      streams: 2,
+      onSession(fake) {
+        const pump = () => {
+          while (fake.send('stdout', Buffer.alloc(32 << 10)));
+        };
+        fake.socket.on('drain', pump).on('close', () => gone.resolve());
+        pump();
+        let before = -1;
+        const timer = setInterval(() => {
+          const written = fake.socket.bytesWritten;
+          if (written === before) {
+            clearInterval(timer);
+            stalled.resolve();
+          }
+          before = written;
+        }, 200);
+      },
+    });
+    client.socket.pause();
+    await stalled.promise;
+    client.socket.destroy();
+    await gone.promise;
+    expect(await ended).toBe('ended');
+  }, 30_000);
+
   test('by a client that sends text is closed with 1003', async () => {
     const { client } = await session({});
     client.socket.write(maskedFrame(0x81, Buffer.from('text')));

@@ -6,6 +6,8 @@ import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws-of-np
 const CLOSE = { normal: 1000, unsupported: 1003 } as const;
 /** Clients send pieces of 32 KiB; one that sends more than this in a message is not one of them. */
 const MAX_MESSAGE = 4 << 20;
+/** Messages that wait to be taken before the client is made to wait. */
+const MAX_WAITING = 4;
 /** How long a client has to answer a close before its connection is cut. Milliseconds. */
 const CLOSE_TIMEOUT_MS = 5000;
 
@@ -16,12 +18,15 @@ export class WebSocketConnection {
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
-    this.#stream = createWebSocketStream(socket, { readableObjectMode: true });
+    this.#stream = createWebSocketStream(socket, {
+      readableObjectMode: true,
+      readableHighWaterMark: MAX_WAITING,
+    });
     // Reads and writes report errors; without a listener an error between them would end the process.
     this.#stream.on('error', () => {});
   }
 
-  /** Answers a handshake that is a right one, with `protocol`. */
+  /** Answers a valid handshake with `protocol`. Throws when the connection has ended meanwhile. */
   static accept(
     request: IncomingMessage,
     socket: Duplex,
