@@ -36,8 +36,6 @@ async function run(): Promise<number> {
   return commandLine(OTHER_NAMES.includes(name) ? name : 'hostport', argv);
 }
 
-// Everything this program talks to is on this machine or in the lab: it needs no proxy.
-for (const name of Object.keys(process.env)) if (/^(https?|all)_proxy$/i.test(name)) delete process.env[name];
 try {
   process.exitCode = await run();
 } catch (error) {

@@ -1,17 +1,38 @@
+import type { ApiRequest } from './api-request.ts';
+import { ConnectionError, type Route } from './connection-error.ts';
+import type { CredentialSource, Credentials } from './credentials.ts';
+import { proxyFor } from './proxy.ts';
 import { apiVersionOf, pathOf, type Resource } from './resources.ts';
+import { send } from './send.ts';
 import type { KubeList, KubeObject, Status, WatchEvent } from './types.ts';
 
 /** Where an API server is and who asks. All text is PEM or a token, not a path. */
 export interface ApiClientOptions {
-  /** `https://host:port`. */
+  /** `https://host:port`, possibly with a path that comes before every path of the API. */
   server: string;
   /** CA bundle that the server's certificate must chain to. Without it the system's. */
   ca?: string;
+  /** The name that the server's certificate must have, and that is asked for (SNI). Default: the host of `server`. */
+  tlsServerName?: string;
+  /** Accepts any certificate of the server. */
+  insecureSkipTlsVerify?: boolean;
   /** Bearer token, or a function that reads the current one (projected tokens are rotated). */
   token?: string | (() => string | Promise<string>);
+  /** User and password, instead of a token. */
+  basic?: Credentials['basic'];
   /** Client certificate and key, instead of a token. */
   cert?: string;
   key?: string;
+  /** Credentials that change, asked for before every request, instead of a token, a user and a certificate. */
+  credentials?: CredentialSource;
+  /** Sent with every request, in this order; a name may occur several times. For impersonation. */
+  headers?: readonly (readonly [name: string, value: string])[];
+  /** URL of the proxy, or false for none. Default: as the environment has it. */
+  proxy?: string | false;
+  /** Asks the server not to compress answers. */
+  disableCompression?: boolean;
+  /** Where this is from, for errors: `context "prod" of /root/.kube/config`. */
+  origin?: string;
   /** What the server logs: `hostport-kubelet/0.1.0`. */
   userAgent: string;
 }
@@ -64,14 +85,21 @@ const PATCH_CONTENT_TYPE: Record<PatchType, string> = {
 
 /**
  * A typed client of the Kubernetes API over fetch: what daemons on a node need, and no more, so that they start fast and
- * stay small. Every method rejects with {@link ApiError} when the server says no, and with fetch's error when there is no
- * server.
+ * stay small. Every method rejects with {@link ApiError} when the server says no, and with {@link ConnectionError} when it cannot be
+ * reached. Errors of the credentials' source are its own.
  */
 export class ApiClient {
   readonly #options: ApiClientOptions;
+  readonly #route: Route;
 
+  /** @throws UserError when the environment's proxy is of an unknown kind. */
   constructor(options: ApiClientOptions) {
     this.#options = options;
+    const proxy = proxyFor(options.proxy, new URL(options.server), process.env);
+    this.#route = {
+      ...(options.origin !== undefined && { origin: options.origin }),
+      ...(proxy && { proxy }),
+    };
   }
 
   get server(): string {
@@ -151,7 +179,7 @@ export class ApiClient {
     if (response.body === null) return;
     const decoder = new TextDecoder();
     let pending = '';
-    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    for await (const chunk of this.#reading('WATCH', path, response.body, signal)) {
       pending += decoder.decode(chunk, { stream: true });
       const lines = pending.split('\n');
       pending = lines.pop() ?? '';
@@ -175,24 +203,64 @@ export class ApiClient {
     headers: Record<string, string> = {},
     signal?: AbortSignal,
   ): Promise<Response> {
-    const { server, ca, cert, key, token, userAgent } = this.#options;
+    const { userAgent, headers: own = [], disableCompression, credentials, tlsServerName } = this.#options;
+    const who = await this.#who();
     const all: Record<string, string> = {
       accept: 'application/json',
       'user-agent': userAgent,
+      ...(disableCompression ? { 'accept-encoding': 'identity' } : {}),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...authorizationOf(who),
       ...headers,
     };
-    const bearer = typeof token === 'function' ? await token() : token;
-    if (bearer !== undefined) all.authorization = `Bearer ${bearer}`;
-    const response = await fetch(server + path, {
+    const request: ApiRequest = {
       method,
-      headers: all,
+      url: new URL(this.#options.server + path),
+      headers: [...Object.entries(all), ...own],
+      tls: {
+        ca: this.#options.ca,
+        cert: who.cert,
+        key: who.key,
+        ...(tlsServerName !== undefined && { serverName: tlsServerName }),
+        ...(this.#options.insecureSkipTlsVerify && { rejectUnauthorized: false }),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal,
-      tls: { ca, cert, key },
-    } as RequestInit);
+      proxy: this.#route.proxy,
+    };
+    const response = await send(request).catch((thrown) => this.#unreachable(method, path, signal, thrown));
+    if (response.status === 401) credentials?.refused(who);
     if (!response.ok) throw new ApiError(method, path, response.status, await readStatus(response));
     return response;
+  }
+
+  /** The credentials of the next request. */
+  async #who(): Promise<Credentials> {
+    const { token, basic, cert, key, credentials } = this.#options;
+    if (credentials !== undefined) return credentials.current();
+    const bearer = typeof token === 'function' ? await token() : token;
+    return { token: bearer, basic, cert, key };
+  }
+
+  /** Throws what a request without an answer ended with: the caller's own reason when it was aborted. */
+  #unreachable(method: string, path: string, signal: AbortSignal | undefined, thrown: unknown): never {
+    const why = signal?.aborted ? signal.reason : thrown;
+    if (signal?.aborted && (why as Error | undefined)?.name !== 'TimeoutError') throw why;
+    throw new ConnectionError(method, this.#options.server + path, this.#route, why);
+  }
+
+  /** The pieces of an answer; one that breaks off is a {@link ConnectionError}. */
+  async *#reading(
+    method: string,
+    path: string,
+    body: ReadableStream,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    try {
+      yield* body as unknown as AsyncIterable<Uint8Array>;
+    } catch (thrown) {
+      this.#unreachable(method, path, signal, thrown);
+    }
   }
 
   async #json<R>(
@@ -201,9 +269,19 @@ export class ApiClient {
     body?: unknown,
     headers: Record<string, string> = {},
   ): Promise<R> {
-    const response = await this.fetch(method, path, body, headers, AbortSignal.timeout(30_000));
-    return (await response.json()) as R;
+    // Before the deadline begins: a plugin may ask the user to log in.
+    await this.#who();
+    const signal = AbortSignal.timeout(30_000);
+    const response = await this.fetch(method, path, body, headers, signal);
+    return (await response.json().catch((thrown) => this.#unreachable(method, path, signal, thrown))) as R;
   }
+}
+
+function authorizationOf({ token, basic }: Credentials): { authorization?: string } {
+  if (token !== undefined) return { authorization: `Bearer ${token}` };
+  if (basic === undefined) return {};
+  const user = Buffer.from(`${basic.username}:${basic.password}`, 'utf8').toString('base64');
+  return { authorization: `Basic ${user}` };
 }
 
 async function readStatus(response: Response): Promise<Status> {

@@ -51,6 +51,7 @@ export function answersVerb() {
       }
       const client = new ApiClient({
         ...(await loadKubeconfig(clusterPaths(record.name).innerKubeconfig)),
+        proxy: false,
         userAgent: 'hostport',
       });
       const answers = await settledAnswers(() => askHostPorts(record, client, realExec), options.settle);

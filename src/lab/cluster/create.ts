@@ -168,7 +168,7 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     const outer = secrets.admin(`https://${config.networking.apiServerAddress}:${record.apiServerPort}`);
     await mergeKubeconfig(record.kubeconfig, outer);
     const { server, caPem: ca, credentials } = outer;
-    const api = new ApiClient({ server, ca, ...credentials, userAgent: 'hostport' });
+    const api = new ApiClient({ server, ca, ...credentials, proxy: false, userAgent: 'hostport' });
     await settleFailingFast(signal, [(stop) => apiReady(api, stop, config.name), ...workers.map(bringUp)]);
     return api;
   });

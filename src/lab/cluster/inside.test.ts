@@ -2,7 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { pluginOverlay } from './inside.ts';
+import type { Distribution } from '../../sys/distribution.ts';
+import { labEnvironment, pluginOverlay } from './inside.ts';
+import type { ClusterRecord } from './record.ts';
 
 describe('the plugins that a machine has in /opt/cni/bin', () => {
   let root: string;
@@ -67,4 +69,18 @@ describe('the plugins that a machine has in /opt/cni/bin', () => {
       expect(overlay()).toBe('opt/cni/bin: /image/opt/cni/bin over opt/cni/bin');
     },
   );
+});
+
+test('a command in the lab has no proxy, which its network does not reach', () => {
+  const env = {
+    HTTPS_PROXY: 'a',
+    https_proxy: 'a',
+    HTTP_PROXY: 'a',
+    ALL_PROXY: 'a',
+    NO_PROXY: 'b',
+    HOME: '/h',
+  };
+  const dist = { standIns: '/s', fallbacks: '/f' } as Distribution;
+  const inLab = labEnvironment({ name: 'kind' } as ClusterRecord, dist, env);
+  expect(Object.keys(inLab).sort()).toEqual(['HOME', 'KUBECONFIG', 'NO_PROXY', 'PATH']);
 });

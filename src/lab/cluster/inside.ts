@@ -75,15 +75,19 @@ export function assertInLab(record: ClusterRecord): void {
   }
 }
 
-/** The environment of a command in the lab: KUBECONFIG with node-network addresses, our stand-ins first on PATH. */
+/**
+ * The environment of a command in the lab: KUBECONFIG with node-network addresses, our stand-ins first on PATH, and no proxy, which the
+ * lab's network does not reach.
+ */
 export function labEnvironment(
   record: ClusterRecord,
   dist: Distribution,
   env: Record<string, string | undefined> = process.env,
 ): Record<string, string | undefined> {
   const path = env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  const proxyless = Object.entries(env).filter(([name]) => !/^(?:https?|all)_proxy$/i.test(name));
   return {
-    ...env,
+    ...Object.fromEntries(proxyless),
     KUBECONFIG: clusterPaths(record.name).innerKubeconfig,
     // The how-to says sudo; a machine that has none gets one that just runs the command.
     PATH: `${dist.standIns}:${path}:${dist.fallbacks}`,

@@ -67,7 +67,7 @@ export async function collectLabWorld(record: ClusterRecord, options: LabWorldOp
 export async function labClient(record: ClusterRecord): Promise<ApiClient> {
   const access = await loadKubeconfig(clusterPaths(record.name).innerKubeconfig);
   const server = standsInLab(record) ? access.server : `https://127.0.0.1:${record.apiServerPort}`;
-  return new ApiClient({ ...access, server, userAgent: 'hostport' });
+  return new ApiClient({ ...access, server, proxy: false, userAgent: 'hostport' });
 }
 
 /** How long a node may take for its report, in milliseconds: a report bounds its own parts. */

@@ -1,0 +1,101 @@
+import { type IpAddress, parseCidr, parseIp } from '../net/ip.ts';
+import { UserError } from '../util/errors.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Kinds of proxies, by their scheme. A SOCKS proxy resolves names itself, under either name, as with kubectl. */
+const SCHEMES = ['http:', 'https:', 'socks5:', 'socks5h:'];
+
+/** Whether a URL names a proxy of a known kind. */
+export function isProxy(url: URL): boolean {
+  return SCHEMES.includes(url.protocol) && url.hostname !== '';
+}
+
+/**
+ * The proxy for `server`: the `configured` one, whatever NO_PROXY says; none when that is false; else the environment's.
+ * @throws UserError when the environment's is of an unknown kind.
+ */
+export function proxyFor(
+  configured: string | false | undefined,
+  server: URL,
+  env: Environment,
+): URL | undefined {
+  if (configured === false) return undefined;
+  if (configured !== undefined) return new URL(configured);
+  const proxy = proxyFromEnvironment(env, server);
+  if (proxy !== undefined && !isProxy(proxy)) {
+    throw new UserError(
+      `cannot use the proxy for ${server.origin}: its scheme is ${proxy.protocol.slice(0, -1)}, and must be http, https or socks5; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY`,
+    );
+  }
+  return proxy;
+}
+
+/**
+ * The proxy that the environment names for requests to `server`, as kubectl chooses it: `HTTPS_PROXY` or `HTTP_PROXY` by the scheme of
+ * `server`, capitals before small letters, unless `NO_PROXY` excludes the host. Loopback never has a proxy. Undefined when there is none.
+ * Source: golang.org/x/net/http/httpproxy.
+ */
+export function proxyFromEnvironment(env: Environment, server: URL): URL | undefined {
+  const name = server.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const proxy = parseProxy(either(env, name));
+  if (proxy === undefined) return undefined;
+  const host = server.hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
+  const ip = parseIp(host);
+  if (host === 'localhost' || (ip !== undefined && isLoopback(ip))) return undefined;
+  const port = server.port || (server.protocol === 'https:' ? '443' : '80');
+  return either(env, 'NO_PROXY')
+    .split(',')
+    .some((entry) => excludes(entry.trim().toLowerCase(), { host, port, ip }))
+    ? undefined
+    : proxy;
+}
+
+function either(env: Environment, name: string): string {
+  return env[name] || env[name.toLowerCase()] || '';
+}
+
+/** A proxy's address without a scheme is that of an HTTP proxy. What is no URL even then is no proxy. */
+function parseProxy(text: string): URL | undefined {
+  if (text === '') return undefined;
+  const url = URL.parse(text);
+  return url !== null && url.host !== '' ? url : (URL.parse(`http://${text}`) ?? undefined);
+}
+
+function isLoopback({ family, bytes }: IpAddress): boolean {
+  if (family === 'ipv4') return bytes[0] === 127;
+  return bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
+}
+
+/** Whether one entry of NO_PROXY excludes a host: `*`, CIDR, address or domain, the latter two also with a port. */
+function excludes(
+  entry: string,
+  { host, port, ip }: { host: string; port: string; ip?: IpAddress },
+): boolean {
+  if (entry === '*') return true;
+  const cidr = parseCidr(entry);
+  if (cidr !== undefined) return ip !== undefined && contains(cidr, ip);
+  const { name, only } = splitPort(entry);
+  if (name === '' || (only !== undefined && only !== port)) return false;
+  const address = parseIp(name);
+  if (address !== undefined) return ip !== undefined && contains({ ip: address, prefix: 128 }, ip);
+  const domain = name.replace(/^\*(?=\.)/, '');
+  return domain.startsWith('.') ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
+}
+
+/** `host:port` and `[address]:port`; an IPv6 address without brackets has no port. */
+function splitPort(entry: string): { name: string; only?: string } {
+  const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d*)$/.exec(entry);
+  if (match === null) return { name: entry };
+  const [, bracketed, plain, only] = match;
+  return { name: bracketed ?? plain ?? '', ...(only ? { only } : {}) };
+}
+
+function contains(network: { ip: IpAddress; prefix: number }, ip: IpAddress): boolean {
+  if (network.ip.family !== ip.family) return false;
+  return ip.bytes.every((byte, i) => {
+    const bits = Math.min(Math.max(network.prefix - 8 * i, 0), 8);
+    const mask = (0xff00 >> bits) & 0xff;
+    return (byte & mask) === (network.ip.bytes[i]! & mask);
+  });
+}
