@@ -179,47 +179,31 @@ function packageBreach(
     if (!suffices) return `imports ${specifier}, which is not among the dependencies of package.json`;
   }
   if (isPlugin(file) && !isType) return `imports the package ${name}: plugins have none`;
-  if (daemonOf(file) !== undefined && name === '@kubernetes/client-node') {
-    return `imports ${name}: daemons use src/kube`;
-  }
   return undefined;
 }
 
-/** What is forbidden by whatever path it is reached: a plugin or a daemon carries all that its imports import. */
+/** What is forbidden by whatever path it is reached: a plugin carries all that its imports import. */
 function reachBreaches(project: Project): string[] {
-  const rules: { of(file: string): boolean; what: string; forbids(name: string): boolean }[] = [
-    { of: isPlugin, what: 'plugins carry no npm package', forbids: () => true },
-    {
-      of: (file) => daemonOf(file) !== undefined && !isTest(file),
-      what: 'daemons do not carry it',
-      forbids: (name) => name === '@kubernetes/client-node',
-    },
-  ];
-  return rules.flatMap(({ of, what, forbids }) =>
-    [...project.files.keys()].filter(of).flatMap((file) => {
-      const chain = chainTo(project, [file], forbids, new Set());
-      // A direct import has its own message.
-      return chain === undefined || chain.length <= 2 ? [] : [`${chain.join(' -> ')}: ${what}`];
-    }),
-  );
+  return [...project.files.keys()].filter(isPlugin).flatMap((file) => {
+    const chain = chainTo(project, [file], new Set());
+    // A direct import has its own message.
+    return chain === undefined || chain.length <= 2
+      ? []
+      : [`${chain.join(' -> ')}: plugins carry no npm package`];
+  });
 }
 
-/** The first chain of run-time imports from the last of `chain` to a package that `forbids`. */
-function chainTo(
-  project: Project,
-  chain: string[],
-  forbids: (name: string) => boolean,
-  seen: Set<string>,
-): string[] | undefined {
+/** The first chain of run-time imports from the last of `chain` to a package. */
+function chainTo(project: Project, chain: string[], seen: Set<string>): string[] | undefined {
   const file = chain.at(-1)!;
   if (seen.has(file)) return undefined;
   seen.add(file);
   for (const { specifier, isType } of importsOf(project.files.get(file) ?? '')) {
     if (isType || isRuntime(specifier)) continue;
     if (specifier.startsWith('.')) {
-      const further = chainTo(project, [...chain, join(dirname(file), specifier)], forbids, seen);
+      const further = chainTo(project, [...chain, join(dirname(file), specifier)], seen);
       if (further !== undefined) return further;
-    } else if (forbids(packageOf(specifier))) {
+    } else {
       return [...chain, packageOf(specifier)];
     }
   }
@@ -407,15 +391,13 @@ describe('the rules', () => {
       ],
     },
     {
-      name: 'the big client in a daemon',
+      name: 'the big client, which is for tests',
       files: {
-        'src/lab/kubelet/a.ts': `import '@kubernetes/client-node';`,
-        'src/lab/cilium/a.ts': `import '../../kube/b.ts';`,
-        'src/kube/b.ts': `import '@kubernetes/client-node/dist/x.js';`,
+        'src/lab/kubelet/a.ts': `import '@kubernetes/client-node/dist/x.js';`,
+        'src/lab/kubelet/a.test.ts': `import '@kubernetes/client-node';`,
       },
       want: [
-        'src/lab/kubelet/a.ts: imports @kubernetes/client-node: daemons use src/kube',
-        'src/lab/cilium/a.ts -> src/kube/b.ts -> @kubernetes/client-node: daemons do not carry it',
+        'src/lab/kubelet/a.ts: imports @kubernetes/client-node/dist/x.js, which is not among the dependencies of package.json',
       ],
     },
   ];
@@ -425,8 +407,8 @@ describe('the rules', () => {
       const project = {
         files: new Map(sources),
         exists: (path: string) => path in files,
-        dependencies: new Set(['yaml', '@kubernetes/client-node']),
-        devDependencies: new Set(['kubernetes-types']),
+        dependencies: new Set(['yaml']),
+        devDependencies: new Set(['kubernetes-types', '@kubernetes/client-node']),
       };
       expect(breaches(project)).toEqual(want);
     });

@@ -28,7 +28,7 @@ export async function commandLine(name: string, argv: string[]): Promise<number>
     running = action as Verb;
     if (name === KUBECTL_PLUGIN) {
       const { meanClusterOfContext } = await import('./kubectl-plugin.ts');
-      meanClusterOfContext(running);
+      await meanClusterOfContext(running);
     }
     if (!isRootless(running)) requireRoot(running.path);
   });

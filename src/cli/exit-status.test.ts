@@ -153,7 +153,7 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--reports SCRATCH/empty', /SCRATCH\/empty/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/none', /SCRATCH\/none/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/directory', /directory: it is a directory, not a file/],
-    ['--reports SCRATCH/nodes --kubeconfig SCRATCH/empty', /SCRATCH\/empty: it is not a kubeconfig/],
+    ['--reports SCRATCH/nodes --kubeconfig SCRATCH/empty', /SCRATCH\/empty: no current-context is set/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/noyaml', /kubeconfig SCRATCH\/noyaml: /],
     ['--kubeconfig SCRATCH/none', /'--kubeconfig' means nothing without option '--reports'/],
   ],

@@ -8,8 +8,8 @@ async function clusterMeant(words: string[], context: string): Promise<unknown> 
   const program = await hostport('kubectl-hostport');
   const verb = program.commands.find((command) => command.name() === words[0]) as Verb;
   let meant: unknown;
-  verb.action(() => {
-    meanClusterOfContext(verb, () => context);
+  verb.action(async () => {
+    await meanClusterOfContext(verb, async () => context);
     meant = verb.opts().name;
   });
   await program.parseAsync(words, { from: 'user' });

@@ -1,5 +1,5 @@
-import { KubeConfig } from '@kubernetes/client-node';
-import { InputError, messageOf } from '../util/errors.ts';
+import { currentContext } from '../kube/kubeconfig.ts';
+import { InputError, UserError } from '../util/errors.ts';
 import type { Verb } from './verb.ts';
 
 /**
@@ -19,11 +19,16 @@ const OF_A_CLUSTER: Readonly<Record<string, readonly string[]>> = {
  * names nothing else. kubectl passes a plugin its environment, but not the flags before the plugin's name.
  * @throws InputError when the context is not a cluster of the lab.
  */
-export function meanClusterOfContext(verb: Verb, currentContext: () => string = contextOfKubectl): void {
+export async function meanClusterOfContext(
+  verb: Verb,
+  contextOf: () => Promise<string> = currentContext,
+): Promise<void> {
   const others = OF_A_CLUSTER[verb.name()];
   if (others === undefined || verb.getOptionValueSource('name') !== 'default') return;
   if (others.some((option) => verb.getOptionValue(option) !== undefined)) return;
-  const context = currentContext();
+  const context = await contextOf().catch((cause) => {
+    throw cause instanceof UserError ? new InputError(cause.message, { cause }) : cause;
+  });
   const cluster = /^kind-(.+)$/.exec(context)?.[1];
   if (cluster === undefined) {
     const instead =
@@ -35,14 +40,4 @@ export function meanClusterOfContext(verb: Verb, currentContext: () => string = 
     );
   }
   verb.setOptionValueWithSource('name', cluster, 'env');
-}
-
-function contextOfKubectl(): string {
-  const config = new KubeConfig();
-  try {
-    config.loadFromDefault();
-  } catch (cause) {
-    throw new InputError(`cannot read the kubeconfig: ${messageOf(cause)}`, { cause });
-  }
-  return config.getCurrentContext() ?? '';
 }

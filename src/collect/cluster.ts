@@ -1,12 +1,8 @@
 import { existsSync, realpathSync } from 'node:fs';
-import type { RequestOptions } from 'node:https';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
+import { kubectlAccess } from '../kube/kubeconfig.ts';
 import type { World } from '../path/model/world.ts';
-import { fileProblem } from '../sys/file-problem.ts';
-import { InputError, messageOf } from '../util/errors.ts';
-import { yamlProblem } from '../util/yaml-problem.ts';
+import { InputError, UserError } from '../util/errors.ts';
 import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
 
@@ -35,45 +31,12 @@ export async function clusterWorld(
   };
 }
 
-/** Server and credentials of a kubeconfig, however it gets them: client-node supports every way (exec plugins, OIDC). */
+/** How kubectl would reach the cluster; a kubeconfig that cannot be used is the user's to name. */
 async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
-  // Loaded only here: it would be a quarter of what every start of the program loads.
-  const { KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  const kubeconfig = file ?? process.env.KUBECONFIG ?? join(homedir(), '.kube/config');
   try {
-    if (file === undefined && process.env.KUBECONFIG) config.loadFromDefault();
-    else config.loadFromFile(kubeconfig);
+    return await kubectlAccess(file);
   } catch (cause) {
-    // A document of another shape throws a TypeError of the reader, which would not help the user.
-    const problem =
-      fileProblem(cause) ??
-      yamlProblem(cause) ??
-      (cause instanceof TypeError ? 'it is not a kubeconfig' : messageOf(cause));
-    throw new InputError(
-      `cannot read the kubeconfig ${kubeconfig}: ${problem}; name another with --kubeconfig`,
-    );
+    if (!(cause instanceof UserError)) throw cause;
+    throw new InputError(`${cause.message}; name another with --kubeconfig`, { cause });
   }
-  const cluster = config.getCurrentCluster();
-  if (cluster === null)
-    throw new InputError(
-      `cannot use the kubeconfig ${kubeconfig}: its current context names no cluster; select another context`,
-    );
-  if (cluster.skipTLSVerify) {
-    throw new InputError(
-      `cannot use the kubeconfig ${kubeconfig}: insecure-skip-tls-verify is refused; give certificate-authority-data`,
-    );
-  }
-  const request: RequestOptions = { headers: {} };
-  await config.applyToHTTPSOptions(request);
-  const pem = (value: unknown) => (value === undefined || value === null ? undefined : String(value));
-  const authorization = pem((request.headers as Record<string, unknown>).Authorization);
-  return {
-    server: cluster.server.replace(/\/+$/, ''),
-    ca: pem(request.ca),
-    cert: pem(request.cert),
-    key: pem(request.key),
-    token: authorization?.replace(/^Bearer /, ''),
-    userAgent: 'hostport',
-  };
 }

@@ -7,12 +7,8 @@ import type { Clock } from '../sys/clock.ts';
 import { UserError } from '../util/errors.ts';
 import { loadKubeconfig } from './kubeconfig.ts';
 import type { KubeconfigEntry } from './kubeconfig-document.ts';
-import {
-  kubeconfigPathForMerge,
-  kubeconfigPaths,
-  mergeKubeconfig,
-  removeFromKubeconfig,
-} from './kubeconfig-merge.ts';
+import { kubeconfigPaths } from './kubeconfig-files.ts';
+import { kubeconfigPathForMerge, mergeKubeconfig, removeFromKubeconfig } from './kubeconfig-merge.ts';
 
 let directory: string;
 let path: string;

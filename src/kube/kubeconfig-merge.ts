@@ -1,6 +1,5 @@
 import { chown, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { Document, isMap, isSeq, parseDocument, YAMLSeq } from 'yaml';
 import { type Clock, realClock } from '../sys/clock.ts';
 import { fileProblem } from '../sys/file-problem.ts';
@@ -8,20 +7,12 @@ import { exists, readIfExists, writeFileAtomic } from '../sys/files.ts';
 import { InputError, UserError } from '../util/errors.ts';
 import { yamlProblem } from '../util/yaml-problem.ts';
 import { type KubeconfigEntry, kubeconfigStanzas } from './kubeconfig-document.ts';
+import { kubeconfigPaths } from './kubeconfig-files.ts';
 
 const LISTS = ['clusters', 'contexts', 'users'] as const;
 /** A lock is held for milliseconds; one this old was left by a process that died. */
 const STALE_LOCK_MS = 10_000;
 const LOCK_RETRY_MS = 50;
-
-/**
- * The kubeconfig files that kubectl would read: those of `$KUBECONFIG`, without empty and repeated names, or
- * `~/.kube/config`. Source: kubectl's loading rules.
- */
-export function kubeconfigPaths(env: Record<string, string | undefined>): string[] {
-  const listed = [...new Set((env.KUBECONFIG ?? '').split(':').filter((path) => path !== ''))];
-  return listed.length > 0 ? listed : [join(env.HOME || homedir(), '.kube', 'config')];
-}
 
 /** The file that kubectl (and kind) would add a new context to: the first that exists, else the last. */
 export async function kubeconfigPathForMerge(env: Record<string, string | undefined>): Promise<string> {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { UserError } from '../util/errors.ts';
-import { inClusterConfig, loadKubeconfig } from './kubeconfig.ts';
+import { currentContext, inClusterConfig, kubectlAccess, loadKubeconfig } from './kubeconfig.ts';
 import { kubeconfigDocument } from './kubeconfig-document.ts';
 
 let directory: string;
@@ -21,6 +21,13 @@ async function file(name: string, content: string): Promise<string> {
 
 const server = 'https://127.0.0.1:6443';
 
+const goodFile = {
+  clusters: [{ name: 'c', cluster: { server } as Record<string, unknown> }],
+  users: [{ name: 'u', user: { token: 't' } as Record<string, unknown> }],
+  contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } as Record<string, unknown> }],
+  'current-context': 'x' as string | undefined,
+};
+
 describe('loadKubeconfig', () => {
   test('reads back what kubeconfigDocument writes, token', async () => {
     const text = kubeconfigDocument({
@@ -30,12 +37,12 @@ describe('loadKubeconfig', () => {
       credentials: { token: 't0k' },
     });
     expect(text).toContain('clusters:\n- cluster:');
-    expect(await loadKubeconfig(await file('token.conf', text))).toEqual({
+    const path = await file('token.conf', text);
+    expect(await loadKubeconfig(path)).toEqual({
       server,
       ca: 'CA\n',
-      cert: undefined,
-      key: undefined,
       token: 't0k',
+      origin: `context "kind-kind" of ${path}`,
       userAgent: 'hostport',
     });
   });
@@ -69,16 +76,100 @@ current-context: missing
     expect(await token()).toBe('second');
   });
 
-  const good = {
-    clusters: [{ name: 'c', cluster: { server } as Record<string, unknown> }],
-    users: [{ name: 'u', user: { token: 't' } as Record<string, unknown> }],
-    contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } as Record<string, unknown> }],
-    'current-context': 'x' as string | undefined,
-  };
+  const good = goodFile;
+  const v1 = 'client.authentication.k8s.io/v1';
+  const exec = { command: 'x', apiVersion: v1, interactiveMode: 'Never' };
+  const userCases = (
+    [
+      ['exec without command', { exec: { apiVersion: v1 } }, 'exec has no command'],
+      ['exec without version', { exec: { command: 'x' } }, 'exec has no apiVersion'],
+      [
+        'exec of an old version',
+        { exec: { command: 'x', apiVersion: 'client.authentication.k8s.io/v1alpha1' } },
+        `exec: apiVersion "client.authentication.k8s.io/v1alpha1" is not one of ${v1}, client.authentication.k8s.io/v1beta1`,
+      ],
+      [
+        'exec without mode',
+        { exec: { command: 'x', apiVersion: v1 } },
+        'exec: interactiveMode must be one of Never, IfAvailable, Always',
+      ],
+      [
+        'exec with a nameless variable',
+        { exec: { ...exec, env: [{ value: 'S3CRET' }] } },
+        'exec: env has no name',
+      ],
+      [
+        'exec with numeric arguments',
+        { exec: { ...exec, args: [1] } },
+        'exec: args is not a list of strings',
+      ],
+      ['exec that is a text', { exec: 'S3CRET' }, 'exec is not a mapping'],
+      [
+        'a mistake in exec beside a token',
+        { exec: { command: 'x' }, token: 'S3CRET' },
+        'exec has no apiVersion',
+      ],
+      [
+        'two programs',
+        { exec, 'auth-provider': { name: 'oidc' } },
+        'exec and auth-provider are both given, only one is allowed',
+      ],
+      [
+        'token and user',
+        { token: 'S3CRET', username: 'a', password: 'S3CRET' },
+        'token and username are both given, only one is allowed',
+      ],
+      [
+        'groups without a user',
+        { token: 't', 'as-groups': ['a'] },
+        'as-uid, as-groups and as-user-extra need as',
+      ],
+      [
+        'a line break in a name',
+        { token: 't', as: 'a\r\nb: c' },
+        'a name to impersonate has a control character',
+      ],
+      [
+        'extra that is no list',
+        { token: 't', as: 'a', 'as-user-extra': { k: 'v' } },
+        'as-user-extra: k is not a list of strings',
+      ],
+      [
+        'gcp',
+        { 'auth-provider': { name: 'gcp', config: { 'access-token': 'S3CRET' } } },
+        'auth-provider "gcp" was removed from Kubernetes; use gke-gcloud-auth-plugin; run "gcloud container clusters get-credentials CLUSTER"',
+      ],
+      [
+        'azure',
+        { 'auth-provider': { name: 'azure' }, token: 'S3CRET' },
+        'auth-provider "azure" was removed from Kubernetes; use kubelogin; run "kubelogin convert-kubeconfig"',
+      ],
+      [
+        'another provider',
+        { 'auth-provider': { name: 'toString' } },
+        'auth-provider "toString" was removed from Kubernetes; use an exec plugin',
+      ],
+    ] as [string, Record<string, unknown>, string][]
+  ).map(([name, user, problem]) => ({
+    name,
+    text: { ...good, users: [{ name: 'u', user }] },
+    message: `user "u": ${problem}`,
+  }));
   const cases: { name: string; text: string | typeof good; message: string | RegExp }[] = [
     { name: 'not YAML', text: 'a: [', message: /: not valid YAML: line 1, column \d+$/ },
     { name: 'a list', text: '- a', message: 'it is not a YAML mapping' },
-    { name: 'empty', text: '', message: 'it is not a YAML mapping' },
+    { name: 'empty', text: '', message: 'no current-context is set' },
+    { name: 'another kind', text: 'kind: Pod', message: 'it is not a kubeconfig' },
+    { name: 'another version', text: 'apiVersion: v2', message: 'it is not a kubeconfig' },
+    { name: 'a mapping of users', text: 'users: {a: 1}', message: 'users is not a list' },
+    {
+      name: 'a user that is a text',
+      text: 'users: [S3CRET]',
+      message: 'users has an item that is not a mapping',
+    },
+    { name: 'a numeric name', text: 'users: [{name: 1}]', message: 'users has a name that is not a string' },
+    { name: 'a name twice', text: 'users: [{name: u}, {name: u}]', message: 'user "u" is there twice' },
+    { name: 'a numeric context', text: 'current-context: 1', message: 'current-context is not a string' },
     {
       name: 'no current-context',
       text: { ...good, 'current-context': undefined },
@@ -97,15 +188,33 @@ current-context: missing
       text: { ...good, clusters: [{ name: 'c', cluster: {} }] },
       message: 'cluster "c" has no server',
     },
+    ...['ftp://a', 'localhost/path', 'https://', 'a b'].map((bad) => ({
+      name: `server ${bad}`,
+      text: { ...good, clusters: [{ name: 'c', cluster: { server: bad } }] },
+      message: 'cluster "c": server is not an http or https URL',
+    })),
+    ...['ftp://user:S3CRET@a', 'proxy:3128', 'http://'].map((bad) => ({
+      name: `proxy-url ${bad}`,
+      text: { ...good, clusters: [{ name: 'c', cluster: { server, 'proxy-url': bad } }] },
+      message: 'cluster "c": proxy-url is not an http, https or socks5 URL',
+    })),
     {
-      name: 'server without scheme',
-      text: { ...good, clusters: [{ name: 'c', cluster: { server: 'localhost' } }] },
-      message: 'cluster "c": server "localhost" is not an http or https URL',
+      name: 'an authority that is not to be used',
+      text: {
+        ...good,
+        clusters: [
+          {
+            name: 'c',
+            cluster: { server, 'insecure-skip-tls-verify': true, 'certificate-authority-data': 'YQ==' },
+          },
+        ],
+      },
+      message: 'cluster "c": insecure-skip-tls-verify and a certificate-authority exclude each other',
     },
     {
-      name: 'insecure',
-      text: { ...good, clusters: [{ name: 'c', cluster: { server, 'insecure-skip-tls-verify': true } }] },
-      message: /insecure-skip-tls-verify is not supported/,
+      name: 'neither true nor false',
+      text: { ...good, clusters: [{ name: 'c', cluster: { server, 'insecure-skip-tls-verify': 'S3CRET' } }] },
+      message: 'cluster "c": insecure-skip-tls-verify is neither true nor false',
     },
     {
       name: 'bad base64',
@@ -115,18 +224,15 @@ current-context: missing
     {
       name: 'missing file',
       text: { ...good, clusters: [{ name: 'c', cluster: { server, 'certificate-authority': 'none.crt' } }] },
-      message: /^.*cluster "c": certificate-authority cannot be read/,
+      message:
+        /cluster "c": certificate-authority \/.*\/none\.crt cannot be read: no such file or directory$/,
     },
     {
       name: 'half a certificate',
       text: { ...good, users: [{ name: 'u', user: { 'client-key-data': 'YQ==' } }] },
       message: /needs both client-certificate and client-key/,
     },
-    {
-      name: 'exec plugin',
-      text: { ...good, users: [{ name: 'u', user: { exec: { command: 'x' } } }] },
-      message: 'user "u": exec is not supported; set a token or a client certificate',
-    },
+    ...userCases,
     {
       name: 'token of the wrong type',
       text: { ...good, users: [{ name: 'u', user: { token: 12 } }] },
@@ -141,6 +247,7 @@ current-context: missing
       if (typeof message === 'string')
         expect(error.message).toBe(`cannot use kubeconfig ${path}: ${message}`);
       else expect(error.message).toMatch(message);
+      expect(error.message).not.toContain('S3CRET');
     });
   }
 
@@ -153,6 +260,79 @@ current-context: missing
 
   test('refuses a file that is not there', async () => {
     await expect(loadKubeconfig(join(directory, 'none'))).rejects.toThrow(/kubeconfig .*none: no such file/);
+  });
+});
+
+describe('what can change while a client runs', () => {
+  test('certificates in files are read again for every request', async () => {
+    await file('me.crt', 'FIRST');
+    await file('me.key', 'KEY');
+    const user = { 'client-certificate': 'me.crt', 'client-key': 'me.key', username: 'a' };
+    const text = { ...goodFile, users: [{ name: 'u', user }] };
+    const { credentials } = await loadKubeconfig(await file('rotated.conf', JSON.stringify(text)));
+    const basic = { username: 'a', password: '' };
+    expect(await credentials!.current()).toEqual({ cert: 'FIRST', key: 'KEY', basic });
+    await file('me.crt', 'SECOND');
+    expect(await credentials!.current()).toEqual({ cert: 'SECOND', key: 'KEY', basic });
+  });
+
+  test('a token stands in for a token file that cannot be read; without it that is an error at once', async () => {
+    const users = (user: object) => JSON.stringify({ ...goodFile, users: [{ name: 'u', user }] });
+    const both = await loadKubeconfig(await file('both.conf', users({ tokenFile: 'nowhere', token: 't' })));
+    expect(await (both.token as () => Promise<string>)()).toBe('t');
+    const alone = loadKubeconfig(await file('alone.conf', users({ tokenFile: 'nowhere' })));
+    await expect(alone).rejects.toThrow(
+      `cannot read bearer token ${join(directory, 'nowhere')}: no such file`,
+    );
+  });
+
+  test.each([
+    ['valid', 4_000_000_000, undefined],
+    [
+      'ended',
+      1_000_000_000,
+      /: id-token ended at 2001-09-09T01:46:40\.000Z; run any kubectl command, which renews it/,
+    ],
+    ['without an end', undefined, /"oidc": id-token is not a JSON web token$/],
+  ])('an OpenID Connect token that is %s', async (_, exp, problem) => {
+    const token = `S3CRET.${Buffer.from(JSON.stringify({ exp })).toString('base64url')}.S3CRET`;
+    const user = { 'auth-provider': { name: 'oidc', config: { 'id-token': token } } };
+    const text = { ...goodFile, users: [{ name: 'u', user }] };
+    const { credentials } = await loadKubeconfig(await file('oidc.conf', JSON.stringify(text)));
+    const given = await credentials!.current().catch((thrown: Error) => thrown);
+    if (problem === undefined) expect(given).toEqual({ token });
+    else {
+      expect((given as Error).message).toMatch(problem);
+      expect((given as Error).message).not.toContain('S3CRET');
+    }
+  });
+});
+
+describe('kubectlAccess', () => {
+  const service = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
+
+  test('without a current context: the pod, if this is one', async () => {
+    const account = join(directory, 'account');
+    await mkdir(account, { recursive: true });
+    await writeFile(join(account, 'token'), 'pod');
+    await writeFile(join(account, 'ca.crt'), 'CA');
+    const env = { KUBECONFIG: join(directory, 'nowhere') };
+    const inPod = { ...env, ...service };
+    expect(await kubectlAccess(undefined, inPod, account)).toMatchObject({ server: 'https://10.96.0.1:443' });
+    const problem = `cannot use kubeconfig ${env.KUBECONFIG}: no current-context is set`;
+    await expect(kubectlAccess(undefined, env, account)).rejects.toThrow(problem);
+    await expect(kubectlAccess(undefined, inPod, join(directory, 'nowhere'))).rejects.toThrow(problem);
+    const path = await file('chosen.conf', JSON.stringify(goodFile));
+    expect(await kubectlAccess(path, inPod, account)).toMatchObject({ server, token: 't' });
+    expect(await kubectlAccess(undefined, { ...inPod, KUBECONFIG: path }, account)).toMatchObject({ server });
+  });
+
+  test('the current context is that of the first file that has one', async () => {
+    const first = await file('first.conf', 'current-context: ""');
+    const second = await file('second.conf', 'current-context: a');
+    const third = await file('third.conf', 'current-context: b');
+    expect(await currentContext({ KUBECONFIG: [first, second, third].join(':') })).toBe('a');
+    expect(await currentContext({ KUBECONFIG: first })).toBe('');
   });
 });
 

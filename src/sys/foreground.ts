@@ -43,3 +43,49 @@ export async function foreground(argv: readonly string[], options: ForegroundOpt
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.off(signal, pass);
   }
 }
+
+/** What a command left behind whose standard output was read. */
+export interface Captured {
+  /** Exit status; 128 + n when signal n ended it. */
+  status: number;
+  stdout: string;
+}
+
+/** How much is read of a command's standard output: a credential has some kilobytes. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Runs a command as this process's own, with its standard error and, where it may ask, its terminal, and returns its standard output.
+ * It has all the time it needs: somebody may have to log in. Rejects with the error of the system when it cannot be started, and when it
+ * prints more than 4 MiB.
+ */
+export function captureForeground(
+  argv: readonly string[],
+  options: { env: Record<string, string | undefined>; stdin: 'inherit' | 'ignore' },
+): Promise<Captured> {
+  const [file, ...args] = argv;
+  if (file === undefined) throw new Error('captureForeground: empty argv');
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, {
+      stdio: [options.stdin, 'pipe', 'inherit'],
+      env: options.env as NodeJS.ProcessEnv,
+    });
+    const chunks: Buffer[] = [];
+    let size = 0;
+    child.stdout!.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > MAX_BYTES) {
+        child.kill('SIGKILL');
+        reject(new Error(`printed more than ${MAX_BYTES} bytes, killed`));
+      }
+    });
+    child.once('error', reject);
+    child.once('close', (code, signal) =>
+      resolve({
+        status: code ?? 128 + constants.signals[signal!],
+        stdout: Buffer.concat(chunks).toString('utf8'),
+      }),
+    );
+  });
+}

@@ -1,0 +1,14 @@
+import { fileProblem } from '../sys/file-problem.ts';
+import { readIfExists } from '../sys/files.ts';
+import { messageOf, UserError } from '../util/errors.ts';
+
+/** What reads a bearer token from a file, every time anew: such files are rotated. Rejects with a UserError that names the file. */
+export function tokenReader(path: string): () => Promise<string> {
+  const fail = (problem: string): never => {
+    throw new UserError(`cannot read bearer token ${path}: ${problem}`);
+  };
+  return async () => {
+    const text = await readIfExists(path).catch((cause) => fail(fileProblem(cause) ?? messageOf(cause)));
+    return text?.trim() || fail(text === undefined ? 'no such file' : 'the file is empty');
+  };
+}
