@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { selectContext } from '../src/kube/kubeconfig-context.ts';
 import { readKubeconfigs } from '../src/kube/kubeconfig-files.ts';
+import { mergeKubeconfig, removeFromKubeconfig } from '../src/kube/kubeconfig-merge.ts';
 import { type Arrival, type ProxyArrival, Recorder } from '../src/kube/testing/recorder.ts';
 import { kubectls } from './e2e/kubectls.ts';
 
@@ -167,6 +168,49 @@ users: [{name: u2, user: {client-certificate: c.crt, client-key: /abs/k}}, {name
     });
   },
 );
+
+describe.skipIf(kubectl === undefined)(`what kubectl reads after a cluster was merged${reason}`, () => {
+  test('is what it read before, and the cluster', async () => {
+    const path = join(directory, 'mine');
+    const extension = '{a: 0644, b: 12345678901234567890, c: 1.50, d: yes, e: "yes", f: ~, g: 2024-01-01}';
+    const extensions = `extensions: [{name: e, extension: ${extension}}]`;
+    put({
+      mine: `# mine
+current-context: a
+contexts:
+- {name: a, context: {cluster: a, user: a, namespace: team, ${extensions}}}
+clusters:
+  - cluster:
+        server: https://a
+        ${extensions}
+    name: a
+users:
+- name: a
+  user: {exec: {command: x, apiVersion: client.authentication.k8s.io/v1beta1, env: [{name: A, value: "0644"}]}}
+${extensions}
+`,
+    });
+    const view = async () => {
+      const viewed = await run([kubectl!, 'config', 'view', '--raw', '-o', 'json'], { KUBECONFIG: path });
+      expect(viewed.stderr).toBe('');
+      return viewed.stdout;
+    };
+    const before = await view();
+    expect(before).toContain('420');
+    const credentials = { token: 'T' };
+    await mergeKubeconfig(path, {
+      name: 'kind-kind',
+      server: 'https://127.0.0.1:1',
+      caPem: 'CA',
+      credentials,
+    });
+    const merged = JSON.parse(await view());
+    expect(merged['current-context']).toBe('kind-kind');
+    expect(merged.users).toContainEqual({ name: 'kind-kind', user: credentials });
+    await removeFromKubeconfig(path, 'kind-kind');
+    expect(await view()).toBe(before.replace('"current-context": "a"', '"current-context": ""'));
+  });
+});
 
 describe.skipIf(kubectl === undefined)(
   `what arrives at a server, as "kubectl get --raw /version" sends it${reason}`,

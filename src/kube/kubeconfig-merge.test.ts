@@ -76,6 +76,37 @@ describe('mergeKubeconfig and removeFromKubeconfig', () => {
     expect(parse(after)).toEqual({ ...parse(FOREIGN), 'current-context': '' });
   });
 
+  test.each([
+    '0644',
+    '+5',
+    '12345678901234567890',
+    '1.50',
+    '1e3',
+    '0x1F',
+    '0o17',
+    '-0',
+    '.5',
+    '1_000',
+    'yes',
+    'True',
+    '~',
+    '',
+    '2024-01-01',
+    "'0644'",
+    '"a b"',
+    '!custom x',
+    '&a [1, 0644]',
+    '{ a: +1, b: ~ }',
+  ])('a value that somebody wrote is kept as it is written: %s', async (value) => {
+    const line = `    x-value: ${value}`.trimEnd();
+    const before = FOREIGN.replace('    x-unknown: {a: 1}', line).replaceAll(/ +args: .*\n/g, '');
+    await writeFile(path, before);
+    await mergeKubeconfig(path, entry);
+    expect((await readFile(path, 'utf8')).split('\n')).toContain(line);
+    await removeFromKubeconfig(path, entry.name);
+    expect(await readFile(path, 'utf8')).toBe(before.replace('current-context: prod', 'current-context: ""'));
+  });
+
   test('merging twice replaces, and changes nothing the second time', async () => {
     await writeFile(path, FOREIGN);
     await mergeKubeconfig(path, { ...entry, server: 'https://127.0.0.1:1' });

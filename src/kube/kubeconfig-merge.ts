@@ -1,6 +1,6 @@
 import { chown, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Document, isMap, isSeq, parseDocument, YAMLSeq } from 'yaml';
+import { Document, isMap, isSeq, parseDocument, type Scalar, type ScalarTag, type Tags, YAMLSeq } from 'yaml';
 import { type Clock, realClock } from '../sys/clock.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { exists, readIfExists, writeFileAtomic } from '../sys/files.ts';
@@ -10,6 +10,7 @@ import { type KubeconfigEntry, kubeconfigStanzas } from './kubeconfig-document.t
 import { kubeconfigPaths } from './kubeconfig-files.ts';
 
 const LISTS = ['clusters', 'contexts', 'users'] as const;
+const NUMBERS = ['tag:yaml.org,2002:int', 'tag:yaml.org,2002:float'];
 /** A lock is held for milliseconds; one this old was left by a process that died. */
 const STALE_LOCK_MS = 10_000;
 const LOCK_RETRY_MS = 50;
@@ -103,7 +104,7 @@ export async function removeFromKubeconfig(
 }
 
 function parse(path: string, text: string): Document {
-  const document = parseDocument(text) as unknown as Document;
+  const document = parseDocument(text, { customTags: numbersAsWritten }) as unknown as Document;
   if (document.errors[0] !== undefined) {
     throw new UserError(`cannot use kubeconfig ${path}: ${yamlProblem(document.errors[0])}`);
   }
@@ -114,6 +115,22 @@ function parse(path: string, text: string): Document {
     throw new UserError(`cannot use kubeconfig ${path}: it is not a YAML mapping`);
   }
   return document;
+}
+
+/**
+ * Numbers are written as they were read: `0644` is octal to kubectl and decimal to this library, and one of twenty digits is more than a
+ * JavaScript number holds.
+ */
+function numbersAsWritten(tags: Tags): Tags {
+  return tags.map((tag) => {
+    if (typeof tag === 'string' || tag.collection !== undefined || !NUMBERS.includes(tag.tag)) return tag;
+    const written: ScalarTag = {
+      ...tag,
+      stringify: (item, ...rest) =>
+        (item as Scalar).source ?? tag.stringify?.(item, ...rest) ?? String(item.value),
+    };
+    return written;
+  });
 }
 
 function sequenceOf(path: string, document: Document, list: string): YAMLSeq | undefined {
