@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
+import type { FamilyName } from '../../util/family.ts';
 import { judge } from '../diagnose/judge.ts';
-import type { Family } from '../model/finding.ts';
 import type { CachedAttachment, NodeReport, Sandbox } from '../model/node-report.ts';
 import { attachmentLeaked } from '../stages/attached/attachment-leaked.ts';
 import { conflistRenamed } from '../stages/configured/conflist-renamed.ts';
@@ -201,7 +201,7 @@ describe('what portmap has installed', () => {
     const owned = ownedMappings(new NodeView('n1', { value: report }));
     return [...owned!].map(([key, { owner, entries, families, translations, leadsTo }]) => ({
       key,
-      network: owner.network,
+      network: owner.networkName,
       entries,
       families: [...families],
       translations: translations.map(({ rule }) => rule.text),
@@ -303,9 +303,9 @@ describe('the mapping of a sandbox', () => {
   const made = (
     key: string,
     leadsTo: string[] = [],
-    families: Family[] = ['IPv4'],
+    families: FamilyName[] = ['IPv4'],
   ): [string, OwnedMapping] => {
-    const owner = { network: 'net', containerId: key };
+    const owner = { networkName: 'net', containerId: key };
     const to = {} as OwnedMapping['translations'][number];
     return [
       key,
@@ -366,9 +366,9 @@ describe('the mapping of a sandbox', () => {
   test('has all parts of both', () => {
     const both = [made('c', ['10.1.0.2'], ['IPv4']), made('c/eth0', ['fd00::2'], ['IPv6'])];
     expect(mappingFor(new Map(both), { id: 'c', ips: [] })).toEqual({
-      owner: { network: 'net', containerId: 'c' },
+      owner: { networkName: 'net', containerId: 'c' },
       entries: ['c', 'c/eth0'],
-      families: new Set<Family>(['IPv4', 'IPv6']),
+      families: new Set<FamilyName>(['IPv4', 'IPv6']),
       translations: [...both[0]![1].translations, ...both[1]![1].translations],
       leadsTo: new Set(['10.1.0.2', 'fd00::2']),
     });
@@ -387,7 +387,7 @@ describe('a mapping whose container the runtime does not have', () => {
         ...report,
       },
     });
-  const of = (network: string, containerId = 'dead') => ({ network, containerId });
+  const of = (networkName: string, containerId = 'dead') => ({ networkName, containerId });
   const unlisted = { files: { unknown: 'EPERM' } };
 
   test.each<[string, NodeView, ReturnType<typeof of>, boolean]>([

@@ -13,6 +13,7 @@ import { FAMILY_NAME, FAMILY_OF_NFT, familyOf, NFT_FAMILY } from '../../util/fam
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
+import type { NodeView } from './node-view.ts';
 import { ownerOf } from './owned-mappings.ts';
 import type { RoutedPacket } from './policy-rules.ts';
 import { decideRoute, routeTo } from './routing.ts';
@@ -56,7 +57,7 @@ export function routedToPod(path: PathView, scene: Scene): readonly (readonly Ro
     const asked =
       followed?.asked.filter((query) => query.destination === canonicalAddress(destination)) ?? [];
     if (asked.length > 0) return asked;
-    const packet = path.node && known(packetFrom(origin, path, scene));
+    const packet = path.node && known(packetFrom(origin, path, path.node, scene));
     if (packet === undefined) return [{ destination }];
     const { family, source, inputInterface } = packet;
     return [{ family, source, destination, inputInterface, mark: 0 }];
@@ -65,12 +66,10 @@ export function routedToPod(path: PathView, scene: Scene): readonly (readonly Ro
 
 /** The pod's address of the family in which the mapping is asked for; undefined while it has none. */
 export function podAddress(path: PathView): string | undefined {
-  const family = path.address === undefined ? undefined : familyOf(path.address);
-  const addresses = path.sandbox?.ips.length
-    ? path.sandbox.ips
-    : (path.pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
+  const { family, sandbox, pod } = path;
+  const addresses = sandbox?.ips.length ? sandbox.ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
   return addresses.find(
-    (ip) => parseIp(ip) !== undefined && (family === undefined || familyOf(ip) === family),
+    (ip) => parseIp(ip) !== undefined && (family === undefined || FAMILY_NAME[familyOf(ip)] === family),
   );
 }
 
@@ -109,13 +108,15 @@ export function takerOf(path: PathView, scene: Scene): TranslationCandidate | un
 }
 
 function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | undefined {
-  const ruleset = known(path.node?.ruleset);
-  const packet = path.node === undefined ? undefined : known(packetFrom(originsOf(path)[0], path, scene));
-  if (ruleset === undefined || packet === undefined) return undefined;
+  const { node } = path;
+  const ruleset = known(node?.ruleset);
+  if (node === undefined || ruleset === undefined) return undefined;
+  const packet = known(packetFrom(originsOf(path)[0], path, node, scene));
+  if (packet === undefined) return undefined;
   const { family, protocol, destination, destinationPort, entry } = packet;
-  const local = path.node!.isLocal(destination) ?? false;
+  const local = node.isLocal(destination) ?? false;
   const asked = { family, protocol, address: destination, port: destinationPort, local };
-  const { candidates, complete } = translationsFor(ruleset, entry, asked, path.node!.budget);
+  const { candidates, complete } = translationsFor(ruleset, entry, asked, node.budget);
   return complete ? candidates : undefined;
 }
 
@@ -149,7 +150,7 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
   if ('unknown' in node.report) return node.report;
   const ruleset = node.ruleset;
   if ('unknown' in ruleset) return ruleset;
-  const packet = packetFrom(origin, path, scene);
+  const packet = packetFrom(origin, path, node, scene);
   if ('unknown' in packet) return packet;
   const addresses = known(node.seen?.network.addresses) ?? [];
   const asked: RouteQuery[] = [];
@@ -173,13 +174,11 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
   return { value: { trace, asked } };
 }
 
-function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Packet> {
-  const { port, address: wanted } = path;
-  const node = path.node!;
+function packetFrom(origin: Origin, path: PathView, node: NodeView, scene: Scene): Observed<Packet> {
+  const { port, address: wanted, family } = path;
   if (wanted === undefined) return { unknown: scene.whyNoAddress(path) };
-  const unspecified = wanted === '::' || wanted === '0.0.0.0';
-  const own = nodeAddress(path, scene);
-  const destination = origin === 'loopback' ? '127.0.0.1' : unspecified ? own : wanted;
+  const own = wanted === '::' ? scene.addressOf(node.name, family) : wanted;
+  const destination = origin === 'loopback' ? '127.0.0.1' : own;
   if (destination === undefined) return { unknown: `the address of ${node.name} is not known` };
   const common = {
     family: NFT_FAMILY[familyOf(destination)],
@@ -187,47 +186,34 @@ function packetFrom(origin: Origin, path: PathView, scene: Scene): Observed<Pack
     destination,
     destinationPort: port.hostPort,
   };
-  switch (origin) {
-    case 'node':
-      return { value: { ...common, entry: 'output', source: destination } };
-    case 'loopback':
-      return { value: { ...common, entry: 'output', source: '127.0.0.1' } };
-    case 'pod': {
-      const source = podAddress(path);
-      if (source === undefined) return { unknown: 'the pod has no address' };
-      const device = routeTo(node, source)?.device;
-      if (device === undefined) return { unknown: `no route to ${source}` };
-      return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
-    }
-    case 'outside': {
-      const source = neighbourOf(path, scene);
-      if (source === undefined) return { unknown: `no address outside of ${node.name} is known` };
-      const device = routeTo(node, source)?.device;
-      if (device === undefined) return { unknown: `no route to ${source}` };
-      return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
-    }
+  if (origin === 'node' || origin === 'loopback') {
+    return { value: { ...common, entry: 'output', source: destination } };
   }
-}
-
-/** The address that the cluster knows the node by, of the mapping's family. */
-function nodeAddress({ node, address }: PathView, scene: Scene): string | undefined {
-  return node === undefined ? undefined : scene.addressOf(node.name, FAMILY_NAME[familyOf(address ?? '')]);
+  const source = origin === 'pod' ? podAddress(path) : neighbourOf(path, scene);
+  if (source === undefined) {
+    return {
+      unknown: origin === 'pod' ? 'the pod has no address' : `no address outside of ${node.name} is known`,
+    };
+  }
+  const device = routeTo(node, source)?.device;
+  if (device === undefined) return { unknown: `no route to ${source}` };
+  return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
 }
 
 /** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
 export function neighbourOf(path: PathView, scene: Scene): string | undefined {
-  const family = familyOf(path.address ?? '');
+  const { node, family = 'IPv4' } = path;
   // Of the whole cluster: a scene may be of one node.
   for (const { metadata } of scene.world.nodes) {
     const name = metadata?.name ?? '';
-    const address = name === path.node?.name ? undefined : scene.addressOf(name, FAMILY_NAME[family]);
+    const address = name === node?.name ? undefined : scene.addressOf(name, family);
     if (address !== undefined) return address;
   }
-  return (known(path.node?.seen?.network.routes) ?? []).find(
+  return (known(node?.seen?.network.routes) ?? []).find(
     ({ gateway, table }) =>
       table === 'main' &&
       gateway !== undefined &&
-      familyOf(gateway) === family &&
+      FAMILY_NAME[familyOf(gateway)] === family &&
       parseIp(gateway) !== undefined,
   )?.gateway;
 }
