@@ -4,6 +4,7 @@ import { planHeal } from '../heal/plan.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import { cniNode, confFile, listOf } from '../testing/cni-node.ts';
 import { podOn, smallWorld } from '../testing/small-world.ts';
+import { dropInsOf } from './drop-ins.ts';
 import { NodeView } from './node-view.ts';
 
 const PRIMARY = { type: 'bridge' };
@@ -151,5 +152,76 @@ describe('what is found of it', () => {
     ],
   ])('%s', (_, report, findings) => {
     expect(planned(report)).toEqual(findings);
+  });
+});
+
+describe('the files of a drop-in directory', () => {
+  const MAYBE = { unknown: 'whether the runtime reads net/50-portmap.conf is not known' };
+  const READ = { value: [{ name: 'net/50-portmap.conf', text: JSON.stringify(PORTMAP) }] };
+  const of = (
+    name: string,
+    version: string,
+    files: DropIns[number]['files'] = portmapFile,
+    network = 'net',
+  ) => {
+    const report = reportWith(files, {}, { config: own }, '10-net.conflist', version);
+    if ('value' in report.runtime) report.runtime.value.name = name;
+    return dropInsOf(report, network);
+  };
+
+  test.each<[string, string, object]>([
+    ['containerd', '2.1.0', READ],
+    ['containerd', 'v2.1.0', READ],
+    ['containerd', '2.10.0', READ],
+    ['containerd', '2.0.9', { value: [] }],
+    ['containerd', '1.7.20', { value: [] }],
+    ['containerd', 'x2.1', MAYBE],
+    ['containerd', '2', MAYBE],
+    ['cri-o', '1.34.0', READ],
+    ['cri-o', '1.33.5', MAYBE],
+    ['cri-o', '1.32.0', MAYBE],
+    ['cri-o', '1.31.9', { value: [] }],
+    ['cri-o', '1.9.0', { value: [] }],
+    ['docker', '99.0', MAYBE],
+  ])('are read by %s %s: %j', (name, version, expected) => {
+    expect(of(name, version)).toEqual(expected as never);
+  });
+
+  test('are none where there are none, whatever the runtime', () => {
+    expect(of('docker', '1.0', { value: [] })).toEqual({ value: [] });
+    expect(of('containerd', '2.1.0', portmapFile, 'other')).toEqual({ value: [] });
+    expect(dropInsOf(cniNode({}), 'net')).toEqual({ value: [] });
+  });
+
+  test('that were not seen are none to a runtime that does not read them', () => {
+    expect(of('containerd', '2.0.0', { unknown: 'EACCES' })).toEqual({ value: [] });
+    expect(of('containerd', '2.1.0', { unknown: 'EACCES' })).toEqual({ unknown: 'EACCES' });
+  });
+
+  test('of another kind are not read', () => {
+    expect(of('docker', '1.0', { value: [confFile('README.md', '')] })).toEqual({ value: [] });
+  });
+
+  test('are of which one could not be read, or is no configuration', () => {
+    const file = { ...confFile('a.conf', ''), content: { unknown: 'a.conf: cut' } };
+    expect(of('containerd', '2.1.0', { value: [file] })).toEqual({ unknown: 'net/a.conf: a.conf: cut' });
+    expect(of('containerd', '2.1.0', { value: [{ ...file, broken: true }] })).toEqual({
+      value: [{ name: 'net/a.conf', text: '', broken: 'net/a.conf: cut' }],
+    });
+  });
+
+  test('are read by whatever runtime has loaded some of this network', () => {
+    const report = reportWith(portmapFile, {}, { config: own, plugins: [] }, '10-net.conflist', 'devel');
+    expect(dropInsOf(report, 'net')).toEqual(READ);
+    if ('value' in report.runtime && 'value' in report.runtime.value.loadedNetworks) {
+      report.runtime.value.loadedNetworks.value[0]!.name = 'other';
+    }
+    expect(dropInsOf(report, 'net')).toEqual(MAYBE);
+  });
+
+  test('are not known to be read by a runtime that was not seen', () => {
+    expect(dropInsOf({ ...reportWith(portmapFile), runtime: { unknown: 'no runtime' } }, 'net')).toEqual(
+      MAYBE,
+    );
   });
 });

@@ -234,7 +234,9 @@ describe('the route to an address', () => {
       {},
       {
         network: {
-          addresses: { value: [] },
+          addresses: {
+            value: [{ device: 'eth0', family: 'ipv4', address: '172.17.0.7', prefix: 16, scope: 'global' }],
+          },
           routes: {
             value: [
               at('0.0.0.0/0', 'eth0'),
@@ -248,6 +250,17 @@ describe('the route to an address', () => {
               at('fd00::/64', 'eth4'),
               at('fd00::5/128', 'lxc5'),
               at('not an address', 'eth9'),
+              at('10.3.3.3', 'eth9'),
+              at('10.3.0.0/x', 'eth9'),
+              at('10.4.0.0/16', 'eth5'),
+              at('10.4.0.0/16', 'eth6'),
+              at('10.4.0.0/16', 'eth7', { metric: 1 }),
+              at('10.5.0.0/16', 'eth5', { metric: 1 }),
+              at('10.5.0.0/16', 'eth6'),
+              at('10.6.0.0/16', 'eth5', { type: 'throw' }),
+              at('10.7.0.0/16', 'eth5', { device: undefined, gateway: '172.17.0.1' }),
+              at('10.8.1.1/16', 'eth5'),
+              at('172.17.0.7/32', 'eth5'),
             ],
           },
         },
@@ -260,6 +273,13 @@ describe('the route to an address', () => {
     ['by the lowest metric', '10.1.7.7', 'eth3', 'eth3'],
     ['by a shorter prefix', '10.200.0.1', 'eth1', 'eth1'],
     ['by the default', '192.0.2.1', 'eth0', 'eth0'],
+    ['that is the first of the same metric', '10.4.0.1', 'eth5', 'eth5'],
+    ['without a metric, before one with', '10.5.0.1', 'eth6', 'eth6'],
+    ['that is left to the next table', '10.6.0.1', undefined, 'unroutable: no route to 10.6.0.1'],
+    ['without a device', '10.7.0.1', undefined, 'unroutable: route to 10.7.0.1 is unicast'],
+    ['whose network has bits of a host', '10.8.2.2', 'eth5', 'eth5'],
+    ['not by one that is no network', '10.3.3.3', 'eth1', 'eth1'],
+    ['to the node itself, whatever its tables say', '172.17.0.7', 'eth5', 'local'],
     ['by the local table first', '10.1.2.4', 'eth0', 'local'],
     ['that ends there', '10.9.0.1', 'eth1', 'unroutable: route to 10.9.0.1 is unreachable'],
     ['of IPv6, by the longest prefix', 'FD00:0::5', 'lxc5', 'lxc5'],
@@ -292,4 +312,49 @@ describe('the route to an address', () => {
     } as const;
     expect(decideRoute(blind, query)).toEqual({ kind: 'unknown', reason: 'the routes of n1 are not known' });
   });
+});
+
+describe('a rule may make no difference', () => {
+  const OTHER = { others: ['dport 80'] };
+  /** The way of a packet with rules of which one may apply, and with these routes of its table. */
+  const way = (route: object, action?: string) => {
+    const main = {
+      family: 'ipv4' as const,
+      destination: '0.0.0.0/0',
+      table: 'main',
+      type: 'unicast',
+      device: 'eth0',
+      gateway: '172.17.0.1',
+    };
+    const rules: PolicyRule[] = [
+      action === undefined ? { priority: 100, table: '2', ...OTHER } : { priority: 100, action, ...OTHER },
+      { priority: 200, table: 'main' },
+    ];
+    const routes = [main, { ...main, table: '2', ...route }];
+    const network = { routes: { value: routes }, rules: { ipv4: { value: rules }, ipv6: { value: [] } } };
+    return findRoute(new NodeView('n1', { value: cniNode({}, { network }) }), {
+      ...{ destination: POD, source: CLIENT, inputInterface: 'eth0', mark: 0 },
+    });
+  };
+  const doubt = (rule: string) => ({ doubt: `whether policy rule "${rule}" of n1 applies is not known` });
+  const LOOKUP = doubt('100: from all dport 80 lookup 2');
+
+  test.each<[string, ReturnType<typeof way>, object]>([
+    ['where its route is the same', way({ metric: 5 }), { route: { device: 'eth0', table: 'main' } }],
+    ['not by another device', way({ device: 'eth1' }), LOOKUP],
+    ['not by another gateway', way({ gateway: '172.17.0.9' }), LOOKUP],
+    ['not by another type', way({ type: 'unreachable' }), LOOKUP],
+    ['not by an end', way({}, 'blackhole'), doubt('100: from all dport 80 blackhole')],
+    ['not by what is not followed', way({}, 'nat'), doubt('100: from all dport 80 nat')],
+  ])('%s', (_, found, expected) => {
+    expect(found).toMatchObject(expected);
+  });
+});
+
+test('where what follows is not known, a rule that may apply does not hide why', () => {
+  const rules: PolicyRule[] = [
+    { priority: 100, table: '2', others: ['dport 80'] },
+    { priority: 200, action: 'nat' },
+  ];
+  expect(decided(rules)).toBe('unknown: policy rule "200: from all nat" of n1 is not followed');
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Event } from '../../kube/types.ts';
 import type { NodeReport, Sandbox } from '../model/node-report.ts';
 import { cniNode } from '../testing/cni-node.ts';
+import { mapped, mappedWorld, NODE, POD } from '../testing/mapped-node.ts';
 import { podOn, smallWorld } from '../testing/small-world.ts';
 import { ownedMappings } from './owned-mappings.ts';
 import { routeTo } from './routing.ts';
@@ -177,4 +178,232 @@ test('what was worked out is let go of with a part, and of that part alone', () 
   ]);
   expect(scene.paths[0]!.node!.ruleset).not.toBe(rulesBefore);
   expect(scene.paths[0]!.node!.ruleset).toEqual(rulesBefore);
+});
+
+test('its nodes are those that objects, reports and pods name, by name', () => {
+  const scene = new Scene(
+    smallWorld([podOn('n9', 'a', 80), podOn(undefined, 'b', 80), podOn('', 'c', 80)], {
+      nodes: [{ metadata: { name: 'n5' } }, {}, { metadata: { name: 'n1' } }],
+      reports: new Map([
+        ['n7', { unknown: 'EPERM' }],
+        ['n1', { unknown: 'it does not answer' }],
+      ]),
+    }),
+  );
+  expect([...scene.nodes].map(([name, { report }]) => [name, report])).toEqual([
+    ['n1', { unknown: 'it does not answer' }],
+    ['n5', { unknown: 'no report of this node' }],
+    ['n7', { unknown: 'EPERM' }],
+    ['n9', { unknown: 'no report of this node' }],
+  ]);
+});
+
+describe('the address of a node', () => {
+  const nodes = [
+    {
+      metadata: { name: 'n1' },
+      status: {
+        addresses: [
+          { type: 'Hostname', address: 'n1' },
+          { type: 'InternalIP', address: 'nowhere' },
+          { type: 'InternalIP', address: 'fd00::2' },
+          { type: 'InternalIP', address: '172.17.0.2' },
+        ],
+      },
+    },
+    { metadata: { name: 'n2' }, status: { addresses: [{ type: 'InternalIP', address: 'nowhere' }] } },
+    { metadata: { name: 'n3' } },
+  ];
+  const scene = new Scene(
+    smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80), podOn('n3', 'c', 80)], { nodes }),
+  );
+
+  test('is the first of its family that is one', () => {
+    expect([scene.addressOf('n1'), scene.addressOf('n1', 'IPv4'), scene.addressOf('n1', 'IPv6')]).toEqual([
+      'fd00::2',
+      '172.17.0.2',
+      'fd00::2',
+    ]);
+    expect([scene.addressOf('n2'), scene.addressOf('n3'), scene.addressOf('n9')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  test('is missing for a reason', () => {
+    const [first, second, third] = scene.paths;
+    expect([first, second, third].map((path) => path!.address)).toEqual(['172.17.0.2', undefined, undefined]);
+    expect(scene.whyNoAddress(second!)).toBe(
+      'the address of n2 is not known: the API says "nowhere", which is not an IP address',
+    );
+    expect(scene.whyNoAddress(third!)).toBe('the address of n3 is not known');
+    const waiting = new Scene(smallWorld([podOn(undefined, 'a', 80)]));
+    expect(waiting.whyNoAddress(waiting.paths[0]!)).toBe('the address of  is not known');
+    const { path, scene: wrong } = mapped({ hostIP: 'x' });
+    expect(wrong.whyNoAddress(path)).toBe('hostIP "x" is not an IP address');
+  });
+
+  test('is missing without a reason where there is one of the other family', () => {
+    const only = [
+      { metadata: { name: 'n1' }, status: { addresses: [{ type: 'InternalIP', address: '172.17.0.2' }] } },
+    ];
+    const { path, scene: one } = mapped({ world: { nodes: only } });
+    expect(one.whyNoAddress(path)).toBe('the address of n1 is not known');
+  });
+});
+
+describe('the paths of a mapping', () => {
+  const BOTH = { families: ['ipv4', 'ipv6'] } as const;
+  const seen = (otherwise: Parameters<typeof mapped>[0]) =>
+    new Scene(mappedWorld(otherwise)).paths.map(({ address, family, subject, probes }) => [
+      address,
+      family,
+      subject.family,
+      [...probes.values()].map(({ target }) => target.address).join(' '),
+    ]);
+  const fromBoth = {
+    outside: { target: { address: NODE.ipv6, port: 80 } },
+    node: { target: { address: NODE.ipv4, port: 80 } },
+    direct: { target: { address: POD.ipv6, port: 8080 } },
+  };
+
+  test.each<[string, Parameters<typeof mapped>[0], ReturnType<typeof seen>]>([
+    ['are one of the family that there is', {}, [[NODE.ipv4, 'IPv4', undefined, '']]],
+    ['are one of IPv6', { families: ['ipv6'] }, [[NODE.ipv6, 'IPv6', undefined, '']]],
+    [
+      'are one of each family, with its probes',
+      { ...BOTH, probes: fromBoth },
+      [
+        [NODE.ipv4, 'IPv4', 'IPv4', NODE.ipv4],
+        [NODE.ipv6, 'IPv6', 'IPv6', `${NODE.ipv6} ${POD.ipv6}`],
+      ],
+    ],
+    [
+      'are one of the one family, with all probes',
+      { probes: fromBoth },
+      [[NODE.ipv4, 'IPv4', undefined, `${NODE.ipv6} ${NODE.ipv4} ${POD.ipv6}`]],
+    ],
+    [
+      'are one of the address that is asked for',
+      { ...BOTH, hostIP: NODE.ipv6 },
+      [[NODE.ipv6, 'IPv6', undefined, '']],
+    ],
+    ['are one of no address', { ...BOTH, hostIP: 'x' }, [[undefined, undefined, undefined, '']]],
+    [
+      'are one of the family that the pod has, too',
+      {
+        ...BOTH,
+        report: ({ sandboxes }) => {
+          if ('value' in sandboxes) sandboxes.value[0]!.ips = [POD.ipv6, 'x'];
+        },
+      },
+      [[NODE.ipv6, 'IPv6', undefined, '']],
+    ],
+    [
+      'are as the API says where the runtime has no addresses',
+      {
+        ...BOTH,
+        report: ({ sandboxes }) => {
+          if ('value' in sandboxes) sandboxes.value[0]!.ips = [];
+        },
+      },
+      [
+        [NODE.ipv4, 'IPv4', 'IPv4', ''],
+        [NODE.ipv6, 'IPv6', 'IPv6', ''],
+      ],
+    ],
+    [
+      "are one of the node's first family while the pod has no address",
+      {
+        ...BOTH,
+        pod: (pod) => {
+          pod.status!.podIPs = [{}];
+        },
+        report: (report) => {
+          report.sandboxes = { value: [] };
+        },
+      },
+      [[NODE.ipv4, 'IPv4', undefined, '']],
+    ],
+  ])('%s', (_, otherwise, paths) => {
+    expect(seen(otherwise)).toEqual(paths);
+  });
+
+  test('have all that is known of them', () => {
+    for (const path of new Scene(mappedWorld(BOTH)).paths) {
+      expect(path).toMatchObject({
+        port: { hostPort: 80, containerPort: 8080, protocol: 'TCP' },
+        subject: { node: 'n1', pod: { namespace: 'default', name: 'a', uid: 'uid-a' }, port: path.port },
+        sandbox: { uid: 'uid-a' },
+        attachment: { ifName: 'eth0' },
+      });
+      expect(path.memory.size).toBe(0);
+      expect(path.node!.name).toBe('n1');
+      expect(path.pod.metadata!.name).toBe('a');
+    }
+  });
+
+  test.each<[string, object, boolean]>([
+    ['of it', {}, true],
+    ['of another pod', { podUid: 'uid-b' }, false],
+    ['of another protocol', { protocol: 'UDP' }, false],
+    ['of another port', { hostPort: 81 }, false],
+    ['of one address', { hostIP: '127.0.0.1' }, false],
+  ])('have probes %s', (_, probe, isOwn) => {
+    expect(mapped({ probes: { outside: probe } }).path.probes.has('outside')).toBe(isOwn);
+  });
+
+  test('of one address have its probes', () => {
+    const hostIP = '127.0.0.1';
+    expect(mapped({ hostIP, probes: { loopback: {} } }).path.probes.size).toBe(1);
+    expect(mapped({ hostIP, probes: { loopback: { hostIP: '127.0.0.2' } } }).path.probes.size).toBe(0);
+  });
+
+  test('of a pod without anything but its ports have empty names', () => {
+    const pod = { ...podOn('n1', 'a', 80), metadata: {} };
+    const [path] = new Scene(smallWorld([pod])).paths;
+    expect(path!.subject.pod).toEqual({ namespace: '', name: '', uid: '' });
+  });
+});
+
+test('a pod was attached by any network where none is of eth0', () => {
+  const own = { containerId: 'own', ifName: 'net1' };
+  const [path] = sceneOf(
+    [sandboxOf('uid-a', 'own')],
+    [{ containerId: 'other', ifName: 'eth0' }, own, { ...own, ifName: 'net2' }],
+  ).paths;
+  expect(path!.attachment?.ifName).toBe('net1');
+  expect(sceneOf([], [own]).paths[0]!.attachment).toBeUndefined();
+});
+
+test('events of a pod without any are none, and one is itself', () => {
+  const event: Event = { metadata: { name: 'one' }, involvedObject: { uid: 'uid-a' } };
+  const nobodys: Event = { metadata: { name: 'nobodys' }, involvedObject: {} };
+  const scene = new Scene(smallWorld([podOn('n1', 'a', 80)], { events: [nobodys, event] }));
+  expect(scene.eventsOf(podOn('n1', 'a'))).toEqual([event]);
+  expect(scene.eventsOf(podOn('n1', 'b'))).toEqual([]);
+  expect(scene.eventsOf({ ...podOn('n1', 'a'), metadata: {} })).toEqual([nobodys]);
+});
+
+test('events without a time come first, and are sorted once', () => {
+  const event = (name: string, lastTimestamp?: string): Event => ({
+    metadata: { name },
+    involvedObject: { uid: 'uid-a' },
+    ...(lastTimestamp === undefined ? {} : { lastTimestamp }),
+  });
+  const events = [event('b', '2026-01-01T00:00:00Z'), event('a')];
+  const pod = podOn('n1', 'a', 80);
+  const scene = new Scene(smallWorld([pod], { events }));
+  const sorted = scene.eventsOf(pod);
+  expect(sorted.map(({ metadata }) => metadata.name)).toEqual(['a', 'b']);
+  expect(scene.eventsOf(pod)).toBe(sorted);
+  expect(events.map(({ metadata }) => metadata.name)).toEqual(['b', 'a']);
+});
+
+test('a part shows the events and the addresses of the whole', () => {
+  const events: Event[] = [{ metadata: { name: 'one' }, involvedObject: { uid: 'uid-a' } }];
+  const pod = podOn('n1', 'a', 80);
+  const [, part] = new Scene(smallWorld([pod], { events })).parts();
+  expect(part!.eventsOf(pod)).toEqual(events);
 });

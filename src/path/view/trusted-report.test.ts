@@ -61,6 +61,12 @@ describe('a report of another time', () => {
     ['of the same moment', OBSERVED, undefined],
     ['of this morning', '2026-01-08T06:00:00Z', undefined],
     ['of almost a day ago', '2026-01-07T12:00:01Z', undefined],
+    ['of exactly a day ago', '2026-01-07T12:00:00Z', undefined],
+    [
+      'of a second more',
+      '2026-01-07T11:59:59Z',
+      'the report is 24 hours old (taken 2026-01-07T11:59:59Z): take a new one',
+    ],
     [
       'of more than a day ago',
       '2026-01-07T11:00:00Z',
@@ -79,6 +85,12 @@ describe('a report of another time', () => {
     ['of no time', 'soon', 'the report was taken at "soon", which is not a valid time'],
   ])('%s', (_, takenAt, why) => {
     expect(doubt({ value: reportOf('n1', { takenAt }) })).toBe(why);
+  });
+
+  test('is believed where it is not known when the objects were read', () => {
+    expect(
+      doubt({ value: reportOf('n1', { takenAt: '2020-01-01T00:00:00Z' }) }, undefined, 'soon'),
+    ).toBeUndefined();
   });
 
   test('is one of a bundle only when it is older than the bundle, however old that is', () => {
@@ -132,6 +144,25 @@ describe('a report of another machine', () => {
     expect(doubt({ value: reportOf('n1', { machine }, there) }, known)).toBe(why);
   });
 
+  test('of a node that the API does not know is believed', () => {
+    const [, second] = smallWorld([]).nodes;
+    expect(doubt({ value: reportOf('n1', {}, ['10.0.0.1']) }, [second!])).toBeUndefined();
+  });
+
+  test('has no address of its node, whose boot the kubelet does not say', () => {
+    const machine = { kernel: '6.1', architecture: 'x64', elfMachine: 62, bootId: 'b1' };
+    const why = 'the report was taken on a machine that has no address of n1 (203.0.113.7)';
+    expect(doubt({ value: reportOf('n1', { machine }, ['10.0.0.1']) }, nodes(['203.0.113.7']))).toBe(why);
+  });
+
+  test('has an address of a node without a name', () => {
+    const [first, second] = nodes(['203.0.113.7']);
+    const nameless = { status: { addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] } } as Node;
+    expect(doubt({ value: reportOf('n1', {}, ['10.0.0.1']) }, [first!, second!, nameless])).toContain(
+      'but has 10.0.0.1 of ',
+    );
+  });
+
   test('an address that is only reached from outside counts, too', () => {
     expect(
       doubt({ value: reportOf('n1', {}, ['1.2.3.4']) }, nodes(['1.2.3.4'], {}, 'ExternalIP')),
@@ -142,6 +173,7 @@ describe('a report of another machine', () => {
     ['of the same boot', 'b1', 'b1', undefined],
     ['where the kubelet does not say', undefined, 'b1', undefined],
     ['where the report does not', 'b1', undefined, undefined],
+    ['where the kubelet says nothing', '', 'b1', undefined],
     [
       'of another boot',
       'b1',
