@@ -1,0 +1,73 @@
+import type { AttachmentKey } from '../../cni/result-cache.ts';
+import type { Attachments, HostPort, Recorded, SandboxState } from '../attachments.ts';
+import type { Device } from '../route-localnet.ts';
+import type { Owner } from '../rules.ts';
+
+interface Remembered extends AttachmentKey {
+  ports: readonly HostPort[];
+  devices: readonly Device[];
+}
+
+/** Attachments in memory. It admits its differences: sandboxes are as the test says, by their container, and nothing is cached. */
+export class FakeAttachments implements Attachments {
+  readonly records = new Map<string, Remembered>();
+  /** The state of the sandbox of each container; those that are not named are unknown. */
+  readonly sandboxes: Record<string, SandboxState>;
+  /** The addresses of each container's other interfaces. */
+  readonly others: Record<string, string[]> = {};
+  tidied = 0;
+
+  constructor(sandboxes: Record<string, SandboxState> = {}) {
+    this.sandboxes = sandboxes;
+  }
+
+  record(chain: string, attachment: Remembered): boolean {
+    const before = this.records.get(chain);
+    this.records.set(chain, {
+      ...attachment,
+      ports: [...(before?.ports ?? []), ...attachment.ports],
+      devices: [...(before?.devices ?? []), ...attachment.devices],
+    });
+    return before === undefined;
+  }
+
+  keepDevices(chain: string, devices: readonly Device[]): void {
+    this.records.set(chain, { ...this.records.get(chain)!, devices });
+  }
+
+  portsOf(chain: string): readonly HostPort[] | undefined {
+    return this.records.get(chain)?.ports;
+  }
+
+  interfaceOf(chain: string): string | undefined {
+    return this.records.get(chain)?.ifName;
+  }
+
+  devicesOf(chain: string): readonly Device[] {
+    return this.records.get(chain)?.devices ?? [];
+  }
+
+  hasRecord(chain: string): boolean {
+    return this.records.has(chain);
+  }
+
+  forget(chain: string): void {
+    this.records.delete(chain);
+  }
+
+  recorded(): Map<string, Recorded> {
+    return new Map(this.records);
+  }
+
+  tidy(): void {
+    this.tidied++;
+  }
+
+  sandboxState(_chain: string, owner: Owner): SandboxState {
+    return this.sandboxes[owner.containerId] ?? 'unknown';
+  }
+
+  addressesOfOthers(key: AttachmentKey): ReadonlySet<string> {
+    return new Set(this.others[key.containerId]);
+  }
+}
