@@ -11,6 +11,7 @@ import { AttachmentFiles } from '../src/portmap/attachments.ts';
 import { HOST_PORT_TAKEN } from '../src/portmap/backend.ts';
 import { parsePortmapConfig } from '../src/portmap/config.ts';
 import { attachmentChain, NFT_TABLE, ownerWord } from '../src/portmap/layout.ts';
+import { thisMachine } from '../src/portmap/machine.ts';
 import { ADDRESSES_ONLY, nftMaps, planNft } from '../src/portmap/nftables-layout.ts';
 import { portmap } from '../src/portmap/portmap.ts';
 import {
@@ -91,8 +92,8 @@ describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
         options,
       ),
   };
-  const glance = tools === 'nft' ? glanceAtKernel : undefined;
-  const plugin = portmap(exec, new AttachmentFiles(), glance);
+  const machine = tools === 'nft' ? { ...thisMachine, glance: glanceAtKernel } : thisMachine;
+  const plugin = portmap(exec, new AttachmentFiles(), machine);
 
   beforeAll(async () => {
     lab = await Topology.create(tools);

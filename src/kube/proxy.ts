@@ -1,5 +1,6 @@
-import { type IpAddress, parseCidr, parseIp } from '../net/ip.ts';
+import { parseCidr } from '../util/cidr.ts';
 import { UserError } from '../util/errors.ts';
+import { type IpAddress, parseIp } from '../util/ip.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { parseIp } from '../net/ip.ts';
+import { parseIp } from '../util/ip.ts';
 import { readUntil } from './socket-reading.ts';
 
 const VERSION = 5;

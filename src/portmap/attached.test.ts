@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { type Attached, attachedAs, everyNameOf, inWords, isSuperseded, namesOf } from './attached.ts';
 import type { Attachments, SandboxState } from './attachments.ts';
-import { chainOf, type Owner } from './rules.ts';
+import { chainOf, type Owner } from './layout.ts';
 
 const KEY = { networkName: 'net', containerId: 'c', ifName: 'net1' };
 const CONTAINER: Owner = { networkName: 'net', containerId: 'c' };

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AttachmentFiles, type HostPort } from './attachments.ts';
-import type { Owner } from './rules.ts';
+import type { Owner } from './layout.ts';
 
 let directory: string;
 let files: AttachmentFiles;

@@ -1,15 +1,12 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
-import { mayHaveIptablesChain } from '../netfilter/iptables/traces.ts';
-import { NftKernel } from '../netfilter/nft/kernel.ts';
-import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import type { Exec } from '../sys/exec.ts';
-import type { Family } from '../util/family.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
 import { iptablesFamilies, isUnusable } from './iptables-families.ts';
 import { DNAT_CHAIN, NFT_TABLE, type Owner } from './layout.ts';
+import type { Machine } from './machine.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { nftMaps } from './nftables-layout.ts';
 import { ReferenceTables } from './nftables-reference.ts';
@@ -32,13 +29,13 @@ export function backends(
   exec: Exec,
   attachments: Attachments,
   warn: (message: string) => void,
-  glance?: (family: Family) => NatGlance | undefined,
+  machine: Machine,
 ): Backends {
-  const iptables = iptablesFamilies(exec, attachments, warn, glance);
-  const nftables = new NftablesBackend(new NftKernel(exec, NFT_TABLE, nftMaps), attachments, warn);
-  const reference = new ReferenceTables(exec, attachments);
-  const all = (): Backend[] => (mayHaveIptablesChain(DNAT_CHAIN) ? [nftables, iptables] : [nftables]);
-  const mayHave = { iptables: () => mayHaveIptablesChain(DNAT_CHAIN), nftables: () => true };
+  const iptables = iptablesFamilies(exec, attachments, warn, machine);
+  const nftables = new NftablesBackend(machine.nft(exec, NFT_TABLE, nftMaps), attachments, warn);
+  const reference = new ReferenceTables(exec, attachments, machine);
+  const mayHave = { iptables: () => machine.mayHaveIptablesChain(DNAT_CHAIN), nftables: () => true };
+  const all = (): Backend[] => (mayHave.iptables() ? [nftables, iptables] : [nftables]);
 
   /** A backend that also considers the other one: a host port can be mapped only once, by either of them. */
   const withEyeOn = (other: Backend, backend: Backend): MappingBackend => ({

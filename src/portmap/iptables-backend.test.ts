@@ -30,10 +30,16 @@ function at(containerId: string): Attached {
   return { networkName: 'net', containerId, interface: 'eth0' };
 }
 
+const machine = { glance: () => undefined, localAddressTest: () => () => false };
+
 function setUp(attachments = nothingKnown) {
   const nat = new FakeNat();
   const warnings: string[] = [];
-  return { nat, warnings, backend: new IptablesBackend(nat, attachments, (text) => warnings.push(text)) };
+  return {
+    nat,
+    warnings,
+    backend: new IptablesBackend(nat, attachments, (text) => warnings.push(text), machine),
+  };
 }
 
 async function add(backend: IptablesBackend, ...request: Parameters<IptablesBackend['plan']>) {

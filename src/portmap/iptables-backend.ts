@@ -1,5 +1,4 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
-import { localAddressTest } from '../net/local-addresses.ts';
 import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../netfilter/iptables/iptables.ts';
 import { splitWords } from '../netfilter/iptables/rule-text.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
@@ -18,6 +17,7 @@ import {
   parseEntries,
   SETMARK_CHAIN,
 } from './layout.ts';
+import type { Machine } from './machine.ts';
 import { type Packet, takenBefore } from './precedence.ts';
 import {
   asPrinted,
@@ -56,13 +56,20 @@ export class IptablesBackend {
   readonly #nat: NatTable;
   readonly #attachments: Attachments;
   readonly #warn: (message: string) => void;
+  readonly #machine: Pick<Machine, 'glance' | 'localAddressTest'>;
   readonly #glance: NatGlance | undefined;
 
-  constructor(nat: NatTable, attachments: Attachments, warn: (message: string) => void, glance?: NatGlance) {
+  constructor(
+    nat: NatTable,
+    attachments: Attachments,
+    warn: (message: string) => void,
+    machine: Pick<Machine, 'glance' | 'localAddressTest'>,
+  ) {
     this.#nat = nat;
     this.#attachments = attachments;
     this.#warn = warn;
-    this.#glance = glance;
+    this.#machine = machine;
+    this.#glance = machine.glance(nat.family);
   }
 
   /**
@@ -215,7 +222,7 @@ export class IptablesBackend {
     pod: PodAddress,
     list: (chain: string) => Promise<string[] | undefined>,
   ): Promise<void> {
-    const isLocal = localAddressTest(this.#nat.family);
+    const isLocal = this.#machine.localAddressTest(this.#nat.family);
     const masquerade = sharedRules(config).rules.find(({ chain }) => chain === MASQ_CHAIN);
     for (const { protocol, hostPort, containerPort, hostIP } of mappingsOf(config, pod.ip.family)) {
       const host = hostIP === undefined ? undefined : parseIp(hostIP);

@@ -1,13 +1,11 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
-import { IptablesNat } from '../netfilter/iptables/iptables.ts';
-import { hasIptablesNftChain, mayHaveIptablesChain } from '../netfilter/iptables/traces.ts';
-import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import type { Exec } from '../sys/exec.ts';
 import { FAMILIES, type Family } from '../util/family.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { IptablesBackend, type Plan } from './iptables-backend.ts';
 import { chainOf, DNAT_CHAIN, type Owner } from './layout.ts';
+import type { Machine } from './machine.ts';
 import type { InstalledMapping } from './rules.ts';
 
 interface Unrecorded {
@@ -20,13 +18,13 @@ export function iptablesFamilies(
   exec: Exec,
   attachments: Attachments,
   warn: (message: string) => void,
-  glance: (family: Family) => NatGlance | undefined = () => undefined,
+  machine: Machine,
 ): Backend & Unrecorded {
   const made = new Map<Family, IptablesBackend>();
   const of = (family: Family) => {
     const known = made.get(family);
     if (known !== undefined) return known;
-    const backend = new IptablesBackend(new IptablesNat(exec, family), attachments, warn, glance(family));
+    const backend = new IptablesBackend(machine.nat(exec, family), attachments, warn, machine);
     made.set(family, backend);
     return backend;
   };
@@ -35,7 +33,7 @@ export function iptablesFamilies(
     try {
       return await of(family).remove(owners);
     } catch (cause) {
-      const there = owners.find((owner) => hasIptablesNftChain(chainOf(owner), family));
+      const there = owners.find((owner) => machine.hasIptablesNftChain(chainOf(owner), family));
       if (!isUnusable(cause) || there === undefined) throw cause;
       const what = `port mappings of container ${there.containerId} remain in table nat (${family})`;
       throw new CniError(cniErrorCode.internal, what, cause.details, { cause });
@@ -59,7 +57,8 @@ export function iptablesFamilies(
       // The pod may have had an address of a family in which it has none now.
       const chain = chainOf(attached);
       for (const family of FAMILIES) {
-        if (pods.some(({ ip }) => ip.family === family) || !mayHaveIptablesChain(chain, family)) continue;
+        if (pods.some(({ ip }) => ip.family === family) || !machine.mayHaveIptablesChain(chain, family))
+          continue;
         await removeIn(family, [attached]).catch((error: unknown) => {
           if (!isUnusable(error)) throw error;
           warn(`${family} skipped: ${error.details}`);
@@ -95,7 +94,7 @@ export function iptablesFamilies(
     },
 
     async unrecorded() {
-      return mayHaveIptablesChain(DNAT_CHAIN, 'ipv4') ? of('ipv4').unrecorded() : [];
+      return machine.mayHaveIptablesChain(DNAT_CHAIN, 'ipv4') ? of('ipv4').unrecorded() : [];
     },
 
     async probe(config) {

@@ -1,24 +1,15 @@
 import { describe, expect, test } from 'bun:test';
 import { CniError } from '../cni/errors.ts';
 import type { PluginConfig } from '../cni/types.ts';
-import { parseCidr } from '../net/ip.ts';
 import { FakeNat } from '../netfilter/iptables/iptables.fake.ts';
 import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../netfilter/iptables/iptables.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
+import { parseCidr } from '../util/cidr.ts';
 import type { Attached } from './attached.ts';
 import { type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { IptablesBackend } from './iptables-backend.ts';
-import {
-  asPrinted,
-  attachmentChain,
-  attachmentRules,
-  command,
-  DNAT_CHAIN,
-  entryRules,
-  type PodAddress,
-  parseEntries,
-  sharedRules,
-} from './rules.ts';
+import { attachmentChain, DNAT_CHAIN, parseEntries } from './layout.ts';
+import { asPrinted, attachmentRules, command, entryRules, type PodAddress, sharedRules } from './rules.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
 
 const V4 = parseCidr('10.0.0.5/32')!;
@@ -41,8 +32,11 @@ const WEB = configOf([{ hostPort: 80 }]);
 function setUp(options: { attachments?: FakeAttachments; glance?: Partial<NatGlance>; nat?: FakeNat } = {}) {
   const { attachments = new FakeAttachments(), nat = new FakeNat() } = options;
   const warnings: string[] = [];
-  const glance = options.glance as NatGlance | undefined;
-  const backend = new IptablesBackend(nat, attachments, (text) => warnings.push(text), glance);
+  const glance = () => options.glance as NatGlance | undefined;
+  const backend = new IptablesBackend(nat, attachments, (text) => warnings.push(text), {
+    glance,
+    localAddressTest,
+  });
   const add = async (config: PortmapConfig, attached: Attached, pod: PodAddress = V4) =>
     backend.carryOut(await backend.plan(config, attached, pod));
   /** What the chains have; names of the two attachments in short. */
@@ -68,6 +62,9 @@ async function install(nat: FakeNat, config: PortmapConfig, attached: Attached, 
   ]);
   expect(outcome).toEqual({ applied: true });
 }
+
+/** What is an address of the node here. */
+const localAddressTest = () => (address: string) => ['127.0.0.1', '10.1.1.1', '0.0.0.0'].includes(address);
 
 const nameless = (list: readonly string[] | undefined) =>
   list?.map((line) =>
@@ -830,7 +827,7 @@ describe('programs that fail', () => {
       const { nat } = setUp();
       await install(nat, WEB, at('c'));
       Object.assign(nat, { [method]: async () => Promise.reject(error) });
-      const backend = new IptablesBackend(nat, new FakeAttachments(), () => {});
+      const backend = setUp({ nat }).backend;
       return work(backend).then(
         () => undefined,
         (thrown: unknown) => thrown,

@@ -5,6 +5,7 @@ import { glanceAtKernel, type NatGlance } from '../netfilter/nft/kernel-rules.ts
 import { bunExec, findProgram } from '../sys/bun-exec.ts';
 import { type Family, iptablesProgram } from '../util/family.ts';
 import { AttachmentFiles } from './attachments.ts';
+import { thisMachine } from './machine.ts';
 import { portmap } from './portmap.ts';
 
 /** What iptables-nft keeps can be looked at in the kernel; what other variants keep cannot. */
@@ -15,6 +16,6 @@ function glance(family: Family): NatGlance | undefined {
 }
 
 pluginMain({
-  portmap: () => portmap(bunExec, new AttachmentFiles(), glance),
+  portmap: () => portmap(bunExec, new AttachmentFiles(), { ...thisMachine, glance }),
   loopback: () => loopback(bunExec),
 });

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import type { PluginConfig } from '../cni/types.ts';
-import { parseCidr, parseIp } from '../net/ip.ts';
 import type { NftChain, NftElement } from '../netfilter/nft/nft.ts';
+import { parseCidr } from '../util/cidr.ts';
+import { parseIp } from '../util/ip.ts';
 import { parsePortmapConfig } from './config.ts';
+import { attachmentChain, NFT_TABLE, networkWord, ownerWord } from './layout.ts';
 import {
   addressWord,
   attachmentElement,
@@ -10,15 +12,11 @@ import {
   claimKeys,
   claimMaps,
   DNAT_PRIORITY,
-  NFT_TABLE,
   type NftPlan,
-  networkWord,
   nftMaps,
-  ownerWord,
-  parseOwner,
+  ownerOfElement,
   planNft,
 } from './nftables-layout.ts';
-import { attachmentChain } from './rules.ts';
 
 // The table as text. Whether nft takes it, and what packets make of it, is in nftables.netns.test.ts.
 
@@ -391,7 +389,9 @@ describe('owners in words', () => {
   ])('%s / %s / %s', (networkName, containerId, ifName, word) => {
     const owner = { networkName, containerId, ...(ifName === undefined ? {} : { ifName }) };
     expect(ownerWord(owner)).toBe(word);
-    expect(parseOwner(word)).toMatchObject({ chain: attachmentChain(networkName, containerId, ifName) });
+    expect(ownerOfElement(word)).toMatchObject({
+      chain: attachmentChain(networkName, containerId, ifName),
+    });
   });
   test('a long network', () => {
     expect(networkWord('n'.repeat(62))).toBe('n'.repeat(62));
@@ -407,5 +407,5 @@ describe('owners in words', () => {
     ['net', undefined],
     ['a/b/c/d', undefined],
     [undefined, undefined],
-  ])('%p is read as %j', (comment, owner) => expect(parseOwner(comment)).toEqual(owner as never));
+  ])('%p is read as %j', (comment, owner) => expect(ownerOfElement(comment)).toEqual(owner as never));
 });

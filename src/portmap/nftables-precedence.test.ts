@@ -215,7 +215,7 @@ describe('chains that are looked at', () => {
     chain: { family: 'ip', table: 't', name: 'base', type: 'nat', hook: 'prerouting', prio: -200, ...fields },
   });
   const dropping = (fields: object = {}) => ({
-    rule: { family: 'ip', table: 't', chain: 'base', expr: [{ drop: null }], ...fields },
+    rule: { family: 'ip', table: 't', chain: 'base', handle: 1, expr: [{ drop: null }], ...fields },
   });
   const taken = (...nftables: NftRuleset['nftables']) => takenBefore({ nftables }, -101, packet);
   const taker = (chain: string, of = 'ip t') => `[{"drop":null}] in chain ${chain} of ${of}`;

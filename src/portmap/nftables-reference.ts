@@ -1,6 +1,5 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
-import { listForeignRules } from '../netfilter/nft/foreign.ts';
 import { type NftRuleset, type PrintedRule, printedRules } from '../netfilter/nft/nft.ts';
 import { type Exec, ExecError } from '../sys/exec.ts';
 import { formatEndpoint } from '../util/endpoint.ts';
@@ -8,6 +7,7 @@ import { NFT_FAMILY } from '../util/family.ts';
 import { canonicalAddress } from '../util/ip.ts';
 import type { Attachments } from './attachments.ts';
 import { attachmentChain, type Owner, REFERENCE_NFT_TABLE } from './layout.ts';
+import type { Machine } from './machine.ts';
 import type { InstalledMapping } from './rules.ts';
 
 /** The reference's table, of family ip and of family ip6, has these chains with rules of containers. */
@@ -20,10 +20,12 @@ const CHAINS = new Set(['hostports', 'hostip_hostports', 'masquerading']);
 export class ReferenceTables {
   readonly #exec: Exec;
   readonly #attachments: Attachments;
+  readonly #machine: Pick<Machine, 'foreignRules'>;
 
-  constructor(exec: Exec, attachments: Attachments) {
+  constructor(exec: Exec, attachments: Attachments, machine: Pick<Machine, 'foreignRules'>) {
     this.#exec = exec;
     this.#attachments = attachments;
+    this.#machine = machine;
   }
 
   /** Removes the rules of a container, except those that lead to another interface of it: their comments are the same. */
@@ -54,7 +56,9 @@ export class ReferenceTables {
 
   /** The IPv4 mappings of all containers. */
   async mapped(): Promise<InstalledMapping[]> {
-    const isThere = listForeignRules('ip', REFERENCE_NFT_TABLE).some(({ chain }) => CHAINS.has(chain));
+    const isThere = this.#machine
+      .foreignRules('ip', REFERENCE_NFT_TABLE)
+      .some(({ chain }) => CHAINS.has(chain));
     return isThere ? (await this.#list('ip')).flatMap(mappingOf) : [];
   }
 
@@ -65,9 +69,9 @@ export class ReferenceTables {
     const removed: InstalledMapping[] = [];
     for (const family of Object.values(NFT_FAMILY)) {
       // Ask the kernel first: most machines have no such table, and need not start nft to find out.
-      const found = listForeignRules(family, REFERENCE_NFT_TABLE).some(
-        ({ chain, comment }) => CHAINS.has(chain) && comment !== undefined && isWanted(comment),
-      );
+      const found = this.#machine
+        .foreignRules(family, REFERENCE_NFT_TABLE)
+        .some(({ chain, comment }) => CHAINS.has(chain) && comment !== undefined && isWanted(comment));
       if (!found) continue;
       const rules = (await this.#list(family)).filter(
         (rule) =>

@@ -3,10 +3,8 @@ import type { Plugin, PluginRequest } from '../cni/plugin.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import type { PortMapping, Result, ValidAttachment } from '../cni/types.ts';
 import { cniVersions } from '../cni/version.ts';
-import { localAddressTest } from '../net/local-addresses.ts';
 import { deleteUdpFlows, listUdpFlows } from '../netfilter/conntrack.ts';
-import { RULES_LOCK, RulesLockHeld, takeRulesLock } from '../netfilter/iptables/rules-lock.ts';
-import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
+import { RULES_LOCK, RulesLockHeld } from '../netfilter/iptables/rules-lock.ts';
 import type { Exec } from '../sys/exec.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { NotRegularFile } from '../sys/regular-file.ts';
@@ -22,6 +20,7 @@ import { type Backends, backends } from './backends.ts';
 import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
 import { chainOf, type Owner } from './layout.ts';
+import { type Machine, thisMachine } from './machine.ts';
 import {
   loopbackDevices,
   type NeededByOthers,
@@ -32,17 +31,16 @@ import {
 import { type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
 
 /**
- * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node. `glance` looks at the tables that
- * `exec` changes, where that is possible.
+ * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node.
  */
 export function portmap(
   exec: Exec,
   attachments: Attachments = new AttachmentFiles(),
-  glance?: (family: Family) => NatGlance | undefined,
-  routeLocalnet = new RouteLocalnet(),
+  machine: Machine = thisMachine,
+  routeLocalnet = new RouteLocalnet(machine),
 ): Plugin {
   const backendsFor = (exec: Exec, request: PluginRequest) =>
-    backends(exec, attachments, request.warn, glance);
+    backends(exec, attachments, request.warn, machine);
 
   /** Forgets mappings that were removed, by the name of their chain. */
   const forget = async (chain: string, isNeeded: NeededByOthers) => {
@@ -60,15 +58,15 @@ export function portmap(
       const { prevResult, ifName, netns } = request;
       if (prevResult === undefined) throw notChained();
       const pods = podAddresses(prevResult, ifName);
-      raise(doubtsOf(request.config, config, pods, ownAddressTest()), config.strict, request.warn);
+      raise(doubtsOf(request.config, config, pods, ownAddressTest(machine)), config.strict, request.warn);
       if (config.portMappings.length === 0) return prevResult;
       const key = keyOf(request);
-      const devices = loopbackDevices(config, pods, netns, ifName);
-      await withRulesLock(exec, async (exec) => {
+      const devices = loopbackDevices(machine, config, pods, netns, ifName);
+      await withRulesLock(machine, exec, async (exec) => {
         const rules = backendsFor(exec, request);
         const attached = await attachedAs(key, attachments, leadsTo(rules));
         const chain = chainOf(attached);
-        const isNeeded = neededByOthers(() => podsOfOthers(rules, request));
+        const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request));
         const before = attachments.devicesOf(chain);
         // Before the rules: if this process is killed in between, the next ADD on the port must be able to find its owner.
         const isNew = attachments.record(chain, { ...key, netns, ports: config.portMappings, devices });
@@ -86,7 +84,7 @@ export function portmap(
         await routeLocalnet.release(chain, released, isNeeded);
         attachments.keepDevices(chain, devices);
       });
-      for (const pod of pods) await forgetStaleFlows(exec, config, pod, request);
+      for (const pod of pods) await forgetStaleFlows(machine, exec, config, pod, request);
       return prevResult;
     },
 
@@ -101,7 +99,7 @@ export function portmap(
       const rules = backendsFor(exec, request);
       const attached = await attachedAs(keyOf(request), attachments, leadsTo(rules));
       await rules.of(config).check(config, attached, pods);
-      const off = withoutRouteLocalnet(loopbackDevices(config, pods, netns, ifName));
+      const off = withoutRouteLocalnet(machine, loopbackDevices(machine, config, pods, netns, ifName));
       if (off.length === 0) return;
       throw new CniError(
         cniErrorCode.internal,
@@ -111,11 +109,11 @@ export function portmap(
 
     async del(request) {
       const key = keyOf(request);
-      await withRulesLock(exec, async (exec) => {
+      await withRulesLock(machine, exec, async (exec) => {
         const rules = backendsFor(exec, request);
         const owners = await everyNameOf(key, attachments, leadsTo(rules));
         await forgetFlows(exec, await rules.every.remove(owners, key), request);
-        const isNeeded = neededByOthers(() => podsOfOthers(rules, request));
+        const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request));
         for (const owner of owners) await forget(chainOf(owner), isNeeded);
       });
     },
@@ -123,9 +121,9 @@ export function portmap(
     async gc(request) {
       const { name } = request.config;
       const valid = validAttachments(request);
-      await withRulesLock(exec, async (exec) => {
+      await withRulesLock(machine, exec, async (exec) => {
         const all = backendsFor(exec, request);
-        const [rules, isNeeded] = [all.every, neededByOthers(() => podsOfOthers(all, request))];
+        const [rules, isNeeded] = [all.every, neededByOthers(machine, () => podsOfOthers(all, request))];
         const recorded = attachments.recorded();
         const kept = keptNames(name, valid, recorded);
         const removed = await rules.collect(name, kept);
@@ -206,10 +204,10 @@ function notChained(): CniError {
 }
 
 /** A test for addresses of this machine; reads what it needs once, and only when it is called. */
-function ownAddressTest(): (ip: IpAddress) => boolean {
+function ownAddressTest(machine: Machine): (ip: IpAddress) => boolean {
   const tests = new Map<Family, (address: string) => boolean>();
   return (ip) => {
-    const test = tests.get(ip.family) ?? localAddressTest(ip.family);
+    const test = tests.get(ip.family) ?? machine.localAddressTest(ip.family);
     tests.set(ip.family, test);
     return test(formatIp(ip));
   };
@@ -220,6 +218,7 @@ function ownAddressTest(): (ip: IpAddress) => boolean {
  * the previous owner of the port. A failure is a warning, as rules are in place and flows end by themselves.
  */
 async function forgetStaleFlows(
+  machine: Machine,
   exec: Exec,
   config: PortmapConfig,
   pod: PodAddress,
@@ -229,7 +228,7 @@ async function forgetStaleFlows(
   const mappings = mappingsOf(config, family).filter(({ protocol }) => protocol === 'udp');
   if (mappings.length === 0) return;
   try {
-    const isLocal = localAddressTest(family);
+    const isLocal = machine.localAddressTest(family);
     const covers = ({ hostIP }: PortMapping, destination: string) => {
       const host = hostIP === undefined ? undefined : parseIp(hostIP)!;
       const every = host === undefined || isUnspecified(host);
@@ -277,8 +276,12 @@ async function forgetFlows(
  * Works alone among all that change rules. What the work runs by the `exec` it is given holds the lock too: when this process is
  * killed while iptables applies our document, no other call reads the rules before iptables is done.
  */
-async function withRulesLock(exec: Exec, work: (exec: Exec) => Promise<void>): Promise<void> {
-  const lock = await takeRulesLock().catch((cause: unknown) => {
+async function withRulesLock(
+  machine: Machine,
+  exec: Exec,
+  work: (exec: Exec) => Promise<void>,
+): Promise<void> {
+  const lock = await machine.lockRules().catch((cause: unknown) => {
     throw lockError(cause);
   });
   try {

@@ -1,11 +1,9 @@
 import { lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
-import { isNamespace } from '../cni/sandbox.ts';
-import { openNetDevices } from '../net/links.ts';
-import { deviceTowards, readRoutes } from '../net/routes.ts';
-import { interfaceSysctl, setInterfaceSysctl } from '../net/sysctl.ts';
+import { deviceTowards } from '../net/routes.ts';
 import { namesIn } from '../sys/directories.ts';
 import { type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { PortmapConfig } from './config.ts';
+import type { Machine } from './machine.ts';
 import { mappingsOf, type PodAddress } from './rules.ts';
 
 const SETTING = 'route_localnet';
@@ -23,6 +21,7 @@ export interface Device {
  * mapping promises to answer there.
  */
 export function loopbackDevices(
+  machine: Machine,
   config: PortmapConfig,
   pods: readonly PodAddress[],
   netns: string,
@@ -31,10 +30,10 @@ export function loopbackDevices(
   const pod = pods.find(({ ip }) => ip.family === 'ipv4');
   if (pod === undefined || !config.snat || !servesLoopback(config)) return [];
   // By the main routing table, where every CNI plugin has the route to its pods.
-  const towards = deviceTowards(readRoutes(), pod.ip);
-  const devices = openNetDevices();
+  const towards = deviceTowards(machine.routes(), pod.ip);
+  const devices = machine.devices();
   try {
-    const back = isNamespace(netns) ? devices.otherEnd(netns, ifName) : undefined;
+    const back = machine.isNamespace(netns) ? devices.otherEnd(netns, ifName) : undefined;
     const out = towards === undefined || towards === back?.name ? undefined : devices.byName(towards);
     const found = [
       ...(out === undefined ? [] : [out]),
@@ -55,9 +54,9 @@ function servesLoopback(config: PortmapConfig): boolean {
 }
 
 /** The devices of these on which the kernel drops connections from 127.0.0.1: it is off there, and is not on for all of them. */
-export function withoutRouteLocalnet(devices: readonly Device[]): Device[] {
-  if (devices.length === 0 || interfaceSysctl('all', SETTING) !== '0') return [];
-  return devices.filter(({ name }) => interfaceSysctl(name, SETTING) === '0');
+export function withoutRouteLocalnet(machine: Machine, devices: readonly Device[]): Device[] {
+  if (devices.length === 0 || machine.sysctl('all', SETTING) !== '0') return [];
+  return devices.filter(({ name }) => machine.sysctl(name, SETTING) === '0');
 }
 
 /** Whether a device that nobody holds must stay as it is. */
@@ -67,10 +66,13 @@ export type NeededByOthers = (device: string) => Promise<boolean>;
  * Whether a device leads to pods of another plugin's mappings, which hold nothing here. `mapped` returns their addresses, and
  * is asked only when a route leads by the device; if they cannot be determined, the answer is yes.
  */
-export function neededByOthers(mapped: () => Promise<IpAddress[] | undefined>): NeededByOthers {
+export function neededByOthers(
+  machine: Machine,
+  mapped: () => Promise<IpAddress[] | undefined>,
+): NeededByOthers {
   let asked: Promise<IpAddress[] | undefined> | undefined;
   return async (device) => {
-    const routes = readRoutes();
+    const routes = machine.routes();
     if (!routes.some((route) => route.device === device)) return false;
     asked ??= mapped();
     return (await asked)?.some((ip) => deviceTowards(routes, ip) === device) ?? true;
@@ -83,21 +85,23 @@ export function neededByOthers(mapped: () => Promise<IpAddress[] | undefined>): 
  * under the lock that every caller holds.
  */
 export class RouteLocalnet {
+  readonly #machine: Machine;
   readonly #directory: string;
   #namespace: string | undefined;
 
-  constructor(directory = '/run/hostport/route_localnet') {
+  constructor(machine: Machine, directory = '/run/hostport/route_localnet') {
+    this.#machine = machine;
     this.#directory = directory;
   }
 
   /** Sets it for an attachment. Recorded before it is set: if this process is killed in between, no setting stays on without a record. */
   hold(chain: string, devices: readonly Device[]): void {
     for (const { index, name } of devices) {
-      const isOff = interfaceSysctl(name, SETTING) === '0';
+      const isOff = this.#machine.sysctl(name, SETTING) === '0';
       if (this.#wasOff(index) || isOff) {
         mkdirSync(`${this.#holders(index)}/${chain}`, { recursive: true, mode: 0o700 });
       }
-      if (isOff) setInterfaceSysctl(name, SETTING, '1');
+      if (isOff) this.#machine.setSysctl(name, SETTING, '1');
     }
   }
 
@@ -124,10 +128,10 @@ export class RouteLocalnet {
   /** What another plugin needs stays on, and noted: a GC turns it off when that is over. */
   async #restoreUnheld(index: number, isNeeded: NeededByOthers): Promise<void> {
     if (!this.#wasOff(index) || namesIn(this.#holders(index)).length > 0) return;
-    const device = deviceOf(index);
+    const device = deviceOf(this.#machine, index);
     if (device !== undefined && (await isNeeded(device))) return;
     // First the setting: if this process is killed in between, the directory shows that this still has to be done.
-    if (device !== undefined) turnOff(index, device);
+    if (device !== undefined) turnOff(this.#machine, index, device);
     remove(this.#holders(index));
   }
 
@@ -148,17 +152,17 @@ export class RouteLocalnet {
 }
 
 /** Turns the setting off; a device that is gone needs nothing. */
-function turnOff(index: number, name: string): void {
+function turnOff(machine: Machine, index: number, name: string): void {
   try {
-    setInterfaceSysctl(name, SETTING, '0');
+    machine.setSysctl(name, SETTING, '0');
   } catch (cause) {
-    if (deviceOf(index) !== undefined) throw cause;
+    if (deviceOf(machine, index) !== undefined) throw cause;
   }
 }
 
 /** The name that a device has now; undefined when it is gone. */
-function deviceOf(index: number): string | undefined {
-  const devices = openNetDevices();
+function deviceOf(machine: Machine, index: number): string | undefined {
+  const devices = machine.devices();
   try {
     return devices.byIndex(index)?.name;
   } finally {

@@ -2,20 +2,16 @@ import { describe, expect, test } from 'bun:test';
 import type { PluginConfig } from '../cni/types.ts';
 import { parseCidr } from '../util/cidr.ts';
 import { parsePortmapConfig } from './config.ts';
+import { attachmentChain, chainOf, type InstalledEntry, type Owner, parseEntries } from './layout.ts';
 import {
   asPrinted,
-  attachmentChain,
   attachmentRules,
-  chainOf,
   command,
   deletion,
   entryRules,
-  type InstalledEntry,
   type InstalledMapping,
   mappingsOf,
-  type Owner,
   type PodAddress,
-  parseEntries,
   parseMappings,
   sharedRules,
 } from './rules.ts';

@@ -1,7 +1,7 @@
 import type { AttachmentKey } from '../../cni/result-cache.ts';
 import type { Attachments, HostPort, Recorded, SandboxState } from '../attachments.ts';
+import type { Owner } from '../layout.ts';
 import type { Device } from '../route-localnet.ts';
-import type { Owner } from '../rules.ts';
 
 interface Remembered extends AttachmentKey {
   ports: readonly HostPort[];
