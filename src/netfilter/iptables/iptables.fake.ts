@@ -21,6 +21,10 @@ export class FakeNat implements NatTable {
     this.family = family;
   }
 
+  hasChain(chain: string): boolean {
+    return this.#chains.has(chain);
+  }
+
   async listChain(chain: string): Promise<string[] | undefined> {
     return this.#chains.get(chain)?.map((rule) => `-A ${joinWords([chain])} ${rule}`);
   }
