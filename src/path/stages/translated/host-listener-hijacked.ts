@@ -30,21 +30,22 @@ export const hostListenerHijacked = defineFailure<null>({
       const { node, port, address, subject } = path;
       if (node === undefined) return [];
       const protocol = port.protocol.toLowerCase() as Listener['protocol'];
-      const listeners = (listenersOn(node, protocol, port.hostPort) ?? []).filter(
+      const listeners = listenersOn(node, protocol, port.hostPort)?.filter(
         (entry) => !HOLDERS.has(entry.process ?? ''),
       );
-      const listener =
-        listeners.find(
-          (entry) =>
-            isAny(entry.address) ||
-            address === undefined ||
-            canonicalAddress(entry.address) === canonicalAddress(address),
-        ) ?? listeners.find((entry) => isOnTakenLoopback(entry, path, scene));
+      const onAddress = listeners?.find(
+        (entry) =>
+          isAny(entry.address) ||
+          address === undefined ||
+          canonicalAddress(entry.address) === canonicalAddress(address),
+      );
+      const listener = onAddress ?? listeners?.find((entry) => isOnTakenLoopback(entry, path, scene));
       if (listener === undefined) return [];
       const pod = podName(subject.pod!);
-      const taken = isLoopback(listener.address)
-        ? `${listener.address}:${port.hostPort}, but packets from the node itself to it go to ${pod}: ${formatPort(port)} is mapped on every address`
-        : `${formatPort(port)}, whose packets go to ${pod}`;
+      const taken =
+        onAddress === undefined
+          ? `${listener.address}:${port.hostPort}, but packets from the node itself to it go to ${pod}: ${formatPort(port)} is mapped on every address`
+          : `${formatPort(port)}, whose packets go to ${pod}`;
       const who = listener.process === undefined ? 'a process' : `${listener.process} (pid ${listener.pid})`;
       return [
         {
