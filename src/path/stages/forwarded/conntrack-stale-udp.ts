@@ -30,9 +30,10 @@ export const conntrackStaleUdp = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, port, subject } = path;
+      const { port, subject } = path;
       const flows = staleFlows(path, scene);
-      if (node === undefined || flows.length === 0) return [];
+      if (flows.length === 0) return [];
+      const node = path.node!;
       const targets = [...new Set(flows.map(({ replySource }) => replySource))];
       return [
         {
@@ -70,11 +71,11 @@ export const conntrackStaleUdp = defineFailure<Data>({
 
 /** The flows of clients to the mapping that are not answered by the pod, although the rules lead to it. */
 function staleFlows(path: PathView, scene: Scene): Flow[] {
-  const { node, port } = path;
-  const address = podAddress(path);
-  if (node === undefined || address === undefined || port.protocol !== 'UDP') return [];
+  const { port } = path;
+  if (port.protocol !== 'UDP') return [];
   const trace = traceFrom(originsOf(path)[0], path, scene);
   if ('unknown' in trace || !leadsToPod(trace.value, path)) return [];
+  const [node, address] = [path.node!, podAddress(path)!];
   // A pod of two families answers each client by the client's own.
   const own = new Set([address, ...(path.sandbox?.ips ?? [])].map(canonicalAddress));
   const isMine = (destination: string) =>

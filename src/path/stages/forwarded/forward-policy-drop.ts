@@ -37,15 +37,16 @@ export const forwardPolicyDrop = defineFailure<Data>({
   detect(scene) {
     const found = new Map<string, Data>();
     for (const path of scene.paths) {
-      const { node } = path;
       const trace = traceFrom('outside', path, scene);
-      if (node === undefined || 'unknown' in trace || !leadsToPod(trace.value, path)) continue;
+      if ('unknown' in trace || !leadsToPod(trace.value, path)) continue;
+      const node = path.node!;
       const end = endOf(trace.value);
       if (end === undefined || end.base.base.hook !== 'forward' || isPolicyAgents(end.rule)) continue;
       const { base, rule } = end;
       // A rule about one destination is reported for each; one for all destinations, once for the node.
-      const about = namesDestination(rule) ? JSON.stringify(path.subject) : '';
-      const key = [node.name, base.backend, base.family, base.table, base.name, rule?.text, about].join('\n');
+      const about = namesDestination(rule) ? path.subject : undefined;
+      const { backend, family, table, name } = base;
+      const key = JSON.stringify([node.name, backend, family, table, name, rule?.text, about]);
       const data = found.get(key) ?? { node, end, paths: [] };
       data.paths.push(path);
       found.set(key, data);

@@ -36,15 +36,16 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, sandbox, port, subject } = path;
-      const file = node?.active;
-      if (node === undefined || sandbox === undefined || file === undefined) return [];
+      const { sandbox, port, subject } = path;
+      if (sandbox === undefined) return [];
+      const node = path.node!;
       if (portmapIn(node.chain)?.fields.snat !== false || port.hostIP?.startsWith('127.')) return [];
       const trace = traceFrom('pod', path, scene);
       if ('unknown' in trace || !leadsToPod(trace.value, path) || answered(path, 'pod')) return [];
       const { verdict, sourceTranslation } = trace.value;
       if (!verdict.known || verdict.value !== 'accept') return [];
       if (!sourceTranslation.known || sourceTranslation.value !== undefined) return [];
+      const file = node.active!;
       const probes = probesFrom(path, ['pod', 'loopback']);
       return [
         {

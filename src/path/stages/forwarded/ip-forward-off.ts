@@ -33,7 +33,7 @@ export const ipForwardOff = defineFailure<Data>({
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
       const paths = scene.pathsOn(node);
       const off = paths.flatMap((path) => {
-        const settings = settingsOf(path).filter((name) => node.sysctl(name) === '0');
+        const settings = settingsOf(path, node).filter((name) => node.sysctl(name) === '0');
         return settings.map((name) => ({ name, family: path.family }));
       });
       const settings = [...new Set(off.map(({ name }) => name))];
@@ -64,12 +64,11 @@ export const ipForwardOff = defineFailure<Data>({
 });
 
 /** The settings that a mapping needs: of the whole node, and of the device that packets to its address come in by. */
-function settingsOf(path: PathView): string[] {
-  const { node, address } = path;
-  if (node === undefined || address === undefined || podAddress(path) === undefined) return [];
-  const family = parseIp(address)?.family;
-  if (family === 'ipv6') return address === '::1' ? [] : ['net.ipv6.conf.all.forwarding'];
-  if (family !== 'ipv4' || address.startsWith('127.')) return [];
+function settingsOf(path: PathView, node: NodeView): string[] {
+  const { address } = path;
+  if (address === undefined || podAddress(path) === undefined) return [];
+  if (parseIp(address)!.family === 'ipv6') return address === '::1' ? [] : ['net.ipv6.conf.all.forwarding'];
+  if (address.startsWith('127.')) return [];
   if (node.sysctl(SETTING) === '0') return [SETTING];
   const device = known(node.seen?.network.addresses)?.find((entry) => entry.address === address)?.device;
   return device === undefined ? [] : [`net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`];

@@ -10,6 +10,7 @@ import { AWAY, answered, failed, probeEvidence, probesFrom } from '../../view/pr
 import type { PathView, Scene } from '../../view/scene.ts';
 import { takersOf, traceFrom } from '../../view/traces.ts';
 import { acceptAhead } from '../accept-rule.ts';
+import { ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
@@ -36,12 +37,11 @@ export const netfilterBypassed = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, port, subject } = path;
-      if (node === undefined) return [];
+      const { port, subject } = path;
       const notrack = notrackOf(path, scene);
       const message =
         notrack !== undefined
-          ? `a rule of ${notrack.rule.location.table} ${notrack.rule.location.chain} on ${node.name} exempts ${formatPort(port)} from connection tracking, and with it from the translation to ${podName(subject.pod!)}`
+          ? `a rule of ${notrack.rule.location.table} ${notrack.rule.location.chain} on ${path.node!.name} exempts ${formatPort(port)} from connection tracking, and with it from the translation to ${podName(subject.pod!)}`
           : bypassSeen(path, scene);
       if (message === undefined) return [];
       return [
@@ -49,11 +49,11 @@ export const netfilterBypassed = defineFailure<Data>({
           subject,
           message,
           evidence: [
-            ...(notrack === undefined ? [] : [notrackEvidence(notrack.rule)]),
+            ...(notrack === undefined ? [] : [ruleAtEvidence(notrack.rule)]),
             ...counterEvidence(path, scene),
             ...probeEvidence(probesFrom(path, ['direct', ...AWAY])),
           ],
-          data: { node, path, notrack },
+          data: { node: path.node!, path, notrack },
         },
       ];
     });
@@ -93,7 +93,7 @@ export const netfilterBypassed = defineFailure<Data>({
 /** The rule that exempts a mapping's packets, where one does so whatever else is not known. */
 function notrackOf(path: PathView, scene: Scene): Data['notrack'] {
   // Without a mapping there is nothing that it would keep from working.
-  if ((takersOf(path, scene) ?? []).length === 0) return undefined;
+  if (!takersOf(path, scene)?.length) return undefined;
   const trace = traceFrom('outside', path, scene);
   if ('unknown' in trace) return undefined;
   const { outcomes } = trace.value;
@@ -118,22 +118,19 @@ function bypassSeen(path: PathView, scene: Scene): string | undefined {
   return undefined;
 }
 
-function notrackEvidence({ location: { backend, table, chain }, text }: Rule): Evidence {
-  return { kind: 'rule', where: `${backend} ${table} ${chain}`, saw: text };
-}
-
 /** How often the translations of the mapping were used. */
 function counterEvidence(path: PathView, scene: Scene): Evidence[] {
-  return (takersOf(path, scene) ?? []).flatMap(({ rule, element }) => {
+  const evidence = takersOf(path, scene)?.flatMap(({ rule, element }): Evidence[] => {
     const counters = element?.counters ?? rule.counters;
     if (counters === undefined) return [];
     const { backend, table, chain } = rule.location;
     return [
       {
-        kind: 'rule' as const,
+        kind: 'rule',
         where: `${backend} ${table} ${chain}`,
         saw: `${counters.packets} packets: ${element?.text ?? rule.text}`,
       },
     ];
   });
+  return evidence ?? [];
 }

@@ -40,9 +40,9 @@ export const podRouteMissing = defineFailure<Data>({
 
   detect(scene) {
     return byAddress(scene.paths).flatMap(({ path, address, family }): Detection<Data>[] => {
-      const { node, subject } = path;
-      if (node === undefined) return [];
-      if (known(node.seen?.network.routes) === undefined) return [];
+      const { subject } = path;
+      const node = path.node!;
+      if (known(node.seen!.network.routes) === undefined) return [];
       const devices = hostDevices(path, node, address);
       const wrong = misroutedOf(path, node, devices, scene);
       if (wrong === undefined) return [];

@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { known } from '../../model/observed.ts';
 import { devicesWithoutLocalnet, type LoopbackDevice, localnetOf } from '../../view/localnet.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -31,17 +32,17 @@ export const routeLocalnetOff = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, port, subject } = path;
-      const lacking = devicesWithoutLocalnet(path, scene);
-      if (node === undefined || lacking === undefined || !('value' in lacking)) return [];
-      if (lacking.value.length === 0) return [];
+      const { port, subject } = path;
+      const devices = known(devicesWithoutLocalnet(path, scene));
+      if (devices === undefined || devices.length === 0) return [];
+      const node = path.node!;
       const pod = podName(subject.pod!);
       return [
         {
           subject,
-          message: `127.0.0.1:${port.hostPort} of ${node.name} cannot reach ${pod} for ${formatPort(port)}: route_localnet is off on ${lacking.value.map(inWords).join(' and ')}`,
+          message: `127.0.0.1:${port.hostPort} of ${node.name} cannot reach ${pod} for ${formatPort(port)}: route_localnet is off on ${devices.map(inWords).join(' and ')}`,
           evidence: [
-            ...lacking.value.map(({ device, passedBy }) => ({
+            ...devices.map(({ device, passedBy }) => ({
               kind: 'sysctl' as const,
               where: `${localnetOf(device)} of ${node.name} (${PASSED[passedBy](pod)})`,
               saw: '0',
@@ -49,7 +50,7 @@ export const routeLocalnetOff = defineFailure<Data>({
             { kind: 'sysctl', where: `${localnetOf('all')} of ${node.name}`, saw: '0' },
             ...probeEvidence(probesFrom(path, ['loopback'])),
           ],
-          data: { node, devices: lacking.value },
+          data: { node, devices },
         },
       ];
     });
