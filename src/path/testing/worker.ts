@@ -361,3 +361,55 @@ export const withPorts = (pod: Pod, ports: Ports): Pod => ({
   ...pod,
   spec: { ...pod.spec!, containers: pod.spec!.containers.map((container) => ({ ...container, ports })) },
 });
+
+/** A second family of addresses, of the pod and of both nodes. Only the first has rules. */
+export const DUAL: Otherwise = {
+  second: { pod: 'fd00:1::2', node: 'fd00::3' },
+  routes: (routes) => [
+    ...routes,
+    { family: 'ipv6', destination: 'fd00::/64', device: 'eth0', table: 'main', type: 'unicast' },
+    { family: 'ipv6', destination: 'fd00:1::2/128', device: POD.device, table: 'main', type: 'unicast' },
+  ],
+  world: (world) => ({
+    ...world,
+    nodes: world.nodes.map((node) => ({
+      ...node,
+      status: {
+        addresses: [
+          ...(node.status?.addresses ?? []),
+          { type: 'InternalIP', address: node.metadata?.name === NODE.name ? 'fd00::3' : 'fd00::2' },
+        ],
+      },
+    })),
+  }),
+};
+
+/** The API does not know the addresses of the nodes. */
+export const withoutAddresses: Otherwise['world'] = (world) => ({
+  ...world,
+  nodes: world.nodes.map(({ metadata }) => ({ metadata })),
+});
+
+/** The pod has no node yet. */
+export const withoutNode: Otherwise['pod'] = ({ spec, ...pod }) => ({
+  ...pod,
+  spec: { ...spec!, nodeName: undefined },
+});
+
+/** Pod and sandbox are in a namespace of their own. */
+export const inNamespace: Pick<Otherwise, 'pod' | 'sandboxes'> = {
+  pod: (pod) => ({ ...pod, metadata: { ...pod.metadata, namespace: 'shop' } }),
+  sandboxes: (all) => all.map((entry) => ({ ...entry, namespace: 'shop' })),
+};
+
+/** The node's rules are not known. */
+export const unreadRules: Otherwise['report'] = (report) => ({
+  ...report,
+  netfilter: { ...report.netfilter, nft: { unknown: 'EACCES' } },
+});
+
+/** The pod's mapping is of one address. */
+export const forAddress =
+  (hostIP: string): Otherwise['pod'] =>
+  (pod) =>
+    withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP }]);

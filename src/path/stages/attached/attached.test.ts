@@ -1,23 +1,22 @@
 import { known } from '../../model/observed.ts';
 import { testTold } from '../../testing/told.ts';
-import { CHAIN, type Otherwise, POD, SANDBOX, worldOf } from '../../testing/worker.ts';
+import {
+  CHAIN,
+  inNamespace,
+  type Otherwise,
+  POD,
+  SANDBOX,
+  withoutAddresses,
+  withoutNode,
+  worldOf,
+} from '../../testing/worker.ts';
 
 const OLD = '192.168.1.77';
 const DPORT = '-p tcp -m tcp --dport 80';
 const to = (address: string, chain = CHAIN) =>
   `-A ${chain} ${DPORT} -j DNAT --to-destination ${address}:8080`;
 
-const withoutNode: Otherwise['pod'] = ({ spec, ...pod }) => ({
-  ...pod,
-  spec: { ...spec!, nodeName: undefined },
-});
-const inNamespace: Otherwise['pod'] = (pod) => ({ ...pod, metadata: { ...pod.metadata, namespace: 'shop' } });
 const unread = { unknown: 'EACCES' };
-const withoutAddresses: Otherwise['world'] = (world) => ({
-  ...world,
-  nodes: world.nodes.map(({ metadata }) => ({ metadata })),
-});
-
 testTold('attachment-doubled', [
   [
     'to an old address first',
@@ -35,8 +34,7 @@ testTold('attachment-doubled', [
       own: [to(OLD)],
       rules: (text) => text.replace(`id: \\"${SANDBOX}\\"`, `id: \\"${SANDBOX}\\" if: \\"net1\\"`),
       attachments: (all) => all.map((entry) => ({ ...entry, ifName: 'net1' })),
-      pod: inNamespace,
-      sandboxes: (all) => all.map((entry) => ({ ...entry, namespace: 'shop' })),
+      ...inNamespace,
     }),
     [
       'broken worker shop/echo TCP 80: the chain of shop/echo on worker translates TCP 80 to another address before its own',
@@ -230,8 +228,7 @@ testTold('pod-predates-chain', [
     worldOf({
       ...by([...ALONE, { type: 'portmap' }]),
       ...unmapped,
-      pod: inNamespace,
-      sandboxes: (all) => all.map((entry) => ({ ...entry, namespace: 'shop' })),
+      ...inNamespace,
     }),
     [
       'broken worker shop/echo TCP 80: shop/echo was created before 10-net.conflist chained portmap on worker, so TCP 80 has no mapping',

@@ -2,7 +2,7 @@ import type { Pod, Service } from '../../../kube/types.ts';
 import type { World } from '../../model/world.ts';
 import { podOn, smallWorld } from '../../testing/small-world.ts';
 import { testTold } from '../../testing/told.ts';
-import { NODE, type Otherwise, withPorts, worldOf } from '../../testing/worker.ts';
+import { inNamespace, NODE, type Otherwise, withoutNode, withPorts, worldOf } from '../../testing/worker.ts';
 
 /** The worker, whose pod asks for an address. */
 const asking = (hostIP: string | undefined, more: Otherwise = {}): World =>
@@ -14,7 +14,6 @@ const asking = (hostIP: string | undefined, more: Otherwise = {}): World =>
     },
   });
 
-const inNamespace = (pod: Pod): Pod => ({ ...pod, metadata: { ...pod.metadata, namespace: 'shop' } });
 const withIps = (pod: Pod, ...ips: (string | undefined)[]): Pod => ({
   ...pod,
   status: { ...pod.status, podIPs: ips.map((ip) => (ip === undefined ? {} : { ip })) as { ip: string }[] },
@@ -34,7 +33,7 @@ testTold('hostip-family-mismatch', [
   ],
   [
     'another family, of a pod elsewhere',
-    asking('fd00::1', { pod: inNamespace }),
+    asking('fd00::1', inNamespace),
     [
       'broken worker shop/echo TCP [fd00::1]:80: shop/echo requests TCP [fd00::1]:80, but has only 192.168.1.2',
       'object | pod shop/echo: hostIP | fd00::1',
@@ -96,7 +95,7 @@ testTold('hostip-not-on-node', [
   ],
   [
     'an address of nobody, of a pod elsewhere',
-    asking('10.9.9.9', { pod: inNamespace }),
+    asking('10.9.9.9', inNamespace),
     [
       'broken worker shop/echo TCP 10.9.9.9:80: shop/echo requests TCP 10.9.9.9:80, but worker does not have the address 10.9.9.9',
       'object | pod shop/echo: hostIP | 10.9.9.9',
@@ -117,11 +116,7 @@ testTold('hostip-not-on-node', [
     }),
     [],
   ],
-  [
-    'a pod without a node',
-    asking('10.9.9.9', { pod: ({ spec, ...pod }) => ({ ...pod, spec: { ...spec!, nodeName: undefined } }) }),
-    [],
-  ],
+  ['a pod without a node', asking('10.9.9.9', { pod: withoutNode }), []],
 ]);
 
 type Port = { hostPort?: number; hostIP?: string; protocol?: string };

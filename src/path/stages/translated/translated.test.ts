@@ -1,6 +1,19 @@
 import type { NodeReport } from '../../model/node-report.ts';
 import { testTold } from '../../testing/told.ts';
-import { CHAIN, NODE, type Otherwise, POD, SANDBOX, withPorts, worldOf } from '../../testing/worker.ts';
+import {
+  CHAIN,
+  DUAL,
+  forAddress,
+  inNamespace,
+  NODE,
+  type Otherwise,
+  POD,
+  SANDBOX,
+  unreadRules,
+  withoutAddresses,
+  withoutNode,
+  worldOf,
+} from '../../testing/worker.ts';
 
 const DPORT = '-p tcp -m tcp --dport 80';
 const ELSEWHERE = '10.9.9.9:80';
@@ -8,27 +21,6 @@ const OLD = '192.168.1.77';
 const JUMP = '-m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT';
 const unread = { unknown: 'EACCES' };
 
-/** The worker's rules are not known. */
-const unreadRules: Otherwise['report'] = (report) => ({
-  ...report,
-  netfilter: { ...report.netfilter, nft: unread },
-});
-const inNamespace: Otherwise = {
-  pod: (pod) => ({ ...pod, metadata: { ...pod.metadata, namespace: 'shop' } }),
-  sandboxes: (all) => all.map((entry) => ({ ...entry, namespace: 'shop' })),
-};
-const withoutNode: Otherwise['pod'] = ({ spec, ...pod }) => ({
-  ...pod,
-  spec: { ...spec!, nodeName: undefined },
-});
-const withoutAddresses: Otherwise['world'] = (world) => ({
-  ...world,
-  nodes: world.nodes.map(({ metadata }) => ({ metadata })),
-});
-const forAddress =
-  (hostIP: string): Otherwise['pod'] =>
-  (pod) =>
-    withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP }]);
 /** Without portmap in the chain. */
 const unchained = { portmap: { type: 'tuning' } };
 
@@ -361,29 +353,6 @@ testTold('host-listener-hijacked', [
 
 /** Without the rules of the pod. */
 const unmapped: Otherwise = { rules: (text) => text.replace(/^.*CNI-DN-.*\n/gm, '') };
-/** Addresses of a second family, of the pod and of the node. */
-const dual: Otherwise = {
-  second: { pod: 'fd00:1::2', node: 'fd00::3' },
-  world: (world) => ({
-    ...world,
-    nodes: world.nodes.map((node) => ({
-      ...node,
-      status: {
-        addresses: [
-          ...(node.status?.addresses ?? []),
-          { type: 'InternalIP', address: node.metadata?.name === NODE.name ? 'fd00::3' : 'fd00::2' },
-        ],
-      },
-    })),
-  }),
-};
-const ofDual = {
-  routes: (routes: Parameters<NonNullable<Otherwise['routes']>>[0]) => [
-    ...routes,
-    { family: 'ipv6' as const, destination: 'fd00::/64', device: 'eth0', table: 'main', type: 'unicast' },
-  ],
-};
-
 testTold('mapping-missing', [
   [
     'of the only pod',
@@ -413,7 +382,7 @@ testTold('mapping-missing', [
   ],
   [
     'of one of two families',
-    worldOf({ ...dual, ...ofDual }),
+    worldOf(DUAL),
     [
       'broken worker echo TCP 80 IPv6: no rule of worker names the sandbox of echo, so TCP 80 leads nowhere',
       'rule | mappings of worker | -A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"net\\" id: \\"9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e\\"" -m multiport --dports 80 -j CNI-DN-548df12b6bfbdd0f68f88',
