@@ -4,7 +4,7 @@ import type { World } from '../model/world.ts';
 import { type MemoKey, remembered } from '../view/memory.ts';
 import type { NodeView } from '../view/node-view.ts';
 import type { Scene } from '../view/scene.ts';
-import { excerpt } from './evidence.ts';
+import { excerpt, LONGEST } from './evidence.ts';
 
 /** A kind of complaint about ports. */
 export interface Complaint {
@@ -25,7 +25,7 @@ export function complaintsOn(
   return remembered(node, byPort, () => {
     const found = new Map<number, Event[]>();
     for (const event of eventsByNode(scene.world).get(node.name) ?? []) {
-      for (const port of new Set(portsIn(excerpt(event.message ?? '')))) {
+      for (const port of new Set(portsIn((event.message ?? '').slice(0, LONGEST)))) {
         const events = found.get(port);
         if (events === undefined) found.set(port, [event]);
         else events.push(event);

@@ -5,7 +5,8 @@ import type { CachedAttachment } from '../model/node-report.ts';
 import type { ConfigFile, NodeView } from '../view/node-view.ts';
 import type { PathView, Scene } from '../view/scene.ts';
 
-const LONGEST = 2000;
+/** The most characters of a text that are shown, or searched. */
+export const LONGEST = 2000;
 
 /** Text as evidence, limited in length. */
 export function excerpt(text: string): string {
