@@ -12,7 +12,7 @@ import { type Detection, defineFailure } from '../failure.ts';
 const LOOKED: Complaint = {
   byPort: memoKey(),
   portsIn: (message) =>
-    /listen/i.test(message) ? (message.match(/(?<!\d)\d{1,5}(?!\d)/g) ?? []).map(Number) : [],
+    /listen/i.test(message) ? [...message.matchAll(/(?<!\d)\d{1,5}(?!\d)/g)].map(Number) : [],
 };
 
 /**
