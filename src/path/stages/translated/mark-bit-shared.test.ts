@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import { type Diagnosed, diagnose } from '../../diagnose/diagnose.ts';
 import { planHeal } from '../../heal/plan.ts';
-import type { NodeReport, PolicyRule } from '../../model/node-report.ts';
+import type { CachedAttachment, NodeReport, PolicyRule, Sandbox } from '../../model/node-report.ts';
+import type { World } from '../../model/world.ts';
 import { cniNode, listOf } from '../../testing/cni-node.ts';
-import { smallWorld } from '../../testing/small-world.ts';
+import { podOn, smallWorld } from '../../testing/small-world.ts';
+import { testTold, told } from '../../testing/told.ts';
 
 interface Otherwise {
   /** Of portmap's entry. */
@@ -20,6 +22,9 @@ interface Otherwise {
   policyRules6?: PolicyRule[];
   /** Lists of other networks, by file name. */
   lists?: Record<string, string>;
+  /** Names of pods with two mappings each. */
+  pods?: string[];
+  attachments?: CachedAttachment[];
   routes?: Extract<NodeReport['network']['routes'], { value: unknown }>['value'];
 }
 
@@ -44,7 +49,9 @@ const OWN = [
   '-A CNI-HOSTPORT-SETMARK -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark 0x2000/0x2000',
 ];
 
-function diagnosed(otherwise: Otherwise): Diagnosed {
+const diagnosed = (otherwise: Otherwise): Diagnosed => diagnose(worldFor(otherwise));
+
+function worldFor(otherwise: Otherwise): World {
   const { portmap, primary = 'bridge', mangle, mangle6, nat = OWN, nat6, nft = [] } = otherwise;
   const list = listOf([
     { type: primary },
@@ -52,7 +59,11 @@ function diagnosed(otherwise: Otherwise): Diagnosed {
   ]);
   const report = cniNode(
     { '10-net.conflist': list, ...otherwise.lists },
-    { loaded: list, network: { routes: { value: otherwise.routes ?? [] } } },
+    {
+      loaded: list,
+      network: { routes: { value: otherwise.routes ?? [] } },
+      cni: { attachments: { value: otherwise.attachments ?? [] } },
+    },
   );
   const standard = (priority: number, table: string): PolicyRule => ({ priority, table });
   const withStandard = (rules: PolicyRule[] = []) => ({
@@ -73,8 +84,18 @@ function diagnosed(otherwise: Otherwise): Diagnosed {
       nft: { value: JSON.stringify({ nftables: nft }) },
     },
   };
-  return diagnose(smallWorld([], { reports: new Map([['n1', { value: seen }]]) }));
+  const pods = otherwise.pods ?? [];
+  const withSandboxes = { ...seen, sandboxes: { value: pods.map(sandboxOf) } };
+  return smallWorld(
+    pods.map((name) => podOn('n1', name, 80, 81)),
+    { reports: new Map([['n1', { value: withSandboxes }]]) },
+  );
 }
+
+const sandboxOf = (name: string): Sandbox => ({
+  ...{ id: `sandbox-of-${name}`, name, namespace: 'default', uid: `uid-${name}`, attempt: 0, ready: true },
+  ...{ createdAt: '', hostNetwork: false, netnsExists: true, ips: ['10.1.0.2'], portMappings: [] },
+});
 
 const found = (otherwise: Otherwise) =>
   diagnosed(otherwise).diagnosis.findings.find(({ code }) => code === 'mark-bit-shared');
@@ -497,4 +518,165 @@ describe('a rule of portmap for a bit that it no longer uses', () => {
     ],
     ['is not reported in another table', { portmap: nftables, nft: baseChain('mine', 'input') }],
   ])('%s', (_, otherwise) => expect(found({ nat: [], ...otherwise })).toBeUndefined());
+});
+
+const attachmentOf = (config: string): CachedAttachment => ({
+  ...{
+    file: '/var/lib/cni/results/x',
+    modified: '',
+    networkName: 'x',
+    containerId: 'x',
+    ifName: 'eth0',
+    config,
+  },
+  ...{ portMappings: [], result: {} },
+});
+const networkX = (portmap: object) =>
+  listOf([{ type: 'bridge' }, { type: 'portmap', ...portmap }], { name: 'x' });
+const NFT = { portmap: { backend: 'nftables', markMasqBit: 12 }, nat: [] };
+const BY_MARK: PolicyRule = { priority: 9, mark: { value: 0x2000, mask: 0x2000 }, action: 'prohibit' };
+const legacyToo = (world: World): World => {
+  const report = (world.reports.get('n1') as { value: NodeReport }).value;
+  const iptables = report.netfilter.iptables.map((entry) => ({
+    ...entry,
+    variant: 'iptables-legacy' as const,
+  }));
+  const value = { ...report, netfilter: { ...report.netfilter, iptables } };
+  return { ...world, reports: new Map([['n1', { value }]]) };
+};
+
+testTold('mark-bit-shared', [
+  [
+    'with one rule, on a node with two pods',
+    worldFor({ mangle: [SET], pods: ['a', 'b'] }),
+    [
+      'risk n1: portmap uses bit 13 of the packet mark on n1, and a rule of another component uses it too',
+      'remedy: Give portmap bit 12 (`markMasqBit`), which no rule of n1 uses.',
+      'rule | iptables-nft mangle PREROUTING (sets the bit) | -A PREROUTING -p tcp -m tcp --dport 9099 -j MARK --set-xmark 0x2000/0x2000',
+      'write-file on n1, to let portmap use bit 12: {"path":"/etc/cni/net.d/10-net.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"capabilities":{"portMappings":true},"type":"portmap","markMasqBit":12}]}}',
+      'attach on n1, to mark packets of a by bit 12: {"sandbox":"sandbox-of-a","config":"/etc/cni/net.d/10-net.conflist","plugin":"portmap","own":true}',
+      'attach on n1, to mark packets of b by bit 12: {"sandbox":"sandbox-of-b","config":"/etc/cni/net.d/10-net.conflist","plugin":"portmap","own":true}',
+      'iptables on n1, to no longer use bit 13: {"variant":"iptables-nft","family":"ipv4","table":"nat","commands":[["-D","CNI-HOSTPORT-SETMARK","-m","comment","--comment","CNI portfwd masquerade mark","-j","MARK","--set-xmark","0x2000/0x2000"],["-D","CNI-HOSTPORT-MASQ","-m","mark","--mark","0x2000/0x2000","-j","MASQUERADE"]]}',
+    ],
+  ],
+  [
+    'with two rules, of legacy',
+    legacyToo(worldFor({ mangle: [SET, SET.replace('9099', '9098')] })),
+    [
+      'risk n1: portmap uses bit 13 of the packet mark on n1, and 2 rules of another component use it too',
+      'remedy: Give portmap bit 12 (`markMasqBit`), which no rule of n1 uses.',
+      'rule | iptables-legacy mangle PREROUTING (sets the bit) | -A PREROUTING -p tcp -m tcp --dport 9099 -j MARK --set-xmark 0x2000/0x2000',
+      'rule | iptables-legacy mangle PREROUTING (sets the bit) | -A PREROUTING -p tcp -m tcp --dport 9098 -j MARK --set-xmark 0x2000/0x2000',
+      'write-file on n1, to let portmap use bit 12: {"path":"/etc/cni/net.d/10-net.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"capabilities":{"portMappings":true},"type":"portmap","markMasqBit":12}]}}',
+      'iptables on n1, to no longer use bit 13: {"variant":"iptables-legacy","family":"ipv4","table":"nat","commands":[["-D","CNI-HOSTPORT-SETMARK","-m","comment","--comment","CNI portfwd masquerade mark","-j","MARK","--set-xmark","0x2000/0x2000"],["-D","CNI-HOSTPORT-MASQ","-m","mark","--mark","0x2000/0x2000","-j","MASQUERADE"]]}',
+    ],
+  ],
+  [
+    'with a policy rule of IPv6',
+    worldFor({ nat6: OWN, policyRules6: [BY_MARK] }),
+    [
+      'risk n1: portmap uses bit 13 of the packet mark on n1, and a rule of another component uses it too',
+      'remedy: Give portmap bit 12 (`markMasqBit`), which no rule of n1 uses.',
+      'route | IPv6 policy rule of n1 (acts on the bit) | 9: from all fwmark 0x2000/0x2000 prohibit',
+      'write-file on n1, to let portmap use bit 12: {"path":"/etc/cni/net.d/10-net.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"capabilities":{"portMappings":true},"type":"portmap","markMasqBit":12}]}}',
+      'iptables on n1, to no longer use bit 13: {"variant":"iptables-nft","family":"ipv4","table":"nat","commands":[["-D","CNI-HOSTPORT-SETMARK","-m","comment","--comment","CNI portfwd masquerade mark","-j","MARK","--set-xmark","0x2000/0x2000"],["-D","CNI-HOSTPORT-MASQ","-m","mark","--mark","0x2000/0x2000","-j","MASQUERADE"]]}',
+      'iptables on n1, to no longer use bit 13: {"variant":"iptables-nft","family":"ipv6","table":"nat","commands":[["-D","CNI-HOSTPORT-SETMARK","-m","comment","--comment","CNI portfwd masquerade mark","-j","MARK","--set-xmark","0x2000/0x2000"],["-D","CNI-HOSTPORT-MASQ","-m","mark","--mark","0x2000/0x2000","-j","MASQUERADE"]]}',
+    ],
+  ],
+  [
+    'with a policy rule of both families',
+    worldFor({ nat6: OWN, policyRules: [BY_MARK], policyRules6: [BY_MARK] }),
+    [
+      'risk n1: portmap uses bit 13 of the packet mark on n1, and 2 rules of another component use it too',
+      'remedy: Give portmap bit 12 (`markMasqBit`), which no rule of n1 uses.',
+      'route | policy rule of n1 (acts on the bit) | 9: from all fwmark 0x2000/0x2000 prohibit',
+      'route | IPv6 policy rule of n1 (acts on the bit) | 9: from all fwmark 0x2000/0x2000 prohibit',
+      'write-file on n1, to let portmap use bit 12: {"path":"/etc/cni/net.d/10-net.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"capabilities":{"portMappings":true},"type":"portmap","markMasqBit":12}]}}',
+      'iptables on n1, to no longer use bit 13: {"variant":"iptables-nft","family":"ipv4","table":"nat","commands":[["-D","CNI-HOSTPORT-SETMARK","-m","comment","--comment","CNI portfwd masquerade mark","-j","MARK","--set-xmark","0x2000/0x2000"],["-D","CNI-HOSTPORT-MASQ","-m","mark","--mark","0x2000/0x2000","-j","MASQUERADE"]]}',
+      'iptables on n1, to no longer use bit 13: {"variant":"iptables-nft","family":"ipv6","table":"nat","commands":[["-D","CNI-HOSTPORT-SETMARK","-m","comment","--comment","CNI portfwd masquerade mark","-j","MARK","--set-xmark","0x2000/0x2000"],["-D","CNI-HOSTPORT-MASQ","-m","mark","--mark","0x2000/0x2000","-j","MASQUERADE"]]}',
+    ],
+  ],
+  [
+    'with none, and one bit is old',
+    worldFor({ ...NFT, nft: ownTable([12, 13]), pods: ['a'] }),
+    [
+      'risk n1: portmap uses bit 12 of the packet mark on n1, and rules of its own still masquerade by bit 13',
+      "remedy: Write the mappings again with bit 12, then delete portmap's rules for bit 13.",
+      'rule | nft hostport postrouting (masquerades by a bit that portmap no longer uses) | meta mark & 8192 == 8192 masquerade',
+      'attach on n1, to mark packets of a by bit 12: {"sandbox":"sandbox-of-a","config":"/etc/cni/net.d/10-net.conflist","plugin":"portmap"}',
+      'delete-nft-rule on n1, to no longer use bit 13: {"family":"inet","table":"hostport","chain":"postrouting","handle":113}',
+    ],
+  ],
+  [
+    'with none, and two bits are old',
+    worldFor({ ...NFT, nft: ownTable([13, 12, 11]) }),
+    [
+      'risk n1: portmap uses bit 12 of the packet mark on n1, and rules of its own still masquerade by bits 11, 13',
+      "remedy: Write the mappings again with bit 12, then delete portmap's rules for bits 11, 13.",
+      'rule | nft hostport postrouting (masquerades by a bit that portmap no longer uses) | meta mark & 2048 == 2048 masquerade',
+      'rule | nft hostport postrouting (masquerades by a bit that portmap no longer uses) | meta mark & 8192 == 8192 masquerade',
+      'delete-nft-rule on n1, to no longer use bit 11: {"family":"inet","table":"hostport","chain":"postrouting","handle":111}',
+      'delete-nft-rule on n1, to no longer use bit 13: {"family":"inet","table":"hostport","chain":"postrouting","handle":113}',
+    ],
+  ],
+  [
+    'with one rule, and another bit is old',
+    worldFor({ ...NFT, nft: ownTable([13, 12, 11]), mangle: [SET.replaceAll('0x2000', '0x1000')] }),
+    [
+      'risk n1: portmap uses bit 12 of the packet mark on n1, and a rule of another component uses it too',
+      'remedy: Give portmap bit 11 (`markMasqBit`), which no rule of n1 uses.',
+      'rule | iptables-nft mangle PREROUTING (sets the bit) | -A PREROUTING -p tcp -m tcp --dport 9099 -j MARK --set-xmark 0x1000/0x1000',
+      'rule | nft hostport postrouting (masquerades by a bit that portmap no longer uses) | meta mark & 2048 == 2048 masquerade',
+      'rule | nft hostport postrouting (masquerades by a bit that portmap no longer uses) | meta mark & 8192 == 8192 masquerade',
+      'write-file on n1, to let portmap use bit 11: {"path":"/etc/cni/net.d/10-net.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"backend":"nftables","capabilities":{"portMappings":true},"markMasqBit":11,"type":"portmap"}]}}',
+      'delete-nft-rule on n1, to no longer use bit 12: {"family":"inet","table":"hostport","chain":"postrouting","handle":112}',
+      'delete-nft-rule on n1, to no longer use bit 13: {"family":"inet","table":"hostport","chain":"postrouting","handle":113}',
+    ],
+  ],
+  [
+    'with one rule, and no other bit is free',
+    worldFor({ mangle: ['-A FORWARD -j MARK --set-xmark 0x1/0xffffffff'] }),
+    [
+      'risk n1: portmap uses bit 13 of the packet mark on n1, and a rule of another component uses it too',
+      'remedy: no bit of the mark is free on n1: rules there or Kubernetes use each of them, so one of the components must give one up',
+      'rule | iptables-nft mangle FORWARD (clears the bit before packets are masqueraded) | -A FORWARD -j MARK --set-xmark 0x1/0xffffffff',
+      'by hand: no bit of the mark is free on n1: rules there or Kubernetes use each of them, so one of the components must give one up',
+    ],
+  ],
+  [
+    "with none, and the old bit is another network's that is attached",
+    worldFor({ ...NFT, nft: ownTable([12, 13]), attachments: [attachmentOf(networkX({}))] }),
+    [],
+  ],
+  [
+    'with none, and the old bit is not that of another network',
+    worldFor({
+      ...NFT,
+      nft: ownTable([12, 13]),
+      attachments: [
+        attachmentOf('{'),
+        attachmentOf(listOf([{ type: 'bridge' }], { name: 'x' })),
+        attachmentOf(networkX({ markMasqBit: 7 })),
+        attachmentOf(listOf([{ type: 'bridge' }, { type: 'portmap' }])),
+      ],
+    }),
+    [
+      'risk n1: portmap uses bit 12 of the packet mark on n1, and rules of its own still masquerade by bit 13',
+      "remedy: Write the mappings again with bit 12, then delete portmap's rules for bit 13.",
+      'rule | nft hostport postrouting (masquerades by a bit that portmap no longer uses) | meta mark & 8192 == 8192 masquerade',
+      'delete-nft-rule on n1, to no longer use bit 13: {"family":"inet","table":"hostport","chain":"postrouting","handle":113}',
+    ],
+  ],
+  ['with none', worldFor({}), []],
+]);
+
+test('nothing is known where the rules, or the configurations, are not', () => {
+  const world = worldFor({ mangle: [SET] });
+  const { value } = world.reports.get('n1') as { value: NodeReport };
+  const unread = { ...value, netfilter: { ...value.netfilter, nft: { unknown: 'EACCES' } } };
+  const unlisted = { ...value, cni: { ...value.cni, files: { unknown: 'EACCES' } } };
+  for (const report of [unread, unlisted]) {
+    const other = { ...world, reports: new Map([['n1', { value: report }]]) };
+    expect(told('mark-bit-shared', other)).toEqual([]);
+  }
 });
