@@ -1,8 +1,9 @@
-import { formatIp, parseIp } from '../net/ip.ts';
+import { formatIp, parseIp } from '../util/ip.ts';
+import { type Family } from '../util/family.ts';
 import type { NetDevice, NetDevices } from '../net/links.ts';
 import type { KernelRoute } from '../net/routes.ts';
 import { FakeNat } from '../netfilter/iptables/iptables.fake.ts';
-import { type IpFamily, IptablesUnavailable, type NatTable } from '../netfilter/iptables/iptables.ts';
+import { IptablesUnavailable, type NatTable } from '../netfilter/iptables/iptables.ts';
 import { splitWords } from '../netfilter/iptables/rule-text.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import { FakeNft } from '../netfilter/nft/nft.fake.ts';
@@ -23,11 +24,11 @@ export interface FakeFlow {
  * variants of iptables print them, the nftables tables of others are only listed and deleted from, and a device has no life of its own.
  */
 export class FakeMachine implements Machine, Exec {
-  readonly tables: Record<IpFamily, FakeNat> = { ipv4: new FakeNat('ipv4'), ipv6: new FakeNat('ipv6') };
+  readonly tables: Record<Family, FakeNat> = { ipv4: new FakeNat('ipv4'), ipv6: new FakeNat('ipv6') };
   readonly nftTable = new FakeNft();
   /** What cannot be used here. */
-  readonly unusable = new Set<IpFamily | 'nft' | 'conntrack'>();
-  readonly glances: Partial<Record<IpFamily, NatGlance>> = {};
+  readonly unusable = new Set<Family | 'nft' | 'conntrack'>();
+  readonly glances: Partial<Record<Family, NatGlance>> = {};
   /** Rules of the reference plugin's tables, as `nft -j` prints them. */
   readonly foreign: {
     family: 'ip' | 'ip6';
@@ -49,7 +50,7 @@ export class FakeMachine implements Machine, Exec {
   locks = { taken: 0, held: 0 };
   lockError: Error | undefined;
 
-  nat(_exec: Exec, family: IpFamily): NatTable {
+  nat(_exec: Exec, family: Family): NatTable {
     const nat = this.tables[family];
     const usable = <T>(work: () => Promise<T>): Promise<T> =>
       this.unusable.has(family)
@@ -80,16 +81,16 @@ export class FakeMachine implements Machine, Exec {
     });
   }
 
-  glance(family: IpFamily): NatGlance | undefined {
+  glance(family: Family): NatGlance | undefined {
     return this.glances[family];
   }
 
-  mayHaveIptablesChain(chain: string, family?: IpFamily): boolean {
-    const asked: IpFamily[] = family === undefined ? ['ipv4', 'ipv6'] : [family];
+  mayHaveIptablesChain(chain: string, family?: Family): boolean {
+    const asked: Family[] = family === undefined ? ['ipv4', 'ipv6'] : [family];
     return asked.some((one) => this.hasIptablesNftChain(chain, one));
   }
 
-  hasIptablesNftChain(chain: string, family: IpFamily): boolean {
+  hasIptablesNftChain(chain: string, family: Family): boolean {
     return this.tables[family].hasChain(chain);
   }
 

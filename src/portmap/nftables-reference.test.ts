@@ -1,7 +1,7 @@
+import { attachmentChain } from './layout.ts';
 import { beforeEach, describe, expect, test } from 'bun:test';
 import { FakeMachine } from './machine.fake.ts';
 import { ReferenceTables } from './nftables-reference.ts';
-import { attachmentChain } from './rules.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
 
 let machine: FakeMachine;

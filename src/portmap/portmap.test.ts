@@ -1,3 +1,4 @@
+import { attachmentChain } from './layout.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +11,6 @@ import { NotRegularFile } from '../sys/regular-file.ts';
 import { FakeMachine } from './machine.fake.ts';
 import { podAddresses, portmap } from './portmap.ts';
 import { RouteLocalnet } from './route-localnet.ts';
-import { attachmentChain } from './rules.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
 
 // The plugin from request to answer, on a machine in memory. What packets make of it is in portmap.netns.test.ts and its neighbours.

@@ -1,3 +1,6 @@
+import { type IpAddress, parseIp } from '../util/ip.ts';
+import { parseCidr } from '../util/cidr.ts';
+import { attachmentChain } from './layout.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import {
   existsSync,
@@ -13,12 +16,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PluginRequest } from '../cni/plugin.ts';
 import type { PluginConfig } from '../cni/types.ts';
-import { type IpAddress, parseCidr, parseIp } from '../net/ip.ts';
 import { parsePortmapConfig } from './config.ts';
 import { FakeMachine } from './machine.fake.ts';
 import { portmap } from './portmap.ts';
 import { loopbackDevices, neededByOthers, RouteLocalnet, withoutRouteLocalnet } from './route-localnet.ts';
-import { attachmentChain } from './rules.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
 
 /** As with Cilium: packets to pods leave by `cilium_host`, and come in by their own device. */

@@ -81,8 +81,8 @@ export const markBitShared = defineFailure<Data>({
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
       const ruleset = known(node.ruleset);
-      const bit = markBitOf(node);
-      if (bit === undefined || ruleset === undefined) return [];
+      const bit = ruleset && markBitOf(node, ruleset);
+      if (ruleset === undefined || bit === undefined) return [];
       const clashes = clashesOn(node, ruleset, bit);
       const old = oldRules(node, ruleset, bit);
       const isShared = clashes.length > 0;
@@ -110,8 +110,9 @@ export const markBitShared = defineFailure<Data>({
 
   heal({ data: { node, bit, isShared, old, free, owners } }, scene) {
     const next = isShared ? free : bit;
-    if (next === undefined || node.active === undefined) return { by: 'hand', why: noneFree(node, owners) };
-    const document = changePortmap(listDocument(node.active), (portmap) => ({
+    if (next === undefined) return { by: 'hand', why: noneFree(node, owners) };
+    const active = node.active!;
+    const document = changePortmap(listDocument(active), (portmap) => ({
       ...portmap,
       markMasqBit: next,
     }));
@@ -127,7 +128,7 @@ export const markBitShared = defineFailure<Data>({
           ? [
               writeConfig(
                 node,
-                node.active.path,
+                active.path,
                 document,
                 `let portmap use bit ${next}${conditionOf(next, owners)}`,
               ),
@@ -172,11 +173,10 @@ function conditionOf(bit: number, owners: readonly string[]): string {
 }
 
 /** portmap's bit on a node; undefined where it uses none. */
-function markBitOf(node: NodeView): number | undefined {
+function markBitOf(node: NodeView, { tables }: Ruleset): number | undefined {
   const fields = portmapIn(node.chain)?.fields;
   // Without masquerading, or with another component's mark, portmap sets no bit.
   if (fields === undefined || fields.snat === false || fields.externalSetMarkChain) return undefined;
-  const tables = known(node.ruleset)?.tables ?? [];
   const hasTable = (name: string) => tables.some((table) => table.backend === 'nft' && table.name === name);
   // The reference plugin masquerades by address there.
   if (fields.backend === 'nftables' && hasTable(REFERENCE_NFT_TABLE) && !hasTable(NFT_TABLE))
@@ -248,15 +248,16 @@ function isOfBothFamilies(node: NodeView, { tables }: Ruleset): boolean {
 }
 
 /** The policy rules of a node that go by the mark and lead somewhere. Packets of hostPorts are routed when they have been marked. */
-function routingByMark({ seen }: NodeView, family: Family): PolicyRule[] {
-  if (seen === undefined) return [];
+function routingByMark(node: NodeView, family: Family): PolicyRule[] {
+  const seen = node.seen!;
   const routes = known(seen.network.routes);
-  return (known(policyRules(seen, family)) ?? []).filter(({ mark, action, table }) => {
+  const rules = known(policyRules(seen, family))?.filter(({ mark, action, table }) => {
     if (mark === undefined || action === 'nop') return false;
     // Where a table has no route, the next rule decides.
     const isEmpty = routes?.every((route) => route.family !== family || route.table !== table) ?? false;
     return action !== undefined || !isEmpty;
   });
+  return rules ?? [];
 }
 
 function ownersOn(node: NodeView, { tables }: Ruleset): string[] {
@@ -286,14 +287,12 @@ function freeBit(node: NodeView, ruleset: Ruleset, owners: readonly string[]): n
  * (pkg/datapath/linux/linux_defaults), or by the rules that keep it from connection tracking (xfrmDescription in pkg/datapath/iptables). Its
  * other rules for these marks are there without encryption, too.
  */
-function encryptsByIpsec({ seen }: NodeView, { tables }: Ruleset): boolean {
-  const isRouted = FAMILIES.some(
-    (family) =>
-      seen !== undefined &&
-      known(policyRules(seen, family))?.some(
-        ({ mark, table }) =>
-          mark?.mask === 0xf00 && (mark.value === 0xd00 || (mark.value === 0xe00 && table === '200')),
-      ),
+function encryptsByIpsec(node: NodeView, { tables }: Ruleset): boolean {
+  const isRouted = FAMILIES.some((family) =>
+    known(policyRules(node.seen!, family))?.some(
+      ({ mark, table }) =>
+        mark?.mask === 0xf00 && (mark.value === 0xd00 || (mark.value === 0xe00 && table === '200')),
+    ),
   );
   return (
     isRouted ||
@@ -353,9 +352,9 @@ function isByBit({ expressions }: Rule, bit: number): boolean {
 
 /** The bits of other networks, by the node's other configurations and by the attachments that were made. */
 function bitsOfOtherNetworks(node: NodeView): number[] {
-  const own = known(node.active?.list)?.name;
+  const own = known(node.active!.list)!.name;
   const lists = [
-    ...(node.configs ?? []).map(({ list }) => known(list)),
+    ...node.configs!.map(({ list }) => known(list)),
     ...(node.attachments ?? []).map(({ config }) => listIn(config)),
   ];
   return lists.flatMap((list) => {
@@ -376,8 +375,7 @@ function listIn(config: string): NetworkConfigList | undefined {
 /** The steps that take portmap's shared rules with a bit out of every table. */
 function removals(node: NodeView, bit: number): HealStep[] {
   const mark = `0x${(2 ** bit).toString(16)}/0x${(2 ** bit).toString(16)}`;
-  const tables = known(node.ruleset)?.tables ?? [];
-  return tables.flatMap((table): HealStep[] => {
+  return known(node.ruleset)!.tables.flatMap((table): HealStep[] => {
     const { backend, family, name, chains } = table;
     const step = { on: 'node' as const, node: node.name, why: `no longer use bit ${bit}` };
     if (backend === 'nft') {
