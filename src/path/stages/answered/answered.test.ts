@@ -435,7 +435,7 @@ testTold('policy-denied', [
     'by two policies, of which one admits others',
     worldOf({ policies: [CLOSED, ADMITTING], probes: AWAY }),
     [
-      'risk worker echo TCP 80: policies inside-only, some denies other machines TCP 8080 of echo, where TCP 80 leads; they admit others, and whether clients are among these was not seen',
+      'risk worker echo TCP 80: policies inside-only, some deny other machines TCP 8080 of echo, where TCP 80 leads; they admit others, and whether clients are among these was not seen',
       'object | networkpolicy default/inside-only | {"podSelector":{},"ingress":[{"from":[{"podSelector":{}}]}]}',
       'object | networkpolicy default/some | {"podSelector":{},"ingress":[{"from":[{"ipBlock":{"cidr":"203.0.113.0/24"}}]}]}',
       'probe | direct to 192.168.1.2:8080 | answered: connected',

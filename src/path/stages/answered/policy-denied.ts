@@ -38,11 +38,11 @@ export const policyDenied = defineFailure<null>({
       const others = admitsOthers
         ? '; they admit others, and whether clients are among these was not seen'
         : '';
-      const by = agent === undefined ? policyNames(policies) : `${agent} on ${node.name}`;
+      const by = agent === undefined ? policiesDeny(policies) : `${agent} on ${node.name} denies`;
       return [
         {
           subject,
-          message: `${by} denies other machines ${port.protocol} ${port.containerPort} of ${podName(subject.pod!)}, where ${formatPort(port)} leads${others}`,
+          message: `${by} other machines ${port.protocol} ${port.containerPort} of ${podName(subject.pod!)}, where ${formatPort(port)} leads${others}`,
           evidence: [
             ...(agent === undefined ? [] : [endEvidence(end!)]),
             ...policies.map(
@@ -64,7 +64,7 @@ export const policyDenied = defineFailure<null>({
   heal: () => ({ by: 'hand', why: 'only the author of the policy can decide whom it admits' }),
 });
 
-function policyNames(policies: Denial['policies']): string {
-  const names = policies.map(({ metadata }) => metadata?.name ?? '');
-  return `${names.length === 1 ? 'policy' : 'policies'} ${names.join(', ')}`;
+function policiesDeny(policies: Denial['policies']): string {
+  const names = policies.map(({ metadata }) => metadata?.name ?? '').join(', ');
+  return policies.length === 1 ? `policy ${names} denies` : `policies ${names} deny`;
 }
