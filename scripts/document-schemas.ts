@@ -64,6 +64,11 @@ const finding = z.strictObject({
       'what the finding is about: a node, a pod, or one mapping of a pod; a pod has its node, a mapping its pod and node',
     ),
   message: z.string().describe('one sentence with the names and values of this case'),
+  args: z
+    .record(z.string(), z.union([z.string(), z.number(), z.array(z.string())]))
+    .describe(
+      'the names and values in the message, by what they are; which there are depends on the code and its case',
+    ),
   evidence: z.array(evidence),
   explanation: z.string(),
   remedy: z.string(),

@@ -21,6 +21,7 @@ import { bundleWorld } from '../src/collect/bundle.ts';
 import { diagnose } from '../src/path/diagnose/diagnose.ts';
 import { describeStep } from '../src/path/heal/describe-action.ts';
 import { planHeal } from '../src/path/heal/plan.ts';
+import type { Diagnosis } from '../src/path/model/finding.ts';
 import { UserError } from '../src/util/errors.ts';
 import { ALL_ANSWER } from './fixtures/moments.ts';
 
@@ -261,6 +262,21 @@ describe('escape sequences that are only data are printed as escapes', () => {
     // It is shown, not hidden.
     expect(stdout).toMatch(/(\\x1b|\\u001b|\\e)\]0;owned/);
     expect(stdout).not.toMatch(/^ERROR: forged/m);
+  });
+
+  test('also in the values of a message, which are what the message says', async () => {
+    edit('objects/services.json', (services: object[]) => {
+      services.push({
+        metadata: { namespace: 'default', name: PAYLOAD },
+        spec: { ports: [{ port: 80, nodePort: 80, protocol: 'TCP' }] },
+      });
+    });
+    const { stdout } = await doctor('--from', bundle, '-o', 'json');
+    expectClean(stdout);
+    const { findings } = JSON.parse(stdout) as Diagnosis;
+    const { message, args } = findings.find(({ code }) => code === 'nodeport-collision')!;
+    expect(args.service).toBe(PAYLOAD);
+    expect(message).toEndWith(`is also the nodePort of Service ${PAYLOAD}`);
   });
 
   test('JSON and YAML say the same as before they were escaped', () => {

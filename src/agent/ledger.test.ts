@@ -20,6 +20,7 @@ function finding(code: string, pod = 'echo', uid = '1'): Finding {
     severity: 'broken',
     subject: { node: 'n', pod: { namespace: 'default', name: pod, uid } },
     message: '',
+    args: {},
     evidence: [],
     explanation: '',
     remedy: '',

@@ -120,6 +120,7 @@ function findingAt(stage: Finding['stage']): Finding {
     severity: 'broken',
     subject: { node: 'n' },
     message: '',
+    args: {},
     evidence: [],
     explanation: '',
     remedy: '',

@@ -42,6 +42,7 @@ function finding(subject: Subject, more: Partial<Finding> = {}): Finding {
     severity: 'broken',
     subject,
     message: 'it leads nowhere',
+    args: {},
     evidence: [],
     explanation: '',
     remedy: '',

@@ -1,5 +1,3 @@
-import { formatIp, parseIp } from '../util/ip.ts';
-import { type Family } from '../util/family.ts';
 import type { NetDevice, NetDevices } from '../net/links.ts';
 import type { KernelRoute } from '../net/routes.ts';
 import { FakeNat } from '../netfilter/iptables/iptables.fake.ts';
@@ -9,6 +7,8 @@ import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import { FakeNft } from '../netfilter/nft/nft.fake.ts';
 import { type NftTable, NftUnavailable } from '../netfilter/nft/nft.ts';
 import type { Exec, ExecOptions, ExecResult } from '../sys/exec.ts';
+import type { Family } from '../util/family.ts';
+import { formatIp, parseIp } from '../util/ip.ts';
 import type { Machine } from './machine.ts';
 import { asPrinted, command } from './rules.ts';
 

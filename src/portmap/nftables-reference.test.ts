@@ -1,5 +1,5 @@
-import { attachmentChain } from './layout.ts';
 import { beforeEach, describe, expect, test } from 'bun:test';
+import { attachmentChain } from './layout.ts';
 import { FakeMachine } from './machine.fake.ts';
 import { ReferenceTables } from './nftables-reference.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';

@@ -1,4 +1,3 @@
-import { attachmentChain } from './layout.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +7,7 @@ import type { PluginRequest } from '../cni/plugin.ts';
 import type { Result } from '../cni/types.ts';
 import { RulesLockHeld } from '../netfilter/iptables/rules-lock.ts';
 import { NotRegularFile } from '../sys/regular-file.ts';
+import { attachmentChain } from './layout.ts';
 import { FakeMachine } from './machine.fake.ts';
 import { podAddresses, portmap } from './portmap.ts';
 import { RouteLocalnet } from './route-localnet.ts';

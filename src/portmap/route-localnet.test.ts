@@ -1,6 +1,3 @@
-import { type IpAddress, parseIp } from '../util/ip.ts';
-import { parseCidr } from '../util/cidr.ts';
-import { attachmentChain } from './layout.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import {
   existsSync,
@@ -16,7 +13,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PluginRequest } from '../cni/plugin.ts';
 import type { PluginConfig } from '../cni/types.ts';
+import { parseCidr } from '../util/cidr.ts';
+import { type IpAddress, parseIp } from '../util/ip.ts';
 import { parsePortmapConfig } from './config.ts';
+import { attachmentChain } from './layout.ts';
 import { FakeMachine } from './machine.fake.ts';
 import { portmap } from './portmap.ts';
 import { loopbackDevices, neededByOthers, RouteLocalnet, withoutRouteLocalnet } from './route-localnet.ts';

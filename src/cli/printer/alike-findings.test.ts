@@ -9,6 +9,7 @@ function finding(node: string, more: Partial<Finding> = {}): Finding {
     severity: 'broken',
     subject: { node },
     message: `portmap is not in /opt/cni/bin of ${node}`,
+    args: { plugin: 'portmap', node, nodes: [node], directories: 1 },
     evidence: [{ kind: 'file', where: '/opt/cni/bin', saw: '(empty)' }],
     explanation: 'It is so.',
     remedy: `Put it there, on ${node}.`,
@@ -70,6 +71,7 @@ test('what is put together speaks of each; what stands alone is as it was', () =
   const [both] = alikeFindings([finding('w'), finding('w2')]);
   expect(both?.finding).toMatchObject({
     message: 'portmap is not in /opt/cni/bin of each of them',
+    args: { plugin: 'portmap', node: 'each of them', nodes: ['each of them'], directories: 1 },
     remedy: 'Put it there, on each of them.',
   });
   const alone = finding('w');

@@ -1,4 +1,5 @@
 import type { Finding } from '../../path/model/finding.ts';
+import type { ArgValue } from '../../path/model/message.ts';
 
 /** Findings that say the same of several nodes: one of them, in words that fit all, and the nodes. */
 export interface AlikeFindings {
@@ -29,11 +30,14 @@ function withoutNode(finding: Finding, node: string): Finding {
   // Of `worker` and `worker-2` or `worker.example`, the one must not be found in the other.
   const name = new RegExp(`(?<![\\w.-])${RegExp.escape(node)}(?![\\w-]|\\.\\w)`, 'g');
   const plain = (text: string) => text.replace(name, EACH);
-  const { subject, message, evidence, remedy, ...rest } = finding;
+  const plainValue = (value: ArgValue): ArgValue =>
+    typeof value === 'string' ? plain(value) : typeof value === 'number' ? value : value.map(plain);
+  const { subject, message, args, evidence, remedy, ...rest } = finding;
   return {
     ...rest,
     subject: subject.family === undefined ? {} : { family: subject.family },
     message: plain(message),
+    args: Object.fromEntries(Object.entries(args).map(([name, value]) => [name, plainValue(value)])),
     remedy: plain(remedy),
     evidence: evidence.map(({ kind, where, saw }) => ({ kind, where: plain(where), saw: plain(saw) })),
   };

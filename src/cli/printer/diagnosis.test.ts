@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import type { Diagnosis, Severity, Subject } from '../../path/model/finding.ts';
+import { words } from '../../path/model/message.ts';
 import { failureOn, podOn, smallWorld } from '../../path/testing/small-world.ts';
 import { exitStatusOf, renderDiagnosis } from './diagnosis.ts';
 
@@ -14,7 +15,7 @@ function diagnosed(severity: Severity, name = 'echo') {
   failure.detect = ({ paths }) =>
     paths.map(({ subject }) => ({
       subject,
-      message: `it is so with ${name}`,
+      message: words('it is so with {name}', { name }),
       evidence: [
         { kind: 'file', where: '/etc/x', saw: Array.from({ length: 20 }, (_, i) => `line ${i}`).join('\n') },
       ],

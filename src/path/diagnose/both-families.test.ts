@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import type { Subject } from '../model/finding.ts';
+import { words } from '../model/message.ts';
 import type { Detection } from '../stages/failure.ts';
 import { ofBothFamilies } from './both-families.ts';
 
@@ -9,7 +10,7 @@ const mapping: Subject = { node: 'n', pod, port };
 
 const found = (subject: Subject, ...saw: string[]): Detection => ({
   subject,
-  message: 'It is so.',
+  message: words('It is so.', {}),
   evidence: saw.map((text) => ({ kind: 'rule', where: 'nat', saw: text })),
   data: saw[0],
 });

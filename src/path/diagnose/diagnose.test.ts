@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Subject } from '../model/finding.ts';
+import { words } from '../model/message.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import { type Stage, stages } from '../model/stages.ts';
 import type { Failure, Heal } from '../stages/failure.ts';
@@ -104,7 +105,9 @@ describe('what is reported', () => {
     const failure = failureOn(() => [], { code: 'x', stage: 'attached', restart: 'avoided' });
     const found = (more: object) => {
       failure.detect = (scene) =>
-        scene.nodes.has('n1') ? [{ subject, message: 'so', evidence, data: null, ...more }] : [];
+        scene.nodes.has('n1')
+          ? [{ subject, message: words('so {far}', { far: 'good' }), evidence, data: null, ...more }]
+          : [];
       return diagnose(world, [failure]).diagnosis.findings;
     };
     const whole = {
@@ -112,7 +115,8 @@ describe('what is reported', () => {
       stage: 'attached' as const,
       severity: 'broken' as const,
       subject,
-      message: 'so',
+      message: 'so good',
+      args: { far: 'good' },
       evidence,
       explanation: 'It is so.',
       remedy: 'Fix it.',
@@ -149,7 +153,7 @@ describe('what is reported', () => {
   test('a case may be less severe than its failure', () => {
     const failure = failureOn(() => [], { code: 'x', stage: 'attached' });
     failure.detect = () => [
-      { subject: { node: 'n1' }, message: '', evidence: [], severity: 'risk', data: null },
+      { subject: { node: 'n1' }, message: words('', {}), evidence: [], severity: 'risk', data: null },
     ];
     expect(diagnose(world, [failure]).diagnosis.findings[0]?.severity).toBe('risk');
   });

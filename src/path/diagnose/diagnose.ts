@@ -1,6 +1,7 @@
 import { messageOf } from '../../util/errors.ts';
 import { possibleHeal } from '../heal/possible.ts';
 import type { Diagnosis, Finding, PathVerdict, StageVerdict, Subject } from '../model/finding.ts';
+import { textOf, withSuffix } from '../model/message.ts';
 import { compareStages, type Stage, stages } from '../model/stages.ts';
 import type { World } from '../model/world.ts';
 import type { Detection, Failure } from '../stages/failure.ts';
@@ -133,7 +134,10 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
 function asLoaded(failure: Failure, detection: Detection, scene: Scene): Detection {
   const node = scene.nodes.get(detection.subject.node ?? '');
   if (failure.ofFirstConfig !== true || node === undefined || !loadedMapsPorts(node)) return detection;
-  const message = `${detection.message}; an older list, which maps ports, is in use until the runtime reads its directory again`;
+  const message = withSuffix(
+    detection.message,
+    '; an older list, which maps ports, is in use until the runtime reads its directory again',
+  );
   return { ...detection, message, severity: 'risk' };
 }
 
@@ -144,7 +148,8 @@ function caseOf(failure: Failure, detection: Detection): Case {
     stage,
     severity: detection.severity ?? failure.severity,
     subject: detection.subject,
-    message: detection.message,
+    message: textOf(detection.message),
+    args: { ...detection.message.args },
     evidence: detection.evidence,
     explanation,
     remedy: detection.remedy ?? failure.remedy,

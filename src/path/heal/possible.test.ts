@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { diagnose } from '../diagnose/diagnose.ts';
 import type { HealStep, NodeAction } from '../model/action.ts';
+import { words } from '../model/message.ts';
 import type { MountSeen, NodeReport } from '../model/node-report.ts';
 import type { Heal } from '../stages/failure.ts';
 import { CHAINED, cniNode, confFile, listOf } from '../testing/cni-node.ts';
@@ -225,7 +226,7 @@ function obstacleOf(report: NodeReport, step: HealStep, asked = false): string |
     stage: 'configured',
     heal: () => ({ by: 'steps', steps }),
   });
-  const detection = { subject: { node: 'n1' }, message: '', evidence: [], data: null };
+  const detection = { subject: { node: 'n1' }, message: words('', {}), evidence: [], data: null };
   const { heal, obstacle } = possibleHeal(failure, detection, scene, asked);
   expect(heal).toEqual(obstacle === undefined ? { by: 'steps', steps } : { by: 'hand', why: obstacle });
   return obstacle;
@@ -418,7 +419,7 @@ describe('how a case without an obstacle is fixed', () => {
   const healed = (heal: Heal, subject = { node: 'n1' }) =>
     possibleHeal(
       failureOn(() => [], { code: 'x', stage: 'configured', heal: () => heal }),
-      { subject, message: '', evidence: [], data: null },
+      { subject, message: words('', {}), evidence: [], data: null },
       scene,
     );
 

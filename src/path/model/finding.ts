@@ -1,5 +1,6 @@
 import type { HostPort } from '../../kube/host-ports.ts';
 import type { FamilyName } from '../../util/family.ts';
+import type { Args } from './message.ts';
 import type { Stage } from './stages.ts';
 
 export type { HostPort };
@@ -53,6 +54,8 @@ export interface Finding {
   subject: Subject;
   /** The problem, in one sentence with the names and values of this case. */
   message: string;
+  /** The names and values in the message, by what they are: `node`, `file`, `plugins`. Which there are depends on the code and its case. */
+  args: Args;
   evidence: Evidence[];
   /** How this happens, in plain words. */
   explanation: string;

@@ -1,13 +1,14 @@
 import type { HealStep } from '../model/action.ts';
 import type { Evidence, Restart, Severity, Subject } from '../model/finding.ts';
+import type { Message } from '../model/message.ts';
 import type { Stage } from '../model/stages.ts';
 import type { Scene } from '../view/scene.ts';
 
 /** A failure found on one subject. `data` is what its own {@link Failure.heal} wants to know again. */
 export interface Detection<Data = unknown> {
   subject: Subject;
-  /** One sentence with the names and values of this case. */
-  message: string;
+  /** One sentence with the names and values of this case: `words('{pod} requests {port}', { pod, port })`. */
+  message: Message;
   evidence: Evidence[];
   /** Only where a case differs from the failure's own. */
   severity?: Severity;

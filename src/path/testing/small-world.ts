@@ -1,5 +1,6 @@
 import type { Event, Pod } from '../../kube/types.ts';
 import type { Subject } from '../model/finding.ts';
+import { words } from '../model/message.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import type { World } from '../model/world.ts';
 import type { Failure } from '../stages/failure.ts';
@@ -72,7 +73,12 @@ export function failureOn(
     sources: [],
     mutedBy: [],
     detect: (scene) =>
-      found(scene).map((subject) => ({ subject, message: `${rest.code}!`, evidence: [], data: null })),
+      found(scene).map((subject) => ({
+        subject,
+        message: words('{code}!', { code: rest.code }),
+        evidence: [],
+        data: null,
+      })),
     heal: () => ({ by: 'hand', why: 'a test' }),
     ...rest,
   };

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { HealStep } from '../model/action.ts';
 import type { Subject } from '../model/finding.ts';
 import { formatPort } from '../model/host-ports.ts';
+import { textOf } from '../model/message.ts';
 import type { World } from '../model/world.ts';
 import type { Heal } from '../stages/failure.ts';
 import { catalogue } from '../stages/index.ts';
@@ -18,7 +19,7 @@ export function told(code: string, world: World): string[] {
   return failure.detect(scene).flatMap((detection) => {
     const { severity = failure.severity, subject, message, remedy, evidence } = detection;
     return [
-      `${severity} ${inWords(subject)}: ${message}`,
+      `${severity} ${inWords(subject)}: ${textOf(message)}`,
       ...(remedy === undefined ? [] : [`remedy: ${remedy}`]),
       ...evidence.map(({ kind, where, saw }) => `${kind} | ${where} | ${saw}`),
       ...healLines(failure.heal(detection, scene)),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { FamilyName } from '../../util/family.ts';
 import { judge } from '../diagnose/judge.ts';
+import { textOf } from '../model/message.ts';
 import type { CachedAttachment, NodeReport, Sandbox } from '../model/node-report.ts';
 import { attachmentLeaked } from '../stages/attached/attachment-leaked.ts';
 import { conflistRenamed } from '../stages/configured/conflist-renamed.ts';
@@ -163,7 +164,7 @@ describe('mappings of two interfaces', () => {
     test(`a pod that the chain without portmap was run for is named: ${!isOwn}`, () => {
       const files = { '05-cilium.conflist': alone, '10-net.conflist.cilium_bak': listOf(CHAINED) };
       const [found] = conflistRenamed.detect(sceneOf([mapping], alone, files));
-      expect(found!.message?.includes('attached without portmap')).toBe(!isOwn);
+      expect(textOf(found!.message).includes('attached without portmap')).toBe(!isOwn);
     });
   });
 

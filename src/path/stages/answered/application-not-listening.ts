@@ -1,5 +1,6 @@
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { podName } from '../../view/pod-name.ts';
 import { probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import type { PathView } from '../../view/scene.ts';
@@ -31,7 +32,12 @@ export const applicationNotListening = defineFailure<null>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} refuses ${port.protocol} ${port.containerPort}, where ${formatPort(port)} of ${path.node?.name} leads`,
+          message: words('{pod} refuses {containerPort}, where {port} of {node} leads', {
+            pod: podName(subject.pod!),
+            containerPort: `${port.protocol} ${port.containerPort}`,
+            port: formatPort(port),
+            node: path.node!.name,
+          }),
           evidence: [...probeEvidence(probesFrom(path, ['direct'])), ...containerEvidence(path)],
           data: null,
         },

@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { Listener } from '../../model/node-report.ts';
 import { vantages } from '../../model/probe.ts';
 import { listenersOn } from '../../view/by-port.ts';
@@ -44,7 +45,10 @@ export const noListeningSocket = defineFailure<null>({
       return [
         {
           subject,
-          message: `a check looks for a socket that listens on ${formatPort(port)} of ${node.name}: there is no such socket, and ${podName(subject.pod!)} does not need one`,
+          message: words(
+            'a check looks for a socket that listens on {port} of {node}: there is no such socket, and {pod} does not need one',
+            { port: formatPort(port), node: node.name, pod: podName(subject.pod!) },
+          ),
           evidence: [complaintEvidence(complaint), ...probeEvidence(probesFrom(path, vantages))],
           data: null,
         },

@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { type Vantage, vantages } from '../../model/probe.ts';
 import { shutOutBy } from '../../view/network-policy.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -6,7 +7,7 @@ import { failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import type { PathView } from '../../view/scene.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
-const FROM: Readonly<Record<Vantage, string>> = {
+const CLIENTS: Readonly<Record<Vantage, string>> = {
   direct: 'the node, past the mapping',
   node: 'the node itself',
   loopback: '127.0.0.1 of the node',
@@ -38,11 +39,15 @@ export const notAnswering = defineFailure<null>({
       );
       // A pod that is still coming up, or is down, has no port to answer for.
       if (silent.length === 0 || !isUp(path) || shutOutBy(path, scene) !== undefined) return [];
-      const from = silent.map(({ vantage }) => FROM[vantage]);
       return [
         {
           subject,
-          message: `${formatPort(port)} of ${podName(subject.pod!)} on ${path.node?.name} does not answer ${from.join(', ')}`,
+          message: words('{port} of {pod} on {node} does not answer {clients}', {
+            port: formatPort(port),
+            pod: podName(subject.pod!),
+            node: path.node!.name,
+            clients: silent.map(({ vantage }) => CLIENTS[vantage]),
+          }),
           evidence: probeEvidence(probesFrom(path, vantages)),
           data: null,
         },

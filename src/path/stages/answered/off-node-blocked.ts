@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { isWayClear } from '../../view/clear-way.ts';
 import { shutOutBy } from '../../view/network-policy.ts';
@@ -29,14 +30,23 @@ export const offNodeBlocked = defineFailure<null>({
       if (node === undefined) return [];
       const end = filteredBefore(path, scene);
       if (end === undefined && !isNeverSeen(path, scene)) return [];
-      const whom = `${formatPort(port)} of ${podName(subject.pod!)}`;
+      const names = { port: formatPort(port), pod: podName(subject.pod!), node: node.name };
       return [
         {
           subject,
           message:
             end === undefined
-              ? `packets from other machines to ${whom} never arrive at ${node.name}, whose own connections work`
-              : `${node.name} ${end.verdict}s packets from other machines to ${whom} before they are translated`,
+              ? words(
+                  'packets from other machines to {port} of {pod} never arrive at {node}, whose own connections work',
+                  names,
+                )
+              : words(
+                  '{node} {verdict}s packets from other machines to {port} of {pod} before they are translated',
+                  {
+                    ...names,
+                    verdict: end.verdict,
+                  },
+                ),
           evidence: [
             ...(end === undefined ? beyondEvidence(path) : [endEvidence(end)]),
             ...probeEvidence(probesFrom(path, ['direct', 'node', ...AWAY])),

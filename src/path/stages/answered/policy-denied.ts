@@ -1,5 +1,6 @@
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { type Denial, denialOf, shutOutBy } from '../../view/network-policy.ts';
 import { podName } from '../../view/pod-name.ts';
 import { policyAgentOf } from '../../view/policy-agents.ts';
@@ -7,6 +8,9 @@ import { AWAY, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import { endEvidence, endOf } from '../../view/trace-end.ts';
 import { traceFrom } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+
+const DENIED = 'other machines {containerPort} of {pod}, where {port} leads';
+const DENIED_SOME = `${DENIED}; they admit others, and whether clients are among these was not seen` as const;
 
 export const policyDenied = defineFailure<null>({
   code: 'policy-denied',
@@ -35,14 +39,22 @@ export const policyDenied = defineFailure<null>({
       // Where the agent works with eBPF no rule is seen: then it takes a policy, and a client that was shut out.
       if (agent === undefined && shutOutBy(path, scene) === undefined) return [];
       const { policies = [], admitsOthers = false } = denialOf(path, scene) ?? {};
-      const others = admitsOthers
-        ? '; they admit others, and whether clients are among these was not seen'
-        : '';
-      const by = agent === undefined ? policiesDeny(policies) : `${agent} on ${node.name} denies`;
+      const what = admitsOthers ? DENIED_SOME : DENIED;
+      const names = {
+        containerPort: `${port.protocol} ${port.containerPort}`,
+        pod: podName(subject.pod!),
+        port: formatPort(port),
+      };
       return [
         {
           subject,
-          message: `${by} other machines ${port.protocol} ${port.containerPort} of ${podName(subject.pod!)}, where ${formatPort(port)} leads${others}`,
+          message:
+            agent === undefined
+              ? words(`{policies:policy|policies} {policies} {policies:denies|deny} ${what}`, {
+                  ...names,
+                  policies: policyNames(policies),
+                })
+              : words(`{agent} on {node} denies ${what}`, { ...names, agent, node: node.name }),
           evidence: [
             ...(agent === undefined ? [] : [endEvidence(end!)]),
             ...policies.map(
@@ -64,7 +76,6 @@ export const policyDenied = defineFailure<null>({
   heal: () => ({ by: 'hand', why: 'only the author of the policy can decide whom it admits' }),
 });
 
-function policiesDeny(policies: Denial['policies']): string {
-  const names = policies.map(({ metadata }) => metadata?.name ?? '').join(', ');
-  return policies.length === 1 ? `policy ${names} denies` : `policies ${names} deny`;
+function policyNames(policies: Denial['policies']): string[] {
+  return policies.map(({ metadata }) => metadata?.name ?? '');
 }

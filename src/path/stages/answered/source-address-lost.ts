@@ -2,6 +2,7 @@ import type { BaseChain, Translation } from '../../../netfilter/index.ts';
 import { MASQ_CHAIN } from '../../../portmap/layout.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -22,6 +23,8 @@ interface Data {
 
 /** portmap's mark when its entry names none (the reference's default). */
 const DEFAULT_BIT = 13;
+
+const SEES = '{pod} sees clients of {port} as {source}';
 
 export const sourceAddressLost = defineFailure<Data>({
   code: 'source-address-lost',
@@ -50,7 +53,11 @@ export const sourceAddressLost = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} sees clients of ${formatPort(port)} as ${lost[0]?.seenSource ?? node.name}${wanted ? ', as configured for portmap (masqAll)' : ''}`,
+          message: words(wanted ? `${SEES}, as configured for portmap (masqAll)` : SEES, {
+            pod: podName(subject.pod!),
+            port: formatPort(port),
+            source: lost[0]?.seenSource ?? node.name,
+          }),
           evidence: [
             ...(by === undefined ? [] : [ruleAtEvidence(by.translation.rule)]),
             ...lost.map(

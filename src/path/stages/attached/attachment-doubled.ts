@@ -1,5 +1,6 @@
 import { rewriteMapping } from '../../heal/attach-plan.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { Sandbox } from '../../model/node-report.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { mappingFor, ownedMappings } from '../../view/owned-mappings.ts';
@@ -41,7 +42,11 @@ export const attachmentDoubled = defineFailure<Data>({
       return [
         {
           subject,
-          message: `the chain of ${podName(subject.pod!)} on ${node.name} translates ${formatPort(port)} to another address before its own`,
+          message: words('the chain of {pod} on {node} translates {port} to another address before its own', {
+            pod: podName(subject.pod!),
+            node: node.name,
+            port: formatPort(port),
+          }),
           evidence: ruleEvidence(
             node,
             translations.map(({ rule }) => rule.text),

@@ -1,3 +1,4 @@
+import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { isGone, type OwnedMapping, ownedMappings } from '../../view/owned-mappings.ts';
 import { hiddenBy } from '../../view/traces.ts';
@@ -41,7 +42,10 @@ export const attachmentLeaked = defineFailure<Data>({
         return [
           {
             subject: { node: node.name },
-            message: `${node.name} still maps ports to container ${owner.containerId.slice(0, 13)} of network ${owner.networkName}, which is gone`,
+            message: words(
+              '{node} still maps ports to container {container} of network {network}, which is gone',
+              { node: node.name, container: owner.containerId.slice(0, 13), network: owner.networkName },
+            ),
             evidence: ruleEvidence(node, entries),
             data: { node, mapping },
           },

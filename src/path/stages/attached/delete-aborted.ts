@@ -1,3 +1,4 @@
+import { words } from '../../model/message.ts';
 import type { CachedAttachment } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
@@ -41,7 +42,10 @@ export const deleteAborted = defineFailure<Data>({
         return [
           {
             subject: { node: node.name },
-            message: `${node.name} still has a cached attachment of container ${containerId.slice(0, 13)} to ${networkName}, whose sandbox is gone`,
+            message: words(
+              '{node} still has a cached attachment of container {container} to {network}, whose sandbox is gone',
+              { node: node.name, container: containerId.slice(0, 13), network: networkName },
+            ),
             evidence: [{ kind: 'result', where: file, saw: excerpt(JSON.stringify(attachment.result)) }],
             data: { node, attachment },
           },

@@ -1,5 +1,6 @@
 import { attachPortmap } from '../../heal/attach-plan.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { Sandbox } from '../../model/node-report.ts';
 import { chainedPortmap } from '../../view/chained-portmap.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
@@ -44,7 +45,10 @@ export const podPredatesChain = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} was created before ${node.active!.name} chained portmap on ${node.name}, so ${formatPort(port)} has no mapping`,
+          message: words(
+            '{pod} was created before {file} chained portmap on {node}, so {port} has no mapping',
+            { pod: podName(subject.pod!), file: node.active!.name, node: node.name, port: formatPort(port) },
+          ),
           evidence: [
             attachmentEvidence(attachment),
             {

@@ -1,5 +1,6 @@
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
 import { changePortmap } from '../../heal/list-document.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
 import { fileEvidence } from '../evidence.ts';
@@ -38,7 +39,10 @@ export const capabilityMissing = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `portmap in ${file.name} of ${node.name} does not declare capabilities.portMappings, so it receives no port mappings`,
+          message: words(
+            'portmap in {file} of {node} does not declare capabilities.portMappings, so it receives no port mappings',
+            { file: file.name, node: node.name },
+          ),
           evidence: [fileEvidence(file)],
           data: { node, file },
         },

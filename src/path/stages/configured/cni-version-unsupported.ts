@@ -1,6 +1,7 @@
 import { resultFields } from '../../../cni/result.ts';
 import { cniVersions, compareVersions } from '../../../cni/version.ts';
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
+import { words } from '../../model/message.ts';
 import type { ConfigFile, NodeView } from '../../view/node-view.ts';
 import { chainVersions, effectiveVersion, type PluginVersions } from '../../view/plugin-versions.ts';
 import { fileEvidence, nodeEventEvidence } from '../evidence.ts';
@@ -40,7 +41,10 @@ export const cniVersionUnsupported = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${file.name} of ${node.name} uses CNI ${wanted}, which ${lacking.map(({ type }) => type).join(' and ')} ${lacking.length === 1 ? 'does' : 'do'} not support`,
+          message: words(
+            '{file} of {node} uses CNI {version}, which {plugins:and} {plugins:does|do} not support',
+            { file: file.name, node: node.name, version: wanted, plugins: lacking.map(({ type }) => type) },
+          ),
           evidence: [
             fileEvidence(file),
             ...lacking.map(({ type, path, versions }) => ({

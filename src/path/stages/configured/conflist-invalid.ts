@@ -1,4 +1,5 @@
 import { writeConfig } from '../../heal/conf-plans.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { chainedPortmap } from '../../view/chained-portmap.ts';
 import type { ConfigFile, NodeView } from '../../view/node-view.ts';
@@ -34,7 +35,11 @@ export const conflistInvalid = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${file.name}, the first configuration file of ${node.name}, cannot be read: ${file.list.unknown}`,
+          message: words('{file}, the first configuration file of {node}, cannot be read: {why}', {
+            file: file.name,
+            node: node.name,
+            why: file.list.unknown,
+          }),
           evidence: [
             fileEvidence(file),
             ...(message === ''

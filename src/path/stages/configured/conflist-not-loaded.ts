@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { words } from '../../model/message.ts';
 import { loadedMapsPorts, loadedNetwork } from '../../view/loaded-network.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
 import { excerpt, fileEvidence } from '../evidence.ts';
@@ -55,7 +56,10 @@ export const conflistNotLoaded = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `the runtime of ${node.name} has not loaded ${file.name}: it still uses the previous configuration`,
+          message: words(
+            'the runtime of {node} has not loaded {file}: it still uses the previous configuration',
+            { node: node.name, file: file.name },
+          ),
           evidence: [
             fileEvidence(file),
             { kind: 'runtime', where: `network ${loaded.name} as loaded`, saw: excerpt(loaded.config) },

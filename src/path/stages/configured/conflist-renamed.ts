@@ -1,5 +1,6 @@
 import { parseNetworkConfig } from '../../../cni/conflist.ts';
 import { nameBefore, renameConfig } from '../../heal/conf-plans.ts';
+import { type Message, words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { chainedPortmap } from '../../view/chained-portmap.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
@@ -60,11 +61,18 @@ function pathsWithoutPortmap(node: NodeView, scene: Scene): PathView[] {
     );
 }
 
-function attachedWithout(names: readonly string[]): string {
-  if (names.length === 0) return '';
-  const some = names.slice(0, MAX_RESULTS).join(', ');
-  const more = names.length > MAX_RESULTS ? ` and ${names.length - MAX_RESULTS} more` : '';
-  return `; attached without portmap: ${some}${more}`;
+const RENAMED = '{file} of {node}, which chains portmap, is called {renamed} and is not used';
+const ATTACHED = `${RENAMED}; attached without portmap: {pods}` as const;
+
+/** The message, with the pods that were attached without portmap. */
+function renamedMessage(node: NodeView, file: string, names: readonly string[]): Message {
+  const args = { file, node: node.name, renamed: `${file}${SUFFIX}` };
+  if (names.length === 0) return words(RENAMED, args);
+  const pods = names.slice(0, MAX_RESULTS);
+  const more = names.length - pods.length;
+  return more === 0
+    ? words(ATTACHED, { ...args, pods })
+    : words(`${ATTACHED} and {more} more`, { ...args, pods, more });
 }
 
 export const conflistRenamed = defineFailure<Data>({
@@ -99,7 +107,7 @@ export const conflistRenamed = defineFailure<Data>({
           const names = [...new Set(without.map(({ subject }) => podName(subject.pod!)))];
           return {
             subject: { node: node.name },
-            message: `${original} of ${node.name}, which chains portmap, is called ${original}${SUFFIX} and is not used${attachedWithout(names)}`,
+            message: renamedMessage(node, original, names),
             evidence: [
               { kind: 'file', where: path, saw: excerpt(content) },
               ...(node.active === undefined ? [] : [fileEvidence(node.active)]),

@@ -1,6 +1,7 @@
 import { ownerOf } from '../../heal/conf-owners.ts';
 import { besideConfig, nameBefore, renameConfig, writeCopy } from '../../heal/conf-plans.ts';
 import { isMountOfItsOwn } from '../../heal/possible.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
 import { fileEvidence } from '../evidence.ts';
@@ -40,7 +41,11 @@ export const conflistShadowed = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${winner.name} of ${node.name} comes before ${shadowed.name} and does not chain portmap`,
+          message: words('{file} of {node} comes before {shadowed} and does not chain portmap', {
+            file: winner.name,
+            node: node.name,
+            shadowed: shadowed.name,
+          }),
           evidence: [fileEvidence(winner), fileEvidence(shadowed)],
           data: { node, winner, shadowed },
         },

@@ -1,3 +1,4 @@
+import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { eventEvidence, excerpt } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -35,7 +36,9 @@ export const conflistTooEarly = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `the chain of ${node.name} runs, but the agent of its primary plugin does not answer`,
+          message: words('the chain of {node} runs, but the agent of its primary plugin does not answer', {
+            node: node.name,
+          }),
           evidence: eventEvidence(scene, pod, AGENT_ABSENT),
           data: { node },
         },

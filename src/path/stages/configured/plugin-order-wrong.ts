@@ -1,5 +1,6 @@
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
 import { isPortmap, withoutPortmap } from '../../heal/list-document.ts';
+import { words } from '../../model/message.ts';
 import type { ConfigFile, NodeView } from '../../view/node-view.ts';
 import { fileEvidence, nodeEventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -34,7 +35,11 @@ export const pluginOrderWrong = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${file.name} of ${node.name} runs portmap first (${chain.map(({ type }) => type).join(', ')})`,
+          message: words('{file} of {node} runs portmap first ({plugins})', {
+            file: file.name,
+            node: node.name,
+            plugins: chain.map(({ type }) => type),
+          }),
           evidence: [
             fileEvidence(file),
             ...nodeEventEvidence(scene, node, /must be called as (a )?chained plugin/),

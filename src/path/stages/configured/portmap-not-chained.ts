@@ -6,6 +6,7 @@ import {
   writeConfig,
   writeCopy,
 } from '../../heal/conf-plans.ts';
+import { words } from '../../model/message.ts';
 import { mappedByPortmap } from '../../view/chained-portmap.ts';
 import { loadedMapsPorts } from '../../view/loaded-network.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
@@ -30,6 +31,9 @@ const DELEGATING: ReadonlySet<string> = new Set(['multus', 'multus-shim', 'genie
  * Cilium map ports does not chain portmap.
  */
 const MAPPING_THEMSELVES: ReadonlySet<string> = new Set(['cilium-cni']);
+
+const FIRST = '{file}, the first of {node}, has no portmap in its chain ({plugins})';
+const USED = '{file}, which the runtime of {node} uses, has no portmap in its chain ({plugins})';
 
 /** The how-to's worker3: everything runs, nothing is logged, and the port does not answer. */
 export const portmapNotChained = defineFailure<Data>({
@@ -66,11 +70,17 @@ export const portmapNotChained = defineFailure<Data>({
         isLoaded || isDead || reliesOn
           ? undefined
           : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
-      const doubt = mayMap === undefined ? '' : `; it is unknown whether ${mayMap} maps hostPorts itself`;
+      const names = { file: file.name, node: node.name, plugins: chain.map(({ type }) => type) };
       return [
         {
           subject: { node: node.name },
-          message: `${file.name}, ${isLoaded ? `the first of ${node.name}` : `which the runtime of ${node.name} uses`}, has no portmap in its chain (${typesOf(chain)})${doubt}`,
+          message:
+            mayMap === undefined
+              ? words(isLoaded ? FIRST : USED, names)
+              : words(`${USED}; it is unknown whether {plugin} maps hostPorts itself`, {
+                  ...names,
+                  plugin: mayMap,
+                }),
           evidence: [fileEvidence(file), ...(reliesOn === undefined ? [] : [attachmentEvidence(reliesOn)])],
           ...(mayMap === undefined ? {} : { severity: 'risk' as const }),
           data: { node, file, mayMap },
@@ -98,7 +108,3 @@ export const portmapNotChained = defineFailure<Data>({
     return { by: 'steps', steps: [writeCopy(node, besideConfig(file.path, name), chained, why)] };
   },
 });
-
-function typesOf(chain: readonly { type: string }[]): string {
-  return chain.map(({ type }) => type).join(', ');
-}

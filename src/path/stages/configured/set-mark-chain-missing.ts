@@ -1,5 +1,6 @@
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
 import { changePortmap } from '../../heal/list-document.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
 import { excerpt, fileEvidence, nodeEventEvidence } from '../evidence.ts';
@@ -38,7 +39,10 @@ export const setMarkChainMissing = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `portmap in ${file.name} of ${node.name} uses the chain ${chain}, which does not exist in table nat`,
+          message: words(
+            'portmap in {file} of {node} uses the chain {chain}, which does not exist in table nat',
+            { file: file.name, node: node.name, chain },
+          ),
           evidence: [
             fileEvidence(file),
             {

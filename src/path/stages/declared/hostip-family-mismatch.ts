@@ -1,5 +1,6 @@
 import { parseIp } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { podName } from '../../view/pod-name.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
@@ -30,7 +31,11 @@ export const hostipFamilyMismatch = defineFailure<null>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} requests ${formatPort(port)}, but has only ${ips.join(', ')}`,
+          message: words('{pod} requests {port}, but has only {addresses}', {
+            pod: podName(subject.pod!),
+            port: formatPort(port),
+            addresses: ips,
+          }),
           evidence: [
             { kind: 'object', where: `pod ${podName(subject.pod!)}: hostIP`, saw: port.hostIP! },
             { kind: 'object', where: `pod ${podName(subject.pod!)}: status.podIPs`, saw: ips.join(', ') },

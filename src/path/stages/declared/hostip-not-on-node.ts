@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { podName } from '../../view/pod-name.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -27,7 +28,12 @@ export const hostipNotOnNode = defineFailure<null>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} requests ${formatPort(port)}, but ${node.name} does not have the address ${port.hostIP}`,
+          message: words('{pod} requests {port}, but {node} does not have the address {address}', {
+            pod: podName(subject.pod!),
+            port: formatPort(port),
+            node: node.name,
+            address: port.hostIP,
+          }),
           evidence: [
             { kind: 'object', where: `pod ${podName(subject.pod!)}: hostIP`, saw: port.hostIP },
             { kind: 'route', where: `addresses of ${node.name}`, saw: addresses.join(', ') },

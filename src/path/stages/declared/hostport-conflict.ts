@@ -1,5 +1,6 @@
 import { isEveryAddress, PORT_TAKEN_REASON } from '../../../kube/host-ports.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { podName } from '../../view/pod-name.ts';
 import type { PathView } from '../../view/scene.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -33,7 +34,12 @@ export const hostportConflict = defineFailure<null>({
         return [
           {
             subject: path.subject,
-            message: `${podName(loser)} requests ${formatPort(path.port)} of ${path.node!.name}, which ${podName(winner)} has`,
+            message: words('{pod} requests {port} of {node}, which {holder} has', {
+              pod: podName(loser),
+              port: formatPort(path.port),
+              node: path.node!.name,
+              holder: podName(winner),
+            }),
             evidence: [
               {
                 kind: 'object',

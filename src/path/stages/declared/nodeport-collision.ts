@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { podName } from '../../view/pod-name.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
@@ -32,7 +33,11 @@ export const nodeportCollision = defineFailure<null>({
       return [
         {
           subject,
-          message: `${formatPort(port)} of ${podName(subject.pod!)} is also the nodePort of Service ${podName({ namespace, name })}`,
+          message: words('{port} of {pod} is also the nodePort of Service {service}', {
+            port: formatPort(port),
+            pod: podName(subject.pod!),
+            service: podName({ namespace, name }),
+          }),
           evidence: [
             {
               kind: 'object',

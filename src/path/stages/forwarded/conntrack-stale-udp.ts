@@ -1,6 +1,7 @@
 import { familyOf } from '../../../util/family.ts';
 import { canonicalAddress } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { Flow } from '../../model/node-report.ts';
 import { flowsTo } from '../../view/by-port.ts';
 import type { NodeView } from '../../view/node-view.ts';
@@ -38,7 +39,17 @@ export const conntrackStaleUdp = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${flows.length} tracked ${flows.length === 1 ? 'flow' : 'flows'} to ${formatPort(port)} of ${node.name} ${flows.length === 1 ? 'goes' : 'go'} to ${targets.join(', ')}, and not to ${podName(subject.pod!)} at ${podAddress(path)}`,
+          message: words(
+            '{flows} tracked {flows:flow|flows} to {port} of {node} {flows:goes|go} to {targets}, and not to {pod} at {address}',
+            {
+              flows: flows.length,
+              port: formatPort(port),
+              node: node.name,
+              targets,
+              pod: podName(subject.pod!),
+              address: podAddress(path)!,
+            },
+          ),
           evidence: flows.slice(0, 20).map((flow) => ({
             kind: 'flow',
             where: `connection tracking of ${node.name}`,

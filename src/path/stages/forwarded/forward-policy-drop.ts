@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
 import { isPolicyAgents, policyAgentBehind } from '../../view/policy-agents.ts';
@@ -14,6 +15,8 @@ interface Data {
   end: TraceEnd;
   paths: PathView[];
 }
+
+const DROPS = 'in table {table} of {node} {verdict}s packets from other machines to';
 
 export const forwardPolicyDrop = defineFailure<Data>({
   code: 'forward-policy-drop',
@@ -55,14 +58,24 @@ export const forwardPolicyDrop = defineFailure<Data>({
       const { node, end, paths } = data;
       const { base, rule } = end;
       const [first] = paths;
-      const what = rule === undefined ? `the policy of ${base.name}` : `a rule of ${rule.location.chain}`;
       const specific = namesDestination(rule);
-      const whom = specific
-        ? `${formatPort(first!.port)} of ${podName(first!.subject.pod!)}`
-        : `its hostPorts (${paths.length})`;
+      const names = { table: base.table, node: node.name, verdict: end.verdict };
+      const chain = rule === undefined ? base.name : rule.location.chain;
       return {
         subject: specific ? first!.subject : { node: node.name },
-        message: `${what} in table ${base.table} of ${node.name} ${end.verdict}s packets from other machines to ${whom}`,
+        message: specific
+          ? words(`a rule of {chain} ${DROPS} {port} of {pod}`, {
+              ...names,
+              chain,
+              port: formatPort(first!.port),
+              pod: podName(first!.subject.pod!),
+            })
+          : words(
+              rule === undefined
+                ? `the policy of {chain} ${DROPS} its hostPorts ({mappings})`
+                : `a rule of {chain} ${DROPS} its hostPorts ({mappings})`,
+              { ...names, chain, mappings: paths.length },
+            ),
         evidence: [endEvidence(end), ...probeEvidence(probesFrom(first!, ['node', ...AWAY]))],
         data,
       };

@@ -2,6 +2,7 @@ import { rewriteMapping } from '../../heal/attach-plan.ts';
 import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
 import { changePortmap } from '../../heal/list-document.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { Sandbox } from '../../model/node-report.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -50,7 +51,10 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} cannot reach itself by ${formatPort(port)} of ${node.name}: portmap in ${file.name} is configured not to masquerade`,
+          message: words(
+            '{pod} cannot reach itself by {port} of {node}: portmap in {file} is configured not to masquerade',
+            { pod: podName(subject.pod!), port: formatPort(port), node: node.name, file: file.name },
+          ),
           evidence: [fileEvidence(file), ...probeEvidence(probes)],
           // Nobody may ever ask for it: without a probe it is no more than a trap.
           severity: probes.some(failed) ? 'broken' : 'risk',

@@ -1,4 +1,5 @@
 import { parseIp } from '../../../util/ip.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import type { PathView } from '../../view/scene.ts';
@@ -44,7 +45,10 @@ export const ipForwardOff = defineFailure<Data>({
       return [
         {
           subject: { node: node.name, ...(isPart && family !== undefined ? { family } : {}) },
-          message: `${node.name} does not forward packets (${settings.map((name) => `${name}=0`).join(', ')}), so its hostPorts answer only the node itself`,
+          message: words(
+            '{node} does not forward packets ({settings}), so its hostPorts answer only the node itself',
+            { node: node.name, settings: settings.map((name) => `${name}=0`) },
+          ),
           evidence: settings.map((name) => ({ kind: 'sysctl', where: `${name} of ${node.name}`, saw: '0' })),
           data: { node, settings },
         },

@@ -1,6 +1,7 @@
 import type { BaseChain, Rule } from '../../../netfilter/index.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { type Message, words } from '../../model/message.ts';
 import { isWayClear } from '../../view/clear-way.ts';
 import { shutOutBy } from '../../view/network-policy.ts';
 import type { NodeView } from '../../view/node-view.ts';
@@ -41,7 +42,16 @@ export const netfilterBypassed = defineFailure<Data>({
       const notrack = notrackOf(path, scene);
       const message =
         notrack !== undefined
-          ? `a rule of ${notrack.rule.location.table} ${notrack.rule.location.chain} on ${path.node!.name} exempts ${formatPort(port)} from connection tracking, and with it from the translation to ${podName(subject.pod!)}`
+          ? words(
+              'a rule of {table} {chain} on {node} exempts {port} from connection tracking, and with it from the translation to {pod}',
+              {
+                table: notrack.rule.location.table,
+                chain: notrack.rule.location.chain,
+                node: path.node!.name,
+                port: formatPort(port),
+                pod: podName(subject.pod!),
+              },
+            )
           : bypassSeen(path, scene);
       if (message === undefined) return [];
       return [
@@ -103,17 +113,22 @@ function notrackOf(path: PathView, scene: Scene): Data['notrack'] {
 }
 
 /** What probes say of it, where no rule does; undefined when they do not. */
-function bypassSeen(path: PathView, scene: Scene): string | undefined {
+function bypassSeen(path: PathView, scene: Scene): Message | undefined {
   const away = probesFrom(path, AWAY);
   if (away.length === 0 || !away.every(failed) || !answered(path, 'direct')) return undefined;
   if (!isWayClear(path, scene) || shutOutBy(path, scene) !== undefined) return undefined;
-  const node = path.node!.name;
-  const whom = `${formatPort(path.port)} of ${podName(path.subject.pod!)}`;
+  const names = { node: path.node!.name, port: formatPort(path.port), pod: podName(path.subject.pod!) };
   if (away.every(({ outcome }) => outcome === 'refused')) {
-    return `the rules of ${node} lead to the pod, yet other machines are refused at ${whom}: their packets bypass the rules`;
+    return words(
+      'the rules of {node} lead to the pod, yet other machines are refused at {port} of {pod}: their packets bypass the rules',
+      names,
+    );
   }
   if (away.every(({ replied }) => replied === false)) {
-    return `packets from other machines for ${whom} are translated and sent to the pod, but no answer comes back through the rules of ${node}`;
+    return words(
+      'packets from other machines for {port} of {pod} are translated and sent to the pod, but no answer comes back through the rules of {node}',
+      names,
+    );
   }
   return undefined;
 }

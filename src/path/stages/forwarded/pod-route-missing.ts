@@ -1,6 +1,7 @@
 import { ADDRESS_BITS } from '../../../util/cidr.ts';
 import { type FamilyName, familyOf } from '../../../util/family.ts';
 import type { Evidence } from '../../model/finding.ts';
+import { type Message, words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { linksToPod } from '../../view/pod-devices.ts';
@@ -46,11 +47,11 @@ export const podRouteMissing = defineFailure<Data>({
       const devices = hostDevices(path, node, address);
       const wrong = misroutedOf(path, node, devices, scene);
       if (wrong === undefined) return [];
-      const { route, problem } = wrong;
+      const { route } = wrong;
       // Where the route differs between packets, say which ones this is about.
       const source = route === routeTo(node, address) ? undefined : wrong.packet.source;
       const from = source === undefined ? '' : ` from ${source}`;
-      const whom = `${address} of ${podName(subject.pod!)}${from}`;
+      const whom = { node: node.name, address, pod: podName(subject.pod!) };
       return [
         {
           subject: {
@@ -58,7 +59,7 @@ export const podRouteMissing = defineFailure<Data>({
             pod: subject.pod!,
             ...(family === undefined ? {} : { family }),
           },
-          message: `${node.name} ${problem(whom)}`,
+          message: routeMessage(route, devices, whom, source),
           evidence: [
             routeEvidence(`route of ${node.name} to ${address}${from}`, route),
             ...(wrong.ahead === undefined
@@ -132,8 +133,6 @@ type Route = RouteEntry | undefined;
 interface Misrouted {
   packet: RoutedPacket;
   route: Route;
-  /** What is wrong, in words, given whom it is about. */
-  problem: (whom: string) => string;
   ahead: string | undefined;
 }
 
@@ -152,10 +151,9 @@ function misroutedOf(
       const found = findRoute(node, packet);
       if ('doubt' in found) return [];
       const { route, rule } = found;
-      const problem = problemOf(route, devices, path);
-      if (problem === undefined) return [];
+      if (!isWrong(route, devices, path)) return [];
       const isAhead = rule !== undefined && !OF_MAIN.has(rule.table ?? '');
-      return [{ packet, route, problem, ahead: isAhead ? describeRule(rule) : undefined }];
+      return [{ packet, route, ahead: isAhead ? describeRule(rule) : undefined }];
     });
     if (wrong.length === packets.length && wrong[0] !== undefined) return wrong[0];
   }
@@ -165,20 +163,42 @@ function misroutedOf(
 /** The tables of which a route in main takes precedence. */
 const OF_MAIN: ReadonlySet<string> = new Set(['main', 'default']);
 
-/** What is wrong with a route, in words; undefined when nothing is known to be. */
-function problemOf(
+/** Whether a route is known not to lead to the pod. */
+function isWrong(route: Route, devices: readonly string[], path: PathView): boolean {
+  if (route === undefined) return true;
+  if (route.type === 'local') return false;
+  if (route.type !== 'unicast') return true;
+  // By another way than the plugin's own device packets may arrive all the same (a router device before it): seeing is believing.
+  if (devices.length === 0 || devices.includes(route.device ?? '')) return false;
+  const direct = path.probes.get('direct')?.outcome;
+  return !(answered(path, 'direct') || direct === undefined || direct === 'unknown');
+}
+
+const TO = '{address} of {pod}';
+const TO_FROM = `${TO} from {source}` as const;
+
+/** What is wrong with a route; `source`: of the packets that it is about, where the route differs between packets. */
+function routeMessage(
   route: Route,
   devices: readonly string[],
-  path: PathView,
-): ((whom: string) => string) | undefined {
-  if (route === undefined) return (whom) => `has no route to ${whom}`;
-  if (route.type === 'local') return undefined;
-  if (route.type !== 'unicast') return (whom) => `has no route to ${whom} except one of type ${route.type}`;
-  // By another way than the plugin's own device packets may arrive all the same (a router device before it): seeing is believing.
-  if (devices.length === 0 || devices.includes(route.device ?? '')) return undefined;
-  const direct = path.probes.get('direct')?.outcome;
-  if (answered(path, 'direct') || direct === undefined || direct === 'unknown') return undefined;
-  return (whom) => `sends packets to ${whom} by ${route.device} instead of ${devices.join(' or ')}`;
+  whom: { node: string; address: string; pod: string },
+  source: string | undefined,
+): Message {
+  if (route === undefined) {
+    return source === undefined
+      ? words(`{node} has no route to ${TO}`, whom)
+      : words(`{node} has no route to ${TO_FROM}`, { ...whom, source });
+  }
+  if (route.type !== 'unicast') {
+    const args = { ...whom, type: route.type };
+    return source === undefined
+      ? words(`{node} has no route to ${TO} except one of type {type}`, args)
+      : words(`{node} has no route to ${TO_FROM} except one of type {type}`, { ...args, source });
+  }
+  const args = { ...whom, device: route.device!, devices };
+  return source === undefined
+    ? words(`{node} sends packets to ${TO} by {device} instead of {devices:or}`, args)
+    : words(`{node} sends packets to ${TO_FROM} by {device} instead of {devices:or}`, { ...args, source });
 }
 
 /** The devices on the node that lead to the pod, and the bridges that these are ports of. */

@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { devicesWithoutLocalnet, type LoopbackDevice, localnetOf } from '../../view/localnet.ts';
 import type { NodeView } from '../../view/node-view.ts';
@@ -40,7 +41,16 @@ export const routeLocalnetOff = defineFailure<Data>({
       return [
         {
           subject,
-          message: `127.0.0.1:${port.hostPort} of ${node.name} cannot reach ${pod} for ${formatPort(port)}: route_localnet is off on ${devices.map(inWords).join(' and ')}`,
+          message: words(
+            '127.0.0.1:{hostPort} of {node} cannot reach {pod} for {port}: route_localnet is off on {devices:and}',
+            {
+              hostPort: port.hostPort,
+              node: node.name,
+              pod,
+              port: formatPort(port),
+              devices: devices.map(inWords),
+            },
+          ),
           evidence: [
             ...devices.map(({ device, passedBy }) => ({
               kind: 'sysctl' as const,

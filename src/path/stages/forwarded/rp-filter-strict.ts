@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { type ProbeResult, vantages } from '../../model/probe.ts';
 import { isWayClear } from '../../view/clear-way.ts';
@@ -50,7 +51,10 @@ export const rpFilterStrict = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${node.name} drops packets of ${podName(subject.pod!)} for ${formatPort(port)} as spoofed: the reverse path filter is strict on ${named.join(', ')}`,
+          message: words(
+            '{node} drops packets of {pod} for {port} as spoofed: the reverse path filter is strict on {devices}',
+            { node: node.name, pod: podName(subject.pod!), port: formatPort(port), devices: named },
+          ),
           evidence: [
             ...named.map((device) => ({
               kind: 'sysctl' as const,

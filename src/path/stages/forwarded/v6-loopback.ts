@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { memoKey } from '../../view/memory.ts';
 import { podName } from '../../view/pod-name.ts';
 import { type Complaint, complaintEvidence, complaintsOn } from '../complaints.ts';
@@ -36,7 +37,10 @@ export const v6Loopback = defineFailure<null>({
       return [
         {
           subject,
-          message: `a client on ${node.name} connects to [::1]:${port.hostPort} for ${formatPort(port)} of ${podName(subject.pod!)}, which cannot answer there`,
+          message: words(
+            'a client on {node} connects to [::1]:{hostPort} for {port} of {pod}, which cannot answer there',
+            { node: node.name, hostPort: port.hostPort, port: formatPort(port), pod: podName(subject.pod!) },
+          ),
           evidence: [complaintEvidence(complaint)],
           data: null,
         },

@@ -1,3 +1,4 @@
+import { words } from '../../model/message.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { nodeEventEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -44,7 +45,7 @@ export const netfilterToolMissing = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `portmap of ${node.name} needs ${tool}, which it did not find`,
+          message: words('portmap of {node} needs {tool}, which it did not find', { node: node.name, tool }),
           evidence: [
             { kind: 'file', where: `netfilter tools of ${node.name}`, saw: there === '' ? '(none)' : there },
             ...complaint,

@@ -1,3 +1,4 @@
+import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { BROUGHT_ALONG, chainPlugins, installPlugin } from '../../view/plugin-files.ts';
 import { nodeEventEvidence, pluginDirectoryEvidence } from '../evidence.ts';
@@ -28,11 +29,15 @@ export const pluginMissing = defineFailure<Data>({
   detect(scene) {
     return chainPlugins(scene.nodes.values()).flatMap(({ node, type, file }): Detection<Data>[] => {
       if (file !== undefined) return [];
-      const directories = node.seen!.cni.binDirs.join(', ');
       return [
         {
           subject: { node: node.name },
-          message: `plugin ${type}, which ${node.active!.name} chains, is not in ${directories} of ${node.name}`,
+          message: words('plugin {plugin}, which {file} chains, is not in {directories} of {node}', {
+            plugin: type,
+            file: node.active!.name,
+            directories: node.seen!.cni.binDirs,
+            node: node.name,
+          }),
           evidence: [
             ...pluginDirectoryEvidence(node),
             ...nodeEventEvidence(scene, node, /failed to find plugin/),

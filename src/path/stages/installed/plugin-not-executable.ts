@@ -1,3 +1,4 @@
+import { words } from '../../model/message.ts';
 import type { PluginFile } from '../../model/node-report.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { chainPlugins } from '../../view/plugin-files.ts';
@@ -31,7 +32,11 @@ export const pluginNotExecutable = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `plugin ${type} of ${node.name} is not executable (mode ${file.mode})`,
+          message: words('plugin {plugin} of {node} is not executable (mode {mode})', {
+            plugin: type,
+            node: node.name,
+            mode: file.mode,
+          }),
           evidence: [
             { kind: 'file', where: path, saw: `mode ${file.mode}` },
             ...nodeEventEvidence(scene, node, /permission denied/),

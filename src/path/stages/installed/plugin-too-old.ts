@@ -1,3 +1,4 @@
+import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { installPlugin } from '../../view/plugin-files.ts';
 import { chainVersions, effectiveVersion } from '../../view/plugin-versions.ts';
@@ -32,7 +33,10 @@ export const pluginTooOld = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: `${node.active!.name} of ${node.name} uses CNI ${wanted}, but the installed portmap supports only ${portmap.versions.join(', ')}`,
+          message: words(
+            '{file} of {node} uses CNI {version}, but the installed portmap supports only {versions}',
+            { file: node.active!.name, node: node.name, version: wanted, versions: portmap.versions },
+          ),
           evidence: [
             { kind: 'file', where: portmap.path, saw: `supports ${portmap.versions.join(', ')}` },
             ...nodeEventEvidence(scene, node, /incompatible CNI versions|unsupported CNI/i),

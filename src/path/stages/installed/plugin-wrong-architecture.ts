@@ -1,3 +1,4 @@
+import { words } from '../../model/message.ts';
 import type { PluginFile } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
@@ -54,10 +55,17 @@ export const pluginWrongArchitecture = defineFailure<Data>({
       // It answered: the kernel has an interpreter for it (binfmt_misc).
       if (known(file.versions) !== undefined) return [];
       const is = format.kind === 'elf' ? `for ${machineName(format.machine)}` : 'not an executable';
+      const names = { plugin: type, node: node.name, machine: machineName(wanted) };
       return [
         {
           subject: { node: node.name },
-          message: `plugin ${type} of ${node.name}, a ${machineName(wanted)} machine, is ${is}`,
+          message:
+            format.kind === 'elf'
+              ? words('plugin {plugin} of {node}, a {machine} machine, is for {builtFor}', {
+                  ...names,
+                  builtFor: machineName(format.machine),
+                })
+              : words('plugin {plugin} of {node}, a {machine} machine, is not an executable', names),
           evidence: [
             { kind: 'file', where: `${file.directory}/${file.name}`, saw: `${is}, ${file.size} bytes` },
             ...nodeEventEvidence(scene, node, /exec format error/),

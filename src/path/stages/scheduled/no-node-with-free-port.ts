@@ -1,5 +1,6 @@
 import type { Pod } from '../../../kube/types.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import { podName } from '../../view/pod-name.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
@@ -27,7 +28,10 @@ export const noNodeWithFreePort = defineFailure<null>({
       return [
         {
           subject,
-          message: `${podName(subject.pod!)} waits for a node on which ${formatPort(port)} is free`,
+          message: words('{pod} waits for a node on which {port} is free', {
+            pod: podName(subject.pod!),
+            port: formatPort(port),
+          }),
           evidence: [
             { kind: 'event', where: `pod ${podName(subject.pod!)}: FailedScheduling`, saw: message },
           ],

@@ -1,4 +1,5 @@
 import { hookUses } from '../../../netfilter/index.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { excerptOfLines } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -41,7 +42,10 @@ export const backendsMixed = defineFailure<null>({
       return [
         {
           subject: { node: node.name },
-          message: `${node.name} has rules of iptables-legacy and of ${beside} where destinations are translated`,
+          message: words(
+            '{node} has rules of iptables-legacy and of {other} where destinations are translated',
+            { node: node.name, other: beside },
+          ),
           evidence: [legacy, other].flatMap(({ backend, chains }) =>
             chains.map(({ table, name, rules }) => ({
               kind: 'rule' as const,

@@ -1,6 +1,7 @@
 import type { Table } from '../../../netfilter/index.ts';
 import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/layout.ts';
 import { FAMILY_OF_NFT, type NftFamily } from '../../../util/family.ts';
+import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { excerptOfLines } from '../evidence.ts';
@@ -47,7 +48,10 @@ export const entryJumpMissing = defineFailure<Data>({
         return [
           {
             subject: { node: node.name },
-            message: `${missing.join(' and ')} of ${node.name} ${missing.length === 1 ? 'does' : 'do'} not lead to ${DNAT_CHAIN}, which holds ${chain.rules.length} ${chain.rules.length === 1 ? 'mapping' : 'mappings'}`,
+            message: words(
+              '{chains:and} of {node} {chains:does|do} not lead to {target}, which holds {mappings} {mappings:mapping|mappings}',
+              { chains: missing, node: node.name, target: DNAT_CHAIN, mappings: chain.rules.length },
+            ),
             evidence: missing.map((entry) => ({
               kind: 'rule',
               where: `${backend} ${family} nat ${entry}`,

@@ -1,5 +1,6 @@
 import { canonicalAddress } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { Listener } from '../../model/node-report.ts';
 import { listenersOn } from '../../view/by-port.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -41,16 +42,18 @@ export const hostListenerHijacked = defineFailure<null>({
       );
       const listener = onAddress ?? listeners?.find((entry) => isOnTakenLoopback(entry, path, scene));
       if (listener === undefined) return [];
-      const pod = podName(subject.pod!);
-      const taken =
-        onAddress === undefined
-          ? `${listener.address}:${port.hostPort}, but packets from the node itself to it go to ${pod}: ${formatPort(port)} is mapped on every address`
-          : `${formatPort(port)}, whose packets go to ${pod}`;
       const who = listener.process === undefined ? 'a process' : `${listener.process} (pid ${listener.pid})`;
+      const names = { process: who, node: node.name, pod: podName(subject.pod!), port: formatPort(port) };
       return [
         {
           subject,
-          message: `${who} of ${node.name} listens on ${taken}`,
+          message:
+            onAddress === undefined
+              ? words(
+                  '{process} of {node} listens on {listener}, but packets from the node itself to it go to {pod}: {port} is mapped on every address',
+                  { ...names, listener: `${listener.address}:${port.hostPort}` },
+                )
+              : words('{process} of {node} listens on {port}, whose packets go to {pod}', names),
           evidence: [
             {
               kind: 'socket',

@@ -1,5 +1,6 @@
 import { rewriteMapping } from '../../heal/attach-plan.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { Sandbox } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import { memoKey, remembered } from '../../view/memory.ts';
@@ -44,7 +45,11 @@ export const mappingMissing = defineFailure<Data>({
       return [
         {
           subject,
-          message: `no rule of ${node.name} names the sandbox of ${podName(subject.pod!)}, so ${formatPort(port)} leads nowhere`,
+          message: words('no rule of {node} names the sandbox of {pod}, so {port} leads nowhere', {
+            node: node.name,
+            pod: podName(subject.pod!),
+            port: formatPort(port),
+          }),
           evidence: [
             {
               kind: 'rule',

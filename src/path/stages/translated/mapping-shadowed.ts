@@ -2,6 +2,7 @@ import type { TranslationCandidate } from '../../../netfilter/index.ts';
 import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/layout.ts';
 import { FAMILY_OF_NFT } from '../../../util/family.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { ownerOf } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -40,11 +41,17 @@ export const mappingShadowed = defineFailure<Data>({
       if (ownerOf(taker) !== undefined) return [];
       const { backend, table, chain } = taker.rule.location;
       const owner = referenceOwner(taker.rule, node);
-      const of = owner === undefined ? '' : `, which belongs to ${owner},`;
+      const names = { table, chain, node: node.name, port: formatPort(port), pod: podName(subject.pod!) };
       return [
         {
           subject,
-          message: `a rule in ${table} ${chain} of ${node.name}${of} takes ${formatPort(port)} before the mapping of ${podName(subject.pod!)}`,
+          message:
+            owner === undefined
+              ? words('a rule in {table} {chain} of {node} takes {port} before the mapping of {pod}', names)
+              : words(
+                  'a rule in {table} {chain} of {node}, which belongs to {owner}, takes {port} before the mapping of {pod}',
+                  { ...names, owner },
+                ),
           evidence: [
             { kind: 'rule', where: `${backend} ${table} ${chain}`, saw: taker.rule.text },
             {

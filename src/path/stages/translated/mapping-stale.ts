@@ -1,4 +1,5 @@
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { isGone, ownedMappings, ownerKey, ownerOf } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
@@ -38,7 +39,12 @@ export const mappingStale = defineFailure<Data>({
       return [
         {
           subject,
-          message: `${formatPort(port)} of ${node.name} goes to container ${containerId.slice(0, 13)}, which is gone, and not to ${podName(subject.pod!)}`,
+          message: words('{port} of {node} goes to container {container}, which is gone, and not to {pod}', {
+            port: formatPort(port),
+            node: node.name,
+            container: containerId.slice(0, 13),
+            pod: podName(subject.pod!),
+          }),
           evidence: ruleEvidence(node, ownedMappings(node)?.get(ownerKey(owner))?.entries ?? []),
           data: { node, networkName, containerId, ifName },
         },

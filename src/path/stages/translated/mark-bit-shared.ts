@@ -23,6 +23,7 @@ import { listDocument, writeConfig } from '../../heal/conf-plans.ts';
 import { changePortmap } from '../../heal/list-document.ts';
 import type { HealStep } from '../../model/action.ts';
 import type { Evidence } from '../../model/finding.ts';
+import { type Message, words } from '../../model/message.ts';
 import type { PolicyRule } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
@@ -145,13 +146,21 @@ export const markBitShared = defineFailure<Data>({
   },
 });
 
-function sharedMessage(node: NodeView, bit: number, clashes: number): string {
-  const rules = clashes === 1 ? 'a rule' : `${clashes} rules`;
-  return `portmap uses bit ${bit} of the packet mark on ${node.name}, and ${rules} of another component ${clashes === 1 ? 'uses' : 'use'} it too`;
+const USES = 'portmap uses bit {bit} of the packet mark on {node}';
+
+function sharedMessage(node: NodeView, bit: number, rules: number): Message {
+  const names = { bit, node: node.name };
+  return rules === 1
+    ? words(`${USES}, and a rule of another component uses it too`, names)
+    : words(`${USES}, and {rules} rules of another component use it too`, { ...names, rules });
 }
 
-function oldMessage(node: NodeView, bit: number, old: readonly number[]): string {
-  return `portmap uses bit ${bit} of the packet mark on ${node.name}, and rules of its own still masquerade by ${bitNames(old)}`;
+function oldMessage(node: NodeView, bit: number, old: readonly number[]): Message {
+  return words(`${USES}, and rules of its own still masquerade by {bits:bit|bits} {bits}`, {
+    bit,
+    node: node.name,
+    bits: old.map(String),
+  });
 }
 
 function sharedRemedy(node: NodeView, free: number | undefined, owners: readonly string[]): string {

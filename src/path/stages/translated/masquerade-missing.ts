@@ -2,12 +2,13 @@ import { MASQ_CHAIN } from '../../../portmap/layout.ts';
 import { rewriteMapping } from '../../heal/attach-plan.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
+import { words } from '../../model/message.ts';
 import type { Sandbox } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import { memoKey, remembered } from '../../view/memory.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
-import { leadsToPod, type Origin, traceFrom } from '../../view/traces.ts';
+import { leadsToPod, traceFrom } from '../../view/traces.ts';
 import { excerptOfLines } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
@@ -16,9 +17,9 @@ interface Data {
   sandbox: Sandbox;
 }
 
-const ORIGINS: Readonly<Partial<Record<Origin, string>>> = {
-  loopback: 'from 127.0.0.1',
-  pod: 'from the pod itself',
+const CLIENTS: Readonly<Record<'loopback' | 'pod', string>> = {
+  loopback: '127.0.0.1',
+  pod: 'the pod itself',
 };
 
 export const masqueradeMissing = defineFailure<Data>({
@@ -60,7 +61,15 @@ export const masqueradeMissing = defineFailure<Data>({
       return [
         {
           subject,
-          message: `connections to ${formatPort(port)} of ${podName(subject.pod!)} ${lacking.map((origin) => ORIGINS[origin]).join(' and ')} keep their source address on ${node.name}`,
+          message: words(
+            'connections to {port} of {pod} from {clients:and from} keep their source address on {node}',
+            {
+              port: formatPort(port),
+              pod: podName(subject.pod!),
+              clients: lacking.map((origin) => CLIENTS[origin]),
+              node: node.name,
+            },
+          ),
           evidence: remembered(node, MASQUERADING, () => masqueradeRules(node)),
           data: { node, sandbox },
         },
