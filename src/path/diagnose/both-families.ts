@@ -1,7 +1,7 @@
 import type { FamilyName } from '../../util/family.ts';
 import type { Evidence } from '../model/finding.ts';
 import type { Detection } from '../stages/failure.ts';
-import { keyOf } from './covering.ts';
+import { keyOf } from './muting.ts';
 
 /**
  * Cases as they are reported: what is found in both families of a mapping with the same severity usually has one cause, and is reported once, for the

@@ -8,7 +8,6 @@ import { CHAINED, listOf } from '../testing/cni-node.ts';
 import { mappedWorld } from '../testing/mapped-node.ts';
 import { failureOn, podOn, smallWorld } from '../testing/small-world.ts';
 import type { Scene } from '../view/scene.ts';
-import { coveringKeys, keyOf } from './covering.ts';
 import { diagnose } from './diagnose.ts';
 
 const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80, 81)]);
@@ -480,24 +479,6 @@ test('what is said of one family is said of mappings for an address of it, and h
     '83 one unknown broken',
     '84 one broken muted',
   ]);
-});
-
-const pod = { namespace: 'default', name: 'a', uid: 'u' };
-const port = { hostPort: 80, containerPort: 8080, protocol: 'TCP' as const };
-test.each<[string, Subject, Subject, boolean]>([
-  ['a node, its pod', { node: 'n' }, { node: 'n', pod }, true],
-  ['a node, a pod of another', { node: 'm' }, { node: 'n', pod }, false],
-  ['a pod, its port', { node: 'n', pod }, { node: 'n', pod, port }, true],
-  ['a port, its pod', { node: 'n', pod, port }, { node: 'n', pod }, false],
-  [
-    'a port of one hostIP, that of all',
-    { node: 'n', pod, port: { ...port, hostIP: '127.0.0.1' } },
-    { node: 'n', pod, port },
-    false,
-  ],
-  ['everything, anything', {}, { node: 'n', pod, port }, true],
-])('whether %s is covered', (_, wide, narrow, expected) => {
-  expect(coveringKeys(narrow).includes(keyOf(wide))).toBe(expected);
 });
 
 describe('a pod that the kubelet refused', () => {

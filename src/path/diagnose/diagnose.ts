@@ -1,16 +1,15 @@
 import { messageOf } from '../../util/errors.ts';
 import { possibleHeal } from '../heal/possible.ts';
-import type { Diagnosis, Finding, PathVerdict, StageVerdict, Subject } from '../model/finding.ts';
-import { textOf, withSuffix } from '../model/message.ts';
+import type { Diagnosis, Finding, PathVerdict, StageVerdict } from '../model/finding.ts';
+import { textOf } from '../model/message.ts';
 import { compareStages, type Stage, stages } from '../model/stages.ts';
 import type { World } from '../model/world.ts';
 import type { Detection, Failure } from '../stages/failure.ts';
 import { catalogue } from '../stages/index.ts';
-import { loadedMapsPorts } from '../view/loaded-network.ts';
 import { type PathView, Scene } from '../view/scene.ts';
 import { ofBothFamilies } from './both-families.ts';
-import { coveringKeys, inFamilyOf, keyOf } from './covering.ts';
 import { type Judgement, judge } from './judge.ts';
+import { asLoaded, coveringAmong, keyOf, mute, severities } from './muting.ts';
 
 /** A detection with its failure: what healing starts from. */
 export interface Case {
@@ -28,7 +27,7 @@ export interface Diagnosed {
 
 /**
  * What is wrong with every hostPort of a world. Pure: the same world gives the same findings in the same order. A
- * finding that follows from another is left out ({@link Failure.mutedBy}); what could not be seen is unknown, never healthy.
+ * finding that follows from another is left out (the rule is in muting.ts); what could not be seen is unknown, never healthy.
  */
 export function diagnose(world: World, failures: readonly Failure[] = catalogue): Diagnosed {
   const scene = new Scene(world);
@@ -97,19 +96,8 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
   const detected = failures.flatMap((failure) =>
     failure.detect(part).map((detection) => caseOf(failure, asLoaded(failure, detection, part))),
   );
-  const covering = coveringIn(part);
-  // Of several cases of one failure on one subject, only the first mutes and is shown: there is a lookup for each mapping.
-  const muters = covering(
-    detected.map((entry) => ({ subject: entry.finding.subject, value: entry })),
-    ({ finding }) => `${finding.code} ${finding.severity}`,
-  );
-  const standing: Case[] = [];
-  const muted: { of: Case; by: string }[] = [];
-  for (const entry of detected) {
-    const by = muterOf(entry, muters(entry.finding.subject));
-    if (by === undefined) standing.push(entry);
-    else muted.push({ of: entry, by });
-  }
+  const covering = coveringAmong(part.paths);
+  const { standing, muted } = mute(detected, covering);
   // Last, since a case that is muted in one family may be a cause of its own in the other.
   const cases = [...Map.groupBy(standing, ({ failure }) => failure)].flatMap(([failure, entries]) =>
     ofBothFamilies(entries.map(({ detection }) => detection)).map((detection) =>
@@ -128,17 +116,6 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
     verdicts.set(path, verdictOf(path, part, reported(path.subject), hidden(path.subject)));
   }
   return cases;
-}
-
-/** A case of a configuration that the runtime has not read, as long as it still uses one that maps ports: {@link Failure.ofFirstConfig}. */
-function asLoaded(failure: Failure, detection: Detection, scene: Scene): Detection {
-  const node = scene.nodes.get(detection.subject.node ?? '');
-  if (failure.ofFirstConfig !== true || node === undefined || !loadedMapsPorts(node)) return detection;
-  const message = withSuffix(
-    detection.message,
-    '; an older list, which maps ports, is in use until the runtime reads its directory again',
-  );
-  return { ...detection, message, severity: 'risk' };
 }
 
 function caseOf(failure: Failure, detection: Detection): Case {
@@ -168,46 +145,6 @@ function withCommand(entry: Case, scene: Scene): Case {
   const command = `hostport heal --only ${finding.code}${heal.by === 'restart' ? ' --restart' : ''}`;
   return { ...entry, finding: { ...finding, command } };
 }
-
-/** Finds, of what is said of subjects in a part of the scene, all that covers one of them; of each kind on one subject the first. */
-function coveringIn({ paths }: Scene) {
-  let narrow: ((subject: Subject) => Subject) | undefined;
-  return <T>(
-    entries: readonly { subject: Subject; value: T }[],
-    kindOf: (value: T) => string,
-  ): ((subject: Subject) => T[]) => {
-    // Most nodes have no findings, and their mappings need no keys.
-    if (entries.length === 0) return () => [];
-    narrow ??= inFamilyOf(paths);
-    const inFamily = narrow;
-    const groups = new Map<string, Map<string, T>>();
-    for (const { subject, value } of entries) {
-      const key = keyOf(subject);
-      const group = groups.get(key) ?? new Map<string, T>();
-      groups.set(key, group);
-      const kind = kindOf(value);
-      if (!group.has(kind)) group.set(kind, value);
-    }
-    return (subject) =>
-      coveringKeys(inFamily(subject)).flatMap((key) => [...(groups.get(key)?.values() ?? [])]);
-  };
-}
-
-/** The code of that which mutes a case, of those that cover it; undefined when none does. */
-function muterOf({ failure, finding }: Case, covering: readonly Case[]): string | undefined {
-  const { mutedBy } = failure;
-  const byEarlier = mutedBy.includes('earlier');
-  return covering.find((other) => {
-    if (other.finding === finding) return false;
-    const isBroken = other.finding.severity === 'broken';
-    if (byEarlier && isBroken && compareStages(other.finding.stage, finding.stage) < 0) return true;
-    if (mutedBy === 'earlier' || !mutedBy.includes(other.finding.code)) return false;
-    // A risk explains what is no worse than itself.
-    return severities.indexOf(other.finding.severity) <= severities.indexOf(finding.severity);
-  })?.finding.code;
-}
-
-const severities = ['broken', 'risk', 'note'];
 
 function byWeight(a: Case, b: Case): number {
   const { finding: f } = a;

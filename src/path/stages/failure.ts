@@ -47,9 +47,9 @@ export interface Failure<Data = unknown> {
   /** Where it was reported or is documented: upstream issues, specifications. */
   sources: readonly string[];
   /**
-   * What hides this finding, since it then follows from that or cannot be determined: `earlier`, any breaking finding at an earlier stage on
-   * the same subject; or the codes named, at whatever stage and no less severe, among which `earlier` may be. An empty list: a cause of its own that is
-   * always reported.
+   * What mutes this finding, since it then follows from that or cannot be determined: `earlier`, anything broken at an earlier stage; or the
+   * codes named, among which `earlier` may be. An empty list: a cause of its own that is always reported. The whole rule is in
+   * `diagnose/muting.ts`.
    */
   mutedBy: 'earlier' | readonly string[];
   /** Whether portmap's own attachments left it behind, so that it is safe to remove without asking, even when it is only a risk. */
