@@ -18,7 +18,7 @@ const FILES = [
 ].map((match) => ({ path: match[1]!, content: match[2]! }));
 
 beforeAll(async () => {
-  for (const name of ['src', 'scripts', 'package.json', 'tsconfig.json']) {
+  for (const name of ['src', 'scripts', 'docs', 'test/fixtures/failures', 'package.json', 'tsconfig.json']) {
     cpSync(join(ROOT, name), join(copy, name), { recursive: true });
   }
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
@@ -27,6 +27,7 @@ beforeAll(async () => {
     writeFileSync(join(copy, path), content);
   }
   await output(realExec, [BUN, join(copy, 'scripts/generate-index.ts')]);
+  await output(realExec, [BUN, join(copy, 'scripts/failure-pages.ts')]);
 });
 
 test('the guide has two files for a failure', () => {
@@ -73,3 +74,28 @@ test('the failure is found, fixed by a plan, and can be injected', async () => {
     does: 'sets net.netfilter.nf_conntrack_max to 1',
   });
 });
+
+test('all that lists failures is derived from the two files: its page, its row of the table, and the command line', async () => {
+  const files = (root: string) =>
+    new Map(
+      [...new Bun.Glob('**/*').scanSync(join(root, 'docs'))].map((name) => [
+        name,
+        readFileSync(join(root, 'docs', name), 'utf8'),
+      ]),
+    );
+  const [before, after] = [files(ROOT), files(copy)];
+  const changed = [...after].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
+  expect(changed.sort()).toEqual(['failures/README.md', 'failures/conntrack-full.md']);
+  const lines = (name: string, of: typeof after) => new Set(of.get(name)!.split('\n'));
+  expect([...lines('failures/README.md', after).difference(lines('failures/README.md', before))]).toEqual([
+    '| [conntrack-full](conntrack-full.md) | the table of tracked connections is full | broken | no |',
+  ]);
+  const page = after.get('failures/conntrack-full.md')!;
+  expect(page).toContain('\n`break` sets net.netfilter.nf_conntrack_max to 1.\n');
+  expect(page).toContain('\n**By hand.** ');
+  const run = (...words: string[]) => output(realExec, [BUN, join(copy, 'src/cli/main.ts'), ...words]);
+  expect(await run('faults')).toContain('conntrack-full');
+  expect(await run('doctor', '--explain', 'conntrack-full')).toContain(
+    'sets net.netfilter.nf_conntrack_max to 1',
+  );
+}, 60_000);

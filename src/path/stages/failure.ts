@@ -25,10 +25,27 @@ export type Heal =
   | { by: 'hand'; why: string }
   | { by: 'restart'; why: string; steps: HealStep[] };
 
+/** Markdown: a paragraph in one line, or several paragraphs, lists and tables. */
+export type Markdown = string | readonly string[];
+
+/** What only a person can say about a failure on its page in docs/failures; the rest of the page is derived. */
+export interface FailurePage {
+  /** What somebody sees who has it. */
+  see: Markdown;
+  /** What there is to know beyond the explanation. */
+  why?: Markdown;
+  /** How to tell it by hand: shell commands that change nothing, and what to look for in their output. */
+  check: { run: readonly string[]; look: Markdown };
+  /** How to fix it by hand. */
+  fix: Markdown;
+  /** What to say before the plan of `hostport heal`, where the command alone misleads. */
+  heal?: Markdown;
+}
+
 /**
  * One known way for a hostPort to fail: how it is recognised, explained and fixed. One file each under `stages/<stage>/`, named for its
- * code; how the lab injects it is the file of the same name in `lab/faults`. The list of all is generated from the files. A test fails when
- * one lacks a part, its injector, its documentation page or its end-to-end case.
+ * code; how the lab injects it is the file of the same name in `lab/faults`. The list of all and the pages in docs/failures are generated from
+ * these files. A test fails when one lacks a part, its injector, its documentation page or its end-to-end case.
  */
 export interface Failure<Data = unknown> {
   /** Stable name of the finding. */
@@ -62,6 +79,7 @@ export interface Failure<Data = unknown> {
   /** Every case in the scene. Says nothing where it cannot know: that is the stage's own verdict. */
   detect(scene: Scene): Detection<Data>[];
   heal(detection: Detection<Data>, scene: Scene): Heal;
+  page: FailurePage;
 }
 
 /** Checks the types of one failure; its `data` stays its own business. */

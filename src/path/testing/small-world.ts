@@ -80,6 +80,7 @@ export function failureOn(
         data: null,
       })),
     heal: () => ({ by: 'hand', why: 'a test' }),
+    page: { see: 'Nothing.', check: { run: [], look: 'Nothing.' }, fix: 'Fix it.' },
     ...rest,
   };
 }

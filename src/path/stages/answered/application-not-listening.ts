@@ -46,6 +46,20 @@ export const applicationNotListening = defineFailure<null>({
   },
 
   heal: () => ({ by: 'hand', why: 'only the owner of the application can change where it listens' }),
+
+  page: {
+    see: "Connections are refused from everywhere, also at the pod's own address.",
+    why:
+      "The kernel refuses the connection in the pod's network namespace, because no socket listens. `kubectl port-forward` connects " +
+      'to 127.0.0.1 in the pod, so it can work where the hostPort does not.',
+    check: {
+      run: ['curl -sS --max-time 2 192.168.1.2:8080', 'ip -all netns exec ss -Htln'],
+      look:
+        "The connection to podIP:containerPort is refused. In the pod's namespace (`ip -all` lists one after the other) the sockets " +
+        'listen on another port or on 127.0.0.1.',
+    },
+    fix: 'Let the application listen on `0.0.0.0` (or `::`) and the containerPort, or correct `containerPort`.',
+  },
 });
 
 /** What the kubelet says of the containers that have the port. */

@@ -57,4 +57,16 @@ export const noListeningSocket = defineFailure<null>({
   },
 
   heal: () => ({ by: 'hand', why: 'only the check is wrong: let it connect to the port instead' }),
+
+  page: {
+    see: '`netstat -ltn` and `ss -ltn` on the node show nothing on the port, so the hostPort looks broken. It answers.',
+    why:
+      "Some older runtimes kept a socket open to reserve the port (kubenet did); CNI's portmap does not. The doctor reports this as " +
+      'a note: nothing is broken.',
+    check: {
+      run: ['ss -Htln sport = :80', 'curl -sS --max-time 2 -o /dev/null 172.17.0.3:80'],
+      look: '`ss` prints nothing and curl succeeds.',
+    },
+    fix: 'Let the check connect to the port.',
+  },
 });

@@ -56,6 +56,22 @@ export const notAnswering = defineFailure<null>({
   },
 
   heal: () => ({ by: 'hand', why: 'the cause is unknown, so there is no known fix' }),
+
+  page: {
+    see: 'Probes fail, and no known failure explains it.',
+    why:
+      'The doctor does not know every possible failure. The probes in the evidence narrow down the rest: they show which clients ' +
+      'are served.',
+    check: {
+      run: ['curl -sS --max-time 2 192.168.1.2:8080', 'curl -sS --max-time 2 172.17.0.3:80'],
+      look:
+        "Look where the first one fails: at the pod's address (in the pod), at the node's address from the node (translation, " +
+        'masquerading), from another machine (forwarding, firewalls).',
+    },
+    fix:
+      'Follow the packet (`tcpdump -ni any port 80 or port 8080`). A bundle (`hostport doctor --save DIR`) contains all ' +
+      'observations, for analysis elsewhere.',
+  },
 });
 
 /** [::1] is not expected to work: there is no route_localnet for IPv6. */

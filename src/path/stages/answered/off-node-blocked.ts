@@ -61,6 +61,22 @@ export const offNodeBlocked = defineFailure<null>({
     by: 'hand',
     why: 'firewalls block ports on purpose, and most are not on the node: the owner of the firewall must open the port',
   }),
+
+  page: {
+    see:
+      'Connections from other machines time out; those from the node itself work. The counters of the mapping do not change when ' +
+      'other machines connect.',
+    why:
+      'Security groups and cloud firewalls block all ports that are not listed. On the node itself, an nftables `netdev` or ' +
+      'raw-priority filter, XDP, or an eBPF host firewall have the same effect before any translation.',
+    check: {
+      run: ['iptables -w -t nat -vnL CNI-HOSTPORT-DNAT', 'nft list ruleset'],
+      look:
+        "While another machine connects, the counter of the port's rule does not change. `tcpdump -ni eth0 port 80` on the node " +
+        'shows where the packets are dropped: if it shows them, they are dropped on the node, otherwise before it.',
+    },
+    fix: 'Open the port for the clients: security group, firewall, host firewall.',
+  },
 });
 
 /** A drop at the first hook, where packets are still on their way to the translation. */

@@ -74,6 +74,18 @@ export const policyDenied = defineFailure<null>({
   },
 
   heal: () => ({ by: 'hand', why: 'only the author of the policy can decide whom it admits' }),
+
+  page: {
+    see: "Connections time out (or are rejected) from everywhere or from some clients; those from the pod's own node may work.",
+    why:
+      "Most policy engines admit the node itself, because the kubelet's probes come from there, so a probe from the node succeeds " +
+      'while others fail.',
+    check: {
+      run: ['kubectl get networkpolicy -A', 'kubectl describe networkpolicy -A', 'iptables -w -S'],
+      look: "A policy selects the pod, and none of its ingress rules names the containerPort for the client's address.",
+    },
+    fix: 'Add an ingress rule for the containerPort (not the hostPort), with `from` an ipBlock, or without `from`.',
+  },
 });
 
 function policyNames(policies: Denial['policies']): string[] {

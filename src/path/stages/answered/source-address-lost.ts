@@ -111,6 +111,24 @@ export const sourceAddressLost = defineFailure<Data>({
       ? { by: 'hand', why: `the rule is in an nft table of another component: "${rule.text}"` }
       : { by: 'steps', steps: [step] };
   },
+
+  page: {
+    see: "Connections work, but the application's log has the address of the node (or of a gateway) for every client.",
+    why:
+      'Common causes: `masqAll` of portmap; a masquerade rule of the primary CNI for everything that goes to pods (flannel, ' +
+      'kube-proxy `--masquerade-all`); a rule added by hand.',
+    check: {
+      run: [
+        'iptables -w -t nat -S POSTROUTING',
+        'grep -r masqAll /etc/cni/net.d',
+        'conntrack -L -p tcp --orig-port-dst 80',
+      ],
+      look: "In the entries the second `dst=` (the address that the pod answers to) is the node's address instead of the client's.",
+    },
+    fix:
+      'Exempt connections to hostPorts from that rule: `iptables -w -t nat -I POSTROUTING 1 -m conntrack --ctstate DNAT … -j ' +
+      'ACCEPT`, placed before it and limited to the port.',
+  },
 });
 
 /** The rule that rewrites the source of what comes from other machines. */

@@ -62,4 +62,14 @@ export const attachmentDoubled = defineFailure<Data>({
     by: 'steps',
     steps: [rewriteMapping(node, sandbox, `rewrite the rules of ${podName(sandbox)}`)],
   }),
+
+  page: {
+    see: 'Connections to the port hang or another pod answers, although the pod has a mapping.',
+    why: 'A runtime may run ADD twice for one sandbox, for example to retry after a timeout.',
+    check: {
+      run: ['iptables -w -t nat -S'],
+      look: 'One `CNI-DN-…` chain has two rules with `DNAT --to-destination` for the same port.',
+    },
+    fix: "Delete the first of the two rules. hostport's portmap always rewrites the whole chain.",
+  },
 });

@@ -70,4 +70,20 @@ export const attachmentLeaked = defineFailure<Data>({
       },
     ],
   }),
+
+  page: {
+    see:
+      'Nothing yet, or connections that hang: the port of a deleted pod still leads to its address. The next pod that gets this ' +
+      'address receives traffic that is not meant for it.',
+    why:
+      'DEL runs the chain as it is configured at that time, not as it was at ADD: a removed portmap, a renamed network or a failing ' +
+      'plugin leaves the rules behind. The reference portmap finds its chain by network name and container ID and needs both.',
+    check: {
+      run: ['iptables -w -t nat -S CNI-HOSTPORT-DNAT', 'hostport node-report -o yaml'],
+      look: "A line whose `id:` is not among the report's `sandboxes`.",
+    },
+    fix:
+      'Delete the line and its `CNI-DN-…` chain, or run DEL with the network name and container ID from the comment. GC of CNI 1.1 ' +
+      'does this for all.',
+  },
 });

@@ -66,4 +66,16 @@ export const deleteAborted = defineFailure<Data>({
       },
     ],
   }),
+
+  page: {
+    see: 'Nothing at first; later the node runs out of pod addresses (`no IP addresses available in range set`).',
+    why: 'containerd does not resume a DEL that was interrupted. With host-local, for example, the address stays allocated.',
+    check: {
+      run: ['ls /var/lib/cni/results', 'ls /var/run/netns', 'hostport node-report -o yaml'],
+      look: "There is a cache entry whose container ID is not among the report's `sandboxes`.",
+    },
+    fix:
+      'Run DEL again with the cached configuration, or GC of the list with the IDs that are still in use: `hostport cni gc --conf ' +
+      'FILE --valid ID/eth0`.',
+  },
 });

@@ -69,4 +69,21 @@ export const podPredatesChain = defineFailure<Data>({
       steps: [attachPortmap(node, sandbox, `attach portmap to ${podName(sandbox)} while it runs`)],
     };
   },
+
+  page: {
+    see: 'The configuration of the node is right and new pods answer, but connections to this pod are refused.',
+    why:
+      'A later change of the configuration applies only to new sandboxes. Documentation commonly says to restart the pods, which is ' +
+      "not needed: ADD needs only the sandbox's network namespace and the result of the plugins before portmap, and both still " +
+      'exist.',
+    check: {
+      run: ['grep -L portmap -r /var/lib/cni/results', 'iptables -w -t nat -S CNI-HOSTPORT-DNAT'],
+      look:
+        "The cache entry of the pod's sandbox (`<network>-<container ID>-eth0`) was written without portmap (its `config` is " +
+        'base64), and the chain has no line with that ID.',
+    },
+    fix:
+      'Delete the pod, if a controller recreates it. To avoid that, run `hostport cni add` with the cached result as `prevResult`. ' +
+      "`heal` does the same, and also rewrites the cache entry, so that the runtime's later DEL calls portmap.",
+  },
 });

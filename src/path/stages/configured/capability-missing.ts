@@ -60,4 +60,22 @@ export const capabilityMissing = defineFailure<Data>({
       steps: [writeConfig(node, file.path, document, `declare the capability in ${file.name}`)],
     };
   },
+
+  page: {
+    see: 'Connections are refused. The pod is Running; portmap is in the chain, runs, and reports nothing.',
+    why: [
+      'The CNI conventions define this: the runtime sets `runtimeConfig.portMappings` only for plugins whose entry declares the ' +
+        'capability.',
+      'Where the runtime still has a list loaded that maps ports, the finding is a risk: new pods work until the runtime reads ' +
+        'the file.',
+    ],
+    check: {
+      run: [
+        'grep -A3 portmap /etc/cni/net.d/000-cilium-portmap.conflist',
+        'grep -l portMappings -r /etc/cni/net.d',
+      ],
+      look: 'The portmap entry has no `"capabilities": {"portMappings": true}`.',
+    },
+    fix: 'Add it, in the file that is in use. Pods created earlier have no mapping: recreate them.',
+  },
 });

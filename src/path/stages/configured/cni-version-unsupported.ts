@@ -75,6 +75,23 @@ export const cniVersionUnsupported = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: 'Pods stay in ContainerCreating; the event says `incompatible CNI versions` and names both versions.',
+    why:
+      'The `cniVersion` of the list applies to every plugin of the chain. A list copied from newer documentation, or a downgraded ' +
+      'primary plugin, leads to a version that the plugins on the node do not support. When only portmap does not support it, the ' +
+      'finding is [plugin-too-old](plugin-too-old.md).',
+    check: {
+      run: [
+        'grep cniVersion -r /etc/cni/net.d',
+        'env CNI_COMMAND=VERSION /opt/cni/bin/portmap',
+        'env CNI_COMMAND=VERSION /opt/cni/bin/cilium-cni',
+      ],
+      look: "The list's version is not among `supportedVersions` of each plugin.",
+    },
+    fix: 'Set `cniVersion` to the newest version that all of them support, or replace the plugins.',
+  },
 });
 
 /** The newest version that every runtime with a library of the specification 1.0 supports, containerd 1.6 among them. */

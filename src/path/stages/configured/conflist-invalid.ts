@@ -78,4 +78,26 @@ export const conflistInvalid = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see:
+      'The node becomes NotReady (`cni plugin not initialized`, `cni config load failed`); new pods stay in ContainerCreating; ' +
+      'running pods are not affected and keep their hostPorts.',
+    why:
+      'The usual cause is an incomplete file: an editor, a full disk, a template that failed. containerd stops at the first file ' +
+      'that it cannot parse; it does not try the next one.',
+    check: {
+      run: [
+        'ls -l /etc/cni/net.d',
+        'kubectl get nodes -o custom-columns=NAME:.metadata.name,READY:.status.conditions[-1].message',
+        'hostport cni status --conf /etc/cni/net.d/000-cilium-portmap.conflist',
+      ],
+      look:
+        'The first file is not JSON, or has no `name` or no `plugins`. A file that is not a configuration may contain anything, ' +
+        'even a secret: reports describe it and do not quote it.',
+    },
+    fix:
+      "Fix the file. Its previous content is in the runtime's cache: every entry of `/var/lib/cni/results` contains, base64-encoded " +
+      'in `config`, the list that its attachment was created with. `heal` uses that copy.',
+  },
 });

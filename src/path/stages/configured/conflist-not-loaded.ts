@@ -83,6 +83,27 @@ export const conflistNotLoaded = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: 'The configuration is right, but new pods behave as if the old one were in use.',
+    why: [
+      'This affects containerd versions without the fix of containerd#11715.',
+      'When the file on disk has a fault of its own (`capability-missing`, `portmap-not-chained`, …), only that fault is ' +
+        'reported: fixing the file also makes the runtime load it, and loading it unchanged would break what works. While the old ' +
+        'list maps ports, both are a risk.',
+    ],
+    check: {
+      run: ['ls -l --time-style=full-iso /etc/cni/net.d', 'hostport node-report -o yaml'],
+      look: 'In the report, `runtime.value.loadedNetworks` differs from `cni.files`. `crictl info` shows the same under `cniconfig`.',
+    },
+    fix: [
+      'Write the file in place: `cp FILE FILE.new && cat FILE.new > FILE && rm FILE.new`. `touch` is not enough. Restarting ' +
+        'containerd works too, and does not restart pods.',
+      "A file that is mounted over its name (kind's `extraMounts`, a subPath) is edited at its source, which the watch on the " +
+        'directory does not notice. Create and remove another file in the directory: `touch .again; rm .again`. The watch notices a ' +
+        'removal of any name. `heal` does the same.',
+    ],
+  },
 });
 
 /** Compares what makes a difference: the plugins with their settings, in order. The list's name and version are copied into them. */

@@ -129,4 +129,38 @@ export const conflistRenamed = defineFailure<Data>({
       steps: [renameConfig(node, path, name, `restore the name ${original} (${LASTS})`)],
     };
   },
+
+  page: {
+    see:
+      "hostPorts of older pods work; those of pods created since a certain moment do not. The file in use is Cilium's own, and the " +
+      'file that chained portmap is called `*.cilium_bak`.',
+    why: [
+      [
+        '| Cilium | its file | renames others | a file that is renamed back |',
+        '|---|---|---|---|',
+        '| 1.14 and later | `05-cilium.conflist` | at any time, within milliseconds | is renamed again at once |',
+        '| before 1.14 | `05-cilium.conf` | when the agent starts | stays until the next start |',
+      ].join('\n'),
+      'Cilium renames a file even while it is being written, and overwrites an older `*.cilium_bak` of the same name. It does not ' +
+        'touch files with other names (`*.conflist.disabled`) or directories. Other primary plugins with an exclusive mode delete ' +
+        'foreign files, so there is nothing to restore.',
+    ],
+    check: {
+      run: [
+        'ls -l --time-style=full-iso /etc/cni/net.d',
+        "kubectl -n kube-system get configmap cilium-config -o jsonpath='{.data.cni-exclusive} {.data.cni-chaining-mode}'",
+      ],
+      look: "There is a `*.cilium_bak` that contains portmap, and no other file beside Cilium's own.",
+    },
+    fix:
+      'Fix it in Cilium, by its Helm values: either set `cni.chainingMode=portmap`, so that Cilium chains portmap in its own list; ' +
+      'or set `cni.exclusive=false` and, after its agents have restarted, rename the file back with `mv`. If the file is renamed ' +
+      'back earlier, Cilium renames it again.',
+    heal:
+      'Where the agent may watch the directory, `hostport heal` does not rename the file by itself, because the agent would undo it ' +
+      'at once: the plan and the finding say what to set in Cilium, and show the `mv` to run afterwards. The agent may watch where ' +
+      '`05-cilium.conflist` is the only configuration, but with `cni.exclusive=false` the directory can look the same. So once that ' +
+      "is set, `hostport heal --yes --only conflist-renamed` renames the file, as it does where other files exist beside Cilium's, " +
+      'or Cilium is older. Its plan in the lab, where no agent watches:',
+  },
 });

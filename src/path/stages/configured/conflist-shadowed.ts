@@ -78,4 +78,21 @@ export const conflistShadowed = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: 'Edits of the configuration have no effect; hostPorts of new pods do not answer.',
+    why:
+      'containerd and CRI-O sort the directory by name and use the first file that ends in `.conf`, `.conflist` or `.json` ' +
+      '(containerd: with `max_conf_num = 1`, its default). `05-cilium.conflist` beats `10-portmap.conflist`; `000-` beats both.',
+    check: {
+      run: ['ls /etc/cni/net.d', 'grep -c portmap /etc/cni/net.d/000-cilium-portmap.conflist'],
+      look: 'The file that chains portmap is not the first.',
+    },
+    fix: [
+      'Rename it within the directory so that its name sorts first (the runtime notices such a rename), or remove the other file.',
+      'A file that is mounted over its name cannot be renamed (`Device or resource busy`): copy it to the new name instead. Also ' +
+        "copy a file that an operator's agent writes (`10-calico.conflist`, `10-aws.conflist`, …), because the agent would create " +
+        'it again under its own name. `heal` does the same.',
+    ],
+  },
 });

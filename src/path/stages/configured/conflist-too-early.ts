@@ -50,4 +50,21 @@ export const conflistTooEarly = defineFailure<Data>({
     by: 'hand',
     why: `the agent on ${node.name} must start; the runtime then succeeds by itself`,
   }),
+
+  page: {
+    see:
+      "Just after a node has booted, or while the primary CNI's agent is down, pods stay in ContainerCreating. The event has an " +
+      'error of the primary plugin: `connect: no such file or directory`, `is the agent running?`.',
+    why:
+      'A node becomes Ready as soon as a configuration exists, and pods are scheduled to it. An agent should write its ' +
+      'configuration once it is ready; a file that is part of the image, or mounted, exists too early.',
+    check: {
+      run: [
+        'kubectl -n kube-system get pods -o wide',
+        'kubectl get events -A --field-selector reason=FailedCreatePodSandBox',
+      ],
+      look: "The agent's pod of that node is not Ready.",
+    },
+    fix: 'Wait, or fix the agent. To avoid this the next time, let the agent (or a container that starts after it) write the conflist.',
+  },
 });

@@ -65,4 +65,17 @@ export const pluginOrderWrong = defineFailure<Data>({
       steps: [writeConfig(node, file.path, { ...document, plugins }, 'move portmap behind the others')],
     };
   },
+
+  page: {
+    see: 'Pods stay in ContainerCreating; the event says `must be called as chained plugin`.',
+    why: "portmap reads the pod's address from `prevResult`, the result of the plugins before it.",
+    check: {
+      run: [
+        'cat /etc/cni/net.d/000-cilium-portmap.conflist',
+        'kubectl get events -A --field-selector reason=FailedCreatePodSandBox',
+      ],
+      look: 'portmap is the first entry of `plugins`.',
+    },
+    fix: 'Move it behind the plugin that assigns the address.',
+  },
 });

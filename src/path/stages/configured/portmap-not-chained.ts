@@ -107,4 +107,38 @@ export const portmapNotChained = defineFailure<Data>({
     const name = nameBefore(file.name, file.name.replace(/\.[^.]*$/, '-portmap.conflist'));
     return { by: 'steps', steps: [writeCopy(node, besideConfig(file.path, name), chained, why)] };
   },
+
+  page: {
+    see:
+      'Connections are refused at once. The pod is Running and Ready; there is no event, and nothing is logged. New pods have the ' +
+      'same problem.',
+    why: [
+      'Installers of primary CNIs write a configuration with only their own plugin; the chain with portmap is an option (Cilium: ' +
+        '`cni.chainingMode=portmap`) or a file that must be copied to every node, including those added later. This is the third ' +
+        'worker of the how-to.',
+      'Cilium with its kube-proxy replacement (`kubeProxyReplacement=true`) maps hostPorts itself, in eBPF: then nothing is ' +
+        'missing, and portmap behind it would conflict. No file on the node shows this. With `cilium-cni` the failure is therefore ' +
+        'certain only when a probe from another machine has failed, or when a running pod has a mapping from portmap; otherwise it ' +
+        'is a risk and needs a manual step.',
+      'Where the runtime still has a list loaded that maps ports, the finding is a risk: new pods work until the runtime reads ' +
+        'the file.',
+    ],
+    check: {
+      run: [
+        'ls /etc/cni/net.d',
+        'grep -l portmap -r /etc/cni/net.d',
+        'iptables -w -t nat -S CNI-HOSTPORT-DNAT',
+      ],
+      look:
+        'The first `.conf`, `.conflist` or `.json` by name is the one in use, and portmap is not in it. The chain ' +
+        '`CNI-HOSTPORT-DNAT` does not exist, or has no line for the pod.',
+    },
+    fix: [
+      'Write a conflist whose name sorts first, with the primary plugin followed by `{"type": "portmap", "capabilities": ' +
+        '{"portMappings": true}}`. Keep the network\'s name, so that pods created earlier can still be deleted cleanly. Then ' +
+        "recreate the node's pods with hostPorts: the chain runs only when a sandbox is created.",
+      'Write the file in place or create it in the directory. The runtime may not notice a file that is moved in from another ' +
+        'directory: [conflist-not-loaded](conflist-not-loaded.md).',
+    ],
+  },
 });

@@ -65,6 +65,18 @@ export const setMarkChainMissing = defineFailure<Data>({
       steps: [writeConfig(node, file.path, document, `no longer rely on ${chain}`)],
     };
   },
+
+  page: {
+    see: "Pods with hostPorts stay in ContainerCreating; the event has the error of iptables: `Chain 'KUBE-MARK-MASQ' does not exist`.",
+    why:
+      '`externalSetMarkChain` saves a rule on nodes with kube-proxy in iptables mode. When kube-proxy runs in nftables or IPVS ' +
+      'mode, is replaced (Cilium), or has not started yet, the chain does not exist.',
+    check: {
+      run: ['grep externalSetMarkChain -r /etc/cni/net.d', 'iptables -w -t nat -S'],
+      look: 'The list has no `-N KUBE-MARK-MASQ` (or whichever chain is named).',
+    },
+    fix: 'Remove the key; portmap then uses its own chain, `CNI-HOSTPORT-SETMARK`.',
+  },
 });
 
 /** Names of the chains that a `-save` document declares in table nat. */

@@ -50,4 +50,20 @@ export const hostipFamilyMismatch = defineFailure<null>({
     by: 'hand',
     why: 'only the owner of the pod can change its spec: hostIP must be of a family that the pod has',
   }),
+
+  page: {
+    see: 'The port does not answer. The pod is Running; portmap succeeded, but wrote no rule.',
+    why:
+      'A dual-stack pod has an address of each family, so this cannot happen. On a single-stack cluster a `hostIP` of the other ' +
+      'family maps to nothing.',
+    check: {
+      run: [
+        'kubectl get pods -A -o custom-columns=NAME:.metadata.name,HOSTIP:.spec.containers[*].ports[*].hostIP,IPS:.status.podIPs[*].ip',
+        'iptables-save -t nat',
+        'ip6tables-save -t nat',
+      ],
+      look: "All addresses in IPS are of one family and HOSTIP is of the other. No line of either table names the pod's sandbox.",
+    },
+    fix: "Set `hostIP` to an address of the pod's family, or make the cluster dual stack.",
+  },
 });

@@ -48,4 +48,25 @@ export const hostipNotOnNode = defineFailure<null>({
     by: 'hand',
     why: 'only the owner of the pod can change its spec: hostIP must be an address of the node',
   }),
+
+  page: {
+    see:
+      'The port does not answer at the address that the pod names. The pod is Running and Ready; there is no event. ADD of portmap ' +
+      'succeeds, at most with a warning.',
+    why:
+      "The rule that leads to portmap's chains matches `addrtype --dst-type LOCAL`: the kernel's own table of local addresses " +
+      "decides. An address of a load balancer, of a cloud's NAT, or of another node is not local. A floating address (keepalived) " +
+      'is local on one node at a time.',
+    check: {
+      run: [
+        'kubectl get pods -A -o jsonpath=\'{range .items[*]}{.spec.nodeName} {.metadata.name} {.spec.containers[*].ports}{"\\n"}{end}\'',
+        'ip -brief address',
+        'ip route get 203.0.113.7',
+      ],
+      look: 'The hostIP is in no line of `ip address`, and `ip route get` does not begin with `local`.',
+    },
+    fix:
+      "Set `hostIP` to an address of the pod's node, or omit it to map the port on all addresses. For a floating address, omit it: " +
+      'a mapping for every address works on whichever node has it.',
+  },
 });

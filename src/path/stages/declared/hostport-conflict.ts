@@ -60,6 +60,25 @@ export const hostportConflict = defineFailure<null>({
   },
 
   heal: () => ({ by: 'hand', why: 'their owners must decide which of the two pods keeps the port' }),
+
+  page: {
+    see:
+      'The wrong pod answers, or the later pod is `Failed` with reason `NodePorts` ("Pod was rejected: Node didn\'t have enough ' +
+      'resource" or "didn\'t have free ports").',
+    why:
+      "A pod with `nodeName` in its spec, a static pod and a pod of another scheduler bypass the scheduler's check for free ports. " +
+      'The kubelet applies the same check and rejects the later pod. Where it does not (the earlier pod is terminating, or another ' +
+      'client created the sandbox), two mappings exist, and with the reference portmap the first wins. Ports conflict when protocol ' +
+      'and port are the same and either hostIP is empty or both are equal.',
+    check: {
+      run: [
+        'kubectl get pods -A -o custom-columns=NODE:.spec.nodeName,NAME:.metadata.name,PHASE:.status.phase,REASON:.status.reason,PORTS:.spec.containers[*].ports[*].hostPort',
+        'iptables -w -t nat -S CNI-HOSTPORT-DNAT',
+      ],
+      look: 'Two pods of one NODE have the same port. In the chain, two lines have the same `--dports`: the first one applies.',
+    },
+    fix: 'Give one of them another port, hostIP or node. Replace `nodeName` with a `nodeSelector`, so that the scheduler sees the pod.',
+  },
 });
 
 interface Holder {

@@ -52,4 +52,20 @@ export const nodeportCollision = defineFailure<null>({
   },
 
   heal: () => ({ by: 'hand', why: 'their owners must decide which of the two keeps the port' }),
+
+  page: {
+    see: 'Sometimes the pod answers, sometimes the pods of a Service; this changes when kube-proxy or the pod restarts.',
+    why:
+      'kube-proxy does not know of hostPorts, and the API server allocates node ports without looking at pods. Both write ' +
+      "translations at the same hook. In iptables mode kube-proxy's jump is `KUBE-SERVICES`, portmap's `CNI-HOSTPORT-DNAT`; " +
+      'whichever comes first in PREROUTING wins.',
+    check: {
+      run: [
+        'kubectl get services -A -o custom-columns=NAME:.metadata.name,NODEPORTS:.spec.ports[*].nodePort,PROTOCOL:.spec.ports[*].protocol',
+        'iptables -w -t nat -S PREROUTING',
+      ],
+      look: "A nodePort equals the pod's hostPort and protocol.",
+    },
+    fix: "Choose a hostPort outside the API server's `--service-node-port-range` (30000-32767).",
+  },
 });

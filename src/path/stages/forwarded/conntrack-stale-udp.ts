@@ -78,6 +78,20 @@ export const conntrackStaleUdp = defineFailure<Data>({
       },
     })),
   }),
+
+  page: {
+    see:
+      'One client that sends all the time (syslog, a resolver, a game) gets no answer since the pod was recreated; other clients ' +
+      'are served.',
+    why:
+      'A UDP entry expires 30 s after its last packet, 120 s once it was answered, and each packet renews it. portmap deletes the ' +
+      'entries for its port when it adds a mapping; a flow that starts in between keeps the old translation.',
+    check: {
+      run: ['conntrack -L -p udp --orig-port-dst 53'],
+      look: "There are entries whose reply source (the second `src=`) is not the pod's address.",
+    },
+    fix: '`conntrack -D -p udp --orig-port-dst PORT` for the port; only stale flows are affected.',
+  },
 });
 
 /** The flows of clients to the mapping that are not answered by the pod, although the rules lead to it. */

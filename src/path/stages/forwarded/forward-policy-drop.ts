@@ -116,4 +116,23 @@ export const forwardPolicyDrop = defineFailure<Data>({
     }
     return { by: 'steps', steps: steps.flatMap((step) => step ?? []) };
   },
+
+  page: {
+    see: 'Connections from all other machines time out; on the node itself everything works.',
+    why:
+      'Docker sets `FORWARD DROP` since 1.13; firewalld and ufw have rules with the same effect. Primary CNIs accept their own pod ' +
+      'traffic, but not all of them accept traffic from outside.',
+    check: {
+      run: ['iptables -w -S FORWARD', 'nft list chains'],
+      look:
+        '`-P FORWARD DROP` (or a rule that drops or rejects, or a base chain of hook forward with policy drop) and no rule before ' +
+        'it that accepts packets to the pods.',
+    },
+    fix:
+      'Accept translated packets with a rule behind all existing ones, so that it overrides only the policy: `iptables -w -A ' +
+      'FORWARD -m conntrack --ctstate DNAT -j ACCEPT`, and configure the firewall that owns the chain to do the same. Do not put it ' +
+      'at the head of FORWARD (`-I FORWARD 1`): there it would also accept what a NetworkPolicy denies, since Calico, kube-router ' +
+      'and others enforce policies in chains that FORWARD leads to. If a rule drops the packets, rather than the policy, the owner ' +
+      'of that rule must change it.',
+  },
 });

@@ -74,4 +74,20 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see:
+      "Connections from the pod to its own hostPort (at the node's address) time out, and so do those to 127.0.0.1 on the node; " +
+      'other clients are served.',
+    why:
+      '`"snat": false` in the portmap entry keeps all source addresses, also where that cannot work. With a bridge as primary ' +
+      'plugin, peers on the same bridge need `hairpinMode` or masquerading as well.',
+    check: {
+      run: ['grep -r snat /etc/cni/net.d', 'iptables -w -t nat -S CNI-HOSTPORT-SETMARK'],
+      look: 'The file in use has `"snat": false`.',
+    },
+    fix:
+      "Remove it and rewrite the rules. `masqAll` is not needed for this, and hides the clients' addresses: " +
+      '[source-address-lost](source-address-lost.md).',
+  },
 });

@@ -65,6 +65,18 @@ export const ipForwardOff = defineFailure<Data>({
       action: { do: 'set-sysctl', name, value: '1' },
     })),
   }),
+
+  page: {
+    see: 'Connections from all other machines time out; on the node itself everything works.',
+    why:
+      "The kubelet does not set it; container runtimes and CNIs set it once, and kubeadm's preflight checks it once. `sysctl " +
+      '--system` with a file such as `/etc/sysctl.d/99-hardening.conf` turns it off again.',
+    check: {
+      run: ['sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding', 'grep -r ip_forward /etc/sysctl.d'],
+      look: 'The value is `0`. A probe from the node proves nothing: its packets are sent, not forwarded.',
+    },
+    fix: '`sysctl -w net.ipv4.ip_forward=1`, and correct the file that turned it off.',
+  },
 });
 
 /** The settings that a mapping needs: of the whole node, and of the device that packets to its address come in by. */

@@ -98,6 +98,22 @@ export const netfilterBypassed = defineFailure<Data>({
           : `the rule is in an nft table of another component: "${notrack.rule.text}"`,
     };
   },
+
+  page: {
+    see: 'Connections time out or are refused; the rules are right, but their counters stay at 0.',
+    why:
+      "Examples: NOTRACK in table raw; eBPF host routing (Cilium with its kube-proxy replacement), Calico's eBPF dataplane and " +
+      'ipvlan, which bypass netfilter on the way in or out.',
+    check: {
+      run: ['iptables -w -t raw -S', 'iptables -w -t nat -vnL CNI-HOSTPORT-DNAT'],
+      look:
+        'A NOTRACK rule (`-j CT --notrack`) matches the port; or the packet counters of the device increase, but not those of the ' +
+        'chain.',
+    },
+    fix:
+      "Accept the port before the NOTRACK rule. With an eBPF datapath, use the CNI's own hostPort support (Cilium: " +
+      '`hostPort.enabled=true` with kube-proxy replacement) or legacy host routing.',
+  },
 });
 
 /** The rule that exempts a mapping's packets, where one does so whatever else is not known. */

@@ -105,6 +105,22 @@ export const podRouteMissing = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: "Connections from everywhere time out, also those from the node and to the pod's own address.",
+    why:
+      'systemd-networkd removes foreign routes (`ManageForeignRoutes=yes`, its default), and NetworkManager those of devices that ' +
+      'it manages; a VPN may announce an overlapping network.',
+    check: {
+      run: ['ip route get 192.168.1.2', 'ip route show table all'],
+      look:
+        "The answer names another device than the pod's, a gateway, or `unreachable`. If `ip rule` shows more than the tables " +
+        'local, main and default, query the route as for the packet: `ip route get 192.168.1.2 from CLIENT iif eth0`.',
+    },
+    fix:
+      '`ip route replace ADDRESS/32 dev DEVICE scope link`, and configure the daemon to ignore such devices. Where a policy rule ' +
+      'decides before table main, that route has no effect: fix the rule (`ip rule`) or the table that it refers to.',
+  },
 });
 
 /**

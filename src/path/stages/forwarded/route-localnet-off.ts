@@ -75,6 +75,35 @@ export const routeLocalnetOff = defineFailure<Data>({
       action: { do: 'set-sysctl', name: localnetOf(device), value: '1' },
     })),
   }),
+
+  page: {
+    see: "`curl 127.0.0.1:80` on the node fails; the node's own address and every other machine work.",
+    why: [
+      [
+        '| network | packets leave by | answers enter by |',
+        '|---|---|---|',
+        '| a veth with a route of its own (ptp, Calico, Cilium with endpoint routes) | the veth | the veth |',
+        '| a bridge | the bridge | the bridge |',
+        "| Cilium's default routing | `cilium_host` | the pod's `lxc…` |",
+      ].join('\n'),
+      'Without the setting on the device by which packets leave, the connection fails at once; without it on the device by which ' +
+        'answers enter, the kernel drops them as martians and the connection times out. The setting of `all` applies to every ' +
+        'device.',
+    ],
+    check: {
+      run: [
+        'ip route get 192.168.1.2',
+        'ip -d link show type veth',
+        'ip netns list-id',
+        "sysctl -ar 'net.ipv4.conf.*.route_localnet'",
+      ],
+      look:
+        "The value is 0, also for `all`, on the device in the route to the pod, or on the device whose `link-netnsid` is the pod's " +
+        'network namespace. If the links and the result of the attachment do not show by which device answers enter, the stage ' +
+        '`forwarded` is unknown.',
+    },
+    fix: '`sysctl -w net.ipv4.conf.DEVICE.route_localnet=1` for each of the two devices.',
+  },
 });
 
 /** Why a device needs the setting, for a mapping of a pod. */

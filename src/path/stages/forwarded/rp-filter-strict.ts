@@ -99,6 +99,31 @@ export const rpFilterStrict = defineFailure<Data>({
       })),
     };
   },
+
+  page: {
+    see:
+      'Connections of some clients time out, depending on their network. The counter of `nstat -az TcpExtIPReversePathFilter` ' +
+      'increases.',
+    why:
+      'The effective value is the larger of the setting of `all` and that of the device. systemd and some distributions set 1 for ' +
+      'all devices; a node with two uplinks, policy routing or ipvlan then drops packets that arrive by the other device.',
+    check: {
+      run: [
+        'sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.eth0.rp_filter',
+        'ip route get 198.51.100.7',
+        'nstat -az TcpExtIPReversePathFilter',
+      ],
+      look:
+        'The effective value is 1 on the device by which the packets arrive, and the route back to the client names another device. ' +
+        "The counter covers the whole node since boot, and the strict setting is often intended (Calico sets it on its pods' " +
+        'devices): read the counter before and after a failing connection. The doctor does this with its probes, and fixes only the ' +
+        'devices by which the dropped packets arrive.',
+    },
+    fix:
+      '`sysctl -w net.ipv4.conf.DEVICE.rp_filter=2` (loose): the larger of this and the setting of `all` is in force, so 2 applies ' +
+      'whatever `all` is. On a device without an address of its own, loose drops as well: set 0 there, and for `all`. Do the same ' +
+      'in `/etc/sysctl.d`, or the next boot undoes it.',
+  },
 });
 
 export function settingOf(device: string): string {

@@ -49,4 +49,14 @@ export const v6Loopback = defineFailure<null>({
   },
 
   heal: () => ({ by: 'hand', why: 'the kernel has no setting for it: connect to 127.0.0.1' }),
+
+  page: {
+    see: '`curl [::1]:80` on the node fails; 127.0.0.1 answers.',
+    why: "portmap's documentation mentions this as well. The doctor reports it as a note: nothing is broken.",
+    check: {
+      run: ['getent ahosts localhost', 'curl -sS --max-time 2 -o /dev/null 127.0.0.1:80'],
+      look: '`localhost` resolves to `::1` first, and 127.0.0.1 answers.',
+    },
+    fix: "Connect to 127.0.0.1 or the node's address.",
+  },
 });

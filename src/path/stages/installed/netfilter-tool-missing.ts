@@ -60,4 +60,21 @@ export const netfilterToolMissing = defineFailure<Data>({
     by: 'hand',
     why: `the administrator of ${node.name} manages its packages: install ${backend === 'nftables' ? 'nftables' : 'iptables'}`,
   }),
+
+  page: {
+    see:
+      "Pods with hostPorts stay in ContainerCreating; the event has `executable file not found` and the tool's name. Pods without " +
+      'hostPorts start.',
+    why:
+      "portmap runs the node's `iptables` or `nft`. Talos, Flatcar and other minimal systems lack one or the other; Debian removed " +
+      'iptables from its default installation.',
+    check: {
+      run: ['ls -l /usr/sbin/iptables /usr/sbin/nft', 'grep backend -r /etc/cni/net.d'],
+      look:
+        'The tool of the `backend` (iptables when none is set) is not on the node. k3s, RKE2 and MicroK8s bring their own tools for ' +
+        "the processes that their runtime starts: portmap may find a tool there that the node's shell does not find. The doctor " +
+        'therefore relies on the event.',
+    },
+    fix: 'Install the package, or set `"backend"` in the portmap entry to the one whose tool is installed.',
+  },
 });

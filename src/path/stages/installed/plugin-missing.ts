@@ -60,4 +60,18 @@ export const pluginMissing = defineFailure<Data>({
       steps: [{ on: 'node', node: node.name, why: `install ${type}`, action: installPlugin(node, type) }],
     };
   },
+
+  page: {
+    see:
+      'Pods stay in ContainerCreating forever; the event says `failed to find plugin "portmap" in path [/opt/cni/bin]`. Running ' +
+      'pods are not affected, but cannot be deleted cleanly, because DEL needs the plugin, too.',
+    why:
+      'The CNI package (`kubernetes-cni`, `containernetworking-plugins`) was never installed, an image lacks it, or a mount hides ' +
+      'the directory. Some distributions install plugins in `/usr/lib/cni`. This is the second worker of the how-to.',
+    check: {
+      run: ['ls /opt/cni/bin', 'kubectl get events -A --field-selector reason=FailedCreatePodSandBox'],
+      look: 'A plugin that the first file of `/etc/cni/net.d` names is not in the directory.',
+    },
+    fix: 'Install the package or copy the plugin there, with mode 0755. The kubelet retries by itself, within a minute or two.',
+  },
 });

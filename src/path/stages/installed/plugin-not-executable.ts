@@ -60,4 +60,16 @@ export const pluginNotExecutable = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: 'Pods stay in ContainerCreating; the event says `permission denied`.',
+    why: 'Common causes: an archive unpacked with a restrictive umask, `kubectl cp`, a ConfigMap mounted without `defaultMode`.',
+    check: {
+      run: ['ls -l /opt/cni/bin'],
+      look: 'A plugin of the chain has no `x` in its mode.',
+    },
+    fix:
+      'Run `chmod 0755` on it. If all plugins have `x` and the error persists, look for a mount with `noexec` (`findmnt -T ' +
+      '/opt/cni/bin`).',
+  },
 });

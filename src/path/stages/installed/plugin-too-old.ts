@@ -60,4 +60,14 @@ export const pluginTooOld = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: 'Pods stay in ContainerCreating; the event says `incompatible CNI versions` and lists the old versions.',
+    why: "The primary CNI brought newer plugins and a newer `cniVersion`; portmap is still the one of the distribution's package.",
+    check: {
+      run: ['env CNI_COMMAND=VERSION /opt/cni/bin/portmap', 'grep cniVersion -r /etc/cni/net.d'],
+      look: '`supportedVersions` of portmap lacks the version of the list; the other plugins have it.',
+    },
+    fix: 'Replace portmap. The runtime retries by itself.',
+  },
 });

@@ -95,4 +95,16 @@ export const pluginWrongArchitecture = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: 'Pods stay in ContainerCreating; the event says `exec format error`.',
+    why: 'For example, an amd64 archive on an arm64 node, or an interrupted download: the kernel finds no ELF header that it can run.',
+    check: {
+      run: ['uname -m', 'od -An -tx1 -N20 /opt/cni/bin/portmap'],
+      look:
+        'Bytes 18 and 19 of the header are the machine: `3e 00` x86-64, `b7 00` arm64, `28 00` ARM. If the file does not start with ' +
+        '`7f 45 4c 46`, it is not an executable.',
+    },
+    fix: "Replace it with the one for the node's architecture.",
+  },
 });

@@ -45,6 +45,23 @@ export const noNodeWithFreePort = defineFailure<null>({
     by: 'hand',
     why: 'only the owner of the workload can decide on its replicas and rollout strategy',
   }),
+
+  page: {
+    see: "The pod is Pending. `kubectl describe pod` says `N node(s) didn't have free ports for the requested pod ports`.",
+    why:
+      'The usual cause is a Deployment with as many replicas as nodes and the default rolling update (`maxSurge: 25%`): the new pod ' +
+      'waits for a port that only becomes free once the new pod runs.',
+    check: {
+      run: [
+        'kubectl get events -A --field-selector reason=FailedScheduling',
+        'kubectl get pods -A --field-selector status.phase=Pending -o wide',
+      ],
+      look: 'The message of the event mentions free ports; other reasons (taints, resources) are a different problem.',
+    },
+    fix:
+      'Run at most as many replicas as nodes, with `strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}` or `strategy: ' +
+      '{type: Recreate}`. A DaemonSet does both by itself.',
+  },
 });
 
 /** Why the scheduler has found no node; undefined when it has, or has not looked yet. */

@@ -63,4 +63,21 @@ export const backendsMixed = defineFailure<null>({
     by: 'hand',
     why: 'only the owners of the rules know which of them are in the wrong place and which are still needed',
   }),
+
+  page: {
+    see: '`iptables-save` shows rules that have no effect, or packets are translated without a visible rule.',
+    why:
+      '`iptables` is either `iptables-nft` or `iptables-legacy`, and components bring their own in their images. The kernel runs ' +
+      "both, at the same hooks. firewalld and portmap's nftables backend have native nft chains there, which neither variant of " +
+      'iptables shows.',
+    check: {
+      run: ['iptables-legacy-save', 'iptables-nft-save', 'nft list chains', 'readlink -f /usr/sbin/iptables'],
+      look:
+        'The legacy table nat has rules in PREROUTING, and so does the other variant, or an nft chain with hook prerouting and type ' +
+        'nat.',
+    },
+    fix:
+      '`update-alternatives --set iptables /usr/sbin/iptables-nft` for the node, the right image or setting for the component ' +
+      '(kube-proxy and Calico detect it at start), then flush the other variant once nothing uses it.',
+  },
 });

@@ -82,6 +82,18 @@ export const entryJumpMissing = defineFailure<Data>({
       },
     ],
   }),
+
+  page: {
+    see: 'Connections are refused from everywhere (PREROUTING) or only from the node (OUTPUT). All mappings exist.',
+    why: 'All components share the chains with these jumps, and a component that rewrites the whole of PREROUTING drops them.',
+    check: {
+      run: ['iptables -w -t nat -S PREROUTING', 'iptables -w -t nat -S OUTPUT'],
+      look: 'One of them lacks `-m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT`.',
+    },
+    fix:
+      '`iptables -w -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT`, and the same for OUTPUT. The next ADD ' +
+      'of portmap restores them as well.',
+  },
 });
 
 /** Whether packets come from a chain of a table to another, by whatever rules. */

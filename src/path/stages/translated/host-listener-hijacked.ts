@@ -68,6 +68,18 @@ export const hostListenerHijacked = defineFailure<null>({
   },
 
   heal: () => ({ by: 'hand', why: 'their owners must decide which of the two keeps the port' }),
+
+  page: {
+    see:
+      'A service on the node (an ingress, a metrics exporter, sshd on another port) is not reachable from outside: the pod answers ' +
+      'instead.',
+    why: '`bind` does not fail, and the kubelet does not check for listening processes.',
+    check: {
+      run: ['ss -Htlnp sport = :80', 'ss -Hulnp sport = :80'],
+      look: "A process listens on the hostPort, at the node's address or at any address.",
+    },
+    fix: 'Give one of the two another port.',
+  },
 });
 
 /** Whether the node's own packets to a socket on its loopback are taken, since the mapping is of every address. */

@@ -74,6 +74,21 @@ export const mappingMissing = defineFailure<Data>({
     by: 'steps',
     steps: [rewriteMapping(node, sandbox, `write the mapping of ${podName(sandbox)} again`)],
   }),
+
+  page: {
+    see: 'Connections are refused, or a process on the node answers. The pod is Running and was reachable before.',
+    why:
+      "Common causes: `iptables -F`, `iptables-restore` without `--noflush`, a reload of firewalld or ufw, a CNI's cleanup job, " +
+      "`nft flush ruleset` in a boot script. Kubernetes' kubenet rewrote the rules of hostPorts periodically; CNI plugins have no " +
+      'such loop.',
+    check: {
+      run: ['iptables -w -t nat -S CNI-HOSTPORT-DNAT', 'nft list table inet hostport'],
+      look: 'No rule and no element names the sandbox of the pod.',
+    },
+    fix:
+      'Recreate the pod, or run ADD again with the cached result (`heal`). Then find out what flushed the rules: a firewall that ' +
+      'owns the table will do it again. `hostport heal --watch` on the node restores the mapping within a second.',
+  },
 });
 
 const MAPPINGS = memoKey<string>();

@@ -111,4 +111,21 @@ export const mappingShadowed = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: 'Something else answers on the port, or connections time out.',
+    why: [
+      "Typical cases: kube-proxy for an external IP or a LoadBalancer with the node's address, Docker's `-p`, a manual redirect. " +
+        'A rule at the head of PREROUTING comes first. With nftables, the priority of the chain counts before the order.',
+      "A rule in table `cni_hostport` belongs to the reference portmap's nftables backend (1.6 or newer) and has the container ID " +
+        'as its comment; the finding names the pod, or says that the container no longer exists.',
+    ],
+    check: {
+      run: ['iptables -w -t nat -S PREROUTING', 'nft list ruleset'],
+      look: 'A DNAT or REDIRECT that matches the port comes before `CNI-HOSTPORT-DNAT`, or is in a chain of lower priority.',
+    },
+    fix:
+      'Move the jump to the front, or give one of the two another port. If the other component inserts its rule again at every ' +
+      'start, change its configuration.',
+  },
 });

@@ -63,4 +63,14 @@ export const mappingStale = defineFailure<Data>({
       },
     ],
   }),
+
+  page: {
+    see: 'Connections to the port hang or another pod answers, although the pod is Running and has a mapping.',
+    why: 'DEL left a mapping with the same port behind. The reference portmap appends its rules, so the older one comes first.',
+    check: {
+      run: ['iptables -w -t nat -S CNI-HOSTPORT-DNAT'],
+      look: 'Two lines have the same `--dports`; the ID of the first does not belong to a sandbox of the node.',
+    },
+    fix: 'Delete the first line (`iptables -w -t nat -D CNI-HOSTPORT-DNAT 1`) and its chain. Restarting the new pod does not help.',
+  },
 });

@@ -144,6 +144,39 @@ export const markBitShared = defineFailure<Data>({
       ],
     };
   },
+
+  page: {
+    see: 'Since portmap was installed, some connections that have nothing to do with hostPorts are masqueraded or dropped.',
+    why: [
+      'portmap sets the bit where destinations are translated (PREROUTING and OUTPUT of table nat) and checks it where sources ' +
+        'are translated (POSTROUTING of nat). Whether a rule conflicts depends on its place, value and mask:',
+      [
+        '| rule | conflicts |',
+        '|---|---|',
+        '| sets the bit | anywhere before the masquerading, except in INPUT |',
+        '| clears the bit: `MARK`, `CONNMARK --restore-mark`, a map | in between: FORWARD, OUTPUT of filter, POSTROUTING |',
+        '| matches the bit and then accepts, drops, marks, translates or jumps | after the translation: FORWARD, OUTPUT of filter, POSTROUTING |',
+        "| requires the bit to be 0 on packets that have another mark (Cilium's `--mark 0xa00/0xfffffeff`) | never: packets of hostPorts do not match |",
+        '| saves the mark with the connection, together with one that restores or compares it | depends on where the bit is restored or compared |',
+        '| a policy rule (`ip rule`) that matches the bit and whose table has routes | always |',
+      ].join('\n'),
+      'All components share the 32 bits of the mark. Kubernetes uses bits 14 and 15, Cilium 0 to 11 and 16 to 31 (with IPsec also ' +
+        "12 to 15 of packets that it encrypts), Calico by default 16 to 31, portmap 13. If the node shows Cilium's IPsec, by its " +
+        'policy rules or its rules in table raw, bits 12 to 15 count as taken; otherwise bit 12 is proposed with that condition.',
+      "IPv6 counts where IPv6 ports are mapped. portmap's nftables table has one masquerading rule for both families, so there a " +
+        'rule that sets the bit counts for IPv6 in any case.',
+      'Bits that another network on the node uses are not reported as old.',
+    ],
+    check: {
+      run: ['iptables-save', 'nft list ruleset', 'ip rule show'],
+      look:
+        "`0x2000` in the value of a rule in another component's chain (`--mark`, `--set-xmark`, `fwmark`), alone or with other " +
+        'bits.',
+    },
+    fix:
+      'Set `"markMasqBit": N` in the portmap entry, with a bit that no rule and no component uses; `heal` also rewrites the rules ' +
+      'of running pods. When no bit is free, the finding says so: one of the components must give one up.',
+  },
 });
 
 const USES = 'portmap uses bit {bit} of the packet mark on {node}';

@@ -81,6 +81,27 @@ export const masqueradeMissing = defineFailure<Data>({
     by: 'steps',
     steps: [rewriteMapping(node, sandbox, `write marks and masquerading for ${podName(sandbox)} again`)],
   }),
+
+  page: {
+    see:
+      '`curl 127.0.0.1:80` on the node times out, and so does the pod when it connects to its own hostPort; all other machines are ' +
+      'served.',
+    why:
+      'The source of such packets is an address that the pod cannot answer (127.0.0.1), or its own address, and then its answer ' +
+      'bypasses the node. portmap marks the packets in `CNI-HOSTPORT-SETMARK` and masquerades marked packets in ' +
+      '`CNI-HOSTPORT-MASQ`. Any of these rules, or the jump from POSTROUTING, can be lost.',
+    check: {
+      run: [
+        'iptables -w -t nat -S CNI-HOSTPORT-MASQ',
+        'iptables -w -t nat -S CNI-HOSTPORT-SETMARK',
+        'iptables -w -t nat -S POSTROUTING',
+      ],
+      look:
+        '`-A CNI-HOSTPORT-MASQ -m mark --mark 0x2000/0x2000 -j MASQUERADE`, `-A CNI-HOSTPORT-SETMARK … --set-xmark 0x2000/0x2000` ' +
+        'and the jump from POSTROUTING: one of them is missing.',
+    },
+    fix: 'Create any pod with a hostPort on the node: every ADD of portmap writes all of these rules again.',
+  },
 });
 
 const MASQUERADING = memoKey<Evidence[]>();
