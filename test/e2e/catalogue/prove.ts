@@ -1,4 +1,4 @@
-/** What is shown for every failure of the catalogue: it is found, exactly it, and fixed, and nothing of it is left. */
+/** What is shown for every failure of the catalogue: it is found, exactly it, in the words of its page, and fixed, and nothing of it is left. */
 
 import { faultOf } from '../../../src/lab/faults/index.ts';
 import type { Injected } from '../../../src/lab/inject/book.ts';
@@ -8,6 +8,7 @@ import type { Finding, Subject } from '../../../src/path/model/finding.ts';
 import { formatPort } from '../../../src/path/model/host-ports.ts';
 import { stages } from '../../../src/path/model/stages.ts';
 import type { Failure } from '../../../src/path/stages/failure.ts';
+import { doctorText, healText, staleCaptures } from './capture.ts';
 import type { Lane } from './lane.ts';
 
 /** A line of the table. */
@@ -68,7 +69,10 @@ export async function prove(
     lap();
     const found = await untilFound(lane, injected, proof);
     lap();
-    if (proof.detected) await healAndCheck(lane, failure, found, proof);
+    if (proof.detected) {
+      proof.wrong.push(...staleIn(lane, failure, found));
+      await healAndCheck(lane, failure, found, proof);
+    }
     lap();
   } catch (error) {
     proof.wrong.push(String(error));
@@ -135,6 +139,15 @@ function differences(lane: Lane, found: Diagnosed, { failure, target, memo }: In
     }
   }
   return wrong;
+}
+
+/** What the page of a failure shows that is printed differently now. */
+function staleIn(lane: Lane, { code }: Failure, found: Diagnosed): string[] {
+  const finding = lane.findings(found).find((entry) => entry.code === code)!;
+  return staleCaptures(code, {
+    doctor: doctorText(finding, found, lane.node),
+    heal: healText(finding, found, lane.node),
+  });
 }
 
 function defaultSubject({ node, pod, port }: FaultTarget): Subject {
