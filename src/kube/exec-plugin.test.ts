@@ -6,7 +6,7 @@ const V1 = 'client.authentication.k8s.io/v1';
 const SPEC = { command: 'login', apiVersion: V1, interactiveMode: 'IfAvailable' };
 const SERVER: PluginServer = { server: 'https://api.example', ca: 'CA' };
 
-/** A plugin that prints what it is told to, and time that passes when it is told to. */
+/** A plugin that prints what the test wants, and a clock that the test sets. */
 class FakeDoor implements PluginDoor {
   readonly runs: { argv: readonly string[]; env: Record<string, string | undefined>; stdin: string }[] = [];
   readonly env = { PATH: '/bin', KEPT: 'yes' };

@@ -72,7 +72,7 @@ export function execPlugin(fields: StanzaFields): ExecPlugin {
   };
 }
 
-/** What a plugin is told about the server. */
+/** What a plugin gets to know about the server. */
 export interface PluginServer {
   server: string;
   ca?: string;

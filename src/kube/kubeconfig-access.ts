@@ -118,7 +118,7 @@ async function identityOf(user: StanzaFields, cluster: StanzaFields, server: Ser
   };
 }
 
-/** Credentials that are read anew every time, so there is nothing to do when they are refused. */
+/** Credentials that are read every time, so there is nothing to do when they are refused. */
 function source(current: () => Promise<Credentials>): CredentialSource {
   return { current, refused: () => {} };
 }

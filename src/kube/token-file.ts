@@ -2,7 +2,7 @@ import { fileProblem } from '../sys/file-problem.ts';
 import { readIfExists } from '../sys/files.ts';
 import { messageOf, UserError } from '../util/errors.ts';
 
-/** What reads a bearer token from a file, every time anew: such files are rotated. Rejects with a UserError that names the file. */
+/** What reads a bearer token from a file every time: such files are rotated. Rejects with a UserError that names the file. */
 export function tokenReader(path: string): () => Promise<string> {
   const fail = (problem: string): never => {
     throw new UserError(`cannot read bearer token ${path}: ${problem}`);
