@@ -1,3 +1,4 @@
+import { isConditionTrue } from '../kube/conditions.ts';
 import type { ApplyResult } from '../node/apply/result.ts';
 import { type Diagnosed, diagnose } from '../path/diagnose/diagnose.ts';
 import { findingKey, type HealScope, type PlannedHeal, planHeal, sameFinding } from '../path/heal/plan.ts';
@@ -133,8 +134,8 @@ function isUnsettled({ diagnosis, scene }: Diagnosed): boolean {
     const verdicts = diagnosis.paths[i]!.stages;
     const seen = stages.map((stage) => verdicts[stage].verdict);
     if (!seen.includes('unknown') || seen.includes('broken')) return false;
-    const { conditions = [], containerStatuses = [] } = pod.status ?? {};
-    if (!conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) return true;
+    if (!isConditionTrue(pod.status, 'Ready')) return true;
+    const { containerStatuses = [] } = pod.status ?? {};
     const started = containerStatuses.map(({ state }) => Date.parse(state?.running?.startedAt ?? ''));
     return started.some((time) => Date.parse(diagnosis.observedAt) - time < LISTENING_MS);
   });

@@ -3,6 +3,7 @@ import { Backoff } from '../util/backoff.ts';
 import { type ApiClient, ApiError, hasReason } from './client.ts';
 import { EventCorrelator, type EventType, type Occurrence } from './event-correlator.ts';
 import { apiVersionOf, events, type Resource } from './resources.ts';
+import { timestamp } from './time.ts';
 import type { Event, KubeObject, ObjectReference } from './types.ts';
 
 /** As client-go's broadcaster: what comes in while this many are waiting is dropped. */
@@ -160,9 +161,4 @@ export class EventRecorder {
     const nanoseconds = BigInt(Math.trunc(at)) * 1_000_000n + BigInt(this.#sequence++ % 1_000_000);
     return `${object.name}.${nanoseconds.toString(16)}`;
   }
-}
-
-/** metav1.Time has seconds. */
-function timestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }

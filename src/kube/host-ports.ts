@@ -1,4 +1,4 @@
-import { lastingContainers } from './sidecars.ts';
+import { lastingContainers } from './pods.ts';
 import type { Pod } from './types.ts';
 
 /** A port of its node that a pod asks for. */

@@ -1,5 +1,6 @@
 import type { KindInfo } from '../../kube/kinds.ts';
-import { type ApiObject, targetOf, timestamp } from './objects.ts';
+import { timestamp } from '../../kube/time.ts';
+import { type ApiObject, targetOf } from './objects.ts';
 import { badRequest, conflict } from './status-error.ts';
 
 /** The part of `v1` DeleteOptions that is obeyed. */

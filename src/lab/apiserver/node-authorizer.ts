@@ -1,9 +1,10 @@
 import { kindByName } from '../../kube/kinds.ts';
+import { isMirrorPod } from '../../kube/pods.ts';
 import type { Pod } from '../../kube/types.ts';
 import { type Attributes, type Decision, NODE_USER_PREFIX, NODES_GROUP, type User } from './identity.ts';
 import { Mirror } from './mirror.ts';
 import { prefixOf } from './objects.ts';
-import { isMirrorPod, type PodReferences, podReferences } from './pod-references.ts';
+import { type PodReferences, podReferences } from './pod-references.ts';
 import type { Storage } from './storage.ts';
 import type { WatchHub } from './watch-hub.ts';
 

@@ -1,11 +1,12 @@
 import { kindByName } from '../../kube/kinds.ts';
 import { isNodeLabelOfKubelet } from '../../kube/node-labels.ts';
+import { isMirrorPod, MIRROR_ANNOTATION } from '../../kube/pods.ts';
 import type { Node, Pod, PodStatus } from '../../kube/types.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { Attributes } from './identity.ts';
 import { LEASE_NAMESPACE, nodeOf } from './node-authorizer.ts';
 import { type ApiObject, keyOf, sameJson, targetOf } from './objects.ts';
-import { apiReference, isMirrorPod, MIRROR_ANNOTATION } from './pod-references.ts';
+import { apiReference } from './pod-references.ts';
 import { forbidden, notFound } from './status-error.ts';
 import type { Storage } from './storage.ts';
 

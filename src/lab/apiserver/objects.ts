@@ -64,11 +64,6 @@ export function sameJson(a: unknown, b: unknown): boolean {
   return Object.keys(left).every((key) => sameJson(left[key], right[key]));
 }
 
-/** Kubernetes' timestamp: RFC 3339 in UTC with whole seconds. */
-export function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
-
 const SUFFIX_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const SUFFIX_LENGTH = 5;
 const MAX_NAME_LENGTH = 63;

@@ -1,6 +1,7 @@
+import { isMirrorPod } from '../../kube/pods.ts';
 import type { Pod, ServiceAccount } from '../../kube/types.ts';
 import { type ApiObject, randomSuffix } from './objects.ts';
-import { isMirrorPod, podReferences } from './pod-references.ts';
+import { podReferences } from './pod-references.ts';
 import { forbidden } from './status-error.ts';
 
 const PODS = { group: '', plural: 'pods' };

@@ -1,12 +1,5 @@
 import type { Pod } from '../../kube/types.ts';
 
-/** Marks the picture of a static pod in the API. */
-export const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
-
-export function isMirrorPod(pod: { metadata?: { annotations?: Record<string, string> } }): boolean {
-  return pod.metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined;
-}
-
 /** Names of other objects that a pod needs, by the plural of their resource. */
 export interface PodReferences {
   secrets: Set<string>;

@@ -1,4 +1,5 @@
 import type { KindInfo } from '../../kube/kinds.ts';
+import { timestamp } from '../../kube/time.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import { applyDefaults } from '../kubernetes/defaults/index.ts';
 import { validateCreate, validateUpdate } from '../kubernetes/validation/index.ts';
@@ -14,7 +15,6 @@ import {
   ROOT,
   sameJson,
   targetOf,
-  timestamp,
 } from './objects.ts';
 import {
   alreadyExists,

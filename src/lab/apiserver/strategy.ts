@@ -1,4 +1,6 @@
 import type { KindInfo } from '../../kube/kinds.ts';
+import { qosClass } from '../../kube/pods.ts';
+import type { Pod } from '../../kube/types.ts';
 import { type ApiObject, sameJson } from './objects.ts';
 
 /** Kinds whose `metadata.generation` counts changes of what is wanted. */
@@ -24,7 +26,7 @@ export function prepareCreate(info: KindInfo, object: ApiObject): void {
       // A kubelet registers its node together with what it has seen of it.
       break;
     case 'Pod':
-      object.status = { phase: 'Pending', qosClass: qosClass(object) };
+      object.status = { phase: 'Pending', qosClass: qosClass(object as Pod) };
       break;
     case 'Namespace':
       object.status = { phase: 'Active' };
@@ -96,30 +98,4 @@ function foldStringData(secret: ApiObject): void {
   const encoded = Object.entries(plain).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
   secret.data = { ...secret.data, ...Object.fromEntries(encoded) };
   delete secret.stringData;
-}
-
-interface Resources {
-  requests?: Record<string, string>;
-  limits?: Record<string, string>;
-}
-
-/** A pod's quality of service by its containers' cpu and memory. Source: Kubernetes' documentation, "Pod QoS classes". */
-function qosClass(pod: ApiObject): string {
-  const containers: { resources?: Resources }[] = [
-    ...(pod.spec?.containers ?? []),
-    ...(pod.spec?.initContainers ?? []),
-  ];
-  const compute = ['cpu', 'memory'];
-  const isSet = (value: string | undefined) => value !== undefined && !/^0+(\.0*)?[a-zA-Z]*$/.test(value);
-  const any = containers.some(({ resources }) =>
-    compute.some((name) => isSet(resources?.requests?.[name]) || isSet(resources?.limits?.[name])),
-  );
-  if (!any) return 'BestEffort';
-  const guaranteed = containers.every(({ resources }) =>
-    compute.every((name) => {
-      const limit = resources?.limits?.[name];
-      return isSet(limit) && (resources?.requests?.[name] ?? limit) === limit;
-    }),
-  );
-  return guaranteed ? 'Guaranteed' : 'Burstable';
 }

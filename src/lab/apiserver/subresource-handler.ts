@@ -1,4 +1,5 @@
 import { type KindInfo, kindByName } from '../../kube/kinds.ts';
+import { timestamp } from '../../kube/time.ts';
 import type { Node, Pod } from '../../kube/types.ts';
 import { jsonPatch, mergePatch, PatchError } from '../kubernetes/patch/index.ts';
 import { dryRunOf } from './decoding.ts';
@@ -12,7 +13,7 @@ import {
   kubeletPath,
   sendEmptyLog,
 } from './kubelet-proxy.ts';
-import { type ApiObject, targetOf, timestamp } from './objects.ts';
+import { type ApiObject, targetOf } from './objects.ts';
 import type { ResourcePath } from './request-info.ts';
 import type { ResourceStore, WriteCheck } from './resource-store.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';

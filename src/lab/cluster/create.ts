@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ApiClient, hasReason } from '../../kube/client.ts';
+import { conditionOf, isConditionTrue } from '../../kube/conditions.ts';
 import { Informer } from '../../kube/informer.ts';
 import { kubeconfigDocument } from '../../kube/kubeconfig-document.ts';
 import { checkKubeconfig, mergeKubeconfig } from '../../kube/kubeconfig-merge.ts';
@@ -383,14 +384,14 @@ async function nodesToBe(
 
 /** Whether its kubelet has said whether it is Ready. */
 function hasReported(node: Node | undefined): boolean {
-  return node?.status?.conditions?.some(({ type }) => type === 'Ready') ?? false;
+  return conditionOf(node?.status, 'Ready') !== undefined;
 }
 
 function isReady(node: Node | undefined): boolean {
-  return node?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+  return isConditionTrue(node?.status, 'Ready');
 }
 
 function readyMessage(node: Node | undefined): string {
   if (node === undefined) return 'not registered';
-  return node.status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? 'no Ready condition';
+  return conditionOf(node.status, 'Ready')?.message ?? 'no Ready condition';
 }

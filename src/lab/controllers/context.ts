@@ -106,11 +106,6 @@ export function controllerContext(
   return { ...parts, clock: parts.clock ?? realClock };
 }
 
-/** metav1.Time: RFC 3339 in seconds. */
-export function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
-
 /** A metav1.Time in milliseconds since the epoch; `undefined` when it is not set. */
 export function milliseconds(time: string | undefined | null): number | undefined {
   return time ? Date.parse(time) : undefined;

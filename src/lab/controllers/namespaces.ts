@@ -1,7 +1,8 @@
 import { hasReason } from '../../kube/client.ts';
 import { events, namespaces, type Resource } from '../../kube/resources.ts';
+import { timestamp } from '../../kube/time.ts';
 import type { KubeObject, Namespace } from '../../kube/types.ts';
-import { type Controller, type ControllerContext, ControllerQueue, timestamp } from './context.ts';
+import { type Controller, type ControllerContext, ControllerQueue } from './context.ts';
 import { SERVED } from './served.ts';
 
 const FINALIZER = 'kubernetes';

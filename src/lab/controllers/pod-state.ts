@@ -1,3 +1,4 @@
+import { conditionOf, isConditionTrue } from '../../kube/conditions.ts';
 import { isTerminal } from '../../kube/placement.ts';
 import type { Pod, PodCondition } from '../../kube/types.ts';
 import { milliseconds } from './context.ts';
@@ -8,11 +9,11 @@ export function isActive(pod: Pod): boolean {
 }
 
 export function readyCondition(pod: Pod): PodCondition | undefined {
-  return pod.status?.conditions?.find((condition) => condition.type === 'Ready');
+  return conditionOf(pod.status, 'Ready');
 }
 
 export function isReady(pod: Pod): boolean {
-  return readyCondition(pod)?.status === 'True';
+  return isConditionTrue(pod.status, 'Ready');
 }
 
 /**

@@ -1,5 +1,7 @@
 import type { ApiClient } from '../../kube/client.ts';
 import { hasReason } from '../../kube/client.ts';
+import { isConditionTrue } from '../../kube/conditions.ts';
+import { isMirrorPod } from '../../kube/pods.ts';
 import { events, pods, type Resource, services } from '../../kube/resources.ts';
 import type { KubeObject, Pod } from '../../kube/types.ts';
 import { type Exec, ExecError, output } from '../../sys/exec.ts';
@@ -106,7 +108,7 @@ export function labFaultDoor(
 
     async recreate({ pod: { namespace, name } }: FaultTarget, meanwhile) {
       const pod = await client.get(pods, name, namespace);
-      if (isStatic(pod))
+      if (isMirrorPod(pod))
         throw new Error(
           `cannot recreate pod ${namespace}/${name}: it is static, and only its node's kubelet can create it`,
         );
@@ -123,7 +125,7 @@ export function labFaultDoor(
         `pod ${namespace}/${name} to run`,
         async () => {
           const pod = await client.get(pods, name, namespace);
-          return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+          return isConditionTrue(pod.status, 'Ready');
         },
         { timeoutMs: UNTIL_MS, intervalMs: 50, signal },
       );
@@ -153,10 +155,6 @@ function resourceOf(kind: string | undefined): Resource<KubeObject> {
   const resource = kind === undefined ? undefined : RESOURCES[kind];
   if (resource === undefined) throw new Error(`faults create no objects of kind ${kind}`);
   return resource;
-}
-
-function isStatic(pod: Pod): boolean {
-  return pod.metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
 }
 
 /** A pod as its user would write it again: what the API server has filled in for this one left out, its node kept. */

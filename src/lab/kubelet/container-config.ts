@@ -1,4 +1,5 @@
 import type { ContainerConfig, ContainerResources, CriImage, Mount } from '../../cri/messages.ts';
+import { qosClass } from '../../kube/pods.ts';
 import { quantityMillis, quantityUnits } from '../../kube/quantity.ts';
 import type { Container, Pod } from '../../kube/types.ts';
 import { ConfigError, expand } from './env.ts';
@@ -16,7 +17,6 @@ import {
   TERMINATION_MESSAGE_POLICY,
 } from './names.ts';
 import { int64, namespaces, securityProfile, supplementalGroups } from './sandbox-config.ts';
-import { qosClass } from './status.ts';
 
 /** Paths that a container sees masked or read-only unless its procMount says otherwise; Docker's defaults. */
 const MASKED_PATHS = [

@@ -3,6 +3,7 @@ import type { ApiClient } from '../../kube/client.ts';
 import { EventRecorder, referenceTo } from '../../kube/event-recorder.ts';
 import { Informer } from '../../kube/informer.ts';
 import { isTerminal } from '../../kube/placement.ts';
+import { isMirrorPod, MIRROR_ANNOTATION } from '../../kube/pods.ts';
 import { keyOf, nodes, pods, services } from '../../kube/resources.ts';
 import type { Node, Pod, Service } from '../../kube/types.ts';
 import type { Clock } from '../../sys/clock.ts';
@@ -11,7 +12,7 @@ import { isOfNode, refusal } from './admission.ts';
 import type { ClusterDns } from './dns.ts';
 import { ConfigError } from './env.ts';
 import { Images } from './images.ts';
-import { CONFIG_HASH, CONFIG_MIRROR, type Directories, describePod, isMirror, isStatic } from './names.ts';
+import { CONFIG_HASH, type Directories, describePod, isStatic } from './names.ts';
 import { NodeAgent } from './node-agent.ts';
 import type { Machine, NodeIdentity } from './node-status.ts';
 import { apiObjects } from './object-source.ts';
@@ -222,7 +223,7 @@ export class Kubelet {
   }
 
   #wanted(pod: Pod): void {
-    if (!isMirror(pod)) {
+    if (!isMirrorPod(pod)) {
       this.#put(pod);
       return;
     }
@@ -233,7 +234,7 @@ export class Kubelet {
   }
 
   #unwanted(pod: Pod): void {
-    if (!isMirror(pod)) {
+    if (!isMirrorPod(pod)) {
       this.#end(pod.metadata!.uid!);
       return;
     }
@@ -246,7 +247,7 @@ export class Kubelet {
   }
 
   #staticFor(mirror: Pod): Pod | undefined {
-    const hash = mirror.metadata?.annotations?.[CONFIG_MIRROR];
+    const hash = mirror.metadata?.annotations?.[MIRROR_ANNOTATION];
     return [...this.#static.values()].find(
       ({ metadata }) =>
         metadata?.annotations?.[CONFIG_HASH] === hash && metadata?.name === mirror.metadata?.name,

@@ -19,7 +19,6 @@ export const GRACE_PERIOD = 'io.kubernetes.pod.terminationGracePeriod';
 /** Where a pod came from, and what its mirror in the API stands for. */
 export const CONFIG_SOURCE = 'kubernetes.io/config.source';
 export const CONFIG_HASH = 'kubernetes.io/config.hash';
-export const CONFIG_MIRROR = 'kubernetes.io/config.mirror';
 
 /** Directories of a kubelet; the ones of `/var/log` are where log collectors look. */
 export interface Directories {
@@ -60,10 +59,6 @@ export function isHostNetwork(pod: Pod): boolean {
 export function isStatic(pod: Pod): boolean {
   const source = pod.metadata?.annotations?.[CONFIG_SOURCE];
   return source !== undefined && source !== 'api';
-}
-
-export function isMirror(pod: Pod): boolean {
-  return pod.metadata?.annotations?.[CONFIG_MIRROR] !== undefined;
 }
 
 /** `name_namespace(uid)`, as kubelets name pods in logs and messages. */

@@ -1,7 +1,7 @@
 import { availableParallelism, release, totalmem } from 'node:os';
+import { timestamp } from '../../kube/time.ts';
 import type { Node, NodeAddress, NodeCondition } from '../../kube/types.ts';
 import { memoryLimit } from '../../sys/cgroups.ts';
-import { rfc3339 } from './status.ts';
 
 /** The Kubernetes whose kubelet this one stands for. */
 export const KUBELET_VERSION = 'v1.30.0';
@@ -91,9 +91,9 @@ export function nodeStatus(
     const old = before.find(({ type }) => type === one.type);
     return {
       ...one,
-      lastHeartbeatTime: rfc3339(now),
+      lastHeartbeatTime: timestamp(now),
       lastTransitionTime:
-        old?.status === one.status ? (old.lastTransitionTime ?? rfc3339(now)) : rfc3339(now),
+        old?.status === one.status ? (old.lastTransitionTime ?? timestamp(now)) : timestamp(now),
     };
   });
   const addresses: NodeAddress[] = [

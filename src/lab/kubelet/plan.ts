@@ -1,4 +1,4 @@
-import { isSidecar } from '../../kube/sidecars.ts';
+import { isSidecar } from '../../kube/pods.ts';
 import type { Container, Pod } from '../../kube/types.ts';
 import { containerHash, isHostNetwork } from './names.ts';
 import type { ObservedContainer, ObservedPod, ObservedSandbox } from './observe.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { Container, Pod, PodStatus } from '../../kube/types.ts';
 import type { ObservedContainer, ObservedPod } from './observe.ts';
-import { goDuration, podStatus, qosClass, type StatusInput } from './status.ts';
+import { goDuration, podStatus, type StatusInput } from './status.ts';
 
 const NOW = Date.parse('2026-01-01T00:00:10Z');
 const main: Container = { name: 'main', image: 'i' };
@@ -257,16 +257,6 @@ test('what is known of an ended pod outlives its containers', () => {
   const ended = status(of, { ...up, containers: [run({ state: 'exited', exitCode: 3 })] });
   const { phase, containerStatuses, podIP } = ended;
   expect(status(pod(of.spec, ended), {})).toMatchObject({ phase, containerStatuses, podIP });
-});
-
-test.each([
-  [{}, {}, 'BestEffort'],
-  [{ cpu: '1' }, {}, 'Burstable'],
-  [{ cpu: '1', memory: '1Gi' }, { cpu: '1', memory: '1Gi' }, 'Guaranteed'],
-  [{}, { cpu: '1', memory: '1Gi' }, 'Guaranteed'],
-  [{ cpu: '1', memory: '1Gi' }, { cpu: '2', memory: '1Gi' }, 'Burstable'],
-] as const)('requests %p and limits %p are %s', (requests, limits, expected) => {
-  expect(qosClass(pod({ containers: [{ ...main, resources: { requests, limits } }] }))).toBe(expected);
 });
 
 test.each([

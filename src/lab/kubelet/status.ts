@@ -1,5 +1,7 @@
+import { isConditionTrue } from '../../kube/conditions.ts';
 import { isTerminal } from '../../kube/placement.ts';
-import { isSidecar } from '../../kube/sidecars.ts';
+import { isSidecar, qosClass } from '../../kube/pods.ts';
+import { timestamp } from '../../kube/time.ts';
 import type {
   Container,
   ContainerState,
@@ -71,8 +73,7 @@ export function podStatus(input: StatusInput): PodStatus {
         message: `containers with unready status: [${unready.join(' ')}]`,
       };
   const gates = (spec.readinessGates ?? []).filter(
-    ({ conditionType }) =>
-      pod.status?.conditions?.find(({ type }) => type === conditionType)?.status !== 'True',
+    ({ conditionType }) => !isConditionTrue(pod.status, conditionType),
   );
   const gated: Partial<PodCondition> =
     ready && gates.length > 0
@@ -113,7 +114,7 @@ export function podStatus(input: StatusInput): PodStatus {
       : {}),
     ...(hostIp === '' ? {} : { hostIP: hostIp, hostIPs: [{ ip: hostIp }] }),
     ...(podIps.length === 0 ? {} : { podIP: podIps[0], podIPs: podIps.map((ip) => ({ ip })) }),
-    startTime: pod.status?.startTime ?? rfc3339(now),
+    startTime: pod.status?.startTime ?? timestamp(now),
     ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
     containerStatuses: statuses,
     qosClass: qosClass(pod),
@@ -128,8 +129,8 @@ function terminated(input: StatusInput, run: ObservedContainer): ContainerState 
       exitCode: run.exitCode,
       reason: run.reason === '' ? (run.exitCode === 0 ? 'Completed' : 'Error') : run.reason,
       ...(message === '' ? {} : { message }),
-      startedAt: rfc3339(run.startedAt),
-      finishedAt: rfc3339(run.finishedAt),
+      startedAt: timestamp(run.startedAt),
+      finishedAt: timestamp(run.finishedAt),
       containerID: containerId(run),
     },
   };
@@ -169,7 +170,7 @@ function containerStatus(
     return {
       ...base,
       lastState: previous?.state === 'exited' ? terminated(input, previous) : {},
-      state: { running: { startedAt: rfc3339(run.startedAt) } },
+      state: { running: { startedAt: timestamp(run.startedAt) } },
       started: verdict.started,
       ready: init && !isSidecar(container) ? false : verdict.started && verdict.ready,
     };
@@ -250,23 +251,6 @@ function phaseOf(input: StatusInput, statuses: ContainerStatus[]): string {
   return begun ? 'Running' : 'Pending';
 }
 
-/** Guaranteed, Burstable or BestEffort. https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/ */
-export function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
-  const all = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
-  let any = false;
-  let guaranteed = true;
-  for (const { resources } of all) {
-    for (const name of ['cpu', 'memory']) {
-      const limit = resources?.limits?.[name];
-      const request = resources?.requests?.[name] ?? limit;
-      if (request !== undefined || limit !== undefined) any = true;
-      if (limit === undefined || request !== limit) guaranteed = false;
-    }
-  }
-  if (!any) return 'BestEffort';
-  return guaranteed ? 'Guaranteed' : 'Burstable';
-}
-
 function condition(
   type: string,
   holds: boolean,
@@ -282,7 +266,7 @@ function mergeConditions(before: PodCondition[], now: number, own: PodCondition[
   const merged = own.map((one): PodCondition => {
     const old = before.find(({ type }) => type === one.type);
     const since = old?.status === one.status ? old.lastTransitionTime : undefined;
-    return { ...one, lastProbeTime: undefined, lastTransitionTime: since ?? rfc3339(now) };
+    return { ...one, lastProbeTime: undefined, lastTransitionTime: since ?? timestamp(now) };
   });
   const others = before.filter(({ type }) => !own.some((one) => one.type === type));
   return [...merged, ...others];
@@ -291,11 +275,6 @@ function mergeConditions(before: PodCondition[], now: number, own: PodCondition[
 /** `containerd://ID`, as the API names containers. */
 export function containerId(run: { id: string }): string {
   return `containerd://${run.id}`;
-}
-
-/** A time as the API writes it: UTC, whole seconds. */
-export function rfc3339(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 /** `10s`, `1m20s`, `5m0s`: durations as Go prints them, whole seconds. */

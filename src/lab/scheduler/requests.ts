@@ -1,5 +1,5 @@
+import { isSidecar } from '../../kube/pods.ts';
 import { quantityMillis, quantityUnits } from '../../kube/quantity.ts';
-import { isSidecar } from '../../kube/sidecars.ts';
 import type { Pod } from '../../kube/types.ts';
 
 /** What a node is asked for: millicores and bytes. */

@@ -1,8 +1,10 @@
 import { type ApiClient, hasReason } from '../../kube/client.ts';
+import { conditionOf } from '../../kube/conditions.ts';
 import { type EventRecorder, referenceTo } from '../../kube/event-recorder.ts';
 import { takenHostPorts } from '../../kube/host-ports.ts';
 import { isTerminal } from '../../kube/placement.ts';
 import { keyOf, nodes, pods } from '../../kube/resources.ts';
+import { timestamp } from '../../kube/time.ts';
 import type { Node, Pod } from '../../kube/types.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import type { Log } from '../../sys/daemon.ts';
@@ -216,14 +218,14 @@ export class Scheduler {
   }
 
   async #reportUnschedulable(key: string, pod: Pod, message: string): Promise<void> {
-    const current = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
+    const current = conditionOf(pod.status, 'PodScheduled');
     const wanted = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message };
     if (current?.status === 'False' && current.reason === wanted.reason && current.message === message)
       return;
     const lastTransitionTime =
       current?.status === 'False' && current.lastTransitionTime
         ? current.lastTransitionTime
-        : `${new Date(this.#clock.now()).toISOString().slice(0, 19)}Z`;
+        : timestamp(this.#clock.now());
     const patch = {
       metadata: { uid: pod.metadata!.uid },
       status: { conditions: [{ ...wanted, lastProbeTime: null, lastTransitionTime }] },

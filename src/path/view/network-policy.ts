@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { lastingContainers } from '../../kube/pods.ts';
 import { labelSelectorMatches } from '../../kube/selectors/label.ts';
-import { lastingContainers } from '../../kube/sidecars.ts';
 import { contains, parseCidr } from '../../util/cidr.ts';
 import { parseIp } from '../../util/ip.ts';
 import type { NetworkPolicy } from '../model/world.ts';

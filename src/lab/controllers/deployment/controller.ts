@@ -1,4 +1,5 @@
 import { hasReason } from '../../../kube/client.ts';
+import { conditionOf } from '../../../kube/conditions.ts';
 import { deployments, keyOf, pods, replicaSets } from '../../../kube/resources.ts';
 import { labelSelectorMatches } from '../../../kube/selectors/label.ts';
 import type { Deployment, ReplicaSet } from '../../../kube/types.ts';
@@ -27,7 +28,6 @@ import {
   wasScaled,
 } from './rolling.ts';
 import {
-  conditionOf,
   type DeploymentStatus,
   deadlineAt,
   deploymentStatus,

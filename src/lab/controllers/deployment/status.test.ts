@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
+import { conditionOf } from '../../../kube/conditions.ts';
 import type { Deployment, ReplicaSet } from '../../../kube/types.ts';
-import { conditionOf, deadlineAt, deploymentStatus, sameStatus, withCondition } from './status.ts';
+import { deadlineAt, deploymentStatus, sameStatus, withCondition } from './status.ts';
 
 const T0 = Date.UTC(2026, 0, 1);
 const current = (available: number): ReplicaSet => ({

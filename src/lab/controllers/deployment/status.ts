@@ -1,5 +1,7 @@
+import { conditionOf } from '../../../kube/conditions.ts';
+import { timestamp } from '../../../kube/time.ts';
 import type { Deployment, DeploymentCondition, ReplicaSet } from '../../../kube/types.ts';
-import { milliseconds, timestamp } from '../context.ts';
+import { milliseconds } from '../context.ts';
 import { canonical } from '../template-hash.ts';
 import { replicasOf, rolloutBounds, sum } from './rolling.ts';
 
@@ -28,13 +30,6 @@ function numbers(
     collisionCount: deployment.status?.collisionCount,
     conditions: deployment.status?.conditions ?? [],
   };
-}
-
-export function conditionOf(
-  status: DeploymentStatus | undefined,
-  type: string,
-): DeploymentCondition | undefined {
-  return status?.conditions?.find((condition) => condition.type === type);
 }
 
 /**

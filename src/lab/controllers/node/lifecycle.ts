@@ -1,16 +1,12 @@
 import { hasReason } from '../../../kube/client.ts';
+import { conditionOf } from '../../../kube/conditions.ts';
 import { isTerminal } from '../../../kube/placement.ts';
 import { keyOf, leases, nodes, pods } from '../../../kube/resources.ts';
+import { timestamp } from '../../../kube/time.ts';
 import type { Node, Pod } from '../../../kube/types.ts';
-import {
-  type Controller,
-  type ControllerContext,
-  ControllerEvents,
-  ControllerQueue,
-  timestamp,
-} from '../context.ts';
+import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
 import { readyCondition } from '../pod-state.ts';
-import { evictionTime, nodeCondition, silentConditions, wantedTaints } from './plan.ts';
+import { evictionTime, silentConditions, wantedTaints } from './plan.ts';
 
 const LEASE_NAMESPACE = 'kube-node-lease';
 /** A node that has not renewed its lease for this long is lost (--node-monitor-grace-period). */
@@ -67,8 +63,8 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
     onUpdate: (node, old) => {
       const name = node.metadata!.name!;
       // A node's own status is a sign of life as well: what we write ourselves never makes it ready.
-      const ready = nodeCondition(node, 'Ready');
-      if (ready?.lastHeartbeatTime !== nodeCondition(old, 'Ready')?.lastHeartbeatTime) sign(name);
+      const ready = conditionOf(node.status, 'Ready');
+      if (ready?.lastHeartbeatTime !== conditionOf(old.status, 'Ready')?.lastHeartbeatTime) sign(name);
       nodeQueue.add(name);
       if (noExecute(node) !== noExecute(old)) for (const pod of podsOn(name)) evictionQueue.add(keyOf(pod));
     },
@@ -106,16 +102,16 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
     if (silentFor >= graceMs) {
       const conditions = silentConditions(node, now);
       if (conditions !== undefined) {
-        const wasReady = nodeCondition(node, 'Ready')?.status === 'True';
+        const wasReady = conditionOf(node.status, 'Ready')?.status === 'True';
         node = await client.update(nodes, { ...node, status: { ...node.status, conditions } }, 'status');
         if (wasReady) {
           events.say(nodes, node, 'Normal', 'NodeNotReady', `Node ${name} status is now: NodeNotReady`);
         }
       }
-    } else if (nodeCondition(node, 'Ready')?.status !== 'Unknown') {
+    } else if (conditionOf(node.status, 'Ready')?.status !== 'Unknown') {
       silenceQueue.addAfter(name, graceMs - silentFor);
     }
-    const ready = nodeCondition(node, 'Ready')?.status === 'True';
+    const ready = conditionOf(node.status, 'Ready')?.status === 'True';
     // Once, when it changes: a kubelet that lives reports by itself which of its pods are ready.
     if (!ready && judgedReady.get(name) !== false) await markPodsNotReady(node);
     judgedReady.set(name, ready);
@@ -128,7 +124,7 @@ export function nodeLifecycleController(context: ControllerContext, graceMs = GR
 
   /** A pod on a node that is not ready is assumed not to answer: Services leave it out. */
   async function markPodsNotReady(node: Node): Promise<void> {
-    if (nodeCondition(node, 'Ready') === undefined) return;
+    if (conditionOf(node.status, 'Ready') === undefined) return;
     for (const pod of podsOn(node.metadata!.name!)) {
       const ready = readyCondition(pod);
       if (ready?.status !== 'True' || isTerminal(pod)) continue;

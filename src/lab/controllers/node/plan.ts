@@ -1,6 +1,8 @@
+import { conditionOf } from '../../../kube/conditions.ts';
 import { tolerates } from '../../../kube/placement.ts';
+import { timestamp } from '../../../kube/time.ts';
 import type { Node, NodeCondition, Pod, Taint } from '../../../kube/types.ts';
-import { milliseconds, timestamp } from '../context.ts';
+import { milliseconds } from '../context.ts';
 
 export const NOT_READY = 'node.kubernetes.io/not-ready';
 export const UNREACHABLE = 'node.kubernetes.io/unreachable';
@@ -17,19 +19,16 @@ const PRESSURE: Record<string, string> = {
 const KUBELET_CONDITIONS = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'];
 const OWNED = new Set([NOT_READY, UNREACHABLE, UNSCHEDULABLE, ...Object.values(PRESSURE)]);
 
-export function nodeCondition(node: Node, type: string): NodeCondition | undefined {
-  return node.status?.conditions?.find((condition) => condition.type === type);
-}
-
 /**
  * The conditions of a node whose kubelet has not been heard of: everything it alone can know is Unknown. Undefined when
  * that has been said already.
  */
 export function silentConditions(node: Node, now: number): NodeCondition[] | undefined {
   const before = node.status?.conditions ?? [];
-  if (KUBELET_CONDITIONS.every((type) => nodeCondition(node, type)?.status === 'Unknown')) return undefined;
+  if (KUBELET_CONDITIONS.every((type) => conditionOf(node.status, type)?.status === 'Unknown'))
+    return undefined;
   const unknown = KUBELET_CONDITIONS.map((type): NodeCondition => {
-    const known = nodeCondition(node, type);
+    const known = conditionOf(node.status, type);
     if (known?.status === 'Unknown') return known;
     return {
       type,
@@ -50,7 +49,7 @@ export function silentConditions(node: Node, now: number): NodeCondition[] | und
  */
 export function wantedTaints(node: Node, now: number): Taint[] | undefined {
   const wanted: Taint[] = [];
-  const ready = nodeCondition(node, 'Ready')?.status;
+  const ready = conditionOf(node.status, 'Ready')?.status;
   if (ready !== 'True') {
     // A node without a Ready condition is new: it is not ready, but nobody has lost it.
     const key = ready === 'Unknown' ? UNREACHABLE : NOT_READY;
@@ -58,7 +57,7 @@ export function wantedTaints(node: Node, now: number): Taint[] | undefined {
     if (ready !== undefined) wanted.push({ key, effect: 'NoExecute' });
   }
   for (const [type, key] of Object.entries(PRESSURE)) {
-    if (nodeCondition(node, type)?.status === 'True') wanted.push({ key, effect: 'NoSchedule' });
+    if (conditionOf(node.status, type)?.status === 'True') wanted.push({ key, effect: 'NoSchedule' });
   }
   if (node.spec?.unschedulable) wanted.push({ key: UNSCHEDULABLE, effect: 'NoSchedule' });
 

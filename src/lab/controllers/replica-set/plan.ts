@@ -1,5 +1,7 @@
+import { conditionOf } from '../../../kube/conditions.ts';
+import { timestamp } from '../../../kube/time.ts';
 import type { Pod, ReplicaSet } from '../../../kube/types.ts';
-import { milliseconds, timestamp } from '../context.ts';
+import { milliseconds } from '../context.ts';
 import { controllerOf } from '../ownership.ts';
 import { isActive, isAvailable, isReady, readyCondition } from '../pod-state.ts';
 
@@ -85,7 +87,7 @@ export function replicaSetStatus(
   now: number,
 ): ReplicaSetStatus {
   const labels = Object.entries(replicaSet.spec?.template?.metadata?.labels ?? {});
-  const old = replicaSet.status?.conditions?.find((condition) => condition.type === 'ReplicaFailure');
+  const old = conditionOf(replicaSet.status, 'ReplicaFailure');
   const others = (replicaSet.status?.conditions ?? []).filter((condition) => condition !== old);
   const condition =
     failure === undefined

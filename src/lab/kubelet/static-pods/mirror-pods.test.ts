@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { FakeApi } from '../../../kube/client.fake.ts';
 import { ApiError } from '../../../kube/client.ts';
+import { MIRROR_ANNOTATION } from '../../../kube/pods.ts';
 import { pods } from '../../../kube/resources.ts';
 import type { Node, Pod } from '../../../kube/types.ts';
 import { waitFor } from '../../../sys/wait.ts';
-import { CONFIG_HASH, CONFIG_MIRROR } from '../names.ts';
+import { CONFIG_HASH } from '../names.ts';
 import { MirrorPods } from './mirror-pods.ts';
 
 const OWNER = { apiVersion: 'v1', kind: 'Node', name: 'n1', uid: 'node-uid', controller: true };
@@ -26,7 +27,8 @@ describe('the mirror of a static pod', () => {
   };
   const until = (what: string, condition: () => boolean | Promise<boolean>) =>
     waitFor(what, condition, { timeoutMs: 5000, describe: () => lines.join('; ') });
-  const mirrorOf = async (hash: string) => (await stored())?.metadata?.annotations?.[CONFIG_MIRROR] === hash;
+  const mirrorOf = async (hash: string) =>
+    (await stored())?.metadata?.annotations?.[MIRROR_ANNOTATION] === hash;
 
   beforeEach(() => {
     api = new FakeApi();

@@ -1,9 +1,10 @@
 import { type ApiClient, hasReason } from '../../../kube/client.ts';
+import { MIRROR_ANNOTATION } from '../../../kube/pods.ts';
 import { pods } from '../../../kube/resources.ts';
 import type { Node, OwnerReference, Pod } from '../../../kube/types.ts';
 import { messageOf } from '../../../util/errors.ts';
 import { WorkQueue } from '../../../util/work-queue.ts';
-import { CONFIG_HASH, CONFIG_MIRROR } from '../names.ts';
+import { CONFIG_HASH } from '../names.ts';
 
 /**
  * Keeps a mirror in the API of every static pod, so that people see it. It is only a picture: deleting it deletes nothing,
@@ -40,7 +41,7 @@ export class MirrorPods {
   ensure(pod: Pod, present: Pod | undefined): void {
     const key = `${pod.metadata!.namespace}/${pod.metadata!.name}`;
     this.#wanted.set(key, pod);
-    if (present?.metadata?.annotations?.[CONFIG_MIRROR] !== pod.metadata?.annotations?.[CONFIG_HASH]) {
+    if (present?.metadata?.annotations?.[MIRROR_ANNOTATION] !== pod.metadata?.annotations?.[CONFIG_HASH]) {
       this.#queue.add(key);
     }
   }
@@ -62,7 +63,7 @@ export class MirrorPods {
     const wanted = this.#wanted.get(key);
     let present = this.#present(name, namespace);
     const hash = wanted?.metadata?.annotations?.[CONFIG_HASH];
-    const mirrored = present?.metadata?.annotations?.[CONFIG_MIRROR];
+    const mirrored = present?.metadata?.annotations?.[MIRROR_ANNOTATION];
     // A pod of that name which is not a mirror is somebody's own: it stays, and the static pod has no picture.
     if (present !== undefined && mirrored === undefined) return;
     if (present !== undefined && (mirrored !== hash || present.metadata?.deletionTimestamp !== undefined)) {
@@ -71,7 +72,7 @@ export class MirrorPods {
     }
     if (wanted === undefined || present !== undefined) return;
     const { uid: _uid, ...metadata } = wanted.metadata!;
-    const annotations = { ...metadata.annotations, [CONFIG_MIRROR]: hash! };
+    const annotations = { ...metadata.annotations, [MIRROR_ANNOTATION]: hash! };
     try {
       await this.#client.create(pods, {
         metadata: { ...metadata, annotations, ownerReferences: [this.#owner()] },

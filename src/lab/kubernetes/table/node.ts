@@ -1,3 +1,4 @@
+import { conditionOf } from '../../../kube/conditions.ts';
 import { nodeAddresses } from '../../../kube/node-addresses.ts';
 import type { Node } from '../../../kube/types.ts';
 import { AGE, ageOf, column, NAME, NONE, nameOf, type Printer, wide } from './column.ts';
@@ -14,7 +15,7 @@ function rolesOf(node: Node): string {
 }
 
 function statusOf(node: Node): string {
-  const ready = (node.status?.conditions ?? []).find(({ type }) => type === 'Ready');
+  const ready = conditionOf(node.status, 'Ready');
   const status = ready === undefined ? 'Unknown' : ready.status === 'True' ? 'Ready' : 'NotReady';
   return node.spec?.unschedulable === true ? `${status},SchedulingDisabled` : status;
 }

@@ -1,4 +1,5 @@
-import { isSidecar } from '../../../kube/sidecars.ts';
+import { isConditionTrue } from '../../../kube/conditions.ts';
+import { isSidecar } from '../../../kube/pods.ts';
 import type { ContainerState, ContainerStatus, Pod } from '../../../kube/types.ts';
 import { AGE, ageOf, column, NAME, NONE, nameOf, type Printer, since, wide } from './column.ts';
 
@@ -6,10 +7,6 @@ import { AGE, ageOf, column, NAME, NONE, nameOf, type Printer, since, wide } fro
 function terminationText(terminated: NonNullable<ContainerState['terminated']>): string {
   if (terminated.reason) return terminated.reason;
   return terminated.signal ? `Signal:${terminated.signal}` : `ExitCode:${terminated.exitCode}`;
-}
-
-function conditionIsTrue(pod: Pod, type: string): boolean {
-  return (pod.status?.conditions ?? []).some((item) => item.type === type && item.status === 'True');
 }
 
 /** Restarts of some containers and when the last of them ended before its restart. */
@@ -68,7 +65,7 @@ function summarize(pod: Pod): Summary {
     break;
   }
 
-  if (!initializing || conditionIsTrue(pod, 'Initialized')) {
+  if (!initializing || isConditionTrue(pod.status, 'Initialized')) {
     restarts = sidecarRestarts;
     let running = false;
     // Backwards: the first container's reason is the one shown.
@@ -83,7 +80,7 @@ function summarize(pod: Pod): Summary {
       }
     }
     if (reason === 'Completed' && running) {
-      reason = conditionIsTrue(pod, 'Ready') ? 'Running' : 'NotReady';
+      reason = isConditionTrue(pod.status, 'Ready') ? 'Running' : 'NotReady';
     }
   }
 
@@ -97,7 +94,7 @@ function summarize(pod: Pod): Summary {
 function readinessGates(pod: Pod): string {
   const gates = pod.spec?.readinessGates ?? [];
   if (gates.length === 0) return NONE;
-  const good = gates.filter(({ conditionType }) => conditionIsTrue(pod, conditionType)).length;
+  const good = gates.filter(({ conditionType }) => isConditionTrue(pod.status, conditionType)).length;
   return `${good}/${gates.length}`;
 }
 

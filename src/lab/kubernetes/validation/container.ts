@@ -7,8 +7,8 @@ import {
   portNumberErrors,
   qualifiedNameErrors,
 } from '../../../kube/names.ts';
+import { isSidecar } from '../../../kube/pods.ts';
 import { quantityNanos } from '../../../kube/quantity.ts';
-import { isSidecar } from '../../../kube/sidecars.ts';
 import type { Container, ContainerPort, EnvVar, LifecycleHandler, Probe } from '../../../kube/types.ts';
 import { ENV_FIELDS, fieldPathErrors } from './downward.ts';
 import { duplicate, type FieldError, forbidden, invalid, notFound, required } from './field-error.ts';
