@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { namesIn } from '../sys/directories.ts';
 import { configFileOrder, dropInOrder, type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
-import { CniError, cniErrorCode } from './errors.ts';
+import { CniError, cniErrorCode, invalidConfig } from './errors.ts';
 
 /** Where runtimes look for networks by default. */
 export const DEFAULT_CONFIG_DIRECTORY = '/etc/cni/net.d';
@@ -26,7 +26,7 @@ export function loadNetworkFile(path: string): NetworkConfigList {
  */
 export function loadFirstNetwork(directory: string): NetworkConfigList {
   const [first] = configFileOrder(filesIn(directory));
-  if (first === undefined) throw notFound(`no net configurations found in ${directory}`);
+  if (first === undefined) throw invalidConfig(`no net configurations found in ${directory}`);
   return loadNetworkFile(join(directory, first));
 }
 
@@ -36,13 +36,13 @@ export function loadFirstNetwork(directory: string): NetworkConfigList {
  */
 export function loadNetwork(directory: string, networkName: string): NetworkConfigList {
   const files = configFileOrder(filesIn(directory));
-  if (files.length === 0) throw notFound(`no net configurations found in ${directory}`);
+  if (files.length === 0) throw invalidConfig(`no net configurations found in ${directory}`);
   const isList = (name: string) => name.endsWith('.conflist');
   for (const name of [...files.filter(isList), ...files.filter((file) => !isList(file))]) {
     const network = loadNetworkFile(join(directory, name));
     if (network.name === networkName) return network;
   }
-  throw notFound(`no net configuration with name "${networkName}" in ${directory}`);
+  throw invalidConfig(`no net configuration with name "${networkName}" in ${directory}`);
 }
 
 /** Names of the files in a directory, without directories (a link counts as its target); none when the directory does not exist. */
@@ -71,8 +71,4 @@ function ioFailure(path: string, cause: unknown): CniError {
     '',
     { cause },
   );
-}
-
-function notFound(message: string): CniError {
-  return new CniError(cniErrorCode.invalidNetworkConfig, message);
 }

@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from './errors.ts';
+import { CniError, cniErrorCode, invalidConfig } from './errors.ts';
 import {
   decodeStruct,
   type Fields,
@@ -100,12 +100,12 @@ export function parseNetworkConfig(
   const name = validateNetworkName(root.name);
   const inlinedOnly = flag(root.loadOnlyInlinedPlugins, `${fileName}: loadOnlyInlinedPlugins`);
   if (root.plugins === undefined && inlinedOnly) {
-    throw invalid(`${fileName}: loadOnlyInlinedPlugins is true, and there are no plugins`);
+    throw invalidConfig(`${fileName}: loadOnlyInlinedPlugins is true, and there are no plugins`);
   }
   if (root.plugins !== undefined && !Array.isArray(root.plugins)) {
-    throw invalid(`${fileName}: plugins must be a list`);
+    throw invalidConfig(`${fileName}: plugins must be a list`);
   }
-  if (root.plugins?.length === 0) throw invalid(`${fileName}: no plugins in list`);
+  if (root.plugins?.length === 0) throw invalidConfig(`${fileName}: no plugins in list`);
   checkCount(root.plugins?.length ?? 0, fileName);
   const inlined = (root.plugins ?? []).map((plugin, i) =>
     parsePlugin(marshalled(plugin), `${fileName}: plugins[${i}]`),
@@ -115,7 +115,7 @@ export function parseNetworkConfig(
   );
   checkCount(inlined.length + added.length, fileName);
   const plugins = [...inlined, ...added];
-  if (plugins.length === 0) throw invalid(`${fileName}: no plugin configs found`);
+  if (plugins.length === 0) throw invalidConfig(`${fileName}: no plugin configs found`);
   const cniVersions = versionList(root.cniVersions, `${fileName}: cniVersions`);
   return {
     name,
@@ -143,7 +143,9 @@ function singleNetwork(
 ): NetworkConfigList {
   const fields = decodeStruct(document, PLUGIN_FIELDS) ?? {};
   if (fields.type === undefined && Array.isArray(root.plugins)) {
-    throw invalid(`${fileName}: missing type of the plugin; a list of plugins must be in a .conflist file`);
+    throw invalidConfig(
+      `${fileName}: missing type of the plugin; a list of plugins must be in a .conflist file`,
+    );
   }
   const plugin = parsePlugin(marshalled(root), fileName);
   const name = validateNetworkName(fields.name);
@@ -223,15 +225,15 @@ function checkCount(plugins: number, fileName: string): void {
 export function parsePlugin(node: JsonNode, at: string): PluginConfigInList {
   const fields = object(plain(node), at);
   const { type, capabilities: declared } = decodeStruct(node, PLUGIN_FIELDS) ?? {};
-  if (typeof type !== 'string' || type === '') throw invalid(`${at}: missing type of the plugin`);
+  if (typeof type !== 'string' || type === '') throw invalidConfig(`${at}: missing type of the plugin`);
   // It is looked for in CNI_PATH, and must not lead out of it.
   if (type.includes('/') || type === '.' || type === '..')
-    throw invalid(`${at}: type ${JSON.stringify(type)} is a path`);
+    throw invalidConfig(`${at}: type ${JSON.stringify(type)} is a path`);
   const capabilities: Record<string, boolean> = {};
   for (const [name, on] of Object.entries(object(declared ?? {}, `${at}.capabilities`))) {
     // Go reads null as false.
     if (typeof on !== 'boolean' && on !== null)
-      throw invalid(`${at}.capabilities.${name} must be true or false`);
+      throw invalidConfig(`${at}.capabilities.${name} must be true or false`);
     capabilities[name] = on === true;
   }
   return { type, capabilities, fields };
@@ -261,10 +263,6 @@ function flag(value: unknown, at: string): boolean {
 
 function versionList(value: unknown, at: string): string[] {
   if (value === undefined) return [];
-  if (!Array.isArray(value)) throw invalid(`${at} must be a list`);
+  if (!Array.isArray(value)) throw invalidConfig(`${at} must be a list`);
   return value.map((entry, i) => version(entry, `${at}[${i}]`));
-}
-
-function invalid(message: string): CniError {
-  return new CniError(cniErrorCode.invalidNetworkConfig, message);
 }

@@ -1,3 +1,5 @@
+import { messageOf } from '../util/errors.ts';
+
 /**
  * Error codes of the CNI specification, section "Error". Codes of 100 and above are a plugin's own.
  * https://www.cni.dev/docs/spec/#error
@@ -46,4 +48,15 @@ export class CniError extends Error {
       ...(this.details === '' ? {} : { details: this.details }),
     };
   }
+}
+
+/** Error 7, the network configuration is not valid. */
+export function invalidConfig(message: string, details = ''): CniError {
+  return new CniError(cniErrorCode.invalidNetworkConfig, message, details);
+}
+
+/** An error as libcni prints that of a plugin, in one line. */
+export function cniErrorText(error: unknown): string {
+  if (!(error instanceof CniError)) return messageOf(error);
+  return error.details === '' ? error.message : `${error.message}; ${error.details}`;
 }

@@ -1,7 +1,7 @@
 import { parseLinks, runIpBatch } from '../net/ip-batch.ts';
 import type { Exec } from '../sys/exec.ts';
+import { isLoopbackText } from '../util/address.ts';
 import { formatCidr } from '../util/cidr.ts';
-import { parseIp } from '../util/ip.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 import type { Plugin } from './plugin.ts';
 import { enterSandbox, enterSandboxIfExists } from './sandbox.ts';
@@ -18,7 +18,7 @@ export function loopback(exec: Exec): Plugin {
       enterSandbox(netns);
       const link = parseLinks(await runIpBatch(exec, ['link set dev lo up', 'address show dev lo']))[0];
       if (prevResult !== undefined) return prevResult;
-      const foreign = link?.addresses.find(({ address }) => !isLoopback(address));
+      const foreign = link?.addresses.find(({ address }) => !isLoopbackText(address));
       if (link === undefined || foreign !== undefined) {
         throw new CniError(
           cniErrorCode.internal,
@@ -47,10 +47,4 @@ export function loopback(exec: Exec): Plugin {
     gc: async () => {},
     status: async () => {},
   };
-}
-
-function isLoopback(address: string): boolean {
-  const ip = parseIp(address);
-  if (ip?.family === 'ipv4') return ip.bytes[0] === 127;
-  return ip?.bytes.every((byte, i) => byte === (i === 15 ? 1 : 0)) ?? false;
 }

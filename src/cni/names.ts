@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from './errors.ts';
+import { CniError, cniErrorCode, invalidConfig } from './errors.ts';
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** IFNAMSIZ less its terminating NUL. */
@@ -20,14 +20,10 @@ export function validateContainerId(id: string): void {
 /** Rejects a missing or malformed network name, with error 7. */
 export function validateNetworkName(name: unknown): string {
   if (name === undefined || name === null || name === '') {
-    throw new CniError(cniErrorCode.invalidNetworkConfig, 'missing network name');
+    throw invalidConfig('missing network name');
   }
   if (typeof name !== 'string' || !isCniName(name)) {
-    throw new CniError(
-      cniErrorCode.invalidNetworkConfig,
-      'invalid characters found in network name',
-      String(name),
-    );
+    throw invalidConfig('invalid characters found in network name', String(name));
   }
   return name;
 }

@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from './errors.ts';
+import { CniError, cniErrorCode, invalidConfig } from './errors.ts';
 import { decodeStruct, type Fields, marshalled } from './json.ts';
 import type { Dns, Interface, IpConfig, Result, Route } from './types.ts';
 import { type CniVersion, isAtLeast, isCniVersion } from './version.ts';
@@ -166,10 +166,7 @@ function formatByFamily(result: Result): Json {
     });
   }
   if (Object.keys(byFamily).length === 0) {
-    throw new CniError(
-      cniErrorCode.invalidNetworkConfig,
-      'a result without addresses cannot be written in CNI 0.1.0 or 0.2.0',
-    );
+    throw invalidConfig('a result without addresses cannot be written in CNI 0.1.0 or 0.2.0');
   }
   return byFamily;
 }

@@ -1,7 +1,6 @@
-import { messageOf } from '../util/errors.ts';
 import { type CniArgs, formatCniArgs } from './args.ts';
 import { gcInput, type NetworkConfigList, type PluginConfigInList, pluginInput } from './conflist.ts';
-import { CniError, cniErrorCode } from './errors.ts';
+import { CniError, cniErrorCode, cniErrorText } from './errors.ts';
 import { decodeResult, findPlugin, invokePlugin, type PluginHost } from './invoke.ts';
 import { decodeStruct, type Fields, type JsonNode, parseDocument } from './json.ts';
 import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
@@ -149,7 +148,7 @@ export class CniRuntime {
     }
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) {
-      throw new CniError(codeOf(failures[0]), failures.map(textOf).join('; '), '', {
+      throw new CniError(codeOf(failures[0]), failures.map(cniErrorText).join('; '), '', {
         cause: new AggregateError(failures),
       });
     }
@@ -213,7 +212,7 @@ export class CniRuntime {
       }
     }
     if (problems.length > 0) {
-      throw new CniError(problems[0]!.code, problems.map((problem) => textOf(problem)).join('; '), '', {
+      throw new CniError(problems[0]!.code, problems.map((problem) => cniErrorText(problem)).join('; '), '', {
         cause: new AggregateError(problems),
       });
     }
@@ -261,7 +260,7 @@ export class CniRuntime {
       // Also when it was the signal that ended the ADD.
       await new CniRuntime({ ...this.#options, signal: undefined })
         .#run('DEL', list, plugin, { ...attachment, prevResult })
-        .catch((error) => this.#options.onNotice(`cannot clean up: ${textOf(error)}`));
+        .catch((error) => this.#options.onNotice(`cannot clean up: ${cniErrorText(error)}`));
       if (before === undefined) cache.remove(key);
       else await this.#remember(before);
       throw failure;
@@ -340,7 +339,7 @@ export class CniRuntime {
     try {
       return inputsOf(this.#options.cache.read(key), attachment, version);
     } catch (error) {
-      this.#options.onNotice(`DEL without a previous result: ${textOf(error)}`);
+      this.#options.onNotice(`DEL without a previous result: ${cniErrorText(error)}`);
       return inputsOf(undefined, attachment, version);
     }
   }
@@ -422,14 +421,8 @@ function parseVersions(text: string, type: string): string[] {
 /** Puts what was attempted before an error, and keeps its code: `<what>: <message>; <details>`. */
 function wrapping(what: string): (error: unknown) => never {
   return (error) => {
-    throw new CniError(codeOf(error), `${what}: ${textOf(error)}`, '', { cause: error });
+    throw new CniError(codeOf(error), `${what}: ${cniErrorText(error)}`, '', { cause: error });
   };
-}
-
-/** As libcni prints an error of a plugin. Its cause is kept for debugging. */
-function textOf(error: unknown): string {
-  if (!(error instanceof CniError)) return messageOf(error);
-  return error.details === '' ? error.message : `${error.message}; ${error.details}`;
 }
 
 function codeOf(error: unknown): number {

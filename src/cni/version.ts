@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from './errors.ts';
+import { CniError, cniErrorCode, invalidConfig } from './errors.ts';
 
 /** Every released version of the specification, oldest first. */
 export const cniVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
@@ -49,7 +49,7 @@ export function compareVersions(a: string, b: string): number {
 function versionParts(text: string): number[] {
   const match = /^(\d{1,9})(?:\.(\d{1,9})(?:\.(\d{1,9}))?)?$/.exec(text || '0.1.0');
   if (match === null) {
-    throw new CniError(cniErrorCode.invalidNetworkConfig, `invalid CNI version ${JSON.stringify(text)}`);
+    throw invalidConfig(`invalid CNI version ${JSON.stringify(text)}`);
   }
   return match.slice(1).map((part) => Number(part ?? 0));
 }

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
-import { netlinkMessage, openRtnetlink } from '../sys/netlink.ts';
+import { attribute, netlinkMessage, openRtnetlink } from '../sys/netlink.ts';
 
 // linux/rtnetlink.h, linux/if_link.h, linux/net_namespace.h
 const RTM_GETLINK = 18;
@@ -156,14 +156,6 @@ function numberAttribute(type: number, value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);
   return attribute(type, bytes);
-}
-
-function attribute(type: number, value: Buffer): Buffer {
-  const bytes = Buffer.alloc(4 + ((value.length + 3) & ~3));
-  bytes.writeUInt16LE(4 + value.length, 0);
-  bytes.writeUInt16LE(type, 2);
-  value.copy(bytes, 4);
-  return bytes;
 }
 
 /** Text that ends with a NUL. */

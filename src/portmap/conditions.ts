@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from '../cni/errors.ts';
+import { type CniError, invalidConfig } from '../cni/errors.ts';
 
 /** Matches of iptables itself that may narrow a rule. The protocol is the mapping's, so `-p` is not among them. */
 const shortMatches = new Set(['-s', '-d', '-i', '-o', '-m', '-f']);
@@ -37,6 +37,7 @@ export function validateConditions(value: unknown, field: string): string[] {
   });
 }
 
-function refuse(at: string, rule: string, seen: unknown): CniError {
-  return new CniError(cniErrorCode.invalidNetworkConfig, `${at} ${rule}, is ${JSON.stringify(seen)}`);
+/** Error 7 about a part of a condition that `at` names. */
+export function refuse(at: string, rule: string, seen: unknown): CniError {
+  return invalidConfig(`${at} ${rule}, is ${JSON.stringify(seen)}`);
 }

@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from '../cni/errors.ts';
+import { CniError, cniErrorCode, invalidConfig } from '../cni/errors.ts';
 import type { Fields } from '../cni/json.ts';
 import type { PluginConfig, PortMapping } from '../cni/types.ts';
 import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
@@ -62,20 +62,22 @@ export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
   const chain = config.externalSetMarkChain ?? undefined;
   const markMasqBit = config.markMasqBit ?? undefined;
   if (chain !== undefined && markMasqBit !== undefined) {
-    throw invalid('externalSetMarkChain and markMasqBit cannot be used together');
+    throw invalidConfig('externalSetMarkChain and markMasqBit cannot be used together');
   }
   if (chain !== undefined && (typeof chain !== 'string' || !isChainName(chain))) {
-    throw invalid(`externalSetMarkChain must be the name of an iptables chain, is ${JSON.stringify(chain)}`);
+    throw invalidConfig(
+      `externalSetMarkChain must be the name of an iptables chain, is ${JSON.stringify(chain)}`,
+    );
   }
   if (markMasqBit !== undefined && !isIntegerIn(markMasqBit, 0, 31)) {
-    throw invalid(`markMasqBit must be between 0 and 31, is ${JSON.stringify(markMasqBit)}`);
+    throw invalidConfig(`markMasqBit must be between 0 and 31, is ${JSON.stringify(markMasqBit)}`);
   }
   const runtime = config.runtimeConfig ?? {};
   if (typeof runtime !== 'object' || Array.isArray(runtime)) {
-    throw invalid(`runtimeConfig must be an object, is ${JSON.stringify(runtime)}`);
+    throw invalidConfig(`runtimeConfig must be an object, is ${JSON.stringify(runtime)}`);
   }
   const mappings = (runtime as Record<string, unknown>).portMappings ?? [];
-  if (!Array.isArray(mappings)) throw invalid('runtimeConfig.portMappings must be a list');
+  if (!Array.isArray(mappings)) throw invalidConfig('runtimeConfig.portMappings must be a list');
   const all = mappings.map((mapping, i) => parseMapping(mapping, `runtimeConfig.portMappings[${i}]`));
   const backend = chooseBackend(config);
   const conditions = backend === 'nftables' ? validateNftConditions : validateConditions;
@@ -116,7 +118,7 @@ function chooseBackend(config: PluginConfig): PortmapConfig['backend'] {
   const backend = asked ?? [...meant.keys()][0];
   for (const [other, field] of meant) {
     if (other !== backend)
-      throw invalid(`${field} belongs to the ${other} backend, but the backend is ${backend}`);
+      throw invalidConfig(`${field} belongs to the ${other} backend, but the backend is ${backend}`);
   }
   return backend;
 }
@@ -151,16 +153,16 @@ function withoutRepeated(all: readonly PortMapping[]): Pick<PortmapConfig, 'port
 
 function parseMapping(value: unknown, at: string): PortMapping {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalid(`${at} must be an object, is ${JSON.stringify(value)}`);
+    throw invalidConfig(`${at} must be an object, is ${JSON.stringify(value)}`);
   }
   const mapping = value as Record<string, unknown>;
   const protocol = String(mapping.protocol ?? 'tcp').toLowerCase() || 'tcp';
   if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'sctp') {
-    throw invalid(`${at}.protocol must be tcp, udp or sctp, is ${JSON.stringify(mapping.protocol)}`);
+    throw invalidConfig(`${at}.protocol must be tcp, udp or sctp, is ${JSON.stringify(mapping.protocol)}`);
   }
   const hostIP = mapping.hostIP ?? '';
   if (typeof hostIP !== 'string' || (hostIP !== '' && parseIp(hostIP) === undefined)) {
-    throw invalid(`${at}.hostIP must be an IP address, is ${JSON.stringify(hostIP)}`);
+    throw invalidConfig(`${at}.hostIP must be an IP address, is ${JSON.stringify(hostIP)}`);
   }
   return {
     hostPort: port(mapping.hostPort, `${at}.hostPort`),
@@ -172,14 +174,15 @@ function parseMapping(value: unknown, at: string): PortMapping {
 
 function port(value: unknown, at: string): number {
   if (!isIntegerIn(value, 1, 65535)) {
-    throw invalid(`${at} must be a port between 1 and 65535, is ${JSON.stringify(value)}`);
+    throw invalidConfig(`${at} must be a port between 1 and 65535, is ${JSON.stringify(value)}`);
   }
   return value;
 }
 
 function boolean(value: unknown, at: string, otherwise: boolean): boolean {
   if (value === undefined || value === null) return otherwise;
-  if (typeof value !== 'boolean') throw invalid(`${at} must be true or false, is ${JSON.stringify(value)}`);
+  if (typeof value !== 'boolean')
+    throw invalidConfig(`${at} must be true or false, is ${JSON.stringify(value)}`);
   return value;
 }
 
@@ -189,8 +192,4 @@ function isIntegerIn(value: unknown, min: number, max: number): value is number 
 
 function isChainName(text: string): boolean {
   return text.length <= MAX_CHAIN_NAME && /^[A-Za-z0-9_.][A-Za-z0-9_.:-]*$/.test(text);
-}
-
-function invalid(message: string): CniError {
-  return new CniError(cniErrorCode.invalidNetworkConfig, message);
 }

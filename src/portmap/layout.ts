@@ -3,7 +3,7 @@
  * plugin's. Names, comments and marks of the iptables backend are the reference's, so that either plugin can undo what the other did; they
  * must never change. docs/decisions/nftables-table.md describes the table of our nftables backend.
  */
-import { splitWords } from '../netfilter/iptables/rule-text.ts';
+import { splitWords, wordAfter } from '../netfilter/iptables/rule-text.ts';
 
 export const DNAT_CHAIN = 'CNI-HOSTPORT-DNAT';
 export const SETMARK_CHAIN = 'CNI-HOSTPORT-SETMARK';
@@ -26,6 +26,11 @@ export const REFERENCE_NFT_TABLE = 'cni_hostport';
 
 /** Bit 13 of the packet mark asks for masquerade: Kubernetes uses 14 and 15, Calico 20 to 31. */
 export const DEFAULT_MARK_BIT = 13;
+
+/** A bit of the mark as the tools take it. */
+export function maskOf(bit: number): string {
+  return `0x${(2 ** bit).toString(16)}`;
+}
 
 /** Length of a chain name: 28 is what iptables allows. */
 const CHAIN_NAME_LENGTH = 28;
@@ -147,18 +152,16 @@ export function parseEntries(lines: readonly string[]): InstalledEntry[] {
       };
     }
     const words = splitWords(line);
-    const after = (name: string) => words[words.indexOf(name) + 1]!;
-    const chain = words.includes('-j') ? after('-j') : undefined;
+    const chain = wordAfter(words, '-j');
     if (chain === undefined || !chain.startsWith(ATTACHMENT_CHAIN)) return [];
+    const ports = wordAfter(words, '--dports');
     return [
       {
         line,
         chain,
-        protocol: words.includes('-p') ? after('-p') : '',
-        ports: words.includes('--dports') ? portsIn(after('--dports')) : [],
-        owner: words.includes('--comment')
-          ? parseOwner(after('--comment'), { family: 'ip', name: 'nat' })
-          : undefined,
+        protocol: wordAfter(words, '-p') ?? '',
+        ports: ports === undefined ? [] : portsIn(ports),
+        owner: parseOwner(wordAfter(words, '--comment'), { family: 'ip', name: 'nat' }),
       },
     ];
   });

@@ -1,6 +1,7 @@
-import { CniError, cniErrorCode } from '../cni/errors.ts';
+import { invalidConfig } from '../cni/errors.ts';
 import { parseCidr } from '../util/cidr.ts';
 import { parseIp } from '../util/ip.ts';
+import { refuse } from './conditions.ts';
 
 /**
  * Conditions of the nftables backend: `conditionsV4` and `conditionsV6` are matches in nft's language, joined by blanks as the
@@ -52,8 +53,7 @@ export function validateNftConditions(value: unknown, field: 'conditionsV4' | 'c
       .map((n) => words.slice(at, at + n).join(' '))
       .find((text) => Object.hasOwn(fields, text));
     if (name === undefined) {
-      throw new CniError(
-        cniErrorCode.invalidNetworkConfig,
+      throw invalidConfig(
         `${field} must consist of nftables matches, has unknown field ${JSON.stringify(words[at])}`,
       );
     }
@@ -127,8 +127,4 @@ function article(kind: Kind): string {
 /** Words; quoted text is one, braces and commas are words of their own. */
 function tokens(text: string): string[] {
   return text.match(/"[^"]*"|[{},]|[^\s{},"]+|"/g) ?? [];
-}
-
-function refuse(at: string, rule: string, seen: unknown): CniError {
-  return new CniError(cniErrorCode.invalidNetworkConfig, `${at} ${rule}, is ${JSON.stringify(seen)}`);
 }

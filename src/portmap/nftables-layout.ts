@@ -4,7 +4,7 @@ import { FAMILIES, type Family, NFT_FAMILY } from '../util/family.ts';
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { HostPort } from './attachments.ts';
 import type { PortmapConfig } from './config.ts';
-import { chainOf, NFT_TABLE, type Owner, ownerWord, parseOwner } from './layout.ts';
+import { chainOf, maskOf, NFT_TABLE, type Owner, ownerWord, parseOwner } from './layout.ts';
 import { mappingsOf, type PodAddress } from './rules.ts';
 
 /**
@@ -89,10 +89,6 @@ function sharedChains(bit: number): NftChain[] {
       shared: true,
     },
   ];
-}
-
-function maskOf(bit: number): string {
-  return `0x${(2 ** bit).toString(16)}`;
 }
 
 /** The chain that marks what needs masquerade on its way to this pod: the same sources as in the iptables backend. */

@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from '../cni/errors.ts';
+import { CniError, cniErrorCode, invalidConfig } from '../cni/errors.ts';
 import type { Plugin, PluginRequest } from '../cni/plugin.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import type { PortMapping, Result, ValidAttachment } from '../cni/types.ts';
@@ -91,7 +91,7 @@ export function portmap(
     async check(request) {
       const config = parsePortmapConfig(request.config);
       if (request.prevResult === undefined) {
-        throw new CniError(cniErrorCode.invalidNetworkConfig, 'required prevResult missing');
+        throw invalidConfig('required prevResult missing');
       }
       if (config.portMappings.length === 0) return;
       const { netns, ifName } = request;
@@ -178,8 +178,7 @@ export function podAddresses(result: Result, ifName: string): PodAddress[] {
   for (const [i, entry] of result.ips.entries()) {
     const parsed = parseCidr(entry.address);
     if (parsed === undefined) {
-      throw new CniError(
-        cniErrorCode.invalidNetworkConfig,
+      throw invalidConfig(
         `prevResult.ips[${i}].address must be an address with prefix length, is ${JSON.stringify(entry.address)}`,
       );
     }
@@ -200,7 +199,7 @@ function isUnavailable(error: unknown): error is CniError {
 }
 
 function notChained(): CniError {
-  return new CniError(cniErrorCode.invalidNetworkConfig, 'portmap must be called as chained plugin');
+  return invalidConfig('portmap must be called as chained plugin');
 }
 
 /** A test for addresses of this machine; reads what it needs once, and only when it is called. */
@@ -320,7 +319,7 @@ function validAttachments(request: PluginRequest): ValidAttachment[] {
     const what = isList
       ? `${name}[${value.findIndex((entry) => !isAttachment(entry))}] must have a containerID and an ifname`
       : `${name} must be a list of attachments`;
-    throw new CniError(cniErrorCode.invalidNetworkConfig, what);
+    throw invalidConfig(what);
   }
   return [];
 }

@@ -1,5 +1,5 @@
 import type { PortMapping } from '../cni/types.ts';
-import { joinWords, splitWords } from '../netfilter/iptables/rule-text.ts';
+import { joinWords, splitWords, wordAfter } from '../netfilter/iptables/rule-text.ts';
 import { type Cidr, EVERY_ADDRESS, formatCidr, networkOf, parseNetwork } from '../util/cidr.ts';
 import { formatEndpoint } from '../util/endpoint.ts';
 import type { Family } from '../util/family.ts';
@@ -10,6 +10,7 @@ import {
   DNAT_CHAIN,
   ENTRY_JUMP,
   MASQ_CHAIN,
+  maskOf,
   type Owner,
   ownerComment,
   SETMARK_CHAIN,
@@ -31,7 +32,7 @@ export interface Rule {
 
 /** What everybody shares: the mark, the masquerade and the jumps. In the order the reference makes them. */
 export function sharedRules(config: PortmapConfig): { chains: string[]; rules: Rule[]; first: Set<Rule> } {
-  const mark = `0x${(2 ** config.markMasqBit).toString(16)}`;
+  const mark = maskOf(config.markMasqBit);
   const mask = `${mark}/${mark}`;
   const chains: string[] = [];
   const rules: Rule[] = [];
@@ -125,10 +126,7 @@ export function attachmentRules(config: PortmapConfig, owner: Owner, pod: PodAdd
  * the protocol's match written out.
  */
 export function asPrinted({ chain, words }: Rule): Rule {
-  const after = (name: string) => {
-    const at = words.indexOf(name);
-    return at < 0 ? undefined : words[at + 1];
-  };
+  const after = (name: string) => wordAfter(words, name);
   const [source, destination, protocol] = [after('-s'), after('-d'), after('-p')!];
   const address = (option: string, text: string | undefined) => {
     const network = text === undefined ? undefined : maskedNetwork(text);
@@ -165,10 +163,7 @@ export interface InstalledMapping {
 export function parseMappings(lines: readonly string[]): InstalledMapping[] {
   return lines.flatMap((line) => {
     const words = splitWords(line);
-    const after = (name: string) => {
-      const at = words.indexOf(name);
-      return at < 0 ? undefined : words[at + 1];
-    };
+    const after = (name: string) => wordAfter(words, name);
     const target = after('--to-destination');
     if (target === undefined) return [];
     return [

@@ -149,3 +149,12 @@ export function readMessages(
   }
   return 'more';
 }
+
+/** An attribute of a message, struct nlattr or rtattr: length, type, and the value padded to words. */
+export function attribute(type: number, value: Buffer): Buffer {
+  const bytes = Buffer.alloc(4 + ((value.length + 3) & ~3));
+  bytes.writeUInt16LE(4 + value.length, 0);
+  bytes.writeUInt16LE(type, 2);
+  bytes.set(value, 4);
+  return bytes;
+}

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { CniError, cniErrorCode } from '../../cni/errors.ts';
+import { CniError, cniErrorCode, cniErrorText } from '../../cni/errors.ts';
 import { findPlugin } from '../../cni/invoke.ts';
 import { validateContainerId, validateInterfaceName } from '../../cni/names.ts';
 import { DEFAULT_CACHE_DIRECTORY, netnsOf, ResultCache } from '../../cni/result-cache.ts';
@@ -190,7 +190,7 @@ async function spoken(runtime: CniRuntime, type: string, path: string[]): Promis
     return { type, path: findPlugin(type, path), supportedVersions: await runtime.versions(type) };
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
-    return { type, error: textOf(error) };
+    return { type, error: cniErrorText(error) };
   }
 }
 
@@ -267,7 +267,7 @@ function run(
         await work(runtime, list, (verb) => parsed(() => attachment(verb))(), cache);
       } catch (error) {
         if (!(error instanceof CniError)) throw error;
-        throw new UserError(safeText(textOf(error)), { exitCode: exitStatus(error.code) });
+        throw new UserError(safeText(cniErrorText(error)), { exitCode: exitStatus(error.code) });
       }
     });
 }
@@ -281,7 +281,7 @@ function parsed<T>(read: () => T): () => T {
       return value.is;
     } catch (error) {
       if (!(error instanceof CniError)) throw error;
-      throw wrongInput(safeText(textOf(error)));
+      throw wrongInput(safeText(cniErrorText(error)));
     }
   };
 }
@@ -336,10 +336,6 @@ function validAttachments(options: Options, cache: ResultCache, networkName: str
 function exitStatus(code: number): number {
   const { tryAgainLater, pluginNotAvailable, limitedConnectivity } = cniErrorCode;
   return [tryAgainLater, pluginNotAvailable, limitedConnectivity].some((known) => known === code) ? code : 1;
-}
-
-function textOf(error: CniError): string {
-  return error.details === '' ? error.message : `${error.message}; ${error.details}`;
 }
 
 /** Prints a document with four spaces, as cnitool does; characters that move a terminal come out as JSON escapes. */

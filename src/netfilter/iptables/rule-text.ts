@@ -42,3 +42,9 @@ function quote(word: string): string {
   if (/^[^\s"'\\]+$/.test(word)) return word;
   return `"${word.replace(/["\\]/g, '\\$&')}"`;
 }
+
+/** The word after an option of a rule; undefined without the option. */
+export function wordAfter(words: readonly string[], option: string): string | undefined {
+  const at = words.indexOf(option);
+  return at < 0 ? undefined : words[at + 1];
+}

@@ -1,3 +1,4 @@
+import { attribute } from '../../sys/netlink.ts';
 import type { InstalledChain, NftChange, NftElement, NftMap, NftType } from './nft.ts';
 
 /**
@@ -363,14 +364,6 @@ function generic(family: number): Buffer {
 
 function text(type: number, value: string): Buffer {
   return attribute(type, Buffer.from(`${value}\0`, 'latin1'));
-}
-
-function attribute(type: number, value: Buffer): Buffer {
-  const bytes = Buffer.alloc(4 + ((value.length + 3) & ~3));
-  bytes.writeUInt16LE(4 + value.length, 0);
-  bytes.writeUInt16LE(type, 2);
-  bytes.set(value, 4);
-  return bytes;
 }
 
 /** struct nlmsghdr and what follows it. */

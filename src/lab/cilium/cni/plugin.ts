@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from '../../../cni/errors.ts';
+import { CniError, cniErrorCode, invalidConfig } from '../../../cni/errors.ts';
 import type { Plugin } from '../../../cni/plugin.ts';
 import { enterSandbox, isNamespace } from '../../../cni/sandbox.ts';
 import type { Result } from '../../../cni/types.ts';
@@ -66,7 +66,7 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
       const address = prevResult?.ips[0]?.address.split('/')[0];
       const ip = address === undefined ? undefined : parseIp(address);
       if (ip === undefined) {
-        throw new CniError(cniErrorCode.invalidNetworkConfig, 'prevResult has no address to check');
+        throw invalidConfig('prevResult has no address to check');
       }
       if (!interfaceExists(link)) throw missing(`link ${link}`);
       const device = deviceTowards(readRoutes(), ip);
