@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ApiClient } from '../../kube/client.ts';
 import { inClusterConfig } from '../../kube/kubeconfig.ts';
+import { logger, terminationSignal } from '../../sys/daemon.ts';
 import { realExec } from '../../sys/exec.ts';
 import { messageOf, UserError } from '../../util/errors.ts';
 import { Agent } from './agent.ts';
@@ -20,12 +21,8 @@ export async function main(argv: string[]): Promise<number> {
       socket: { type: 'string', default: AGENT_SOCKET },
     },
   });
-  const log = (line: string) =>
-    process.stderr.write(`${new Date().toISOString()} cilium-agent: ${line.replaceAll('\n', ' ')}\n`);
-  const stopping = new AbortController();
-  const stop = () => stopping.abort(new Error('terminated'));
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  const log = logger('cilium-agent');
+  const { signal, dispose } = terminationSignal();
   try {
     if (values['node-name'] === '') throw new UserError('cilium-agent: --node-name or NODE_NAME must be set');
     const client = new ApiClient({ ...(await inClusterConfig()), userAgent: 'hostport-cilium-stand-in' });
@@ -41,14 +38,13 @@ export async function main(argv: string[]): Promise<number> {
       nativeCidr: values['cluster-pool-cidr'],
       log,
     });
-    await agent.run(stopping.signal);
+    await agent.run(signal);
     log('stopped; pods keep their network');
     return 0;
   } catch (error) {
     log(messageOf(error));
     return 1;
   } finally {
-    process.off('SIGTERM', stop);
-    process.off('SIGINT', stop);
+    dispose();
   }
 }

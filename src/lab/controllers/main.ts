@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
 import { ApiClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
-import { aborted, logger, logOnceAMinute, terminationSignal } from '../../sys/daemon.ts';
+import { aborted, logger, logOnceAMinute } from '../../sys/daemon.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { parseSubnet } from '../../util/cidr.ts';
 import { UserError } from '../../util/errors.ts';
-import { apiReady } from '../daemon.ts';
+import { startInformers, untilTerminated } from '../daemon.ts';
 import { Informers } from '../informers.ts';
 import { type Controller, type ControllerContext, controllerContext } from './context.ts';
 import { daemonSetController } from './daemon-set/controller.ts';
@@ -27,29 +27,19 @@ import { serviceAccountController } from './service-accounts.ts';
  */
 export async function main(argv: string[]): Promise<number> {
   const log = logger('kube-controller-manager');
-  const { signal, dispose } = terminationSignal();
-  try {
+  return untilTerminated(log, async (signal) => {
     const options = await readOptions(argv);
     const config = await loadKubeconfig(options.kubeconfig);
     const client = new ApiClient({ ...config, userAgent: 'kube-controller-manager' });
     const informers = new Informers(client, logOnceAMinute(log));
     const controllers = allControllers(controllerContext({ client, informers, log, signal }), options);
-    await apiReady(client, signal);
-    const synced = informers.start(signal).then(() => true);
-    if (await Promise.race([synced, aborted(signal).then(() => false)])) {
+    if (await startInformers(client, informers, signal)) {
       log('synced');
       for (const controller of controllers) controller.start();
       await aborted(signal);
     }
     await Promise.all(controllers.map((controller) => controller.flush?.()));
-    return 0;
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    log(error.message);
-    return error.exitCode;
-  } finally {
-    dispose();
-  }
+  });
 }
 
 export interface ControllerManagerOptions {

@@ -2,9 +2,9 @@ import { parseArgs } from 'node:util';
 import { ApiClient } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
-import { aborted, logger, logOnceAMinute, terminationSignal } from '../../sys/daemon.ts';
-import { messageOf, UserError } from '../../util/errors.ts';
-import { apiReady } from '../daemon.ts';
+import { logger, logOnceAMinute } from '../../sys/daemon.ts';
+import { messageOf } from '../../util/errors.ts';
+import { startInformers, untilTerminated } from '../daemon.ts';
 import { Informers } from '../informers.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -19,27 +19,18 @@ export async function main(argv: string[]): Promise<number> {
     log('--kubeconfig is required');
     return 2;
   }
-  const { signal, dispose } = terminationSignal();
-  try {
-    const config = await loadKubeconfig(values.kubeconfig);
+  const { kubeconfig } = values;
+  return untilTerminated(log, async (signal) => {
+    const config = await loadKubeconfig(kubeconfig);
     const client = new ApiClient({ ...config, userAgent: 'kube-scheduler' });
     const informers = new Informers(client, logOnceAMinute(log));
     const onError = (error: unknown) => log(messageOf(error));
     const events = new EventRecorder(client, { component: 'default-scheduler' }, { onError });
     const scheduler = new Scheduler({ client, informers, events, log });
-    await apiReady(client, signal);
-    const synced = informers.start(signal).then(() => true);
-    if (await Promise.race([synced, aborted(signal).then(() => false)])) {
+    if (await startInformers(client, informers, signal)) {
       log('synced');
       await scheduler.run(signal);
     }
     await events.flush(1_000);
-    return 0;
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    log(error.message);
-    return error.exitCode;
-  } finally {
-    dispose();
-  }
+  });
 }
