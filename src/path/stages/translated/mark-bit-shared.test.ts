@@ -535,6 +535,11 @@ const networkX = (portmap: object) =>
   listOf([{ type: 'bridge' }, { type: 'portmap', ...portmap }], { name: 'x' });
 const NFT = { portmap: { backend: 'nftables', markMasqBit: 12 }, nat: [] };
 const BY_MARK: PolicyRule = { priority: 9, mark: { value: 0x2000, mask: 0x2000 }, action: 'prohibit' };
+const unrouted = (world: World): World => {
+  const report = (world.reports.get('n1') as { value: NodeReport }).value;
+  const value = { ...report, network: { ...report.network, routes: { unknown: 'EACCES' } } };
+  return { ...world, reports: new Map([['n1', { value }]]) };
+};
 const legacyToo = (world: World): World => {
   const report = (world.reports.get('n1') as { value: NodeReport }).value;
   const iptables = report.netfilter.iptables.map((entry) => ({
@@ -666,6 +671,30 @@ testTold('mark-bit-shared', [
       'rule | nft hostport postrouting (masquerades by a bit that portmap no longer uses) | meta mark & 8192 == 8192 masquerade',
       'delete-nft-rule on n1, to no longer use bit 13: {"family":"inet","table":"hostport","chain":"postrouting","handle":113}',
     ],
+  ],
+  [
+    'with a policy rule, where the routes are not known',
+    unrouted(
+      worldFor({ policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, table: '100' }] }),
+    ),
+    [
+      'risk n1: portmap uses bit 13 of the packet mark on n1, and a rule of another component uses it too',
+      'remedy: Give portmap bit 12 (`markMasqBit`), which no rule of n1 uses.',
+      'route | policy rule of n1 (acts on the bit) | 9: from all fwmark 0x2000/0x2000 lookup 100',
+      'write-file on n1, to let portmap use bit 12: {"path":"/etc/cni/net.d/10-net.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge"},{"capabilities":{"portMappings":true},"type":"portmap","markMasqBit":12}]}}',
+      'iptables on n1, to no longer use bit 13: {"variant":"iptables-nft","family":"ipv4","table":"nat","commands":[["-D","CNI-HOSTPORT-SETMARK","-m","comment","--comment","CNI portfwd masquerade mark","-j","MARK","--set-xmark","0x2000/0x2000"],["-D","CNI-HOSTPORT-MASQ","-m","mark","--mark","0x2000/0x2000","-j","MASQUERADE"]]}',
+    ],
+  ],
+  [
+    'with none, and another component masquerades by another bit',
+    worldFor({
+      ...NFT,
+      nft: [
+        ...ownTable([12]),
+        ...JSON.parse(JSON.stringify(ownTable([11])).replaceAll('"hostport"', '"mine"')),
+      ],
+    }),
+    [],
   ],
   ['with none', worldFor({}), []],
 ]);

@@ -483,6 +483,35 @@ testTold('mapping-shadowed', [
     ],
   ],
   [
+    'by a rule of nobody, of the other family',
+    worldOf({
+      ...DUAL,
+      ...also(
+        'iptables-nft',
+        'ipv6',
+        table(
+          'nat',
+          ...[
+            ':PREROUTING ACCEPT [0:0]',
+            ':OUTPUT ACCEPT [0:0]',
+            ':CNI-HOSTPORT-DNAT - [0:0]',
+            ':CNI-DN-six - [0:0]',
+          ],
+          `-A PREROUTING ${DPORT} -j DNAT --to-destination [fd00::99]:80`,
+          `-A PREROUTING ${JUMP}`,
+          `-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"net\\" id: \\"${SANDBOX}\\"" -m multiport --dports 80 -j CNI-DN-six`,
+          `-A CNI-DN-six ${DPORT} -j DNAT --to-destination [fd00:1::2]:8080`,
+        ),
+      ),
+    }),
+    [
+      'broken worker echo TCP 80 IPv6: a rule in nat PREROUTING of worker takes TCP 80 before the mapping of echo',
+      'rule | iptables-nft nat PREROUTING | -A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination [fd00::99]:80',
+      'rule | nat CNI-DN-six | -A CNI-DN-six -p tcp -m tcp --dport 80 -j DNAT --to-destination [fd00:1::2]:8080',
+      'iptables on worker, to move the jump to CNI-HOSTPORT-DNAT to the head of PREROUTING: {"variant":"iptables-nft","family":"ipv6","table":"nat","commands":[["-D","PREROUTING","-m","addrtype","--dst-type","LOCAL","-j","CNI-HOSTPORT-DNAT"],["-I","PREROUTING","1","-m","addrtype","--dst-type","LOCAL","-j","CNI-HOSTPORT-DNAT"]]}',
+    ],
+  ],
+  [
     'by the rule of a chain of its own',
     worldOf({
       before: [
