@@ -59,7 +59,7 @@ export const rpFilterStrict = defineFailure<Data>({
             ...named.map((device) => ({
               kind: 'sysctl' as const,
               where: `${settingOf(device)} of ${node.name} (the larger of this and the setting of all is in force)`,
-              saw: node.sysctl(settingOf(device)) ?? '',
+              saw: node.sysctl(settingOf(device))!,
             })),
             {
               kind: 'sysctl',

@@ -9,7 +9,7 @@ import { leadsToPod, traceFrom } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 /** Runtimes that reserve the port of a mapping with a socket of their own, so that no process takes it (CRI-O). */
-const HOLDERS: ReadonlySet<string> = new Set(['crio']);
+const HOLDERS: ReadonlySet<string | undefined> = new Set(['crio']);
 
 export const hostListenerHijacked = defineFailure<null>({
   code: 'host-listener-hijacked',
@@ -32,7 +32,7 @@ export const hostListenerHijacked = defineFailure<null>({
       if (node === undefined) return [];
       const protocol = port.protocol.toLowerCase() as Listener['protocol'];
       const listeners = listenersOn(node, protocol, port.hostPort)?.filter(
-        (entry) => !HOLDERS.has(entry.process ?? ''),
+        (entry) => !HOLDERS.has(entry.process),
       );
       const onAddress = listeners?.find(
         (entry) =>
