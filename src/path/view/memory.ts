@@ -22,9 +22,8 @@ export function memoKey<T>(): MemoKey<T> {
 
 /** What was worked out before about something; else works it out. */
 export function remembered<T>({ memory }: Remembering, key: MemoKey<T>, work: () => NoInfer<T>): T {
-  const before = memory.get(key);
   // Nothing but this function writes, and a key is of one type.
-  if (before !== undefined || memory.has(key)) return before as T;
+  if (memory.has(key)) return memory.get(key) as T;
   const made = work();
   memory.set(key, made);
   return made;

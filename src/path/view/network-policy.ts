@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { lastingContainers } from '../../kube/pods.ts';
 import { labelSelectorMatches } from '../../kube/selectors/label.ts';
 import { contains, parseCidr } from '../../util/cidr.ts';
-import { parseIp } from '../../util/ip.ts';
+import { type IpAddress, parseIp } from '../../util/ip.ts';
 import type { NetworkPolicy } from '../model/world.ts';
 import { AWAY, answered, failed, probesFrom } from './probe-facts.ts';
 import type { PathView, Scene } from './scene.ts';
@@ -71,7 +71,7 @@ export function shutOutBy(path: PathView, scene: Scene): Denial | undefined {
  * pod. A policy that cannot be read isolates no pod here.
  */
 export function denialOf(path: PathView, scene: Scene): Denial | undefined {
-  const source = neighbourOf(path, scene);
+  const source = parseIp(neighbourOf(path, scene) ?? '');
   if (source === undefined) return undefined;
   const { world } = scene;
   const isolating = world.policies.flatMap((policy) => {
@@ -92,7 +92,7 @@ export function denialOf(path: PathView, scene: Scene): Denial | undefined {
 }
 
 /** Selectors of pods and namespaces are of the cluster's own; a machine outside is only ever an ipBlock. */
-function allowsSource({ from }: Ingress, source: string): boolean {
+function allowsSource({ from }: Ingress, source: IpAddress): boolean {
   if (from === undefined || from.length === 0) return true;
   return from.some(
     ({ ipBlock }) =>
@@ -119,8 +119,8 @@ function allowsPort({ ports }: Ingress, { port, pod }: PathView): boolean {
   });
 }
 
-/** Whether an address is in a network; not, where either cannot be read. */
-function isIn(cidr: string, address: string): boolean {
-  const [network, ip] = [parseCidr(cidr), parseIp(address)];
-  return network !== undefined && ip !== undefined && contains(network, ip);
+/** Whether an address is in a network; not, where that cannot be read. */
+function isIn(cidr: string, address: IpAddress): boolean {
+  const network = parseCidr(cidr);
+  return network !== undefined && contains(network, address);
 }

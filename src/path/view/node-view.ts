@@ -137,7 +137,6 @@ export class NodeView {
     const addresses = known(this.seen?.network.addresses);
     if (addresses === undefined) return undefined;
     this.#local ??= new Set(addresses.map((entry) => canonicalAddress(entry.address)));
-    if (this.#local.has(address)) return true;
     if (familyOf(address) === 'ipv4' && isLoopbackText(address)) return true;
     return this.#local.has(canonicalAddress(address));
   }
@@ -146,22 +145,16 @@ export class NodeView {
     if ('unknown' in this.report) return this.report;
     const { iptables, nft } = this.report.value.netfilter;
     const untold = [...iptables.map(({ text }) => text), nft].find((part) => 'unknown' in part);
-    if (untold !== undefined && 'unknown' in untold) return untold;
+    if (untold !== undefined) return untold;
     try {
       return {
         value: readRuleset({
-          iptables: iptables.flatMap(({ variant, family, text }) =>
-            'value' in text
-              ? [
-                  {
-                    backend: variant,
-                    family: NFT_FAMILY[family],
-                    text: text.value,
-                  },
-                ]
-              : [],
-          ),
-          ...('value' in nft ? { nft: nft.value } : {}),
+          iptables: iptables.map(({ variant, family, text }) => ({
+            backend: variant,
+            family: NFT_FAMILY[family],
+            text: known(text)!,
+          })),
+          nft: known(nft)!,
         }),
       };
     } catch (cause) {

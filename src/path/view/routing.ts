@@ -20,12 +20,14 @@ type RouteTables = Record<RouteEntry['family'], Map<string, RouteTable>>;
 
 const ROUTES = memoKey<RouteTables>();
 
-/** What a node's rules and tables say of a packet. */
-type Found =
-  /** The route, when there is one, and the rule that led to it or that ended the search. */
-  | { route: RouteEntry | undefined; rule?: PolicyRule }
-  /** Why it is unknown. */
-  | { doubt: string };
+/** The route, when there is one, and the rule that led to it or that ended the search. */
+interface Way {
+  route: RouteEntry | undefined;
+  rule?: PolicyRule;
+}
+
+/** What a node's rules and tables say of a packet, or why it is unknown. */
+type Found = Way | { doubt: string };
 
 /**
  * The route of a node for an address, whatever packet is sent there: by its policy rules, the longest prefix of a table first, then the lowest
@@ -119,9 +121,9 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
 /** What rules answer in place of a table. */
 const ENDING: ReadonlySet<string> = new Set(['blackhole', 'unreachable', 'prohibit']);
 
-function isSameWay(a: Found, b: Found): boolean {
-  if ('doubt' in a || 'doubt' in b) return false;
-  const [one, other] = [a.route, b.route];
+function isSameWay(found: Found, { route: other }: Way): boolean {
+  if ('doubt' in found) return false;
+  const { route: one } = found;
   return one?.type === other?.type && one?.device === other?.device && one?.gateway === other?.gateway;
 }
 

@@ -215,7 +215,10 @@ describe('the address of a node', () => {
     { metadata: { name: 'n3' } },
   ];
   const scene = new Scene(
-    smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80), podOn('n3', 'c', 80)], { nodes }),
+    smallWorld(
+      ['n1', 'n2', 'n3', 'n9'].map((node, i) => podOn(node, String(i), 80)),
+      { nodes },
+    ),
   );
 
   test('is the first of its family that is one', () => {
@@ -232,24 +235,15 @@ describe('the address of a node', () => {
   });
 
   test('is missing for a reason', () => {
-    const [first, second, third] = scene.paths;
+    const [first, second, third, fourth] = scene.paths;
     expect([first, second, third].map((path) => path!.address)).toEqual(['172.17.0.2', undefined, undefined]);
-    expect(scene.whyNoAddress(second!)).toBe(
+    expect(scene.whyNoAddress(second!, second!.node!)).toBe(
       'the address of n2 is not known: the API says "nowhere", which is not an IP address',
     );
-    expect(scene.whyNoAddress(third!)).toBe('the address of n3 is not known');
-    const waiting = new Scene(smallWorld([podOn(undefined, 'a', 80)]));
-    expect(waiting.whyNoAddress(waiting.paths[0]!)).toBe('the address of  is not known');
+    expect(scene.whyNoAddress(third!, third!.node!)).toBe('the address of n3 is not known');
+    expect(scene.whyNoAddress(fourth!, fourth!.node!)).toBe('the address of n9 is not known');
     const { path, scene: wrong } = mapped({ hostIP: 'x' });
-    expect(wrong.whyNoAddress(path)).toBe('hostIP "x" is not an IP address');
-  });
-
-  test('is missing without a reason where there is one of the other family', () => {
-    const only = [
-      { metadata: { name: 'n1' }, status: { addresses: [{ type: 'InternalIP', address: '172.17.0.2' }] } },
-    ];
-    const { path, scene: one } = mapped({ world: { nodes: only } });
-    expect(one.whyNoAddress(path)).toBe('the address of n1 is not known');
+    expect(wrong.whyNoAddress(path, path.node!)).toBe('hostIP "x" is not an IP address');
   });
 });
 

@@ -110,12 +110,11 @@ export class Scene {
     );
   }
 
-  /** Why {@link PathView.address} is undefined: it is missing, or it is not an address. */
-  whyNoAddress({ port, node }: PathView): string {
+  /** Why {@link PathView.address} of a mapping on a node is undefined: it is missing, or it is not an address. */
+  whyNoAddress({ port }: PathView, { name }: NodeView): string {
     if (port.hostIP !== undefined) return `hostIP ${JSON.stringify(port.hostIP)} is not an IP address`;
-    const name = node?.name ?? '';
     const [wrong] = this.#addresses.get(name) ?? [];
-    return wrong === undefined || isAddress(wrong)
+    return wrong === undefined
       ? `the address of ${name} is not known`
       : `the address of ${name} is not known: the API says ${JSON.stringify(wrong)}, which is not an IP address`;
   }

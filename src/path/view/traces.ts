@@ -176,7 +176,7 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
 
 function packetFrom(origin: Origin, path: PathView, node: NodeView, scene: Scene): Observed<Packet> {
   const { port, address: wanted, family } = path;
-  if (wanted === undefined) return { unknown: scene.whyNoAddress(path) };
+  if (wanted === undefined) return { unknown: scene.whyNoAddress(path, node) };
   const own = wanted === '::' ? scene.addressOf(node.name, family) : wanted;
   const destination = origin === 'loopback' ? '127.0.0.1' : own;
   if (destination === undefined) return { unknown: `the address of ${node.name} is not known` };
