@@ -287,9 +287,15 @@ describe('what portmap has installed', () => {
       { elem: { val: { concat: ['tcp', port] }, comment } },
       { concat: [to, 8080] },
     ];
-    const elem = [element(80, '10.1.0.2', 'net/a'), element(81, '10.1.0.3', 'net/a/net1')];
+    const elem = [
+      element(80, '10.1.0.2', 'net/a'),
+      element(81, '10.1.0.3', 'net/a/net1'),
+      element(82, '10.9.0.9', 'of somebody else'),
+    ];
     const map = { family: 'inet', table: 'hostport', name: 'any4_targets', handle: 2, ...type, elem };
-    expect(ownedIn({}, [{ table }, { map }])).toMatchObject([
+    const owned = ownedIn({}, [{ table }, { map }]);
+    expect(owned.map(({ entries }) => entries.length)).toEqual([1, 1]);
+    expect(owned).toMatchObject([
       { key: 'a', families: ['IPv4', 'IPv6'], translations: [], leadsTo: ['10.1.0.2'] },
       { key: 'a/net1', families: ['IPv4', 'IPv6'], translations: [], leadsTo: ['10.1.0.3'] },
     ]);

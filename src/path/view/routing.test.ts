@@ -169,6 +169,24 @@ describe('the way of a packet', () => {
       'unknown: policy rule "100: from all nat" of n1 is not followed',
     ],
     [
+      'into a rule that is unreachable',
+      at({ table: undefined, action: 'unreachable' }),
+      {},
+      'unroutable: no route to 10.1.0.2: policy rule "100: from all unreachable"',
+    ],
+    [
+      'by a rule that does more than to lead on',
+      [...at({ table: undefined, action: 'goto 200 and nat' }), ELSEWHERE],
+      {},
+      'unknown: policy rule "100: from all goto 200 and nat" of n1 is not followed',
+    ],
+    [
+      'by a rule that does something else before it leads on',
+      [...at({ table: undefined, action: 'nat goto 200' }), ELSEWHERE],
+      {},
+      'unknown: policy rule "100: from all nat goto 200" of n1 is not followed',
+    ],
+    [
       'where the rules are not known',
       { unknown: 'no ip' },
       {},
@@ -298,6 +316,10 @@ describe('the route to an address', () => {
           ? `${made.kind}: ${made.reason}`
           : made.kind;
     expect(said).toBe(decision);
+  });
+
+  test('is none on a node without a report', () => {
+    expect(routeTo(new NodeView('n1', { unknown: 'EPERM' }), POD)).toBeUndefined();
   });
 
   test('is not known where no routes were reported', () => {
