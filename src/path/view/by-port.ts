@@ -22,11 +22,10 @@ export function listenersOn(
 
 /** The tracked connections of a node that were made to a port. */
 export function flowsTo(node: NodeView, protocol: string, port: number): readonly Flow[] {
+  const flows = known(node.seen?.network.flows);
+  if (flows === undefined) return [];
   const byPort = remembered(node, FLOWS, () =>
-    Map.groupBy(
-      known(node.seen?.network.flows) ?? [],
-      ({ protocol: name, destinationPort }) => `${name} ${destinationPort}`,
-    ),
+    Map.groupBy(flows, (entry) => `${entry.protocol} ${entry.destinationPort}`),
   );
   return byPort.get(`${protocol} ${port}`) ?? [];
 }

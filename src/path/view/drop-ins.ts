@@ -41,10 +41,11 @@ export function dropInsOf(report: NodeReport, network: string): Observed<DropIn[
 
 function readsDropIns(report: NodeReport, network: string): boolean | undefined {
   const runtime = known(report.runtime);
-  const loaded = known(runtime?.loadedNetworks)?.find(({ name }) => name === network);
+  if (runtime === undefined) return undefined;
+  const loaded = known(runtime.loadedNetworks)?.find(({ name }) => name === network);
   if (loaded?.plugins !== undefined) return true;
-  const release = /^v?(\d+\.\d+)/.exec(runtime?.version ?? '')?.[1];
-  const bounds = RUNTIMES[runtime?.name ?? ''];
+  const release = /^v?(\d+\.\d+)/.exec(runtime.version)?.[1];
+  const bounds = RUNTIMES[runtime.name];
   if (release === undefined || bounds === undefined) return undefined;
   if (compareVersions(release, bounds.since) >= 0) return true;
   return compareVersions(release, bounds.notUntil) <= 0 ? false : undefined;
