@@ -105,7 +105,7 @@ describe('who maps ports without portmap', () => {
     expect(otherMapperOf(path.node!, scene.pathsOn(path.node!))).toBe(mapper as string);
   });
 
-  test('is told by any of several ports', () => {
+  test('shows by any of several ports', () => {
     const { path } = mapped({ ...others, probes: { outside: {} } });
     const silent = mapped(others).path;
     expect(otherMapperOf(path.node!, [silent, path])).toBe(OTHER);

@@ -45,8 +45,8 @@ test.each<[string, Pod, string | undefined]>([
     undefined,
   ],
   ['is not the node of a static pod', made({ by: [owner('n', { kind: 'Node' })] }), undefined],
-  ['is none of a pod without owners', podOn('n1', 'a', 80), undefined],
-  ['is none of a pod without anything', {} as Pod, undefined],
+  ['is missing of a pod without owners', podOn('n1', 'a', 80), undefined],
+  ['is missing of a pod without anything', {} as Pod, undefined],
 ])('the controller %s', (_, pod, uid) => {
   expect(controllerOf(pod)).toBe(uid as string);
 });

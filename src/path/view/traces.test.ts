@@ -310,7 +310,7 @@ describe("the pod's address", () => {
     ['is none where there is none', { report: unseen, pod: podIPs() }, undefined],
     ['is of the family of the mapping', { ...BOTH, hostIP: NODES.ipv6 }, PODS.ipv6],
     ['is of the other family for the other', { ...BOTH, hostIP: NODES.ipv4 }, PODS.ipv4],
-    ['is none of the other family', { hostIP: NODES.ipv6 }, undefined],
+    ['is not of the other family', { hostIP: NODES.ipv6 }, undefined],
     [
       'is any where the mapping has none',
       { hostIP: 'x', report: unseen, pod: podIPs('fd00:1::2') },
