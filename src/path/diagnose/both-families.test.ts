@@ -49,5 +49,5 @@ test.each<[string, Detection[], Detection[]]>([
     [v4('a'), found({ ...mapping, port: { ...port, hostPort: 81 }, family: 'IPv6' }, 'a')],
   ],
 ])('%s', (_, detections, reported) => {
-  expect(ofBothFamilies(detections)).toEqual(reported);
+  expect(ofBothFamilies(detections)).toStrictEqual(reported);
 });

@@ -122,8 +122,8 @@ describe('what is reported', () => {
       restart: 'avoided' as const,
       documentation: 'docs/failures/x.md',
     };
-    expect(found({})).toEqual([whole]);
-    expect(found({ remedy: 'Fix that.', severity: 'note' })).toEqual([
+    expect(found({})).toStrictEqual([whole]);
+    expect(found({ remedy: 'Fix that.', severity: 'note' })).toStrictEqual([
       { ...whole, remedy: 'Fix that.', severity: 'note' },
     ]);
   });
@@ -260,7 +260,7 @@ describe('the cells', () => {
       { verdict: 'unknown', codes: [], reason: 'not probed' },
     ],
   ])('%s', (_, failures, stage, verdict) => {
-    expect(cell(failures, stage)).toEqual(verdict as never);
+    expect(cell(failures, stage)).toStrictEqual(verdict as never);
   });
 
   test('that are OK in an unusual way say in which', () => {
@@ -273,7 +273,7 @@ describe('the cells', () => {
       }),
       [],
     );
-    expect(diagnosis.paths[0]!.stages.configured).toEqual({
+    expect(diagnosis.paths[0]!.stages.configured).toStrictEqual({
       verdict: 'ok',
       codes: [],
       reason: '10-net.conflist has no portmap; CRI-O maps the ports of n1 itself',
@@ -284,11 +284,11 @@ describe('the cells', () => {
     const [one] = diagnose(mappedWorld(), []).diagnosis.paths;
     const pod = { namespace: 'default', name: 'a', uid: 'uid-a' };
     const port = { hostPort: 80, containerPort: 8080, protocol: 'TCP' as const };
-    expect(one).toEqual({ node: 'n1', pod, port, stages: one!.stages });
+    expect(one).toStrictEqual({ node: 'n1', pod, port, stages: one!.stages });
     const both = diagnose(mappedWorld({ families: ['ipv4', 'ipv6'] }), []).diagnosis.paths;
     expect(both.map(({ family }) => family)).toEqual(['IPv4', 'IPv6']);
     const [waiting] = diagnose(smallWorld([podOn(undefined, 'a', 80)]), []).diagnosis.paths;
-    expect(waiting).toEqual({ pod, port, stages: waiting!.stages });
+    expect(waiting).toStrictEqual({ pod, port, stages: waiting!.stages });
   });
 
   test('nodes without a report are reported, after what was not read and before what cannot be judged', () => {
@@ -309,6 +309,13 @@ describe('the cells', () => {
     ]);
   });
 
+  test('a node with a report is known', () => {
+    const why = 'no report of this node';
+    expect(diagnose(mappedWorld(), []).diagnosis.unknowns).toStrictEqual([
+      { kind: 'node', node: 'n2', what: 'node report', why },
+    ]);
+  });
+
   test('of what cannot be judged are unknown with the reason, and those of other nodes are judged', () => {
     const failing = failureOn(
       (scene) => {
@@ -324,7 +331,7 @@ describe('the cells', () => {
     expect(Object.values(paths[0]!.stages)).toEqual(
       stages.map(() => ({ verdict: 'unknown', codes: [], reason })),
     );
-    expect(unknowns.at(-1)).toEqual({ kind: 'pod', what: 'diagnosis', why: reason });
+    expect(unknowns.at(-1)).toStrictEqual({ kind: 'pod', what: 'diagnosis', why: reason });
     expect(findings.map(({ subject }) => subject)).toEqual([{ node: 'n1' }]);
     expect(paths[1]!.stages.attached.verdict).toBe('broken');
   });

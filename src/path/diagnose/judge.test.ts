@@ -36,7 +36,7 @@ const files = (...files: ReturnType<typeof confFile>[]): Otherwise =>
 function judged(stage: Stage, cases: readonly Case[]): void {
   test.each(cases)('%s', (_, otherwise, judgement) => {
     const { path, scene } = mapped(otherwise);
-    expect(judge(stage, path, scene)).toEqual(judgement as never);
+    expect(judge(stage, path, scene)).toStrictEqual(judgement as never);
   });
 }
 
@@ -507,5 +507,8 @@ describe('answered', () => {
 
 test('a list of another name is named where it has no portmap', () => {
   const { path, scene } = mapped(files(confFile('05-x.conflist', listOf(PLAIN))));
-  expect(judge('configured', path, scene)).toEqual({ holds: 'unknown', why: '05-x.conflist has no portmap' });
+  expect(judge('configured', path, scene)).toStrictEqual({
+    holds: 'unknown',
+    why: '05-x.conflist has no portmap',
+  });
 });

@@ -73,7 +73,7 @@ describe('a list in use that is written', () => {
   ])('%s', (_, name, written) => {
     const steps = besideOwners([write(`${DIR}/${name}`), attach(`${DIR}/${name}`)], nodeWith(name));
     // What goes by the list in use goes by the one that is in use then.
-    expect(steps.map((step) => step.on === 'node' && step.action)).toEqual([
+    expect(steps.map((step) => step.on === 'node' && step.action)).toStrictEqual([
       // What is in an operator's list may be for root alone; in place a file keeps its mode.
       {
         do: 'write-file',
@@ -119,8 +119,8 @@ test('steps for anything but the list stay as they are beside one that writes it
   };
   const others = [mode, restart, write('/opt/x'), attach(`${DIR}/20-other.conflist`)];
   const steps = besideOwners([...others, write(AWS)], nodeWith('10-aws.conflist'));
-  expect(steps.slice(0, -1)).toEqual(others);
-  expect(besideOwners([mode, restart, attach(AWS)], nodeWith('10-aws.conflist'))).toEqual([
+  expect(steps.slice(0, -1)).toStrictEqual(others);
+  expect(besideOwners([mode, restart, attach(AWS)], nodeWith('10-aws.conflist'))).toStrictEqual([
     mode,
     restart,
     attach(AWS),
@@ -137,5 +137,5 @@ test.each<[string, HealStep[], NodeView]>([
     new NodeView('n1', { value: cniNode({}) }),
   ],
 ])('%s: as they are', (_, steps, node) => {
-  expect(besideOwners(steps, node)).toEqual(steps);
+  expect(besideOwners(steps, node)).toStrictEqual(steps);
 });

@@ -45,7 +45,7 @@ describe('a step for a configuration file', () => {
       step({ do: 'rename-file', from: FILE, to: '/etc/cni/net.d/00-net.conflist' }),
     ],
   ])('%s', (_, planned, expected) => {
-    expect(planned).toEqual(expected);
+    expect(planned).toStrictEqual(expected);
   });
 });
 
@@ -113,8 +113,8 @@ describe('the list of a file', () => {
       },
     ],
   ])('%s', (_, name, content, document) => {
-    expect(documentOf(name, content)).toEqual(document);
-    expect(Object.keys(documentOf(name, content) as object)).toEqual(Object.keys(document));
+    expect(documentOf(name, content)).toStrictEqual(document);
+    expect(Object.keys(documentOf(name, content) as object)).toStrictEqual(Object.keys(document));
   });
 });
 
@@ -122,22 +122,22 @@ describe('portmap in a list', () => {
   const list: ListDocument = { name: 'net', plugins: [{ type: 'a' }, { type: 'portmap' }, { type: 'b' }] };
 
   test('is the entry of its type', () => {
-    expect(list.plugins.map(isPortmap)).toEqual([false, true, false]);
+    expect(list.plugins.map(isPortmap)).toStrictEqual([false, true, false]);
     expect(isPortmap(PORTMAP_ENTRY)).toBe(true);
   });
 
   test('is taken out, and the rest stays', () => {
-    expect(withoutPortmap(list)).toEqual({ name: 'net', plugins: [{ type: 'a' }, { type: 'b' }] });
+    expect(withoutPortmap(list)).toStrictEqual({ name: 'net', plugins: [{ type: 'a' }, { type: 'b' }] });
   });
 
   test('is changed, and the rest stays', () => {
-    expect(changePortmap(list, (portmap) => ({ ...portmap, snat: true }))).toEqual({
+    expect(changePortmap(list, (portmap) => ({ ...portmap, snat: true }))).toStrictEqual({
       name: 'net',
       plugins: [{ type: 'a' }, { type: 'portmap', snat: true }, { type: 'b' }],
     });
   });
 
   test('is added with the capability that gives it ports', () => {
-    expect(PORTMAP_ENTRY).toEqual({ type: 'portmap', capabilities: { portMappings: true } });
+    expect(PORTMAP_ENTRY).toStrictEqual({ type: 'portmap', capabilities: { portMappings: true } });
   });
 });

@@ -51,7 +51,7 @@ describe('a risk that nobody sees the plan of', () => {
     ['is fixed where all are', risk('risk', false, {}), 1],
     ['is not what is broken', risk('broken', false, { risks: 'leftovers' }), 1],
   ])('%s', (_, planned, expected) => {
-    expect(planned).toEqual(expected);
+    expect(planned).toStrictEqual(expected);
   });
 });
 
@@ -109,7 +109,7 @@ describe('a plan', () => {
     ],
     ['does not fix what is only a note', plan(restart, {}, 'note'), []],
   ])('%s', (_, planned, expected) => {
-    expect(planned).toEqual(expected as typeof planned);
+    expect(planned).toStrictEqual(expected as typeof planned);
   });
 });
 
@@ -119,7 +119,7 @@ test('what is found on no node is not healed for one', () => {
     stage: 'scheduled',
   });
   expect(planHeal(diagnose(world, [failure]), { restart: false })).toHaveLength(1);
-  expect(planHeal(diagnose(world, [failure]), { restart: false, nodes: ['n1'] })).toEqual([]);
+  expect(planHeal(diagnose(world, [failure]), { restart: false, nodes: ['n1'] })).toStrictEqual([]);
 });
 
 test('a list that may be undone at once is written for whoever names the failure', () => {
@@ -143,7 +143,7 @@ test('a list that may be undone at once is written for whoever names the failure
   const diagnosed = diagnose(smallWorld([], { reports: new Map([['n1', { value: report }]]) }), [failure]);
   const steps = (scope: Partial<HealScope>) =>
     planHeal(diagnosed, { restart: false, ...scope })[0]!.steps.length;
-  expect([steps({}), steps({ codes: ['x'] })]).toEqual([0, 1]);
+  expect([steps({}), steps({ codes: ['x'] })]).toStrictEqual([0, 1]);
 });
 
 describe('two findings', () => {

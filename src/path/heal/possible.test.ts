@@ -48,8 +48,8 @@ describe('a file that is mounted read-only from outside', () => {
   const { finding, plan } = planned(report, 'capability-missing');
 
   test('is not planned to be written, and where it comes from is said', () => {
-    expect(plan?.steps).toEqual([]);
-    expect(plan?.left).toEqual({
+    expect(plan?.steps).toStrictEqual([]);
+    expect(plan?.left).toStrictEqual({
       to: 'hand',
       why:
         `${FILE} of n1 is mounted from outside, read-only (/tmp/cni/000-net.conflist of /dev/sda1): declare the capability in 000-net.conflist there, in place, ` +
@@ -71,7 +71,7 @@ test.each<[string, Partial<MountSeen>[], string[]]>([
   ['another file that is mounted', [{ path: `${FILE}.old`, origin: '/x', readOnly: true }], ['write-file']],
 ])('%s', (_, more, steps) => {
   const { plan } = planned(seenIn({ '000-net.conflist': plain }, ...more), 'capability-missing');
-  expect(plan?.steps.map((step) => (step.on === 'node' ? `${step.action.do}` : ''))).toEqual(steps);
+  expect(plan?.steps.map((step) => (step.on === 'node' ? `${step.action.do}` : ''))).toStrictEqual(steps);
   expect(plan?.left === undefined).toBe(steps.length > 0);
 });
 
@@ -81,7 +81,7 @@ test('a list that is not there yet is written beside files that are mounted', ()
     { path: '/etc/cni/net.d/05-net.conf', origin: '/x', readOnly: true },
   );
   const { plan } = planned(report, 'portmap-not-chained');
-  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toStrictEqual([
     {
       do: 'write-file',
       path: '/etc/cni/net.d/05-net-portmap.conflist',
@@ -110,7 +110,7 @@ test('a mounted file that chains portmap and comes too late is copied before the
   const late = '/etc/cni/net.d/10-net.conflist';
   const files = { '05-plain.conflist': listOf([{ type: 'cilium-cni' }]), '10-net.conflist': listOf(CHAINED) };
   const { plan } = planned(seenIn(files, { path: late, origin: '/x', readOnly: true }), 'conflist-shadowed');
-  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toStrictEqual([
     { do: 'write-file', path: '/etc/cni/net.d/00-10-net.conflist', content: listOf(CHAINED), mode: '0600' },
   ]);
 });
@@ -119,7 +119,7 @@ test("an operator's list that comes too late is copied before the other, for it 
   const late = listOf([{ type: 'calico' }, CHAINED[1]!]);
   const report = seenIn({ '05-plain.conflist': listOf([{ type: 'calico' }]), '10-calico.conflist': late });
   const { plan } = planned(report, 'conflist-shadowed');
-  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toStrictEqual([
     {
       do: 'write-file',
       path: '/etc/cni/net.d/00-10-calico.conflist',
@@ -141,7 +141,7 @@ test('a runtime that missed a mounted file notices one that comes and goes besid
     },
   );
   const { plan } = planned(report, 'conflist-not-loaded');
-  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toEqual([
+  expect(plan?.steps.map((step) => step.on === 'node' && step.action)).toStrictEqual([
     { do: 'rewrite-file', path: FILE },
   ]);
 });
@@ -154,7 +154,7 @@ describe('a directory that Cilium’s agent may watch', () => {
 
   test('is not written to, since that is undone at once, and the finding says what to set', () => {
     const { finding, plan } = planned(seenIn({ [CILIUM]: undeclared }), 'capability-missing');
-    expect(plan?.steps).toEqual([]);
+    expect(plan?.steps).toStrictEqual([]);
     expect(finding?.command).toBeUndefined();
     expect(finding?.remedy).toBe(
       "Cilium's agent may watch /etc/cni/net.d of n1 and rename other files there at once: set cni.exclusive=false in Cilium, restart its agents and then " +
@@ -167,7 +167,7 @@ describe('a directory that Cilium’s agent may watch', () => {
       reports: new Map([['n1', { value: seenIn({ [CILIUM]: undeclared }) }]]),
     });
     const [plan] = planHeal(diagnose(world), { restart: false, codes: ['capability-missing'] });
-    expect(kinds(plan)).toEqual(['write-file']);
+    expect(kinds(plan)).toStrictEqual(['write-file']);
     expect(plan!.steps[0]!.why).toContain('set cni.exclusive=false');
   });
 
@@ -204,16 +204,16 @@ describe('a directory that Cilium’s agent may watch', () => {
       ['write-file'],
     ],
   ])('is written to %s', (_, files, code, steps) => {
-    expect(kinds(planned(seenIn(files), code).plan)).toEqual(steps);
+    expect(kinds(planned(seenIn(files), code).plan)).toStrictEqual(steps);
   });
 
   test('is no obstacle to what is done elsewhere, or changes nothing in it', () => {
     const report = seenIn({ [CILIUM]: listOf(CHAINED) });
     const plugins = (report.cni.plugins as { value: { name: string; versions?: unknown }[] }).value;
     plugins[1]!.versions = { value: ['0.1.0'] };
-    expect(kinds(planned(report, 'plugin-too-old').plan)).toEqual(['install-plugin']);
+    expect(kinds(planned(report, 'plugin-too-old').plan)).toStrictEqual(['install-plugin']);
     const missed = cniNode({ [CILIUM]: listOf(CHAINED) }, { loaded: listOf([{ type: 'cilium-cni' }]) });
-    expect(kinds(planned(missed, 'conflist-not-loaded').plan)).toEqual(['rewrite-file']);
+    expect(kinds(planned(missed, 'conflist-not-loaded').plan)).toStrictEqual(['rewrite-file']);
   });
 });
 
@@ -228,7 +228,7 @@ function obstacleOf(report: NodeReport, step: HealStep, asked = false): string |
   });
   const detection = { subject: { node: 'n1' }, message: words('', {}), evidence: [], data: null };
   const { heal, obstacle } = possibleHeal(failure, detection, scene, asked);
-  expect(heal).toEqual(obstacle === undefined ? { by: 'steps', steps } : { by: 'hand', why: obstacle });
+  expect(heal).toStrictEqual(obstacle === undefined ? { by: 'steps', steps } : { by: 'hand', why: obstacle });
   return obstacle;
 }
 
@@ -347,7 +347,7 @@ describe('a step that changes', () => {
 test('a file is a mount of its own when it is mounted itself', () => {
   const report = seenIn({}, { path: FILE, readOnly: true });
   const node = new Scene(smallWorld([], { reports: new Map([['n1', { value: report }]]) })).nodes.get('n1')!;
-  expect([FILE, `${DIR}/b`, '/srv/x'].map((path) => isMountOfItsOwn(node, path))).toEqual([
+  expect([FILE, `${DIR}/b`, '/srv/x'].map((path) => isMountOfItsOwn(node, path))).toStrictEqual([
     true,
     false,
     false,
@@ -424,7 +424,7 @@ describe('how a case without an obstacle is fixed', () => {
     );
 
   test('by hand stays by hand', () => {
-    expect(healed({ by: 'hand', why: 'so' })).toEqual({ heal: { by: 'hand', why: 'so' } });
+    expect(healed({ by: 'hand', why: 'so' })).toStrictEqual({ heal: { by: 'hand', why: 'so' } });
   });
 
   test("an operator's list is written beside it, with a restart, too", () => {
@@ -438,6 +438,6 @@ describe('how a case without an obstacle is fixed', () => {
   });
 
   test('of another node has its steps as they are', () => {
-    expect(healed({ by: 'steps', steps }, { node: 'n9' })).toEqual({ heal: { by: 'steps', steps } });
+    expect(healed({ by: 'steps', steps }, { node: 'n9' })).toStrictEqual({ heal: { by: 'steps', steps } });
   });
 });

@@ -9,8 +9,8 @@ import { describeAction } from './describe-action.ts';
 /** A file or directory that an action changes, and in what way. */
 interface Touched {
   path: string;
-  /** `content`: written in place is enough; `name`: its entry in the directory is replaced, which a mount of its own does not allow. */
-  change: 'content' | 'name';
+  /** Whether its entry in the directory is replaced, which a mount of its own does not allow; else it is written in place. */
+  isReplaced: boolean;
   /** What to do at the place that it is mounted from. */
   there: string;
 }
@@ -80,11 +80,11 @@ function mountObstacle(step: HealStep, scene: Scene): string | undefined {
   if (step.on !== 'node') return undefined;
   const node = scene.nodes.get(step.node);
   if (node === undefined) return undefined;
-  for (const { path, change, there } of touchedBy(step.action, step.why)) {
+  for (const { path, isReplaced, there } of touchedBy(step.action, step.why)) {
     const mount = node.mountOf(path);
     if (mount === undefined) continue;
     const isOwn = mount.path === path;
-    if (!mount.readOnly && !(isOwn && change === 'name')) continue;
+    if (!mount.readOnly && !(isOwn && isReplaced)) continue;
     const from = originOf(mount, path);
     if (mount.point === '/')
       return `${path} of ${node.name} is on a read-only root file system (${from}): ${there} where that file system is built`;
@@ -98,17 +98,17 @@ function mountObstacle(step: HealStep, scene: Scene): string | undefined {
 function touchedBy(action: NodeAction, why: string): Touched[] {
   switch (action.do) {
     case 'write-file':
-      return [{ path: action.path, change: 'content', there: why }];
+      return [{ path: action.path, isReplaced: false, there: why }];
     case 'set-mode':
-      return [{ path: action.path, change: 'content', there: `chmod ${action.mode} it` }];
+      return [{ path: action.path, isReplaced: false, there: `chmod ${action.mode} it` }];
     case 'rename-file':
-      return [action.from, action.to].map((path) => ({ path, change: 'name', there: why }));
+      return [action.from, action.to].map((path) => ({ path, isReplaced: true, there: why }));
     case 'install-plugin':
-      return [{ path: `${action.directory}/${action.name}`, change: 'name', there: `put ${action.name}` }];
+      return [{ path: `${action.directory}/${action.name}`, isReplaced: true, there: `put ${action.name}` }];
     case 'rewrite-file': {
       // Where the file cannot be written, one that comes and goes beside it does.
       const directory = action.path.slice(0, action.path.lastIndexOf('/'));
-      return [{ path: `${directory}/`, change: 'content', there: 'write the file again' }];
+      return [{ path: `${directory}/`, isReplaced: false, there: 'write the file again' }];
     }
     default:
       return [];
