@@ -71,7 +71,8 @@ export function shutOutBy(path: PathView, scene: Scene): Denial | undefined {
  * pod. A policy that cannot be read isolates no pod here.
  */
 export function denialOf(path: PathView, scene: Scene): Denial | undefined {
-  const source = parseIp(neighbourOf(path, scene) ?? '');
+  const neighbour = neighbourOf(path, scene);
+  const source = neighbour === undefined ? undefined : parseIp(neighbour);
   if (source === undefined) return undefined;
   const { world } = scene;
   const isolating = world.policies.flatMap((policy) => {

@@ -62,17 +62,17 @@ export class NodeView {
   get configs(): readonly ConfigFile[] | undefined {
     const report = this.seen;
     const files = known(report?.cni.files);
-    if (report === undefined || files === undefined) return undefined;
+    if (files === undefined) return undefined;
     if (this.#configs === undefined) {
       const byName = new Map(files.map((file) => [file.name, file]));
       this.#configs = configFileOrder([...byName.keys()]).map((name) => {
         const { content, broken } = byName.get(name)!;
-        const path = `${report.cni.confDir}/${name}`;
+        const path = `${report!.cni.confDir}/${name}`;
         if ('unknown' in content) {
           const shown = broken ? content.unknown : '';
           return { name, path, content: shown, readable: broken === true, list: content, dropIns: [] };
         }
-        return { name, path, content: content.value, ...readList(report, name, content.value) };
+        return { name, path, content: content.value, ...readList(report!, name, content.value) };
       });
     }
     return this.#configs;
@@ -92,8 +92,8 @@ export class NodeView {
   plugin(name: string): readonly PluginFile[] | undefined {
     const report = this.seen;
     const plugins = known(report?.cni.plugins);
-    if (report === undefined || plugins === undefined) return undefined;
-    return report.cni.binDirs.flatMap((directory) =>
+    if (plugins === undefined) return undefined;
+    return report!.cni.binDirs.flatMap((directory) =>
       plugins.filter((file) => file.directory === directory && file.name === name),
     );
   }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { NodeReport } from '../model/node-report.ts';
 import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
 import { podOn, smallWorld } from '../testing/small-world.ts';
+import { NodeView } from './node-view.ts';
 import { entryDevices, linksToPod } from './pod-devices.ts';
 import { Scene } from './scene.ts';
 
@@ -362,6 +363,8 @@ test('the links to a pod are those that its result names and those into its name
   expect(names({ links, results: [result(['lxc1'])] })).toEqual([['lxc1'], ['lxc2']]);
   expect(names({ links, netns: '' })).toEqual([[], []]);
   expect(names({ links: { unknown: 'EPERM' }, results: [result(['lxc1'])] })).toEqual([[], []]);
+  const path = seenOf({ links });
+  expect(linksToPod(path, new NodeView('n1', { unknown: 'EPERM' }), POD)).toEqual({ named: [], peers: [] });
 });
 
 test('the result of the mapping counts where the attachments of the node are not those of its sandbox', () => {

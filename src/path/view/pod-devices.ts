@@ -21,7 +21,8 @@ interface LinksToPod {
 
 /** `address`: the pod's; of several attachments of a pod, the one that gave it this address counts. */
 export function linksToPod(path: PathView, node: NodeView, address: string): LinksToPod {
-  const links = known(node.seen?.network.links) ?? [];
+  const links = known(node.seen?.network.links);
+  if (links === undefined) return { named: [], peers: [] };
   const names = namedByResult(path, node, address);
   const namespace = path.sandbox?.netns === undefined ? undefined : basename(path.sandbox.netns);
   return {

@@ -74,6 +74,10 @@ describe("a mapping's sandbox", () => {
     const own = { containerId: 'own', ifName: 'eth0' };
     const [path] = sceneOf([sandboxOf('uid-a', 'own')], [{ ...own, ifName: 'lo' }, own]).paths;
     expect(path!.attachment?.ifName).toBe('eth0');
+    const lo = { ...own, ifName: 'lo' };
+    const attachedBy = (...attachments: (typeof own)[]) =>
+      sceneOf([sandboxOf('uid-a', 'own')], attachments).paths[0]!.attachment?.ifName;
+    expect([attachedBy(lo, { ...own, ifName: 'net1' }), attachedBy(lo)]).toEqual(['net1', undefined]);
   });
 
   test('was attached by the network of its own interface, not by a further one', () => {

@@ -9,6 +9,7 @@ import type { ProbeResult, Vantage } from '../model/probe.ts';
 import type { World } from '../model/world.ts';
 import type { Memory } from './memory.ts';
 import { NodeView } from './node-view.ts';
+import { addressesOfPod } from './pod-addresses.ts';
 import { controllerOf, replacementsIn, replaces } from './replaced-pod.ts';
 import { trustedReports } from './trusted-report.ts';
 
@@ -146,10 +147,7 @@ export class Scene {
 
   /** The families that a pod and its node both have addresses of, the node's first one first; none while the pod has no address. */
   #familiesOf(pod: Pod, sandbox: Sandbox | undefined, node: NodeView | undefined): FamilyName[] {
-    const addresses = sandbox?.ips.length
-      ? sandbox.ips
-      : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
-    const families = new Set(addresses.filter(isAddress).map(familyOfAddress));
+    const families = new Set(addressesOfPod(pod, sandbox).map(familyOfAddress));
     const ofNode = new Set(this.#addressesOf(node?.name ?? '').map(familyOfAddress));
     return [...ofNode].filter((family) => families.has(family));
   }

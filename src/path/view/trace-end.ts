@@ -1,4 +1,4 @@
-import type { BaseChain, Decision, Rule, Trace } from '../../netfilter/index.ts';
+import type { BaseChain, Rule, Trace } from '../../netfilter/index.ts';
 import type { Evidence } from '../model/finding.ts';
 
 /** What ends a packet before it is delivered: a rule, or a chain's policy. */
@@ -13,19 +13,13 @@ export interface TraceEnd {
 /** What drops or rejects a packet; undefined when nothing does, or when it is not known whether something does. */
 export function endOf({ verdict, outcomes }: Trace): TraceEnd | undefined {
   if (!verdict.known || (verdict.value !== 'drop' && verdict.value !== 'reject')) return undefined;
-  const decided = outcomes.find(({ decision }) => decision !== undefined);
-  const base = baseOf(decided?.decision, decided?.steps ?? []);
-  if (base === undefined) return undefined;
-  const rule = decided?.decision?.kind === 'rule' ? decided.decision.rule : undefined;
-  return { verdict: verdict.value, base, rule };
-}
-
-function baseOf(
-  decision: Decision | undefined,
-  steps: readonly { chain: BaseChain; rule: Rule }[],
-): BaseChain | undefined {
-  if (decision?.kind === 'policy') return decision.chain;
-  return steps.findLast(({ rule }) => rule === decision?.rule)?.chain;
+  for (const { decision, steps } of outcomes) {
+    if (decision === undefined) continue;
+    if (decision.kind === 'policy') return { verdict: verdict.value, base: decision.chain, rule: undefined };
+    const base = steps.findLast(({ rule }) => rule === decision.rule)?.chain;
+    if (base !== undefined) return { verdict: verdict.value, base, rule: decision.rule };
+  }
+  return undefined;
 }
 
 /** The rule or policy that ends a packet, as evidence. */

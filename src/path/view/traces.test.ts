@@ -320,9 +320,11 @@ describe("the pod's address", () => {
     expect(podAddress(mapped(otherwise).path)).toBe(address as string);
   });
 
-  test('is none without a status', () => {
+  test('is missing without a status, or with one that has none', () => {
     const { path } = mapped({ report: unseen });
-    expect(podAddress({ ...path, pod: { ...path.pod, status: undefined } as never })).toBeUndefined();
+    for (const status of [undefined, { phase: 'Pending' }]) {
+      expect(podAddress({ ...path, pod: { ...path.pod, status } as never })).toBeUndefined();
+    }
   });
 });
 
@@ -470,6 +472,17 @@ describe('the packet', () => {
       'outside',
       'no known address of a device without one',
       { before: MASQUERADE },
+      'undefined to 10.1.0.2 8080, lxc1',
+    ],
+    [
+      'outside',
+      'no known address of a node whose addresses are not known',
+      {
+        before: [...MASQUERADE, '-A PREROUTING -j CNI-HOSTPORT-DNAT'],
+        report: ({ network }) => {
+          network.addresses = { unknown: 'EPERM' };
+        },
+      },
       'undefined to 10.1.0.2 8080, lxc1',
     ],
     [

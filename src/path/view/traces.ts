@@ -15,6 +15,7 @@ import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
 import { ownerOf } from './owned-mappings.ts';
+import { addressesOfPod } from './pod-addresses.ts';
 import type { RoutedPacket } from './policy-rules.ts';
 import { decideRoute, routeTo } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
@@ -67,9 +68,8 @@ export function routedToPod(path: PathView, scene: Scene): readonly (readonly Ro
 /** The pod's address of the family in which the mapping is asked for; undefined while it has none. */
 export function podAddress(path: PathView): string | undefined {
   const { family, sandbox, pod } = path;
-  const addresses = sandbox?.ips.length ? sandbox.ips : (pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '');
-  return addresses.find(
-    (ip) => parseIp(ip) !== undefined && (family === undefined || FAMILY_NAME[familyOf(ip)] === family),
+  return addressesOfPod(pod, sandbox).find(
+    (ip) => family === undefined || FAMILY_NAME[familyOf(ip)] === family,
   );
 }
 
@@ -152,7 +152,7 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
   if ('unknown' in ruleset) return ruleset;
   const packet = packetFrom(origin, path, node, scene);
   if ('unknown' in packet) return packet;
-  const addresses = known(node.seen?.network.addresses) ?? [];
+  const addresses = known(node.report.value.network.addresses);
   const asked: RouteQuery[] = [];
   const environment: Environment = {
     isLocal: (address) => node.isLocal(address) ?? false,
@@ -161,12 +161,11 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
       return decideRoute(node, query);
     },
     primaryAddress: (device, family) => {
-      const own = addresses.filter((entry) => entry.family === FAMILY_OF_NFT[family]);
+      const wanted = FAMILY_OF_NFT[family];
       // Masquerading towards the node itself takes the first global address of any interface, not loopback's.
-      return (
-        device === 'lo'
-          ? own.find(({ scope }) => scope === 'global')
-          : own.find((entry) => entry.device === device)
+      return addresses?.find(
+        (entry) =>
+          entry.family === wanted && (device === 'lo' ? entry.scope === 'global' : entry.device === device),
       )?.address;
     },
   };
