@@ -56,14 +56,15 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
   installed: ({ node }) => {
     if (node === undefined) return unknown('the pod has no node yet');
     if ('unknown' in node.report) return unknown(node.report.unknown);
-    for (const { type } of node.chain ?? []) {
+    if (node.chain === undefined) return unknown('the chain is not known');
+    for (const { type } of node.chain) {
       const [file] = node.plugin(type) ?? [];
       if (file === undefined) return unknown(`plugin ${type} was not seen`);
       if (file.format.kind === 'unreadable') {
         return unknown(`${file.directory}/${file.name} could not be read`);
       }
     }
-    return node.chain === undefined ? unknown('the chain is not known') : holds;
+    return holds;
   },
 
   attached: ({ node, sandbox, attachment }, scene) => {

@@ -59,7 +59,7 @@ export function listDocument(file: ConfigFile): ListDocument {
     const plugins = document.plugins?.map((entry) => readablePortmap(marshalled(entry)) ?? entry);
     return plugins === undefined ? document : { ...document, plugins };
   }
-  const { name, cniVersion, ...plugin } = readablePortmap(node) ?? decodeStruct(node, ENTRY_FIELDS) ?? {};
+  const { name, cniVersion, ...plugin } = readablePortmap(node) ?? decodeStruct(node, ENTRY_FIELDS)!;
   return { ...(cniVersion === undefined ? {} : { cniVersion }), name, plugins: [plugin] };
 }
 

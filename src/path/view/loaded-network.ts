@@ -29,9 +29,12 @@ export function loadedNetwork(node: NodeView): LoadedNetwork | undefined {
  */
 export function loadedMapsPorts(node: NodeView): boolean {
   const loaded = loadedNetwork(node);
-  const plugins = loaded?.plugins ?? [];
+  if (loaded?.plugins === undefined) return false;
+  const [first, ...others] = loaded.plugins;
   // First in its chain it has no address to map to.
-  return plugins.slice(1).some(mapsPorts) && !isPortmap(plugins[0]!) && speaksItsVersion(node, loaded!);
+  return (
+    others.some(mapsPorts) && !isPortmap(first!) && speak(loaded.plugins, versionOf(loaded.config), node)
+  );
 }
 
 function mapsPorts(plugin: PluginConfigInList): boolean {
@@ -42,10 +45,9 @@ function isPortmap({ type }: PluginConfigInList): boolean {
   return type === 'portmap';
 }
 
-/** Whether no plugin of a network is known to refuse the version that it is run in. */
-function speaksItsVersion(node: NodeView, { config, plugins }: LoadedNetwork): boolean {
-  const version = versionOf(config);
-  return (plugins ?? []).every(({ type }) => {
+/** Whether no plugin is known to refuse the version that it is run in. */
+function speak(plugins: readonly PluginConfigInList[], version: string | undefined, node: NodeView): boolean {
+  return plugins.every(({ type }) => {
     const versions = known(node.plugin(type)?.[0]?.versions);
     return version === undefined || versions === undefined || versions.includes(version);
   });

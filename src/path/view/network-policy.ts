@@ -99,7 +99,7 @@ function allowsSource({ from }: Ingress, source: IpAddress): boolean {
     ({ ipBlock }) =>
       ipBlock !== undefined &&
       isIn(ipBlock.cidr, source) &&
-      !(ipBlock.except ?? []).some((cidr) => isIn(cidr, source)),
+      !ipBlock.except?.some((cidr) => isIn(cidr, source)),
   );
 }
 

@@ -34,13 +34,14 @@ export function endEvidence({ base, rule }: TraceEnd): Evidence {
 
 /** Whether a rule was written about one destination: it names an address or a port that packets go to. */
 export function namesDestination(rule: Rule | undefined): boolean {
+  if (rule === undefined) return false;
   const fields = [
     'destination',
     'destination-port',
     'ct-original-destination',
     'ct-original-destination-port',
   ];
-  return (rule?.expressions ?? []).some((expression) => {
+  return rule.expressions.some((expression) => {
     const matches = expression.kind === 'any-of' ? expression.matches : [expression];
     return matches.some(
       (match) => match.kind === 'match' && match.key.some(({ field }) => fields.includes(field)),

@@ -535,6 +535,12 @@ describe('a neighbour', () => {
     ],
     ['is one of IPv4 where the mapping has no address', { hostIP: 'x' }, '172.17.0.3'],
     ['is none where nothing is known', alone(), undefined],
+    [
+      'is missing of a pod and a cluster without a node',
+      { world: { pods: [podOn(undefined, 'a', 80)], nodes: [] } },
+      undefined,
+    ],
+    ['is not known of a node without a report', { world: { nodes: [], reports: new Map() } }, undefined],
     ['of a pod without a node is any', { world: { pods: [podOn(undefined, 'a', 80)] } }, NODE],
   ])('%s', (_, otherwise, address) => {
     const { path, scene } = mapped(otherwise);

@@ -208,7 +208,7 @@ export function neighbourOf(path: PathView, scene: Scene): string | undefined {
     const address = name === node?.name ? undefined : scene.addressOf(name, family);
     if (address !== undefined) return address;
   }
-  return (known(node?.seen?.network.routes) ?? []).find(
+  return known(node?.seen?.network.routes)?.find(
     ({ gateway, table }) =>
       table === 'main' &&
       gateway !== undefined &&
