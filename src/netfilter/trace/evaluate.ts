@@ -160,9 +160,10 @@ class ElementIndex {
 
   constructor(elements: readonly Element[]) {
     for (const element of elements) {
-      if (!element.key.every((pattern) => pattern.kind === 'exact')) this.#others.push(element);
+      const values = element.key.flatMap((pattern) => (pattern.kind === 'exact' ? [pattern.value] : []));
+      if (values.length < element.key.length) this.#others.push(element);
       else {
-        const key = element.key.map((pattern) => (pattern.kind === 'exact' ? pattern.value : '')).join(' ');
+        const key = values.join(' ');
         // The first wins, as it would in a walk.
         if (!this.#exact.has(key)) this.#exact.set(key, element);
       }

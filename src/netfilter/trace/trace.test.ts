@@ -1172,6 +1172,20 @@ describe('translations', () => {
       ],
     ],
     [
+      'of the source’s port alone',
+      post([nat('snat', ':5')]),
+      THROUGH,
+      ['accept by lxc1; 172.17.0.1 > 10.0.0.5 :80; snat :5 at postrouting by t:post.0; steps t:post.0'],
+    ],
+    [
+      'of the source before its way is known',
+      pre([nat('snat', '10.0.0.1-10.0.0.2')]),
+      IN,
+      [
+        'unknown; ? > 172.17.0.2 :80; snat 10.0.0.1-10.0.0.2 at prerouting by t:pre.0; steps t:pre.0; if route the kernel chooses the address',
+      ],
+    ],
+    [
       'of the source is a state',
       table({
         'inp nat input 100': [[nat('snat', '172.17.0.3')]],
@@ -2004,6 +2018,28 @@ describe('bounds', () => {
     const looked = { rules: 1 };
     expect(reasons(input([unknown('u'), mark(1)], [mark(2)]), IN, looked)).toEqual([spent]);
     expect(looked.rules).toBe(-2);
+  });
+
+  test('rules for other ports cost nothing', () => {
+    const ports = (...rules: number[]) => rules.map((port) => [is('destination-port', port), mark(port)]);
+    const rules = input(...ports(1, 2, 3, 4, 80, 81, 82, 83, 84, 85), [accept]);
+    const spent = (packet: Packet) => {
+      const budget = { rules: 100 };
+      const { outcomes } = tracePacket(ruleset(rules), packet, NODE, budget);
+      return [outcomes.length, outcomes[0]!.mark, 100 - budget.rules];
+    };
+    expect(spent(IN)).toEqual([1, 80, 2]);
+    expect(spent({ ...IN, destinationPort: 7 })).toEqual([1, 0, 1]);
+    // A port that is not the same on every way may match any of them.
+    const both = table({
+      'pre nat prerouting -100': [[unknown('u'), nat('dnat', ':81')]],
+      'inp filter input 0': ports(1, 2, 3, 4, 80, 81, 82, 83, 84, 85),
+    });
+    expect(
+      tracePacket(ruleset(both), IN, NODE)
+        .outcomes.map((each) => each.mark)
+        .sort(),
+    ).toEqual([80, 81]);
   });
 
   test('what was given up is not known, but what was settled before is', () => {
