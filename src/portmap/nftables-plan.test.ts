@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'bun:test';
 import { CniError } from '../cni/errors.ts';
 import type { PluginConfig } from '../cni/types.ts';
-import { parseCidr } from '../net/ip.ts';
 import { FakeNft } from '../netfilter/nft/nft.fake.ts';
 import { type NftChange, NftUnavailable } from '../netfilter/nft/nft.ts';
+import { parseCidr } from '../util/cidr.ts';
 import type { Attached } from './attached.ts';
 import { parsePortmapConfig } from './config.ts';
+import { attachmentChain } from './layout.ts';
 import { NftablesBackend } from './nftables-backend.ts';
-import { attachmentChain, type PodAddress } from './rules.ts';
+import type { PodAddress } from './rules.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
 
 const V4 = parseCidr('10.0.0.5/32')!;
@@ -387,7 +388,7 @@ describe('a CHECK', () => {
       { chain: { family: 'inet', table: 'x', name: 'pre', type: 'nat', hook: 'prerouting', prio: -150 } },
       {
         rule: {
-          ...{ family: 'inet', table: 'x', chain: 'pre' },
+          ...{ family: 'inet', table: 'x', chain: 'pre', handle: 1 },
           expr: [
             ...more,
             { match: { op: '==', left: { payload: { protocol, field: 'dport' } }, right: port } },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { parseAddress } from '../read/address.ts';
+import { parseAddress } from '../../util/address.ts';
 import type { Element, ElementSet, Field, Operand, Pattern } from '../read/model.ts';
 import { ABSENT, addressType, evaluateMatch, type FieldValue, lookUp } from './evaluate.ts';
 
