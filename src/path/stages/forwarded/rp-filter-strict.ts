@@ -162,9 +162,9 @@ function isOtherWay(device: string, path: PathView, silent: readonly ProbeResult
   const node = path.node!;
   if (silent.some(({ vantage }) => !AWAY.includes(vantage))) {
     const address = podAddress(path);
-    const link = (known(node.seen?.network.links) ?? []).find(({ name }) => name === device);
+    const link = known(node.seen!.network.links)!.find(({ name }) => name === device)!;
     const netns = path.sandbox?.netns;
-    if (address === undefined || netns === undefined || link?.peerNamespace === undefined) return false;
+    if (address === undefined || netns === undefined || link.peerNamespace === undefined) return false;
     return link.peerNamespace === basename(netns) && routeTo(node, address)?.device !== device;
   }
   const client = neighbourOf(path, scene);
