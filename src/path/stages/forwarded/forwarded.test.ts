@@ -529,6 +529,27 @@ testTold('netfilter-bypassed', [
     ],
   ],
   [
+    'by a rule, behind a chain of nft that matters not',
+    worldOf({
+      raw: [NOTRACK],
+      nft: [
+        { table: { family: 'ip', name: 'fw', handle: 1 } },
+        {
+          chain: {
+            ...{ family: 'ip', table: 'fw', name: 'pre', handle: 1, type: 'filter', hook: 'prerouting' },
+            ...{ prio: -400, policy: 'accept' },
+          },
+        },
+        { rule: { family: 'ip', table: 'fw', chain: 'pre', handle: 2, expr: [{ return: null }] } },
+      ],
+    }),
+    [
+      'broken worker echo TCP 80: a rule of raw PREROUTING on worker exempts TCP 80 from connection tracking, and with it from the translation to echo',
+      'rule | iptables-nft raw PREROUTING | -A PREROUTING -p tcp -m tcp --dport 80 -j CT --notrack',
+      'iptables on worker, to track connections to hostPort TCP 80: {"variant":"iptables-nft","family":"ipv4","table":"raw","commands":[["-I","PREROUTING","1","-p","tcp","-m","tcp","--dport","80","-m","addrtype","--dst-type","LOCAL","-m","comment","--comment","hostport: track connections to hostPort TCP 80","-j","ACCEPT"]]}',
+    ],
+  ],
+  [
     'by a rule, where network policies are enforced',
     worldOf({ raw: [':cali-P - [0:0]', '-A PREROUTING -j cali-P', `-A cali-P ${DPORT} -j CT --notrack`] }),
     [
