@@ -161,17 +161,17 @@ function dropsOf(silent: readonly ProbeResult[]): number | undefined {
 function isOtherWay(device: string, path: PathView, silent: readonly ProbeResult[], scene: Scene): boolean {
   const node = path.node!;
   if (silent.some(({ vantage }) => !AWAY.includes(vantage))) {
-    const address = podAddress(path);
+    const address = podAddress(path)!;
     const link = known(node.seen!.network.links)!.find(({ name }) => name === device)!;
     const netns = path.sandbox?.netns;
-    if (address === undefined || netns === undefined || link.peerNamespace === undefined) return false;
+    if (netns === undefined) return false;
     return link.peerNamespace === basename(netns) && routeTo(node, address)?.device !== device;
   }
   const client = neighbourOf(path, scene);
-  const addresses = known(node.seen?.network.addresses) ?? [];
+  const addresses = known(node.seen!.network.addresses);
   return (
     client !== undefined &&
-    addresses.some((entry) => entry.device === device && entry.address === path.address) &&
+    addresses?.some((entry) => entry.device === device && entry.address === path.address) === true &&
     routeTo(node, client)?.device !== device
   );
 }
@@ -182,7 +182,7 @@ function isOtherWay(device: string, path: PathView, silent: readonly ProbeResult
  * (`no_addr`, `last_resort`). Undefined when there is none.
  */
 function tolerantSetting(node: NodeView, device: string): '2' | '0' | undefined {
-  const addresses = known(node.seen?.network.addresses) ?? [];
-  if (addresses.some((entry) => entry.device === device && entry.family === 'ipv4')) return '2';
+  const addresses = known(node.seen!.network.addresses);
+  if (addresses?.some((entry) => entry.device === device && entry.family === 'ipv4')) return '2';
   return node.sysctl(settingOf('all')) === '0' ? '0' : undefined;
 }
