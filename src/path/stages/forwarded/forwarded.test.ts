@@ -974,6 +974,27 @@ testTold('rp-filter-strict', [
     ],
   ],
   [
+    'for the pod, perhaps, whose namespace is not known',
+    worldOf({
+      sysctls: strict('lxc2'),
+      links: second,
+      probes: dropping(ALL, 4),
+      sandboxes: (all) => all.map(({ netns: _, ...entry }) => entry),
+    }),
+    [
+      'broken worker echo TCP 80: worker drops packets of echo for TCP 80 as spoofed: the reverse path filter is strict on lxc2',
+      'sysctl | net.ipv4.conf.lxc2.rp_filter of worker (the larger of this and the setting of all is in force) | 1',
+      'sysctl | IPReversePathFilter in /proc/net/netstat of worker | 4 packets dropped during the probes',
+      'probe | direct to 192.168.1.2:8080 | timeout: no answer',
+      'probe | node to 172.17.0.3:80 | timeout: no answer',
+      'probe | loopback to 127.0.0.1:80 | timeout: no answer',
+      'probe | other-node to 172.17.0.3:80 | timeout: no answer',
+      'probe | pod to 172.17.0.3:80 | timeout: no answer',
+      'probe | outside to 172.17.0.3:80 | timeout: no answer',
+      'by hand: it is unknown by which device the dropped packets arrive at worker, and the filter of its other devices is there for a reason',
+    ],
+  ],
+  [
     'for nobody knows whom',
     worldOf({ sysctls: strict('eth0', 'lxc1'), probes: dropping(AWAY, 2) }),
     [
