@@ -68,7 +68,7 @@ function containerEvidence({ pod, port }: PathView): Evidence[] {
     ports?.some(({ containerPort }) => containerPort === port.containerPort),
   );
   return owners.flatMap(({ name }) => {
-    const status = pod.status?.containerStatuses?.find((entry) => entry.name === name);
+    const status = pod.status!.containerStatuses?.find((entry) => entry.name === name);
     if (status === undefined) return [];
     const { waiting, terminated } = status.state ?? {};
     const state =

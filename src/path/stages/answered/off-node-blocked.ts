@@ -3,6 +3,7 @@ import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import { isWayClear } from '../../view/clear-way.ts';
 import { shutOutBy } from '../../view/network-policy.ts';
+import type { NodeView } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
 import { AWAY, answered, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
@@ -26,10 +27,10 @@ export const offNodeBlocked = defineFailure<null>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<null>[] => {
-      const { node, port, subject } = path;
-      if (node === undefined) return [];
+      const { port, subject } = path;
       const end = filteredBefore(path, scene);
       if (end === undefined && !isNeverSeen(path, scene)) return [];
+      const node = path.node!;
       const names = { port: formatPort(port), pod: podName(subject.pod!), node: node.name };
       return [
         {
@@ -48,7 +49,7 @@ export const offNodeBlocked = defineFailure<null>({
                   },
                 ),
           evidence: [
-            ...(end === undefined ? beyondEvidence(path) : [endEvidence(end)]),
+            ...(end === undefined ? beyondEvidence(node) : [endEvidence(end)]),
             ...probeEvidence(probesFrom(path, ['direct', 'node', ...AWAY])),
           ],
           data: null,
@@ -102,9 +103,9 @@ function isNeverSeen(path: PathView, scene: Scene): boolean {
 }
 
 /** Rules that are on the node and before those that are followed: at a device, for one. */
-function beyondEvidence({ node }: PathView) {
-  return (known(node?.ruleset)?.beyond ?? [])
-    .filter(({ hook, rules }) => hook === 'ingress' && rules > 0)
+function beyondEvidence(node: NodeView) {
+  return known(node.ruleset)!
+    .beyond.filter(({ hook, rules }) => hook === 'ingress' && rules > 0)
     .map(({ family, table, chain, rules }) => ({
       kind: 'rule' as const,
       where: `nft ${family} ${table} ${chain}`,

@@ -147,8 +147,7 @@ function rewriterOf(path: PathView, scene: Scene): Data['by'] {
  * bridge or the node's uplink, on which it may have neighbours.
  */
 function returnsByNode(path: PathView): boolean {
-  const address = podAddress(path);
-  const device = address === undefined ? undefined : routeTo(path.node!, address)?.device;
-  const link = known(path.node!.seen?.network.links)?.find(({ name }) => name === device);
+  const device = routeTo(path.node!, podAddress(path)!)?.device;
+  const link = known(path.node!.seen!.network.links)?.find(({ name }) => name === device);
   return link?.kind === 'veth' && link.master === undefined;
 }
