@@ -104,8 +104,8 @@ testTold('application-not-listening', [
           status: {
             ...pod.status,
             containerStatuses: [
-              ...container({ name: 'plain' }),
-              ...container({ name: 'other' }),
+              ...container({ name: 'plain', restartCount: 1 }),
+              ...container({ name: 'other', restartCount: 2 }),
               ...container({}),
             ],
           },
@@ -497,6 +497,15 @@ testTold('source-address-lost', [
       'risk worker echo TCP 80: echo sees clients of TCP 80 as worker',
       'rule | iptables-nft nat POSTROUTING | -A POSTROUTING -d 192.168.1.2/32 -j MASQUERADE',
       'iptables on worker, to keep the addresses of clients of hostPort TCP 80: {"variant":"iptables-nft","family":"ipv4","table":"nat","commands":[["-I","POSTROUTING","1","-p","tcp","-m","conntrack","--ctstate","DNAT","--ctorigdstport","80","-m","mark","!","--mark","0x4000/0x4000","-m","comment","--comment","hostport: keep the addresses of clients of hostPort TCP 80","-j","ACCEPT"]]}',
+    ],
+  ],
+  [
+    'by a rule, where portmap is no longer chained',
+    worldOf({ nat: MASQUERADED, portmap: { type: 'tuning' } }),
+    [
+      'risk worker echo TCP 80: echo sees clients of TCP 80 as worker',
+      'rule | iptables-nft nat POSTROUTING | -A POSTROUTING -d 192.168.1.2/32 -j MASQUERADE',
+      'iptables on worker, to keep the addresses of clients of hostPort TCP 80: {"variant":"iptables-nft","family":"ipv4","table":"nat","commands":[["-I","POSTROUTING","1","-p","tcp","-m","conntrack","--ctstate","DNAT","--ctorigdstport","80","-m","mark","!","--mark","0x2000/0x2000","-m","comment","--comment","hostport: keep the addresses of clients of hostPort TCP 80","-j","ACCEPT"]]}',
     ],
   ],
   [
