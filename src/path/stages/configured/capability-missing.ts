@@ -35,7 +35,7 @@ export const capabilityMissing = defineFailure<Data>({
       if (portmap === undefined || portmap.capabilities.portMappings === true) return [];
       const file = node.active!;
       // CRI-O maps the ports itself, and hands them to no plugin.
-      if (known(node.seen?.runtime)?.name === 'cri-o') return [];
+      if (known(node.seen!.runtime)?.name === 'cri-o') return [];
       return [
         {
           subject: { node: node.name },

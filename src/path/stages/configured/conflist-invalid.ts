@@ -31,7 +31,7 @@ export const conflistInvalid = defineFailure<Data>({
       const file = node.active;
       // A file that could not be opened is not known to be broken.
       if (!file?.readable || 'value' in file.list) return [];
-      const message = known(node.seen?.runtime)?.networkMessage ?? '';
+      const message = known(node.seen!.runtime)?.networkMessage ?? '';
       return [
         {
           subject: { node: node.name },

@@ -22,7 +22,7 @@ export const hostipNotOnNode = defineFailure<null>({
     return scene.paths.flatMap(({ node, port, subject }): Detection<null>[] => {
       if (port.hostIP === undefined || port.hostIP === '::' || node?.isLocal(port.hostIP) !== false)
         return [];
-      const addresses = known(node.seen?.network.addresses)!.map(
+      const addresses = known(node.seen!.network.addresses)!.map(
         ({ address, device }) => `${address} (${device})`,
       );
       return [
