@@ -28,6 +28,8 @@ const ALL: Partial<Record<Vantage, Partial<ProbeResult>>> = {
   ...{ direct: SILENT, node: SILENT, loopback: SILENT, pod: SILENT },
   ...AWAY,
 };
+/** The pod is on the node without a report. */
+const onOther: Otherwise['pod'] = ({ spec, ...pod }) => ({ ...pod, spec: { ...spec!, nodeName: 'other' } });
 const MAYBE = '-m u32 --u32 "0>>22=1"';
 const ELSEWHERE = `-A PREROUTING ${DPORT} -j DNAT --to-destination 10.9.9.9:80`;
 
@@ -476,6 +478,7 @@ testTold('ip-forward-off', [
     [],
   ],
   ['of no node', worldOf({ ...off(V4), pod: withoutNode }), []],
+  ['of a node without a report', worldOf({ ...off(V4), pod: onOther }), []],
 ]);
 
 const NOTRACK = `-A PREROUTING ${DPORT} -j CT --notrack`;
@@ -1108,6 +1111,11 @@ testTold('rp-filter-strict', [
   [
     'of a pod without a node',
     worldOf({ sysctls: strict('eth0'), pod: withoutNode, probes: dropping(AWAY, 2) }),
+    [],
+  ],
+  [
+    'of a node without a report',
+    worldOf({ sysctls: strict('eth0'), pod: onOther, probes: dropping(AWAY, 2) }),
     [],
   ],
 ]);
