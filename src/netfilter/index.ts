@@ -15,7 +15,6 @@ export {
 export { readRuleset } from './read/read-ruleset.ts';
 export { tracePacket } from './trace/trace.ts';
 export type {
-  Decision,
   Environment,
   Packet,
   Route,

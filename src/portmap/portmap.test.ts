@@ -502,7 +502,7 @@ describe('DEL', () => {
     expect(attachments.records.size).toBe(1);
   });
 
-  test('without the tools of one family goes on with the other', async () => {
+  test('without the tools of one family continues with the other', async () => {
     await plugin().add(request({ prevResult: DUAL }));
     machine.unusable.add('ipv6');
     machine.hasIptablesNftChain = () => false;
@@ -818,7 +818,7 @@ describe('the addresses of a pod', () => {
     ).toEqual(wanted);
   });
 
-  test('one that is none', async () => {
+  test('one that is not valid', async () => {
     const ips = [{ address: '10.0.0.5/24' }, { address: '10.0.0.5' }];
     expect(await failure(plugin().add(request({ prevResult: { ...RESULT, ips } })))).toEqual({
       ...{

@@ -4,6 +4,7 @@ import {
   accept,
   drop,
   goto,
+  inWords,
   is,
   isNot,
   jump,
@@ -20,7 +21,6 @@ import {
   targetText,
   to,
   together,
-  told,
   unknown,
 } from './testing/rules.ts';
 import { tracePacket } from './trace.ts';
@@ -68,7 +68,7 @@ const HERE6: Packet = { ...HERE, family: 'ip6', source: '::1', destination: '::1
 
 function follow(rules: Ruleset | Table, packet: Packet, environment = NODE): string[] {
   const set = 'tables' in rules ? rules : ruleset(rules);
-  return tracePacket(set, packet, environment).outcomes.map(told);
+  return tracePacket(set, packet, environment).outcomes.map(inWords);
 }
 
 /** Rules for what comes to the node, of a `filter` chain at the input hook. */

@@ -45,7 +45,7 @@ export function is(field: Field | Operand, ...values: Value[]): FieldMatch {
   return { kind: 'match', key: [operandOf(field)], negated: false, set: { elements } };
 }
 
-/** A field is none of these values. */
+/** A field has another value than these. */
 export function isNot(field: Field | Operand, ...values: Value[]): FieldMatch {
   return { ...is(field, ...values), negated: true };
 }
@@ -155,7 +155,7 @@ export function together(...rulesets: Ruleset[]): Ruleset {
  * An outcome in one line: verdict and what decided, where it arrives, addresses, mark, translations, the rules that took it
  * (`t:sub.0<base` where the rule is in another chain than the base chain), and what was assumed.
  */
-export function told(outcome: Outcome): string {
+export function inWords(outcome: Outcome): string {
   const { decision, delivery, steps, assumed } = outcome;
   const element = (each: Element | undefined) => (each === undefined ? '' : `[${each.text}]`);
   const nameOf = ({ location: { table, chain, index } }: Rule) => `${table}:${chain}.${index}`;
