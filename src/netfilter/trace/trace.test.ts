@@ -4,7 +4,6 @@ import {
   accept,
   drop,
   goto,
-  inWords,
   is,
   isNot,
   jump,
@@ -14,6 +13,7 @@ import {
   nat,
   next,
   notrack,
+  outcomeText,
   own,
   reason,
   ruleset,
@@ -68,7 +68,7 @@ const HERE6: Packet = { ...HERE, family: 'ip6', source: '::1', destination: '::1
 
 function follow(rules: Ruleset | Table, packet: Packet, environment = NODE): string[] {
   const set = 'tables' in rules ? rules : ruleset(rules);
-  return tracePacket(set, packet, environment).outcomes.map(inWords);
+  return tracePacket(set, packet, environment).outcomes.map(outcomeText);
 }
 
 /** Rules for what comes to the node, of a `filter` chain at the input hook. */

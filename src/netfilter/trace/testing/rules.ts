@@ -155,7 +155,7 @@ export function together(...rulesets: Ruleset[]): Ruleset {
  * An outcome in one line: verdict and what decided, where it arrives, addresses, mark, translations, the rules that took it
  * (`t:sub.0<base` where the rule is in another chain than the base chain), and what was assumed.
  */
-export function inWords(outcome: Outcome): string {
+export function outcomeText(outcome: Outcome): string {
   const { decision, delivery, steps, assumed } = outcome;
   const element = (each: Element | undefined) => (each === undefined ? '' : `[${each.text}]`);
   const nameOf = ({ location: { table, chain, index } }: Rule) => `${table}:${chain}.${index}`;
