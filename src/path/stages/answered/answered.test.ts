@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { Event } from '../../../kube/types.ts';
 import type { ProbeResult, Vantage } from '../../model/probe.ts';
-import { testTold, told } from '../../testing/told.ts';
+import { findingsText, testFindings } from '../../testing/findings-text.ts';
 import {
   CHAIN,
   forAddress,
@@ -40,7 +40,7 @@ const deleted: Otherwise['pod'] = (pod) => ({
 });
 const refused = { direct: REFUSED };
 
-testTold('application-not-listening', [
+testFindings('application-not-listening', [
   [
     'of a container that runs',
     worldOf({ probes: refused, ...inNamespace }),
@@ -152,7 +152,7 @@ const saying = (message: string): Otherwise => ({
 });
 const listeners: Otherwise['listeners'] = [{ protocol: 'tcp', address: '0.0.0.0', port: 80 }];
 
-testTold('no-listening-socket', [
+testFindings('no-listening-socket', [
   [
     'of the port',
     worldOf({ ...saying('nothing listens on port 80'), ...inNamespace, probes: AWAY }),
@@ -199,7 +199,7 @@ const policy = (spec: Record<string, unknown>, name = 'inside-only') => ({
 });
 const CLOSED = policy({ ingress: [{ from: [{ podSelector: {} }] }] });
 
-testTold('not-answering', [
+testFindings('not-answering', [
   [
     'to anybody',
     worldOf({ probes: EVERYBODY, ...inNamespace }),
@@ -290,7 +290,7 @@ const ingress = (name: string, count: number, hook = 'ingress') => {
 };
 const EDGE = { table: { family: 'netdev', name: 'edge', handle: 1 } };
 
-testTold('off-node-blocked', [
+testFindings('off-node-blocked', [
   [
     'before the node',
     worldOf({ probes: AWAY, ...inNamespace }),
@@ -380,7 +380,7 @@ const BY_RULE = [
 ];
 const ADMITTING = policy({ ingress: [{ from: [{ ipBlock: { cidr: '203.0.113.0/24' } }] }] }, 'some');
 
-testTold('policy-denied', [
+testFindings('policy-denied', [
   [
     'by a rule',
     worldOf({ filter: BY_RULE }),
@@ -480,7 +480,7 @@ const nftMasquerades = [
   { rule: { family: 'ip', table: 'fw', chain: 'post', handle: 2, expr: [{ masquerade: null }] } },
 ];
 
-testTold('source-address-lost', [
+testFindings('source-address-lost', [
   [
     'by a rule',
     worldOf({ nat: MASQUERADED, ...inNamespace }),
@@ -627,12 +627,12 @@ testTold('source-address-lost', [
   ],
 ]);
 
-test('of a mapping of one address the port alone tells it apart', () => {
+test('of a mapping of one address the port alone shows it apart', () => {
   const world = worldOf({
     nat: MASQUERADED,
     pod: (pod) => withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP: NODE.address }]),
   });
-  expect(told('source-address-lost', world).at(-1)).toContain(
+  expect(findingsText('source-address-lost', world).at(-1)).toContain(
     'keep the addresses of clients of hostPort TCP 80:',
   );
 });

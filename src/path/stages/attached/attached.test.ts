@@ -1,5 +1,5 @@
 import { known } from '../../model/observed.ts';
-import { testTold } from '../../testing/told.ts';
+import { testFindings } from '../../testing/findings-text.ts';
 import {
   CHAIN,
   inNamespace,
@@ -17,7 +17,7 @@ const to = (address: string, chain = CHAIN) =>
   `-A ${chain} ${DPORT} -j DNAT --to-destination ${address}:8080`;
 
 const unread = { unknown: 'EACCES' };
-testTold('attachment-doubled', [
+testFindings('attachment-doubled', [
   [
     'to an old address first',
     worldOf({ own: [to(OLD)] }),
@@ -94,7 +94,7 @@ const cached =
   (more: object = {}): Otherwise['attachments'] =>
   (all) => [...all, { ...all[0]!, file: '/var/lib/cni/results/net-gone', containerId: GONE, ...more }];
 
-testTold('attachment-leaked', [
+testFindings('attachment-leaked', [
   [
     'of one',
     worldOf({ nat: left() }),
@@ -144,7 +144,7 @@ testTold('attachment-leaked', [
   ],
 ]);
 
-testTold('delete-aborted', [
+testFindings('delete-aborted', [
   [
     'of a sandbox that is gone',
     worldOf({ attachments: cached({ result: { cniVersion: '1.0.0' } }) }),
@@ -212,7 +212,7 @@ const unmapped: Otherwise = {
   rules: (text) => text.replace(/^.*CNI-DN-.*\n/gm, ''),
 };
 
-testTold('pod-predates-chain', [
+testFindings('pod-predates-chain', [
   [
     'by a chain without portmap',
     worldOf({ ...by(ALONE), ...unmapped }),

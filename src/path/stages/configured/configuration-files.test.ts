@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test';
 import type { NodeReport } from '../../model/node-report.ts';
 import type { ProbeResult } from '../../model/probe.ts';
 import { CHAINED, cniNode, listOf, pluginFile } from '../../testing/cni-node.ts';
+import { findingsText, testFindings } from '../../testing/findings-text.ts';
 import { podOn, warningOf, worldOfNode } from '../../testing/small-world.ts';
-import { testTold, told } from '../../testing/told.ts';
 
 const NET = '10-net.conflist';
 const [PRIMARY, PORTMAP] = CHAINED as [object, object];
@@ -87,7 +87,7 @@ function mapped(report: NodeReport, ...names: string[]): NodeReport {
   };
 }
 
-testTold('capability-missing', [
+testFindings('capability-missing', [
   [
     'without capabilities',
     node(file([PRIMARY, { type: 'portmap', snat: true }])),
@@ -140,7 +140,7 @@ const speaking = (
 };
 const OLD = ['0.3.0', '0.3.1', '0.4.0'];
 
-testTold('cni-version-unsupported', [
+testFindings('cni-version-unsupported', [
   [
     'by one plugin',
     speaking({ 'cilium-cni': OLD, portmap: [...OLD, '1.0.0'] }, [], 'incompatible CNI versions'),
@@ -237,7 +237,7 @@ const broken = (attached: readonly Attached[], others: readonly Attached[] = [],
     pods: [],
   });
 
-testTold('conflist-invalid', [
+testFindings('conflist-invalid', [
   [
     'and nothing shows how it was',
     broken([]),
@@ -360,7 +360,7 @@ const loadedAs = (onDisk: Record<string, string>, loaded: object[], plugins?: ob
   return worldOfNode(runtimeOf(report, { loadedNetworks: { value: [network] } }), { pods: [] });
 };
 
-testTold('conflist-not-loaded', [
+testFindings('conflist-not-loaded', [
   [
     'another plugin',
     loadedAs({ [NET]: RIGHT }, ALONE),
@@ -438,7 +438,7 @@ const renamed = (
   });
 };
 
-testTold('conflist-renamed', [
+testFindings('conflist-renamed', [
   [
     'beside the one of Cilium',
     renamed({ [CILIUM]: listOf(ALONE), [BAK]: RIGHT }),
@@ -558,7 +558,7 @@ const mountOf = (path: string) => ({
   cni: { mounts: { value: [{ path, point: path, origin: '/x', source: '/dev/sda1', readOnly: false }] } },
 });
 
-testTold('conflist-shadowed', [
+testFindings('conflist-shadowed', [
   [
     'by a plain one',
     node({ '05-a.conflist': listOf(ALONE), [NET]: RIGHT }),
@@ -641,7 +641,7 @@ const starting = (messages: (string | undefined)[], more: Parameters<typeof worl
     ...more,
   });
 
-testTold('conflist-too-early', [
+testFindings('conflist-too-early', [
   [
     'the agent does not answer',
     starting([ABSENT]),
@@ -708,10 +708,10 @@ test.each<[string, boolean]>([
   ['plugin type="" failed (add): dial unix /x', false],
   ['dial unix /x', false],
 ])('%j shows that an agent is not there: %p', (message, is) => {
-  expect(told('conflist-too-early', starting([message])).length > 0).toBe(is);
+  expect(findingsText('conflist-too-early', starting([message])).length > 0).toBe(is);
 });
 
-testTold('plugin-order-wrong', [
+testFindings('plugin-order-wrong', [
   [
     'first of two',
     withEvent(file([PORTMAP, PRIMARY]), 'must be called as chained plugin'),
@@ -756,7 +756,7 @@ const probed = (outcome: ProbeResult['outcome'], vantage: ProbeResult['vantage']
 });
 const OTHER_PRIMARY = [{ type: 'bridge' }, { type: 'tuning' }];
 
-testTold('portmap-not-chained', [
+testFindings('portmap-not-chained', [
   [
     'in a list',
     worldOfNode(cniNode(file(OTHER_PRIMARY))),
@@ -873,7 +873,7 @@ const marking = (
   );
 };
 
-testTold('set-mark-chain-missing', [
+testFindings('set-mark-chain-missing', [
   [
     'nowhere',
     marking('KUBE-MARK-MASQ'),

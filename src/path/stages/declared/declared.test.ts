@@ -1,7 +1,7 @@
 import type { Pod, Service } from '../../../kube/types.ts';
 import type { World } from '../../model/world.ts';
+import { testFindings } from '../../testing/findings-text.ts';
 import { podOn, smallWorld } from '../../testing/small-world.ts';
-import { testTold } from '../../testing/told.ts';
 import { inNamespace, NODE, type Otherwise, withoutNode, withPorts, worldOf } from '../../testing/worker.ts';
 
 /** The worker, whose pod asks for an address. */
@@ -20,7 +20,7 @@ const withIps = (pod: Pod, ...ips: (string | undefined)[]): Pod => ({
 });
 const withoutSandbox: Otherwise = { report: (report) => ({ ...report, sandboxes: { value: [] } }) };
 
-testTold('hostip-family-mismatch', [
+testFindings('hostip-family-mismatch', [
   [
     'another family',
     asking('fd00::1'),
@@ -82,7 +82,7 @@ testTold('hostip-family-mismatch', [
   ],
 ]);
 
-testTold('hostip-not-on-node', [
+testFindings('hostip-not-on-node', [
   [
     'an address of nobody',
     asking('10.9.9.9'),
@@ -137,7 +137,7 @@ const A = { hostIP: '10.0.0.1' };
 const B = { hostIP: '10.0.0.2' };
 const REFUSED = { phase: 'Failed', reason: 'NodePorts' };
 
-testTold('hostport-conflict', [
+testFindings('hostport-conflict', [
   [
     'the later one loses',
     smallWorld([at(2, 'late', [{}]), at(1, 'early', [{}])]),
@@ -280,7 +280,7 @@ const service = (
 ): Service => ({ metadata: { namespace: 'shop', name: 'web' }, spec: { ports }, ...more }) as Service;
 const withServices = (...services: Service[]) => smallWorld([podOn('n1', 'a', 30080)], { services });
 
-testTold('nodeport-collision', [
+testFindings('nodeport-collision', [
   [
     'the same port',
     withServices(service([{ port: 80, nodePort: 30080 }])),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Event } from '../../../kube/types.ts';
 import type { Flow, NodeReport } from '../../model/node-report.ts';
 import type { ProbeResult, Vantage } from '../../model/probe.ts';
-import { testTold, told } from '../../testing/told.ts';
+import { findingsText, testFindings } from '../../testing/findings-text.ts';
 import {
   CHAIN,
   DUAL,
@@ -50,7 +50,7 @@ const udpFor =
   (pod) =>
     withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP, protocol: 'UDP' }]);
 
-testTold('conntrack-stale-udp', [
+testFindings('conntrack-stale-udp', [
   [
     'of one client',
     udp([flow()], inNamespace),
@@ -135,7 +135,7 @@ testTold('conntrack-stale-udp', [
 
 test('of many flows some are shown, and all are deleted', () => {
   const flows = Array.from({ length: 21 }, (_, i) => flow({ sourcePort: 5000 + i }));
-  const lines = told('conntrack-stale-udp', udp(flows));
+  const lines = findingsText('conntrack-stale-udp', udp(flows));
   expect(lines.filter((line) => line.startsWith('flow | '))).toHaveLength(20);
   expect(lines.filter((line) => line.startsWith('delete-flow '))).toHaveLength(21);
 });
@@ -166,7 +166,7 @@ const nftDrops = (rules: unknown[] = []): Otherwise => {
   };
 };
 
-testTold('forward-policy-drop', [
+testFindings('forward-policy-drop', [
   [
     'by the policy',
     worldOf({ ...DROPS, probes: { ...AWAY } }),
@@ -283,7 +283,7 @@ test('two rules that drop, each for one protocol, are two findings', () => {
     ],
     filter: ['-A FORWARD -p udp -j REJECT', '-A FORWARD -p tcp -j DROP'],
   });
-  const lines = told('forward-policy-drop', world);
+  const lines = findingsText('forward-policy-drop', world);
   expect(lines.filter((line) => line.startsWith('broken '))).toHaveLength(2);
   expect(lines.filter((line) => line.startsWith('rule | '))).toEqual([
     'rule | iptables-nft filter FORWARD | -A FORWARD -p tcp -j DROP',
@@ -293,7 +293,7 @@ test('two rules that drop, each for one protocol, are two findings', () => {
 
 const UNSNAT: Otherwise = { portmap: { snat: false }, own: [] };
 
-testTold('hairpin-unmasqueraded', [
+testFindings('hairpin-unmasqueraded', [
   [
     'unprobed',
     worldOf({ ...UNSNAT, ...inNamespace }),
@@ -375,7 +375,7 @@ const [V4, V6, ETH0] = [
   'net.ipv4.conf.eth0.forwarding',
 ];
 
-testTold('ip-forward-off', [
+testFindings('ip-forward-off', [
   [
     'of the node',
     worldOf(off(V4)),
@@ -499,7 +499,7 @@ const isolated = {
   ],
 };
 
-testTold('netfilter-bypassed', [
+testFindings('netfilter-bypassed', [
   [
     'by a rule',
     worldOf({ raw: [NOTRACK], ...inNamespace }),
@@ -660,7 +660,7 @@ const route = (more: Partial<Route>): Route => ({
   ...more,
 });
 
-testTold('pod-route-missing', [
+testFindings('pod-route-missing', [
   [
     'to one that is unreachable',
     worldOf({ routes: LOST, probes: { direct: SILENT } }),
@@ -854,7 +854,7 @@ const localnet = (...devices: string[]): Otherwise => ({
   sysctls: Object.fromEntries(devices.map((device) => [`net.ipv4.conf.${device}.route_localnet`, '0'])),
 });
 
-testTold('route-localnet-off', [
+testFindings('route-localnet-off', [
   [
     'on the device of the pod',
     worldOf({ ...localnet('lxc1'), probes: { loopback: SILENT }, ...inNamespace }),
@@ -910,7 +910,7 @@ const others: Otherwise['routes'] = (routes) =>
     entry.device === 'eth0' && entry.table === 'main' ? { ...entry, device: 'eth1' } : entry,
   );
 
-testTold('rp-filter-strict', [
+testFindings('rp-filter-strict', [
   [
     'for others',
     worldOf({ sysctls: strict('eth0', 'lxc1'), routes: others, probes: dropping(AWAY, 2), ...inNamespace }),
@@ -1127,7 +1127,7 @@ const saying = (message: string, involvedObject: Event['involvedObject'], reason
 const ASKS = 'Get "http://[::1]:80/": dial tcp [::1]:80: connect: connection refused';
 const POD_ECHO = { kind: 'Pod', namespace: 'default', name: 'echo', uid: POD.uid };
 
-testTold('v6-loopback', [
+testFindings('v6-loopback', [
   [
     'by the pod',
     worldOf(saying(ASKS, POD_ECHO, 'Unhealthy')),
@@ -1163,7 +1163,7 @@ testTold('v6-loopback', [
   ['by another node', worldOf(saying(ASKS, { kind: 'Node', name: 'other' })), []],
   ['by a pod that is nowhere', worldOf(saying(ASKS, { ...POD_ECHO, uid: 'uid-x' })), []],
   ['of a longer port', worldOf(saying(ASKS.replaceAll(':80', ':8080'), POD_ECHO)), []],
-  ['of a port that is none', worldOf(saying('dial tcp [::1]:800000', POD_ECHO)), []],
+  ['of a port that is not valid', worldOf(saying('dial tcp [::1]:800000', POD_ECHO)), []],
   ['of another address', worldOf(saying(ASKS.replaceAll('[::1]', '[::2]'), POD_ECHO)), []],
   ['of a pod without a node', worldOf({ ...saying(ASKS, POD_ECHO), pod: withoutNode }), []],
 ]);
@@ -1174,7 +1174,7 @@ describe('events about a mapping', () => {
       (message): Event => ({ metadata: {}, message, involvedObject: POD_ECHO }) as Event,
     );
     const world = worldOf({ world: (it) => ({ ...it, events }) });
-    expect(told('v6-loopback', world).slice(1, 2)).toEqual([
+    expect(findingsText('v6-loopback', world).slice(1, 2)).toEqual([
       'event | pod default/echo:  | [::1]:81 [::1]:80 [::1]:80',
     ]);
   });

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
 import type { NodeReport, PluginFile } from '../../model/node-report.ts';
 import { CHAINED, cniNode, listOf, pluginFile } from '../../testing/cni-node.ts';
+import { findingsText, testFindings } from '../../testing/findings-text.ts';
 import { podOn, warningOf, worldOfNode } from '../../testing/small-world.ts';
-import { testTold, told } from '../../testing/told.ts';
 
 const FILE = '10-net.conflist';
 const chainOf = (...plugins: object[]) => ({ [FILE]: listOf(plugins) });
@@ -35,7 +35,7 @@ const toolsOf = (
   );
 const COMPLAINT = 'plugin type="portmap" failed (add): failed to locate iptables: not in $PATH';
 
-testTold('netfilter-tool-missing', [
+testFindings('netfilter-tool-missing', [
   [
     'no tool at all',
     toolsOf([]),
@@ -101,10 +101,10 @@ test.each<[string, boolean]>([
   ['portmap: failed to locate ipset', false],
   ['bridge: iptables: not found', false],
 ])('%j is a complaint of a tool: %p', (message, is) => {
-  expect(told('netfilter-tool-missing', toolsOf([], {}, message)).length > 0).toBe(is);
+  expect(findingsText('netfilter-tool-missing', toolsOf([], {}, message)).length > 0).toBe(is);
 });
 
-testTold('plugin-missing', [
+testFindings('plugin-missing', [
   [
     'portmap',
     worldOfNode(having([CILIUM]), failing('failed to find plugin "portmap"')),
@@ -182,7 +182,7 @@ testTold('plugin-missing', [
 const inMode = (mode: string) =>
   worldOfNode(having([CILIUM, pluginFile('portmap', { mode })]), failing('fork/exec: permission denied'));
 
-testTold('plugin-not-executable', [
+testFindings('plugin-not-executable', [
   [
     'for nobody',
     inMode('0644'),
@@ -224,7 +224,7 @@ const speaking = (
     failing(message),
   );
 
-testTold('plugin-too-old', [
+testFindings('plugin-too-old', [
   [
     'of versions that the others are past',
     speaking(['0.3.0', '0.4.0'], undefined, 'incompatible CNI versions: config is "1.0.0"'),
@@ -302,7 +302,7 @@ const formatted = (
   );
 };
 
-testTold('plugin-wrong-architecture', [
+testFindings('plugin-wrong-architecture', [
   [
     'of another machine',
     formatted(elf(183)),
@@ -363,14 +363,14 @@ test.each<[number, number, number, string]>([
   [62, 243, 64, 'RISC-V'],
   [62, 999, 64, 'machine 999'],
 ])('on machine %d a plugin of machine %d with %d bits is one for %s', (wanted, machine, bits, name) => {
-  const [message] = told('plugin-wrong-architecture', formatted(elf(machine, bits), wanted));
+  const [message] = findingsText('plugin-wrong-architecture', formatted(elf(machine, bits), wanted));
   expect(message).toEndWith(`is for ${name}`);
 });
 
 test('of two nodes each has its own', () => {
   const world = worldOfNode(having([CILIUM]), { pods: [podOn('n2', 'b', 80)] });
   const both = new Map([...world.reports, ['n2', { value: { ...having([]), node: 'n2' } }] as const]);
-  const found = told('plugin-missing', { ...world, reports: both }).filter((line) =>
+  const found = findingsText('plugin-missing', { ...world, reports: both }).filter((line) =>
     line.startsWith('broken'),
   );
   expect(found.map((line) => line.slice(0, line.indexOf(',')))).toEqual([

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { Pod } from '../../../kube/types.ts';
+import { testFindings } from '../../testing/findings-text.ts';
 import { podOn, smallWorld } from '../../testing/small-world.ts';
-import { testTold } from '../../testing/told.ts';
 import { unschedulable } from './no-node-with-free-port.ts';
 
 type Condition = { type: string; status: string; reason?: string; message?: string };
@@ -14,7 +14,7 @@ const waiting = (...conditions: Condition[]): Pod => ({
   status: { phase: 'Pending', conditions },
 });
 
-testTold('no-node-with-free-port', [
+testFindings('no-node-with-free-port', [
   [
     'no node has it',
     smallWorld([waiting(REFUSED)]),

@@ -4,8 +4,8 @@ import { planHeal } from '../../heal/plan.ts';
 import type { CachedAttachment, NodeReport, PolicyRule, Sandbox } from '../../model/node-report.ts';
 import type { World } from '../../model/world.ts';
 import { cniNode, listOf } from '../../testing/cni-node.ts';
+import { findingsText, testFindings } from '../../testing/findings-text.ts';
 import { podOn, smallWorld } from '../../testing/small-world.ts';
-import { testTold, told } from '../../testing/told.ts';
 
 interface Otherwise {
   /** Of portmap's entry. */
@@ -550,7 +550,7 @@ const legacyToo = (world: World): World => {
   return { ...world, reports: new Map([['n1', { value }]]) };
 };
 
-testTold('mark-bit-shared', [
+testFindings('mark-bit-shared', [
   [
     'with one rule, on a node with two pods',
     worldFor({ mangle: [SET], pods: ['a', 'b'] }),
@@ -706,6 +706,6 @@ test('nothing is known where the rules, or the configurations, are not', () => {
   const unlisted = { ...value, cni: { ...value.cni, files: { unknown: 'EACCES' } } };
   for (const report of [unread, unlisted]) {
     const other = { ...world, reports: new Map([['n1', { value: report }]]) };
-    expect(told('mark-bit-shared', other)).toEqual([]);
+    expect(findingsText('mark-bit-shared', other)).toEqual([]);
   }
 });

@@ -1,5 +1,5 @@
 import type { NodeReport } from '../../model/node-report.ts';
-import { testTold } from '../../testing/told.ts';
+import { testFindings } from '../../testing/findings-text.ts';
 import {
   CHAIN,
   DUAL,
@@ -61,7 +61,7 @@ const LEGACY = also(
 /** Without a rule in table nat of iptables-nft. */
 const plain: Otherwise = { rules: (text) => text.replace(/^-A (PREROUTING|OUTPUT|POSTROUTING).*\n/gm, '') };
 
-testTold('backends-mixed', [
+testFindings('backends-mixed', [
   [
     'of both variants of iptables',
     worldOf(LEGACY),
@@ -129,7 +129,7 @@ const without = (entry: string): Otherwise => ({
   rules: (text) => text.replace(`-A ${entry} ${JUMP}\n`, ''),
 });
 
-testTold('entry-jump-missing', [
+testFindings('entry-jump-missing', [
   [
     'from one of the two',
     worldOf(without('PREROUTING')),
@@ -234,7 +234,7 @@ const listening = (address: string, more: Partial<Listener> = {}): Otherwise => 
   listeners: [{ protocol: 'tcp', address, port: 80, process: 'nginx', pid: 7, ...more }],
 });
 
-testTold('host-listener-hijacked', [
+testFindings('host-listener-hijacked', [
   [
     'of every address',
     worldOf(listening('0.0.0.0')),
@@ -353,7 +353,7 @@ testTold('host-listener-hijacked', [
 
 /** Without the rules of the pod. */
 const unmapped: Otherwise = { rules: (text) => text.replace(/^.*CNI-DN-.*\n/gm, '') };
-testTold('mapping-missing', [
+testFindings('mapping-missing', [
   [
     'of the only pod',
     worldOf({ ...unmapped, ...inNamespace }),
@@ -452,7 +452,7 @@ const reference = (comment?: string): unknown[] => {
   ];
 };
 
-testTold('mapping-shadowed', [
+testFindings('mapping-shadowed', [
   [
     'by a rule of nobody',
     worldOf({ before: [taking], ...inNamespace }),
@@ -584,7 +584,7 @@ testTold('mapping-shadowed', [
   ['and the rules are not known', worldOf({ before: [taking], report: unreadRules }), []],
 ]);
 
-testTold('mapping-stale', [
+testFindings('mapping-stale', [
   [
     'of one that is gone',
     worldOf({ before: mappingOf(GONE), ...inNamespace }),
@@ -623,7 +623,7 @@ const MARKED = {
   loopback: `-A ${CHAIN} -s 127.0.0.1/32 ${DPORT} -j CNI-HOSTPORT-SETMARK`,
 };
 
-testTold('masquerade-missing', [
+testFindings('masquerade-missing', [
   [
     'of both',
     worldOf({ own: [], ...inNamespace }),

@@ -13,7 +13,7 @@ import { Scene } from '../view/scene.ts';
  * All that one failure says of a world, muted or not, a line each: of every case its severity, subject and message; then a remedy of its own, its
  * evidence, and how it is fixed.
  */
-export function told(code: string, world: World): string[] {
+export function findingsText(code: string, world: World): string[] {
   const failure = catalogue.find((entry) => entry.code === code)!;
   const scene = new Scene(world);
   return failure.detect(scene).flatMap((detection) => {
@@ -28,10 +28,10 @@ export function told(code: string, world: World): string[] {
 }
 
 /** Tests that a failure says these lines, and no others, of each of these worlds. */
-export function testTold(code: string, cases: readonly (readonly [string, World, readonly string[]])[]) {
+export function testFindings(code: string, cases: readonly (readonly [string, World, readonly string[]])[]) {
   describe(code, () => {
     test.each([...cases])('%s', (_, world, lines) => {
-      expect(told(code, world)).toEqual([...lines]);
+      expect(findingsText(code, world)).toEqual([...lines]);
     });
   });
 }
