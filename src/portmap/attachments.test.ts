@@ -120,7 +120,7 @@ describe('a sandbox', () => {
       'unknown',
     ],
     [
-      'in a result with no valid interface',
+      'in a result with an interface of another kind',
       { 'net-c-net1': entry({}, { interfaces: [null] }) },
       byContainer,
       'unknown',
@@ -128,7 +128,7 @@ describe('a sandbox', () => {
     ['in an entry without a result', { 'net-c-net1': entry({ result: 7 }) }, byContainer, 'unknown'],
     ['in an entry without a network', { 'net-c-net1': entry({ networkName: 7 }) }, byContainer, 'unknown'],
     ['in an entry without an interface', { 'net-c-net1': entry({ ifName: 7 }) }, byContainer, 'unknown'],
-    ['in an entry that is not valid', { 'net-c-net1': 7 }, byContainer, 'unknown'],
+    ['in an entry of another kind', { 'net-c-net1': 7 }, byContainer, 'unknown'],
     [
       'in a result of an old runtime',
       { 'net-c-net1': { cniVersion: '0.3.1', interfaces: [{ name: 'net1', sandbox: HERE }] } },
@@ -196,7 +196,7 @@ describe('addresses of other interfaces', () => {
       ['10.0.0.9'],
     ],
     [
-      'that are not valid',
+      'of another kind',
       {
         'net-c-net1': entry(
           {},
@@ -236,7 +236,7 @@ describe('what was left in the directory of records', () => {
     ['no record', 7, []],
     ['nothing', null, []],
     [
-      'devices some of which are not valid',
+      'devices of several kinds',
       {
         ...key,
         devices: [

@@ -818,7 +818,7 @@ describe('the addresses of a pod', () => {
     ).toEqual(wanted);
   });
 
-  test('one that is not valid', async () => {
+  test('an address without a prefix', async () => {
     const ips = [{ address: '10.0.0.5/24' }, { address: '10.0.0.5' }];
     expect(await failure(plugin().add(request({ prevResult: { ...RESULT, ips } })))).toEqual({
       ...{

@@ -242,7 +242,7 @@ describe('the setting', () => {
     expect(value('renamed')).toBe('0');
   });
 
-  test('a GC removes holders that are not valid, of this namespace only', async () => {
+  test('a GC removes holders without an attachment, of this namespace only', async () => {
     localnet.hold('A', [OUT, BACK]);
     localnet.hold('B', [OUT]);
     mkdirSync(join(directory, '1-2/C'), { recursive: true });

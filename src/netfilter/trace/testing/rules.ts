@@ -45,7 +45,7 @@ export function is(field: Field | Operand, ...values: Value[]): FieldMatch {
   return { kind: 'match', key: [operandOf(field)], negated: false, set: { elements } };
 }
 
-/** A field has another value than these. */
+/** A field differs from all these values. */
 export function isNot(field: Field | Operand, ...values: Value[]): FieldMatch {
   return { ...is(field, ...values), negated: true };
 }
