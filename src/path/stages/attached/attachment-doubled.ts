@@ -29,8 +29,9 @@ export const attachmentDoubled = defineFailure<Data>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
-      const { node, sandbox, attachment, port, subject } = path;
-      if (node === undefined || sandbox === undefined) return [];
+      const { sandbox, attachment, port, subject } = path;
+      if (sandbox === undefined) return [];
+      const node = path.node!;
       const own = mappingFor(ownedMappings(node) ?? new Map(), sandbox, attachment?.ifName);
       const trace = traceFrom(originsOf(path)[0], path, scene);
       if (own === undefined || 'unknown' in trace || !trace.value.translation.known) return [];
