@@ -19,12 +19,13 @@ export const nodeportCollision = defineFailure<null>({
 
   detect(scene) {
     const owners = new Map(
-      scene.world.services.flatMap((service) =>
-        // Without a nodePort, or with 0, it is no hostPort either.
-        (service.spec?.ports ?? []).map(
+      // Without a nodePort, or with 0, it is no hostPort either.
+      scene.world.services.flatMap((service) => {
+        const ports = service.spec?.ports?.map(
           ({ nodePort, protocol }) => [`${protocol ?? 'TCP'} ${nodePort}`, service] as const,
-        ),
-      ),
+        );
+        return ports ?? [];
+      }),
     );
     return scene.paths.flatMap(({ port, subject }): Detection<null>[] => {
       const service = owners.get(`${port.protocol} ${port.hostPort}`);
