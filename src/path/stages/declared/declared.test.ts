@@ -205,6 +205,20 @@ testFindings('hostport-conflict', [
     ],
   ],
   [
+    'the same address, of three',
+    smallWorld([at(1, 'a', [A]), at(2, 'b', [A]), at(3, 'c', [A])]),
+    [
+      'broken n1 b TCP 10.0.0.1:80: b requests TCP 10.0.0.1:80 of n1, which a has',
+      'object | pod a | TCP 10.0.0.1:80, created 2026-01-01T01:00:00Z',
+      'object | pod b | TCP 10.0.0.1:80, created 2026-01-01T02:00:00Z',
+      'by hand: their owners must decide which of the two pods keeps the port',
+      'broken n1 c TCP 10.0.0.1:80: c requests TCP 10.0.0.1:80 of n1, which a has',
+      'object | pod a | TCP 10.0.0.1:80, created 2026-01-01T01:00:00Z',
+      'object | pod c | TCP 10.0.0.1:80, created 2026-01-01T03:00:00Z',
+      'by hand: their owners must decide which of the two pods keeps the port',
+    ],
+  ],
+  [
     'every address, before one',
     smallWorld([at(1, 'a', [{}]), at(2, 'b', [A])]),
     [

@@ -55,6 +55,7 @@ test.each<[string, Pod, string | undefined]>([
   ['failed otherwise', waiting({ ...REFUSED, reason: 'SchedulerError' }), undefined],
   ['of another kind', waiting({ ...REFUSED, type: 'Ready' }), undefined],
   ['not there', waiting(), undefined],
+  ['of a pod without any', podOn(undefined, 'a', 80), undefined],
   ['of no pod', {}, undefined],
 ])('why there is no node, by a condition that is %s', (_, pod, why) => {
   expect(unschedulable(pod)).toBe(why);
