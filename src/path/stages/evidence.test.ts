@@ -151,6 +151,12 @@ describe('events', () => {
     expect(about(...events) as unknown[]).toEqual(expected);
   });
 
+  test('without a message is empty, and can be looked for', () => {
+    const pod = podOn('n1', 'a', 80);
+    const scene = new Scene(smallWorld([pod], { events: [warningOf('a', undefined)] }));
+    expect(eventEvidence(scene, pod, /^$/) as unknown[]).toEqual(shown(''));
+  });
+
   test('of a node are those of the first of its pods that has one', () => {
     const pods = [podOn('n1', 'a', 80, 81), podOn('n1', 'b', 82), podOn('n1', 'c', 83), podOn('n2', 'd', 84)];
     const events = ['c', 'b', 'd'].map((name) => warningOf(name, `mount of ${name}`));

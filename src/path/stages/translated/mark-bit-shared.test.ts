@@ -260,7 +260,10 @@ describe('portmap’s bit', () => {
       'leads to a table',
       {
         policyRules: [{ priority: 9, mark: { value: 0x2000, mask: 0x2000 }, table: '100' }],
-        routes: [{ ...ROUTE, table: '100' }],
+        routes: [
+          { ...ROUTE, table: 'main' },
+          { ...ROUTE, table: '100' },
+        ],
       },
       true,
     ],

@@ -395,7 +395,9 @@ testFindings('mapping-missing', [
     'and it is there by the name of its interface',
     worldOf({
       rules: (text) =>
-        text.replace(`id: \\"${SANDBOX}\\"`, `id: \\"${SANDBOX}\\" if: \\"net1\\"`).replace(POD.address, OLD),
+        text
+          .replace(`id: \\"${SANDBOX}\\"`, `id: \\"${SANDBOX}\\" if: \\"net1\\"`)
+          .replaceAll(`--to-destination ${POD.address}`, `--to-destination ${OLD}`),
       attachments: (all) => all.map((entry) => ({ ...entry, ifName: 'net1' })),
     }),
     [],
