@@ -20,6 +20,11 @@ const v6 = (...saw: string[]) => found({ ...mapping, family: 'IPv6' }, ...saw);
 test.each<[string, Detection[], Detection[]]>([
   ['one family', [v6('a')], [v6('a')]],
   ['no family', [found(mapping, 'a')], [found(mapping, 'a')]],
+  [
+    'no family, and one',
+    [found(mapping, 'a'), v4('b'), v6('c')],
+    [found(mapping, 'a'), found(mapping, 'b', 'c')],
+  ],
   ['both, with the evidence of both, once', [v4('a', 'b'), v6('a', 'c')], [found(mapping, 'a', 'b', 'c')]],
   [
     'both, the one graver than the other',

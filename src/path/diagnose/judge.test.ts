@@ -434,6 +434,11 @@ describe('answered', () => {
       { hostIP: '127.0.0.1', probes: { loopback: LOOPBACK } },
       HOLDS,
     ],
+    [
+      'from the node alone, of a mapping for what is no address',
+      { hostIP: 'x', probes: { node: {} } },
+      unknown('probed only from the node itself, not from another machine'),
+    ],
     ['from the node, of a mapping for ::1', { hostIP: '::1', probes: { node: {} } }, HOLDS],
     [
       'from ::1 alone',
