@@ -646,6 +646,11 @@ testFindings('netfilter-bypassed', [
     [],
   ],
   ['and answers come back', worldOf({ probes: replied(true) }), []],
+  [
+    'and of one of the others answers do not come back',
+    worldOf({ probes: { ...replied(undefined), outside: { ...SILENT, tracked: true, replied: false } } }),
+    [],
+  ],
   ['and nobody knows of answers', worldOf({ probes: replied(undefined) }), []],
   ['and nobody asks', worldOf({}), []],
   ['of a pod without a node', worldOf({ raw: [NOTRACK], pod: withoutNode }), []],

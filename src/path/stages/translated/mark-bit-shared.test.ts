@@ -405,6 +405,14 @@ describe('another bit is proposed', () => {
       12,
     ],
     [
+      'the one that Cilium leaves, where its table has another mark',
+      {
+        primary: 'cilium-cni',
+        policyRules: [{ priority: 1, mark: { value: 0x300, mask: 0xf00 }, table: '200' }],
+      },
+      12,
+    ],
+    [
       'not the one that portmap has now',
       {
         portmap: { markMasqBit: 12 },
