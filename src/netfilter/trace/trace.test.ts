@@ -4,6 +4,7 @@ import {
   accept,
   drop,
   goto,
+  iptables,
   is,
   isNot,
   jump,
@@ -639,6 +640,20 @@ describe('matches', () => {
     expect(asked).toEqual(['172.17.0.2']);
     follow(rules, IN, { ...NODE, isLocal });
     expect(asked.slice(1)).toEqual(['172.17.0.1', '172.17.0.2']);
+  });
+});
+
+describe('chains are those of their own table', () => {
+  const jumping = (verdict: Expression) => ({ 'inp filter input 0': [[jump('sub')]], sub: [[verdict]] });
+  const only = (verdict: Expression) => ({ sub: [[verdict]] });
+  const legacy = iptables('filter', ['-A INPUT -j sub', '-A sub -j DROP'], { backend: 'iptables-legacy' });
+  test.each<[string, Ruleset]>([
+    ['not of another family', ruleset(table(only(accept), { family: 'inet' }), table(jumping(drop)))],
+    ['not of another name', ruleset(table(only(accept), { name: 'u' }), table(jumping(drop)))],
+    ['not of another backend', together(iptables('filter', ['-A sub -j ACCEPT']), legacy)],
+    ['not of another program', together(ruleset(table(only(accept), { name: 'filter' })), legacy)],
+  ])('%s', (_name, rules) => {
+    expect(tracePacket(rules, IN, NODE).verdict).toEqual({ known: true, value: 'drop' });
   });
 });
 
