@@ -307,7 +307,7 @@ testFindings('plugin-wrong-architecture', [
     'of another machine',
     formatted(elf(183)),
     [
-      'broken n1: plugin portmap of n1, a x86-64 machine, is for arm64',
+      'broken n1: plugin portmap of n1 (x86-64) is for arm64',
       'file | /opt/cni/bin/portmap | for arm64, 4096 bytes',
       'event | pod default/a: FailedCreatePodSandBox | fork/exec /opt/cni/bin/portmap: exec format error',
       'install-plugin on n1, to replace portmap with the one for this machine: {"name":"portmap","directory":"/opt/cni/bin"}',
@@ -317,7 +317,7 @@ testFindings('plugin-wrong-architecture', [
     'of another machine, of the primary plugin',
     formatted(elf(62), 183, 'cilium-cni'),
     [
-      'broken n1: plugin cilium-cni of n1, a arm64 machine, is for x86-64',
+      'broken n1: plugin cilium-cni of n1 (arm64) is for x86-64',
       'file | /opt/cni/bin/cilium-cni | for x86-64, 4096 bytes',
       'event | pod default/a: FailedCreatePodSandBox | fork/exec /opt/cni/bin/portmap: exec format error',
       'by hand: cilium-cni belongs to the primary CNI: whatever installed that must replace it on n1',
@@ -327,7 +327,7 @@ testFindings('plugin-wrong-architecture', [
     'of no machine',
     formatted({ kind: 'other' }),
     [
-      'broken n1: plugin portmap of n1, a x86-64 machine, is not an executable',
+      'broken n1: plugin portmap of n1 (x86-64) is not an executable',
       'file | /opt/cni/bin/portmap | not an executable, 4096 bytes',
       'event | pod default/a: FailedCreatePodSandBox | fork/exec /opt/cni/bin/portmap: exec format error',
       'install-plugin on n1, to replace portmap with the one for this machine: {"name":"portmap","directory":"/opt/cni/bin"}',
@@ -337,7 +337,7 @@ testFindings('plugin-wrong-architecture', [
     'of another machine, and no event about it',
     { ...formatted(elf(183)), events: [warningOf('a', 'no IP address')] },
     [
-      'broken n1: plugin portmap of n1, a x86-64 machine, is for arm64',
+      'broken n1: plugin portmap of n1 (x86-64) is for arm64',
       'file | /opt/cni/bin/portmap | for arm64, 4096 bytes',
       'install-plugin on n1, to replace portmap with the one for this machine: {"name":"portmap","directory":"/opt/cni/bin"}',
     ],

@@ -61,11 +61,11 @@ export const pluginWrongArchitecture = defineFailure<Data>({
           subject: { node: node.name },
           message:
             format.kind === 'elf'
-              ? words('plugin {plugin} of {node}, a {machine} machine, is for {builtFor}', {
+              ? words('plugin {plugin} of {node} ({machine}) is for {builtFor}', {
                   ...names,
                   builtFor: machineName(format.machine),
                 })
-              : words('plugin {plugin} of {node}, a {machine} machine, is not an executable', names),
+              : words('plugin {plugin} of {node} ({machine}) is not an executable', names),
           evidence: [
             { kind: 'file', where: `${file.directory}/${file.name}`, saw: `${is}, ${file.size} bytes` },
             ...nodeEventEvidence(scene, node, /exec format error/),
