@@ -26,6 +26,12 @@ describe('the text of a message', () => {
     expect(() => textOf({ template: 'of {toString}', args: {} })).toThrow('no value for {toString}');
   });
 
+  test('shows a value that is missing after all as unknown', () => {
+    const missing = undefined as unknown as string;
+    const message = words('of {node}', { node: missing });
+    expect([textOf(message), message.args]).toEqual(['of unknown', { node: 'unknown' }]);
+  });
+
   test('may go on, with the same values', () => {
     const message = withSuffix(words('of {node}', { node: 'n' }), '; later');
     expect([textOf(message), message.args]).toEqual(['of n; later', { node: 'n' }]);

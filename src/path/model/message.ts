@@ -43,7 +43,9 @@ type ArgsOf<Template extends string> = {
  * - `{count:mapping|mappings}`: the first word for the number 1 or a list of one, else the second.
  */
 export function words<const Template extends string>(template: Template, args: ArgsOf<Template>): Message {
-  return { template, args: args as Readonly<Args> };
+  // Reports are of all kinds: where a value is missing after all, the rest of the message is still worth reading.
+  const values = Object.entries(args as Readonly<Record<string, ArgValue | undefined>>);
+  return { template, args: Object.fromEntries(values.map(([name, value]) => [name, value ?? 'unknown'])) };
 }
 
 /** The message with more text at its end, which names no values. */

@@ -51,6 +51,7 @@ testFindings('application-not-listening', [
       'by hand: only the owner of the application can change where it listens',
     ],
   ],
+  ['of a pod without a node', worldOf({ probes: refused, pod: withoutNode }), []],
   [
     'of a container that is not ready',
     worldOf({ probes: refused, pod: withStatus({ containerStatuses: container({ ready: false }) }) }),

@@ -25,10 +25,10 @@ export const applicationNotListening = defineFailure<null>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<null>[] => {
-      const { port, subject } = path;
+      const { node, port, subject } = path;
       // One that is coming up or going down does not listen yet, or any more.
       const isUp = path.pod.status?.phase === 'Running' && path.pod.metadata?.deletionTimestamp === undefined;
-      if (!isUp || path.probes.get('direct')?.outcome !== 'refused') return [];
+      if (node === undefined || !isUp || path.probes.get('direct')?.outcome !== 'refused') return [];
       return [
         {
           subject,
@@ -36,7 +36,7 @@ export const applicationNotListening = defineFailure<null>({
             pod: podName(subject.pod!),
             containerPort: `${port.protocol} ${port.containerPort}`,
             port: formatPort(port),
-            node: path.node!.name,
+            node: node.name,
           }),
           evidence: [...probeEvidence(probesFrom(path, ['direct'])), ...containerEvidence(path)],
           data: null,

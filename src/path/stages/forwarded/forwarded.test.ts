@@ -702,6 +702,20 @@ testFindings('pod-route-missing', [
     ],
   ],
   [
+    'by several next hops, which have no device in common',
+    worldOf({
+      routes: (routes) => astray(routes).map(({ device: _, ...hops }) => hops),
+      probes: { direct: SILENT },
+    }),
+    [
+      'broken worker echo: worker sends packets to 192.168.1.2 of echo by several next hops instead of lxc1',
+      'route | route of worker to 192.168.1.2 | 192.168.1.2/32',
+      'route | device to echo | lxc1',
+      'probe | direct to 192.168.1.2:8080 | timeout: no answer',
+      'replace-route on worker, to restore the route to 192.168.1.2: {"family":"ipv4","destination":"192.168.1.2/32","device":"lxc1"}',
+    ],
+  ],
+  [
     'by another device, and a gateway of another table',
     worldOf({
       routes: (routes) => [...routes, route({ table: '7', gateway: '172.17.0.1', device: 'eth0' })],

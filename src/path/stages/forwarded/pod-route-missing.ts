@@ -51,7 +51,7 @@ export const podRouteMissing = defineFailure<Data>({
       // Where the route differs between packets, say which ones this is about.
       const source = route === routeTo(node, address) ? undefined : wrong.packet.source;
       const from = source === undefined ? '' : ` from ${source}`;
-      const whom = { node: node.name, address, pod: podName(subject.pod!) };
+      const names = { node: node.name, address, pod: podName(subject.pod!) };
       return [
         {
           subject: {
@@ -59,7 +59,7 @@ export const podRouteMissing = defineFailure<Data>({
             pod: subject.pod!,
             ...(family === undefined ? {} : { family }),
           },
-          message: routeMessage(route, devices, whom, source),
+          message: routeMessage(route, devices, names, source),
           evidence: [
             routeEvidence(`route of ${node.name} to ${address}${from}`, route),
             ...(wrong.ahead === undefined
@@ -197,21 +197,32 @@ const TO_FROM = `${TO} from {source}` as const;
 function routeMessage(
   route: Route,
   devices: readonly string[],
-  whom: { node: string; address: string; pod: string },
+  names: { node: string; address: string; pod: string },
   source: string | undefined,
 ): Message {
   if (route === undefined) {
     return source === undefined
-      ? words(`{node} has no route to ${TO}`, whom)
-      : words(`{node} has no route to ${TO_FROM}`, { ...whom, source });
+      ? words(`{node} has no route to ${TO}`, names)
+      : words(`{node} has no route to ${TO_FROM}`, { ...names, source });
   }
   if (route.type !== 'unicast') {
-    const args = { ...whom, type: route.type };
+    const args = { ...names, type: route.type };
     return source === undefined
       ? words(`{node} has no route to ${TO} except one of type {type}`, args)
       : words(`{node} has no route to ${TO_FROM} except one of type {type}`, { ...args, source });
   }
-  const args = { ...whom, device: route.device!, devices };
+  const { device } = route;
+  // A route with several next hops has no device of its own.
+  if (device === undefined) {
+    const args = { ...names, devices };
+    return source === undefined
+      ? words(`{node} sends packets to ${TO} by several next hops instead of {devices:or}`, args)
+      : words(`{node} sends packets to ${TO_FROM} by several next hops instead of {devices:or}`, {
+          ...args,
+          source,
+        });
+  }
+  const args = { ...names, device, devices };
   return source === undefined
     ? words(`{node} sends packets to ${TO} by {device} instead of {devices:or}`, args)
     : words(`{node} sends packets to ${TO_FROM} by {device} instead of {devices:or}`, { ...args, source });
