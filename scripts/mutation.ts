@@ -10,7 +10,8 @@ import { join } from 'node:path';
 
 /** Per cent of the sample that the tests must notice, by folder, and where these tests are. */
 const GOALS: Readonly<Record<string, { goal: number; tests: string }>> = {
-  'src/path': { goal: 90, tests: 'src/path' },
+  // The pages of the documentation are made of the failures' texts.
+  'src/path': { goal: 90, tests: 'src/path test/failures-pages.test.ts' },
   'src/portmap': { goal: 90, tests: 'src/portmap' },
   // The packets that are followed there are in the tests of the whole model.
   'src/netfilter/trace': { goal: 90, tests: 'src/netfilter' },
