@@ -106,8 +106,8 @@ class Holders {
     const holders =
       address === undefined ? [this.#first] : [this.#byAddress.get(undefined), this.#byAddress.get(address)];
     const [found] = holders
-      .filter((holder) => holder !== undefined && holder.path.pod !== path.pod)
-      .sort((a, b) => a!.place - b!.place);
+      .flatMap((holder) => (holder === undefined || holder.path.pod === path.pod ? [] : [holder]))
+      .sort((a, b) => a.place - b.place);
     return found?.path;
   }
 }
