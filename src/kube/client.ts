@@ -92,7 +92,7 @@ export class ApiClient {
   readonly #options: ApiClientOptions;
   readonly #route: Route;
 
-  /** @throws UserError when the environment's proxy is of an unknown kind. */
+  /** @throws UserError when the environment's proxy cannot be used. */
   constructor(options: ApiClientOptions) {
     this.#options = options;
     const proxy = proxyFor(options.proxy, new URL(options.server), process.env);

@@ -1,8 +1,9 @@
+import { hasReadableUser, userOf } from '../util/url-user.ts';
 import type { ApiClientOptions } from './client.ts';
 import type { CredentialSource, Credentials } from './credentials.ts';
 import { impersonation } from './impersonation.ts';
 import type { SelectedContext } from './kubeconfig-context.ts';
-import { isProxy } from './proxy.ts';
+import { isProxy, UNREADABLE_USER } from './proxy.ts';
 import { StanzaFields } from './stanza-fields.ts';
 import { tokenReader } from './token-file.ts';
 
@@ -40,7 +41,7 @@ export async function accessTo({ name, context, cluster, user }: SelectedContext
 
 async function serverOf(cluster: StanzaFields): Promise<Server & Pick<Credentials, 'basic'>> {
   const url = serverUrl(cluster);
-  const { username, password } = url;
+  const basic = userOf(url);
   const insecure = cluster.flag('insecure-skip-tls-verify');
   const ca = await cluster.pem('certificate-authority')?.read();
   if (insecure && ca !== undefined) {
@@ -51,12 +52,11 @@ async function serverOf(cluster: StanzaFields): Promise<Server & Pick<Credential
   if (proxy !== undefined) {
     const parsed = URL.parse(proxy);
     if (parsed === null || !isProxy(parsed)) cluster.fail(': proxy-url is not an http, https or socks5 URL');
+    if (!hasReadableUser(parsed)) cluster.fail(`: proxy-url ${UNREADABLE_USER}`);
   }
   return {
     server: url.origin + url.pathname.replace(/\/+$/, ''),
-    ...((username !== '' || password !== '') && {
-      basic: { username: decodeURIComponent(username), password: decodeURIComponent(password) },
-    }),
+    ...(basic !== undefined && { basic }),
     ...(ca !== undefined && { ca }),
     ...(tlsServerName !== undefined && { tlsServerName }),
     ...(insecure && { insecureSkipTlsVerify: true }),
@@ -73,6 +73,7 @@ function serverUrl(cluster: StanzaFields): URL {
   if (url === null || !/^https?:$/.test(url.protocol) || (!hasScheme && url.pathname !== '/')) {
     return cluster.fail(': server is not an http or https URL');
   }
+  if (!hasReadableUser(url)) cluster.fail(`: server ${UNREADABLE_USER}`);
   return url;
 }
 

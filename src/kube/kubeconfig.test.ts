@@ -198,6 +198,13 @@ current-context: missing
       text: { ...good, clusters: [{ name: 'c', cluster: { server, 'proxy-url': bad } }] },
       message: 'cluster "c": proxy-url is not an http, https or socks5 URL',
     })),
+    ...(['server', 'proxy-url'] as const).flatMap((field) =>
+      ['https://us%zz:S3CRET@h:1', 'http://us:S3CRET%@h:1'].map((bad) => ({
+        name: `${field} ${bad}`,
+        text: { ...good, clusters: [{ name: 'c', cluster: { server, [field]: bad } }] },
+        message: `cluster "c": ${field} has a user or a password that is not percent-encoded UTF-8`,
+      })),
+    ),
     {
       name: 'an authority that is not to be used',
       text: {

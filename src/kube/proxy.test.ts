@@ -106,4 +106,13 @@ describe('the proxy for a server', () => {
       'cannot use the proxy for https://api.example: its scheme is ftp, and must be http, https or socks5; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY',
     );
   });
+
+  test.each(['http://us%zz:S3CRET@proxy', 'socks5://user:S3CRET%@proxy', 'us:S3CRET%ff@proxy:3128'])(
+    'with a user that cannot be decoded is an error, which does not quote it: %s',
+    (proxy) => {
+      expect(() => proxyFor(undefined, server, { HTTPS_PROXY: proxy })).toThrow(
+        'cannot use the proxy for https://api.example: its URL has a user or a password that is not percent-encoded UTF-8; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY',
+      );
+    },
+  );
 });

@@ -1,11 +1,15 @@
 import { parseCidr } from '../util/cidr.ts';
 import { UserError } from '../util/errors.ts';
 import { type IpAddress, parseIp } from '../util/ip.ts';
+import { hasReadableUser } from '../util/url-user.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Kinds of proxies, by their scheme. A SOCKS proxy resolves names itself, under either name, as with kubectl. */
 const SCHEMES = ['http:', 'https:', 'socks5:', 'socks5h:'];
+
+/** What is wrong with a URL whose user cannot be decoded. */
+export const UNREADABLE_USER = 'has a user or a password that is not percent-encoded UTF-8';
 
 /** Whether a URL names a proxy of a known kind. */
 export function isProxy(url: URL): boolean {
@@ -14,7 +18,7 @@ export function isProxy(url: URL): boolean {
 
 /**
  * The proxy for `server`: the `configured` one, whatever NO_PROXY says; none when that is false; else the environment's.
- * @throws UserError when the environment's is of an unknown kind.
+ * @throws UserError when the environment's is of an unknown kind, or its user cannot be decoded.
  */
 export function proxyFor(
   configured: string | false | undefined,
@@ -24,11 +28,16 @@ export function proxyFor(
   if (configured === false) return undefined;
   if (configured !== undefined) return new URL(configured);
   const proxy = proxyFromEnvironment(env, server);
-  if (proxy !== undefined && !isProxy(proxy)) {
+  if (proxy === undefined) return undefined;
+  const fail = (problem: string): never => {
     throw new UserError(
-      `cannot use the proxy for ${server.origin}: its scheme is ${proxy.protocol.slice(0, -1)}, and must be http, https or socks5; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY`,
+      `cannot use the proxy for ${server.origin}: ${problem}; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY`,
     );
+  };
+  if (!isProxy(proxy)) {
+    fail(`its scheme is ${proxy.protocol.slice(0, -1)}, and must be http, https or socks5`);
   }
+  if (!hasReadableUser(proxy)) fail(`its URL ${UNREADABLE_USER}`);
   return proxy;
 }
 

@@ -3,6 +3,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { pipeline, Readable } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { createGunzip } from 'node:zlib';
+import { userOf } from '../util/url-user.ts';
 import type { ApiRequest, ServerTls } from './api-request.ts';
 import { eventOf, readUntil } from './socket-reading.ts';
 import { socksHandshake } from './socks.ts';
@@ -111,9 +112,10 @@ async function tunnel(socket: Socket, proxy: URL, authority: string): Promise<vo
 }
 
 function proxyAuthorization(proxy: URL): Record<string, string> {
-  if (proxy.username === '' && proxy.password === '') return {};
-  const user = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
-  return { 'proxy-authorization': `Basic ${Buffer.from(user).toString('base64')}` };
+  const user = userOf(proxy);
+  if (user === undefined) return {};
+  const { username, password } = user;
+  return { 'proxy-authorization': `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` };
 }
 
 function grouped(headers: ApiRequest['headers']): Record<string, string[]> {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { parseIp } from '../util/ip.ts';
+import { userOf } from '../util/url-user.ts';
 import { readUntil } from './socket-reading.ts';
 
 const VERSION = 5;
@@ -25,12 +26,12 @@ const REPLIES = [
  * socket is that connection. Source: RFC 1928; RFC 1929 for user and password, which `proxy` may have.
  */
 export async function socksHandshake(socket: Socket, proxy: URL, host: string, port: number): Promise<void> {
-  const hasUser = proxy.username !== '' || proxy.password !== '';
-  const methods = hasUser ? [METHOD.none, METHOD.password] : [METHOD.none];
+  const user = userOf(proxy);
+  const methods = user !== undefined ? [METHOD.none, METHOD.password] : [METHOD.none];
   socket.write(Buffer.from([VERSION, methods.length, ...methods]));
   const [version, method] = await readUntil(socket, () => 2);
   if (version !== VERSION) throw new Error('the proxy does not speak SOCKS 5');
-  if (method === METHOD.password && hasUser) await authenticate(socket, proxy);
+  if (method === METHOD.password && user !== undefined) await authenticate(socket, user);
   else if (method !== METHOD.none)
     throw new Error('the proxy wants another way of authentication than is given');
   socket.write(Buffer.from([VERSION, CONNECT, 0, ...addressOf(host), port >> 8, port & 0xff]));
@@ -45,9 +46,11 @@ export async function socksHandshake(socket: Socket, proxy: URL, host: string, p
   if (code !== 0) throw new Error(`the proxy did not connect: ${REPLIES[code] ?? `reply ${code}`}`);
 }
 
-async function authenticate(socket: Socket, proxy: URL): Promise<void> {
-  const [user, password] = [proxy.username, proxy.password].map((text) => counted(decodeURIComponent(text)));
-  socket.write(Buffer.from([1, ...user!, ...password!]));
+async function authenticate(
+  socket: Socket,
+  { username, password }: NonNullable<ReturnType<typeof userOf>>,
+): Promise<void> {
+  socket.write(Buffer.from([1, ...counted(username), ...counted(password)]));
   const [, status] = await readUntil(socket, () => 2);
   if (status !== 0) throw new Error('the proxy refuses the user or the password');
 }
