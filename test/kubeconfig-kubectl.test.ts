@@ -362,7 +362,26 @@ END
         what: 'a server without a scheme',
         cluster: (at) => ({ server: `127.0.0.1:${at.port('plain')}` }),
         user: () => ({ token: 'T' }),
-        arrived: () => ({ path: '/version' }),
+        arrived: () => ({ path: '/version', headers: [expect.arrayContaining(['host'])] }),
+      },
+      {
+        what: 'a server without a scheme, and insecure-skip-tls-verify',
+        cluster: (at) => ({
+          server: `127.0.0.1:${at.port('plain')}`,
+          'certificate-authority-data': undefined,
+          'insecure-skip-tls-verify': true,
+        }),
+        user: () => ({ token: 'T' }),
+        arrived: () => ({ path: '/version', headers: [expect.arrayContaining(['host'])] }),
+      },
+      {
+        what: 'a server without a scheme, and a certificate of the client',
+        cluster: (at) => ({ server: `127.0.0.1:${at.port('plain')}` }),
+        user: ({ client }) => ({
+          'client-certificate-data': base64(client.certPem),
+          'client-key-data': base64(client.keyPem),
+        }),
+        arrived: () => ({ path: '/version', peer: undefined }),
       },
       {
         what: 'a user in the URL of the server',

@@ -65,7 +65,11 @@ async function serverOf(cluster: StanzaFields): Promise<Server & Pick<Credential
   };
 }
 
-/** The server's URL. One without a scheme is http, as in client-go. */
+/**
+ * The server's URL. One without a scheme is http, whatever authority, certificate or insecure-skip-tls-verify stands beside it: kubectl, too,
+ * chooses the scheme before it reads these, and then leaves them out with the other credentials. Source: client-go's
+ * DirectClientConfig.ClientConfig, which asks IsConfigTransportTLS of a configuration that has only a host yet.
+ */
 function serverUrl(cluster: StanzaFields): URL {
   const text = cluster.text('server') ?? cluster.fail(' has no server');
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
