@@ -1,6 +1,7 @@
-import { parseCidr } from '../util/cidr.ts';
+import { isLoopback } from '../util/address.ts';
+import { contains, parseCidr } from '../util/cidr.ts';
 import { UserError } from '../util/errors.ts';
-import { type IpAddress, parseIp } from '../util/ip.ts';
+import { type IpAddress, numberOf, parseIp } from '../util/ip.ts';
 import { hasReadableUser } from '../util/url-user.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -52,7 +53,7 @@ export function proxyFromEnvironment(env: Environment, server: URL): URL | undef
   if (proxy === undefined) return undefined;
   const host = server.hostname.replace(/^\[(.*)\]$/, '$1').toLowerCase();
   const ip = parseIp(host);
-  if (host === 'localhost' || (ip !== undefined && isLoopback(ip))) return undefined;
+  if (host === 'localhost' || (ip !== undefined && isLoopback(numberOf(ip)))) return undefined;
   const port = server.port || (server.protocol === 'https:' ? '443' : '80');
   return either(env, 'NO_PROXY')
     .split(',')
@@ -72,11 +73,6 @@ function parseProxy(text: string): URL | undefined {
   return url !== null && url.host !== '' ? url : (URL.parse(`http://${text}`) ?? undefined);
 }
 
-function isLoopback({ family, bytes }: IpAddress): boolean {
-  if (family === 'ipv4') return bytes[0] === 127;
-  return bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
-}
-
 /** Whether one entry of NO_PROXY excludes a host: `*`, CIDR, address or domain, the latter two also with a port. */
 function excludes(
   entry: string,
@@ -88,7 +84,7 @@ function excludes(
   const { name, only } = splitPort(entry);
   if (name === '' || (only !== undefined && only !== port)) return false;
   const address = parseIp(name);
-  if (address !== undefined) return ip !== undefined && contains({ ip: address, prefix: 128 }, ip);
+  if (address !== undefined) return ip !== undefined && numberOf(address) === numberOf(ip);
   const domain = name.replace(/^\*(?=\.)/, '');
   return domain.startsWith('.') ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
 }
@@ -99,13 +95,4 @@ function splitPort(entry: string): { name: string; only?: string } {
   if (match === null) return { name: entry };
   const [, bracketed, plain, only] = match;
   return { name: bracketed ?? plain ?? '', ...(only ? { only } : {}) };
-}
-
-function contains(network: { ip: IpAddress; prefix: number }, ip: IpAddress): boolean {
-  if (network.ip.family !== ip.family) return false;
-  return ip.bytes.every((byte, i) => {
-    const bits = Math.min(Math.max(network.prefix - 8 * i, 0), 8);
-    const mask = (0xff00 >> bits) & 0xff;
-    return (byte & mask) === (network.ip.bytes[i]! & mask);
-  });
 }
