@@ -242,6 +242,15 @@ test('a header that comes twice arrives twice', async () => {
   );
 });
 
+test('credentials are asked for once for each request', async () => {
+  let asked = 0;
+  const credentials = { current: async () => ({ token: `T${++asked}` }), refused: () => {} };
+  await client({ credentials }).list(pods);
+  await client({ token: async () => `T${++asked}` }).list(pods);
+  const tokens = recorder.take().arrivals.map(({ headers }) => new Map(headers).get('authorization'));
+  expect(tokens).toEqual(['Bearer T1', 'Bearer T2']);
+});
+
 test('disable-compression asks for none', async () => {
   const encodings = async (options: Partial<ApiClientOptions>) =>
     (await ask(options)).headers.find(([name]) => name === 'accept-encoding')?.[1];

@@ -195,22 +195,26 @@ export class ApiClient {
     }
   }
 
-  /** One request; resolves with a successful response whose body has not been read. */
+  /**
+   * One request; resolves with a successful response whose body has not been read.
+   * @param who what to show; default: the credentials of now.
+   */
   async fetch(
     method: string,
     path: string,
     body?: unknown,
     headers: Record<string, string> = {},
     signal?: AbortSignal,
+    who?: Credentials,
   ): Promise<Response> {
     const { userAgent, headers: own = [], disableCompression, credentials, tlsServerName } = this.#options;
-    const who = await this.#who();
+    const shown = who ?? (await this.#who());
     const all: Record<string, string> = {
       accept: 'application/json',
       'user-agent': userAgent,
       ...(disableCompression ? { 'accept-encoding': 'identity' } : {}),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...authorizationOf(who),
+      ...authorizationOf(shown),
       ...headers,
     };
     const request: ApiRequest = {
@@ -219,8 +223,8 @@ export class ApiClient {
       headers: [...Object.entries(all), ...own],
       tls: {
         ca: this.#options.ca,
-        cert: who.cert,
-        key: who.key,
+        cert: shown.cert,
+        key: shown.key,
         ...(tlsServerName !== undefined && { serverName: tlsServerName }),
         ...(this.#options.insecureSkipTlsVerify && { rejectUnauthorized: false }),
       },
@@ -229,7 +233,7 @@ export class ApiClient {
       proxy: this.#route.proxy,
     };
     const response = await send(request).catch((thrown) => this.#unreachable(method, path, signal, thrown));
-    if (response.status === 401) credentials?.refused(who);
+    if (response.status === 401) credentials?.refused(shown);
     if (!response.ok) throw new ApiError(method, path, response.status, await readStatus(response));
     return response;
   }
@@ -270,9 +274,9 @@ export class ApiClient {
     headers: Record<string, string> = {},
   ): Promise<R> {
     // Before the deadline begins: a plugin may ask the user to log in.
-    await this.#who();
+    const who = await this.#who();
     const signal = AbortSignal.timeout(30_000);
-    const response = await this.fetch(method, path, body, headers, signal);
+    const response = await this.fetch(method, path, body, headers, signal, who);
     return (await response.json().catch((thrown) => this.#unreachable(method, path, signal, thrown))) as R;
   }
 }
