@@ -14,6 +14,22 @@ beforeEach(() => {
   recorder.take();
 });
 
+/** Runs `ask` against a server or a proxy that does what `work` does to each connection. */
+async function against<T>(work: (socket: Socket) => void, ask: (port: number) => Promise<T>): Promise<T> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket.on('error', () => {}));
+    work(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    return await ask((server.address() as AddressInfo).port);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
+
 /** With two groups, which the runtime's fetch cannot send, so that the other way of sending is taken. */
 const GROUPS = [
   ['Impersonate-User', 'me'],
@@ -118,6 +134,35 @@ describe.each([
     await expect(next).rejects.toBe(reason);
   });
 
+  test.each([
+    [302, 'https://u:S3CRET@other.example/a?code=S3CRET#S3CRET', 'https://other.example/a'],
+    [307, '/login?S3CRET', 'http://127.0.0.1:PORT/login'],
+    [301, 'http://', 'an address that is not a URL'],
+  ])(
+    'a redirect is not followed, and is an error that names where to: %i %s',
+    async (status, location, where) => {
+      let asked = 0;
+      const work = (socket: Socket) => {
+        socket.on('data', () => {
+          asked++;
+          socket.end(`HTTP/1.1 ${status} X\r\nLocation: ${location}\r\nContent-Length: 6\r\n\r\nS3CRET`);
+        });
+      };
+      await against(work, async (port) => {
+        const server = `http://127.0.0.1:${port}`;
+        const error = await client({ ...way, server })
+          .get(pods, 'a', 'b')
+          .catch((thrown) => thrown);
+        expect(error).toBeInstanceOf(ConnectionError);
+        expect(error.message).toBe(
+          `cannot GET ${server}/api/v1/namespaces/b/pods/a: the server redirects to ${where.replace('PORT', String(port))}`,
+        );
+        expect(Bun.inspect(error)).not.toContain('S3CRET');
+      });
+      expect(asked).toBe(1);
+    },
+  );
+
   test('a body and a status arrive', async () => {
     recorder.answers = [201, 404];
     const sent = await client(way).fetch('POST', '/x', { a: 'ä' });
@@ -134,21 +179,9 @@ describe('a proxy that does not do its work', () => {
     work: (socket: Socket) => void,
     ask: (far: ApiClient) => Promise<unknown>,
   ) {
-    const sockets: Socket[] = [];
-    const proxy = createServer((socket) => {
-      sockets.push(socket.on('error', () => {}));
-      work(socket);
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-    const { port } = proxy.address() as AddressInfo;
-    try {
-      return await ask(
-        client({ server: 'https://api.example', proxy: `${scheme}://u:S3CRET@127.0.0.1:${port}` }),
-      );
-    } finally {
-      for (const socket of sockets) socket.destroy();
-      proxy.close();
-    }
+    return against(work, (port) =>
+      ask(client({ server: 'https://api.example', proxy: `${scheme}://u:S3CRET@127.0.0.1:${port}` })),
+    );
   }
 
   const answering =

@@ -2,6 +2,7 @@ import type { ApiRequest } from './api-request.ts';
 import { ConnectionError, type Route } from './connection-error.ts';
 import type { CredentialSource, Credentials } from './credentials.ts';
 import { proxyFor } from './proxy.ts';
+import { redirectOf } from './redirect.ts';
 import { apiVersionOf, pathOf, type Resource } from './resources.ts';
 import { send } from './send.ts';
 import type { KubeList, KubeObject, Status, WatchEvent } from './types.ts';
@@ -233,6 +234,11 @@ export class ApiClient {
       proxy: this.#route.proxy,
     };
     const response = await send(request).catch((thrown) => this.#unreachable(method, path, signal, thrown));
+    const elsewhere = redirectOf(response, request.url);
+    if (elsewhere !== undefined) {
+      await response.body?.cancel();
+      this.#unreachable(method, path, signal, new Error(`the server redirects to ${elsewhere}`));
+    }
     if (response.status === 401) credentials?.refused(shown);
     if (!response.ok) throw new ApiError(method, path, response.status, await readStatus(response));
     return response;

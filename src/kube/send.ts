@@ -17,6 +17,8 @@ export async function send(request: ApiRequest): Promise<Response> {
     headers: headers as [string, string][],
     body,
     signal,
+    // Another server is not to see who asks.
+    redirect: 'manual',
     tls,
     // Without it fetch uses the environment's proxy, even for loopback.
     proxy: false,
