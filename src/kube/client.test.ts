@@ -163,6 +163,25 @@ describe.each([
     },
   );
 
+  test.each([
+    ['an object', 200, (api: ApiClient) => api.get(pods, 'a', 'b')],
+    ['a text', 200, (api: ApiClient) => api.text('/readyz', AbortSignal.timeout(30_000))],
+    ['an error', 500, (api: ApiClient) => api.get(pods, 'a', 'b')],
+  ])('an answer that breaks off says so: %s', async (_, status, ask) => {
+    const work = (socket: Socket) => {
+      socket.once('data', () =>
+        socket.end(`HTTP/1.1 ${status} X\r\nContent-Length: 100\r\n\r\n{"message": "S3`),
+      );
+    };
+    await against(work, async (port) => {
+      const error = await ask(client({ ...way, server: `http://127.0.0.1:${port}` })).catch(
+        (thrown) => thrown,
+      );
+      expect(error).toBeInstanceOf(ConnectionError);
+      expect(error.message).toMatch(/^cannot GET http:.*: the connection was closed without an answer$/);
+    });
+  });
+
   test('a body and a status arrive', async () => {
     recorder.answers = [201, 404];
     const sent = await client(way).fetch('POST', '/x', { a: 'ä' });

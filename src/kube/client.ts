@@ -240,8 +240,19 @@ export class ApiClient {
       this.#unreachable(method, path, signal, new Error(`the server redirects to ${elsewhere}`));
     }
     if (response.status === 401) credentials?.refused(shown);
-    if (!response.ok) throw new ApiError(method, path, response.status, await readStatus(response));
+    if (!response.ok) {
+      const status = await readStatus(response).catch((thrown) =>
+        this.#unreachable(method, path, signal, thrown),
+      );
+      throw new ApiError(method, path, response.status, status);
+    }
     return response;
+  }
+
+  /** The text of a path that is not an object: `/readyz`. */
+  async text(path: string, signal: AbortSignal): Promise<string> {
+    const response = await this.fetch('GET', path, undefined, {}, signal);
+    return response.text().catch((thrown) => this.#unreachable('GET', path, signal, thrown));
   }
 
   /** The credentials of the next request. */

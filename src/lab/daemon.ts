@@ -27,7 +27,7 @@ async function apiReady(client: ApiClient, signal: AbortSignal, clock: Clock = r
   const deadline = clock.now() + READY_DEADLINE_MS;
   while (!signal.aborted && clock.now() < deadline) {
     try {
-      await (await client.fetch('GET', '/readyz', undefined, {}, signal)).text();
+      await client.text('/readyz', signal);
       return;
     } catch (error) {
       if (error instanceof ApiError && error.code < 500 && error.code !== 429) return;

@@ -300,7 +300,7 @@ async function apiReady(api: ApiClient, signal: AbortSignal, cluster: string): P
     `the API server of cluster "${cluster}"`,
     async () => {
       try {
-        await api.fetch('GET', '/readyz', undefined, {}, AbortSignal.timeout(2000));
+        await api.text('/readyz', AbortSignal.timeout(2000));
         await api.get(serviceAccounts, 'default', 'default');
         return true;
       } catch (error) {
