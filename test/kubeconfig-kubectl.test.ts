@@ -252,6 +252,11 @@ END
     const cases: Case[] = [
       { what: 'a token', user: () => ({ token: 'T' }), arrived: () => authorization('Bearer T') },
       {
+        what: 'a token that is not ASCII',
+        user: () => ({ token: 'Tökn €' }),
+        arrived: () => authorization(`Bearer ${Buffer.from('Tökn €').toString('latin1')}`),
+      },
+      {
         what: 'a token file',
         user: () => ({ tokenFile: 'd/token' }),
         files: () => ({ 'd/token': ' of-file\n' }),

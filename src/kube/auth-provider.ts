@@ -21,7 +21,7 @@ export function authProvider(provider: StanzaFields, now: () => number = Date.no
     const instead = Object.hasOwn(REPLACED, name) ? `; use ${REPLACED[name]}` : '; use an exec plugin';
     provider.fail(` ${JSON.stringify(name)} was removed from Kubernetes${instead}`);
   }
-  const token = provider.mapping('config')?.text('id-token');
+  const token = provider.mapping('config')?.token('id-token');
   const renew = 'run any kubectl command, which renews it, or use the exec plugin kubelogin';
   return () => {
     if (token === undefined) return provider.fail(` "oidc" has no id-token; ${renew}`);

@@ -299,7 +299,9 @@ export class ApiClient {
 }
 
 function authorizationOf({ token, basic }: Credentials): { authorization?: string } {
-  if (token !== undefined) return { authorization: `Bearer ${token}` };
+  // A header's value is bytes, each a character here.
+  if (token !== undefined)
+    return { authorization: `Bearer ${Buffer.from(token, 'utf8').toString('latin1')}` };
   if (basic === undefined) return {};
   const user = Buffer.from(`${basic.username}:${basic.password}`, 'utf8').toString('base64');
   return { authorization: `Basic ${user}` };

@@ -87,6 +87,11 @@ describe('how often a plugin runs', () => {
   });
 });
 
+test('white space around a token is not part of it', async () => {
+  door.answers = [printing({ token: ' a\n' })];
+  expect((await sourceOf().current()).token).toBe('a');
+});
+
 describe('what a plugin gets', () => {
   const infoOf = () => JSON.parse(door.runs[0]!.env.KUBERNETES_EXEC_INFO!);
   beforeEach(() => {
@@ -170,6 +175,12 @@ describe('what a plugin may print wrongly, which is never quoted', () => {
     ['no status', printing(null), 'printed no status'],
     ['an empty status', printing({}), 'printed neither a token nor a certificate'],
     ['a numeric token', printing({ token: 1 }), 'printed a token that is not a string'],
+    [
+      'a token of two lines',
+      printing({ token: 'S3CRET\nS3CRET' }),
+      'printed a token that has a control character',
+    ],
+    ['a blank token', printing({ token: '\n' }), 'printed neither a token nor a certificate'],
     [
       'only a key',
       printing({ token: 't', clientKeyData: 'S3CRET' }),

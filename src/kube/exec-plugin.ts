@@ -1,5 +1,6 @@
 import { type Captured, captureForeground } from '../sys/foreground.ts';
 import { messageOf, UserError } from '../util/errors.ts';
+import { bearerToken, NOT_A_TOKEN } from './bearer-token.ts';
 import type { CredentialSource, Credentials } from './credentials.ts';
 import type { StanzaFields } from './stanza-fields.ts';
 
@@ -206,7 +207,8 @@ function parseCredential(text: string, apiVersion: string): { credentials: Crede
     if (typeof value !== 'string') return wrong(`printed a ${name} that is not a string`);
     return value === '' ? undefined : value;
   };
-  const token = field('token');
+  const token =
+    (bearerToken(field('token') ?? '') ?? wrong(`printed a token that ${NOT_A_TOKEN}`)) || undefined;
   const cert = field('clientCertificateData');
   const key = field('clientKeyData');
   if (token === undefined && cert === undefined && key === undefined) {

@@ -130,7 +130,7 @@ function source(current: () => Promise<Credentials>): CredentialSource {
 
 /** A token file that can be read comes before a token, as in client-go. */
 async function tokenOf(user: StanzaFields): Promise<string | (() => Promise<string>) | undefined> {
-  const token = user.text('token');
+  const token = user.token('token');
   const file = user.path('tokenFile');
   if (file === undefined) return token;
   const read = tokenReader(file);

@@ -119,6 +119,12 @@ current-context: missing
         { token: 'S3CRET', username: 'a', password: 'S3CRET' },
         'token and username are both given, only one is allowed',
       ],
+      ['a token of two lines', { token: 'S3CRET\r\nS3CRET' }, 'token has a control character'],
+      [
+        'an OpenID Connect token of two lines',
+        { 'auth-provider': { name: 'oidc', config: { 'id-token': 'S3CRET\0' } } },
+        'auth-provider: config: id-token has a control character',
+      ],
       [
         'groups without a user',
         { token: 't', 'as-groups': ['a'] },
@@ -290,6 +296,20 @@ describe('what can change while a client runs', () => {
     const alone = loadKubeconfig(await file('alone.conf', users({ tokenFile: 'nowhere' })));
     await expect(alone).rejects.toThrow(
       `cannot read bearer token ${join(directory, 'nowhere')}: no such file`,
+    );
+  });
+
+  test('white space around a token is not part of it, and control characters in it are refused', async () => {
+    const users = (user: object) => JSON.stringify({ ...goodFile, users: [{ name: 'u', user }] });
+    expect(await loadKubeconfig(await file('blank.conf', users({ token: ' t\n' })))).toMatchObject({
+      token: 't',
+    });
+    expect(await loadKubeconfig(await file('blank.conf', users({ token: '\n' })))).not.toHaveProperty(
+      'token',
+    );
+    await file('token', 'S3CRET\nS3CRET\n');
+    await expect(loadKubeconfig(await file('two.conf', users({ tokenFile: 'token' })))).rejects.toThrow(
+      `cannot read bearer token ${join(directory, 'token')}: it has a control character`,
     );
   });
 

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileProblem } from '../sys/file-problem.ts';
 import { messageOf, UserError } from '../util/errors.ts';
+import { bearerToken, NOT_A_TOKEN } from './bearer-token.ts';
 import { besideFile, type Stanza } from './kubeconfig-files.ts';
 
 /** Words that are `true` in YAML 1.1, which kubectl reads, and text in YAML 1.2, which we do. */
@@ -32,6 +33,11 @@ export class StanzaFields {
     const value = this.#stanza.fields[field] ?? '';
     if (typeof value !== 'string') this.fail(`: ${field} is not a string`);
     return value === '' ? undefined : value;
+  }
+
+  /** A bearer token; undefined when it is absent or empty. */
+  token(field: string): string | undefined {
+    return (bearerToken(this.text(field) ?? '') ?? this.fail(`: ${field} ${NOT_A_TOKEN}`)) || undefined;
   }
 
   flag(field: string): boolean {
