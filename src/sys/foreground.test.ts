@@ -15,6 +15,19 @@ describe('captureForeground', () => {
     await expect(started).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
+  test.each(['SIGTERM', 'SIGHUP'] as const)('passes %s on, and returns how that ended', async (signal) => {
+    const trap = `trap 'exit 9' ${signal.slice(3)}; echo ready >&2; while :; do sleep 0.01; done`;
+    const script = `
+      import { captureForeground } from ${JSON.stringify(`${import.meta.dir}/foreground.ts`)};
+      const ran = captureForeground(['/bin/sh', '-c', process.argv.at(-1)], { env: process.env, stdin: 'ignore' });
+      console.log((await ran).status, process.listenerCount(${JSON.stringify(signal)}));`;
+    const child = Bun.spawn([process.execPath, '-e', script, trap], { stdout: 'pipe', stderr: 'pipe' });
+    const { value } = await child.stderr.getReader().read();
+    expect(new TextDecoder().decode(value)).toBe('ready\n');
+    child.kill(signal);
+    expect(await new Response(child.stdout).text()).toBe('9 0\n');
+  });
+
   test('ends a command that prints without end', async () => {
     await expect(sh('exec cat /dev/zero')).rejects.toThrow('printed more than 4194304 bytes, killed');
   });

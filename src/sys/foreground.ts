@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 
 export interface ForegroundOptions {
@@ -16,15 +16,11 @@ export interface ForegroundOptions {
 export async function foreground(argv: readonly string[], options: ForegroundOptions = {}): Promise<number> {
   const [file, ...args] = argv;
   if (file === undefined) throw new Error('foreground: empty argv');
-  const child = spawn(file, args, {
+  const { child, release } = spawnSharingSignals(file, args, {
     stdio: [options.stdin ?? 'inherit', 'inherit', 'inherit'],
     env: (options.env ?? process.env) as NodeJS.ProcessEnv,
     cwd: options.cwd,
   });
-  const ignore = () => {};
-  const pass = (signal: NodeJS.Signals) => child.kill(signal);
-  for (const signal of ['SIGINT', 'SIGQUIT'] as const) process.on(signal, ignore);
-  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, pass);
   try {
     return await new Promise((resolve, reject) => {
       child.once('error', (cause: NodeJS.ErrnoException) => {
@@ -39,8 +35,35 @@ export async function foreground(argv: readonly string[], options: ForegroundOpt
       child.once('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal!]));
     });
   } finally {
+    release();
+  }
+}
+
+/**
+ * Starts a child and, until it is released, ignores SIGINT and SIGQUIT, which it gets from the terminal by itself, and passes SIGTERM and
+ * SIGHUP on.
+ */
+function spawnSharingSignals(
+  file: string,
+  args: readonly string[],
+  options: SpawnOptions,
+): { child: ChildProcess; release(): void } {
+  let child: ChildProcess | undefined;
+  const ignore = () => {};
+  const pass = (signal: NodeJS.Signals) => child?.kill(signal);
+  // Before it starts: it may be known to run, and be signalled, before spawn returns.
+  for (const signal of ['SIGINT', 'SIGQUIT'] as const) process.on(signal, ignore);
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, pass);
+  const release = () => {
     for (const signal of ['SIGINT', 'SIGQUIT'] as const) process.off(signal, ignore);
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.off(signal, pass);
+  };
+  try {
+    child = spawn(file, args, options);
+    return { child, release };
+  } catch (cause) {
+    release();
+    throw cause;
   }
 }
 
@@ -56,20 +79,20 @@ const MAX_BYTES = 4 * 1024 * 1024;
 
 /**
  * Runs a command as this process's own, with its standard error and, where it may ask, its terminal, and returns its standard output.
- * It has all the time it needs: somebody may have to log in. Rejects with the error of the system when it cannot be started, and when it
+ * It has all the time it needs: somebody may have to log in. Signals reach it as by {@link foreground}. Rejects with the error of the system when it cannot be started, and when it
  * prints more than 4 MiB.
  */
-export function captureForeground(
+export async function captureForeground(
   argv: readonly string[],
   options: { env: Record<string, string | undefined>; stdin: 'inherit' | 'ignore' },
 ): Promise<Captured> {
   const [file, ...args] = argv;
   if (file === undefined) throw new Error('captureForeground: empty argv');
-  return new Promise((resolve, reject) => {
-    const child = spawn(file, args, {
-      stdio: [options.stdin, 'pipe', 'inherit'],
-      env: options.env as NodeJS.ProcessEnv,
-    });
+  const { child, release } = spawnSharingSignals(file, args, {
+    stdio: [options.stdin, 'pipe', 'inherit'],
+    env: options.env as NodeJS.ProcessEnv,
+  });
+  const captured = new Promise<Captured>((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     child.stdout!.on('data', (chunk: Buffer) => {
@@ -88,4 +111,5 @@ export function captureForeground(
       }),
     );
   });
+  return captured.finally(release);
 }
