@@ -72,8 +72,7 @@ async function listAll<T extends KubeObject>(
 ): Promise<void> {
   let next: string | undefined;
   do {
-    signal?.throwIfAborted();
-    const page = await client.list(resource, { limit: PAGE, ...(next ? { continue: next } : {}) });
+    const page = await client.list(resource, { limit: PAGE, ...(next ? { continue: next } : {}) }, signal);
     reader.add(page.items);
     next = page.metadata.continue;
   } while (next !== undefined && next !== '');

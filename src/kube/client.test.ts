@@ -303,6 +303,22 @@ test('credentials are asked for once for each request', async () => {
   expect(tokens).toEqual(['Bearer T1', 'Bearer T2']);
 });
 
+test('a request that is aborted no longer waits for credentials', async () => {
+  const controller = new AbortController();
+  const credentials = {
+    current: (signal?: AbortSignal) =>
+      new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
+    refused: () => {},
+  };
+  const asked = Promise.allSettled([
+    client({ credentials }).list(pods, {}, controller.signal),
+    client({ credentials }).fetch('GET', '/', undefined, {}, controller.signal),
+  ]);
+  controller.abort('enough');
+  const rejected = { status: 'rejected', reason: 'enough' };
+  expect(await asked).toEqual([rejected, rejected] as never);
+});
+
 test('disable-compression asks for none', async () => {
   const encodings = async (options: Partial<ApiClientOptions>) =>
     (await ask(options)).headers.find(([name]) => name === 'accept-encoding')?.[1];

@@ -111,8 +111,12 @@ export class ApiClient {
     return this.#json('GET', pathOf(resource, namespace, name));
   }
 
-  list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<KubeList<T>> {
-    return this.#json('GET', pathOf(resource, options.namespace) + query(options));
+  list<T extends KubeObject>(
+    resource: Resource<T>,
+    options: ListOptions = {},
+    signal?: AbortSignal,
+  ): Promise<KubeList<T>> {
+    return this.#json('GET', pathOf(resource, options.namespace) + query(options), undefined, {}, signal);
   }
 
   create<T extends KubeObject>(resource: Resource<T>, object: T): Promise<T> {
@@ -209,7 +213,7 @@ export class ApiClient {
     who?: Credentials,
   ): Promise<Response> {
     const { userAgent, headers: own = [], disableCompression, credentials, tlsServerName } = this.#options;
-    const shown = who ?? (await this.#who());
+    const shown = who ?? (await this.#who(signal));
     const all: Record<string, string> = {
       accept: 'application/json',
       'user-agent': userAgent,
@@ -256,9 +260,9 @@ export class ApiClient {
   }
 
   /** The credentials of the next request. */
-  async #who(): Promise<Credentials> {
+  async #who(signal: AbortSignal | undefined): Promise<Credentials> {
     const { token, basic, cert, key, credentials } = this.#options;
-    if (credentials !== undefined) return credentials.current();
+    if (credentials !== undefined) return credentials.current(signal);
     const bearer = typeof token === 'function' ? await token() : token;
     return { token: bearer, basic, cert, key };
   }
@@ -289,10 +293,12 @@ export class ApiClient {
     path: string,
     body?: unknown,
     headers: Record<string, string> = {},
+    caller?: AbortSignal,
   ): Promise<R> {
     // Before the deadline begins: a plugin may ask the user to log in.
-    const who = await this.#who();
-    const signal = AbortSignal.timeout(30_000);
+    const who = await this.#who(caller);
+    const deadline = AbortSignal.timeout(30_000);
+    const signal = caller === undefined ? deadline : AbortSignal.any([caller, deadline]);
     const response = await this.fetch(method, path, body, headers, signal, who);
     return (await response.json().catch((thrown) => this.#unreachable(method, path, signal, thrown))) as R;
   }

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'bun:test';
+import type { Captured } from '../sys/foreground.ts';
 import { execPlugin, execSource, type PluginDoor, type PluginServer } from './exec-plugin.ts';
 import { StanzaFields } from './stanza-fields.ts';
 
@@ -8,11 +9,16 @@ const SERVER: PluginServer = { server: 'https://api.example', ca: 'CA' };
 
 /** A plugin that prints what the test wants, and a clock that the test sets. */
 class FakeDoor implements PluginDoor {
-  readonly runs: { argv: readonly string[]; env: Record<string, string | undefined>; stdin: string }[] = [];
+  readonly runs: {
+    argv: readonly string[];
+    env: Record<string, string | undefined>;
+    stdin: string;
+    signal: AbortSignal;
+  }[] = [];
   readonly env = { PATH: '/bin', KEPT: 'yes' };
   isTerminal = false;
   time = 0;
-  answers: (() => { status: number; stdout: string })[] = [];
+  answers: (() => Captured | Promise<Captured>)[] = [];
 
   now(): number {
     return this.time;
@@ -20,7 +26,7 @@ class FakeDoor implements PluginDoor {
 
   async run(
     argv: readonly string[],
-    options: { env: Record<string, string | undefined>; stdin: 'inherit' | 'ignore' },
+    options: { env: Record<string, string | undefined>; stdin: 'inherit' | 'ignore'; signal: AbortSignal },
   ) {
     this.runs.push({ argv, ...options });
     await Promise.resolve();
@@ -84,6 +90,41 @@ describe('how often a plugin runs', () => {
     const source = sourceOf();
     await expect(source.current()).rejects.toThrow('failed with exit status 1');
     expect((await source.current()).token).toBe('a');
+  });
+});
+
+describe('a request that is aborted while a plugin runs', () => {
+  test('stops waiting; the last one ends the plugin, and the next request runs it again', async () => {
+    const ended = Promise.withResolvers<Captured>();
+    door.answers = [() => ended.promise, printing({ token: 'a' })];
+    const source = sourceOf();
+    const [first, second] = [new AbortController(), new AbortController()];
+    const waiting = [source.current(first.signal), source.current(second.signal)];
+    first.abort('first');
+    await expect(waiting[0]).rejects.toBe('first');
+    expect(door.runs[0]!.signal.aborted).toBe(false);
+    second.abort('second');
+    await expect(waiting[1]).rejects.toBe('second');
+    expect(door.runs[0]!.signal.aborted).toBe(true);
+    ended.resolve({ status: 143, stdout: '' });
+    expect((await source.current()).token).toBe('a');
+    expect(door.runs).toHaveLength(2);
+  });
+
+  test('leaves the plugin to one that is not', async () => {
+    const ended = Promise.withResolvers<Captured>();
+    door.answers = [() => ended.promise];
+    const source = sourceOf();
+    const controller = new AbortController();
+    const patient = source.current();
+    const aborted = source.current(controller.signal);
+    controller.abort('enough');
+    await expect(aborted).rejects.toBe('enough');
+    ended.resolve(printing({ token: 'a' })());
+    expect((await patient).token).toBe('a');
+    await expect(source.current(controller.signal)).rejects.toBe('enough');
+    expect((await source.current()).token).toBe('a');
+    expect(door.runs).toMatchObject([{ signal: { aborted: false } }]);
   });
 });
 

@@ -28,7 +28,7 @@ export interface ExecPlugin {
 export interface PluginDoor {
   run(
     argv: readonly string[],
-    options: { env: Record<string, string | undefined>; stdin: 'inherit' | 'ignore' },
+    options: { env: Record<string, string | undefined>; stdin: 'inherit' | 'ignore'; signal: AbortSignal },
   ): Promise<Captured>;
   env: Readonly<Record<string, string | undefined>>;
   /** Whether somebody can answer the plugin's questions. */
@@ -93,37 +93,70 @@ export function execSource(
   server: PluginServer,
   door: PluginDoor = realDoor,
 ): CredentialSource {
-  let current: Promise<{ credentials: Credentials; expires: number }> | undefined;
-  const ask = async () => {
-    try {
-      return await runPlugin(plugin, cluster, server, door);
-    } catch (cause) {
-      // The next request tries again.
-      current = undefined;
-      throw cause;
-    }
+  let latest: Run | undefined;
+  const begin = (): Run => {
+    const stop = new AbortController();
+    const run = { result: runPlugin(plugin, cluster, server, door, stop.signal), stop, waiting: 0 };
+    // The next request tries again; those that wait get the error.
+    run.result.catch(() => forget(run));
+    return run;
+  };
+  const forget = (run: Run) => {
+    if (latest === run) latest = undefined;
+  };
+  /** What a run gives; the last request that stops waiting for it ends it. */
+  const resultOf = async (run: Run, signal: AbortSignal | undefined): Promise<Printout> => {
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<Printout>();
+    const leave = () => {
+      reject(signal!.reason);
+      if (--run.waiting > 0) return;
+      forget(run);
+      run.stop.abort();
+    };
+    run.waiting++;
+    signal?.addEventListener('abort', leave, { once: true });
+    run.result.then(resolve, reject).finally(() => signal?.removeEventListener('abort', leave));
+    return promise;
   };
   return {
-    async current() {
-      const asked = current;
-      const known = await asked;
-      // Somebody else may have begun another run meanwhile.
-      if (known !== undefined && door.now() > known.expires && current === asked) current = undefined;
-      current ??= ask();
-      return (await current).credentials;
+    async current(signal) {
+      const found = latest;
+      if (found !== undefined) {
+        const known = await resultOf(found, signal);
+        if (door.now() <= known.expires) return known.credentials;
+        forget(found);
+      }
+      // Another request may have begun another run meanwhile.
+      latest ??= begin();
+      return (await resultOf(latest, signal)).credentials;
     },
     refused(credentials) {
-      const asked = current;
-      asked?.then(
+      const asked = latest;
+      asked?.result.then(
         (known) => {
-          if (known.credentials === credentials && current === asked) current = undefined;
+          if (known.credentials === credentials) forget(asked);
         },
         () => {
-          // Whoever waits for it gets the error.
+          // Reported to the requests that wait for it.
         },
       );
     },
   };
+}
+
+/** What a plugin printed: until when it holds is in milliseconds since the epoch. */
+interface Printout {
+  credentials: Credentials;
+  expires: number;
+}
+
+/** One run of a plugin, which may be over. */
+interface Run {
+  readonly result: Promise<Printout>;
+  readonly stop: AbortController;
+  /** Requests that wait for it, or waited until it was over. */
+  waiting: number;
 }
 
 async function runPlugin(
@@ -131,7 +164,8 @@ async function runPlugin(
   cluster: StanzaFields,
   server: PluginServer,
   door: PluginDoor,
-): Promise<{ credentials: Credentials; expires: number }> {
+  signal: AbortSignal,
+): Promise<Printout> {
   const { command, args, env, fields, interactiveMode, installHint } = plugin;
   if (interactiveMode === 'Always' && !door.isTerminal) {
     fields.fail(`: ${command} asks questions, and standard input is not a terminal`);
@@ -150,6 +184,7 @@ async function runPlugin(
     ran = await door.run([command, ...args], {
       env: { ...door.env, ...env, KUBERNETES_EXEC_INFO: JSON.stringify(info) },
       stdin: interactive ? 'inherit' : 'ignore',
+      signal,
     });
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
@@ -185,7 +220,7 @@ function clusterInfo(cluster: StanzaFields, server: PluginServer): Record<string
 }
 
 /** Reads an ExecCredential. @throws UserError with what is wrong, without what was printed. */
-function parseCredential(text: string, apiVersion: string): { credentials: Credentials; expires: number } {
+function parseCredential(text: string, apiVersion: string): Printout {
   const wrong = (problem: string): never => {
     throw new UserError(problem);
   };

@@ -67,7 +67,7 @@ export class Informer<T extends KubeObject> {
     const backoff = new Backoff(100, 10_000);
     while (!signal.aborted) {
       try {
-        if (this.#resourceVersion === undefined) await this.#relist();
+        if (this.#resourceVersion === undefined) await this.#relist(signal);
         await this.#watch(signal, () => backoff.forget(''));
       } catch (error) {
         if (signal.aborted) return;
@@ -85,12 +85,13 @@ export class Informer<T extends KubeObject> {
     }
   }
 
-  async #relist(): Promise<void> {
+  async #relist(signal: AbortSignal): Promise<void> {
     const fresh = new Map<string, T>();
     let next: string | undefined;
     let version: string | undefined;
     do {
-      const page = await this.#client.list(this.#resource, { ...this.#options, limit: 500, continue: next });
+      const options = { ...this.#options, limit: 500, continue: next };
+      const page = await this.#client.list(this.#resource, options, signal);
       for (const item of page.items) fresh.set(keyOf(item), item);
       next = page.metadata.continue === '' ? undefined : page.metadata.continue;
       version = page.metadata.resourceVersion;

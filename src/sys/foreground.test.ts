@@ -28,6 +28,15 @@ describe('captureForeground', () => {
     expect(await new Response(child.stdout).text()).toBe('9 0\n');
   });
 
+  test('an abort ends it', async () => {
+    const controller = new AbortController();
+    const options = { env: { PATH: process.env.PATH }, stdin: 'ignore', signal: controller.signal } as const;
+    const ran = captureForeground(['/bin/sleep', '1000'], options);
+    controller.abort();
+    expect(await ran).toEqual({ status: 143, stdout: '' });
+    await expect(captureForeground(['/bin/sleep', '1000'], options)).rejects.toBe(controller.signal.reason);
+  });
+
   test('ends a command that prints without end', async () => {
     await expect(sh('exec cat /dev/zero')).rejects.toThrow('printed more than 4194304 bytes, killed');
   });

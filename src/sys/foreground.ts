@@ -79,15 +79,17 @@ const MAX_BYTES = 4 * 1024 * 1024;
 
 /**
  * Runs a command as this process's own, with its standard error and, where it may ask, its terminal, and returns its standard output.
- * It has all the time it needs: somebody may have to log in. Signals reach it as by {@link foreground}. Rejects with the error of the system when it cannot be started, and when it
+ * It has all the time it needs: somebody may have to log in. Signals reach it as by {@link foreground}; an abort
+ * ends it with SIGTERM. Rejects with the error of the system when it cannot be started, and when it
  * prints more than 4 MiB.
  */
 export async function captureForeground(
   argv: readonly string[],
-  options: { env: Record<string, string | undefined>; stdin: 'inherit' | 'ignore' },
+  options: { env: Record<string, string | undefined>; stdin: 'inherit' | 'ignore'; signal?: AbortSignal },
 ): Promise<Captured> {
   const [file, ...args] = argv;
   if (file === undefined) throw new Error('captureForeground: empty argv');
+  options.signal?.throwIfAborted();
   const { child, release } = spawnSharingSignals(file, args, {
     stdio: [options.stdin, 'pipe', 'inherit'],
     env: options.env as NodeJS.ProcessEnv,
@@ -111,5 +113,11 @@ export async function captureForeground(
       }),
     );
   });
-  return captured.finally(release);
+  const end = () => child.kill();
+  const { signal } = options;
+  signal?.addEventListener('abort', end, { once: true });
+  return captured.finally(() => {
+    signal?.removeEventListener('abort', end);
+    release();
+  });
 }
