@@ -29,6 +29,8 @@ export async function runHook(
         headers: httpHeaders.map(({ name, value }): [string, string] => [name, value]),
         signal,
         tls: { rejectUnauthorized: false },
+        // As for probes.
+        proxy: false,
       } as RequestInit);
       await response.body?.cancel();
       return undefined;

@@ -80,6 +80,8 @@ async function httpProbe(
       // A probe asks whether something answers, not who it is.
       tls: { rejectUnauthorized: false },
       keepalive: false,
+      // The kubelet asks pods directly, whatever its environment says.
+      proxy: false,
     } as RequestInit);
     await response.body?.cancel();
     if (response.status >= 200 && response.status < 400) return { outcome: 'success', message: '' };
