@@ -236,14 +236,14 @@ describe('a proxy that does not do its work', () => {
       'never ends',
       'http',
       answering('HTTP/1.1 200 OK\r\n'.repeat(9000)),
-      'the proxy says more than a proxy would',
+      "the proxy's answer is longer than 65536 bytes",
     ],
     ['is an older one', 'socks5', answering([4, 0]), 'the proxy does not speak SOCKS 5'],
     [
       'wants something else',
       'socks5',
       answering([5, 255]),
-      'the proxy wants another way of authentication than is given',
+      'the proxy accepts none of the offered authentication methods',
     ],
     ['does not know us', 'socks5', answering([5, 2], [1, 1]), 'the proxy refuses the user or the password'],
     [

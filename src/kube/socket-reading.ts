@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-/** How much a proxy may say before its tunnel is open. */
+/** How long the answer of a proxy may be before its tunnel is open. */
 const MAX_BYTES = 65_536;
 
 /**
@@ -18,7 +18,7 @@ export async function readUntil(
       if (bytes.length > wanted) socket.unshift(bytes.subarray(wanted));
       return bytes.subarray(0, wanted);
     }
-    if (bytes.length > MAX_BYTES) throw new Error('the proxy says more than a proxy would');
+    if (bytes.length > MAX_BYTES) throw new Error(`the proxy's answer is longer than ${MAX_BYTES} bytes`);
     const chunk = socket.read() as Buffer | null;
     if (chunk === null) await eventOf(socket, 'readable');
     else bytes = Buffer.concat([bytes, chunk]);

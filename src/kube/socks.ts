@@ -33,7 +33,7 @@ export async function socksHandshake(socket: Socket, proxy: URL, host: string, p
   if (version !== VERSION) throw new Error('the proxy does not speak SOCKS 5');
   if (method === METHOD.password && user !== undefined) await authenticate(socket, user);
   else if (method !== METHOD.none)
-    throw new Error('the proxy wants another way of authentication than is given');
+    throw new Error('the proxy accepts none of the offered authentication methods');
   socket.write(Buffer.from([VERSION, CONNECT, 0, ...addressOf(host), port >> 8, port & 0xff]));
   // The address that follows is the proxy's own end, of no interest.
   const reply = await readUntil(socket, (bytes) => {
