@@ -7,8 +7,9 @@ import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
 
 /**
- * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and node reports from files (`<node>.json`, what `hostport
- * node-report` printed on each). A node without a file was not asked; a node whose file is not a report is unknown. Sends no probes.
+ * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and
+ * node reports from files (`<node>.json`, what `hostport node-report` printed on each). A node without a file was not asked; a
+ * node whose file is not a report is unknown. Sends no probes.
  */
 export async function clusterWorld(
   kubeconfig: string | undefined,

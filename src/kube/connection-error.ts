@@ -9,7 +9,7 @@ export interface Route {
 
 /**
  * A request that got no answer of the API: the server cannot be reached, is not the one that was meant, or broke off. Says what was asked
- * of which URL, by whose configuration and through which proxy. Nobody's password is in it: not those of URLs, and no header.
+ * of which URL, by whose configuration and through which proxy. It has no secret: neither user and password of a URL, nor a header.
  */
 export class ConnectionError extends Error {
   /** The error's code as the system, the TLS library or the runtime has it: `ECONNREFUSED`; undefined where there is none. */

@@ -3,7 +3,7 @@ import type { StanzaFields } from './stanza-fields.ts';
 /**
  * The headers by which a user asks to be treated as another: fields `as`, `as-uid`, `as-groups` and `as-user-extra`. A header comes once for
  * each group and each value. Source: client-go's impersonatingRoundTripper.
- * @throws UserError when there is anything but no `as`.
+ * @throws UserError when one of the other fields is set without `as`, or a value has a control character.
  */
 export function impersonation(user: StanzaFields): [name: string, value: string][] {
   const name = user.text('as');

@@ -38,8 +38,8 @@ export type ProxyKind = 'http' | 'https' | 'socks5';
 export const ANSWER = { major: '1', minor: '33', gitVersion: 'v1.33.0' };
 
 /**
- * A server with TLS on loopback that records what arrives and answers {@link ANSWER}, compressed where that is accepted, another without TLS, and proxies of every kind, which bring any
- * name and address to them. The server's certificate is for `api.example` and 127.0.0.1, the proxy's for localhost.
+ * A server with TLS on loopback that records what arrives and answers {@link ANSWER}, compressed where that is accepted, another without
+ * TLS, and proxies of every kind, which bring any name and address to them. The server's certificate is for `api.example` and 127.0.0.1, the proxy's for localhost.
  */
 export class Recorder implements AsyncDisposable {
   readonly arrivals: Arrival[] = [];

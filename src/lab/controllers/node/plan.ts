@@ -74,7 +74,8 @@ export function wantedTaints(node: Node, now: number): Taint[] | undefined {
 
 /**
  * When a pod must leave a node with these taints, milliseconds since the epoch: now when one of its NoExecute taints is not
- * tolerated, after the shortest tolerationSeconds when all are (the first toleration that matches a taint counts), never (undefined) when they are tolerated without limit.
+ * tolerated, after the shortest tolerationSeconds when all are (the first toleration that matches a taint counts), never (undefined) when
+ * they are tolerated without limit.
  */
 export function evictionTime(
   pod: Pod,
