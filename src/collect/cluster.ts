@@ -1,6 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { kubectlAccess } from '../kube/kubeconfig.ts';
+import { unverifiedServer } from '../kube/unverified-server.ts';
 import type { World } from '../path/model/world.ts';
 import { InputError, UserError } from '../util/errors.ts';
 import { readReports } from './bundle.ts';
@@ -9,19 +10,22 @@ import { readClusterObjects } from './cluster-objects.ts';
 /**
  * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and
  * node reports from files (`<node>.json`, what `hostport node-report` printed on each). A node without a file was not asked; a
- * node whose file is not a report is unknown. Sends no probes.
+ * node whose file is not a report is unknown. Sends no probes. `warn` gets a line when the server is not verified.
  */
 export async function clusterWorld(
   kubeconfig: string | undefined,
   reportsDirectory: string,
-  signal?: AbortSignal,
+  { signal, warn }: { signal?: AbortSignal; warn(line: string): void },
 ): Promise<World> {
   if (!existsSync(reportsDirectory))
     throw new InputError(
       `cannot read the node reports in ${reportsDirectory}: no such directory; write one report per node there with "hostport node-report"`,
     );
   const { reports, unread } = readReports(realpathSync(reportsDirectory), reportsDirectory);
-  const client = new ApiClient(await accessOf(kubeconfig));
+  const access = await accessOf(kubeconfig);
+  const unverified = unverifiedServer(access);
+  if (unverified !== undefined) warn(unverified);
+  const client = new ApiClient(access);
   const objects = await readClusterObjects(client, signal);
   return {
     observedAt: new Date().toISOString(),

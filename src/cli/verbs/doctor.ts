@@ -18,6 +18,7 @@ import { interruptible } from '../interruptible.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
+import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
 interface DoctorOptions {
@@ -84,9 +85,15 @@ export function doctorVerb() {
         process.stdout.write(explain(options.explain, options.output));
         return;
       }
+      const warned = new Set<string>();
+      const warn = (line: string) => {
+        // Once, however often it looks.
+        if (!warned.has(line)) process.stderr.write(`WARNING: ${safeText(line)}\n`);
+        warned.add(line);
+      };
       await interruptible(async (signal) => {
         const look = async () => {
-          const world = await observe(options, signal);
+          const world = await observe(options, warn, signal);
           if (options.save !== undefined) await saveBundle(world, options.save);
           const { diagnosis } = diagnose(world);
           print(diagnosis, options);
@@ -114,9 +121,14 @@ export function doctorVerb() {
   );
 }
 
-async function observe(options: DoctorOptions, signal: AbortSignal): Promise<World> {
+async function observe(
+  options: DoctorOptions,
+  warn: (line: string) => void,
+  signal: AbortSignal,
+): Promise<World> {
   if (options.from !== undefined) return bundleWorld(options.from);
-  if (options.reports !== undefined) return clusterWorld(options.kubeconfig, options.reports, signal);
+  if (options.reports !== undefined)
+    return clusterWorld(options.kubeconfig, options.reports, { signal, warn });
   if (options.local) return localWorld(realExec, signal, { probes: options.probe === true });
   return collectLabWorld(await requireRecord(options.name), { probes: options.probe !== false, signal });
 }

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { watchNode } from '../../agent/watch.ts';
 import type { ApiClientOptions } from '../../kube/client.ts';
 import { inClusterConfig, loadKubeconfig } from '../../kube/kubeconfig.ts';
+import { unverifiedServer } from '../../kube/unverified-server.ts';
 import { readRuntime } from '../../node/report/runtime.ts';
 import type { HealScope } from '../../path/heal/plan.ts';
 import { calledAs } from '../../sys/called-as.ts';
@@ -40,6 +41,8 @@ export async function healWatch(options: HealWatchOptions, scope: HealScope): Pr
   if ('heldBy' in lock)
     throw new UserError(`cannot watch this node: it is already watched by ${lock.heldBy}`);
   const log = logger('hostport-agent');
+  const unverified = api && unverifiedServer(api);
+  if (unverified !== undefined) log(safeText(`warning: ${unverified}`));
   const { signal, dispose } = terminationSignal();
   try {
     await watchNode(
