@@ -21,8 +21,8 @@ export interface Backends {
     /** With `key` also what the reference plugin left of that attachment. */
     remove(owners: readonly Owner[], key?: AttachmentKey): Promise<InstalledMapping[]>;
   };
-  /** The IPv4 mappings of other plugins. Rejects when they cannot be determined. */
-  ofOthers(): Promise<InstalledMapping[]>;
+  /** Where the IPv4 mappings of other plugins lead, as {@link InstalledMapping} has it. Rejects when they cannot be determined. */
+  targetsOfOthers(): Promise<string[]>;
 }
 
 export function backends(
@@ -80,7 +80,10 @@ export function backends(
           warn,
         ),
     },
-    ofOthers: async () => [...(await iptables.unrecorded()), ...(await reference.mapped())],
+    targetsOfOthers: async () => [
+      ...(await iptables.unrecorded()).map(({ target }) => target),
+      ...(await reference.targets()),
+    ],
   };
 }
 

@@ -146,34 +146,77 @@ describe('a GC', () => {
   });
 });
 
-describe('what is mapped', () => {
+describe('where mappings lead', () => {
   test('of IPv4, of every container', async () => {
-    expect([await tables.mapped(), machine.ran]).toEqual([[], []]);
+    expect([await tables.targets(), machine.ran]).toEqual([[], []]);
     rule(1, undefined, web, 'other');
-    expect([await tables.mapped(), machine.ran]).toEqual([[], []]);
+    expect([await tables.targets(), machine.ran]).toEqual([[], []]);
     rule(2, 'c', web);
     rule(3, 'd', web, 'hostports', 'ip6');
     machine.foreign.shift();
-    expect(await tables.mapped()).toEqual([MAPPING]);
+    expect(await tables.targets()).toEqual(['10.0.0.5:8080']);
   });
 
-  test.each<[string, object[], object[]]>([
-    ['a mapping', web, [MAPPING]],
-    ['of one address', [field('ip', 'daddr', '10.1.1.1'), ...web], [{ ...MAPPING, hostIP: '10.1.1.1' }]],
-    ['of several addresses', [field('ip', 'daddr', { set: [] }), ...web], [MAPPING]],
-    ['of a source port', [field('tcp', 'sport', 80), dnat('10.0.0.5', 8080)], []],
-    ['of a range of ports', [field('tcp', 'dport', { range: [1, 2] }), dnat('10.0.0.5', 8080)], []],
-    ['without a port', [dnat('10.0.0.5', 8080)], []],
-    ['into a map', [field('tcp', 'dport', 80), dnat({ map: {} })], []],
-    ['before its port', [dnat('10.0.0.5', 1), field('tcp', 'dport', 80)], []],
+  /** A rule, where it leads, and the mapping that is known when it is removed. */
+  test.each<[string, object[], string[], object[]]>([
+    ['a mapping', web, ['10.0.0.5:8080'], [MAPPING]],
+    [
+      'of one address',
+      [field('ip', 'daddr', '10.1.1.1'), ...web],
+      ['10.0.0.5:8080'],
+      [{ ...MAPPING, hostIP: '10.1.1.1' }],
+    ],
+    ['of several addresses', [field('ip', 'daddr', { set: [] }), ...web], ['10.0.0.5:8080'], [MAPPING]],
+    ['of a source port', [field('tcp', 'sport', 80), dnat('10.0.0.5', 8080)], ['10.0.0.5:8080'], []],
+    [
+      'of a range of ports',
+      [field('tcp', 'dport', { range: [1, 2] }), dnat('10.0.0.5', 8080)],
+      ['10.0.0.5:8080'],
+      [],
+    ],
+    ['without a port', [dnat('10.0.0.5', 8080)], ['10.0.0.5:8080'], []],
+    [
+      'to the same port',
+      [field('tcp', 'dport', 80), dnat('10.0.0.5')],
+      ['10.0.0.5'],
+      [{ ...MAPPING, target: '10.0.0.5' }],
+    ],
+    [
+      'to the same port of IPv6',
+      [field('tcp', 'dport', 80), dnat('fd00::5')],
+      ['fd00::5'],
+      [{ ...MAPPING, target: 'fd00::5' }],
+    ],
+    [
+      'to a range of ports',
+      [field('tcp', 'dport', 80), dnat('10.0.0.5', { range: [80, 90] })],
+      ['10.0.0.5:80-90'],
+      [{ ...MAPPING, target: '10.0.0.5:80-90' }],
+    ],
+    [
+      'to ports from a map',
+      [field('tcp', 'dport', 80), dnat('10.0.0.5', { map: {} })],
+      ['{"addr":"10.0.0.5","port":{"map":{}}}'],
+      [{ ...MAPPING, target: '{"addr":"10.0.0.5","port":{"map":{}}}' }],
+    ],
+    [
+      'into a map',
+      [field('tcp', 'dport', 80), dnat({ map: {} })],
+      ['{"addr":{"map":{}}}'],
+      [{ ...MAPPING, target: '{"addr":{"map":{}}}' }],
+    ],
+    ['to nothing', [field('tcp', 'dport', 80), { dnat: null }], ['null'], [{ ...MAPPING, target: 'null' }]],
+    ['before its port', [dnat('10.0.0.5', 1), field('tcp', 'dport', 80)], ['10.0.0.5:1'], []],
     [
       'by something else',
       [{ counter: null }, { match: { op: '==', left: { meta: {} }, right: 80 } }, ...web],
+      ['10.0.0.5:8080'],
       [MAPPING],
     ],
-    ['without a translation', [field('tcp', 'dport', 80)], []],
-  ])('%s', async (_name, expr, mappings) => {
+    ['without a translation', [field('tcp', 'dport', 80)], [], []],
+  ])('%s', async (_name, expr, targets, removed) => {
     rule(1, 'c', expr);
-    expect(await tables.mapped()).toEqual(mappings as never);
+    expect(await tables.targets()).toEqual(targets);
+    expect(await tables.remove(KEY)).toEqual(removed as never);
   });
 });

@@ -54,12 +54,12 @@ export class ReferenceTables {
     });
   }
 
-  /** The IPv4 mappings of all containers. */
-  async mapped(): Promise<InstalledMapping[]> {
+  /** Where the IPv4 rules of all containers lead, as {@link InstalledMapping} has it. */
+  async targets(): Promise<string[]> {
     const isThere = this.#machine
       .foreignRules('ip', REFERENCE_NFT_TABLE)
       .some(({ chain }) => CHAINS.has(chain));
-    return isThere ? (await this.#list('ip')).flatMap(mappingOf) : [];
+    return isThere ? (await this.#list('ip')).flatMap(({ expr }) => expr.flatMap(targetOf)) : [];
   }
 
   async #remove(
@@ -119,12 +119,25 @@ function mappingOf({ expr }: PrintedRule): InstalledMapping[] {
       [protocol, hostPort] = [payload.protocol, match.right];
     }
     if (payload?.field === 'daddr' && typeof match?.right === 'string') hostIP = match.right;
-    const dnat = statement.dnat as { addr?: unknown; port?: unknown } | undefined;
-    if (typeof dnat?.addr !== 'string' || protocol === undefined || hostPort === undefined) continue;
-    const target = formatEndpoint({ address: dnat.addr, port: String(dnat.port) });
+    const [target] = targetOf(statement);
+    if (target === undefined || protocol === undefined || hostPort === undefined) continue;
     return [{ protocol, hostPort, hostIP, target }];
   }
   return [];
+}
+
+/** What a statement translates the destination to, if it does: what is not an address with ports, as nft prints it. */
+function targetOf({ dnat }: PrintedRule['expr'][number]): string[] {
+  if (dnat === undefined) return [];
+  const { addr, port } = (dnat ?? {}) as { addr?: unknown; port?: unknown };
+  const ports = port === undefined || typeof port === 'number' ? port : rangeOf(port);
+  if (typeof addr !== 'string' || (port !== undefined && ports === undefined)) return [JSON.stringify(dnat)];
+  return [ports === undefined ? addr : formatEndpoint({ address: addr, port: ports })];
+}
+
+function rangeOf(port: unknown): string | undefined {
+  const { range } = (port ?? {}) as { range?: unknown };
+  return Array.isArray(range) ? range.join('-') : undefined;
 }
 
 interface Payload {

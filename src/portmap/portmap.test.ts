@@ -607,6 +607,34 @@ describe('UDP flows', () => {
   });
 });
 
+test('UDP flows through a mapping that was changed by hand end with its DEL, as far as it can be read', async () => {
+  const ports = [53, 54, 55].map((hostPort) => ({ protocol: 'udp', hostPort }));
+  await plugin().add(request({ ports }));
+  const rule = (port: number, target: string) =>
+    `-A ${CHAIN} -p udp -m udp --dport ${port} -j DNAT --to-destination ${target}`;
+  await machine.tables.ipv4.restore([
+    `-F ${CHAIN}`,
+    ...[rule(53, '10.0.0.5:80-90'), rule(54, '10.0.0.5'), rule(55, ':80')],
+  ]);
+  const answered: [port: number, by: number][] = [
+    [53, 80],
+    [53, 90],
+    [53, 91],
+    [54, 54],
+    [54, 80],
+    [55, 80],
+  ];
+  for (const [port, by] of answered) {
+    machine.flows.push({ to: '10.1.1.1', port, by: `10.0.0.5 ${by}` });
+  }
+  await plugin().del(request());
+  expect(machine.flows.map(({ port, by }) => `${port} ${by}`)).toEqual([
+    '53 10.0.0.5 91',
+    '54 10.0.0.5 80',
+    '55 10.0.0.5 80',
+  ]);
+});
+
 describe('GC', () => {
   const gc = (...valid: [string, string][]) =>
     plugin().gc(

@@ -9,9 +9,8 @@ import type { Exec } from '../sys/exec.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { NotRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
-import { parseEndpoint } from '../util/endpoint.ts';
 import { messageOf } from '../util/errors.ts';
-import { FAMILIES, type Family, familyOf } from '../util/family.ts';
+import { FAMILIES, type Family } from '../util/family.ts';
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import { attachedAs, everyNameOf, namesOf } from './attached.ts';
 import { AttachmentFiles, type Attachments, type Recorded } from './attachments.ts';
@@ -29,6 +28,7 @@ import {
   withoutRouteLocalnet,
 } from './route-localnet.ts';
 import { type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
+import { addressIn, familyIn, isAnsweredBy, isLedTo } from './target.ts';
 
 /**
  * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node.
@@ -255,15 +255,12 @@ async function forgetFlows(
   request: PluginRequest,
 ): Promise<void> {
   try {
-    for (const { protocol, hostPort, target } of removed) {
-      if (protocol !== 'udp') continue;
-      const pod = parseEndpoint(target);
-      if (pod === undefined) continue;
-      const family = familyOf(pod.address);
-      for (const flow of await listUdpFlows(exec, family, hostPort)) {
-        if (flow.replySource === pod.address && flow.replySourcePort === pod.port) {
-          await deleteUdpFlows(exec, family, flow);
-        }
+    for (const mapping of removed) {
+      if (mapping.protocol !== 'udp') continue;
+      const family = familyIn(mapping.target);
+      if (family === undefined) continue;
+      for (const flow of await listUdpFlows(exec, family, mapping.hostPort)) {
+        if (isAnsweredBy(flow, mapping)) await deleteUdpFlows(exec, family, flow);
       }
     }
   } catch (error) {
@@ -349,15 +346,19 @@ function keyOf({ config, containerId, ifName }: PluginRequest): AttachmentKey {
 /** Whether the mappings under a name lead to one of these addresses. */
 function leadsTo({ every }: Backends) {
   return async (owner: Owner, addresses: ReadonlySet<string>): Promise<boolean> =>
-    (await every.mapped(owner)).some(({ target }) => addresses.has(parseEndpoint(target)?.address ?? ''));
+    (await every.mapped(owner)).some(({ target }) =>
+      [...addresses].some((address) => isLedTo(target, address)),
+    );
 }
 
 /** The addresses that another plugin's mappings lead to; undefined, with a warning, when they cannot be determined. */
 async function podsOfOthers(rules: Backends, { warn }: PluginRequest): Promise<IpAddress[] | undefined> {
   try {
-    return (await rules.ofOthers()).flatMap(
-      ({ target }) => parseIp(parseEndpoint(target)?.address ?? '') ?? [],
-    );
+    return (await rules.targetsOfOthers()).map((target) => {
+      const pod = addressIn(target);
+      if (pod === undefined) throw new Error(`one of them leads to ${target}, which is not one address`);
+      return pod;
+    });
   } catch (error) {
     if (error instanceof CniError && error.code === cniErrorCode.tryAgainLater) throw error;
     const why = error instanceof CniError && error.details !== '' ? error.details : messageOf(error);

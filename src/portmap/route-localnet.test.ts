@@ -365,6 +365,37 @@ describe('the plugin', () => {
     expect(values()).toEqual(['0', '0']);
   });
 
+  /** A mapping of another plugin, whether it keeps the setting of cilium_host, and whether that needed a warning. */
+  test.each<[string, string, string | undefined]>([
+    ['10.0.0.9:80', '1', undefined],
+    ['10.0.0.9:80-90', '1', undefined],
+    ['10.0.0.9', '1', undefined],
+    ['10.1.1.9:80-90', '0', undefined],
+    ['10.1.1.8-10.1.1.9:80', '1', '10.1.1.8-10.1.1.9:80'],
+    ['10.1.1.9:undefined', '1', '10.1.1.9:undefined'],
+    [':80', '1', ':80'],
+  ])('leaves it on where another plugin’s mapping to %s may need it', async (target, value, unread) => {
+    await plugin().add({ ...request({ hostIP: '10.1.1.1' }), containerId: 'other' });
+    attachments.records.clear();
+    const other = attachmentChain('net', 'other');
+    await machine.tables.ipv4.restore([
+      `-F ${other}`,
+      `-A ${other} -p tcp -m tcp --dport 80 -j DNAT --to-destination ${target}`,
+    ]);
+    await plugin().add(
+      request({ config: { runtimeConfig: { portMappings: [{ hostPort: 81, containerPort: 81 }] } } }),
+    );
+    await plugin().del(request());
+    expect(warnings.splice(0)).toEqual(
+      unread === undefined
+        ? []
+        : [
+            `route_localnet stays on: cannot determine whether another plugin's mappings need it: one of them leads to ${unread}, which is not one address`,
+          ],
+    );
+    expect(machine.settings.get('cilium_host')).toBe(value);
+  });
+
   test('leaves it on where other plugins’ mappings cannot be read, and says so', async () => {
     await plugin().add(request({ config: { backend: 'nftables' } }));
     machine.tables.ipv4.hasChain = () => true;

@@ -155,7 +155,9 @@ export interface InstalledMapping {
   protocol: string;
   hostPort: number;
   hostIP: string | undefined;
-  /** `address:port` of the pod. */
+  /**
+   * `address:port` of the pod, IPv6 in brackets. Rules that were not written by us may lead elsewhere: see target.ts.
+   */
   target: string;
 }
 

@@ -1,4 +1,4 @@
-import { type AddressValue, parseAddress } from '../../util/address.ts';
+import { parseAddress } from '../../util/address.ts';
 import { FAMILY_OF_NFT, iptablesProgram, type NftFamily } from '../../util/family.ts';
 import { splitWords } from '../iptables/rule-text.ts';
 import { exact, fieldMatch, interfacePattern, parseNetwork, range } from './match-builders.ts';
@@ -11,7 +11,6 @@ import {
   type Hook,
   type Match,
   type NatSource,
-  type NatTarget,
   type Operand,
   type Pattern,
   protocolNumber,
@@ -20,6 +19,7 @@ import {
   type Statement,
   type Table,
 } from './model.ts';
+import { parseNatTarget, portEnds } from './nat-target.ts';
 
 /** Longest document and line, in characters: no node prints more, and a broken one must not take all memory. */
 const MAX_DOCUMENT = 64 * 1024 * 1024;
@@ -469,14 +469,6 @@ function portRange(text: string, separator: ':' | '-'): Pattern | undefined {
   return ends && range(ends.from, ends.to);
 }
 
-function portEnds(text: string, separator: ':' | '-'): { from: number; to: number } | undefined {
-  const at = text.indexOf(separator);
-  const from = at < 0 ? text : text.slice(0, at) || '0';
-  const to = at < 0 ? text : text.slice(at + 1) || '65535';
-  if (!/^\d{1,5}$/.test(from) || !/^\d{1,5}$/.test(to)) return undefined;
-  return { from: Number(from), to: Number(to) };
-}
-
 /** `0x4000/0x4000` or `0x4000`. */
 function markAndMask(text: string): { value: number; mask: number } | undefined {
   const slash = text.indexOf('/');
@@ -593,32 +585,4 @@ function portsSource(ports: string | undefined, text: string): NatSource {
 function natSource(text: string | undefined, whole: string): NatSource {
   const target = text === undefined ? undefined : parseNatTarget(text);
   return target === undefined ? { opaque: whole } : { literal: target };
-}
-
-/** Parses what `--to-destination` and `--to-source` take; undefined for anything else. */
-export function parseNatTarget(text: string): NatTarget | undefined {
-  let addresses = text;
-  let ports: string | undefined;
-  const bracket = text.lastIndexOf(']');
-  const colon = bracket >= 0 ? text.indexOf(':', bracket) : text.indexOf(':');
-  if (colon >= 0 && (bracket >= 0 || text.indexOf(':', colon + 1) < 0)) {
-    addresses = text.slice(0, colon);
-    ports = text.slice(colon + 1);
-  }
-  const target: NatTarget = {};
-  addresses = addresses.replace(/[[\]]/g, '');
-  if (addresses !== '') {
-    const dash = addresses.indexOf('-');
-    const from = parseAddress(dash < 0 ? addresses : addresses.slice(0, dash));
-    const to: AddressValue | undefined = dash < 0 ? from : parseAddress(addresses.slice(dash + 1));
-    if (from === undefined || to === undefined || typeof from !== typeof to) return undefined;
-    target.address = { from, to };
-  }
-  if (ports !== undefined) {
-    // A base for shifted port ranges (`80-90/100`) is not modelled.
-    const port = ports.includes('/') ? undefined : portEnds(ports, '-');
-    if (port === undefined) return undefined;
-    target.port = port;
-  }
-  return target.address === undefined && target.port === undefined ? undefined : target;
 }

@@ -1,6 +1,5 @@
 import { formatAddress, parseAddress } from '../../../util/address.ts';
 import type { NftFamily } from '../../../util/family.ts';
-import { parseNatTarget } from '../../read/iptables-save.ts';
 import { ANY, exact, range } from '../../read/match-builders.ts';
 import type {
   BaseChain,
@@ -23,6 +22,7 @@ import type {
   TableFamily,
   Verdict,
 } from '../../read/model.ts';
+import { parseNatTarget } from '../../read/nat-target.ts';
 import { readRuleset } from '../../read/read-ruleset.ts';
 import type { Outcome, Translation, Unknown } from '../trace-types.ts';
 
