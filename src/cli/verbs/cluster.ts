@@ -15,6 +15,7 @@ import { calledAs } from '../../sys/called-as.ts';
 import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf, size } from '../option-values.ts';
@@ -168,11 +169,8 @@ function get() {
           `cannot get the kubeconfig of cluster "${options.name}": it has none yet; delete the cluster and create it again if its creation was interrupted`,
         );
       }
-      const { apiServerAddress } = record.config.networking;
-      const outer = inner.replace(
-        /server: \S+/,
-        `server: https://${apiServerAddress}:${record.apiServerPort}`,
-      );
+      const published = { address: record.config.networking.apiServerAddress, port: record.apiServerPort };
+      const outer = inner.replace(/server: \S+/, `server: https://${formatEndpoint(published)}`);
       print((options.internal ? inner : outer).trimEnd());
     });
   examples(kubeconfig, 'hostport get kubeconfig > lab.kubeconfig');

@@ -5,6 +5,7 @@ import { realClock } from '../../sys/clock.ts';
 import { parseIPv4 } from '../../util/address.ts';
 import { Backoff } from '../../util/backoff.ts';
 import { parseSubnet, type Subnet } from '../../util/cidr.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { messageOf, UserError } from '../../util/errors.ts';
 import { EtcdClient } from '../etcd/client.ts';
 import { ClusterAdmission } from './admission.ts';
@@ -133,7 +134,7 @@ export async function serve(
     reviews: new ReviewHandler(authenticator, authorizer, rbac),
     kubelets,
     tokens,
-    serverAddress: `${config.advertiseAddress}:${config.securePort}`,
+    serverAddress: formatEndpoint({ address: config.advertiseAddress, port: config.securePort }),
     ping: async () => void (await storage.get(ROOT)),
     isReady: () => ready && !stopping,
     ready: becameReady.promise,
@@ -219,7 +220,8 @@ async function retryUntil(
 function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => {
-      reject(new UserError(`kube-apiserver: cannot listen on ${host}:${port}: ${cause.message}`, { cause }));
+      const where = formatEndpoint({ address: host, port });
+      reject(new UserError(`kube-apiserver: cannot listen on ${where}: ${cause.message}`, { cause }));
     });
     server.listen(port, host, () => {
       const address = server.address();

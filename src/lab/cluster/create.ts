@@ -13,6 +13,7 @@ import type { Distribution } from '../../sys/distribution.ts';
 import { isErrno } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { combinedError, messageOf, UserError } from '../../util/errors.ts';
 import { settleAll, settleFailingFast } from '../../util/settle.ts';
 import { createManifests } from './apply.ts';
@@ -164,9 +165,12 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
   });
   signal.throwIfAborted();
   const client = await progress.step('Starting control-plane 🕹️', async () => {
-    const inner = kubeconfigDocument(secrets.admin(`https://${control[0]!.address}:${API_PORT}`));
+    const inner = kubeconfigDocument(
+      secrets.admin(`https://${formatEndpoint({ address: control[0]!.address, port: API_PORT })}`),
+    );
     await writeFile(clusterPaths(config.name).innerKubeconfig, inner, { mode: 0o600 });
-    const outer = secrets.admin(`https://${config.networking.apiServerAddress}:${record.apiServerPort}`);
+    const published = { address: config.networking.apiServerAddress, port: record.apiServerPort };
+    const outer = secrets.admin(`https://${formatEndpoint(published)}`);
     await mergeKubeconfig(record.kubeconfig, outer);
     const { server, caPem: ca, credentials } = outer;
     const api = new ApiClient({ server, ca, ...credentials, proxy: false, userAgent: 'hostport' });

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import net from 'node:net';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { enterNetns } from '../../sys/netns.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import { messageOf } from '../../util/errors.ts';
 import { main as registryMain } from '../images/registry.ts';
 
@@ -74,7 +75,7 @@ function publish({ listen, target }: PublishedPort, port: number): Promise<numbe
     client.pipe(upstream);
     upstream.pipe(client);
     upstream.on('error', (error) => {
-      const said = `publish ${target.host}:${target.port}: ${messageOf(error)}`;
+      const said = `publish ${formatEndpoint({ address: target.host, port: target.port })}: ${messageOf(error)}`;
       if (said !== lastSaid) console.error(said);
       lastSaid = said;
       client.destroy();
@@ -89,7 +90,8 @@ function publish({ listen, target }: PublishedPort, port: number): Promise<numbe
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const what = cause.code === 'EADDRINUSE' ? 'another program listens there' : cause.message;
-      reject(new Error(`cannot publish ${listen.host}:${port}: ${what}`, { cause }));
+      const where = formatEndpoint({ address: listen.host, port });
+      reject(new Error(`cannot publish ${where}: ${what}`, { cause }));
     });
     server.listen(port, listen.host, () => resolve((server.address() as net.AddressInfo).port));
   });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type KubeconfigEntry, kubeconfigDocument } from '../../kube/kubeconfig-document.ts';
 import { createAuthority, createServiceAccountKeys, issueCertificate } from '../../kube/pki.ts';
 import { nthAddress } from '../../util/cidr.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
 import type { ClusterConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
 import {
@@ -82,7 +83,7 @@ export async function createSecrets(
     tokens.push(`${token},${user},${user},"${groups.join(',')}"`);
     return token;
   };
-  const inner = `https://${controlPlane.address}:${API_PORT}`;
+  const inner = `https://${formatEndpoint({ address: controlPlane.address, port: API_PORT })}`;
   const entry = (server: string, token: string): KubeconfigEntry => ({
     name: `kind-${config.name}`,
     server,

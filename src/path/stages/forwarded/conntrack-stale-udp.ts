@@ -1,3 +1,4 @@
+import { formatEndpoint } from '../../../util/endpoint.ts';
 import { familyOf } from '../../../util/family.ts';
 import { canonicalAddress } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
@@ -53,7 +54,7 @@ export const conntrackStaleUdp = defineFailure<Data>({
           evidence: flows.slice(0, 20).map((flow) => ({
             kind: 'flow',
             where: `connection tracking of ${node.name}`,
-            saw: `udp ${flow.source}:${flow.sourcePort} to ${flow.destination}:${flow.destinationPort}, answered by ${flow.replySource}:${flow.replySourcePort}${flow.unreplied ? ' (never yet)' : ''}`,
+            saw: inWords(flow),
           })),
           data: { node, flows },
         },
@@ -93,6 +94,16 @@ export const conntrackStaleUdp = defineFailure<Data>({
     fix: '`conntrack -D -p udp --orig-port-dst PORT` for the port; only stale flows are affected.',
   },
 });
+
+/** `udp CLIENT to DESTINATION, answered by POD`, each with its port. */
+function inWords(flow: Flow): string {
+  const [from, to, by] = [
+    { address: flow.source, port: flow.sourcePort },
+    { address: flow.destination, port: flow.destinationPort },
+    { address: flow.replySource, port: flow.replySourcePort },
+  ].map(formatEndpoint);
+  return `udp ${from} to ${to}, answered by ${by}${flow.unreplied ? ' (never yet)' : ''}`;
+}
 
 /** The flows of clients to the mapping that are not answered by the pod, although the rules lead to it. */
 function staleFlows(path: PathView, scene: Scene): Flow[] {

@@ -70,7 +70,7 @@ testFindings('conntrack-stale-udp', [
     [
       'broken worker echo UDP 80: 3 tracked flows to UDP 80 of worker go to 192.168.1.77, fd00:1::77, and not to echo at 192.168.1.2',
       'flow | connection tracking of worker | udp 172.17.0.2:4000 to 172.17.0.3:80, answered by 192.168.1.77:8080 (never yet)',
-      'flow | connection tracking of worker | udp fd00::9:4000 to 172.17.0.3:80, answered by fd00:1::77:8080',
+      'flow | connection tracking of worker | udp [fd00::9]:4000 to 172.17.0.3:80, answered by [fd00:1::77]:8080',
       'flow | connection tracking of worker | udp 172.17.0.2:4001 to 172.17.0.3:80, answered by 192.168.1.77:8080',
       'delete-flow on worker, to let packets of 172.17.0.2 be translated again: {"protocol":"udp","family":"ipv4","source":"172.17.0.2","sourcePort":4000,"destination":"172.17.0.3","destinationPort":80}',
       'delete-flow on worker, to let packets of fd00::9 be translated again: {"protocol":"udp","family":"ipv6","source":"fd00::9","sourcePort":4000,"destination":"172.17.0.3","destinationPort":80}',

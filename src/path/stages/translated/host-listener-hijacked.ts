@@ -1,3 +1,4 @@
+import { formatEndpoint } from '../../../util/endpoint.ts';
 import { canonicalAddress } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
@@ -51,13 +52,13 @@ export const hostListenerHijacked = defineFailure<null>({
             onAddress === undefined
               ? words(
                   '{process} of {node} listens on {listener}, but packets from the node itself to it go to {pod}: {port} is mapped on every address',
-                  { ...names, listener: `${listener.address}:${port.hostPort}` },
+                  { ...names, listener: formatEndpoint(listener) },
                 )
               : words('{process} of {node} listens on {port}, whose packets go to {pod}', names),
           evidence: [
             {
               kind: 'socket',
-              where: `${listener.protocol} ${listener.address}:${listener.port} of ${node.name}`,
+              where: `${listener.protocol} ${formatEndpoint(listener)} of ${node.name}`,
               saw: who,
             },
           ],

@@ -249,7 +249,7 @@ testFindings('host-listener-hijacked', [
     worldOf({ ...listening('::'), ...inNamespace }),
     [
       'risk worker shop/echo TCP 80: nginx (pid 7) of worker listens on TCP 80, whose packets go to shop/echo',
-      'socket | tcp :::80 of worker | nginx (pid 7)',
+      'socket | tcp [::]:80 of worker | nginx (pid 7)',
       'by hand: their owners must decide which of the two keeps the port',
     ],
   ],
@@ -267,7 +267,7 @@ testFindings('host-listener-hijacked', [
     worldOf({ ...listening('FD00:0::3'), pod: forAddress('fd00::3') }),
     [
       'risk worker echo TCP [fd00::3]:80: nginx (pid 7) of worker listens on TCP [fd00::3]:80, whose packets go to echo',
-      'socket | tcp FD00:0::3:80 of worker | nginx (pid 7)',
+      'socket | tcp [FD00:0::3]:80 of worker | nginx (pid 7)',
       'by hand: their owners must decide which of the two keeps the port',
     ],
   ],
