@@ -19,6 +19,7 @@ test.each([
   ['192.168.2.9', 'fast'],
   ['172.17.0.3', 'eth0'],
   ['8.8.8.8', 'eth0'],
+  ['fd00::5', undefined],
 ])('%s leaves by %p', (address, device) => {
   expect(deviceTowards(ROUTES, parseIp(address)!)).toBe(device as string);
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { IpAddress } from '../util/ip.ts';
+import { type IpAddress, numberOf } from '../util/ip.ts';
 
 /** A route of the main table, as /proc/net/route has it. */
 export interface KernelRoute {
@@ -36,9 +36,10 @@ export function parseProcNetRoute(text: string): KernelRoute[] {
     });
 }
 
-/** The device that a packet to an IPv4 address leaves by: longest prefix, then lowest metric; undefined without a way. */
+/** The device that a packet to an IPv4 address leaves by: longest prefix, then lowest metric; undefined without a way, and for IPv6. */
 export function deviceTowards(routes: readonly KernelRoute[], ip: IpAddress): string | undefined {
-  const address = ip.bytes.reduce((value, byte) => value * 256 + byte, 0);
+  const address = numberOf(ip);
+  if (typeof address === 'bigint') return undefined;
   let best: KernelRoute | undefined;
   for (const route of routes) {
     if (!route.up || (address & route.mask) >>> 0 !== route.network) continue;

@@ -7,7 +7,7 @@ import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import { FakeNft } from '../netfilter/nft/nft.fake.ts';
 import { type NftTable, NftUnavailable } from '../netfilter/nft/nft.ts';
 import type { Exec, ExecOptions, ExecResult } from '../sys/exec.ts';
-import type { Family } from '../util/family.ts';
+import type { Family, NftFamily } from '../util/family.ts';
 import { formatIp, parseIp } from '../util/ip.ts';
 import type { Machine } from './machine.ts';
 import { asPrinted, command } from './rules.ts';
@@ -31,7 +31,7 @@ export class FakeMachine implements Machine, Exec {
   readonly glances: Partial<Record<Family, NatGlance>> = {};
   /** Rules of the reference plugin's tables, as `nft -j` prints them. */
   readonly foreign: {
-    family: 'ip' | 'ip6';
+    family: NftFamily;
     handle: number;
     chain: string;
     comment?: string;
@@ -94,7 +94,7 @@ export class FakeMachine implements Machine, Exec {
     return this.tables[family].hasChain(chain);
   }
 
-  foreignRules(family: 'ip' | 'ip6', table: string): { chain: string; comment: string | undefined }[] {
+  foreignRules(family: NftFamily, table: string): { chain: string; comment: string | undefined }[] {
     if (table !== 'cni_hostport') return [];
     return this.foreign
       .filter((rule) => rule.family === family)
@@ -113,7 +113,7 @@ export class FakeMachine implements Machine, Exec {
     };
   }
 
-  localAddressTest(family: 'ipv4' | 'ipv6'): (address: string) => boolean {
+  localAddressTest(family: Family): (address: string) => boolean {
     return (address) => {
       const ip = parseIp(address);
       return ip?.family === family && this.addresses.has(formatIp(ip));

@@ -11,8 +11,7 @@ import { NftKernel } from '../netfilter/nft/kernel.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import type { NftMap, NftTable } from '../netfilter/nft/nft.ts';
 import type { Exec } from '../sys/exec.ts';
-import type { Family } from '../util/family.ts';
-import type { IpAddress } from '../util/ip.ts';
+import type { Family, NftFamily } from '../util/family.ts';
 
 /** All that the plugin asks and changes on the machine, apart from its own files and conntrack. */
 export interface Machine {
@@ -25,11 +24,11 @@ export interface Machine {
   /** As {@link hasIptablesNftChain}. */
   hasIptablesNftChain(chain: string, family: Family): boolean;
   /** As {@link listForeignRules}. */
-  foreignRules(family: 'ip' | 'ip6', table: string): { chain: string; comment: string | undefined }[];
+  foreignRules(family: NftFamily, table: string): { chain: string; comment: string | undefined }[];
   /** As {@link takeRulesLock}. */
   lockRules(): Promise<RulesLock>;
   /** A test for addresses of this machine; reads them once. */
-  localAddressTest(family: IpAddress['family']): (address: string) => boolean;
+  localAddressTest(family: Family): (address: string) => boolean;
   routes(): KernelRoute[];
   devices(): NetDevices;
   /** `net.ipv4.conf.<interface>.<key>`. */

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'bun:test';
+import type { NftFamily } from '../util/family.ts';
 import { attachmentChain } from './layout.ts';
 import { FakeMachine } from './machine.fake.ts';
 import { ReferenceTables } from './nftables-reference.ts';
@@ -24,7 +25,7 @@ function rule(
   comment: string | undefined,
   expr: object[],
   chain = 'hostports',
-  family: 'ip' | 'ip6' = 'ip',
+  family: NftFamily = 'ip',
 ) {
   machine.foreign.push({ family, handle, chain, ...(comment === undefined ? {} : { comment }), expr });
 }

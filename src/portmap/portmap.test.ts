@@ -7,6 +7,7 @@ import type { PluginRequest } from '../cni/plugin.ts';
 import type { Result } from '../cni/types.ts';
 import { RulesLockHeld } from '../netfilter/iptables/rules-lock.ts';
 import { NotRegularFile } from '../sys/regular-file.ts';
+import type { Family } from '../util/family.ts';
 import { attachmentChain } from './layout.ts';
 import { FakeMachine } from './machine.fake.ts';
 import { podAddresses, portmap } from './portmap.ts';
@@ -257,7 +258,7 @@ describe('ADD', () => {
     });
   }
 
-  test.each<[string, ('ipv4' | 'ipv6' | 'nft')[], Asked, object | string[]]>([
+  test.each<[string, (Family | 'nft')[], Asked, object | string[]]>([
     [
       'iptables, which is not there',
       ['ipv4', 'ipv6'],
@@ -748,7 +749,7 @@ describe('GC', () => {
 });
 
 describe('STATUS', () => {
-  test.each<[string, ('ipv4' | 'ipv6' | 'nft')[], Asked, object | undefined]>([
+  test.each<[string, (Family | 'nft')[], Asked, object | undefined]>([
     ['of both', [], {}, undefined],
     ['of iptables', [], { backend: 'iptables' }, undefined],
     ['of nftables', [], { backend: 'nftables' }, undefined],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { PluginConfig } from '../cni/types.ts';
 import { parseCidr } from '../util/cidr.ts';
+import type { Family } from '../util/family.ts';
 import { parsePortmapConfig } from './config.ts';
 import { attachmentChain, chainOf, type InstalledEntry, type Owner, parseEntries } from './layout.ts';
 import {
@@ -78,7 +79,7 @@ test('the mappings of a family', () => {
     { hostPort: 3, hostIP: 'fd00::1' },
     { hostPort: 4, hostIP: '::' },
   ]);
-  const ports = (family: 'ipv4' | 'ipv6') => mappingsOf(config, family).map(({ hostPort }) => hostPort);
+  const ports = (family: Family) => mappingsOf(config, family).map(({ hostPort }) => hostPort);
   expect([ports('ipv4'), ports('ipv6')]).toEqual([
     [1, 2],
     [1, 3, 4],

@@ -109,7 +109,7 @@ function tablesOf(kernel: Kernel, tool: string): readonly NftTableName[] {
  * the kernel lists one: reading must not change the node.
  */
 async function saveLegacy(exec: Exec, which: Which, family: Family, proc: string): Promise<Tables> {
-  const program = family === 'ipv4' ? 'iptables-legacy-save' : 'ip6tables-legacy-save';
+  const program = iptablesProgram('iptables-legacy-save', family);
   const text = await observe(program, async () => {
     if (!hasLegacyTables(family, proc)) return '';
     return output(exec, [which(program) ?? missing(program), '-c']);

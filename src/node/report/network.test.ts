@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Exec } from '../../sys/exec.ts';
+import type { Family } from '../../util/family.ts';
 import { parseIpAddress, parseIpRoute, parseIpRule, readNetwork } from './network.ts';
 
 const ADDRESSES = JSON.stringify([
@@ -76,7 +77,7 @@ describe('routes', () => {
 });
 
 describe('policy rules', () => {
-  test.each<['ipv4' | 'ipv6', object, object]>([
+  test.each<[Family, object, object]>([
     ['ipv4', { priority: 0, src: 'all', table: 'local' }, { priority: 0, table: 'local' }],
     [
       'ipv4',

@@ -1,12 +1,11 @@
 import type { Pod } from '../../kube/types.ts';
+import type { Family } from '../../util/family.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import type { ProbeResult, Vantage } from '../model/probe.ts';
 import type { World } from '../model/world.ts';
 import { type PathView, Scene } from '../view/scene.ts';
 import { CHAINED, cniNode, listOf } from './cni-node.ts';
 import { podOn, smallWorld } from './small-world.ts';
-
-type Family = 'ipv4' | 'ipv6';
 
 export const SANDBOX = '9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e';
 export const NODE: Readonly<Record<Family, string>> = { ipv4: '172.17.0.2', ipv6: 'fd00::2' };

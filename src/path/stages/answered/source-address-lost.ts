@@ -1,5 +1,5 @@
 import type { BaseChain, Translation } from '../../../netfilter/index.ts';
-import { MASQ_CHAIN } from '../../../portmap/layout.ts';
+import { DEFAULT_MARK_BIT, MASQ_CHAIN, maskOf } from '../../../portmap/layout.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
@@ -20,9 +20,6 @@ interface Data {
   /** The rule that rewrites the source, and the chain at whose hook; undefined when none was seen to. */
   by: { translation: Translation; base: BaseChain | undefined } | undefined;
 }
-
-/** portmap's mark when its entry names none (the reference's default). */
-const DEFAULT_BIT = 13;
 
 const SEES = '{pod} sees clients of {port} as {source}';
 
@@ -97,7 +94,7 @@ export const sourceAddressLost = defineFailure<Data>({
       };
     }
     const bit = portmapIn(node.chain)?.fields.markMasqBit;
-    const mark = `0x${(2 ** (typeof bit === 'number' ? bit : DEFAULT_BIT)).toString(16)}`;
+    const mark = maskOf(typeof bit === 'number' ? bit : DEFAULT_MARK_BIT);
     const step =
       by.base &&
       acceptAhead(

@@ -1,4 +1,6 @@
+import { isLoopbackText } from '../../../util/address.ts';
 import { formatEndpoint } from '../../../util/endpoint.ts';
+import { familyOf } from '../../../util/family.ts';
 import { canonicalAddress } from '../../../util/ip.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
@@ -85,13 +87,11 @@ export const hostListenerHijacked = defineFailure<null>({
 
 /** Whether the node's own packets to a socket on its loopback are taken, since the mapping is of every address. */
 function isOnTakenLoopback({ address }: Listener, path: PathView, scene: Scene): boolean {
-  if (path.port.hostIP !== undefined || !isLoopback(address)) return false;
+  // The trace is of packets to 127.0.0.1.
+  if (path.port.hostIP !== undefined || familyOf(address) === 'ipv6' || !isLoopbackText(address))
+    return false;
   const trace = traceFrom('loopback', path, scene);
   return 'value' in trace && leadsToPod(trace.value, path);
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.');
 }
 
 function isAny(address: string): boolean {

@@ -13,6 +13,7 @@ import { splitWords } from '../../../netfilter/iptables/rule-text.ts';
 import {
   DEFAULT_MARK_BIT,
   MASQ_CHAIN,
+  maskOf,
   NFT_TABLE,
   REFERENCE_NFT_TABLE,
   SETMARK_CHAIN,
@@ -416,7 +417,7 @@ function listIn(config: string): NetworkConfigList | undefined {
 
 /** The steps that take portmap's shared rules with a bit out of every table. */
 function removals(node: NodeView, bit: number): HealStep[] {
-  const mark = `0x${(2 ** bit).toString(16)}/0x${(2 ** bit).toString(16)}`;
+  const mark = `${maskOf(bit)}/${maskOf(bit)}`;
   return known(node.ruleset)!.tables.flatMap((table): HealStep[] => {
     const { backend, family, name, chains } = table;
     const step = { on: 'node' as const, node: node.name, why: `no longer use bit ${bit}` };

@@ -325,6 +325,7 @@ testFindings('host-listener-hijacked', [
   ['of another port', worldOf(listening('0.0.0.0', { port: 81 })), []],
   ['of another protocol', worldOf(listening('0.0.0.0', { protocol: 'udp' })), []],
   ['of another address', worldOf(listening('10.0.0.9')), []],
+  ['of the loopback of IPv6', worldOf(listening('::1')), []],
   [
     'of the loopback, where another address is mapped',
     worldOf({ ...listening('127.0.0.1'), pod: forAddress(NODE.address) }),
