@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { HealStep } from '../model/action.ts';
 import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
 import { NodeView } from '../view/node-view.ts';
-import { besideOwners, mayBeWatchedByCilium, ownerOf } from './conf-owners.ts';
+import { besideOwners, fileOwner, mayBeWatchedByCilium } from './conf-owners.ts';
 
 const DIR = '/etc/cni/net.d';
 const nodeWith = (name: string, content = listOf(CHAINED)) =>
@@ -39,13 +39,13 @@ describe('the owner of a configuration', () => {
   ];
 
   test.each(OWNERS)('of %s is %s', (name, owner) => {
-    expect(ownerOf(name)?.name).toBe(owner);
-    expect(ownerOf(`a${name}`)).toBeUndefined();
-    expect(ownerOf(`${name}a`)).toBeUndefined();
+    expect(fileOwner(name)?.name).toBe(owner);
+    expect(fileOwner(`a${name}`)).toBeUndefined();
+    expect(fileOwner(`${name}a`)).toBeUndefined();
   });
 
   test('of another is not known', () => {
-    expect(ownerOf('10-net.conflist')).toBeUndefined();
+    expect(fileOwner('10-net.conflist')).toBeUndefined();
   });
 });
 

@@ -40,7 +40,7 @@ export function mayBeWatchedByCilium({ configs }: NodeView): boolean {
 }
 
 /** Who rewrites the configuration file of a name; undefined when unknown. */
-export function ownerOf(fileName: string): ConfOwner | undefined {
+export function fileOwner(fileName: string): ConfOwner | undefined {
   return OWNERS.find(([name]) => name.test(fileName))?.[1];
 }
 
@@ -51,7 +51,7 @@ export function ownerOf(fileName: string): ConfOwner | undefined {
  */
 export function besideOwners(steps: readonly HealStep[], node: NodeView): HealStep[] {
   const { active } = node;
-  const owner = active && ownerOf(active.name);
+  const owner = active && fileOwner(active.name);
   if (active === undefined || owner === undefined || 'unknown' in active.list) return [...steps];
   const own = besideConfig(
     active.path,

@@ -128,7 +128,7 @@ function translationsIn(rules: readonly Rule[]): { rule: Rule; to: NatTarget }[]
 }
 
 /** Whose mapping a translation says it is: in its element's comment, its own, or that of a rule that leads to it. */
-export function ownerOf({ element, rule, via, base }: TranslationCandidate): Owner | undefined {
+export function mappingOwner({ element, rule, via, base }: TranslationCandidate): Owner | undefined {
   const comments = [element?.comment, rule.comment, ...via.map(({ comment }) => comment)];
   const table = { family: base.family, name: base.table };
   return comments.map((comment) => parseOwner(comment, table)).find((owner) => owner !== undefined);

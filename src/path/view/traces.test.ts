@@ -9,7 +9,7 @@ import {
   SANDBOX,
 } from '../testing/mapped-node.ts';
 import { podOn, smallWorld } from '../testing/small-world.ts';
-import { ownerOf } from './owned-mappings.ts';
+import { mappingOwner } from './owned-mappings.ts';
 import { Scene } from './scene.ts';
 import {
   hiddenBy,
@@ -244,7 +244,7 @@ describe('who takes the packets to a mapping', () => {
 
   test('the comment of the rule that leads there names its owner', () => {
     const { path, scene } = seen({});
-    expect(ownerOf(takerOf(path, scene)!)).toEqual({ networkName: 'net', containerId: 'abc' });
+    expect(mappingOwner(takerOf(path, scene)!)).toEqual({ networkName: 'net', containerId: 'abc' });
   });
 
   test('is not known where the rules are not', () => {

@@ -14,7 +14,7 @@ import { canonicalAddress, parseIp } from '../../util/ip.ts';
 import { known, type Observed } from '../model/observed.ts';
 import { type MemoKey, memoKey, remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
-import { ownerOf } from './owned-mappings.ts';
+import { mappingOwner } from './owned-mappings.ts';
 import { addressesOfPod } from './pod-addresses.ts';
 import type { RoutedPacket } from './policy-rules.ts';
 import { decideRoute, routeTo } from './routing.ts';
@@ -123,7 +123,7 @@ function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | unde
 /** The container whose mapping takes the packets to a mapping that is another's; undefined when none does. */
 export function hiddenBy(path: PathView, scene: Scene): string | undefined {
   const taker = takerOf(path, scene);
-  const containerId = taker === undefined ? undefined : ownerOf(taker)?.containerId;
+  const containerId = taker === undefined ? undefined : mappingOwner(taker)?.containerId;
   return path.sandbox?.id === containerId ? undefined : containerId;
 }
 

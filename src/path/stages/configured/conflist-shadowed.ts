@@ -1,4 +1,4 @@
-import { ownerOf } from '../../heal/conf-owners.ts';
+import { fileOwner } from '../../heal/conf-owners.ts';
 import { besideConfig, nameBefore, renameConfig, writeCopy } from '../../heal/conf-plans.ts';
 import { isMountOfItsOwn } from '../../heal/possible.ts';
 import { words } from '../../model/message.ts';
@@ -56,7 +56,7 @@ export const conflistShadowed = defineFailure<Data>({
   heal({ data: { node, winner, shadowed } }) {
     const name = nameBefore(winner.name, shadowed.name);
     // A file that is mounted over its name cannot be renamed (rename(2): EBUSY), and an agent's file would reappear under its name.
-    const owner = ownerOf(shadowed.name);
+    const owner = fileOwner(shadowed.name);
     if (owner !== undefined || isMountOfItsOwn(node, shadowed.path)) {
       const whose = owner === undefined ? 'is mounted from outside' : `${owner.name} writes`;
       const besides = owner?.besides === undefined ? '' : `; ${owner.besides}`;

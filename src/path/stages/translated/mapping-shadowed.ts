@@ -4,7 +4,7 @@ import { FAMILY_OF_NFT } from '../../../util/family.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
-import { ownerOf } from '../../view/owned-mappings.ts';
+import { mappingOwner } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import { takerOf, takersOf, translatesTo } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -38,7 +38,7 @@ export const mappingShadowed = defineFailure<Data>({
       if (node === undefined || takers === undefined || taker === undefined || own === undefined) return [];
       if (takers.indexOf(taker) >= takers.indexOf(own)) return [];
       // Other failures report portmap's own rules, by their owner (mapping-stale, hostport-conflict, attachment-doubled).
-      if (ownerOf(taker) !== undefined) return [];
+      if (mappingOwner(taker) !== undefined) return [];
       const { backend, table, chain } = taker.rule.location;
       const owner = referenceOwner(taker.rule, node);
       const names = { table, chain, node: node.name, port: formatPort(port), pod: podName(subject.pod!) };

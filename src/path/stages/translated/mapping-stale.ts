@@ -1,7 +1,7 @@
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
 import type { NodeView } from '../../view/node-view.ts';
-import { isGone, ownedMappings, ownerKey, ownerOf } from '../../view/owned-mappings.ts';
+import { isGone, mappingOwner, ownedMappings, ownerKey } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import { takerOf } from '../../view/traces.ts';
 import { ruleEvidence } from '../evidence.ts';
@@ -31,7 +31,7 @@ export const mappingStale = defineFailure<Data>({
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { sandbox, port, subject } = path;
       const taker = takerOf(path, scene);
-      const owner = taker && ownerOf(taker);
+      const owner = taker && mappingOwner(taker);
       if (sandbox === undefined || owner === undefined) return [];
       const node = path.node!;
       const { networkName, containerId, ifName } = owner;
