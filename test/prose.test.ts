@@ -137,6 +137,7 @@ const PLAIN: [instead: string, pattern: RegExp, hits: string[], misses: string[]
     [`that is ${'none'}`],
     ['none of them'],
   ],
+  ['its, their', /\bhis\b/i, [`known by ${'his'} chain`], ['this', 'history']],
   ['OK, no problems found', /\ball is well\b|\bis well\b/i, [`all is ${'well'}`], ['as well']],
 ];
 

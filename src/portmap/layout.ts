@@ -68,7 +68,7 @@ export function chainOf({ networkName, containerId, ifName }: Owner): string {
   return attachmentChain(networkName, containerId, ifName);
 }
 
-/** Names of interfaces that stand in a comment as they are. Whoever has another one (the kernel allows nearly all) is known by his chain. */
+/** Interface names that a comment can contain. The kernel allows nearly any other, too: their mappings are recognised by the chain's name. */
 const PLAIN_INTERFACE = /^[\w.@+-]+$/;
 
 /** The comment of a rule of iptables that says whose a mapping is. */
