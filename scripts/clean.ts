@@ -1,6 +1,6 @@
 /**
- * `make clean`: removes what `make build` made, and what is left of a `make lab`. Refused while clusters run from it: their nodes have its node images mounted
- * and their gateways are the program.
+ * `make clean`: removes what `make build` made, and what is left of a `make lab`. Refused while clusters run from it: their nodes have its
+ * node images mounted and their gateways are the program.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,8 @@
 /**
- * What the doctor says of nodes with real Cilium 1.20.2 (test/fixtures/real-cilium): node reports that were taken on them, shortened to what matters, with the
- * answers that the ports gave then.
- * - `a`: cni-chaining-mode=portmap, with the reference portmap 1.1.1; `a-endpoint-routes`, `a-tunnel` (vxlan, L7 proxy, Hubble): the same, otherwise routed;
+ * What the doctor says of nodes with real Cilium 1.20.2 (test/fixtures/real-cilium): node reports that were taken on them, shortened to
+ * what matters, with the answers that the ports gave then.
+ * - `a`: cni-chaining-mode=portmap, with the reference portmap 1.1.1; `a-endpoint-routes`, `a-tunnel` (vxlan, L7 proxy, Hubble): the same,
+ *   otherwise routed;
  * - `b`, `c`: the how-to's list put beside Cilium's own, with cni-exclusive=true and false;
  * - `by-hand-mark-rules`: the rules of Cilium's proxy alone, in a namespace without anything else.
  */

@@ -96,8 +96,8 @@ describe('words that the parser refuses', () => {
 const ANY_VALUE = ['--env', '--node', '--cap', '--plugin', '--valid'];
 
 /**
- * Input that only the command itself, and not the parser, can refuse. `SCRATCH` is a directory with: `empty`, a file; `directory`, `nodes`, empty ones;
- * `noyaml`; `net.conflist`, a network. A command without any says so.
+ * Input that only the command itself, and not the parser, can refuse. `SCRATCH` is a directory with: `empty`, a file; `directory`, `nodes`,
+ * empty ones; `noyaml`; `net.conflist`, a network. A command without any says so.
  */
 const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, said: RegExp])[]>> = {
   'create cluster': [

@@ -57,7 +57,10 @@ export const PORTMAP_FIELDS: Fields = {
 /** XT_EXTENSION_MAXNAMELEN less its NUL. */
 const MAX_CHAIN_NAME = 28;
 
-/** Reads and validates what was decoded by {@link PORTMAP_FIELDS}; error 7 names the field and the value seen, error 2 a backend that is not there. */
+/**
+ * Reads and validates what was decoded by {@link PORTMAP_FIELDS}; error 7 names the field and the value seen, error 2 a backend that is not
+ * there.
+ */
 export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
   const chain = config.externalSetMarkChain ?? undefined;
   const markMasqBit = config.markMasqBit ?? undefined;

@@ -11,8 +11,8 @@ export interface AlikeFindings {
 const EACH = 'each of them';
 
 /**
- * Puts together the findings about nodes as a whole that differ in nothing but the node: same cause, same address family, same evidence, same remedy. They stay in their
- * order, each group where its first is. What is about a pod, and what only one node has, stays as it is.
+ * Puts together the findings about nodes as a whole that differ in nothing but the node: same cause, same address family, same evidence,
+ * same remedy. They stay in their order, each group where its first is. What is about a pod, and what only one node has, stays as it is.
  */
 export function alikeFindings(findings: readonly Finding[]): AlikeFindings[] {
   const groups = Map.groupBy(findings, (finding) => {

@@ -72,8 +72,9 @@ export async function setModeAction({ path, mode }: Action<'set-mode'>): Promise
 }
 
 /**
- * Writes a file's content again, in place: a runtime watches for the end of a write (IN_CLOSE_WRITE) and may have missed a file that
- * was moved in. The directory gets no notification for a file that is a mount of its own, whoever writes it: there, another file is created and removed beside it.
+ * Writes a file's content again, in place: a runtime watches for the end of a write (IN_CLOSE_WRITE) and may have missed a file that was
+ * moved in. The directory gets no notification for a file that is a mount of its own, whoever writes it: there, another file is created and
+ * removed beside it.
  */
 export async function rewriteFileAction(
   { path }: Action<'rewrite-file'>,

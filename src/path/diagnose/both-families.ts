@@ -4,9 +4,9 @@ import type { Detection } from '../stages/failure.ts';
 import { keyOf } from './muting.ts';
 
 /**
- * Cases as they are reported: what is found in both families of a mapping with the same severity usually has one cause, and is reported once, for the
- * mapping, with the evidence of both. Each case is joined with one of the other family; the rest is reported separately. Healing starts with the first;
- * if the other had a different cause, the next diagnosis finds it alone.
+ * Cases as they are reported: what is found in both families of a mapping with the same severity usually has one cause, and is reported
+ * once, for the mapping, with the evidence of both. Each case is joined with one of the other family; the rest is reported separately.
+ * Healing starts with the first; if the other had a different cause, the next diagnosis finds it alone.
  */
 export function ofBothFamilies<Data>(detections: readonly Detection<Data>[]): Detection<Data>[] {
   const reported: Detection<Data>[] = [];

@@ -17,7 +17,10 @@ import { endOf } from '../view/trace-end.ts';
 import { leadsToPod, originsOf, podAddress, takersOf, traceFrom, translatesTo } from '../view/traces.ts';
 import { describeUnknown } from '../view/unknowns.ts';
 
-/** Whether a stage was seen to hold, with the reason where it holds in another way than usual. Not knowing is an answer of its own, with the reason. */
+/**
+ * Whether a stage was seen to hold, with the reason where it holds in another way than usual. Not knowing is an answer of its own, with the
+ * reason.
+ */
 export type Judgement = { holds: true; why?: string } | { holds: 'unknown'; why: string };
 
 const holds: Judgement = { holds: true };

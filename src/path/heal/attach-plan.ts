@@ -20,9 +20,10 @@ export function attachPortmap(node: NodeView, sandbox: Sandbox, why: string): At
 }
 
 /**
- * The step that writes all rules of a mapping, whatever exists of it: ADD of hostport's own portmap, which rewrites the sandbox's chains. The node's
- * own may be the reference plugin, whose ADD only appends the rules that are missing: a wrong rule stays first, and the appended one is never reached.
- * In iptables either one's DEL removes the other's rules; in nftables each has a table of its own, so there the node's portmap is run.
+ * The step that writes all rules of a mapping, whatever exists of it: ADD of hostport's own portmap, which rewrites the sandbox's chains.
+ * The node's own may be the reference plugin, whose ADD only appends the rules that are missing: a wrong rule stays first, and the appended
+ * one is never reached. In iptables either one's DEL removes the other's rules; in nftables each has a table of its own, so there the
+ * node's portmap is run.
  */
 export function rewriteMapping(node: NodeView, sandbox: Sandbox, why: string): AttachStep {
   const step = attachPortmap(node, sandbox, why);

@@ -30,10 +30,10 @@ const OWNERS: readonly [RegExp, ConfOwner][] = [
 ];
 
 /**
- * Whether Cilium's agent may watch the configuration directory of a node and rename every other configuration within milliseconds of its appearing, as it
- * does since 1.14 unless `cni.exclusive` is false (daemon/cmd/cni/config.go). Its own file suggests it, with no other beside it: so does the directory
- * look with `cni.exclusive=false`, too, until somebody puts a file there. Before 1.14
- * that is 05-cilium.conf, which later agents rename as well, and other files are renamed when the agent starts (plugins/cilium-cni/cni-install.sh).
+ * Whether Cilium's agent may watch the configuration directory of a node and rename every other configuration within milliseconds of its
+ * appearing, as it does since 1.14 unless `cni.exclusive` is false (daemon/cmd/cni/config.go). Its own file suggests it, with no other
+ * beside it: so does the directory look with `cni.exclusive=false`, too, until somebody puts a file there. Before 1.14 that is
+ * 05-cilium.conf, which later agents rename as well, and other files are renamed when the agent starts (plugins/cilium-cni/cni-install.sh).
  */
 export function mayBeWatchedByCilium({ configs }: NodeView): boolean {
   return configs?.length === 1 && configs[0]!.name === '05-cilium.conflist';

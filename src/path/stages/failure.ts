@@ -34,7 +34,7 @@ export interface FailurePage {
   see: Markdown;
   /** What there is to know beyond the explanation. */
   why?: Markdown;
-  /** How to tell it by hand: shell commands that change nothing, and what to look for in their output. */
+  /** How to check it by hand: shell commands that change nothing, and what to look for in their output. */
   check: { run: readonly string[]; look: Markdown };
   /** How to fix it by hand. */
   fix: Markdown;
@@ -72,8 +72,8 @@ export interface Failure<Data = unknown> {
   /** Whether portmap's own attachments left it behind, so that it is safe to remove without asking, even when it is only a risk. */
   leftover?: true;
   /**
-   * Whether it is about the configuration that is first in its directory. As long as the runtime has not read that, and what it has loaded maps ports,
-   * such a case is a risk: the next time that the directory is read.
+   * Whether it is about the configuration that is first in its directory. As long as the runtime has not read that, and what it has loaded
+   * maps ports, such a case is a risk: the next time that the directory is read.
    */
   ofFirstConfig?: true;
   /** Every case in the scene. Says nothing where it cannot know: that is the stage's own verdict. */

@@ -2,7 +2,10 @@ import { parseNetworkConfig } from '../../cni/conflist.ts';
 import type { CachedAttachment } from '../model/node-report.ts';
 import { portmapIn } from './node-view.ts';
 
-/** Whether portmap was in the chain, with the portMappings capability, when an attachment was made; undefined when its configuration cannot be read. */
+/**
+ * Whether portmap was in the chain, with the portMappings capability, when an attachment was made; undefined when its configuration cannot
+ * be read.
+ */
 export function chainedPortmap({ config }: CachedAttachment): boolean | undefined {
   try {
     return (

@@ -24,8 +24,8 @@ export function loadedNetwork(node: NodeView): LoadedNetwork | undefined {
 }
 
 /**
- * Whether what the runtime has loaded hands the ports of pods to a portmap that can map them. Then new pods have their mappings, and a file on disk that
- * does not is a trap: the next time that the runtime reads its directory.
+ * Whether what the runtime has loaded hands the ports of pods to a portmap that can map them. Then new pods have their mappings, and a file
+ * on disk that does not is a trap: the next time that the runtime reads its directory.
  */
 export function loadedMapsPorts(node: NodeView): boolean {
   const loaded = loadedNetwork(node);

@@ -15,11 +15,11 @@ export interface LoopbackDevice {
 }
 
 /**
- * The devices that must have route_localnet and do not, of a mapping that serves 127.0.0.1. A packet leaves with the source 127.0.0.1 by the device of
- * the route to the pod, and its answer, translated back to that destination, enters by the device at the pod's other end; each drops what is of
- * the loopback network without the setting (ip_route_output_key, ip_route_input_slow). With Cilium's default routing they are two: cilium_host and
- * the pod's `lxc…`. Undefined where nothing is promised, where the rules do not lead to the pod, and where it is seen to work. Unknown where no
- * device is seen to lack it, and of one that is not known.
+ * The devices that must have route_localnet and do not, of a mapping that serves 127.0.0.1. A packet leaves with the source 127.0.0.1 by
+ * the device of the route to the pod, and its answer, translated back to that destination, enters by the device at the pod's other end;
+ * each drops what is of the loopback network without the setting (ip_route_output_key, ip_route_input_slow). With Cilium's default routing
+ * they are two: cilium_host and the pod's `lxc…`. Undefined where nothing is promised, where the rules do not lead to the pod, and where it
+ * is seen to work. Unknown where no device is seen to lack it, and of one that is not known.
  */
 export function devicesWithoutLocalnet(path: PathView, scene: Scene): Observed<LoopbackDevice[]> | undefined {
   const { node } = path;

@@ -54,8 +54,9 @@ const CANDIDATES = [
 const KUBERNETES_BITS = 0xc000;
 
 /**
- * The bits of components that put more into the mark than their rules show, by how they are recognised: Cilium the identity of the sender, in its eBPF
- * programs (pkg/datapath/linux/linux_defaults/mark.go: all bits but 12 to 15), Calico what its marks are for (iptablesMarkMask, its default).
+ * The bits of components that put more into the mark than their rules show, by how they are recognised: Cilium the identity of the sender,
+ * in its eBPF programs (pkg/datapath/linux/linux_defaults/mark.go: all bits but 12 to 15), Calico what its marks are for (iptablesMarkMask,
+ * its default).
  */
 const OWNERS: readonly { name: string; bits: number; chains: RegExp; plugin: string }[] = [
   { name: 'Cilium', bits: 0xffff0fff, chains: /^CILIUM_/, plugin: 'cilium-cni' },
