@@ -25,6 +25,14 @@ export function failurePages(): Map<string, string> {
   ]);
 }
 
+/** Writes a directory's pages. Returns the names of the files that it removed because no page has them. */
+export function writePages(directory: string, pages: ReadonlyMap<string, string>): string[] {
+  const unknown = readdirSync(directory).filter((name) => !pages.has(name));
+  for (const name of unknown) rmSync(join(directory, name));
+  for (const [name, text] of pages) writeFileSync(join(directory, name), text);
+  return unknown.sort();
+}
+
 function pageOf(failure: Failure): string {
   const { code, stage, severity, title, explanation, restart, sources, page } = failure;
   const [doctor, heal] = [captured(code, 'doctor'), captured(code, 'heal')];
@@ -146,7 +154,5 @@ function fenced(text: string, language = ''): string {
 }
 
 if (import.meta.main) {
-  const pages = failurePages();
-  for (const name of readdirSync(PAGES)) if (!pages.has(name)) rmSync(join(PAGES, name));
-  for (const [name, text] of pages) writeFileSync(join(PAGES, name), text);
+  for (const name of writePages(PAGES, failurePages())) console.log(`removed docs/failures/${name}`);
 }

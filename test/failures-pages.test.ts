@@ -3,15 +3,34 @@
  * command that the documentation shows can be typed.
  */
 import { describe, expect, spyOn, test } from 'bun:test';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { CAPTURES, failurePages, PAGES } from '../scripts/failure-pages.ts';
+import { CAPTURES, failurePages, PAGES, writePages } from '../scripts/failure-pages.ts';
 import { commandLine, hostport } from '../src/cli/command-line.ts';
 import type { Verb } from '../src/cli/verb.ts';
 import { catalogue } from '../src/path/stages/index.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const DOCS = join(ROOT, 'docs');
+
+test('what is no page is removed, and named', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'hostport-pages-'));
+  try {
+    for (const name of ['b.md', 'a.md', 'kept.md']) writeFileSync(join(directory, name), 'old');
+    const pages = new Map([
+      ['kept.md', 'new'],
+      ['added.md', 'new'],
+    ]);
+    expect(writePages(directory, pages)).toEqual(['a.md', 'b.md']);
+    expect(writePages(directory, pages)).toEqual([]);
+    expect(readdirSync(directory).sort()).toEqual(['added.md', 'kept.md']);
+    expect(readFileSync(join(directory, 'kept.md'), 'utf8')).toBe('new');
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
 const HEADINGS = [
   'What you see',
   'Why',
