@@ -8,6 +8,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { neededBuild } from './needed-build.ts';
 
 /** Test files for one process. */
 interface Batch {
@@ -73,7 +74,10 @@ function allBatches(): Plan {
     ...lab.map((path) => one(path, LAB_SECONDS)),
   ];
   // What takes longest begins first, so that the lanes end together.
-  const rank = ({ name }: Batch) => LONGEST.findIndex((part) => name.includes(part)) >>> 0;
+  const rank = ({ name }: Batch) => {
+    const at = LONGEST.findIndex((part) => name.includes(part));
+    return at < 0 ? LONGEST.length : at;
+  };
   return {
     together: together.sort((a, b) => rank(a) - rank(b)),
     alone: ALONE.map((name) => one(inLab(name), LAB_SECONDS)),
@@ -116,8 +120,7 @@ process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 
 /** Builds what the tests run, if it is older than its sources. Ends this process when that fails. */
 function bringUpToDate(): void {
-  const isIn = (part: string) => chosen.length === 0 || chosen.some((path) => path.includes(part));
-  const target = isIn('test/e2e/') ? 'build' : isIn('.netns.test.ts') ? 'dist/cni/portmap' : undefined;
+  const target = neededBuild(chosen, process.cwd());
   if (target === undefined) return;
   const { exitCode } = Bun.spawnSync(['make', '-s', target], { stdout: 'inherit', stderr: 'inherit' });
   if (exitCode !== 0) process.exit(exitCode);

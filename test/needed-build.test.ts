@@ -1,0 +1,26 @@
+import { expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { type BuildTarget, neededBuild } from '../scripts/needed-build.ts';
+
+const ROOT = join(import.meta.dir, '..');
+const UNIT = 'src/portmap/layout.test.ts';
+const NETNS = 'src/portmap/portmap.netns.test.ts';
+
+test.each<[string[], BuildTarget | undefined]>([
+  [[], 'build'],
+  [[UNIT], undefined],
+  [[`./${UNIT}`, join(ROOT, UNIT)], undefined],
+  [['test/needed-build.test.ts'], undefined],
+  [[NETNS], 'dist/cni/portmap'],
+  [[UNIT, NETNS], 'dist/cni/portmap'],
+  [['test/e2e/tour.test.ts'], 'build'],
+  [['./test/e2e/../e2e/tour.test.ts'], 'build'],
+  [[join(ROOT, 'test/e2e/tour.test.ts')], 'build'],
+  [['test/e2e'], 'build'],
+  [['test/e2e/'], 'build'],
+  [['src/portmap'], 'build'],
+  [[UNIT, 'src/portmap'], 'build'],
+  [['tour.test.ts'], 'build'],
+  [['portmap.netns.test.ts'], 'build'],
+  [['src/portmap/layout.ts'], 'build'],
+])('%j: %p', (paths, target) => expect(neededBuild(paths, ROOT)).toBe(target));
