@@ -74,7 +74,7 @@ describe.each([
   test('tls-server-name is asked for, and is the name that counts', async () => {
     expect((await ask({ ...way, tlsServerName: 'api.example' })).sni).toBe('api.example');
     expect((await ask(way)).sni).toBeUndefined();
-    const wrong = client({ ...way, tlsServerName: 'other.test' }).fetch('GET', '/version');
+    const wrong = client({ ...way, tlsServerName: 'other.example' }).fetch('GET', '/version');
     await expect(wrong).rejects.toThrow(/certificate is for another name; see tls-server-name/);
     expect(recorder.take().arrivals).toEqual([]);
   });
@@ -135,7 +135,7 @@ describe.each([
   });
 
   test.each([
-    [302, 'https://u:S3CRET@other.test/a?code=S3CRET#S3CRET', 'https://other.test/a'],
+    [302, 'https://u:S3CRET@other:1/a?code=S3CRET#S3CRET', 'https://other:1/a'],
     [307, '/login?S3CRET', 'http://127.0.0.1:PORT/login'],
     [301, 'http://', 'an address that is not a URL'],
   ])(

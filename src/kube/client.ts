@@ -86,8 +86,9 @@ const PATCH_CONTENT_TYPE: Record<PatchType, string> = {
 
 /**
  * A typed client of the Kubernetes API. It reaches a server as kubectl does: with the same credentials, through the same proxies, but it
- * follows no redirect. What only some requests need (sockets, SOCKS) is loaded with the first of them.
- * Every method rejects with {@link ApiError} when the server says no, and with {@link ConnectionError} when it cannot be reached. Errors of the credentials' source are its own.
+ * follows no redirect. What only some requests need (sockets, SOCKS) is loaded with the first of them. Every method rejects with
+ * {@link ApiError} when the server says no, and with {@link ConnectionError} when it cannot be reached. Errors of the credentials' source
+ * are its own.
  */
 export class ApiClient {
   readonly #options: ApiClientOptions;

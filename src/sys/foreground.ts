@@ -79,9 +79,8 @@ const MAX_BYTES = 4 * 1024 * 1024;
 
 /**
  * Runs a command as this process's own, with its standard error and, where it may ask, its terminal, and returns its standard output.
- * It has all the time it needs: somebody may have to log in. Signals reach it as by {@link foreground}; an abort
- * ends it with SIGTERM. Rejects with the error of the system when it cannot be started, and when it
- * prints more than 4 MiB.
+ * It has all the time it needs: somebody may have to log in. Signals reach it as by {@link foreground}; an abort ends it with SIGTERM.
+ * Rejects with the error of the system when it cannot be started, and when it prints more than 4 MiB.
  */
 export async function captureForeground(
   argv: readonly string[],
