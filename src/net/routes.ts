@@ -16,6 +16,7 @@ export interface KernelRoute {
 // linux/route.h
 const RTF_UP = 0x1;
 const RTF_REJECT = 0x200;
+const NO_DEVICE = '*';
 
 /** Parses /proc/net/route (addresses are hexadecimal in the byte order of the machine, little-endian here). */
 export function parseProcNetRoute(text: string): KernelRoute[] {
@@ -31,7 +32,8 @@ export function parseProcNetRoute(text: string): KernelRoute[] {
         mask: fromLittleEndian(field[7]!),
         metric: Number(field[6]),
         up: (Number.parseInt(field[3]!, 16) & RTF_UP) !== 0,
-        reject: (Number.parseInt(field[3]!, 16) & RTF_REJECT) !== 0,
+        // A black hole has no flag, and like the others no device (fib_flag_trans, fib_route_seq_show).
+        reject: (Number.parseInt(field[3]!, 16) & RTF_REJECT) !== 0 || field[0] === NO_DEVICE,
       };
     });
 }
