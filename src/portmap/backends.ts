@@ -6,7 +6,7 @@ import type { Backend } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
 import { iptablesFamilies, isUnusable } from './iptables-families.ts';
 import { DNAT_CHAIN, NFT_TABLE, type Owner } from './layout.ts';
-import type { Machine } from './machine.ts';
+import type { Rules } from './machine.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { nftMaps } from './nftables-layout.ts';
 import { ReferenceTables } from './nftables-reference.ts';
@@ -29,7 +29,7 @@ export function backends(
   exec: Exec,
   attachments: Attachments,
   warn: (message: string) => void,
-  machine: Machine,
+  machine: Rules,
 ): Backends {
   const iptables = iptablesFamilies(exec, attachments, warn, machine);
   const nftables = new NftablesBackend(machine.nft(exec, NFT_TABLE, nftMaps), attachments, warn);

@@ -17,7 +17,7 @@ import {
   parseEntries,
   SETMARK_CHAIN,
 } from './layout.ts';
-import type { Machine } from './machine.ts';
+import type { Rules } from './machine.ts';
 import { type Packet, takenBefore } from './precedence.ts';
 import {
   asPrinted,
@@ -56,14 +56,14 @@ export class IptablesBackend {
   readonly #nat: NatTable;
   readonly #attachments: Attachments;
   readonly #warn: (message: string) => void;
-  readonly #machine: Pick<Machine, 'glance' | 'localAddressTest'>;
+  readonly #machine: Pick<Rules, 'glance' | 'localAddressTest'>;
   readonly #glance: NatGlance | undefined;
 
   constructor(
     nat: NatTable,
     attachments: Attachments,
     warn: (message: string) => void,
-    machine: Pick<Machine, 'glance' | 'localAddressTest'>,
+    machine: Pick<Rules, 'glance' | 'localAddressTest'>,
   ) {
     this.#nat = nat;
     this.#attachments = attachments;

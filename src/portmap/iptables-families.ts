@@ -5,7 +5,7 @@ import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import { IptablesBackend, type Plan } from './iptables-backend.ts';
 import { chainOf, DNAT_CHAIN, type Owner } from './layout.ts';
-import type { Machine } from './machine.ts';
+import type { Rules } from './machine.ts';
 import type { InstalledMapping } from './rules.ts';
 
 interface Unrecorded {
@@ -18,7 +18,7 @@ export function iptablesFamilies(
   exec: Exec,
   attachments: Attachments,
   warn: (message: string) => void,
-  machine: Machine,
+  machine: Rules,
 ): Backend & Unrecorded {
   const made = new Map<Family, IptablesBackend>();
   const of = (family: Family) => {

@@ -37,7 +37,7 @@ export class FakeMachine implements Machine, Exec {
     comment?: string;
     expr: object[];
   }[] = [];
-  readonly addresses = new Set(['127.0.0.1', '10.1.1.1', 'fd01::1']);
+  readonly addresses = new Set(['::1', '10.1.1.1', 'fd01::1']);
   readonly flows: FakeFlow[] = [];
   readonly links: NetDevice[] = [];
   /** The other end of an interface: its name here, by `namespace interface`. */
@@ -116,7 +116,8 @@ export class FakeMachine implements Machine, Exec {
   localAddressTest(family: Family): (address: string) => boolean {
     return (address) => {
       const ip = parseIp(address);
-      return ip?.family === family && this.addresses.has(formatIp(ip));
+      if (ip?.family !== family) return false;
+      return this.addresses.has(formatIp(ip)) || (family === 'ipv4' && ip.bytes[0] === 127);
     };
   }
 

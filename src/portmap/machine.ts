@@ -13,8 +13,8 @@ import type { NftMap, NftTable } from '../netfilter/nft/nft.ts';
 import type { Exec } from '../sys/exec.ts';
 import type { Family, NftFamily } from '../util/family.ts';
 
-/** All that the plugin asks and changes on the machine, apart from its own files and conntrack. */
-export interface Machine {
+/** What is asked and changed about rules. */
+export interface Rules {
   nat(exec: Exec, family: Family): NatTable;
   nft(exec: Exec, name: string, maps: readonly NftMap[]): NftTable;
   /** Looks at the table that `nat` changes, where that is possible. */
@@ -25,16 +25,27 @@ export interface Machine {
   hasIptablesNftChain(chain: string, family: Family): boolean;
   /** As {@link listForeignRules}. */
   foreignRules(family: NftFamily, table: string): { chain: string; comment: string | undefined }[];
-  /** As {@link takeRulesLock}. */
-  lockRules(): Promise<RulesLock>;
   /** A test for addresses of this machine; reads them once. */
   localAddressTest(family: Family): (address: string) => boolean;
+}
+
+/** What is asked and changed about devices, and the way that packets take by them. */
+export interface Devices {
   routes(): KernelRoute[];
   devices(): NetDevices;
   /** `net.ipv4.conf.<interface>.<key>`. */
   sysctl(ifName: string, key: string): string;
   setSysctl(ifName: string, key: string, value: string): void;
   isNamespace(path: string): boolean;
+}
+
+/**
+ * All that the plugin asks and changes on the machine, apart from its own files and programs. machine.suite.ts holds the real one and the one
+ * in memory to the same cases.
+ */
+export interface Machine extends Rules, Devices {
+  /** As {@link takeRulesLock}. */
+  lockRules(): Promise<RulesLock>;
 }
 
 /** The machine that this process runs on. */

@@ -7,7 +7,7 @@ import { NFT_FAMILY } from '../util/family.ts';
 import { canonicalAddress } from '../util/ip.ts';
 import type { Attachments } from './attachments.ts';
 import { attachmentChain, type Owner, REFERENCE_NFT_TABLE } from './layout.ts';
-import type { Machine } from './machine.ts';
+import type { Rules } from './machine.ts';
 import type { InstalledMapping } from './rules.ts';
 
 /** The reference's table, of family ip and of family ip6, has these chains with rules of containers. */
@@ -20,9 +20,9 @@ const CHAINS = new Set(['hostports', 'hostip_hostports', 'masquerading']);
 export class ReferenceTables {
   readonly #exec: Exec;
   readonly #attachments: Attachments;
-  readonly #machine: Pick<Machine, 'foreignRules'>;
+  readonly #machine: Pick<Rules, 'foreignRules'>;
 
-  constructor(exec: Exec, attachments: Attachments, machine: Pick<Machine, 'foreignRules'>) {
+  constructor(exec: Exec, attachments: Attachments, machine: Pick<Rules, 'foreignRules'>) {
     this.#exec = exec;
     this.#attachments = attachments;
     this.#machine = machine;

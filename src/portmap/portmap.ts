@@ -19,7 +19,7 @@ import { type Backends, backends } from './backends.ts';
 import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
 import { chainOf, type Owner } from './layout.ts';
-import { type Machine, thisMachine } from './machine.ts';
+import { type Machine, type Rules, thisMachine } from './machine.ts';
 import {
   loopbackDevices,
   type NeededByOthers,
@@ -203,7 +203,7 @@ function notChained(): CniError {
 }
 
 /** A test for addresses of this machine; reads what it needs once, and only when it is called. */
-function ownAddressTest(machine: Machine): (ip: IpAddress) => boolean {
+function ownAddressTest(machine: Rules): (ip: IpAddress) => boolean {
   const tests = new Map<Family, (address: string) => boolean>();
   return (ip) => {
     const test = tests.get(ip.family) ?? machine.localAddressTest(ip.family);
@@ -217,7 +217,7 @@ function ownAddressTest(machine: Machine): (ip: IpAddress) => boolean {
  * the previous owner of the port. A failure is a warning, as rules are in place and flows end by themselves.
  */
 async function forgetStaleFlows(
-  machine: Machine,
+  machine: Rules,
   exec: Exec,
   config: PortmapConfig,
   pod: PodAddress,
@@ -273,7 +273,7 @@ async function forgetFlows(
  * killed while iptables applies our document, no other call reads the rules before iptables is done.
  */
 async function withRulesLock(
-  machine: Machine,
+  machine: Pick<Machine, 'lockRules'>,
   exec: Exec,
   work: (exec: Exec) => Promise<void>,
 ): Promise<void> {

@@ -3,7 +3,7 @@ import { deviceTowards } from '../net/routes.ts';
 import { namesIn } from '../sys/directories.ts';
 import { type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { PortmapConfig } from './config.ts';
-import type { Machine } from './machine.ts';
+import type { Devices } from './machine.ts';
 import { mappingsOf, type PodAddress } from './rules.ts';
 
 const SETTING = 'route_localnet';
@@ -21,7 +21,7 @@ export interface Device {
  * mapping promises to answer there.
  */
 export function loopbackDevices(
-  machine: Machine,
+  machine: Devices,
   config: PortmapConfig,
   pods: readonly PodAddress[],
   netns: string,
@@ -54,7 +54,7 @@ function servesLoopback(config: PortmapConfig): boolean {
 }
 
 /** The devices of these on which the kernel drops connections from 127.0.0.1: it is off there, and is not on for all of them. */
-export function withoutRouteLocalnet(machine: Machine, devices: readonly Device[]): Device[] {
+export function withoutRouteLocalnet(machine: Devices, devices: readonly Device[]): Device[] {
   if (devices.length === 0 || machine.sysctl('all', SETTING) !== '0') return [];
   return devices.filter(({ name }) => machine.sysctl(name, SETTING) === '0');
 }
@@ -67,7 +67,7 @@ export type NeededByOthers = (device: string) => Promise<boolean>;
  * is asked only when a route leads by the device; if they cannot be determined, the answer is yes.
  */
 export function neededByOthers(
-  machine: Machine,
+  machine: Devices,
   mapped: () => Promise<IpAddress[] | undefined>,
 ): NeededByOthers {
   let asked: Promise<IpAddress[] | undefined> | undefined;
@@ -85,11 +85,11 @@ export function neededByOthers(
  * under the lock that every caller holds.
  */
 export class RouteLocalnet {
-  readonly #machine: Machine;
+  readonly #machine: Devices;
   readonly #directory: string;
   #namespace: string | undefined;
 
-  constructor(machine: Machine, directory = '/run/hostport/route_localnet') {
+  constructor(machine: Devices, directory = '/run/hostport/route_localnet') {
     this.#machine = machine;
     this.#directory = directory;
   }
@@ -152,7 +152,7 @@ export class RouteLocalnet {
 }
 
 /** Turns the setting off; a device that is gone needs nothing. */
-function turnOff(machine: Machine, index: number, name: string): void {
+function turnOff(machine: Devices, index: number, name: string): void {
   try {
     machine.setSysctl(name, SETTING, '0');
   } catch (cause) {
@@ -161,7 +161,7 @@ function turnOff(machine: Machine, index: number, name: string): void {
 }
 
 /** The name that a device has now; undefined when it is gone. */
-function deviceOf(machine: Machine, index: number): string | undefined {
+function deviceOf(machine: Devices, index: number): string | undefined {
   const devices = machine.devices();
   try {
     return devices.byIndex(index)?.name;
