@@ -25,12 +25,16 @@ const ROOMS = [
   'cli',
 ];
 
-/** The daemons of the lab, each with the folders that are its own: they meet through the API only. */
+/**
+ * The daemons of the lab, each with the folders that are its own: they meet through the API only. What starts them knows command
+ * lines, not code.
+ */
 const DAEMONS: Readonly<Record<string, readonly string[]>> = {
   'control plane': ['apiserver', 'scheduler', 'controllers', 'etcd'],
   kubelet: ['kubelet'],
   cilium: ['cilium'],
   echo: ['echo'],
+  engine: ['engine'],
 };
 
 /** Folders whose files are compiled into the CNI plugins: those carry no npm package. */
@@ -328,6 +332,13 @@ describe('the rules', () => {
       },
       want: [
         'src/path/a.ts: imports src/portmap/rules.ts: of portmap, other rooms import src/portmap/layout.ts and src/portmap/config.ts only',
+      ],
+    },
+    {
+      name: 'from an engine to what it starts',
+      files: { 'src/lab/engine/own.ts': `import '../kubelet/main.ts';`, 'src/lab/kubelet/main.ts': '' },
+      want: [
+        'src/lab/engine/own.ts: imports src/lab/kubelet/main.ts: engine and kubelet meet through the API only',
       ],
     },
     {

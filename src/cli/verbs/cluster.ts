@@ -10,6 +10,7 @@ import { loadArchive } from '../../lab/cluster/load.ts';
 import { ensureNodeImage } from '../../lab/cluster/node-image.ts';
 import { clusterPaths } from '../../lab/cluster/paths.ts';
 import { listClusters, readRecord, requireRecord } from '../../lab/cluster/record.ts';
+import { ownEngine } from '../../lab/engine/own.ts';
 import { describeArchive } from '../../lab/images/archive.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { distributionOf } from '../../sys/distribution.ts';
@@ -64,6 +65,7 @@ function create() {
         return createCluster(
           {
             config,
+            engine: ownEngine,
             kubeconfig,
             portmap: options.portmap,
             nodeMemoryBytes: options.nodeMemory,

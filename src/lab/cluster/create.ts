@@ -1,21 +1,19 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { ApiClient, hasReason } from '../../kube/client.ts';
-import { conditionOf, isConditionTrue } from '../../kube/conditions.ts';
-import { Informer } from '../../kube/informer.ts';
+import { ApiClient } from '../../kube/client.ts';
 import { kubeconfigDocument } from '../../kube/kubeconfig-document.ts';
 import { checkKubeconfig, mergeKubeconfig } from '../../kube/kubeconfig-merge.ts';
-import { nodes as nodeResource, serviceAccounts } from '../../kube/resources.ts';
 import type { Node } from '../../kube/types.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { hasUnifiedCgroups } from '../../sys/cgroups.ts';
 import type { Distribution } from '../../sys/distribution.ts';
 import { isErrno } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
-import { DeadlineError, waitFor } from '../../sys/wait.ts';
+import { DeadlineError } from '../../sys/wait.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { combinedError, messageOf, UserError } from '../../util/errors.ts';
 import { settleAll, settleFailingFast } from '../../util/settle.ts';
+import type { Engine } from '../engine/engine.ts';
 import { createManifests } from './apply.ts';
 import { boundingCapabilities } from './capabilities.ts';
 import { lockCluster } from './cluster-lock.ts';
@@ -24,13 +22,14 @@ import { installDefaultCni } from './default-cni.ts';
 import { removeCluster } from './delete.ts';
 import { createLabNetwork, nodeAddress, plugNode } from './network.ts';
 import { limitNodeCgroup, nodeCgroup } from './node-cgroup.ts';
-import { API_PORT, commonNodeFiles, controlPlaneFiles, labelsOf, type PlacedNode } from './node-files.ts';
+import { API_PORT, commonNodeFiles, controlPlaneFiles, type PlacedNode } from './node-files.ts';
 import { ensureNodeImage } from './node-image.ts';
 import { defaultLimits, readMachineSize } from './node-limits.ts';
 import { createNodeRoot } from './node-root.ts';
 import { nodeSpec } from './node-spec.ts';
 import { clusterPaths, STATE_ROOT } from './paths.ts';
 import type { Progress } from './progress.ts';
+import { apiServerReady, hasReported, isReady, labelNode, nodesToBe } from './readiness.ts';
 import { type ClusterRecord, writeRecord } from './record.ts';
 import { Runc } from './runc.ts';
 import { type ClusterSecrets, createSecrets } from './secrets.ts';
@@ -38,11 +37,13 @@ import { startGateway } from './start-gateway.ts';
 
 export interface CreateOptions {
   config: ClusterConfig;
+  /** What the control plane and the kubelets are. */
+  engine: Engine;
   /** Which portmap plugin the nodes get. */
   portmap: 'ours' | 'reference';
   /**
-   * How long to wait for every node to be Ready, in milliseconds; 0 does not wait. Without it a minute, except for nodes that
-   * get no CNI: those are waited for until they are registered.
+   * How long to wait for every node to be Ready, in milliseconds; 0 does not wait. Without it the engine's own deadline, except for
+   * nodes that get no CNI: those are waited for until they are registered.
    */
   waitMs?: number;
   /** Memory that each node may have; a share of the machine's unless it is given. */
@@ -129,7 +130,7 @@ async function claimName(name: string): Promise<void> {
 }
 
 async function create(options: CreateOptions, context: CreateContext): Promise<ClusterRecord> {
-  const { config } = options;
+  const { config, engine } = options;
   const { exec, distribution, progress, signal } = context;
   const placed: PlacedNode[] = config.nodes.map((node, index) => ({ ...node, address: nodeAddress(index) }));
   const record: ClusterRecord = {
@@ -174,16 +175,20 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     await mergeKubeconfig(record.kubeconfig, outer);
     const { server, caPem: ca, credentials } = outer;
     const api = new ApiClient({ server, ca, ...credentials, proxy: false, userAgent: 'hostport' });
-    await settleFailingFast(signal, [(stop) => apiReady(api, stop, config.name), ...workers.map(bringUp)]);
+    await settleFailingFast(signal, [
+      (stop) => apiServerReady(api, config.name, engine.deadlines.apiServerMs, stop),
+      ...workers.map(bringUp),
+    ]);
     return api;
   });
-  const label = placed.map((node) => (stop: AbortSignal) => labelNode(client, node, stop));
-  if (config.networking.disableDefaultCNI) await withoutCni(client, placed, label, options.waitMs, context);
+  const { nodesMs } = engine.deadlines;
+  const label = placed.map((node) => (stop: AbortSignal) => labelNode(client, node, nodesMs, stop));
+  if (config.networking.disableDefaultCNI) await withoutCni(client, placed, label, options, context);
   else {
     await progress.step('Installing CNI 🔌', () =>
-      settleFailingFast(signal, [(stop) => installCni(config, placed, client, exec, stop), ...label]),
+      settleFailingFast(signal, [(stop) => installCni(options, placed, client, exec, stop), ...label]),
     );
-    const waitMs = options.waitMs ?? WAIT_MS;
+    const waitMs = options.waitMs ?? nodesMs;
     if (waitMs > 0) await awaitReady(client, placed, waitMs, context);
   }
   return record;
@@ -209,13 +214,20 @@ async function withoutCni(
   client: ApiClient,
   placed: readonly PlacedNode[],
   label: readonly ((signal: AbortSignal) => Promise<void>)[],
-  waitMs: number | undefined,
+  { engine, waitMs }: CreateOptions,
   context: CreateContext,
 ): Promise<void> {
   const { progress, signal } = context;
   let nodes: (Node | undefined)[] = [];
   const register = async (stop: AbortSignal) => {
-    nodes = await nodesToBe(hasReported, 'all nodes to be registered', client, placed, WAIT_MS, stop);
+    nodes = await nodesToBe(
+      hasReported,
+      'all nodes to be registered',
+      client,
+      placed,
+      engine.deadlines.nodesMs,
+      stop,
+    );
   };
   await progress.step('Waiting for nodes to register 📝', () =>
     settleFailingFast(signal, [register, ...label]),
@@ -263,12 +275,13 @@ async function bringUpNode(
   options: CreateOptions,
   { exec, signal }: CreateContext,
 ): Promise<void> {
-  const { config, portmap } = options;
+  const { config, engine, portmap } = options;
   const cluster = clusterPaths(config.name);
   const paths = cluster.node(node.name);
   const runc = new Runc(exec, cluster.runc);
-  const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!);
-  if (isControlPlane(node)) files.push(...controlPlaneFiles(config, node, secrets.controlPlane));
+  const files = commonNodeFiles(node, all, secrets.nodes.get(node.name)!);
+  if (isControlPlane(node)) files.push(...controlPlaneFiles(node, secrets.controlPlane));
+  files.push(...engine.filesOf({ config, node }));
   createNodeRoot(paths, image, files, portmap);
   const cgroup = nodeCgroup(config.name, node.name);
   const spec = nodeSpec({
@@ -297,49 +310,10 @@ function isControlPlane(node: { role: string }): boolean {
   return node.role === 'control-plane';
 }
 
-/** Waits until the API server serves and takes pods: those of the default namespace need its default account. */
-async function apiReady(api: ApiClient, signal: AbortSignal, cluster: string): Promise<void> {
-  let last = 'nothing yet';
-  await waitFor(
-    `the API server of cluster "${cluster}"`,
-    async () => {
-      try {
-        await api.text('/readyz', AbortSignal.timeout(2000));
-        await api.get(serviceAccounts, 'default', 'default');
-        return true;
-      } catch (error) {
-        last = messageOf(error);
-        return false;
-      }
-    },
-    { timeoutMs: 60_000, intervalMs: 20, signal, describe: () => last },
-  );
-}
-
-/** Sets the labels that a node's kubelet may not, once the node is registered. */
-async function labelNode(client: ApiClient, node: PlacedNode, signal: AbortSignal): Promise<void> {
-  const labels = labelsOf(node).administrator;
-  if (Object.keys(labels).length === 0) return;
-  await waitFor(
-    `node ${node.name} to be registered`,
-    async () => {
-      try {
-        return await client.patch(nodeResource, node.name, undefined, 'merge', { metadata: { labels } });
-      } catch (error) {
-        if (hasReason(error, 'NotFound')) return undefined;
-        throw error;
-      }
-    },
-    { timeoutMs: 60_000, intervalMs: 20, signal },
-  );
-}
-
-/** How long to wait for the nodes by default. */
-const WAIT_MS = 60_000;
 const DEFAULT_CNI_MANIFEST = '/kind/manifests/default-cni.yaml';
 
 async function installCni(
-  config: ClusterConfig,
+  { config, engine }: CreateOptions,
   placed: readonly PlacedNode[],
   client: ApiClient,
   exec: Exec,
@@ -348,54 +322,5 @@ async function installCni(
   const control = config.nodes.find(isControlPlane)!;
   const manifest = control.extraMounts.find((extra) => extra.containerPath === DEFAULT_CNI_MANIFEST);
   if (manifest !== undefined) await createManifests(client, await readFile(manifest.hostPath, 'utf8'));
-  else await installDefaultCni(placed, client, exec, signal);
-}
-
-/** Resolves with the nodes when every one is as wanted; past the deadline the error says what each of the others reports. */
-async function nodesToBe(
-  wanted: (node: Node | undefined) => boolean,
-  what: string,
-  client: ApiClient,
-  placed: readonly PlacedNode[],
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<(Node | undefined)[]> {
-  let trouble = '';
-  const informer = new Informer(client, nodeResource, {
-    onError: (error) => {
-      trouble = messageOf(error);
-    },
-  });
-  const missing = () => placed.filter((node) => !wanted(informer.get(node.name)));
-  const stop = new AbortController();
-  const running = informer.run(AbortSignal.any([stop.signal, signal]));
-  try {
-    await waitFor(what, () => missing().length === 0, {
-      timeoutMs,
-      intervalMs: 20,
-      signal,
-      describe: () =>
-        [...missing().map((node) => `${node.name}: ${readyMessage(informer.get(node.name))}`), trouble]
-          .filter((part) => part !== '')
-          .join('; '),
-    });
-    return placed.map((node) => informer.get(node.name));
-  } finally {
-    stop.abort();
-    await running;
-  }
-}
-
-/** Whether its kubelet has said whether it is Ready. */
-function hasReported(node: Node | undefined): boolean {
-  return conditionOf(node?.status, 'Ready') !== undefined;
-}
-
-function isReady(node: Node | undefined): boolean {
-  return isConditionTrue(node?.status, 'Ready');
-}
-
-function readyMessage(node: Node | undefined): string {
-  if (node === undefined) return 'not registered';
-  return conditionOf(node.status, 'Ready')?.message ?? 'no Ready condition';
+  else await installDefaultCni(placed, client, exec, engine.deadlines.nodesMs, signal);
 }

@@ -40,6 +40,7 @@ export async function installDefaultCni(
   placed: readonly PlacedNode[],
   client: ApiClient,
   exec: Exec,
+  timeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
   const cidrs = await waitFor(
@@ -49,7 +50,7 @@ export async function installDefaultCni(
       const found = new Map(items.map((node) => [node.metadata?.name, node.spec?.podCIDR]));
       return placed.every((node) => found.get(node.name) !== undefined) && found;
     },
-    { timeoutMs: 60_000, intervalMs: 30, signal },
+    { timeoutMs, intervalMs: 30, signal },
   );
   const subnets = new Map(placed.map((node) => [node.name, validSubnet(node.name, cidrs.get(node.name)!)]));
   await settleAll(

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { commonNodeFiles, labelsOf, type PlacedNode } from './node-files.ts';
+import { labelsOf, type PlacedNode } from './node-files.ts';
 
 const node = (role: PlacedNode['role'], labels: Record<string, string>): PlacedNode => ({
   role,
@@ -30,27 +30,4 @@ test.each<{ role: PlacedNode['role']; labels: Labels; kubelet: Labels; administr
 ])('a kubelet is not asked to set labels that the API refuses it: $role $labels', (given) => {
   const { role, labels, kubelet, administrator } = given;
   expect(labelsOf(node(role, labels))).toEqual({ kubelet, administrator });
-});
-
-test('a label for the administrator is not on the command line of the kubelet', () => {
-  const secrets = {
-    ca: '',
-    kubeletConf: '',
-    kubeletCert: '',
-    kubeletKey: '',
-    registryCa: '',
-    registryClientCert: '',
-    registryClientKey: '',
-  };
-  const config = {
-    name: 'c',
-    nodes: [],
-    networking: { serviceSubnet: '10.96.0.0/16', podSubnet: '10.244.0.0/16' },
-  } as never;
-  const placed = node('control-plane', { own: '1', [GUARDED]: 'z' });
-  const files = commonNodeFiles(config, placed, [placed], secrets);
-  const kubelet = files.find(({ path }) => path === '/etc/sv/kubelet/run')!.content;
-  expect(kubelet).toContain('--node-labels=own=1');
-  expect(kubelet).not.toContain('node-re');
-  expect(kubelet).not.toContain('node-role.kubernetes.io/control-plane=,');
 });

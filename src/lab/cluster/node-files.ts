@@ -1,6 +1,6 @@
 import { isNodeLabelOfKubelet } from '../../kube/node-labels.ts';
 import { nthAddress } from '../../util/cidr.ts';
-import type { ClusterConfig, NodeConfig } from './config/types.ts';
+import type { NodeConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
 import { runScript } from './run-script.ts';
 
@@ -80,9 +80,8 @@ export interface NodeSecrets {
   registryClientKey: string;
 }
 
-/** Files that every node has, whatever its role. */
+/** Files that every node has, whatever its role and the engine of its cluster. */
 export function commonNodeFiles(
-  config: ClusterConfig,
   node: PlacedNode,
   nodes: readonly PlacedNode[],
   secrets: NodeSecrets,
@@ -102,7 +101,6 @@ export function commonNodeFiles(
     { path: '/var/lib/kubelet/pki/kubelet.crt', content: secrets.kubeletCert },
     { path: '/var/lib/kubelet/pki/kubelet.key', content: secrets.kubeletKey, mode: 0o600 },
     ...service('containerd', ['/usr/bin/containerd', '--config', '/etc/containerd/config.toml']),
-    ...service('kubelet', kubeletArgv(config, node)),
   ];
 }
 
@@ -120,29 +118,6 @@ export function labelsOf({
     kubelet: Object.fromEntries(all.filter(([key]) => isNodeLabelOfKubelet(key))),
     administrator: Object.fromEntries(all.filter(([key]) => !isNodeLabelOfKubelet(key))),
   };
-}
-
-function kubeletArgv(config: ClusterConfig, node: PlacedNode): string[] {
-  const argv = [
-    '/usr/local/bin/kubelet',
-    '--kubeconfig=/etc/kubernetes/kubelet.conf',
-    `--hostname-override=${node.name}`,
-    `--node-ip=${node.address}`,
-    '--container-runtime-endpoint=unix:///run/containerd/containerd.sock',
-    '--pod-manifest-path=/etc/kubernetes/manifests',
-    `--cluster-dns=${clusterDns(config.networking.serviceSubnet)}`,
-    '--tls-cert-file=/var/lib/kubelet/pki/kubelet.crt',
-    '--tls-private-key-file=/var/lib/kubelet/pki/kubelet.key',
-    '--client-ca-file=/etc/kubernetes/pki/ca.crt',
-  ];
-  const labelText = Object.entries(labelsOf(node).kubelet)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',');
-  if (labelText !== '') argv.push(`--node-labels=${labelText}`);
-  if (!node.schedulable) {
-    argv.push('--register-with-taints=node-role.kubernetes.io/control-plane=:NoSchedule');
-  }
-  return argv;
 }
 
 /** What only the control plane holds. */
@@ -167,14 +142,11 @@ export interface ControlPlaneSecrets {
   schedulerConf: string;
 }
 
-const PKI = '/etc/kubernetes/pki';
+/** Where a node has certificates and keys. */
+export const PKI = '/etc/kubernetes/pki';
 
-/** Files that the control plane has besides those of every node. */
-export function controlPlaneFiles(
-  config: ClusterConfig,
-  node: PlacedNode,
-  secrets: ControlPlaneSecrets,
-): NodeFile[] {
+/** Files that the control plane has besides those of every node: credentials, and the service of etcd. */
+export function controlPlaneFiles(node: PlacedNode, secrets: ControlPlaneSecrets): NodeFile[] {
   const secret = (path: string, content: string): NodeFile => ({ path, content, mode: 0o600 });
   return [
     secret(`${PKI}/ca.key`, secrets.caKey),
@@ -196,38 +168,6 @@ export function controlPlaneFiles(
     secret('/etc/kubernetes/controller-manager.conf', secrets.controllerManagerConf),
     secret('/etc/kubernetes/scheduler.conf', secrets.schedulerConf),
     ...service('etcd', etcdArgv(node)),
-    ...service('kube-apiserver', [
-      '/usr/local/bin/kube-apiserver',
-      '--bind-address=0.0.0.0',
-      `--secure-port=${API_PORT}`,
-      `--advertise-address=${node.address}`,
-      '--etcd-servers=https://127.0.0.1:2379',
-      `--etcd-cafile=${PKI}/etcd/ca.crt`,
-      `--etcd-certfile=${PKI}/apiserver-etcd-client.crt`,
-      `--etcd-keyfile=${PKI}/apiserver-etcd-client.key`,
-      `--tls-cert-file=${PKI}/apiserver.crt`,
-      `--tls-private-key-file=${PKI}/apiserver.key`,
-      `--client-ca-file=${PKI}/ca.crt`,
-      `--token-auth-file=${PKI}/tokens.csv`,
-      `--service-account-key-file=${PKI}/sa.pub`,
-      `--service-account-signing-key-file=${PKI}/sa.key`,
-      '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
-      `--service-cluster-ip-range=${config.networking.serviceSubnet}`,
-      `--kubelet-client-certificate=${PKI}/apiserver-kubelet-client.crt`,
-      `--kubelet-client-key=${PKI}/apiserver-kubelet-client.key`,
-      `--kubelet-certificate-authority=${PKI}/ca.crt`,
-    ]),
-    ...service('kube-controller-manager', [
-      '/usr/local/bin/kube-controller-manager',
-      '--kubeconfig=/etc/kubernetes/controller-manager.conf',
-      `--cluster-cidr=${config.networking.podSubnet}`,
-      '--node-cidr-mask-size=24',
-      `--root-ca-file=${PKI}/ca.crt`,
-    ]),
-    ...service('kube-scheduler', [
-      '/usr/local/bin/kube-scheduler',
-      '--kubeconfig=/etc/kubernetes/scheduler.conf',
-    ]),
   ];
 }
 
@@ -260,7 +200,7 @@ function etcdArgv(node: PlacedNode): string[] {
 }
 
 /** A runit service: restarted whenever it ends, its output appended to `/var/log/NAME.log`. */
-function service(name: string, argv: string[]): NodeFile[] {
+export function service(name: string, argv: readonly string[]): NodeFile[] {
   return [{ path: `/etc/sv/${name}/run`, content: runScript(argv, `/var/log/${name}.log`), mode: 0o755 }];
 }
 
@@ -274,6 +214,6 @@ function hostsFile(nodes: readonly PlacedNode[]): string {
 }
 
 /** Address of the cluster's DNS service by convention: the tenth of the service subnet (kubeadm does the same). */
-function clusterDns(serviceSubnet: string): string {
+export function clusterDns(serviceSubnet: string): string {
   return nthAddress(serviceSubnet, 10);
 }

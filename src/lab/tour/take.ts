@@ -11,6 +11,7 @@ import { NODE_NETWORK } from '../cluster/network.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import type { Progress } from '../cluster/progress.ts';
 import { type ClusterRecord, listClusters } from '../cluster/record.ts';
+import { ownEngine } from '../engine/own.ts';
 import { exampleWithBackend, prepareExample, TOUR_DIRECTORY } from './example.ts';
 import { type Failure, Guide, NotMet, type Stage } from './guide.ts';
 import { type PortmapBackend, tellStory } from './story.ts';
@@ -69,7 +70,10 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
   let record: ClusterRecord;
   try {
     const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), {});
-    record = await createCluster({ config, ...options, kubeconfig, retain: false }, context);
+    record = await createCluster(
+      { config, engine: ownEngine, ...options, kubeconfig, retain: false },
+      context,
+    );
   } catch (cause) {
     throw await afterClearingUp(cause, clearUp);
   }

@@ -1,0 +1,24 @@
+import type { ClusterConfig } from '../cluster/config/types.ts';
+import type { NodeFile, PlacedNode } from '../cluster/node-files.ts';
+
+/** A node that is being created, and the cluster that it is of. */
+export interface EngineNode {
+  config: ClusterConfig;
+  node: PlacedNode;
+}
+
+/**
+ * What makes a lab's containers a cluster: the programs of the control plane and of the kubelets. Nodes, their network, runtime,
+ * credentials and etcd are the same with every engine. A service is started with its node and restarted whenever it ends, so an engine
+ * only says what is to be in a node, and how long its cluster may take.
+ */
+export interface Engine {
+  /** The services of a node with their command lines, and what their programs read, besides what every node has. */
+  filesOf(node: EngineNode): NodeFile[];
+  readonly deadlines: {
+    /** Until the API server serves and takes pods, in milliseconds. */
+    apiServerMs: number;
+    /** Until the nodes are registered, and until they are Ready once they have a CNI, in milliseconds. */
+    nodesMs: number;
+  };
+}
