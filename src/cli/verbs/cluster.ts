@@ -10,7 +10,7 @@ import { loadArchive } from '../../lab/cluster/load.ts';
 import { ensureNodeImage } from '../../lab/cluster/node-image.ts';
 import { clusterPaths } from '../../lab/cluster/paths.ts';
 import { listClusters, readRecord, requireRecord } from '../../lab/cluster/record.ts';
-import { ownEngine } from '../../lab/engine/own.ts';
+import { chosenEngine } from '../../lab/engine/choose.ts';
 import { describeArchive } from '../../lab/images/archive.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { distributionOf } from '../../sys/distribution.ts';
@@ -38,7 +38,7 @@ function create() {
     .option('--config <file>', 'kind configuration (v1alpha3 or v1alpha4); "-" reads standard input')
     .option(
       '--wait <duration>',
-      'how long to wait for every node to be Ready; 0s does not wait (default: 60s, or 0s without a CNI)',
+      'how long to wait for every node to be Ready; 0s does not wait (default: 60s, 180s with --kubernetes, 0s without a CNI)',
       duration,
     )
     .option('--retain', 'keep what was created if creation fails', false)
@@ -54,18 +54,24 @@ function create() {
       "memory limit of each node with its pods, such as 2Gi (default: a share of the machine's)",
       size('256Mi'),
     )
+    .option('--kubernetes <dir>', "run Kubernetes' own programs from this directory instead of the lab's")
     .action(async (options) => {
       const progress = terminalProgress(process.stderr);
-      const { config, warnings } = await loadClusterConfig(options.config, { name: options.name });
+      const { config, warnings } = await loadClusterConfig(options.config, {
+        name: options.name,
+        kubernetes: options.kubernetes !== undefined,
+      });
+      const engine = await chosenEngine(options.kubernetes);
       for (const warning of warnings) progress.note(`WARNING: ${warning}`);
       const kubeconfig = options.kubeconfig ?? (await kubeconfigPathForMerge(process.env));
       // Ctrl-C works from the first line of output on: whoever reads it may press it.
       await interruptible((signal) => {
-        progress.note(`Creating cluster "${config.name}" ...`);
+        const what = engine.record.kind === 'kubernetes' ? ` with Kubernetes ${engine.record.version}` : '';
+        progress.note(`Creating cluster "${config.name}"${what} ...`);
         return createCluster(
           {
             config,
-            engine: ownEngine,
+            engine,
             kubeconfig,
             portmap: options.portmap,
             nodeMemoryBytes: options.nodeMemory,
@@ -92,6 +98,7 @@ function create() {
     cluster,
     'hostport create cluster --config examples/kind-cilium-portmap/kind/config',
     'hostport create cluster --name small --wait 30s --node-memory 2Gi',
+    'hostport create cluster --name real --kubernetes ./kubernetes/server/bin',
   );
   return command('create').description('create a cluster').addCommand(cluster);
 }

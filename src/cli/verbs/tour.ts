@@ -1,3 +1,4 @@
+import { chosenEngine } from '../../lab/engine/choose.ts';
 import type { Stage } from '../../lab/tour/guide.ts';
 import { type TourOptions, takeTour } from '../../lab/tour/take.ts';
 import { calledAs } from '../../sys/called-as.ts';
@@ -27,15 +28,18 @@ export function tourVerb() {
       oneOf('iptables', 'nftables'),
       'iptables',
     )
+    .option('--kubernetes <dir>', "run Kubernetes' own programs from this directory instead of the lab's")
     .option('--keep', 'leave the cluster running afterwards', false)
     .action(async (options) => {
-      exitWith(await interruptible((signal) => tour(options, signal)));
+      const engine = await chosenEngine(options.kubernetes);
+      exitWith(await interruptible((signal) => tour({ ...options, engine }, signal)));
     });
   return examples(
     verb,
     'hostport tour',
     'hostport tour --portmap reference --keep',
     'hostport tour --backend nftables',
+    'hostport tour --kubernetes ./kubernetes/server/bin',
   );
 }
 

@@ -136,6 +136,7 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
   const record: ClusterRecord = {
     name: config.name,
     config,
+    engine: engine.record,
     nodes: placed.map(({ name, role, address }) => ({ name, role, address })),
     apiServerPort: 0,
     kubeconfig: resolve(options.kubeconfig),
@@ -151,11 +152,14 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
   signal.throwIfAborted();
   const control = placed.filter(isControlPlane);
   const workers = placed.filter((node) => !isControlPlane(node));
-  const limit = limiter(options, context);
+  const limits = limiter(options, context);
   const [secrets, bringUp] = await progress.step(`Preparing nodes ${boxes(placed.length)}`, async () => {
-    const [made] = await settleAll([createSecrets(config, placed), createLabNetwork(exec, config.name)]);
+    const [made] = await settleAll([
+      createSecrets(config, placed, engine.users),
+      createLabNetwork(exec, config.name),
+    ]);
     const up = (node: PlacedNode) => (stop: AbortSignal) =>
-      bringUpNode(node, placed, made, image, limit, options, { ...context, signal: stop });
+      bringUpNode(node, placed, made, image, limits, options, { ...context, signal: stop });
     // The control plane first and alone: everything else waits for it, and the cores are few.
     await settleFailingFast(signal, [
       ...control.map(up),
@@ -246,7 +250,7 @@ async function withoutCni(
   progress.note('Nodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)');
 }
 
-/** What sets the limits of one node's cgroup after another. What this machine cannot limit is reported once. */
+/** The memory of each node, and what sets the limits of one node's cgroup after another. What this machine cannot limit is reported once. */
 function limiter({ config, nodeMemoryBytes }: CreateOptions, { progress }: CreateContext) {
   const machine = readMachineSize();
   const limits = defaultLimits(machine, config.nodes.length);
@@ -260,8 +264,11 @@ function limiter({ config, nodeMemoryBytes }: CreateOptions, { progress }: Creat
     const all = `${Math.floor(machine.memoryBytes / 1024 ** 2)}Mi`;
     warn(`each node may take all of this machine's memory, ${all}; choose a smaller --node-memory`);
   }
-  return (cgroup: string) => {
-    for (const warning of limitNodeCgroup(cgroup, limits)) warn(warning);
+  return {
+    memoryBytes: limits.memoryBytes,
+    set(cgroup: string) {
+      for (const warning of limitNodeCgroup(cgroup, limits)) warn(warning);
+    },
   };
 }
 
@@ -271,7 +278,7 @@ async function bringUpNode(
   all: readonly PlacedNode[],
   secrets: ClusterSecrets,
   image: string,
-  limit: (cgroup: string) => void,
+  limits: ReturnType<typeof limiter>,
   options: CreateOptions,
   { exec, signal }: CreateContext,
 ): Promise<void> {
@@ -281,7 +288,7 @@ async function bringUpNode(
   const runc = new Runc(exec, cluster.runc);
   const files = commonNodeFiles(node, all, secrets.nodes.get(node.name)!);
   if (isControlPlane(node)) files.push(...controlPlaneFiles(node, secrets.controlPlane));
-  files.push(...engine.filesOf({ config, node }));
+  files.push(...engine.filesOf({ config, node, memoryBytes: limits.memoryBytes }));
   createNodeRoot(paths, image, files, portmap);
   const cgroup = nodeCgroup(config.name, node.name);
   const spec = nodeSpec({
@@ -291,13 +298,15 @@ async function bringUpNode(
     paths,
     image,
     capabilities: await boundingCapabilities(),
-    extraMounts: node.extraMounts,
+    // The engine's first: in /usr, where a user's may lie beside them.
+    extraMounts: [...engine.mounts, ...node.extraMounts],
+    devices: engine.devices,
   });
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));
   signal.throwIfAborted();
   const pid = await runc.create(node.name, paths.bundle, paths.pidFile);
   // Before anything runs in it: a kubelet reads how much there is when it starts.
-  limit(cgroup);
+  limits.set(cgroup);
   await plugNode(exec, config.name, { name: node.name, address: node.address, pid });
   await runc.start(node.name);
 }

@@ -78,6 +78,8 @@ export interface NodeSecrets {
   registryCa: string;
   registryClientCert: string;
   registryClientKey: string;
+  /** Kubeconfigs of daemons that are on every node, and their places. */
+  daemons: readonly { path: string; content: string }[];
 }
 
 /** Files that every node has, whatever its role and the engine of its cluster. */
@@ -98,6 +100,7 @@ export function commonNodeFiles(
     { path: `${CERTS_DIR}/_default/client.key`, content: secrets.registryClientKey, mode: 0o600 },
     { path: '/etc/kubernetes/pki/ca.crt', content: secrets.ca },
     { path: '/etc/kubernetes/kubelet.conf', content: secrets.kubeletConf, mode: 0o600 },
+    ...secrets.daemons.map((conf) => ({ ...conf, mode: 0o600 })),
     { path: '/var/lib/kubelet/pki/kubelet.crt', content: secrets.kubeletCert },
     { path: '/var/lib/kubelet/pki/kubelet.key', content: secrets.kubeletKey, mode: 0o600 },
     ...service('containerd', ['/usr/bin/containerd', '--config', '/etc/containerd/config.toml']),

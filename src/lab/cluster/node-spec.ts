@@ -8,6 +8,15 @@ interface OciMount {
   options: string[];
 }
 
+/** A character device of the machine's kernel, by its numbers. */
+export interface NodeDevice {
+  path: string;
+  major: number;
+  minor: number;
+  /** Permission bits; it belongs to root. */
+  mode: number;
+}
+
 /** What decides how a node container is made. */
 export interface NodeSpecInput {
   name: string;
@@ -20,6 +29,7 @@ export interface NodeSpecInput {
   image: string;
   capabilities: readonly string[];
   extraMounts: readonly ExtraMount[];
+  devices: readonly NodeDevice[];
 }
 
 /** Where a node sees the unpacked layers of its preloaded images, which all nodes share. */
@@ -110,6 +120,13 @@ export function nodeSpec(input: NodeSpecInput): object {
     linux: {
       namespaces: ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
       cgroupsPath: input.cgroup,
+      devices: input.devices.map(({ mode, ...device }) => ({
+        ...device,
+        type: 'c',
+        fileMode: mode,
+        uid: 0,
+        gid: 0,
+      })),
       resources: { devices: [{ allow: true, access: 'rwm' }] },
       rootfsPropagation: 'shared',
       sysctl: { 'net.ipv4.ip_forward': '1' },

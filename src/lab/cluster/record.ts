@@ -14,10 +14,15 @@ export interface NodeRecord {
   address: string;
 }
 
+/** What the control plane and the kubelets of a cluster are: the lab's own, or those of a release of Kubernetes from a directory. */
+export type EngineRecord = { kind: 'own' } | { kind: 'kubernetes'; version: string; directory: string };
+
 /** What is remembered of a cluster: enough to find everything of it again after a crash. */
 export interface ClusterRecord {
   name: string;
   config: ClusterConfig;
+  /** Absent in a record of a version that knew the lab's own engine only. */
+  engine?: EngineRecord;
   nodes: NodeRecord[];
   /** Loopback port of the machine that leads to the API server; 0 until one is bound. */
   apiServerPort: number;

@@ -13,6 +13,14 @@ import {
   type PlacedNode,
 } from './node-files.ts';
 
+/** Whom daemons on every node use the API as, and the file on the node that says so: a kubeconfig with a token. */
+export interface DaemonUser {
+  /** Absolute path of the kubeconfig in the node. */
+  conf: string;
+  user: string;
+  groups: readonly string[];
+}
+
 /** Every credential of a new cluster. */
 export interface ClusterSecrets {
   controlPlane: ControlPlaneSecrets;
@@ -25,12 +33,13 @@ export interface ClusterSecrets {
 }
 
 /**
- * Makes the authorities, certificates and tokens of a cluster. Three authorities, so that a credential is good for one
+ * Makes the authorities, certificates and tokens of a cluster, whose daemons are those of every cluster and `users`. Three authorities, so that a credential is good for one
  * thing only: the cluster's own, etcd's, and the registry's.
  */
 export async function createSecrets(
   config: ClusterConfig,
   nodes: readonly PlacedNode[],
+  users: readonly DaemonUser[],
 ): Promise<ClusterSecrets> {
   const [ca, etcdCa, registryCa, serviceAccount] = await Promise.all([
     createAuthority('kubernetes'),
@@ -95,6 +104,10 @@ export async function createSecrets(
   const component = (user: string, ...groups: string[]) =>
     kubeconfigDocument(entry(inner, grant(user, ...groups)));
 
+  const daemons = users.map(({ conf, user, groups }) => ({
+    path: conf,
+    content: component(user, ...groups),
+  }));
   const perNode = await Promise.all(
     nodes.map(async (node): Promise<[string, NodeSecrets]> => {
       const serving = await issueCertificate(ca, {
@@ -114,6 +127,7 @@ export async function createSecrets(
           registryCa: registryCa.certPem,
           registryClientCert: registryClient.certPem,
           registryClientKey: registryClient.keyPem,
+          daemons,
         },
       ];
     }),

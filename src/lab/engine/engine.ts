@@ -1,10 +1,15 @@
-import type { ClusterConfig } from '../cluster/config/types.ts';
+import type { ClusterConfig, ExtraMount } from '../cluster/config/types.ts';
 import type { NodeFile, PlacedNode } from '../cluster/node-files.ts';
+import type { NodeDevice } from '../cluster/node-spec.ts';
+import type { EngineRecord } from '../cluster/record.ts';
+import type { DaemonUser } from '../cluster/secrets.ts';
 
 /** A node that is being created, and the cluster that it is of. */
 export interface EngineNode {
   config: ClusterConfig;
   node: PlacedNode;
+  /** What the node with its pods may take of the machine. */
+  memoryBytes: number;
 }
 
 /**
@@ -13,6 +18,14 @@ export interface EngineNode {
  * only says what is to be in a node, and how long its cluster may take.
  */
 export interface Engine {
+  /** How the cluster's record names it. */
+  readonly record: EngineRecord;
+  /** As whom its daemons use the API, besides the users of every cluster. */
+  readonly users: readonly DaemonUser[];
+  /** What of the machine every node has mounted for it. */
+  readonly mounts: readonly ExtraMount[];
+  /** Devices that every node has for it. */
+  readonly devices: readonly NodeDevice[];
   /** The services of a node with their command lines, and what their programs read, besides what every node has. */
   filesOf(node: EngineNode): NodeFile[];
   readonly deadlines: {

@@ -12,6 +12,10 @@ import type { Engine, EngineNode } from './engine.ts';
 
 /** The lab's own control plane and kubelets, which every node image has. */
 export const ownEngine: Engine = {
+  record: { kind: 'own' },
+  users: [],
+  mounts: [],
+  devices: [],
   filesOf: ({ config, node }: EngineNode) => [
     ...service('kubelet', kubeletArgv(config, node)),
     ...(node.role === 'control-plane' ? controlPlane(config, node) : []),

@@ -11,12 +11,14 @@ import { NODE_NETWORK } from '../cluster/network.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import type { Progress } from '../cluster/progress.ts';
 import { type ClusterRecord, listClusters } from '../cluster/record.ts';
-import { ownEngine } from '../engine/own.ts';
+import type { Engine } from '../engine/engine.ts';
 import { exampleWithBackend, prepareExample, TOUR_DIRECTORY } from './example.ts';
 import { type Failure, Guide, NotMet, type Stage } from './guide.ts';
 import { type PortmapBackend, tellStory } from './story.ts';
 
 export interface TourOptions {
+  /** What the control plane and the kubelets are. */
+  engine: Engine;
   /** Which portmap plugin the nodes get. */
   portmap: 'ours' | 'reference';
   /** What the plugin writes its rules with; `iptables` leaves the how-to's configuration as it is. */
@@ -69,11 +71,10 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
   const kubeconfig = join(TOUR_DIRECTORY, 'kubeconfig');
   let record: ClusterRecord;
   try {
-    const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), {});
-    record = await createCluster(
-      { config, engine: ownEngine, ...options, kubeconfig, retain: false },
-      context,
-    );
+    const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), {
+      kubernetes: options.engine.record.kind === 'kubernetes',
+    });
+    record = await createCluster({ config, ...options, kubeconfig, retain: false }, context);
   } catch (cause) {
     throw await afterClearingUp(cause, clearUp);
   }

@@ -1,6 +1,6 @@
 import { formatSubnet } from '../../../util/cidr.ts';
 import type { Field } from './document.ts';
-import { readKubeadmPatches } from './kubeadm-patches.ts';
+import { type KubeadmSettings, kubeletSettings, readKubeadmPatches } from './kubeadm-patches.ts';
 import { readLabels } from './labels.ts';
 import { type HostPaths, readMounts } from './mounts.ts';
 import { clusterNameProblem, DEFAULT_CLUSTER_NAME, nodeNamer } from './names.ts';
@@ -12,7 +12,7 @@ import {
   defaultSubnet,
   readSubnet,
 } from './subnets.ts';
-import type { ClusterConfig, NetworkingConfig, NodeConfig, NodeRole } from './types.ts';
+import type { ClusterConfig, KubernetesSettings, NetworkingConfig, NodeConfig, NodeRole } from './types.ts';
 
 /** How each version spells the one field that v1alpha4 renamed. The fields v1alpha4 added are taken in both. */
 const JSON_PATCHES: ReadonlyMap<string, string> = new Map([
@@ -22,8 +22,8 @@ const JSON_PATCHES: ReadonlyMap<string, string> = new Map([
   ['kind.x-k8s.io/v1alpha4', 'kubeadmConfigPatchesJSON6902'],
 ]);
 
-/** A cluster without a configuration file: one control plane that also runs pods. */
-export function defaultCluster(name: string | undefined): ClusterConfig {
+/** A cluster without a configuration file: one control plane that also runs pods. `kubernetes`: on Kubernetes' own programs. */
+export function defaultCluster(name: string | undefined, kubernetes = false): ClusterConfig {
   const cluster = name ?? DEFAULT_CLUSTER_NAME;
   return {
     name: cluster,
@@ -35,6 +35,7 @@ export function defaultCluster(name: string | undefined): ClusterConfig {
         schedulable: true,
         extraMounts: [],
         extraPortMappings: [],
+        ...(kubernetes && { kubelet: { extraArgs: {}, patches: [] } }),
       },
     ],
     networking: {
@@ -45,31 +46,31 @@ export function defaultCluster(name: string | undefined): ClusterConfig {
       apiServerPort: 0,
       disableDefaultCNI: false,
     },
+    ...(kubernetes && {
+      kubernetes: readKubernetes(new Map(), new Map(), readKubeadmPatches(undefined, { kubernetes })),
+    }),
   };
 }
 
 /**
  * Reads kind's `Cluster`. What is wrong is reported on the fields; the result has a meaning only when nothing was.
- * `name` is the command line's, which beats the file's.
+ * `name` is the command line's, which beats the file's. `kubernetes`: the cluster runs Kubernetes' own programs, which can do more.
  */
 export async function readCluster(
   root: Field,
   name: string | undefined,
+  kubernetes: boolean,
   host: HostPaths,
 ): Promise<ClusterConfig | undefined> {
   const jsonPatches = readVersion(root);
   // Of a document of another kind every field is unknown: one error says more than twenty.
   if (jsonPatches === undefined) return undefined;
-  const fields = root.fields(
-    ['kind', 'apiVersion', 'name', 'nodes', 'networking', 'kubeadmConfigPatches'],
-    [
-      'featureGates',
-      'runtimeConfig',
-      jsonPatches,
-      'containerdConfigPatches',
-      'containerdConfigPatchesJSON6902',
-    ],
-  );
+  const known = ['kind', 'apiVersion', 'name', 'nodes', 'networking', 'kubeadmConfigPatches'];
+  const ofKubernetes = ['featureGates', 'runtimeConfig'];
+  const ignored = [jsonPatches, 'containerdConfigPatches', 'containerdConfigPatchesJSON6902'];
+  const fields = kubernetes
+    ? root.fields([...known, ...ofKubernetes], ignored)
+    : root.fields(known, [...ofKubernetes, ...ignored]);
 
   const named = fields.get('name');
   const fileName = named?.string() || undefined;
@@ -78,9 +79,57 @@ export async function readCluster(
   const cluster = name ?? fileName ?? DEFAULT_CLUSTER_NAME;
 
   const taken: TakenPorts = new Map();
-  const nodes = await readNodes(fields.get('nodes'), cluster, jsonPatches, taken, host);
-  const networking = readNetworking(root, fields, nodes.length, taken);
-  return { name: cluster, nodes, networking };
+  const patched = readKubeadmPatches(fields.get('kubeadmConfigPatches'), { kubernetes });
+  const context = { cluster, kubernetes, jsonPatches, patched, taken, host };
+  const nodes = await readNodes(fields.get('nodes'), context);
+  const networking = fields
+    .get('networking')
+    ?.fields(
+      [...NETWORKING, ...(kubernetes ? OF_KUBE_PROXY : [])],
+      [...(kubernetes ? [] : OF_KUBE_PROXY), 'dnsSearch'],
+    );
+  return {
+    name: cluster,
+    nodes,
+    networking: readNetworking(root, networking ?? new Map(), patched, nodes.length, taken),
+    ...(kubernetes && { kubernetes: readKubernetes(fields, networking ?? new Map(), patched) }),
+  };
+}
+
+const NETWORKING = [
+  'ipFamily',
+  'podSubnet',
+  'serviceSubnet',
+  'apiServerAddress',
+  'apiServerPort',
+  'disableDefaultCNI',
+];
+const OF_KUBE_PROXY = ['kubeProxyMode'];
+
+/** What only Kubernetes' own programs can do, of the cluster's fields and those of its `networking`. */
+function readKubernetes(
+  fields: Map<string, Field>,
+  networking: Map<string, Field>,
+  { extraArgs, kubeProxyPatches }: KubeadmSettings,
+): KubernetesSettings {
+  const featureGates: Record<string, boolean> = {};
+  for (const [name, field] of fields.get('featureGates')?.entries() ?? []) {
+    const isOn = field.boolean();
+    if (isOn === undefined && !field.isPresent) field.errorAtKey('has no value: want true or false');
+    featureGates[name] = isOn ?? false;
+  }
+  const runtimeConfig: Record<string, string> = {};
+  for (const [name, field] of fields.get('runtimeConfig')?.entries() ?? []) {
+    runtimeConfig[name] = field.string() ?? '';
+  }
+  const mode = networking.get('kubeProxyMode');
+  return {
+    featureGates,
+    runtimeConfig,
+    kubeProxyMode: (mode?.isPresent && mode.oneOf(['iptables', 'nftables', 'none'])) || 'iptables',
+    extraArgs,
+    kubeProxyPatches,
+  };
 }
 
 /** Checks `kind` and `apiVersion`; returns how this version spells its JSON patches. */
@@ -100,25 +149,35 @@ function readVersion(root: Field): string | undefined {
   return spelling;
 }
 
-async function readNodes(
-  field: Field | undefined,
-  cluster: string,
-  jsonPatches: string,
-  taken: TakenPorts,
-  host: HostPaths,
-): Promise<NodeConfig[]> {
+/** What the nodes of a configuration are read with. */
+interface NodesContext {
+  cluster: string;
+  kubernetes: boolean;
+  jsonPatches: string;
+  patched: KubeadmSettings;
+  taken: TakenPorts;
+  host: HostPaths;
+}
+
+async function readNodes(field: Field | undefined, context: NodesContext): Promise<NodeConfig[]> {
+  const { cluster, kubernetes, jsonPatches, patched, taken, host } = context;
   const entries = field?.list() ?? [];
   // kind's default; also for `nodes: []`. A value that is not a list has been reported.
-  if (entries.length === 0) return defaultCluster(cluster).nodes;
+  if (entries.length === 0) {
+    const { nodes } = defaultCluster(cluster, kubernetes);
+    if (kubernetes) nodes[0]!.kubelet = kubeletSettings('control-plane', patched);
+    return nodes;
+  }
   const nameOf = nodeNamer(cluster);
   const nodes: NodeConfig[] = [];
   let controlPlane: Field | undefined;
   let isRoleUnclear = false;
   for (const entry of entries) {
-    const fields = entry.fields(
-      ['role', 'labels', 'extraMounts', 'extraPortMappings'],
-      ['image', 'gpus', 'containerLabels', 'kubeadmConfigPatches', jsonPatches],
-    );
+    const known = ['role', 'labels', 'extraMounts', 'extraPortMappings'];
+    const ignored = ['image', 'gpus', 'containerLabels', jsonPatches];
+    const fields = kubernetes
+      ? entry.fields([...known, 'kubeadmConfigPatches'], ignored)
+      : entry.fields(known, [...ignored, 'kubeadmConfigPatches']);
     const given = fields.get('role');
     // kind's default role is the control plane's. An invalid role has been reported and counts as neither.
     const role: NodeRole | undefined = given?.isPresent
@@ -134,13 +193,22 @@ async function readNodes(
       }
       controlPlane ??= entry;
     }
+    const as = role ?? 'worker';
+    const own = fields.get('kubeadmConfigPatches');
     nodes.push({
-      role: role ?? 'worker',
-      name: nameOf(role ?? 'worker'),
+      role: as,
+      name: nameOf(as),
       labels: readLabels(fields.get('labels')),
       schedulable: role === 'worker',
       extraMounts: await readMounts(fields.get('extraMounts'), host),
       extraPortMappings: readPortMappings(fields.get('extraPortMappings'), taken),
+      ...(kubernetes && {
+        kubelet: kubeletSettings(
+          as,
+          patched,
+          readKubeadmPatches(own, { kubernetes, node: { role: as, cluster: patched } }),
+        ),
+      }),
     });
   }
   if (controlPlane === undefined && !isRoleUnclear) {
@@ -154,17 +222,11 @@ async function readNodes(
 
 function readNetworking(
   root: Field,
-  clusterFields: Map<string, Field>,
+  fields: Map<string, Field>,
+  patched: KubeadmSettings,
   nodes: number,
   taken: TakenPorts,
 ): NetworkingConfig {
-  const fields =
-    clusterFields
-      .get('networking')
-      ?.fields(
-        ['ipFamily', 'podSubnet', 'serviceSubnet', 'apiServerAddress', 'apiServerPort', 'disableDefaultCNI'],
-        ['kubeProxyMode', 'dnsSearch'],
-      ) ?? new Map<string, Field>();
   readIpFamily(fields.get('ipFamily'));
 
   // A patch is applied to what kind made of `networking`, so it wins.
@@ -172,7 +234,6 @@ function readNetworking(
     pods: readSubnet(fields.get('podSubnet')),
     services: readSubnet(fields.get('serviceSubnet')),
   };
-  const patched = readKubeadmPatches(clusterFields.get('kubeadmConfigPatches'));
   const pods = patched.podSubnet ?? own.pods ?? defaultSubnet(DEFAULT_POD_SUBNET, root);
   const services = patched.serviceSubnet ?? own.services ?? defaultSubnet(DEFAULT_SERVICE_SUBNET, root);
   checkSubnets(pods, services, nodes);

@@ -2,6 +2,7 @@ import {
   type Document,
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   LineCounter,
@@ -11,6 +12,7 @@ import {
   type Scalar,
   type YAMLMap,
 } from 'yaml';
+import type { Json } from '../../../kube/patch/json.ts';
 
 /** Something said about one place of a file. Lines and columns count from 1. */
 interface Remark {
@@ -226,6 +228,12 @@ export class Field {
     const choice = choices.find((candidate) => candidate === text);
     if (choice === undefined) this.error(`${JSON.stringify(text)} is not one of ${choices.join(', ')}`);
     return choice;
+  }
+
+  /** The value as JSON has it, aliases and merges resolved; null when there is none. */
+  plain(): Json {
+    const value = this.#value();
+    return isNode(value) ? (value.toJS(this.#source.document) as Json) : null;
   }
 
   list(): Field[] {

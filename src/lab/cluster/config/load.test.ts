@@ -17,10 +17,10 @@ const PATHS: Record<string, PathKind> = {
 const LINKS = ['/home/me/data/run', '/home/me/data/sub/etc'];
 
 /** Loads `text` as the file `kind/config` of a machine that has nothing but PATHS. */
-function load(text: string, name?: string) {
+function load(text: string, name?: string, kubernetes = false) {
   return loadClusterConfig(
     'kind/config',
-    { name },
+    { name, kubernetes },
     {
       cwd: '/home/me',
       readFile: async () => text,
@@ -823,4 +823,72 @@ describe('a field that is known and not honoured', () => {
       expect((await load(text)).warnings).toEqual(warnings.map((warning) => `kind/config:${warning}`));
     });
   }
+});
+
+describe("what only Kubernetes' own programs can do", () => {
+  const CASES: Record<string, { text: string; errors?: string[]; warnings?: string[] }> = {
+    'a feature gate that is neither on nor off': {
+      text: cluster('featureGates: {A: maybe}\n'),
+      errors: ['3:19: featureGates.A: want true or false, not "maybe"'],
+    },
+    'a feature gate without a value': {
+      text: cluster('featureGates:\n  A:\n'),
+      errors: ['4:3: featureGates.A: has no value: want true or false'],
+    },
+    'a mode of kube-proxy that the lab does not have': {
+      text: cluster('networking:\n  kubeProxyMode: ipvs\n'),
+      errors: ['4:18: networking.kubeProxyMode: "ipvs" is not one of iptables, nftables, none'],
+    },
+    'a flag with dashes': {
+      text: patch('kind: ClusterConfiguration\napiServer:\n  extraArgs: {--v: "1"}'),
+      errors: [
+        '7:17: kubeadmConfigPatches[0].apiServer.extraArgs.--v: "--v" is not the name of a flag: want it without dashes, as feature-gates',
+      ],
+    },
+    'a flag of a list without a name': {
+      text: patch('kind: ClusterConfiguration\nscheduler:\n  extraArgs:\n  - {value: "1"}'),
+      errors: [
+        '8:7: kubeadmConfigPatches[0].scheduler.extraArgs[0]: "" is not the name of a flag: want it without dashes, as feature-gates',
+      ],
+    },
+    'JSON patches, and patches of the configuration of containerd': {
+      text: cluster('kubeadmConfigPatchesJSON6902: [{kind: x}]\ncontainerdConfigPatches: [x]\n'),
+      warnings: [
+        '3:1: kubeadmConfigPatchesJSON6902: known to kind but not honoured here: it has no effect',
+        '4:1: containerdConfigPatches: known to kind but not honoured here: it has no effect',
+      ],
+    },
+    'what kubeadm would do besides': {
+      text: patch('kind: ClusterConfiguration\nimageRepository: x\napiServer: {certSANs: [a]}'),
+      warnings: [
+        '6:3: kubeadmConfigPatches[0].imageRepository: not honoured here, there is no kubeadm: this part of the ClusterConfiguration has no effect',
+        '7:15: kubeadmConfigPatches[0].apiServer.certSANs: not honoured here, there is no kubeadm: it has no effect',
+      ],
+    },
+    "the control plane's flags in the patch of a worker, and a subnet in that of a node": {
+      text: cluster(
+        'nodes:\n- role: control-plane\n- role: worker\n  kubeadmConfigPatches:\n  - |\n' +
+          '    kind: ClusterConfiguration\n    apiServer: {extraArgs: {v: "1"}}\n    networking: {podSubnet: 10.1.0.0/16}\n',
+      ),
+      warnings: [
+        '9:5: nodes[1].kubeadmConfigPatches[0].apiServer: not honoured here, there is no kubeadm: this part of the ClusterConfiguration has no effect',
+        '10:5: nodes[1].kubeadmConfigPatches[0].networking: not honoured here, there is no kubeadm: this part of the ClusterConfiguration has no effect',
+      ],
+    },
+  };
+  for (const [name, { text, errors, warnings = [] }] of Object.entries(CASES)) {
+    test(name, async () => {
+      const outcome = await load(text, undefined, true).then(
+        (loaded) => loaded.warnings,
+        (error: Error) => error.message.split('\n'),
+      );
+      expect(outcome).toEqual((errors ?? warnings).map((remark) => `kind/config:${remark}`));
+    });
+  }
+
+  test('is nowhere in a cluster of the own ones', async () => {
+    const { config } = await load(cluster(''));
+    expect(config.kubernetes).toBeUndefined();
+    expect(config.nodes[0]!.kubelet).toBeUndefined();
+  });
 });

@@ -40,21 +40,23 @@ export interface LoadedConfig {
 
 /**
  * Reads, defaults and validates kind's configuration at `path` (`-`: standard input; undefined: kind's default cluster).
- * Nothing is created by it. A name in `overrides` (the command line's) beats the file's, as for kind.
+ * Nothing is created by it. A name in `overrides` (the command line's) beats the file's, as for kind; `kubernetes` says that the cluster
+ * will run Kubernetes' own programs, with which more fields have an effect.
  * @throws InputError with every error of the file, one a line: `FILE:LINE:COL: path in the document: what: what to do`.
  */
 export async function loadClusterConfig(
   path: string | undefined,
-  overrides: { name?: string },
+  overrides: { name?: string; kubernetes?: boolean },
   sources = machineSources(),
 ): Promise<LoadedConfig> {
   const problem = overrides.name === undefined ? undefined : clusterNameProblem(overrides.name);
   if (problem !== undefined) throw new InputError(`--name: ${problem}`);
-  if (path === undefined) return { config: defaultCluster(overrides.name), warnings: [] };
+  const kubernetes = overrides.kubernetes ?? false;
+  if (path === undefined) return { config: defaultCluster(overrides.name, kubernetes), warnings: [] };
 
   const remarks = new Remarks(path === '-' ? 'standard input' : path);
   const root = parseMapping(await readConfig(path, sources), remarks);
-  const config = root && (await readCluster(root, overrides.name, sources));
+  const config = root && (await readCluster(root, overrides.name, kubernetes, sources));
   const errors = remarks.errors;
   if (errors.length > 0) throw new InputError(errors.join('\n'));
   if (config === undefined) throw new Error(`reading ${path} gave neither a configuration nor an error`);

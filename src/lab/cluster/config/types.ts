@@ -1,9 +1,37 @@
+import type { JsonObject } from '../../../kube/patch/json.ts';
+
 /** What a cluster is to be, after parsing, defaulting and validation. Everything in here is trusted. */
 export interface ClusterConfig {
   name: string;
   /** In the order of the file. Exactly one is the control plane. */
   nodes: NodeConfig[];
   networking: NetworkingConfig;
+  /** What only Kubernetes' own programs can do; absent when the cluster runs the lab's. */
+  kubernetes?: KubernetesSettings;
+}
+
+/** Settings of Kubernetes' programs for a whole cluster. */
+export interface KubernetesSettings {
+  featureGates: Record<string, boolean>;
+  /** Which versions of the API are served: `api/alpha: "true"`. */
+  runtimeConfig: Record<string, string>;
+  kubeProxyMode: KubeProxyMode;
+  /** Flags of the control plane that are added to the lab's, or take their place. */
+  extraArgs: Record<ControlPlaneProgram, ExtraArgs>;
+  /** Merge patches of the KubeProxyConfiguration, in their order. */
+  kubeProxyPatches: JsonObject[];
+}
+
+export type KubeProxyMode = 'iptables' | 'nftables' | 'none';
+export type ControlPlaneProgram = 'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler';
+/** Values of flags by their names, which are without dashes. */
+export type ExtraArgs = Record<string, string>;
+
+/** Settings of one node's kubelet. */
+export interface KubeletSettings {
+  extraArgs: ExtraArgs;
+  /** Merge patches of the KubeletConfiguration, in their order. */
+  patches: JsonObject[];
 }
 
 export interface NodeConfig {
@@ -19,6 +47,8 @@ export interface NodeConfig {
   /** Parents before what is mounted inside them, otherwise in the order of the file. */
   extraMounts: ExtraMount[];
   extraPortMappings: PortMapping[];
+  /** Absent when the cluster runs the lab's own kubelets. */
+  kubelet?: KubeletSettings;
 }
 
 export type NodeRole = 'control-plane' | 'worker';

@@ -1,3 +1,4 @@
+import { machineName } from '../../../util/elf-machine.ts';
 import { words } from '../../model/message.ts';
 import type { PluginFile } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
@@ -11,26 +12,12 @@ interface Data {
   file: PluginFile;
 }
 
-/** e_machine of the common architectures (ELF specification, elf.h). */
-const MACHINES: Readonly<Record<number, string>> = {
-  3: 'x86',
-  8: 'MIPS',
-  21: 'ppc64',
-  22: 's390x',
-  40: 'ARM',
-  62: 'x86-64',
-  183: 'arm64',
-  243: 'RISC-V',
-};
-
 /** The 32-bit machines that a 64-bit kernel of the same family runs, too: CONFIG_IA32_EMULATION, CONFIG_COMPAT. */
 const COMPATIBLE: Readonly<Record<number, number>> = { 62: 3, 183: 40 };
 
 function runsOn(wanted: number, { machine, bits }: { machine: number; bits: number }): boolean {
   return machine === wanted || (bits === 32 && machine === COMPATIBLE[wanted]);
 }
-
-const machineName = (machine: number) => MACHINES[machine] ?? `machine ${machine}`;
 
 export const pluginWrongArchitecture = defineFailure<Data>({
   code: 'plugin-wrong-architecture',

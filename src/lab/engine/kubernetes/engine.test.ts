@@ -1,0 +1,165 @@
+import { expect, test } from 'bun:test';
+import { loadClusterConfig } from '../../cluster/config/load.ts';
+import { nodeAddress } from '../../cluster/network.ts';
+import type { NodeFile } from '../../cluster/node-files.ts';
+import { kubernetesEngine } from './engine.ts';
+import { PROGRAMS, type Release } from './release.ts';
+
+const engine = kubernetesEngine({
+  version: 'v1.36.1',
+  directory: '/k',
+  programs: Object.fromEntries(PROGRAMS.map((name) => [name, `/k/${name}`])) as Release['programs'],
+});
+
+/** What nodes get, by node name, of a cluster that a kind configuration with this body describes. */
+async function nodesOf(body: string): Promise<Map<string, NodeFile[]>> {
+  const text = `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n${body}`;
+  const { config, warnings } = await loadClusterConfig(
+    '-',
+    { kubernetes: true },
+    {
+      cwd: '/',
+      readFile: () => Promise.reject(new Error('no file is to be read')),
+      readStdin: async () => text,
+      kindOf: async () => undefined,
+      isLink: async () => false,
+    },
+  );
+  expect(warnings).toEqual([]);
+  return new Map(
+    config.nodes.map((node, index) => [
+      node.name,
+      engine.filesOf({ config, node: { ...node, address: nodeAddress(index) }, memoryBytes: 2 ** 30 }),
+    ]),
+  );
+}
+
+const WORKER = 'nodes: [{role: control-plane}, {role: worker}]\n';
+const contentOf = (files: NodeFile[], path: string) => files.find((file) => file.path === path)?.content;
+/** The flags of a program on a node; undefined where it does not run. */
+const flagsOf = (files: NodeFile[], program: string) =>
+  contentOf(files, `/etc/sv/${program}/run`)
+    ?.match(/'--[^']*'/g)
+    ?.map((word) => word.slice(1, -1));
+const jsonOf = (files: NodeFile[], path: string) => JSON.parse(contentOf(files, path)!);
+const kubeletOf = (files: NodeFile[]) => jsonOf(files, '/var/lib/kubelet/config.yaml');
+
+test('every program of the release is mounted read-only in the place of the own daemon', () => {
+  expect(
+    engine.mounts.map(({ hostPath, containerPath, readOnly }) => [hostPath, containerPath, readOnly]),
+  ).toEqual(PROGRAMS.map((name) => [`/k/${name}`, `/usr/local/bin/${name}`, true]));
+});
+
+test('a control plane has all five daemons, a worker kubelet and kube-proxy', async () => {
+  const nodes = await nodesOf(WORKER);
+  const running = (name: string) =>
+    PROGRAMS.filter((program) => flagsOf(nodes.get(name)!, program) !== undefined);
+  expect(running('kind-control-plane')).toEqual([...PROGRAMS]);
+  expect(running('kind-worker')).toEqual(['kubelet', 'kube-proxy']);
+});
+
+test('who asks is authenticated, and may do what its roles say', async () => {
+  const control = (await nodesOf(WORKER)).get('kind-control-plane')!;
+  const flags = flagsOf(control, 'kube-apiserver');
+  expect(flags).toContain('--authorization-mode=Node,RBAC');
+  expect(flags).toContain('--enable-admission-plugins=NodeRestriction');
+  expect(kubeletOf(control)).toMatchObject({
+    authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
+    authorization: { mode: 'Webhook' },
+  });
+});
+
+test('only a control plane beside workers is tainted', async () => {
+  const two = await nodesOf(WORKER);
+  const taint = [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }];
+  expect(kubeletOf(two.get('kind-control-plane')!).registerWithTaints).toEqual(taint);
+  expect(kubeletOf(two.get('kind-worker')!).registerWithTaints).toEqual([]);
+  expect(kubeletOf((await nodesOf('')).get('kind-control-plane')!).registerWithTaints).toEqual([]);
+});
+
+test.each([
+  ['', 'iptables'],
+  ['networking: {kubeProxyMode: nftables}\n', 'nftables'],
+  ['networking: {kubeProxyMode: none}\n', undefined],
+])('%j has kube-proxy in mode %p', async (body, mode) => {
+  const [files] = (await nodesOf(body)).values();
+  expect(flagsOf(files!, 'kube-proxy') !== undefined).toBe(mode !== undefined);
+  if (mode !== undefined) expect(jsonOf(files!, '/var/lib/kube-proxy/config.yaml').mode).toBe(mode);
+});
+
+test('feature gates reach every program, and the one that a node needs stays', async () => {
+  const [files] = (await nodesOf('featureGates: {A: true, B: false}\n')).values();
+  for (const program of ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler']) {
+    expect(flagsOf(files!, program)).toContain('--feature-gates=A=true,B=false');
+  }
+  expect(kubeletOf(files!).featureGates).toEqual({ KubeletInUserNamespace: true, A: true, B: false });
+  expect(jsonOf(files!, '/var/lib/kube-proxy/config.yaml').featureGates).toEqual({ A: true, B: false });
+});
+
+test('runtimeConfig says which APIs are served', async () => {
+  const [files] = (await nodesOf('runtimeConfig: {api/alpha: "true", batch/v1: "false"}\n')).values();
+  expect(flagsOf(files!, 'kube-apiserver')).toContain('--runtime-config=api/alpha=true,batch/v1=false');
+});
+
+test('patches add flags and replace them, those of a node after those of the cluster', async () => {
+  const nodes = await nodesOf(`nodes:
+- role: control-plane
+  kubeadmConfigPatches:
+  - "{kind: ClusterConfiguration, scheduler: {extraArgs: {v: '5'}}}"
+- role: worker
+  kubeadmConfigPatches:
+  - "{kind: JoinConfiguration, nodeRegistration: {kubeletExtraArgs: {v: '4'}}}"
+  - "{kind: KubeletConfiguration, maxPods: 7}"
+- role: worker
+kubeadmConfigPatches:
+- |
+  kind: ClusterConfiguration
+  apiServer: {extraArgs: {event-ttl: 5m, secure-port: "7443"}}
+  controllerManager:
+    extraArgs:
+    - {name: node-cidr-mask-size, value: "26"}
+  scheduler: {extraArgs: {v: "1"}}
+- "{kind: InitConfiguration, nodeRegistration: {kubeletExtraArgs: {v: '2'}}}"
+- "{kind: JoinConfiguration, nodeRegistration: {kubeletExtraArgs: {v: '3', node-labels: mine=1}}}"
+- "{kind: KubeletConfiguration, maxPods: 20, evictionHard: {memory.available: 5%, nodefs.available: null}}"
+- "{kind: KubeProxyConfiguration, iptables: {masqueradeAll: true}, conntrack: {min: null}}"
+`);
+  const control = nodes.get('kind-control-plane')!;
+  expect(flagsOf(control, 'kube-apiserver')).toContain('--event-ttl=5m');
+  expect(flagsOf(control, 'kube-apiserver')?.filter((flag) => flag.startsWith('--secure-port'))).toEqual([
+    '--secure-port=7443',
+  ]);
+  expect(flagsOf(control, 'kube-controller-manager')).toContain('--node-cidr-mask-size=26');
+  expect(flagsOf(control, 'kube-scheduler')).toContain('--v=5');
+  const verbosity = (name: string) =>
+    flagsOf(nodes.get(name)!, 'kubelet')?.filter((flag) => flag.startsWith('--v='));
+  expect(verbosity('kind-control-plane')).toEqual(['--v=2']);
+  expect(verbosity('kind-worker')).toEqual(['--v=4']);
+  expect(verbosity('kind-worker2')).toEqual(['--v=3']);
+  expect(kubeletOf(nodes.get('kind-worker')!).maxPods).toBe(7);
+  expect(kubeletOf(nodes.get('kind-worker2')!)).toMatchObject({
+    maxPods: 20,
+    evictionHard: { 'memory.available': '5%', 'imagefs.available': '0%' },
+  });
+  expect(kubeletOf(nodes.get('kind-worker2')!).evictionHard).not.toHaveProperty('nodefs.available');
+  const proxy = jsonOf(control, '/var/lib/kube-proxy/config.yaml');
+  expect(proxy.iptables).toEqual({ masqueradeAll: true });
+  expect(proxy.conntrack).not.toHaveProperty('min');
+  expect(proxy.conntrack.maxPerCore).toBe(0);
+});
+
+test('subnets reach the programs that need them', async () => {
+  const [files] = (
+    await nodesOf('networking: {podSubnet: 10.1.0.0/16, serviceSubnet: 10.2.0.0/20}\n')
+  ).values();
+  expect(flagsOf(files!, 'kube-apiserver')).toContain('--service-cluster-ip-range=10.2.0.0/20');
+  expect(flagsOf(files!, 'kube-controller-manager')).toContain('--cluster-cidr=10.1.0.0/16');
+  expect(jsonOf(files!, '/var/lib/kube-proxy/config.yaml').clusterCIDR).toBe('10.1.0.0/16');
+  expect(kubeletOf(files!).clusterDNS).toEqual(['10.2.0.10']);
+});
+
+test('each node has an identity of its own', async () => {
+  const ids = [...(await nodesOf(WORKER)).values()].map((files) => contentOf(files, '/etc/machine-id'));
+  for (const id of ids) expect(id).toMatch(/^[0-9a-f]{32}\n$/);
+  expect(new Set(ids).size).toBe(ids.length);
+});

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import type { ClusterConfig, ExtraArgs, KubernetesSettings } from '../../cluster/config/types.ts';
+import {
+  API_PORT,
+  labelsOf,
+  type NodeFile,
+  PKI,
+  type PlacedNode,
+  service,
+} from '../../cluster/node-files.ts';
+import type { Engine, EngineNode } from '../engine.ts';
+import { KUBE_PROXY_CONF, kubeletConfiguration, kubeProxyConfiguration } from './configurations.ts';
+import { PROGRAMS, type Program, type Release } from './release.ts';
+
+/** In every node a release's programs have the places of the lab's own daemons. */
+const BIN = '/usr/local/bin';
+const KUBELET_CONFIGURATION = '/var/lib/kubelet/config.yaml';
+const KUBE_PROXY_CONFIGURATION = '/var/lib/kube-proxy/config.yaml';
+
+/** Kubernetes' own control plane, kubelets and kube-proxies, from the programs of a release. */
+export function kubernetesEngine({ version, directory, programs }: Release): Engine {
+  return {
+    record: { kind: 'kubernetes', version, directory },
+    users: [{ conf: KUBE_PROXY_CONF, user: 'system:kube-proxy', groups: ['system:node-proxiers'] }],
+    mounts: PROGRAMS.map((name) => ({
+      hostPath: programs[name],
+      containerPath: `${BIN}/${name}`,
+      readOnly: true,
+      type: 'File',
+      propagation: 'None',
+    })),
+    // A kubelet watches the kernel's log for processes that were killed for want of memory, and does not run without it.
+    devices: [{ path: '/dev/kmsg', major: 1, minor: 11, mode: 0o600 }],
+    filesOf: (placed) => [
+      ...kubelet(placed),
+      ...(placed.config.kubernetes?.kubeProxyMode === 'none' ? [] : kubeProxy(placed)),
+      ...(placed.node.role === 'control-plane' ? controlPlane(placed.config, placed.node) : []),
+    ],
+    // Programs of a hundred megabytes: on a busy machine they take a while to be read and to find each other.
+    deadlines: { apiServerMs: 180_000, nodesMs: 180_000 },
+  };
+}
+
+function kubelet(placed: EngineNode): NodeFile[] {
+  const { node } = placed;
+  const labels = Object.entries(labelsOf(node).kubelet).map(([key, value]) => `${key}=${value}`);
+  return [
+    // A kubelet reports it as the node's, and complains without.
+    { path: '/etc/machine-id', content: `${randomUUID().replaceAll('-', '')}\n`, mode: 0o444 },
+    { path: KUBELET_CONFIGURATION, content: kubeletConfiguration(placed) },
+    ...daemon(
+      'kubelet',
+      {
+        config: KUBELET_CONFIGURATION,
+        kubeconfig: '/etc/kubernetes/kubelet.conf',
+        'hostname-override': node.name,
+        'node-ip': node.address,
+        ...(labels.length > 0 && { 'node-labels': labels.join(',') }),
+      },
+      node.kubelet?.extraArgs,
+    ),
+  ];
+}
+
+function kubeProxy(placed: EngineNode): NodeFile[] {
+  return [
+    { path: KUBE_PROXY_CONFIGURATION, content: kubeProxyConfiguration(placed) },
+    ...daemon('kube-proxy', { config: KUBE_PROXY_CONFIGURATION }),
+  ];
+}
+
+/** The control plane with the flags that kubeadm would give it, but for what the lab has otherwise: static tokens, one CA for clients. */
+function controlPlane({ name, networking, kubernetes }: ClusterConfig, { address }: PlacedNode): NodeFile[] {
+  const conf = (file: string) => ({
+    kubeconfig: file,
+    'authentication-kubeconfig': file,
+    'authorization-kubeconfig': file,
+    // Nobody else stands for election.
+    'leader-elect': 'false',
+    'bind-address': '127.0.0.1',
+  });
+  const gates = featureGates(kubernetes);
+  const runtimeConfig = pairs(kubernetes?.runtimeConfig ?? {});
+  return [
+    ...daemon(
+      'kube-apiserver',
+      {
+        'bind-address': '0.0.0.0',
+        'secure-port': String(API_PORT),
+        'advertise-address': address,
+        'etcd-servers': 'https://127.0.0.1:2379',
+        'etcd-cafile': `${PKI}/etcd/ca.crt`,
+        'etcd-certfile': `${PKI}/apiserver-etcd-client.crt`,
+        'etcd-keyfile': `${PKI}/apiserver-etcd-client.key`,
+        'tls-cert-file': `${PKI}/apiserver.crt`,
+        'tls-private-key-file': `${PKI}/apiserver.key`,
+        'client-ca-file': `${PKI}/ca.crt`,
+        'token-auth-file': `${PKI}/tokens.csv`,
+        'service-account-key-file': `${PKI}/sa.pub`,
+        'service-account-signing-key-file': `${PKI}/sa.key`,
+        'service-account-issuer': 'https://kubernetes.default.svc.cluster.local',
+        'service-cluster-ip-range': networking.serviceSubnet,
+        'kubelet-client-certificate': `${PKI}/apiserver-kubelet-client.crt`,
+        'kubelet-client-key': `${PKI}/apiserver-kubelet-client.key`,
+        'kubelet-certificate-authority': `${PKI}/ca.crt`,
+        'kubelet-preferred-address-types': 'InternalIP,Hostname',
+        'authorization-mode': 'Node,RBAC',
+        'enable-admission-plugins': 'NodeRestriction',
+        'allow-privileged': 'true',
+        'requestheader-client-ca-file': `${PKI}/ca.crt`,
+        'requestheader-allowed-names': 'front-proxy-client',
+        'requestheader-extra-headers-prefix': 'X-Remote-Extra-',
+        'requestheader-group-headers': 'X-Remote-Group',
+        'requestheader-username-headers': 'X-Remote-User',
+        ...(runtimeConfig !== '' && { 'runtime-config': runtimeConfig }),
+        ...gates,
+      },
+      kubernetes?.extraArgs['kube-apiserver'],
+    ),
+    ...daemon(
+      'kube-controller-manager',
+      {
+        ...conf('/etc/kubernetes/controller-manager.conf'),
+        'use-service-account-credentials': 'true',
+        'allocate-node-cidrs': 'true',
+        'cluster-cidr': networking.podSubnet,
+        'node-cidr-mask-size': '24',
+        'service-cluster-ip-range': networking.serviceSubnet,
+        'root-ca-file': `${PKI}/ca.crt`,
+        'service-account-private-key-file': `${PKI}/sa.key`,
+        'cluster-signing-cert-file': `${PKI}/ca.crt`,
+        'cluster-signing-key-file': `${PKI}/ca.key`,
+        'cluster-name': name,
+        ...gates,
+      },
+      kubernetes?.extraArgs['kube-controller-manager'],
+    ),
+    ...daemon(
+      'kube-scheduler',
+      { ...conf('/etc/kubernetes/scheduler.conf'), ...gates },
+      kubernetes?.extraArgs['kube-scheduler'],
+    ),
+  ];
+}
+
+/** The service of a program; an extra flag takes the place of the lab's own of that name. */
+function daemon(program: Program, flags: Record<string, string>, extra: ExtraArgs = {}): NodeFile[] {
+  const words = Object.entries({ ...flags, ...extra }).map(([name, value]) => `--${name}=${value}`);
+  return service(program, [`${BIN}/${program}`, ...words]);
+}
+
+function featureGates(kubernetes: KubernetesSettings | undefined): Record<string, string> {
+  const gates = pairs(kubernetes?.featureGates ?? {});
+  return gates === '' ? {} : { 'feature-gates': gates };
+}
+
+function pairs(values: Record<string, string | boolean>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(',');
+}
