@@ -10,13 +10,14 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build setup bench mutation clean help
+.PHONY: lab test check build setup bench real mutation clean help
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make lab    create the how-to's cluster, deploy its pods, show what answers"
 	@echo "make test   run every check and test"
 	@echo "make build  build bin/hostport, dist/cni/* and the node image"
+	@echo "make real   build Kubernetes' own programs for the lab into the user's cache"
 	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make clean  remove what was built"
 
@@ -64,6 +65,10 @@ test: build check
 mutation: $(SCHEMA) $(FAILURES) | setup
 	npm install --no-save --no-audit --no-fund @stryker-mutator/core@9.6.1
 	$(BUN) scripts/mutation.ts
+
+# Takes long the first time, and nothing else needs it.
+real: | setup
+	@$(BUN) scripts/real.ts
 
 bench: build
 	$(BUN) bench/run.ts

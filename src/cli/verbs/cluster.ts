@@ -10,7 +10,7 @@ import { loadArchive } from '../../lab/cluster/load.ts';
 import { ensureNodeImage } from '../../lab/cluster/node-image.ts';
 import { clusterPaths } from '../../lab/cluster/paths.ts';
 import { listClusters, readRecord, requireRecord } from '../../lab/cluster/record.ts';
-import { chosenEngine } from '../../lab/engine/choose.ts';
+import { chosenEngine, RELEASE_HELP } from '../../lab/engine/choose.ts';
 import { describeArchive } from '../../lab/images/archive.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { distributionOf } from '../../sys/distribution.ts';
@@ -54,7 +54,7 @@ function create() {
       "memory limit of each node with its pods, such as 2Gi (default: a share of the machine's)",
       size('256Mi'),
     )
-    .option('--kubernetes <dir>', "run Kubernetes' own programs from this directory instead of the lab's")
+    .option('--kubernetes <release>', RELEASE_HELP)
     .action(async (options) => {
       const progress = terminalProgress(process.stderr);
       const { config, warnings } = await loadClusterConfig(options.config, {

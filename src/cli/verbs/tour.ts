@@ -1,4 +1,4 @@
-import { chosenEngine } from '../../lab/engine/choose.ts';
+import { chosenEngine, RELEASE_HELP } from '../../lab/engine/choose.ts';
 import type { Stage } from '../../lab/tour/guide.ts';
 import { type TourOptions, takeTour } from '../../lab/tour/take.ts';
 import { calledAs } from '../../sys/called-as.ts';
@@ -28,7 +28,7 @@ export function tourVerb() {
       oneOf('iptables', 'nftables'),
       'iptables',
     )
-    .option('--kubernetes <dir>', "run Kubernetes' own programs from this directory instead of the lab's")
+    .option('--kubernetes <release>', RELEASE_HELP)
     .option('--keep', 'leave the cluster running afterwards', false)
     .action(async (options) => {
       const engine = await chosenEngine(options.kubernetes);

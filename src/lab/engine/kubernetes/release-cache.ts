@@ -1,0 +1,14 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** Where this user's cache has the programs of a release of Kubernetes, `v1.36.1`, when they have been built. */
+export function releaseCache(version: string, env: Record<string, string | undefined> = process.env): string {
+  return join(cacheRoot(env), 'kubernetes', version);
+}
+
+/** Where this project keeps for a user what takes long to make. Source: the XDG Base Directory Specification. */
+export function cacheRoot(env: Record<string, string | undefined> = process.env): string {
+  const base = env.XDG_CACHE_HOME ?? '';
+  // The specification says to ignore a relative path.
+  return join(base.startsWith('/') ? base : join(homedir(), '.cache'), 'hostport');
+}
