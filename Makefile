@@ -10,7 +10,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build setup bench real mutation clean help
+.PHONY: lab test check build setup bench real test-real mutation clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test   run every check and test"
 	@echo "make build  build bin/hostport, dist/cni/* and the node image"
 	@echo "make real   build Kubernetes' own programs for the lab into the user's cache"
+	@echo "make test-real  run the tests on what make real has built"
 	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make clean  remove what was built"
 
@@ -69,6 +70,10 @@ mutation: $(SCHEMA) $(FAILURES) | setup
 # Takes long the first time, and nothing else needs it.
 real: | setup
 	@$(BUN) scripts/real.ts
+
+# Skipped where `make real` has not run.
+test-real: build
+	$(BUN) scripts/test.ts test/real/kubernetes.test.ts
 
 bench: build
 	$(BUN) bench/run.ts

@@ -14,7 +14,13 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ClusterConfig } from '../cluster/config/types.ts';
-import { exampleWithBackend, mountsExample, prepareExample, takeBackExample } from './example.ts';
+import {
+  currentManifests,
+  exampleWithBackend,
+  mountsExample,
+  prepareExample,
+  takeBackExample,
+} from './example.ts';
 
 let root: string;
 let paths: { cni: string; empty: string; note: string; tour: string };
@@ -217,4 +223,17 @@ test('the how-to with another backend differs in that one key', async () => {
   const expected = JSON.parse(read(theirs!));
   expected.plugins.at(-1).backend = 'nftables';
   expect(JSON.parse(read(ours!))).toEqual(expected);
+});
+
+test("the how-to's manifests for an API server of today differ in the version of the Deployment", async () => {
+  const example = join(import.meta.dir, '../../../examples/kind-cilium-portmap');
+  const ours = await currentManifests(example, join(root, 'variant'));
+  const theirs = join(example, 'manifests');
+  const names = readdirSync(theirs, { recursive: true }).map(String).toSorted();
+  expect(readdirSync(ours, { recursive: true }).map(String).toSorted()).toEqual(names);
+  const read = (directory: string, name: string) => readFileSync(join(directory, name), 'utf8');
+  for (const name of names.filter((path) => path.endsWith('.yaml'))) {
+    expect(read(ours, name)).toBe(read(theirs, name).replace('extensions/v1beta1', 'apps/v1'));
+  }
+  expect(read(ours, 'deploy/echo.yaml')).toStartWith('apiVersion: apps/v1\n');
 });

@@ -154,6 +154,21 @@ export async function exampleWithBackend(
   return directory;
 }
 
+/**
+ * The how-to's manifests in `directory`, for an API server of today: its Deployment is of `extensions/v1beta1`, which Kubernetes serves no
+ * more since 1.16. Returns their directory.
+ */
+export async function currentManifests(example: string, directory: string): Promise<string> {
+  const manifests = join(directory, 'manifests');
+  await cp(join(example, 'manifests'), manifests, { recursive: true });
+  const path = join(manifests, 'deploy/echo.yaml');
+  const text = await readFile(path, 'utf8');
+  const current = text.replace(/^apiVersion: extensions\/v1beta1$/m, 'apiVersion: apps/v1');
+  if (current === text) throw new Error(`${path} has no Deployment of extensions/v1beta1`);
+  await writeFile(path, current);
+  return manifests;
+}
+
 /** Where a link leads; undefined when nothing is there. */
 async function linkAt(path: string): Promise<string | undefined> {
   try {

@@ -12,7 +12,7 @@ import { clusterPaths } from '../cluster/paths.ts';
 import type { Progress } from '../cluster/progress.ts';
 import { type ClusterRecord, listClusters } from '../cluster/record.ts';
 import type { Engine } from '../engine/engine.ts';
-import { exampleWithBackend, prepareExample, TOUR_DIRECTORY } from './example.ts';
+import { currentManifests, exampleWithBackend, prepareExample, TOUR_DIRECTORY } from './example.ts';
 import { type Failure, Guide, NotMet, type Stage } from './guide.ts';
 import { type PortmapBackend, tellStory } from './story.ts';
 
@@ -69,11 +69,12 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
   });
   // The context is written to the tour's own file, so that the user's kubectl stays as it was.
   const kubeconfig = join(TOUR_DIRECTORY, 'kubeconfig');
+  const kubernetes = options.engine.record.kind === 'kubernetes';
   let record: ClusterRecord;
+  let manifests = join(distribution.example, 'manifests');
   try {
-    const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), {
-      kubernetes: options.engine.record.kind === 'kubernetes',
-    });
+    const { config } = await loadClusterConfig(join(distribution.example, 'kind/config'), { kubernetes });
+    if (kubernetes) manifests = await currentManifests(distribution.example, TOUR_DIRECTORY);
     record = await createCluster({ config, ...options, kubeconfig, retain: false }, context);
   } catch (cause) {
     throw await afterClearingUp(cause, clearUp);
@@ -84,7 +85,7 @@ export async function takeTour(options: TourOptions, context: TourContext): Prom
     });
   let score: TourScore;
   try {
-    score = await tell(record, options.backend, context);
+    score = await tell(record, manifests, options.backend, context);
   } catch (cause) {
     throw options.keep ? cause : await afterClearingUp(cause, removeAll);
   }
@@ -106,6 +107,7 @@ async function afterClearingUp(cause: unknown, clearUp: () => Promise<void>): Pr
 
 async function tell(
   record: ClusterRecord,
+  manifests: string,
   backend: PortmapBackend,
   context: TourContext,
 ): Promise<TourScore> {
@@ -120,7 +122,7 @@ async function tell(
     await tellStory(guide, {
       address: Object.fromEntries(record.nodes.map((node) => [node.name, node.address])),
       gateway: NODE_NETWORK.gateway,
-      manifests: join(distribution.example, 'manifests'),
+      manifests,
       backend,
     });
   } catch (cause) {

@@ -55,10 +55,17 @@ export function echoPod(namespace: string, nodeName: string, hostPort = 80): Rec
 /** Name of a lane's own pod. */
 export const ECHO = 'echo';
 
-/** Creates the cluster and puts the configuration on every worker. Returns the workers' names, in kind's order. */
-export async function createCatalogueCluster(lab: Lab, workers: number): Promise<string[]> {
+/**
+ * Creates the cluster, with further words of the command line, and puts the configuration on every worker. Returns the workers' names, in
+ * kind's order.
+ */
+export async function createCatalogueCluster(
+  lab: Lab,
+  workers: number,
+  words: readonly string[] = ['--wait', '60s'],
+): Promise<string[]> {
   const config = lab.file('kind.yaml', kindConfig(workers));
-  await lab.must('create', 'cluster', '--name', lab.name, '--config', config, '--wait', '60s');
+  await lab.must('create', 'cluster', '--name', lab.name, '--config', config, ...words);
   const nodes = Array.from({ length: workers }, (_, i) => `${lab.name}-worker${i === 0 ? '' : i + 1}`);
   const conflist = lab.file('conflist', `${JSON.stringify(CONFLIST, null, 2)}\n`);
   await Promise.all(nodes.map((node) => lab.must('cp', conflist, `${node}:${CONFLIST_PATH}`)));

@@ -1,0 +1,129 @@
+/**
+ * The lab on Kubernetes' own programs, as `make real` builds them: pods run and their hostPorts answer, the doctor finds nothing on what is
+ * healthy and exactly what was injected, and a deletion leaves nothing. `make test-real` runs it.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
+import { builtFrom, readSource } from '../../scripts/real/kubernetes.ts';
+import { requireRecord } from '../../src/lab/cluster/record.ts';
+import type { Diagnosed } from '../../src/path/diagnose/diagnose.ts';
+import type { Diagnosis } from '../../src/path/model/finding.ts';
+import { catalogue } from '../../src/path/stages/index.ts';
+import { createCatalogueCluster } from '../e2e/catalogue/cluster.ts';
+import { type Lane, makeLanes } from '../e2e/catalogue/lane.ts';
+import { prove, untilHealthy } from '../e2e/catalogue/prove.ts';
+import { Lab, labMissing, leftovers, PROGRAM } from '../e2e/lab.ts';
+
+const source = await readSource(join(import.meta.dir, '../../real/kubernetes'));
+const missing =
+  labMissing() ??
+  ((await builtFrom(source)) === undefined ? `needs Kubernetes ${source.version} (make real)` : undefined);
+const why = missing ? ` (${missing})` : '';
+
+/** Failures of every part of a node: its rules, its plugins, its configuration, the kernel's settings, and what the scheduler decides. */
+const FAILURES = [
+  'mapping-missing',
+  'plugin-missing',
+  'portmap-not-chained',
+  'conflist-shadowed',
+  'forward-policy-drop',
+  'hostport-conflict',
+];
+const CREATE_MS = 240_000;
+const PROVE_MS = 240_000;
+
+describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`, () => {
+  const lab = new Lab('real');
+  const interrupted = new AbortController();
+  let lane: Lane;
+  let healthy: Diagnosed;
+
+  async function kubectl(...words: string[]): Promise<string> {
+    const ran = await lab.kubectl(words);
+    if (ran.code !== 0) throw new Error(`kubectl ${words.join(' ')}: exit ${ran.code}\n${ran.stderr}`);
+    return ran.stdout;
+  }
+
+  beforeAll(async () => {
+    const nodes = await createCatalogueCluster(lab, 2, ['--kubernetes', source.version]);
+    const lanes = await makeLanes(lab, nodes, interrupted.signal);
+    lane = lanes[0]!;
+    [healthy] = (await Promise.all(lanes.map((each) => untilHealthy(each)))) as [Diagnosed, Diagnosed];
+  }, CREATE_MS);
+
+  afterAll(async () => {
+    interrupted.abort(new Error('the test is over'));
+    await lab.delete();
+    expect(leftovers(lab.name)).toEqual([]);
+  }, CREATE_MS);
+
+  test('has nodes of that version, which the record names', async () => {
+    const versions = await kubectl(
+      'get',
+      'nodes',
+      '-o',
+      'jsonpath={.items[*].status.nodeInfo.kubeletVersion}',
+    );
+    expect(versions.split(' ')).toEqual([source.version, source.version, source.version]);
+    expect((await requireRecord(lab.name)).engine).toMatchObject({
+      kind: 'kubernetes',
+      version: source.version,
+    });
+  });
+
+  test('keeps pods off its control plane, and lets a kubelet do what is its own only', async () => {
+    const taints = await kubectl('get', 'node', 'real-control-plane', '-o', 'jsonpath={.spec.taints[*].key}');
+    expect(taints).toBe('node-role.kubernetes.io/control-plane');
+    const label = [
+      'label',
+      'node',
+      'real-worker',
+      'node-role.kubernetes.io/mine=',
+      '--kubeconfig=/etc/kubernetes/kubelet.conf',
+    ];
+    const refused = await lab.inNode('real-worker', 'kubectl', ...label);
+    expect(refused.stderr).toContain('is not allowed to modify labels: node-role.kubernetes.io/mine');
+  });
+
+  test('has pods that answer, and that kubectl can log and enter', async () => {
+    await lab.must('answers', '--name', lab.name, '--settle', '20s');
+    expect(await kubectl('logs', 'echo', '-n', 'on-real-worker')).not.toBe('');
+    expect(await kubectl('exec', 'echo', '-n', 'on-real-worker', '--', 'hostname')).toBe('echo\n');
+  });
+
+  test('is found healthy', async () => {
+    const ran = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');
+    expect((JSON.parse(ran.stdout) as Diagnosis).findings).toEqual([]);
+    expect(ran.code).toBe(0);
+  });
+
+  for (const code of FAILURES) {
+    test(
+      `${code} is found and fixed, and nothing else`,
+      async () => {
+        const outcome = await prove(lane, catalogue.find((failure) => failure.code === code)!, healthy);
+        healthy = outcome.healthy;
+        expect(outcome.proof.wrong).toEqual([]);
+        expect(outcome.proof.detected).toBe(true);
+      },
+      PROVE_MS,
+    );
+  }
+});
+
+describe.skipIf(missing !== undefined)(`hostport tour on Kubernetes' own programs${why}`, () => {
+  test(
+    'meets every expectation of the how-to, and leaves nothing behind',
+    async () => {
+      const lab = new Lab('real-tour');
+      const ran = await lab.command([PROGRAM, 'tour', '--kubernetes', source.version], {
+        timeoutMs: CREATE_MS,
+      });
+      expect(ran.stdout).toMatch(/^(\d+) of \1 expectations met$/m);
+      expect(ran.code).toBe(0);
+      expect(leftovers('kind')).toEqual([]);
+      await lab.delete();
+    },
+    CREATE_MS,
+  );
+});
