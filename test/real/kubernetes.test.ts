@@ -3,6 +3,7 @@
  * healthy and exactly what was injected, and a deletion leaves nothing. `make test-real` runs it.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { builtFrom, readSource } from '../../scripts/real/kubernetes.ts';
 import { requireRecord } from '../../src/lab/cluster/record.ts';
@@ -29,6 +30,7 @@ const FAILURES = [
   'forward-policy-drop',
   'hostport-conflict',
 ];
+const MACHINE = ['kernel/panic', 'kernel/panic_on_oops', 'vm/overcommit_memory', 'vm/panic_on_oom'];
 const CREATE_MS = 240_000;
 const PROVE_MS = 240_000;
 
@@ -43,6 +45,10 @@ describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`
     if (ran.code !== 0) throw new Error(`kubectl ${words.join(' ')}: exit ${ran.code}\n${ran.stderr}`);
     return ran.stdout;
   }
+
+  // What a kubelet would set, and is the whole machine's.
+  const machine = () => MACHINE.map((name) => [name, readFileSync(`/proc/sys/${name}`, 'utf8')]);
+  const before = machine();
 
   beforeAll(async () => {
     const nodes = await createCatalogueCluster(lab, 2, ['--kubernetes', source.version]);
@@ -90,6 +96,8 @@ describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`
     expect(await kubectl('logs', 'echo', '-n', 'on-real-worker')).not.toBe('');
     expect(await kubectl('exec', 'echo', '-n', 'on-real-worker', '--', 'hostname')).toBe('echo\n');
   });
+
+  test("leaves the machine's settings as they are", () => expect(machine()).toEqual(before));
 
   test('is found healthy', async () => {
     const ran = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');

@@ -26,7 +26,7 @@ import { API_PORT, commonNodeFiles, controlPlaneFiles, type PlacedNode } from '.
 import { ensureNodeImage } from './node-image.ts';
 import { defaultLimits, readMachineSize } from './node-limits.ts';
 import { createNodeRoot } from './node-root.ts';
-import { nodeSpec } from './node-spec.ts';
+import { nodeSpec, sysctlFile } from './node-spec.ts';
 import { clusterPaths, STATE_ROOT } from './paths.ts';
 import type { Progress } from './progress.ts';
 import { apiServerReady, hasReported, isReady, labelNode, nodesToBe } from './readiness.ts';
@@ -289,6 +289,9 @@ async function bringUpNode(
   const files = commonNodeFiles(node, all, secrets.nodes.get(node.name)!);
   if (isControlPlane(node)) files.push(...controlPlaneFiles(node, secrets.controlPlane));
   files.push(...engine.filesOf({ config, node, memoryBytes: limits.memoryBytes }));
+  for (const [name, value] of Object.entries(engine.machineSysctls)) {
+    files.push({ path: sysctlFile(name), content: `${value}\n`, mode: 0o444 });
+  }
   createNodeRoot(paths, image, files, portmap);
   const cgroup = nodeCgroup(config.name, node.name);
   const spec = nodeSpec({
@@ -301,6 +304,7 @@ async function bringUpNode(
     // The engine's first: in /usr, where a user's may lie beside them.
     extraMounts: [...engine.mounts, ...node.extraMounts],
     devices: engine.devices,
+    machineSysctls: Object.keys(engine.machineSysctls),
   });
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));
   signal.throwIfAborted();

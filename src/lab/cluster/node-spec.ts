@@ -30,6 +30,8 @@ export interface NodeSpecInput {
   capabilities: readonly string[];
   extraMounts: readonly ExtraMount[];
   devices: readonly NodeDevice[];
+  /** Names of settings of the kernel in whose place the node has a file: {@link sysctlFile}. */
+  machineSysctls: readonly string[];
 }
 
 /** Where a node sees the unpacked layers of its preloaded images, which all nodes share. */
@@ -50,16 +52,27 @@ export const NODE_ENVIRONMENT = [
 const INIT = ['/usr/bin/tini-static', '--', '/usr/bin/runsvdir', '-P', '/etc/sv'];
 
 /**
- * The same, beginning in a cgroup below the node's own: with processes in it, the node's could not give its children (those of
- * pods) their controllers. Source: cgroups(7), "no internal processes".
+ * Begins in a cgroup below the node's own: with processes in it, the node's could not give its children (those of pods) their controllers.
+ * Source: cgroups(7), "no internal processes".
  */
-const INIT_IN_LEAF = [
-  '/bin/sh',
-  '-c',
-  'mkdir /sys/fs/cgroup/init && echo 0 >/sys/fs/cgroup/init/cgroup.procs && exec "$@"',
-  'init',
-  ...INIT,
-];
+const ENTER_LEAF = 'mkdir /sys/fs/cgroup/init && echo 0 >/sys/fs/cgroup/init/cgroup.procs';
+
+/** Where a node has a file in the place of a setting of the kernel. */
+export function sysctlFile(name: string): string {
+  return `/etc/kubernetes/sysctls/${name}`;
+}
+
+/** What PID 1 of a node is, after what must be done before any daemon runs. */
+function initOf({ unifiedCgroups, machineSysctls }: NodeSpecInput): readonly string[] {
+  const first = [
+    ...(unifiedCgroups ? [ENTER_LEAF] : []),
+    // Here and not among the mounts of the specification: runc refuses those in /proc.
+    ...machineSysctls.map(
+      (name) => `mount --bind ${sysctlFile(name)} /proc/sys/${name.replaceAll('.', '/')}`,
+    ),
+  ];
+  return first.length === 0 ? INIT : ['/bin/sh', '-c', [...first, 'exec "$@"'].join(' && '), 'init', ...INIT];
+}
 
 /**
  * The OCI runtime specification of a node: what Docker would make of kind's node image with `--privileged`. The root is a
@@ -79,7 +92,7 @@ export function nodeSpec(input: NodeSpecInput): object {
       terminal: false,
       user: { uid: 0, gid: 0 },
       cwd: '/',
-      args: input.unifiedCgroups ? INIT_IN_LEAF : INIT,
+      args: initOf(input),
       env: NODE_ENVIRONMENT,
       capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
       noNewPrivileges: false,

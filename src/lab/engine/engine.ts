@@ -26,6 +26,11 @@ export interface Engine {
   readonly mounts: readonly ExtraMount[];
   /** Devices that every node has for it. */
   readonly devices: readonly NodeDevice[];
+  /**
+   * Settings of the kernel that are the whole machine's, by name, and to which value the engine's programs would set them. In a node a file
+   * with that value takes the place of each: the programs find what they want, and the machine stays as it is.
+   */
+  readonly machineSysctls: Readonly<Record<string, string>>;
   /** The services of a node with their command lines, and what their programs read, besides what every node has. */
   filesOf(node: EngineNode): NodeFile[];
   readonly deadlines: {

@@ -16,6 +16,7 @@ export const ownEngine: Engine = {
   users: [],
   mounts: [],
   devices: [],
+  machineSysctls: {},
   filesOf: ({ config, node }: EngineNode) => [
     ...service('kubelet', kubeletArgv(config, node)),
     ...(node.role === 'control-plane' ? controlPlane(config, node) : []),

@@ -17,6 +17,16 @@ const BIN = '/usr/local/bin';
 const KUBELET_CONFIGURATION = '/var/lib/kubelet/config.yaml';
 const KUBE_PROXY_CONFIGURATION = '/var/lib/kube-proxy/config.yaml';
 
+/** What a kubelet sets at its start. Source: pkg/kubelet/cm/container_manager_linux.go (setupKernelTunables). */
+const OF_KUBELET = {
+  'kernel.keys.root_maxbytes': '25000000',
+  'kernel.keys.root_maxkeys': '1000000',
+  'kernel.panic': '10',
+  'kernel.panic_on_oops': '1',
+  'vm.overcommit_memory': '1',
+  'vm.panic_on_oom': '0',
+};
+
 /** Kubernetes' own control plane, kubelets and kube-proxies, from the programs of a release. */
 export function kubernetesEngine({ version, directory, programs }: Release): Engine {
   return {
@@ -31,6 +41,7 @@ export function kubernetesEngine({ version, directory, programs }: Release): Eng
     })),
     // A kubelet watches the kernel's log for processes that were killed for want of memory, and does not run without it.
     devices: [{ path: '/dev/kmsg', major: 1, minor: 11, mode: 0o600 }],
+    machineSysctls: OF_KUBELET,
     filesOf: (placed) => [
       ...kubelet(placed),
       ...(placed.config.kubernetes?.kubeProxyMode === 'none' ? [] : kubeProxy(placed)),
