@@ -8,7 +8,7 @@ import type { FaultDoor, FaultTarget } from './fault.ts';
 
 // A failure that is undone by one look at the node, when the device that it was about is gone.
 const failure = catalogue.find(({ code }) => code === 'route-localnet-off')!;
-const memo = { name: 'net.ipv4.conf.lxc1.route_localnet', value: '1' };
+const memo = { name: 'net.ipv4.conf.lxc1.route_localnet', value: '1', all: '0' };
 const target = (node: string): FaultTarget => ({
   node,
   pod: { namespace: 'default', name: 'echo', uid: 'u', address: '10.0.0.2' },

@@ -13,6 +13,8 @@ import type { FaultDoor, FaultTarget } from './fault.ts';
 
 /** How long a fault waits for the lab to take notice of something, in milliseconds. */
 const UNTIL_MS = 20_000;
+/** Kubernetes' kubelets remove the sandboxes of deleted pods once a minute (ContainerGCPeriod). */
+const KUBERNETES_SANDBOX_MS = 90_000;
 
 /** The kinds of objects that faults create. */
 const RESOURCES: Readonly<Record<string, Resource<KubeObject>>> = { Pod: pods, Service: services };
@@ -141,7 +143,11 @@ export function labFaultDoor(
           if ('unknown' in sandboxes) throw new Error(`node ${node}: ${sandboxes.unknown}`);
           return !sandboxes.value.some((sandbox) => sandbox.namespace === namespace && sandbox.name === name);
         },
-        { timeoutMs: UNTIL_MS, intervalMs: 100, signal },
+        {
+          timeoutMs: record.engine?.kind === 'kubernetes' ? KUBERNETES_SANDBOX_MS : UNTIL_MS,
+          intervalMs: 100,
+          signal,
+        },
       );
     },
 
