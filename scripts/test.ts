@@ -116,7 +116,7 @@ for (const failure of failures) console.log(failure);
 console.log(
   `${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}`,
 );
-process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
+process.exit(total.failed === 0 && total.passed + total.skipped > 0 ? 0 : 1);
 
 /** Builds what the tests run, if it is older than its sources. Ends this process when that fails. */
 function bringUpToDate(): void {

@@ -1,18 +1,17 @@
 /**
  * The lab on Kubernetes' own programs, as `make real` builds them: pods run and their hostPorts answer, the doctor finds nothing on what is
- * healthy and exactly what was injected, and a deletion leaves nothing. `make test-real` runs it.
+ * healthy, and each failure as exactly what it is, and a deletion leaves nothing. `make test-real` runs it.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { builtFrom, readSource } from '../../scripts/real/kubernetes.ts';
 import { requireRecord } from '../../src/lab/cluster/record.ts';
-import type { Diagnosed } from '../../src/path/diagnose/diagnose.ts';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
-import { catalogue } from '../../src/path/stages/index.ts';
 import { createCatalogueCluster } from '../e2e/catalogue/cluster.ts';
-import { type Lane, makeLanes } from '../e2e/catalogue/lane.ts';
-import { prove, untilHealthy } from '../e2e/catalogue/prove.ts';
+import { everyFailure } from '../e2e/catalogue/every-failure.ts';
+import { makeLanes } from '../e2e/catalogue/lane.ts';
+import { untilHealthy } from '../e2e/catalogue/prove.ts';
 import { Lab, labMissing, leftovers, PROGRAM } from '../e2e/lab.ts';
 
 const source = await readSource(join(import.meta.dir, '../../real/kubernetes'));
@@ -21,15 +20,6 @@ const missing =
   ((await builtFrom(source)) === undefined ? `needs Kubernetes ${source.version} (make real)` : undefined);
 const why = missing ? ` (${missing})` : '';
 
-/** Failures of every part of a node: its rules, its plugins, its configuration, the kernel's settings, and what the scheduler decides. */
-const FAILURES = [
-  'mapping-missing',
-  'plugin-missing',
-  'portmap-not-chained',
-  'conflist-shadowed',
-  'forward-policy-drop',
-  'hostport-conflict',
-];
 const MACHINE = ['kernel/panic', 'kernel/panic_on_oops', 'vm/overcommit_memory', 'vm/panic_on_oom'];
 const CREATE_MS = 240_000;
 const PROVE_MS = 240_000;
@@ -37,8 +27,6 @@ const PROVE_MS = 240_000;
 describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`, () => {
   const lab = new Lab('real');
   const interrupted = new AbortController();
-  let lane: Lane;
-  let healthy: Diagnosed;
 
   async function kubectl(...words: string[]): Promise<string> {
     const ran = await lab.kubectl(words);
@@ -53,8 +41,7 @@ describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`
   beforeAll(async () => {
     const nodes = await createCatalogueCluster(lab, 2, ['--kubernetes', source.version]);
     const lanes = await makeLanes(lab, nodes, interrupted.signal);
-    lane = lanes[0]!;
-    [healthy] = (await Promise.all(lanes.map((each) => untilHealthy(each)))) as [Diagnosed, Diagnosed];
+    await Promise.all(lanes.map((lane) => untilHealthy(lane)));
   }, CREATE_MS);
 
   afterAll(async () => {
@@ -104,19 +91,15 @@ describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`
     expect((JSON.parse(ran.stdout) as Diagnosis).findings).toEqual([]);
     expect(ran.code).toBe(0);
   });
+});
 
-  for (const code of FAILURES) {
-    test(
-      `${code} is found and fixed, and nothing else`,
-      async () => {
-        const outcome = await prove(lane, catalogue.find((failure) => failure.code === code)!, healthy);
-        healthy = outcome.healthy;
-        expect(outcome.proof.wrong).toEqual([]);
-        expect(outcome.proof.detected).toBe(true);
-      },
-      PROVE_MS,
-    );
-  }
+everyFailure({
+  title: "every failure on Kubernetes' own programs",
+  cluster: 'real-catalogue',
+  missing,
+  words: ['--kubernetes', source.version],
+  createMs: CREATE_MS,
+  proveMs: PROVE_MS,
 });
 
 describe.skipIf(missing !== undefined)(`hostport tour on Kubernetes' own programs${why}`, () => {

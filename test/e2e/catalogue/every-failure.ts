@@ -1,0 +1,102 @@
+/**
+ * Every failure of the catalogue on a cluster: healthy, injected, found as exactly what it is, healed, answering again from everywhere,
+ * undone, healthy. Each worker is a lane of its own, and lanes run side by side, since most of the time is waiting.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { table } from '../../../src/cli/printer/table.ts';
+import { catalogue } from '../../../src/path/stages/index.ts';
+import { Lab } from '../lab.ts';
+import { createCatalogueCluster } from './cluster.ts';
+import { type Lane, makeLanes } from './lane.ts';
+import { type Proof, prove, untilHealthy } from './prove.ts';
+
+const LANES = 3;
+
+export interface EveryFailure {
+  /** What it is proved on. */
+  title: string;
+  cluster: string;
+  /** Why the lab cannot run here; undefined when it can. */
+  missing: string | undefined;
+  /** Further words for `create cluster`. */
+  words?: readonly string[];
+  /** Deadline of creating the cluster, in milliseconds. */
+  createMs: number;
+  /** Deadline of one failure and those before it on its lane, in milliseconds. */
+  proveMs: number;
+}
+
+/** Declares the tests. */
+export function everyFailure({ title, cluster, missing, words, createMs, proveMs }: EveryFailure): void {
+  describe.skipIf(missing !== undefined)(`${title}${missing ? ` (${missing})` : ''}`, () => {
+    const lab = new Lab(cluster);
+    const interrupted = new AbortController();
+    const proofs = new Map(catalogue.map(({ code }) => [code, Promise.withResolvers<Proof>()]));
+    const done: Proof[] = [];
+    const queue = [...catalogue];
+    let running: Promise<unknown> = Promise.resolve();
+    let began = 0;
+
+    async function run(lane: Lane): Promise<void> {
+      let healthy = await untilHealthy(lane);
+      for (let failure = queue.shift(); failure !== undefined; failure = queue.shift()) {
+        const proven = proofs.get(failure.code)!;
+        try {
+          const outcome = await prove(lane, failure, healthy);
+          healthy = outcome.healthy;
+          done.push(outcome.proof);
+          proven.resolve(outcome.proof);
+        } catch (error) {
+          // A lane that does not get healthy again proves nothing more; the others continue.
+          proven.reject(error);
+          return;
+        }
+      }
+    }
+
+    beforeAll(async () => {
+      // One that nobody waits for yet must not end the process.
+      for (const { promise } of proofs.values()) promise.catch(() => {});
+      const nodes = await createCatalogueCluster(lab, LANES, words);
+      const lanes = await makeLanes(lab, nodes, interrupted.signal);
+      began = performance.now();
+      running = Promise.allSettled(lanes.map(run)).then((ends) => {
+        const [end] = ends.filter(({ status }) => status === 'rejected');
+        const why = end?.status === 'rejected' ? end.reason : new Error('no lane was left to prove it');
+        for (const { code } of queue) proofs.get(code)!.reject(why);
+      });
+    }, createMs);
+
+    afterAll(async () => {
+      interrupted.abort(new Error('the test is over'));
+      await running;
+      const rows = done.map(({ code, node, detected, healed, restarted, seconds, spent }) => [
+        code,
+        detected ? 'yes' : 'NO',
+        healed,
+        restarted ? 'yes' : 'no',
+        seconds.toFixed(1),
+        spent.map((part) => part.toFixed(1)).join(' + '),
+        node,
+      ]);
+      process.stdout.write(
+        `\n${table(['CODE', 'DETECTED', 'HEALED', 'RESTARTED', 'SECONDS', 'BREAK + FIND + HEAL + UNDO', 'NODE'], rows)}`,
+      );
+      process.stdout.write(
+        `${done.length} of ${catalogue.length} failures in ${Math.round((performance.now() - began) / 1000)} s\n`,
+      );
+      await lab.delete();
+    }, createMs);
+
+    for (const { code } of catalogue) {
+      test(
+        code,
+        async () => {
+          const { wrong } = await proofs.get(code)!.promise;
+          expect(wrong).toEqual([]);
+        },
+        proveMs,
+      );
+    }
+  });
+}
