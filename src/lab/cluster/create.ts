@@ -70,6 +70,7 @@ export async function createCluster(options: CreateOptions, context: CreateConte
   const { config } = options;
   // A kubeconfig problem would otherwise show only when the cluster is up, and then also prevent its deletion.
   await checkKubeconfig(options.kubeconfig);
+  await options.engine.check?.(config);
   const lock = await lockCluster(config.name, 'create', context.signal);
   try {
     await claimName(config.name);

@@ -18,7 +18,7 @@ export const RELEASE_HELP =
  */
 export async function chosenEngine(given: string | undefined, exec: Exec = realExec): Promise<Engine> {
   if (given === undefined) return ownEngine;
-  return kubernetesEngine(await readRelease(await directoryOf(given), releaseHost(exec)));
+  return kubernetesEngine(await readRelease(await directoryOf(given), releaseHost(exec)), exec);
 }
 
 async function directoryOf(given: string): Promise<string> {

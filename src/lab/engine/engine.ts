@@ -18,6 +18,8 @@ export interface EngineNode {
  * only says what is to be in a node, and how long its cluster may take.
  */
 export interface Engine {
+  /** Refuses what a configuration asks of its programs and they cannot do, before anything is created. @throws InputError */
+  check?(config: ClusterConfig): Promise<void>;
   /** How the cluster's record names it. */
   readonly record: EngineRecord;
   /** As whom its daemons use the API, besides the users of every cluster. */

@@ -1,18 +1,23 @@
-import { expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
+import type { Exec } from '../../../sys/exec.ts';
+import { InputError } from '../../../util/errors.ts';
 import { loadClusterConfig } from '../../cluster/config/load.ts';
+import type { ClusterConfig } from '../../cluster/config/types.ts';
 import { nodeAddress } from '../../cluster/network.ts';
 import type { NodeFile } from '../../cluster/node-files.ts';
 import { kubernetesEngine } from './engine.ts';
 import { PROGRAMS, type Release } from './release.ts';
 
-const engine = kubernetesEngine({
+const release: Release = {
   version: 'v1.36.1',
   directory: '/k',
   programs: Object.fromEntries(PROGRAMS.map((name) => [name, `/k/${name}`])) as Release['programs'],
-});
+};
+const noExec: Exec = { run: () => Promise.reject(new Error('nothing is to be run')) };
+const engine = kubernetesEngine(release, noExec);
 
-/** What nodes get, by node name, of a cluster that a kind configuration with this body describes. */
-async function nodesOf(body: string): Promise<Map<string, NodeFile[]>> {
+/** The cluster that a kind configuration with this body describes. */
+async function configOf(body: string): Promise<ClusterConfig> {
   const text = `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n${body}`;
   const { config, warnings } = await loadClusterConfig(
     '-',
@@ -26,6 +31,12 @@ async function nodesOf(body: string): Promise<Map<string, NodeFile[]>> {
     },
   );
   expect(warnings).toEqual([]);
+  return config;
+}
+
+/** What nodes get, by node name. */
+async function nodesOf(body: string): Promise<Map<string, NodeFile[]>> {
+  const config = await configOf(body);
   return new Map(
     config.nodes.map((node, index) => [
       node.name,
@@ -162,4 +173,58 @@ test('each node has an identity of its own', async () => {
   const ids = [...(await nodesOf(WORKER)).values()].map((files) => contentOf(files, '/etc/machine-id'));
   for (const id of ids) expect(id).toMatch(/^[0-9a-f]{32}\n$/);
   expect(new Set(ids).size).toBe(ids.length);
+});
+
+describe('flags are checked by the programs themselves', () => {
+  /** Runs programs that print something and end with a status. */
+  const checkWith = async (body: string, printed: string, code: number) => {
+    const ran: string[] = [];
+    const exec: Exec = {
+      async run(argv) {
+        ran.push(argv.join(' '));
+        return { code, stdout: '', stderr: printed };
+      },
+    };
+    const outcome = await kubernetesEngine(release, exec).check!(await configOf(body)).catch(
+      (error) => error,
+    );
+    return { ran, outcome };
+  };
+
+  test('which are not run where there is nothing to check', async () => {
+    expect((await checkWith(WORKER, '', 1)).ran).toEqual([]);
+  });
+
+  test('with what the configuration says, each command line once', async () => {
+    const { ran, outcome } = await checkWith(
+      'featureGates: {A: true}\nnodes: [{role: control-plane}, {role: worker}, {role: worker}]\nkubeadmConfigPatches:\n' +
+        `- "{kind: ClusterConfiguration, scheduler: {extraArgs: {v: '5'}}}"\n` +
+        `- "{kind: JoinConfiguration, nodeRegistration: {kubeletExtraArgs: {v: '4'}}}"\n`,
+      'Kubernetes v1.36.1',
+      0,
+    );
+    expect(outcome).toBeUndefined();
+    expect(ran).toEqual([
+      '/k/kube-apiserver --feature-gates=A=true --version',
+      '/k/kube-controller-manager --feature-gates=A=true --version',
+      '/k/kube-scheduler --feature-gates=A=true --v=5 --version',
+      '/k/kubelet --v=4 --version',
+    ]);
+  });
+
+  test.each([
+    ['Usage:\n  kube-apiserver [flags]\n\nError: unknown flag: --nonsense\n', 'unknown flag: --nonsense'],
+    [
+      'E1129 16:35:35.871205    3923 run.go:72] "command failed" err="feature gate \\"Foo\\" is unknown"\n',
+      'feature gate "Foo" is unknown',
+    ],
+    ['panic: no\n', 'panic: no'],
+  ])('%j is a refusal', async (printed, reason) => {
+    const { ran, outcome } = await checkWith('featureGates: {Foo: true}\n', printed, 1);
+    expect(outcome).toBeInstanceOf(InputError);
+    expect(outcome.message).toBe(
+      `cannot create cluster "kind": kube-apiserver v1.36.1 refuses --feature-gates=Foo=true: ${reason}; correct featureGates or kubeadmConfigPatches`,
+    );
+    expect(ran).toHaveLength(1);
+  });
 });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { ClusterConfig, ExtraArgs, KubernetesSettings } from '../../cluster/config/types.ts';
+import type { Exec } from '../../../sys/exec.ts';
+import type { ClusterConfig, ExtraArgs } from '../../cluster/config/types.ts';
 import {
   API_PORT,
   labelsOf,
@@ -10,6 +11,7 @@ import {
 } from '../../cluster/node-files.ts';
 import type { Engine, EngineNode } from '../engine.ts';
 import { KUBE_PROXY_CONF, kubeletConfiguration, kubeProxyConfiguration } from './configurations.ts';
+import { checkFlags, featureGates, flagPairs, flagWords } from './flags.ts';
 import { PROGRAMS, type Program, type Release } from './release.ts';
 
 /** In every node a release's programs have the places of the lab's own daemons. */
@@ -28,7 +30,8 @@ const OF_KUBELET = {
 };
 
 /** Kubernetes' own control plane, kubelets and kube-proxies, from the programs of a release. */
-export function kubernetesEngine({ version, directory, programs }: Release): Engine {
+export function kubernetesEngine(release: Release, exec: Exec): Engine {
+  const { version, directory, programs } = release;
   return {
     record: { kind: 'kubernetes', version, directory },
     users: [{ conf: KUBE_PROXY_CONF, user: 'system:kube-proxy', groups: ['system:node-proxiers'] }],
@@ -42,6 +45,7 @@ export function kubernetesEngine({ version, directory, programs }: Release): Eng
     // A kubelet watches the kernel's log for processes that were killed for want of memory, and does not run without it.
     devices: [{ path: '/dev/kmsg', major: 1, minor: 11, mode: 0o600 }],
     machineSysctls: OF_KUBELET,
+    check: (config) => checkFlags(release, config, exec),
     filesOf: (placed) => [
       ...kubelet(placed),
       ...(placed.config.kubernetes?.kubeProxyMode === 'none' ? [] : kubeProxy(placed)),
@@ -91,7 +95,7 @@ function controlPlane({ name, networking, kubernetes }: ClusterConfig, { address
     'bind-address': '127.0.0.1',
   });
   const gates = featureGates(kubernetes);
-  const runtimeConfig = pairs(kubernetes?.runtimeConfig ?? {});
+  const runtimeConfig = flagPairs(kubernetes?.runtimeConfig ?? {});
   return [
     ...daemon(
       'kube-apiserver',
@@ -156,17 +160,5 @@ function controlPlane({ name, networking, kubernetes }: ClusterConfig, { address
 
 /** The service of a program; an extra flag takes the place of the lab's own of that name. */
 function daemon(program: Program, flags: Record<string, string>, extra: ExtraArgs = {}): NodeFile[] {
-  const words = Object.entries({ ...flags, ...extra }).map(([name, value]) => `--${name}=${value}`);
-  return service(program, [`${BIN}/${program}`, ...words]);
-}
-
-function featureGates(kubernetes: KubernetesSettings | undefined): Record<string, string> {
-  const gates = pairs(kubernetes?.featureGates ?? {});
-  return gates === '' ? {} : { 'feature-gates': gates };
-}
-
-function pairs(values: Record<string, string | boolean>): string {
-  return Object.entries(values)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(',');
+  return service(program, [`${BIN}/${program}`, ...flagWords({ ...flags, ...extra })]);
 }
