@@ -29,7 +29,14 @@ import { createNodeRoot } from './node-root.ts';
 import { nodeSpec, sysctlFile } from './node-spec.ts';
 import { clusterPaths, STATE_ROOT } from './paths.ts';
 import type { Progress } from './progress.ts';
-import { apiServerReady, hasReported, isReady, labelNode, nodesToBe } from './readiness.ts';
+import {
+  apiServerReady,
+  hasReported,
+  isReady,
+  labelNode,
+  nodesToBe,
+  type StartingCluster,
+} from './readiness.ts';
 import { type ClusterRecord, writeRecord } from './record.ts';
 import { Runc } from './runc.ts';
 import { type ClusterSecrets, createSecrets } from './secrets.ts';
@@ -181,32 +188,32 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     const { server, caPem: ca, credentials } = outer;
     const api = new ApiClient({ server, ca, ...credentials, proxy: false, userAgent: 'hostport' });
     await settleFailingFast(signal, [
-      (stop) => apiServerReady(api, config.name, engine.deadlines.apiServerMs, stop),
+      (stop) => apiServerReady(api, config.name, control[0]!.name, engine.deadlines.apiServerMs, stop),
       ...workers.map(bringUp),
     ]);
     return api;
   });
   const { nodesMs } = engine.deadlines;
-  const label = placed.map((node) => (stop: AbortSignal) => labelNode(client, node, nodesMs, stop));
-  if (config.networking.disableDefaultCNI) await withoutCni(client, placed, label, options, context);
+  const starting = { cluster: config.name, client, placed };
+  const label = placed.map((node) => (stop: AbortSignal) => labelNode(starting, node, nodesMs, stop));
+  if (config.networking.disableDefaultCNI) await withoutCni(starting, label, options, context);
   else {
     await progress.step('Installing CNI 🔌', () =>
       settleFailingFast(signal, [(stop) => installCni(options, placed, client, exec, stop), ...label]),
     );
     const waitMs = options.waitMs ?? nodesMs;
-    if (waitMs > 0) await awaitReady(client, placed, waitMs, context);
+    if (waitMs > 0) await awaitReady(starting, waitMs, context);
   }
   return record;
 }
 
 async function awaitReady(
-  client: ApiClient,
-  placed: readonly PlacedNode[],
+  starting: StartingCluster,
   waitMs: number,
   { progress, signal }: CreateContext,
 ): Promise<void> {
   await progress.step(`Waiting ≤ ${waitMs / 1000}s for nodes = Ready ⏳`, () =>
-    nodesToBe(isReady, 'all nodes to be Ready', client, placed, waitMs, signal),
+    nodesToBe(isReady, 'all nodes to be Ready', starting, waitMs, signal),
   );
 }
 
@@ -216,8 +223,7 @@ async function awaitReady(
  * what is being set up.
  */
 async function withoutCni(
-  client: ApiClient,
-  placed: readonly PlacedNode[],
+  starting: StartingCluster,
   label: readonly ((signal: AbortSignal) => Promise<void>)[],
   { engine, waitMs }: CreateOptions,
   context: CreateContext,
@@ -225,14 +231,8 @@ async function withoutCni(
   const { progress, signal } = context;
   let nodes: (Node | undefined)[] = [];
   const register = async (stop: AbortSignal) => {
-    nodes = await nodesToBe(
-      hasReported,
-      'all nodes to be registered',
-      client,
-      placed,
-      engine.deadlines.nodesMs,
-      stop,
-    );
+    const { nodesMs } = engine.deadlines;
+    nodes = await nodesToBe(hasReported, 'all nodes to be registered', starting, nodesMs, stop);
   };
   await progress.step('Waiting for nodes to register 📝', () =>
     settleFailingFast(signal, [register, ...label]),
@@ -241,7 +241,7 @@ async function withoutCni(
   if (nodes.every(isReady)) return;
   if (waitMs !== undefined && waitMs > 0) {
     try {
-      await awaitReady(client, placed, waitMs, context);
+      await awaitReady(starting, waitMs, context);
       return;
     } catch (cause) {
       if (!(cause instanceof DeadlineError)) throw cause;

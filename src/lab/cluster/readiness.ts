@@ -5,12 +5,25 @@ import { nodes as nodeResource, serviceAccounts } from '../../kube/resources.ts'
 import type { Node } from '../../kube/types.ts';
 import { waitFor } from '../../sys/wait.ts';
 import { messageOf } from '../../util/errors.ts';
+import { lastWords } from './last-words.ts';
 import { labelsOf, type PlacedNode } from './node-files.ts';
+import { clusterPaths } from './paths.ts';
 
-/** Waits until the API server serves and takes pods: those of the default namespace need its default account. */
+/** A cluster whose API server serves, and whose nodes may not be there yet. */
+export interface StartingCluster {
+  cluster: string;
+  client: ApiClient;
+  placed: readonly PlacedNode[];
+}
+
+/**
+ * Waits until the API server serves and takes pods: those of the default namespace need its default account. Past the deadline the error says
+ * what the daemon logged last.
+ */
 export async function apiServerReady(
   api: ApiClient,
   cluster: string,
+  controlPlane: string,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -27,13 +40,18 @@ export async function apiServerReady(
         return false;
       }
     },
-    { timeoutMs, intervalMs: 20, signal, describe: () => last },
+    {
+      timeoutMs,
+      intervalMs: 20,
+      signal,
+      describe: () => `${last}${logged(cluster, controlPlane, 'kube-apiserver')}`,
+    },
   );
 }
 
 /** Sets the labels that a node's kubelet may not, once the node is registered. */
 export async function labelNode(
-  client: ApiClient,
+  { cluster, client }: StartingCluster,
   node: PlacedNode,
   timeoutMs: number,
   signal: AbortSignal,
@@ -50,7 +68,7 @@ export async function labelNode(
         throw error;
       }
     },
-    { timeoutMs, intervalMs: 20, signal },
+    { timeoutMs, intervalMs: 20, signal, describe: () => notRegistered(cluster, node.name) },
   );
 }
 
@@ -58,8 +76,7 @@ export async function labelNode(
 export async function nodesToBe(
   wanted: (node: Node | undefined) => boolean,
   what: string,
-  client: ApiClient,
-  placed: readonly PlacedNode[],
+  { cluster, client, placed }: StartingCluster,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<(Node | undefined)[]> {
@@ -78,7 +95,13 @@ export async function nodesToBe(
       intervalMs: 20,
       signal,
       describe: () =>
-        [...missing().map((node) => `${node.name}: ${readyMessage(informer.get(node.name))}`), trouble]
+        [
+          ...missing().map(
+            (node) =>
+              `${node.name}: ${readyMessage(informer.get(node.name)) ?? notRegistered(cluster, node.name)}`,
+          ),
+          trouble,
+        ]
           .filter((part) => part !== '')
           .join('; '),
     });
@@ -98,7 +121,17 @@ export function isReady(node: Node | undefined): boolean {
   return isConditionTrue(node?.status, 'Ready');
 }
 
-function readyMessage(node: Node | undefined): string {
-  if (node === undefined) return 'not registered';
+function readyMessage(node: Node | undefined): string | undefined {
+  if (node === undefined) return undefined;
   return conditionOf(node.status, 'Ready')?.message ?? 'no Ready condition';
+}
+
+function notRegistered(cluster: string, node: string): string {
+  return `not registered${logged(cluster, node, 'kubelet')}`;
+}
+
+/** What a daemon of a node logged last, to follow what was seen of it from outside. */
+function logged(cluster: string, node: string, daemon: string): string {
+  const words = lastWords(clusterPaths(cluster).node(node), daemon);
+  return words === undefined ? '' : `; its ${daemon} logged: ${words}`;
 }
