@@ -287,7 +287,7 @@ async function bringUpNode(
   const cluster = clusterPaths(config.name);
   const paths = cluster.node(node.name);
   const runc = new Runc(exec, cluster.runc);
-  const files = commonNodeFiles(node, all, secrets.nodes.get(node.name)!);
+  const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!);
   if (isControlPlane(node)) files.push(...controlPlaneFiles(node, secrets.controlPlane));
   files.push(...engine.filesOf({ config, node, memoryBytes: limits.memoryBytes }));
   for (const [name, value] of Object.entries(engine.machineSysctls)) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { labelsOf, type PlacedNode } from './node-files.ts';
+import { containerdConfig, labelsOf, type PlacedNode } from './node-files.ts';
 
 const node = (role: PlacedNode['role'], labels: Record<string, string>): PlacedNode => ({
   role,
@@ -30,4 +30,27 @@ test.each<{ role: PlacedNode['role']; labels: Labels; kubelet: Labels; administr
 ])('a kubelet is not asked to set labels that the API refuses it: $role $labels', (given) => {
   const { role, labels, kubelet, administrator } = given;
   expect(labelsOf(node(role, labels))).toEqual({ kubelet, administrator });
+});
+
+test("containerd's configuration is as it is written, or the same with patches", () => {
+  const plain = containerdConfig([]);
+  expect(plain).toStartWith('version = 2\n');
+  expect(Bun.TOML.parse(containerdConfig([{}]))).toEqual(Bun.TOML.parse(plain));
+  const cri = 'io.containerd.grpc.v1.cri';
+  const patched = Bun.TOML.parse(
+    containerdConfig([
+      { plugins: { [cri]: { max_container_log_line_size: 5, containerd: { snapshotter: 'native' } } } },
+      {
+        plugins: { [cri]: { max_container_log_line_size: 7, disable_apparmor: null } },
+        debug: { level: 'debug' },
+      },
+    ]),
+  ) as { debug: unknown; plugins: Record<string, Record<string, unknown>> };
+  expect(patched.debug).toEqual({ level: 'debug' });
+  expect(patched.plugins[cri]).toMatchObject({
+    disable_cgroup: true,
+    max_container_log_line_size: 7,
+    containerd: { snapshotter: 'native', runtimes: { runc: { runtime_type: 'io.containerd.runc.v2' } } },
+  });
+  expect(patched.plugins[cri]).not.toHaveProperty('disable_apparmor');
 });

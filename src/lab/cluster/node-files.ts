@@ -1,6 +1,8 @@
 import { isNodeLabelOfKubelet } from '../../kube/node-labels.ts';
+import type { JsonObject } from '../../kube/patch/json.ts';
+import { mergePatch } from '../../kube/patch/merge-patch.ts';
 import { nthAddress } from '../../util/cidr.ts';
-import type { NodeConfig } from './config/types.ts';
+import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
 import { runScript } from './run-script.ts';
 
@@ -82,8 +84,17 @@ export interface NodeSecrets {
   daemons: readonly { path: string; content: string }[];
 }
 
+/** containerd's configuration with merge patches applied in their order. */
+export function containerdConfig(patches: readonly JsonObject[]): string {
+  if (patches.length === 0) return CONTAINERD_CONFIG;
+  return Bun.TOML.stringify(
+    patches.reduce(mergePatch, Bun.TOML.parse(CONTAINERD_CONFIG) as unknown) as object,
+  );
+}
+
 /** Files that every node has, whatever its role and the engine of its cluster. */
 export function commonNodeFiles(
+  config: ClusterConfig,
   node: PlacedNode,
   nodes: readonly PlacedNode[],
   secrets: NodeSecrets,
@@ -93,7 +104,10 @@ export function commonNodeFiles(
     { path: '/etc/hosts', content: hostsFile(nodes) },
     // No resolver is reachable from a node; an empty file says so at once where a wrong one would make callers wait.
     { path: '/etc/resolv.conf', content: '' },
-    { path: '/etc/containerd/config.toml', content: CONTAINERD_CONFIG },
+    {
+      path: '/etc/containerd/config.toml',
+      content: containerdConfig(config.kubernetes?.containerdPatches ?? []),
+    },
     { path: `${CERTS_DIR}/_default/hosts.toml`, content: REGISTRY_HOSTS },
     { path: `${CERTS_DIR}/_default/ca.crt`, content: secrets.registryCa },
     { path: `${CERTS_DIR}/_default/client.crt`, content: secrets.registryClientCert },

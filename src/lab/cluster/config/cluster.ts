@@ -1,4 +1,6 @@
+import type { JsonObject } from '../../../kube/patch/json.ts';
 import { formatSubnet } from '../../../util/cidr.ts';
+import { messageOf } from '../../../util/errors.ts';
 import type { Field } from './document.ts';
 import { type KubeadmSettings, kubeletSettings, readKubeadmPatches } from './kubeadm-patches.ts';
 import { readLabels } from './labels.ts';
@@ -66,8 +68,8 @@ export async function readCluster(
   // Of a document of another kind every field is unknown: one error says more than twenty.
   if (jsonPatches === undefined) return undefined;
   const known = ['kind', 'apiVersion', 'name', 'nodes', 'networking', 'kubeadmConfigPatches'];
-  const ofKubernetes = ['featureGates', 'runtimeConfig'];
-  const ignored = [jsonPatches, 'containerdConfigPatches', 'containerdConfigPatchesJSON6902'];
+  const ofKubernetes = ['featureGates', 'runtimeConfig', 'containerdConfigPatches'];
+  const ignored = [jsonPatches, 'containerdConfigPatchesJSON6902'];
   const fields = kubernetes
     ? root.fields([...known, ...ofKubernetes], ignored)
     : root.fields(known, [...ofKubernetes, ...ignored]);
@@ -106,6 +108,18 @@ const NETWORKING = [
 ];
 const OF_KUBE_PROXY = ['kubeProxyMode'];
 
+/** A patch in the language of containerd's configuration; none when it is reported as wrong. */
+function readToml(field: Field): JsonObject[] {
+  const text = field.string();
+  if (text === undefined) return [];
+  try {
+    return [Bun.TOML.parse(text) as JsonObject];
+  } catch (cause) {
+    field.error(`not valid TOML: ${messageOf(cause)}`);
+    return [];
+  }
+}
+
 /** What only Kubernetes' own programs can do, of the cluster's fields and those of its `networking`. */
 function readKubernetes(
   fields: Map<string, Field>,
@@ -129,6 +143,7 @@ function readKubernetes(
     kubeProxyMode: (mode?.isPresent && mode.oneOf(['iptables', 'nftables', 'none'])) || 'iptables',
     extraArgs,
     kubeProxyPatches,
+    containerdPatches: fields.get('containerdConfigPatches')?.list().flatMap(readToml) ?? [],
   };
 }
 

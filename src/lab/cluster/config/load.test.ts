@@ -851,11 +851,17 @@ describe("what only Kubernetes' own programs can do", () => {
         '8:7: kubeadmConfigPatches[0].scheduler.extraArgs[0]: "" is not the name of a flag: want it without dashes, as feature-gates',
       ],
     },
-    'JSON patches, and patches of the configuration of containerd': {
-      text: cluster('kubeadmConfigPatchesJSON6902: [{kind: x}]\ncontainerdConfigPatches: [x]\n'),
+    "a patch of containerd's configuration that is not TOML": {
+      text: cluster('containerdConfigPatches:\n- "a = = 1"\n'),
+      errors: [
+        "4:3: containerdConfigPatches[0]: not valid TOML: TOML Parse error: Expected a value but found '='",
+      ],
+    },
+    'JSON patches': {
+      text: cluster('kubeadmConfigPatchesJSON6902: [{kind: x}]\ncontainerdConfigPatchesJSON6902: [x]\n'),
       warnings: [
         '3:1: kubeadmConfigPatchesJSON6902: known to kind but not honoured here: it has no effect',
-        '4:1: containerdConfigPatches: known to kind but not honoured here: it has no effect',
+        '4:1: containerdConfigPatchesJSON6902: known to kind but not honoured here: it has no effect',
       ],
     },
     'what kubeadm would do besides': {

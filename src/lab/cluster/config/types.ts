@@ -20,6 +20,8 @@ export interface KubernetesSettings {
   extraArgs: Record<ControlPlaneProgram, ExtraArgs>;
   /** Merge patches of the KubeProxyConfiguration, in their order. */
   kubeProxyPatches: JsonObject[];
+  /** Merge patches of containerd's configuration on every node, in their order. */
+  containerdPatches: JsonObject[];
 }
 
 export type KubeProxyMode = 'iptables' | 'nftables' | 'none';
