@@ -80,6 +80,16 @@ test('who asks is authenticated, and may do what its roles say', async () => {
   });
 });
 
+test.each(['kube-apiserver', 'kube-controller-manager', 'kube-scheduler'])(
+  '%s knows its clients by its files, and no certificate speaks for another user',
+  async (program) => {
+    const [control] = (await nodesOf('')).values();
+    const flags = flagsOf(control!, program);
+    expect(flags).toContain('--client-ca-file=/etc/kubernetes/pki/ca.crt');
+    expect(flags).toContain('--requestheader-allowed-names=front-proxy-client');
+  },
+);
+
 test('only a control plane beside workers is tainted', async () => {
   const two = await nodesOf(WORKER);
   const taint = [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }];

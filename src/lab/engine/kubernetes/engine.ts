@@ -84,12 +84,21 @@ function kubeProxy(placed: EngineNode): NodeFile[] {
   ];
 }
 
+/** Who may say for whom it asks: whoever has the certificate of this name, which nobody has. */
+const FRONT_PROXY = {
+  'requestheader-client-ca-file': `${PKI}/ca.crt`,
+  'requestheader-allowed-names': 'front-proxy-client',
+};
+
 /** The control plane with the flags that kubeadm would give it, but for what the lab has otherwise: static tokens, one CA for clients. */
 function controlPlane({ name, networking, kubernetes }: ClusterConfig, { address }: PlacedNode): NodeFile[] {
   const conf = (file: string) => ({
     kubeconfig: file,
     'authentication-kubeconfig': file,
     'authorization-kubeconfig': file,
+    // As files, and not read from the API: a controller manager that cannot read them there ends, instead of waiting for the API server.
+    'client-ca-file': `${PKI}/ca.crt`,
+    ...FRONT_PROXY,
     // Nobody else stands for election.
     'leader-elect': 'false',
     'bind-address': '127.0.0.1',
@@ -122,8 +131,7 @@ function controlPlane({ name, networking, kubernetes }: ClusterConfig, { address
         'authorization-mode': 'Node,RBAC',
         'enable-admission-plugins': 'NodeRestriction',
         'allow-privileged': 'true',
-        'requestheader-client-ca-file': `${PKI}/ca.crt`,
-        'requestheader-allowed-names': 'front-proxy-client',
+        ...FRONT_PROXY,
         'requestheader-extra-headers-prefix': 'X-Remote-Extra-',
         'requestheader-group-headers': 'X-Remote-Group',
         'requestheader-username-headers': 'X-Remote-User',
