@@ -77,7 +77,7 @@ export async function createCluster(options: CreateOptions, context: CreateConte
   const { config } = options;
   // A kubeconfig problem would otherwise show only when the cluster is up, and then also prevent its deletion.
   await checkKubeconfig(options.kubeconfig);
-  await options.engine.check?.(config);
+  await options.engine.check?.(config, options.nodeMemoryBytes);
   const lock = await lockCluster(config.name, 'create', context.signal);
   try {
     await claimName(config.name);

@@ -18,8 +18,11 @@ export interface EngineNode {
  * only says what is to be in a node, and how long its cluster may take.
  */
 export interface Engine {
-  /** Refuses what a configuration asks of its programs and they cannot do, before anything is created. @throws InputError */
-  check?(config: ClusterConfig): Promise<void>;
+  /**
+   * Refuses what its programs cannot do, before anything is created: what the configuration asks of them, or to run in the memory that each
+   * node is to have, if that was chosen. @throws InputError
+   */
+  check?(config: ClusterConfig, nodeMemoryBytes: number | undefined): Promise<void>;
   /** How the cluster's record names it. */
   readonly record: EngineRecord;
   /** As whom its daemons use the API, besides the users of every cluster. */

@@ -185,6 +185,20 @@ test('each node has an identity of its own', async () => {
   expect(new Set(ids).size).toBe(ids.length);
 });
 
+test.each([
+  [700, false],
+  [767, false],
+  [768, true],
+])('nodes of %d MiB are refused unless a control plane fits: %p', async (mebibytes, fits) => {
+  const check = engine.check!(await configOf(''), mebibytes * 1024 ** 2);
+  if (fits) expect(await check).toBeUndefined();
+  else {
+    await expect(check).rejects.toThrow(
+      `cannot create cluster "kind": its nodes are to have ${mebibytes}Mi, which is too little for the control plane of Kubernetes; want at least 768Mi`,
+    );
+  }
+});
+
 describe('flags are checked by the programs themselves', () => {
   /** Runs programs that print something and end with a status. */
   const checkWith = async (body: string, printed: string, code: number) => {
@@ -195,7 +209,7 @@ describe('flags are checked by the programs themselves', () => {
         return { code, stdout: '', stderr: printed };
       },
     };
-    const outcome = await kubernetesEngine(release, exec).check!(await configOf(body)).catch(
+    const outcome = await kubernetesEngine(release, exec).check!(await configOf(body), undefined).catch(
       (error) => error,
     );
     return { ran, outcome };

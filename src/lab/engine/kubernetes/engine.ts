@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Exec } from '../../../sys/exec.ts';
+import { InputError } from '../../../util/errors.ts';
 import type { ClusterConfig, ExtraArgs } from '../../cluster/config/types.ts';
 import {
   API_PORT,
@@ -18,6 +19,9 @@ import { PROGRAMS, type Program, type Release } from './release.ts';
 const BIN = '/usr/local/bin';
 const KUBELET_CONFIGURATION = '/var/lib/kubelet/config.yaml';
 const KUBE_PROXY_CONFIGURATION = '/var/lib/kube-proxy/config.yaml';
+
+/** What a control plane takes that has little to do, and some more. */
+const LEAST_MEMORY_MIB = 768;
 
 /** What a kubelet sets at its start. Source: pkg/kubelet/cm/container_manager_linux.go (setupKernelTunables). */
 const OF_KUBELET = {
@@ -45,7 +49,14 @@ export function kubernetesEngine(release: Release, exec: Exec): Engine {
     // A kubelet watches the kernel's log for processes that were killed for want of memory, and does not run without it.
     devices: [{ path: '/dev/kmsg', major: 1, minor: 11, mode: 0o600 }],
     machineSysctls: OF_KUBELET,
-    check: (config) => checkFlags(release, config, exec),
+    async check(config, nodeMemoryBytes) {
+      if (nodeMemoryBytes !== undefined && nodeMemoryBytes < LEAST_MEMORY_MIB * 1024 ** 2) {
+        throw new InputError(
+          `cannot create cluster "${config.name}": its nodes are to have ${Math.floor(nodeMemoryBytes / 1024 ** 2)}Mi, which is too little for the control plane of Kubernetes; want at least ${LEAST_MEMORY_MIB}Mi`,
+        );
+      }
+      await checkFlags(release, config, exec);
+    },
     filesOf: (placed) => [
       ...kubelet(placed),
       ...(placed.config.kubernetes?.kubeProxyMode === 'none' ? [] : kubeProxy(placed)),
