@@ -12,6 +12,7 @@ import { createCatalogueCluster } from '../e2e/catalogue/cluster.ts';
 import { everyFailure } from '../e2e/catalogue/every-failure.ts';
 import { makeLanes } from '../e2e/catalogue/lane.ts';
 import { untilHealthy } from '../e2e/catalogue/prove.ts';
+import { eventually } from '../e2e/eventually.ts';
 import { Lab, labMissing, leftovers, PROGRAM } from '../e2e/lab.ts';
 
 const source = await readSource(join(import.meta.dir, '../../real/kubernetes'));
@@ -85,6 +86,24 @@ describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`
   });
 
   test("leaves the machine's settings as they are", () => expect(machine()).toEqual(before));
+
+  test(
+    'survives that each of its programs is killed',
+    async () => {
+      for (const node of ['real-control-plane', 'real-worker', 'real-worker2']) {
+        const services = await lab.inNode(node, 'sh', '-c', 'cd /etc/sv && echo kube*');
+        for (const name of services.stdout.trim().split(' '))
+          await lab.inNode(node, 'sv', 'kill', `/etc/sv/${name}`);
+      }
+      await eventually(
+        'the API server to be back',
+        async () => (await kubectl('get', '--raw', '/readyz')) === 'ok',
+      );
+      await kubectl('wait', '--for=condition=Ready', 'node', '--all', '--timeout=60s');
+      await lab.must('answers', '--name', lab.name, '--settle', '20s');
+    },
+    CREATE_MS,
+  );
 
   test('is found healthy', async () => {
     const ran = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');
