@@ -19,8 +19,13 @@ function isRootless(verb: Verb): boolean {
 /**
  * Parses and runs one command line. Returns the exit status (docs/exit-status.md): 0 done, 1 failed or problems found, 2 wrong input, and
  * nothing was started; commands that run another program (`exec`, `run`, `shell`) return that program's.
+ * @param written rejects when something printed was lost; asked after a command that did not fail.
  */
-export async function commandLine(name: string, argv: string[]): Promise<number> {
+export async function commandLine(
+  name: string,
+  argv: string[],
+  written: () => Promise<void> = async () => {},
+): Promise<number> {
   if (name === 'sudo') return (await import('./stand-ins.ts')).sudo(argv);
   const program = await programNamed(name, argv);
   let running: Verb | undefined;
@@ -34,10 +39,13 @@ export async function commandLine(name: string, argv: string[]): Promise<number>
   });
   try {
     await program.parseAsync(argv, { from: 'user' });
+    await written();
   } catch (error) {
     if (error instanceof CommanderError) {
       // commander has printed its own message; help that was asked for is no failure.
-      return error.exitCode === 0 ? 0 : 2;
+      if (error.exitCode !== 0) return 2;
+      await written();
+      return 0;
     }
     // An error with a status of its own (wrong input, an interruption) keeps it.
     const isPlain = !(error instanceof UserError) || error.exitCode === 1;

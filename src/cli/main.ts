@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { messageOf, UserError } from '../util/errors.ts';
+import { Output } from './output.ts';
 import { safeText } from './printer/safe-text.ts';
 
 /** A daemon's entry point: arguments without the program's name in, exit status out. */
@@ -33,9 +34,11 @@ async function run(): Promise<number> {
   const named = daemonNamed(argv[0] ?? '');
   if (named !== undefined) return (await named()).main(argv.slice(1));
   const { commandLine } = await import('./command-line.ts');
-  return commandLine(OTHER_NAMES.includes(name) ? name : 'hostport', argv);
+  return commandLine(OTHER_NAMES.includes(name) ? name : 'hostport', argv, () => output.check());
 }
 
+const output = new Output(process.stdout);
+const errors = new Output(process.stderr);
 try {
   process.exitCode = await run();
 } catch (error) {
@@ -48,13 +51,5 @@ try {
 }
 // Daemons and commands have finished their work when they return, and what is still open (keep-alive sockets) may be dropped. What was
 // printed may not: a pipe takes 64 KiB at a time, and exit does not wait for its reader.
-await Promise.all([ended(process.stdout), ended(process.stderr)]);
+await Promise.all([output.end(), errors.end()]);
 process.exit();
-
-/** Resolves when all that was written is with the kernel, or its reader is gone. */
-function ended(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
-    stream.once('error', () => resolve());
-    stream.end(() => resolve());
-  });
-}

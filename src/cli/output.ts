@@ -1,0 +1,36 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { UserError } from '../util/errors.ts';
+
+/** A stream that this program prints to, and whether what was printed arrived. */
+export class Output {
+  readonly #stream: NodeJS.WriteStream;
+  #lost: NodeJS.ErrnoException | undefined;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+    stream.on('error', (error) => {
+      this.#lost ??= error;
+    });
+  }
+
+  /**
+   * Resolves unless something printed so far is lost. A reader that has gone (`| head`) has had what it wanted.
+   * @throws UserError when the stream could not be written: a full disk.
+   */
+  async check(): Promise<void> {
+    await new Promise<void>((resolve) => this.#stream.write('', () => resolve()));
+    // A file's error is emitted only after the callback of the next write.
+    await turn();
+    if (this.#lost !== undefined && this.#lost.code !== 'EPIPE') {
+      throw new UserError(`cannot write the output: ${this.#lost.message}`, { cause: this.#lost });
+    }
+  }
+
+  /** Resolves when all that was printed is with the kernel, or cannot get there. */
+  async end(): Promise<void> {
+    // Ending a file whose write failed never calls back.
+    if (this.#lost !== undefined) return;
+    const failed = new Promise<void>((resolve) => this.#stream.once('error', () => resolve()));
+    await Promise.race([failed, new Promise<void>((resolve) => this.#stream.end(() => resolve()))]);
+  }
+}
