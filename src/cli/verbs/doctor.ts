@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidArgumentError, Option } from 'commander';
 import { bundleWorld, saveBundle } from '../../collect/bundle.ts';
 import { clusterWorld } from '../../collect/cluster.ts';
@@ -19,6 +18,7 @@ import { duration, oneOf } from '../option-values.ts';
 import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
+import { repeatWhileRead } from '../repeat.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
 interface DoctorOptions {
@@ -100,15 +100,8 @@ export function doctorVerb() {
           exitWith(exitStatusOf(diagnosis));
         };
         if (options.watch === undefined) return look();
-        try {
-          for (;;) {
-            await look();
-            await sleep(options.watch === true ? WATCH_INTERVAL_MS : options.watch, undefined, { signal });
-          }
-        } catch (cause) {
-          // An interruption is how watching ends; the status is that of the last look.
-          if (!signal.aborted) throw cause;
-        }
+        const pause = options.watch === true ? WATCH_INTERVAL_MS : options.watch;
+        return repeatWhileRead(look, pause, signal, process.stdout);
       });
     });
   verb.addHelpText('after', `\nStages, in this order:\n${stageLegend}`);
