@@ -191,6 +191,15 @@ describe.each([
   });
 });
 
+test.each([401, 403, 404])('an answer of %i names the server, the context and its file', async (status) => {
+  recorder.answers = [status];
+  const server = `https://127.0.0.1:${recorder.port('server')}`;
+  const asked = client({ origin: 'context "prod" of /k' }).get(pods, 'a', 'b');
+  const target = `GET ${server}/api/v1/namespaces/b/pods/a (context "prod" of /k): `;
+  await expect(asked).rejects.toThrow(target);
+  await expect(asked).rejects.toMatchObject({ name: 'ApiError', code: status });
+});
+
 describe('a proxy that does not do its work', () => {
   /** A proxy that does what `work` does to each connection. */
   async function behind(

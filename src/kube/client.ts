@@ -1,5 +1,5 @@
 import type { ApiRequest } from './api-request.ts';
-import { ConnectionError, type Route } from './connection-error.ts';
+import { ConnectionError, describeTarget, type Route } from './connection-error.ts';
 import type { CredentialSource, Credentials } from './credentials.ts';
 import { proxyFor } from './proxy.ts';
 import { redirectOf } from './redirect.ts';
@@ -62,8 +62,9 @@ export class ApiError extends Error {
   readonly reason: string;
   readonly status: Status;
 
-  constructor(method: string, path: string, code: number, status: Status) {
-    super(`${method} ${path}: ${status.message ?? `HTTP ${code}`}`);
+  /** @param target the path, with the server and whose configuration led there where that is known. */
+  constructor(method: string, target: string, code: number, status: Status) {
+    super(`${method} ${target}: ${status.message ?? `HTTP ${code}`}`);
     this.name = 'ApiError';
     this.code = code;
     this.reason = status.reason ?? '';
@@ -194,7 +195,7 @@ export class ApiClient {
         const event = JSON.parse(line) as WatchEvent<T>;
         if (event.type === 'ERROR') {
           const status = event.object as unknown as Status;
-          throw new ApiError('WATCH', path, status.code ?? 500, status);
+          throw new ApiError('WATCH', this.#target(path), status.code ?? 500, status);
         }
         yield event;
       }
@@ -249,7 +250,7 @@ export class ApiClient {
       const status = await readStatus(response).catch((thrown) =>
         this.#unreachable(method, path, signal, thrown),
       );
-      throw new ApiError(method, path, response.status, status);
+      throw new ApiError(method, this.#target(path), response.status, status);
     }
     return response;
   }
@@ -258,6 +259,11 @@ export class ApiClient {
   async text(path: string, signal: AbortSignal): Promise<string> {
     const response = await this.fetch('GET', path, undefined, {}, signal);
     return response.text().catch((thrown) => this.#unreachable('GET', path, signal, thrown));
+  }
+
+  /** A path as errors name it: with the server and whose configuration led there. */
+  #target(path: string): string {
+    return describeTarget(this.#options.server + path, this.#route);
   }
 
   /** The credentials of the next request. */

@@ -15,20 +15,23 @@ export class ConnectionError extends Error {
   /** The error's code as the system, the TLS library or the runtime has it: `ECONNREFUSED`; undefined where there is none. */
   readonly code: string | undefined;
 
-  constructor(method: string, url: string, { origin, proxy }: Route, thrown: unknown) {
+  constructor(method: string, url: string, route: Route, thrown: unknown) {
     const code = codeOf(thrown);
-    const where = [
-      ...(origin === undefined ? [] : [origin]),
-      ...(proxy === undefined ? [] : [`through the proxy ${withoutUser(proxy.href)}`]),
-    ];
     const said = PROBLEMS[code ?? ''] ?? clean(thrown);
     // Without its cause, whose text may quote a URL with its password.
-    super(
-      `cannot ${method} ${withoutUser(url)}${where.length === 0 ? '' : ` (${where.join(', ')})`}: ${said}`,
-    );
+    super(`cannot ${method} ${describeTarget(url, route)}: ${said}`);
     this.name = 'ConnectionError';
     this.code = code;
   }
+}
+
+/** A URL with whose configuration and which proxy led to it, without users and passwords. */
+export function describeTarget(url: string, { origin, proxy }: Route): string {
+  const where = [
+    ...(origin === undefined ? [] : [origin]),
+    ...(proxy === undefined ? [] : [`through the proxy ${withoutUser(proxy.href)}`]),
+  ];
+  return `${withoutUser(url)}${where.length === 0 ? '' : ` (${where.join(', ')})`}`;
 }
 
 /** In the words of this program, because the runtime's own are advice to a programmer. Codes: errno(3), OpenSSL's X509_V_ERR_*. */
