@@ -21,6 +21,7 @@ export function selectContext(config: Kubeconfig, wanted: string = config.curren
   };
   const find = (list: ReadonlyMap<string, Stanza>, what: string, name: string): Stanza =>
     list.get(name) ?? fail(`no ${what} named ${JSON.stringify(name)}`);
+  if (config.isMissing) fail('no such file');
   if (wanted === '') fail('no current-context is set');
   const context = find(config.contexts, 'context', wanted);
   const fields = new StanzaFields(context, `context ${JSON.stringify(wanted)}`);

@@ -17,6 +17,8 @@ export interface Stanza {
 export interface Kubeconfig {
   /** The files that were there, or the one that was asked for; for messages. */
   files: readonly string[];
+  /** None of the files exists. */
+  isMissing?: true;
   /** Empty when no file sets it. */
   currentContext: string;
   clusters: ReadonlyMap<string, Stanza>;
@@ -52,6 +54,7 @@ export async function readKubeconfigs(paths: readonly string[]): Promise<Kubecon
     new Map(files.toReversed().flatMap((file) => [...file[list]]));
   return {
     files: files.length === 0 ? paths : files.flatMap((file) => file.files),
+    ...(files.length === 0 && { isMissing: true as const }),
     currentContext: files.find(({ currentContext }) => currentContext !== '')?.currentContext ?? '',
     clusters: first('clusters'),
     contexts: first('contexts'),

@@ -346,7 +346,7 @@ describe('kubectlAccess', () => {
     const env = { KUBECONFIG: join(directory, 'nowhere') };
     const inPod = { ...env, ...service };
     expect(await kubectlAccess(undefined, inPod, account)).toMatchObject({ server: 'https://10.96.0.1:443' });
-    const problem = `cannot use kubeconfig ${env.KUBECONFIG}: no current-context is set`;
+    const problem = `cannot use kubeconfig ${env.KUBECONFIG}: no such file`;
     await expect(kubectlAccess(undefined, env, account)).rejects.toThrow(problem);
     await expect(kubectlAccess(undefined, inPod, join(directory, 'nowhere'))).rejects.toThrow(problem);
     const path = await file('chosen.conf', JSON.stringify(goodFile));
