@@ -146,6 +146,7 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--probe', /'--probe' means nothing without option '--local'/],
     ['--explain plugin-missing --watch', /'--explain <code>' cannot be used with option '--watch \[pause\]'/],
     ['--watch --save SCRATCH/x', /'--watch \[pause\]' cannot be used with option '--save <dir>'/],
+    ['--from SCRATCH --watch', /'--watch \[pause\]' cannot be used with option '--from <dir>'/],
     ['--from SCRATCH/none', /SCRATCH\/none/],
     ['--from SCRATCH/empty', /SCRATCH\/empty/],
     ['--from SCRATCH/directory', /SCRATCH\/directory/],

@@ -75,7 +75,7 @@ export function doctorVerb() {
     .addOption(
       new Option('--watch [pause]', 'repeat until interrupted, with this pause between rounds (default: 2s)')
         .argParser(duration)
-        .conflicts('save'),
+        .conflicts(['save', 'from']),
     )
     .needs('--kubeconfig', '--reports')
     .needs('--probe', '--local')
