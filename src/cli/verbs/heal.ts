@@ -14,6 +14,7 @@ import { collect, duration, oneOf } from '../option-values.ts';
 import { asCalled } from '../printer/as-called.ts';
 import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
 import { renderJson } from '../printer/document.ts';
+import { nothingToFix } from '../printer/nothing-to-fix.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith } from '../verb.ts';
 import { checkNodes } from './break.ts';
@@ -75,7 +76,10 @@ export function healVerb() {
         const patient = labPatient(record, realExec, options.probe);
         const first = diagnose(await patient.observe(signal));
         const plan = planHeal(first, scope);
-        if (!json) process.stdout.write(renderPlan(plan, calledAs()));
+        if (!json)
+          process.stdout.write(
+            plan.length === 0 ? nothingToFix(first.diagnosis.findings) : renderPlan(plan, calledAs()),
+          );
         const nothingDone: HealReport = { healed: [], after: first, rounds: 0 };
         if (!plan.some(({ steps }) => steps.length > 0)) {
           if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
@@ -124,7 +128,6 @@ async function agreed(signal: AbortSignal): Promise<boolean> {
 }
 
 function renderPlan(plan: readonly PlannedHeal[], program: string): string {
-  if (plan.length === 0) return 'Nothing to fix.\n';
   return plan
     .flatMap(({ finding, steps, left }) => [
       `${finding.code}  ${safeText(describeSubject(finding.subject))}`,
