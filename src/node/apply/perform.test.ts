@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -151,6 +152,16 @@ describe('set-sysctl', () => {
     write('sys/net/ipv4/conf/eth0.5/rp_filter', '2\n');
     expect(await set('net.ipv4.conf.eth0/5.rp_filter')).toMatchObject({ changed: true });
     expect(await set('net.ipv4.conf.eth0/5.rp_filter')).toMatchObject({ changed: false });
+  });
+
+  test('a value that the kernel does not take fails with what was asked for and what is there', async () => {
+    // Not even root can write to /proc/version.
+    mkdirSync(at('sys/net'), { recursive: true });
+    symlinkSync('/proc/version', at('sys/net/fixed'));
+    const kept = readFileSync('/proc/version', 'utf8').trim();
+    await expect(set('net.fixed')).rejects.toThrow(`cannot set net.fixed to 1: it is still ${kept}`);
+    symlinkSync('/dev/null', at('sys/net/lost'));
+    await expect(set('net.lost')).rejects.toThrow('cannot set net.lost to 1: the kernel made it ');
   });
 
   test.each(['kernel.core_pattern', 'net.//.//.kernel.panic', 'net..ipv4', '/etc/passwd', 'net.ipv4.'])(

@@ -16,8 +16,12 @@ export async function setSysctlAction(
   const path = join(procSys, ...steps);
   const before = readFileSync(path, 'utf8').trim();
   if (before === value) return { changed: false, detail: `${name} is ${value}` };
-  writeFileSync(path, value);
+  try {
+    writeFileSync(path, value);
+  } catch (cause) {
+    throw new Error(`cannot set ${name} to ${value}: it is still ${before}`, { cause });
+  }
   const after = readFileSync(path, 'utf8').trim();
-  if (after !== value) throw new Error(`${name}: wrote ${value}, but the kernel changed it to ${after}`);
+  if (after !== value) throw new Error(`cannot set ${name} to ${value}: the kernel made it ${after}`);
   return { changed: true, detail: `${name}: ${before} is now ${value}` };
 }
