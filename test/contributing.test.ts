@@ -10,15 +10,26 @@ const BUN = process.execPath;
 const copy = mkdtempSync(join(tmpdir(), 'hostport-contributing-'));
 afterAll(() => rmSync(copy, { recursive: true, force: true }));
 
+/** What the guide's failure sets. */
+const SETTING = 'net.ipv4.conf.lxc1.forwarding';
+
 /** The files that the guide has its reader save: path to content. */
 const FILES = [
   ...readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8').matchAll(
-    /Save it as `([^`]+)`:\n\n```ts\n(.*?)^```$/gms,
+    /Save it as\s`([^`]+)`:\n\n```ts\n(.*?)^```$/gms,
   ),
 ].map((match) => ({ path: match[1]!, content: match[2]! }));
 
 beforeAll(async () => {
-  for (const name of ['src', 'scripts', 'docs', 'test/fixtures/failures', 'package.json', 'tsconfig.json']) {
+  for (const name of [
+    'src',
+    'scripts',
+    'docs',
+    'test/fixtures/failures',
+    'package.json',
+    'tsconfig.json',
+    'biome.json',
+  ]) {
     cpSync(join(ROOT, name), join(copy, name), { recursive: true });
   }
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
@@ -32,8 +43,8 @@ beforeAll(async () => {
 
 test('the guide has two files for a failure', () => {
   expect(FILES.map(({ path }) => path)).toEqual([
-    'src/path/stages/forwarded/conntrack-full.ts',
-    'src/lab/faults/conntrack-full.ts',
+    'src/path/stages/forwarded/pod-device-not-forwarding.ts',
+    'src/lab/faults/pod-device-not-forwarding.ts',
   ]);
 });
 
@@ -44,34 +55,63 @@ test('they have the right types', async () => {
     files: ['src/path/stages/index.ts', 'src/lab/faults/index.ts'],
   };
   writeFileSync(join(copy, 'tsconfig.example.json'), JSON.stringify(config));
-  await output(realExec, [join(ROOT, 'node_modules/.bin/tsc'), '-p', join(copy, 'tsconfig.example.json')]);
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  await output(realExec, [tsc, '-p', join(copy, 'tsconfig.example.json')], { timeoutMs: 120_000 });
 }, 120_000);
 
-test('the failure is found, fixed by a plan, and can be injected', async () => {
+test('they are formatted and pass the linter, as make check has it', async () => {
+  const biome = join(ROOT, 'node_modules/.bin/biome');
+  const words = ['check', '--error-on-warnings', ...FILES.map(({ path }) => path)];
+  const checked = await realExec.run(['env', '-C', copy, biome, ...words], { timeoutMs: 60_000 });
+  expect(`${checked.stdout}${checked.stderr}`).toContain('Checked 2 files');
+  expect(checked.code).toBe(0);
+}, 60_000);
+
+test('what is injected is found, fixed by a plan, and undone', async () => {
+  // A node on which sysctl and ip do what the injector asks of them; the doctor then reads the same settings.
   const script = `
     import { faultOf } from './src/lab/faults/index.ts';
     import { diagnose } from './src/path/diagnose/diagnose.ts';
     import { planHeal } from './src/path/heal/plan.ts';
-    import { cniNode } from './src/path/testing/cni-node.ts';
-    import { podOn, smallWorld } from './src/path/testing/small-world.ts';
-    const diagnose1 = (count) => {
-      const sysctls = { value: { 'net.netfilter.nf_conntrack_count': count, 'net.netfilter.nf_conntrack_max': '100' } };
-      const report = cniNode({}, { network: { sysctls } });
-      return diagnose(smallWorld([podOn('n1', 'a', 80)], { reports: new Map([['n1', { value: report }]]) }));
+    import { NODE, POD, worldOf } from './src/path/testing/worker.ts';
+    const code = 'pod-device-not-forwarding';
+    const settings = { 'net.ipv4.conf.lxc1.forwarding': '1' };
+    const commands = [];
+    const door = {
+      list: async () => ['all', 'default', 'eth0', POD.device],
+      run: async (node, argv) => {
+        commands.push(argv.join(' '));
+        if (argv[0] === 'ip') return JSON.stringify([{ dev: POD.device }]);
+        const [name, value] = argv.at(-1).split('=');
+        if (value !== undefined) settings[name] = value;
+        return argv.includes('-n') ? settings[name] : '';
+      },
     };
-    const of = ({ diagnosis }) => diagnosis.findings.filter(({ code }) => code === 'conntrack-full').map(({ message }) => message);
-    const plan = planHeal(diagnose1('100'), { restart: false, codes: ['conntrack-full'] }).flatMap(({ steps }) => steps);
+    const target = { node: NODE.name, pod: { namespace: 'default', ...POD } };
+    const fault = faultOf({ code });
+    const look = () => diagnose(worldOf({ sysctls: settings }));
+    const found = () => look().diagnosis.findings.map((finding) => finding.code + ': ' + finding.message);
+    const before = found();
+    const memo = await fault.remember(door, target);
+    await fault.inject(door, target);
+    const injected = found();
+    const plan = planHeal(look(), { restart: false, codes: [code] }).flatMap(({ steps }) => steps);
+    await fault.restore(door, target, memo);
     console.log(JSON.stringify({
-      full: of(diagnose1('100')), free: of(diagnose1('99')), plan: plan.map(({ action }) => action),
-      does: faultOf({ code: 'conntrack-full' }).does,
+      before, injected, after: found(), does: fault.does,
+      plan: plan.map(({ action }) => action), writes: commands.filter((command) => command.includes(' -w ')),
     }));
   `;
   writeFileSync(join(copy, 'example.ts'), script);
   expect(JSON.parse(await output(realExec, [BUN, join(copy, 'example.ts')]))).toEqual({
-    full: ['n1 tracks 100 connections of 100, so it drops new ones'],
-    free: [],
-    plan: [{ do: 'set-sysctl', name: 'net.netfilter.nf_conntrack_max', value: '200' }],
-    does: 'sets net.netfilter.nf_conntrack_max to 1',
+    before: [],
+    injected: [
+      'pod-device-not-forwarding: worker drops the answers of echo: it does not forward what enters by lxc1',
+    ],
+    after: [],
+    does: "sets forwarding to 0 on the pod's device",
+    plan: [{ do: 'set-sysctl', name: SETTING, value: '1' }],
+    writes: [`sysctl -q -w ${SETTING}=0`, `sysctl -q -w ${SETTING}=1`],
   });
 });
 
@@ -85,17 +125,17 @@ test('all that lists failures is derived from the two files: its page, its row o
     );
   const [before, after] = [files(ROOT), files(copy)];
   const changed = [...after].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
-  expect(changed.sort()).toEqual(['failures/README.md', 'failures/conntrack-full.md']);
+  expect(changed.sort()).toEqual(['failures/README.md', 'failures/pod-device-not-forwarding.md']);
   const lines = (name: string, of: typeof after) => new Set(of.get(name)!.split('\n'));
   expect([...lines('failures/README.md', after).difference(lines('failures/README.md', before))]).toEqual([
-    '| [conntrack-full](conntrack-full.md) | the table of tracked connections is full | broken | no |',
+    "| [pod-device-not-forwarding](pod-device-not-forwarding.md) | the node does not forward what enters by the pod's device | broken | no |",
   ]);
-  const page = after.get('failures/conntrack-full.md')!;
-  expect(page).toContain('\n`break` sets net.netfilter.nf_conntrack_max to 1.\n');
+  const page = after.get('failures/pod-device-not-forwarding.md')!;
+  expect(page).toContain("\n`break` sets forwarding to 0 on the pod's device.\n");
   expect(page).toContain('\n**By hand.** ');
   const run = (...words: string[]) => output(realExec, [BUN, join(copy, 'src/cli/main.ts'), ...words]);
-  expect(await run('faults')).toContain('conntrack-full');
-  expect(await run('doctor', '--explain', 'conntrack-full')).toContain(
-    'sets net.netfilter.nf_conntrack_max to 1',
+  expect(await run('faults')).toContain('pod-device-not-forwarding');
+  expect(await run('doctor', '--explain', 'pod-device-not-forwarding')).toContain(
+    "sets forwarding to 0 on the pod's device",
   );
 }, 60_000);
