@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
-import type { Diagnosis, Severity, Subject } from '../../path/model/finding.ts';
+import type { Diagnosis, PathVerdict, Severity, StageVerdict, Subject } from '../../path/model/finding.ts';
 import { words } from '../../path/model/message.ts';
+import { stages } from '../../path/model/stages.ts';
 import { failureOn, podOn, smallWorld } from '../../path/testing/small-world.ts';
 import { exitStatusOf, renderDiagnosis } from './diagnosis.ts';
 
@@ -36,6 +37,30 @@ describe('a diagnosis for people', () => {
     expect(text).toContain('✗ some-failure  [configured] pod echo TCP 80 on n1\n  it is so with echo\n');
     expect(text).toContain('docs/failures/some-failure.md');
     expect(text).toContain('1 mapping: 0 good, 1 broken, 0 unknown; 1 cause found');
+  });
+
+  test('counts a mapping once, by its worst stage, and those at risk apart from good ones', () => {
+    const { paths, ...rest } = diagnosed('risk');
+    const path = paths[0]!;
+    const at = (verdict: StageVerdict['verdict']): StageVerdict => ({ verdict, codes: [] });
+    const good = Object.fromEntries(stages.map((stage) => [stage, at('ok')])) as PathVerdict['stages'];
+    const endOf = (...kinds: PathVerdict['stages'][]) =>
+      renderDiagnosis(
+        { ...rest, paths: kinds.map((verdicts) => ({ ...path, stages: verdicts })) },
+        'hostport',
+      )
+        .trimEnd()
+        .split('\n')
+        .at(-1);
+    const atRisk = { ...good, translated: at('risk') };
+    const unseen = { ...atRisk, answered: at('unknown') };
+    expect(endOf(good, atRisk, good)).toBe(
+      '3 mappings: 2 good, 1 at risk, 0 broken, 0 unknown; 1 cause found',
+    );
+    expect(endOf(good, unseen)).toBe('2 mappings: 1 good, 0 broken, 1 unknown; 1 cause found');
+    expect(endOf({ ...unseen, forwarded: at('broken') })).toBe(
+      '1 mapping: 0 good, 1 broken, 0 unknown; 1 cause found',
+    );
   });
 
   test.each<[string, Pick<Subject, 'family'>, string]>([

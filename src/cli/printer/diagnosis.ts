@@ -150,18 +150,19 @@ function describeNodes({ family }: Subject, nodes: readonly string[]): string {
   return `${family === undefined ? '' : `${family} `}nodes ${nodes.join(', ')}`;
 }
 
+/** Each mapping counts once, by the worst of its stages; those at risk are mentioned only where there are any. */
 function summary({ paths, findings }: Diagnosis): string {
-  const count = (verdict: StageVerdict['verdict']) =>
-    paths.filter((path) => stages.some((stage) => path.stages[stage].verdict === verdict)).length;
-  const broken = count('broken');
-  const unknown = paths.filter(
-    (path) =>
-      !stages.some((stage) => path.stages[stage].verdict === 'broken') &&
-      stages.some((stage) => path.stages[stage].verdict === 'unknown'),
-  ).length;
-  const good = paths.length - broken - unknown;
+  const counts = { broken: 0, unknown: 0, risk: 0, good: 0 };
+  for (const { stages: verdicts } of paths) {
+    const has = (verdict: StageVerdict['verdict']) =>
+      stages.some((stage) => verdicts[stage].verdict === verdict);
+    const worst = (['broken', 'unknown', 'risk'] as const).find(has);
+    counts[worst ?? 'good']++;
+  }
+  const { broken, unknown, risk, good } = counts;
   const causes = findings.filter(({ severity }) => severity !== 'note').length;
-  return `${paths.length} ${paths.length === 1 ? 'mapping' : 'mappings'}: ${good} good, ${broken} broken, ${unknown} unknown; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
+  const atRisk = risk === 0 ? '' : `${risk} at risk, `;
+  return `${paths.length} ${paths.length === 1 ? 'mapping' : 'mappings'}: ${good} good, ${atRisk}${broken} broken, ${unknown} unknown; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
 }
 
 /**
