@@ -21,6 +21,14 @@ test.each<[string, NodeAction]>([
     { do: 'detach', networkName: 'net', containerId: ID, ifName: 'eth0' },
   ],
   ['run GC of /etc/a', { do: 'collect', config: '/etc/a' }],
+  [
+    "iptables-nft -t nat -A X -m comment --comment 'hostport: it'\\''s $1' -j ACCEPT",
+    {
+      ...iptables,
+      commands: [['-A', 'X', '-m', 'comment', '--comment', "hostport: it's $1", '-j', 'ACCEPT']],
+    },
+  ],
+  ["mv '/etc/a b' /etc/b", { do: 'rename-file', from: '/etc/a b', to: '/etc/b' }],
   ['iptables-nft -t nat -F X', { ...iptables, commands: [['-F', 'X']] }],
   [
     'ip6tables-nft -t nat -F X; ip6tables-nft -t nat -X X',
