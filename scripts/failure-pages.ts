@@ -76,7 +76,8 @@ function healed({ code, page }: Failure, heal: string | undefined): string[] {
   return [...markdown(page.heal ?? `${command} Its plan in the lab:`, LABEL), fenced(heal)];
 }
 
-function restartOf({ restart, restartReason, stage }: Failure): string {
+function restartOf({ restart, restartReason, stage, page }: Failure): string {
+  if (page.restart !== undefined) return page.restart;
   // What is wrong with a configuration shows in pods that were created by it: they are another finding once it is right.
   if (restart === 'avoided' && stage === 'configured') return AVOIDED_LATER;
   return restart === 'needed' ? `The pod must be recreated: ${restartReason}.` : RESTARTS[restart];

@@ -31,6 +31,16 @@ test('what is no page is removed, and named', () => {
   }
 });
 
+test.each(['v6-loopback', 'no-listening-socket', 'not-answering'])(
+  'the page of %s, which has no fix, does not say what a fix changes',
+  (code) => {
+    const page = failurePages().get(`${code}.md`)!;
+    expect(page).toContain('`hostport heal` does not fix this: ');
+    expect(page).toContain('\n**Restart.** Not ');
+    expect(page).not.toContain('the fix changes');
+  },
+);
+
 const HEADINGS = [
   'What you see',
   'Why',

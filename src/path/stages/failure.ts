@@ -40,6 +40,8 @@ export interface FailurePage {
   fix: Markdown;
   /** What to say before the plan of `hostport heal`, where the command alone misleads. */
   heal?: Markdown;
+  /** What a restart does, where no fix changes the node or the cluster. */
+  restart?: string;
 }
 
 /**

@@ -68,5 +68,6 @@ export const noListeningSocket = defineFailure<null>({
       look: '`ss` prints nothing and curl succeeds.',
     },
     fix: 'Let the check connect to the port.',
+    restart: 'Not needed: only the check is wrong, and the mapping works.',
   },
 });

@@ -71,6 +71,7 @@ export const notAnswering = defineFailure<null>({
     fix:
       'Follow the packet (`tcpdump -ni any port 80 or port 8080`). A bundle (`hostport doctor --save DIR`) contains all ' +
       'observations, for analysis elsewhere.',
+    restart: 'Not known to help, because the cause is unknown.',
   },
 });
 

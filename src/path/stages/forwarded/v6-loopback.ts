@@ -58,5 +58,6 @@ export const v6Loopback = defineFailure<null>({
       look: '`localhost` resolves to `::1` first, and 127.0.0.1 answers.',
     },
     fix: "Connect to 127.0.0.1 or the node's address.",
+    restart: 'Not needed, and of no use: the kernel has no setting for it, whatever the pod is.',
   },
 });
