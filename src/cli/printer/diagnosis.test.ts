@@ -39,6 +39,15 @@ describe('a diagnosis for people', () => {
     expect(text).toContain('1 mapping: 0 good, 1 broken, 0 unknown; 1 cause found');
   });
 
+  test.each<[Severity, boolean]>([
+    ['note', true],
+    ['risk', false],
+  ])('explains the mark of a note where there is one: %s, %p', (severity, explained) => {
+    const text = renderDiagnosis(diagnosed(severity), 'hostport');
+    expect(text.includes('\ni some-failure ')).toBe(explained);
+    expect(text.includes('   i a note: looks wrong, but is not\n')).toBe(explained);
+  });
+
   test('counts a mapping once, by its worst stage, and those at risk apart from good ones', () => {
     const { paths, ...rest } = diagnosed('risk');
     const path = paths[0]!;

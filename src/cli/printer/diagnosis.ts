@@ -24,6 +24,8 @@ const MARKS: Readonly<Record<StageVerdict['verdict'], string>> = {
 };
 
 const LEGEND = '✓ holds   ✗ broken   ! at risk   ? unknown   · follows from a ✗';
+/** The mark of a finding that is no verdict of any cell, and what is added to the legend where there is one. */
+const NOTE = { mark: 'i', legend: '   i a note: looks wrong, but is not' };
 
 /** How many pieces of evidence, and lines of each, are shown before a count of the rest. */
 const MAX_EVIDENCE = 6;
@@ -34,7 +36,8 @@ const MAX_LINE = 2000;
 /** A diagnosis for people: one line a mapping, then the findings, worst first, each with the command that fixes it, as this program was called. */
 export function renderDiagnosis(diagnosis: Diagnosis, program: string): string {
   const { paths, findings, unknowns } = diagnosis;
-  const parts = [paths.length === 0 ? `${nothing(diagnosis)}\n` : `${pathTable(diagnosis)}\n${LEGEND}\n`];
+  const legend = findings.some(({ severity }) => severity === 'note') ? LEGEND + NOTE.legend : LEGEND;
+  const parts = [paths.length === 0 ? `${nothing(diagnosis)}\n` : `${pathTable(diagnosis)}\n${legend}\n`];
   for (const { node, what, why } of unknowns) {
     parts.push(
       `\n? ${node === undefined ? '' : `${safeText(node)}: `}${safeText(what)} not known: ${shortened(why)}\n`,
@@ -89,7 +92,7 @@ function pathTable({ paths }: Diagnosis): string {
 function renderFinding({ finding, nodes }: AlikeFindings, program: string): string {
   const { code, stage, severity, subject, message, evidence, explanation, remedy, command, restart } =
     finding;
-  const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : 'i';
+  const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : NOTE.mark;
   const lines = [
     `${mark} ${code}  [${stage}] ${safeText(nodes.length > 1 ? describeNodes(subject, nodes) : describeSubject(subject))}`,
     `  ${shortened(message)}`,
