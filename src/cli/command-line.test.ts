@@ -130,6 +130,21 @@ async function run(program: Verb, words: string[]): Promise<{ said: string; exit
   throw new Error(`${words.join(' ')}: did not end in the parser`);
 }
 
+test.each([
+  ['portmap-not-chaned', 'did you mean portmap-not-chained?'],
+  ['plugin-mising', 'did you mean plugin-missing?'],
+  ['xyz', 'faults" lists the codes.'],
+])('%s is no failure: %s', async (code, said) => {
+  const { said: printed } = await run(await hostport('hostport', 'doctor'), ['doctor', '--explain', code]);
+  expect(printed).toContain(said);
+});
+
+test.each(['a/b/c', '/a', 'a/', ''])('break --pod %p is refused', async (pod) => {
+  const words = ['break', 'mapping-missing', '--pod', pod];
+  const { said } = await run(await hostport('hostport', 'break'), words);
+  expect(said).toContain('It must be a name, or namespace/name.');
+});
+
 describe('requireRoot', () => {
   test('lets root pass', () => requireRoot('hostport ps', 0));
   test('shows any other user what to do', () => {

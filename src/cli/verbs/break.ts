@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander';
 import { type ClusterRecord, requireRecord } from '../../lab/cluster/record.ts';
 import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
@@ -59,13 +60,13 @@ function breakVerb() {
     .argument('<code>', 'which failure; "hostport faults" lists them', failureNamed)
     .option('--name <cluster>', 'cluster of the lab', 'kind')
     .option('--node <node>', 'node to break')
-    .option('--pod <pod>', 'pod to break: NAME or NAMESPACE/NAME')
+    .option('--pod <pod>', 'pod to break: NAME or NAMESPACE/NAME', podWish)
     .action(async (failure: Failure, options) => {
       const record = await requireRecord(options.name);
       await interruptible(async (signal) => {
         checkNodes('break', record, options.node === undefined ? [] : [options.node]);
         const world = await collectLabWorld(record, { probes: false, signal });
-        const targets = chooseTargets(world, { node: options.node, ...podWish(options.pod) });
+        const targets = chooseTargets(world, { node: options.node, ...options.pod });
         const door = labFaultDoor(record, await labClient(record), realExec, signal);
         const target = await injectSomewhere(new FaultBook(record), door, failure, targets);
         process.stdout.write(
@@ -90,10 +91,12 @@ export function checkNodes(verb: string, { name, nodes }: ClusterRecord, wanted:
   );
 }
 
-function podWish(text: string | undefined): { pod?: string; namespace?: string } {
-  if (text === undefined) return {};
-  const slash = text.indexOf('/');
-  return slash < 0 ? { pod: text } : { namespace: text.slice(0, slash), pod: text.slice(slash + 1) };
+function podWish(text: string): { pod: string; namespace?: string } {
+  const [first = '', second, ...others] = text.split('/');
+  if (first === '' || second === '' || others.length > 0) {
+    throw new InvalidArgumentError('It must be a name, or namespace/name.');
+  }
+  return second === undefined ? { pod: first } : { namespace: first, pod: second };
 }
 
 function unbreak() {

@@ -148,8 +148,9 @@ export function failureNamed(code: string): Failure {
   const failure = catalogue.find((entry) => entry.code === code);
   if (failure !== undefined) return failure;
   const distance = (entry: Failure) => editDistance(entry.code, code);
+  const typo = catalogue.some((entry) => distance(entry) <= MAX_TYPOS);
   const near = catalogue
-    .filter((entry) => sharesWord(entry.code, code) || distance(entry) <= MAX_TYPOS)
+    .filter((entry) => (typo ? distance(entry) <= MAX_TYPOS : sharesWord(entry.code, code)))
     .sort((a, b) => distance(a) - distance(b))
     .slice(0, SUGGESTIONS)
     .map((entry) => entry.code);

@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { catalogue } from '../../path/stages/index.ts';
-import { FaultBook, restore } from './book.ts';
+import { podOn, smallWorld } from '../../path/testing/small-world.ts';
+import { chooseTargets, FaultBook, restore } from './book.ts';
 import type { FaultDoor, FaultTarget } from './fault.ts';
 
 // A failure that is undone by one look at the node, when the device that it was about is gone.
@@ -59,4 +60,24 @@ test('only those that were chosen', async () => {
   const { undone } = await restore(book, door([]), (entry) => entry.target.node === 'first');
   expect(undone.map((entry) => entry.target.node)).toEqual(['first']);
   expect(await remembered()).toEqual(['second', 'third']);
+});
+
+describe('the pods that a failure may be injected for', () => {
+  const world = smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80)]);
+
+  test.each<[string, Parameters<typeof chooseTargets>[1], string]>([
+    ['of another name', { pod: 'c' }, ': pod c; there are a on n1, b on n2'],
+    ['of another namespace', { namespace: 'shop', pod: 'a' }, ': pod shop/a; there are a on n1, b on n2'],
+    ['of another node', { node: 'n1', pod: 'b' }, ': pod b on node n1; there are a on n1, b on n2'],
+  ])('%s: the error says which there are', (_, wishes, said) => {
+    expect(() => chooseTargets(world, wishes)).toThrow(
+      `cannot inject a failure: no pod with a hostPort${said}`,
+    );
+  });
+
+  test('none at all: the error says to deploy one', () => {
+    expect(() => chooseTargets(smallWorld([]), {})).toThrow(
+      'no pod with a hostPort in the cluster; deploy one first',
+    );
+  });
 });

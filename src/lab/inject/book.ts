@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { World } from '../../path/model/world.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { catalogue } from '../../path/stages/index.ts';
+import { podName } from '../../path/view/pod-name.ts';
 import { Scene } from '../../path/view/scene.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
@@ -153,6 +154,9 @@ export async function restore(
   return { undone, failed };
 }
 
+/** Pods that an error names. */
+const SHOWN = 10;
+
 /** Targets that a failure may be injected for: the mappings that match the wishes and whose pods run, one per node. */
 export function chooseTargets(
   world: World,
@@ -168,12 +172,21 @@ export function chooseTargets(
   const running = suits.filter(({ sandbox }) => sandbox !== undefined && sandbox.ips.length > 0);
   if (running.length === 0) {
     const whose = [
-      ...(wishes.pod === undefined ? [] : [`pod ${wishes.pod}`]),
+      ...(wishes.pod === undefined
+        ? []
+        : [`pod ${wishes.namespace === undefined ? '' : `${wishes.namespace}/`}${wishes.pod}`]),
       ...(wishes.node === undefined ? [] : [`on node ${wishes.node}`]),
     ].join(' ');
     if (suits.length === 0) {
+      const there = [
+        ...new Set(
+          scene.paths.map(({ node, subject }) => `${podName(subject.pod!)} on ${node?.name ?? 'no node'}`),
+        ),
+      ];
       throw new InputError(
-        `cannot inject a failure: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; deploy one first`,
+        `cannot inject a failure: no pod with a hostPort${whose === '' ? ' in the cluster' : `: ${whose}`}; ${
+          there.length === 0 ? 'deploy one first' : `there are ${there.slice(0, SHOWN).join(', ')}`
+        }`,
       );
     }
     throw new UserError(
