@@ -66,8 +66,11 @@ describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`
   });
 
   test('keeps pods off its control plane, and lets a kubelet do what is its own only', async () => {
-    const taints = await kubectl('get', 'node', 'real-control-plane', '-o', 'jsonpath={.spec.taints[*].key}');
-    expect(taints).toBe('node-role.kubernetes.io/control-plane');
+    // Its own taint for a node that was not ready goes a moment after it is.
+    await eventually('its control plane to have the taint of one, and no other', async () => {
+      const taints = ['get', 'node', 'real-control-plane', '-o', 'jsonpath={.spec.taints[*].key}'];
+      return (await kubectl(...taints)) === 'node-role.kubernetes.io/control-plane';
+    });
     const label = [
       'label',
       'node',
@@ -115,6 +118,7 @@ describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`
 everyFailure({
   title: "every failure on Kubernetes' own programs",
   cluster: 'real-catalogue',
+  isOnPages: false,
   missing,
   words: ['--kubernetes', source.version],
   createMs: CREATE_MS,

@@ -18,6 +18,8 @@ export interface EveryFailure {
   cluster: string;
   /** Why the lab cannot run here; undefined when it can. */
   missing: string | undefined;
+  /** Whether the pages of the failures show what is printed on such a cluster, and are compared with it. */
+  isOnPages: boolean;
   /** Further words for `create cluster`. */
   words?: readonly string[];
   /** Deadline of creating the cluster, in milliseconds. */
@@ -27,7 +29,15 @@ export interface EveryFailure {
 }
 
 /** Declares the tests. */
-export function everyFailure({ title, cluster, missing, words, createMs, proveMs }: EveryFailure): void {
+export function everyFailure({
+  title,
+  cluster,
+  missing,
+  isOnPages,
+  words,
+  createMs,
+  proveMs,
+}: EveryFailure): void {
   describe.skipIf(missing !== undefined)(`${title}${missing ? ` (${missing})` : ''}`, () => {
     const lab = new Lab(cluster);
     const interrupted = new AbortController();
@@ -42,7 +52,7 @@ export function everyFailure({ title, cluster, missing, words, createMs, proveMs
       for (let failure = queue.shift(); failure !== undefined; failure = queue.shift()) {
         const proven = proofs.get(failure.code)!;
         try {
-          const outcome = await prove(lane, failure, healthy);
+          const outcome = await prove(lane, failure, healthy, { isOnPages });
           healthy = outcome.healthy;
           done.push(outcome.proof);
           proven.resolve(outcome.proof);
