@@ -139,10 +139,10 @@ test.each([
   expect(printed).toContain(said);
 });
 
-test.each(['a/b/c', '/a', 'a/', ''])('break --pod %p is refused', async (pod) => {
+test.each(['a/b/c', '/a', 'a/', '', 'A B', 'shop/--'])('break --pod %p is refused', async (pod) => {
   const words = ['break', 'mapping-missing', '--pod', pod];
   const { said } = await run(await hostport('hostport', 'break'), words);
-  expect(said).toContain('It must be a name, or namespace/name.');
+  expect(said).toContain('It must be the name of a pod, or namespace/name.');
 });
 
 describe('requireRoot', () => {

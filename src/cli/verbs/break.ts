@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { dnsSubdomainErrors } from '../../kube/names.ts';
 import { type ClusterRecord, requireRecord } from '../../lab/cluster/record.ts';
 import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
@@ -92,10 +93,11 @@ export function checkNodes(verb: string, { name, nodes }: ClusterRecord, wanted:
 }
 
 function podWish(text: string): { pod: string; namespace?: string } {
-  const [first = '', second, ...others] = text.split('/');
-  if (first === '' || second === '' || others.length > 0) {
-    throw new InvalidArgumentError('It must be a name, or namespace/name.');
+  const names = text.split('/');
+  if (names.length > 2 || names.some((name) => dnsSubdomainErrors(name).length > 0)) {
+    throw new InvalidArgumentError('It must be the name of a pod, or namespace/name.');
   }
+  const [first, second] = names as [string, string | undefined];
   return second === undefined ? { pod: first } : { namespace: first, pod: second };
 }
 
