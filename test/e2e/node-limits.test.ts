@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { defaultLimits, readMachineSize } from '../../src/lab/cluster/node-limits.ts';
 import { clusterPaths } from '../../src/lab/cluster/paths.ts';
 import { cgroupHierarchies } from '../../src/sys/cgroups.ts';
+import { readProcFile } from '../../src/sys/processes.ts';
 import { eventually } from './eventually.ts';
 import { EXAMPLE, Lab, labMissing, leftovers, PROGRAM } from './lab.ts';
 import { pidIn, pidsIn } from './node-view.ts';
@@ -193,8 +194,14 @@ nodes:
     const pids = pidsIn(lab, WORKER, 'sh').filter((pid) =>
       readFileSync(`/proc/${pid}/cmdline`, 'utf8').endsWith(`\0${pod}\0`),
     );
-    if (pids.length !== 1) throw new Error(`${pids.length} processes of pod ${pod}`);
-    return pids[0]!;
+    // A shell that is about to run a program is there twice for a moment.
+    const first = pids.filter((pid) => !pids.includes(parentOf(pid)));
+    if (first.length !== 1) throw new Error(`${first.length} processes of pod ${pod}`);
+    return first[0]!;
+  }
+
+  function parentOf(pid: number): number {
+    return Number(/^PPid:\s+(\d+)$/m.exec(readProcFile(`/proc/${pid}/status`))?.[1]);
   }
 
   /** Phase and restarts of a pod. */
