@@ -105,6 +105,12 @@ const VERBS: readonly VerbGroup[] = [
   },
 ];
 
+function groupsFor(first: string | undefined): readonly VerbGroup[] {
+  if (first === '--version') return [];
+  const meant = VERBS.filter(({ names }) => first !== undefined && names.includes(first));
+  return meant.length > 0 ? meant : VERBS;
+}
+
 /**
  * The command line of `hostport`, also under the name by which kubectl calls it: with the commands of one group if `first`, the first word
  * of the command line, is a command's name; with none for `--version`; otherwise with all, for help, suggestions and tests.
@@ -116,9 +122,7 @@ export async function hostport(name = 'hostport', first?: string): Promise<Verb>
     )
     .version(VERSION)
     .addHelpText('after', '\nExample:\n  hostport create cluster\n  hostport run -- kubectl get nodes');
-  const meant = VERBS.filter(({ names }) => first !== undefined && names.includes(first));
-  const none = first === '--version' ? [] : VERBS;
-  for (const { load, names, hidden = false } of meant.length > 0 ? meant : none) {
+  for (const { load, names, hidden = false } of groupsFor(first)) {
     for (const verb of await load()) {
       if (!names.includes(verb.name())) throw new Error(`${verb.name()} is not among ${names.join(', ')}`);
       program.addCommand(verb, { hidden });
