@@ -1,5 +1,6 @@
+import { isObject, type Json } from '../../util/json.ts';
 import { PatchError } from './error.ts';
-import { isObject, type Json, jsonEqual, setOwn } from './json.ts';
+import { jsonEqual, setOwn } from './json.ts';
 
 /** Operations of one patch, as the API server limits them. */
 const MAX_OPERATIONS = 10_000;

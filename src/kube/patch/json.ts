@@ -1,9 +1,4 @@
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-export type JsonObject = { [key: string]: Json };
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+import { isObject, type Json, type JsonObject } from '../../util/json.ts';
 
 /** Equality of JSON values, whatever the order of keys. */
 export function jsonEqual(a: Json | undefined, b: Json | undefined): boolean {

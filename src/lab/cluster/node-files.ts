@@ -1,7 +1,7 @@
 import { isNodeLabelOfKubelet } from '../../kube/node-labels.ts';
-import type { JsonObject } from '../../kube/patch/json.ts';
 import { mergePatch } from '../../kube/patch/merge-patch.ts';
 import { nthAddress } from '../../util/cidr.ts';
+import type { JsonObject } from '../../util/json.ts';
 import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
 import { runScript } from './run-script.ts';

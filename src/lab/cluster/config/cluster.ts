@@ -1,6 +1,6 @@
-import type { JsonObject } from '../../../kube/patch/json.ts';
 import { formatSubnet } from '../../../util/cidr.ts';
 import { messageOf } from '../../../util/errors.ts';
+import type { JsonObject } from '../../../util/json.ts';
 import type { Field } from './document.ts';
 import { type KubeadmSettings, kubeletSettings, readKubeadmPatches } from './kubeadm-patches.ts';
 import { readLabels } from './labels.ts';

@@ -12,7 +12,7 @@ import {
   type Scalar,
   type YAMLMap,
 } from 'yaml';
-import type { Json } from '../../../kube/patch/json.ts';
+import type { Json } from '../../../util/json.ts';
 
 /** Something said about one place of a file. Lines and columns count from 1. */
 interface Remark {

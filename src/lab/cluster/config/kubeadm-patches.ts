@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../../kube/patch/json.ts';
+import type { JsonObject } from '../../../util/json.ts';
 import type { Field } from './document.ts';
 import { type ChosenSubnet, readSubnet } from './subnets.ts';
 import type { ControlPlaneProgram, ExtraArgs, KubeletSettings, NodeRole } from './types.ts';

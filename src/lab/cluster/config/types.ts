@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../../kube/patch/json.ts';
+import type { JsonObject } from '../../../util/json.ts';
 
 /** What a cluster is to be, after parsing, defaulting and validation. Everything in here is trusted. */
 export interface ClusterConfig {

@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os';
-import type { JsonObject } from '../../../kube/patch/json.ts';
 import { mergePatch } from '../../../kube/patch/merge-patch.ts';
+import type { JsonObject } from '../../../util/json.ts';
 import { clusterDns, PKI } from '../../cluster/node-files.ts';
 import type { EngineNode } from '../engine.ts';
 

@@ -2,6 +2,7 @@ import { open, realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { executableFormat, FORMAT_BYTES } from '../../../node/report/elf.ts';
 import { readMachine } from '../../../node/report/machine.ts';
+import { ignoring } from '../../../sys/errno.ts';
 import { type Exec, output } from '../../../sys/exec.ts';
 import { fileProblem } from '../../../sys/file-problem.ts';
 import { machineName } from '../../../util/elf-machine.ts';
@@ -69,7 +70,9 @@ async function findPrograms(directory: string, elfMachine: number): Promise<Rele
     },
   );
   if (!isDirectory) throw new Error('it is not a directory');
-  const found = await Promise.all(PROGRAMS.map((name) => realpath(join(directory, name)).catch(ifMissing)));
+  const found = await Promise.all(
+    PROGRAMS.map((name) => realpath(join(directory, name)).catch(ignoring('ENOENT'))),
+  );
   const missing = PROGRAMS.filter((_, index) => found[index] === undefined);
   if (missing.length > 0) {
     throw new Error(`it has no ${missing.join(', no ')}; want ${PROGRAMS.join(', ')} of one release`);
@@ -136,9 +139,4 @@ async function checkVersion(version: string, exec: Exec): Promise<void> {
       `${version} needs containerd 2 or newer, and this machine has${runtime[0]}; choose Kubernetes 1.${MINOR_OF_CONTAINERD_2 - 1} or older`,
     );
   }
-}
-
-function ifMissing(cause: NodeJS.ErrnoException): undefined {
-  if (cause.code !== 'ENOENT') throw cause;
-  return undefined;
 }

@@ -1,6 +1,7 @@
 import type { KindInfo } from '../../../kube/kinds.ts';
 import { PatchError } from '../../../kube/patch/error.ts';
-import { isObject, type Json, type JsonObject, jsonEqual, setOwn } from '../../../kube/patch/json.ts';
+import { jsonEqual, setOwn } from '../../../kube/patch/json.ts';
+import { isObject, type Json, type JsonObject } from '../../../util/json.ts';
 import { type MergeRule, mergeRuleOf } from '../schema/merge-rules.ts';
 import { definitionOf, type FieldType } from '../schema/schema.ts';
 
@@ -241,6 +242,6 @@ function ordered(
 export function strategicMergePatch(info: KindInfo, document: unknown, patch: unknown): unknown {
   if (!isObject(patch))
     throw new PatchError(400, 'error decoding patch: a strategic merge patch is an object');
-  const original = isObject(document) ? structuredClone(document) : {};
-  return mergeObject(original, structuredClone(patch), info.definition);
+  const original = isObject(document) ? (structuredClone(document) as JsonObject) : {};
+  return mergeObject(original, structuredClone(patch) as JsonObject, info.definition);
 }
