@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'bun:test';
-import { CniError } from '../cni/errors.ts';
 import type { PluginConfig } from '../cni/types.ts';
 import { FakeNft } from '../netfilter/nft/nft.fake.ts';
 import { type NftChange, NftUnavailable } from '../netfilter/nft/nft.ts';
@@ -10,6 +9,7 @@ import { attachmentChain } from './layout.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import type { PodAddress } from './rules.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
+import { failure } from './testing/failure.ts';
 
 const V4 = parseCidr('10.0.0.5/32')!;
 const V6 = parseCidr('fd00::5/128')!;
@@ -63,16 +63,6 @@ const contents = ({ state }: FakeNft) =>
     .filter(({ map }) => map !== 'attachments')
     .map(({ map, key, value, comment }) => `${map} { ${key} } ${value ?? ''} ${comment ?? ''}`.trim())
     .sort();
-
-async function failure(work: Promise<unknown>): Promise<object> {
-  const error = await work.then(
-    () => new Error('it worked'),
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof CniError)) throw error;
-  const { code, message, details } = error;
-  return { code, message, ...(details === '' ? {} : { details }) };
-}
 
 describe('an ADD', () => {
   test('creates claims and targets, adds what may be there', async () => {

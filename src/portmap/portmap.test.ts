@@ -13,6 +13,7 @@ import { FakeMachine } from './machine.fake.ts';
 import { podAddresses, portmap } from './portmap.ts';
 import { RouteLocalnet } from './route-localnet.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
+import { failure } from './testing/failure.ts';
 
 // The plugin from request to answer, on a machine in memory. What packets make of it is in portmap.netns.test.ts and its neighbours.
 
@@ -88,17 +89,6 @@ async function mapped(): Promise<string[]> {
 function translation(line: string): string[] {
   const found = /-p (\w+).* --dport (\d+).*(?:-d (\S+))?.* --to-destination (\S+)/.exec(line);
   return found === null ? [] : [`iptables ${found[1]} ${found[2]} > ${found[4]}`];
-}
-
-/** An error as the runtime reads it. */
-async function failure(work: Promise<unknown>): Promise<object> {
-  const error = await work.then(
-    () => new Error('it worked'),
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof CniError)) throw error;
-  const { code, message, details } = error;
-  return { code, message, ...(details === '' ? {} : { details }) };
 }
 
 describe('ADD', () => {

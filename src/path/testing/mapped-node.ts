@@ -35,7 +35,13 @@ export interface Otherwise {
 
 type Value<M> = M extends ReadonlyMap<string, infer O> ? Extract<O, { value: unknown }>['value'] : never;
 
-function table(name: string, builtIn: readonly string[], own: readonly string[], rules: readonly string[]) {
+/** A table as iptables-save prints it: its built-in chains accept. */
+export function savedTable(
+  name: string,
+  builtIn: readonly string[],
+  own: readonly string[],
+  rules: readonly string[],
+) {
   return [
     `*${name}`,
     ...builtIn.map((chain) => `:${chain} ACCEPT [0:0]`),
@@ -71,9 +77,9 @@ function rulesOf(
   const ofFilter = ['INPUT', 'FORWARD', 'OUTPUT'];
   const ofRaw = ['PREROUTING', 'OUTPUT'];
   return [
-    table('nat', ofNat, chainsOf(nat, ofNat), nat),
-    table('filter', ofFilter, chainsOf(filter, ofFilter), filter),
-    table('raw', ofRaw, chainsOf(raw, ofRaw), raw),
+    savedTable('nat', ofNat, chainsOf(nat, ofNat), nat),
+    savedTable('filter', ofFilter, chainsOf(filter, ofFilter), filter),
+    savedTable('raw', ofRaw, chainsOf(raw, ofRaw), raw),
   ].join('');
 }
 

@@ -413,3 +413,13 @@ export const forAddress =
   (hostIP: string): Otherwise['pod'] =>
   (pod) =>
     withPorts(pod, [{ hostPort: 80, containerPort: 8080, hostIP }]);
+
+/** The match of packets to the hostPort. */
+export const DPORT = '-p tcp -m tcp --dport 80';
+/** A translation of the hostPort to somebody else. */
+export const ELSEWHERE = `-A PREROUTING ${DPORT} -j DNAT --to-destination 10.9.9.9:80`;
+/** A match that the model does not know. */
+export const MAYBE = '-m u32 --u32 "0>>22=1"';
+/** Results of probes: no answer, and a refusal. */
+export const SILENT = { outcome: 'timeout', detail: 'no answer' } as const;
+export const REFUSED = { outcome: 'refused', detail: 'ECONNREFUSED' } as const;

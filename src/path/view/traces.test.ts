@@ -7,6 +7,7 @@ import {
   NODE as NODES,
   POD as PODS,
   SANDBOX,
+  savedTable,
 } from '../testing/mapped-node.ts';
 import { podOn, smallWorld } from '../testing/small-world.ts';
 import { mappingOwner } from './owned-mappings.ts';
@@ -61,17 +62,6 @@ const ROUTES = [
   route(`${POD}/32`, 'lxc1'),
 ];
 
-function table(name: string, builtIn: readonly string[], own: readonly string[], rules: readonly string[]) {
-  return [
-    `*${name}`,
-    ...builtIn.map((chain) => `:${chain} ACCEPT [0:0]`),
-    ...own.map((chain) => `:${chain} - [0:0]`),
-    ...rules,
-    'COMMIT',
-    '',
-  ].join('\n');
-}
-
 function seen({
   before = [],
   own = OWN,
@@ -82,7 +72,7 @@ function seen({
   rules,
   hostIP,
 }: Otherwise) {
-  const nat = table(
+  const nat = savedTable(
     'nat',
     ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
     ['CNI-DN-a', 'CNI-HOSTPORT-DNAT', 'CNI-HOSTPORT-MASQ', 'CNI-HOSTPORT-SETMARK'],
@@ -99,8 +89,8 @@ function seen({
   );
   const text =
     nat +
-    table('filter', ['INPUT', 'FORWARD', 'OUTPUT'], [], filter) +
-    table('raw', ['PREROUTING', 'OUTPUT'], [], raw);
+    savedTable('filter', ['INPUT', 'FORWARD', 'OUTPUT'], [], filter) +
+    savedTable('raw', ['PREROUTING', 'OUTPUT'], [], raw);
   const address = (device: string, text: string, scope: string) => ({
     device,
     family: 'ipv4' as const,

@@ -4,12 +4,17 @@ import type { ProbeResult, Vantage } from '../../model/probe.ts';
 import { findingsText, testFindings } from '../../testing/findings-text.ts';
 import {
   CHAIN,
+  DPORT,
+  ELSEWHERE,
   forAddress,
   inNamespace,
+  MAYBE,
   NODE,
   OTHER,
   type Otherwise,
   POD,
+  REFUSED,
+  SILENT,
   unreadRules,
   withoutAddresses,
   withoutNode,
@@ -19,13 +24,8 @@ import {
 
 type Probes = Partial<Record<Vantage, Partial<ProbeResult>>>;
 
-const DPORT = '-p tcp -m tcp --dport 80';
-const SILENT = { outcome: 'timeout', detail: 'no answer' } as const;
-const REFUSED = { outcome: 'refused', detail: 'ECONNREFUSED' } as const;
 const UNSEEN = { ...SILENT, tracked: false };
 const AWAY: Probes = { 'other-node': UNSEEN, outside: UNSEEN };
-const ELSEWHERE = `-A PREROUTING ${DPORT} -j DNAT --to-destination 10.9.9.9:80`;
-const MAYBE = '-m u32 --u32 "0>>22=1"';
 
 type Status = NonNullable<NonNullable<Parameters<NonNullable<Otherwise['pod']>>[0]['status']>>;
 const withStatus =

@@ -5,14 +5,19 @@ import type { ProbeResult, Vantage } from '../../model/probe.ts';
 import { findingsText, testFindings } from '../../testing/findings-text.ts';
 import {
   CHAIN,
+  DPORT,
   DUAL,
+  ELSEWHERE,
   forAddress,
   inNamespace,
+  MAYBE,
   NODE,
   OTHER,
   type Otherwise,
   POD,
+  REFUSED,
   type Route,
+  SILENT,
   unreadRules,
   withoutAddresses,
   withoutNode,
@@ -20,9 +25,6 @@ import {
   worldOf,
 } from '../../testing/worker.ts';
 
-const DPORT = '-p tcp -m tcp --dport 80';
-const SILENT = { outcome: 'timeout', detail: 'no answer' } as const;
-const REFUSED = { outcome: 'refused', detail: 'ECONNREFUSED' } as const;
 const AWAY = { 'other-node': SILENT, outside: SILENT };
 const ALL: Partial<Record<Vantage, Partial<ProbeResult>>> = {
   ...{ direct: SILENT, node: SILENT, loopback: SILENT, pod: SILENT },
@@ -30,8 +32,6 @@ const ALL: Partial<Record<Vantage, Partial<ProbeResult>>> = {
 };
 /** The pod is on the node without a report. */
 const onOther: Otherwise['pod'] = ({ spec, ...pod }) => ({ ...pod, spec: { ...spec!, nodeName: 'other' } });
-const MAYBE = '-m u32 --u32 "0>>22=1"';
-const ELSEWHERE = `-A PREROUTING ${DPORT} -j DNAT --to-destination 10.9.9.9:80`;
 
 const flow = (more: Partial<Flow> = {}): Flow => ({
   ...{ protocol: 'udp', source: OTHER, sourcePort: 4000, destination: NODE.address, destinationPort: 80 },
