@@ -17,7 +17,7 @@ help:
 	@echo "make lab    create the how-to's cluster, deploy its pods, show what answers"
 	@echo "make test   run every check and test"
 	@echo "make build  build bin/hostport, dist/cni/* and the node image"
-	@echo "make real   build Kubernetes' own programs for the lab into the user's cache"
+	@echo "make real   build the real Kubernetes, Cilium and Helm into the user's cache"
 	@echo "make test-real  run the tests on what make real has built"
 	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make clean  remove what was built"
@@ -67,9 +67,9 @@ mutation: $(SCHEMA) $(FAILURES) | setup
 	npm install --no-save --no-audit --no-fund @stryker-mutator/core@9.6.1
 	$(BUN) scripts/mutation.ts
 
-# Takes long the first time, and nothing else needs it.
+# Takes long the first time, and nothing else needs it. PARTS="helm …" builds only these.
 real: | setup
-	@$(BUN) scripts/real.ts
+	@$(BUN) scripts/real.ts $(PARTS)
 
 # Skipped where `make real` has not run.
 test-real: build

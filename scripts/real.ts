@@ -1,6 +1,7 @@
 /**
- * `make real`: builds Kubernetes' own programs for the lab from their Go modules, into the user's cache. Says how long each part takes. A
- * second run does nothing; one that was interrupted continues where it was.
+ * `make real`: builds what the tests on real programs run, from its Go modules, part by part into the user's cache. Says what it builds and
+ * how long each part takes. A second run does nothing; one that was interrupted continues where it was. `real.ts [PART…]` builds only these
+ * parts, `real.ts --list` says which there are.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,43 +12,64 @@ import { realExec } from '../src/sys/exec.ts';
 import { tryFileLock } from '../src/sys/file-lock.ts';
 import { messageOf, UserError } from '../src/util/errors.ts';
 import { ensureGo, goWanted } from './real/go.ts';
-import { buildKubernetes, builtFrom, readSource, sizeOf } from './real/kubernetes.ts';
+import { type Built, buildPart, builtPart, type Part } from './real/part.ts';
+import { realPart, realParts } from './real/parts.ts';
 
-async function build(signal: AbortSignal): Promise<void> {
-  const source = await readSource(join(import.meta.dir, '../real/kubernetes'));
-  const there = await builtFrom(source);
-  if (there !== undefined) {
-    console.log(`Kubernetes ${source.version} is in ${there}`);
-    return;
-  }
-  const cache = cacheRoot();
-  const lock = tryFileLock(join(cache, 'kubernetes.lock'), `process ${process.pid}`);
-  if ('heldBy' in lock) throw new UserError(`cannot build Kubernetes: ${lock.heldBy} builds it already`);
-  try {
-    const progress = terminalProgress(process.stderr);
-    progress.note(
-      `Building Kubernetes ${source.version} from its Go modules: about 12 minutes of one processor, 2 GB in Go's build cache, 700 MB of modules`,
+const progress = terminalProgress(process.stderr);
+
+async function list(parts: readonly Part[]): Promise<void> {
+  for (const part of parts) {
+    const built = await builtPart(part);
+    console.log(
+      `${part.name} ${part.version}: ${built === undefined ? `not built; ${part.cost}` : words(part, built)}`,
     );
-    const exec = realExec;
-    const canInstall = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
-    const go = await ensureGo(goWanted(source.goMod), {
-      exec,
-      cache: join(cache, 'go'),
-      canInstall,
-      progress,
-      signal,
-    });
-    const directory = await buildKubernetes(source, go, { exec, progress, signal });
-    const megabytes = Math.round((await sizeOf(directory)) / 1e6);
-    console.log(`Kubernetes ${source.version} is in ${directory} (${megabytes} MB), to run it in a lab:`);
-    console.log(`  bin/hostport create cluster --kubernetes ${source.version}`);
-  } finally {
-    lock.release();
   }
 }
 
+function words({ directory }: Part, { bytes, seconds }: Built): string {
+  return `${Math.max(1, Math.round(bytes / 1e6))} MB in ${directory}, built in ${seconds} s`;
+}
+
+async function buildAll(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+  const missing: Part[] = [];
+  for (const part of parts) if ((await builtPart(part)) === undefined) missing.push(part);
+  if (missing.length === 0) {
+    console.log(`all of it is built, in ${cacheRoot()}: ${parts.map(({ name }) => name).join(', ')}`);
+    return;
+  }
+  const lock = tryFileLock(join(cacheRoot(), 'real.lock'), `process ${process.pid}`);
+  if ('heldBy' in lock) throw new UserError(`cannot build: ${lock.heldBy} does it already`);
+  let done = parts.length - missing.length;
+  try {
+    for (const part of missing) {
+      progress.note(`Building ${part.name} ${part.version}: about ${part.cost}`);
+      const built = await buildPart(part, await goFor(part, signal), { exec: realExec, progress, signal });
+      console.log(`${part.name} ${part.version}: ${words(part, built)}`);
+      done++;
+    }
+  } finally {
+    lock.release();
+    console.log(`built ${done} of ${parts.length} parts`);
+  }
+}
+
+function goFor(part: Part, signal: AbortSignal): Promise<string> {
+  return ensureGo(goWanted(part.goMod), {
+    exec: realExec,
+    cache: join(cacheRoot(), 'go'),
+    canInstall: process.getuid?.() === 0 && existsSync('/usr/bin/apt-get'),
+    progress,
+    signal,
+  });
+}
+
 try {
-  await interruptible(build);
+  await interruptible(async (signal) => {
+    const given = process.argv.slice(2);
+    if (given[0] === '--list') await list(await realParts());
+    else
+      await buildAll(given.length === 0 ? await realParts() : await Promise.all(given.map(realPart)), signal);
+  });
 } catch (error) {
   process.stderr.write(`ERROR: ${messageOf(error)}\n`);
   process.exitCode = error instanceof UserError ? error.exitCode : 1;

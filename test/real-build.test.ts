@@ -1,16 +1,29 @@
 /** What `make real` builds with and from, with a fake Go. */
 import { afterAll, describe, expect, test } from 'bun:test';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ciliumParts } from '../scripts/real/cilium.ts';
 import { ensureGo, goWanted } from '../scripts/real/go.ts';
-import { readSource } from '../scripts/real/kubernetes.ts';
+import { readGoModule } from '../scripts/real/go-module.ts';
+import { type GoProgram, goProgram } from '../scripts/real/go-program.ts';
+import { buildPart, builtPart, type Part } from '../scripts/real/part.ts';
+import { realPart, realParts } from '../scripts/real/parts.ts';
 import { PROGRAMS } from '../src/lab/engine/kubernetes/release.ts';
 import { type Exec, ExecError } from '../src/sys/exec.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'hostport-real-'));
 afterAll(() => rmSync(root, { recursive: true }));
-const SOURCE = join(import.meta.dir, '../real/kubernetes');
+const MODULES = join(import.meta.dir, '../real');
 const WANTED = { least: '1.26.0', toolchain: '1.26.8' };
 
 let caches = 0;
@@ -96,29 +109,139 @@ describe('the Go to build with', () => {
   });
 });
 
-describe('what is built', () => {
-  test('is a release that the lab can run, with a Go that it names', async () => {
-    const { version, goMod } = await readSource(SOURCE);
+describe('the parts', () => {
+  test('have names of their own, and each file one part that puts it there', async () => {
+    const parts = await realParts();
+    const names = parts.map(({ name }) => name);
+    expect(names).toEqual([...new Set(names)]);
+    const files = parts.flatMap(({ directory, files }) => files.map((file) => join(directory, file)));
+    expect(files).toEqual([...new Set(files)]);
+    for (const { goMod } of parts) {
+      const { toolchain, least } = goWanted(goMod);
+      expect(toolchain.split('.').slice(0, 2)).toEqual(least.split('.').slice(0, 2));
+    }
+  });
+
+  test('are of Kubernetes a release that the lab can run, and all programs that a node runs', async () => {
+    const { version, files } = await realPart('kubernetes');
     expect(Number(version.split('.')[1])).toBeWithin(33, 38);
-    expect(goWanted(goMod).toolchain.split('.').slice(0, 2)).toEqual(
-      goWanted(goMod).least.split('.').slice(0, 2),
+    const text = readFileSync(join(MODULES, 'kubernetes/cmd/kube/main.go'), 'utf8');
+    for (const name of PROGRAMS) {
+      expect(files).toContain(name);
+      expect(text).toContain(`case "${name}":`);
+    }
+  });
+
+  test('are refused by a name that none has', async () => {
+    await expect(realPart('heml')).rejects.toThrow(
+      'cannot build heml: no such part; there are kubernetes, helm, ',
     );
   });
+});
 
-  test('has a command for every program that a node runs', () => {
-    const text = readFileSync(join(SOURCE, 'cmd/kube/main.go'), 'utf8');
-    for (const name of PROGRAMS) expect(text).toContain(`case "${name}":`);
+describe('a part that is a program', () => {
+  /** A Go that writes the file it is asked for, or fails. */
+  function builder(ends: () => void = () => {}) {
+    const ran: string[] = [];
+    const exec: Exec = {
+      async run(argv) {
+        ran.push(argv.slice(1).join(' '));
+        const output = argv.indexOf('-o');
+        if (output > 0) {
+          ends();
+          writeFileSync(argv[output + 1]!, 'program', { mode: 0o755 });
+        }
+        return { code: 0, stdout: '', stderr: '' };
+      },
+    };
+    const progress = { step: <T>(_: string, work: () => Promise<T>) => work(), note: () => {} };
+    return { ran, context: { exec, progress, signal: new AbortController().signal } };
+  }
+
+  const module = join(root, 'module');
+  async function part(linker: string[], cache: string): Promise<Part> {
+    mkdirSync(join(module, 'stub'), { recursive: true });
+    writeFileSync(join(module, 'go.mod'), 'module x\n\ngo 1.26.0\n\nrequire example.org/tool v1.2.3\n');
+    const program: GoProgram = {
+      name: 'tool',
+      module: await readGoModule(module, 'example.org/tool'),
+      family: 'tools',
+      package: 'example.org/tool/cmd',
+      names: ['tool', 'tool-too'],
+      before: [['its library', 'example.org/tool/library']],
+      command: ['build', '-tags', 'osusergo'],
+      linker,
+      cost: 'a second',
+    };
+    return goProgram(program, join(root, cache));
+  }
+
+  test('is built step by step under all its names, and is there afterwards', async () => {
+    const { ran, context } = builder();
+    const tool = await part(['-s', '-w'], 'built');
+    expect(await builtPart(tool)).toBeUndefined();
+    const { bytes } = await buildPart(tool, 'go', context);
+    expect(bytes).toBe(7);
+    expect(tool.directory).toBe(join(root, 'built/tools/v1.2.3'));
+    expect(ran).toEqual([
+      'mod download',
+      'build -tags osusergo example.org/tool/library',
+      `build -tags osusergo -ldflags -s -w -o ${join(tool.directory, '.tool.new')} example.org/tool/cmd`,
+    ]);
+    expect(readdirSync(tool.directory).sort()).toEqual(['.tool.json', 'tool', 'tool-too']);
+    expect(await builtPart(tool)).toMatchObject({ digest: tool.digest, bytes: 7 });
   });
 
-  test('has another identity when its source changes', async () => {
-    const copy = join(root, 'source');
-    mkdirSync(join(copy, 'cmd/kube'), { recursive: true });
-    for (const name of ['go.mod', 'go.sum', 'cmd/kube/main.go']) {
-      writeFileSync(join(copy, name), readFileSync(join(SOURCE, name)));
-    }
-    const { digest } = await readSource(SOURCE);
-    expect((await readSource(copy)).digest).toBe(digest);
-    writeFileSync(join(copy, 'go.sum'), '');
-    expect((await readSource(copy)).digest).not.toBe(digest);
+  test('has to be built again when a flag, its module or one of its files is another', async () => {
+    const { context } = builder();
+    const tool = await part(['-s'], 'changed');
+    await buildPart(tool, 'go', context);
+    expect(await builtPart(await part(['-w'], 'changed'))).toBeUndefined();
+    writeFileSync(join(module, 'stub/stub.go'), 'package stub');
+    expect(await builtPart(await part(['-s'], 'changed'))).toBeUndefined();
+    rmSync(join(module, 'stub/stub.go'));
+    expect(await builtPart(await part(['-s'], 'changed'))).toBeDefined();
+    rmSync(join(tool.directory, 'tool-too'));
+    expect(await builtPart(tool)).toBeUndefined();
   });
+
+  test('stays unbuilt when its build is interrupted, also after an earlier one', async () => {
+    const tool = await part([], 'interrupted');
+    await buildPart(tool, 'go', builder().context);
+    const { context } = builder(() => {
+      throw new Error('interrupted');
+    });
+    await expect(buildPart(tool, 'go', context)).rejects.toThrow('interrupted');
+    expect(await builtPart(tool)).toBeUndefined();
+    await buildPart(tool, 'go', builder().context);
+    expect(await builtPart(tool)).toBeDefined();
+  });
+});
+
+test("Cilium's sources and chart are copied out of Go's cache, whose copy nobody can write to", async () => {
+  const source = join(root, 'cilium-module');
+  for (const path of [
+    'bpf/lib/x.h',
+    'install/kubernetes/cilium/Chart.yaml',
+    'images/a',
+    'plugins/cilium-cni/b',
+  ]) {
+    mkdirSync(join(source, path, '..'), { recursive: true });
+    writeFileSync(join(source, path), path, { mode: 0o444 });
+    chmodSync(join(source, path, '..'), 0o555);
+  }
+  const exec: Exec = {
+    run: async () => ({ code: 0, stdout: JSON.stringify({ Dir: source }), stderr: '' }),
+  };
+  const part = (await ciliumParts(MODULES, join(root, 'sources'))).find(
+    ({ name }) => name === 'cilium-sources',
+  )!;
+  const progress = { step: <T>(_: string, work: () => Promise<T>) => work(), note: () => {} };
+  for (const _ of ['first', 'again']) {
+    await buildPart(part, 'go', { exec, progress, signal: new AbortController().signal });
+    expect(readFileSync(join(part.directory, 'sources/chart/Chart.yaml'), 'utf8')).toBe(
+      'install/kubernetes/cilium/Chart.yaml',
+    );
+    expect(statSync(join(part.directory, 'sources/bpf/lib')).mode & 0o777).toBe(0o755);
+  }
 });

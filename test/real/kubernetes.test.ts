@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { builtFrom, readSource } from '../../scripts/real/kubernetes.ts';
+import { builtPart } from '../../scripts/real/part.ts';
+import { realPart } from '../../scripts/real/parts.ts';
 import { requireRecord } from '../../src/lab/cluster/record.ts';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
 import { createCatalogueCluster } from '../e2e/catalogue/cluster.ts';
@@ -15,10 +15,10 @@ import { untilHealthy } from '../e2e/catalogue/prove.ts';
 import { eventually } from '../e2e/eventually.ts';
 import { Lab, labMissing, leftovers, PROGRAM } from '../e2e/lab.ts';
 
-const source = await readSource(join(import.meta.dir, '../../real/kubernetes'));
+const source = await realPart('kubernetes');
 const missing =
   labMissing() ??
-  ((await builtFrom(source)) === undefined ? `needs Kubernetes ${source.version} (make real)` : undefined);
+  ((await builtPart(source)) === undefined ? `needs Kubernetes ${source.version} (make real)` : undefined);
 const why = missing ? ` (${missing})` : '';
 
 const MACHINE = ['kernel/panic', 'kernel/panic_on_oops', 'vm/overcommit_memory', 'vm/panic_on_oom'];

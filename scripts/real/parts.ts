@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import { UserError } from '../../src/util/errors.ts';
+import { ciliumParts } from './cilium.ts';
+import { helmPart } from './helm.ts';
+import { kubernetesPart } from './kubernetes.ts';
+import type { Part } from './part.ts';
+
+/** Where the modules are that parts are built from. */
+const ROOT = join(import.meta.dir, '../../real');
+
+/** Everything that `make real` builds, in the order in which it does. */
+export async function realParts(root = ROOT): Promise<Part[]> {
+  return [await kubernetesPart(root), await helmPart(root), ...(await ciliumParts(root))];
+}
+
+/** A part by its name. */
+export async function realPart(name: string): Promise<Part> {
+  const parts = await realParts();
+  const part = parts.find((each) => each.name === name);
+  if (part === undefined) {
+    const known = parts.map((each) => each.name).join(', ');
+    throw new UserError(`cannot build ${name}: no such part; there are ${known}`);
+  }
+  return part;
+}
