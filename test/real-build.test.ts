@@ -60,7 +60,10 @@ function machine(versions: Record<string, string>, installs?: string) {
     exec,
     cache,
     canInstall: installs !== undefined,
-    progress: { step: <T>(_: string, work: () => Promise<T>) => work(), note: () => {} },
+    progress: {
+      step: <T>(_: string, work: (say: () => void) => Promise<T>) => work(() => {}),
+      note: () => {},
+    },
     signal: new AbortController().signal,
   };
   return { ran, cache, ensure: () => ensureGo(WANTED, context) };

@@ -13,7 +13,9 @@ function isRootless(verb: Verb): boolean {
       (option) => verb.getOptionValue(option) !== undefined,
     );
   }
-  return ['version', 'node-report', 'faults'].includes(verb.name());
+  return (
+    ['version', 'node-report', 'faults'].includes(verb.name()) || verb.path.endsWith(' fetch kubernetes')
+  );
 }
 
 /**
@@ -75,6 +77,7 @@ const VERBS: readonly VerbGroup[] = [
     names: ['create', 'delete', 'get', 'export', 'load', 'build'],
     load: async () => (await import('./verbs/cluster.ts')).clusterVerbs(),
   },
+  { names: ['fetch'], load: async () => [(await import('./verbs/fetch.ts')).fetchVerb()] },
   {
     names: ['exec', 'cp', 'ps', 'run', 'shell'],
     load: async () => (await import('./verbs/node.ts')).nodeVerbs(),

@@ -126,6 +126,13 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
   'export logs': [[`SCRATCH/logs --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   'load image-archive': [[`SCRATCH/none --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   'build node-image': [],
+  'fetch kubernetes': [
+    ['1.36', /"1\.36": that is not a version; want one like v1\.36\.1/],
+    ['v1.32.0', /cannot fetch Kubernetes v1\.32\.0: it is v1\.32\.0; want one from v1\.33/],
+    ['v1.36.1 --mirror mirror', /cannot fetch from "mirror": it is not a URL/],
+    ['v1.36.1 --mirror-ca SCRATCH/none', /authorities in SCRATCH\/none: no such file or directory/],
+    ['v1.36.1 --mirror-ca SCRATCH/empty', /authorities in SCRATCH\/empty: it has no certificate in PEM/],
+  ],
   exec: [['no-such-node -- true', /node "no-such-node" not found/]],
   cp: [
     ['a b', /exactly one side must be in a node/],

@@ -103,6 +103,19 @@ describe('terminalProgress on a terminal', () => {
     expect(spinners.size).toBe(0);
   });
 
+  test('shows how far its work is when the spinner turns, and not when it has ended', async () => {
+    const { progress, take, turn } = watched({ isTTY: true, env: { NO_COLOR: '1' } });
+    await progress.step('Fetching kubelet', async (say) => {
+      take();
+      say('1 of 58 MB');
+      say('2 of 58 MB\u001b[2J');
+      expect(take()).toBe('');
+      turn();
+      expect(take()).toBe(`${CLEAR} ⠙ Fetching kubelet 2 of 58 MB\\x1b[2J`);
+    });
+    expect(take()).toBe(`${CLEAR} ✓ Fetching kubelet 0.0s\n`);
+  });
+
   for (const [value, mark] of [
     ['1', '✓'],
     ['', '\u001b[32m✓\u001b[0m'],

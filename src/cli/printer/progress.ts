@@ -33,6 +33,12 @@ const GREEN = '\u001b[32m';
 const RED = '\u001b[31m';
 const RESET = '\u001b[0m';
 
+interface RunningStep {
+  title: string;
+  /** What its work said last. */
+  detail: string;
+}
+
 /**
  * Progress in kind's manner: ` ✓ Preparing nodes 📦 0.3s`, one line a step that has ended, ` ✗ …` for one that threw.
  * On a terminal the running step is shown with a spinner; elsewhere (a pipe, a log, TERM=dumb) nothing moves and no escape
@@ -43,14 +49,14 @@ export function terminalProgress(stream: ProgressStream, surroundings = REAL): P
   const { env, now, every } = surroundings;
   const isTerminal = stream.isTTY === true && env.TERM !== 'dumb';
   const isColoured = isTerminal && (env.NO_COLOR ?? '') === '';
-  const running: { title: string }[] = [];
+  const running: RunningStep[] = [];
   let frame = 0;
   let stopSpinner: (() => void) | undefined;
 
   const draw = () => {
     const current = running.at(-1);
     if (!isTerminal || current === undefined) return;
-    const line = ` ${FRAMES[frame % FRAMES.length]} ${current.title} `;
+    const line = ` ${FRAMES[frame % FRAMES.length]} ${current.title} ${current.detail}`;
     // A line that wraps cannot be cleared by going to the start of the row.
     stream.write(`${CLEAR_LINE}${cut(line, (stream.columns ?? 80) - 1)}`);
   };
@@ -59,7 +65,7 @@ export function terminalProgress(stream: ProgressStream, surroundings = REAL): P
     draw();
   };
   const begin = (title: string) => {
-    const step = { title };
+    const step: RunningStep = { title, detail: '' };
     running.push(step);
     draw();
     if (isTerminal) {
@@ -70,7 +76,7 @@ export function terminalProgress(stream: ProgressStream, surroundings = REAL): P
     }
     return step;
   };
-  const end = (step: { title: string }, mark: string, colour: string, ms: number) => {
+  const end = (step: RunningStep, mark: string, colour: string, ms: number) => {
     if (isTerminal) stream.write(CLEAR_LINE);
     running.splice(running.indexOf(step), 1);
     if (running.length === 0) {
@@ -86,7 +92,10 @@ export function terminalProgress(stream: ProgressStream, surroundings = REAL): P
       const step = begin(safeText(title));
       const started = now();
       try {
-        const result = await work();
+        const result = await work((detail) => {
+          // The spinner shows it when it turns next: what is said thousands of times a second would flicker.
+          step.detail = safeText(detail);
+        });
         end(step, '✓', GREEN, now() - started);
         return result;
       } catch (error) {

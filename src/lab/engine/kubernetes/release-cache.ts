@@ -6,6 +6,11 @@ export function releaseCache(version: string, env: Record<string, string | undef
   return join(cacheRoot(env), 'kubernetes', version);
 }
 
+/** The lock of whoever puts a release of Kubernetes into the cache. */
+export function cacheLock(env: Record<string, string | undefined> = process.env): string {
+  return join(cacheRoot(env), 'kubernetes.lock');
+}
+
 /** Where this project keeps for a user what takes long to make. Source: the XDG Base Directory Specification. */
 export function cacheRoot(env: Record<string, string | undefined> = process.env): string {
   const base = env.XDG_CACHE_HOME ?? '';

@@ -34,6 +34,21 @@ const LAST_MINOR = 37;
 /** From this minor version on, kubelets ask the runtime for its cgroup driver, which containerd answers from version 2 on (KEP-4033). */
 const MINOR_OF_CONTAINERD_2 = 37;
 
+/** A version as releases have it: `v1.36.1`. */
+const VERSION = /^v\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?$/;
+
+export function isVersion(text: string): boolean {
+  return VERSION.test(text);
+}
+
+/** @throws InputError when a text is not a version of a release. */
+export function readVersion(text: string): string {
+  if (isVersion(text)) return text;
+  throw new InputError(
+    `cannot fetch Kubernetes ${JSON.stringify(text)}: that is not a version; want one like v1.36.1`,
+  );
+}
+
 /** What a machine is, for programs that are to run in its nodes. */
 export interface ReleaseHost {
   exec: Exec;
@@ -124,7 +139,8 @@ async function commonVersion(directory: string, exec: Exec): Promise<string> {
   return versions[0]!;
 }
 
-async function checkVersion(version: string, exec: Exec): Promise<void> {
+/** Refuses a version that cannot run here. @throws Error that says why. */
+export async function checkVersion(version: string, exec: Exec): Promise<void> {
   const [major, minor] = version.slice(1).split('.').map(Number);
   if (major !== 1 || minor! < FIRST_MINOR || minor! > LAST_MINOR) {
     throw new Error(`it is ${version}; want one from v1.${FIRST_MINOR} to v1.${LAST_MINOR}`);
