@@ -13,6 +13,7 @@ import type {
   Node,
   Pod,
   ReplicaSet,
+  ReplicationController,
   Role,
   RoleBinding,
   Secret,
@@ -50,6 +51,12 @@ export const events = define<Event>('', 'v1', 'events', 'Event');
 export const configMaps = define<ConfigMap>('', 'v1', 'configmaps', 'ConfigMap');
 export const secrets = define<Secret>('', 'v1', 'secrets', 'Secret');
 export const serviceAccounts = define<ServiceAccount>('', 'v1', 'serviceaccounts', 'ServiceAccount');
+export const replicationControllers = define<ReplicationController>(
+  '',
+  'v1',
+  'replicationcontrollers',
+  'ReplicationController',
+);
 export const services = define<Service>('', 'v1', 'services', 'Service');
 export const endpoints = define<Endpoints>('', 'v1', 'endpoints', 'Endpoints');
 export const endpointSlices = define<EndpointSlice>(

@@ -25,6 +25,7 @@ export type {
   PodStatus,
   PodTemplateSpec,
   Probe,
+  ReplicationController,
   Secret,
   Service,
   ServiceAccount,

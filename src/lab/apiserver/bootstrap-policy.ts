@@ -33,6 +33,8 @@ const NAMESPACED_CORE = [
   'pods/exec',
   'pods/portforward',
   'pods/eviction',
+  'replicationcontrollers',
+  'replicationcontrollers/scale',
   'services',
   'serviceaccounts',
 ];
@@ -45,6 +47,9 @@ const VIEWABLE = [
   'pods',
   'pods/log',
   'pods/status',
+  'replicationcontrollers',
+  'replicationcontrollers/scale',
+  'replicationcontrollers/status',
   'serviceaccounts',
   'services',
   'services/status',
@@ -109,7 +114,7 @@ export const BOOTSTRAP_ROLES: readonly ClusterRole[] = [
   role(
     'system:kube-scheduler',
     on([''], ['events'], ['create', 'patch', 'update']),
-    on([''], ['nodes', 'namespaces', 'services'], READ),
+    on([''], ['nodes', 'namespaces', 'replicationcontrollers', 'services'], READ),
     on([''], ['pods'], [...READ, 'delete']),
     on([''], ['bindings', 'pods/binding'], ['create']),
     on([''], ['pods/status'], ['patch', 'update']),
@@ -127,6 +132,7 @@ export const BOOTSTRAP_ROLES: readonly ClusterRole[] = [
       ['namespaces/finalize', 'namespaces/status', 'nodes/status', 'pods/status'],
       ['patch', 'update'],
     ),
+    on([''], ['replicationcontrollers', 'replicationcontrollers/status'], WRITE),
     on(['apps'], ['daemonsets', 'deployments', 'replicasets', ...WORKLOAD_STATUS], WRITE),
     on(['discovery.k8s.io'], ['endpointslices'], WRITE),
     // The namespace controller empties a namespace, the garbage collector follows owners: whatever is in there.

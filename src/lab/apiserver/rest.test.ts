@@ -795,6 +795,20 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
       expect(after).toMatchObject({ spec: { replicas: 5 }, metadata: { generation: 3 } });
     });
 
+    test("scale of a ReplicationController, whose selector is its pods' labels", async () => {
+      const { core } = await space();
+      const { template } = deployment('rc').spec;
+      await api.must('POST', `${core}/replicationcontrollers`, {
+        metadata: { name: 'rc' },
+        spec: { template },
+      });
+      const scale = await api.must('GET', `${core}/replicationcontrollers/rc/scale`);
+      expect(scale.status.selector).toBe('run=rc');
+      await api.must('PUT', `${core}/replicationcontrollers/rc/scale`, { ...scale, spec: { replicas: 3 } });
+      const after = await api.must('GET', `${core}/replicationcontrollers/rc`);
+      expect(after).toMatchObject({ spec: { replicas: 3 }, metadata: { generation: 2 } });
+    });
+
     test('a token stands for its account as long as the pod that it is bound to is there', async () => {
       const { core, name } = await space();
       const created = await api.must('POST', `${core}/pods`, pod('p', { nodeName: 'worker' }));

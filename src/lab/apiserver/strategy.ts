@@ -4,7 +4,13 @@ import type { Pod } from '../../kube/types.ts';
 import { type ApiObject, sameJson } from './objects.ts';
 
 /** Kinds whose `metadata.generation` counts changes of what is wanted. */
-const COUNTS_GENERATION = new Set(['Deployment', 'ReplicaSet', 'DaemonSet', 'EndpointSlice']);
+const COUNTS_GENERATION = new Set([
+  'Deployment',
+  'ReplicaSet',
+  'ReplicationController',
+  'DaemonSet',
+  'EndpointSlice',
+]);
 
 /** Fields that are not what is wanted: a change of only these does not count in the generation. */
 const NOT_WANTED = ['apiVersion', 'kind', 'metadata', 'status'];

@@ -1,6 +1,7 @@
 import { type KindInfo, kindByName } from '../../kube/kinds.ts';
+import { formatLabelSelector } from '../../kube/selectors/format.ts';
 import { timestamp } from '../../kube/time.ts';
-import type { Node, Pod } from '../../kube/types.ts';
+import type { LabelSelector, Node, Pod } from '../../kube/types.ts';
 import { jsonPatch, mergePatch, PatchError } from '../kubernetes/patch/index.ts';
 import { dryRunOf } from './decoding.ts';
 import type { DeleteOptions } from './deletion.ts';
@@ -295,10 +296,14 @@ function mergeMaps(a: Record<string, string> | undefined, b: Record<string, stri
   return a === undefined && b === undefined ? undefined : { ...a, ...b };
 }
 
-/** The `autoscaling/v1` Scale of a Deployment or ReplicaSet. */
+/** The `autoscaling/v1` Scale of a Deployment, ReplicaSet or ReplicationController. */
 function scaleOf(object: ApiObject): object {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
-  const labels: Record<string, string> = object.spec?.selector?.matchLabels ?? {};
+  // A ReplicationController's selector is a map of labels itself.
+  const selector: LabelSelector =
+    object.kind === 'ReplicationController'
+      ? { matchLabels: object.spec?.selector }
+      : (object.spec?.selector ?? {});
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -306,9 +311,7 @@ function scaleOf(object: ApiObject): object {
     spec: { replicas: object.spec?.replicas ?? 0 },
     status: {
       replicas: object.status?.replicas ?? 0,
-      selector: Object.entries(labels)
-        .map(([key, value]) => `${key}=${value}`)
-        .join(','),
+      selector: formatLabelSelector(selector) ?? '',
     },
   };
 }

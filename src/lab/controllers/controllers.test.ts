@@ -9,6 +9,7 @@ import {
   nodes,
   pods,
   replicaSets,
+  replicationControllers,
   serviceAccounts,
   services,
 } from '../../kube/resources.ts';
@@ -314,6 +315,36 @@ describe('ReplicaSet', () => {
     const fine = await world.until('recovered', get, (set) => set.status?.availableReplicas === 1);
     expect(fine.status!.conditions ?? []).toEqual([]);
     expect(await world.events('FailedCreate')).toEqual(['Error creating: no more pods']);
+  });
+});
+
+describe('ReplicationController', () => {
+  test('keeps its number of pods, and counts them', async () => {
+    await start('n1');
+    await world.api.create(replicationControllers, {
+      metadata: { name: 'rc', namespace: 'default' },
+      spec: { replicas: 2, selector: selector.matchLabels, template: template() },
+    });
+    const get = () => world.api.get(replicationControllers, 'rc', 'default');
+    await world.until('two', get, ({ status }) => status?.availableReplicas === 2);
+    const [first] = await world.pods();
+    expect(first!.metadata!.ownerReferences![0]).toMatchObject({
+      apiVersion: 'v1',
+      kind: 'ReplicationController',
+      name: 'rc',
+    });
+    await world.api.delete(pods, first!.metadata!.name!, 'default');
+    const name = first!.metadata!.name;
+    const replaced = (all: Pod[]) =>
+      running(all).length === 2 && all.every(({ metadata }) => metadata?.name !== name);
+    await world.until('replaced', () => world.pods(), replaced);
+    await world.api.patch(replicationControllers, 'rc', 'default', 'merge', { spec: { replicas: 0 } });
+    await world.until('none', get, ({ status }) => status?.replicas === 0);
+    await world.until(
+      'gone',
+      () => world.pods(),
+      (all) => all.length === 0,
+    );
   });
 });
 

@@ -16,7 +16,7 @@ import { namespaceController } from './namespaces.ts';
 import { nodeIpamController } from './node/ipam.ts';
 import { nodeLifecycleController } from './node/lifecycle.ts';
 import { podGarbageCollector } from './pod-gc.ts';
-import { replicaSetController } from './replica-set/controller.ts';
+import { replicaSetController, replicationControllerController } from './replica-set/controller.ts';
 import { serviceAccountController } from './service-accounts.ts';
 
 /**
@@ -52,6 +52,7 @@ export interface ControllerManagerOptions {
 export function allControllers(context: ControllerContext, options: ControllerManagerOptions): Controller[] {
   return [
     replicaSetController(context),
+    replicationControllerController(context),
     deploymentController(context),
     daemonSetController(context),
     nodeLifecycleController(context),

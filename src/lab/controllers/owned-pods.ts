@@ -7,15 +7,13 @@ import type { ControllerQueue } from './context.ts';
 import type { Expectations } from './expectations.ts';
 import { controllerOf, isControlledBy } from './ownership.ts';
 
-/** An object that keeps pods and says which by a selector: a ReplicaSet, a DaemonSet. */
-type PodOwner = KubeObject & { spec?: { selector?: LabelSelector } };
-
 /** How long to give the cache to show what the API shows already. */
 const CATCH_UP_MS = 50;
 
 /** The pods of all owners of one kind: what happens to them wakes their owners and meets what was expected. */
-export class OwnedPods<T extends PodOwner> {
+export class OwnedPods<T extends KubeObject> {
   readonly #kind: string;
+  readonly #selectorOf: (owner: T) => LabelSelector | undefined;
   readonly #client: ApiClient;
   readonly #pods: Informer<Pod>;
   readonly #owners: Informer<T>;
@@ -25,6 +23,8 @@ export class OwnedPods<T extends PodOwner> {
   constructor(
     kind: string,
     parts: {
+      /** Which pods an owner says are its own. */
+      selectorOf: (owner: T) => LabelSelector | undefined;
       client: ApiClient;
       pods: Informer<Pod>;
       owners: Informer<T>;
@@ -33,6 +33,7 @@ export class OwnedPods<T extends PodOwner> {
     },
   ) {
     this.#kind = kind;
+    this.#selectorOf = parts.selectorOf;
     this.#client = parts.client;
     this.#pods = parts.pods;
     this.#owners = parts.owners;
@@ -101,7 +102,7 @@ export class OwnedPods<T extends PodOwner> {
     // An orphan: any owner that selects it may adopt it.
     for (const owner of this.#owners.list()) {
       if (owner.metadata?.namespace !== pod.metadata?.namespace) continue;
-      if (labelSelectorMatches(owner.spec?.selector, pod.metadata?.labels)) this.#queue.add(keyOf(owner));
+      if (labelSelectorMatches(this.#selectorOf(owner), pod.metadata?.labels)) this.#queue.add(keyOf(owner));
     }
   }
 }

@@ -19,6 +19,7 @@ export const SERVED: readonly Resource<KubeObject>[] = [
   resources.leases,
   resources.deployments,
   resources.replicaSets,
+  resources.replicationControllers,
   resources.daemonSets,
   resources.roles,
   resources.roleBindings,

@@ -37,6 +37,7 @@ export function daemonSetController(context: ControllerContext): Controller {
     for (const set of setInformer.list()) queue.add(keyOf(set));
   };
   const owned = new OwnedPods('DaemonSet', {
+    selectorOf: ({ spec }) => spec?.selector,
     client,
     pods: podInformer,
     owners: setInformer,

@@ -1,6 +1,6 @@
-import { keyOf, pods, replicaSets } from '../../../kube/resources.ts';
+import { keyOf, pods, type Resource, replicaSets, replicationControllers } from '../../../kube/resources.ts';
 import { labelSelectorMatches } from '../../../kube/selectors/label.ts';
-import type { Pod, ReplicaSet } from '../../../kube/types.ts';
+import type { LabelSelector, Pod } from '../../../kube/types.ts';
 import { messageOf } from '../../../util/errors.ts';
 import { type Controller, type ControllerContext, ControllerEvents, ControllerQueue } from '../context.ts';
 import { Expectations } from '../expectations.ts';
@@ -9,19 +9,36 @@ import { claimObjects, controllerOf } from '../ownership.ts';
 import { PodControl } from '../pod-control.ts';
 import { isActive, nextAvailability } from '../pod-state.ts';
 import { writeStatus } from '../write-status.ts';
-import { planReplicas, relatedPods, replicaSetStatus, sameStatus } from './plan.ts';
+import { planReplicas, type Replicated, relatedPods, replicaSetStatus, sameStatus } from './plan.ts';
 
 /** Keeps as many pods of every ReplicaSet as it asks for. */
 export function replicaSetController(context: ControllerContext): Controller {
+  return replicaController(context, replicaSets, 'replicaset-controller', ({ spec }) => spec?.selector);
+}
+
+/** Keeps as many pods of every ReplicationController as it asks for. */
+export function replicationControllerController(context: ControllerContext): Controller {
+  return replicaController(context, replicationControllers, 'replication-controller', ({ spec }) => ({
+    matchLabels: spec?.selector,
+  }));
+}
+
+function replicaController<T extends Replicated>(
+  context: ControllerContext,
+  resource: Resource<T>,
+  component: string,
+  selectorOf: (set: T) => LabelSelector | undefined,
+): Controller {
   const { client, informers, clock } = context;
-  const events = new ControllerEvents(context, 'replicaset-controller');
+  const events = new ControllerEvents(context, component);
   const expectations = new Expectations(clock);
   const control = new PodControl(client, events, expectations);
   const podInformer = informers.of(pods);
-  const setInformer = informers.of(replicaSets);
-  const queue = new ControllerQueue(context, 'replicaset', sync);
+  const setInformer = informers.of(resource);
+  const queue = new ControllerQueue(context, resource.kind.toLowerCase(), sync);
 
-  const owned = new OwnedPods('ReplicaSet', {
+  const owned = new OwnedPods(resource.kind, {
+    selectorOf,
     client,
     pods: podInformer,
     owners: setInformer,
@@ -49,8 +66,8 @@ export function replicaSetController(context: ControllerContext): Controller {
     if (await owned.lag(key, set)) return;
     const candidates = all.filter((pod) => isActive(pod) || controllerOf(pod)?.uid === set.metadata?.uid);
     const matches = (labels: Record<string, string> | undefined) =>
-      labelSelectorMatches(set.spec?.selector, labels);
-    const claimed = await claimObjects(client, replicaSets, set, pods, matches, candidates);
+      labelSelectorMatches(selectorOf(set), labels);
+    const claimed = await claimObjects(client, resource, set, pods, matches, candidates);
     const own = claimed.filter(isActive);
 
     let failure: { reason: 'FailedCreate' | 'FailedDelete'; message: string } | undefined;
@@ -60,9 +77,9 @@ export function replicaSetController(context: ControllerContext): Controller {
     try {
       if (plan.create > 0) {
         const variants = Array.from({ length: plan.create }, () => (pod: Pod) => pod);
-        await control.create(replicaSets, set, set.spec!.template!, variants);
+        await control.create(resource, set, set.spec!.template!, variants);
       } else if (plan.delete.length > 0) {
-        await control.delete(replicaSets, set, plan.delete);
+        await control.delete(resource, set, plan.delete);
       }
     } catch (error) {
       thrown = error;
@@ -75,14 +92,14 @@ export function replicaSetController(context: ControllerContext): Controller {
   }
 
   async function reportStatus(
-    set: ReplicaSet,
+    set: T,
     own: readonly Pod[],
     failure: Parameters<typeof replicaSetStatus>[2],
   ): Promise<void> {
     const status = replicaSetStatus(set, own, failure, clock.now());
     if (sameStatus(set.status, status)) return;
     // Read from the cache: an older copy is refused, and the queue looks again.
-    await writeStatus(client, replicaSets, { ...set, status });
+    await writeStatus(client, resource, { ...set, status });
   }
 
   return { start: () => queue.start(), flush: () => events.flush() };

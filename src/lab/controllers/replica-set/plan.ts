@@ -1,6 +1,6 @@
 import { conditionOf } from '../../../kube/conditions.ts';
 import { timestamp } from '../../../kube/time.ts';
-import type { Pod, ReplicaSet } from '../../../kube/types.ts';
+import type { Pod, ReplicaSet, ReplicationController } from '../../../kube/types.ts';
 import { milliseconds } from '../context.ts';
 import { controllerOf } from '../ownership.ts';
 import { isActive, isAvailable, isReady, readyCondition } from '../pod-state.ts';
@@ -9,11 +9,14 @@ import { isActive, isAvailable, isReady, readyCondition } from '../pod-state.ts'
 const BURST = 500;
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
 
+/** What keeps a number of pods by the same rules; only their selectors differ in form. */
+export type Replicated = ReplicaSet | ReplicationController;
+
 export type ReplicaSetStatus = NonNullable<ReplicaSet['status']>;
 
 /** What brings the number of a ReplicaSet's active pods to what it wants. */
 export function planReplicas(
-  replicaSet: ReplicaSet,
+  replicaSet: Replicated,
   /** Its active pods. */
   own: readonly Pod[],
   /** Active pods of ReplicaSets with the same owner (old ones of a Deployment), its own among them. */
@@ -65,8 +68,8 @@ export function deletionOrder(own: readonly Pod[], related: readonly Pod[], now:
 
 /** Active pods of all ReplicaSets whose controller is `replicaSet`'s: those that it shares nodes with. */
 export function relatedPods(
-  replicaSet: ReplicaSet,
-  replicaSets: readonly ReplicaSet[],
+  replicaSet: Replicated,
+  replicaSets: readonly Replicated[],
   pods: readonly Pod[],
 ): Pod[] {
   const owner = controllerOf(replicaSet)?.uid;
@@ -81,7 +84,7 @@ export function relatedPods(
 
 /** The status that `pods` (active, its own) give a ReplicaSet. `failure` is why pods could not be created or deleted. */
 export function replicaSetStatus(
-  replicaSet: ReplicaSet,
+  replicaSet: Replicated,
   pods: readonly Pod[],
   failure: { reason: 'FailedCreate' | 'FailedDelete'; message: string } | undefined,
   now: number,

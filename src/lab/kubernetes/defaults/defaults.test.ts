@@ -227,6 +227,11 @@ describe('other kinds', () => {
       { spec: { replicas: 1, template: { spec: { dnsPolicy: 'ClusterFirst' } } } },
     ],
     [
+      'v1 ReplicationController',
+      { metadata: {}, spec: { template: { ...template, metadata: { labels: { a: 'b' } } } } },
+      { metadata: { labels: { a: 'b' } }, spec: { replicas: 1, selector: { a: 'b' } } },
+    ],
+    [
       'apps/v1 DaemonSet',
       { spec: { template } },
       {

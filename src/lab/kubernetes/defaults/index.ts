@@ -9,6 +9,7 @@ import type {
   Node,
   Pod,
   ReplicaSet,
+  ReplicationController,
   RoleBinding,
   Secret,
 } from '../../../kube/types.ts';
@@ -56,6 +57,19 @@ function defaultReplicaSet(set: ReplicaSet): void {
   if (set.spec === undefined) return;
   set.spec.replicas ??= 1;
   defaultPodTemplate(set.spec.template);
+}
+
+function defaultReplicationController({ metadata, spec }: ReplicationController): void {
+  if (spec === undefined) return;
+  const labels = spec.template?.metadata?.labels;
+  if (labels !== undefined) {
+    if (Object.keys(spec.selector ?? {}).length === 0) spec.selector = { ...labels };
+    if (metadata !== undefined && Object.keys(metadata.labels ?? {}).length === 0) {
+      metadata.labels = { ...labels };
+    }
+  }
+  spec.replicas ??= 1;
+  defaultPodTemplate(spec.template);
 }
 
 function defaultDaemonSet(set: DaemonSet): void {
@@ -126,6 +140,7 @@ const DEFAULTERS: Readonly<Record<string, Defaulter>> = {
   Pod: defaultPod,
   Deployment: defaultDeployment,
   ReplicaSet: defaultReplicaSet,
+  ReplicationController: defaultReplicationController,
   DaemonSet: defaultDaemonSet,
   Namespace: defaultNamespace,
   Node: defaultNode,

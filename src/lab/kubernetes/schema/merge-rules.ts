@@ -107,6 +107,7 @@ export const MERGE_RULES: Readonly<Record<string, MergeRule>> = {
   'core.v1.PodStatus.podIPs': merge('ip'),
   'core.v1.PodStatus.resourceClaimStatuses': mergeRetaining('name'),
   'core.v1.ProjectedVolumeSource.sources': atomic,
+  'core.v1.ReplicationControllerStatus.conditions': merge('type'),
   'core.v1.ResourceRequirements.claims': { listType: 'map', mapKeys: ['name'] },
   'core.v1.SecretProjection.items': atomic,
   'core.v1.SecretVolumeSource.items': atomic,

@@ -200,6 +200,12 @@ export const WIRE_NUMBERS: Readonly<Record<string, string>> = {
   'core.v1.RBDVolumeSource': 'monitors=1 image=2 fsType=3 pool=4 user=5 keyring=6 secretRef=7 readOnly=8',
   'core.v1.ResourceClaim': 'name=1',
   'core.v1.ResourceFieldSelector': 'containerName=1 resource=2 divisor=3',
+  'core.v1.ReplicationController': 'metadata=1 spec=2 status=3',
+  'core.v1.ReplicationControllerCondition': 'type=1 status=2 lastTransitionTime=3 reason=4 message=5',
+  'core.v1.ReplicationControllerList': 'metadata=1 items=2',
+  'core.v1.ReplicationControllerSpec': 'replicas=1? selector=2 template=3 minReadySeconds=4',
+  'core.v1.ReplicationControllerStatus':
+    'replicas=1 fullyLabeledReplicas=2 observedGeneration=3 readyReplicas=4 availableReplicas=5 conditions=6',
   'core.v1.ResourceRequirements': 'limits=1 requests=2 claims=3',
   'core.v1.SELinuxOptions': 'user=1 role=2 type=3 level=4',
   'core.v1.ScaleIOVolumeSource':

@@ -1,3 +1,4 @@
+import { formatLabelSelector } from '../../../kube/selectors/format.ts';
 import type { KubeObject, LabelSelector } from '../../../kube/types.ts';
 import { formatAge } from '../../../util/duration.ts';
 
@@ -55,26 +56,8 @@ export function formatLabels(labels: Record<string, string> | undefined): string
 
 /** A selector in the form `-l` takes. */
 export function formatSelector(selector: LabelSelector | undefined): string {
-  const terms = Object.entries(selector?.matchLabels ?? {}).map(([key, value]) => ({
-    key,
-    text: `${key}=${value}`,
-  }));
-  for (const { key, operator, values } of selector?.matchExpressions ?? []) {
-    const list = `(${[...(values ?? [])].sort().join(',')})`;
-    const text = {
-      In: `${key} in ${list}`,
-      NotIn: `${key} notin ${list}`,
-      Exists: key,
-      DoesNotExist: `!${key}`,
-    }[operator];
-    if (text === undefined) return '<error>';
-    terms.push({ key, text });
-  }
-  if (terms.length === 0) return NONE;
-  return terms
-    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-    .map(({ text }) => text)
-    .join(',');
+  const text = formatLabelSelector(selector);
+  return text === '' ? NONE : (text ?? '<error>');
 }
 
 /** The first three of a list, and how many more there are. */

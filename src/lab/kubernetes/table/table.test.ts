@@ -42,6 +42,7 @@ describe('headers', () => {
     ['apps/v1 Deployment', 'Name Ready Up-to-date Available Age', 'Containers Images Selector'],
     ['extensions/v1beta1 Deployment', 'Name Ready Up-to-date Available Age', 'Containers Images Selector'],
     ['apps/v1 ReplicaSet', 'Name Desired Current Ready Age', 'Containers Images Selector'],
+    ['v1 ReplicationController', 'Name Desired Current Ready Age', 'Containers Images Selector'],
     [
       'apps/v1 DaemonSet',
       'Name Desired Current Ready Up-to-date Available Node_Selector Age',
@@ -492,6 +493,11 @@ describe('cells', () => {
       'apps/v1 ReplicaSet',
       { spec: { replicas: 3 }, status: { replicas: 2, readyReplicas: 1 } },
       { Desired: 3, Current: 2, Ready: 1, Selector: '<none>' },
+    ],
+    [
+      'v1 ReplicationController',
+      { spec: { replicas: 3, selector: { b: '1', a: '2' } }, status: { replicas: 2 } },
+      { Desired: 3, Current: 2, Ready: 0, Selector: 'a=2,b=1' },
     ],
     [
       'apps/v1 DaemonSet',

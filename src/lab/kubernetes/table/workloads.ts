@@ -1,4 +1,10 @@
-import type { DaemonSet, Deployment, PodTemplateSpec, ReplicaSet } from '../../../kube/types.ts';
+import type {
+  DaemonSet,
+  Deployment,
+  PodTemplateSpec,
+  ReplicaSet,
+  ReplicationController,
+} from '../../../kube/types.ts';
 import {
   AGE,
   ageOf,
@@ -65,6 +71,14 @@ const replicaSetPrinter: Printer<ReplicaSet> = {
   ],
 };
 
+const replicationControllerPrinter: Printer<ReplicationController> = {
+  columns: replicaSetPrinter.columns,
+  row: ({ metadata, spec = {}, status }, now) => {
+    const selector = { matchLabels: spec.selector };
+    return replicaSetPrinter.row({ metadata, spec: { ...spec, selector }, status }, now);
+  },
+};
+
 const daemonSetPrinter: Printer<DaemonSet> = {
   columns: [
     NAME,
@@ -93,5 +107,6 @@ const daemonSetPrinter: Printer<DaemonSet> = {
 export const WORKLOAD_PRINTERS = {
   Deployment: deploymentPrinter as Printer,
   ReplicaSet: replicaSetPrinter as Printer,
+  ReplicationController: replicationControllerPrinter as Printer,
   DaemonSet: daemonSetPrinter as Printer,
 };

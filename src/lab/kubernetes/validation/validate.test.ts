@@ -25,6 +25,7 @@ const GOOD: Record<string, Plain> = {
   'v1 Pod': {
     spec: { containers: [{ name: 'echo', image: 'echo', ports: [{ containerPort: 8080, hostPort: 80 }] }] },
   },
+  'v1 ReplicationController': { spec: { template: template() } },
   'v1 Secret': { stringData: { a: 'b' } },
   'v1 ServiceAccount': {},
   'v1 Service': { spec: { selector: { a: 'b' }, ports: [{ port: 80 }] } },
@@ -655,6 +656,21 @@ const CASES: Record<string, [string, Plain, string[]][]> = {
       ['spec.template.spec.containers: Required value'],
     ],
     ['apps/v1 Deployment', { spec: { template: null } }, ['spec.template: Required value']],
+    [
+      'v1 ReplicationController',
+      { spec: { selector: { other: 'x' } } },
+      [
+        'spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`',
+      ],
+    ],
+    [
+      'v1 ReplicationController',
+      { spec: { template: { metadata: { labels: null }, spec: { restartPolicy: 'Never' } } } },
+      [
+        'spec.selector: Required value',
+        'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"',
+      ],
+    ],
     [
       'apps/v1 Deployment',
       { spec: { strategy: { type: 'Blue' } } },

@@ -25,6 +25,7 @@ import {
   validateDaemonSet,
   validateDeployment,
   validateReplicaSet,
+  validateReplicationController,
 } from './workload.ts';
 
 interface Rules {
@@ -54,6 +55,7 @@ export const RULES: Readonly<Record<string, Rules>> = {
   Node: { object: validateNode, change: nodeUpdateErrors },
   Pod: { object: validatePod, change: validatePodUpdate },
   ReplicaSet: { object: validateReplicaSet, change: selectorUpdateErrors },
+  ReplicationController: { object: validateReplicationController },
   Role: { object: (role: never) => validateRole(role, true) },
   RoleBinding: {
     object: (binding: never) => validateRoleBinding(binding, true),

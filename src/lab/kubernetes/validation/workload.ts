@@ -5,6 +5,7 @@ import type {
   LabelSelector,
   PodTemplateSpec,
   ReplicaSet,
+  ReplicationController,
 } from '../../../kube/types.ts';
 import { type FieldError, forbidden, invalid, notSupported, required } from './field-error.ts';
 import { validateAnnotations, validateLabels } from './metadata.ts';
@@ -20,24 +21,38 @@ interface WorkloadSpec {
   replicas?: number;
 }
 
-/** The rules that Deployments, ReplicaSets and DaemonSets share: counts, selector, template and how these fit. */
-function workloadErrors(spec: WorkloadSpec, emptySelector: string, kind: string): FieldError[] {
-  const errors = [
+function countErrors(spec: WorkloadSpec): FieldError[] {
+  return [
     ...nonNegative('spec.replicas', spec.replicas),
     ...nonNegative('spec.minReadySeconds', spec.minReadySeconds),
     ...nonNegative('spec.revisionHistoryLimit', spec.revisionHistoryLimit),
   ];
-  const { selector, template } = spec;
+}
+
+/** The rules that Deployments, ReplicaSets and DaemonSets share: counts, selector, template and how these fit. */
+function workloadErrors(spec: WorkloadSpec, emptySelector: string, kind: string): FieldError[] {
+  const { selector } = spec;
+  const errors = countErrors(spec);
   if (selector === undefined) {
     errors.push(required('spec.selector'));
   } else {
     errors.push(...validateLabelSelector(selector, 'spec.selector'));
     if (selectorIsEmpty(selector)) errors.push(invalid('spec.selector', selector, emptySelector));
   }
-  if (template === undefined) return [...errors, required('spec.template')];
-  const labels = template.metadata?.labels;
   const selectorIsGood = errors.every(({ field }) => !field.startsWith('spec.selector'));
-  if (selector !== undefined && selectorIsGood && !labelSelectorMatches(selector, labels)) {
+  return [...errors, ...templateErrors(spec.template, selectorIsGood ? selector : undefined, kind)];
+}
+
+/** The rules of a template whose pods `selector` (undefined for one that is wrong itself) must find. */
+function templateErrors(
+  template: PodTemplateSpec | undefined,
+  selector: LabelSelector | undefined,
+  kind: string,
+): FieldError[] {
+  if (template === undefined) return [required('spec.template')];
+  const errors: FieldError[] = [];
+  const labels = template.metadata?.labels;
+  if (selector !== undefined && !labelSelectorMatches(selector, labels)) {
     errors.push(
       invalid('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`'),
     );
@@ -125,6 +140,20 @@ export function validateReplicaSet({ spec }: ReplicaSet): FieldError[] {
   if (spec === undefined) return [required('spec.selector'), required('spec.template')];
   // The words are Kubernetes' own for this kind, too.
   return workloadErrors(spec, 'empty selector is invalid for deployment', 'ReplicaSet');
+}
+
+export function validateReplicationController({ spec }: ReplicationController): FieldError[] {
+  const { selector, ...counted } = spec ?? {};
+  const isEmpty = Object.keys(selector ?? {}).length === 0;
+  return [
+    ...countErrors(counted),
+    ...(isEmpty ? [required('spec.selector')] : []),
+    ...templateErrors(
+      counted.template,
+      isEmpty ? undefined : { matchLabels: selector },
+      'ReplicationController',
+    ),
+  ];
 }
 
 export function validateDaemonSet({ spec }: DaemonSet): FieldError[] {
