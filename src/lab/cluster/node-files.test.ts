@@ -35,22 +35,31 @@ test.each<{ role: PlacedNode['role']; labels: Labels; kubelet: Labels; administr
 test("containerd's configuration is as it is written, or the same with patches", () => {
   const plain = containerdConfig([]);
   expect(plain).toStartWith('version = 2\n');
-  expect(Bun.TOML.parse(containerdConfig([{}]))).toEqual(Bun.TOML.parse(plain));
+  expect(Bun.TOML.parse(containerdConfig([{ merge: {} }]))).toEqual(Bun.TOML.parse(plain));
   const cri = 'io.containerd.grpc.v1.cri';
   const patched = Bun.TOML.parse(
     containerdConfig([
-      { plugins: { [cri]: { max_container_log_line_size: 5, containerd: { snapshotter: 'native' } } } },
       {
-        plugins: { [cri]: { max_container_log_line_size: 7, disable_apparmor: null } },
-        debug: { level: 'debug' },
+        merge: {
+          plugins: { [cri]: { max_container_log_line_size: 5, containerd: { snapshotter: 'native' } } },
+        },
       },
+      {
+        merge: {
+          plugins: { [cri]: { max_container_log_line_size: 7, disable_apparmor: null } },
+          debug: { level: 'debug' },
+        },
+      },
+      { operations: [{ op: 'replace', path: '/debug/level', value: 'trace' }], at: 'patches[0]' },
     ]),
   ) as { debug: unknown; plugins: Record<string, Record<string, unknown>> };
-  expect(patched.debug).toEqual({ level: 'debug' });
+  expect(patched.debug).toEqual({ level: 'trace' });
   expect(patched.plugins[cri]).toMatchObject({
     disable_cgroup: true,
     max_container_log_line_size: 7,
     containerd: { snapshotter: 'native', runtimes: { runc: { runtime_type: 'io.containerd.runc.v2' } } },
   });
   expect(patched.plugins[cri]).not.toHaveProperty('disable_apparmor');
+  const misfit = { operations: [{ op: 'remove', path: '/debug' }], at: 'patches[0]' };
+  expect(() => containerdConfig([misfit])).toThrow(/^cannot apply patches\[0\]: .*; correct it$/);
 });

@@ -1,8 +1,8 @@
 import { isNodeLabelOfKubelet } from '../../kube/node-labels.ts';
-import { mergePatch } from '../../kube/patch/merge-patch.ts';
 import { nthAddress } from '../../util/cidr.ts';
 import type { JsonObject } from '../../util/json.ts';
-import type { ClusterConfig, NodeConfig } from './config/types.ts';
+import { applyPatches } from './config/config-patch.ts';
+import type { ClusterConfig, ConfigPatch, NodeConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
 import { runScript } from './run-script.ts';
 
@@ -84,12 +84,10 @@ export interface NodeSecrets {
   daemons: readonly { path: string; content: string }[];
 }
 
-/** containerd's configuration with merge patches applied in their order. */
-export function containerdConfig(patches: readonly JsonObject[]): string {
+/** containerd's configuration with patches applied in their order. @throws InputError when one does not fit. */
+export function containerdConfig(patches: readonly ConfigPatch[]): string {
   if (patches.length === 0) return CONTAINERD_CONFIG;
-  return Bun.TOML.stringify(
-    patches.reduce(mergePatch, Bun.TOML.parse(CONTAINERD_CONFIG) as unknown) as object,
-  );
+  return Bun.TOML.stringify(applyPatches(Bun.TOML.parse(CONTAINERD_CONFIG) as JsonObject, patches));
 }
 
 /** Files that every node has, whatever its role and the engine of its cluster. */

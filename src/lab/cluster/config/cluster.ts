@@ -1,6 +1,7 @@
 import { formatSubnet } from '../../../util/cidr.ts';
 import { messageOf } from '../../../util/errors.ts';
 import type { JsonObject } from '../../../util/json.ts';
+import { readJsonPatch } from './config-patch.ts';
 import type { Field } from './document.ts';
 import { type KubeadmSettings, kubeletSettings, readKubeadmPatches } from './kubeadm-patches.ts';
 import { readLabels } from './labels.ts';
@@ -14,7 +15,14 @@ import {
   defaultSubnet,
   readSubnet,
 } from './subnets.ts';
-import type { ClusterConfig, KubernetesSettings, NetworkingConfig, NodeConfig, NodeRole } from './types.ts';
+import type {
+  ClusterConfig,
+  ConfigPatch,
+  KubernetesSettings,
+  NetworkingConfig,
+  NodeConfig,
+  NodeRole,
+} from './types.ts';
 
 /** How each version spells the one field that v1alpha4 renamed. The fields v1alpha4 added are taken in both. */
 const JSON_PATCHES: ReadonlyMap<string, string> = new Map([
@@ -49,7 +57,7 @@ export function defaultCluster(name: string | undefined, kubernetes = false): Cl
       disableDefaultCNI: false,
     },
     ...(kubernetes && {
-      kubernetes: readKubernetes(new Map(), new Map(), readKubeadmPatches(undefined, { kubernetes })),
+      kubernetes: readKubernetes(new Map(), new Map(), readKubeadmPatches({}, { kubernetes })),
     }),
   };
 }
@@ -68,11 +76,14 @@ export async function readCluster(
   // Of a document of another kind every field is unknown: one error says more than twenty.
   if (jsonPatches === undefined) return undefined;
   const known = ['kind', 'apiVersion', 'name', 'nodes', 'networking', 'kubeadmConfigPatches'];
-  const ofKubernetes = ['featureGates', 'runtimeConfig', 'containerdConfigPatches'];
-  const ignored = [jsonPatches, 'containerdConfigPatchesJSON6902'];
-  const fields = kubernetes
-    ? root.fields([...known, ...ofKubernetes], ignored)
-    : root.fields(known, [...ofKubernetes, ...ignored]);
+  const ofKubernetes = [
+    'featureGates',
+    'runtimeConfig',
+    jsonPatches,
+    'containerdConfigPatches',
+    'containerdConfigPatchesJSON6902',
+  ];
+  const fields = kubernetes ? root.fields([...known, ...ofKubernetes]) : root.fields(known, ofKubernetes);
 
   const named = fields.get('name');
   const fileName = named?.string() || undefined;
@@ -81,7 +92,7 @@ export async function readCluster(
   const cluster = name ?? fileName ?? DEFAULT_CLUSTER_NAME;
 
   const taken: TakenPorts = new Map();
-  const patched = readKubeadmPatches(fields.get('kubeadmConfigPatches'), { kubernetes });
+  const patched = readKubeadmPatches(patchFields(fields, jsonPatches, kubernetes), { kubernetes });
   const context = { cluster, kubernetes, jsonPatches, patched, taken, host };
   const nodes = await readNodes(fields.get('nodes'), context);
   const networking = fields
@@ -108,12 +119,19 @@ const NETWORKING = [
 ];
 const OF_KUBE_PROXY = ['kubeProxyMode'];
 
+/** The lists of kubeadm patches among the fields of a cluster or a node; JSON patches have an effect on Kubernetes' own programs only. */
+function patchFields(fields: Map<string, Field>, jsonPatches: string, kubernetes: boolean) {
+  const merge = fields.get('kubeadmConfigPatches');
+  const json = kubernetes ? fields.get(jsonPatches) : undefined;
+  return { ...(merge && { merge }), ...(json && { json }) };
+}
+
 /** A patch in the language of containerd's configuration; none when it is reported as wrong. */
-function readToml(field: Field): JsonObject[] {
+function readToml(field: Field): ConfigPatch[] {
   const text = field.string();
   if (text === undefined) return [];
   try {
-    return [Bun.TOML.parse(text) as JsonObject];
+    return [{ merge: Bun.TOML.parse(text) as JsonObject }];
   } catch (cause) {
     field.error(`not valid TOML: ${messageOf(cause)}`);
     return [];
@@ -143,7 +161,12 @@ function readKubernetes(
     kubeProxyMode: (mode?.isPresent && mode.oneOf(['iptables', 'nftables', 'none'])) || 'iptables',
     extraArgs,
     kubeProxyPatches,
-    containerdPatches: fields.get('containerdConfigPatches')?.list().flatMap(readToml) ?? [],
+    containerdPatches: [
+      ...(fields.get('containerdConfigPatches')?.list().flatMap(readToml) ?? []),
+      ...(fields.get('containerdConfigPatchesJSON6902')?.list() ?? []).flatMap(
+        (field) => readJsonPatch(field) ?? [],
+      ),
+    ],
   };
 }
 
@@ -189,10 +212,11 @@ async function readNodes(field: Field | undefined, context: NodesContext): Promi
   let isRoleUnclear = false;
   for (const entry of entries) {
     const known = ['role', 'labels', 'extraMounts', 'extraPortMappings'];
-    const ignored = ['image', 'gpus', 'containerLabels', jsonPatches];
+    const ignored = ['image', 'gpus', 'containerLabels'];
+    const patches = ['kubeadmConfigPatches', jsonPatches];
     const fields = kubernetes
-      ? entry.fields([...known, 'kubeadmConfigPatches'], ignored)
-      : entry.fields(known, [...ignored, 'kubeadmConfigPatches']);
+      ? entry.fields([...known, ...patches], ignored)
+      : entry.fields(known, [...ignored, ...patches]);
     const given = fields.get('role');
     // kind's default role is the control plane's. An invalid role has been reported and counts as neither.
     const role: NodeRole | undefined = given?.isPresent
@@ -209,7 +233,7 @@ async function readNodes(field: Field | undefined, context: NodesContext): Promi
       controlPlane ??= entry;
     }
     const as = role ?? 'worker';
-    const own = fields.get('kubeadmConfigPatches');
+    const own = patchFields(fields, jsonPatches, kubernetes);
     nodes.push({
       role: as,
       name: nameOf(as),
@@ -220,7 +244,6 @@ async function readNodes(field: Field | undefined, context: NodesContext): Promi
       ...(kubernetes && {
         kubelet: kubeletSettings(
           as,
-          patched,
           readKubeadmPatches(own, { kubernetes, node: { role: as, cluster: patched } }),
         ),
       }),

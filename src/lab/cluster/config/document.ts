@@ -12,7 +12,7 @@ import {
   type Scalar,
   type YAMLMap,
 } from 'yaml';
-import type { Json } from '../../../util/json.ts';
+import type { Json, JsonObject } from '../../../util/json.ts';
 
 /** Something said about one place of a file. Lines and columns count from 1. */
 interface Remark {
@@ -69,6 +69,8 @@ interface Origin {
   columns: number;
   /** What comes before every path: `kubeadmConfigPatches[0].`. */
   path: string;
+  /** Where everything of it stands, when it is not a part of the file but was made of one. */
+  place?: Place;
 }
 
 const FILE_ORIGIN: Origin = { lines: 0, columns: 0, path: '' };
@@ -128,6 +130,7 @@ function isEmpty(contents: Node | null | undefined): boolean {
 }
 
 function placeOf(lines: LineCounter, offset: number, origin: Origin): Place {
+  if (origin.place !== undefined) return origin.place;
   // An empty text has no lines at all: say its first.
   const { line, col } = lines.linePos(offset);
   return { line: Math.max(line, 1) + origin.lines, column: Math.max(col, 1) + origin.columns };
@@ -292,6 +295,17 @@ export class Field {
         ? { lines: place.line, columns: this.#indentationOfBlock(node), path }
         : { lines: place.line - 1, columns: place.column - 1, path };
     return parseMapping(text, this.#source.remarks, origin);
+  }
+
+  /** A document that was made of this value: all that is said about it stands here. */
+  derived(document: JsonObject): Field | undefined {
+    const origin = {
+      lines: 0,
+      columns: 0,
+      path: `${this.path}.`,
+      place: this.#place(this.#node ?? this.#key),
+    };
+    return parseMapping(JSON.stringify(document), this.#source.remarks, origin);
   }
 
   /** What is directly inside a mapping or list, as written: duplicate keys twice, aliases unresolved. */

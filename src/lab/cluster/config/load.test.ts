@@ -857,11 +857,36 @@ describe("what only Kubernetes' own programs can do", () => {
         "4:3: containerdConfigPatches[0]: not valid TOML: TOML Parse error: Expected a value but found '='",
       ],
     },
-    'JSON patches': {
-      text: cluster('kubeadmConfigPatchesJSON6902: [{kind: x}]\ncontainerdConfigPatchesJSON6902: [x]\n'),
+    'JSON patches of a wrong form': {
+      text: cluster(
+        'kubeadmConfigPatchesJSON6902:\n- {kind: KubeletConfiguration, patch: "a: ["}\n- {kind: KubeletConfiguration, patch: "{}"}\n' +
+          '- {patch: "[]"}\n- {kind: KubeletConfiguration, patch: "[]", patches: x}\ncontainerdConfigPatchesJSON6902:\n- "[{op: add}]"\n',
+      ),
+      errors: [
+        '4:39: kubeadmConfigPatchesJSON6902[0].patch: not a JSON patch: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 5:',
+        '5:39: kubeadmConfigPatchesJSON6902[1].patch: not a JSON patch: error decoding patch: a JSON patch is a list of operations',
+        '6:3: kubeadmConfigPatchesJSON6902[2]: has no kind: say which of the kubeadm objects it patches, as ClusterConfiguration',
+        '7:45: kubeadmConfigPatchesJSON6902[3].patches: unknown field: want one of group, version, kind, patch, name, namespace',
+        '9:3: containerdConfigPatchesJSON6902[0]: not a JSON patch: error decoding patch: operation 0: missing "path"',
+      ],
+    },
+    'a JSON patch of a flag that nothing has set': {
+      text: cluster(
+        'kubeadmConfigPatchesJSON6902:\n- {kind: ClusterConfiguration, patch: "[{op: remove, path: /apiServer/extraArgs/v}]"}\n',
+      ),
+      errors: [
+        '4:39: kubeadmConfigPatchesJSON6902[0].patch: does not fit the part of the ClusterConfiguration that has a meaning here: remove operation does not apply: doc is missing path: /apiServer/extraArgs/v: missing value',
+      ],
+    },
+    'JSON patches of what has no effect here': {
+      text: cluster(
+        'kubeadmConfigPatchesJSON6902:\n- {kind: ClusterConfiguration, patch: "[{op: add, path: /imageRepository, value: x}]"}\n' +
+          '- {group: kubeadm.k8s.io, version: v1beta4, kind: ClusterConfiguration, patch: "[]"}\n- {kind: x, patch: "[]"}\n',
+      ),
       warnings: [
-        '3:1: kubeadmConfigPatchesJSON6902: known to kind but not honoured here: it has no effect',
-        '4:1: containerdConfigPatchesJSON6902: known to kind but not honoured here: it has no effect',
+        '4:39: kubeadmConfigPatchesJSON6902[0].patch.imageRepository: not honoured here, there is no kubeadm: this part of the ClusterConfiguration has no effect',
+        '5:3: kubeadmConfigPatchesJSON6902[1]: the ClusterConfiguration is of kubeadm.k8s.io/v1beta3, and not of kubeadm.k8s.io/v1beta4: it has no effect',
+        '6:4: kubeadmConfigPatchesJSON6902[2].kind: "x" is not a kind that a patch can be for (ClusterConfiguration, InitConfiguration, JoinConfiguration, KubeletConfiguration, KubeProxyConfiguration): it has no effect',
       ],
     },
     'what kubeadm would do besides': {

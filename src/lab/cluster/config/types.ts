@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../../util/json.ts';
+import type { Json, JsonObject } from '../../../util/json.ts';
 
 /** What a cluster is to be, after parsing, defaulting and validation. Everything in here is trusted. */
 export interface ClusterConfig {
@@ -18,10 +18,24 @@ export interface KubernetesSettings {
   kubeProxyMode: KubeProxyMode;
   /** Flags of the control plane that are added to the lab's, or take their place. */
   extraArgs: Record<ControlPlaneProgram, ExtraArgs>;
-  /** Merge patches of the KubeProxyConfiguration, in their order. */
-  kubeProxyPatches: JsonObject[];
-  /** Merge patches of containerd's configuration on every node, in their order. */
-  containerdPatches: JsonObject[];
+  /** Patches of the KubeProxyConfiguration, in their order. */
+  kubeProxyPatches: ConfigPatch[];
+  /** Patches of containerd's configuration on every node, in their order. */
+  containerdPatches: ConfigPatch[];
+}
+
+/** A change of a configuration. */
+export type ConfigPatch = MergePatch | JsonPatch;
+
+/** RFC 7386. */
+interface MergePatch {
+  merge: JsonObject;
+}
+
+/** RFC 6902, with its place in the file. */
+export interface JsonPatch {
+  operations: Json;
+  at: string;
 }
 
 export type KubeProxyMode = 'iptables' | 'nftables' | 'none';
@@ -32,8 +46,8 @@ export type ExtraArgs = Record<string, string>;
 /** Settings of one node's kubelet. */
 export interface KubeletSettings {
   extraArgs: ExtraArgs;
-  /** Merge patches of the KubeletConfiguration, in their order. */
-  patches: JsonObject[];
+  /** Patches of the KubeletConfiguration, in their order. */
+  patches: ConfigPatch[];
 }
 
 export interface NodeConfig {

@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os';
-import { mergePatch } from '../../../kube/patch/merge-patch.ts';
 import type { JsonObject } from '../../../util/json.ts';
+import { applyPatches } from '../../cluster/config/config-patch.ts';
+import type { ConfigPatch } from '../../cluster/config/types.ts';
 import { clusterDns, PKI } from '../../cluster/node-files.ts';
 import type { EngineNode } from '../engine.ts';
 
@@ -76,6 +77,6 @@ export function kubeProxyConfiguration({ config, node }: EngineNode): string {
   return document(configuration, config.kubernetes?.kubeProxyPatches ?? []);
 }
 
-function document(configuration: JsonObject, patches: readonly JsonObject[]): string {
-  return `${JSON.stringify(patches.reduce(mergePatch, configuration as unknown), null, 2)}\n`;
+function document(configuration: JsonObject, patches: readonly ConfigPatch[]): string {
+  return `${JSON.stringify(applyPatches(configuration, patches), null, 2)}\n`;
 }

@@ -169,6 +169,62 @@ kubeadmConfigPatches:
   expect(proxy.conntrack.maxPerCore).toBe(0);
 });
 
+test('JSON patches come after merge patches, those of a node after those of the cluster', async () => {
+  const nodes = await nodesOf(`nodes:
+- role: control-plane
+- role: worker
+  kubeadmConfigPatchesJSON6902:
+  - {kind: KubeletConfiguration, patch: '[{"op": "replace", "path": "/maxPods", "value": 9}]'}
+  - {kind: JoinConfiguration, patch: "[{op: replace, path: /nodeRegistration/kubeletExtraArgs/v, value: '4'}]"}
+- role: worker
+kubeadmConfigPatchesJSON6902:
+- group: kubeadm.k8s.io
+  version: v1beta3
+  kind: ClusterConfiguration
+  patch: |
+    - {op: remove, path: /apiServer/extraArgs/event-ttl}
+    - {op: add, path: /scheduler/extraArgs/v, value: "5"}
+    - {op: add, path: /networking/podSubnet, value: 10.1.0.0/16}
+- kind: KubeletConfiguration
+  patch: "[{op: add, path: /maxPods, value: 8}, {op: remove, path: /evictionHard/memory.available}]"
+- kind: KubeProxyConfiguration
+  patch: "[{op: replace, path: /conntrack/min, value: 7}]"
+- kind: JoinConfiguration
+  patch: "[{op: add, path: /nodeRegistration/kubeletExtraArgs/v, value: '3'}]"
+kubeadmConfigPatches:
+- "{kind: ClusterConfiguration, apiServer: {extraArgs: {event-ttl: 5m, v: '1'}}}"
+- "{kind: KubeletConfiguration, maxPods: 20}"
+`);
+  const control = nodes.get('kind-control-plane')!;
+  expect(flagsOf(control, 'kube-apiserver')).not.toContain('--event-ttl=5m');
+  expect(flagsOf(control, 'kube-apiserver')).toContain('--v=1');
+  expect(flagsOf(control, 'kube-scheduler')).toContain('--v=5');
+  expect(flagsOf(control, 'kube-controller-manager')).toContain('--cluster-cidr=10.1.0.0/16');
+  expect(kubeletOf(control).maxPods).toBe(8);
+  expect(kubeletOf(control).evictionHard).not.toHaveProperty('memory.available');
+  expect(kubeletOf(nodes.get('kind-worker')!).maxPods).toBe(9);
+  expect(kubeletOf(nodes.get('kind-worker2')!).maxPods).toBe(8);
+  expect(flagsOf(nodes.get('kind-worker')!, 'kubelet')).toContain('--v=4');
+  expect(flagsOf(nodes.get('kind-worker2')!, 'kubelet')).toContain('--v=3');
+  expect(flagsOf(control, 'kubelet')?.filter((flag) => flag.startsWith('--v='))).toEqual([]);
+  expect(jsonOf(control, '/var/lib/kube-proxy/config.yaml').conntrack.min).toBe(7);
+});
+
+test.each([
+  [
+    `kubeadmConfigPatchesJSON6902: [{kind: KubeletConfiguration, patch: "[{op: remove, path: /nothing}]"}]\n`,
+    'kubeadmConfigPatchesJSON6902[0].patch',
+  ],
+  [
+    'containerdConfigPatchesJSON6902: ["[{op: remove, path: /nothing}]"]\n',
+    'containerdConfigPatchesJSON6902[0]',
+  ],
+])('a JSON patch that does not fit is refused before anything is created: %s', async (body, at) => {
+  const check = engine.check!(await configOf(body), undefined);
+  await expect(check).rejects.toThrow(InputError);
+  await expect(check).rejects.toThrow(`cannot apply ${at}: `);
+});
+
 test('subnets reach the programs that need them', async () => {
   const [files] = (
     await nodesOf('networking: {podSubnet: 10.1.0.0/16, serviceSubnet: 10.2.0.0/20}\n')

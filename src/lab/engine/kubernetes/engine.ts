@@ -4,6 +4,7 @@ import { InputError } from '../../../util/errors.ts';
 import type { ClusterConfig, ExtraArgs } from '../../cluster/config/types.ts';
 import {
   API_PORT,
+  containerdConfig,
   labelsOf,
   type NodeFile,
   PKI,
@@ -55,6 +56,7 @@ export function kubernetesEngine(release: Release, exec: Exec): Engine {
           `cannot create cluster "${config.name}": its nodes are to have ${Math.floor(nodeMemoryBytes / 1024 ** 2)}Mi, which is too little for the control plane of Kubernetes; want at least ${LEAST_MEMORY_MIB}Mi`,
         );
       }
+      checkPatches(config);
       await checkFlags(release, config, exec);
     },
     filesOf: (placed) => [
@@ -65,6 +67,16 @@ export function kubernetesEngine(release: Release, exec: Exec): Engine {
     // Programs of a hundred megabytes: on a busy machine they take a while to be read and to find each other.
     deadlines: { apiServerMs: 180_000, nodesMs: 180_000 },
   };
+}
+
+/** Refuses patches that do not fit the configurations that they are for. @throws InputError */
+function checkPatches(config: ClusterConfig): void {
+  containerdConfig(config.kubernetes?.containerdPatches ?? []);
+  for (const node of config.nodes) {
+    const placed = { config, node: { ...node, address: '' }, memoryBytes: 0 };
+    kubeletConfiguration(placed);
+    kubeProxyConfiguration(placed);
+  }
 }
 
 function kubelet(placed: EngineNode): NodeFile[] {
