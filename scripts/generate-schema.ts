@@ -3,32 +3,37 @@
  * - `src/lab/kubernetes/schema/schema.gen.json`: definition -> field -> type (see `FieldType` in schema.ts), small, read at startup;
  * - `src/lab/kubernetes/schema/schema-docs.gen.json`: the descriptions, read when OpenAPI is asked for.
  *
- * `kubernetes-types` gives fields, what is required, descriptions, quantities and times, and the package a type is in;
- * the models of `@kubernetes/client-node` give what TypeScript's `number` and `string` hide: int32, int64, double, bytes.
+ * The models of `kubernetes-models` (an alias of the client's newest version, generated from the API of Kubernetes 1.36) give
+ * fields, what is required, descriptions and formats. They name no packages and no quantities: `kubernetes-types` does for
+ * what is older than 1.31, the tables below for the rest. `test/real` holds the result against a real API server.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KINDS } from '../src/kube/kinds.ts';
 
+const root = join(import.meta.dir, '..');
+const typesDirectory = join(root, 'node_modules/kubernetes-types');
+const modelsDirectory = join(root, 'node_modules/kubernetes-models/dist/gen/models');
+
+/** Fields since 1.31 that are quantities, or maps of them. */
+const NEW_QUANTITIES = [
+  'core.v1.NodeAllocatableResourceClaimStatus.resources',
+  'core.v1.PodStatus.allocatedResources',
+];
+/** Types since 1.31 that are not in the package of what first refers to them. */
+const NEW_PLACES: Readonly<Record<string, string>> = { FieldSelectorRequirement: 'meta.v1' };
+
 interface Field {
-  /** The type as written in the declaration, white space removed. */
-  written: string;
+  /** As the client's model names it: `V1Container`, `Array<string>`, `{ [key: string]: string; }`. */
+  type: string;
+  format: string;
   required: boolean;
   doc: string;
 }
-interface Declaration {
+interface Model {
   doc: string;
   fields: Map<string, Field>;
 }
-/** One `.d.ts`: what it declares and, for imported names, the module they are from (`core.v1`). */
-interface Module {
-  declarations: Map<string, Declaration>;
-  imports: Map<string, string>;
-}
-
-const root = join(import.meta.dir, '..');
-const typesDirectory = join(root, 'node_modules/kubernetes-types');
-const modelsDirectory = join(root, 'node_modules/@kubernetes/client-node/dist/gen/models');
 
 /** The text of a `/** … *\/` block without its frame. */
 function commentText(block: string): string {
@@ -38,125 +43,129 @@ function commentText(block: string): string {
     .split('\n')
     .map((line) => line.replace(/^\s*\* ?/, ''))
     .join('\n')
+    .replaceAll(/\\(['"\\])/g, '$1')
     .trim();
 }
 
-/** Parses the generated declarations, whose form is regular: imports, doc comments, interfaces of plain fields. */
-function parseModule(text: string): Module {
-  const module: Module = { declarations: new Map(), imports: new Map() };
-  for (const match of text.matchAll(/^import \{ (.*) \} from "\.\.\/(.*)";$/gm)) {
-    for (const name of match[1]!.split(', ')) module.imports.set(name, match[2]!.replace('/', '.'));
-  }
-  for (const match of text.matchAll(
-    /(\/\*\*(?:[^*]|\*(?!\/))*\*\/\n)?^export interface (\w+) \{\n([\s\S]*?)^\}/gm,
-  )) {
-    const fields = new Map<string, Field>();
-    const body = match[3]!;
-    for (const field of body.matchAll(
-      /(?: {4}(\/\*\*(?:[^*]|\*(?!\/))*\*\/)\n)? {4}(?:readonly )?"?([\w$-]+)"?(\?)?: ((?:\{\n.*\n {4}\}|[^\n]*?));\n/g,
-    )) {
-      fields.set(field[2]!, {
-        written: field[4]!.replaceAll(/\s/g, ''),
-        required: field[3] === undefined,
-        doc: commentText(field[1] ?? ''),
-      });
-    }
-    module.declarations.set(match[2]!, { doc: commentText(match[1] ?? ''), fields });
-  }
-  return module;
-}
-
-const modules = new Map<string, Module>();
-function moduleOf(name: string): Module {
-  const known = modules.get(name);
-  if (known !== undefined) return known;
-  const parsed = parseModule(readFileSync(join(typesDirectory, `${name.replace('.', '/')}.d.ts`), 'utf8'));
-  modules.set(name, parsed);
-  return parsed;
-}
-
-/** Field -> number or string format of a client model, read from its attribute map. */
-function formatsOf(definition: string): Map<string, string> {
+/** The model of a definition: of two kinds of one name each has its group in front. */
+function modelOf(definition: string): Model {
   const [group, version, name] = definition.split('.') as [string, string, string];
-  const prefix = version.toUpperCase();
-  const capital = group[0]!.toUpperCase() + group.slice(1);
-  const path = [`${prefix}${name}.js`, `${capital}${prefix}${name}.js`]
+  const own = `${version.toUpperCase()}${name}`;
+  const path = [`${group[0]!.toUpperCase()}${group.slice(1)}${own}`, own]
     .map((file) => join(modelsDirectory, file))
-    .find(existsSync);
-  const formats = new Map<string, string>();
-  if (path === undefined) return formats;
-  const text = readFileSync(path, 'utf8');
-  const map = /attributeTypeMap = (\[[\s\S]*?\n\]);/.exec(text)?.[1];
+    .find((file) => existsSync(`${file}.js`));
+  if (path === undefined) throw new Error(`${definition}: no model in kubernetes-models`);
+  const map = /attributeTypeMap = (\[[\s\S]*?\n?\]);/.exec(readFileSync(`${path}.js`, 'utf8'))?.[1];
   if (map === undefined) throw new Error(`${path}: no attribute map`);
-  for (const attribute of JSON.parse(map) as { baseName: string; format: string }[]) {
-    formats.set(attribute.baseName, attribute.format);
+  const declared = readFileSync(`${path}.d.ts`, 'utf8');
+  const fields = new Map<string, Field>();
+  for (const { name: property, baseName, type, format } of JSON.parse(map) as {
+    name: string;
+    baseName: string;
+    type: string;
+    format: string;
+  }[]) {
+    const declaration = new RegExp(
+      `(/\\*\\*(?:[^*]|\\*(?!/))*\\*/)?\\n    '${property.replace('$', '\\$')}'(\\?)?:`,
+    );
+    const match = declaration.exec(declared);
+    if (match === null) throw new Error(`${path}: ${property} is not declared`);
+    fields.set(baseName, {
+      type,
+      format,
+      required: match[2] === undefined,
+      doc: commentText(match[1] ?? ''),
+    });
   }
-  return formats;
+  const doc = /(\/\*\*(?:[^*]|\*(?!\/))*\*\/)\nexport declare class /.exec(declared)?.[1] ?? '';
+  return { doc: commentText(doc), fields };
 }
 
-/** Fields the client's newer models no longer have, with their formats. */
-const FORMATS_GONE: Record<string, string> = {};
+/** What the older types say and the models do not. */
+const places = new Map<string, string[]>();
+const quantities = new Set(NEW_QUANTITIES);
+/** Descriptions of fields (`core.v1.Pod.spec`): the models have none where the type is another definition. */
+const olderDocs = new Map<string, string>();
+
+function readOlderTypes(module: string): void {
+  const path = join(typesDirectory, `${module.replace('.', '/')}.d.ts`);
+  if (!existsSync(path)) return;
+  for (const [, name, body] of readFileSync(path, 'utf8').matchAll(
+    /^export interface (\w+) \{\n([\s\S]*?)^\}/gm,
+  )) {
+    places.set(name!, [...(places.get(name!) ?? []), module]);
+    for (const [, doc, field, type] of body!.matchAll(
+      /(?: {4}(\/\*\*(?:[^*]|\*(?!\/))*\*\/)\n)? {4}(?:readonly )?"?([\w$-]+)"?\??: ((?:\{\n.*\n {4}\}|[^\n]*?));\n/g,
+    )) {
+      const full = `${module}.${name}.${field}`;
+      olderDocs.set(full, commentText(doc ?? ''));
+      if (/^(Quantity|\{\n.*: Quantity;\n {4}\})$/.test(type!)) quantities.add(full);
+    }
+  }
+}
+for (const group of new Set(['core', 'meta', ...KINDS.map(({ definition }) => definition.split('.')[0]!)])) {
+  for (const version of ['v1', 'v1beta1']) readOlderTypes(`${group}.${version}`);
+}
+
+/** The definition that `model` (`V1Pod`, `CoreV1Event`) is, seen from one of package `from`. */
+function definitionOfModel(model: string, from: string): string {
+  const [, group, version, name] =
+    /^([A-Z][a-z]+)??(V\d+(?:(?:alpha|beta)\d+)?)([A-Z]\w*)$/.exec(model) ?? [];
+  if (version === undefined || name === undefined) throw new Error(`model ${model}: name not understood`);
+  if (group !== undefined) return `${group.toLowerCase()}.${version.toLowerCase()}.${name}`;
+  const known = (places.get(name) ?? []).filter((place) => place.endsWith(`.${version.toLowerCase()}`));
+  const place =
+    NEW_PLACES[name] ??
+    (known.length === 0 || known.includes(from) ? from : known.length === 1 ? known[0] : undefined);
+  if (place === undefined) throw new Error(`model ${model}: in ${known.join(' and ')}`);
+  return `${place}.${name}`;
+}
 
 const schema: Record<string, Record<string, string>> = {};
 const docs: Record<string, [string, Record<string, string>]> = {};
 
-function typeOf(
-  definition: string,
-  module: Module,
-  moduleName: string,
-  field: string,
-  written: string,
-): string {
-  const list = /^Array<(.*)>$/.exec(written);
-  if (list !== null) return `[]${typeOf(definition, module, moduleName, field, list[1]!)}`;
-  const map = /^\{\[name:string\]:(.*);\}$/.exec(written);
-  if (map !== null) return `{}${typeOf(definition, module, moduleName, field, map[1]!)}`;
-  if (/^"/.test(written)) return 'string';
-  switch (written) {
+function typeOf(definition: string, field: string, type: string, format: string): string {
+  const list = /^Array<(.*)>$/.exec(type);
+  if (list !== null) return `[]${typeOf(definition, field, list[1]!, format)}`;
+  const map = /^\{ \[key: string\]: (.*); \}$/.exec(type);
+  if (map !== null) return `{}${typeOf(definition, field, map[1]!, format)}`;
+  switch (type) {
     case 'string':
-      return formatsOf(definition).get(field) === 'byte' ? 'bytes' : 'string';
+      if (quantities.has(`${definition}.${field}`)) return 'quantity';
+      return format === 'byte' ? 'bytes' : 'string';
     case 'boolean':
       return 'bool';
-    case 'number': {
-      const format = formatsOf(definition).get(field) ?? FORMATS_GONE[`${definition}.${field}`];
-      if (format !== 'int32' && format !== 'int64' && format !== 'double') {
-        throw new Error(`${definition}.${field}: a number of unknown format ${JSON.stringify(format)}`);
-      }
-      return format;
-    }
-    case 'number|string':
-    case 'string|number':
+    case 'number':
+      if (format === 'int32' || format === 'int64' || format === 'double') return format;
+      throw new Error(`${definition}.${field}: a number of unknown format ${JSON.stringify(format)}`);
+    case 'IntOrString':
       return 'intOrString';
-    case 'Quantity':
-      return 'quantity';
-    case 'Time':
+    case 'Date':
       return 'time';
-    case 'MicroTime':
+    case 'V1MicroTime':
       return 'microTime';
-    case 'FieldsV1':
-    case 'RawExtension':
+    case 'any':
+    case 'object':
       return 'object';
   }
-  if (!/^\w+$/.test(written)) throw new Error(`${definition}.${field}: type ${written} not understood`);
-  const reference = `${module.imports.get(written) ?? moduleName}.${written}`;
+  const reference = definitionOfModel(type, definition.slice(0, definition.lastIndexOf('.')));
   addDefinition(reference);
   return reference;
 }
 
 function addDefinition(definition: string): void {
   if (schema[definition] !== undefined) return;
-  const [group, version, name] = definition.split('.') as [string, string, string];
-  const moduleName = `${group}.${version}`;
-  const module = moduleOf(moduleName);
-  const declaration = module.declarations.get(name);
-  if (declaration === undefined) throw new Error(`${definition}: not declared in kubernetes-types`);
+  const model = modelOf(definition);
   const fields: Record<string, string> = {};
   const fieldDocs: Record<string, string> = {};
   schema[definition] = fields;
-  docs[definition] = [declaration.doc, fieldDocs];
-  for (const [field, { written, required, doc }] of declaration.fields) {
-    fields[field] = (required ? '!' : '') + typeOf(definition, module, moduleName, field, written);
-    if (doc !== '') fieldDocs[field] = doc;
+  docs[definition] = [model.doc, fieldDocs];
+  for (const [field, { type, format, required, doc }] of model.fields) {
+    fields[field] = (required ? '!' : '') + typeOf(definition, field, type, format);
+    // Of these two the model describes the type, not the field.
+    const own = type === 'IntOrString' || type === 'V1MicroTime' ? '' : doc;
+    const description = own || (olderDocs.get(`${definition}.${field}`) ?? '');
+    if (description !== '') fieldDocs[field] = description;
   }
 }
 

@@ -1120,7 +1120,7 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
     });
 
     test('version', async () => {
-      expect((await api.ask('GET', '/version')).body).toMatchObject({ major: '1', minor: '30' });
+      expect((await api.ask('GET', '/version')).body).toMatchObject({ major: '1', minor: '36' });
     });
   });
 });

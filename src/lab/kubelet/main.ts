@@ -7,8 +7,9 @@ import { realClock } from '../../sys/clock.ts';
 import { realExec } from '../../sys/exec.ts';
 import { readIfExists } from '../../sys/files.ts';
 import { messageOf, UserError } from '../../util/errors.ts';
+import { RELEASE } from '../kubernetes/release.ts';
 import { Kubelet } from './kubelet.ts';
-import { KUBELET_VERSION, readMachine } from './node-status.ts';
+import { readMachine } from './node-status.ts';
 import { serveKubelet } from './server/server.ts';
 import { followManifests } from './static-pods/manifests.ts';
 import { realMounts } from './volumes/mounts.ts';
@@ -21,7 +22,7 @@ export async function main(argv: string[]): Promise<number> {
   const log = (line: string) => process.stderr.write(`${new Date().toISOString()} ${line}\n`);
   const client = new ApiClient({
     ...(await loadKubeconfig(flags.kubeconfig)),
-    userAgent: `hostport-kubelet/${KUBELET_VERSION}`,
+    userAgent: `hostport-kubelet/${RELEASE.version}`,
   });
   const runtime = connectRuntime(flags.runtimeEndpoint);
   const kubelet = new Kubelet({

@@ -2,9 +2,8 @@ import { availableParallelism, release, totalmem } from 'node:os';
 import { timestamp } from '../../kube/time.ts';
 import type { Node, NodeAddress, NodeCondition } from '../../kube/types.ts';
 import { memoryLimit } from '../../sys/cgroups.ts';
+import { RELEASE } from '../kubernetes/release.ts';
 
-/** The Kubernetes whose kubelet this one stands for. */
-export const KUBELET_VERSION = 'v1.30.0';
 /** How many pods a node may run by default (`--max-pods`). */
 const MAX_PODS = 110;
 
@@ -113,7 +112,7 @@ export function nodeStatus(
       containerRuntimeVersion: runtime === undefined ? '' : `${runtime.name}://${runtime.version}`,
       kernelVersion: machine.kernel,
       kubeProxyVersion: '',
-      kubeletVersion: KUBELET_VERSION,
+      kubeletVersion: RELEASE.version,
       machineID: machine.machineId,
       operatingSystem: 'linux',
       osImage: machine.osImage,

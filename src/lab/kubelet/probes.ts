@@ -4,6 +4,7 @@ import type { Container, Pod, Probe } from '../../kube/types.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { messageOf } from '../../util/errors.ts';
+import { RELEASE } from '../kubernetes/release.ts';
 import type { ObservedContainer } from './observe.ts';
 import type { ProbeVerdict } from './plan.ts';
 
@@ -68,7 +69,7 @@ async function httpProbe(
 ): Promise<ProbeResult> {
   const url = httpUrl(action, target);
   const headers: [string, string][] = [
-    ['user-agent', 'kube-probe/1.30'],
+    ['user-agent', `kube-probe/${RELEASE.major}.${RELEASE.minor}`],
     ['accept', '*/*'],
   ];
   for (const { name, value } of action.httpHeaders ?? []) headers.push([name, value]);

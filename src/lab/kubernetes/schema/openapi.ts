@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { KINDS } from '../../../kube/kinds.ts';
+import { RELEASE } from '../release.ts';
 import { reachableFrom, referenceTo, type Schema, schemas } from './openapi-model.ts';
 import { allPaths, type Operation, type Parameter, type Path } from './openapi-paths.ts';
 import { encodeOpenApiV2 } from './openapi-protobuf.ts';
 
-const INFO = { title: 'Kubernetes', version: 'v1.30.0' };
+const INFO = { title: 'Kubernetes', version: RELEASE.version };
 
 function parametersV2(parameters: readonly Parameter[]): Schema[] {
   return parameters.map(({ name, in: place, type, description }) => ({
