@@ -47,6 +47,17 @@ export type {
 
 import type { ObjectMeta } from 'kubernetes-types/meta/v1';
 
+// What the API has got since those types were published, as far as something here uses it.
+declare module 'kubernetes-types/core/v1' {
+  interface PodStatus {
+    /** The `metadata.generation` of the pod that this status is about. */
+    observedGeneration?: number;
+  }
+  interface PodCondition {
+    observedGeneration?: number;
+  }
+}
+
 /** Any API object: what every kind has. */
 export interface KubeObject {
   apiVersion?: string;

@@ -770,6 +770,40 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
       expect((await api.ask('GET', `${core}/pods/p`)).status).toBe(404);
     });
 
+    test('generation of a pod: 1, then one more for each change of its spec and for its deletion', async () => {
+      const { core } = await space();
+      const created = await api.must('POST', `${core}/pods`, pod('p', {}, { generation: 100 }));
+      expect(created.metadata.generation).toBe(1);
+      const binding = { metadata: { name: 'p' }, target: { kind: 'Node', name: 'worker' } };
+      await api.must('POST', `${core}/pods/p/binding`, binding);
+      const headers = { 'content-type': 'application/merge-patch+json' };
+      const labelled = { metadata: { labels: { a: 'b' }, generation: 7 } };
+      const same = await api.must('PATCH', `${core}/pods/p`, labelled, { headers });
+      expect(same.metadata.generation).toBe(1);
+      const shorter = { spec: { activeDeadlineSeconds: 600 } };
+      const changed = await api.must('PATCH', `${core}/pods/p`, shorter, { headers });
+      expect(changed.metadata.generation).toBe(2);
+      const deleted = await api.must('DELETE', `${core}/pods/p`, { gracePeriodSeconds: 60 });
+      expect(deleted.metadata.generation).toBe(3);
+    });
+
+    test('a writer of a pod’s status that knows no observedGeneration leaves it as it was', async () => {
+      const { core } = await space();
+      await api.must('POST', `${core}/pods`, pod('p'));
+      const status = {
+        observedGeneration: 1,
+        conditions: [{ type: 'Ready', status: 'False', observedGeneration: 1 }],
+      };
+      const headers = { 'content-type': 'application/merge-patch+json' };
+      await api.must('PATCH', `${core}/pods/p/status`, { status }, { headers });
+      const ready = { observedGeneration: null, conditions: [{ type: 'Ready', status: 'True' }] };
+      const after = await api.must('PATCH', `${core}/pods/p/status`, { status: ready }, { headers });
+      expect(after.status).toMatchObject({
+        observedGeneration: 1,
+        conditions: [{ type: 'Ready', status: 'True', observedGeneration: 1 }],
+      });
+    });
+
     test('scale', async () => {
       const { apps } = await space();
       await api.must('POST', `${apps}/deployments`, deployment('d'));

@@ -1,3 +1,4 @@
+import { conditionOf } from '../../kube/conditions.ts';
 import type { KindInfo } from '../../kube/kinds.ts';
 import { qosClass } from '../../kube/pods.ts';
 import type { Pod } from '../../kube/types.ts';
@@ -5,6 +6,7 @@ import { type ApiObject, sameJson } from './objects.ts';
 
 /** Kinds whose `metadata.generation` counts changes of what is wanted. */
 const COUNTS_GENERATION = new Set([
+  'Pod',
   'Deployment',
   'ReplicaSet',
   'ReplicationController',
@@ -79,6 +81,7 @@ export function prepareUpdate(info: KindInfo, object: ApiObject, old: ApiObject,
       meta.labels = before.labels;
       meta.annotations = before.annotations;
     }
+    if (info.kind === 'Pod') keepObservedGeneration(object as Pod, old as Pod);
     return;
   }
   if (info.kind === 'Namespace') {
@@ -89,8 +92,22 @@ export function prepareUpdate(info: KindInfo, object: ApiObject, old: ApiObject,
   if (info.kind === 'Secret') foldStringData(object);
   // A binding says in the status that the pod is scheduled.
   if (hasStatus(info) && subresource !== 'binding') object.status = old.status;
-  if (COUNTS_GENERATION.has(info.kind) && !sameJson(wanted(object), wanted(old))) {
+  // A binding only carries out what was wanted before.
+  if (
+    COUNTS_GENERATION.has(info.kind) &&
+    subresource !== 'binding' &&
+    !sameJson(wanted(object), wanted(old))
+  ) {
     meta.generation = (before.generation ?? 0) + 1;
+  }
+}
+
+/** A writer of a status that knows nothing of observed generations leaves them. */
+function keepObservedGeneration({ status }: Pod, old: Pod): void {
+  if (status === undefined) return;
+  status.observedGeneration ||= old.status?.observedGeneration;
+  for (const condition of status.conditions ?? []) {
+    condition.observedGeneration ||= conditionOf(old.status, condition.type)?.observedGeneration;
   }
 }
 

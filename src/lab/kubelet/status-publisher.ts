@@ -7,6 +7,7 @@ import { Backoff } from '../../util/backoff.ts';
 
 /** Fields of a pod's status that are the kubelet's: one that it no longer sets is removed from the API. */
 const OWN_FIELDS = [
+  'observedGeneration',
   'phase',
   'conditions',
   'reason',

@@ -56,6 +56,12 @@ function status(of: Pod, observed: Partial<ObservedPod>, over: Partial<StatusInp
 const conditions = (of: PodStatus) =>
   Object.fromEntries((of.conditions ?? []).map(({ type, status: holds }) => [type, holds]));
 
+test('the status and its conditions say which generation of the pod they are about', () => {
+  const seen = status({ ...pod(), metadata: { ...pod().metadata, generation: 3 } }, up);
+  expect(seen.observedGeneration).toBe(3);
+  expect(new Set(seen.conditions!.map(({ observedGeneration }) => observedGeneration))).toEqual(new Set([3]));
+});
+
 describe('phase', () => {
   const ended = (exitCode: number) => ({ ...up, containers: [run({ state: 'exited', exitCode })] });
   test.each([

@@ -92,7 +92,8 @@ export function podStatus(input: StatusInput): PodStatus {
     reason: 'ContainersNotInitialized',
     message: `containers with incomplete status: [${incomplete.map(({ name }) => name).join(' ')}]`,
   };
-  const conditions = mergeConditions(pod.status?.conditions ?? [], now, [
+  const observedGeneration = pod.metadata?.generation;
+  const own = [
     condition('PodReadyToStartContainers', sandbox !== undefined, {}),
     condition(
       'Initialized',
@@ -103,9 +104,11 @@ export function podStatus(input: StatusInput): PodStatus {
     condition('Ready', ready && gates.length === 0, gated),
     condition('ContainersReady', ready, notReady),
     condition('PodScheduled', true, {}),
-  ]);
+  ].map((one) => (observedGeneration === undefined ? one : { ...one, observedGeneration }));
+  const conditions = mergeConditions(pod.status?.conditions ?? [], now, own);
 
   return {
+    ...(observedGeneration === undefined ? {} : { observedGeneration }),
     phase,
     conditions,
     ...(input.failure ?? {}),

@@ -228,7 +228,16 @@ export class Scheduler {
         : timestamp(this.#clock.now());
     const patch = {
       metadata: { uid: pod.metadata!.uid },
-      status: { conditions: [{ ...wanted, lastProbeTime: null, lastTransitionTime }] },
+      status: {
+        conditions: [
+          {
+            ...wanted,
+            observedGeneration: pod.metadata?.generation,
+            lastProbeTime: null,
+            lastTransitionTime,
+          },
+        ],
+      },
     };
     try {
       await this.#client.patch(
