@@ -17,6 +17,16 @@ import { realPart, realParts } from './real/parts.ts';
 
 const progress = terminalProgress(process.stderr);
 
+/** The parts of these names, each after those that it needs. */
+async function partsOf(names: readonly string[]): Promise<Part[]> {
+  const chosen = new Map<string, Part>();
+  for (const name of names) {
+    const part = await realPart(name);
+    for (const each of [...(part.needs ?? []), part]) chosen.set(each.name, each);
+  }
+  return [...chosen.values()];
+}
+
 async function list(parts: readonly Part[]): Promise<void> {
   for (const part of parts) {
     const built = await builtPart(part);
@@ -37,24 +47,33 @@ async function buildAll(parts: readonly Part[], signal: AbortSignal): Promise<vo
     console.log(`all of it is built, in ${cacheRoot()}: ${parts.map(({ name }) => name).join(', ')}`);
     return;
   }
-  const lock = tryFileLock(join(cacheRoot(), 'real.lock'), `process ${process.pid}`);
-  if ('heldBy' in lock) throw new UserError(`cannot build: ${lock.heldBy} does it already`);
   let done = parts.length - missing.length;
   try {
     for (const part of missing) {
-      progress.note(`Building ${part.name} ${part.version}: about ${part.cost}`);
-      const built = await buildPart(part, await goFor(part, signal), { exec: realExec, progress, signal });
-      console.log(`${part.name} ${part.version}: ${words(part, built)}`);
+      await buildLocked(part, signal);
       done++;
     }
   } finally {
-    lock.release();
     console.log(`built ${done} of ${parts.length} parts`);
   }
 }
 
-function goFor(part: Part, signal: AbortSignal): Promise<string> {
-  return ensureGo(goWanted(part.goMod), {
+/** Different parts may be built at the same time, one part only once. */
+async function buildLocked(part: Part, signal: AbortSignal): Promise<void> {
+  const lock = tryFileLock(join(cacheRoot(), `${part.name}.lock`), `process ${process.pid}`);
+  if ('heldBy' in lock) throw new UserError(`cannot build ${part.name}: ${lock.heldBy} builds it already`);
+  try {
+    progress.note(`Building ${part.name} ${part.version}: about ${part.cost}`);
+    const go = (goMod: string) => goFor(goMod, signal);
+    const built = await buildPart(part, { exec: realExec, progress, signal, go });
+    console.log(`${part.name} ${part.version}: ${words(part, built)}`);
+  } finally {
+    lock.release();
+  }
+}
+
+function goFor(goMod: string, signal: AbortSignal): Promise<string> {
+  return ensureGo(goWanted(goMod), {
     exec: realExec,
     cache: join(cacheRoot(), 'go'),
     canInstall: process.getuid?.() === 0 && existsSync('/usr/bin/apt-get'),
@@ -67,8 +86,7 @@ try {
   await interruptible(async (signal) => {
     const given = process.argv.slice(2);
     if (given[0] === '--list') await list(await realParts());
-    else
-      await buildAll(given.length === 0 ? await realParts() : await Promise.all(given.map(realPart)), signal);
+    else await buildAll(given.length === 0 ? await realParts() : await partsOf(given), signal);
   });
 } catch (error) {
   process.stderr.write(`ERROR: ${messageOf(error)}\n`);

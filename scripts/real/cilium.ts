@@ -54,7 +54,6 @@ export async function ciliumParts(root: string, cache = cacheRoot()): Promise<Pa
     program('cilium-dbg', 'cilium-dbg', '3 minutes of one processor after cilium-agent'),
     program('cilium-cni', 'plugins/cilium-cni', '1 minute of one processor after cilium-agent'),
     program('cilium-mount', 'tools/mount', 'seconds'),
-    program('cilium-sysctlfix', 'tools/sysctlfix', 'seconds'),
     program('cilium-operator-generic', 'operator', '5 minutes of one processor after cilium-agent', [
       'ipam_provider_operator',
     ]),
@@ -70,11 +69,11 @@ function sources(module: GoModule, cache: string): Part {
     directory,
     files: Object.keys(SOURCES).map((name) => `sources/${name}`),
     digest: digestOf(module.digest, SOURCES),
-    goMod: module.goMod,
     cost: 'a download of 40 MB',
-    async build(go, { exec, progress, signal }) {
-      await progress.step("Copying Cilium's sources for the kernel, and its chart", async () => {
-        const said = await runGo(go, ['mod', 'download', '-json', CILIUM], module, exec, signal);
+    async build(context) {
+      const go = await context.go(module.goMod);
+      await context.progress.step("Copying Cilium's sources for the kernel, and its chart", async () => {
+        const said = await runGo(go, ['mod', 'download', '-json', CILIUM], module, context);
         const { Dir: from } = JSON.parse(said) as { Dir: string };
         const fresh = join(directory, '.sources.new');
         await rm(fresh, { recursive: true, force: true });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { link, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheRoot } from '../../src/lab/engine/kubernetes/release-cache.ts';
-import { type Exec, output } from '../../src/sys/exec.ts';
+import { output } from '../../src/sys/exec.ts';
 import type { GoModule } from './go-module.ts';
 import type { BuildContext, Part } from './part.ts';
 
@@ -42,10 +42,11 @@ export function goProgram(program: GoProgram, cache = cacheRoot()): Part {
     directory,
     files: names,
     digest: digestOf(module.digest, program.package, names, command, linker, env ?? {}),
-    goMod: module.goMod,
     cost: program.cost,
-    async build(go, { exec, progress, signal }) {
-      const run = (...words: string[]) => runGo(go, words, module, exec, signal, env);
+    async build(context) {
+      const { progress } = context;
+      const go = await context.go(module.goMod);
+      const run = (...words: string[]) => runGo(go, words, module, context, env);
       await progress.step(`Downloading modules of ${name}`, () => run('mod', 'download'));
       for (const [what, path] of before ?? []) {
         await progress.step(`Compiling ${what}`, () => run(...command, path));
@@ -71,8 +72,7 @@ export function runGo(
   go: string,
   words: readonly string[],
   { directory }: GoModule,
-  exec: Exec,
-  signal: BuildContext['signal'],
+  { exec, signal }: BuildContext,
   env: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   return output(exec, [go, ...words], {

@@ -1,4 +1,4 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Progress } from '../../src/lab/cluster/progress.ts';
 import type { Exec } from '../../src/sys/exec.ts';
@@ -9,6 +9,8 @@ export interface BuildContext {
   exec: Exec;
   progress: Progress;
   signal: AbortSignal;
+  /** The `go` command to build with, which a go.mod asks for; it is installed or downloaded where there is none. */
+  go(goMod: string): Promise<string>;
 }
 
 /** Something that `make real` puts into the user's cache, by itself: built again when what it is made from changes. */
@@ -21,14 +23,14 @@ export interface Part {
   directory: string;
   /** What it puts there. The first is what counts for its size. */
   files: readonly string[];
+  /** Parts that have to be built before. */
+  needs?: readonly Part[];
   /** Identity of everything that it is made from. */
   digest: string;
-  /** Text of the go.mod that says which Go is needed. */
-  goMod: string;
   /** What to expect of a build with nothing in Go's cache, for people. */
   cost: string;
-  /** Puts the files into the directory, in the place of older ones. `go` is the command to build with. */
-  build(go: string, context: BuildContext): Promise<void>;
+  /** Puts the files into the directory, in the place of older ones. */
+  build(context: BuildContext): Promise<void>;
 }
 
 /** What is known of a part that has been built. */
@@ -50,19 +52,32 @@ export async function builtPart(part: Part): Promise<Built | undefined> {
 }
 
 /** Builds a part, and writes down that it is there when it is. */
-export async function buildPart(part: Part, go: string, context: BuildContext): Promise<Built> {
+export async function buildPart(part: Part, context: BuildContext): Promise<Built> {
   const began = performance.now();
   await mkdir(part.directory, { recursive: true });
   await rm(stampOf(part), { force: true });
-  await part.build(go, context);
-  const { size } = await stat(join(part.directory, part.files[0]!));
+  await part.build(context);
+  const bytes = await bytesOf(join(part.directory, part.files[0]!));
   const built = {
     digest: part.digest,
     seconds: Math.round((performance.now() - began) / 1000),
-    bytes: size,
+    bytes,
   };
   await writeFileAtomic(stampOf(part), `${JSON.stringify(built)}\n`);
   return built;
+}
+
+/** Of a file, or of all files below a directory; names of a file count once. */
+async function bytesOf(path: string): Promise<number> {
+  const found = await lstat(path);
+  if (!found.isDirectory()) return found.size;
+  const sizes = new Map<number, number>();
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const { ino, size } = await lstat(join(entry.parentPath, entry.name));
+    sizes.set(ino, size);
+  }
+  return sizes.values().reduce((sum, size) => sum + size, 0);
 }
 
 /** Written last. */

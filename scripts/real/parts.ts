@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { UserError } from '../../src/util/errors.ts';
 import { ciliumParts } from './cilium.ts';
+import { ciliumImages } from './cilium-images.ts';
+import { debianPart } from './debian.ts';
 import { helmPart } from './helm.ts';
 import { kubernetesPart } from './kubernetes.ts';
 import type { Part } from './part.ts';
@@ -10,7 +12,8 @@ const ROOT = join(import.meta.dir, '../../real');
 
 /** Everything that `make real` builds, in the order in which it does. */
 export async function realParts(root = ROOT): Promise<Part[]> {
-  return [await kubernetesPart(root), await helmPart(root), ...(await ciliumParts(root))];
+  const cilium = [...(await ciliumParts(root)), await debianPart()];
+  return [await kubernetesPart(root), ...cilium, ciliumImages(cilium), await helmPart(root)];
 }
 
 /** A part by its name. */
