@@ -37,12 +37,18 @@ export class BadHandshake extends Error {
  */
 export function remoteCommandProtocol(request: IncomingMessage): string | undefined {
   if (request.headers.upgrade?.toLowerCase() !== 'websocket') return undefined;
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+  const offered = offeredProtocols(request);
   return PROTOCOLS.find((protocol) => offered.includes(protocol));
 }
 
+/** The subprotocols that a WebSocket client offers, best first. */
+export function offeredProtocols(request: IncomingMessage): string[] {
+  const names = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+  return names.filter((name) => name !== '');
+}
+
 /** Whether a request is a WebSocket handshake (RFC 6455, 4.2.1). */
-function isHandshake(request: IncomingMessage): boolean {
+export function isHandshake(request: IncomingMessage): boolean {
   const { upgrade, 'sec-websocket-key': key, 'sec-websocket-version': version } = request.headers;
   const valid = request.method === 'GET' && upgrade?.toLowerCase() === 'websocket' && version === '13';
   return valid && key !== undefined && /^[+/0-9A-Za-z]{22}==$/.test(key);

@@ -26,7 +26,7 @@ export class WebSocketConnection {
     this.#stream.on('error', () => {});
   }
 
-  /** Answers a valid handshake with `protocol`. Throws when the connection has ended meanwhile. */
+  /** Answers a valid handshake with `protocol` ('' for none). Throws when the connection has ended meanwhile. */
   static accept(
     request: IncomingMessage,
     socket: Duplex,
@@ -56,6 +56,13 @@ export class WebSocketConnection {
   send(...parts: Uint8Array[]): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#socket.send(Buffer.concat(parts), (error) => (error ? reject(error) : resolve()));
+    return promise;
+  }
+
+  /** Sends one text message; resolves as {@link send} does. */
+  sendText(text: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#socket.send(text, (error) => (error ? reject(error) : resolve()));
     return promise;
   }
 

@@ -5,7 +5,7 @@ declare module 'ws-of-npm' {
   import type { Duplex, DuplexOptions } from 'node:stream';
 
   export class WebSocket extends EventEmitter {
-    send(data: Uint8Array, done: (error?: Error) => void): void;
+    send(data: Uint8Array | string, done: (error?: Error) => void): void;
     close(code: number, reason?: string): void;
     terminate(): void;
   }

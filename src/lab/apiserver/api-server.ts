@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { type KindInfo, kindByPlural, subresourceOf } from '../../kube/kinds.ts';
+import { byteStreamProtocol, serveByteStreamWebSocket } from '../../kube/streaming/byte-stream.ts';
 import {
   BadHandshake,
+  offeredProtocols,
   remoteCommandProtocol,
   serveRemoteCommandWebSocket,
 } from '../../kube/streaming/remote-command.ts';
@@ -44,6 +46,7 @@ const OWN_KIND = new Set(['', 'status', 'finalize']);
 /** How long a request waits for a server that has just been started. */
 const START_WAIT_MS = 5000;
 const STREAMING = new Set(['exec', 'attach', 'portforward']);
+const NO_UPGRADE = 'only exec, attach, portforward and log of a pod can be upgraded';
 
 export interface ApiServerDependencies {
   authenticator: Authenticator;
@@ -110,14 +113,16 @@ export class ApiServer {
       const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
       const user = await this.#userOf(request);
       const path = info?.resource;
-      if (
-        info === undefined ||
-        path === undefined ||
-        path.plural !== 'pods' ||
-        !STREAMING.has(path.subresource)
-      ) {
-        throw badRequest('only exec, attach and portforward of a pod can be upgraded');
+      if (info === undefined || path?.plural !== 'pods') throw badRequest(NO_UPGRADE);
+      if (path.subresource === 'log') {
+        if (byteStreamProtocol(request) === undefined) throw badRequest(NO_UPGRADE);
+        this.#authorize(info, user);
+        const target = await this.#its.subresources.logTarget(path, info.query);
+        const open = async () =>
+          target === undefined ? Readable.from([]) : this.#its.kubelets.read(target.address, target.path);
+        return await serveByteStreamWebSocket(request, socket, head, open);
       }
+      if (!STREAMING.has(path.subresource)) throw badRequest(NO_UPGRADE);
       // Every stream changes something: the verb is create, also for a WebSocket, which begins with a GET.
       this.#authorize({ ...info, verb: 'create' }, user);
       const { address, path: kubeletPath } = await this.#its.subresources.streamTarget(path, info.query);
@@ -129,10 +134,11 @@ export class ApiServer {
           headers: {},
         });
       }
-      if (String(request.headers.upgrade).toLowerCase() === 'websocket') {
-        // Clients take this for what it is and ask again for SPDY.
+      if (offeredProtocols(request).some((protocol) => protocol.startsWith('SPDY/'))) {
+        // SPDY inside a WebSocket. Clients take this for what it is and ask again for SPDY itself.
         throw badRequest('no WebSocket subprotocol that was asked for is served');
       }
+      // Runtimes speak SPDY and the first WebSocket protocols, `channel.k8s.io` and its kin, themselves.
       await this.#its.kubelets.upgrade(request, socket, head, address, kubeletPath);
     } catch (error) {
       refuseUpgrade(socket, this.#statusOf(error, request));

@@ -146,15 +146,20 @@ describe('through the API server to a kubelet', () => {
   /** Asks for an upgrade, says `word!` once it is granted, and returns everything that came back. */
   function upgrade(
     path: string,
-    options: { token?: string; protocol?: string; head?: string } = {},
+    options: { token?: string; protocol?: string; head?: string; subprotocol?: string } = {},
   ): Promise<string> {
-    const { token = 'admin', protocol = 'SPDY/3.1', head = '' } = options;
+    const { token = 'admin', protocol = 'SPDY/3.1', head = '', subprotocol } = options;
+    const handshake =
+      protocol !== 'websocket'
+        ? ''
+        : 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n' +
+          (subprotocol === undefined ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`);
     const { hostname, port } = new URL(api.url);
     return new Promise((resolve, reject) => {
       let text = '';
       const socket = connect({ host: hostname, port: Number(port), ca: api.ca.certPem }, () => {
         socket.write(
-          `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n${head}`,
+          `${handshake === '' ? 'POST' : 'GET'} ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${handshake}\r\n${head}`,
         );
       });
       let said = head !== '';
@@ -176,6 +181,33 @@ describe('through the API server to a kubelet', () => {
     expect(text).toContain('Upgrade: SPDY/3.1');
     expect(text).toEndWith('\r\n\r\nhello word!');
     expect(heard).toContain('POST /exec/default/p/main?output=1&command=ls SPDY/3.1');
+  });
+
+  test.each(['channel.k8s.io', 'base64.channel.k8s.io', undefined])(
+    'exec over a WebSocket of %p is the runtime’s to speak',
+    async (subprotocol) => {
+      const text = await upgrade(`${base}/p/exec?command=ls`, { protocol: 'websocket', subprotocol });
+      expect(text).toEndWith('\r\n\r\nhello word!');
+      expect(heard).toContain('GET /exec/default/p/main?command=ls websocket');
+    },
+  );
+
+  test.each([
+    { path: 'p', log: 'one\ntwo\n' },
+    { path: 'unbound', log: '' },
+  ])('the log of $path over a WebSocket', async ({ path, log }) => {
+    const url = `${api.url.replace('https:', 'wss:')}${base}/${path}/log`;
+    const socket = new WebSocket(url, {
+      headers: { authorization: 'Bearer admin' },
+      protocols: ['binary.k8s.io'],
+      tls: { ca: api.ca.certPem },
+    } as never);
+    socket.binaryType = 'arraybuffer';
+    const messages: Buffer[] = [];
+    socket.addEventListener('message', ({ data }) => messages.push(Buffer.from(data as ArrayBuffer)));
+    const { code } = await new Promise<CloseEvent>((resolve) => socket.addEventListener('close', resolve));
+    expect(code).toBe(1000);
+    expect(Buffer.concat(messages).toString()).toBe(log);
   });
 
   test.each([
@@ -219,14 +251,35 @@ describe('through the API server to a kubelet', () => {
       path: `${base}/p/log`,
       options: {},
       status: 400,
-      text: 'only exec, attach and portforward',
+      text: 'only exec, attach, portforward and log',
     },
     {
       name: 'a WebSocket of an unknown kind',
       path: `${base}/p/exec?command=ls`,
-      options: { protocol: 'websocket' },
+      options: { protocol: 'websocket', subprotocol: 'SPDY/3.1+portforward.k8s.io' },
       status: 400,
       text: 'no WebSocket subprotocol',
+    },
+    {
+      name: 'a log as a WebSocket of an unknown kind',
+      path: `${base}/p/log`,
+      options: { protocol: 'websocket', subprotocol: 'text.k8s.io' },
+      status: 400,
+      text: 'only exec, attach, portforward and log',
+    },
+    {
+      name: 'a log for one who may not',
+      path: `${base}/p/log`,
+      options: { protocol: 'websocket', token: 'bob' },
+      status: 403,
+      text: 'User \\"bob\\" cannot get resource \\"pods/log\\"',
+    },
+    {
+      name: 'a log that the kubelet refuses',
+      path: `${base}/p/log?previous=true`,
+      options: { protocol: 'websocket' },
+      status: 400,
+      text: 'previous terminated container',
     },
   ])('an upgrade for $name: $status', async ({ path, options, status, text }) => {
     const answer = await upgrade(path, options);

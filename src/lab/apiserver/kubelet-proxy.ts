@@ -99,32 +99,31 @@ export class KubeletProxy {
   }
 
   /** Answers with what the kubelet answers, as it comes (logs that are followed never end by themselves). */
-  stream(exchange: Exchange, address: KubeletAddress, path: string): Promise<void> {
+  async stream(exchange: Exchange, address: KubeletAddress, path: string): Promise<void> {
     const { response, signal } = exchange;
+    const answer = await this.read(address, path, signal);
+    response.writeHead(answer.statusCode ?? 200, {
+      'content-type': answer.headers['content-type'] ?? 'text/plain',
+    });
+    response.flushHeaders();
+    const closed = new Promise<void>((resolve) => answer.on('close', () => resolve()));
+    answer.on('error', () => response.destroy());
+    answer.pipe(response);
+    await closed;
+  }
+
+  /** What a kubelet answers to a GET, until `signal` aborts. Rejects when it refuses or cannot be reached. */
+  read(address: KubeletAddress, path: string, signal?: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const request = this.#open(address, path, 'GET', {});
-      signal.addEventListener('abort', () => request.destroy(), { once: true });
-      request.on('error', (cause) => {
-        if (response.headersSent) {
-          response.destroy();
-          resolve();
-        } else reject(dialError(address, path, cause));
-      });
+      signal?.addEventListener('abort', () => request.destroy(), { once: true });
+      request.on('error', (cause) => reject(dialError(address, path, cause)));
       request.on('response', (answer) => {
-        if ((answer.statusCode ?? 500) >= 400) {
-          void refusalText(answer).then(
-            (text) => reject(kubeletRefusal(answer.statusCode ?? 500, text)),
-            reject,
-          );
-          return;
-        }
-        response.writeHead(answer.statusCode ?? 200, {
-          'content-type': answer.headers['content-type'] ?? 'text/plain',
-        });
-        response.flushHeaders();
-        answer.on('error', () => response.destroy());
-        answer.on('close', () => resolve());
-        answer.pipe(response);
+        if ((answer.statusCode ?? 500) < 400) return resolve(answer);
+        void refusalText(answer).then(
+          (text) => reject(kubeletRefusal(answer.statusCode ?? 500, text)),
+          reject,
+        );
       });
       request.end();
     });

@@ -75,6 +75,17 @@ export class SubresourceHandler {
     }
   }
 
+  /** Where the log of a pod is; undefined for a pod that has no node, whose log is empty. */
+  async logTarget(
+    path: ResourcePath,
+    query: URLSearchParams,
+  ): Promise<{ address: KubeletAddress; path: string } | undefined> {
+    const pod = (await this.#store.get(podKind, path.namespace, path.name)) as unknown as Pod;
+    const kubelet = kubeletPath(pod, 'log', query);
+    if (!pod.spec?.nodeName) return undefined;
+    return { address: await this.#kubeletOf(pod.spec.nodeName), path: kubelet };
+  }
+
   /** Where an upgrade of a pod's `exec`, `attach` or `portforward` goes. */
   async streamTarget(
     path: ResourcePath,
@@ -263,10 +274,9 @@ export class SubresourceHandler {
 
   async #log(exchange: Exchange, path: ResourcePath): Promise<void> {
     if (exchange.info.verb !== 'get') throw methodNotAllowed();
-    const pod = (await this.#store.get(podKind, path.namespace, path.name)) as unknown as Pod;
-    const kubelet = kubeletPath(pod, 'log', exchange.info.query);
-    if (!pod.spec?.nodeName) return sendEmptyLog(exchange);
-    await this.#kubelets.stream(exchange, await this.#kubeletOf(pod.spec.nodeName), kubelet);
+    const target = await this.logTarget(path, exchange.info.query);
+    if (target === undefined) return sendEmptyLog(exchange);
+    await this.#kubelets.stream(exchange, target.address, target.path);
   }
 
   async #kubeletOf(nodeName: string): Promise<KubeletAddress> {
