@@ -215,7 +215,12 @@ export class ApiServer {
       throw badRequest('an empty namespace may not be set during creation');
     }
     const check: WriteCheck = async (object, old) => {
-      await this.#its.nodeRestriction.check(attributes, object, old);
+      const creates = exchange.info.verb === 'patch' && object !== undefined && old === undefined;
+      // An apply of what is not there creates it, which is a right of its own.
+      const needs = creates
+        ? this.#authorize({ ...exchange.info, verb: 'create' }, exchange.user)
+        : attributes;
+      await this.#its.nodeRestriction.check(needs, object, old);
       if (object !== undefined) await this.#its.escalation.check(attributes, kind, object, old);
     };
     if (kind.role === 'posted') {

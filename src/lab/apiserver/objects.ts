@@ -39,8 +39,8 @@ export function decodeStored(info: KindInfo, value: string, revision: number): A
 
 /** The text to store: without resourceVersion, which is the revision, and in the kind's storage version. */
 export function encodeStored(info: KindInfo, object: ApiObject): string {
-  const { resourceVersion: _, selfLink: __, managedFields: ___, ...metadata } = object.metadata;
-  const { apiVersion: ____, kind: _____, metadata: ______, ...rest } = object;
+  const { resourceVersion: _, selfLink: __, ...metadata } = object.metadata;
+  const { apiVersion: ___, kind: ____, metadata: _____, ...rest } = object;
   const storage = { group: info.storageGroup, version: info.storageVersion };
   return JSON.stringify({ kind: info.kind, apiVersion: groupVersionOf(storage), metadata, ...rest });
 }

@@ -1,5 +1,6 @@
 import type { KindInfo } from '../../kube/kinds.ts';
 import { jsonPatch, mergePatch, PatchError, strategicMergePatch } from '../kubernetes/patch/index.ts';
+import { APPLY_TYPE } from './applying.ts';
 import { invalidField } from './field-errors.ts';
 import type { ApiObject } from './objects.ts';
 import { badRequest, invalid, StatusError } from './status-error.ts';
@@ -11,17 +12,11 @@ const TYPES = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  APPLY_TYPE,
 ];
 
 /** Reads the patch in a body. Throws 415 for a type that is not served, BadRequest for a body that is not JSON. */
 export async function parsePatch(kind: KindInfo, contentType: string, body: Buffer): Promise<Patch> {
-  if (contentType.startsWith('application/apply-patch')) {
-    throw new StatusError(
-      415,
-      'UnsupportedMediaType',
-      'server-side apply is not served by this API server: use client-side apply (kubectl apply --server-side=false)',
-    );
-  }
   if (!TYPES.includes(contentType)) {
     throw new StatusError(
       415,

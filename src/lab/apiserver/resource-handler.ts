@@ -1,7 +1,9 @@
 import type { KindInfo } from '../../kube/kinds.ts';
+import { APPLY_TYPE, apply, parseConfiguration } from './applying.ts';
 import { checkFields, decodeObject, dryRunOf, fieldValidationOf } from './decoding.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { answer, contentTypeOf, type Exchange, parseBody, readBody } from './exchange.ts';
+import { writingOf } from './field-tracking.ts';
 import { negotiate } from './negotiation.ts';
 import { type ApiObject, targetOf } from './objects.ts';
 import { parsePatch, patchResultError } from './patching.ts';
@@ -12,6 +14,7 @@ import { selectionOf } from './selection.ts';
 import { badRequest, methodNotAllowed, StatusError } from './status-error.ts';
 import { parseResourceVersion, serveWatch } from './watch-handler.ts';
 import type { WatchHub } from './watch-hub.ts';
+import { applyOptionsOf, managerOf, refuseForce } from './write-options.ts';
 
 /** Kinds whose deletion answers with the object and not with a Status, as in Kubernetes. */
 const RETURNS_DELETED = new Set(['Pod', 'Service', 'ServiceAccount']);
@@ -103,15 +106,21 @@ export class ResourceHandler {
     const body = await parseBody(exchange.request, await readBody(exchange.request));
     const object = decodeObject(kind, body, fieldValidationOf(query), exchange.warnings);
     checkIdentity(kind, object, path.namespace, path.name);
-    const created = await this.#store.create(kind, path.namespace, object, { dryRun, check });
+    const writer = { manager: managerOf(exchange, 'CreateOptions'), subresource: '' };
+    const created = await this.#store.create(kind, path.namespace, object, { dryRun, check, writer });
     await answer(exchange, 201, present(kind, created, how), how.format);
   }
 
   async #change(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
     const { verb, query } = exchange.info;
+    if (verb === 'patch' && contentTypeOf(exchange.request) === APPLY_TYPE) {
+      return await this.#apply(exchange, kind, path, check);
+    }
     const how = presentationOf(exchange);
     const dryRun = dryRunOf(query.getAll('dryRun'));
     const validation = fieldValidationOf(query);
+    const manager = managerOf(exchange, verb === 'update' ? 'UpdateOptions' : 'PatchOptions');
+    if (verb === 'patch') refuseForce(exchange);
     const body = await readBody(exchange.request);
     let change: (current: ApiObject) => ApiObject;
     if (verb === 'update') {
@@ -135,9 +144,33 @@ export class ResourceHandler {
         return object;
       };
     }
-    const options = { subresource: path.subresource, dryRun, check };
+    const { subresource } = path;
+    const options = { subresource, dryRun, check, writer: { manager, subresource } };
     const changed = await this.#store.update(kind, path.namespace, path.name, change, options);
     await answer(exchange, 200, present(kind, changed, how), how.format);
+  }
+
+  /** Server-side apply: changes an object, or creates it, to have what the configuration says. */
+  async #apply(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
+    const { query } = exchange.info;
+    const how = presentationOf(exchange);
+    const dryRun = dryRunOf(query.getAll('dryRun'));
+    const options = applyOptionsOf(exchange);
+    const { namespace, name, subresource } = path;
+    const body = await readBody(exchange.request);
+    const config = await parseConfiguration(body, fieldValidationOf(query), exchange.warnings);
+    const change = (live: ApiObject | undefined) => {
+      const writing = writingOf(kind, subresource, Date.now());
+      const object = apply(kind, writing, live, { config, ...options });
+      checkIdentity(kind, object, namespace, name);
+      return object;
+    };
+    const { object, created } = await this.#store.updateOrCreate(kind, namespace, name, change, {
+      subresource,
+      dryRun,
+      check,
+    });
+    await answer(exchange, created ? 201 : 200, present(kind, object, how), how.format);
   }
 
   async #delete(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {

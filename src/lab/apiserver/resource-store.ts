@@ -5,6 +5,7 @@ import { applyDefaults } from '../kubernetes/defaults/index.ts';
 import { validateCreate, validateUpdate } from '../kubernetes/validation/index.ts';
 import { type ContinueToken, decodeContinue, encodeContinue } from './continue-token.ts';
 import { beginDeletion, checkPreconditions, type DeleteOptions, isReadyToGo } from './deletion.ts';
+import { type FieldWriter, trackFields, withoutTimes } from './field-tracking.ts';
 import {
   type ApiObject,
   decodeStored,
@@ -65,6 +66,13 @@ export interface ListQuery {
   matches: (object: ApiObject) => boolean;
   /** False when everything matches: only then is the number of the remaining known. */
   selective: boolean;
+}
+
+export interface WriteOptions {
+  dryRun?: boolean;
+  check?: WriteCheck;
+  /** Who is noted as the manager of what changes; without one the object says itself who manages what. */
+  writer?: FieldWriter;
 }
 
 /** Events are kept for this long, as Kubernetes' --event-ttl. */
@@ -136,7 +144,7 @@ export class ResourceStore {
     info: KindInfo,
     namespace: string,
     object: ApiObject,
-    options: { dryRun?: boolean; check?: WriteCheck } = {},
+    options: WriteOptions = {},
   ): Promise<ApiObject> {
     const { metadata } = object;
     metadata.namespace = info.namespaced ? namespace : undefined;
@@ -150,10 +158,12 @@ export class ResourceStore {
     metadata.deletionTimestamp = undefined;
     metadata.deletionGracePeriodSeconds = undefined;
     metadata.selfLink = undefined;
-    metadata.managedFields = undefined;
 
     return await this.#admission.exclusively(info, async () => {
       applyDefaults(info, object);
+      if (options.writer !== undefined) {
+        trackFields(info, undefined, object, options.writer, this.#clock.now());
+      }
       await this.#admission.create(info, object, options.check);
       // What admission has added (volumes, ports) has defaults of its own.
       applyDefaults(info, object);
@@ -184,7 +194,7 @@ export class ResourceStore {
     namespace: string,
     name: string,
     change: (current: ApiObject) => ApiObject | Promise<ApiObject>,
-    options: { subresource?: string; dryRun?: boolean; check?: WriteCheck } = {},
+    options: WriteOptions & { subresource?: string } = {},
   ): Promise<ApiObject> {
     const subresource = options.subresource ?? '';
     const key = keyOf(info, namespace, name);
@@ -194,11 +204,9 @@ export class ResourceStore {
       const stored = item;
       const old = decodeStored(info, stored.value, stored.revision);
       const object = await change(decodeStored(info, stored.value, stored.revision));
-      if (options.check !== undefined) {
-        // Of the whole object, as it was sent: a subresource that would drop what may not be changed is no way around.
-        applyDefaults(info, object);
-        await options.check(object, old);
-      }
+      applyDefaults(info, object);
+      // Of the whole object, as it was sent: a subresource that would drop what may not be changed is no way around.
+      await options.check?.(object, old);
       const { resourceVersion, uid } = object.metadata;
       if (uid !== undefined && uid !== '' && uid !== old.metadata.uid) {
         const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
@@ -207,6 +215,9 @@ export class ResourceStore {
       const conditional = resourceVersion !== undefined && resourceVersion !== '';
       if (conditional && resourceVersion !== old.metadata.resourceVersion)
         throw modified(targetOf(info), name);
+      if (options.writer !== undefined) {
+        trackFields(info, old, object, options.writer, this.#clock.now());
+      }
       const result = await this.#admission.exclusively(info, async () => {
         prepareUpdate(info, object, old, subresource);
         applyDefaults(info, object);
@@ -216,8 +227,9 @@ export class ResourceStore {
         if (errors.length > 0) throw invalid(info, name, errors);
         const value = encodeStored(info, object);
         const removes = isReadyToGo(info, object);
-        if (options.dryRun || (!removes && sameJson(JSON.parse(value), JSON.parse(stored.value)))) {
-          return { object: decodeStored(info, value, stored.revision) };
+        const isSame = !removes && isSameText(value, stored.value);
+        if (options.dryRun || isSame) {
+          return { object: decodeStored(info, isSame ? stored.value : value, stored.revision) };
         }
         const ttl = info.kind === 'Event' ? EVENT_TTL_SECONDS : undefined;
         const written = removes
@@ -229,6 +241,36 @@ export class ResourceStore {
       if ('object' in result && result.object !== undefined) return result.object;
       if (attempt === MAX_ATTEMPTS) throw modified(targetOf(info), name);
       item = 'current' in result ? result.current : undefined;
+    }
+  }
+
+  /**
+   * As {@link update}; where there is no object, `change` makes one of nothing, which is created. Subresources belong to
+   * what there is: for one, a missing object is NotFound.
+   */
+  async updateOrCreate(
+    info: KindInfo,
+    namespace: string,
+    name: string,
+    change: (current: ApiObject | undefined) => ApiObject,
+    options: WriteOptions & { subresource: string },
+  ): Promise<{ object: ApiObject; created: boolean }> {
+    for (let attempt = 1; ; attempt++) {
+      const { item } = await this.#storage.get(keyOf(info, namespace, name));
+      try {
+        if (item === undefined && options.subresource === '') {
+          const object = await this.create(info, namespace, change(undefined), options);
+          return { object, created: true };
+        }
+        return { object: await this.update(info, namespace, name, change, options), created: false };
+      } catch (error) {
+        // Somebody else created or deleted it in between: the other way is the right one.
+        const raced =
+          error instanceof StatusError &&
+          error.reason === (item === undefined ? 'AlreadyExists' : 'NotFound') &&
+          error.details?.name === name;
+        if (!raced || options.subresource !== '' || attempt === MAX_ATTEMPTS) throw error;
+      }
     }
   }
 
@@ -276,6 +318,11 @@ export class ResourceStore {
       encodeContinue({ revision, after: token.after }),
     );
   }
+}
+
+/** Whether two stored texts are of the same object, whenever its fields were last changed. */
+function isSameText(a: string, b: string): boolean {
+  return a === b || sameJson(withoutTimes(JSON.parse(a)), withoutTimes(JSON.parse(b)));
 }
 
 /** A write that names another object than its URL does. */

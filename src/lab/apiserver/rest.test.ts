@@ -376,11 +376,24 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
         message: 'continue key is not valid',
       },
       {
-        name: 'server-side apply',
+        name: 'a server-side apply without a manager',
         ask: ['PATCH', `${base}/configmaps/a`, '{}', { 'content-type': 'application/apply-patch+yaml' }],
-        status: 415,
-        reason: 'UnsupportedMediaType',
-        message: 'server-side apply is not served by this API server',
+        status: 422,
+        reason: 'Invalid',
+        message:
+          'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+      },
+      {
+        name: 'another patch that is forced',
+        ask: [
+          'PATCH',
+          `${base}/configmaps/a?force=true`,
+          '{}',
+          { 'content-type': 'application/merge-patch+json' },
+        ],
+        status: 422,
+        reason: 'Invalid',
+        message: 'force: Forbidden: may not be specified for non-apply patch',
       },
       {
         name: 'an unknown patch type',

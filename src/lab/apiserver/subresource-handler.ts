@@ -28,6 +28,7 @@ import {
   notFound,
   StatusError,
 } from './status-error.ts';
+import { managerOf } from './write-options.ts';
 
 const podKind = kindByName('v1', 'Pod')!;
 const nodeKind = kindByName('v1', 'Node')!;
@@ -206,7 +207,13 @@ export class SubresourceHandler {
         current.spec.replicas = replicas;
         return current;
       },
-      { dryRun: dryRunOf(query.getAll('dryRun')) },
+      {
+        dryRun: dryRunOf(query.getAll('dryRun')),
+        writer: {
+          manager: managerOf(exchange, verb === 'update' ? 'UpdateOptions' : 'PatchOptions'),
+          subresource: 'scale',
+        },
+      },
     );
     await answer(exchange, 200, scaleOf(changed));
   }

@@ -89,6 +89,7 @@ export const PATCH_TYPES: readonly string[] = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml',
 ];
 
 const STATUS = publishedName('meta.v1.Status');

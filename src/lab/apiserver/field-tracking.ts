@@ -1,0 +1,79 @@
+import { groupVersionOf, KINDS, type KindInfo } from '../../kube/kinds.ts';
+import { timestamp } from '../../kube/time.ts';
+import type { JsonObject } from '../../util/json.ts';
+import type { Atom } from '../kubernetes/fields/atoms.ts';
+import { builtinAtom } from '../kubernetes/fields/builtin-atoms.ts';
+import { type ManagedObject, managedAfterUpdate, type Writing } from '../kubernetes/fields/field-manager.ts';
+import { FieldSet, type Path } from '../kubernetes/fields/field-set.ts';
+import type { ManagedFieldsEntry } from '../kubernetes/fields/managed-fields.ts';
+import { fieldElement } from '../kubernetes/fields/path-element.ts';
+import type { ApiObject } from './objects.ts';
+
+/** Who writes fields of an object, and through which subresource ('' for the object itself). */
+export interface FieldWriter {
+  readonly manager: string;
+  readonly subresource: string;
+}
+
+const path = (dotted: string): Path => dotted.split('.').map(fieldElement);
+const SPEC_AND_LABELS = FieldSet.of(path('spec'), path('metadata.labels'));
+const SPEC = FieldSet.of(path('spec'));
+const STATUS = FieldSet.of(path('status'));
+const NONE = new FieldSet();
+
+/** What a write through `status` cannot change, where it is more than the specification. */
+const STATUS_IGNORES: Readonly<Record<string, FieldSet>> = {
+  Pod: FieldSet.of(path('spec'), path('metadata.deletionTimestamp'), path('metadata.ownerReferences')),
+  Deployment: SPEC_AND_LABELS,
+};
+
+/** Fields that a write cannot change, as each kind's strategy declares them (`GetResetFields`). */
+function ignoredFields(info: KindInfo, subresource: string): FieldSet {
+  if (subresource === 'status') return STATUS_IGNORES[info.kind] ?? SPEC;
+  return info.subresources.includes('status') ? STATUS : NONE;
+}
+
+/** The type of a kind's objects in a version, `group/version`; undefined when it is not served in it. */
+function atomOf(info: KindInfo, apiVersion: string): Atom | undefined {
+  if (apiVersion === groupVersionOf(info)) return builtinAtom(info.definition);
+  const other = KINDS.find((kind) => kind.kind === info.kind && groupVersionOf(kind) === apiVersion);
+  return other === undefined ? undefined : builtinAtom(other.definition);
+}
+
+/** A write of a kind's objects, for the manager of fields. */
+export function writingOf(info: KindInfo, subresource: string, nowMs: number): Writing {
+  return {
+    apiVersion: groupVersionOf(info),
+    kind: info.kind,
+    subresource,
+    atomOf: (apiVersion) => atomOf(info, apiVersion),
+    ignored: ignoredFields(info, subresource),
+    mayChange: false,
+    now: timestamp(nowMs),
+  };
+}
+
+/** Notes in `object`, which a write makes of `live` (undefined: it creates it), who changed which fields. */
+export function trackFields(
+  info: KindInfo,
+  live: ApiObject | undefined,
+  object: ApiObject,
+  writer: FieldWriter,
+  nowMs: number,
+): void {
+  object.metadata.managedFields = managedAfterUpdate(
+    writingOf(info, writer.subresource, nowMs),
+    live as ManagedObject | undefined,
+    object as ManagedObject,
+    writer.manager,
+  ) as ApiObject['metadata']['managedFields'];
+}
+
+/** The time of an entry says when it changed last: two lists that differ in nothing else say the same. */
+export function withoutTimes(object: JsonObject): JsonObject {
+  const metadata = object.metadata as JsonObject | undefined;
+  const entries = metadata?.managedFields as ManagedFieldsEntry[] | undefined;
+  if (metadata === undefined || entries === undefined) return object;
+  const managedFields = entries.map(({ time: _, ...entry }) => entry) as unknown as JsonObject[];
+  return { ...object, metadata: { ...metadata, managedFields } };
+}
