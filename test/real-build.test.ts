@@ -18,11 +18,13 @@ import { readGoModule } from '../scripts/real/go-module.ts';
 import { type GoProgram, goProgram } from '../scripts/real/go-program.ts';
 import { buildPart, builtPart, type Part } from '../scripts/real/part.ts';
 import { realPart, realParts } from '../scripts/real/parts.ts';
+import type { Progress } from '../src/lab/cluster/progress.ts';
 import { PROGRAMS } from '../src/lab/engine/kubernetes/release.ts';
 import { type Exec, ExecError } from '../src/sys/exec.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'hostport-real-'));
 afterAll(() => rmSync(root, { recursive: true }));
+const progress: Progress = { step: (_, work) => work(() => {}), note: () => {} };
 const MODULES = join(import.meta.dir, '../real');
 const WANTED = { least: '1.26.0', toolchain: '1.26.8' };
 
@@ -60,10 +62,7 @@ function machine(versions: Record<string, string>, installs?: string) {
     exec,
     cache,
     canInstall: installs !== undefined,
-    progress: {
-      step: <T>(_: string, work: (say: () => void) => Promise<T>) => work(() => {}),
-      note: () => {},
-    },
+    progress,
     signal: new AbortController().signal,
   };
   return { ran, cache, ensure: () => ensureGo(WANTED, context) };
@@ -161,7 +160,6 @@ describe('a part that is a program', () => {
         return { code: 0, stdout: '', stderr: '' };
       },
     };
-    const progress = { step: <T>(_: string, work: () => Promise<T>) => work(), note: () => {} };
     return { ran, context: { exec, progress, signal: new AbortController().signal, go: async () => 'go' } };
   }
 
@@ -243,7 +241,6 @@ test("Cilium's sources and chart are copied out of Go's cache, whose copy nobody
   const part = (await ciliumParts(MODULES, join(root, 'sources'))).find(
     ({ name }) => name === 'cilium-sources',
   )!;
-  const progress = { step: <T>(_: string, work: () => Promise<T>) => work(), note: () => {} };
   for (const _ of ['first', 'again']) {
     await buildPart(part, { exec, progress, signal: new AbortController().signal, go: async () => 'go' });
     expect(readFileSync(join(part.directory, 'sources/chart/Chart.yaml'), 'utf8')).toBe(

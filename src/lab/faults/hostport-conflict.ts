@@ -12,6 +12,10 @@ export const fault: Fault = {
       return (pod?.status?.phase ?? 'Pending') !== 'Pending';
     });
   },
-  restore: (door, target) => door.remove('Pod', target.pod.namespace, 'same-port'),
+  async restore(door, target) {
+    await door.remove('Pod', target.pod.namespace, 'same-port');
+    // With it Kubernetes' scheduler has forgotten the port of the pod that stays.
+    await door.touch(target.pod.namespace, target.pod.name);
+  },
   subjects: ({ node, pod, port }) => [{ node, pod: { ...pod, name: 'same-port' }, port }],
 };

@@ -6,6 +6,8 @@ import type { Fault } from '../inject/fault.ts';
 export const fault: Fault = {
   does: "creates a pod that may run only on the target's node and requests the same port",
   async inject(door, target) {
+    // A pod with the same port that went before may have had Kubernetes' scheduler forget the port.
+    await door.touch(target.pod.namespace, target.pod.name);
     await door.apply([
       echoPod(target, 'no-free-port', [target.port], {
         nodeSelector: { 'kubernetes.io/hostname': target.node },

@@ -42,6 +42,10 @@ export interface FaultDoor {
   eventReasons(namespace: string, pod: string): Promise<string[]>;
   /** Deletes an API object and returns when it is gone; nothing there is fine. */
   remove(kind: string, namespace: string | undefined, name: string): Promise<void>;
+  /** Assigns a pod to a node as a scheduler does, with its event; one that has a node is left as it is. */
+  assign(namespace: string, pod: string, node: string): Promise<void>;
+  /** Changes a pod in a way that has no effect on it: a scheduler counts its ports again. A pod that is not there is left alone. */
+  touch(namespace: string, pod: string): Promise<void>;
   /**
    * Deletes the target's pod, does `meanwhile` when it is gone, and recreates the pod as it was, under a new uid; returns when the
    * API has the new one. It need not come up: that is often the point. What breaks a chain is done meanwhile, since the old pod is

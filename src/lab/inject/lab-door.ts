@@ -1,6 +1,7 @@
 import type { ApiClient } from '../../kube/client.ts';
 import { hasReason } from '../../kube/client.ts';
 import { isConditionTrue } from '../../kube/conditions.ts';
+import { EventRecorder, referenceTo } from '../../kube/event-recorder.ts';
 import { isMirrorPod } from '../../kube/pods.ts';
 import { events, pods, type Resource, services } from '../../kube/resources.ts';
 import type { KubeObject, Pod } from '../../kube/types.ts';
@@ -15,6 +16,9 @@ import type { FaultDoor, FaultTarget } from './fault.ts';
 const UNTIL_MS = 20_000;
 /** Kubernetes' kubelets remove the sandboxes of deleted pods once a minute (ContainerGCPeriod). */
 const KUBERNETES_SANDBOX_MS = 90_000;
+
+/** An annotation that says nothing. */
+const TOUCHED = 'hostport.example/touched';
 
 /** The kinds of objects that faults create. */
 const RESOURCES: Readonly<Record<string, Resource<KubeObject>>> = { Pod: pods, Service: services };
@@ -107,6 +111,27 @@ export function labFaultDoor(
     },
 
     remove: (kind, namespace, name) => gone(resourceOf(kind), namespace, name),
+
+    async assign(namespace, name, node) {
+      const pod = await client.get(pods, name, namespace);
+      if (pod.spec?.nodeName !== undefined) return;
+      const target = { apiVersion: 'v1', kind: 'Node', name: node };
+      const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name, namespace }, target };
+      await client.postSubresource(pods, name, namespace, 'binding', binding);
+      const refused: unknown[] = [];
+      const component = pod.spec?.schedulerName ?? 'default-scheduler';
+      const recorder = new EventRecorder(client, { component }, { onError: (error) => refused.push(error) });
+      const message = `Successfully assigned ${namespace}/${name} to ${node}`;
+      recorder.event(referenceTo(pods, pod), 'Normal', 'Scheduled', message);
+      await recorder.flush();
+      if (refused.length > 0)
+        throw new Error(`cannot write the event of ${namespace}/${name}`, { cause: refused[0] });
+    },
+
+    async touch(namespace, name) {
+      const annotations = { [TOUCHED]: new Date().toISOString() };
+      await client.patch(pods, name, namespace, 'merge', { metadata: { annotations } }).catch(notFound);
+    },
 
     async recreate({ pod: { namespace, name } }: FaultTarget, meanwhile) {
       const pod = await client.get(pods, name, namespace);

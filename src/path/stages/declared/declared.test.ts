@@ -1,7 +1,7 @@
 import type { Pod, Service } from '../../../kube/types.ts';
 import type { World } from '../../model/world.ts';
 import { testFindings } from '../../testing/findings-text.ts';
-import { podOn, smallWorld } from '../../testing/small-world.ts';
+import { podOn, smallWorld, warningOf } from '../../testing/small-world.ts';
 import { inNamespace, NODE, type Otherwise, withoutNode, withPorts, worldOf } from '../../testing/worker.ts';
 
 /** The worker, whose pod asks for an address. */
@@ -167,6 +167,13 @@ testFindings('hostport-conflict', [
       'object | pod early | TCP 80, created 2026-01-01T01:00:00Z, rejected by the kubelet: Pod was rejected',
       'by hand: their owners must decide which of the two pods keeps the port',
     ],
+  ],
+  [
+    'one that a scheduler chose the node for is another failure',
+    smallWorld([at(2, 'late', [{}], REFUSED), at(1, 'early', [{}])], {
+      events: [warningOf('late', 'Successfully assigned default/late to n1', { reason: 'Scheduled' })],
+    }),
+    [],
   ],
   [
     'one that was rejected without a message',

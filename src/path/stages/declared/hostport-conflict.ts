@@ -1,9 +1,8 @@
-import { isEveryAddress, PORT_TAKEN_REASON } from '../../../kube/host-ports.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
 import { podName } from '../../view/pod-name.ts';
-import type { PathView } from '../../view/scene.ts';
 import { type Detection, defineFailure } from '../failure.ts';
+import { bothPods, takenPorts } from '../taken-ports.ts';
 
 export const hostportConflict = defineFailure<null>({
   code: 'hostport-conflict',
@@ -20,43 +19,22 @@ export const hostportConflict = defineFailure<null>({
   mutedBy: [],
 
   detect(scene) {
-    const groups = Map.groupBy(
-      scene.paths.filter(({ node }) => node !== undefined),
-      ({ node, port }) => `${node!.name} ${port.protocol} ${port.hostPort}`,
-    );
-    return [...groups.values()].flatMap((paths) => {
-      const holders = new Holders();
-      return [...paths].sort(byPrecedence).flatMap((path): Detection<null>[] => {
-        const first = holders.first(path);
-        holders.add(path);
-        if (first === undefined) return [];
-        const [loser, winner] = [path.subject.pod!, first.subject.pod!];
-        return [
-          {
-            subject: path.subject,
-            message: words('{pod} requests {port} of {node}, which {holder} has', {
-              pod: podName(loser),
-              port: formatPort(path.port),
-              node: path.node!.name,
-              holder: podName(winner),
-            }),
-            evidence: [
-              {
-                kind: 'object',
-                where: `pod ${podName(winner)}`,
-                saw: `${formatPort(first.port)}, created ${createdAt(first)}`,
-              },
-              {
-                kind: 'object',
-                where: `pod ${podName(loser)}`,
-                saw: `${formatPort(path.port)}, created ${createdAt(path)}${refusal(path)}`,
-              },
-            ],
-            data: null,
-          },
-        ];
+    return takenPorts(scene)
+      .filter(({ assigned }) => assigned === undefined)
+      .map(({ path, holder }): Detection<null> => {
+        const [loser, winner] = [path.subject.pod!, holder.subject.pod!];
+        return {
+          subject: path.subject,
+          message: words('{pod} requests {port} of {node}, which {holder} has', {
+            pod: podName(loser),
+            port: formatPort(path.port),
+            node: path.node!.name,
+            holder: podName(winner),
+          }),
+          evidence: bothPods(path, holder),
+          data: null,
+        };
       });
-    });
   },
 
   heal: () => ({ by: 'hand', why: 'their owners must decide which of the two pods keeps the port' }),
@@ -80,61 +58,3 @@ export const hostportConflict = defineFailure<null>({
     fix: 'Give one of them another port, hostIP or node. Replace `nodeName` with a `nodeSelector`, so that the scheduler sees the pod.',
   },
 });
-
-interface Holder {
-  path: PathView;
-  place: number;
-}
-
-/** The pods that have a port of a node, in their order: what comes first is found without a look at all, which may be thousands. */
-class Holders {
-  #first: Holder | undefined;
-  /** The first of each address; undefined stands for those of every address. */
-  readonly #byAddress = new Map<string | undefined, Holder>();
-  #count = 0;
-
-  add(path: PathView): void {
-    const holder = { path, place: this.#count++ };
-    const address = addressOf(path);
-    this.#first ??= holder;
-    if (!this.#byAddress.has(address)) this.#byAddress.set(address, holder);
-  }
-
-  /** The first mapping of another pod that this one cannot be beside. All mappings of earlier pods have been added, and none of later ones. */
-  first(path: PathView): PathView | undefined {
-    const address = addressOf(path);
-    const holders =
-      address === undefined ? [this.#first] : [this.#byAddress.get(undefined), this.#byAddress.get(address)];
-    const [found] = holders
-      .flatMap((holder) => (holder === undefined || holder.path.pod === path.pod ? [] : [holder]))
-      .sort((a, b) => a.place - b.place);
-    return found?.path;
-  }
-}
-
-/** Undefined for every address. */
-function addressOf({ port }: PathView): string | undefined {
-  return isEveryAddress(port.hostIP) ? undefined : port.hostIP;
-}
-
-/** Who came first has the port; one that the kubelet refused has it in no case. */
-function byPrecedence(a: PathView, b: PathView): number {
-  const refused = (path: PathView) => (path.pod.status?.reason === PORT_TAKEN_REASON ? 1 : 0);
-  const made = (path: PathView) => path.pod.metadata?.creationTimestamp ?? '';
-  return (
-    refused(a) - refused(b) ||
-    made(a).localeCompare(made(b)) ||
-    podName(a.subject.pod!).localeCompare(podName(b.subject.pod!))
-  );
-}
-
-function createdAt({ pod }: PathView): string {
-  const time = pod.metadata?.creationTimestamp;
-  return time === undefined ? 'at an unknown time' : String(time);
-}
-
-function refusal({ pod }: PathView): string {
-  return pod.status?.reason === PORT_TAKEN_REASON
-    ? `, rejected by the kubelet: ${pod.status.message ?? PORT_TAKEN_REASON}`
-    : '';
-}

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { Pod } from '../../../kube/types.ts';
 import { testFindings } from '../../testing/findings-text.ts';
-import { podOn, smallWorld } from '../../testing/small-world.ts';
+import { podOn, smallWorld, warningOf } from '../../testing/small-world.ts';
 import { unschedulable } from './no-node-with-free-port.ts';
 
 type Condition = { type: string; status: string; reason?: string; message?: string };
@@ -46,6 +46,47 @@ testFindings('no-node-with-free-port', [
   ['the memory is short', smallWorld([waiting({ ...REFUSED, message: '2 Insufficient memory.' })]), []],
   ['no reason is said', smallWorld([waiting({ ...REFUSED, message: undefined })]), []],
   ['the scheduler has not looked', smallWorld([waiting()]), []],
+]);
+
+const created = (name: string, minute: number, status: Pod['status'] = {}): Pod => {
+  const pod = podOn('n1', name, 80);
+  return {
+    ...pod,
+    metadata: { ...pod.metadata, creationTimestamp: `2026-01-01T00:0${minute}:00Z` as never },
+    status: { ...pod.status, ...status },
+  };
+};
+const REJECTED = { phase: 'Failed', reason: 'NodePorts', message: 'Pod was rejected' };
+const assigned = (name: string) =>
+  warningOf(name, `Successfully assigned default/${name} to n1`, { type: 'Normal', reason: 'Scheduled' });
+
+testFindings('scheduled-to-taken-port', [
+  [
+    'the kubelet rejects it',
+    smallWorld([created('late', 2, REJECTED), created('early', 1)], { events: [assigned('late')] }),
+    [
+      'broken n1 late TCP 80: late was scheduled to n1, where early has TCP 80',
+      'event | pod default/late: Scheduled | Successfully assigned default/late to n1',
+      'object | pod early | TCP 80, created 2026-01-01T00:01:00Z',
+      'object | pod late | TCP 80, created 2026-01-01T00:02:00Z, rejected by the kubelet: Pod was rejected',
+      'by hand: only the owner of the rejected pod can decide whether it is to run elsewhere or not at all',
+    ],
+  ],
+  [
+    'it names its node itself',
+    smallWorld([created('late', 2, REJECTED), created('early', 1)], { events: [assigned('early')] }),
+    [],
+  ],
+  [
+    'the other pod has another port',
+    smallWorld([podOn('n1', 'late', 81), created('early', 1)], { events: [assigned('late')] }),
+    [],
+  ],
+  [
+    'the other pod is on another node',
+    smallWorld([podOn('n2', 'late', 80), created('early', 1)], { events: [assigned('late')] }),
+    [],
+  ],
 ]);
 
 test.each<[string, Pod, string | undefined]>([

@@ -93,10 +93,14 @@ export const mappingMissing = defineFailure<Data>({
 
 const MAPPINGS = memoKey<string>();
 
-/** All mappings of a node, as evidence; where there is none, what there is instead. */
+/** All mappings of a node, as evidence; where there is none, which chains there are for them. */
 function mappingsOf(node: NodeView, owned: ReadonlyMap<string, OwnedMapping>): string {
   const entries = [...owned.values()].flatMap((mapping) => mapping.entries);
   if (entries.length > 0) return excerptOfLines(entries);
-  const chains = known(node.ruleset)!.tables.flatMap((table) => [...table.chains.keys()]);
-  return excerpt(`(none; chains: ${chains.join(' ')})`);
+  const chains = new Set(known(node.ruleset)!.tables.flatMap((table) => [...table.chains.keys()]));
+  // The others are many where kube-proxy or a network policy agent runs, and say nothing.
+  const own = [...chains].filter((name) => name.startsWith('CNI-'));
+  return excerpt(
+    `(none; chains of hostPorts: ${own.join(' ') || 'none'}; others: ${chains.size - own.length})`,
+  );
 }
