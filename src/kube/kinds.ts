@@ -103,7 +103,7 @@ export const KINDS: readonly KindInfo[] = [
   define('', 'v1', 'Pod', 'pods', {
     shortNames: ['po'],
     categories: ALL,
-    subresources: ['attach', 'binding', 'eviction', 'exec', 'log', 'portforward', 'status'],
+    subresources: ['attach', 'binding', 'eviction', 'exec', 'log', 'portforward', 'proxy', 'status'],
   }),
   define('', 'v1', 'ReplicationController', 'replicationcontrollers', {
     shortNames: ['rc'],
@@ -112,7 +112,11 @@ export const KINDS: readonly KindInfo[] = [
   }),
   define('', 'v1', 'Secret', 'secrets'),
   define('', 'v1', 'ServiceAccount', 'serviceaccounts', { shortNames: ['sa'], subresources: ['token'] }),
-  define('', 'v1', 'Service', 'services', { shortNames: ['svc'], categories: ALL, subresources: ['status'] }),
+  define('', 'v1', 'Service', 'services', {
+    shortNames: ['svc'],
+    categories: ALL,
+    subresources: ['proxy', 'status'],
+  }),
   define('apps', 'v1', 'DaemonSet', 'daemonsets', {
     shortNames: ['ds'],
     categories: ALL,
@@ -156,6 +160,7 @@ export const KINDS: readonly KindInfo[] = [
 ];
 
 const READ_WRITE = ['get', 'patch', 'update'];
+const PROXIED = ['create', 'delete', 'get', 'patch', 'update'];
 
 function sub(parent: string, name: string, type: string, verbs: readonly string[]): SubresourceInfo {
   const [group, version, kind] = type.split('/') as [string, string, string];
@@ -166,7 +171,7 @@ function sub(parent: string, name: string, type: string, verbs: readonly string[
 export const SUBRESOURCES: readonly SubresourceInfo[] = [
   sub('namespaces', 'finalize', '/v1/Namespace', ['update']),
   sub('namespaces', 'status', '/v1/Namespace', READ_WRITE),
-  sub('nodes', 'proxy', '/v1/NodeProxyOptions', ['create', 'delete', 'get', 'patch', 'update']),
+  sub('nodes', 'proxy', '/v1/NodeProxyOptions', PROXIED),
   sub('nodes', 'status', '/v1/Node', READ_WRITE),
   sub('pods', 'attach', '/v1/PodAttachOptions', ['create', 'get']),
   sub('pods', 'binding', '/v1/Binding', ['create']),
@@ -174,10 +179,12 @@ export const SUBRESOURCES: readonly SubresourceInfo[] = [
   sub('pods', 'exec', '/v1/PodExecOptions', ['create', 'get']),
   sub('pods', 'log', '/v1/Pod', ['get']),
   sub('pods', 'portforward', '/v1/PodPortForwardOptions', ['create', 'get']),
+  sub('pods', 'proxy', '/v1/PodProxyOptions', PROXIED),
   sub('pods', 'status', '/v1/Pod', READ_WRITE),
   sub('replicationcontrollers', 'scale', 'autoscaling/v1/Scale', READ_WRITE),
   sub('replicationcontrollers', 'status', '/v1/ReplicationController', READ_WRITE),
   sub('serviceaccounts', 'token', 'authentication.k8s.io/v1/TokenRequest', ['create']),
+  sub('services', 'proxy', '/v1/ServiceProxyOptions', PROXIED),
   sub('services', 'status', '/v1/Service', READ_WRITE),
   sub('daemonsets', 'status', 'apps/v1/DaemonSet', READ_WRITE),
   sub('deployments', 'scale', 'autoscaling/v1/Scale', READ_WRITE),

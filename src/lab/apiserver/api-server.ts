@@ -10,11 +10,14 @@ import {
 } from '../../kube/streaming/remote-command.ts';
 import { UpgradeRefused } from '../../kube/streaming/upgrade.ts';
 import { messageOf } from '../../util/errors.ts';
+import { METRICS_TYPE, renderMetrics } from '../../util/prometheus.ts';
+import { processMetrics } from '../process-metrics.ts';
 import type { Authenticator } from './authenticator.ts';
 import { type Authorizer, refusalOf } from './authorizer.ts';
 import * as discovery from './discovery.ts';
 import type { EscalationCheck } from './escalation-check.ts';
 import { answer, type Exchange, send } from './exchange.ts';
+import { type HealthCheck, healthOf, isPublicHealthPath } from './health.ts';
 import type { Attributes, User } from './identity.ts';
 import { impersonationOf } from './impersonation.ts';
 import { type KubeletProxy, kubeletRefusal, refuseUpgrade } from './kubelet-proxy.ts';
@@ -22,6 +25,7 @@ import { negotiate, parseMediaRanges } from './negotiation.ts';
 import type { NodeRestriction } from './node-restriction.ts';
 import { serveOpenApi } from './openapi-handler.ts';
 import { parseRequest, type RequestInfo, type ResourcePath } from './request-info.ts';
+import { RequestMetrics } from './request-metrics.ts';
 import type { ResourceHandler } from './resource-handler.ts';
 import type { WriteCheck } from './resource-store.ts';
 import type { ReviewHandler } from './reviews.ts';
@@ -39,8 +43,6 @@ import { CompactedError, StorageUnavailableError } from './storage.ts';
 import type { SubresourceHandler } from './subresource-handler.ts';
 import { VERSION } from './version.ts';
 
-/** Paths that say whether the server is healthy, to anybody. */
-const HEALTH_PATHS = /^\/(healthz|livez|readyz)(\/|$)/;
 /** Subresources with the parent's own kind. */
 const OWN_KIND = new Set(['', 'status', 'finalize']);
 /** How long a request waits for a server that has just been started. */
@@ -60,8 +62,7 @@ export interface ApiServerDependencies {
   tokens: ServiceAccountTokens | undefined;
   /** `address:port` for clients that ask where the server is. */
   serverAddress: string;
-  /** Resolves when storage answers; rejects otherwise. */
-  ping: () => Promise<void>;
+  health: readonly HealthCheck[];
   /** False until everything needed for decisions has been read. */
   isReady: () => boolean;
   /** Resolves when {@link isReady} first becomes true. */
@@ -73,6 +74,7 @@ export interface ApiServerDependencies {
 export class ApiServer {
   readonly #its: ApiServerDependencies;
   readonly #stopping = new AbortController();
+  readonly #metrics = new RequestMetrics();
 
   constructor(dependencies: ApiServerDependencies) {
     this.#its = dependencies;
@@ -92,8 +94,11 @@ export class ApiServer {
       gone.abort(new Error('the client is gone'));
     });
     const warnings: string[] = [];
+    const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
+    const ended = this.#metrics.begin(info);
     try {
-      await this.#respond(request, response, warnings, gone.signal);
+      if (info === undefined) throw badRequest('the URL is not valid');
+      await this.#respond({ request, response, info, warnings, signal: gone.signal });
     } catch (error) {
       if (gone.signal.aborted && !this.#stopping.signal.aborted) return;
       const status = this.#statusOf(error, request);
@@ -102,6 +107,8 @@ export class ApiServer {
         if (status.code === 503) response.setHeader('retry-after', '1');
         send(response, status.code, 'application/json', `${JSON.stringify(status.toStatus())}\n`, warnings);
       }
+    } finally {
+      ended(response.statusCode);
     }
   }
 
@@ -145,18 +152,13 @@ export class ApiServer {
     }
   }
 
-  async #respond(
-    request: IncomingMessage,
-    response: ServerResponse,
-    warnings: string[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
-    if (info === undefined) throw badRequest('the URL is not valid');
-    if (HEALTH_PATHS.test(info.path)) return await this.#health(info, response);
+  async #respond(asked: Omit<Exchange, 'user'>): Promise<void> {
+    const { request, response, info } = asked;
+    // Before roles are known, too: a server that waits for them is to say so.
+    if (isPublicHealthPath(info.path)) return await this.#health(info, response);
     const user = await this.#userOf(request);
     const attributes = this.#authorize(info, user);
-    const exchange: Exchange = { request, response, info, user, signal, warnings };
+    const exchange: Exchange = { ...asked, user };
     if (info.resource === undefined) return await this.#nonResource(exchange);
     await this.#resource(exchange, info.resource, attributes);
   }
@@ -209,6 +211,7 @@ export class ApiServer {
     if (subresource !== '') {
       const sub = subresourceOf(kind, subresource);
       if (sub === undefined || path.name === '') throw unknownResource();
+      if (path.tail.length > 1 && subresource !== 'proxy') throw unknownResource();
       if (!sub.verbs.includes(exchange.info.verb)) throw methodNotAllowed();
     } else this.#checkVerb(kind, path, exchange.info.verb);
     if (kind.namespaced && path.namespace === '' && !['list', 'watch'].includes(exchange.info.verb)) {
@@ -255,6 +258,15 @@ export class ApiServer {
     }
     const parts = path.split('/').slice(1);
     if (path === '/version') return await answer(exchange, 200, VERSION);
+    if (path === '/metrics') {
+      return send(
+        response,
+        200,
+        METRICS_TYPE,
+        renderMetrics([...this.#metrics.metrics, ...processMetrics()]),
+      );
+    }
+    if (['healthz', 'livez', 'readyz'].includes(parts[0]!)) return await this.#health(info, response);
     if (parts[0] === 'openapi') return await serveOpenApi(request, response, path);
     let found: object | undefined;
     if (parts[0] === 'api' && parts.length === 2) found = discovery.resourceList('', parts[1]!);
@@ -262,7 +274,10 @@ export class ApiServer {
     else if (parts[0] === 'apis' && parts.length === 3) found = discovery.resourceList(parts[1]!, parts[2]!);
     else if (path === '/')
       found = {
-        paths: ['/api', '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'],
+        paths: [
+          ...['/api', '/apis', '/healthz', '/livez', '/metrics'],
+          ...['/openapi/v2', '/openapi/v3', '/readyz', '/version'],
+        ],
       };
     else if (this.#its.tokens !== undefined) found = tokenDiscovery(path, this.#its.tokens);
     if (found !== undefined)
@@ -271,16 +286,11 @@ export class ApiServer {
     send(response, 404, 'text/plain; charset=utf-8', '404 page not found\n');
   }
 
-  async #health(info: RequestInfo, response: ServerResponse): Promise<void> {
-    const live = info.path.startsWith('/livez');
-    if (!live && !this.#its.isReady()) return send(response, 500, 'text/plain; charset=utf-8', 'starting\n');
-    try {
-      // A server whose storage is down is alive: a restart would not help.
-      if (!live) await this.#its.ping();
-    } catch (error) {
-      return send(response, 500, 'text/plain; charset=utf-8', `[-]etcd failed: ${messageOf(error)}\n`);
-    }
-    send(response, 200, 'text/plain; charset=utf-8', 'ok');
+  async #health({ path, query }: RequestInfo, response: ServerResponse): Promise<void> {
+    const found = await healthOf(this.#its.health, path, query, this.#its.log);
+    const { code, text } = found ?? { code: 404, text: '404 page not found\n' };
+    response.setHeader('x-content-type-options', 'nosniff');
+    send(response, code, 'text/plain; charset=utf-8', text);
   }
 
   #statusOf(error: unknown, request: IncomingMessage): StatusError {

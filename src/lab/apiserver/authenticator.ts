@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import type { User } from './identity.ts';
+import { ANONYMOUS, UNAUTHENTICATED, type User } from './identity.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';
+
+const NOBODY: User = { name: ANONYMOUS, uid: '', groups: [UNAUTHENTICATED] };
 
 /**
  * Finds out who makes a request, by its bearer token: a static one, or a service account's. Client certificates are no
@@ -15,11 +17,11 @@ export class Authenticator {
     this.#tokens = tokens;
   }
 
-  /** Undefined for a request without valid credentials. */
+  /** Who asks: `system:anonymous` without credentials; undefined for those that are not valid. */
   async authenticate(request: IncomingMessage): Promise<User | undefined> {
     const header = request.headers.authorization;
     const token = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
-    return token === undefined ? undefined : (await this.reviewToken(token))?.user;
+    return token === undefined ? NOBODY : (await this.reviewToken(token))?.user;
   }
 
   /** Who a token stands for, and for which of `audiences` (default: this server's). */

@@ -1,5 +1,5 @@
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Subject } from '../../kube/types.ts';
-import { AUTHENTICATED, SYSTEM_MASTERS } from './identity.ts';
+import { AUTHENTICATED, SYSTEM_MASTERS, UNAUTHENTICATED } from './identity.ts';
 
 const METADATA = {
   labels: { 'kubernetes.io/bootstrapping': 'rbac-defaults' },
@@ -33,9 +33,11 @@ const NAMESPACED_CORE = [
   'pods/exec',
   'pods/portforward',
   'pods/eviction',
+  'pods/proxy',
   'replicationcontrollers',
   'replicationcontrollers/scale',
   'services',
+  'services/proxy',
   'serviceaccounts',
 ];
 const WORKLOADS = ['daemonsets', 'deployments', 'deployments/scale', 'replicasets', 'replicasets/scale'];
@@ -102,6 +104,23 @@ export const BOOTSTRAP_ROLES: readonly ClusterRole[] = [
     ],
     verbs: ['get'],
   }),
+  role('system:public-info-viewer', {
+    nonResourceURLs: ['/healthz', '/livez', '/readyz', '/version', '/version/'],
+    verbs: ['get'],
+  }),
+  role('system:monitoring', {
+    nonResourceURLs: [
+      '/healthz',
+      '/healthz/*',
+      '/livez',
+      '/livez/*',
+      '/metrics',
+      '/metrics/slis',
+      '/readyz',
+      '/readyz/*',
+    ],
+    verbs: ['get'],
+  }),
   role('system:service-account-issuer-discovery', {
     nonResourceURLs: ['/.well-known/openid-configuration', '/openid/v1/jwks'],
     verbs: ['get'],
@@ -144,6 +163,13 @@ export const BOOTSTRAP_ROLES: readonly ClusterRole[] = [
 export const BOOTSTRAP_BINDINGS: readonly ClusterRoleBinding[] = [
   binding('cluster-admin', 'cluster-admin', group(SYSTEM_MASTERS)),
   binding('system:discovery', 'system:discovery', group(AUTHENTICATED)),
+  binding(
+    'system:public-info-viewer',
+    'system:public-info-viewer',
+    group(AUTHENTICATED),
+    group(UNAUTHENTICATED),
+  ),
+  binding('system:monitoring', 'system:monitoring', group('system:monitoring')),
   binding('system:basic-user', 'system:basic-user', group(AUTHENTICATED)),
   binding(
     'system:service-account-issuer-discovery',

@@ -143,6 +143,28 @@ describe('through the API server to a kubelet', () => {
     expect(answer.text).toContain(text);
   });
 
+  test.each([
+    { path: '/metrics?x=1', heard: 'GET /metrics?x=1', status: 200, text: 'one\ntwo\n' },
+    { path: '/a%2Fb/c', heard: 'GET /a%2Fb/c', status: 200, text: 'one\ntwo\n' },
+    { path: '/', heard: 'GET /', status: 200, text: 'one\ntwo\n' },
+    { path: '/previous', heard: 'GET /previous', status: 400, text: 'previous terminated container' },
+  ])('nodes/proxy$path', async ({ path, heard: request, status, text }) => {
+    const answer = await api.ask('GET', `/api/v1/nodes/worker/proxy${path}`);
+    expect(answer.status).toBe(status);
+    expect(answer.text).toContain(text);
+    expect(heard).toContain(request);
+  });
+
+  test('a proxy needs its own right, and an address', async () => {
+    const refused = await api.ask('GET', '/api/v1/nodes/worker/proxy/metrics', undefined, { user: 'bob' });
+    expect(refused.body.message).toContain('cannot get resource "nodes/proxy"');
+    expect((await api.ask('GET', `${base}/p/proxy/`)).body.message).toBe('address not allowed');
+    expect((await api.ask('GET', `${base}/p/log/more`)).status).toBe(404);
+    const closed = await api.ask('GET', '/api/v1/nodes/worker:1/proxy/metrics');
+    expect(closed.body).toMatchObject({ code: 503, reason: 'ServiceUnavailable' });
+    expect(closed.body.message).toStartWith('error trying to reach service: ');
+  });
+
   /** Asks for an upgrade, says `word!` once it is granted, and returns everything that came back. */
   function upgrade(
     path: string,

@@ -183,6 +183,12 @@ export class KubeletProxy {
     });
   }
 
+  /** Opens requests to one kubelet, for a proxy. */
+  opener(address: KubeletAddress) {
+    return (path: string, method: string, headers: Record<string, string | string[]>) =>
+      this.#open(address, path, method, headers);
+  }
+
   #open(address: KubeletAddress, path: string, method: string, headers: Record<string, string | string[]>) {
     const { host, port } = address;
     return httpsRequest({ host, port, path, method, headers, agent: this.#agent, ...this.#required() });

@@ -124,6 +124,10 @@ export async function serve(
   let ready = false;
   const becameReady = Promise.withResolvers<void>();
   let stopping = false;
+  const ping = async () => void (await storage.get(ROOT));
+  const unlessReady = (problem: string) => () => {
+    if (!ready) throw new Error(problem);
+  };
   const api = new ApiServer({
     authenticator,
     authorizer,
@@ -135,7 +139,29 @@ export async function serve(
     kubelets,
     tokens,
     serverAddress: formatEndpoint({ address: config.advertiseAddress, port: config.securePort }),
-    ping: async () => void (await storage.get(ROOT)),
+    health: [
+      { name: 'ping', check() {} },
+      { name: 'etcd', check: ping },
+      { name: 'etcd-readiness', check: ping, readinessOnly: true },
+      {
+        name: 'informer-sync',
+        check: unlessReady('roles and nodes have not been read'),
+        readinessOnly: true,
+      },
+      ...['start-system-namespaces-controller', 'rbac/bootstrap-roles', 'bootstrap-controller'].map(
+        (hook) => ({
+          name: `poststarthook/${hook}`,
+          check: unlessReady('not finished'),
+        }),
+      ),
+      {
+        name: 'shutdown',
+        check() {
+          if (stopping) throw new Error('process is shutting down');
+        },
+        readinessOnly: true,
+      },
+    ],
     isReady: () => ready && !stopping,
     ready: becameReady.promise,
     log: onLog,

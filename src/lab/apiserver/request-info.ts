@@ -16,6 +16,8 @@ export interface ResourcePath {
   /** '' for a collection. */
   readonly name: string;
   readonly subresource: string;
+  /** What follows the subresource, as it is in the URL: `/metrics` in a proxy's path, '' where nothing does. */
+  readonly tail: string;
 }
 
 const VERBS: Record<string, string> = {
@@ -45,7 +47,7 @@ export function parseRequest(method: string, url: string): RequestInfo | undefin
     return undefined;
   }
   if (parts.at(-1) === '') parts.pop();
-  const resource = resourceOf(parts);
+  const resource = resourceOf(parts, path.split('/').slice(1));
   if (resource === undefined) return { verb: method.toLowerCase(), path, query };
   let verb = VERBS[method] ?? method.toLowerCase();
   if (resource.name === '' && resource.subresource === '') {
@@ -55,7 +57,7 @@ export function parseRequest(method: string, url: string): RequestInfo | undefin
   return { verb, path, query, resource };
 }
 
-function resourceOf(parts: string[]): ResourcePath | undefined {
+function resourceOf(parts: string[], raw: string[]): ResourcePath | undefined {
   let group = '';
   let rest: string[];
   if (parts[0] === 'api' && parts.length > 2) rest = parts.slice(1);
@@ -70,18 +72,11 @@ function resourceOf(parts: string[]): ResourcePath | undefined {
     namespace = rest[1]!;
     if (rest.length > 2 && !NAMESPACE_SUBRESOURCES.has(rest[2]!)) rest = rest.slice(2);
   }
-  if (rest.length > 3) {
-    // Only the path of a proxy continues after the subresource, and proxies are not served.
-    return {
-      group,
-      version,
-      plural: rest[0]!,
-      namespace,
-      name: rest[1]!,
-      subresource: rest.slice(2).join('/'),
-    };
-  }
-  return { group, version, plural: rest[0]!, namespace, name: rest[1] ?? '', subresource: rest[2] ?? '' };
+  const [plural = '', name = '', subresource = ''] = rest;
+  // Only the path of a proxy continues after the subresource.
+  const after = subresource === '' ? [] : raw.slice(parts.length - rest.length + 3);
+  const tail = after.length === 0 ? '' : `/${after.join('/')}`;
+  return { group, version, plural, namespace, name, subresource, tail };
 }
 
 /** A query parameter that says yes: present and neither `false` nor `0`, as Kubernetes converts booleans. */

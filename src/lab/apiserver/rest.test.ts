@@ -996,12 +996,17 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
 
   describe('who may what', () => {
     test.each([
-      { name: 'no credentials', path: '/api/v1/pods', user: '', status: 401 },
+      { name: 'no credentials', path: '/api/v1/pods', user: '', status: 403 },
       { name: 'a wrong token', path: '/api/v1/pods', user: 'wrong', status: 401 },
-      { name: 'discovery without credentials', path: '/apis', user: '', status: 401 },
+      { name: 'discovery without credentials', path: '/apis', user: '', status: 403 },
       { name: 'health without credentials', path: '/healthz', user: '', status: 200 },
       { name: 'liveness without credentials', path: '/livez', user: '', status: 200 },
       { name: 'readiness without credentials', path: '/readyz', user: '', status: 200 },
+      { name: 'the version without credentials', path: '/version', user: '', status: 200 },
+      { name: 'a single check without credentials', path: '/livez/etcd', user: '', status: 403 },
+      { name: 'a single check', path: '/livez/etcd', user: 'admin', status: 200 },
+      { name: 'a check that is not there', path: '/livez/none', user: 'admin', status: 404 },
+      { name: 'metrics for a stranger', path: '/metrics', user: 'bob', status: 403 },
       { name: 'discovery for anybody known', path: '/apis', user: 'bob', status: 200 },
       { name: 'pods for a stranger', path: '/api/v1/pods', user: 'bob', status: 403 },
       { name: 'nodes for the scheduler', path: '/api/v1/nodes', user: 'scheduler', status: 200 },
@@ -1026,6 +1031,18 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
       expect(answer.status).toBe(status);
       if (status === 401)
         expect(answer.body).toMatchObject({ message: 'Unauthorized', reason: 'Unauthorized' });
+    });
+
+    test('requests are counted, by what is served only', async () => {
+      const { core } = await space();
+      await api.must('POST', `${core}/configmaps`, configMap('counted'));
+      await api.ask('GET', `${core}/made-up/x`);
+      const { text } = await api.ask('GET', '/metrics');
+      expect(text).toMatch(
+        /\napiserver_request_total\{code="201",component="apiserver",dry_run="",group="",resource="configmaps",scope="namespace",subresource="",verb="POST",version="v1"\} \d+\n/,
+      );
+      expect(text).toMatch(/\napiserver_current_inflight_requests\{request_kind="readOnly"\} [1-9]/);
+      expect(text).not.toContain('made-up');
     });
 
     test('roles are obeyed as soon as they are bound', async () => {

@@ -94,13 +94,15 @@ test('a server that is stopped ends its watches, and the next one resumes them',
   }
 }, 30_000);
 
-test('without etcd: alive, not ready, 503 for requests; all well again afterwards', async () => {
+test('without etcd: not healthy, 503 for requests; all well again afterwards', async () => {
   const etcd = await TestEtcd.start();
   const server = await TestServer.start(new EtcdStorage(etcd.client(), { retryForMs: 200 }));
   try {
     await etcd.kill();
-    expect((await server.ask('GET', '/livez', undefined, { user: '' })).status).toBe(200);
-    expect((await server.ask('GET', '/readyz', undefined, { user: '' })).status).toBe(500);
+    expect((await server.ask('GET', '/livez?exclude=etcd', undefined, { user: '' })).status).toBe(200);
+    const unready = await server.ask('GET', '/readyz', undefined, { user: '' });
+    expect(unready.status).toBe(500);
+    expect(unready.text).toContain('[-]etcd failed: reason withheld\n');
     const refused = await server.ask('GET', '/api/v1/namespaces');
     expect(refused.body).toMatchObject({ reason: 'ServiceUnavailable', code: 503 });
     expect(refused.headers.get('retry-after')).toBe('1');

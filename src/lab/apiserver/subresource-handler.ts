@@ -1,7 +1,7 @@
 import { type KindInfo, kindByName } from '../../kube/kinds.ts';
 import { formatLabelSelector } from '../../kube/selectors/format.ts';
 import { timestamp } from '../../kube/time.ts';
-import type { LabelSelector, Node, Pod } from '../../kube/types.ts';
+import type { Endpoints, LabelSelector, Node, Pod, Service } from '../../kube/types.ts';
 import { jsonPatch, mergePatch, PatchError } from '../kubernetes/patch/index.ts';
 import { dryRunOf } from './decoding.ts';
 import type { DeleteOptions } from './deletion.ts';
@@ -15,6 +15,7 @@ import {
   sendEmptyLog,
 } from './kubelet-proxy.ts';
 import { type ApiObject, targetOf } from './objects.ts';
+import { forward, forwardTo, parseProxyName, podTarget, serviceTarget } from './proxy.ts';
 import type { ResourcePath } from './request-info.ts';
 import type { ResourceStore, WriteCheck } from './resource-store.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';
@@ -32,6 +33,7 @@ import { managerOf } from './write-options.ts';
 
 const podKind = kindByName('v1', 'Pod')!;
 const nodeKind = kindByName('v1', 'Node')!;
+const endpointsKind = kindByName('v1', 'Endpoints')!;
 /** Limits of a token's life in seconds; Kubernetes refuses less than ten minutes and more than 2^32 seconds. */
 const MIN_TOKEN_SECONDS = 600;
 const DEFAULT_TOKEN_SECONDS = 3600;
@@ -67,6 +69,8 @@ export class SubresourceHandler {
         return await this.#token(exchange, kind, path, check);
       case 'log':
         return await this.#log(exchange, path);
+      case 'proxy':
+        return await this.#proxy(exchange, kind, path);
       case 'exec':
       case 'attach':
       case 'portforward':
@@ -284,6 +288,27 @@ export class SubresourceHandler {
     const target = await this.logTarget(path, exchange.info.query);
     if (target === undefined) return sendEmptyLog(exchange);
     await this.#kubelets.stream(exchange, target.address, target.path);
+  }
+
+  /** Passes a request on to what a pod, a Service or a node's kubelet serves. */
+  async #proxy(exchange: Exchange, kind: KindInfo, path: ResourcePath): Promise<void> {
+    const name = parseProxyName(path.name, kind.singular);
+    if (kind.kind === 'Node') {
+      const address = await this.#kubeletOf(name.name);
+      const port = name.port === '' ? address.port : Number(name.port);
+      const open = this.#kubelets.opener({ ...address, port });
+      return await forward(exchange, open, path.tail);
+    }
+    const object = await this.#store.get(kind, path.namespace, name.name);
+    if (kind.kind === 'Pod') {
+      return await forwardTo(exchange, podTarget(object as unknown as Pod, name), path.tail);
+    }
+    const endpoints = await this.#store.get(endpointsKind, path.namespace, name.name).catch((error) => {
+      if (error instanceof StatusError && error.reason === 'NotFound') return undefined;
+      throw error;
+    });
+    const target = serviceTarget(object as unknown as Service, endpoints as Endpoints | undefined, name);
+    await forwardTo(exchange, target, path.tail);
   }
 
   async #kubeletOf(nodeName: string): Promise<KubeletAddress> {

@@ -17,22 +17,112 @@ export interface Answer {
   body: any;
 }
 
-const TOKENS = `admin,kubernetes-admin,1,"system:masters"
+/** The users of a test's server, as a token file. */
+export const TOKENS = `admin,kubernetes-admin,1,"system:masters"
 worker,system:node:worker,2,"system:nodes"
 scheduler,system:kube-scheduler,3
 bob,bob,4
 `;
 
-/** A server on a free port of 127.0.0.1 and a way to ask it, for tests. Users: admin, worker (a node), scheduler, bob. */
-export class TestServer {
+/** A way to ask an API server, any, as one of the users of {@link TOKENS}. */
+export class ApiAsker {
   readonly url: string;
+  readonly #caPem: string;
+
+  constructor(url: string, caPem: string) {
+    this.url = url;
+    this.#caPem = caPem;
+  }
+
+  /** One request. `body` that is neither text nor bytes is sent as JSON. */
+  async ask(
+    method: string,
+    path: string,
+    body?: unknown,
+    options: { user?: string; headers?: Record<string, string> } = {},
+  ): Promise<Answer> {
+    const { user = 'admin', headers = {} } = options;
+    const response = await fetch(this.url + path, {
+      method,
+      headers: {
+        ...(user === '' ? {} : { authorization: `Bearer ${user}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      body:
+        body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
+      tls: { ca: this.#caPem },
+    } as RequestInit);
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false;
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: isJson ? JSON.parse(text) : undefined,
+    };
+  }
+
+  /** Asks, and throws unless the answer is a success; returns the object. */
+  async must(
+    method: string,
+    path: string,
+    body?: unknown,
+    options: Parameters<ApiAsker['ask']>[3] = {},
+  ): Promise<ApiObject> {
+    const answer = await this.ask(method, path, body, options);
+    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
+    return answer.body as ApiObject;
+  }
+
+  /** Events of a watch, until the loop is left or the server ends it. */
+  async *watch(
+    path: string,
+    options: { user?: string; accept?: string } = {},
+  ): AsyncGenerator<WatchEvent<ApiObject>> {
+    const abort = new AbortController();
+    const response = await fetch(this.url + path, {
+      headers: {
+        authorization: `Bearer ${options.user ?? 'admin'}`,
+        accept: options.accept ?? 'application/json',
+      },
+      signal: abort.signal,
+      tls: { ca: this.#caPem },
+    } as RequestInit);
+    const decoder = new TextDecoder();
+    let pending = '';
+    try {
+      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+        pending += decoder.decode(chunk, { stream: true });
+        const lines = pending.split('\n');
+        pending = lines.pop() ?? '';
+        for (const line of lines) yield JSON.parse(line) as WatchEvent<ApiObject>;
+      }
+    } finally {
+      abort.abort();
+    }
+  }
+
+  /** The first `count` events of a watch, as `TYPE name`. */
+  async events(path: string, count: number, options: { user?: string } = {}): Promise<string[]> {
+    const seen: string[] = [];
+    for await (const { type, object } of this.watch(path, options)) {
+      seen.push(`${type} ${object.metadata?.name ?? (object as { reason?: string }).reason ?? ''}`.trim());
+      if (seen.length === count) break;
+    }
+    return seen;
+  }
+}
+
+/** A server on a free port of 127.0.0.1 and a way to ask it, for tests. Users: admin, worker (a node), scheduler, bob. */
+export class TestServer extends ApiAsker {
   readonly ca: KeyedCertificate;
   readonly #running: RunningServer;
 
   private constructor(running: RunningServer, ca: KeyedCertificate) {
+    super(`https://127.0.0.1:${running.port}`, ca.certPem);
     this.#running = running;
     this.ca = ca;
-    this.url = `https://127.0.0.1:${running.port}`;
   }
 
   static async start(
@@ -73,84 +163,5 @@ export class TestServer {
 
   stop(): Promise<void> {
     return this.#running.stop(200);
-  }
-
-  /** One request. `body` that is neither text nor bytes is sent as JSON. */
-  async ask(
-    method: string,
-    path: string,
-    body?: unknown,
-    options: { user?: string; headers?: Record<string, string> } = {},
-  ): Promise<Answer> {
-    const { user = 'admin', headers = {} } = options;
-    const response = await fetch(this.url + path, {
-      method,
-      headers: {
-        ...(user === '' ? {} : { authorization: `Bearer ${user}` }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      body:
-        body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
-      tls: { ca: this.ca.certPem },
-    } as RequestInit);
-    const text = await response.text();
-    const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false;
-    return {
-      status: response.status,
-      headers: response.headers,
-      text,
-      body: isJson ? JSON.parse(text) : undefined,
-    };
-  }
-
-  /** Asks, and throws unless the answer is a success; returns the object. */
-  async must(
-    method: string,
-    path: string,
-    body?: unknown,
-    options: Parameters<TestServer['ask']>[3] = {},
-  ): Promise<ApiObject> {
-    const answer = await this.ask(method, path, body, options);
-    if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
-    return answer.body as ApiObject;
-  }
-
-  /** Events of a watch, until the loop is left or the server ends it. */
-  async *watch(
-    path: string,
-    options: { user?: string; accept?: string } = {},
-  ): AsyncGenerator<WatchEvent<ApiObject>> {
-    const abort = new AbortController();
-    const response = await fetch(this.url + path, {
-      headers: {
-        authorization: `Bearer ${options.user ?? 'admin'}`,
-        accept: options.accept ?? 'application/json',
-      },
-      signal: abort.signal,
-      tls: { ca: this.ca.certPem },
-    } as RequestInit);
-    const decoder = new TextDecoder();
-    let pending = '';
-    try {
-      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-        pending += decoder.decode(chunk, { stream: true });
-        const lines = pending.split('\n');
-        pending = lines.pop() ?? '';
-        for (const line of lines) yield JSON.parse(line) as WatchEvent<ApiObject>;
-      }
-    } finally {
-      abort.abort();
-    }
-  }
-
-  /** The first `count` events of a watch, as `TYPE name`. */
-  async events(path: string, count: number, options: { user?: string } = {}): Promise<string[]> {
-    const seen: string[] = [];
-    for await (const { type, object } of this.watch(path, options)) {
-      seen.push(`${type} ${object.metadata?.name ?? (object as { reason?: string }).reason ?? ''}`.trim());
-      if (seen.length === count) break;
-    }
-    return seen;
   }
 }

@@ -142,6 +142,10 @@ export class Kubelet {
     return [...this.#workers.values()].map(({ pod, status }) => ({ ...pod, status: status ?? pod.status }));
   }
 
+  get nodeName(): string {
+    return this.#options.identity.name;
+  }
+
   get runtime(): Runtime {
     return this.#options.runtime;
   }

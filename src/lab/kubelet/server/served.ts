@@ -5,6 +5,7 @@ import type { ObservedContainer } from '../observe.ts';
 /** What the server asks of a kubelet. */
 export interface Served {
   readonly runtime: Runtime;
+  readonly nodeName: string;
   /** Pods of this node with their status. */
   pods(): Pod[];
   /** Runs of a container of a pod, newest first. */

@@ -91,6 +91,7 @@ describe('the kubelet server', () => {
     });
     const kubelet: Served = {
       runtime,
+      nodeName: 'node-1',
       pods: () => [POD],
       containerRuns: async (_pod, name) => (name === 'main' ? [run('c-1')] : []),
       sandboxId: async () => 's-1',
@@ -163,6 +164,15 @@ describe('the kubelet server', () => {
   ])('GET %s is %d', async (path, status, body) => {
     const response = await get(path, known);
     expect([response.status, await response.text()]).toEqual([status, body]);
+  });
+
+  test('/metrics counts what runs', async () => {
+    const response = await get('/metrics', known);
+    expect(response.headers.get('content-type')).toStartWith('text/plain; version=0.0.4');
+    const text = await response.text();
+    expect(text).toContain('\nkubelet_node_name{node="node-1"} 1\n');
+    expect(text).toContain('\nkubelet_running_pods 0\n');
+    expect(text).toMatch(/\nprocess_resident_memory_bytes \d+\n/);
   });
 
   test('/pods lists the pods', async () => {

@@ -7,8 +7,10 @@ import type { TLSSocket } from 'node:tls';
 import { RuntimeError } from '../../../cri/runtime.ts';
 import type { Pod } from '../../../kube/types.ts';
 import { messageOf } from '../../../util/errors.ts';
+import { METRICS_TYPE } from '../../../util/prometheus.ts';
 import { containerLogs } from './container-logs.ts';
 import { HttpError } from './http-error.ts';
+import { kubeletMetrics } from './metrics.ts';
 import type { Served } from './served.ts';
 import { forwardUpgrade } from './upgrade.ts';
 
@@ -70,6 +72,10 @@ async function answer(kubelet: Served, request: IncomingMessage, response: Serve
   const [, route, namespace, name, container] = url.pathname.split('/').map(decodeURIComponent);
   if (url.pathname === '/healthz') {
     response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
+    return;
+  }
+  if (url.pathname === '/metrics') {
+    response.writeHead(200, { 'content-type': METRICS_TYPE }).end(await kubeletMetrics(kubelet));
     return;
   }
   if (url.pathname === '/pods' || url.pathname === '/pods/') {
