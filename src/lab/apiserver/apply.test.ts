@@ -491,3 +491,28 @@ test('a status can be applied', async () => {
   expect([status, body.status.replicas, body.spec.replicas]).toEqual([200, 1, 1]);
   expect(managersOf(body)['c Apply/status apps/v1']).toEqual({ 'f:status': { 'f:replicas': {} } });
 });
+
+test('a scale can be applied', async () => {
+  await apply(`${DEPLOYMENTS}/${name}`, deployment());
+  const config = { apiVersion: 'autoscaling/v1', kind: 'Scale', metadata: { name }, spec: { replicas: 4 } };
+  const { status, body } = await apply(`${DEPLOYMENTS}/${name}/scale`, config, 'fieldManager=c');
+  expect([status, body.kind, body.spec.replicas]).toEqual([200, 'Scale', 4]);
+  const object = await server.must('GET', `${DEPLOYMENTS}/${name}`);
+  expect(managersOf(object)['c Apply/scale apps/v1']).toEqual({ 'f:spec': { 'f:replicas': {} } });
+  const refused = await apply(`${DEPLOYMENTS}/${name}`, deployment(2), 'fieldManager=b');
+  expect(refused.body.message).toBe(
+    'Apply failed with 1 conflict: conflict with "c" with subresource "scale": .spec.replicas',
+  );
+});
+
+test('who creates an object owns what is in its structs, not the structs', async () => {
+  const created = await server.must('POST', DEPLOYMENTS, deployment(1), {
+    headers: { 'user-agent': 'maker' },
+  });
+  const { 'f:spec': spec } = managersOf(created)['maker Update apps/v1'] as {
+    'f:spec': Record<string, object>;
+  };
+  expect(spec).not.toHaveProperty(['.']);
+  expect(spec['f:template']).not.toHaveProperty(['.']);
+  expect(spec['f:template']).toMatchObject({ 'f:metadata': { 'f:labels': { '.': {}, 'f:app': {} } } });
+});

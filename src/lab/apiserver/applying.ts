@@ -34,14 +34,22 @@ export async function parseConfiguration(
   const document = parseDocument(text, { uniqueKeys: true });
   const repeated = document.errors.filter(({ code }) => code === 'DUPLICATE_KEY');
   const [broken] = document.errors.filter(({ code }) => code !== 'DUPLICATE_KEY');
-  if (broken !== undefined) throw badRequest(`error decoding YAML: ${broken.message.split('\n')[0]}`);
+  if (broken !== undefined)
+    throw badRequest(
+      `error decoding YAML: error converting YAML to JSON: yaml: ${broken.message.split('\n')[0]}`,
+    );
   for (const error of validation === 'Ignore' ? [] : repeated) {
     const problem = error.message.split('\n')[0]!;
     if (validation === 'Strict') throw badRequest(`error strict decoding YAML: ${problem}`);
     warnings.push(problem);
   }
   const config: unknown = document.toJS();
-  if (!isObject(config)) throw badRequest('error decoding YAML: the configuration is not an object');
+  if (!isObject(config)) {
+    const form = Array.isArray(config) ? 'array' : typeof config;
+    throw badRequest(
+      `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${form} into Go value of type map[string]interface {}`,
+    );
+  }
   return config as ManagedObject;
 }
 
@@ -69,6 +77,8 @@ export function apply(
     throw error;
   }
   object.metadata ??= {};
+  // Of an object that is not there no version is the wrong one.
+  if (live === undefined) object.metadata.resourceVersion = undefined;
   if (live === undefined && object.metadata.uid) {
     const { uid, name = '' } = object.metadata;
     throw conflict(

@@ -27,6 +27,24 @@ const STATUS_IGNORES: Readonly<Record<string, FieldSet>> = {
   Deployment: SPEC_AND_LABELS,
 };
 
+const NO_TEMPLATE = { metadata: {}, spec: { containers: null } };
+/**
+ * Structs that Go's types of a kind always have, and lists that are null in them: who creates an object owns what is within,
+ * not the struct.
+ */
+const EMPTY: Readonly<Record<string, ManagedObject>> = {
+  DaemonSet: { spec: { template: NO_TEMPLATE, updateStrategy: {} } },
+  Deployment: { spec: { strategy: {}, template: NO_TEMPLATE } },
+  Event: { involvedObject: {}, source: {} },
+  Lease: { spec: {} },
+  Namespace: { spec: {} },
+  Node: { spec: {} },
+  Pod: { spec: { containers: null } },
+  ReplicaSet: { spec: { template: NO_TEMPLATE } },
+  ReplicationController: { spec: {} },
+  Service: { spec: {} },
+};
+
 /** Fields that a write cannot change, as each kind's strategy declares them (`GetResetFields`). */
 function ignoredFields(info: KindInfo, subresource: string): FieldSet {
   if (subresource === 'status') return STATUS_IGNORES[info.kind] ?? SPEC;
@@ -49,6 +67,7 @@ export function writingOf(info: KindInfo, subresource: string, nowMs: number): W
     atomOf: (apiVersion) => atomOf(info, apiVersion),
     ignored: ignoredFields(info, subresource),
     mayChange: false,
+    empty: EMPTY[info.kind] ?? {},
     now: timestamp(nowMs),
   };
 }

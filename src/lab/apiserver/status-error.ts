@@ -143,7 +143,7 @@ export function invalid(
   errors: readonly FieldError[],
 ): StatusError {
   return new StatusError(422, 'Invalid', invalidMessage(kind.kind, kind.group, name, errors), {
-    name,
+    ...(name === '' ? {} : { name }),
     ...(kind.group === '' ? {} : { group: kind.group }),
     kind: kind.kind,
     causes: errors.map(({ type, message, field }) => ({ reason: type, message, field })),

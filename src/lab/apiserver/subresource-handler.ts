@@ -2,11 +2,14 @@ import { type KindInfo, kindByName } from '../../kube/kinds.ts';
 import { formatLabelSelector } from '../../kube/selectors/format.ts';
 import { timestamp } from '../../kube/time.ts';
 import type { Endpoints, LabelSelector, Node, Pod, Service } from '../../kube/types.ts';
+import type { ManagedObject, Writing } from '../kubernetes/fields/field-manager.ts';
 import { jsonPatch, mergePatch, PatchError } from '../kubernetes/patch/index.ts';
-import { dryRunOf } from './decoding.ts';
+import { APPLY_TYPE, type Application, apply, parseConfiguration } from './applying.ts';
+import { dryRunOf, fieldValidationOf } from './decoding.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { answer, contentTypeOf, type Exchange, parseBody, readBody } from './exchange.ts';
 import { invalidField } from './field-errors.ts';
+import { writingOf } from './field-tracking.ts';
 import {
   type KubeletAddress,
   type KubeletProxy,
@@ -29,7 +32,7 @@ import {
   notFound,
   StatusError,
 } from './status-error.ts';
-import { managerOf } from './write-options.ts';
+import { applyOptionsOf, managerOf } from './write-options.ts';
 
 const podKind = kindByName('v1', 'Pod')!;
 const nodeKind = kindByName('v1', 'Node')!;
@@ -186,6 +189,19 @@ export class SubresourceHandler {
       return await answer(exchange, 200, scaleOf(await this.#store.get(kind, namespace, name)));
     if (verb !== 'update' && verb !== 'patch') throw methodNotAllowed();
     const body = await readBody(exchange.request);
+    const dryRun = dryRunOf(query.getAll('dryRun'));
+    if (verb === 'patch' && contentTypeOf(exchange.request) === APPLY_TYPE) {
+      const options = applyOptionsOf(exchange);
+      const config = await parseConfiguration(body, fieldValidationOf(query), exchange.warnings);
+      const change = (current: ApiObject) =>
+        applyScale(kind, writingOf(kind, 'scale', Date.now()), current, { config, ...options });
+      const applied = await this.#store.update(kind, namespace, name, change, { dryRun });
+      return await answer(exchange, 200, scaleOf(applied));
+    }
+    const writer = {
+      manager: managerOf(exchange, verb === 'update' ? 'UpdateOptions' : 'PatchOptions'),
+      subresource: 'scale',
+    };
     const change =
       verb === 'update'
         ? await parseBody(exchange.request, body).then((parsed) => () => parsed)
@@ -195,29 +211,13 @@ export class SubresourceHandler {
       namespace,
       name,
       (current) => {
-        const before = scaleOf(current);
-        const scale = change(before) as {
-          metadata?: { resourceVersion?: string };
-          spec?: { replicas?: unknown };
-        };
+        const scale = change(scaleOf(current)) as Scale;
         const asked = scale?.metadata?.resourceVersion;
         if (asked && asked !== current.metadata.resourceVersion) throw modified(targetOf(kind), name);
-        const replicas = scale?.spec?.replicas ?? 0;
-        if (!Number.isInteger(replicas) || (replicas as number) < 0) {
-          throw invalid({ group: 'autoscaling', kind: 'Scale' }, name, [
-            invalidField('spec.replicas', replicas, 'must be greater than or equal to 0'),
-          ]);
-        }
-        current.spec.replicas = replicas;
+        current.spec.replicas = replicasOf(scale, name);
         return current;
       },
-      {
-        dryRun: dryRunOf(query.getAll('dryRun')),
-        writer: {
-          manager: managerOf(exchange, verb === 'update' ? 'UpdateOptions' : 'PatchOptions'),
-          subresource: 'scale',
-        },
-      },
+      { dryRun, writer },
     );
     await answer(exchange, 200, scaleOf(changed));
   }
@@ -336,6 +336,38 @@ function success(): object {
 
 function mergeMaps(a: Record<string, string> | undefined, b: Record<string, string> | undefined) {
   return a === undefined && b === undefined ? undefined : { ...a, ...b };
+}
+
+interface Scale {
+  metadata?: { resourceVersion?: string };
+  spec?: { replicas?: unknown };
+}
+
+/** The replicas that a Scale asks for. Throws Invalid for what is no number of replicas. */
+function replicasOf(scale: Scale | undefined, name: string): number {
+  const replicas = scale?.spec?.replicas ?? 0;
+  if (Number.isInteger(replicas) && (replicas as number) >= 0) return replicas as number;
+  throw invalid({ group: 'autoscaling', kind: 'Scale' }, name, [
+    invalidField('spec.replicas', replicas, 'must be greater than or equal to 0'),
+  ]);
+}
+
+/** What applying a Scale makes of the object that is scaled: its replicas are owned through the subresource. */
+function applyScale(
+  kind: KindInfo,
+  writing: Writing,
+  current: ApiObject,
+  application: Application,
+): ApiObject {
+  const scale = application.config as Scale & { kind?: unknown; apiVersion?: unknown };
+  if (scale.kind !== 'Scale' || scale.apiVersion !== 'autoscaling/v1') {
+    throw badRequest(`invalid object type: ${scale.apiVersion}, Kind=${scale.kind}`);
+  }
+  const config: ManagedObject = { apiVersion: writing.apiVersion, kind: writing.kind };
+  if (scale.spec?.replicas !== undefined) {
+    config.spec = { replicas: replicasOf(scale, current.metadata.name ?? '') };
+  }
+  return apply(kind, writing, current, { ...application, config });
 }
 
 /** The `autoscaling/v1` Scale of a Deployment, ReplicaSet or ReplicationController. */

@@ -34,6 +34,8 @@ export interface Writing {
   readonly ignored: FieldSet;
   /** Whether types may have changed since managers were noted, as those of custom kinds may. */
   readonly mayChange: boolean;
+  /** What an object is compared with that is new: structs of the kind's type that are always there. */
+  readonly empty: ManagedObject;
   /** When it is written: RFC 3339, whole seconds. */
   readonly now: string;
 }
@@ -103,7 +105,7 @@ function noteUpdate(
   });
   const { managers, wrote } = afterUpdate(
     versionsOf(writing),
-    live === undefined ? {} : withoutManagedFields(live),
+    live === undefined ? writing.empty : withoutManagedFields(live),
     withoutManagedFields(object),
     writing.apiVersion,
     managed.managers,

@@ -71,7 +71,7 @@ function mergeLists(list: ListAtom, live: Value, config: Value): Value {
     add(merge(atom, mine.byElement.get(element), theirs.byElement.get(element)));
   };
   const done = new Set<PathElement>();
-  // Items of both in the order of the configuration: a live one is passed over until its turn comes.
+  // Items of both in the order of the configuration: a live one waits until its turn comes.
   const shared = theirs.elements.filter((element) => mine.byElement.has(element));
   let next = shared.shift();
   let l = 0;

@@ -146,6 +146,7 @@ export const ATOMIC_STRUCTS: ReadonlySet<string> = new Set([
   'core.v1.ConfigMapKeySelector',
   'core.v1.EndpointAddress',
   'core.v1.EndpointPort',
+  'core.v1.FileKeySelector',
   'core.v1.LocalObjectReference',
   'core.v1.NodeSelector',
   'core.v1.NodeSelectorTerm',
