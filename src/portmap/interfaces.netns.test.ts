@@ -52,7 +52,7 @@ describe.each([
   }
 
   function call(verb: string, ifName: string, config: Record<string, unknown>, id = ID): Promise<Outcome> {
-    return lab.cni('node', ours, verb, { id, netns: lab.path('pod'), ifName, config });
+    return lab.portmapHere(verb, { id, netns: lab.path('pod'), ifName, config });
   }
 
   async function done(verb: string, ifName: string, config: Record<string, unknown>, id = ID): Promise<void> {
@@ -121,6 +121,7 @@ describe.each([
       }
     }
     await lab.start('pod', RESPONDER, ['pod', '8080']);
+    lab.enter('node');
   });
   afterEach(async () => {
     for (const ifName of ['eth0', 'net1', 'net2']) {

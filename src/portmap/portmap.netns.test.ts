@@ -17,6 +17,9 @@ interface Mapping {
   hostIP?: string;
 }
 
+/** Restored without `--noflush`, it removes every rule and every chain of users from the table. */
+const EMPTY_NAT = '*nat\nCOMMIT\n';
+
 /** A number that other runs of these tests on the machine do not have: attachments are remembered by their name. */
 const RUN = process.pid;
 
@@ -48,9 +51,18 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     };
   }
 
+  /** Calls a plugin as a process. */
   function run(plugin: string, verb: string, pod: string, config: Record<string, unknown>): Promise<Outcome> {
-    const netns = verb === 'DEL' ? '' : lab.path(pod);
-    return lab.cni('node', plugin, verb, { id: idOf(pod), netns, config });
+    return lab.cni('node', plugin, verb, requestOf(verb, pod, config));
+  }
+
+  /** Calls ours in this process: for what only the rules show. */
+  function here(verb: string, pod: string, config: Record<string, unknown>): Promise<Outcome> {
+    return lab.portmapHere(verb, requestOf(verb, pod, config));
+  }
+
+  function requestOf(verb: string, pod: string, config: Record<string, unknown>) {
+    return { id: idOf(pod), netns: verb === 'DEL' ? '' : lab.path(pod), config };
   }
 
   function idOf(pod: string): string {
@@ -71,10 +83,13 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     return (await rules()).split('\n').filter((line) => line.includes(text));
   }
 
+  async function restore(program: string, document: string, options = ['--noflush']): Promise<void> {
+    const done = await lab.run('node', [`${program}-restore`, ...options], document);
+    expect(done).toMatchObject({ code: 0, stderr: '' });
+  }
+
   async function flush(): Promise<void> {
-    for (const program of ['iptables', 'ip6tables']) {
-      for (const command of ['-F', '-X']) await lab.ok('node', [program, '-t', 'nat', command]);
-    }
+    for (const program of ['iptables', 'ip6tables']) await restore(program, EMPTY_NAT, []);
   }
 
   beforeAll(async () => {
@@ -100,6 +115,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       await lab.ok(pod, ['ip', '-6', 'route', 'add', 'default', 'via', 'fd88::1']);
       await lab.start(pod, RESPONDER, [pod, '8080']);
     }
+    lab.enter('node');
   });
 
   afterAll(async () => {
@@ -141,19 +157,20 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       ['conditions', tcp, { conditionsV4: ['!', '-s', '10.99.0.0/16'], conditionsV6: ['-i', 'to-outside'] }],
       ['a condition with blanks', tcp, { conditionsV4: ['-m', 'comment', '--comment', 'a "b" \\ c'] }],
     ])('%s', async (_name, mappings, extra = {}) => {
+      const config = conf('a', mappings, extra);
       const written: string[] = [];
-      for (const plugin of [reference, ours]) {
+      for (const add of [() => run(reference, 'ADD', 'a', config), () => here('ADD', 'a', config)]) {
         for (const program of ['iptables', 'ip6tables']) {
-          await lab.ok('node', [program, '-t', 'nat', '-N', 'KUBE-MARK-MASQ']);
+          await restore(program, '*nat\n:KUBE-MARK-MASQ -\nCOMMIT\n');
         }
-        expect(await run(plugin, 'ADD', 'a', conf('a', mappings, extra))).toMatchObject({ code: 0 });
+        expect(await add()).toMatchObject({ code: 0 });
         written.push(await rules());
-        if (plugin === ours) {
-          expect(await run(ours, 'CHECK', 'a', conf('a', mappings, extra))).toMatchObject({ code: 0 });
+        if (written.length === 2) {
+          expect(await here('CHECK', 'a', config)).toMatchObject({ code: 0 });
           // Again: nothing more.
-          expect(await run(ours, 'ADD', 'a', conf('a', mappings, extra))).toMatchObject({ code: 0 });
+          expect(await here('ADD', 'a', config)).toMatchObject({ code: 0 });
           written.push(await rules());
-          expect(await run(ours, 'DEL', 'a', conf('a', mappings, extra))).toMatchObject({ code: 0 });
+          expect(await here('DEL', 'a', config)).toMatchObject({ code: 0 });
         }
         await flush();
       }
@@ -230,7 +247,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       { hostPort: 53, containerPort: 53, protocol: 'udp' },
     ];
     const config = conf('a', mappings);
-    await run(ours, 'ADD', 'a', config);
+    await here('ADD', 'a', config);
     for (const family of ['iptables', 'ip6tables'] as const) {
       const lines = (await lab.natRules('node', family)).filter((line) => line.startsWith('-A'));
       expect(lines.length).toBeGreaterThan(8);
@@ -239,13 +256,13 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
         expect(await lab.run('node', [`${family}-restore`, '--noflush'], document)).toMatchObject({
           code: 0,
         });
-        const outcome = await run(ours, 'CHECK', 'a', config);
+        const outcome = await here('CHECK', 'a', config);
         expect(outcome.document?.msg).toContain('rule missing');
-        expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0 });
-        expect(await run(ours, 'CHECK', 'a', config)).toMatchObject({ code: 0 });
+        expect(await here('ADD', 'a', config)).toMatchObject({ code: 0 });
+        expect(await here('CHECK', 'a', config)).toMatchObject({ code: 0 });
       }
     }
-    await run(ours, 'DEL', 'a', config);
+    await here('DEL', 'a', config);
     await flush();
   });
 
@@ -266,12 +283,12 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       ['for another port', '-I PREROUTING -p tcp -m tcp --dport 81 -j ACCEPT', /^$/],
     ])('%s', async (_where, rule, message) => {
       const config = conf('a', [{ hostPort: 80, containerPort: 8080 }]);
-      await run(ours, 'ADD', 'a', config);
+      await here('ADD', 'a', config);
       await lab.ok('node', ['iptables', '-t', 'nat', ...rule.split(' ')]);
-      const { document } = await run(ours, 'CHECK', 'a', config);
+      const { document } = await here('CHECK', 'a', config);
       expect(String(document?.msg ?? '')).toMatch(message);
       if (document !== undefined) expect(String(document.details)).toContain(rule.slice(3, 14));
-      await run(ours, 'DEL', 'a', config);
+      await here('DEL', 'a', config);
       await flush();
     });
   });
@@ -318,18 +335,18 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       ],
     ])('%s: a warning, and an error if strict', async (_name, mappings, extra, text) => {
       const config = conf('a', mappings, extra);
-      expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0, stderr: `portmap: ${text}\n` });
-      await run(ours, 'DEL', 'a', config);
+      expect(await here('ADD', 'a', config)).toMatchObject({ code: 0, stderr: `portmap: ${text}\n` });
+      await here('DEL', 'a', config);
       await flush();
       const before = await rules();
-      const outcome = await run(ours, 'ADD', 'a', { ...config, strict: true });
+      const outcome = await here('ADD', 'a', { ...config, strict: true });
       expect(outcome).toMatchObject({ code: 1, stderr: '', document: { code: 111, msg: text } });
       expect(await rules()).toBe(before);
     });
 
     test('a pod without ports causes no output', async () => {
       const config = conf('a', [], { runtimeConfig: undefined, strict: true });
-      expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0, stderr: '' });
+      expect(await here('ADD', 'a', config)).toMatchObject({ code: 0, stderr: '' });
     });
   });
 
@@ -357,38 +374,38 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
 
     test('is given to a mapping of another address or protocol', async () => {
       const other = [{ ...wanted[0]!, protocol: 'udp' }];
-      expect(await run(ours, 'ADD', 'a', conf('a', other))).toMatchObject({ code: 0 });
-      await run(ours, 'DEL', 'b', conf('b', []));
-      await run(ours, 'ADD', 'b', conf('b', [{ ...wanted[0]!, hostIP: '127.0.0.1' }]));
+      expect(await here('ADD', 'a', conf('a', other))).toMatchObject({ code: 0 });
+      await here('DEL', 'b', conf('b', []));
+      await here('ADD', 'b', conf('b', [{ ...wanted[0]!, hostIP: '127.0.0.1' }]));
       const specific = [{ ...wanted[0]!, hostIP: '10.78.0.2' }];
-      expect(await run(ours, 'ADD', 'a', conf('a', specific))).toMatchObject({ code: 0 });
+      expect(await here('ADD', 'a', conf('a', specific))).toMatchObject({ code: 0 });
       expect(await ask('node', '127.0.0.1', 80)).toStartWith('b ');
       expect(await ask('outside', '10.78.0.2', 80)).toStartWith('a ');
-      expect((await run(ours, 'ADD', 'a', conf('a', wanted))).document).toMatchObject({ code: 110 });
-      await run(ours, 'DEL', 'a', conf('a', []));
-      await run(ours, 'DEL', 'b', conf('b', []));
+      expect((await here('ADD', 'a', conf('a', wanted))).document).toMatchObject({ code: 110 });
+      await here('DEL', 'a', conf('a', []));
+      await here('DEL', 'b', conf('b', []));
     });
 
     test('is taken over when its sandbox is gone', async () => {
       await lab.namespace('ghost');
       address.ghost = '10.88.0.99';
-      await run(ours, 'ADD', 'ghost', conf('ghost', wanted));
+      await here('ADD', 'ghost', conf('ghost', wanted));
       await lab.removeNamespace('ghost');
-      expect(await run(ours, 'ADD', 'a', conf('a', wanted))).toMatchObject({ code: 0, stderr: '' });
+      expect(await here('ADD', 'a', conf('a', wanted))).toMatchObject({ code: 0, stderr: '' });
       expect(await linesWith(idOf('ghost'))).toEqual([]);
       expect(await ask('outside', '10.78.0.2', 80)).toStartWith('a ');
-      await run(ours, 'DEL', 'a', conf('a', []));
+      await here('DEL', 'a', conf('a', []));
     });
 
     test('goes before one of which nothing is known, with a warning', async () => {
       await lab.namespace('ghost');
       await run(reference, 'ADD', 'ghost', conf('ghost', wanted));
       await lab.removeNamespace('ghost');
-      const outcome = await run(ours, 'ADD', 'a', conf('a', wanted));
+      const outcome = await here('ADD', 'a', conf('a', wanted));
       expect(outcome).toMatchObject({ code: 0 });
       expect(outcome.stderr).toContain(`container ${idOf('ghost')}`);
       expect(await ask('outside', '10.78.0.2', 80)).toStartWith('a ');
-      const checked = await run(ours, 'CHECK', 'a', conf('a', wanted));
+      const checked = await here('CHECK', 'a', conf('a', wanted));
       expect(checked).toMatchObject({ code: 0 });
     });
   });
@@ -398,11 +415,11 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     const ask90 = () => ask('outside', '10.78.0.2', 90, 'udp', 45_678);
     expect(await ask90()).toBe('Error: no answer');
     for (const pod of ['a', 'b', 'a']) {
-      expect(await run(ours, 'ADD', pod, conf(pod, mappings))).toMatchObject({ code: 0, stderr: '' });
+      expect(await here('ADD', pod, conf(pod, mappings))).toMatchObject({ code: 0, stderr: '' });
       expect(await ask90()).toBe(`${pod} 10.78.0.1`);
       const others = ['conntrack', '-L', '-p', 'udp', '--orig-port-dst', '90'];
       expect(await lab.ok('node', others)).toContain(`src=${address[pod]}`);
-      expect(await run(ours, 'DEL', pod, conf(pod, mappings))).toMatchObject({ code: 0, stderr: '' });
+      expect(await here('DEL', pod, conf(pod, mappings))).toMatchObject({ code: 0, stderr: '' });
       expect(await lab.ok('node', others)).toBe('');
     }
     await flush();
@@ -515,9 +532,9 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     const record = (pod: string) => `/run/hostport/portmap/${attachmentChain(NETWORK, idOf(pod))}.json`;
     const gone = conf('a', [{ hostPort: 80, containerPort: 8080 }]);
     const orphan = conf('b', [{ hostPort: 81, containerPort: 8080 }]);
-    await run(ours, 'ADD', 'a', gone);
+    await here('ADD', 'a', gone);
     await flush();
-    await run(ours, 'ADD', 'b', orphan);
+    await here('ADD', 'b', orphan);
     await lab.ok('node', ['iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT']);
     const unfinished = '/run/hostport/portmap/.CNI-DN-unfinished.1';
     writeFileSync(unfinished, '{"net');
@@ -527,7 +544,7 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
       'cni.dev/valid-attachments': [],
     };
     for (let i = 0; i < 2; i++) {
-      expect(await run(ours, 'GC', 'a', config)).toMatchObject({ code: 0, stderr: '' });
+      expect(await here('GC', 'a', config)).toMatchObject({ code: 0, stderr: '' });
       expect([record('a'), record('b'), unfinished].filter((path) => existsSync(path))).toEqual([]);
       expect(await linesWith('CNI-DN-')).toEqual([]);
     }
@@ -573,11 +590,11 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
   test('a mark chain that does not exist is an error, and leaves nothing behind', async () => {
     const config = conf('a', [{ hostPort: 80, containerPort: 8080 }], { externalSetMarkChain: 'NOT-THERE' });
     const before = await rules();
-    const outcome = await run(ours, 'ADD', 'a', config);
+    const outcome = await here('ADD', 'a', config);
     expect(outcome.document).toMatchObject({ code: 999 });
     expect(String(outcome.document!.details)).toContain('NOT-THERE');
     expect(await rules()).toBe(before);
-    await run(ours, 'DEL', 'a', config);
+    await here('DEL', 'a', config);
   });
 
   test('a plugin works alone, wherever it is copied to', async () => {

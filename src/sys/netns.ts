@@ -4,6 +4,10 @@ import { unlessMissing } from './errno.ts';
 
 const CLONE_NEWNET = 0x40000000;
 
+const openLibc = () => dlopen('libc.so.6', { setns: { args: ['i32', 'i32'], returns: 'i32' } });
+/** Opened once: a process may move for every child that it starts. */
+let libc: ReturnType<typeof openLibc> | undefined;
+
 /**
  * Moves the calling thread (JavaScript's main thread) into the network namespace at `path` (`/run/netns/NAME`,
  * `/proc/PID/ns/net`). Sockets made before stay in the namespace they were made in; sockets and processes made after
@@ -15,17 +19,37 @@ const CLONE_NEWNET = 0x40000000;
  * Needs CAP_SYS_ADMIN. Source: setns(2).
  */
 export function enterNetns(path: string): void {
-  const library = dlopen('libc.so.6', { setns: { args: ['i32', 'i32'], returns: 'i32' } });
   const fd = openSync(path, 'r');
   try {
-    if (library.symbols.setns(fd, CLONE_NEWNET) !== 0) {
-      throw new Error(
-        `cannot enter network namespace ${path}: refused by the kernel; needs CAP_SYS_ADMIN and a network namespace file`,
-      );
-    }
+    enterOpenNetns(fd, path);
   } finally {
     closeSync(fd);
-    library.close();
+  }
+}
+
+function enterOpenNetns(fd: number, path: string): void {
+  libc ??= openLibc();
+  if (libc.symbols.setns(fd, CLONE_NEWNET) === 0) return;
+  throw new Error(
+    `cannot enter network namespace ${path}: refused by the kernel; needs CAP_SYS_ADMIN and a network namespace file`,
+  );
+}
+
+/**
+ * Does what `work` does before it returns in the network namespace at `path`, and moves back. What it has started by then (a process, a
+ * socket) stays in that namespace; what it awaits is done in the one that the thread was in before.
+ */
+export function inNetns<T>(path: string, work: () => T): T {
+  const home = openSync('/proc/thread-self/ns/net', 'r');
+  try {
+    enterNetns(path);
+    try {
+      return work();
+    } finally {
+      enterOpenNetns(home, 'of this process before');
+    }
+  } finally {
+    closeSync(home);
   }
 }
 

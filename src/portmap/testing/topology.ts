@@ -1,8 +1,16 @@
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runPlugin } from '../../cni/plugin.ts';
+import { isOwnNetns } from '../../cni/sandbox.ts';
+import { glanceAtKernel } from '../../netfilter/nft/kernel-rules.ts';
+import { bunExec } from '../../sys/bun-exec.ts';
 import { copyTree } from '../../sys/copy-tree.ts';
-import { type ExecResult, output, realExec } from '../../sys/exec.ts';
+import { type Exec, ExecError, type ExecResult, output, realExec } from '../../sys/exec.ts';
+import { enterNetns, inNetns } from '../../sys/netns.ts';
+import { AttachmentFiles } from '../attachments.ts';
+import { thisMachine } from '../machine.ts';
+import { portmap } from '../portmap.ts';
 
 /** Where Debian's containernetworking-plugins puts the reference plugins. */
 export const REFERENCE = '/usr/lib/cni';
@@ -25,6 +33,20 @@ export interface Outcome {
   stderr: string;
 }
 
+/** What `iptables` is. */
+export type Variant = 'nft' | 'legacy';
+
+/** How our portmap runs programs in this process: `iptables` and its kin are those of the variant. */
+export function execOf(variant: Variant): Exec {
+  const named = (program: string) =>
+    program.replace(/^(ip6?tables)(-restore)?$/, (_, base, end = '') => `${base}-${variant}${end}`);
+  return { run: ([program, ...args], options) => bunExec.run([named(program!), ...args], options) };
+}
+
+function outcomeOf(code: number, stdout: string, stderr: string): Outcome {
+  return { code, document: stdout.trim() === '' ? undefined : JSON.parse(stdout), stderr };
+}
+
 let serial = 0;
 
 /** Network namespaces of a test, without a way out of them, and the plugins. Everything goes with `dispose`. */
@@ -36,16 +58,20 @@ export class Topology {
   readonly #namespaces = new Map<string, string>();
   readonly #children: { kill(signal: NodeJS.Signals): void; exited: Promise<number> }[] = [];
   readonly #env: Record<string, string>;
+  readonly #variant: Variant;
+  /** Namespace of this process before it entered another. */
+  #home: number | undefined;
 
-  private constructor(env: Record<string, string>) {
+  private constructor(variant: Variant) {
     this.scratch = mkdtempSync(join(tmpdir(), 'hostport-cni-'));
     this.plugins = join(this.scratch, 'bin');
-    this.#env = env;
+    this.#env = { PATH: `${join(this.scratch, 'tools')}:/usr/sbin:/usr/bin:/sbin:/bin` };
+    this.#variant = variant;
   }
 
   /** `variant` is what `iptables` means to the plugins. */
-  static async create(variant: 'nft' | 'legacy' = 'nft'): Promise<Topology> {
-    const topology = new Topology({});
+  static async create(variant: Variant = 'nft'): Promise<Topology> {
+    const topology = new Topology(variant);
     const tools = join(topology.scratch, 'tools');
     await output(realExec, ['mkdir', '-p', tools]);
     for (const family of ['iptables', 'ip6tables']) {
@@ -53,7 +79,6 @@ export class Topology {
         symlinkSync(`/usr/sbin/${family}-${variant}${suffix}`, join(tools, family + suffix));
       }
     }
-    topology.#env.PATH = `${tools}:/usr/sbin:/usr/bin:/sbin:/bin`;
     // Names of the built files: each is 110 MB.
     copyTree(BUILT, topology.plugins, () => true);
     return topology;
@@ -94,17 +119,31 @@ export class Topology {
     }
   }
 
-  /** Runs a command in a namespace. */
-  run(name: string, argv: string[], stdin?: string, env: Record<string, string> = {}): Promise<ExecResult> {
-    return realExec.run(['ip', 'netns', 'exec', this.#full(name), ...argv], {
-      stdin,
-      env: { ...this.#env, ...env },
-    });
+  /** Runs a command in a namespace. It is found by the topology's PATH, whatever PATH it is given. */
+  run(
+    name: string,
+    [program, ...args]: string[],
+    stdin?: string,
+    env: Record<string, string> = {},
+  ): Promise<ExecResult> {
+    const file = Bun.which(program!, { PATH: this.#env.PATH }) ?? program!;
+    // The child is started before run() returns. "ip netns exec" would cost a process and a mount namespace more.
+    return inNetns(this.path(name), () =>
+      realExec.run([file, ...args], { stdin, env: { ...this.#env, ...env } }),
+    );
   }
 
   /** Runs a command that must succeed, and returns what it printed. */
-  ok(name: string, argv: string[]): Promise<string> {
-    return output(realExec, ['ip', 'netns', 'exec', this.#full(name), ...argv], { env: this.#env });
+  async ok(name: string, argv: string[]): Promise<string> {
+    const result = await this.run(name, argv);
+    if (result.code !== 0) throw new ExecError(argv, result);
+    return result.stdout;
+  }
+
+  /** Moves this process into a namespace until {@link dispose}; what {@link portmapHere} needs of a node. */
+  enter(name: string): void {
+    this.#home ??= openSync('/proc/thread-self/ns/net', 'r');
+    enterNetns(this.path(name));
   }
 
   /** Starts a script of ours in a namespace; resolves when it says `ready`. Returns how to end it. */
@@ -113,9 +152,10 @@ export class Topology {
     script: string,
     args: string[] = [],
   ): Promise<{ pid: number; kill(signal: NodeJS.Signals): Promise<void>; log(): string }> {
-    const child = Bun.spawn(
-      ['ip', 'netns', 'exec', this.#full(name), process.execPath, 'run', script, ...args],
-      { env: this.#env, stdout: 'pipe', stderr: 'pipe' },
+    const child = inNetns(this.path(name), () =>
+      Bun.spawn([process.execPath, 'run', script, ...args], {
+        ...{ env: this.#env, stdout: 'pipe', stderr: 'pipe' },
+      }),
     );
     this.#children.push({ kill: (signal) => child.kill(signal), exited: child.exited });
     let said = '';
@@ -141,19 +181,45 @@ export class Topology {
     };
   }
 
-  /** Calls a plugin in the namespace of a node. */
+  /** Calls a plugin as a process in the namespace of a node. */
   async cni(node: string, plugin: string, verb: string, call: Call): Promise<Outcome> {
-    // By env(1): a PATH of the call is the plugin's, not that of `ip`.
-    const own = Object.entries(call.env ?? {}).map(([key, value]) => `${key}=${value}`);
-    const result = await this.run(node, ['env', ...own, plugin], JSON.stringify(call.config), {
+    const environment = { ...this.#environmentOf(verb, call), ...call.env };
+    const { code, stdout, stderr } = await this.run(node, [plugin], JSON.stringify(call.config), environment);
+    return outcomeOf(code, stdout, stderr);
+  }
+
+  /**
+   * Calls our portmap in this process, which must have entered the node: what a process of it does, without its start, which takes longer.
+   * One call at a time.
+   */
+  async portmapHere(verb: string, call: Call): Promise<Outcome> {
+    if (call.env !== undefined) throw new Error('an environment of its own is for a process');
+    const machine = this.#variant === 'nft' ? { ...thisMachine, glance: glanceAtKernel } : thisMachine;
+    // New for each call, as in a process: nothing is remembered but what is in files.
+    const plugin = portmap(execOf(this.#variant), new AttachmentFiles(), machine);
+    let [stdout, stderr] = ['', ''];
+    const code = await runPlugin(plugin, {
+      env: this.#environmentOf(verb, call),
+      isOwnNetns,
+      readStdin: async () => JSON.stringify(call.config),
+      writeStdout: (text) => {
+        stdout += text;
+      },
+      writeStderr: (text) => {
+        stderr += text;
+      },
+    });
+    return outcomeOf(code, stdout, stderr);
+  }
+
+  #environmentOf(verb: string, call: Call): Record<string, string> {
+    return {
       CNI_COMMAND: verb,
       CNI_CONTAINERID: call.id,
       CNI_NETNS: call.netns ?? '',
       CNI_IFNAME: call.ifName ?? 'eth0',
       CNI_PATH: `${this.plugins}:${REFERENCE}`,
-    });
-    const { code, stdout, stderr } = result;
-    return { code, document: stdout.trim() === '' ? undefined : JSON.parse(stdout), stderr };
+    };
   }
 
   /** The `nat` table of a namespace without what changes by itself. */
@@ -169,6 +235,10 @@ export class Topology {
     for (const child of this.#children) {
       child.kill('SIGKILL');
       await child.exited;
+    }
+    if (this.#home !== undefined) {
+      enterNetns(`/proc/self/fd/${this.#home}`);
+      closeSync(this.#home);
     }
     for (const name of [...this.#namespaces.keys()]) await this.removeNamespace(name);
     rmSync(this.scratch, { recursive: true, force: true });
