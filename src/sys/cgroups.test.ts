@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cgroupHierarchies, hasUnifiedCgroups, memoryLimit, taskLimit } from './cgroups.ts';
+import { cgroupHierarchies, cgroupMode, memoryLimit, taskLimit } from './cgroups.ts';
 import { parseMountinfo } from './mounts.ts';
 
 let root: string;
@@ -43,11 +43,11 @@ describe('the hierarchies of a machine', () => {
   test('are empty without cgroups', () => expect(hierarchies('')).toEqual([]));
 
   test.each([
-    ['/sys/fs/cgroup', 2, true],
-    ['/sys/fs/cgroup/unified', 2, false],
-    ['/sys/fs/cgroup', 1, false],
-  ] as const)('at %s, version %p: unified is %p', (mount, version, expected) => {
-    expect(hasUnifiedCgroups([{ mount, version, controllers: [] }])).toBe(expected);
+    ['/sys/fs/cgroup', 2, 'unified'],
+    ['/sys/fs/cgroup/unified', 2, 'hybrid'],
+    ['/sys/fs/cgroup', 1, 'legacy'],
+  ] as const)('at %s, version %p: %s', (mount, version, expected) => {
+    expect(cgroupMode([{ mount, version, controllers: [] }])).toBe(expected);
   });
 
   test('of this machine are read', () => {

@@ -26,9 +26,14 @@ export function cgroupHierarchies(mounts: Iterable<Mount> = readMounts().values(
   return [...found.values()];
 }
 
-/** Whether version 2 has the place where programs look for cgroups to themselves; in "hybrid" mode it is beside version 1. */
-export function hasUnifiedCgroups(hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies()): boolean {
-  return hierarchies.some(({ mount, version }) => version === 2 && mount === '/sys/fs/cgroup');
+/** `unified`: one hierarchy of version 2 and nothing else; `hybrid`: one beside those of version 1; `legacy`: version 1 only. */
+export type CgroupMode = 'unified' | 'hybrid' | 'legacy';
+
+/** How the machine has its cgroups, by the place where programs look for version 2. Source: systemd's CGROUP_DELEGATION.md. */
+export function cgroupMode(hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies()): CgroupMode {
+  const second = hierarchies.find(({ version }) => version === 2);
+  if (second === undefined) return 'legacy';
+  return second.mount === '/sys/fs/cgroup' ? 'unified' : 'hybrid';
 }
 
 /**

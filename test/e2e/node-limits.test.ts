@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultLimits, readMachineSize } from '../../src/lab/cluster/node-limits.ts';
 import { clusterPaths } from '../../src/lab/cluster/paths.ts';
-import { cgroupHierarchies } from '../../src/sys/cgroups.ts';
+import { cgroupHierarchies, cgroupMode } from '../../src/sys/cgroups.ts';
 import { readProcFile } from '../../src/sys/processes.ts';
 import { eventually } from './eventually.ts';
 import { EXAMPLE, Lab, labMissing, leftovers, PROGRAM } from './lab.ts';
@@ -77,6 +77,46 @@ spec:
       .trim()
       .split('\n');
     for (const line of cgroups) expect(line).toContain(`:/hostport-${lab.name}-${WORKER}`);
+  });
+
+  test('sees as the root of cgroups of version 2 its own, below that of the machine', async () => {
+    const machine = cgroupHierarchies().find(({ version }) => version === 2)!;
+    const own = statSync(join(machine.mount, `hostport-${lab.name}-${WORKER}`)).ino;
+    const inside = cgroupMode() === 'unified' ? '/sys/fs/cgroup' : '/sys/fs/cgroup/unified';
+    const ran = await lab.inNode(WORKER, 'stat', '-c', '%i', inside);
+    expect(Number(ran.stdout)).toBe(own);
+  });
+
+  test("can change no setting that is the machine's", async () => {
+    const machine = ['abi', 'debug', 'dev', 'fs', 'kernel', 'user', 'vm'].map((name) => `/proc/sys/${name}`);
+    const there = [...machine, '/sys/kernel', '/sys/module'].filter((path) => existsSync(path));
+    const ran = await lab.inNode(WORKER, 'find', ...there, '-type', 'f', '-writable');
+    expect(ran.stdout).toBe('');
+    const attempt = await lab.inNode(
+      WORKER,
+      'sh',
+      '-c',
+      'echo 1 >/proc/sys/kernel/unprivileged_bpf_disabled',
+    );
+    expect(attempt.stderr).not.toBe('');
+    // Of the network, a node has what is its namespace's.
+    const network = await lab.inNode(WORKER, 'sh', '-c', 'ls -d /proc/sys/net/core/bpf_*');
+    expect(network.stdout).toBe('');
+    const forwarding = await lab.inNode(WORKER, 'sysctl', '-w', 'net.ipv4.ip_forward=1');
+    expect(forwarding.code).toBe(0);
+  });
+
+  test("has a file system for pinned programs of its own, the kernel's log, and an identity", async () => {
+    const pinned = '/sys/fs/bpf/limits';
+    expect((await lab.inNode(WORKER, 'mkdir', pinned)).code).toBe(0);
+    expect(existsSync(pinned)).toBe(false);
+    expect((await lab.inNode(CONTROL_PLANE, 'test', '-e', pinned)).code).toBe(1);
+    expect((await lab.inNode(WORKER, 'test', '-c', '/dev/kmsg')).code).toBe(0);
+    const ids = await Promise.all(
+      [CONTROL_PLANE, WORKER].map((node) => lab.inNode(node, 'cat', '/etc/machine-id')),
+    );
+    for (const { stdout } of ids) expect(stdout).toMatch(/^[0-9a-f]{32}\n$/);
+    expect(ids[0]!.stdout).not.toBe(ids[1]!.stdout);
   });
 
   test('a process that takes more memory is killed, and nothing else is harmed', async () => {

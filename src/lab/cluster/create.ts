@@ -5,7 +5,7 @@ import { kubeconfigDocument } from '../../kube/kubeconfig-document.ts';
 import { checkKubeconfig, mergeKubeconfig } from '../../kube/kubeconfig-merge.ts';
 import type { Node } from '../../kube/types.ts';
 import { calledAs } from '../../sys/called-as.ts';
-import { hasUnifiedCgroups } from '../../sys/cgroups.ts';
+import { cgroupMode } from '../../sys/cgroups.ts';
 import type { Distribution } from '../../sys/distribution.ts';
 import { isErrno } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
@@ -298,13 +298,12 @@ async function bringUpNode(
   const spec = nodeSpec({
     name: node.name,
     cgroup,
-    unifiedCgroups: hasUnifiedCgroups(),
+    cgroups: cgroupMode(),
     paths,
     image,
     capabilities: await boundingCapabilities(),
     // The engine's first: in /usr, where a user's may lie beside them.
     extraMounts: [...engine.mounts, ...node.extraMounts],
-    devices: engine.devices,
     machineSysctls: Object.keys(engine.machineSysctls),
   });
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { isNodeLabelOfKubelet } from '../../kube/node-labels.ts';
 import { nthAddress } from '../../util/cidr.ts';
 import type { JsonObject } from '../../util/json.ts';
@@ -100,6 +101,8 @@ export function commonNodeFiles(
   return [
     { path: '/etc/hostname', content: `${node.name}\n` },
     { path: '/etc/hosts', content: hostsFile(nodes) },
+    // A kubelet reports it as the node's, and complains without. Source: machine-id(5).
+    { path: '/etc/machine-id', content: `${randomUUID().replaceAll('-', '')}\n`, mode: 0o444 },
     // No resolver is reachable from a node; an empty file says so at once where a wrong one would make callers wait.
     { path: '/etc/resolv.conf', content: '' },
     {

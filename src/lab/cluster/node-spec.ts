@@ -1,3 +1,4 @@
+import type { CgroupMode } from '../../sys/cgroups.ts';
 import type { ExtraMount } from './config/types.ts';
 import type { NodePaths } from './paths.ts';
 
@@ -8,31 +9,24 @@ interface OciMount {
   options: string[];
 }
 
-/** A character device of the machine's kernel, by its numbers. */
-export interface NodeDevice {
-  path: string;
-  major: number;
-  minor: number;
-  /** Permission bits; it belongs to root. */
-  mode: number;
-}
-
 /** What decides how a node container is made. */
 export interface NodeSpecInput {
   name: string;
   /** Path in the machine's cgroup hierarchies; see `node-cgroup.ts`. */
   cgroup: string;
-  /** Whether the machine has the one hierarchy of version 2 at `/sys/fs/cgroup`. */
-  unifiedCgroups: boolean;
+  /** How the machine has its cgroups. */
+  cgroups: CgroupMode;
   paths: NodePaths;
   /** Directory of the node image (see `node-image.ts`). */
   image: string;
   capabilities: readonly string[];
   extraMounts: readonly ExtraMount[];
-  devices: readonly NodeDevice[];
   /** Names of settings of the kernel in whose place the node has a file: {@link sysctlFile}. */
   machineSysctls: readonly string[];
 }
+
+/** The kernel's log: a kubelet watches it for processes that were killed for want of memory, and does not run without. */
+const KERNEL_LOG = { path: '/dev/kmsg', type: 'c', major: 1, minor: 11, fileMode: 0o600, uid: 0, gid: 0 };
 
 /** Where a node sees the unpacked layers of its preloaded images, which all nodes share. */
 export const NODE_LAYERS = '/kind/layers';
@@ -62,10 +56,31 @@ export function sysctlFile(name: string): string {
   return `/etc/kubernetes/sysctls/${name}`;
 }
 
+/**
+ * What is the whole machine's, and that a node may only read, so that nothing in it (a kubelet, an agent that prepares its node) changes the
+ * machine: settings of the kernel outside network namespaces, and the switches of its drivers and modules. Names of namespaces of others
+ * (`kernel.shmmax`, `fs.mqueue`) are among them; a pod sets those in a /proc of its own. Source: proc(5), sysfs(5).
+ */
+const MACHINE_WIDE = [
+  '/proc/irq',
+  '/proc/sys/abi',
+  '/proc/sys/debug',
+  '/proc/sys/dev',
+  '/proc/sys/fs',
+  '/proc/sys/kernel',
+  '/proc/sys/user',
+  '/proc/sys/vm',
+  '/proc/sysrq-trigger',
+  '/sys/block',
+  '/sys/kernel',
+  '/sys/module',
+  '/sys/power',
+];
+
 /** What PID 1 of a node is, after what must be done before any daemon runs. */
-function initOf({ unifiedCgroups, machineSysctls }: NodeSpecInput): readonly string[] {
+function initOf({ cgroups, machineSysctls }: NodeSpecInput): readonly string[] {
   const first = [
-    ...(unifiedCgroups ? [ENTER_LEAF] : []),
+    ...(cgroups === 'unified' ? [ENTER_LEAF] : []),
     // Here and not among the mounts of the specification: runc refuses those in /proc.
     ...machineSysctls.map(
       (name) => `mount --bind ${sysctlFile(name)} /proc/sys/${name.replaceAll('.', '/')}`,
@@ -114,6 +129,20 @@ export function nodeSpec(input: NodeSpecInput): object {
       mount('/sys', 'sysfs', 'sysfs', ['nosuid', 'noexec', 'nodev', 'rw']),
       // In the node's cgroup namespace: its own cgroup is the root, below which its runtime makes those of pods.
       mount('/sys/fs/cgroup', 'cgroup', 'cgroup', ['nosuid', 'noexec', 'nodev', 'relatime', 'rw']),
+      // With version 1 beside it, where runc and Cilium look for version 2: programs for the kernel are attached to cgroups of it.
+      ...(input.cgroups === 'hybrid'
+        ? [
+            mount('/sys/fs/cgroup/unified', 'cgroup2', 'cgroup2', [
+              'nosuid',
+              'noexec',
+              'nodev',
+              'relatime',
+              'rw',
+            ]),
+          ]
+        : []),
+      // Its own: what an agent pins there is gone with the node. Shared, so that pods that ask for it see what others pin.
+      mount('/sys/fs/bpf', 'bpf', 'bpf', ['nosuid', 'noexec', 'nodev', 'relatime', 'mode=700', 'rshared']),
       // Shared, as systemd has it: what the runtime mounts there (network namespaces) is seen by pods that ask for it.
       mount('/run', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=755', 'rshared']),
       mount('/tmp', 'tmpfs', 'tmpfs', ['nosuid', 'nodev', 'mode=1777']),
@@ -133,18 +162,12 @@ export function nodeSpec(input: NodeSpecInput): object {
     linux: {
       namespaces: ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
       cgroupsPath: input.cgroup,
-      devices: input.devices.map(({ mode, ...device }) => ({
-        ...device,
-        type: 'c',
-        fileMode: mode,
-        uid: 0,
-        gid: 0,
-      })),
+      devices: [KERNEL_LOG],
       resources: { devices: [{ allow: true, access: 'rwm' }] },
       rootfsPropagation: 'shared',
       sysctl: { 'net.ipv4.ip_forward': '1' },
       maskedPaths: [],
-      readonlyPaths: [],
+      readonlyPaths: MACHINE_WIDE,
     },
   };
 }

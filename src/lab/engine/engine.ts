@@ -1,6 +1,5 @@
 import type { ClusterConfig, ExtraMount } from '../cluster/config/types.ts';
 import type { NodeFile, PlacedNode } from '../cluster/node-files.ts';
-import type { NodeDevice } from '../cluster/node-spec.ts';
 import type { EngineRecord } from '../cluster/record.ts';
 import type { DaemonUser } from '../cluster/secrets.ts';
 
@@ -29,8 +28,6 @@ export interface Engine {
   readonly users: readonly DaemonUser[];
   /** What of the machine every node has mounted for it. */
   readonly mounts: readonly ExtraMount[];
-  /** Devices that every node has for it. */
-  readonly devices: readonly NodeDevice[];
   /**
    * Settings of the kernel that are the whole machine's, by name, and to which value the engine's programs would set them. In a node a file
    * with that value takes the place of each: the programs find what they want, and the machine stays as it is.

@@ -15,7 +15,6 @@ export const ownEngine: Engine = {
   record: { kind: 'own' },
   users: [],
   mounts: [],
-  devices: [],
   machineSysctls: {},
   filesOf: ({ config, node }: EngineNode) => [
     ...service('kubelet', kubeletArgv(config, node)),

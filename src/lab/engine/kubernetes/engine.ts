@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Exec } from '../../../sys/exec.ts';
 import { InputError } from '../../../util/errors.ts';
 import type { ClusterConfig, ExtraArgs } from '../../cluster/config/types.ts';
@@ -47,8 +46,6 @@ export function kubernetesEngine(release: Release, exec: Exec): Engine {
       type: 'File',
       propagation: 'None',
     })),
-    // A kubelet watches the kernel's log for processes that were killed for want of memory, and does not run without it.
-    devices: [{ path: '/dev/kmsg', major: 1, minor: 11, mode: 0o600 }],
     machineSysctls: OF_KUBELET,
     async check(config, nodeMemoryBytes) {
       if (nodeMemoryBytes !== undefined && nodeMemoryBytes < LEAST_MEMORY_MIB * 1024 ** 2) {
@@ -83,8 +80,6 @@ function kubelet(placed: EngineNode): NodeFile[] {
   const { node } = placed;
   const labels = Object.entries(labelsOf(node).kubelet).map(([key, value]) => `${key}=${value}`);
   return [
-    // A kubelet reports it as the node's, and complains without.
-    { path: '/etc/machine-id', content: `${randomUUID().replaceAll('-', '')}\n`, mode: 0o444 },
     { path: KUBELET_CONFIGURATION, content: kubeletConfiguration(placed) },
     ...daemon(
       'kubelet',
