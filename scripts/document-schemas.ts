@@ -128,11 +128,16 @@ const TITLES = {
   probes: ['Probe results: probes.json of a bundle', z.array(probeResultSchema)],
 } as const;
 
+/** A later release may add fields: who reads a document by its schema must not refuse them (docs/doctor.md). */
+function allowMore({ jsonSchema }: { jsonSchema: { additionalProperties?: unknown } }): void {
+  if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+}
+
 /** The schemas as they are in docs/schema, by file name. */
 export function documentSchemas(): Map<string, string> {
   return new Map(
     Object.entries(TITLES).map(([name, [title, schema]]) => {
-      const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'output' });
+      const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'output', override: allowMore });
       return [`${name}.json`, `${JSON.stringify({ $schema, title, ...rest }, null, 2)}\n`];
     }),
   );

@@ -4,6 +4,7 @@ import { type CniConfFile, NODE_REPORT_VERSION, type NodeReport } from '../../pa
 import { known } from '../../path/model/observed.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { readAttachments } from './attachments.ts';
+import { readCiliumAgents } from './cilium-agents.ts';
 import { readConfFiles, readDropIns } from './conf-files.ts';
 import { readFlows } from './flows.ts';
 import { readListeners } from './listeners.ts';
@@ -51,6 +52,7 @@ export async function takeNodeReport(
   const { confDir, binDirs, guessed } = cniDirectories(runtime);
   const cached = known(attachments)?.attachments;
   const files = await observe(confDir, () => foundIn(guessed, readConfFiles(confDir)));
+  const ciliumAgents = await observe('/proc', () => readCiliumAgents(confDir));
   const dropIns = await readAllDropIns(confDir, known(files) ?? []);
   const pods = known(sandboxes) ?? [];
   const filter = {
@@ -83,6 +85,7 @@ export async function takeNodeReport(
       ...(dropIns.length === 0 ? {} : { dropIns }),
       binDirs,
       plugins,
+      ciliumAgents,
       mounts,
       attachments: 'unknown' in attachments ? attachments : { value: attachments.value.attachments },
       skipped: known(attachments)?.skipped ?? [],

@@ -63,6 +63,23 @@ describe('a directory may be watched by Cilium', () => {
   });
 });
 
+describe('an agent of Cilium that runs', () => {
+  const OWN = '05-cilium.conflist';
+  test.each<[string, boolean[], string[], boolean]>([
+    ['watches, with its own file alone', [true], [OWN], true],
+    ['watches, with another file beside it', [true], [OWN, '000-x.conflist'], true],
+    ['does not watch', [false], [OWN], false],
+    ['is replaced by one that watches', [false, true], [OWN], true],
+  ])('%s', (_, agents, names, watched) => {
+    const files = Object.fromEntries(names.map((name) => [name, listOf(CHAINED)]));
+    const ciliumAgents = { value: agents.map((watches, i) => ({ pid: i + 1, watches })) };
+    const node = new NodeView('n1', { value: cniNode(files, { cni: { ciliumAgents } }) });
+    expect(mayBeWatchedByCilium(node)).toBe(watched);
+    const [step] = besideOwners([write(`${DIR}/${OWN}`)], node);
+    if (names.length === 1) expect(step!.why.includes('set cni.exclusive=false')).toBe(watched);
+  });
+});
+
 describe('a list in use that is written', () => {
   test.each<[string, string, string]>([
     ['by Cilium', '05-cilium.conflist', '05-cilium-portmap.conflist'],

@@ -1,4 +1,5 @@
 import type { HealStep } from '../model/action.ts';
+import { known } from '../model/observed.ts';
 import type { NodeView } from '../view/node-view.ts';
 import { besideConfig, COPY_MODE, nameBefore } from './conf-plans.ts';
 
@@ -13,6 +14,9 @@ const CILIUM: ConfOwner = {
   besides:
     'with cni.exclusive, its default, it renames other files, before 1.14 whenever it starts and since then at any time: set cni.exclusive=false',
 };
+
+/** What Cilium's agent writes since 1.14. */
+const CILIUM_LIST = '05-cilium.conflist';
 
 /** The names under which operators' agents write their configuration, as their installers have them. */
 const OWNERS: readonly [RegExp, ConfOwner][] = [
@@ -30,13 +34,25 @@ const OWNERS: readonly [RegExp, ConfOwner][] = [
 ];
 
 /**
- * Whether Cilium's agent may watch the configuration directory of a node and rename every other configuration within milliseconds of its
- * appearing, as it does since 1.14 unless `cni.exclusive` is false (daemon/cmd/cni/config.go). Its own file suggests it, with no other
- * beside it: so does the directory look with `cni.exclusive=false`, too, until somebody puts a file there. Before 1.14 that is
- * 05-cilium.conf, which later agents rename as well, and other files are renamed when the agent starts (plugins/cilium-cni/cni-install.sh).
+ * Whether Cilium's agent watches the configuration directory of a node, or may: it then renames every other configuration within
+ * milliseconds of its appearing, as it does since 1.14 unless `cni.exclusive` is false (daemon/cmd/cni/config.go). Of an agent that runs the
+ * report shows it. Of one that does not run, or could not be seen, its own file suggests it, with no other beside it: so does the
+ * directory look with `cni.exclusive=false`, too, until somebody puts a file there. Before 1.14 that is 05-cilium.conf, which later agents
+ * rename as well, and other files are renamed when the agent starts (plugins/cilium-cni/cni-install.sh).
  */
-export function mayBeWatchedByCilium({ configs }: NodeView): boolean {
-  return configs?.length === 1 && configs[0]!.name === '05-cilium.conflist';
+export function mayBeWatchedByCilium(node: NodeView): boolean {
+  const agents = ciliumAgents(node);
+  if (agents.length > 0) return agents.some(({ watches }) => watches);
+  return node.configs?.length === 1 && node.configs[0]!.name === CILIUM_LIST;
+}
+
+/** Whether it is seen that Cilium's agent, since 1.14, leaves other files alone: it runs and does not watch. */
+function isNotExclusive(node: NodeView): boolean {
+  return node.active?.name === CILIUM_LIST && ciliumAgents(node).length > 0 && !mayBeWatchedByCilium(node);
+}
+
+function ciliumAgents(node: NodeView) {
+  return known(node.seen?.cni.ciliumAgents ?? { unknown: '' }) ?? [];
 }
 
 /** Who rewrites the configuration file of a name; undefined when unknown. */
@@ -57,7 +73,8 @@ export function besideOwners(steps: readonly HealStep[], node: NodeView): HealSt
     active.path,
     nameBefore(active.name, active.name.replace(/\.[^.]*$/, '-portmap.conflist')),
   );
-  const note = `${active.name} is written by ${owner.name}, so hostport writes a list that comes before it${owner.besides === undefined ? '' : `; ${owner.besides}`}`;
+  const besides = owner.besides === undefined || isNotExclusive(node) ? '' : `; ${owner.besides}`;
+  const note = `${active.name} is written by ${owner.name}, so hostport writes a list that comes before it${besides}`;
   const isReplaced = steps.some((step) => isWriteTo(step, active.path) || isWriteTo(step, own));
   return steps.map((step) => {
     if (!isReplaced || step.on !== 'node') return step;

@@ -17,7 +17,7 @@ interface Touched {
 
 /**
  * How to fix a case, as far as the node permits: steps that would write to a read-only mount become manual steps, with the place to change, and so
- * do steps that an agent that may watch would undo, unless the failure was named (`asked`): the report does not show whether it watches. Where an
+ * do steps that an agent that may watch would undo, unless the failure was named (`asked`): the report may not show whether it watches. Where an
  * operator's agent would overwrite the list, a list of our own is put before it ({@link besideOwners}). `obstacle`: how to fix it then, instead of
  * the failure's own remedy.
  */

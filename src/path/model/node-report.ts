@@ -228,6 +228,10 @@ const iptablesTables = z.object({
   text: observed(listing),
 });
 
+const ciliumAgent = z.object({ pid: z.number().int(), watches: z.boolean() });
+
+export type CiliumAgent = z.infer<typeof ciliumAgent>;
+
 export const nodeReportSchema = z.object({
   apiVersion: z.literal(NODE_REPORT_VERSION),
   kind: z.literal('NodeReport'),
@@ -264,6 +268,8 @@ export const nodeReportSchema = z.object({
     binDirs: listOf(word, 64),
     plugins: observed(listOf(pluginFile, 100_000)),
     attachments: observed(listOf(cachedAttachment, 100_000)),
+    /** The processes of Cilium's agent that could be seen, and whether each watches `confDir` and changes what others put there. */
+    ciliumAgents: observed(listOf(ciliumAgent, 1000)).optional(),
     /** Of the directories above, and of each file in them that lies on another mount than its directory. */
     mounts: observed(listOf(mountSeen, 100_000)).optional(),
     /** Files in the cache that could not be read as attachments: nothing is known about them. */

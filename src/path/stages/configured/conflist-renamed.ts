@@ -157,10 +157,10 @@ export const conflistRenamed = defineFailure<Data>({
       'or set `cni.exclusive=false` and, after its agents have restarted, rename the file back with `mv`. If the file is renamed ' +
       'back earlier, Cilium renames it again.',
     heal:
-      'Where the agent may watch the directory, `hostport heal` does not rename the file by itself, because the agent would undo it ' +
-      'at once: the plan and the finding say what to set in Cilium, and show the `mv` to run afterwards. The agent may watch where ' +
-      '`05-cilium.conflist` is the only configuration, but with `cni.exclusive=false` the directory can look the same. So once that ' +
-      "is set, `hostport heal --yes --only conflist-renamed` renames the file, as it does where other files exist beside Cilium's, " +
-      'or Cilium is older. Its plan in the lab, where no agent watches:',
+      'Where the agent watches the directory, `hostport heal` does not rename the file by itself, because the agent would undo it ' +
+      'at once: the plan and the finding say what to set in Cilium, and show the `mv` to run afterwards. Whether a running agent watches ' +
+      'is read from the kernel (`/proc/PID/fdinfo`). Where no agent can be seen, one may watch if `05-cilium.conflist` is the only ' +
+      'configuration; once `cni.exclusive=false` is set, `hostport heal --yes --only conflist-renamed` renames the file there. The plan in ' +
+      'the lab, where no agent watches:',
   },
 });
