@@ -137,7 +137,7 @@ function renderPlan(plan: readonly PlannedHeal[], program: string): string {
         : [
             `  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(asCalled(left.why, program))}`,
           ]),
-      ...(steps.length === 0 && left === undefined ? ['  fixed together with the above'] : []),
+      ...(steps.length === 0 && left === undefined ? ['  fixed together with another'] : []),
     ])
     .map((line) => `${line}\n`)
     .join('');

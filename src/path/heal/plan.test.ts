@@ -55,6 +55,60 @@ describe('a risk that nobody sees the plan of', () => {
   });
 });
 
+describe('the same step in two plans', () => {
+  const config = '/etc/cni/net.d/x.conflist';
+  const attach: HealStep = {
+    ...{ on: 'node', node: 'n1', why: 'so' },
+    action: { do: 'attach', sandbox: 's', config, plugin: 'portmap' },
+  };
+  const write = (path: string, node = 'n1'): HealStep => ({
+    ...{ on: 'node', node, why: 'so' },
+    action: { do: 'write-file', path, content: '{}' },
+  });
+  const failure = (code: string, steps: HealStep[]) =>
+    failureOn((scene) => scene.paths.map(({ subject }) => subject).filter(({ node }) => node === 'n1'), {
+      ...{ code, stage: 'forwarded', severity: 'broken' },
+      heal: () => ({ by: 'steps', steps }),
+    });
+  const done = (...plans: HealStep[][]) => {
+    const failures = plans.map((steps, i) => failure(`x${i}`, steps));
+    return planHeal(diagnose(world, failures), { restart: false }).map(({ steps }) =>
+      steps.map(({ action }) => action.do),
+    );
+  };
+
+  test.each<[string, string[][], string[][]]>([
+    ['is in the first', done([attach], [attach]), [['attach'], []]],
+    [
+      'is after the change of what it runs',
+      done([attach], [write(config), attach]),
+      [[], ['write-file', 'attach']],
+    ],
+    [
+      'stays where another file changes',
+      done([attach], [write(`${config}.d`), attach]),
+      [['attach'], ['write-file']],
+    ],
+    [
+      'stays where the file of another node changes',
+      done([attach], [write(config, 'n2'), attach]),
+      [['attach'], ['write-file']],
+    ],
+    [
+      'stays before a change that nothing follows',
+      done([attach], [write(config)]),
+      [['attach'], ['write-file']],
+    ],
+    [
+      'is not again where the change was made before',
+      done([write(config), attach], [attach], [write(config), attach]),
+      [['write-file', 'attach'], [], []],
+    ],
+  ])('%s', (_, planned, expected) => {
+    expect(planned).toEqual(expected);
+  });
+});
+
 describe('a plan', () => {
   const restart = (node: string): Heal => ({ by: 'restart', why: 'no other way', steps: [step(node, '1')] });
 

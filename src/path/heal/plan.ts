@@ -29,32 +29,64 @@ export interface PlannedHeal {
 }
 
 /**
- * How to fix the findings of a diagnosis, in their order. The same step for two findings is planned once, with the first. Pure:
- * nothing is done yet.
+ * How to fix the findings of a diagnosis, in their order. The same step for two findings is planned once, with the first; one that runs a
+ * configuration that a later plan writes, with the first after that. Pure: nothing is done yet.
  */
 export function planHeal({ cases, scene }: Diagnosed, scope: HealScope): PlannedHeal[] {
-  const planned = new Set<string>();
-  return cases
-    .filter((entry) => isInScope(entry, scope))
-    .map(({ failure, detection, finding }): PlannedHeal => {
-      const { heal } = possibleHeal(failure, detection, scene, scope.codes !== undefined);
-      if (heal.by !== 'hand' && isForPerson(failure, finding, scope)) {
-        const why = `risks are fixed only on request: hostport heal --only ${finding.code}`;
-        return { finding, steps: [], left: { to: 'hand', why } };
-      }
-      if (heal.by === 'hand') return { finding, steps: [], left: { to: 'hand', why: heal.why } };
-      if (heal.by === 'restart' && !scope.restart) {
-        return { finding, steps: [], left: { to: 'restart', why: heal.why } };
-      }
-      const steps = heal.steps.filter((step) => {
-        const { why, ...what } = step;
-        const key = JSON.stringify(what);
-        if (planned.has(key)) return false;
-        planned.add(key);
-        return true;
-      });
-      return { finding, steps };
-    });
+  return withoutRepeats(
+    cases
+      .filter((entry) => isInScope(entry, scope))
+      .map(({ failure, detection, finding }): PlannedHeal => {
+        const { heal } = possibleHeal(failure, detection, scene, scope.codes !== undefined);
+        if (heal.by !== 'hand' && isForPerson(failure, finding, scope)) {
+          const why = `risks are fixed only on request: hostport heal --only ${finding.code}`;
+          return { finding, steps: [], left: { to: 'hand', why } };
+        }
+        if (heal.by === 'hand') return { finding, steps: [], left: { to: 'hand', why: heal.why } };
+        if (heal.by === 'restart' && !scope.restart) {
+          return { finding, steps: [], left: { to: 'restart', why: heal.why } };
+        }
+        return { finding, steps: [...heal.steps] };
+      }),
+  );
+}
+
+function withoutRepeats(plans: readonly PlannedHeal[]): PlannedHeal[] {
+  const all = plans.flatMap(({ steps }) => steps);
+  /** Where each step stays, by what it does. */
+  const kept = new Map<string, number>();
+  for (const [at, step] of all.entries()) {
+    const key = keyOf(step);
+    const before = kept.get(key);
+    const isKept = (i: number) => kept.get(keyOf(all[i]!)) === i;
+    const between = before === undefined ? [] : all.slice(before, at).filter((_, i) => isKept(before + i));
+    // Of an earlier content of the file, it would have to be done again.
+    if (before === undefined || isOutdated(step, between)) kept.set(key, at);
+  }
+  let from = 0;
+  return plans.map((plan) => {
+    const first = from;
+    from += plan.steps.length;
+    return { ...plan, steps: plan.steps.filter((step, i) => kept.get(keyOf(step)) === first + i) };
+  });
+}
+
+/** What is done, whatever for. */
+function keyOf({ why: _, ...what }: HealStep): string {
+  return JSON.stringify(what);
+}
+
+/** Whether a step runs the plugins of a configuration that steps after it write. */
+function isOutdated(step: HealStep, after: readonly HealStep[]): boolean {
+  if (step.on !== 'node' || step.action.do !== 'attach') return false;
+  const { node, action } = step;
+  return after.some(
+    (other) =>
+      other.on === 'node' &&
+      other.node === node &&
+      other.action.do === 'write-file' &&
+      other.action.path === action.config,
+  );
 }
 
 function isInScope({ finding }: Case, { codes, nodes }: HealScope): boolean {

@@ -84,12 +84,6 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
     because: 'where the rules do not lead to the pod, no device on the way to it is judged',
   },
   {
-    one: ['masquerade-missing'],
-    other: ['mark-bit-shared'],
-    because:
-      'both plans write the mappings again, one of them still with the old bit: it takes a second heal',
-  },
-  {
     one: ['conflist-invalid'],
     other: ['mark-bit-shared'],
     because: "portmap's mark bit is read from the configuration, which cannot be parsed",
