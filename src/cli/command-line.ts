@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { messageOf, UserError } from '../util/errors.ts';
 import { command, requireRoot, type Verb } from './verb.ts';
 import { VERSION } from './version.ts';
@@ -40,6 +40,7 @@ export async function commandLine(
     if (!isRootless(running)) requireRoot(running.path);
   });
   try {
+    checkHelp(program, argv);
     await program.parseAsync(argv, { from: 'user' });
     await written();
   } catch (error) {
@@ -55,6 +56,23 @@ export async function commandLine(
     throw new UserError(messageOf(error), { cause: error, exitCode: running.failureStatus });
   }
   return Number(process.exitCode ?? 0);
+}
+
+/** Refuses `help` of a command that is not there: commander prints its list of commands, and no error. */
+function checkHelp(program: Verb, argv: readonly string[]): void {
+  let verb: Command = program;
+  for (const [i, word] of argv.entries()) {
+    const inner = verb.commands.find((known) => known.name() === word);
+    if (inner !== undefined) {
+      verb = inner;
+      continue;
+    }
+    const wanted = argv[i + 1];
+    if (word !== 'help' || wanted === undefined || verb.commands.length === 0) return;
+    if (!wanted.startsWith('-') && !verb.commands.some((known) => known.name() === wanted))
+      verb.error(`error: unknown command '${wanted}'`);
+    return;
+  }
 }
 
 async function programNamed(name: string, argv: readonly string[]): Promise<Verb> {

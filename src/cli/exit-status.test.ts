@@ -67,6 +67,22 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   run: ['true'],
 };
 
+describe('help of a command that is not there', () => {
+  test.each([
+    ['help nope', 'nope', 'hostport'],
+    ['create help nope', 'nope', 'hostport create'],
+    ['help create nope', undefined, 'hostport'],
+    ['help doctor', undefined, 'hostport'],
+  ])('%s', async (line, unknown, path) => {
+    const { status, said } = await outcomeOf(line.split(' '));
+    if (unknown === undefined) expect(status).toBe(0);
+    else {
+      expect(said).toBe(`ERROR: unknown command '${unknown}'\n(see "${path} --help")\n`);
+      expect(status).toBe(2);
+    }
+  });
+});
+
 describe('words that the parser refuses', () => {
   for (const [path, verb] of verbs) {
     const words = [...path.split(' '), ...(ARGUMENTS[path] ?? [])];
@@ -84,7 +100,7 @@ describe('words that the parser refuses', () => {
     for (const line of cases) {
       test(line.join(' '), async () => {
         const { status, said } = await outcomeOf(line);
-        expect(said).toStartWith('error: ');
+        expect(said).toStartWith('ERROR: ');
         expect(said).toEndWith(`(see "hostport ${path} --help")\n`);
         expect(status).toBe(2);
       });
@@ -93,7 +109,7 @@ describe('words that the parser refuses', () => {
 });
 
 /** Options that gather values and take any. */
-const ANY_VALUE = ['--env', '--node', '--cap', '--plugin', '--valid'];
+const ANY_VALUE = ['--node', '--cap', '--plugin', '--valid'];
 
 /**
  * Input that only the command itself, and not the parser, can refuse. `SCRATCH` is a directory with: `empty`, a file; `directory`, `nodes`,
@@ -133,7 +149,10 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['v1.36.1 --mirror-ca SCRATCH/none', /authorities in SCRATCH\/none: no such file or directory/],
     ['v1.36.1 --mirror-ca SCRATCH/empty', /authorities in SCRATCH\/empty: it has no certificate in PEM/],
   ],
-  exec: [['no-such-node -- true', /node "no-such-node" not found/]],
+  exec: [
+    ['no-such-node -- true', /node "no-such-node" not found/],
+    ['-w /none no-such-node -- true', /node "no-such-node" not found/],
+  ],
   cp: [
     ['a b', /exactly one side must be in a node/],
     ['SCRATCH/none no-such-node:/x', /SCRATCH\/none: no such file or directory/],
@@ -150,6 +169,8 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--local --reports SCRATCH', /'--reports <dir>' cannot be used with option '--local'/],
     ['--from SCRATCH --name kind', /'--from <dir>' cannot be used with option '--name <cluster>'/],
     ['--local --name kind', /'--local' cannot be used with option '--name <cluster>'/],
+    ['--local --probe --no-probe', /'--probe' cannot be used with option '--no-probe'/],
+    ['--local --no-probe --probe', /'--probe' cannot be used with option '--no-probe'/],
     ['--probe', /'--probe' means nothing without option '--local'/],
     ['--explain plugin-missing --watch', /'--explain <code>' cannot be used with option '--watch \[pause\]'/],
     ['--watch --save SCRATCH/x', /'--watch \[pause\]' cannot be used with option '--save <dir>'/],
@@ -198,7 +219,10 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ...cniInput(),
     ['--plugin portmap --conf SCRATCH', /'--plugin <type>' cannot be used with option '--conf <path>'/],
   ],
-  'node-report': [],
+  'node-report': [
+    ['--node A_B', /'--node <name>' argument 'A_B' is invalid. want the name of a node/],
+    ['--node ..', /want the name of a node/],
+  ],
   version: [],
 };
 
@@ -230,7 +254,7 @@ describe.skipIf(!isRoot)('what the command itself refuses', () => {
         );
         const outcome = await outcomeOf(line);
         expect(outcome.said.replaceAll(scratch, 'SCRATCH')).toMatch(said);
-        expect(outcome.said).not.toMatch(/\bE[A-Z]{4,}\b/);
+        expect(outcome.said.replace(/^ERROR: /, '')).not.toMatch(/\bE[A-Z]{4,}\b/);
         expect(outcome.status).toBe(2);
       });
     }

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { dnsSubdomainErrors } from '../kube/names.ts';
 import { quantityUnits } from '../kube/quantity.ts';
 import { parseDuration } from '../util/duration.ts';
 
@@ -12,6 +13,31 @@ export function duration(text: string): number {
 /** A repeatable option: the list of its values, each converted by `read` (`String`: as it is). */
 export function collect<T>(read: (text: string) => T): (text: string, before?: readonly T[]) => T[] {
   return (text, before = []) => [...before, read(text)];
+}
+
+/** An option's value that is the name of a node: a DNS subdomain (RFC 1123). */
+export function nodeName(text: string): string {
+  const [problem] = dnsSubdomainErrors(text);
+  if (problem === undefined) return text;
+  throw new InvalidArgumentError('want the name of a node: lower case letters, digits, "-" and ".".');
+}
+
+/** An option's value that is a user and a group by number (`0`, `1000:1000`). */
+export function userNumbers(text: string): string {
+  if (/^\d{1,10}(:\d{1,10})?$/.test(text)) return text;
+  throw new InvalidArgumentError('want UID or UID:GID, as 0 or 1000:1000.');
+}
+
+/** An option's value that is an environment variable with its value. */
+export function environmentEntry(text: string): string {
+  if (/^[^=\0]+=[^\0]*$/.test(text)) return text;
+  throw new InvalidArgumentError('want NAME=VALUE.');
+}
+
+/** An option's value that is an absolute path. */
+export function absolutePath(text: string): string {
+  if (text.startsWith('/')) return text;
+  throw new InvalidArgumentError('want an absolute path.');
 }
 
 /** An option's value that is one of some words. */

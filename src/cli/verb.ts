@@ -7,13 +7,18 @@ export class Verb extends Command {
   /** Exit status when it could not do its work. */
   failureStatus = 1;
 
+  /** The flags that were given, by their long form. */
+  readonly #given = new Set<string>();
+
   /** Options that have an effect only together with another, each with that. */
   readonly #needs: [option: string, needed: string][] = [];
 
   constructor(name: string) {
     super(name);
     this.hook('preAction', (_, action) => {
-      if (action === this) this.#checkNeeds();
+      if (action !== this) return;
+      this.#checkOpposites();
+      this.#checkNeeds();
     });
   }
 
@@ -24,6 +29,21 @@ export class Verb extends Command {
   needs(option: string, needed: string): this {
     this.#needs.push([option, needed]);
     return this;
+  }
+
+  override addOption(option: Option): this {
+    super.addOption(option);
+    const { long } = option;
+    if (long) this.on(`option:${option.name()}`, () => this.#given.add(long));
+    return this;
+  }
+
+  /** A flag and its opposite: which of them counts must not depend on their order. */
+  #checkOpposites(): void {
+    for (const long of this.#given) {
+      if (!this.#given.has(`--no-${long.slice(2)}`)) continue;
+      this.error(`error: option '${long}' cannot be used with option '--no-${long.slice(2)}'`);
+    }
   }
 
   #checkNeeds(): void {
@@ -54,11 +74,10 @@ export class Verb extends Command {
     return this;
   }
 
+  /** Prints an error as the program prints its own: commander's begins with `error:`. */
   override error(message: string, options?: ErrorOptions): never {
-    return super.error(
-      `${message.split('\n').map(safeText).join('\n')}\n(see "${this.path} --help")`,
-      options,
-    );
+    const lines = message.replace(/^error: /, 'ERROR: ').split('\n');
+    return super.error(`${lines.map(safeText).join('\n')}\n(see "${this.path} --help")`, options);
   }
 }
 

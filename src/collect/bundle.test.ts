@@ -107,6 +107,8 @@ test('only its owner can read it, and it is there as a whole or not at all', asy
   const bad = { ...world, reports: new Map([['../../etc/cron.d/x', { unknown: '' }]]) };
   await expect(saveBundle(bad, join(scratch, 'bad'))).rejects.toThrow('not a name of a node');
   await expect(saveBundle(world, bundle)).rejects.toThrow('it already exists');
+  const below = saveBundle(world, join(bundle, 'manifest.json/x'));
+  await expect(below).rejects.toThrow('part of its path is not a directory; name a directory that can be');
   expect(readdirSync(scratch)).toEqual(['bundle']);
 });
 

@@ -94,12 +94,13 @@ export async function bundleWorld(directory: string): Promise<World> {
  */
 export async function saveBundle(world: World, directory: string): Promise<void> {
   const root = resolve(directory);
-  if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) {
-    throw new InputError(`cannot write the bundle ${directory}: it already exists; name a new directory`);
-  }
   try {
+    if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) {
+      throw new InputError(`cannot write the bundle ${directory}: it already exists; name a new directory`);
+    }
     mkdirSync(dirname(root), { recursive: true });
   } catch (cause) {
+    if (cause instanceof InputError) throw cause;
     const problem = fileProblem(cause) ?? messageOf(cause);
     throw new InputError(
       `cannot write the bundle ${directory}: ${problem}; name a directory that can be created`,
@@ -135,7 +136,9 @@ export async function saveBundle(world: World, directory: string): Promise<void>
     renameSync(making, root);
   } catch (cause) {
     rmSync(making, { recursive: true, force: true });
-    throw cause;
+    const problem = fileProblem(cause);
+    if (problem === undefined) throw cause;
+    throw new UserError(`cannot write the bundle ${directory}: ${problem}`, { cause });
   }
 }
 

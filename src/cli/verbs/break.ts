@@ -45,8 +45,14 @@ function faults() {
       }
       process.stdout.write(
         table(
-          ['STAGE', 'CODE', 'RESTART', 'WHAT'],
-          catalogue.map(({ stage, code, restart, title }) => [stage, code, restart, title]),
+          ['STAGE', 'CODE', 'SEVERITY', 'RESTART', 'WHAT'],
+          catalogue.map(({ stage, code, severity, restart, title }) => [
+            stage,
+            code,
+            severity,
+            restart,
+            title,
+          ]),
         ),
       );
     });

@@ -135,7 +135,10 @@ async function deleteNamed(names: string[], kubeconfig?: string): Promise<void> 
       ? { fallback: await kubeconfigPathForMerge(process.env) }
       : { chosen: resolve(kubeconfig) };
   for (const name of names) {
-    await progress.step(`Deleting cluster "${name}"`, () => deleteCluster(name, realExec, place));
+    const wasThere = await progress.step(`Deleting cluster "${name}"`, () =>
+      deleteCluster(name, realExec, place),
+    );
+    if (!wasThere) process.stderr.write(`There was no cluster "${name}".\n`);
   }
 }
 

@@ -190,6 +190,7 @@ function explain(failure: Failure, output: DoctorOptions['output']): string {
     `${code}: ${title}`,
     '',
     `stage    ${stage}`,
+    `severity ${severity}`,
     `why      ${explanation}`,
     `remedy   ${remedy}`,
     `restart  ${restart === 'needed' ? `needed: ${restartReason}` : restart === 'avoided' ? 'not needed: hostport heal fixes it while the pod runs' : 'not needed'}`,

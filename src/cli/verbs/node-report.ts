@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
+import { Option } from 'commander';
 import { takeNodeReport, whichProgram } from '../../node/report/take.ts';
 import { realExec } from '../../sys/exec.ts';
-import { oneOf } from '../option-values.ts';
+import { nodeName, oneOf } from '../option-values.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
 import { command, examples } from '../verb.ts';
 
@@ -11,7 +12,9 @@ export function nodeReportVerb() {
     .description(
       'print a report of this machine as a node\n\nThe report holds CNI files, plugins, the runtime, sandboxes, netfilter rules and settings.\nThe command changes nothing and needs no cluster. What it cannot read (for example, without root) is reported as unknown.',
     )
-    .option('--node <name>', 'name of the node in the cluster', hostname())
+    .addOption(
+      new Option('--node <name>', 'name of the node in the cluster').argParser(nodeName).default(hostname()),
+    )
     .option(
       '--runtime-endpoint <socket>',
       'CRI socket of the runtime (default: $CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen)',

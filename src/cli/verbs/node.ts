@@ -16,7 +16,7 @@ import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
 import { InputError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
-import { collect, oneOf } from '../option-values.ts';
+import { absolutePath, collect, environmentEntry, oneOf, userNumbers } from '../option-values.ts';
 import { table } from '../printer/table.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
@@ -33,9 +33,9 @@ export function execVerb() {
     .argument('<command...>', 'the command and its arguments, after --')
     .option('-i, --interactive', 'pass standard input to it', false)
     .option('-t, --tty', 'run it on a terminal', false)
-    .option('-e, --env <entry>', 'set NAME=VALUE (repeatable)', collect(String), [])
-    .option('-w, --workdir <dir>', 'directory to start in')
-    .option('-u, --user <user>', 'user to run as: UID[:GID]')
+    .option('-e, --env <entry>', 'set NAME=VALUE (repeatable)', collect(environmentEntry), [])
+    .option('-w, --workdir <dir>', 'directory to start in', absolutePath)
+    .option('-u, --user <user>', 'user to run as: UID[:GID]', userNumbers)
     .passThroughOptions()
     .action(async (node: string, words: string[], options) => {
       if (options.tty && !process.stdin.isTTY) {

@@ -29,6 +29,7 @@ export type ContextPlace = { chosen: string } | { fallback: string };
  * the how-to's configuration. Works on whatever is there, so it also clears up after a creation or a
  * deletion that was killed half way; twice in a row is fine. When a part fails the others are removed all the same, and the
  * record stays, so that a deletion can be tried again.
+ * Returns whether there was anything of a cluster of that name.
  * @throws UserError while another process creates the cluster; a deletion by another process is waited for.
  */
 export async function deleteCluster(
@@ -36,13 +37,15 @@ export async function deleteCluster(
   exec: Exec,
   kubeconfig: ContextPlace,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   // The name becomes a directory that is removed with all that is in it.
   const problem = clusterNameProblem(cluster);
   if (problem !== undefined) throw new InputError(`cannot delete cluster: ${problem}`);
   const lock = await lockCluster(cluster, 'delete', signal);
   try {
+    const wasThere = await exists(clusterPaths(cluster).root);
     await removeCluster(cluster, exec, kubeconfig);
+    return wasThere;
   } finally {
     lock.release();
   }

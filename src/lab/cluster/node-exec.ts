@@ -55,6 +55,12 @@ export async function nodeForeground(
   command: readonly string[],
   options: NodeCommandOptions & { stdin: 'inherit' | 'ignore' },
 ): Promise<number> {
+  const { workdir } = options;
+  if (workdir !== undefined && (await kindInNode(exec, node, workdir)) !== 'directory') {
+    throw new InputError(
+      `cannot start in ${workdir}: no such directory in node ${node}; name one that is there`,
+    );
+  }
   const scratch = await mkdtemp(join(tmpdir(), 'hostport-exec-'));
   try {
     const log = join(scratch, 'runc.log');

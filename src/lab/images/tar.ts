@@ -78,7 +78,15 @@ async function* bytesOf(file: string, size: number): AsyncGenerator<Uint8Array> 
 export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarReadEntry> {
   // Node's types and the web's of the same class do not know each other.
   const bytes = NodeStream.from(ended(source)) as unknown as ReadableStream<Uint8Array>;
-  for await (const { header, body } of bytes.pipeThrough(createTarDecoder({ strict: true }))) {
+  const entries = bytes.pipeThrough(createTarDecoder({ strict: true }))[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await entries.next().catch((cause: unknown) => {
+      // Errors of the source have a code: of the system, or of zlib.
+      if (isCoded(cause)) throw cause;
+      throw new Error(`it is not a tar archive, or it is damaged: ${(cause as Error).message}`, { cause });
+    });
+    if (next.done === true) return;
+    const { header, body } = next.value;
     yield {
       path: header.name.replace(/^\.\//, '').replace(/\/+$/, ''),
       type: header.type ?? 'file',
@@ -89,6 +97,10 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
     };
     await body.cancel();
   }
+}
+
+function isCoded(cause: unknown): boolean {
+  return (cause as NodeJS.ErrnoException | undefined)?.code !== undefined;
 }
 
 /**
