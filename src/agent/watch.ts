@@ -1,5 +1,6 @@
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
+import { rememberingExec } from '../node/report/remembering-exec.ts';
 import type { HealScope } from '../path/heal/plan.ts';
 import { realClock } from '../sys/clock.ts';
 import { aborted, logOnceAMinute } from '../sys/daemon.ts';
@@ -12,7 +13,6 @@ import { HealLoop } from './loop.ts';
 import { watchNodeObjects } from './node-objects.ts';
 import { nodePatient } from './node-patient.ts';
 import { PACE, Pace } from './pace.ts';
-import { rememberingExec } from './remembering-exec.ts';
 import { teller } from './teller.ts';
 
 export interface WatchOptions {

@@ -120,8 +120,8 @@ const VERBS: readonly VerbGroup[] = [
     hidden: true,
   },
   {
-    names: ['node-apply'],
-    load: async () => [(await import('./verbs/node-apply.ts')).nodeApplyVerb()],
+    names: ['node-serve'],
+    load: async () => [(await import('./verbs/node-serve.ts')).nodeServeVerb()],
     hidden: true,
   },
 ];

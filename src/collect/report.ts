@@ -13,7 +13,15 @@ const reasonSchema = z.strictObject({ unknown: z.string() });
  */
 export function parseReport(text: string, what: string): Observed<NodeReport> {
   try {
-    const document = parseJson(text, what);
+    return parseReportDocument(parseJson(text, what), what);
+  } catch (cause) {
+    return { unknown: messageOf(cause) };
+  }
+}
+
+/** As {@link parseReport}, of a document that is parsed already. */
+export function parseReportDocument(document: unknown, what: string): Observed<NodeReport> {
+  try {
     checkDepth(document, what);
     const isReason = typeof document === 'object' && document !== null && 'unknown' in document;
     const parsed = (isReason ? reasonSchema : nodeReportSchema).safeParse(document);

@@ -1,11 +1,13 @@
 /** Two failures at once, thirty times over: both causes are found, and healing comes to an end with nothing wrong. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { requireRecord } from '../../src/lab/cluster/record.ts';
+import { LabPlaces } from '../../src/lab/doctor/places.ts';
 import { catalogue } from '../../src/path/stages/index.ts';
 import { createCatalogueCluster } from './catalogue/cluster.ts';
 import { makeLanes } from './catalogue/lane.ts';
 import { exclusive, randomPairs } from './catalogue/pairs.ts';
 import { provePair, untilHealthy } from './catalogue/prove.ts';
-import { Lab, labMissing } from './lab.ts';
+import { Lab, labMissing, PROGRAM } from './lab.ts';
 
 const LANES = 3;
 const PAIRS = 30;
@@ -34,11 +36,14 @@ describe.skipIf(missing !== undefined)(`two failures at once${missing ? ` (${mis
   const interrupted = new AbortController();
   const outcomes = pairs.map(() => Promise.withResolvers<string[]>());
   let running: Promise<unknown> = Promise.resolve();
+  let places: LabPlaces | undefined;
 
   beforeAll(async () => {
     // One that nobody waits for yet must not end the process.
     for (const { promise } of outcomes) promise.catch(() => {});
-    const lanes = await makeLanes(lab, await createCatalogueCluster(lab, LANES), interrupted.signal);
+    const nodes = await createCatalogueCluster(lab, LANES);
+    places = new LabPlaces(await requireRecord(lab.name), PROGRAM);
+    const lanes = await makeLanes(places, lab, nodes, interrupted.signal);
     let next = 0;
     const run = async (lane: (typeof lanes)[number]) => {
       let healthy = await untilHealthy(lane);
@@ -66,6 +71,7 @@ describe.skipIf(missing !== undefined)(`two failures at once${missing ? ` (${mis
   afterAll(async () => {
     interrupted.abort(new Error('the test is over'));
     await running;
+    await places?.[Symbol.asyncDispose]();
     await lab.delete();
   });
 

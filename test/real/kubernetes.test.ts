@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { builtPart } from '../../scripts/real/part.ts';
 import { realPart } from '../../scripts/real/parts.ts';
 import { requireRecord } from '../../src/lab/cluster/record.ts';
+import { LabPlaces } from '../../src/lab/doctor/places.ts';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
 import { createCatalogueCluster } from '../e2e/catalogue/cluster.ts';
 import { everyFailure } from '../e2e/catalogue/every-failure.ts';
@@ -41,7 +42,8 @@ describe.skipIf(missing !== undefined)(`a lab of Kubernetes' own programs${why}`
 
   beforeAll(async () => {
     const nodes = await createCatalogueCluster(lab, 2, ['--kubernetes', source.version]);
-    const lanes = await makeLanes(lab, nodes, interrupted.signal);
+    await using places = new LabPlaces(await requireRecord(lab.name), PROGRAM);
+    const lanes = await makeLanes(places, lab, nodes, interrupted.signal);
     await Promise.all(lanes.map((lane) => untilHealthy(lane)));
   }, CREATE_MS);
 

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { dnsSubdomainErrors } from '../../kube/names.ts';
 import { type ClusterRecord, requireRecord } from '../../lab/cluster/record.ts';
+import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
 import { chooseTargets, FaultBook, injectSomewhere, restore } from '../../lab/inject/book.ts';
@@ -9,7 +10,6 @@ import type { Failure } from '../../path/stages/failure.ts';
 import { catalogue } from '../../path/stages/index.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import { calledAs } from '../../sys/called-as.ts';
-import { realExec } from '../../sys/exec.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
@@ -72,9 +72,10 @@ function breakVerb() {
       const record = await requireRecord(options.name);
       await interruptible(async (signal) => {
         checkNodes('break', record, options.node === undefined ? [] : [options.node]);
-        const world = await collectLabWorld(record, { probes: false, signal });
+        await using places = new LabPlaces(record);
+        const world = await collectLabWorld(places, { probes: false, signal });
         const targets = chooseTargets(world, { node: options.node, ...options.pod });
-        const door = labFaultDoor(record, await labClient(record), realExec, signal);
+        const door = labFaultDoor(places, await labClient(record), signal);
         const target = await injectSomewhere(new FaultBook(record), door, failure, targets);
         process.stdout.write(
           `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}\n` +
@@ -118,7 +119,8 @@ function unbreak() {
       const record = await requireRecord(options.name);
       checkNodes('unbreak', record, options.node === undefined ? [] : [options.node]);
       await interruptible(async (signal) => {
-        const door = labFaultDoor(record, await labClient(record), realExec, signal);
+        await using places = new LabPlaces(record);
+        const door = labFaultDoor(places, await labClient(record), signal);
         const restored = await restore(
           new FaultBook(record),
           door,

@@ -3,6 +3,7 @@ import { bundleWorld, saveBundle } from '../../collect/bundle.ts';
 import { clusterWorld } from '../../collect/cluster.ts';
 import { localWorld } from '../../collect/local.ts';
 import { requireRecord } from '../../lab/cluster/record.ts';
+import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
@@ -123,7 +124,8 @@ async function observe(
   if (options.reports !== undefined)
     return clusterWorld(options.kubeconfig, options.reports, { signal, warn });
   if (options.local) return localWorld(realExec, signal, { probes: options.probe === true });
-  return collectLabWorld(await requireRecord(options.name), { probes: options.probe !== false, signal });
+  await using places = new LabPlaces(await requireRecord(options.name));
+  return await collectLabWorld(places, { probes: options.probe !== false, signal });
 }
 
 function print(diagnosis: Diagnosis, { output, watch }: DoctorOptions): void {

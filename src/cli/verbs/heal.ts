@@ -3,12 +3,12 @@ import { Option } from 'commander';
 import { type Healed, type HealReport, heal } from '../../agent/heal.ts';
 import { requireRecord } from '../../lab/cluster/record.ts';
 import { labPatient } from '../../lab/doctor/patient.ts';
+import { LabPlaces } from '../../lab/doctor/places.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { describeStep } from '../../path/heal/describe-action.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal/plan.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { calledAs } from '../../sys/called-as.ts';
-import { realExec } from '../../sys/exec.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
 import { asCalled } from '../printer/as-called.ts';
@@ -73,7 +73,8 @@ export function healVerb() {
       checkNodes('heal', record, options.node);
       const json = options.output === 'json';
       await interruptible(async (signal) => {
-        const patient = labPatient(record, realExec, options.probe);
+        await using places = new LabPlaces(record);
+        const patient = labPatient(places, options.probe);
         const first = diagnose(await patient.observe(signal));
         const plan = planHeal(first, scope);
         if (!json)

@@ -13,7 +13,7 @@ export const fault: Fault = {
       const { path, list } = await activeList(door, target.node);
       const right = (await door.read(target.node, path)) ?? '';
       const plain = formatDocument(withoutPortmap(list));
-      await door.run(target.node, ['cp', '/dev/stdin', path], { stdin: plain });
+      await door.run(target.node, ['dd', 'status=none', `of=${path}`], { stdin: plain });
       await door.until('the runtime to load the configuration without portmap', async () => {
         const status = JSON.parse(await door.run(target.node, ['hostport', 'node-report', '-o', 'json'])) as {
           runtime?: { value?: { loadedNetworks?: { value?: { config: string }[] } } };
@@ -29,7 +29,7 @@ export const fault: Fault = {
     await door.run(target.node, ['rm', '-f', '--', ASIDE]);
     // In place: a file that is moved over another is what this failure is about.
     for (const [name, content] of Object.entries(memo as { [name: string]: string })) {
-      await door.run(target.node, ['cp', '/dev/stdin', `${CONF_DIR}/${name}`], { stdin: content });
+      await door.run(target.node, ['dd', 'status=none', `of=${CONF_DIR}/${name}`], { stdin: content });
     }
   },
 };

@@ -5,11 +5,9 @@ import { EventRecorder, referenceTo } from '../../kube/event-recorder.ts';
 import { isMirrorPod } from '../../kube/pods.ts';
 import { events, pods, type Resource, services } from '../../kube/resources.ts';
 import type { KubeObject, Pod } from '../../kube/types.ts';
-import { type Exec, ExecError, output } from '../../sys/exec.ts';
+import { ExecError } from '../../sys/exec.ts';
 import { waitFor } from '../../sys/wait.ts';
-import { nodeArgv } from '../cluster/node-exec.ts';
-import type { ClusterRecord } from '../cluster/record.ts';
-import { reportOf } from '../doctor/source.ts';
+import type { LabPlaces } from '../doctor/places.ts';
 import type { FaultDoor, FaultTarget } from './fault.ts';
 
 /** How long a fault waits for the lab to take notice of something, in milliseconds. */
@@ -23,28 +21,17 @@ const TOUCHED = 'hostport.example/touched';
 /** The kinds of objects that faults create. */
 const RESOURCES: Readonly<Record<string, Resource<KubeObject>>> = { Pod: pods, Service: services };
 
-/** The door of faults into one lab. Nodes are looked up in the lab's record: a name that is not in it is refused. */
-export function labFaultDoor(
-  record: ClusterRecord,
-  client: ApiClient,
-  exec: Exec,
-  signal: AbortSignal,
-): FaultDoor {
-  const argvOn = (node: string, argv: readonly string[]): Promise<string[]> => {
-    if (!record.nodes.some(({ name }) => name === node)) {
-      throw new Error(`node ${node} not found in cluster ${record.name}`);
-    }
-    return nodeArgv(exec, node, argv);
+/** The door of faults into one lab. */
+export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: AbortSignal): FaultDoor {
+  const { record } = places;
+  const run: FaultDoor['run'] = async (node, argv, { stdin } = {}) => {
+    const result = await places.run(node, argv, { stdin, signal });
+    if (result.code !== 0) throw new ExecError([`${node}:`, ...argv], result);
+    return result.stdout;
   };
-  const run: FaultDoor['run'] = async (node, argv, options = {}) =>
-    output(exec, await argvOn(node, argv), {
-      signal,
-      ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
-    });
   const succeeds = async (node: string, argv: readonly string[]): Promise<boolean> => {
-    const words = await argvOn(node, argv);
-    const result = await exec.run(words, { signal });
-    if (result.code > 1) throw new ExecError(words, result);
+    const result = await places.run(node, argv, { signal });
+    if (result.code > 1) throw new ExecError([`${node}:`, ...argv], result);
     return result.code === 0;
   };
   const gone = async (resource: Resource<KubeObject>, namespace: string | undefined, name: string) => {
@@ -69,7 +56,7 @@ export function labFaultDoor(
       // Written beside and moved within the directory: readers see all or nothing, and a runtime that watches sees the rename.
       const scratch = `${path}.hostport-new`;
       try {
-        await run(node, ['cp', '/dev/stdin', scratch], { stdin: content });
+        await run(node, ['dd', 'status=none', `of=${scratch}`], { stdin: content });
         await run(node, ['chmod', mode, scratch]);
         await run(node, ['mv', '-f', '--', scratch, path]);
       } catch (cause) {
@@ -162,7 +149,7 @@ export function labFaultDoor(
       await waitFor(
         `the sandbox of ${namespace}/${name} to go`,
         async () => {
-          const report = await reportOf(exec, node, signal);
+          const report = await places.report(node, signal);
           if ('unknown' in report) throw new Error(`node ${node}: ${report.unknown}`);
           const { sandboxes } = report.value;
           if ('unknown' in sandboxes) throw new Error(`node ${node}: ${sandboxes.unknown}`);

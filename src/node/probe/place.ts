@@ -1,7 +1,11 @@
+import { isNamespace, isOwnNetns } from '../../cni/sandbox.ts';
 import { localAddressTest } from '../../net/local-addresses.ts';
-import { isWhollyIn, namespaceIdentity } from '../../sys/netns.ts';
+import type { ProbeResult } from '../../path/model/probe.ts';
+import { inNetns, isWhollyIn, namespaceIdentity } from '../../sys/netns.ts';
 import { FAMILIES } from '../../util/family.ts';
+import type { Probe } from './heard.ts';
 import type { ProbeJob } from './order.ts';
+import { probes, sendProbes } from './send.ts';
 
 /**
  * Throws unless every thread of this process is in the job's namespace, or the job goes only to addresses of the current namespace. Called
@@ -18,4 +22,33 @@ export function assertPlace(job: ProbeJob): void {
   const wanted = 'namespace' in place ? place.namespace : namespaceIdentity(place.path);
   if (wanted === undefined) throw new Error('the network namespace to send from is gone: nothing is sent');
   if (!isWhollyIn(wanted)) throw new Error('not in the network namespace to send from: nothing is sent');
+}
+
+/**
+ * Sends the probes of a job from its place. A place that is the path of another namespace (a pod's) is visited: each socket is opened there,
+ * and nothing else is done.
+ */
+export async function sendFrom(job: ProbeJob): Promise<ProbeResult[]> {
+  const { place, orders, timeoutMs } = job;
+  if (!('path' in place) || isOwnNetns(place.path)) {
+    assertPlace(job);
+    return sendProbes(orders, timeoutMs);
+  }
+  const { path } = place;
+  // Opening what is no namespace (a named pipe, say) could hang.
+  if (!isNamespace(path)) throw new Error(`no network namespace at ${path}: nothing is sent`);
+  const identity = namespaceIdentity(path);
+  const visiting =
+    (probe: Probe): Probe =>
+    (...target) =>
+      inNetns(path, () => {
+        if (namespaceIdentity('/proc/thread-self/ns/net') !== identity)
+          throw new Error(`${path}: is another namespace now; nothing is sent`);
+        return probe(...target);
+      });
+  return sendProbes(orders, timeoutMs, {
+    TCP: visiting(probes.TCP),
+    UDP: visiting(probes.UDP),
+    SCTP: visiting(probes.SCTP),
+  });
 }

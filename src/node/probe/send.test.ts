@@ -4,9 +4,8 @@ import { createServer, type Server } from 'node:net';
 import type { ProbeResult } from '../../path/model/probe.ts';
 import type { Probe } from './heard.ts';
 import type { ProbeOrder } from './order.ts';
-import { probeStream } from './sctp.ts';
 import { sendProbes } from './send.ts';
-import { probeTcp } from './tcp.ts';
+import { probeStream, probeTcp } from './stream.ts';
 import { probeUdp } from './udp.ts';
 
 // Everything here goes to 127.0.0.1.
@@ -65,8 +64,8 @@ describe('one probe', () => {
       own.once('connection', ({ remotePort }: { remotePort: number }) => resolve(remotePort)),
     );
     const { sourcePort } = await probeTcp('127.0.0.1', portOf(own), 300);
-    own.close();
     expect(sourcePort).toBe(await seen);
+    own.close();
   });
 
   test('a protocol that the kernel does not have is unknown', async () => {

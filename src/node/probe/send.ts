@@ -2,11 +2,11 @@ import type { ProbeResult } from '../../path/model/probe.ts';
 import { messageOf } from '../../util/errors.ts';
 import type { Heard, Probe } from './heard.ts';
 import type { ProbeOrder } from './order.ts';
-import { probeSctp } from './sctp.ts';
-import { probeTcp } from './tcp.ts';
+import { probeSctp, probeTcp } from './stream.ts';
 import { probeUdp } from './udp.ts';
 
-const probes: Readonly<Record<ProbeOrder['protocol'], Probe>> = {
+/** How each protocol is probed. */
+export const probes: Readonly<Record<ProbeOrder['protocol'], Probe>> = {
   TCP: probeTcp,
   UDP: probeUdp,
   SCTP: probeSctp,
@@ -39,10 +39,13 @@ async function make(
   send: Readonly<Record<ProbeOrder['protocol'], Probe>>,
 ): Promise<ProbeResult> {
   const started = performance.now();
-  const once = () =>
-    send[order.protocol](order.target.address, order.target.port, timeoutMs).catch(
-      (cause): Heard => ({ outcome: 'unknown', detail: messageOf(cause) }),
-    );
+  const once = async (): Promise<Heard> => {
+    try {
+      return await send[order.protocol](order.target.address, order.target.port, timeoutMs);
+    } catch (cause) {
+      return { outcome: 'unknown', detail: messageOf(cause) };
+    }
+  };
   let heard = await once();
   // One packet lost on a busy machine does not mean that the port is dead.
   if (heard.outcome === 'timeout') heard = await once();

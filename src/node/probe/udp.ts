@@ -1,40 +1,38 @@
-import { createSocket } from 'node:dgram';
-import { familyOf } from '../../util/family.ts';
 import type { Heard, Probe } from './heard.ts';
+import { heardOf, POLLIN, ProbeSocket } from './socket.ts';
+
+// netinet/in.h
+const IPPROTO_UDP = 17;
 
 /** Harmless to whatever listens: a line that asks for nothing. */
-const DATAGRAM = 'hostport probe\n';
+const DATAGRAM = Buffer.from('hostport probe\n');
 
 /**
  * Sends a datagram from a connected socket, which reports ICMP errors. Any datagram back is an answer; "port unreachable" is a refusal;
  * silence proves nothing, since an application need not answer what it does not understand.
  */
-export const probeUdp: Probe = (address, port, timeoutMs) =>
-  new Promise((resolve) => {
-    const socket = createSocket(familyOf(address) === 'ipv6' ? 'udp6' : 'udp4');
-    let sourcePort: number | undefined;
-    const done = (heard: Heard) => {
-      clearTimeout(timer);
-      socket.close();
-      resolve(sourcePort === undefined ? heard : { ...heard, sourcePort });
-    };
-    const timer = setTimeout(
-      () =>
-        done({ outcome: 'unknown', detail: `silence for ${timeoutMs} ms, which proves nothing with UDP` }),
-      timeoutMs,
-    );
-    socket.once('message', (message: Buffer) =>
-      done({ outcome: 'answered', detail: `${message.length} bytes` }),
-    );
-    socket.once('error', (cause: NodeJS.ErrnoException) => {
-      const code = cause.code ?? '';
-      if (code === 'ECONNREFUSED') done({ outcome: 'refused', detail: 'ICMP port unreachable' });
-      else if (code === 'EHOSTUNREACH' || code === 'ENETUNREACH') {
-        done({ outcome: 'unreachable', detail: code });
-      } else done({ outcome: 'unknown', detail: code || cause.message });
-    });
-    socket.connect(port, address, () => {
-      sourcePort = socket.address().port;
-      socket.send(DATAGRAM);
-    });
-  });
+export const probeUdp: Probe = async (address, port, timeoutMs) => {
+  const socket = ProbeSocket.open('datagram', IPPROTO_UDP, address, port);
+  if (!(socket instanceof ProbeSocket)) return socket;
+  try {
+    const sourcePort = socket.localPort;
+    return { ...(await answerOf(socket, timeoutMs)), sourcePort };
+  } finally {
+    socket.close();
+  }
+};
+
+async function answerOf(socket: ProbeSocket, timeoutMs: number): Promise<Heard> {
+  const unsent = socket.send(DATAGRAM);
+  if (unsent !== undefined) return heardOfUdp(unsent.error);
+  if (!(await socket.waits(POLLIN, timeoutMs))) {
+    return { outcome: 'unknown', detail: `silence for ${timeoutMs} ms, which proves nothing with UDP` };
+  }
+  const received = socket.receive();
+  if (typeof received === 'number') return { outcome: 'answered', detail: `${received} bytes` };
+  return heardOfUdp(received.error);
+}
+
+function heardOfUdp(error: string): Heard {
+  return error === 'ECONNREFUSED' ? { outcome: 'refused', detail: 'ICMP port unreachable' } : heardOf(error);
+}

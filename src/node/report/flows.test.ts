@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Exec } from '../../sys/exec.ts';
-import { parseFlows, readFlows } from './flows.ts';
+import { parseFlows, readAllFlows, readFlows } from './flows.ts';
 
 const TCP =
   'tcp      6 117 TIME_WAIT src=172.17.0.1 dst=172.17.0.3 sport=50934 dport=80 src=10.244.1.2 dst=172.17.0.1 sport=8080 dport=50934 [ASSURED] mark=0 use=1';
@@ -44,12 +44,9 @@ test('both directions are read, state and all', () => {
 });
 
 describe('of a node', () => {
+  const LISTED = `${TCP}\n${UDP}\n${OTHER}\n`;
   const exec: Exec = {
-    run: async (argv) => ({
-      code: 0,
-      stdout: argv.includes('ipv4') ? `${TCP}\n${UDP}\n${OTHER}\n` : '',
-      stderr: '',
-    }),
+    run: async (argv) => ({ code: 0, stdout: argv.includes('-f') ? '' : LISTED, stderr: '' }),
   };
 
   test.each([
@@ -61,6 +58,29 @@ describe('of a node', () => {
     const filter = { hostPorts: new Set(hostPorts), addresses: new Set(addresses) };
     const flows = await readFlows(exec, filter, 3);
     expect(flows.map(({ destinationPort }) => destinationPort)).toEqual(ports);
+  });
+
+  test.each([
+    ['conntrack v1.4.7 (conntrack-tools): 3 flow entries have been shown.\n', 1],
+    ['conntrack v1.10.0 (conntrack-tools): 3 flow entries have been shown.\n', 1],
+    ['conntrack v2.0.0 (conntrack-tools): 3 flow entries have been shown.\n', 1],
+    ['conntrack v1.4.6 (conntrack-tools): 3 flow entries have been shown.\n', 2],
+    ['', 2],
+  ])('where conntrack says %p, the table is read %p times', async (stderr, times) => {
+    const runs: (readonly string[])[] = [];
+    const flows = await readAllFlows({
+      run: async (argv) => {
+        runs.push(argv);
+        return { code: 0, stdout: argv.includes('-f') ? '' : LISTED, stderr };
+      },
+    });
+    expect(flows).toHaveLength(3);
+    expect(runs).toEqual(
+      [
+        ['conntrack', '-L'],
+        ['conntrack', '-L', '-f', 'ipv6'],
+      ].slice(0, times),
+    );
   });
 
   test('a table that is too large is not read', async () => {

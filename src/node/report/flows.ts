@@ -1,6 +1,5 @@
 import type { Flow } from '../../path/model/node-report.ts';
-import { type Exec, ExecError } from '../../sys/exec.ts';
-import { FAMILIES } from '../../util/family.ts';
+import { type Exec, ExecError, type ExecResult } from '../../sys/exec.ts';
 
 /** Which flows of the node are of interest. */
 export interface FlowFilter {
@@ -19,17 +18,34 @@ const MAX_FLOWS = 5000;
  */
 export async function readFlows(exec: Exec, filter: FlowFilter, tracked: number): Promise<Flow[]> {
   if (tracked > MAX_TRACKED) throw new Error(`${tracked} connections are tracked, too many to read`);
-  const tables = await Promise.all(
-    FAMILIES.map(async (family) => {
-      const argv = ['conntrack', '-L', '-f', family];
-      const result = await exec.run(argv);
-      if (result.code !== 0) throw new ExecError(argv, result);
-      return result.stdout;
-    }),
-  );
-  return parseFlows(tables.join('\n'))
+  return (await readAllFlows(exec))
     .filter((flow) => filter.hostPorts.has(flow.destinationPort) || filter.addresses.has(flow.replySource))
     .slice(0, MAX_FLOWS);
+}
+
+/**
+ * All tracked connections of this network namespace. The kernel goes through the table of the whole machine each time, however few of it are
+ * of this namespace, so conntrack is run once where it lists both families: without `-f`, older ones list IPv4 alone.
+ */
+export async function readAllFlows(exec: Exec): Promise<Flow[]> {
+  const { stdout, stderr } = await conntrack(exec, []);
+  const others = listsAllFamilies(stderr) ? '' : (await conntrack(exec, ['-f', 'ipv6'])).stdout;
+  return parseFlows(`${stdout}\n${others}`);
+}
+
+async function conntrack(exec: Exec, options: readonly string[]): Promise<ExecResult> {
+  const argv = ['conntrack', '-L', ...options];
+  const result = await exec.run(argv);
+  if (result.code !== 0) throw new ExecError(argv, result);
+  return result;
+}
+
+/** Whether it is a version that asks the kernel for AF_UNSPEC by default, by what it prints: `conntrack v1.4.7 (conntrack-tools): …`. */
+function listsAllFamilies(said: string): boolean {
+  const version = /^conntrack v(\d+)\.(\d+)\.(\d+)/m.exec(said)?.slice(1).map(Number);
+  if (version === undefined) return false;
+  const [major, minor, patch] = version as [number, number, number];
+  return major > 1 || (major === 1 && (minor > 4 || (minor === 4 && patch >= 7)));
 }
 
 /** Reads what `conntrack -L` prints; lines of protocols without ports are not of interest. */

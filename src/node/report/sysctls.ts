@@ -38,9 +38,14 @@ export function readSysctls(procSys = '/proc/sys'): Record<string, string> {
   return found;
 }
 
+/** The kernel's counters of this network namespace. */
+export function readNetstat(procNet = '/proc/net'): string {
+  return readFileSync(join(procNet, 'netstat'), 'utf8');
+}
+
 /** The packets that the reverse path filter has dropped, by the kernel's own counter. */
-export function readReversePathDrops(procNet = '/proc/net'): number {
-  const drops = reversePathDrops(readFileSync(join(procNet, 'netstat'), 'utf8'));
+export function readReversePathDrops(procNet?: string): number {
+  const drops = reversePathDrops(readNetstat(procNet));
   if (drops === undefined) throw new Error('this kernel does not count them');
   return drops;
 }

@@ -198,7 +198,7 @@ const runtime = z.object({
 });
 
 /** One flow of the connection tracking table. */
-const flow = z.object({
+export const flowSchema = z.object({
   protocol: word,
   state: word.optional(),
   source: word,
@@ -258,7 +258,7 @@ export const nodeReportSchema = z.object({
     reversePathDrops: observed(z.number()).optional(),
     listeners: observed(listOf(listener, 1_000_000)),
     /** Only flows whose destination port is a hostPort of the node's pods, or whose reply comes from one of its pods. */
-    flows: observed(listOf(flow, 100_000)),
+    flows: observed(listOf(flowSchema, 100_000)),
   }),
   cni: z.object({
     confDir: word,
@@ -299,5 +299,5 @@ export type MountSeen = z.infer<typeof mountSeen>;
 export type PluginFile = z.infer<typeof pluginFile>;
 export type CachedAttachment = z.infer<typeof cachedAttachment>;
 export type Sandbox = z.infer<typeof sandbox>;
-export type Flow = z.infer<typeof flow>;
+export type Flow = z.infer<typeof flowSchema>;
 export type Listener = z.infer<typeof listener>;

@@ -4,8 +4,10 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { table } from '../../../src/cli/printer/table.ts';
+import { requireRecord } from '../../../src/lab/cluster/record.ts';
+import { LabPlaces } from '../../../src/lab/doctor/places.ts';
 import { catalogue } from '../../../src/path/stages/index.ts';
-import { Lab } from '../lab.ts';
+import { Lab, PROGRAM } from '../lab.ts';
 import { createCatalogueCluster } from './cluster.ts';
 import { type Lane, makeLanes } from './lane.ts';
 import { type Proof, prove, untilHealthy } from './prove.ts';
@@ -45,6 +47,7 @@ export function everyFailure({
     const done: Proof[] = [];
     const queue = [...catalogue];
     let running: Promise<unknown> = Promise.resolve();
+    let places: LabPlaces | undefined;
     let began = 0;
 
     async function run(lane: Lane): Promise<void> {
@@ -68,7 +71,8 @@ export function everyFailure({
       // One that nobody waits for yet must not end the process.
       for (const { promise } of proofs.values()) promise.catch(() => {});
       const nodes = await createCatalogueCluster(lab, LANES, words);
-      const lanes = await makeLanes(lab, nodes, interrupted.signal);
+      places = new LabPlaces(await requireRecord(lab.name), PROGRAM);
+      const lanes = await makeLanes(places, lab, nodes, interrupted.signal);
       began = performance.now();
       running = Promise.allSettled(lanes.map(run)).then((ends) => {
         const [end] = ends.filter(({ status }) => status === 'rejected');
@@ -80,6 +84,7 @@ export function everyFailure({
     afterAll(async () => {
       interrupted.abort(new Error('the test is over'));
       await running;
+      await places?.[Symbol.asyncDispose]();
       const rows = done.map(({ code, node, detected, healed, restarted, seconds, spent }) => [
         code,
         detected ? 'yes' : 'NO',

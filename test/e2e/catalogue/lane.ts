@@ -4,8 +4,8 @@ import { type HealReport, heal, type Patient } from '../../../src/agent/heal.ts'
 import type { ApiClient } from '../../../src/kube/client.ts';
 import { events, pods } from '../../../src/kube/resources.ts';
 import type { Pod } from '../../../src/kube/types.ts';
-import { type ClusterRecord, requireRecord } from '../../../src/lab/cluster/record.ts';
 import { labPatient } from '../../../src/lab/doctor/patient.ts';
+import type { LabPlaces } from '../../../src/lab/doctor/places.ts';
 import { collectLabWorld, labClient } from '../../../src/lab/doctor/source.ts';
 import { chooseTargets, FaultBook, type Injected, inject, restore } from '../../../src/lab/inject/book.ts';
 import type { FaultDoor, FaultTarget } from '../../../src/lab/inject/fault.ts';
@@ -14,14 +14,18 @@ import { type Diagnosed, diagnose } from '../../../src/path/diagnose/diagnose.ts
 import type { Finding, PathVerdict } from '../../../src/path/model/finding.ts';
 import type { World } from '../../../src/path/model/world.ts';
 import type { Failure } from '../../../src/path/stages/failure.ts';
-import { realExec } from '../../../src/sys/exec.ts';
 import { waitFor } from '../../../src/sys/wait.ts';
-import { type Lab, PROGRAM } from '../lab.ts';
+import type { Lab } from '../lab.ts';
 import { applyObjects, ECHO, echoPod } from './cluster.ts';
 
 /** Makes a lane of each worker of a cluster: a namespace of its own, and the echo pod in it. */
-export async function makeLanes(lab: Lab, nodes: readonly string[], signal: AbortSignal): Promise<Lane[]> {
-  const record = await requireRecord(lab.name);
+export async function makeLanes(
+  places: LabPlaces,
+  lab: Lab,
+  nodes: readonly string[],
+  signal: AbortSignal,
+): Promise<Lane[]> {
+  const { record } = places;
   const client = await labClient(record);
   const book = new FaultBook(record);
   await applyObjects(
@@ -31,7 +35,7 @@ export async function makeLanes(lab: Lab, nodes: readonly string[], signal: Abor
       echoPod(`on-${node}`, node),
     ]),
   );
-  return nodes.map((node) => new Lane(node, `on-${node}`, { record, client, book, signal }));
+  return nodes.map((node) => new Lane(node, `on-${node}`, { places, client, book, signal }));
 }
 
 /** Deadline of a probe: everything is on one machine, and what times out takes this long at every look. */
@@ -44,7 +48,7 @@ const FAILURES = /^(FailedCreatePodSandBox|FailedScheduling|NodePorts|Unhealthy)
 export class Lane {
   readonly node: string;
   readonly namespace: string;
-  readonly #record: ClusterRecord;
+  readonly #places: LabPlaces;
   readonly #client: ApiClient;
   readonly #book: FaultBook;
   readonly #signal: AbortSignal;
@@ -54,29 +58,28 @@ export class Lane {
     node: string,
     namespace: string,
     {
-      record,
+      places,
       client,
       book,
       signal,
-    }: { record: ClusterRecord; client: ApiClient; book: FaultBook; signal: AbortSignal },
+    }: { places: LabPlaces; client: ApiClient; book: FaultBook; signal: AbortSignal },
   ) {
     this.node = node;
     this.namespace = namespace;
-    this.#record = record;
+    this.#places = places;
     this.#client = client;
     this.#book = book;
     this.#signal = signal;
-    this.#door = labFaultDoor(record, client, realExec, signal);
+    this.#door = labFaultDoor(places, client, signal);
   }
 
   /** What there is to see on this lane's node, from this lane's pods. */
   async observe(probes = true): Promise<World> {
-    const world = await collectLabWorld(this.#record, {
+    const world = await collectLabWorld(this.#places, {
       probes,
       probeTimeoutMs: PROBE_MS,
       nodes: [this.node],
       signal: this.#signal,
-      program: PROGRAM,
     });
     return {
       ...world,
@@ -112,7 +115,7 @@ export class Lane {
 
   /** Heals all that a look has found, on this node. */
   heal(first: Diagnosed, restart: boolean): Promise<HealReport> {
-    const whole = labPatient(this.#record, realExec, true);
+    const whole = labPatient(this.#places, true);
     const patient: Patient = { ...whole, observe: () => this.observe() };
     return heal(patient, first, { signal: this.#signal, restart });
   }

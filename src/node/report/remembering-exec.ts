@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import type { Exec, ExecOptions, ExecResult } from '../sys/exec.ts';
+import type { Exec, ExecOptions, ExecResult } from '../../sys/exec.ts';
 
 /**
  * An exec that caches what a program says about itself: a plugin's VERSION, a tool's `--version`. An answer is valid as long as the file

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { chmodSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ExecOptions } from '../sys/exec.ts';
+import type { ExecOptions } from '../../sys/exec.ts';
 import { rememberingExec } from './remembering-exec.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'hostport-remembering-'));

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { nodeActionSchema } from '../../path/model/action.ts';
+import { probeJobSchema } from '../probe/order.ts';
+
+/** More at once than a plan for a node has. */
+const MAX_ACTIONS = 1000;
+
+/** What `hostport node-serve` is asked for. */
+export const nodeRequestSchema = z.discriminatedUnion('do', [
+  /** The node's report, as `hostport node-report` prints it. `node`: its name in the cluster. */
+  z.object({ do: z.literal('report'), node: z.string() }),
+  /** The results of probes. */
+  z.object({ do: z.literal('probe'), job: probeJobSchema }),
+  /** The result of each action, up to the first that fails. */
+  z.object({ do: z.literal('apply'), actions: z.array(nodeActionSchema).max(MAX_ACTIONS) }),
+  /** The connections that are tracked. */
+  z.object({ do: z.literal('flows') }),
+  /** How many packets the reverse path filter has dropped so far; null when the kernel does not count them. */
+  z.object({ do: z.literal('reverse-path-drops') }),
+  /** What a command left behind. */
+  z.object({ do: z.literal('run'), argv: z.array(z.string()).min(1), stdin: z.string().optional() }),
+]);
+
+export type NodeRequest = z.infer<typeof nodeRequestSchema>;
+
+/** A line of input. */
+export const requestLineSchema = z.object({ id: z.number().int(), request: nodeRequestSchema });
+
+/** A line of output: the answer to the request with this `id`, or why there is none. */
+export const answerLineSchema = z.union([
+  z.object({ id: z.number().int(), error: z.string() }),
+  z.object({ id: z.number().int(), value: z.unknown() }),
+]);
+
+/** The answer to `run`. */
+export const ranSchema = z.object({ code: z.number().int(), stdout: z.string(), stderr: z.string() });
