@@ -36,7 +36,7 @@ test.each([
   expect(log).toEqual(withheld ? ['healthz: etcd: connection refused'] : []);
 });
 
-test('checks that are not there, and paths that are none', async () => {
+test('checks and paths that are not there', async () => {
   for (const path of ['/livez/shutdown', '/readyz/no', '/healthzz', '/version', '/']) {
     expect(await healthOf(fine, path, new URLSearchParams(), () => {})).toBeUndefined();
   }

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Endpoints, Pod, Service } from '../../kube/types.ts';
@@ -62,10 +63,10 @@ export function serviceTarget(
     const found = ports?.find((candidate) => (candidate.name ?? '') === portName);
     return found === undefined ? [] : (addresses ?? []).map(({ ip }) => ({ ip, port: found.port }));
   });
-  const chosen = candidates[Math.floor(Math.random() * candidates.length)];
-  if (chosen === undefined) {
+  if (candidates.length === 0) {
     throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(name)}`);
   }
+  const chosen = candidates[randomInt(candidates.length)]!;
   return { scheme, host: reachable(chosen.ip), port: chosen.port };
 }
 
