@@ -1,0 +1,83 @@
+/** `.ci/run` with a `make` that only prints. */
+import { afterAll, expect, test } from 'bun:test';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const root = mkdtempSync(join(tmpdir(), 'hostport-ci-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+let made = 0;
+/** What it prints at its end and exits with, when the targets of make are these shell commands. */
+async function ci(targets: Record<'test' | 'real' | 'test-real', string>, env: Record<string, string> = {}) {
+  const directory = join(root, String(made++));
+  mkdirSync(join(directory, '.ci'), { recursive: true });
+  cpSync(join(import.meta.dir, '../.ci/run'), join(directory, '.ci/run'));
+  const cases = Object.entries(targets).map(([name, command]) => `${name}) ${command} ;;`);
+  writeFileSync(join(directory, 'make'), `#!/bin/sh\ncase $1 in\n${cases.join('\n')}\nesac\n`, {
+    mode: 0o755,
+  });
+  const child = Bun.spawn([join(directory, '.ci/run')], {
+    env: { ...process.env, ...env, PATH: `${directory}:${process.env.PATH}` },
+    stdout: 'pipe',
+    stderr: 'inherit',
+  });
+  const [text, code] = await Promise.all([new Response(child.stdout).text(), child.exited]);
+  return { lines: text.trimEnd().split('\n'), code };
+}
+
+const RESULT = 'echo "12 passed, 0 failed"';
+const BUILT = 'echo "built 3 of 3 parts"';
+
+test('both suites are summed up', async () => {
+  const { lines, code } = await ci({ test: RESULT, real: BUILT, 'test-real': 'echo "30 passed, 0 failed"' });
+  expect(lines.at(-1)).toBe('42 passed, 0 failed');
+  expect(code).toBe(0);
+});
+
+test('what is not built in time leaves the real suite out, and is no failure', async () => {
+  const real = 'echo "built 1 of 3 parts"; exec sleep 60';
+  const { lines, code } = await ci(
+    { test: RESULT, real, 'test-real': 'echo "1 passed, 0 failed"' },
+    { CI_BUILD_SECONDS: '1' },
+  );
+  expect(lines.slice(-2)).toEqual(['real suite: not run (built 1 of 3 parts)', '12 passed, 0 failed']);
+  expect(code).toBe(0);
+});
+
+test.each([
+  [
+    'a failed test',
+    { test: 'echo "11 passed, 1 failed"; exit 1', real: BUILT, 'test-real': RESULT },
+    '23 passed, 1 failed',
+  ],
+  [
+    'a failed test on real programs',
+    { test: RESULT, real: BUILT, 'test-real': 'echo "3 passed, 2 failed"; exit 1' },
+    '15 passed, 2 failed',
+  ],
+  [
+    'a failure without a failed test',
+    { test: 'echo "12 passed, 0 failed"; exit 1', real: BUILT, 'test-real': RESULT },
+    '24 passed, 1 failed',
+  ],
+  ['a suite that says nothing', { test: RESULT, real: BUILT, 'test-real': 'true' }, '12 passed, 1 failed'],
+  [
+    'a part that cannot be built',
+    { test: RESULT, real: 'exit 2', 'test-real': RESULT },
+    '12 passed, 1 failed',
+  ],
+])('%s is a failure', async (_, targets, last) => {
+  const { lines, code } = await ci(targets);
+  expect(lines.at(-1)).toBe(last);
+  expect(code).toBe(1);
+});
+
+test('a suite on real programs that does not end in time is a failure', async () => {
+  const { lines, code } = await ci(
+    { test: RESULT, real: BUILT, 'test-real': 'exec sleep 60' },
+    { CI_ALL_SECONDS: '2' },
+  );
+  expect(lines.at(-1)).toBe('12 passed, 1 failed');
+  expect(code).toBe(1);
+});
