@@ -22,8 +22,8 @@ import {
   type PodAddress,
   sharedRules,
 } from '../src/portmap/rules.ts';
-import { Topology } from '../src/portmap/testing/topology.ts';
-import { type Exec, output, realExec } from '../src/sys/exec.ts';
+import { execOf, Topology } from '../src/portmap/testing/topology.ts';
+import { output, realExec } from '../src/sys/exec.ts';
 import { enterNetns } from '../src/sys/netns.ts';
 import { parseCidr } from '../src/util/cidr.ts';
 import type { Family } from '../src/util/family.ts';
@@ -82,16 +82,7 @@ describe.each(variants)('$name', ({ backend, tools, operations, name }) => {
   let lab: Topology;
   const pods: Pod[] = [];
 
-  const exec: Exec = {
-    run: ([program, ...args], options) =>
-      realExec.run(
-        [
-          program!.replace(/^(ip6?tables)(-restore)?$/, (_, base, end = '') => `${base}-${tools}${end}`),
-          ...args,
-        ],
-        options,
-      ),
-  };
+  const exec = execOf(tools);
   const machine = tools === 'nft' ? { ...thisMachine, glance: glanceAtKernel } : thisMachine;
   const plugin = portmap(exec, new AttachmentFiles(), machine);
 

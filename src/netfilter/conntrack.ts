@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { unlessMissing } from '../sys/errno.ts';
 import { type Exec, ExecError } from '../sys/exec.ts';
 import type { Family } from '../util/family.ts';
 
@@ -27,6 +29,17 @@ export function parseUdpFlows(text: string): UdpFlow[] {
       },
     ];
   });
+}
+
+/** How many flows of this network namespace the kernel tracks (nf_conntrack-sysctl). */
+const COUNT = '/proc/sys/net/netfilter/nf_conntrack_count';
+
+/**
+ * Whether the kernel tracks any flow of this network namespace; true where it does not say. To list none costs as much as to list one: the
+ * kernel goes through the table of the whole machine.
+ */
+export function tracksFlows(): boolean {
+  return unlessMissing(() => readFileSync(COUNT, 'utf8'))?.trim() !== '0';
 }
 
 /** The UDP flows of a family to a destination port. */

@@ -39,6 +39,8 @@ export class FakeMachine implements Machine, Exec {
   }[] = [];
   readonly addresses = new Set(['::1', '10.1.1.1', 'fd01::1']);
   readonly flows: FakeFlow[] = [];
+  /** Whether the kernel says how many flows it tracks. */
+  countsFlows = true;
   readonly links: NetDevice[] = [];
   /** The other end of an interface: its name here, by `namespace interface`. */
   readonly ends = new Map<string, string>();
@@ -99,6 +101,10 @@ export class FakeMachine implements Machine, Exec {
     return this.foreign
       .filter((rule) => rule.family === family)
       .map(({ chain, comment }) => ({ chain, comment }));
+  }
+
+  tracksFlows(): boolean {
+    return !this.countsFlows || this.flows.length > 0;
   }
 
   async lockRules(): Promise<{ fd: number; release(): void }> {

@@ -169,7 +169,8 @@ export function machineSuite(staged: () => StagedMachine): void {
   });
 
   test('tracked flows are listed by family and port, and deleted one by one', async () => {
-    const { exec } = staged();
+    const { machine, exec } = staged();
+    expect(machine.tracksFlows()).toBe(true);
     const listed = async (family: Family, port: number) =>
       (await listUdpFlows(exec, family, port))
         .map((flow) => `${flow.destination} ${flow.replySource} ${flow.replySourcePort}`)

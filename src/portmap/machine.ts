@@ -3,6 +3,7 @@ import { type NetDevices, openNetDevices } from '../net/links.ts';
 import { localAddressTest } from '../net/local-addresses.ts';
 import { type KernelRoute, readRoutes } from '../net/routes.ts';
 import { interfaceSysctl, setInterfaceSysctl } from '../net/sysctl.ts';
+import { tracksFlows } from '../netfilter/conntrack.ts';
 import { IptablesNat, type NatTable } from '../netfilter/iptables/iptables.ts';
 import { type RulesLock, takeRulesLock } from '../netfilter/iptables/rules-lock.ts';
 import { hasIptablesNftChain, mayHaveIptablesChain } from '../netfilter/iptables/traces.ts';
@@ -25,6 +26,8 @@ export interface Rules {
   hasIptablesNftChain(chain: string, family: Family): boolean;
   /** As {@link listForeignRules}. */
   foreignRules(family: NftFamily, table: string): { chain: string; comment: string | undefined }[];
+  /** As {@link tracksFlows}. */
+  tracksFlows(): boolean;
   /** A test for addresses of this machine; reads them once. */
   localAddressTest(family: Family): (address: string) => boolean;
 }
@@ -56,6 +59,7 @@ export const thisMachine: Machine = {
   mayHaveIptablesChain,
   hasIptablesNftChain,
   foreignRules: listForeignRules,
+  tracksFlows,
   lockRules: () => takeRulesLock(),
   localAddressTest,
   routes: readRoutes,

@@ -552,6 +552,7 @@ describe('UDP flows', () => {
   });
 
   test('are listed once a port, and not at all without UDP', async () => {
+    machine.countsFlows = false;
     await plugin().add(request());
     expect(machine.ran).toEqual([]);
     await plugin().add(
@@ -568,7 +569,14 @@ describe('UDP flows', () => {
     expect(flows()).toEqual(['127.0.0.1 53 10.0.0.5 1']);
   });
 
+  test('are not listed while the kernel tracks none', async () => {
+    await plugin().add(request({ ports: [udp()] }));
+    await plugin().del(request());
+    expect(machine.ran.filter(({ argv }) => argv[0] === 'conntrack')).toEqual([]);
+  });
+
   test('that cannot be listed are a warning', async () => {
+    machine.countsFlows = false;
     machine.unusable.add('conntrack');
     await plugin().add(request({ ports: [udp()] }));
     expect(warnings).toEqual([expect.stringMatching(/^stale UDP connections not removed: .*no conntrack/)]);

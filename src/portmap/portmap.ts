@@ -112,7 +112,7 @@ export function portmap(
       await withRulesLock(machine, exec, async (exec) => {
         const rules = backendsFor(exec, request);
         const owners = await everyNameOf(key, attachments, leadsTo(rules));
-        await forgetFlows(exec, await rules.every.remove(owners, key), request);
+        await forgetFlows(machine, exec, await rules.every.remove(owners, key), request);
         const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request));
         for (const owner of owners) await forget(chainOf(owner), isNeeded);
       });
@@ -148,7 +148,7 @@ export function portmap(
           (chain, device) => recorded.get(chain)?.devices.some(({ index }) => index === device) ?? false,
           isNeeded,
         );
-        await forgetFlows(exec, removed, request);
+        await forgetFlows(machine, exec, removed, request);
       });
     },
 
@@ -225,7 +225,7 @@ async function forgetStaleFlows(
 ): Promise<void> {
   const { family } = pod.ip;
   const mappings = mappingsOf(config, family).filter(({ protocol }) => protocol === 'udp');
-  if (mappings.length === 0) return;
+  if (mappings.length === 0 || !machine.tracksFlows()) return;
   try {
     const isLocal = machine.localAddressTest(family);
     const covers = ({ hostIP }: PortMapping, destination: string) => {
@@ -250,13 +250,15 @@ async function forgetStaleFlows(
 
 /** Ends the UDP flows that went through removed mappings, and no others. */
 async function forgetFlows(
+  machine: Rules,
   exec: Exec,
   removed: readonly InstalledMapping[],
   request: PluginRequest,
 ): Promise<void> {
   try {
-    for (const mapping of removed) {
-      if (mapping.protocol !== 'udp') continue;
+    const udp = removed.filter(({ protocol }) => protocol === 'udp');
+    if (udp.length === 0 || !machine.tracksFlows()) return;
+    for (const mapping of udp) {
       const family = familyIn(mapping.target);
       if (family === undefined) continue;
       for (const flow of await listUdpFlows(exec, family, mapping.hostPort)) {

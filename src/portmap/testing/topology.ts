@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runPlugin } from '../../cni/plugin.ts';
@@ -89,6 +89,8 @@ export class Topology {
     const full = `hpt-${process.pid}-${++serial}-${name}`;
     await output(realExec, ['ip', 'netns', 'add', full]);
     this.#namespaces.set(name, full);
+    // What the kernel itself sends to multicast groups would be tracked for ten minutes, as the only flow there is.
+    inNetns(this.path(name), () => writeFileSync('/proc/sys/net/ipv4/igmp_link_local_mcast_reports', '0'));
     if (options.loopback !== false) await this.ok(name, ['ip', 'link', 'set', 'lo', 'up']);
   }
 
