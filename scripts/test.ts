@@ -2,6 +2,8 @@
  * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure.
  * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another.
  *
+ * Without paths it runs `make check` as well, beside the tests: red, it fails the run.
+ *
  * A lab waits as often as it computes, so test files run in three lanes, each file of the lab in a process of its own. A file's output is
  * printed when it has ended, so that what belongs together stays together; what took longest, what failed, and why, is printed at the end.
  */
@@ -16,6 +18,8 @@ interface Batch {
   paths: string[];
   /** Deadline of one test. */
   seconds: number;
+  /** Another command than the tests of `paths`. It has no counts: it is red or it is not. */
+  argv?: string[];
 }
 
 interface Counts {
@@ -47,6 +51,7 @@ const LONGEST = [
   'no-false-findings',
   'portmap/portmap.netns',
   'units',
+  'make check',
   'the how-to',
   'portmap-property',
   'heal-watch',
@@ -62,15 +67,19 @@ interface Plan {
 
 function allBatches(): Plan {
   const netns = [...glob('src/**/*.netns.test.ts'), ...glob('test/*.netns.test.ts')];
-  const units = [...glob('src/**/*.test.ts'), ...glob('test/*.test.ts')].filter(
+  const others = [...glob('src/**/*.test.ts'), ...glob('test/*.test.ts')].filter(
     (path) => !netns.includes(path),
   );
+  // These begin before the build has ended.
+  const units = others.filter((path) => neededBuild([path], process.cwd()) === undefined);
   const lab = glob('test/e2e/*.test.ts').filter((path) => ![...HOW_TO, ...ALONE].map(inLab).includes(path));
   const one = (path: string, seconds: number): Batch => ({ name: path.slice(2), paths: [path], seconds });
   const together = [
     { name: 'units', paths: units, seconds: UNIT_SECONDS },
+    { name: 'make check', paths: [], seconds: 0, argv: ['make', '-s', 'check'] },
     { name: 'the how-to', paths: HOW_TO.map(inLab), seconds: LAB_SECONDS },
     ...netns.map((path) => one(path, UNIT_SECONDS)),
+    ...others.filter((path) => !units.includes(path)).map((path) => one(path, UNIT_SECONDS)),
     ...lab.map((path) => one(path, LAB_SECONDS)),
   ];
   // What takes longest begins first, so that the lanes end together.
@@ -85,7 +94,6 @@ function allBatches(): Plan {
 }
 
 const chosen = process.argv.slice(2);
-bringUpToDate();
 const { together, alone }: Plan =
   chosen.length > 0
     ? { together: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
@@ -95,7 +103,9 @@ const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const durations: { name: string; seconds: number }[] = [];
 let reports = 0;
+let isBuilt = false;
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-'));
+const building = build();
 try {
   await Promise.all(Array.from({ length: LANES }, () => lane(together)));
   await lane(alone);
@@ -118,25 +128,44 @@ console.log(
 );
 process.exit(total.failed === 0 && total.passed + total.skipped > 0 ? 0 : 1);
 
-/** Builds what the tests run, if it is older than its sources. Ends this process when that fails. */
-function bringUpToDate(): void {
+/** Builds what the tests run, if it is older than its sources. When that fails, what needs it is not run. */
+async function build(): Promise<void> {
   const target = neededBuild(chosen, process.cwd());
-  if (target === undefined) return;
-  const { exitCode } = Bun.spawnSync(['make', '-s', target], { stdout: 'inherit', stderr: 'inherit' });
-  if (exitCode !== 0) process.exit(exitCode);
+  if (target !== undefined) {
+    const child = Bun.spawn(['make', '-s', target], { stdout: 'inherit', stderr: 'inherit' });
+    if ((await child.exited) !== 0) {
+      total.failed++;
+      failures.push(`FAILED: make ${target}: what needs it was not run`);
+      for (const queue of [together, alone]) queue.splice(0, queue.length, ...queue.filter(needsNoBuild));
+    }
+  }
+  isBuilt = true;
 }
 
-/** Runs what is first in the queue until it is empty; several lanes may take from one queue. */
+function needsNoBuild({ paths }: Batch): boolean {
+  return paths.length === 0 || neededBuild(paths, process.cwd()) === undefined;
+}
+
+/**
+ * Runs what is first in the queue until it is empty; several lanes may take from one queue. What needs no build runs beside the build, which
+ * often waits for one process.
+ */
 async function lane(queue: Batch[]): Promise<void> {
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) await run(next, queue === alone);
+  for (;;) {
+    const at = isBuilt ? 0 : queue.findIndex(needsNoBuild);
+    const [next] = at < 0 ? [] : queue.splice(at, 1);
+    if (next !== undefined) await run(next, queue === alone);
+    else if (isBuilt) return;
+    else await building;
+  }
 }
 
-async function run({ name, paths, seconds }: Batch, live: boolean): Promise<void> {
+async function run({ name, paths, seconds, argv }: Batch, live: boolean): Promise<void> {
   const report = join(scratch, `${reports++}.xml`);
   const began = performance.now();
   const stdio = live ? 'inherit' : 'pipe';
   const child = Bun.spawn(
-    [
+    argv ?? [
       process.execPath,
       'test',
       '--reporter=junit',
@@ -153,7 +182,9 @@ async function run({ name, paths, seconds }: Batch, live: boolean): Promise<void
     child.exited,
   ]);
   // A runner that ended badly without a failed test (a crash, an error between tests) has failed, and one without a word.
-  const counted = existsSync(report) ? count(report) : { passed: 0, failed: 1, skipped: 0 };
+  const counted = existsSync(report)
+    ? count(report)
+    : { passed: 0, failed: argv === undefined ? 1 : 0, skipped: 0 };
   if (code !== 0 && counted.failed === 0) counted.failed = 1;
   for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counted[key];
   const failed = existsSync(report) ? failedIn(report) : [];

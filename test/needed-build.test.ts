@@ -13,6 +13,7 @@ test.each<[string[], BuildTarget | undefined]>([
   [['test/needed-build.test.ts'], undefined],
   [[NETNS], 'dist/cni/portmap'],
   [[UNIT, NETNS], 'dist/cni/portmap'],
+  [['./test/plugin-input.test.ts'], 'dist/cni/portmap'],
   [['test/e2e/tour.test.ts'], 'build'],
   [['./test/e2e/../e2e/tour.test.ts'], 'build'],
   [[join(ROOT, 'test/e2e/tour.test.ts')], 'build'],
