@@ -17,6 +17,7 @@ describe.each(['nft', 'legacy'] as const)('iptables-%s', (variant) => {
   beforeAll(async () => {
     lab = await Topology.create(variant);
     for (const name of ['node', 'pod', 'other']) await lab.namespace(name);
+    lab.enter('node');
   });
   afterAll(async () => {
     for (const id of [ID, OTHER]) {
@@ -26,15 +27,14 @@ describe.each(['nft', 'legacy'] as const)('iptables-%s', (variant) => {
   });
   afterEach(async () => {
     for (const program of ['iptables', 'ip6tables']) {
-      for (const command of ['-F', '-X']) await lab.ok('node', [program, '-t', 'nat', command]);
+      const emptied = await lab.run('node', [`${program}-restore`], '*nat\nCOMMIT\n');
+      expect(emptied).toMatchObject({ code: 0, stderr: '' });
     }
   });
 
-  const path = (who: Who) => join(who === 'ours' ? lab.plugins : REFERENCE, 'portmap');
-
   async function call(who: Who, verb: string, id: string, portMappings: object[], extra = {}) {
     const last = id === ID ? 10 : 11;
-    const outcome = await lab.cni('node', path(who), verb, {
+    const request = {
       id,
       netns: lab.path(id === ID ? 'pod' : 'other'),
       config: {
@@ -50,7 +50,11 @@ describe.each(['nft', 'legacy'] as const)('iptables-%s', (variant) => {
         },
         ...extra,
       },
-    });
+    };
+    const outcome =
+      who === 'ours'
+        ? await lab.portmapHere(verb, request)
+        : await lab.cni('node', join(REFERENCE, 'portmap'), verb, request);
     expect({
       who,
       verb,

@@ -42,7 +42,8 @@ describe.each(['nft', 'legacy'] as const)('nftables beside iptables-%s', (varian
     config: Record<string, unknown>,
     options: { netns?: string; env?: Record<string, string> } = {},
   ): Promise<Outcome> {
-    return lab.cni('node', ours, verb, { id: idOf(pod), netns: lab.path(pod), config, ...options });
+    const request = { id: idOf(pod), netns: lab.path(pod), config, ...options };
+    return options.env === undefined ? lab.portmapHere(verb, request) : lab.cni('node', ours, verb, request);
   }
 
   /** Which backends map port 80, to which address. */
@@ -60,6 +61,7 @@ describe.each(['nft', 'legacy'] as const)('nftables beside iptables-%s', (varian
     ours = join(lab.plugins, 'portmap');
     await lab.namespace('node');
     for (const pod of ['a', 'b']) await lab.namespace(pod);
+    lab.enter('node');
   });
   afterEach(async () => {
     for (const pod of ['a', 'b'])

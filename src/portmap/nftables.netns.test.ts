@@ -59,8 +59,9 @@ function conf(pod: string, mappings: Mapping[], extra: Record<string, unknown> =
   };
 }
 
+/** In this process; what processes of it do at once, and alone, is tested at the end. */
 function run(verb: string, pod: string, config: Record<string, unknown>): Promise<Outcome> {
-  return lab.cni('node', ours, verb, {
+  return lab.portmapHere(verb, {
     id: idOf(pod),
     netns: verb === 'DEL' ? '' : lab.path(pod),
     config,
@@ -138,6 +139,7 @@ beforeAll(async () => {
     }
     await lab.start(pod, RESPONDER, [pod, '8080']);
   }
+  lab.enter('node');
 });
 
 afterEach(async () => {

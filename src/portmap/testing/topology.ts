@@ -195,6 +195,7 @@ export class Topology {
    * One call at a time.
    */
   async portmapHere(verb: string, call: Call): Promise<Outcome> {
+    if (this.#home === undefined) throw new Error('this process is in no namespace of the topology');
     if (call.env !== undefined) throw new Error('an environment of its own is for a process');
     const machine = this.#variant === 'nft' ? { ...thisMachine, glance: glanceAtKernel } : thisMachine;
     // New for each call, as in a process: nothing is remembered but what is in files.
