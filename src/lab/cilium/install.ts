@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { namesIn } from '../../sys/directories.ts';
@@ -12,8 +11,8 @@ import { waitFor } from '../../sys/wait.ts';
 const PLUGINS = ['cilium-cni', 'loopback'] as const;
 /** Under which names they are until they are complete. */
 const UNFINISHED = new RegExp(`^\\.(?:${PLUGINS.join('|')})\\.[0-9a-f]{12}\\.tmp$`);
-/** Bytes that are copied at a time; between them an installation can be given up. */
-const CHUNK = 1 << 20;
+/** Bytes that are copied at a time, by way of one buffer; between them an installation can be given up. */
+const CHUNK = 1 << 18;
 /** Longer than an installation takes on a machine that is busy starting nodes. */
 const OTHER_MS = 60_000;
 
@@ -70,16 +69,24 @@ async function copy(
   { atime, mtime }: { atime: Date; mtime: Date },
   signal: AbortSignal,
 ): Promise<void> {
-  const file = await open(target, 'wx');
+  const buffer = Buffer.alloc(CHUNK);
+  const from = await open(source);
   try {
-    for await (const chunk of createReadStream(source, { highWaterMark: CHUNK })) {
-      signal.throwIfAborted();
-      await file.writeFile(chunk);
+    const file = await open(target, 'wx');
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        const { bytesRead } = await from.read(buffer, 0, CHUNK, null);
+        if (bytesRead === 0) break;
+        await file.writeFile(buffer.subarray(0, bytesRead));
+      }
+      await file.chmod(0o755);
+      await file.utimes(atime, mtime);
+    } finally {
+      await file.close();
     }
-    await file.chmod(0o755);
-    await file.utimes(atime, mtime);
   } finally {
-    await file.close();
+    await from.close();
   }
 }
 
