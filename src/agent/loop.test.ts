@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import type { ApplyResult } from '../node/apply/result.ts';
 import type { NodeAction } from '../path/model/action.ts';
-import { NODE_REPORT_VERSION, type NodeReport, type PluginFile } from '../path/model/node-report.ts';
+import type { NodeReport, PluginFile } from '../path/model/node-report.ts';
+import { NODE_REPORT_VERSION } from '../path/model/node-report-version.ts';
 import type { World } from '../path/model/world.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { Patient } from './heal.ts';

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'bun:test';
 import type { Pod } from '../kube/types.ts';
 import type { HealStep, NodeAction } from '../path/model/action.ts';
 import type { Finding } from '../path/model/finding.ts';
-import { NODE_REPORT_VERSION, type NodeReport } from '../path/model/node-report.ts';
+import type { NodeReport } from '../path/model/node-report.ts';
+import { NODE_REPORT_VERSION } from '../path/model/node-report-version.ts';
 import { Scene } from '../path/view/scene.ts';
 import { readyAt, type SettlingOptions } from './settling.ts';
 

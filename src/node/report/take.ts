@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { parseNetworkConfig } from '../../cni/conflist.ts';
-import { type CniConfFile, NODE_REPORT_VERSION, type NodeReport } from '../../path/model/node-report.ts';
+import type { CniConfFile, NodeReport } from '../../path/model/node-report.ts';
+import { NODE_REPORT_VERSION } from '../../path/model/node-report-version.ts';
 import { known } from '../../path/model/observed.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { readAttachments } from './attachments.ts';

@@ -1,6 +1,7 @@
 /** A report comes from a node, or as a file from anywhere: all that it may have is read as it is, and nothing else is taken for a report. */
 import { describe, expect, test } from 'bun:test';
-import { NODE_REPORT_VERSION, nodeReportSchema } from './node-report.ts';
+import { nodeReportSchema } from './node-report.ts';
+import { NODE_REPORT_VERSION } from './node-report-version.ts';
 
 const AT = '2026-01-01T00:00:00Z';
 const mapping = { hostPort: 80, containerPort: 8080, protocol: 'tcp', hostIP: '127.0.0.1' };

@@ -1,13 +1,7 @@
 import { z } from 'zod';
 import { FAMILIES } from '../../util/family.ts';
+import { NODE_REPORT_VERSION } from './node-report-version.ts';
 import { observed } from './observed.ts';
-
-/**
- * What one node looks like at one moment, as a document: everything that the stages from configured to forwarded are judged
- * by. `hostport node-report` takes it on the node, without changing anything there; secrets are not in it. Texts are those of
- * the node's own tools, so that a person can read them too and evidence can be quoted.
- */
-export const NODE_REPORT_VERSION = 'hostport/v1';
 
 /**
  * Bounds far above what any node has. A report comes from a node, or as a file from anywhere: one that exceeds them is an error of this report and
@@ -232,6 +226,11 @@ const ciliumAgent = z.object({ pid: z.number().int(), watches: z.boolean() });
 
 export type CiliumAgent = z.infer<typeof ciliumAgent>;
 
+/**
+ * What one node looks like at one moment, as a document: everything that the stages from configured to forwarded are judged
+ * by. `hostport node-report` takes it on the node, without changing anything there; secrets are not in it. Texts are those of
+ * the node's own tools, so that a person can read them too and evidence can be quoted.
+ */
 export const nodeReportSchema = z.object({
   apiVersion: z.literal(NODE_REPORT_VERSION),
   kind: z.literal('NodeReport'),

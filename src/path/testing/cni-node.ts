@@ -1,9 +1,5 @@
-import {
-  type CniConfFile,
-  NODE_REPORT_VERSION,
-  type NodeReport,
-  type PluginFile,
-} from '../model/node-report.ts';
+import type { CniConfFile, NodeReport, PluginFile } from '../model/node-report.ts';
+import { NODE_REPORT_VERSION } from '../model/node-report-version.ts';
 
 const UNSEEN = { unknown: 'not looked at by this test' };
 const AT = '2026-01-01T00:00:00Z';
