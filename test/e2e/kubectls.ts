@@ -58,7 +58,7 @@ export class Kubectl {
 
 /**
  * The kubectls to test with: `kubectl.1.27`, `.1.30` and `.1.33` where they lie beside the one on PATH (some distributions
- * of it bring several), else just that one.
+ * of it bring several, and the one on PATH starts a second process, one of them), else just that one.
  */
 export function kubectls(): string[] {
   const plain = Bun.which('kubectl');

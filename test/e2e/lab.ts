@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readProcFile } from '../../src/sys/processes.ts';
+import { kubectls } from './kubectls.ts';
 
 export const ROOT = join(import.meta.dir, '../..');
 export const PROGRAM = join(ROOT, 'bin/hostport');
@@ -78,9 +79,13 @@ export class Lab {
     return { code, stdout, stderr };
   }
 
-  /** kubectl (of a given name on PATH) from the machine's own namespace, over the published port. */
+  /**
+   * kubectl from the machine's own namespace, over the published port: the newest there is, or the one at a path. One lives a tenth of a
+   * second, so that collecting its garbage would only cost time.
+   */
   kubectl(words: string[], options: CommandOptions & { kubectl?: string } = {}): Promise<Ran> {
-    return this.command([options.kubectl ?? 'kubectl', ...words], options);
+    const env = { GOGC: 'off', ...options.env };
+    return this.command([options.kubectl ?? kubectls().at(-1)!, ...words], { ...options, env });
   }
 
   /** Starts a command that runs until it is stopped: a watch, a log that is followed, a forwarded port. */
