@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ApiClient, ListOptions } from '../../src/kube/client.ts';
+import { pods as podResource } from '../../src/kube/resources.ts';
+import { requireRecord } from '../../src/lab/cluster/record.ts';
+import { labClient } from '../../src/lab/doctor/source.ts';
 import { eventually } from './eventually.ts';
 import { EXAMPLE, Lab, labMissing } from './lab.ts';
 import { holdings, pidIn } from './node-view.ts';
@@ -31,15 +35,16 @@ const CONTAINERD_MOMENTS = [40, 200, 400];
 interface PodFacts {
   name: string;
   uid: string;
-  ip?: string;
-  node?: string;
+  ip: string | undefined;
+  node: string | undefined;
   deleted: boolean;
-  started?: string;
-  restarts?: number;
+  started: string | undefined;
+  restarts: number | undefined;
 }
 
 describe.skipIf(missing !== undefined)(`kill -9${missing ? ` (${missing})` : ''}`, () => {
   const lab = new Lab('survive');
+  let client: ApiClient;
   let bystander: PodFacts;
   /** What the worker holds for pods when only the bystander and the CNI agent's pod are there. */
   let quiet: Awaited<ReturnType<typeof holdings>>;
@@ -63,9 +68,10 @@ nodes:
 `,
     );
     await lab.must('create', 'cluster', '--name', lab.name, '--config', config);
+    client = await labClient(await requireRecord(lab.name));
     await apply(podOn(WORKER, 'bystander', { image: 'inanimate/echo-server', port: 8080, hostPort: 80 }));
     await kubectl('wait', '--for=condition=Ready', 'pod/bystander', '--timeout=60s');
-    bystander = (await pods('--field-selector', 'metadata.name=bystander'))[0]!;
+    bystander = (await pods({ fieldSelector: 'metadata.name=bystander' }))[0]!;
     quiet = await holdings(lab, WORKER);
     expect(quiet).toMatchObject({ echoServers: 1, links: 1, hostPorts: [80] });
   });
@@ -95,19 +101,19 @@ spec:
 
     for (const [round, [victim, node]] of VICTIMS.entries()) {
       test(`${victim} on ${node}`, async () => {
-        const before = (await pods('-l', 'app=echo')).map(({ uid }) => uid);
+        const before = (await pods({ labelSelector: 'app=echo' })).map(({ uid }) => uid);
         const watch = watchForSharedAddresses();
         await kubectl('set', 'env', 'deployment/echo', `ROUND=${round}`);
         await eventually('the rollout to be under way', async () =>
-          (await pods('-l', 'app=echo')).some(({ uid }) => !before.includes(uid)),
+          (await pods({ labelSelector: 'app=echo' })).some(({ uid }) => !before.includes(uid)),
         );
         await killAndAwaitNext(node, victim);
         await kubectl('rollout', 'status', 'deployment/echo', '--timeout=90s');
         await eventually(
           'old pods to be gone',
-          async () => (await pods('-l', 'app=echo')).length === REPLICAS,
+          async () => (await pods({ labelSelector: 'app=echo' })).length === REPLICAS,
         );
-        const now = await pods('-l', 'app=echo');
+        const now = await pods({ labelSelector: 'app=echo' });
         expect(now.filter(({ uid }) => before.includes(uid))).toEqual([]);
         // A container that the kubelet had created but not started when it was killed is created a second time, as upstream does.
         const inTheMaking = (pod: PodFacts) => victim === 'kubelet' && pod.node === node;
@@ -200,17 +206,19 @@ spec:
     if (ran.code !== 0) throw new Error(ran.stderr);
   }
 
-  async function pods(...selection: string[]): Promise<PodFacts[]> {
-    const { items } = JSON.parse(await kubectl('get', 'pods', '-o', 'json', ...selection));
-    // biome-ignore lint/suspicious/noExplicitAny: a document of kubectl
-    return items.map((pod: any) => ({
-      name: pod.metadata.name,
-      uid: pod.metadata.uid,
-      ip: pod.status.podIP,
-      node: pod.spec.nodeName,
-      deleted: pod.metadata.deletionTimestamp !== undefined,
-      started: pod.status.containerStatuses?.[0]?.state?.running?.startedAt,
-      restarts: pod.status.containerStatuses?.[0]?.restartCount,
+  async function pods(
+    selection: Pick<ListOptions, 'labelSelector' | 'fieldSelector'> = {},
+  ): Promise<PodFacts[]> {
+    // Asked many times a second: not with a process each time.
+    const { items } = await client.list(podResource, { namespace: 'default', ...selection });
+    return items.map(({ metadata, spec, status }) => ({
+      name: metadata!.name!,
+      uid: metadata!.uid!,
+      ip: status?.podIP,
+      node: spec?.nodeName,
+      deleted: metadata!.deletionTimestamp !== undefined,
+      started: status?.containerStatuses?.[0]?.state?.running?.startedAt,
+      restarts: status?.containerStatuses?.[0]?.restartCount,
     }));
   }
 
@@ -221,7 +229,7 @@ spec:
     await eventually(`${victim} to be back`, () => pidIn(lab, node, victim) !== pid);
     await eventually(
       'the API to answer',
-      async () => (await lab.kubectl(['get', '--raw', '/readyz'])).code === 0,
+      async () => (await client.text('/readyz', AbortSignal.timeout(5000))) === 'ok',
     );
   }
 
@@ -252,7 +260,7 @@ spec:
   }
 
   async function bystanderIsUnharmed(): Promise<void> {
-    expect((await pods('--field-selector', 'metadata.name=bystander'))[0]).toEqual(bystander);
+    expect((await pods({ fieldSelector: 'metadata.name=bystander' }))[0]).toEqual(bystander);
     const answer = await lab.inLab('curl', '-sS', '--max-time', '3', WORKER_ADDRESS);
     expect(answer.stdout).toContain('My hostname is: bystander');
   }
