@@ -60,7 +60,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
   }
 
   async function inNode(...argv: string[]): Promise<string> {
-    const ran = await lab.inNode(NODE, ...argv);
+    const ran = await lab.askNode(NODE, ...argv);
     if (ran.code !== 0) throw new Error(`${argv.join(' ')}: exit ${ran.code}: ${ran.stderr}`);
     return ran.stdout;
   }
@@ -77,7 +77,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
 
   const AGENT = '^[^ ]*hostport heal --watch';
   const agents = async () =>
-    (await lab.inNode(NODE, 'pgrep', '-f', AGENT)).stdout.trim().split('\n').filter(Boolean);
+    (await lab.askNode(NODE, 'pgrep', '-f', AGENT)).stdout.trim().split('\n').filter(Boolean);
 
   /** Ends the agent with a signal, and waits until it has ended. */
   async function signalAgent(signal: string): Promise<number> {
@@ -105,7 +105,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
     return inNode('cat', `${CONF_DIR}/${first}`);
   };
 
-  const isInstalled = async () => (await lab.inNode(NODE, 'test', '-x', PORTMAP)).code === 0;
+  const isInstalled = async () => (await lab.askNode(NODE, 'test', '-x', PORTMAP)).code === 0;
   const flush = () => inNode('iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT');
   const podIdentity = () =>
     kubectl(
@@ -344,7 +344,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
         await signalAgent('KILL');
         await agent.exited;
         // Whatever is there under its own name is whole.
-        if ((await lab.inNode(NODE, 'test', '-e', PORTMAP)).code === 0) {
+        if ((await lab.askNode(NODE, 'test', '-e', PORTMAP)).code === 0) {
           await inNode('cmp', PORTMAP, '/usr/local/lib/hostport/cni/portmap');
         }
         expect(chained(await listInUse())).toBe(true);

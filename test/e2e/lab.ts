@@ -2,6 +2,10 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nodeArgv } from '../../src/lab/cluster/node-exec.ts';
+import { NodeServer } from '../../src/lab/doctor/node-server.ts';
+import { ranSchema } from '../../src/node/serve/request.ts';
+import { realExec } from '../../src/sys/exec.ts';
 import { readProcFile } from '../../src/sys/processes.ts';
 import { kubectls } from './kubectls.ts';
 
@@ -35,6 +39,7 @@ export class Lab {
   readonly scratch: string;
   readonly env: Record<string, string | undefined>;
   readonly name: string;
+  readonly #servers = new Map<string, NodeServer>();
 
   constructor(name: string) {
     this.name = name;
@@ -102,7 +107,21 @@ export class Lab {
     return this.hostport('exec', node, '--', ...argv);
   }
 
+  /**
+   * As {@link inNode}, by way of one process that stays in the node, for what is asked many times: `hostport exec` is two more processes
+   * each time. Rejects when the command cannot be started.
+   */
+  async askNode(node: string, ...argv: string[]): Promise<Ran> {
+    let server = this.#servers.get(node);
+    if (server === undefined) {
+      server = new NodeServer(() => nodeArgv(realExec, node, ['hostport', 'node-serve']));
+      this.#servers.set(node, server);
+    }
+    return ranSchema.parse(await server.ask({ do: 'run', argv }, { timeoutMs: 90_000 }));
+  }
+
   async delete(): Promise<void> {
+    await Promise.all([...this.#servers.values()].map((server) => server.close()));
     await this.must('delete', 'cluster', '--name', this.name);
     rmSync(this.scratch, { recursive: true, force: true });
   }

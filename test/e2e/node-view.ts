@@ -50,9 +50,9 @@ export interface Holdings {
 
 export async function holdings(lab: Lab, node: string): Promise<Holdings> {
   const [containers, links, rules] = await Promise.all([
-    lab.inNode(node, 'ctr', '-n', 'k8s.io', 'containers', 'ls'),
-    lab.inNode(node, 'ip', '-br', 'link'),
-    lab.inNode(node, 'iptables', '-t', 'nat', '-S'),
+    lab.askNode(node, 'ctr', '-n', 'k8s.io', 'containers', 'ls'),
+    lab.askNode(node, 'ip', '-br', 'link'),
+    lab.askNode(node, 'iptables', '-t', 'nat', '-S'),
   ]);
   for (const ran of [containers, links, rules]) if (ran.code !== 0) throw new Error(ran.stderr);
   return {

@@ -41,7 +41,7 @@ describe.skipIf(missing !== undefined)(`hostPorts in a cluster${missing ? ` (${m
 
   /** Runs a command in a node and throws when it fails. */
   async function inNode(node: string, ...argv: string[]): Promise<string> {
-    const ran = await lab.inNode(fullName(node), ...argv);
+    const ran = await lab.askNode(fullName(node), ...argv);
     if (ran.code !== 0) throw new Error(`${node}: ${argv.join(' ')}: ${ran.stdout}${ran.stderr}`);
     return ran.stdout;
   }
@@ -226,7 +226,7 @@ describe.skipIf(missing !== undefined)(`hostPorts in a cluster${missing ? ` (${m
         return `${stdout}${stderr}`;
       };
       const from = (place: string, host: string) => async () => {
-        const ran = await lab.inNode(fullName(place), ...curl(`${host}:8081`));
+        const ran = await lab.askNode(fullName(place), ...curl(`${host}:8081`));
         return `${ran.stdout}${ran.stderr}`;
       };
       const outside = (host: string) => async () => {
@@ -328,7 +328,7 @@ describe.skipIf(missing !== undefined)(`hostPorts in a cluster${missing ? ` (${m
   /** How many translations of a host port there are on a node, on whichever backend. */
   async function mappingsOf(node: string, port: number): Promise<number> {
     const rules = await inNode(node, 'iptables', '-t', 'nat', '-S');
-    const listed = await lab.inNode(fullName(node), 'nft', 'list', 'table', 'inet', 'hostport');
+    const listed = await lab.askNode(fullName(node), 'nft', 'list', 'table', 'inet', 'hostport');
     const elements = new RegExp(`tcp \\. ${port} comment "[^"]*" : \\d`, 'g');
     return (
       [...rules.matchAll(new RegExp(`--dport ${port} -j DNAT`, 'g'))].length +

@@ -185,7 +185,7 @@ spec:
     await kubectl('delete', 'pod', 'slow', '--wait=false');
     await eventually(
       'it to be asked to end',
-      async () => (await lab.inNode(WORKER, 'test', '-e', '/tmp/said/goodbye')).code === 0,
+      async () => (await lab.askNode(WORKER, 'test', '-e', '/tmp/said/goodbye')).code === 0,
     );
     await killAndAwaitNext(WORKER, 'kubelet');
     await kubectl('wait', '--for=delete', 'pod/slow', '--timeout=25s');
