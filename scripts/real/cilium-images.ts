@@ -11,7 +11,7 @@ import type { Part } from './part.ts';
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Another number for every change of what an image has and where. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 /** What no program of an image reads. */
 const UNREAD = [
   '/usr/share/doc',
@@ -60,7 +60,7 @@ export function ciliumImages(parts: readonly Part[]): Part {
         await writer.image(agent, [tools, programs], {
           Cmd: ['/usr/bin/cilium-dbg'],
           Env: [PATH, 'HOME=/root', 'INITSYSTEM=SYSTEMD'],
-          WorkingDir: '/home/cilium',
+          WorkingDir: '/root',
         });
         const operatorTree = new RootTree()
           .directory('/tmp', 0o1777)
@@ -101,9 +101,8 @@ function toolsTree(root: string): RootTree {
     .file(['/etc/group'], 0o644, 'root:x:0:\n')
     .directory('/tmp', 0o1777)
     .directory('/root', 0o700)
-    .directory('/home/cilium')
-    .directory('/var/run')
     .directory('/run')
+    .symlink('/var/run', '../run')
     .directory('/proc')
     .directory('/sys')
     .directory('/dev');

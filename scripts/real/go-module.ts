@@ -8,14 +8,14 @@ export interface GoModule {
   goMod: string;
   /** Version of the module that it is there for: `v1.36.1`. */
   version: string;
-  /** Identity of all its files. */
+  /** Identity of all that Go reads of it. */
   digest: string;
 }
 
 /** Reads the module in `directory`, which requires `published`. */
 export async function readGoModule(directory: string, published: string): Promise<GoModule> {
   const names = (await readdir(directory, { recursive: true, withFileTypes: true }))
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && (/^go\.(?:mod|sum)$/.test(entry.name) || entry.name.endsWith('.go')))
     .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
     .sort();
   const hash = createHash('sha256');

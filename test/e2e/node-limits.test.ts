@@ -112,6 +112,9 @@ spec:
     expect(existsSync(pinned)).toBe(false);
     expect((await lab.inNode(CONTROL_PLANE, 'test', '-e', pinned)).code).toBe(1);
     expect((await lab.inNode(WORKER, 'test', '-c', '/dev/kmsg')).code).toBe(0);
+    // Mounts that appear later are seen by the pods that ask for them.
+    const mounts = await lab.inNode(WORKER, 'cat', '/proc/self/mountinfo');
+    expect(mounts.stdout).toMatch(/^\d+ \d+ \S+ \S+ \/ \S+ shared:/m);
     const ids = await Promise.all(
       [CONTROL_PLANE, WORKER].map((node) => lab.inNode(node, 'cat', '/etc/machine-id')),
     );

@@ -30,14 +30,19 @@ function nodeWith(cgroups: CgroupMode, machineSysctls: readonly string[]) {
 }
 
 const INIT = ['/usr/bin/tini-static', '--', '/usr/bin/runsvdir', '-P', '/etc/sv'];
+const SHARED = 'mount --make-shared /';
 const LEAF = 'mkdir /sys/fs/cgroup/init && echo 0 >/sys/fs/cgroup/init/cgroup.procs';
 const SHIELD = 'mount --bind /etc/kubernetes/sysctls/vm.panic_on_oom /proc/sys/vm/panic_on_oom';
 
 test.each([
-  ['hybrid', [], INIT],
-  ['unified', [], ['/bin/sh', '-c', `${LEAF} && exec "$@"`, 'init', ...INIT]],
-  ['legacy', ['vm.panic_on_oom'], ['/bin/sh', '-c', `${SHIELD} && exec "$@"`, 'init', ...INIT]],
-  ['unified', ['vm.panic_on_oom'], ['/bin/sh', '-c', `${LEAF} && ${SHIELD} && exec "$@"`, 'init', ...INIT]],
+  ['hybrid', [], ['/bin/sh', '-c', `${SHARED} && exec "$@"`, 'init', ...INIT]],
+  ['unified', [], ['/bin/sh', '-c', `${SHARED} && ${LEAF} && exec "$@"`, 'init', ...INIT]],
+  ['legacy', ['vm.panic_on_oom'], ['/bin/sh', '-c', `${SHARED} && ${SHIELD} && exec "$@"`, 'init', ...INIT]],
+  [
+    'unified',
+    ['vm.panic_on_oom'],
+    ['/bin/sh', '-c', `${SHARED} && ${LEAF} && ${SHIELD} && exec "$@"`, 'init', ...INIT],
+  ],
 ] as [CgroupMode, string[], string[]][])('with cgroups %p and files for %p', (cgroups, sysctls, args) => {
   expect(nodeWith(cgroups, sysctls).args).toEqual(args);
 });

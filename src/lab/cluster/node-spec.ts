@@ -80,13 +80,16 @@ const MACHINE_WIDE = [
 /** What PID 1 of a node is, after what must be done before any daemon runs. */
 function initOf({ cgroups, machineSysctls }: NodeSpecInput): readonly string[] {
   const first = [
+    // As systemd has it, and runc does not make it: what pods ask to see of later mounts is refused elsewhere, as in containerd 1.6 for
+    // /var/run/netns, a link of which it does not follow.
+    'mount --make-shared /',
     ...(cgroups === 'unified' ? [ENTER_LEAF] : []),
     // Here and not among the mounts of the specification: runc refuses those in /proc.
     ...machineSysctls.map(
       (name) => `mount --bind ${sysctlFile(name)} /proc/sys/${name.replaceAll('.', '/')}`,
     ),
   ];
-  return first.length === 0 ? INIT : ['/bin/sh', '-c', [...first, 'exec "$@"'].join(' && '), 'init', ...INIT];
+  return ['/bin/sh', '-c', [...first, 'exec "$@"'].join(' && '), 'init', ...INIT];
 }
 
 /**
