@@ -140,7 +140,7 @@ describe('the parts', () => {
 
   test('are refused by a name that none has', async () => {
     await expect(realPart('heml')).rejects.toThrow(
-      'cannot build heml: no such part; there are kubernetes, cilium-sources, ',
+      'cannot build heml: no such part; there are kubernetes, containerd, ',
     );
   });
 });

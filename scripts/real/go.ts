@@ -14,8 +14,9 @@ export interface GoWanted {
 export function goWanted(goMod: string): GoWanted {
   const least = /^go (\d+\.\d+\.\d+)$/m.exec(goMod)?.[1];
   const toolchain = /^toolchain go(\d+\.\d+\.\d+)$/m.exec(goMod)?.[1];
-  if (least === undefined || toolchain === undefined) throw new Error('go.mod has no go and toolchain line');
-  return { least, toolchain };
+  if (least === undefined) throw new Error('go.mod has no go line with three numbers');
+  // A toolchain that is no newer is left out by "go mod tidy".
+  return { least, toolchain: toolchain ?? least };
 }
 
 export interface GoContext {

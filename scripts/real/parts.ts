@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { UserError } from '../../src/util/errors.ts';
 import { ciliumParts } from './cilium.ts';
 import { ciliumImages } from './cilium-images.ts';
+import { containerdParts } from './containerd.ts';
 import { debianPart } from './debian.ts';
 import { helmPart } from './helm.ts';
 import { kubernetesPart } from './kubernetes.ts';
@@ -13,7 +14,13 @@ const ROOT = join(import.meta.dir, '../../real');
 /** Everything that `make real` builds, in the order in which it does. */
 export async function realParts(root = ROOT): Promise<Part[]> {
   const cilium = [...(await ciliumParts(root)), await debianPart()];
-  return [await kubernetesPart(root), ...cilium, ciliumImages(cilium), await helmPart(root)];
+  return [
+    await kubernetesPart(root),
+    ...(await containerdParts(root)),
+    ...cilium,
+    ciliumImages(cilium),
+    await helmPart(root),
+  ];
 }
 
 /** A part by its name. */

@@ -10,7 +10,7 @@ import { loadArchive } from '../../lab/cluster/load.ts';
 import { ensureNodeImage } from '../../lab/cluster/node-image.ts';
 import { clusterPaths } from '../../lab/cluster/paths.ts';
 import { listClusters, readRecord, requireRecord } from '../../lab/cluster/record.ts';
-import { chosenEngine, RELEASE_HELP } from '../../lab/engine/choose.ts';
+import { CONTAINERD_HELP, chosen, RELEASE_HELP } from '../../lab/engine/choose.ts';
 import { describeArchive } from '../../lab/images/archive.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { distributionOf } from '../../sys/distribution.ts';
@@ -55,13 +55,14 @@ function create() {
       size('256Mi'),
     )
     .option('--kubernetes <release>', RELEASE_HELP)
+    .option('--containerd <release>', CONTAINERD_HELP)
     .action(async (options) => {
       const progress = terminalProgress(process.stderr);
       const { config, warnings } = await loadClusterConfig(options.config, {
         name: options.name,
         kubernetes: options.kubernetes !== undefined,
       });
-      const engine = await chosenEngine(options.kubernetes);
+      const { engine, runtime } = await chosen(options);
       for (const warning of warnings) progress.note(`WARNING: ${warning}`);
       const kubeconfig = options.kubeconfig ?? (await kubeconfigPathForMerge(process.env));
       // Ctrl-C works from the first line of output on: whoever reads it may press it.
@@ -72,6 +73,7 @@ function create() {
           {
             config,
             engine,
+            ...(runtime && { runtime }),
             kubeconfig,
             portmap: options.portmap,
             nodeMemoryBytes: options.nodeMemory,

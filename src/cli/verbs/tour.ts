@@ -1,4 +1,4 @@
-import { chosenEngine, RELEASE_HELP } from '../../lab/engine/choose.ts';
+import { CONTAINERD_HELP, chosen, RELEASE_HELP } from '../../lab/engine/choose.ts';
 import type { Stage } from '../../lab/tour/guide.ts';
 import { type TourOptions, takeTour } from '../../lab/tour/take.ts';
 import { calledAs } from '../../sys/called-as.ts';
@@ -29,10 +29,11 @@ export function tourVerb() {
       'iptables',
     )
     .option('--kubernetes <release>', RELEASE_HELP)
+    .option('--containerd <release>', CONTAINERD_HELP)
     .option('--keep', 'leave the cluster running afterwards', false)
     .action(async (options) => {
-      const engine = await chosenEngine(options.kubernetes);
-      exitWith(await interruptible((signal) => tour({ ...options, engine }, signal)));
+      const programs = await chosen(options);
+      exitWith(await interruptible((signal) => tour({ ...options, ...programs }, signal)));
     });
   return examples(
     verb,

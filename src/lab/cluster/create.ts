@@ -22,7 +22,13 @@ import { installDefaultCni } from './default-cni.ts';
 import { removeCluster } from './delete.ts';
 import { createLabNetwork, nodeAddress, plugNode } from './network.ts';
 import { limitNodeCgroup, nodeCgroup } from './node-cgroup.ts';
-import { API_PORT, commonNodeFiles, controlPlaneFiles, type PlacedNode } from './node-files.ts';
+import {
+  API_PORT,
+  commonNodeFiles,
+  containerdConfig,
+  controlPlaneFiles,
+  type PlacedNode,
+} from './node-files.ts';
 import { ensureNodeImage } from './node-image.ts';
 import { defaultLimits, readMachineSize } from './node-limits.ts';
 import { createNodeRoot } from './node-root.ts';
@@ -39,6 +45,7 @@ import {
 } from './readiness.ts';
 import { type ClusterRecord, writeRecord } from './record.ts';
 import { Runc } from './runc.ts';
+import { type Runtime, runtimeMounts } from './runtime.ts';
 import { type ClusterSecrets, createSecrets } from './secrets.ts';
 import { startGateway } from './start-gateway.ts';
 
@@ -46,6 +53,8 @@ export interface CreateOptions {
   config: ClusterConfig;
   /** What the control plane and the kubelets are. */
   engine: Engine;
+  /** The containerd of the nodes; the machine's own unless it is given. */
+  runtime?: Runtime;
   /** Which portmap plugin the nodes get. */
   portmap: 'ours' | 'reference';
   /**
@@ -77,6 +86,7 @@ export async function createCluster(options: CreateOptions, context: CreateConte
   const { config } = options;
   // A kubeconfig problem would otherwise show only when the cluster is up, and then also prevent its deletion.
   await checkKubeconfig(options.kubeconfig);
+  containerdConfig(config.kubernetes?.containerdPatches ?? [], options.runtime);
   await options.engine.check?.(config, options.nodeMemoryBytes);
   const lock = await lockCluster(config.name, 'create', context.signal);
   try {
@@ -145,6 +155,9 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
     name: config.name,
     config,
     engine: engine.record,
+    ...(options.runtime && {
+      containerd: { version: options.runtime.version, directory: options.runtime.directory },
+    }),
     nodes: placed.map(({ name, role, address }) => ({ name, role, address })),
     apiServerPort: 0,
     kubeconfig: resolve(options.kubeconfig),
@@ -283,11 +296,11 @@ async function bringUpNode(
   options: CreateOptions,
   { exec, signal }: CreateContext,
 ): Promise<void> {
-  const { config, engine, portmap } = options;
+  const { config, engine, portmap, runtime } = options;
   const cluster = clusterPaths(config.name);
   const paths = cluster.node(node.name);
   const runc = new Runc(exec, cluster.runc);
-  const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!);
+  const files = commonNodeFiles(config, node, all, secrets.nodes.get(node.name)!, runtime);
   if (isControlPlane(node)) files.push(...controlPlaneFiles(node, secrets.controlPlane));
   files.push(...engine.filesOf({ config, node, memoryBytes: limits.memoryBytes }));
   for (const [name, value] of Object.entries(engine.machineSysctls)) {
@@ -303,7 +316,7 @@ async function bringUpNode(
     image,
     capabilities: await boundingCapabilities(),
     // The engine's first: in /usr, where a user's may lie beside them.
-    extraMounts: [...engine.mounts, ...node.extraMounts],
+    extraMounts: [...engine.mounts, ...runtimeMounts(runtime), ...node.extraMounts],
     machineSysctls: Object.keys(engine.machineSysctls),
   });
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));

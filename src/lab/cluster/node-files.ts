@@ -6,6 +6,7 @@ import { applyPatches } from './config/config-patch.ts';
 import type { ClusterConfig, ConfigPatch, NodeConfig } from './config/types.ts';
 import { NODE_NETWORK } from './network.ts';
 import { runScript } from './run-script.ts';
+import { containerdPath, type Runtime } from './runtime.ts';
 
 /** One file to be put into a node's root. */
 export interface NodeFile {
@@ -56,6 +57,37 @@ state = "/run/containerd"
       runtime_type = "io.containerd.runc.v2"
 `;
 
+/**
+ * The same for containerd 2, whose configuration has version 3. It always makes cgroups: pods have some below their node's own.
+ * Source: containerd docs/cri/config.md, RELEASES.md (what was removed in 2.0).
+ */
+const CONTAINERD_2_CONFIG = `version = 3
+disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs", "io.containerd.snapshotter.v1.zfs"]
+root = "/var/lib/containerd"
+state = "/run/containerd"
+
+[grpc]
+  address = "/run/containerd/containerd.sock"
+
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "overlayfs"
+  [plugins."io.containerd.cri.v1.images".pinned_images]
+    sandbox = "${SANDBOX_IMAGE}"
+  [plugins."io.containerd.cri.v1.images".registry]
+    config_path = "${CERTS_DIR}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+  disable_apparmor = true
+  restrict_oom_score_adj = true
+  tolerate_missing_hugetlb_controller = true
+  disable_hugetlb_controller = true
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["/opt/cni/bin"]
+    conf_dir = "/etc/cni/net.d"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+`;
+
 /** Every registry name leads to the lab's registry; there is no other, and no way to one. */
 const REGISTRY_HOSTS = `server = "https://${REGISTRY_ADDRESS}"
 capabilities = ["pull", "resolve"]
@@ -86,9 +118,10 @@ export interface NodeSecrets {
 }
 
 /** containerd's configuration with patches applied in their order. @throws InputError when one does not fit. */
-export function containerdConfig(patches: readonly ConfigPatch[]): string {
-  if (patches.length === 0) return CONTAINERD_CONFIG;
-  return Bun.TOML.stringify(applyPatches(Bun.TOML.parse(CONTAINERD_CONFIG) as JsonObject, patches));
+export function containerdConfig(patches: readonly ConfigPatch[], runtime?: Runtime): string {
+  const config = runtime === undefined ? CONTAINERD_CONFIG : CONTAINERD_2_CONFIG;
+  if (patches.length === 0) return config;
+  return Bun.TOML.stringify(applyPatches(Bun.TOML.parse(config) as JsonObject, patches));
 }
 
 /** Files that every node has, whatever its role and the engine of its cluster. */
@@ -97,6 +130,7 @@ export function commonNodeFiles(
   node: PlacedNode,
   nodes: readonly PlacedNode[],
   secrets: NodeSecrets,
+  runtime?: Runtime,
 ): NodeFile[] {
   return [
     { path: '/etc/hostname', content: `${node.name}\n` },
@@ -107,7 +141,7 @@ export function commonNodeFiles(
     { path: '/etc/resolv.conf', content: '' },
     {
       path: '/etc/containerd/config.toml',
-      content: containerdConfig(config.kubernetes?.containerdPatches ?? []),
+      content: containerdConfig(config.kubernetes?.containerdPatches ?? [], runtime),
     },
     { path: `${CERTS_DIR}/_default/hosts.toml`, content: REGISTRY_HOSTS },
     { path: `${CERTS_DIR}/_default/ca.crt`, content: secrets.registryCa },
@@ -118,7 +152,7 @@ export function commonNodeFiles(
     ...secrets.daemons.map((conf) => ({ ...conf, mode: 0o600 })),
     { path: '/var/lib/kubelet/pki/kubelet.crt', content: secrets.kubeletCert },
     { path: '/var/lib/kubelet/pki/kubelet.key', content: secrets.kubeletKey, mode: 0o600 },
-    ...service('containerd', ['/usr/bin/containerd', '--config', '/etc/containerd/config.toml']),
+    ...service('containerd', [containerdPath(runtime), '--config', '/etc/containerd/config.toml']),
   ];
 }
 

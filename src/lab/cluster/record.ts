@@ -23,6 +23,8 @@ export interface ClusterRecord {
   config: ClusterConfig;
   /** Absent in a record of a version that knew the lab's own engine only. */
   engine?: EngineRecord;
+  /** The containerd of its nodes; absent where it is the machine's own. */
+  containerd?: { version: string; directory: string };
   nodes: NodeRecord[];
   /** Loopback port of the machine that leads to the API server; 0 until one is bound. */
   apiServerPort: number;

@@ -11,6 +11,7 @@ import { NODE_NETWORK } from '../cluster/network.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import type { Progress } from '../cluster/progress.ts';
 import { type ClusterRecord, listClusters } from '../cluster/record.ts';
+import type { Runtime } from '../cluster/runtime.ts';
 import type { Engine } from '../engine/engine.ts';
 import { currentManifests, exampleWithBackend, prepareExample, TOUR_DIRECTORY } from './example.ts';
 import { type Failure, Guide, NotMet, type Stage } from './guide.ts';
@@ -19,6 +20,8 @@ import { type PortmapBackend, tellStory } from './story.ts';
 export interface TourOptions {
   /** What the control plane and the kubelets are. */
   engine: Engine;
+  /** The containerd of the nodes; the machine's own unless it is given. */
+  runtime?: Runtime;
   /** Which portmap plugin the nodes get. */
   portmap: 'ours' | 'reference';
   /** What the plugin writes its rules with; `iptables` leaves the how-to's configuration as it is. */

@@ -3,7 +3,6 @@ import { InputError } from '../../../util/errors.ts';
 import type { ClusterConfig, ExtraArgs } from '../../cluster/config/types.ts';
 import {
   API_PORT,
-  containerdConfig,
   labelsOf,
   type NodeFile,
   PKI,
@@ -68,7 +67,6 @@ export function kubernetesEngine(release: Release, exec: Exec): Engine {
 
 /** Refuses patches that do not fit the configurations that they are for. @throws InputError */
 function checkPatches(config: ClusterConfig): void {
-  containerdConfig(config.kubernetes?.containerdPatches ?? []);
   for (const node of config.nodes) {
     const placed = { config, node: { ...node, address: '' }, memoryBytes: 0 };
     kubeletConfiguration(placed);

@@ -6,6 +6,14 @@ export function releaseCache(version: string, env: Record<string, string | undef
   return join(cacheRoot(env), 'kubernetes', version);
 }
 
+/** Where this user's cache has a containerd, `v2.3.7`, when it has been built. */
+export function containerdCache(
+  version: string,
+  env: Record<string, string | undefined> = process.env,
+): string {
+  return join(cacheRoot(env), 'containerd', version);
+}
+
 /** The lock of whoever puts a release of Kubernetes into the cache. */
 export function cacheLock(env: Record<string, string | undefined> = process.env): string {
   return join(cacheRoot(env), 'kubernetes.lock');

@@ -1,12 +1,9 @@
-import { open, realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { executableFormat, FORMAT_BYTES } from '../../../node/report/elf.ts';
 import { readMachine } from '../../../node/report/machine.ts';
-import { ignoring } from '../../../sys/errno.ts';
 import { type Exec, output } from '../../../sys/exec.ts';
-import { fileProblem } from '../../../sys/file-problem.ts';
-import { machineName } from '../../../util/elf-machine.ts';
 import { InputError, messageOf } from '../../../util/errors.ts';
+import { findPrograms } from '../../cluster/programs.ts';
+import { containerdVersion } from '../../cluster/runtime.ts';
 
 /** The programs of a release that a cluster runs. */
 export const PROGRAMS = [
@@ -68,51 +65,12 @@ export function releaseHost(exec: Exec): ReleaseHost {
 export async function readRelease(directory: string, host: ReleaseHost): Promise<Release> {
   const absolute = resolve(directory);
   try {
-    const programs = await findPrograms(absolute, host.elfMachine);
+    const programs = await findPrograms(absolute, PROGRAMS, host.elfMachine, 'of one release');
     const version = await commonVersion(absolute, host.exec);
-    await checkVersion(version, host.exec);
+    checkVersion(version);
     return { version, directory: absolute, programs };
   } catch (cause) {
     throw new InputError(`cannot run Kubernetes from ${absolute}: ${messageOf(cause)}`, { cause });
-  }
-}
-
-async function findPrograms(directory: string, elfMachine: number): Promise<Release['programs']> {
-  const isDirectory = await stat(directory).then(
-    (found) => found.isDirectory(),
-    (cause) => {
-      throw new Error(fileProblem(cause) ?? messageOf(cause));
-    },
-  );
-  if (!isDirectory) throw new Error('it is not a directory');
-  const found = await Promise.all(
-    PROGRAMS.map((name) => realpath(join(directory, name)).catch(ignoring('ENOENT'))),
-  );
-  const missing = PROGRAMS.filter((_, index) => found[index] === undefined);
-  if (missing.length > 0) {
-    throw new Error(`it has no ${missing.join(', no ')}; want ${PROGRAMS.join(', ')} of one release`);
-  }
-  for (const [index, name] of PROGRAMS.entries()) {
-    const problem = await programProblem(found[index]!, elfMachine);
-    if (problem !== undefined) throw new Error(`its ${name} ${problem}`);
-  }
-  return Object.fromEntries(PROGRAMS.map((name, index) => [name, found[index]!])) as Release['programs'];
-}
-
-/** Why a file cannot be a program of this machine; undefined when it can. */
-async function programProblem(path: string, elfMachine: number): Promise<string | undefined> {
-  const info = await stat(path);
-  if (!info.isFile()) return 'is not a file';
-  if ((info.mode & 0o111) === 0) return 'is not executable; set its mode with chmod +x';
-  const file = await open(path);
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(FORMAT_BYTES), 0, FORMAT_BYTES, 0);
-    const format = executableFormat(buffer.subarray(0, bytesRead));
-    if (format.kind !== 'elf') return 'is not a program; the download may be incomplete';
-    if (format.machine === elfMachine) return undefined;
-    return `is for ${machineName(format.machine)}, this machine is ${machineName(elfMachine)}`;
-  } finally {
-    await file.close();
   }
 }
 
@@ -139,20 +97,27 @@ async function commonVersion(directory: string, exec: Exec): Promise<string> {
   return versions[0]!;
 }
 
-/** Refuses a version that cannot run here. @throws Error that says why. */
-export async function checkVersion(version: string, exec: Exec): Promise<void> {
+/** Refuses a version that the lab does not know. @throws Error that says why. */
+export function checkVersion(version: string): void {
   const [major, minor] = version.slice(1).split('.').map(Number);
   if (major !== 1 || minor! < FIRST_MINOR || minor! > LAST_MINOR) {
     throw new Error(`it is ${version}; want one from v1.${FIRST_MINOR} to v1.${LAST_MINOR}`);
   }
-  if (minor! < MINOR_OF_CONTAINERD_2) return;
-  const said = await output(exec, ['containerd', '--version']);
-  const runtime = /\sv?(\d+)\.\d+\.\d+\S*/.exec(said);
-  if (runtime === null)
-    throw new Error(`containerd does not name its version: ${JSON.stringify(said.split('\n')[0])}`);
-  if (Number(runtime[1]) < 2) {
-    throw new Error(
-      `${version} needs containerd 2 or newer, and this machine has${runtime[0]}; choose Kubernetes 1.${MINOR_OF_CONTAINERD_2 - 1} or older`,
-    );
-  }
+}
+
+/**
+ * Refuses a release whose kubelets want another containerd than the nodes have: the given one, or the machine's own, which is asked.
+ * @throws InputError
+ */
+export async function checkContainerd(
+  { version, directory }: Pick<Release, 'version' | 'directory'>,
+  given: string | undefined,
+  exec: Exec,
+): Promise<void> {
+  if (Number(version.split('.')[1]) < MINOR_OF_CONTAINERD_2) return;
+  const containerd = given ?? (await containerdVersion('containerd', exec));
+  if (Number(containerd.split('.')[0]) >= 2) return;
+  throw new InputError(
+    `cannot run Kubernetes from ${directory}: ${version} needs containerd 2 or newer, and this machine has ${containerd}; give one with --containerd, or choose Kubernetes 1.${MINOR_OF_CONTAINERD_2 - 1} or older`,
+  );
 }

@@ -55,7 +55,7 @@ export async function fetchRelease(
   const { host, env } = context;
   const architecture = architectureOf(host.elfMachine);
   try {
-    await checkVersion(version, host.exec);
+    checkVersion(version);
   } catch (cause) {
     throw new InputError(`cannot fetch Kubernetes ${version}: ${messageOf(cause)}`, { cause });
   }
