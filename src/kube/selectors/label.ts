@@ -107,7 +107,9 @@ class LabelSelectorParser {
     const negated = this.#isSymbol('!');
     if (negated) this.#take();
     const key = this.#take();
-    if (key === undefined || !key.word) throw this.#unexpected(key, "!, identifier, or 'end of string'");
+    if (key === undefined || !key.word) {
+      throw new SelectorError(`found '${key?.text ?? ''}', expected: !, identifier, or 'end of string'`);
+    }
     const after = this.#peek();
     if (negated || after === undefined || (!after.word && after.text === ',')) {
       return requirement(key.text, negated ? 'DoesNotExist' : 'Exists', []);
@@ -142,7 +144,9 @@ class LabelSelectorParser {
   /** `(a, b)`; an empty place between commas is the empty value. */
   #values(): string[] {
     const open = this.#take();
-    if (open?.text !== '(') throw this.#unexpected(open, "'('");
+    if (open?.text !== '(') {
+      throw new SelectorError(`unable to parse requirement: found '${open?.text ?? ''}' expected: '('`);
+    }
     const values: string[] = [];
     let pending = '';
     for (;;) {

@@ -46,12 +46,12 @@ describe('parseLabelSelector', () => {
   test.each([
     ['a=b=c', "unable to parse requirement: found '=', expected: ',' or 'end of string'"],
     ['a b', "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"],
-    ['=a', "unable to parse requirement: found '=', expected: !, identifier, or 'end of string'"],
+    ['=a', "found '=', expected: !, identifier, or 'end of string'"],
     ['a,', "unable to parse requirement: found '', expected: identifier after ','"],
-    ['a in b', "unable to parse requirement: found 'b', expected: '('"],
+    ['a in b', "unable to parse requirement: found 'b' expected: '('"],
     ['a in (b', "unable to parse requirement: found '', expected: ',', or ')'"],
     ['a in (b c)', "unable to parse requirement: found 'c', expected: ',' or ')'"],
-    ['!', "unable to parse requirement: found '', expected: !, identifier, or 'end of string'"],
+    ['!', "found '', expected: !, identifier, or 'end of string'"],
     [
       'a>b',
       "unable to parse requirement: values[0]: Invalid value: \"b\": for 'Gt', 'Lt' operators, the value must be an integer",

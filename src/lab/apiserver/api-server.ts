@@ -48,6 +48,7 @@ const OWN_KIND = new Set(['', 'status', 'finalize']);
 /** How long a request waits for a server that has just been started. */
 const START_WAIT_MS = 5000;
 const STREAMING = new Set(['exec', 'attach', 'portforward']);
+const ENDPOINTS_DEPRECATED = 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice';
 const NO_UPGRADE = 'only exec, attach, portforward and log of a pod can be upgraded';
 
 export interface ApiServerDependencies {
@@ -215,8 +216,9 @@ export class ApiServer {
       if (!sub.verbs.includes(exchange.info.verb)) throw methodNotAllowed();
     } else this.#checkVerb(kind, path, exchange.info.verb);
     if (kind.namespaced && path.namespace === '' && !['list', 'watch'].includes(exchange.info.verb)) {
-      throw badRequest('an empty namespace may not be set during creation');
+      throw path.name === '' ? methodNotAllowed() : unknownResource();
     }
+    if (kind.kind === 'Endpoints') exchange.warnings.push(ENDPOINTS_DEPRECATED);
     const check: WriteCheck = async (object, old) => {
       const creates = exchange.info.verb === 'patch' && object !== undefined && old === undefined;
       // An apply of what is not there creates it, which is a right of its own.
@@ -282,7 +284,8 @@ export class ApiServer {
     else if (this.#its.tokens !== undefined) found = tokenDiscovery(path, this.#its.tokens);
     if (found !== undefined)
       return await answer(exchange, 200, found, negotiate(request.headers.accept, false));
-    if (parts[0] === 'apis' || parts[0] === 'api') throw unknownResource();
+    if (parts[0] === 'apis' && discovery.group(parts[1] ?? '') !== undefined) throw unknownResource();
+    if (parts[0] === 'api') throw unknownResource();
     send(response, 404, 'text/plain; charset=utf-8', '404 page not found\n');
   }
 

@@ -10,8 +10,9 @@ import { pathText } from '../kubernetes/fields/field-set.ts';
 import { ListItemError } from '../kubernetes/fields/list-items.ts';
 import { parseIdentifier } from '../kubernetes/fields/managed-fields.ts';
 import { type Conflict, ConflictError } from '../kubernetes/fields/updater.ts';
-import { checkFields, type FieldValidation } from './decoding.ts';
+import { checkFields } from './decoding.ts';
 import { type ApiObject, targetOf } from './objects.ts';
+import type { FieldValidation } from './options-errors.ts';
 import { badRequest, conflict, StatusError } from './status-error.ts';
 
 export const APPLY_TYPE = 'application/apply-patch+yaml';

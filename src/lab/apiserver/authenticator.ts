@@ -30,7 +30,10 @@ export class Authenticator {
     audiences?: readonly string[],
   ): Promise<{ user: User; audiences?: string[] } | undefined> {
     const user = this.#staticTokens.get(token);
-    if (user !== undefined) return { user };
+    if (user !== undefined) {
+      const own = this.#tokens?.issuer;
+      return { user, ...(own === undefined || audiences?.length ? {} : { audiences: [own] }) };
+    }
     // A JWT has three parts; anything else is not worth a signature check.
     if (this.#tokens === undefined || token.split('.').length !== 3) return undefined;
     return await this.#tokens.verify(token, audiences?.length ? audiences : undefined);

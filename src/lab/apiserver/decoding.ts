@@ -1,28 +1,8 @@
 import { groupVersionOf, type KindInfo } from '../../kube/kinds.ts';
 import { prune, typeErrors, unknownFields } from '../kubernetes/validation/index.ts';
 import type { ApiObject } from './objects.ts';
+import type { FieldValidation } from './options-errors.ts';
 import { badRequest } from './status-error.ts';
-
-/** What to do about fields a kind does not have: the `fieldValidation` parameter. */
-export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
-
-/** Reads the parameter; without it fields are warned of, as Kubernetes does since 1.25. */
-export function fieldValidationOf(query: URLSearchParams): FieldValidation {
-  const value = query.get('fieldValidation');
-  if (value === null || value === '') return 'Warn';
-  if (value === 'Strict' || value === 'Warn' || value === 'Ignore') return value;
-  throw badRequest(
-    `fieldValidation: Unsupported value: ${JSON.stringify(value)}: supported values: "Ignore", "Strict", "Warn"`,
-  );
-}
-
-/** Whether a write is only tried. Throws BadRequest for a value other than `All`. */
-export function dryRunOf(values: readonly string[]): boolean {
-  const wrong = values.find((value) => value !== 'All' && value !== '');
-  if (wrong !== undefined)
-    throw badRequest(`dryRun: Unsupported value: ${JSON.stringify(wrong)}: supported values: "All"`);
-  return values.includes('All');
-}
 
 /** The problem of unknown fields in the words of Kubernetes' strict decoder; undefined when there is none. */
 export function strictProblem(unknown: readonly string[]): string | undefined {
@@ -53,8 +33,9 @@ export function decodeObject(
     );
   if (object.kind !== kind.kind) throw cannot(`no kind ${JSON.stringify(object.kind)} is expected here`);
   if (object.apiVersion !== expected) {
+    const written = `${object.kind} in version ${JSON.stringify(object.apiVersion.split('/').at(-1))}`;
     throw badRequest(
-      `the API version in the data (${object.apiVersion}) does not match the expected API version (${expected})`,
+      `${written} cannot be handled as a ${kind.kind}: no kind ${JSON.stringify(object.kind)} is registered for version ${JSON.stringify(object.apiVersion)} in scheme "pkg/runtime/scheme.go:111"`,
     );
   }
   checkFields(kind, object, validation, warnings, cannot);

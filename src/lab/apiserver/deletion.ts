@@ -1,7 +1,9 @@
 import type { KindInfo } from '../../kube/kinds.ts';
 import { timestamp } from '../../kube/time.ts';
-import { type ApiObject, targetOf } from './objects.ts';
-import { badRequest, conflict } from './status-error.ts';
+import { invalid, notSupported } from '../kubernetes/validation/field-error.ts';
+import type { ApiObject } from './objects.ts';
+import { invalidOptions } from './options-errors.ts';
+import { conflict } from './status-error.ts';
 
 /** The part of `v1` DeleteOptions that is obeyed. */
 export interface DeleteOptions {
@@ -24,12 +26,12 @@ export function checkPreconditions(info: KindInfo, object: ApiObject, options: D
   const { uid, resourceVersion } = options.preconditions ?? {};
   const { metadata } = object;
   if (uid !== undefined && uid !== metadata.uid) {
-    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`;
-    throw conflict(targetOf(info), metadata.name ?? '', why);
+    const why = `the UID in the precondition (${uid}) does not match the UID in record (${metadata.uid}). The object might have been deleted and then recreated`;
+    throw conflict({ group: '', plural: info.kind }, metadata.name ?? '', why);
   }
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
-    const why = `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`;
-    throw conflict(targetOf(info), metadata.name ?? '', why);
+    const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${metadata.resourceVersion}). The object might have been modified`;
+    throw conflict({ group: '', plural: info.kind }, metadata.name ?? '', why);
   }
 }
 
@@ -46,7 +48,7 @@ export function beginDeletion(
 ): DeletionStep {
   const { metadata } = object;
   const finalizersBefore = metadata.finalizers ?? [];
-  const finalizers = finalizersFor(finalizersBefore, options);
+  const finalizers = finalizersFor(info, finalizersBefore, options);
   metadata.finalizers = finalizers.length === 0 ? undefined : finalizers;
   const changedFinalizers =
     finalizers.length !== finalizersBefore.length ||
@@ -68,7 +70,7 @@ export function beginDeletion(
   }
   if (grace === 0 && finalizers.length === 0 && !namespaceBusy) return 'remove';
   metadata.deletionTimestamp = timestamp(nowMs + grace * 1000);
-  metadata.deletionGracePeriodSeconds = grace;
+  if (info.kind !== 'Namespace') metadata.deletionGracePeriodSeconds = grace;
   if (metadata.generation !== undefined) metadata.generation++;
   if (info.kind === 'Namespace') object.status = { ...object.status, phase: 'Terminating' };
   return 'write';
@@ -85,19 +87,31 @@ export function isReadyToGo(info: KindInfo, object: ApiObject): boolean {
   );
 }
 
-function finalizersFor(finalizers: readonly string[], options: DeleteOptions): string[] {
+function finalizersFor(info: KindInfo, finalizers: readonly string[], options: DeleteOptions): string[] {
   const { propagationPolicy, orphanDependents } = options;
   if (propagationPolicy !== undefined && orphanDependents !== undefined) {
-    throw badRequest('orphanDependents and propagationPolicy cannot be both set');
+    throw invalidOptions('DeleteOptions', [
+      invalid(
+        'propagationPolicy',
+        propagationPolicy,
+        'orphanDependents and deletionPropagation cannot be both set',
+      ),
+    ]);
   }
-  if (propagationPolicy === undefined && orphanDependents === undefined) return [...finalizers];
+  if (propagationPolicy === undefined && orphanDependents === undefined) {
+    // The oldest kind of this sort: whoever deleted one deleted its pods, or did not.
+    const orphans =
+      info.kind === 'ReplicationController' &&
+      !finalizers.some((item) => [ORPHAN, FOREGROUND].includes(item));
+    return orphans ? [...finalizers, ORPHAN] : [...finalizers];
+  }
   const rest = finalizers.filter((item) => item !== ORPHAN && item !== FOREGROUND);
   if (orphanDependents === true || propagationPolicy === 'Orphan') return [...rest, ORPHAN];
   if (propagationPolicy === 'Foreground') return [...rest, FOREGROUND];
   if (propagationPolicy !== undefined && propagationPolicy !== 'Background') {
-    throw badRequest(
-      `invalid propagationPolicy ${JSON.stringify(propagationPolicy)}: supported values are "Background", "Foreground", "Orphan"`,
-    );
+    throw invalidOptions('DeleteOptions', [
+      notSupported('propagationPolicy', propagationPolicy, ['Foreground', 'Background', 'Orphan', 'nil']),
+    ]);
   }
   return rest;
 }

@@ -42,8 +42,34 @@ export function contentTypeOf(request: IncomingMessage): string {
   return parseMediaRanges(request.headers['content-type'] ?? 'application/json')[0]?.type ?? '';
 }
 
+/** Why a text is no JSON: cut off, which is the most frequent reason, in Go's words, any other in those of the parser here. */
+export function jsonProblem(body: Buffer, cause: unknown): string {
+  const { message } = cause as Error;
+  return body.length === 0 || /EOF|end of|Unterminated/i.test(message)
+    ? 'unexpected end of JSON input'
+    : message;
+}
+
+const SUMMARY_BYTES = 30;
+
+/** The beginning of a body as errors show it: JSON as it is, anything else in hexadecimal. */
+function summary(body: Buffer): string {
+  if (body.length === 0) return '<empty>';
+  const cut = body.length > SUMMARY_BYTES;
+  const shown =
+    body[0] === 0x7b ? body.toString('utf8', 0, SUMMARY_BYTES) : body.toString('hex').slice(0, SUMMARY_BYTES);
+  return cut || (body[0] !== 0x7b && body.length * 2 > SUMMARY_BYTES) ? `${shown} ...` : shown;
+}
+
+/** The answer to a body of which one cannot see what it is; `kind` is what it should have been. */
+export function unrecognized(kind: string, body: Buffer, problem: string): StatusError {
+  return badRequest(
+    `the object provided is unrecognized (must be of type ${kind}): ${problem} (${summary(body)})`,
+  );
+}
+
 /** Parses a JSON, YAML or protobuf body. Throws 415 for any other type and 400 for text that is not what it is said to be. */
-export async function parseBody(request: IncomingMessage, body: Buffer): Promise<unknown> {
+export async function parseBody(request: IncomingMessage, body: Buffer, kind = ''): Promise<unknown> {
   const type = contentTypeOf(request);
   if (type === 'application/vnd.kubernetes.protobuf') {
     // Loaded with its tables when the first such body comes.
@@ -60,7 +86,7 @@ export async function parseBody(request: IncomingMessage, body: Buffer): Promise
     try {
       return withoutNulls(parse(text));
     } catch (cause) {
-      throw badRequest(`error converting YAML to JSON: ${(cause as Error).message.split('\n')[0]}`);
+      throw unrecognized(kind, body, `yaml: ${(cause as Error).message.split('\n')[0]}`);
     }
   }
   // Without a type, and with the one that curl gives: JSON, as Kubernetes takes it.
@@ -74,7 +100,11 @@ export async function parseBody(request: IncomingMessage, body: Buffer): Promise
   try {
     return withoutNulls(JSON.parse(text));
   } catch (cause) {
-    throw badRequest(`couldn't get version/kind; json parse error: ${(cause as Error).message}`);
+    throw unrecognized(
+      kind,
+      body,
+      `couldn't get version/kind; json parse error: ${jsonProblem(body, cause)}`,
+    );
   }
 }
 

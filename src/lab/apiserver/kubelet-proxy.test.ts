@@ -118,7 +118,7 @@ describe('through the API server to a kubelet', () => {
 
   test.each([
     { name: 'a log', path: `${base}/p/log?tailLines=2`, status: 200, text: 'one\ntwo\n' },
-    { name: 'the log of a pod without a node', path: `${base}/unbound/log`, status: 200, text: '' },
+    { name: 'the log of a pod without a node', path: `${base}/unbound/log`, status: 204, text: '' },
     {
       name: 'a log that the kubelet refuses',
       path: `${base}/p/log?previous=true`,

@@ -5,7 +5,7 @@ import { connect } from 'node:tls';
 import { nodeAddresses } from '../../kube/node-addresses.ts';
 import type { Node, Pod } from '../../kube/types.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
-import { type Exchange, send } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { badRequest, internalError, StatusError } from './status-error.ts';
 
 /** How this server shows itself to kubelets, and whose certificates it believes. PEM texts. */
@@ -257,5 +257,5 @@ export function refuseUpgrade(socket: Duplex, error: StatusError): void {
 
 /** An empty log: what a pod without a node has. */
 export function sendEmptyLog(exchange: Exchange): void {
-  send(exchange.response, 200, 'text/plain', '');
+  exchange.response.writeHead(204, { 'cache-control': 'no-cache, private' }).end();
 }

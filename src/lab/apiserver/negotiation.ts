@@ -49,7 +49,8 @@ export function negotiate(accept: string | undefined, shapes = true): Format {
   throw new StatusError(
     406,
     'NotAcceptable',
-    'only the following media types are accepted: application/json, application/yaml',
+    '406: Not Acceptable\n\nAvailable representations: application/json, application/yaml',
+    {},
   );
 }
 

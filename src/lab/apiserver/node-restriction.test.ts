@@ -590,7 +590,7 @@ describe('a node writes what is its own and no more', () => {
     });
 
     test.each([
-      { status: { podIP: '999.1.1.1' }, field: 'status.podIP' },
+      { status: { podIP: '999.1.1.1' }, field: 'status.podIPs[0]' },
       { status: { podIP: '10.0.0.1', podIPs: [{ ip: '10.0.0.1' }, { ip: 'x' }] }, field: 'status.podIPs[1]' },
       { status: { hostIP: '1.2.3' }, field: 'status.hostIP' },
       { status: { hostIPs: [{ ip: '' }] }, field: 'status.hostIPs[0]' },

@@ -1,6 +1,7 @@
 import type { KindInfo } from '../../kube/kinds.ts';
 import { jsonPatch, mergePatch, PatchError, strategicMergePatch } from '../kubernetes/patch/index.ts';
 import { APPLY_TYPE } from './applying.ts';
+import { jsonProblem } from './exchange.ts';
 import { invalidField } from './field-errors.ts';
 import type { ApiObject } from './objects.ts';
 import { badRequest, invalid, StatusError } from './status-error.ts';
@@ -18,17 +19,18 @@ const TYPES = [
 /** Reads the patch in a body. Throws 415 for a type that is not served, BadRequest for a body that is not JSON. */
 export async function parsePatch(kind: KindInfo, contentType: string, body: Buffer): Promise<Patch> {
   if (!TYPES.includes(contentType)) {
-    throw new StatusError(
-      415,
-      'UnsupportedMediaType',
-      `the body of the request was in an unknown format - accepted media types include: ${TYPES.join(', ')}`,
-    );
+    throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
   }
   let patch: unknown;
   try {
     patch = JSON.parse(body.toString('utf8'));
   } catch (cause) {
-    throw badRequest(`error decoding patch: ${(cause as Error).message}`);
+    throw badRequest(`error decoding patch: ${jsonProblem(body, cause)}`);
+  }
+  if (contentType === TYPES[0] && !Array.isArray(patch)) {
+    throw badRequest(
+      `error decoding patch: json: cannot unmarshal ${patch === null ? 'null' : typeof patch} into Go value of type []handlers.jsonPatchOp`,
+    );
   }
   return (object) => {
     try {
@@ -37,11 +39,13 @@ export async function parsePatch(kind: KindInfo, contentType: string, body: Buff
       return strategicMergePatch(kind, object, patch) as ApiObject;
     } catch (error) {
       if (!(error instanceof PatchError)) throw error;
-      if (error.code === 400) throw badRequest(error.message);
+      if (error.code === 400 && contentType !== TYPES[0]) throw badRequest(error.message);
+      // Kubernetes withholds what was wrong; only its log has it.
       throw new StatusError(
         422,
         'Invalid',
-        `the server rejected our request due to an error in our request: ${error.message}`,
+        'the server rejected our request due to an error in our request',
+        {},
       );
     }
   };

@@ -59,7 +59,7 @@ function table(
 ): object {
   const rows = items.map((object) => {
     const cells = tableRow(info, object, how.nowMs);
-    if (how.includeObject === 'None') return { cells };
+    if (how.includeObject === 'None') return { cells, object: null };
     return { cells, object: how.includeObject === 'Object' ? object : metadataOnly(object) };
   });
   return { kind: 'Table', apiVersion: META, metadata, columnDefinitions: tableColumns(info), rows };

@@ -1,18 +1,20 @@
 import type { KindInfo } from '../../kube/kinds.ts';
 import { APPLY_TYPE, apply, parseConfiguration } from './applying.ts';
-import { checkFields, decodeObject, dryRunOf, fieldValidationOf } from './decoding.ts';
+import { checkFields, decodeObject } from './decoding.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { answer, contentTypeOf, type Exchange, parseBody, readBody } from './exchange.ts';
 import { writingOf } from './field-tracking.ts';
+import { limitOf, listVersionOf, parseResourceVersion } from './list-options.ts';
 import { negotiate } from './negotiation.ts';
 import { type ApiObject, targetOf } from './objects.ts';
+import { dryRunOf, fieldValidationOf, type OptionsKind } from './options-errors.ts';
 import { parsePatch, patchResultError } from './patching.ts';
 import { includeObjectOf, type Presentation, present, presentList } from './presentation.ts';
 import type { ResourcePath } from './request-info.ts';
 import { checkIdentity, type ResourceStore, type WriteCheck } from './resource-store.ts';
 import { selectionOf } from './selection.ts';
 import { badRequest, methodNotAllowed, StatusError } from './status-error.ts';
-import { parseResourceVersion, serveWatch } from './watch-handler.ts';
+import { serveWatch } from './watch-handler.ts';
 import type { WatchHub } from './watch-hub.ts';
 import { applyOptionsOf, managerOf, refuseForce } from './write-options.ts';
 
@@ -34,6 +36,7 @@ export class ResourceHandler {
     const { verb } = exchange.info;
     switch (verb) {
       case 'get': {
+        parseResourceVersion(exchange.info.query.get('resourceVersion'));
         const object = await this.#store.get(kind, path.namespace, path.name);
         return await answer(
           exchange,
@@ -63,15 +66,8 @@ export class ResourceHandler {
   async #list(exchange: Exchange, kind: KindInfo, path: ResourcePath): Promise<void> {
     const { query } = exchange.info;
     const how = presentationOf(exchange);
-    const asked = parseResourceVersion(query.get('resourceVersion'));
-    const exact = query.get('resourceVersionMatch') === 'Exact';
-    if (exact && !asked)
-      throw badRequest(
-        'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
-      );
-    const limit = Number(query.get('limit') ?? 0);
-    if (!Number.isSafeInteger(limit) || limit < 0)
-      throw badRequest(`limit: Invalid value: ${JSON.stringify(query.get('limit'))}`);
+    const { revision: asked, exact } = listVersionOf(query);
+    const limit = limitOf(query);
     const list = await this.#store.list(kind, {
       namespace: path.namespace,
       limit,
@@ -102,9 +98,9 @@ export class ResourceHandler {
   async #create(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
     const { query } = exchange.info;
     const how = presentationOf(exchange);
-    const dryRun = dryRunOf(query.getAll('dryRun'));
-    const body = await parseBody(exchange.request, await readBody(exchange.request));
-    const object = decodeObject(kind, body, fieldValidationOf(query), exchange.warnings);
+    const dryRun = dryRunOf(query.getAll('dryRun'), 'CreateOptions');
+    const body = await parseBody(exchange.request, await readBody(exchange.request), kind.kind);
+    const object = decodeObject(kind, body, fieldValidationOf(query, 'CreateOptions'), exchange.warnings);
     checkIdentity(kind, object, path.namespace, path.name);
     const writer = { manager: managerOf(exchange, 'CreateOptions'), subresource: '' };
     const created = await this.#store.create(kind, path.namespace, object, { dryRun, check, writer });
@@ -117,14 +113,15 @@ export class ResourceHandler {
       return await this.#apply(exchange, kind, path, check);
     }
     const how = presentationOf(exchange);
-    const dryRun = dryRunOf(query.getAll('dryRun'));
-    const validation = fieldValidationOf(query);
-    const manager = managerOf(exchange, verb === 'update' ? 'UpdateOptions' : 'PatchOptions');
+    const parameters: OptionsKind = verb === 'update' ? 'UpdateOptions' : 'PatchOptions';
+    const dryRun = dryRunOf(query.getAll('dryRun'), parameters);
+    const validation = fieldValidationOf(query, parameters);
+    const manager = managerOf(exchange, parameters);
     if (verb === 'patch') refuseForce(exchange);
     const body = await readBody(exchange.request);
     let change: (current: ApiObject) => ApiObject;
     if (verb === 'update') {
-      const parsed = await parseBody(exchange.request, body);
+      const parsed = await parseBody(exchange.request, body, kind.kind);
       const object = decodeObject(kind, parsed, validation, exchange.warnings);
       checkIdentity(kind, object, path.namespace, path.name);
       change = () => structuredClone(object);
@@ -133,7 +130,7 @@ export class ResourceHandler {
       change = (current) => {
         const object = patch(current);
         if (object.kind !== kind.kind || object.apiVersion !== current.apiVersion) {
-          throw badRequest('a patch cannot change the kind or the apiVersion of an object');
+          throw patchResultError(body, 'a patch cannot change the kind or the apiVersion of an object');
         }
         exchange.warnings.length = 0;
         checkFields(kind, object, validation, exchange.warnings, (problem) =>
@@ -154,11 +151,15 @@ export class ResourceHandler {
   async #apply(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
     const { query } = exchange.info;
     const how = presentationOf(exchange);
-    const dryRun = dryRunOf(query.getAll('dryRun'));
+    const dryRun = dryRunOf(query.getAll('dryRun'), 'PatchOptions');
     const options = applyOptionsOf(exchange);
     const { namespace, name, subresource } = path;
     const body = await readBody(exchange.request);
-    const config = await parseConfiguration(body, fieldValidationOf(query), exchange.warnings);
+    const config = await parseConfiguration(
+      body,
+      fieldValidationOf(query, 'PatchOptions'),
+      exchange.warnings,
+    );
     const change = (live: ApiObject | undefined) => {
       const writing = writingOf(kind, subresource, Date.now());
       const object = apply(kind, writing, live, { config, ...options });
@@ -238,7 +239,7 @@ export async function deleteOptionsOf(exchange: Exchange): Promise<DeleteOptions
   const body = await readBody(exchange.request);
   let options: DeleteOptions = {};
   if (body.length > 0) {
-    const parsed = await parseBody(exchange.request, body);
+    const parsed = await parseBody(exchange.request, body, 'DeleteOptions');
     if (typeof parsed !== 'object' || parsed === null)
       throw badRequest('the body of the request is not DeleteOptions');
     options = parsed as DeleteOptions;
@@ -246,16 +247,13 @@ export async function deleteOptionsOf(exchange: Exchange): Promise<DeleteOptions
   const grace = query.get('gracePeriodSeconds');
   if (grace !== null) options.gracePeriodSeconds ??= Number(grace);
   options.propagationPolicy ??= query.get('propagationPolicy') ?? undefined;
-  const { gracePeriodSeconds } = options;
-  if (
-    gracePeriodSeconds !== undefined &&
-    gracePeriodSeconds !== null &&
-    !Number.isInteger(gracePeriodSeconds)
-  ) {
+  const { gracePeriodSeconds = 0 } = options;
+  if (!Number.isInteger(gracePeriodSeconds)) {
+    const type = typeof gracePeriodSeconds === 'string' ? 'string' : `number ${gracePeriodSeconds}`;
     throw badRequest(
-      `gracePeriodSeconds: Invalid value: ${JSON.stringify(gracePeriodSeconds)}: must be an integer`,
+      `json: cannot unmarshal ${type} into Go struct field DeleteOptions.gracePeriodSeconds of type int64`,
     );
   }
   const dryRun = [...(options.dryRun ?? []), ...query.getAll('dryRun')];
-  return { ...options, dryRun: dryRunOf(dryRun) ? ['All'] : [] };
+  return { ...options, dryRun: dryRunOf(dryRun, 'DeleteOptions') ? ['All'] : [] };
 }

@@ -151,7 +151,8 @@ export class ResourceStore {
     const generate = !metadata.name && metadata.generateName ? metadata.generateName : undefined;
     if (generate !== undefined) metadata.name = generatedName(generate);
     if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== '') {
-      throw new StatusError(400, 'BadRequest', 'resourceVersion should not be set on objects to be created');
+      // Kubernetes' storage says so, too late for a better status.
+      throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
     }
     metadata.uid = crypto.randomUUID();
     metadata.creationTimestamp = timestamp(this.#clock.now());

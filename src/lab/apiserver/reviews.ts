@@ -1,9 +1,11 @@
+import { timestamp } from '../../kube/time.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { Authorizer } from './authorizer.ts';
 import { answer, type Exchange, parseBody, readBody } from './exchange.ts';
+import { invalidField } from './field-errors.ts';
 import type { Attributes, User } from './identity.ts';
 import type { RbacAuthorizer } from './rbac-authorizer.ts';
-import { badRequest } from './status-error.ts';
+import { badRequest, invalid } from './status-error.ts';
 
 interface ReviewSpec {
   token?: string;
@@ -40,15 +42,22 @@ export class ReviewHandler {
     const spec = body.spec ?? {};
     const status = await this.#status(exchange.user, kind, spec);
     // Who one is has no specification.
-    const asked = body.spec === undefined ? {} : { spec };
-    await answer(exchange, 201, { kind, apiVersion: body.apiVersion, metadata: {}, ...asked, status });
+    const asked = body.spec === undefined ? {} : { spec: kind === 'SelfSubjectRulesReview' ? {} : spec };
+    const metadata = kind === 'SelfSubjectReview' ? { creationTimestamp: timestamp(Date.now()) } : {};
+    await answer(exchange, 201, {
+      kind,
+      apiVersion: body.apiVersion ?? `${exchange.info.resource?.group}/v1`,
+      metadata,
+      ...asked,
+      status,
+    });
   }
 
   async #status(user: User, kind: string, spec: ReviewSpec): Promise<object> {
     switch (kind) {
       case 'TokenReview': {
         const found = await this.#authenticator.reviewToken(spec.token ?? '', spec.audiences);
-        if (found === undefined) return { authenticated: false, user: {}, error: 'the token is not valid' };
+        if (found === undefined) return { user: {}, error: 'invalid bearer token' };
         return { authenticated: true, user: userInfo(found.user), audiences: found.audiences };
       }
       case 'SelfSubjectReview':
@@ -82,7 +91,10 @@ export class ReviewHandler {
   #decide(user: User, spec: ReviewSpec): object {
     const { resourceAttributes: resource, nonResourceAttributes: other } = spec;
     if ((resource === undefined) === (other === undefined)) {
-      throw badRequest('exactly one of nonResourceAttributes or resourceAttributes must be specified');
+      const why = 'exactly one of nonResourceAttributes or resourceAttributes must be specified';
+      throw invalid({ group: 'authorization.k8s.io', kind: '' }, '', [
+        invalidField('spec.resourceAttributes', null, why),
+      ]);
     }
     const attributes: Attributes = {
       user,

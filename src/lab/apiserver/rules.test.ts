@@ -128,7 +128,7 @@ describe('what a client accepts', () => {
   });
 
   test('nothing that is served', () => {
-    expect(() => negotiate('application/vnd.kubernetes.protobuf')).toThrow('only the following media types');
+    expect(() => negotiate('application/vnd.kubernetes.protobuf')).toThrow('406: Not Acceptable');
   });
 });
 
@@ -248,7 +248,6 @@ describe('deletion', () => {
       kind: namespaces,
       object: { spec: { finalizers: ['kubernetes'] } },
       step: 'write',
-      grace: 0,
     },
     { name: 'a namespace that is', kind: namespaces, object: { spec: { finalizers: [] } }, step: 'remove' },
   ];
@@ -262,7 +261,7 @@ describe('deletion', () => {
   });
 
   test.each([
-    { options: { propagationPolicy: 'Sideways' }, error: 'invalid propagationPolicy "Sideways"' },
+    { options: { propagationPolicy: 'Sideways' }, error: 'propagationPolicy: Unsupported value: "Sideways"' },
     { options: { propagationPolicy: 'Orphan', orphanDependents: true }, error: 'cannot be both set' },
   ])('$options is refused', ({ options, error }) => {
     expect(() => beginDeletion(pods, { metadata: {} }, options, now)).toThrow(error);

@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { Service } from '../../kube/types.ts';
 import { formatIPv4, parseIPv4 } from '../../util/address.ts';
-import { formatSubnet, type Subnet, subnetContains, subnetSize } from '../../util/cidr.ts';
+import { type Subnet, subnetContains, subnetSize } from '../../util/cidr.ts';
 import { invalidField } from './field-errors.ts';
 import type { ApiObject } from './objects.ts';
 import { internalError, invalid } from './status-error.ts';
@@ -105,11 +106,12 @@ function allocateNodePorts(
 }
 
 function addressProblem(text: string, range: Subnet, taken: Taken): string | undefined {
+  // What is no address at all is for the validation to name.
+  if (isIP(text) === 0) return undefined;
   const address = parseIPv4(text);
   if (address === undefined) return 'not a valid IPv4 address';
   if (!subnetContains(range, address) || !isUsable(range, address)) {
-    const size = formatSubnet(range);
-    return `the provided IP (${text}) is not in the valid range. The range of valid IPs is ${size}`;
+    return 'the provided network does not match the current range';
   }
   return taken.addresses.has(text) ? 'provided IP is already allocated' : undefined;
 }

@@ -49,10 +49,15 @@ export class StatusError extends Error {
       status: 'Failure',
       message: this.message,
       ...(this.reason === '' ? {} : { reason: this.reason }),
-      ...(this.details === undefined ? {} : { details: this.details }),
+      ...(this.details === undefined ? {} : { details: withoutEmpty(this.details) }),
       code: this.code,
     };
   }
+}
+
+/** Names that are not there are not written, as with every string of these types. */
+function withoutEmpty(details: StatusDetails): object {
+  return Object.fromEntries(Object.entries(details).filter(([, value]) => value !== ''));
 }
 
 /** What an error is about: the resource as it is in URLs. */

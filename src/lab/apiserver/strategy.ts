@@ -29,6 +29,7 @@ function hasStatus(info: KindInfo): boolean {
 export function prepareCreate(info: KindInfo, object: ApiObject): void {
   if (COUNTS_GENERATION.has(info.kind)) object.metadata.generation = 1;
   else object.metadata.generation = undefined;
+  dropEmpty(object.metadata);
   switch (info.kind) {
     case 'Node':
       // A kubelet registers its node together with what it has seen of it.
@@ -45,6 +46,15 @@ export function prepareCreate(info: KindInfo, object: ApiObject): void {
       break;
     case 'Secret':
       foldStringData(object);
+      break;
+    case 'ReplicaSet':
+    case 'ReplicationController':
+      object.status = { replicas: 0 };
+      break;
+    case 'DaemonSet':
+      object.status = {
+        ...{ currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 },
+      };
       break;
     default:
       if (hasStatus(info)) object.status = {};
@@ -72,6 +82,7 @@ export function prepareUpdate(info: KindInfo, object: ApiObject, old: ApiObject,
   meta.deletionGracePeriodSeconds = before.deletionGracePeriodSeconds;
   meta.generateName = before.generateName;
   meta.generation = before.generation;
+  dropEmpty(meta);
   if (subresource === 'status') {
     for (const field of Object.keys(wanted(object))) delete object[field];
     Object.assign(object, wanted(old));
@@ -108,6 +119,13 @@ function keepObservedGeneration({ status }: Pod, old: Pod): void {
   status.observedGeneration ||= old.status?.observedGeneration;
   for (const condition of status.conditions ?? []) {
     condition.observedGeneration ||= conditionOf(old.status, condition.type)?.observedGeneration;
+  }
+}
+
+/** Lists and maps of metadata that have nothing in them are not written. */
+function dropEmpty(meta: ApiObject['metadata']): void {
+  for (const field of ['labels', 'annotations', 'finalizers', 'ownerReferences'] as const) {
+    if (meta[field] !== undefined && Object.keys(meta[field]).length === 0) delete meta[field];
   }
 }
 

@@ -4,8 +4,8 @@ import { timestamp } from '../../kube/time.ts';
 import type { Endpoints, LabelSelector, Node, Pod, Service } from '../../kube/types.ts';
 import type { ManagedObject, Writing } from '../kubernetes/fields/field-manager.ts';
 import { jsonPatch, mergePatch, PatchError } from '../kubernetes/patch/index.ts';
+import { notSupported, required } from '../kubernetes/validation/field-error.ts';
 import { APPLY_TYPE, type Application, apply, parseConfiguration } from './applying.ts';
-import { dryRunOf, fieldValidationOf } from './decoding.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { answer, contentTypeOf, type Exchange, parseBody, readBody } from './exchange.ts';
 import { invalidField } from './field-errors.ts';
@@ -18,6 +18,7 @@ import {
   sendEmptyLog,
 } from './kubelet-proxy.ts';
 import { type ApiObject, targetOf } from './objects.ts';
+import { dryRunOf, fieldValidationOf } from './options-errors.ts';
 import { forward, forwardTo, parseProxyName, podTarget, serviceTarget } from './proxy.ts';
 import type { ResourcePath } from './request-info.ts';
 import type { ResourceStore, WriteCheck } from './resource-store.ts';
@@ -77,6 +78,7 @@ export class SubresourceHandler {
       case 'exec':
       case 'attach':
       case 'portforward':
+        await this.streamTarget(path, exchange.info.query);
         throw badRequest('Upgrade request required');
       default:
         throw methodNotAllowed();
@@ -88,6 +90,7 @@ export class SubresourceHandler {
     path: ResourcePath,
     query: URLSearchParams,
   ): Promise<{ address: KubeletAddress; path: string } | undefined> {
+    checkLogCounts(query);
     const pod = (await this.#store.get(podKind, path.namespace, path.name)) as unknown as Pod;
     const kubelet = kubeletPath(pod, 'log', query);
     if (!pod.spec?.nodeName) return undefined;
@@ -112,13 +115,20 @@ export class SubresourceHandler {
     body.metadata ??= {};
     await check(body);
     const podName = name || (body.metadata.name ?? '');
+    if (body.metadata.name !== podName) throw badRequest('name in URL does not match name in Binding object');
     const nodeName = body.target?.name ?? '';
-    if (nodeName === '' || (body.target?.kind ?? 'Node') !== 'Node') {
-      throw invalid({ group: '', kind: 'Binding' }, podName, [
-        invalidField('target.name', nodeName, 'must be the name of a Node'),
-      ]);
+    const problems = [
+      ...(['', 'Node'].includes(body.target?.kind ?? '')
+        ? []
+        : [notSupported('target.kind', body.target?.kind, ['Node', '<empty>'])]),
+      ...(nodeName === '' ? [required('target.name')] : []),
+    ];
+    if (problems.length > 0) {
+      // Not Invalid: the error is of no API kind, and the answer that of a server's own failure.
+      const said = problems.map(({ field, message }) => `${field}: ${message}`);
+      throw new StatusError(500, '', said.length === 1 ? said[0]! : `[${said.join(', ')}]`);
     }
-    const dryRun = dryRunOf(exchange.info.query.getAll('dryRun'));
+    const dryRun = dryRunOf(exchange.info.query.getAll('dryRun'), 'CreateOptions');
     await this.#store.update(
       podKind,
       namespace,
@@ -171,7 +181,10 @@ export class SubresourceHandler {
     if (body.metadata.name && body.metadata.name !== path.name)
       throw badRequest('name in URL does not match name in Eviction object');
     const options = body.deleteOptions ?? {};
-    const dryRun = dryRunOf([...(options.dryRun ?? []), ...exchange.info.query.getAll('dryRun')]);
+    const dryRun = dryRunOf(
+      [...(options.dryRun ?? []), ...exchange.info.query.getAll('dryRun')],
+      'DeleteOptions',
+    );
     await this.#store.delete(
       podKind,
       path.namespace,
@@ -189,10 +202,13 @@ export class SubresourceHandler {
       return await answer(exchange, 200, scaleOf(await this.#store.get(kind, namespace, name)));
     if (verb !== 'update' && verb !== 'patch') throw methodNotAllowed();
     const body = await readBody(exchange.request);
-    const dryRun = dryRunOf(query.getAll('dryRun'));
+    const dryRun = dryRunOf(
+      query.getAll('dryRun'),
+      verb === 'update' ? 'UpdateOptions' : 'PatchOptions',
+    );
     if (verb === 'patch' && contentTypeOf(exchange.request) === APPLY_TYPE) {
       const options = applyOptionsOf(exchange);
-      const config = await parseConfiguration(body, fieldValidationOf(query), exchange.warnings);
+      const config = await parseConfiguration(body, fieldValidationOf(query, 'PatchOptions'), exchange.warnings);
       const change = (current: ApiObject) =>
         applyScale(kind, writingOf(kind, 'scale', Date.now()), current, { config, ...options });
       const applied = await this.#store.update(kind, namespace, name, change, { dryRun });
@@ -212,6 +228,11 @@ export class SubresourceHandler {
       name,
       (current) => {
         const scale = change(scaleOf(current)) as Scale;
+        if (scale?.metadata?.name && scale.metadata.name !== name) {
+          throw badRequest(
+            `the name of the object (${scale.metadata.name}) does not match the name on the URL (${name})`,
+          );
+        }
         const asked = scale?.metadata?.resourceVersion;
         if (asked && asked !== current.metadata.resourceVersion) throw modified(targetOf(kind), name);
         current.spec.replicas = replicasOf(scale, name);
@@ -323,6 +344,15 @@ export class SubresourceHandler {
   }
 }
 
+/** Counts in a log's parameters are decoded before anything else is looked at. */
+function checkLogCounts(query: URLSearchParams): void {
+  for (const name of ['tailLines', 'limitBytes', 'sinceSeconds']) {
+    const text = query.get(name) ?? '';
+    if (text === '' || /^[+-]?\d+$/.test(text)) continue;
+    throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  }
+}
+
 async function readObject(exchange: Exchange): Promise<object> {
   const parsed = await parseBody(exchange.request, await readBody(exchange.request));
   if (typeof parsed !== 'object' || parsed === null)
@@ -339,7 +369,7 @@ function mergeMaps(a: Record<string, string> | undefined, b: Record<string, stri
 }
 
 interface Scale {
-  metadata?: { resourceVersion?: string };
+  metadata?: { name?: string; resourceVersion?: string };
   spec?: { replicas?: unknown };
 }
 

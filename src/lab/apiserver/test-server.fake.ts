@@ -59,7 +59,10 @@ export class ApiAsker {
       status: response.status,
       headers: response.headers,
       text,
-      body: isJson ? JSON.parse(text) : undefined,
+      // Only when it is looked at: a watch's answer is many documents.
+      get body() {
+        return isJson ? JSON.parse(text) : undefined;
+      },
     };
   }
 

@@ -7,6 +7,10 @@ import { RELEASE } from '../kubernetes/release.ts';
 export const VERSION = {
   major: RELEASE.major,
   minor: RELEASE.minor,
+  emulationMajor: RELEASE.major,
+  emulationMinor: RELEASE.minor,
+  minCompatibilityMajor: RELEASE.major,
+  minCompatibilityMinor: String(Number(RELEASE.minor) - 1),
   gitVersion: `${RELEASE.version}+hostport`,
   gitCommit: '',
   gitTreeState: 'clean',

@@ -1,13 +1,14 @@
 import { randomInt } from 'node:crypto';
 import { groupVersionOf, type KindInfo } from '../../kube/kinds.ts';
 import type { Exchange } from './exchange.ts';
+import { checkWatchOptions, parseResourceVersion } from './list-options.ts';
 import { negotiate } from './negotiation.ts';
 import { type ApiObject, decodeStored, prefixOf } from './objects.ts';
 import { includeObjectOf, type Presentation, present } from './presentation.ts';
 import { isTrue } from './request-info.ts';
 import type { ResourceStore } from './resource-store.ts';
 import { selectionOf } from './selection.ts';
-import { badRequest, expired, internalError, type StatusError } from './status-error.ts';
+import { expired, internalError, type StatusError } from './status-error.ts';
 import { CompactedError } from './storage.ts';
 import type { HubChange, WatchHub } from './watch-hub.ts';
 
@@ -16,15 +17,6 @@ const MIN_TIMEOUT_SECONDS = 1800;
 const BOOKMARK_INTERVAL_MS = 60_000;
 /** A client that is this far behind is dropped; it lists again. */
 const MAX_UNSENT_BYTES = 32 * 1024 * 1024;
-
-/** Reads a resourceVersion; undefined when there is none. Throws BadRequest for one that is not a number. */
-export function parseResourceVersion(text: string | null): number | undefined {
-  if (text === null || text === '') return undefined;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw badRequest(
-    `resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
-  );
-}
 
 /** Answers a watch: events as lines of JSON until the client goes away, time is over or history is lost. */
 export async function serveWatch(
@@ -38,6 +30,7 @@ export async function serveWatch(
   const { query } = info;
   const format = negotiate(request.headers.accept);
   const selection = selectionOf(kind, query, scope.name);
+  checkWatchOptions(query);
   const bookmarks = isTrue(query.get('allowWatchBookmarks'));
   const streamsList = isTrue(query.get('sendInitialEvents'));
   const asked = parseResourceVersion(query.get('resourceVersion')) ?? 0;
@@ -78,7 +71,17 @@ export async function serveWatch(
 
   response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
   response.flushHeaders();
-  for (const object of initial) writeEvent('ADDED', present(kind, object, presentation()));
+  let isFirst = true;
+  /** Tables say what their columns are once a watch. */
+  const shown = (object: ApiObject): object => {
+    const table = present(kind, object, presentation());
+    if (format.shape !== 'table' || isFirst) {
+      isFirst = false;
+      return table;
+    }
+    return { ...table, columnDefinitions: null };
+  };
+  for (const object of initial) writeEvent('ADDED', shown(object));
   if (streamsList && bookmarks) writeBookmark(start, { 'k8s.io/initial-events-end': 'true' });
 
   const plain = format.shape === 'object';
@@ -87,7 +90,7 @@ export async function serveWatch(
       const event = eventOf(kind, change, selection.matches);
       if (event === undefined) return;
       if (plain) write(`{"type":"${event.type}","object":${encoded(kind, change, event)}}\n`);
-      else writeEvent(event.type, present(kind, event.object, presentation()));
+      else writeEvent(event.type, shown(event.object));
     },
     onEnd: (error) => {
       writeEvent('ERROR', statusOf(error, start).toStatus());

@@ -6,17 +6,15 @@ import {
   tooLong,
 } from '../kubernetes/validation/field-error.ts';
 import type { Exchange } from './exchange.ts';
+import { invalidOptions, type OptionsKind } from './options-errors.ts';
 import { isTrue } from './request-info.ts';
-import { invalid } from './status-error.ts';
 
 /** Bytes that the name of a field manager may have. */
 const MANAGER_LIMIT = 128;
 const UNPRINTABLE = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u;
 
-type Options = 'CreateOptions' | 'UpdateOptions' | 'PatchOptions';
-
 /** Who writes: `fieldManager`, or the program that the client calls itself. Throws Invalid for a name that cannot be one. */
-export function managerOf(exchange: Exchange, kind: Options): string {
+export function managerOf(exchange: Exchange, kind: OptionsKind): string {
   const given = exchange.info.query.get('fieldManager') ?? '';
   refuse(kind, managerErrors(given));
   return given === '' ? programOf(String(exchange.request.headers['user-agent'] ?? '')) : given;
@@ -37,8 +35,8 @@ export function refuseForce(exchange: Exchange): void {
   refuse('PatchOptions', [forbidden('force', 'may not be specified for non-apply patch')]);
 }
 
-function refuse(kind: Options, errors: FieldError[]): void {
-  if (errors.length > 0) throw invalid({ group: 'meta.k8s.io', kind }, '', errors);
+function refuse(kind: OptionsKind, errors: FieldError[]): void {
+  if (errors.length > 0) throw invalidOptions(kind, errors);
 }
 
 function managerErrors(manager: string): FieldError[] {

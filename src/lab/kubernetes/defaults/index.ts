@@ -4,6 +4,7 @@ import type {
   Deployment,
   EndpointSlice,
   Endpoints,
+  Event,
   KubeObject,
   Namespace,
   Node,
@@ -98,9 +99,18 @@ function defaultNamespace(namespace: Namespace): void {
   namespace.status.phase ??= 'Active';
 }
 
-function defaultNode(node: Node): void {
+function defaultNode(node: { -readonly [F in keyof Node]: Node[F] }): void {
   const status = node.status;
   if (status?.capacity !== undefined) status.allocatable ??= { ...status.capacity };
+  const { podCIDR } = node.spec ?? {};
+  if (podCIDR !== undefined) node.spec!.podCIDRs ??= [podCIDR];
+  node.status ??= {};
+  node.status.daemonEndpoints ??= { kubeletEndpoint: { Port: 0 } };
+  node.status.nodeInfo ??= {
+    ...{ machineID: '', systemUUID: '', bootID: '', kernelVersion: '', osImage: '' },
+    ...{ containerRuntimeVersion: '', kubeletVersion: '', kubeProxyVersion: '' },
+    ...{ operatingSystem: '', architecture: '' },
+  };
 }
 
 function defaultSecret(secret: Secret): void {
@@ -120,10 +130,20 @@ function defaultEndpoints(endpoints: Endpoints): void {
 }
 
 function defaultEndpointSlice(slice: EndpointSlice): void {
+  for (const endpoint of slice.endpoints ?? []) endpoint.conditions ??= {};
   for (const port of slice.ports ?? []) {
     port.name ??= '';
     port.protocol ??= 'TCP';
   }
+}
+
+/** Fields that an event always shows, also without a value. */
+function defaultEvent(event: Event): void {
+  const { firstTimestamp = null, lastTimestamp = null, eventTime = null } = event;
+  Object.assign(event, { firstTimestamp, lastTimestamp, eventTime });
+  event.source ??= {};
+  event.reportingComponent ??= '';
+  event.reportingInstance ??= '';
 }
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -147,6 +167,7 @@ const DEFAULTERS: Readonly<Record<string, Defaulter>> = {
   Secret: defaultSecret,
   Service: defaultService,
   Endpoints: defaultEndpoints,
+  Event: defaultEvent,
   EndpointSlice: defaultEndpointSlice,
   RoleBinding: defaultBinding,
   ClusterRoleBinding: defaultBinding,

@@ -264,13 +264,13 @@ export function validateEndpoints(endpoints: Endpoints): FieldError[] {
 export function validateEndpointSlice(slice: EndpointSlice): FieldError[] {
   const types = ['FQDN', 'IPv4', 'IPv6'];
   if (!slice.addressType) return [required('addressType')];
-  if (!types.includes(slice.addressType)) return [notSupported('addressType', slice.addressType, types)];
-  const errors: FieldError[] = [];
+  const isKnown = types.includes(slice.addressType);
+  const errors = isKnown ? [] : [notSupported('addressType', slice.addressType, types)];
   for (const [index, { addresses }] of (slice.endpoints ?? []).entries()) {
     const at = `endpoints[${index}].addresses`;
     if ((addresses ?? []).length === 0) errors.push(required(at, 'must contain at least 1 address'));
     for (const [position, address] of (addresses ?? []).entries()) {
-      if (slice.addressType === 'FQDN') continue;
+      if (!isKnown || slice.addressType === 'FQDN') continue;
       const family = slice.addressType === 'IPv4' ? 4 : 6;
       const field = `${at}[${position}]`;
       if (isIP(address) !== family) {

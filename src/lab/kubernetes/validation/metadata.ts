@@ -1,6 +1,5 @@
 import type { KindInfo } from '../../../kube/kinds.ts';
 import {
-  dns1035Errors,
   dnsLabelErrors,
   dnsSubdomainErrors,
   labelValueErrors,
@@ -19,9 +18,8 @@ export function nameErrors(info: KindInfo, name: string): string[] {
   if (info.group !== '') return dnsSubdomainErrors(name);
   switch (info.kind) {
     case 'Namespace':
-      return dnsLabelErrors(name);
     case 'Service':
-      return dns1035Errors(name);
+      return dnsLabelErrors(name);
     default:
       return dnsSubdomainErrors(name);
   }

@@ -18,7 +18,7 @@ import {
   required,
 } from './field-error.ts';
 import { validateLabels } from './metadata.ts';
-import { allInvalid, inRange, nonNegative, oneOf, requiredOneOf } from './rules.ts';
+import { allInvalid, inRange, oneOf, requiredOneOf } from './rules.ts';
 import { validateLabelSelector } from './selector.ts';
 import { validateVolumes } from './volume.ts';
 
@@ -177,7 +177,6 @@ export function validatePodSpec(spec: PodSpec, path: string, isPod: boolean): Fi
     ...validateLabels(spec.nodeSelector, `${path}.nodeSelector`),
     ...validateTolerations(spec.tolerations, `${path}.tolerations`),
     ...affinityErrors(spec, path),
-    ...nonNegative(`${path}.terminationGracePeriodSeconds`, spec.terminationGracePeriodSeconds),
     ...inRange(`${path}.activeDeadlineSeconds`, spec.activeDeadlineSeconds, 1, MAX_INT32),
     ...inRange(`${path}.securityContext.runAsUser`, spec.securityContext?.runAsUser, 0, MAX_INT32),
     ...inRange(`${path}.securityContext.runAsGroup`, spec.securityContext?.runAsGroup, 0, MAX_INT32),
@@ -246,9 +245,11 @@ function podAddressErrors({ status }: Pod): FieldError[] {
     }
     return errors;
   };
+  // The one address is the first of the list: a list that does not begin with it is not what the writer knows.
+  const { podIP, podIPs } = status ?? {};
+  const podIps = podIP && podIPs?.[0]?.ip !== podIP ? [{ ip: podIP }] : podIPs;
   return [
-    ...one('podIP', status?.podIP),
-    ...several('podIPs', status?.podIPs),
+    ...several('podIPs', podIps),
     ...one('hostIP', status?.hostIP),
     ...several('hostIPs', (status as { hostIPs?: { ip?: string }[] } | undefined)?.hostIPs),
   ];

@@ -33,6 +33,8 @@ interface Rules {
   readonly object: (object: never, info: KindInfo) => FieldError[];
   /** What must hold between an object and what it was. */
   readonly change?: (object: never, old: never) => FieldError[];
+  /** As `change`, of which Kubernetes speaks after what is wrong with the object. */
+  readonly changeLast?: (object: never, old: never) => FieldError[];
 }
 
 const none = (): FieldError[] => [];
@@ -45,8 +47,8 @@ export const RULES: Readonly<Record<string, Rules>> = {
     change: roleBindingUpdateErrors,
   },
   ConfigMap: { object: validateConfigMap, change: immutableDataErrors },
-  DaemonSet: { object: validateDaemonSet, change: selectorUpdateErrors },
-  Deployment: { object: validateDeployment, change: selectorUpdateErrors },
+  DaemonSet: { object: validateDaemonSet, changeLast: selectorUpdateErrors },
+  Deployment: { object: validateDeployment, changeLast: selectorUpdateErrors },
   EndpointSlice: { object: validateEndpointSlice, change: endpointSliceUpdateErrors },
   Endpoints: { object: validateEndpoints },
   Event: { object: validateEvent },
@@ -54,7 +56,7 @@ export const RULES: Readonly<Record<string, Rules>> = {
   Namespace: { object: validateNamespace },
   Node: { object: validateNode, change: nodeUpdateErrors },
   Pod: { object: validatePod, change: validatePodUpdate },
-  ReplicaSet: { object: validateReplicaSet, change: selectorUpdateErrors },
+  ReplicaSet: { object: validateReplicaSet, changeLast: selectorUpdateErrors },
   ReplicationController: { object: validateReplicationController },
   Role: { object: (role: never) => validateRole(role, true) },
   RoleBinding: {
@@ -93,5 +95,7 @@ export function validateUpdate(
   ];
   if (subresource === 'status') return errors;
   if (subresource !== 'binding') errors.push(...(rules?.change ?? none)(object as never, old as never));
-  return [...errors, ...(rules?.object ?? none)(object as never, info)];
+  errors.push(...(rules?.object ?? none)(object as never, info));
+  if (subresource !== 'binding') errors.push(...(rules?.changeLast ?? none)(object as never, old as never));
+  return errors;
 }

@@ -29,6 +29,8 @@ function countErrors(spec: WorkloadSpec): FieldError[] {
   ];
 }
 
+const NOTHING: LabelSelector = { matchExpressions: [{ key: 'none', operator: 'In', values: [] }] };
+
 /** The rules that Deployments, ReplicaSets and DaemonSets share: counts, selector, template and how these fit. */
 function workloadErrors(spec: WorkloadSpec, emptySelector: string, kind: string): FieldError[] {
   const { selector } = spec;
@@ -40,7 +42,9 @@ function workloadErrors(spec: WorkloadSpec, emptySelector: string, kind: string)
     if (selectorIsEmpty(selector)) errors.push(invalid('spec.selector', selector, emptySelector));
   }
   const selectorIsGood = errors.every(({ field }) => !field.startsWith('spec.selector'));
-  return [...errors, ...templateErrors(spec.template, selectorIsGood ? selector : undefined, kind)];
+  // Nothing is selected without a selector, and what is not there has no labels.
+  const selects = selector === undefined ? NOTHING : selectorIsGood ? selector : undefined;
+  return [...errors, ...templateErrors(spec.template ?? {}, selects, kind)];
 }
 
 /** The rules of a template whose pods `selector` (undefined for one that is wrong itself) must find. */
@@ -54,7 +58,7 @@ function templateErrors(
   const labels = template.metadata?.labels;
   if (selector !== undefined && !labelSelectorMatches(selector, labels)) {
     errors.push(
-      invalid('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`'),
+      invalid('spec.template.metadata.labels', labels ?? null, '`selector` does not match template `labels`'),
     );
   }
   errors.push(...validateLabels(labels, 'spec.template.labels'));
