@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import { builtFrom, readSource } from '../../scripts/real/kubernetes.ts';
+import { builtPart } from '../../scripts/real/part.ts';
+import { realPart } from '../../scripts/real/parts.ts';
 import { EtcdStorage } from '../../src/lab/apiserver/etcd-storage.ts';
 import { TestServer } from '../../src/lab/apiserver/test-server.fake.ts';
 import { TestEtcd } from '../../src/lab/etcd/test-etcd.fake.ts';
@@ -16,8 +17,8 @@ import { knownDifferences } from './known-differences.ts';
 import { OPERATIONS } from './operations.ts';
 import { schemaDifferences } from './schema-differences.ts';
 
-const source = await readSource(join(import.meta.dir, '../../real/kubernetes'));
-const directory = await builtFrom(source);
+const source = await realPart('kubernetes');
+const directory = (await builtPart(source)) && source.directory;
 const why = directory === undefined ? ` (needs Kubernetes ${source.version}: make real)` : '';
 const START_MS = 120_000;
 

@@ -202,13 +202,14 @@ export class SubresourceHandler {
       return await answer(exchange, 200, scaleOf(await this.#store.get(kind, namespace, name)));
     if (verb !== 'update' && verb !== 'patch') throw methodNotAllowed();
     const body = await readBody(exchange.request);
-    const dryRun = dryRunOf(
-      query.getAll('dryRun'),
-      verb === 'update' ? 'UpdateOptions' : 'PatchOptions',
-    );
+    const dryRun = dryRunOf(query.getAll('dryRun'), verb === 'update' ? 'UpdateOptions' : 'PatchOptions');
     if (verb === 'patch' && contentTypeOf(exchange.request) === APPLY_TYPE) {
       const options = applyOptionsOf(exchange);
-      const config = await parseConfiguration(body, fieldValidationOf(query, 'PatchOptions'), exchange.warnings);
+      const config = await parseConfiguration(
+        body,
+        fieldValidationOf(query, 'PatchOptions'),
+        exchange.warnings,
+      );
       const change = (current: ApiObject) =>
         applyScale(kind, writingOf(kind, 'scale', Date.now()), current, { config, ...options });
       const applied = await this.#store.update(kind, namespace, name, change, { dryRun });
