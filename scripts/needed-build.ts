@@ -1,11 +1,14 @@
 import { statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 
-/** What tests run besides their own code, as a target of make: the plugin, or everything. */
-export type BuildTarget = 'dist/cni/portmap' | 'build';
+/** What tests run besides their own code, as a target of make: the plugin, the program, or everything. */
+export type BuildTarget = 'dist/cni/portmap' | 'bin/hostport' | 'build';
 
-/** Of the tests outside of the lab, those that run a plugin as a process. */
-const RUNS_PLUGIN = /\.netns\.test\.ts$|^test\/plugin-input\.test\.ts$/;
+/** Of the tests outside of the lab, those that run a plugin, or the program, as a process. */
+const RUNS: readonly [RegExp, BuildTarget][] = [
+  [/\.netns\.test\.ts$|^test\/plugin-input\.test\.ts$/, 'dist/cni/portmap'],
+  [/^test\/doctor-hostile\.test\.ts$/, 'bin/hostport'],
+];
 
 /**
  * What has to be built before these tests run; undefined when nothing has to. Only the path of a file says which tests are meant: a
@@ -18,5 +21,6 @@ export function neededBuild(paths: readonly string[], root: string): BuildTarget
     inRoot(path).startsWith('test/e2e/') ||
     statSync(resolve(root, path), { throwIfNoEntry: false })?.isFile() !== true;
   if (paths.length === 0 || paths.some(isBuiltFor)) return 'build';
-  return paths.some((path) => RUNS_PLUGIN.test(inRoot(path))) ? 'dist/cni/portmap' : undefined;
+  const targets = RUNS.filter(([tests]) => paths.some((path) => tests.test(inRoot(path))));
+  return targets.length > 1 ? 'build' : targets[0]?.[1];
 }

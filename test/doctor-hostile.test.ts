@@ -25,7 +25,7 @@ import type { Diagnosis } from '../src/path/model/finding.ts';
 import { UserError } from '../src/util/errors.ts';
 import { ALL_ANSWER } from './fixtures/moments.ts';
 
-const ROOT = join(import.meta.dir, '..');
+const BIN = join(import.meta.dir, '../bin');
 const RECORDED = ['begin', 'worker3-chained'].map((name) => join(import.meta.dir, 'fixtures/bundles', name));
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-hostile-'));
 const bundle = join(scratch, 'bundle');
@@ -54,10 +54,11 @@ interface Ran {
   stderr: string;
 }
 
-/** The program itself, as a user runs it. */
+/** The program itself, as a user runs it: `scripts/test.ts` sees to it that it is up to date. */
 async function doctor(...words: string[]): Promise<Ran> {
-  const argv = [process.execPath, join(ROOT, 'src/cli/main.ts'), 'doctor', ...words];
-  const child = Bun.spawn(argv, { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', timeout: 30_000 });
+  const argv = [join(BIN, 'hostport'), 'doctor', ...words];
+  const env = { ...process.env, PATH: `${BIN}:${process.env.PATH}` };
+  const child = Bun.spawn(argv, { env, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', timeout: 30_000 });
   const [stdout, stderr, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
