@@ -43,7 +43,8 @@ interface Answer {
 
 async function call(verb: string, config: object, before = 'true', id = ID): Promise<Answer> {
   const script = `mount --bind "$1" /run/hostport && mount --bind "$2" /var/lib/cni && { ${before}; } && exec "$0"`;
-  const argv = ['timeout', String(DEADLINE), 'sh', '-c', script, join(lab.plugins, 'portmap'), run, cache];
+  const shell = ['unshare', '--mount', 'sh', '-c', script, join(lab.plugins, 'portmap'), run, cache];
+  const argv = ['timeout', String(DEADLINE), ...shell];
   const { code, stdout, stderr } = await lab.run('node', argv, JSON.stringify(config), {
     ...{ CNI_COMMAND: verb, CNI_CONTAINERID: id, CNI_NETNS: lab.path('pod'), CNI_IFNAME: 'eth0' },
     CNI_PATH: lab.plugins,

@@ -326,7 +326,7 @@ test('GC restores the settings for the mappings that it removes, and those that 
   const [note] = await held();
   const own = await prefix();
   mkdirSync(`${STATE}/${own}${note!.split('/')[0]}/CNI-DN-unfinished`);
-  const lxc1 = (await lab.ok('node', ['cat', '/sys/class/net/lxc1/ifindex'])).trim();
+  const lxc1 = (await lab.ok('node', ['ip', '-o', 'link', 'show', 'lxc1'])).split(':', 1)[0]!;
   mkdirSync(`${STATE}/${own}${lxc1}`);
   await set('lxc1', '1');
   await done('GC', 'a', gc('b'));
@@ -340,7 +340,7 @@ test('the setting is recorded before it is changed: a DEL restores it after an A
   const config = JSON.stringify(conf('a', 80));
   const script = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$0"';
   const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: idOf('a'), CNI_IFNAME: 'eth0', CNI_PATH: lab.plugins };
-  const outcome = await lab.run('node', ['sh', '-c', script, ours], config, {
+  const outcome = await lab.run('node', ['unshare', '--mount', 'sh', '-c', script, ours], config, {
     ...env,
     CNI_NETNS: lab.path('a'),
   });
@@ -418,7 +418,7 @@ test('a port of a bridge, and what a macvlan sits on, are left as they are', asy
 
 test('junk where a device is noted hinders neither ADD nor DEL', async () => {
   const own = await prefix();
-  const lxc1 = (await lab.ok('node', ['cat', '/sys/class/net/lxc1/ifindex'])).trim();
+  const lxc1 = (await lab.ok('node', ['ip', '-o', 'link', 'show', 'lxc1'])).split(':', 1)[0]!;
   mkdirSync(STATE, { recursive: true });
   writeFileSync(`${STATE}/${own}${lxc1}`, 'junk');
   await done('ADD', 'a', conf('a', 80));

@@ -121,7 +121,10 @@ export class Topology {
     }
   }
 
-  /** Runs a command in a namespace. It is found by the topology's PATH, whatever PATH it is given. */
+  /**
+   * Runs a command in a network namespace. It is found by the topology's PATH, whatever PATH it is given. Its mounts are the machine's: what
+   * mounts starts with `unshare --mount`.
+   */
   run(
     name: string,
     [program, ...args]: string[],
