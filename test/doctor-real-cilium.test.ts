@@ -128,6 +128,42 @@ describe('the findings are those that the node has, and no other', () => {
   });
 });
 
+describe("Cilium's kube-proxy replacement is recognised by what its agent says", () => {
+  async function replaced(name: Name, mapped: string[]): Promise<NodeReport> {
+    const report = await reportOf(name);
+    const pod = known(report.sandboxes)!.find(({ portMappings }) => portMappings.length > 0)!;
+    report.cilium = {
+      value: {
+        version: '1.20.2',
+        hostPorts: true,
+        mappings: [
+          {
+            address: '172.30.77.2',
+            port: 81,
+            protocol: 'TCP',
+            backends: (mapped.length > 0 ? mapped : pod.ips).map((address) => ({ address, port: 8080 })),
+          },
+        ],
+      },
+    };
+    return report;
+  }
+
+  test('where portmap is not chained, nothing is missing', async () => {
+    const result = diagnosed(await replaced('b', []), ['answered', 'answered']);
+    expect(codesOf(result)).toEqual([]);
+    const { configured, attached, translated } = stagesOf(result);
+    for (const stage of [configured, attached, translated]) expect(stage.verdict).toBe('ok');
+    expect(configured.reason).toContain("Cilium's kube-proxy replacement maps the ports of");
+    expect(translated.reason).toContain("Cilium's kube-proxy replacement leads it to the pod");
+  });
+
+  test('a port that it leads to another pod is not said to reach this one', async () => {
+    const { translated } = stagesOf(diagnosed(await replaced('b', ['10.77.0.99'])));
+    expect(translated.verdict).toBe('unknown');
+  });
+});
+
 describe('127.0.0.1 answers as route_localnet is set', () => {
   const SETS: [
     set: ('out' | 'in' | 'cilium_net' | 'lo' | 'eth0' | 'all')[],

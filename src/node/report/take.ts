@@ -5,6 +5,7 @@ import { NODE_REPORT_VERSION } from '../../path/model/node-report-version.ts';
 import { known } from '../../path/model/observed.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { readAttachments } from './attachments.ts';
+import { readCilium } from './cilium.ts';
 import { readCiliumAgents } from './cilium-agents.ts';
 import { readConfFiles, readDropIns } from './conf-files.ts';
 import { readFlows } from './flows.ts';
@@ -40,7 +41,7 @@ export async function takeNodeReport(
   runtimeEndpoint?: string,
 ): Promise<NodeReport> {
   const takenAt = new Date().toISOString();
-  const [network, netfilter, listeners, sysctls, drops, attachments, { runtime, sandboxes }] =
+  const [network, netfilter, listeners, sysctls, drops, attachments, cilium, { runtime, sandboxes }] =
     await Promise.all([
       readNetwork(exec),
       readNetfilter(exec, which),
@@ -48,6 +49,7 @@ export async function takeNodeReport(
       observe('/proc/sys', () => readSysctls()),
       observe('/proc/net/netstat', () => readReversePathDrops()),
       observe('result cache', () => readAttachments()),
+      readCilium(),
       readRuntime(runtimeEndpoint),
     ]);
   const { confDir, binDirs, guessed } = cniDirectories(runtime);
@@ -91,6 +93,7 @@ export async function takeNodeReport(
       attachments: 'unknown' in attachments ? attachments : { value: attachments.value.attachments },
       skipped: known(attachments)?.skipped ?? [],
     },
+    ...(cilium === undefined ? {} : { cilium }),
     runtime,
     sandboxes,
     netfilter,

@@ -10,7 +10,7 @@ import { devicesWithoutLocalnet } from '../view/localnet.ts';
 import { portmapIn } from '../view/node-view.ts';
 import { mappingFor, ownedMappings } from '../view/owned-mappings.ts';
 import { policyAgentOf } from '../view/policy-agents.ts';
-import { otherMapperOf } from '../view/port-mapper.ts';
+import { agentMapping, otherMapperOf } from '../view/port-mapper.ts';
 import { AWAY } from '../view/probe-facts.ts';
 import type { PathView, Scene } from '../view/scene.ts';
 import { endOf } from '../view/trace-end.ts';
@@ -163,7 +163,7 @@ function isToldLast(trace: Trace): boolean {
 function mapperPastRules(path: PathView, scene: Scene): string | undefined {
   const { node } = path;
   if (node === undefined || node.chain === undefined || portmapIn(node.chain) !== undefined) return undefined;
-  return answersFromElsewhere(path) ? otherMapperOf(node, scene.pathsOn(node)) : undefined;
+  return answersFromElsewhere(path) ? otherMapperOf(node, scene.pathsOn(node)) : agentMapping(path);
 }
 
 /** All addresses of the pod, in one spelling. */

@@ -226,6 +226,26 @@ const ciliumAgent = z.object({ pid: z.number().int(), watches: z.boolean() });
 
 export type CiliumAgent = z.infer<typeof ciliumAgent>;
 
+/** A hostPort that Cilium's agent maps itself, in eBPF. */
+const ciliumMapping = z.object({
+  /** `0.0.0.0` and `::` mean every address of the node. */
+  address: word,
+  port: z.number(),
+  /** As the agent names it, `TCP`; absent in versions that do not tell protocols apart. */
+  protocol: word.optional(),
+  backends: listOf(z.object({ address: word, port: z.number() }), 10_000),
+});
+
+/** What Cilium's agent says of itself on its socket. */
+const cilium = z.object({
+  /** `1.20.2`. */
+  version: word.optional(),
+  /** Whether it maps hostPorts itself, which is a part of its kube-proxy replacement. */
+  hostPorts: z.boolean(),
+  /** Those that it maps. */
+  mappings: listOf(ciliumMapping, 100_000),
+});
+
 /**
  * What one node looks like at one moment, as a document: everything that the stages from configured to forwarded are judged
  * by. `hostport node-report` takes it on the node, without changing anything there; secrets are not in it. Texts are those of
@@ -274,6 +294,8 @@ export const nodeReportSchema = z.object({
     /** Files in the cache that could not be read as attachments: nothing is known about them. */
     skipped: listOf(z.object({ file: word, why: message }), 100_000).default([]),
   }),
+  /** Absent where no agent of Cilium runs. */
+  cilium: observed(cilium).optional(),
   runtime: observed(runtime),
   sandboxes: observed(listOf(sandbox, 100_000)),
   netfilter: z.object({

@@ -100,6 +100,33 @@ describe('who maps ports without portmap', () => {
       },
       'CRI-O maps the ports of n1 itself',
     ],
+    [
+      "is Cilium's agent that says so",
+      {
+        report: (report) => {
+          report.cilium = { value: { hostPorts: true, mappings: [] } };
+        },
+      },
+      "Cilium's kube-proxy replacement maps the ports of n1 itself",
+    ],
+    [
+      "is not known where Cilium's agent maps none",
+      {
+        report: (report) => {
+          report.cilium = { value: { version: '1.20.2', hostPorts: false, mappings: [] } };
+        },
+      },
+      undefined,
+    ],
+    [
+      "is not known where Cilium's agent does not answer",
+      {
+        report: (report) => {
+          report.cilium = { unknown: 'no answer within 3000 ms' };
+        },
+      },
+      undefined,
+    ],
   ])('%s', (_, otherwise, mapper) => {
     const { path, scene } = mapped(otherwise);
     expect(otherMapperOf(path.node!, scene.pathsOn(path.node!))).toBe(mapper as string);

@@ -1,3 +1,4 @@
+import { canonicalAddress } from '../../util/ip.ts';
 import { known } from '../model/observed.ts';
 import { answersFromElsewhere } from '../stages/evidence.ts';
 import { mappedByPortmap } from './chained-portmap.ts';
@@ -12,8 +13,32 @@ import type { PathView } from './scene.ts';
  */
 export function otherMapperOf(node: NodeView, paths: readonly PathView[]): string | undefined {
   if (known(node.seen?.runtime)?.name === 'cri-o') return `CRI-O maps the ports of ${node.name} itself`;
+  if (mapsHostPorts(node)) return `${OF_CILIUM} maps the ports of ${node.name} itself`;
   if (!paths.some((path) => answersFromElsewhere(path) && !isPortmaps(node, path))) return undefined;
   return `ports of ${node.name} answer other machines: ${node.chain?.[0]?.type ?? 'the network plugin'} maps them itself`;
+}
+
+const OF_CILIUM = "Cilium's kube-proxy replacement";
+
+/** Whether Cilium's agent says that it maps hostPorts itself. What is put behind it to do the same is not needed. */
+export function mapsHostPorts(node: NodeView): boolean {
+  return known(node.seen?.cilium)?.hostPorts === true;
+}
+
+/** Who maps the port of a path past the rules of netfilter, by what its agent has in its table; undefined when nobody is known to. */
+export function agentMapping({ node, port, sandbox, pod }: PathView): string | undefined {
+  const agent = known(node?.seen?.cilium);
+  if (agent === undefined) return undefined;
+  const addresses = new Set(
+    [...(sandbox?.ips ?? []), ...(pod.status?.podIPs ?? []).map(({ ip }) => ip ?? '')].map(canonicalAddress),
+  );
+  const found = agent.mappings.find(
+    (mapping) =>
+      mapping.port === port.hostPort &&
+      (mapping.protocol ?? port.protocol).toUpperCase() === port.protocol &&
+      mapping.backends.some((backend) => addresses.has(canonicalAddress(backend.address))),
+  );
+  return found === undefined ? undefined : `${OF_CILIUM} leads it to the pod`;
 }
 
 /** Whether portmap made a mapping, by the result of its attachment or by its rules. */

@@ -6,6 +6,7 @@ import { chainedPortmap } from '../../view/chained-portmap.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { mappingFor, ownedMappings } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
+import { mapsHostPorts } from '../../view/port-mapper.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
 import { attachmentEvidence, excerpt, fileEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -99,6 +100,8 @@ export const conflistRenamed = defineFailure<Data>({
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
       if (node.configs === undefined || portmapIn(node.chain) !== undefined) return [];
+      // Nobody misses portmap there.
+      if (mapsHostPorts(node)) return [];
       return asideWithPortmap(node)
         .slice(0, 1)
         .map(({ original, content }) => {
