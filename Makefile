@@ -75,7 +75,7 @@ real: | setup
 
 # Skipped where `make real` has not run.
 test-real: build
-	$(BUN) scripts/test.ts test/real/kubernetes.test.ts
+	@$(BUN) scripts/test-real.ts
 
 bench: build
 	$(BUN) bench/run.ts

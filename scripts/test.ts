@@ -1,13 +1,14 @@
 /**
  * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure.
- * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another.
+ * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another. With KEEP_REPORT the JUnit report
+ * of the last file is kept there.
  *
  * Without paths it runs `make check` as well, beside the tests: red, it fails the run.
  *
  * A lab waits as often as it computes, so test files run in three lanes, each file of the lab in a process of its own. A file's output is
  * printed when it has ended, so that what belongs together stays together; what took longest, what failed, and why, is printed at the end.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { neededBuild } from './needed-build.ts';
@@ -187,6 +188,8 @@ async function run({ name, paths, seconds, argv }: Batch, live: boolean): Promis
     : { passed: 0, failed: argv === undefined ? 1 : 0, skipped: 0 };
   if (code !== 0 && counted.failed === 0) counted.failed = 1;
   for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counted[key];
+  if (process.env.KEEP_REPORT !== undefined && existsSync(report))
+    copyFileSync(report, process.env.KEEP_REPORT);
   const failed = existsSync(report) ? failedIn(report) : [];
   if (counted.failed > failed.length) {
     failed.push(`exit status ${code}, ${counted.failed - failed.length} failed without a word`);

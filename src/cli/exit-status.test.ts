@@ -119,6 +119,19 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
   'create cluster': [
     ['--name A', /--name: "A" is not a cluster name/],
     ['--config SCRATCH/none', /SCRATCH\/none: no such file or directory/],
+    [
+      '--kubernetes SCRATCH/directory',
+      /cannot run Kubernetes from SCRATCH\/directory: it has no kube-apiserver/,
+    ],
+    ['--kubernetes v9.9.9', /cannot run Kubernetes v9\.9\.9: .*v9\.9\.9 does not exist; download it with/],
+    [
+      '--containerd SCRATCH/directory',
+      /cannot run containerd from SCRATCH\/directory: it has no containerd, no/,
+    ],
+    [
+      '--containerd v9.9.9',
+      /cannot run containerd v9\.9\.9: .*v9\.9\.9 does not exist; build it with "make real"/,
+    ],
     ['--config SCRATCH/directory', /SCRATCH\/directory: it is a directory, not a file/],
     ['--config SCRATCH/empty', /SCRATCH\/empty:1:1: is empty: want one YAML document/],
     ['--config SCRATCH/noyaml', /SCRATCH\/noyaml:\d+:\d+: not valid YAML/],

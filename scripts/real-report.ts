@@ -1,0 +1,122 @@
+import { arch, cpus, release } from 'node:os';
+import type { Fact } from '../test/real/facts.ts';
+
+/** One test of a JUnit report. */
+interface Case {
+  /** `SUBJECT: SUITE`, with why it was skipped in parentheses. */
+  suite: string;
+  name: string;
+  seconds: number;
+  outcome: 'passed' | 'failed' | 'skipped';
+}
+
+interface Tally {
+  passed: number;
+  failed: string[];
+  seconds: number;
+  /** Why nothing of it ran. */
+  skipped?: string;
+}
+
+/** What `make test-real` ran, as a page: each suite with each subject, how long it took, and what was measured. */
+export function realReport(junit: string, facts: readonly Fact[], versions: readonly string[]): string {
+  const cases = readCases(junit);
+  const subjects = unique(cases.flatMap(({ suite }) => splitSuite(suite)?.subject ?? []));
+  const suites = unique(cases.flatMap(({ suite }) => splitSuite(suite)?.suite ?? []));
+  const others = unique(cases.map(({ suite }) => suite).filter((suite) => splitSuite(suite) === undefined));
+  const failed = cases.filter(({ outcome }) => outcome === 'failed');
+  const of = (wanted: (suite: string) => boolean) => tally(cases.filter(({ suite }) => wanted(suite)));
+  const cell = (subject: string, suite: string) =>
+    describeTally(of((text) => splitSuite(text)?.subject === subject && splitSuite(text)?.suite === suite));
+  return [
+    '# What runs on real programs',
+    '',
+    'Written by `make test-real`, which [docs/kubernetes.md](kubernetes.md) describes. The same tests run with each of these; each failure of the',
+    'catalogue is injected, found as exactly that, healed, undone, and found healthy.',
+    '',
+    ...row(['suite', ...subjects]),
+    ...row(['---', ...subjects.map(() => '---')]),
+    ...suites.flatMap((suite) => row([suite, ...subjects.map((subject) => cell(subject, suite))])),
+    ...(others.length === 0
+      ? []
+      : [
+          '',
+          ...row(['other tests', '']),
+          ...row(['---', '---']),
+          ...others.flatMap((suite) =>
+            row([suite || 'by themselves', describeTally(of((text) => text === suite))]),
+          ),
+        ]),
+    '',
+    ...row(['measured', ...subjects]),
+    ...row(['---', ...subjects.map(() => '---')]),
+    ...unique(facts.map(({ what }) => what)).flatMap((what) =>
+      row([what, ...subjects.map((subject) => measured(facts, subject, what))]),
+    ),
+    '',
+    `Versions: ${versions.join(', ')}. Machine: ${cpus().length} processors, Linux ${release()}, ${arch()}.`,
+    '',
+    ...(failed.length === 0
+      ? []
+      : ['Failed:', '', ...failed.map(({ suite, name }) => `- ${suite}: ${name}`), '']),
+  ].join('\n');
+}
+
+function row(cells: readonly string[]): string[] {
+  return [`| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`];
+}
+
+function measured(facts: readonly Fact[], subject: string, what: string): string {
+  const fact = facts.findLast((each) => each.subject === subject && each.what === what);
+  if (fact === undefined) return '';
+  return fact.value < 100 ? fact.value.toFixed(1) : String(Math.round(fact.value));
+}
+
+function splitSuite(text: string): { subject: string; suite: string } | undefined {
+  const match = /^(.+): ([^:(]+?)(?: \(.*\))?$/.exec(text);
+  return match === null ? undefined : { subject: match[1]!, suite: match[2]! };
+}
+
+function tally(cases: readonly Case[]): Tally {
+  const ran = cases.filter(({ outcome }) => outcome !== 'skipped');
+  const why = cases.find(({ outcome }) => outcome === 'skipped')?.suite.match(/\((.*)\)$/)?.[1];
+  return {
+    passed: ran.filter(({ outcome }) => outcome === 'passed').length,
+    failed: ran.flatMap(({ outcome, name }) => (outcome === 'failed' ? [name] : [])),
+    seconds: ran.reduce((sum, { seconds }) => sum + seconds, 0),
+    ...(ran.length === 0 && why !== undefined && { skipped: why }),
+  };
+}
+
+function describeTally({ passed, failed, seconds, skipped }: Tally): string {
+  if (skipped !== undefined) return `not run: ${skipped}`;
+  const all = passed + failed.length;
+  return all === 0 ? '' : `${passed} of ${all}, ${Math.round(seconds)} s`;
+}
+
+function readCases(junit: string): Case[] {
+  const found = junit.matchAll(
+    /<testcase name="([^"]*)" classname="([^"]*)"[^>]*?time="([\d.e-]+)"[^>]*?(\/>|>[\s\S]*?<\/testcase>)/g,
+  );
+  return [...found].map(([, name, suite, seconds, body]) => ({
+    suite: plainText(suite!),
+    name: plainText(name!),
+    seconds: Number(seconds),
+    outcome: /<(?:failure|error)\b/.test(body!)
+      ? 'failed'
+      : body!.includes('<skipped')
+        ? 'skipped'
+        : 'passed',
+  }));
+}
+
+function plainText(xml: string): string {
+  const entities: Record<string, string> = { quot: '"', apos: "'", lt: '<', gt: '>', amp: '&' };
+  return xml.replace(/&(?:#(\d+)|(\w+));/g, (whole, code?: string, name?: string) =>
+    code === undefined ? (entities[name ?? ''] ?? whole) : String.fromCodePoint(Number(code)),
+  );
+}
+
+function unique<T>(values: readonly T[]): T[] {
+  return [...new Set(values)];
+}

@@ -1,0 +1,48 @@
+/**
+ * `make test-real`: runs the tests on what `make real` has built, and writes docs/real.md about them. Its last line is that of `make test`:
+ * `N passed, N failed`.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FACTS, type Fact } from '../test/real/facts.ts';
+import { builtPart } from './real/part.ts';
+import { realParts } from './real/parts.ts';
+import { realReport } from './real-report.ts';
+
+const ROOT = join(import.meta.dir, '..');
+const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-real-'));
+const junit = join(scratch, 'junit.xml');
+const facts = join(scratch, 'facts');
+try {
+  const paths = [...new Bun.Glob('test/real/*.test.ts').scanSync(ROOT)].sort().map((path) => `./${path}`);
+  const { exitCode } = Bun.spawnSync([process.execPath, join(import.meta.dir, 'test.ts'), ...paths], {
+    cwd: ROOT,
+    env: { ...process.env, KEEP_REPORT: junit, [FACTS]: facts },
+    stdio: ['inherit', 'inherit', 'inherit'],
+  });
+  if (existsSync(junit)) {
+    const report = realReport(readFileSync(junit, 'utf8'), readFacts(), await versions());
+    writeFileSync(join(ROOT, 'docs/real.md'), report);
+  }
+  process.exitCode = exitCode;
+} finally {
+  rmSync(scratch, { recursive: true });
+}
+
+function readFacts(): Fact[] {
+  if (!existsSync(facts)) return [];
+  return readFileSync(facts, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Fact);
+}
+
+/** What was built, as far as it was. */
+async function versions(): Promise<string[]> {
+  const found: string[] = [];
+  for (const part of await realParts()) {
+    if ((await builtPart(part)) !== undefined) found.push(`${part.name} ${part.version}`);
+  }
+  return found;
+}
