@@ -1,33 +1,15 @@
-import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeArchive } from '../../src/lab/images/archive.ts';
 import { LayoutWriter } from '../../src/lab/images/oci.ts';
 import { RootTree } from '../../src/lab/images/root-tree.ts';
-import type { TarContent } from '../../src/lab/images/tar.ts';
-import { isErrno } from '../../src/sys/errno.ts';
+import { copyOf, debianTree, pathsBelow } from './debian-tree.ts';
 import { digestOf } from './go-program.ts';
 import type { Part } from './part.ts';
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** Another number for every change of what an image has and where. */
 const LAYOUT = 2;
-/** What no program of an image reads. */
-const UNREAD = [
-  '/usr/share/doc',
-  '/usr/share/man',
-  '/usr/share/locale',
-  '/usr/share/info',
-  '/usr/share/lintian',
-  '/usr/lib/udev',
-  '/etc/init.d',
-  '/var',
-  '/run',
-  '/tmp',
-  '/proc',
-  '/sys',
-  '/dev',
-];
 
 /**
  * The images that Cilium's chart names, in one archive for `hostport load image-archive`: the agent's with its tools, the operator's. `parts`
@@ -80,16 +62,7 @@ export function ciliumImages(parts: readonly Part[]): Part {
 
 /** Debian's packages, and the links that their installation would make. */
 function toolsTree(root: string): RootTree {
-  const tree = new RootTree().mergedUsr();
-  for (const path of pathsBelow(root, '')) {
-    const file = join(root, path);
-    const { mode } = statSync(file, { throwIfNoEntry: false }) ?? {};
-    const target = linkTarget(file);
-    // Packages of Debian 12 have some things in /bin and /usr/bin, which are one.
-    if (tree.has(path)) continue;
-    if (target !== undefined) tree.symlink(path, target);
-    else tree.file([path], mode! & 0o7777, copyOf(file));
-  }
+  const tree = debianTree(root);
   const names = ['iptables', 'ip6tables'].flatMap((name) =>
     ['', '-save', '-restore'].map((verb) => name + verb),
   );
@@ -124,26 +97,4 @@ function agentTree(place: (name: string, file?: string) => string): RootTree {
     tree.file([`/var/lib/cilium/bpf${path}`], 0o644, copyOf(join(sources, 'bpf', path)));
   }
   return tree;
-}
-
-/** Files and symbolic links below a directory, by their paths in it, those that are never read left out. */
-function pathsBelow(root: string, path: string): string[] {
-  return readdirSync(join(root, path), { withFileTypes: true }).flatMap((entry) => {
-    const below = `${path}/${entry.name}`;
-    if (UNREAD.includes(below)) return [];
-    return entry.isDirectory() ? pathsBelow(root, below) : [below];
-  });
-}
-
-function linkTarget(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch (cause) {
-    if (isErrno(cause, 'EINVAL')) return undefined;
-    throw cause;
-  }
-}
-
-function copyOf(path: string): TarContent {
-  return { file: path, size: statSync(path).size };
 }

@@ -29,48 +29,76 @@ const ALONE = ['clang-19'];
 
 const APT_MS = 30 * 60_000;
 
-/** A root of Debian's packages with the tools that Cilium's agent runs, clang among them. Nothing is installed on the machine. */
-export async function debianPart(): Promise<Part> {
-  const release = await readFile('/etc/os-release', 'utf8');
-  const value = (name: string) => new RegExp(`^${name}="?([^"\\n]*)`, 'm').exec(release)?.[1] ?? '';
-  const version = `${value('ID') || 'unknown'}-${value('VERSION_ID') || 'unknown'}`;
-  const directory = join(cacheRoot(), 'cilium-tools', version);
-  return {
+/** The tools that Cilium's agent runs, clang among them. */
+export function debianPart(): Promise<Part> {
+  return debianRoot({
     name: 'cilium-tools',
+    of: 'what Cilium runs',
+    withDependencies: WITH_DEPENDENCIES,
+    alone: ALONE,
+    cost: 'a download of 200 MB',
+  });
+}
+
+/** Debian's packages for a directory that becomes the root of an image. */
+export interface DebianPackages {
+  /** Name of the part, and of its directory in the cache. */
+  name: string;
+  /** What they are for, as in "packages of …". */
+  of: string;
+  withDependencies: readonly string[];
+  /** Those of which nothing else is wanted. */
+  alone?: readonly string[];
+  cost: string;
+}
+
+/** A root of Debian's packages. Nothing is installed on the machine. */
+export async function debianRoot(packages: DebianPackages): Promise<Part> {
+  const { name, withDependencies, alone = [], cost } = packages;
+  const release = await readFile('/etc/os-release', 'utf8');
+  const value = (key: string) => new RegExp(`^${key}="?([^"\\n]*)`, 'm').exec(release)?.[1] ?? '';
+  const version = `${value('ID') || 'unknown'}-${value('VERSION_ID') || 'unknown'}`;
+  const directory = join(cacheRoot(), name, version);
+  return {
+    name,
     version,
     directory,
     files: ['root'],
-    digest: digestOf(version, WITH_DEPENDENCIES, ALONE),
-    cost: 'a download of 200 MB',
-    build: (context) => unpack(directory, context),
+    digest: digestOf(version, withDependencies, alone),
+    cost,
+    build: (context) => unpack(packages, directory, context),
   };
 }
 
-async function unpack(directory: string, { exec, progress, signal }: BuildContext): Promise<void> {
+async function unpack(
+  { name, of, withDependencies, alone = [] }: DebianPackages,
+  directory: string,
+  { exec, progress, signal }: BuildContext,
+): Promise<void> {
   const archives = join(directory, 'archives');
   await mkdir(archives, { recursive: true });
   const run = (argv: string[], cwd = archives) => output(exec, argv, { cwd, timeoutMs: APT_MS, signal });
-  await progress.step("Downloading Debian's packages of what Cilium runs", async () => {
+  await progress.step(`Downloading Debian's packages of ${of}`, async () => {
     // As if nothing were installed, so that the list has all that they need.
     const blank = ['-o', 'Dir::State::status=/dev/null', '--no-install-recommends'];
     let simulated: string;
     try {
-      simulated = await run(['apt-get', 'install', '-s', '-qq', ...blank, ...WITH_DEPENDENCIES]);
+      simulated = await run(['apt-get', 'install', '-s', '-qq', ...blank, ...withDependencies]);
     } catch (cause) {
       throw new UserError(
-        `cannot build cilium-tools: apt-get does not find ${WITH_DEPENDENCIES.join(', ')}; run "apt-get update" on Debian 12 or later`,
+        `cannot build ${name}: apt-get does not find ${withDependencies.join(', ')}; run "apt-get update" on Debian 12 or later`,
         { cause },
       );
     }
     const needed = [...simulated.matchAll(/^Inst (\S+) /gm)].map(([, name]) => name!);
-    await run(['apt-get', 'download', '-qq', ...needed, ...ALONE]);
+    await run(['apt-get', 'download', '-qq', ...needed, ...alone]);
   });
   await progress.step('Unpacking them', async () => {
     const fresh = join(directory, '.root.new');
     await rm(fresh, { recursive: true, force: true });
     await mkdir(fresh);
-    for (const name of (await readdir(archives)).filter((each) => each.endsWith('.deb')).sort()) {
-      await run(['dpkg-deb', '-x', join(archives, name), fresh]);
+    for (const archive of (await readdir(archives)).filter((each) => each.endsWith('.deb')).sort()) {
+      await run(['dpkg-deb', '-x', join(archives, archive), fresh]);
     }
     await rm(join(directory, 'root'), { recursive: true, force: true });
     await rename(fresh, join(directory, 'root'));

@@ -29,7 +29,7 @@ export async function kubernetesPart(root: string): Promise<Part> {
 }
 
 /** No symbol table, and what the programs say their version is: to their users, and to API servers. */
-function linkerFlags(version: string): string[] {
+export function linkerFlags(version: string): string[] {
   const [major, minor] = version.slice(1).split('.');
   const values = {
     gitVersion: version,

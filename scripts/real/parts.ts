@@ -4,6 +4,7 @@ import { ciliumParts } from './cilium.ts';
 import { ciliumImages } from './cilium-images.ts';
 import { containerdParts } from './containerd.ts';
 import { debianPart } from './debian.ts';
+import { e2eParts } from './e2e.ts';
 import { helmPart } from './helm.ts';
 import { kubernetesPart } from './kubernetes.ts';
 import type { Part } from './part.ts';
@@ -20,6 +21,7 @@ export async function realParts(root = ROOT): Promise<Part[]> {
     ...cilium,
     ciliumImages(cilium),
     await helmPart(root),
+    ...(await e2eParts(root)),
   ];
 }
 

@@ -45,6 +45,8 @@ export interface RunConfig {
   Cmd?: string[];
   Env?: string[];
   ExposedPorts?: Record<string, Record<string, never>>;
+  /** Name or number; root unless given. */
+  User?: string;
   WorkingDir?: string;
   StopSignal?: string;
   Labels?: Record<string, string>;
