@@ -15,6 +15,7 @@ need iptables iptables
 need nft nftables
 need conntrack conntrack
 need ip iproute2
+need ipset ipset
 need etcd etcd-server
 need tini-static tini
 need runsvdir runit

@@ -18,6 +18,8 @@ async function withReport(change: (report: NodeReport) => void): Promise<Diagnos
   const report = world.reports.get(NODE)!;
   if (!('value' in report)) throw new Error(`no report of ${NODE}`);
   const changed = structuredClone(report.value);
+  // The how-to mounts its list, which nobody can change in the node then.
+  delete changed.cni.mounts;
   change(changed);
   return diagnose({ ...world, probes: [], reports: new Map([...world.reports, [NODE, { value: changed }]]) });
 }

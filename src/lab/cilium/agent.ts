@@ -3,26 +3,23 @@ import { Informer } from '../../kube/informer.ts';
 import { nodeAddresses } from '../../kube/node-addresses.ts';
 import { nodes } from '../../kube/resources.ts';
 import type { Node } from '../../kube/types.ts';
-import { interfaceExists } from '../../net/sysctl.ts';
-import { IptablesNat } from '../../netfilter/iptables/iptables.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { formatIPv4, parseIPv4 } from '../../util/address.ts';
 import { formatSubnet, parseSubnet, type Subnet } from '../../util/cidr.ts';
 import { messageOf } from '../../util/errors.ts';
 import { WorkQueue } from '../../util/work-queue.ts';
-import {
-  type NodeRoute,
-  nodeMtu,
-  observeAttachments,
-  prepareNode,
-  syncMasquerade,
-  syncNodeRoutes,
-} from './datapath.ts';
-import { installPlugins, writeCniConfig } from './install.ts';
-import { Ipam } from './ipam.ts';
+import { type ChainingMode, keepCniConfig } from './cni-config.ts';
+import { type NodeRoute, nodeMtu, prepareDevices, syncNodeRoutes } from './devices.ts';
+import { Endpoints } from './endpoints.ts';
+import { installPlugins } from './install.ts';
+import { type Allocation, Ipam } from './ipam.ts';
 import { ipamFile } from './ipam-file.ts';
-import { serveIpam } from './socket-server.ts';
+import { createNodeSet, syncNodeSet } from './node-set.ts';
+import { workOffDeletions } from './queued-deletions.ts';
+import { prepareRedirects, readRedirects } from './redirects.ts';
+import { syncRules } from './rules.ts';
+import { serveAgent } from './socket-server.ts';
 
 export interface AgentOptions {
   client: ApiClient;
@@ -32,10 +29,13 @@ export interface AgentOptions {
   pluginSource: string;
   pluginTarget: string;
   configTarget: string;
+  /** What the agent does with that directory: Cilium's settings of these names. */
+  cniExclusive: boolean;
+  cniChainingMode: ChainingMode;
   statePath: string;
   socket: string;
-  /** The cluster's pods, to which packets go unmasqueraded. Without it the pod CIDRs of the nodes that are known. */
-  nativeCidr?: string;
+  /** The cluster's pods, to which packets go unmasqueraded: Cilium's `ipv4-native-routing-cidr`. */
+  nativeCidr: string;
   log(line: string): void;
   clock?: Clock;
 }
@@ -51,14 +51,12 @@ const SYNC = 'nodes';
 export class Agent {
   readonly #options: AgentOptions;
   readonly #clock: Clock;
-  readonly #nat: IptablesNat;
-  #masqueraded = '';
+  #nodeSet = '';
   #complaint = '';
 
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#clock = options.clock ?? realClock;
-    this.#nat = new IptablesNat(options.exec, 'ipv4');
   }
 
   /** Runs until the signal aborts, and then stops giving addresses. What is in the kernel stays. */
@@ -66,7 +64,7 @@ export class Agent {
     const { client, exec, log, socket, statePath } = this.#options;
     const changed = new WorkQueue({
       work: () => this.#syncNodes(informer.list()),
-      onError: (_key, error) => log(`routes to other nodes: ${messageOf(error)}`),
+      onError: (_key, error) => log(`other nodes: ${messageOf(error)}`),
     });
     const assigned = Promise.withResolvers<Subnet>();
     const seen = (node: Node) => {
@@ -91,24 +89,19 @@ export class Agent {
       const kept = parseSubnet((await ipamFile(statePath).load())?.podCIDR ?? '');
       if (kept === undefined) log(`waiting for spec.podCIDR of node ${this.#options.nodeName}`);
       const subnet = kept ?? (await assigned.promise);
-      const now = this.#clock.now();
-      const ipam = await Ipam.open(
-        ipamFile(statePath),
-        this.#clock,
-        subnet,
-        await observeAttachments(exec, now),
-      );
-      await prepareNode(exec, ipam.router, formatSubnet(subnet));
-      await this.#masquerade(subnet, informer.list());
+      const endpoints = await this.#prepare(subnet);
+      const { ipam } = endpoints;
       changed.add(SYNC);
-      const server = serveIpam(socket, ipam, await nodeMtu(exec), log);
+      const mtu = await nodeMtu(exec);
+      const server = await workOffDeletions(socket, endpoints, log, signal, () =>
+        serveAgent(socket, endpoints, mtu, log),
+      );
       log(`ready: ${formatSubnet(subnet)}, ${ipam.list().length} addresses in use, listening on ${socket}`);
       try {
         await plugins;
-        await this.#writeConfig();
         // A node that was deleted and created again may have another CIDR: a new agent then starts with no addresses in use.
         const other = this.#changedSubnet(assigned.promise, subnet);
-        await Promise.race([this.#reconcile(ipam, signal), other]);
+        await Promise.race([this.#keepConfig(signal), this.#reconcile(endpoints, signal), other]);
       } finally {
         await server.stop();
       }
@@ -128,9 +121,28 @@ export class Agent {
       log(`installed ${name} in ${pluginTarget}`);
   }
 
-  async #writeConfig(): Promise<void> {
-    const { configTarget, log } = this.#options;
-    if (await writeCniConfig(configTarget)) log(`wrote 05-cilium.conf in ${configTarget}`);
+  /** Everything in the kernel that a pod needs of its node, and the attachments that are there already. */
+  async #prepare(subnet: Subnet): Promise<Endpoints> {
+    const { exec, statePath, nativeCidr } = this.#options;
+    const podCIDR = formatSubnet(subnet);
+    const now = this.#clock.now();
+    const router = Ipam.routerOf(subnet);
+    const mac = await prepareDevices(exec, router, podCIDR);
+    await prepareRedirects(exec);
+    const observed = (await readRedirects(exec)).map(
+      ({ link, address }): Allocation => ({ link, address, containerId: '', ifName: '', at: now }),
+    );
+    const ipam = await Ipam.open(ipamFile(statePath), this.#clock, subnet, observed);
+    await createNodeSet(exec);
+    await syncRules(exec, { podCIDR, nativeCIDR: nativeCidr, router });
+    const endpoints = new Endpoints(exec, ipam, subnet, mac);
+    await endpoints.restore();
+    return endpoints;
+  }
+
+  async #keepConfig(signal: AbortSignal): Promise<void> {
+    const { configTarget: directory, cniExclusive: exclusive, cniChainingMode: chainingMode } = this.#options;
+    await keepCniConfig({ directory, exclusive, chainingMode, log: this.#options.log }, signal);
   }
 
   async #changedSubnet(assigned: Promise<Subnet>, current: Subnet): Promise<never> {
@@ -144,10 +156,10 @@ export class Agent {
     return new Promise<never>(() => {});
   }
 
-  async #reconcile(ipam: Ipam, signal: AbortSignal): Promise<void> {
+  async #reconcile(endpoints: Endpoints, signal: AbortSignal): Promise<void> {
     for (;;) {
-      const gone = await ipam.reconcile(({ link }) => interfaceExists(link));
-      for (const { address, link } of gone) this.#options.log(`released ${address}: ${link} is gone`);
+      for (const { address, link } of await endpoints.reconcile())
+        this.#options.log(`released ${address}: ${link} is gone`);
       await this.#clock.sleep(RECONCILE_MS, signal);
     }
   }
@@ -157,7 +169,7 @@ export class Agent {
     const subnet = own === undefined ? undefined : this.#ownSubnet(own);
     // Without our own node the list is not complete yet.
     if (subnet === undefined) return;
-    await this.#masquerade(subnet, all);
+    await this.#syncNodeSet(all);
     for (const done of await syncNodeRoutes(this.#options.exec, this.#routes(all))) this.#options.log(done);
   }
 
@@ -166,24 +178,16 @@ export class Agent {
       if (node.metadata?.name === this.#options.nodeName) return [];
       const subnet = parseSubnet(node.spec?.podCIDR ?? '');
       // Its pods have IPv4 addresses, so the way to them is the node's IPv4 address, whichever of its two comes first.
-      const via = nodeAddresses(node)
-        .map(parseIPv4)
-        .find((address) => address !== undefined);
-      return subnet === undefined || via === undefined
-        ? []
-        : [{ podCIDR: formatSubnet(subnet), via: formatIPv4(via) }];
+      const [via] = ipv4Of(node);
+      return subnet === undefined || via === undefined ? [] : [{ podCIDR: formatSubnet(subnet), via }];
     });
   }
 
-  async #masquerade(subnet: Subnet, all: readonly Node[]): Promise<void> {
-    const { nativeCidr } = this.#options;
-    const known = all.flatMap((node) => parseSubnet(node.spec?.podCIDR ?? '') ?? []);
-    const native =
-      nativeCidr === undefined ? [...new Set([subnet, ...known].map(formatSubnet))].sort() : [nativeCidr];
-    const wanted = `${formatSubnet(subnet)} ${native.join(' ')}`;
-    if (wanted === this.#masqueraded) return;
-    await syncMasquerade(this.#nat, formatSubnet(subnet), native);
-    this.#masqueraded = wanted;
+  async #syncNodeSet(all: readonly Node[]): Promise<void> {
+    const addresses = [...new Set(all.flatMap(ipv4Of))].sort();
+    if (addresses.join() === this.#nodeSet) return;
+    await syncNodeSet(this.#options.exec, addresses);
+    this.#nodeSet = addresses.join();
   }
 
   #ownSubnet(node: Node): Subnet | undefined {
@@ -197,4 +201,12 @@ export class Agent {
     if (message !== this.#complaint) this.#options.log(message);
     this.#complaint = message;
   }
+}
+
+/** A node's IPv4 addresses, the first the one that it is reached by. */
+function ipv4Of(node: Node): string[] {
+  return nodeAddresses(node).flatMap((text) => {
+    const address = parseIPv4(text);
+    return address === undefined ? [] : [formatIPv4(address)];
+  });
 }

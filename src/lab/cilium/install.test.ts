@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitFor } from '../../sys/wait.ts';
-import { installPlugins, writeCniConfig } from './install.ts';
+import { installPlugins } from './install.ts';
 
 let directory: string;
 const from = () => join(directory, 'from');
@@ -90,13 +90,4 @@ test('nodes that share a directory install one after another, and none takes wha
   const installed = await Promise.all([1, 2, 3, 4].map(install));
   expect(installed.flat().sort()).toEqual(['cilium-cni', 'loopback']);
   expect(readdirSync(to()).sort()).toEqual(['cilium-cni', 'loopback']);
-});
-
-test('the configuration is written once, and again when it was changed', async () => {
-  const net = join(directory, 'net.d');
-  expect(await writeCniConfig(net)).toBe(true);
-  expect(await writeCniConfig(net)).toBe(false);
-  writeFileSync(join(net, '05-cilium.conf'), '{}');
-  expect(await writeCniConfig(net)).toBe(true);
-  expect(readdirSync(net)).toEqual(['05-cilium.conf']);
 });

@@ -3,7 +3,6 @@ import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { namesIn } from '../../sys/directories.ts';
 import { ignoring } from '../../sys/errno.ts';
-import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { tryLockOpenFile } from '../../sys/flock.ts';
 import { waitFor } from '../../sys/wait.ts';
 
@@ -88,16 +87,4 @@ async function copy(
   } finally {
     await from.close();
   }
-}
-
-/** What makes a runtime use the plugin. A node with a conflist that sorts before it, as with portmap, uses that one. */
-const CONFIG = { cniVersion: '0.3.1', name: 'cilium', type: 'cilium-cni' };
-
-/** Writes `05-cilium.conf` when it is not there as it should be. The node counts as networked from then on, so it comes last. */
-export async function writeCniConfig(directory: string): Promise<boolean> {
-  const path = join(directory, '05-cilium.conf');
-  const text = `${JSON.stringify(CONFIG, null, 2)}\n`;
-  if ((await readIfExists(path)) === text) return false;
-  await writeFileAtomic(path, text);
-  return true;
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../../sys/clock.ts';
 import { formatIPv4, parseIPv4 } from '../../util/address.ts';
 import { formatSubnet, type Subnet, subnetContains, subnetSize } from '../../util/cidr.ts';
 import type { AddressRequest } from './cni/agent-api.ts';
+import { MOST_REDIRECTS } from './redirects.ts';
 
 /** An address in use, and by what. */
 export interface Allocation extends AddressRequest {
@@ -91,7 +92,12 @@ export class Ipam {
 
   /** The node's own address in the pool, which pods have as their gateway. */
   get router(): string {
-    return formatIPv4(routerOf(this.#subnet));
+    return Ipam.routerOf(this.#subnet);
+  }
+
+  /** The router address of a subnet: its first, which the node keeps for itself. */
+  static routerOf(subnet: Subnet): string {
+    return formatIPv4(routerOf(subnet));
   }
 
   list(): Allocation[] {
@@ -151,7 +157,7 @@ export class Ipam {
     const now = this.#clock.now();
     for (const [address, at] of this.#released) if (now - at >= REST_MS) this.#released.delete(address);
     const taken = new Set(this.list().map(({ address }) => parseIPv4(address)));
-    const size = subnetSize(this.#subnet);
+    const size = Math.min(subnetSize(this.#subnet), MOST_REDIRECTS + 1);
     const start = subnetContains(this.#subnet, this.#cursor) ? this.#cursor - this.#subnet.network : 1;
     for (let step = 1; step <= size; step++) {
       const offset = (start + step) % size;

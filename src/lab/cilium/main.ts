@@ -4,6 +4,7 @@ import { ApiClient } from '../../kube/client.ts';
 import { inClusterConfig } from '../../kube/kubeconfig.ts';
 import { logger, terminationSignal } from '../../sys/daemon.ts';
 import { realExec } from '../../sys/exec.ts';
+import { formatSubnet, parseSubnet } from '../../util/cidr.ts';
 import { messageOf, UserError } from '../../util/errors.ts';
 import { Agent } from './agent.ts';
 import { AGENT_SOCKET } from './cni/agent-api.ts';
@@ -15,7 +16,9 @@ export async function main(argv: string[]): Promise<number> {
     options: {
       'node-name': { type: 'string', default: process.env.NODE_NAME ?? '' },
       'host-root': { type: 'string', default: '/host' },
-      'cluster-pool-cidr': { type: 'string' },
+      'ipv4-native-routing-cidr': { type: 'string', default: '' },
+      'cni-exclusive': { type: 'string', default: 'true' },
+      'cni-chaining-mode': { type: 'string', default: 'none' },
       'plugin-dir': { type: 'string', default: '/opt/cilium/bin' },
       'state-dir': { type: 'string', default: '/var/run/cilium/state' },
       socket: { type: 'string', default: AGENT_SOCKET },
@@ -25,6 +28,11 @@ export async function main(argv: string[]): Promise<number> {
   const { signal, dispose } = terminationSignal();
   try {
     if (values['node-name'] === '') throw new UserError('cilium-agent: --node-name or NODE_NAME must be set');
+    const native = parseSubnet(values['ipv4-native-routing-cidr']);
+    if (native === undefined)
+      throw new UserError(
+        'cilium-agent: --ipv4-native-routing-cidr must be an IPv4 subnet: where pods keep their addresses',
+      );
     const client = new ApiClient({ ...(await inClusterConfig()), userAgent: 'hostport-cilium-stand-in' });
     const agent = new Agent({
       client,
@@ -35,7 +43,9 @@ export async function main(argv: string[]): Promise<number> {
       configTarget: join(values['host-root'], 'etc/cni/net.d'),
       statePath: join(values['state-dir'], 'ipam.json'),
       socket: values.socket,
-      nativeCidr: values['cluster-pool-cidr'],
+      cniExclusive: oneOf('cni-exclusive', ['true', 'false'], values['cni-exclusive']) === 'true',
+      cniChainingMode: oneOf('cni-chaining-mode', ['none', 'portmap'], values['cni-chaining-mode']),
+      nativeCidr: formatSubnet(native),
       log,
     });
     await agent.run(signal);
@@ -47,4 +57,10 @@ export async function main(argv: string[]): Promise<number> {
   } finally {
     dispose();
   }
+}
+
+function oneOf<T extends string>(option: string, values: readonly T[], value: string): T {
+  const found = values.find((known) => known === value);
+  if (found === undefined) throw new UserError(`cilium-agent: --${option} must be ${values.join(' or ')}`);
+  return found;
 }

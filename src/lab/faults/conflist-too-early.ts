@@ -5,7 +5,7 @@ import { type Fault, UnsuitableTarget } from '../inject/fault.ts';
 const DIRECTORY = dirname(AGENT_SOCKET);
 
 export const fault: Fault = {
-  does: "removes the socket of the primary plugin's agent, as before the agent has started, and recreates the pod",
+  does: "leaves the primary plugin's agent without its socket, as when it has not started again after a crash, and recreates the pod",
   async remember(door, target) {
     if (!(await door.list(target.node, DIRECTORY)).includes('cilium.sock')) {
       throw new UnsuitableTarget(
@@ -17,6 +17,8 @@ export const fault: Fault = {
   async inject(door, target) {
     await door.recreate(target, async () => {
       await door.run(target.node, ['mv', '--', AGENT_SOCKET, `${AGENT_SOCKET}.aside`]);
+      // Refuses connections, as the socket of a killed agent does.
+      await door.run(target.node, ['touch', AGENT_SOCKET]);
     });
   },
   async restore(door, target) {

@@ -1,6 +1,6 @@
 import { localnetOf } from '../../path/view/localnet.ts';
 import type { Fault } from '../inject/fault.ts';
-import { podDevice } from '../inject/pod-link.ts';
+import { podLink } from '../inject/pod-link.ts';
 import { readSysctl, writeSysctl } from '../inject/sysctl.ts';
 
 /** On for a device if it is on for either: kube-proxy sets it here. */
@@ -9,12 +9,12 @@ const ALL = localnetOf('all');
 export const fault: Fault = {
   does: "sets route_localnet to 0 on the pod's device and for all devices",
   async remember(door, target) {
-    const name = localnetOf(await podDevice(door, target));
+    const name = localnetOf((await podLink(door, target)).device);
     const [value, all] = await Promise.all([name, ALL].map((each) => readSysctl(door, target.node, each)));
     return { name, value: value!, all: all! };
   },
   async inject(door, target) {
-    for (const name of [ALL, localnetOf(await podDevice(door, target))]) {
+    for (const name of [ALL, localnetOf((await podLink(door, target)).device)]) {
       await writeSysctl(door, target.node, name, '0');
     }
   },

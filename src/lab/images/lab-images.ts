@@ -107,7 +107,7 @@ async function programLayerTree(exec: Exec, program: string): Promise<RootTree> 
   return tree;
 }
 
-/** What the stand-in for Cilium and the agent need beside the program: the plugins that they install, iptables and iproute2. */
+/** What the stand-in for Cilium and the agent need beside the program: the plugins that they install, iptables, ipset and iproute2. */
 async function networkTree(exec: Exec, pluginsDir: string, below: RootTree): Promise<RootTree> {
   const tree = new RootTree();
   const plugin = (name: string) => copyOf(join(pluginsDir, name));
@@ -115,13 +115,16 @@ async function networkTree(exec: Exec, pluginsDir: string, below: RootTree): Pro
   const brought = ['portmap', 'loopback'].map((name) => `/usr/local/lib/hostport/cni/${name}`);
   tree.file(brought, 0o755, plugin('portmap'));
   const xtables = firstThere(['/usr/sbin/xtables-nft-multi']);
-  const iproute = firstThere(['/usr/sbin/ip', '/usr/bin/ip', '/sbin/ip']);
+  const others = ['ip', 'tc', 'ipset'].map((name) => {
+    const path = firstThere([`/usr/sbin/${name}`, `/usr/bin/${name}`, `/sbin/${name}`]);
+    tree.file([`/usr/sbin/${name}`], 0o755, copyOf(path));
+    return path;
+  });
   tree.file(
     ['xtables-nft-multi', ...iptablesNames('', '-nft')].map((name) => `/usr/sbin/${name}`),
     0o755,
     copyOf(xtables),
   );
-  tree.file(['/usr/sbin/ip'], 0o755, copyOf(iproute));
 
   // iptables loads its matches and targets from here at run time, so ldd on the program does not know of them.
   const extensions = firstThere(multiarch().map((name) => `/usr/lib/${name}/xtables`));
@@ -134,7 +137,7 @@ async function networkTree(exec: Exec, pluginsDir: string, below: RootTree): Pro
       objects.push(path);
     }
   }
-  for (const library of await sharedLibraries(exec, [xtables, iproute, ...objects])) {
+  for (const library of await sharedLibraries(exec, [xtables, ...others, ...objects])) {
     if (!below.has(library)) tree.file([library], 0o755, copyOf(library));
   }
   for (const name of ['/etc/protocols', '/etc/services']) {

@@ -3,29 +3,33 @@ import type { FaultDoor, FaultTarget } from './fault.ts';
 
 /** How a pod of the lab hangs on its node. */
 export interface PodLink {
-  /** The device on the node by which the pod is reached. */
+  /** The device on the node whose other end is in the pod. */
   device: string;
   /** Name of the pod's network namespace, as `ip netns` has it. */
   netns: string;
 }
 
 const routes = z.array(z.object({ dev: z.string() })).min(1);
-const links = z.array(z.object({ link_netnsid: z.number() })).min(1);
+const links = z.array(z.object({ ifname: z.string(), link_netnsid: z.number().optional() }));
+const addresses = z.array(
+  z.object({ addr_info: z.array(z.object({ local: z.string().optional() })).default([]) }),
+);
 
-/** The device towards a pod. Source: `ip -j route get`. */
+/** The device by which packets leave for a pod: its own, or one that leads to all pods. Source: `ip -j route get`. */
 export async function podDevice(door: FaultDoor, { node, pod }: FaultTarget): Promise<string> {
   return routes.parse(JSON.parse(await door.run(node, ['ip', '-j', 'route', 'get', pod.address])))[0]!.dev;
 }
 
-/** The device towards a pod and the namespace at its other end. Source: ip-netns(8), `list-id`. */
-export async function podLink(door: FaultDoor, target: FaultTarget): Promise<PodLink> {
-  const { node } = target;
-  const device = await podDevice(door, target);
-  const [link] = links.parse(JSON.parse(await door.run(node, ['ip', '-j', 'link', 'show', 'dev', device])));
+/** A pod's own device on its node and the namespace at the other end. Source: ip-netns(8), `list-id`. */
+export async function podLink(door: FaultDoor, { node, pod }: FaultTarget): Promise<PodLink> {
+  const veths = links.parse(JSON.parse(await door.run(node, ['ip', '-j', 'link', 'show', 'type', 'veth'])));
   const names = await door.run(node, ['ip', 'netns', 'list-id']);
-  const netns = names.match(
-    new RegExp(`^nsid ${link!.link_netnsid} \\(iproute2 netns name: (\\S+)\\)`, 'm'),
-  )?.[1];
-  if (netns === undefined) throw new Error(`node ${node}: the namespace behind ${device} has no name`);
-  return { device, netns };
+  for (const [, id, netns] of names.matchAll(/^nsid (\d+) \(iproute2 netns name: (\S+)\)/gm)) {
+    const device = veths.find((link) => link.link_netnsid === Number(id))?.ifname;
+    if (device === undefined) continue;
+    const shown = addresses.parse(JSON.parse(await door.run(node, ['ip', '-n', netns!, '-j', 'address'])));
+    if (shown.some(({ addr_info }) => addr_info.some(({ local }) => local === pod.address)))
+      return { device, netns: netns! };
+  }
+  throw new Error(`node ${node}: no device leads to a named network namespace with ${pod.address}`);
 }

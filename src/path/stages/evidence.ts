@@ -8,9 +8,10 @@ import type { PathView, Scene } from '../view/scene.ts';
 /** The most characters of a text that are shown, or searched. */
 export const LONGEST = 2000;
 
-/** Text as evidence, limited in length. */
+/** Text as evidence, limited in length and without blank lines before it: Cilium's configuration begins with one. */
 export function excerpt(text: string): string {
-  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)} … (${text.length} characters)`;
+  const shown = text.trimStart();
+  return shown.length <= LONGEST ? shown : `${shown.slice(0, LONGEST)} … (${text.length} characters)`;
 }
 
 /** The first of many lines as evidence, and how many there are. */

@@ -40,7 +40,7 @@ export async function makeLanes(
 
 /** Deadline of a probe: everything is on one machine, and what times out takes this long at every look. */
 const PROBE_MS = 600;
-const SETTLE_MS = 25_000;
+const SETTLE_MS = 45_000;
 
 /** Events that say that a pod does not come up for now. */
 const FAILURES = /^(FailedCreatePodSandBox|FailedScheduling|NodePorts|Unhealthy)$/;

@@ -1,7 +1,17 @@
 import { CniError, cniErrorCode } from '../../../cni/errors.ts';
+import { type Clock, realClock } from '../../../sys/clock.ts';
 
 /** Where Cilium's agent, and ours in its place, listens on a node. The variable CILIUM_SOCK names another place. */
 export const AGENT_SOCKET = '/var/run/cilium/cilium.sock';
+
+/** How long ADD, CHECK and STATUS wait for the agent, in milliseconds. Source: Cilium 1.20, `ClientConnectTimeout`. */
+export const CONNECT_TIMEOUT_MS = 30_000;
+
+/** Milliseconds between attempts. Source: Cilium 1.20, `NewDefaultClientWithTimeout`. */
+const RETRY_MS = 500;
+
+/** How long one request may take, in milliseconds. The agent answers from memory, one small file and one command of `tc`. */
+const REQUEST_TIMEOUT_MS = 10_000;
 
 /** What an attachment is to the agent. */
 export interface AddressRequest {
@@ -11,62 +21,83 @@ export interface AddressRequest {
   ifName: string;
 }
 
-/** What the agent gives: the pod's address, the node's router address, and the largest packet. */
+/** What the agent gives: the pod's address and MAC, the node's router address, and the largest packet. */
 export interface AddressGrant {
   address: string;
+  mac: string;
   router: string;
   mtu: number;
 }
 
-/** The agent as the plugin needs it. */
+/** The agent as the plugin needs it. Every method but `connect` takes an agent that is there. */
 export interface AgentApi {
+  /** Resolves when the agent answers; rejects with what the last attempt saw when it does not within `timeoutMs`. */
+  connect(timeoutMs: number): Promise<void>;
   /** Gives an address; the same one again to the same attachment. */
   allocate(request: AddressRequest): Promise<AddressGrant>;
-  /** Gives an address back; one that is not given is fine. */
-  release(link: string): Promise<void>;
-  /** Resolves when the agent is there and has its pod CIDR. */
+  /** Has the node deliver packets for the address of an attachment by its link, which is there now. */
+  createEndpoint(link: string): Promise<void>;
+  /** Ends that and takes the address back; one that is not there is fine. */
+  deleteEndpoint(link: string): Promise<void>;
+  /** Resolves when the agent says that it is healthy. */
   healthy(): Promise<void>;
 }
 
-/** How long an ADD waits for the agent, in milliseconds. It answers from memory and one small file. */
-const TIMEOUT_MS = 10_000;
+/** The agent gave no answer at all: it does not run, or hangs. */
+export class AgentDown extends Error {
+  override name = 'AgentDown';
+}
 
-/**
- * The agent over its socket. No agent, or one that is not ready, is error 11 (try again later): a runtime retries the
- * sandbox, and an agent that is being replaced is back soon.
- */
-export function agentOverSocket(socket: string): AgentApi {
+/** The agent over its socket. */
+export function agentOverSocket(socket: string, clock: Clock = realClock): AgentApi {
   const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     let response: Response;
     try {
-      response = await fetch(`http://cilium${path}`, {
+      response = await fetch(`http://localhost/v1${path}`, {
         method,
         unix: socket,
         body: body === undefined ? undefined : JSON.stringify(body),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
     } catch (cause) {
-      throw new CniError(
-        cniErrorCode.tryAgainLater,
-        `cilium agent is not there: ${socket}: ${(cause as { code?: string }).code ?? (cause as Error).message}`,
-        '',
-        { cause },
-      );
+      const seen = (cause as { code?: string }).code ?? (cause as Error).message;
+      throw new AgentDown(`${method} "http://localhost/v1${path}": dial unix ${socket}: ${seen}`, { cause });
     }
     const text = await response.text();
     if (!response.ok) {
+      // 503 asks to try again: no address is free at the moment.
       const code = response.status === 503 ? cniErrorCode.tryAgainLater : cniErrorCode.internal;
       throw new CniError(code, `cilium agent: ${method} ${path}: ${text || `HTTP ${response.status}`}`);
     }
     return text === '' ? undefined : JSON.parse(text);
   };
   return {
-    allocate: (request) => call('POST', '/v1/ipam', request) as Promise<AddressGrant>,
-    release: async (link) => {
-      await call('DELETE', `/v1/ipam/${link}`);
+    async connect(timeoutMs) {
+      const deadline = clock.now() + timeoutMs;
+      for (;;) {
+        try {
+          await call('GET', '/config');
+          return;
+        } catch (cause) {
+          if (clock.now() + RETRY_MS > deadline) {
+            throw new AgentDown(
+              `failed to create cilium agent client after ${(timeoutMs / 1000).toFixed(6)} seconds timeout: ${(cause as Error).message}\nIs the agent running?`,
+              { cause },
+            );
+          }
+        }
+        await clock.sleep(RETRY_MS);
+      }
+    },
+    allocate: (request) => call('POST', '/ipam', request) as Promise<AddressGrant>,
+    createEndpoint: async (link) => {
+      await call('PUT', `/endpoint/${link}`);
+    },
+    deleteEndpoint: async (link) => {
+      await call('DELETE', `/endpoint/${link}`);
     },
     healthy: async () => {
-      await call('GET', '/v1/healthz');
+      await call('GET', '/healthz');
     },
   };
 }

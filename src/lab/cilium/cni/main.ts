@@ -4,7 +4,9 @@ import { bunExec } from '../../../sys/bun-exec.ts';
 import { AGENT_SOCKET, agentOverSocket } from './agent-api.ts';
 import { ciliumCni } from './plugin.ts';
 
+const socket = process.env.CILIUM_SOCK || AGENT_SOCKET;
+
 pluginMain({
-  'cilium-cni': () => ciliumCni(bunExec, agentOverSocket(process.env.CILIUM_SOCK || AGENT_SOCKET)),
+  'cilium-cni': () => ciliumCni(bunExec, agentOverSocket(socket), socket),
   loopback: () => loopback(bunExec),
 });

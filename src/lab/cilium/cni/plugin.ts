@@ -4,24 +4,30 @@ import { enterSandbox, isNamespace } from '../../../cni/sandbox.ts';
 import type { Result } from '../../../cni/types.ts';
 import { cniVersions } from '../../../cni/version.ts';
 import { parseLinks, runIpBatch } from '../../../net/ip-batch.ts';
-import { deviceTowards, readRoutes } from '../../../net/routes.ts';
 import { interfaceExists, setInterfaceSysctl } from '../../../net/sysctl.ts';
 import type { Exec } from '../../../sys/exec.ts';
 import { messageOf } from '../../../util/errors.ts';
-import { parseIp } from '../../../util/ip.ts';
-import type { AddressGrant, AgentApi } from './agent-api.ts';
+import { type AddressGrant, type AgentApi, CONNECT_TIMEOUT_MS } from './agent-api.ts';
+import { deleteOrQueue } from './deletion-queue.ts';
 
 /**
  * A stand-in for Cilium's plugin: a veth pair `lxc…` (host) and the named interface (sandbox), one /32 address from the
- * node's agent, a default route by the agent's router address, a route on the host. No eBPF: packets take the kernel's path.
+ * node's agent, a default route by the agent's router address. How packets get to the pod is the agent's business.
  */
-export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
+export function ciliumCni(exec: Exec, agent: AgentApi, socket: string): Plugin {
   return {
     name: 'cilium-cni',
     supportedVersions: cniVersions,
-    fields: {},
+    // What Cilium's own lists have. Debugging and the log file have no effect here.
+    fields: { 'enable-debug': 'scalar', 'log-file': 'scalar', 'chaining-mode': 'scalar' },
 
-    async add({ containerId, ifName, netns }) {
+    async add({ containerId, ifName, netns, prevResult }) {
+      await connectOr(agent, (reason) => new CniError(cniErrorCode.internal, reason));
+      if (prevResult !== undefined) {
+        throw invalidConfig(
+          'CNI PrevResult supplied, but not in chaining mode -- this is invalid, please set chaining-mode in CNI configuration',
+        );
+      }
       if (!isNamespace(netns)) {
         throw new CniError(cniErrorCode.invalidNetns, `no network namespace at ${netns}`);
       }
@@ -30,7 +36,8 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
       }
       const link = hostLink(containerId, ifName);
       const grant = await agent.allocate({ link, containerId, ifName });
-      const [hostMac, podMac] = macAddresses(link);
+      const hostMac = macOf(link);
+      const podMac = grant.mac;
       try {
         // Left over from an ADD of the same attachment that was killed.
         const leftOver = interfaceExists(link) ? [`link delete dev ${link}`] : [];
@@ -38,10 +45,9 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
           ...leftOver,
           `link add name ${link} mtu ${grant.mtu} address ${hostMac} type veth peer name ${ifName} mtu ${grant.mtu} address ${podMac} netns ${netns}`,
           `link set dev ${link} up`,
-          `route replace ${grant.address}/32 dev ${link} scope link`,
         ]);
         setInterfaceSysctl(link, 'rp_filter', '0');
-        setInterfaceSysctl(link, 'forwarding', '1');
+        await agent.createEndpoint(link);
         // From here on this process, and the ip it starts, are in the sandbox.
         enterSandbox(netns);
         await runIpBatch(exec, [
@@ -62,16 +68,11 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
     },
 
     async check({ containerId, ifName, netns, prevResult }) {
+      await connectOr(agent, (reason) => new CniError(cniErrorCode.tryAgainLater, 'DaemonDown', reason));
       const link = hostLink(containerId, ifName);
       const address = prevResult?.ips[0]?.address.split('/')[0];
-      const ip = address === undefined ? undefined : parseIp(address);
-      if (ip === undefined) {
-        throw invalidConfig('prevResult has no address to check');
-      }
+      if (address === undefined) throw invalidConfig('prevResult has no address to check');
       if (!interfaceExists(link)) throw missing(`link ${link}`);
-      const device = deviceTowards(readRoutes(), ip);
-      if (device !== link)
-        throw missing(`route to ${address} through ${link} (it leads through ${device ?? 'no device'})`);
       enterSandbox(netns);
       const inside = parseLinks(await runIpBatch(exec, [`address show dev ${ifName}`]))[0];
       if (inside?.up !== true || !inside.addresses.some((entry) => entry.address === address)) {
@@ -81,46 +82,47 @@ export function ciliumCni(exec: Exec, agent: AgentApi): Plugin {
 
     async del({ containerId, ifName, warn }) {
       const link = hostLink(containerId, ifName);
-      // This also deletes the sandbox's end and the route.
-      if (interfaceExists(link)) {
-        try {
-          await runIpBatch(exec, [`link delete dev ${link}`]);
-        } catch (error) {
-          // The runtime may have removed the namespace, and with it the pair, meanwhile.
-          if (interfaceExists(link)) throw error;
-        }
-      }
+      const isQueued = await deleteOrQueue(agent, socket, { link, containerId, ifName });
+      if (isQueued) warn('the agent is not there; its next start releases the address');
+      // This also deletes the sandbox's end.
+      if (!interfaceExists(link)) return;
       try {
-        await agent.release(link);
+        await runIpBatch(exec, [`link delete dev ${link}`]);
       } catch (error) {
-        // The agent releases the addresses of links that are gone.
-        warn(`cannot release the address now: ${messageOf(error)}`);
+        // The runtime may have removed the namespace, and with it the pair, meanwhile.
+        if (interfaceExists(link)) throw error;
       }
     },
 
     gc: async () => {},
 
     async status() {
+      await connectOr(agent, (reason) => new CniError(cniErrorCode.pluginNotAvailable, 'DaemonDown', reason));
       await agent.healthy().catch((cause) => {
-        throw new CniError(cniErrorCode.pluginNotAvailable, messageOf(cause), '', { cause });
+        const reason = `Cilium agent healthz check failed: ${messageOf(cause)}`;
+        throw new CniError(cniErrorCode.pluginNotAvailable, 'DaemonHealthzFailed', reason, { cause });
       });
     },
   };
 }
 
-/** Name of the host's end: `lxc` and 12 hexadecimal digits, which IFNAMSIZ just allows. */
-export function hostLink(containerId: string, ifName: string): string {
-  return `lxc${digest(`${containerId}/${ifName}`).slice(0, 12)}`;
+async function connectOr(agent: AgentApi, toError: (reason: string) => CniError): Promise<void> {
+  try {
+    await agent.connect(CONNECT_TIMEOUT_MS);
+  } catch (cause) {
+    throw toError(`unable to connect to Cilium agent: ${messageOf(cause)}`);
+  }
 }
 
-/** Unicast, locally administered addresses: of the host's end and of the sandbox's. */
-function macAddresses(link: string): [string, string] {
-  const octets = digest(link).match(/../g)!;
-  const mac = (parts: string[]) =>
-    [((Number.parseInt(parts[0]!, 16) & 0xfc) | 2).toString(16).padStart(2, '0'), ...parts.slice(1)].join(
-      ':',
-    );
-  return [mac(octets.slice(0, 6)), mac(octets.slice(6, 12))];
+/** Name of the host's end: `lxc` and 12 hexadecimal digits, which IFNAMSIZ just allows. Source: Cilium 1.20, `Endpoint2IfName`. */
+export function hostLink(containerId: string, ifName: string): string {
+  return `lxc${digest(`${containerId}:${ifName}`).slice(0, 12)}`;
+}
+
+/** A unicast, locally administered address of the host's end. */
+function macOf(link: string): string {
+  const [first, ...rest] = digest(link).match(/../g)!.slice(0, 6);
+  return [((Number.parseInt(first!, 16) & 0xfc) | 2).toString(16).padStart(2, '0'), ...rest].join(':');
 }
 
 function digest(text: string): string {
@@ -133,8 +135,8 @@ function toResult(
 ): Result {
   return {
     interfaces: [
-      { name: at.link, mac: at.hostMac, mtu: grant.mtu },
-      { name: at.ifName, mac: at.podMac, mtu: grant.mtu, sandbox: at.netns },
+      { name: at.link, mac: at.hostMac },
+      { name: at.ifName, mac: at.podMac, sandbox: at.netns },
     ],
     ips: [{ address: `${grant.address}/32`, gateway: grant.router, interface: 1 }],
     routes: [{ dst: `${grant.router}/32` }, { dst: '0.0.0.0/0', gw: grant.router }],

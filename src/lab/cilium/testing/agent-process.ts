@@ -36,15 +36,17 @@ const agent = new Agent({
   configTarget: join(directory, 'etc/cni/net.d'),
   statePath: join(directory, 'ipam.json'),
   socket: join(directory, 'cilium.sock'),
+  cniExclusive: process.env.CNI_EXCLUSIVE !== 'false',
+  cniChainingMode: 'none',
   nativeCidr: '192.168.0.0/16',
   log: (line) => console.error(line),
 });
 const running = agent.run(stopping.signal);
-const config = join(directory, 'etc/cni/net.d/05-cilium.conf');
+const config = join(directory, 'etc/cni/net.d/05-cilium.conflist');
 // The socket of a killed agent is still there, so its being there says nothing.
 const answers = () =>
   agentOverSocket(join(directory, 'cilium.sock'))
-    .healthy()
+    .connect(0)
     .then(
       () => true,
       () => false,

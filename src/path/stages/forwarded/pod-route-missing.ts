@@ -167,7 +167,7 @@ function misroutedOf(
       const found = findRoute(node, packet);
       if ('doubt' in found) return [];
       const { route, rule } = found;
-      if (!isWrong(route, devices, path)) return [];
+      if (!isWrong(route, devices, path, node)) return [];
       const isAhead = rule !== undefined && !OF_MAIN.has(rule.table ?? '');
       return [{ packet, route, ahead: isAhead ? describeRule(rule) : undefined }];
     });
@@ -180,10 +180,12 @@ function misroutedOf(
 const OF_MAIN: ReadonlySet<string> = new Set(['main', 'default']);
 
 /** Whether a route is known not to lead to the pod. */
-function isWrong(route: Route, devices: readonly string[], path: PathView): boolean {
+function isWrong(route: Route, devices: readonly string[], path: PathView, node: NodeView): boolean {
   if (route === undefined) return true;
   if (route.type === 'local') return false;
   if (route.type !== 'unicast') return true;
+  // By the node's own address: what is at that device takes packets to all pods and passes them on (Cilium's default routing).
+  if (route.gateway !== undefined && node.isLocal(route.gateway) === true) return false;
   // By another way than the plugin's own device packets may arrive all the same (a router device before it): seeing is believing.
   if (devices.length === 0 || devices.includes(route.device ?? '')) return false;
   const direct = path.probes.get('direct')?.outcome;
