@@ -5,6 +5,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { containerdVersion } from '../src/lab/cluster/runtime.ts';
+import { realExec } from '../src/sys/exec.ts';
 import { FACTS, type Fact } from '../test/real/facts.ts';
 import { builtPart } from './real/part.ts';
 import { realParts } from './real/parts.ts';
@@ -38,9 +40,9 @@ function readFacts(): Fact[] {
     .map((line) => JSON.parse(line) as Fact);
 }
 
-/** What was built, as far as it was. */
+/** What was built, as far as it was, and what is the machine's. */
 async function versions(): Promise<string[]> {
-  const found: string[] = [];
+  const found = [`the machine's containerd ${await containerdVersion('containerd', realExec)}`];
   for (const part of await realParts()) {
     if ((await builtPart(part)) !== undefined) found.push(`${part.name} ${part.version}`);
   }
