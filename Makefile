@@ -10,7 +10,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build setup bench real test-real mutation clean help
+.PHONY: lab test check build setup bench real test-real test-conformance mutation clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make build  build bin/hostport, dist/cni/* and the node image"
 	@echo "make real   build the real Kubernetes, Cilium and Helm into the user's cache"
 	@echo "make test-real  run the tests on what make real has built"
+	@echo "make test-conformance  run Kubernetes' own specs of hostPorts, pods and kubectl on both engines"
 	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make clean  remove what was built"
 
@@ -76,6 +77,10 @@ real: | setup
 # Skipped where `make real` has not run.
 test-real: build
 	@$(BUN) scripts/test-real.ts
+
+# Half an hour: one spec waits five minutes for a pod that must not start.
+test-conformance: build
+	$(BUN) scripts/test.ts test/real/conformance.test.ts
 
 bench: build
 	$(BUN) bench/run.ts
