@@ -16,6 +16,13 @@ const OWN: Readonly<Record<string, string>> = {
   token: 'token',
 };
 
+/** Lists in whatever order a server's map gives them at the moment. */
+const UNORDERED = new Set(['resourceRules', 'nonResourceRules', 'nonResourceURLs']);
+
+function byText(a: unknown, b: unknown): number {
+  return JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
+}
+
 /** An answer with what must differ between two servers replaced by what it is. */
 export function normalise(value: unknown, field = ''): unknown {
   if (typeof value === 'string') {
@@ -30,10 +37,15 @@ export function normalise(value: unknown, field = ''): unknown {
       .replaceAll(/\b10\.96\.0\.(?!1\b|77\b)\d+/g, '<address>');
   }
   if (field === 'nodePort' && value !== 30080) return '<port>';
-  if (Array.isArray(value)) return value.map((item) => normalise(item));
+  if (Array.isArray(value)) {
+    const items = value.map((item) => normalise(item));
+    return UNORDERED.has(field) ? items.sort(byText) : items;
+  }
   if (typeof value !== 'object' || value === null) return value;
+  // Sorted, so that equal objects have equal texts.
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [
+    entries.map(([name, item]) => [
       name.replaceAll(UID, '<uid>').replaceAll(GENERATED, '$1<suffix>'),
       normalise(item, name),
     ]),

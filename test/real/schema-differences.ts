@@ -28,14 +28,14 @@ export async function schemaDifferences(own: ApiAsker, real: ApiAsker): Promise<
       ...Object.keys(other.properties ?? {}),
     ]);
     for (const field of fields) {
-      const [mine, its] = [definition, other].map((schema) => description(schema, field));
+      const [mine, its] = [definition, other].map((schema) => saidOf(schema, field));
       if (mine !== its) found.push(`${name}.${field}: ${mine}, not ${its}`);
     }
   }
   return found;
 }
 
-function description(definition: Any, field: string): string {
+function saidOf(definition: Any, field: string): string {
   const schema = definition.properties?.[field];
   if (schema === undefined) return 'absent';
   const said: Record<string, unknown> = { required: (definition.required ?? []).includes(field) };

@@ -34,6 +34,9 @@ const NAMED_SCALARS: Partial<Record<Scalar, string>> = {
 
 export type SpecVersion = 2 | 3;
 
+/** An object whose keys are fields; nothing else is known of it. */
+const FIELDS = `${META}.FieldsV1`;
+
 function namedScalarSchemas(spec: SpecVersion): Record<string, Schema> {
   return {
     [NAMED_SCALARS.quantity!]: {
@@ -41,6 +44,7 @@ function namedScalarSchemas(spec: SpecVersion): Record<string, Schema> {
       // v3 can say that a bare number is taken, too.
       ...(spec === 2 ? { type: 'string' } : { oneOf: [{ type: 'string' }, { type: 'number' }] }),
     },
+    [FIELDS]: { description: 'A set of fields, as managed fields name them.', type: 'object' },
     [NAMED_SCALARS.time!]: {
       description: 'A point in time, to the second, as RFC 3339 writes it.',
       type: 'string',
@@ -93,7 +97,9 @@ function extensionsOf(definition: string, field: string, type: FieldType): Schem
   const found: Schema = {};
   if (rule?.strategy !== undefined) found['x-kubernetes-patch-strategy'] = rule.strategy;
   if (rule?.mergeKey !== undefined) found['x-kubernetes-patch-merge-key'] = rule.mergeKey;
-  if (type.form === 'list') found['x-kubernetes-list-type'] = rule?.listType ?? 'atomic';
+  // The items of a collection are objects of their own, which nobody merges.
+  const isCollection = field === 'items' && definition.endsWith('List');
+  if (type.form === 'list' && !isCollection) found['x-kubernetes-list-type'] = rule?.listType ?? 'atomic';
   if (rule?.mapKeys !== undefined) found['x-kubernetes-list-map-keys'] = rule.mapKeys;
   if (ATOMIC_MAPS.has(`${definition}.${field}`)) found['x-kubernetes-map-type'] = 'atomic';
   return found;
@@ -132,7 +138,8 @@ function definitionSchema(definition: string, docs: Docs, spec: SpecVersion): Sc
   for (const [field, { type, required: isRequired }] of definitionOf(definition)) {
     if (isRequired) required.push(field);
     const description = fieldDocs[field];
-    const schema = typeSchema(type, spec);
+    const isFieldSet = `${definition}.${field}` === 'meta.v1.ManagedFieldsEntry.fieldsV1';
+    const schema = isFieldSet ? referenceTo(FIELDS, spec) : typeSchema(type, spec);
     const extensions = extensionsOf(definition, field, type);
     // Beside a $ref nothing counts in OpenAPI 3, so a described reference is wrapped. OpenAPI 2 readers expect it bare.
     const wrapped = spec === 3 && schema.$ref !== undefined && description !== undefined;
