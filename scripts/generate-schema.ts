@@ -145,6 +145,8 @@ function typeOf(definition: string, field: string, type: string, format: string)
     case 'V1MicroTime':
       return 'microTime';
     case 'any':
+      // A CustomResourceDefinition has values of whatever form; elsewhere it stands for an object.
+      return definition.startsWith('apiextensions.') ? 'any' : 'object';
     case 'object':
       return 'object';
   }

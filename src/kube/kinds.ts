@@ -26,6 +26,10 @@ export interface KindInfo {
   /** `group/version` under whose storage its objects live; differs from its own only for a second name of a kind. */
   readonly storageGroup: string;
   readonly storageVersion: string;
+  /** True for a kind of a CustomResourceDefinition; such kinds are not among {@link KINDS}. */
+  readonly custom?: boolean;
+  /** Fields of a custom kind that objects can be selected by, with how to read each. */
+  readonly selectable?: ReadonlyMap<string, (object: unknown) => string>;
 }
 
 /** What a subresource speaks: the kind of the bodies that are sent to it and its verbs. */
@@ -39,7 +43,17 @@ export interface SubresourceInfo {
   readonly verbs: readonly string[];
 }
 
-const STORED_VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+/** Verbs of a kind whose objects are stored. */
+export const STORED_VERBS = [
+  'create',
+  'delete',
+  'deletecollection',
+  'get',
+  'list',
+  'patch',
+  'update',
+  'watch',
+];
 
 /** Directory of a group in definition names: `rbac.authorization.k8s.io` is `rbac`, the core group `core`. */
 function packageOf(group: string): string {
@@ -117,6 +131,12 @@ export const KINDS: readonly KindInfo[] = [
     categories: ALL,
     subresources: ['proxy', 'status'],
   }),
+  define('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition', 'customresourcedefinitions', {
+    ...CLUSTER,
+    shortNames: ['crd', 'crds'],
+    categories: ['api-extensions'],
+    subresources: ['status'],
+  }),
   define('apps', 'v1', 'DaemonSet', 'daemonsets', {
     shortNames: ['ds'],
     categories: ALL,
@@ -186,12 +206,21 @@ export const SUBRESOURCES: readonly SubresourceInfo[] = [
   sub('serviceaccounts', 'token', 'authentication.k8s.io/v1/TokenRequest', ['create']),
   sub('services', 'proxy', '/v1/ServiceProxyOptions', PROXIED),
   sub('services', 'status', '/v1/Service', READ_WRITE),
+  sub('customresourcedefinitions', 'status', 'apiextensions.k8s.io/v1/CustomResourceDefinition', READ_WRITE),
   sub('daemonsets', 'status', 'apps/v1/DaemonSet', READ_WRITE),
   sub('deployments', 'scale', 'autoscaling/v1/Scale', READ_WRITE),
   sub('deployments', 'status', 'apps/v1/Deployment', READ_WRITE),
   sub('replicasets', 'scale', 'autoscaling/v1/Scale', READ_WRITE),
   sub('replicasets', 'status', 'apps/v1/ReplicaSet', READ_WRITE),
 ];
+
+/**
+ * The kind as Kubernetes' own rules know it: '' for a custom kind, which may have the name of one of Kubernetes' kinds but none
+ * of its rules.
+ */
+export function ownKind(info: KindInfo): string {
+  return info.custom ? '' : info.kind;
+}
 
 /** `v1` or `group/version`. */
 export function groupVersionOf(info: Pick<KindInfo, 'group' | 'version'>): string {
@@ -216,10 +245,20 @@ export function kindByName(apiVersion: string, kind: string): KindInfo | undefin
 
 /** What a subresource of `parent` speaks; undefined when it has none of that name. */
 export function subresourceOf(parent: KindInfo, name: string): SubresourceInfo | undefined {
+  if (parent.custom) return customSubresource(parent, name);
   const found = parent.subresources.includes(name)
     ? SUBRESOURCES.find((item) => item.parent === parent.plural && item.name === name)
     : undefined;
   if (found === undefined) return undefined;
   // A second name of a kind (extensions/v1beta1) speaks itself in its status.
   return found.kind === parent.kind ? { ...found, group: parent.group, version: parent.version } : found;
+}
+
+/** Custom kinds have at most a status, which speaks the kind itself, and a scale. */
+function customSubresource(parent: KindInfo, name: string): SubresourceInfo | undefined {
+  if (!parent.subresources.includes(name)) return undefined;
+  const { plural, group, version, kind } = parent;
+  return name === 'scale'
+    ? sub(plural, name, 'autoscaling/v1/Scale', READ_WRITE)
+    : { parent: plural, name, group, version, kind, verbs: READ_WRITE };
 }

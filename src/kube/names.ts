@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
  */
 
 const LABEL = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+const LABEL_1035 = '[a-z]([-a-z0-9]*[a-z0-9])?';
 const SUBDOMAIN = `${LABEL}(\\.${LABEL})*`;
 const QUALIFIED = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
 const LABEL_VALUE = `(${QUALIFIED})?`;
@@ -54,6 +55,23 @@ export function dnsSubdomainErrors(value: string): string[] {
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
         SUBDOMAIN,
         'example.com',
+      ),
+    );
+  }
+  return errors;
+}
+
+/** RFC 1035 label: names of custom kinds and of their versions. */
+export function dns1035Errors(value: string): string[] {
+  const errors: string[] = [];
+  if (bytes(value) > 63) errors.push(tooLong(63));
+  if (!matches(LABEL_1035, value)) {
+    errors.push(
+      patternMessage(
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
+        LABEL_1035,
+        'my-name',
+        'abc-123',
       ),
     );
   }

@@ -96,7 +96,9 @@ function unescaped(value: string, term: string): string {
  * selected by too.
  */
 export function parseFieldSelector(info: KindInfo, text: string): (object: KubeObject) => boolean {
-  const known = FIELDS[`${info.group}/${info.kind}`];
+  const known = info.custom
+    ? Object.fromEntries(info.selectable ?? [])
+    : FIELDS[`${info.group}/${info.kind}`];
   const readers: Readonly<Record<string, Reader>> = {
     ...paths('metadata.name', 'metadata.namespace'),
     ...known,

@@ -1,4 +1,4 @@
-import { type KindInfo, kindByName } from '../../kube/kinds.ts';
+import { type KindInfo, kindByName, ownKind } from '../../kube/kinds.ts';
 import type { Service, ServiceAccount } from '../../kube/types.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
@@ -45,27 +45,27 @@ export class ClusterAdmission implements Admission {
 
   async create(info: KindInfo, object: ApiObject, check?: WriteCheck): Promise<void> {
     if (info.namespaced) await this.#checkNamespace(info, object);
-    if (info.kind === 'Pod') {
+    if (ownKind(info) === 'Pod') {
       await admitPod(object, (name) => this.#serviceAccount(object.metadata.namespace ?? '', name));
     }
     await check?.(object);
-    if (info.kind === 'Pod') refuseMirrorReferences(object);
-    if (info.kind === 'Service') await this.#allocate(object, undefined);
+    if (ownKind(info) === 'Pod') refuseMirrorReferences(object);
+    if (ownKind(info) === 'Service') await this.#allocate(object, undefined);
   }
 
   async update(info: KindInfo, object: ApiObject, old: ApiObject): Promise<void> {
-    if (info.kind === 'Service') await this.#allocate(object, old);
+    if (ownKind(info) === 'Service') await this.#allocate(object, old);
   }
 
   async delete(info: KindInfo, object: ApiObject): Promise<void> {
     const name = object.metadata.name ?? '';
-    if (info.kind === 'Namespace' && IMMORTAL.has(name)) {
+    if (ownKind(info) === 'Namespace' && IMMORTAL.has(name)) {
       throw forbidden(targetOf(info), name, 'this namespace may not be deleted');
     }
   }
 
   exclusively<T>(info: KindInfo, write: () => Promise<T>): Promise<T> {
-    if (info.kind !== 'Service') return write();
+    if (ownKind(info) !== 'Service') return write();
     const run = this.#last.then(write);
     // The next writer waits for the end of this one, however it ends; its own caller hears of a failure.
     this.#last = run.catch(() => {});

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Duplex, Readable } from 'node:stream';
-import { type KindInfo, kindByPlural, subresourceOf } from '../../kube/kinds.ts';
+import { type KindInfo, ownKind, subresourceOf } from '../../kube/kinds.ts';
 import { byteStreamProtocol, serveByteStreamWebSocket } from '../../kube/streaming/byte-stream.ts';
 import {
   BadHandshake,
@@ -11,9 +11,11 @@ import {
 import { UpgradeRefused } from '../../kube/streaming/upgrade.ts';
 import { messageOf } from '../../util/errors.ts';
 import { METRICS_TYPE, renderMetrics } from '../../util/prometheus.ts';
+import { isCustom } from '../kubernetes/custom/custom-kind.ts';
 import { processMetrics } from '../process-metrics.ts';
 import type { Authenticator } from './authenticator.ts';
 import { type Authorizer, refusalOf } from './authorizer.ts';
+import type { ServedKinds } from './custom-kinds.ts';
 import * as discovery from './discovery.ts';
 import type { EscalationCheck } from './escalation-check.ts';
 import { answer, type Exchange, send } from './exchange.ts';
@@ -59,6 +61,7 @@ export interface ApiServerDependencies {
   resources: ResourceHandler;
   subresources: SubresourceHandler;
   reviews: ReviewHandler;
+  kinds: ServedKinds;
   kubelets: KubeletProxy;
   tokens: ServiceAccountTokens | undefined;
   /** `address:port` for clients that ask where the server is. */
@@ -203,11 +206,10 @@ export class ApiServer {
   }
 
   async #resource(exchange: Exchange, path: ResourcePath, attributes: Attributes): Promise<void> {
-    const kind = kindByPlural(path.group, path.version, path.plural);
-    if (kind === undefined) {
-      if (asksForCustomKinds(exchange.info)) return await answer(exchange, 200, discovery.NO_CUSTOM_KINDS);
-      throw unknownResource();
-    }
+    const { kinds } = this.#its;
+    const kind = kinds.byPlural(path.group, path.version, path.plural);
+    if (kind === undefined) throw unknownResource();
+    if (isCustom(kind) && kind.warning !== undefined) exchange.warnings.push(kind.warning);
     const { subresource } = path;
     if (subresource !== '') {
       const sub = subresourceOf(kind, subresource);
@@ -218,8 +220,12 @@ export class ApiServer {
     if (kind.namespaced && path.namespace === '' && !['list', 'watch'].includes(exchange.info.verb)) {
       throw path.name === '' ? methodNotAllowed() : unknownResource();
     }
-    if (kind.kind === 'Endpoints') exchange.warnings.push(ENDPOINTS_DEPRECATED);
+    if (ownKind(kind) === 'Endpoints') exchange.warnings.push(ENDPOINTS_DEPRECATED);
     const check: WriteCheck = async (object, old) => {
+      if (object !== undefined && old === undefined && kinds.isEnding(kind)) {
+        const why = 'create not allowed while custom resource definition is terminating';
+        throw new StatusError(405, 'MethodNotAllowed', why, {});
+      }
       const creates = exchange.info.verb === 'patch' && object !== undefined && old === undefined;
       // An apply of what is not there creates it, which is a right of its own.
       const needs = creates
@@ -247,16 +253,17 @@ export class ApiServer {
     const { request, response, info } = exchange;
     const path = info.path.length > 1 && info.path.endsWith('/') ? info.path.slice(0, -1) : info.path;
     if (info.verb !== 'get' && info.verb !== 'head') throw methodNotAllowed();
+    const kinds = this.#its.kinds.all();
     if (path === '/api' || path === '/apis') {
       const version = aggregatedVersion(request.headers.accept);
       if (version === undefined) {
         const plain =
-          path === '/api' ? discovery.coreVersions(this.#its.serverAddress) : discovery.groupList();
+          path === '/api' ? discovery.coreVersions(this.#its.serverAddress) : discovery.groupList(kinds);
         return await answer(exchange, 200, plain, negotiate(request.headers.accept, false));
       }
       const type = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
       response.setHeader('vary', 'Accept');
-      return send(response, 200, type, JSON.stringify(discovery.aggregated(path === '/api', version)));
+      return send(response, 200, type, JSON.stringify(discovery.aggregated(kinds, path === '/api', version)));
     }
     const parts = path.split('/').slice(1);
     if (path === '/version') return await answer(exchange, 200, VERSION);
@@ -269,11 +276,12 @@ export class ApiServer {
       );
     }
     if (['healthz', 'livez', 'readyz'].includes(parts[0]!)) return await this.#health(info, response);
-    if (parts[0] === 'openapi') return await serveOpenApi(request, response, path);
+    if (parts[0] === 'openapi') return await serveOpenApi(request, response, path, kinds);
     let found: object | undefined;
-    if (parts[0] === 'api' && parts.length === 2) found = discovery.resourceList('', parts[1]!);
-    else if (parts[0] === 'apis' && parts.length === 2) found = discovery.group(parts[1]!);
-    else if (parts[0] === 'apis' && parts.length === 3) found = discovery.resourceList(parts[1]!, parts[2]!);
+    if (parts[0] === 'api' && parts.length === 2) found = discovery.resourceList(kinds, '', parts[1]!);
+    else if (parts[0] === 'apis' && parts.length === 2) found = discovery.group(kinds, parts[1]!);
+    else if (parts[0] === 'apis' && parts.length === 3)
+      found = discovery.resourceList(kinds, parts[1]!, parts[2]!);
     else if (path === '/')
       found = {
         paths: [
@@ -284,7 +292,7 @@ export class ApiServer {
     else if (this.#its.tokens !== undefined) found = tokenDiscovery(path, this.#its.tokens);
     if (found !== undefined)
       return await answer(exchange, 200, found, negotiate(request.headers.accept, false));
-    if (parts[0] === 'apis' && discovery.group(parts[1] ?? '') !== undefined) throw unknownResource();
+    if (parts[0] === 'apis' && discovery.group(kinds, parts[1] ?? '') !== undefined) throw unknownResource();
     if (parts[0] === 'api') throw unknownResource();
     send(response, 404, 'text/plain; charset=utf-8', '404 page not found\n');
   }
@@ -324,11 +332,6 @@ function attributesOf(info: RequestInfo, user: User): Attributes {
     name = /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(info.query.get('fieldSelector') ?? '')?.[1] ?? '';
   }
   return { user, verb, group, plural, subresource, namespace, name };
-}
-
-/** kubectl does, to learn whether a kind that discovery does not know is a custom one whose fields it cannot check. */
-function asksForCustomKinds({ verb, path }: RequestInfo): boolean {
-  return verb === 'list' && path === '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 }
 
 /** The version of aggregated discovery that a client prefers to the plain documents; undefined when it wants those. */

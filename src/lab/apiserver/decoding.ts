@@ -1,5 +1,14 @@
 import { groupVersionOf, type KindInfo } from '../../kube/kinds.ts';
-import { prune, typeErrors, unknownFields } from '../kubernetes/validation/index.ts';
+import type { JsonObject } from '../../util/json.ts';
+import { type CustomKind, isCustom } from '../kubernetes/custom/custom-kind.ts';
+import { pruneUnknown } from '../kubernetes/custom/pruning.ts';
+import {
+  metadataTypeErrors,
+  prune,
+  pruneMetadata,
+  typeErrors,
+  unknownFields,
+} from '../kubernetes/validation/index.ts';
 import type { ApiObject } from './objects.ts';
 import type { FieldValidation } from './options-errors.ts';
 import { badRequest } from './status-error.ts';
@@ -51,6 +60,10 @@ export function checkFields(
   warnings: string[],
   cannot: (problem: string) => Error,
 ): void {
+  if (isCustom(kind)) {
+    checkCustomFields(kind, object, validation, warnings, cannot);
+    return;
+  }
   const [typeError] = typeErrors(kind, object);
   if (typeError !== undefined) throw cannot(typeError);
   if (validation !== 'Ignore') {
@@ -60,4 +73,21 @@ export function checkFields(
     for (const field of unknown) warnings.push(`unknown field ${JSON.stringify(field)}`);
   }
   prune(kind, object);
+}
+
+/** The same for a custom resource: only its metadata has types that it must have to be read at all. */
+function checkCustomFields(
+  kind: CustomKind,
+  object: ApiObject,
+  validation: FieldValidation,
+  warnings: string[],
+  cannot: (problem: string) => Error,
+): void {
+  const [typeError] = metadataTypeErrors(object.metadata);
+  if (typeError !== undefined) throw cannot(typeError);
+  const unknown = [...pruneMetadata(object.metadata), ...pruneUnknown(object as JsonObject, kind.schema)];
+  if (validation === 'Ignore') return;
+  const problem = strictProblem(unknown);
+  if (problem !== undefined && validation === 'Strict') throw cannot(problem);
+  for (const field of unknown) warnings.push(`unknown field ${JSON.stringify(field)}`);
 }

@@ -1,4 +1,4 @@
-import type { KindInfo } from '../../kube/kinds.ts';
+import { type KindInfo, ownKind } from '../../kube/kinds.ts';
 import { timestamp } from '../../kube/time.ts';
 import { invalid, notSupported } from '../kubernetes/validation/field-error.ts';
 import type { ApiObject } from './objects.ts';
@@ -16,6 +16,8 @@ export interface DeleteOptions {
 
 const ORPHAN = 'orphan';
 const FOREGROUND = 'foregroundDeletion';
+/** Keeps a CustomResourceDefinition until its objects are gone. */
+export const CUSTOM_CLEANUP = 'customresourcecleanup.apiextensions.k8s.io';
 const DEFAULT_POD_GRACE_SECONDS = 30;
 
 /** Whether the object goes now, is written with its deletion begun, or stays as it is. */
@@ -49,13 +51,18 @@ export function beginDeletion(
   const { metadata } = object;
   const finalizersBefore = metadata.finalizers ?? [];
   const finalizers = finalizersFor(info, finalizersBefore, options);
+  const isDefinition = ownKind(info) === 'CustomResourceDefinition';
+  // Its objects go first.
+  if (isDefinition && metadata.deletionTimestamp === undefined && !finalizers.includes(CUSTOM_CLEANUP)) {
+    finalizers.push(CUSTOM_CLEANUP);
+  }
   metadata.finalizers = finalizers.length === 0 ? undefined : finalizers;
   const changedFinalizers =
     finalizers.length !== finalizersBefore.length ||
     finalizers.some((item, at) => item !== finalizersBefore[at]);
-  const namespaceBusy = info.kind === 'Namespace' && (object.spec?.finalizers ?? []).length > 0;
+  const namespaceBusy = ownKind(info) === 'Namespace' && (object.spec?.finalizers ?? []).length > 0;
 
-  const grace = info.kind === 'Pod' ? podGraceSeconds(object, options) : 0;
+  const grace = ownKind(info) === 'Pod' ? podGraceSeconds(object, options) : 0;
   if (metadata.deletionTimestamp !== undefined) {
     const pending = metadata.deletionGracePeriodSeconds ?? 0;
     if (grace < pending) {
@@ -70,9 +77,9 @@ export function beginDeletion(
   }
   if (grace === 0 && finalizers.length === 0 && !namespaceBusy) return 'remove';
   metadata.deletionTimestamp = timestamp(nowMs + grace * 1000);
-  if (info.kind !== 'Namespace') metadata.deletionGracePeriodSeconds = grace;
+  if (ownKind(info) !== 'Namespace') metadata.deletionGracePeriodSeconds = grace;
   if (metadata.generation !== undefined) metadata.generation++;
-  if (info.kind === 'Namespace') object.status = { ...object.status, phase: 'Terminating' };
+  if (ownKind(info) === 'Namespace') object.status = { ...object.status, phase: 'Terminating' };
   return 'write';
 }
 
@@ -83,7 +90,7 @@ export function isReadyToGo(info: KindInfo, object: ApiObject): boolean {
     metadata.deletionTimestamp !== undefined &&
     (metadata.deletionGracePeriodSeconds ?? 0) === 0 &&
     (metadata.finalizers ?? []).length === 0 &&
-    !(info.kind === 'Namespace' && (object.spec?.finalizers ?? []).length > 0)
+    !(ownKind(info) === 'Namespace' && (object.spec?.finalizers ?? []).length > 0)
   );
 }
 
@@ -101,7 +108,7 @@ function finalizersFor(info: KindInfo, finalizers: readonly string[], options: D
   if (propagationPolicy === undefined && orphanDependents === undefined) {
     // The oldest kind of this sort: whoever deleted one deleted its pods, or did not.
     const orphans =
-      info.kind === 'ReplicationController' &&
+      ownKind(info) === 'ReplicationController' &&
       !finalizers.some((item) => [ORPHAN, FOREGROUND].includes(item));
     return orphans ? [...finalizers, ORPHAN] : [...finalizers];
   }

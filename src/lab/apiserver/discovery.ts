@@ -1,16 +1,27 @@
-import { groupVersionOf, KINDS, type KindInfo, subresourceOf } from '../../kube/kinds.ts';
+import { groupVersionOf, type KindInfo, subresourceOf } from '../../kube/kinds.ts';
+import { compareVersions } from '../kubernetes/custom/custom-kind.ts';
+
+interface GroupVersion {
+  group: string;
+  version: string;
+  kinds: KindInfo[];
+}
 
 /** Group versions in the order they are preferred, the core group's first. */
-function groupVersions(): { group: string; version: string; kinds: KindInfo[] }[] {
-  const found = new Map<string, { group: string; version: string; kinds: KindInfo[] }>();
-  for (const info of KINDS) {
+function groupVersions(kinds: readonly KindInfo[]): GroupVersion[] {
+  const found = new Map<string, GroupVersion>();
+  for (const info of kinds) {
     if (info.role === 'subresource') continue;
     const key = groupVersionOf(info);
     const entry = found.get(key) ?? { group: info.group, version: info.version, kinds: [] };
     entry.kinds.push(info);
     found.set(key, entry);
   }
-  return [...found.values()];
+  // Groups keep their order; in a group of custom kinds, the order of its versions is that of their names.
+  const groups = Map.groupBy(found.values(), ({ group }) => group);
+  return [...groups.values()].flatMap((versions) =>
+    versions.sort((a, b) => compareVersions(a.version, b.version)),
+  );
 }
 
 function groupOf(name: string, versions: string[]): object {
@@ -34,9 +45,9 @@ function shortNamesOf(info: KindInfo): { shortNames?: readonly string[] } {
 }
 
 /** `/apis`: every other group. */
-export function groupList(): object {
+export function groupList(kinds: readonly KindInfo[]): object {
   const versions = new Map<string, string[]>();
-  for (const { group, version } of groupVersions()) {
+  for (const { group, version } of groupVersions(kinds)) {
     if (group !== '') versions.set(group, [...(versions.get(group) ?? []), version]);
   }
   const groups = [...versions].map(([name, list]) => groupOf(name, list));
@@ -44,8 +55,8 @@ export function groupList(): object {
 }
 
 /** `/apis/GROUP`; undefined for a group that is not served. */
-export function group(name: string): object | undefined {
-  const versions = groupVersions().filter((item) => item.group === name && name !== '');
+export function group(kinds: readonly KindInfo[], name: string): object | undefined {
+  const versions = groupVersions(kinds).filter((item) => item.group === name && name !== '');
   if (versions.length === 0) return undefined;
   const body = groupOf(
     name,
@@ -55,8 +66,12 @@ export function group(name: string): object | undefined {
 }
 
 /** `/api/v1` and `/apis/GROUP/VERSION`; undefined for what is not served. */
-export function resourceList(groupName: string, version: string): object | undefined {
-  const found = groupVersions().find((item) => item.group === groupName && item.version === version);
+export function resourceList(
+  kinds: readonly KindInfo[],
+  groupName: string,
+  version: string,
+): object | undefined {
+  const found = groupVersions(kinds).find((item) => item.group === groupName && item.version === version);
   if (found === undefined) return undefined;
   const resources = found.kinds.flatMap((info) => {
     const own = {
@@ -93,9 +108,9 @@ export function resourceList(groupName: string, version: string): object | undef
  * `/api` (`core` true) or `/apis` as one document, which spares clients a request a group. `version` is that of
  * apidiscovery.k8s.io: `v2`, or `v2beta1` for clients from before 1.30; their fields are the same.
  */
-export function aggregated(core: boolean, version: 'v2' | 'v2beta1'): object {
+export function aggregated(kinds: readonly KindInfo[], core: boolean, version: 'v2' | 'v2beta1'): object {
   const groups = new Map<string, object[]>();
-  for (const entry of groupVersions()) {
+  for (const entry of groupVersions(kinds)) {
     if ((entry.group === '') !== core) continue;
     const resources = entry.kinds.map((info) => ({
       resource: info.plural,
@@ -122,11 +137,3 @@ export function aggregated(core: boolean, version: 'v2' | 'v2beta1'): object {
   }));
   return { kind: 'APIGroupDiscoveryList', apiVersion: `apidiscovery.k8s.io/${version}`, metadata: {}, items };
 }
-
-/** Kinds without objects, which cannot be created: their lists are empty, so that clients that list them first get an answer. */
-export const NO_CUSTOM_KINDS = {
-  kind: 'CustomResourceDefinitionList',
-  apiVersion: 'apiextensions.k8s.io/v1',
-  metadata: {},
-  items: [],
-};

@@ -68,8 +68,17 @@ export function unrecognized(kind: string, body: Buffer, problem: string): Statu
   );
 }
 
-/** Parses a JSON, YAML or protobuf body. Throws 415 for any other type and 400 for text that is not what it is said to be. */
-export async function parseBody(request: IncomingMessage, body: Buffer, kind = ''): Promise<unknown> {
+/**
+ * Parses a JSON, YAML or protobuf body. Throws 415 for any other type and 400 for text that is not what it is said to be.
+ * `kind` is what it should be. `keepNulls`: for a custom kind, whose schema may allow null.
+ */
+export async function parseBody(
+  request: IncomingMessage,
+  body: Buffer,
+  kind = '',
+  keepNulls = false,
+): Promise<unknown> {
+  const clean = keepNulls ? (value: unknown) => value : withoutNulls;
   const type = contentTypeOf(request);
   if (type === 'application/vnd.kubernetes.protobuf') {
     // Loaded with its tables when the first such body comes.
@@ -84,7 +93,7 @@ export async function parseBody(request: IncomingMessage, body: Buffer, kind = '
   if (type === 'application/yaml' || type === 'application/x-yaml') {
     const { parse } = await import('yaml');
     try {
-      return withoutNulls(parse(text));
+      return clean(parse(text));
     } catch (cause) {
       throw unrecognized(kind, body, `yaml: ${(cause as Error).message.split('\n')[0]}`);
     }
@@ -98,7 +107,7 @@ export async function parseBody(request: IncomingMessage, body: Buffer, kind = '
     );
   }
   try {
-    return withoutNulls(JSON.parse(text));
+    return clean(JSON.parse(text));
   } catch (cause) {
     throw unrecognized(
       kind,

@@ -14,6 +14,7 @@ import { Authenticator } from './authenticator.ts';
 import { Authorizer } from './authorizer.ts';
 import { bootstrap } from './bootstrap.ts';
 import { compactPeriodically } from './compaction.ts';
+import { CustomKinds } from './custom-kinds.ts';
 import { EscalationCheck } from './escalation-check.ts';
 import { EtcdStorage } from './etcd-storage.ts';
 import { KubeletProxy } from './kubelet-proxy.ts';
@@ -120,6 +121,7 @@ export async function serve(
   const nodes = new NodeAuthorizer({ storage, hub, onError });
   const rbac = new RbacAuthorizer({ storage, hub, onError });
   const authorizer = new Authorizer(nodes, rbac);
+  const kinds = new CustomKinds({ storage, hub, store, onError });
   const kubelets = new KubeletProxy(config.kubeletCredentials);
   let ready = false;
   const becameReady = Promise.withResolvers<void>();
@@ -136,6 +138,7 @@ export async function serve(
     resources: new ResourceHandler(store, hub),
     subresources: new SubresourceHandler({ store, tokens, kubelets }),
     reviews: new ReviewHandler(authenticator, authorizer, rbac),
+    kinds,
     kubelets,
     tokens,
     serverAddress: formatEndpoint({ address: config.advertiseAddress, port: config.securePort }),
@@ -190,6 +193,7 @@ export async function serve(
         await Promise.all([
           rbac.start(),
           nodes.start(),
+          kinds.start(),
           bootstrap({
             store,
             storage,
@@ -220,6 +224,7 @@ export async function serve(
       api.stop();
       rbac.stop();
       nodes.stop();
+      kinds.stop();
       hub.stop();
       await closeServer(server, graceMs);
       storage.close();

@@ -16,6 +16,7 @@ export class Mirror<T> {
   readonly #prefix: string;
   readonly #project: (object: never) => T | undefined;
   readonly #onError: (error: unknown) => void;
+  readonly #onChange: (key: string) => void;
   readonly #clock: Clock;
   #subscription: Subscription | undefined;
   #stopped = false;
@@ -26,6 +27,8 @@ export class Mirror<T> {
     prefix: string;
     project: (object: never) => T | undefined;
     onError: (error: unknown) => void;
+    /** Called with the key of what was read or has changed, or is gone. */
+    onChange?: (key: string) => void;
     clock?: Clock;
   }) {
     this.#storage = options.storage;
@@ -33,6 +36,7 @@ export class Mirror<T> {
     this.#prefix = options.prefix;
     this.#project = options.project;
     this.#onError = options.onError;
+    this.#onChange = options.onChange ?? (() => {});
     this.#clock = options.clock ?? realClock;
   }
 
@@ -41,12 +45,15 @@ export class Mirror<T> {
     const page = await this.#storage.list(this.#prefix);
     if (this.#stopped) return;
     this.#subscription?.stop();
+    const before = new Set(this.entries.keys());
     this.entries.clear();
     for (const { key, value } of page.items) this.#put(key, value);
+    for (const key of before.union(new Set(this.entries.keys()))) this.#onChange(key);
     this.#subscription = this.#hub.subscribe(this.#prefix, page.revision, {
       onChange: ({ key, value }) => {
         if (value === undefined) this.entries.delete(key);
         else this.#put(key, value);
+        this.#onChange(key);
       },
       onEnd: (error) => void this.#restart(error),
     });

@@ -1,5 +1,8 @@
 import { groupVersionOf, type KindInfo } from '../../kube/kinds.ts';
 import type { ObjectMeta } from '../../kube/types.ts';
+import type { JsonObject } from '../../util/json.ts';
+import { isCustom } from '../kubernetes/custom/custom-kind.ts';
+import { applySchemaDefaults, pruneUnknown } from '../kubernetes/custom/pruning.ts';
 import type { Target } from './status-error.ts';
 
 /** Metadata that the server itself may set. */
@@ -34,6 +37,11 @@ export function decodeStored(info: KindInfo, value: string, revision: number): A
   object.kind = info.kind;
   object.apiVersion = groupVersionOf(info);
   object.metadata.resourceVersion = String(revision);
+  if (isCustom(info)) {
+    // The schema may have changed since it was stored.
+    pruneUnknown(object as JsonObject, info.schema);
+    applySchemaDefaults(object as JsonObject, info.schema);
+  }
   return object;
 }
 

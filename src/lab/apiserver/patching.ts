@@ -9,16 +9,14 @@ import { badRequest, invalid, StatusError } from './status-error.ts';
 /** A patch that has been read and can be applied to an object, more than once. */
 export type Patch = (object: ApiObject) => ApiObject;
 
-const TYPES = [
-  'application/json-patch+json',
-  'application/merge-patch+json',
-  'application/strategic-merge-patch+json',
-  APPLY_TYPE,
-];
+/** Not of custom kinds: their schemas have no merge keys. */
+const STRATEGIC = 'application/strategic-merge-patch+json';
+const TYPES = ['application/json-patch+json', 'application/merge-patch+json', STRATEGIC, APPLY_TYPE];
 
 /** Reads the patch in a body. Throws 415 for a type that is not served, BadRequest for a body that is not JSON. */
 export async function parsePatch(kind: KindInfo, contentType: string, body: Buffer): Promise<Patch> {
-  if (!TYPES.includes(contentType)) {
+  const types = kind.custom ? TYPES.filter((type) => type !== STRATEGIC) : TYPES;
+  if (!types.includes(contentType)) {
     throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
   }
   let patch: unknown;

@@ -42,8 +42,8 @@ export function presentList(
     kind: info.listKind,
     apiVersion: groupVersionOf(info),
     metadata,
-    // Items of a list carry neither kind nor apiVersion: the list says both.
-    items: items.map(({ kind: _, apiVersion: __, ...object }) => object),
+    // Items of a list carry neither kind nor apiVersion, which the list says; but custom resources do.
+    items: info.custom ? items : items.map(({ kind: _, apiVersion: __, ...object }) => object),
   };
 }
 

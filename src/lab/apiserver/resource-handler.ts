@@ -1,8 +1,9 @@
-import type { KindInfo } from '../../kube/kinds.ts';
+import { type KindInfo, ownKind } from '../../kube/kinds.ts';
 import { APPLY_TYPE, apply, parseConfiguration } from './applying.ts';
 import { checkFields, decodeObject } from './decoding.ts';
 import type { DeleteOptions } from './deletion.ts';
 import { answer, contentTypeOf, type Exchange, parseBody, readBody } from './exchange.ts';
+import { invalidField } from './field-errors.ts';
 import { writingOf } from './field-tracking.ts';
 import { limitOf, listVersionOf, parseResourceVersion } from './list-options.ts';
 import { negotiate } from './negotiation.ts';
@@ -13,13 +14,18 @@ import { includeObjectOf, type Presentation, present, presentList } from './pres
 import type { ResourcePath } from './request-info.ts';
 import { checkIdentity, type ResourceStore, type WriteCheck } from './resource-store.ts';
 import { selectionOf } from './selection.ts';
-import { badRequest, methodNotAllowed, StatusError } from './status-error.ts';
+import { badRequest, invalid, methodNotAllowed, StatusError } from './status-error.ts';
 import { serveWatch } from './watch-handler.ts';
 import type { WatchHub } from './watch-hub.ts';
 import { applyOptionsOf, managerOf, refuseForce } from './write-options.ts';
 
 /** Kinds whose deletion answers with the object and not with a Status, as in Kubernetes. */
 const RETURNS_DELETED = new Set(['Pod', 'Service', 'ServiceAccount']);
+
+/** Kinds whose objects are only replaced by who has seen what they replace. */
+function needsVersion(kind: KindInfo): boolean {
+  return kind.custom === true || kind.kind === 'CustomResourceDefinition';
+}
 
 /** Answers requests for objects and collections of kinds that are stored. */
 export class ResourceHandler {
@@ -99,7 +105,7 @@ export class ResourceHandler {
     const { query } = exchange.info;
     const how = presentationOf(exchange);
     const dryRun = dryRunOf(query.getAll('dryRun'), 'CreateOptions');
-    const body = await parseBody(exchange.request, await readBody(exchange.request), kind.kind);
+    const body = await parseBody(exchange.request, await readBody(exchange.request), kind.kind, kind.custom);
     const object = decodeObject(kind, body, fieldValidationOf(query, 'CreateOptions'), exchange.warnings);
     checkIdentity(kind, object, path.namespace, path.name);
     const writer = { manager: managerOf(exchange, 'CreateOptions'), subresource: '' };
@@ -119,11 +125,17 @@ export class ResourceHandler {
     const manager = managerOf(exchange, parameters);
     if (verb === 'patch') refuseForce(exchange);
     const body = await readBody(exchange.request);
+    const warned = exchange.warnings.length;
     let change: (current: ApiObject) => ApiObject;
     if (verb === 'update') {
-      const parsed = await parseBody(exchange.request, body, kind.kind);
+      const parsed = await parseBody(exchange.request, body, kind.kind, kind.custom);
       const object = decodeObject(kind, parsed, validation, exchange.warnings);
       checkIdentity(kind, object, path.namespace, path.name);
+      if (needsVersion(kind) && !object.metadata.resourceVersion) {
+        throw invalid({ group: kind.group, kind: kind.plural }, path.name, [
+          invalidField('metadata.resourceVersion', 0, 'must be specified for an update'),
+        ]);
+      }
       change = () => structuredClone(object);
     } else {
       const patch = await parsePatch(kind, contentTypeOf(exchange.request), body);
@@ -132,7 +144,7 @@ export class ResourceHandler {
         if (object.kind !== kind.kind || object.apiVersion !== current.apiVersion) {
           throw patchResultError(body, 'a patch cannot change the kind or the apiVersion of an object');
         }
-        exchange.warnings.length = 0;
+        exchange.warnings.length = warned;
         checkFields(kind, object, validation, exchange.warnings, (problem) =>
           patchResultError(body, problem),
         );
@@ -178,7 +190,7 @@ export class ResourceHandler {
     const how = presentationOf(exchange);
     const options = await deleteOptionsOf(exchange);
     const { gone, object } = await this.#store.delete(kind, path.namespace, path.name, options, check);
-    if (!gone || RETURNS_DELETED.has(kind.kind)) {
+    if (!gone || RETURNS_DELETED.has(ownKind(kind))) {
       return await answer(exchange, 200, present(kind, object, how), how.format);
     }
     const { group, plural } = targetOf(kind);

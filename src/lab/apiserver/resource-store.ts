@@ -1,4 +1,4 @@
-import type { KindInfo } from '../../kube/kinds.ts';
+import { type KindInfo, ownKind } from '../../kube/kinds.ts';
 import { timestamp } from '../../kube/time.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import { applyDefaults } from '../kubernetes/defaults/index.ts';
@@ -177,7 +177,7 @@ export class ResourceStore {
         if (item !== undefined) throw alreadyExists(targetOf(info), metadata.name!);
         return object;
       }
-      const ttl = info.kind === 'Event' ? EVENT_TTL_SECONDS : undefined;
+      const ttl = ownKind(info) === 'Event' ? EVENT_TTL_SECONDS : undefined;
       const value = encodeStored(info, object);
       const result = await this.#storage.put(key, value, 0, ttl);
       if (!result.done) throw alreadyExists(targetOf(info), metadata.name!);
@@ -232,7 +232,7 @@ export class ResourceStore {
         if (options.dryRun || isSame) {
           return { object: decodeStored(info, isSame ? stored.value : value, stored.revision) };
         }
-        const ttl = info.kind === 'Event' ? EVENT_TTL_SECONDS : undefined;
+        const ttl = ownKind(info) === 'Event' ? EVENT_TTL_SECONDS : undefined;
         const written = removes
           ? await this.#storage.delete(key, stored.revision)
           : await this.#storage.put(key, value, stored.revision, ttl);

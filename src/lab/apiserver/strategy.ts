@@ -1,5 +1,5 @@
 import { conditionOf } from '../../kube/conditions.ts';
-import type { KindInfo } from '../../kube/kinds.ts';
+import { type KindInfo, ownKind } from '../../kube/kinds.ts';
 import { qosClass } from '../../kube/pods.ts';
 import type { Pod } from '../../kube/types.ts';
 import { type ApiObject, sameJson } from './objects.ts';
@@ -7,6 +7,7 @@ import { type ApiObject, sameJson } from './objects.ts';
 /** Kinds whose `metadata.generation` counts changes of what is wanted. */
 const COUNTS_GENERATION = new Set([
   'Pod',
+  'CustomResourceDefinition',
   'Deployment',
   'ReplicaSet',
   'ReplicationController',
@@ -21,15 +22,31 @@ function wanted(object: ApiObject): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).filter(([field]) => !NOT_WANTED.includes(field)));
 }
 
+/** Of a custom resource all but its metadata is wanted where no subresource has its status. */
+function wantedOf(info: KindInfo, object: ApiObject): Record<string, unknown> {
+  const { status } = object;
+  return info.custom && !hasStatus(info) && status !== undefined
+    ? { ...wanted(object), status }
+    : wanted(object);
+}
+
+function countsGeneration(info: KindInfo): boolean {
+  return info.custom === true || COUNTS_GENERATION.has(info.kind);
+}
+
 function hasStatus(info: KindInfo): boolean {
   return info.subresources.includes('status');
 }
 
 /** What a new object cannot bring along: its kind's status, and what the server decides. Changes `object`. */
 export function prepareCreate(info: KindInfo, object: ApiObject): void {
-  if (COUNTS_GENERATION.has(info.kind)) object.metadata.generation = 1;
+  if (countsGeneration(info)) object.metadata.generation = 1;
   else object.metadata.generation = undefined;
   dropEmpty(object.metadata);
+  if (info.custom) {
+    if (hasStatus(info)) delete object.status;
+    return;
+  }
   switch (info.kind) {
     case 'Node':
       // A kubelet registers its node together with what it has seen of it.
@@ -54,6 +71,13 @@ export function prepareCreate(info: KindInfo, object: ApiObject): void {
     case 'DaemonSet':
       object.status = {
         ...{ currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 },
+      };
+      break;
+    case 'CustomResourceDefinition':
+      object.status = {
+        acceptedNames: { kind: '', plural: '' },
+        conditions: [],
+        storedVersions: storageVersions(object),
       };
       break;
     default:
@@ -86,31 +110,47 @@ export function prepareUpdate(info: KindInfo, object: ApiObject, old: ApiObject,
   if (subresource === 'status') {
     for (const field of Object.keys(wanted(object))) delete object[field];
     Object.assign(object, wanted(old));
+    // Nothing but the status of a custom resource is changed through it.
+    if (info.custom) Object.assign(meta, { ...before, managedFields: meta.managedFields });
     meta.ownerReferences = before.ownerReferences;
     meta.finalizers = before.finalizers;
-    if (info.kind !== 'Pod' && info.kind !== 'Node') {
+    const kind = ownKind(info);
+    if (kind !== 'Pod' && kind !== 'Node') {
       meta.labels = before.labels;
       meta.annotations = before.annotations;
     }
-    if (info.kind === 'Pod') keepObservedGeneration(object as Pod, old as Pod);
+    if (kind === 'Pod') keepObservedGeneration(object as Pod, old as Pod);
     return;
   }
-  if (info.kind === 'Namespace') {
+  if (ownKind(info) === 'Namespace') {
     const finalizers = subresource === 'finalize' ? (object.spec?.finalizers ?? []) : old.spec?.finalizers;
     object.spec = { ...object.spec, finalizers };
     meta.labels = { ...meta.labels, 'kubernetes.io/metadata.name': before.name! };
   }
-  if (info.kind === 'Secret') foldStringData(object);
+  if (ownKind(info) === 'Secret') foldStringData(object);
   // A binding says in the status that the pod is scheduled.
-  if (hasStatus(info) && subresource !== 'binding') object.status = old.status;
+  if (hasStatus(info) && subresource !== 'binding') {
+    if (old.status === undefined) delete object.status;
+    else object.status = old.status;
+  }
+  if (ownKind(info) === 'CustomResourceDefinition') {
+    const stored = new Set([...(old.status?.storedVersions ?? []), ...storageVersions(object)]);
+    object.status = { ...object.status, storedVersions: [...stored] };
+  }
   // A binding only carries out what was wanted before.
   if (
-    COUNTS_GENERATION.has(info.kind) &&
+    countsGeneration(info) &&
     subresource !== 'binding' &&
-    !sameJson(wanted(object), wanted(old))
+    !sameJson(wantedOf(info, object), wantedOf(info, old))
   ) {
     meta.generation = (before.generation ?? 0) + 1;
   }
+}
+
+/** The version in which objects of a CustomResourceDefinition are stored from now on. */
+function storageVersions(definition: ApiObject): string[] {
+  const versions: { name: string; storage?: boolean }[] = definition.spec?.versions ?? [];
+  return versions.filter(({ storage }) => storage).map(({ name }) => name);
 }
 
 /** A writer of a status that knows nothing of observed generations leaves them. */

@@ -2,6 +2,9 @@ import { type KindInfo, kindByName } from '../../kube/kinds.ts';
 import { formatLabelSelector } from '../../kube/selectors/format.ts';
 import { timestamp } from '../../kube/time.ts';
 import type { Endpoints, LabelSelector, Node, Pod, Service } from '../../kube/types.ts';
+import type { JsonObject } from '../../util/json.ts';
+import { type CustomKind, isCustom } from '../kubernetes/custom/custom-kind.ts';
+import { setValueAt, valueAt } from '../kubernetes/custom/json-path.ts';
 import type { ManagedObject, Writing } from '../kubernetes/fields/field-manager.ts';
 import { jsonPatch, mergePatch, PatchError } from '../kubernetes/patch/index.ts';
 import { notSupported, required } from '../kubernetes/validation/field-error.ts';
@@ -198,8 +201,14 @@ export class SubresourceHandler {
   async #scale(exchange: Exchange, kind: KindInfo, path: ResourcePath): Promise<void> {
     const { namespace, name } = path;
     const { verb, query } = exchange.info;
-    if (verb === 'get')
-      return await answer(exchange, 200, scaleOf(await this.#store.get(kind, namespace, name)));
+    if (verb === 'get') {
+      const object = await this.#store.get(kind, namespace, name);
+      const specPath = replicasPath(kind);
+      if (kind.custom && valueAt(object as JsonObject, specPath) === undefined) {
+        throw internalError(`the spec replicas field ${JSON.stringify(specPath)} does not exist`);
+      }
+      return await answer(exchange, 200, scaleOf(kind, object));
+    }
     if (verb !== 'update' && verb !== 'patch') throw methodNotAllowed();
     const body = await readBody(exchange.request);
     const dryRun = dryRunOf(query.getAll('dryRun'), verb === 'update' ? 'UpdateOptions' : 'PatchOptions');
@@ -213,7 +222,7 @@ export class SubresourceHandler {
       const change = (current: ApiObject) =>
         applyScale(kind, writingOf(kind, 'scale', Date.now()), current, { config, ...options });
       const applied = await this.#store.update(kind, namespace, name, change, { dryRun });
-      return await answer(exchange, 200, scaleOf(applied));
+      return await answer(exchange, 200, scaleOf(kind, applied));
     }
     const writer = {
       manager: managerOf(exchange, verb === 'update' ? 'UpdateOptions' : 'PatchOptions'),
@@ -228,7 +237,7 @@ export class SubresourceHandler {
       namespace,
       name,
       (current) => {
-        const scale = change(scaleOf(current)) as Scale;
+        const scale = change(scaleOf(kind, current)) as Scale;
         if (scale?.metadata?.name && scale.metadata.name !== name) {
           throw badRequest(
             `the name of the object (${scale.metadata.name}) does not match the name on the URL (${name})`,
@@ -236,12 +245,12 @@ export class SubresourceHandler {
         }
         const asked = scale?.metadata?.resourceVersion;
         if (asked && asked !== current.metadata.resourceVersion) throw modified(targetOf(kind), name);
-        current.spec.replicas = replicasOf(scale, name);
+        setValueAt(current, replicasPath(kind), replicasOf(scale, name));
         return current;
       },
       { dryRun, writer },
     );
-    await answer(exchange, 200, scaleOf(changed));
+    await answer(exchange, 200, scaleOf(kind, changed));
   }
 
   async #token(exchange: Exchange, kind: KindInfo, path: ResourcePath, check: WriteCheck): Promise<void> {
@@ -396,29 +405,44 @@ function applyScale(
   }
   const config: ManagedObject = { apiVersion: writing.apiVersion, kind: writing.kind };
   if (scale.spec?.replicas !== undefined) {
-    config.spec = { replicas: replicasOf(scale, current.metadata.name ?? '') };
+    setValueAt(config, replicasPath(kind), replicasOf(scale, current.metadata.name ?? ''));
   }
   return apply(kind, writing, current, { ...application, config });
 }
 
 /** The `autoscaling/v1` Scale of a Deployment, ReplicaSet or ReplicationController. */
-function scaleOf(object: ApiObject): object {
+function scaleOf(kind: KindInfo, object: ApiObject): object {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
-  // A ReplicationController's selector is a map of labels itself.
-  const selector: LabelSelector =
-    object.kind === 'ReplicationController'
-      ? { matchLabels: object.spec?.selector }
-      : (object.spec?.selector ?? {});
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
-    spec: { replicas: object.spec?.replicas ?? 0 },
-    status: {
-      replicas: object.status?.replicas ?? 0,
-      selector: formatLabelSelector(selector) ?? '',
-    },
+    ...(isCustom(kind) ? customScale(kind, object) : ownScale(object)),
   };
+}
+
+function ownScale({ kind, spec, status }: ApiObject): object {
+  // A ReplicationController's selector is a map of labels itself.
+  const selector: LabelSelector =
+    kind === 'ReplicationController' ? { matchLabels: spec?.selector } : (spec?.selector ?? {});
+  return {
+    spec: { replicas: spec?.replicas ?? 0 },
+    status: { replicas: status?.replicas ?? 0, selector: formatLabelSelector(selector) ?? '' },
+  };
+}
+
+/** What the definition of a custom kind says where the numbers are. */
+function customScale({ scale }: CustomKind, object: ApiObject): object {
+  const at = (path: string | undefined) => (path ? valueAt(object as JsonObject, path) : undefined);
+  const selector = at(scale?.labelSelectorPath);
+  return {
+    spec: { replicas: at(scale?.specReplicasPath) ?? 0 },
+    status: { replicas: at(scale?.statusReplicasPath) ?? 0, ...(selector === undefined ? {} : { selector }) },
+  };
+}
+
+function replicasPath(kind: KindInfo): string {
+  return (isCustom(kind) ? kind.scale?.specReplicasPath : undefined) ?? '.spec.replicas';
 }
 
 /** A Scale has no lists, so that a strategic patch of it is a merge patch. */

@@ -14,6 +14,9 @@ import type {
   RoleBinding,
   Secret,
 } from '../../../kube/types.ts';
+import type { Json } from '../../../util/json.ts';
+import { type CustomDefinitionSpec, type CustomNames, isCustom } from '../custom/custom-kind.ts';
+import { applySchemaDefaults, pruneNulls } from '../custom/pruning.ts';
 import { defaultPodOnly, defaultPodSpec, defaultPodTemplate } from './pod.ts';
 import { defaultService } from './service.ts';
 
@@ -156,6 +159,19 @@ function defaultBinding(binding: RoleBinding): void {
   }
 }
 
+function defaultDefinition(definition: { spec?: Partial<CustomDefinitionSpec> }): void {
+  const { spec } = definition;
+  if (spec === undefined) return;
+  const names = spec.names as { -readonly [F in keyof CustomNames]: CustomNames[F] } | undefined;
+  if (names !== undefined) {
+    names.singular ||= names.kind?.toLowerCase();
+    if (names.kind) names.listKind ||= `${names.kind}List`;
+  }
+  const open = spec as { conversion?: { strategy?: string } };
+  open.conversion ??= {};
+  open.conversion.strategy ??= 'None';
+}
+
 const DEFAULTERS: Readonly<Record<string, Defaulter>> = {
   Pod: defaultPod,
   Deployment: defaultDeployment,
@@ -171,6 +187,7 @@ const DEFAULTERS: Readonly<Record<string, Defaulter>> = {
   EndpointSlice: defaultEndpointSlice,
   RoleBinding: defaultBinding,
   ClusterRoleBinding: defaultBinding,
+  CustomResourceDefinition: defaultDefinition,
 };
 
 /**
@@ -179,5 +196,8 @@ const DEFAULTERS: Readonly<Record<string, Defaulter>> = {
  * (a Service's addresses, a Pod's service account) is admission's and not here.
  */
 export function applyDefaults(info: KindInfo, object: KubeObject): void {
-  DEFAULTERS[info.kind]?.(object as never, info);
+  if (isCustom(info)) {
+    pruneNulls(object as unknown as Json, info.schema);
+    applySchemaDefaults(object as unknown as Json, info.schema);
+  } else DEFAULTERS[info.kind]?.(object as never, info);
 }

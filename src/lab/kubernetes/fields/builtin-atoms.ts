@@ -11,7 +11,7 @@ import {
   withMapType,
 } from './atoms.ts';
 
-const SCALARS: Readonly<Record<Exclude<Scalar, 'object'>, ScalarType>> = {
+const SCALARS: Readonly<Record<Exclude<Scalar, 'object' | 'any'>, ScalarType>> = {
   string: 'string',
   bytes: 'string',
   bool: 'boolean',
@@ -77,6 +77,7 @@ function typeRef(type: FieldType): TypeRef {
     }
     case 'scalar': {
       if (type.scalar === 'object') return OBJECT;
+      if (type.scalar === 'any') return ANY;
       const atom: Atom = { scalar: SCALARS[type.scalar] };
       // Two forms are one of `oneOf`, which the published schema gives no type.
       return type.scalar === 'quantity' || type.scalar === 'intOrString' ? ANY : () => atom;

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { groupVersionOf, KINDS, type KindInfo } from '../../../kube/kinds.ts';
+import { isCustom } from '../custom/custom-kind.ts';
+import { customName, customSchemas } from '../custom/publish.ts';
 import { ATOMIC_MAPS, ATOMIC_STRUCTS, mergeRuleOf } from './merge-rules.ts';
 import { definitionNames, definitionOf, type FieldType, type Scalar } from './schema.ts';
 // Kept as a file beside the program, because only someone who explains or validates ever reads it.
@@ -19,8 +21,9 @@ const META = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 
 /** The published name of a definition: `core.v1.Pod` is `io.k8s.api.core.v1.Pod`. */
 export function publishedName(definition: string): string {
-  return definition.startsWith('meta.v1.')
-    ? `${META}.${definition.slice('meta.v1.'.length)}`
+  if (definition.startsWith('meta.v1.')) return `${META}.${definition.slice('meta.v1.'.length)}`;
+  return definition.startsWith('apiextensions.')
+    ? `io.k8s.apiextensions-apiserver.pkg.apis.${definition}`
     : `io.k8s.api.${definition}`;
 }
 
@@ -36,6 +39,11 @@ export type SpecVersion = 2 | 3;
 
 /** An object whose keys are fields; nothing else is known of it. */
 const FIELDS = `${META}.FieldsV1`;
+
+/** The published name of the objects of a kind. */
+export function schemaNameOf(info: KindInfo): string {
+  return isCustom(info) ? customName(info) : publishedName(info.definition);
+}
 
 function namedScalarSchemas(spec: SpecVersion): Record<string, Schema> {
   return {
@@ -71,6 +79,7 @@ const INLINE_SCALARS: Readonly<Record<string, Schema>> = {
   double: { type: 'number', format: 'double' },
   bytes: { type: 'string', format: 'byte' },
   object: { type: 'object' },
+  any: {},
 };
 
 export function referenceTo(name: string, spec: SpecVersion): Schema {
@@ -185,6 +194,19 @@ export function schemas(
   const all: Record<string, Schema> = namedScalarSchemas(spec);
   for (const definition of definitions) {
     all[publishedName(definition)] = definitionSchema(definition, docs, spec);
+  }
+  return all;
+}
+
+/** Schemas of custom kinds and of their lists by their published names. */
+export function schemasOfCustom(spec: SpecVersion, kinds: readonly KindInfo[]): Record<string, Schema> {
+  const all: Record<string, Schema> = {};
+  for (const info of kinds) {
+    if (isCustom(info))
+      Object.assign(
+        all,
+        customSchemas(info, spec, (name) => referenceTo(name, spec)),
+      );
   }
   return all;
 }

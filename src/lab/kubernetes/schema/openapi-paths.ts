@@ -1,11 +1,5 @@
-import {
-  groupVersionOf,
-  KINDS,
-  type KindInfo,
-  type SubresourceInfo,
-  subresourceOf,
-} from '../../../kube/kinds.ts';
-import { type GroupVersionKind, gvkOf, publishedName } from './openapi-model.ts';
+import { groupVersionOf, type KindInfo, type SubresourceInfo, subresourceOf } from '../../../kube/kinds.ts';
+import { type GroupVersionKind, gvkOf, publishedName, schemaNameOf } from './openapi-model.ts';
 
 /** A parameter of an operation, without regard to how a version of OpenAPI writes it. */
 export interface Parameter {
@@ -104,7 +98,7 @@ function idPart(info: KindInfo): string {
 function collectionOperations(info: KindInfo, everyNamespace: boolean): Operation[] {
   const scope = everyNamespace || !info.namespaced ? '' : 'Namespaced';
   const suffix = everyNamespace ? 'ForAllNamespaces' : '';
-  const schema = publishedName(info.definition);
+  const schema = schemaNameOf(info);
   const kind = gvkOf(info);
   const operations: Operation[] = [];
   if (info.verbs.includes('list')) {
@@ -117,7 +111,7 @@ function collectionOperations(info: KindInfo, everyNamespace: boolean): Operatio
       parameters: LIST,
       consumes: [],
       body: undefined,
-      answer: publishedName(`${info.definition}List`),
+      answer: `${schema}List`,
     });
   }
   if (everyNamespace) return operations;
@@ -201,7 +195,7 @@ function objectOperations(
       id: id('patch'),
       description: `change ${what} in part`,
       parameters: [...WRITE, FORCE],
-      consumes: PATCH_TYPES,
+      consumes: info.custom ? PATCH_TYPES.filter((type) => !type.includes('strategic')) : PATCH_TYPES,
     },
     create: {
       ...base,
@@ -220,7 +214,11 @@ function objectOperations(
 /** Subresources that stream or answer with text: their operations carry no schema. */
 const CONNECTS = new Set(['attach', 'exec', 'log', 'portforward', 'proxy']);
 
-function subresourceOperations(info: KindInfo, sub: SubresourceInfo): Operation[] {
+function subresourceOperations(
+  kinds: readonly KindInfo[],
+  info: KindInfo,
+  sub: SubresourceInfo,
+): Operation[] {
   const suffix = sub.name[0]!.toUpperCase() + sub.name.slice(1);
   const kind = { group: sub.group, kind: sub.kind, version: sub.version };
   if (CONNECTS.has(sub.name)) {
@@ -237,16 +235,16 @@ function subresourceOperations(info: KindInfo, sub: SubresourceInfo): Operation[
       answer: undefined,
     }));
   }
-  const speaks = KINDS.find(
+  const speaks = kinds.find(
     (other) => other.kind === sub.kind && other.group === sub.group && other.version === sub.version,
   )!;
-  return objectOperations(info, publishedName(speaks.definition), kind, sub.verbs, suffix);
+  return objectOperations(info, schemaNameOf(speaks), kind, sub.verbs, suffix);
 }
 
 /** Every path of the API that serves a kind, sorted. */
-export function allPaths(): Path[] {
+export function allPaths(kinds: readonly KindInfo[]): Path[] {
   const paths: Path[] = [];
-  for (const info of KINDS) {
+  for (const info of kinds) {
     if (info.role === 'subresource') continue;
     const groupVersionPath = `${info.group === '' ? 'api' : 'apis'}/${groupVersionOf(info)}`;
     const add = (path: string, parameters: Parameter[], operations: Operation[]): void => {
@@ -262,9 +260,9 @@ export function allPaths(): Path[] {
     const one = `${scope}/${info.plural}/{name}`;
     const inOne = [NAME, ...inScope];
     const onObject = info.verbs.filter((verb) => verb !== 'create');
-    add(one, inOne, objectOperations(info, publishedName(info.definition), gvkOf(info), onObject, ''));
+    add(one, inOne, objectOperations(info, schemaNameOf(info), gvkOf(info), onObject, ''));
     for (const name of info.subresources) {
-      add(`${one}/${name}`, inOne, subresourceOperations(info, subresourceOf(info, name)!));
+      add(`${one}/${name}`, inOne, subresourceOperations(kinds, info, subresourceOf(info, name)!));
     }
   }
   return paths.sort((a, b) => (a.path < b.path ? -1 : 1));

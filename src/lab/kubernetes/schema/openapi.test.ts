@@ -14,7 +14,8 @@ const core = documents.get('api/v1');
 function references(value: unknown, found = new Set<string>()): Set<string> {
   if (typeof value !== 'object' || value === null) return found;
   for (const [key, item] of Object.entries(value)) {
-    if (key === '$ref') found.add(item as string);
+    // The schema of schemas has a property of that name.
+    if (key === '$ref' && typeof item === 'string') found.add(item);
     else references(item, found);
   }
   return found;

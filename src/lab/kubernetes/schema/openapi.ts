@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { KINDS } from '../../../kube/kinds.ts';
+import { groupVersionOf, KINDS, type KindInfo } from '../../../kube/kinds.ts';
 import { RELEASE } from '../release.ts';
-import { reachableFrom, referenceTo, type Schema, schemas } from './openapi-model.ts';
+import { reachableFrom, referenceTo, type Schema, schemas, schemasOfCustom } from './openapi-model.ts';
 import { allPaths, type Operation, type Parameter, type Path } from './openapi-paths.ts';
 import { encodeOpenApiV2 } from './openapi-protobuf.ts';
 
@@ -88,20 +88,20 @@ function pathItem(
 }
 
 /** The OpenAPI 2 document of the whole API, served at `/openapi/v2`. */
-export function openApiV2Json(): object {
+export function openApiV2Json(kinds: readonly KindInfo[] = KINDS): object {
   return {
     swagger: '2.0',
     info: INFO,
     paths: Object.fromEntries(
-      allPaths().map((path) => [path.path, pathItem(path, operationV2, parametersV2)]),
+      allPaths(kinds).map((path) => [path.path, pathItem(path, operationV2, parametersV2)]),
     ),
-    definitions: schemas(2),
+    definitions: { ...schemas(2), ...schemasOfCustom(2, kinds) },
   };
 }
 
 /** The same document in gnostic's protobuf encoding, which kubectl asks for. */
-export function openApiV2Protobuf(): Uint8Array {
-  return encodeOpenApiV2(openApiV2Json());
+export function openApiV2Protobuf(kinds: readonly KindInfo[] = KINDS): Uint8Array {
+  return encodeOpenApiV2(openApiV2Json(kinds));
 }
 
 /** Definitions that the operations of a group and version name, with all they need. */
@@ -113,14 +113,16 @@ function definitionsOf(groupVersionPath: string): string[] {
     roots.add(info.definition);
     if (info.role === 'stored') roots.add(`${info.definition}List`);
   }
+  // Every object has metadata, and every list, those of custom kinds too.
+  roots.add('meta.v1.ObjectMeta').add('meta.v1.ListMeta');
   // Subresources may speak kinds of other groups.
   for (const { definition } of KINDS.filter(({ role }) => role === 'subresource')) roots.add(definition);
   return reachableFrom(roots);
 }
 
-const groupVersionPaths = (): string[] => [
+const groupVersionPaths = (kinds: readonly KindInfo[]): string[] => [
   ...new Set(
-    KINDS.map(({ group, version }) => (group === '' ? `api/${version}` : `apis/${group}/${version}`)),
+    kinds.map(({ group, version }) => (group === '' ? `api/${version}` : `apis/${group}/${version}`)),
   ),
 ];
 
@@ -128,34 +130,34 @@ const groupVersionPaths = (): string[] => [
  * The OpenAPI 3 document of one group and version (`api/v1`, `apis/apps/v1`), served at `/openapi/v3/<path>`; undefined when
  * nothing is served there.
  */
-export function openApiV3(groupVersionPath: string): object | undefined {
-  if (!groupVersionPaths().includes(groupVersionPath)) return undefined;
-  const paths = allPaths().filter((path) => path.groupVersionPath === groupVersionPath);
+export function openApiV3(groupVersionPath: string, kinds: readonly KindInfo[] = KINDS): object | undefined {
+  if (!groupVersionPaths(kinds).includes(groupVersionPath)) return undefined;
+  const paths = allPaths(kinds).filter((path) => path.groupVersionPath === groupVersionPath);
+  const own = kinds.filter((info) => info.custom && `apis/${groupVersionOf(info)}` === groupVersionPath);
   return {
     openapi: '3.0.0',
     info: INFO,
     paths: Object.fromEntries(paths.map((path) => [path.path, pathItem(path, operationV3, parametersV3)])),
-    components: { schemas: schemas(3, definitionsOf(groupVersionPath)) },
+    components: {
+      schemas: { ...schemas(3, definitionsOf(groupVersionPath)), ...schemasOfCustom(3, own) },
+    },
   };
 }
-
-let index: { paths: Record<string, { serverRelativeURL: string }> } | undefined;
 
 /**
  * The index of OpenAPI 3 documents, served at `/openapi/v3`. The hash in each URL changes with the document, so that clients
  * may keep what they have read.
  */
-export function openApiV3Index(): object {
-  index ??= {
+export function openApiV3Index(kinds: readonly KindInfo[] = KINDS): object {
+  return {
     paths: Object.fromEntries(
-      groupVersionPaths().map((path) => {
+      groupVersionPaths(kinds).map((path) => {
         const hash = createHash('sha256')
-          .update(JSON.stringify(openApiV3(path)))
+          .update(JSON.stringify(openApiV3(path, kinds)))
           .digest('hex')
           .toUpperCase();
         return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }];
       }),
     ),
   };
-  return index;
 }

@@ -43,7 +43,8 @@ function enveloped(apiVersion: string, kind: string, raw: Message, extra: Messag
 }
 
 test('every field of the schema has a number of its own', () => {
-  for (const definition of definitionNames()) {
+  // CustomResourceDefinitions are read as JSON and YAML only: their schemas are unions that have no fields in protobuf.
+  for (const definition of definitionNames().filter((name) => !name.startsWith('apiextensions.'))) {
     const names: string[] = [];
     const collect = (layout: ReturnType<typeof layoutOf>): void => {
       for (const member of layout.values()) {

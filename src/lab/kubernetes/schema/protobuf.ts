@@ -125,6 +125,7 @@ function scalarOf(field: WireField, scalar: Scalar): unknown {
       return textOf(partsOf(field.bytes).get(1)?.bytes ?? new Uint8Array());
     case 'intOrString':
       return intOrStringOf(field.bytes);
+    case 'any':
     case 'object': {
       const raw = textOf(partsOf(field.bytes).get(1)?.bytes ?? new Uint8Array());
       return raw === '' ? undefined : jsonOf(raw);
@@ -246,8 +247,9 @@ function definitionFor(apiVersion: string, kind: string): string | undefined {
   const slash = apiVersion.indexOf('/');
   const group = slash < 0 ? '' : apiVersion.slice(0, slash);
   const version = apiVersion.slice(slash + 1);
-  return KINDS.find((info) => info.kind === kind && info.group === group && info.version === version)
-    ?.definition;
+  const info = KINDS.find((item) => item.kind === kind && item.group === group && item.version === version);
+  // The schemas in a CustomResourceDefinition are unions that have no fields in protobuf: JSON and YAML are read.
+  return info?.definition.startsWith('apiextensions.') ? undefined : info?.definition;
 }
 
 /**

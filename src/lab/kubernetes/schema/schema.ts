@@ -1,6 +1,6 @@
 import generated from './schema.gen.json' with { type: 'json' };
 
-/** A JSON scalar as Kubernetes' types have them; `object` is any JSON object (RawExtension, FieldsV1). */
+/** A JSON scalar as Kubernetes' types have them; `object` is any JSON object (RawExtension, FieldsV1), `any` any JSON value. */
 export type Scalar =
   | 'string'
   | 'bool'
@@ -12,7 +12,8 @@ export type Scalar =
   | 'microTime'
   | 'quantity'
   | 'intOrString'
-  | 'object';
+  | 'object'
+  | 'any';
 
 export type FieldType =
   | { readonly form: 'scalar'; readonly scalar: Scalar }

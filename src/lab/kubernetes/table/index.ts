@@ -1,5 +1,7 @@
 import type { KindInfo } from '../../../kube/kinds.ts';
 import type { KubeObject } from '../../../kube/types.ts';
+import { isCustom } from '../custom/custom-kind.ts';
+import { customPrinter } from '../custom/printer.ts';
 import type { Printer, TableColumn } from './column.ts';
 import { CORE_PRINTERS } from './core.ts';
 import { nodePrinter } from './node.ts';
@@ -26,7 +28,14 @@ const plain: Printer = {
   row: (object) => [object.metadata?.name ?? '', object.metadata?.creationTimestamp ?? null],
 };
 
-const printerOf = (info: KindInfo): Printer => PRINTERS[info.kind] ?? plain;
+const customPrinters = new WeakMap<KindInfo, Printer>();
+
+function printerOf(info: KindInfo): Printer {
+  if (!isCustom(info)) return PRINTERS[info.kind] ?? plain;
+  const known = customPrinters.get(info) ?? customPrinter(info);
+  customPrinters.set(info, known);
+  return known;
+}
 
 /** Column definitions of a kind's Table; those of priority 1 are shown by `kubectl get -o wide` only. */
 export function tableColumns(info: KindInfo): TableColumn[] {

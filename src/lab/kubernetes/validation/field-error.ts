@@ -75,6 +75,15 @@ export function tooLong(field: string, limit: number): FieldError {
   return make('FieldValueTooLong', field, 'Too long', `may not be more than ${limit} bytes`);
 }
 
+export function tooMany(field: string, actual: number, limit: number): FieldError {
+  return make('FieldValueTooMany', field, `Too many: ${actual}`, `must have at most ${limit} items`);
+}
+
+/** A value of another type than it must be: printed like an invalid one, with a reason of its own. */
+export function typeInvalid(field: string, value: unknown, detail: string): FieldError {
+  return { ...invalid(field, value, detail), type: 'FieldValueTypeInvalid' };
+}
+
 /** The text of one error: `field: message`. */
 export function fieldErrorText(error: FieldError): string {
   return `${error.field}: ${error.message}`;

@@ -1,3 +1,3 @@
 export { type FieldError, invalidMessage } from './field-error.ts';
-export { prune, typeErrors, unknownFields } from './structure.ts';
+export { metadataTypeErrors, prune, pruneMetadata, typeErrors, unknownFields } from './structure.ts';
 export { validateCreate, validateUpdate } from './validate.ts';

@@ -76,6 +76,7 @@ const GO_SCALARS: Readonly<Record<Scalar, string>> = {
   quantity: 'string',
   intOrString: 'int32',
   object: 'map[string]interface {}',
+  any: 'interface {}',
 };
 
 /** The published names of string types, which Go prints instead of `string`. */
@@ -188,6 +189,8 @@ function checkScalar(value: unknown, scalar: Scalar, place: Place): string | und
       return typeof value === 'string' || typeof value === 'number'
         ? quantityError(String(value))
         : quantityError(JSON.stringify(value));
+    case 'any':
+      return undefined;
     case 'object':
       return isObject(value) ? undefined : wrong();
   }
@@ -244,4 +247,21 @@ export function typeErrors(info: KindInfo, object: unknown): string[] {
   const type: FieldType = { form: 'struct', definition: info.definition };
   checkType(object, type, { definition: info.definition, field: '', path: '' }, errors);
   return errors;
+}
+
+const METADATA: FieldType = { form: 'struct', definition: 'meta.v1.ObjectMeta' };
+
+/** {@link typeErrors} of the metadata of a custom resource. */
+export function metadataTypeErrors(metadata: unknown): string[] {
+  const errors: string[] = [];
+  checkType(metadata, METADATA, { definition: 'meta.v1.ObjectMeta', field: '', path: '' }, errors);
+  return errors;
+}
+
+/** Removes the unknown fields of the metadata of a custom resource, and returns their paths. Changes `metadata`. */
+export function pruneMetadata(metadata: unknown): string[] {
+  const unknown: string[] = [];
+  collectUnknown(metadata, METADATA, 'metadata', unknown);
+  pruned(metadata, METADATA);
+  return unknown;
 }

@@ -18,6 +18,18 @@ const SUBDOMAIN =
 /** A good object of every stored kind. */
 const GOOD: Record<string, Plain> = {
   'v1 ConfigMap': { data: { a: '1' } },
+  'apiextensions.k8s.io/v1 CustomResourceDefinition': {
+    metadata: { name: 'widgets.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'widgets', kind: 'Widget' },
+      versions: [
+        { name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } },
+      ],
+    },
+    status: { storedVersions: ['v1'] },
+  },
   'v1 Endpoints': { subsets: [{ addresses: [{ ip: '10.0.0.1' }], ports: [{ port: 80 }] }] },
   'v1 Event': { involvedObject: { kind: 'Pod', name: 'a', namespace: 'default' } },
   'v1 Namespace': {},
@@ -101,6 +113,17 @@ const volume = (change: Plain): Plain => ({ spec: { volumes: [{ name: 'v', ...ch
 const podSpec = (change: Plain): Plain => ({ spec: change });
 
 const CASES: Record<string, [string, Plain, string[]][]> = {
+  definitions: [
+    [
+      'apiextensions.k8s.io/v1 CustomResourceDefinition',
+      { spec: { group: 'nodot', scope: 'x' } },
+      [
+        'metadata.name: Invalid value: "widgets.example.com": must be spec.names.plural+"."+spec.group',
+        'spec.group: Invalid value: "nodot": should be a domain with at least one dot',
+        'spec.scope: Unsupported value: "x": supported values: "Cluster", "Namespaced"',
+      ],
+    ],
+  ],
   metadata: [
     [
       'v1 Pod',

@@ -1,5 +1,8 @@
 import type { KindInfo } from '../../../kube/kinds.ts';
 import type { KubeObject } from '../../../kube/types.ts';
+import { isCustom } from '../custom/custom-kind.ts';
+import { definitionUpdateErrors, validateDefinition } from '../custom/validate-definition.ts';
+import { customErrors } from '../custom/validate-resource.ts';
 import {
   endpointSliceUpdateErrors,
   immutableDataErrors,
@@ -47,6 +50,7 @@ export const RULES: Readonly<Record<string, Rules>> = {
     change: roleBindingUpdateErrors,
   },
   ConfigMap: { object: validateConfigMap, change: immutableDataErrors },
+  CustomResourceDefinition: { object: validateDefinition, change: definitionUpdateErrors },
   DaemonSet: { object: validateDaemonSet, changeLast: selectorUpdateErrors },
   Deployment: { object: validateDeployment, changeLast: selectorUpdateErrors },
   EndpointSlice: { object: validateEndpointSlice, change: endpointSliceUpdateErrors },
@@ -73,8 +77,9 @@ export const RULES: Readonly<Record<string, Rules>> = {
  * right (`typeErrors`), and the name to be set (after generateName).
  */
 export function validateCreate(info: KindInfo, object: KubeObject): FieldError[] {
-  const rules = RULES[info.kind];
-  return [...validateMetadata(info, object.metadata), ...(rules?.object ?? none)(object as never, info)];
+  const errors = validateMetadata(info, object.metadata);
+  if (isCustom(info)) return [...errors, ...customErrors(info, object)];
+  return [...errors, ...(RULES[info.kind]?.object ?? none)(object as never, info)];
 }
 
 /**
@@ -93,6 +98,7 @@ export function validateUpdate(
     ...validateMetadataUpdate(object.metadata ?? {}, old.metadata ?? {}),
     ...validateMetadata(info, object.metadata),
   ];
+  if (isCustom(info)) return [...errors, ...customErrors(info, object, old)];
   if (subresource === 'status') return errors;
   if (subresource !== 'binding') errors.push(...(rules?.change ?? none)(object as never, old as never));
   errors.push(...(rules?.object ?? none)(object as never, info));
