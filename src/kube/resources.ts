@@ -2,6 +2,7 @@ import type {
   ClusterRole,
   ClusterRoleBinding,
   ConfigMap,
+  CustomResourceDefinition,
   DaemonSet,
   Deployment,
   EndpointSlice,
@@ -78,6 +79,14 @@ export const clusterRoleBindings = define<ClusterRoleBinding>(
   'v1',
   'clusterrolebindings',
   'ClusterRoleBinding',
+  false,
+);
+
+export const customResourceDefinitions = define<CustomResourceDefinition>(
+  'apiextensions.k8s.io',
+  'v1',
+  'customresourcedefinitions',
+  'CustomResourceDefinition',
   false,
 );
 

@@ -2,6 +2,7 @@
  * Kubernetes API types as they are on the wire (times and quantities are strings), from the generated
  * `kubernetes-types` package. Only types: nothing of it is in the program.
  */
+export type { CustomResourceDefinition } from 'kubernetes-types/apiextensions/v1';
 export type * from 'kubernetes-types/apps/v1';
 export type { Lease } from 'kubernetes-types/coordination/v1';
 export type {

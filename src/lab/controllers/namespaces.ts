@@ -3,6 +3,7 @@ import { events, namespaces, type Resource } from '../../kube/resources.ts';
 import { timestamp } from '../../kube/time.ts';
 import type { KubeObject, Namespace } from '../../kube/types.ts';
 import { type Controller, type ControllerContext, ControllerQueue } from './context.ts';
+import { customResources } from './custom-resources.ts';
 import { SERVED } from './served.ts';
 
 const FINALIZER = 'kubernetes';
@@ -41,7 +42,8 @@ export function namespaceController(context: ControllerContext): Controller {
     if (namespace === undefined || !isEnding(namespace)) return;
     if (!namespace.spec?.finalizers?.includes(FINALIZER)) return;
     const left: { resource: Resource<KubeObject>; objects: KubeObject[] }[] = [];
-    for (const resource of contents) {
+    const custom = (await customResources(client)).filter((resource) => resource.namespaced);
+    for (const resource of [...contents, ...custom]) {
       const { items } = await client.list(resource, { namespace: name });
       for (const object of items)
         if (object.metadata?.deletionTimestamp === undefined) await remove(resource, object);
