@@ -1,6 +1,7 @@
 import { type KindInfo, ownKind } from '../../kube/kinds.ts';
 import { timestamp } from '../../kube/time.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
+import { ruleErrors } from '../kubernetes/custom/check-rules.ts';
 import { applyDefaults } from '../kubernetes/defaults/index.ts';
 import { validateCreate, validateUpdate } from '../kubernetes/validation/index.ts';
 import { type ContinueToken, decodeContinue, encodeContinue } from './continue-token.ts';
@@ -170,6 +171,7 @@ export class ResourceStore {
       applyDefaults(info, object);
       prepareCreate(info, object);
       const errors = validateCreate(info, object);
+      errors.push(...(await ruleErrors(info, object, undefined, errors)));
       if (errors.length > 0) throw invalid(info, metadata.name ?? '', errors);
       const key = keyOf(info, namespace, metadata.name!);
       if (options.dryRun) {
@@ -225,6 +227,7 @@ export class ResourceStore {
         if (subresource === '') await this.#admission.update(info, object, old);
         // A binding sets the one field that an update may not, and nothing else.
         const errors = subresource === 'binding' ? [] : validateUpdate(info, object, old);
+        errors.push(...(await ruleErrors(info, object, old, errors)));
         if (errors.length > 0) throw invalid(info, name, errors);
         const value = encodeStored(info, object);
         const removes = isReadyToGo(info, object);

@@ -1,6 +1,7 @@
 import { jsonEqual } from '../../../kube/patch/json.ts';
 import type { Json } from '../../../util/json.ts';
 import { type FieldError, fieldErrorText, forbidden, invalid, required } from '../validation/field-error.ts';
+import { goPattern } from './go-pattern.ts';
 import { type JsonSchema, keepsUnknown } from './json-schema.ts';
 
 type Level = 'root' | 'item' | 'field';
@@ -121,19 +122,10 @@ function combinations(
   }
   for (const [at, item] of oneOf.entries()) errors.push(...nested(item, `${path}.oneOf[${at}]`));
   if (not !== undefined) errors.push(...nested(not, `${path}.not`));
-  if (pattern !== undefined && !isPattern(pattern)) {
+  if (pattern !== undefined && goPattern(pattern) === undefined) {
     errors.push(invalid(`${path}.pattern`, pattern, "must be a valid regular expression, but isn't"));
   }
   return errors;
-}
-
-function isPattern(text: string): boolean {
-  try {
-    new RegExp(text, 'u');
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Fields that only the outer schema may have, with what they must be within. */

@@ -10,6 +10,7 @@ import {
   typeInvalid,
 } from '../validation/field-error.ts';
 import { isOfFormat } from './formats.ts';
+import { goPattern } from './go-pattern.ts';
 import { elementSchema, type JsonSchema } from './json-schema.ts';
 
 /**
@@ -116,7 +117,7 @@ function stringErrors(schema: JsonSchema, value: string, path: string): FieldErr
   if (minLength !== undefined && length < minLength) {
     return [invalid(path, value, `${inBody(path)} should be at least ${minLength} chars long`)];
   }
-  if (pattern !== undefined && !new RegExp(pattern, 'u').test(value)) {
+  if (pattern !== undefined && goPattern(pattern)?.test(value) === false) {
     return [invalid(path, value, `${inBody(path)} should match '${pattern}'`)];
   }
   return [];
