@@ -40,6 +40,38 @@ data:
   key: ${value}
 `;
 
+const DEFINITION = (plural: string, kind: string) => `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ${plural}.stable.example.com}
+spec:
+  group: stable.example.com
+  scope: Namespaced
+  names: {plural: ${plural}, kind: ${kind}}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
+    additionalPrinterColumns: [{name: Wanted, type: integer, jsonPath: .spec.replicas}]
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            x-kubernetes-validations: [{rule: "self.replicas <= 9", message: too many}]
+            properties:
+              replicas: {type: integer, description: how many there are to be}
+              image: {type: string, default: busybox}
+          status: {type: object, properties: {replicas: {type: integer}}}
+`;
+
+const CUSTOM = (kind: string, name: string, replicas: number) => `apiVersion: stable.example.com/v1
+kind: ${kind}
+metadata: {name: ${name}}
+spec: {replicas: ${replicas}}
+`;
+
 const ROUND = '-o jsonpath={.spec.template.spec.containers[0].env[0].value}';
 
 /** The versions and their tests run at the same time: each works on objects of its own, and the API has to bear it. */
@@ -106,6 +138,60 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
         new RegExp(`^endpointslice.discovery.k8s.io/${name}-[a-z0-9]+\n$`),
       );
       await kubectl.must(`delete deployment,service ${name} --timeout=60s`);
+    });
+
+    test.concurrent('apply server-side: conflict, force, diff, and over from client-side', async () => {
+      const name = `applied-${tag}`;
+      await kubectl.must('apply -f -', CONFIG_MAP(name, 'one'));
+      expect(await kubectl.must('apply --server-side -f -', CONFIG_MAP(name, 'two'))).toContain(
+        'serverside-applied',
+      );
+      await kubectl.must([
+        'patch',
+        'configmap',
+        name,
+        '--field-manager=editor',
+        '--patch',
+        '{"data":{"key":"three"}}',
+      ]);
+      const refused = await kubectl.run('apply --server-side -f -', { stdin: CONFIG_MAP(name, 'two') });
+      expect(refused.stderr).toContain(
+        'Apply failed with 1 conflict: conflict with "editor" using v1: .data.key',
+      );
+      const forced = 'apply --server-side --force-conflicts -f -';
+      expect(await kubectl.must(forced, CONFIG_MAP(name, 'two'))).toContain('serverside-applied');
+      const shown = JSON.parse(await kubectl.must(`get configmap ${name} -o json --show-managed-fields`));
+      const managers = shown.metadata.managedFields.map(
+        ({ manager, operation }: Record<string, string>) => `${manager} ${operation}`,
+      );
+      // The second is kubectl's own: it keeps the annotation for who goes back to client-side apply.
+      expect(managers.sort()).toEqual(['kubectl Apply', 'kubectl-last-applied Apply']);
+      const same = await kubectl.run('diff --server-side -f -', { stdin: CONFIG_MAP(name, 'two') });
+      expect([same.code, same.stdout]).toEqual([0, '']);
+      const other = await kubectl.run('diff --server-side -f -', { stdin: CONFIG_MAP(name, 'four') });
+      expect([other.code, other.stdout]).toEqual([1, expect.stringContaining('+  key: four')]);
+      await kubectl.must(`delete configmap ${name}`);
+    });
+
+    test.concurrent('a kind of one’s own: define, wait, explain, apply, get, scale, delete', async () => {
+      const plural = `gears${tag}`;
+      const kind = `Gear${tag}`;
+      await kubectl.must('apply -f -', DEFINITION(plural, kind));
+      await kubectl.must(`wait --for=condition=established crd/${plural}.stable.example.com --timeout=30s`);
+      expect(await kubectl.must(`explain ${plural}.spec.replicas`)).toContain('how many there are to be');
+      expect(await kubectl.must('apply --server-side -f -', CUSTOM(kind, 'one', 2))).toContain(
+        'serverside-applied',
+      );
+      expect(await kubectl.must(`get ${plural}`)).toMatch(/^NAME +WANTED\none +2\n$/);
+      const wrong = await kubectl.run('apply -f -', { stdin: CUSTOM(kind, 'two', 10) });
+      expect(wrong.stderr).toContain('spec: Invalid value: too many');
+      await kubectl.must(`scale ${plural}/one --replicas=3`);
+      expect(await kubectl.must(`get ${plural} one -o jsonpath={.spec}`)).toBe(
+        '{"image":"busybox","replicas":3}',
+      );
+      await kubectl.must(`delete crd ${plural}.stable.example.com --timeout=30s`);
+      const gone = await kubectl.run(`get ${plural}`);
+      expect(gone.stderr).toMatch(/could not find the requested resource|doesn't have a resource type/);
     });
 
     test.concurrent('get in every form: wide, yaml, json, name, custom-columns, -A, -l, --field-selector, -w', async () => {
@@ -289,7 +375,7 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
       await kubectl.must(`delete namespace ${name} --timeout=60s`);
     });
 
-    test.concurrent('diff, dry runs, and server-side apply', async () => {
+    test.concurrent('diff and dry runs', async () => {
       const name = `diff-${tag}`;
       const dry = await kubectl.must('create --dry-run=server -o name -f -', CONFIG_MAP(name, 'one'));
       expect(dry).toBe(`configmap/${name}\n`);
@@ -305,8 +391,6 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
       expect(other.stdout).toMatch(/^- {2}key: one\n\+ {2}key: two$/m);
       await kubectl.must(`delete configmap ${name} --dry-run=server`);
       expect(await kubectl.must(`get configmap ${name} -o jsonpath={.data.key}`)).toBe('one');
-      const serverSide = await kubectl.run('apply --server-side -f -', { stdin: CONFIG_MAP(name, 'three') });
-      expect(serverSide).toMatchObject({ code: 0, stdout: `configmap/${name} serverside-applied\n` });
       const replaced = await kubectl.must('replace -f -', CONFIG_MAP(name, 'four'));
       expect(replaced).toBe(`configmap/${name} replaced\n`);
       const twice = await kubectl.run('create -f -', { stdin: CONFIG_MAP(name, 'five') });
