@@ -16,6 +16,13 @@ const TYPES = ['application/json-patch+json', 'application/merge-patch+json', ST
 /** Reads the patch in a body. Throws 415 for a type that is not served, BadRequest for a body that is not JSON. */
 export async function parsePatch(kind: KindInfo, contentType: string, body: Buffer): Promise<Patch> {
   const types = kind.custom ? TYPES.filter((type) => type !== STRATEGIC) : TYPES;
+  if (kind.custom && contentType === STRATEGIC) {
+    throw new StatusError(
+      415,
+      'UnsupportedMediaType',
+      `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
+    );
+  }
   if (!types.includes(contentType)) {
     throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
   }

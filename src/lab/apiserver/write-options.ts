@@ -11,6 +11,8 @@ import { isTrue } from './request-info.ts';
 
 /** Bytes that the name of a field manager may have. */
 const MANAGER_LIMIT = 128;
+/** What nearly every name is made of. */
+const PLAIN = /^[ -~]*$/;
 const UNPRINTABLE = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u;
 
 /** Who writes: `fieldManager`, or the program that the client calls itself. Throws Invalid for a name that cannot be one. */
@@ -42,6 +44,7 @@ function refuse(kind: OptionsKind, errors: FieldError[]): void {
 function managerErrors(manager: string): FieldError[] {
   const errors: FieldError[] = [];
   if (Buffer.byteLength(manager) > MANAGER_LIMIT) errors.push(tooLong('fieldManager', MANAGER_LIMIT));
+  if (PLAIN.test(manager)) return errors;
   let position = 0;
   for (const letter of manager) {
     if (UNPRINTABLE.test(letter)) {
@@ -57,8 +60,10 @@ function managerErrors(manager: string): FieldError[] {
 
 /** The part of a user agent before the version, as far as it can be the name of a manager. */
 function programOf(userAgent: string): string {
+  const name = userAgent.split('/')[0] ?? '';
+  if (name.length <= MANAGER_LIMIT && PLAIN.test(name)) return name;
   let program = '';
-  for (const letter of userAgent.split('/')[0] ?? '') {
+  for (const letter of name) {
     if (UNPRINTABLE.test(letter)) continue;
     if (Buffer.byteLength(program + letter) > MANAGER_LIMIT) break;
     program += letter;
