@@ -40,6 +40,25 @@ export type SpecVersion = 2 | 3;
 /** An object whose keys are fields; nothing else is known of it. */
 const FIELDS = `${META}.FieldsV1`;
 
+const EXTENSIONS = 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1';
+/** Fields of any form that have a type with a name. */
+const NAMED_ANY: Readonly<Record<string, string>> = {
+  'CustomResourceSubresources.status': 'CustomResourceSubresourceStatus',
+  'JSONSchemaProps.additionalItems': 'JSONSchemaPropsOrBool',
+  'JSONSchemaProps.additionalProperties': 'JSONSchemaPropsOrBool',
+  'JSONSchemaProps.default': 'JSON',
+  'JSONSchemaProps.dependencies': 'JSONSchemaPropsOrStringArray',
+  'JSONSchemaProps.enum': 'JSON',
+  'JSONSchemaProps.example': 'JSON',
+  'JSONSchemaProps.items': 'JSONSchemaPropsOrArray',
+};
+
+/** The type of a field of any form; undefined where it has no name. */
+function namedAny(definition: string, field: string): string | undefined {
+  const name = NAMED_ANY[`${definition.replace('apiextensions.v1.', '')}.${field}`];
+  return name === undefined ? undefined : `${EXTENSIONS}.${name}`;
+}
+
 /** The published name of the objects of a kind. */
 export function schemaNameOf(info: KindInfo): string {
   return isCustom(info) ? customName(info) : publishedName(info.definition);
@@ -52,6 +71,12 @@ function namedScalarSchemas(spec: SpecVersion): Record<string, Schema> {
       // v3 can say that a bare number is taken, too.
       ...(spec === 2 ? { type: 'string' } : { oneOf: [{ type: 'string' }, { type: 'number' }] }),
     },
+    ...Object.fromEntries(
+      [...new Set(Object.values(NAMED_ANY))].map((name) => [
+        `${EXTENSIONS}.${name}`,
+        { description: 'A part of a schema, in one of several forms.' },
+      ]),
+    ),
     [FIELDS]: { description: 'A set of fields, as managed fields name them.', type: 'object' },
     [NAMED_SCALARS.time!]: {
       description: 'A point in time, to the second, as RFC 3339 writes it.',
@@ -86,16 +111,17 @@ export function referenceTo(name: string, spec: SpecVersion): Schema {
   return { $ref: spec === 2 ? `#/definitions/${name}` : `#/components/schemas/${name}` };
 }
 
-function typeSchema(type: FieldType, spec: SpecVersion): Schema {
+/** `any`: the published name of a value of any form. */
+function typeSchema(type: FieldType, spec: SpecVersion, any?: string): Schema {
   switch (type.form) {
     case 'list':
-      return { type: 'array', items: typeSchema(type.of, spec) };
+      return { type: 'array', items: typeSchema(type.of, spec, any) };
     case 'map':
-      return { type: 'object', additionalProperties: typeSchema(type.of, spec) };
+      return { type: 'object', additionalProperties: typeSchema(type.of, spec, any) };
     case 'struct':
       return referenceTo(publishedName(type.definition), spec);
     case 'scalar': {
-      const name = NAMED_SCALARS[type.scalar];
+      const name = type.scalar === 'any' ? any : NAMED_SCALARS[type.scalar];
       return name === undefined ? { ...INLINE_SCALARS[type.scalar]! } : referenceTo(name, spec);
     }
   }
@@ -148,7 +174,9 @@ function definitionSchema(definition: string, docs: Docs, spec: SpecVersion): Sc
     if (isRequired) required.push(field);
     const description = fieldDocs[field];
     const isFieldSet = `${definition}.${field}` === 'meta.v1.ManagedFieldsEntry.fieldsV1';
-    const schema = isFieldSet ? referenceTo(FIELDS, spec) : typeSchema(type, spec);
+    const schema = isFieldSet
+      ? referenceTo(FIELDS, spec)
+      : typeSchema(type, spec, namedAny(definition, field));
     const extensions = extensionsOf(definition, field, type);
     // Beside a $ref nothing counts in OpenAPI 3, so a described reference is wrapped. OpenAPI 2 readers expect it bare.
     const wrapped = spec === 3 && schema.$ref !== undefined && description !== undefined;
