@@ -17,8 +17,11 @@ export const pluginMissing = defineFailure<Data>({
   title: 'a plugin of the chain is not installed on the node',
   explanation:
     'The chain names a plugin that is not in any of the directories that the runtime searches. Every new pod stays in ContainerCreating with ' +
-    '`failed to find plugin`; running pods are not affected.',
-  remedy: 'Install the plugin. The runtime retries by itself.',
+    '`failed to find plugin`, and a pod that is deleted stays Terminating with `FailedKillPod`, because DEL needs the plugin, too. What ' +
+    'runs continues to run, and keeps its hostPorts.',
+  remedy:
+    'Install the plugin. The kubelet retries creation and deletion by itself; do not force the deletion of pods, which leaves their addresses, ' +
+    'links and rules on the node.',
   restart: 'no',
   sources: [
     'flannel-io/flannel#1730',
@@ -63,13 +66,17 @@ export const pluginMissing = defineFailure<Data>({
 
   page: {
     see:
-      'Pods stay in ContainerCreating forever; the event says `failed to find plugin "portmap" in path [/opt/cni/bin]`. Running ' +
-      'pods are not affected, but cannot be deleted cleanly, because DEL needs the plugin, too.',
+      'Pods stay in ContainerCreating forever; the event says `failed to find plugin "portmap" in path [/opt/cni/bin]`. Pods that are ' +
+      'deleted stay Terminating, with the event `FailedKillPod` and the same words. Running pods are not affected.',
     why:
       'The CNI package (`kubernetes-cni`, `containernetworking-plugins`) was never installed, an image lacks it, or a mount hides ' +
       'the directory. Some distributions install plugins in `/usr/lib/cni`. This is the second worker of the how-to.',
     check: {
-      run: ['ls /opt/cni/bin', 'kubectl get events -A --field-selector reason=FailedCreatePodSandBox'],
+      run: [
+        'ls /opt/cni/bin',
+        'kubectl get events -A --field-selector reason=FailedCreatePodSandBox',
+        'kubectl get events -A --field-selector reason=FailedKillPod',
+      ],
       look: 'A plugin that the first file of `/etc/cni/net.d` names is not in the directory.',
     },
     fix: 'Install the package or copy the plugin there, with mode 0755. The kubelet retries by itself, within a minute or two.',
