@@ -4,7 +4,7 @@ import { type Clock, realClock } from '../../sys/clock.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
 import type { Subnet } from '../../util/cidr.ts';
 import { type ApiObject, keyOf, prefixOf, targetOf } from './objects.ts';
-import { admitPod, refuseMirrorReferences } from './pod-admission.ts';
+import { admitPod, refuseMirrorReferences, tolerateNodeLoss } from './pod-admission.ts';
 import type { Admission, WriteCheck } from './resource-store.ts';
 import { allocate, takenBy } from './service-addresses.ts';
 import { forbidden, notFound } from './status-error.ts';
@@ -51,6 +51,10 @@ export class ClusterAdmission implements Admission {
     await check?.(object);
     if (ownKind(info) === 'Pod') refuseMirrorReferences(object);
     if (ownKind(info) === 'Service') await this.#allocate(object, undefined);
+  }
+
+  beforeUpdate(info: KindInfo, object: ApiObject): void {
+    if (info.kind === 'Pod' && object.spec !== undefined) tolerateNodeLoss(object.spec);
   }
 
   async update(info: KindInfo, object: ApiObject, old: ApiObject): Promise<void> {

@@ -85,7 +85,8 @@ interface Toleration {
   tolerationSeconds?: number;
 }
 
-function tolerateNodeLoss(spec: ApiObject['spec']): void {
+/** Kubernetes' DefaultTolerationSeconds, of new and of changed pods. Changes `spec`. */
+export function tolerateNodeLoss(spec: ApiObject['spec']): void {
   const tolerations: Toleration[] = spec.tolerations ?? [];
   for (const key of ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']) {
     const tolerated = tolerations.some(

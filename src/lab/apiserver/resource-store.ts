@@ -38,6 +38,8 @@ export interface Admission {
    * the check of who creates it, and has its place among the others.
    */
   create(info: KindInfo, object: ApiObject, check?: WriteCheck): Promise<void>;
+  /** Before what may change is looked at: adds to a changed object what a new one gets. */
+  beforeUpdate(info: KindInfo, object: ApiObject): void;
   update(info: KindInfo, object: ApiObject, old: ApiObject): Promise<void>;
   delete(info: KindInfo, object: ApiObject): Promise<void>;
   /** Wraps the writing of a kind whose admission hands something out, so that two writers do not get the same. */
@@ -222,6 +224,7 @@ export class ResourceStore {
         trackFields(info, old, object, options.writer, this.#clock.now());
       }
       const result = await this.#admission.exclusively(info, async () => {
+        if (subresource === '') this.#admission.beforeUpdate(info, object);
         prepareUpdate(info, object, old, subresource);
         applyDefaults(info, object);
         if (subresource === '') await this.#admission.update(info, object, old);

@@ -800,6 +800,16 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
       expect(deleted.metadata.generation).toBe(3);
     });
 
+    test('tolerations that every pod has come back when an update leaves them out', async () => {
+      const { core } = await space();
+      const created = await api.must('POST', `${core}/pods`, pod('p'));
+      const own = { key: 'k', operator: 'Exists', effect: 'NoExecute' };
+      const changed = { ...created, spec: { ...created.spec, tolerations: [own] } };
+      const after = await api.must('PUT', `${core}/pods/p`, changed);
+      expect(after.spec.tolerations).toEqual([own, ...created.spec.tolerations]);
+      expect(after.metadata.generation).toBe(2);
+    });
+
     test('a writer of a pod’s status that knows no observedGeneration leaves it as it was', async () => {
       const { core } = await space();
       await api.must('POST', `${core}/pods`, pod('p'));
