@@ -12,7 +12,7 @@ const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const SUITE = 'registry.k8s.io/e2e-test-images';
 const BUSYBOX = '/bin/busybox';
 /** Another number for every change of what an image has and where. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /**
  * The images that the specs of the suite name and the lab can run, in one archive for `hostport load image-archive`. agnhost is the
@@ -42,10 +42,11 @@ export function e2eImages(agnhost: Part, tools: Part): Part {
           names.push(name);
         };
         const plain = await busyboxTree(exec);
-        await image(`${SUITE}/agnhost:2.63.0`, agnhostTrees(join(tools.directory, 'root'), agnhost), {
-          Entrypoint: ['/agnhost'],
-          Cmd: ['pause'],
-        });
+        const agnhostLayers = agnhostTrees(join(tools.directory, 'root'), agnhost);
+        // Some specs name an older one.
+        for (const tag of ['2.63.0', '2.55']) {
+          await image(`${SUITE}/agnhost:${tag}`, agnhostLayers, { Entrypoint: ['/agnhost'], Cmd: ['pause'] });
+        }
         const forever = 'trap "exit 0" TERM INT; while :; do sleep 2147483 & wait $!; done';
         await image('registry.k8s.io/pause:3.10.2', [plain], { Entrypoint: [BUSYBOX, 'sh', '-c', forever] });
         await image(`${SUITE}/busybox:1.37.0-1`, [plain], { Cmd: ['sh'] });
