@@ -8,11 +8,13 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ciliumParts } from '../scripts/real/cilium.ts';
+import { ciliumImages } from '../scripts/real/cilium-images.ts';
 import { ensureGo, goWanted } from '../scripts/real/go.ts';
 import { readGoModule } from '../scripts/real/go-module.ts';
 import { type GoProgram, goProgram } from '../scripts/real/go-program.ts';
@@ -20,6 +22,7 @@ import { buildPart, builtPart, type Part } from '../scripts/real/part.ts';
 import { realPart, realParts } from '../scripts/real/parts.ts';
 import type { Progress } from '../src/lab/cluster/progress.ts';
 import { PROGRAMS } from '../src/lab/engine/kubernetes/release.ts';
+import { describeArchive } from '../src/lab/images/archive.ts';
 import { type Exec, ExecError } from '../src/sys/exec.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'hostport-real-'));
@@ -248,4 +251,47 @@ test("Cilium's sources and chart are copied out of Go's cache, whose copy nobody
     );
     expect(statSync(join(part.directory, 'sources/bpf/lib')).mode & 0o777).toBe(0o755);
   }
+});
+
+test("Cilium's images are those that its chart names, with one root for what Debian has in two places", async () => {
+  const cache = join(root, 'images');
+  const cilium = await ciliumParts(MODULES, cache);
+  const directory = join(cache, 'tools');
+  const tools: Part = { ...cilium[0]!, name: 'cilium-tools', directory, digest: 'tools', files: ['root'] };
+  const put = (path: string, content: string) => {
+    mkdirSync(join(path, '..'), { recursive: true });
+    writeFileSync(path, content, { mode: 0o755 });
+  };
+  for (const path of [
+    'bin/bash',
+    'usr/bin/env',
+    'usr/sbin/xtables-nft-multi',
+    'usr/share/doc/bash/README',
+    'sbin/ip',
+  ]) {
+    put(join(directory, 'root', path), path);
+  }
+  symlinkSync('../sbin/ip', join(directory, 'root/usr/bin/ip'));
+  for (const { name, directory: at } of cilium) put(join(at, name), name);
+  const sources = join(cilium[0]!.directory, 'sources');
+  for (const path of [
+    'images/cilium/init-container.sh',
+    'cilium-cni/install-plugin.sh',
+    'cilium-cni/cni-uninstall.sh',
+    'bpf/bpf_lxc.c',
+  ]) {
+    put(join(sources, path), path);
+  }
+  const part = ciliumImages([...cilium, tools]);
+  const progress = { step: <T>(_: string, work: () => Promise<T>) => work(), note: () => {} };
+  const signal = new AbortController().signal;
+  const exec: Exec = { run: () => Promise.reject(new Error('nothing is run')) };
+  await buildPart(part, { exec, progress, signal, go: async () => 'go' });
+  const archive = await describeArchive(join(part.directory, 'images.tar'));
+  expect(archive.images.flatMap(({ references }) => references)).toEqual([
+    `quay.io/cilium/cilium:${part.version}`,
+    `quay.io/cilium/operator-generic:${part.version}`,
+  ]);
+  expect(archive.images.map(({ layers }) => layers)).toEqual([2, 1]);
+  expect(ciliumImages([...cilium, { ...tools, digest: 'other' }]).digest).not.toBe(part.digest);
 });
