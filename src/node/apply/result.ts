@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The result of one action: one line of JSON that `hostport node-apply` prints. */
+/** The result of one action: an element of what `hostport node-serve` answers to `apply`. */
 export const applyResultSchema = z.object({
   /** The action's `do`. */
   action: z.string(),

@@ -12,15 +12,17 @@ afterEach(() => {
 
 /** The socket of an agent with these answers by path. */
 function agent(answers: Record<string, unknown>): string {
+  return answering((request) => {
+    const answer = answers[new URL(request.url).pathname];
+    return answer === undefined ? new Response('no', { status: 404 }) : Response.json(answer);
+  });
+}
+
+/** The socket of a server. */
+function answering(fetch: (request: Request) => Response | Promise<Response>): string {
   const directory = mkdtempSync(join(tmpdir(), 'hostport-cilium-'));
   const socket = join(directory, 'cilium.sock');
-  const server = Bun.serve({
-    unix: socket,
-    fetch(request) {
-      const answer = answers[new URL(request.url).pathname];
-      return answer === undefined ? new Response('no', { status: 404 }) : Response.json(answer);
-    },
-  });
+  const server = Bun.serve({ unix: socket, fetch });
   stops.push(() => {
     void server.stop(true);
     rmSync(directory, { recursive: true });
@@ -83,4 +85,30 @@ test.each<[string, Record<string, unknown>, string]>([
   const read = await readCilium(agent(answers));
   expect(read).toHaveProperty('unknown');
   expect((read as { unknown: string }).unknown).toContain(why);
+});
+
+test('that it is unknown when it redirects, and nothing is asked elsewhere', async () => {
+  const asked: string[] = [];
+  const elsewhere = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    fetch(request) {
+      asked.push(request.url);
+      return Response.json(health(false));
+    },
+  });
+  stops.push(() => void elsewhere.stop(true));
+  const socket = answering(() => Response.redirect(elsewhere.url.href, 302));
+  expect(await readCilium(socket)).toEqual({ unknown: `${socket}: GET /v1/healthz: status 302` });
+  expect(asked).toEqual([]);
+});
+
+test('that it is unknown when it does not answer in time, and the connection is closed', async () => {
+  const closed = Promise.withResolvers<void>();
+  const socket = answering(({ signal }) => {
+    signal.addEventListener('abort', () => closed.resolve());
+    return new Promise<Response>(() => {});
+  });
+  expect(await readCilium(socket, 20)).toHaveProperty('unknown');
+  await closed.promise;
 });

@@ -12,6 +12,9 @@ const SOCKET = '/var/run/cilium/cilium.sock';
 /** Bytes of one answer: a service is some 500, and a node has no more than the cluster. */
 const MAX_ANSWER = 16 * 1024 * 1024;
 
+/** How long one answer may take, in milliseconds; then the connection is closed. */
+const ANSWER_MS = 2000;
+
 /** What is read of `GET /v1/healthz`. Source: Cilium's api/v1/openapi.yaml, StatusResponse and KubeProxyReplacement. */
 const statusSchema = z.object({
   cilium: z.object({ msg: z.string().max(1000).optional() }).optional(),
@@ -45,17 +48,19 @@ const servicesSchema = z
   .max(100_000);
 
 /** What the agent of Cilium on this node says of hostPorts; undefined where there is none. */
-export async function readCilium(socket = SOCKET): Promise<Cilium | undefined> {
+export async function readCilium(socket = SOCKET, timeoutMs = ANSWER_MS): Promise<Cilium | undefined> {
   if (!existsSync(socket)) return undefined;
   return observe(socket, async () => {
-    const status = statusSchema.parse(await ask(socket, '/v1/healthz'));
+    const status = statusSchema.parse(await ask(socket, '/v1/healthz', timeoutMs));
     const replacement = status['kube-proxy-replacement'];
     const hostPorts = replacement?.features?.hostPort?.enabled === true;
     const version = /^\d+\.\d+\.\d+\S*/.exec(status.cilium?.msg ?? '')?.[0];
     return {
       ...(version === undefined ? {} : { version }),
       hostPorts,
-      mappings: hostPorts ? mappingsOf(servicesSchema.parse(await ask(socket, '/v1/service'))) : [],
+      mappings: hostPorts
+        ? mappingsOf(servicesSchema.parse(await ask(socket, '/v1/service', timeoutMs)))
+        : [],
     };
   });
 }
@@ -80,8 +85,13 @@ function mappingsOf(services: z.infer<typeof servicesSchema>): Mapping[] {
   });
 }
 
-async function ask(socket: string, path: string): Promise<unknown> {
-  const response = await fetch(`http://cilium${path}`, { unix: socket });
+async function ask(socket: string, path: string, timeoutMs: number): Promise<unknown> {
+  const response = await fetch(`http://cilium${path}`, {
+    unix: socket,
+    // A redirect would be followed away from the socket, to wherever it says.
+    redirect: 'manual',
+    signal: AbortSignal.timeout(timeoutMs),
+  });
   if (!response.ok) throw new Error(`GET ${path}: status ${response.status}`);
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -3,7 +3,7 @@ import { FAMILIES } from '../../util/family.ts';
 
 /**
  * A change on one node, as data: planned by a failure's file, shown to the user, sent to the node and done there
- * (`hostport node-apply`). Every action is idempotent; what replaces or removes something keeps a copy of it first.
+ * (`hostport node-serve`). Every action is idempotent; what replaces or removes something keeps a copy of it first.
  */
 const absolutePath = z.string().regex(/^\/[^\0\n]*$/, 'must be an absolute path');
 const fileMode = z.string().regex(/^0[0-7]{3}$/, 'must be permission bits like 0755');

@@ -56,6 +56,8 @@ export function agentOverSocket(socket: string, clock: Clock = realClock): Agent
       response = await fetch(`http://localhost/v1${path}`, {
         method,
         unix: socket,
+        // A redirect would be followed away from the socket.
+        redirect: 'manual',
         body: body === undefined ? undefined : JSON.stringify(body),
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
