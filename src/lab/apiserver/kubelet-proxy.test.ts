@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { issueCertificate } from '../../kube/pki.ts';
 import type { Pod } from '../../kube/types.ts';
+import { waitFor } from '../../sys/wait.ts';
 import { containerOf, kubeletAddressOf, kubeletPath } from './kubelet-proxy.ts';
 import { FakeStorage } from './storage.fake.ts';
 import { TestServer } from './test-server.fake.ts';
@@ -58,6 +59,9 @@ describe('through the API server to a kubelet', () => {
   let kubelet: Server;
   let api: TestServer;
   const heard: string[] = [];
+  let headers: IncomingHttpHeaders = {};
+  /** Called when an endless answer has ended. */
+  let ended = () => {};
   const base = '/api/v1/namespaces/default/pods';
 
   beforeAll(async () => {
@@ -71,7 +75,11 @@ describe('through the API server to a kubelet', () => {
       const tls = { cert: serving.certPem, key: serving.keyPem, ca: ca.certPem };
       kubelet = createServer({ ...tls, requestCert: true, rejectUnauthorized: true }, (request, response) => {
         heard.push(`${request.method} ${request.url}`);
-        if (request.url?.includes('previous')) {
+        headers = request.headers;
+        if (request.url?.includes('endless')) {
+          response.write('one\n');
+          response.on('close', () => ended());
+        } else if (request.url?.includes('previous')) {
           response.statusCode = 400;
           response.end('previous terminated container "main" in pod "p" not found');
         } else {
@@ -99,13 +107,16 @@ describe('through the API server to a kubelet', () => {
     });
     const { port } = kubelet.address() as { port: number };
     await api.must('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'default' } });
-    await api.must('POST', '/api/v1/nodes', {
-      metadata: { name: 'worker' },
-      status: {
-        addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
-        daemonEndpoints: { kubeletEndpoint: { Port: port } },
-      },
-    });
+    const kubelets = { worker: port, closed: 1 };
+    for (const [name, Port] of Object.entries(kubelets)) {
+      await api.must('POST', '/api/v1/nodes', {
+        metadata: { name },
+        status: {
+          addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+          daemonEndpoints: { kubeletEndpoint: { Port } },
+        },
+      });
+    }
     const containers = [{ name: 'main', image: 'echo' }];
     await api.must('POST', base, { metadata: { name: 'p' }, spec: { nodeName: 'worker', containers } });
     await api.must('POST', base, { metadata: { name: 'unbound' }, spec: { containers } });
@@ -149,10 +160,50 @@ describe('through the API server to a kubelet', () => {
     { path: '/', heard: 'GET /', status: 200, text: 'one\ntwo\n' },
     { path: '/previous', heard: 'GET /previous', status: 400, text: 'previous terminated container' },
   ])('nodes/proxy$path', async ({ path, heard: request, status, text }) => {
-    const answer = await api.ask('GET', `/api/v1/nodes/worker/proxy${path}`);
-    expect(answer.status).toBe(status);
-    expect(answer.text).toContain(text);
-    expect(heard).toContain(request);
+    const { port } = kubelet.address() as { port: number };
+    for (const name of ['worker', `worker:${port}`]) {
+      heard.length = 0;
+      const answer = await api.ask('GET', `/api/v1/nodes/${name}/proxy${path}`);
+      expect(answer.status).toBe(status);
+      expect(answer.text).toContain(text);
+      expect(heard).toEqual([request]);
+    }
+  });
+
+  test('what says who asks is not passed on by a proxy', async () => {
+    const asked = await fetch(`${api.url}/api/v1/nodes/worker/proxy/metrics`, {
+      headers: {
+        authorization: 'Bearer admin',
+        'impersonate-user': 'x',
+        'impersonate-group': 'system:masters',
+        'x-own': 'kept',
+      },
+      tls: { ca: api.ca.certPem },
+    } as RequestInit);
+    expect(await asked.text()).toBe('one\ntwo\n');
+    expect(headers['x-own']).toBe('kept');
+    expect(Object.keys(headers).filter((name) => /^(authorization|impersonate-)/.test(name))).toEqual([]);
+  });
+
+  test('a client that leaves ends what it asked a kubelet through a proxy', async () => {
+    const left = Promise.withResolvers<void>();
+    ended = () => left.resolve();
+    const leaving = new AbortController();
+    const answer = await fetch(`${api.url}/api/v1/nodes/worker/proxy/endless`, {
+      headers: { authorization: 'Bearer admin' },
+      signal: leaving.signal,
+      tls: { ca: api.ca.certPem },
+    } as RequestInit);
+    expect(answer.status).toBe(200);
+    leaving.abort();
+    await left.promise;
+    await waitFor(
+      'the request to be counted as ended',
+      // The one that is under way is the one that asks.
+      async () =>
+        (await api.ask('GET', '/metrics')).text.includes(`inflight_requests{request_kind="readOnly"} 1\n`),
+      { timeoutMs: 5000 },
+    );
   });
 
   test('a proxy needs its own right, and an address', async () => {
@@ -160,7 +211,10 @@ describe('through the API server to a kubelet', () => {
     expect(refused.body.message).toContain('cannot get resource "nodes/proxy"');
     expect((await api.ask('GET', `${base}/p/proxy/`)).body.message).toBe('address not allowed');
     expect((await api.ask('GET', `${base}/p/log/more`)).status).toBe(404);
-    const closed = await api.ask('GET', '/api/v1/nodes/worker:1/proxy/metrics');
+    expect((await api.ask('GET', '/api/v1/nodes/worker:1/proxy/metrics')).body.message).toBe(
+      'address not allowed',
+    );
+    const closed = await api.ask('GET', '/api/v1/nodes/closed/proxy/metrics');
     expect(closed.body).toMatchObject({ code: 503, reason: 'ServiceUnavailable' });
     expect(closed.body.message).toStartWith('error trying to reach service: ');
   });

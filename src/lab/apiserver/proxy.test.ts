@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Endpoints, Pod, Service } from '../../kube/types.ts';
-import { parseProxyName, podTarget, serviceTarget } from './proxy.ts';
+import { nodeTarget, parseProxyName, podTarget, serviceTarget } from './proxy.ts';
 
 test.each([
   ['web', { scheme: 'http', name: 'web', port: '' }],
@@ -55,6 +55,20 @@ describe('of a pod', () => {
 
   test.each(['p:0', 'p:65536', 'p:http'])('%s is no port', (text) => {
     expect(() => podTarget(pod('10.0.0.5'), parseProxyName(text, 'pod'))).toThrow('invalid port');
+  });
+});
+
+describe('of a node', () => {
+  const target = (host: string, text: string) => nodeTarget(host, parseProxyName(text, 'node'));
+
+  test('a port beside the kubelet, with the scheme that is asked for', () => {
+    expect(target('10.0.0.5', 'n:4194')).toEqual({ scheme: 'http', host: '10.0.0.5', port: 4194 });
+    expect(target('10.0.0.5', 'https:n:443')).toEqual({ scheme: 'https', host: '10.0.0.5', port: 443 });
+  });
+
+  test('no port, and an address that is the server’s own', () => {
+    for (const text of ['n:x', 'n:70000']) expect(() => target('10.0.0.5', text)).toThrow('invalid port');
+    expect(() => target('127.0.0.1', 'n:22')).toThrow('address not allowed');
   });
 });
 

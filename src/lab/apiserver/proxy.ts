@@ -48,6 +48,11 @@ export function podTarget(pod: Pod, { scheme, port }: ProxyName): ProxyTarget {
   };
 }
 
+/** A port of a node that is not its kubelet's. Whoever listens there is not to be shown this server's certificate for kubelets. */
+export function nodeTarget(host: string, { scheme, port }: ProxyName): ProxyTarget {
+  return { scheme, host: reachable(host), port: portNumber(port) };
+}
+
 /** One of the ready addresses of a Service, at random; `port` is a port of the Service by number or name, '' for the unnamed. */
 export function serviceTarget(
   service: Service,
@@ -126,7 +131,8 @@ export async function forward(
     'x-forwarded-proto': 'https',
   };
   for (const [name, value] of Object.entries(request.headers)) {
-    if (!NOT_FORWARDED.has(name) && value !== undefined) headers[name] = value;
+    const isOurs = NOT_FORWARDED.has(name) || name.startsWith('impersonate-');
+    if (!isOurs && value !== undefined) headers[name] = value;
   }
   const outgoing = open(`${tail || '/'}${query}`, request.method ?? 'GET', headers);
   signal.addEventListener('abort', () => outgoing.destroy(), { once: true });

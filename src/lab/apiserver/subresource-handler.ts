@@ -22,7 +22,7 @@ import {
 } from './kubelet-proxy.ts';
 import { type ApiObject, targetOf } from './objects.ts';
 import { dryRunOf, fieldValidationOf } from './options-errors.ts';
-import { forward, forwardTo, parseProxyName, podTarget, serviceTarget } from './proxy.ts';
+import { forward, forwardTo, nodeTarget, parseProxyName, podTarget, serviceTarget } from './proxy.ts';
 import type { ResourcePath } from './request-info.ts';
 import type { ResourceStore, WriteCheck } from './resource-store.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';
@@ -326,9 +326,10 @@ export class SubresourceHandler {
     const name = parseProxyName(path.name, kind.singular);
     if (kind.kind === 'Node') {
       const address = await this.#kubeletOf(name.name);
-      const port = name.port === '' ? address.port : Number(name.port);
-      const open = this.#kubelets.opener({ ...address, port });
-      return await forward(exchange, open, path.tail);
+      if (name.port === '' || name.port === String(address.port)) {
+        return await forward(exchange, this.#kubelets.opener(address), path.tail);
+      }
+      return await forwardTo(exchange, nodeTarget(address.host, name), path.tail);
     }
     const object = await this.#store.get(kind, path.namespace, name.name);
     if (kind.kind === 'Pod') {
