@@ -1,5 +1,7 @@
 import { afterEach, expect, test } from 'bun:test';
 import { DeadlineError } from '../../sys/exec.ts';
+import { waitFor } from '../../sys/wait.ts';
+import { messageOf } from '../../util/errors.ts';
 import { NodeServer } from './node-server.ts';
 
 /** A server in a few lines: `run` is answered with its argv, unless the first word says otherwise. */
@@ -11,6 +13,7 @@ const SERVER = `
     const [word] = request.argv;
     if (word === 'end') process.exit(7);
     else if (word === 'garble') console.log('no answer');
+    else if (word === 'later') setTimeout(() => console.log(JSON.stringify({ id, value: [request.argv, ++answered, process.pid] })), 300);
     else if (word === 'fail') console.log(JSON.stringify({ id, error: 'it did not work' }));
     else if (word !== 'hang') console.log(JSON.stringify({ id, value: [request.argv, ++answered, process.pid] }));
   }
@@ -74,10 +77,35 @@ test('what does not answer in time is killed', async () => {
   const ask = started();
   const [, , pid] = await ask('one');
   const late = ask('hang', { timeoutMs: 50 });
-  await expect(late).rejects.toThrow(/no answer within 50 ms, killed/);
+  await expect(late).rejects.toThrow(/no answer within 50 ms/);
   await expect(late).rejects.toBeInstanceOf(DeadlineError);
   await ask('one');
   expect(isRunning(pid)).toBe(false);
+});
+
+test('what does not answer one in time is killed when it has answered the others', async () => {
+  const ask = started();
+  const [, , pid] = await ask('one');
+  const [late, other] = [ask('hang', { timeoutMs: 50 }), ask('later')];
+  await expect(late).rejects.toBeInstanceOf(DeadlineError);
+  expect(isRunning(pid)).toBe(true);
+  const [, , next] = await ask('one');
+  expect(next).not.toBe(pid);
+  expect((await other)[2]).toBe(pid);
+  await waitFor('its end', () => !isRunning(pid), { timeoutMs: 5000 });
+  await server!.close();
+  expect(isRunning(next)).toBe(false);
+});
+
+test('closing ends also one that has missed a deadline', async () => {
+  const ask = started();
+  const [, , pid] = await ask('one');
+  const late = ask('hang', { timeoutMs: 50 });
+  const other = ask('hang').catch(messageOf);
+  await expect(late).rejects.toBeInstanceOf(DeadlineError);
+  await server!.close();
+  expect(isRunning(pid)).toBe(false);
+  expect(await other).toContain('ended with exit status');
 });
 
 test('a request that is cancelled is not waited for, and the process stays', async () => {

@@ -14,7 +14,7 @@ const MAX_SAID = 4000;
 const END_MS = 2000;
 
 export interface AskOptions {
-  /** Deadline of the answer in milliseconds; the process is killed when it passes. */
+  /** Deadline of the answer in milliseconds. When it passes, the process is asked nothing more, and is killed when nobody else waits for it. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;
 }
@@ -30,7 +30,10 @@ interface Waiting {
  */
 export class NodeServer {
   readonly #argv: () => Promise<readonly string[]>;
+  /** The one that is asked. */
   #running: Promise<Running> | undefined;
+  /** All that have not ended. */
+  readonly #processes = new Set<Running>();
 
   /** @param argv how it is started. */
   constructor(argv: () => Promise<readonly string[]>) {
@@ -46,7 +49,9 @@ export class NodeServer {
 
   /** Ends the process, and waits until it has ended. */
   async close(): Promise<void> {
-    await (await this.#running)?.end();
+    // Whoever asked has been answered why it could not be started.
+    await this.#running?.catch(() => {});
+    await Promise.all([...this.#processes].map((running) => running.end()));
   }
 
   #start(): Promise<Running> {
@@ -54,7 +59,12 @@ export class NodeServer {
     const forget = () => {
       if (this.#running === running) this.#running = undefined;
     };
-    const running = this.#argv().then((argv) => new Running(argv, forget));
+    const running = this.#argv().then((argv) => {
+      const started = new Running(argv, forget);
+      this.#processes.add(started);
+      void started.ended.then(() => this.#processes.delete(started));
+      return started;
+    });
     this.#running = running;
     running.catch(forget);
     return running;
@@ -65,7 +75,7 @@ class Running {
   readonly #argv: readonly string[];
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #ended = Promise.withResolvers<void>();
+  readonly #end = Promise.withResolvers<void>();
   /** Called when it can be asked nothing more. */
   readonly #over: () => void;
   #next = 1;
@@ -73,6 +83,8 @@ class Running {
   /** Why it was killed. */
   #failure: ExecError | undefined;
   #hasEnded = false;
+  /** Set when it has missed a deadline. */
+  #late: DeadlineError | undefined;
 
   constructor(argv: readonly string[], over: () => void) {
     this.#argv = argv;
@@ -93,14 +105,18 @@ class Running {
     void this.#read();
   }
 
+  get ended(): Promise<void> {
+    return this.#end.promise;
+  }
+
   ask(request: NodeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const id = this.#next++;
     this.#waiting.set(id, { resolve, reject });
     const timer = setTimeout(() => {
-      this.#kill(
-        new DeadlineError(this.#argv, this.#result(137), `no answer within ${timeoutMs} ms, killed`),
-      );
+      this.#over();
+      this.#late = new DeadlineError(this.#argv, this.#result(137), `no answer within ${timeoutMs} ms`);
+      reject(this.#late);
     }, timeoutMs);
     const abort = () => reject(signal!.reason);
     signal?.addEventListener('abort', abort, { once: true });
@@ -109,6 +125,8 @@ class Running {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
       this.#waiting.delete(id);
+      // It may still answer others: one thing that hangs must not fail them.
+      if (this.#late !== undefined && this.#waiting.size === 0) this.#kill(this.#late);
     });
   }
 
@@ -116,7 +134,7 @@ class Running {
     this.#over();
     this.#child.stdin.end();
     const timer = setTimeout(() => this.#kill(this.#error(137, 'did not end, killed')), END_MS);
-    await this.#ended.promise;
+    await this.ended;
     clearTimeout(timer);
   }
 
@@ -161,6 +179,6 @@ class Running {
     this.#hasEnded = true;
     this.#over();
     for (const { reject } of this.#waiting.values()) reject(error);
-    this.#ended.resolve();
+    this.#end.resolve();
   }
 }
