@@ -283,7 +283,6 @@ test("Cilium's images are those that its chart names, with one root for what Deb
     put(join(sources, path), path);
   }
   const part = ciliumImages([...cilium, tools]);
-  const progress = { step: <T>(_: string, work: () => Promise<T>) => work(), note: () => {} };
   const signal = new AbortController().signal;
   const exec: Exec = { run: () => Promise.reject(new Error('nothing is run')) };
   await buildPart(part, { exec, progress, signal, go: async () => 'go' });
