@@ -36,7 +36,7 @@ export function agentMapping({ node, port, sandbox, pod }: PathView): string | u
     (mapping) =>
       mapping.port === port.hostPort &&
       (mapping.protocol ?? port.protocol).toUpperCase() === port.protocol &&
-      mapping.backends.some((backend) => addresses.has(canonicalAddress(backend.address))),
+      mapping.backends.some(({ address }) => address !== '' && addresses.has(canonicalAddress(address))),
   );
   return found === undefined ? undefined : `${OF_CILIUM} leads it to the pod`;
 }

@@ -163,6 +163,32 @@ testFindings('delete-aborted', [
       'collect on worker, to release what deleted sandboxes held on worker: {"config":"/etc/cni/net.d/10-net.conflist"}',
     ],
   ],
+  [
+    'with all that it had',
+    worldOf({
+      nat: left(),
+      attachments: cached({
+        result: {
+          interfaces: [{ name: 'veth9' }, { name: 'gone' }, { name: 'eth0', sandbox: '/run/netns/x' }],
+          ips: [{ address: `${OLD}/24` }],
+        },
+      }),
+      report: (report) => {
+        const link = { index: 9, up: true, mtu: 1500 };
+        const { links, routes } = report.network;
+        known(links)!.push({ ...link, name: 'veth9' });
+        known(routes)!.push({
+          ...{ family: 'ipv4', destination: `${OLD}/32`, device: 'veth9', table: 'main', type: 'unicast' },
+        });
+        return report;
+      },
+    }),
+    [
+      'risk worker: worker still has a cached attachment of container 0123456789abc to net, whose sandbox is gone; left of it: link veth9, route to 192.168.1.77/32, mappings of its ports',
+      'result | /var/lib/cni/results/net-gone | {"interfaces":[{"name":"veth9"},{"name":"gone"},{"name":"eth0","sandbox":"/run/netns/x"}],"ips":[{"address":"192.168.1.77/24"}]}',
+      'collect on worker, to release what deleted sandboxes held on worker: {"config":"/etc/cni/net.d/10-net.conflist"}',
+    ],
+  ],
   ['whose namespace is there', worldOf({ attachments: cached({ netnsExists: true }) }), []],
   ['of the loopback', worldOf({ attachments: cached({ ifName: 'lo' }) }), []],
   ['of another network', worldOf({ attachments: cached({ networkName: 'podman' }) }), []],

@@ -1,6 +1,7 @@
-import { words } from '../../model/message.ts';
+import { type Message, words } from '../../model/message.ts';
 import type { CachedAttachment } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
+import { leftOf } from '../../view/left-behind.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { sandboxIds } from '../../view/owned-mappings.ts';
 import { excerpt } from '../evidence.ts';
@@ -9,6 +10,17 @@ import { type Detection, defineFailure } from '../failure.ts';
 interface Data {
   node: NodeView;
   attachment: CachedAttachment;
+}
+
+const GONE =
+  '{node} still has a cached attachment of container {container} to {network}, whose sandbox is gone';
+
+/** The message, with what the node still has of it. */
+function messageOf(node: NodeView, attachment: CachedAttachment): Message {
+  const { containerId, networkName: network } = attachment;
+  const args = { node: node.name, container: containerId.slice(0, 13), network };
+  const left = leftOf(node, attachment);
+  return left.length === 0 ? words(GONE, args) : words(`${GONE}; left of it: {left}`, { ...args, left });
 }
 
 export const deleteAborted = defineFailure<Data>({
@@ -42,10 +54,7 @@ export const deleteAborted = defineFailure<Data>({
         return [
           {
             subject: { node: node.name },
-            message: words(
-              '{node} still has a cached attachment of container {container} to {network}, whose sandbox is gone',
-              { node: node.name, container: containerId.slice(0, 13), network: networkName },
-            ),
+            message: messageOf(node, attachment),
             evidence: [{ kind: 'result', where: file, saw: excerpt(JSON.stringify(attachment.result)) }],
             data: { node, attachment },
           },
@@ -75,7 +84,7 @@ export const deleteAborted = defineFailure<Data>({
       look: "There is a cache entry whose container ID is not among the report's `sandboxes`.",
     },
     fix:
-      'Run DEL again with the cached configuration, or GC of the list with the IDs that are still in use: `hostport cni gc --conf ' +
+      'The finding names the links, routes and mappings that are left. Run DEL again with the cached configuration, or GC of the list with the IDs that are still in use: `hostport cni gc --conf ' +
       'FILE --valid ID/eth0`.',
   },
 });
