@@ -12,9 +12,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { ciliumParts } from '../scripts/real/cilium.ts';
 import { ciliumImages } from '../scripts/real/cilium-images.ts';
+import { debianRoot } from '../scripts/real/debian.ts';
 import { ensureGo, goWanted } from '../scripts/real/go.ts';
 import { readGoModule } from '../scripts/real/go-module.ts';
 import { type GoProgram, goProgram } from '../scripts/real/go-program.ts';
@@ -293,4 +294,43 @@ test("Cilium's images are those that its chart names, with one root for what Deb
   ]);
   expect(archive.images.map(({ layers }) => layers)).toEqual([2, 1]);
   expect(ciliumImages([...cilium, { ...tools, digest: 'other' }]).digest).not.toBe(part.digest);
+});
+
+test('a root of Debian packages has what was downloaded for it, and nothing of a run that was interrupted', async () => {
+  const ran: string[] = [];
+  const exec: Exec = {
+    async run([program, ...words], options) {
+      ran.push([program, ...words.filter((word) => !word.startsWith('/'))].join(' '));
+      if (words.includes('-s')) {
+        return {
+          code: 0,
+          stdout: 'Inst libc6 (2.36 Debian)\nInst dash (0.5)\nConf dash (0.5)\n',
+          stderr: '',
+        };
+      }
+      if (words[0] === 'download') {
+        for (const name of words.slice(2)) writeFileSync(join(options!.cwd!, `${name}_1.deb`), name);
+      } else writeFileSync(join(words[2]!, basename(words[1]!)), '');
+      return { code: 0, stdout: '', stderr: '' };
+    },
+  };
+  const packages = {
+    name: 'tools',
+    of: 'a test',
+    withDependencies: ['dash'],
+    alone: ['clang'],
+    cost: 'nothing',
+  };
+  const part = await debianRoot(packages, join(root, 'debian'));
+  const archives = join(part.directory, 'archives');
+  mkdirSync(archives, { recursive: true });
+  writeFileSync(join(archives, 'dash_0.deb'), 'older');
+  await buildPart(part, { exec, progress, signal: new AbortController().signal, go: async () => 'go' });
+  expect(ran[1]).toBe('apt-get download -qq libc6 dash clang');
+  expect(readdirSync(join(part.directory, 'root')).sort()).toEqual([
+    'clang_1.deb',
+    'dash_1.deb',
+    'libc6_1.deb',
+  ]);
+  expect(readdirSync(part.directory).sort()).toEqual(['.tools.json', 'root']);
 });

@@ -53,12 +53,12 @@ export interface DebianPackages {
 }
 
 /** A root of Debian's packages. Nothing is installed on the machine. */
-export async function debianRoot(packages: DebianPackages): Promise<Part> {
+export async function debianRoot(packages: DebianPackages, cache = cacheRoot()): Promise<Part> {
   const { name, withDependencies, alone = [], cost } = packages;
   const release = await readFile('/etc/os-release', 'utf8');
   const value = (key: string) => new RegExp(`^${key}="?([^"\\n]*)`, 'm').exec(release)?.[1] ?? '';
   const version = `${value('ID') || 'unknown'}-${value('VERSION_ID') || 'unknown'}`;
-  const directory = join(cacheRoot(), name, version);
+  const directory = join(cache, name, version);
   return {
     name,
     version,
@@ -76,6 +76,8 @@ async function unpack(
   { exec, progress, signal }: BuildContext,
 ): Promise<void> {
   const archives = join(directory, 'archives');
+  // All that is in it is unpacked: a package of a run that was interrupted may be of another version by now.
+  await rm(archives, { recursive: true, force: true });
   await mkdir(archives, { recursive: true });
   const run = (argv: string[], cwd = archives) => output(exec, argv, { cwd, timeoutMs: APT_MS, signal });
   await progress.step(`Downloading Debian's packages of ${of}`, async () => {
