@@ -20,6 +20,12 @@ beforeEach(() => {
   name = `o-${++count}`;
 });
 
+/** Ten aliases of ten aliases of …: ten million items, were they written out. */
+const BOMB = [
+  'a0: &a0 [x]',
+  ...[1, 2, 3, 4, 5, 6, 7].map((n) => `a${n}: &a${n} [${Array(10).fill(`*a${n - 1}`)}]`),
+].join('\n');
+
 type Options = NonNullable<Parameters<TestServer['ask']>[3]>;
 
 function apply(path: string, config: unknown, query = 'fieldManager=a', options: Options = {}) {
@@ -382,6 +388,8 @@ describe('an apply is refused', () => {
   const made = () => configMap({ key: 'x' });
   const cases: Case[] = [
     { name: 'that is not YAML', config: 'a: [', status: 400, message: 'error decoding YAML: ' },
+    { name: 'with an alias of nothing', config: 'a: *b', status: 400, message: 'error decoding YAML: ' },
+    { name: 'with aliases of aliases', config: BOMB, status: 400, message: 'error decoding YAML: ' },
     { name: 'that is no object', config: '- a', status: 400, message: 'error decoding YAML: ' },
     {
       name: 'of another kind',

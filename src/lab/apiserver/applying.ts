@@ -1,4 +1,5 @@
 import type { KindInfo } from '../../kube/kinds.ts';
+import { messageOf } from '../../util/errors.ts';
 import { isObject } from '../../util/json.ts';
 import {
   ApplyError,
@@ -32,19 +33,22 @@ export async function parseConfiguration(
 ): Promise<ManagedObject> {
   const text = body.toString('utf8');
   const { parseDocument } = await import('yaml');
-  const document = parseDocument(text, { uniqueKeys: true });
+  const document = parseDocument(text, { uniqueKeys: true, logLevel: 'error' });
   const repeated = document.errors.filter(({ code }) => code === 'DUPLICATE_KEY');
   const [broken] = document.errors.filter(({ code }) => code !== 'DUPLICATE_KEY');
-  if (broken !== undefined)
-    throw badRequest(
-      `error decoding YAML: error converting YAML to JSON: yaml: ${broken.message.split('\n')[0]}`,
-    );
+  if (broken !== undefined) throw notYaml(broken.message);
   for (const error of validation === 'Ignore' ? [] : repeated) {
     const problem = error.message.split('\n')[0]!;
     if (validation === 'Strict') throw badRequest(`error strict decoding YAML: ${problem}`);
     warnings.push(problem);
   }
-  const config: unknown = document.toJS();
+  let config: unknown;
+  try {
+    config = document.toJS();
+  } catch (cause) {
+    // An alias of nothing, or so many that they would fill the memory.
+    throw notYaml(messageOf(cause));
+  }
   if (!isObject(config)) {
     const form = Array.isArray(config) ? 'array' : typeof config;
     throw badRequest(
@@ -52,6 +56,10 @@ export async function parseConfiguration(
     );
   }
   return config as ManagedObject;
+}
+
+function notYaml(problem: string): StatusError {
+  return badRequest(`error decoding YAML: error converting YAML to JSON: yaml: ${problem.split('\n')[0]}`);
 }
 
 /**
