@@ -290,7 +290,7 @@ describe('a session', () => {
     const close = Buffer.from('880203e8', 'hex');
     await until(client, (received) => received.subarray(-close.length).equals(close));
     expect(channel(client.received(), 1).length).toBe(total);
-  }, 30_000);
+  }, 120_000);
 });
 
 describe('a session that breaks', () => {
