@@ -80,6 +80,16 @@ describe('paths', () => {
     expect(valueAt(made, '.spec.deep.replicas')).toBe(3);
     expect(valueAt(made, '.spec.none.replicas')).toBeUndefined();
   });
+
+  test.each(['.spec.__proto__.replicas', '.spec.constructor.prototype.replicas'])(
+    '%s is a path like any other',
+    (path) => {
+      const made = {};
+      setValueAt(made, path, 3);
+      expect(valueAt(made, path)).toBe(3);
+      expect(({} as { replicas?: number }).replicas).toBeUndefined();
+    },
+  );
 });
 
 describe('formats', () => {

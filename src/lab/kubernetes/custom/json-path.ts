@@ -1,4 +1,5 @@
-import { isObject, type Json } from '../../../util/json.ts';
+import { setOwn } from '../../../kube/patch/json.ts';
+import { isObject, type Json, type JsonObject } from '../../../util/json.ts';
 
 /** A step of a path: a field, an index, or all items. */
 type Step = string | number | '*';
@@ -67,12 +68,12 @@ export function valueAt(object: Json, path: string): Json | undefined {
 /** Sets the value at a path of plain fields, with the objects that lead there. Changes `object`. */
 export function setValueAt(object: { [field: string]: unknown }, path: string, value: Json): void {
   const names = fieldsOfPath(path);
-  let inner = object;
+  let inner = object as JsonObject;
   for (const name of names.slice(0, -1)) {
-    if (!isObject(inner[name])) inner[name] = {};
-    inner = inner[name] as { [field: string]: unknown };
+    if (!Object.hasOwn(inner, name) || !isObject(inner[name])) setOwn(inner, name, {});
+    inner = inner[name] as JsonObject;
   }
-  inner[names.at(-1)!] = value;
+  setOwn(inner, names.at(-1)!, value);
 }
 
 /** The names in a path of plain fields. */

@@ -1,3 +1,4 @@
+import { setOwn } from '../../../kube/patch/json.ts';
 import { isObject, type Json, type JsonObject } from '../../../util/json.ts';
 import { metadataTypeErrors, pruneMetadata } from '../validation/structure.ts';
 import { elementSchema, fieldSchema, type JsonSchema, keepsUnknown, META_FIELDS } from './json-schema.ts';
@@ -93,7 +94,7 @@ export function applySchemaDefaults(value: Json, schema: JsonSchema | undefined)
       if (property.default === undefined) continue;
       const known = Object.hasOwn(object, name) ? object[name] : undefined;
       if (known === undefined || (known === null && !property.nullable)) {
-        object[name] = structuredClone(property.default);
+        setOwn(object, name, structuredClone(property.default));
       }
     }
     const element = elementSchema(schema);
