@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { output, realExec } from '../../sys/exec.ts';
+import { waitFor } from '../../sys/wait.ts';
 import { readTar, type TarEntry, writeTar } from './tar.ts';
 
 let directory: string;
@@ -343,4 +344,22 @@ describe('a large body is never held as a whole', () => {
     expect(measured).toBeGreaterThan(SIZE / 2);
     expect(most).toBeLessThan(LIMIT);
   });
+});
+
+test('a reader that has seen enough ends the source', async () => {
+  let ended = false;
+  const archive = await pack([{ type: 'file', path: 'one', mode: 0o644, content: new Uint8Array(100_000) }]);
+  async function* source() {
+    try {
+      // Without its end, so that there is always another entry.
+      for (;;) yield archive.subarray(0, -1024);
+    } finally {
+      ended = true;
+    }
+  }
+  for await (const { path } of readTar(source())) {
+    expect(path).toBe('one');
+    break;
+  }
+  await waitFor('the end of the source', () => ended, { timeoutMs: 3000 });
 });

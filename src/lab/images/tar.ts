@@ -79,23 +79,28 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
   // Node's types and the web's of the same class do not know each other.
   const bytes = NodeStream.from(ended(source)) as unknown as ReadableStream<Uint8Array>;
   const entries = bytes.pipeThrough(createTarDecoder({ strict: true }))[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await entries.next().catch((cause: unknown) => {
-      // Errors of the source have a code: of the system, or of zlib.
-      if (isCoded(cause)) throw cause;
-      throw new Error(`it is not a tar archive, or it is damaged: ${(cause as Error).message}`, { cause });
-    });
-    if (next.done === true) return;
-    const { header, body } = next.value;
-    yield {
-      path: header.name.replace(/^\.\//, '').replace(/\/+$/, ''),
-      type: header.type ?? 'file',
-      mode: (header.mode ?? 0) & 0o7777,
-      size: header.size,
-      target: header.linkname ?? '',
-      body,
-    };
-    await body.cancel();
+  try {
+    for (;;) {
+      const next = await entries.next().catch((cause: unknown) => {
+        // Errors of the source have a code: of the system, or of zlib.
+        if (isCoded(cause)) throw cause;
+        throw new Error(`it is not a tar archive, or it is damaged: ${(cause as Error).message}`, { cause });
+      });
+      if (next.done === true) return;
+      const { header, body } = next.value;
+      yield {
+        path: header.name.replace(/^\.\//, '').replace(/\/+$/, ''),
+        type: header.type ?? 'file',
+        mode: (header.mode ?? 0) & 0o7777,
+        size: header.size,
+        target: header.linkname ?? '',
+        body,
+      };
+      await body.cancel();
+    }
+  } finally {
+    // Also when no more of it is asked for: a file would stay open.
+    await entries.return?.();
   }
 }
 
