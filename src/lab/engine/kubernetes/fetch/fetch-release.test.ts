@@ -140,6 +140,12 @@ test('what a build left unfinished is replaced', async () => {
   expect(readdirSync(kept()).sort()).toEqual([...PROGRAMS].sort());
 });
 
+test('programs of another version in the place of this one are not taken for it', async () => {
+  await fetched({ says: 'v1.36.1' });
+  await expect(fetched({ says: 'v1.36.0' })).rejects.toThrow('its programs are v1.36.0');
+  expect(plain.rangesOf('kubelet')).toHaveLength(2);
+});
+
 test('a checksum with its name, as sha512sum prints it, is one', async () => {
   for (const [path, content] of plain.files) {
     if (path.endsWith('.sha512'))

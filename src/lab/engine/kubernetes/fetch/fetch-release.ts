@@ -67,7 +67,7 @@ export async function fetchRelease(
   }
   try {
     const directory = releaseCache(version, env);
-    if (await isWhole(directory, host)) return { version, directory, programs: [] };
+    if (await isWhole(directory, version, host)) return { version, directory, programs: [] };
     return {
       version,
       directory,
@@ -78,11 +78,11 @@ export async function fetchRelease(
   }
 }
 
-/** Whether a directory has a release; one that a build has left unfinished is replaced. */
-async function isWhole(directory: string, host: ReleaseHost): Promise<boolean> {
+/** Whether a directory has this release; one that a build has left unfinished, or that is of another version, is replaced. */
+async function isWhole(directory: string, version: string, host: ReleaseHost): Promise<boolean> {
   if (!(await exists(directory))) return false;
   return readRelease(directory, host).then(
-    () => true,
+    (found) => found.version === version,
     (cause) => {
       if (cause instanceof InputError) return false;
       throw cause;
