@@ -1,5 +1,6 @@
 import { arch, cpus, release } from 'node:os';
 import type { Fact } from '../test/real/facts.ts';
+import { plainText } from './xml-text.ts';
 
 /** One test of a JUnit report. */
 interface Case {
@@ -108,13 +109,6 @@ function readCases(junit: string): Case[] {
         ? 'skipped'
         : 'passed',
   }));
-}
-
-function plainText(xml: string): string {
-  const entities: Record<string, string> = { quot: '"', apos: "'", lt: '<', gt: '>', amp: '&' };
-  return xml.replace(/&(?:#(\d+)|(\w+));/g, (whole, code?: string, name?: string) =>
-    code === undefined ? (entities[name ?? ''] ?? whole) : String.fromCodePoint(Number(code)),
-  );
 }
 
 function unique<T>(values: readonly T[]): T[] {

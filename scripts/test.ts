@@ -12,6 +12,7 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { neededBuild } from './needed-build.ts';
+import { plainText } from './xml-text.ts';
 
 /** Test files for one process. */
 interface Batch {
@@ -221,11 +222,4 @@ function failedIn(report: string): string[] {
     const said = plainText(message).replace(/\s+/g, ' ').trim();
     return `${plainText(suite)} > ${plainText(test)}: ${said.slice(0, SAID)}`;
   });
-}
-
-function plainText(xml: string): string {
-  const entities: Record<string, string> = { quot: '"', apos: "'", lt: '<', gt: '>', amp: '&' };
-  return xml.replace(/&(?:#(\d+)|(\w+));/g, (whole, code?: string, name?: string) =>
-    code === undefined ? (entities[name ?? ''] ?? whole) : String.fromCodePoint(Number(code)),
-  );
 }
