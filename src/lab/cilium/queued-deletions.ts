@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { namesIn } from '../../sys/directories.ts';
 import { tryLockOpenFile } from '../../sys/flock.ts';
 import { waitFor } from '../../sys/wait.ts';
+import { messageOf } from '../../util/errors.ts';
 import { deletionQueue, queuedEndpoint } from './cni/deletion-queue.ts';
 import { hostLink } from './cni/plugin.ts';
 import type { Endpoints } from './endpoints.ts';
@@ -13,11 +14,11 @@ const LOCK_TIMEOUT_MS = 10_000;
 
 /**
  * Deletes what DELs have left for this agent while none ran, and then serves: a plugin that waits for the lock meanwhile finds the agent
- * there. Returns what `serve` returns. Source: Cilium 1.20, daemon/…/deletion_queue.go.
+ * there. Returns what `serve` returns. Source: Cilium 1.20, pkg/endpoint/api/endpoint_deletion_queue.go.
  */
 export async function workOffDeletions<T>(
   socket: string,
-  endpoints: Endpoints,
+  endpoints: Pick<Endpoints, 'delete'>,
   log: (line: string) => void,
   signal: AbortSignal,
   serve: () => T,
@@ -31,13 +32,22 @@ export async function workOffDeletions<T>(
     log(`Processing queued deletion requests: ${files.length}`);
     for (const name of files) {
       const path = join(directory, name);
-      const endpoint = queuedEndpoint(await readFile(path, 'utf8'));
-      if (endpoint === undefined) log(`${path} names no endpoint; removed`);
-      else await endpoints.delete(hostLink(endpoint.containerId, endpoint.ifName));
-      await rm(path);
+      // As with Cilium, one that fails is not tried again: an agent that cannot start would be worse.
+      await deleteQueued(path, endpoints, log).catch((error) => log(`${path}: ${messageOf(error)}; removed`));
+      await rm(path, { recursive: true, force: true });
     }
     return serve();
   } finally {
     closeSync(fd);
   }
+}
+
+async function deleteQueued(
+  path: string,
+  endpoints: Pick<Endpoints, 'delete'>,
+  log: (line: string) => void,
+): Promise<void> {
+  const endpoint = queuedEndpoint(await readFile(path, 'utf8'));
+  if (endpoint === undefined) log(`${path} names no endpoint; removed`);
+  else await endpoints.delete(hostLink(endpoint.containerId, endpoint.ifName));
 }
