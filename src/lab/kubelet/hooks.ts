@@ -28,6 +28,8 @@ export async function runHook(
       const response = await fetch(httpUrl(handler.httpGet, target), {
         headers: httpHeaders.map(({ name, value }): [string, string] => [name, value]),
         signal,
+        // A pod must not send its kubelet elsewhere.
+        redirect: 'manual',
         tls: { rejectUnauthorized: false },
         // As for probes.
         proxy: false,
