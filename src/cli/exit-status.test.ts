@@ -123,7 +123,15 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
       '--kubernetes SCRATCH/directory',
       /cannot run Kubernetes from SCRATCH\/directory: it has no kube-apiserver/,
     ],
-    ['--kubernetes v9.9.9', /cannot run Kubernetes v9\.9\.9: .*v9\.9\.9 does not exist; download it with/],
+    [
+      '--kubernetes v1.33.99',
+      /cannot run Kubernetes v1\.33\.99: .*v1\.33\.99 does not exist; download it with/,
+    ],
+    ['--kubernetes v9.9.9', /cannot run Kubernetes v9\.9\.9: it is v9\.9\.9; want one from v1\.33 to v1\.37/],
+    [
+      '--kubernetes 1.36.1',
+      /cannot run Kubernetes 1\.36\.1: no such directory; versions are written v1\.36\.1/,
+    ],
     [
       '--containerd SCRATCH/directory',
       /cannot run containerd from SCRATCH\/directory: it has no containerd, no/,

@@ -13,6 +13,7 @@ import { calledAs } from '../../sys/called-as.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
+import { nameFlag } from '../printer/as-called.ts';
 import { renderJson } from '../printer/document.ts';
 import { renderRestored, restoredDocument } from '../printer/restored.ts';
 import { table } from '../printer/table.ts';
@@ -79,7 +80,7 @@ function breakVerb() {
         const target = await injectSomewhere(new FaultBook(record), door, failure, targets);
         process.stdout.write(
           `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}\n` +
-            `See it with "${calledAs()} doctor", undo it with "${calledAs()} unbreak".\n`,
+            `See it with "${calledAs()} doctor${nameFlag(record.name)}", undo it with "${calledAs()} unbreak${nameFlag(record.name)}".\n`,
         );
       });
     });
@@ -134,7 +135,7 @@ function unbreak() {
         signal.throwIfAborted();
         if (restored.failed.length > 0) {
           throw new UserError(
-            `cannot undo all failures: the reasons are above; remove them, then run "${calledAs()} unbreak" again`,
+            `cannot undo all failures: the reasons are above; remove them, then run "${calledAs()} unbreak${nameFlag(record.name)}" again`,
           );
         }
       });

@@ -128,7 +128,7 @@ async function observe(
   return await collectLabWorld(places, { probes: options.probe !== false, signal });
 }
 
-function print(diagnosis: Diagnosis, { output, watch }: DoctorOptions): void {
+function print(diagnosis: Diagnosis, { output, watch, name }: DoctorOptions): void {
   if (output === 'yaml')
     process.stdout.write(`${watch === undefined ? '' : '---\n'}${renderYaml(diagnosis)}`);
   else if (output === 'json') {
@@ -136,7 +136,7 @@ function print(diagnosis: Diagnosis, { output, watch }: DoctorOptions): void {
   } else {
     // Home and clear: a watched table stays in its place.
     if (watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
-    process.stdout.write(renderDiagnosis(diagnosis, calledAs()));
+    process.stdout.write(renderDiagnosis(diagnosis, calledAs(), name));
   }
 }
 

@@ -79,7 +79,9 @@ export function healVerb() {
         const plan = planHeal(first, scope);
         if (!json)
           process.stdout.write(
-            plan.length === 0 ? nothingToFix(first.diagnosis.findings) : renderPlan(plan, calledAs()),
+            plan.length === 0
+              ? nothingToFix(first.diagnosis.findings)
+              : renderPlan(plan, calledAs(), record.name),
           );
         const nothingDone: HealReport = { healed: [], after: first, rounds: 0 };
         if (!plan.some(({ steps }) => steps.length > 0)) {
@@ -104,7 +106,9 @@ export function healVerb() {
               );
           },
         });
-        process.stdout.write(json ? renderJson(asDocument(plan, report), 2) : renderReport(report));
+        process.stdout.write(
+          json ? renderJson(asDocument(plan, report), 2) : renderReport(report, record.name),
+        );
         exitWith(exitStatusOf(report.after.diagnosis));
       });
     });
@@ -128,7 +132,7 @@ async function agreed(signal: AbortSignal): Promise<boolean> {
   }
 }
 
-function renderPlan(plan: readonly PlannedHeal[], program: string): string {
+function renderPlan(plan: readonly PlannedHeal[], program: string, cluster: string): string {
   return plan
     .flatMap(({ finding, steps, left }) => [
       `${finding.code}  ${safeText(describeSubject(finding.subject))}`,
@@ -136,7 +140,7 @@ function renderPlan(plan: readonly PlannedHeal[], program: string): string {
       ...(left === undefined
         ? []
         : [
-            `  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(asCalled(left.why, program))}`,
+            `  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(asCalled(left.why, program, cluster))}`,
           ]),
       ...(steps.length === 0 && left === undefined ? ['  fixed together with another'] : []),
     ])
@@ -146,12 +150,12 @@ function renderPlan(plan: readonly PlannedHeal[], program: string): string {
 
 const MARKS: Readonly<Record<Healed['outcome'], string>> = { healed: '✓', failed: '✗', left: '-' };
 
-function renderReport({ healed, after }: HealReport): string {
+function renderReport({ healed, after }: HealReport, cluster: string): string {
   const lines = healed.map(({ finding, outcome, reason }) => {
     const what = `${MARKS[outcome]} ${finding.code}  ${safeText(describeSubject(finding.subject))}: ${outcome}`;
     return `${reason === undefined ? what : `${what}: ${safeText(reason)}`}\n`;
   });
-  return `${lines.join('')}\n${renderDiagnosis(after.diagnosis, calledAs())}`;
+  return `${lines.join('')}\n${renderDiagnosis(after.diagnosis, calledAs(), cluster)}`;
 }
 
 function asDocument(

@@ -158,9 +158,21 @@ async function copyIn(
   const path = into ? join(target, basename(source)) : target;
   const read = atFile(`cannot read ${source}`, () => Promise.all([stat(source), readFile(source)]));
   const [{ mode }, content] = await unlessAborted(signal, read);
-  // Written in place, as docker cp does not: a mounted file can only be written, and the runtime's watch sees it.
-  await nodeOutput(exec, node, ['cp', '--no-preserve=all', '/dev/stdin', path], content);
-  await nodeOutput(exec, node, ['chmod', (mode & 0o7777).toString(8), path]);
+  const write = async (at: string) => {
+    await nodeOutput(exec, node, ['cp', '--no-preserve=all', '/dev/stdin', at], content);
+    await nodeOutput(exec, node, ['chmod', (mode & 0o7777).toString(8), at]);
+  };
+  // What is there is written in place, as docker cp does not: a mounted file can only be written, and the runtime's watch sees it.
+  if ((await kindInNode(reading, node, path)) !== 'missing') return write(path);
+  // A new name appears with all of its content, and whoever watches the directory may rename it at once.
+  const scratch = join(dirname(path), `.${basename(path)}.hostport-new`);
+  try {
+    await write(scratch);
+    await nodeOutput(exec, node, ['mv', '-f', '--', scratch, path]);
+  } catch (cause) {
+    await nodeOutput(exec, node, ['rm', '-f', '--', scratch]);
+    throw cause;
+  }
 }
 
 async function copyOut(

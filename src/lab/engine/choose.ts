@@ -1,11 +1,11 @@
 import { calledAs } from '../../sys/called-as.ts';
 import { type Exec, realExec } from '../../sys/exec.ts';
 import { exists } from '../../sys/files.ts';
-import { InputError } from '../../util/errors.ts';
+import { InputError, messageOf } from '../../util/errors.ts';
 import { type Runtime, readRuntime } from '../cluster/runtime.ts';
 import type { Engine } from './engine.ts';
 import { kubernetesEngine } from './kubernetes/engine.ts';
-import { checkContainerd, isVersion, readRelease, releaseHost } from './kubernetes/release.ts';
+import { checkContainerd, checkVersion, isVersion, readRelease, releaseHost } from './kubernetes/release.ts';
 import { containerdCache, releaseCache } from './kubernetes/release-cache.ts';
 import { ownEngine } from './own.ts';
 
@@ -48,9 +48,17 @@ async function kubernetes(given: string, runtime: Runtime | undefined, exec: Exe
 }
 
 async function kubernetesDirectory(given: string): Promise<string> {
-  if (!isVersion(given)) return given;
+  if (!isVersion(given)) {
+    if (!isVersion(`v${given}`) || (await exists(given))) return given;
+    throw new InputError(`cannot run Kubernetes ${given}: no such directory; versions are written v${given}`);
+  }
   const directory = releaseCache(given);
   if (await exists(directory)) return directory;
+  try {
+    checkVersion(given);
+  } catch (cause) {
+    throw new InputError(`cannot run Kubernetes ${given}: ${messageOf(cause)}`, { cause });
+  }
   throw new InputError(
     `cannot run Kubernetes ${given}: ${directory} does not exist; download it with "${calledAs()} fetch kubernetes ${given}", build it with "make real", or give the directory of a release`,
   );
