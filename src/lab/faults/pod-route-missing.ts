@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Fault, FaultDoor, FaultTarget } from '../inject/fault.ts';
+import { readSysctl, writeSysctl } from '../inject/sysctl.ts';
 
 const routes = z.array(
   z.object({ dst: z.string(), type: z.string().optional(), dev: z.string().optional() }),
@@ -12,15 +13,31 @@ async function listed(door: FaultDoor, node: string, ...words: string[]): Promis
   return routes.parse(JSON.parse(shown.trim() === '' ? '[]' : shown));
 }
 
-/** The device of the route that leads to the pod alone; null when there is none. */
-async function ownRoute(door: FaultDoor, { node, pod }: FaultTarget): Promise<string | null> {
-  return (await listed(door, node, `${pod.address}/32`))[0]?.dev ?? null;
+/** What the node had before. */
+interface Before {
+  /** The device of the route that leads to the pod alone. */
+  own: string | null;
+  /** Of the route to all pods of the node: its device, and whether connections from 127.0.0.1 may leave by that. */
+  shared: { device: string; localnet: string } | null;
 }
 
-/** Whether a route to all pods of the node would lead to the pod, too. */
-async function isCovered(door: FaultDoor, { node, pod }: FaultTarget): Promise<boolean> {
+const localnetOf = (device: string) => `net/ipv4/conf/${device}/route_localnet`;
+
+async function routesBefore(door: FaultDoor, { node, pod }: FaultTarget): Promise<Before> {
+  const [own] = await listed(door, node, `${pod.address}/32`);
+  const device = await sharedDevice(door, { node, pod });
+  const shared =
+    device === undefined ? null : { device, localnet: await readSysctl(door, node, localnetOf(device)) };
+  return { own: own?.dev ?? null, shared };
+}
+
+/** The device of the route to all pods of the node, which would lead to the pod, too; undefined when there is none. */
+async function sharedDevice(
+  door: FaultDoor,
+  { node, pod }: Pick<FaultTarget, 'node' | 'pod'>,
+): Promise<string | undefined> {
   const matching = await listed(door, node, 'match', pod.address);
-  return matching.some(({ dst }) => dst !== 'default' && dst !== pod.address);
+  return matching.find(({ dst, dev }) => dst !== 'default' && dst !== pod.address && dev !== undefined)?.dev;
 }
 
 /**
@@ -29,25 +46,26 @@ async function isCovered(door: FaultDoor, { node, pod }: FaultTarget): Promise<b
  */
 export const fault: Fault = {
   does: "deletes the route to the pod's address, or adds an unreachable one where a route leads to all pods of the node",
-  remember: ownRoute,
+  remember: async (door, target) => ({ ...(await routesBefore(door, target)) }),
   async inject(door, target) {
     const destination = `${target.pod.address}/32`;
-    const words = (await isCovered(door, target))
-      ? ['replace', 'unreachable', destination]
-      : ['del', destination];
+    const isShared = (await sharedDevice(door, target)) !== undefined;
+    const words = isShared ? ['replace', 'unreachable', destination] : ['del', destination];
     await door.run(target.node, ['ip', 'route', ...words]);
   },
   async restore(door, { node, pod }, memo) {
     const destination = `${pod.address}/32`;
-    const device = memo as string | null;
-    if (device === null) {
-      // One that healing has put in its place goes with the pod's device: what was attached since may need it.
-      const [left] = await listed(door, node, destination);
-      if (left?.type === 'unreachable')
-        await door.run(node, ['ip', 'route', 'del', 'unreachable', destination]);
-    } else if ((await door.list(node, '/sys/class/net')).includes(device)) {
-      await door.run(node, ['ip', 'route', 'replace', destination, 'dev', device, 'scope', 'link']);
+    const { own, shared } = memo as unknown as Before;
+    if (own !== null) {
+      if (!(await door.list(node, '/sys/class/net')).includes(own)) return;
+      await door.run(node, ['ip', 'route', 'replace', destination, 'dev', own, 'scope', 'link']);
+      return;
     }
+    // Healing has put another one in its place.
+    const left = await listed(door, node, destination);
+    if (left.length > 0) await door.run(node, ['ip', 'route', 'del', destination]);
+    // What was attached while that one was there needed nothing of the other's device.
+    if (shared !== null) await writeSysctl(door, node, localnetOf(shared.device), shared.localnet);
   },
   subjects: ({ node, pod }) => [{ node, pod }],
 };
