@@ -66,6 +66,8 @@ describe.skipIf(missing !== undefined)(`real Cilium in the lab${why}`, () => {
   }
 
   async function isHealthy(scenario: string): Promise<Diagnosis> {
+    // Where Cilium maps the ports itself, its agent does so some time after the pod is ready.
+    await eventually('the hostPort to answer', async () => (await cilium.answers()).client);
     const { answers, diagnosis } = await seen(scenario);
     expect(answers).toEqual(ALL);
     const { findings, paths } = diagnosis;
