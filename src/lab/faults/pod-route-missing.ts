@@ -13,31 +13,22 @@ async function listed(door: FaultDoor, node: string, ...words: string[]): Promis
   return routes.parse(JSON.parse(shown.trim() === '' ? '[]' : shown));
 }
 
-/** What the node had before. */
-interface Before {
+/** What the node had before: a type, since an interface is no memo. */
+type Before = {
   /** The device of the route that leads to the pod alone. */
   own: string | null;
-  /** Of the route to all pods of the node: its device, and whether connections from 127.0.0.1 may leave by that. */
+  /** Of the route to all pods of the node, which would lead to the pod, too: its device, and whether packets from 127.0.0.1 may leave by that. */
   shared: { device: string; localnet: string } | null;
-}
+};
 
 const localnetOf = (device: string) => `net/ipv4/conf/${device}/route_localnet`;
 
 async function routesBefore(door: FaultDoor, { node, pod }: FaultTarget): Promise<Before> {
-  const [own] = await listed(door, node, `${pod.address}/32`);
-  const device = await sharedDevice(door, { node, pod });
-  const shared =
-    device === undefined ? null : { device, localnet: await readSysctl(door, node, localnetOf(device)) };
-  return { own: own?.dev ?? null, shared };
-}
-
-/** The device of the route to all pods of the node, which would lead to the pod, too; undefined when there is none. */
-async function sharedDevice(
-  door: FaultDoor,
-  { node, pod }: Pick<FaultTarget, 'node' | 'pod'>,
-): Promise<string | undefined> {
   const matching = await listed(door, node, 'match', pod.address);
-  return matching.find(({ dst, dev }) => dst !== 'default' && dst !== pod.address && dev !== undefined)?.dev;
+  const own = matching.find(({ dst }) => dst === pod.address)?.dev ?? null;
+  const device = matching.find(({ dst, dev }) => dst !== 'default' && dst !== pod.address && dev)?.dev;
+  if (device === undefined) return { own, shared: null };
+  return { own, shared: { device, localnet: await readSysctl(door, node, localnetOf(device)) } };
 }
 
 /**
@@ -46,16 +37,16 @@ async function sharedDevice(
  */
 export const fault: Fault = {
   does: "deletes the route to the pod's address, or adds an unreachable one where a route leads to all pods of the node",
-  remember: async (door, target) => ({ ...(await routesBefore(door, target)) }),
+  remember: routesBefore,
   async inject(door, target) {
     const destination = `${target.pod.address}/32`;
-    const isShared = (await sharedDevice(door, target)) !== undefined;
-    const words = isShared ? ['replace', 'unreachable', destination] : ['del', destination];
+    const { shared } = await routesBefore(door, target);
+    const words = shared !== null ? ['replace', 'unreachable', destination] : ['del', destination];
     await door.run(target.node, ['ip', 'route', ...words]);
   },
   async restore(door, { node, pod }, memo) {
     const destination = `${pod.address}/32`;
-    const { own, shared } = memo as unknown as Before;
+    const { own, shared } = memo as Before;
     if (own !== null) {
       if (!(await door.list(node, '/sys/class/net')).includes(own)) return;
       await door.run(node, ['ip', 'route', 'replace', destination, 'dev', own, 'scope', 'link']);
