@@ -1,5 +1,7 @@
 /**
- * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure.
+ * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure, and a file of which
+ * tests failed is run once more when nothing else runs. What passes then is told as `PASSED ALONE`: the machine was too busy, or the test is
+ * too hasty; either is worth a look. What fails twice has failed.
  * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another. With KEEP_REPORT the JUnit report
  * of the last file is kept there.
  *
@@ -30,6 +32,9 @@ interface Counts {
   skipped: number;
 }
 
+const isInCi = process.env.CI === 'true';
+/** With more files failed than these it is not the load. */
+const MOST_AGAIN = 4;
 const UNIT_SECONDS = 30;
 const LAB_SECONDS = 120;
 const LANES = 4;
@@ -106,6 +111,8 @@ const { together, alone }: Plan =
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 const durations: { name: string; seconds: number }[] = [];
+/** Of which tests failed, with what they have added to the counts and the failures. */
+const again: { batch: Batch; counted: Counts; said: string[] }[] = [];
 let reports = 0;
 let isBuilt = false;
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-'));
@@ -113,10 +120,11 @@ const building = build();
 try {
   await Promise.all(Array.from({ length: LANES }, () => lane(together)));
   await lane(alone);
+  for (const batch of isInCi && again.length <= MOST_AGAIN ? again.splice(0) : []) await runAgain(batch);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
-if (process.env.CI === 'true' && total.skipped > 0) {
+if (isInCi && total.skipped > 0) {
   console.log(`${total.skipped} tests were skipped; in CI none may be`);
   total.failed += total.skipped;
   total.skipped = 0;
@@ -158,13 +166,28 @@ async function lane(queue: Batch[]): Promise<void> {
   for (;;) {
     const at = isBuilt ? 0 : queue.findIndex(needsNoBuild);
     const [next] = at < 0 ? [] : queue.splice(at, 1);
-    if (next !== undefined) await run(next, queue === alone);
-    else if (isBuilt) return;
+    if (next !== undefined) {
+      const { counted, said } = await run(next, queue === alone);
+      if (counted.failed > 0) again.push({ batch: next, counted, said });
+    } else if (isBuilt) return;
     else await building;
   }
 }
 
-async function run({ name, paths, seconds, argv }: Batch, live: boolean): Promise<void> {
+/** Runs a batch once more; what is counted then is instead of what was counted before. */
+async function runAgain({ batch, counted, said }: (typeof again)[number]): Promise<void> {
+  console.log(`\n# ${batch.name} failed beside others, and is run once more alone`);
+  for (const key of ['passed', 'failed', 'skipped'] as const) total[key] -= counted[key];
+  failures.splice(0, failures.length, ...failures.filter((failure) => !said.includes(failure)));
+  const { counted: now } = await run(batch, true);
+  if (now.failed === 0) failures.push(...said.map((failure) => failure.replace(/^FAILED/, 'PASSED ALONE')));
+}
+
+/** Runs a batch, adds what it counted to the totals and what failed to the failures, and returns both. */
+async function run(
+  { name, paths, seconds, argv }: Batch,
+  live: boolean,
+): Promise<{ counted: Counts; said: string[] }> {
   const report = join(scratch, `${reports++}.xml`);
   const began = performance.now();
   const stdio = live ? 'inherit' : 'pipe';
@@ -197,10 +220,12 @@ async function run({ name, paths, seconds, argv }: Batch, live: boolean): Promis
   if (counted.failed > failed.length) {
     failed.push(`exit status ${code}, ${counted.failed - failed.length} failed without a word`);
   }
-  failures.push(...failed.map((failure) => `FAILED: ${name}: ${failure}`));
+  const said = failed.map((failure) => `FAILED: ${name}: ${failure}`);
+  failures.push(...said);
   const took = (performance.now() - began) / 1000;
   durations.push({ name, seconds: took });
   console.log(`\n# ${name} (${took.toFixed(0)} s)\n${stdout}${stderr}`);
+  return { counted, said };
 }
 
 function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
