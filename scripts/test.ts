@@ -1,6 +1,6 @@
 /**
  * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure, and a file of which
- * tests failed is run once more when nothing else runs. What passes then is told as `PASSED ALONE`: the machine was too busy, or the test is
+ * tests failed is run once more when nothing else runs. What passes then is listed as `PASSED ALONE`: the machine was too busy, or the test is
  * too hasty; either is worth a look. What fails twice has failed.
  * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another. With KEEP_REPORT the JUnit report
  * of the last file is kept there.

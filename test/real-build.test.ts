@@ -234,6 +234,7 @@ test("Cilium's sources and chart are copied out of Go's cache, whose copy nobody
     'install/kubernetes/cilium/Chart.yaml',
     'images/a',
     'plugins/cilium-cni/b',
+    'pkg/k8s/apis/cilium.io/client/crds/v2/x.yaml',
   ]) {
     mkdirSync(join(source, path, '..'), { recursive: true });
     writeFileSync(join(source, path), path, { mode: 0o444 });

@@ -13,6 +13,7 @@ const SOURCES: Readonly<Record<string, string>> = {
   bpf: 'bpf',
   chart: 'install/kubernetes/cilium',
   images: 'images',
+  definitions: 'pkg/k8s/apis/cilium.io/client/crds',
   'cilium-cni': 'plugins/cilium-cni',
 };
 
@@ -60,7 +61,7 @@ export async function ciliumParts(root: string, cache = cacheRoot()): Promise<Pa
   ];
 }
 
-/** The sources for the kernel, which the agent compiles as it runs, the chart, and the scripts of the image. */
+/** The sources for the kernel, which the agent compiles as it runs, the chart, the scripts of the image, and the custom resources. */
 function sources(module: GoModule, cache: string): Part {
   const directory = join(cache, FAMILY, module.version);
   return {

@@ -1,16 +1,7 @@
 import { describe, expect, test } from 'bun:test';
-import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
-import { kindByName } from '../../../kube/kinds.ts';
-import type { KubeObject } from '../../../kube/types.ts';
 import type { Json } from '../../../util/json.ts';
-import { applyDefaults } from '../defaults/index.ts';
 import { fieldErrorText } from '../validation/field-error.ts';
-import { validateCreate } from '../validation/index.ts';
-import { ruleErrors } from './check-rules.ts';
-import { type CustomDefinition, compareVersions, kindsOf } from './custom-kind.ts';
+import { compareVersions } from './custom-kind.ts';
 import { isOfFormat } from './formats.ts';
 import { goPattern } from './go-pattern.ts';
 import { parseJsonPath, setValueAt, valueAt } from './json-path.ts';
@@ -318,32 +309,5 @@ describe('rules', () => {
       'schema.properties[c].x-kubernetes-validations[0].optionalOldSelf',
     ]);
     expect(errors[0]?.detail).toStartWith('this API server cannot evaluate the rule: ');
-  });
-});
-
-// Of modules that are on the machine, as after `make real`; elsewhere there is nothing to read.
-const CILIUM = join(
-  homedir(),
-  'go/pkg/mod/github.com/cilium/cilium@v1.20.2/pkg/k8s/apis/cilium.io/client/crds',
-);
-const FILES = [
-  'ciliumnetworkpolicies',
-  'ciliumendpoints',
-  'ciliumnodes',
-  'ciliumbgppeerconfigs',
-  'ciliumegressgatewaypolicies',
-];
-
-describe.skipIf(!existsSync(CILIUM))('definitions of Cilium', () => {
-  const info = kindByName('apiextensions.k8s.io/v1', 'CustomResourceDefinition')!;
-  test.each(FILES)('%s: accepted, with all rules', async (file) => {
-    const text = readFileSync(join(CILIUM, 'v2', `${file}.yaml`), 'utf8');
-    const definition = parseAllDocuments(text)[0]!.toJS() as CustomDefinition & KubeObject;
-    applyDefaults(info, definition);
-    Object.assign(definition, { status: { storedVersions: ['v2'] } });
-    const errors = validateCreate(info, definition);
-    expect(errors.map(fieldErrorText)).toEqual([]);
-    expect((await ruleErrors(info, definition, undefined, errors)).map(fieldErrorText)).toEqual([]);
-    expect(kindsOf(definition)[0]?.plural).toBe(file);
   });
 });
