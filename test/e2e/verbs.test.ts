@@ -456,10 +456,12 @@ spec: {nodeName: ${WORKER}, terminationGracePeriodSeconds: 0,
     const working = [
       'everywhere 172.17.0.3:8101 outside answered HTTP 200 as everywhere',
       'inside 127.0.0.1:8102 node answered HTTP 200 as inside',
+      'names 172.17.0.3:8105 outside not asked UDP has no HTTP',
     ];
     const pods = [
       echo('everywhere', 'hostPort: 8101, hostIP: 0.0.0.0'),
       echo('inside', 'hostPort: 8102, hostIP: 127.0.0.1'),
+      echo('names', 'hostPort: 8105, protocol: UDP'),
     ];
     expect(await ask()).toEqual({ code: 1, seen: [] });
     await kubectl('apply -f -', pods.join(''));
@@ -484,9 +486,10 @@ spec: {nodeName: ${WORKER}, terminationGracePeriodSeconds: 0,
         working[0]!,
         working[1]!,
         'mute 172.17.0.3:8103 outside answered HTTP 404; the page does not name the pod',
+        working[2]!,
       ],
     });
-    await kubectl('delete pod everywhere inside mute dead --timeout=30s');
+    await kubectl('delete pod everywhere inside names mute dead --timeout=30s');
     const nobody = await lab.hostport('answers', '--name', 'nobody');
     expect(nobody).toMatchObject({
       code: 2,

@@ -23,7 +23,7 @@ const ENTERED = 'HOSTPORT_ENTERED';
 export function answersVerb() {
   const verb = command('answers')
     .description(
-      'probe every hostPort of the cluster from outside the nodes\n\nA hostPort that is bound to loopback is probed on its node.\nExit status: 0 there are hostPorts and all answer, 1 not all answer, 2 they could not be probed.',
+      'probe every hostPort of the cluster from outside the nodes\n\nA hostPort that is bound to loopback is probed on its node. UDP and SCTP ports are listed and not asked.\nExit status: 0 there are hostPorts of TCP and all answer, 1 not all answer, 2 they could not be probed.',
     )
     .failsWith(2)
     .option('--name <cluster>', 'name of the cluster', 'kind')
@@ -56,9 +56,15 @@ export function answersVerb() {
       });
       const answers = await settledAnswers(() => askHostPorts(record, client, realExec), options.settle);
       process.stdout.write(options.output === 'json' ? renderJson(answers, 2) : render(answers));
-      exitWith(answers.length > 0 && answers.every(({ result }) => result === 'answered') ? 0 : 1);
+      const asked = answers.filter(isAsked);
+      exitWith(asked.length > 0 && asked.every(({ result }) => result === 'answered') ? 0 : 1);
     });
   return examples(verb, 'hostport answers', 'hostport answers --settle 30s -o json');
+}
+
+/** Whether the port can be asked over HTTP at all; nothing is known of others, neither good nor bad. */
+function isAsked({ protocol }: HostPortAnswer): boolean {
+  return protocol === 'TCP';
 }
 
 /** Probes until all is settled, or for so many milliseconds: what is still starting then is an answer, too. */
@@ -98,7 +104,7 @@ function render(answers: readonly HostPortAnswer[]): string {
       answer.node || '<none>',
       answer.status,
       place(answer),
-      `${answer.result === 'answered' ? '✓' : '✗'} ${answer.result}`,
+      `${!isAsked(answer) ? '-' : answer.result === 'answered' ? '✓' : '✗'} ${answer.result}`,
       answer.detail,
     ]),
   );
