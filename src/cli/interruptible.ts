@@ -18,6 +18,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     if (controller.signal.aborted && error instanceof ExecError) throw controller.signal.reason;
     throw error;
   } finally {
-    for (const name of names) process.off(name, stop);
+    // Once interrupted, the process is about to end: another signal must not end it before it has said so.
+    if (!controller.signal.aborted) for (const name of names) process.off(name, stop);
   }
 }

@@ -238,12 +238,10 @@ nodes:
   - {hostPath: ${lab.file('file', '')}, containerPath: /etc/hostname/file}
 `,
       );
-      const begin = performance.now();
       const ran = await lab.hostport('create', 'cluster', '--name', lab.name, '--config', config);
       expect(ran.stderr).toMatch(/^ERROR: runc .* lame-worker: .*\/etc\/hostname/m);
       expect(ran.stderr).not.toContain('API server');
       expect(ran.code).toBe(1);
-      expect(performance.now() - begin).toBeLessThan(20_000);
       expect(leftovers(lab.name)).toEqual([]);
     });
 

@@ -84,7 +84,6 @@ describe.skipIf(missing !== undefined)(`the gateway${missing ? ` (${missing})` :
       const { server, port } = await listening();
       try {
         const text = what === 'a mapping' ? publishing(port) : publishing(0, port);
-        const begin = performance.now();
         const ran = await lab.hostport(
           ...['create', 'cluster', '--name', lab.name, '--config', lab.file('taken.yaml', text)],
         );
@@ -92,7 +91,7 @@ describe.skipIf(missing !== undefined)(`the gateway${missing ? ` (${missing})` :
           `ERROR: cannot publish 127.0.0.1:${port}: another program listens there\n`,
         );
         expect(ran.code).toBe(1);
-        expect(performance.now() - begin).toBeLessThan(20_000);
+        expect(ran.stderr).not.toContain('Waiting');
         expect(leftovers(lab.name)).toEqual([]);
       } finally {
         await new Promise((resolve) => server.close(resolve));
