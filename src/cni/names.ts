@@ -17,14 +17,18 @@ export function validateContainerId(id: string): void {
   }
 }
 
-/** Rejects a missing or malformed network name, with error 7. */
+/** Rejects a missing or malformed network name, with error 7; one that is not text, with error 6, as Go's decoder does. */
 export function validateNetworkName(name: unknown): string {
   if (name === undefined || name === null || name === '') {
     throw invalidConfig('missing network name');
   }
-  if (typeof name !== 'string' || !isCniName(name)) {
-    throw invalidConfig('invalid characters found in network name', String(name));
+  if (typeof name !== 'string') {
+    throw new CniError(
+      cniErrorCode.decodingFailure,
+      `network name must be a string, is ${JSON.stringify(name)}`,
+    );
   }
+  if (!isCniName(name)) throw invalidConfig('invalid characters found in network name', name);
   return name;
 }
 

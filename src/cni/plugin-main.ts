@@ -1,4 +1,5 @@
 import { readSync, writeSync } from 'node:fs';
+import { messageOf } from '../util/errors.ts';
 import { type Plugin, type PluginIo, runPlugin } from './plugin.ts';
 import { isOwnNetns } from './sandbox.ts';
 
@@ -38,7 +39,17 @@ function writeAll(fd: number, text: string): void {
 
 /** The main function of an executable that is the plugins named, each under its name; ends the process. */
 export function pluginMain(plugins: Readonly<Record<string, () => Plugin>>): void {
-  void run(plugins).then((status) => process.exit(status));
+  run(plugins).then(
+    (status) => process.exit(status),
+    // Nothing that is wrong may show source text: what a runtime logs is one line.
+    (error: unknown) => {
+      try {
+        io.writeStderr(`${messageOf(error)}\n`);
+      } finally {
+        process.exit(1);
+      }
+    },
+  );
 }
 
 async function run(plugins: Readonly<Record<string, () => Plugin>>): Promise<number> {

@@ -1,3 +1,5 @@
+import { fileProblem } from '../sys/file-problem.ts';
+import { messageOf } from '../util/errors.ts';
 import { CniError, cniErrorCode } from './errors.ts';
 import { decodeStruct, type Fields, parseDocument, type Shape } from './json.ts';
 import { validateContainerId, validateInterfaceName, validateNetworkName } from './names.ts';
@@ -11,8 +13,9 @@ export interface PluginIo {
   /** Whether a path is the network namespace this process is in; false for a path that is not a network namespace. */
   isOwnNetns(path: string): boolean;
   readStdin(): Promise<string>;
-  /** Standard output takes one JSON document, nothing else. */
+  /** Standard output takes one JSON document, nothing else. Throws what the system reports. */
   writeStdout(text: string): void;
+  /** For people. Throws what the system reports. */
   writeStderr(text: string): void;
 }
 
@@ -83,14 +86,16 @@ const since: Partial<Record<Verb, CniVersion>> = { CHECK: '0.4.0', GC: '1.1.0', 
 
 /**
  * Runs one call of a plugin: reads environment and configuration, negotiates the version, calls the verb and prints the
- * result or the error as JSON. Returns the exit status. Called without CNI_COMMAND it says what it is on standard error.
+ * result or the error as JSON. Returns the exit status. Called without CNI_COMMAND it says what it is on standard error. Where standard
+ * output takes nothing, the error is on standard error.
  */
 export async function runPlugin(plugin: Plugin, io: PluginIo): Promise<number> {
   let version: CniVersion | undefined;
+  const note = noteOn(io);
   try {
     const command = io.env.CNI_COMMAND ?? '';
     if (command === '') {
-      io.writeStderr(
+      note(
         `CNI plugin ${plugin.name}\nCNI protocol versions supported: ${plugin.supportedVersions.join(', ')}\n`,
       );
       return 0;
@@ -100,14 +105,12 @@ export async function runPlugin(plugin: Plugin, io: PluginIo): Promise<number> {
       throw new CniError(cniErrorCode.invalidEnvironment, `unknown CNI_COMMAND: ${command}`);
     }
     if (verb === 'VERSION') {
-      io.writeStdout(
-        JSON.stringify({ cniVersion: currentCniVersion, supportedVersions: plugin.supportedVersions }),
-      );
+      print(io, { cniVersion: currentCniVersion, supportedVersions: plugin.supportedVersions });
       return 0;
     }
     checkEnvironment(verb, io.env);
-    const warn = (message: string) => io.writeStderr(`${plugin.name}: ${message}\n`);
-    const config = decodeConfig(await io.readStdin(), plugin.fields, warn);
+    const warn = (message: string) => note(`${plugin.name}: ${message}\n`);
+    const config = decodeConfig(await readConfig(io), plugin.fields, warn);
     version = negotiateVersion(config.cniVersion, plugin.supportedVersions);
     const minimum = since[verb];
     if (minimum !== undefined && !isAtLeast(version, minimum)) {
@@ -123,16 +126,61 @@ export async function runPlugin(plugin: Plugin, io: PluginIo): Promise<number> {
     if (verb === 'ADD') {
       if (misplaced) throw ownNetns(request.netns);
       const result = await plugin.add(request);
-      io.writeStdout(JSON.stringify(formatResult(result, version)));
+      print(io, formatResult(result, version));
     } else {
       await call(plugin, verb, request);
       if (misplaced) throw ownNetns(request.netns);
     }
     return 0;
   } catch (thrown) {
-    io.writeStdout(JSON.stringify(asCniError(thrown).toDocument(version)));
+    const document = asCniError(thrown).toDocument(version);
+    try {
+      print(io, document);
+    } catch (cause) {
+      if (!(cause instanceof NotPrinted)) throw cause;
+      note(`${JSON.stringify(document)}\n`);
+    }
     return 1;
   }
+}
+
+/** Standard output did not take the document. */
+class NotPrinted extends CniError {}
+
+function print({ writeStdout }: PluginIo, document: object): void {
+  try {
+    writeStdout(JSON.stringify(document));
+  } catch (cause) {
+    const problem = fileProblem(cause) ?? messageOf(cause);
+    throw new NotPrinted(cniErrorCode.ioFailure, `cannot write to standard output: ${problem}`, '', {
+      cause,
+    });
+  }
+}
+
+async function readConfig({ readStdin }: PluginIo): Promise<string> {
+  try {
+    return await readStdin();
+  } catch (cause) {
+    const problem = fileProblem(cause) ?? messageOf(cause);
+    throw new CniError(
+      cniErrorCode.ioFailure,
+      `cannot read the network configuration from standard input: ${problem}`,
+      '',
+      { cause },
+    );
+  }
+}
+
+/** Writes for people. A call does not fail because nobody reads its warnings. */
+function noteOn({ writeStderr }: PluginIo): (text: string) => void {
+  return (text) => {
+    try {
+      writeStderr(text);
+    } catch (cause) {
+      if (fileProblem(cause) === undefined) throw cause;
+    }
+  };
 }
 
 /**

@@ -141,7 +141,9 @@ describe('configuration', () => {
     [{ name: '' }, 7, 'missing network name'],
     [{ name: 'a" -j ACCEPT' }, 7, 'invalid characters found in network name'],
     [{ name: 'a\nb' }, 7, 'invalid characters found in network name'],
-    [{ name: ['net'] }, 7, 'invalid characters found in network name'],
+    [{ name: ['net'] }, 6, 'network name must be a string, is ["net"]'],
+    [{ name: 5 }, 6, 'network name must be a string, is 5'],
+    [{ name: false }, 6, 'network name must be a string, is false'],
     [{ prevResult: undefined }, 7, 'portmap must be called as chained plugin'],
     [{ prevResult: 'none' }, 6, 'malformed result: result must be an object, is "none"'],
     [
