@@ -1,16 +1,17 @@
-import { lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { decodeStruct, parseDocument } from '../cni/json.ts';
 import { CACHED_FIELDS, resultFields } from '../cni/result.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import { isNamespace } from '../cni/sandbox.ts';
 import type { PortMapping } from '../cni/types.ts';
 import { namesIn } from '../sys/directories.ts';
-import { isErrno } from '../sys/errno.ts';
+import { isErrno, unlessMissing } from '../sys/errno.ts';
 import { readRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
 import { formatIp } from '../util/ip.ts';
 import type { Owner } from './layout.ts';
 import type { Device } from './route-localnet.ts';
+import { changingState, STATE_DIRECTORY, statsOf } from './state.ts';
 
 /** Whether the sandbox of a mapping still lives, as far as this machine can tell. */
 export type SandboxState = 'alive' | 'gone' | 'unknown';
@@ -59,6 +60,8 @@ export interface Attachments {
   recorded(): Map<string, Recorded>;
   /** Removes what calls that were killed left unfinished. Called under the lock that every writer holds. */
   tidy(): void;
+  /** Fails with {@link StateUnusable} when nothing can be remembered. */
+  probe(): void;
   sandboxState(chain: string, owner: Owner): SandboxState;
   /** The addresses of the container's other interfaces, on the same network or on any, as far as the runtime remembers them. */
   addressesOfOthers(key: AttachmentKey, on: 'network' | 'any'): ReadonlySet<string>;
@@ -75,7 +78,7 @@ export class AttachmentFiles implements Attachments {
   readonly #recordDir: string;
   readonly #cacheDir: string;
 
-  constructor(recordDir = '/run/hostport/portmap', cacheDir = '/var/lib/cni') {
+  constructor(recordDir = `${STATE_DIRECTORY}/portmap`, cacheDir = '/var/lib/cni') {
     this.#recordDir = recordDir;
     this.#cacheDir = cacheDir;
   }
@@ -99,6 +102,10 @@ export class AttachmentFiles implements Attachments {
   }
 
   #write(chain: string, record: object): void {
+    changingState(this.#recordDir, () => this.#replace(chain, record));
+  }
+
+  #replace(chain: string, record: object): void {
     const path = this.#path(chain);
     mkdirSync(this.#recordDir, { recursive: true, mode: 0o700 });
     const temporary = `${this.#recordDir}/.${chain}.${process.pid}`;
@@ -106,6 +113,15 @@ export class AttachmentFiles implements Attachments {
     // Anything with one of our names may be replaced: only this plugin uses this directory.
     replacing(temporary, 'EEXIST', write);
     replacing(path, 'EISDIR', () => renameSync(temporary, path));
+  }
+
+  probe(): void {
+    const temporary = `${this.#recordDir}/.probe.${process.pid}`;
+    changingState(this.#recordDir, () => {
+      mkdirSync(this.#recordDir, { recursive: true, mode: 0o700 });
+      replacing(temporary, 'EEXIST', () => writeFileSync(temporary, '{}', { mode: 0o600, flag: 'wx' }));
+      rmSync(temporary);
+    });
   }
 
   portsOf(chain: string): readonly HostPort[] | undefined {
@@ -122,16 +138,27 @@ export class AttachmentFiles implements Attachments {
   }
 
   hasRecord(chain: string): boolean {
-    return lstatSync(this.#path(chain), { throwIfNoEntry: false }) !== undefined;
+    return statsOf(this.#path(chain)) !== undefined;
   }
 
   forget(chain: string): void {
-    rmSync(this.#path(chain), { force: true, recursive: true });
+    this.#remove(this.#path(chain));
+  }
+
+  #remove(path: string): void {
+    // What is not there need not be removed, whatever the directory is.
+    if (statsOf(path) === undefined) return;
+    changingState(path, () => rmSync(path, { force: true, recursive: true }));
+  }
+
+  /** Names in the directory of records; none where it is not a directory. */
+  #names(): string[] {
+    return unlessMissing(() => namesIn(this.#recordDir), ['ENOTDIR']) ?? [];
   }
 
   recorded(): Map<string, Recorded> {
     const found = new Map<string, Recorded>();
-    for (const name of namesIn(this.#recordDir)) {
+    for (const name of this.#names()) {
       if (name.startsWith('.')) continue;
       const record = readJson(`${this.#recordDir}/${name}`);
       const { networkName, containerId, ifName } = record ?? {};
@@ -145,8 +172,8 @@ export class AttachmentFiles implements Attachments {
   }
 
   tidy(): void {
-    for (const name of namesIn(this.#recordDir)) {
-      if (name.startsWith('.')) rmSync(`${this.#recordDir}/${name}`, { force: true, recursive: true });
+    for (const name of this.#names()) {
+      if (name.startsWith('.')) this.#remove(`${this.#recordDir}/${name}`);
     }
   }
 

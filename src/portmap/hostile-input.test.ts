@@ -26,6 +26,7 @@ const untouched: Attachments = {
   addressesOfOthers: () => new Set(),
   recorded: () => new Map(),
   tidy: () => {},
+  probe: () => {},
   sandboxState: () => 'unknown',
 };
 

@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { output, realExec } from '../sys/exec.ts';
+import { tryLockOpenFile } from '../sys/flock.ts';
 import { attachmentChain } from './layout.ts';
 import { REFERENCE, Topology } from './testing/topology.ts';
 
@@ -144,35 +154,85 @@ describe.each(kinds)('%s', (kind, make) => {
   });
 });
 
-describe('what no time puts right is not to be tried again', () => {
-  test.each<[string, string, object]>([
-    [
-      'a lock that cannot be made',
-      'mount -o remount,bind,ro /run/hostport',
-      {
-        code: 5,
-        msg: 'cannot open /run/hostport/portmap.lock: the file system is read-only',
-        details: 'run portmap as root, with /run/hostport a directory that it can write to',
-      },
-    ],
-    [
-      'no memory for compiled code',
-      'export BUN_JSC_useJIT=0',
-      {
-        code: 999,
-        msg: 'bun:ffi requires the JIT',
-        details: expect.stringContaining('MemoryDenyWriteExecute='),
-      },
-    ],
-  ])('%s', async (_what, before, error) => {
-    for (const [verb, config] of [
-      ['ADD', conf()],
-      ['DEL', conf()],
-      ['GC', gc],
+test('without memory for compiled code every verb says what to allow', async () => {
+  for (const [verb, config] of [
+    ['ADD', conf()],
+    ['DEL', conf()],
+    ['GC', gc],
+  ] as const) {
+    const { document } = await call(verb, config, 'export BUN_JSC_useJIT=0');
+    expect({ verb, ...document }).toMatchObject({
+      ...{ verb, code: 999, msg: 'bun:ffi requires the JIT' },
+      details: expect.stringContaining('MemoryDenyWriteExecute='),
+    });
+  }
+});
+
+// The directory of state: read-only, missing where nothing can be made, and not a directory.
+describe.each([
+  ['read-only', 'mount -o remount,bind,ro /run/hostport', 'the file system is read-only'],
+  [
+    'missing, and /run read-only',
+    'umount /run/hostport && mount -t tmpfs none /run && mount -o remount,ro /run',
+    'the file system is read-only',
+  ],
+  [
+    'a file',
+    'umount /run/hostport && mount -t tmpfs none /run && touch /run/hostport',
+    'part of its path is not a directory',
+  ],
+])('/run/hostport is %s', (_, before, problem) => {
+  const provide = 'run portmap as root, with /run/hostport a directory that it can write to';
+
+  test('ADD and STATUS say which directory to provide, and nothing is mapped', async () => {
+    for (const [verb, code] of [
+      ['ADD', 5],
+      ['STATUS', 50],
     ] as const) {
-      expect({ verb, ...(await call(verb, config, before)).document }).toMatchObject({ verb, ...error });
+      const { document } = await call(verb, conf(), before);
+      expect({ verb, ...document }).toMatchObject({ verb, code, details: provide });
+      expect(document!.msg).toEndWith(problem);
+      expect(document!.msg).toContain(' /run/hostport/');
     }
+    expect(await mapped()).toEqual([]);
   });
+
+  test.each([
+    ['DEL', conf()],
+    ['GC', gc],
+  ])('%s removes all the same, with one warning', async (verb, config) => {
+    await done('ADD', conf());
+    const answer = await call(verb, config, before);
+    expect(answer).toMatchObject({ code: 0, document: undefined });
+    expect(answer.stderr).toEndWith(`${problem}; works without; ${provide}\n`);
+    expect(answer.stderr.trim()).not.toContain('\n');
+    expect(await mapped()).toEqual([]);
+    // What could not be forgotten then is forgotten by the next that can.
+    await done('GC', gc);
+    expect(readdirSync(join(run, 'portmap'))).toEqual([]);
+  });
+
+  test('CHECK does without', async () => {
+    await done('ADD', conf());
+    expect(await call('CHECK', conf(), before)).toMatchObject({ code: 0, stderr: '' });
+    await done('DEL', conf());
+  });
+});
+
+test('a lock that exists is taken where it cannot be written, too', async () => {
+  await done('ADD', conf());
+  const held = openSync(join(run, 'portmap.lock'), 'r+');
+  try {
+    expect(tryLockOpenFile(held)).toBe(true);
+    const waiting = call('DEL', conf(), 'mount -o remount,bind,ro /run/hostport');
+    expect(await Promise.race([waiting, Bun.sleep(300)])).toBeUndefined();
+    expect(await mapped()).toEqual(['80']);
+    closeSync(held);
+    expect(await waiting).toMatchObject({ code: 0 });
+    expect(await mapped()).toEqual([]);
+  } finally {
+    await done('GC', gc);
+  }
 });
 
 test('a record under a name that is nobody’s is forgotten by GC', async () => {

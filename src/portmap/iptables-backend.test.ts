@@ -22,6 +22,7 @@ const nothingKnown: Attachments = {
   devicesOf: () => [],
   recorded: () => new Map(),
   tidy: () => {},
+  probe: () => {},
   sandboxState: () => 'unknown',
   addressesOfOthers: () => new Set(),
 };

@@ -362,24 +362,43 @@ describe('ADD', () => {
 describe('the lock', () => {
   const held = new RulesLockHeld('cannot lock');
   const special = new NotRegularFile('/run/hostport/portmap.lock', 'a FIFO');
-  const denied = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES', syscall: 'open' });
   test.each<[string, Error, object]>([
     ['that is held', held, { code: 11, message: 'cannot lock' }],
     ['that is no file', special, { code: 5, message: special.message }],
-    [
-      'that cannot be opened',
-      denied,
-      {
-        ...{ code: 5, message: expect.stringContaining('cannot open /run/hostport/portmap.lock: ') },
-        details: 'run portmap as root, with /run/hostport a directory that it can write to',
-      },
-    ],
   ])('%s', async (_name, error, wanted) => {
     machine.lockError = error;
     for (const verb of ['add', 'del', 'gc'] as const)
       expect(await failure(plugin()[verb](request()))).toEqual(wanted);
     expect(attachments.records.size).toBe(0);
   });
+  test('that cannot be opened fails an ADD, and no DEL or GC', async () => {
+    const words = 'cannot open /run/hostport/portmap.lock: permission denied';
+    const details = 'run portmap as root, with /run/hostport a directory that it can write to';
+    await plugin().add(request({ backend: 'nftables' }));
+    machine.lockError = Object.assign(new Error('denied'), { code: 'EACCES' });
+    expect(await failure(plugin().add(request({ backend: 'nftables' })))).toEqual({
+      ...{ code: 5, message: words, details },
+    });
+    expect(await failure(plugin().status(request()))).toEqual({ code: 50, message: words, details });
+    for (const verb of ['del', 'gc'] as const) await plugin()[verb](request());
+    expect(await mapped()).toEqual([]);
+    expect(warnings).toEqual(Array(2).fill(`${words}; works without; ${details}`));
+  });
+
+  test('and records that cannot be written are the same', async () => {
+    await plugin().add(request());
+    attachments.isReadOnly = true;
+    for (const [verb, code] of [
+      ['add', 5],
+      ['status', 50],
+    ] as const) {
+      expect(await failure(plugin()[verb](request()))).toMatchObject({ code });
+    }
+    for (const verb of ['del', 'gc'] as const) await plugin()[verb](request());
+    expect(warnings).toHaveLength(2);
+    expect(await mapped()).toEqual([]);
+  });
+
   test('with another error', async () => {
     machine.lockError = new Error('other');
     await expect(plugin().del(request())).rejects.toBe(machine.lockError);

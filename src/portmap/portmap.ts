@@ -4,7 +4,7 @@ import type { AttachmentKey } from '../cni/result-cache.ts';
 import type { PortMapping, Result, ValidAttachment } from '../cni/types.ts';
 import { cniVersions } from '../cni/version.ts';
 import { deleteUdpFlows, listUdpFlows } from '../netfilter/conntrack.ts';
-import { RULES_LOCK, RulesLockHeld } from '../netfilter/iptables/rules-lock.ts';
+import { RULES_LOCK, type RulesLock, RulesLockHeld } from '../netfilter/iptables/rules-lock.ts';
 import type { Exec } from '../sys/exec.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { NotRegularFile } from '../sys/regular-file.ts';
@@ -28,6 +28,7 @@ import {
   withoutRouteLocalnet,
 } from './route-localnet.ts';
 import { type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
+import { PROVIDE_STATE, StateUnusable } from './state.ts';
 import { addressIn, familyIn, isAnsweredBy, isLedTo } from './target.ts';
 
 /**
@@ -109,19 +110,26 @@ export function portmap(
 
     async del(request) {
       const key = keyOf(request);
-      await withRulesLock(machine, exec, async (exec) => {
-        const rules = backendsFor(exec, request);
-        const owners = await everyNameOf(key, attachments, leadsTo(rules));
-        await forgetFlows(machine, exec, await rules.every.remove(owners, key), request);
-        const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request));
-        for (const owner of owners) await forget(chainOf(owner), isNeeded);
-      });
+      const anyway = withoutState(request);
+      await withRulesLock(
+        machine,
+        exec,
+        async (exec) => {
+          const rules = backendsFor(exec, request);
+          const owners = await everyNameOf(key, attachments, leadsTo(rules));
+          await forgetFlows(machine, exec, await rules.every.remove(owners, key), request);
+          const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request));
+          for (const owner of owners) await anyway(() => forget(chainOf(owner), isNeeded));
+        },
+        anyway,
+      );
     },
 
     async gc(request) {
       const { name } = request.config;
       const valid = validAttachments(request);
-      await withRulesLock(machine, exec, async (exec) => {
+      const anyway = withoutState(request);
+      const work = async (exec: Exec) => {
         const all = backendsFor(exec, request);
         const [rules, isNeeded] = [all.every, neededByOthers(machine, () => podsOfOthers(all, request))];
         const recorded = attachments.recorded();
@@ -140,20 +148,27 @@ export function portmap(
           if (owner !== undefined) {
             removed.push(...(await rules.remove([owner], keptContainers.has(containerId) ? undefined : key)));
           }
-          await forget(chain, isNeeded);
+          await anyway(() => forget(chain, isNeeded));
           recorded.delete(chain);
         }
-        attachments.tidy();
-        await routeLocalnet.tidy(
-          (chain, device) => recorded.get(chain)?.devices.some(({ index }) => index === device) ?? false,
-          isNeeded,
+        await anyway(async () => attachments.tidy());
+        await anyway(() =>
+          routeLocalnet.tidy(
+            (chain, device) => recorded.get(chain)?.devices.some(({ index }) => index === device) ?? false,
+            isNeeded,
+          ),
         );
         await forgetFlows(machine, exec, removed, request);
-      });
+      };
+      await withRulesLock(machine, exec, work, anyway);
     },
 
     async status(request) {
       const config = parsePortmapConfig(request.config);
+      await withRulesLock(machine, exec, async () => attachments.probe()).catch((error: unknown) => {
+        if (!(error instanceof CniError) || error.code !== cniErrorCode.ioFailure) throw error;
+        throw new CniError(cniErrorCode.pluginNotAvailable, error.message, error.details, { cause: error });
+      });
       await backendsFor(exec, request)
         .of(config)
         .probe(config)
@@ -272,35 +287,65 @@ async function forgetFlows(
 
 /**
  * Works alone among all that change rules. What the work runs by the `exec` it is given holds the lock too: when this process is
- * killed while iptables applies our document, no other call reads the rules before iptables is done.
+ * killed while iptables applies our document, no other call reads the rules before iptables is done. With `anyway`, a lock that cannot
+ * exist is no reason not to work: nobody else has it, and every change of rules is one transaction.
  */
 async function withRulesLock(
   machine: Pick<Machine, 'lockRules'>,
   exec: Exec,
   work: (exec: Exec) => Promise<void>,
+  anyway?: Anyway,
 ): Promise<void> {
-  const lock = await machine.lockRules().catch((cause: unknown) => {
-    throw lockError(cause);
-  });
+  let lock: RulesLock | undefined;
+  const take = async () => {
+    lock = await machine.lockRules().catch((cause: unknown) => {
+      const isHopeless = cause instanceof RulesLockHeld || cause instanceof NotRegularFile;
+      const problem = isHopeless ? undefined : fileProblem(cause);
+      throw problem === undefined
+        ? cause
+        : new StateUnusable(`cannot open ${RULES_LOCK}: ${problem}`, { cause });
+    });
+  };
   try {
-    await work({ run: (argv, options) => exec.run(argv, { ...options, inherit: lock.fd }) });
+    await (anyway === undefined ? take() : anyway(take));
+    const inherit = lock?.fd;
+    await work(
+      inherit === undefined ? exec : { run: (argv, options) => exec.run(argv, { ...options, inherit }) },
+    );
+  } catch (cause) {
+    throw stateError(cause);
   } finally {
-    lock.release();
+    lock?.release();
   }
 }
 
-/** A lock that somebody holds is free later. What else is the matter with it stays until somebody puts it right. */
-function lockError(cause: unknown): unknown {
+/** A lock that somebody holds is free later. What else is the matter with what we keep stays until somebody puts it right. */
+function stateError(cause: unknown): unknown {
   if (cause instanceof RulesLockHeld) {
     return new CniError(cniErrorCode.tryAgainLater, cause.message, '', { cause });
   }
   if (cause instanceof NotRegularFile) {
     return new CniError(cniErrorCode.ioFailure, cause.message, '', { cause });
   }
-  const problem = fileProblem(cause);
-  if (problem === undefined) return cause;
-  const needed = 'run portmap as root, with /run/hostport a directory that it can write to';
-  return new CniError(cniErrorCode.ioFailure, `cannot open ${RULES_LOCK}: ${problem}`, needed, { cause });
+  if (!(cause instanceof StateUnusable)) return cause;
+  return new CniError(cniErrorCode.ioFailure, cause.message, PROVIDE_STATE, { cause });
+}
+
+/** Does something about what is remembered, and continues where that is not possible. */
+type Anyway = (work: () => Promise<void>) => Promise<void>;
+
+/** For calls that must not fail for want of state: the rules are what counts. One warning, however often it is missed. */
+function withoutState({ warn }: PluginRequest): Anyway {
+  let isSaid = false;
+  return async (work) => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof StateUnusable)) throw error;
+      if (!isSaid) warn(`${error.message}; works without; ${PROVIDE_STATE}`);
+      isSaid = true;
+    }
+  };
 }
 
 /** Null and nothing mean that none is valid: libcni sends null for an empty list. */

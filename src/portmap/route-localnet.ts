@@ -1,10 +1,12 @@
-import { lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { deviceTowards } from '../net/routes.ts';
 import { namesIn } from '../sys/directories.ts';
+import { unlessMissing } from '../sys/errno.ts';
 import { type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { PortmapConfig } from './config.ts';
 import type { Devices } from './machine.ts';
 import { mappingsOf, type PodAddress } from './rules.ts';
+import { changingState, STATE_DIRECTORY, statsOf } from './state.ts';
 
 const SETTING = 'route_localnet';
 
@@ -89,7 +91,7 @@ export class RouteLocalnet {
   readonly #directory: string;
   #namespace: string | undefined;
 
-  constructor(machine: Devices, directory = '/run/hostport/route_localnet') {
+  constructor(machine: Devices, directory = `${STATE_DIRECTORY}/route_localnet`) {
     this.#machine = machine;
     this.#directory = directory;
   }
@@ -99,7 +101,8 @@ export class RouteLocalnet {
     for (const { index, name } of devices) {
       const isOff = this.#machine.sysctl(name, SETTING) === '0';
       if (this.#wasOff(index) || isOff) {
-        mkdirSync(`${this.#holders(index)}/${chain}`, { recursive: true, mode: 0o700 });
+        const holder = `${this.#holders(index)}/${chain}`;
+        changingState(holder, () => mkdirSync(holder, { recursive: true, mode: 0o700 }));
       }
       if (isOff) this.#machine.setSysctl(name, SETTING, '1');
     }
@@ -116,7 +119,7 @@ export class RouteLocalnet {
   /** Releases what was left by calls that were killed: `isHeld` says whether an attachment has a device still. */
   async tidy(isHeld: (chain: string, index: number) => boolean, isNeeded: NeededByOthers): Promise<void> {
     const prefix = this.#holders('');
-    for (const name of namesIn(this.#directory)) {
+    for (const name of unlessMissing(() => namesIn(this.#directory), ['ENOTDIR']) ?? []) {
       const path = `${this.#directory}/${name}`;
       const index = Number(path.slice(prefix.length));
       if (!path.startsWith(prefix) || !this.#wasOff(index)) continue;
@@ -137,7 +140,7 @@ export class RouteLocalnet {
 
   #wasOff(index: number): boolean {
     const holders = this.#holders(index);
-    const found = lstatSync(holders, { throwIfNoEntry: false });
+    const found = statsOf(holders);
     if (found === undefined || found.isDirectory()) return found !== undefined;
     // It has one of our names but is not a directory.
     remove(holders);
@@ -171,5 +174,7 @@ function deviceOf(machine: Devices, index: number): string | undefined {
 }
 
 function remove(path: string): void {
-  rmSync(path, { recursive: true, force: true });
+  // What is not there need not be removed, whatever the directory is.
+  if (statsOf(path) === undefined) return;
+  changingState(path, () => rmSync(path, { recursive: true, force: true }));
 }

@@ -1,4 +1,5 @@
 import { closeSync, constants, mkdirSync } from 'node:fs';
+import { isErrno } from '../../sys/errno.ts';
 import { tryLockOpenFile } from '../../sys/flock.ts';
 import { openRegularFile } from '../../sys/regular-file.ts';
 
@@ -30,9 +31,7 @@ export const RULES_LOCK = '/run/hostport/portmap.lock';
  * that had opened what was there before, and two at a time would change the rules.
  */
 export async function takeRulesLock(path = RULES_LOCK, timeoutMs = 30_000): Promise<RulesLock> {
-  // Not by node:path: every plugin call would load it for this.
-  mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true });
-  const fd = openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  const fd = openLock(path);
   const release = () => closeSync(fd);
   const deadline = performance.now() + timeoutMs;
   let interval = FIRST_INTERVAL_MS;
@@ -46,4 +45,24 @@ export async function takeRulesLock(path = RULES_LOCK, timeoutMs = 30_000): Prom
     interval = Math.min(interval * 2, LONGEST_INTERVAL_MS);
   }
   return { fd, release };
+}
+
+function openLock(path: string): number {
+  const create = () => openRegularFile(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  try {
+    return create();
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) {
+      // Not by node:path: every plugin call would load it for this.
+      mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true });
+      return create();
+    }
+    if (!isErrno(cause, 'EROFS')) throw cause;
+    try {
+      // flock(2) does not need the right to write. Whoever can write locks the same file.
+      return openRegularFile(path, constants.O_RDONLY);
+    } catch {
+      throw cause;
+    }
+  }
 }

@@ -2,6 +2,7 @@ import type { AttachmentKey } from '../../cni/result-cache.ts';
 import type { Attachments, HostPort, Recorded, SandboxState } from '../attachments.ts';
 import type { Owner } from '../layout.ts';
 import type { Device } from '../route-localnet.ts';
+import { StateUnusable } from '../state.ts';
 
 interface Remembered extends AttachmentKey {
   ports: readonly HostPort[];
@@ -16,12 +17,15 @@ export class FakeAttachments implements Attachments {
   /** The addresses of each container's other interfaces. */
   readonly others: Record<string, string[]> = {};
   tidied = 0;
+  /** Whether nothing can be written. */
+  isReadOnly = false;
 
   constructor(sandboxes: Record<string, SandboxState> = {}) {
     this.sandboxes = sandboxes;
   }
 
   record(chain: string, attachment: Remembered): boolean {
+    this.#change('record');
     const before = this.records.get(chain);
     this.records.set(chain, {
       ...attachment,
@@ -52,6 +56,7 @@ export class FakeAttachments implements Attachments {
   }
 
   forget(chain: string): void {
+    if (this.records.has(chain)) this.#change('forget');
     this.records.delete(chain);
   }
 
@@ -60,7 +65,16 @@ export class FakeAttachments implements Attachments {
   }
 
   tidy(): void {
+    this.#change('tidy');
     this.tidied++;
+  }
+
+  probe(): void {
+    this.#change('probe');
+  }
+
+  #change(what: string): void {
+    if (this.isReadOnly) throw new StateUnusable(`cannot write to memory (${what}): it is read-only`);
   }
 
   sandboxState(_chain: string, owner: Owner): SandboxState {
