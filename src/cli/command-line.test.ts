@@ -133,6 +133,10 @@ async function run(program: Verb, words: string[]): Promise<{ said: string; exit
 test.each([
   ['portmap-not-chaned', 'did you mean portmap-not-chained?'],
   ['plugin-mising', 'did you mean plugin-missing?'],
+  ['Plugin_Missing', 'did you mean plugin-missing?'],
+  ['ipforward-off', 'did you mean ip-forward-off?'],
+  ['rpfilterstrict', 'did you mean rp-filter-strict?'],
+  ['forwarding', 'did you mean ip-forward-off, forward-policy-drop?'],
   ['xyz', 'faults" lists the codes.'],
 ])('%s is no failure: %s', async (code, said) => {
   const { said: printed } = await run(await hostport('hostport', 'doctor'), ['doctor', '--explain', code]);

@@ -195,6 +195,9 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--probe', /'--probe' means nothing without option '--local'/],
     ['--explain plugin-missing --watch', /'--explain <code>' cannot be used with option '--watch \[pause\]'/],
     ['--watch --save SCRATCH/x', /'--watch \[pause\]' cannot be used with option '--save <dir>'/],
+    // Before it looks: nothing is known of that cluster yet.
+    [`--name ${NOBODY} --save SCRATCH/directory`, /bundle SCRATCH\/directory: it already exists; name a new/],
+    [`--name ${NOBODY} --save SCRATCH/empty/x`, /cannot write the bundle SCRATCH\/empty\/x: /],
     ['--from SCRATCH --watch', /'--watch \[pause\]' cannot be used with option '--from <dir>'/],
     ['--from SCRATCH/none', /SCRATCH\/none/],
     ['--from SCRATCH/empty', /SCRATCH\/empty/],

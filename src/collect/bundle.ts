@@ -1,4 +1,14 @@
-import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { messagesWithoutSecrets, reportWithoutSecrets, textWithoutSecrets } from '../node/report/secrets.ts';
@@ -89,16 +99,17 @@ export async function bundleWorld(directory: string): Promise<World> {
 }
 
 /**
- * Writes a world to a new directory that only its owner can read. Only the fields of API objects that the path needs are written, and
- * nothing that looks like a secret: events quote programs, and node reports may come from an older release.
+ * The absolute path of a bundle that is to be written. Called before a cluster is examined, too, which may take minutes.
+ * @throws InputError when there is something of that name, or nothing can be written there.
  */
-export async function saveBundle(world: World, directory: string): Promise<void> {
+export function checkNewBundle(directory: string): string {
   const root = resolve(directory);
   try {
     if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) {
       throw new InputError(`cannot write the bundle ${directory}: it already exists; name a new directory`);
     }
     mkdirSync(dirname(root), { recursive: true });
+    accessSync(dirname(root), constants.W_OK);
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
     const problem = fileProblem(cause) ?? messageOf(cause);
@@ -106,6 +117,15 @@ export async function saveBundle(world: World, directory: string): Promise<void>
       `cannot write the bundle ${directory}: ${problem}; name a directory that can be created`,
     );
   }
+  return root;
+}
+
+/**
+ * Writes a world to a new directory that only its owner can read. Only the fields of API objects that the path needs are written, and
+ * nothing that looks like a secret: events quote programs, and node reports may come from an older release.
+ */
+export async function saveBundle(world: World, directory: string): Promise<void> {
+  const root = checkNewBundle(directory);
   const making = `${root}.${process.pid}.tmp`;
   const write = (file: string, document: unknown) =>
     writeFileSync(join(making, file), `${JSON.stringify(document)}\n`, { mode: 0o600 });

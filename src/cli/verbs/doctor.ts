@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { bundleWorld, saveBundle } from '../../collect/bundle.ts';
+import { bundleWorld, checkNewBundle, saveBundle } from '../../collect/bundle.ts';
 import { clusterWorld } from '../../collect/cluster.ts';
 import { localWorld } from '../../collect/local.ts';
 import { requireRecord } from '../../lab/cluster/record.ts';
@@ -86,6 +86,8 @@ export function doctorVerb() {
         process.stdout.write(explain(options.explain, options.output));
         return;
       }
+      // Before it looks, which can take minutes in a large cluster.
+      if (options.save !== undefined) checkNewBundle(options.save);
       const warned = new Set<string>();
       const warn = (line: string) => {
         // Once, however often it looks.
@@ -142,27 +144,29 @@ function print(diagnosis: Diagnosis, { output, watch, name }: DoctorOptions): vo
 
 /** How many codes are suggested for an unknown one. */
 const SUGGESTIONS = 3;
-/** By how many characters a code may differ from one with which it shares no word, to be suggested. */
-const MAX_TYPOS = 3;
+/** By how many characters a code may differ from what was typed, to be suggested: a typo or two, more in a long word. */
+const typosIn = (typed: string) => Math.max(3, Math.floor(typed.length / 3));
 
 /** An option's value that is a code of the catalogue. */
 export function failureNamed(code: string): Failure {
   const failure = catalogue.find((entry) => entry.code === code);
   if (failure !== undefined) return failure;
-  const distance = (entry: Failure) => editDistance(entry.code, code);
-  const typo = catalogue.some((entry) => distance(entry) <= MAX_TYPOS);
-  const near = catalogue
-    .filter((entry) => (typo ? distance(entry) <= MAX_TYPOS : sharesWord(entry.code, code)))
-    .sort((a, b) => distance(a) - distance(b))
-    .slice(0, SUGGESTIONS)
-    .map((entry) => entry.code);
+  const typed = code.toLowerCase().replaceAll('_', '-');
+  const far = catalogue.map((entry) => ({ code: entry.code, distance: editDistance(entry.code, typed) }));
+  const near = far.filter(({ distance }) => distance <= typosIn(typed));
+  const like = near.length > 0 ? near : far.filter((entry) => sharesWord(entry.code, typed));
+  const suggested = like.toSorted((a, b) => a.distance - b.distance).slice(0, SUGGESTIONS);
   throw new InvalidArgumentError(
-    near.length > 0 ? `did you mean ${near.join(', ')}?` : `"${calledAs()} faults" lists the codes.`,
+    suggested.length > 0
+      ? `did you mean ${suggested.map((entry) => entry.code).join(', ')}?`
+      : `"${calledAs()} faults" lists the codes.`,
   );
 }
 
+/** Whether both have a word in common, or one of them has a word that begins as a word of the other. */
 function sharesWord(a: string, b: string): boolean {
-  return a.split('-').some((word) => word.length > 2 && b.split('-').includes(word));
+  const words = (text: string) => text.split('-').filter((word) => word.length > 2);
+  return words(a).some((one) => words(b).some((other) => one.startsWith(other) || other.startsWith(one)));
 }
 
 /** Everything that the catalogue says about a failure. */
