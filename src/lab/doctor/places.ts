@@ -18,8 +18,8 @@ import { clusterPaths, labNetns, netnsPath } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import { NodeServer } from './node-server.ts';
 
-/** How long a node may take for its report, in milliseconds: a report bounds its own parts. */
-const REPORT_DEADLINE_MS = 20_000;
+/** How long a node may take for its report, in milliseconds: a report bounds its own parts, five after one another. */
+const REPORT_DEADLINE_MS = 60_000;
 /** How long a node may take over a list of actions, in milliseconds: an `attach` runs plugins. */
 const APPLY_DEADLINE_MS = 120_000;
 /** How long a command may take on a node, in milliseconds. The node itself ends it after 30 s. */

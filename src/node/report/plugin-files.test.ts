@@ -95,7 +95,7 @@ test('a link is reported with its target, and no content of a file that is not a
   });
   expect(files.map(({ versions }) => versions)).toEqual([
     { unknown: 'VERSION: exit status 1 (printed 21 bytes of YAML-like text)' },
-    { unknown: 'VERSION: no answer within 1500 ms, killed' },
+    { unknown: 'VERSION: no answer within 3000 ms, killed' },
     { unknown: expect.stringContaining('could not start: ENOENT') },
     { unknown: 'VERSION: answer: not JSON (14 characters)' },
     { unknown: 'VERSION: exit status 1 (printed nothing)' },

@@ -12,7 +12,7 @@ import { describeContent } from './describe-content.ts';
 import { executableFormat, FORMAT_BYTES } from './elf.ts';
 
 /** How long a plugin may take to say which versions it speaks, in milliseconds: it does nothing else then. */
-const VERSION_DEADLINE_MS = 1500;
+const VERSION_DEADLINE_MS = 3000;
 /** Its answer is a list of versions. */
 const VERSION_MAX_BYTES = 1024 * 1024;
 const MAX_FILES = 1000;

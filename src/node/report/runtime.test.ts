@@ -138,7 +138,7 @@ describe('containerd', () => {
         removedMeanwhile: undefined,
       },
     });
-    const sandboxes = await inspectSandboxes(runtime, (path) => path === '/run/netns/a');
+    const sandboxes = await inspectSandboxes(runtime, undefined, (path) => path === '/run/netns/a');
     expect(sandboxes).toEqual([
       {
         id: 'pod',

@@ -60,7 +60,7 @@ export async function readRuntime(
   try {
     const [runtime, sandboxes] = await Promise.all([
       observe(`runtime at ${socket}`, () => inspectRuntime(client)),
-      observe(`sandboxes at ${socket}`, () => inspectSandboxes(client)),
+      observe(`sandboxes at ${socket}`, (heard) => inspectSandboxes(client, heard)),
     ]);
     return { runtime, sandboxes };
   } finally {
@@ -190,15 +190,18 @@ const sandboxInfo = z.object({
 });
 type SandboxInfo = z.infer<typeof sandboxInfo>;
 
-/** Every sandbox of the runtime, those that have ended included. */
+/** Every sandbox of the runtime, those that have ended included. `heard` is called for each answer: a busy node has many, and is slow. */
 export async function inspectSandboxes(
   runtime: InspectedRuntime,
+  heard = () => {},
   isThere: (netns: string) => boolean = isNamespace,
 ): Promise<Sandbox[]> {
   const listed = await runtime.listSandboxes();
+  heard();
   const all = await Promise.all(
     listed.map(async ({ id }) => {
       const answer = await runtime.verboseSandboxStatus(id);
+      heard();
       // Removed between the list and the look.
       if (answer?.status === undefined) return [];
       const { status } = answer;

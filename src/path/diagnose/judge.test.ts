@@ -53,7 +53,7 @@ describe('declared', () => {
     [
       'for an address, where those of the node were not seen',
       { report: unseenAddresses, hostIP: '172.17.0.2' },
-      unknown('whether n1 has the address 172.17.0.2 is not known'),
+      unknown('whether n1 has the address 172.17.0.2 is not known: EPERM'),
     ],
     [
       'for an address, without a node',
@@ -88,6 +88,13 @@ describe('configured', () => {
     ['on no node', waiting, unknown('the pod has no node yet')],
     ['on a node without a report', unread, unknown('EPERM')],
     ['without a file', files(), unknown('no configuration file was seen')],
+    [
+      'where the files could not be read',
+      seen(({ cni }) => {
+        cni.files = UNSEEN;
+      }),
+      unknown('no configuration file was seen: EPERM'),
+    ],
     [
       'with a file that cannot be read',
       files({ ...confFile('10-a.conflist', ''), content: UNSEEN }),
@@ -129,7 +136,7 @@ describe('installed', () => {
       seen(({ cni }) => {
         cni.plugins = UNSEEN;
       }),
-      unknown('plugin cilium-cni was not seen'),
+      unknown('plugin cilium-cni was not seen: EPERM'),
     ],
     [
       'with one that could not be read',
@@ -170,7 +177,7 @@ describe('attached', () => {
       seen((report) => {
         report.sandboxes = UNSEEN;
       }),
-      unknown('the runtime did not report its sandboxes'),
+      unknown('the runtime did not report its sandboxes: EPERM'),
     ],
     [
       'without a sandbox',
@@ -185,6 +192,13 @@ describe('attached', () => {
         cni.attachments = { value: [] };
       }),
       unknown(`no cached result of ${NAME}`),
+    ],
+    [
+      'where the results could not be read',
+      seen(({ cni }) => {
+        cni.attachments = UNSEEN;
+      }),
+      unknown(`no cached result of ${NAME}: EPERM`),
     ],
     // Somebody else ran portmap for it.
     ['without portmap, with its rules', { plugins: PLAIN }, HOLDS],

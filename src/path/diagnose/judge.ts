@@ -1,6 +1,7 @@
 import type { Trace } from '../../netfilter/index.ts';
 import { isLoopbackText } from '../../util/address.ts';
 import { canonicalAddress } from '../../util/ip.ts';
+import type { Observed } from '../model/observed.ts';
 import { vantages } from '../model/probe.ts';
 import type { Stage } from '../model/stages.ts';
 import { answersFromElsewhere } from '../stages/evidence.ts';
@@ -25,6 +26,9 @@ export type Judgement = { holds: true; why?: string } | { holds: 'unknown'; why:
 
 const holds: Judgement = { holds: true };
 const unknown = (why: string): Judgement => ({ holds: 'unknown', why });
+/** Of what a part of a node's report would have shown: without that part, the reason is why it is not there. */
+const unseen = (why: string, part: Observed<unknown> | undefined): Judgement =>
+  unknown(part !== undefined && 'unknown' in part ? `${why}: ${part.unknown}` : why);
 
 /**
  * Whether observations prove that a stage of a mapping holds. Failures say what is wrong; this says that nothing is, so that a
@@ -38,7 +42,10 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
   declared: ({ node, port }) => {
     if (port.hostIP === undefined || port.hostIP === '::' || node === undefined) return holds;
     return node.isLocal(port.hostIP) === undefined
-      ? unknown(`whether ${node.name} has the address ${port.hostIP} is not known`)
+      ? unseen(
+          `whether ${node.name} has the address ${port.hostIP} is not known`,
+          node.seen?.network.addresses,
+        )
       : holds;
   },
 
@@ -47,7 +54,8 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
   configured: ({ node }, scene) => {
     if (node === undefined) return unknown('the pod has no node yet');
     if ('unknown' in node.report) return unknown(node.report.unknown);
-    if (node.active === undefined) return unknown('no configuration file was seen');
+    if (node.active === undefined)
+      return unseen('no configuration file was seen', node.report.value.cni.files);
     if ('unknown' in node.active.list) return unknown(node.active.list.unknown);
     if (portmapIn(node.chain) !== undefined) return holds;
     const mapper = otherMapperOf(node, scene.pathsOn(node));
@@ -59,10 +67,11 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
   installed: ({ node }) => {
     if (node === undefined) return unknown('the pod has no node yet');
     if ('unknown' in node.report) return unknown(node.report.unknown);
-    if (node.chain === undefined) return unknown('the chain is not known');
+    const { files, plugins } = node.report.value.cni;
+    if (node.chain === undefined) return unseen('the chain is not known', files);
     for (const { type } of node.chain) {
       const [file] = node.plugin(type) ?? [];
-      if (file === undefined) return unknown(`plugin ${type} was not seen`);
+      if (file === undefined) return unseen(`plugin ${type} was not seen`, plugins);
       if (file.format.kind === 'unreadable') {
         return unknown(`${file.directory}/${file.name} could not be read`);
       }
@@ -73,10 +82,11 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
   attached: ({ node, sandbox, attachment }, scene) => {
     if (node === undefined) return unknown('the pod has no node yet');
     if ('unknown' in node.report) return unknown(node.report.unknown);
-    if (node.sandboxes === undefined) return unknown('the runtime did not report its sandboxes');
+    const { sandboxes, cni } = node.report.value;
+    if (node.sandboxes === undefined) return unseen('the runtime did not report its sandboxes', sandboxes);
     if (sandbox === undefined) return unknown('the pod has no ready sandbox');
     const name = `sandbox ${sandbox.id.slice(0, 13)}`;
-    if (attachment === undefined) return unknown(`no cached result of ${name}`);
+    if (attachment === undefined) return unseen(`no cached result of ${name}`, cni.attachments);
     const isChained = chainedPortmap(attachment);
     const owned = ownedMappings(node);
     const isMapped = owned !== undefined && mappingFor(owned, sandbox, attachment.ifName) !== undefined;
@@ -118,7 +128,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     if (!verdict.known) return unknown(`${origin}: ${describeUnknown(verdict.because)}`);
     const forwarding = forwardingOf(path);
     if (origin === 'outside' && path.node.sysctl(forwarding) === undefined) {
-      return unknown(`${forwarding} of ${path.node.name} was not seen`);
+      return unseen(`${forwarding} of ${path.node.name} was not seen`, path.node.seen?.network.sysctls);
     }
     if (verdict.value !== 'accept')
       return unknown(`${origin}: the packet does not get through (${verdict.value})`);
