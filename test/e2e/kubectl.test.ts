@@ -128,14 +128,20 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
       await kubectl.must(`rollout status deployment/${name} --timeout=60s`);
       await kubectl.must(`wait --for=condition=Available deployment/${name} --timeout=60s`);
       expect(await kubectl.must(`get deployment ${name}`)).toMatch(new RegExp(`${name} +3/3 +3 +3 `));
-      const addresses = await kubectl.must(
-        `get pods -l app=${name} --field-selector status.phase=Running -o jsonpath={.items[*].status.podIP}`,
-      );
-      const endpoints = await kubectl.must(`get endpoints ${name} -o jsonpath={.subsets[*].addresses[*].ip}`);
-      for (const ip of endpoints.split(' ')) expect(addresses).toContain(ip);
-      expect(endpoints.split(' ')).toHaveLength(3);
-      expect(await kubectl.must(`get endpointslices -l kubernetes.io/service-name=${name} -o name`)).toMatch(
-        new RegExp(`^endpointslice.discovery.k8s.io/${name}-[a-z0-9]+\n$`),
+      // Another controller than that of the Deployment writes them, when it has heard of the pods.
+      await eventually('the endpoints to be the pods', async () => {
+        const running = `get pods -l app=${name} --field-selector status.phase=Running`;
+        const addresses = await kubectl.must(`${running} -o jsonpath={.items[*].status.podIP}`);
+        const endpoints = await kubectl.must(
+          `get endpoints ${name} -o jsonpath={.subsets[*].addresses[*].ip}`,
+        );
+        const ips = endpoints.split(' ');
+        return ips.length === 3 && ips.every((ip) => addresses.split(' ').includes(ip));
+      });
+      await eventually('one slice of endpoints', async () =>
+        new RegExp(`^endpointslice.discovery.k8s.io/${name}-[a-z0-9]+\n$`).test(
+          await kubectl.must(`get endpointslices -l kubernetes.io/service-name=${name} -o name`),
+        ),
       );
       await kubectl.must(`delete deployment,service ${name} --timeout=60s`);
     });
@@ -178,7 +184,9 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
       const kind = `Gear${tag}`;
       await kubectl.must('apply -f -', DEFINITION(plural, kind));
       await kubectl.must(`wait --for=condition=established crd/${plural}.stable.example.com --timeout=30s`);
-      expect(await kubectl.must(`explain ${plural}.spec.replicas`)).toContain('how many there are to be');
+      await eventually('the schema to be published', async () =>
+        (await kubectl.must(`explain ${plural}.spec.replicas`)).includes('how many there are to be'),
+      );
       expect(await kubectl.must('apply --server-side -f -', CUSTOM(kind, 'one', 2))).toContain(
         'serverside-applied',
       );
@@ -247,8 +255,11 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
       const pod = await kubectl.must(`describe pod ${name}`);
       expect(pod).toMatch(/^Node: +kubectl-worker2?\/172\.17\.0\.\d+$/m);
       expect(pod).toMatch(/^ +State: +Running$/m);
+      // Events are written after what they are about, and one after another.
       for (const reason of ['Scheduled', 'Pulled', 'Created', 'Started']) {
-        expect(pod).toMatch(new RegExp(`^ +Normal +${reason} `, 'm'));
+        await eventually(`the event ${reason}`, async () =>
+          new RegExp(`^ +Normal +${reason} `, 'm').test(await kubectl.must(`describe pod ${name}`)),
+        );
       }
       const node = await kubectl.must('describe node kubectl-worker');
       for (const part of [/^PodCIDR: +10\.244\./m, /^ +Ready +True /m, /^Allocated resources:/m]) {
@@ -361,7 +372,7 @@ describe.skipIf(missing !== undefined)(`kubectl${missing ? ` (${missing})` : ''}
       await kubectl.must(`create role reader ${inside} --verb=get,list --resource=pods`);
       await kubectl.must(`create rolebinding reader ${inside} --role=reader --user=anna`);
       const can = (what: string) => kubectl.run(`auth can-i ${what} ${inside} --as=anna`);
-      expect((await can('list pods')).stdout).toBe('yes\n');
+      await eventually('the role to be obeyed', async () => (await can('list pods')).stdout === 'yes\n');
       expect((await can('delete pods')).stdout).toBe('no\n');
       await kubectl.must(`apply ${inside} -f -`, DEPLOYMENT('inside', 'one'));
       await kubectl.must(`delete namespace ${name} --timeout=60s`);
