@@ -14,6 +14,7 @@ import {
   claimKeys,
   claimMaps,
   DNAT_PRIORITY,
+  mayNoteOwnAddress,
   type NftPlan,
   nftMaps,
   ownerOfElement,
@@ -237,15 +238,20 @@ export class NftablesBackend implements Backend {
   /** The other elements of these claims, as far as they have the same owner. */
   async #withRest(claims: readonly NftElement[]): Promise<Installed[]> {
     const targets = await this.#table.look(claims.map(({ map, key }) => ({ map: `${map}_targets`, key })));
-    const owns = await this.#table.look(
-      claims.map(({ map, key }, i) => {
+    // Most pods' verdicts say that nothing is noted of their own address.
+    const owns = new Map<number, NftElement | undefined>();
+    const noted = claims.flatMap(({ value }, i) => (mayNoteOwnAddress(value) ? [i] : []));
+    const found = await this.#table.look(
+      noted.map((i) => {
+        const { map, key } = claims[i]!;
         const address = targets[i]?.value?.split(' . ')[0] ?? (map.endsWith('4') ? '0.0.0.0' : NO_IPV6);
         return { map: `own${map.slice(-1)}`, key: `${address} . ${portOf(key)}` };
       }),
     );
+    for (const [at, i] of noted.entries()) owns.set(i, found[at]);
     const seen = new Set<string>();
     return claims.map((claim, i) => {
-      const [target, own] = [targets[i], owns[i]].map((element) => {
+      const [target, own] = [targets[i], owns.get(i)].map((element) => {
         const id = `${element?.map} ${element?.key}`;
         if (element === undefined || element.comment !== claim.comment || seen.has(id)) return undefined;
         seen.add(id);
@@ -383,7 +389,7 @@ function creationsOf(plan: NftPlan): NftChange[] {
     { verb: 'create', ...plan.attachment },
     ...plan.claims.map((element): NftChange => ({ verb: 'create', ...element })),
     // The pod's own address may be recorded already, by an earlier attachment: it is not a claim, so it cannot collide.
-    ...plan.rest.map(
+    ...byMap(plan.rest).map(
       (element): NftChange => ({
         verb: element.map.startsWith('own') ? 'add' : 'create',
         ...element,
@@ -397,7 +403,7 @@ function deletionsOf(
   installed: readonly Installed[],
   others: readonly (NftElement | undefined)[],
 ): NftChange[] {
-  const elements = new Map<string, NftChange>();
+  const elements = new Map<string, Extract<NftChange, { verb: 'delete' }>>();
   const chains = new Map<string, NftChange>();
   const leaving = installed.flatMap(({ claim, target, own }) => [claim, target, own]);
   for (const element of [...leaving, ...others]) {
@@ -409,7 +415,12 @@ function deletionsOf(
     const chain = /^goto (.+)$/.exec(claim.value ?? '')?.[1];
     if (chain !== undefined) chains.set(chain, { verb: 'delete-chain', name: chain });
   }
-  return [...elements.values(), ...chains.values()];
+  return [...byMap([...elements.values()]), ...chains.values()];
+}
+
+/** The elements of a map after one another: they go to the kernel in one message. */
+function byMap<T extends { map: string }>(elements: readonly T[]): T[] {
+  return [...Map.groupBy(elements, ({ map }) => map).values()].flat();
 }
 
 /** Protocol and port of a key, with or without an address before them. */

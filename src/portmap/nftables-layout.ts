@@ -111,6 +111,11 @@ function sourcesChain(config: PortmapConfig, pod: PodAddress): NftChain | undefi
   };
 }
 
+/** Whether a claim with this verdict may go with an element of an `own` set: all but those that lead to another chain of sources. */
+export function mayNoteOwnAddress(verdict: string | undefined): boolean {
+  return verdict !== 'continue' && !/^jump (?:from-|every-)/.test(verdict ?? '');
+}
+
 /** An address as a part of a key: all eight groups of an IPv6 address. */
 export function addressWord({ family, bytes }: IpAddress): string {
   if (family === 'ipv4') return bytes.join('.');

@@ -23,7 +23,7 @@ import {
   decodeSet,
   type ElementChange,
   encodeBatch,
-  encodeLook,
+  encodeLooks,
   encodeTableLook,
   getChains,
   getElements,
@@ -39,8 +39,10 @@ const EEXIST = 17;
 /** NFPROTO_UNSPEC: every family. */
 const UNSPECIFIED = 0;
 
-/** More changes than this go by the program, which takes care of the sizes of sockets' buffers. */
-const MAX_BATCH = 400;
+/** What is longer goes by the program, which takes care of the sizes of sockets' buffers: by default they take 208 KiB. */
+const MAX_BATCH_BYTES = 160 * 1024;
+/** As many questions as have answers that fit into a socket's buffer. */
+const LOOKS_AT_ONCE = 32;
 /** How often a dump is requested again when the rules changed during it. */
 const MAX_DUMPS = 10;
 /** Milliseconds that the program may take. */
@@ -67,37 +69,44 @@ export class NftKernel implements NftTable {
     if (changes.length === 0) return { applied: true };
     // Rendered in any case: what could not be said to nft is not said to the kernel either.
     const document = changesDocument(this.#name, changes);
-    if (changes.length > MAX_BATCH || !changes.every(isElementChange)) return this.#run(document);
+    if (!changes.every(isElementChange)) return this.#run(document);
+    const { bytes, messages } = encodeBatch(this.#name, this.#maps, changes);
+    if (bytes.length > MAX_BATCH_BYTES) return this.#run(document);
     let failed: { error: number; sequence: number } | undefined;
-    const heard = this.#channel().exchange(
-      encodeBatch(this.#name, this.#maps, changes as ElementChange[]),
-      ({ error, sequence }) => {
-        if (error !== undefined && error !== 0) failed ??= { error, sequence };
-        return failed !== undefined || (error === 0 && sequence === changes.length);
-      },
-    );
+    const heard = this.#channel().exchange(bytes, ({ error, sequence }) => {
+      if (error !== undefined && error !== 0) failed ??= { error, sequence };
+      return failed !== undefined || (error === 0 && sequence === messages.length);
+    });
     if (heard && failed === undefined) return { applied: true };
     // Unread answers must not be taken for answers to the next question.
     this.close();
     if (failed === undefined) throw new NftUnavailable('the kernel did not answer a netfilter transaction');
-    const change = changes[failed.sequence - 1];
-    const what = change === undefined ? '' : ` (${changesDocument(this.#name, [change]).trim()})`;
+    const [change, ...others] = messages[failed.sequence - 1] ?? [];
+    const more = others.length === 0 ? '' : ` or one of ${others.length} after it`;
+    const what = change === undefined ? '' : ` (${changesDocument(this.#name, [change]).trim()}${more})`;
     return outcomeOf(failed.error, what);
   }
 
   async look(keys: readonly { map: string; key: string }[]): Promise<(NftElement | undefined)[]> {
-    return keys.map(({ map: name, key }) => {
-      const map = this.#map(name);
-      let found: NftElement | undefined;
-      let failure = 0;
-      const heard = this.#channel().exchange(encodeLook(this.#name, map, key, 1), ({ error, payload }) => {
-        if (error === undefined) found ??= decodeElements(payload, map)[0];
-        else failure = error;
-        return error !== undefined;
+    const found: (NftElement | undefined)[] = Array.from({ length: keys.length });
+    for (let from = 0; from < keys.length; from += LOOKS_AT_ONCE) {
+      const asked = keys.slice(from, from + LOOKS_AT_ONCE);
+      const messages = encodeLooks(this.#name, (map) => this.#map(map), asked);
+      let left = asked.length;
+      let failed: { map: string; error: number } | undefined;
+      const heard = this.#channel().exchange(messages, ({ error, sequence, payload }) => {
+        const { map } = asked[sequence - 1]!;
+        if (error === undefined) found[from + sequence - 1] = decodeElements(payload, this.#map(map))[0];
+        else if (error !== ENOENT) failed ??= { map, error };
+        left--;
+        return left === 0;
       });
-      if (!heard || (failure !== 0 && failure !== ENOENT)) throw cannotRead(`set ${name}`, failure);
-      return found;
-    });
+      if (!heard || failed !== undefined) {
+        this.close();
+        throw cannotRead(`set ${failed?.map ?? asked[0]!.map}`, failed?.error ?? 0);
+      }
+    }
+    return found;
   }
 
   async list(name: string, mark?: string): Promise<NftElement[]> {

@@ -134,6 +134,29 @@ describe.each(Object.keys(tables).map((name) => [name]))('%s', (name) => {
     }
   });
 
+  test('hundreds at once: those that are there are found in order, and one that is there refuses all', async () => {
+    const { table, apply } = await make();
+    const comment = 'n'.repeat(62).concat('/', 'c'.repeat(64));
+    const many = Array.from({ length: 450 }, (_, i): NftElement => {
+      const key = `tcp . ${1000 + i}`;
+      return i % 2 === 0
+        ? { map: 'ports4', key, value: `10.0.${i >> 8}.${i & 255} . ${i + 1}`, comment }
+        : { map: 'verdicts', key, value: 'jump leaf', comment };
+    }).sort((a, b) => a.map.localeCompare(b.map));
+    const create = (elements: NftElement[]) =>
+      apply(elements.map((one): NftChange => ({ verb: 'create', ...one })));
+    const here = many.filter((_, i) => i % 3 !== 0);
+    expect(await create(here)).toEqual({ applied: true });
+    expect(await table.look(many)).toEqual(many.map((one, i) => (i % 3 === 0 ? undefined : one)));
+    const last = here.at(-1)!;
+    expect(await create([...many.filter((_, i) => i % 3 === 0), last])).toMatchObject({ why: 'exists' });
+    expect(await table.look(many.slice(0, 1))).toEqual([undefined]);
+    const removal = here.map(({ map, key }): NftChange => ({ verb: 'delete', map, key }));
+    expect(await apply([...removal, removal[0]!])).toMatchObject({ why: 'missing' });
+    expect(await apply(removal)).toEqual({ applied: true });
+    expect(await table.look(many)).toEqual(many.map(() => undefined));
+  });
+
   test('a chain is made with the verdict that leads to it, and goes with it', async () => {
     const { table, apply } = await make();
     const chain: NftChain = { name: 'own', rules: ['tcp dport 80 dnat ip to 10.0.0.5:8080'] };

@@ -30,6 +30,7 @@ const CREATE = 0x400;
 
 const NESTED = 0x8000;
 const protocols: Record<string, number> = { tcp: 6, udp: 17, sctp: 132 };
+const protocolNames: Record<number, string> = { 6: 'tcp', 17: 'udp', 132: 'sctp' };
 const verdicts: Record<string, number> = { continue: -1, jump: -3, goto: -4, return: -5 };
 /** linux/netfilter.h, NFPROTO_*. */
 const families: Record<number, string> = {
@@ -45,25 +46,45 @@ const sizes: Record<NftType, number> = { inet_proto: 4, inet_service: 4, ipv4_ad
 /** A change that needs no rule: what {@link encodeBatch} can say. */
 export type ElementChange = Extract<NftChange, { map: string }>;
 
-/** The changes as one batch; message `i + 1` of it has sequence number `i + 1`, and the last one asks for an answer. */
+/** Elements in one message: its length, 64 KiB, is enough for them with the longest comments. */
+const MAX_ELEMENTS = 100;
+
+/** A batch, and what is in each of its messages. Message `i + 1` has sequence number `i + 1`; the last one asks for an answer. */
+export interface ElementBatch {
+  bytes: Buffer;
+  messages: ElementChange[][];
+}
+
+/** The changes as one batch. What does the same to one map after one another is one message: the kernel takes its elements one by one. */
 export function encodeBatch(
   table: string,
   maps: ReadonlyMap<string, NftMap>,
   changes: readonly ElementChange[],
-): Buffer {
-  const messages = changes.map((change, i) => {
-    const map = maps.get(change.map);
-    if (map === undefined) throw new Error(`no map ${change.map} in table ${table}`);
+): ElementBatch {
+  const groups: ElementChange[][] = [];
+  for (const change of changes) {
+    const last = groups.at(-1);
+    const [first] = last ?? [];
+    const fits = first?.verb === change.verb && first.map === change.map && last!.length < MAX_ELEMENTS;
+    if (fits) last!.push(change);
+    else groups.push([change]);
+  }
+  const messages = groups.map((group, i) => {
+    const { verb, map: name } = group[0]!;
+    const map = maps.get(name);
+    if (map === undefined) throw new Error(`no map ${name} in table ${table}`);
     const flags =
       REQUEST |
-      (i === changes.length - 1 ? ACK : 0) |
-      (change.verb === 'delete' ? 0 : CREATE) |
-      (change.verb === 'create' ? EXCLUSIVE : 0);
-    const element = change.verb === 'delete' ? { map: change.map, key: change.key } : change;
-    const body = elementsBody(table, map, [element]);
-    return message(change.verb === 'delete' ? DELETE_ELEMENT : NEW_ELEMENT, flags, i + 1, body);
+      (i === groups.length - 1 ? ACK : 0) |
+      (verb === 'delete' ? 0 : CREATE) |
+      (verb === 'create' ? EXCLUSIVE : 0);
+    const elements = group.map((change) =>
+      change.verb === 'delete' ? { map: change.map, key: change.key } : change,
+    );
+    const body = elementsBody(table, map, elements);
+    return message(verb === 'delete' ? DELETE_ELEMENT : NEW_ELEMENT, flags, i + 1, body);
   });
-  return batch(messages);
+  return { bytes: batch(messages), messages: groups };
 }
 
 /**
@@ -100,9 +121,35 @@ function batch(messages: readonly Buffer[]): Buffer {
   ]);
 }
 
-/** The request for one element by its key. */
-export function encodeLook(table: string, map: NftMap, key: string, sequence: number): Buffer {
-  return message(getElements, REQUEST | ACK, sequence, elementsBody(table, map, [{ map: map.name, key }]));
+/**
+ * Requests for elements by their keys, with sequence numbers from 1. Each has one answer: the element, or an error. Requests about one map
+ * differ in number and key only, which are at the same places in each.
+ */
+export function encodeLooks(
+  table: string,
+  mapOf: (name: string) => NftMap,
+  keys: readonly { map: string; key: string }[],
+): Buffer {
+  const requests = new Map<string, { map: NftMap; bytes: Buffer }>();
+  const all: Buffer[] = [];
+  for (const [i, { map: name, key }] of keys.entries()) {
+    let request = requests.get(name);
+    if (request === undefined) {
+      const map = mapOf(name);
+      const bytes = message(getElements, REQUEST, 0, elementsBody(table, map, [{ map: name, key }]));
+      request = { map, bytes };
+      requests.set(name, request);
+    }
+    const { map, bytes } = request;
+    const copy = Buffer.from(bytes);
+    const size = map.key.reduce((sum, type) => sum + sizes[type], 0);
+    copy.writeUInt32LE(i + 1, 8);
+    // The key ends the message.
+    copy.fill(0, copy.length - size);
+    encodeParts(copy, copy.length - size, map.key, key);
+    all.push(copy);
+  }
+  return Buffer.concat(all);
 }
 
 /** The request for the table itself. */
@@ -123,57 +170,120 @@ export function bodyOf(table: string, inside?: string, family = INET): Buffer {
   return Buffer.concat(parts);
 }
 
-function elementsBody(table: string, map: NftMap, elements: readonly NftElement[]): Buffer {
-  const encoded = elements.map(({ key, value, comment }) => {
-    const parts = [attribute(1 | NESTED, attribute(1, encodeParts(map.key, key)))];
-    if (value !== undefined) {
-      const data =
-        map.value === 'verdict'
-          ? attribute(2 | NESTED, encodeVerdict(value))
-          : attribute(1, encodeParts(map.value!, value));
-      parts.push(attribute(2 | NESTED, data));
+/** Writes attributes one after another into one buffer: a buffer for each would take longer than all that is in it. */
+class AttributeWriter {
+  #buffer: Buffer;
+  #at = 0;
+
+  constructor(size: number) {
+    this.#buffer = Buffer.alloc(size);
+  }
+
+  /** Where the next `size` bytes go; they are zero. */
+  take(size: number): { buffer: Buffer; at: number } {
+    const at = this.#at;
+    this.#at += (size + 3) & ~3;
+    if (this.#at > this.#buffer.length) {
+      const larger = Buffer.alloc(2 * this.#at);
+      this.#buffer.copy(larger, 0, 0, at);
+      this.#buffer = larger;
     }
-    if (comment !== undefined) {
-      const bytes = Buffer.from(`${comment}\0`, 'latin1');
-      // NFTNL_UDATA_SET_ELEM_COMMENT, its length, the text.
-      parts.push(attribute(6, Buffer.concat([Buffer.from([0, bytes.length]), bytes])));
-    }
-    return attribute(1 | NESTED, Buffer.concat(parts));
-  });
-  return Buffer.concat([bodyOf(table, map.name), attribute(3 | NESTED, Buffer.concat(encoded))]);
+    return { buffer: this.#buffer, at };
+  }
+
+  /** An attribute with what `inside` writes. */
+  nest(type: number, inside: () => void): void {
+    const { at } = this.take(4);
+    inside();
+    this.#buffer.writeUInt16LE(this.#at - at, at);
+    this.#buffer.writeUInt16LE(type, at + 2);
+  }
+
+  /** An attribute of `size` bytes, which `fill` writes. */
+  leaf(type: number, size: number, fill: (buffer: Buffer, at: number) => void): void {
+    const { buffer, at } = this.take(4 + size);
+    buffer.writeUInt16LE(4 + size, at);
+    buffer.writeUInt16LE(type, at + 2);
+    fill(buffer, at + 4);
+  }
+
+  finish(): Buffer {
+    return this.#buffer.subarray(0, this.#at);
+  }
 }
 
-function encodeParts(types: readonly NftType[], value: string): Buffer {
+/** Bytes that an element takes with a comment as long as most. */
+const ELEMENT_SIZE = 192;
+
+function elementsBody(table: string, map: NftMap, elements: readonly NftElement[]): Buffer {
+  const head = bodyOf(table, map.name);
+  const writer = new AttributeWriter(head.length + ELEMENT_SIZE * elements.length);
+  const { buffer, at } = writer.take(head.length);
+  head.copy(buffer, at);
+  writer.nest(3 | NESTED, () => {
+    for (const element of elements) writer.nest(1 | NESTED, () => writeElement(writer, map, element));
+  });
+  return writer.finish();
+}
+
+function writeElement(writer: AttributeWriter, map: NftMap, { key, value, comment }: NftElement): void {
+  writer.nest(1 | NESTED, () => writeParts(writer, map.key, key));
+  if (value !== undefined) {
+    writer.nest(2 | NESTED, () => {
+      if (map.value === 'verdict') writer.nest(2 | NESTED, () => writeVerdict(writer, value));
+      else writeParts(writer, map.value!, value);
+    });
+  }
+  if (comment !== undefined) {
+    const size = comment.length + 1;
+    // NFTNL_UDATA_SET_ELEM_COMMENT, its length, the text.
+    writer.leaf(6, 2 + size, (buffer, at) => {
+      buffer[at + 1] = size;
+      buffer.write(comment, at + 2, 'latin1');
+    });
+  }
+}
+
+/** A key or value as one attribute. */
+function writeParts(writer: AttributeWriter, types: readonly NftType[], value: string): void {
+  const size = types.reduce((sum, type) => sum + sizes[type], 0);
+  writer.leaf(1, size, (buffer, at) => encodeParts(buffer, at, types, value));
+}
+
+function encodeParts(buffer: Buffer, from: number, types: readonly NftType[], value: string): void {
   const parts = value.split(' . ');
   if (parts.length !== types.length) throw new Error(`${value}: not of type ${types.join(' . ')}`);
-  return Buffer.concat(types.map((type, i) => encodePart(type, parts[i]!)));
+  let at = from;
+  for (const [i, type] of types.entries()) {
+    encodePart(buffer, at, type, parts[i]!);
+    at += sizes[type];
+  }
 }
 
-function encodePart(type: NftType, part: string): Buffer {
-  const bytes = Buffer.alloc(sizes[type]);
+function encodePart(buffer: Buffer, at: number, type: NftType, part: string): void {
   switch (type) {
     case 'inet_proto':
-      bytes[0] = protocols[part] ?? Number(part);
+      buffer[at] = protocols[part] ?? Number(part);
       break;
     case 'inet_service':
-      bytes.writeUInt16BE(Number(part));
+      buffer.writeUInt16BE(Number(part), at);
       break;
     case 'ipv4_addr':
-      for (const [i, octet] of part.split('.').entries()) bytes[i] = Number(octet);
+      for (const [i, octet] of part.split('.').entries()) buffer[at + i] = Number(octet);
       break;
     case 'ipv6_addr':
       for (const [i, group] of part.split(':').entries())
-        bytes.writeUInt16BE(Number.parseInt(group, 16), 2 * i);
+        buffer.writeUInt16BE(Number.parseInt(group, 16), at + 2 * i);
       break;
   }
-  return bytes;
 }
 
-function encodeVerdict(value: string): Buffer {
+function writeVerdict(writer: AttributeWriter, value: string): void {
   const [verb = '', chain] = value.split(' ');
-  const code = Buffer.alloc(4);
-  code.writeInt32BE(verdicts[verb]!);
-  return chain === undefined ? attribute(1, code) : Buffer.concat([attribute(1, code), text(2, chain)]);
+  writer.leaf(1, 4, (buffer, at) => buffer.writeInt32BE(verdicts[verb]!, at));
+  if (chain !== undefined) {
+    writer.leaf(2, chain.length + 1, (buffer, at) => buffer.write(chain, at, 'latin1'));
+  }
 }
 
 /**
@@ -223,30 +333,27 @@ function decodeElement(bytes: string, map: NftMap): NftElement {
 
 function decodeParts(types: readonly NftType[], bytes: string): string {
   let at = 0;
-  return types
-    .map((type) => {
-      const part = bytes.slice(at, at + sizes[type]);
-      at += sizes[type];
-      return decodePart(type, part);
-    })
-    .join(' . ');
+  const parts: string[] = [];
+  for (const type of types) {
+    parts.push(decodePart(type, bytes, at));
+    at += sizes[type];
+  }
+  return parts.join(' . ');
 }
 
-function decodePart(type: NftType, bytes: string): string {
-  const octets = [...bytes].map((char) => char.charCodeAt(0));
+function decodePart(type: NftType, bytes: string, at: number): string {
+  const octet = (i: number) => bytes.charCodeAt(at + i);
   switch (type) {
-    case 'inet_proto': {
-      const name = Object.keys(protocols).find((known) => protocols[known] === octets[0]);
-      return name ?? String(octets[0]);
-    }
+    case 'inet_proto':
+      return protocolNames[octet(0)] ?? String(octet(0));
     case 'inet_service':
-      return String(octets[0]! * 256 + octets[1]!);
+      return String(octet(0) * 256 + octet(1));
     case 'ipv4_addr':
-      return octets.join('.');
+      return `${octet(0)}.${octet(1)}.${octet(2)}.${octet(3)}`;
     case 'ipv6_addr':
-      return Array.from({ length: 8 }, (_, i) =>
-        (octets[2 * i]! * 256 + octets[2 * i + 1]!).toString(16),
-      ).join(':');
+      return Array.from({ length: 8 }, (_, i) => (octet(2 * i) * 256 + octet(2 * i + 1)).toString(16)).join(
+        ':',
+      );
   }
 }
 
