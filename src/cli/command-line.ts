@@ -1,7 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { messageOf, UserError } from '../util/errors.ts';
+import { VERSION } from '../util/version.ts';
 import { command, requireRoot, type Verb } from './verb.ts';
-import { VERSION } from './version.ts';
 
 /** The name under which kubectl finds its plugin. */
 const KUBECTL_PLUGIN = 'kubectl-hostport';

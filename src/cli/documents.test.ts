@@ -2,8 +2,8 @@ import { expect, spyOn, test } from 'bun:test';
 import { parse } from 'yaml';
 import { faultOf } from '../lab/faults/index.ts';
 import { catalogue } from '../path/stages/index.ts';
+import { VERSION } from '../util/version.ts';
 import { commandLine } from './command-line.ts';
-import { VERSION } from './version.ts';
 
 /** What a command prints on standard output, in this process. */
 async function printed(name: string, ...words: string[]): Promise<string> {

@@ -208,7 +208,9 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/directory', /directory: it is a directory, not a file/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/empty', /SCRATCH\/empty: no current-context is set/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/noyaml', /kubeconfig SCRATCH\/noyaml: /],
-    ['--kubeconfig SCRATCH/none', /'--kubeconfig' means nothing without option '--reports'/],
+    ['--kubeconfig SCRATCH/none', /SCRATCH\/none: no such file/],
+    ['--parallel 2', /'--parallel' means nothing without option '--kubeconfig'/],
+    ['--kubeconfig SCRATCH/none --parallel 0', /want a number from 1 to 9999/],
   ],
   heal: [
     [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],

@@ -1,9 +1,9 @@
 import { foreground } from '../sys/foreground.ts';
+import { VERSION } from '../util/version.ts';
 import { command } from './verb.ts';
 import { clusterVerbs } from './verbs/cluster.ts';
 import { cp, execVerb, ps } from './verbs/node.ts';
 import { versionVerb } from './verbs/version.ts';
-import { VERSION } from './version.ts';
 
 /** Shows that this is not the program whose name it has. */
 const STAND_IN_VERSION = `hostport ${VERSION}`;

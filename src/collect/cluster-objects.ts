@@ -23,7 +23,10 @@ const PAGE = 500;
  * Reads the objects of a cluster that the path needs. Without nodes or pods there is nothing to diagnose, so it rejects with the API's
  * error when these cannot be listed; any other kind that the user may not list is unread.
  */
-export async function readClusterObjects(client: ApiClient, signal?: AbortSignal): Promise<ClusterObjects> {
+export async function readClusterObjects(
+  client: Pick<ApiClient, 'list'>,
+  signal?: AbortSignal,
+): Promise<ClusterObjects> {
   const unread: NonNullable<World['unread']>[number][] = [];
   const readers = {
     nodes: new ObjectReader('nodes', 'nodes'),
@@ -65,7 +68,7 @@ export async function readClusterObjects(client: ApiClient, signal?: AbortSignal
 }
 
 async function listAll<T extends KubeObject>(
-  client: ApiClient,
+  client: Pick<ApiClient, 'list'>,
   resource: Resource<T>,
   reader: { add(items: Iterable<unknown>): void },
   signal?: AbortSignal,

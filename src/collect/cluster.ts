@@ -37,7 +37,7 @@ export async function clusterWorld(
 }
 
 /** How kubectl would reach the cluster; a kubeconfig that cannot be used is the user's to name. */
-async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
+export async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
   try {
     return await kubectlAccess(file);
   } catch (cause) {

@@ -120,6 +120,8 @@ const nodeSchema = fields({
           kernelVersion: text,
           osImage: text,
           containerRuntimeVersion: text,
+          operatingSystem: text,
+          machineID: text,
           bootID: text,
         }),
       ),

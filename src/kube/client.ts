@@ -1,4 +1,5 @@
-import type { ApiRequest } from './api-request.ts';
+import type { Duplex } from 'node:stream';
+import type { ApiRequest, ServerTls } from './api-request.ts';
 import { ConnectionError, describeTarget, type Route } from './connection-error.ts';
 import type { CredentialSource, Credentials } from './credentials.ts';
 import { proxyFor } from './proxy.ts';
@@ -214,7 +215,7 @@ export class ApiClient {
     signal?: AbortSignal,
     who?: Credentials,
   ): Promise<Response> {
-    const { userAgent, headers: own = [], disableCompression, credentials, tlsServerName } = this.#options;
+    const { userAgent, headers: own = [], disableCompression, credentials } = this.#options;
     const shown = who ?? (await this.#who(signal));
     const all: Record<string, string> = {
       accept: 'application/json',
@@ -228,13 +229,7 @@ export class ApiClient {
       method,
       url: new URL(this.#options.server + path),
       headers: [...Object.entries(all), ...own],
-      tls: {
-        ca: this.#options.ca,
-        cert: shown.cert,
-        key: shown.key,
-        ...(tlsServerName !== undefined && { serverName: tlsServerName }),
-        ...(this.#options.insecureSkipTlsVerify && { rejectUnauthorized: false }),
-      },
+      tls: this.#tlsFor(shown),
       body: body === undefined ? undefined : JSON.stringify(body),
       signal,
       proxy: this.#route.proxy,
@@ -255,10 +250,65 @@ export class ApiClient {
     return response;
   }
 
+  /**
+   * A socket on which the server has switched to another protocol, with its answer's headers (by lower-case name) and the first bytes of that
+   * protocol: for exec. Rejects as {@link fetch} does.
+   */
+  async openSocket(
+    path: string,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<{ socket: Duplex; headers: Record<string, string>; head: Buffer }> {
+    const { userAgent, headers: own = [], credentials } = this.#options;
+    const shown = await this.#who(signal);
+    const url = new URL(this.#options.server + path);
+    // Few commands need it.
+    const [{ dial }, { requestUpgrade, UpgradeRefused }] = await Promise.all([
+      import('./send-over-socket.ts'),
+      import('./streaming/upgrade.ts'),
+    ]);
+    const { proxy } = this.#route;
+    const target = { url, tls: this.#tlsFor(shown), ...(proxy && { proxy }), signal };
+    const socket = await dial(target).catch((thrown) => this.#unreachable('GET', path, signal, thrown));
+    try {
+      const all: (readonly [string, string])[] = [
+        ['Host', url.host],
+        ['User-Agent', userAgent],
+        ...Object.entries(authorizationOf(shown)),
+        ...Object.entries(headers),
+        ...own,
+      ];
+      const answer = await requestUpgrade(socket, `${url.pathname}${url.search}`, all, signal, 'GET');
+      return { socket, ...answer };
+    } catch (thrown) {
+      socket.destroy();
+      if (!(thrown instanceof UpgradeRefused)) this.#unreachable('GET', path, signal, thrown);
+      if (thrown.statusCode === 401) credentials?.refused(shown);
+      throw new ApiError(
+        'GET',
+        this.#target(path),
+        thrown.statusCode,
+        statusOf(thrown.statusCode, thrown.body),
+      );
+    }
+  }
+
   /** The text of a path that is not an object: `/readyz`. */
   async text(path: string, signal: AbortSignal): Promise<string> {
     const response = await this.fetch('GET', path, undefined, {}, signal);
     return response.text().catch((thrown) => this.#unreachable('GET', path, signal, thrown));
+  }
+
+  /** How the server is verified, and what it is shown. */
+  #tlsFor({ cert, key }: Credentials): ServerTls {
+    const { ca, tlsServerName, insecureSkipTlsVerify } = this.#options;
+    return {
+      ca,
+      cert,
+      key,
+      ...(tlsServerName !== undefined && { serverName: tlsServerName }),
+      ...(insecureSkipTlsVerify && { rejectUnauthorized: false }),
+    };
   }
 
   /** A path as errors name it: with the server and whose configuration led there. */
@@ -321,12 +371,15 @@ function authorizationOf({ token, basic }: Credentials): { authorization?: strin
 }
 
 async function readStatus(response: Response): Promise<Status> {
-  const text = await response.text();
+  return statusOf(response.status, await response.text());
+}
+
+function statusOf(code: number, text: string): Status {
   try {
     return JSON.parse(text) as Status;
   } catch {
     // Something that is not an API server (a proxy, a load balancer) answered: its words are the message.
-    return { message: `HTTP ${response.status}: ${text.slice(0, 500)}`, code: response.status };
+    return { message: `HTTP ${code}: ${text.slice(0, 500)}`, code };
   }
 }
 

@@ -45,7 +45,12 @@ export async function sendOverSocket(request: ApiRequest): Promise<Response> {
 }
 
 /** A socket on which the server understands HTTP: connected, through the proxy, and past the TLS handshake. */
-async function dial({ url, tls, proxy, signal }: ApiRequest): Promise<Socket> {
+export async function dial({
+  url,
+  tls,
+  proxy,
+  signal,
+}: Pick<ApiRequest, 'url' | 'tls' | 'proxy' | 'signal'>): Promise<Socket> {
   const host = hostOf(url);
   const port = portOf(url);
   const isTls = url.protocol === 'https:';

@@ -45,6 +45,11 @@ export function readMounts(): ReadonlyMap<number, Mount> {
   return parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
 }
 
+/** The mounts that the machine's first process sees, in the order in which they were mounted over one another. */
+export function readMountsOfInit(): Mount[] {
+  return [...parseMountinfo(readFileSync('/proc/1/mountinfo', 'utf8')).values()];
+}
+
 /**
  * Number of the mount that a path lies on, as the kernel finds it: links on the way are followed, one at its end is not, and of mounts on top of one
  * another it is the uppermost. Undefined when there is nothing there. Source: proc(5), /proc/pid/fdinfo (`mnt_id`, Linux 3.15).

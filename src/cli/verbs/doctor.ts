@@ -21,15 +21,14 @@ import { renderJson, renderYaml } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { repeatWhileRead } from '../repeat.ts';
 import { command, examples, exitWith } from '../verb.ts';
+import { addReaderOptions, observeCluster, type ReaderOptions } from './doctor-cluster.ts';
 
-interface DoctorOptions {
+interface DoctorOptions extends ReaderOptions {
   name: string;
   local?: true;
   from?: string;
-  kubeconfig?: string;
   reports?: string;
   save?: string;
-  probe?: boolean;
   output: 'table' | 'json' | 'yaml';
   explain?: Failure;
   watch?: number | true;
@@ -56,7 +55,7 @@ export function doctorVerb() {
     )
     .option(
       '--kubeconfig <file>',
-      'with --reports: kubeconfig of the cluster (default: the one kubectl uses)',
+      'examine the cluster of a kubeconfig instead of the lab, by short-lived pods on its nodes; with --reports: by those (default: the one kubectl uses)',
     )
     .addOption(
       new Option(
@@ -78,7 +77,6 @@ export function doctorVerb() {
         .argParser(duration)
         .conflicts(['save', 'from']),
     )
-    .needs('--kubeconfig', '--reports')
     .needs('--probe', '--local')
     .failsWith(2)
     .action(async (options: DoctorOptions) => {
@@ -107,12 +105,16 @@ export function doctorVerb() {
         return repeatWhileRead(look, pause, signal, process.stdout);
       });
     });
+  addReaderOptions(verb);
+  for (const option of ['--parallel', '--timeout', '--image', '--image-pull-secret', '--work-namespace'])
+    verb.needs(option, '--kubeconfig');
   verb.addHelpText('after', `\nStages, in this order:\n${stageLegend}`);
   return examples(
     verb,
     'hostport doctor',
     'hostport doctor --explain portmap-not-chained',
     'hostport doctor --save /tmp/bundle && hostport doctor --from /tmp/bundle -o json',
+    'hostport doctor --kubeconfig ~/.kube/config',
     'hostport doctor --kubeconfig ~/.kube/config --reports ./reports',
   );
 }
@@ -125,6 +127,7 @@ async function observe(
   if (options.from !== undefined) return bundleWorld(options.from);
   if (options.reports !== undefined)
     return clusterWorld(options.kubeconfig, options.reports, { signal, warn });
+  if (options.kubeconfig !== undefined) return observeCluster(options, warn, signal);
   if (options.local) return localWorld(realExec, signal, { probes: options.probe === true });
   await using places = new LabPlaces(await requireRecord(options.name));
   return await collectLabWorld(places, { probes: options.probe !== false, signal });

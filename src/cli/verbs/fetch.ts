@@ -6,12 +6,12 @@ import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
+import { VERSION } from '../../util/version.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
 import { terminalProgress } from '../printer/progress.ts';
 import { command, examples } from '../verb.ts';
-import { VERSION } from '../version.ts';
 
 /** `fetch kubernetes`: puts the programs of a published release where `create cluster --kubernetes` looks for them. */
 export function fetchVerb() {

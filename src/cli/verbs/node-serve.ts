@@ -1,21 +1,33 @@
+import { Option } from 'commander';
+import { readNodeMountsOf } from '../../node/report/mounts.ts';
 import { serveRequests } from '../../node/serve/serve.ts';
 import { realExec } from '../../sys/exec.ts';
 import { linesOf } from '../../sys/lines.ts';
+import { enterRoot } from '../../sys/root-directory.ts';
+import { absolutePath } from '../option-values.ts';
 import { command } from '../verb.ts';
 
-/** `hostport node-serve`: what the lab's doctor, heal and break run on a node. Requests on standard input, answers on standard output. */
+/** `hostport node-serve`: what doctor, heal and break run on a node. Requests on standard input, answers on standard output. */
 export function nodeServeVerb() {
   return command('node-serve')
     .description(
       'answer requests about this node until standard input ends\n\nInput and output are lines of JSON.',
     )
-    .action(() =>
-      serveRequests(
+    .addOption(
+      new Option(
+        '--root <dir>',
+        "where the node's root directory is mounted: in a container that examines its node",
+      ).argParser(absolutePath),
+    )
+    .action(({ root }: { root?: string }) => {
+      if (root !== undefined) enterRoot(root);
+      return serveRequests(
         linesOf(Bun.stdin.stream(), MAX_REQUEST_BYTES),
         (line) => process.stdout.write(line),
         realExec,
-      ),
-    );
+        ...(root === undefined ? [] : [readNodeMountsOf]),
+      );
+    });
 }
 
 /** The largest is a plan that writes files. */

@@ -1,7 +1,7 @@
+import { VERSION } from '../../util/version.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
 import { command, examples } from '../verb.ts';
-import { VERSION } from '../version.ts';
 
 /** `version`: prints what `--version` prints, as kind has it; as JSON the program by its own name, also where it is called by another. */
 export function versionVerb(line: string) {

@@ -18,19 +18,23 @@ const MAX_HEAD = 64 << 10;
 const MAX_BODY = 64 << 10;
 
 /**
- * Asks the server at the other end of `socket` for an upgrade, by `POST`. Resolves with the answer's headers (by lower-case
+ * Asks the server at the other end of `socket` for an upgrade, by `POST` unless `method` says otherwise. Headers are sent in their order; a
+ * name may occur several times. Resolves with the answer's headers (by lower-case
  * name) and the first bytes of the new protocol. Rejects with {@link UpgradeRefused} when the server says no, and when the
  * connection ends or the signal is aborted before it has said anything.
  */
 export async function requestUpgrade(
   socket: Duplex,
   path: string,
-  headers: Record<string, string>,
+  headers: Record<string, string> | readonly (readonly [name: string, value: string])[],
   signal: AbortSignal,
+  method: 'GET' | 'POST' = 'POST',
 ): Promise<{ headers: Record<string, string>; head: Buffer }> {
   if (/[\r\n ]/.test(path)) throw new Error(`upgrade: ${JSON.stringify(path)} cannot be a request's path`);
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value.replace(/[\r\n]/g, ' ')}`);
-  socket.write(`POST ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\nContent-Length: 0\r\n\r\n`);
+  const all = Array.isArray(headers) ? headers : Object.entries(headers);
+  const lines = all.map(([name, value]) => `${name}: ${value.replace(/[\r\n]/g, ' ')}\r\n`);
+  const length = method === 'POST' ? 'Content-Length: 0\r\n' : '';
+  socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}${length}\r\n`, 'latin1');
 
   const onAbort = () => socket.destroy(signal.reason as Error);
   signal.addEventListener('abort', onAbort, { once: true });

@@ -2,7 +2,7 @@
 declare module 'ws-of-npm' {
   import type { EventEmitter } from 'node:events';
   import type { IncomingMessage } from 'node:http';
-  import type { Duplex, DuplexOptions } from 'node:stream';
+  import type { Duplex, DuplexOptions, Writable } from 'node:stream';
 
   export class WebSocket extends EventEmitter {
     send(data: Uint8Array | string, done: (error?: Error) => void): void;
@@ -35,6 +35,16 @@ declare module 'ws-of-npm' {
       options: { fin: boolean; rsv1: boolean; opcode: number; mask: boolean; readOnly: boolean },
     ): Buffer[];
   };
+
+  /** Takes what a peer sends; emits 'message' (data, isBinary), 'ping' and 'conclude'. */
+  export class Receiver extends Writable {
+    constructor(options: {
+      /** Whether the peer is a client, whose messages are masked. */
+      isServer: boolean;
+      /** Bytes of a message. */
+      maxPayload: number;
+    });
+  }
 
   /** With objects to read, each chunk is a message: a Buffer, or a string for a text message. */
   export function createWebSocketStream(socket: WebSocket, options: DuplexOptions): Duplex;

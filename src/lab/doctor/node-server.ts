@@ -145,6 +145,7 @@ class Running {
         // One whose asker was cancelled is no longer waited for.
         const waiting = this.#waiting.get(answer.id);
         if ('error' in answer) waiting?.reject(new Error(answer.error));
+        else if ('gzip' in answer) throw new Error('a compressed answer, which was not asked for');
         else waiting?.resolve(answer.value);
       }
     } catch (cause) {

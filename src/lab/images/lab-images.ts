@@ -1,6 +1,7 @@
 import { readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Exec, output, realExec } from '../../sys/exec.ts';
+import { VERSION } from '../../util/version.ts';
 import { type ImageIndex, LayoutWriter } from './oci.ts';
 import { RootTree } from './root-tree.ts';
 import { sharedLibraries } from './shared-libraries.ts';
@@ -11,6 +12,7 @@ export const LAB_IMAGES = {
   echoServer: 'docker.io/inanimate/echo-server:latest',
   ciliumStandIn: 'docker.io/hostport/cilium-stand-in:latest',
   agent: 'docker.io/hostport/agent:latest',
+  agentOfVersion: `docker.io/hostport/agent:${VERSION}`,
   busybox: 'docker.io/library/busybox:latest',
   pause: 'registry.k8s.io/pause:3.9',
 } as const;
@@ -70,10 +72,12 @@ export async function buildImages(options: BuildImagesOptions): Promise<ImageInd
     Entrypoint: ['/usr/local/bin/cilium-agent'],
     Env: [PATH, 'HOME=/'],
   });
-  await writer.image(LAB_IMAGES.agent, [base, program, stack, tools], {
-    Entrypoint: ['/usr/local/bin/hostport'],
-    Env: [PATH, 'HOME=/'],
-  });
+  for (const name of [LAB_IMAGES.agent, LAB_IMAGES.agentOfVersion]) {
+    await writer.image(name, [base, program, stack, tools], {
+      Entrypoint: ['/usr/local/bin/hostport'],
+      Env: [PATH, 'HOME=/'],
+    });
+  }
   await writer.image(LAB_IMAGES.busybox, [base], { Cmd: ['sh'], Env: [PATH] });
   await writer.image(LAB_IMAGES.pause, [base], { Entrypoint: PAUSE, Env: [PATH] });
   return await writer.finish();

@@ -21,13 +21,17 @@ export interface ProbeBatch {
 /**
  * The probes of every mapping of a world, grouped by where they are sent from. A probe that cannot succeed by the mapping's own
  * definition is left out: to a loopback hostIP from elsewhere, or to loopback for another hostIP.
+ * `from`: the nodes that can send; then nothing is sent from outside. Which of them probes another is spread over all.
  */
-export function planProbes(world: World): ProbeBatch[] {
+export function planProbes(world: World, from?: ReadonlySet<string>): ProbeBatch[] {
   const scene = new Scene(world);
-  const nodes = world.nodes.map(({ metadata }) => metadata?.name ?? '').sort();
+  const nodes = world.nodes
+    .map(({ metadata }) => metadata?.name ?? '')
+    .filter((name) => from?.has(name) ?? true)
+    .sort();
   const batches = new Map<string, ProbeBatch>();
   for (const path of scene.paths) {
-    for (const { vantage, stand, target } of probesOf(path, nodes, scene)) {
+    for (const { vantage, stand, target } of probesOf(path, nodes, scene, from === undefined)) {
       const key = JSON.stringify(stand);
       const batch = batches.get(key) ?? { stand, orders: [] };
       batches.set(key, batch);
@@ -59,7 +63,12 @@ interface PlannedProbe {
   target: { address: string; port: number };
 }
 
-function probesOf(path: PathView, nodes: readonly string[], scene: Scene): PlannedProbe[] {
+function probesOf(
+  path: PathView,
+  nodes: readonly string[],
+  scene: Scene,
+  fromOutside: boolean,
+): PlannedProbe[] {
   const { node, port, address, family, sandbox } = path;
   if (node === undefined) return [];
   const probes: PlannedProbe[] = [];
@@ -78,7 +87,9 @@ function probesOf(path: PathView, nodes: readonly string[], scene: Scene): Plann
   }
   if (isLoopbackText(address)) return probes;
   // A node without an address of the family cannot send.
-  const other = nodes.find((name) => name !== node.name && scene.addressOf(name, family) !== undefined);
+  const canSend = (name: string) => name !== node.name && scene.addressOf(name, family) !== undefined;
+  // From outside there is one more; without it, one node must not send the probes of thousands.
+  const other = fromOutside ? nodes.find(canSend) : after(nodes, node.name).find(canSend);
   if (other !== undefined) {
     probes.push({ vantage: 'other-node', stand: { at: 'node', node: other }, target: mapped });
   }
@@ -86,6 +97,12 @@ function probesOf(path: PathView, nodes: readonly string[], scene: Scene): Plann
     const inside: Stand = { at: 'pod', node: node.name, netns: sandbox.netns };
     probes.push({ vantage: 'pod', stand: inside, target: mapped });
   }
-  probes.push({ vantage: 'outside', stand: { at: 'outside' }, target: mapped });
+  if (fromOutside) probes.push({ vantage: 'outside', stand: { at: 'outside' }, target: mapped });
   return probes;
+}
+
+/** Sorted names as a ring that begins after one of them. */
+function after(names: readonly string[], name: string): string[] {
+  const next = names.findIndex((each) => each > name);
+  return next < 0 ? [...names] : [...names.slice(next), ...names.slice(0, next)];
 }

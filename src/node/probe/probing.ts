@@ -27,6 +27,13 @@ const SENDERS = 6;
 /** Of one node, so that one on which senders hang does not hold up those of others. */
 const SENDERS_OF_NODE = 2;
 
+export interface ProbingOptions {
+  /** How many senders run at a time. */
+  senders?: number;
+  /** The nodes that probes can be sent from: then none is sent from outside. All, and outside, when absent. */
+  from?: ReadonlySet<string>;
+}
+
 /**
  * Probes every mapping of a world from every vantage that there is, and asks connection tracking who
  * answered. What could not be sent is unknown, with the reason.
@@ -35,11 +42,12 @@ export async function probeWorld(
   world: World,
   door: ProbeDoor,
   signal?: AbortSignal,
+  { senders = SENDERS, from }: ProbingOptions = {},
 ): Promise<ProbeResult[]> {
-  const batches = planProbes(world);
+  const batches = planProbes(world, from);
   const targets = new Set(batches.flatMap(({ orders }) => orders.map(({ node }) => node)));
   const before = await dropsOn(targets, door, signal);
-  const results = (await sendAll(batches, door, signal)).flat();
+  const results = (await sendAll(batches, door, senders, signal)).flat();
   const traced = new Set(results.filter(isTranslated).map(({ node }) => node));
   const silent = new Set(results.filter(isSilent).map(({ node }) => node));
   const [flows, after] = await Promise.all([flowsOn(traced, door, signal), dropsOn(silent, door, signal)]);
@@ -94,6 +102,7 @@ async function dropsOn(
 async function sendAll(
   batches: readonly ProbeBatch[],
   door: ProbeDoor,
+  most: number,
   signal: AbortSignal | undefined,
 ): Promise<ProbeResult[][]> {
   const answers: ProbeResult[][] = [];
@@ -131,7 +140,7 @@ async function sendAll(
   };
   try {
     while (waiting.length > 0 || senders.size > 0) {
-      while (senders.size < SENDERS && startNext());
+      while (senders.size < most && startNext());
       if (senders.size > 0) await Promise.race(senders);
     }
   } finally {

@@ -8,7 +8,10 @@ import { executableFormat, FORMAT_BYTES } from './elf.ts';
 /** Where the kernel has the identifier of this boot; random(4). A kubelet reports the same for its node (`status.nodeInfo.bootID`). */
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
-/** Kernel, architecture and boot. The machine number that executables must have is the one of the program that is running. */
+/** Where the machine's own identifier is, in the order in which a kubelet looks for what it reports (`status.nodeInfo.machineID`); machine-id(5). */
+const MACHINE_IDS = ['/etc/machine-id', '/var/lib/dbus/machine-id'];
+
+/** Kernel, architecture, machine and boot. The machine number that executables must have is the one of the program that is running. */
 export function readMachine(executable = '/proc/self/exe'): NodeReport['machine'] {
   const format = executableFormat(readHead(executable, FORMAT_BYTES));
   if (format.kind !== 'elf') throw new Error(`${executable}: not an ELF file`);
@@ -16,8 +19,21 @@ export function readMachine(executable = '/proc/self/exe'): NodeReport['machine'
     kernel: release(),
     architecture: arch(),
     elfMachine: format.machine,
+    ...machineId(),
     ...bootId(),
   };
+}
+
+function machineId(): { machineId?: string } {
+  for (const path of MACHINE_IDS) {
+    const id = unlessMissing(
+      () => readFileSync(path, 'utf8'),
+      ['EACCES', 'EPERM', 'ENOTDIR', 'EISDIR'],
+    )?.trim();
+    // Not yet set (`uninitialized`) on an image that has not booted.
+    if (id !== undefined && /^[0-9a-f]{32}$/.test(id)) return { machineId: id };
+  }
+  return {};
 }
 
 function bootId(): { bootId?: string } {

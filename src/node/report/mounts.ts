@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { MountSeen } from '../../path/model/node-report.ts';
-import { type Mount, mountIdOf, readMounts } from '../../sys/mounts.ts';
+import { type Mount, mountIdOf, readMounts, readMountsOfInit } from '../../sys/mounts.ts';
+import { isBelow } from './bounded-file.ts';
 
 /**
  * The mounts that directories lie on, and mounts inside them (a file that is bound over a name). For a directory that does not exist, the
@@ -25,6 +26,28 @@ export function readMountsOf(directories: readonly string[]): MountSeen[] {
   });
 }
 
+/**
+ * As {@link readMountsOf}, for a process whose own mounts are copies of the node's, read-only though the node's may not be: the mounts are those
+ * that the node's first process sees.
+ */
+export function readNodeMountsOf(directories: readonly string[], mounts = readMountsOfInit()): MountSeen[] {
+  return [...new Set(directories)].flatMap((directory) => {
+    const there = realpathSync(nearestThere(directory));
+    const on = mounts.findLast(({ point }) => point === there || isBelow(point, there));
+    if (on === undefined) return [];
+    const own = seenOn(on, directory, there);
+    if (!existsSync(directory)) return [own];
+    const inside = mounts.filter(({ point }) => dirname(point) === there && point !== there);
+    const uppermost = new Map(inside.map((mount) => [mount.point, mount]));
+    return [
+      own,
+      ...[...uppermost.values()]
+        .sort((a, b) => (a.point < b.point ? -1 : 1))
+        .map((mount) => seenOn(mount, join(directory, basename(mount.point)), mount.point)),
+    ];
+  });
+}
+
 /** `path`: as it is named here; `real`: the same without links. */
 function seen(
   mounts: ReadonlyMap<number, Mount>,
@@ -33,8 +56,10 @@ function seen(
   real: string,
 ): MountSeen | undefined {
   const mount = mounts.get(id ?? -1);
-  if (mount === undefined) return undefined;
-  const { point, root, source, readOnly } = mount;
+  return mount && seenOn(mount, path, real);
+}
+
+function seenOn({ point, root, source, readOnly }: Mount, path: string, real: string): MountSeen {
   const below = point === '/' ? real : real.slice(point.length);
   return { path, point, origin: join(root, below), source, readOnly };
 }

@@ -4,6 +4,7 @@ import type { CniConfFile, NodeReport } from '../../path/model/node-report.ts';
 import { NODE_REPORT_VERSION } from '../../path/model/node-report-version.ts';
 import { known } from '../../path/model/observed.ts';
 import type { Exec } from '../../sys/exec.ts';
+import { VERSION } from '../../util/version.ts';
 import { readAttachments } from './attachments.ts';
 import { readCilium } from './cilium.ts';
 import { readCiliumAgents } from './cilium-agents.ts';
@@ -32,13 +33,14 @@ export const whichProgram: Which = (name) =>
 /**
  * Takes the report of the node that this process runs on: of its network, mount and process namespaces. Changes nothing. What cannot be
  * read, for lack of permission or of an answer, is unknown with the reason; the rest is reported all the same.
- * `runtimeEndpoint`: a socket, as a path or `unix://path`; default: CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen.
+ * `mountsOf`: how the mounts of directories are read; `runtimeEndpoint`: a socket, as a path or `unix://path`; default: CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen.
  */
 export async function takeNodeReport(
   node: string,
   exec: Exec,
   which: Which = whichProgram,
   runtimeEndpoint?: string,
+  mountsOf: typeof readMountsOf = readMountsOf,
 ): Promise<NodeReport> {
   const takenAt = new Date().toISOString();
   const [network, netfilter, listeners, sysctls, drops, attachments, cilium, { runtime, sandboxes }] =
@@ -68,7 +70,7 @@ export async function takeNodeReport(
   };
   const tracked = Number(known(sysctls)?.['net.netfilter.nf_conntrack_count'] ?? 0);
   const [mounts, plugins, flows] = await Promise.all([
-    observe('mounts', () => readMountsOf([confDir, ...binDirs])),
+    observe('mounts', () => mountsOf([confDir, ...binDirs])),
     observe(binDirs.join(', '), async () =>
       foundIn(guessed, await readPluginFiles(exec, binDirs, pluginsNamed(known(files) ?? [], dropIns))),
     ),
@@ -80,6 +82,7 @@ export async function takeNodeReport(
     kind: 'NodeReport',
     node,
     takenAt,
+    program: { version: VERSION },
     machine: readMachine(),
     network: { ...network, sysctls, reversePathDrops: drops, listeners, flows },
     cni: {

@@ -7,6 +7,8 @@ const MAX_ACTIONS = 1000;
 
 /** What `hostport node-serve` is asked for. */
 export const nodeRequestSchema = z.discriminatedUnion('do', [
+  /** Which program answers, and on which machine. */
+  z.object({ do: z.literal('identity') }),
   /** The node's report, as `hostport node-report` prints it. `node`: its name in the cluster. */
   z.object({ do: z.literal('report'), node: z.string() }),
   /** The results of probes. */
@@ -23,14 +25,29 @@ export const nodeRequestSchema = z.discriminatedUnion('do', [
 
 export type NodeRequest = z.infer<typeof nodeRequestSchema>;
 
-/** A line of input. */
-export const requestLineSchema = z.object({ id: z.number().int(), request: nodeRequestSchema });
+/** A line of input. With `gzip`, a large answer may come compressed. */
+export const requestLineSchema = z.object({
+  id: z.number().int(),
+  request: nodeRequestSchema,
+  gzip: z.boolean().optional(),
+});
 
 /** A line of output: the answer to the request with this `id`, or why there is none. */
 export const answerLineSchema = z.union([
   z.object({ id: z.number().int(), error: z.string() }),
+  /** The JSON of the value, compressed, in base64. */
+  z.object({ id: z.number().int(), gzip: z.string() }),
   z.object({ id: z.number().int(), value: z.unknown() }),
 ]);
+
+/** The answer to `identity`. */
+export const identitySchema = z.object({
+  version: z.string(),
+  machineId: z.string().optional(),
+  bootId: z.string().optional(),
+  /** Whether it is in the network namespace of the machine's first process. */
+  inHostNetwork: z.boolean(),
+});
 
 /** The answer to `run`. */
 export const ranSchema = z.object({ code: z.number().int(), stdout: z.string(), stderr: z.string() });

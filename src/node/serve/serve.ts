@@ -1,16 +1,22 @@
+import { gzipSync } from 'node:zlib';
+import type { z } from 'zod';
+import { isOwnNetns } from '../../cni/sandbox.ts';
 import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
+import { VERSION } from '../../util/version.ts';
 import { Backups } from '../apply/backup.ts';
 import { ownPluginDirectory } from '../apply/own-plugins.ts';
 import { performActions } from '../apply/perform.ts';
 import type { ApplyResult } from '../apply/result.ts';
 import { sendFrom } from '../probe/place.ts';
 import { readAllFlows } from '../report/flows.ts';
+import { readMachine } from '../report/machine.ts';
+import type { readMountsOf } from '../report/mounts.ts';
 import { rememberingExec } from '../report/remembering-exec.ts';
 import { readNetstat } from '../report/sysctls.ts';
-import { takeNodeReport } from '../report/take.ts';
-import { type NodeRequest, requestLineSchema } from './request.ts';
+import { takeNodeReport, whichProgram } from '../report/take.ts';
+import { type identitySchema, type NodeRequest, requestLineSchema } from './request.ts';
 
 /**
  * Answers requests about the node that this process runs on, each a line of JSON, until there are no more lines. Several are worked on at a
@@ -20,14 +26,15 @@ export async function serveRequests(
   lines: AsyncIterable<string>,
   write: (line: string) => void,
   exec: Exec,
+  mountsOf?: typeof readMountsOf,
 ): Promise<void> {
   const end = new AbortController();
-  const server = nodeServer(exec, end.signal);
+  const server = nodeServer(exec, end.signal, mountsOf);
   try {
     for await (const line of lines) {
-      const { id, request } = requestLineSchema.parse(JSON.parse(line));
+      const { id, request, gzip } = requestLineSchema.parse(JSON.parse(line));
       void server(request).then(
-        (value) => write(`${JSON.stringify({ id, value })}\n`),
+        (value) => write(`${answerLine(id, value, gzip === true)}\n`),
         (cause) => write(`${JSON.stringify({ id, error: messageOf(cause) })}\n`),
       );
     }
@@ -36,12 +43,27 @@ export async function serveRequests(
   }
 }
 
-function nodeServer(exec: Exec, signal: AbortSignal): (request: NodeRequest) => Promise<unknown> {
+/** An answer that is no smaller is not worth compressing, in characters. */
+const LARGE = 16 * 1024;
+
+function answerLine(id: number, value: unknown, mayCompress: boolean): string {
+  const text = JSON.stringify(value ?? null);
+  if (!mayCompress || text.length < LARGE) return `{"id":${id},"value":${text}}`;
+  return JSON.stringify({ id, gzip: gzipSync(text).toString('base64') });
+}
+
+function nodeServer(
+  exec: Exec,
+  signal: AbortSignal,
+  mountsOf: typeof readMountsOf | undefined,
+): (request: NodeRequest) => Promise<unknown> {
   const remembering = rememberingExec(exec);
   return async (request) => {
     switch (request.do) {
+      case 'identity':
+        return identity();
       case 'report':
-        return takeNodeReport(request.node, remembering);
+        return takeNodeReport(request.node, remembering, whichProgram, undefined, mountsOf);
       case 'probe':
         return sendFrom(request.job);
       case 'apply': {
@@ -59,5 +81,15 @@ function nodeServer(exec: Exec, signal: AbortSignal): (request: NodeRequest) => 
         return exec.run(argv, { signal, ...(stdin === undefined ? {} : { stdin }) });
       }
     }
+  };
+}
+
+function identity(): z.infer<typeof identitySchema> {
+  const { machineId, bootId } = readMachine();
+  return {
+    version: VERSION,
+    ...(machineId !== undefined && { machineId }),
+    ...(bootId !== undefined && { bootId }),
+    inHostNetwork: isOwnNetns('/proc/1/ns/net'),
   };
 }

@@ -256,10 +256,14 @@ export const nodeReportSchema = z.object({
   kind: z.literal('NodeReport'),
   node: word,
   takenAt: word,
+  /** The program that took it. */
+  program: z.object({ version: word }).optional(),
   machine: z.object({
     kernel: word,
     architecture: word,
     elfMachine: z.number(),
+    /** machine-id(5). */
+    machineId: word.optional(),
     /** random(4), `boot_id`: which boot of which machine it was taken of. */
     bootId: word.optional(),
   }),

@@ -62,6 +62,10 @@ function ofAnotherMachine(
   if (bothReported && bootId !== machine.bootId) {
     return `the report was taken on another machine than ${name}, or before its last boot: it has boot ID ${machine.bootId}, but the kubelet reports ${bootId}`;
   }
+  const machineId = plainId(node.status?.nodeInfo?.machineID);
+  if (machineId !== '' && machine.machineId !== undefined && machineId !== plainId(machine.machineId)) {
+    return `the report was taken on another machine than ${name}: it has machine ID ${machine.machineId}, but the kubelet reports ${machineId}`;
+  }
   const wanted = addressesOf(node);
   const there = (known(network.addresses) ?? []).map(({ address }) => canonicalAddress(address));
   if (wanted.length === 0 || there.length === 0) return undefined;
@@ -72,6 +76,11 @@ function ofAnotherMachine(
   if (bothReported && other === undefined) return undefined;
   const whose = other === undefined ? '' : `, but has ${other} of ${owners.get(other)}`;
   return `the report was taken on a machine that has no address of ${name} (${wanted.join(', ')})${whose}`;
+}
+
+/** Where a kubelet falls back on the machine's firmware, it reports the same with hyphens, or in capitals. */
+function plainId(id = ''): string {
+  return id.trim().toLowerCase().replaceAll('-', '');
 }
 
 /** The addresses by which the API knows a node, in one spelling; what is none is left out. */

@@ -1,0 +1,51 @@
+import type { CollectProgress } from '../../collect/reader/collect.ts';
+import type { ProgressStream } from './progress.ts';
+import { safeText } from './safe-text.ts';
+
+/** How many of the nodes that are waited for are named. */
+const NAMED = 3;
+/** Where nothing moves, a line is written at most this often, in milliseconds. */
+const PAUSE_MS = 5_000;
+const CLEAR_LINE = '\r\u001b[K';
+
+const TITLES: Readonly<Record<CollectProgress['phase'], string>> = {
+  preflight: 'checking what you may do',
+  objects: 'reading the objects of the API',
+  reports: 'examining nodes',
+  probes: 'probing from node to node',
+  removal: 'removing what was created',
+};
+
+/**
+ * Shows what is under way: on a terminal one line that is written over, elsewhere a line when something else begins, and seldom meanwhile, so that
+ * a log says why it takes long.
+ */
+export function collectProgress(
+  stream: ProgressStream,
+  now: () => number = () => performance.now(),
+): { show(progress: CollectProgress): void; end(): void } {
+  const isTerminal = stream.isTTY === true && process.env.TERM !== 'dumb';
+  let last: { phase?: string; at: number } = { at: Number.NEGATIVE_INFINITY };
+  return {
+    show(progress) {
+      const line = describe(progress);
+      if (isTerminal) {
+        stream.write(`${CLEAR_LINE}${line.slice(0, (stream.columns ?? 80) - 1)}`);
+        return;
+      }
+      if (progress.phase === last.phase && now() - last.at < PAUSE_MS) return;
+      last = { phase: progress.phase, at: now() };
+      stream.write(`${line}\n`);
+    },
+    end() {
+      if (isTerminal) stream.write(CLEAR_LINE);
+    },
+  };
+}
+
+function describe({ phase, done, total, waitingFor = [] }: CollectProgress): string {
+  const count = total === undefined ? '' : ` ${done}/${total}`;
+  const more = waitingFor.length - NAMED;
+  const names = `${waitingFor.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  return safeText(`${TITLES[phase]}${count}${names === '' ? '' : `: waiting for ${names}`}`);
+}

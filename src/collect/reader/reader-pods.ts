@@ -1,0 +1,189 @@
+import { type ApiClient, hasReason } from '../../kube/client.ts';
+import { Informer } from '../../kube/informer.ts';
+import { namespaces, pods } from '../../kube/resources.ts';
+import type { Pod } from '../../kube/types.ts';
+import { type Clock, realClock } from '../../sys/clock.ts';
+import { DeadlineError, waitFor } from '../../sys/wait.ts';
+import { messageOf } from '../../util/errors.ts';
+import { podName, type ReaderSettings, RUN_LABEL, readerPod, workNamespace } from './manifests.ts';
+import { stateOf } from './pod-state.ts';
+import { type RetryOptions, retrying } from './retry.ts';
+
+/** How long a new namespace may be without its service account, in milliseconds: until then pods are refused. */
+const NAMESPACE_SETUP_MS = 15_000;
+/** How long pods and namespace may take to go, in milliseconds. */
+const REMOVAL_MS = 60_000;
+
+export interface ReaderPodsOptions {
+  /** Whether the namespace is to be created, and so to be removed. */
+  createsNamespace: boolean;
+  clock?: Clock;
+  onRetry?: (cause: unknown) => void;
+}
+
+/** The pods of one run, their namespace, and the one watch by which they are waited for. */
+export class ReaderPods {
+  readonly #client: ApiClient;
+  readonly #settings: ReaderSettings;
+  readonly #options: ReaderPodsOptions;
+  readonly #clock: Clock;
+  readonly #informer: Informer<Pod>;
+  readonly #watching = new AbortController();
+  readonly #created = new Set<string>();
+  #watched: Promise<void> | undefined;
+  #changed = Promise.withResolvers<void>();
+  #hasNamespace = false;
+
+  constructor(client: ApiClient, settings: ReaderSettings, options: ReaderPodsOptions) {
+    this.#client = client;
+    this.#settings = settings;
+    this.#options = options;
+    this.#clock = options.clock ?? realClock;
+    const { namespace, run } = settings;
+    const change = () => {
+      this.#changed.resolve();
+      this.#changed = Promise.withResolvers<void>();
+    };
+    this.#informer = new Informer<Pod>(client, pods, {
+      namespace,
+      labelSelector: `${RUN_LABEL}=${run}`,
+      onError: (cause) => options.onRetry?.(cause),
+      clock: this.#clock,
+    }).handle({ onAdd: change, onUpdate: change, onDelete: change });
+  }
+
+  /** Creates the namespace, unless there is one to be used, and starts to watch it. */
+  async prepare(signal: AbortSignal): Promise<void> {
+    if (this.#options.createsNamespace) {
+      const wanted = workNamespace(this.#settings);
+      // Before the answer: one that was lost may have been a yes.
+      this.#hasNamespace = true;
+      await retrying(() => this.#client.create(namespaces, wanted), this.#retry(signal)).catch(existing);
+    }
+    this.#watched = this.#informer.run(this.#watching.signal);
+    await abortable(this.#informer.synced, signal);
+  }
+
+  /** Creates the pod of a node, and waits until it runs. Rejects with what was seen of it when it does not. */
+  async start(node: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
+    const name = podName(node, this.#settings.run);
+    this.#created.add(name);
+    const until = this.#clock.now() + timeoutMs;
+    await this.#create(node, signal);
+    for (;;) {
+      const pod = this.#informer.get(name, this.#settings.namespace);
+      const state = pod === undefined ? undefined : stateOf(pod);
+      if (state?.is === 'running') return name;
+      if (state?.is === 'failed') throw new Error(state.why);
+      const left = until - this.#clock.now();
+      if (left <= 0) {
+        const seen = state?.why ?? 'the API does not show its pod';
+        throw new Error(`${seen} (waited ${Math.round(timeoutMs / 1000)} s; see --timeout)`);
+      }
+      const stop = new AbortController();
+      const late = this.#clock.sleep(left, AbortSignal.any([signal, stop.signal])).catch(() => {});
+      await Promise.race([this.#changed.promise, late]);
+      stop.abort();
+      signal.throwIfAborted();
+    }
+  }
+
+  /**
+   * Removes everything that was created, and waits until it is gone. Returns what is left, in words; empty when nothing is. Idempotent; does
+   * not depend on the signal of the run, which may have been aborted.
+   */
+  async remove(): Promise<string[]> {
+    const signal = AbortSignal.timeout(REMOVAL_MS);
+    const left: string[] = [];
+    const attempt = async (what: string, work: Promise<unknown>) => {
+      await work.catch((cause: unknown) => left.push(`${what}: ${messageOf(cause)}`));
+    };
+    try {
+      await attempt('pods of this run', this.#removePods(signal));
+      if (this.#hasNamespace) {
+        const { namespace } = this.#settings;
+        await attempt(
+          `namespace ${namespace}`,
+          removeNamespace(this.#client, namespace, this.#retry(signal), REMOVAL_MS),
+        );
+      }
+    } finally {
+      this.#watching.abort(new Error('nobody watches any more'));
+      await this.#watched;
+    }
+    return left;
+  }
+
+  async #create(node: string, signal: AbortSignal): Promise<void> {
+    const pod = readerPod(node, this.#settings);
+    // The service account of a new namespace comes after it, and pods are refused until then.
+    const since = this.#clock.now();
+    const also = (cause: unknown) =>
+      this.#options.createsNamespace &&
+      hasReason(cause, 'Forbidden') &&
+      this.#clock.now() - since < NAMESPACE_SETUP_MS;
+    await retrying(() => this.#client.create(pods, pod), { ...this.#retry(signal), also }).catch(existing);
+  }
+
+  async #removePods(signal: AbortSignal): Promise<void> {
+    const { namespace } = this.#settings;
+    const names = [...this.#created];
+    await Promise.all(
+      names.map((name) =>
+        retrying(() => this.#client.delete(pods, name, namespace), this.#retry(signal)).catch(gone),
+      ),
+    );
+    if (this.#watched === undefined) return;
+    const isLeft = () => this.#informer.list().length > 0;
+    while (isLeft()) {
+      const changed = this.#changed.promise;
+      if (isLeft()) await abortable(changed, signal);
+    }
+  }
+
+  #retry(signal: AbortSignal): RetryOptions {
+    const { onRetry } = this.#options;
+    return { signal, clock: this.#clock, ...(onRetry && { onRetry }) };
+  }
+}
+
+/** Deletes a namespace and waits until it is gone. Rejects with what keeps it when that takes too long. */
+export async function removeNamespace(
+  client: ApiClient,
+  name: string,
+  retry: RetryOptions,
+  timeoutMs: number,
+): Promise<void> {
+  await retrying(() => client.delete(namespaces, name), retry).catch(gone);
+  let seen = '';
+  const isGone = async () => {
+    const found = await retrying(() => client.get(namespaces, name), retry).catch(gone);
+    const holding = found?.status?.conditions?.filter(({ status }) => status === 'True') ?? [];
+    seen = holding.map(({ message }) => message).join('; ');
+    return found === undefined;
+  };
+  const { signal, clock } = retry;
+  const wait = { timeoutMs, intervalMs: 250, signal, describe: () => seen, ...(clock && { clock }) };
+  await waitFor('the API to finish deleting it', isGone, wait).catch((cause) => {
+    if (!(cause instanceof DeadlineError) && !signal.aborted) throw cause;
+    throw new Error(`still being deleted${seen === '' ? '' : `: ${seen}`}`);
+  });
+}
+
+function existing(cause: unknown): undefined {
+  if (!hasReason(cause, 'AlreadyExists')) throw cause;
+  return undefined;
+}
+
+function gone(cause: unknown): undefined {
+  if (!hasReason(cause, 'NotFound')) throw cause;
+  return undefined;
+}
+
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', abort));
+}
