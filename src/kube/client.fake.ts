@@ -119,7 +119,7 @@ export class FakeApi extends ApiClient {
         method === 'PUT'
           ? structuredClone(body)
           : type.includes('json-patch')
-            ? jsonPatch(current, body)
+            ? jsonPatch(current, body, { replaceAdds: true })
             : mergePatch(current, body)
       ) as typeof current;
       const expected = wanted.metadata?.resourceVersion;

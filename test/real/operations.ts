@@ -226,6 +226,12 @@ const configMaps: Operation[] = [
   patch(`${core}/configmaps/a`, [{ op: 'remove', path: '/data/none' }], JSON_PATCH, {
     note: 'nothing to remove',
   }),
+  patch(`${core}/configmaps/a`, [{ op: 'replace', path: '/data/none', value: '1' }], JSON_PATCH, {
+    note: 'nothing to replace',
+  }),
+  patch(`${core}/configmaps/a`, [{ op: 'replace', path: '/none/a', value: '1' }], JSON_PATCH, {
+    note: 'nothing to replace anything in',
+  }),
   patch(`${core}/configmaps/a`, [{ op: 'jump', path: '/data' }], JSON_PATCH, {
     note: 'an unknown operation',
   }),

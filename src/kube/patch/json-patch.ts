@@ -87,8 +87,8 @@ class Target {
     });
   }
 
-  replace(pointer: string, value: Json, attempt: string): void {
-    this.read(pointer, attempt);
+  replace(pointer: string, value: Json, attempt: string, isStrict: boolean): void {
+    if (isStrict) this.read(pointer, attempt);
     this.#at(pointer, attempt, value, (parent, part) => {
       if (Array.isArray(parent)) parent[listIndex(parent, part, false, attempt)] = value;
       else setOwn(parent, part, value);
@@ -133,8 +133,13 @@ class Target {
 /**
  * Applies a JSON patch (RFC 6902), all of it or nothing; neither input is changed. Throws {@link PatchError}: 400 when the
  * patch is malformed, 422 when it does not fit the document or a `test` fails. Messages are those kubectl users know.
+ * `replaceAdds`: a member that `replace` does not find is added, as Kubernetes' API server does (gopkg.in/evanphx/json-patch.v4).
  */
-export function jsonPatch(document: unknown, patch: unknown): unknown {
+export function jsonPatch(
+  document: unknown,
+  patch: unknown,
+  { replaceAdds = false }: { replaceAdds?: boolean } = {},
+): unknown {
   const operations = parse(patch);
   const target = new Target(structuredClone(document) as Json);
   for (const { op, path, from, value } of operations) {
@@ -147,7 +152,7 @@ export function jsonPatch(document: unknown, patch: unknown): unknown {
         target.remove(path, attempt);
         break;
       case 'replace':
-        target.replace(path, structuredClone(value!), attempt);
+        target.replace(path, structuredClone(value!), attempt, !replaceAdds);
         break;
       case 'copy':
         target.add(path, structuredClone(target.read(from!, attempt)), attempt);

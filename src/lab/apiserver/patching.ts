@@ -39,7 +39,7 @@ export async function parsePatch(kind: KindInfo, contentType: string, body: Buff
   }
   return (object) => {
     try {
-      if (contentType === TYPES[0]) return jsonPatch(object, patch) as ApiObject;
+      if (contentType === TYPES[0]) return jsonPatch(object, patch, { replaceAdds: true }) as ApiObject;
       if (contentType === TYPES[1]) return mergePatch(object, patch) as ApiObject;
       return strategicMergePatch(kind, object, patch) as ApiObject;
     } catch (error) {

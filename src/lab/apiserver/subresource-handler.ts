@@ -457,7 +457,7 @@ function scalePatch(contentType: string, body: Buffer): (scale: object) => unkno
   return (scale) => {
     try {
       return contentType === 'application/json-patch+json'
-        ? jsonPatch(scale, patch)
+        ? jsonPatch(scale, patch, { replaceAdds: true })
         : mergePatch(scale, patch);
     } catch (error) {
       if (error instanceof PatchError)

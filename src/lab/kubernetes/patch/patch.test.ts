@@ -210,6 +210,13 @@ describe('JSON patch', () => {
   });
 });
 
+test('a member that is not there is replaced as by Kubernetes, where that is asked for', () => {
+  const replace = (path: string) => [{ op: 'replace', path, value: 1 }];
+  expect(jsonPatch({ a: {} }, replace('/a/b'), { replaceAdds: true })).toEqual({ a: { b: 1 } });
+  for (const path of ['/b/c', '/l/0'])
+    expect(() => jsonPatch({ a: {}, l: [] }, replace(path), { replaceAdds: true })).toThrow(PatchError);
+});
+
 describe('strategic merge patch', () => {
   const containers = (...list: object[]): object => ({ spec: { containers: list } });
   const cases: [string, typeof pod, object, object, object][] = [
