@@ -100,7 +100,8 @@ function readCases(junit: string): Case[] {
     /<testcase name="([^"]*)" classname="([^"]*)"[^>]*?time="([\d.e-]+)"[^>]*?(\/>|>[\s\S]*?<\/testcase>)/g,
   );
   return [...found].map(([, name, suite, seconds, body]) => ({
-    suite: plainText(suite!),
+    // Of groups within groups Bun names the innermost first.
+    suite: plainText(suite!).split(' > ').at(-1)!,
     name: plainText(name!),
     seconds: Number(seconds),
     outcome: /<(?:failure|error)\b/.test(body!)

@@ -9,7 +9,7 @@ const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
     <testcase name="heals" classname="Kubernetes v1.36.1: a lab" time="1" file="x" assertions="1">
       <failure type="AssertionError" message="no" />
     </testcase>
-    <testcase name="plugin-missing" classname="the lab&apos;s own: every failure" time="0.01" file="x" assertions="1" />
+    <testcase name="plugin-missing" classname="1.36 &gt; the lab&apos;s own: every failure" time="0.01" file="x" assertions="1" />
     <testcase name="plugin-missing" classname="Kubernetes v1.36.1: every failure (needs kubernetes)" time="0" file="x" assertions="0">
       <skipped />
     </testcase>

@@ -13,10 +13,10 @@ export class Kubectl {
   /** Part of the names of what is made with it, so that versions can be tried at the same time. */
   readonly tag: string;
 
-  constructor(lab: Lab, path: string) {
+  constructor(lab: Lab, path: string, version = basename(path).replace(/^kubectl\.?/, '') || 'on PATH') {
     this.#lab = lab;
     this.path = path;
-    this.version = basename(path).replace(/^kubectl\.?/, '') || 'on PATH';
+    this.version = version;
     this.tag = `v${this.version.replaceAll(/[^0-9]/g, '')}`;
   }
 
