@@ -28,8 +28,9 @@ describe('a kind of objects that the API does not list', () => {
     ['networkpolicies', 403, 'Forbidden', ['network policies']],
     ['networkpolicies', 404, 'NotFound', []],
     ['events', 500, 'InternalError', expect.stringContaining('events: InternalError')],
+    ['nodes', 403, 'Forbidden', ['nodes']],
+    ['nodes', 500, 'InternalError', expect.stringContaining('nodes: InternalError')],
     // Without these there is nothing to say.
-    ['nodes', 403, 'Forbidden', expect.stringContaining('nodes: Forbidden')],
     ['pods', 403, 'Forbidden', expect.stringContaining('pods: Forbidden')],
   ])('%s: %d %s', async (plural, code, reason, expected) => {
     expect(await outcome(apiThat(code, reason, plural))).toEqual(expected as string[]);

@@ -20,8 +20,8 @@ const networkPolicies: Resource<NetworkPolicy & KubeObject> = {
 const PAGE = 500;
 
 /**
- * Reads the objects of a cluster that the path needs. Without nodes or pods there is nothing to diagnose, so it rejects with the API's
- * error when these cannot be listed; any other kind that the user may not list is unread.
+ * Reads the objects of a cluster that the path needs. Without pods there is nothing to diagnose, so it rejects with the API's error when
+ * these cannot be listed; any other kind that the user may not list is unread. Kubernetes' role `view` is without nodes.
  */
 export async function readClusterObjects(
   client: Pick<ApiClient, 'list'>,
@@ -44,7 +44,7 @@ export async function readClusterObjects(
     }
   };
   await Promise.all([
-    listAll(client, nodes, readers.nodes, signal),
+    ifAllowed('nodes', listAll(client, nodes, readers.nodes, signal)),
     listAll(client, pods, readers.pods, signal),
     ifAllowed('services', listAll(client, services, readers.services, signal)),
     ifAllowed('events', listAll(client, events, readers.events, signal)),

@@ -1,11 +1,13 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { kubectlAccess } from '../kube/kubeconfig.ts';
+import type { Node } from '../kube/types.ts';
 import { unverifiedServer } from '../kube/unverified-server.ts';
 import type { World } from '../path/model/world.ts';
 import { InputError, UserError } from '../util/errors.ts';
 import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
+import { nodeOf } from './local.ts';
 
 /**
  * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and
@@ -27,13 +29,20 @@ export async function clusterWorld(
   if (unverified !== undefined) warn(unverified);
   const client = new ApiClient(access);
   const objects = await readClusterObjects(client, signal);
+  const isWithoutNodes = objects.unread?.some(({ kind, what }) => kind === 'objects' && what === 'nodes');
   return {
     observedAt: new Date().toISOString(),
     ...objects,
+    ...(isWithoutNodes && { nodes: nodesOfReports(reports) }),
     unread: [...(objects.unread ?? []), ...unread],
     reports,
     probes: [],
   };
+}
+
+/** Where the API does not list nodes, those that have a report, with the addresses that they have themselves. */
+function nodesOfReports(reports: World['reports']): Node[] {
+  return [...reports].flatMap(([name, report]) => ('value' in report ? [nodeOf(name, report.value)] : []));
 }
 
 /** How kubectl would reach the cluster; a kubeconfig that cannot be used is the user's to name. */

@@ -65,7 +65,8 @@ export function worldOfReport(report: NodeReport): World {
   };
 }
 
-function nodeOf(name: string, report: NodeReport): Node {
+/** What the API would have of a node, as far as the node itself knows it: its name and its addresses. */
+export function nodeOf(name: string, report: NodeReport): Node {
   const addresses = ownAddresses(report).map((address) => ({ type: 'InternalIP', address }));
   return { metadata: { name }, status: { addresses } };
 }

@@ -1,5 +1,8 @@
 /** What a lab must do whatever its control plane and its runtime are: the same tests, the same codes and verdicts. */
+
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { processesOf, pssBytes } from '../../bench/processes.ts';
 import { requireRecord } from '../../src/lab/cluster/record.ts';
 import { LabPlaces } from '../../src/lab/doctor/places.ts';
@@ -9,7 +12,7 @@ import { everyFailure } from '../e2e/catalogue/every-failure.ts';
 import { makeLanes } from '../e2e/catalogue/lane.ts';
 import { untilHealthy } from '../e2e/catalogue/prove.ts';
 import { eventually } from '../e2e/eventually.ts';
-import { Lab, leftovers, PROGRAM } from '../e2e/lab.ts';
+import { Lab, leftovers, PROGRAM, type Ran } from '../e2e/lab.ts';
 import { recordFact } from './facts.ts';
 
 const CREATE_MS = 240_000;
@@ -187,6 +190,69 @@ function everyday({ title, prefix, words, kubeletVersion, runtimeVersion }: Subj
     },
     CREATE_MS,
   );
+
+  test('has a doctor for which each refused read is an unknown', async () => {
+    const reports = join(lab.scratch, 'reports');
+    mkdirSync(reports);
+    for (const node of nodes) {
+      const { stdout } = await lab.inNode(node, 'hostport', 'node-report', '--node', node);
+      writeFileSync(join(reports, `${node}.json`), stdout);
+    }
+    const admin = await Bun.file(lab.env.KUBECONFIG!).text();
+    /** The diagnosis of a service account of its own with this role, once that is obeyed. */
+    async function seenBy(account: string, role: string): Promise<Ran> {
+      await kubectl('create', 'serviceaccount', account);
+      const binding = ['create', 'clusterrolebinding', account, `--clusterrole=${role}`];
+      await kubectl(...binding, `--serviceaccount=default:${account}`);
+      const token = (await kubectl('create', 'token', account)).trim();
+      const config = lab.file(`${account}.kubeconfig`, admin.replace(/token: \S+/, `token: ${token}`));
+      const can = ['auth', 'can-i', 'list', 'pods', '-A', '--kubeconfig', config];
+      if (role !== 'nothing')
+        await eventually('the role to be obeyed', async () => (await lab.kubectl(can)).stdout === 'yes\n');
+      return lab.hostport('doctor', '--kubeconfig', config, '--reports', reports, '-o', 'json');
+    }
+    const summary = ({ stdout }: Ran) => {
+      const { findings, paths, unknowns } = JSON.parse(stdout) as Diagnosis;
+      return {
+        findings,
+        refused: unknowns
+          .filter(({ why }) => why.includes('forbidden'))
+          .map(({ what }) => what)
+          .sort(),
+        verdicts: new Set(
+          paths.flatMap(({ stages }) =>
+            Object.entries(stages).map(([stage, { verdict }]) => `${stage} ${verdict}`),
+          ),
+        ),
+      };
+    };
+    const whole = await lab.hostport(
+      'doctor',
+      '--kubeconfig',
+      lab.env.KUBECONFIG!,
+      '--reports',
+      reports,
+      '-o',
+      'json',
+    );
+    expect(whole.stderr).toBe('');
+    const { verdicts } = summary(whole);
+    // Without probes.
+    expect([...verdicts].filter((each) => !each.endsWith(' ok'))).toEqual(['answered unknown']);
+    expect(summary(await seenBy('viewer', 'view'))).toEqual({ findings: [], refused: ['nodes'], verdicts });
+    await kubectl('create', 'clusterrole', 'pods-only', '--verb=get,list', '--resource=pods');
+    const few = await seenBy('of-pods', 'pods-only');
+    expect(few.code).toBe(2);
+    expect(summary(few)).toEqual({
+      findings: [],
+      refused: ['events', 'network policies', 'nodes', 'services'],
+      verdicts,
+    });
+    await kubectl('create', 'clusterrole', 'nothing', '--verb=get', '--resource=configmaps');
+    const none = await seenBy('of-nothing', 'nothing');
+    expect(none).toMatchObject({ code: 2, stdout: '' });
+    expect(none.stderr).toContain('pods is forbidden');
+  });
 
   test('is found healthy', async () => {
     const ran = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');

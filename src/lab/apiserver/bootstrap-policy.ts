@@ -62,6 +62,8 @@ const VIEW = [
   on([''], VIEWABLE, READ),
   on(['apps', 'extensions'], [...WORKLOADS, ...WORKLOAD_STATUS], READ),
   on(['discovery.k8s.io'], ['endpointslices'], READ),
+  // Not served here; who reads them hears that, not that they are forbidden.
+  on(['networking.k8s.io'], ['networkpolicies'], READ),
 ];
 const EDIT = [
   ...VIEW,
