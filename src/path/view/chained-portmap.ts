@@ -2,11 +2,23 @@ import { parseNetworkConfig } from '../../cni/conflist.ts';
 import type { CachedAttachment } from '../model/node-report.ts';
 import { portmapIn } from './node-view.ts';
 
+/** By attachment, which says the same for each of its hundreds of ports: the configuration read, and whether it chained portmap. */
+const read = new WeakMap<CachedAttachment, { config: string; isChained: boolean | undefined }>();
+
 /**
  * Whether portmap was in the chain, with the portMappings capability, when an attachment was made; undefined when its configuration cannot
  * be read.
  */
-export function chainedPortmap({ config }: CachedAttachment): boolean | undefined {
+export function chainedPortmap(attachment: CachedAttachment): boolean | undefined {
+  const { config } = attachment;
+  const before = read.get(attachment);
+  if (before?.config === config) return before.isChained;
+  const isChained = readChained(config);
+  read.set(attachment, { config, isChained });
+  return isChained;
+}
+
+function readChained(config: string): boolean | undefined {
   try {
     return (
       portmapIn(parseNetworkConfig(config, 'cached.conflist').plugins)?.capabilities.portMappings === true

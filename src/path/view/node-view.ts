@@ -192,8 +192,17 @@ function namesOf(files: Observed<{ name: string }[]>): string[] {
   return (known(files) ?? []).map(({ name }) => name);
 }
 
+/** By entry of a chain, which is asked for again by every failure for every mapping. */
+const readEntries = new WeakMap<PluginConfigInList, PluginConfigInList>();
+
 /** The entry of a chain that is portmap, its fields as portmap reads them; undefined when there is none. */
 export function portmapIn(chain: readonly PluginConfigInList[] | undefined): PluginConfigInList | undefined {
   const entry = chain?.find(({ type }) => type === 'portmap');
-  return entry && { ...entry, fields: pluginFields(entry, PORTMAP_FIELDS) };
+  if (entry === undefined) return undefined;
+  let read = readEntries.get(entry);
+  if (read === undefined) {
+    read = { ...entry, fields: pluginFields(entry, PORTMAP_FIELDS) };
+    readEntries.set(entry, read);
+  }
+  return read;
 }
