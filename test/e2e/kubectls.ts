@@ -1,4 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { CommandOptions, Lab, Ran, Started } from './lab.ts';
 
@@ -68,6 +68,17 @@ export function kubectls(): string[] {
     existsSync(path),
   );
   return found.length > 0 ? found : [plain];
+}
+
+/**
+ * A PATH on which `kubectl` is the newest of them itself, for what runs commands of the how-to: one that chooses asks the cluster for its
+ * version first, each time.
+ */
+export function pathWithKubectl(lab: Lab): string {
+  const directory = join(lab.scratch, 'kubectl');
+  mkdirSync(directory);
+  symlinkSync(kubectls().at(-1)!, join(directory, 'kubectl'));
+  return `${directory}:${process.env.PATH}`;
 }
 
 function split(words: string | string[]): string[] {
