@@ -235,6 +235,10 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
       /network old: its cniVersion is 0\.3\.1, and CHECK needs 0\.4\.0; raise it/,
     ],
   ],
+  'cni cleanup': [
+    ['--output yaml', /argument 'yaml' is invalid/],
+    ['everything', /too many arguments/],
+  ],
   'cni del': cniInput(),
   'cni gc': [
     ...cniInput(),

@@ -115,6 +115,13 @@ export class AttachmentFiles implements Attachments {
     replacing(path, 'EISDIR', () => renameSync(temporary, path));
   }
 
+  /** Removes the directory with all records; false when there is none. */
+  discard(): boolean {
+    if (statsOf(this.#recordDir) === undefined) return false;
+    this.#remove(this.#recordDir);
+    return true;
+  }
+
   probe(): void {
     const temporary = `${this.#recordDir}/.probe.${process.pid}`;
     changingState(this.#recordDir, () => {

@@ -1,6 +1,8 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import type { Exec } from '../sys/exec.ts';
+import { messageOf } from '../util/errors.ts';
+import type { IpAddress } from '../util/ip.ts';
 import type { Attachments } from './attachments.ts';
 import type { Backend } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
@@ -11,6 +13,7 @@ import { NftablesBackend } from './nftables-backend.ts';
 import { nftMaps } from './nftables-layout.ts';
 import { ReferenceTables } from './nftables-reference.ts';
 import type { InstalledMapping } from './rules.ts';
+import { addressIn } from './target.ts';
 
 /** The backends of this machine, and which of them is asked. */
 export interface Backends {
@@ -136,4 +139,23 @@ async function fromAll(
   for (const { message, details } of unusable)
     warn(`${message}; any mappings it holds stay in place: ${details}`);
   return found;
+}
+
+/** The addresses that another plugin's mappings lead to; undefined, with a warning, when they cannot be determined. */
+export async function podsOfOthers(
+  rules: Backends,
+  warn: (message: string) => void,
+): Promise<IpAddress[] | undefined> {
+  try {
+    return (await rules.targetsOfOthers()).map((target) => {
+      const pod = addressIn(target);
+      if (pod === undefined) throw new Error(`one of them leads to ${target}, which is not one address`);
+      return pod;
+    });
+  } catch (error) {
+    if (error instanceof CniError && error.code === cniErrorCode.tryAgainLater) throw error;
+    const why = error instanceof CniError && error.details !== '' ? error.details : messageOf(error);
+    warn(`route_localnet stays on: cannot determine whether another plugin's mappings need it: ${why}`);
+    return undefined;
+  }
 }

@@ -429,6 +429,11 @@ function portOf(key: string): string {
 }
 
 function mappingOf({ claim, target }: Installed): InstalledMapping[] {
+  return mappingsIn(claim, target);
+}
+
+/** What a claim and its target say; nothing without a target. */
+export function mappingsIn(claim: NftElement, target: NftElement | undefined): InstalledMapping[] {
   const parts = claim.key.split(' . ');
   const [protocol = '', port = ''] = parts.slice(-2);
   const [address, containerPort] = target?.value?.split(' . ') ?? [];

@@ -4,18 +4,16 @@ import type { AttachmentKey } from '../cni/result-cache.ts';
 import type { PortMapping, Result, ValidAttachment } from '../cni/types.ts';
 import { cniVersions } from '../cni/version.ts';
 import { deleteUdpFlows, listUdpFlows } from '../netfilter/conntrack.ts';
-import { RULES_LOCK, type RulesLock, RulesLockHeld } from '../netfilter/iptables/rules-lock.ts';
 import type { Exec } from '../sys/exec.ts';
-import { fileProblem } from '../sys/file-problem.ts';
-import { NotRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
 import { messageOf } from '../util/errors.ts';
 import { FAMILIES, type Family } from '../util/family.ts';
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
+import { withoutState, withRulesLock } from './alone.ts';
 import { attachedAs, everyNameOf, namesOf } from './attached.ts';
 import { AttachmentFiles, type Attachments, type Recorded } from './attachments.ts';
 import { HOST_PORT_TAKEN } from './backend.ts';
-import { type Backends, backends } from './backends.ts';
+import { type Backends, backends, podsOfOthers } from './backends.ts';
 import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
 import { chainOf, type Owner } from './layout.ts';
@@ -28,8 +26,7 @@ import {
   withoutRouteLocalnet,
 } from './route-localnet.ts';
 import { type InstalledMapping, mappingsOf, type PodAddress } from './rules.ts';
-import { PROVIDE_STATE, StateUnusable } from './state.ts';
-import { addressIn, familyIn, isAnsweredBy, isLedTo } from './target.ts';
+import { familyIn, isAnsweredBy, isLedTo } from './target.ts';
 
 /**
  * The portmap plugin: makes `hostPort` of a pod reach it, by translation rules on the node.
@@ -67,7 +64,7 @@ export function portmap(
         const rules = backendsFor(exec, request);
         const attached = await attachedAs(key, attachments, leadsTo(rules));
         const chain = chainOf(attached);
-        const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request));
+        const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request.warn));
         const before = attachments.devicesOf(chain);
         // Before the rules: if this process is killed in between, the next ADD on the port must be able to find its owner.
         const isNew = attachments.record(chain, { ...key, netns, ports: config.portMappings, devices });
@@ -118,7 +115,7 @@ export function portmap(
           const rules = backendsFor(exec, request);
           const owners = await everyNameOf(key, attachments, leadsTo(rules));
           await forgetFlows(machine, exec, await rules.every.remove(owners, key), request);
-          const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request));
+          const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request.warn));
           for (const owner of owners) await anyway(() => forget(chainOf(owner), isNeeded));
         },
         anyway,
@@ -131,7 +128,7 @@ export function portmap(
       const anyway = withoutState(request);
       const work = async (exec: Exec) => {
         const all = backendsFor(exec, request);
-        const [rules, isNeeded] = [all.every, neededByOthers(machine, () => podsOfOthers(all, request))];
+        const [rules, isNeeded] = [all.every, neededByOthers(machine, () => podsOfOthers(all, request.warn))];
         const recorded = attachments.recorded();
         const kept = keptNames(name, valid, recorded);
         const removed = await rules.collect(name, kept);
@@ -285,69 +282,6 @@ async function forgetFlows(
   }
 }
 
-/**
- * Works alone among all that change rules. What the work runs by the `exec` it is given holds the lock too: when this process is
- * killed while iptables applies our document, no other call reads the rules before iptables is done. With `anyway`, a lock that cannot
- * exist is no reason not to work: nobody else has it, and every change of rules is one transaction.
- */
-async function withRulesLock(
-  machine: Pick<Machine, 'lockRules'>,
-  exec: Exec,
-  work: (exec: Exec) => Promise<void>,
-  anyway?: Anyway,
-): Promise<void> {
-  let lock: RulesLock | undefined;
-  const take = async () => {
-    lock = await machine.lockRules().catch((cause: unknown) => {
-      const isHopeless = cause instanceof RulesLockHeld || cause instanceof NotRegularFile;
-      const problem = isHopeless ? undefined : fileProblem(cause);
-      throw problem === undefined
-        ? cause
-        : new StateUnusable(`cannot open ${RULES_LOCK}: ${problem}`, { cause });
-    });
-  };
-  try {
-    await (anyway === undefined ? take() : anyway(take));
-    const inherit = lock?.fd;
-    await work(
-      inherit === undefined ? exec : { run: (argv, options) => exec.run(argv, { ...options, inherit }) },
-    );
-  } catch (cause) {
-    throw stateError(cause);
-  } finally {
-    lock?.release();
-  }
-}
-
-/** A lock that somebody holds is free later. What else is the matter with what we keep stays until somebody puts it right. */
-function stateError(cause: unknown): unknown {
-  if (cause instanceof RulesLockHeld) {
-    return new CniError(cniErrorCode.tryAgainLater, cause.message, '', { cause });
-  }
-  if (cause instanceof NotRegularFile) {
-    return new CniError(cniErrorCode.ioFailure, cause.message, '', { cause });
-  }
-  if (!(cause instanceof StateUnusable)) return cause;
-  return new CniError(cniErrorCode.ioFailure, cause.message, PROVIDE_STATE, { cause });
-}
-
-/** Does something about what is remembered, and continues where that is not possible. */
-type Anyway = (work: () => Promise<void>) => Promise<void>;
-
-/** For calls that must not fail for want of state: the rules are what counts. One warning, however often it is missed. */
-function withoutState({ warn }: PluginRequest): Anyway {
-  let isSaid = false;
-  return async (work) => {
-    try {
-      await work();
-    } catch (error) {
-      if (!(error instanceof StateUnusable)) throw error;
-      if (!isSaid) warn(`${error.message}; works without; ${PROVIDE_STATE}`);
-      isSaid = true;
-    }
-  };
-}
-
 /** Null and nothing mean that none is valid: libcni sends null for an empty list. */
 function validAttachments(request: PluginRequest): ValidAttachment[] {
   const { config } = request;
@@ -396,20 +330,4 @@ function leadsTo({ every }: Backends) {
     (await every.mapped(owner)).some(({ target }) =>
       [...addresses].some((address) => isLedTo(target, address)),
     );
-}
-
-/** The addresses that another plugin's mappings lead to; undefined, with a warning, when they cannot be determined. */
-async function podsOfOthers(rules: Backends, { warn }: PluginRequest): Promise<IpAddress[] | undefined> {
-  try {
-    return (await rules.targetsOfOthers()).map((target) => {
-      const pod = addressIn(target);
-      if (pod === undefined) throw new Error(`one of them leads to ${target}, which is not one address`);
-      return pod;
-    });
-  } catch (error) {
-    if (error instanceof CniError && error.code === cniErrorCode.tryAgainLater) throw error;
-    const why = error instanceof CniError && error.details !== '' ? error.details : messageOf(error);
-    warn(`route_localnet stays on: cannot determine whether another plugin's mappings need it: ${why}`);
-    return undefined;
-  }
 }

@@ -128,6 +128,18 @@ export class RouteLocalnet {
     }
   }
 
+  /** Whether an attachment needs the setting that this plugin turned on. */
+  isHeld(chain: string, index: number): boolean {
+    return this.#wasOff(index) && statsOf(`${this.#holders(index)}/${chain}`) !== undefined;
+  }
+
+  /** Removes the directory with all that is noted; false when there is none. */
+  discard(): boolean {
+    if (statsOf(this.#directory) === undefined) return false;
+    remove(this.#directory);
+    return true;
+  }
+
   /** What another plugin needs stays on, and noted: a GC turns it off when that is over. */
   async #restoreUnheld(index: number, isNeeded: NeededByOthers): Promise<void> {
     if (!this.#wasOff(index) || namesIn(this.#holders(index)).length > 0) return;

@@ -15,6 +15,7 @@ import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith, type Verb } from '../verb.ts';
+import { cleanupVerb } from './cni-cleanup.ts';
 import {
   cacheDirectory,
   capabilityArgs,
@@ -55,6 +56,7 @@ const CHECK_SINCE = '0.4.0';
 export function cniVerb(env: Environment = process.env): Verb {
   const verb = command('cni').description("run a network's chain of CNI plugins, as cnitool does");
   for (const make of [add, check, del, gc, status, version]) verb.addCommand(make(env));
+  verb.addCommand(cleanupVerb());
   return examples(
     verb,
     'hostport cni add --conf /etc/cni/net.d/10-net.conflist --netns web --cap portMappings=8080:80',

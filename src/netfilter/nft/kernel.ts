@@ -25,6 +25,7 @@ import {
   encodeBatch,
   encodeLooks,
   encodeTableLook,
+  encodeTableRemoval,
   getChains,
   getElements,
   getRules,
@@ -131,6 +132,25 @@ export class NftKernel implements NftTable {
       if (fault !== undefined) return fault;
     }
     return undefined;
+  }
+
+  async exists(): Promise<boolean> {
+    return this.#table() !== undefined;
+  }
+
+  async destroy(): Promise<boolean> {
+    let failure: number | undefined;
+    const heard = this.#channel().exchange(encodeTableRemoval(this.#name), ({ error }) => {
+      failure = error;
+      return error !== undefined;
+    });
+    if (heard && failure === 0) return true;
+    this.close();
+    if (failure === ENOENT) return false;
+    const outcome = outcomeOf(failure ?? 0, '');
+    throw new NftUnavailable(
+      `cannot delete table inet ${this.#name}: ${'reason' in outcome ? outcome.reason : ''}`,
+    );
   }
 
   async install(layout: NftLayout): Promise<void> {

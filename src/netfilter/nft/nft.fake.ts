@@ -73,6 +73,16 @@ export class FakeNft implements NftTable {
     return undefined;
   }
 
+  async exists(): Promise<boolean> {
+    return this.state !== undefined;
+  }
+
+  async destroy(): Promise<boolean> {
+    const was = this.state !== undefined;
+    this.state = undefined;
+    return was;
+  }
+
   async install(layout: NftLayout): Promise<void> {
     layoutDocument('fake', layout, new Set(layout.chains.map(({ name }) => name)));
     this.state ??= { maps: new Map(), chains: new Map() };

@@ -82,6 +82,10 @@ export interface NftTable {
    * this priority where packets come in or leave; undefined when there are none.
    */
   ahead(priority: number): Promise<NftRuleset | undefined>;
+  /** Whether the table is there. */
+  exists(): Promise<boolean>;
+  /** Deletes the table with all that is in it; false when there was none. */
+  destroy(): Promise<boolean>;
   /** Fails with {@link NftUnavailable} when this machine cannot have such a layout, and says why. Changes nothing. */
   probe(layout: NftLayout): Promise<void>;
 }

@@ -18,6 +18,7 @@ export const getChains = (SUBSYSTEM << 8) | 4;
 export const getRules = (SUBSYSTEM << 8) | 7;
 export const getSets = (SUBSYSTEM << 8) | 10;
 export const getElements = (SUBSYSTEM << 8) | 13;
+const DELETE_TABLE = (SUBSYSTEM << 8) | 2;
 const DELETE_CHAIN = (SUBSYSTEM << 8) | 5;
 const DELETE_RULE = (SUBSYSTEM << 8) | 8;
 const NEW_ELEMENT = (SUBSYSTEM << 8) | 12;
@@ -109,6 +110,11 @@ export function encodeChainRemoval(
     message(DELETE_RULE, REQUEST, rules.length + 1, Buffer.concat([...inTable, text(2, chain)])),
     message(DELETE_CHAIN, REQUEST | ACK, rules.length + 2, Buffer.concat([...inTable, text(3, chain)])),
   ]);
+}
+
+/** One batch that deletes the table with all that is in it. Its only message has the sequence number 1. */
+export function encodeTableRemoval(table: string): Buffer {
+  return batch([message(DELETE_TABLE, REQUEST | ACK, 1, bodyOf(table))]);
 }
 
 /** Messages that count together or not at all. */
