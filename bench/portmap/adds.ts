@@ -6,6 +6,8 @@ import type { Backend, Subject } from './subjects.ts';
 export interface CallCosts {
   backend: Backend;
   mappings: number;
+  /** Ports of the pod that is added. */
+  ports: number;
   subject: Subject;
   add: Summary;
   del: Summary;
@@ -29,7 +31,7 @@ export function summary(costs: readonly Cost[]): Summary {
 }
 
 /**
- * ADD and DEL of one more pod with one port, on nodes with so many mappings. In each run every subject is called once, in turns,
+ * ADD and DEL of one more pod, with one port unless there are to be more, on nodes with so many mappings. In each run every subject is called once, in turns,
  * in another order each time, so that what else the machine does hits all of them.
  */
 export async function measureCalls(
@@ -38,6 +40,7 @@ export async function measureCalls(
   mappings: number,
   runs: number,
   sandbox: string,
+  ports = 1,
 ): Promise<CallCosts[]> {
   const nodes: BenchNode[] = [];
   try {
@@ -45,7 +48,7 @@ export async function measureCalls(
       if (subject.backends.includes(backend)) nodes.push(await BenchNode.create(subject, backend, mappings));
     }
     const costs = nodes.map(() => ({ add: [] as Cost[], del: [] as Cost[], both: [] as Cost[] }));
-    const pod = { id: 'measured', index: 10, ports: [{ hostPort: 80, containerPort: 8080 }] };
+    const pod = { id: 'measured', index: 10, ports: portsOf(ports) };
     // The first run warms what all share: the page cache and the kernel's modules.
     for (let run = -1; run < runs; run++) {
       for (let turn = 0; turn < nodes.length; turn++) {
@@ -59,7 +62,7 @@ export async function measureCalls(
       }
     }
     return nodes.map(({ subject }, i) => ({
-      ...{ backend, mappings, subject },
+      ...{ backend, mappings, ports, subject },
       add: summary(costs[i]!.add),
       del: summary(costs[i]!.del),
       both: summary(costs[i]!.both),
@@ -67,4 +70,9 @@ export async function measureCalls(
   } finally {
     for (const node of nodes) await node.dispose();
   }
+}
+
+/** Below those of the mappings that are there. */
+function portsOf(count: number): { hostPort: number; containerPort: number }[] {
+  return Array.from({ length: count }, (_, i) => ({ hostPort: 80 + i, containerPort: 8080 }));
 }

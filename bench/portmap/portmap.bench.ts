@@ -3,8 +3,8 @@
  * beforehand). Plugins are called in turns, each in network namespaces of its own. Prints the figures; with --docs it also draws
  * docs/figures/portmap-*.svg and puts the tables into docs/portmap.md.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, loadavg, tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { type CallCosts, measureCalls } from './adds.ts';
 import { type Burst, measureBurst } from './burst.ts';
@@ -32,6 +32,8 @@ const CALLS: Record<Backend, readonly [mappings: number, fewer: number][]> = {
     [10_000, 4],
   ],
 };
+/** Ports of a pod that has many. */
+const MANY_PORTS = 100;
 const PODS = [10, 50, 110];
 const CONNECTS = [1, 100, 1000, 5000, 10_000];
 
@@ -41,16 +43,8 @@ const runs = Number(words.find((word) => /^\d+$/.test(word)) ?? 20);
 
 if (isIsolated()) await measure();
 else {
-  const scratch = mkdtempSync(join(tmpdir(), 'hostport-bench-'));
-  try {
-    const current = await currentReference(scratch);
-    process.exitCode = runIsolated(
-      import.meta.path,
-      current === undefined ? {} : { CURRENT_PORTMAP: current },
-    );
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  const current = await currentReference();
+  process.exitCode = runIsolated(import.meta.path, current === undefined ? {} : { CURRENT_PORTMAP: current });
 }
 
 async function measure(): Promise<void> {
@@ -70,6 +64,9 @@ async function measure(): Promise<void> {
       const few = Math.max(3, Math.round(runs / fewer));
       calls.push(...(await measureCalls(subjects, backend, mappings, few, sandbox)));
     }
+  }
+  for (const backend of BACKENDS) {
+    calls.push(...(await measureCalls(subjects, backend, 1, runs, sandbox, MANY_PORTS)));
   }
   load();
   const bursts: Burst[] = [];

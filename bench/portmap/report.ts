@@ -34,13 +34,19 @@ export function tables({ subjects, start, calls, bursts, connects }: Figures): s
       said: `${ms(summary.wall)} (${ms(summary.least)}; ${ms(summary.cpu)})`,
       value: summary.cpu,
     };
-  const callRow = (verb: 'add' | 'del' | 'both', { backend, mappings }: CallCosts) =>
-    row(`${names[verb]}, ${backend}, ${count(mappings)} there`, (subject) =>
-      cost(
-        calls.find(
-          (call) => call.subject === subject && call.backend === backend && call.mappings === mappings,
-        )?.[verb],
-      ),
+  const callRow = (verb: 'add' | 'del' | 'both', { backend, mappings, ports }: CallCosts) =>
+    row(
+      `${names[verb]}${ports === 1 ? '' : ` of ${ports} ports`}, ${backend}, ${count(mappings)} there`,
+      (subject) =>
+        cost(
+          calls.find(
+            (call) =>
+              call.subject === subject &&
+              call.backend === backend &&
+              call.mappings === mappings &&
+              call.ports === ports,
+          )?.[verb],
+        ),
     );
   const ours = calls.filter(({ subject }) => subject.isOurs);
   return [
@@ -95,7 +101,9 @@ export function plots({ subjects, calls, bursts, connects }: Figures): [name: st
   const mappings = { label: 'existing mappings', scale: 'log' as const };
   const add = (backend: Backend): Series[] =>
     subjects.flatMap((subject, colour) => {
-      const own = calls.filter((call) => call.subject === subject && call.backend === backend);
+      const own = calls.filter(
+        (call) => call.subject === subject && call.backend === backend && call.ports === 1,
+      );
       const points = own.map(({ mappings, add }) => ({ x: mappings, y: add.cpu }));
       return points.length === 0 ? [] : [{ name: subject.name, colour, points }];
     });

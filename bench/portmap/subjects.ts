@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { builtPart } from '../../scripts/real/part.ts';
+import { realPart } from '../../scripts/real/parts.ts';
 import { output, realExec } from '../../src/sys/exec.ts';
 
 export type Backend = 'iptables' | 'nftables';
@@ -13,8 +15,6 @@ export interface Subject {
 }
 
 const root = join(import.meta.dir, '../..');
-/** The reference's module, as its project publishes it. */
-const MODULE = 'github.com/containernetworking/plugins/plugins/meta/portmap@latest';
 
 /** Ours (PORTMAP, default dist/cni/portmap), the reference of the distribution (REFERENCE_PORTMAP, default Debian's), and `current`. */
 export async function findSubjects(current: string | undefined): Promise<Subject[]> {
@@ -38,24 +38,16 @@ export async function findSubjects(current: string | undefined): Promise<Subject
   return subjects;
 }
 
-/** The reference as it is now: CURRENT_PORTMAP, or installed into `scratch` by `go install`. Prints why when it is not available. */
-export async function currentReference(scratch: string): Promise<string | undefined> {
+/** The reference as it is now: CURRENT_PORTMAP, or what `make real` has built. Prints how to have it when it is not there. */
+export async function currentReference(): Promise<string | undefined> {
   if (process.env.CURRENT_PORTMAP !== undefined) return process.env.CURRENT_PORTMAP;
-  const program = go();
-  if (program === undefined) {
-    console.log('without the current reference plugin: Go is not installed');
-    return undefined;
-  }
-  const env = { ...process.env, GOBIN: scratch };
-  const { code, stderr } = await realExec.run([program, 'install', MODULE], { env, timeoutMs: 300_000 });
-  if (code !== 0) {
-    console.log(`without the current reference plugin: go install: ${stderr.trim().split('\n').at(-1)}`);
-    return undefined;
-  }
-  return join(scratch, 'portmap');
+  const part = await realPart('reference-portmap');
+  if ((await builtPart(part)) !== undefined) return join(part.directory, 'portmap');
+  console.log(`without the reference plugin ${part.version}: build it by make real PARTS=${part.name}`);
+  return undefined;
 }
 
-/** The version of the package that a file is of, or else of the Go module that it says it was built from. */
+/** The version of the package that a file is of, or else the one that it says it is. */
 async function versionOf(plugin: string): Promise<string> {
   const owner = await realExec.run(['dpkg-query', '--search', plugin]).catch(() => undefined);
   if (owner?.code === 0) {
@@ -68,11 +60,6 @@ async function versionOf(plugin: string): Promise<string> {
     ]);
     return version.replace(/\+.*/, '');
   }
-  const info = await output(realExec, [go() ?? 'go', 'version', '-m', plugin]);
-  return /\tmod\t\S+\tv(\S+)/.exec(info)?.[1] ?? 'of unknown version';
-}
-
-function go(): string | undefined {
-  const usual = '/usr/local/go/bin/go';
-  return Bun.which('go') ?? (existsSync(usual) ? usual : undefined);
+  const { stderr } = await realExec.run([plugin], { env: {} });
+  return /^CNI portmap plugin v(\S+)/.exec(stderr)?.[1] ?? 'of unknown version';
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { UserError } from '../../src/util/errors.ts';
 import { ciliumParts } from './cilium.ts';
 import { ciliumImages } from './cilium-images.ts';
+import { cniParts } from './cni.ts';
 import { containerdParts } from './containerd.ts';
 import { debianPart } from './debian.ts';
 import { e2eParts } from './e2e.ts';
@@ -18,6 +19,7 @@ export async function realParts(root = ROOT): Promise<Part[]> {
   return [
     await kubernetesPart(root),
     ...(await containerdParts(root)),
+    ...(await cniParts(root)),
     ...cilium,
     ciliumImages(cilium),
     await helmPart(root),
