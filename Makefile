@@ -10,7 +10,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build setup bench real test-real test-conformance mutation clean help
+.PHONY: lab test check build setup bench real test-real test-conformance mutation fuzz clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make real   build the real Kubernetes, Cilium and Helm into the user's cache"
 	@echo "make test-real  run the tests on what make real has built"
 	@echo "make test-conformance  run Kubernetes' own specs of hostPorts, pods and kubectl on both engines"
+	@echo "make fuzz   run portmap on 100,000 random configurations, and kill it 500 times"
 	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make clean  remove what was built"
 
@@ -81,6 +82,11 @@ test-real: build
 # Half an hour: one spec waits five minutes for a pod that must not start.
 test-conformance: build
 	$(BUN) scripts/test.ts test/real/conformance.test.ts
+
+# The same two tests as in `make test`, with more of everything.
+fuzz: $(PLUGINS)
+	FUZZ_RUNS=100000 $(BUN) scripts/test.ts ./src/portmap/configurations.test.ts
+	PORTMAP_KILLS=500 $(BUN) scripts/test.ts ./test/portmap-kill.netns.test.ts
 
 bench: build
 	$(BUN) bench/run.ts

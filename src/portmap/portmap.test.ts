@@ -359,6 +359,13 @@ describe('ADD', () => {
   });
 });
 
+test('a result that the version of the configuration has no words for is an error before anything is mapped', async () => {
+  const none = { ...RESULT, ips: [] };
+  const asked = { ...request({ prevResult: none, backend: 'nftables' }), cniVersion: '0.2.0' as const };
+  expect(await failure(plugin().add(asked))).toMatchObject({ code: 7 });
+  expect([attachments.records.size, machine.locks.taken]).toEqual([0, 0]);
+});
+
 describe('the lock', () => {
   const held = new RulesLockHeld('cannot lock');
   const special = new NotRegularFile('/run/hostport/portmap.lock', 'a FIFO');

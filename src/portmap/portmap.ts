@@ -1,5 +1,6 @@
 import { CniError, cniErrorCode, invalidConfig } from '../cni/errors.ts';
 import type { Plugin, PluginRequest } from '../cni/plugin.ts';
+import { formatResult } from '../cni/result.ts';
 import type { AttachmentKey } from '../cni/result-cache.ts';
 import type { PortMapping, Result, ValidAttachment } from '../cni/types.ts';
 import { cniVersions } from '../cni/version.ts';
@@ -55,6 +56,8 @@ export function portmap(
       const config = parsePortmapConfig(request.config);
       const { prevResult, ifName, netns } = request;
       if (prevResult === undefined) throw notChained();
+      // It is the result of this call, too: one that cannot be printed must be known before anything is mapped.
+      formatResult(prevResult, request.cniVersion);
       const pods = podAddresses(prevResult, ifName);
       raise(doubtsOf(request.config, config, pods, ownAddressTest(machine)), config.strict, request.warn);
       if (config.portMappings.length === 0) return prevResult;
