@@ -54,7 +54,7 @@ function config(backend: string) {
 /** Calls the plugin, and kills it after so many milliseconds if it still runs. Answers how long it ran. */
 async function call(verb: Verb, backend: string, killAfter?: number): Promise<number> {
   const argv = [join(lab.plugins, 'portmap')];
-  // The process itself, as its pid: what it starts goes on, as after a crash.
+  // The process itself, as its pid: what it starts continues, as after a crash.
   const script = killAfter === undefined ? argv : ['timeout', '-s', 'KILL', `${killAfter / 1000}`, ...argv];
   const began = performance.now();
   const { code, stdout } = await lab.run(
