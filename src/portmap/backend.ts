@@ -7,9 +7,23 @@ import type { InstalledMapping, PodAddress } from './rules.ts';
 /** Error code of our own: the host port belongs to another attachment, whose sandbox still exists. */
 export const HOST_PORT_TAKEN = 110;
 
-/** The error that names the mapping that has the port, and its owner. */
-export function taken(mapping: string): CniError {
-  return new CniError(HOST_PORT_TAKEN, `host port is already in use: ${mapping}, whose sandbox still exists`);
+/** The error that names the mapping that has the port, and its owner; and the conditions of both, where one of them has some. */
+export function taken(
+  mapping: string,
+  own: readonly string[],
+  others: readonly string[] | undefined,
+): CniError {
+  const inWords = (words: readonly string[]) =>
+    words.length === 0 ? 'no conditions' : JSON.stringify(words.join(' '));
+  const details =
+    own.length === 0 && (others ?? []).length === 0
+      ? ''
+      : `both may have a packet: ${inWords(own)} here, ${others === undefined ? 'unknown conditions' : inWords(others)} there`;
+  return new CniError(
+    HOST_PORT_TAKEN,
+    `host port is already in use: ${mapping}, whose sandbox still exists`,
+    details,
+  );
 }
 
 /** Where mappings are kept: the netfilter rules of this machine, written through iptables or nftables, for both address families. */

@@ -1,8 +1,10 @@
 import { CniError, cniErrorCode, invalidConfig } from '../cni/errors.ts';
 import type { Fields } from '../cni/json.ts';
 import type { PluginConfig, PortMapping } from '../cni/types.ts';
+import type { Family } from '../util/family.ts';
 import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
 import { validateConditions } from './conditions.ts';
+import type { Conditions } from './disjoint.ts';
 import { DEFAULT_MARK_BIT } from './layout.ts';
 import { validateNftConditions } from './nftables-conditions.ts';
 
@@ -95,6 +97,14 @@ export function parsePortmapConfig(config: PluginConfig): PortmapConfig {
     conditionsV6: conditions(config.conditionsV6, 'conditionsV6'),
     ...withoutRepeated(all),
     strict: boolean(config.strict, 'strict', false),
+  };
+}
+
+/** The conditions of a configuration's mappings in an address family. */
+export function conditionsOf(config: PortmapConfig, family: Family): Conditions {
+  return {
+    language: config.backend ?? 'iptables',
+    words: family === 'ipv4' ? config.conditionsV4 : config.conditionsV6,
   };
 }
 

@@ -7,7 +7,8 @@ import { formatIp, isUnspecified, parseIp } from '../util/ip.ts';
 import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { taken } from './backend.ts';
-import type { PortmapConfig } from './config.ts';
+import { conditionsOf, type PortmapConfig } from './config.ts';
+import { areDisjoint } from './disjoint.ts';
 import {
   chainOf,
   DNAT_CHAIN,
@@ -438,7 +439,10 @@ export class IptablesBackend {
           : isSuperseded(owner, attached)
             ? 'gone'
             : this.#attachments.sandboxState(chain, owner);
-      if (state === 'alive') throw taken(this.#inWords(rival, attached));
+      if (state === 'alive') {
+        const { words } = conditionsOf(config, pod.ip.family);
+        throw taken(this.#inWords(rival, attached), words, conditionsIn(rival.entry.line));
+      }
       if (state === 'gone') gone.add(rival.entry.chain);
       else {
         unknown = true;
@@ -458,12 +462,15 @@ export class IptablesBackend {
   ): Promise<Rival[]> {
     const wanted = mappingsOf(config, pod.ip.family);
     const ports = new Set(wanted.map(({ protocol, hostPort }) => `${protocol} ${hostPort}`));
+    const own = conditionsOf(config, pod.ip.family);
     const rivals: Rival[] = [];
     const seen = new Set([chain]);
     for (const entry of entries) {
       const touches = entry.ports.some((port) => ports.has(`${entry.protocol} ${port}`));
       if (!touches || seen.has(entry.chain)) continue;
       seen.add(entry.chain);
+      // No packet of ours is one of theirs: both may have the port.
+      if (areDisjoint(own, { language: 'iptables', words: splitWords(entry.line) })) continue;
       const mapping = parseMappings((await this.#list(entry.chain)) ?? []).find((installed) =>
         wanted.some(
           ({ protocol, hostPort, hostIP }) =>
@@ -523,4 +530,17 @@ function asCniError(cause: unknown): never {
     throw new CniError(cniErrorCode.tryAgainLater, cause.message, '', { cause });
   }
   throw cause;
+}
+
+/** The conditions of an entry as it is printed: what is left without that which every entry has. */
+function conditionsIn(line: string): string[] {
+  const words = splitWords(line).slice(2);
+  for (const option of ['-p', '--comment', '--dports', '-j']) {
+    const at = words.indexOf(option);
+    if (at < 0) continue;
+    // Its match is named before it.
+    const from = words[at - 2] === '-m' ? at - 2 : at;
+    words.splice(from, at + 2 - from);
+  }
+  return words;
 }

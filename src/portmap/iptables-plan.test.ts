@@ -846,3 +846,33 @@ describe('programs that fail', () => {
     expect(await failing(other)).toBe(other);
   });
 });
+
+describe('conditions of two attachments on one port', () => {
+  const from = (...words: string[]) => configOf([{ hostPort: 80 }], { conditionsV4: words });
+  const [near, far] = [from('-s', '10.0.0.0/8'), from('!', '-s', '10.0.0.0/8')];
+
+  test('that no packet meets both: each has its mapping, and CHECK finds them in order', async () => {
+    const attachments = new FakeAttachments({ old: 'alive' });
+    const { nat, add, warnings } = setUp({ attachments });
+    await install(nat, near, at('old'), OTHER);
+    expect(await add(far, at('c'))).toEqual(new Set());
+    expect(warnings).toEqual([]);
+    const chains = parseEntries((await nat.listChain(DNAT_CHAIN))!).map(({ chain }) => chain);
+    expect(chains.sort()).toEqual([OWN, OLD].sort());
+    // As iptables prints them.
+    const printed = setUp({ attachments });
+    await install(printed.nat, near, at('old'), OTHER);
+    await install(printed.nat, far, at('c'));
+    await printed.backend.check(far, at('c'), V4);
+  });
+
+  test.each<[PortmapConfig, string]>([
+    [from('-s', '10.1.0.0/16'), 'both may have a packet: "-s 10.1.0.0/16" here, "-s 10.0.0.0/8" there'],
+    [WEB, 'both may have a packet: no conditions here, "-s 10.0.0.0/8" there'],
+    [from('-i', 'eth0'), 'both may have a packet: "-i eth0" here, "-s 10.0.0.0/8" there'],
+  ])('that a packet may meet both are refused, and both are named: %#', async (config, details) => {
+    const { nat, add } = setUp({ attachments: new FakeAttachments({ old: 'alive' }) });
+    await install(nat, near, at('old'), OTHER);
+    await expect(add(config, at('c'))).rejects.toMatchObject({ code: 110, details });
+  });
+});

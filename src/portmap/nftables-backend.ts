@@ -91,10 +91,10 @@ export class NftablesBackend implements Backend {
         // One look for each port, at a table that usually does not exist.
         const found = await this.#table.look([...plan.claims, ...plan.reservations]);
         if (found.every((element) => element === undefined)) return new Set();
-        const { gone, leaving, warnings } = await this.#evict(await this.#rivals(plan), attached);
+        const { gone, leaving, warnings, staying } = await this.#evict(await this.#rivals(plan), attached);
         const entries = await this.#table.look([...gone.keys()].map(attachmentElement));
         const outcome = await this.#table.apply(
-          deletionsOf(leaving, [...entries, ...(await this.#unreserved(leaving))]),
+          deletionsOf(leaving, [...entries, ...(await this.#unreserved(leaving))], staying),
         );
         if (outcome.applied) {
           for (const warning of warnings) this.#warn(warning);
@@ -269,7 +269,7 @@ export class NftablesBackend implements Backend {
     const before = await this.#installed(plan.owner, (comment) => comment === plan.owner);
     const rivals = await this.#rivals(plan);
     if (rivals.length === 0 && (await this.#isPresent(plan, before))) return 'present';
-    const { gone, warnings, leaving: evicted } = await this.#evict(rivals, attached);
+    const { gone, warnings, leaving: evicted, staying } = await this.#evict(rivals, attached);
     const leaving = [...before, ...evicted];
     const shared = await this.#table.look([plan.attachment, ...[...gone.keys()].map(attachmentElement)]);
     // What is left of reservations for single addresses where we want every one.
@@ -279,7 +279,7 @@ export class NftablesBackend implements Backend {
     // A target whose claim was removed by hand belongs to no attachment.
     const orphans = await this.#table.look(plan.rest.filter(({ map }) => !map.startsWith('own')));
     return {
-      changes: deletionsOf(leaving, [...shared, ...reserved, ...unreserved, ...orphans]),
+      changes: deletionsOf(leaving, [...shared, ...reserved, ...unreserved, ...orphans], staying),
       gone: new Set(gone.values()),
       warnings,
     };
@@ -298,7 +298,7 @@ export class NftablesBackend implements Backend {
           : isSuperseded(owner, attached)
             ? 'gone'
             : this.#attachments.sandboxState(owner.chain, owner);
-      if (state === 'alive') throw taken(this.#inWords(rival, attached));
+      if (state === 'alive') throw taken(this.#inWords(rival, attached), [], []);
       if (state === 'gone') gone.set(rival.claim.comment!, owner!.chain);
       else {
         displaced.push(rival);
@@ -310,7 +310,25 @@ export class NftablesBackend implements Backend {
     const dead = await Promise.all(
       [...gone.keys()].map((owner) => this.#installed(owner, (comment) => comment === owner)),
     );
-    return { gone, warnings, leaving: [...dead.flat(), ...displaced] };
+    return {
+      ...{ gone, warnings, leaving: [...dead.flat(), ...displaced] },
+      staying: await this.#chainsStaying(displaced),
+    };
+  }
+
+  /** Chains with the conditions of attachments that lose some of their mappings only: the others still lead there. */
+  async #chainsStaying(displaced: readonly Installed[]): Promise<Set<string>> {
+    const staying = new Set<string>();
+    for (const { claim } of displaced) {
+      const chain = conditionsChain(claim);
+      if (chain === undefined || staying.has(chain)) continue;
+      const isDisplaced = ({ map, key }: NftElement) =>
+        displaced.some((one) => one.claim.map === map && one.claim.key === key);
+      const lists = await Promise.all(claimMaps.map((map) => this.#table.list(map)));
+      const isLedTo = lists.flat().some((one) => conditionsChain(one) === chain && !isDisplaced(one));
+      if (isLedTo) staying.add(chain);
+    }
+    return staying;
   }
 
   /** The reservations that nothing needs once these mappings have left. */
@@ -377,6 +395,8 @@ interface Eviction {
   /** Names of the chains of attachments that lose all, by their owner's word. */
   gone: Map<string, string>;
   leaving: Installed[];
+  /** Chains that claims lead to which do not leave. */
+  staying: Set<string>;
   warnings: string[];
 }
 
@@ -402,6 +422,7 @@ function creationsOf(plan: NftPlan): NftChange[] {
 function deletionsOf(
   installed: readonly Installed[],
   others: readonly (NftElement | undefined)[],
+  staying: ReadonlySet<string> = new Set(),
 ): NftChange[] {
   const elements = new Map<string, Extract<NftChange, { verb: 'delete' }>>();
   const chains = new Map<string, NftChange>();
@@ -412,8 +433,8 @@ function deletionsOf(
     elements.set(`${map} ${key}`, { verb: 'delete', map, key });
   }
   for (const { claim } of installed) {
-    const chain = /^goto (.+)$/.exec(claim.value ?? '')?.[1];
-    if (chain !== undefined) chains.set(chain, { verb: 'delete-chain', name: chain });
+    const chain = conditionsChain(claim);
+    if (chain !== undefined && !staying.has(chain)) chains.set(chain, { verb: 'delete-chain', name: chain });
   }
   return [...byMap([...elements.values()]), ...chains.values()];
 }
@@ -421,6 +442,11 @@ function deletionsOf(
 /** The elements of a map after one another: they go to the kernel in one message. */
 function byMap<T extends { map: string }>(elements: readonly T[]): T[] {
   return [...Map.groupBy(elements, ({ map }) => map).values()].flat();
+}
+
+/** The chain with the conditions of a claim's attachment. */
+function conditionsChain({ value }: NftElement): string | undefined {
+  return /^goto (.+)$/.exec(value ?? '')?.[1];
 }
 
 /** Protocol and port of a key, with or without an address before them. */

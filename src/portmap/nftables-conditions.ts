@@ -146,7 +146,34 @@ export function validateNftConditions(value: unknown, field: 'conditionsV4' | 'c
   return words;
 }
 
-function checkMatch(words: readonly string[], from: number, family: Kind, field: string): number {
+/** A match of validated conditions. */
+export interface NftMatch {
+  name: string;
+  /** Whether bits of the field are compared, not all of it. */
+  isMasked: boolean;
+  operator: string | undefined;
+  values: string[];
+}
+
+/** The matches in validated conditions of any family, without counters. */
+export function nftMatches(words: readonly string[]): NftMatch[] {
+  const found: NftMatch[] = [];
+  for (let at = 0; at < words.length; ) {
+    at =
+      words[at] === 'counter'
+        ? checkCounter(words, at + 1, 'conditions')
+        : checkMatch(words, at, undefined, 'conditions', found);
+  }
+  return found;
+}
+
+function checkMatch(
+  words: readonly string[],
+  from: number,
+  family: Kind | undefined,
+  field: string,
+  found: NftMatch[] = [],
+): number {
   const name = Array.from({ length: LONGEST }, (_, i) =>
     words.slice(from, from + LONGEST - i).join(' '),
   ).find((text) => fields.has(text));
@@ -159,17 +186,21 @@ function checkMatch(words: readonly string[], from: number, family: Kind, field:
     throw invalidConfig(`${field} must consist of nftables matches, has unknown field ${seen}`);
   }
   const kind = fields.get(name)!;
-  if ((kind === 'ipv4' || kind === 'ipv6') && kind !== family) {
+  if ((kind === 'ipv4' || kind === 'ipv6') && family !== undefined && kind !== family) {
     throw refuse(field, `must match only ${family}`, name);
   }
   let at = from + name.split(' ').length;
   if (kind === 'flags') return checkFlags(words, at, field);
-  if (kind === 'number' && (words[at] === 'and' || words[at] === '&')) {
+  const isMasked = kind === 'number' && (words[at] === 'and' || words[at] === '&');
+  if (isMasked) {
     checkValue(words[at + 1], kind, field);
     at += 2;
   }
-  if (kind !== 'presence' && comparisons.has(words[at] ?? '')) at++;
-  return checkOperand(words, at, kind, field);
+  const operator = kind !== 'presence' && comparisons.has(words[at] ?? '') ? words[at++] : undefined;
+  const end = checkOperand(words, at, kind, field);
+  const values = words.slice(at, end).filter((word) => !['{', '}', ','].includes(word));
+  found.push({ name, isMasked, operator, values });
+  return end;
 }
 
 /** `counter`, with what it begins from. */

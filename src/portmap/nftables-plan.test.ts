@@ -271,6 +271,22 @@ describe('giving way to the other backend', () => {
     expect(table.state!.maps.get('attachments')!.size).toBe(1);
   });
 
+  test('of what is unknown, with conditions: the chain stays as long as one of its mappings does', async () => {
+    const { table, backend } = setUp();
+    const two = configOf([{ hostPort: 80 }, { hostPort: 81 }], {
+      conditionsV4: ['ip', 'saddr', '10.9.0.0/16'],
+    });
+    await backend.add(two, at('old'), [OTHER]);
+    const chain = `${attachmentChain('net', 'old')}-4`;
+    await backend.giveWay(WEB, at('c'), [V4]);
+    expect(contents(table).filter((line) => line.startsWith('any4 '))).toEqual([
+      `any4 { tcp . 81 } goto ${chain} net/old`,
+    ]);
+    expect(table.state!.chains.has(chain)).toBe(true);
+    await backend.add(configOf([{ hostPort: 81 }]), at('d'), [V4]);
+    expect(table.state!.chains.has(chain)).toBe(false);
+  });
+
   test('of what is unknown: that mapping only, with a warning', async () => {
     const { table, backend, warnings } = setUp();
     await backend.add(configOf([{ hostPort: 80 }, { hostPort: 90 }]), at('old'), [OTHER]);
