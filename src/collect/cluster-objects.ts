@@ -67,6 +67,16 @@ export async function readClusterObjects(
   };
 }
 
+/** The nodes of a cluster alone. */
+export async function readNodes(
+  client: Pick<ApiClient, 'list'>,
+  signal?: AbortSignal,
+): Promise<Pick<World, 'nodes'>> {
+  const reader = new ObjectReader('nodes', 'nodes');
+  await listAll(client, nodes, reader, signal);
+  return { nodes: reader.objects };
+}
+
 async function listAll<T extends KubeObject>(
   client: Pick<ApiClient, 'list'>,
   resource: Resource<T>,

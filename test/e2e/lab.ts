@@ -188,6 +188,11 @@ export class Started {
     this.#child.kill('SIGINT');
   }
 
+  /** Kills it, so that it can clear up nothing. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   /** Interrupts it, and waits until it has ended. */
   async stop(): Promise<void> {
     this.interrupt();

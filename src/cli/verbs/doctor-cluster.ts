@@ -1,13 +1,17 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { accessOf } from '../../collect/cluster.ts';
-import { type CollectOptions, collectCluster } from '../../collect/reader/collect.ts';
+import { removeAllRuns } from '../../collect/reader/cleanup.ts';
+import { type CollectOptions, collectCluster, plannedObjects } from '../../collect/reader/collect.ts';
 import { ApiClient } from '../../kube/client.ts';
 import { dnsLabelErrors, dnsSubdomainErrors } from '../../kube/names.ts';
 import { unverifiedServer } from '../../kube/unverified-server.ts';
 import type { World } from '../../path/model/world.ts';
+import { UserError } from '../../util/errors.ts';
 import { VERSION } from '../../util/version.ts';
-import { collect, duration } from '../option-values.ts';
+import { collect, duration, oneOf } from '../option-values.ts';
 import { collectProgress } from '../printer/collect-progress.ts';
+import { renderJson, renderYaml } from '../printer/document.ts';
+import { safeText } from '../printer/safe-text.ts';
 import type { Verb } from '../verb.ts';
 
 /** This program's own image, of its version. */
@@ -24,6 +28,8 @@ export interface ReaderOptions {
   image?: string;
   imagePullSecret?: readonly string[];
   workNamespace?: string;
+  dryRun?: 'client';
+  cleanup?: true;
 }
 
 /** Adds the options to a command. */
@@ -56,7 +62,64 @@ export function addReaderOptions(verb: Verb): void {
         '--work-namespace <name>',
         'existing namespace for the pods (default: a new one, which is removed)',
       ).argParser(label),
+    )
+    .addOption(
+      new Option('--dry-run <mode>', '"client": print what would be created, and examine nothing').argParser(
+        oneOf('client'),
+      ),
+    )
+    .addOption(
+      new Option(
+        '--cleanup',
+        'remove what earlier runs that were killed left in the cluster (also what belongs to runs under way), and examine nothing',
+      ).conflicts([
+        'reports',
+        'save',
+        'watch',
+        'dryRun',
+        'image',
+        'imagePullSecret',
+        'workNamespace',
+        'parallel',
+        'timeout',
+      ]),
     );
+  for (const option of [
+    'parallel',
+    'timeout',
+    'image',
+    'image-pull-secret',
+    'work-namespace',
+    'dry-run',
+    'cleanup',
+  ])
+    verb.needs(`--${option}`, '--kubeconfig');
+  verb.needs('--image-pull-secret', '--work-namespace');
+}
+
+/** Prints what examining a cluster would create there, and creates nothing. */
+export async function printPlanned(
+  options: ReaderOptions,
+  output: 'table' | 'json' | 'yaml',
+  signal: AbortSignal,
+): Promise<void> {
+  const client = new ApiClient(await accessOf(options.kubeconfig));
+  const settings = { ...settingsOf(options), signal, warn: () => {}, progress: () => {} };
+  const objects = await plannedObjects(client, settings);
+  process.stdout.write(
+    output === 'json'
+      ? renderJson({ apiVersion: 'v1', kind: 'List', items: objects }, 2)
+      : objects.map((object) => renderYaml(object)).join('---\n'),
+  );
+}
+
+/** Removes what killed runs have left behind in a cluster, and prints what. */
+export async function cleanUp(options: ReaderOptions, signal: AbortSignal): Promise<void> {
+  const client = new ApiClient(await accessOf(options.kubeconfig));
+  const { removed, left } = await removeAllRuns(client, { signal });
+  for (const what of removed) process.stdout.write(`removed ${safeText(what)}\n`);
+  if (left.length > 0) throw new UserError(`cannot remove ${left.join('; ')}`);
+  if (removed.length === 0) process.stdout.write('nothing to remove\n');
 }
 
 /** What a cluster that a kubeconfig leads to looks like. Pods that were created for it are gone by then. */
@@ -87,7 +150,7 @@ function settingsOf(options: ReaderOptions): Omit<CollectOptions, 'signal' | 'wa
     timeoutMs: options.timeout ?? TIMEOUT_MS,
     probes: options.probe !== false,
     image: options.image ?? OWN_IMAGE,
-    isForeignImage: options.image !== undefined,
+    ...(options.image !== undefined && { program: process.execPath }),
     imagePullSecrets: options.imagePullSecret ?? [],
     ...(options.workNamespace !== undefined && { workNamespace: options.workNamespace }),
     version: VERSION,

@@ -21,7 +21,13 @@ import { renderJson, renderYaml } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { repeatWhileRead } from '../repeat.ts';
 import { command, examples, exitWith } from '../verb.ts';
-import { addReaderOptions, observeCluster, type ReaderOptions } from './doctor-cluster.ts';
+import {
+  addReaderOptions,
+  cleanUp,
+  observeCluster,
+  printPlanned,
+  type ReaderOptions,
+} from './doctor-cluster.ts';
 
 interface DoctorOptions extends ReaderOptions {
   name: string;
@@ -93,6 +99,8 @@ export function doctorVerb() {
         warned.add(line);
       };
       await interruptible(async (signal) => {
+        if (options.cleanup) return cleanUp(options, signal);
+        if (options.dryRun !== undefined) return printPlanned(options, options.output, signal);
         const look = async () => {
           const world = await observe(options, warn, signal);
           if (options.save !== undefined) await saveBundle(world, options.save);
@@ -106,8 +114,6 @@ export function doctorVerb() {
       });
     });
   addReaderOptions(verb);
-  for (const option of ['--parallel', '--timeout', '--image', '--image-pull-secret', '--work-namespace'])
-    verb.needs(option, '--kubeconfig');
   verb.addHelpText('after', `\nStages, in this order:\n${stageLegend}`);
   return examples(
     verb,

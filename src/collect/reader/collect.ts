@@ -1,22 +1,27 @@
 import { randomBytes } from 'node:crypto';
+import type { z } from 'zod';
 import type { ApiClient } from '../../kube/client.ts';
-import type { Node } from '../../kube/types.ts';
+import type { ExecTarget } from '../../kube/streaming/pod-exec.ts';
+import type { KubeObject, Node } from '../../kube/types.ts';
 import type { ProbeJob } from '../../node/probe/order.ts';
 import type { ProbeDoor } from '../../node/probe/probing.ts';
 import { probeWorld } from '../../node/probe/probing.ts';
-import { identitySchema } from '../../node/serve/request.ts';
+import { identitySchema, type NodeRequest } from '../../node/serve/request.ts';
 import { flowSchema, type NodeReport } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
 import { probeResultSchema } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
+import type { Clock } from '../../sys/clock.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
-import { type ClusterObjects, readClusterObjects } from '../cluster-objects.ts';
+import { type ClusterObjects, readClusterObjects, readNodes } from '../cluster-objects.ts';
 import { parseReportDocument } from '../report.ts';
-import { CONTAINER, HOST_ROOT, type ReaderSettings } from './manifests.ts';
+import { removeEndedRuns } from './cleanup.ts';
+import { CONTAINER, HOST_ROOT, type ReaderSettings, readerPod, workNamespace } from './manifests.ts';
 import { ExecSession, type NodeSession } from './node-session.ts';
-import { describeRights, missingRights, OBJECT_RIGHTS, readerRights } from './preflight.ts';
+import { describeRights, execRights, missingRights, OBJECT_RIGHTS, readerRights } from './preflight.ts';
 import { ReaderPods } from './reader-pods.ts';
-import { patientLists, type RetryOptions } from './retry.ts';
+import { patientLists, type RetryOptions, retrying } from './retry.ts';
+import { OWN_PROGRAM, programIn, SentProgram } from './send-program.ts';
 
 /** How long a node may take for its report, in milliseconds: a report bounds its own parts. */
 const REPORT_DEADLINE_MS = 30_000;
@@ -47,21 +52,22 @@ export interface CollectOptions {
   timeoutMs: number;
   probes: boolean;
   image: string;
-  /** Whether the image is not this program's own, so that the program is sent into it. */
-  isForeignImage: boolean;
+  /** Path of the program that is sent into the image; undefined where it is the image's own. */
+  program?: string;
   imagePullSecrets: readonly string[];
   /** An existing namespace, or one to be created and removed; undefined: a new one with a name of its own. */
   workNamespace?: string;
   /** The program's version: what answers on a node must be the same. */
   version: string;
   signal: AbortSignal;
+  clock?: Clock;
   /** A line about something that limits what can be said. */
   warn(line: string): void;
   progress(progress: CollectProgress): void;
 }
 
 /** The settings of a new run. */
-export function newRun(options: CollectOptions, now = Date.now()): ReaderSettings {
+function newRun(options: CollectOptions, now = Date.now()): ReaderSettings {
   const run = randomBytes(4).toString('hex');
   const lifetimeSeconds = Math.ceil(options.timeoutMs / 1000) + SPARE_LIFE_S;
   return {
@@ -70,7 +76,7 @@ export function newRun(options: CollectOptions, now = Date.now()): ReaderSetting
     image: options.image,
     imagePullSecrets: options.imagePullSecrets,
     probes: options.probes,
-    sendsProgram: options.isForeignImage,
+    sendsProgram: options.program !== undefined,
     lifetimeSeconds,
     ends: new Date(now + lifetimeSeconds * 1000).toISOString(),
   };
@@ -80,9 +86,17 @@ export function newRun(options: CollectOptions, now = Date.now()): ReaderSetting
  * Observes a cluster that nobody prepared: its objects, a report of every node by a short-lived pod on it, and probes from node to node. A node that
  * cannot be looked at is unknown with the reason. What was created is removed before this returns or rejects.
  */
-export async function collectCluster(client: ApiClient, options: CollectOptions): Promise<World> {
+export async function collectCluster(
+  client: ApiClient,
+  options: CollectOptions,
+  openSession: OpenSession = execSessions(client, options),
+): Promise<World> {
   const { signal, progress, warn } = options;
-  const retry: RetryOptions = { signal, onRetry: (cause) => warn(`trying again: ${messageOf(cause)}`) };
+  const retry: RetryOptions = {
+    signal,
+    ...(options.clock && { clock: options.clock }),
+    onRetry: (cause) => warn(`trying again: ${messageOf(cause)}`),
+  };
   const settings = newRun(options);
   progress({ phase: 'preflight' });
   const createsNamespace = options.workNamespace === undefined;
@@ -105,14 +119,20 @@ export async function collectCluster(client: ApiClient, options: CollectOptions)
     const why = `not examined: ${what}`;
     return worldOf(objects, new Map(nodeNames(objects).map((name) => [name, { unknown: why }])));
   }
+  await removeEndedRuns(client, objects.pods, retry).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    warn(`what an earlier run left behind could not be removed: ${messageOf(cause)}`);
+  });
+  const agents = await usableAgents(client, objects, retry);
   const pods = new ReaderPods(client, settings, {
     createsNamespace,
+    ...(options.clock && { clock: options.clock }),
     ...(retry.onRetry && { onRetry: retry.onRetry }),
   });
-  const run = new Run(client, settings, pods, options);
+  const run = new Run(settings, pods, options, openSession, retry);
   try {
     await pods.prepare(signal);
-    const reports = await run.reports(objects);
+    const reports = await run.reports(objects, agents);
     const world = worldOf(objects, reports);
     return options.probes ? { ...world, probes: await run.probes(world) } : world;
   } finally {
@@ -121,6 +141,58 @@ export async function collectCluster(client: ApiClient, options: CollectOptions)
     for (const left of await pods.remove())
       warn(`not removed: ${left}; its pods end by themselves by ${settings.ends}`);
   }
+}
+
+/** The label of the agent's pods, and their container; deploy/agent.yaml. */
+const AGENT = { label: 'app.kubernetes.io/name', value: 'hostport-agent', container: 'agent' };
+
+/** The agents that can be asked, by node: those that run in the node's network, in a namespace where the user may run programs in pods. */
+async function usableAgents(
+  client: ApiClient,
+  { pods }: ClusterObjects,
+  retry: RetryOptions,
+): Promise<Map<string, Link['container']>> {
+  const found = pods.filter(
+    ({ metadata, spec, status }) =>
+      metadata?.labels?.[AGENT.label] === AGENT.value &&
+      metadata.deletionTimestamp === undefined &&
+      spec?.hostNetwork === true &&
+      spec.containers.some(({ name }) => name === AGENT.container) &&
+      status?.phase === 'Running',
+  );
+  const spaces = [...new Set(found.map(({ metadata }) => metadata?.namespace ?? ''))];
+  const rights = spaces.flatMap((namespace) => execRights(namespace));
+  const refused = new Set((await missingRights(client, rights, retry)).map(({ namespace }) => namespace));
+  return new Map(
+    found
+      .filter(({ metadata }) => !refused.has(metadata?.namespace))
+      .map(({ metadata, spec }) => [
+        spec?.nodeName ?? '',
+        {
+          namespace: metadata?.namespace ?? '',
+          pod: metadata?.name ?? '',
+          container: AGENT.container,
+        },
+      ]),
+  );
+}
+
+/** What {@link collectCluster} would create, at least: the namespace, and a pod of each node that can be examined. */
+export async function plannedObjects(client: ApiClient, options: CollectOptions): Promise<KubeObject[]> {
+  const settings = newRun(options);
+  const { nodes } = await readNodes(client, options.signal);
+  return [
+    ...(options.workNamespace === undefined
+      ? [{ apiVersion: 'v1', kind: 'Namespace', ...workNamespace(settings) }]
+      : []),
+    ...nodes
+      .filter((node) => whyNotExamined(node) === undefined)
+      .map(({ metadata }) => ({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        ...readerPod(metadata?.name ?? '', settings),
+      })),
+  ];
 }
 
 function worldOf(objects: ClusterObjects, reports: World['reports']): World {
@@ -132,33 +204,74 @@ function nodeNames({ nodes }: ClusterObjects): string[] {
 }
 
 /** Why no pod is created on a node; undefined when one is. */
-export function whyNotExamined({ metadata, status }: Node): string | undefined {
+function whyNotExamined({ metadata, status }: Node): string | undefined {
   const system = status?.nodeInfo?.operatingSystem ?? metadata?.labels?.['kubernetes.io/os'] ?? 'linux';
   if (system !== 'linux') return `not examined: it runs ${system}, and only Linux nodes are examined`;
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-  if (ready === undefined || ready.status === 'True') return undefined;
+  if (ready === undefined) return 'not examined: no kubelet has reported whether the node is ready';
+  if (ready.status === 'True') return undefined;
   const said = [ready.reason, ready.message].filter((text) => text !== undefined && text !== '');
   return `not examined: the node is not ready${said.length > 0 ? ` (${said.join(': ')})` : ''}, so that no pod can start on it`;
 }
 
+/** Opens a session with the program in a container. */
+export type OpenSession = (
+  container: Omit<ExecTarget, 'argv'>,
+  how: 'own-image' | 'sent' | 'agent',
+  signal: AbortSignal,
+) => Promise<NodeSession>;
+
+/** Sessions over exec, as they are on a real cluster. */
+function execSessions(client: ApiClient, options: CollectOptions): OpenSession {
+  const program =
+    options.program === undefined ? undefined : new SentProgram(options.program, options.version);
+  return async (container, how, signal) => {
+    const argv =
+      how === 'agent'
+        ? [OWN_PROGRAM, 'node-serve']
+        : how === 'sent' && program !== undefined
+          ? await programIn(client, container, program, signal)
+          : [OWN_PROGRAM, 'node-serve', '--root', HOST_ROOT];
+    return ExecSession.start(client, { ...container, argv }, signal);
+  };
+}
+
+/** A node that is examined: where the program runs there, and how. */
+interface Link {
+  container: Omit<ExecTarget, 'argv'>;
+  how: Parameters<OpenSession>[1];
+  session?: Promise<NodeSession>;
+}
+
 class Run {
-  readonly #client: ApiClient;
   readonly #settings: ReaderSettings;
   readonly #pods: ReaderPods;
   readonly #options: CollectOptions;
-  readonly #sessions = new Map<string, NodeSession>();
+  readonly #openSession: OpenSession;
+  readonly #retry: RetryOptions;
+  readonly #links = new Map<string, Link>();
   /** Ends sessions also when nothing else does. */
   readonly #over = new AbortController();
 
-  constructor(client: ApiClient, settings: ReaderSettings, pods: ReaderPods, options: CollectOptions) {
-    this.#client = client;
+  constructor(
+    settings: ReaderSettings,
+    pods: ReaderPods,
+    options: CollectOptions,
+    openSession: OpenSession,
+    retry: RetryOptions,
+  ) {
     this.#settings = settings;
     this.#pods = pods;
     this.#options = options;
+    this.#openSession = openSession;
+    this.#retry = retry;
   }
 
-  /** The report of every node, some at a time. */
-  async reports(objects: ClusterObjects): Promise<Map<string, Observed<NodeReport>>> {
+  /** The report of every node, some at a time. `agents`: where the agent is installed. */
+  async reports(
+    objects: ClusterObjects,
+    agents: ReadonlyMap<string, Link['container']>,
+  ): Promise<Map<string, Observed<NodeReport>>> {
     const { parallel, signal, progress } = this.#options;
     const reports = new Map<string, Observed<NodeReport>>();
     const waiting: string[] = [];
@@ -177,7 +290,7 @@ class Run {
         signal.throwIfAborted();
         underWay.add(name);
         show();
-        reports.set(name, await this.#report(name));
+        reports.set(name, await this.#report(name, agents.get(name)));
         underWay.delete(name);
         done++;
         show();
@@ -192,57 +305,91 @@ class Run {
   /** Probes every mapping from the nodes that were examined. */
   async probes(world: World): Promise<World['probes']> {
     const { signal, progress } = this.#options;
-    progress({ phase: 'probes', done: 0, total: this.#sessions.size });
-    return probeWorld(world, this.#door(), signal, {
-      senders: SENDERS,
-      from: new Set(this.#sessions.keys()),
-    });
+    const from = new Set(this.#links.keys());
+    progress({ phase: 'probes' });
+    return probeWorld(world, this.#door(), signal, { senders: SENDERS, from });
   }
 
   async close(): Promise<void> {
-    const closed = [...this.#sessions.values()].map((session) => session.close());
+    const sessions = [...this.#links.values()].flatMap(({ session }) => session ?? []);
+    const closed = sessions.map(async (session) => (await session).close());
     this.#over.abort(new Error('the session is over'));
     await Promise.allSettled(closed);
-    this.#sessions.clear();
+    this.#links.clear();
   }
 
-  async #report(node: string): Promise<Observed<NodeReport>> {
-    const { signal, timeoutMs } = this.#options;
+  async #report(node: string, agent: Link['container'] | undefined): Promise<Observed<NodeReport>> {
+    const { signal, timeoutMs, program } = this.#options;
     try {
+      if (agent !== undefined && (await this.#usesAgent(node, agent))) return await this.#ofNode(node);
       const pod = await this.#pods.start(node, timeoutMs, signal);
-      const session = await this.#open(pod);
-      const identity = identitySchema.parse(
-        await session.ask({ do: 'identity' }, { timeoutMs: REPORT_DEADLINE_MS, signal }),
-      );
-      if (identity.version !== this.#options.version) {
-        await session.close();
-        return {
-          unknown: `the image has version ${identity.version} of this program, not ${this.#options.version}; name another with --image`,
-        };
-      }
-      this.#sessions.set(node, session);
-      const document = await session.ask({ do: 'report', node }, { timeoutMs: REPORT_DEADLINE_MS, signal });
-      return parseReportDocument(document, `report of ${node}`);
+      const container = { namespace: this.#settings.namespace, pod, container: CONTAINER };
+      this.#links.set(node, { container, how: program === undefined ? 'own-image' : 'sent' });
+      return await this.#ofNode(node);
     } catch (cause) {
       signal.throwIfAborted();
+      this.#links.delete(node);
       return { unknown: messageOf(cause) };
     }
   }
 
-  #open(pod: string): Promise<NodeSession> {
-    const { namespace } = this.#settings;
-    const argv = ['/usr/local/bin/hostport', 'node-serve', '--root', HOST_ROOT];
+  /** Whether the agent of a node can be used: it runs, may be asked, and is of the same version. */
+  async #usesAgent(node: string, container: Link['container']): Promise<boolean> {
+    this.#links.set(node, { container, how: 'agent' });
+    try {
+      const { version } = await this.#identity(node);
+      if (version === this.#options.version) return true;
+    } catch {
+      // A pod of our own says what is the matter with the node.
+      this.#options.signal.throwIfAborted();
+    }
+    const unused = this.#links.get(node)?.session;
+    this.#links.delete(node);
+    await unused?.then((session) => session.close()).catch(() => {});
+    return false;
+  }
+
+  /** The report of a node with which there is a link, checked to be that of a program like this one. */
+  async #ofNode(node: string): Promise<Observed<NodeReport>> {
+    const { version, inHostNetwork } = await this.#identity(node);
+    if (version !== this.#options.version)
+      throw new Error(
+        `the image has version ${version} of this program, not ${this.#options.version}; name another with --image`,
+      );
+    if (!inHostNetwork) throw new Error("its pod does not run in the node's network");
+    const document = await this.#ask(node, { do: 'report', node }, REPORT_DEADLINE_MS);
+    return parseReportDocument(document, `report of ${node}`);
+  }
+
+  async #identity(node: string): Promise<z.infer<typeof identitySchema>> {
+    return identitySchema.parse(await this.#ask(node, { do: 'identity' }, REPORT_DEADLINE_MS));
+  }
+
+  /** Asks a node; once more where the connection broke, which a restart of the API server does to all. */
+  async #ask(node: string, request: NodeRequest, timeoutMs: number): Promise<unknown> {
+    const { signal } = this.#options;
+    const session = await this.#session(node);
+    try {
+      return await session.ask(request, { timeoutMs, signal });
+    } catch (cause) {
+      signal.throwIfAborted();
+      if (!session.isOver) throw cause;
+      return (await this.#session(node)).ask(request, { timeoutMs, signal });
+    }
+  }
+
+  /** The session with a node; a new one where the last is over. */
+  async #session(node: string): Promise<NodeSession> {
+    const link = this.#links.get(node);
+    if (link === undefined) throw new Error(`nothing is asked of ${node}, which was not examined`);
+    const open = await link.session?.catch(() => undefined);
+    if (open !== undefined && !open.isOver) return open;
     const signal = AbortSignal.any([this.#options.signal, this.#over.signal]);
-    return ExecSession.start(this.#client, { namespace, pod, container: CONTAINER, argv }, signal);
+    link.session = retrying(() => this.#openSession(link.container, link.how, signal), this.#retry);
+    return link.session;
   }
 
   #door(): ProbeDoor {
-    const { signal } = this.#options;
-    const ask = (node: string, request: Parameters<NodeSession['ask']>[0], timeoutMs: number) => {
-      const session = this.#sessions.get(node);
-      if (session === undefined) throw new Error(`nothing is sent from ${node}, which was not examined`);
-      return session.ask(request, { timeoutMs, signal });
-    };
     return {
       send: async (stand, orders) => {
         if (stand.at === 'outside') throw new Error('nothing is sent from outside of the nodes');
@@ -250,11 +397,12 @@ class Run {
         const path = stand.at === 'pod' ? stand.netns : '/proc/1/ns/net';
         const job: ProbeJob = { place: { path }, timeoutMs: PROBE_TIMEOUT_MS, orders: [...orders] };
         const deadline = PROBE_TIMEOUT_MS * (1 + orders.length / 16) + 10_000;
-        return probeResultSchema.array().parse(await ask(stand.node, { do: 'probe', job }, deadline));
+        return probeResultSchema.array().parse(await this.#ask(stand.node, { do: 'probe', job }, deadline));
       },
-      flows: async (node) => flowSchema.array().parse(await ask(node, { do: 'flows' }, FLOWS_DEADLINE_MS)),
+      flows: async (node) =>
+        flowSchema.array().parse(await this.#ask(node, { do: 'flows' }, FLOWS_DEADLINE_MS)),
       reversePathDrops: async (node) => {
-        const drops = await ask(node, { do: 'reverse-path-drops' }, COUNTERS_DEADLINE_MS);
+        const drops = await this.#ask(node, { do: 'reverse-path-drops' }, COUNTERS_DEADLINE_MS);
         return typeof drops === 'number' ? drops : undefined;
       },
     };

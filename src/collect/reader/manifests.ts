@@ -4,7 +4,7 @@ import type { Namespace, Pod } from '../../kube/types.ts';
 /** Label of everything that the reader creates; its value is that of the run. Whoever cleans up goes by it. */
 export const RUN_LABEL = 'hostport.dev/doctor-run';
 /** Annotation of everything that the reader creates: when the pods of its run have ended by themselves, RFC 3339. */
-const ENDS_ANNOTATION = 'hostport.dev/ends';
+export const ENDS_ANNOTATION = 'hostport.dev/ends';
 /** The only container of a reader's pod. */
 export const CONTAINER = 'reader';
 /** Where the node's root directory is, read-only. */

@@ -20,6 +20,8 @@ export interface AskOptions {
 export interface NodeSession {
   /** The answer; rejects with why there is none, with a {@link DeadlineError} when it does not come in time. */
   ask(request: NodeRequest, options: AskOptions): Promise<unknown>;
+  /** Whether it can be asked nothing more. */
+  readonly isOver: boolean;
   close(): Promise<void>;
 }
 
@@ -50,6 +52,10 @@ export class ExecSession implements NodeSession {
     signal.addEventListener('abort', abort, { once: true });
     void session.#over.then(() => signal.removeEventListener('abort', abort));
     return session;
+  }
+
+  get isOver(): boolean {
+    return this.#failure !== undefined;
   }
 
   ask(request: NodeRequest, { timeoutMs, signal }: AskOptions): Promise<unknown> {

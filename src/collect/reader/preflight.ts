@@ -26,9 +26,12 @@ export const OBJECT_RIGHTS: readonly Right[] = [
 export function readerRights(namespace: string, createsNamespace: boolean): Right[] {
   const ofNamespace = ['create', 'delete', 'get'].map((verb) => ({ verb, resource: 'namespaces' }));
   const ofPods = ['create', 'delete', 'list', 'watch'].map((verb) => ({ verb, resource: 'pods', namespace }));
-  // Over WebSocket the request is a GET; Kubernetes 1.35 asks for the right to create as well.
-  const ofExec = ['create', 'get'].map((verb) => ({ verb, resource: 'pods/exec', namespace }));
-  return [...(createsNamespace ? ofNamespace : []), ...ofPods, ...ofExec];
+  return [...(createsNamespace ? ofNamespace : []), ...ofPods, ...execRights(namespace)];
+}
+
+/** What running a program in a pod takes. Over WebSocket the request is a GET; Kubernetes 1.35 asks for the right to create as well. */
+export function execRights(namespace: string): Right[] {
+  return ['create', 'get'].map((verb) => ({ verb, resource: 'pods/exec', namespace }));
 }
 
 type AccessReview = KubeObject & { status?: { allowed?: boolean } };

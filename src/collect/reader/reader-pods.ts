@@ -93,7 +93,14 @@ export class ReaderPods {
    * not depend on the signal of the run, which may have been aborted.
    */
   async remove(): Promise<string[]> {
-    const signal = AbortSignal.timeout(REMOVAL_MS);
+    const late = new AbortController();
+    const done = new AbortController();
+    const { signal } = late;
+    void this.#clock.sleep(REMOVAL_MS, done.signal).then(
+      () => late.abort(new Error(`not gone after ${REMOVAL_MS / 1000} s`)),
+      // Everything was gone before.
+      () => {},
+    );
     const left: string[] = [];
     const attempt = async (what: string, work: Promise<unknown>) => {
       await work.catch((cause: unknown) => left.push(`${what}: ${messageOf(cause)}`));
@@ -108,6 +115,7 @@ export class ReaderPods {
         );
       }
     } finally {
+      done.abort(new Error('everything is gone'));
       this.#watching.abort(new Error('nobody watches any more'));
       await this.#watched;
     }

@@ -9,7 +9,7 @@ const MAX_PAUSE_MS = 5_000;
 /** Too many requests, and what gateways and starting servers say. */
 const PASSING: ReadonlySet<number> = new Set([429, 500, 502, 503, 504]);
 
-/** When a request is made again. */
+/** When a request is repeated. */
 export interface RetryOptions {
   signal: AbortSignal;
   clock?: Clock;
@@ -21,7 +21,7 @@ export interface RetryOptions {
 }
 
 /**
- * Makes a request again while the server is busy, restarts or cannot be reached for a while. What is retried must bear being done twice: an answer
+ * Repeats a request while the server is busy, restarts or cannot be reached for a while. What is retried must bear being done twice: an answer
  * may have been lost.
  */
 export async function retrying<T>(request: () => Promise<T>, options: RetryOptions): Promise<T> {

@@ -1,0 +1,171 @@
+import { FakeApi } from '../../kube/client.fake.ts';
+import { ApiError } from '../../kube/client.ts';
+import { namespaces, nodes, pods } from '../../kube/resources.ts';
+import type { Node, Pod } from '../../kube/types.ts';
+import type { NodeRequest } from '../../node/serve/request.ts';
+import type { NodeReport } from '../../path/model/node-report.ts';
+import { CONTAINER } from './manifests.ts';
+import type { NodeSession } from './node-session.ts';
+
+/** What becomes of pods on a node. */
+export type Kubelet = 'starts' | 'cannot-pull' | 'silent' | 'full';
+
+/**
+ * A cluster in memory: {@link FakeApi} with what a kubelet, the namespace controller and reviews of rights do for the doctor's pods. It admits its
+ * differences: pods start at once or never, and a program in a pod answers whatever it is given here.
+ */
+export class FakeCluster extends FakeApi {
+  readonly kubelets = new Map<string, Kubelet>();
+  /** `verb resource` that the user may not. */
+  readonly denied = new Set<string>();
+  /** Whether namespaces that are deleted stay, held by something. */
+  holdsNamespaces = false;
+  /** Version that the program in pods answers with. */
+  version = '1.2.3';
+  /** Called for each request of a session: what it throws is the answer. */
+  answering: ((node: string, request: NodeRequest) => void) | undefined;
+  /** Sessions that were opened, in order: `how node`. */
+  readonly opened: string[] = [];
+
+  async addNode(name: string, kubelet: Kubelet = 'starts', status: Node['status'] = {}): Promise<void> {
+    this.kubelets.set(name, kubelet);
+    const conditions = [{ type: 'Ready', status: 'True' }];
+    const addresses = [{ type: 'InternalIP', address: `192.0.2.${this.kubelets.size}` }];
+    const merged = { conditions, addresses, ...status } as NonNullable<Node['status']>;
+    await this.create(nodes, { metadata: { name }, status: merged });
+  }
+
+  override async fetch(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    if (path.includes('/selfsubjectaccessreviews')) return this.#review(method, path, body);
+    const answer = await super.fetch(method, path, body, headers, signal);
+    if (method === 'POST' && /\/pods$/.test(path)) await this.#run((body as Pod).metadata!);
+    if (method === 'DELETE') await this.#afterDelete(path);
+    return answer;
+  }
+
+  /** A session with the program in a pod or an agent. */
+  readonly open = async (
+    { namespace, pod }: { namespace: string; pod: string },
+    how: string,
+  ): Promise<NodeSession> => {
+    const node = (await this.get(pods, pod, namespace)).spec?.nodeName ?? '';
+    this.opened.push(`${how} ${node}`);
+    let isOver = false;
+    return {
+      get isOver() {
+        return isOver;
+      },
+      ask: async (request) => {
+        try {
+          this.answering?.(node, request);
+        } catch (cause) {
+          // As a connection that breaks.
+          isOver = true;
+          throw cause;
+        }
+        if (request.do === 'identity') return { version: this.version, inHostNetwork: true };
+        if (request.do === 'report') return emptyReport(request.node);
+        return [];
+      },
+      close: async () => {
+        isOver = true;
+      },
+    };
+  };
+
+  async #review(method: string, path: string, body: unknown): Promise<Response> {
+    this.requests.push({ method, path, body });
+    const { spec } = body as { spec: { resourceAttributes: Record<string, string> } };
+    const { verb, resource, subresource } = spec.resourceAttributes;
+    const asked = `${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`;
+    return Response.json({ ...(body as object), status: { allowed: !this.denied.has(asked) } });
+  }
+
+  /** What the kubelet of its node does with a new pod. */
+  async #run({ name = '', namespace = '' }: NonNullable<Pod['metadata']>): Promise<void> {
+    const pod = await this.get(pods, name, namespace);
+    const status = STATUS[this.kubelets.get(pod.spec?.nodeName ?? '') ?? 'silent'];
+    if (status !== undefined) await this.update(pods, { ...pod, status }, 'status');
+  }
+
+  async #afterDelete(path: string): Promise<void> {
+    const pod = /\/namespaces\/([^/]+)\/pods\/([^/]+)$/.exec(path);
+    // The kubelet has ended it.
+    if (pod !== null) await this.delete(pods, pod[2]!, pod[1]!, { gracePeriodSeconds: 0 }).catch(gone);
+    const namespace = /\/api\/v1\/namespaces\/([^/]+)$/.exec(path)?.[1];
+    if (namespace === undefined) return;
+    const found = await this.get(namespaces, namespace).catch(gone);
+    if (found === undefined) return;
+    if (this.holdsNamespaces) {
+      const message = 'Some content in the namespace has finalizers remaining: example.com/held';
+      const conditions = [{ type: 'NamespaceFinalizersRemaining', status: 'True', message }];
+      const status = { ...found.status, conditions } as NonNullable<typeof found.status>;
+      await this.update(namespaces, { ...found, status }, 'status');
+      return;
+    }
+    const left = (await this.list(pods, { namespace })).items;
+    for (const { metadata } of left)
+      await this.delete(pods, metadata!.name!, namespace, { gracePeriodSeconds: 0 }).catch(gone);
+    await this.update(namespaces, { ...found, spec: { finalizers: [] } });
+  }
+}
+
+const waiting = (reason: string, message: string): Pod['status'] => ({
+  phase: 'Pending',
+  containerStatuses: [{ ...CONTAINER_STATUS, state: { waiting: { reason, message } } }],
+});
+const CONTAINER_STATUS = { name: CONTAINER, image: 'i', imageID: '', ready: false, restartCount: 0 };
+
+const STATUS: Readonly<Record<Kubelet, Pod['status'] | undefined>> = {
+  starts: {
+    phase: 'Running',
+    containerStatuses: [
+      { ...CONTAINER_STATUS, ready: true, state: { running: { startedAt: '2026-01-01T00:00:00Z' } } },
+    ],
+  },
+  'cannot-pull': waiting('ImagePullBackOff', 'Back-off pulling image "x"'),
+  silent: undefined,
+  full: { phase: 'Failed', reason: 'OutOfpods', message: 'Node did not have enough resource: pods' },
+};
+
+function gone(cause: unknown): undefined {
+  if (!(cause instanceof ApiError) || cause.code !== 404) throw cause;
+  return undefined;
+}
+
+/** A report of a node on which nothing could be read. */
+function emptyReport(node: string): NodeReport {
+  const unknown = { unknown: 'not read' };
+  return {
+    apiVersion: 'hostport/v1',
+    kind: 'NodeReport',
+    node,
+    takenAt: new Date().toISOString(),
+    machine: { kernel: '6.1', architecture: 'x64', elfMachine: 62 },
+    network: {
+      links: unknown,
+      addresses: unknown,
+      routes: unknown,
+      sysctls: unknown,
+      listeners: unknown,
+      flows: unknown,
+    },
+    cni: {
+      confDir: '/etc/cni/net.d',
+      files: unknown,
+      binDirs: ['/opt/cni/bin'],
+      plugins: unknown,
+      attachments: unknown,
+      skipped: [],
+    },
+    runtime: unknown,
+    sandboxes: unknown,
+    netfilter: { tools: {}, iptables: [], nft: unknown },
+  };
+}

@@ -1,0 +1,311 @@
+import { beforeEach, describe, expect, test } from 'bun:test';
+import { ApiError } from '../../kube/client.ts';
+import { ConnectionError } from '../../kube/connection-error.ts';
+import { namespaces, pods } from '../../kube/resources.ts';
+import type { World } from '../../path/model/world.ts';
+import type { Clock } from '../../sys/clock.ts';
+import { FakeCluster } from './cluster.fake.ts';
+import { type CollectOptions, collectCluster, plannedObjects } from './collect.ts';
+import { ENDS_ANNOTATION, RUN_LABEL } from './manifests.ts';
+
+let cluster: FakeCluster;
+let warnings: string[];
+beforeEach(() => {
+  cluster = new FakeCluster();
+  warnings = [];
+});
+
+function optionsOf(given: Partial<CollectOptions> = {}): CollectOptions {
+  return {
+    parallel: 8,
+    timeoutMs: 60_000,
+    probes: true,
+    image: 'example/image:1',
+    imagePullSecrets: [],
+    version: '1.2.3',
+    signal: new AbortController().signal,
+    warn: (line) => warnings.push(line),
+    progress: () => {},
+    ...given,
+  };
+}
+
+function look(given: Partial<CollectOptions> = {}): Promise<World> {
+  return collectCluster(cluster, optionsOf(given), cluster.open);
+}
+
+/** Why each node is unknown; undefined for one that is not. */
+function reasons(world: World): Record<string, string | undefined> {
+  return Object.fromEntries(
+    [...world.reports].map(([node, report]) => [node, 'unknown' in report ? report.unknown : undefined]),
+  );
+}
+
+/** All that a run has left in the API. */
+async function leftovers(): Promise<string[]> {
+  const [spaces, left] = await Promise.all([cluster.list(namespaces), cluster.list(pods)]);
+  return [...spaces.items, ...left.items].map(({ metadata }) => metadata?.name ?? '');
+}
+
+/** Time that passes only in {@link ManualClock.runUntil}. */
+class ManualClock implements Clock {
+  #now = Date.parse('2026-01-01T00:00:00Z');
+  readonly #sleepers = new Set<{ at: number; wake(): void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const sleeper = { at: this.#now + ms, wake: resolve };
+      this.#sleepers.add(sleeper);
+      signal?.addEventListener('abort', () => {
+        this.#sleepers.delete(sleeper);
+        reject(signal.reason);
+      });
+    });
+  }
+
+  /** Lets time pass until `work` is done, whenever nothing else is under way. */
+  async runUntil<T>(work: Promise<T>): Promise<T> {
+    let isDone = false;
+    void work.then(
+      () => {
+        isDone = true;
+      },
+      () => {
+        isDone = true;
+      },
+    );
+    while (!isDone) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      const [next] = [...this.#sleepers].sort((a, b) => a.at - b.at);
+      if (next === undefined) continue;
+      this.#now = Math.max(this.#now, next.at);
+      this.#sleepers.delete(next);
+      next.wake();
+    }
+    return work;
+  }
+}
+
+test('every node is examined, at the cost of three requests each and one watch, and nothing is left', async () => {
+  const names = Array.from({ length: 40 }, (_, i) => `node-${i}`);
+  for (const name of names) await cluster.addNode(name);
+  cluster.requests.length = 0;
+  expect(reasons(await look())).toEqual(Object.fromEntries(names.map((name) => [name, undefined])));
+  expect(await leftovers()).toEqual([]);
+  expect(cluster.opened).toHaveLength(names.length);
+  const count = (method: string, path: RegExp) =>
+    cluster.requests.filter((request) => request.method === method && path.test(request.path)).length;
+  expect(count('POST', /\/pods$/)).toBe(names.length);
+  expect(count('GET', /watch=true/)).toBe(1);
+});
+
+test.each([
+  ['cannot-pull', /^its pod has not started: ImagePullBackOff: Back-off pulling image "x"$/],
+  ['full', /^its pod ended \(Failed\): OutOfpods: Node did not have enough resource: pods$/],
+  ['silent', /^its pod has not started: Pending \(waited 60 s; see --timeout\)$/],
+] as const)('a node whose kubelet %s is unknown with the reason, and no other is', async (kubelet, why) => {
+  await cluster.addNode('bad', kubelet);
+  await cluster.addNode('good');
+  const clock = new ManualClock();
+  const world = await clock.runUntil(look({ clock }));
+  expect(reasons(world)).toEqual({ bad: expect.stringMatching(why), good: undefined });
+  expect(await leftovers()).toEqual([]);
+});
+
+test.each([
+  [
+    'Windows',
+    { nodeInfo: { operatingSystem: 'windows' } },
+    'it runs windows, and only Linux nodes are examined',
+  ],
+  [
+    'not ready',
+    {
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'Unknown',
+          reason: 'NodeStatusUnknown',
+          message: 'Kubelet stopped posting node status.',
+        },
+      ],
+    },
+    'the node is not ready (NodeStatusUnknown: Kubelet stopped posting node status.)',
+  ],
+  ['never reported', { conditions: [] }, 'no kubelet has reported whether the node is ready'],
+] as const)('no pod is created on a node that is %s', async (_, status, why) => {
+  await cluster.addNode('bad', 'silent', status as never);
+  await cluster.addNode('good');
+  const world = await look();
+  expect(reasons(world)).toEqual({ bad: expect.stringContaining(`not examined: ${why}`), good: undefined });
+  const created = cluster.requests.filter(({ method, path }) => method === 'POST' && /\/pods$/.test(path));
+  expect(created).toHaveLength(1);
+});
+
+describe('an API server that is busy or restarts', () => {
+  const status = (code: number) =>
+    new ApiError('POST', '/x', code, { code, message: 'later', details: { retryAfterSeconds: 0 } });
+
+  test.each([
+    ['429', () => status(429)],
+    ['503', () => status(503)],
+    ['no connection', () => new ConnectionError('POST', 'https://x', {}, { code: 'ECONNREFUSED' })],
+  ])('is asked again: %s', async (_, error) => {
+    await cluster.addNode('a');
+    await cluster.addNode('b');
+    const failed = new Set<string>();
+    cluster.intercept = ({ method, path }) => {
+      const request = `${method} ${path}`;
+      // What the fake itself does as a kubelet and as a controller is no part of it.
+      const isOurs = method === 'POST' || method === 'DELETE' || (method === 'GET' && /\?limit=/.test(path));
+      if (!isOurs || failed.has(request)) return;
+      failed.add(request);
+      throw error();
+    };
+    const clock = new ManualClock();
+    expect(reasons(await clock.runUntil(look({ clock })))).toEqual({ a: undefined, b: undefined });
+    expect(warnings.join('\n')).toContain('trying again: ');
+    expect(await leftovers()).toEqual([]);
+  });
+
+  test('takes watches and sessions with it, which are opened again', async () => {
+    await cluster.addNode('a');
+    await cluster.addNode('b');
+    const broken = new Set<string>();
+    cluster.answering = (node, request) => {
+      if (request.do !== 'report' || broken.has(node)) return;
+      broken.add(node);
+      cluster.disconnect();
+      throw new Error('the connection ended before the program did');
+    };
+    expect(reasons(await look())).toEqual({ a: undefined, b: undefined });
+    expect(cluster.opened.toSorted()).toEqual(['own-image a', 'own-image a', 'own-image b', 'own-image b']);
+    expect(await leftovers()).toEqual([]);
+  });
+});
+
+test('a node that stops to answer is unknown with the reason, and no other is', async () => {
+  await cluster.addNode('a');
+  await cluster.addNode('b');
+  cluster.answering = (node, request) => {
+    if (node === 'a' && request.do === 'report') throw new Error('the program was killed');
+  };
+  expect(reasons(await look())).toEqual({ a: 'the program was killed', b: undefined });
+});
+
+test('a program of another version in the image is not believed', async () => {
+  await cluster.addNode('a');
+  cluster.version = '9.9.9';
+  expect(reasons(await look()).a).toContain('the image has version 9.9.9 of this program, not 1.2.3');
+});
+
+test('an interruption removes everything, and is what the caller gets', async () => {
+  for (const name of ['a', 'b', 'c']) await cluster.addNode(name);
+  const stop = new AbortController();
+  cluster.answering = () => stop.abort(new Error('interrupted'));
+  await expect(look({ signal: stop.signal })).rejects.toThrow('interrupted');
+  expect(await leftovers()).toEqual([]);
+});
+
+test('a namespace that something holds is reported, with what holds it and until when its pods live', async () => {
+  await cluster.addNode('a');
+  cluster.holdsNamespaces = true;
+  const clock = new ManualClock();
+  const world = await clock.runUntil(look({ clock }));
+  expect(reasons(world)).toEqual({ a: undefined });
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /^not removed: namespace hostport-doctor-\w+: still being deleted: .*example\.com\/held; its pods end by themselves by 20/,
+    ),
+  ]);
+});
+
+describe('rights', () => {
+  test.each([
+    ['create namespaces', {}, 'you may not create namespaces'],
+    ['create pods/exec', {}, 'you may not create pods/exec in namespace hostport-doctor-'],
+    ['create pods', { workNamespace: 'tools' }, 'you may not create pods in namespace tools'],
+  ])('without %s, objects alone are read, and one line says what is missing', async (denied, given, why) => {
+    await cluster.addNode('a');
+    cluster.denied.add(denied);
+    cluster.requests.length = 0;
+    expect(reasons(await look(given)).a).toContain(`not examined: ${why}`);
+    expect(warnings).toHaveLength(1);
+    expect(cluster.requests.filter(({ method, path }) => method !== 'GET' && !/reviews/.test(path))).toEqual(
+      [],
+    );
+  });
+
+  test('without the right to list nodes there is nothing to examine', async () => {
+    cluster.denied.add('list nodes');
+    await expect(look()).rejects.toThrow('cannot examine the cluster: you may not list nodes; ');
+  });
+
+  test('in a namespace that is there, no right to create one is needed, and it stays', async () => {
+    await cluster.addNode('a');
+    await cluster.create(namespaces, { metadata: { name: 'tools' } });
+    for (const verb of ['create', 'delete', 'get']) cluster.denied.add(`${verb} namespaces`);
+    expect(reasons(await look({ workNamespace: 'tools' }))).toEqual({ a: undefined });
+    expect(await leftovers()).toEqual(['tools']);
+  });
+});
+
+describe('the agent', () => {
+  const install = async (node: string) => {
+    await cluster.create(pods, {
+      metadata: {
+        name: `agent-${node}`,
+        namespace: 'kube-system',
+        labels: { 'app.kubernetes.io/name': 'hostport-agent' },
+      },
+      spec: { nodeName: node, hostNetwork: true, containers: [{ name: 'agent' }] },
+    });
+    const pod = await cluster.get(pods, `agent-${node}`, 'kube-system');
+    await cluster.update(pods, { ...pod, status: { phase: 'Running' } }, 'status');
+  };
+
+  test('is used where it is installed, instead of a pod', async () => {
+    await cluster.addNode('a');
+    await cluster.addNode('b');
+    await install('a');
+    expect(reasons(await look())).toEqual({ a: undefined, b: undefined });
+    expect(cluster.opened.toSorted()).toEqual(['agent a', 'own-image b']);
+    expect(await leftovers()).toEqual(['agent-a']);
+  });
+
+  test('of another version is not used', async () => {
+    await cluster.addNode('a');
+    await install('a');
+    const { open } = cluster;
+    const reasonsOf = await collectCluster(cluster, optionsOf(), async (container, how) => {
+      cluster.version = how === 'agent' ? '0.0.1' : '1.2.3';
+      return open(container, how);
+    });
+    expect(reasons(reasonsOf)).toEqual({ a: undefined });
+    expect(cluster.opened).toEqual(['agent a', 'own-image a']);
+  });
+});
+
+test('namespaces of runs that have ended go with the next run; those of others, and of runs under way, do not', async () => {
+  await cluster.addNode('a');
+  const ends = (time: number) => ({ [ENDS_ANNOTATION]: new Date(Date.now() + time).toISOString() });
+  const labels = { [RUN_LABEL]: 'x' };
+  await cluster.create(namespaces, { metadata: { name: 'ended', labels, annotations: ends(-1000) } });
+  await cluster.create(namespaces, { metadata: { name: 'under-way', labels, annotations: ends(60_000) } });
+  await cluster.create(namespaces, { metadata: { name: 'theirs', annotations: ends(-1000) } });
+  await look();
+  expect(await leftovers()).toEqual(['under-way', 'theirs']);
+});
+
+test('what would be created is what is created', async () => {
+  await cluster.addNode('a');
+  await cluster.addNode('windows', 'silent', { nodeInfo: { operatingSystem: 'windows' } } as never);
+  const planned = await plannedObjects(cluster, optionsOf());
+  expect(planned.map(({ kind }) => kind)).toEqual(['Namespace', 'Pod']);
+  expect(await leftovers()).toEqual([]);
+});
