@@ -209,6 +209,7 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/empty', /SCRATCH\/empty: no current-context is set/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/noyaml', /kubeconfig SCRATCH\/noyaml: /],
     ['--kubeconfig SCRATCH/none', /SCRATCH\/none: no such file/],
+    ['--max-age 1h', /'--max-age' means nothing without option '--reports'/],
     ['--parallel 2', /'--parallel' means nothing without option '--kubeconfig'/],
     ['--kubeconfig SCRATCH/none --parallel 0', /want a number from 1 to 9999/],
   ],

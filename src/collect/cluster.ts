@@ -3,7 +3,10 @@ import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { kubectlAccess } from '../kube/kubeconfig.ts';
 import type { Node } from '../kube/types.ts';
 import { unverifiedServer } from '../kube/unverified-server.ts';
+import type { NodeReport } from '../path/model/node-report.ts';
+import type { Observed } from '../path/model/observed.ts';
 import type { World } from '../path/model/world.ts';
+import { formatAge } from '../util/duration.ts';
 import { InputError, UserError } from '../util/errors.ts';
 import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
@@ -11,13 +14,13 @@ import { nodeOf } from './local.ts';
 
 /**
  * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and
- * node reports from files (`<node>.json`, what `hostport node-report` printed on each). A node without a file was not asked; a
+ * node reports from files (what `hostport node-report` printed on each). A node without a file was not asked; a
  * node whose file is not a report is unknown. Sends no probes. `warn` gets a line when the server is not verified.
  */
 export async function clusterWorld(
   kubeconfig: string | undefined,
   reportsDirectory: string,
-  { signal, warn }: { signal?: AbortSignal; warn(line: string): void },
+  { signal, warn, maxAgeMs }: { signal?: AbortSignal; warn(line: string): void; maxAgeMs?: number },
 ): Promise<World> {
   if (!existsSync(reportsDirectory))
     throw new InputError(
@@ -30,12 +33,15 @@ export async function clusterWorld(
   const client = new ApiClient(access);
   const objects = await readClusterObjects(client, signal);
   const isWithoutNodes = objects.unread?.some(({ kind, what }) => kind === 'objects' && what === 'nodes');
+  const observedAt = new Date().toISOString();
+  const names = new Set(objects.nodes.map(({ metadata }) => metadata?.name ?? ''));
+  const believed = withoutStale(assigned(reports, names), maxAgeMs, Date.parse(observedAt));
   return {
-    observedAt: new Date().toISOString(),
+    observedAt,
     ...objects,
-    ...(isWithoutNodes && { nodes: nodesOfReports(reports) }),
+    ...(isWithoutNodes && { nodes: nodesOfReports(believed) }),
     unread: [...(objects.unread ?? []), ...unread],
-    reports,
+    reports: believed,
     probes: [],
   };
 }
@@ -43,6 +49,43 @@ export async function clusterWorld(
 /** Where the API does not list nodes, those that have a report, with the addresses that they have themselves. */
 function nodesOfReports(reports: World['reports']): Node[] {
   return [...reports].flatMap(([name, report]) => ('value' in report ? [nodeOf(name, report.value)] : []));
+}
+
+type Reports = ReadonlyMap<string, Observed<NodeReport>>;
+
+/**
+ * The reports by node. A file that is named for a node is that node's; one of another name is of the node that its report names. A node that several
+ * files are of is unknown: which of them is right, nobody can tell.
+ */
+export function assigned(files: Reports, nodes: ReadonlySet<string>): Map<string, Observed<NodeReport>> {
+  const claims = Map.groupBy(files, ([file, report]) => {
+    const named = 'value' in report ? report.value.node : file;
+    return nodes.has(file) || !nodes.has(named) ? file : named;
+  });
+  return new Map(
+    [...claims].map(([node, of]) => {
+      const [[, report], ...others] = of as [[string, Observed<NodeReport>], ...typeof of];
+      if (others.length === 0) return [node, report];
+      const names = of.map(([file]) => `${file}.json`).join(', ');
+      return [node, { unknown: `${of.length} reports are of ${node} (${names}): keep one` }];
+    }),
+  );
+}
+
+/** The reports; one that is older than it may be is unknown. Without a limit there is only that of every report, a day. */
+export function withoutStale(
+  reports: Reports,
+  maxAgeMs: number | undefined,
+  now: number,
+): Map<string, Observed<NodeReport>> {
+  return new Map(
+    [...reports].map(([node, report]) => {
+      const taken = 'value' in report ? Date.parse(report.value.takenAt) : Number.NaN;
+      if (maxAgeMs === undefined || !(now - taken > maxAgeMs)) return [node, report];
+      const [age, most] = [formatAge(now - taken), formatAge(maxAgeMs)];
+      return [node, { unknown: `the report is ${age} old, more than ${most} (--max-age): take a new one` }];
+    }),
+  );
 }
 
 /** How kubectl would reach the cluster; a kubeconfig that cannot be used is the user's to name. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type NodeReport, nodeReportSchema } from '../path/model/node-report.ts';
+import { NODE_REPORT_VERSION } from '../path/model/node-report-version.ts';
 import type { Observed } from '../path/model/observed.ts';
 import { messageOf } from '../util/errors.ts';
 import { checkDepth, parseJson } from '../util/parse-json.ts';
@@ -23,6 +24,13 @@ export function parseReport(text: string, what: string): Observed<NodeReport> {
 export function parseReportDocument(document: unknown, what: string): Observed<NodeReport> {
   try {
     checkDepth(document, what);
+    const version = (document as { apiVersion?: unknown } | null)?.apiVersion;
+    if (typeof version === 'string' && version !== NODE_REPORT_VERSION) {
+      const theirs = JSON.stringify(version.slice(0, 100));
+      return {
+        unknown: `${what}: its apiVersion is ${theirs}, and this program reads ${NODE_REPORT_VERSION}: take it with "hostport node-report" of this version`,
+      };
+    }
     const isReason = typeof document === 'object' && document !== null && 'unknown' in document;
     const parsed = (isReason ? reasonSchema : nodeReportSchema).safeParse(document);
     if (!parsed.success) return { unknown: `${what}: ${schemaProblem(parsed.error)}` };

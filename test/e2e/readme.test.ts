@@ -70,8 +70,14 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     expect(remade.code).toBe(0);
   });
 
-  test('the doctor looks at one node from within, and at a cluster by its API and the reports of its nodes', async () => {
-    const [local, reported] = blocks('On your own cluster').map((block) => block.trim().split('\n'));
+  test('the doctor looks at a cluster, at one node from within, and at a cluster by the reports of its nodes', async () => {
+    const [whole, local, reported] = blocks('On your own cluster').map((block) => block.trim().split('\n'));
+    expect(whole).toHaveLength(1);
+    const own = (command: string) =>
+      command.replace('hostport', PROGRAM).replace('~/.kube/config', lab.env.KUBECONFIG!);
+    const examined = await lab.command(['sh', '-c', own(whole![0]!)]);
+    expect(examined.stdout).toMatch(/^kind-worker +echo-kind-worker +TCP 80 +(✓ +){7}✓$/m);
+    expect(examined.code).toBe(0);
     for (const [command, why] of [
       [local![0]!, 'answered: not probed'],
       [local![1]!, 'probed only from kind-worker itself, not from another machine'],
@@ -86,8 +92,7 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     const taken = await lab.inNode('kind-worker', 'sh', '-c', directory);
     mkdirSync(join(lab.scratch, 'reports'));
     lab.file('reports/kind-worker.json', taken.stdout);
-    const command = doctor!.replace('hostport', PROGRAM).replace('~/.kube/config', lab.env.KUBECONFIG!);
-    const seen = await lab.command(['sh', '-c', `cd ${lab.scratch} && ${command}`]);
+    const seen = await lab.command(['sh', '-c', `cd ${lab.scratch} && ${own(doctor!)}`]);
     // What sends nothing cannot know what answers, and the other nodes have no report here.
     expect(seen.stdout).toMatch(/^kind-worker +echo-kind-worker +TCP 80 +(✓ +){7}\?$/m);
     expect(seen.stdout).toContain('kind-worker2');

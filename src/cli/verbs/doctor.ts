@@ -34,6 +34,7 @@ interface DoctorOptions extends ReaderOptions {
   local?: true;
   from?: string;
   reports?: string;
+  maxAge?: number;
   save?: string;
   output: 'table' | 'json' | 'yaml';
   explain?: Failure;
@@ -69,6 +70,12 @@ export function doctorVerb() {
         'examine the cluster of a kubeconfig instead of the lab; the directory has the output of "hostport node-report" of each node',
       ).conflicts(['local', 'name']),
     )
+    .addOption(
+      new Option(
+        '--max-age <time>',
+        'with --reports: a report that is older leaves its node unknown',
+      ).argParser(duration),
+    )
     .option('--save <dir>', 'write everything that was observed, without secrets, to a new directory')
     .option('--probe', 'with --local: send probes to this machine itself')
     .option('--no-probe', 'send no probes; the stage "answered" is then unknown')
@@ -83,6 +90,7 @@ export function doctorVerb() {
         .argParser(duration)
         .conflicts(['save', 'from']),
     )
+    .needs('--max-age', '--reports')
     .needs('--probe', '--local')
     .failsWith(2)
     .action(async (options: DoctorOptions) => {
@@ -132,7 +140,11 @@ async function observe(
 ): Promise<World> {
   if (options.from !== undefined) return bundleWorld(options.from);
   if (options.reports !== undefined)
-    return clusterWorld(options.kubeconfig, options.reports, { signal, warn });
+    return clusterWorld(options.kubeconfig, options.reports, {
+      signal,
+      warn,
+      ...(options.maxAge !== undefined && { maxAgeMs: options.maxAge }),
+    });
   if (options.kubeconfig !== undefined) return observeCluster(options, warn, signal);
   if (options.local) return localWorld(realExec, signal, { probes: options.probe === true });
   await using places = new LabPlaces(await requireRecord(options.name));

@@ -140,7 +140,7 @@ function gone(cause: unknown): undefined {
 }
 
 /** A report of a node on which nothing could be read. */
-function emptyReport(node: string): NodeReport {
+export function emptyReport(node: string): NodeReport {
   const unknown = { unknown: 'not read' };
   return {
     apiVersion: 'hostport/v1',
