@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'bun:test';
+import { gunzipSync } from 'node:zlib';
 import type { Exec, ExecOptions } from '../../sys/exec.ts';
+import { VERSION } from '../../util/version.ts';
+import { identitySchema } from './request.ts';
 import { serveRequests } from './serve.ts';
 
 async function* linesOf(...requests: unknown[]): AsyncGenerator<string> {
@@ -83,4 +86,37 @@ test('a command is killed when input ends', async () => {
 
 test('what is no request ends it', async () => {
   await expect(answersTo(never, { do: 'dance' })).rejects.toThrow();
+});
+
+describe('an answer that is large', () => {
+  const stdout = 'x'.repeat(100_000);
+  const run: Exec['run'] = async () => ({ code: 0, stdout, stderr: '' });
+  const request = { do: 'run', argv: ['cat'] };
+
+  test('comes compressed where that is asked for', async () => {
+    const written: string[] = [];
+    await serveRequests(withLine({ id: 7, request, gzip: true }), (line) => written.push(line), { run });
+    const { id, gzip } = JSON.parse(written[0]!);
+    expect(written[0]!.length).toBeLessThan(2000);
+    expect(id).toBe(7);
+    expect(JSON.parse(gunzipSync(Buffer.from(gzip, 'base64')).toString())).toEqual({
+      code: 0,
+      stdout,
+      stderr: '',
+    });
+  });
+
+  test('comes as it is where it is not', async () => {
+    expect(await answersTo(run, request)).toEqual([{ id: 0, value: { code: 0, stdout, stderr: '' } }]);
+  });
+});
+
+async function* withLine(line: unknown): AsyncGenerator<string> {
+  yield JSON.stringify(line);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+test('the identity says which program answers, and that it is in the network of the machine', async () => {
+  const [answer] = (await answersTo(never, { do: 'identity' })) as { value: unknown }[];
+  expect(identitySchema.parse(answer?.value)).toMatchObject({ version: VERSION });
 });

@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib';
 import type { z } from 'zod';
 import { isOwnNetns } from '../../cni/sandbox.ts';
 import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
+import { unlessMissing } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
 import { VERSION } from '../../util/version.ts';
@@ -90,6 +91,7 @@ function identity(): z.infer<typeof identitySchema> {
     version: VERSION,
     ...(machineId !== undefined && { machineId }),
     ...(bootId !== undefined && { bootId }),
-    inHostNetwork: isOwnNetns('/proc/1/ns/net'),
+    // Who may not look there is not to send anything either.
+    inHostNetwork: unlessMissing(() => isOwnNetns('/proc/1/ns/net'), ['EACCES', 'EPERM']) ?? false,
   };
 }
