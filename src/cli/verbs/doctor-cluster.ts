@@ -136,7 +136,10 @@ export async function observeCluster(
     return await collectCluster(new ApiClient(access), {
       ...settingsOf(options),
       signal,
-      warn,
+      warn: (line) => {
+        progress.end();
+        warn(line);
+      },
       progress: progress.show,
     });
   } finally {

@@ -241,6 +241,17 @@ describe('rights', () => {
     );
   });
 
+  test('where admission refuses the namespace, objects alone are read, with its words', async () => {
+    await cluster.addNode('a');
+    cluster.intercept = ({ method, path }) => {
+      if (method !== 'POST' || !/\/namespaces$/.test(path)) return;
+      const message = 'admission webhook "quota.example.com" denied the request: no more namespaces';
+      throw new ApiError(method, path, 403, { code: 403, reason: 'Forbidden', message });
+    };
+    expect(reasons(await look()).a).toContain('quota.example.com');
+    expect(warnings).toEqual([expect.stringMatching(/^nodes are not examined: .*no more namespaces/)]);
+  });
+
   test('without the right to list nodes there is nothing to examine', async () => {
     cluster.denied.add('list nodes');
     await expect(look()).rejects.toThrow('cannot examine the cluster: you may not list nodes; ');

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { z } from 'zod';
-import type { ApiClient } from '../../kube/client.ts';
+import { type ApiClient, ApiError } from '../../kube/client.ts';
 import type { ExecTarget } from '../../kube/streaming/pod-exec.ts';
 import type { KubeObject, Node } from '../../kube/types.ts';
 import type { ProbeJob } from '../../node/probe/order.ts';
@@ -110,15 +110,15 @@ export async function collectCluster(
   }
   progress({ phase: 'objects' });
   const objects = await readClusterObjects(patientLists(client, retry), signal);
-  const lacking = missing.filter((right) => wanted.includes(right));
-  if (lacking.length > 0) {
-    const what = `you may not ${describeRights(lacking)}`;
+  const fromApiAlone = (what: string) => {
     warn(
-      `nodes are not examined: ${what}. What follows is from the API alone; docs/any-cluster.md has the roles that are needed`,
+      `nodes are not examined: ${what}. What follows is from the API alone; docs/any-cluster.md says what is needed`,
     );
     const why = `not examined: ${what}`;
     return worldOf(objects, new Map(nodeNames(objects).map((name) => [name, { unknown: why }])));
-  }
+  };
+  const lacking = missing.filter((right) => wanted.includes(right));
+  if (lacking.length > 0) return fromApiAlone(`you may not ${describeRights(lacking)}`);
   await removeEndedRuns(client, objects.pods, retry).catch((cause: unknown) => {
     signal.throwIfAborted();
     warn(`what an earlier run left behind could not be removed: ${messageOf(cause)}`);
@@ -131,7 +131,13 @@ export async function collectCluster(
   });
   const run = new Run(settings, pods, options, openSession, retry);
   try {
-    await pods.prepare(signal);
+    try {
+      await pods.prepare(signal);
+    } catch (cause) {
+      // Admission may refuse what roles allow.
+      if (!(cause instanceof ApiError)) throw cause;
+      return fromApiAlone(cause.message);
+    }
     const reports = await run.reports(objects, agents);
     const world = worldOf(objects, reports);
     return options.probes ? { ...world, probes: await run.probes(world) } : world;
