@@ -18,6 +18,8 @@ export class FakeCluster extends FakeApi {
   readonly kubelets = new Map<string, Kubelet>();
   /** `verb resource` that the user may not. */
   readonly denied = new Set<string>();
+  /** Nodes whose kubelets do not confirm the end of pods. */
+  readonly unreachable = new Set<string>();
   /** Whether namespaces that are deleted stay, held by something. */
   holdsNamespaces = false;
   /** Version that the program in pods answers with. */
@@ -94,10 +96,16 @@ export class FakeCluster extends FakeApi {
     if (status !== undefined) await this.update(pods, { ...pod, status }, 'status');
   }
 
+  /** The kubelet of its node has ended a pod that was deleted. */
+  async #confirmEnd(name: string, namespace: string): Promise<void> {
+    const pod = await this.get(pods, name, namespace).catch(gone);
+    if (pod === undefined || this.unreachable.has(pod.spec?.nodeName ?? '')) return;
+    await super.fetch('DELETE', `/api/v1/namespaces/${namespace}/pods/${name}`, { gracePeriodSeconds: 0 });
+  }
+
   async #afterDelete(path: string): Promise<void> {
     const pod = /\/namespaces\/([^/]+)\/pods\/([^/]+)$/.exec(path);
-    // The kubelet has ended it.
-    if (pod !== null) await this.delete(pods, pod[2]!, pod[1]!, { gracePeriodSeconds: 0 }).catch(gone);
+    if (pod !== null) await this.#confirmEnd(pod[2]!, pod[1]!);
     const namespace = /\/api\/v1\/namespaces\/([^/]+)$/.exec(path)?.[1];
     if (namespace === undefined) return;
     const found = await this.get(namespaces, namespace).catch(gone);
@@ -109,9 +117,8 @@ export class FakeCluster extends FakeApi {
       await this.update(namespaces, { ...found, status }, 'status');
       return;
     }
-    const left = (await this.list(pods, { namespace })).items;
-    for (const { metadata } of left)
-      await this.delete(pods, metadata!.name!, namespace, { gracePeriodSeconds: 0 }).catch(gone);
+    // It waits for what is in it.
+    if ((await this.list(pods, { namespace })).items.length > 0) return;
     await this.update(namespaces, { ...found, spec: { finalizers: [] } });
   }
 }
@@ -125,6 +132,7 @@ const CONTAINER_STATUS = { name: CONTAINER, image: 'i', imageID: '', ready: fals
 const STATUS: Readonly<Record<Kubelet, Pod['status'] | undefined>> = {
   starts: {
     phase: 'Running',
+    startTime: '2026-01-01T00:00:00Z',
     containerStatuses: [
       { ...CONTAINER_STATUS, ready: true, state: { running: { startedAt: '2026-01-01T00:00:00Z' } } },
     ],

@@ -212,6 +212,25 @@ test('an interruption removes everything, and is what the caller gets', async ()
   expect(await leftovers()).toEqual([]);
 });
 
+test.each([
+  ['silent', []],
+  [
+    'starts',
+    [expect.stringMatching(/^not removed: pod on bad: its kubelet does not confirm that it has ended; /)],
+  ],
+] as const)(
+  'a pod whose kubelet %s, and which no kubelet ends, is removed from the API',
+  async (kubelet, expected) => {
+    await cluster.addNode('bad', kubelet);
+    await cluster.addNode('good');
+    cluster.unreachable.add('bad');
+    const clock = new ManualClock();
+    await clock.runUntil(look({ clock }));
+    expect(await leftovers()).toEqual([]);
+    expect(warnings).toEqual([...expected]);
+  },
+);
+
 test('a namespace that something holds is reported, with what holds it and until when its pods live', async () => {
   await cluster.addNode('a');
   cluster.holdsNamespaces = true;

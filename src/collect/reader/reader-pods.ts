@@ -11,6 +11,8 @@ import { type RetryOptions, retrying } from './retry.ts';
 
 /** How long a new namespace may be without its service account, in milliseconds: until then pods are refused. */
 const NAMESPACE_SETUP_MS = 15_000;
+/** How long a kubelet has to confirm that a pod has ended, in milliseconds, before the pod is removed from the API without that. */
+const CONFIRMATION_MS = 15_000;
 /** How long pods and namespace may take to go, in milliseconds. */
 const REMOVAL_MS = 60_000;
 
@@ -106,7 +108,9 @@ export class ReaderPods {
       await work.catch((cause: unknown) => left.push(`${what}: ${messageOf(cause)}`));
     };
     try {
-      await attempt('pods of this run', this.#removePods(signal));
+      const unconfirmed = this.#removePods(signal);
+      await attempt('pods of this run', unconfirmed);
+      left.push(...(await unconfirmed.catch(() => [])));
       if (this.#hasNamespace) {
         const { namespace } = this.#settings;
         await attempt(
@@ -133,7 +137,7 @@ export class ReaderPods {
     await retrying(() => this.#client.create(pods, pod), { ...this.#retry(signal), also }).catch(existing);
   }
 
-  async #removePods(signal: AbortSignal): Promise<void> {
+  async #removePods(signal: AbortSignal): Promise<string[]> {
     const { namespace } = this.#settings;
     const names = [...this.#created];
     await Promise.all(
@@ -141,12 +145,36 @@ export class ReaderPods {
         retrying(() => this.#client.delete(pods, name, namespace), this.#retry(signal)).catch(gone),
       ),
     );
-    if (this.#watched === undefined) return;
-    const isLeft = () => this.#informer.list().length > 0;
-    while (isLeft()) {
+    if (this.#watched === undefined || (await this.#areGone(CONFIRMATION_MS, signal))) return [];
+    // Their nodes do not answer. One that has never started a pod has nothing of it to end.
+    const unconfirmed = this.#informer.list();
+    const force = { gracePeriodSeconds: 0 };
+    await Promise.all(
+      unconfirmed.map(({ metadata }) =>
+        retrying(
+          () => this.#client.delete(pods, metadata?.name ?? '', namespace, force),
+          this.#retry(signal),
+        ).catch(gone),
+      ),
+    );
+    await this.#areGone(REMOVAL_MS, signal);
+    return unconfirmed
+      .filter(({ status }) => status?.startTime !== undefined)
+      .map(({ spec }) => `pod on ${spec?.nodeName}: its kubelet does not confirm that it has ended`);
+  }
+
+  /** Waits until the API shows no pod of the run any more; false when it still does after a time. */
+  async #areGone(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    const until = this.#clock.now() + timeoutMs;
+    while (this.#informer.list().length > 0) {
+      const left = until - this.#clock.now();
+      if (left <= 0) return false;
       const changed = this.#changed.promise;
-      if (isLeft()) await abortable(changed, signal);
+      const stop = new AbortController();
+      const late = this.#clock.sleep(left, stop.signal).catch(() => {});
+      await abortable(Promise.race([changed, late]), signal).finally(() => stop.abort());
     }
+    return true;
   }
 
   #retry(signal: AbortSignal): RetryOptions {
