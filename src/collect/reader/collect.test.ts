@@ -124,7 +124,7 @@ test.each([
     'it runs windows, and only Linux nodes are examined',
   ],
   [
-    'not ready',
+    'silent',
     {
       conditions: [
         {
@@ -135,7 +135,7 @@ test.each([
         },
       ],
     },
-    'the node is not ready (NodeStatusUnknown: Kubelet stopped posting node status.)',
+    'its kubelet does not report (NodeStatusUnknown: Kubelet stopped posting node status.)',
   ],
   ['never reported', { conditions: [] }, 'no kubelet has reported whether the node is ready'],
 ] as const)('no pod is created on a node that is %s', async (_, status, why) => {
@@ -145,6 +145,13 @@ test.each([
   expect(reasons(world)).toEqual({ bad: expect.stringContaining(`not examined: ${why}`), good: undefined });
   const created = cluster.requests.filter(({ method, path }) => method === 'POST' && /\/pods$/.test(path));
   expect(created).toHaveLength(1);
+});
+
+test('a node that is not ready for want of a CNI is examined: it can start pods that use its own network', async () => {
+  const message = 'container runtime network not ready: cni plugin not initialized';
+  const conditions = [{ type: 'Ready', status: 'False', reason: 'KubeletNotReady', message }];
+  await cluster.addNode('a', 'starts', { conditions });
+  expect(reasons(await look())).toEqual({ a: undefined });
 });
 
 describe('an API server that is busy or restarts', () => {

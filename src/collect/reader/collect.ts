@@ -18,7 +18,14 @@ import { parseReportDocument } from '../report.ts';
 import { removeEndedRuns } from './cleanup.ts';
 import { CONTAINER, HOST_ROOT, type ReaderSettings, readerPod, workNamespace } from './manifests.ts';
 import { ExecSession, type NodeSession } from './node-session.ts';
-import { describeRights, execRights, missingRights, OBJECT_RIGHTS, readerRights } from './preflight.ts';
+import {
+  describeRights,
+  execRights,
+  missingRights,
+  NEEDED_RIGHTS,
+  OBJECT_RIGHTS,
+  readerRights,
+} from './preflight.ts';
 import { ReaderPods } from './reader-pods.ts';
 import { patientLists, type RetryOptions, retrying } from './retry.ts';
 import { OWN_PROGRAM, programIn, SentProgram } from './send-program.ts';
@@ -102,10 +109,10 @@ export async function collectCluster(
   const createsNamespace = options.workNamespace === undefined;
   const wanted = readerRights(settings.namespace, createsNamespace);
   const missing = await missingRights(client, [...OBJECT_RIGHTS, ...wanted], { ...retry, patienceMs: 0 });
-  const [nodesOrPods] = [missing.filter((right) => right === OBJECT_RIGHTS[0] || right === OBJECT_RIGHTS[1])];
-  if (nodesOrPods.length > 0) {
+  const needed = missing.filter((right) => NEEDED_RIGHTS.includes(right));
+  if (needed.length > 0) {
     throw new InputError(
-      `cannot examine the cluster: you may not ${describeRights(nodesOrPods)}; docs/any-cluster.md has the roles that are needed`,
+      `cannot examine the cluster: you may not ${describeRights(needed)}; docs/any-cluster.md has the roles that are needed`,
     );
   }
   progress({ phase: 'objects' });
@@ -209,15 +216,18 @@ function nodeNames({ nodes }: ClusterObjects): string[] {
   return nodes.map(({ metadata }) => metadata?.name ?? '').filter((name) => name !== '');
 }
 
-/** Why no pod is created on a node; undefined when one is. */
+/**
+ * Why no pod is created on a node; undefined when one is. A node that is not ready for want of a working CNI starts pods that use its own network,
+ * and is the one to be examined; one whose kubelet is silent starts none.
+ */
 function whyNotExamined({ metadata, status }: Node): string | undefined {
   const system = status?.nodeInfo?.operatingSystem ?? metadata?.labels?.['kubernetes.io/os'] ?? 'linux';
   if (system !== 'linux') return `not examined: it runs ${system}, and only Linux nodes are examined`;
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
   if (ready === undefined) return 'not examined: no kubelet has reported whether the node is ready';
-  if (ready.status === 'True') return undefined;
+  if (ready.status !== 'Unknown') return undefined;
   const said = [ready.reason, ready.message].filter((text) => text !== undefined && text !== '');
-  return `not examined: the node is not ready${said.length > 0 ? ` (${said.join(': ')})` : ''}, so that no pod can start on it`;
+  return `not examined: its kubelet does not report${said.length > 0 ? ` (${said.join(': ')})` : ''}, so that no pod can start on it`;
 }
 
 /** Opens a session with the program in a container. */

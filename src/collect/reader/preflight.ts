@@ -13,10 +13,15 @@ export interface Right {
   namespace?: string;
 }
 
-/** What the objects are read with. Without the last three, the diagnosis says less. */
-export const OBJECT_RIGHTS: readonly Right[] = [
+/** Without them there is nothing to diagnose. */
+export const NEEDED_RIGHTS: readonly Right[] = [
   { verb: 'list', resource: 'nodes' },
   { verb: 'list', resource: 'pods' },
+];
+
+/** What the objects are read with. Without those that are not needed, the diagnosis says less. */
+export const OBJECT_RIGHTS: readonly Right[] = [
+  ...NEEDED_RIGHTS,
   { verb: 'list', resource: 'services' },
   { verb: 'list', resource: 'events' },
   { verb: 'list', group: 'networking.k8s.io', resource: 'networkpolicies' },
