@@ -211,6 +211,23 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--kubeconfig SCRATCH/none', /SCRATCH\/none: no such file/],
     ['--max-age 1h', /'--max-age' means nothing without option '--reports'/],
     ['--parallel 2', /'--parallel' means nothing without option '--kubeconfig'/],
+    [
+      '--kubeconfig SCRATCH/none --name kind',
+      /'--kubeconfig <file>' cannot be used with option '--name <cluster>'/,
+    ],
+    ['--kubeconfig SCRATCH/none --local', /'--kubeconfig <file>' cannot be used with option '--local'/],
+    [
+      '--kubeconfig SCRATCH/none --reports SCRATCH/nodes --parallel 2',
+      /'--parallel <nodes>' cannot be used with option '--reports <dir>'/,
+    ],
+    [
+      '--kubeconfig SCRATCH/none --cleanup --dry-run=client',
+      /'--cleanup' cannot be used with option '--dry-run <mode>'/,
+    ],
+    [
+      '--kubeconfig SCRATCH/none --image-pull-secret x',
+      /'--image-pull-secret' means nothing without option '--work-namespace'/,
+    ],
     ['--kubeconfig SCRATCH/none --parallel 0', /want a number from 1 to 9999/],
   ],
   heal: [

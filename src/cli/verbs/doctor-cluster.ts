@@ -32,68 +32,40 @@ export interface ReaderOptions {
   cleanup?: true;
 }
 
-/** Adds the options to a command. */
+/** Adds the options to a command that has `--kubeconfig`, `--reports`, `--save` and `--watch`. */
 export function addReaderOptions(verb: Verb): void {
-  verb
-    .addOption(
-      new Option('--parallel <nodes>', `nodes examined at a time; ${PARALLEL} unless given`).argParser(
-        atLeastOne,
-      ),
-    )
-    .addOption(
-      new Option('--timeout <time>', "how long a node's pod may take to start (default: 60s)").argParser(
-        duration,
-      ),
-    )
-    .addOption(
-      new Option(
-        '--image <image>',
-        'image of the pods: any Linux image with a shell, into which the program is sent (default: the image of this version)',
-      ),
-    )
-    .addOption(
-      new Option(
-        '--image-pull-secret <name>',
-        'secret in --work-namespace to pull the image with; repeatable',
-      ).argParser(collect(subdomain)),
-    )
-    .addOption(
-      new Option(
-        '--work-namespace <name>',
-        'existing namespace for the pods (default: a new one, which is removed)',
-      ).argParser(label),
-    )
-    .addOption(
-      new Option('--dry-run <mode>', '"client": print what would be created, and examine nothing').argParser(
-        oneOf('client'),
-      ),
-    )
-    .addOption(
-      new Option(
-        '--cleanup',
-        'remove what earlier runs that were killed left in the cluster (also what belongs to runs under way), and examine nothing',
-      ).conflicts([
-        'reports',
-        'save',
-        'watch',
-        'dryRun',
-        'image',
-        'imagePullSecret',
-        'workNamespace',
-        'parallel',
-        'timeout',
-      ]),
-    );
-  for (const option of [
-    'parallel',
-    'timeout',
-    'image',
-    'image-pull-secret',
-    'work-namespace',
-    'dry-run',
-    'cleanup',
-  ])
-    verb.needs(`--${option}`, '--kubeconfig');
+  const ofPods = [
+    new Option('--parallel <nodes>', `nodes examined at a time; ${PARALLEL} unless given`).argParser(
+      atLeastOne,
+    ),
+    new Option('--timeout <time>', "how long a node's pod may take to start (default: 60s)").argParser(
+      duration,
+    ),
+    new Option(
+      '--image <image>',
+      'image of the pods: any Linux image with a shell, into which the program is sent (default: the image of this version)',
+    ),
+    new Option(
+      '--image-pull-secret <name>',
+      'secret in --work-namespace to pull the image with; repeatable',
+    ).argParser(collect(subdomain)),
+    new Option(
+      '--work-namespace <name>',
+      'existing namespace for the pods (default: a new one, which is removed)',
+    ).argParser(label),
+  ];
+  const instead = [
+    new Option('--dry-run <mode>', '"client": print what would be created, and examine nothing').argParser(
+      oneOf('client'),
+    ),
+    new Option(
+      '--cleanup',
+      'remove what earlier runs that were killed left in the cluster (also what belongs to runs under way), and examine nothing',
+    ).conflicts(['dryRun', ...ofPods.map((option) => option.attributeName())]),
+  ];
+  for (const option of ofPods) verb.addOption(option.conflicts('reports'));
+  for (const option of instead) verb.addOption(option.conflicts(['reports', 'save', 'watch']));
+  for (const option of [...ofPods, ...instead]) verb.needs(option.long!, '--kubeconfig');
   verb.needs('--image-pull-secret', '--work-namespace');
 }
 

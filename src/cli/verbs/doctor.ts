@@ -60,9 +60,11 @@ export function doctorVerb() {
         'name',
       ]),
     )
-    .option(
-      '--kubeconfig <file>',
-      'examine the cluster of a kubeconfig instead of the lab, by short-lived pods on its nodes; with --reports: by those (default: the one kubectl uses)',
+    .addOption(
+      new Option(
+        '--kubeconfig <file>',
+        'examine the cluster of a kubeconfig instead of the lab, by short-lived pods on its nodes; with --reports: by those (default: the one kubectl uses)',
+      ).conflicts(['local', 'from', 'name']),
     )
     .addOption(
       new Option(
