@@ -1,21 +1,23 @@
-import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { CiliumAgent } from '../../path/model/node-report.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 
-/** The name of Cilium's agent as a process. */
+/** The name of Cilium's agent as a process, and of its program's file. */
 const AGENT = 'cilium-agent';
 
 /**
  * The processes of Cilium's agent that can be seen, and whether each watches a directory: of the watches of inotify(7), /proc shows inode
- * and device (proc_pid_fdinfo(5)). None where the agent runs in a process namespace that is not ours.
+ * and device (proc_pid_fdinfo(5)). None where the agent runs in a process namespace that is not ours. A process may have any name: one counts as
+ * the agent if it runs that program, as root, on the network of the node, which pods are not let do unless whoever may run agents created them.
  */
 export function readCiliumAgents(directory: string, proc = '/proc'): CiliumAgent[] {
   const watched = unlessMissing(() => statSync(directory));
+  const network = readlinkSync(join(proc, 'self/ns/net'));
   return readdirSync(proc).flatMap((pid) => {
     if (!/^\d+$/.test(pid)) return [];
     const name = unlessGone(() => readFileSync(join(proc, pid, 'comm'), 'utf8'));
-    if (name?.trim() !== AGENT) return [];
+    if (name?.trim() !== AGENT || !isAgent(join(proc, pid), network)) return [];
     const directories = unlessGone(() => readdirSync(join(proc, pid, 'fdinfo')));
     if (directories === undefined) return [];
     const watches =
@@ -26,6 +28,18 @@ export function readCiliumAgents(directory: string, proc = '/proc'): CiliumAgent
       });
     return [{ pid: Number(pid), watches }];
   });
+}
+
+/** Whether a process of the agent's name is the agent: by its file, its effective user and its network namespace. */
+function isAgent(process: string, network: string): boolean {
+  // The kernel marks a file that is gone, as after an update of the image.
+  const program = unlessGone(() => readlinkSync(join(process, 'exe')))?.replace(/ \(deleted\)$/, '');
+  const status = unlessGone(() => readFileSync(join(process, 'status'), 'utf8')) ?? '';
+  return (
+    basename(program ?? '') === AGENT &&
+    /^Uid:\t\d+\t0\t/m.test(status) &&
+    unlessGone(() => readlinkSync(join(process, 'ns/net'))) === network
+  );
 }
 
 /** What the watches of one descriptor are on, as device and inode. */
