@@ -4,10 +4,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processesOf, pssBytes } from '../../bench/processes.ts';
+import type { Pod } from '../../src/kube/types.ts';
 import { requireRecord } from '../../src/lab/cluster/record.ts';
 import { LabPlaces } from '../../src/lab/doctor/places.ts';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
-import { createCatalogueCluster } from '../e2e/catalogue/cluster.ts';
+import { applyObjects, createCatalogueCluster } from '../e2e/catalogue/cluster.ts';
 import { everyFailure } from '../e2e/catalogue/every-failure.ts';
 import { makeLanes } from '../e2e/catalogue/lane.ts';
 import { untilHealthy } from '../e2e/catalogue/prove.ts';
@@ -253,6 +254,60 @@ function everyday({ title, prefix, words, kubeletVersion, runtimeVersion }: Subj
     expect(none).toMatchObject({ code: 2, stdout: '' });
     expect(none.stderr).toContain('pods is forbidden');
   });
+
+  test.each(['Deployment', 'DaemonSet'])(
+    'breaks a pod of a %s, and has it again under its name',
+    async (kind) => {
+      const of = { app: 'held' };
+      const template = {
+        metadata: { labels: of },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          containers: [
+            {
+              name: 'echo',
+              image: 'inanimate/echo-server',
+              imagePullPolicy: 'IfNotPresent',
+              ports: [{ containerPort: 8080, hostPort: 8099 }],
+            },
+          ],
+        },
+      };
+      const replicas = kind === 'Deployment' ? { replicas: 2 } : {};
+      const spec = { ...replicas, selector: { matchLabels: of }, template };
+      const controller = {
+        apiVersion: 'apps/v1',
+        kind,
+        metadata: { name: 'held', namespace: 'default' },
+        spec,
+      };
+      await applyObjects(lab, [controller]);
+      await kubectl('rollout', 'status', `${kind}/held`, '--timeout=60s');
+      const held = async () => {
+        const { items } = JSON.parse(await kubectl('get', 'pods', '-l', 'app=held', '-o', 'json'));
+        return (items as Pod[]).map(({ metadata }) => ({ name: metadata!.name!, uid: metadata!.uid! }));
+      };
+      const before = await held();
+      expect(before).toHaveLength(2);
+      const { name } = before[0]!;
+      await lab.must('break', 'plugin-missing', '--name', lab.name, '--pod', name);
+      await eventually('the doctor to find that', async () => {
+        const { stdout } = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');
+        const { findings } = JSON.parse(stdout) as Diagnosis;
+        return findings.map(({ code }) => code).join() === 'plugin-missing';
+      });
+      await lab.must('unbreak', '--name', lab.name);
+      await kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app=held', '--timeout=60s');
+      await kubectl('rollout', 'status', `${kind}/held`, '--timeout=60s');
+      const after = await held();
+      expect(after.map((pod) => pod.name).sort()).toEqual(before.map((pod) => pod.name).sort());
+      const isSame = (pod: { uid: string }) => before.some(({ uid }) => uid === pod.uid);
+      expect(after.filter((pod) => !isSame(pod)).map((pod) => pod.name)).toEqual([name]);
+      await kubectl('delete', kind, 'held', '--timeout=60s');
+      await kubectl('wait', '--for=delete', 'pod', '-l', 'app=held', '--timeout=60s');
+    },
+    CREATE_MS,
+  );
 
   test('is found healthy', async () => {
     const ran = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');

@@ -15,9 +15,9 @@ export const fault: Fault = {
       const { path, list } = await activeList(door, target.node);
       const alone = { cniVersion: '0.3.1', name: 'cilium', ...list.plugins[0] };
       await door.write(target.node, `${CONF_DIR}/${OLD}`, formatDocument(alone));
-      // One of the stand-in's own would be of an agent that may watch the directory.
-      await door.run(target.node, ['rm', '-f', '--', `${CONF_DIR}/${NEW}`]);
       await door.run(target.node, ['mv', '--', path, `${path}${SUFFIX}`]);
+      // An agent's own beside it would be of one that may watch the directory.
+      await door.run(target.node, ['rm', '-f', '--', `${CONF_DIR}/${NEW}`]);
     });
   },
 };

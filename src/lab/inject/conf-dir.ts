@@ -15,6 +15,11 @@ export async function snapshotConfDir(door: FaultDoor, node: string): Promise<{ 
       `${CONF_DIR}/${mounted} of ${node} is mounted into the node from outside, and cannot be changed there; choose another node with --node`,
     );
   }
+  if (await door.watchesConfDir(node)) {
+    throw new UnsuitableTarget(
+      `an agent on ${node} watches ${CONF_DIR} and undoes every change there at once; with Cilium, that is its value cni.exclusive=true`,
+    );
+  }
   const files = await Promise.all(
     names.map(async (name) => [name, await door.read(node, `${CONF_DIR}/${name}`)] as const),
   );

@@ -46,10 +46,12 @@ export interface FaultDoor {
   assign(namespace: string, pod: string, node: string): Promise<void>;
   /** Changes a pod in a way that has no effect on it: a scheduler counts its ports again. A pod that is not there is left alone. */
   touch(namespace: string, pod: string): Promise<void>;
+  /** Whether an agent on the node watches the configuration directory, and undoes at once what others change there. */
+  watchesConfDir(node: string): Promise<boolean>;
   /**
    * Deletes the target's pod, does `meanwhile` when it is gone, and recreates the pod as it was, under a new uid; returns when the
    * API has the new one. It need not come up: that is often the point. What breaks a chain is done meanwhile, since the old pod is
-   * deleted by that chain.
+   * deleted by that chain. A pod of a controller is recreated as that controller's, which does nothing until then.
    */
   recreate(target: FaultTarget, meanwhile?: () => Promise<void>): Promise<void>;
   /** Waits until the pod of this target runs: by namespace and name. */

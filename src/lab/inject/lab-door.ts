@@ -5,15 +5,22 @@ import { EventRecorder, referenceTo } from '../../kube/event-recorder.ts';
 import { isMirrorPod } from '../../kube/pods.ts';
 import { events, pods, type Resource, services } from '../../kube/resources.ts';
 import type { KubeObject, Pod } from '../../kube/types.ts';
+import { known } from '../../path/model/observed.ts';
 import { ExecError } from '../../sys/exec.ts';
 import { waitFor } from '../../sys/wait.ts';
 import type { LabPlaces } from '../doctor/places.ts';
-import type { FaultDoor, FaultTarget } from './fault.ts';
+import { type FaultDoor, type FaultTarget, UnsuitableTarget } from './fault.ts';
 
 /** How long a fault waits for the lab to take notice of something, in milliseconds. */
 const UNTIL_MS = 20_000;
 /** Kubernetes' kubelets remove the sandboxes of deleted pods once a minute (ContainerGCPeriod). */
 const KUBERNETES_SANDBOX_MS = 90_000;
+
+/** The program that recreates pods of controllers, on both engines, and how long it stands still at most if nobody lets it run again, in seconds. */
+const CONTROLLERS = '/etc/sv/kube-controller-manager';
+const PAUSE_SECONDS = 90;
+/** Kinds whose controllers are in that program. */
+const HELD = ['DaemonSet', 'Job', 'ReplicaSet', 'ReplicationController', 'StatefulSet'];
 
 /** An annotation that says nothing. */
 const TOUCHED = 'hostport.example/touched';
@@ -45,8 +52,37 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
       { timeoutMs: UNTIL_MS, intervalMs: 30, signal },
     );
   };
+  /** Lets no controller recreate pods until the result is called; a process in the node does that, too, should this one be killed. */
+  const holdControllers = async (): Promise<() => Promise<void>> => {
+    const nodes = record.nodes.filter(({ role }) => role === 'control-plane');
+    const later = `exec >/dev/null 2>&1 </dev/null; setsid -f sh -c 'sleep ${PAUSE_SECONDS}; sv cont ${CONTROLLERS}'`;
+    const release = async () => {
+      for (const { name } of nodes) {
+        const argv = ['sv', 'cont', CONTROLLERS];
+        // Also when this was interrupted.
+        const result = await places.run(name, argv);
+        if (result.code !== 0) throw new ExecError([`${name}:`, ...argv], result);
+      }
+    };
+    try {
+      for (const { name } of nodes) {
+        await run(name, ['sh', '-c', later]);
+        await run(name, ['sv', 'pause', CONTROLLERS]);
+      }
+    } catch (cause) {
+      await release();
+      throw cause;
+    }
+    return release;
+  };
   return {
     run,
+
+    async watchesConfDir(node) {
+      const report = await places.report(node, signal);
+      if ('unknown' in report) throw new Error(`node ${node}: ${report.unknown}`);
+      return known(report.value.cni.ciliumAgents)?.some(({ watches }) => watches) ?? false;
+    },
 
     async read(node, path) {
       return (await succeeds(node, ['test', '-f', path])) ? run(node, ['cat', '--', path]) : undefined;
@@ -126,11 +162,22 @@ export function labFaultDoor(places: LabPlaces, client: ApiClient, signal: Abort
         throw new Error(
           `cannot recreate pod ${namespace}/${name}: it is static, and only its node's kubelet can create it`,
         );
-      await gone(pods, namespace, name);
+      const controller = pod.metadata?.ownerReferences?.find((owner) => owner.controller);
+      if (controller !== undefined && !HELD.includes(controller.kind)) {
+        throw new UnsuitableTarget(
+          `pod ${namespace}/${name} is of ${controller.kind} ${controller.name}, which may recreate it before the failure is there`,
+        );
+      }
+      const release = controller === undefined ? undefined : await holdControllers();
       try {
-        await meanwhile?.();
+        await gone(pods, namespace, name);
+        try {
+          await meanwhile?.();
+        } finally {
+          await client.create(pods, asNew(pod));
+        }
       } finally {
-        await client.create(pods, asNew(pod));
+        await release?.();
       }
     },
 
@@ -175,12 +222,18 @@ function resourceOf(kind: string | undefined): Resource<KubeObject> {
   return resource;
 }
 
-/** A pod as its user would write it again: what the API server has filled in for this one left out, its node kept. */
+/** A pod as its user, or its controller, would write it again: what the API server has filled in for this one left out, its node kept. */
 function asNew({ metadata, spec }: Pod): Pod {
-  const { name, namespace, labels, annotations } = metadata ?? {};
+  const { name, namespace, labels, annotations, ownerReferences } = metadata ?? {};
   const token = (name: string) => name.startsWith('kube-api-access-');
   return {
-    metadata: { name, namespace, labels, annotations },
+    metadata: {
+      name,
+      namespace,
+      labels,
+      annotations,
+      ...(ownerReferences === undefined ? {} : { ownerReferences }),
+    },
     spec: {
       ...spec!,
       volumes: (spec!.volumes ?? []).filter((volume) => !token(volume.name)),
