@@ -15,17 +15,12 @@ import { realReport } from './real-report.ts';
 const ROOT = join(import.meta.dir, '..');
 /** Has a target of its own, `make test-conformance`: it takes half an hour. */
 const APART = 'test/real/conformance.test.ts';
-/** Not run in CI: of four runs one failed, by a wait that is there now; until more have passed, a release does not depend on it. */
-const LEFT_OUT_OF_CI = 'test/real/cilium.test.ts';
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-real-'));
 const junit = join(scratch, 'junit.xml');
 const facts = join(scratch, 'facts');
 try {
   const all = [...new Bun.Glob('test/real/*.test.ts').scanSync(ROOT)].sort();
-  const isCi = process.env.CI === 'true';
-  const leftOut = isCi ? [APART, LEFT_OUT_OF_CI] : [APART];
-  const paths = all.filter((path) => !leftOut.includes(path)).map((path) => `./${path}`);
-  if (isCi) console.log(`left out of CI: ${LEFT_OUT_OF_CI}`);
+  const paths = all.filter((path) => path !== APART).map((path) => `./${path}`);
   const { exitCode } = Bun.spawnSync([process.execPath, join(import.meta.dir, 'test.ts'), ...paths], {
     cwd: ROOT,
     env: { ...process.env, KEEP_REPORT: junit, [FACTS]: facts },

@@ -77,11 +77,11 @@ export class CiliumLab {
     this.#real = real;
   }
 
-  /** Makes the cluster, with Cilium's images in its nodes. */
-  async create(): Promise<void> {
+  /** Makes the cluster of a configuration without a CNI, with Cilium's images in its nodes. */
+  async create(kind = KIND): Promise<void> {
     const { name } = this.lab;
     const kubernetes = this.#real.part('kubernetes').version;
-    const config = this.lab.file('kind.yaml', KIND);
+    const config = this.lab.file('kind.yaml', kind);
     const images = join(this.#real.part('cilium-images').directory, 'images.tar');
     const create = ['create', 'cluster', '--name', name, '--config', config, '--kubernetes', kubernetes];
     await this.#ran([PROGRAM, ...create, '--node-memory', '3Gi']);
@@ -115,6 +115,10 @@ export class CiliumLab {
   /** Deletes it and waits until it is gone; its attachment is then, too. */
   async deletePod(): Promise<void> {
     await this.kubectl('delete', 'pod', 'echo', '--ignore-not-found', '--timeout=90s');
+  }
+
+  async podUid(): Promise<string> {
+    return this.kubectl('get', 'pod', 'echo', '-o', 'jsonpath={.metadata.uid}');
   }
 
   /** Puts the how-to's configuration onto the worker, as a person would with an editor. */

@@ -100,6 +100,18 @@ describe.skipIf(missing !== undefined)(`real Cilium in the lab${why}`, () => {
   );
 
   test(
+    'what the agent would undo is not injected, and nothing is changed',
+    async () => {
+      const before = [await cilium.confFiles(), await cilium.podUid()];
+      const refused = await lab.hostport('break', 'conflist-renamed', '--name', lab.name);
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain(`an agent on ${cilium.worker} watches /etc/cni/net.d`);
+      expect([await cilium.confFiles(), await cilium.podUid()]).toEqual(before);
+    },
+    SCENARIO_MS,
+  );
+
+  test(
     'the same with endpoint routes',
     async () => {
       await withValues({ 'cni.chainingMode': 'portmap', 'endpointRoutes.enabled': 'true' });
@@ -157,6 +169,29 @@ describe.skipIf(missing !== undefined)(`real Cilium in the lab${why}`, () => {
       await withValues({ 'cni.exclusive': 'false' }, () => cilium.putHowTo());
       expect(await cilium.confFiles()).toEqual(['000-cilium-portmap.conflist', '05-cilium.conflist']);
       await isHealthy("the how-to's file, `cni.exclusive=false`");
+    },
+    SCENARIO_MS,
+  );
+
+  test(
+    'there conflist-renamed is injected, found, undone and healed',
+    async () => {
+      const files = await cilium.confFiles();
+      await lab.must('break', 'conflist-renamed', '--name', lab.name);
+      expect(await cilium.confFiles()).toEqual(['000-cilium-portmap.conflist.cilium_bak', '05-cilium.conf']);
+      await eventually('the doctor to find it', async () => {
+        const { findings } = await cilium.doctor();
+        return findings.map(({ code }) => code).join() === 'conflist-renamed';
+      });
+      await lab.must('unbreak', '--name', lab.name);
+      expect(await cilium.confFiles()).toEqual(files);
+      // The pod was created without portmap.
+      await lab.must('heal', '--name', lab.name, '--yes', '--restart');
+      await eventually('nothing to be found', async () => {
+        const { findings } = await cilium.doctor();
+        return findings.length === 0 && (await cilium.answers()).client;
+      });
+      expect(await cilium.answers()).toEqual(ALL);
     },
     SCENARIO_MS,
   );
