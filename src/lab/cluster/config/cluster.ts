@@ -292,7 +292,7 @@ function readNetworking(
 function readIpFamily(field: Field | undefined): void {
   const family = field?.string() || 'ipv4';
   if (family === 'ipv6' || family === 'dual') {
-    field?.error(`${family} is not supported: want ipv4`);
+    field?.error(`${family} is not supported: want ipv4; nodes and pods of the lab have no IPv6 addresses`);
   } else if (family !== 'ipv4') {
     field?.error(`${JSON.stringify(family)} is not an IP family: want ipv4`);
   }

@@ -322,12 +322,14 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
   },
   IPv6: {
     text: cluster('networking:\n  ipFamily: ipv6\n'),
-    errors: ['4:13: networking.ipFamily: ipv6 is not supported: want ipv4'],
+    errors: [
+      '4:13: networking.ipFamily: ipv6 is not supported: want ipv4; nodes and pods of the lab have no IPv6 addresses',
+    ],
   },
   'both families': {
     text: cluster('networking:\n  ipFamily: dual\n  podSubnet: "10.244.0.0/16,fd00:10:244::/56"\n'),
     errors: [
-      '4:13: networking.ipFamily: dual is not supported: want ipv4',
+      '4:13: networking.ipFamily: dual is not supported: want ipv4; nodes and pods of the lab have no IPv6 addresses',
       '5:14: networking.podSubnet: "10.244.0.0/16,fd00:10:244::/56" has more than one subnet: want one, the lab is not dual-stack',
     ],
   },
