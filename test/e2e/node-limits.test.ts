@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultLimits, readMachineSize } from '../../src/lab/cluster/node-limits.ts';
+import { MACHINE_WIDE } from '../../src/lab/cluster/node-spec.ts';
 import { clusterPaths } from '../../src/lab/cluster/paths.ts';
 import { cgroupHierarchies, cgroupMode } from '../../src/sys/cgroups.ts';
 import { readProcFile } from '../../src/sys/processes.ts';
@@ -104,6 +105,40 @@ spec:
     expect(network.stdout).toBe('');
     const forwarding = await lab.inNode(WORKER, 'sysctl', '-w', 'net.ipv4.ip_forward=1');
     expect(forwarding.code).toBe(0);
+  });
+
+  test("has privileged pods that can change no setting that is the machine's", async () => {
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'privileged' },
+      spec: {
+        nodeName: WORKER,
+        terminationGracePeriodSeconds: 1,
+        containers: [
+          {
+            name: 'all',
+            image: 'busybox',
+            imagePullPolicy: 'IfNotPresent',
+            command: ['sleep', '1000'],
+            securityContext: { privileged: true },
+          },
+        ],
+      },
+    };
+    const ran = await lab.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(pod) });
+    expect(ran.stderr).toBe('');
+    await kubectl('wait', '--for=condition=Ready', 'pod/privileged', '--timeout=60s');
+    // By its mounts, and nothing written: it would be the machine's.
+    const mounts = (await kubectl('exec', 'privileged', '--', 'cat', '/proc/self/mountinfo')).split('\n');
+    const readOnly = mounts
+      .map((line) => line.split(' '))
+      .filter(([, , , , , options]) => options!.split(',').includes('ro'))
+      .map(([, , , , path]) => path!);
+    expect(readOnly).toEqual(expect.arrayContaining(MACHINE_WIDE.filter((path) => existsSync(path))));
+    // Of the network it has what is its namespace's, as a node has.
+    await kubectl('exec', 'privileged', '--', 'sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward');
+    await kubectl('delete', 'pod', 'privileged', '--timeout=60s');
   });
 
   test("has a file system for pinned programs of its own, the kernel's log, and an identity", async () => {

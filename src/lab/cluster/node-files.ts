@@ -4,6 +4,7 @@ import { nthAddress } from '../../util/cidr.ts';
 import type { JsonObject } from '../../util/json.ts';
 import { applyPatches } from './config/config-patch.ts';
 import type { ClusterConfig, ConfigPatch, NodeConfig } from './config/types.ts';
+import { GUARDED_RUNC, guardedRunc } from './guarded-runc.ts';
 import { NODE_NETWORK } from './network.ts';
 import { runScript } from './run-script.ts';
 import { containerdPath, type Runtime } from './runtime.ts';
@@ -55,6 +56,8 @@ state = "/run/containerd"
     snapshotter = "overlayfs"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        BinaryName = "${GUARDED_RUNC}"
 `;
 
 /**
@@ -86,6 +89,8 @@ state = "/run/containerd"
     conf_dir = "/etc/cni/net.d"
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+      BinaryName = "${GUARDED_RUNC}"
 `;
 
 /** Every registry name leads to the lab's registry; there is no other, and no way to one. */
@@ -143,6 +148,7 @@ export function commonNodeFiles(
       path: '/etc/containerd/config.toml',
       content: containerdConfig(config.kubernetes?.containerdPatches ?? [], runtime),
     },
+    { path: GUARDED_RUNC, content: guardedRunc(), mode: 0o755 },
     { path: `${CERTS_DIR}/_default/hosts.toml`, content: REGISTRY_HOSTS },
     { path: `${CERTS_DIR}/_default/ca.crt`, content: secrets.registryCa },
     { path: `${CERTS_DIR}/_default/client.crt`, content: secrets.registryClientCert },

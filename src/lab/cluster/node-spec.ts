@@ -59,9 +59,9 @@ export function sysctlFile(name: string): string {
 /**
  * What is the whole machine's, and that a node may only read, so that nothing in it (a kubelet, an agent that prepares its node) changes the
  * machine: settings of the kernel outside network namespaces, and the switches of its drivers and modules. Names of namespaces of others
- * (`kernel.shmmax`, `fs.mqueue`) are among them; a pod sets those in a /proc of its own. Source: proc(5), sysfs(5).
+ * (`kernel.shmmax`, `fs.mqueue`) are among them; the runtime sets those that a pod asks for before. Source: proc(5), sysfs(5).
  */
-const MACHINE_WIDE = [
+export const MACHINE_WIDE = [
   '/proc/irq',
   '/proc/sys/abi',
   '/proc/sys/debug',
