@@ -8,7 +8,10 @@ import { builtPart, type Part } from '../../scripts/real/part.ts';
 import { realPart } from '../../scripts/real/parts.ts';
 import { RUNTIME_PROGRAMS } from '../../src/lab/cluster/runtime.ts';
 import { RELEASE } from '../../src/lab/kubernetes/release.ts';
-import { Lab, labMissing } from '../e2e/lab.ts';
+import type { Diagnosis } from '../../src/path/model/finding.ts';
+import { applyObjects } from '../e2e/catalogue/cluster.ts';
+import { eventually } from '../e2e/eventually.ts';
+import { Lab, labMissing, type Ran } from '../e2e/lab.ts';
 import { acceptance, named, type Subject } from './acceptance.ts';
 
 const kubernetes = await realPart('kubernetes');
@@ -82,6 +85,72 @@ describe.skipIf(real.missing !== undefined)(named(real, 'fields of kind'), () =>
       expect(JSON.parse(ran.stdout)).toMatchObject({ gitVersion: kubernetes.version });
       const rules = await lab.inNode(node, 'nft', 'list', 'table', 'ip', 'kube-proxy');
       expect(rules.stdout).toContain('10.96.0.1');
+    });
+  }, 300_000);
+
+  test('with ipFamily dual nodes, pods, Services and hostPorts have addresses of both families', async () => {
+    await withCluster('{ipFamily: dual}\nnodes: [{role: control-plane}, {role: worker}]', async (lab) => {
+      const node = 'real-fields-worker';
+      const labels = { app: 'both' };
+      const port = { containerPort: 8080, hostPort: 80 };
+      const container = {
+        name: 'echo',
+        image: 'inanimate/echo-server',
+        imagePullPolicy: 'IfNotPresent',
+        ports: [port],
+      };
+      const pod = (name: string, nodeName: string) => ({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace: 'default', labels },
+        spec: { nodeName, containers: [container] },
+      });
+      const service = {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'both', namespace: 'default' },
+        spec: {
+          ipFamilyPolicy: 'RequireDualStack',
+          selector: labels,
+          ports: [{ port: 80, targetPort: 8080 }],
+        },
+      };
+      await applyObjects(lab, [pod('one', node), pod('two', 'real-fields-control-plane'), service]);
+      const ready = await lab.kubectl(['wait', '--for=condition=Ready', 'pod', '--all', '--timeout=90s'], {
+        timeoutMs: 100_000,
+      });
+      expect(ready).toMatchObject({ code: 0 });
+      const get = async (what: string, path: string) =>
+        (await lab.kubectl(['get', ...what.split(' '), '-o', `jsonpath={${path}}`])).stdout.split(' ');
+      const addresses = await get(`node ${node}`, '.status.addresses[?(@.type=="InternalIP")].address');
+      expect(addresses).toEqual(['172.17.0.3', 'fd00:172:17::3']);
+      const podIps = await get('pod one', '.status.podIPs[*].ip');
+      expect(podIps).toEqual([expect.stringMatching(/^10\.244\./), expect.stringMatching(/^fd00:10:244:/)]);
+      const clusterIps = await get('service both', '.spec.clusterIPs[*]');
+      expect(clusterIps).toEqual([
+        expect.stringMatching(/^10\.96\./),
+        expect.stringMatching(/^fd00:10:96::/),
+      ]);
+      const answers = async (run: (...argv: string[]) => Promise<Ran>, address: string) => {
+        const to = address.includes(':') ? `http://[${address}]` : `http://${address}`;
+        await eventually(`an answer from ${address}`, async () =>
+          (await run('curl', '-sS', '-m', '3', to)).stdout.includes('My hostname is'),
+        );
+      };
+      for (const address of addresses) await answers((...argv) => lab.inLab(...argv), address);
+      // From another node to the pod, and by the Service.
+      const other = (...argv: string[]) => lab.inNode('real-fields-control-plane', ...argv);
+      for (const address of [...addresses, ...clusterIps]) await answers(other, address);
+      const found = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');
+      const { findings, paths } = JSON.parse(found.stdout) as Diagnosis;
+      expect(findings).toEqual([]);
+      expect(paths.map(({ pod, family }) => `${pod.name} ${family}`).sort()).toEqual([
+        'one IPv4',
+        'one IPv6',
+        'two IPv4',
+        'two IPv6',
+      ]);
+      expect(found.code).toBe(0);
     });
   }, 300_000);
 

@@ -177,7 +177,7 @@ async function create(options: CreateOptions, context: CreateContext): Promise<C
   const [secrets, bringUp] = await progress.step(`Preparing nodes ${boxes(placed.length)}`, async () => {
     const [made] = await settleAll([
       createSecrets(config, placed, engine.users),
-      createLabNetwork(exec, config.name),
+      createLabNetwork(exec, config.name, isDual(config)),
     ]);
     const up = (node: PlacedNode) => (stop: AbortSignal) =>
       bringUpNode(node, placed, made, image, limits, options, { ...context, signal: stop });
@@ -318,18 +318,23 @@ async function bringUpNode(
     // The engine's first: in /usr, where a user's may lie beside them.
     extraMounts: [...engine.mounts, ...runtimeMounts(runtime), ...node.extraMounts],
     machineSysctls: Object.keys(engine.machineSysctls),
+    isDual: isDual(config),
   });
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(spec));
   signal.throwIfAborted();
   const pid = await runc.create(node.name, paths.bundle, paths.pidFile);
   // Before anything runs in it: a kubelet reads how much there is when it starts.
   limits.set(cgroup);
-  await plugNode(exec, config.name, { name: node.name, address: node.address, pid });
+  await plugNode(exec, config.name, { name: node.name, address: node.address, pid, isDual: isDual(config) });
   await runc.start(node.name);
 }
 
 function boxes(count: number): string {
   return '📦 '.repeat(Math.min(count, 8)).trim();
+}
+
+function isDual({ networking }: ClusterConfig): boolean {
+  return networking.ipv6 !== undefined;
 }
 
 function isControlPlane(node: { role: string }): boolean {
@@ -348,5 +353,12 @@ async function installCni(
   const control = config.nodes.find(isControlPlane)!;
   const manifest = control.extraMounts.find((extra) => extra.containerPath === DEFAULT_CNI_MANIFEST);
   if (manifest !== undefined) await createManifests(client, await readFile(manifest.hostPath, 'utf8'));
-  else await installDefaultCni(placed, client, exec, engine.deadlines.nodesMs, signal);
+  else
+    await installDefaultCni(
+      { placed, isDual: isDual(config) },
+      client,
+      exec,
+      engine.deadlines.nodesMs,
+      signal,
+    );
 }

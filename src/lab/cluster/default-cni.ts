@@ -2,8 +2,10 @@ import type { ApiClient } from '../../kube/client.ts';
 import { nodes as nodeResource } from '../../kube/resources.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { waitFor } from '../../sys/wait.ts';
-import { formatSubnet, parseSubnet } from '../../util/cidr.ts';
+import { EVERY_ADDRESS, formatCidr, networkOf, parseCidr } from '../../util/cidr.ts';
+import { formatIp } from '../../util/ip.ts';
 import { settleAll } from '../../util/settle.ts';
+import { nodeAddress6 } from './network.ts';
 import { nodeOutput } from './node-exec.ts';
 import type { PlacedNode } from './node-files.ts';
 
@@ -11,9 +13,9 @@ const CONFIG_DIRECTORY = '/etc/cni/net.d';
 
 /**
  * The chain of a cluster without a CNI manifest: ptp with host-local addresses, then portmap, as kind's own CNI writes it.
- * `ipMasq` is off because pods of all nodes reach each other by route.
+ * `ipMasq` is off because pods of all nodes reach each other by route. A pod gets an address of each subnet.
  */
-export function defaultConflist(podCidr: string): string {
+export function defaultConflist(podCidrs: readonly string[]): string {
   const conflist = {
     cniVersion: '0.4.0',
     name: 'kindnet',
@@ -24,8 +26,8 @@ export function defaultConflist(podCidr: string): string {
         ipam: {
           type: 'host-local',
           dataDir: '/run/cni-ipam-state',
-          ranges: [[{ subnet: podCidr }]],
-          routes: [{ dst: '0.0.0.0/0' }],
+          ranges: podCidrs.map((subnet) => [{ subnet }]),
+          routes: podCidrs.map((subnet) => ({ dst: EVERY_ADDRESS[subnet.includes(':') ? 'ipv6' : 'ipv4'] })),
         },
         mtu: 1500,
       },
@@ -35,9 +37,9 @@ export function defaultConflist(podCidr: string): string {
   return `${JSON.stringify(conflist, null, 2)}\n`;
 }
 
-/** Waits for every node's pod CIDR, then writes its conflist and gives every node routes to the pods of the others. */
+/** Waits for every node's pod CIDRs, then writes its conflist and gives every node routes to the pods of the others. */
 export async function installDefaultCni(
-  placed: readonly PlacedNode[],
+  { placed, isDual }: { placed: readonly PlacedNode[]; isDual: boolean },
   client: ApiClient,
   exec: Exec,
   timeoutMs: number,
@@ -47,17 +49,29 @@ export async function installDefaultCni(
     'pod subnets to be assigned to all nodes',
     async () => {
       const { items } = await client.list(nodeResource);
-      const found = new Map(items.map((node) => [node.metadata?.name, node.spec?.podCIDR]));
-      return placed.every((node) => found.get(node.name) !== undefined) && found;
+      const found = new Map(
+        items.map(({ metadata, spec }) => [
+          metadata?.name,
+          isDual ? (spec?.podCIDRs ?? []) : [spec?.podCIDR ?? ''].filter(Boolean),
+        ]),
+      );
+      return placed.every((node) => found.get(node.name)?.length === (isDual ? 2 : 1)) && found;
     },
     { timeoutMs, intervalMs: 30, signal },
   );
-  const subnets = new Map(placed.map((node) => [node.name, validSubnet(node.name, cidrs.get(node.name)!)]));
+  const subnets = new Map(
+    placed.map((node) => [node.name, cidrs.get(node.name)!.map((text) => validSubnet(node.name, text))]),
+  );
   await settleAll(
     placed.map(async (node) => {
       const routes = placed
         .filter((other) => other.name !== node.name)
-        .map((other) => `route replace ${subnets.get(other.name)} via ${other.address}`);
+        .flatMap((other) =>
+          subnets.get(other.name)!.map((subnet) => {
+            const via = subnet.includes(':') ? nodeAddress6(other.address) : other.address;
+            return `route replace ${subnet} via ${via}`;
+          }),
+        );
       // Done by the node's own tools in its own namespaces: a process number alone could be somebody else's by now.
       if (routes.length > 0) {
         await nodeOutput(exec, node.name, ['ip', '-batch', '-'], Buffer.from(`${routes.join('\n')}\n`));
@@ -77,8 +91,8 @@ export async function installDefaultCni(
 
 /** What the API says is a node's pod subnet goes into an `ip` document: it has to be one. */
 function validSubnet(node: string, text: string): string {
-  const subnet = parseSubnet(text);
+  const subnet = parseCidr(text);
   if (subnet === undefined)
-    throw new Error(`node ${node}: spec.podCIDR ${JSON.stringify(text)} is not an IPv4 subnet`);
-  return formatSubnet(subnet);
+    throw new Error(`node ${node}: its pod subnet ${JSON.stringify(text)} is not a subnet`);
+  return formatCidr({ address: formatIp(networkOf(subnet)), prefix: subnet.prefix });
 }

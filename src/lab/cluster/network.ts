@@ -6,17 +6,24 @@ import { labNetns, netnsPath } from './paths.ts';
 
 /** The node network, as Docker makes it for kind in the how-to. It exists only inside the lab's namespace. */
 export const NODE_NETWORK = { bridge: 'kind', gateway: '172.17.0.1', prefix: 16 } as const;
+/** The same of IPv6, in a cluster with both families. */
+const NODE_NETWORK_6 = { network: 'fd00:172:17::', gateway: 'fd00:172:17::1', prefix: 64 } as const;
 
 /** Address of the node with this index (0 is the control plane): 172.17.0.2 and up. */
 export function nodeAddress(index: number): string {
   return formatIPv4(parseIPv4(NODE_NETWORK.gateway)! + 1 + index);
 }
 
+/** The IPv6 address of the node with this IPv4 address, with the same last part: fd00:172:17::2 and up. */
+export function nodeAddress6(address: string): string {
+  return `${NODE_NETWORK_6.network}${(parseIPv4(address)! % 65536).toString(16)}`;
+}
+
 /**
  * Makes the lab's network namespace with the bridge that nodes hang on. The namespace has no way out: its only links are
  * loopback and the bridge, so nothing sent in it can leave the machine.
  */
-export async function createLabNetwork(exec: Exec, cluster: string): Promise<void> {
+export async function createLabNetwork(exec: Exec, cluster: string, isDual = false): Promise<void> {
   const { bridge, gateway, prefix } = NODE_NETWORK;
   await output(exec, ['ip', 'netns', 'add', labNetns(cluster)]);
   await batch(
@@ -28,6 +35,10 @@ export async function createLabNetwork(exec: Exec, cluster: string): Promise<voi
       `link add ${bridge} type bridge forward_delay 0`,
       `address add ${gateway}/${prefix} dev ${bridge}`,
       `link set ${bridge} up`,
+      // Nobody else can have it: it need not be asked for first.
+      ...(isDual
+        ? [`address add ${NODE_NETWORK_6.gateway}/${NODE_NETWORK_6.prefix} dev ${bridge} nodad`]
+        : []),
     ],
   );
 }
@@ -38,6 +49,8 @@ export interface NodePort {
   address: string;
   /** Host PID of a process in the node's network namespace. */
   pid: number;
+  /** Whether it has an IPv6 address, too. */
+  isDual?: boolean;
 }
 
 /** Plugs a node into the bridge: a veth pair, `eth0` inside, `veth<number>` on the bridge. */
@@ -58,6 +71,12 @@ export async function plugNode(exec: Exec, cluster: string, node: NodePort): Pro
       `address add ${node.address}/${prefix} dev eth0`,
       'link set eth0 up',
       `route add default via ${gateway}`,
+      ...(node.isDual
+        ? [
+            `address add ${nodeAddress6(node.address)}/${NODE_NETWORK_6.prefix} dev eth0 nodad`,
+            `route add default via ${NODE_NETWORK_6.gateway}`,
+          ]
+        : []),
     ],
   );
 }

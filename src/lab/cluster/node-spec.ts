@@ -23,6 +23,8 @@ export interface NodeSpecInput {
   extraMounts: readonly ExtraMount[];
   /** Names of settings of the kernel in whose place the node has a file: {@link sysctlFile}. */
   machineSysctls: readonly string[];
+  /** Whether it has IPv6 addresses, too. */
+  isDual?: boolean;
 }
 
 /** The kernel's log: a kubelet watches it for processes that were killed for want of memory, and does not run without. */
@@ -168,7 +170,7 @@ export function nodeSpec(input: NodeSpecInput): object {
       devices: [KERNEL_LOG],
       resources: { devices: [{ allow: true, access: 'rwm' }] },
       rootfsPropagation: 'shared',
-      sysctl: { 'net.ipv4.ip_forward': '1' },
+      sysctl: { 'net.ipv4.ip_forward': '1', ...(input.isDual && { 'net.ipv6.conf.all.forwarding': '1' }) },
       maskedPaths: [],
       readonlyPaths: MACHINE_WIDE,
     },

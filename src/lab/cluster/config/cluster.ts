@@ -1,4 +1,4 @@
-import { formatSubnet } from '../../../util/cidr.ts';
+import { formatSubnet, parseCidr } from '../../../util/cidr.ts';
 import { messageOf } from '../../../util/errors.ts';
 import type { JsonObject } from '../../../util/json.ts';
 import { readJsonPatch } from './config-patch.ts';
@@ -9,10 +9,15 @@ import { type HostPaths, readMounts } from './mounts.ts';
 import { clusterNameProblem, DEFAULT_CLUSTER_NAME, nodeNamer } from './names.ts';
 import { readHostPort, readLoopbackAddress, readPortMappings, type TakenPorts, takePort } from './ports.ts';
 import {
+  checkPair,
   checkSubnets,
   DEFAULT_POD_SUBNET,
+  DEFAULT_POD_SUBNET_6,
   DEFAULT_SERVICE_SUBNET,
+  DEFAULT_SERVICE_SUBNET_6,
   defaultSubnet,
+  formatNetwork,
+  readPair,
   readSubnet,
 } from './subnets.ts';
 import type {
@@ -104,7 +109,7 @@ export async function readCluster(
   return {
     name: cluster,
     nodes,
-    networking: readNetworking(root, networking ?? new Map(), patched, nodes.length, taken),
+    networking: readNetworking(root, networking ?? new Map(), context, nodes.length),
     ...(kubernetes && { kubernetes: readKubernetes(fields, networking ?? new Map(), patched) }),
   };
 }
@@ -261,39 +266,54 @@ async function readNodes(field: Field | undefined, context: NodesContext): Promi
 function readNetworking(
   root: Field,
   fields: Map<string, Field>,
-  patched: KubeadmSettings,
+  { patched, taken, kubernetes }: Pick<NodesContext, 'patched' | 'taken' | 'kubernetes'>,
   nodes: number,
-  taken: TakenPorts,
 ): NetworkingConfig {
-  readIpFamily(fields.get('ipFamily'));
+  const ipFamily = readIpFamily(fields.get('ipFamily'), kubernetes);
+  const given = { pods: fields.get('podSubnet'), services: fields.get('serviceSubnet') };
 
   // A patch is applied to what kind made of `networking`, so it wins.
-  const own = {
-    pods: readSubnet(fields.get('podSubnet')),
-    services: readSubnet(fields.get('serviceSubnet')),
-  };
+  const pairs = ipFamily === 'dual' ? { pods: readPair(given.pods), services: readPair(given.services) } : {};
+  const own =
+    ipFamily === 'dual'
+      ? { pods: pairs.pods?.ipv4, services: pairs.services?.ipv4 }
+      : { pods: readSubnet(given.pods), services: readSubnet(given.services) };
   const pods = patched.podSubnet ?? own.pods ?? defaultSubnet(DEFAULT_POD_SUBNET, root);
   const services = patched.serviceSubnet ?? own.services ?? defaultSubnet(DEFAULT_SERVICE_SUBNET, root);
   checkSubnets(pods, services, nodes);
+  let ipv6: NetworkingConfig['ipv6'];
+  if (ipFamily === 'dual') {
+    const byDefault = (cidr: string) => ({ network: parseCidr(cidr)!, field: root });
+    const podsOf6 = pairs.pods?.ipv6 ?? byDefault(DEFAULT_POD_SUBNET_6);
+    const servicesOf6 = pairs.services?.ipv6 ?? byDefault(DEFAULT_SERVICE_SUBNET_6);
+    checkPair(podsOf6, servicesOf6, nodes);
+    ipv6 = { podSubnet: formatNetwork(podsOf6.network), serviceSubnet: formatNetwork(servicesOf6.network) };
+  }
 
   const apiServerAddress = readLoopbackAddress(fields.get('apiServerAddress'));
   const apiServerPort = readHostPort(fields.get('apiServerPort'));
   takePort(fields.get('apiServerPort'), apiServerAddress, apiServerPort, taken);
   return {
-    ipFamily: 'ipv4',
+    ipFamily,
     podSubnet: formatSubnet(pods.subnet),
     serviceSubnet: formatSubnet(services.subnet),
+    ...(ipv6 && { ipv6 }),
     apiServerAddress,
     apiServerPort,
     disableDefaultCNI: fields.get('disableDefaultCNI')?.boolean() ?? false,
   };
 }
 
-function readIpFamily(field: Field | undefined): void {
+function readIpFamily(field: Field | undefined, kubernetes: boolean): NetworkingConfig['ipFamily'] {
   const family = field?.string() || 'ipv4';
-  if (family === 'ipv6' || family === 'dual') {
-    field?.error(`${family} is not supported: want ipv4; nodes and pods of the lab have no IPv6 addresses`);
-  } else if (family !== 'ipv4') {
-    field?.error(`${JSON.stringify(family)} is not an IP family: want ipv4`);
+  if (family === 'dual') {
+    if (!kubernetes) field?.error("dual needs Kubernetes' own programs: give --kubernetes, or want ipv4");
+    return 'dual';
   }
+  if (family === 'ipv6') {
+    field?.error('ipv6 is not supported: want ipv4, or dual; nodes of the lab always have IPv4 addresses');
+  } else if (family !== 'ipv4') {
+    field?.error(`${JSON.stringify(family)} is not an IP family: want ipv4 or dual`);
+  }
+  return 'ipv4';
 }

@@ -36,8 +36,8 @@ function load(text: string, name?: string, kubernetes = false) {
   );
 }
 
-async function errorsOf(text: string, name?: string): Promise<string[]> {
-  const outcome = await load(text, name).then(
+async function errorsOf(text: string, name?: string, kubernetes = false): Promise<string[]> {
+  const outcome = await load(text, name, kubernetes).then(
     ({ config }) => `no error, but ${JSON.stringify(config)}`,
     (error: Error) => (error.name === 'UserError' ? error.message : `not a UserError: ${error.stack}`),
   );
@@ -323,19 +323,24 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
   IPv6: {
     text: cluster('networking:\n  ipFamily: ipv6\n'),
     errors: [
-      '4:13: networking.ipFamily: ipv6 is not supported: want ipv4; nodes and pods of the lab have no IPv6 addresses',
+      '4:13: networking.ipFamily: ipv6 is not supported: want ipv4, or dual; nodes of the lab always have IPv4 addresses',
+    ],
+  },
+  'two subnets of one family': {
+    text: cluster('networking:\n  podSubnet: "10.244.0.0/16,fd00:10:244::/56"\n'),
+    errors: [
+      '4:14: networking.podSubnet: "10.244.0.0/16,fd00:10:244::/56" has more than one subnet: want one, as ipFamily is not dual',
     ],
   },
   'both families': {
     text: cluster('networking:\n  ipFamily: dual\n  podSubnet: "10.244.0.0/16,fd00:10:244::/56"\n'),
     errors: [
-      '4:13: networking.ipFamily: dual is not supported: want ipv4; nodes and pods of the lab have no IPv6 addresses',
-      '5:14: networking.podSubnet: "10.244.0.0/16,fd00:10:244::/56" has more than one subnet: want one, the lab is not dual-stack',
+      "4:13: networking.ipFamily: dual needs Kubernetes' own programs: give --kubernetes, or want ipv4",
     ],
   },
   'an invalid family': {
     text: cluster('networking:\n  ipFamily: IPv4\n'),
-    errors: ['4:13: networking.ipFamily: "IPv4" is not an IP family: want ipv4'],
+    errors: ['4:13: networking.ipFamily: "IPv4" is not an IP family: want ipv4 or dual'],
   },
   'an invalid subnet': {
     text: cluster('networking:\n  podSubnet: 10.244.0.0\n  serviceSubnet: 10.96.0.256/16\n'),
@@ -443,6 +448,59 @@ const BROKEN: Record<string, { text: string; errors: string[] }> = {
     ],
   },
 };
+
+describe('both families', () => {
+  const dual = (pods: string, services = 'fd00:10:96::/112') =>
+    cluster(
+      `networking:\n  ipFamily: dual\n  podSubnet: "${pods}"\n  serviceSubnet: "10.96.0.0/16,${services}"\n`,
+    );
+  test('have subnets of both, kind’s or the configuration’s', async () => {
+    const { config } = await load(cluster('networking: {ipFamily: dual}\n'), undefined, true);
+    expect(config.networking).toMatchObject({
+      ipFamily: 'dual',
+      podSubnet: '10.244.0.0/16',
+      serviceSubnet: '10.96.0.0/16',
+      ipv6: { podSubnet: 'fd00:10:244::/56', serviceSubnet: 'fd00:10:96::/112' },
+    });
+    const own = await load(dual('10.1.2.3/16, fd00:1::5/60'), undefined, true);
+    expect(own.config.networking).toMatchObject({
+      podSubnet: '10.1.0.0/16',
+      ipv6: { podSubnet: 'fd00:1::/60' },
+    });
+  });
+  test.each([
+    [
+      dual('10.1.0.0/16'),
+      '5:14: networking.podSubnet: "10.1.0.0/16" is not an IPv4 and an IPv6 subnet, as ipFamily dual needs: want them in this order, as 10.244.0.0/16,fd00:10:244::/56',
+    ],
+    [
+      dual('fd00:1::/56,10.1.0.0/16'),
+      '5:14: networking.podSubnet: "fd00:1::/56,10.1.0.0/16" is not an IPv4 and an IPv6 subnet, as ipFamily dual needs: want them in this order, as 10.244.0.0/16,fd00:10:244::/56',
+    ],
+    [
+      dual('10.1.0.0/16,fd00:1::/80'),
+      '5:14: networking.podSubnet: fd00:1::/80 cannot give each of 1 nodes a /64: want a /48 to /64',
+    ],
+    [
+      dual('10.1.0.0/16,fd00:1::/56', 'fd00:2::/64'),
+      '6:18: networking.serviceSubnet: fd00:2::/64 is not usable for services: want a /108 to /124',
+    ],
+    [
+      dual('10.1.0.0/16,fd00:10:96::/56'),
+      '5:14: networking.podSubnet: fd00:10:96::/56 overlaps the service subnet fd00:10:96::/112: choose another',
+    ],
+    [
+      dual('10.1.0.0/16,fd00:172:17::/56'),
+      '5:14: networking.podSubnet: fd00:172:17::/56 overlaps the network of the nodes, fd00:172:17::/64: choose another',
+    ],
+    [
+      dual('10.1.0.0/16,fe80::/56'),
+      '5:14: networking.podSubnet: fe80::/56 is not of fc00::/7 or 2000::/3: choose another',
+    ],
+  ])('%j', async (text, error) => {
+    expect(await errorsOf(text, undefined, true)).toEqual([`kind/config:${error}`]);
+  });
+});
 
 describe('a broken configuration', () => {
   for (const [name, { text, errors }] of Object.entries(BROKEN)) {

@@ -1,4 +1,15 @@
-import { formatSubnet, parseSubnet, type Subnet, subnetsOverlap } from '../../../util/cidr.ts';
+import {
+  type Cidr,
+  contains,
+  formatCidr,
+  formatSubnet,
+  networkOf,
+  parseCidr,
+  parseSubnet,
+  type Subnet,
+  subnetsOverlap,
+} from '../../../util/cidr.ts';
+import { formatIp } from '../../../util/ip.ts';
 import type { Field } from './document.ts';
 
 /** The network of the bridge `kind`, which the nodes have their addresses from. */
@@ -34,9 +45,13 @@ export function readSubnet(field: Field | undefined): ChosenSubnet | undefined {
   const text = field?.string() ?? '';
   if (field === undefined || text === '') return undefined;
   if (text.includes(',')) {
-    field.error(`${JSON.stringify(text)} has more than one subnet: want one, the lab is not dual-stack`);
+    field.error(`${JSON.stringify(text)} has more than one subnet: want one, as ipFamily is not dual`);
     return undefined;
   }
+  return readIPv4(field, text);
+}
+
+function readIPv4(field: Field, text: string): ChosenSubnet | undefined {
   if (text.includes(':')) {
     field.error(`${JSON.stringify(text)} is IPv6: want an IPv4 subnet`);
     return undefined;
@@ -48,6 +63,76 @@ export function readSubnet(field: Field | undefined): ChosenSubnet | undefined {
   }
   return { subnet, field, isDefault: false };
 }
+
+/** The subnets of a cluster with both families that the configuration gives for one purpose. */
+export interface ChosenPair {
+  ipv4: ChosenSubnet;
+  ipv6: { network: Cidr; field: Field };
+}
+
+/** kind's defaults for a cluster with both families. */
+export const DEFAULT_POD_SUBNET_6 = 'fd00:10:244::/56';
+export const DEFAULT_SERVICE_SUBNET_6 = 'fd00:10:96::/112';
+/** The network of the nodes, of IPv6. */
+export const NODE_SUBNET_6 = 'fd00:172:17::/64';
+/** What the controller manager cuts out of the pod subnet for each node (`--node-cidr-mask-size-ipv6`), and of how many bits at most. */
+export const NODE_POD_PREFIX_6 = 64;
+const MAX_NODE_BITS = 16;
+
+/** Reads `IPv4,IPv6`, in this order: nodes are known by their addresses of the first. */
+export function readPair(field: Field | undefined): ChosenPair | undefined {
+  const text = field?.string() ?? '';
+  if (field === undefined || text === '') return undefined;
+  const [first = '', second = '', ...others] = text.split(',').map((part) => part.trim());
+  const network = parseCidr(second);
+  if (others.length > 0 || network?.ip.family !== 'ipv6' || first.includes(':')) {
+    field.error(
+      `${JSON.stringify(text)} is not an IPv4 and an IPv6 subnet, as ipFamily dual needs: want them in this order, as ${DEFAULT_POD_SUBNET},${DEFAULT_POD_SUBNET_6}`,
+    );
+    return undefined;
+  }
+  const ipv4 = readIPv4(field, first);
+  return ipv4 && { ipv4, ipv6: { network, field } };
+}
+
+/** `ADDRESS/LENGTH` with the host bits cleared. */
+export function formatNetwork(network: Cidr): string {
+  return formatCidr({ address: formatIp(networkOf(network)), prefix: network.prefix });
+}
+
+/** Reports what is wrong with the two subnets of IPv6 together. */
+export function checkPair(pods: ChosenPair['ipv6'], services: ChosenPair['ipv6'], nodes: number): void {
+  const [pod, service] = [pods.network, services.network];
+  const least = NODE_POD_PREFIX_6 - MAX_NODE_BITS;
+  const need = NODE_POD_PREFIX_6 - Math.ceil(Math.log2(nodes));
+  if (pod.prefix < least || pod.prefix > need) {
+    pods.field.error(
+      `${formatNetwork(pod)} cannot give each of ${nodes} nodes a /${NODE_POD_PREFIX_6}: want a /${least} to /${need}`,
+    );
+  }
+  // kube-apiserver refuses more than 20 bits of host part.
+  if (service.prefix < 108 || service.prefix > 124) {
+    services.field.error(`${formatNetwork(service)} is not usable for services: want a /108 to /124`);
+  }
+  const overlap = (a: Cidr, b: Cidr) => contains(a, networkOf(b)) || contains(b, networkOf(a));
+  if (overlap(pod, service)) {
+    pods.field.error(
+      `${formatNetwork(pod)} overlaps the service subnet ${formatNetwork(service)}: choose another`,
+    );
+  }
+  for (const { network, field } of [pods, services]) {
+    if (overlap(network, parseCidr(NODE_SUBNET_6)!)) {
+      field.error(
+        `${formatNetwork(network)} overlaps the network of the nodes, ${NODE_SUBNET_6}: choose another`,
+      );
+    } else if (!UNICAST.some((range) => contains(parseCidr(range)!, network.ip))) {
+      field.error(`${formatNetwork(network)} is not of ${UNICAST.join(' or ')}: choose another`);
+    }
+  }
+}
+
+/** Addresses that are routed. Source: RFC 4291, RFC 4193. */
+const UNICAST = ['fc00::/7', '2000::/3'];
 
 /** Reports what is wrong with the two subnets together, for a cluster of `nodes` nodes. */
 export function checkSubnets(pods: ChosenSubnet, services: ChosenSubnet, nodes: number): void {

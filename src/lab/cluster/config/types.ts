@@ -94,7 +94,10 @@ export interface PortMapping {
 }
 
 export interface NetworkingConfig {
-  ipFamily: 'ipv4';
+  /** With both families, nodes, pods and Services have addresses of both, IPv4 first. */
+  ipFamily: 'ipv4' | 'dual';
+  /** The subnets of IPv6, canonical, of a cluster with both families: room for one /64 a node, and /108 to /124. */
+  ipv6?: { podSubnet: string; serviceSubnet: string };
   /** Canonical CIDR (host bits cleared), large enough for one /24 a node. */
   podSubnet: string;
   /** Canonical CIDR, /12 to /28. */

@@ -63,7 +63,7 @@ export function kubeProxyConfiguration({ config, node }: EngineNode): string {
     clientConnection: { kubeconfig: KUBE_PROXY_CONF },
     mode: config.kubernetes?.kubeProxyMode ?? 'iptables',
     hostnameOverride: node.name,
-    clusterCIDR: config.networking.podSubnet,
+    clusterCIDR: [config.networking.podSubnet, config.networking.ipv6?.podSubnet].filter(Boolean).join(','),
     featureGates: { ...config.kubernetes?.featureGates },
     conntrack: {
       maxPerCore: 0,

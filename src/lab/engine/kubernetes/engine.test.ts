@@ -69,6 +69,21 @@ test('a control plane has all five daemons, a worker kubelet and kube-proxy', as
   expect(running('kind-worker')).toEqual(['kubelet', 'kube-proxy']);
 });
 
+test('with both families its daemons have addresses and subnets of both', async () => {
+  const control = (await nodesOf('networking: {ipFamily: dual}\n')).get('kind-control-plane')!;
+  expect(flagsOf(control, 'kube-apiserver')).toContain(
+    '--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112',
+  );
+  const manager = flagsOf(control, 'kube-controller-manager');
+  expect(manager).toContain('--cluster-cidr=10.244.0.0/16,fd00:10:244::/56');
+  expect(manager).toContain('--node-cidr-mask-size-ipv6=64');
+  expect(manager!.filter((flag) => flag.startsWith('--node-cidr-mask-size='))).toEqual([]);
+  expect(flagsOf(control, 'kubelet')).toContain('--node-ip=172.17.0.2,fd00:172:17::2');
+  expect(jsonOf(control, '/var/lib/kube-proxy/config.yaml').clusterCIDR).toBe(
+    '10.244.0.0/16,fd00:10:244::/56',
+  );
+});
+
 test('who asks is authenticated, and may do what its roles say', async () => {
   const control = (await nodesOf(WORKER)).get('kind-control-plane')!;
   const flags = flagsOf(control, 'kube-apiserver');

@@ -1,6 +1,8 @@
 import type { Exec } from '../../../sys/exec.ts';
 import { InputError } from '../../../util/errors.ts';
+import { NODE_POD_PREFIX, NODE_POD_PREFIX_6 } from '../../cluster/config/subnets.ts';
 import type { ClusterConfig, ExtraArgs } from '../../cluster/config/types.ts';
+import { nodeAddress6 } from '../../cluster/network.ts';
 import {
   API_PORT,
   labelsOf,
@@ -85,7 +87,7 @@ function kubelet(placed: EngineNode): NodeFile[] {
         config: KUBELET_CONFIGURATION,
         kubeconfig: '/etc/kubernetes/kubelet.conf',
         'hostname-override': node.name,
-        'node-ip': node.address,
+        'node-ip': bothOf(node.address, placed.config.networking.ipv6 && nodeAddress6(node.address)),
         ...(labels.length > 0 && { 'node-labels': labels.join(',') }),
       },
       node.kubelet?.extraArgs,
@@ -139,7 +141,7 @@ function controlPlane({ name, networking, kubernetes }: ClusterConfig, { address
         'service-account-key-file': `${PKI}/sa.pub`,
         'service-account-signing-key-file': `${PKI}/sa.key`,
         'service-account-issuer': 'https://kubernetes.default.svc.cluster.local',
-        'service-cluster-ip-range': networking.serviceSubnet,
+        'service-cluster-ip-range': bothOf(networking.serviceSubnet, networking.ipv6?.serviceSubnet),
         'kubelet-client-certificate': `${PKI}/apiserver-kubelet-client.crt`,
         'kubelet-client-key': `${PKI}/apiserver-kubelet-client.key`,
         'kubelet-certificate-authority': `${PKI}/ca.crt`,
@@ -162,9 +164,14 @@ function controlPlane({ name, networking, kubernetes }: ClusterConfig, { address
         ...conf('/etc/kubernetes/controller-manager.conf'),
         'use-service-account-credentials': 'true',
         'allocate-node-cidrs': 'true',
-        'cluster-cidr': networking.podSubnet,
-        'node-cidr-mask-size': '24',
-        'service-cluster-ip-range': networking.serviceSubnet,
+        'cluster-cidr': bothOf(networking.podSubnet, networking.ipv6?.podSubnet),
+        ...(networking.ipv6 === undefined
+          ? { 'node-cidr-mask-size': `${NODE_POD_PREFIX}` }
+          : {
+              'node-cidr-mask-size-ipv4': `${NODE_POD_PREFIX}`,
+              'node-cidr-mask-size-ipv6': `${NODE_POD_PREFIX_6}`,
+            }),
+        'service-cluster-ip-range': bothOf(networking.serviceSubnet, networking.ipv6?.serviceSubnet),
         'root-ca-file': `${PKI}/ca.crt`,
         'service-account-private-key-file': `${PKI}/sa.key`,
         'cluster-signing-cert-file': `${PKI}/ca.crt`,
@@ -180,6 +187,11 @@ function controlPlane({ name, networking, kubernetes }: ClusterConfig, { address
       kubernetes?.extraArgs['kube-scheduler'],
     ),
   ];
+}
+
+/** Addresses or subnets of both families, as a flag has them, where there are both. */
+function bothOf(ipv4: string, ipv6: string | undefined): string {
+  return ipv6 === undefined ? ipv4 : `${ipv4},${ipv6}`;
 }
 
 /** The service of a program; an extra flag takes the place of the lab's own of that name. */
