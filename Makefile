@@ -6,11 +6,14 @@ SCHEMA := src/lab/kubernetes/schema/schema.gen.json
 # Lists of what is in a directory: generated again when something is added or removed there.
 FAILURES := src/path/stages/index.gen.ts
 PLUGINS := dist/cni/portmap
+BUN_PLUGINS := dist/bun-cni/portmap
+# The C side of the plugins, and what builds it.
+NATIVE := $(wildcard native/*.* native/quickjs-ng/*) $(wildcard scripts/native/*.ts) scripts/build-plugins.ts
 PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build setup bench real test-real test-conformance mutation fuzz clean help
+.PHONY: lab test check build tested setup bench real test-real test-conformance mutation fuzz clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -33,6 +36,9 @@ setup: .stamps/setup
 
 build: $(PROGRAM) $(PLUGINS) $(IMAGES) $(NODE_IMAGE)
 
+# What whole runs of the tests need besides.
+tested: build $(BUN_PLUGINS)
+
 $(SCHEMA): scripts/generate-schema.ts package-lock.json | setup
 	$(BUN) scripts/generate-schema.ts
 
@@ -42,8 +48,12 @@ $(FAILURES): scripts/generate-index.ts $(wildcard src/path/stages/*/ src/path/st
 $(PROGRAM): $(SOURCES) $(SCHEMA) $(FAILURES) | setup
 	$(BUN) scripts/build-program.ts
 
-$(PLUGINS): $(SOURCES) | setup
+$(PLUGINS): $(SOURCES) $(NATIVE) | setup
 	$(BUN) scripts/build-plugins.ts
+
+# The product's plugins by Bun, which the tests hold to the same cases as what ships.
+$(BUN_PLUGINS): $(SOURCES) scripts/build-plugins.ts | setup
+	$(BUN) scripts/build-plugins.ts --bun
 
 $(IMAGES): $(PROGRAM) $(PLUGINS) scripts/build-images.ts
 	$(BUN) scripts/build-images.ts

@@ -1,41 +1,54 @@
 import { linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildNative, HOST } from './native/build.ts';
 
 /**
- * Compiles the CNI plugins, the product's and the lab's apart, and links each executable under its names:
- * `bun run scripts/build-plugins.ts [directory]`, by default dist/cni. Which plugin an executable is comes from the name it is
- * called by, so a copy of any of them works alone.
+ * Builds the CNI plugins: `bun run scripts/build-plugins.ts [directory]`, by default dist/cni. The product's are native executables for two
+ * architectures, `<architecture>/portmap` and `loopback`, and those of this machine's in the directory itself; the lab's `cilium-cni` is compiled
+ * with Bun. Which plugin an executable is comes from the name it is called by, so a copy of any of them works alone. `--bun` builds the
+ * product's with Bun instead, for tests of what both have to do.
  */
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const out = process.argv[2] ?? join(root, 'dist', 'cni');
-
-const executables = [
-  { entry: 'src/portmap/main.ts', names: ['portmap', 'loopback'] },
-  { entry: 'src/lab/cilium/cni/main.ts', names: ['cilium-cni'] },
-];
+const words = process.argv.slice(2);
+const isBun = words[0] === '--bun';
+const out = words[isBun ? 1 : 0] ?? join(root, isBun ? 'dist/bun-cni' : 'dist/cni');
+const NAMES = ['portmap', 'loopback'];
 
 mkdirSync(out, { recursive: true });
-for (const { entry, names } of executables) await build(join(root, entry), names);
+if (isBun) await compile('src/portmap/main.ts', NAMES);
+else {
+  const [architectures] = await Promise.all([
+    buildNative(root, out),
+    compile('src/lab/cilium/cni/main.ts', ['cilium-cni']),
+  ]);
+  for (const architecture of architectures)
+    link(join(out, architecture, 'portmap'), join(out, architecture), ['loopback']);
+  link(join(out, HOST, 'portmap'), out, NAMES);
+}
 
-async function build(entry: string, names: readonly string[]): Promise<void> {
+async function compile(entry: string, names: readonly string[]): Promise<void> {
   const fresh = join(out, `.plugins.${process.pid}`);
   try {
     const built = await Bun.build({
-      entrypoints: [entry],
+      entrypoints: [join(root, entry)],
       target: 'bun',
       minify: true,
       bytecode: true,
       compile: { outfile: fresh, autoloadDotenv: false, autoloadBunfig: false },
     });
     if (!built.success) throw new AggregateError(built.logs, `${names.join(', ')}: cannot compile ${entry}`);
-    for (const name of names) {
-      // A plugin may be running under its name: a new directory entry leaves the old file to it.
-      const temporary = `${fresh}.${name}`;
-      linkSync(fresh, temporary);
-      renameSync(temporary, join(out, name));
-    }
+    link(fresh, out, names);
   } finally {
     rmSync(fresh, { force: true });
+  }
+}
+
+/** Gives a file further names. One of them may be running: a new directory entry leaves the old file to it. */
+function link(file: string, directory: string, names: readonly string[]): void {
+  for (const name of names) {
+    const temporary = join(directory, `.${name}.${process.pid}`);
+    linkSync(file, temporary);
+    renameSync(temporary, join(directory, name));
   }
 }

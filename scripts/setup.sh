@@ -22,6 +22,7 @@ need runsvdir runit
 need ps procps
 need curl curl
 need kubectl kubernetes-client
+need pip3 python3-pip
 [ -x /bin/busybox ] || [ -x /usr/bin/busybox ] || missing="$missing busybox-static"
 [ -x /usr/lib/cni/portmap ] || missing="$missing containernetworking-plugins"
 if [ -n "$missing" ]; then

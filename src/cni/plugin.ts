@@ -285,9 +285,5 @@ function toRequest(
 function asCniError(thrown: unknown): CniError {
   if (thrown instanceof CniError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  // Bun's own words for a process that may not have memory it can both write and run.
-  const advice = /bun:ffi requires the JIT/.test(message)
-    ? 'let the plugin have memory that is writable and executable: no MemoryDenyWriteExecute= for the runtime, no BUN_JSC_useJIT=0'
-    : '';
-  return new CniError(cniErrorCode.internal, message, advice, { cause: thrown });
+  return new CniError(cniErrorCode.internal, message, '', { cause: thrown });
 }

@@ -14,8 +14,11 @@ import { portmap } from '../portmap.ts';
 
 /** Where Debian's containernetworking-plugins puts the reference plugins. */
 export const REFERENCE = '/usr/lib/cni';
-/** Where `make dist/cni/portmap` puts ours; `scripts/test.ts` sees to it that they are up to date. */
-const BUILT = join(import.meta.dir, '../../../dist/cni');
+/**
+ * Where `make dist/cni/portmap` puts ours, or another directory of the repository with the same plugins, built in another way;
+ * `scripts/test.ts` sees to it that they are up to date.
+ */
+const BUILT = join(import.meta.dir, '../../..', process.env.TESTED_PLUGINS ?? 'dist/cni');
 
 /** One call of a plugin. What is left out is what a runtime passes for a container called `id`. */
 export interface Call {
@@ -79,7 +82,6 @@ export class Topology {
         symlinkSync(`/usr/sbin/${family}-${variant}${suffix}`, join(tools, family + suffix));
       }
     }
-    // Names of the built files: each is 110 MB.
     copyTree(BUILT, topology.plugins, () => true);
     return topology;
   }

@@ -1,0 +1,824 @@
+/*
+ * What the plugin asks of the system, for QuickJS-ng: the executable's main function, and an object `port` with one function a need. Everything
+ * is synchronous, as a plugin does one thing after the other and ends. Failed system calls are thrown as Node does, with `code`, `errno`,
+ * `syscall` and `path`; the functions that are called as those of libc (setns, flock, socket, send, recv) return what those return.
+ *
+ * Its JavaScript side is src/portmap/native; src/portmap/native/port.ts declares each of these functions.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "quickjs.h"
+#include "sha2.h"
+
+extern const uint8_t plugin_bytecode[];
+extern const uint8_t plugin_bytecode_end[];
+extern char **environ;
+
+/* What a call may use at most. The reference's largest calls stay below 100 MB. */
+#define MEMORY_LIMIT ((size_t)512 * 1024 * 1024)
+#define STACK_LIMIT ((size_t)4 * 1024 * 1024)
+
+/* ---- errors ---- */
+
+static const struct {
+    int number;
+    const char *name;
+    const char *text;
+} ERRORS[] = {
+    {EACCES, "EACCES", "permission denied"},
+    {EAGAIN, "EAGAIN", "resource temporarily unavailable"},
+    {EBADF, "EBADF", "bad file descriptor"},
+    {EBUSY, "EBUSY", "resource busy or locked"},
+    {EDQUOT, "EDQUOT", "disk quota exceeded"},
+    {EEXIST, "EEXIST", "file already exists"},
+    {EFBIG, "EFBIG", "file too large"},
+    {EINVAL, "EINVAL", "invalid argument"},
+    {EIO, "EIO", "i/o error"},
+    {EISDIR, "EISDIR", "illegal operation on a directory"},
+    {ELOOP, "ELOOP", "too many symbolic links encountered"},
+    {EMFILE, "EMFILE", "too many open files"},
+    {ENAMETOOLONG, "ENAMETOOLONG", "name too long"},
+    {ENFILE, "ENFILE", "file table overflow"},
+    {ENODEV, "ENODEV", "no such device"},
+    {ENOENT, "ENOENT", "no such file or directory"},
+    {ENOEXEC, "ENOEXEC", "exec format error"},
+    {ENOMEM, "ENOMEM", "not enough memory"},
+    {ENOSPC, "ENOSPC", "no space left on device"},
+    {ENOTDIR, "ENOTDIR", "not a directory"},
+    {ENOTEMPTY, "ENOTEMPTY", "directory not empty"},
+    {ENXIO, "ENXIO", "no such device or address"},
+    {EPERM, "EPERM", "operation not permitted"},
+    {EPIPE, "EPIPE", "broken pipe"},
+    {EROFS, "EROFS", "read-only file system"},
+    {ESRCH, "ESRCH", "no such process"},
+    {ETXTBSY, "ETXTBSY", "text file is busy"},
+    {EXDEV, "EXDEV", "cross-device link not permitted"},
+};
+
+/* Throws the error of a system call, in Node's words: `ENOENT: no such file or directory, open '/x'`. */
+static JSValue failed(JSContext *ctx, int number, const char *syscall_name, const char *path)
+{
+    char unnamed[24];
+    const char *name = NULL, *text = NULL;
+    for (size_t i = 0; i < sizeof(ERRORS) / sizeof(ERRORS[0]); i++) {
+        if (ERRORS[i].number == number) {
+            name = ERRORS[i].name;
+            text = ERRORS[i].text;
+        }
+    }
+    if (name == NULL) {
+        snprintf(unnamed, sizeof(unnamed), "E%d", number);
+        name = unnamed;
+        text = strerror(number);
+    }
+    JSValue error = JS_NewError(ctx);
+    if (JS_IsException(error)) return error;
+    char message[PATH_MAX + 256];
+    if (path != NULL) snprintf(message, sizeof(message), "%s: %s, %s '%s'", name, text, syscall_name, path);
+    else snprintf(message, sizeof(message), "%s: %s, %s", name, text, syscall_name);
+    JS_DefinePropertyValueStr(ctx, error, "message", JS_NewString(ctx, message), JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+    JS_SetPropertyStr(ctx, error, "code", JS_NewString(ctx, name));
+    JS_SetPropertyStr(ctx, error, "errno", JS_NewInt32(ctx, -number));
+    JS_SetPropertyStr(ctx, error, "syscall", JS_NewString(ctx, syscall_name));
+    if (path != NULL) JS_SetPropertyStr(ctx, error, "path", JS_NewString(ctx, path));
+    return JS_Throw(ctx, error);
+}
+
+/* A path or name: text without a NUL, which would end it early. Freed by JS_FreeCString. */
+static const char *text_of(JSContext *ctx, JSValueConst value)
+{
+    size_t length;
+    const char *text = JS_ToCStringLen(ctx, &length, value);
+    if (text != NULL && strlen(text) != length) {
+        JS_FreeCString(ctx, text);
+        JS_ThrowTypeError(ctx, "text with a NUL character where the system takes none");
+        return NULL;
+    }
+    return text;
+}
+
+/* ---- files ---- */
+
+static JSValue port_open(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int flags, mode;
+    if (JS_ToInt32(ctx, &flags, argv[1]) || JS_ToInt32(ctx, &mode, argv[2])) return JS_EXCEPTION;
+    const char *path = text_of(ctx, argv[0]);
+    if (path == NULL) return JS_EXCEPTION;
+    int fd;
+    do fd = open(path, flags | O_CLOEXEC, (mode_t)mode);
+    while (fd < 0 && errno == EINTR);
+    JSValue result = fd < 0 ? failed(ctx, errno, "open", path) : JS_NewInt32(ctx, fd);
+    JS_FreeCString(ctx, path);
+    return result;
+}
+
+static JSValue port_close(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int fd;
+    if (JS_ToInt32(ctx, &fd, argv[0])) return JS_EXCEPTION;
+    /* Linux closes it whatever it returns; asking again could close another one's. */
+    if (close(fd) != 0 && errno == EBADF) return failed(ctx, errno, "close", NULL);
+    return JS_UNDEFINED;
+}
+
+/* The part of a Uint8Array from offset on, of at most length bytes (all of it when negative). NULL with an exception when it is not in there. */
+static uint8_t *part_of(JSContext *ctx, JSValueConst array, int64_t offset, int64_t length, size_t *size)
+{
+    size_t whole;
+    uint8_t *bytes = JS_GetUint8Array(ctx, &whole, array);
+    if (bytes == NULL) return NULL;
+    if (offset < 0 || (uint64_t)offset > whole || (length >= 0 && (uint64_t)length > whole - (size_t)offset)) {
+        JS_ThrowRangeError(ctx, "offset or length outside of the bytes");
+        return NULL;
+    }
+    *size = length < 0 ? whole - (size_t)offset : (size_t)length;
+    return bytes + offset;
+}
+
+/* read(fd, bytes, offset, length): how many were read. */
+static JSValue port_read(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int fd;
+    int64_t offset, length;
+    size_t size;
+    if (JS_ToInt32(ctx, &fd, argv[0]) || JS_ToInt64(ctx, &offset, argv[2]) || JS_ToInt64(ctx, &length, argv[3]))
+        return JS_EXCEPTION;
+    uint8_t *into = part_of(ctx, argv[1], offset, length, &size);
+    if (into == NULL) return JS_EXCEPTION;
+    ssize_t got;
+    do got = read(fd, into, size);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) return failed(ctx, errno, "read", NULL);
+    return JS_NewInt64(ctx, got);
+}
+
+/* write(fd, bytes, offset): how many were written. */
+static JSValue port_write(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int fd;
+    int64_t offset;
+    size_t size;
+    if (JS_ToInt32(ctx, &fd, argv[0]) || JS_ToInt64(ctx, &offset, argv[2])) return JS_EXCEPTION;
+    uint8_t *from = part_of(ctx, argv[1], offset, -1, &size);
+    if (from == NULL) return JS_EXCEPTION;
+    ssize_t put;
+    do put = write(fd, from, size);
+    while (put < 0 && errno == EINTR);
+    if (put < 0) return failed(ctx, errno, "write", NULL);
+    return JS_NewInt64(ctx, put);
+}
+
+/* Waits until a descriptor can be read, for one that its opener made not to wait. */
+static JSValue port_wait(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int fd;
+    if (JS_ToInt32(ctx, &fd, argv[0])) return JS_EXCEPTION;
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    int ready;
+    do ready = poll(&look, 1, -1);
+    while (ready < 0 && errno == EINTR);
+    if (ready < 0) return failed(ctx, errno, "poll", NULL);
+    return JS_UNDEFINED;
+}
+
+static JSValue facts_of(JSContext *ctx, const struct stat *found)
+{
+    JSValue facts = JS_NewObject(ctx);
+    JS_SetPropertyStr(ctx, facts, "dev", JS_NewInt64(ctx, (int64_t)found->st_dev));
+    JS_SetPropertyStr(ctx, facts, "ino", JS_NewInt64(ctx, (int64_t)found->st_ino));
+    JS_SetPropertyStr(ctx, facts, "mode", JS_NewInt32(ctx, (int)found->st_mode));
+    JS_SetPropertyStr(ctx, facts, "size", JS_NewInt64(ctx, found->st_size));
+    return facts;
+}
+
+/* stat(path, follow): device, inode, mode and size. */
+static JSValue port_stat(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    bool follow = JS_ToBool(ctx, argv[1]);
+    const char *path = text_of(ctx, argv[0]);
+    if (path == NULL) return JS_EXCEPTION;
+    struct stat found;
+    int status = follow ? stat(path, &found) : lstat(path, &found);
+    JSValue result = status != 0 ? failed(ctx, errno, follow ? "stat" : "lstat", path) : facts_of(ctx, &found);
+    JS_FreeCString(ctx, path);
+    return result;
+}
+
+static JSValue port_fstat(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int fd;
+    struct stat found;
+    if (JS_ToInt32(ctx, &fd, argv[0])) return JS_EXCEPTION;
+    if (fstat(fd, &found) != 0) return failed(ctx, errno, "fstat", NULL);
+    return facts_of(ctx, &found);
+}
+
+/* The magic number of the file system that a path is on. */
+static JSValue port_statfs(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    const char *path = text_of(ctx, argv[0]);
+    if (path == NULL) return JS_EXCEPTION;
+    struct statfs found;
+    int status;
+    do status = statfs(path, &found);
+    while (status != 0 && errno == EINTR);
+    JSValue result = status != 0 ? failed(ctx, errno, "statfs", path) : JS_NewInt64(ctx, (int64_t)found.f_type);
+    JS_FreeCString(ctx, path);
+    return result;
+}
+
+static JSValue port_readdir(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    const char *path = text_of(ctx, argv[0]);
+    if (path == NULL) return JS_EXCEPTION;
+    DIR *directory = opendir(path);
+    JSValue result;
+    if (directory == NULL) {
+        result = failed(ctx, errno, "scandir", path);
+    } else {
+        result = JS_NewArray(ctx);
+        uint32_t count = 0;
+        for (;;) {
+            errno = 0;
+            struct dirent *entry = readdir(directory);
+            if (entry == NULL) break;
+            if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+            JS_SetPropertyUint32(ctx, result, count++, JS_NewString(ctx, entry->d_name));
+        }
+        if (errno != 0) {
+            JS_FreeValue(ctx, result);
+            result = failed(ctx, errno, "scandir", path);
+        }
+        closedir(directory);
+    }
+    JS_FreeCString(ctx, path);
+    return result;
+}
+
+/* The calls that take one path, by the number they are registered with. */
+enum { MKDIR, UNLINK, RMDIR };
+
+static JSValue port_one_path(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv, int call)
+{
+    static const char *const NAMES[] = {"mkdir", "unlink", "rmdir"};
+    int mode = 0777;
+    if (call == MKDIR && JS_ToInt32(ctx, &mode, argv[1])) return JS_EXCEPTION;
+    const char *path = text_of(ctx, argv[0]);
+    if (path == NULL) return JS_EXCEPTION;
+    int status = call == MKDIR ? mkdir(path, (mode_t)mode) : call == UNLINK ? unlink(path) : rmdir(path);
+    JSValue result = status != 0 ? failed(ctx, errno, NAMES[call], path) : JS_UNDEFINED;
+    JS_FreeCString(ctx, path);
+    return result;
+}
+
+static JSValue port_rename(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    const char *from = text_of(ctx, argv[0]);
+    if (from == NULL) return JS_EXCEPTION;
+    const char *to = text_of(ctx, argv[1]);
+    JSValue result = to == NULL                ? JS_EXCEPTION
+                     : rename(from, to) != 0 ? failed(ctx, errno, "rename", from)
+                                               : JS_UNDEFINED;
+    JS_FreeCString(ctx, from);
+    if (to != NULL) JS_FreeCString(ctx, to);
+    return result;
+}
+
+static JSValue port_realpath(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    const char *path = text_of(ctx, argv[0]);
+    if (path == NULL) return JS_EXCEPTION;
+    char *found = realpath(path, NULL);
+    JSValue result = found == NULL ? failed(ctx, errno, "realpath", path) : JS_NewString(ctx, found);
+    free(found);
+    JS_FreeCString(ctx, path);
+    return result;
+}
+
+/* Whether a path is a regular file that this process may execute. */
+static JSValue port_is_program(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    const char *path = text_of(ctx, argv[0]);
+    if (path == NULL) return JS_EXCEPTION;
+    struct stat found;
+    bool is = stat(path, &found) == 0 && S_ISREG(found.st_mode) && access(path, X_OK) == 0;
+    JS_FreeCString(ctx, path);
+    return JS_NewBool(ctx, is);
+}
+
+/* ---- time and this process ---- */
+
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1000 + (double)now.tv_nsec / 1e6;
+}
+
+static JSValue port_now(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    return JS_NewFloat64(ctx, now_ms());
+}
+
+static JSValue port_sleep(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    double ms;
+    if (JS_ToFloat64(ctx, &ms, argv[0])) return JS_EXCEPTION;
+    if (!(ms > 0)) return JS_UNDEFINED;
+    struct timespec left = {.tv_sec = (time_t)(ms / 1000)};
+    left.tv_nsec = (long)((ms - (double)left.tv_sec * 1000) * 1e6);
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
+    return JS_UNDEFINED;
+}
+
+static JSValue port_exit(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int status;
+    if (JS_ToInt32(ctx, &status, argv[0])) return JS_EXCEPTION;
+    _exit(status);
+}
+
+/* ---- bytes and text ---- */
+
+static JSValue port_encode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    size_t length;
+    const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
+    if (text == NULL) return JS_EXCEPTION;
+    JSValue bytes = JS_NewUint8ArrayCopy(ctx, (const uint8_t *)text, length);
+    JS_FreeCString(ctx, text);
+    return bytes;
+}
+
+/* decode(bytes, offset, length): UTF-8 as text; what is none becomes U+FFFD. */
+static JSValue port_decode(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int64_t offset, length;
+    size_t size;
+    if (JS_ToInt64(ctx, &offset, argv[1]) || JS_ToInt64(ctx, &length, argv[2])) return JS_EXCEPTION;
+    uint8_t *bytes = part_of(ctx, argv[0], offset, length, &size);
+    if (bytes == NULL) return JS_EXCEPTION;
+    return JS_NewStringLen(ctx, (const char *)bytes, size);
+}
+
+/* decodeLatin1(bytes, offset, length): one character a byte. */
+static JSValue port_decode_latin1(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int64_t offset, length;
+    size_t size;
+    if (JS_ToInt64(ctx, &offset, argv[1]) || JS_ToInt64(ctx, &length, argv[2])) return JS_EXCEPTION;
+    uint8_t *bytes = part_of(ctx, argv[0], offset, length, &size);
+    if (bytes == NULL) return JS_EXCEPTION;
+    uint16_t few[512], *units = few;
+    if (size > sizeof(few) / sizeof(few[0])) {
+        units = js_malloc(ctx, size * sizeof(units[0]));
+        if (units == NULL) return JS_EXCEPTION;
+    }
+    for (size_t i = 0; i < size; i++) units[i] = bytes[i];
+    JSValue text = JS_NewStringUTF16(ctx, units, size);
+    if (units != few) js_free(ctx, units);
+    return text;
+}
+
+/* find(bytes, sought, length): where the bytes are first found in the first `length`; -1 when they are not. */
+static JSValue port_find(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int64_t length;
+    size_t size, sought_size;
+    if (JS_ToInt64(ctx, &length, argv[2])) return JS_EXCEPTION;
+    uint8_t *bytes = part_of(ctx, argv[0], 0, length, &size);
+    if (bytes == NULL) return JS_EXCEPTION;
+    uint8_t *sought = JS_GetUint8Array(ctx, &sought_size, argv[1]);
+    if (sought == NULL) return JS_EXCEPTION;
+    uint8_t *found = memmem(bytes, size, sought, sought_size);
+    return JS_NewInt64(ctx, found == NULL ? -1 : found - bytes);
+}
+
+/* sha2(bits, bytes): the digest, of SHA-256 or SHA-512. */
+static JSValue port_sha2(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int bits;
+    size_t size;
+    uint8_t digest[64];
+    if (JS_ToInt32(ctx, &bits, argv[0])) return JS_EXCEPTION;
+    if (bits != 256 && bits != 512) return JS_ThrowRangeError(ctx, "SHA-2 of %d bits is not here", bits);
+    uint8_t *bytes = JS_GetUint8Array(ctx, &size, argv[1]);
+    if (bytes == NULL) return JS_EXCEPTION;
+    if (bits == 256) sha256(bytes, size, digest);
+    else sha512(bytes, size, digest);
+    return JS_NewUint8ArrayCopy(ctx, digest, (size_t)bits / 8);
+}
+
+/* ---- as in libc: what is returned is what the call returns, -1 for any error ---- */
+
+static JSValue port_setns(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int fd, kind;
+    if (JS_ToInt32(ctx, &fd, argv[0]) || JS_ToInt32(ctx, &kind, argv[1])) return JS_EXCEPTION;
+    return JS_NewInt32(ctx, setns(fd, kind));
+}
+
+static JSValue port_flock(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int fd, operation, status;
+    if (JS_ToInt32(ctx, &fd, argv[0]) || JS_ToInt32(ctx, &operation, argv[1])) return JS_EXCEPTION;
+    do status = flock(fd, operation);
+    while (status != 0 && errno == EINTR);
+    return JS_NewInt32(ctx, status);
+}
+
+static JSValue port_socket(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int domain, type, protocol;
+    if (JS_ToInt32(ctx, &domain, argv[0]) || JS_ToInt32(ctx, &type, argv[1]) || JS_ToInt32(ctx, &protocol, argv[2]))
+        return JS_EXCEPTION;
+    return JS_NewInt32(ctx, socket(domain, type | SOCK_CLOEXEC, protocol));
+}
+
+/* send(fd, bytes, length, flags) and recv(fd, bytes, length, flags) */
+static JSValue port_transfer(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv, int is_send)
+{
+    int fd, flags;
+    int64_t length;
+    size_t size;
+    if (JS_ToInt32(ctx, &fd, argv[0]) || JS_ToInt64(ctx, &length, argv[2]) || JS_ToInt32(ctx, &flags, argv[3]))
+        return JS_EXCEPTION;
+    if (length < 0) return JS_ThrowRangeError(ctx, "negative length");
+    uint8_t *bytes = part_of(ctx, argv[1], 0, length, &size);
+    if (bytes == NULL) return JS_EXCEPTION;
+    ssize_t moved;
+    do moved = is_send ? send(fd, bytes, size, flags) : recv(fd, bytes, size, flags);
+    while (moved < 0 && errno == EINTR);
+    return JS_NewInt64(ctx, moved);
+}
+
+/* ---- other programs ---- */
+
+struct collected {
+    uint8_t *bytes;
+    size_t size, capacity;
+};
+
+static bool collect(struct collected *into, const uint8_t *bytes, size_t size)
+{
+    if (into->capacity - into->size < size) {
+        size_t capacity = into->capacity * 2 + size;
+        uint8_t *larger = realloc(into->bytes, capacity);
+        if (larger == NULL) return false;
+        into->bytes = larger;
+        into->capacity = capacity;
+    }
+    memcpy(into->bytes + into->size, bytes, size);
+    into->size += size;
+    return true;
+}
+
+/* A NULL-terminated list of texts from an array of strings; NULL with an exception when it cannot be made. */
+static char **list_of(JSContext *ctx, JSValueConst array)
+{
+    int64_t count;
+    if (JS_GetLength(ctx, array, &count)) return NULL;
+    char **list = js_mallocz(ctx, ((size_t)count + 1) * sizeof(char *));
+    for (int64_t i = 0; list != NULL && i < count; i++) {
+        JSValue item = JS_GetPropertyInt64(ctx, array, i);
+        const char *text = text_of(ctx, item);
+        JS_FreeValue(ctx, item);
+        list[i] = text == NULL ? NULL : js_strdup(ctx, text);
+        if (text != NULL) JS_FreeCString(ctx, text);
+        if (list[i] == NULL) {
+            for (int64_t k = 0; k < i; k++) js_free(ctx, list[k]);
+            js_free(ctx, list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static void free_list(JSContext *ctx, char **list)
+{
+    if (list == NULL) return;
+    for (char **at = list; *at != NULL; at++) js_free(ctx, *at);
+    js_free(ctx, list);
+}
+
+/* A file in memory with these bytes, at its beginning: a child reads all of it even if this process is killed. -1 with errno. */
+static int file_with(const uint8_t *bytes, size_t size)
+{
+    int fd = memfd_create("stdin", MFD_CLOEXEC);
+    if (fd < 0) return -1;
+    for (size_t done = 0; done < size;) {
+        ssize_t put = write(fd, bytes + done, size - done);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) {
+            int cause = errno;
+            close(fd);
+            errno = cause;
+            return -1;
+        }
+        done += (size_t)put;
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Moves a descriptor above those that a child gets, so that none is overwritten before it is used. */
+static int above_stdio(int fd)
+{
+    if (fd > 9) return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    int cause = errno;
+    close(fd);
+    errno = cause;
+    return higher;
+}
+
+/* In the child, between fork and exec: only what is safe there. */
+static void become(const char *file, char **argv, char **env, int in, int out, int err, int inherit, int report)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0 && (inherit < 0 || dup2(inherit, 3) >= 0)) {
+        execve(file, argv, env);
+    }
+    int cause = errno;
+    ssize_t ignored = write(report, &cause, sizeof(cause));
+    (void)ignored;
+    _exit(127);
+}
+
+/*
+ * run(file, argv, env, stdin, inherit, timeoutMs, maxBytes): runs a program to its end and returns { code, signal, stdout, stderr, stopped }.
+ * `stdin` is text or undefined, `inherit` a descriptor that the program gets as its 3, or -1. `stopped` is 'deadline' or 'printed' when
+ * the program was killed for that. Its output ends when the last process that holds it ends, or at the deadline.
+ */
+static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int inherit;
+    double timeout_ms;
+    int64_t max_bytes;
+    if (JS_ToInt32(ctx, &inherit, argv[4]) || JS_ToFloat64(ctx, &timeout_ms, argv[5]) || JS_ToInt64(ctx, &max_bytes, argv[6]))
+        return JS_EXCEPTION;
+    JSValue result = JS_EXCEPTION;
+    int in = -1, out[2] = {-1, -1}, err[2] = {-1, -1}, report[2] = {-1, -1}, own_inherit = -1;
+    struct collected printed[2] = {{0}, {0}};
+    const char *failed_call = NULL;
+    const char *file = text_of(ctx, argv[0]);
+    if (file == NULL) return JS_EXCEPTION;
+    char **args = list_of(ctx, argv[1]);
+    char **env = args == NULL ? NULL : list_of(ctx, argv[2]);
+    if (env == NULL) goto done;
+
+    if (JS_IsUndefined(argv[3])) {
+        in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        failed_call = "open";
+    } else {
+        size_t size;
+        const char *text = JS_ToCStringLen(ctx, &size, argv[3]);
+        if (text == NULL) goto done;
+        in = file_with((const uint8_t *)text, size);
+        failed_call = "memfd_create";
+        JS_FreeCString(ctx, text);
+    }
+    if (in < 0 || (in = above_stdio(in)) < 0) goto system_error;
+    failed_call = "pipe";
+    int *const pipes[] = {out, err, report};
+    for (int i = 0; i < 3; i++) {
+        if (pipe2(pipes[i], O_CLOEXEC) != 0) goto system_error;
+        for (int end = 0; end < 2; end++) {
+            pipes[i][end] = above_stdio(pipes[i][end]);
+            if (pipes[i][end] < 0) goto system_error;
+        }
+    }
+    if (inherit >= 0 && (own_inherit = fcntl(inherit, F_DUPFD_CLOEXEC, 10)) < 0) {
+        failed_call = "fcntl";
+        goto system_error;
+    }
+
+    pid_t child = fork();
+    if (child == 0) become(file, args, env, in, out[1], err[1], own_inherit, report[1]);
+    if (child < 0) {
+        failed_call = "fork";
+        goto system_error;
+    }
+    for (int i = 0; i < 3; i++) {
+        close(pipes[i][1]);
+        pipes[i][1] = -1;
+    }
+    /* Closed by exec, or it says why there was none. */
+    int cause = 0;
+    ssize_t said;
+    do said = read(report[0], &cause, sizeof(cause));
+    while (said < 0 && errno == EINTR);
+    if (said > 0) {
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+        result = failed(ctx, cause, "execve", file);
+        goto done;
+    }
+
+    double deadline = now_ms() + timeout_ms;
+    const char *stopped = NULL;
+    int status = 0;
+    bool ended = false, out_of_memory = false;
+    int left = 2;
+    struct pollfd look[2] = {{.fd = out[0], .events = POLLIN}, {.fd = err[0], .events = POLLIN}};
+    uint8_t chunk[65536];
+    while (left > 0 && stopped == NULL) {
+        double wait_ms = deadline - now_ms();
+        if (wait_ms <= 0) {
+            stopped = "deadline";
+            break;
+        }
+        int ready = poll(look, 2, wait_ms > INT_MAX ? INT_MAX : (int)wait_ms + 1);
+        if (ready < 0 && errno != EINTR) break;
+        for (int i = 0; ready > 0 && i < 2; i++) {
+            if (look[i].fd < 0 || look[i].revents == 0) continue;
+            ssize_t got = read(look[i].fd, chunk, sizeof(chunk));
+            if (got < 0 && errno == EINTR) continue;
+            if (got <= 0) {
+                look[i].fd = -1;
+                left--;
+            } else if ((int64_t)(printed[0].size + printed[1].size) + got > max_bytes) {
+                stopped = "printed";
+            } else if (!collect(&printed[i], chunk, (size_t)got)) {
+                out_of_memory = true;
+                stopped = "printed";
+            }
+        }
+    }
+    /* It has closed its output or is to be stopped; it may live on for a moment. */
+    while (!ended && stopped == NULL) {
+        pid_t waited = waitpid(child, &status, WNOHANG);
+        if (waited == child) ended = true;
+        else if (waited < 0 && errno != EINTR) ended = true;
+        else if (now_ms() >= deadline) stopped = "deadline";
+        else {
+            struct timespec moment = {.tv_nsec = 200 * 1000};
+            nanosleep(&moment, NULL);
+        }
+    }
+    if (!ended) {
+        kill(child, SIGKILL);
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    }
+    if (out_of_memory) {
+        JS_ThrowOutOfMemory(ctx);
+        goto done;
+    }
+    result = JS_NewObject(ctx);
+    bool signalled = WIFSIGNALED(status);
+    JS_SetPropertyStr(ctx, result, "code", JS_NewInt32(ctx, signalled ? 128 + WTERMSIG(status) : WEXITSTATUS(status)));
+    JS_SetPropertyStr(ctx, result, "signal", JS_NewInt32(ctx, signalled ? WTERMSIG(status) : 0));
+    JS_SetPropertyStr(ctx, result, "stdout", JS_NewStringLen(ctx, (const char *)printed[0].bytes, printed[0].size));
+    JS_SetPropertyStr(ctx, result, "stderr", JS_NewStringLen(ctx, (const char *)printed[1].bytes, printed[1].size));
+    JS_SetPropertyStr(ctx, result, "stopped", stopped == NULL ? JS_UNDEFINED : JS_NewString(ctx, stopped));
+    goto done;
+
+system_error:
+    result = failed(ctx, errno, failed_call, NULL);
+done:
+    for (int i = 0; i < 2; i++) {
+        if (out[i] >= 0) close(out[i]);
+        if (err[i] >= 0) close(err[i]);
+        if (report[i] >= 0) close(report[i]);
+        free(printed[i].bytes);
+    }
+    if (in >= 0) close(in);
+    if (own_inherit >= 0) close(own_inherit);
+    free_list(ctx, args);
+    free_list(ctx, env);
+    JS_FreeCString(ctx, file);
+    return result;
+}
+
+/* ---- the executable ---- */
+
+static const JSCFunctionListEntry PORT[] = {
+    JS_CFUNC_DEF("open", 3, port_open),
+    JS_CFUNC_DEF("close", 1, port_close),
+    JS_CFUNC_DEF("read", 4, port_read),
+    JS_CFUNC_DEF("write", 3, port_write),
+    JS_CFUNC_DEF("wait", 1, port_wait),
+    JS_CFUNC_DEF("stat", 2, port_stat),
+    JS_CFUNC_DEF("fstat", 1, port_fstat),
+    JS_CFUNC_DEF("statfs", 1, port_statfs),
+    JS_CFUNC_DEF("readdir", 1, port_readdir),
+    JS_CFUNC_MAGIC_DEF("mkdir", 2, port_one_path, MKDIR),
+    JS_CFUNC_MAGIC_DEF("unlink", 1, port_one_path, UNLINK),
+    JS_CFUNC_MAGIC_DEF("rmdir", 1, port_one_path, RMDIR),
+    JS_CFUNC_DEF("rename", 2, port_rename),
+    JS_CFUNC_DEF("realpath", 1, port_realpath),
+    JS_CFUNC_DEF("isProgram", 1, port_is_program),
+    JS_CFUNC_DEF("now", 0, port_now),
+    JS_CFUNC_DEF("sleep", 1, port_sleep),
+    JS_CFUNC_DEF("exit", 1, port_exit),
+    JS_CFUNC_DEF("encode", 1, port_encode),
+    JS_CFUNC_DEF("decode", 3, port_decode),
+    JS_CFUNC_DEF("decodeLatin1", 3, port_decode_latin1),
+    JS_CFUNC_DEF("find", 3, port_find),
+    JS_CFUNC_DEF("sha2", 2, port_sha2),
+    JS_CFUNC_DEF("setns", 2, port_setns),
+    JS_CFUNC_DEF("flock", 2, port_flock),
+    JS_CFUNC_DEF("socket", 3, port_socket),
+    JS_CFUNC_MAGIC_DEF("send", 4, port_transfer, 1),
+    JS_CFUNC_MAGIC_DEF("recv", 4, port_transfer, 0),
+    JS_CFUNC_DEF("run", 7, port_run),
+};
+
+#define FLAG(name) JS_PROP_INT32_DEF(#name, name, 0)
+static const JSCFunctionListEntry FLAGS[] = {
+    FLAG(O_RDONLY), FLAG(O_WRONLY), FLAG(O_RDWR), FLAG(O_CREAT), FLAG(O_EXCL), FLAG(O_TRUNC), FLAG(O_NOFOLLOW), FLAG(O_NONBLOCK),
+};
+
+/* One line for what should never happen; never source, never a stack. */
+static int give_up(JSContext *ctx, const char *what)
+{
+    JSValue error = JS_GetException(ctx);
+    const char *text = JS_ToCString(ctx, error);
+    fprintf(stderr, "%s: %.500s\n", what, text == NULL ? "no memory" : text);
+    return 1;
+}
+
+/* Standard streams that are closed would be given to the first files that are opened, and a message written into those. */
+static void keep_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0) _exit(1);
+    }
+}
+
+int main(void)
+{
+    keep_standard_streams();
+    signal(SIGPIPE, SIG_IGN);
+    JSRuntime *runtime = JS_NewRuntime();
+    JSContext *ctx = runtime == NULL ? NULL : JS_NewContextRaw(runtime);
+    if (ctx == NULL) {
+        fputs("cannot start: no memory\n", stderr);
+        return 1;
+    }
+    JS_SetMemoryLimit(runtime, MEMORY_LIMIT);
+    JS_SetMaxStackSize(runtime, STACK_LIMIT);
+    /* All but what runs text as code: eval stays undefined. */
+    if (JS_AddIntrinsicBaseObjects(ctx) || JS_AddIntrinsicDate(ctx) || JS_AddIntrinsicRegExp(ctx) ||
+        JS_AddIntrinsicJSON(ctx) || JS_AddIntrinsicMapSet(ctx) || JS_AddIntrinsicTypedArrays(ctx) ||
+        JS_AddIntrinsicPromise(ctx) || JS_AddIntrinsicBigInt(ctx))
+        return give_up(ctx, "cannot start");
+
+    JSValue global = JS_GetGlobalObject(ctx);
+    JSValue port = JS_NewObject(ctx);
+    if (JS_SetPropertyFunctionList(ctx, port, PORT, sizeof(PORT) / sizeof(PORT[0]))) return give_up(ctx, "cannot start");
+    JSValue env = JS_NewArray(ctx);
+    uint32_t count = 0;
+    for (char **at = environ; *at != NULL; at++) JS_SetPropertyUint32(ctx, env, count++, JS_NewString(ctx, *at));
+    JS_SetPropertyStr(ctx, port, "env", env);
+    JSValue flags = JS_NewObject(ctx);
+    if (JS_SetPropertyFunctionList(ctx, flags, FLAGS, sizeof(FLAGS) / sizeof(FLAGS[0]))) return give_up(ctx, "cannot start");
+    JS_SetPropertyStr(ctx, port, "flags", flags);
+    JS_SetPropertyStr(ctx, port, "pid", JS_NewInt32(ctx, getpid()));
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
+    JS_SetPropertyStr(ctx, port, "execPath", JS_NewStringLen(ctx, self, length < 0 ? 0 : (size_t)length));
+    JS_SetPropertyStr(ctx, global, "port", port);
+    JS_FreeValue(ctx, global);
+
+    JSValue program = JS_ReadObject(ctx, plugin_bytecode, (size_t)(plugin_bytecode_end - plugin_bytecode), JS_READ_OBJ_BYTECODE);
+    if (JS_IsException(program)) return give_up(ctx, "cannot load the plugin");
+    JSValue done = JS_EvalFunction(ctx, program);
+    if (JS_IsException(done)) return give_up(ctx, "cannot run the plugin");
+    for (;;) {
+        JSContext *of;
+        int status = JS_ExecutePendingJob(runtime, &of);
+        if (status < 0) return give_up(of, "cannot go on");
+        if (status == 0) break;
+    }
+    /* The plugin ends the process itself; that nothing is left to do means that it waits for what never comes. */
+    fputs("ended without an answer\n", stderr);
+    return 1;
+}

@@ -1,0 +1,177 @@
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cacheRoot } from '../../src/lab/engine/kubernetes/release-cache.ts';
+import { output, realExec } from '../../src/sys/exec.ts';
+import { exists } from '../../src/sys/files.ts';
+import { ensureZig } from './zig.ts';
+
+/** Architectures as releases and as compilers call them. */
+const TARGETS = { amd64: 'x86_64-linux-musl', arm64: 'aarch64-linux-musl' } as const;
+type Architecture = keyof typeof TARGETS;
+const ARCHITECTURES = Object.keys(TARGETS) as Architecture[];
+/** That of this machine, as Node calls it. */
+export const HOST: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
+
+const COMPILE_MS = 10 * 60_000;
+/** Of the engine, as its own build has them. */
+const ENGINE_FLAGS = ['-O2', '-DNDEBUG', '-D_GNU_SOURCE', '-funsigned-char', '-fwrapv', '-w'];
+const OWN_FLAGS = [
+  '-O2',
+  '-Wall',
+  '-Wextra',
+  '-Werror',
+  '-Wno-unused-parameter',
+  '-fstack-protector-strong',
+  '-D_FORTIFY_SOURCE=2',
+];
+const ENGINE = ['quickjs', 'libregexp', 'libunicode', 'dtoa'];
+
+/** Compiles for one architecture in a directory, with the compiler's own cache beside the project's. */
+type Compile = (architecture: Architecture, argv: readonly string[], cwd: string) => Promise<void>;
+
+/**
+ * Builds the plugin as native executables, `<out>/<architecture>/portmap`: its TypeScript, bundled and compiled to the engine's bytecode, and
+ * the engine with the port in C. Nothing of the directory that it is built in gets into them. Returns the architectures.
+ */
+export async function buildNative(root: string, out: string): Promise<readonly Architecture[]> {
+  const cache = cacheRoot();
+  const zig = await ensureZig(root, cache, realExec);
+  const zigCache = join(cache, 'zig/cache');
+  const compile: Compile = async (architecture, argv, cwd) => {
+    const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: zigCache, ZIG_LOCAL_CACHE_DIR: zigCache };
+    await output(realExec, [zig, 'cc', '-target', TARGETS[architecture], ...argv], {
+      cwd,
+      env,
+      timeoutMs: COMPILE_MS,
+    });
+  };
+  const sources = join(root, 'native');
+  const engines = await engineObjects(sources, join(cache, 'quickjs-ng'), compile);
+  const work = await mkdtemp(join(tmpdir(), 'hostport-native-'));
+  try {
+    await writeFile(join(work, 'portmap.js'), await bundle(root));
+    const include = ['-I', join(sources, 'quickjs-ng')];
+    const compiler = [
+      '-static',
+      ...OWN_FLAGS,
+      ...include,
+      join(sources, 'compile.c'),
+      ...engines[HOST],
+      '-o',
+      'compile',
+    ];
+    await compile(HOST, compiler, work);
+    await output(realExec, ['./compile', 'portmap.js', 'portmap.bc'], { cwd: work });
+    await writeFile(join(work, 'bytecode.S'), BYTECODE);
+    await Promise.all(
+      ARCHITECTURES.map(async (architecture) => {
+        const own = ['port.c', 'sha2.c'].map((name) => join(sources, name));
+        const inputs = [...own, 'bytecode.S', ...engines[architecture]];
+        await compile(
+          architecture,
+          ['-static', '-s', ...OWN_FLAGS, ...include, ...inputs, '-o', architecture],
+          work,
+        );
+        await mkdir(join(out, architecture), { recursive: true });
+        // A plugin may be running: a new directory entry leaves the old file to it.
+        const fresh = join(out, architecture, '.portmap.new');
+        await writeFile(fresh, await readFile(join(work, architecture)), { mode: 0o755 });
+        await rename(fresh, join(out, architecture, 'portmap'));
+      }),
+    );
+  } finally {
+    await rm(work, { recursive: true });
+  }
+  return ARCHITECTURES;
+}
+
+/** What port.c calls `plugin_bytecode`. */
+const BYTECODE = `
+    .section .rodata
+    .global plugin_bytecode
+    .global plugin_bytecode_end
+    .balign 16
+plugin_bytecode:
+    .incbin "portmap.bc"
+plugin_bytecode_end:
+    .section .note.GNU-stack,"",%progbits
+`;
+
+/** The engine's objects, which take a minute to compile, kept by the digest of their sources and flags. */
+async function engineObjects(
+  sources: string,
+  cache: string,
+  compile: Compile,
+): Promise<Record<Architecture, string[]>> {
+  const engine = join(sources, 'quickjs-ng');
+  const digest = createHash('sha256').update(
+    JSON.stringify([ENGINE_FLAGS, TARGETS, await readFile(join(sources, 'zig.txt'), 'utf8')]),
+  );
+  for (const name of (await readdir(engine)).sort())
+    digest.update(name).update(await readFile(join(engine, name)));
+  const kept = join(cache, digest.digest('hex').slice(0, 16));
+  const objects = (architecture: Architecture) => ENGINE.map((name) => join(kept, architecture, `${name}.o`));
+  if (!(await exists(kept))) {
+    console.log('Compiling QuickJS-ng for two architectures, about a minute');
+    await mkdir(cache, { recursive: true });
+    const fresh = await mkdtemp(join(cache, '.new-'));
+    try {
+      for (const architecture of ARCHITECTURES) await mkdir(join(fresh, architecture));
+      await Promise.all(
+        ARCHITECTURES.map(async (architecture) => {
+          for (const name of ENGINE) {
+            const argv = [...ENGINE_FLAGS, '-c', `${name}.c`, '-o', join(fresh, architecture, `${name}.o`)];
+            await compile(architecture, argv, engine);
+          }
+        }),
+      );
+      // Another build may have been first.
+      await rename(fresh, kept).catch((cause: unknown) =>
+        exists(kept).then((isThere) => (isThere ? undefined : Promise.reject(cause))),
+      );
+    } finally {
+      await rm(fresh, { recursive: true, force: true });
+    }
+  }
+  return { amd64: objects('amd64'), arm64: objects('arm64') };
+}
+
+/** The plugin as one script, with src/portmap/native in the place of what a runtime has. */
+async function bundle(root: string): Promise<string> {
+  const native = join(root, 'src/portmap/native');
+  const places: readonly (readonly [RegExp, string])[] = [
+    [/^node:fs$/, 'fs.ts'],
+    [/^bun:ffi$/, 'ffi.ts'],
+    [/\/sys\/bun-exec\.ts$/, 'exec.ts'],
+  ];
+  const built = await Bun.build({
+    entrypoints: [join(native, 'main.ts')],
+    target: 'browser',
+    format: 'iife',
+    minify: true,
+    plugins: [
+      {
+        name: 'native',
+        setup(builder) {
+          for (const [filter, file] of places)
+            builder.onResolve({ filter }, () => ({ path: join(native, file) }));
+          // Imported by what the plugin does not use, and gone with it.
+          builder.onResolve({ filter: /^node:(?:child_process|os)$/ }, ({ path }) => ({
+            path,
+            namespace: 'absent',
+          }));
+          builder.onLoad({ filter: /./, namespace: 'absent' }, () => ({
+            contents: 'export const constants = undefined, spawn = undefined;',
+            loader: 'js',
+          }));
+        },
+      },
+    ],
+  });
+  const [script] = built.outputs;
+  if (!built.success || script === undefined)
+    throw new AggregateError(built.logs, 'cannot bundle the plugin');
+  return script.text();
+}

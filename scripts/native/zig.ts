@@ -1,0 +1,50 @@
+import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Exec, output } from '../../src/sys/exec.ts';
+import { exists } from '../../src/sys/files.ts';
+
+const VERSION = '0.17.1';
+const DOWNLOAD_MS = 20 * 60_000;
+
+/**
+ * The Zig compiler, a C compiler with musl for every architecture, of the version and with the checksum in native/zig.txt: kept in the cache, where it
+ * is downloaded as a Python package the first time. Returns the path of the program.
+ */
+export async function ensureZig(root: string, cache: string, exec: Exec): Promise<string> {
+  const kept = join(cache, 'zig', VERSION);
+  const zig = join(kept, 'ziglang/zig');
+  if (await exists(zig)) return zig;
+  await mkdir(join(cache, 'zig'), { recursive: true });
+  const fresh = await mkdtemp(join(cache, 'zig/.new-'));
+  try {
+    console.log(`Downloading the C compiler of Zig ${VERSION}, 100 MB`);
+    const wanted = [
+      '--require-hashes',
+      '--no-deps',
+      '--only-binary=:all:',
+      '--requirement',
+      join(root, 'native/zig.txt'),
+    ];
+    await output(
+      exec,
+      ['pip3', 'download', '--quiet', '--disable-pip-version-check', ...wanted, '--dest', fresh],
+      {
+        timeoutMs: DOWNLOAD_MS,
+      },
+    );
+    const [wheel] = await readdir(fresh);
+    if (wheel === undefined) throw new Error('pip3 download succeeded, and there is no package');
+    await output(exec, ['python3', '-m', 'zipfile', '-e', join(fresh, wheel), fresh], {
+      timeoutMs: DOWNLOAD_MS,
+    });
+    await rm(join(fresh, wheel));
+    await chmod(join(fresh, 'ziglang/zig'), 0o755);
+    // Two builds may download at once; the first one that is done is kept.
+    await rename(fresh, kept).catch((cause: unknown) =>
+      exists(zig).then((isThere) => (isThere ? undefined : Promise.reject(cause))),
+    );
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+  return zig;
+}

@@ -1,0 +1,42 @@
+/** In the place of sys/bun-exec.ts. */
+import { DEFAULT_MAX_BYTES, type Exec, ExecError, printedTooMuch } from '../../sys/exec.ts';
+import { port } from './port.ts';
+
+const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
+
+function searchPath(): string {
+  return `${process.env.PATH ?? ''}:${SYSTEM_PATH}`;
+}
+
+export function findProgram(name: string): string | undefined {
+  if (name === '') return undefined;
+  if (name.includes('/')) return port.isProgram(name) ? name : undefined;
+  for (const directory of searchPath().split(':')) {
+    const path = `${directory}/${name}`;
+    if (directory !== '' && port.isProgram(path)) return path;
+  }
+  return undefined;
+}
+
+export const bunExec: Exec = {
+  async run(argv, options = {}) {
+    const path = searchPath();
+    const file = findProgram(argv[0] ?? '');
+    if (file === undefined) {
+      throw new ExecError(argv, { code: 127, stdout: '', stderr: '' }, `not found in ${path}`);
+    }
+    const { timeoutMs = 30_000, maxBytes = DEFAULT_MAX_BYTES, inherit = -1 } = options;
+    const env = Object.entries({ ...(options.env ?? process.env), PATH: path }).flatMap(([name, value]) =>
+      value === undefined ? [] : [`${name}=${value}`],
+    );
+    const stdin = options.stdin as string | undefined;
+    const ran = port.run(file, [file, ...argv.slice(1)], env, stdin, inherit, timeoutMs, maxBytes);
+    const { code, stdout, stderr, stopped } = ran;
+    if (stopped === 'printed')
+      throw new ExecError(argv, { code, stdout: '', stderr }, printedTooMuch(maxBytes));
+    if (stopped === 'deadline') {
+      throw new ExecError(argv, { code, stdout, stderr }, `killed; its deadline was ${timeoutMs} ms`);
+    }
+    return { code, stdout, stderr };
+  },
+};

@@ -1,0 +1,64 @@
+/** What the plugin uses of the globals of Bun and Node. */
+import { Bytes } from './buffer.ts';
+import { port } from './port.ts';
+
+const CHUNK = 16_384;
+
+class Hasher {
+  readonly #bits: 256 | 512;
+  #bytes: Uint8Array = new Bytes(0);
+
+  constructor(algorithm: 'sha256' | 'sha512') {
+    this.#bits = algorithm === 'sha256' ? 256 : 512;
+  }
+
+  update(text: string): this {
+    this.#bytes = Bytes.concat([this.#bytes, port.encode(text)]);
+    return this;
+  }
+
+  digest(): Bytes;
+  digest(encoding: 'hex'): string;
+  digest(encoding?: 'hex'): Bytes | string {
+    const digest = Bytes.from(port.sha2(this.#bits, this.#bytes));
+    return encoding === undefined ? digest : digest.toString(encoding);
+  }
+}
+
+/** All of a standard input that was opened so that reading does not wait. */
+async function stdinBytes(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    port.wait(0);
+    const chunk = new Bytes(CHUNK);
+    const size = port.read(0, chunk, 0, CHUNK);
+    if (size === 0) return Bytes.concat(chunks);
+    chunks.push(chunk.subarray(0, size));
+  }
+}
+
+const variables = port.env.map((text): [string, string] => {
+  const at = text.indexOf('=', 1);
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+});
+
+Object.assign(globalThis, {
+  Buffer: Bytes,
+  Bun: {
+    CryptoHasher: Hasher,
+    sleep: async (ms: number) => port.sleep(ms),
+    stdin: { bytes: stdinBytes },
+  },
+  process: {
+    env: Object.fromEntries(variables),
+    pid: port.pid,
+    execPath: port.execPath,
+    exit: (status: number) => port.exit(status),
+  },
+  performance: { now: () => port.now() },
+  TextEncoder: class {
+    encode(text: string): Uint8Array {
+      return port.encode(text);
+    }
+  },
+});

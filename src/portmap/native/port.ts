@@ -1,0 +1,89 @@
+/** What the native executable's C side offers: native/port.c. Paths and names are without NUL; failed calls throw as Node's do, with `code`. */
+export interface Port {
+  /** `NAME=value`, one a variable. */
+  readonly env: readonly string[];
+  readonly pid: number;
+  /** Of the executable, links followed. */
+  readonly execPath: string;
+  /** Of open(2), by name: they differ by architecture. */
+  readonly flags: Readonly<Record<OpenFlag, number>>;
+  /** Close on exec is always set. */
+  open(path: string, flags: number, mode: number): number;
+  close(fd: number): void;
+  /** How many bytes were read to `offset`; 0 at the end. */
+  read(fd: number, into: Uint8Array, offset: number, length: number): number;
+  /** How many bytes of what begins at `offset` were written. */
+  write(fd: number, from: Uint8Array, offset: number): number;
+  /** Waits until there is something to read. */
+  wait(fd: number): void;
+  stat(path: string, follow: boolean): Facts;
+  fstat(fd: number): Facts;
+  /** The magic number of the file system. */
+  statfs(path: string): number;
+  readdir(path: string): string[];
+  mkdir(path: string, mode: number): void;
+  unlink(path: string): void;
+  rmdir(path: string): void;
+  rename(from: string, to: string): void;
+  realpath(path: string): string;
+  /** Whether there is a regular file that this process may execute. */
+  isProgram(path: string): boolean;
+  /** Milliseconds since some moment, as they pass. */
+  now(): number;
+  /** Milliseconds. */
+  sleep(ms: number): void;
+  exit(status: number): never;
+  /** As UTF-8. */
+  encode(text: string): Uint8Array;
+  /** From UTF-8. */
+  decode(bytes: Uint8Array, offset: number, length: number): string;
+  /** One character a byte. */
+  decodeLatin1(bytes: Uint8Array, offset: number, length: number): string;
+  /** Where the bytes first occur in the first `length` ones; -1 when they do not. */
+  find(bytes: Uint8Array, sought: Uint8Array, length: number): number;
+  sha2(bits: 256 | 512, bytes: Uint8Array): Uint8Array;
+  setns(fd: number, kind: number): number;
+  flock(fd: number, operation: number): number;
+  socket(domain: number, type: number, protocol: number): number;
+  send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  /** Runs a program to its end. `inherit` is a descriptor that it gets as its 3, or -1. */
+  run(
+    file: string,
+    argv: readonly string[],
+    env: readonly string[],
+    stdin: string | undefined,
+    inherit: number,
+    timeoutMs: number,
+    maxBytes: number,
+  ): Ran;
+}
+
+export type OpenFlag =
+  | 'O_RDONLY'
+  | 'O_WRONLY'
+  | 'O_RDWR'
+  | 'O_CREAT'
+  | 'O_EXCL'
+  | 'O_TRUNC'
+  | 'O_NOFOLLOW'
+  | 'O_NONBLOCK';
+
+/** Of stat(2). */
+export interface Facts {
+  dev: number;
+  ino: number;
+  mode: number;
+  size: number;
+}
+
+interface Ran {
+  /** Exit status; 128 + signal when a signal ended it. */
+  code: number;
+  stdout: string;
+  stderr: string;
+  /** Why it was killed, if it was. */
+  stopped: 'deadline' | 'printed' | undefined;
+}
+
+export const port = (globalThis as unknown as { port: Port }).port;
