@@ -41,6 +41,15 @@ const LAB_SECONDS = 120;
 const LANES = 4;
 /** Concurrent tests of one file at a time; their deadlines are meant for what the machine can do at once. */
 const CONCURRENT = 10;
+/**
+ * How often a function runs before it is compiled, five times what is usual: most processes of the tests live for seconds, and compiling what
+ * ran 500 times costs them more than it gains. Source: JavaScriptCore, OptionsList.h.
+ */
+const JIT_THRESHOLDS = {
+  BUN_JSC_thresholdForJITAfterWarmUp: '2500',
+  BUN_JSC_thresholdForOptimizeAfterWarmUp: '5000',
+  BUN_JSC_thresholdForFTLOptimizeAfterWarmUp: '500000',
+};
 /** Characters of an error in the list at the end. */
 const SAID = 400;
 
@@ -214,7 +223,7 @@ async function run(
       `--max-concurrency=${CONCURRENT}`,
       ...paths,
     ],
-    { env: { ...process.env, ...env }, stdout: stdio, stderr: stdio },
+    { env: { ...JIT_THRESHOLDS, ...process.env, ...env }, stdout: stdio, stderr: stdio },
   );
   const [stdout, stderr, code] = await Promise.all([
     textOf(child.stdout),
