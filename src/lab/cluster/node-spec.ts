@@ -33,6 +33,16 @@ const KERNEL_LOG = { path: '/dev/kmsg', type: 'c', major: 1, minor: 11, fileMode
 /** Where a node sees the unpacked layers of its preloaded images, which all nodes share. */
 export const NODE_LAYERS = '/kind/layers';
 
+/**
+ * How often a daemon or plugin of ours runs a function before it is compiled, five times what is usual: most live for seconds, and compiling
+ * what ran 500 times costs them more than it gains. Source: JavaScriptCore, OptionsList.h.
+ */
+const JIT_THRESHOLDS = [
+  'BUN_JSC_thresholdForJITAfterWarmUp=2500',
+  'BUN_JSC_thresholdForOptimizeAfterWarmUp=5000',
+  'BUN_JSC_thresholdForFTLOptimizeAfterWarmUp=500000',
+];
+
 /** What a login in a node has, and what its daemons start with. */
 export const NODE_ENVIRONMENT = [
   'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -42,6 +52,7 @@ export const NODE_ENVIRONMENT = [
   // Without it, and without an /etc/localtime, each daemon compares all of /usr/share/zoneinfo with nothing when it first
   // asks for the time: 11,000 files opened (ICU, putil.cpp: searchForTZFile).
   'TZ=UTC',
+  ...JIT_THRESHOLDS,
 ];
 
 /** A JavaScript process or runsvdir as PID 1 would not reap the shims' orphans; tini does. */
