@@ -20,6 +20,7 @@ export interface TourCommand {
 }
 
 const BEGINNING = 2;
+const DEADLINE_MS = 20_000;
 
 /** The first lines of a text and those that match, with `…` in the place of what is left out. */
 export function excerpt(text: string, point: RegExp): string {
@@ -69,6 +70,7 @@ export class Guide {
   readonly #inLab: (argv: readonly string[]) => readonly string[];
   readonly #stage: Stage;
   readonly #signal: AbortSignal;
+  readonly #deadlineMs: number;
   #met = 0;
   #step = '';
 
@@ -78,11 +80,14 @@ export class Guide {
     inLab: (argv: readonly string[]) => readonly string[];
     stage: Stage;
     signal: AbortSignal;
+    /** How long what is expected may take where nothing else is said, in milliseconds. Default 20 s. */
+    deadlineMs?: number;
   }) {
     this.#exec = options.exec;
     this.#inLab = options.inLab;
     this.#stage = options.stage;
     this.#signal = options.signal;
+    this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
   }
 
   get met(): number {
@@ -124,7 +129,7 @@ export class Guide {
     command: TourCommand,
     text: string,
     condition: (answer: Answer) => boolean,
-    timeoutMs = 20_000,
+    timeoutMs = this.#deadlineMs,
   ): Promise<Answer> {
     let answer: Answer = { code: -1, text: '' };
     const met = await waitFor(
