@@ -13,7 +13,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build tested setup bench real test-real test-conformance mutation fuzz clean help
+.PHONY: lab test check build tested setup bench real test-real test-conformance mutation fuzz agreement clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -75,6 +75,10 @@ check: $(SCHEMA) $(FAILURES) | setup
 # It builds and checks what is needed itself, beside the first tests.
 test: $(SCHEMA) $(FAILURES) | setup
 	$(BUN) scripts/test.ts
+
+# The evaluator of rules against the kernel, with many more rule sets than in `make test`.
+agreement: | setup
+	TRACE_RULE_SETS=10000 $(BUN) test src/netfilter/trace/kernel.netns.test.ts
 
 # Not among the dependencies: 150 packages that nothing else needs.
 mutation: $(SCHEMA) $(FAILURES) | setup

@@ -76,6 +76,11 @@ function isTest(file: string): boolean {
   return /\.test\.tsx?$/.test(file);
 }
 
+/** Tests and what they share. */
+function isForTests(file: string): boolean {
+  return isTest(file) || file.includes('/testing/') || /\.suite\.ts$/.test(file);
+}
+
 function roomOf(file: string): string | undefined {
   return /^src\/([^/]+)\//.exec(file)?.[1];
 }
@@ -165,7 +170,7 @@ function relativeBreach(project: Project, file: string, room: string, specifier:
   if (other !== room && !isTest(file) && FACES[other]?.includes(target) === false) {
     return `imports ${target}: of ${other}, other rooms import ${FACES[other].join(' and ')} only`;
   }
-  if (isTest(target) && !isTest(file)) return `imports ${target}, a test`;
+  if (isForTests(target) && !isForTests(file)) return `imports ${target}, a test`;
   return undefined;
 }
 
@@ -179,7 +184,7 @@ function packageBreach(
   if (builtinModules.includes(specifier)) return `imports ${specifier}: write node:${specifier}`;
   const name = packageOf(specifier);
   if (!project.dependencies.has(name)) {
-    const suffices = project.devDependencies.has(name) && (isType || isTest(file));
+    const suffices = project.devDependencies.has(name) && (isType || isForTests(file));
     if (!suffices) return `imports ${specifier}, which is not among the dependencies of package.json`;
   }
   if (isPlugin(file) && !isType) return `imports the package ${name}: plugins have none`;

@@ -268,7 +268,7 @@ export function parseRuleWords(
     else if (segment.kind === 'base') {
       for (const option of segment.options) expressions.push(baseMatch(option, family));
     } else if (segment.name === 'comment') comment = segment.options[0]?.args[0];
-    else expressions.push(...moduleMatches(segment));
+    else expressions.push(...moduleMatches(segment, family));
   }
   return { expressions, comment };
 }
@@ -357,10 +357,27 @@ function optionText(option: Option): string {
   return `${option.negated ? '! ' : ''}${[option.name, ...option.args].join(' ')}`;
 }
 
-function moduleMatches(segment: Segment): Match[] {
+/**
+ * Of IPv6 the kernel reads the address where it asks the routing table of IPv4, and several types must all be right (match_type6):
+ * what is not multicast is unicast, local addresses included.
+ */
+function addressType(
+  field: 'source-type' | 'destination-type',
+  types: readonly string[],
+  negated: boolean,
+  family: NftFamily,
+): Match | undefined {
+  if (family === 'ip') return fieldMatch({ field }, types.map(exact), negated);
+  const [only] = types;
+  if (types.length > 1) return undefined;
+  if (only === 'unicast') return fieldMatch({ field }, [exact('multicast')], !negated);
+  return only === 'local' || only === 'multicast' ? fieldMatch({ field }, [exact(only)], negated) : undefined;
+}
+
+function moduleMatches(segment: Segment, family: NftFamily): Match[] {
   const matches: Match[] = [];
   for (const option of segment.options) {
-    const match = moduleMatch(segment.name, option);
+    const match = moduleMatch(segment.name, option, family);
     // One option that is not understood makes the whole match opaque: they may depend on each other.
     if (match === undefined) return [opaqueModule(segment)];
     matches.push(match);
@@ -377,7 +394,7 @@ function opaqueModule({ name, words }: Segment): Match {
   return name === 'statistic' ? { kind: 'opaque-match', text, random: true } : { kind: 'opaque-match', text };
 }
 
-function moduleMatch(module: string, { name, args, negated }: Option): Match | undefined {
+function moduleMatch(module: string, { name, args, negated }: Option, family: NftFamily): Match | undefined {
   const [value] = args;
   if (value === undefined || args.length > 1) return undefined;
   switch (module) {
@@ -394,9 +411,9 @@ function moduleMatch(module: string, { name, args, negated }: Option): Match | u
     case 'multiport':
       return multiport(name, value, negated);
     case 'addrtype': {
-      const patterns = value.split(',').map((type) => exact(type.toLowerCase()));
-      if (name === '--src-type') return fieldMatch({ field: 'source-type' }, patterns, negated);
-      return name === '--dst-type' ? fieldMatch({ field: 'destination-type' }, patterns, negated) : undefined;
+      const field =
+        name === '--src-type' ? 'source-type' : name === '--dst-type' ? 'destination-type' : undefined;
+      return field && addressType(field, value.toLowerCase().split(','), negated, family);
     }
     case 'mark':
     case 'connmark': {

@@ -12,9 +12,11 @@ import {
   type ElementSet,
   type Expression,
   type Field,
+  type FieldMatch,
   HOOKS,
   type Hook,
   type Lookup,
+  type Match,
   type NatSource,
   type NatTarget,
   type Operand,
@@ -496,7 +498,10 @@ class RuleBuilder {
     if (kind === 'counter') this.counters = readCounters(body) ?? this.counters;
     else if (kind === 'mangle')
       this.expressions.push(...this.#mangle(isObject(body) ? body : {}, expressionText(json)));
-    else this.expressions.push(this.#expression(kind, body ?? null, json));
+    else {
+      if (kind === 'reject') this.expressions.push(...impliedByReject(isObject(body) ? body : {}));
+      this.expressions.push(this.#expression(kind, body ?? null, json));
+    }
   }
 
   #expression(kind: string, body: Json, whole: JsonObject): Expression {
@@ -536,14 +541,18 @@ class RuleBuilder {
       case 'limit':
       case 'quota':
       case 'ct count':
-        return { kind: 'opaque-match', text: written };
-      case 'log':
+      // These change nothing for the packet, but end the rule when a set is full, an element's own limit does not match, a flow
+      // cannot be offloaded (nft_dynset_eval, nft_flow_offload_eval, nft_ct_expect_obj_eval).
       case 'set':
       case 'map':
+      case 'meter':
       case 'flow':
+      case 'ct expectation':
+        return { kind: 'opaque-match', text: written };
+      case 'log':
+      case 'last':
       case 'ct helper':
       case 'ct timeout':
-      case 'ct expectation':
       case 'dup':
       case 'comment':
         return { kind: 'neutral', text: written };
@@ -654,23 +663,105 @@ class RuleBuilder {
     return source;
   }
 
-  #mangle(body: JsonObject, written: string): Statement[] {
+  #mangle(body: JsonObject, written: string): Expression[] {
     const target = readOperand(body.key ?? null);
-    if (target?.field !== 'mark' && target?.field !== 'ct-mark') return [{ kind: 'neutral', text: written }];
+    if (target?.field !== 'mark' && target?.field !== 'ct-mark') {
+      const key = body.key ?? null;
+      const rewritten: Statement = { kind: isHarmless(key) ? 'neutral' : 'opaque-statement', text: written };
+      return [...impliedByRewrite(key), rewritten];
+    }
     const of = target.field === 'mark' ? 'packet' : 'connection';
     const value = body.value ?? null;
     const lookup = isObject(value) && isObject(value.map) ? this.#lookup(value.map, written) : undefined;
     if (lookup !== undefined) return [{ kind: 'set-mark-from-map', of, lookup }];
+    // A value that the packet lacks ends the rule (NFT_BREAK).
+    const condition = isRead(value, 'ct') ? [HAS_CONNECTION] : [];
     const bits = linearBits(value, target.field, 0);
-    if (bits !== undefined) return [{ kind: 'set-mark', of, clear: ~bits.keep >>> 0, flip: bits.flip }];
+    if (bits !== undefined) {
+      return [...condition, { kind: 'set-mark', of, clear: ~bits.keep >>> 0, flip: bits.flip }];
+    }
     const from = readOperand(value);
     if (from?.field === (of === 'packet' ? 'ct-mark' : 'mark')) {
       const copy: Statement = { kind: 'copy-mark', to: of, mask: from.mask ?? 0xffffffff };
       // What the mask leaves out becomes 0.
-      return from.mask === undefined ? [copy] : [{ kind: 'set-mark', of, clear: 0xffffffff, flip: 0 }, copy];
+      const rest: Statement[] =
+        from.mask === undefined ? [] : [{ kind: 'set-mark', of, clear: 0xffffffff, flip: 0 }];
+      return [...condition, ...rest, copy];
     }
-    return [{ kind: 'opaque-mark', of, text: written }];
+    if (MAY_LACK.some((kind) => isRead(value, kind))) condition.push({ kind: 'opaque-match', text: written });
+    return [...condition, { kind: 'opaque-mark', of, text: written }];
   }
+}
+
+/** nft leaves out of its listing what a statement implies: `meta l4proto tcp` of `reject with tcp reset`. */
+function impliedByReject({ type }: JsonObject): FieldMatch[] {
+  switch (type) {
+    case 'tcp reset':
+      return [equals('protocol', 6)];
+    case 'icmp':
+      return [equals('family', 'ip')];
+    case 'icmpv6':
+      return [equals('family', 'ip6')];
+    default:
+      return [];
+  }
+}
+
+/** As {@link impliedByReject}: `meta nfproto ipv6` of `ip6 hoplimit set 1`. */
+function impliedByRewrite(key: Json): FieldMatch[] {
+  if (!isObject(key)) return [];
+  const protocol = isObject(key.payload) ? key.payload.protocol : key['tcp option'] && 'tcp';
+  if (protocol === 'ip' || protocol === 'ip6') return [equals('family', protocol)];
+  const number = typeof protocol === 'string' ? protocolNumber(protocol) : undefined;
+  return number === undefined ? [] : [equals('protocol', number)];
+}
+
+function equals(field: Field, value: number | string): FieldMatch {
+  return {
+    kind: 'match',
+    key: [{ field }],
+    negated: false,
+    set: { elements: [{ key: [exact(value)], text: '' }] },
+  };
+}
+
+/** Holds for a packet with a connection. */
+const HAS_CONNECTION: Match = {
+  kind: 'match',
+  key: [{ field: 'ct-mark' }],
+  negated: false,
+  set: { elements: [{ key: [ANY], text: '' }] },
+};
+
+/** Expressions that read what a packet may not have, besides `ct`. */
+const MAY_LACK = ['payload', 'exthdr', 'tcp option', 'fib', 'rt', 'socket', 'osf', 'ipsec', 'map'];
+
+/** Whether a value is made of an expression of this kind, at any depth. */
+function isRead(json: Json, kind: string, depth = 0): boolean {
+  if (typeof json !== 'object' || json === null || depth > MAX_DEPTH) return false;
+  if (Array.isArray(json)) return json.some((each) => isRead(each, kind, depth + 1));
+  return Object.entries(json).some(([key, value]) => key === kind || isRead(value ?? null, kind, depth + 1));
+}
+
+/** What a packet may have rewritten and still goes where it went. Anything else may change its addresses, ports or kind. */
+const HARMLESS: Readonly<Record<string, ReadonlySet<string>>> = {
+  ip: new Set(['ttl', 'dscp', 'ecn', 'id', 'checksum']),
+  ip6: new Set(['hoplimit', 'dscp', 'ecn', 'flowlabel']),
+  meta: new Set(['priority', 'nftrace', 'secmark']),
+  ct: new Set(['event', 'label', 'secmark', 'zone', 'helper']),
+};
+
+/** Whether what a rule writes is modelled by nobody because nothing depends on it. */
+function isHarmless(key: Json): boolean {
+  if (!isObject(key)) return false;
+  if (isObject(key.payload)) {
+    return HARMLESS[String(key.payload.protocol)]?.has(String(key.payload.field)) === true;
+  }
+  if (isObject(key['tcp option'])) return true;
+  return ['meta', 'ct'].some((kind) => {
+    const body = key[kind];
+    return isObject(body) && HARMLESS[kind]!.has(String(body.key));
+  });
 }
 
 /** `ct status & dnat == dnat`, `!= 0`: a flag that is asked for by masking. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { formatAddress } from '../../util/address.ts';
 import { tracePacket } from '../trace/trace.ts';
-import type { Environment, Packet } from '../trace/trace-types.ts';
+import type { Environment, Outcome, Packet } from '../trace/trace-types.ts';
 import { parseIptablesSave } from './iptables-save.ts';
 import { type Ruleset, RulesetParseError } from './model.ts';
 import { parseNftRuleset } from './nft-json.ts';
@@ -238,6 +238,70 @@ describe('documents that are broken', () => {
       }),
     ).toEqual({ candidates: [], complete: false });
   }, 60_000);
+});
+
+test.each<[types: string, drops: boolean | undefined]>([
+  ['LOCAL', true],
+  ['UNICAST', true],
+  ['MULTICAST', false],
+  ['LOCAL,MULTICAST', undefined],
+  ['UNREACHABLE', undefined],
+])('a local address of IPv6 is %s: %p', (types, drops) => {
+  const text = `*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m addrtype --dst-type ${types} -j DROP\nCOMMIT\n`;
+  const ruleset = readRuleset({ iptables: [{ backend: 'iptables-nft', family: 'ip6', text }] });
+  const packet: Packet = { ...PACKET, family: 'ip6', source: 'fd17::1', destination: 'fd17::2' };
+  const { verdict } = tracePacket(ruleset, packet, NODE);
+  expect(verdict.known ? verdict.value === 'drop' : undefined).toBe(drops);
+});
+
+// Each of these was taken otherwise by a kernel that was asked (kernel.netns.test.ts).
+describe('a rule of nft that ends, or may end, before its verdict', () => {
+  const dropOf = (packet: Partial<Packet>, ...expressions: unknown[]) => {
+    const place = { family: 'inet', table: 't', chain: 'c' };
+    const base = { type: 'filter', hook: 'input', prio: 0, policy: 'accept' };
+    const nftables = [
+      { table: { family: 'inet', name: 't', handle: 1 } },
+      { chain: { ...place, name: 'c', ...base } },
+      { rule: { ...place, expr: [...expressions, { drop: null }] } },
+    ];
+    const ruleset = readRuleset({ iptables: [], nft: JSON.stringify({ nftables }) });
+    const { verdict } = tracePacket(ruleset, { ...PACKET, ...packet }, NODE);
+    return verdict.known ? verdict.value : undefined;
+  };
+  const payload = (protocol: string, field: string) => ({ payload: { protocol, field } });
+  const set = (key: unknown, value: unknown) => ({ mangle: { key, value } });
+  const meta = (key: string) => ({ meta: { key } });
+  const ct = (key: string) => ({ ct: { key } });
+  const INVALID: Partial<Packet> = { ctState: 'invalid' };
+
+  test.each<[string, Partial<Packet>, unknown[], Outcome['verdict'] | undefined]>([
+    // Without a connection its mark is not there to be read, but may be written in vain.
+    ['mark from the connection', INVALID, [set(meta('mark'), ct('mark'))], 'accept'],
+    ['mark from the connection', {}, [set(meta('mark'), ct('mark'))], 'drop'],
+    ['mark from the connection and more', INVALID, [set(meta('mark'), { '|': [ct('mark'), 1] })], 'accept'],
+    ['mark of the connection from itself', INVALID, [set(ct('mark'), { '|': [ct('mark'), 1] })], 'accept'],
+    ['mark of the connection', INVALID, [set(ct('mark'), meta('mark'))], 'drop'],
+    ['mark from the packet', {}, [set(meta('mark'), payload('udp', 'dport'))], undefined],
+    // What is rewritten may go elsewhere.
+    ['destination rewritten', {}, [set(payload('ip', 'daddr'), '10.0.0.1')], undefined],
+    ['port rewritten', {}, [set(payload('tcp', 'dport'), 81)], undefined],
+    ['type rewritten', {}, [set(meta('pkttype'), 'other')], undefined],
+    ['time to live rewritten', {}, [set(payload('ip', 'ttl'), 3)], 'drop'],
+    // nft's listing leaves out what statements imply.
+    ['rewritten of the other family', {}, [set(payload('ip6', 'hoplimit'), 3)], 'accept'],
+    ['rewritten of another protocol', {}, [set(payload('udp', 'dport'), 81)], 'accept'],
+    ['an option of another protocol', { protocol: 'udp' }, [set({ 'tcp option': {} }, 1)], 'accept'],
+    ['a reset', {}, [{ reject: { type: 'tcp reset' } }], 'reject'],
+    ['a reset of another protocol', { protocol: 'udp' }, [{ reject: { type: 'tcp reset' } }], 'accept'],
+    ['a refusal of a family', {}, [{ reject: { type: 'icmp', expr: 'host-unreachable' } }], 'reject'],
+    ['a refusal of the other', {}, [{ reject: { type: 'icmpv6', expr: 'no-route' } }], 'accept'],
+    // A set may be full, and an element may have a limit of its own.
+    ['added to a set', {}, [{ set: { op: 'add', elem: payload('ip', 'saddr'), set: '@s' } }], undefined],
+    ['offloaded', {}, [{ flow: { op: 'add', flowtable: '@f' } }], undefined],
+    ['logged', {}, [{ log: null }], 'drop'],
+  ])('%s, %o', (_name, packet, expressions, verdict) => {
+    expect(dropOf(packet, ...expressions)).toBe(verdict);
+  });
 });
 
 const PORTMAP = `*nat

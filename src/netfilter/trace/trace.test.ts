@@ -155,6 +155,15 @@ describe('hooks', () => {
       ['accept here; 127.0.0.1 > 127.0.0.1 :80 mark 27; steps t:out.0 t:post.0 t:pre.0 t:inp.0'],
     ],
     [
+      'of what stays here, whose translation was settled on the way out',
+      table({
+        'pre nat prerouting -100': [[nat('dnat', '10.0.0.5')]],
+        'inp nat input 100': [[nat('snat', '10.0.0.9')]],
+      }),
+      HERE,
+      ['accept here; 127.0.0.1 > 127.0.0.1 :80'],
+    ],
+    [
       'in order of priority',
       together(
         ruleset(table({ 'late filter input 10': [[is('mark', 7), drop]] }, { name: 'c' })),
@@ -565,6 +574,7 @@ describe('matches', () => {
     [is('ct-original-destination', '172.17.0.1'), IN, false],
     [is('ct-original-destination-port', 80), IN, true],
     [is('ct-original-destination-port', 81), IN, false],
+    [is('ct-original-destination-port', 80), { ...IN, protocol: 'icmp' }, undefined],
     [is('what' as 'mark', 1), IN, undefined],
     [is('what' as 'mark', 1), BROKEN, false],
     // A set of several.
@@ -1243,6 +1253,12 @@ describe('translations', () => {
       [
         'accept by lxc1; fd10::1 > fd10::5 :80; masquerade fd10::1 at postrouting by t:post.0; steps t:post.0',
       ],
+    ],
+    [
+      'masquerade, IPv6, to an address of the node itself',
+      post([own('masquerade')]),
+      { ...HERE6, source: 'fd17::2', destination: 'fd10::1' },
+      ['accept here; fd10::1 > fd10::1 :80; masquerade fd10::1 at postrouting by t:post.0; steps t:post.0'],
     ],
     [
       'masquerade to ports',

@@ -256,8 +256,11 @@ class Tracer {
         this.#end(branch, 'accept');
       }
     }
-    // By way of lo it comes in again, with its connection: translation is not asked a second time.
+    // By way of lo it comes in again, with its connection. With any `nat` chain the kernel settles both ends on the way out, at hooks
+    // that have no such chain as well (nf_nat_register_fn): no rule is asked again.
     for (const branch of local) {
+      branch.destinationBound = true;
+      branch.sourceBound = true;
       branch.inputInterface = 'lo';
       branch.outputInterface = undefined;
     }
@@ -660,6 +663,10 @@ class Tracer {
   #ownAddress(kind: 'redirect' | 'masquerade', branch: Branch): AddressValue | undefined {
     const { family } = this.#packet;
     if (kind === 'redirect' && this.#hook === 'output') return family === 'ip' ? 0x7f000001 : 1n;
+    const { destination } = branch;
+    // Of IPv6 the source is selected for the destination, and one of the node's own selects itself (RFC 6724, rule 1).
+    if (kind === 'masquerade' && typeof destination === 'bigint' && this.#isLocal(destination))
+      return destination;
     const name = kind === 'redirect' ? branch.inputInterface : branch.outputInterface;
     const text = name === undefined ? undefined : this.#environment.primaryAddress?.(name, family);
     const value = text === undefined ? undefined : parseAddress(text);
@@ -783,19 +790,23 @@ class Tracer {
       case 'ct-original-destination':
         return this.#original.destination;
       case 'ct-original-destination-port':
-        return this.#packet.destinationPort;
+        return HAS_PORTS.has(this.#protocol) ? this.#packet.destinationPort : undefined;
       default:
         return undefined;
     }
   }
 
   #addressType(value: AddressValue): string {
+    return addressType(value, this.#isLocal(value));
+  }
+
+  #isLocal(value: AddressValue): boolean {
     let local = this.#local.get(value);
     if (local === undefined) {
       local = isLoopback(value) || this.#environment.isLocal(formatAddress(value));
       this.#local.set(value, local);
     }
-    return addressType(value, local);
+    return local;
   }
 
   #tableOf(chain: Chain): Table | undefined {
