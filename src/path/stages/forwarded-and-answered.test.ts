@@ -88,6 +88,18 @@ const cases: [name: string, otherwise: Otherwise, found: string[], fixedBy?: str
     'sysctl',
   ],
   [
+    'forwarding off on the device that packets come in by, and what follows from it',
+    { sysctls: { 'net.ipv4.conf.eth0.forwarding': '0' }, probes: AWAY_SILENT },
+    ['ip-forward-off @worker'],
+    'sysctl',
+  ],
+  [
+    'forwarding off on the device of the pod, and what follows from it',
+    { sysctls: { [`net.ipv4.conf.${POD.device}.forwarding`]: '0' }, probes: AWAY_SILENT },
+    ['ip-forward-off'],
+    'sysctl',
+  ],
+  [
     'ip_forward off, and what follows from it',
     { sysctls: { 'net.ipv4.ip_forward': '0' }, probes: AWAY_SILENT },
     ['ip-forward-off @worker'],

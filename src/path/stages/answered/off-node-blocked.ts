@@ -11,7 +11,7 @@ import { endEvidence, endOf, type TraceEnd } from '../../view/trace-end.ts';
 import { traceFrom } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
-export const offNodeBlocked = defineFailure<null>({
+export const offNodeBlocked = defineFailure<TraceEnd | undefined>({
   code: 'off-node-blocked',
   stage: 'answered',
   severity: 'broken',
@@ -23,10 +23,10 @@ export const offNodeBlocked = defineFailure<null>({
   remedy: 'Open the port to the clients in the firewall in front of the node.',
   restart: 'no',
   sources: ['https://agones.dev/site/docs/installation/creating-cluster/gke/ (creating the firewall)'],
-  mutedBy: ['policy-denied', 'rp-filter-strict'],
+  mutedBy: ['policy-denied', 'rp-filter-strict', 'ip-forward-off'],
 
   detect(scene) {
-    return scene.paths.flatMap((path): Detection<null>[] => {
+    return scene.paths.flatMap((path): Detection<TraceEnd | undefined>[] => {
       const { port, subject } = path;
       const end = filteredBefore(path, scene);
       if (end === undefined && !isNeverSeen(path, scene)) return [];
@@ -42,25 +42,35 @@ export const offNodeBlocked = defineFailure<null>({
                   names,
                 )
               : words(
-                  '{node} {verdict}s packets from other machines to {port} of {pod} before they are translated',
+                  end.rule === undefined
+                    ? 'the policy of {chain} in table {table} of {node} {verdict}s packets from other machines to {port} of {pod} before they are translated'
+                    : 'a rule of {chain} in table {table} of {node} {verdict}s packets from other machines to {port} of {pod} before they are translated',
                   {
                     ...names,
                     verdict: end.verdict,
+                    table: end.base.table,
+                    chain: end.rule?.location.chain ?? end.base.name,
                   },
                 ),
           evidence: [
             ...(end === undefined ? beyondEvidence(node) : [endEvidence(end)]),
             ...probeEvidence(probesFrom(path, ['direct', 'node', ...AWAY])),
           ],
-          data: null,
+          ...(end === undefined
+            ? {}
+            : { remedy: 'Change the firewall on the node that owns the rule: accept the port there.' }),
+          data: end,
         },
       ];
     });
   },
 
-  heal: () => ({
+  heal: ({ data: end }) => ({
     by: 'hand',
-    why: 'firewalls block ports on purpose, and most are not on the node: the owner of the firewall must open the port',
+    why:
+      end === undefined
+        ? 'firewalls block ports on purpose, and most are not on the node: the owner of the firewall must open the port'
+        : `what comes before translation is probably intended: the owner of table ${end.base.table} must accept the port`,
   }),
 
   page: {

@@ -404,6 +404,15 @@ testFindings('ip-forward-off', [
     ],
   ],
   [
+    'of the device of the pod',
+    worldOf(off(`net.ipv4.conf.${POD.device}.forwarding`)),
+    [
+      'broken worker echo TCP 80: worker does not forward what comes from echo by lxc1 (net.ipv4.conf.lxc1.forwarding=0), so TCP 80 answers only the node itself',
+      'sysctl | net.ipv4.conf.lxc1.forwarding of worker | 0',
+      'set-sysctl on worker, to enable forwarding on worker: {"name":"net.ipv4.conf.lxc1.forwarding","value":"1"}',
+    ],
+  ],
+  [
     'of a device with a dot in its name',
     worldOf({
       ...off('net.ipv4.conf.eth0/7.forwarding'),
@@ -454,7 +463,7 @@ testFindings('ip-forward-off', [
       'set-sysctl on worker, to enable forwarding on worker: {"name":"net.ipv6.conf.all.forwarding","value":"1"}',
     ],
   ],
-  ['of another device', worldOf(off('net.ipv4.conf.lxc1.forwarding')), []],
+  ['of another device', worldOf(off('net.ipv4.conf.eth1.forwarding')), []],
   ['of the other family', worldOf(off(V6)), []],
   ['of a mapping of the loopback', worldOf({ ...off(V4), pod: forAddress('127.0.0.1') }), []],
   [

@@ -1,7 +1,10 @@
 import { parseIp } from '../../../util/ip.ts';
+import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
+import { podName } from '../../view/pod-name.ts';
+import { routeTo } from '../../view/routing.ts';
 import type { PathView } from '../../view/scene.ts';
 import { podAddress } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -38,7 +41,7 @@ export const ipForwardOff = defineFailure<Data>({
         return settings.map((name) => ({ name, family: path.family }));
       });
       const settings = [...new Set(off.map(({ name }) => name))];
-      if (settings.length === 0) return [];
+      if (settings.length === 0) return paths.flatMap((path) => answersNotForwarded(path, node));
       // Of one family, where there are mappings of the other that do not suffer.
       const [family, ...others] = new Set(off.map((entry) => entry.family));
       const isPart = others.length === 0 && paths.some((path) => path.family !== family);
@@ -72,12 +75,47 @@ export const ipForwardOff = defineFailure<Data>({
       "The kubelet does not set it; container runtimes and CNIs set it once, and kubeadm's preflight checks it once. `sysctl " +
       '--system` with a file such as `/etc/sysctl.d/99-hardening.conf` turns it off again.',
     check: {
-      run: ['sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding', 'grep -r ip_forward /etc/sysctl.d'],
-      look: 'The value is `0`. A probe from the node proves nothing: its packets are sent, not forwarded.',
+      run: [
+        'sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding',
+        'sysctl -a -r "ipv4.conf.*.forwarding"',
+        'grep -r ip_forward /etc/sysctl.d',
+      ],
+      look: 'The value is `0`, for the node or for one device: that of the address, or that of the pod. A probe from the node proves nothing: its packets are sent, not forwarded.',
     },
     fix: '`sysctl -w net.ipv4.ip_forward=1`, and correct the file that turned it off.',
   },
 });
+
+/** What a pod sends comes in by its own device, and the kernel asks that device whether it may be forwarded (ip_route_input_slow). */
+function answersNotForwarded(path: PathView, node: NodeView): Detection<Data>[] {
+  const { address, port, subject } = path;
+  const pod = podAddress(path);
+  if (address === undefined || pod === undefined || parseIp(pod)?.family !== 'ipv4') return [];
+  const device = address.startsWith('127.') ? undefined : routeTo(node, pod)?.device;
+  const setting = device === undefined ? undefined : forwardingOf(device);
+  if (device === undefined || setting === undefined || node.sysctl(setting) !== '0') return [];
+  return [
+    {
+      subject,
+      message: words(
+        '{node} does not forward what comes from {pod} by {device} ({setting}), so {port} answers only the node itself',
+        {
+          node: node.name,
+          pod: podName(subject.pod!),
+          device,
+          setting: `${setting}=0`,
+          port: formatPort(port),
+        },
+      ),
+      evidence: [{ kind: 'sysctl', where: `${setting} of ${node.name}`, saw: '0' }],
+      data: { node, settings: [setting] },
+    },
+  ];
+}
+
+function forwardingOf(device: string): string {
+  return `net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`;
+}
 
 /** The settings that a mapping needs: of the whole node, and of the device that packets to its address come in by. */
 function settingsOf(path: PathView, node: NodeView): string[] {
@@ -87,5 +125,5 @@ function settingsOf(path: PathView, node: NodeView): string[] {
   if (address.startsWith('127.')) return [];
   if (node.sysctl(SETTING) === '0') return [SETTING];
   const device = known(node.seen?.network.addresses)?.find((entry) => entry.address === address)?.device;
-  return device === undefined ? [] : [`net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`];
+  return device === undefined ? [] : [forwardingOf(device)];
 }
