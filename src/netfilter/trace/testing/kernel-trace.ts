@@ -186,6 +186,8 @@ export class KernelTrace {
         ...{ 'ipv4/conf/all/rp_filter': 0, 'ipv4/conf/default/rp_filter': 0 },
         ...{ 'ipv4/conf/all/route_localnet': 1, 'ipv6/conf/default/accept_dad': 0 },
         'ipv6/conf/default/router_solicitations': 0,
+        // A redirect is a packet of the same connection, whose rules would change it.
+        ...{ 'ipv4/conf/all/send_redirects': 0, 'ipv4/conf/default/send_redirects': 0 },
       };
       for (const [path, value] of Object.entries(settings))
         writeFileSync(`/proc/sys/net/${path}`, String(value));
