@@ -49,7 +49,8 @@ const NODE: Environment = {
     if (mark === 0x77) return { kind: 'forward', outputInterface: 'tunnel' };
     if (/^(10\.0\.0|fd10)/.test(destination)) return { kind: 'forward', outputInterface: 'lxc1' };
     if (/^(172\.17|fd17)/.test(destination)) return { kind: 'forward', outputInterface: 'eth0' };
-    if (/^192\.0\.2/.test(destination)) return { kind: 'unroutable', reason: `no route to ${destination}` };
+    if (/^(192\.0\.2|2001:db8)/.test(destination))
+      return { kind: 'unroutable', reason: `no route to ${destination}` };
     return { kind: 'unknown', reason: `the route to ${destination} was not read` };
   },
   primaryAddress: (name, family) => PRIMARY[`${name} ${family}`],
@@ -575,6 +576,9 @@ describe('matches', () => {
     [is('ct-original-destination-port', 80), IN, true],
     [is('ct-original-destination-port', 81), IN, false],
     [is('ct-original-destination-port', 80), { ...IN, protocol: 'icmp' }, undefined],
+    [is('source-type', 'unicast'), { ...IN, source: '192.0.2.1' }, true],
+    [is('source-type', 'unicast'), { ...IN6, source: '2001:db8::1' }, false],
+    [is('source-type', 'unicast'), IN6, true],
     [is('what' as 'mark', 1), IN, undefined],
     [is('what' as 'mark', 1), BROKEN, false],
     // A set of several.

@@ -797,7 +797,20 @@ class Tracer {
   }
 
   #addressType(value: AddressValue): string {
-    return addressType(value, this.#isLocal(value));
+    const type = addressType(value, this.#isLocal(value));
+    // Of IPv4 what has no route is unicast all the same (inet_addr_type), of IPv6 it is not (nft_fib6_eval_type).
+    return type === 'unicast' && typeof value === 'bigint' && this.#isUnroutable(value)
+      ? 'unreachable'
+      : type;
+  }
+
+  #isUnroutable(value: AddressValue): boolean {
+    const { family } = this.#packet;
+    const [source, destination] = [formatAddress(this.#original.source), formatAddress(value)];
+    const { inputInterface, mark } = this.#branch;
+    return (
+      this.#environment.route({ family, source, destination, inputInterface, mark }).kind === 'unroutable'
+    );
   }
 
   #isLocal(value: AddressValue): boolean {
