@@ -503,7 +503,7 @@ function iptablesRule(name: string, hook: string, family: NftFamily, below: stri
     targets.push(of('-j DSCP --set-dscp 0x2b', `-j ${family === 'ip' ? 'TTL --ttl-set' : 'HL --hl-set'} 9`));
     if (hook === 'POSTROUTING') targets.push(fc.constant('-j CLASSIFY --set-class 1:1'));
   } else if (name === 'raw') {
-    if (hook !== 'U1' && hook !== 'U2') targets.push(of('-j CT --notrack', '-j NOTRACK', '-j CT --zone 1'));
+    if (hook !== 'U1' && hook !== 'U2') targets.push(of('-j CT --notrack', '-j NOTRACK'));
   } else if (name === 'filter') {
     targets.push(of('-j REJECT', '-p tcp -j REJECT --reject-with tcp-reset'));
     targets.push(marks);
