@@ -1,7 +1,8 @@
-import { linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildNative, HOST } from './native/build.ts';
+import { compile } from './release/compile.ts';
 
 /**
  * Builds the CNI plugins: `bun run scripts/build-plugins.ts [directory]`, by default dist/cni. The product's are native executables for two
@@ -13,34 +14,29 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const words = process.argv.slice(2);
 const isBun = words[0] === '--bun';
 const out = words[isBun ? 1 : 0] ?? join(root, isBun ? 'dist/bun-cni' : 'dist/cni');
-const NAMES = ['portmap', 'loopback'];
+const NAMES = ['portmap', 'loopback'] as const;
 
 mkdirSync(out, { recursive: true });
-if (isBun) await compile('src/portmap/main.ts', NAMES);
+if (isBun) await build('src/portmap/main.ts', NAMES);
 else {
   const [architectures] = await Promise.all([
     buildNative(root, out),
-    compile('src/lab/cilium/cni/main.ts', ['cilium-cni']),
+    build('src/lab/cilium/cni/main.ts', ['cilium-cni']),
   ]);
   for (const architecture of architectures)
     link(join(out, architecture, 'portmap'), join(out, architecture), ['loopback']);
   link(join(out, HOST, 'portmap'), out, NAMES);
 }
 
-async function compile(entry: string, names: readonly string[]): Promise<void> {
-  const fresh = join(out, `.plugins.${process.pid}`);
+async function build(entry: string, names: readonly [string, ...string[]]): Promise<void> {
+  // A directory of its own, not a name of its own: the name that it is compiled under is in the executable.
+  const scratch = mkdtempSync(join(out, '.build-'));
   try {
-    const built = await Bun.build({
-      entrypoints: [join(root, entry)],
-      target: 'bun',
-      minify: true,
-      bytecode: true,
-      compile: { outfile: fresh, autoloadDotenv: false, autoloadBunfig: false },
-    });
-    if (!built.success) throw new AggregateError(built.logs, `${names.join(', ')}: cannot compile ${entry}`);
+    const fresh = join(scratch, names[0]);
+    await compile({ entry: join(root, entry), outfile: fresh });
     link(fresh, out, names);
   } finally {
-    rmSync(fresh, { force: true });
+    rmSync(scratch, { recursive: true });
   }
 }
 

@@ -1,23 +1,15 @@
 import { link, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { realExec } from '../src/sys/exec.ts';
+import { compile } from './release/compile.ts';
+import { readSource } from './release/source.ts';
 
 /** Compiles `bin/hostport` and links the names of the how-to's programs, and of kubectl's plugin, to it. */
 const root = join(import.meta.dir, '..');
 await mkdir(join(root, 'bin'), { recursive: true });
 const program = join(root, 'bin/hostport');
-const result = await Bun.build({
-  entrypoints: [join(root, 'src/cli/main.ts')],
-  target: 'bun',
-  format: 'esm',
-  minify: true,
-  bytecode: true,
-  // Each daemon is a chunk of its own: a process reads and links the code of what it is, not of everything.
-  splitting: true,
-  sourcemap: 'none',
-  compile: { outfile: program },
-});
-for (const log of result.logs) console.error(String(log));
-if (!result.success) process.exit(1);
+const { isChanged: _, ...facts } = await readSource(realExec, root);
+await compile({ entry: join(root, 'src/cli/main.ts'), outfile: program, facts, splitting: true });
 
 const names: Record<string, string[]> = {
   'stand-ins': ['hostport', 'docker', 'kind', 'kubectl-hostport'],

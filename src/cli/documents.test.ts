@@ -1,5 +1,6 @@
 import { expect, spyOn, test } from 'bun:test';
 import { parse } from 'yaml';
+import { cniVersions } from '../cni/version.ts';
 import { faultOf } from '../lab/faults/index.ts';
 import { catalogue } from '../path/stages/index.ts';
 import { VERSION } from '../util/version.ts';
@@ -24,6 +25,9 @@ test.each(['hostport', 'kind'])('%s version -o json: the program by its own name
   expect(JSON.parse(await printed(name, 'version', '-o', 'json'))).toEqual({
     program: 'hostport',
     version: VERSION,
+    platform: `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+    runtime: { name: 'bun', version: Bun.version, revision: Bun.revision },
+    plugins: ['portmap', 'loopback'].map((name) => ({ name, version: VERSION, cniVersions })),
   });
 });
 
