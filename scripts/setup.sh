@@ -23,6 +23,8 @@ need ps procps
 need curl curl
 need kubectl kubernetes-client
 need pip3 python3-pip
+need zsh zsh
+need fish fish
 [ -x /bin/busybox ] || [ -x /usr/bin/busybox ] || missing="$missing busybox-static"
 [ -x /usr/lib/cni/portmap ] || missing="$missing containernetworking-plugins"
 if [ -n "$missing" ]; then

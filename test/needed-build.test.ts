@@ -15,6 +15,7 @@ test.each<[string[], BuildTarget | undefined]>([
   [[UNIT, NETNS], 'dist/cni/portmap'],
   [['./test/plugin-input.test.ts'], 'dist/cni/portmap'],
   [['test/doctor-hostile.test.ts'], 'bin/hostport'],
+  [['test/completion-shells.test.ts'], 'bin/hostport'],
   [['test/doctor-hostile.test.ts', NETNS], 'build'],
   [['test/e2e/tour.test.ts'], 'build'],
   [['./test/e2e/../e2e/tour.test.ts'], 'build'],

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { BuildFacts } from '../../src/cli/version.ts';
+import type { BuildFacts } from '../../src/util/version.ts';
 import { type Exec, output } from '../../src/sys/exec.ts';
 
 /** Where a build comes from. */

@@ -14,7 +14,8 @@ function isRootless(verb: Verb): boolean {
     );
   }
   return (
-    ['version', 'node-report', 'faults'].includes(verb.name()) || verb.path.endsWith(' fetch kubernetes')
+    ['version', 'node-report', 'faults', 'completion', 'complete'].includes(verb.name()) ||
+    verb.path.endsWith(' fetch kubernetes')
   );
 }
 
@@ -114,6 +115,15 @@ const VERBS: readonly VerbGroup[] = [
     load: async () => [(await import('./verbs/node-report.ts')).nodeReportVerb()],
   },
   { names: ['version'], load: async () => [(await import('./verbs/version.ts')).versionVerb(VERSION)] },
+  {
+    names: ['completion'],
+    load: async () => [(await import('./verbs/completion.ts')).completionVerb()],
+  },
+  {
+    names: ['complete'],
+    load: async () => [(await import('./verbs/completion.ts')).completeVerb(hostport)],
+    hidden: true,
+  },
   {
     names: ['node-probe'],
     load: async () => [(await import('./verbs/node-probe.ts')).nodeProbeVerb()],

@@ -60,6 +60,7 @@ const verbs = new Map(leaves(await hostport()).map((verb) => [verb.path.replace(
 /** A value for every argument that must be there; for one that is checked by the parser, one that passes. */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   break: ['plugin-missing'],
+  completion: ['bash'],
   cp: ['a', 'b'],
   exec: ['node', 'true'],
   'export logs': ['directory'],
@@ -272,6 +273,7 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--node ..', /want the name of a node/],
   ],
   version: [],
+  completion: [['tcsh', /'tcsh' is invalid for argument 'shell'\. want "bash" or "zsh" or "fish"/]],
 };
 
 function cniInput(): (readonly [string, RegExp])[] {

@@ -11,8 +11,11 @@ export function duration(text: string): number {
 }
 
 /** A repeatable option: the list of its values, each converted by `read` (`String`: as it is). */
-export function collect<T>(read: (text: string) => T): (text: string, before?: readonly T[]) => T[] {
-  return (text, before = []) => [...before, read(text)];
+export function collect<T>(
+  read: (text: string) => T,
+): ((text: string, before?: readonly T[]) => T[]) & { isRepeatable: true } {
+  const add = (text: string, before: readonly T[] = []) => [...before, read(text)];
+  return Object.assign(add, { isRepeatable: true as const });
 }
 
 /** An option's value that is the name of a node: a DNS subdomain (RFC 1123). */
@@ -40,13 +43,16 @@ export function absolutePath(text: string): string {
   throw new InvalidArgumentError('want an absolute path.');
 }
 
-/** An option's value that is one of some words. */
-export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
-  return (text) => {
+/** An option's value that is one of some words, which completion asks it for. */
+export function oneOf<T extends string>(
+  ...words: readonly T[]
+): ((text: string) => T) & { words: readonly T[] } {
+  const read = (text: string) => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     throw new InvalidArgumentError(`want ${words.map((word) => `"${word}"`).join(' or ')}.`);
   };
+  return Object.assign(read, { words });
 }
 
 /** An option's value that is a size in bytes, as Kubernetes writes quantities (`512Mi`, `2Gi`, `1.5G`), and no smaller than `least`. */
