@@ -13,7 +13,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build tested setup bench real test-real test-conformance mutation fuzz agreement clean help
+.PHONY: lab test check build tested setup bench real release test-release test-real test-conformance mutation fuzz agreement clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +25,8 @@ help:
 	@echo "make test-conformance  run Kubernetes' own specs of hostPorts, pods and kubectl on both engines"
 	@echo "make fuzz   run portmap on 100,000 random configurations, and kill it 500 times"
 	@echo "make bench  run the benchmarks and print their tables"
+	@echo "make release  write the files of a release into dist/release/VERSION: docs/release.md"
+	@echo "make test-release  build the release twice, compare, and run what is in it"
 	@echo "make clean  remove what was built"
 
 setup: .stamps/setup
@@ -101,6 +103,13 @@ test-conformance: build
 fuzz: $(PLUGINS)
 	FUZZ_RUNS=100000 $(BUN) scripts/test.ts ./src/portmap/configurations.test.ts
 	PORTMAP_KILLS=500 $(BUN) scripts/test.ts ./test/portmap-kill.netns.test.ts
+
+# Of a tree without changes: docs/release.md.
+release: $(SCHEMA) $(FAILURES) $(PLUGINS) | setup
+	$(BUN) scripts/release.ts
+
+test-release: | setup
+	$(BUN) scripts/test.ts test/release/reproducible.test.ts
 
 bench: build
 	$(BUN) bench/run.ts

@@ -1,0 +1,162 @@
+/**
+ * `make release`: writes what is given to users into dist/release/VERSION, docs/release.md. The same commit gives the same bytes. Only a tree
+ * without changes has a version that says what is in it. `--out DIR` writes below another directory, `--plugins DIR` takes the CNI plugins
+ * from there.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { hostport } from '../src/cli/command-line.ts';
+import { SCRIPTS, SHELLS } from '../src/cli/completion/scripts.ts';
+import type { BuildFacts } from '../src/cli/version.ts';
+import type { TarEntry } from '../src/lab/images/tar.ts';
+import { realExec } from '../src/sys/exec.ts';
+import { messageOf } from '../src/util/errors.ts';
+import { artefactsIn, fileEntry, sums, tarGzip, textEntry } from './release/archive.ts';
+import { compile } from './release/compile.ts';
+import { manPages } from './release/man-pages.ts';
+import { notice } from './release/notice.ts';
+import { lockedPackage } from './release/npm-packages.ts';
+import { type PluginFiles, pluginsIn } from './release/plugins.ts';
+import { provenance } from './release/provenance.ts';
+import { RUNTIMES, type Runtime, runtimeFor } from './release/runtimes.ts';
+import { sbom } from './release/sbom.ts';
+import { readSource } from './release/source.ts';
+
+const root = join(import.meta.dir, '..');
+
+/** What every part of the release is made from. */
+interface Release {
+  facts: BuildFacts;
+  /** What was written so far. */
+  directory: string;
+  /** For files that are on their way into an archive. */
+  scratch: string;
+  /** By name: texts that go with every archive. */
+  papers: ReadonlyMap<string, string>;
+  completion: ReadonlyMap<string, string>;
+  manual: ReadonlyMap<string, string>;
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
+  process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string', default: join(root, 'dist/release') },
+      plugins: { type: 'string', default: join(root, 'dist/cni') },
+    },
+  });
+  const { isChanged, ...facts } = await readSource(realExec, root);
+  if (isChanged)
+    throw new Error(
+      `cannot release ${facts.version}: tracked files differ from the commit; commit or stash them`,
+    );
+  mkdirSync(values.out, { recursive: true });
+  const scratch = mkdtempSync(join(values.out, '.build-'));
+  try {
+    const release = await begin(facts, scratch);
+    for (const runtime of RUNTIMES) await addProgram(release, runtime);
+    for (const [architecture, files] of pluginsIn(values.plugins))
+      await addPlugins(release, architecture, files);
+    await addPapers(release);
+    const destination = join(values.out, facts.version);
+    rmSync(destination, { recursive: true, force: true });
+    renameSync(release.directory, destination);
+    for (const { name } of await artefactsIn(destination))
+      console.log(`${megabytes(join(destination, name))}  ${name}`);
+    console.log(`hostport ${facts.version} is in ${destination}`);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function begin(facts: BuildFacts, scratch: string): Promise<Release> {
+  const directory = join(scratch, 'release');
+  mkdirSync(directory);
+  const date = (facts.date ?? '').slice(0, 10);
+  return {
+    facts,
+    directory,
+    scratch,
+    papers: new Map([
+      ['LICENSE', readFileSync(join(root, 'LICENSE'), 'utf8')],
+      ['NOTICE', notice(root, lockedPackage(root, 'bun').version)],
+    ]),
+    completion: new Map(SHELLS.map((shell) => [`hostport.${shell}`, SCRIPTS[shell]])),
+    manual: manPages(await hostport(), { version: facts.version, date }),
+  };
+}
+
+/** An archive with the program for one platform, and what belongs beside it. */
+async function addProgram(release: Release, runtime: Runtime): Promise<void> {
+  const { facts, scratch } = release;
+  const directory = join(scratch, runtime.platform);
+  mkdirSync(directory);
+  const program = join(directory, 'hostport');
+  const executablePath = await runtimeFor(realExec, root, runtime, join(root, 'dist/runtimes'));
+  await compile({
+    entry: join(root, 'src/cli/main.ts'),
+    outfile: program,
+    facts: { ...facts, libc: runtime.libc },
+    splitting: true,
+    on: { target: runtime.target, executablePath },
+  });
+  const top = `hostport-${facts.version}-linux-${runtime.platform}`;
+  await addArchive(release, top, [
+    fileEntry(`${top}/bin/hostport`, program, 0o755),
+    { type: 'link', path: `${top}/bin/kubectl-hostport`, target: `${top}/bin/hostport` },
+    ...texts(`${top}/share/completion`, release.completion),
+    ...texts(`${top}/share/man/man1`, release.manual),
+    ...texts(top, release.papers),
+  ]);
+  rmSync(directory, { recursive: true });
+}
+
+async function addPlugins(release: Release, architecture: string, files: PluginFiles): Promise<void> {
+  const top = `hostport-cni-${release.facts.version}-linux-${architecture}`;
+  await addArchive(release, top, [...pluginEntries(top, files), ...texts(top, release.papers)]);
+}
+
+/** The plugins, as links of one another where one executable has several names. */
+function* pluginEntries(top: string, files: PluginFiles): Generator<TarEntry> {
+  const seen = new Map<number, string>();
+  for (const [name, file] of files) {
+    const path = `${top}/${name}`;
+    const { ino } = statSync(file);
+    const target = seen.get(ino);
+    seen.set(ino, target ?? path);
+    yield target === undefined ? fileEntry(path, file, 0o755) : { type: 'link', path, target };
+  }
+}
+
+function texts(directory: string, files: ReadonlyMap<string, string>): TarEntry[] {
+  return [...files].map(([name, text]) => textEntry(`${directory}/${name}`, text));
+}
+
+async function addArchive({ directory }: Release, top: string, entries: readonly TarEntry[]): Promise<void> {
+  writeFileSync(join(directory, `${top}.tar.gz`), await tarGzip(entries));
+}
+
+/** Everything that is not in an archive; the checksums of all others at last. */
+async function addPapers({ directory, facts, papers, completion, manual }: Release): Promise<void> {
+  const write = (name: string, text: string) => {
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
+    writeFileSync(join(directory, name), text);
+  };
+  for (const [name, text] of papers) write(name, text);
+  for (const [name, text] of completion) write(`completion/${name}`, text);
+  for (const [name, text] of manual) write(`man/${name}`, text);
+  write(`hostport-${facts.version}.cdx.json`, sbom(root, facts));
+  write(`hostport-${facts.version}.intoto.json`, provenance(root, facts, await artefactsIn(directory)));
+  write('SHA256SUMS', sums(await artefactsIn(directory)));
+}
+
+function megabytes(path: string): string {
+  return `${(statSync(path).size / 1e6).toFixed(1)} MB`.padStart(9);
+}

@@ -1,0 +1,31 @@
+import type { BuildFacts } from '../../src/cli/version.ts';
+import { bundledPackages, lockedPackage } from './npm-packages.ts';
+import { RUNTIMES } from './runtimes.ts';
+import { type Artefact, hexOf } from './sbom.ts';
+
+/**
+ * An in-toto statement with SLSA's provenance, version 1: which files come from which commit, packages and runtimes. It is not signed, and
+ * names no builder: whoever builds the same commit gets the same statement.
+ */
+export function provenance(root: string, facts: BuildFacts, artefacts: readonly Artefact[]): string {
+  const commit = facts.commit === undefined ? [] : [{ name: 'source', digest: { gitCommit: facts.commit } }];
+  const runtimes = RUNTIMES.map(({ npm }) => ({ name: npm, ...lockedPackage(root, npm) }));
+  const packages = [...runtimes, ...bundledPackages(root)].map(({ name, version, integrity }) => ({
+    uri: `pkg:npm/${name.replace('@', '%40')}@${version}`,
+    digest: { sha512: hexOf(integrity) },
+  }));
+  const statement = {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject: artefacts.map(({ name, sha256 }) => ({ name, digest: { sha256 } })),
+    predicateType: 'https://slsa.dev/provenance/v1',
+    predicate: {
+      buildDefinition: {
+        buildType: 'urn:hostport:make-release:v1',
+        externalParameters: { target: 'release', version: facts.version },
+        resolvedDependencies: [...commit, ...packages],
+      },
+      runDetails: { builder: { id: 'urn:hostport:make-release' } },
+    },
+  };
+  return `${JSON.stringify(statement, null, 2)}\n`;
+}

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import type { BuildFacts } from '../../src/cli/version.ts';
+import { bundledPackages, lockedPackage, type NpmPackage } from './npm-packages.ts';
+
+/** A file of the release. */
+export interface Artefact {
+  /** Below the release's directory. */
+  name: string;
+  sha256: string;
+}
+
+/** A component of a CycloneDX document. */
+export interface Component {
+  type: 'application' | 'library' | 'framework' | 'file';
+  'bom-ref': string;
+  name: string;
+  version?: string;
+  purl?: string;
+  licenses?: unknown[];
+  hashes?: { alg: string; content: string }[];
+}
+
+/** CycloneDX 1.6: what is in the program, with licences and hashes. `further` are components of images. */
+export function sbom(root: string, facts: BuildFacts, further: readonly Component[] = []): string {
+  const bun = lockedPackage(root, 'bun');
+  const self = `pkg:generic/hostport@${facts.version}`;
+  const components: Component[] = [
+    {
+      type: 'framework',
+      'bom-ref': `pkg:npm/bun@${bun.version}`,
+      name: 'bun',
+      version: bun.version,
+      purl: `pkg:npm/bun@${bun.version}`,
+      licenses: [{ license: { id: 'MIT' } }],
+      hashes: [sha512(bun.integrity)],
+    },
+    ...bundledPackages(root).map(npmComponent),
+    ...further,
+  ];
+  const document = {
+    bomFormat: 'CycloneDX',
+    specVersion: '1.6',
+    version: 1,
+    metadata: {
+      ...(facts.date !== undefined && { timestamp: facts.date }),
+      component: {
+        type: 'application',
+        'bom-ref': self,
+        name: 'hostport',
+        version: facts.version,
+        licenses: [{ license: { id: 'Apache-2.0' } }],
+      },
+    },
+    components,
+    dependencies: [{ ref: self, dependsOn: components.map((component) => component['bom-ref']) }],
+  };
+  // A serial number is to be unique to the document, which it is when it comes from its content.
+  const { bomFormat, specVersion, ...rest } = document;
+  const serialNumber = `urn:uuid:${uuidOf(JSON.stringify(rest))}`;
+  return `${JSON.stringify({ bomFormat, specVersion, serialNumber, ...rest }, null, 2)}\n`;
+}
+
+function npmComponent({ name, version, license, integrity }: NpmPackage): Component {
+  const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;
+  const isExpression = /[() ]/.test(license);
+  return {
+    type: 'library',
+    'bom-ref': purl,
+    name,
+    version,
+    purl,
+    licenses: [isExpression ? { expression: license } : { license: { id: license } }],
+    hashes: [sha512(integrity)],
+  };
+}
+
+function sha512(integrity: string) {
+  return { alg: 'SHA-512', content: hexOf(integrity) };
+}
+
+/** The hash of `sha512-BASE64` in hexadecimal digits. */
+export function hexOf(integrity: string): string {
+  const base64 = /^sha512-([A-Za-z0-9+/]{86}==)$/.exec(integrity)?.[1];
+  if (base64 === undefined) throw new Error(`not an integrity by SHA-512: ${JSON.stringify(integrity)}`);
+  return Buffer.from(base64, 'base64').toString('hex');
+}
+
+/** A UUID of version 8 (RFC 9562): the beginning of a hash. */
+function uuidOf(content: string): string {
+  const bytes = createHash('sha256').update(content).digest().subarray(0, 16);
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
