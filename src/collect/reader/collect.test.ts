@@ -105,7 +105,10 @@ test('every node is examined, at the cost of three requests each and one watch, 
 });
 
 test.each([
-  ['cannot-pull', /^its pod has not started: ImagePullBackOff: Back-off pulling image "x"$/],
+  [
+    'cannot-pull',
+    /^its pod has not started: ImagePullBackOff: Back-off pulling image "x"; give --image with one that is on the node$/,
+  ],
   ['full', /^its pod ended \(Failed\): OutOfpods: Node did not have enough resource: pods$/],
   ['silent', /^its pod has not started: Pending \(waited 60 s; see --timeout\)$/],
 ] as const)('a node whose kubelet %s is unknown with the reason, and no other is', async (kubelet, why) => {

@@ -34,7 +34,8 @@ export function stateOf({ metadata, status }: Pod): PodState {
   }
   if (phase === 'Running' && container?.running !== undefined) return { is: 'running' };
   const { reason, message } = container?.waiting ?? {};
-  const why = worded('its pod has not started', [reason ?? phase, message ?? status?.message]);
+  const said = worded('its pod has not started', [reason ?? phase, message ?? status?.message]);
+  const why = reason?.includes('Image') ? `${said}; give --image with one that is on the node` : said;
   if (reason !== undefined && FINAL.has(reason)) return { is: 'failed', why };
   return { is: 'waiting', why, ...(reason !== undefined && { reason }) };
 }
