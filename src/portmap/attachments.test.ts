@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AttachmentFiles, type HostPort } from './attachments.ts';
+import type { Conditions } from './disjoint.ts';
 import type { Owner } from './layout.ts';
 import { StateUnusable } from './state.ts';
 
@@ -15,7 +16,9 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }));
 
 const key = { networkName: 'net', containerId: 'c', ifName: 'eth0' };
-const owner = { ...key, netns: '/run/netns/none', devices: [{ index: 7, name: 'lxc1' }] };
+const none: Conditions = { language: 'nftables', words: [] };
+const conditions = { ipv4: none, ipv6: none };
+const owner = { ...key, netns: '/run/netns/none', devices: [{ index: 7, name: 'lxc1' }], conditions };
 const tcp80: HostPort = { protocol: 'tcp', hostPort: 80 };
 const udp53: HostPort = { protocol: 'udp', hostPort: 53, hostIP: '10.0.0.1' };
 
@@ -143,9 +146,9 @@ describe('a sandbox', () => {
 
   test('in our record counts, whatever is in the cache', () => {
     cache('net-c-net1', at(GONE));
-    files.record('CHAIN', { ...key, netns: HERE, ports: [], devices: [] });
+    files.record('CHAIN', { ...key, netns: HERE, ports: [], devices: [], conditions });
     expect(files.sandboxState('CHAIN', byContainer)).toBe('alive');
-    files.record('CHAIN', { ...key, netns: GONE, ports: [], devices: [] });
+    files.record('CHAIN', { ...key, netns: GONE, ports: [], devices: [], conditions });
     cache('net-c-net1', at(HERE));
     expect(files.sandboxState('CHAIN', byContainer)).toBe('gone');
     writeFileSync(join(directory, 'records/CHAIN.json'), '{"netns":7}');
@@ -329,4 +332,27 @@ test('the same port of several addresses is remembered for each', () => {
   files.record('CHAIN', { ...owner, ports });
   files.record('CHAIN', { ...owner, ports });
   expect(files.portsOf('CHAIN')).toEqual(ports);
+});
+
+test('conditions are those of any ADD, until it is forgotten; a record without them says nothing', () => {
+  const later = { ...conditions, ipv4: { ...none, words: ['ip', 'saddr', '10.0.0.1'] } };
+  expect(files.conditionsOf('CHAIN')).toBeUndefined();
+  files.record('CHAIN', { ...owner, ports: [] });
+  files.record('CHAIN', { ...owner, ports: [], conditions: later });
+  files.record('CHAIN', { ...owner, ports: [] });
+  expect(files.conditionsOf('CHAIN')).toEqual([conditions, later]);
+  files.forget('CHAIN');
+  for (const broken of [
+    undefined,
+    'x',
+    [null],
+    [{ ipv4: none }],
+    [{ ipv4: none, ipv6: { language: 'x', words: [] } }],
+  ]) {
+    writeFileSync(join(directory, 'records/CHAIN.json'), JSON.stringify({ ...owner, conditions: broken }));
+    expect(files.conditionsOf('CHAIN')).toBeUndefined();
+    // An earlier version's mapping may have any.
+    files.record('CHAIN', { ...owner, ports: [] });
+    expect(files.conditionsOf('CHAIN')).toBeUndefined();
+  }
 });

@@ -8,7 +8,9 @@ import { namesIn } from '../sys/directories.ts';
 import { isErrno, unlessMissing } from '../sys/errno.ts';
 import { readRegularFile } from '../sys/regular-file.ts';
 import { parseCidr } from '../util/cidr.ts';
+import type { Family } from '../util/family.ts';
 import { formatIp } from '../util/ip.ts';
+import type { Conditions } from './disjoint.ts';
 import type { Owner } from './layout.ts';
 import type { Device } from './route-localnet.ts';
 import { changingState, STATE_DIRECTORY, statsOf } from './state.ts';
@@ -25,7 +27,11 @@ interface AttachmentRecord extends AttachmentKey {
   ports: readonly HostPort[];
   /** Where connections from 127.0.0.1 to the mappings pass. */
   devices: readonly Device[];
+  conditions: PodConditions;
 }
+
+/** The conditions of an attachment in both families. */
+export type PodConditions = Readonly<Record<Family, Conditions>>;
 
 /** A record as it was found: an older one may lack what came later. */
 export interface Recorded {
@@ -49,6 +55,10 @@ export interface Attachments {
    * that is not remembered.
    */
   portsOf(chain: string): readonly HostPort[] | undefined;
+  /**
+   * The conditions that an attachment's mappings may have: those of one of its ADDs. Undefined when that is not remembered.
+   */
+  conditionsOf(chain: string): readonly PodConditions[] | undefined;
   /** The interface that mappings by this name lead to; undefined when that is not remembered. */
   interfaceOf(chain: string): string | undefined;
   /** The devices that a record names; none when there is no record. */
@@ -90,10 +100,17 @@ export class AttachmentFiles implements Attachments {
     // Were we killed now, the ports of an ADD before would still be mapped, and its devices held.
     const known = isNew ? [] : portsIn(before);
     const ports = known === undefined ? undefined : distinct([...known, ...attachment.ports]);
+    // And they would have the conditions of that ADD.
+    const earlier = isNew ? [] : conditionsIn(before);
+    const conditions =
+      earlier && new Map([...earlier, attachment.conditions].map((one) => [JSON.stringify(one), one]));
     const byIndex = [...devicesIn(before), ...attachment.devices].map(
       (device) => [device.index, device] as const,
     );
-    this.#write(chain, { ...attachment, ports, devices: [...new Map(byIndex).values()] });
+    this.#write(chain, {
+      ...{ ...attachment, ports, devices: [...new Map(byIndex).values()] },
+      conditions: conditions && [...conditions.values()],
+    });
     return isNew;
   }
 
@@ -133,6 +150,10 @@ export class AttachmentFiles implements Attachments {
 
   portsOf(chain: string): readonly HostPort[] | undefined {
     return portsIn(readJson(this.#path(chain)));
+  }
+
+  conditionsOf(chain: string): readonly PodConditions[] | undefined {
+    return conditionsIn(readJson(this.#path(chain)));
   }
 
   interfaceOf(chain: string): string | undefined {
@@ -236,6 +257,17 @@ function portsIn(record: Record<string, unknown> | undefined): HostPort[] | unde
     typeof port.hostPort === 'number' &&
     (port.hostIP === undefined || typeof port.hostIP === 'string');
   return Array.isArray(ports) && ports.every(isPort) ? (ports as HostPort[]) : undefined;
+}
+
+/** The conditions in a record; undefined when it has none that can be made out. */
+function conditionsIn(record: Record<string, unknown> | undefined): PodConditions[] | undefined {
+  const { conditions } = record ?? {};
+  const isOfFamily = (one: Partial<Conditions> | undefined) =>
+    (one?.language === 'iptables' || one?.language === 'nftables') &&
+    Array.isArray(one.words) &&
+    one.words.every((word) => typeof word === 'string');
+  const isWhole = (one: Partial<PodConditions> | null) => isOfFamily(one?.ipv4) && isOfFamily(one?.ipv6);
+  return Array.isArray(conditions) && conditions.every(isWhole) ? (conditions as PodConditions[]) : undefined;
 }
 
 function distinct(ports: readonly HostPort[]): HostPort[] {

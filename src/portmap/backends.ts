@@ -10,7 +10,7 @@ import { iptablesFamilies, isUnusable } from './iptables-families.ts';
 import { DNAT_CHAIN, NFT_TABLE, type Owner } from './layout.ts';
 import type { Rules } from './machine.ts';
 import { NftablesBackend } from './nftables-backend.ts';
-import { nftMaps } from './nftables-layout.ts';
+import { allNftMaps } from './nftables-layout.ts';
 import { ReferenceTables } from './nftables-reference.ts';
 import type { InstalledMapping } from './rules.ts';
 import { addressIn } from './target.ts';
@@ -35,7 +35,7 @@ export function backends(
   machine: Rules,
 ): Backends {
   const iptables = iptablesFamilies(exec, attachments, warn, machine);
-  const nftables = new NftablesBackend(machine.nft(exec, NFT_TABLE, nftMaps), attachments, warn);
+  const nftables = new NftablesBackend(machine.nft(exec, NFT_TABLE, allNftMaps), attachments, warn);
   const reference = new ReferenceTables(exec, attachments, machine);
   const mayHave = { iptables: () => machine.mayHaveIptablesChain(DNAT_CHAIN), nftables: () => true };
   const all = (): Backend[] => (mayHave.iptables() ? [nftables, iptables] : [nftables]);

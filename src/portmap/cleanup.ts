@@ -16,7 +16,7 @@ import {
 } from './layout.ts';
 import { type Machine, thisMachine } from './machine.ts';
 import { mappingsIn } from './nftables-backend.ts';
-import { claimMaps, nftMaps, ownerOfElement } from './nftables-layout.ts';
+import { allNftMaps, claimMaps, FURTHER_LAYERS, mapIn, ownerOfElement } from './nftables-layout.ts';
 import { neededByOthers, RouteLocalnet } from './route-localnet.ts';
 import { deletion, type InstalledMapping, parseMappings } from './rules.ts';
 import { STATE_DIRECTORY } from './state.ts';
@@ -100,9 +100,11 @@ async function cleanNftables(
   isDryRun: boolean,
   found: Cleanup,
 ): Promise<void> {
-  const table = machine.nft(exec, NFT_TABLE, nftMaps);
+  const table = machine.nft(exec, NFT_TABLE, allNftMaps);
   const claims: NftElement[] = [];
-  for (const map of claimMaps) claims.push(...(await table.list(map)));
+  for (const layer of [0, ...FURTHER_LAYERS]) {
+    for (const map of claimMaps) claims.push(...(await table.list(mapIn(map, layer))));
+  }
   const targets = await table.look(claims.map(({ map, key }) => ({ map: `${map}_targets`, key })));
   for (const [i, claim] of claims.entries()) {
     const owner =

@@ -21,6 +21,7 @@ const untouched: Attachments = {
     throw new Error('forgot');
   },
   portsOf: () => undefined,
+  conditionsOf: () => undefined,
   interfaceOf: () => undefined,
   devicesOf: () => [],
   addressesOfOthers: () => new Set(),

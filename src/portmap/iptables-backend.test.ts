@@ -18,6 +18,7 @@ const nothingKnown: Attachments = {
   keepDevices: () => {},
   forget: () => {},
   portsOf: () => undefined,
+  conditionsOf: () => undefined,
   interfaceOf: () => undefined,
   devicesOf: () => [],
   recorded: () => new Map(),

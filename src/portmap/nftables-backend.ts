@@ -1,11 +1,13 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
 import { type NftChange, type NftElement, type NftTable, NftUnavailable } from '../netfilter/nft/nft.ts';
 import { formatEndpoint } from '../util/endpoint.ts';
+import type { Family } from '../util/family.ts';
 import { canonicalAddress } from '../util/ip.ts';
 import { type Attached, inWords, isSuperseded } from './attached.ts';
 import type { Attachments, HostPort } from './attachments.ts';
-import { type Backend, taken } from './backend.ts';
+import { type Backend, HOST_PORT_TAKEN, taken } from './backend.ts';
 import type { PortmapConfig } from './config.ts';
+import { areDisjoint, type Conditions } from './disjoint.ts';
 import { chainOf, networkWord, type Owner, ownerWord } from './layout.ts';
 import {
   ADDRESSES_ONLY,
@@ -14,6 +16,10 @@ import {
   claimKeys,
   claimMaps,
   DNAT_PRIORITY,
+  FURTHER_LAYERS,
+  layerMaps,
+  layerMarker,
+  mapIn,
   mayNoteOwnAddress,
   type NftPlan,
   nftMaps,
@@ -52,15 +58,19 @@ export class NftablesBackend implements Backend {
    */
   async add(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<Set<string>> {
     return usable(async () => {
-      const plan = planNft(config, attached, pods);
-      const creations = creationsOf(plan);
+      const first = planNft(config, attached, pods);
+      let plan = first;
       let last = '';
       let refused = false;
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        const layers = await this.#layers();
+        const isFree = attempt === 0 && layers.length === 1;
+        const { rivals, layer } = isFree ? { rivals: [], layer: 0 } : await this.#rivals(first, layers);
+        plan = layer === 0 ? first : planNft(config, attached, pods, layer);
         if ((await this.#table.fault(plan.layout)) !== undefined) await this.#table.install(plan.layout);
-        const clearing = attempt === 0 ? nothing : await this.#clear(plan, attached);
+        const clearing = isFree ? nothing : await this.#clear(plan, attached, rivals);
         if (clearing === 'present') return new Set();
-        const outcome = await this.#table.apply([...clearing.changes, ...creations]);
+        const outcome = await this.#table.apply([...clearing.changes, ...creationsOf(plan)]);
         if (outcome.applied) {
           for (const warning of clearing.warnings) this.#warn(warning);
           return clearing.gone;
@@ -89,9 +99,14 @@ export class NftablesBackend implements Backend {
       let last = '';
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         // One look for each port, at a table that usually does not exist.
-        const found = await this.#table.look([...plan.claims, ...plan.reservations]);
+        const layers = await this.#layers();
+        const wanted = [...plan.claims, ...plan.reservations];
+        const found = await this.#table.look(
+          layers.flatMap((layer) => wanted.map(({ map, key }) => ({ map: mapIn(map, layer), key }))),
+        );
         if (found.every((element) => element === undefined)) return new Set();
-        const { gone, leaving, warnings, staying } = await this.#evict(await this.#rivals(plan), attached);
+        const { rivals } = await this.#rivals(plan, layers);
+        const { gone, leaving, warnings, staying } = await this.#evict(rivals, attached, plan);
         const entries = await this.#table.look([...gone.keys()].map(attachmentElement));
         const outcome = await this.#table.apply(
           deletionsOf(leaving, [...entries, ...(await this.#unreserved(leaving))], staying),
@@ -113,14 +128,14 @@ export class NftablesBackend implements Backend {
   /** Whose mappings, in words, come before those that the other backend makes of this configuration: ours are looked at first. */
   async shadows(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<string[]> {
     return usable(async () => {
-      const rivals = await this.#rivals(planNft(config, attached, pods));
+      const { rivals } = await this.#rivals(planNft(config, attached, pods), await this.#layers());
       return rivals.map((rival) => this.#inWords(rival, attached));
     });
   }
 
   async check(config: PortmapConfig, attached: Attached, pods: readonly PodAddress[]): Promise<void> {
     return usable(async () => {
-      const plan = planNft(config, attached, pods);
+      const plan = await this.#planOfInstalled(config, attached, pods);
       const { maps, chains } = plan.layout;
       const fault = await this.#table.fault({ maps, chains: [...chains, ...plan.chains] });
       if (fault !== undefined) throw missing(fault);
@@ -182,9 +197,12 @@ export class NftablesBackend implements Backend {
       const isStale = (comment: string) => comment.startsWith(prefix) && !keep.has(comment);
       return this.#remove(`network ${networkName}`, async () => {
         // Also elements whose claim another attachment took: this looks through every map, which a DEL need not do.
-        const lists = await Promise.all(nftMaps.map(({ name }) => this.#table.list(name, prefix)));
+        const layers = await this.#layers();
+        const maps = [...nftMaps, ...layers.flatMap((layer) => (layer === 0 ? [] : layerMaps(layer)))];
+        const lists = await Promise.all(maps.map(({ name }) => this.#table.list(name, prefix)));
         const stale = lists.flat().filter(({ comment = '' }) => isStale(comment));
-        const claims = stale.filter(({ map }) => (claimMaps as readonly string[]).includes(map));
+        const claiming = layers.flatMap((layer) => claimMaps.map((map) => mapIn(map, layer)));
+        const claims = stale.filter(({ map }) => claiming.includes(map));
         return { entries: stale, installed: await this.#withRest(claims) };
       });
     });
@@ -223,7 +241,11 @@ export class NftablesBackend implements Backend {
    * When none is remembered, or none of those belongs to it, it looks through all mappings.
    */
   async #claimed(owner: string, ports: readonly HostPort[] | undefined): Promise<Installed[]> {
-    const found = await this.#table.look((ports ?? []).flatMap(claimKeys));
+    const keys = (ports ?? []).flatMap(claimKeys);
+    const layers = keys.length === 0 ? [0] : await this.#layers();
+    const found = await this.#table.look(
+      layers.flatMap((layer) => keys.map(({ map, key }) => ({ map: mapIn(map, layer), key }))),
+    );
     const claims = found.flatMap((element) => (element?.comment === owner ? [element] : []));
     if (claims.length > 0) return this.#withRest(claims);
     return this.#installed(owner, (comment) => comment === owner);
@@ -231,8 +253,44 @@ export class NftablesBackend implements Backend {
 
   /** The mappings whose comment is wanted; `mark` occurs in each of them. */
   async #installed(mark: string, isWanted: (comment: string) => boolean): Promise<Installed[]> {
-    const lists = await Promise.all(claimMaps.map((map) => this.#table.list(map, mark)));
-    return this.#withRest(lists.flat().filter(({ comment = '' }) => isWanted(comment)));
+    const claims = await this.#allClaims(mark);
+    return this.#withRest(claims.filter(({ comment = '' }) => isWanted(comment)));
+  }
+
+  /** The claims of every layer, with `mark` those in whose comment it occurs. */
+  async #allClaims(mark?: string): Promise<NftElement[]> {
+    const layers = await this.#layers();
+    const maps = layers.flatMap((layer) => claimMaps.map((map) => mapIn(map, layer)));
+    return (await Promise.all(maps.map((map) => this.#table.list(map, mark)))).flat();
+  }
+
+  /** The layers that exist. */
+  async #layers(): Promise<number[]> {
+    const layers = [0];
+    // One question in the usual case: a layer is made after those before it.
+    for (const layer of FURTHER_LAYERS) {
+      const [found] = await this.#table.look([layerMarker(layer)]);
+      if (found === undefined) break;
+      layers.push(layer);
+    }
+    return layers;
+  }
+
+  /** The plan of an attachment for the layer in which it has its first claim. */
+  async #planOfInstalled(
+    config: PortmapConfig,
+    attached: Attached,
+    pods: readonly PodAddress[],
+  ): Promise<NftPlan> {
+    const plan = planNft(config, attached, pods);
+    const [claim] = plan.claims;
+    if (claim === undefined) return plan;
+    const layers = await this.#layers();
+    const found = await this.#table.look(
+      layers.map((layer) => ({ map: mapIn(claim.map, layer), key: claim.key })),
+    );
+    const at = found.findIndex((element) => element?.comment === plan.owner);
+    return at <= 0 ? plan : planNft(config, attached, pods, layers[at]);
   }
 
   /** The other elements of these claims, as far as they have the same owner. */
@@ -265,11 +323,14 @@ export class NftablesBackend implements Backend {
    * What must be removed before the plan can be carried out: what the attachment had, and mappings of others on its ports that may be
    * replaced. `present` when everything is already in place.
    */
-  async #clear(plan: NftPlan, attached: Attached): Promise<Clearing | 'present'> {
+  async #clear(
+    plan: NftPlan,
+    attached: Attached,
+    rivals: readonly Installed[],
+  ): Promise<Clearing | 'present'> {
     const before = await this.#installed(plan.owner, (comment) => comment === plan.owner);
-    const rivals = await this.#rivals(plan);
     if (rivals.length === 0 && (await this.#isPresent(plan, before))) return 'present';
-    const { gone, warnings, leaving: evicted, staying } = await this.#evict(rivals, attached);
+    const { gone, warnings, leaving: evicted, staying } = await this.#evict(rivals, attached, plan);
     const leaving = [...before, ...evicted];
     const shared = await this.#table.look([plan.attachment, ...[...gone.keys()].map(attachmentElement)]);
     // What is left of reservations for single addresses where we want every one.
@@ -286,7 +347,7 @@ export class NftablesBackend implements Backend {
   }
 
   /** What is removed with these rivals, and by which name; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}. */
-  async #evict(rivals: readonly Installed[], attached: Attached): Promise<Eviction> {
+  async #evict(rivals: readonly Installed[], attached: Attached, plan: NftPlan): Promise<Eviction> {
     const gone = new Map<string, string>();
     const warnings: string[] = [];
     const displaced: Installed[] = [];
@@ -298,7 +359,11 @@ export class NftablesBackend implements Backend {
           : isSuperseded(owner, attached)
             ? 'gone'
             : this.#attachments.sandboxState(owner.chain, owner);
-      if (state === 'alive') throw taken(this.#inWords(rival, attached), [], []);
+      if (state === 'alive') {
+        const family = familyOf(rival.claim);
+        const there = this.#conditionsOf(rival.claim, family)?.map(({ words }) => words);
+        throw taken(this.#inWords(rival, attached), plan.conditions[family].words, there?.at(-1));
+      }
       if (state === 'gone') gone.set(rival.claim.comment!, owner!.chain);
       else {
         displaced.push(rival);
@@ -324,8 +389,9 @@ export class NftablesBackend implements Backend {
       if (chain === undefined || staying.has(chain)) continue;
       const isDisplaced = ({ map, key }: NftElement) =>
         displaced.some((one) => one.claim.map === map && one.claim.key === key);
-      const lists = await Promise.all(claimMaps.map((map) => this.#table.list(map)));
-      const isLedTo = lists.flat().some((one) => conditionsChain(one) === chain && !isDisplaced(one));
+      const isLedTo = (await this.#allClaims()).some(
+        (one) => conditionsChain(one) === chain && !isDisplaced(one),
+      );
       if (isLedTo) staying.add(chain);
     }
     return staying;
@@ -347,23 +413,60 @@ export class NftablesBackend implements Backend {
     return found.flatMap((element) => (element?.value === ADDRESSES_ONLY ? [element] : []));
   }
 
-  /** Claims of others in the way: of the same key, or of every address where we want one, or of one where we want every. */
-  async #rivals(plan: NftPlan): Promise<Installed[]> {
-    const isForeign = ({ comment, value }: NftElement) => comment !== plan.owner && value !== ADDRESSES_ONLY;
-    const keys = [...plan.claims, ...plan.reservations];
-    const claims = (await this.#table.look(keys)).flatMap((element) =>
-      element !== undefined && isForeign(element) ? [element] : [],
-    );
-    for (const f of ['4', '6']) {
-      const ports = plan.claims.filter(({ map }) => map === `any${f}`).map(({ key }) => key);
-      if (ports.length === 0) continue;
-      const single = await this.#table.list(`one${f}`);
-      claims.push(...single.filter((element) => isForeign(element) && ports.includes(portOf(element.key))));
+  /**
+   * Claims of others in the way: of the same key, or of every address where we want one, or of one where we want every, unless no packet
+   * meets both conditions; and the first layer that no claim of the latter kind occupies.
+   */
+  async #rivals(first: NftPlan, layers: readonly number[]): Promise<{ rivals: Installed[]; layer: number }> {
+    const isForeign = ({ comment, value }: NftElement) => comment !== first.owner && value !== ADDRESSES_ONLY;
+    const rivals: NftElement[] = [];
+    const occupied = new Set<number>();
+    for (const layer of layers) {
+      const wanted = [...first.claims, ...first.reservations];
+      const keys = wanted.map(({ map, key }) => ({ map: mapIn(map, layer), key }));
+      const claims = (await this.#table.look(keys)).flatMap((element) =>
+        element !== undefined && isForeign(element) ? [element] : [],
+      );
+      for (const f of ['4', '6']) {
+        const ports = first.claims.filter(({ map }) => map === `any${f}`).map(({ key }) => key);
+        if (ports.length === 0) continue;
+        const single = await this.#table.list(mapIn(`one${f}`, layer));
+        claims.push(...single.filter((element) => isForeign(element) && ports.includes(portOf(element.key))));
+      }
+      const seen = new Set<string>();
+      for (const claim of claims) {
+        const id = `${claim.map} ${claim.key}`;
+        if (seen.has(id)) continue;
+        seen.add(id);
+        if (this.#isApart(first, claim)) occupied.add(layer);
+        else rivals.push(claim);
+      }
     }
-    const seen = new Set<string>();
-    return this.#withRest(
-      claims.filter(({ map, key }) => !seen.has(`${map} ${key}`) && seen.add(`${map} ${key}`)),
-    );
+    const layer = [0, ...FURTHER_LAYERS].find((one) => !occupied.has(one));
+    if (layer === undefined) {
+      const most = FURTHER_LAYERS.length + 1;
+      throw new CniError(
+        HOST_PORT_TAKEN,
+        `host port is already in use: ${most} pods with other conditions have it`,
+        `more than ${most} on one port are not possible with nftables`,
+      );
+    }
+    return { rivals: await this.#withRest(rivals), layer };
+  }
+
+  /** Whether no packet meets the conditions of a plan and those of a claim. */
+  #isApart(plan: NftPlan, claim: NftElement): boolean {
+    const family = familyOf(claim);
+    const others = this.#conditionsOf(claim, family) ?? [];
+    return others.length > 0 && others.every((other) => areDisjoint(plan.conditions[family], other));
+  }
+
+  /** What the mapping of a claim may ask of a packet: none when it has no chain of conditions; undefined when it is not remembered. */
+  #conditionsOf(claim: NftElement, family: Family): Conditions[] | undefined {
+    if (conditionsChain(claim) === undefined) return [];
+    const owner = ownerOfElement(claim.comment);
+    if (owner === undefined) return undefined;
+    return this.#attachments.conditionsOf(owner.chain)?.map((one) => one[family]);
   }
 
   #inWords(installed: Installed, attached: Attached): string {
@@ -474,11 +577,15 @@ export function mappingsIn(claim: NftElement, target: NftElement | undefined): I
   ];
 }
 
-function packetOf({ map, key }: NftElement): MappedPacket {
-  const parts = key.split(' . ');
+function familyOf({ map }: NftElement): Family {
+  return map.endsWith('4') ? 'ipv4' : 'ipv6';
+}
+
+function packetOf(claim: NftElement): MappedPacket {
+  const parts = claim.key.split(' . ');
   const [protocol = '', port = ''] = parts.slice(-2);
   return {
-    family: map.endsWith('4') ? 'ipv4' : 'ipv6',
+    family: familyOf(claim),
     protocol,
     port: Number(port),
     address: parts.length === 3 ? canonicalAddress(parts[0]!) : undefined,

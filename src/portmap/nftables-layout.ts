@@ -3,7 +3,8 @@ import { isWhole, networkOf } from '../util/cidr.ts';
 import { FAMILIES, type Family, NFT_FAMILY } from '../util/family.ts';
 import { formatIp, type IpAddress, isUnspecified, parseIp } from '../util/ip.ts';
 import type { HostPort } from './attachments.ts';
-import type { PortmapConfig } from './config.ts';
+import { conditionsOf, type PortmapConfig } from './config.ts';
+import type { Conditions } from './disjoint.ts';
 import { chainOf, maskOf, NFT_TABLE, type Owner, ownerWord, parseOwner } from './layout.ts';
 import { mappingsOf, type PodAddress } from './rules.ts';
 
@@ -55,32 +56,73 @@ export const nftMaps: readonly NftMap[] = [
   }),
 ];
 
-/** Names of the maps in which a mapping is claimed. */
+/** Names of the maps in which a mapping is claimed, in the first layer. */
 export const claimMaps = ['one4', 'any4', 'one6', 'any6'] as const;
 
-function sharedChains(bit: number): NftChain[] {
-  const entry = FAMILIES.map((family) => `meta nfproto ${family} fib daddr type local jump ${family}`);
+/**
+ * Layers beside the first. A key can be once in a map, so attachments with the same port, whose conditions no packet meets both, are in
+ * different layers: each has maps and base chains of its own, made when they are needed. A packet that one layer does not translate
+ * comes to the next.
+ */
+export const FURTHER_LAYERS: readonly number[] = [1, 2, 3];
+
+/** The name that a map of the first layer has in another one. */
+export function mapIn(map: string, layer: number): string {
+  return layer === 0 ? map : map.replace(/^(any|one)/, `$1${layer}_`);
+}
+
+/** The element that says that a layer exists. */
+export function layerMarker(layer: number): NftElement {
+  return { map: ATTACHMENTS, key: `0:0:0:0:0:0:0:${layer}` };
+}
+
+/** The maps of a layer beside the first. */
+export function layerMaps(layer: number): NftMap[] {
+  return nftMaps
+    .filter(({ name }) => /^(?:any|one)/.test(name))
+    .map((map) => ({ ...map, name: mapIn(map.name, layer) }));
+}
+
+/** Every map that there may be. */
+export const allNftMaps: readonly NftMap[] = [...nftMaps, ...FURTHER_LAYERS.flatMap(layerMaps)];
+
+/** What a layer's name has behind it. */
+function tail(layer: number): string {
+  return layer === 0 ? '' : `-${layer}`;
+}
+
+/** The chains of a layer in which packets are looked up. */
+function lookupChains(layer: number): NftChain[] {
+  const end = tail(layer);
+  const entry = FAMILIES.map((family) => `meta nfproto ${family} fib daddr type local jump ${family}${end}`);
   const chains = FAMILIES.flatMap((family): NftChain[] => {
     const [f, ip] = [suffix[family], NFT_FAMILY[family]];
     const any = 'meta l4proto . th dport';
     const one = `${ip} daddr . ${any}`;
     const deliver = [
-      `dnat ${ip} to ${one} map @one${f}_targets`,
-      `dnat ${ip} to ${any} map @any${f}_targets`,
+      `dnat ${ip} to ${one} map @${mapIn(`one${f}_targets`, layer)}`,
+      `dnat ${ip} to ${any} map @${mapIn(`any${f}_targets`, layer)}`,
     ];
+    const verdicts = [`${one} vmap @${mapIn(`one${f}`, layer)}`, `${any} vmap @${mapIn(`any${f}`, layer)}`];
     return [
       {
-        name: family,
-        rules: [`${one} vmap @one${f}`, deliver[0]!, `${any} vmap @any${f}`, deliver[1]!],
+        name: `${family}${end}`,
+        rules: [verdicts[0]!, deliver[0]!, verdicts[1]!, deliver[1]!],
       },
-      { name: `deliver${f}`, rules: deliver },
+      { name: `deliver${f}${end}`, rules: deliver },
     ];
   });
-  const mask = maskOf(bit);
   return [
     ...chains,
-    { name: 'prerouting', hook: { name: 'prerouting', priority: DNAT_PRIORITY }, rules: entry },
-    { name: 'output', hook: { name: 'output', priority: DNAT_PRIORITY }, rules: entry },
+    { name: `prerouting${end}`, hook: { name: 'prerouting', priority: DNAT_PRIORITY }, rules: entry },
+    { name: `output${end}`, hook: { name: 'output', priority: DNAT_PRIORITY }, rules: entry },
+  ];
+}
+
+function sharedChains(bit: number): NftChain[] {
+  const mask = maskOf(bit);
+  return [
+    ...lookupChains(0),
     {
       name: 'postrouting',
       hook: { name: 'postrouting', priority: SNAT_PRIORITY },
@@ -138,10 +180,17 @@ export interface NftPlan {
   reservations: NftElement[];
   /** Chains with its conditions. */
   chains: NftChain[];
+  /** The conditions themselves. */
+  conditions: Readonly<Record<Family, Conditions>>;
 }
 
 /** Plans an attachment; mappings of a family that the pod lacks are left out. */
-export function planNft(config: PortmapConfig, attached: Owner, pods: readonly PodAddress[]): NftPlan {
+export function planNft(
+  config: PortmapConfig,
+  attached: Owner,
+  pods: readonly PodAddress[],
+  layer = 0,
+): NftPlan {
   const owner = ownerWord(attached);
   const plan: NftPlan = {
     owner,
@@ -149,8 +198,9 @@ export function planNft(config: PortmapConfig, attached: Owner, pods: readonly P
     attachment: attachmentElement(owner),
     claims: [],
     rest: [],
-    reservations: [],
+    reservations: layer === 0 ? [] : [layerMarker(layer)],
     chains: [],
+    conditions: { ipv4: conditionsOf(config, 'ipv4'), ipv6: conditionsOf(config, 'ipv6') },
   };
   const sources: NftChain[] = [];
   for (const pod of pods) {
@@ -165,15 +215,19 @@ export function planNft(config: PortmapConfig, attached: Owner, pods: readonly P
       const name = `${chainOf(attached)}-${f}`;
       const when = conditions.join(' ');
       const steps = source === undefined ? [] : [`jump ${source.name}`];
-      plan.chains.push({ name, rules: [...steps, `jump deliver${f}`].map((step) => `${when} ${step}`) });
+      plan.chains.push({
+        name,
+        rules: [...steps, `jump deliver${f}${tail(layer)}`].map((step) => `${when} ${step}`),
+      });
       verdict = `goto ${name}`;
     }
     const seen = new Set<string>();
     for (const mapping of mappings) {
       const { hostPort, containerPort, protocol } = mapping;
       const port = `${protocol} . ${hostPort}`;
-      const { map, key } = claimKey(mapping, family);
-      const specific = map === `one${f}`;
+      const { map: first, key } = claimKey(mapping, family);
+      const map = mapIn(first, layer);
+      const specific = first === `one${f}`;
       // Said twice, the first counts, as with rules in order.
       if (seen.has(`${map} ${key}`)) continue;
       seen.add(`${map} ${key}`);
@@ -191,7 +245,7 @@ export function planNft(config: PortmapConfig, attached: Owner, pods: readonly P
       }
       if (specific && !seen.has(`reserved ${port}`)) {
         seen.add(`reserved ${port}`);
-        plan.reservations.push({ map: `any${f}`, key: port, value: ADDRESSES_ONLY });
+        plan.reservations.push({ map: mapIn(`any${f}`, layer), key: port, value: ADDRESSES_ONLY });
       }
     }
   }
@@ -201,7 +255,9 @@ export function planNft(config: PortmapConfig, attached: Owner, pods: readonly P
   );
   const names = new Set<string>();
   const distinct = sources.filter(({ name }) => !names.has(name) && names.add(name));
-  plan.layout = { maps: nftMaps, chains: [...distinct, ...plan.layout.chains] };
+  const [maps, chains] =
+    layer === 0 ? [nftMaps, []] : [[...nftMaps, ...layerMaps(layer)], lookupChains(layer)];
+  plan.layout = { maps, chains: [...distinct, ...plan.layout.chains, ...chains] };
   return plan;
 }
 

@@ -4,7 +4,7 @@ import { FakeNft } from '../netfilter/nft/nft.fake.ts';
 import { type NftChange, NftUnavailable } from '../netfilter/nft/nft.ts';
 import { parseCidr } from '../util/cidr.ts';
 import type { Attached } from './attached.ts';
-import { parsePortmapConfig } from './config.ts';
+import { conditionsOf, parsePortmapConfig } from './config.ts';
 import { attachmentChain } from './layout.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import type { PodAddress } from './rules.ts';
@@ -254,7 +254,7 @@ describe('giving way to the other backend', () => {
   test('to nobody: a look, no transaction', async () => {
     const { table, backend } = setUp();
     expect(await backend.giveWay(ONE, at('c'), [V4])).toEqual(new Set());
-    expect([table.applied.length, table.reads]).toEqual([0, 2]);
+    expect([table.applied.length, table.reads]).toEqual([0, 3]);
     await backend.add(configOf([{ hostPort: 81 }]), at('old'), [OTHER]);
     table.applied.length = 0;
     expect(await backend.giveWay(WEB, at('c'), [V4])).toEqual(new Set());
@@ -588,4 +588,86 @@ test('a STATUS tries the basic layout', async () => {
   };
   await backend.probe();
   expect(tried).toEqual([['ipv4', 'deliver4', 'ipv6', 'deliver6', 'prerouting', 'output', 'postrouting']]);
+});
+
+describe('conditions of attachments on one port', () => {
+  const from = (...addresses: string[]) =>
+    configOf([{ hostPort: 80 }], { conditionsV4: ['ip', 'saddr', `{ ${addresses.join(', ')} }`] });
+  const record = (attachments: FakeAttachments, id: string, config: ReturnType<typeof configOf>) =>
+    attachments.record(attachmentChain('net', id), {
+      ...{ networkName: 'net', containerId: id, ifName: 'eth0', ports: config.portMappings, devices: [] },
+      conditions: { ipv4: conditionsOf(config, 'ipv4'), ipv6: conditionsOf(config, 'ipv6') },
+    });
+  async function setUpPods(...configs: ReturnType<typeof configOf>[]) {
+    const made = setUp(new FakeAttachments({ 0: 'alive', 1: 'alive', 2: 'alive', 3: 'alive', 4: 'alive' }));
+    for (const [i, config] of configs.entries()) {
+      record(made.attachments, String(i), config);
+      await made.backend.add(config, at(String(i)), [OTHER]);
+    }
+    return made;
+  }
+  const [a, b, c, d, e] = [1, 2, 3, 4, 5].map((i) => from(`10.0.${i}.0/24`)) as [
+    typeof WEB,
+    typeof WEB,
+    typeof WEB,
+    typeof WEB,
+    typeof WEB,
+  ];
+  const claims = (table: FakeNft) =>
+    contents(table).flatMap(
+      (line) => /^(any\S*4) \{ tcp \. 80 \} goto .* (\S+)$/.exec(line)?.slice(1).join(' ') ?? [],
+    );
+
+  test('that no packet meets two of: each has the port, in a layer of its own, and CHECK finds it there', async () => {
+    const { table, backend, warnings } = await setUpPods(a, b, c);
+    expect(claims(table)).toEqual(['any1_4 net/1', 'any2_4 net/2', 'any4 net/0']);
+    expect(warnings).toEqual([]);
+    for (const [i, config] of [a, b, c].entries()) {
+      await backend.check(config, at(String(i)), [OTHER]);
+      expect(await backend.add(config, at(String(i)), [OTHER])).toEqual(new Set());
+    }
+    expect(table.state!.chains.get('prerouting-1')).toMatchObject({ hook: { number: 0, priority: -101 } });
+  });
+
+  test('a removal leaves the others; the next takes the free layer', async () => {
+    const { table, backend } = await setUpPods(a, b, c);
+    expect(await backend.remove([at('1')])).toHaveLength(1);
+    expect(claims(table)).toEqual(['any2_4 net/2', 'any4 net/0']);
+    await backend.add(d, at('3'), [OTHER]);
+    expect(claims(table)).toEqual(['any1_4 net/3', 'any2_4 net/2', 'any4 net/0']);
+    await backend.collect('net', []);
+    expect(contents(table)).toEqual([]);
+  });
+
+  test('that a packet may meet two of are refused, wherever the other one is; both are named', async () => {
+    const { backend } = await setUpPods(a, b);
+    await backend.remove([at('0')]);
+    for (const [config, here] of [
+      [from('10.0.2.7'), '"ip saddr { 10.0.2.7 }"'],
+      [WEB, 'no conditions'],
+    ] as const) {
+      const wanted = {
+        code: 110,
+        message: expect.stringContaining('tcp 80 of container 1 of network net'),
+        details: `both may have a packet: ${here} here, "ip saddr { 10.0.2.0/24 }" there`,
+      };
+      expect(await failure(backend.add(config, at('c'), [V4]))).toEqual(wanted);
+      expect(await failure(backend.giveWay(config, at('c'), [V4]))).toEqual(wanted);
+    }
+  });
+
+  test('that are not remembered may be any', async () => {
+    const { attachments, backend } = await setUpPods(a);
+    attachments.records.clear();
+    expect(await failure(backend.add(b, at('c'), [V4]))).toMatchObject({
+      ...{ code: 110, details: expect.stringContaining('unknown conditions there') },
+    });
+  });
+
+  test('of more than four is refused', async () => {
+    const { backend, table } = await setUpPods(a, b, c, d);
+    const before = contents(table);
+    expect(await failure(backend.add(e, at('4'), [OTHER]))).toMatchObject({ code: 110 });
+    expect(contents(table)).toEqual(before);
+  });
 });

@@ -15,7 +15,7 @@ import { attachedAs, everyNameOf, namesOf } from './attached.ts';
 import { AttachmentFiles, type Attachments, type Recorded } from './attachments.ts';
 import { HOST_PORT_TAKEN } from './backend.ts';
 import { type Backends, backends, podsOfOthers } from './backends.ts';
-import { PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
+import { conditionsOf, PORTMAP_FIELDS, type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { doubtsOf, raise } from './doubts.ts';
 import { chainOf, type Owner } from './layout.ts';
 import { type Machine, type Rules, thisMachine } from './machine.ts';
@@ -70,7 +70,10 @@ export function portmap(
         const isNeeded = neededByOthers(machine, () => podsOfOthers(rules, request.warn));
         const before = attachments.devicesOf(chain);
         // Before the rules: if this process is killed in between, the next ADD on the port must be able to find its owner.
-        const isNew = attachments.record(chain, { ...key, netns, ports: config.portMappings, devices });
+        const conditions = { ipv4: conditionsOf(config, 'ipv4'), ipv6: conditionsOf(config, 'ipv6') };
+        const isNew = attachments.record(chain, {
+          ...{ ...key, netns, ports: config.portMappings, devices, conditions },
+        });
         try {
           const replaced = await rules.of(config).add(config, attached, pods);
           for (const gone of replaced) await forget(gone, isNeeded);

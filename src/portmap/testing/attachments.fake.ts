@@ -1,5 +1,5 @@
 import type { AttachmentKey } from '../../cni/result-cache.ts';
-import type { Attachments, HostPort, Recorded, SandboxState } from '../attachments.ts';
+import type { Attachments, HostPort, PodConditions, Recorded, SandboxState } from '../attachments.ts';
 import type { Owner } from '../layout.ts';
 import type { Device } from '../route-localnet.ts';
 import { StateUnusable } from '../state.ts';
@@ -7,6 +7,7 @@ import { StateUnusable } from '../state.ts';
 interface Remembered extends AttachmentKey {
   ports: readonly HostPort[];
   devices: readonly Device[];
+  conditions?: PodConditions;
 }
 
 /** Attachments in memory. It admits its differences: sandboxes are as the test says, by their container, and nothing is cached. */
@@ -41,6 +42,11 @@ export class FakeAttachments implements Attachments {
 
   portsOf(chain: string): readonly HostPort[] | undefined {
     return this.records.get(chain)?.ports;
+  }
+
+  conditionsOf(chain: string): readonly PodConditions[] | undefined {
+    const { conditions } = this.records.get(chain) ?? {};
+    return conditions && [conditions];
   }
 
   interfaceOf(chain: string): string | undefined {
