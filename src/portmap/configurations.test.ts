@@ -7,7 +7,7 @@ import { cniErrorCode } from '../cni/errors.ts';
 import { runPlugin } from '../cni/plugin.ts';
 import { HOST_PORT_TAKEN } from './backend.ts';
 import { FakeMachine } from './machine.fake.ts';
-import { claimMaps, ownerOfElement } from './nftables-layout.ts';
+import { claimMaps, FURTHER_LAYERS, mapIn, ownerOfElement } from './nftables-layout.ts';
 import { portmap } from './portmap.ts';
 import { RouteLocalnet } from './route-localnet.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
@@ -67,6 +67,8 @@ const iptablesConditions = fc.constantFrom(
 const nftConditions = fc.constantFrom(
   ['ip saddr 10.0.0.0/8'],
   ['ip', 'saddr', '!=', '10.0.0.0/8'],
+  ['ip saddr 11.0.0.0/8 counter'],
+  ['tcp flags syn / fin,syn', 'meta', 'hour', '"17:00"-"19:00"'],
   ['iifname', '"eth0"', 'meta', 'mark', '1'],
   ['tcp sport { 1, 2-9 }'],
   ['ip saddr 1.1.1.1 accept'],
@@ -94,7 +96,11 @@ const config = fc.record({
   snat: seldom(fc.boolean()),
   masqAll: seldom(fc.boolean()),
   markMasqBit: seldom(fc.integer({ min: 0, max: 31 })),
-  externalSetMarkChain: seldom(fc.constant('KUBE-MARK-MASQ')),
+  // Only chains that exist, or no chain's name: that a missing one is refused by iptables has a test of its own.
+  externalSetMarkChain: fc.constantFrom(
+    ...Array<undefined>(12).fill(undefined),
+    ...['KUBE-MARK-MASQ', 'KUBE-MARK-MASQ', '', 7, '-F', 'A B', null],
+  ),
   conditionsV4: seldom(conditions),
   conditionsV6: seldom(conditions),
   strict: seldom(fc.boolean()),
@@ -205,7 +211,8 @@ class Node {
   /** Claims in nftables without a target, or targets without a claim. */
   halves(): string[] {
     const maps = this.machine.nftTable.state?.maps;
-    return claimMaps.flatMap((name) => {
+    const all = [0, ...FURTHER_LAYERS].flatMap((layer) => claimMaps.map((name) => mapIn(name, layer)));
+    return all.flatMap((name) => {
       const [claims, targets] = [maps?.get(name), maps?.get(`${name}_targets`)];
       const isClaim = (key: string) => claims?.get(key)?.comment !== undefined;
       return [
