@@ -179,11 +179,14 @@ class Node {
     return { status, printed };
   }
 
-  /** The chains of attachments whose sandbox is gone: any call may remove what they have. */
+  /**
+   * The chains of attachments whose sandbox is gone or cannot be found: a call that wants their ports may remove what they have, also when
+   * it then fails in the backend that it is for.
+   */
   stale(): string[] {
-    const { records, sandboxes } = this.attachments;
+    const { records } = this.attachments;
     return [...records].flatMap(([chain, { containerId }]) =>
-      sandboxes[containerId] === 'gone' ? [chain] : [],
+      this.attachments.stateOf(containerId) === 'alive' ? [] : [chain],
     );
   }
 

@@ -84,10 +84,15 @@ export class FakeAttachments implements Attachments {
   }
 
   sandboxState(_chain: string, owner: Owner): SandboxState {
-    return this.sandboxes[owner.containerId] ?? 'unknown';
+    return this.stateOf(owner.containerId);
+  }
+
+  stateOf(containerId: string): SandboxState {
+    // A container may be called `toString`.
+    return Object.hasOwn(this.sandboxes, containerId) ? this.sandboxes[containerId]! : 'unknown';
   }
 
   addressesOfOthers(key: AttachmentKey): ReadonlySet<string> {
-    return new Set(this.others[key.containerId]);
+    return new Set(Object.hasOwn(this.others, key.containerId) ? this.others[key.containerId] : []);
   }
 }
