@@ -7,7 +7,7 @@ import { cniErrorCode } from '../cni/errors.ts';
 import { runPlugin } from '../cni/plugin.ts';
 import { HOST_PORT_TAKEN } from './backend.ts';
 import { FakeMachine } from './machine.fake.ts';
-import { claimMaps, FURTHER_LAYERS, mapIn, ownerOfElement } from './nftables-layout.ts';
+import { ADDRESSES_ONLY, claimMaps, FURTHER_LAYERS, mapIn, ownerOfElement } from './nftables-layout.ts';
 import { portmap } from './portmap.ts';
 import { RouteLocalnet } from './route-localnet.ts';
 import { FakeAttachments } from './testing/attachments.fake.ts';
@@ -196,7 +196,9 @@ class Node {
     const isLeft = (text: string) => !without.some((chain) => text.includes(chain));
     const elements = [...(machine.nftTable.state?.maps.values() ?? [])]
       .flatMap((map) => [...map.values()])
-      .filter(({ comment }) => {
+      .filter(({ comment, value }) => {
+        // Reservations belong to nobody, and go with the last mapping that needs them.
+        if (value === ADDRESSES_ONLY) return false;
         const owner = ownerOfElement(comment);
         return owner === undefined || isLeft(owner.chain);
       });

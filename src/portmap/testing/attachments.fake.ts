@@ -83,8 +83,9 @@ export class FakeAttachments implements Attachments {
     if (this.isReadOnly) throw new StateUnusable(`cannot write to memory (${what}): it is read-only`);
   }
 
-  sandboxState(_chain: string, owner: Owner): SandboxState {
-    return this.stateOf(owner.containerId);
+  sandboxState(chain: string, owner: Owner): SandboxState {
+    // A long name is a hash in nftables.
+    return this.stateOf(this.records.get(chain)?.containerId ?? owner.containerId);
   }
 
   stateOf(containerId: string): SandboxState {
