@@ -1,4 +1,4 @@
-import type { BuildFacts } from '../../src/cli/version.ts';
+import type { BuildFacts } from '../../src/util/version.ts';
 import { bundledPackages, lockedPackage } from './npm-packages.ts';
 import { RUNTIMES } from './runtimes.ts';
 import { type Artefact, hexOf } from './sbom.ts';

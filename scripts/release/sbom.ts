@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { BuildFacts } from '../../src/cli/version.ts';
+import type { BuildFacts } from '../../src/util/version.ts';
 import { bundledPackages, lockedPackage, type NpmPackage } from './npm-packages.ts';
 
 /** A file of the release. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import type { BuildFacts } from '../../src/util/version.ts';
 import { type Exec, output } from '../../src/sys/exec.ts';
+import type { BuildFacts } from '../../src/util/version.ts';
 
 /** Where a build comes from. */
 export interface Source extends BuildFacts {
