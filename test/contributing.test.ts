@@ -11,7 +11,7 @@ const copy = mkdtempSync(join(tmpdir(), 'hostport-contributing-'));
 afterAll(() => rmSync(copy, { recursive: true, force: true }));
 
 /** What the guide's failure sets. */
-const SETTING = 'net.ipv4.conf.lxc1.forwarding';
+const SETTING = 'net.ipv4.conf.default.forwarding';
 
 /** The files that the guide has its reader save: path to content. */
 const FILES = [
@@ -43,8 +43,8 @@ beforeAll(async () => {
 
 test('the guide has two files for a failure', () => {
   expect(FILES.map(({ path }) => path)).toEqual([
-    'src/path/stages/forwarded/pod-device-not-forwarding.ts',
-    'src/lab/faults/pod-device-not-forwarding.ts',
+    'src/path/stages/forwarded/new-devices-not-forwarding.ts',
+    'src/lab/faults/new-devices-not-forwarding.ts',
   ]);
 });
 
@@ -76,14 +76,12 @@ test('what is injected is found, fixed by a plan, and undone', async () => {
     import { diagnose } from './src/path/diagnose/diagnose.ts';
     import { planHeal } from './src/path/heal/plan.ts';
     import { NODE, POD, worldOf } from './src/path/testing/worker.ts';
-    const code = 'pod-device-not-forwarding';
-    const settings = { 'net.ipv4.conf.lxc1.forwarding': '1' };
+    const code = 'new-devices-not-forwarding';
+    const settings = { 'net.ipv4.conf.default.forwarding': '1' };
     const commands = [];
     const door = {
-      list: async () => ['all', 'default', 'eth0', POD.device],
       run: async (node, argv) => {
         commands.push(argv.join(' '));
-        if (argv[0] === 'ip') return JSON.stringify([{ dev: POD.device }]);
         const [name, value] = argv.at(-1).split('=');
         if (value !== undefined) settings[name] = value;
         return argv.includes('-n') ? settings[name] : '';
@@ -108,10 +106,10 @@ test('what is injected is found, fixed by a plan, and undone', async () => {
   expect(JSON.parse(await output(realExec, [BUN, join(copy, 'example.ts')]))).toEqual({
     before: [],
     injected: [
-      'pod-device-not-forwarding: worker drops the answers of echo: it does not forward what enters by lxc1',
+      'new-devices-not-forwarding: worker will drop the answers of new pods (net.ipv4.conf.default.forwarding=0)',
     ],
     after: [],
-    does: "sets forwarding to 0 on the pod's device",
+    does: 'sets net.ipv4.conf.default.forwarding to 0',
     plan: [{ do: 'set-sysctl', name: SETTING, value: '1' }],
     writes: [`sysctl -q -w ${SETTING}=0`, `sysctl -q -w ${SETTING}=1`],
   });
@@ -127,17 +125,17 @@ test('all that lists failures is derived from the two files: its page, its row o
     );
   const [before, after] = [files(ROOT), files(copy)];
   const changed = [...after].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
-  expect(changed.sort()).toEqual(['failures/README.md', 'failures/pod-device-not-forwarding.md']);
+  expect(changed.sort()).toEqual(['failures/README.md', 'failures/new-devices-not-forwarding.md']);
   const lines = (name: string, of: typeof after) => new Set(of.get(name)!.split('\n'));
   expect([...lines('failures/README.md', after).difference(lines('failures/README.md', before))]).toEqual([
-    "| [pod-device-not-forwarding](pod-device-not-forwarding.md) | the node does not forward what enters by the pod's device | broken | no |",
+    '| [new-devices-not-forwarding](new-devices-not-forwarding.md) | the node does not forward by devices that are created from now on | risk | no |',
   ]);
-  const page = after.get('failures/pod-device-not-forwarding.md')!;
-  expect(page).toContain("\n`break` sets forwarding to 0 on the pod's device.\n");
+  const page = after.get('failures/new-devices-not-forwarding.md')!;
+  expect(page).toContain('\n`break` sets net.ipv4.conf.default.forwarding to 0.\n');
   expect(page).toContain('\n**By hand.** ');
   const run = (...words: string[]) => output(realExec, [BUN, join(copy, 'src/cli/main.ts'), ...words]);
-  expect(await run('faults')).toContain('pod-device-not-forwarding');
-  expect(await run('doctor', '--explain', 'pod-device-not-forwarding')).toContain(
-    "sets forwarding to 0 on the pod's device",
+  expect(await run('faults')).toContain('new-devices-not-forwarding');
+  expect(await run('doctor', '--explain', 'new-devices-not-forwarding')).toContain(
+    'sets net.ipv4.conf.default.forwarding to 0',
   );
 }, 60_000);
