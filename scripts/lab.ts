@@ -84,11 +84,11 @@ async function lab(): Promise<number> {
   const applied = await hostport('run', '--', 'kubectl', 'apply', '-f', join(example, 'manifests/static'));
   if (applied !== 0) return interrupted(applied);
   console.log('\nWhat each node answers on port 80:\n');
-  const answered = await hostport('answers', '--settle', '30s');
+  const answered = await hostport('answers', '--name', 'kind', '--settle', '30s');
   // 1 means that not every hostPort answers, which is where the how-to starts; anything else is a failure.
   if (answered !== 0 && answered !== 1) return interrupted(answered);
   console.log('\nWhat the doctor says:\n');
-  const diagnosed = await hostport('doctor');
+  const diagnosed = await hostport('doctor', '--name', 'kind');
   if (diagnosed !== 0 && diagnosed !== 1) return interrupted(diagnosed);
   console.log(diagnosed === 0 ? ALL_ANSWER : HOW_TO_FIX);
   return 0;

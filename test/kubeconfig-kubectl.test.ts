@@ -219,10 +219,14 @@ describe.skipIf(kubectl === undefined)(
       what: string;
       cluster?: (at: Recorder) => Record<string, unknown>;
       user?: (at: Recorder) => Record<string, unknown>;
+      /** What of the kubeconfig is another. */
+      config?: Record<string, unknown>;
       files?: (at: Recorder) => Record<string, string>;
       env?: (at: Recorder) => Record<string, string>;
       /** What kubectl is to do instead: --raw does not know of a path of the server. */
       words?: string[];
+      /** Flags that both get, relative to where they run. */
+      flags?: (at: Recorder) => string[];
       /** What must have arrived, lest both send nothing. */
       arrived: (at: Recorder) => object;
     }
@@ -495,13 +499,111 @@ END
         user: () => ({ token: 'T' }),
         arrived: () => ({ path: '/version' }),
       },
+      {
+        what: '--context, of another file of KUBECONFIG, whose paths are beside it',
+        files: (at) => ({
+          'd/two': JSON.stringify({
+            contexts: [{ name: 'two', context: { cluster: 'c2', user: 'u2' } }],
+            clusters: [
+              {
+                name: 'c2',
+                cluster: {
+                  server: `https://127.0.0.1:${at.port('server')}`,
+                  'certificate-authority': 'ca.crt',
+                  'tls-server-name': 'api.example',
+                },
+              },
+            ],
+            users: [{ name: 'u2', user: { tokenFile: 'token' } }],
+          }),
+          'd/ca.crt': at.caPem,
+          'd/token': 'second',
+        }),
+        env: () => ({ KUBECONFIG: `${join(directory, 'config')}:${join(directory, 'd/two')}` }),
+        flags: () => ['--context', 'two'],
+        arrived: () => ({ sni: 'api.example', ...authorization('Bearer second') }),
+      },
+      {
+        what: '--kubeconfig, and not KUBECONFIG',
+        env: () => ({ KUBECONFIG: '/nowhere' }),
+        flags: () => ['--kubeconfig', 'config'],
+        arrived: () => authorization('Bearer T'),
+      },
+      {
+        what: '--cluster and --user without a current context',
+        config: { 'current-context': '' },
+        flags: () => ['--cluster', 'c', '--user', 'u'],
+        arrived: () => authorization('Bearer T'),
+      },
+      {
+        what: '--server, with the TLS name of the kubeconfig left out',
+        cluster: () => ({ server: 'https://127.0.0.1:1', 'tls-server-name': 'wrong.example' }),
+        flags: (at) => ['--server', `https://127.0.0.1:${at.port('server')}`],
+        arrived: () => ({ sni: undefined, ...authorization('Bearer T') }),
+      },
+      {
+        what: '--server and --tls-server-name',
+        cluster: () => ({ server: 'https://127.0.0.1:1' }),
+        flags: (at) => [
+          ...['-s', `https://127.0.0.1:${at.port('server')}`],
+          ...['--tls-server-name', 'api.example'],
+        ],
+        arrived: () => ({ sni: 'api.example' }),
+      },
+      {
+        what: '--server without any kubeconfig',
+        env: () => ({ KUBECONFIG: '/nowhere' }),
+        flags: (at) => ['--server', `http://127.0.0.1:${at.port('plain')}`],
+        arrived: () => ({ path: '/version' }),
+      },
+      {
+        what: '--certificate-authority, beside where it runs, and not the data',
+        cluster: () => ({ 'certificate-authority-data': base64('none') }),
+        files: (at) => ({ 'e/ca.crt': at.caPem }),
+        flags: () => ['--certificate-authority', 'e/ca.crt'],
+        arrived: () => authorization('Bearer T'),
+      },
+      {
+        what: '--insecure-skip-tls-verify, and not the authority',
+        cluster: () => ({ 'certificate-authority-data': base64('none') }),
+        flags: () => ['--insecure-skip-tls-verify'],
+        arrived: () => authorization('Bearer T'),
+      },
+      {
+        what: '--as, and the groups of the kubeconfig',
+        user: () => ({ token: 'T', as: 'other', 'as-groups': ['old'], 'as-uid': '1' }),
+        flags: () => ['--as', 'me'],
+        arrived: () => ({ headers: expect.arrayContaining([['impersonate-user', 'me']]) }),
+      },
+      {
+        what: '--as-group in place of those of the kubeconfig, and --as-uid',
+        user: () => ({ token: 'T', as: 'other', 'as-groups': ['old'] }),
+        flags: () => ['--as-group', 'a', '--as-group', 'b,c', '--as-uid', 'u'],
+        arrived: () => ({
+          headers: expect.arrayContaining([
+            ['impersonate-group', 'a'],
+            ['impersonate-uid', 'u'],
+          ]),
+        }),
+      },
     ];
 
     const script = `
     import { ApiClient } from ${JSON.stringify(join(ROOT, 'src/kube/client.ts'))};
-    import { kubectlAccess } from ${JSON.stringify(join(ROOT, 'src/kube/kubeconfig.ts'))};
-    const response = await new ApiClient(await kubectlAccess(undefined)).fetch('GET', '/version');
-    process.stdout.write(await response.text());`;
+    import { kubectlTarget } from ${JSON.stringify(join(ROOT, 'src/kube/kubeconfig.ts'))};
+    import { addTargetOptions } from ${JSON.stringify(join(ROOT, 'src/cli/target.ts'))};
+    import { command } from ${JSON.stringify(join(ROOT, 'src/cli/verb.ts'))};
+    const verb = command('x').action(() => {});
+    addTargetOptions(verb, 'all');
+    verb.parse(JSON.parse(process.env.FLAGS), { from: 'user' });
+    try {
+      const { access } = await kubectlTarget(verb.opts());
+      const response = await new ApiClient(access).fetch('GET', '/version');
+      process.stdout.write(await response.text());
+    } catch (error) {
+      process.stderr.write(error.message);
+      process.exit(1);
+    }`;
 
     /** What of a request is the kubeconfig's: not what every client says about itself. */
     function essence({ arrivals, proxied }: { arrivals: Arrival[]; proxied: ProxyArrival[] }) {
@@ -530,16 +632,19 @@ END
           users: [{ name: 'u', user: each.user?.(recorder) ?? { token: 'T' } }],
           contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
           'current-context': 'x',
+          ...each.config,
         }),
         ...each.files?.(recorder),
       });
       recorder.take();
       const runs = join(directory, 'runs');
+      const flags = each.flags?.(recorder) ?? [];
       const once = async (argv: string[]) => {
         rmSync(runs, { force: true });
         const ran = await run(argv, {
           KUBECONFIG: join(directory, 'config'),
           RUNS: runs,
+          FLAGS: JSON.stringify(flags),
           ...each.env?.(recorder),
         });
         // kubectl may warn that its version is another than the server's.
@@ -550,7 +655,148 @@ END
       };
       const ours = await once([process.execPath, '-e', script]);
       expect(ours.arrivals).toEqual([expect.objectContaining(each.arrived(recorder))]);
-      expect(ours).toEqual(await once([kubectl!, ...(each.words ?? ['get', '--raw', '/version'])]));
+      const words = each.words ?? ['get', '--raw', '/version'];
+      expect(ours).toEqual(await once([kubectl!, ...words, ...flags]));
     });
+
+    interface Failure {
+      what: string;
+      cluster?: (at: Recorder) => Record<string, unknown>;
+      user?: () => Record<string, unknown>;
+      config?: Record<string, unknown>;
+      files?: Record<string, string>;
+      flags?: string[];
+      /** What the server answers, whenever it is asked. */
+      answer?: number;
+      /** What ours says; CONFIG is the kubeconfig, SERVER the server's URL. */
+      said: string;
+    }
+    const printing = (line: string) => ({ 'plugin.sh': `#!/bin/sh\n${line}\n` });
+    const expired = {
+      kind: 'ExecCredential',
+      apiVersion: exec.apiVersion,
+      status: { token: 'P', expirationTimestamp: '2001-01-01T00:00:00Z' },
+    };
+    const failures: Failure[] = [
+      {
+        what: 'a context that is not there',
+        flags: ['--context', 'y'],
+        said: 'cannot use kubeconfig CONFIG: no context named "y"; there is "x"',
+      },
+      {
+        what: 'a current context that is not there',
+        config: { 'current-context': 'y' },
+        said: 'cannot use kubeconfig CONFIG: no context named "y"; there is "x"',
+      },
+      {
+        what: 'a cluster that is not there',
+        config: { clusters: [] },
+        said: 'cannot use kubeconfig CONFIG: no cluster named "c"',
+      },
+      {
+        what: 'a cluster by flag that is not there',
+        flags: ['--cluster', 'y'],
+        said: 'cannot use kubeconfig CONFIG: no cluster named "y"; there is "c"',
+      },
+      {
+        what: 'a user by flag that is not there',
+        flags: ['--user', 'y'],
+        said: 'cannot use kubeconfig CONFIG: no user named "y"; there is "u"',
+      },
+      {
+        what: 'a group without a user to impersonate',
+        flags: ['--as-group', 'g'],
+        said: 'cannot use kubeconfig CONFIG: user "u": as-uid, as-groups and as-user-extra need as',
+      },
+      {
+        what: 'a plugin that is not there',
+        user: () => ({ exec: { ...exec, command: './missing', installHint: 'install it' } }),
+        said: 'user "u": exec: DIRECTORY/missing: not found; install it',
+      },
+      {
+        what: 'a plugin that fails',
+        user: () => ({ exec }),
+        files: printing('exit 3'),
+        said: 'user "u": exec: DIRECTORY/plugin.sh failed with exit status 3',
+      },
+      {
+        what: 'a plugin whose credential has expired, and is refused',
+        user: () => ({ exec }),
+        files: printing(`echo '${JSON.stringify(expired)}'`),
+        answer: 401,
+        said: 'GET SERVER/version (context "x" of CONFIG): HTTP 401',
+      },
+      {
+        what: 'a token that is refused',
+        answer: 401,
+        said: 'GET SERVER/version (context "x" of CONFIG): HTTP 401',
+      },
+      {
+        what: 'a certificate authority that cannot be read',
+        cluster: () => ({ 'certificate-authority': 'none.crt', 'certificate-authority-data': undefined }),
+        said: 'cluster "c": certificate-authority DIRECTORY/none.crt cannot be read: no such file',
+      },
+      {
+        what: "another authority than the server's",
+        cluster: ({ client }) => ({ 'certificate-authority-data': base64(client.certPem) }),
+        said: 'cannot GET SERVER/version (context "x" of CONFIG): the server\'s certificate is not signed by',
+      },
+      {
+        what: 'another name than the server has',
+        flags: ['--tls-server-name', 'other.example'],
+        said: 'cannot GET SERVER/version (context "x" of CONFIG): the server\'s certificate is for another name',
+      },
+      {
+        what: 'a server that does not listen',
+        cluster: () => ({ server: 'https://127.0.0.1:1' }),
+        said: 'cannot GET https://127.0.0.1:1/version (context "x" of CONFIG): connection refused',
+      },
+      {
+        what: 'a proxy that does not listen',
+        cluster: () => ({ 'proxy-url': 'http://us:S3CRET@127.0.0.1:1' }),
+        said: 'cannot GET SERVER/version (context "x" of CONFIG, through the proxy http://127.0.0.1:1/): ',
+      },
+    ];
+
+    test.each(failures.map((each): [string, Failure] => [each.what, each]))(
+      'fails with both: %s',
+      async (_, each) => {
+        const config = join(directory, 'config');
+        const server = `https://127.0.0.1:${recorder.port('server')}`;
+        const cluster = {
+          server,
+          'certificate-authority-data': base64(recorder.caPem),
+          ...each.cluster?.(recorder),
+        };
+        put({
+          config: JSON.stringify({
+            clusters: [{ name: 'c', cluster }],
+            users: [{ name: 'u', user: each.user?.() ?? { token: 'S3CRET' } }],
+            contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+            'current-context': 'x',
+            ...each.config,
+          }),
+          ...each.files,
+        });
+        const flags = each.flags ?? [];
+        const failed = async (argv: string[]) => {
+          recorder.answers = each.answer === undefined ? [] : Array(20).fill(each.answer);
+          const ran = await run(argv, { KUBECONFIG: config, FLAGS: JSON.stringify(flags) });
+          recorder.answers = [];
+          recorder.take();
+          return ran;
+        };
+        const ours = await failed([process.execPath, '-e', script]);
+        const said = each.said
+          .replaceAll('CONFIG', config)
+          .replaceAll('DIRECTORY', directory)
+          .replaceAll('SERVER', server);
+        expect(ours.stderr).toContain(said);
+        expect(ours.stderr.trim()).not.toContain('\n');
+        expect(ours.stderr).not.toContain('S3CRET');
+        expect(ours.code).toBe(1);
+        expect((await failed([kubectl!, 'get', '--raw', '/version', ...flags])).code).toBe(1);
+      },
+    );
   },
 );

@@ -6,15 +6,18 @@ import { command, requireRoot, type Verb } from './verb.ts';
 /** The name under which kubectl finds its plugin. */
 const KUBECTL_PLUGIN = 'kubectl-hostport';
 
-/** What any user may run: commands that report less without root, and commands that read nothing of the lab. */
+/**
+ * What any user may run: commands that report less without root, commands that read nothing of the lab, and those about a cluster that may not
+ * be one of the lab, which see to it themselves (`targetOf`).
+ */
 function isRootless(verb: Verb): boolean {
-  if (verb.name() === 'doctor') {
-    return ['explain', 'from', 'kubeconfig', 'reports'].some(
-      (option) => verb.getOptionValue(option) !== undefined,
-    );
-  }
+  if (verb.name() === 'doctor') return verb.getOptionValue('local') === undefined;
+  if (verb.name() === 'heal') return verb.getOptionValue('watch') === undefined;
   return (
-    ['version', 'node-report', 'faults', 'completion', 'complete'].includes(verb.name()) ||
+    [
+      ...['version', 'node-report', 'faults', 'completion', 'complete'],
+      ...['answers', 'break', 'unbreak'],
+    ].includes(verb.name()) ||
     verb.path.endsWith(' fetch kubernetes')
   );
 }
@@ -32,12 +35,8 @@ export async function commandLine(
   if (name === 'sudo') return (await import('./stand-ins.ts')).sudo(argv);
   const program = await programNamed(name, argv);
   let running: Verb | undefined;
-  program.hook('preAction', async (_, action) => {
+  program.hook('preAction', (_, action) => {
     running = action as Verb;
-    if (name === KUBECTL_PLUGIN) {
-      const { meanClusterOfContext } = await import('./kubectl-plugin.ts');
-      await meanClusterOfContext(running);
-    }
     if (!isRootless(running)) requireRoot(running.path);
   });
   try {

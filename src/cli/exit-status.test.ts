@@ -18,6 +18,10 @@ beforeAll(() => {
   writeFileSync(join(scratch, 'empty'), '');
   writeFileSync(join(scratch, 'noyaml'), 'a: [\n');
   writeFileSync(
+    join(scratch, 'config'),
+    'clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]\ncontexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n',
+  );
+  writeFileSync(
     join(scratch, 'old.conflist'),
     '{"cniVersion":"0.3.1","name":"old","plugins":[{"type":"x"}]}',
   );
@@ -110,10 +114,10 @@ describe('words that the parser refuses', () => {
 });
 
 /** Options that gather values and take any. */
-const ANY_VALUE = ['--node', '--cap', '--plugin', '--valid'];
+const ANY_VALUE = ['--node', '--as-group', '--cap', '--plugin', '--valid'];
 
 /**
- * Input that only the command itself, and not the parser, can refuse. `SCRATCH` is a directory with: `empty`, a file; `directory`, `nodes`,
+ * Input that only the command itself, and not the parser, can refuse. `SCRATCH` is a directory with: `empty`, a file; `config`, a kubeconfig; `directory`, `nodes`,
  * empty ones; `noyaml`; `net.conflist`, a network. A command without any says so.
  */
 const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, said: RegExp])[]>> = {
@@ -203,20 +207,33 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--from SCRATCH/none', /SCRATCH\/none/],
     ['--from SCRATCH/empty', /SCRATCH\/empty/],
     ['--from SCRATCH/directory', /SCRATCH\/directory/],
-    ['--reports SCRATCH/none', /SCRATCH\/none/],
-    ['--reports SCRATCH/empty', /SCRATCH\/empty/],
+    ['--reports SCRATCH/none --kubeconfig SCRATCH/config', /SCRATCH\/none/],
+    ['--reports SCRATCH/empty --kubeconfig SCRATCH/config', /SCRATCH\/empty/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/none', /SCRATCH\/none/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/directory', /directory: it is a directory, not a file/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/empty', /SCRATCH\/empty: no current-context is set/],
     ['--reports SCRATCH/nodes --kubeconfig SCRATCH/noyaml', /kubeconfig SCRATCH\/noyaml: /],
-    ['--kubeconfig SCRATCH/none', /SCRATCH\/none: no such file/],
+    ['--kubeconfig SCRATCH/none', /kubeconfig SCRATCH\/none: no such file; choose another with --kubeconfig/],
+    ['--kubeconfig SCRATCH/noyaml', /kubeconfig SCRATCH\/noyaml: not valid YAML/],
+    ['--context x --kubeconfig SCRATCH/empty', /SCRATCH\/empty: no context named "x"/],
+    ['--request-timeout x', /'--request-timeout <duration>' argument 'x' is invalid/],
+    ['--name kind --context x', /'--name <cluster>' cannot be used with option '--context <name>'/],
+    ['--name kind --kubeconfig x', /'--name <cluster>' cannot be used with option '--kubeconfig <file>'/],
+    ['--from SCRATCH --context x', /'--from <dir>' cannot be used with option '--context <name>'/],
+    ['--local --kubeconfig x', /'--local' cannot be used with option '--kubeconfig <file>'/],
     ['--max-age 1h', /'--max-age' means nothing without option '--reports'/],
-    ['--parallel 2', /'--parallel' means nothing without option '--kubeconfig'/],
+    // Pods are created in a cluster that is reached as any other.
+    ['--parallel 2 --name kind', /'--parallel <nodes>' cannot be used with option '--name <cluster>'/],
+    ['--image x --local', /'--image <image>' cannot be used with option '--local'/],
+    ['--timeout 5s --from SCRATCH', /'--timeout <time>' cannot be used with option '--from <dir>'/],
+    ['--dry-run=client --name kind', /'--dry-run <mode>' cannot be used with option '--name <cluster>'/],
+    ['--cleanup --local', /'--cleanup' cannot be used with option '--local'/],
+    ['--parallel 2 --kubeconfig SCRATCH/none', /kubeconfig SCRATCH\/none: no such file; choose another/],
+    ['--cleanup --context x --kubeconfig SCRATCH/empty', /SCRATCH\/empty: no context named "x"/],
     [
-      '--kubeconfig SCRATCH/none --name kind',
-      /'--kubeconfig <file>' cannot be used with option '--name <cluster>'/,
+      '--parallel 2 --explain plugin-missing',
+      /'--parallel <nodes>' cannot be used with option '--explain <code>'/,
     ],
-    ['--kubeconfig SCRATCH/none --local', /'--kubeconfig <file>' cannot be used with option '--local'/],
     [
       '--kubeconfig SCRATCH/none --reports SCRATCH/nodes --parallel 2',
       /'--parallel <nodes>' cannot be used with option '--reports <dir>'/,
@@ -234,14 +251,21 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
   heal: [
     [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
     ['--resync 5s', /'--resync' means nothing without option '--watch'/],
-    ['--kubeconfig SCRATCH/none', /'--kubeconfig' means nothing without option '--watch'/],
+    ['--kubeconfig SCRATCH/none', /kubeconfig SCRATCH\/none: no such file; choose another with --kubeconfig/],
+    ['--name kind --kubeconfig x', /'--name <cluster>' cannot be used with option '--kubeconfig <file>'/],
     ['--dry-run --yes', /'--dry-run' cannot be used with option '-y, --yes'/],
     ['--watch --no-probe', /'--watch' cannot be used with option '--no-probe'/],
     ['--watch --yes', /'--watch' cannot be used with option '-y, --yes'/],
     ['--watch --node a --node b', /cannot watch several nodes: .* give --node once/],
   ],
   faults: [],
-  break: [[`plugin-missing --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  break: [
+    [
+      'plugin-missing --kubeconfig SCRATCH/config',
+      /cannot run break: https:.*:1 \(context "x" of SCRATCH\/config\) is not a/,
+    ],
+    [`plugin-missing --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
+  ],
   unbreak: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   answers: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   tour: [['--portmap reference --backend nftables', /has no nftables backend/]],

@@ -10,6 +10,11 @@ export function duration(text: string): number {
   return ms;
 }
 
+/** kubectl's `--request-timeout`, in milliseconds: a number alone is seconds. */
+export function requestTimeout(text: string): number {
+  return /^\d+$/.test(text) ? Number(text) * 1000 : duration(text);
+}
+
 /** A repeatable option: the list of its values, each converted by `read` (`String`: as it is). */
 export function collect<T>(
   read: (text: string) => T,

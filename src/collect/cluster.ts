@@ -1,24 +1,23 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
-import { kubectlAccess } from '../kube/kubeconfig.ts';
 import type { Node } from '../kube/types.ts';
 import { unverifiedServer } from '../kube/unverified-server.ts';
 import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
 import type { World } from '../path/model/world.ts';
 import { formatAge } from '../util/duration.ts';
-import { InputError, UserError } from '../util/errors.ts';
+import { InputError } from '../util/errors.ts';
 import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
 import { nodeOf } from './local.ts';
 
 /**
- * Observes any cluster: its objects by a kubeconfig's current context (without one: kubectl's, from KUBECONFIG or ~/.kube/config), and
- * node reports from files (what `hostport node-report` printed on each). A node without a file was not asked; a
- * node whose file is not a report is unknown. Sends no probes. `warn` gets a line when the server is not verified.
+/**
+ * Observes any cluster: its objects by the API, and node reports from files (what `hostport node-report` printed on each). A node without a file
+ * was not asked; a node whose file is not a report is unknown. Sends no probes. `warn` gets a line when the server is not verified.
  */
 export async function clusterWorld(
-  kubeconfig: string | undefined,
+  access: ApiClientOptions,
   reportsDirectory: string,
   { signal, warn, maxAgeMs }: { signal?: AbortSignal; warn(line: string): void; maxAgeMs?: number },
 ): Promise<World> {
@@ -26,8 +25,10 @@ export async function clusterWorld(
     throw new InputError(
       `cannot read the node reports in ${reportsDirectory}: no such directory; write one report per node there with "hostport node-report"`,
     );
-  const { reports, unread } = readReports(realpathSync(reportsDirectory), reportsDirectory);
-  const access = await accessOf(kubeconfig);
+  const { reports, unread } =
+    reportsDirectory === undefined
+      ? { reports: new Map(), unread: [] }
+      : readReports(realpathSync(reportsDirectory), reportsDirectory);
   const unverified = unverifiedServer(access);
   if (unverified !== undefined) warn(unverified);
   const client = new ApiClient(access);
@@ -86,14 +87,4 @@ export function withoutStale(
       return [node, { unknown: `the report is ${age} old, more than ${most} (--max-age): take a new one` }];
     }),
   );
-}
-
-/** How kubectl would reach the cluster; a kubeconfig that cannot be used is the user's to name. */
-export async function accessOf(file: string | undefined): Promise<ApiClientOptions> {
-  try {
-    return await kubectlAccess(file);
-  } catch (cause) {
-    if (!(cause instanceof UserError)) throw cause;
-    throw new InputError(`${cause.message}; name another with --kubeconfig`, { cause });
-  }
 }

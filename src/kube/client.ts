@@ -33,6 +33,8 @@ export interface ApiClientOptions {
   proxy?: string | false;
   /** Asks the server not to compress answers. */
   disableCompression?: boolean;
+  /** How long one request may take, in milliseconds; 0 for as long as it likes. Default 30 s. */
+  timeoutMs?: number;
   /** Where this is from, for errors: `context "prod" of /root/.kube/config`. */
   origin?: string;
   /** What the server logs: `hostport-kubelet/0.1.0`. */
@@ -79,6 +81,8 @@ export function hasReason(error: unknown, ...reasons: string[]): error is ApiErr
 }
 
 export type PatchType = 'json' | 'merge' | 'strategic';
+
+const TIMEOUT_MS = 30_000;
 
 const PATCH_CONTENT_TYPE: Record<PatchType, string> = {
   json: 'application/json-patch+json',
@@ -354,8 +358,9 @@ export class ApiClient {
   ): Promise<R> {
     // Before the deadline begins: a plugin may ask the user to log in.
     const who = await this.#who(caller);
-    const deadline = AbortSignal.timeout(30_000);
-    const signal = caller === undefined ? deadline : AbortSignal.any([caller, deadline]);
+    const { timeoutMs = TIMEOUT_MS } = this.#options;
+    const ends = [...(timeoutMs === 0 ? [] : [AbortSignal.timeout(timeoutMs)]), ...(caller ? [caller] : [])];
+    const signal = AbortSignal.any(ends);
     const response = await this.fetch(method, path, body, headers, signal, who);
     return (await response.json().catch((thrown) => this.#unreachable(method, path, signal, thrown))) as R;
   }

@@ -22,7 +22,7 @@ type Identity = Pick<ApiClientOptions, 'token' | 'basic' | 'cert' | 'key' | 'cre
 export async function accessTo({ name, context, cluster, user }: SelectedContext): Promise<ApiClientOptions> {
   const clusterFields = new StanzaFields(cluster.stanza, `cluster ${JSON.stringify(cluster.name)}`);
   const { basic, ...server } = await serverOf(clusterFields);
-  const origin = `context ${JSON.stringify(name)} of ${context.file}`;
+  const origin = originOf({ name, context, cluster });
   const access = { ...server, userAgent: 'hostport', origin };
   const ofUrl = basic === undefined ? {} : { basic };
   if (user === undefined) return { ...access, ...ofUrl };
@@ -37,6 +37,14 @@ export async function accessTo({ name, context, cluster, user }: SelectedContext
     ...identity,
     ...(headers.length > 0 && { headers }),
   };
+}
+
+/** Where the access is from, for errors and for people. */
+function originOf({ name, context, cluster }: Pick<SelectedContext, 'name' | 'context' | 'cluster'>): string {
+  if (name !== '') return `context ${JSON.stringify(name)} of ${context.file}`;
+  return cluster.name === ''
+    ? 'as --server says'
+    : `cluster ${JSON.stringify(cluster.name)} of ${context.file}`;
 }
 
 async function serverOf(cluster: StanzaFields): Promise<Server & Pick<Credentials, 'basic'>> {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { UserError } from '../util/errors.ts';
-import { currentContext, inClusterConfig, kubectlAccess, loadKubeconfig } from './kubeconfig.ts';
+import { inClusterConfig, kubectlTarget, loadKubeconfig } from './kubeconfig.ts';
 import { kubeconfigDocument } from './kubeconfig-document.ts';
 
 let directory: string;
@@ -179,7 +179,7 @@ current-context: missing
     {
       name: 'no current-context',
       text: { ...good, 'current-context': undefined },
-      message: 'no current-context is set',
+      message: 'no current-context is set; there is "x"',
     },
     { name: 'unknown context', text: { ...good, contexts: [] }, message: 'no context named "x"' },
     { name: 'unknown cluster', text: { ...good, clusters: [] }, message: 'no cluster named "c"' },
@@ -335,7 +335,22 @@ describe('what can change while a client runs', () => {
   });
 });
 
-describe('kubectlAccess', () => {
+describe('kubectlTarget', () => {
+  test.each([
+    ['a line cut short', 'users:\n- user:\n    token: "S3CRET\n', /: not valid YAML: line 4, column 1$/],
+    ['an alias of nothing', 'users: *S3CRET\n', /: not valid YAML$/],
+    ['a text for a list', 'users: !S3CRET a\n', /: users is not a list$/],
+  ])(
+    'an invalid kubeconfig is reported by the place of its error, and none of it is quoted: %s',
+    async (_, text, problem) => {
+      const kubeconfig = await file('invalid.conf', text);
+      const error = await kubectlTarget({ kubeconfig }).catch((thrown) => thrown);
+      expect(error.message).toStartWith(`cannot use kubeconfig ${kubeconfig}: `);
+      expect(error.message).toMatch(problem);
+      expect(error.message).not.toContain('S3CRET');
+    },
+  );
+
   const service = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
 
   test('without a current context: the pod, if this is one', async () => {
@@ -345,21 +360,62 @@ describe('kubectlAccess', () => {
     await writeFile(join(account, 'ca.crt'), 'CA');
     const env = { KUBECONFIG: join(directory, 'nowhere') };
     const inPod = { ...env, ...service };
-    expect(await kubectlAccess(undefined, inPod, account)).toMatchObject({ server: 'https://10.96.0.1:443' });
+    const pod = { server: 'https://10.96.0.1:443', origin: `service account of this pod, ${account}` };
+    expect(await kubectlTarget({}, inPod, account)).toMatchObject({ context: '', access: pod });
+    expect(
+      (await kubectlTarget({ as: 'me', asGroup: ['a', 'b'], requestTimeout: 5000 }, inPod, account)).access,
+    ).toMatchObject({
+      ...pod,
+      timeoutMs: 5000,
+      headers: [
+        ['Impersonate-User', 'me'],
+        ['Impersonate-Group', 'a'],
+        ['Impersonate-Group', 'b'],
+      ],
+    });
     const problem = `cannot use kubeconfig ${env.KUBECONFIG}: no such file`;
-    await expect(kubectlAccess(undefined, env, account)).rejects.toThrow(problem);
-    await expect(kubectlAccess(undefined, inPod, join(directory, 'nowhere'))).rejects.toThrow(problem);
+    await expect(kubectlTarget({}, env, account)).rejects.toThrow(problem);
+    await expect(kubectlTarget({}, inPod, join(directory, 'nowhere'))).rejects.toThrow(problem);
+    await expect(kubectlTarget({ context: 'x' }, inPod, account)).rejects.toThrow(problem);
     const path = await file('chosen.conf', JSON.stringify(goodFile));
-    expect(await kubectlAccess(path, inPod, account)).toMatchObject({ server, token: 't' });
-    expect(await kubectlAccess(undefined, { ...inPod, KUBECONFIG: path }, account)).toMatchObject({ server });
+    const chosen = { context: 'x', access: { server, token: 't' } };
+    expect(await kubectlTarget({ kubeconfig: path }, inPod, account)).toMatchObject(chosen);
+    expect(await kubectlTarget({}, { ...inPod, KUBECONFIG: path }, account)).toMatchObject(chosen);
+  });
+
+  test('flags need no current context where they name a cluster, and whom to impersonate also without a user', async () => {
+    const kubeconfig = await file('no-current.conf', JSON.stringify({ ...goodFile, 'current-context': '' }));
+    const { context, access } = await kubectlTarget({ kubeconfig, cluster: 'c', as: 'me' });
+    expect(context).toBe('');
+    expect(access).toEqual({
+      server,
+      headers: [['Impersonate-User', 'me']],
+      origin: `cluster "c" of ${kubeconfig}`,
+      userAgent: 'hostport',
+    });
   });
 
   test('the current context is that of the first file that has one', async () => {
+    const named = (name: string) => JSON.stringify({ ...goodFile, 'current-context': name });
     const first = await file('first.conf', 'current-context: ""');
-    const second = await file('second.conf', 'current-context: a');
-    const third = await file('third.conf', 'current-context: b');
-    expect(await currentContext({ KUBECONFIG: [first, second, third].join(':') })).toBe('a');
-    expect(await currentContext({ KUBECONFIG: first })).toBe('');
+    const second = await file('second.conf', named('x'));
+    const third = await file('third.conf', named('other'));
+    const env = { KUBECONFIG: [first, second, third].join(':') };
+    expect((await kubectlTarget({}, env)).context).toBe('x');
+    await expect(kubectlTarget({}, { KUBECONFIG: first })).rejects.toThrow('no current-context is set');
+  });
+
+  test.each([
+    ['no context named "y"; there is "x"', { context: 'y' }],
+    ['no cluster named "y"; there is "c"', { cluster: 'y' }],
+    ['no user named "y"; there is "u"', { user: 'y' }],
+    ['user "u": as-uid, as-groups and as-user-extra need as', { asGroup: ['g'] }],
+    ['cluster "c": server is not an http or https URL', { server: 'ftp://x' }],
+  ])('%s', async (problem, flags) => {
+    const kubeconfig = await file('flags.conf', JSON.stringify(goodFile));
+    await expect(kubectlTarget({ kubeconfig, ...flags })).rejects.toThrow(
+      `cannot use kubeconfig ${kubeconfig}: ${problem}`,
+    );
   });
 });
 

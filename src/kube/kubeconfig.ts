@@ -2,9 +2,12 @@ import { readIfExists } from '../sys/files.ts';
 import { formatEndpoint } from '../util/endpoint.ts';
 import { UserError } from '../util/errors.ts';
 import type { ApiClientOptions } from './client.ts';
+import { impersonation } from './impersonation.ts';
 import { accessTo } from './kubeconfig-access.ts';
-import { selectContext } from './kubeconfig-context.ts';
+import { selectContext, userFields } from './kubeconfig-context.ts';
 import { kubeconfigPaths, readKubeconfig, readKubeconfigs } from './kubeconfig-files.ts';
+import type { KubectlFlags } from './kubectl-flags.ts';
+import { StanzaFields } from './stanza-fields.ts';
 import { tokenReader } from './token-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -15,30 +18,41 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws UserError naming the file and the field when something is missing or wrong.
  */
 export async function loadKubeconfig(path: string, context?: string): Promise<ApiClientOptions> {
-  return accessTo(selectContext(await readKubeconfig(path), context));
+  return accessTo(selectContext(await readKubeconfig(path), context === undefined ? {} : { context }));
+}
+
+/** The cluster that a command line means, as kubectl finds it. */
+export interface KubectlTarget {
+  /** Name of its context; empty for the cluster of the pod that this runs in, and where flags name a server or a cluster instead. */
+  context: string;
+  access: ApiClientOptions;
 }
 
 /**
- * The cluster that kubectl would ask: that of the kubeconfig `path`, or of those of $KUBECONFIG, or of ~/.kube/config; and where they set
- * no current context, that of the pod this runs in.
+ * The cluster that kubectl would ask with the same flags: that of the kubeconfig that they name, or of those of $KUBECONFIG, or of
+ * ~/.kube/config; and where these set no current context, that of the pod this runs in.
  * @throws UserError as {@link loadKubeconfig}.
  */
-export async function kubectlAccess(
-  path: string | undefined,
+export async function kubectlTarget(
+  flags: KubectlFlags,
   env: Environment = process.env,
   serviceAccount: string = SERVICE_ACCOUNT_DIRECTORY,
-): Promise<ApiClientOptions> {
+): Promise<KubectlTarget> {
+  const { kubeconfig, requestTimeout } = flags;
   const config =
-    path === undefined ? await readKubeconfigs(kubeconfigPaths(env)) : await readKubeconfig(path);
-  if (config.currentContext === '' && (await isInPod(env, serviceAccount))) {
-    return inClusterConfig(env, serviceAccount);
+    kubeconfig === undefined ? await readKubeconfigs(kubeconfigPaths(env)) : await readKubeconfig(kubeconfig);
+  const timeout = requestTimeout === undefined ? {} : { timeoutMs: requestTimeout };
+  const choosesCluster = [flags.context, flags.cluster, flags.user, flags.server].some(
+    (flag) => flag !== undefined,
+  );
+  if (config.currentContext === '' && !choosesCluster && (await isInPod(env, serviceAccount))) {
+    const user = { file: serviceAccount, fields: userFields(flags) };
+    const headers = impersonation(new StanzaFields(user, 'service account'));
+    const access = await inClusterConfig(env, serviceAccount);
+    return { context: '', access: { ...access, ...(headers.length > 0 && { headers }), ...timeout } };
   }
-  return accessTo(selectContext(config));
-}
-
-/** The name of kubectl's current context; empty when there is none. Rejects as {@link readKubeconfigs}. */
-export async function currentContext(env: Environment = process.env): Promise<string> {
-  return (await readKubeconfigs(kubeconfigPaths(env))).currentContext;
+  const selected = selectContext(config, flags);
+  return { context: selected.name, access: { ...(await accessTo(selected)), ...timeout } };
 }
 
 const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';

@@ -29,7 +29,8 @@ describe.skipIf(missing !== undefined)(`kubectl hostport${missing ? ` (${missing
       test('runs the doctor on the cluster of its context', async () => {
         const ran = await kubectl.run('hostport doctor');
         expect(ran.stderr).toBe('');
-        expect(ran.stdout).toStartWith('No pod asks for a hostPort.');
+        expect(ran.stdout).toStartWith(`Cluster "${lab.name}" of the lab, context "kind-${lab.name}" of `);
+        expect(ran.stdout).toContain('\n\nNo pod asks for a hostPort.\n');
         expect(ran.code).toBe(0);
       });
 
@@ -62,7 +63,8 @@ describe.skipIf(missing !== undefined)(`kubectl hostport${missing ? ` (${missing
 
   test('is there where the lab is stood in', async () => {
     const ran = await lab.inLab('kubectl', 'hostport', 'doctor');
-    expect(ran.stdout).toStartWith('No pod asks for a hostPort.');
+    expect(ran.stdout).toStartWith(`Cluster "${lab.name}" of the lab, context `);
+    expect(ran.stdout).toContain('\n\nNo pod asks for a hostPort.\n');
     expect(ran.code).toBe(0);
   });
 });

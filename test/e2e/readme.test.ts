@@ -149,10 +149,13 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
     expect(refused.stderr).toContain(
       '000-cilium-portmap.conflist of kind-worker is mounted into the node from outside',
     );
-    expect(await lab.must('break', 'capability-missing')).toStartWith('capability-missing on kind-worker3,');
+    const cluster = 'Cluster "kind" of the lab\n';
+    expect(await lab.must('break', 'capability-missing')).toStartWith(
+      `${cluster}capability-missing on kind-worker3,`,
+    );
     expect((await diagnosis()).findings).toEqual([['capability-missing', 'configured', 'kind-worker3']]);
-    expect(await lab.must('unbreak')).toBe('undone: capability-missing on kind-worker3\n');
-    expect(await lab.must('unbreak')).toBe('Nothing to undo.\n');
+    expect(await lab.must('unbreak')).toBe(`${cluster}undone: capability-missing on kind-worker3\n`);
+    expect(await lab.must('unbreak')).toBe(`${cluster}Nothing to undo.\n`);
   });
 
   /** The doctor's exit status and what it found, in its order. */

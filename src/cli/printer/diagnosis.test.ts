@@ -110,8 +110,7 @@ describe('a diagnosis for people', () => {
     expect(text).toContain('  restart  not needed: /opt/$&/hostport heal fixes it while the pod runs\n');
     expect(text).toContain('\n  evidence file /etc/x:\n             line 0\n');
     expect(diagnosis).toEqual(before);
-    expect(renderDiagnosis(diagnosis, 'hostport', 'kind')).toContain('  fix      hostport heal --only some-');
-    const other = renderDiagnosis(diagnosis, 'hostport', 'other');
+    const other = renderDiagnosis(diagnosis, 'hostport', ' --name other');
     expect(other).toContain('  fix      hostport heal --name other --only some-failure\n');
     expect(other).toContain(
       '  restart  not needed: hostport heal --name other fixes it while the pod runs\n',

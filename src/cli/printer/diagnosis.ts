@@ -33,8 +33,8 @@ const MAX_EVIDENCE_LINES = 12;
 /** How much of one line from outside is shown, in characters. */
 const MAX_LINE = 2000;
 
-/** A diagnosis for people: one line a mapping, then the findings, worst first, each with the command that fixes it, as this program was called, for that cluster of the lab. */
-export function renderDiagnosis(diagnosis: Diagnosis, program: string, cluster?: string): string {
+/** A diagnosis for people: one line a mapping, then the findings, worst first, each with the command that fixes it, as this program was called, with the flags that it needs to be about the same cluster. */
+export function renderDiagnosis(diagnosis: Diagnosis, program: string, flags?: string): string {
   const { paths, findings, unknowns } = diagnosis;
   const legend = findings.some(({ severity }) => severity === 'note') ? LEGEND + NOTE.legend : LEGEND;
   const parts = [paths.length === 0 ? `${nothing(diagnosis)}\n` : `${pathTable(diagnosis)}\n${legend}\n`];
@@ -45,7 +45,7 @@ export function renderDiagnosis(diagnosis: Diagnosis, program: string, cluster?:
   }
   const reasons = unknownReasons(diagnosis);
   if (reasons.length > 0) parts.push(`\n${reasons.join('')}`);
-  for (const alike of alikeFindings(findings)) parts.push(`\n${renderFinding(alike, program, cluster)}`);
+  for (const alike of alikeFindings(findings)) parts.push(`\n${renderFinding(alike, program, flags)}`);
   parts.push(`\n${summary(diagnosis)}\n`);
   return parts.join('');
 }
@@ -89,7 +89,7 @@ function pathTable({ paths }: Diagnosis): string {
 }
 
 /** A finding in full, for the one node or the several nodes that it is about. */
-function renderFinding({ finding, nodes }: AlikeFindings, program: string, cluster?: string): string {
+function renderFinding({ finding, nodes }: AlikeFindings, program: string, flags?: string): string {
   const { code, stage, severity, subject, message, evidence, explanation, remedy, command, restart } =
     finding;
   const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : NOTE.mark;
@@ -106,8 +106,8 @@ function renderFinding({ finding, nodes }: AlikeFindings, program: string, clust
   lines.push(...labelled('remedy', remedy));
   // Without a command, heal does not fix it while the pod runs.
   const avoided = restart === 'avoided' && command === undefined ? 'no' : restart;
-  lines.push(...labelled('restart', asCalled(RESTARTS[avoided], program, cluster)));
-  if (command !== undefined) lines.push(...labelled('fix', asCalled(command, program, cluster)));
+  lines.push(...labelled('restart', asCalled(RESTARTS[avoided], program, flags)));
+  if (command !== undefined) lines.push(...labelled('fix', asCalled(command, program, flags)));
   lines.push(...labelled('read', finding.documentation));
   return `${lines.join('\n')}\n`;
 }

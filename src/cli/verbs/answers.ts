@@ -4,7 +4,6 @@ import { loadKubeconfig } from '../../kube/kubeconfig.ts';
 import { askHostPorts, type HostPortAnswer } from '../../lab/cluster/answers.ts';
 import { enterLab, labEnvironment, standsInLab } from '../../lab/cluster/inside.ts';
 import { clusterPaths } from '../../lab/cluster/paths.ts';
-import { requireRecord } from '../../lab/cluster/record.ts';
 import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
@@ -13,8 +12,13 @@ import { formatEndpoint } from '../../util/endpoint.ts';
 import { UserError } from '../../util/errors.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
+import { safeText } from '../printer/safe-text.ts';
 import { table } from '../printer/table.ts';
+import { addTargetOptions, labTargetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
+
+/** What to do for another cluster. */
+const ELSEWHERE = 'answers are probed from the network of a lab; run "hostport doctor" for any other cluster';
 
 /** Set for the process that was started in the lab, which must not start another. */
 const ENTERED = 'HOSTPORT_ENTERED';
@@ -26,7 +30,6 @@ export function answersVerb() {
       'probe every hostPort of the cluster from outside the nodes\n\nA hostPort that is bound to loopback is probed on its node. UDP and SCTP ports are listed and not asked.\nExit status: 0 there are hostPorts of TCP and all answer, 1 not all answer, 2 they could not be probed.',
     )
     .failsWith(2)
-    .option('--name <cluster>', 'name of the cluster', 'kind')
     .addOption(
       new Option('--settle <duration>', 'wait up to this long for pods that are still starting')
         .argParser(duration)
@@ -34,7 +37,7 @@ export function answersVerb() {
     )
     .option('-o, --output <format>', 'json instead of a table', oneOf('json'))
     .action(async (options) => {
-      const record = await requireRecord(options.name);
+      const { record, title } = await labTargetOf(verb, ELSEWHERE);
       if (!standsInLab(record)) {
         if (process.env[ENTERED] === record.name) {
           throw new UserError(
@@ -44,7 +47,11 @@ export function answersVerb() {
         // HTTP is sent by threads of the runtime: a process that was born in the lab has them all there.
         const dist = distributionOf();
         await enterLab(record, realExec);
-        const argv = [dist.program, 'answers', ...process.argv.slice(process.argv.indexOf('answers') + 1)];
+        // The kubeconfig is another one there.
+        const argv = [
+          ...[dist.program, 'answers', '--name', record.name, '--settle', `${options.settle}ms`],
+          ...(options.output === undefined ? [] : ['-o', options.output]),
+        ];
         const env = { ...labEnvironment(record, dist), [ENTERED]: record.name };
         exitWith(await foreground(argv, { env, stdin: 'ignore' }));
         return;
@@ -55,10 +62,13 @@ export function answersVerb() {
         userAgent: 'hostport',
       });
       const answers = await settledAnswers(() => askHostPorts(record, client, realExec), options.settle);
-      process.stdout.write(options.output === 'json' ? renderJson(answers, 2) : render(answers));
+      process.stdout.write(
+        options.output === 'json' ? renderJson(answers, 2) : `${safeText(title)}\n\n${render(answers)}`,
+      );
       const asked = answers.filter(isAsked);
       exitWith(asked.length > 0 && asked.every(({ result }) => result === 'answered') ? 0 : 1);
     });
+  addTargetOptions(verb, 'contexts');
   return examples(verb, 'hostport answers', 'hostport answers --settle 30s -o json');
 }
 

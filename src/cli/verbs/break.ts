@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { dnsSubdomainErrors } from '../../kube/names.ts';
-import { type ClusterRecord, requireRecord } from '../../lab/cluster/record.ts';
+import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
@@ -13,12 +13,16 @@ import { calledAs } from '../../sys/called-as.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
-import { nameFlag } from '../printer/as-called.ts';
 import { renderJson } from '../printer/document.ts';
 import { renderRestored, restoredDocument } from '../printer/restored.ts';
+import { safeText } from '../printer/safe-text.ts';
 import { table } from '../printer/table.ts';
+import { addTargetOptions, labTargetOf } from '../target.ts';
 import { command, examples } from '../verb.ts';
 import { failureNamed } from './doctor.ts';
+
+/** What to do where failures are not injected. */
+const ELSEWHERE = 'failures are injected in the lab only; choose a cluster of it with --name';
 
 /** `hostport faults`, `break` and `unbreak`: every known failure, to see it in the lab. */
 export function breakVerbs() {
@@ -66,11 +70,10 @@ function breakVerb() {
       'inject a failure into a cluster of the lab\n\nIt causes the failure the way it happens on real clusters, and refuses any cluster that is not of the lab.',
     )
     .argument('<code>', 'which failure; "hostport faults" lists them', failureNamed)
-    .option('--name <cluster>', 'cluster of the lab', 'kind')
     .option('--node <node>', 'node to break')
     .option('--pod <pod>', 'pod to break: NAME or NAMESPACE/NAME', podWish)
     .action(async (failure: Failure, options) => {
-      const record = await requireRecord(options.name);
+      const { record, title, flags } = await labTargetOf(verb, ELSEWHERE);
       await interruptible(async (signal) => {
         checkNodes('break', record, options.node === undefined ? [] : [options.node]);
         await using places = new LabPlaces(record);
@@ -79,11 +82,12 @@ function breakVerb() {
         const door = labFaultDoor(places, await labClient(record), signal);
         const target = await injectSomewhere(new FaultBook(record), door, failure, targets);
         process.stdout.write(
-          `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}\n` +
-            `See it with "${calledAs()} doctor${nameFlag(record.name)}", undo it with "${calledAs()} unbreak${nameFlag(record.name)}".\n`,
+          `${safeText(title)}\n${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}\n` +
+            `See it with "${calledAs()} doctor${flags}", undo it with "${calledAs()} unbreak${flags}".\n`,
         );
       });
     });
+  addTargetOptions(verb, 'contexts');
   return examples(
     verb,
     'hostport break mapping-missing --node kind-worker',
@@ -113,11 +117,10 @@ function unbreak() {
   const verb = command('unbreak')
     .description('undo failures that "hostport break" injected\n\nIf there is nothing to undo, it succeeds.')
     .argument('[code]', 'only this failure', failureNamed)
-    .option('--name <cluster>', 'cluster of the lab', 'kind')
     .option('--node <node>', 'only on this node')
     .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
     .action(async (failure: Failure | undefined, options) => {
-      const record = await requireRecord(options.name);
+      const { record, title, flags } = await labTargetOf(verb, ELSEWHERE);
       checkNodes('unbreak', record, options.node === undefined ? [] : [options.node]);
       await interruptible(async (signal) => {
         await using places = new LabPlaces(record);
@@ -130,15 +133,18 @@ function unbreak() {
             (options.node === undefined || entry.target.node === options.node),
         );
         process.stdout.write(
-          options.output === 'json' ? renderJson(restoredDocument(restored), 2) : renderRestored(restored),
+          options.output === 'json'
+            ? renderJson(restoredDocument(restored), 2)
+            : `${safeText(title)}\n${renderRestored(restored)}`,
         );
         signal.throwIfAborted();
         if (restored.failed.length > 0) {
           throw new UserError(
-            `cannot undo all failures: the reasons are above; remove them, then run "${calledAs()} unbreak${nameFlag(record.name)}" again`,
+            `cannot undo all failures: the reasons are above; remove them, then run "${calledAs()} unbreak${flags}" again`,
           );
         }
       });
     });
+  addTargetOptions(verb, 'contexts');
   return examples(verb, 'hostport unbreak', 'hostport unbreak mapping-missing --node kind-worker');
 }

@@ -20,7 +20,6 @@ import { formatEndpoint } from '../../util/endpoint.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, oneOf, size } from '../option-values.ts';
-import { nameFlag } from '../printer/as-called.ts';
 import { renderJson } from '../printer/document.ts';
 import { terminalProgress } from '../printer/progress.ts';
 import { command, examples } from '../verb.ts';
@@ -93,7 +92,7 @@ function create() {
           '',
           'and open a shell on the network of its nodes with:',
           '',
-          `${calledAs()} shell${nameFlag(config.name)}`,
+          `${calledAs()} shell${config.name === 'kind' ? '' : ` --name ${config.name}`}`,
         ].join('\n'),
       );
     });

@@ -1,12 +1,11 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { accessOf } from '../../collect/cluster.ts';
 import { removeAllRuns } from '../../collect/reader/cleanup.ts';
 import { type CollectOptions, collectCluster, plannedObjects } from '../../collect/reader/collect.ts';
-import { ApiClient } from '../../kube/client.ts';
+import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import { dnsLabelErrors, dnsSubdomainErrors } from '../../kube/names.ts';
 import { unverifiedServer } from '../../kube/unverified-server.ts';
 import type { World } from '../../path/model/world.ts';
-import { UserError } from '../../util/errors.ts';
+import { InputError, UserError } from '../../util/errors.ts';
 import { VERSION } from '../../util/version.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
 import { collectProgress } from '../printer/collect-progress.ts';
@@ -21,7 +20,6 @@ const TIMEOUT_MS = 60_000;
 
 /** Options of a command that examines a cluster by short-lived pods on its nodes. */
 export interface ReaderOptions {
-  kubeconfig?: string;
   probe?: boolean;
   parallel?: number;
   timeout?: number;
@@ -32,8 +30,10 @@ export interface ReaderOptions {
   cleanup?: true;
 }
 
-/** Adds the options to a command that has `--kubeconfig`, `--reports`, `--save` and `--watch`. */
-export function addReaderOptions(verb: Verb): void {
+const GROUP = 'Pods on the nodes (of any cluster but one that is examined from the lab):';
+
+/** The options of the pods, and those of what is done instead of examining. */
+function readerOptions(): { ofPods: Option[]; instead: Option[] } {
   const ofPods = [
     new Option('--parallel <nodes>', `nodes examined at a time; ${PARALLEL} unless given`).argParser(
       atLeastOne,
@@ -63,19 +63,43 @@ export function addReaderOptions(verb: Verb): void {
       'remove what earlier runs that were killed left in the cluster (also what belongs to runs under way), and examine nothing',
     ).conflicts(['dryRun', ...ofPods.map((option) => option.attributeName())]),
   ];
-  for (const option of ofPods) verb.addOption(option.conflicts('reports'));
-  for (const option of instead) verb.addOption(option.conflicts(['reports', 'save', 'watch']));
-  for (const option of [...ofPods, ...instead]) verb.needs(option.long!, '--kubeconfig');
+  return { ofPods, instead };
+}
+
+/** Adds the options to a command that has those of a target, and `--local`, `--from`, `--reports`, `--save`, `--explain` and `--watch`. */
+export function addReaderOptions(verb: Verb): void {
+  const { ofPods, instead } = readerOptions();
+  for (const option of instead) option.conflicts(['save', 'watch']);
+  for (const option of [...ofPods, ...instead]) {
+    verb.addOption(option.conflicts(['name', 'local', 'from', 'reports', 'explain']).helpGroup(GROUP));
+  }
   verb.needs('--image-pull-secret', '--work-namespace');
+}
+
+/**
+ * Refuses the options where a cluster is examined from the lab: no pod is created there.
+ * @param title how people see that cluster named.
+ * @throws InputError naming an option that was given.
+ */
+export function refuseReaderOptions(verb: Verb, title: string): void {
+  const { ofPods, instead } = readerOptions();
+  const given = [...ofPods, ...instead].find(
+    (option) => verb.getOptionValue(option.attributeName()) !== undefined,
+  );
+  if (given === undefined) return;
+  throw new InputError(
+    `cannot use ${given.long}: no pods are created for ${title}, which is examined from the lab; name it with --context or --kubeconfig to have it examined by pods`,
+  );
 }
 
 /** Prints what examining a cluster would create there, and creates nothing. */
 export async function printPlanned(
+  access: ApiClientOptions,
   options: ReaderOptions,
   output: 'table' | 'json' | 'yaml',
   signal: AbortSignal,
 ): Promise<void> {
-  const client = new ApiClient(await accessOf(options.kubeconfig));
+  const client = new ApiClient(access);
   const settings = { ...settingsOf(options), signal, warn: () => {}, progress: () => {} };
   const objects = await plannedObjects(client, settings);
   process.stdout.write(
@@ -86,21 +110,21 @@ export async function printPlanned(
 }
 
 /** Removes what killed runs have left behind in a cluster, and prints what. */
-export async function cleanUp(options: ReaderOptions, signal: AbortSignal): Promise<void> {
-  const client = new ApiClient(await accessOf(options.kubeconfig));
+export async function cleanUp(access: ApiClientOptions, signal: AbortSignal): Promise<void> {
+  const client = new ApiClient(access);
   const { removed, left } = await removeAllRuns(client, { signal });
   for (const what of removed) process.stdout.write(`removed ${safeText(what)}\n`);
   if (left.length > 0) throw new UserError(`cannot remove ${left.join('; ')}`);
   if (removed.length === 0) process.stdout.write('nothing to remove\n');
 }
 
-/** What a cluster that a kubeconfig leads to looks like. Pods that were created for it are gone by then. */
+/** What any cluster looks like by short-lived pods on its nodes. They are gone by then. */
 export async function observeCluster(
+  access: ApiClientOptions,
   options: ReaderOptions,
   warn: (line: string) => void,
   signal: AbortSignal,
 ): Promise<World> {
-  const access = await accessOf(options.kubeconfig);
   const unverified = unverifiedServer(access);
   if (unverified !== undefined) warn(unverified);
   const progress = collectProgress(process.stderr);

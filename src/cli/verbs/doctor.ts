@@ -1,8 +1,8 @@
+import { hostname } from 'node:os';
 import { InvalidArgumentError, Option } from 'commander';
 import { bundleWorld, checkNewBundle, saveBundle } from '../../collect/bundle.ts';
 import { clusterWorld } from '../../collect/cluster.ts';
 import { localWorld } from '../../collect/local.ts';
-import { requireRecord } from '../../lab/cluster/record.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
@@ -20,6 +20,7 @@ import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis
 import { renderJson, renderYaml } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { repeatWhileRead } from '../repeat.ts';
+import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
 import {
   addReaderOptions,
@@ -27,10 +28,10 @@ import {
   observeCluster,
   printPlanned,
   type ReaderOptions,
+  refuseReaderOptions,
 } from './doctor-cluster.ts';
 
 interface DoctorOptions extends ReaderOptions {
-  name: string;
   local?: true;
   from?: string;
   reports?: string;
@@ -50,26 +51,22 @@ export function doctorVerb() {
     .description(
       'show where hostPorts are broken and how to fix them\n\nEach finding has its evidence, its cause and the command that fixes it.\nExit status: 0 no problems found, 1 something is broken or at risk, 2 inconclusive.',
     )
-    .option('--name <cluster>', 'cluster of the lab', 'kind')
     .addOption(
-      new Option('--local', 'examine this machine as a node instead of the lab').conflicts(['from', 'name']),
+      new Option('--local', 'examine this machine as a node instead of a cluster').conflicts([
+        'from',
+        ...targetAttributes,
+      ]),
     )
     .addOption(
-      new Option('--from <dir>', 'examine what --save wrote instead of the lab').conflicts([
+      new Option('--from <dir>', 'examine what --save wrote instead of a cluster').conflicts([
         'reports',
-        'name',
+        ...targetAttributes,
       ]),
     )
     .addOption(
       new Option(
-        '--kubeconfig <file>',
-        'examine the cluster of a kubeconfig instead of the lab, by short-lived pods on its nodes; with --reports: by those (default: the one kubectl uses)',
-      ).conflicts(['local', 'from', 'name']),
-    )
-    .addOption(
-      new Option(
         '--reports <dir>',
-        'examine the cluster of a kubeconfig instead of the lab; the directory has the output of "hostport node-report" of each node',
+        'examine a cluster by its API and this directory, which has the output of "hostport node-report" of each node',
       ).conflicts(['local', 'name']),
     )
     .addOption(
@@ -85,7 +82,7 @@ export function doctorVerb() {
     .addOption(
       new Option('--explain <code>', 'explain a kind of failure, and examine nothing')
         .argParser(failureNamed)
-        .conflicts(['name', 'local', 'from', 'kubeconfig', 'reports', 'save', 'probe', 'watch']),
+        .conflicts(['local', 'from', 'reports', 'save', 'probe', 'watch', ...targetAttributes]),
     )
     .addOption(
       new Option('--watch [pause]', 'repeat until interrupted, with this pause between rounds (default: 2s)')
@@ -109,13 +106,17 @@ export function doctorVerb() {
         warned.add(line);
       };
       await interruptible(async (signal) => {
-        if (options.cleanup) return cleanUp(options, signal);
-        if (options.dryRun !== undefined) return printPlanned(options, options.output, signal);
+        const target =
+          options.from === undefined && options.local === undefined ? await targetOf(verb) : undefined;
+        if (target?.kind === 'lab') refuseReaderOptions(verb, target.title);
+        if (target?.kind === 'cluster' && options.cleanup) return cleanUp(target.access, signal);
+        if (target?.kind === 'cluster' && options.dryRun !== undefined)
+          return printPlanned(target.access, options, options.output, signal);
         const look = async () => {
-          const world = await observe(options, warn, signal);
+          const world = await observe(options, target, warn, signal);
           if (options.save !== undefined) await saveBundle(world, options.save);
           const { diagnosis } = diagnose(world);
-          print(diagnosis, options);
+          print(diagnosis, options, target);
           exitWith(exitStatusOf(diagnosis));
         };
         if (options.watch === undefined) return look();
@@ -123,6 +124,7 @@ export function doctorVerb() {
         return repeatWhileRead(look, pause, signal, process.stdout);
       });
     });
+  addTargetOptions(verb, 'all');
   addReaderOptions(verb);
   verb.addHelpText('after', `\nStages, in this order:\n${stageLegend}`);
   return examples(
@@ -137,31 +139,45 @@ export function doctorVerb() {
 
 async function observe(
   options: DoctorOptions,
+  target: Target | undefined,
   warn: (line: string) => void,
   signal: AbortSignal,
 ): Promise<World> {
   if (options.from !== undefined) return bundleWorld(options.from);
-  if (options.reports !== undefined)
-    return clusterWorld(options.kubeconfig, options.reports, {
+  if (target === undefined) return localWorld(realExec, signal, { probes: options.probe === true });
+  if (options.reports !== undefined) {
+    // Only a cluster that is named as one of the lab has none, which excludes --reports.
+    if (target.access === undefined) throw new Error('reports of a cluster without an API');
+    return clusterWorld(target.access, options.reports, {
       signal,
       warn,
       ...(options.maxAge !== undefined && { maxAgeMs: options.maxAge }),
     });
-  if (options.kubeconfig !== undefined) return observeCluster(options, warn, signal);
-  if (options.local) return localWorld(realExec, signal, { probes: options.probe === true });
-  await using places = new LabPlaces(await requireRecord(options.name));
+  }
+  if (target.kind === 'cluster') return observeCluster(target.access, options, warn, signal);
+  // Faster than by pods, and sees more.
+  await using places = new LabPlaces(target.record);
   return await collectLabWorld(places, { probes: options.probe !== false, signal });
 }
 
-function print(diagnosis: Diagnosis, { output, watch, name }: DoctorOptions): void {
+function print(
+  diagnosis: Diagnosis,
+  { output, watch, from }: DoctorOptions,
+  target: Target | undefined,
+): void {
   if (output === 'yaml')
     process.stdout.write(`${watch === undefined ? '' : '---\n'}${renderYaml(diagnosis)}`);
   else if (output === 'json') {
     process.stdout.write(renderJson(diagnosis, watch === undefined ? 2 : 0));
   } else {
+    const title =
+      target?.title ??
+      (from === undefined
+        ? `This machine, ${hostname()}, as a node`
+        : `Bundle ${from} of ${diagnosis.observedAt}`);
     // Home and clear: a watched table stays in its place.
     if (watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
-    process.stdout.write(renderDiagnosis(diagnosis, calledAs(), name));
+    process.stdout.write(`${safeText(title)}\n\n${renderDiagnosis(diagnosis, calledAs(), target?.flags)}`);
   }
 }
 

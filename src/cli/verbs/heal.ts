@@ -1,7 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
 import { type Healed, type HealReport, heal } from '../../agent/heal.ts';
-import { requireRecord } from '../../lab/cluster/record.ts';
 import { labPatient } from '../../lab/doctor/patient.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
@@ -16,10 +15,15 @@ import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagn
 import { renderJson } from '../printer/document.ts';
 import { nothingToFix } from '../printer/nothing-to-fix.ts';
 import { safeText } from '../printer/safe-text.ts';
+import { addTargetOptions, labTargetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
 import { checkNodes } from './break.ts';
 import { failureNamed } from './doctor.ts';
 import { healWatch } from './heal-watch.ts';
+
+/** What to do for another cluster. */
+const ELSEWHERE =
+  'run "hostport heal --watch" on its nodes (docs/agent.md), or choose a cluster of the lab with --name';
 
 /** How long to wait for pods that start once nothing blocks them any more, in milliseconds. */
 const SETTLE_MS = 30_000;
@@ -30,7 +34,6 @@ export function healVerb() {
     .description(
       'fix what the doctor finds, without recreating pods where possible\n\nOn a terminal, it shows the plan and asks; elsewhere, it only shows the plan unless --yes is given.\nExit status: 0 no problems left, 1 problems left, 2 inconclusive.',
     )
-    .option('--name <cluster>', 'cluster of the lab', 'kind')
     .addOption(new Option('--dry-run', 'show the plan and change nothing').conflicts('yes'))
     .option('-y, --yes', 'carry out the plan without asking')
     .option('--only <code>', 'fix only this kind of failure (repeatable)', collect(failureNamed), [])
@@ -44,19 +47,15 @@ export function healVerb() {
         'yes',
         'output',
         'name',
+        'context',
         'probe',
       ]),
-    )
-    .option(
-      '--kubeconfig <file>',
-      'with --watch: kubeconfig of the API (default: the service account of the pod this runs in)',
     )
     .addOption(
       new Option('--resync <duration>', 'with --watch: longest time between two checks')
         .argParser(duration)
         .default(30_000, '30s'),
     )
-    .needs('--kubeconfig', '--watch')
     .needs('--resync', '--watch')
     .failsWith(2)
     .action(async (options) => {
@@ -69,7 +68,7 @@ export function healVerb() {
         await healWatch(options, { ...scope, nodes: undefined });
         return;
       }
-      const record = await requireRecord(options.name);
+      const { record, title, flags } = await labTargetOf(verb, ELSEWHERE);
       checkNodes('heal', record, options.node);
       const json = options.output === 'json';
       await interruptible(async (signal) => {
@@ -77,11 +76,10 @@ export function healVerb() {
         const patient = labPatient(places, options.probe);
         const first = diagnose(await patient.observe(signal));
         const plan = planHeal(first, scope);
+        if (!json) process.stdout.write(`${safeText(title)}\n\n`);
         if (!json)
           process.stdout.write(
-            plan.length === 0
-              ? nothingToFix(first.diagnosis.findings)
-              : renderPlan(plan, calledAs(), record.name),
+            plan.length === 0 ? nothingToFix(first.diagnosis.findings) : renderPlan(plan, calledAs(), flags),
           );
         const nothingDone: HealReport = { healed: [], after: first, rounds: 0 };
         if (!plan.some(({ steps }) => steps.length > 0)) {
@@ -89,7 +87,7 @@ export function healVerb() {
           exitWith(exitStatusOf(first.diagnosis));
           return;
         }
-        if (options.dryRun || !(options.yes || (await agreed(signal)))) {
+        if (options.dryRun || !(options.yes || (await agreed(title, signal)))) {
           if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
           else process.stdout.write('Nothing was changed; give --yes to carry out the plan.\n');
           exitWith(1);
@@ -106,12 +104,11 @@ export function healVerb() {
               );
           },
         });
-        process.stdout.write(
-          json ? renderJson(asDocument(plan, report), 2) : renderReport(report, record.name),
-        );
+        process.stdout.write(json ? renderJson(asDocument(plan, report), 2) : renderReport(report, flags));
         exitWith(exitStatusOf(report.after.diagnosis));
       });
     });
+  addTargetOptions(verb, 'contexts');
   return examples(
     verb,
     'hostport heal',
@@ -122,17 +119,19 @@ export function healVerb() {
 }
 
 /** Asks on a terminal. Anything but yes is no; so is standard input or output that is not a terminal. */
-async function agreed(signal: AbortSignal): Promise<boolean> {
+async function agreed(title: string, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
-    return /^y(es)?$/i.test((await terminal.question('Carry out this plan? [y/N] ', { signal })).trim());
+    return /^y(es)?$/i.test(
+      (await terminal.question(`${safeText(title)}: carry out this plan? [y/N] `, { signal })).trim(),
+    );
   } finally {
     terminal.close();
   }
 }
 
-function renderPlan(plan: readonly PlannedHeal[], program: string, cluster: string): string {
+function renderPlan(plan: readonly PlannedHeal[], program: string, flags: string): string {
   return plan
     .flatMap(({ finding, steps, left }) => [
       `${finding.code}  ${safeText(describeSubject(finding.subject))}`,
@@ -140,7 +139,7 @@ function renderPlan(plan: readonly PlannedHeal[], program: string, cluster: stri
       ...(left === undefined
         ? []
         : [
-            `  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(asCalled(left.why, program, cluster))}`,
+            `  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(asCalled(left.why, program, flags))}`,
           ]),
       ...(steps.length === 0 && left === undefined ? ['  fixed together with another'] : []),
     ])
@@ -150,12 +149,12 @@ function renderPlan(plan: readonly PlannedHeal[], program: string, cluster: stri
 
 const MARKS: Readonly<Record<Healed['outcome'], string>> = { healed: '✓', failed: '✗', left: '-' };
 
-function renderReport({ healed, after }: HealReport, cluster: string): string {
+function renderReport({ healed, after }: HealReport, flags: string): string {
   const lines = healed.map(({ finding, outcome, reason }) => {
     const what = `${MARKS[outcome]} ${finding.code}  ${safeText(describeSubject(finding.subject))}: ${outcome}`;
     return `${reason === undefined ? what : `${what}: ${safeText(reason)}`}\n`;
   });
-  return `${lines.join('')}\n${renderDiagnosis(after.diagnosis, calledAs(), cluster)}`;
+  return `${lines.join('')}\n${renderDiagnosis(after.diagnosis, calledAs(), flags)}`;
 }
 
 function asDocument(
