@@ -1,27 +1,15 @@
-import type {
-  Diagnosis,
-  Evidence,
-  Finding,
-  HostPort,
-  StageVerdict,
-  Subject,
-} from '../../path/model/finding.ts';
+import type { Diagnosis, Evidence, Finding, HostPort, Subject, Unknown } from '../../path/model/finding.ts';
 import { formatPort } from '../../path/model/host-ports.ts';
 import { stageQuestions, stages } from '../../path/model/stages.ts';
 import { podName } from '../../path/view/pod-name.ts';
-import { type AlikeFindings, alikeFindings } from './alike-findings.ts';
 import { asCalled } from './as-called.ts';
+import { type Cause, causesOf, withoutName } from './causes.ts';
+import { countMappings } from './count-mappings.ts';
+import { foldNames } from './fold-names.ts';
+import { type Layout, WIDE } from './layout.ts';
+import { MARKS, pathTable } from './path-table.ts';
 import { safeText } from './safe-text.ts';
-import { table } from './table.ts';
-
-/** How a verdict is shown in a cell. */
-const MARKS: Readonly<Record<StageVerdict['verdict'], string>> = {
-  ok: '✓',
-  broken: '✗',
-  risk: '!',
-  unknown: '?',
-  muted: '·',
-};
+import { wrap, wrapCommand } from './wrap.ts';
 
 const LEGEND = '✓ holds   ✗ broken   ! at risk   ? unknown   · follows from a ✗';
 /** The mark of a finding that is no verdict of any cell, and what is added to the legend where there is one. */
@@ -32,22 +20,62 @@ const MAX_EVIDENCE = 6;
 const MAX_EVIDENCE_LINES = 12;
 /** How much of one line from outside is shown, in characters. */
 const MAX_LINE = 2000;
+/** Where the texts of a finding begin. */
+const INDENT = ' '.repeat(11);
 
-/** A diagnosis for people: one line a mapping, then the findings, worst first, each with the command that fixes it, as this program was called, with the flags that it needs to be about the same cluster. */
-export function renderDiagnosis(diagnosis: Diagnosis, program: string, flags?: string): string {
+/** How a diagnosis is printed: as this program was called, with the flags that a command needs to be about the same cluster. */
+interface Printing {
+  program: string;
+  flags: string;
+  layout: Layout;
+}
+
+/** A diagnosis for people: one line a mapping, then the causes, worst first, each with the command that fixes it. */
+export function renderDiagnosis(
+  diagnosis: Diagnosis,
+  program: string,
+  flags = '',
+  layout: Layout = WIDE,
+): string {
   const { paths, findings, unknowns } = diagnosis;
+  const { width } = layout;
   const legend = findings.some(({ severity }) => severity === 'note') ? LEGEND + NOTE.legend : LEGEND;
-  const parts = [paths.length === 0 ? `${nothing(diagnosis)}\n` : `${pathTable(diagnosis)}\n${legend}\n`];
-  for (const { node, what, why } of unknowns) {
-    parts.push(
-      `\n? ${node === undefined ? '' : `${safeText(node)}: `}${safeText(what)} not known: ${shortened(why)}\n`,
-    );
-  }
-  const reasons = unknownReasons(diagnosis);
+  const parts = [
+    paths.length === 0
+      ? `${nothing(diagnosis)}\n`
+      : `${pathTable(paths, layout)}\n${wrap(legend, width, '', '').join('\n')}\n`,
+  ];
+  for (const line of unknownLines(unknowns, layout)) parts.push(`\n${line}\n`);
+  const reasons = unknownReasons(diagnosis, width);
   if (reasons.length > 0) parts.push(`\n${reasons.join('')}`);
-  for (const alike of alikeFindings(findings)) parts.push(`\n${renderFinding(alike, program, flags)}`);
-  parts.push(`\n${summary(diagnosis)}\n`);
+  const causes = causesOf(findings, paths);
+  for (const cause of causes) parts.push(`\n${renderCause(cause, { program, flags, layout })}`);
+  parts.push(`\n${wrap(summary(diagnosis, causes), width, '', '').join('\n')}\n`);
   return parts.join('');
+}
+
+/** What could not be observed, once for all nodes of which it is so for the same reason. */
+function unknownLines(unknowns: readonly Unknown[], { width, isUnfolded }: Layout): string[] {
+  const groups = Map.groupBy(unknowns, ({ node, what, why }) =>
+    node === undefined ? {} : JSON.stringify([what, withoutName(why, node, ITS_NODE)]),
+  );
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group as [Unknown, ...Unknown[]];
+    const whys = new Set(group.map(({ why }) => why));
+    const why = whys.size === 1 ? first.why : withoutName(first.why, first.node ?? '', ITS_NODE);
+    const shown = isUnfolded || group.length === 1 ? group : [{ ...first, why, node: undefined }];
+    return shown.map(({ node, what, why: reason }) => {
+      const about = `${safeText(what)} not known: ${shortened(reason)}`;
+      const nodes = group.map((entry) => safeText(entry.node ?? ''));
+      const who =
+        shown.length < group.length
+          ? `${nodes.length} nodes: ${foldNames(nodes, width / 2)}: `
+          : node === undefined
+            ? ''
+            : `${safeText(node)}: `;
+      return wrap(`${who}${about}`, width, '? ', '  ').join('\n');
+    });
+  });
 }
 
 /** What to say without a mapping: where the pods could not be read, there may be some. */
@@ -57,59 +85,66 @@ function nothing({ unknowns }: Diagnosis): string {
     : 'No pod that asks for a hostPort was seen.';
 }
 
-/** Why cells are unknown, once for each stage and reason. */
-function unknownReasons({ paths }: Diagnosis): string[] {
-  const lines = new Map<string, Set<string>>();
-  for (const path of paths) {
+/** What replaces the name of a node in a reason that is the same for several. */
+const ITS_NODE = 'its node';
+
+/** Why cells are unknown, once for each stage and reason; that of several nodes without their names. */
+function unknownReasons({ paths }: Diagnosis, width: number): string[] {
+  const groups = new Map<string, { reasons: Set<string>; pods: Set<string> }>();
+  for (const { node, pod, stages: verdicts } of paths) {
     for (const stage of stages) {
-      const { verdict, reason } = path.stages[stage];
+      const { verdict, reason } = verdicts[stage];
       if (verdict !== 'unknown' || reason === undefined) continue;
-      const key = `${stage}: ${shortened(reason)}`;
-      lines.set(key, (lines.get(key) ?? new Set()).add(safeText(podName(path.pod))));
+      const key = `${stage}: ${node === undefined ? reason : withoutName(reason, node, ITS_NODE)}`;
+      const group = groups.get(key) ?? { reasons: new Set(), pods: new Set() };
+      groups.set(key, group);
+      group.reasons.add(`${stage}: ${reason}`);
+      group.pods.add(safeText(podName(pod)));
     }
   }
-  return [...lines].map(([what, pods]) => {
+  return [...groups].map(([key, { reasons, pods }]) => {
+    const [only] = reasons;
+    const what = shortened(reasons.size === 1 ? only! : key);
     const names = [...pods];
     const who =
       names.length <= 3 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
-    return `? ${what} (${who})\n`;
+    return `${wrap(`${what} (${who})`, width, '? ', '  ').join('\n')}\n`;
   });
 }
 
-function pathTable({ paths }: Diagnosis): string {
-  return table(
-    ['NODE', 'POD', 'PORT', ...stages.map((stage) => stage.toUpperCase())],
-    paths.map(({ node, pod, port, family, stages: verdicts }) => [
-      node ?? '<none>',
-      podName(pod),
-      [formatPort(port), family].filter((part) => part !== undefined).join(' '),
-      ...stages.map((stage) => MARKS[verdicts[stage].verdict]),
-    ]),
-  );
-}
-
-/** A finding in full, for the one node or the several nodes that it is about. */
-function renderFinding({ finding, nodes }: AlikeFindings, program: string, flags?: string): string {
-  const { code, stage, severity, subject, message, evidence, explanation, remedy, command, restart } =
-    finding;
+/** A cause in full, for the one node or the many nodes or pods that it is about. */
+function renderCause(cause: Cause, { program, flags, layout }: Printing): string {
+  const { finding, example } = cause;
+  const { code, stage, severity, message, evidence, explanation, remedy, command, restart } = finding;
+  const { width } = layout;
   const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : NOTE.mark;
+  const labelled = (label: string, text: string) => wrap(text, width, `  ${label.padEnd(9)}`, INDENT);
   const lines = [
-    `${mark} ${code}  [${stage}] ${safeText(nodes.length > 1 ? describeNodes(subject, nodes) : describeSubject(subject))}`,
-    `  ${shortened(message)}`,
+    ...wrap(safeText(describeCause(cause, width)), width, `${mark} ${code}  [${stage}] `, '  '),
+    ...wrap(shortened(message), width, '  ', '  '),
   ];
+  if (example.message !== undefined) lines.push(...wrap(exampleOf(example.message), width, '  ', '  '));
+  if (cause.findings.length > 1) lines.push(...names(cause, layout));
   for (const [i, entry] of evidence.slice(0, MAX_EVIDENCE).entries()) {
-    lines.push(...renderEvidence(entry, i === 0 ? 'evidence' : ''));
+    lines.push(...renderEvidence(entry, i === 0 ? 'evidence' : '', width));
   }
   if (evidence.length > MAX_EVIDENCE)
-    lines.push(`  ${' '.repeat(9)}and ${evidence.length - MAX_EVIDENCE} more`);
+    lines.push(...labelled('', `and ${evidence.length - MAX_EVIDENCE} more`));
+  if (example.evidence !== undefined && evidence.length > 0)
+    lines.push(...labelled('', exampleOf(example.evidence)));
   lines.push(...labelled('why', explanation));
   lines.push(...labelled('remedy', remedy));
   // Without a command, heal does not fix it while the pod runs.
   const avoided = restart === 'avoided' && command === undefined ? 'no' : restart;
   lines.push(...labelled('restart', asCalled(RESTARTS[avoided], program, flags)));
-  if (command !== undefined) lines.push(...labelled('fix', asCalled(command, program, flags)));
+  if (command !== undefined)
+    lines.push(...wrapCommand(asCalled(command, program, flags), width, '  fix      ', INDENT));
   lines.push(...labelled('read', finding.documentation));
   return `${lines.join('\n')}\n`;
+}
+
+function exampleOf(who: string): string {
+  return `(that of ${safeText(who)}; those of the others: -o json)`;
 }
 
 const RESTARTS: Readonly<Record<Finding['restart'], string>> = {
@@ -118,14 +153,16 @@ const RESTARTS: Readonly<Record<Finding['restart'], string>> = {
   needed: 'needed: the pod must be recreated',
 };
 
-function renderEvidence({ kind, where, saw }: Evidence, label: string): string[] {
+function renderEvidence({ kind, where, saw }: Evidence, label: string, width: number): string[] {
   const lines = saw.trimEnd().split('\n');
   const shown = lines.slice(0, MAX_EVIDENCE_LINES).map(shortened);
   if (lines.length > MAX_EVIDENCE_LINES) shown.push(`… ${lines.length - MAX_EVIDENCE_LINES} more lines`);
   const head = `${kind} ${shortened(where)}:`;
+  const first = `  ${label.padEnd(9)}`;
+  const hang = `${INDENT}  `;
   return shown.length === 1
-    ? labelled(label, `${head} ${shown[0]}`)
-    : [...labelled(label, head), ...shown.map((line) => `${' '.repeat(13)}${line}`)];
+    ? wrap(`${head} ${shown[0]}`, width, first, hang)
+    : [...wrap(head, width, first, hang), ...shown.flatMap((line) => wrap(line, width, hang, `${hang}  `))];
 }
 
 function shortened(text: string): string {
@@ -134,8 +171,35 @@ function shortened(text: string): string {
     : `${safeText(text.slice(0, MAX_LINE))} … (${text.length} characters)`;
 }
 
-function labelled(label: string, text: string): string[] {
-  return [`  ${label.padEnd(9)}${text}`];
+/** What a cause is about: the names where they are few, else how many. */
+function describeCause({ finding, findings, nodes, pods }: Cause, width: number): string {
+  if (findings.length === 1) return describeSubject(finding.subject);
+  const family = finding.subject.family === undefined ? '' : `${finding.subject.family} `;
+  if (pods.length > 0)
+    return `${family}${count(pods, 'pod')}${nodes.length === 0 ? '' : ` on ${count(nodes, 'node')}`}`;
+  const all = nodes.join(', ');
+  return isInline(all, width) ? `${family}nodes ${all}` : `${family}${count(nodes, 'node')}`;
+}
+
+/** Whether the names of all nodes have a place in the line that names the cause. */
+function isInline(all: string, width: number): boolean {
+  return all.length <= Math.min(width, USUAL_WIDTH) / 2;
+}
+
+const USUAL_WIDTH = 80;
+
+/** The names of nodes and pods that are not in the line above. */
+function names({ nodes, pods }: Cause, { width, isUnfolded }: Layout): string[] {
+  const labelled = (label: string, all: readonly string[]) => {
+    const room = isUnfolded ? Number.POSITIVE_INFINITY : 3 * (width - INDENT.length);
+    return wrap(foldNames(all.map(safeText), room), width, `  ${label.padEnd(9)}`, INDENT);
+  };
+  if (pods.length === 0) return isInline(nodes.join(', '), width) ? [] : labelled('nodes', nodes);
+  return [...(nodes.length === 0 ? [] : labelled('nodes', nodes)), ...labelled('pods', pods)];
+}
+
+function count(all: readonly string[], what: string): string {
+  return `${all.length} ${what}${all.length === 1 ? '' : 's'}`;
 }
 
 /** What a finding is about, in a few words. */
@@ -148,24 +212,15 @@ export function describeSubject({ node, pod, port, family }: Subject): string {
   return parts.join(' ');
 }
 
-/** The subject of a finding about several nodes, with its address family if it is about one. */
-function describeNodes({ family }: Subject, nodes: readonly string[]): string {
-  return `${family === undefined ? '' : `${family} `}nodes ${nodes.join(', ')}`;
-}
-
-/** Each mapping counts once, by the worst of its stages; those at risk are mentioned only where there are any. */
-function summary({ paths, findings }: Diagnosis): string {
-  const counts = { broken: 0, unknown: 0, risk: 0, good: 0 };
-  for (const { stages: verdicts } of paths) {
-    const has = (verdict: StageVerdict['verdict']) =>
-      stages.some((stage) => verdicts[stage].verdict === verdict);
-    const worst = (['broken', 'unknown', 'risk'] as const).find(has);
-    counts[worst ?? 'good']++;
-  }
-  const { broken, unknown, risk, good } = counts;
-  const causes = findings.filter(({ severity }) => severity !== 'note').length;
+/** Those at risk are mentioned only where there are any. */
+function summary(diagnosis: Diagnosis, causes: readonly Cause[]): string {
+  const { good, risk, broken, unknown } = countMappings(diagnosis);
+  const total = diagnosis.paths.length;
+  const found = causes.filter(({ finding }) => finding.severity !== 'note');
+  const nodes = new Set(found.flatMap((cause) => cause.nodes)).size;
   const atRisk = risk === 0 ? '' : `${risk} at risk, `;
-  return `${paths.length} ${paths.length === 1 ? 'mapping' : 'mappings'}: ${good} good, ${atRisk}${broken} broken, ${unknown} unknown; ${causes} ${causes === 1 ? 'cause' : 'causes'} found`;
+  const where = nodes > 1 ? `on ${nodes} nodes` : 'found';
+  return `${total} ${total === 1 ? 'mapping' : 'mappings'}: ${good} good, ${atRisk}${broken} broken, ${unknown} unknown; ${found.length} ${found.length === 1 ? 'cause' : 'causes'} ${where}`;
 }
 
 /**

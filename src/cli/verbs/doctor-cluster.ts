@@ -9,6 +9,7 @@ import { InputError, UserError } from '../../util/errors.ts';
 import { VERSION } from '../../util/version.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
 import { collectProgress } from '../printer/collect-progress.ts';
+import type { DiagnosisOutput } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
 import type { Verb } from '../verb.ts';
@@ -69,7 +70,7 @@ function readerOptions(): { ofPods: Option[]; instead: Option[] } {
 /** Adds the options to a command that has those of a target, and `--local`, `--from`, `--reports`, `--save`, `--explain` and `--watch`. */
 export function addReaderOptions(verb: Verb): void {
   const { ofPods, instead } = readerOptions();
-  for (const option of instead) option.conflicts(['save', 'watch']);
+  for (const option of instead) option.conflicts(['save', 'watch', 'summary', 'only', 'node']);
   for (const option of [...ofPods, ...instead]) {
     verb.addOption(option.conflicts(['name', 'local', 'from', 'reports', 'explain']).helpGroup(GROUP));
   }
@@ -96,17 +97,16 @@ export function refuseReaderOptions(verb: Verb, title: string): void {
 export async function printPlanned(
   access: ApiClientOptions,
   options: ReaderOptions,
-  output: 'table' | 'json' | 'yaml',
+  output: DiagnosisOutput['output'],
   signal: AbortSignal,
 ): Promise<void> {
   const client = new ApiClient(access);
   const settings = { ...settingsOf(options), signal, warn: () => {}, progress: () => {} };
   const objects = await plannedObjects(client, settings);
-  process.stdout.write(
-    output === 'json'
-      ? renderJson({ apiVersion: 'v1', kind: 'List', items: objects }, 2)
-      : objects.map((object) => renderYaml(object)).join('---\n'),
-  );
+  const list = { apiVersion: 'v1', kind: 'List', items: objects };
+  if (output === 'json') process.stdout.write(renderJson(list, 2));
+  else if (output === 'ndjson') process.stdout.write(objects.map((object) => renderJson(object, 0)).join(''));
+  else process.stdout.write(objects.map((object) => renderYaml(object)).join('---\n'));
 }
 
 /** Removes what killed runs have left behind in a cluster, and prints what. */

@@ -14,10 +14,13 @@ import { catalogue } from '../../path/stages/index.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
 import { editDistance } from '../../util/edit-distance.ts';
+import { checkChosenNodes, chosen } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
-import { duration, oneOf } from '../option-values.ts';
-import { exitStatusOf, renderDiagnosis, stageLegend } from '../printer/diagnosis.ts';
+import { collect, duration, oneOf } from '../option-values.ts';
+import { exitStatusOf, stageLegend } from '../printer/diagnosis.ts';
+import { DIAGNOSIS_FORMATS, type DiagnosisOutput, diagnosisOutput } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
+import { layoutOf } from '../printer/layout.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { repeatWhileRead } from '../repeat.ts';
 import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
@@ -37,7 +40,10 @@ interface DoctorOptions extends ReaderOptions {
   reports?: string;
   maxAge?: number;
   save?: string;
-  output: 'table' | 'json' | 'yaml';
+  output: DiagnosisOutput['output'];
+  summary?: true;
+  only: Failure[];
+  node: string[];
   explain?: Failure;
   watch?: number | true;
 }
@@ -78,11 +84,19 @@ export function doctorVerb() {
     .option('--save <dir>', 'write everything that was observed, without secrets, to a new directory')
     .option('--probe', 'with --local: send probes to this machine itself')
     .option('--no-probe', 'send no probes; the stage "answered" is then unknown')
-    .option('-o, --output <format>', 'table, json or yaml', oneOf('table', 'json', 'yaml'), 'table')
+    .option('--only <code>', 'show only this kind of failure (repeatable)', collect(failureNamed), [])
+    .option('--node <node>', 'show only this node (repeatable)', collect(String), [])
+    .option('--summary', 'show only how many mappings, nodes and pods it is, by stage and by kind of failure')
+    .option(
+      '-o, --output <format>',
+      'table, wide (all names, long lines), json, yaml, or ndjson (one document a line)',
+      oneOf(...DIAGNOSIS_FORMATS),
+      'table',
+    )
     .addOption(
       new Option('--explain <code>', 'explain a kind of failure, and examine nothing')
         .argParser(failureNamed)
-        .conflicts(['local', 'from', 'reports', 'save', 'probe', 'watch', ...targetAttributes]),
+        .conflicts(['local', 'from', 'reports', 'save', 'probe', 'watch', 'summary', ...targetAttributes]),
     )
     .addOption(
       new Option('--watch [pause]', 'repeat until interrupted, with this pause between rounds (default: 2s)')
@@ -115,8 +129,11 @@ export function doctorVerb() {
         const look = async () => {
           const world = await observe(options, target, warn, signal);
           if (options.save !== undefined) await saveBundle(world, options.save);
-          const { diagnosis } = diagnose(world);
-          print(diagnosis, options, target);
+          const choice = { codes: options.only.map(({ code }) => code), nodes: options.node };
+          checkChosenNodes(choice.nodes, nodesOf(world));
+          const { diagnosis: all } = diagnose(world);
+          const diagnosis = chosen(all, choice);
+          print(diagnosis, all, options, target);
           exitWith(exitStatusOf(diagnosis));
         };
         if (options.watch === undefined) return look();
@@ -131,6 +148,8 @@ export function doctorVerb() {
     verb,
     'hostport doctor',
     'hostport doctor --explain portmap-not-chained',
+    'hostport doctor --summary',
+    'hostport doctor --only plugin-missing -o wide',
     'hostport doctor --save /tmp/bundle && hostport doctor --from /tmp/bundle -o json',
     'hostport doctor --kubeconfig ~/.kube/config',
     'hostport doctor --kubeconfig ~/.kube/config --reports ./reports',
@@ -160,25 +179,35 @@ async function observe(
   return await collectLabWorld(places, { probes: options.probe !== false, signal });
 }
 
+/** Names of the nodes that a world knows. */
+function nodesOf({ nodes, reports }: World): string[] {
+  return [...new Set([...nodes.flatMap(({ metadata }) => metadata?.name ?? []), ...reports.keys()])];
+}
+
 function print(
   diagnosis: Diagnosis,
-  { output, watch, from }: DoctorOptions,
+  all: Diagnosis,
+  { output, watch, from, summary, only, node }: DoctorOptions,
   target: Target | undefined,
 ): void {
-  if (output === 'yaml')
-    process.stdout.write(`${watch === undefined ? '' : '---\n'}${renderYaml(diagnosis)}`);
-  else if (output === 'json') {
-    process.stdout.write(renderJson(diagnosis, watch === undefined ? 2 : 0));
-  } else {
-    const title =
-      target?.title ??
-      (from === undefined
-        ? `This machine, ${hostname()}, as a node`
-        : `Bundle ${from} of ${diagnosis.observedAt}`);
-    // Home and clear: a watched table stays in its place.
-    if (watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
-    process.stdout.write(`${safeText(title)}\n\n${renderDiagnosis(diagnosis, calledAs(), target?.flags)}`);
-  }
+  const isText = output === 'table' || output === 'wide';
+  // Home and clear: a watched table stays in its place.
+  if (isText && watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
+  const local = `This machine, ${hostname()}, as a node`;
+  const text = diagnosisOutput(diagnosis, {
+    output,
+    summary: summary === true,
+    isRepeated: watch !== undefined,
+    title: target?.title ?? (from === undefined ? local : `Bundle ${from} of ${diagnosis.observedAt}`),
+    ifEmpty:
+      only.length + node.length === 0
+        ? undefined
+        : `Nothing of this choice; there are ${all.paths.length} mappings and ${all.findings.length} findings in all.`,
+    program: calledAs(),
+    flags: target?.flags ?? '',
+    layout: layoutOf(process.stdout),
+  });
+  process.stdout.write(text);
 }
 
 /** How many codes are suggested for an unknown one. */
@@ -213,7 +242,7 @@ function explain(failure: Failure, output: DoctorOptions['output']): string {
   const { code, stage, severity, title, explanation, remedy, restart, restartReason, sources } = failure;
   const { does } = faultOf(failure);
   const documentation = `docs/failures/${code}.md`;
-  if (output !== 'table') {
+  if (output !== 'table' && output !== 'wide') {
     const document = {
       apiVersion: 'hostport/v1',
       kind: 'Failure',
@@ -229,7 +258,8 @@ function explain(failure: Failure, output: DoctorOptions['output']): string {
       sources,
       documentation,
     };
-    return output === 'json' ? renderJson(document, 2) : renderYaml(document);
+    if (output === 'yaml') return renderYaml(document);
+    return renderJson(document, output === 'json' ? 2 : 0);
   }
   return `${[
     `${code}: ${title}`,

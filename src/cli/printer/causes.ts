@@ -1,0 +1,146 @@
+import type { Evidence, Finding, PathVerdict, Subject } from '../../path/model/finding.ts';
+import { stages } from '../../path/model/stages.ts';
+import { podName } from '../../path/view/pod-name.ts';
+
+/** One cause: what the findings that say the same of several nodes or pods have in common. */
+export interface Cause {
+  /** The first of them, in words that fit all where that is possible. */
+  finding: Finding;
+  /** All of them. */
+  findings: readonly Finding[];
+  /** Nodes that it is about, each once. */
+  nodes: readonly string[];
+  /** Pods that it is about, each once; none where it is about nodes as a whole. */
+  pods: readonly string[];
+  /** The mappings that it breaks, puts at risk or is noted of. */
+  hurt: readonly PathVerdict[];
+  /** Whose message and evidence the finding has; undefined where they are those of all. */
+  example: { message?: string; evidence?: string };
+}
+
+/** What replaces a name in a text that is the same for all. */
+const EACH = 'each of them';
+const ITS_NODE = 'its node';
+
+const RANKS = { broken: 0, risk: 1, note: 2 } as const;
+
+/**
+ * Puts together the findings of one cause: the same code, remedy and message but for the names of node and pod, addresses and IDs. Their evidence
+ * is each one's own: a sandbox's result names the sandbox. Worst first, then what hurts most mappings, then as they were.
+ */
+export function causesOf(findings: readonly Finding[], paths: readonly PathVerdict[]): Cause[] {
+  const mappings = mappingIndex(paths);
+  const groups = Map.groupBy(findings, keyOf);
+  const causes = [...groups.values()].map((group): Cause => {
+    const hurt = new Set(group.flatMap((finding) => mappings(finding)));
+    const nodes = [...new Set(group.flatMap(({ subject }) => subject.node ?? []))];
+    const pods = [...new Set(group.flatMap(({ subject }) => (subject.pod ? podName(subject.pod) : [])))];
+    return { ...together(group), findings: group, nodes, pods, hurt: [...hurt] };
+  });
+  return causes.toSorted(
+    (a, b) => RANKS[a.finding.severity] - RANKS[b.finding.severity] || b.hurt.length - a.hurt.length,
+  );
+}
+
+/** What two findings of one cause have in common. */
+function keyOf({ code, stage, severity, subject, message, remedy, restart, command }: Finding): string {
+  const plain = (text: string) => withoutValues(withoutNames(text, subject));
+  return JSON.stringify([
+    ...[code, stage, severity, restart, command, subject.family, subject.pod !== undefined],
+    ...[plain(message), plain(remedy)],
+  ]);
+}
+
+/** One finding that speaks of all. Where they differ in more than names, it is the first one's own words. */
+function together(group: readonly Finding[]): Pick<Cause, 'finding' | 'example'> {
+  const [first] = group as [Finding, ...Finding[]];
+  if (group.length === 1) return { finding: first, example: {} };
+  const common = <T>(of: (finding: Finding) => T): T | undefined => {
+    const mine = JSON.stringify(of(first));
+    return group.every((finding) => JSON.stringify(of(finding)) === mine) ? of(first) : undefined;
+  };
+  const message = common(({ message, subject }) => withoutNames(message, subject));
+  const remedy = common(({ remedy, subject }) => withoutNames(remedy, subject));
+  const evidence = common(({ evidence, subject }) =>
+    evidence.map((entry) => evidenceWithoutNames(entry, subject)),
+  );
+  const { family } = first.subject;
+  const who = describe(first.subject);
+  return {
+    finding: {
+      ...first,
+      subject: family === undefined ? {} : { family },
+      message: message ?? first.message,
+      remedy: remedy ?? first.remedy,
+      evidence: evidence ?? first.evidence,
+    },
+    example: {
+      ...(message === undefined && { message: who }),
+      ...(evidence === undefined && { evidence: who }),
+    },
+  };
+}
+
+function describe({ node, pod }: Subject): string {
+  return [pod && podName(pod), node].filter((part) => part !== undefined).join(' on ');
+}
+
+function evidenceWithoutNames({ kind, where, saw }: Evidence, subject: Subject): Evidence {
+  return { kind, where: withoutNames(where, subject), saw: withoutNames(saw, subject) };
+}
+
+/** A text without the names of the subject's node and pod: of many nodes, or many pods each on its node. */
+function withoutNames(text: string, { node, pod }: Subject): string {
+  const names: [name: string | undefined, word: string][] =
+    pod === undefined
+      ? [[node, EACH]]
+      : [
+          [`${pod.namespace}/${pod.name}`, EACH],
+          [pod.name, EACH],
+          [node, ITS_NODE],
+        ];
+  return names.reduce(
+    (plain, [name, word]) => (name === undefined ? plain : withoutName(plain, name, word)),
+    text,
+  );
+}
+
+/** A text with a word in place of a name, wherever that stands whole. */
+export function withoutName(text: string, name: string, word: string): string {
+  return text.includes(name) ? text.replace(nameIn(name), word) : text;
+}
+
+/** A name in a text, whole: of `worker` and `worker-2` or `worker.example`, the one must not be found in the other. */
+function nameIn(name: string): RegExp {
+  return new RegExp(`(?<![\\w.-])${RegExp.escape(name)}(?![\\w-]|\\.\\w)`, 'g');
+}
+
+/** What differs from node to node without being another cause: addresses, IDs, and devices that are named by one. */
+function withoutValues(text: string): string {
+  return text
+    .replace(/\b\d{1,3}(?:\.\d{1,3}){3}(?:\/\d+)?(?::\d+)?\b/g, '…')
+    .replace(/(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:\/\d+)?(?![\w:])/gi, '…')
+    .replace(/\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b/gi, '…')
+    .replace(/\b(?:lxc|cali|veth|eni|tap)[0-9a-f_]{4,}\b/gi, '…')
+    .replace(/\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b/gi, '…');
+}
+
+/** For a finding, the mappings that it is behind. */
+function mappingIndex(paths: readonly PathVerdict[]): (finding: Finding) => PathVerdict[] {
+  const byNode = Map.groupBy(paths, ({ node }) => node);
+  const byPod = Map.groupBy(paths, ({ pod }) => pod.uid);
+  const isBehind = (code: string, path: PathVerdict) =>
+    stages.some((stage) => path.stages[stage].codes.includes(code));
+  return ({ code, subject: { node, pod, port, family } }) => {
+    const near = pod !== undefined ? byPod.get(pod.uid) : node !== undefined ? byNode.get(node) : paths;
+    return (near ?? []).filter(
+      (path) =>
+        isBehind(code, path) &&
+        (family === undefined || path.family === undefined || path.family === family) &&
+        (port === undefined ||
+          (path.port.hostPort === port.hostPort &&
+            path.port.protocol === port.protocol &&
+            path.port.hostIP === port.hostIP)),
+    );
+  };
+}

@@ -1,0 +1,59 @@
+import type { Diagnosis } from '../../path/model/finding.ts';
+import { renderDiagnosis } from './diagnosis.ts';
+import { renderJson, renderYaml } from './document.ts';
+import { type Layout, WIDE } from './layout.ts';
+import { safeText } from './safe-text.ts';
+import { renderSummary, summaryOf } from './summary.ts';
+
+/** `-o` of the doctor. */
+export const DIAGNOSIS_FORMATS = ['table', 'wide', 'json', 'yaml', 'ndjson'] as const;
+
+export interface DiagnosisOutput {
+  output: (typeof DIAGNOSIS_FORMATS)[number];
+  /** Numbers only. */
+  summary: boolean;
+  /** One of several documents in a row. */
+  isRepeated: boolean;
+  /** Names what was examined. */
+  title: string;
+  /** Said in place of a table that would be empty for another reason than that there is nothing. */
+  ifEmpty: string | undefined;
+  /** As this program was called, and the flags by which its cluster was meant. */
+  program: string;
+  flags: string;
+  layout: Layout;
+}
+
+/** A diagnosis as it was asked for. */
+export function diagnosisOutput(diagnosis: Diagnosis, options: DiagnosisOutput): string {
+  const { output, summary, isRepeated, title, program, flags, layout } = options;
+  if (output === 'ndjson') return lines(diagnosis, summary);
+  const document = summary ? summaryOf(diagnosis) : diagnosis;
+  if (output === 'json') return renderJson(document, isRepeated ? 0 : 2);
+  if (output === 'yaml') return `${isRepeated ? '---\n' : ''}${renderYaml(document)}`;
+  const head = `${safeText(title)}\n\n`;
+  if (summary) return head + renderSummary(summaryOf(diagnosis));
+  const { paths, findings, unknowns } = diagnosis;
+  const isEmpty = paths.length + findings.length + unknowns.length === 0;
+  if (isEmpty && options.ifEmpty !== undefined) return `${head}${options.ifEmpty}\n`;
+  return head + renderDiagnosis(diagnosis, program, flags, output === 'wide' ? WIDE : layout);
+}
+
+/**
+ * One JSON document a line, each with its `kind`: the summary, then every mapping, finding and unknown. A reader needs no more memory than for
+ * one of them.
+ */
+function lines(diagnosis: Diagnosis, summary: boolean): string {
+  const { paths, findings, unknowns } = diagnosis;
+  const documents = [
+    summaryOf(diagnosis),
+    ...(summary
+      ? []
+      : [
+          ...paths.map((path) => ({ kind: 'Path', path })),
+          ...findings.map((finding) => ({ kind: 'Finding', finding })),
+          ...unknowns.map((unknown) => ({ kind: 'Unknown', unknown })),
+        ]),
+  ];
+  return documents.map((document) => renderJson(document, 0)).join('');
+}
