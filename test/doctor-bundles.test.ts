@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { exitStatusOf, renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
 import { bundleWorld } from '../src/collect/bundle.ts';
 import { type Diagnosed, diagnose } from '../src/path/diagnose/diagnose.ts';
-import { describeStep } from '../src/path/heal/describe-action.ts';
 import { planHeal } from '../src/path/heal/plan.ts';
+import { describeStep } from '../src/path/testing/describe-step.ts';
 import { moments } from './fixtures/moments.ts';
 
 const BUNDLES = join(import.meta.dir, 'fixtures/bundles');

@@ -19,9 +19,9 @@ import { renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
 import { renderJson, renderYaml } from '../src/cli/printer/document.ts';
 import { bundleWorld } from '../src/collect/bundle.ts';
 import { diagnose } from '../src/path/diagnose/diagnose.ts';
-import { describeStep } from '../src/path/heal/describe-action.ts';
 import { planHeal } from '../src/path/heal/plan.ts';
 import type { Diagnosis } from '../src/path/model/finding.ts';
+import { describeStep } from '../src/path/testing/describe-step.ts';
 import { UserError } from '../src/util/errors.ts';
 import { ALL_ANSWER } from './fixtures/moments.ts';
 

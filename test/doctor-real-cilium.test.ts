@@ -10,11 +10,11 @@ import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { worldOfReport } from '../src/collect/local.ts';
 import { type Diagnosed, diagnose } from '../src/path/diagnose/diagnose.ts';
-import { describeStep } from '../src/path/heal/describe-action.ts';
 import { planHeal } from '../src/path/heal/plan.ts';
 import { type NodeReport, nodeReportSchema } from '../src/path/model/node-report.ts';
 import { known } from '../src/path/model/observed.ts';
 import type { ProbeResult } from '../src/path/model/probe.ts';
+import { describeStep } from '../src/path/testing/describe-step.ts';
 
 const FIXTURES = join(import.meta.dir, 'fixtures/real-cilium');
 const ALL = ['a', 'a-endpoint-routes', 'a-tunnel', 'b', 'c'] as const;

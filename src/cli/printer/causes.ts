@@ -44,7 +44,7 @@ export function causesOf(findings: readonly Finding[], paths: readonly PathVerdi
 
 /** What two findings of one cause have in common. */
 function keyOf({ code, stage, severity, subject, message, remedy, restart, command }: Finding): string {
-  const plain = (text: string) => withoutValues(withoutNames(text, subject));
+  const plain = (text: string) => withoutValues(withoutSubject(text, subject));
   return JSON.stringify([
     ...[code, stage, severity, restart, command, subject.family, subject.pod !== undefined],
     ...[plain(message), plain(remedy)],
@@ -59,10 +59,10 @@ function together(group: readonly Finding[]): Pick<Cause, 'finding' | 'example'>
     const mine = JSON.stringify(of(first));
     return group.every((finding) => JSON.stringify(of(finding)) === mine) ? of(first) : undefined;
   };
-  const message = common(({ message, subject }) => withoutNames(message, subject));
-  const remedy = common(({ remedy, subject }) => withoutNames(remedy, subject));
+  const message = common(({ message, subject }) => withoutSubject(message, subject));
+  const remedy = common(({ remedy, subject }) => withoutSubject(remedy, subject));
   const evidence = common(({ evidence, subject }) =>
-    evidence.map((entry) => evidenceWithoutNames(entry, subject)),
+    evidence.map((entry) => evidenceWithoutSubject(entry, subject)),
   );
   const { family } = first.subject;
   const who = describe(first.subject);
@@ -85,12 +85,12 @@ function describe({ node, pod }: Subject): string {
   return [pod && podName(pod), node].filter((part) => part !== undefined).join(' on ');
 }
 
-function evidenceWithoutNames({ kind, where, saw }: Evidence, subject: Subject): Evidence {
-  return { kind, where: withoutNames(where, subject), saw: withoutNames(saw, subject) };
+function evidenceWithoutSubject({ kind, where, saw }: Evidence, subject: Subject): Evidence {
+  return { kind, where: withoutSubject(where, subject), saw: withoutSubject(saw, subject) };
 }
 
 /** A text without the names of the subject's node and pod: of many nodes, or many pods each on its node. */
-function withoutNames(text: string, { node, pod }: Subject): string {
+export function withoutSubject(text: string, { node, pod }: Subject): string {
   const names: [name: string | undefined, word: string][] =
     pod === undefined
       ? [[node, EACH]]

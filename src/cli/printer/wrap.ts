@@ -40,7 +40,7 @@ export function wrapCommand(command: string, width: number, first: string, hang:
   let line = first;
   let isBlank = true;
   // A quoted word with spaces in it is one.
-  for (const word of command.match(/(?:'[^']*'|\\.|[^\s'\\])+/g) ?? []) {
+  for (const word of command.match(/(?:\$'(?:\\.|[^'\\])*'|'[^']*'|\\.|[^\s'\\])+/g) ?? []) {
     const more = `${isBlank ? '' : ' '}${word}`;
     if (!isBlank && columns(line + more) + 2 > width) {
       lines.push(`${line} \\`);

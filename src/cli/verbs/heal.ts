@@ -1,19 +1,19 @@
 import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
-import { type Healed, type HealReport, heal } from '../../agent/heal.ts';
+import { type HealReport, heal } from '../../agent/heal.ts';
 import { labPatient } from '../../lab/doctor/patient.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
-import { describeStep } from '../../path/heal/describe-action.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal/plan.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
-import { asCalled } from '../printer/as-called.ts';
-import { describeSubject, exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
+import { exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
 import { renderJson } from '../printer/document.ts';
+import { type Layout, layoutOf, WIDE } from '../printer/layout.ts';
 import { nothingToFix } from '../printer/nothing-to-fix.ts';
+import { renderHealed, renderPlan } from '../printer/plan.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { addTargetOptions, labTargetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
@@ -40,7 +40,12 @@ export function healVerb() {
     .option('--node <node>', 'fix only this node (repeatable)', collect(String), [])
     .option('--restart', 'recreate pods where there is no other way')
     .option('--no-probe', 'send no probes')
-    .option('-o, --output <format>', 'text or json', oneOf('text', 'json'), 'text')
+    .option(
+      '-o, --output <format>',
+      'text, wide (each finding by itself) or json',
+      oneOf('text', 'wide', 'json'),
+      'text',
+    )
     .addOption(
       new Option('--watch', 'keep healing the node that this runs on, as things break').conflicts([
         'dryRun',
@@ -71,6 +76,7 @@ export function healVerb() {
       const { record, title, flags } = await labTargetOf(verb, ELSEWHERE);
       checkNodes('heal', record, options.node);
       const json = options.output === 'json';
+      const layout = options.output === 'wide' ? WIDE : layoutOf(process.stdout);
       await interruptible(async (signal) => {
         await using places = new LabPlaces(record);
         const patient = labPatient(places, options.probe);
@@ -79,7 +85,9 @@ export function healVerb() {
         if (!json) process.stdout.write(`${safeText(title)}\n\n`);
         if (!json)
           process.stdout.write(
-            plan.length === 0 ? nothingToFix(first.diagnosis.findings) : renderPlan(plan, calledAs(), flags),
+            plan.length === 0
+              ? nothingToFix(first.diagnosis.findings)
+              : renderPlan(plan, calledAs(), flags, layout),
           );
         const nothingDone: HealReport = { healed: [], after: first, rounds: 0 };
         if (!plan.some(({ steps }) => steps.length > 0)) {
@@ -104,7 +112,9 @@ export function healVerb() {
               );
           },
         });
-        process.stdout.write(json ? renderJson(asDocument(plan, report), 2) : renderReport(report, flags));
+        process.stdout.write(
+          json ? renderJson(asDocument(plan, report), 2) : renderReport(report, flags, layout),
+        );
         exitWith(exitStatusOf(report.after.diagnosis));
       });
     });
@@ -131,30 +141,8 @@ async function agreed(title: string, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-function renderPlan(plan: readonly PlannedHeal[], program: string, flags: string): string {
-  return plan
-    .flatMap(({ finding, steps, left }) => [
-      `${finding.code}  ${safeText(describeSubject(finding.subject))}`,
-      ...steps.flatMap((step) => [`  - ${safeText(step.why)}`, `      ${safeText(describeStep(step))}`]),
-      ...(left === undefined
-        ? []
-        : [
-            `  ${left.to === 'restart' ? 'needs --restart' : 'by hand'}: ${safeText(asCalled(left.why, program, flags))}`,
-          ]),
-      ...(steps.length === 0 && left === undefined ? ['  fixed together with another'] : []),
-    ])
-    .map((line) => `${line}\n`)
-    .join('');
-}
-
-const MARKS: Readonly<Record<Healed['outcome'], string>> = { healed: '✓', failed: '✗', left: '-' };
-
-function renderReport({ healed, after }: HealReport, flags: string): string {
-  const lines = healed.map(({ finding, outcome, reason }) => {
-    const what = `${MARKS[outcome]} ${finding.code}  ${safeText(describeSubject(finding.subject))}: ${outcome}`;
-    return `${reason === undefined ? what : `${what}: ${safeText(reason)}`}\n`;
-  });
-  return `${lines.join('')}\n${renderDiagnosis(after.diagnosis, calledAs(), flags)}`;
+function renderReport({ healed, after }: HealReport, flags: string, layout: Layout): string {
+  return `${renderHealed(healed, layout)}\n${renderDiagnosis(after.diagnosis, calledAs(), flags, layout)}`;
 }
 
 function asDocument(

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { NodeAction } from '../model/action.ts';
-import { describeAction, describeStep } from './describe-action.ts';
+import { describeStep } from '../testing/describe-step.ts';
+import { describeAction } from './describe-action.ts';
 
 const ID = '9b2bd130537c7b8adcd51e7c';
 const attach = { do: 'attach', sandbox: ID, config: '/etc/a', plugin: 'portmap' } as const;

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { CAPTURES } from '../../../scripts/failure-pages.ts';
 import { renderDiagnosis } from '../../../src/cli/printer/diagnosis.ts';
 import type { Diagnosed } from '../../../src/path/diagnose/diagnose.ts';
-import { describeStep } from '../../../src/path/heal/describe-action.ts';
 import { possibleHeal } from '../../../src/path/heal/possible.ts';
 import type { Finding } from '../../../src/path/model/finding.ts';
+import { describeStep } from '../../../src/path/testing/describe-step.ts';
 import { ECHO } from './cluster.ts';
 
 /** How much of the evidence a page shows: lines of the whole text, and characters of each. */
