@@ -328,6 +328,19 @@ test('a request that is aborted no longer waits for credentials', async () => {
   expect(await asked).toEqual([rejected, rejected] as never);
 });
 
+test('a request takes no longer than it may', async () => {
+  await against(
+    () => {},
+    async (port) => {
+      const server = `http://127.0.0.1:${port}`;
+      const client = new ApiClient({ server, timeoutMs: 50, origin: 'context "x" of /k', userAgent: 'test' });
+      await expect(client.list(pods)).rejects.toThrow(
+        `cannot GET ${server}/api/v1/pods (context "x" of /k): no answer in time`,
+      );
+    },
+  );
+});
+
 test('disable-compression asks for none', async () => {
   const encodings = async (options: Partial<ApiClientOptions>) =>
     (await ask(options)).headers.find(([name]) => name === 'accept-encoding')?.[1];
