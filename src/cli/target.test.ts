@@ -108,7 +108,7 @@ describe('which cluster is meant', () => {
     ],
     [
       ...['hostport', "doctor --as me --as-group a --as-group b'c --request-timeout 5", 'mine', 'cluster'],
-      `${LAB('mine')}, ${AT('mine')}`,
+      `Cluster https://h:6443, ${AT('mine')}`,
       " --as me --as-group a --as-group 'b'\\''c' --request-timeout 5000ms",
     ],
   ] as never;

@@ -25,7 +25,7 @@ export type Target = { title: string; flags: string } & (
   | {
       kind: 'cluster';
       access: ApiClientOptions;
-      /** The cluster of the lab that it is. Unknown, thus undefined, without root. */
+      /** The cluster of the lab that it is. Undefined without root, and where it is asked as somebody else or by another way. */
       lab: ClusterRecord | undefined;
     }
 );
@@ -57,6 +57,8 @@ const connectionOptions = () => [
     .argParser(requestTimeout)
     .default(undefined, '30s'),
 ];
+
+const connectionAttributes = connectionOptions().map((option) => option.attributeName());
 
 /** The attributes of the options that say which cluster is meant: whoever examines something else conflicts with them. */
 export const targetAttributes = [nameOption(), ...contextOptions(), ...connectionOptions()].map((option) =>
@@ -106,8 +108,10 @@ export async function targetOf(verb: Verb, doors = realDoors()): Promise<Target>
       { cause },
     );
   });
-  // Nobody else may look at the lab; to them it is a cluster as any other.
-  const lab = access.ca === undefined || doors.uid !== 0 ? undefined : await doors.labOf(access.ca);
+  // Nobody else may look at the lab; to them it is a cluster as any other. So it is when asked as somebody else, or by another way.
+  const isOwnWay = connectionAttributes.every((attribute) => verb.getOptionValue(attribute) === undefined);
+  const mayBeLab = access.ca !== undefined && doors.uid === 0 && isOwnWay;
+  const lab = mayBeLab ? await doors.labOf(access.ca!) : undefined;
   const named = lab === undefined ? `Cluster ${access.server}` : titleOfLab(lab);
   const title = access.origin === undefined ? named : `${named}, ${access.origin}`;
   if (lab === undefined || flags !== '') return { kind: 'cluster', access, lab, title, flags };
