@@ -137,6 +137,30 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
       await expectUnchanged();
     });
 
+    test('its own context means the lab, which needs no pods; where that is named, it is a cluster as any other', async () => {
+      const context = `kind-${lab.name}`;
+      expect(await lab.hostport('doctor')).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(new RegExp(`^Cluster "${lab.name}" of the lab\\n\\n`)),
+        stderr: '',
+      });
+      const refused = await lab.hostport('doctor', '--parallel', '2');
+      expect(refused).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(`cannot use --parallel: cluster "${lab.name}" is examined from`),
+      });
+      const named = await lab.hostport('doctor', '--context', context, '--parallel', '2');
+      expect(named.code).toBe(0);
+      expect(named.stderr).toContain('examining nodes');
+      expect(named.stdout).toStartWith(
+        `Cluster "${lab.name}" of the lab, context "${context}" of ${lab.env.KUBECONFIG}\n\n`,
+      );
+      expect(await lab.hostport('doctor', '--context', context, '--cleanup')).toMatchObject({
+        code: 0,
+        stdout: 'nothing to remove\n',
+      });
+    });
+
     test('of a broken cluster each cause is named, as by the lab itself', async () => {
       await lab.must('break', 'plugin-missing', '--node', WORKER, '--name', lab.name);
       await lab.must('break', 'mapping-missing', '--node', WORKER2, '--name', lab.name);

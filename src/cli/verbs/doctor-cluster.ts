@@ -4,6 +4,7 @@ import { type CollectOptions, collectCluster, plannedObjects } from '../../colle
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import { dnsLabelErrors, dnsSubdomainErrors } from '../../kube/names.ts';
 import { unverifiedServer } from '../../kube/unverified-server.ts';
+import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { VERSION } from '../../util/version.ts';
@@ -79,17 +80,16 @@ export function addReaderOptions(verb: Verb): void {
 
 /**
  * Refuses the options where a cluster is examined from the lab: no pod is created there.
- * @param title how people see that cluster named.
  * @throws InputError naming an option that was given.
  */
-export function refuseReaderOptions(verb: Verb, title: string): void {
+export function refuseReaderOptions(verb: Verb, { name }: Pick<ClusterRecord, 'name'>): void {
   const { ofPods, instead } = readerOptions();
   const given = [...ofPods, ...instead].find(
     (option) => verb.getOptionValue(option.attributeName()) !== undefined,
   );
   if (given === undefined) return;
   throw new InputError(
-    `cannot use ${given.long}: no pods are created for ${title}, which is examined from the lab; name it with --context or --kubeconfig to have it examined by pods`,
+    `cannot use ${given.long}: cluster "${name}" is examined from the lab, without pods; to examine it by pods, name it by --context or --kubeconfig`,
   );
 }
 

@@ -122,7 +122,7 @@ export function doctorVerb() {
       await interruptible(async (signal) => {
         const target =
           options.from === undefined && options.local === undefined ? await targetOf(verb) : undefined;
-        if (target?.kind === 'lab') refuseReaderOptions(verb, target.title);
+        if (target?.kind === 'lab') refuseReaderOptions(verb, target.record);
         if (target?.kind === 'cluster' && options.cleanup) return cleanUp(target.access, signal);
         if (target?.kind === 'cluster' && options.dryRun !== undefined)
           return printPlanned(target.access, options, options.output, signal);
