@@ -17,8 +17,7 @@ function isRootless(verb: Verb): boolean {
     [
       ...['version', 'node-report', 'faults', 'completion', 'complete'],
       ...['answers', 'break', 'unbreak'],
-    ].includes(verb.name()) ||
-    verb.path.endsWith(' fetch kubernetes')
+    ].includes(verb.name()) || verb.path.endsWith(' fetch kubernetes')
   );
 }
 

@@ -31,7 +31,10 @@ const LINES: [line: string, want: string[]][] = [
   ['doctor --local=', []],
   ['doctor --nope=', []],
   ['doctor -o j', ['json']],
-  ['doctor --output=', ['--output=table', '--output=json', '--output=yaml']],
+  [
+    'doctor --output=',
+    ['--output=table', '--output=wide', '--output=json', '--output=yaml', '--output=ndjson'],
+  ],
   ['doctor --local --lo', []],
   ['doctor --watch --lo', ['--local']],
   ['doctor --watch 2s --lo', ['--local']],
