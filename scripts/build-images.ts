@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { buildImages } from '../src/lab/images/lab-images.ts';
 import { REF_NAME } from '../src/lab/images/oci.ts';
+import { output, realExec } from '../src/sys/exec.ts';
 
 const { values } = parseArgs({
   options: {
@@ -14,8 +15,11 @@ const { values } = parseArgs({
     out: { type: 'string', default: 'dist/images' },
   },
 });
+// The doctor's pods run the image of the program's own version, which is not that of the source that runs here.
+const version = (await output(realExec, [values.program, 'version'])).trim();
 const index = await buildImages({
   programPath: values.program,
+  version,
   pluginsDir: values.plugins,
   busyboxPath: values.busybox,
   outDir: values.out,

@@ -7,12 +7,14 @@ import { RootTree } from './root-tree.ts';
 import { sharedLibraries } from './shared-libraries.ts';
 import type { TarContent } from './tar.ts';
 
+const agentOf = (version: string) => `docker.io/hostport/agent:${version}`;
+
 /** The images of the lab's registry, by full reference. */
 export const LAB_IMAGES = {
   echoServer: 'docker.io/inanimate/echo-server:latest',
   ciliumStandIn: 'docker.io/hostport/cilium-stand-in:latest',
   agent: 'docker.io/hostport/agent:latest',
-  agentOfVersion: `docker.io/hostport/agent:${VERSION}`,
+  agentOfVersion: agentOf(VERSION),
   busybox: 'docker.io/library/busybox:latest',
   pause: 'registry.k8s.io/pause:3.9',
 } as const;
@@ -20,6 +22,8 @@ export const LAB_IMAGES = {
 export interface BuildImagesOptions {
   /** The compiled program, `bin/hostport`. */
   programPath: string;
+  /** The program's own version, which a build gives it. Default: that of this source. */
+  version?: string;
   /** Where the plugins are. */
   pluginsDir: string;
   /** A static busybox. */
@@ -72,7 +76,8 @@ export async function buildImages(options: BuildImagesOptions): Promise<ImageInd
     Entrypoint: ['/usr/local/bin/cilium-agent'],
     Env: [PATH, 'HOME=/'],
   });
-  for (const name of [LAB_IMAGES.agent, LAB_IMAGES.agentOfVersion]) {
+  const ofVersion = options.version === undefined ? LAB_IMAGES.agentOfVersion : agentOf(options.version);
+  for (const name of [LAB_IMAGES.agent, ofVersion]) {
     await writer.image(name, [base, program, stack, tools], {
       Entrypoint: ['/usr/local/bin/hostport'],
       Env: [PATH, 'HOME=/'],
