@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -46,9 +47,11 @@ static const struct {
     const char *name;
     const char *text;
 } ERRORS[] = {
+    {E2BIG, "E2BIG", "argument list too long"},
     {EACCES, "EACCES", "permission denied"},
     {EAGAIN, "EAGAIN", "resource temporarily unavailable"},
     {EBADF, "EBADF", "bad file descriptor"},
+    {ECHILD, "ECHILD", "no child process"},
     {EBUSY, "EBUSY", "resource busy or locked"},
     {EDQUOT, "EDQUOT", "disk quota exceeded"},
     {EEXIST, "EEXIST", "file already exists"},
@@ -60,18 +63,23 @@ static const struct {
     {EMFILE, "EMFILE", "too many open files"},
     {ENAMETOOLONG, "ENAMETOOLONG", "name too long"},
     {ENFILE, "ENFILE", "file table overflow"},
+    {ENOBUFS, "ENOBUFS", "no buffer space available"},
     {ENODEV, "ENODEV", "no such device"},
     {ENOENT, "ENOENT", "no such file or directory"},
     {ENOEXEC, "ENOEXEC", "exec format error"},
     {ENOMEM, "ENOMEM", "not enough memory"},
     {ENOSPC, "ENOSPC", "no space left on device"},
+    {ENOSYS, "ENOSYS", "function not implemented"},
     {ENOTDIR, "ENOTDIR", "not a directory"},
     {ENOTEMPTY, "ENOTEMPTY", "directory not empty"},
     {ENXIO, "ENXIO", "no such device or address"},
+    {EOPNOTSUPP, "EOPNOTSUPP", "operation not supported on socket"},
     {EPERM, "EPERM", "operation not permitted"},
     {EPIPE, "EPIPE", "broken pipe"},
+    {ESTALE, "ESTALE", "stale file handle"},
     {EROFS, "EROFS", "read-only file system"},
     {ESRCH, "ESRCH", "no such process"},
+    {ETIMEDOUT, "ETIMEDOUT", "connection timed out"},
     {ETXTBSY, "ETXTBSY", "text file is busy"},
     {EXDEV, "EXDEV", "cross-device link not permitted"},
 };
@@ -190,12 +198,12 @@ static JSValue port_write(JSContext *ctx, JSValueConst self, int argc, JSValueCo
     return JS_NewInt64(ctx, put);
 }
 
-/* Waits until a descriptor can be read, for one that its opener made not to wait. */
+/* wait(fd, isWrite): until a descriptor can be read or written, for one that its opener made not to wait. */
 static JSValue port_wait(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
     int fd;
     if (JS_ToInt32(ctx, &fd, argv[0])) return JS_EXCEPTION;
-    struct pollfd look = {.fd = fd, .events = POLLIN};
+    struct pollfd look = {.fd = fd, .events = JS_ToBool(ctx, argv[1]) ? POLLOUT : POLLIN};
     int ready;
     do ready = poll(&look, 1, -1);
     while (ready < 0 && errno == EINTR);
@@ -523,10 +531,15 @@ static void free_list(JSContext *ctx, char **list)
     js_free(ctx, list);
 }
 
+/* MFD_NOEXEC_SEAL of linux/memfd.h */
+#define NOEXEC_SEAL 8U
+
 /* A file in memory with these bytes, at its beginning: a child reads all of it even if this process is killed. -1 with errno. */
 static int file_with(const uint8_t *bytes, size_t size)
 {
-    int fd = memfd_create("stdin", MFD_CLOEXEC);
+    /* A node may want it said that nothing in there is to be executed (vm.memfd_noexec); kernels before 6.3 do not know the flag. */
+    int fd = memfd_create("stdin", MFD_CLOEXEC | NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) fd = memfd_create("stdin", MFD_CLOEXEC);
     if (fd < 0) return -1;
     for (size_t done = 0; done < size;) {
         ssize_t put = write(fd, bytes + done, size - done);
@@ -571,6 +584,17 @@ static void become(const char *file, char **argv, char **env, int in, int out, i
     ssize_t ignored = write(report, &cause, sizeof(cause));
     (void)ignored;
     _exit(127);
+}
+
+/* poll(2) until a moment of now_ms(): how many are ready, 0 when it has come, -1 with errno. */
+static int poll_until(struct pollfd *look, nfds_t count, double deadline)
+{
+    for (;;) {
+        double wait_ms = deadline - now_ms();
+        if (wait_ms <= 0) return 0;
+        int ready = poll(look, count, wait_ms > INT_MAX ? INT_MAX : (int)wait_ms + 1);
+        if (ready > 0 || (ready < 0 && errno != EINTR)) return ready;
+    }
 }
 
 /*
@@ -621,6 +645,7 @@ static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueCons
         goto system_error;
     }
 
+    double deadline = now_ms() + timeout_ms;
     pid_t child = fork();
     if (child == 0) become(file, args, env, in, out[1], err[1], own_inherit, report[1]);
     if (child < 0) {
@@ -631,37 +656,30 @@ static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueCons
         close(pipes[i][1]);
         pipes[i][1] = -1;
     }
-    /* Closed by exec, or it says why there was none. */
-    int cause = 0;
-    ssize_t said;
-    do said = read(report[0], &cause, sizeof(cause));
-    while (said < 0 && errno == EINTR);
-    if (said > 0) {
-        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
-        result = failed(ctx, cause, "execve", file);
-        goto done;
-    }
-
-    double deadline = now_ms() + timeout_ms;
+    double pause_ms = 0.1;
     const char *stopped = NULL;
-    int status = 0;
-    bool ended = false, out_of_memory = false;
+    int status = 0, broken = 0, cause = 0;
+    bool out_of_memory = false;
+    /* Closed by exec, or it says why there was none. */
+    struct pollfd started = {.fd = report[0], .events = POLLIN};
+    int ready = poll_until(&started, 1, deadline);
+    ssize_t said = ready > 0 ? read(report[0], &cause, sizeof(cause)) : 0;
+    if (ready < 0 || said < 0) broken = errno;
+    else if (ready == 0) stopped = "deadline";
     int left = 2;
     struct pollfd look[2] = {{.fd = out[0], .events = POLLIN}, {.fd = err[0], .events = POLLIN}};
     uint8_t chunk[65536];
-    while (left > 0 && stopped == NULL) {
-        double wait_ms = deadline - now_ms();
-        if (wait_ms <= 0) {
-            stopped = "deadline";
-            break;
-        }
-        int ready = poll(look, 2, wait_ms > INT_MAX ? INT_MAX : (int)wait_ms + 1);
-        if (ready < 0 && errno != EINTR) break;
+    while (left > 0 && stopped == NULL && broken == 0 && said == 0) {
+        ready = poll_until(look, 2, deadline);
+        if (ready == 0) stopped = "deadline";
+        if (ready < 0) broken = errno;
         for (int i = 0; ready > 0 && i < 2; i++) {
             if (look[i].fd < 0 || look[i].revents == 0) continue;
             ssize_t got = read(look[i].fd, chunk, sizeof(chunk));
             if (got < 0 && errno == EINTR) continue;
-            if (got <= 0) {
+            if (got < 0) {
+                broken = errno;
+            } else if (got == 0) {
                 look[i].fd = -1;
                 left--;
             } else if ((int64_t)(printed[0].size + printed[1].size) + got > max_bytes) {
@@ -672,20 +690,38 @@ static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueCons
             }
         }
     }
-    /* It has closed its output or is to be stopped; it may live on for a moment. */
-    while (!ended && stopped == NULL) {
-        pid_t waited = waitpid(child, &status, WNOHANG);
-        if (waited == child) ended = true;
-        else if (waited < 0 && errno != EINTR) ended = true;
-        else if (now_ms() >= deadline) stopped = "deadline";
-        else {
-            struct timespec moment = {.tv_nsec = 200 * 1000};
-            nanosleep(&moment, NULL);
-        }
-    }
-    if (!ended) {
+    /* It has closed its output, or is to be stopped: what was killed and cannot end yet (in a file system that hangs) is left to itself. */
+    bool is_killed = stopped != NULL || broken != 0 || out_of_memory;
+    if (is_killed) {
         kill(child, SIGKILL);
-        while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+        deadline = now_ms() + 1000;
+    }
+    for (;;) {
+        pid_t waited = waitpid(child, &status, WNOHANG);
+        if (waited == child) break;
+        if (waited < 0 && errno != EINTR) {
+            if (broken == 0) broken = errno;
+            break;
+        }
+        if (now_ms() >= deadline) {
+            if (is_killed) break;
+            stopped = "deadline";
+            is_killed = true;
+            kill(child, SIGKILL);
+            deadline = now_ms() + 1000;
+        }
+        struct timespec moment = {.tv_nsec = (long)(pause_ms * 1e6)};
+        nanosleep(&moment, NULL);
+        if (pause_ms < 10) pause_ms *= 2;
+    }
+    if (broken != 0) {
+        errno = broken;
+        failed_call = "wait for a program";
+        goto system_error;
+    }
+    if (said > 0) {
+        result = failed(ctx, cause, "execve", file);
+        goto done;
     }
     if (out_of_memory) {
         JS_ThrowOutOfMemory(ctx);
@@ -695,8 +731,16 @@ static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueCons
     bool signalled = WIFSIGNALED(status);
     JS_SetPropertyStr(ctx, result, "code", JS_NewInt32(ctx, signalled ? 128 + WTERMSIG(status) : WEXITSTATUS(status)));
     JS_SetPropertyStr(ctx, result, "signal", JS_NewInt32(ctx, signalled ? WTERMSIG(status) : 0));
-    JS_SetPropertyStr(ctx, result, "stdout", JS_NewStringLen(ctx, (const char *)printed[0].bytes, printed[0].size));
-    JS_SetPropertyStr(ctx, result, "stderr", JS_NewStringLen(ctx, (const char *)printed[1].bytes, printed[1].size));
+    for (int i = 0; i < 2; i++) {
+        JSValue text = JS_NewStringLen(ctx, (const char *)printed[i].bytes, printed[i].size);
+        if (JS_IsException(text) || JS_IsException(result)) {
+            JS_FreeValue(ctx, text);
+            JS_FreeValue(ctx, result);
+            result = JS_EXCEPTION;
+            goto done;
+        }
+        JS_SetPropertyStr(ctx, result, i == 0 ? "stdout" : "stderr", text);
+    }
     JS_SetPropertyStr(ctx, result, "stopped", stopped == NULL ? JS_UNDEFINED : JS_NewString(ctx, stopped));
     goto done;
 
@@ -724,7 +768,7 @@ static const JSCFunctionListEntry PORT[] = {
     JS_CFUNC_DEF("close", 1, port_close),
     JS_CFUNC_DEF("read", 4, port_read),
     JS_CFUNC_DEF("write", 3, port_write),
-    JS_CFUNC_DEF("wait", 1, port_wait),
+    JS_CFUNC_DEF("wait", 2, port_wait),
     JS_CFUNC_DEF("stat", 2, port_stat),
     JS_CFUNC_DEF("fstat", 1, port_fstat),
     JS_CFUNC_DEF("statfs", 1, port_statfs),
@@ -777,6 +821,8 @@ int main(void)
 {
     keep_standard_streams();
     signal(SIGPIPE, SIG_IGN);
+    /* Ignored, as a parent may have it, the kernel would take the children's statuses. */
+    signal(SIGCHLD, SIG_DFL);
     JSRuntime *runtime = JS_NewRuntime();
     JSContext *ctx = runtime == NULL ? NULL : JS_NewContextRaw(runtime);
     if (ctx == NULL) {
@@ -784,7 +830,9 @@ int main(void)
         return 1;
     }
     JS_SetMemoryLimit(runtime, MEMORY_LIMIT);
-    JS_SetMaxStackSize(runtime, STACK_LIMIT);
+    struct rlimit stack;
+    bool is_small = getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY && stack.rlim_cur / 2 < STACK_LIMIT;
+    JS_SetMaxStackSize(runtime, is_small ? (size_t)stack.rlim_cur / 2 : STACK_LIMIT);
     /* All but what runs text as code: eval stays undefined. */
     if (JS_AddIntrinsicBaseObjects(ctx) || JS_AddIntrinsicDate(ctx) || JS_AddIntrinsicRegExp(ctx) ||
         JS_AddIntrinsicJSON(ctx) || JS_AddIntrinsicMapSet(ctx) || JS_AddIntrinsicTypedArrays(ctx) ||
@@ -804,6 +852,10 @@ int main(void)
     JS_SetPropertyStr(ctx, port, "pid", JS_NewInt32(ctx, getpid()));
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
+    /* The kernel adds this when the file has been replaced since the call began, as by an upgrade. */
+    static const char GONE[] = " (deleted)";
+    const ssize_t gone = sizeof(GONE) - 1;
+    if (length > gone && memcmp(self + length - gone, GONE, (size_t)gone) == 0) length -= gone;
     JS_SetPropertyStr(ctx, port, "execPath", JS_NewStringLen(ctx, self, length < 0 ? 0 : (size_t)length));
     JS_SetPropertyStr(ctx, global, "port", port);
     JS_FreeValue(ctx, global);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheRoot } from '../../src/lab/engine/kubernetes/release-cache.ts';
@@ -64,7 +64,11 @@ export async function buildNative(root: string, out: string): Promise<readonly A
     ];
     await compile(HOST, compiler, work);
     await output(realExec, ['./compile', 'portmap.js', 'portmap.bc'], { cwd: work });
-    await writeFile(join(work, 'bytecode.S'), BYTECODE);
+    // The compiler's cache knows what a file says, not what a file that it names says.
+    const digest = createHash('sha256')
+      .update(await readFile(join(work, 'portmap.bc')))
+      .digest('hex');
+    await writeFile(join(work, 'bytecode.S'), `# ${digest}\n${BYTECODE}`);
     await Promise.all(
       ARCHITECTURES.map(async (architecture) => {
         const own = ['port.c', 'sha2.c'].map((name) => join(sources, name));
@@ -76,8 +80,9 @@ export async function buildNative(root: string, out: string): Promise<readonly A
         );
         await mkdir(join(out, architecture), { recursive: true });
         // A plugin may be running: a new directory entry leaves the old file to it.
-        const fresh = join(out, architecture, '.portmap.new');
-        await writeFile(fresh, await readFile(join(work, architecture)), { mode: 0o755 });
+        const fresh = join(out, architecture, `.portmap.${process.pid}`);
+        await writeFile(fresh, await readFile(join(work, architecture)));
+        await chmod(fresh, 0o755);
         await rename(fresh, join(out, architecture, 'portmap'));
       }),
     );
@@ -173,5 +178,6 @@ async function bundle(root: string): Promise<string> {
   const [script] = built.outputs;
   if (!built.success || script === undefined)
     throw new AggregateError(built.logs, 'cannot bundle the plugin');
-  return script.text();
+  // As in a module: what is wrong is an error.
+  return `'use strict';${await script.text()}`;
 }

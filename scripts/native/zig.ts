@@ -1,9 +1,9 @@
-import { chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Exec, output } from '../../src/sys/exec.ts';
 import { exists } from '../../src/sys/files.ts';
 
-const VERSION = '0.17.1';
 const DOWNLOAD_MS = 20 * 60_000;
 
 /**
@@ -11,20 +11,19 @@ const DOWNLOAD_MS = 20 * 60_000;
  * is downloaded as a Python package the first time. Returns the path of the program.
  */
 export async function ensureZig(root: string, cache: string, exec: Exec): Promise<string> {
-  const kept = join(cache, 'zig', VERSION);
+  const list = join(root, 'native/zig.txt');
+  const text = await readFile(list, 'utf8');
+  const version = /^ziglang==(\S+)/m.exec(text)?.[1];
+  if (version === undefined) throw new Error(`cannot choose a compiler: ${list} names no version of ziglang`);
+  const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
+  const kept = join(cache, 'zig', `${version}-${digest}`);
   const zig = join(kept, 'ziglang/zig');
   if (await exists(zig)) return zig;
   await mkdir(join(cache, 'zig'), { recursive: true });
   const fresh = await mkdtemp(join(cache, 'zig/.new-'));
   try {
-    console.log(`Downloading the C compiler of Zig ${VERSION}, 100 MB`);
-    const wanted = [
-      '--require-hashes',
-      '--no-deps',
-      '--only-binary=:all:',
-      '--requirement',
-      join(root, 'native/zig.txt'),
-    ];
+    console.log(`Downloading the C compiler of Zig ${version}, 100 MB`);
+    const wanted = ['--require-hashes', '--no-deps', '--only-binary=:all:', '--requirement', list];
     await output(
       exec,
       ['pip3', 'download', '--quiet', '--disable-pip-version-check', ...wanted, '--dest', fresh],

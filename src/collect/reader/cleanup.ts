@@ -2,7 +2,7 @@ import { type ApiClient, hasReason } from '../../kube/client.ts';
 import { namespaces, pods } from '../../kube/resources.ts';
 import type { KubeObject, Namespace, Pod } from '../../kube/types.ts';
 import { messageOf } from '../../util/errors.ts';
-import { ENDS_ANNOTATION, RUN_LABEL } from './manifests.ts';
+import { ENDS_ANNOTATION, RUN_LABEL, temporaryNamespace } from './manifests.ts';
 import { removeNamespace } from './reader-pods.ts';
 import { type RetryOptions, retrying } from './retry.ts';
 
@@ -36,7 +36,7 @@ export async function removeAllRuns(client: ApiClient, retry: RetryOptions): Pro
     allOf<Namespace>(client, namespaces, retry),
     allOf<Pod>(client, pods, retry),
   ]);
-  const names = new Set(ours.map(({ metadata }) => metadata?.name ?? ''));
+  const names = new Set(ours.filter(isOfRun).map(({ metadata }) => metadata?.name ?? ''));
   await Promise.all([
     ...[...names].map((name) =>
       attempt(`namespace ${name}`, () => removeNamespace(client, name, retry, REMOVAL_MS)),
@@ -67,7 +67,7 @@ export async function removeEndedRuns(
   const names = new Set(ours.map(({ metadata }) => metadata?.name ?? ''));
   await Promise.all([
     ...ours
-      .filter((namespace) => hasEnded(namespace, now))
+      .filter((namespace) => isOfRun(namespace) && hasEnded(namespace, now))
       .map(({ metadata }) =>
         retrying(() => client.delete(namespaces, metadata?.name ?? ''), retry).catch(unlessGone),
       ),
@@ -75,6 +75,11 @@ export async function removeEndedRuns(
       .filter((pod) => isOurs(pod) && !names.has(pod.metadata?.namespace ?? '') && isOver(pod))
       .map(({ metadata }) => removePod(client, metadata?.name ?? '', metadata?.namespace ?? '', retry)),
   ]);
+}
+
+/** Whether a namespace is one that a run has made for itself. A label alone may be on any, and what is in it would go with it. */
+function isOfRun({ metadata }: Namespace): boolean {
+  return metadata?.name === temporaryNamespace(metadata?.labels?.[RUN_LABEL] ?? '');
 }
 
 /** All objects of a kind that runs have created. */

@@ -334,12 +334,14 @@ describe('the agent', () => {
 test('namespaces of runs that have ended go with the next run; those of others, and of runs under way, do not', async () => {
   await cluster.addNode('a');
   const ends = (time: number) => ({ [ENDS_ANNOTATION]: new Date(Date.now() + time).toISOString() });
-  const labels = { [RUN_LABEL]: 'x' };
-  await cluster.create(namespaces, { metadata: { name: 'ended', labels, annotations: ends(-1000) } });
-  await cluster.create(namespaces, { metadata: { name: 'under-way', labels, annotations: ends(60_000) } });
+  const ofRun = (run: string) => ({ name: `hostport-doctor-${run}`, labels: { [RUN_LABEL]: run } });
+  await cluster.create(namespaces, { metadata: { ...ofRun('ended'), annotations: ends(-1000) } });
+  await cluster.create(namespaces, { metadata: { ...ofRun('under-way'), annotations: ends(60_000) } });
+  // Who may label namespaces may not have others deleted.
+  await cluster.create(namespaces, { metadata: { ...ofRun('x'), name: 'shop', annotations: ends(-1000) } });
   await cluster.create(namespaces, { metadata: { name: 'theirs', annotations: ends(-1000) } });
   await look();
-  expect(await leftovers()).toEqual(['under-way', 'theirs']);
+  expect(await leftovers()).toEqual(['hostport-doctor-under-way', 'shop', 'theirs']);
 });
 
 test('what would be created is what is created', async () => {

@@ -16,7 +16,14 @@ import { InputError, messageOf } from '../../util/errors.ts';
 import { type ClusterObjects, readClusterObjects, readNodes } from '../cluster-objects.ts';
 import { parseReportDocument } from '../report.ts';
 import { removeEndedRuns } from './cleanup.ts';
-import { CONTAINER, HOST_ROOT, type ReaderSettings, readerPod, workNamespace } from './manifests.ts';
+import {
+  CONTAINER,
+  HOST_ROOT,
+  type ReaderSettings,
+  readerPod,
+  temporaryNamespace,
+  workNamespace,
+} from './manifests.ts';
 import { ExecSession, type NodeSession } from './node-session.ts';
 import {
   describeRights,
@@ -73,13 +80,18 @@ export interface CollectOptions {
   progress(progress: CollectProgress): void;
 }
 
-/** The settings of a new run. */
-function newRun(options: CollectOptions, now = Date.now()): ReaderSettings {
-  const run = randomBytes(4).toString('hex');
-  const lifetimeSeconds = Math.ceil(options.timeoutMs / 1000) + SPARE_LIFE_S;
+/** The settings of a new run. Pods of its first nodes live until those of its last ones have answered. */
+function newRun(
+  options: CollectOptions,
+  nodes: number,
+  run = randomBytes(4).toString('hex'),
+  now = Date.now(),
+): ReaderSettings {
+  const waves = Math.max(1, Math.ceil(nodes / options.parallel));
+  const lifetimeSeconds = waves * Math.ceil(options.timeoutMs / 1000) + SPARE_LIFE_S;
   return {
     run,
-    namespace: options.workNamespace ?? `hostport-doctor-${run}`,
+    namespace: options.workNamespace ?? temporaryNamespace(run),
     image: options.image,
     imagePullSecrets: options.imagePullSecrets,
     probes: options.probes,
@@ -104,10 +116,11 @@ export async function collectCluster(
     ...(options.clock && { clock: options.clock }),
     onRetry: (cause) => warn(`trying again: ${messageOf(cause)}`),
   };
-  const settings = newRun(options);
+  const run = randomBytes(4).toString('hex');
+  const namespace = options.workNamespace ?? temporaryNamespace(run);
   progress({ phase: 'preflight' });
   const createsNamespace = options.workNamespace === undefined;
-  const wanted = readerRights(settings.namespace, createsNamespace);
+  const wanted = readerRights(namespace, createsNamespace);
   const missing = await missingRights(client, [...OBJECT_RIGHTS, ...wanted], { ...retry, patienceMs: 0 });
   const needed = missing.filter((right) => NEEDED_RIGHTS.includes(right));
   if (needed.length > 0) {
@@ -131,12 +144,13 @@ export async function collectCluster(
     warn(`what an earlier run left behind could not be removed: ${messageOf(cause)}`);
   });
   const agents = await usableAgents(client, objects, retry);
+  const settings = newRun(options, objects.nodes.length, run);
   const pods = new ReaderPods(client, settings, {
     createsNamespace,
     ...(options.clock && { clock: options.clock }),
     ...(retry.onRetry && { onRetry: retry.onRetry }),
   });
-  const run = new Run(settings, pods, options, openSession, retry);
+  const collection = new Run(settings, pods, options, openSession, retry);
   try {
     try {
       await pods.prepare(signal);
@@ -145,12 +159,12 @@ export async function collectCluster(
       if (!(cause instanceof ApiError)) throw cause;
       return fromApiAlone(cause.message);
     }
-    const reports = await run.reports(objects, agents);
+    const reports = await collection.reports(objects, agents);
     const world = worldOf(objects, reports);
-    return options.probes ? { ...world, probes: await run.probes(world) } : world;
+    return options.probes ? { ...world, probes: await collection.probes(world) } : world;
   } finally {
     progress({ phase: 'removal' });
-    await run.close();
+    await collection.close();
     for (const left of await pods.remove())
       warn(`not removed: ${left}; its pods end by themselves by ${settings.ends}`);
   }
@@ -192,8 +206,8 @@ async function usableAgents(
 
 /** What {@link collectCluster} would create, at least: the namespace, and a pod of each node that can be examined. */
 export async function plannedObjects(client: ApiClient, options: CollectOptions): Promise<KubeObject[]> {
-  const settings = newRun(options);
   const { nodes } = await readNodes(client, options.signal);
+  const settings = newRun(options, nodes.length);
   return [
     ...(options.workNamespace === undefined
       ? [{ apiVersion: 'v1', kind: 'Namespace', ...workNamespace(settings) }]

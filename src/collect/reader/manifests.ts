@@ -3,6 +3,11 @@ import type { Namespace, Pod } from '../../kube/types.ts';
 
 /** Label of everything that the reader creates; its value is that of the run. Whoever cleans up goes by it. */
 export const RUN_LABEL = 'hostport.dev/doctor-run';
+
+/** The namespace that a run makes for itself. */
+export function temporaryNamespace(run: string): string {
+  return `hostport-doctor-${run}`;
+}
 /** Annotation of everything that the reader creates: when the pods of its run have ended by themselves, RFC 3339. */
 export const ENDS_ANNOTATION = 'hostport.dev/ends';
 /** The only container of a reader's pod. */

@@ -113,6 +113,8 @@ export class Bytes extends Uint8Array {
 
   #write(value: number, at: number, size: number, isLittle: boolean): number {
     this.#needs(at, size);
+    if (value >= 2 ** (8 * size) || value < -(2 ** (8 * size - 1)))
+      throw new RangeError(`${value} is out of range`);
     for (let i = 0; i < size; i++) this[at + (isLittle ? i : size - 1 - i)] = value >>> (8 * i);
     return at + size;
   }

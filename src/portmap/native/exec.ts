@@ -2,6 +2,7 @@
 import { DEFAULT_MAX_BYTES, type Exec, ExecError, printedTooMuch } from '../../sys/exec.ts';
 import { port } from './port.ts';
 
+const SIGKILL = 9;
 const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 
 function searchPath(): string {
@@ -20,6 +21,17 @@ export function findProgram(name: string): string | undefined {
 
 export const bunExec: Exec = {
   async run(argv, options = {}) {
+    const { cwd, signal: abort, binary, stdinFile, outputFile } = options;
+    if (
+      cwd ??
+      abort ??
+      binary ??
+      stdinFile ??
+      outputFile ??
+      (options.stdin instanceof Uint8Array || undefined)
+    ) {
+      throw new TypeError(`cannot run ${argv[0]}: an option that plugins do not have`);
+    }
     const path = searchPath();
     const file = findProgram(argv[0] ?? '');
     if (file === undefined) {
@@ -31,12 +43,14 @@ export const bunExec: Exec = {
     );
     const stdin = options.stdin as string | undefined;
     const ran = port.run(file, [file, ...argv.slice(1)], env, stdin, inherit, timeoutMs, maxBytes);
-    const { code, stdout, stderr, stopped } = ran;
+    const { code, signal, stdout, stderr, stopped } = ran;
     if (stopped === 'printed')
       throw new ExecError(argv, { code, stdout: '', stderr }, printedTooMuch(maxBytes));
     if (stopped === 'deadline') {
       throw new ExecError(argv, { code, stdout, stderr }, `killed; its deadline was ${timeoutMs} ms`);
     }
+    // By the kernel, when memory is short, or by somebody: what it printed is not all of it.
+    if (signal === SIGKILL) throw new ExecError(argv, { code, stdout, stderr }, 'killed by another process');
     return { code, stdout, stderr };
   },
 };

@@ -58,8 +58,16 @@ export function readSync(fd: number, into: Uint8Array, offset = 0, length = into
   return port.read(fd, into, offset, length);
 }
 
+/** Waits where its opener said not to: what a plugin has to say has to be said. */
 export function writeSync(fd: number, from: Uint8Array, offset = 0): number {
-  return port.write(fd, from, offset);
+  for (;;) {
+    try {
+      return port.write(fd, from, offset);
+    } catch (cause) {
+      if ((cause as { code?: string }).code !== 'EAGAIN') throw cause;
+      port.wait(fd, true);
+    }
+  }
 }
 
 export function readFileSync(path: string, _encoding: 'utf8'): string {
@@ -143,8 +151,13 @@ export function mkdirSync(path: string, options: { recursive?: boolean; mode?: n
     if (recursive && code === 'ENOENT' && parent !== '') {
       mkdirSync(parent, options);
       mkdirSync(path, options);
-    } else if (!recursive || code !== 'EEXIST' || !statSync(path).isDirectory()) throw cause;
+    } else if (!recursive || code !== 'EEXIST' || !isDirectory(path)) throw cause;
   }
+}
+
+function isDirectory(path: string): boolean {
+  // A link that leads nowhere is none.
+  return existsSync(path) && statSync(path).isDirectory();
 }
 
 export function rmSync(path: string, options: { recursive?: boolean; force?: boolean } = {}): void {
@@ -152,7 +165,8 @@ export function rmSync(path: string, options: { recursive?: boolean; force?: boo
   try {
     if (!new Stats(port.stat(path, false)).isDirectory()) port.unlink(path);
     else {
-      if (recursive) for (const name of port.readdir(path)) rmSync(`${path}/${name}`, options);
+      if (!recursive) throw new Error(`cannot remove ${path}: it is a directory`);
+      for (const name of port.readdir(path)) rmSync(`${path}/${name}`, options);
       port.rmdir(path);
     }
   } catch (cause) {

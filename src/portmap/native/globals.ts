@@ -1,4 +1,5 @@
 /** What the plugin uses of the globals of Bun and Node. */
+import { isErrno } from '../../sys/errno.ts';
 import { Bytes } from './buffer.ts';
 import { port } from './port.ts';
 
@@ -29,9 +30,16 @@ class Hasher {
 async function stdinBytes(): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for (;;) {
-    port.wait(0);
+    port.wait(0, false);
     const chunk = new Bytes(CHUNK);
-    const size = port.read(0, chunk, 0, CHUNK);
+    let size: number;
+    try {
+      size = port.read(0, chunk, 0, CHUNK);
+    } catch (cause) {
+      // Another process that reads there was faster.
+      if (isErrno(cause, 'EAGAIN')) continue;
+      throw cause;
+    }
     if (size === 0) return Bytes.concat(chunks);
     chunks.push(chunk.subarray(0, size));
   }

@@ -14,8 +14,8 @@ export interface Port {
   read(fd: number, into: Uint8Array, offset: number, length: number): number;
   /** How many bytes of what begins at `offset` were written. */
   write(fd: number, from: Uint8Array, offset: number): number;
-  /** Waits until there is something to read. */
-  wait(fd: number): void;
+  /** Waits until there is something to read, or room to write. */
+  wait(fd: number, isWrite: boolean): void;
   stat(path: string, follow: boolean): Facts;
   fstat(fd: number): Facts;
   /** The magic number of the file system. */
@@ -80,6 +80,8 @@ export interface Facts {
 interface Ran {
   /** Exit status; 128 + signal when a signal ended it. */
   code: number;
+  /** The signal that ended it, or 0. */
+  signal: number;
   stdout: string;
   stderr: string;
   /** Why it was killed, if it was. */
