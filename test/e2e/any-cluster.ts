@@ -39,7 +39,7 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
   const NODES = [`${name}-control-plane`, `${name}-worker`, `${name}-worker2`];
   const [, WORKER, WORKER2] = NODES as [string, string, string];
 
-  describe.skipIf(missing !== undefined)(`any cluster: ${title}${missing ? ` (${missing})` : ''}`, () => {
+  describe.skipIf(missing !== undefined)(`${title}: any cluster${missing ? ` (${missing})` : ''}`, () => {
     const lab = new Lab(name);
     const doctor = (...words: string[]) =>
       lab.hostport('doctor', '--kubeconfig', lab.env.KUBECONFIG!, ...words);
