@@ -1,11 +1,5 @@
 import { DEFAULT_MAX_BYTES, type Exec, ExecError, printedTooMuch } from './exec.ts';
-
-/** Where system tools are when the runtime passes no useful PATH (kubelet and containerd services often do not). */
-const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
-
-function searchPath(): string {
-  return `${process.env.PATH ?? ''}:${SYSTEM_PATH}`;
-}
+import { searchPath } from './search-path.ts';
 
 /** The path of the program that {@link bunExec} would run; undefined when no program has that name. */
 export function findProgram(name: string): string | undefined {

@@ -1,13 +1,9 @@
 /** In the place of sys/bun-exec.ts. */
 import { DEFAULT_MAX_BYTES, type Exec, ExecError, printedTooMuch } from '../../sys/exec.ts';
+import { searchPath } from '../../sys/search-path.ts';
 import { port } from './port.ts';
 
 const SIGKILL = 9;
-const SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
-
-function searchPath(): string {
-  return `${process.env.PATH ?? ''}:${SYSTEM_PATH}`;
-}
 
 export function findProgram(name: string): string | undefined {
   if (name === '') return undefined;

@@ -1,4 +1,5 @@
 /** What the plugin uses of node:fs, with the errors of node:fs. The bundle for the native executable has this in its place. */
+import { isErrno } from '../../sys/errno.ts';
 import { Bytes } from './buffer.ts';
 import { type Facts, port } from './port.ts';
 
@@ -34,8 +35,6 @@ class Stats {
   isSocket = () => (this.mode & S_IFMT) === S_IFSOCK;
 }
 
-const isMissing = (cause: unknown) => (cause as { code?: string }).code === 'ENOENT';
-
 /** Flags of open(2) for the words that the plugin uses. */
 function flagsOf(words: string | number): number {
   if (typeof words === 'number') return words;
@@ -64,7 +63,7 @@ export function writeSync(fd: number, from: Uint8Array, offset = 0): number {
     try {
       return port.write(fd, from, offset);
     } catch (cause) {
-      if ((cause as { code?: string }).code !== 'EAGAIN') throw cause;
+      if (!isErrno(cause, 'EAGAIN')) throw cause;
       port.wait(fd, true);
     }
   }
@@ -107,7 +106,7 @@ export function lstatSync(path: string, options: { throwIfNoEntry?: boolean } = 
   try {
     return new Stats(port.stat(path, false));
   } catch (cause) {
-    if (options.throwIfNoEntry === false && isMissing(cause)) return undefined;
+    if (options.throwIfNoEntry === false && isErrno(cause, 'ENOENT')) return undefined;
     throw cause;
   }
 }
@@ -146,12 +145,11 @@ export function mkdirSync(path: string, options: { recursive?: boolean; mode?: n
   try {
     port.mkdir(path, mode);
   } catch (cause) {
-    const { code } = cause as { code?: string };
     const parent = path.slice(0, path.lastIndexOf('/'));
-    if (recursive && code === 'ENOENT' && parent !== '') {
+    if (recursive && isErrno(cause, 'ENOENT') && parent !== '') {
       mkdirSync(parent, options);
       mkdirSync(path, options);
-    } else if (!recursive || code !== 'EEXIST' || !isDirectory(path)) throw cause;
+    } else if (!recursive || !isErrno(cause, 'EEXIST') || !isDirectory(path)) throw cause;
   }
 }
 
@@ -170,6 +168,6 @@ export function rmSync(path: string, options: { recursive?: boolean; force?: boo
       port.rmdir(path);
     }
   } catch (cause) {
-    if (!force || !isMissing(cause)) throw cause;
+    if (!force || !isErrno(cause, 'ENOENT')) throw cause;
   }
 }
