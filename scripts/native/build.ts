@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheRoot } from '../../src/lab/engine/kubernetes/release-cache.ts';
 import { output, realExec } from '../../src/sys/exec.ts';
-import { exists } from '../../src/sys/files.ts';
+import { makeKept } from './kept.ts';
 import { ensureZig } from './zig.ts';
 
 /** Architectures as releases and as compilers call them. */
@@ -118,28 +118,18 @@ async function engineObjects(
     digest.update(name).update(await readFile(join(engine, name)));
   const kept = join(cache, digest.digest('hex').slice(0, 16));
   const objects = (architecture: Architecture) => ENGINE.map((name) => join(kept, architecture, `${name}.o`));
-  if (!(await exists(kept))) {
+  await makeKept(kept, async (fresh) => {
     console.log('Compiling QuickJS-ng for two architectures, about a minute');
-    await mkdir(cache, { recursive: true });
-    const fresh = await mkdtemp(join(cache, '.new-'));
-    try {
-      for (const architecture of ARCHITECTURES) await mkdir(join(fresh, architecture));
-      await Promise.all(
-        ARCHITECTURES.map(async (architecture) => {
-          for (const name of ENGINE) {
-            const argv = [...ENGINE_FLAGS, '-c', `${name}.c`, '-o', join(fresh, architecture, `${name}.o`)];
-            await compile(architecture, argv, engine);
-          }
-        }),
-      );
-      // Another build may have been first.
-      await rename(fresh, kept).catch((cause: unknown) =>
-        exists(kept).then((isThere) => (isThere ? undefined : Promise.reject(cause))),
-      );
-    } finally {
-      await rm(fresh, { recursive: true, force: true });
-    }
-  }
+    for (const architecture of ARCHITECTURES) await mkdir(join(fresh, architecture));
+    await Promise.all(
+      ARCHITECTURES.map(async (architecture) => {
+        for (const name of ENGINE) {
+          const argv = [...ENGINE_FLAGS, '-c', `${name}.c`, '-o', join(fresh, architecture, `${name}.o`)];
+          await compile(architecture, argv, engine);
+        }
+      }),
+    );
+  });
   return { amd64: objects('amd64'), arm64: objects('arm64') };
 }
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Exec, output } from '../../src/sys/exec.ts';
-import { exists } from '../../src/sys/files.ts';
+import { makeKept } from './kept.ts';
 
 const DOWNLOAD_MS = 20 * 60_000;
 
@@ -17,19 +17,13 @@ export async function ensureZig(root: string, cache: string, exec: Exec): Promis
   if (version === undefined) throw new Error(`cannot choose a compiler: ${list} names no version of ziglang`);
   const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
   const kept = join(cache, 'zig', `${version}-${digest}`);
-  const zig = join(kept, 'ziglang/zig');
-  if (await exists(zig)) return zig;
-  await mkdir(join(cache, 'zig'), { recursive: true });
-  const fresh = await mkdtemp(join(cache, 'zig/.new-'));
-  try {
+  await makeKept(kept, async (fresh) => {
     console.log(`Downloading the C compiler of Zig ${version}, 100 MB`);
     const wanted = ['--require-hashes', '--no-deps', '--only-binary=:all:', '--requirement', list];
     await output(
       exec,
       ['pip3', 'download', '--quiet', '--disable-pip-version-check', ...wanted, '--dest', fresh],
-      {
-        timeoutMs: DOWNLOAD_MS,
-      },
+      { timeoutMs: DOWNLOAD_MS },
     );
     const [wheel] = await readdir(fresh);
     if (wheel === undefined) throw new Error('pip3 download succeeded, and there is no package');
@@ -38,12 +32,6 @@ export async function ensureZig(root: string, cache: string, exec: Exec): Promis
     });
     await rm(join(fresh, wheel));
     await chmod(join(fresh, 'ziglang/zig'), 0o755);
-    // Two builds may download at once; the first one that is done is kept.
-    await rename(fresh, kept).catch((cause: unknown) =>
-      exists(zig).then((isThere) => (isThere ? undefined : Promise.reject(cause))),
-    );
-  } finally {
-    await rm(fresh, { recursive: true, force: true });
-  }
-  return zig;
+  });
+  return join(kept, 'ziglang/zig');
 }

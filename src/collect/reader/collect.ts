@@ -80,6 +80,11 @@ export interface CollectOptions {
   progress(progress: CollectProgress): void;
 }
 
+/** The namespace of a run's pods: the user's, or one of its own. */
+function namespaceOf({ workNamespace: given }: CollectOptions, run: string): string {
+  return given ?? temporaryNamespace(run);
+}
+
 /** The settings of a new run. Pods of its first nodes live until those of its last ones have answered. */
 function newRun(
   options: CollectOptions,
@@ -91,7 +96,7 @@ function newRun(
   const lifetimeSeconds = waves * Math.ceil(options.timeoutMs / 1000) + SPARE_LIFE_S;
   return {
     run,
-    namespace: options.workNamespace ?? temporaryNamespace(run),
+    namespace: namespaceOf(options, run),
     image: options.image,
     imagePullSecrets: options.imagePullSecrets,
     probes: options.probes,
@@ -117,10 +122,9 @@ export async function collectCluster(
     onRetry: (cause) => warn(`trying again: ${messageOf(cause)}`),
   };
   const run = randomBytes(4).toString('hex');
-  const namespace = options.workNamespace ?? temporaryNamespace(run);
   progress({ phase: 'preflight' });
   const createsNamespace = options.workNamespace === undefined;
-  const wanted = readerRights(namespace, createsNamespace);
+  const wanted = readerRights(namespaceOf(options, run), createsNamespace);
   const missing = await missingRights(client, [...OBJECT_RIGHTS, ...wanted], { ...retry, patienceMs: 0 });
   const needed = missing.filter((right) => NEEDED_RIGHTS.includes(right));
   if (needed.length > 0) {
