@@ -97,7 +97,7 @@ test-real: build
 
 # Half an hour: one spec waits five minutes for a pod that must not start.
 test-conformance: build
-	$(BUN) scripts/test.ts test/real/conformance.test.ts
+	$(BUN) scripts/test-conformance.ts
 
 # The same two tests as in `make test`, with more of everything.
 fuzz: $(PLUGINS)

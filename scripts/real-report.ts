@@ -1,5 +1,5 @@
 import { arch, cpus, release } from 'node:os';
-import type { Fact } from '../test/real/facts.ts';
+import type { Fact, SpecFact } from '../test/real/facts.ts';
 import { plainText } from './xml-text.ts';
 
 /** One test of a JUnit report. */
@@ -61,6 +61,55 @@ export function realReport(junit: string, facts: readonly Fact[], versions: read
       ? []
       : ['Failed:', '', ...failed.map(({ suite, name }) => `- ${suite}: ${name}`), '']),
   ].join('\n');
+}
+
+/** Begins the part of the page that `make test-conformance` writes; it goes to the end. */
+const SPECS_TITLE = "## Specs of Kubernetes' own end-to-end suite";
+
+/** Which specs of Kubernetes' own suite passed on which engine, as a part of the page. */
+export function specsSection(specs: readonly SpecFact[]): string {
+  const engines = unique(specs.map(({ engine }) => engine));
+  const of = (engine: string, wanted: (spec: SpecFact) => boolean) =>
+    specs.filter((spec) => spec.engine === engine && wanted(spec));
+  const outcome = (ran: readonly SpecFact[]) =>
+    ran.length === 0
+      ? 'not run'
+      : `${ran.filter(({ state }) => state === 'passed').length} of ${ran.length}, ${ran.reduce((sum, { seconds }) => sum + seconds, 0)} s`;
+  const groups = unique(specs.map(({ group }) => group));
+  const names = unique(specs.flatMap(({ group, name }) => (group === groups[0] ? [name] : [])));
+  return [
+    SPECS_TITLE,
+    '',
+    'Written by `make test-conformance`, which runs apart from the other tests. A spec that must see no conflict waits five minutes.',
+    '',
+    ...row(['specs', ...engines]),
+    ...row(['---', ...engines.map(() => '---')]),
+    ...groups.flatMap((group) =>
+      row([group, ...engines.map((engine) => outcome(of(engine, (spec) => spec.group === group)))]),
+    ),
+    ...names.flatMap((name) =>
+      row([
+        `\`${name}\``,
+        ...engines.map((engine) => of(engine, (spec) => spec.name === name)[0]?.state ?? 'not run'),
+      ]),
+    ),
+    '',
+  ].join('\n');
+}
+
+/** A page with another part about specs, or with its first. */
+export function withSpecs(page: string, section: string): string {
+  return `${withoutSpecs(page).trimEnd()}\n\n${section}`;
+}
+
+/** The part about specs of a page that is written again without running them; empty if it has none. */
+export function specsOf(page: string): string {
+  const at = page.indexOf(SPECS_TITLE);
+  return at === -1 ? '' : page.slice(at);
+}
+
+function withoutSpecs(page: string): string {
+  return page.slice(0, page.length - specsOf(page).length);
 }
 
 function row(cells: readonly string[]): string[] {

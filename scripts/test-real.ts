@@ -10,7 +10,7 @@ import { realExec } from '../src/sys/exec.ts';
 import { FACTS, type Fact } from '../test/real/facts.ts';
 import { builtPart } from './real/part.ts';
 import { realParts } from './real/parts.ts';
-import { realReport } from './real-report.ts';
+import { realReport, specsOf, withSpecs } from './real-report.ts';
 
 const ROOT = join(import.meta.dir, '..');
 /** Has a target of its own, `make test-conformance`: it takes half an hour. */
@@ -28,7 +28,9 @@ try {
   });
   if (existsSync(junit)) {
     const report = realReport(readFileSync(junit, 'utf8'), readFacts(), await versions());
-    writeFileSync(join(ROOT, 'docs/real.md'), report);
+    const page = join(ROOT, 'docs/real.md');
+    const specs = existsSync(page) ? specsOf(readFileSync(page, 'utf8')) : '';
+    writeFileSync(page, specs === '' ? report : withSpecs(report, specs));
   }
   process.exitCode = exitCode;
 } finally {

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { realReport } from '../scripts/real-report.ts';
+import { realReport, specsOf, specsSection, withSpecs } from '../scripts/real-report.ts';
 
 const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="bun test" tests="6" failures="1" skipped="1" time="9">
@@ -40,4 +40,27 @@ test('the page has a column a subject, a row a suite, and what failed', () => {
     '- Kubernetes v1.36.1: a lab: heals',
   ]);
   expect(page).toContain('Versions: kubernetes v1.36.1, ctr v2.3.7. Machine: ');
+});
+
+test('specs are a part of the page that stays when the rest is written again', () => {
+  const section = specsSection([
+    { engine: 'own', group: 'hostport', name: 'no conflict', state: 'passed', seconds: 20 },
+    { engine: 'own', group: 'hostport', name: 'exists conflict', state: 'failed', seconds: 300 },
+    { engine: 'own', group: 'pods', name: 'a pod', state: 'passed', seconds: 3 },
+    { engine: 'real', group: 'hostport', name: 'no conflict', state: 'passed', seconds: 15 },
+  ]);
+  expect(section.split('\n').filter((line) => line.startsWith('|'))).toEqual([
+    '| specs | own | real |',
+    '| --- | --- | --- |',
+    '| hostport | 1 of 2, 320 s | 1 of 1, 15 s |',
+    '| pods | 1 of 1, 3 s | not run |',
+    '| `no conflict` | passed | passed |',
+    '| `exists conflict` | failed | not run |',
+  ]);
+  const page = realReport(JUNIT, [], []);
+  const whole = withSpecs(page, section);
+  expect(specsOf(page)).toBe('');
+  expect(specsOf(whole)).toBe(section);
+  expect(withSpecs(page, specsOf(whole))).toBe(whole);
+  expect(withSpecs(whole, section)).toBe(whole);
 });

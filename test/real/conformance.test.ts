@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { builtPart } from '../../scripts/real/part.ts';
 import { realPart } from '../../scripts/real/parts.ts';
 import { Lab, labMissing, leftovers } from '../e2e/lab.ts';
+import { recordSpecs } from './facts.ts';
 import { runSpecs, type SpecGroup } from './suite.ts';
 
 const WORKERS = 2;
@@ -29,13 +30,15 @@ const GROUPS: readonly SpecGroup[] = [
 const [kubernetes, ginkgo, suite, images] = await Promise.all(
   ['kubernetes', 'ginkgo', 'e2e.test', 'e2e-images'].map(realPart),
 );
+/** What the report calls them. */
+const ENGINES = { own: "the lab's own control plane", real: `Kubernetes ${kubernetes!.version}` };
 const parts = [kubernetes!, ginkgo!, suite!, images!];
 const unbuilt: string[] = [];
 for (const part of parts) if ((await builtPart(part)) === undefined) unbuilt.push(part.name);
 const missing = labMissing() ?? (unbuilt.length > 0 ? `needs ${unbuilt.join(', ')} (make real)` : undefined);
 const why = missing === undefined ? '' : ` (${missing})`;
 
-describe.each(['own', 'real'])(`the suite on the %s engine${why}`, (engine) => {
+describe.each(['own', 'real'] as const)(`the suite on the %s engine${why}`, (engine) => {
   describe.skipIf(missing !== undefined)('', () => {
     const lab = new Lab(`suite-${engine}`);
     const programs = {
@@ -65,6 +68,7 @@ describe.each(['own', 'real'])(`the suite on the %s engine${why}`, (engine) => {
       '%s',
       async (_name, group) => {
         const results = await runSpecs(lab, programs, group, WORKERS);
+        recordSpecs(ENGINES[engine], group.name, results);
         expect(results.filter(({ state }) => state !== 'passed')).toEqual([]);
         expect(results).toHaveLength(group.count);
       },
