@@ -71,7 +71,12 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
       (planned) => mayTryAgain(planned.finding, done) && (options.mayTry?.(planned, current) ?? true),
     );
     const actionable = plan.filter(({ steps }) => steps.length > 0);
-    if (actionable.length === 0 && done.length > 0 && isUnsettled(current) && clock.now() < settledBy) {
+    if (
+      actionable.length === 0 &&
+      done.length > 0 &&
+      isUnsettled(current, options.nodes) &&
+      clock.now() < settledBy
+    ) {
       // The fix unblocks the runtime, which retries by itself.
       await clock.sleep(SETTLING_INTERVAL_MS, options.signal);
       current = diagnose(await patient.observe(options.signal), options.failures);
@@ -128,9 +133,10 @@ function lastOf(entries: readonly Healed[]): Healed[] {
 /** An application listens this long after its container has started, or does not, in milliseconds. */
 const LISTENING_MS = 5000;
 
-/** Whether a mapping is unknown whose pod is still starting: it is not ready, or has only just started. */
-function isUnsettled({ diagnosis, scene }: Diagnosed): boolean {
-  return scene.paths.some(({ pod }, i) => {
+/** Whether a mapping, of some nodes or all, is unknown whose pod is still starting: it is not ready, or has only just started. */
+function isUnsettled({ diagnosis, scene }: Diagnosed, nodes: HealScope['nodes']): boolean {
+  return scene.paths.some(({ pod, subject }, i) => {
+    if (nodes?.includes(subject.node ?? '') === false) return false;
     const verdicts = diagnosis.paths[i]!.stages;
     const seen = stages.map((stage) => verdicts[stage].verdict);
     if (!seen.includes('unknown') || seen.includes('broken')) return false;

@@ -24,7 +24,7 @@ export function teller(log: (line: string) => void, events?: Pick<EventRecorder,
   ) => {
     if (finding.severity !== 'broken') return;
     for (const pod of podsConcerned(finding, scene)) {
-      events?.event(referenceTo(pod), type, reason, `${finding.code}: ${message}`);
+      events?.event(podReference(pod), type, reason, `${finding.code}: ${message}`);
     }
   };
   return {
@@ -68,12 +68,13 @@ function describe({ subject: { node, pod, port, family } }: Finding): string {
 }
 
 /** The pod a finding is about; for one about a node, the pods there that ask for hostPorts. */
-function podsConcerned({ subject: { pod, node } }: Finding, scene: Scene): PodReference[] {
+export function podsConcerned({ subject: { pod, node } }: Finding, scene: Scene): PodReference[] {
   if (pod !== undefined) return [pod];
   const concerned = scene.paths.filter((path) => path.subject.node === node).map((path) => path.subject.pod!);
   return [...new Map(concerned.map((entry) => [entry.uid, entry])).values()];
 }
 
-function referenceTo({ namespace, name, uid }: PodReference): ObjectReference {
+/** The reference to a pod that an Event carries. */
+export function podReference({ namespace, name, uid }: PodReference): ObjectReference {
   return { apiVersion: 'v1', kind: 'Pod', namespace, name, uid };
 }

@@ -118,7 +118,7 @@ describe('which cluster is meant', () => {
     expect({ kind: target.kind, title: target.title, flags: target.flags }).toEqual({ kind, title, flags });
   });
 
-  test.each(['heal', 'answers', 'unbreak', 'break mapping-missing'])(
+  test.each(['answers', 'unbreak', 'break mapping-missing'])(
     '%s works in the lab only, by whichever form it is meant',
     async (line) => {
       const named = async (program: string, words: string, current: string) =>
@@ -146,8 +146,8 @@ describe('which cluster is meant', () => {
     await expect(byName).rejects.toThrow('cannot run hostport doctor: it needs root');
     const byContext = await parsed('hostport', 'doctor', (verb) => targetOf(verb, doors('mine', 1000)));
     expect(byContext).toMatchObject({ kind: 'cluster', lab: undefined });
-    const heal = parsed('hostport', 'heal', (verb) => labTargetOf(verb, '', doors('mine', 1000)));
-    await expect(heal).rejects.toThrow('cannot run hostport heal: it needs root');
+    const answers = parsed('hostport', 'answers', (verb) => labTargetOf(verb, '', doors('mine', 1000)));
+    await expect(answers).rejects.toThrow('cannot run hostport answers: it needs root');
   });
 
   test('all flags reach the kubeconfig', async () => {

@@ -20,14 +20,18 @@ const OWN_IMAGE = `docker.io/hostport/agent:${VERSION}`;
 const PARALLEL = 64;
 const TIMEOUT_MS = 60_000;
 
-/** Options of a command that examines a cluster by short-lived pods on its nodes. */
-export interface ReaderOptions {
+/** Options of the pods by which a command examines or changes nodes. */
+export interface PodOptions {
   probe?: boolean;
   parallel?: number;
   timeout?: number;
   image?: string;
   imagePullSecret?: readonly string[];
   workNamespace?: string;
+}
+
+/** Options of a command that examines a cluster by short-lived pods on its nodes. */
+export interface ReaderOptions extends PodOptions {
   dryRun?: 'client';
   cleanup?: true;
 }
@@ -78,14 +82,22 @@ export function addReaderOptions(verb: Verb): void {
   verb.needs('--image-pull-secret', '--work-namespace');
 }
 
+/** Adds the options of the pods alone to a command that has those of a target; `others`: further options of that kind. */
+export function addPodOptions(verb: Verb, conflicts: string[], others: readonly Option[]): void {
+  for (const option of [...readerOptions().ofPods, ...others]) {
+    verb.addOption(option.conflicts(['name', ...conflicts]).helpGroup(GROUP));
+  }
+  verb.needs('--image-pull-secret', '--work-namespace');
+}
+
 /**
- * Refuses the options where a cluster is examined from the lab: no pod is created there.
+ * Refuses the options of pods where a cluster is examined from the lab: no pod is created there.
  * @throws InputError naming an option that was given.
  */
 export function refuseReaderOptions(verb: Verb, { name }: Pick<ClusterRecord, 'name'>): void {
-  const { ofPods, instead } = readerOptions();
-  const given = [...ofPods, ...instead].find(
-    (option) => verb.getOptionValue(option.attributeName()) !== undefined,
+  const given = verb.options.find(
+    (option) =>
+      option.helpGroupHeading === GROUP && verb.getOptionValue(option.attributeName()) !== undefined,
   );
   if (given === undefined) return;
   throw new InputError(
@@ -121,29 +133,41 @@ export async function cleanUp(access: ApiClientOptions, signal: AbortSignal): Pr
 /** What any cluster looks like by short-lived pods on its nodes. They are gone by then. */
 export async function observeCluster(
   access: ApiClientOptions,
-  options: ReaderOptions,
+  options: PodOptions,
   warn: (line: string) => void,
   signal: AbortSignal,
 ): Promise<World> {
+  return withCollectOptions(access, options, warn, signal, collectCluster);
+}
+
+/** Does something in a cluster by short-lived pods on its nodes, with their options; progress is shown meanwhile. */
+export async function withCollectOptions<T>(
+  access: ApiClientOptions,
+  options: PodOptions,
+  warn: (line: string) => void,
+  signal: AbortSignal,
+  use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
+): Promise<T> {
   const unverified = unverifiedServer(access);
   if (unverified !== undefined) warn(unverified);
   const progress = collectProgress(process.stderr);
+  const settings = {
+    ...settingsOf(options),
+    signal,
+    warn: (line: string) => {
+      progress.end();
+      warn(line);
+    },
+    progress: progress.show,
+  };
   try {
-    return await collectCluster(new ApiClient(access), {
-      ...settingsOf(options),
-      signal,
-      warn: (line) => {
-        progress.end();
-        warn(line);
-      },
-      progress: progress.show,
-    });
+    return await use(new ApiClient(access), settings);
   } finally {
     progress.end();
   }
 }
 
-function settingsOf(options: ReaderOptions): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
+function settingsOf(options: PodOptions): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
   return {
     parallel: options.parallel ?? PARALLEL,
     timeoutMs: options.timeout ?? TIMEOUT_MS,

@@ -1,32 +1,44 @@
 import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
-import { type HealReport, heal } from '../../agent/heal.ts';
-import { labPatient } from '../../lab/doctor/patient.ts';
-import { LabPlaces } from '../../lab/doctor/places.ts';
+import { canUndo, planUndo, type UndoPlan, undo } from '../../agent/undo.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal/plan.ts';
+import type { World } from '../../path/model/world.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { calledAs } from '../../sys/called-as.ts';
+import { checkChosenNodes } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
 import { exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
 import { renderJson } from '../printer/document.ts';
+import { foldNames } from '../printer/fold-names.ts';
 import { type Layout, layoutOf, WIDE } from '../printer/layout.ts';
 import { nothingToFix } from '../printer/nothing-to-fix.ts';
 import { renderHealed, renderPlan } from '../printer/plan.ts';
 import { safeText } from '../printer/safe-text.ts';
-import { addTargetOptions, labTargetOf } from '../target.ts';
-import { command, examples, exitWith } from '../verb.ts';
+import { renderUndone, renderUndoPlan } from '../printer/undo.ts';
+import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
+import { command, examples, exitWith, requireRoot, type Verb } from '../verb.ts';
 import { checkNodes } from './break.ts';
 import { failureNamed } from './doctor.ts';
+import { addPodOptions, refuseReaderOptions } from './doctor-cluster.ts';
+import { clusterHealing, type HealClusterOptions, maxUnavailableOption } from './heal-cluster.ts';
 import { healWatch } from './heal-watch.ts';
+import { type Healing, type HealOutcome, labHealing, SETTLE_MS } from './healing.ts';
 
-/** What to do for another cluster. */
-const ELSEWHERE =
-  'run "hostport heal --watch" on its nodes (docs/agent.md), or choose a cluster of the lab with --name';
-
-/** How long to wait for pods that start once nothing blocks them any more, in milliseconds. */
-const SETTLE_MS = 30_000;
+interface Options extends HealClusterOptions {
+  dryRun?: true;
+  yes?: true;
+  only: Failure[];
+  node: string[];
+  restart?: true;
+  undo?: true;
+  probe: boolean;
+  output: 'text' | 'wide' | 'json';
+  watch?: true;
+  resync: number;
+  kubeconfig?: string;
+}
 
 /** `hostport heal`: fixes what the doctor finds, without recreating pods where possible. */
 export function healVerb() {
@@ -39,6 +51,13 @@ export function healVerb() {
     .option('--only <code>', 'fix only this kind of failure (repeatable)', collect(failureNamed), [])
     .option('--node <node>', 'fix only this node (repeatable)', collect(String), [])
     .option('--restart', 'recreate pods where there is no other way')
+    .addOption(
+      new Option('--undo', 'put back the files that the last heal changed, and fix nothing').conflicts([
+        'only',
+        'restart',
+        'watch',
+      ]),
+    )
     .option('--no-probe', 'send no probes')
     .option(
       '-o, --output <format>',
@@ -51,9 +70,8 @@ export function healVerb() {
         'dryRun',
         'yes',
         'output',
-        'name',
-        'context',
         'probe',
+        ...targetAttributes.filter((attribute) => attribute !== 'kubeconfig'),
       ]),
     )
     .addOption(
@@ -63,91 +81,180 @@ export function healVerb() {
     )
     .needs('--resync', '--watch')
     .failsWith(2)
-    .action(async (options) => {
+    .action(async (options: Options) => {
       const scope: HealScope = {
-        ...(options.only.length === 0 ? {} : { codes: options.only.map(({ code }: Failure) => code) }),
+        ...(options.only.length === 0 ? {} : { codes: options.only.map(({ code }) => code) }),
         ...(options.node.length === 0 ? {} : { nodes: options.node }),
         restart: options.restart === true,
       };
-      if (options.watch) {
-        await healWatch(options, { ...scope, nodes: undefined });
-        return;
-      }
-      const { record, title, flags } = await labTargetOf(verb, ELSEWHERE);
-      checkNodes('heal', record, options.node);
-      const json = options.output === 'json';
-      const layout = options.output === 'wide' ? WIDE : layoutOf(process.stdout);
+      if (options.watch) return healWatch(options, { ...scope, nodes: undefined });
       await interruptible(async (signal) => {
-        await using places = new LabPlaces(record);
-        const patient = labPatient(places, options.probe);
-        const first = diagnose(await patient.observe(signal));
-        const plan = planHeal(first, scope);
-        if (!json) process.stdout.write(`${safeText(title)}\n\n`);
-        if (!json)
-          process.stdout.write(
-            plan.length === 0
-              ? nothingToFix(first.diagnosis.findings)
-              : renderPlan(plan, calledAs(), flags, layout),
-          );
-        const nothingDone: HealReport = { healed: [], after: first, rounds: 0 };
-        if (!plan.some(({ steps }) => steps.length > 0)) {
-          if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
-          exitWith(exitStatusOf(first.diagnosis));
-          return;
-        }
-        if (options.dryRun || !(options.yes || (await agreed(title, signal)))) {
-          if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
-          else process.stdout.write('Nothing was changed; give --yes to carry out the plan.\n');
-          exitWith(1);
-          return;
-        }
-        const report = await heal(patient, first, {
-          ...scope,
-          signal,
-          settleMs: SETTLE_MS,
-          onPlan: (round) => {
-            if (!json)
-              process.stderr.write(
-                `fixing: ${[...new Set(round.map(({ finding }) => finding.code))].join(', ')}\n`,
-              );
-          },
-        });
-        process.stdout.write(
-          json ? renderJson(asDocument(plan, report), 2) : renderReport(report, flags, layout),
-        );
-        exitWith(exitStatusOf(report.after.diagnosis));
+        const target = await targetOf(verb);
+        await using healing = healingOf(verb, target, options);
+        const way = { target, options, signal };
+        await (options.undo ? undoLast(healing, way) : healAll(healing, scope, way));
       });
     });
-  addTargetOptions(verb, 'contexts');
+  addTargetOptions(verb, 'all');
+  addPodOptions(verb, ['watch'], [maxUnavailableOption()]);
   return examples(
     verb,
     'hostport heal',
     'hostport heal --yes',
     'hostport heal --only portmap-not-chained --dry-run',
+    'hostport heal --kubeconfig ~/.kube/config --max-unavailable 5',
+    'hostport heal --undo',
     'hostport exec kind-worker -- hostport heal --watch',
   );
 }
 
+/** How a target is reached. */
+function healingOf(verb: Verb, target: Target, options: Options): Healing {
+  if (target.kind === 'lab') {
+    requireRoot(verb.path);
+    refuseReaderOptions(verb, target.record);
+    checkNodes('heal', target.record, options.node);
+    return labHealing(target.record, options.probe);
+  }
+  const warned = new Set<string>();
+  return clusterHealing(target.access, options, (line) => {
+    // Once, however often it looks.
+    if (!warned.has(line)) process.stderr.write(`WARNING: ${safeText(line)}\n`);
+    warned.add(line);
+  });
+}
+
+/** What both ways of the command have at hand. */
+interface Way {
+  target: Target;
+  options: Options;
+  signal: AbortSignal;
+}
+
+async function healAll(healing: Healing, scope: HealScope, { target, options, signal }: Way): Promise<void> {
+  const { title, flags } = target;
+  const json = options.output === 'json';
+  const layout = layoutFor(options);
+  const world = await healing.observe(signal);
+  checkChosenNodes(options.node, nodesOf(world));
+  const diagnosed = diagnose(world);
+  const plan = planHeal(diagnosed, scope);
+  if (!json) process.stdout.write(`${safeText(title)}\n\n`);
+  if (!json)
+    process.stdout.write(
+      plan.length === 0
+        ? nothingToFix(diagnosed.diagnosis.findings)
+        : renderPlan(plan, calledAs(), flags, layout),
+    );
+  const nothingDone: HealOutcome = { healed: [], after: diagnosed, rounds: 0 };
+  if (!plan.some(({ steps }) => steps.length > 0)) {
+    if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
+    exitWith(exitStatusOf(diagnosed.diagnosis));
+    return;
+  }
+  if (options.dryRun || !(options.yes || (await agreed(`${title}: carry out this plan?`, signal)))) {
+    if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
+    else process.stdout.write('Nothing was changed; give --yes to carry out the plan.\n');
+    exitWith(1);
+    return;
+  }
+  await healing.checkRights(plan, signal);
+  const say = (line: string) => {
+    if (!json) process.stderr.write(`${safeText(line)}\n`);
+  };
+  const report = await healing.heal(
+    { world, diagnosed },
+    {
+      ...scope,
+      signal,
+      settleMs: SETTLE_MS,
+      onNodes: (nodes, left) =>
+        say(`changing ${foldNames(nodes, layout.width)}${left > 0 ? `; ${left} more to come` : ''}`),
+      onPlan: (round) => say(`fixing: ${[...new Set(round.map(({ finding }) => finding.code))].join(', ')}`),
+    },
+  );
+  process.stdout.write(json ? renderJson(asDocument(plan, report), 2) : renderReport(report, flags, layout));
+  exitWith(report.stopped === undefined ? exitStatusOf(report.after.diagnosis) : 1);
+}
+
+async function undoLast(healing: Healing, { target, options, signal }: Way): Promise<void> {
+  const { title } = target;
+  const json = options.output === 'json';
+  const layout = layoutFor(options);
+  const plan = await healing.withUndo(options.node, signal, planUndo);
+  if (!json) process.stdout.write(`${safeText(title)}\n\n${renderUndoPlan(plan, layout)}`);
+  const finish = (nodes: Awaited<ReturnType<typeof undo>> = []) => {
+    if (json) process.stdout.write(renderJson(undoDocument(plan, nodes), 2));
+    else process.stdout.write(renderUndone(nodes, layout));
+    exitWith(undoStatus(plan, nodes, options.dryRun === true));
+  };
+  const concerned = plan.nodes.filter(({ last }) => canUndo(last)).map(({ node }) => node);
+  if (concerned.length === 0) return finish();
+  if (options.dryRun || !(options.yes || (await agreed(`${title}: put these files back?`, signal)))) {
+    if (!json) process.stdout.write('Nothing was changed; give --yes to put the files back.\n');
+    exitWith(1);
+    if (json) process.stdout.write(renderJson(undoDocument(plan, []), 2));
+    return;
+  }
+  finish(await healing.withUndo(concerned, signal, (door) => undo(door, plan, signal)));
+}
+
+/** 1 when something that the heal changed stays, 2 when a node could not be asked. */
+function undoStatus(
+  { nodes, unknown }: UndoPlan,
+  done: Awaited<ReturnType<typeof undo>>,
+  isDry: boolean,
+): number {
+  const isRefused = nodes.some(({ last }) => last.files.some(({ state }) => state === 'refused'));
+  const hasFailed = done.some(({ results }) => results.some(({ outcome }) => outcome === 'failed'));
+  if (isRefused || hasFailed || isDry) return 1;
+  return unknown.length > 0 ? 2 : 0;
+}
+
 /** Asks on a terminal. Anything but yes is no; so is standard input or output that is not a terminal. */
-async function agreed(title: string, signal: AbortSignal): Promise<boolean> {
+async function agreed(question: string, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
-    return /^y(es)?$/i.test(
-      (await terminal.question(`${safeText(title)}: carry out this plan? [y/N] `, { signal })).trim(),
-    );
+    return /^y(es)?$/i.test((await terminal.question(`${safeText(question)} [y/N] `, { signal })).trim());
   } finally {
     terminal.close();
   }
 }
 
-function renderReport({ healed, after }: HealReport, flags: string, layout: Layout): string {
-  return `${renderHealed(healed, layout)}\n${renderDiagnosis(after.diagnosis, calledAs(), flags, layout)}`;
+function layoutFor({ output }: Options): Layout {
+  return output === 'wide' ? WIDE : layoutOf(process.stdout);
+}
+
+/** Names of the nodes that a world knows. */
+function nodesOf({ nodes, reports }: World): string[] {
+  return [...new Set([...nodes.flatMap(({ metadata }) => metadata?.name ?? []), ...reports.keys()])];
+}
+
+function renderReport({ healed, after, stopped }: HealOutcome, flags: string, layout: Layout): string {
+  const done = `${renderHealed(healed, layout)}\n${renderDiagnosis(after.diagnosis, calledAs(), flags, layout)}`;
+  if (stopped === undefined) return done;
+  const { node, why, undone } = stopped;
+  const left =
+    undone.length === 0 ? 'no other node was left' : `not begun: ${foldNames(undone, layout.width)}`;
+  return `${done}\n${safeText(`Stopped after node ${node}, which got worse: ${why}; ${left}. hostport heal --undo puts files back.`)}\n`;
 }
 
 function asDocument(
   plan: readonly PlannedHeal[],
-  { healed, after, rounds }: HealReport,
+  { healed, after, rounds, stopped }: HealOutcome,
 ): Record<string, unknown> {
-  return { apiVersion: 'hostport/v1', kind: 'HealReport', plan, healed, rounds, after: after.diagnosis };
+  return {
+    apiVersion: 'hostport/v1',
+    kind: 'HealReport',
+    plan,
+    healed,
+    rounds,
+    ...(stopped && { stopped }),
+    after: after.diagnosis,
+  };
+}
+
+function undoDocument(plan: UndoPlan, done: Awaited<ReturnType<typeof undo>>): Record<string, unknown> {
+  return { apiVersion: 'hostport/v1', kind: 'UndoReport', ...plan, done };
 }

@@ -1,9 +1,10 @@
 import { Option } from 'commander';
+import { ownPluginDirectory } from '../../node/apply/own-plugins.ts';
 import { readNodeMountsOf } from '../../node/report/mounts.ts';
 import { serveRequests } from '../../node/serve/serve.ts';
 import { realExec } from '../../sys/exec.ts';
 import { linesOf } from '../../sys/lines.ts';
-import { enterRoot } from '../../sys/root-directory.ts';
+import { enterRoot, openDirectory } from '../../sys/root-directory.ts';
 import { absolutePath } from '../option-values.ts';
 import { command } from '../verb.ts';
 
@@ -20,12 +21,16 @@ export function nodeServeVerb() {
       ).argParser(absolutePath),
     )
     .action(({ root }: { root?: string }) => {
+      // Of the container's own files: they have no name in the node's root.
+      const plugins = root === undefined ? undefined : openDirectory(ownPluginDirectory());
       if (root !== undefined) enterRoot(root);
       return serveRequests(
         linesOf(Bun.stdin.stream(), MAX_REQUEST_BYTES),
         (line) => process.stdout.write(line),
         realExec,
-        ...(root === undefined ? [] : [readNodeMountsOf]),
+        root === undefined
+          ? {}
+          : { mountsOf: readNodeMountsOf, ...(plugins !== undefined && { ownPlugins: plugins() }) },
       );
     });
 }

@@ -3,6 +3,7 @@ import { ApiError } from '../../kube/client.ts';
 import { namespaces, nodes, pods } from '../../kube/resources.ts';
 import type { Node, Pod } from '../../kube/types.ts';
 import type { NodeRequest } from '../../node/serve/request.ts';
+import type { NodeAction } from '../../path/model/action.ts';
 import type { NodeReport } from '../../path/model/node-report.ts';
 import { CONTAINER } from './manifests.ts';
 import type { NodeSession } from './node-session.ts';
@@ -26,6 +27,12 @@ export class FakeCluster extends FakeApi {
   version = '1.2.3';
   /** Called for each request of a session: what it throws is the answer. */
   answering: ((node: string, request: NodeRequest) => void) | undefined;
+  /** Reports by node; one of which nothing could be read where there is none. */
+  readonly reports = new Map<string, NodeReport>();
+  /** Where paths of nodes lead that are links. */
+  readonly links = new Map<string, string>();
+  /** What was done on nodes, in order, and by which pods. */
+  readonly applied: { node: string; pod: string; actions: readonly NodeAction[] }[] = [];
   /** Sessions that were opened, in order: `how node`. */
   readonly opened: string[] = [];
 
@@ -72,7 +79,13 @@ export class FakeCluster extends FakeApi {
           throw cause;
         }
         if (request.do === 'identity') return { version: this.version, inHostNetwork: true };
-        if (request.do === 'report') return emptyReport(request.node);
+        if (request.do === 'report') return this.reports.get(node) ?? emptyReport(request.node);
+        if (request.do === 'resolve') return request.paths.map((path) => this.links.get(path) ?? path);
+        if (request.do === 'last-heal') return null;
+        if (request.do === 'apply') {
+          this.applied.push({ node, pod, actions: request.actions });
+          return request.actions.map(({ do: action }) => ({ action, outcome: 'done', detail: 'done' }));
+        }
         return [];
       },
       close: async () => {

@@ -3,10 +3,12 @@ import type { z } from 'zod';
 import { type ApiClient, ApiError } from '../../kube/client.ts';
 import type { ExecTarget } from '../../kube/streaming/pod-exec.ts';
 import type { KubeObject, Node } from '../../kube/types.ts';
+import { type ActionNeeds, areMet } from '../../node/apply/needs.ts';
+import { ownPluginDirectory } from '../../node/apply/own-plugins.ts';
 import type { ProbeJob } from '../../node/probe/order.ts';
 import type { ProbeDoor } from '../../node/probe/probing.ts';
 import { probeWorld } from '../../node/probe/probing.ts';
-import { identitySchema, type NodeRequest } from '../../node/serve/request.ts';
+import { identitySchema, type NodeRequest, resolvedSchema } from '../../node/serve/request.ts';
 import { flowSchema, type NodeReport } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
 import { probeResultSchema } from '../../path/model/probe.ts';
@@ -50,6 +52,9 @@ const SENDERS = 32;
 /** Pods live this much longer than nodes may take, in seconds: for probes, and for large clusters. */
 const SPARE_LIFE_S = 300;
 
+/** Why a node is unknown that {@link CollectOptions.nodes} leaves out. */
+export const NOT_ASKED = 'not examined: another node was asked for';
+
 /** What is under way: how much of it is done, and on which nodes it is waiting. */
 export interface CollectProgress {
   phase: 'preflight' | 'objects' | 'reports' | 'probes' | 'removal';
@@ -71,6 +76,10 @@ export interface CollectOptions {
   imagePullSecrets: readonly string[];
   /** An existing namespace, or one to be created and removed; undefined: a new one with a name of its own. */
   workNamespace?: string;
+  /** Nodes to examine; all when absent. */
+  nodes?: ReadonlySet<string>;
+  /** Whether nodes are going to be changed. */
+  changes?: true;
   /** The program's version: what answers on a node must be the same. */
   version: string;
   signal: AbortSignal;
@@ -110,11 +119,36 @@ function newRun(
  * Observes a cluster that nobody prepared: its objects, a report of every node by a short-lived pod on it, and probes from node to node. A node that
  * cannot be looked at is unknown with the reason. What was created is removed before this returns or rejects.
  */
-export async function collectCluster(
+export function collectCluster(
   client: ApiClient,
   options: CollectOptions,
   openSession: OpenSession = execSessions(client, options),
 ): Promise<World> {
+  return withReaders(client, options, async (world) => world, openSession);
+}
+
+/** Pods on nodes, while they are there. */
+export interface Readers {
+  /** Observes the nodes again. */
+  observe(): Promise<World>;
+  /** Asks a node. */
+  ask(node: string, request: NodeRequest, timeoutMs: number): Promise<unknown>;
+  /** Asks for a change of a node, in a pod that has what the change needs. Not repeated when the connection breaks: it may be under way. */
+  change(node: string, needs: ActionNeeds, request: NodeRequest, timeoutMs: number): Promise<unknown>;
+  /** Makes the pod of such a change ready. */
+  prepare(node: string, needs: ActionNeeds): Promise<void>;
+}
+
+/**
+ * As {@link collectCluster}, and lets `use` observe nodes again, and change them, before all is removed. `use` gets no readers where the nodes cannot
+ * be examined: then what was observed is from the API alone.
+ */
+export async function withReaders<T>(
+  client: ApiClient,
+  options: CollectOptions,
+  use: (first: World, readers: Readers | undefined) => Promise<T>,
+  openSession: OpenSession = execSessions(client, options),
+): Promise<T> {
   const { signal, progress, warn } = options;
   const retry: RetryOptions = {
     signal,
@@ -133,13 +167,15 @@ export async function collectCluster(
     );
   }
   progress({ phase: 'objects' });
-  const objects = await readClusterObjects(patientLists(client, retry), signal);
+  const readObjects = () => readClusterObjects(patientLists(client, retry), signal);
+  const objects = await readObjects();
   const fromApiAlone = (what: string) => {
     warn(
       `nodes are not examined: ${what}. What follows is from the API alone; docs/any-cluster.md says what is needed`,
     );
     const why = `not examined: ${what}`;
-    return worldOf(objects, new Map(nodeNames(objects).map((name) => [name, { unknown: why }])));
+    const reports = new Map(nodeNames(objects).map((name) => [name, { unknown: why }]));
+    return use(worldOf(objects, reports), undefined);
   };
   const lacking = missing.filter((right) => wanted.includes(right));
   if (lacking.length > 0) return fromApiAlone(`you may not ${describeRights(lacking)}`);
@@ -147,8 +183,9 @@ export async function collectCluster(
     signal.throwIfAborted();
     warn(`what an earlier run left behind could not be removed: ${messageOf(cause)}`);
   });
-  const agents = await usableAgents(client, objects, retry);
-  const settings = newRun(options, objects.nodes.length, run);
+  // An agent sees its node by the directories that it was given, and not where links lead that a change must follow.
+  const agents = options.changes ? new Map() : await usableAgents(client, objects, retry);
+  const settings = newRun(options, options.nodes?.size ?? objects.nodes.length, run);
   const pods = new ReaderPods(client, settings, {
     createsNamespace,
     ...(options.clock && { clock: options.clock }),
@@ -161,11 +198,21 @@ export async function collectCluster(
     } catch (cause) {
       // Admission may refuse what roles allow.
       if (!(cause instanceof ApiError)) throw cause;
-      return fromApiAlone(cause.message);
+      return await fromApiAlone(cause.message);
     }
-    const reports = await collection.reports(objects, agents);
-    const world = worldOf(objects, reports);
-    return options.probes ? { ...world, probes: await collection.probes(world) } : world;
+    const observe = async (seen: ClusterObjects) => {
+      const world = worldOf(seen, await collection.reports(seen, agents));
+      return options.probes ? { ...world, probes: await collection.probes(world) } : world;
+    };
+    const first = await observe(objects);
+    return await use(first, {
+      observe: async () => observe(await readObjects()),
+      ask: (...asked) => collection.ask(...asked),
+      change: (...asked) => collection.change(...asked),
+      prepare: async (...asked) => {
+        await collection.writer(...asked);
+      },
+    });
   } finally {
     progress({ phase: 'removal' });
     await collection.close();
@@ -257,8 +304,9 @@ export type OpenSession = (
 
 /** Sessions over exec, as they are on a real cluster. */
 function execSessions(client: ApiClient, options: CollectOptions): OpenSession {
-  const program =
-    options.program === undefined ? undefined : new SentProgram(options.program, options.version);
+  const { program: path, version, changes } = options;
+  const plugins = changes && path !== undefined ? ownPluginDirectory(path) : undefined;
+  const program = path === undefined ? undefined : new SentProgram(path, version, plugins);
   return async (container, how, signal) => {
     const argv =
       how === 'agent'
@@ -277,6 +325,14 @@ interface Link {
   session?: Promise<NodeSession>;
 }
 
+/** A node that can be changed: with what, and by which pod. */
+interface Writer {
+  needs: ActionNeeds;
+  number: number;
+  pod: string;
+  session: NodeSession;
+}
+
 class Run {
   readonly #settings: ReaderSettings;
   readonly #pods: ReaderPods;
@@ -284,6 +340,7 @@ class Run {
   readonly #openSession: OpenSession;
   readonly #retry: RetryOptions;
   readonly #links = new Map<string, Link>();
+  readonly #writers = new Map<string, Promise<Writer>>();
   /** Ends sessions also when nothing else does. */
   readonly #over = new AbortController();
 
@@ -311,7 +368,7 @@ class Run {
     const waiting: string[] = [];
     for (const node of objects.nodes) {
       const name = node.metadata?.name ?? '';
-      const why = whyNotExamined(node);
+      const why = this.#options.nodes?.has(name) === false ? NOT_ASKED : whyNotExamined(node);
       if (why !== undefined) reports.set(name, { unknown: why });
       else if (name !== '') waiting.push(name);
     }
@@ -341,24 +398,81 @@ class Run {
     const { signal, progress } = this.#options;
     const from = new Set(this.#links.keys());
     progress({ phase: 'probes' });
-    return probeWorld(world, this.#door(), signal, { senders: SENDERS, from });
+    const { nodes } = this.#options;
+    const pods = world.pods.filter(({ spec }) => nodes?.has(spec?.nodeName ?? '') ?? true);
+    return probeWorld({ ...world, pods }, this.#door(), signal, { senders: SENDERS, from });
+  }
+
+  /** Has a node changed, by a pod that has what it needs. */
+  async change(node: string, needs: ActionNeeds, request: NodeRequest, timeoutMs: number): Promise<unknown> {
+    const { session } = await this.writer(node, needs);
+    return session.ask(request, { timeoutMs, signal: this.#options.signal });
+  }
+
+  /** The pod in which a node can be changed: the one that is there, if it has what is needed, or a new one. */
+  async writer(node: string, needs: ActionNeeds): Promise<Writer> {
+    const before = this.#writers.get(node);
+    const starting = this.#startWriter(node, needs, before);
+    this.#writers.set(node, starting);
+    return starting;
+  }
+
+  async #startWriter(node: string, needs: ActionNeeds, before: Promise<Writer> | undefined): Promise<Writer> {
+    const { signal, timeoutMs } = this.#options;
+    const ends = AbortSignal.any([signal, this.#over.signal]);
+    const earlier = await before?.catch(() => undefined);
+    if (earlier !== undefined && !earlier.session.isOver && areMet(needs, earlier.needs)) return earlier;
+    if (earlier !== undefined) {
+      await earlier.session.close();
+      await this.#pods.stop(earlier.pod, signal);
+    }
+    const asked = needs.writes.map(({ path }) => path);
+    const paths = resolvedSchema
+      .length(asked.length)
+      .parse(await this.ask(node, { do: 'resolve', paths: asked }, REPORT_DEADLINE_MS));
+    const writes = needs.writes.map(({ is }, i) => ({ path: paths[i]!, is }));
+    const number = (earlier?.number ?? 0) + 1;
+    const pod = await this.#pods.startWriter(
+      node,
+      {
+        number,
+        capabilities: needs.capabilities,
+        writes: [...new Map(writes.map((one) => [one.path, one])).values()],
+      },
+      timeoutMs,
+      ends,
+    );
+    const session = await retrying(
+      () => this.#openSession(this.#containerOf(pod), this.#how, ends),
+      this.#retry,
+    );
+    return { needs, number, pod, session };
+  }
+
+  get #how(): Link['how'] {
+    return this.#options.program === undefined ? 'own-image' : 'sent';
+  }
+
+  #containerOf(pod: string): Link['container'] {
+    return { namespace: this.#settings.namespace, pod, container: CONTAINER };
   }
 
   async close(): Promise<void> {
     const sessions = [...this.#links.values()].flatMap(({ session }) => session ?? []);
     const closed = sessions.map(async (session) => (await session).close());
     this.#over.abort(new Error('the session is over'));
-    await Promise.allSettled(closed);
+    await Promise.allSettled([...closed, ...this.#writers.values()]);
+    this.#writers.clear();
     this.#links.clear();
   }
 
   async #report(node: string, agent: Link['container'] | undefined): Promise<Observed<NodeReport>> {
-    const { signal, timeoutMs, program } = this.#options;
+    const { signal, timeoutMs } = this.#options;
     try {
       if (agent !== undefined && (await this.#usesAgent(node, agent))) return await this.#ofNode(node);
+      if (this.#links.has(node)) return await this.#ofNode(node);
       const pod = await this.#pods.start(node, timeoutMs, signal);
-      const container = { namespace: this.#settings.namespace, pod, container: CONTAINER };
-      this.#links.set(node, { container, how: program === undefined ? 'own-image' : 'sent' });
+      this.#links.set(node, { container: this.#containerOf(pod), how: this.#how });
       return await this.#ofNode(node);
     } catch (cause) {
       signal.throwIfAborted();
@@ -391,16 +505,16 @@ class Run {
         `the image has version ${version} of this program, not ${this.#options.version}; name another with --image`,
       );
     if (!inHostNetwork) throw new Error("its pod does not run in the node's network");
-    const document = await this.#ask(node, { do: 'report', node }, REPORT_DEADLINE_MS);
+    const document = await this.ask(node, { do: 'report', node }, REPORT_DEADLINE_MS);
     return parseReportDocument(document, `report of ${node}`);
   }
 
   async #identity(node: string): Promise<z.infer<typeof identitySchema>> {
-    return identitySchema.parse(await this.#ask(node, { do: 'identity' }, REPORT_DEADLINE_MS));
+    return identitySchema.parse(await this.ask(node, { do: 'identity' }, REPORT_DEADLINE_MS));
   }
 
   /** Asks a node; once more where the connection broke, which a restart of the API server does to all. */
-  async #ask(node: string, request: NodeRequest, timeoutMs: number): Promise<unknown> {
+  async ask(node: string, request: NodeRequest, timeoutMs: number): Promise<unknown> {
     const { signal } = this.#options;
     const session = await this.#session(node);
     try {
@@ -431,12 +545,12 @@ class Run {
         const path = stand.at === 'pod' ? stand.netns : '/proc/1/ns/net';
         const job: ProbeJob = { place: { path }, timeoutMs: PROBE_TIMEOUT_MS, orders: [...orders] };
         const deadline = PROBE_TIMEOUT_MS * (1 + orders.length / 16) + 10_000;
-        return probeResultSchema.array().parse(await this.#ask(stand.node, { do: 'probe', job }, deadline));
+        return probeResultSchema.array().parse(await this.ask(stand.node, { do: 'probe', job }, deadline));
       },
       flows: async (node) =>
-        flowSchema.array().parse(await this.#ask(node, { do: 'flows' }, FLOWS_DEADLINE_MS)),
+        flowSchema.array().parse(await this.ask(node, { do: 'flows' }, FLOWS_DEADLINE_MS)),
       reversePathDrops: async (node) => {
-        const drops = await this.#ask(node, { do: 'reverse-path-drops' }, COUNTERS_DEADLINE_MS);
+        const drops = await this.ask(node, { do: 'reverse-path-drops' }, COUNTERS_DEADLINE_MS);
         return typeof drops === 'number' ? drops : undefined;
       },
     };

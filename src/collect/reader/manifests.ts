@@ -17,6 +17,21 @@ export const HOST_ROOT = '/host';
 /** Where a program is that was sent into the pod. */
 export const SENT_PROGRAM = '/hostport/hostport';
 
+/** A place of the node that a pod may write to. */
+export interface WritableMount {
+  /** On the node, without links. */
+  path: string;
+  is: 'directory' | 'file';
+}
+
+/** What a pod has that changes its node: what the changes need, and nothing more. */
+export interface WriterSettings {
+  /** Part of the pod's name: a node may get several, one after another. */
+  number: number;
+  capabilities: readonly string[];
+  writes: readonly WritableMount[];
+}
+
 /** What a reader's pods are made of. */
 export interface ReaderSettings {
   /** The run's own name: lower-case letters and digits. */
@@ -74,7 +89,26 @@ interface NewerFields {
  * by itself: by its own command, and by the kubelet's deadline.
  */
 export function readerPod(node: string, settings: ReaderSettings): Pod {
-  const { run, namespace, image, imagePullSecrets, probes, sendsProgram, lifetimeSeconds } = settings;
+  const capabilities = [...CAPABILITIES, ...(settings.probes ? PROBE_CAPABILITIES : [])];
+  return nodePod(podName(node, settings.run), node, settings, { capabilities, writes: [] });
+}
+
+/**
+ * The pod that changes a node: as {@link readerPod}, with other capabilities, and with places of the node mounted once more, writable, over
+ * the root directory that is not.
+ */
+export function writerPod(node: string, settings: ReaderSettings, writer: WriterSettings): Pod {
+  const name = podName(node, settings.run, `heal${writer.number}`);
+  return nodePod(name, node, settings, writer);
+}
+
+function nodePod(
+  name: string,
+  node: string,
+  settings: ReaderSettings,
+  { capabilities, writes }: Omit<WriterSettings, 'number'>,
+): Pod {
+  const { run, namespace, image, imagePullSecrets, sendsProgram, lifetimeSeconds } = settings;
   const mount: { name: string; mountPath: string; readOnly: true } & NewerFields = {
     name: 'host',
     mountPath: HOST_ROOT,
@@ -109,22 +143,27 @@ export function readerPod(node: string, settings: ReaderSettings): Pod {
         securityContext: {
           privileged: false,
           readOnlyRootFilesystem: true,
-          capabilities: { drop: ['ALL'], add: [...CAPABILITIES, ...(probes ? PROBE_CAPABILITIES : [])] },
+          capabilities: { drop: ['ALL'], add: [...capabilities] },
         },
         volumeMounts: [
           mount,
+          ...writes.map(({ path }, i) => ({ name: `writes-${i}`, mountPath: `${HOST_ROOT}${path}` })),
           ...(sendsProgram ? [{ name: 'program', mountPath: SENT_PROGRAM.replace(/\/[^/]*$/, '') }] : []),
         ],
       },
     ],
     volumes: [
       { name: 'host', hostPath: { path: '/', type: 'Directory' } },
+      ...writes.map(({ path, is }, i) => ({
+        name: `writes-${i}`,
+        hostPath: { path, type: is === 'file' ? 'FileOrCreate' : 'DirectoryOrCreate' },
+      })),
       ...(sendsProgram ? [{ name: 'program', emptyDir: {} }] : []),
     ],
   };
   return {
     metadata: {
-      name: podName(node, run),
+      name,
       namespace,
       labels: { [RUN_LABEL]: run, 'app.kubernetes.io/managed-by': 'hostport' },
       annotations: { [ENDS_ANNOTATION]: settings.ends },
@@ -134,8 +173,8 @@ export function readerPod(node: string, settings: ReaderSettings): Pod {
 }
 
 /** The name of a node's pod: of the run, of the node as far as it fits, and of a digest, so that no two are the same. */
-export function podName(node: string, run: string): string {
+export function podName(node: string, run: string, purpose = 'doctor'): string {
   const digest = createHash('sha256').update(node).digest('hex').slice(0, 8);
   const readable = node.replaceAll('.', '-').slice(0, 30).replace(/-+$/, '');
-  return `doctor-${run}-${readable}-${digest}`;
+  return `${purpose}-${run}-${readable}-${digest}`;
 }

@@ -5,7 +5,14 @@ import type { Pod } from '../../kube/types.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
 import { messageOf } from '../../util/errors.ts';
-import { podName, type ReaderSettings, RUN_LABEL, readerPod, workNamespace } from './manifests.ts';
+import {
+  type ReaderSettings,
+  RUN_LABEL,
+  readerPod,
+  type WriterSettings,
+  workNamespace,
+  writerPod,
+} from './manifests.ts';
 import { stateOf } from './pod-state.ts';
 import { type RetryOptions, retrying } from './retry.ts';
 
@@ -66,15 +73,30 @@ export class ReaderPods {
     await abortable(this.#informer.synced, signal);
   }
 
-  /** Creates the pod of a node, and waits until it runs. Rejects with what was seen of it when it does not. */
-  async start(node: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
-    const name = podName(node, this.#settings.run);
+  /** Creates the pod that reads a node, and waits until it runs. Rejects with what was seen of it when it does not. */
+  start(node: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
+    return this.#start(readerPod(node, this.#settings), timeoutMs, signal);
+  }
+
+  /** As {@link start}, of a pod that changes its node. */
+  startWriter(node: string, writer: WriterSettings, timeoutMs: number, signal: AbortSignal): Promise<string> {
+    return this.#start(writerPod(node, this.#settings, writer), timeoutMs, signal);
+  }
+
+  /** Deletes a pod that is not needed any more, and does not wait until it is gone. */
+  async stop(name: string, signal: AbortSignal): Promise<void> {
+    const { namespace } = this.#settings;
+    await retrying(() => this.#client.delete(pods, name, namespace), this.#retry(signal)).catch(gone);
+  }
+
+  async #start(pod: Pod, timeoutMs: number, signal: AbortSignal): Promise<string> {
+    const name = pod.metadata?.name ?? '';
     this.#created.add(name);
     const until = this.#clock.now() + timeoutMs;
-    await this.#create(node, signal);
+    await this.#create(pod, signal);
     for (;;) {
-      const pod = this.#informer.get(name, this.#settings.namespace);
-      const state = pod === undefined ? undefined : stateOf(pod);
+      const shown = this.#informer.get(name, this.#settings.namespace);
+      const state = shown === undefined ? undefined : stateOf(shown);
       if (state?.is === 'running') return name;
       if (state?.is === 'failed') throw new Error(state.why);
       const left = until - this.#clock.now();
@@ -126,8 +148,7 @@ export class ReaderPods {
     return left;
   }
 
-  async #create(node: string, signal: AbortSignal): Promise<void> {
-    const pod = readerPod(node, this.#settings);
+  async #create(pod: Pod, signal: AbortSignal): Promise<void> {
     // The service account of a new namespace comes after it, and pods are refused until then.
     const since = this.#clock.now();
     const also = (cause: unknown) =>

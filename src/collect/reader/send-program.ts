@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { ApiClient } from '../../kube/client.ts';
 import { type ExecEnd, type ExecTarget, PodExec } from '../../kube/streaming/pod-exec.ts';
+import { namesIn } from '../../sys/directories.ts';
 import { type Mount, parseMountinfo } from '../../sys/mounts.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { HOST_ROOT, SENT_PROGRAM } from './manifests.ts';
@@ -10,6 +12,8 @@ import { HOST_ROOT, SENT_PROGRAM } from './manifests.ts';
 /** More than the outputs of the commands below, which print a word or a table of mounts. */
 const MAX_OUTPUT = 1024 * 1024;
 const DIRECTORY = SENT_PROGRAM.replace(/\/[^/]*$/, '');
+/** Where the program that was sent looks for its plugins. */
+const PLUGINS = `${DIRECTORY}/cni`;
 
 /** Where the program is in its own image. */
 export const OWN_PROGRAM = '/usr/local/bin/hostport';
@@ -22,18 +26,29 @@ type Container = Omit<ExecTarget, 'argv'>;
 export class SentProgram {
   readonly version: string;
   readonly #path: string;
+  readonly #plugins: string | undefined;
   #plain: Promise<Buffer> | undefined;
   #compressed: Promise<Buffer> | undefined;
 
-  /** @param path the compiled program. */
-  constructor(path: string, version: string) {
+  /** @param path the compiled program. @param plugins directory of the plugins that are sent with it; none when absent. */
+  constructor(path: string, version: string, plugins?: string) {
     this.#path = path;
+    this.#plugins = plugins;
     this.version = version;
   }
 
   plain(): Promise<Buffer> {
     this.#plain ??= readFile(this.#path);
     return this.#plain;
+  }
+
+  /** The plugins by their names. */
+  plugins(): Promise<[name: string, content: Buffer][]> {
+    const directory = this.#plugins;
+    const names = directory === undefined ? [] : namesIn(directory);
+    return Promise.all(
+      names.map(async (name) => [name, await readFile(join(directory!, name))] as const),
+    ) as Promise<[string, Buffer][]>;
   }
 
   compressed(): Promise<Buffer> {
@@ -71,6 +86,13 @@ export async function programIn(
   const take = `head -c ${bytes.length}${canDecompress ? ' | gzip -dc' : ''} > ${SENT_PROGRAM}`;
   const sent = await run(['/bin/sh', '-c', `${take} && chmod 755 ${SENT_PROGRAM}`], bytes);
   if (sent.end.code !== 0) throw new Error(`cannot send the program into its pod: ${sent.end.message}`);
+  for (const [name, content] of await program.plugins()) {
+    const path = `${PLUGINS}/${name}`;
+    const script = 'mkdir -p "$1" && head -c "$2" > "$3" && chmod 755 "$3"';
+    const argv = ['/bin/sh', '-c', script, 'sh', PLUGINS, String(content.length), path];
+    const { end } = await run(argv, content);
+    if (end.code !== 0) throw new Error(`cannot send plugin ${name} into its pod: ${end.message}`);
+  }
   const own = await run([SENT_PROGRAM, 'version']);
   if (own.end.code === 0) return [SENT_PROGRAM, ...serve, HOST_ROOT];
   const mounts = await run(['cat', '/proc/self/mountinfo']);

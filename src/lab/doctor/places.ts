@@ -63,11 +63,17 @@ export class LabPlaces {
 
   /**
    * Has a node do the actions, in their order; those after one that failed are skipped. Rejects only when the node could not be asked.
+   * `heal`: when the heal began that they belong to.
    */
-  async apply(node: string, actions: readonly NodeAction[]): Promise<ApplyResult[]> {
-    const request: NodeRequest = { do: 'apply', actions: [...actions] };
+  async apply(node: string, actions: readonly NodeAction[], heal: string): Promise<ApplyResult[]> {
+    const request: NodeRequest = { do: 'apply', actions: [...actions], heal };
     const results = await this.#node(node).ask(request, { timeoutMs: APPLY_DEADLINE_MS });
     return applyResultSchema.array().length(actions.length).parse(results);
+  }
+
+  /** The answer of a node. */
+  ask(node: string, request: NodeRequest, timeoutMs: number): Promise<unknown> {
+    return this.#node(node).ask(request, { timeoutMs });
   }
 
   /** Runs a command on a node, as root, in the node's namespaces. Rejects when it has no exit status: not started, or too slow. */

@@ -19,6 +19,16 @@ const LIMITS: BackupLimits = { runs: 200, bytes: 256 * 1024 * 1024 };
 /** Names of runs: times, so that the order of names is that of age. Nothing else is removed. */
 const RUN = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z$/;
 
+/** The directory of the run that began at a time. */
+export function directoryOfRun(root: string, at: Date): string {
+  return join(root, at.toISOString().replaceAll(':', '-'));
+}
+
+/** When a run began, by the name of its directory, RFC 3339; undefined for a name of something else. */
+export function timeOfRun(name: string): string | undefined {
+  return RUN.test(name) ? name.replace(/T(\d\d)-(\d\d)-/, 'T$1:$2:') : undefined;
+}
+
 /**
  * Keeps copies of what one run of actions replaces or removes, in a directory of that run. Before the first copy of a run the oldest
  * runs go, as far as there are more than the limits allow; its own copies stay whatever their size.
@@ -32,7 +42,7 @@ export class Backups {
   /** `at`: when the run began; it names the directory. */
   constructor(at: Date, root: string = BACKUP_ROOT, limits: BackupLimits = LIMITS) {
     this.#root = root;
-    this.#directory = join(root, at.toISOString().replaceAll(':', '-'));
+    this.#directory = directoryOfRun(root, at);
     this.#limits = limits;
   }
 
@@ -54,7 +64,7 @@ export class Backups {
 
   /** A path below the directory that nothing is at yet: the first copy of a run is the state before it. */
   #place(name: string): string {
-    if (!this.#isPruned) prune(this.#root, this.#limits);
+    if (!this.#isPruned) prune(this.#root, this.#directory, this.#limits);
     this.#isPruned = true;
     const path = join(this.#directory, name);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -65,12 +75,14 @@ export class Backups {
   }
 }
 
-/** Removes the oldest runs until one more may come. */
-function prune(root: string, { runs, bytes }: BackupLimits): void {
+/** Removes the oldest runs until one more may come. That one may have begun already: it stays. */
+function prune(root: string, current: string, { runs, bytes }: BackupLimits): void {
   const oldest = namesIn(root)
     .filter((name) => RUN.test(name))
     .sort()
-    .map((name) => ({ path: join(root, name), size: sizeOf(join(root, name)) }));
+    .map((name) => join(root, name))
+    .filter((path) => path !== current)
+    .map((path) => ({ path, size: sizeOf(path) }));
   let size = oldest.reduce((sum, run) => sum + run.size, 0);
   for (let left = oldest.length; left > 0 && (left >= runs || size > bytes); left--) {
     const run = oldest.shift()!;

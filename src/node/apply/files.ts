@@ -37,15 +37,19 @@ export async function writeFileAction(action: Action<'write-file'>, context: App
     return { changed: false, detail: `${path} has this content` };
   }
   const backup = context.backups.keepFile(path);
+  await replaceFile(path, Buffer.from(content), mode ?? 0o644);
+  return { changed: true, detail: `wrote ${path}`, ...(backup && { backup }) };
+}
+
+/** Writes a file atomically, or in place where it is a mount of its own, which cannot be replaced. */
+export async function replaceFile(path: string, content: Buffer, mode: number): Promise<void> {
   try {
-    await writeFileAtomic(path, content, mode ?? 0o644);
+    await writeFileAtomic(path, content, mode);
   } catch (cause) {
-    // A file that is a mount of its own cannot be replaced, only written.
     if ((cause as NodeJS.ErrnoException).code !== 'EBUSY') throw cause;
-    writeInPlace(path, Buffer.from(content));
+    writeInPlace(path, content);
     stirDirectory(path);
   }
-  return { changed: true, detail: `wrote ${path}`, ...(backup && { backup }) };
 }
 
 /** Moves a file; what is at the target is kept first. Moved already is fine. */

@@ -3,10 +3,11 @@ import { dirname, join } from 'node:path';
 import { distributionOf } from '../../sys/distribution.ts';
 
 /**
- * The directory of the plugins that belong to a program: `lib/hostport/cni` beside its `bin` where it is installed (a node, say),
- * `dist/cni` where it was built.
+ * The directory of the plugins that belong to a program: `lib/hostport/cni` beside its `bin` where it is installed (a node, say), `cni` beside
+ * it where it was sent into a pod, `dist/cni` where it was built.
  */
 export function ownPluginDirectory(program: string = process.execPath): string {
   const installed = join(dirname(dirname(program)), 'lib/hostport/cni');
-  return existsSync(installed) ? installed : distributionOf(program).plugins;
+  const sent = join(dirname(program), 'cni');
+  return [installed, sent].find((path) => existsSync(path)) ?? distributionOf(program).plugins;
 }

@@ -29,7 +29,8 @@ export async function* performActions(
       continue;
     }
     try {
-      const { changed, detail, backup } = await perform(action, context);
+      const work = () => perform(action, context);
+      const { changed, detail, backup } = await (context.journal?.around(action, work) ?? work());
       yield {
         action: action.do,
         outcome: changed ? 'done' : 'unchanged',

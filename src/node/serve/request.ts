@@ -1,9 +1,12 @@
 import { z } from 'zod';
-import { nodeActionSchema } from '../../path/model/action.ts';
+import { absolutePath, nodeActionSchema } from '../../path/model/action.ts';
 import { probeJobSchema } from '../probe/order.ts';
 
 /** More at once than a plan for a node has. */
 const MAX_ACTIONS = 1000;
+
+/** It names a directory. */
+const healTime = z.iso.datetime({ precision: 3 });
 
 /** What `hostport node-serve` is asked for. */
 export const nodeRequestSchema = z.discriminatedUnion('do', [
@@ -14,7 +17,18 @@ export const nodeRequestSchema = z.discriminatedUnion('do', [
   /** The results of probes. */
   z.object({ do: z.literal('probe'), job: probeJobSchema }),
   /** The result of each action, up to the first that fails. */
-  z.object({ do: z.literal('apply'), actions: z.array(nodeActionSchema).max(MAX_ACTIONS) }),
+  z.object({
+    do: z.literal('apply'),
+    actions: z.array(nodeActionSchema).max(MAX_ACTIONS),
+    /** When the heal began that they belong to, which can be undone as a whole. */
+    heal: healTime.optional(),
+  }),
+  /** Where paths lead without links. */
+  z.object({ do: z.literal('resolve'), paths: z.array(absolutePath).max(MAX_ACTIONS) }),
+  /** What the last heal changed, and whether it can be undone; null where there was none. */
+  z.object({ do: z.literal('last-heal') }),
+  /** Puts back the files that a heal changed: the result of each. */
+  z.object({ do: z.literal('undo'), heal: healTime }),
   /** The connections that are tracked. */
   z.object({ do: z.literal('flows') }),
   /** How many packets the reverse path filter has dropped so far; null when the kernel does not count them. */
@@ -48,6 +62,9 @@ export const identitySchema = z.object({
   /** Whether it is in the network namespace of the machine's first process. */
   inHostNetwork: z.boolean(),
 });
+
+/** The answer to `resolve`: each path with no link in it, as far as it exists. */
+export const resolvedSchema = z.array(absolutePath);
 
 /** The answer to `run`. */
 export const ranSchema = z.object({ code: z.number().int(), stdout: z.string(), stderr: z.string() });

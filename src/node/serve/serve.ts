@@ -4,12 +4,15 @@ import { isOwnNetns } from '../../cni/sandbox.ts';
 import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
+import { withoutLinks } from '../../sys/links.ts';
 import { messageOf } from '../../util/errors.ts';
 import { VERSION } from '../../util/version.ts';
 import { Backups } from '../apply/backup.ts';
+import { Journal } from '../apply/journal.ts';
 import { ownPluginDirectory } from '../apply/own-plugins.ts';
 import { performActions } from '../apply/perform.ts';
 import type { ApplyResult } from '../apply/result.ts';
+import { lastHeal, undoHeal } from '../apply/undo.ts';
 import { sendFrom } from '../probe/place.ts';
 import { readAllFlows } from '../report/flows.ts';
 import { readMachine } from '../report/machine.ts';
@@ -19,6 +22,14 @@ import { readNetstat } from '../report/sysctls.ts';
 import { takeNodeReport, whichProgram } from '../report/take.ts';
 import { type identitySchema, type NodeRequest, requestLineSchema } from './request.ts';
 
+/** What differs where the process runs in a container of the node. */
+export interface ServedPlace {
+  /** How the mounts of directories are read. */
+  mountsOf?: typeof readMountsOf;
+  /** Directory of the plugins that belong to this program. */
+  ownPlugins?: string;
+}
+
 /**
  * Answers requests about the node that this process runs on, each a line of JSON, until there are no more lines. Several are worked on at a
  * time, and an answer is written when it is there. A command that still runs when the lines end is killed: nobody waits for it.
@@ -27,10 +38,10 @@ export async function serveRequests(
   lines: AsyncIterable<string>,
   write: (line: string) => void,
   exec: Exec,
-  mountsOf?: typeof readMountsOf,
+  place: ServedPlace = {},
 ): Promise<void> {
   const end = new AbortController();
-  const server = nodeServer(exec, end.signal, mountsOf);
+  const server = nodeServer(exec, end.signal, place);
   try {
     for await (const line of lines) {
       const { id, request, gzip } = requestLineSchema.parse(JSON.parse(line));
@@ -56,7 +67,7 @@ function answerLine(id: number, value: unknown, mayCompress: boolean): string {
 function nodeServer(
   exec: Exec,
   signal: AbortSignal,
-  mountsOf: typeof readMountsOf | undefined,
+  { mountsOf, ownPlugins = ownPluginDirectory() }: ServedPlace,
 ): (request: NodeRequest) => Promise<unknown> {
   const remembering = rememberingExec(exec);
   return async (request) => {
@@ -68,11 +79,20 @@ function nodeServer(
       case 'probe':
         return sendFrom(request.job);
       case 'apply': {
-        const context = { exec, backups: new Backups(new Date()), ownPlugins: ownPluginDirectory() };
+        const { actions, heal } = request;
+        const backups = new Backups(heal === undefined ? new Date() : new Date(heal));
+        const journal = heal === undefined ? undefined : new Journal(heal, backups);
+        const context = { exec, backups, ownPlugins, ...(journal && { journal }) };
         const results: ApplyResult[] = [];
-        for await (const result of performActions(request.actions, context)) results.push(result);
+        for await (const result of performActions(actions, context)) results.push(result);
         return results;
       }
+      case 'resolve':
+        return request.paths.map(withoutLinks);
+      case 'last-heal':
+        return lastHeal() ?? null;
+      case 'undo':
+        return undoHeal(request.heal);
       case 'flows':
         return readAllFlows(exec);
       case 'reverse-path-drops':

@@ -1,11 +1,8 @@
 import { z } from 'zod';
 import { FAMILIES } from '../../util/family.ts';
 
-/**
- * A change on one node, as data: planned by a failure's file, shown to the user, sent to the node and done there
- * (`hostport node-serve`). Every action is idempotent; what replaces or removes something keeps a copy of it first.
- */
-const absolutePath = z.string().regex(/^\/[^\0\n]*$/, 'must be an absolute path');
+/** A path that begins at a node's root. */
+export const absolutePath = z.string().regex(/^\/[^\0\n]*$/, 'must be an absolute path');
 const fileMode = z.string().regex(/^0[0-7]{3}$/, 'must be permission bits like 0755');
 
 /** Name of a plugin or of a configuration file: one step of a path. */
@@ -13,6 +10,10 @@ const fileName = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}$/, 'must b
 
 const family = z.enum(FAMILIES);
 
+/**
+ * A change on one node, as data: planned by a failure's file, shown to the user, sent to the node and done there
+ * (`hostport node-serve`). Every action is idempotent; what replaces or removes something keeps a copy of it first.
+ */
 export const nodeActionSchema = z.discriminatedUnion('do', [
   z.object({
     do: z.literal('write-file'),

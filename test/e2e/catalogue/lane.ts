@@ -115,7 +115,7 @@ export class Lane {
 
   /** Heals all that a look has found, on this node. */
   heal(first: Diagnosed, restart: boolean): Promise<HealReport> {
-    const whole = labPatient(this.#places, true);
+    const whole = labPatient(this.#places, true, new Date().toISOString());
     const patient: Patient = { ...whole, observe: () => this.observe() };
     return heal(patient, first, { signal: this.#signal, restart });
   }

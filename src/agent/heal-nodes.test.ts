@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'bun:test';
+import { emptyReport } from '../collect/reader/cluster.fake.ts';
+import { diagnose } from '../path/diagnose/diagnose.ts';
+import type { PlannedHeal } from '../path/heal/plan.ts';
+import type { HealStep } from '../path/model/action.ts';
+import type { World } from '../path/model/world.ts';
+import type { Failure } from '../path/stages/failure.ts';
+import { failureOn, podOn, smallWorld } from '../path/testing/small-world.ts';
+import { type HealNodesOptions, healNodes, type OpenNodes } from './heal-nodes.ts';
+
+/** A cluster whose nodes are each broken, fixed, or worse than before. */
+class Nodes {
+  readonly state = new Map<string, 'broken' | 'fixed' | 'worse'>();
+  /** What was opened, done and expected, in order. */
+  readonly seen: string[] = [];
+  /** What a fix does to a node. */
+  readonly #fix: (node: string) => 'broken' | 'fixed' | 'worse';
+
+  constructor(names: readonly string[], fix: (node: string) => 'broken' | 'fixed' | 'worse' = () => 'fixed') {
+    for (const name of names) this.state.set(name, 'broken');
+    this.#fix = fix;
+  }
+
+  world(): World {
+    const names = [...this.state.keys()];
+    const pods = names.flatMap((name) => [podOn(name, `${name}-a`, 80), podOn(name, `${name}-b`, 81)]);
+    return smallWorld(pods, { nodes: names.map((name) => ({ metadata: { name } })) });
+  }
+
+  /** The pod `a` of a node that is broken or worse; and of one that is worse, its pod `b` as well. */
+  get failures(): Failure[] {
+    const about = (states: readonly string[], pod: string) =>
+      failureOn(
+        (scene) =>
+          scene.paths
+            .filter(({ subject }) => states.includes(this.state.get(subject.node ?? '') ?? ''))
+            .filter(({ subject }) => subject.pod?.name === `${subject.node}-${pod}`)
+            .map(({ subject }) => subject),
+        {
+          code: `is-${pod}`,
+          stage: 'forwarded',
+          heal: ({ subject }) => ({ by: 'steps', steps: [stepOn(subject.node!)] }),
+        },
+      );
+    return [about(['broken'], 'a'), { ...about(['worse'], 'b'), heal: () => ({ by: 'hand', why: 'so' }) }];
+  }
+
+  readonly open: OpenNodes = (nodes, _, use) => {
+    this.seen.push(`open ${nodes.join(' ')}`);
+    return use(
+      {
+        expect: (plan) => this.seen.push(`expect ${plan.map(nodeOf).join(' ')}`),
+        observe: async () => this.world(),
+        apply: async (node, actions) => {
+          this.seen.push(`apply ${node}`);
+          this.state.set(node, this.#fix(node));
+          return actions.map(({ do: action }) => ({ action, outcome: 'done', detail: 'done' }));
+        },
+        deletePod: async () => {},
+      },
+      this.world(),
+    );
+  };
+}
+
+const nodeOf = ({ finding }: PlannedHeal) => finding.subject.node;
+
+function stepOn(node: string): HealStep {
+  return {
+    on: 'node',
+    node,
+    why: 'so',
+    action: { do: 'set-sysctl', name: 'net.ipv4.ip_forward', value: node.replace(/\D/g, '') },
+  };
+}
+
+async function run(nodes: Nodes, options: Partial<HealNodesOptions> = {}) {
+  const { failures } = nodes;
+  const world = nodes.world();
+  const begun: string[] = [];
+  const report = await healNodes(
+    nodes.open,
+    { world, diagnosed: diagnose(world, failures) },
+    {
+      restart: false,
+      signal: new AbortController().signal,
+      maxUnavailable: 1,
+      failures,
+      onNodes: (names, left) => begun.push(`${names.join(' ')} +${left}`),
+      ...options,
+    },
+  );
+  return {
+    begun,
+    outcomes: report.healed.map(({ finding, outcome }) => `${finding.subject.node} ${outcome}`),
+    stopped: report.stopped,
+    rounds: report.rounds,
+  };
+}
+
+const REPORT = { ...emptyReport('n1'), takenAt: '2026-01-01T00:00:00Z' };
+const FOUR = ['n1', 'n2', 'n3', 'n4'];
+
+test('nodes are healed one after the other, and looked at after each', async () => {
+  const nodes = new Nodes(FOUR);
+  const { begun, outcomes, stopped, rounds } = await run(nodes);
+  expect(begun).toEqual(['n1 +3', 'n2 +2', 'n3 +1', 'n4 +0']);
+  expect(nodes.seen.slice(0, 6)).toEqual([
+    ...['open n1', 'expect n1', 'apply n1'],
+    ...['open n2', 'expect n2', 'apply n2'],
+  ]);
+  expect(outcomes).toEqual(FOUR.map((name) => `${name} healed`));
+  expect({ stopped, rounds }).toEqual({ stopped: undefined, rounds: 4 });
+});
+
+test('several at once, as many as are wanted', async () => {
+  const { begun } = await run(new Nodes(FOUR), { maxUnavailable: 3 });
+  expect(begun).toEqual(['n1 n2 n3 +1', 'n4 +0']);
+});
+
+describe('it stops on the first node that got worse, and names what is not begun', () => {
+  test.each([
+    ['one at a time', 1, 'n2', ['n3', 'n4']],
+    ['three at a time', 3, 'n2', ['n4']],
+    ['all at once', 9, 'n2', []],
+  ] as const)('%s', async (_, maxUnavailable, node, undone) => {
+    const nodes = new Nodes(FOUR, (name) => (name === 'n2' ? 'worse' : 'fixed'));
+    const { stopped } = await run(nodes, { maxUnavailable });
+    expect(stopped).toEqual({
+      node,
+      why: 'port 81 of pod default/n2-b was not broken before (is-b)',
+      undone: [...undone],
+    });
+    expect(undone.map((name) => nodes.state.get(name))).toEqual(undone.map(() => 'broken'));
+  });
+});
+
+test('a fix without effect makes nothing worse, and the others are healed', async () => {
+  const nodes = new Nodes(FOUR, (name) => (name === 'n2' ? 'broken' : 'fixed'));
+  const { stopped, outcomes } = await run(nodes);
+  expect(stopped).toBeUndefined();
+  expect(outcomes).toEqual(['n1 healed', 'n2 failed', 'n3 healed', 'n4 healed']);
+});
+
+test('only the nodes of the scope are opened', async () => {
+  const { begun } = await run(new Nodes(FOUR), { nodes: ['n3'] });
+  expect(begun).toEqual(['n3 +0']);
+});
+
+test('a node that cannot be looked at any more got worse', async () => {
+  const nodes = new Nodes(['n1', 'n2']);
+  const { failures } = nodes;
+  const withReports = (world: World, unknown?: string): World => ({
+    ...world,
+    reports: new Map([['n1', unknown === undefined ? { value: REPORT } : { unknown }]]),
+  });
+  let looks = 0;
+  const open: OpenNodes = (names, before, use) =>
+    nodes.open(names, before, (patient, now) =>
+      use(
+        {
+          ...patient,
+          observe: async (signal) =>
+            withReports(await patient.observe(signal), looks++ > 0 ? 'x' : 'gone dark'),
+        },
+        withReports(now),
+      ),
+    );
+  const world = withReports(nodes.world());
+  const { stopped } = await healNodes(
+    open,
+    { world, diagnosed: diagnose(world, failures) },
+    { restart: false, signal: new AbortController().signal, maxUnavailable: 1, failures },
+  );
+  expect(stopped).toEqual({
+    node: 'n1',
+    why: 'it cannot be examined any more: gone dark',
+    undone: ['n2'],
+  });
+});

@@ -1,0 +1,171 @@
+import { type Diagnosed, diagnose } from '../path/diagnose/diagnose.ts';
+import { type HealScope, type PlannedHeal, planHeal } from '../path/heal/plan.ts';
+import type { PathVerdict } from '../path/model/finding.ts';
+import { known } from '../path/model/observed.ts';
+import { stages } from '../path/model/stages.ts';
+import type { World } from '../path/model/world.ts';
+import type { ExpectingPatient } from './cluster-patient.ts';
+import { type Healed, type HealOptions, heal } from './heal.ts';
+
+/** Makes some nodes ready to be healed, lets `use` do it, and removes what was created. `before`: what is known of the others. */
+export type OpenNodes = <T>(
+  nodes: readonly string[],
+  before: World,
+  use: (patient: ExpectingPatient, now: World) => Promise<T>,
+) => Promise<T>;
+
+export interface HealNodesOptions extends HealOptions {
+  /** How many nodes are changed before they are looked at again. */
+  maxUnavailable: number;
+  /** Called when the next nodes are about to be healed; how many come after them. */
+  onNodes?(nodes: readonly string[], left: number): void;
+}
+
+/** The outcome for all nodes. */
+export interface NodesHealed {
+  healed: Healed[];
+  /** What was seen last. */
+  world: World;
+  /** Of all nodes together. */
+  rounds: number;
+  /** The node after which it was stopped, why, and the nodes that were not begun. */
+  stopped?: { node: string; why: string; undone: string[] };
+}
+
+/**
+ * Heals the nodes of a cluster, a few at a time: after each few they are looked at again, and on the first node that got worse it stops. What is
+ * about no node comes last.
+ */
+export async function healNodes(
+  open: OpenNodes,
+  first: { world: World; diagnosed: Diagnosed },
+  options: HealNodesOptions,
+): Promise<NodesHealed> {
+  let { world } = first;
+  const plan = planHeal(first.diagnosed, options);
+  const waiting = batchesOf(plan, options.maxUnavailable);
+  const begun = new Set(waiting.flatMap(({ nodes }) => nodes));
+  const healed = leftOf(plan.filter(({ finding }) => !begun.has(finding.subject.node ?? '')));
+  let rounds = 0;
+  for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) {
+    options.signal.throwIfAborted();
+    const { nodes, opened } = batch;
+    options.onNodes?.(nodes, waiting.flatMap((later) => later.nodes).length);
+    const scope: HealScope = nodes.length === 0 ? options : { ...options, nodes };
+    const done = await open(opened, world, async (patient, now) => {
+      const before = diagnose(now, options.failures);
+      const report = await heal(
+        watching(patient, (seen) => {
+          world = seen;
+        }),
+        before,
+        {
+          ...options,
+          ...scope,
+          onPlan: (round) => {
+            patient.expect(round);
+            options.onPlan?.(round);
+          },
+          mayTry: (planned, current) =>
+            (nodes.length > 0 || planned.finding.subject.node === undefined) &&
+            (options.mayTry?.(planned, current) ?? true),
+        },
+      );
+      return { before, report };
+    });
+    rounds += done.report.rounds;
+    // What nothing is done about and is about no node has been listed.
+    healed.push(...done.report.healed.filter(({ outcome }) => nodes.length > 0 || outcome !== 'left'));
+    const [worse] = nodes.flatMap((node) => gotWorse(node, done.before, done.report.after) ?? []);
+    if (worse !== undefined) {
+      return {
+        healed,
+        world,
+        rounds,
+        stopped: { ...worse, undone: waiting.flatMap((later) => later.nodes) },
+      };
+    }
+  }
+  return { healed, world, rounds };
+}
+
+interface Batch {
+  nodes: string[];
+  /** These, and others on which steps of their plans are. */
+  opened: string[];
+}
+
+function batchesOf(plan: readonly PlannedHeal[], size: number): Batch[] {
+  const actionable = plan.filter(({ steps }) => steps.length > 0);
+  const of = Map.groupBy(actionable, ({ finding }) => finding.subject.node);
+  const names = [...of.keys()].filter((name) => name !== undefined).sort();
+  const batches = Array.from({ length: Math.ceil(names.length / size) }, (_, i) => {
+    const nodes = names.slice(i * size, (i + 1) * size);
+    return {
+      nodes,
+      opened: openedFor(
+        nodes,
+        nodes.flatMap((node) => of.get(node)!),
+      ),
+    };
+  });
+  const others = of.get(undefined);
+  return others === undefined ? batches : [...batches, { nodes: [], opened: openedFor([], others) }];
+}
+
+function openedFor(nodes: readonly string[], plans: readonly PlannedHeal[]): string[] {
+  const steps = plans.flatMap(({ steps }) => steps.flatMap((step) => (step.on === 'node' ? step.node : [])));
+  return [...new Set([...nodes, ...steps])];
+}
+
+/** What nothing is done about. */
+function leftOf(plan: readonly PlannedHeal[]): Healed[] {
+  return plan.flatMap(({ finding, left }): Healed[] =>
+    left === undefined ? [] : [{ finding, outcome: 'left', steps: [], round: 0, reason: left.why }],
+  );
+}
+
+/** The patient, with each world that is seen reported. */
+function watching(patient: ExpectingPatient, seen: (world: World) => void): ExpectingPatient {
+  return {
+    ...patient,
+    async observe(signal) {
+      const world = await patient.observe(signal);
+      seen(world);
+      return world;
+    },
+  };
+}
+
+/** Why a node is worse off than it was: it cannot be looked at any more, or a mapping that was not broken is. */
+function gotWorse(
+  node: string,
+  before: Diagnosed,
+  after: Diagnosed,
+): { node: string; why: string } | undefined {
+  const report = after.scene.nodes.get(node)?.report;
+  const wasSeen = known(before.scene.nodes.get(node)?.report) !== undefined;
+  if (wasSeen && (report === undefined || 'unknown' in report)) {
+    return { node, why: `it cannot be examined any more: ${report?.unknown ?? 'it is gone'}` };
+  }
+  const broken = new Set(before.diagnosis.paths.filter(isBroken).map(keyOf));
+  const worse = after.diagnosis.paths.find(
+    (path) => path.node === node && isBroken(path) && !broken.has(keyOf(path)),
+  );
+  if (worse === undefined) return undefined;
+  const { pod, port } = worse;
+  const codes = [...new Set(stages.flatMap((stage) => worse.stages[stage].codes))];
+  return {
+    node,
+    why: `port ${port.hostPort} of pod ${pod.namespace}/${pod.name} was not broken before${codes.length > 0 ? ` (${codes.join(', ')})` : ''}`,
+  };
+}
+
+function isBroken({ stages: verdicts }: PathVerdict): boolean {
+  return stages.some((stage) => verdicts[stage].verdict === 'broken');
+}
+
+/** The same for a pod that was recreated under its name. */
+function keyOf({ node, pod, port, family }: PathVerdict): string {
+  return JSON.stringify([node, pod.namespace, pod.name, port, family]);
+}

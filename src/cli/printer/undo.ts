@@ -1,0 +1,35 @@
+import type { UndoPlan, undo } from '../../agent/undo.ts';
+import type { Layout } from './layout.ts';
+import { safeText } from './safe-text.ts';
+import { wrap } from './wrap.ts';
+
+const STATES = { back: '-', 'as-before': '=', refused: '✗' } as const;
+const OUTCOMES = { done: '✓', unchanged: '=', failed: '✗', skipped: '-' } as const;
+
+/** What undoing the last heal does on each node, and what of that heal stays. */
+export function renderUndoPlan({ heal, nodes, unknown }: UndoPlan, { width }: Layout): string {
+  const lines = [
+    heal === undefined
+      ? 'No heal has changed anything on these nodes.'
+      : `The last heal began at ${heal}. (- is put back, = is as it was, ✗ is refused)`,
+    ...nodes.flatMap(({ node, last }) => [
+      ...wrap(safeText(node), width, '', '  '),
+      ...last.files.flatMap(({ state, detail }) =>
+        wrap(safeText(detail), width, `  ${STATES[state]} `, '    '),
+      ),
+      ...last.stays.flatMap((what) => wrap(safeText(what), width, '  stays: ', '    ')),
+    ]),
+    ...unknown.flatMap(({ node, why }) => wrap(safeText(`${node}: ${why}`), width, 'unknown: ', '  ')),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** What was put back. */
+export function renderUndone(done: Awaited<ReturnType<typeof undo>>, { width }: Layout): string {
+  const lines = done.flatMap(({ node, results }) =>
+    results.flatMap(({ outcome, detail }) =>
+      wrap(safeText(detail), width, `${OUTCOMES[outcome]} ${safeText(node)}  `, '  '),
+    ),
+  );
+  return lines.map((line) => `${line}\n`).join('');
+}

@@ -1,0 +1,153 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { clusterPatient, clusterUndo, withKnown } from '../../agent/cluster-patient.ts';
+import { HEAL_COMPONENT, recordHealed } from '../../agent/heal-events.ts';
+import { healNodes, type OpenNodes } from '../../agent/heal-nodes.ts';
+import type { UndoDoor } from '../../agent/undo.ts';
+import { type CollectOptions, type Readers, withReaders } from '../../collect/reader/collect.ts';
+import { describeRights, missingRights, type Right } from '../../collect/reader/preflight.ts';
+import type { ApiClient, ApiClientOptions } from '../../kube/client.ts';
+import { EventRecorder } from '../../kube/event-recorder.ts';
+import { diagnose } from '../../path/diagnose/diagnose.ts';
+import { known } from '../../path/model/observed.ts';
+import type { World } from '../../path/model/world.ts';
+import { InputError, messageOf, UserError } from '../../util/errors.ts';
+import { observeCluster, type PodOptions, withCollectOptions } from './doctor-cluster.ts';
+import type { Healing } from './healing.ts';
+
+/** How many nodes are changed at once unless given. */
+const MAX_UNAVAILABLE = 1;
+
+export interface HealClusterOptions extends PodOptions {
+  maxUnavailable?: number;
+}
+
+/** The option of a heal that changes nodes by pods. */
+export function maxUnavailableOption(): Option {
+  return new Option(
+    '--max-unavailable <nodes>',
+    `nodes changed before they are examined again; ${MAX_UNAVAILABLE} unless given`,
+  ).argParser((text) => {
+    if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+    throw new InvalidArgumentError('want a number from 1 to 9999.');
+  });
+}
+
+/** What writing Events takes. */
+const EVENT_RIGHTS: readonly Right[] = ['create', 'patch'].map((verb) => ({ verb, resource: 'events' }));
+
+/** Any cluster, healed by short-lived pods on its nodes. */
+export function clusterHealing(
+  access: ApiClientOptions,
+  options: HealClusterOptions,
+  warn: (line: string) => void,
+): Healing {
+  const run = <T>(
+    signal: AbortSignal,
+    use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
+  ): Promise<T> => withCollectOptions(access, options, warn, signal, use);
+  const observe = (signal: AbortSignal) => observeCluster(access, options, warn, signal);
+  return {
+    observe,
+
+    async checkRights(plan, signal) {
+      const spaces = plan.flatMap(({ steps }) =>
+        steps.flatMap((step) => (step.on === 'cluster' ? step.action.namespace : [])),
+      );
+      const rights = [...new Set(spaces)].map((namespace) => ({
+        verb: 'delete',
+        resource: 'pods',
+        namespace,
+      }));
+      const missing = await run(signal, (client) => missingRights(client, rights, { signal, patienceMs: 0 }));
+      if (missing.length > 0)
+        throw new InputError(`cannot recreate pods: you may not ${describeRights(missing)}`);
+    },
+
+    heal: async (first, scope) => {
+      const { signal } = scope;
+      const heal = new Date().toISOString();
+      const report = await healNodes(openNodes(run, signal, heal), first, {
+        ...scope,
+        maxUnavailable: options.maxUnavailable ?? MAX_UNAVAILABLE,
+      });
+      await run(signal, (client) => writeEvents(client, report.healed, report.world, warn, signal));
+      const { stopped, healed, rounds } = report;
+      // What was fixed on one node is seen from all of them.
+      return { healed, rounds, after: diagnose(await observe(signal)), ...(stopped && { stopped }) };
+    },
+
+    withUndo: (chosen, signal, use) =>
+      run(signal, async (client, settings) => {
+        const nodes = chosen.length === 0 ? {} : { nodes: new Set(chosen) };
+        return withReaders(
+          client,
+          { ...settings, ...nodes, probes: false, changes: true },
+          (world, readers) => {
+            if (readers === undefined) throw new UserError('cannot undo: the nodes cannot be reached');
+            return use(undoOf(world, readers), namesOf(world, chosen));
+          },
+        );
+      }),
+
+    // What a command creates is gone when it returns.
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+/** Nodes that could not be examined are asked all the same, and answer why not. */
+function undoOf(world: World, readers: Readers): UndoDoor {
+  const door = clusterUndo(readers);
+  return {
+    ...door,
+    async lastHeal(node) {
+      const report = world.reports.get(node);
+      if (report !== undefined && 'unknown' in report) throw new Error(report.unknown);
+      return door.lastHeal(node);
+    },
+  };
+}
+
+function namesOf({ nodes }: World, chosen: readonly string[]): string[] {
+  const names = nodes.flatMap(({ metadata }) => metadata?.name ?? []);
+  return chosen.length === 0 ? names : names.filter((name) => chosen.includes(name));
+}
+
+function openNodes(
+  run: <T>(
+    signal: AbortSignal,
+    use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
+  ) => Promise<T>,
+  signal: AbortSignal,
+  heal: string,
+): OpenNodes {
+  return (nodes, before, use) =>
+    run(signal, (client, settings) => {
+      const witness = witnessOf(before, nodes);
+      const some = new Set([...nodes, ...(witness === undefined ? [] : [witness])]);
+      return withReaders(client, { ...settings, nodes: some, changes: true }, (world, readers) => {
+        if (readers === undefined) throw new UserError('cannot heal: the nodes cannot be reached');
+        const now = withKnown(world, before);
+        return use(clusterPatient(readers, { client, heal, known: before }), now);
+      });
+    });
+}
+
+/** Another node, which probes come from: what only other machines see would otherwise look fixed. */
+function witnessOf({ reports }: World, nodes: readonly string[]): string | undefined {
+  return [...reports].find(([name, report]) => !nodes.includes(name) && known(report) !== undefined)?.[0];
+}
+
+async function writeEvents(
+  client: ApiClient,
+  healed: Parameters<typeof recordHealed>[1],
+  world: World,
+  warn: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const missing = await missingRights(client, EVENT_RIGHTS, { signal });
+  if (missing.length > 0) return warn(`no Events are written: you may not ${describeRights(missing)}`);
+  const onError = (cause: unknown) => warn(messageOf(cause));
+  const events = new EventRecorder(client, { component: HEAL_COMPONENT }, { onError });
+  recordHealed(events, healed, diagnose(world).scene);
+  if (!(await events.flush())) warn('not all Events were written in time');
+}

@@ -1,0 +1,135 @@
+import { beforeEach, expect, test } from 'bun:test';
+import { namespaces, pods } from '../../kube/resources.ts';
+import type { Pod } from '../../kube/types.ts';
+import { needsOf } from '../../node/apply/needs.ts';
+import type { NodeAction } from '../../path/model/action.ts';
+import { FakeCluster } from './cluster.fake.ts';
+import { type CollectOptions, NOT_ASKED, type Readers, withReaders } from './collect.ts';
+
+const CONF: NodeAction = { do: 'write-file', path: '/etc/cni/net.d/a', content: '' };
+const FLOW: NodeAction = { do: 'set-sysctl', name: 'net.ipv4.ip_forward', value: '1' };
+
+let cluster: FakeCluster;
+beforeEach(() => {
+  cluster = new FakeCluster();
+});
+
+function change<T>(use: (readers: Readers) => Promise<T>, given: Partial<CollectOptions> = {}): Promise<T> {
+  const options: CollectOptions = {
+    parallel: 8,
+    timeoutMs: 60_000,
+    probes: true,
+    image: 'example/image:1',
+    imagePullSecrets: [],
+    version: '1.2.3',
+    signal: new AbortController().signal,
+    warn: () => {},
+    progress: () => {},
+    changes: true,
+    ...given,
+  };
+  return withReaders(cluster, options, (_, readers) => use(readers!), cluster.open);
+}
+
+const apply = (readers: Readers, action: NodeAction, node = 'n1') =>
+  readers.change(node, needsOf([action]), { do: 'apply', actions: [action] }, 1000);
+
+/** Pods that were created for changes, by their requests. */
+function writers(): Pod[] {
+  return cluster.requests
+    .filter(({ method, path }) => method === 'POST' && path.endsWith('/pods'))
+    .map(({ body }) => body as Pod)
+    .filter(({ metadata }) => metadata?.name?.startsWith('heal'));
+}
+
+async function expectNothingLeft(): Promise<void> {
+  expect((await cluster.list(pods)).items).toEqual([]);
+  expect((await cluster.list(namespaces)).items).toEqual([]);
+}
+
+test('a change is made in a pod with what it needs, and no other pod may write', async () => {
+  await cluster.addNode('n1');
+  cluster.links.set('/etc/cni/net.d', '/var/snap/net.d');
+  await change((readers) => apply(readers, CONF));
+  const [pod] = writers();
+  expect(cluster.applied).toEqual([{ node: 'n1', pod: pod!.metadata!.name!, actions: [CONF] }]);
+  const [container] = pod!.spec!.containers;
+  expect(container!.securityContext).toEqual({
+    privileged: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'], add: ['DAC_OVERRIDE', 'DAC_READ_SEARCH', 'SYS_CHROOT'] },
+  });
+  const writable = container!.volumeMounts!.filter(({ readOnly }) => readOnly !== true);
+  const paths = new Map(pod!.spec!.volumes!.map(({ name, hostPath }) => [name, hostPath?.path]));
+  expect(writable.map(({ name, mountPath }) => [paths.get(name), mountPath])).toEqual([
+    ['/var/snap/net.d', '/host/var/snap/net.d'],
+    ['/var/lib/hostport', '/host/var/lib/hostport'],
+  ]);
+  const readers = cluster.requests.flatMap(({ body }) => {
+    const { kind, metadata, spec } = (body ?? {}) as Pod;
+    return kind === undefined && metadata?.name?.startsWith('doctor-') ? (spec?.containers ?? []) : [];
+  });
+  expect(readers.flatMap(({ volumeMounts = [] }) => volumeMounts).every(({ readOnly }) => readOnly)).toBe(
+    true,
+  );
+  await expectNothingLeft();
+});
+
+test('a pod is used again as long as it has what is needed, and replaced by one that has more', async () => {
+  await cluster.addNode('n1');
+  await change(async (readers) => {
+    await readers.prepare('n1', needsOf([CONF]));
+    await apply(readers, CONF);
+    await apply(readers, CONF);
+    await apply(readers, FLOW);
+  });
+  const names = writers().map(({ metadata }) => metadata!.name!.split('-')[0]);
+  expect(names).toEqual(['heal1', 'heal2']);
+  expect(new Set(cluster.applied.map(({ pod }) => pod)).size).toBe(2);
+  await expectNothingLeft();
+});
+
+test('only the nodes that are asked for are examined, and an agent is not used', async () => {
+  for (const name of ['n1', 'n2']) await cluster.addNode(name);
+  await change(
+    async (readers) => {
+      const world = await readers.observe();
+      expect(world.reports.get('n2')).toEqual({ unknown: NOT_ASKED });
+      await expect(apply(readers, CONF, 'n2')).rejects.toThrow('nothing is asked of n2');
+    },
+    { nodes: new Set(['n1']) },
+  );
+  // Looking twice opens no second session.
+  expect(cluster.opened).toEqual(['own-image n1']);
+  await expectNothingLeft();
+});
+
+test('a change whose connection breaks is not asked for again, and all is removed', async () => {
+  await cluster.addNode('n1');
+  let asked = 0;
+  cluster.answering = (_, request) => {
+    if (request.do !== 'apply') return;
+    asked++;
+    throw new Error('connection broke');
+  };
+  await expect(change((readers) => apply(readers, CONF))).rejects.toThrow('connection broke');
+  expect(asked).toBe(1);
+  await expectNothingLeft();
+});
+
+test('all is removed when it is interrupted while a pod starts', async () => {
+  await cluster.addNode('n1');
+  const stop = new AbortController();
+  const work = change(
+    async (readers) => {
+      // From now on pods do not start.
+      cluster.kubelets.set('n1', 'silent');
+      const changed = apply(readers, CONF);
+      setTimeout(() => stop.abort(new Error('interrupted')));
+      await changed;
+    },
+    { signal: stop.signal },
+  );
+  await expect(work).rejects.toThrow('interrupted');
+  await expectNothingLeft();
+});

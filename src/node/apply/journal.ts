@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import type { NodeAction } from '../../path/model/action.ts';
+import { namesIn } from '../../sys/directories.ts';
+import { unlessMissing } from '../../sys/errno.ts';
+import { BACKUP_ROOT, type Backups, directoryOfRun, timeOfRun } from './backup.ts';
+import type { Applied } from './result.ts';
+
+/** Name of the journal in the directory of a heal's copies. */
+const JOURNAL = 'journal.jsonl';
+
+const fileStateSchema = z.discriminatedUnion('is', [
+  z.object({ is: z.literal('missing') }),
+  z.object({ is: z.literal('file'), sha256: z.string(), mode: z.number().int() }),
+  z.object({ is: z.literal('link'), target: z.string() }),
+  /** A directory, a socket: never written by an action. */
+  z.object({ is: z.literal('other') }),
+]);
+
+/** What is at a path. */
+export type FileState = z.infer<typeof fileStateSchema>;
+
+const changeSchema = z.object({
+  path: z.string(),
+  before: fileStateSchema,
+  /** Absent while the action is under way, and for ever when it was killed. */
+  after: fileStateSchema.optional(),
+  /** Copy of what was there before. */
+  copy: z.string().optional(),
+});
+
+const entrySchema = z.object({
+  /** Two lines of one number are of one action, before it and after it. */
+  number: z.number().int(),
+  action: z.string(),
+  /** Whether anything was changed; absent while it is under way. */
+  changed: z.boolean().optional(),
+  /** What was done, or why it failed. */
+  detail: z.string().optional(),
+  files: z.array(changeSchema),
+});
+
+/** What one action changed. */
+export type JournalEntry = z.infer<typeof entrySchema>;
+
+/** Notes what the actions of one heal change on this node, so that it can be undone. */
+export class Journal {
+  readonly #path: string;
+  readonly #backups: Backups;
+
+  /** `heal`: when the heal began, RFC 3339. */
+  constructor(heal: string, backups: Backups, root: string = BACKUP_ROOT) {
+    this.#path = join(directoryOfRun(root, new Date(heal)), JOURNAL);
+    this.#backups = backups;
+  }
+
+  /** Does an action, and notes what it changes: what it is about before it, too, since it may be killed. */
+  async around(action: NodeAction, work: () => Promise<Applied>): Promise<Applied> {
+    const number = readEntries(this.#path).length;
+    const files = pathsOf(action).map((path) => ({
+      path,
+      before: stateOf(path),
+      // What replaces something keeps a copy; what moves it does not.
+      ...(action.do === 'rename-file' && path === action.from && this.#copyOf(path)),
+    }));
+    this.#append({ number, action: action.do, files });
+    const note = (changed: boolean, detail: string, backup?: string) => {
+      const target = files.at(-1);
+      const changes = files.map((file) => ({
+        ...file,
+        after: stateOf(file.path),
+        ...(file === target && backup !== undefined && { copy: backup }),
+      }));
+      this.#append({ number, action: action.do, changed, detail, files: changes });
+    };
+    try {
+      const applied = await work();
+      note(applied.changed, applied.detail, applied.backup);
+      return applied;
+    } catch (cause) {
+      // Something may have been changed before it failed.
+      note(true, `failed: ${(cause as Error).message}`);
+      throw cause;
+    }
+  }
+
+  #copyOf(path: string): { copy?: string } {
+    const copy = this.#backups.keepFile(path);
+    return copy === undefined ? {} : { copy };
+  }
+
+  #append(entry: JournalEntry): void {
+    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+    const fd = openSync(this.#path, 'a', 0o600);
+    try {
+      writeSync(fd, `${JSON.stringify(entry)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** The last heal that changed something on this node, and what; undefined when there is none. */
+export function lastJournal(
+  root: string = BACKUP_ROOT,
+): { heal: string; entries: JournalEntry[] } | undefined {
+  for (const name of namesIn(root).reverse()) {
+    const heal = timeOfRun(name);
+    if (heal === undefined) continue;
+    const entries = readEntries(join(root, name, JOURNAL)).filter(({ changed }) => changed !== false);
+    if (entries.length > 0) return { heal, entries };
+  }
+  return undefined;
+}
+
+/** The entries of a journal in their order; none when there is no such file. A last line that was cut off is of an action that was killed. */
+function readEntries(path: string): JournalEntry[] {
+  const lines = (unlessMissing(() => readFileSync(path, 'utf8')) ?? '').split('\n');
+  const whole = lines.slice(0, -1).map((line) => entrySchema.parse(JSON.parse(line)));
+  return [...new Map(whole.map((entry) => [entry.number, entry])).values()];
+}
+
+/** The files that an action changes; what it writes is the last. */
+function pathsOf(action: NodeAction): string[] {
+  switch (action.do) {
+    case 'write-file':
+    case 'rewrite-file':
+    case 'set-mode':
+      return [action.path];
+    case 'rename-file':
+      return [action.from, action.to];
+    case 'install-plugin':
+      return [join(action.directory, action.name)];
+    default:
+      return [];
+  }
+}
+
+/** What is at a path. Links are not followed: an action replaces a link, not what it leads to. */
+export function stateOf(path: string): FileState {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return { is: 'missing' };
+  if (stat.isSymbolicLink()) return { is: 'link', target: readlinkSync(path) };
+  if (!stat.isFile()) return { is: 'other' };
+  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
+  return { is: 'file', sha256, mode: stat.mode & 0o777 };
+}

@@ -1,0 +1,201 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NodeAction } from '../../path/model/action.ts';
+import { realExec } from '../../sys/exec.ts';
+import { Backups } from './backup.ts';
+import { Journal } from './journal.ts';
+import { performActions } from './perform.ts';
+import { lastHeal, undoHeal } from './undo.ts';
+
+const HEAL = '2026-01-02T03:04:05.000Z';
+const LATER = '2026-01-02T04:00:00.000Z';
+
+let root: string;
+let backup: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'hostport-undo-'));
+  backup = join(root, 'backup');
+  mkdirSync(join(root, 'net.d'));
+  mkdirSync(join(root, 'own'));
+  writeFileSync(join(root, 'own/portmap'), 'the plugin');
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+const at = (path: string) => join(root, path);
+const put = (path: string, content: string, mode = 0o644) => {
+  writeFileSync(at(path), content);
+  chmodSync(at(path), mode);
+};
+
+/** As a node does it: each action is a request of its own. */
+async function heal(actions: readonly NodeAction[], when = HEAL): Promise<void> {
+  for (const action of actions) {
+    const backups = new Backups(new Date(when), backup);
+    const journal = new Journal(when, backups, backup);
+    const context = { exec: realExec, backups, journal, ownPlugins: at('own') };
+    await Array.fromAsync(performActions([action], context));
+  }
+}
+
+/** All that is in the directories that heals change. */
+function state(): Record<string, string> {
+  const files = [...new Bun.Glob('{net.d,bin}/**').scanSync({ cwd: root, dot: true, onlyFiles: false })];
+  return Object.fromEntries(
+    files.sort().map((name) => {
+      const stat = lstatSync(at(name));
+      if (stat.isSymbolicLink()) return [name, `-> ${readlinkSync(at(name))}`];
+      return [
+        name,
+        stat.isFile() ? `${(stat.mode & 0o777).toString(8)} ${readFileSync(at(name), 'utf8')}` : '/',
+      ];
+    }),
+  );
+}
+
+const outcomes = async (when = HEAL) => (await undoHeal(when, backup)).map(({ outcome }) => outcome);
+
+describe('what a heal changed is put back, and the second time nothing is left to do', () => {
+  const cases: [string, before: () => void, actions: () => NodeAction[], times: number][] = [
+    ['a new file', () => {}, () => [{ do: 'write-file', path: at('net.d/a'), content: 'new' }], 1],
+    [
+      'a replaced file, with its mode',
+      () => put('net.d/a', 'old', 0o600),
+      () => [{ do: 'write-file', path: at('net.d/a'), content: 'new', mode: '0644' }],
+      1,
+    ],
+    [
+      'a file that was written twice',
+      () => put('net.d/a', 'old'),
+      () => [
+        { do: 'write-file', path: at('net.d/a'), content: 'new' },
+        { do: 'write-file', path: at('net.d/a'), content: 'newer' },
+      ],
+      1,
+    ],
+    [
+      'a name',
+      () => put('net.d/a.bak', 'x', 0o600),
+      () => [{ do: 'rename-file', from: at('net.d/a.bak'), to: at('net.d/a') }],
+      2,
+    ],
+    [
+      'a name that was taken',
+      () => {
+        put('net.d/a.bak', 'x');
+        put('net.d/a', 'y', 0o600);
+      },
+      () => [{ do: 'rename-file', from: at('net.d/a.bak'), to: at('net.d/a') }],
+      2,
+    ],
+    [
+      'a mode',
+      () => put('net.d/a', 'x', 0o644),
+      () => [{ do: 'set-mode', path: at('net.d/a'), mode: '0755' }],
+      1,
+    ],
+    [
+      'a plugin',
+      () => put('net.d/portmap', 'another', 0o700),
+      () => [{ do: 'install-plugin', name: 'portmap', directory: at('net.d') }],
+      1,
+    ],
+    [
+      'a link',
+      () => symlinkSync('/elsewhere', at('net.d/a')),
+      () => [{ do: 'write-file', path: at('net.d/a'), content: 'new' }],
+      1,
+    ],
+  ];
+
+  test.each(cases)('%s', async (_, before, actions, times) => {
+    before();
+    const was = state();
+    await heal(actions());
+    expect(state()).not.toEqual(was);
+    expect(await outcomes()).toEqual(Array.from({ length: times }, () => 'done'));
+    expect(state()).toEqual(was);
+    expect(await outcomes()).toEqual(Array.from({ length: times }, () => 'unchanged'));
+    expect(state()).toEqual(was);
+  });
+});
+
+test('a file that has changed since is named, and nothing of its node is put back', async () => {
+  put('net.d/a', 'old');
+  await heal([
+    { do: 'write-file', path: at('net.d/a'), content: 'new' },
+    { do: 'write-file', path: at('net.d/b'), content: 'new' },
+  ]);
+  put('net.d/a', 'by hand');
+  const results = await undoHeal(HEAL, backup);
+  expect(results.map(({ outcome, detail }) => [outcome, detail])).toEqual([
+    ['skipped', `${at('net.d/b')}: another file has changed since`],
+    ['failed', `${at('net.d/a')} has changed since: put it back by hand, or remove it first`],
+  ]);
+  expect(readFileSync(at('net.d/a'), 'utf8')).toBe('by hand');
+  expect(existsSync(at('net.d/b'))).toBe(true);
+});
+
+test('a file whose copy is gone is refused', async () => {
+  put('net.d/a', 'old');
+  await heal([{ do: 'write-file', path: at('net.d/a'), content: 'new' }]);
+  const copy = [...new Bun.Glob('*/**/net.d/a').scanSync({ cwd: backup })];
+  expect(copy).toHaveLength(1);
+  rmSync(join(backup, copy[0]!));
+  expect(lastHeal(backup)!.files).toEqual([
+    { path: at('net.d/a'), state: 'refused', detail: expect.stringContaining('has no copy any more') },
+  ]);
+});
+
+test('only the last heal is undone, and one that changed nothing is none', async () => {
+  await heal([{ do: 'write-file', path: at('net.d/a'), content: 'first' }]);
+  await heal([{ do: 'write-file', path: at('net.d/b'), content: 'second' }], LATER);
+  await heal([{ do: 'write-file', path: at('net.d/b'), content: 'second' }], '2026-01-02T05:00:00.000Z');
+  expect(lastHeal(backup)).toMatchObject({ heal: LATER, files: [{ path: at('net.d/b'), state: 'back' }] });
+  await expect(undoHeal(HEAL, backup)).rejects.toThrow(`the last heal of this node is ${LATER}, not ${HEAL}`);
+  expect(await outcomes(LATER)).toEqual(['done']);
+  expect(readFileSync(at('net.d/a'), 'utf8')).toBe('first');
+});
+
+test('what is no change of files is named as what stays, and so is what was interrupted', async () => {
+  await heal([{ do: 'set-sysctl', name: 'kernel.x', value: '1' }]);
+  expect(lastHeal(backup)).toEqual({
+    heal: HEAL,
+    files: [],
+    stays: ['set-sysctl: failed: kernel.x: not a setting of the network'],
+  });
+});
+
+test('an action that was killed is judged by what is there', async () => {
+  put('net.d/a', 'old');
+  await heal([{ do: 'write-file', path: at('net.d/a'), content: 'new' }]);
+  const journal = join(backup, HEAL.replaceAll(':', '-'), 'journal.jsonl');
+  const [begun] = readFileSync(journal, 'utf8').split('\n');
+  // Without its second line, and with one that was cut off.
+  writeFileSync(journal, `${begun}\n`);
+  appendFileSync(journal, '{"number":0,"acti');
+  expect(lastHeal(backup)!.files).toMatchObject([{ state: 'refused' }]);
+  put('net.d/a', 'old');
+  expect(lastHeal(backup)!.files).toEqual([]);
+});
+
+test('a node without a heal has none', () => {
+  expect(lastHeal(backup)).toBeUndefined();
+  mkdirSync(join(backup, 'mine'), { recursive: true });
+  expect(lastHeal(backup)).toBeUndefined();
+  expect(statSync(backup).isDirectory()).toBe(true);
+});

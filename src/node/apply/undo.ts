@@ -1,0 +1,125 @@
+import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { z } from 'zod';
+import { messageOf } from '../../util/errors.ts';
+import { BACKUP_ROOT } from './backup.ts';
+import { replaceFile } from './files.ts';
+import { type FileState, type JournalEntry, lastJournal, stateOf } from './journal.ts';
+import type { ApplyResult } from './result.ts';
+
+/** The answer to `last-heal`. */
+export const lastHealSchema = z.object({
+  /** When it began; it names the heal. */
+  heal: z.string(),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      /** `back`: can be put back. `as-before`: is as it was before the heal. `refused`: must not be put back. */
+      state: z.enum(['back', 'as-before', 'refused']),
+      /** What is done, or why it is refused. */
+      detail: z.string(),
+    }),
+  ),
+  /** What was done that is no change of files, in words: it stays. */
+  stays: z.array(z.string()),
+});
+
+export type LastHeal = z.infer<typeof lastHealSchema>;
+
+/** A file as it was before the heal, and as the heal left it. */
+interface Change {
+  path: string;
+  before: FileState;
+  after: FileState | undefined;
+  copy: string | undefined;
+}
+
+/** What the last heal on this node changed, and what can be undone of it; undefined when there was none. Changes nothing. */
+export function lastHeal(root: string = BACKUP_ROOT): LastHeal | undefined {
+  const journal = lastJournal(root);
+  if (journal === undefined) return undefined;
+  return {
+    heal: journal.heal,
+    files: changesOf(journal.entries).map((change) => ({ path: change.path, ...judge(change) })),
+    stays: journal.entries
+      .filter(({ files }) => files.length === 0)
+      .map(({ action, detail }) => `${action}: ${detail ?? 'was interrupted'}`),
+  };
+}
+
+/**
+ * Puts back the files that the last heal on this node changed. If one of them has changed since, none is put back: together they were a
+ * configuration that worked. Idempotent.
+ * @throws when the last heal is another than `heal`.
+ */
+export async function undoHeal(heal: string, root: string = BACKUP_ROOT): Promise<ApplyResult[]> {
+  const journal = lastJournal(root);
+  if (journal?.heal !== heal) {
+    throw new Error(`the last heal of this node is ${journal?.heal ?? 'none'}, not ${heal}`);
+  }
+  const changes = changesOf(journal.entries).map((change) => ({ change, judged: judge(change) }));
+  const isRefused = changes.some(({ judged }) => judged.state === 'refused');
+  const results: ApplyResult[] = [];
+  for (const { change, judged } of changes) {
+    const result = (outcome: ApplyResult['outcome'], detail = judged.detail) =>
+      results.push({ action: 'undo', outcome, detail });
+    if (judged.state === 'refused') result('failed');
+    else if (judged.state === 'as-before') result('unchanged');
+    else if (isRefused) result('skipped', `${change.path}: another file has changed since`);
+    else {
+      try {
+        await putBack(change);
+        result('done');
+      } catch (cause) {
+        result('failed', `${change.path}: ${messageOf(cause)}`);
+      }
+    }
+  }
+  return results;
+}
+
+/** Each file once: as it was before the first change, and after the last. The last that was changed comes first. */
+function changesOf(entries: readonly JournalEntry[]): Change[] {
+  const changes = new Map<string, Change>();
+  for (const { path, before, after, copy } of entries.flatMap(({ files }) => files)) {
+    const earlier = changes.get(path);
+    changes.set(path, earlier === undefined ? { path, before, after, copy } : { ...earlier, after });
+  }
+  // One whose action was killed counts by what is there: it may not have begun.
+  return [...changes.values()]
+    .reverse()
+    .filter(({ path, before, after }) => !isSame(before, after ?? stateOf(path)));
+}
+
+function judge({ path, before, after, copy }: Change): {
+  state: LastHeal['files'][number]['state'];
+  detail: string;
+} {
+  const now = stateOf(path);
+  if (isSame(now, before)) return { state: 'as-before', detail: `${path} is as it was` };
+  const refused = (why: string) => ({ state: 'refused' as const, detail: `${path} ${why}` });
+  if (!isSame(now, after)) return refused('has changed since: put it back by hand, or remove it first');
+  if (before.is === 'missing') return { state: 'back', detail: `remove ${path}` };
+  if (before.is === 'other') return refused('was no file');
+  if (before.is === 'link') return { state: 'back', detail: `make ${path} a link to ${before.target}` };
+  if (isContentSame(before, now)) return { state: 'back', detail: `set the mode of ${path} back` };
+  if (copy === undefined || !existsSync(copy)) return refused('has no copy any more of what it was');
+  return { state: 'back', detail: `put ${path} back from ${copy}` };
+}
+
+async function putBack({ path, before, copy }: Change): Promise<void> {
+  if (before.is === 'file') {
+    if (isContentSame(before, stateOf(path))) chmodSync(path, before.mode);
+    else await replaceFile(path, readFileSync(copy!), before.mode);
+    return;
+  }
+  rmSync(path, { force: true });
+  if (before.is === 'link') symlinkSync(before.target, path);
+}
+
+function isSame(a: FileState, b: FileState | undefined): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function isContentSame(before: FileState, now: FileState): boolean {
+  return before.is === 'file' && now.is === 'file' && before.sha256 === now.sha256;
+}
