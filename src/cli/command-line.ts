@@ -132,6 +132,11 @@ const VERBS: readonly VerbGroup[] = [
     load: async () => [(await import('./verbs/node-serve.ts')).nodeServeVerb()],
     hidden: true,
   },
+  {
+    names: ['node-wait'],
+    load: async () => [(await import('./verbs/node-wait.ts')).nodeWaitVerb()],
+    hidden: true,
+  },
 ];
 
 function groupsFor(first: string | undefined): readonly VerbGroup[] {

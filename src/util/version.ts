@@ -10,6 +10,8 @@ export interface BuildFacts {
   date?: string;
   /** The C library that a program of a release is linked with. */
   libc?: 'glibc' | 'musl';
+  /** Where the images of a release are: `ghcr.io/owner`. */
+  registry?: string;
 }
 
 /** Put in by the build (scripts/release/compile.ts); without one, when run from source. */

@@ -7,6 +7,7 @@ import { unverifiedServer } from '../../kube/unverified-server.ts';
 import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, UserError } from '../../util/errors.ts';
+import { agentImage, isAgentImage } from '../../util/images.ts';
 import { VERSION } from '../../util/version.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
 import { collectProgress } from '../printer/collect-progress.ts';
@@ -15,8 +16,6 @@ import { renderJson, renderYaml } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
 import type { Verb } from '../verb.ts';
 
-/** This program's own image, of its version. */
-const OWN_IMAGE = `docker.io/hostport/agent:${VERSION}`;
 const PARALLEL = 64;
 const TIMEOUT_MS = 60_000;
 
@@ -172,8 +171,8 @@ function settingsOf(options: PodOptions): Omit<CollectOptions, 'signal' | 'warn'
     parallel: options.parallel ?? PARALLEL,
     timeoutMs: options.timeout ?? TIMEOUT_MS,
     probes: options.probe !== false,
-    image: options.image ?? OWN_IMAGE,
-    ...(options.image !== undefined && { program: process.execPath }),
+    image: options.image ?? agentImage(),
+    ...(options.image !== undefined && !isAgentImage(options.image) && { program: process.execPath }),
     imagePullSecrets: options.imagePullSecret ?? [],
     ...(options.workNamespace !== undefined && { workNamespace: options.workNamespace }),
     version: VERSION,

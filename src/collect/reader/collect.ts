@@ -21,6 +21,7 @@ import { removeEndedRuns } from './cleanup.ts';
 import {
   CONTAINER,
   HOST_ROOT,
+  OWN_PROGRAM,
   type ReaderSettings,
   readerPod,
   temporaryNamespace,
@@ -37,7 +38,7 @@ import {
 } from './preflight.ts';
 import { ReaderPods } from './reader-pods.ts';
 import { patientLists, type RetryOptions, retrying } from './retry.ts';
-import { OWN_PROGRAM, programIn, SentProgram } from './send-program.ts';
+import { programIn, SentProgram } from './send-program.ts';
 
 /** How long a node may take for its report, in milliseconds: a report bounds its own parts. */
 const REPORT_DEADLINE_MS = 30_000;

@@ -37,6 +37,13 @@ test.each([
   expect(container?.securityContext?.capabilities?.add?.includes('SYS_ADMIN')).toBe(expected);
 });
 
+test('the own image needs no shell, any other needs one', () => {
+  const commandOf = (sendsProgram: boolean) =>
+    readerPod('a', { ...settings, sendsProgram }).spec!.containers[0]!.command!;
+  expect(commandOf(false)).toEqual(['/usr/local/bin/hostport', 'node-wait', '360s']);
+  expect(commandOf(true)[0]).toBe('/bin/sh');
+});
+
 test('what another program is sent into can be written, and is not on the node', () => {
   const { spec } = readerPod('a', { ...settings, sendsProgram: true });
   const writable = spec!.containers[0]!.volumeMounts!.filter(({ readOnly }) => readOnly !== true);

@@ -12,6 +12,8 @@ export function temporaryNamespace(run: string): string {
 export const ENDS_ANNOTATION = 'hostport.dev/ends';
 /** The only container of a reader's pod. */
 export const CONTAINER = 'reader';
+/** Where the program is in an image of its own. */
+export const OWN_PROGRAM = '/usr/local/bin/hostport';
 /** Where the node's root directory is, read-only. */
 export const HOST_ROOT = '/host';
 /** Where a program is that was sent into the pod. */
@@ -138,8 +140,10 @@ function nodePod(
         name: CONTAINER,
         image,
         imagePullPolicy: 'IfNotPresent',
-        // A first process gets no signal that it does not handle: the shell ends at once, with what it waits for.
-        command: ['/bin/sh', '-c', `trap 'exit 0' TERM; sleep ${lifetimeSeconds} & wait $!`],
+        // A first process gets no signal that it does not handle: both end at once. The own image has no shell.
+        command: sendsProgram
+          ? ['/bin/sh', '-c', `trap 'exit 0' TERM; sleep ${lifetimeSeconds} & wait $!`]
+          : [OWN_PROGRAM, 'node-wait', `${lifetimeSeconds}s`],
         securityContext: {
           privileged: false,
           readOnlyRootFilesystem: true,

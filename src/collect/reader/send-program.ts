@@ -7,7 +7,7 @@ import { type ExecEnd, type ExecTarget, PodExec } from '../../kube/streaming/pod
 import { namesIn } from '../../sys/directories.ts';
 import { type Mount, parseMountinfo } from '../../sys/mounts.ts';
 import { parseJson } from '../../util/parse-json.ts';
-import { HOST_ROOT, SENT_PROGRAM } from './manifests.ts';
+import { HOST_ROOT, OWN_PROGRAM, SENT_PROGRAM } from './manifests.ts';
 
 /** More than the outputs of the commands below, which print a word or a table of mounts. */
 const MAX_OUTPUT = 1024 * 1024;
@@ -15,8 +15,6 @@ const DIRECTORY = SENT_PROGRAM.replace(/\/[^/]*$/, '');
 /** Where the program that was sent looks for its plugins. */
 const PLUGINS = `${DIRECTORY}/cni`;
 
-/** Where the program is in its own image. */
-export const OWN_PROGRAM = '/usr/local/bin/hostport';
 /** This machine, as uname(1) names it. */
 const MACHINE = process.arch === 'x64' ? 'x86_64' : process.arch === 'arm64' ? 'aarch64' : process.arch;
 

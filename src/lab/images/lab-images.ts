@@ -1,20 +1,17 @@
 import { readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Exec, output, realExec } from '../../sys/exec.ts';
-import { VERSION } from '../../util/version.ts';
+import { agentImage } from '../../util/images.ts';
 import { type ImageIndex, LayoutWriter } from './oci.ts';
 import { RootTree } from './root-tree.ts';
 import { sharedLibraries } from './shared-libraries.ts';
 import type { TarContent } from './tar.ts';
 
-const agentOf = (version: string) => `docker.io/hostport/agent:${version}`;
-
 /** The images of the lab's registry, by full reference. */
 export const LAB_IMAGES = {
   echoServer: 'docker.io/inanimate/echo-server:latest',
   ciliumStandIn: 'docker.io/hostport/cilium-stand-in:latest',
-  agent: 'docker.io/hostport/agent:latest',
-  agentOfVersion: agentOf(VERSION),
+  agent: agentImage(),
   busybox: 'docker.io/library/busybox:latest',
   pause: 'registry.k8s.io/pause:3.9',
 } as const;
@@ -76,8 +73,8 @@ export async function buildImages(options: BuildImagesOptions): Promise<ImageInd
     Entrypoint: ['/usr/local/bin/cilium-agent'],
     Env: [PATH, 'HOME=/'],
   });
-  const ofVersion = options.version === undefined ? LAB_IMAGES.agentOfVersion : agentOf(options.version);
-  for (const name of [LAB_IMAGES.agent, ofVersion]) {
+  // Manifests in the source tree name its version, and a program that was built the version of the build.
+  for (const name of new Set([LAB_IMAGES.agent, agentImage(options.version)])) {
     await writer.image(name, [base, program, stack, tools], {
       Entrypoint: ['/usr/local/bin/hostport'],
       Env: [PATH, 'HOME=/'],
