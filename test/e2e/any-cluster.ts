@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
 import type { NodeReport } from '../../src/path/model/node-report.ts';
 import { known } from '../../src/path/model/observed.ts';
+import { healTests } from './any-heal.ts';
 import { eventually } from './eventually.ts';
 import { Lab, PROGRAM, ROOT } from './lab.ts';
 
@@ -355,5 +356,7 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
       }
       expect(await runs()).toEqual([]);
     });
+
+    healTests({ lab, nodes: [NODES[0]!, WORKER, WORKER2], kubectl, inNode, runs });
   });
 }

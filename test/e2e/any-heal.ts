@@ -1,0 +1,292 @@
+import { expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import type { HealReport } from '../../src/agent/heal.ts';
+import type { Diagnosis } from '../../src/path/model/finding.ts';
+import { eventually } from './eventually.ts';
+import { type Lab, PROGRAM, ROOT } from './lab.ts';
+
+/** What tests of `heal` need of the tests of `doctor`: the cluster and its ways in. */
+export interface HealedCluster {
+  lab: Lab;
+  nodes: readonly [controlPlane: string, worker: string, worker2: string];
+  kubectl(...words: string[]): Promise<string>;
+  inNode(node: string, ...argv: string[]): Promise<string>;
+  /** Namespaces of runs. */
+  runs(): Promise<string[]>;
+}
+
+type Object = Record<string, unknown>;
+
+/** What of an object changes by itself: versions, who wrote what, times of status, what a node's runtime has pulled. */
+function settled(value: unknown, isInStatus = false): unknown {
+  if (Array.isArray(value)) return value.map((item) => settled(item, isInStatus));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => !['managedFields', 'resourceVersion', 'renewTime', 'images'].includes(key))
+      .filter(([key]) => !isInStatus || !/Time$|^observedGeneration$/.test(key))
+      .map(([key, field]) => [key, settled(field, isInStatus || key === 'status')]),
+  );
+}
+
+const PORTMAP = '/opt/cni/bin/portmap';
+
+const lines = (text: string) => text.split('\n').filter(Boolean).sort();
+
+/** Heals a cluster of the lab as any other: by its kubeconfig. */
+export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster): void {
+  const [, WORKER, WORKER2] = nodes;
+  const byPods = (verb: string, ...words: string[]) =>
+    lab.command([PROGRAM, verb, '--kubeconfig', lab.env.KUBECONFIG!, ...words], { timeoutMs: 180_000 });
+  const codes = (text: string) =>
+    (JSON.parse(text) as Diagnosis).findings.map(({ code, subject }) => `${code} ${subject.node}`).sort();
+
+  /** Everything that can be listed, but Events and leases. */
+  async function objects(): Promise<Record<string, unknown>> {
+    const listed = await kubectl('api-resources', '--verbs=list', '-o', 'name');
+    const kinds = lines(listed).filter((kind) => !/^(?:events|leases)\b/.test(kind));
+    const seen = await Promise.all(
+      kinds.map(async (kind) => {
+        const { items } = JSON.parse(await kubectl('get', kind, '-A', '-o', 'json')) as { items: Object[] };
+        return [kind, items.map((item) => settled(item))] as const;
+      }),
+    );
+    return Object.fromEntries(seen);
+  }
+
+  /** Of a node: files by their digests, rules, and settings of the network. */
+  async function node(name: string) {
+    const find = ['/etc/cni', '/opt/cni', '/run/hostport', '-type', 'f', '-exec', 'sha256sum', '{}', '+'];
+    const files = await inNode(name, 'sh', '-c', 'find "$@" 2>/dev/null || :', 'sh', ...find);
+    const rules = await inNode(name, 'iptables-save');
+    const settings = await inNode(name, 'sh', '-c', 'grep -rs . /proc/sys/net || :');
+    return {
+      files: Object.fromEntries(
+        lines(files).map((line) => [line.slice(66), line.slice(0, 64)] as [string, string]),
+      ),
+      rules: lines(rules.replace(/^#.*$|\[\d+:\d+\]/gm, '')),
+      // How many connections there are, and what the kernel counts and draws.
+      settings: lines(settings).filter((line) => !/count|_ids:|random|flush|stat/.test(line)),
+    };
+  }
+
+  const nodeState = async () =>
+    Object.fromEntries(await Promise.all(nodes.map(async (name) => [name, await node(name)] as const)));
+
+  test('heal fixes what doctor names, and nothing else differs from before', async () => {
+    const before = { objects: await objects(), nodes: await nodeState() };
+    await lab.must('break', 'mapping-missing', '--node', WORKER2, '--name', lab.name);
+    await inNode(
+      WORKER,
+      'sh',
+      '-c',
+      'mv /opt/cni/bin/portmap /root/portmap && sysctl -q -w net.ipv4.ip_forward=0',
+    );
+    const broken = await byPods('doctor', '-o', 'json');
+    expect(broken.code).toBe(1);
+    const found = [`ip-forward-off ${WORKER}`, `mapping-missing ${WORKER2}`, `plugin-missing ${WORKER}`];
+    expect(codes(broken.stdout)).toEqual(found);
+
+    const shown = await byPods('heal', '--dry-run');
+    expect(shown.code).toBe(1);
+    expect(shown.stdout).toContain('Nothing was changed');
+    expect(shown.stdout).toStartWith(`Cluster "${lab.name}" of the lab, context "kind-${lab.name}"`);
+    // Without a terminal, nobody is asked.
+    expect(await byPods('heal')).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('Nothing was changed'),
+    });
+    expect(codes((await byPods('doctor', '-o', 'json')).stdout)).toEqual(found);
+
+    const healed = await byPods('heal', '--yes', '-o', 'json');
+    expect({ code: healed.code, out: healed.stdout }).toMatchObject({ code: 0 });
+    const report = JSON.parse(healed.stdout) as HealReport;
+    expect(report.healed.map(({ finding, outcome }) => `${finding.code} ${outcome}`).sort()).toEqual([
+      'ip-forward-off healed',
+      'mapping-missing healed',
+      'plugin-missing healed',
+    ]);
+    expect(await byPods('doctor')).toMatchObject({ code: 0 });
+    const said = lines(
+      await kubectl(
+        'get',
+        'events',
+        '-A',
+        '-o',
+        'jsonpath={range .items[?(@.reason=="HostPortHealed")]}{.involvedObject.kind} {.involvedObject.name} {.message}{"\\n"}{end}',
+      ),
+    );
+    for (const what of [
+      `Node ${WORKER} plugin-missing: installed /opt/cni/bin/portmap`,
+      'Pod echo1 ip-forward-off: net.ipv4.ip_forward: 0 is now 1',
+    ]) {
+      expect(said).toContain(what);
+    }
+    expect(said.some((line) => line.startsWith('Pod echo2 mapping-missing: portmap of '))).toBe(true);
+
+    const after = { objects: await objects(), nodes: await nodeState() };
+    // The plugin that is brought along may be of another build than the node's.
+    after.nodes[WORKER]!.files[PORTMAP] = before.nodes[WORKER]!.files[PORTMAP]!;
+    expect(after).toEqual(before);
+    expect(await runs()).toEqual([]);
+    await inNode(WORKER, 'rm', '/root/portmap');
+    await lab.must('unbreak', '--name', lab.name);
+  }, 240_000);
+
+  test('undo puts back what the last heal changed, refuses what changed since, and is done once', async () => {
+    const conf = (await inNode(WORKER, 'sh', '-c', 'ls /etc/cni/net.d/*.conflist | head -n 1')).trim();
+    const good = await inNode(WORKER, 'cat', conf);
+    const list = JSON.parse(good) as { plugins: { type: string }[] };
+    const bad = JSON.stringify({ ...list, plugins: list.plugins.filter(({ type }) => type !== 'portmap') });
+    const write = (content: string) =>
+      inNode(WORKER, 'sh', '-c', 'printf %s "$1" > "$2"', 'sh', content, conf);
+    const state = async () => lines(await inNode(WORKER, 'sh', '-c', 'sha256sum /etc/cni/net.d/*'));
+    await write(bad);
+    try {
+      const broken = await state();
+      expect(await byPods('heal', '--yes', '--only', 'portmap-not-chained')).toMatchObject({ code: 0 });
+      expect(await state()).not.toEqual(broken);
+      const shown = await byPods('heal', '--undo');
+      expect(shown.code).toBe(1);
+      expect(shown.stdout).toContain(WORKER);
+      expect(shown.stdout).not.toContain(`\n${WORKER2}\n`);
+
+      const changed = JSON.parse((await byPods('heal', '--undo', '--dry-run', '-o', 'json')).stdout) as {
+        nodes: { last: { files: { path: string }[] } }[];
+      };
+      const path = changed.nodes[0]!.last.files[0]!.path;
+      const healed = await inNode(WORKER, 'cat', path);
+      await inNode(WORKER, 'sh', '-c', 'echo >> "$1"', 'sh', path);
+      const refused = await byPods('heal', '--undo', '--yes');
+      expect(refused).toMatchObject({
+        code: 1,
+        stdout: expect.stringContaining(`${path} has changed since`),
+      });
+      await inNode(WORKER, 'sh', '-c', 'printf %s "$1" > "$2"', 'sh', healed, path);
+
+      expect(await byPods('heal', '--undo', '--yes')).toMatchObject({ code: 0 });
+      expect(await state()).toEqual(broken);
+      // In the lab, too, there is nothing left to be done.
+      const again = await lab.hostport('heal', '--undo', '--yes', '--name', lab.name);
+      expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining(' is as it was\n') });
+      expect(await state()).toEqual(broken);
+    } finally {
+      await write(good);
+    }
+    expect(await byPods('doctor')).toMatchObject({ code: 0 });
+    expect(await runs()).toEqual([]);
+  }, 240_000);
+
+  test('a heal by an image of others, into which program and plugin are sent', async () => {
+    await inNode(WORKER, 'mv', '/opt/cni/bin/portmap', '/root/portmap');
+    try {
+      const healed = await byPods('heal', '--yes', '--image', 'busybox');
+      expect({ code: healed.code, out: healed.stdout }).toMatchObject({ code: 0 });
+      expect(await inNode(WORKER, 'stat', '-c', '%a', '/opt/cni/bin/portmap')).toBe('755\n');
+    } finally {
+      await inNode(WORKER, 'mv', '/root/portmap', '/opt/cni/bin/portmap');
+    }
+    expect(await runs()).toEqual([]);
+  }, 180_000);
+
+  test('a Ctrl-C while it heals leaves no pods, and after a kill clean-up removes them', async () => {
+    await inNode(WORKER, 'mv', '/opt/cni/bin/portmap', '/root/portmap');
+    try {
+      const argv = [PROGRAM, 'heal', '--yes', '--kubeconfig', lab.env.KUBECONFIG!];
+      const started = lab.start(argv);
+      await started.until(/changing /);
+      await eventually('pods of the run', async () => (await runs()).length > 0);
+      started.interrupt();
+      expect(await started.exited).toBe(130);
+      expect(await runs()).toEqual([]);
+
+      const other = lab.start(argv);
+      await other.until(/changing /);
+      await eventually('a pod that may change its node', async () =>
+        (await kubectl('get', 'pods', '-A', '-o', 'name')).includes('/heal1-'),
+      );
+      const pods = JSON.parse(
+        await kubectl('get', 'pods', '-A', '-l', 'hostport.dev/doctor-run', '-o', 'json'),
+      ) as {
+        items: { spec: { activeDeadlineSeconds?: number } }[];
+      };
+      other.kill();
+      for (const { spec } of pods.items) expect(spec.activeDeadlineSeconds).toBeLessThanOrEqual(600);
+      expect(await byPods('doctor', '--cleanup')).toMatchObject({ code: 0 });
+      expect(await runs()).toEqual([]);
+    } finally {
+      await inNode(WORKER, 'mv', '/root/portmap', '/opt/cni/bin/portmap');
+    }
+  }, 180_000);
+
+  test('each right of the role is needed: without it, heal says which one is missing', async () => {
+    const file = join(ROOT, 'deploy/healer-role.yaml');
+    const [role] = parseAllDocuments(readFileSync(file, 'utf8')).map((document) => document.toJS());
+    const rules = (role as { rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[] }).rules;
+    const rights = rules.flatMap(({ apiGroups, resources, verbs }) =>
+      resources.flatMap((resource) => verbs.map((verb) => ({ group: apiGroups[0]!, resource, verb }))),
+    );
+    await kubectl('create', 'serviceaccount', 'healer');
+    await kubectl(
+      'create',
+      'clusterrolebinding',
+      'healer',
+      '--clusterrole=hostport-healer',
+      '--serviceaccount=default:healer',
+    );
+    try {
+      const token = (await kubectl('create', 'token', 'healer')).trim();
+      const as = JSON.parse(await kubectl('config', 'view', '--raw', '--minify', '--flatten', '-o', 'json'));
+      as.users = [{ name: as.users[0].name, user: { token } }];
+      const kubeconfig = lab.file('healer.json', JSON.stringify(as));
+      const run = async (without?: (typeof rights)[number]) => {
+        const left = rights.filter((right) => right !== without);
+        const given = left.map(({ group, resource, verb }) => ({
+          apiGroups: [group],
+          resources: [resource],
+          verbs: [verb],
+        }));
+        const changed = lab.file('role.json', JSON.stringify({ ...(role as object), rules: given }));
+        await kubectl('apply', '-f', changed);
+        await inNode(WORKER, 'rm', '-f', '/opt/cni/bin/portmap');
+        return lab.hostport('heal', '--kubeconfig', kubeconfig, '--yes', '--no-probe', '--node', WORKER);
+      };
+      await inNode(WORKER, 'cp', '-p', '/opt/cni/bin/portmap', '/root/portmap');
+      const whole = await run();
+      expect(whole.stderr).not.toContain('you may not');
+      expect(whole.stdout).toContain('plugin-missing  node');
+      expect(whole.stdout).toContain(': healed');
+      // What killed runs have left is found by it, and stays without.
+      const tidies = ({ resource, verb }: (typeof rights)[number]) =>
+        resource === 'namespaces' && verb === 'list';
+      await run(rights.find(tidies));
+      expect(await lab.hostport('doctor', '--kubeconfig', kubeconfig, '--cleanup')).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(/namespaces is forbidden/),
+      });
+      for (const right of rights.filter((one) => !tidies(one))) {
+        const ran = await run(right);
+        const { group, resource, verb } = right;
+        const what = `${resource}${group === '' ? '' : `.${group}`}`;
+        // What is read, and is not needed, is unknown; the rest is refused or left out with a warning.
+        const isUnknown = /^(?:services|events|networkpolicies)/.test(resource) && verb === 'list';
+        const said = isUnknown ? ran.stdout : ran.stderr;
+        const missing = isUnknown
+          ? new RegExp(`${resource}.*cannot list|cannot list.*${resource}`, 's')
+          : new RegExp(`you may not .*\\b${verb}\\b.*${what}`, 's');
+        expect({ right, said }).toEqual({ right, said: expect.stringMatching(missing) });
+      }
+    } finally {
+      await inNode(WORKER, 'mv', '/root/portmap', '/opt/cni/bin/portmap');
+      await kubectl(
+        'delete',
+        'clusterrolebinding/healer',
+        'clusterrole/hostport-healer',
+        'serviceaccount/healer',
+      );
+    }
+    expect(await runs()).toEqual([]);
+  }, 240_000);
+}
