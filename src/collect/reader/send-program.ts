@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { ApiClient } from '../../kube/client.ts';
 import { type ExecEnd, type ExecTarget, PodExec } from '../../kube/streaming/pod-exec.ts';
-import { namesIn } from '../../sys/directories.ts';
+import { OWN_PLUGINS } from '../../node/apply/own-plugins.ts';
 import { type Mount, parseMountinfo } from '../../sys/mounts.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { HOST_ROOT, OWN_PROGRAM, SENT_PROGRAM } from './manifests.ts';
@@ -43,7 +43,7 @@ export class SentProgram {
   /** The plugins by their names. */
   plugins(): Promise<[name: string, content: Buffer][]> {
     const directory = this.#plugins;
-    const names = directory === undefined ? [] : namesIn(directory);
+    const names = directory === undefined ? [] : OWN_PLUGINS;
     return Promise.all(
       names.map(async (name) => [name, await readFile(join(directory!, name))] as const),
     ) as Promise<[string, Buffer][]>;

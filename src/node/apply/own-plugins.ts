@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { distributionOf } from '../../sys/distribution.ts';
 
+/** The plugins that belong to this program. */
+export const OWN_PLUGINS = ['loopback', 'portmap'] as const;
+
 /**
  * The directory of the plugins that belong to a program: `lib/hostport/cni` beside its `bin` where it is installed (a node, say), `cni` beside
  * it where it was sent into a pod, `dist/cni` where it was built.
