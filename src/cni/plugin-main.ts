@@ -37,9 +37,12 @@ function writeAll(fd: number, text: string): void {
   for (let sent = 0; sent < bytes.length; ) sent += writeSync(fd, bytes, sent);
 }
 
-/** The main function of an executable that is the plugins named, each under its name; ends the process. */
-export function pluginMain(plugins: Readonly<Record<string, () => Plugin>>): void {
-  run(plugins).then(
+/** The main function of an executable that is the plugins named, each under its name, and what else it is; ends the process. */
+export function pluginMain(
+  plugins: Readonly<Record<string, () => Plugin>>,
+  others: Readonly<Record<string, () => Promise<void>>> = {},
+): void {
+  run(plugins, others).then(
     (status) => process.exit(status),
     // Nothing that is wrong may show source text: what a runtime logs is one line.
     (error: unknown) => {
@@ -52,8 +55,15 @@ export function pluginMain(plugins: Readonly<Record<string, () => Plugin>>): voi
   );
 }
 
-async function run(plugins: Readonly<Record<string, () => Plugin>>): Promise<number> {
+async function run(
+  plugins: Readonly<Record<string, () => Plugin>>,
+  others: Readonly<Record<string, () => Promise<void>>>,
+): Promise<number> {
   const name = (process.execPath.split('/').pop() ?? '').replace(/\.exe$/, '');
+  if (others[name] !== undefined) {
+    await others[name]();
+    return 0;
+  }
   const plugin = plugins[name];
   if (plugin === undefined) {
     io.writeStderr(
