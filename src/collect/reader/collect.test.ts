@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'bun:test';
 import { ApiError } from '../../kube/client.ts';
 import { ConnectionError } from '../../kube/connection-error.ts';
-import { namespaces, pods } from '../../kube/resources.ts';
+import { clusterRoleBindings, daemonSets, namespaces, pods } from '../../kube/resources.ts';
+import type { KubeObject, OwnerReference, Pod } from '../../kube/types.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { FakeCluster } from './cluster.fake.ts';
@@ -296,23 +297,50 @@ describe('rights', () => {
 });
 
 describe('the agent', () => {
-  const install = async (node: string) => {
-    await cluster.create(pods, {
+  const NAME = 'hostport-agent';
+  const container = { name: 'agent', securityContext: { capabilities: { add: ['SYS_ADMIN'] } } };
+
+  /** What an installation creates in the API, but for its pods. */
+  const installed = async (namespace = 'kube-system') => {
+    const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace }];
+    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: NAME };
+    await cluster.create(clusterRoleBindings, { metadata: { name: NAME }, subjects, roleRef });
+    return cluster.create(daemonSets, { metadata: { name: NAME, namespace } });
+  };
+  const ownerOf = ({ metadata }: KubeObject): OwnerReference => ({
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    name: NAME,
+    uid: metadata!.uid!,
+    controller: true,
+  });
+  /** A pod as the agent's; `change` makes it another. */
+  const run = async (node: string, set: KubeObject, change: (pod: Pod) => void = () => {}) => {
+    const { namespace = '' } = set.metadata ?? {};
+    const pod: Pod = {
       metadata: {
         name: `agent-${node}`,
-        namespace: 'kube-system',
-        labels: { 'app.kubernetes.io/name': 'hostport-agent' },
+        namespace,
+        labels: { 'app.kubernetes.io/name': NAME },
+        ownerReferences: [ownerOf(set)],
       },
-      spec: { nodeName: node, hostNetwork: true, containers: [{ name: 'agent' }] },
-    });
-    const pod = await cluster.get(pods, `agent-${node}`, 'kube-system');
-    await cluster.update(pods, { ...pod, status: { phase: 'Running' } }, 'status');
+      spec: {
+        nodeName: node,
+        hostNetwork: true,
+        serviceAccountName: NAME,
+        containers: [structuredClone(container)],
+      },
+    };
+    change(pod);
+    await cluster.create(pods, pod);
+    const made = await cluster.get(pods, pod.metadata!.name!, pod.metadata!.namespace);
+    await cluster.update(pods, { ...made, status: { phase: 'Running' } }, 'status');
   };
 
   test('is used where it is installed, instead of a pod', async () => {
     await cluster.addNode('a');
     await cluster.addNode('b');
-    await install('a');
+    await run('a', await installed());
     expect(reasons(await look())).toEqual({ a: undefined, b: undefined });
     expect(cluster.opened.toSorted()).toEqual(['agent a', 'own-image b']);
     expect(await leftovers()).toEqual(['agent-a']);
@@ -320,7 +348,7 @@ describe('the agent', () => {
 
   test('of another version is not used', async () => {
     await cluster.addNode('a');
-    await install('a');
+    await run('a', await installed());
     const { open } = cluster;
     const reasonsOf = await collectCluster(cluster, optionsOf(), async (container, how) => {
       cluster.version = how === 'agent' ? '0.0.1' : '1.2.3';
@@ -329,6 +357,93 @@ describe('the agent', () => {
     expect(reasons(reasonsOf)).toEqual({ a: undefined });
     expect(cluster.opened).toEqual(['agent a', 'own-image a']);
   });
+
+  test('that may not enter the namespaces of pods is used only where no probes are sent', async () => {
+    await cluster.addNode('a');
+    await run('a', await installed(), ({ spec }) => {
+      spec!.containers[0]!.securityContext = { capabilities: { add: ['NET_ADMIN'] } };
+    });
+    await look();
+    await look({ probes: false });
+    expect(cluster.opened).toEqual(['own-image a', 'agent a']);
+  });
+
+  const STRANGERS: [what: string, change: (pod: Pod) => void][] = [
+    ['of no DaemonSet', ({ metadata }) => delete metadata!.ownerReferences],
+    [
+      'of another DaemonSet of that name',
+      ({ metadata }) => {
+        metadata!.ownerReferences![0]!.uid = 'another';
+      },
+    ],
+    [
+      'which the DaemonSet does not control',
+      ({ metadata }) => delete metadata!.ownerReferences![0]!.controller,
+    ],
+    [
+      'of another service account',
+      ({ spec }) => {
+        spec!.serviceAccountName = 'default';
+      },
+    ],
+    [
+      'in a network of its own',
+      ({ spec }) => {
+        spec!.hostNetwork = false;
+      },
+    ],
+    [
+      'without its container',
+      ({ spec }) => {
+        spec!.containers[0]!.name = 'other';
+      },
+    ],
+    [
+      'in another namespace',
+      ({ metadata }) => {
+        metadata!.namespace = 'shop';
+      },
+    ],
+  ];
+  test.each(STRANGERS)('is not a pod with its label %s', async (_, change) => {
+    await cluster.addNode('a');
+    await run('a', await installed(), change);
+    await look();
+    expect(cluster.opened).toEqual(['own-image a']);
+  });
+
+  test('is not a pod with its label where nobody has bound its role', async () => {
+    await cluster.addNode('a');
+    await run('a', await cluster.create(daemonSets, { metadata: { name: NAME, namespace: 'shop' } }));
+    await look();
+    expect(cluster.opened).toEqual(['own-image a']);
+  });
+});
+
+test.each([
+  ['without the label of runs', (): Record<string, string> => ({})],
+  ['with the label of this run', (run: string): Record<string, string> => ({ [RUN_LABEL]: run })],
+])('a pod of the same name %s, which somebody else has created, is not used and stays', async (_, labels) => {
+  await cluster.addNode('a');
+  const { fetch } = cluster;
+  let isFirst = true;
+  cluster.fetch = async (method, path, body, ...rest) => {
+    if (method === 'POST' && path.endsWith('/namespaces/work/pods') && isFirst) {
+      isFirst = false;
+      // Faster, having seen the name: the answer to the doctor is that the pod exists.
+      const { metadata, spec } = structuredClone(body) as Pod;
+      const [, , run = ''] = /^doctor-(([0-9a-f]+))-/.exec(metadata!.name!) ?? [];
+      await cluster.create(pods, {
+        metadata: { name: metadata!.name!, namespace: 'work', labels: labels(run) },
+        spec: spec!,
+      });
+    }
+    return fetch.call(cluster, method, path, body, ...rest);
+  };
+  const world = await look({ workNamespace: 'work' });
+  expect(reasons(world).a).toMatch(/^pod doctor-.* in namespace work was created by somebody else/);
+  expect(cluster.opened).toEqual([]);
+  expect(await leftovers()).toHaveLength(1);
 });
 
 test('namespaces of runs that have ended go with the next run; those of others, and of runs under way, do not', async () => {

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { z } from 'zod';
 import { type ApiClient, ApiError } from '../../kube/client.ts';
-import type { ExecTarget } from '../../kube/streaming/pod-exec.ts';
 import type { KubeObject, Node } from '../../kube/types.ts';
 import { type ActionNeeds, areMet } from '../../node/apply/needs.ts';
 import { ownPluginDirectory } from '../../node/apply/own-plugins.ts';
@@ -17,6 +16,7 @@ import type { Clock } from '../../sys/clock.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
 import { type ClusterObjects, readClusterObjects, readNodes } from '../cluster-objects.ts';
 import { parseReportDocument } from '../report.ts';
+import { type AgentContainer, usableAgents } from './agents.ts';
 import { removeEndedRuns } from './cleanup.ts';
 import {
   CONTAINER,
@@ -28,14 +28,7 @@ import {
   workNamespace,
 } from './manifests.ts';
 import { ExecSession, type NodeSession } from './node-session.ts';
-import {
-  describeRights,
-  execRights,
-  missingRights,
-  NEEDED_RIGHTS,
-  OBJECT_RIGHTS,
-  readerRights,
-} from './preflight.ts';
+import { describeRights, missingRights, NEEDED_RIGHTS, OBJECT_RIGHTS, readerRights } from './preflight.ts';
 import { ReaderPods } from './reader-pods.ts';
 import { patientLists, type RetryOptions, retrying } from './retry.ts';
 import { programIn, SentProgram } from './send-program.ts';
@@ -185,7 +178,9 @@ export async function withReaders<T>(
     warn(`what an earlier run left behind could not be removed: ${messageOf(cause)}`);
   });
   // An agent sees its node by the directories that it was given, and not where links lead that a change must follow.
-  const agents = options.changes ? new Map() : await usableAgents(client, objects, retry);
+  const agents = options.changes
+    ? new Map()
+    : await usableAgents(client, objects.pods, options.probes, retry);
   const settings = newRun(options, options.nodes?.size ?? objects.nodes.length, run);
   const pods = new ReaderPods(client, settings, {
     createsNamespace,
@@ -220,40 +215,6 @@ export async function withReaders<T>(
     for (const left of await pods.remove())
       warn(`not removed: ${left}; its pods end by themselves by ${settings.ends}`);
   }
-}
-
-/** The label of the agent's pods, and their container; deploy/agent.yaml. */
-const AGENT = { label: 'app.kubernetes.io/name', value: 'hostport-agent', container: 'agent' };
-
-/** The agents that can be asked, by node: those that run in the node's network, in a namespace where the user may run programs in pods. */
-async function usableAgents(
-  client: ApiClient,
-  { pods }: ClusterObjects,
-  retry: RetryOptions,
-): Promise<Map<string, Link['container']>> {
-  const found = pods.filter(
-    ({ metadata, spec, status }) =>
-      metadata?.labels?.[AGENT.label] === AGENT.value &&
-      metadata.deletionTimestamp === undefined &&
-      spec?.hostNetwork === true &&
-      spec.containers.some(({ name }) => name === AGENT.container) &&
-      status?.phase === 'Running',
-  );
-  const spaces = [...new Set(found.map(({ metadata }) => metadata?.namespace ?? ''))];
-  const rights = spaces.flatMap((namespace) => execRights(namespace));
-  const refused = new Set((await missingRights(client, rights, retry)).map(({ namespace }) => namespace));
-  return new Map(
-    found
-      .filter(({ metadata }) => !refused.has(metadata?.namespace))
-      .map(({ metadata, spec }) => [
-        spec?.nodeName ?? '',
-        {
-          namespace: metadata?.namespace ?? '',
-          pod: metadata?.name ?? '',
-          container: AGENT.container,
-        },
-      ]),
-  );
 }
 
 /** What {@link collectCluster} would create, at least: the namespace, and a pod of each node that can be examined. */
@@ -298,7 +259,7 @@ function whyNotExamined({ metadata, status }: Node): string | undefined {
 
 /** Opens a session with the program in a container. */
 export type OpenSession = (
-  container: Omit<ExecTarget, 'argv'>,
+  container: AgentContainer,
   how: 'own-image' | 'sent' | 'agent',
   signal: AbortSignal,
 ) => Promise<NodeSession>;
@@ -321,7 +282,7 @@ function execSessions(client: ApiClient, options: CollectOptions): OpenSession {
 
 /** A node that is examined: where the program runs there, and how. */
 interface Link {
-  container: Omit<ExecTarget, 'argv'>;
+  container: AgentContainer;
   how: Parameters<OpenSession>[1];
   session?: Promise<NodeSession>;
 }
@@ -362,7 +323,7 @@ class Run {
   /** The report of every node, some at a time. `agents`: where the agent is installed. */
   async reports(
     objects: ClusterObjects,
-    agents: ReadonlyMap<string, Link['container']>,
+    agents: ReadonlyMap<string, AgentContainer>,
   ): Promise<Map<string, Observed<NodeReport>>> {
     const { parallel, signal, progress } = this.#options;
     const reports = new Map<string, Observed<NodeReport>>();
@@ -467,7 +428,7 @@ class Run {
     this.#links.clear();
   }
 
-  async #report(node: string, agent: Link['container'] | undefined): Promise<Observed<NodeReport>> {
+  async #report(node: string, agent: AgentContainer | undefined): Promise<Observed<NodeReport>> {
     const { signal, timeoutMs } = this.#options;
     try {
       if (agent !== undefined && (await this.#usesAgent(node, agent))) return await this.#ofNode(node);
@@ -483,7 +444,7 @@ class Run {
   }
 
   /** Whether the agent of a node can be used: it runs, may be asked, and is of the same version. */
-  async #usesAgent(node: string, container: Link['container']): Promise<boolean> {
+  async #usesAgent(node: string, container: AgentContainer): Promise<boolean> {
     this.#links.set(node, { container, how: 'agent' });
     try {
       const { version } = await this.#identity(node);

@@ -10,6 +10,8 @@ export function temporaryNamespace(run: string): string {
 }
 /** Annotation of everything that the reader creates: when the pods of its run have ended by themselves, RFC 3339. */
 export const ENDS_ANNOTATION = 'hostport.dev/ends';
+/** Annotation of a pod: what only the run that created it knows beforehand, so that a pod of the same name is recognised as another's. */
+export const NONCE_ANNOTATION = 'hostport.dev/nonce';
 /** The only container of a reader's pod. */
 export const CONTAINER = 'reader';
 /** Where the program is in an image of its own. */

@@ -22,11 +22,12 @@ const FINAL: ReadonlySet<string> = new Set([
 /** How long a message of a runtime may be in a reason. */
 const MAX_WHY = 500;
 
-/** What the kubelet says of a reader's pod. */
-export function stateOf({ metadata, status }: Pod): PodState {
+/** What the kubelet says of a pod: the doctor's, or another by the name of its container. */
+export function stateOf({ metadata, status }: Pod, name: string = CONTAINER): PodState {
   if (metadata?.deletionTimestamp !== undefined) return { is: 'failed', why: 'its pod was deleted' };
   const phase = status?.phase ?? 'Pending';
-  const container = status?.containerStatuses?.find(({ name }) => name === CONTAINER)?.state;
+  const found = status?.containerStatuses?.find((entry) => entry.name === name);
+  const container = found?.state;
   if (phase === 'Failed' || phase === 'Succeeded') {
     const ended = container?.terminated;
     const said = [status?.reason ?? ended?.reason, status?.message ?? ended?.message];
@@ -34,7 +35,9 @@ export function stateOf({ metadata, status }: Pod): PodState {
   }
   if (phase === 'Running' && container?.running !== undefined) return { is: 'running' };
   const { reason, message } = container?.waiting ?? {};
-  const said = worded('its pod has not started', [reason ?? phase, message ?? status?.message]);
+  // A container that ends again and again says why by its last words.
+  const last = found?.lastState?.terminated?.message?.trim();
+  const said = worded('its pod has not started', [reason ?? phase, message ?? status?.message, last]);
   const why = reason?.includes('Image') ? `${said}; give --image with one that is on the node` : said;
   if (reason !== undefined && FINAL.has(reason)) return { is: 'failed', why };
   return { is: 'waiting', why, ...(reason !== undefined && { reason }) };

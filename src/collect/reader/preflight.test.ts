@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { AGENT_RIGHTS } from './agents.ts';
 import { FakeCluster } from './cluster.fake.ts';
 import { describeRights, missingRights, OBJECT_RIGHTS, type Right, readerRights } from './preflight.ts';
 
@@ -26,7 +27,12 @@ function ofRoles(): string[] {
 }
 
 test('the roles of deploy give what is asked for, and nothing else', () => {
-  const asked = [...OBJECT_RIGHTS, ...readerRights('x', true), { verb: 'list', resource: 'namespaces' }];
+  const asked = [
+    ...OBJECT_RIGHTS,
+    ...AGENT_RIGHTS,
+    ...readerRights('x', true),
+    { verb: 'list', resource: 'namespaces' },
+  ];
   expect(ofRoles().toSorted()).toEqual(
     [...new Set(asked.map(nameOf))].toSorted().concat(['list pods']).toSorted(),
   );

@@ -11,6 +11,8 @@ export interface Right {
   resource: string;
   /** All namespaces when absent. */
   namespace?: string;
+  /** All of the resource when absent. */
+  name?: string;
 }
 
 /** Without them there is nothing to diagnose. */
@@ -64,6 +66,7 @@ export async function missingRights(
         resource,
         ...(subresource !== undefined && { subresource }),
         ...(right.namespace !== undefined && { namespace: right.namespace }),
+        ...(right.name !== undefined && { name: right.name }),
       };
       try {
         const asked = { spec: { resourceAttributes } };

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { type ApiClient, hasReason } from '../../kube/client.ts';
 import { Informer } from '../../kube/informer.ts';
 import { namespaces, pods } from '../../kube/resources.ts';
@@ -6,6 +7,7 @@ import { type Clock, realClock } from '../../sys/clock.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
 import { messageOf } from '../../util/errors.ts';
 import {
+  NONCE_ANNOTATION,
   type ReaderSettings,
   RUN_LABEL,
   readerPod,
@@ -93,9 +95,11 @@ export class ReaderPods {
     const name = pod.metadata?.name ?? '';
     this.#created.add(name);
     const until = this.#clock.now() + timeoutMs;
-    await this.#create(pod, signal);
+    const nonce = randomBytes(16).toString('hex');
+    await this.#create(pod, nonce, signal);
     for (;;) {
       const shown = this.#informer.get(name, this.#settings.namespace);
+      if (shown !== undefined) this.#checkOwn(shown, nonce);
       const state = shown === undefined ? undefined : stateOf(shown);
       if (state?.is === 'running') return name;
       if (state?.is === 'failed') throw new Error(state.why);
@@ -148,14 +152,34 @@ export class ReaderPods {
     return left;
   }
 
-  async #create(pod: Pod, signal: AbortSignal): Promise<void> {
+  async #create(wanted: Pod, nonce: string, signal: AbortSignal): Promise<void> {
+    const { name = '', namespace = '', annotations } = wanted.metadata ?? {};
+    const pod = {
+      ...wanted,
+      metadata: { ...wanted.metadata, annotations: { ...annotations, [NONCE_ANNOTATION]: nonce } },
+    };
     // The service account of a new namespace comes after it, and pods are refused until then.
     const since = this.#clock.now();
     const also = (cause: unknown) =>
       this.#options.createsNamespace &&
       hasReason(cause, 'Forbidden') &&
       this.#clock.now() - since < NAMESPACE_SETUP_MS;
-    await retrying(() => this.#client.create(pods, pod), { ...this.#retry(signal), also }).catch(existing);
+    const retry = { ...this.#retry(signal), also };
+    const created = await retrying(() => this.#client.create(pods, pod), retry).catch(existing);
+    if (created !== undefined) return;
+    // It is that of a try whose answer was lost, or somebody else's.
+    const asked = { namespace, fieldSelector: `metadata.name=${name}` };
+    const { items } = await retrying(() => this.#client.list(pods, asked, signal), retry);
+    const found = items.find(({ metadata }) => metadata?.name === name);
+    if (found !== undefined) this.#checkOwn(found, nonce);
+  }
+
+  /** Throws for a pod of the expected name that this run has not created: it would report whatever its owner likes. */
+  #checkOwn({ metadata }: Pod, nonce: string): void {
+    if (metadata?.annotations?.[NONCE_ANNOTATION] === nonce) return;
+    const { name = '', namespace } = metadata ?? {};
+    this.#created.delete(name);
+    throw new Error(`pod ${name} in namespace ${namespace} was created by somebody else, and is not used`);
   }
 
   async #removePods(signal: AbortSignal): Promise<string[]> {
@@ -168,7 +192,7 @@ export class ReaderPods {
     );
     if (this.#watched === undefined || (await this.#areGone(CONFIRMATION_MS, signal))) return [];
     // Their nodes do not answer. One that has never started a pod has nothing of it to end.
-    const unconfirmed = this.#informer.list();
+    const unconfirmed = this.#own();
     const force = { gracePeriodSeconds: 0 };
     await Promise.all(
       unconfirmed.map(({ metadata }) =>
@@ -184,10 +208,15 @@ export class ReaderPods {
       .map(({ spec }) => `pod on ${spec?.nodeName}: its kubelet does not confirm that it has ended`);
   }
 
+  /** The pods that this run has created, as far as they are there. */
+  #own(): Pod[] {
+    return this.#informer.list().filter(({ metadata }) => this.#created.has(metadata?.name ?? ''));
+  }
+
   /** Waits until the API shows no pod of the run any more; false when it still does after a time. */
   async #areGone(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     const until = this.#clock.now() + timeoutMs;
-    while (this.#informer.list().length > 0) {
+    while (this.#own().length > 0) {
       const left = until - this.#clock.now();
       if (left <= 0) return false;
       const changed = this.#changed.promise;
