@@ -1,6 +1,6 @@
 /**
  * What the agent costs and how fast it is: `bun bench/agent.bench.ts [IDLE_SECONDS]` (default 120, as root, built beforehand). On
- * the worker of a cluster of two nodes, as the DaemonSet of deploy/agent.yaml: CPU (with every program it runs) and memory while
+ * the worker of a cluster of two nodes, as `hostport agent install --heal` installs it: CPU (with every program it runs) and memory while
  * nothing happens; how long a hostPort does not answer after its mapping was flushed, and how long a plugin is missing.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,11 +44,8 @@ spec:
 
 try {
   run(program, 'create', 'cluster', '--name', CLUSTER, '--config', config);
-  run('kubectl', 'apply', '-f', pod, '-f', join(root, 'deploy/agent.yaml'));
-  await eventually('the agents to run', () => {
-    const path = 'jsonpath={.status.numberReady}';
-    return run('kubectl', '-n', 'kube-system', 'get', 'daemonset', 'hostport-agent', '-o', path) === '2';
-  });
+  run('kubectl', 'apply', '-f', pod);
+  run(program, 'agent', 'install', '--name', CLUSTER, '--heal');
   const agent = await agentOf(NODE);
   await measureIdle(agent);
   await measureHealing();
@@ -121,7 +118,7 @@ async function agentOf(node: string): Promise<number> {
     found = processesOf(CLUSTER).find(({ pid }) => {
       const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
       return (
-        words[1] === 'heal' && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`NODE_NAME=${node}\0`)
+        words[1] === 'agent' && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`NODE_NAME=${node}\0`)
       );
     })?.pid;
     return found !== undefined;

@@ -1,6 +1,6 @@
 import { type Diagnosed, diagnose } from '../path/diagnose/diagnose.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../path/heal/plan.ts';
-import type { Finding } from '../path/model/finding.ts';
+import type { Diagnosis, Finding } from '../path/model/finding.ts';
 import type { World } from '../path/model/world.ts';
 import type { Scene } from '../path/view/scene.ts';
 import type { Clock } from '../sys/clock.ts';
@@ -34,6 +34,10 @@ export interface HealLoopOptions {
   podsFromApi: boolean;
   clock: Clock;
   tell: Teller;
+  /** Only reports what it finds, and changes nothing. */
+  isObserver?: boolean;
+  /** Called at the end of each round with what the last look found, and how long the first took, in milliseconds. */
+  looked?(diagnosis: Diagnosis, ms: number): void;
   pace?: Pace;
   ledger?: Ledger;
 }
@@ -98,7 +102,10 @@ export class HealLoop {
       const first = diagnose(await this.#observe(signal));
       lookMs = clock.now() - began;
       this.#backoff.forget('');
-      await this.#fix(first, signal);
+      this.#takeDown(first);
+      const last = this.#options.isObserver === true ? first : await this.#fix(first, signal);
+      this.#postpone(last);
+      this.#options.looked?.(last.diagnosis, lookMs);
     } catch (error) {
       if (signal.aborted) return;
       tell.blind(error);
@@ -128,9 +135,9 @@ export class HealLoop {
     }
   }
 
-  async #fix(first: Diagnosed, signal: AbortSignal): Promise<void> {
+  /** Fixes what may be fixed now. Returns the last look. */
+  async #fix(first: Diagnosed, signal: AbortSignal): Promise<Diagnosed> {
     const { patient, scope } = this.#options;
-    this.#takeDown(first);
     let current = first;
     const { healed, after } = await heal(
       {
@@ -154,8 +161,16 @@ export class HealLoop {
     );
     for (const entry of healed) this.#conclude(entry, after.scene);
     if (after !== first) this.#takeDown(after);
-    for (const planned of planHeal(after, scope)) {
-      if (planned.steps.length > 0) this.#pace.due(this.#readyAt(planned, after.scene));
+    return after;
+  }
+
+  /** Looks again when something is due that is not settled, or that is held back. */
+  #postpone(last: Diagnosed): void {
+    for (const planned of planHeal(last, this.#options.scope)) {
+      if (planned.steps.length === 0) continue;
+      const at = this.#readyAt(planned, last.scene);
+      // An observer has nothing to do then that it has not done.
+      if (this.#options.isObserver !== true || at > this.#now()) this.#pace.due(at);
     }
   }
 

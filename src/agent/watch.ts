@@ -13,6 +13,7 @@ import { HealLoop } from './loop.ts';
 import { watchNodeObjects } from './node-objects.ts';
 import { nodePatient } from './node-patient.ts';
 import { PACE, Pace } from './pace.ts';
+import type { AgentRecord } from './record.ts';
 import { teller } from './teller.ts';
 
 export interface WatchOptions {
@@ -21,6 +22,10 @@ export interface WatchOptions {
   /** How to reach the API; without it, pods are derived from the runtime's sandboxes, and no Events are written. */
   api?: ApiClientOptions;
   scope: HealScope;
+  /** Only reports what it finds, and changes nothing on the node. */
+  isObserver?: boolean;
+  /** Is shown what was found, and what was done. */
+  record?: AgentRecord;
   /** Milliseconds between looks when nothing changes. */
   resyncMs: number;
   exec: Exec;
@@ -34,11 +39,12 @@ const RESULT_CACHE = '/var/lib/cni/results';
 const FLUSH_MS = 1000;
 
 /**
- * Heals the node that this process runs on, until the signal aborts. Looks when the two CNI directories, the cache of results,
- * nftables or the node's pods change, and every `resyncMs`. What cannot be watched is logged, and covered by the regular looks.
+ * Watches the node that this process runs on, and heals it unless it only observes, until the signal aborts. Looks when the two CNI directories,
+ * the cache of results, nftables or the node's pods change, and every `resyncMs`. What cannot be watched is logged, and covered by the regular
+ * looks.
  */
 export async function watchNode(options: WatchOptions, signal: AbortSignal): Promise<void> {
-  const { node, api, scope, resyncMs, exec, log } = options;
+  const { node, api, scope, isObserver = false, record, resyncMs, exec, log } = options;
   const onError = logOnceAMinute(log);
   const client = api && new ApiClient({ ...api, userAgent: 'hostport-agent' });
   const events =
@@ -55,6 +61,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
         if (report !== undefined && 'value' in report) {
           const { confDir, binDirs } = report.value.cni;
           attempt(() => directories.follow([confDir, ...binDirs, RESULT_CACHE]), onError);
+          if (isObserver) return world;
           attempt(() => {
             const swept = sweepLeftovers([confDir, ...binDirs], realClock.now());
             for (const path of swept) log(`removed ${path}, an unfinished temporary file`);
@@ -63,11 +70,13 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
         return world;
       },
     },
+    isObserver,
+    ...(record && { looked: (diagnosis, ms) => record.looked(diagnosis, ms) }),
     // Nobody reviews its plans.
     scope: { ...scope, risks: 'leftovers' },
     podsFromApi: objects !== undefined,
     clock: realClock,
-    tell: teller(log, events),
+    tell: record?.counting(teller(log, events)) ?? teller(log, events),
     pace: new Pace(realClock.now(), { ...PACE, resyncMs }),
   });
   const watching = new AbortController();

@@ -17,7 +17,9 @@ function isRootless(verb: Verb): boolean {
     [
       ...['version', 'node-report', 'faults', 'completion', 'complete'],
       ...['answers', 'break', 'unbreak'],
-    ].includes(verb.name()) || verb.path.endsWith(' fetch kubernetes')
+    ].includes(verb.name()) ||
+    verb.path.endsWith(' fetch kubernetes') ||
+    / agent (?:install|status|uninstall)$/.test(verb.path)
   );
 }
 
@@ -100,6 +102,7 @@ const VERBS: readonly VerbGroup[] = [
     load: async () => (await import('./verbs/node.ts')).nodeVerbs(),
   },
   { names: ['doctor'], load: async () => [(await import('./verbs/doctor.ts')).doctorVerb()] },
+  { names: ['agent'], load: async () => [(await import('./verbs/agent.ts')).agentVerb()] },
   { names: ['heal'], load: async () => [(await import('./verbs/heal.ts')).healVerb()] },
   {
     names: ['faults', 'break', 'unbreak'],

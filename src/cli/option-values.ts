@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { dnsSubdomainErrors } from '../kube/names.ts';
+import { dnsLabelErrors, dnsSubdomainErrors } from '../kube/names.ts';
 import { quantityUnits } from '../kube/quantity.ts';
 import { parseDuration } from '../util/duration.ts';
 
@@ -28,6 +28,43 @@ export function nodeName(text: string): string {
   const [problem] = dnsSubdomainErrors(text);
   if (problem === undefined) return text;
   throw new InvalidArgumentError('want the name of a node: lower case letters, digits, "-" and ".".');
+}
+
+/** An option's value that is the name of a namespace: a DNS label (RFC 1123). */
+export function namespaceName(text: string): string {
+  if (dnsLabelErrors(text).length === 0) return text;
+  throw new InvalidArgumentError('want the name of a namespace: lower case letters, digits and "-".');
+}
+
+/** An option's value that is the name of a Secret. */
+export function secretName(text: string): string {
+  if (dnsSubdomainErrors(text).length === 0) return text;
+  throw new InvalidArgumentError('want the name of a Secret: lower case letters, digits, "-" and ".".');
+}
+
+/** An option's value that is a reference of an image: its name, which may have a host and a port, a tag, a digest. */
+export function imageReference(text: string): string {
+  // Source: github.com/distribution/reference, as far as a typo would not be refused by the runtime in clear words.
+  if (/^[A-Za-z0-9](?:[\w.:/-]*\w)?(?:@[a-z0-9]+:[0-9a-fA-F]{32,})?$/.test(text)) return text;
+  throw new InvalidArgumentError(
+    'want the reference of an image, as registry.example.com/hostport-agent:1.2.3.',
+  );
+}
+
+/** An option's value that is a port that a program without further rights can have. */
+export function portNumber(text: string): number {
+  const port = /^[1-9]\d{0,4}$/.test(text) ? Number(text) : 0;
+  if (port >= 1024 && port <= 65535) return port;
+  throw new InvalidArgumentError('want a port from 1024 to 65535.');
+}
+
+/** An option's value that is a host and a port. */
+export function hostAndPort(text: string): { host: string; port: number } {
+  const [, bracketed, plain, digits = ''] =
+    /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)):([1-9]\d{0,4})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host !== undefined && Number(digits) <= 65535) return { host, port: Number(digits) };
+  throw new InvalidArgumentError('want HOST:PORT, as api.example.com:6443 or [2001:db8::1]:6443.');
 }
 
 /** An option's value that is a user and a group by number (`0`, `1000:1000`). */

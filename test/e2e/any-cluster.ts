@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { join } from 'node:path';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
 import type { NodeReport } from '../../src/path/model/node-report.ts';
 import { known } from '../../src/path/model/observed.ts';
 import { healTests } from './any-heal.ts';
 import { eventually } from './eventually.ts';
-import { Lab, PROGRAM, ROOT } from './lab.ts';
+import { Lab, PROGRAM } from './lab.ts';
 
 /** What the node's own daemons create and remove. */
 const ITS_OWN = /^\/(?:run\/(?:containerd|hostport|runit|sv)|var\/lib\/etcd)/;
@@ -342,17 +341,15 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
     });
 
     test('the agent is asked where it is installed, and no pod is waited for', async () => {
-      const agent = join(ROOT, 'deploy/agent.yaml');
-      await kubectl('apply', '-f', agent);
+      await lab.must('agent', 'install', '--name', lab.name, '--heal');
       try {
-        await kubectl('-n', 'kube-system', 'rollout', 'status', 'daemonset/hostport-agent', '--timeout=60s');
         // No pod starts in this time.
         const ran = await doctor('-o', 'json', '--timeout', '1ms');
         const { unknowns, paths } = JSON.parse(ran.stdout) as Diagnosis;
         expect(unknowns).toEqual([]);
         expect(paths.map(({ stages }) => stages.answered.verdict)).toEqual(['ok', 'ok']);
       } finally {
-        await kubectl('delete', '-f', agent);
+        await lab.must('agent', 'uninstall', '--name', lab.name);
       }
       expect(await runs()).toEqual([]);
     });

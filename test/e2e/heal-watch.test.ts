@@ -73,7 +73,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
     return agent;
   }
 
-  const AGENT = '^[^ ]*hostport heal --watch';
+  const AGENT = '^[^ ]*hostport (heal --watch|agent run)';
   const agents = async () =>
     (await lab.askNode(NODE, 'pgrep', '-f', AGENT)).stdout.trim().split('\n').filter(Boolean);
 
@@ -118,19 +118,7 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
 
   describe('as a DaemonSet', () => {
     beforeAll(async () => {
-      await kubectl('apply', '-f', join(ROOT, 'deploy/agent.yaml'));
-      await eventually('the agents to run', async () => {
-        const status = await kubectl(
-          '-n',
-          'kube-system',
-          'get',
-          'daemonset',
-          'hostport-agent',
-          '-o',
-          'jsonpath={.status.numberReady}',
-        );
-        return status === '2';
-      });
+      await lab.must('agent', 'install', '--name', 'watch', '--heal');
       await eventually('the agent to watch', async () => (await logs()).includes('watching watch-worker'));
     }, 90_000);
 
@@ -253,8 +241,8 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
     }, 30_000);
 
     test('ends when it is deleted, and the node stays as it is', async () => {
-      await kubectl('delete', '-f', join(ROOT, 'deploy/agent.yaml'), '--wait=true');
-      await eventually('the agent to be gone', async () => (await agents()).length === 0);
+      await lab.must('agent', 'uninstall', '--name', 'watch');
+      expect(await agents()).toEqual([]);
       expect(probe.printed.trim().split('\n').at(-1)).toMatch(/^up /);
     }, 60_000);
   });

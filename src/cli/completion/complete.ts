@@ -49,6 +49,8 @@ const SOURCES: Readonly<Record<string, Source>> = {
   pause: 'nothing',
   size: 'nothing',
   url: 'nothing',
+  port: 'nothing',
+  'host:port': 'nothing',
   user: 'nothing',
   uid: 'nothing',
   group: 'nothing',

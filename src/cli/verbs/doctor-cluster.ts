@@ -2,14 +2,13 @@ import { InvalidArgumentError, Option } from 'commander';
 import { removeAllRuns } from '../../collect/reader/cleanup.ts';
 import { type CollectOptions, collectCluster, plannedObjects } from '../../collect/reader/collect.ts';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
-import { dnsLabelErrors, dnsSubdomainErrors } from '../../kube/names.ts';
 import { unverifiedServer } from '../../kube/unverified-server.ts';
 import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { agentImage, isAgentImage } from '../../util/images.ts';
 import { VERSION } from '../../util/version.ts';
-import { collect, duration, oneOf } from '../option-values.ts';
+import { collect, duration, namespaceName, oneOf, secretName } from '../option-values.ts';
 import { collectProgress } from '../printer/collect-progress.ts';
 import type { DiagnosisOutput } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
@@ -53,11 +52,11 @@ function readerOptions(): { ofPods: Option[]; instead: Option[] } {
     new Option(
       '--image-pull-secret <name>',
       'secret in --work-namespace to pull the image with; repeatable',
-    ).argParser(collect(subdomain)),
+    ).argParser(collect(secretName)),
     new Option(
       '--work-namespace <name>',
       'existing namespace for the pods (default: a new one, which is removed)',
-    ).argParser(label),
+    ).argParser(namespaceName),
   ];
   const instead = [
     new Option('--dry-run <mode>', '"client": print what would be created, and examine nothing').argParser(
@@ -182,14 +181,4 @@ function settingsOf(options: PodOptions): Omit<CollectOptions, 'signal' | 'warn'
 function atLeastOne(text: string): number {
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('want a number from 1 to 9999.');
-}
-
-function label(text: string): string {
-  if (dnsLabelErrors(text).length === 0) return text;
-  throw new InvalidArgumentError('want the name of a namespace: lower case letters, digits and "-".');
-}
-
-function subdomain(text: string): string {
-  if (dnsSubdomainErrors(text).length === 0) return text;
-  throw new InvalidArgumentError('want the name of a Secret: lower case letters, digits, "-" and ".".');
 }

@@ -29,6 +29,23 @@ export async function healWatch(options: HealWatchOptions, scope: HealScope): Pr
       'cannot watch several nodes: heal --watch heals the node it runs on; give --node once',
     );
   const node = options.node[0] ?? process.env.NODE_NAME ?? hostname();
+  const api = await access(options.kubeconfig);
+  await watchingAlone(true, async (signal, log) => {
+    const unverified = api && unverifiedServer(api);
+    if (unverified !== undefined) log(`warning: ${unverified}`);
+    const resyncMs = options.resync;
+    await watchNode({ node, ...(api && { api }), scope, resyncMs, exec: realExec, log }, signal);
+  });
+}
+
+/**
+ * Watches this node until SIGTERM or SIGINT, by what is given: only where a runtime answers, and where it heals, only if nothing else on the
+ * node does.
+ */
+export async function watchingAlone(
+  heals: boolean,
+  watch: (signal: AbortSignal, log: (line: string) => void) => Promise<void>,
+): Promise<void> {
   const { runtime } = await readRuntime();
   if ('unknown' in runtime) {
     throw new UserError(
@@ -36,29 +53,16 @@ export async function healWatch(options: HealWatchOptions, scope: HealScope): Pr
       { exitCode: 2 },
     );
   }
-  const api = await access(options.kubeconfig);
-  const lock = tryFileLock(LOCK, `process ${process.pid}`);
-  if ('heldBy' in lock)
+  const lock = heals ? tryFileLock(LOCK, `process ${process.pid}`) : undefined;
+  if (lock !== undefined && 'heldBy' in lock)
     throw new UserError(`cannot watch this node: it is already watched by ${lock.heldBy}`);
   const log = logger('hostport-agent');
-  const unverified = api && unverifiedServer(api);
-  if (unverified !== undefined) log(safeText(`warning: ${unverified}`));
   const { signal, dispose } = terminationSignal();
   try {
-    await watchNode(
-      {
-        node,
-        ...(api && { api }),
-        scope,
-        resyncMs: options.resync,
-        exec: realExec,
-        log: (line) => log(safeText(line)),
-      },
-      signal,
-    );
+    await watch(signal, (line) => log(safeText(line)));
   } finally {
     dispose();
-    lock.release();
+    lock?.release();
   }
 }
 

@@ -6,8 +6,8 @@ import { observe } from './observe.ts';
 
 type Cilium = NonNullable<NodeReport['cilium']>;
 
-/** Where Cilium's agent serves its API. Source: github.com/cilium/cilium/pkg/defaults (SockPath). */
-const SOCKET = '/var/run/cilium/cilium.sock';
+/** Where Cilium's agent serves its API, without the link `/var/run`, which a container may not have. Source: github.com/cilium/cilium/pkg/defaults (SockPath). */
+const SOCKET = '/run/cilium/cilium.sock';
 
 /** Bytes of one answer: a service is some 500, and a node has no more than the cluster. */
 const MAX_ANSWER = 16 * 1024 * 1024;

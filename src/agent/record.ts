@@ -1,0 +1,110 @@
+import type { Diagnosis } from '../path/model/finding.ts';
+import { messageOf } from '../util/errors.ts';
+import type { Teller } from './loop.ts';
+import type { AgentMetrics } from './metrics.ts';
+import type { AgentState } from './state.ts';
+
+/** How much of an error is kept. */
+const MAX_FAILURE = 500;
+/** A look is late after so many times the longest time between two, and at least after this, in milliseconds. */
+const LATE_FACTOR = 3;
+const LATE_MS = 120_000;
+/** After so long without any look the agent does nothing any more, in milliseconds: a round's fixes may take minutes. */
+const STUCK_MS = 900_000;
+
+/** Whether something is so, and if not, why. */
+export type Condition = { holds: true } | { holds: false; why: string };
+
+export interface AgentRecordOptions {
+  about: Pick<AgentState, 'version' | 'mode' | 'node'>;
+  metrics: AgentMetrics;
+  /** Longest time between two looks, in milliseconds. */
+  resyncMs: number;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Called with each new state. */
+  publish(state: AgentState): void;
+}
+
+/** What an agent has seen and done: for its metrics, its probes and `hostport agent status`. */
+export class AgentRecord {
+  readonly #options: AgentRecordOptions;
+  #state: AgentState;
+  /** When something last happened: the start, and the end of each look. */
+  #stirredAt: number;
+
+  constructor(options: AgentRecordOptions) {
+    this.#options = options;
+    this.#state = options.about;
+    this.#stirredAt = options.now();
+    options.publish(this.#state);
+  }
+
+  /** A look has succeeded; `ms`: how long it took. */
+  looked({ findings, paths }: Pick<Diagnosis, 'findings' | 'paths'>, ms: number): void {
+    const { about, metrics, now, publish } = this.#options;
+    this.#stirredAt = now();
+    const count = (wanted: string) => findings.filter(({ severity }) => severity === wanted).length;
+    const lookedAt = new Date(this.#stirredAt).toISOString();
+    this.#state = { ...about, lookedAt, broken: count('broken'), risks: count('risk') };
+    metrics.looked({ findings, paths }, this.#stirredAt, ms);
+    publish(this.#state);
+  }
+
+  /** A look has failed. */
+  failed(cause: unknown): void {
+    this.#stirredAt = this.#options.now();
+    this.#state = { ...this.#state, failure: messageOf(cause).slice(0, MAX_FAILURE) };
+    this.#options.metrics.failed();
+    this.#options.publish(this.#state);
+  }
+
+  /** Reports to another teller, and counts what was done and what came of it. */
+  counting(tell: Teller): Teller {
+    const { metrics } = this.#options;
+    return {
+      ...tell,
+      healed: (finding, scene) => {
+        metrics.acted(finding.code, 'healed');
+        tell.healed(finding, scene);
+      },
+      failed: (finding, ...rest) => {
+        metrics.acted(finding.code, 'failed');
+        tell.failed(finding, ...rest);
+      },
+      left: (finding, ...rest) => {
+        metrics.acted(finding.code, 'manual');
+        tell.left(finding, ...rest);
+      },
+      contested: (finding, ...rest) => {
+        metrics.acted(finding.code, 'contested');
+        tell.contested(finding, ...rest);
+      },
+      blind: (cause) => {
+        this.failed(cause);
+        tell.blind(cause);
+      },
+    };
+  }
+
+  /** Whether the agent knows how its node is now. */
+  get ready(): Condition {
+    const { lookedAt, failure } = this.#state;
+    if (failure !== undefined) return { holds: false, why: `the last look failed: ${failure}` };
+    if (lookedAt === undefined) return { holds: false, why: 'it has not looked yet' };
+    const age = this.#options.now() - Date.parse(lookedAt);
+    const late = Math.max(LATE_FACTOR * this.#options.resyncMs, LATE_MS);
+    return age <= late
+      ? { holds: true }
+      : { holds: false, why: `the last look is ${Math.round(age / 1000)} s old` };
+  }
+
+  /** Whether the agent still does something. One that waits for the API does not: a restart would not help. */
+  get alive(): Condition {
+    const { lookedAt, failure } = this.#state;
+    const age = this.#options.now() - this.#stirredAt;
+    const isWaiting = lookedAt === undefined && failure === undefined;
+    if (isWaiting || age <= Math.max(LATE_FACTOR * this.#options.resyncMs, STUCK_MS)) return { holds: true };
+    return { holds: false, why: `it has done nothing for ${Math.round(age / 1000)} s` };
+  }
+}

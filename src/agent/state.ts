@@ -1,0 +1,34 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeFileAtomic } from '../sys/files.ts';
+import { parseJson } from '../util/parse-json.ts';
+import { AGENT_MODES, STATE_DIRECTORY } from './manifests.ts';
+
+/** What a running agent says of itself, for `hostport agent status`. Times are RFC 3339. */
+const stateSchema = z.object({
+  version: z.string().max(100),
+  mode: z.enum(AGENT_MODES),
+  node: z.string().max(253),
+  /** The last look that succeeded; absent until one has. */
+  lookedAt: z.string().max(40).optional(),
+  /** Findings of that look. */
+  broken: z.number().int().nonnegative().optional(),
+  risks: z.number().int().nonnegative().optional(),
+  /** Why the last look failed; absent when it succeeded. */
+  failure: z.string().max(2000).optional(),
+});
+
+export type AgentState = z.infer<typeof stateSchema>;
+
+/** The file in an agent's container. */
+export const STATE_FILE = join(STATE_DIRECTORY, 'agent.json');
+
+/** Replaces the file: who reads it meanwhile reads one of the two. */
+export function writeState(state: AgentState, file = STATE_FILE): Promise<void> {
+  return writeFileAtomic(file, `${JSON.stringify(state)}\n`);
+}
+
+/** The content of the file. A container may print anything. @throws when it is not an agent's. */
+export function parseState(text: string): AgentState {
+  return stateSchema.parse(parseJson(text, 'state of the agent'));
+}

@@ -1,0 +1,284 @@
+import { Option } from 'commander';
+import { type InstallProgress, installAgent } from '../../agent/install.ts';
+import {
+  type AgentMode,
+  type AgentSettings,
+  agentObjects,
+  DEFAULT_BIN_DIR,
+  DEFAULT_CONF_DIR,
+  DEFAULT_NAMESPACE,
+  METRICS_PORT,
+} from '../../agent/manifests.ts';
+import { agentStatus, installedAgent } from '../../agent/status.ts';
+import { STAYS_ON_NODES, uninstallAgent } from '../../agent/uninstall.ts';
+import type { RetryOptions } from '../../collect/reader/retry.ts';
+import { ApiClient, hasReason } from '../../kube/client.ts';
+import { API_PORT, CONTROL_PLANE_ALIAS } from '../../lab/cluster/node-files.ts';
+import { labClient } from '../../lab/doctor/source.ts';
+import { messageOf, UserError } from '../../util/errors.ts';
+import { agentImage } from '../../util/images.ts';
+import { VERSION } from '../../util/version.ts';
+import { interruptible } from '../interruptible.ts';
+import {
+  absolutePath,
+  collect,
+  duration,
+  hostAndPort,
+  imageReference,
+  namespaceName,
+  oneOf,
+  portNumber,
+  secretName,
+} from '../option-values.ts';
+import { renderAgents, statusOfAgents } from '../printer/agents.ts';
+import { renderJson, renderYaml } from '../printer/document.ts';
+import { safeText } from '../printer/safe-text.ts';
+import { addTargetOptions, type Target, targetOf } from '../target.ts';
+import { command, examples, exitWith, type Verb } from '../verb.ts';
+import { agentRunVerb } from './agent-run.ts';
+
+const TIMEOUT_MS = 120_000;
+
+/** `hostport agent`: installs, shows and removes the agent of a cluster. */
+export function agentVerb(): Verb {
+  return command('agent')
+    .description('keep hostPorts working by an agent on every node')
+    .addCommand(install())
+    .addCommand(status())
+    .addCommand(uninstall())
+    .addCommand(agentRunVerb(), { hidden: true });
+}
+
+interface InstallOptions {
+  observe?: true;
+  heal?: true;
+  image: string;
+  imagePullSecret: readonly string[];
+  namespace?: string;
+  apiServer?: { host: string; port: number };
+  cniConfDir: string;
+  cniBinDir: string;
+  metricsPort: number;
+  timeout: number;
+  dryRun?: 'client';
+  output?: 'yaml' | 'json';
+}
+
+function install() {
+  const verb = command('install')
+    .description(
+      'install or upgrade the agent on every node\n\nThe agent watches the hostPorts of its node. With --heal it also fixes what breaks.',
+    )
+    .addOption(
+      new Option('--observe', 'report what is found, and change nothing on the nodes (default)').conflicts(
+        'heal',
+      ),
+    )
+    .option('--heal', 'fix what is found, too')
+    .addOption(
+      new Option('--image <image>', 'image of the agent, as a mirror has it')
+        .argParser(imageReference)
+        .default(agentImage()),
+    )
+    .option(
+      '--image-pull-secret <name>',
+      'secret to pull the image with; repeatable',
+      collect(secretName),
+      [],
+    )
+    .addOption(
+      new Option(
+        '-n, --namespace <name>',
+        `existing namespace (default: where it is installed, or ${DEFAULT_NAMESPACE})`,
+      ).argParser(namespaceName),
+    )
+    .addOption(
+      new Option(
+        '--api-server <host:port>',
+        'where nodes reach the API server (default: the Service "kubernetes"; in the lab its control plane)',
+      ).argParser(hostAndPort),
+    )
+    .option('--cni-conf-dir <dir>', 'CNI configurations of the nodes', absolutePath, DEFAULT_CONF_DIR)
+    .option('--cni-bin-dir <dir>', 'CNI plugins of the nodes', absolutePath, DEFAULT_BIN_DIR)
+    .addOption(
+      new Option('--metrics-port <port>', "port of each node's own address for metrics and probes")
+        .argParser(portNumber)
+        .default(METRICS_PORT, `port ${METRICS_PORT}`),
+    )
+    .addOption(timeoutOption('how long the agents may take to be ready'))
+    .addOption(
+      new Option('--dry-run <mode>', '"client": print the manifests, and ask no cluster').argParser(
+        oneOf('client'),
+      ),
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'with --dry-run: yaml or json (default: yaml)').argParser(
+        oneOf('yaml', 'json'),
+      ),
+    )
+    .needs('--output', '--dry-run')
+    .action(async (options: InstallOptions) => {
+      if (options.dryRun !== undefined) return printManifests(options);
+      await interruptible(async (signal) => {
+        const { client, title, lab } = await clusterOf(verb);
+        process.stdout.write(`${safeText(title)}\n\n`);
+        const retry = retryOf(signal);
+        // What is installed is upgraded as it is, unless something else is asked for.
+        const before = await installedAgent(client, retry).catch((cause: unknown) => {
+          // Installing says which rights are missing.
+          if (!hasReason(cause, 'Forbidden')) throw cause;
+          return undefined;
+        });
+        const settings = settingsOf(options, {
+          mode: before?.mode,
+          namespace: before?.namespace,
+          apiServer: lab ? { host: CONTROL_PLANE_ALIAS, port: API_PORT } : undefined,
+        });
+        const { nodes } = await installAgent(client, settings, {
+          timeoutMs: options.timeout,
+          retry,
+          progress: progressTo(process.stdout),
+        });
+        const does = settings.mode === 'heal' ? 'heals' : 'observes';
+        process.stdout.write(`The agent ${does} on ${nodes} ${nodes === 1 ? 'node' : 'nodes'}.\n`);
+      });
+    });
+  addTargetOptions(verb, 'all');
+  return examples(
+    verb,
+    'hostport agent install',
+    'hostport agent install --heal --image registry.example.com/hostport-agent:1.2.3',
+    'hostport agent install --heal --dry-run=client > agent.yaml',
+  );
+}
+
+function status() {
+  const verb = command('status')
+    .description(
+      'show the agent of each node\n\nExit status: 0 every node has a running agent, 1 some do not, 2 inconclusive.',
+    )
+    .option('-o, --output <format>', 'table or json', oneOf('table', 'json'), 'table')
+    .failsWith(2)
+    .action(async ({ output }: { output: 'table' | 'json' }) => {
+      await interruptible(async (signal) => {
+        const { client, title } = await clusterOf(verb);
+        const found = await agentStatus(client, retryOf(signal));
+        if (output === 'json') {
+          const document = {
+            apiVersion: 'hostport/v1',
+            kind: 'AgentStatus',
+            installed: found !== undefined,
+            ...found,
+          };
+          process.stdout.write(renderJson(document, 2));
+        } else {
+          process.stdout.write(`${safeText(title)}\n\n${renderAgents(found, Date.now())}`);
+        }
+        exitWith(statusOfAgents(found));
+      });
+    });
+  addTargetOptions(verb, 'all');
+  return examples(verb, 'hostport agent status', 'hostport agent status --context prod -o json');
+}
+
+function uninstall() {
+  const verb = command('uninstall')
+    .description(
+      'remove the agent from the cluster\n\nFixes on the nodes stay. An agent that is not there is not an error.',
+    )
+    .addOption(timeoutOption('how long its pods may take to end'))
+    .action(async ({ timeout }: { timeout: number }) => {
+      await interruptible(async (signal) => {
+        const { client, title } = await clusterOf(verb);
+        process.stdout.write(`${safeText(title)}\n\n`);
+        const settings = settingsOf(DEFAULTS, {});
+        const { removed, left } = await uninstallAgent(client, settings, {
+          timeoutMs: timeout,
+          retry: retryOf(signal),
+        });
+        for (const what of removed) process.stdout.write(`removed ${safeText(what)}\n`);
+        if (removed.length === 0) process.stdout.write('nothing to remove\n');
+        else {
+          process.stdout.write('\nIf it has healed, this stays on the nodes:\n');
+          for (const [what, why] of STAYS_ON_NODES) process.stdout.write(`- ${what} (${why})\n`);
+        }
+        if (left.length > 0) throw new UserError(`cannot remove ${left.join('; ')}`);
+      });
+    });
+  addTargetOptions(verb, 'all');
+  return examples(verb, 'hostport agent uninstall', 'hostport agent uninstall --context prod');
+}
+
+function timeoutOption(what: string): Option {
+  return new Option('--timeout <time>', what).argParser(duration).default(TIMEOUT_MS, '120s');
+}
+
+/** What an installation is unless something else is asked for. */
+const DEFAULTS: InstallOptions = {
+  image: agentImage(),
+  imagePullSecret: [],
+  cniConfDir: DEFAULT_CONF_DIR,
+  cniBinDir: DEFAULT_BIN_DIR,
+  metricsPort: METRICS_PORT,
+  timeout: TIMEOUT_MS,
+};
+
+function settingsOf(
+  options: InstallOptions,
+  known: {
+    mode?: AgentMode | undefined;
+    namespace?: string | undefined;
+    apiServer?: AgentSettings['apiServer'] | undefined;
+  },
+): AgentSettings {
+  const asked = options.heal ? 'heal' : options.observe ? 'observe' : undefined;
+  const apiServer = options.apiServer ?? known.apiServer;
+  return {
+    mode: asked ?? known.mode ?? 'observe',
+    namespace: options.namespace ?? known.namespace ?? DEFAULT_NAMESPACE,
+    image: options.image,
+    imagePullSecrets: options.imagePullSecret,
+    version: VERSION,
+    ...(apiServer !== undefined && { apiServer }),
+    confDir: options.cniConfDir,
+    binDir: options.cniBinDir,
+    metricsPort: options.metricsPort,
+  };
+}
+
+function printManifests(options: InstallOptions): void {
+  const objects = agentObjects(settingsOf(options, {})).map(({ object }) => object);
+  if (options.output === 'json') {
+    process.stdout.write(renderJson({ apiVersion: 'v1', kind: 'List', items: objects }, 2));
+  } else {
+    process.stdout.write(objects.map(renderYaml).join('---\n'));
+  }
+}
+
+/** The cluster of a command line, and whether it is one of the lab. */
+async function clusterOf(verb: Verb): Promise<{ client: ApiClient; title: string; lab: boolean }> {
+  const target: Target = await targetOf(verb);
+  const { title } = target;
+  if (target.kind === 'lab') return { client: await labClient(target.record), title, lab: true };
+  return { client: new ApiClient(target.access), title, lab: target.lab !== undefined };
+}
+
+function retryOf(signal: AbortSignal): RetryOptions {
+  return {
+    signal,
+    onRetry: (cause) => process.stderr.write(`WARNING: ${safeText(`trying again: ${messageOf(cause)}`)}\n`),
+  };
+}
+
+/** Prints a line for what was written, and one whenever more agents are ready. */
+function progressTo(stream: { write(text: string): unknown }): (progress: InstallProgress) => void {
+  let last = '';
+  return (progress) => {
+    const line =
+      progress.phase === 'written'
+        ? `${progress.is} ${progress.what}`
+        : `ready on ${progress.ready} of ${progress.total} nodes`;
+    if (line !== last) stream.write(`${safeText(line)}\n`);
+    last = line;
+  };
+}
