@@ -9,6 +9,7 @@ import { e2eParts } from './e2e.ts';
 import { helmPart } from './helm.ts';
 import { kubernetesPart } from './kubernetes.ts';
 import type { Part } from './part.ts';
+import { promtoolPart } from './prometheus.ts';
 
 /** Where the modules are that parts are built from. */
 const ROOT = join(import.meta.dir, '../../real');
@@ -23,6 +24,7 @@ export async function realParts(root = ROOT): Promise<Part[]> {
     ...cilium,
     ciliumImages(cilium),
     await helmPart(root),
+    await promtoolPart(root),
     ...(await e2eParts(root)),
   ];
 }

@@ -172,7 +172,7 @@ function pluginFile(name: string): PluginFile {
 }
 
 /** Starts the loop on a node as `prepare` makes it. */
-function start(prepare?: (node: FakeNode) => void) {
+function start(prepare?: (node: FakeNode) => void, isObserver = false) {
   const clock = new TestClock();
   const node = new FakeNode(clock);
   prepare?.(node);
@@ -187,12 +187,18 @@ function start(prepare?: (node: FakeNode) => void) {
     blind: (error) => reports.push(`blind: ${(error as Error).message}`),
   };
   const stopping = new AbortController();
-  const loop = new HealLoop({ patient: node, scope: { restart: false }, podsFromApi: true, clock, tell });
+  const looks: { at: number; found: string[]; ms: number }[] = [];
+  const loop = new HealLoop({
+    ...{ patient: node, scope: { restart: false }, podsFromApi: true, clock, tell, isObserver },
+    looked: ({ findings }, ms) =>
+      looks.push({ at: clock.now(), found: findings.map(({ code }) => code), ms }),
+  });
   const ended = loop.run(stopping.signal);
   return {
     clock,
     node,
     reports,
+    looks,
     loop,
     ended,
     stop: () => stopping.abort(new Error('stop')),
@@ -211,6 +217,50 @@ function takePortmap({ node, loop }: Pick<ReturnType<typeof start>, 'node' | 'lo
 }
 
 const INSTALL: NodeAction = { do: 'install-plugin', name: 'portmap', directory: BIN };
+
+describe('the loop of one that observes', () => {
+  test('reports what it finds once, and what is gone, and changes nothing', async () => {
+    const { clock, node, reports, looks, loop, stop, ended } = start(withoutPortmap, true);
+    await clock.pass(120_000);
+    expect(reports).toEqual(['appeared plugin-missing']);
+    expect(looks.map(({ found }) => found)).toEqual(Array(5).fill(['plugin-missing']));
+    node.plugins.add('portmap');
+    loop.changed();
+    await clock.pass(1000);
+    expect(reports).toEqual(['appeared plugin-missing', 'gone plugin-missing']);
+    expect(looks.at(-1)?.found).toEqual([]);
+    expect(node.applied).toEqual([]);
+    stop();
+    await ended;
+  });
+
+  test('looks when something changes, and otherwise every half minute', async () => {
+    const { clock, looks, loop, stop, ended, begun } = start(withoutPortmap, true);
+    await clock.pass(10_000);
+    loop.changed();
+    await clock.pass(31_000);
+    expect(looks.map(({ at }) => at - begun)).toEqual([0, 10_030, 40_030]);
+    stop();
+    await ended;
+  });
+});
+
+test('each round that succeeds says what it has found last, and how long its first look took', async () => {
+  const { clock, node, looks, loop, stop, ended } = start((fake) => {
+    withoutPortmap(fake);
+    fake.lookMs = 40;
+  });
+  await clock.pass(1000);
+  expect(looks.map(({ found, ms }) => ({ found, ms }))).toEqual([{ found: [], ms: 40 }]);
+  node.onObserve = () => {
+    throw new Error('no runtime');
+  };
+  loop.changed();
+  await clock.pass(500);
+  expect(looks).toHaveLength(1);
+  stop();
+  await ended;
+});
 
 describe('the healing loop', () => {
   test('heals what is broken when it starts, and reports it', async () => {

@@ -44,6 +44,7 @@ test.each([
   ['', 'nothing'],
   ['{}', 'nothing of it'],
   ['{"version":"1","mode":"destroy","node":"a"}', 'another mode'],
+  ['{"version":"1","mode":"heal","node":"a","lookedAt":"soon"}', 'a time that is no time'],
   ['[1]', 'no object'],
 ])('%p is not the state of an agent: %s', (text) => {
   expect(() => parseState(text)).toThrow();

@@ -10,7 +10,7 @@ const stateSchema = z.object({
   mode: z.enum(AGENT_MODES),
   node: z.string().max(253),
   /** The last look that succeeded; absent until one has. */
-  lookedAt: z.string().max(40).optional(),
+  lookedAt: z.iso.datetime().optional(),
   /** Findings of that look. */
   broken: z.number().int().nonnegative().optional(),
   risks: z.number().int().nonnegative().optional(),

@@ -69,11 +69,21 @@ function about({ metadata, spec }: DaemonSet): Pick<AgentStatus, 'namespace' | '
   };
 }
 
+/** What showing agents needs besides the API; tests have their own. */
+export interface StatusDoors {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** What the agent in a pod says of itself. */
+  ask(client: ApiClient, namespace: string, pod: string, signal: AbortSignal): Promise<AgentState>;
+}
+
+const realDoors: StatusDoors = { now: Date.now, ask: askState };
+
 /** The agent of each Linux node; undefined when it is not installed. */
 export async function agentStatus(
   client: ApiClient,
   retry: RetryOptions,
-  now: () => number = Date.now,
+  doors: StatusDoors = realDoors,
 ): Promise<AgentStatus | undefined> {
   const set = await installedSet(client, retry);
   if (set === undefined) return undefined;
@@ -93,7 +103,10 @@ export async function agentStatus(
   const worker = async () => {
     for (let node = waiting.shift(); node !== undefined; node = waiting.shift()) {
       const name = node.metadata?.name ?? '';
-      found.push({ node: name, ...(await agentOf(client, node, byNode.get(name), set, mayNot, retry, now)) });
+      found.push({
+        node: name,
+        ...(await agentOf(client, node, byNode.get(name), set, mayNot, retry, doors)),
+      });
     }
   };
   await Promise.all(Array.from({ length: Math.min(PARALLEL, waiting.length) }, worker));
@@ -113,7 +126,7 @@ async function agentOf(
   set: DaemonSet,
   mayNot: string | undefined,
   retry: RetryOptions,
-  now: () => number,
+  { now, ask }: StatusDoors,
 ): Promise<Omit<AgentOfNode, 'node'>> {
   // During an update there may be one that ends.
   const pod = own.find(({ metadata }) => metadata?.deletionTimestamp === undefined) ?? own[0];
@@ -125,7 +138,7 @@ async function agentOf(
   if (mayNot !== undefined) return { ...ofPod, is: 'unknown', why: mayNot };
   let said: AgentState;
   try {
-    said = await askState(client, namespace, name, retry);
+    said = await ask(client, namespace, name, retry.signal);
   } catch (cause) {
     retry.signal.throwIfAborted();
     return { ...ofPod, is: 'unknown', why: `cannot ask it: ${messageOf(cause)}` };
@@ -140,7 +153,7 @@ async function agentOf(
       why: 'it has not looked yet: it waits for the API server; its log says more',
     };
   const age = now() - Date.parse(said.lookedAt);
-  if (!(age <= LATE_MS))
+  if (age > LATE_MS)
     return { ...answered, is: 'failing', why: `its last look is ${Math.round(age / 1000)} s old` };
   if (!isConditionTrue(pod.status, 'Ready'))
     return { ...answered, is: 'failing', why: 'its kubelet does not reach it to ask whether it is ready' };
@@ -197,7 +210,7 @@ async function askState(
   client: ApiClient,
   namespace: string,
   pod: string,
-  { signal }: RetryOptions,
+  signal: AbortSignal,
 ): Promise<AgentState> {
   const target = { namespace, pod, container: AGENT.container, argv: ['cat', STATE_FILE] };
   const stop = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
