@@ -1,8 +1,8 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootTree } from '../../src/lab/images/root-tree.ts';
-import type { TarContent } from '../../src/lab/images/tar.ts';
 import { isErrno } from '../../src/sys/errno.ts';
+import type { TarContent } from '../../src/sys/tar.ts';
 
 /** What no program of an image reads. */
 const UNREAD = [

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TarEntry, writeTar } from '../../src/lab/images/tar.ts';
+import { type TarEntry, writeTar } from '../../src/sys/tar.ts';
 import type { Artefact } from './sbom.ts';
 
 /** A file of an archive that is on the disk. */

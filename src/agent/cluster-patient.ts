@@ -13,7 +13,7 @@ import { type UndoDoor, undoDoor } from './undo.ts';
 /** How long a node may take over its actions, in milliseconds: an `attach` runs plugins. */
 const APPLY_DEADLINE_MS = 120_000;
 
-/** A patient that is told what it will be asked for. */
+/** A patient that knows beforehand what it will be asked for. */
 export interface ExpectingPatient extends Patient {
   /** Called before each round with what is about to be done. */
   expect(plan: readonly PlannedHeal[]): void;

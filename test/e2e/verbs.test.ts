@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
-import { type TarEntry, writeTar } from '../../src/lab/images/tar.ts';
+import { type TarEntry, writeTar } from '../../src/sys/tar.ts';
 import { eventually } from './eventually.ts';
 import { Lab, labMissing, PROGRAM, type Ran, type Started } from './lab.ts';
 

@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { type TarEntry, writeTar } from '../../sys/tar.ts';
 import { UserError } from '../../util/errors.ts';
 import { describeArchive, writeArchive } from './archive.ts';
 import { architecture, blobPath, LayoutWriter, readIndex } from './oci.ts';
-import { type TarEntry, writeTar } from './tar.ts';
 
 let directory: string;
 beforeAll(() => {

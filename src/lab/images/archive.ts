@@ -4,6 +4,7 @@ import { open, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { fileProblem } from '../../sys/file-problem.ts';
+import { readTar, type TarEntry, writeTar } from '../../sys/tar.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
 import {
   blobPath,
@@ -14,7 +15,6 @@ import {
   REF_NAME,
 } from './oci.ts';
 import { formatReference, parseReference } from './reference.ts';
-import { readTar, type TarEntry, writeTar } from './tar.ts';
 
 /** One image of an archive. */
 export interface ArchivedImage {

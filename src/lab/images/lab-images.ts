@@ -1,11 +1,11 @@
 import { readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Exec, output, realExec } from '../../sys/exec.ts';
+import type { TarContent } from '../../sys/tar.ts';
 import { agentImage } from '../../util/images.ts';
 import { type ImageIndex, LayoutWriter } from './oci.ts';
 import { RootTree } from './root-tree.ts';
 import { sharedLibraries } from './shared-libraries.ts';
-import type { TarContent } from './tar.ts';
 
 /** The images of the lab's registry, by full reference. */
 export const LAB_IMAGES = {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
-import { type TarEntry, writeTar } from './tar.ts';
+import { type TarEntry, writeTar } from '../../sys/tar.ts';
 
 /** Media types of the OCI image specification, v1. */
 export const MEDIA_TYPE = {

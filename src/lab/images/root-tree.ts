@@ -1,4 +1,4 @@
-import type { TarContent, TarEntry } from './tar.ts';
+import type { TarContent, TarEntry } from '../../sys/tar.ts';
 
 /** The directories that a merged root keeps below /usr, as Debian and the images here have it. */
 const MERGED = ['bin', 'sbin', 'lib', 'lib64'];

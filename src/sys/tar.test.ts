@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { output, realExec } from '../../sys/exec.ts';
-import { waitFor } from '../../sys/wait.ts';
+import { output, realExec } from './exec.ts';
 import { readTar, type TarEntry, writeTar } from './tar.ts';
+import { waitFor } from './wait.ts';
 
 let directory: string;
 beforeAll(() => {
