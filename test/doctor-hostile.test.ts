@@ -88,7 +88,7 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
     [
       'no bundle at all',
       () => rmSync(bundle, { recursive: true }),
-      'no such file or directory; give a directory that "hostport doctor --save" wrote',
+      'no such file or directory; give what "hostport doctor --save" wrote',
     ],
     ['truncated', () => truncateSync(file('objects/pods.json'), 1000), 'objects/pods.json: not JSON'],
     ['deeply nested', write('probes.json', '['.repeat(5_000_000)), 'probes.json: '],

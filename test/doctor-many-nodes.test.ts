@@ -5,7 +5,8 @@
 import { describe, expect, test } from 'bun:test';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkChosenNodes, chosen } from '../src/cli/choice.ts';
+import { type Choice, checkChosenNodes, chosen as chosenIn } from '../src/cli/choice.ts';
+import { podChoiceOf } from '../src/cli/pod-choice.ts';
 import { renderDiagnosis } from '../src/cli/printer/diagnosis.ts';
 import { diagnosisOutput } from '../src/cli/printer/diagnosis-output.ts';
 import { layoutOf, WIDE } from '../src/cli/printer/layout.ts';
@@ -26,7 +27,7 @@ const UPDATE = process.env.UPDATE_GOLDEN === '1';
 const idOf = (i: number) => (0x5ab1e0000000 + i * 7919).toString(16);
 
 /** A cluster in which every node runs two pods of a DaemonSet, most nodes have no plugin, some pods predate the chain, and a few reports are missing. */
-function diagnosisOf(count: number, name: (i: number) => string): Diagnosis {
+function clusterOf(count: number, name: (i: number) => string): { world: World; diagnosis: Diagnosis } {
   const nodes = Array.from({ length: count }, (_, i) => name(i + 1));
   const world: World = smallWorld(
     nodes.flatMap((node, i) => [
@@ -92,20 +93,20 @@ function diagnosisOf(count: number, name: (i: number) => string): Diagnosis {
         ],
         data: null,
       }));
-  const { diagnosis } = diagnose(world, [early, missing]);
-  return diagnosis;
+  return { world, diagnosis: diagnose(world, [early, missing]).diagnosis };
 }
 
 function evidence(kind: Evidence['kind'], where: string, saw: string): Evidence {
   return { kind, where, saw };
 }
 
+const WORKERS = clusterOf(200, (i) => `worker-${i}`);
 const CLUSTERS = {
-  '200': diagnosisOf(200, (i) => `worker-${i}`),
-  '1000': diagnosisOf(
+  '200': WORKERS.diagnosis,
+  '1000': clusterOf(
     1000,
     (i) => `ip-10-${(i * 7) % 4}-${i % 97}-${(i * 31) % 251}-${i}.eu-west-1.compute.internal`,
-  ),
+  ).diagnosis,
 } as const;
 
 describe.each(Object.entries(CLUSTERS))('%s nodes', (count, diagnosis) => {
@@ -157,7 +158,8 @@ describe.each(Object.entries(CLUSTERS))('%s nodes', (count, diagnosis) => {
 
 describe('a choice', () => {
   const diagnosis = CLUSTERS['200'];
-  const none = { codes: [], nodes: [] };
+  const none: Choice = { codes: [], nodes: [] };
+  const chosen = (of: Diagnosis, choice: Choice) => chosenIn(of, choice, WORKERS.world);
 
   test('of nothing is all', () => expect(chosen(diagnosis, none)).toEqual(diagnosis));
 
@@ -180,6 +182,26 @@ describe('a choice', () => {
       ),
     ).toBe(true);
     expect(paths).toHaveLength(600);
+  });
+
+  test('of pods: their mappings, the findings about them and about their nodes, and what is unknown of these', () => {
+    const { pods: all } = WORKERS.world;
+    const ofNode = (node: string) => all.filter(({ spec }) => spec?.nodeName === node);
+    const names = ['worker-1', 'worker-170', 'worker-200'].map((node) => {
+      const { name = '', namespace = '' } = ofNode(node)[1]!.metadata!;
+      return { name, namespace };
+    });
+    const choice = { ...none, pods: podChoiceOf({ pod: names })! };
+    const { paths, findings, unknowns } = chosen(diagnosis, choice);
+    expect(paths.map(({ pod, node }) => `${node} ${pod.name}`)).toEqual(
+      names.map(({ name }, i) => `${['worker-1', 'worker-170', 'worker-200'][i]} ${name}`),
+    );
+    expect(findings.map(({ code, subject }) => [code, subject.node, subject.pod?.name])).toEqual([
+      ['plugin-missing', 'worker-1', undefined],
+      ['pod-predates-chain', 'worker-170', names[1]!.name],
+      ['pod-predates-chain', 'worker-200', names[2]!.name],
+    ]);
+    expect(unknowns.map(({ node }) => node)).toEqual(['worker-1', 'worker-170', 'worker-200']);
   });
 
   test('of a node that is not there is an error that names others', () => {

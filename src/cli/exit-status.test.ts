@@ -190,20 +190,20 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
   shell: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   doctor: [
     [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
-    ['--local --from SCRATCH', /'--local' cannot be used with option '--from <dir>'/],
-    ['--from SCRATCH --reports SCRATCH', /'--from <dir>' cannot be used with option '--reports <dir>'/],
+    ['--local --from SCRATCH', /'--local' cannot be used with option '--from <path>'/],
+    ['--from SCRATCH --reports SCRATCH', /'--from <path>' cannot be used with option '--reports <dir>'/],
     ['--local --reports SCRATCH', /'--reports <dir>' cannot be used with option '--local'/],
-    ['--from SCRATCH --name kind', /'--from <dir>' cannot be used with option '--name <cluster>'/],
+    ['--from SCRATCH --name kind', /'--from <path>' cannot be used with option '--name <cluster>'/],
     ['--local --name kind', /'--local' cannot be used with option '--name <cluster>'/],
     ['--local --probe --no-probe', /'--probe' cannot be used with option '--no-probe'/],
     ['--local --no-probe --probe', /'--probe' cannot be used with option '--no-probe'/],
     ['--probe', /'--probe' means nothing without option '--local'/],
     ['--explain plugin-missing --watch', /'--explain <code>' cannot be used with option '--watch \[pause\]'/],
-    ['--watch --save SCRATCH/x', /'--watch \[pause\]' cannot be used with option '--save <dir>'/],
+    ['--watch --save SCRATCH/x', /'--watch \[pause\]' cannot be used with option '--save <path>'/],
     // Before it looks: nothing is known of that cluster yet.
     [`--name ${NOBODY} --save SCRATCH/directory`, /bundle SCRATCH\/directory: it already exists; name a new/],
     [`--name ${NOBODY} --save SCRATCH/empty/x`, /cannot write the bundle SCRATCH\/empty\/x: /],
-    ['--from SCRATCH --watch', /'--watch \[pause\]' cannot be used with option '--from <dir>'/],
+    ['--from SCRATCH --watch', /'--watch \[pause\]' cannot be used with option '--from <path>'/],
     ['--explain plugin-missing --summary', /'--explain <code>' cannot be used with option '--summary'/],
     ['--from SCRATCH/none', /SCRATCH\/none/],
     ['--from SCRATCH/empty', /SCRATCH\/empty/],
@@ -220,13 +220,13 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--request-timeout x', /'--request-timeout <duration>' argument 'x' is invalid/],
     ['--name kind --context x', /'--name <cluster>' cannot be used with option '--context <name>'/],
     ['--name kind --kubeconfig x', /'--name <cluster>' cannot be used with option '--kubeconfig <file>'/],
-    ['--from SCRATCH --context x', /'--from <dir>' cannot be used with option '--context <name>'/],
+    ['--from SCRATCH --context x', /'--from <path>' cannot be used with option '--context <name>'/],
     ['--local --kubeconfig x', /'--local' cannot be used with option '--kubeconfig <file>'/],
     ['--max-age 1h', /'--max-age' means nothing without option '--reports'/],
     // Pods are created in a cluster that is reached as any other.
     ['--parallel 2 --name kind', /'--parallel <nodes>' cannot be used with option '--name <cluster>'/],
     ['--image x --local', /'--image <image>' cannot be used with option '--local'/],
-    ['--timeout 5s --from SCRATCH', /'--timeout <time>' cannot be used with option '--from <dir>'/],
+    ['--timeout 5s --from SCRATCH', /'--timeout <time>' cannot be used with option '--from <path>'/],
     ['--dry-run=client --name kind', /'--dry-run <mode>' cannot be used with option '--name <cluster>'/],
     ['--cleanup --node x', /'--cleanup' cannot be used with option '--node <node>'/],
     ['--dry-run=client --summary', /'--dry-run <mode>' cannot be used with option '--summary'/],
@@ -364,4 +364,34 @@ describe.skipIf(!isRoot)('what the command itself refuses', () => {
       });
     }
   }
+});
+
+describe('a server that is not verified is warned of by whatever asks it', () => {
+  const server = (url: string, flag: boolean) => {
+    const path = join(scratch, 'unverified');
+    writeFileSync(
+      path,
+      `clusters: [{name: c, cluster: {server: "${url}", insecure-skip-tls-verify: ${flag}}}]\ncontexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n`,
+    );
+    return path;
+  };
+
+  test.each([
+    ['https://127.0.0.1:1', true, '', true],
+    ['https://127.0.0.1:1', true, '--cleanup', true],
+    ['https://127.0.0.1:1', true, '--dry-run client', true],
+    ['https://127.0.0.1:1', true, 'REPORTS', true],
+    ['https://127.0.0.1:1', false, '', false],
+    // Without TLS there is no certificate.
+    ['http://127.0.0.1:1', true, '--cleanup', false],
+  ])('%s, insecure-skip-tls-verify: %p, doctor %s', async (url, flag, words, isWarned) => {
+    const config = server(url, flag);
+    const more =
+      words === 'REPORTS' ? ['--reports', join(scratch, 'nodes')] : words.split(' ').filter(Boolean);
+    const { status, said } = await outcomeOf(['doctor', '--kubeconfig', config, ...more]);
+    expect(status).toBe(2);
+    const warning = `WARNING: the certificate of ${url} is not verified: insecure-skip-tls-verify is set (context "x" of ${config})\n`;
+    if (isWarned) expect(said).toStartWith(warning);
+    else expect(said).not.toContain('WARNING');
+  });
 });

@@ -10,155 +10,101 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { z } from 'zod';
-import { messagesWithoutSecrets, reportWithoutSecrets, textWithoutSecrets } from '../node/report/secrets.ts';
-import { unknownKinds } from '../path/model/finding.ts';
 import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
-import { type ProbeResult, probeResultSchema } from '../path/model/probe.ts';
 import type { World } from '../path/model/world.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { NotRegularFile, readRegularFile } from '../sys/regular-file.ts';
 import { InputError, messageOf, UserError } from '../util/errors.ts';
-import { parseJson } from '../util/parse-json.ts';
-import { ObjectReader, slim } from './objects.ts';
+import type { Anonymiser } from './anonymise/anonymiser.ts';
+import { readArchive, writeArchive } from './bundle-archive.ts';
+import { bundleDocuments } from './bundle-documents.ts';
+import { isArchiveName, KINDS, MAX_BYTES, MAX_REPORTS, NODE_FILE } from './bundle-layout.ts';
+import { BundleParts, broken } from './bundle-parts.ts';
 import { parseReport } from './report.ts';
-import { schemaProblem } from './schema-problem.ts';
 
-/** Version of the layout of a bundle. */
-const BUNDLE_VERSION = 'hostport/v1';
-
-const manifestSchema = z.object({
-  apiVersion: z.literal(BUNDLE_VERSION),
-  kind: z.literal('Bundle'),
-  observedAt: z.string().refine((time) => !Number.isNaN(Date.parse(time)), 'not a time'),
-  unread: z
-    .array(
-      z.object({
-        // Without it, it may have been a pod.
-        kind: z.enum(unknownKinds).default('pod'),
-        node: z.string().max(253).optional(),
-        what: z.string().max(253),
-        why: z.string(),
-      }),
-    )
-    .optional(),
-});
-
-/** The kinds of objects, each a file under `objects`. */
-const KINDS = ['nodes', 'pods', 'services', 'events', 'policies'] as const;
-
-const MEBIBYTE = 1024 * 1024;
-/** Ten times what the largest clusters come to. */
-const MAX_BYTES = {
-  manifest: MEBIBYTE,
-  objects: 256 * MEBIBYTE,
-  report: 32 * MEBIBYTE,
-  probes: 256 * MEBIBYTE,
-};
-const MAX_REPORTS = 10_000;
 /** Seldom enough that a collection, a tenth of a second, does not count. */
 const REPORTS_PER_COLLECTION = 250;
 
-/** A node's name, and that of its file: a DNS subdomain (RFC 1123), so it is also one step of a path. */
-const NODE_FILE = /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)\.json$/;
-
 /**
- * Reads a world that {@link saveBundle} wrote, or somebody by hand: `manifest.json`, `objects/<kind>.json` (lists of API objects),
- * `nodes/<name>.json` (node reports, or why there is none) and `probes.json`. What is missing of the objects is empty. A report that
- * cannot be read leaves its node unknown, and an object itself.
+ * Reads a world that {@link saveBundle} wrote, or somebody by hand: a directory, or a tar archive compressed by gzip, with `manifest.json`,
+ * `objects/<kind>.json` (lists of API objects), `nodes/<name>.json` (node reports, or why there is none) and `probes.json`. What is missing of the
+ * objects is empty. A report that cannot be read leaves its node unknown, and an object itself.
  * @throws InputError with the file and what is the matter with it, when that is a file of all nodes: a bundle comes from anywhere.
  */
-export async function bundleWorld(directory: string): Promise<World> {
-  const root = resolve(directory);
-  checkIsBundleDirectory(root, directory);
-  const manifest = parseAs(
-    manifestSchema,
-    readJson(root, 'manifest.json', MAX_BYTES.manifest),
-    'manifest.json',
-  );
-  if (manifest === undefined) throw broken('manifest.json', `not there: is ${directory} a bundle?`);
-  const readers = KINDS.map((kind) => [kind, readObjects(root, kind)] as const);
-  const { reports, unread: strangers } = readReports(join(root, 'nodes'), 'nodes');
-  const unread = [
-    ...(manifest.unread ?? []),
-    ...readers.flatMap(([, reader]) => reader.unread),
-    ...strangers,
-  ];
-  return {
-    observedAt: manifest.observedAt,
-    ...(unread.length > 0 && { unread }),
-    ...(Object.fromEntries(readers.map(([kind, { objects }]) => [kind, objects])) as unknown as Pick<
-      World,
-      (typeof KINDS)[number]
-    >),
-    reports,
-    probes: readProbes(root),
+export async function bundleWorld(path: string): Promise<World> {
+  const root = resolve(path);
+  const parts = new BundleParts();
+  if (isFile(root, path)) await readArchive(root, path, parts);
+  else readDirectory(root, parts);
+  return parts.world(path);
+}
+
+function readDirectory(root: string, parts: BundleParts): void {
+  const take = (file: string, limit: number) => {
+    const path = join(root, file);
+    if (!checkNoLink(path, file)) return;
+    let text: string;
+    try {
+      text = readRegularFile(path, limit);
+    } catch (cause) {
+      throw broken(file, problemOf(cause, path), cause);
+    }
+    parts.take(file, text);
   };
+  take('manifest.json', MAX_BYTES.manifest);
+  checkNoLink(join(root, 'objects'), 'objects');
+  for (const kind of KINDS) take(`objects/${kind}.json`, MAX_BYTES.objects);
+  const { reports, unread } = readReports(join(root, 'nodes'), 'nodes');
+  for (const [node, report] of reports) parts.reports.set(node, report);
+  parts.strangers.push(...unread);
+  take('probes.json', MAX_BYTES.probes);
 }
 
 /**
  * The absolute path of a bundle that is to be written. Called before a cluster is examined, too, which may take minutes.
  * @throws InputError when there is something of that name, or nothing can be written there.
  */
-export function checkNewBundle(directory: string): string {
-  const root = resolve(directory);
+export function checkNewBundle(path: string): string {
+  const root = resolve(path);
+  const kind = isArchiveName(path) ? 'file' : 'directory';
   try {
     if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) {
-      throw new InputError(`cannot write the bundle ${directory}: it already exists; name a new directory`);
+      throw new InputError(`cannot write the bundle ${path}: it already exists; name a new ${kind}`);
     }
     mkdirSync(dirname(root), { recursive: true });
     accessSync(dirname(root), constants.W_OK);
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
     const problem = fileProblem(cause) ?? messageOf(cause);
-    throw new InputError(
-      `cannot write the bundle ${directory}: ${problem}; name a directory that can be created`,
-    );
+    throw new InputError(`cannot write the bundle ${path}: ${problem}; name a ${kind} that can be created`);
   }
   return root;
 }
 
 /**
- * Writes a world to a new directory that only its owner can read. Only the fields of API objects that the path needs are written, and
- * nothing that looks like a secret: events quote programs, and node reports may come from an older release.
+ * Writes a world to a new directory, or to a new archive if the name ends in `.tar.gz`, that only its owner can read; without secrets and, with an
+ * anonymiser, without names.
  */
-export async function saveBundle(world: World, directory: string): Promise<void> {
-  const root = checkNewBundle(directory);
+export async function saveBundle(world: World, path: string, anonymiser?: Anonymiser): Promise<void> {
+  const root = checkNewBundle(path);
   const making = `${root}.${process.pid}.tmp`;
-  const write = (file: string, document: unknown) =>
-    writeFileSync(join(making, file), `${JSON.stringify(document)}\n`, { mode: 0o600 });
   try {
-    for (const part of ['objects', 'nodes']) mkdirSync(join(making, part), { recursive: true, mode: 0o700 });
-    for (const kind of KINDS)
-      write(
-        `objects/${kind}.json`,
-        world[kind].map((object) => messagesWithoutSecrets(slim[kind](object), ['message'])),
-      );
-    for (const [node, report] of world.reports) {
-      if (!NODE_FILE.test(`${node}.json`))
-        throw new UserError(`cannot write the report of node ${JSON.stringify(node)}: not a name of a node`);
-      write(
-        `nodes/${node}.json`,
-        'value' in report
-          ? reportWithoutSecrets(report.value)
-          : { unknown: textWithoutSecrets(report.unknown) },
-      );
+    const documents = bundleDocuments(world, anonymiser);
+    if (isArchiveName(path)) await writeArchive(making, root, documents);
+    else {
+      for (const part of ['objects', 'nodes'])
+        mkdirSync(join(making, part), { recursive: true, mode: 0o700 });
+      for (const { file, document } of documents)
+        writeFileSync(join(making, file), `${JSON.stringify(document)}\n`, { mode: 0o600 });
     }
-    write('probes.json', messagesWithoutSecrets(world.probes, ['detail', 'untold']));
-    write('manifest.json', {
-      apiVersion: BUNDLE_VERSION,
-      kind: 'Bundle',
-      observedAt: world.observedAt,
-      ...(world.unread && { unread: messagesWithoutSecrets([...world.unread], ['why']) }),
-    } satisfies z.infer<typeof manifestSchema>);
     renameSync(making, root);
   } catch (cause) {
     rmSync(making, { recursive: true, force: true });
     const problem = fileProblem(cause);
     if (problem === undefined) throw cause;
-    throw new UserError(`cannot write the bundle ${directory}: ${problem}`, { cause });
+    throw new UserError(`cannot write the bundle ${path}: ${problem}`, { cause });
   }
 }
 
@@ -173,8 +119,8 @@ interface Reports {
  * name is unread. `name` is the directory's in errors and reasons.
  */
 export function readReports(directory: string, name = directory): Reports {
-  const reports = new Map<string, Observed<NodeReport>>();
-  const unread: Reports['unread'] = [];
+  const parts = new BundleParts();
+  const { reports, strangers: unread } = parts;
   const stat = lstatSync(directory, { throwIfNoEntry: false });
   if (stat === undefined) return { reports, unread };
   if (!stat.isDirectory()) throw broken(name, 'not a directory');
@@ -183,12 +129,7 @@ export function readReports(directory: string, name = directory): Reports {
   for (const file of files) {
     const node = NODE_FILE.exec(file)?.[1];
     if (node === undefined) {
-      const shown = /^[\w.-]+$/.test(file) ? file : JSON.stringify(file);
-      unread.push({
-        kind: 'file',
-        what: `file ${shown}`.slice(0, 253),
-        why: `${name}: want <name of the node>.json`,
-      });
+      parts.addStranger(file, name);
       continue;
     }
     reports.set(node, readReport(join(directory, file), `${name}/${file}`));
@@ -216,54 +157,19 @@ function problemOf(cause: unknown, path: string): string {
   return fileProblem(cause) ?? messageOf(cause).replace(`${path}: `, '');
 }
 
-function readObjects<K extends (typeof KINDS)[number]>(root: string, kind: K): ObjectReader<K> {
-  const file = `objects/${kind}.json`;
-  checkNoLink(join(root, 'objects'), 'objects');
-  const document = readJson(root, file, MAX_BYTES.objects);
-  const reader = new ObjectReader(kind, file);
-  if (document === undefined) return reader;
-  // `kubectl get -o json` writes a List.
-  const items: unknown = Array.isArray(document) ? document : (document as { items?: unknown } | null)?.items;
-  if (!Array.isArray(items)) throw broken(file, 'want a list of objects');
-  reader.add(items);
-  return reader;
-}
-
-function readProbes(root: string): ProbeResult[] {
-  const document = readJson(root, 'probes.json', MAX_BYTES.probes);
-  return document === undefined ? [] : parseAs(z.array(probeResultSchema), document, 'probes.json')!;
-}
-
-/** Refuses a path that is not a directory. A link to one is fine: the user typed it, and it did not come with the bundle. */
-function checkIsBundleDirectory(path: string, name: string): void {
-  let problem: string | undefined;
+/** Whether a bundle is a file and not a directory. A link to either is fine: the user typed it, and it did not come with the bundle. */
+function isFile(path: string, name: string): boolean {
+  let problem: string;
   try {
-    if (!statSync(path).isDirectory()) problem = 'it is not a directory';
+    const stat = statSync(path);
+    if (stat.isFile() || stat.isDirectory()) return stat.isFile();
+    problem = 'it is neither a file nor a directory';
   } catch (cause) {
     problem = fileProblem(cause) ?? messageOf(cause);
   }
-  if (problem !== undefined) {
-    throw new InputError(
-      `cannot read the bundle ${name}: ${problem}; give a directory that "${calledAs()} doctor --save" wrote`,
-    );
-  }
-}
-
-/** The JSON document of a file; undefined when there is none. */
-function readJson(directory: string, file: string, limit: number): unknown {
-  const path = join(directory, file);
-  if (!checkNoLink(path, file)) return undefined;
-  let text: string;
-  try {
-    text = readRegularFile(path, limit);
-  } catch (cause) {
-    throw broken(file, problemOf(cause, path), cause);
-  }
-  try {
-    return parseJson(text, file);
-  } catch (cause) {
-    throw broken(file, messageOf(cause).replace(`${file}: `, ''), cause);
-  }
+  throw new InputError(
+    `cannot read the bundle ${name}: ${problem}; give what "${calledAs()} doctor --save" wrote`,
+  );
 }
 
 /** Whether something is there. A link could lead out of the bundle, to a file that whoever sends it should not read. */
@@ -271,20 +177,4 @@ function checkNoLink(path: string, name: string): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isSymbolicLink()) throw broken(name, 'a symbolic link, which a bundle has none of');
   return stat !== undefined;
-}
-
-function parseAs<T extends z.ZodType>(schema: T, document: unknown, file: string): z.infer<T> | undefined {
-  if (document === undefined) return undefined;
-  const parsed = schema.safeParse(document);
-  if (parsed.success) return parsed.data;
-  throw broken(file, schemaProblem(parsed.error), parsed.error);
-}
-
-/**
- * One line, whatever is quoted of the file. A cause that says more than this line (all issues of a ZodError, line breaks of the file) is left
- * out, since whoever prints the error would add it.
- */
-function broken(file: string, what: string, cause?: unknown): InputError {
-  const message = `bundle: ${file}: ${what.replaceAll('\n', '\\n')}`;
-  return new InputError(message, message.includes(messageOf(cause)) ? { cause } : {});
 }

@@ -67,14 +67,17 @@ export async function readClusterObjects(
   };
 }
 
-/** The nodes of a cluster alone. */
+/** The nodes of a cluster and, where they are wanted, its pods. */
 export async function readNodes(
   client: Pick<ApiClient, 'list'>,
-  signal?: AbortSignal,
-): Promise<Pick<World, 'nodes'>> {
-  const reader = new ObjectReader('nodes', 'nodes');
-  await listAll(client, nodes, reader, signal);
-  return { nodes: reader.objects };
+  { withPods, signal }: { withPods: boolean; signal: AbortSignal },
+): Promise<Pick<World, 'nodes' | 'pods'>> {
+  const readers = { nodes: new ObjectReader('nodes', 'nodes'), pods: new ObjectReader('pods', 'pods') };
+  await Promise.all([
+    listAll(client, nodes, readers.nodes, signal),
+    withPods ? listAll(client, pods, readers.pods, signal) : undefined,
+  ]);
+  return { nodes: readers.nodes.objects, pods: readers.pods.objects };
 }
 
 async function listAll<T extends KubeObject>(

@@ -1,7 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import type { Node } from '../kube/types.ts';
-import { unverifiedServer } from '../kube/unverified-server.ts';
 import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
 import type { World } from '../path/model/world.ts';
@@ -12,25 +11,19 @@ import { readClusterObjects } from './cluster-objects.ts';
 import { nodeOf } from './local.ts';
 
 /**
-/**
  * Observes any cluster: its objects by the API, and node reports from files (what `hostport node-report` printed on each). A node without a file
- * was not asked; a node whose file is not a report is unknown. Sends no probes. `warn` gets a line when the server is not verified.
+ * was not asked; a node whose file is not a report is unknown. Sends no probes.
  */
 export async function clusterWorld(
   access: ApiClientOptions,
   reportsDirectory: string,
-  { signal, warn, maxAgeMs }: { signal?: AbortSignal; warn(line: string): void; maxAgeMs?: number },
+  { signal, maxAgeMs }: { signal?: AbortSignal; maxAgeMs?: number },
 ): Promise<World> {
   if (!existsSync(reportsDirectory))
     throw new InputError(
       `cannot read the node reports in ${reportsDirectory}: no such directory; write one report per node there with "hostport node-report"`,
     );
-  const { reports, unread } =
-    reportsDirectory === undefined
-      ? { reports: new Map(), unread: [] }
-      : readReports(realpathSync(reportsDirectory), reportsDirectory);
-  const unverified = unverifiedServer(access);
-  if (unverified !== undefined) warn(unverified);
+  const { reports, unread } = readReports(realpathSync(reportsDirectory), reportsDirectory);
   const client = new ApiClient(access);
   const objects = await readClusterObjects(client, signal);
   const isWithoutNodes = objects.unread?.some(({ kind, what }) => kind === 'objects' && what === 'nodes');

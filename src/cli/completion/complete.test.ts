@@ -38,7 +38,7 @@ const LINES: [line: string, want: string[]][] = [
   ['doctor --local --lo', []],
   ['doctor --watch --lo', ['--local']],
   ['doctor --watch 2s --lo', ['--local']],
-  ['doctor --from ', [':directories']],
+  ['doctor --from ', [':files']],
   ['doctor --kubeconfig ', [':files']],
   ['heal --node kind-worker --node ', ['kind-worker', 'kind-worker2']],
   ['heal --node kind-worker --nod', ['--node']],
@@ -65,7 +65,8 @@ test('candidates have a line that describes them', async () => {
   expect(candidates).toEqual([
     {
       word: '--save',
-      description: 'write everything that was observed, without secrets, to a new directory',
+      description:
+        'write everything that was observed, without secrets, to a new directory or .tar.gz archive',
     },
   ]);
 });

@@ -61,6 +61,8 @@ const SOURCES: Readonly<Record<string, Source>> = {
   pod: 'nothing',
   id: 'nothing',
   pairs: 'nothing',
+  labels: 'nothing',
+  'namespace/name': 'nothing',
   'capability=value': 'nothing',
   attachment: 'nothing',
   type: 'nothing',

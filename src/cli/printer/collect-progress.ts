@@ -17,15 +17,17 @@ const TITLES: Readonly<Record<CollectProgress['phase'], string>> = {
 };
 
 /**
- * Shows what is under way: on a terminal one line that is written over, elsewhere a line when something else begins, and seldom meanwhile, so that
- * a log says why it takes long.
+ * Shows what is under way: at once, before anything is asked, a line that names what is examined (if it has a title); then on a terminal one line that is written over,
+ * elsewhere a line when something else begins, and seldom meanwhile, so that a log says why it takes long.
  */
 export function collectProgress(
   stream: ProgressStream,
+  title: string | undefined,
   now: () => number = () => performance.now(),
 ): { show(progress: CollectProgress): void; end(): void } {
   const isTerminal = stream.isTTY === true && process.env.TERM !== 'dumb';
   let last: { phase?: string; at: number } = { at: Number.NEGATIVE_INFINITY };
+  if (title !== undefined) stream.write(`${safeText(title)}: examining it\n`);
   return {
     show(progress) {
       const line = describe(progress);

@@ -1,7 +1,7 @@
 import { expect, spyOn, test } from 'bun:test';
 import { parseAllDocuments } from 'yaml';
 import { agentObjects } from '../../agent/manifests.ts';
-import { imageOf } from '../../collect/reader/own-image.ts';
+import { agentImage } from '../../util/images.ts';
 import { VERSION } from '../../util/version.ts';
 import { hostport } from '../command-line.ts';
 
@@ -24,7 +24,7 @@ async function printed(...words: string[]): Promise<string> {
 const DEFAULTS = {
   mode: 'observe',
   namespace: 'kube-system',
-  image: imageOf(VERSION),
+  image: agentImage(),
   imagePullSecrets: [],
   version: VERSION,
   confDir: '/etc/cni/net.d',

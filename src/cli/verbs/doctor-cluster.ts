@@ -2,13 +2,14 @@ import { InvalidArgumentError, Option } from 'commander';
 import { removeAllRuns } from '../../collect/reader/cleanup.ts';
 import { type CollectOptions, collectCluster, plannedObjects } from '../../collect/reader/collect.ts';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
-import { unverifiedServer } from '../../kube/unverified-server.ts';
 import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { agentImage, isAgentImage } from '../../util/images.ts';
 import { VERSION } from '../../util/version.ts';
+import { type Choice, nodesOfChoice } from '../choice.ts';
 import { collect, duration, namespaceName, oneOf, secretName } from '../option-values.ts';
+import { podAttributes } from '../pod-choice.ts';
 import { collectProgress } from '../printer/collect-progress.ts';
 import type { DiagnosisOutput } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
@@ -33,6 +34,9 @@ export interface ReaderOptions extends PodOptions {
   dryRun?: 'client';
   cleanup?: true;
 }
+
+/** Options of the pods, and what is to be examined; everything when absent. */
+type PodChoice = PodOptions & { choice?: Choice };
 
 const GROUP = 'Pods on the nodes (of any cluster but one that is examined from the lab):';
 
@@ -73,7 +77,8 @@ function readerOptions(): { ofPods: Option[]; instead: Option[] } {
 /** Adds the options to a command that has those of a target, and `--local`, `--from`, `--reports`, `--save`, `--explain` and `--watch`. */
 export function addReaderOptions(verb: Verb): void {
   const { ofPods, instead } = readerOptions();
-  for (const option of instead) option.conflicts(['save', 'watch', 'summary', 'only', 'node']);
+  for (const option of instead) option.conflicts(['save', 'watch', 'summary', 'only']);
+  instead.at(-1)!.conflicts(['node', ...podAttributes]);
   for (const option of [...ofPods, ...instead]) {
     verb.addOption(option.conflicts(['name', 'local', 'from', 'reports', 'explain']).helpGroup(GROUP));
   }
@@ -106,7 +111,7 @@ export function refuseReaderOptions(verb: Verb, { name }: Pick<ClusterRecord, 'n
 /** Prints what examining a cluster would create there, and creates nothing. */
 export async function printPlanned(
   access: ApiClientOptions,
-  options: ReaderOptions,
+  options: PodChoice,
   output: DiagnosisOutput['output'],
   signal: AbortSignal,
 ): Promise<void> {
@@ -130,25 +135,30 @@ export async function cleanUp(access: ApiClientOptions, signal: AbortSignal): Pr
 
 /** What any cluster looks like by short-lived pods on its nodes. They are gone by then. */
 export async function observeCluster(
-  access: ApiClientOptions,
-  options: PodOptions,
+  cluster: ExaminedCluster,
+  options: PodChoice,
   warn: (line: string) => void,
   signal: AbortSignal,
 ): Promise<World> {
-  return withCollectOptions(access, options, warn, signal, collectCluster);
+  return withCollectOptions(cluster, options, warn, signal, collectCluster);
+}
+
+/** A cluster that is examined by pods. */
+export interface ExaminedCluster {
+  access: ApiClientOptions;
+  /** What progress begins with; nothing where that was said before. */
+  title: string | undefined;
 }
 
 /** Does something in a cluster by short-lived pods on its nodes, with their options; progress is shown meanwhile. */
 export async function withCollectOptions<T>(
-  access: ApiClientOptions,
-  options: PodOptions,
+  { access, title }: ExaminedCluster,
+  options: PodChoice,
   warn: (line: string) => void,
   signal: AbortSignal,
   use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
 ): Promise<T> {
-  const unverified = unverifiedServer(access);
-  if (unverified !== undefined) warn(unverified);
-  const progress = collectProgress(process.stderr);
+  const progress = collectProgress(process.stderr, title);
   const settings = {
     ...settingsOf(options),
     signal,
@@ -165,8 +175,16 @@ export async function withCollectOptions<T>(
   }
 }
 
-function settingsOf(options: PodOptions): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
+/** Which nodes a choice is about, once the objects are known; undefined where it is about all. */
+export function chooserOf(choice: Choice): CollectOptions['choose'] {
+  if (choice.nodes.length === 0 && choice.pods === undefined) return undefined;
+  return (objects) => nodesOfChoice(choice, objects);
+}
+
+function settingsOf(options: PodChoice): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
+  const choose = options.choice && chooserOf(options.choice);
   return {
+    ...(choose && { choose }),
     parallel: options.parallel ?? PARALLEL,
     timeoutMs: options.timeout ?? TIMEOUT_MS,
     probes: options.probe !== false,

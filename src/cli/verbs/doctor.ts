@@ -1,8 +1,10 @@
 import { hostname } from 'node:os';
 import { InvalidArgumentError, Option } from 'commander';
+import { Anonymiser } from '../../collect/anonymise/anonymiser.ts';
 import { bundleWorld, checkNewBundle, saveBundle } from '../../collect/bundle.ts';
 import { clusterWorld } from '../../collect/cluster.ts';
 import { localWorld } from '../../collect/local.ts';
+import { unverifiedServer } from '../../kube/unverified-server.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
@@ -14,9 +16,10 @@ import { catalogue } from '../../path/stages/index.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
 import { editDistance } from '../../util/edit-distance.ts';
-import { checkChosenNodes, chosen } from '../choice.ts';
+import { type Choice, chosen, nodesOfChoice } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
-import { collect, duration, oneOf } from '../option-values.ts';
+import { collect, duration, nodeName, oneOf } from '../option-values.ts';
+import { addPodOptions, type PodOptions, podAttributes, podChoiceOf } from '../pod-choice.ts';
 import { exitStatusOf, stageLegend } from '../printer/diagnosis.ts';
 import { DIAGNOSIS_FORMATS, type DiagnosisOutput, diagnosisOutput } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
@@ -27,6 +30,7 @@ import { addTargetOptions, type Target, targetAttributes, targetOf } from '../ta
 import { command, examples, exitWith } from '../verb.ts';
 import {
   addReaderOptions,
+  chooserOf,
   cleanUp,
   observeCluster,
   printPlanned,
@@ -34,12 +38,13 @@ import {
   refuseReaderOptions,
 } from './doctor-cluster.ts';
 
-interface DoctorOptions extends ReaderOptions {
+interface DoctorOptions extends ReaderOptions, PodOptions {
   local?: true;
   from?: string;
   reports?: string;
   maxAge?: number;
   save?: string;
+  anonymise?: true;
   output: DiagnosisOutput['output'];
   summary?: true;
   only: Failure[];
@@ -64,7 +69,7 @@ export function doctorVerb() {
       ]),
     )
     .addOption(
-      new Option('--from <dir>', 'examine what --save wrote instead of a cluster').conflicts([
+      new Option('--from <path>', 'examine what --save wrote instead of a cluster').conflicts([
         'reports',
         ...targetAttributes,
       ]),
@@ -81,11 +86,18 @@ export function doctorVerb() {
         'with --reports: a report that is older leaves its node unknown',
       ).argParser(duration),
     )
-    .option('--save <dir>', 'write everything that was observed, without secrets, to a new directory')
+    .option(
+      '--save <path>',
+      'write everything that was observed, without secrets, to a new directory or .tar.gz archive',
+    )
+    .option(
+      '--anonymise',
+      'with --save: replace the names of nodes, pods, images, hosts and the like, and addresses',
+    )
     .option('--probe', 'with --local: send probes to this machine itself')
     .option('--no-probe', 'send no probes; the stage "answered" is then unknown')
     .option('--only <code>', 'show only this kind of failure (repeatable)', collect(failureNamed), [])
-    .option('--node <node>', 'show only this node (repeatable)', collect(String), [])
+    .option('--node <node>', 'examine only this node (repeatable)', collect(nodeName), [])
     .option('--summary', 'show only how many mappings, nodes and pods it is, by stage and by kind of failure')
     .option(
       '-o, --output <format>',
@@ -96,7 +108,11 @@ export function doctorVerb() {
     .addOption(
       new Option('--explain <code>', 'explain a kind of failure, and examine nothing')
         .argParser(failureNamed)
-        .conflicts(['local', 'from', 'reports', 'save', 'probe', 'watch', 'summary', ...targetAttributes]),
+        .conflicts([
+          ...['local', 'from', 'reports', 'save', 'probe', 'watch', 'summary'],
+          ...podAttributes,
+          ...targetAttributes,
+        ]),
     )
     .addOption(
       new Option('--watch [pause]', 'repeat until interrupted, with this pause between rounds (default: 2s)')
@@ -105,6 +121,7 @@ export function doctorVerb() {
     )
     .needs('--max-age', '--reports')
     .needs('--probe', '--local')
+    .needs('--anonymise', '--save')
     .failsWith(2)
     .action(async (options: DoctorOptions) => {
       if (options.explain !== undefined) {
@@ -123,17 +140,24 @@ export function doctorVerb() {
         const target =
           options.from === undefined && options.local === undefined ? await targetOf(verb) : undefined;
         if (target?.kind === 'lab') refuseReaderOptions(verb, target.record);
+        const unverified = target && (target.kind === 'cluster' || options.reports) && target.access;
+        const warning = unverified && unverifiedServer(unverified);
+        if (warning !== undefined) warn(warning);
+        const pods = podChoiceOf(options);
+        const codes = options.only.map(({ code }) => code);
+        const choice: Choice = { codes, nodes: options.node, ...(pods && { pods }) };
         if (target?.kind === 'cluster' && options.cleanup) return cleanUp(target.access, signal);
         if (target?.kind === 'cluster' && options.dryRun !== undefined)
-          return printPlanned(target.access, options, options.output, signal);
+          return printPlanned(target.access, { ...options, choice }, options.output, signal);
         const look = async () => {
-          const world = await observe(options, target, warn, signal);
-          if (options.save !== undefined) await saveBundle(world, options.save);
-          const choice = { codes: options.only.map(({ code }) => code), nodes: options.node };
-          checkChosenNodes(choice.nodes, nodesOf(world));
+          const world = await observe({ ...options, choice }, target, warn, signal);
+          // Of what does not exist, no bundle is written.
+          nodesOfChoice(choice, world);
+          if (options.save !== undefined)
+            await saveBundle(world, options.save, options.anonymise && new Anonymiser(world));
           const { diagnosis: all } = diagnose(world);
-          const diagnosis = chosen(all, choice);
-          print(diagnosis, all, options, target);
+          const diagnosis = chosen(all, choice, world);
+          print(diagnosis, all, { ...options, choice }, target);
           exitWith(exitStatusOf(diagnosis));
         };
         if (options.watch === undefined) return look();
@@ -141,6 +165,7 @@ export function doctorVerb() {
         return repeatWhileRead(look, pause, signal, process.stdout);
       });
     });
+  addPodOptions(verb);
   addTargetOptions(verb, 'all');
   addReaderOptions(verb);
   verb.addHelpText('after', `\nStages, in this order:\n${stageLegend}`);
@@ -150,6 +175,8 @@ export function doctorVerb() {
     'hostport doctor --explain portmap-not-chained',
     'hostport doctor --summary',
     'hostport doctor --only plugin-missing -o wide',
+    'hostport doctor --node worker-1 --node worker-2',
+    'hostport doctor -n ingress -l app=nginx',
     'hostport doctor --save /tmp/bundle && hostport doctor --from /tmp/bundle -o json',
     'hostport doctor --kubeconfig ~/.kube/config',
     'hostport doctor --kubeconfig ~/.kube/config --reports ./reports',
@@ -157,7 +184,7 @@ export function doctorVerb() {
 }
 
 async function observe(
-  options: DoctorOptions,
+  options: DoctorOptions & { choice: Choice },
   target: Target | undefined,
   warn: (line: string) => void,
   signal: AbortSignal,
@@ -169,25 +196,24 @@ async function observe(
     if (target.access === undefined) throw new Error('reports of a cluster without an API');
     return clusterWorld(target.access, options.reports, {
       signal,
-      warn,
       ...(options.maxAge !== undefined && { maxAgeMs: options.maxAge }),
     });
   }
-  if (target.kind === 'cluster') return observeCluster(target.access, options, warn, signal);
+  if (target.kind === 'cluster') return observeCluster(target, options, warn, signal);
   // Faster than by pods, and sees more.
   await using places = new LabPlaces(target.record);
-  return await collectLabWorld(places, { probes: options.probe !== false, signal });
-}
-
-/** Names of the nodes that a world knows. */
-function nodesOf({ nodes, reports }: World): string[] {
-  return [...new Set([...nodes.flatMap(({ metadata }) => metadata?.name ?? []), ...reports.keys()])];
+  const choose = chooserOf(options.choice);
+  return await collectLabWorld(places, {
+    probes: options.probe !== false,
+    signal,
+    ...(choose && { choose }),
+  });
 }
 
 function print(
   diagnosis: Diagnosis,
   all: Diagnosis,
-  { output, watch, from, summary, only, node }: DoctorOptions,
+  { output, watch, from, summary, choice }: DoctorOptions & { choice: Choice },
   target: Target | undefined,
 ): void {
   const isText = output === 'table' || output === 'wide';
@@ -200,7 +226,7 @@ function print(
     isRepeated: watch !== undefined,
     title: target?.title ?? (from === undefined ? local : `Bundle ${from} of ${diagnosis.observedAt}`),
     ifEmpty:
-      only.length + node.length === 0
+      choice.codes.length + choice.nodes.length === 0 && choice.pods === undefined
         ? undefined
         : `Nothing of this choice; there are ${all.paths.length} mappings and ${all.findings.length} findings in all.`,
     program: calledAs(),

@@ -7,11 +7,17 @@ import { type CollectOptions, type Readers, withReaders } from '../../collect/re
 import { describeRights, missingRights, type Right } from '../../collect/reader/preflight.ts';
 import type { ApiClient, ApiClientOptions } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
+import { unverifiedServer } from '../../kube/unverified-server.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { known } from '../../path/model/observed.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, messageOf, UserError } from '../../util/errors.ts';
-import { observeCluster, type PodOptions, withCollectOptions } from './doctor-cluster.ts';
+import {
+  type ExaminedCluster,
+  observeCluster,
+  type PodOptions,
+  withCollectOptions,
+} from './doctor-cluster.ts';
 import type { Healing } from './healing.ts';
 
 /** How many nodes are changed at once unless given. */
@@ -37,15 +43,24 @@ const EVENT_RIGHTS: readonly Right[] = ['create', 'patch'].map((verb) => ({ verb
 
 /** Any cluster, healed by short-lived pods on its nodes. */
 export function clusterHealing(
-  access: ApiClientOptions,
+  { access, title }: { access: ApiClientOptions; title: string },
   options: HealClusterOptions,
   warn: (line: string) => void,
 ): Healing {
+  const unverified = unverifiedServer(access);
+  if (unverified !== undefined) warn(unverified);
+  // It is named once, however often it is looked at.
+  let isNamed = false;
+  const cluster = (): ExaminedCluster => {
+    const named = { access, title: isNamed ? undefined : title };
+    isNamed = true;
+    return named;
+  };
   const run = <T>(
     signal: AbortSignal,
     use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
-  ): Promise<T> => withCollectOptions(access, options, warn, signal, use);
-  const observe = (signal: AbortSignal) => observeCluster(access, options, warn, signal);
+  ): Promise<T> => withCollectOptions(cluster(), options, warn, signal, use);
+  const observe = (signal: AbortSignal) => observeCluster(cluster(), options, warn, signal);
   return {
     observe,
 

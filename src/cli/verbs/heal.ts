@@ -117,7 +117,7 @@ function healingOf(verb: Verb, target: Target, options: Options): Healing {
     return labHealing(target.record, options.probe);
   }
   const warned = new Set<string>();
-  return clusterHealing(target.access, options, (line) => {
+  return clusterHealing(target, options, (line) => {
     // Once, however often it looks.
     if (!warned.has(line)) process.stderr.write(`WARNING: ${safeText(line)}\n`);
     warned.add(line);

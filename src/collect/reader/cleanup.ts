@@ -32,9 +32,11 @@ export async function removeAllRuns(client: ApiClient, retry: RetryOptions): Pro
       cleanup.left.push(`${what}: ${messageOf(cause)}`);
     }
   };
+  // Whoever asks for it waits: a server that cannot be reached at first is an error at once.
+  const first = { ...retry, patienceMs: 0 };
   const [ours, labelled] = await Promise.all([
-    allOf<Namespace>(client, namespaces, retry),
-    allOf<Pod>(client, pods, retry),
+    allOf<Namespace>(client, namespaces, first),
+    allOf<Pod>(client, pods, first),
   ]);
   const names = new Set(ours.filter(isOfRun).map(({ metadata }) => metadata?.name ?? ''));
   await Promise.all([

@@ -151,6 +151,51 @@ test.each([
   expect(created).toHaveLength(1);
 });
 
+describe('a choice of nodes', () => {
+  const created = () =>
+    cluster.requests
+      .filter(({ method, path }) => method === 'POST' && /\/pods$/.test(path))
+      .map(({ body }) => (body as { spec: { nodeName: string } }).spec.nodeName);
+
+  test('has pods created on these alone, and the rest is not asked', async () => {
+    for (const name of ['a', 'b', 'c']) await cluster.addNode(name);
+    const choose = () => new Set(['a', 'c']);
+    expect(reasons(await look({ choose }))).toEqual({ a: undefined, c: undefined });
+    expect(created().toSorted()).toEqual(['a', 'c']);
+    const planned = await plannedObjects(cluster, optionsOf({ choose }));
+    expect(planned.map(({ kind }) => kind)).toEqual(['Namespace', 'Pod', 'Pod']);
+  });
+
+  test('is made from the objects', async () => {
+    await cluster.addNode('a');
+    let seen: string[] = [];
+    const choose: CollectOptions['choose'] = ({ nodes }) => {
+      seen = nodes.map(({ metadata }) => metadata?.name ?? '');
+      return undefined;
+    };
+    expect(reasons(await look({ choose }))).toEqual({ a: undefined });
+    expect(seen).toEqual(['a']);
+  });
+
+  test.each([
+    ['of none', () => new Set<string>(), undefined],
+    [
+      'that is an error',
+      () => {
+        throw new Error('cannot examine node x: not found');
+      },
+      'cannot examine node x: not found',
+    ],
+  ])('%s has nothing created', async (_, choose, error) => {
+    await cluster.addNode('a');
+    cluster.requests.length = 0;
+    if (error === undefined) expect(reasons(await look({ choose }))).toEqual({});
+    else await expect(look({ choose })).rejects.toThrow(error);
+    const sent = cluster.requests.filter(({ method, path }) => method !== 'GET' && !/reviews/.test(path));
+    expect(sent).toEqual([]);
+  });
+});
+
 test('a node that is not ready for want of a CNI is examined: it can start pods that use its own network', async () => {
   const message = 'container runtime network not ready: cni plugin not initialized';
   const conditions = [{ type: 'Ready', status: 'False', reason: 'KubeletNotReady', message }];

@@ -76,6 +76,8 @@ export interface CollectOptions {
   changes?: true;
   /** The program's version: what answers on a node must be the same. */
   version: string;
+  /** The nodes that are to be examined; all when absent or undefined. What it throws ends the collection before anything is created. */
+  choose?: (objects: Pick<World, 'nodes' | 'pods'>) => ReadonlySet<string> | undefined;
   signal: AbortSignal;
   clock?: Clock;
   /** A line about something that limits what can be said. */
@@ -163,14 +165,20 @@ export async function withReaders<T>(
   progress({ phase: 'objects' });
   const readObjects = () => readClusterObjects(patientLists(client, retry), signal);
   const objects = await readObjects();
+  const askedOf = (seen: ClusterObjects) => {
+    const chosen = options.choose?.(seen);
+    return seen.nodes.filter(({ metadata }) => chosen?.has(metadata?.name ?? '') ?? true);
+  };
+  const asked = askedOf(objects);
   const fromApiAlone = (what: string) => {
     warn(
       `nodes are not examined: ${what}. What follows is from the API alone; docs/any-cluster.md says what is needed`,
     );
     const why = `not examined: ${what}`;
-    const reports = new Map(nodeNames(objects).map((name) => [name, { unknown: why }]));
+    const reports = new Map(nodeNames(asked).map((name) => [name, { unknown: why }]));
     return use(worldOf(objects, reports), undefined);
   };
+  if (asked.length === 0) return use(worldOf(objects, new Map()), undefined);
   const lacking = missing.filter((right) => wanted.includes(right));
   if (lacking.length > 0) return fromApiAlone(`you may not ${describeRights(lacking)}`);
   await removeEndedRuns(client, objects.pods, retry).catch((cause: unknown) => {
@@ -181,7 +189,7 @@ export async function withReaders<T>(
   const agents = options.changes
     ? new Map()
     : await usableAgents(client, objects.pods, options.probes, retry);
-  const settings = newRun(options, options.nodes?.size ?? objects.nodes.length, run);
+  const settings = newRun(options, options.nodes?.size ?? asked.length, run);
   const pods = new ReaderPods(client, settings, {
     createsNamespace,
     ...(options.clock && { clock: options.clock }),
@@ -197,7 +205,7 @@ export async function withReaders<T>(
       return await fromApiAlone(cause.message);
     }
     const observe = async (seen: ClusterObjects) => {
-      const world = worldOf(seen, await collection.reports(seen, agents));
+      const world = worldOf(seen, await collection.reports(askedOf(seen), agents));
       return options.probes ? { ...world, probes: await collection.probes(world) } : world;
     };
     const first = await observe(objects);
@@ -219,7 +227,10 @@ export async function withReaders<T>(
 
 /** What {@link collectCluster} would create, at least: the namespace, and a pod of each node that can be examined. */
 export async function plannedObjects(client: ApiClient, options: CollectOptions): Promise<KubeObject[]> {
-  const { nodes } = await readNodes(client, options.signal);
+  const { choose, signal } = options;
+  const objects = await readNodes(client, { withPods: choose !== undefined, signal });
+  const chosen = choose?.(objects);
+  const nodes = objects.nodes.filter(({ metadata }) => chosen?.has(metadata?.name ?? '') ?? true);
   const settings = newRun(options, nodes.length);
   return [
     ...(options.workNamespace === undefined
@@ -239,7 +250,7 @@ function worldOf(objects: ClusterObjects, reports: World['reports']): World {
   return { observedAt: new Date().toISOString(), ...objects, reports, probes: [] };
 }
 
-function nodeNames({ nodes }: ClusterObjects): string[] {
+function nodeNames(nodes: readonly Node[]): string[] {
   return nodes.map(({ metadata }) => metadata?.name ?? '').filter((name) => name !== '');
 }
 
@@ -320,15 +331,15 @@ class Run {
     this.#retry = retry;
   }
 
-  /** The report of every node, some at a time. `agents`: where the agent is installed. */
+  /** The report of each node, some at a time. `agents`: where the agent is installed. */
   async reports(
-    objects: ClusterObjects,
+    nodes: readonly Node[],
     agents: ReadonlyMap<string, AgentContainer>,
   ): Promise<Map<string, Observed<NodeReport>>> {
     const { parallel, signal, progress } = this.#options;
     const reports = new Map<string, Observed<NodeReport>>();
     const waiting: string[] = [];
-    for (const node of objects.nodes) {
+    for (const node of nodes) {
       const name = node.metadata?.name ?? '';
       const why = this.#options.nodes?.has(name) === false ? NOT_ASKED : whyNotExamined(node);
       if (why !== undefined) reports.set(name, { unknown: why });

@@ -13,8 +13,8 @@ export interface LabWorldOptions {
   probes: boolean;
   /** Deadline of one probe in milliseconds. Default 1000. */
   probeTimeoutMs?: number;
-  /** Only these nodes are asked for reports and only their pods are probed; all when absent. */
-  nodes?: readonly string[];
+  /** The nodes that are asked for reports, and whose pods are probed; all when absent or undefined. What it throws ends the collection. */
+  choose?: (objects: Pick<World, 'nodes' | 'pods'>) => ReadonlySet<string> | undefined;
   signal?: AbortSignal;
 }
 
@@ -23,12 +23,14 @@ export interface LabWorldOptions {
  * unknown.
  */
 export async function collectLabWorld(places: LabPlaces, options: LabWorldOptions): Promise<World> {
-  const { signal } = options;
+  const { signal, choose } = options;
   const { record } = places;
-  const asked = record.nodes.filter(({ name }) => options.nodes?.includes(name) ?? true);
-  const client = await labClient(record);
+  const reading = readClusterObjects(await labClient(record), signal);
+  // A choice needs the objects; without one, nodes are asked meanwhile.
+  const chosen = choose?.(await reading);
+  const asked = record.nodes.filter(({ name }) => chosen?.has(name) ?? true);
   const [objects, ...reports] = await Promise.all([
-    readClusterObjects(client, signal),
+    reading,
     ...asked.map(async ({ name }) => [name, await places.report(name, signal)] as const),
   ]);
   const world: World = {
@@ -38,7 +40,7 @@ export async function collectLabWorld(places: LabPlaces, options: LabWorldOption
     probes: [],
   };
   if (!options.probes) return world;
-  const probed = world.pods.filter(({ spec }) => options.nodes?.includes(spec?.nodeName ?? '') ?? true);
+  const probed = world.pods.filter(({ spec }) => chosen?.has(spec?.nodeName ?? '') ?? true);
   const door = places.probeDoor(options.probeTimeoutMs);
   return { ...world, probes: await probeWorld({ ...world, pods: probed }, door, signal) };
 }

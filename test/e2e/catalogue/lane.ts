@@ -78,7 +78,7 @@ export class Lane {
     const world = await collectLabWorld(this.#places, {
       probes,
       probeTimeoutMs: PROBE_MS,
-      nodes: [this.node],
+      choose: () => new Set([this.node]),
       signal: this.#signal,
     });
     return {

@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { podOn, smallWorld } from '../path/testing/small-world.ts';
+import { type TarEntry, writeTar } from '../sys/tar.ts';
+import { InputError } from '../util/errors.ts';
+import { bundleWorld, saveBundle } from './bundle.ts';
+import { emptyReport } from './reader/cluster.fake.ts';
+
+let scratch: string;
+let archive: string;
+beforeEach(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'hostport-archive-'));
+  archive = join(scratch, 'cluster.tar.gz');
+});
+afterEach(() => rmSync(scratch, { recursive: true }));
+
+const world = smallWorld([podOn('n1', 'a', 80)], {
+  unread: [{ kind: 'objects', what: 'events', why: 'forbidden' }],
+  reports: new Map([
+    ['n1', { value: emptyReport('n1') }],
+    ['n2', { unknown: 'no answer' }],
+  ]),
+});
+
+const MANIFEST = JSON.stringify({ apiVersion: 'hostport/v1', kind: 'Bundle', observedAt: world.observedAt });
+const PODS = JSON.stringify(world.pods);
+const file = (path: string, text: string): TarEntry => ({
+  type: 'file',
+  path,
+  mode: 0o644,
+  content: Buffer.from(text),
+});
+
+async function pack(...entries: TarEntry[]): Promise<void> {
+  writeFileSync(archive, gzipSync(Buffer.concat(await Array.fromAsync(writeTar(entries)))));
+}
+
+test('an archive has what the directory has, and only its owner can read it', async () => {
+  const directory = join(scratch, 'directory');
+  await saveBundle(world, directory);
+  await saveBundle(world, archive);
+  expect(await bundleWorld(archive)).toEqual(await bundleWorld(directory));
+  expect(statSync(archive).mode & 0o777).toBe(0o600);
+  expect(readdirSync(scratch).sort()).toEqual(['cluster.tar.gz', 'directory']);
+});
+
+test('unpacked by tar, it is a directory of its name that is a bundle, too', async () => {
+  await saveBundle(world, archive);
+  const ran = Bun.spawnSync(['tar', '-xzf', archive, '-C', scratch]);
+  expect(ran.exitCode).toBe(0);
+  const unpacked = join(scratch, 'cluster');
+  expect(await bundleWorld(unpacked)).toEqual(await bundleWorld(archive));
+  // And one that somebody packs again, by another program and under another name.
+  const again = join(scratch, 'again.tgz');
+  expect(Bun.spawnSync(['tar', '-czf', again, '-C', unpacked, '.']).exitCode).toBe(0);
+  expect(await bundleWorld(again)).toEqual(await bundleWorld(archive));
+});
+
+test('an archive is not written over another file, nor left half written', async () => {
+  writeFileSync(archive, 'mine');
+  await expect(saveBundle(world, archive)).rejects.toThrow('it already exists; name a new file');
+  expect(readFileSync(archive, 'utf8')).toBe('mine');
+  const wrong = { ...world, reports: new Map([['../up', { unknown: 'x' }]]) };
+  await expect(saveBundle(wrong, join(scratch, 'b.tar.gz'))).rejects.toThrow('not a name of a node');
+  expect(readdirSync(scratch)).toEqual(['cluster.tar.gz']);
+});
+
+describe('what is wrong with one report concerns its node alone', () => {
+  test.each<[string, TarEntry, string]>([
+    ['no JSON', file('b/nodes/n1.json', '{'), 'nodes/n1.json: not JSON (1 characters)'],
+    [
+      'a link',
+      { type: 'symlink', path: 'b/nodes/n1.json', target: '/etc/shadow' },
+      'nodes/n1.json: a symbolic link, which is not followed',
+    ],
+  ])('%s', async (_, entry, why) => {
+    await pack(file('b/manifest.json', MANIFEST), file('b/objects/pods.json', PODS), entry);
+    const read = await bundleWorld(archive);
+    expect(Object.fromEntries(read.reports)).toEqual({ n1: { unknown: why } });
+    expect(read.pods).toHaveLength(1);
+  });
+
+  test('a file that is named for no node', async () => {
+    await pack(file('manifest.json', MANIFEST), file('nodes/a b.json', '{}'));
+    const { unread } = await bundleWorld(archive);
+    expect(unread).toEqual([
+      { kind: 'file', what: 'file "a b.json"', why: 'nodes: want <name of the node>.json' },
+    ]);
+  });
+});
+
+describe('what concerns all nodes is an error of one line', () => {
+  const OK = file('b/manifest.json', MANIFEST);
+  test.each<[string, () => Promise<void>, string]>([
+    [
+      'no archive',
+      async () => writeFileSync(archive, 'text'),
+      'it is not compressed by gzip, or it is damaged',
+    ],
+    ['empty', async () => writeFileSync(archive, ''), 'unexpected end of file'],
+    ['compressed text', async () => writeFileSync(archive, gzipSync('text')), 'it is not a tar archive'],
+    [
+      'cut',
+      async () => {
+        await saveBundle(world, archive);
+        truncateSync(archive, Math.floor(statSync(archive).size / 2));
+      },
+      'unexpected end of file',
+    ],
+    ['without a manifest', () => pack(file('b/objects/pods.json', PODS)), 'bundle: manifest.json: not there'],
+    ['with a file twice', () => pack(OK, OK), 'bundle: manifest.json: it is in the archive twice'],
+    [
+      'with two bundles',
+      () => pack(OK, file('c/manifest.json', MANIFEST)),
+      'bundle: c/manifest.json: it is of another bundle than what is before it',
+    ],
+    [
+      'with a link for a file',
+      () => pack(OK, { type: 'symlink', path: 'b/objects/pods.json', target: '/etc/shadow' }),
+      'bundle: objects/pods.json: a symbolic link, which is not followed',
+    ],
+    [
+      'with a manifest that is too large',
+      () => pack(file('b/manifest.json', ' '.repeat(1024 * 1024 + 1))),
+      'bundle: manifest.json: longer than 1048576 bytes',
+    ],
+  ])('%s', async (_, make, message) => {
+    await make();
+    const error = await bundleWorld(archive).then(
+      () => undefined,
+      (cause: unknown) => cause as Error,
+    );
+    expect(error).toBeInstanceOf(InputError);
+    expect(error!.message).toContain(message);
+    expect(error!.message).not.toContain('\n');
+  });
+});
+
+test('files that are no part of a bundle are skipped, wherever they lead', async () => {
+  await pack(
+    file('b/manifest.json', MANIFEST),
+    file('../../etc/cron.d/x', 'x'),
+    file('b/README', 'x'),
+    { type: 'symlink', path: 'b/x', target: '/' },
+    file('b/nodes/deep/n1.json', '{}'),
+  );
+  const read = await bundleWorld(archive);
+  expect([...read.reports]).toEqual([]);
+});
