@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Summary } from '../src/cli/printer/summary.ts';
 import { type Diagnosis, unknownKinds } from '../src/path/model/finding.ts';
 import { nodeReportSchema } from '../src/path/model/node-report.ts';
 import { probeResultSchema } from '../src/path/model/probe.ts';
@@ -99,6 +100,13 @@ const path = z.strictObject({
   ),
 });
 
+const unknown = z.strictObject({
+  kind: z.enum(unknownKinds).describe('what it is about; a node or a pod is status 2'),
+  node: z.string().optional(),
+  what: z.string(),
+  why: z.string(),
+});
+
 /** What `hostport doctor -o json` prints. */
 export const diagnosisSchema = z.strictObject({
   apiVersion: z.literal('hostport/v1'),
@@ -106,24 +114,61 @@ export const diagnosisSchema = z.strictObject({
   observedAt: z.string().describe('RFC 3339'),
   paths: z.array(path),
   findings: z.array(finding).describe('worst first, then by stage, node, pod and port'),
-  unknowns: z
+  unknowns: z.array(unknown).describe('what could not be read'),
+});
+
+const count = z.number().int().min(0);
+const verdictCounts = z.strictObject({ ok: count, broken: count, risk: count, unknown: count, muted: count });
+
+/** What `hostport doctor --summary -o json` prints. */
+const summarySchema = z.strictObject({
+  apiVersion: z.literal('hostport/v1'),
+  kind: z.literal('Summary'),
+  observedAt: z.string().describe('RFC 3339'),
+  mappings: z
+    .strictObject({ total: count, good: count, risk: count, broken: count, unknown: count })
+    .describe('mappings by the worst of their stages'),
+  stages: z
+    .strictObject(
+      Object.fromEntries(stages.map((name) => [name, verdictCounts])) as Record<
+        (typeof stages)[number],
+        typeof verdictCounts
+      >,
+    )
+    .describe('mappings by the verdict of each stage'),
+  codes: z
     .array(
       z.strictObject({
-        kind: z.enum(unknownKinds).describe('what it is about; a node or a pod is status 2'),
-        node: z.string().optional(),
-        what: z.string(),
-        why: z.string(),
+        code,
+        stage,
+        severity: finding.shape.severity,
+        causes: count.describe('how many different causes, each on one or more nodes'),
+        nodes: count,
+        pods: count,
+        mappings: count,
       }),
     )
-    .describe('what could not be read'),
+    .describe('kinds of failures, worst first, then by how many mappings they are behind'),
+  unknowns: count.describe('how many things could not be read'),
 });
+
+/** A line of what `hostport doctor -o ndjson` prints; the first is the summary. */
+const lineSchema = z.union([
+  summarySchema,
+  z.strictObject({ kind: z.literal('Path'), path }),
+  z.strictObject({ kind: z.literal('Finding'), finding }),
+  z.strictObject({ kind: z.literal('Unknown'), unknown }),
+]);
 
 // The schema and the type of the program are each other's: a field that one lacks does not compile.
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
 true satisfies Same<z.infer<typeof diagnosisSchema>, Diagnosis>;
+true satisfies Same<z.infer<typeof summarySchema>, Summary>;
 
 const TITLES = {
   diagnosis: ['Diagnosis: what "hostport doctor -o json" prints', diagnosisSchema],
+  summary: ['Summary: what "hostport doctor --summary -o json" prints', summarySchema],
+  'diagnosis-line': ['A line of what "hostport doctor -o ndjson" prints', lineSchema],
   'node-report': ['NodeReport: what "hostport node-report" prints', nodeReportSchema],
   probes: ['Probe results: probes.json of a bundle', z.array(probeResultSchema)],
 } as const;

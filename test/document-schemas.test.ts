@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { diagnosisSchema, documentSchemas } from '../scripts/document-schemas.ts';
+import { diagnosisOutput } from '../src/cli/printer/diagnosis-output.ts';
+import { WIDE } from '../src/cli/printer/layout.ts';
 import { bundleWorld } from '../src/collect/bundle.ts';
 import { diagnose } from '../src/path/diagnose/diagnose.ts';
 
@@ -27,6 +29,26 @@ describe.each(readdirSync(BUNDLES))('of the bundle %s', (name) => {
     const diagnosis: unknown = JSON.parse(JSON.stringify(diagnose(await bundleWorld(directory)).diagnosis));
     expect(schemaFile('diagnosis.json').safeParse(diagnosis).error).toBeUndefined();
     expect(diagnosisSchema.parse(diagnosis)).toEqual(diagnosis as z.infer<typeof diagnosisSchema>);
+  });
+
+  test('its summary and its lines are as theirs say', async () => {
+    const { diagnosis } = diagnose(await bundleWorld(directory));
+    const print = (output: 'json' | 'ndjson', summary: boolean) =>
+      diagnosisOutput(diagnosis, {
+        ...{ output, summary, isRepeated: false, title: '', ifEmpty: undefined },
+        ...{ program: 'hostport', flags: '', layout: WIDE },
+      });
+    const summary: unknown = JSON.parse(print('json', true));
+    expect(schemaFile('summary.json').safeParse(summary).error).toBeUndefined();
+    const lines = print('ndjson', false)
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { kind: string });
+    const line = schemaFile('diagnosis-line.json');
+    for (const document of lines) expect(line.safeParse(document).error).toBeUndefined();
+    expect(lines[0]!.kind).toBe('Summary');
+    expect(line.safeParse({ ...lines.at(-1), kind: 'Other' }).success).toBe(false);
+    expect(line.safeParse({ kind: 'Path' }).success).toBe(false);
   });
 
   test('node reports and probes are as theirs say', () => {
