@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
+import { withCredentials } from '../kube/refused-credentials.ts';
 import type { Node } from '../kube/types.ts';
 import type { NodeReport } from '../path/model/node-report.ts';
 import type { Observed } from '../path/model/observed.ts';
@@ -25,7 +26,9 @@ export async function clusterWorld(
     );
   const { reports, unread } = readReports(realpathSync(reportsDirectory), reportsDirectory);
   const client = new ApiClient(access);
-  const objects = await readClusterObjects(client, signal);
+  const objects = await withCredentials(client, 'examine the cluster', () =>
+    readClusterObjects(client, signal),
+  );
   const isWithoutNodes = objects.unread?.some(({ kind, what }) => kind === 'objects' && what === 'nodes');
   const observedAt = new Date().toISOString();
   const names = new Set(objects.nodes.map(({ metadata }) => metadata?.name ?? ''));

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { ApiClient, type ApiClientOptions } from './client.ts';
+import { ApiClient, type ApiClientOptions, type ApiError } from './client.ts';
 import { ConnectionError } from './connection-error.ts';
 import { pods } from './resources.ts';
 import { ANSWER, type ProxyKind, Recorder } from './testing/recorder.ts';
@@ -189,6 +189,34 @@ describe.each([
     expect(recorder.take().arrivals[0]!.headers).toContainEqual(['content-length', '10']);
     await expect(client(way).fetch('GET', '/x')).rejects.toMatchObject({ name: 'ApiError', code: 404 });
   });
+});
+
+test.each<[string, Record<string, string>, string, number | undefined]>([
+  ['a header', { 'retry-after': '7' }, 'Too many requests', 7],
+  ['a Status, which counts more', { 'retry-after': '7' }, '{"details":{"retryAfterSeconds":3}}', 3],
+  ['a date, which no API server says', { 'retry-after': 'Fri, 31 Dec 1999 23:59:59 GMT' }, '', undefined],
+  ['nothing', {}, '', undefined],
+])('how long to wait for a busy server is known from %s', async (_, headers, body, seconds) => {
+  const server = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    fetch: () => new Response(body, { status: 429, headers }),
+  });
+  try {
+    const far = new ApiClient({ server: `http://127.0.0.1:${server.port}`, userAgent: 'test' });
+    const said = [
+      far.get(pods, 'a', 'b'),
+      far.openSocket('/api/v1/namespaces/b/pods/a/exec', {}, new AbortController().signal),
+    ].map((asked) =>
+      asked.then(
+        () => undefined,
+        (cause: ApiError) => cause.status.details?.retryAfterSeconds,
+      ),
+    );
+    expect(await Promise.all(said)).toEqual([seconds, seconds]);
+  } finally {
+    await server.stop(true);
+  }
 });
 
 test.each([401, 403, 404])('an answer of %i names the server, the context and its file', async (status) => {

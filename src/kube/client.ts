@@ -114,6 +114,11 @@ export class ApiClient {
     return this.#options.server;
   }
 
+  /** The server, with whose configuration and which proxy led there: for errors. */
+  get where(): string {
+    return describeTarget(this.#options.server, this.#route);
+  }
+
   get<T extends KubeObject>(resource: Resource<T>, name: string, namespace?: string): Promise<T> {
     return this.#json('GET', pathOf(resource, namespace, name));
   }
@@ -249,7 +254,8 @@ export class ApiClient {
       const status = await readStatus(response).catch((thrown) =>
         this.#unreachable(method, path, signal, thrown),
       );
-      throw new ApiError(method, this.#target(path), response.status, status);
+      const known = withRetryAfter(status, response.headers.get('retry-after'));
+      throw new ApiError(method, this.#target(path), response.status, known);
     }
     return response;
   }
@@ -292,7 +298,7 @@ export class ApiClient {
         'GET',
         this.#target(path),
         thrown.statusCode,
-        statusOf(thrown.statusCode, thrown.body),
+        withRetryAfter(statusOf(thrown.statusCode, thrown.body), thrown.retryAfter),
       );
     }
   }
@@ -377,6 +383,13 @@ function authorizationOf({ token, basic }: Credentials): { authorization?: strin
 
 async function readStatus(response: Response): Promise<Status> {
   return statusOf(response.status, await response.text());
+}
+
+/** A Status with how long to wait, which a busy API server says in a header alone (RFC 9110, 10.2.3; it never gives a date). */
+function withRetryAfter(status: Status, header: string | null | undefined): Status {
+  const seconds = /^\d{1,6}$/.test(header ?? '') ? Number(header) : undefined;
+  if (seconds === undefined || status.details?.retryAfterSeconds !== undefined) return status;
+  return { ...status, details: { ...status.details, retryAfterSeconds: seconds } };
 }
 
 function statusOf(code: number, text: string): Status {

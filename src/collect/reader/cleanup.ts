@@ -1,4 +1,5 @@
 import { type ApiClient, hasReason } from '../../kube/client.ts';
+import { withCredentials } from '../../kube/refused-credentials.ts';
 import { namespaces, pods } from '../../kube/resources.ts';
 import type { KubeObject, Namespace, Pod } from '../../kube/types.ts';
 import { messageOf } from '../../util/errors.ts';
@@ -33,11 +34,10 @@ export async function removeAllRuns(client: ApiClient, retry: RetryOptions): Pro
     }
   };
   // Whoever asks for it waits: a server that cannot be reached at first is an error at once.
-  const first = { ...retry, patienceMs: 0 };
-  const [ours, labelled] = await Promise.all([
-    allOf<Namespace>(client, namespaces, first),
-    allOf<Pod>(client, pods, first),
-  ]);
+  const first: RetryOptions = { ...retry, mustBeReachable: true };
+  const [ours, labelled] = await withCredentials(client, 'remove what runs have left behind', () =>
+    Promise.all([allOf<Namespace>(client, namespaces, first), allOf<Pod>(client, pods, first)]),
+  );
   const names = new Set(ours.filter(isOfRun).map(({ metadata }) => metadata?.name ?? ''));
   await Promise.all([
     ...[...names].map((name) =>

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'bun:test';
 import { ApiError } from '../../kube/client.ts';
 import { ConnectionError } from '../../kube/connection-error.ts';
-import { clusterRoleBindings, daemonSets, namespaces, pods } from '../../kube/resources.ts';
+import { clusterRoleBindings, daemonSets, namespaces, nodes, pods } from '../../kube/resources.ts';
 import type { KubeObject, OwnerReference, Pod } from '../../kube/types.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Clock } from '../../sys/clock.ts';
@@ -149,6 +149,22 @@ test.each([
   expect(reasons(world)).toEqual({ bad: expect.stringContaining(`not examined: ${why}`), good: undefined });
   const created = cluster.requests.filter(({ method, path }) => method === 'POST' && /\/pods$/.test(path));
   expect(created).toHaveLength(1);
+});
+
+test.each([
+  ['cordoned', { unschedulable: true }],
+  ['tainted', { taints: [{ key: 'maintenance', value: 'now', effect: 'NoExecute' }] }],
+  [
+    'out of reach for the scheduler',
+    { taints: [{ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' }] },
+  ],
+])('a node that is %s is examined: its pod is bound to it, and tolerates everything', async (_, spec) => {
+  cluster.kubelets.set('a', 'starts');
+  const conditions = [{ type: 'Ready', status: 'True' }];
+  await cluster.create(nodes, { metadata: { name: 'a' }, spec, status: { conditions } });
+  expect(reasons(await look())).toEqual({ a: undefined });
+  const [created] = cluster.requests.filter(({ method, path }) => method === 'POST' && /\/pods$/.test(path));
+  expect(created!.body).toMatchObject({ spec: { nodeName: 'a', tolerations: [{ operator: 'Exists' }] } });
 });
 
 describe('a choice of nodes', () => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { z } from 'zod';
 import { type ApiClient, ApiError } from '../../kube/client.ts';
+import { withCredentials } from '../../kube/refused-credentials.ts';
 import type { KubeObject, Node } from '../../kube/types.ts';
 import { type ActionNeeds, areMet } from '../../node/apply/needs.ts';
 import { ownPluginDirectory } from '../../node/apply/own-plugins.ts';
@@ -155,7 +156,10 @@ export async function withReaders<T>(
   progress({ phase: 'preflight' });
   const createsNamespace = options.workNamespace === undefined;
   const wanted = readerRights(namespaceOf(options, run), createsNamespace);
-  const missing = await missingRights(client, [...OBJECT_RIGHTS, ...wanted], { ...retry, patienceMs: 0 });
+  const first: RetryOptions = { ...retry, mustBeReachable: true };
+  const missing = await withCredentials(client, 'examine the cluster', () =>
+    missingRights(client, [...OBJECT_RIGHTS, ...wanted], first),
+  );
   const needed = missing.filter((right) => NEEDED_RIGHTS.includes(right));
   if (needed.length > 0) {
     throw new InputError(
@@ -228,7 +232,9 @@ export async function withReaders<T>(
 /** What {@link collectCluster} would create, at least: the namespace, and a pod of each node that can be examined. */
 export async function plannedObjects(client: ApiClient, options: CollectOptions): Promise<KubeObject[]> {
   const { choose, signal } = options;
-  const objects = await readNodes(client, { withPods: choose !== undefined, signal });
+  const objects = await withCredentials(client, 'examine the cluster', () =>
+    readNodes(client, { withPods: choose !== undefined, signal }),
+  );
   const chosen = choose?.(objects);
   const nodes = objects.nodes.filter(({ metadata }) => chosen?.has(metadata?.name ?? '') ?? true);
   const settings = newRun(options, nodes.length);

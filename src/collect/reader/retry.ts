@@ -14,6 +14,8 @@ export interface RetryOptions {
   signal: AbortSignal;
   clock?: Clock;
   patienceMs?: number;
+  /** A server that cannot be reached is an error at once, not one that restarts: at the beginning, it most likely is not there. */
+  mustBeReachable?: true;
   /** Called before each pause, with why. */
   onRetry?: (cause: unknown) => void;
   /** What else is worth another try. */
@@ -26,6 +28,9 @@ export interface RetryOptions {
  */
 export async function retrying<T>(request: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { signal, clock = realClock, patienceMs = PATIENCE_MS, onRetry, also } = options;
+  const isWorthIt = (cause: unknown) =>
+    (isPassing(cause) && !(options.mustBeReachable && cause instanceof ConnectionError)) ||
+    also?.(cause) === true;
   const until = clock.now() + patienceMs;
   const backoff = new Backoff(250, MAX_PAUSE_MS);
   for (;;) {
@@ -33,7 +38,7 @@ export async function retrying<T>(request: () => Promise<T>, options: RetryOptio
       return await request();
     } catch (cause) {
       signal.throwIfAborted();
-      if (!isPassing(cause) && also?.(cause) !== true) throw cause;
+      if (!isWorthIt(cause)) throw cause;
       const asked = (cause as { status?: { details?: { retryAfterSeconds?: number } } }).status?.details;
       const pause = Math.max(backoff.next(''), Math.min((asked?.retryAfterSeconds ?? 0) * 1000, PATIENCE_MS));
       if (clock.now() + pause > until) throw cause;

@@ -5,12 +5,15 @@ export class UpgradeRefused extends Error {
   readonly statusCode: number;
   /** The beginning of the answer's body. */
   readonly body: string;
+  /** The answer's header `Retry-After`. */
+  readonly retryAfter: string | undefined;
 
-  constructor(path: string, statusCode: number, body: string) {
+  constructor(path: string, statusCode: number, body: string, retryAfter?: string) {
     super(`${path}: no upgrade, status ${statusCode}${body === '' ? '' : `: ${body.trim()}`}`);
     this.name = 'UpgradeRefused';
     this.statusCode = statusCode;
     this.body = body;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -56,6 +59,7 @@ export async function requestUpgrade(
       path,
       answer.statusCode,
       received.subarray(answer.length, answer.length + MAX_BODY).toString(),
+      answer.headers['retry-after'],
     );
   } finally {
     signal.removeEventListener('abort', onAbort);

@@ -103,3 +103,9 @@ test('a link is reported with its target, and no content of a file that is not a
   ]);
   expect(JSON.stringify(files)).not.toContain('S3CRET');
 });
+
+test('a directory that is not there has no plugins, and one that cannot be read is an error', async () => {
+  expect(await read(['portmap'], ['none', 'none/below'])).toEqual([]);
+  writeFileSync(join(directory, 'file'), '');
+  await expect(read(['portmap'], ['file'])).rejects.toThrow('ENOTDIR');
+});
