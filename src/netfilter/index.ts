@@ -9,13 +9,15 @@ export { comparesBit, type MarkClash, markClashes, markField, markFields } from 
 export type { BaseChain, NatTarget, Rule, Ruleset, Table } from './read/model.ts';
 export {
   hookUses,
+  refuses,
   type TranslationCandidate,
   translationsFor,
 } from './read/queries.ts';
 export { readRuleset } from './read/read-ruleset.ts';
-export { tracePacket } from './trace/trace.ts';
+export { traceAtDevices, tracePacket } from './trace/trace.ts';
 export type {
   Environment,
+  Outcome,
   Packet,
   Route,
   RouteQuery,

@@ -5,12 +5,12 @@ test('the columns of mountinfo, whatever optional fields there are', () => {
   const text = [
     '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',
     '90 22 254:0 /tmp/cni/000-a\\040b.conflist /etc/cni/net.d/000-a\\040b.conflist ro,relatime shared:1 master:2 - ext4 /dev/vda rw',
-    '91 22 0:40 / /opt/cni rw - squashfs /dev/loop0 ro,errors=continue',
+    '91 22 0:40 / /opt/cni rw,nosuid,noexec - squashfs /dev/loop0 ro,errors=continue',
     '',
   ].join('\n');
   const disk = { source: '/dev/vda', type: 'ext4', device: '254:0', fileSystemOptions: ['rw'] };
   expect([...parseMountinfo(text)]).toEqual([
-    [22, { ...disk, point: '/', root: '/', readOnly: false }],
+    [22, { ...disk, point: '/', root: '/', readOnly: false, noExec: false }],
     [
       90,
       {
@@ -18,6 +18,7 @@ test('the columns of mountinfo, whatever optional fields there are', () => {
         point: '/etc/cni/net.d/000-a b.conflist',
         root: '/tmp/cni/000-a b.conflist',
         readOnly: true,
+        noExec: false,
       },
     ],
     [
@@ -30,6 +31,7 @@ test('the columns of mountinfo, whatever optional fields there are', () => {
         device: '0:40',
         fileSystemOptions: ['ro', 'errors=continue'],
         readOnly: true,
+        noExec: true,
       },
     ],
   ]);

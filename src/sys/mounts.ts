@@ -17,6 +17,8 @@ export interface Mount {
   fileSystemOptions: readonly string[];
   /** Whether nothing on it can be written: by the mount's own options or the file system's. */
   readOnly: boolean;
+  /** Whether no program on it can be run, whatever its mode: `noexec` of the mount. */
+  noExec: boolean;
 }
 
 /** The mounts by their ID, as {@link mountIdOf} returns it. */
@@ -35,6 +37,7 @@ export function parseMountinfo(text: string): ReadonlyMap<number, Mount> {
       device: device!,
       fileSystemOptions: superOptions.split(','),
       readOnly: [options, superOptions].some((list) => list.split(',').includes('ro')),
+      noExec: options.split(',').includes('noexec'),
     });
   }
   return mounts;

@@ -1,7 +1,7 @@
 import type { FaultDoor, FaultTarget } from './fault.ts';
 
 /** Where the lab's nodes have their plugins. */
-const BIN_DIR = '/opt/cni/bin';
+export const BIN_DIR = '/opt/cni/bin';
 
 /** Where a fault puts the real portmap meanwhile: on the same file system, not in the directory. */
 const ASIDE = '/opt/cni/portmap.aside';

@@ -234,7 +234,14 @@ export interface Table {
   handle?: number;
 }
 
-/** Rules of a node that are there but not modelled: of another family (netdev, bridge, arp) or hook (ingress, egress). */
+/** A base chain at devices, which their packets pass before all hooks of the IP layer (ingress), whatever family its table is of. */
+export interface DeviceChain {
+  devices: readonly string[];
+  /** Its table, in which it is the only base chain and comes before all others of prerouting. */
+  table: Table;
+}
+
+/** Rules of a node that are there but not modelled: of another family (bridge, arp) or hook (egress). */
 export interface Beyond {
   family: string;
   table: string;
@@ -245,6 +252,8 @@ export interface Beyond {
 
 export interface Ruleset {
   tables: readonly Table[];
+  /** In the kernel's order. */
+  atDevices: readonly DeviceChain[];
   beyond: readonly Beyond[];
 }
 

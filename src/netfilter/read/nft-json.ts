@@ -8,6 +8,7 @@ import {
   type Chain,
   type ChainType,
   type Counters,
+  type DeviceChain,
   type Element,
   type ElementSet,
   type Expression,
@@ -36,6 +37,7 @@ const MAX_DOCUMENT = 64 * 1024 * 1024;
 
 export interface NftDocument {
   tables: Table[];
+  atDevices: DeviceChain[];
   beyond: Beyond[];
 }
 
@@ -73,6 +75,9 @@ interface OpenTable {
 class Reader {
   readonly #items: Json[];
   readonly #tables = new Map<string, OpenTable>();
+  /** Those of family netdev, read as if of both families of addresses. */
+  readonly #deviceTables = new Map<string, OpenTable>();
+  readonly #atDevices: { open: OpenTable; name: string; devices: string[]; base: BaseHook }[] = [];
   readonly #beyond = new Map<string, Beyond>();
 
   constructor(items: Json[]) {
@@ -92,34 +97,34 @@ class Reader {
         }
       }
     }
-    const tables = [...this.#tables.values()].map((open): Table => {
-      const chains = new Map<string, Chain>();
-      for (const [name, { base, rules }] of open.chains) {
-        chains.set(name, { backend: 'nft', family: open.family, table: open.name, name, base, rules });
-      }
-      return {
-        backend: 'nft',
-        family: open.family,
-        name: open.name,
-        chains,
-        sets: open.sets,
-        handle: open.handle,
-      };
-    });
-    return { tables, beyond: [...this.#beyond.values()] };
+    const atDevices = this.#atDevices
+      .sort((a, b) => a.base.priority - b.base.priority)
+      .map(({ open, name, devices, base }): DeviceChain => {
+        const chains = [...open.chains].map(([other, { rules }]) => {
+          return [other, { base: other === name ? base : undefined, rules }] as const;
+        });
+        return { devices, table: closed({ ...open, chains: new Map(chains) }) };
+      });
+    return { tables: [...this.#tables.values()].map(closed), atDevices, beyond: [...this.#beyond.values()] };
   }
 
   #read(kind: string, body: JsonObject, place: string): void {
     const family = text(body, 'family', place);
     if (kind === 'table') {
-      if (family !== 'ip' && family !== 'ip6' && family !== 'inet') return;
+      const isOfDevices = family === 'netdev';
+      if (family !== 'ip' && family !== 'ip6' && family !== 'inet' && !isOfDevices) return;
       const name = text(body, 'name', place);
       const handle = typeof body.handle === 'number' ? body.handle : undefined;
-      this.#tables.set(`${family} ${name}`, { family, name, handle, chains: new Map(), sets: new Map() });
+      const open: OpenTable = {
+        family: isOfDevices ? 'inet' : family,
+        ...{ name, handle, chains: new Map(), sets: new Map() },
+      };
+      (isOfDevices ? this.#deviceTables : this.#tables).set(`${family} ${name}`, open);
       return;
     }
     const tableName = text(body, 'table', place);
-    const table = this.#tables.get(`${family} ${tableName}`);
+    const key = `${family} ${tableName}`;
+    const table = this.#tables.get(key) ?? this.#deviceTables.get(key);
     if (kind === 'chain') this.#chain(body, family, tableName, table, place);
     else if (kind === 'rule') this.#rule(body, family, tableName, table, place);
     else if (table !== undefined && (kind === 'set' || kind === 'map')) {
@@ -137,7 +142,16 @@ class Reader {
     const name = text(body, 'name', place);
     const hook = body.hook;
     if (table === undefined || (hook !== undefined && !HOOKS.includes(hook as Hook))) {
-      if (hook !== undefined) {
+      const devices = hook === 'ingress' && table !== undefined ? devicesOf(body) : [];
+      if (devices.length > 0) {
+        if (typeof body.prio !== 'number') throw problem(place, 'has no number `prio`');
+        const policy = body.policy === 'drop' ? 'drop' : 'accept';
+        const priority = BEFORE_PREROUTING + body.prio;
+        this.#atDevices.push({
+          ...{ open: table!, name, devices },
+          base: { type: 'filter', hook: 'prerouting', priority, policy },
+        });
+      } else if (hook !== undefined) {
         const beyond = { family, table: tableName, chain: name, hook: text(body, 'hook', place), rules: 0 };
         this.#beyond.set(`${family} ${tableName} ${name}`, beyond);
       }
@@ -192,6 +206,22 @@ class Reader {
       text: ruleText(list, typeof body.comment === 'string' ? body.comment : undefined),
     });
   }
+}
+
+/** Priorities of chains at devices count among themselves: all of them come before the chains of prerouting. */
+const BEFORE_PREROUTING = -(2 ** 33);
+
+/** nft prints one device as a text and several as a list. */
+function devicesOf({ dev }: JsonObject): string[] {
+  return (Array.isArray(dev) ? dev : [dev]).filter((name) => typeof name === 'string');
+}
+
+function closed({ family, name: table, chains: open, sets, handle }: OpenTable): Table {
+  const chains = new Map<string, Chain>();
+  for (const [name, { base, rules }] of open) {
+    chains.set(name, { backend: 'nft', family, table, name, base, rules });
+  }
+  return { backend: 'nft', family, name: table, chains, sets, handle };
 }
 
 function text(body: JsonObject, key: string, place: string): string {

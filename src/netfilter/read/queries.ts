@@ -124,6 +124,27 @@ export function translationsFor(
   return { candidates, complete };
 }
 
+/** Whether a rule has a condition that a packet to a destination does not meet, by its source and the interface that it comes in by. */
+export function refuses(
+  rule: Rule,
+  destination: Destination,
+  { source, inputInterface = '' }: { source: string; inputInterface?: string | undefined },
+): boolean {
+  const [protocol, address, from] = [
+    protocolNumber(destination.protocol),
+    parseAddress(destination.address),
+    parseAddress(source),
+  ];
+  if (protocol === undefined || address === undefined || from === undefined) return false;
+  const read = readerFor(destination, protocol, address);
+  return (
+    certainty(rule, (field) => {
+      if (field === 'source') return from;
+      return field === 'input-interface' ? inputInterface : read(field);
+    }) === 'never'
+  );
+}
+
 /** What is at a hook, by who put it there. */
 export interface HookUse {
   hook: Hook;

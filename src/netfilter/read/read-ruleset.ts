@@ -34,5 +34,5 @@ export function readRuleset(documents: RulesetDocuments): Ruleset {
   for (const table of native?.tables ?? []) {
     if (!managed.has(`${table.family} ${table.name}`)) tables.push(table);
   }
-  return { tables, beyond: native?.beyond ?? [] };
+  return { tables, atDevices: native?.atDevices ?? [], beyond: native?.beyond ?? [] };
 }

@@ -19,7 +19,19 @@ export interface RouteQuery {
   mark: number | undefined;
 }
 
-/** The first packet of a connection, as it comes to the node. */
+/** What is known of the connection that an answer belongs to. */
+export interface Answered {
+  /** Its first packet, as that came to the node. */
+  source: string;
+  destination: string;
+  destinationPort: number;
+  /** Which ends of it were translated: of an answer the kernel translates them back. */
+  translated: readonly ('dnat' | 'snat')[];
+  /** The connection's mark; undefined when rules made it unknown. */
+  mark: number | undefined;
+}
+
+/** The first packet of a connection, as it comes to the node; or, with {@link Packet.answers}, one that comes back. */
 export interface Packet {
   /** `prerouting`: it came in by an interface, from outside or from a pod. `output`: a process of the node sends it. */
   entry: 'prerouting' | 'output';
@@ -38,6 +50,8 @@ export interface Packet {
   mark?: number;
   /** Default `new`. Of any other state NAT is decided already: its rules are not looked at. */
   ctState?: 'new' | 'established' | 'related' | 'invalid';
+  /** The packet is an answer, which came in (`prerouting`); its {@link ctState} is `established`. */
+  answers?: Answered;
 }
 
 /** What the rules need to know of the node. */
@@ -105,6 +119,7 @@ export interface Outcome {
   destination: string | undefined;
   destinationPort: number | undefined;
   mark: number | undefined;
+  connectionMark: number | undefined;
   /** The rule that keeps connection tracking, and with it every translation, away from it. */
   notrack?: Rule;
   /** The rules that took it, in order. */

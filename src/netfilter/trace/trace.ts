@@ -46,7 +46,7 @@ const RULES_PER_BRANCH = 10;
 const MAX_ENDED = 1024;
 
 /**
- * Follows the first packet of a connection through the rules, as the kernel would take it: every base chain of every table in
+ * Follows the first packet of a connection, or an answer to it, through the rules, as the kernel would take it: every base chain of every table in
  * order of priority, one translation of each kind, the routing decisions in between. Where a condition is not modelled both
  * branches are followed, and what they agree on is known all the same. Throws when an address of the packet is not of its family.
  * `budget`: how many rules may still be looked at, for several packets together; the trace ends early when none are left.
@@ -59,6 +59,24 @@ export function tracePacket(
 ): Trace {
   const tracer = new Tracer(ruleset, packet, environment, budget);
   return summarise(tracer.run());
+}
+
+/**
+ * What the chains at the devices that a packet comes in by do to it, before all others: its way ends there where the verdict is `drop`, and what
+ * comes afterwards is {@link tracePacket}'s. Undefined where they have none.
+ */
+export function traceAtDevices(
+  { atDevices }: Ruleset,
+  devices: readonly string[],
+  packet: Packet,
+  environment: Environment,
+  budget?: RuleBudget,
+): Trace | undefined {
+  const tables = atDevices.flatMap((chain) =>
+    chain.devices.some((device) => devices.includes(device)) ? [chain.table] : [],
+  );
+  if (tables.length === 0) return undefined;
+  return tracePacket({ tables, atDevices: [], beyond: [] }, packet, environment, budget);
 }
 
 /** A list that branches share. */
@@ -166,6 +184,9 @@ class Tracer {
   readonly #packet: Packet;
   readonly #environment: Environment;
   readonly #protocol: number;
+  /** Of the packet as it came. */
+  readonly #own: { source: AddressValue; destination: AddressValue };
+  /** Of the connection's first packet. */
   readonly #original: { source: AddressValue; destination: AddressValue };
   readonly #local = new Map<AddressValue, boolean>();
   readonly #ended: Ended[] = [];
@@ -191,12 +212,23 @@ class Tracer {
     const protocol = protocolNumber(packet.protocol);
     if (protocol === undefined) throw new Error(`packet: ${packet.protocol} is not a protocol`);
     this.#protocol = protocol;
-    this.#original = {
+    this.#own = {
       source: addressOf(packet.source, packet.family),
       destination: addressOf(packet.destination, packet.family),
     };
+    const { answers } = packet;
+    this.#original =
+      answers === undefined
+        ? this.#own
+        : {
+            source: addressOf(answers.source, packet.family),
+            destination: addressOf(answers.destination, packet.family),
+          };
     if (packet.entry === 'prerouting' && packet.inputInterface === undefined) {
       throw new Error('packet: an incoming packet needs its input interface');
+    }
+    if (answers !== undefined && (packet.entry !== 'prerouting' || packet.ctState !== 'established')) {
+      throw new Error('packet: an answer comes in, of an established connection');
     }
     this.#hook = packet.entry;
     this.#branch = new Branch();
@@ -205,11 +237,16 @@ class Tracer {
   run(): readonly Ended[] {
     const packet = this.#packet;
     const start = this.#branch;
-    start.source = this.#original.source;
-    start.destination = this.#original.destination;
+    start.source = this.#own.source;
+    start.destination = this.#own.destination;
     start.sourcePort = packet.sourcePort;
     start.destinationPort = packet.destinationPort;
     start.mark = packet.mark ?? 0;
+    if (packet.answers !== undefined) {
+      start.connectionMark = packet.answers.mark;
+      start.destinationChanged = packet.answers.translated.includes('dnat');
+      start.sourceChanged = packet.answers.translated.includes('snat');
+    }
     if (packet.entry === 'prerouting') {
       start.inputInterface = packet.inputInterface;
       this.#afterPrerouting(this.#passHook('prerouting', [start]));
@@ -303,8 +340,13 @@ class Tracer {
     let passing = branches;
     const entry = hook === 'prerouting' || hook === 'output';
     let tracked = !entry;
+    let translated = this.#packet.answers === undefined;
     for (const slot of slotsAt(this.#ruleset, hook, this.#packet.family)) {
       if (passing.length === 0) return passing;
+      if (!translated && slot.priority >= NAT_PRIORITY[hook]) {
+        for (const branch of passing) this.#translateBack(branch);
+        translated = true;
+      }
       if (!tracked && slot.priority >= CONNTRACK_PRIORITY) {
         for (const branch of passing) track(branch);
         tracked = true;
@@ -325,7 +367,25 @@ class Tracer {
       }
     }
     if (!tracked) for (const branch of passing) track(branch);
+    if (!translated) for (const branch of passing) this.#translateBack(branch);
     return passing;
+  }
+
+  /**
+   * What the kernel does at a hook's NAT priority with an answer, rules or not: each end that was translated gets the address that it had
+   * before (nf_nat_packet). The destination where packets come in, the source where they leave or are delivered.
+   */
+  #translateBack(branch: Branch): void {
+    const { answers } = this.#packet;
+    if (answers === undefined || branch.tracking === 'untracked') return;
+    if (this.#hook === 'prerouting' && branch.sourceChanged) {
+      branch.destination = this.#original.source;
+      branch.destinationPort = undefined;
+    }
+    if ((this.#hook === 'postrouting' || this.#hook === 'input') && branch.destinationChanged) {
+      branch.source = this.#original.destination;
+      branch.sourcePort = answers.destinationPort;
+    }
   }
 
   #passSlot(slot: Slot, branches: Branch[]): Branch[] {
@@ -784,13 +844,16 @@ class Tracer {
       case 'ct-mark':
         return branch.connectionMark;
       case 'ct-direction':
+        if (this.#packet.answers !== undefined) return 'reply';
         return state === 'new' ? 'original' : undefined;
       case 'ct-original-source':
         return this.#original.source;
       case 'ct-original-destination':
         return this.#original.destination;
       case 'ct-original-destination-port':
-        return HAS_PORTS.has(this.#protocol) ? this.#packet.destinationPort : undefined;
+        return HAS_PORTS.has(this.#protocol)
+          ? (this.#packet.answers ?? this.#packet).destinationPort
+          : undefined;
       default:
         return undefined;
     }
@@ -806,7 +869,7 @@ class Tracer {
 
   #isUnroutable(value: AddressValue): boolean {
     const { family } = this.#packet;
-    const [source, destination] = [formatAddress(this.#original.source), formatAddress(value)];
+    const [source, destination] = [formatAddress(this.#own.source), formatAddress(value)];
     const { inputInterface, mark } = this.#branch;
     return (
       this.#environment.route({ family, source, destination, inputInterface, mark }).kind === 'unroutable'
@@ -1019,6 +1082,7 @@ function outcomeOf({ branch, verdict, decision }: Ended): Outcome {
     destination: text(branch.destination),
     destinationPort: branch.destinationPort,
     mark: branch.mark,
+    connectionMark: branch.connectionMark,
     notrack: branch.notrack,
     steps: toArray(branch.steps),
     several: branch.several,

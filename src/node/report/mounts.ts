@@ -59,9 +59,16 @@ function seen(
   return mount && seenOn(mount, path, real);
 }
 
-function seenOn({ point, root, source, readOnly }: Mount, path: string, real: string): MountSeen {
+function seenOn({ point, root, source, readOnly, noExec }: Mount, path: string, real: string): MountSeen {
   const below = point === '/' ? real : real.slice(point.length);
-  return { path, point, origin: join(root, below), source, readOnly };
+  return {
+    path,
+    point,
+    origin: join(root, below),
+    source,
+    readOnly,
+    ...(noExec ? { noExec: true as const } : {}),
+  };
 }
 
 function nearestThere(directory: string): string {

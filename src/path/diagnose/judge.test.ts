@@ -350,7 +350,11 @@ describe('forwarded', () => {
     ['to the pod over IPv6', V6, HOLDS],
     ['on no node', waiting, unknown('the pod has no node yet')],
     ['on a node without a report', unread, unknown('EPERM')],
-    ['of packets that are dropped before', { raw: ['-A PREROUTING -p tcp -j DROP'] }, HOLDS],
+    [
+      'of packets that are dropped before',
+      { raw: ['-A PREROUTING -p tcp -j DROP'] },
+      unknown('outside: the packet does not get through (drop)'),
+    ],
     [
       'of packets that a policy drops',
       { filter: ['-A FORWARD -j cali-FORWARD', '-A cali-FORWARD -p tcp -j DROP'] },

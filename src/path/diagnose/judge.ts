@@ -11,11 +11,20 @@ import { devicesWithoutLocalnet } from '../view/localnet.ts';
 import { portmapIn } from '../view/node-view.ts';
 import { mappingFor, ownedMappings } from '../view/owned-mappings.ts';
 import { policyAgentOf } from '../view/policy-agents.ts';
-import { agentMapping, otherMapperOf } from '../view/port-mapper.ts';
+import { agentMapping, otherMapperOf, servesOthersAlone } from '../view/port-mapper.ts';
 import { AWAY } from '../view/probe-facts.ts';
 import type { PathView, Scene } from '../view/scene.ts';
 import { endOf } from '../view/trace-end.ts';
-import { leadsToPod, originsOf, podAddress, takersOf, traceFrom, translatesTo } from '../view/traces.ts';
+import {
+  answerTo,
+  leadsToPod,
+  type Origin,
+  originsOf,
+  podAddress,
+  takersOf,
+  traceFrom,
+  translatesTo,
+} from '../view/traces.ts';
 import { describeUnknown } from '../view/unknowns.ts';
 
 /**
@@ -57,7 +66,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     if (node.active === undefined)
       return unseen('no configuration file was seen', node.report.value.cni.files);
     if ('unknown' in node.active.list) return unknown(node.active.list.unknown);
-    if (portmapIn(node.chain) !== undefined) return holds;
+    if (portmapIn(node.mappingChain) !== undefined) return holds;
     const mapper = otherMapperOf(node, scene.pathsOn(node));
     return mapper === undefined
       ? unknown(`${node.active.name} has no portmap`)
@@ -104,7 +113,7 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     for (const origin of originsOf(path)) {
       const trace = traceFrom(origin, path, scene);
       if ('unknown' in trace) return unknown(trace.unknown);
-      if (isToldLast(trace.value)) continue;
+      if (isEndedBefore(trace.value)) continue;
       // Without connection tracking there is no translation: the next stage reports that (netfilter-bypassed).
       if (trace.value.outcomes.every(({ notrack }) => notrack !== undefined) && hasMapping(path, scene))
         continue;
@@ -132,6 +141,8 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
     }
     if (verdict.value !== 'accept')
       return unknown(`${origin}: the packet does not get through (${verdict.value})`);
+    const lost = unknownAnswer(origin!, path, scene);
+    if (lost !== undefined) return unknown(lost);
     const lacking = devicesWithoutLocalnet(path, scene);
     return lacking !== undefined && 'unknown' in lacking ? unknown(`loopback: ${lacking.unknown}`) : holds;
   },
@@ -142,7 +153,8 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
       .filter((vantage) => vantage !== 'direct')
       .flatMap((vantage) => probes.get(vantage) ?? [])
       // No mapping works from there, and none is asked to: v6-loopback.
-      .filter(({ target }) => target.address !== '::1');
+      .filter(({ target }) => target.address !== '::1')
+      .filter(({ vantage }) => !(['loopback', 'pod'].includes(vantage) && servesOthersAlone(path)));
     if (seen.length === 0) return unknown('not probed');
     const doubtful = seen.find(({ outcome }) => outcome !== 'answered');
     if (doubtful !== undefined) return unknown(`${doubtful.vantage}: ${doubtful.detail}`);
@@ -160,19 +172,32 @@ const judges: Readonly<Record<Stage, (path: PathView, scene: Scene) => Judgement
   },
 };
 
-/**
- * Whether packets are dropped by something that the last stage reports, since it is not a fault of the node: a filter before the translation
- * (off-node-blocked), a policy after it (policy-denied).
- */
+/** Whether packets are dropped by a network policy, which the last stage reports, since it is not a fault of the node (policy-denied). */
 function isToldLast(trace: Trace): boolean {
   const end = endOf(trace);
-  return end !== undefined && (end.base.base.hook === 'prerouting' || policyAgentOf(end.rule) !== undefined);
+  return end !== undefined && policyAgentOf(end.rule) !== undefined;
+}
+
+/** Whether packets are dropped before they would be translated, or by a policy: a later stage reports it. */
+function isEndedBefore(trace: Trace): boolean {
+  const end = endOf(trace);
+  return isToldLast(trace) || (end !== undefined && ['prerouting', 'output'].includes(end.base.base.hook));
+}
+
+/** Why it is not known whether the pod's answers get back, where it is seen by which device they enter the node and no machine has got one. */
+function unknownAnswer(origin: Origin, path: PathView, scene: Scene): string | undefined {
+  const answer = answerTo(origin, path, scene);
+  if ('unknown' in answer || answersFromElsewhere(path)) return undefined;
+  const { verdict } = answer.value.trace;
+  if (!verdict.known) return `answers: ${describeUnknown(verdict.because)}`;
+  return verdict.value === 'unknown' ? 'answers: their route is not known' : undefined;
 }
 
 /** Who maps a port past the rules of netfilter (eBPF), where no portmap is chained and the port itself is seen to answer. */
 function mapperPastRules(path: PathView, scene: Scene): string | undefined {
   const { node } = path;
-  if (node === undefined || node.chain === undefined || portmapIn(node.chain) !== undefined) return undefined;
+  if (node === undefined || node.chain === undefined || portmapIn(node.mappingChain) !== undefined)
+    return undefined;
   return answersFromElsewhere(path) ? otherMapperOf(node, scene.pathsOn(node)) : agentMapping(path);
 }
 

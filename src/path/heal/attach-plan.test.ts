@@ -10,7 +10,7 @@ const nodeWith = (fields: Record<string, unknown>) =>
   ({
     name: 'n',
     active: { path: '/etc/cni/net.d/a' },
-    chain: [{ type: 'portmap', fields }],
+    mappingChain: [{ type: 'portmap', fields }],
   }) as unknown as NodeView;
 
 test('a step runs portmap of the list in use on the sandbox', () => {

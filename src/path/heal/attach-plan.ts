@@ -27,6 +27,6 @@ export function attachPortmap(node: NodeView, sandbox: Sandbox, why: string): At
  */
 export function rewriteMapping(node: NodeView, sandbox: Sandbox, why: string): AttachStep {
   const step = attachPortmap(node, sandbox, why);
-  const isNft = portmapIn(node.chain)?.fields.backend === 'nftables';
+  const isNft = portmapIn(node.mappingChain)?.fields.backend === 'nftables';
   return isNft ? step : { ...step, action: { ...step.action, own: true } };
 }

@@ -34,6 +34,7 @@ export function possibleHeal(
   // A list of ours has the same drop-in directory as the one it goes before, and the same watcher: it is the steps as they were wanted that count.
   const [obstacle] = [
     ...wanted.steps.map((step) => dropInObstacle(step, scene)),
+    ...wanted.steps.map((step) => delegateObstacle(step, scene)),
     ...heal.steps.map((step) => mountObstacle(step, scene)),
     ...(asked ? [] : wanted.steps.map((step) => watcherObstacle(step, scene, failure.code))),
   ].filter((found) => found !== undefined);
@@ -55,6 +56,14 @@ function dropInObstacle(step: HealStep, scene: Scene): string | undefined {
   const directory = node!.seen!.cni.confDir;
   const files = active.dropIns.map((name) => `${directory}/${name}`).join(', ');
   return `the chain of ${active.name} continues in ${files}: ${step.why}, in whichever of these files it belongs`;
+}
+
+/** What a delegating plugin calls is not in the runtime's list, and only that plugin runs it. */
+function delegateObstacle(step: HealStep, scene: Scene): string | undefined {
+  if (step.on !== 'node' || step.action.do !== 'attach') return undefined;
+  const { delegate, active } = scene.nodes.get(step.node) ?? {};
+  if (delegate === undefined) return undefined;
+  return `portmap is in a chain to which ${active!.name} delegates, and is run with it when a sandbox is created: recreate the pod`;
 }
 
 /** A change that an agent may undo at once must be made in the agent's own configuration. */

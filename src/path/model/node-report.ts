@@ -121,6 +121,8 @@ const mountSeen = z.object({
   /** What the file system is of: a device, or its kind. */
   source: word,
   readOnly: z.boolean(),
+  /** Present where no program on it can be run: `noexec`. */
+  noExec: z.literal(true).optional(),
 });
 
 /** A mapping as a runtime gives it to the chain. */

@@ -636,7 +636,7 @@ const cases: [name: string, otherwise: Otherwise, found: string[], fixedBy?: str
   [
     'dropped before the translation',
     { mangle: ['-A PREROUTING -i eth0 -p tcp -m tcp --dport 80 -j DROP'] },
-    ['off-node-blocked'],
+    ['packet-dropped'],
   ],
   ['one of two others not seen', { probes: { outside: SILENT } }, ['not-answering']],
 

@@ -1,5 +1,6 @@
 import { parseNetworkConfig } from '../../cni/conflist.ts';
 import type { CachedAttachment } from '../model/node-report.ts';
+import { DELEGATING } from './delegates.ts';
 import { portmapIn } from './node-view.ts';
 
 /** By attachment, which says the same for each of its hundreds of ports: the configuration read, and whether it chained portmap. */
@@ -20,9 +21,11 @@ export function chainedPortmap(attachment: CachedAttachment): boolean | undefine
 
 function readChained(config: string): boolean | undefined {
   try {
-    return (
-      portmapIn(parseNetworkConfig(config, 'cached.conflist').plugins)?.capabilities.portMappings === true
-    );
+    const { plugins } = parseNetworkConfig(config, 'cached.conflist');
+    const portmap = portmapIn(plugins);
+    // What it delegates to is not in its configuration, or has an attachment of its own.
+    if (portmap === undefined && plugins.some(({ type }) => DELEGATING.has(type))) return undefined;
+    return portmap?.capabilities.portMappings === true;
   } catch {
     return undefined;
   }

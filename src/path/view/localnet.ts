@@ -3,6 +3,7 @@ import { known, type Observed } from '../model/observed.ts';
 import { type NodeView, portmapIn } from './node-view.ts';
 import { entryDevices } from './pod-devices.ts';
 import { podName } from './pod-name.ts';
+import { servesOthersAlone } from './port-mapper.ts';
 import { routeTo } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
 import { leadsToPod, podAddress, traceFrom } from './traces.ts';
@@ -86,8 +87,9 @@ export function localnetOf(device: string): string {
 }
 
 /** Whether 127.0.0.1 is promised to work: for mappings of every address or of the loopback, unless portmap does not masquerade (`snat: false`). */
-function servesLoopback({ node, port, address }: PathView): boolean {
-  if (portmapIn(node?.chain)?.fields.snat === false) return false;
+function servesLoopback(path: PathView): boolean {
+  const { node, port, address } = path;
+  if (portmapIn(node?.mappingChain)?.fields.snat === false || servesOthersAlone(path)) return false;
   if (address === undefined || familyOf(address) === 'ipv6') return false;
   return port.hostIP === undefined || port.hostIP.startsWith('127.');
 }

@@ -14,14 +14,17 @@ import { familyOf, NFT_FAMILY } from '../../util/family.ts';
 import { canonicalAddress } from '../../util/ip.ts';
 import type { CachedAttachment, MountSeen, NodeReport, PluginFile, Sandbox } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
+import { type Delegate, delegateOf } from './delegates.ts';
 import { type DropIn, dropInsOf } from './drop-ins.ts';
-import type { Memory } from './memory.ts';
+import { type Memory, memoKey, remembered } from './memory.ts';
 
 /**
  * Rules that are looked at for all mappings of a node together: some seconds. A node with hundreds of mappings and thousands of rules needs a tenth;
  * where it is not enough, what the rules do to the other mappings is unknown.
  */
 const MAX_RULES = 10_000_000;
+
+const DELEGATE = memoKey<Observed<Delegate> | undefined>();
 
 /** A configuration file as a runtime would read it. */
 export interface ConfigFile {
@@ -86,6 +89,18 @@ export class NodeView {
   /** The chain of {@link active}, when it can be read. */
   get chain(): readonly PluginConfigInList[] | undefined {
     return known(this.active?.list)?.plugins;
+  }
+
+  /** The chain that {@link active} leaves the pod's own network to; undefined where it leaves it to none. */
+  get delegate(): Observed<Delegate> | undefined {
+    const list = known(this.active?.list);
+    return list === undefined ? undefined : remembered(this, DELEGATE, () => delegateOf(list, this.seen!));
+  }
+
+  /** The chain that maps the ports of pods: {@link chain}, or that which it delegates to. Undefined when that is not known. */
+  get mappingChain(): readonly PluginConfigInList[] | undefined {
+    const { delegate } = this;
+    return delegate === undefined ? this.chain : known(delegate)?.plugins;
   }
 
   /** The plugin executables of one name, in the order in which a runtime looks for them; undefined when that is not known. */

@@ -14,11 +14,33 @@ import type { PathView } from './scene.ts';
 export function otherMapperOf(node: NodeView, paths: readonly PathView[]): string | undefined {
   if (known(node.seen?.runtime)?.name === 'cri-o') return `CRI-O maps the ports of ${node.name} itself`;
   if (mapsHostPorts(node)) return `${OF_CILIUM} maps the ports of ${node.name} itself`;
+  if (hasKindnetTable(node))
+    return `kindnet maps the ports of ${node.name} itself, all but those of 127.0.0.1`;
   if (!paths.some((path) => answersFromElsewhere(path) && !isPortmaps(node, path))) return undefined;
   return `ports of ${node.name} answer other machines: ${node.chain?.[0]?.type ?? 'the network plugin'} maps them itself`;
 }
 
 const OF_CILIUM = "Cilium's kube-proxy replacement";
+
+/**
+ * Whether kindnet's plugin maps hostPorts on a node: it writes all of them into a table of its own. It neither masquerades nor sets route_localnet, so
+ * what the node sends to 127.0.0.1 gets no answer. https://github.com/kubernetes-sigs/kindnet/blob/main/cmd/cni-kindnet/portmap.go
+ */
+export function hasKindnetTable(node: NodeView): boolean {
+  return (known(node.ruleset)?.tables ?? []).some(
+    ({ backend, family, name, sets }) =>
+      backend === 'nft' && family === 'inet' && name === 'cni-kindnet' && sets.has('hostport-map-v4'),
+  );
+}
+
+/** Whether somebody else than portmap maps the port of a path, and does not serve 127.0.0.1 or the pod itself. */
+export function servesOthersAlone({ node, sandbox, attachment }: PathView): boolean {
+  return (
+    node !== undefined &&
+    hasKindnetTable(node) &&
+    (sandbox === undefined || !isPortmaps(node, { sandbox, attachment }))
+  );
+}
 
 /** Whether Cilium's agent says that it maps hostPorts itself. What is put behind it to do the same is not needed. */
 export function mapsHostPorts(node: NodeView): boolean {
@@ -42,7 +64,10 @@ export function agentMapping({ node, port, sandbox, pod }: PathView): string | u
 }
 
 /** Whether portmap made a mapping, by the result of its attachment or by its rules. */
-function isPortmaps(node: NodeView, { attachment, sandbox }: PathView): boolean {
+function isPortmaps(
+  node: NodeView,
+  { attachment, sandbox }: Pick<PathView, 'attachment' | 'sandbox'>,
+): boolean {
   if (mappedByPortmap(attachment)) return true;
   const owned = ownedMappings(node);
   return (

@@ -1,4 +1,4 @@
-import type { Route as Decision, RouteQuery } from '../../netfilter/index.ts';
+import type { Route as Decision } from '../../netfilter/index.ts';
 import { type AddressValue, parseAddress } from '../../util/address.ts';
 import { networkRange, parseRange } from '../../util/cidr.ts';
 import type { NodeReport, PolicyRule } from '../model/node-report.ts';
@@ -44,8 +44,21 @@ export function findRoute(node: NodeView, packet: RoutedPacket): Found {
   return lookUp(node, packet, false);
 }
 
+/** A route as `ip route` prints it, as far as it was read. */
+export function describeRoute(route: RouteEntry | undefined): string {
+  if (route === undefined) return '(none)';
+  const { type, destination, gateway, device, table } = route;
+  return [
+    ...(type === 'unicast' ? [] : [type]),
+    destination,
+    ...(gateway === undefined ? [] : ['via', gateway]),
+    ...(device === undefined ? [] : ['dev', device]),
+    ...(table === 'main' ? [] : ['table', table]),
+  ].join(' ');
+}
+
 /** The routing decision for a packet that is followed. */
-export function decideRoute(node: NodeView, query: RouteQuery): Decision {
+export function decideRoute(node: NodeView, query: RoutedPacket): Decision {
   const { destination } = query;
   if (known(node.seen?.network.routes) === undefined) {
     return { kind: 'unknown', reason: `the routes of ${node.name} are not known` };

@@ -32,6 +32,15 @@ export function endEvidence({ base, rule }: TraceEnd): Evidence {
   };
 }
 
+/** As {@link endEvidence}, with how many packets it has ended, where its rules are counted. */
+export function countedEnd(end: TraceEnd): Evidence {
+  const evidence = endEvidence(end);
+  const counters = end.rule === undefined ? end.base.counters : end.rule.counters;
+  return counters === undefined
+    ? evidence
+    : { ...evidence, saw: `${counters.packets} packets: ${evidence.saw}` };
+}
+
 /** Whether a rule was written about one destination: it names an address or a port that packets go to. */
 export function namesDestination(rule: Rule | undefined): boolean {
   if (rule === undefined) return false;

@@ -2,10 +2,13 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   type Environment,
   formatAddress,
+  type Outcome,
   type Packet,
   type RouteQuery,
+  type Ruleset,
   type Trace,
   type TranslationCandidate,
+  traceAtDevices,
   tracePacket,
   translationsFor,
 } from '../../netfilter/index.ts';
@@ -16,14 +19,22 @@ import { type MemoKey, memoKey, remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
 import { mappingOwner } from './owned-mappings.ts';
 import { addressesOfPod } from './pod-addresses.ts';
+import { entryDevices } from './pod-devices.ts';
 import type { RoutedPacket } from './policy-rules.ts';
 import { decideRoute, routeTo } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
+import { endOf } from './trace-end.ts';
 
 /** Where an imagined connection to a mapping comes from; as the probes of the same names. */
 export type Origin = 'outside' | 'node' | 'loopback' | 'pod';
 
 const TRACES: Readonly<Record<Origin, MemoKey<Observed<Followed>>>> = {
+  outside: memoKey(),
+  node: memoKey(),
+  loopback: memoKey(),
+  pod: memoKey(),
+};
+const ANSWERS: Readonly<Record<Origin, MemoKey<Observed<Answer>>>> = {
   outside: memoKey(),
   node: memoKey(),
   loopback: memoKey(),
@@ -44,6 +55,27 @@ export function originsOf({ port }: PathView): readonly [Origin, ...Origin[]] {
 export function traceFrom(origin: Origin, path: PathView, scene: Scene): Observed<Trace> {
   const followed = followedFrom(origin, path, scene);
   return 'unknown' in followed ? followed : { value: followed.value.trace };
+}
+
+/** The way back of a connection to a mapping. */
+export interface Answer {
+  trace: Trace;
+  /** The device by which it enters the node. */
+  device: string;
+  /** Where the answer goes in the end. */
+  client: string;
+  /** The device by which the connection came in; undefined for one of the node itself. */
+  cameBy: string | undefined;
+  /** The packet as its route is looked up; undefined when it does not get that far. */
+  routed: RoutedPacket | undefined;
+}
+
+/**
+ * What the node's rules and routes do to the pod's answer to a connection. Unknown where the connection itself does not get to the pod for certain, or
+ * where it is not seen by which device its answers enter the node.
+ */
+export function answerTo(origin: Origin, path: PathView, scene: Scene): Observed<Answer> {
+  return remembered(path, ANSWERS[origin], () => followBack(origin, path, scene));
 }
 
 /**
@@ -113,9 +145,9 @@ function findTakers(path: PathView, scene: Scene): TranslationCandidate[] | unde
   if (node === undefined || ruleset === undefined) return undefined;
   const packet = known(packetFrom(originsOf(path)[0], path, node, scene));
   if (packet === undefined) return undefined;
-  const { family, protocol, destination, destinationPort, entry } = packet;
+  const { family, protocol, destination, entry } = packet;
   const local = node.isLocal(destination) ?? false;
-  const asked = { family, protocol, address: destination, port: destinationPort, local };
+  const asked = { family, protocol, address: destination, port: path.port.hostPort, local };
   const { candidates, complete } = translationsFor(ruleset, entry, asked, node.budget);
   return complete ? candidates : undefined;
 }
@@ -152,7 +184,11 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
   if ('unknown' in ruleset) return ruleset;
   const packet = packetFrom(origin, path, node, scene);
   if ('unknown' in packet) return packet;
-  const addresses = known(node.report.value.network.addresses);
+  return { value: followPacket(packet.value, ruleset.value, node) };
+}
+
+function followPacket(packet: Packet, ruleset: Ruleset, node: NodeView): Followed {
+  const addresses = known(node.seen?.network.addresses);
   const asked: RouteQuery[] = [];
   const environment: Environment = {
     isLocal: (address) => node.isLocal(address) ?? false,
@@ -169,8 +205,89 @@ function follow(origin: Origin, path: PathView, scene: Scene): Observed<Followed
       )?.address;
     },
   };
-  const trace = tracePacket(ruleset.value, packet.value, environment, node.budget);
-  return { value: { trace, asked } };
+  const devices = devicesBelow(packet.inputInterface, node);
+  const arrival = traceAtDevices(ruleset, devices, packet, environment, node.budget);
+  // What is not known of such a chain is left to the probes: its conditions are often rates and sets of addresses.
+  if (arrival !== undefined && endOf(arrival) !== undefined) return { trace: arrival, asked };
+  return { trace: tracePacket(ruleset, packet, environment, node.budget), asked };
+}
+
+/** A device and those that are part of it: what comes in by a bond or a bridge came in by one of them. */
+function devicesBelow(device: string | undefined, node: NodeView): string[] {
+  if (device === undefined) return [];
+  const links = known(node.seen?.network.links) ?? [];
+  const found = new Set([device]);
+  for (const name of found) {
+    for (const link of links) if (link.master === name) found.add(link.name);
+  }
+  return [...found];
+}
+
+/** A client's port: any of those that systems give out, which rules do not name one by one (net.ipv4.ip_local_port_range). */
+const CLIENT_PORT = 50_000;
+
+function followBack(origin: Origin, path: PathView, scene: Scene): Observed<Answer> {
+  const { node, port } = path;
+  const pod = podAddress(path);
+  const ruleset = known(node?.ruleset);
+  const packet = node === undefined ? undefined : known(packetFrom(origin, path, node, scene));
+  const there = known(traceFrom(origin, path, scene));
+  if (
+    node === undefined ||
+    pod === undefined ||
+    ruleset === undefined ||
+    packet === undefined ||
+    there === undefined
+  ) {
+    return { unknown: 'the way to the pod is not known' };
+  }
+  const { verdict } = there;
+  if (!verdict.known || verdict.value !== 'accept' || !leadsToPod(there, path)) {
+    return { unknown: 'the connection does not get to the pod for certain' };
+  }
+  const [{ source, connectionMark, sourceTranslation, notrack }, ...others] = there.outcomes as [
+    Outcome,
+    ...Outcome[],
+  ];
+  if (
+    source === undefined ||
+    notrack !== undefined ||
+    others.some((other) => other.source !== source || other.connectionMark !== connectionMark)
+  ) {
+    return { unknown: 'whom the pod answers depends on what is not known' };
+  }
+  const entries = entryDevices(path, node, pod);
+  if ('unknown' in entries) return entries;
+  const [device] = entries.value;
+  if (device === undefined || entries.value.length > 1) {
+    return { unknown: `answers enter ${node.name} by ${entries.value.join(' or ')}` };
+  }
+  const { trace, asked } = followPacket(
+    {
+      entry: 'prerouting',
+      family: packet.family,
+      protocol: packet.protocol,
+      source: pod,
+      destination: source,
+      sourcePort: port.containerPort,
+      destinationPort: CLIENT_PORT,
+      inputInterface: device,
+      ctState: 'established',
+      answers: {
+        source: packet.source,
+        destination: packet.destination,
+        destinationPort: port.hostPort,
+        translated: ['dnat', ...(sourceTranslation === undefined ? [] : (['snat'] as const))],
+        mark: connectionMark,
+      },
+    },
+    ruleset,
+    node,
+  );
+  // Of what was masqueraded, the kernel finds the client again before it looks for a route.
+  const client = canonicalAddress(sourceTranslation === undefined ? source : packet.source);
+  const routed = asked.findLast(({ destination }) => destination === client);
+  return { value: { trace, device, client, cameBy: packet.inputInterface, routed } };
 }
 
 function packetFrom(origin: Origin, path: PathView, node: NodeView, scene: Scene): Observed<Packet> {

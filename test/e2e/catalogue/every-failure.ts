@@ -14,6 +14,10 @@ import { type Proof, prove, untilHealthy } from './prove.ts';
 
 const LANES = 3;
 
+/** `CATALOGUE=plugin-missing,ip-forward-off` proves those alone, while somebody works on them. */
+const chosen = process.env.CATALOGUE?.split(',');
+const failures = catalogue.filter(({ code }) => chosen === undefined || chosen.includes(code));
+
 export interface EveryFailure {
   /** What it is proved on. */
   title: string;
@@ -43,9 +47,9 @@ export function everyFailure({
   describe.skipIf(missing !== undefined)(`${title}${missing ? ` (${missing})` : ''}`, () => {
     const lab = new Lab(cluster);
     const interrupted = new AbortController();
-    const proofs = new Map(catalogue.map(({ code }) => [code, Promise.withResolvers<Proof>()]));
+    const proofs = new Map(failures.map(({ code }) => [code, Promise.withResolvers<Proof>()]));
     const done: Proof[] = [];
-    const queue = [...catalogue];
+    const queue = [...failures];
     let running: Promise<unknown> = Promise.resolve();
     let places: LabPlaces | undefined;
     let began = 0;
@@ -98,12 +102,12 @@ export function everyFailure({
         `\n${table(['CODE', 'DETECTED', 'HEALED', 'RESTARTED', 'SECONDS', 'BREAK + FIND + HEAL + UNDO', 'NODE'], rows)}`,
       );
       process.stdout.write(
-        `${done.length} of ${catalogue.length} failures in ${Math.round((performance.now() - began) / 1000)} s\n`,
+        `${done.length} of ${failures.length} failures in ${Math.round((performance.now() - began) / 1000)} s\n`,
       );
       await lab.delete();
     }, createMs);
 
-    for (const { code } of catalogue) {
+    for (const { code } of failures) {
       test(
         code,
         async () => {

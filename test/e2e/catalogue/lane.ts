@@ -43,7 +43,7 @@ const PROBE_MS = 600;
 const SETTLE_MS = 45_000;
 
 /** Events that say that a pod does not come up for now. */
-const FAILURES = /^(FailedCreatePodSandBox|FailedScheduling|NodePorts|Unhealthy)$/;
+const FAILURES = /^(BackOff|FailedCreatePodSandBox|FailedScheduling|NodePorts|Unhealthy)$/;
 
 export class Lane {
   readonly node: string;

@@ -124,7 +124,7 @@ function rule(expressions: readonly Expression[], location: RuleLocation): Rule 
 }
 
 export function ruleset(...tables: Table[]): Ruleset {
-  return { tables, beyond: [] };
+  return { tables, atDevices: [], beyond: [] };
 }
 
 /** One table of iptables by its `-A` lines; chains are declared for them, those named in `policies` with a policy. */

@@ -21,7 +21,7 @@ export const applicationNotListening = defineFailure<null>({
   sources: [
     'https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#ports (containerPort)',
   ],
-  mutedBy: ['pod-route-missing'],
+  mutedBy: ['pod-route-missing', 'container-not-running'],
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<null>[] => {

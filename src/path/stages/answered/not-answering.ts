@@ -1,8 +1,9 @@
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
-import { type Vantage, vantages } from '../../model/probe.ts';
+import { type ProbeResult, type Vantage, vantages } from '../../model/probe.ts';
 import { shutOutBy } from '../../view/network-policy.ts';
 import { podName } from '../../view/pod-name.ts';
+import { servesOthersAlone } from '../../view/port-mapper.ts';
 import { failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import type { PathView } from '../../view/scene.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -29,14 +30,18 @@ export const notAnswering = defineFailure<null>({
     'Compare the probes: look at the first part of the path that the failing probes share and the working ones do not.',
   restart: 'no',
   sources: ['https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/'],
-  mutedBy: ['earlier', 'application-not-listening', 'policy-denied', 'off-node-blocked'],
+  mutedBy: [
+    'earlier',
+    'application-not-listening',
+    'container-not-running',
+    'policy-denied',
+    'off-node-blocked',
+  ],
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<null>[] => {
       const { port, subject } = path;
-      const silent = probesFrom(path, vantages).filter(
-        (probe) => failed(probe) && isPromised(probe.target.address),
-      );
+      const silent = probesFrom(path, vantages).filter((probe) => failed(probe) && isPromised(probe, path));
       // A pod that is still coming up, or is down, has no port to answer for.
       if (silent.length === 0 || !isUp(path) || shutOutBy(path, scene) !== undefined) return [];
       return [
@@ -75,9 +80,10 @@ export const notAnswering = defineFailure<null>({
   },
 });
 
-/** [::1] is not expected to work: there is no route_localnet for IPv6. */
-function isPromised(address: string): boolean {
-  return address !== '::1';
+/** [::1] is not expected to work: there is no route_localnet for IPv6. And who maps ports in another way may leave out the node's loopback, or the pod. */
+function isPromised({ target: { address }, vantage }: ProbeResult, path: PathView): boolean {
+  if (address === '::1') return false;
+  return !(['loopback', 'pod'].includes(vantage) && servesOthersAlone(path));
 }
 
 function isUp({ pod, sandbox }: PathView): boolean {

@@ -27,7 +27,13 @@ export const policyDenied = defineFailure<null>({
     'https://kubernetes.io/docs/concepts/services-networking/network-policies/',
     'https://docs.tigera.io/calico/latest/network-policy/hosts/host-forwarded-traffic',
   ],
-  mutedBy: ['ip-forward-off', 'forward-policy-drop', 'pod-route-missing'],
+  mutedBy: [
+    'ip-forward-off',
+    'forward-policy-drop',
+    'pod-route-missing',
+    'packet-dropped',
+    'reply-misrouted',
+  ],
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<null>[] => {

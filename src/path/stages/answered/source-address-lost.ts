@@ -46,7 +46,7 @@ export const sourceAddressLost = defineFailure<Data>({
         ({ seenSource }) => seenSource !== undefined && node.isLocal(seenSource),
       );
       if (by === undefined && lost.length === 0) return [];
-      const wanted = portmapIn(node.chain)?.fields.masqAll === true;
+      const wanted = portmapIn(node.mappingChain)?.fields.masqAll === true;
       return [
         {
           subject,
@@ -93,7 +93,7 @@ export const sourceAddressLost = defineFailure<Data>({
         why: 'it is unknown whether answers would find their way back to the node without the masquerading',
       };
     }
-    const bit = portmapIn(node.chain)?.fields.markMasqBit;
+    const bit = portmapIn(node.mappingChain)?.fields.markMasqBit;
     const mark = maskOf(typeof bit === 'number' ? bit : DEFAULT_MARK_BIT);
     const step =
       by.base &&

@@ -7,7 +7,9 @@ import {
   writeCopy,
 } from '../../heal/conf-plans.ts';
 import { words } from '../../model/message.ts';
+import { known } from '../../model/observed.ts';
 import { mappedByPortmap } from '../../view/chained-portmap.ts';
+import type { Delegate } from '../../view/delegates.ts';
 import { loadedMapsPorts } from '../../view/loaded-network.ts';
 import { type ConfigFile, type NodeView, portmapIn } from '../../view/node-view.ts';
 import { otherMapperOf } from '../../view/port-mapper.ts';
@@ -18,12 +20,11 @@ import { type Detection, defineFailure } from '../failure.ts';
 interface Data {
   node: NodeView;
   file: ConfigFile;
+  /** The chain that lacks it, where the file delegates to another. */
+  delegate: Delegate | undefined;
   /** The primary plugin, when that may map the ports itself and nothing has shown that it does not. */
   mayMap: string | undefined;
 }
-
-/** Plugins that run another configuration's chain: what is behind them in the list is not all there is (multus, CNI-Genie, DANM). */
-const DELEGATING: ReadonlySet<string> = new Set(['multus', 'multus-shim', 'genie', 'danm']);
 
 /**
  * Plugins that can map ports without portmap, depending on their agent's configuration, which the node does not show: Cilium with its kube-proxy
@@ -54,11 +55,12 @@ export const portmapNotChained = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const { chain } = node;
-      if (chain === undefined || portmapIn(chain) !== undefined) return [];
+      // Of a delegating plugin, the chain that it delegates to, where that is known.
+      const chain = node.mappingChain;
+      if (chain === undefined || portmapIn(chain) !== undefined || portmapIn(node.chain) !== undefined)
+        return [];
       const file = node.active!;
-      // A delegating plugin has its chain, portmap included, in a separate configuration.
-      if (chain.some(({ type }) => DELEGATING.has(type))) return [];
+      const delegate = known(node.delegate);
       const paths = scene.pathsOn(node);
       if (paths.length === 0) return [];
       // Until now portmap has mapped them, as the runtime has it loaded.
@@ -75,21 +77,32 @@ export const portmapNotChained = defineFailure<Data>({
         {
           subject: { node: node.name },
           message:
-            mayMap === undefined
-              ? words(isLoaded ? FIRST : USED, names)
-              : words(`${USED}; it is unknown whether {plugin} maps hostPorts itself`, {
-                  ...names,
-                  plugin: mayMap,
-                }),
+            delegate !== undefined
+              ? words(
+                  '{from}, to which {delegating} of {file} on {node} delegates, has no portmap in its chain ({plugins})',
+                  { ...names, from: delegate.from, delegating: delegate.by.type },
+                )
+              : mayMap === undefined
+                ? words(isLoaded ? FIRST : USED, names)
+                : words(`${USED}; it is unknown whether {plugin} maps hostPorts itself`, {
+                    ...names,
+                    plugin: mayMap,
+                  }),
           evidence: [fileEvidence(file), ...(reliesOn === undefined ? [] : [attachmentEvidence(reliesOn)])],
           ...(mayMap === undefined ? {} : { severity: 'risk' as const }),
-          data: { node, file, mayMap },
+          data: { node, file, delegate, mayMap },
         },
       ];
     });
   },
 
-  heal({ data: { node, file, mayMap } }) {
+  heal({ data: { node, file, delegate, mayMap } }) {
+    if (delegate !== undefined) {
+      return {
+        by: 'hand',
+        why: `${delegate.by.type} generates its configuration or reads it from elsewhere: chain portmap in ${delegate.from}, where that comes from`,
+      };
+    }
     if (mayMap !== undefined) {
       return {
         by: 'hand',

@@ -27,7 +27,7 @@ export const setMarkChainMissing = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const chain = portmapIn(node.chain)?.fields.externalSetMarkChain;
+      const chain = portmapIn(node.mappingChain)?.fields.externalSetMarkChain;
       if (typeof chain !== 'string' || chain === '') return [];
       const file = node.active!;
       const variant = node.seen!.netfilter.defaultVariant;

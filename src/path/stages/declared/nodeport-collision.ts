@@ -15,7 +15,7 @@ export const nodeportCollision = defineFailure<null>({
   restart: 'needed',
   restartReason: 'the ports of an existing pod cannot be changed',
   sources: ['kubernetes/kubernetes#100643'],
-  mutedBy: [],
+  mutedBy: ['service-shadowed'],
 
   detect(scene) {
     const owners = new Map(

@@ -398,7 +398,7 @@ testFindings('ip-forward-off', [
     'of the device of the address',
     worldOf(off(ETH0)),
     [
-      'broken worker: worker does not forward packets (net.ipv4.conf.eth0.forwarding=0), so its hostPorts answer only the node itself',
+      'broken worker: worker does not forward what comes in by eth0 (net.ipv4.conf.eth0.forwarding=0), so its hostPorts answer only the node itself',
       'sysctl | net.ipv4.conf.eth0.forwarding of worker | 0',
       'set-sysctl on worker, to enable forwarding on worker: {"name":"net.ipv4.conf.eth0.forwarding","value":"1"}',
     ],
@@ -420,7 +420,7 @@ testFindings('ip-forward-off', [
         JSON.parse(JSON.stringify(report).replaceAll('"device":"eth0"', '"device":"eth0.7"')),
     }),
     [
-      'broken worker: worker does not forward packets (net.ipv4.conf.eth0/7.forwarding=0), so its hostPorts answer only the node itself',
+      'broken worker: worker does not forward what comes in by eth0.7 (net.ipv4.conf.eth0/7.forwarding=0), so its hostPorts answer only the node itself',
       'sysctl | net.ipv4.conf.eth0/7.forwarding of worker | 0',
       'set-sysctl on worker, to enable forwarding on worker: {"name":"net.ipv4.conf.eth0/7.forwarding","value":"1"}',
     ],

@@ -40,7 +40,7 @@ export const hairpinUnmasqueraded = defineFailure<Data>({
       const { sandbox, port, subject } = path;
       if (sandbox === undefined) return [];
       const node = path.node!;
-      if (portmapIn(node.chain)?.fields.snat !== false || port.hostIP?.startsWith('127.')) return [];
+      if (portmapIn(node.mappingChain)?.fields.snat !== false || port.hostIP?.startsWith('127.')) return [];
       const trace = traceFrom('pod', path, scene);
       if ('unknown' in trace || !leadsToPod(trace.value, path) || answered(path, 'pod')) return [];
       const { verdict, sourceTranslation } = trace.value;

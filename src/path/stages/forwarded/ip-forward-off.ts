@@ -3,10 +3,11 @@ import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
+import { entryDevices } from '../../view/pod-devices.ts';
 import { podName } from '../../view/pod-name.ts';
 import { routeTo } from '../../view/routing.ts';
-import type { PathView } from '../../view/scene.ts';
-import { podAddress } from '../../view/traces.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { neighbourOf, podAddress } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
@@ -37,25 +38,14 @@ export const ipForwardOff = defineFailure<Data>({
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
       const paths = scene.pathsOn(node);
       const off = paths.flatMap((path) => {
-        const settings = settingsOf(path, node).filter((name) => node.sysctl(name) === '0');
-        return settings.map((name) => ({ name, family: path.family }));
+        const setting = settingOf(path, node, scene);
+        return setting !== undefined && node.sysctl(setting.name) === '0' ? [{ ...setting, path }] : [];
       });
-      const settings = [...new Set(off.map(({ name }) => name))];
-      if (settings.length === 0) return paths.flatMap((path) => answersNotForwarded(path, node));
-      // Of one family, where there are mappings of the other that do not suffer.
-      const [family, ...others] = new Set(off.map((entry) => entry.family));
-      const isPart = others.length === 0 && paths.some((path) => path.family !== family);
-      return [
-        {
-          subject: { node: node.name, ...(isPart && family !== undefined ? { family } : {}) },
-          message: words(
-            '{node} does not forward packets ({settings}), so its hostPorts answer only the node itself',
-            { node: node.name, settings: settings.map((name) => `${name}=0`) },
-          ),
-          evidence: settings.map((name) => ({ kind: 'sysctl', where: `${name} of ${node.name}`, saw: '0' })),
-          data: { node, settings },
-        },
-      ];
+      if (off.length === 0) return paths.flatMap((path) => answersNotForwarded(path, node));
+      // Of the whole node first: where that is off, no device's setting matters.
+      return [...Map.groupBy(off, ({ device }) => device ?? '').values()]
+        .sort(([a], [b]) => Number(a!.device !== undefined) - Number(b!.device !== undefined))
+        .map((entries) => ofNode(entries, paths, node));
     });
   },
 
@@ -86,14 +76,49 @@ export const ipForwardOff = defineFailure<Data>({
   },
 });
 
+interface Off {
+  name: string;
+  /** The device whose setting it is; undefined for that of the whole node. */
+  device: string | undefined;
+  path: PathView;
+}
+
+/** What is off for mappings of a node: the whole node's settings, or that of one device. */
+function ofNode(off: readonly Off[], paths: readonly PathView[], node: NodeView): Detection<Data> {
+  const settings = [...new Set(off.map(({ name }) => name))];
+  const device = off[0]!.device;
+  // Of one family, where there are mappings of the other that do not suffer.
+  const [family, ...others] = new Set(off.map(({ path }) => path.family));
+  const isPart = others.length === 0 && paths.some((path) => path.family !== family);
+  const names = { node: node.name, settings: settings.map((name) => `${name}=0`) };
+  return {
+    subject: { node: node.name, ...(isPart && family !== undefined ? { family } : {}) },
+    message:
+      device === undefined
+        ? words(
+            '{node} does not forward packets ({settings}), so its hostPorts answer only the node itself',
+            names,
+          )
+        : words(
+            '{node} does not forward what comes in by {device} ({settings}), so its hostPorts answer only the node itself',
+            { ...names, device },
+          ),
+    evidence: settings.map((name) => ({ kind: 'sysctl', where: `${name} of ${node.name}`, saw: '0' })),
+    data: { node, settings },
+  };
+}
+
 /** What a pod sends comes in by its own device, and the kernel asks that device whether it may be forwarded (ip_route_input_slow). */
 function answersNotForwarded(path: PathView, node: NodeView): Detection<Data>[] {
   const { address, port, subject } = path;
   const pod = podAddress(path);
   if (address === undefined || pod === undefined || parseIp(pod)?.family !== 'ipv4') return [];
-  const device = address.startsWith('127.') ? undefined : routeTo(node, pod)?.device;
-  const setting = device === undefined ? undefined : forwardingOf(device);
-  if (device === undefined || setting === undefined || node.sysctl(setting) !== '0') return [];
+  // Where it may be one device or another, each of them has to be off.
+  const devices = address.startsWith('127.')
+    ? []
+    : (known(entryDevices(path, node, pod)) ?? fromRoute(node, pod));
+  if (devices.length === 0 || devices.some((device) => node.sysctl(forwardingOf(device)) !== '0')) return [];
+  const settings = devices.map(forwardingOf);
   return [
     {
       subject,
@@ -102,28 +127,50 @@ function answersNotForwarded(path: PathView, node: NodeView): Detection<Data>[] 
         {
           node: node.name,
           pod: podName(subject.pod!),
-          device,
-          setting: `${setting}=0`,
+          device: devices,
+          setting: settings.map((setting) => `${setting}=0`),
           port: formatPort(port),
         },
       ),
-      evidence: [{ kind: 'sysctl', where: `${setting} of ${node.name}`, saw: '0' }],
-      data: { node, settings: [setting] },
+      evidence: settings.map((setting) => ({
+        kind: 'sysctl',
+        where: `${setting} of ${node.name}`,
+        saw: '0',
+      })),
+      data: { node, settings },
     },
   ];
+}
+
+/** The device by which packets leave for a pod, where it is not seen by which they enter. */
+function fromRoute(node: NodeView, pod: string): string[] {
+  const device = routeTo(node, pod)?.device;
+  return device === undefined ? [] : [device];
 }
 
 function forwardingOf(device: string): string {
   return `net.ipv4.conf.${device.replaceAll('.', '/')}.forwarding`;
 }
 
-/** The settings that a mapping needs: of the whole node, and of the device that packets to its address come in by. */
-function settingsOf(path: PathView, node: NodeView): string[] {
+/** The setting that a mapping needs: of the whole node, or else of the device that packets to its address come in by. */
+function settingOf(path: PathView, node: NodeView, scene: Scene): Omit<Off, 'path'> | undefined {
   const { address } = path;
-  if (address === undefined || podAddress(path) === undefined) return [];
-  if (parseIp(address)!.family === 'ipv6') return address === '::1' ? [] : ['net.ipv6.conf.all.forwarding'];
-  if (address.startsWith('127.')) return [];
-  if (node.sysctl(SETTING) === '0') return [SETTING];
-  const device = known(node.seen?.network.addresses)?.find((entry) => entry.address === address)?.device;
-  return device === undefined ? [] : [forwardingOf(device)];
+  if (address === undefined || podAddress(path) === undefined) return undefined;
+  if (parseIp(address)!.family === 'ipv6') {
+    return address === '::1' ? undefined : { name: 'net.ipv6.conf.all.forwarding', device: undefined };
+  }
+  if (address.startsWith('127.')) return undefined;
+  if (node.sysctl(SETTING) === '0') return { name: SETTING, device: undefined };
+  const device = entryOf(path, node, scene);
+  return device === undefined ? undefined : { name: forwardingOf(device), device };
+}
+
+/** The device by which other machines' packets come in: that which has the address, or for one that no packet comes in by, that of the way to a neighbour. */
+function entryOf(path: PathView, node: NodeView, scene: Scene): string | undefined {
+  const { network } = node.seen ?? {};
+  const device = known(network?.addresses)?.find((entry) => entry.address === path.address)?.device;
+  const kind = known(network?.links)?.find(({ name }) => name === device)?.kind;
+  if (device !== 'lo' && kind !== 'dummy') return device;
+  const neighbour = neighbourOf(path, scene);
+  return neighbour === undefined ? device : routeTo(node, neighbour)?.device;
 }

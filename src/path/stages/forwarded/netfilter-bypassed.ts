@@ -34,7 +34,7 @@ export const netfilterBypassed = defineFailure<Data>({
     "Track the packets of the port; with an eBPF datapath, use the plugin's own hostPort support, or its legacy host routing.",
   restart: 'no',
   sources: ['cilium/cilium#36921', 'cilium/cilium#38083', 'projectcalico/calico#6522'],
-  mutedBy: ['policy-denied', 'rp-filter-strict'],
+  mutedBy: ['policy-denied', 'rp-filter-strict', 'ip-forward-off', 'packet-dropped', 'reply-misrouted'],
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {

@@ -8,7 +8,7 @@ import { linksToPod } from '../../view/pod-devices.ts';
 import { podName } from '../../view/pod-name.ts';
 import { describeRule, type RoutedPacket } from '../../view/policy-rules.ts';
 import { answered, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
-import { findRoute, type RouteEntry, routeTo } from '../../view/routing.ts';
+import { describeRoute, findRoute, type RouteEntry, routeTo } from '../../view/routing.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
 import { podAddress, routedToPod } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -247,16 +247,5 @@ function towardsPod(node: NodeView, devices: readonly string[]): string | undefi
 }
 
 function routeEvidence(where: string, route: Route): Evidence {
-  const { type, destination, gateway, device, table } = route ?? {};
-  const words =
-    route === undefined
-      ? ['(none)']
-      : [
-          ...(type === 'unicast' ? [] : [type]),
-          destination,
-          ...(gateway === undefined ? [] : ['via', gateway]),
-          ...(device === undefined ? [] : ['dev', device]),
-          ...(table === 'main' ? [] : ['table', table]),
-        ];
-  return { kind: 'route', where, saw: words.join(' ') };
+  return { kind: 'route', where, saw: describeRoute(route) };
 }

@@ -31,7 +31,7 @@ export const netfilterToolMissing = defineFailure<Data>({
 
   detect(scene) {
     return [...scene.nodes.values()].flatMap((node): Detection<Data>[] => {
-      const portmap = portmapIn(node.chain);
+      const portmap = portmapIn(node.mappingChain);
       const tools = node.seen?.netfilter.tools;
       if (portmap === undefined || tools === undefined) return [];
       const backend = portmap.fields.backend === 'nftables' ? 'nftables' : 'iptables';

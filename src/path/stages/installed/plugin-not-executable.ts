@@ -1,5 +1,5 @@
 import { words } from '../../model/message.ts';
-import type { PluginFile } from '../../model/node-report.ts';
+import type { MountSeen, PluginFile } from '../../model/node-report.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { chainPlugins } from '../../view/plugin-files.ts';
 import { nodeEventEvidence } from '../evidence.ts';
@@ -8,6 +8,8 @@ import { type Detection, defineFailure } from '../failure.ts';
 interface Data {
   node: NodeView;
   file: PluginFile;
+  /** The mount that lets no program run, whatever its mode. */
+  mount: MountSeen | undefined;
 }
 
 const EXECUTABLE = 0o111;
@@ -18,36 +20,62 @@ export const pluginNotExecutable = defineFailure<Data>({
   severity: 'broken',
   title: 'a plugin of the chain is not executable',
   explanation:
-    'The plugin is installed, but its mode lacks the execute permission: it was unpacked, copied or mounted without it. The runtime reports ' +
-    '`permission denied` for every new pod.',
+    'The plugin is installed, but its mode lacks the execute permission (it was unpacked, copied or mounted without it), or its directory is on a ' +
+    'mount with the option `noexec`, as hardening guides demand for several. The runtime reports `permission denied` for every new pod.',
   remedy: 'Make it executable (`chmod 0755`). The runtime retries by itself.',
   restart: 'no',
-  sources: ['projectcalico/cni-plugin#343'],
+  sources: [
+    'projectcalico/cni-plugin#343',
+    'projectcalico/cni-plugin#891',
+    'https://man7.org/linux/man-pages/man8/mount.8.html (noexec)',
+  ],
   mutedBy: [],
 
   detect(scene) {
     return chainPlugins(scene.nodes.values()).flatMap(({ node, type, file }): Detection<Data>[] => {
-      if (file === undefined || (Number.parseInt(file.mode, 8) & EXECUTABLE) !== 0) return [];
+      if (file === undefined) return [];
+      const isExecutable = (Number.parseInt(file.mode, 8) & EXECUTABLE) !== 0;
+      const mount = isExecutable ? mountWithoutPrograms(file, node) : undefined;
+      if (isExecutable && mount === undefined) return [];
       const path = `${file.directory}/${file.name}`;
+      const names = { plugin: type, node: node.name };
       return [
         {
           subject: { node: node.name },
-          message: words('plugin {plugin} of {node} is not executable (mode {mode})', {
-            plugin: type,
-            node: node.name,
-            mode: file.mode,
-          }),
+          message:
+            mount === undefined
+              ? words('plugin {plugin} of {node} is not executable (mode {mode})', {
+                  ...names,
+                  mode: file.mode,
+                })
+              : words('plugin {plugin} of {node} cannot be run: {mount} is mounted with {option}', {
+                  ...names,
+                  mount: mount.point,
+                  option: 'noexec',
+                }),
           evidence: [
             { kind: 'file', where: path, saw: `mode ${file.mode}` },
+            ...(mount === undefined
+              ? []
+              : [
+                  { kind: 'file' as const, where: `mount of ${mount.point}`, saw: `${mount.source}, noexec` },
+                ]),
             ...nodeEventEvidence(scene, node, /permission denied/),
           ],
-          data: { node, file },
+          ...(mount === undefined ? {} : { remedy: `${remount(mount)}. The runtime retries by itself.` }),
+          data: { node, file, mount },
         },
       ];
     });
   },
 
-  heal({ data: { node, file } }) {
+  heal({ data: { node, file, mount } }) {
+    if (mount !== undefined) {
+      return {
+        by: 'hand',
+        why: `the option is in ${node.name}'s /etc/fstab or in the unit that mounts ${mount.point}, and hardening guides demand it: ${remount(mount).toLowerCase()}`,
+      };
+    }
     return {
       by: 'steps',
       steps: [
@@ -63,13 +91,29 @@ export const pluginNotExecutable = defineFailure<Data>({
 
   page: {
     see: 'Pods stay in ContainerCreating; the event says `permission denied`.',
-    why: 'Common causes: an archive unpacked with a restrictive umask, `kubectl cp`, a ConfigMap mounted without `defaultMode`.',
+    why:
+      'Common causes: an archive unpacked with a restrictive umask, `kubectl cp`, a ConfigMap mounted without `defaultMode`; or `/opt` on a file ' +
+      'system of its own that is mounted with `noexec`.',
     check: {
-      run: ['ls -l /opt/cni/bin'],
-      look: 'A plugin of the chain has no `x` in its mode.',
+      run: ['ls -l /opt/cni/bin', 'grep noexec /proc/self/mountinfo'],
+      look: 'A plugin of the chain has no `x` in its mode, or its directory is on one of the mounts that are listed.',
     },
     fix:
-      'Run `chmod 0755` on it. If all plugins have `x` and the error persists, look for a mount with `noexec` (`findmnt -T ' +
-      '/opt/cni/bin`).',
+      'Run `chmod 0755` on it. Where the mount has `noexec`, run `mount -o remount,exec` with its path and remove the option from `/etc/fstab`, or ' +
+      'let the runtime use another directory.',
   },
 });
+
+/** The mount that a plugin lies on, where that lets no program run. Of a link that leads elsewhere, the mount is not known. */
+function mountWithoutPrograms(
+  { directory, name, target }: PluginFile,
+  node: NodeView,
+): MountSeen | undefined {
+  if (target?.includes('/')) return undefined;
+  const mount = node.mountOf(`${directory}/${name}`);
+  return mount?.noExec ? mount : undefined;
+}
+
+function remount({ point }: MountSeen): string {
+  return `Mount ${point} with exec (mount -o remount,exec ${point}), also in /etc/fstab`;
+}

@@ -36,7 +36,7 @@ export const mappingMissing = defineFailure<Data>({
       if (attachment === undefined) return [];
       const [node, sandbox] = [path.node!, path.sandbox!];
       const takers = takersOf(path, scene);
-      if (portmapIn(node.chain) === undefined || takers === undefined) return [];
+      if (portmapIn(node.mappingChain) === undefined || takers === undefined) return [];
       const owned = ownedMappings(node)!;
       const own = mappingFor(owned, sandbox, attachment.ifName);
       if (own !== undefined && (subject.family === undefined || own.families.has(subject.family))) return [];

@@ -27,7 +27,13 @@ export const mappingShadowed = defineFailure<Data>({
   remedy: "Move the jump to portmap's rules before it, or give one of the two another port.",
   restart: 'no',
   sources: ['containernetworking/cni#577', 'kubernetes/kubernetes#66103'],
-  mutedBy: ['mapping-missing', 'mapping-stale', 'attachment-doubled', 'entry-jump-missing'],
+  mutedBy: [
+    'mapping-missing',
+    'mapping-stale',
+    'attachment-doubled',
+    'entry-jump-missing',
+    'service-shadowed',
+  ],
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {

@@ -218,7 +218,7 @@ function conditionOf(bit: number, owners: readonly string[]): string {
 
 /** portmap's bit on a node; undefined where it uses none. */
 function markBitOf(node: NodeView, { tables }: Ruleset): number | undefined {
-  const fields = portmapIn(node.chain)?.fields;
+  const fields = portmapIn(node.mappingChain)?.fields;
   // Without masquerading, or with another component's mark, portmap sets no bit.
   if (fields === undefined || fields.snat === false || fields.externalSetMarkChain) return undefined;
   const hasTable = (name: string) => tables.some((table) => table.backend === 'nft' && table.name === name);
@@ -286,7 +286,7 @@ function hasMappedV6({ tables }: Ruleset): boolean {
 /** Whether portmap masquerades in one table for both families. */
 function isOfBothFamilies(node: NodeView, { tables }: Ruleset): boolean {
   return (
-    portmapIn(node.chain)?.fields.backend === 'nftables' ||
+    portmapIn(node.mappingChain)?.fields.backend === 'nftables' ||
     tables.some(({ backend, name }) => backend === 'nft' && name === NFT_TABLE)
   );
 }

@@ -8,6 +8,7 @@ import { known } from '../../model/observed.ts';
 import { memoKey, remembered } from '../../view/memory.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
+import { servesOthersAlone } from '../../view/port-mapper.ts';
 import { leadsToPod, traceFrom } from '../../view/traces.ts';
 import { excerptOfLines } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
@@ -42,7 +43,7 @@ export const masqueradeMissing = defineFailure<Data>({
       if (sandbox === undefined) return [];
       const node = path.node!;
       // With snat off it is not expected: hairpin-unmasqueraded.
-      if (portmapIn(node.chain)?.fields.snat === false) return [];
+      if (portmapIn(node.mappingChain)?.fields.snat === false || servesOthersAlone(path)) return [];
       const lacking = (['loopback', 'pod'] as const).filter((origin) => {
         if (port.hostIP !== undefined && (origin === 'loopback') !== port.hostIP.startsWith('127.'))
           return false;
