@@ -12,7 +12,7 @@ async function deviceOf(door: FaultDoor, { node, nodeAddress }: FaultTarget): Pr
 }
 
 export const fault: Fault = {
-  does: "drops packets from other machines to the port at the node's device, before any iptables rule, as a cloud firewall does",
+  does: "drops packets from other machines to the port at the node's device, by a condition that the doctor does not follow, as a firewall in front of the node does",
   async inject(door, target) {
     const { node, port } = target;
     const device = await deviceOf(door, target);
@@ -21,7 +21,8 @@ export const fault: Fault = {
       stdin: [
         `add table netdev ${TABLE}`,
         `add chain netdev ${TABLE} ingress ${chain}`,
-        `add rule netdev ${TABLE} ingress ${port.protocol.toLowerCase()} dport ${port.hostPort} drop`,
+        // Of every packet, but not a condition that is modelled.
+        `add rule netdev ${TABLE} ingress meta length gt 0 ${port.protocol.toLowerCase()} dport ${port.hostPort} drop`,
         '',
       ].join('\n'),
     });

@@ -41,12 +41,20 @@ export interface NftDocument {
   beyond: Beyond[];
 }
 
+/** The devices that a chain of hook ingress or egress is at. */
+export interface ChainDevices {
+  family: string;
+  table: string;
+  chain: string;
+  devices: readonly string[];
+}
+
 /**
  * Parses what `nft -j list ruleset` prints (libnftables-json(5)), tables of iptables-nft included; their extensions are opaque
  * there. Throws {@link RulesetParseError} with the place in the document for what is no such output; an expression that is only
- * unknown becomes opaque.
+ * unknown becomes opaque. `chainDevices`: those of chains whose devices the document leaves out, as nft 1.0.6 does.
  */
-export function parseNftRuleset(text: string): NftDocument {
+export function parseNftRuleset(text: string, chainDevices: readonly ChainDevices[] = []): NftDocument {
   if (text.length > MAX_DOCUMENT) throw problem('document', `is longer than ${MAX_DOCUMENT} characters`);
   let document: Json;
   try {
@@ -57,7 +65,7 @@ export function parseNftRuleset(text: string): NftDocument {
   }
   const items = isObject(document) ? document.nftables : undefined;
   if (!Array.isArray(items)) throw problem('document', 'has no list `nftables`');
-  return new Reader(items).read();
+  return new Reader(items, chainDevices).read();
 }
 
 function problem(place: string, what: string): RulesetParseError {
@@ -74,14 +82,18 @@ interface OpenTable {
 
 class Reader {
   readonly #items: Json[];
+  readonly #chainDevices: ReadonlyMap<string, readonly string[]>;
   readonly #tables = new Map<string, OpenTable>();
   /** Those of family netdev, read as if of both families of addresses. */
   readonly #deviceTables = new Map<string, OpenTable>();
-  readonly #atDevices: { open: OpenTable; name: string; devices: string[]; base: BaseHook }[] = [];
+  readonly #atDevices: { open: OpenTable; name: string; devices: readonly string[]; base: BaseHook }[] = [];
   readonly #beyond = new Map<string, Beyond>();
 
-  constructor(items: Json[]) {
+  constructor(items: Json[], chainDevices: readonly ChainDevices[]) {
     this.#items = items;
+    this.#chainDevices = new Map(
+      chainDevices.map(({ family, table, chain, devices }) => [`${family} ${table} ${chain}`, devices]),
+    );
   }
 
   read(): NftDocument {
@@ -142,7 +154,10 @@ class Reader {
     const name = text(body, 'name', place);
     const hook = body.hook;
     if (table === undefined || (hook !== undefined && !HOOKS.includes(hook as Hook))) {
-      const devices = hook === 'ingress' && table !== undefined ? devicesOf(body) : [];
+      const devices =
+        hook === 'ingress' && table !== undefined
+          ? (devicesOf(body) ?? this.#chainDevices.get(`${family} ${tableName} ${name}`) ?? [])
+          : [];
       if (devices.length > 0) {
         if (typeof body.prio !== 'number') throw problem(place, 'has no number `prio`');
         const policy = body.policy === 'drop' ? 'drop' : 'accept';
@@ -212,8 +227,10 @@ class Reader {
 const BEFORE_PREROUTING = -(2 ** 33);
 
 /** nft prints one device as a text and several as a list. */
-function devicesOf({ dev }: JsonObject): string[] {
-  return (Array.isArray(dev) ? dev : [dev]).filter((name) => typeof name === 'string');
+function devicesOf({ dev }: JsonObject): string[] | undefined {
+  return dev === undefined
+    ? undefined
+    : (Array.isArray(dev) ? dev : [dev]).filter((name) => typeof name === 'string');
 }
 
 function closed({ family, name: table, chains: open, sets, handle }: OpenTable): Table {

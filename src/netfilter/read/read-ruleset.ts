@@ -1,10 +1,12 @@
 import type { NftFamily } from '../../util/family.ts';
 import { parseIptablesSave } from './iptables-save.ts';
 import type { Backend, Ruleset, Table } from './model.ts';
-import { parseNftRuleset } from './nft-json.ts';
+import { type ChainDevices, parseNftRuleset } from './nft-json.ts';
 
 /** What a node's tools printed. Leave out what the node has no tool for. */
 export interface RulesetDocuments {
+  /** The devices of nft's chains at devices, where {@link nft} does not have them. */
+  chainDevices?: readonly ChainDevices[] | undefined;
   /** Outputs of `iptables-nft-save -c`, `iptables-legacy-save -c` and their ip6 forms. */
   iptables: readonly { backend: Exclude<Backend, 'nft'>; family: NftFamily; text: string }[];
   /** Output of `nft -j list ruleset`. */
@@ -17,7 +19,8 @@ export interface RulesetDocuments {
  * table nft's is taken, its extensions being opaque. Throws {@link RulesetParseError}.
  */
 export function readRuleset(documents: RulesetDocuments): Ruleset {
-  const native = documents.nft === undefined ? undefined : parseNftRuleset(documents.nft);
+  const native =
+    documents.nft === undefined ? undefined : parseNftRuleset(documents.nft, documents.chainDevices);
   const tables: Table[] = [];
   const managed = new Set<string>();
   for (const { backend, family, text } of documents.iptables) {

@@ -24,7 +24,7 @@ import {
   together,
   unknown,
 } from './testing/rules.ts';
-import { tracePacket } from './trace.ts';
+import { traceAtDevices, tracePacket } from './trace.ts';
 import type { Environment, Known, Packet, Route, Translation } from './trace-types.ts';
 
 // Small rule sets, and everything that is said of a packet. What the kernel does with the same kinds of rules is in trace.netns.test.ts.
@@ -77,6 +77,165 @@ function follow(rules: Ruleset | Table, packet: Packet, environment = NODE): str
 const input = (...rules: Expression[][]) => table({ 'inp filter input 0': rules, sub: [[mark(1), accept]] });
 
 type Case = [name: string, rules: Ruleset | Table, packet: Packet, outcomes: string[]];
+
+/** An answer of a pod to what came to the node's port 80 and was translated to its port 8080. */
+const BACK: Packet = {
+  ...{ entry: 'prerouting', family: 'ip', protocol: 'tcp', source: '10.0.0.5', sourcePort: 8080 },
+  ...{ destination: '172.17.0.1', destinationPort: 40000, inputInterface: 'lxc1', ctState: 'established' },
+  answers: {
+    ...{ source: '172.17.0.1', destination: '172.17.0.2', destinationPort: 80 },
+    ...{ translated: ['dnat'], mark: 0x80 },
+  },
+};
+/** The same, where the node has put its own address in the client's place. */
+const MASQUERADED: Packet = {
+  ...BACK,
+  destination: '172.17.0.2',
+  answers: { ...BACK.answers!, translated: ['dnat', 'snat'] },
+};
+
+describe('an answer', () => {
+  const drops = (chain: string, ...matches: Expression[]) => table({ [chain]: [[...matches, drop]] });
+  const passed = ['accept by eth0; 172.17.0.2 > 172.17.0.1 :40000'];
+  test.each<Case>([
+    ['leaves with the address that was asked', ruleset(), BACK, passed],
+    // The kernel finds the client again before it looks for a route, and its port with it, which is not known here.
+    [
+      'finds the client behind a masquerade',
+      ruleset(),
+      MASQUERADED,
+      ['accept by eth0; 172.17.0.2 > 172.17.0.1'],
+    ],
+    [
+      'to the node itself has the address that was asked',
+      ruleset(),
+      { ...BACK, destination: '172.17.0.3', answers: { ...BACK.answers!, source: '172.17.0.3' } },
+      ['accept here; 172.17.0.2 > 172.17.0.3 :40000'],
+    ],
+    [
+      'is not asked by rules of translation',
+      table({ 'n nat postrouting 100': [[nat('snat', '1.2.3.4')]] }),
+      BACK,
+      passed,
+    ],
+    ['is established', drops('f filter forward 0', is('ct-state', 'established')), BACK, ['drop']],
+    [
+      'is of a connection that was translated',
+      drops('f filter forward 0', is('ct-status', 'dnat')),
+      BACK,
+      ['drop'],
+    ],
+    ['is not of one whose source was', drops('f filter forward 0', is('ct-status', 'snat')), BACK, passed],
+    [
+      'goes in the direction of answers',
+      drops('f filter forward 0', is('ct-direction', 'reply')),
+      BACK,
+      ['drop'],
+    ],
+    [
+      'is not of the other direction',
+      drops('f filter forward 0', is('ct-direction', 'original')),
+      BACK,
+      passed,
+    ],
+    [
+      'knows who was asked',
+      drops('f filter forward 0', is('ct-original-destination', '172.17.0.2')),
+      BACK,
+      ['drop'],
+    ],
+    [
+      'knows at which port',
+      drops('f filter forward 0', is('ct-original-destination-port', 80)),
+      BACK,
+      ['drop'],
+    ],
+    ['knows who asked', drops('f filter forward 0', is('ct-original-source', '172.17.0.1')), BACK, ['drop']],
+    ['has the mark of its connection', drops('f filter forward 0', is('ct-mark', 0x80)), BACK, ['drop']],
+    [
+      'comes from the pod until it leaves',
+      drops('p filter postrouting 50', is('source', '10.0.0.5')),
+      BACK,
+      ['drop'],
+    ],
+    [
+      'does not any more behind NAT',
+      drops('p filter postrouting 150', is('source', '10.0.0.5')),
+      BACK,
+      passed,
+    ],
+    [
+      'leaves from the port that was asked',
+      drops('p filter postrouting 150', is('source-port', 80)),
+      BACK,
+      ['drop'],
+    ],
+    [
+      'goes to the node before NAT',
+      drops('p filter prerouting -150', is('destination', '172.17.0.2')),
+      MASQUERADED,
+      ['drop'],
+    ],
+    [
+      'goes to the client behind NAT',
+      drops('p filter prerouting -50', is('destination', '172.17.0.1')),
+      MASQUERADED,
+      ['drop'],
+    ],
+    [
+      'is forwarded by its mark',
+      table({ 'm filter prerouting -150': [[mark(0x77)]] }),
+      BACK,
+      ['accept by tunnel'],
+    ],
+  ])('%s', (_name, rules, packet, outcomes) => {
+    // Whole where all is said, else how it ends.
+    const texts = follow(rules, packet);
+    expect(texts.map((text, i) => text.slice(0, outcomes[i]?.length))).toEqual(outcomes);
+  });
+
+  test('has the mark that its connection gives it', () => {
+    const copy: Expression = { kind: 'copy-mark', to: 'packet', mask: 0xff };
+    const set = ruleset(table({ 'm filter prerouting -150': [[copy]] }));
+    expect(
+      tracePacket(set, BACK, NODE).outcomes.map((outcome) => [outcome.mark, outcome.connectionMark]),
+    ).toEqual([[0x80, 0x80]]);
+  });
+
+  test.each<[string, Partial<Packet>]>([
+    ['that the node sends', { entry: 'output' }],
+    ['of a new connection', { ctState: 'new' }],
+  ])('%s is no answer', (_, more) => {
+    expect(() => tracePacket(ruleset(), { ...BACK, ...more }, NODE)).toThrow(
+      'an answer comes in, of an established connection',
+    );
+  });
+});
+
+describe('chains at devices', () => {
+  const at = (devices: string[], ...rules: Expression[][]) => ({
+    devices,
+    table: table(
+      { 'in filter prerouting -9000': rules, sub: [[is('destination-port', 80), drop]] },
+      { family: 'inet' },
+    ),
+  });
+  const arrive = (chain: ReturnType<typeof at>, devices: string[]) =>
+    traceAtDevices({ tables: [], atDevices: [chain], beyond: [] }, devices, IN, NODE)?.outcomes.map(
+      ({ verdict }) => verdict,
+    );
+  test.each<[string, Expression[][], string[]]>([
+    ['drop', [[drop]], ['drop']],
+    ['by chains that they lead to', [[jump('sub')]], ['drop']],
+    ['let by', [[is('destination-port', 81), drop]], ['accept']],
+    ['see no connection', [[is('ct-state', 'invalid'), drop]], ['drop']],
+    ['are not known', [[unknown('?'), drop]], ['drop', 'accept']],
+  ])('%s', (_, rules, verdicts) =>
+    expect(arrive(at(['eth0', 'eth1'], ...rules), ['eth1'])?.map(String)).toEqual(verdicts),
+  );
+
+  test('of other devices do nothing', () => expect(arrive(at(['eth0'], [drop]), ['eth1'])).toBeUndefined());
+});
 
 describe('where a packet goes', () => {
   const none = ruleset();

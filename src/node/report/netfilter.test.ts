@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Exec } from '../../sys/exec.ts';
-import { type Kernel, readNetfilter } from './netfilter.ts';
+import { type Kernel, parseChainDevices, readNetfilter } from './netfilter.ts';
 
 let proc: string;
 beforeEach(() => {
@@ -64,6 +64,54 @@ test('the older interface is looked at only where the kernel lists tables of it'
     defaultVariant: 'iptables-nft',
     nft: { value: '{"nftables":[]}' },
   });
+});
+
+test('the devices of chains at devices are read beside the rules, which leave them out', async () => {
+  const chain = { family: 'netdev', table: 'edge', name: 'in', type: 'filter', hook: 'ingress', prio: 0 };
+  const listed = JSON.stringify({ nftables: [{ table: { family: 'netdev', name: 'edge' } }, { chain }] });
+  const { exec, which } = machine({ ...ALL, nft: listed });
+  const run = exec.run.bind(exec);
+  exec.run = (argv, options) =>
+    argv.includes('chains')
+      ? Promise.resolve({
+          ...{ code: 0, stderr: '' },
+          stdout:
+            'table netdev edge {\n\tchain in {\n\t\ttype filter hook ingress device "eth0" priority 0;\n',
+        })
+      : run(argv, options);
+  const { chainDevices } = await readNetfilter(exec, which, kernel());
+  expect(chainDevices).toEqual({
+    value: [{ family: 'netdev', table: 'edge', chain: 'in', devices: ['eth0'] }],
+  });
+});
+
+test('devices are read as every nft prints them', () => {
+  const text = [
+    'table netdev edge {',
+    '\tchain one {',
+    '\t\ttype filter hook ingress device "eth0" priority filter; policy accept;',
+    '\t}',
+    '\tchain more {',
+    '\t\ttype filter hook egress devices = { d0, "d1.5" } priority filter - 5; policy drop;',
+    '\t}',
+    '\tchain plain {',
+    '\t}',
+    '}',
+    'table inet other {',
+    '\tchain one {',
+    '\t\ttype filter hook ingress device lo priority 0; policy accept;',
+    '\t}',
+    '\tchain in {',
+    '\t\ttype filter hook input priority 0; policy accept;',
+    '\t}',
+    '}',
+    '',
+  ].join('\n');
+  expect(parseChainDevices(text)).toEqual([
+    { family: 'netdev', table: 'edge', chain: 'one', devices: ['eth0'] },
+    { family: 'netdev', table: 'edge', chain: 'more', devices: ['d0', 'd1.5'] },
+    { family: 'inet', table: 'other', chain: 'one', devices: ['lo'] },
+  ]);
 });
 
 test('legacy tables without the tool that reads them are unknown', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type NftTableName, nftTableNames } from '../../netfilter/nft/table-names.ts';
 import type { NodeReport } from '../../path/model/node-report.ts';
+import { known } from '../../path/model/observed.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 import { type Exec, output } from '../../sys/exec.ts';
 import { FAMILIES, FAMILY_OF_NFT, type Family, iptablesProgram, isNftFamily } from '../../util/family.ts';
@@ -9,6 +10,7 @@ import { observe } from './observe.ts';
 
 type Netfilter = NodeReport['netfilter'];
 type Tables = Netfilter['iptables'][number];
+type ChainDevices = Extract<NonNullable<Netfilter['chainDevices']>, { value: unknown }>['value'][number];
 
 const TOOLS = [
   'nft',
@@ -66,7 +68,39 @@ export async function readNetfilter(
       saveLegacy(exec, which, family, kernel.proc),
     ]),
   ]);
-  return { tools, ...(defaultVariant === undefined ? {} : { defaultVariant }), iptables, nft };
+  const chainDevices = AT_DEVICES.test(known(nft) ?? '')
+    ? await observe('nft list chains', async () =>
+        parseChainDevices(await output(exec, [tools.nft!, 'list', 'chains'])),
+      )
+    : undefined;
+  return {
+    tools,
+    ...(defaultVariant === undefined ? {} : { defaultVariant }),
+    ...(chainDevices === undefined ? {} : { chainDevices }),
+    iptables,
+    nft,
+  };
+}
+
+/** A chain at devices, as `nft -j` prints its hook. */
+const AT_DEVICES = /"hook": ?"(?:in|e)gress"/;
+
+/** Reads the devices of chains from what `nft list chains` prints. */
+export function parseChainDevices(text: string): ChainDevices[] {
+  const found: ChainDevices[] = [];
+  let [family, table, chain] = ['', '', ''];
+  for (const line of text.split('\n')) {
+    const opened = /^\s*(?:table (\S+) (\S+)|chain (\S+)) \{/.exec(line);
+    if (opened?.[3] !== undefined) chain = opened[3];
+    else if (opened !== null) [family, table] = [opened[1]!, opened[2]!];
+    // One as `device "eth0"`, several as `devices = { eth0, eth1 }`, with quotes or without.
+    const listed = /hook \w+ (?:device (\S+)|devices = \{([^}]*)\})/.exec(line);
+    const names = listed?.[1] ?? listed?.[2];
+    if (names === undefined) continue;
+    const devices = names.split(',').map((name) => name.trim().replace(/^"|"$/g, ''));
+    found.push({ family, table, chain, devices: devices.filter((name) => name !== '') });
+  }
+  return found;
 }
 
 function missing(tool: string, tables: readonly NftTableName[] = []): never {

@@ -224,6 +224,9 @@ const iptablesTables = z.object({
   text: observed(listing),
 });
 
+/** A chain of nft at devices (hooks ingress and egress). */
+const chainDevices = z.object({ family: word, table: word, chain: word, devices: listOf(word, 10_000) });
+
 const ciliumAgent = z.object({ pid: z.number().int(), watches: z.boolean() });
 
 export type CiliumAgent = z.infer<typeof ciliumAgent>;
@@ -312,6 +315,8 @@ export const nodeReportSchema = z.object({
     iptables: listOf(iptablesTables, 16),
     /** What `nft -j list ruleset` printed. */
     nft: observed(listing),
+    /** The devices of the chains at devices, which nft leaves out of what it prints as JSON; absent where there are no such chains. */
+    chainDevices: observed(listOf(chainDevices, 10_000)).optional(),
   }),
 });
 

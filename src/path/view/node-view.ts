@@ -158,7 +158,7 @@ export class NodeView {
 
   #readRuleset(): Observed<Ruleset> {
     if ('unknown' in this.report) return this.report;
-    const { iptables, nft } = this.report.value.netfilter;
+    const { iptables, nft, chainDevices } = this.report.value.netfilter;
     const untold = [...iptables.map(({ text }) => text), nft].find((part) => 'unknown' in part);
     if (untold !== undefined) return untold;
     try {
@@ -170,6 +170,7 @@ export class NodeView {
             text: known(text)!,
           })),
           nft: known(nft)!,
+          chainDevices: known(chainDevices),
         }),
       };
     } catch (cause) {
