@@ -1,11 +1,14 @@
 /**
- * Asks a responder once: `bun probe.ts tcp|udp ADDRESS PORT [LOCAL-PORT]`. Prints what it answered; status 1 and the reason when
- * it did not within a second and a half.
+ * Asks a responder once: `bun probe.ts tcp|udp ADDRESS PORT [LOCAL-PORT [MILLISECONDS]]`. Prints what it answered; status 1 and the reason when
+ * it did not in that time, by default a second and a half.
  */
-const [protocol, hostname, portText, localPort] = process.argv.slice(2) as [string, string, string, string?];
+const [protocol, hostname, portText, localPort, patience = '1500'] = process.argv.slice(2) as [
+  ...[string, string, string],
+  ...[string?, string?],
+];
 const port = Number(portText);
 const answer = Promise.withResolvers<string>();
-setTimeout(() => answer.reject(new Error('no answer')), 1500);
+setTimeout(() => answer.reject(new Error('no answer')), Number(patience));
 if (protocol === 'tcp') {
   Bun.connect({
     hostname,

@@ -5,6 +5,8 @@ import type { Failure } from '../../../src/path/stages/failure.ts';
 const WITHOUT_MAPPING: readonly string[] = [
   'portmap-not-chained',
   'capability-missing',
+  'delegate-capability-missing',
+  'condition-excludes',
   'conflist-shadowed',
   'conflist-renamed',
   'conflist-not-loaded',
@@ -31,6 +33,8 @@ const OF_RUNNING_POD: readonly string[] = [
   'masquerade-missing',
   'mark-bit-shared',
   'netfilter-bypassed',
+  'packet-dropped',
+  'reply-misrouted',
   'rp-filter-strict',
   'route-localnet-off',
   'pod-route-missing',
@@ -50,6 +54,7 @@ const BY_ANOTHER_POD: readonly string[] = [
   'hostip-family-mismatch',
   'hostip-not-on-node',
   'nodeport-collision',
+  'container-not-running',
 ];
 
 /** Failures that are found by the results of probes when nothing else explains them. */
@@ -100,7 +105,7 @@ export const exclusive: readonly { one: readonly string[]; other: readonly strin
   },
   {
     one: ['netfilter-tool-missing'],
-    other: ['backends-mixed', 'forward-policy-drop'],
+    other: ['backends-mixed', 'forward-policy-drop', 'plugin-vulnerable'],
     because: 'the one is injected with the tool that the other removes',
   },
   {
