@@ -370,12 +370,11 @@ const NOEXEC: FieldCase = {
     scene(
       '/opt/cni/bin on a mount with noexec',
       { report: mountsOf('/opt/cni/bin', true) },
-      ['broken plugin-not-executable', 'broken plugin-not-executable'],
+      ['broken plugin-not-executable'],
       '/opt/cni/bin',
       'noexec',
     ),
     scene('a mount above it with noexec', { report: mountsOf('/opt', true) }, [
-      'broken plugin-not-executable',
       'broken plugin-not-executable',
     ]),
     scene('a mount without it', { report: mountsOf('/opt', false) }, []),
@@ -872,7 +871,7 @@ const KINDNET: FieldCase = {
       [],
     ),
     scene('a chain of its own without its mapping', { ...onKindnet([]), nft: [] }, [
-      'broken portmap-not-chained',
+      'risk portmap-not-chained',
     ]),
   ],
 };

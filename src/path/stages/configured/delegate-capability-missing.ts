@@ -46,10 +46,15 @@ export const delegateCapabilityMissing = defineFailure<Data>({
       return [
         {
           subject: { node: node.name },
-          message: words(
-            '{lacking} of {node} does not declare capabilities.portMappings, so portmap in {from}, to which {file} delegates, receives no port mappings',
-            { lacking, node: node.name, from, file: file.name },
-          ),
+          message: isOuter
+            ? words(
+                '{lacking} of {node} does not declare capabilities.portMappings, so portmap in {from}, to which it delegates, receives no port mappings',
+                { lacking, node: node.name, from },
+              )
+            : words(
+                '{lacking} of {node}, to which {file} delegates, does not declare capabilities.portMappings, so it receives no port mappings',
+                { lacking, node: node.name, file: file.name },
+              ),
           evidence: [fileEvidence(file), ...otherFile(node, from).map(fileEvidence)],
           data: { file, delegate, lacking },
         },

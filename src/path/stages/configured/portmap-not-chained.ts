@@ -69,9 +69,11 @@ export const portmapNotChained = defineFailure<Data>({
       const isDead = paths.some((path) => probesFrom(path, AWAY).some(failed));
       const reliesOn = paths.map(({ attachment }) => attachment).find(mappedByPortmap);
       const mayMap =
-        isLoaded || isDead || reliesOn
+        // Whoever declares the capability is given the mappings, to map the ports itself (kindnet).
+        chain.find(({ capabilities }) => capabilities.portMappings === true)?.type ??
+        (isLoaded || isDead || reliesOn
           ? undefined
-          : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type;
+          : chain.find(({ type }) => MAPPING_THEMSELVES.has(type))?.type);
       const names = { file: file.name, node: node.name, plugins: chain.map(({ type }) => type) };
       return [
         {
@@ -106,7 +108,7 @@ export const portmapNotChained = defineFailure<Data>({
     if (mayMap !== undefined) {
       return {
         by: 'hand',
-        why: `${mayMap} may map the ports itself (Cilium's kube-proxy replacement), and portmap would conflict with it: probe from another machine to find out`,
+        why: `${mayMap} may map the ports itself (${MAPPING_THEMSELVES.has(mayMap) ? "Cilium's kube-proxy replacement" : 'it declares the capability'}), and portmap would conflict with it: probe from another machine to find out`,
       };
     }
     const document = listDocument(file);

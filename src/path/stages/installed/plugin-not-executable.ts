@@ -7,7 +7,8 @@ import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
   node: NodeView;
-  file: PluginFile;
+  /** Those that cannot be run: one by its mode, or all that lie on a mount. */
+  files: PluginFile[];
   /** The mount that lets no program run, whatever its mode. */
   mount: MountSeen | undefined;
 }
@@ -32,60 +33,66 @@ export const pluginNotExecutable = defineFailure<Data>({
   mutedBy: [],
 
   detect(scene) {
-    return chainPlugins(scene.nodes.values()).flatMap(({ node, type, file }): Detection<Data>[] => {
+    const found = chainPlugins(scene.nodes.values()).flatMap(({ node, file }): Data[] => {
       if (file === undefined) return [];
-      const isExecutable = (Number.parseInt(file.mode, 8) & EXECUTABLE) !== 0;
-      const mount = isExecutable ? mountWithoutPrograms(file, node) : undefined;
-      if (isExecutable && mount === undefined) return [];
-      const path = `${file.directory}/${file.name}`;
-      const names = { plugin: type, node: node.name };
-      return [
-        {
-          subject: { node: node.name },
-          message:
-            mount === undefined
-              ? words('plugin {plugin} of {node} is not executable (mode {mode})', {
-                  ...names,
-                  mode: file.mode,
-                })
-              : words('plugin {plugin} of {node} cannot be run: {mount} is mounted with {option}', {
-                  ...names,
-                  mount: mount.point,
-                  option: 'noexec',
-                }),
-          evidence: [
-            { kind: 'file', where: path, saw: `mode ${file.mode}` },
-            ...(mount === undefined
-              ? []
-              : [
-                  { kind: 'file' as const, where: `mount of ${mount.point}`, saw: `${mount.source}, noexec` },
-                ]),
-            ...nodeEventEvidence(scene, node, /permission denied/),
-          ],
-          ...(mount === undefined ? {} : { remedy: `${remount(mount)}. The runtime retries by itself.` }),
-          data: { node, file, mount },
-        },
-      ];
+      if ((Number.parseInt(file.mode, 8) & EXECUTABLE) === 0)
+        return [{ node, files: [file], mount: undefined }];
+      const mount = mountWithoutPrograms(file, node);
+      return mount === undefined ? [] : [{ node, files: [file], mount }];
+    });
+    // One mount is one cause, however many plugins lie on it.
+    const causes = Map.groupBy(found, ({ node, files: [file], mount }) =>
+      [node.name, mount?.point ?? file!.name, mount === undefined].join(' '),
+    );
+    return [...causes.values()].map((same): Detection<Data> => {
+      const [{ node, mount }] = same as [Data, ...Data[]];
+      const files = same.flatMap((entry) => entry.files);
+      const names = { plugins: files.map(({ name }) => name), node: node.name };
+      return {
+        subject: { node: node.name },
+        message:
+          mount === undefined
+            ? words('plugin {plugin} of {node} is not executable (mode {mode})', {
+                plugin: files[0]!.name,
+                node: node.name,
+                mode: files[0]!.mode,
+              })
+            : words(
+                '{plugins:plugin|plugins} {plugins:and} of {node} cannot be run: {mount} is mounted with {option}',
+                { ...names, mount: mount.point, option: 'noexec' },
+              ),
+        evidence: [
+          ...files.map(({ directory, name, mode }) => ({
+            kind: 'file' as const,
+            where: `${directory}/${name}`,
+            saw: `mode ${mode}`,
+          })),
+          ...(mount === undefined
+            ? []
+            : [{ kind: 'file' as const, where: `mount of ${mount.point}`, saw: `${mount.source}, noexec` }]),
+          ...nodeEventEvidence(scene, node, /permission denied/),
+        ],
+        ...(mount === undefined ? {} : { remedy: `${remount(mount)}. The runtime retries by itself.` }),
+        data: { node, files, mount },
+      };
     });
   },
 
-  heal({ data: { node, file, mount } }) {
+  heal({ data: { node, files, mount } }) {
     if (mount !== undefined) {
       return {
         by: 'hand',
-        why: `the option is in ${node.name}'s /etc/fstab or in the unit that mounts ${mount.point}, and hardening guides demand it: ${remount(mount).toLowerCase()}`,
+        why: `the option is in ${node.name}'s /etc/fstab or in the unit that mounts ${mount.point}, and hardening guides demand it: mount it with exec (mount -o remount,exec ${mount.point}) there, too`,
       };
     }
     return {
       by: 'steps',
-      steps: [
-        {
-          on: 'node',
-          node: node.name,
-          why: `make ${file.name} executable`,
-          action: { do: 'set-mode', path: `${file.directory}/${file.name}`, mode: '0755' },
-        },
-      ],
+      steps: files.map(({ directory, name }) => ({
+        on: 'node',
+        node: node.name,
+        why: `make ${name} executable`,
+        action: { do: 'set-mode', path: `${directory}/${name}`, mode: '0755' },
+      })),
     };
   },
 
