@@ -2,6 +2,7 @@ import { isEveryAddress, PORT_TAKEN_REASON } from '../../kube/host-ports.ts';
 import type { Event } from '../../kube/types.ts';
 import type { Evidence } from '../model/finding.ts';
 import { formatPort } from '../model/host-ports.ts';
+import { areApart } from '../view/apart.ts';
 import { podName } from '../view/pod-name.ts';
 import type { PathView, Scene } from '../view/scene.ts';
 
@@ -56,15 +57,14 @@ interface Holder {
 
 /** The pods that have a port of a node, in their order: what comes first is found without a look at all, which may be thousands. */
 class Holders {
-  #first: Holder | undefined;
+  readonly #all: Holder[] = [];
   /** The first of each address; undefined stands for those of every address. */
   readonly #byAddress = new Map<string | undefined, Holder>();
-  #count = 0;
 
   add(path: PathView): void {
-    const holder = { path, place: this.#count++ };
+    const holder = { path, place: this.#all.length };
     const address = addressOf(path);
-    this.#first ??= holder;
+    this.#all.push(holder);
     if (!this.#byAddress.has(address)) this.#byAddress.set(address, holder);
   }
 
@@ -72,12 +72,24 @@ class Holders {
   first(path: PathView): PathView | undefined {
     const address = addressOf(path);
     const holders =
-      address === undefined ? [this.#first] : [this.#byAddress.get(undefined), this.#byAddress.get(address)];
+      address === undefined ? [this.#all[0]] : [this.#byAddress.get(undefined), this.#byAddress.get(address)];
     const [found] = holders
       .flatMap((holder) => (holder === undefined || holder.path.pod === path.pod ? [] : [holder]))
       .sort((a, b) => a.place - b.place);
-    return found?.path;
+    if (found === undefined || !areApart(path, found.path)) return found?.path;
+    // Rare, so all are looked at: that the first is no obstacle says nothing of those after it.
+    return this.#all.find(
+      (holder) =>
+        holder.path.pod !== path.pod &&
+        areRivals(address, addressOf(holder.path)) &&
+        !areApart(path, holder.path),
+    )?.path;
   }
+}
+
+/** Whether one port cannot be on both addresses. */
+function areRivals(a: string | undefined, b: string | undefined): boolean {
+  return a === undefined || b === undefined || a === b;
 }
 
 /** Undefined for every address. */

@@ -1,5 +1,6 @@
 import type { Pod, Service } from '../../../kube/types.ts';
 import type { World } from '../../model/world.ts';
+import { cniNode, listOf } from '../../testing/cni-node.ts';
 import { testFindings } from '../../testing/findings-text.ts';
 import { podOn, smallWorld, warningOf } from '../../testing/small-world.ts';
 import { inNamespace, NODE, type Otherwise, withoutNode, withPorts, worldOf } from '../../testing/worker.ts';
@@ -137,6 +138,53 @@ const A = { hostIP: '10.0.0.1' };
 const B = { hostIP: '10.0.0.2' };
 const REFUSED = { phase: 'Failed', reason: 'NodePorts' };
 
+/** Pods `a`, `b`, … on n1 with one port, each attached by a portmap that was given these conditions. */
+function underConditions(...conditions: string[][]): World {
+  return underConditionsOf('conditionsV4', ...conditions);
+}
+
+function underConditionsOf(field: string, ...conditions: string[][]): World {
+  const names = conditions.map((_, i) => 'abc'[i]!);
+  const report = cniNode(
+    {},
+    {
+      cni: {
+        attachments: {
+          value: names.map((name, i) => ({
+            file: `/var/lib/cni/results/net-${name}-eth0`,
+            modified: '2026-01-01T00:00:00Z',
+            networkName: 'net',
+            containerId: `sandbox-of-${name}`,
+            ifName: 'eth0',
+            config: listOf([{ type: 'bridge' }, { type: 'portmap', [field]: conditions[i] }]),
+            portMappings: [{ hostPort: 80, containerPort: 8080, protocol: 'tcp' }],
+            result: {},
+          })),
+        },
+      },
+    },
+  );
+  const sandboxes = names.map((name) => ({
+    ...{ id: `sandbox-of-${name}`, name, namespace: 'default', uid: `uid-${name}`, attempt: 0, ready: true },
+    ...{ createdAt: '', hostNetwork: false, netnsExists: true, ips: ['10.1.0.2'], portMappings: [] },
+  }));
+  return smallWorld(
+    names.map((name, i) => at(i + 1, name, [{}])),
+    { reports: new Map([['n1', { value: { ...report, sandboxes: { value: sandboxes } } }]]) },
+  );
+}
+
+/** What is said of a pod that wants the port 80 of another one; they were created at their places in the alphabet. */
+function conflictOf(pod: string, holder: string): string[] {
+  const created = (name: string) => `TCP 80, created 2026-01-01T0${'abc'.indexOf(name) + 1}:00:00Z`;
+  return [
+    `broken n1 ${pod} TCP 80: ${pod} requests TCP 80 of n1, which ${holder} has`,
+    `object | pod ${holder} | ${created(holder)}`,
+    `object | pod ${pod} | ${created(pod)}`,
+    'by hand: their owners must decide which of the two pods keeps the port',
+  ];
+}
+
 testFindings('hostport-conflict', [
   [
     'the later one loses',
@@ -201,6 +249,23 @@ testFindings('hostport-conflict', [
   ['no node yet', smallWorld([podOn(undefined, 'a', 80), podOn(undefined, 'b', 80)]), []],
   ['another address', smallWorld([at(1, 'a', [A]), at(2, 'b', [B])]), []],
   ['twice in one pod', smallWorld([at(1, 'a', [{}, A, A])]), []],
+  ['two whose conditions no packet meets both of', underConditions(['-i', 'eth0'], ['-i', 'eth1']), []],
+  [
+    'two whose conditions one packet may meet',
+    underConditions(['-i', 'eth0'], ['-s', '10.0.0.0/8']),
+    conflictOf('b', 'a'),
+  ],
+  ['one of two without conditions', underConditions(['-i', 'eth0'], []), conflictOf('b', 'a')],
+  [
+    'the third, apart from the first and not from the second',
+    underConditions(['-i', 'eth0'], ['-i', 'eth1'], ['!', '-i', 'eth0']),
+    conflictOf('c', 'b'),
+  ],
+  [
+    'two whose conditions are of one family only',
+    underConditionsOf('conditionsV6', ['-i', 'eth0'], ['-i', 'eth1']),
+    conflictOf('b', 'a'),
+  ],
   [
     'the same address',
     smallWorld([at(1, 'a', [A]), at(2, 'b', [A])]),
