@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
 import { CniError } from './errors.ts';
 import { decodeStruct, type Fields, marshalled, parseDocument, plain, TooLargeError } from './json.ts';
 
@@ -102,6 +103,8 @@ describe('a document is read as JSON.parse reads it', () => {
     '[[[[]]]]',
     '{"a":1,"a":2}',
     '0',
+    '[-0, -1, 0, 10, 123456789012345, 1234567890123456, 9007199254740993, 1e3, 0.1, -0.5, 0e1, 1E-2]',
+    '["", "\\\\", "a\\\\\\"b", "\\ud83d\\ude00", "\\u0000"]',
   ])('%s', (text) => {
     expect(plain(parseDocument(text, 'x'))).toEqual(JSON.parse(text));
   });
@@ -117,6 +120,12 @@ describe('a document is read as JSON.parse reads it', () => {
     ['{}\n{}', 'line 2, column 1: expected the end of the document'],
     ['01', 'line 1, column 2: expected the end of the document'],
     ['-', 'line 1, column 1: expected a value'],
+    ['[-a]', 'line 1, column 2: expected a value'],
+    ['[1.]', 'line 1, column 3: expected "," or "]"'],
+    ['[1e]', 'line 1, column 3: expected "," or "]"'],
+    ['[-01]', 'line 1, column 4: expected "," or "]"'],
+    ['[truth]', 'line 1, column 2: expected a value'],
+    ['["a\\\\\\"]', 'line 1, column 9: expected the rest of a string'],
     ['nul', 'line 1, column 1: expected a value'],
     ['"a\tb"', 'line 1, column 3: expected the rest of a string'],
     ['"\\x"', 'line 1, column 2: expected the rest of a string'],
@@ -132,6 +141,29 @@ describe('a document is read as JSON.parse reads it', () => {
   });
 });
 
+test('any text, whole or broken, is read or refused as JSON.parse does', () => {
+  const broken = fc
+    .tuple(fc.json(), fc.nat(), fc.nat(2), fc.constantFrom('', ...'{}[],:"\\-+.019eE \n\tunft'))
+    .map(([text, at, left, put]) => {
+      const place = at % (text.length + 1);
+      return text.slice(0, place) + put + text.slice(place + left);
+    });
+  const outcome = (read: () => unknown) => {
+    try {
+      return { value: read() };
+    } catch (cause) {
+      return { isRefused: cause instanceof CniError || cause instanceof SyntaxError };
+    }
+  };
+  fc.assert(
+    fc.property(fc.oneof(fc.json(), broken), (text) => {
+      const wanted = outcome(() => JSON.parse(text));
+      expect(outcome(() => plain(parseDocument(text, 'x')))).toEqual(wanted);
+    }),
+    { numRuns: 3000, seed: 20260701 },
+  );
+});
+
 describe('what is beyond the bounds is refused at once', () => {
   test.each([
     ['100 levels of lists are read', '['.repeat(100) + ']'.repeat(100), undefined],
@@ -141,6 +173,9 @@ describe('what is beyond the bounds is refused at once', () => {
       `${'{"a":'.repeat(40_000)}1${'}'.repeat(40_000)}`,
       'x: nested deeper than 100 levels',
     ],
+    ['256 Ki values are read', `[${'1,'.repeat(256 * 1024 - 2)}1]`, undefined],
+    ['one more is not', `[${'1,'.repeat(256 * 1024 - 1)}1]`, 'x: more than 256 Ki values'],
+    ['nor are a million members', `{${'"a":{},'.repeat(1_000_000)}"b":1}`, 'x: more than 256 Ki values'],
     ['8 Mi characters', `"${'a'.repeat(8 * 1024 * 1024)}"`, 'x: larger than 8 Mi characters'],
   ])('%s', (_, text, error) => {
     if (error === undefined) expect(plain(parseDocument(text, 'x'))).toEqual(JSON.parse(text));

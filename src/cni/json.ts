@@ -17,6 +17,8 @@ export class TooLargeError extends CniError {
 
 /** UTF-16 units of a document. The largest real one, a GC of a node with thousands of attachments, has some hundred thousand. */
 const MAX_LENGTH = 8 * 1024 * 1024;
+/** Values of a document, keys apart. That GC of ten thousand attachments has thirty thousand. */
+const MAX_VALUES = 256 * 1024;
 
 /** A value as it is written: of an object every key in order, also one that occurs twice. */
 export type JsonNode = null | boolean | number | string | JsonNode[] | JsonMembers;
@@ -133,9 +135,16 @@ function decode(
 /** The field that a key stands for: the one of that name, else the one whose name differs in case only. */
 function fieldNamed(key: string, fields: Fields): string | undefined {
   if (Object.hasOwn(fields, key)) return key;
-  const folded = fold(key);
-  return Object.keys(fields).find((name) => fold(name) === folded);
+  let names = foldedNames.get(fields);
+  if (names === undefined) {
+    names = new Map(Object.keys(fields).map((name) => [fold(name), name]));
+    foldedNames.set(fields, names);
+  }
+  return names.get(fold(key));
 }
+
+/** The names of fields by what they fold to: a document may have a million keys. */
+const foldedNames = new WeakMap<Fields, ReadonlyMap<string, string>>();
 
 /** Two letters outside ASCII fold to letters in it, the long s and the Kelvin sign; Go knows them. */
 function fold(key: string): string {
@@ -144,24 +153,51 @@ function fold(key: string): string {
 
 /** Assigned as JSON.parse does: a key `__proto__` is a key. */
 function put(target: Record<string, unknown>, key: string, value: unknown): void {
-  Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+  if (key !== '__proto__') target[key] = value;
+  else Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
 function ownValue(target: Record<string, unknown>, key: string): unknown {
   return Object.hasOwn(target, key) ? target[key] : undefined;
 }
 
-const SPACE = /[ \t\n\r]*/y;
+const TAB = 0x09;
+const LINE_FEED = 0x0a;
+const RETURN = 0x0d;
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const MINUS = 0x2d;
+const DOT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+const COLON = 0x3a;
+const UPPER_E = 0x45;
+const OPEN_LIST = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_LIST = 0x5d;
+const LOWER_E = 0x65;
+const LOWER_F = 0x66;
+const LOWER_N = 0x6e;
+const LOWER_T = 0x74;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
 const UNESCAPED = /[^"\\\u0000-\u001f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-const LITERAL = /true|false|null/y;
+/** Digits of a whole number that is exact whatever they are. */
+const EXACT_DIGITS = 15;
 
-/** Reads RFC 8259, no more: as Go's decoder does. */
+/**
+ * Reads RFC 8259, no more: as Go's decoder does. It looks at one character after another: in an engine that interprets, a regular expression
+ * costs more than the ten characters of most values.
+ */
 class Parser {
   readonly #text: string;
   readonly #what: string;
   #at = 0;
+  #values = 0;
 
   constructor(text: string, what: string) {
     this.#text = text;
@@ -170,64 +206,119 @@ class Parser {
 
   document(): JsonNode {
     const node = this.#value(0);
-    this.#match(SPACE);
+    this.#next();
     if (this.#at < this.#text.length) throw this.#unexpected('the end of the document');
     return node;
   }
 
   #value(depth: number): JsonNode {
-    this.#match(SPACE);
-    const first = this.#text[this.#at];
-    if ((first === '{' || first === '[') && depth === MAX_JSON_DEPTH) {
-      throw new TooLargeError(`${this.#what}: nested deeper than ${MAX_JSON_DEPTH} levels`);
+    if (++this.#values > MAX_VALUES) {
+      throw new TooLargeError(`${this.#what}: more than ${MAX_VALUES / 1024} Ki values`);
     }
-    if (first === '{') return this.#object(depth);
-    if (first === '[') return this.#list(depth);
-    if (first === '"') return this.#string();
-    const scalar = this.#match(NUMBER) ?? this.#match(LITERAL);
-    if (scalar === undefined) throw this.#unexpected('a value');
-    return JSON.parse(scalar) as JsonNode;
+    const first = this.#next();
+    if (first === QUOTE) return this.#string();
+    if (first === OPEN_OBJECT || first === OPEN_LIST) {
+      if (depth === MAX_JSON_DEPTH) {
+        throw new TooLargeError(`${this.#what}: nested deeper than ${MAX_JSON_DEPTH} levels`);
+      }
+      this.#at++;
+      return first === OPEN_OBJECT ? this.#object(depth) : this.#list(depth);
+    }
+    if (first === MINUS || (first >= ZERO && first <= NINE)) return this.#number();
+    if (first === LOWER_T) return this.#word('true', true);
+    if (first === LOWER_F) return this.#word('false', false);
+    if (first === LOWER_N) return this.#word('null', null);
+    throw this.#unexpected('a value');
+  }
+
+  #word<T>(word: string, value: T): T {
+    if (!this.#text.startsWith(word, this.#at)) throw this.#unexpected('a value');
+    this.#at += word.length;
+    return value;
   }
 
   #object(depth: number): JsonMembers {
     const members = new JsonMembers();
-    this.#at++;
-    if (this.#takes('}')) return members;
+    if (this.#takes(CLOSE_OBJECT)) return members;
     do {
-      this.#match(SPACE);
+      if (this.#next() !== QUOTE) throw this.#unexpected('a string');
       const key = this.#string();
-      if (!this.#takes(':')) throw this.#unexpected('":"');
+      if (!this.#takes(COLON)) throw this.#unexpected('":"');
       members.entries.push([key, this.#value(depth + 1)]);
-    } while (this.#takes(','));
-    if (!this.#takes('}')) throw this.#unexpected('"," or "}"');
+    } while (this.#takes(COMMA));
+    if (!this.#takes(CLOSE_OBJECT)) throw this.#unexpected('"," or "}"');
     return members;
   }
 
   #list(depth: number): JsonNode[] {
     const list: JsonNode[] = [];
-    this.#at++;
-    if (this.#takes(']')) return list;
+    if (this.#takes(CLOSE_LIST)) return list;
     do list.push(this.#value(depth + 1));
-    while (this.#takes(','));
-    if (!this.#takes(']')) throw this.#unexpected('"," or "]"');
+    while (this.#takes(COMMA));
+    if (!this.#takes(CLOSE_LIST)) throw this.#unexpected('"," or "]"');
     return list;
   }
 
+  #number(): number {
+    const isNegative = this.#text.charCodeAt(this.#at) === MINUS;
+    const first = isNegative ? this.#at + 1 : this.#at;
+    let at = first;
+    let code = this.#text.charCodeAt(at);
+    let value = 0;
+    // A whole number, as most are, is read on the way.
+    if (code === ZERO) code = this.#text.charCodeAt(++at);
+    else {
+      for (; code >= ZERO && code <= NINE; code = this.#text.charCodeAt(++at))
+        value = value * 10 + code - ZERO;
+    }
+    const isWhole = code !== DOT && code !== LOWER_E && code !== UPPER_E;
+    if (isWhole && at > first && at - first <= EXACT_DIGITS) {
+      this.#at = at;
+      return isNegative ? -value : value;
+    }
+    const written = this.#match(NUMBER);
+    if (written === undefined) throw this.#unexpected('a value');
+    return Number(written);
+  }
+
+  /** From its quote on. */
   #string(): string {
     const start = this.#at;
-    if (this.#text[start] !== '"') throw this.#unexpected('a string');
+    let end = this.#text.indexOf('"', start + 1);
+    while (end > 0 && this.#isEscaped(end)) end = this.#text.indexOf('"', end + 1);
+    const text = end < 0 ? undefined : unquoted(this.#text.slice(start, end + 1));
+    if (text === undefined) throw this.#incomplete();
+    this.#at = end + 1;
+    return text;
+  }
+
+  /** Whether an odd number of backslashes is before a character. A string begins with a quote, so none of them is outside of it. */
+  #isEscaped(at: number): boolean {
+    let first = at;
+    while (this.#text.charCodeAt(first - 1) === BACKSLASH) first--;
+    return (at - first) % 2 === 1;
+  }
+
+  /** The error of a string that begins here, with the place where it is none. */
+  #incomplete(): CniError {
     this.#at++;
     // One pattern for all of it would need a stack as deep as the string is long.
     do this.#match(UNESCAPED);
     while (this.#match(ESCAPE) !== undefined);
-    if (this.#text[this.#at] !== '"') throw this.#unexpected('the rest of a string');
-    this.#at++;
-    return JSON.parse(this.#text.slice(start, this.#at)) as string;
+    return this.#unexpected('the rest of a string');
   }
 
-  #takes(character: string): boolean {
-    this.#match(SPACE);
-    if (this.#text[this.#at] !== character) return false;
+  /** The code of the next character that is not white space; NaN at the end. */
+  #next(): number {
+    for (;;) {
+      const code = this.#text.charCodeAt(this.#at);
+      if (code !== SPACE && code !== LINE_FEED && code !== RETURN && code !== TAB) return code;
+      this.#at++;
+    }
+  }
+
+  #takes(code: number): boolean {
+    if (this.#next() !== code) return false;
     this.#at++;
     return true;
   }
@@ -247,5 +338,14 @@ class Parser {
       cniErrorCode.decodingFailure,
       `${this.#what}: not JSON: line ${line}, column ${column}: expected ${wanted}`,
     );
+  }
+}
+
+/** What a string of JSON says; undefined when it is none. */
+function unquoted(quoted: string): string | undefined {
+  try {
+    return JSON.parse(quoted) as string;
+  } catch {
+    return undefined;
   }
 }
