@@ -1,7 +1,7 @@
 /**
- * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure, and a file of which
- * tests failed is run once more when nothing else runs. What passes then is listed as `PASSED ALONE`: the machine was too busy, or the test is
- * too hasty; either is worth a look. What fails twice has failed.
+ * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure, unless it is for the
+ * reason in excused-skips.ts, and a file of which tests failed is run once more when nothing else runs. What passes then is listed as `PASSED
+ * ALONE`: the machine was too busy, or the test is too hasty; either is worth a look. What fails twice has failed.
  * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another. With KEEP_REPORT the JUnit report
  * of the last file is kept there.
  *
@@ -13,6 +13,7 @@
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { excusedSkips, NO_NETFILTER } from './excused-skips.ts';
 import { neededBuild } from './needed-build.ts';
 import { plainText } from './xml-text.ts';
 
@@ -31,7 +32,11 @@ interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+  /** Of those, the ones that are no failure in CI. */
+  excused: number;
 }
+
+const COUNTED = ['passed', 'failed', 'skipped', 'excused'] as const;
 
 const isInCi = process.env.CI === 'true';
 /** With more files failed than these it is not the load. */
@@ -130,7 +135,7 @@ const { together, alone }: Plan =
     ? { together: [], alone: [{ name: chosen.join(' '), paths: chosen, seconds: LAB_SECONDS }] }
     : allBatches();
 
-const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const total: Counts = { passed: 0, failed: 0, skipped: 0, excused: 0 };
 const failures: string[] = [];
 const durations: { name: string; seconds: number }[] = [];
 /** Of which tests failed, with what they have added to the counts and the failures. */
@@ -146,11 +151,13 @@ try {
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
-if (isInCi && total.skipped > 0) {
-  console.log(`${total.skipped} tests were skipped; in CI none may be`);
-  total.failed += total.skipped;
-  total.skipped = 0;
+const unexcused = total.skipped - total.excused;
+if (isInCi && unexcused > 0) {
+  console.log(`${unexcused} tests were skipped; in CI none may be`);
+  total.failed += unexcused;
+  total.skipped -= unexcused;
 }
+if (total.excused > 0) console.log(`skipped because ${NO_NETFILTER}: ${total.excused}`);
 if (durations.length > 1) {
   durations.sort((a, b) => b.seconds - a.seconds);
   const slowest = durations.slice(0, 10).map(({ name, seconds }) => `${name} ${seconds.toFixed(0)} s`);
@@ -199,7 +206,7 @@ async function lane(queue: Batch[]): Promise<void> {
 /** Runs a batch once more; what is counted then is instead of what was counted before. */
 async function runAgain({ batch, counted, said }: (typeof again)[number]): Promise<void> {
   console.log(`\n# ${batch.name} failed beside others, and is run once more alone`);
-  for (const key of ['passed', 'failed', 'skipped'] as const) total[key] -= counted[key];
+  for (const key of COUNTED) total[key] -= counted[key];
   failures.splice(0, failures.length, ...failures.filter((failure) => !said.includes(failure)));
   const { counted: now } = await run(batch, true);
   if (now.failed === 0) failures.push(...said.map((failure) => failure.replace(/^FAILED/, 'PASSED ALONE')));
@@ -233,9 +240,9 @@ async function run(
   // A runner that ended badly without a failed test (a crash, an error between tests) has failed, and one without a word.
   const counted = existsSync(report)
     ? count(report)
-    : { passed: 0, failed: argv === undefined ? 1 : 0, skipped: 0 };
+    : { passed: 0, failed: argv === undefined ? 1 : 0, skipped: 0, excused: 0 };
   if (code !== 0 && counted.failed === 0) counted.failed = 1;
-  for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counted[key];
+  for (const key of COUNTED) total[key] += counted[key];
   if (process.env.KEEP_REPORT !== undefined && existsSync(report))
     copyFileSync(report, process.env.KEEP_REPORT);
   const failed = existsSync(report) ? failedIn(report) : [];
@@ -255,11 +262,12 @@ function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string>
 }
 
 function count(report: string): Counts {
-  const root = /<testsuites[^>]*>/.exec(readFileSync(report, 'utf8'))?.[0] ?? '';
+  const text = readFileSync(report, 'utf8');
+  const root = /<testsuites[^>]*>/.exec(text)?.[0] ?? '';
   const number = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(root)?.[1] ?? 0);
   const failed = number('failures') + number('errors');
   const skipped = number('skipped');
-  return { passed: number('tests') - failed - skipped, failed, skipped };
+  return { passed: number('tests') - failed - skipped, failed, skipped, excused: excusedSkips(text) };
 }
 
 /** Each failed test of a report: its name and the beginning of its error, on one line. */
