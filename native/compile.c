@@ -32,7 +32,7 @@ int main(int argc, char **argv)
     JSRuntime *runtime = JS_NewRuntime();
     JSContext *ctx = runtime == NULL ? NULL : JS_NewContext(runtime);
     if (ctx == NULL) return fail("start the engine for", argv[1]);
-    JSValue program = JS_Eval(ctx, text, (size_t)size, "portmap", JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY);
+    JSValue program = JS_Eval(ctx, text, (size_t)size, "plugin", JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY);
     if (JS_IsException(program)) {
         const char *said = JS_ToCString(ctx, JS_GetException(ctx));
         fprintf(stderr, "compile: %s: %s\n", argv[1], said == NULL ? "no memory" : said);

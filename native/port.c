@@ -1,9 +1,9 @@
 /*
- * What the plugin asks of the system, for QuickJS-ng: the executable's main function, and an object `port` with one function a need. Everything
+ * What a plugin asks of the system, for QuickJS-ng: the executable's main function, and an object `port` with one function a need. Everything
  * is synchronous, as a plugin does one thing after the other and ends. Failed system calls are thrown as Node does, with `code`, `errno`,
  * `syscall` and `path`; the functions that are called as those of libc (setns, flock, socket, send, recv) return what those return.
  *
- * Its JavaScript side is src/portmap/native; src/portmap/native/port.ts declares each of these functions.
+ * Its JavaScript side is src/cni/native; src/cni/native/port.ts declares each of these functions.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -38,6 +39,8 @@ extern char **environ;
 
 /* What a call may use at most. The reference's largest calls stay below 100 MB. */
 #define MEMORY_LIMIT ((size_t)512 * 1024 * 1024)
+/* Below this much nobody looks for cycles: a call ends before it would gain. */
+#define GC_THRESHOLD ((size_t)64 * 1024 * 1024)
 #define STACK_LIMIT ((size_t)4 * 1024 * 1024)
 
 /* ---- errors ---- */
@@ -53,6 +56,8 @@ static const struct {
     {EBADF, "EBADF", "bad file descriptor"},
     {ECHILD, "ECHILD", "no child process"},
     {EBUSY, "EBUSY", "resource busy or locked"},
+    {ECONNREFUSED, "ECONNREFUSED", "connection refused"},
+    {ECONNRESET, "ECONNRESET", "connection reset by peer"},
     {EDQUOT, "EDQUOT", "disk quota exceeded"},
     {EEXIST, "EEXIST", "file already exists"},
     {EFBIG, "EFBIG", "file too large"},
@@ -61,6 +66,7 @@ static const struct {
     {EISDIR, "EISDIR", "illegal operation on a directory"},
     {ELOOP, "ELOOP", "too many symbolic links encountered"},
     {EMFILE, "EMFILE", "too many open files"},
+    {EMSGSIZE, "EMSGSIZE", "message too long"},
     {ENAMETOOLONG, "ENAMETOOLONG", "name too long"},
     {ENFILE, "ENFILE", "file table overflow"},
     {ENOBUFS, "ENOBUFS", "no buffer space available"},
@@ -597,6 +603,73 @@ static int poll_until(struct pollfd *look, nfds_t count, double deadline)
     }
 }
 
+/* Sends all of it, then collects what comes until the other end closes. 0, or the number of an error. */
+static int talk(int fd, const uint8_t *bytes, size_t size, struct collected *answer, int64_t max_bytes, double deadline)
+{
+    struct pollfd look = {.fd = fd};
+    uint8_t chunk[16384];
+    for (size_t sent = 0;;) {
+        look.events = sent < size ? POLLOUT : POLLIN;
+        int ready = poll_until(&look, 1, deadline);
+        if (ready == 0) return ETIMEDOUT;
+        if (ready < 0) return errno;
+        ssize_t moved = sent < size ? send(fd, bytes + sent, size - sent, MSG_NOSIGNAL) : recv(fd, chunk, sizeof(chunk), 0);
+        if (moved < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (moved < 0) return errno;
+        if (sent < size) {
+            sent += (size_t)moved;
+            continue;
+        }
+        if (moved == 0) return 0;
+        if ((int64_t)answer->size + moved > max_bytes) return EMSGSIZE;
+        if (!collect(answer, chunk, (size_t)moved)) return ENOMEM;
+    }
+}
+
+/* exchange(path, bytes, timeoutMs, maxBytes): connects to a unix socket, sends the bytes, and returns what comes back until the other end closes. */
+static JSValue port_exchange(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    double timeout_ms;
+    int64_t max_bytes;
+    size_t size;
+    if (JS_ToFloat64(ctx, &timeout_ms, argv[2]) || JS_ToInt64(ctx, &max_bytes, argv[3])) return JS_EXCEPTION;
+    uint8_t *bytes = part_of(ctx, argv[1], 0, -1, &size);
+    if (bytes == NULL) return JS_EXCEPTION;
+    const char *path = text_of(ctx, argv[0]);
+    if (path == NULL) return JS_EXCEPTION;
+    double deadline = now_ms() + timeout_ms;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct collected answer = {0};
+    const char *call = "connect";
+    int fd = -1, cause = 0;
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        cause = ENAMETOOLONG;
+        goto done;
+    }
+    strcpy(address.sun_path, path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        call = "socket";
+        cause = errno;
+        goto done;
+    }
+    /* As many as the server lets wait are waiting already: there is nothing to poll for. */
+    while (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        cause = errno == EAGAIN && now_ms() >= deadline ? ETIMEDOUT : errno;
+        if (cause != EAGAIN && cause != EINTR) goto done;
+        struct timespec moment = {.tv_nsec = 1000000};
+        nanosleep(&moment, NULL);
+    }
+    call = "exchange";
+    cause = talk(fd, bytes, size, &answer, max_bytes, deadline);
+done:;
+    JSValue result = cause != 0 ? failed(ctx, cause, call, path) : JS_NewUint8ArrayCopy(ctx, answer.bytes, answer.size);
+    if (fd >= 0) close(fd);
+    free(answer.bytes);
+    JS_FreeCString(ctx, path);
+    return result;
+}
+
 /*
  * run(file, argv, env, stdin, inherit, timeoutMs, maxBytes): runs a program to its end and returns { code, signal, stdout, stderr, stopped }.
  * `stdin` is text or undefined, `inherit` a descriptor that the program gets as its 3, or -1. `stopped` is 'deadline' or 'printed' when
@@ -792,12 +865,14 @@ static const JSCFunctionListEntry PORT[] = {
     JS_CFUNC_DEF("socket", 3, port_socket),
     JS_CFUNC_MAGIC_DEF("send", 4, port_transfer, 1),
     JS_CFUNC_MAGIC_DEF("recv", 4, port_transfer, 0),
+    JS_CFUNC_DEF("exchange", 4, port_exchange),
     JS_CFUNC_DEF("run", 7, port_run),
 };
 
 #define FLAG(name) JS_PROP_INT32_DEF(#name, name, 0)
 static const JSCFunctionListEntry FLAGS[] = {
-    FLAG(O_RDONLY), FLAG(O_WRONLY), FLAG(O_RDWR), FLAG(O_CREAT), FLAG(O_EXCL), FLAG(O_TRUNC), FLAG(O_NOFOLLOW), FLAG(O_NONBLOCK),
+    FLAG(O_RDONLY), FLAG(O_WRONLY), FLAG(O_RDWR),      FLAG(O_APPEND),   FLAG(O_CREAT),
+    FLAG(O_EXCL),   FLAG(O_TRUNC),  FLAG(O_NOFOLLOW), FLAG(O_NONBLOCK),
 };
 
 /* One line for what should never happen; never source, never a stack. */
@@ -830,6 +905,7 @@ int main(void)
         return 1;
     }
     JS_SetMemoryLimit(runtime, MEMORY_LIMIT);
+    JS_SetGCThreshold(runtime, GC_THRESHOLD);
     struct rlimit stack;
     bool is_small = getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY && stack.rlim_cur / 2 < STACK_LIMIT;
     JS_SetMaxStackSize(runtime, is_small ? (size_t)stack.rlim_cur / 2 : STACK_LIMIT);

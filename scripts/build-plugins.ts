@@ -1,13 +1,13 @@
 import { linkSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildNative, HOST } from './native/build.ts';
+import { ARCHITECTURES, buildNative, HOST } from './native/build.ts';
 import { compile } from './release/compile.ts';
 
 /**
- * Builds the CNI plugins: `bun run scripts/build-plugins.ts [directory]`, by default dist/cni. The product's are native executables for two
- * architectures, `<architecture>/portmap` and `loopback`, and those of this machine's in the directory itself; the lab's `cilium-cni` is compiled
- * with Bun. Which plugin an executable is comes from the name it is called by, so a copy of any of them works alone. `--bun` builds the
+ * Builds the CNI plugins: `bun run scripts/build-plugins.ts [directory]`, by default dist/cni. They are native executables: the product's for two
+ * architectures, `<architecture>/portmap` and `loopback`, the lab's `cilium-cni` for this machine's; what is for this machine is in the directory
+ * itself, too. Which plugin an executable is comes from the name it is called by, so a copy of any of them works alone. `--bun` builds the
  * product's with Bun instead, for tests of what both have to do.
  */
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,13 +19,14 @@ const NAMES = ['portmap', 'loopback'] as const;
 mkdirSync(out, { recursive: true });
 if (isBun) await build('src/portmap/main.ts', NAMES);
 else {
-  const [architectures] = await Promise.all([
-    buildNative(root, out),
-    build('src/lab/cilium/cni/main.ts', ['cilium-cni']),
+  await buildNative(root, out, [
+    { name: 'portmap', entry: 'src/portmap/native.ts', architectures: ARCHITECTURES },
+    { name: 'cilium-cni', entry: 'src/lab/cilium/cni/native.ts', architectures: [HOST] },
   ]);
-  for (const architecture of architectures)
+  for (const architecture of ARCHITECTURES)
     link(join(out, architecture, 'portmap'), join(out, architecture), ['loopback']);
   link(join(out, HOST, 'portmap'), out, NAMES);
+  link(join(out, HOST, 'cilium-cni'), out, ['cilium-cni']);
 }
 
 async function build(entry: string, names: readonly [string, ...string[]]): Promise<void> {

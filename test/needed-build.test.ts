@@ -14,6 +14,8 @@ test.each<[string[], BuildTarget | undefined]>([
   [[NETNS], 'dist/cni/portmap'],
   [[UNIT, NETNS], 'dist/cni/portmap'],
   [['./test/plugin-input.test.ts'], 'dist/cni/portmap'],
+  [['./test/plugin-agent.test.ts'], 'dist/cni/portmap'],
+  [['./test/portmap-engines.test.ts'], 'dist/cni/portmap'],
   [['test/doctor-hostile.test.ts'], 'bin/hostport'],
   [['test/completion-shells.test.ts'], 'bin/hostport'],
   [['test/doctor-hostile.test.ts', NETNS], 'build'],

@@ -10,7 +10,7 @@ import { ensureZig } from './zig.ts';
 /** Architectures as releases and as compilers call them. */
 const TARGETS = { amd64: 'x86_64-linux-musl', arm64: 'aarch64-linux-musl' } as const;
 type Architecture = keyof typeof TARGETS;
-const ARCHITECTURES = Object.keys(TARGETS) as Architecture[];
+export const ARCHITECTURES = Object.keys(TARGETS) as Architecture[];
 /** That of this machine, as Node calls it. */
 export const HOST: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
@@ -31,11 +31,22 @@ const ENGINE = ['quickjs', 'libregexp', 'libunicode', 'dtoa'];
 /** Compiles for one architecture in a directory, with the compiler's own cache beside the project's. */
 type Compile = (architecture: Architecture, argv: readonly string[], cwd: string) => Promise<void>;
 
+/** A plugin: the name of its executable, the file that its bundle begins with, and what it is built for. */
+interface NativePlugin {
+  name: string;
+  entry: string;
+  architectures: readonly Architecture[];
+}
+
 /**
- * Builds the plugin as native executables, `<out>/<architecture>/portmap`: its TypeScript, bundled and compiled to the engine's bytecode, and
- * the engine with the port in C. Nothing of the directory that it is built in gets into them. Returns the architectures.
+ * Builds plugins as native executables, `<out>/<architecture>/<name>`: the TypeScript, bundled and compiled to the engine's bytecode, and the engine
+ * with the port in C. Nothing of the directory that it is built in gets into them.
  */
-export async function buildNative(root: string, out: string): Promise<readonly Architecture[]> {
+export async function buildNative(
+  root: string,
+  out: string,
+  plugins: readonly NativePlugin[],
+): Promise<void> {
   const cache = cacheRoot();
   const zig = await ensureZig(root, cache, realExec);
   const zigCache = join(cache, 'zig/cache');
@@ -51,45 +62,45 @@ export async function buildNative(root: string, out: string): Promise<readonly A
   const engines = await engineObjects(sources, join(cache, 'quickjs-ng'), compile);
   const work = await mkdtemp(join(tmpdir(), 'hostport-native-'));
   try {
-    await writeFile(join(work, 'portmap.js'), await bundle(root));
     const include = ['-I', join(sources, 'quickjs-ng')];
-    const compiler = [
-      '-static',
-      ...OWN_FLAGS,
-      ...include,
-      join(sources, 'compile.c'),
-      ...engines[HOST],
-      '-o',
-      'compile',
-    ];
-    await compile(HOST, compiler, work);
-    await output(realExec, ['./compile', 'portmap.js', 'portmap.bc'], { cwd: work });
-    // The compiler's cache knows what a file says, not what a file that it names says.
-    const digest = createHash('sha256')
-      .update(await readFile(join(work, 'portmap.bc')))
-      .digest('hex');
-    await writeFile(join(work, 'bytecode.S'), `# ${digest}\n${BYTECODE}`);
+    const compiler = join(work, 'compile');
+    const toBytecode = ['-static', ...OWN_FLAGS, ...include, join(sources, 'compile.c'), ...engines[HOST]];
+    await compile(HOST, [...toBytecode, '-o', compiler], work);
     await Promise.all(
-      ARCHITECTURES.map(async (architecture) => {
-        const own = ['port.c', 'sha2.c'].map((name) => join(sources, name));
-        const inputs = [...own, 'bytecode.S', ...engines[architecture]];
-        await compile(
-          architecture,
-          ['-static', '-s', ...OWN_FLAGS, ...include, ...inputs, '-o', architecture],
-          work,
-        );
-        await mkdir(join(out, architecture), { recursive: true });
-        // A plugin may be running: a new directory entry leaves the old file to it.
-        const fresh = join(out, architecture, `.portmap.${process.pid}`);
-        await writeFile(fresh, await readFile(join(work, architecture)));
-        await chmod(fresh, 0o755);
-        await rename(fresh, join(out, architecture, 'portmap'));
+      plugins.map(async ({ name, entry, architectures }) => {
+        const own = join(work, `${name}.build`);
+        await mkdir(own);
+        await writeFile(join(own, 'plugin.js'), await bundle(root, entry));
+        await output(realExec, [compiler, 'plugin.js', 'plugin.bc'], { cwd: own });
+        // The compiler's cache knows what a file says, not what a file that it names says.
+        const digest = createHash('sha256')
+          .update(await readFile(join(own, 'plugin.bc')))
+          .digest('hex');
+        await writeFile(join(own, 'bytecode.S'), `# ${digest}\n${BYTECODE}`);
+        const inputs = [...['port.c', 'sha2.c'].map((file) => join(sources, file)), 'bytecode.S'];
+        for (const architecture of architectures) {
+          const flags = ['-static', '-s', ...OWN_FLAGS, ...include];
+          await compile(
+            architecture,
+            [...flags, ...inputs, ...engines[architecture], '-o', architecture],
+            own,
+          );
+          await put(join(own, architecture), join(out, architecture), name);
+        }
       }),
     );
   } finally {
     await rm(work, { recursive: true });
   }
-  return ARCHITECTURES;
+}
+
+/** Puts a copy of an executable into a directory. A plugin may be running: a new directory entry leaves the old file to it. */
+async function put(file: string, directory: string, name: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  const fresh = join(directory, `.${name}.${process.pid}`);
+  await writeFile(fresh, await readFile(file));
+  await chmod(fresh, 0o755);
+  await rename(fresh, join(directory, name));
 }
 
 /** What port.c calls `plugin_bytecode`. */
@@ -99,7 +110,7 @@ const BYTECODE = `
     .global plugin_bytecode_end
     .balign 16
 plugin_bytecode:
-    .incbin "portmap.bc"
+    .incbin "plugin.bc"
 plugin_bytecode_end:
     .section .note.GNU-stack,"",%progbits
 `;
@@ -133,16 +144,16 @@ async function engineObjects(
   return { amd64: objects('amd64'), arm64: objects('arm64') };
 }
 
-/** The plugin as one script, with src/portmap/native in the place of what a runtime has. */
-async function bundle(root: string): Promise<string> {
-  const native = join(root, 'src/portmap/native');
+/** A plugin as one script, with src/cni/native in the place of what a runtime has. */
+async function bundle(root: string, entry: string): Promise<string> {
+  const native = join(root, 'src/cni/native');
   const places: readonly (readonly [RegExp, string])[] = [
     [/^node:fs$/, 'fs.ts'],
     [/^bun:ffi$/, 'ffi.ts'],
     [/\/sys\/bun-exec\.ts$/, 'exec.ts'],
   ];
   const built = await Bun.build({
-    entrypoints: [join(native, 'main.ts')],
+    entrypoints: [join(root, entry)],
     target: 'browser',
     format: 'iife',
     minify: true,
@@ -166,8 +177,7 @@ async function bundle(root: string): Promise<string> {
     ],
   });
   const [script] = built.outputs;
-  if (!built.success || script === undefined)
-    throw new AggregateError(built.logs, 'cannot bundle the plugin');
+  if (!built.success || script === undefined) throw new AggregateError(built.logs, `cannot bundle ${entry}`);
   // As in a module: what is wrong is an error.
   return `'use strict';${await script.text()}`;
 }

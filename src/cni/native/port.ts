@@ -47,6 +47,8 @@ export interface Port {
   socket(domain: number, type: number, protocol: number): number;
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  /** Connects to a unix socket, sends the bytes, and returns what comes back until the other end closes. */
+  exchange(path: string, bytes: Uint8Array, timeoutMs: number, maxBytes: number): Uint8Array;
   /** Runs a program to its end. `inherit` is a descriptor that it gets as its 3, or -1. */
   run(
     file: string,
@@ -63,6 +65,7 @@ export type OpenFlag =
   | 'O_RDONLY'
   | 'O_WRONLY'
   | 'O_RDWR'
+  | 'O_APPEND'
   | 'O_CREAT'
   | 'O_EXCL'
   | 'O_TRUNC'

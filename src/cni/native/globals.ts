@@ -1,6 +1,7 @@
-/** What the plugin uses of the globals of Bun and Node. */
+/** What plugins use of the globals of Bun and Node. */
 import { isErrno } from '../../sys/errno.ts';
 import { Bytes } from './buffer.ts';
+import { Deadline, fetch } from './fetch.ts';
 import { port } from './port.ts';
 
 const CHUNK = 16_384;
@@ -51,6 +52,7 @@ const variables = port.env.map((text): [string, string] => {
 });
 
 Object.assign(globalThis, {
+  AbortSignal: Deadline,
   Buffer: Bytes,
   Bun: {
     CryptoHasher: Hasher,
@@ -64,6 +66,12 @@ Object.assign(globalThis, {
     exit: (status: number) => port.exit(status),
   },
   performance: { now: () => port.now() },
+  fetch,
+  // As everything here, it waits.
+  setTimeout: (work: () => void, ms: number) => {
+    port.sleep(ms);
+    void Promise.resolve().then(work);
+  },
   TextEncoder: class {
     encode(text: string): Uint8Array {
       return port.encode(text);

@@ -1,4 +1,4 @@
-/** What the plugin uses of node:fs, with the errors of node:fs. The bundle for the native executable has this in its place. */
+/** What plugins use of node:fs, with the errors of node:fs. The bundle for the native executable has this in its place. */
 import { isErrno } from '../../sys/errno.ts';
 import { Bytes } from './buffer.ts';
 import { type Facts, port } from './port.ts';
@@ -35,13 +35,14 @@ class Stats {
   isSocket = () => (this.mode & S_IFMT) === S_IFSOCK;
 }
 
-/** Flags of open(2) for the words that the plugin uses. */
+/** Flags of open(2) for the words that plugins use. */
 function flagsOf(words: string | number): number {
   if (typeof words === 'number') return words;
-  const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_TRUNC } = port.flags;
+  const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_APPEND } = port.flags;
   if (words === 'r') return O_RDONLY;
   if (words === 'w') return O_WRONLY | O_CREAT | O_TRUNC;
   if (words === 'wx') return O_WRONLY | O_CREAT | O_EXCL;
+  if (words === 'a') return O_WRONLY | O_CREAT | O_APPEND;
   throw new TypeError(`no flags ${words} here`);
 }
 
