@@ -99,9 +99,9 @@ test-real: build
 test-conformance: build
 	$(BUN) scripts/test-conformance.ts
 
-# The same two tests as in `make test`, with more of everything.
+# The same tests as in `make test`, with more of everything.
 fuzz: $(PLUGINS)
-	FUZZ_RUNS=100000 $(BUN) scripts/test.ts ./src/portmap/configurations.test.ts
+	FUZZ_RUNS=100000 $(BUN) scripts/test.ts ./src/portmap/configurations.test.ts ./test/portmap-engines.test.ts
 	PORTMAP_KILLS=500 $(BUN) scripts/test.ts ./test/portmap-kill.netns.test.ts
 
 # Of a tree without changes: docs/release.md.
