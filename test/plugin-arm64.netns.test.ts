@@ -57,9 +57,9 @@ describe.skipIf(missing.length > 0)(`the plugin for arm64${why}`, async () => {
     ['no JSON', '{"name": "x",}', { code: 6, msg: expect.stringContaining('line 1, column 14') }],
     ['a name that is no text', '{"cniVersion":"1.1.0","name":5}', { code: 6 }],
     ['a version of the future', JSON.stringify(configOf({ cniVersion: '9.0.0' })), { code: 1 }],
-    ['a backend that is none', JSON.stringify(configOf({ backend: 'ebpf' })), { code: 2 }],
+    ['an unknown backend', JSON.stringify(configOf({ backend: 'ebpf' })), { code: 2 }],
     [
-      'a port that is none',
+      'a port out of range',
       JSON.stringify(configOf({ runtimeConfig: { portMappings: [{ hostPort: 70_000, containerPort: 1 }] } })),
       { code: 7, msg: expect.stringContaining('70000') },
     ],

@@ -52,10 +52,12 @@ export const conditionExcludes = defineFailure<null>({
     return scene.paths.flatMap((path): Detection<null>[] => {
       const { node, port, subject } = path;
       if (node === undefined) return [];
-      const own = ownCandidates(path, scene);
+      const { own, sharing } = candidatesOf(path, scene);
       const excluded = clientsOf(path, node, scene).flatMap((client) => {
         const rule = own.length === 0 ? undefined : refusalOf(client, own, path);
-        return rule === undefined ? [] : [{ client, rule }];
+        // Pods share a port by conditions that exclude each other: this client is meant for the other one.
+        const isShared = sharing.some((other) => refusalOf(client, [other], path) === undefined);
+        return rule === undefined || isShared ? [] : [{ client, rule }];
       });
       const [first] = excluded;
       if (first === undefined) return [];
@@ -111,15 +113,23 @@ export const conditionExcludes = defineFailure<null>({
   },
 });
 
-/** The translations of a mapping that portmap wrote. */
-function ownCandidates(path: PathView, scene: Scene): TranslationCandidate[] {
-  const { sandbox } = path;
+/** The translations of a mapping that portmap wrote, and those that it wrote for other pods that are there. */
+function candidatesOf(
+  path: PathView,
+  scene: Scene,
+): { own: TranslationCandidate[]; sharing: TranslationCandidate[] } {
+  const { sandbox, node } = path;
   const address = podAddress(path);
-  if (address === undefined || sandbox === undefined) return [];
-  return (takersOf(path, scene) ?? []).filter((candidate) => {
-    const owner = mappingOwner(candidate)?.containerId ?? candidate.rule.comment;
-    return owner === sandbox.id && translatesTo(candidate.to, address);
-  });
+  if (address === undefined || sandbox === undefined) return { own: [], sharing: [] };
+  const takers = takersOf(path, scene) ?? [];
+  const ownerOf = (candidate: TranslationCandidate) =>
+    mappingOwner(candidate)?.containerId ?? candidate.rule.comment;
+  const others = new Set((known(node?.seen?.sandboxes) ?? []).map(({ id }) => id));
+  others.delete(sandbox.id);
+  return {
+    own: takers.filter((taker) => ownerOf(taker) === sandbox.id && translatesTo(taker.to, address)),
+    sharing: takers.filter((taker) => others.has(ownerOf(taker) ?? '')),
+  };
 }
 
 /** The rule by which a client gets into none of the translations; undefined when one lets it in. */
