@@ -5,7 +5,7 @@ import { healNodes, type OpenNodes } from '../../agent/heal-nodes.ts';
 import type { UndoDoor } from '../../agent/undo.ts';
 import { type CollectOptions, type Readers, withReaders } from '../../collect/reader/collect.ts';
 import { describeRights, missingRights, type Right } from '../../collect/reader/preflight.ts';
-import type { ApiClient, ApiClientOptions } from '../../kube/client.ts';
+import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
 import { unverifiedServer } from '../../kube/unverified-server.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
@@ -63,6 +63,7 @@ export function clusterHealing(
   const observe = (signal: AbortSignal) => observeCluster(cluster(), options, warn, signal);
   return {
     observe,
+    client: async () => new ApiClient(access),
 
     async checkRights(plan, signal) {
       const spaces = plan.flatMap(({ steps }) =>
@@ -139,7 +140,13 @@ function openNodes(
     run(signal, (client, settings) => {
       const witness = witnessOf(before, nodes);
       const some = new Set([...nodes, ...(witness === undefined ? [] : [witness])]);
-      return withReaders(client, { ...settings, nodes: some, changes: true }, (world, readers) => {
+      // While pods come up it looks many times.
+      let isOpen = false;
+      const progress: CollectOptions['progress'] = (seen) => {
+        if (!isOpen || seen.phase === 'removal') settings.progress(seen);
+      };
+      return withReaders(client, { ...settings, nodes: some, changes: true, progress }, (world, readers) => {
+        isOpen = true;
         if (readers === undefined) throw new UserError('cannot heal: the nodes cannot be reached');
         const now = withKnown(world, before);
         return use(clusterPatient(readers, { client, heal, known: before }), now);

@@ -1,14 +1,19 @@
 import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
+import { applyPatch, type PlannedPatch, planPatches } from '../../agent/source.ts';
 import { canUndo, planUndo, type UndoPlan, undo } from '../../agent/undo.ts';
+import type { ApiClient } from '../../kube/client.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal/plan.ts';
 import type { World } from '../../path/model/world.ts';
+import { type Durability, durabilityOf } from '../../path/source/at-source.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { calledAs } from '../../sys/called-as.ts';
+import { messageOf } from '../../util/errors.ts';
 import { checkChosenNodes } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
+import { asCalled } from '../printer/as-called.ts';
 import { exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
 import { renderJson } from '../printer/document.ts';
 import { foldNames } from '../printer/fold-names.ts';
@@ -16,6 +21,7 @@ import { type Layout, layoutOf, WIDE } from '../printer/layout.ts';
 import { nothingToFix } from '../printer/nothing-to-fix.ts';
 import { renderHealed, renderPlan } from '../printer/plan.ts';
 import { safeText } from '../printer/safe-text.ts';
+import { renderDurability } from '../printer/source.ts';
 import { renderUndone, renderUndoPlan } from '../printer/undo.ts';
 import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
 import { command, examples, exitWith, requireRoot, type Verb } from '../verb.ts';
@@ -32,6 +38,7 @@ interface Options extends HealClusterOptions {
   only: Failure[];
   node: string[];
   restart?: true;
+  atSource?: true;
   undo?: true;
   probe: boolean;
   output: 'text' | 'wide' | 'json';
@@ -51,10 +58,12 @@ export function healVerb() {
     .option('--only <code>', 'fix only this kind of failure (repeatable)', collect(failureNamed), [])
     .option('--node <node>', 'fix only this node (repeatable)', collect(String), [])
     .option('--restart', 'recreate pods where there is no other way')
+    .option('--at-source', "also change the primary CNI's own configuration, where that only adds to it")
     .addOption(
       new Option('--undo', 'put back the files that the last heal changed, and fix nothing').conflicts([
         'only',
         'restart',
+        'atSource',
         'watch',
       ]),
     )
@@ -69,6 +78,7 @@ export function healVerb() {
       new Option('--watch', 'keep healing the node that this runs on, as things break').conflicts([
         'dryRun',
         'yes',
+        'atSource',
         'output',
         'probe',
         ...targetAttributes.filter((attribute) => attribute !== 'kubeconfig'),
@@ -139,21 +149,28 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
   checkChosenNodes(options.node, nodesOf(world));
   const diagnosed = diagnose(world);
   const plan = planHeal(diagnosed, scope);
+  const durability = durabilityOf(plan, diagnosed.scene);
+  const patches = options.atSource
+    ? await planPatches(await healing.client(), durability.changes, signal)
+    : undefined;
+  const source = { durability, patches };
+  const offer = asCalled('hostport heal --at-source', calledAs(), flags);
   if (!json) process.stdout.write(`${safeText(title)}\n\n`);
   if (!json)
     process.stdout.write(
       plan.length === 0
         ? nothingToFix(diagnosed.diagnosis.findings)
-        : renderPlan(plan, calledAs(), flags, layout),
+        : renderPlan(plan, calledAs(), flags, layout) + renderDurability(durability, patches, offer, layout),
     );
   const nothingDone: HealOutcome = { healed: [], after: diagnosed, rounds: 0 };
-  if (!plan.some(({ steps }) => steps.length > 0)) {
-    if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
+  const isPatched = patches?.some(({ patched }) => patched.is === 'patch') === true;
+  if (!plan.some(({ steps }) => steps.length > 0) && !isPatched) {
+    if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone, source), 2));
     exitWith(exitStatusOf(diagnosed.diagnosis));
     return;
   }
   if (options.dryRun || !(options.yes || (await agreed(`${title}: carry out this plan?`, signal)))) {
-    if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone), 2));
+    if (json) process.stdout.write(renderJson(asDocument(plan, nothingDone, source), 2));
     else process.stdout.write('Nothing was changed; give --yes to carry out the plan.\n');
     exitWith(1);
     return;
@@ -162,6 +179,8 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
   const say = (line: string) => {
     if (!json) process.stderr.write(`${safeText(line)}\n`);
   };
+  // First, so that what is then done on the nodes is not undone by their owner.
+  const notPatched = await applyPatches(await healing.client(), patches ?? [], say);
   const report = await healing.heal(
     { world, diagnosed },
     {
@@ -173,8 +192,11 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
       onPlan: (round) => say(`fixing: ${[...new Set(round.map(({ finding }) => finding.code))].join(', ')}`),
     },
   );
-  process.stdout.write(json ? renderJson(asDocument(plan, report), 2) : renderReport(report, flags, layout));
-  exitWith(report.stopped === undefined ? exitStatusOf(report.after.diagnosis) : 1);
+  process.stdout.write(
+    json ? renderJson(asDocument(plan, report, source), 2) : renderReport(report, flags, layout),
+  );
+  const isDone = report.stopped === undefined && !notPatched;
+  exitWith(isDone ? exitStatusOf(report.after.diagnosis) : 1);
 }
 
 async function undoLast(healing: Healing, { target, options, signal }: Way): Promise<void> {
@@ -211,6 +233,22 @@ function undoStatus(
   return unknown.length > 0 ? 2 : 0;
 }
 
+/** Makes the changes at the source. Says whether one was not made. */
+async function applyPatches(
+  client: ApiClient,
+  patches: readonly PlannedPatch[],
+  say: (line: string) => void,
+): Promise<boolean> {
+  let hasFailed = false;
+  for (const planned of patches.filter(({ patched }) => patched.is === 'patch')) {
+    const { kind, namespace, name } = planned.target;
+    const why = await applyPatch(client, planned).catch(messageOf);
+    say(why === undefined ? `patched ${kind} ${namespace}/${name}` : `${kind} was not patched: ${why}`);
+    hasFailed ||= why !== undefined;
+  }
+  return hasFailed;
+}
+
 /** Asks on a terminal. Anything but yes is no; so is standard input or output that is not a terminal. */
 async function agreed(question: string, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
@@ -243,11 +281,25 @@ function renderReport({ healed, after, stopped }: HealOutcome, flags: string, la
 function asDocument(
   plan: readonly PlannedHeal[],
   { healed, after, rounds, stopped }: HealOutcome,
+  { durability, patches }: { durability: Durability; patches: readonly PlannedPatch[] | undefined },
 ): Record<string, unknown> {
   return {
     apiVersion: 'hostport/v1',
     kind: 'HealReport',
     plan,
+    atSource: durability.changes.map((change) => ({
+      codes: change.codes,
+      nodes: change.nodes,
+      cni: change.cni.cni.name,
+      ...(change.cni.version !== undefined && { version: change.cni.version }),
+      what: change.change.what,
+      commands: change.change.commands,
+      ...(change.change.afterwards && { afterwards: change.change.afterwards }),
+      ...patches
+        ?.filter((one) => one.change === change)
+        .map(({ target, patched }) => ({ target, patched }))[0],
+    })),
+    temporary: durability.temporary,
     healed,
     rounds,
     ...(stopped && { stopped }),

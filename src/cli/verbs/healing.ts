@@ -1,10 +1,11 @@
 import { type Healed, type HealOptions, heal } from '../../agent/heal.ts';
 import type { NodesHealed } from '../../agent/heal-nodes.ts';
 import type { UndoDoor } from '../../agent/undo.ts';
+import type { ApiClient } from '../../kube/client.ts';
 import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import { labPatient, labUndo } from '../../lab/doctor/patient.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
-import { collectLabWorld } from '../../lab/doctor/source.ts';
+import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
 import type { Diagnosed } from '../../path/diagnose/diagnose.ts';
 import type { PlannedHeal } from '../../path/heal/plan.ts';
 import type { World } from '../../path/model/world.ts';
@@ -24,6 +25,8 @@ export interface HealOutcome {
 /** A cluster that is healed: how it is observed and changed. */
 export interface Healing extends AsyncDisposable {
   observe(signal: AbortSignal): Promise<World>;
+  /** Its API. */
+  client(): Promise<ApiClient>;
   /** @throws InputError when the user lacks a right that the plan needs. */
   checkRights(plan: readonly PlannedHeal[], signal: AbortSignal): Promise<void>;
   heal(
@@ -43,6 +46,7 @@ export function labHealing(record: ClusterRecord, probes: boolean): Healing {
   const places = new LabPlaces(record);
   return {
     observe: (signal) => collectLabWorld(places, { probes, signal }),
+    client: () => labClient(record),
     // The lab's own access may do everything.
     checkRights: async () => {},
     heal: ({ diagnosed }, options) =>

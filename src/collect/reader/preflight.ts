@@ -11,7 +11,7 @@ export interface Right {
   resource: string;
   /** All namespaces when absent. */
   namespace?: string;
-  /** All of the resource when absent. */
+  /** All objects when absent. */
   name?: string;
 }
 
@@ -82,9 +82,9 @@ export async function missingRights(
 
 /** Rights in words: `create, delete namespaces; get pods/exec in namespace x`. */
 export function describeRights(rights: readonly Right[]): string {
-  const groups = Map.groupBy(rights, ({ group, resource, namespace }) => {
+  const groups = Map.groupBy(rights, ({ group, resource, namespace, name }) => {
     const where = namespace === undefined ? '' : ` in namespace ${namespace}`;
-    return `${resource}${group === undefined ? '' : `.${group}`}${where}`;
+    return `${resource}${group === undefined ? '' : `.${group}`}${name === undefined ? '' : `/${name}`}${where}`;
   });
   return [...groups].map(([what, of]) => `${of.map(({ verb }) => verb).join(', ')} ${what}`).join('; ');
 }

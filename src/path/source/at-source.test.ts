@@ -1,0 +1,198 @@
+import { describe, expect, test } from 'bun:test';
+import type { Pod } from '../../kube/types.ts';
+import { diagnose } from '../diagnose/diagnose.ts';
+import { planHeal } from '../heal/plan.ts';
+import type { NodeAction } from '../model/action.ts';
+import { catalogue } from '../stages/index.ts';
+import { CHAINED, cniNode, listOf } from '../testing/cni-node.ts';
+import { failureOn, podOn, smallWorld } from '../testing/small-world.ts';
+import { Scene } from '../view/scene.ts';
+import { durabilityOf } from './at-source.ts';
+import { CNIS } from './cnis.ts';
+import { primaryCniOf } from './primary-cni.ts';
+
+/** The pod of a CNI's agent on n1. */
+function agent(label: [string, string], container: string, image: string, namespace = 'kube-system'): Pod {
+  return {
+    metadata: { name: 'agent', namespace, uid: 'uid-agent', labels: { [label[0]]: label[1] } },
+    spec: { nodeName: 'n1', hostNetwork: true, containers: [{ name: container, image }] },
+  };
+}
+
+const CILIUM = (tag: string) => agent(['k8s-app', 'cilium'], 'cilium-agent', `quay.io/cilium/cilium:${tag}`);
+const CALICO = (namespace: string) =>
+  agent(['k8s-app', 'calico-node'], 'calico-node', 'docker.io/calico/node:v3.28.1', namespace);
+const RKE2: Pod = {
+  metadata: { name: 'helm', labels: { 'helmcharts.helm.cattle.io/chart': 'rke2-cilium' } },
+  spec: { nodeName: 'n2', containers: [] },
+};
+
+interface Given {
+  file?: string;
+  plugins?: { type: string }[];
+  pods?: Pod[];
+  labels?: Record<string, string>;
+}
+
+/** A cluster whose node n1 has this list, and a pod with a hostPort. */
+function worldWith({ file = '10-x.conflist', plugins = [], pods = [], labels = {} }: Given) {
+  const report = cniNode({ [file]: listOf(plugins) });
+  return smallWorld([podOn('n1', 'a', 80), ...pods], {
+    nodes: [{ metadata: { name: 'n1', labels } }],
+    reports: new Map([['n1', { value: report }]]),
+  });
+}
+
+function recognised(given: Given): string | undefined {
+  const scene = new Scene(worldWith(given));
+  const cni = primaryCniOf(scene, scene.nodes.get('n1')!);
+  return cni && [cni.cni.name, cni.version, cni.installer].join(' ');
+}
+
+describe('the primary CNI is recognised by its plugin and its agent', () => {
+  const cases: [string, Given, string | undefined][] = [
+    ['Cilium', { plugins: CHAINED, pods: [CILIUM('v1.16.3@sha256:ab')] }, 'Cilium 1.16.3 other'],
+    ['an agent of unknown version', { plugins: CHAINED, pods: [CILIUM('latest')] }, 'Cilium  other'],
+    ['no agent', { plugins: CHAINED }, 'Cilium  other'],
+    ['Cilium of RKE2', { plugins: CHAINED, pods: [CILIUM('v1.15.1'), RKE2] }, 'Cilium 1.15.1 rke2'],
+    [
+      'Calico by its manifest',
+      { plugins: [{ type: 'calico' }], pods: [CALICO('kube-system')] },
+      'Calico 3.28.1 other',
+    ],
+    [
+      'Calico by its operator',
+      { plugins: [{ type: 'calico' }], pods: [CALICO('calico-system')] },
+      'Calico 3.28.1 operator',
+    ],
+    [
+      'flannel of k3s',
+      { plugins: [{ type: 'flannel' }], labels: { 'node.kubernetes.io/instance-type': 'k3s' } },
+      'flannel  k3s',
+    ],
+    [
+      'a bridge of kube-router',
+      { file: '10-kuberouter.conflist', plugins: [{ type: 'bridge' }] },
+      'kube-router  other',
+    ],
+    ["anybody's bridge", { plugins: [{ type: 'bridge' }] }, undefined],
+    [
+      'Cilium chained behind another',
+      { plugins: [{ type: 'aws-cni' }, { type: 'cilium-cni' }] },
+      'AWS VPC CNI  other',
+    ],
+    [
+      'an agent, where the list shows nothing',
+      { file: 'x.conf', pods: [CILIUM('v1.16.3')] },
+      'Cilium 1.16.3 other',
+    ],
+    ['nothing known', { plugins: [{ type: 'mine' }] }, undefined],
+  ];
+  test.each(cases)('%s', (_, given, expected) => expect(recognised(given)).toBe(expected));
+});
+
+/** What is said of a plan for a failure of a code with this step. */
+function said(code: string, given: Given, action?: NodeAction) {
+  const world = worldWith(given);
+  const failure = failureOn(() => [{ node: 'n1' }], {
+    code,
+    stage: 'configured',
+    heal: () =>
+      action === undefined
+        ? { by: 'hand', why: 'so' }
+        : { by: 'steps', steps: [{ on: 'node', node: 'n1', why: 'so', action }] },
+  });
+  const diagnosed = diagnose(world, [failure]);
+  const plan = planHeal(diagnosed, { restart: false });
+  const { changes, temporary } = durabilityOf(plan, diagnosed.scene);
+  return {
+    change: changes.map(({ change }) => change.patch?.name ?? change.commands[0]?.join(' ') ?? change.what),
+    temporary: temporary.map(({ why }) => why),
+  };
+}
+
+describe('the change at the source depends on failure, version and installer', () => {
+  const cilium = (tag: string): Given => ({
+    file: '05-cilium.conflist',
+    plugins: CHAINED,
+    pods: [CILIUM(tag)],
+  });
+  const helm = (set: string) =>
+    `helm upgrade cilium cilium/cilium --namespace kube-system --reuse-values --set ${set}`;
+  const cases: [string, code: string, Given, string[]][] = [
+    ['Cilium since 1.14', 'portmap-not-chained', cilium('v1.14.0'), ['cilium-config']],
+    [
+      'Cilium since 1.14, by its minor version as a number',
+      'conflist-renamed',
+      cilium('v1.20.2'),
+      ['cilium-config'],
+    ],
+    ['Cilium before 1.14', 'portmap-not-chained', cilium('v1.9.8'), [helm('cni.chainingMode=portmap')]],
+    ['Cilium before 1.14, exclusive', 'conflist-renamed', cilium('v1.13.9'), [helm('cni.exclusive=false')]],
+    ['Cilium of unknown version', 'portmap-not-chained', cilium('latest'), []],
+    ['RKE2', 'conflist-renamed', { ...cilium('v1.16.0'), pods: [CILIUM('v1.16.0'), RKE2] }, ['rke2-cilium']],
+    [
+      'the operator of Calico',
+      'portmap-not-chained',
+      { plugins: [{ type: 'calico' }], pods: [CALICO('calico-system')] },
+      [
+        'kubectl patch installation.operator.tigera.io default --type=merge -p {"spec":{"calicoNetwork":{"hostPorts":"Enabled"}}}',
+      ],
+    ],
+    ['flannel', 'portmap-not-chained', { plugins: [{ type: 'flannel' }] }, ['kube-flannel-cfg']],
+    ['a failure that no CNI can prevent', 'ip-forward-off', cilium('v1.16.0'), []],
+    ['a CNI that is not known', 'portmap-not-chained', { plugins: [{ type: 'mine' }] }, []],
+  ];
+  test.each(cases)('%s', (_, code, given, expected) => expect(said(code, given).change).toEqual(expected));
+});
+
+describe('a fix that its owner undoes is called temporary', () => {
+  const write = (name: string): NodeAction => ({
+    do: 'write-file',
+    path: `/etc/cni/net.d/${name}`,
+    content: '',
+  });
+  const cases: [string, NodeAction, RegExp | undefined][] = [
+    [
+      "the file of Calico's agent",
+      write('10-calico.conflist'),
+      /^calico-node writes 10-calico.conflist again/,
+    ],
+    [
+      "a list before Cilium's",
+      write('05-cilium-portmap.conflist'),
+      /^Cilium's agent removes lists of others/,
+    ],
+    ["a list before Calico's", write('10-calico-portmap.conflist'), undefined],
+    ['a file of nobody', write('10-mine.conflist'), undefined],
+    ['a plugin', { do: 'install-plugin', name: 'portmap', directory: '/opt/cni/bin' }, undefined],
+    [
+      'a setting',
+      { do: 'set-sysctl', name: 'net.ipv4.ip_forward', value: '1' },
+      /^net.ipv4.ip_forward is as before when/,
+    ],
+    [
+      'a rule',
+      { do: 'iptables', variant: 'iptables-nft', family: 'ipv4', table: 'nat', commands: [['-D', 'X']] },
+      /^rules are as before when/,
+    ],
+  ];
+  test.each(cases)('%s', (_, action, expected) => {
+    const { temporary } = said('x', { plugins: [{ type: 'mine' }] }, action);
+    expect(temporary).toEqual(expected === undefined ? [] : [expect.stringMatching(expected)]);
+  });
+});
+
+describe('the data', () => {
+  const changes = CNIS.flatMap(({ name, changes: all }) => all.map((change) => ({ name, change })));
+  test('names failures that there are, and where each change is described', () => {
+    const known = new Set(catalogue.map(({ code }) => code));
+    expect(changes.flatMap(({ change }) => change.codes.filter((code) => !known.has(code)))).toEqual([]);
+    expect(changes.filter(({ change }) => change.sources.length === 0)).toEqual([]);
+  });
+
+  test('a change is a patch, commands, or words that say where', () => {
+    const empty = changes.filter(({ change }) => !change.patch && change.commands.length === 0);
+    for (const { change } of empty) expect(change.what).toMatch(/where|upgrade|restart|runtime/);
+  });
+});

@@ -1,0 +1,63 @@
+import type { NodeView } from '../view/node-view.ts';
+import type { Scene } from '../view/scene.ts';
+import { CNIS, type CniSource, type Installer } from './cnis.ts';
+
+/** The primary CNI that a node uses, and the evidence. */
+export interface PrimaryCni {
+  cni: CniSource;
+  /** `1.16.3`; undefined where nothing shows it. */
+  version: string | undefined;
+  installer: Installer;
+  /** What it was recognised by, in words. */
+  evidence: readonly string[];
+}
+
+/** The primary CNI of a node, by the plugin that its chain begins with and the pod that runs its agent; undefined where it is not one that is known. */
+export function primaryCniOf(scene: Scene, node: NodeView): PrimaryCni | undefined {
+  const type = node.chain?.[0]?.type;
+  const file = node.active?.name ?? '';
+  // A list that is broken does not show its plugins; an agent on the node does.
+  const cni =
+    type === undefined
+      ? CNIS.find((known) => agentOf(known, scene, node) !== undefined)
+      : CNIS.find(({ plugins, file: name }) => plugins.includes(type) && (name?.test(file) ?? true));
+  if (cni === undefined) return undefined;
+  const agent = agentOf(cni, scene, node);
+  const image = agent?.spec?.containers.find(({ name }) => name === cni.agent?.container)?.image;
+  const version = versionOf(image);
+  return {
+    cni,
+    version,
+    installer: installerOf(scene, node, agent?.metadata?.namespace),
+    evidence: [
+      ...(type === undefined ? [] : [`${file} begins with ${type}`]),
+      ...(image === undefined ? [] : [`image ${image}`]),
+    ],
+  };
+}
+
+function agentOf({ agent }: CniSource, { world }: Scene, node: NodeView) {
+  if (agent === undefined) return undefined;
+  const [key, value] = agent.label;
+  return world.pods.find(
+    ({ metadata, spec }) => spec?.nodeName === node.name && metadata?.labels?.[key] === value,
+  );
+}
+
+/** The version that a tag names: `v1.16.3@sha256:…`, `v3.28.1-build20240806`. */
+function versionOf(image: string | undefined): string | undefined {
+  return /:v?(\d+\.\d+(?:\.\d+)?)(?:[-+.@][^/]*)?$/.exec(image ?? '')?.[1];
+}
+
+/** Where the distributions of Rancher keep their CNI, and the names by which they label their nodes and run their charts. */
+function installerOf({ world }: Scene, node: NodeView, namespace: string | undefined): Installer {
+  const labels = world.nodes.find(({ metadata }) => metadata?.name === node.name)?.metadata?.labels ?? {};
+  const kind = labels['node.kubernetes.io/instance-type'];
+  const confDir = node.seen?.cni.confDir ?? '';
+  if (kind === 'k3s' || confDir.startsWith('/var/lib/rancher/k3s/')) return 'k3s';
+  const isRke2 = world.pods.some(({ metadata }) =>
+    metadata?.labels?.['helmcharts.helm.cattle.io/chart']?.startsWith('rke2-'),
+  );
+  if (kind === 'rke2' || isRke2) return 'rke2';
+  return namespace === 'calico-system' ? 'operator' : 'other';
+}
