@@ -29,7 +29,7 @@ export function undoDoor(
       return lastHealSchema.nullable().parse(answer) ?? undefined;
     },
     async undo(node, { heal, files }) {
-      const paths = files.map(({ path }) => path);
+      const paths = files.filter(({ state }) => state === 'back').map(({ path }) => path);
       const answer = await change(paths, node, { do: 'undo', heal }, UNDO_DEADLINE_MS);
       return applyResultSchema.array().parse(answer);
     },

@@ -1,6 +1,15 @@
+import type { Diagnosis } from '../../path/model/finding.ts';
+import { exitStatusOf } from './diagnosis.ts';
+import { safeText } from './safe-text.ts';
+
 /** What an empty plan means: no problem at all, or none of the kinds and nodes that were chosen, with the codes of those left. */
-export function nothingToFix(left: readonly { code: string }[]): string {
-  if (left.length === 0) return 'Nothing to fix.\n';
+export function nothingToFix(diagnosis: Diagnosis): string {
+  const { findings: left, unknowns } = diagnosis;
+  if (left.length === 0) {
+    if (exitStatusOf(diagnosis) !== 2) return 'Nothing to fix.\n';
+    const why = unknowns[0] === undefined ? '' : ` (${unknowns[0].what}: ${unknowns[0].why})`;
+    return `Nothing to fix was found, but not everything could be examined${safeText(why)}.\n`;
+  }
   const codes = [...new Set(left.map(({ code }) => code))].join(', ');
   const others = left.length === 1 ? '1 other problem is' : `${left.length} other problems are`;
   return `Nothing of this choice to fix; ${others} left (${codes}).\n`;

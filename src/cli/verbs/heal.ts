@@ -159,7 +159,7 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
   if (!json)
     process.stdout.write(
       plan.length === 0
-        ? nothingToFix(diagnosed.diagnosis.findings)
+        ? nothingToFix(diagnosed.diagnosis)
         : renderPlan(plan, calledAs(), flags, layout) + renderDurability(durability, patches, offer, layout),
     );
   const nothingDone: HealOutcome = { healed: [], after: diagnosed, rounds: 0 };

@@ -117,6 +117,25 @@ test('a change whose connection breaks is not asked for again, and all is remove
   await expectNothingLeft();
 });
 
+test('a change that has begun is finished before an interruption removes its pod', async () => {
+  await cluster.addNode('n1');
+  const stop = new AbortController();
+  cluster.answering = (_, request) => {
+    if (request.do === 'apply') stop.abort(new Error('interrupted'));
+  };
+  const work = change(
+    async (readers) => {
+      const answer = await apply(readers, CONF);
+      await expect(apply(readers, CONF)).rejects.toThrow('interrupted');
+      return answer;
+    },
+    { signal: stop.signal },
+  );
+  expect(await work).toMatchObject([{ outcome: 'done' }]);
+  expect(cluster.applied).toHaveLength(1);
+  await expectNothingLeft();
+});
+
 test('all is removed when it is interrupted while a pod starts', async () => {
   await cluster.addNode('n1');
   const stop = new AbortController();

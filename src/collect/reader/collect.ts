@@ -30,7 +30,7 @@ import {
 } from './manifests.ts';
 import { ExecSession, type NodeSession } from './node-session.ts';
 import { describeRights, missingRights, NEEDED_RIGHTS, OBJECT_RIGHTS, readerRights } from './preflight.ts';
-import { ReaderPods } from './reader-pods.ts';
+import { abortable, ReaderPods } from './reader-pods.ts';
 import { patientLists, type RetryOptions, retrying } from './retry.ts';
 import { programIn, SentProgram } from './send-program.ts';
 
@@ -130,7 +130,10 @@ export interface Readers {
   observe(): Promise<World>;
   /** Asks a node. */
   ask(node: string, request: NodeRequest, timeoutMs: number): Promise<unknown>;
-  /** Asks for a change of a node, in a pod that has what the change needs. Not repeated when the connection breaks: it may be under way. */
+  /**
+   * Asks for a change of a node, in a pod that has what the change needs. Not repeated when the connection breaks: it may be under way. One that has
+   * begun is waited for, also after an interruption.
+   */
   change(node: string, needs: ActionNeeds, request: NodeRequest, timeoutMs: number): Promise<unknown>;
   /** Makes the pod of such a change ready. */
   prepare(node: string, needs: ActionNeeds): Promise<void>;
@@ -385,7 +388,8 @@ class Run {
   /** Has a node changed, by a pod that has what it needs. */
   async change(node: string, needs: ActionNeeds, request: NodeRequest, timeoutMs: number): Promise<unknown> {
     const { session } = await this.writer(node, needs);
-    return session.ask(request, { timeoutMs, signal: this.#options.signal });
+    this.#options.signal.throwIfAborted();
+    return session.ask(request, { timeoutMs, signal: this.#over.signal });
   }
 
   /** The pod in which a node can be changed: the one that is there, if it has what is needed, or a new one. */
@@ -421,10 +425,12 @@ class Run {
       timeoutMs,
       ends,
     );
-    const session = await retrying(
-      () => this.#openSession(this.#containerOf(pod), this.#how, ends),
+    // What is being changed is finished first, also after an interruption: only the end of the run ends the session.
+    const opening = retrying(
+      () => this.#openSession(this.#containerOf(pod), this.#how, this.#over.signal),
       this.#retry,
     );
+    const session = await abortable(opening, signal);
     return { needs, number, pod, session };
   }
 

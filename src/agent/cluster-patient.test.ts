@@ -1,0 +1,154 @@
+import { beforeEach, describe, expect, test } from 'bun:test';
+import { emptyReport, FakeCluster } from '../collect/reader/cluster.fake.ts';
+import { type CollectOptions, NOT_ASKED, withReaders } from '../collect/reader/collect.ts';
+import { pods } from '../kube/resources.ts';
+import type { Pod } from '../kube/types.ts';
+import { diagnose } from '../path/diagnose/diagnose.ts';
+import { planHeal } from '../path/heal/plan.ts';
+import type { NodeAction } from '../path/model/action.ts';
+import type { NodeReport } from '../path/model/node-report.ts';
+import type { Observed } from '../path/model/observed.ts';
+import type { ProbeResult } from '../path/model/probe.ts';
+import type { World } from '../path/model/world.ts';
+import { failureOn, podOn, smallWorld } from '../path/testing/small-world.ts';
+import { clusterPatient, type ExpectingPatient, withKnown } from './cluster-patient.ts';
+
+const HEAL = '2026-01-01T00:00:00.000Z';
+const WRITE: NodeAction = { do: 'write-file', path: '/etc/cni/net.d/a', content: '' };
+const INSTALL: NodeAction = { do: 'install-plugin', name: 'portmap', directory: '/opt/cni/bin' };
+const SYSCTL: NodeAction = { do: 'set-sysctl', name: 'net.ipv4.ip_forward', value: '1' };
+
+let cluster: FakeCluster;
+beforeEach(async () => {
+  cluster = new FakeCluster();
+  await cluster.addNode('n1');
+});
+
+/** A plan with these actions on n1. */
+function planOf(...actions: NodeAction[]) {
+  const failure = failureOn((scene) => scene.paths.map(({ subject }) => subject), {
+    code: 'x',
+    stage: 'configured',
+    heal: () => ({
+      by: 'steps',
+      steps: actions.map((action) => ({ on: 'node', node: 'n1', why: 'so', action })),
+    }),
+  });
+  return planHeal(diagnose(smallWorld([podOn('n1', 'a', 80)]), [failure]), { restart: false });
+}
+
+function withPatient<T>(use: (patient: ExpectingPatient) => Promise<T>): Promise<T> {
+  const options: CollectOptions = {
+    parallel: 8,
+    timeoutMs: 60_000,
+    probes: false,
+    image: 'example/image:1',
+    imagePullSecrets: [],
+    version: '1.2.3',
+    signal: new AbortController().signal,
+    warn: () => {},
+    progress: () => {},
+    changes: true,
+  };
+  return withReaders(
+    cluster,
+    options,
+    (known, readers) => use(clusterPatient(readers!, { client: cluster, heal: HEAL, known })),
+    cluster.open,
+  );
+}
+
+/** The places that pods may write to, of each that was created for changes. */
+function writable(): string[][] {
+  return cluster.requests
+    .filter(({ method, path }) => method === 'POST' && path.endsWith('/pods'))
+    .map(({ body }) => body as Pod)
+    .filter(({ metadata }) => metadata?.name?.startsWith('heal'))
+    .map(({ spec }) =>
+      spec!.volumes!.flatMap(({ name, hostPath }) => (name === 'host' ? [] : hostPath!.path)),
+    );
+}
+
+describe('the pod of a node', () => {
+  test('has what all steps of its plan need, and no second one is created for them', async () => {
+    await withPatient(async (patient) => {
+      patient.expect(planOf(WRITE, INSTALL));
+      for (const action of [WRITE, INSTALL]) {
+        expect(await patient.apply('n1', [action])).toMatchObject([{ outcome: 'done' }]);
+      }
+    });
+    expect(writable()).toEqual([['/etc/cni/net.d', '/opt/cni/bin', '/var/lib/hostport']]);
+  });
+
+  test('is replaced when a later round needs something else', async () => {
+    await withPatient(async (patient) => {
+      patient.expect(planOf(WRITE));
+      await patient.apply('n1', [WRITE]);
+      patient.expect(planOf(SYSCTL));
+      await patient.apply('n1', [SYSCTL]);
+    });
+    expect(writable()).toEqual([
+      ['/etc/cni/net.d', '/var/lib/hostport'],
+      ['/proc/sys/net', '/var/lib/hostport'],
+    ]);
+  });
+
+  test('that does not start is the reason why the step failed', async () => {
+    const failed = withPatient(async (patient) => {
+      cluster.kubelets.set('n1', 'cannot-pull');
+      patient.expect(planOf(WRITE));
+      await patient.apply('n1', [WRITE]);
+    });
+    await expect(failed).rejects.toThrow('its pod has not started: ImagePullBackOff');
+    expect((await cluster.list(pods)).items).toEqual([]);
+  });
+});
+
+test('a pod that is gone or recreated already is as wanted', async () => {
+  const { metadata } = await cluster.create(pods, {
+    metadata: { name: 'a', namespace: 'default' },
+    spec: { containers: [] },
+  });
+  const pod = { namespace: 'default', name: 'a', uid: metadata!.uid! };
+  await withPatient(async (patient) => {
+    await patient.deletePod(pod);
+    await patient.deletePod(pod);
+  });
+});
+
+describe('what is known of nodes that are not looked at again', () => {
+  const probe = (node: string, detail: string) => ({ node, detail }) as ProbeResult;
+  const world = (reports: World['reports'], probes: ProbeResult[]): World =>
+    smallWorld([], { reports, probes });
+  const seen: Observed<NodeReport> = { value: emptyReport('n1') };
+  const before = world(
+    new Map<string, Observed<NodeReport>>([
+      ['n1', seen],
+      ['n2', { unknown: 'before' }],
+    ]),
+    [probe('n1', 'old'), probe('n2', 'old')],
+  );
+
+  test('stays, with what was probed there', () => {
+    const now = world(
+      new Map([
+        ['n1', { unknown: NOT_ASKED }],
+        ['n2', { unknown: 'now' }],
+      ]),
+      [probe('n2', 'new')],
+    );
+    const merged = withKnown(now, before);
+    expect(merged.reports).toEqual(
+      new Map<string, Observed<NodeReport>>([
+        ['n1', seen],
+        ['n2', { unknown: 'now' }],
+      ]),
+    );
+    expect(merged.probes.map(({ node, detail }) => `${node} ${detail}`)).toEqual(['n1 old', 'n2 new']);
+  });
+
+  test('is nothing of a node that is new', () => {
+    const merged = withKnown(world(new Map([['n3', { unknown: NOT_ASKED }]]), []), before);
+    expect(merged.reports.get('n3')).toEqual({ unknown: NOT_ASKED });
+  });
+});
