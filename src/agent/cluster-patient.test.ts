@@ -1,17 +1,13 @@
 import { beforeEach, describe, expect, test } from 'bun:test';
-import { emptyReport, FakeCluster } from '../collect/reader/cluster.fake.ts';
-import { type CollectOptions, NOT_ASKED, withReaders } from '../collect/reader/collect.ts';
+import { FakeCluster } from '../collect/reader/cluster.fake.ts';
+import { type CollectOptions, withReaders } from '../collect/reader/collect.ts';
 import { pods } from '../kube/resources.ts';
 import type { Pod } from '../kube/types.ts';
 import { diagnose } from '../path/diagnose/diagnose.ts';
 import { planHeal } from '../path/heal/plan.ts';
 import type { NodeAction } from '../path/model/action.ts';
-import type { NodeReport } from '../path/model/node-report.ts';
-import type { Observed } from '../path/model/observed.ts';
-import type { ProbeResult } from '../path/model/probe.ts';
-import type { World } from '../path/model/world.ts';
 import { failureOn, podOn, smallWorld } from '../path/testing/small-world.ts';
-import { clusterPatient, type ExpectingPatient, withKnown } from './cluster-patient.ts';
+import { clusterPatient, type ExpectingPatient } from './cluster-patient.ts';
 
 const HEAL = '2026-01-01T00:00:00.000Z';
 const WRITE: NodeAction = { do: 'write-file', path: '/etc/cni/net.d/a', content: '' };
@@ -53,7 +49,7 @@ function withPatient<T>(use: (patient: ExpectingPatient) => Promise<T>): Promise
   return withReaders(
     cluster,
     options,
-    (known, readers) => use(clusterPatient(readers!, { client: cluster, heal: HEAL, known })),
+    (_, readers) => use(clusterPatient(readers!, cluster, HEAL)),
     cluster.open,
   );
 }
@@ -113,42 +109,5 @@ test('a pod that is gone or recreated already is as wanted', async () => {
   await withPatient(async (patient) => {
     await patient.deletePod(pod);
     await patient.deletePod(pod);
-  });
-});
-
-describe('what is known of nodes that are not looked at again', () => {
-  const probe = (node: string, detail: string) => ({ node, detail }) as ProbeResult;
-  const world = (reports: World['reports'], probes: ProbeResult[]): World =>
-    smallWorld([], { reports, probes });
-  const seen: Observed<NodeReport> = { value: emptyReport('n1') };
-  const before = world(
-    new Map<string, Observed<NodeReport>>([
-      ['n1', seen],
-      ['n2', { unknown: 'before' }],
-    ]),
-    [probe('n1', 'old'), probe('n2', 'old')],
-  );
-
-  test('stays, with what was probed there', () => {
-    const now = world(
-      new Map([
-        ['n1', { unknown: NOT_ASKED }],
-        ['n2', { unknown: 'now' }],
-      ]),
-      [probe('n2', 'new')],
-    );
-    const merged = withKnown(now, before);
-    expect(merged.reports).toEqual(
-      new Map<string, Observed<NodeReport>>([
-        ['n1', seen],
-        ['n2', { unknown: 'now' }],
-      ]),
-    );
-    expect(merged.probes.map(({ node, detail }) => `${node} ${detail}`)).toEqual(['n1 old', 'n2 new']);
-  });
-
-  test('is nothing of a node that is new', () => {
-    const merged = withKnown(world(new Map([['n3', { unknown: NOT_ASKED }]]), []), before);
-    expect(merged.reports.get('n3')).toEqual({ unknown: NOT_ASKED });
   });
 });

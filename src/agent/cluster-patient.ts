@@ -1,4 +1,4 @@
-import { NOT_ASKED, type Readers } from '../collect/reader/collect.ts';
+import type { Readers } from '../collect/reader/collect.ts';
 import type { ApiClient } from '../kube/client.ts';
 import { hasReason } from '../kube/client.ts';
 import { pods } from '../kube/resources.ts';
@@ -6,7 +6,6 @@ import { type ActionNeeds, needsOf, needsOfFiles } from '../node/apply/needs.ts'
 import { applyResultSchema } from '../node/apply/result.ts';
 import type { PlannedHeal } from '../path/heal/plan.ts';
 import type { NodeAction } from '../path/model/action.ts';
-import type { World } from '../path/model/world.ts';
 import type { Patient } from './heal.ts';
 import { type UndoDoor, undoDoor } from './undo.ts';
 
@@ -19,22 +18,11 @@ export interface ExpectingPatient extends Patient {
   expect(plan: readonly PlannedHeal[]): void;
 }
 
-export interface ClusterPatientOptions {
-  client: ApiClient;
-  /** When the heal began, by which it can be undone, RFC 3339. */
-  heal: string;
-  /** What is known of the nodes that are not looked at again. */
-  known: World;
-}
-
 /**
  * Nodes of any cluster as a patient. What is to be done on a node is done in a pod that has what the node's part of the plan needs; where a later
- * round needs more, another pod takes its place.
+ * round needs more, another pod takes its place. `heal`: when that began, by which it can be undone, RFC 3339.
  */
-export function clusterPatient(
-  readers: Readers,
-  { client, heal, known }: ClusterPatientOptions,
-): ExpectingPatient {
+export function clusterPatient(readers: Readers, client: ApiClient, heal: string): ExpectingPatient {
   let expected = new Map<string, NodeAction[]>();
   const needsOfNode = (node: string, actions: readonly NodeAction[]): ActionNeeds =>
     needsOf([...(expected.get(node) ?? []), ...actions]);
@@ -50,7 +38,7 @@ export function clusterPatient(
       // All at once; whether one fails, the first of its actions says.
       for (const node of expected.keys()) readers.prepare(node, needsOfNode(node, [])).catch(() => {});
     },
-    observe: async () => withKnown(await readers.observe(), known),
+    observe: () => readers.observe(),
     async apply(node, actions) {
       const request = { do: 'apply' as const, actions: [...actions], heal };
       const answer = await readers.change(node, needsOfNode(node, actions), request, APPLY_DEADLINE_MS);
@@ -64,25 +52,6 @@ export function clusterPatient(
         if (!hasReason(error, 'NotFound', 'Conflict')) throw error;
       }
     },
-  };
-}
-
-/** A world in which only some nodes were looked at, with what is known of the others. */
-export function withKnown(world: World, known: World): World {
-  const isNew = (node: string) => {
-    const report = world.reports.get(node);
-    const before = known.reports.get(node);
-    return (
-      report !== undefined && !('unknown' in report && report.unknown === NOT_ASKED && before !== undefined)
-    );
-  };
-  const names = new Set([...world.reports.keys(), ...known.reports.keys()]);
-  return {
-    ...world,
-    reports: new Map(
-      [...names].map((node) => [node, (isNew(node) ? world.reports : known.reports).get(node)!]),
-    ),
-    probes: [...known.probes.filter(({ node }) => !isNew(node)), ...world.probes],
   };
 }
 

@@ -45,7 +45,7 @@ class Nodes {
     return [about(['broken'], 'a'), { ...about(['worse'], 'b'), heal: () => ({ by: 'hand', why: 'so' }) }];
   }
 
-  readonly open: OpenNodes = (nodes, _, use) => {
+  readonly open: OpenNodes = (nodes, use) => {
     this.seen.push(`open ${nodes.join(' ')}`);
     return use(
       {
@@ -113,6 +113,15 @@ test('nodes are healed one after the other, and looked at after each', async () 
   expect({ stopped, rounds }).toEqual({ stopped: undefined, rounds: 4 });
 });
 
+test('of 200 nodes, ten at a time, the first bad one leaves the rest as it was', async () => {
+  const names = Array.from({ length: 200 }, (_, i) => `n${String(i).padStart(3, '0')}`);
+  const nodes = new Nodes(names, (name) => (name === 'n057' ? 'worse' : 'fixed'));
+  const { begun, stopped } = await run(nodes, { maxUnavailable: 10 });
+  expect(begun).toHaveLength(6);
+  expect(stopped).toMatchObject({ node: 'n057', undone: names.slice(60) });
+  expect([...nodes.state.values()].filter((state) => state === 'broken')).toHaveLength(140);
+});
+
 test('several at once, as many as are wanted', async () => {
   const { begun } = await run(new Nodes(FOUR), { maxUnavailable: 3 });
   expect(begun).toEqual(['n1 n2 n3 +1', 'n4 +0']);
@@ -155,8 +164,8 @@ test('a node that cannot be looked at any more got worse', async () => {
     reports: new Map([['n1', unknown === undefined ? { value: REPORT } : { unknown }]]),
   });
   let looks = 0;
-  const open: OpenNodes = (names, before, use) =>
-    nodes.open(names, before, (patient, now) =>
+  const open: OpenNodes = (names, use) =>
+    nodes.open(names, (patient, now) =>
       use(
         {
           ...patient,

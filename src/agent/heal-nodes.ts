@@ -7,10 +7,9 @@ import type { World } from '../path/model/world.ts';
 import type { ExpectingPatient } from './cluster-patient.ts';
 import { type Healed, type HealOptions, heal } from './heal.ts';
 
-/** Makes some nodes ready to be healed, lets `use` do it, and removes what was created. `before`: what is known of the others. */
+/** Makes some nodes ready to be healed, lets `use` do it, and removes what was created. Of the others, the worlds that it sees have no reports. */
 export type OpenNodes = <T>(
   nodes: readonly string[],
-  before: World,
   use: (patient: ExpectingPatient, now: World) => Promise<T>,
 ) => Promise<T>;
 
@@ -24,7 +23,7 @@ export interface HealNodesOptions extends HealOptions {
 /** The outcome for all nodes. */
 export interface NodesHealed {
   healed: Healed[];
-  /** What was seen last. */
+  /** What was seen last: of the objects all, of the nodes only the last ones. */
   world: World;
   /** Of all nodes together. */
   rounds: number;
@@ -52,7 +51,7 @@ export async function healNodes(
     const { nodes, opened } = batch;
     options.onNodes?.(nodes, waiting.flatMap((later) => later.nodes).length);
     const scope: HealScope = nodes.length === 0 ? options : { ...options, nodes };
-    const done = await open(opened, world, async (patient, now) => {
+    const done = await open(opened, async (patient, now) => {
       const before = diagnose(now, options.failures);
       const report = await heal(
         watching(patient, (seen) => {

@@ -44,7 +44,7 @@ export interface HealReport {
 const MAX_ROUNDS = 6;
 /** Fixing one thing may undo a fix just before it: what is found again is tried once more. */
 const MAX_TRIES = 2;
-/** Pause between looks at pods that are coming up, in milliseconds. */
+/** Pause between looks at pods that are coming up, in milliseconds; longer where a look takes longer, which a large cluster must bear. */
 const SETTLING_INTERVAL_MS = 300;
 
 export interface HealOptions extends HealScope {
@@ -66,6 +66,13 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
   const done: Healed[] = [];
   let current = first;
   let settledBy = 0;
+  let took = 0;
+  const look = async () => {
+    const began = clock.now();
+    const seen = diagnose(await patient.observe(options.signal), options.failures);
+    took = clock.now() - began;
+    return seen;
+  };
   for (let round = 1; ; round++) {
     const plan = planHeal(current, options).filter(
       (planned) => mayTryAgain(planned.finding, done) && (options.mayTry?.(planned, current) ?? true),
@@ -78,8 +85,8 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
       clock.now() < settledBy
     ) {
       // The fix unblocks the runtime, which retries by itself.
-      await clock.sleep(SETTLING_INTERVAL_MS, options.signal);
-      current = diagnose(await patient.observe(options.signal), options.failures);
+      await clock.sleep(Math.max(SETTLING_INTERVAL_MS, took), options.signal);
+      current = await look();
       round--;
       continue;
     }
@@ -95,7 +102,7 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
       options.signal.throwIfAborted();
       tried.push(await carryOut(patient, planned, round));
     }
-    current = diagnose(await patient.observe(options.signal), options.failures);
+    current = await look();
     for (const entry of tried) {
       const remains = current.diagnosis.findings.find((finding) => sameFinding(finding, entry.finding));
       if (entry.outcome === 'healed' && remains !== undefined) {

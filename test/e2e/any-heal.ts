@@ -179,6 +179,47 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
     expect(await runs()).toEqual([]);
   }, 240_000);
 
+  test('the change at the source is shown, and made on request', async () => {
+    const conf = (await inNode(WORKER, 'sh', '-c', 'ls /etc/cni/net.d/*.conflist | head -n 1')).trim();
+    const good = await inNode(WORKER, 'cat', conf);
+    const write = (content: string) =>
+      inNode(WORKER, 'sh', '-c', 'printf %s "$1" > "$2"', 'sh', content, conf);
+    const flannel = { name: 'cbr0', cniVersion: '1.0.0', plugins: [{ type: 'flannel' }] };
+    const manifest = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'kube-flannel-cfg', namespace: 'kube-flannel' },
+      data: { 'net-conf.json': '{}', 'cni-conf.json': JSON.stringify(flannel) },
+    };
+    await kubectl('create', 'namespace', 'kube-flannel');
+    try {
+      await kubectl('apply', '-f', lab.file('flannel.json', JSON.stringify(manifest)));
+      await write(JSON.stringify({ ...JSON.parse(good), plugins: flannel.plugins }));
+      const only = ['--only', 'portmap-not-chained', '-o', 'wide'];
+      const { stdout } = await byPods('heal', '--dry-run', ...only);
+      expect(stdout).toContain(
+        `at the source: portmap-not-chained on ${WORKER}: chain portmap in the list that flannel installs (flannel: `,
+      );
+      expect(stdout).toContain(`heal --kubeconfig ${lab.env.KUBECONFIG} --at-source changes it`);
+
+      const { stderr } = await byPods('heal', '--yes', '--at-source', ...only);
+      expect(stderr).toContain('patched ConfigMap kube-flannel/kube-flannel-cfg\n');
+      const { data } = JSON.parse(
+        await kubectl('-n', 'kube-flannel', 'get', 'configmap', 'kube-flannel-cfg', '-o', 'json'),
+      ) as { data: Record<string, string> };
+      expect(data['net-conf.json']).toBe('{}');
+      expect(JSON.parse(data['cni-conf.json']!)).toEqual({
+        ...flannel,
+        plugins: [{ type: 'flannel' }, { type: 'portmap', capabilities: { portMappings: true } }],
+      });
+    } finally {
+      await byPods('heal', '--undo', '--yes');
+      await write(good);
+      await kubectl('delete', 'namespace', 'kube-flannel');
+    }
+    expect(await byPods('doctor')).toMatchObject({ code: 0 });
+  }, 240_000);
+
   test('a heal by an image of others, into which program and plugin are sent', async () => {
     await inNode(WORKER, 'mv', '/opt/cni/bin/portmap', '/root/portmap');
     try {

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { clusterPatient, clusterUndo, withKnown } from '../../agent/cluster-patient.ts';
+import { clusterPatient, clusterUndo } from '../../agent/cluster-patient.ts';
 import { HEAL_COMPONENT, recordHealed } from '../../agent/heal-events.ts';
 import { healNodes, type OpenNodes } from '../../agent/heal-nodes.ts';
 import type { UndoDoor } from '../../agent/undo.ts';
@@ -82,7 +82,7 @@ export function clusterHealing(
     heal: async (first, scope) => {
       const { signal } = scope;
       const heal = new Date().toISOString();
-      const report = await healNodes(openNodes(run, signal, heal), first, {
+      const report = await healNodes(openNodes(run, signal, heal, first.world), first, {
         ...scope,
         maxUnavailable: options.maxUnavailable ?? MAX_UNAVAILABLE,
       });
@@ -135,8 +135,9 @@ function openNodes(
   ) => Promise<T>,
   signal: AbortSignal,
   heal: string,
+  before: World,
 ): OpenNodes {
-  return (nodes, before, use) =>
+  return (nodes, use) =>
     run(signal, (client, settings) => {
       const witness = witnessOf(before, nodes);
       const some = new Set([...nodes, ...(witness === undefined ? [] : [witness])]);
@@ -148,8 +149,7 @@ function openNodes(
       return withReaders(client, { ...settings, nodes: some, changes: true, progress }, (world, readers) => {
         isOpen = true;
         if (readers === undefined) throw new UserError('cannot heal: the nodes cannot be reached');
-        const now = withKnown(world, before);
-        return use(clusterPatient(readers, { client, heal, known: before }), now);
+        return use(clusterPatient(readers, client, heal), world);
       });
     });
 }

@@ -4,7 +4,7 @@ import type { Pod } from '../../kube/types.ts';
 import { needsOf } from '../../node/apply/needs.ts';
 import type { NodeAction } from '../../path/model/action.ts';
 import { FakeCluster } from './cluster.fake.ts';
-import { type CollectOptions, NOT_ASKED, type Readers, withReaders } from './collect.ts';
+import { type CollectOptions, type Readers, withReaders } from './collect.ts';
 
 const CONF: NodeAction = { do: 'write-file', path: '/etc/cni/net.d/a', content: '' };
 const FLOW: NodeAction = { do: 'set-sysctl', name: 'net.ipv4.ip_forward', value: '1' };
@@ -94,7 +94,9 @@ test('only the nodes that are asked for are examined, and an agent is not used',
   await change(
     async (readers) => {
       const world = await readers.observe();
-      expect(world.reports.get('n2')).toEqual({ unknown: NOT_ASKED });
+      expect(world.reports.get('n2')).toEqual({
+        unknown: 'not examined: another node was asked for',
+      });
       await expect(apply(readers, CONF, 'n2')).rejects.toThrow('nothing is asked of n2');
     },
     { nodes: new Set(['n1']) },

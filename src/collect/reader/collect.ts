@@ -48,7 +48,7 @@ const SENDERS = 32;
 const SPARE_LIFE_S = 300;
 
 /** Why a node is unknown that {@link CollectOptions.nodes} leaves out. */
-export const NOT_ASKED = 'not examined: another node was asked for';
+const NOT_ASKED = 'not examined: another node was asked for';
 
 /** What is under way: how much of it is done, and on which nodes it is waiting. */
 export interface CollectProgress {

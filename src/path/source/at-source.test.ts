@@ -75,6 +75,11 @@ describe('the primary CNI is recognised by its plugin and its agent', () => {
       { file: '10-kuberouter.conflist', plugins: [{ type: 'bridge' }] },
       'kube-router  other',
     ],
+    [
+      'Canal of RKE2',
+      { file: '10-canal.conflist', plugins: [{ type: 'calico' }], pods: [RKE2] },
+      'Canal  rke2',
+    ],
     ["anybody's bridge", { plugins: [{ type: 'bridge' }] }, undefined],
     [
       'Cilium chained behind another',

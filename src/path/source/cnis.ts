@@ -174,6 +174,28 @@ export const CNIS: readonly CniSource[] = [
     ],
   },
   {
+    name: 'Canal',
+    plugins: ['calico'],
+    file: /canal/,
+    agent: { label: ['k8s-app', 'canal'], container: 'calico-node' },
+    changes: [
+      {
+        codes: [...CHAIN, ...PLUGIN],
+        installers: ['rke2'],
+        what: 'canal writes its list, which chains portmap, and installs the plugin when it starts',
+        commands: restart('kube-system', 'rke2-canal'),
+        sources: ['rancher/rke2-charts: packages/rke2-canal'],
+      },
+      {
+        codes: [...CHAIN, ...PLUGIN],
+        installers: ['k3s', 'operator', 'other'],
+        what: 'canal writes its list, which chains portmap, and installs the plugin when it starts',
+        commands: restart('kube-system', 'canal'),
+        sources: ['projectcalico/calico: manifests/canal.yaml'],
+      },
+    ],
+  },
+  {
     name: 'Calico',
     plugins: ['calico'],
     agent: { label: ['k8s-app', 'calico-node'], container: 'calico-node' },
