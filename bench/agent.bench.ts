@@ -1,7 +1,8 @@
 /**
- * What the agent costs and how fast it is: `bun bench/agent.bench.ts [IDLE_SECONDS]` (default 120, as root, built beforehand). On
- * the worker of a cluster of two nodes, as `hostport agent install --heal` installs it: CPU (with every program it runs) and memory while
- * nothing happens; how long a hostPort does not answer after its mapping was flushed, and how long a plugin is missing.
+ * What the agent costs and how fast it is: `bun bench/agent.bench.ts [IDLE_SECONDS] [PODS]` (default 120 and 100, as root, built beforehand). On
+ * the worker of a cluster of two nodes, as `hostport agent install` installs it: CPU (with every program it runs) and memory while nothing
+ * happens, in both modes; how long a hostPort does not answer after its mapping was flushed, and how long a plugin is missing; and the same with
+ * many pods, which start at once.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,6 +16,8 @@ const program = join(root, 'bin/hostport');
 const CLUSTER = 'watch-bench';
 const NODE = `${CLUSTER}-worker`;
 const idleSeconds = Number(process.argv[2] ?? 120);
+const manyPods = Number(process.argv[3] ?? 100);
+const FIRST_PORT = 10_000;
 /** Fewer within a minute than what the agent takes for a fight. */
 const RUNS = 4;
 const PORTMAP = '/opt/cni/bin/portmap';
@@ -45,17 +48,18 @@ spec:
 try {
   run(program, 'create', 'cluster', '--name', CLUSTER, '--config', config);
   run('kubectl', 'apply', '-f', pod);
-  run(program, 'agent', 'install', '--name', CLUSTER, '--heal');
-  const agent = await agentOf(NODE);
-  await measureIdle(agent);
+  for (const mode of ['observe', 'heal']) {
+    run(program, 'agent', 'install', '--name', CLUSTER, `--${mode}`);
+    await measureIdle(`${mode}, one pod`, await agentOf(NODE));
+  }
   await measureHealing();
-  console.log(`memory afterwards: ${megabytes(pssBytes(agent))} MB PSS`);
+  await measureMany();
 } finally {
   run(program, 'delete', 'cluster', '--name', CLUSTER);
   rmSync(scratch, { recursive: true, force: true });
 }
 
-async function measureIdle(agent: number): Promise<void> {
+async function measureIdle(what: string, agent: number): Promise<void> {
   // Its first looks are over.
   await Bun.sleep(5000);
   const before = cpuSecondsWithChildren(agent);
@@ -64,12 +68,82 @@ async function measureIdle(agent: number): Promise<void> {
   const used = cpuSecondsWithChildren(agent) - before;
   const share = (100 * used) / ((performance.now() - began) / 1000);
   console.log(
-    `at rest for ${idleSeconds} s: ${share.toFixed(2)} % of one core (${used.toFixed(2)} s), ${megabytes(pssBytes(agent))} MB PSS`,
+    `${what}, at rest for ${idleSeconds} s: ${share.toFixed(2)} % of one core (${used.toFixed(2)} s), ${megabytes(pssBytes(agent))} MB PSS`,
   );
 }
 
+/** Many pods with a hostPort each, which start at once: how long after the last of them all answer, and after all mappings were flushed. */
+async function measureMany(): Promise<void> {
+  const agent = await agentOf(NODE);
+  const address = addressOf(NODE);
+  const words = ['run', '--name', CLUSTER, '--', process.execPath, join(root, 'bench/answering.ts')];
+  const probe = Bun.spawn([program, ...words, address, String(FIRST_PORT), String(manyPods)], {
+    ...{ env, stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' },
+  });
+  let printed = '';
+  const read = (async () => {
+    for await (const chunk of probe.stdout) printed += new TextDecoder().decode(chunk);
+  })();
+  const allAnswered = (from: number) =>
+    Number(new RegExp(`^${manyPods} (\\d+)\\n$`, 'm').exec(printed.slice(from))?.[1] ?? Number.NaN);
+  const pods = Array.from({ length: manyPods }, (_, i) => manyPod(`many-${i}`, FIRST_PORT + i));
+  const file = join(scratch, 'many.json');
+  writeFileSync(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: pods }));
+  const before = cpuSecondsWithChildren(agent);
+  const began = Date.now();
+  run('kubectl', 'apply', '-f', file);
+  const labelled = ['get', 'pods', '-l', 'many=yes'];
+  const phases = 'jsonpath={range .items[*]}{.status.phase}{"\\n"}{end}';
+  await eventually(
+    'all pods to run',
+    () =>
+      run('kubectl', ...labelled, '-o', phases)
+        .split('\n')
+        .every((phase) => phase === 'Running'),
+    { timeoutMs: 240_000, intervalMs: 100 },
+  );
+  const ran = Date.now();
+  await eventually('all to answer', () => allAnswered(0) > 0, { timeoutMs: 60_000, intervalMs: 20 });
+  const answered = allAnswered(0);
+  console.log(
+    `${manyPods} pods at once: all run after ${((ran - began) / 1000).toFixed(1)} s, and answer ${Math.max(0, answered - ran)} ms later; the agent took ${(cpuSecondsWithChildren(agent) - before).toFixed(1)} s of one core`,
+  );
+  await measureIdle(`heal, ${manyPods} pods`, agent);
+  const from = printed.length;
+  const flushed = Date.now();
+  inNode('iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT');
+  await eventually('all to answer again', () => allAnswered(from) > flushed, {
+    timeoutMs: 120_000,
+    intervalMs: 20,
+  });
+  console.log(`all ${manyPods} mappings flushed: all answer again after ${allAnswered(from) - flushed} ms`);
+  await probe.stdin.end();
+  await Promise.all([probe.exited, read]);
+  console.log(`memory afterwards: ${megabytes(pssBytes(agent))} MB PSS`);
+}
+
+function manyPod(name: string, hostPort: number): Record<string, unknown> {
+  return {
+    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: { many: 'yes' } } },
+    spec: {
+      nodeName: NODE,
+      terminationGracePeriodSeconds: 0,
+      containers: [
+        {
+          ...{ name: 'web', image: 'busybox', command: ['httpd', '-f', '-p', '8080', '-h', '/'] },
+          ports: [{ containerPort: 8080, hostPort }],
+        },
+      ],
+    },
+  };
+}
+
+function addressOf(node: string): string {
+  return run('kubectl', 'get', 'node', node, '-o', 'jsonpath={.status.addresses[0].address}');
+}
+
 async function measureHealing(): Promise<void> {
-  const address = run('kubectl', 'get', 'node', NODE, '-o', 'jsonpath={.status.addresses[0].address}');
+  const address = addressOf(NODE);
   const probe = Bun.spawn(
     [
       program,

@@ -4,6 +4,7 @@ import { agentFiles, defaultSettings } from '../scripts/agent-manifests.ts';
 import { AGENT_CAPABILITIES, AGENT_MODES, type AgentMode, agentObjects } from '../src/agent/manifests.ts';
 import { usableAgents } from '../src/collect/reader/agents.ts';
 import { FakeCluster } from '../src/collect/reader/cluster.fake.ts';
+import { readerPod } from '../src/collect/reader/manifests.ts';
 import { pods } from '../src/kube/resources.ts';
 import type { DaemonSet, Pod } from '../src/kube/types.ts';
 
@@ -126,6 +127,19 @@ test('settings are where they belong', () => {
 
 test('where nodes reach the API by its Service, nothing is said', () => {
   expect(containerOf('heal').env?.map(({ name }) => name)).toEqual(['NODE_NAME', 'HOST_IP']);
+});
+
+test("docs/any-cluster.md justifies each capability of the doctor's pods, and no others", async () => {
+  const text = await Bun.file(`${root}/docs/any-cluster.md`).text();
+  const start = text.indexOf('Of all capabilities it keeps');
+  const section = text.slice(start, text.indexOf('\n## ', start));
+  const rows = [...section.matchAll(/^\| ((?:`[A-Z_]+`(?:, )?)+) \| \S/gm)];
+  const named = rows.flatMap(([, cell]) => [...cell!.matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name!));
+  const pod = readerPod('worker', {
+    ...{ run: '0', namespace: 'work', image: 'a', imagePullSecrets: [], probes: true, sendsProgram: false },
+    ...{ lifetimeSeconds: 60, ends: '2026-01-01T00:00:00Z' },
+  });
+  expect(named.toSorted()).toEqual(pod.spec!.containers[0]!.securityContext!.capabilities!.add!.toSorted());
 });
 
 test('what is written is YAML that has the objects', async () => {
