@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../test/e2e/eventually.ts';
-import { cpuSecondsWithChildren, processesOf, pssBytes } from './processes.ts';
+import { cpuSeconds, cpuSecondsWithChildren, processesOf, pssBytes } from './processes.ts';
 import { median } from './statistics.ts';
 
 const root = join(import.meta.dir, '..');
@@ -63,12 +63,14 @@ async function measureIdle(what: string, agent: number): Promise<void> {
   // Its first looks are over.
   await Bun.sleep(5000);
   const before = cpuSecondsWithChildren(agent);
+  const ownBefore = cpuSeconds(agent);
   const began = performance.now();
   await Bun.sleep(idleSeconds * 1000);
   const used = cpuSecondsWithChildren(agent) - before;
+  const own = cpuSeconds(agent) - ownBefore;
   const share = (100 * used) / ((performance.now() - began) / 1000);
   console.log(
-    `${what}, at rest for ${idleSeconds} s: ${share.toFixed(2)} % of one core (${used.toFixed(2)} s), ${megabytes(pssBytes(agent))} MB PSS`,
+    `${what}, at rest for ${idleSeconds} s: ${share.toFixed(2)} % of one core (${used.toFixed(2)} s, of which ${(used - own).toFixed(2)} s are programs that it runs), ${megabytes(pssBytes(agent))} MB PSS`,
   );
 }
 

@@ -7,6 +7,7 @@ import { Backups } from '../node/apply/backup.ts';
 import { ownPluginDirectory } from '../node/apply/own-plugins.ts';
 import { performActions } from '../node/apply/perform.ts';
 import type { ApplyResult } from '../node/apply/result.ts';
+import type { SandboxMemory } from '../node/report/runtime.ts';
 import { takeNodeReport } from '../node/report/take.ts';
 import type { World } from '../path/model/world.ts';
 import type { Exec } from '../sys/exec.ts';
@@ -24,10 +25,11 @@ export interface NodeObjects {
  * API; without, they are derived from the runtime's sandboxes. No probes are sent.
  */
 export function nodePatient(node: string, exec: Exec, objects?: NodeObjects): Patient {
+  const memory: SandboxMemory = new Map();
   return {
     async observe(signal): Promise<World> {
       if (objects === undefined) return localWorld(exec, signal, { node });
-      const report = await takeNodeReport(node, exec);
+      const report = await takeNodeReport(node, exec, undefined, undefined, undefined, memory);
       // Read last, so that a pod whose mapping is missing is already known to be terminating.
       return {
         observedAt: report.takenAt,

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../sys/files.ts';
@@ -21,11 +22,16 @@ const stateSchema = z.object({
 export type AgentState = z.infer<typeof stateSchema>;
 
 /** The file in an agent's container. */
-export const STATE_FILE = join(STATE_DIRECTORY, 'agent.json');
+const STATE_FILE = join(STATE_DIRECTORY, 'agent.json');
 
 /** Replaces the file: who reads it meanwhile reads one of the two. */
 export function writeState(state: AgentState, file = STATE_FILE): Promise<void> {
   return writeFileAtomic(file, `${JSON.stringify(state)}\n`);
+}
+
+/** The content of the file, as the agent of this container has written it. Rejects when there is none: no agent runs here. */
+export function readState(file = STATE_FILE): Promise<string> {
+  return readFile(file, 'utf8');
 }
 
 /** The content of the file. A container may print anything. @throws when it is not an agent's. */

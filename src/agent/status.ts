@@ -1,4 +1,5 @@
 import { AGENT, absent, agentNamespace, isOfAgent } from '../collect/reader/agents.ts';
+import { OWN_PROGRAM } from '../collect/reader/manifests.ts';
 import { stateOf } from '../collect/reader/pod-state.ts';
 import { describeRights, execRights, missingRights } from '../collect/reader/preflight.ts';
 import { type RetryOptions, retrying } from '../collect/reader/retry.ts';
@@ -9,7 +10,7 @@ import { PodExec } from '../kube/streaming/pod-exec.ts';
 import type { DaemonSet, KubeObject, Node, Pod } from '../kube/types.ts';
 import { messageOf } from '../util/errors.ts';
 import { AGENT_MODES, type AgentMode, MODE_LABEL } from './manifests.ts';
-import { type AgentState, parseState, STATE_FILE } from './state.ts';
+import { type AgentState, parseState } from './state.ts';
 
 /** How many agents are asked at a time, and how long each may take, in milliseconds. */
 const PARALLEL = 32;
@@ -212,7 +213,7 @@ async function askState(
   pod: string,
   signal: AbortSignal,
 ): Promise<AgentState> {
-  const target = { namespace, pod, container: AGENT.container, argv: ['cat', STATE_FILE] };
+  const target = { namespace, pod, container: AGENT.container, argv: [OWN_PROGRAM, 'agent', 'state'] };
   const stop = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
   const exec = await PodExec.start(client, target, stop);
   const abort = () => exec.destroy();

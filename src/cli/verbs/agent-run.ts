@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import { METRICS_PORT } from '../../agent/manifests.ts';
 import { runAgent } from '../../agent/run.ts';
+import { readState } from '../../agent/state.ts';
 import { inClusterConfig } from '../../kube/kubeconfig.ts';
 import { realExec } from '../../sys/exec.ts';
 import { InputError } from '../../util/errors.ts';
@@ -58,4 +59,14 @@ export function agentRunVerb(): Verb {
       );
     });
   return examples(verb, 'NODE_NAME=worker HOST_IP=192.0.2.1 hostport agent run --observe');
+}
+
+/** `hostport agent state`: what the agent of this container says of itself, for `hostport agent status`. */
+export function agentStateVerb(): Verb {
+  const verb = command('state')
+    .description('print what the agent of this container says of itself')
+    .action(async () => {
+      process.stdout.write(await readState());
+    });
+  return examples(verb, 'hostport agent state');
 }

@@ -35,7 +35,7 @@ import { renderJson, renderYaml } from '../printer/document.ts';
 import { safeText } from '../printer/safe-text.ts';
 import { addTargetOptions, type Target, targetOf } from '../target.ts';
 import { command, examples, exitWith, type Verb } from '../verb.ts';
-import { agentRunVerb } from './agent-run.ts';
+import { agentRunVerb, agentStateVerb } from './agent-run.ts';
 
 const TIMEOUT_MS = 120_000;
 
@@ -46,7 +46,8 @@ export function agentVerb(): Verb {
     .addCommand(install())
     .addCommand(status())
     .addCommand(uninstall())
-    .addCommand(agentRunVerb(), { hidden: true });
+    .addCommand(agentRunVerb(), { hidden: true })
+    .addCommand(agentStateVerb(), { hidden: true });
 }
 
 interface InstallOptions {

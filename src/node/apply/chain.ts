@@ -22,9 +22,12 @@ interface Runtime {
   sandboxes: Sandbox[];
 }
 
-/** Throws when the runtime does not answer: attachments are changed only when it does. */
-async function askRuntime(): Promise<Runtime> {
-  const { runtime, sandboxes } = await readRuntime();
+/**
+ * The runtime's directories and sandboxes, or of these one alone: a node may have a hundred, and as many to be attached.
+ * Throws when the runtime does not answer: attachments are changed only when it does.
+ */
+async function askRuntime(only?: string): Promise<Runtime> {
+  const { runtime, sandboxes } = await readRuntime(undefined, only === undefined ? {} : { only });
   if ('unknown' in sandboxes) throw new Error(`cannot list the sandboxes: ${sandboxes.unknown}`);
   return { binDirs: cniDirectories(runtime).binDirs, sandboxes: sandboxes.value };
 }
@@ -62,13 +65,13 @@ function telling(done: string, said: readonly string[]): string {
 export async function attachAction(
   action: Action<'attach'>,
   context: ApplyContext,
-  ask: () => Promise<Runtime> = askRuntime,
+  ask: (sandbox: string) => Promise<Runtime> = askRuntime,
   cache = new ResultCache(),
 ): Promise<Applied> {
   const list = loadNetworkFile(action.config);
   const plugin = list.plugins.find(({ type }) => type === action.plugin);
   if (plugin === undefined) throw new Error(`${action.config} has no plugin ${action.plugin}`);
-  const { binDirs, sandboxes } = await ask();
+  const { binDirs, sandboxes } = await ask(action.sandbox);
   const sandbox = runningSandbox(action.sandbox, sandboxes);
   if (sandbox === undefined) throw new Error(`sandbox ${action.sandbox.slice(0, 13)} is not running`);
   const entry = entryOf(cache, sandbox, list);
@@ -81,7 +84,7 @@ export async function attachAction(
     capabilityArgs: { ...entry.capabilityArgs, portMappings: mappingsOf(entry, sandbox) },
   };
   await runtime.extend(entry, list, plugin, attachment);
-  if (runningSandbox(action.sandbox, (await ask()).sandboxes) === undefined) {
+  if (runningSandbox(action.sandbox, (await ask(action.sandbox)).sandboxes) === undefined) {
     const { containerId, ifName } = entry;
     await runtime.del({ ...list, plugins: [plugin] }, { containerId, ifName, ...attachment, netns: '' });
     // While the namespace exists, the runtime's DEL is still to come, and needs the cached entry.

@@ -8,6 +8,7 @@ import {
   inspectSandboxes,
   readRuntime,
   runtimeEndpoint,
+  type SandboxMemory,
 } from './runtime.ts';
 import { withoutSecrets } from './secrets.ts';
 
@@ -159,6 +160,76 @@ describe('containerd', () => {
       },
       expect.objectContaining({ id: 'host', ready: false, hostNetwork: true, portMappings: [] }),
     ]);
+  });
+});
+
+describe('who looks again and again', () => {
+  const info = { runtimeSpec: { linux: { namespaces: [{ type: 'network', path: '/run/netns/a' }] } } };
+  /** A runtime whose sandboxes a test changes, and which of them it was asked for. */
+  const counted = () => {
+    const answers: Answers = {
+      name: 'containerd',
+      sandboxes: { a: { info, ip: '10.0.0.1' }, b: { info, ip: '10.0.0.2' } },
+    };
+    const asked: string[] = [];
+    const runtime = (): InspectedRuntime => {
+      const real = runtimeThat(answers);
+      const states = Object.entries(answers.sandboxes!).map(
+        ([id, seen]) => [id, seen?.state ?? 'ready'] as const,
+      );
+      return {
+        ...real,
+        listSandboxes: async () =>
+          (await real.listSandboxes()).map((one) => ({ ...one, state: new Map(states).get(one.id)! })),
+        verboseSandboxStatus: (id) => {
+          asked.push(id);
+          return real.verboseSandboxStatus(id);
+        },
+      };
+    };
+    return { answers, asked, runtime };
+  };
+
+  test('asks for each sandbox once, as long as it runs', async () => {
+    const { answers, asked, runtime } = counted();
+    const memory: SandboxMemory = new Map();
+    const look = (isThere = true) => inspectSandboxes(runtime(), undefined, () => isThere, { memory });
+    const first = await look();
+    expect(await look()).toEqual(first);
+    expect(asked).toEqual(['a', 'b']);
+    // Its namespace is looked at each time.
+    expect((await look(false)).map(({ netnsExists }) => netnsExists)).toEqual([false, false]);
+    answers.sandboxes!.a!.state = 'not-ready';
+    expect((await look()).map(({ ready }) => ready)).toEqual([false, true]);
+    expect(asked).toEqual(['a', 'b', 'a']);
+    delete answers.sandboxes!.a;
+    answers.sandboxes!.c = { info, ip: '10.0.0.3' };
+    expect((await look()).map(({ id }) => id)).toEqual(['b', 'c']);
+    expect(asked).toEqual(['a', 'b', 'a', 'c']);
+    expect([...memory.keys()]).toEqual(['b', 'c']);
+  });
+
+  test('asks again for one that has no addresses yet', async () => {
+    const { asked, runtime } = counted();
+    const memory: SandboxMemory = new Map();
+    const withoutAddress: InspectedRuntime = {
+      ...runtime(),
+      verboseSandboxStatus: async (id) => {
+        const answer = await runtime().verboseSandboxStatus(id);
+        return { ...answer!, status: { ...answer!.status!, network: undefined } };
+      },
+    };
+    await inspectSandboxes(withoutAddress, undefined, () => true, { memory });
+    await inspectSandboxes(runtime(), undefined, () => true, { memory });
+    expect(asked).toEqual(['a', 'b', 'a', 'b']);
+  });
+
+  test('asks for the only one that is wanted', async () => {
+    const { asked, runtime } = counted();
+    const found = await inspectSandboxes(runtime(), undefined, () => true, { only: 'b' });
+    expect(found.map(({ id }) => id)).toEqual(['b']);
+    expect(asked).toEqual(['b']);
+    expect(await inspectSandboxes(runtime(), undefined, () => true, { only: 'gone' })).toEqual([]);
   });
 });
 

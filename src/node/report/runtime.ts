@@ -48,9 +48,20 @@ export function runtimeEndpoint(
   return env.CONTAINER_RUNTIME_ENDPOINT || findRuntime(isThere);
 }
 
+/** What is known of sandboxes that run, by their ID: but for whether they still do, nothing of them changes. For who looks again and again. */
+export type SandboxMemory = Map<string, Sandbox>;
+
+/** Which sandboxes are asked for. */
+export interface SandboxChoice {
+  /** The only one; default: all. */
+  only?: string;
+  memory?: SandboxMemory;
+}
+
 /** The runtime and its sandboxes. Without a socket, or without an answer, both are unknown. */
 export async function readRuntime(
   socket = runtimeEndpoint(process.env),
+  choice: SandboxChoice = {},
 ): Promise<{ runtime: NodeReport['runtime']; sandboxes: NodeReport['sandboxes'] }> {
   if (socket === undefined) {
     const unknown = `no runtime's socket is there (${SOCKETS.join(', ')})`;
@@ -60,7 +71,7 @@ export async function readRuntime(
   try {
     const [runtime, sandboxes] = await Promise.all([
       observe(`runtime at ${socket}`, () => inspectRuntime(client)),
-      observe(`sandboxes at ${socket}`, (heard) => inspectSandboxes(client, heard)),
+      observe(`sandboxes at ${socket}`, (heard) => inspectSandboxes(client, heard, isNamespace, choice)),
     ]);
     return { runtime, sandboxes };
   } finally {
@@ -195,11 +206,16 @@ export async function inspectSandboxes(
   runtime: InspectedRuntime,
   heard = () => {},
   isThere: (netns: string) => boolean = isNamespace,
+  { only, memory }: SandboxChoice = {},
 ): Promise<Sandbox[]> {
-  const listed = await runtime.listSandboxes();
+  const listed = (await runtime.listSandboxes()).filter(({ id }) => only === undefined || id === only);
   heard();
+  const hasNetns = ({ hostNetwork, netns }: Pick<Sandbox, 'hostNetwork' | 'netns'>) =>
+    hostNetwork || (netns !== undefined && isThere(netns));
   const all = await Promise.all(
-    listed.map(async ({ id }) => {
+    listed.map(async ({ id, state }): Promise<Sandbox[]> => {
+      const known = state === 'ready' ? memory?.get(id) : undefined;
+      if (known !== undefined) return [{ ...known, netnsExists: hasNetns(known) }];
       const answer = await runtime.verboseSandboxStatus(id);
       heard();
       // Removed between the list and the look.
@@ -207,7 +223,8 @@ export async function inspectSandboxes(
       const { status } = answer;
       const info = sandboxInfo.parse(parseJson(answer.info.info ?? '{}', `info of sandbox ${id}`));
       const hostNetwork = isHostNetwork(info);
-      const netns = info.runtimeSpec?.linux?.namespaces?.find(({ type }) => type === 'network')?.path;
+      const netns =
+        info.runtimeSpec?.linux?.namespaces?.find(({ type }) => type === 'network')?.path || undefined;
       const ips = [status.network?.ip ?? '', ...(status.network?.additionalIps ?? []).map(({ ip }) => ip)];
       return [
         {
@@ -219,15 +236,23 @@ export async function inspectSandboxes(
           ready: status.state === 'ready',
           createdAt: new Date(status.createdAt / 1e6).toISOString(),
           hostNetwork,
-          ...(netns === undefined || netns === '' ? {} : { netns }),
-          netnsExists: hostNetwork || (netns !== undefined && netns !== '' && isThere(netns)),
+          ...(netns === undefined ? {} : { netns }),
+          netnsExists: hasNetns({ hostNetwork, ...(netns !== undefined && { netns }) }),
           ips: ips.filter((ip) => ip !== ''),
           portMappings: portMappingsOf(info),
         },
       ];
     }),
   );
-  return all.flat();
+  const found = all.flat();
+  if (memory !== undefined) {
+    memory.clear();
+    // Until it has its addresses, it is being created.
+    for (const sandbox of found) {
+      if (sandbox.ready && (sandbox.hostNetwork || sandbox.ips.length > 0)) memory.set(sandbox.id, sandbox);
+    }
+  }
+  return found;
 }
 
 function isHostNetwork(info: SandboxInfo): boolean {

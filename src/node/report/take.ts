@@ -17,7 +17,7 @@ import { readNetfilter, type Which } from './netfilter.ts';
 import { readNetwork } from './network.ts';
 import { observe } from './observe.ts';
 import { readPluginFiles } from './plugin-files.ts';
-import { cniDirectories, foundIn, readRuntime } from './runtime.ts';
+import { cniDirectories, foundIn, readRuntime, type SandboxMemory } from './runtime.ts';
 import { reportWithoutSecrets } from './secrets.ts';
 import { readReversePathDrops, readSysctls } from './sysctls.ts';
 
@@ -33,7 +33,7 @@ export const whichProgram: Which = (name) =>
 /**
  * Takes the report of the node that this process runs on: of its network, mount and process namespaces. Changes nothing. What cannot be
  * read, for lack of permission or of an answer, is unknown with the reason; the rest is reported all the same.
- * `mountsOf`: how the mounts of directories are read; `runtimeEndpoint`: a socket, as a path or `unix://path`; default: CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen.
+ * `mountsOf`: how the mounts of directories are read; `memory`: of sandboxes, from one report to the next; `runtimeEndpoint`: a socket, as a path or `unix://path`; default: CONTAINER_RUNTIME_ENDPOINT, then where runtimes listen.
  */
 export async function takeNodeReport(
   node: string,
@@ -41,6 +41,7 @@ export async function takeNodeReport(
   which: Which = whichProgram,
   runtimeEndpoint?: string,
   mountsOf: typeof readMountsOf = readMountsOf,
+  memory?: SandboxMemory,
 ): Promise<NodeReport> {
   const takenAt = new Date().toISOString();
   const [network, netfilter, listeners, sysctls, drops, attachments, cilium, { runtime, sandboxes }] =
@@ -52,7 +53,7 @@ export async function takeNodeReport(
       observe('/proc/net/netstat', () => readReversePathDrops()),
       observe('result cache', () => readAttachments()),
       readCilium(),
-      readRuntime(runtimeEndpoint),
+      readRuntime(runtimeEndpoint, memory && { memory }),
     ]);
   const { confDir, binDirs, guessed } = cniDirectories(runtime);
   const cached = known(attachments)?.attachments;
