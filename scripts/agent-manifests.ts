@@ -13,7 +13,7 @@ import {
   type AgentSettings,
   agentMounts,
   agentObjects,
-  DEFAULT_BIN_DIR,
+  DEFAULT_BIN_DIRS,
   DEFAULT_CONF_DIR,
   DEFAULT_NAMESPACE,
   METRICS_PORT,
@@ -32,7 +32,7 @@ export function defaultSettings(mode: AgentMode, version: string = packageJson.v
     imagePullSecrets: [],
     version,
     confDir: DEFAULT_CONF_DIR,
-    binDir: DEFAULT_BIN_DIR,
+    binDirs: DEFAULT_BIN_DIRS,
     metricsPort: METRICS_PORT,
   };
 }
@@ -83,7 +83,7 @@ export const TABLES: Readonly<Record<string, () => string>> = {
   'mounts of the agent': () =>
     table(
       ['of the node', '`--observe`', '`--heal`', 'what for'],
-      agentMounts({ confDir: DEFAULT_CONF_DIR, binDir: DEFAULT_BIN_DIR }).map(
+      agentMounts({ confDir: DEFAULT_CONF_DIR, binDirs: DEFAULT_BIN_DIRS }).map(
         ({ hostPath, mountPath, modes, isWritten, why }) => [
           mountPath === undefined ? `\`${hostPath}\`` : `\`${hostPath}\`, as \`${mountPath}\``,
           modes.includes('observe') ? 'read-only' : '',

@@ -98,7 +98,7 @@ test('settings are where they belong', () => {
     imagePullSecrets: ['key'],
     apiServer: { host: 'api.example', port: 6443 },
     confDir: '/var/lib/rancher/k3s/agent/etc/cni/net.d',
-    binDir: '/var/lib/rancher/k3s/data/cni',
+    binDirs: ['/var/lib/rancher/k3s/data/cni', '/usr/libexec/cni'],
     metricsPort: 9999,
   };
   const objects = agentObjects(settings).map(({ object }) => object);
@@ -119,7 +119,7 @@ test('settings are where they belong', () => {
   });
   expect(container!.env).toContainEqual({ name: 'KUBERNETES_SERVICE_HOST', value: 'api.example' });
   expect(container!.env).toContainEqual({ name: 'KUBERNETES_SERVICE_PORT', value: '6443' });
-  for (const directory of [settings.confDir, settings.binDir]) {
+  for (const directory of [settings.confDir, ...settings.binDirs]) {
     const { name } = container!.volumeMounts!.find(({ mountPath }) => mountPath === directory)!;
     expect(spec.volumes!.find((volume) => volume.name === name)?.hostPath?.path).toBe(directory);
   }

@@ -32,16 +32,16 @@ export interface AgentSettings {
   version: string;
   /** Where the nodes reach the API server, if not by the address of the Service `kubernetes`. */
   apiServer?: { host: string; port: number };
-  /** Directories of the CNI on the nodes. */
+  /** Directories of the CNI on the nodes, as the runtime there has them: of configurations, and of plugins. */
   confDir: string;
-  binDir: string;
+  binDirs: readonly string[];
   /** Where metrics are served, on the node's own address. */
   metricsPort: number;
 }
 
 export const DEFAULT_NAMESPACE = 'kube-system';
 export const DEFAULT_CONF_DIR = '/etc/cni/net.d';
-export const DEFAULT_BIN_DIR = '/opt/cni/bin';
+export const DEFAULT_BIN_DIRS: readonly string[] = ['/opt/cni/bin'];
 export const METRICS_PORT = 9797;
 
 /** Label of what an installation creates: who looks after it. */
@@ -137,15 +137,15 @@ export interface AgentMount {
 }
 
 /** The directories of the node that the agent sees; no others. */
-export function agentMounts({ confDir, binDir }: Pick<AgentSettings, 'confDir' | 'binDir'>): AgentMount[] {
+export function agentMounts({ confDir, binDirs }: Pick<AgentSettings, 'confDir' | 'binDirs'>): AgentMount[] {
   return [
-    {
-      name: 'cni-bin',
-      hostPath: binDir,
+    ...binDirs.map((hostPath, i) => ({
+      name: i === 0 ? 'cni-bin' : `cni-bin-${i + 1}`,
+      hostPath,
       why: 'plugins: their presence, version and mode; to heal, missing ones are installed',
       modes: AGENT_MODES,
       isWritten: true,
-    },
+    })),
     {
       name: 'cni-config',
       hostPath: confDir,

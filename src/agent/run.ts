@@ -12,6 +12,7 @@ import { AgentMetrics } from './metrics.ts';
 import { MetricsAccess } from './metrics-access.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { AgentRecord } from './record.ts';
+import { checkDirectories } from './sees-directories.ts';
 import { type AgentState, writeState } from './state.ts';
 import { watchNode } from './watch.ts';
 
@@ -60,7 +61,8 @@ export async function runAgent(options: AgentRunOptions, signal: AbortSignal): P
   });
   log(`serving metrics at ${formatEndpoint({ address, port: server.port })}`);
   try {
-    await watchNode({ ...options, isObserver: mode === 'observe', record }, signal);
+    const isObserver = mode === 'observe';
+    await watchNode({ ...options, isObserver, check: checkDirectories, record }, signal);
   } finally {
     await server.stop();
   }

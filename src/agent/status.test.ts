@@ -15,7 +15,7 @@ const SETTINGS: AgentSettings = {
   imagePullSecrets: [],
   version: '1',
   confDir: '/etc/cni/net.d',
-  binDir: '/opt/cni/bin',
+  binDirs: ['/opt/cni/bin'],
   metricsPort: 9797,
 };
 const state = (node: string, change: Partial<AgentState> = {}): AgentState => ({

@@ -2,6 +2,7 @@ import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
 import { rememberingExec } from '../node/report/remembering-exec.ts';
 import type { HealScope } from '../path/heal/plan.ts';
+import type { NodeReport } from '../path/model/node-report.ts';
 import { realClock } from '../sys/clock.ts';
 import { aborted, logOnceAMinute } from '../sys/daemon.ts';
 import { DirectoryWatch } from '../sys/directory-watch.ts';
@@ -24,6 +25,8 @@ export interface WatchOptions {
   scope: HealScope;
   /** Only reports what it finds, and changes nothing on the node. */
   isObserver?: boolean;
+  /** Throws for a report that must not be judged. */
+  check?(report: NodeReport): void;
   /** Is shown what was found, and what was done. */
   record?: AgentRecord;
   /** Milliseconds between looks when nothing changes. */
@@ -44,7 +47,7 @@ const FLUSH_MS = 1000;
  * looks.
  */
 export async function watchNode(options: WatchOptions, signal: AbortSignal): Promise<void> {
-  const { node, api, scope, isObserver = false, record, resyncMs, exec, log } = options;
+  const { node, api, scope, isObserver = false, check, record, resyncMs, exec, log } = options;
   const onError = logOnceAMinute(log);
   const client = api && new ApiClient({ ...api, userAgent: 'hostport-agent' });
   const events =
@@ -59,6 +62,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
         const world = await patient.observe(stop);
         const report = world.reports.get(node);
         if (report !== undefined && 'value' in report) {
+          check?.(report.value);
           const { confDir, binDirs } = report.value.cni;
           attempt(() => directories.follow([confDir, ...binDirs, RESULT_CACHE]), onError);
           if (isObserver) return world;

@@ -28,7 +28,7 @@ const DEFAULTS = {
   imagePullSecrets: [],
   version: VERSION,
   confDir: '/etc/cni/net.d',
-  binDir: '/opt/cni/bin',
+  binDirs: ['/opt/cni/bin'],
   metricsPort: 9797,
 } as const;
 
@@ -43,8 +43,8 @@ const CASES: [words: string, settings: Parameters<typeof agentObjects>[0]][] = [
   ],
   ['--api-server [2001:db8::1]:6443', { ...DEFAULTS, apiServer: { host: '2001:db8::1', port: 6443 } }],
   [
-    '--cni-conf-dir /a --cni-bin-dir /b --metrics-port 9999',
-    { ...DEFAULTS, confDir: '/a', binDir: '/b', metricsPort: 9999 },
+    '--cni-conf-dir /a --cni-bin-dir /b --cni-bin-dir /c --metrics-port 9999',
+    { ...DEFAULTS, confDir: '/a', binDirs: ['/b', '/c'], metricsPort: 9999 },
   ],
 ];
 

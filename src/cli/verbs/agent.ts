@@ -4,7 +4,7 @@ import {
   type AgentMode,
   type AgentSettings,
   agentObjects,
-  DEFAULT_BIN_DIR,
+  DEFAULT_BIN_DIRS,
   DEFAULT_CONF_DIR,
   DEFAULT_NAMESPACE,
   METRICS_PORT,
@@ -58,7 +58,7 @@ interface InstallOptions {
   namespace?: string;
   apiServer?: { host: string; port: number };
   cniConfDir: string;
-  cniBinDir: string;
+  cniBinDir: readonly string[];
   metricsPort: number;
   timeout: number;
   dryRun?: 'client';
@@ -100,7 +100,12 @@ function install() {
       ).argParser(hostAndPort),
     )
     .option('--cni-conf-dir <dir>', 'CNI configurations of the nodes', absolutePath, DEFAULT_CONF_DIR)
-    .option('--cni-bin-dir <dir>', 'CNI plugins of the nodes', absolutePath, DEFAULT_BIN_DIR)
+    .option(
+      '--cni-bin-dir <dir>',
+      `CNI plugins of the nodes; repeatable (default: ${DEFAULT_BIN_DIRS})`,
+      collect(absolutePath),
+      [],
+    )
     .addOption(
       new Option('--metrics-port <port>', "port of each node's own address for metrics and probes")
         .argParser(portNumber)
@@ -219,7 +224,7 @@ const DEFAULTS: InstallOptions = {
   image: agentImage(),
   imagePullSecret: [],
   cniConfDir: DEFAULT_CONF_DIR,
-  cniBinDir: DEFAULT_BIN_DIR,
+  cniBinDir: [],
   metricsPort: METRICS_PORT,
   timeout: TIMEOUT_MS,
 };
@@ -242,7 +247,7 @@ function settingsOf(
     version: VERSION,
     ...(apiServer !== undefined && { apiServer }),
     confDir: options.cniConfDir,
-    binDir: options.cniBinDir,
+    binDirs: options.cniBinDir.length > 0 ? options.cniBinDir : DEFAULT_BIN_DIRS,
     metricsPort: options.metricsPort,
   };
 }
