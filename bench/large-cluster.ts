@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { KubeObject } from '../src/kube/types.ts';
 import { attachmentChain } from '../src/portmap/layout.ts';
 
 /** Size of a made-up cluster. */
@@ -17,31 +18,52 @@ const CONFLIST = {
 };
 const BIN = '/opt/cni/bin';
 
+/** A made-up cluster: its objects, and the report of each node. */
+export interface LargeCluster {
+  nodes: KubeObject[];
+  pods: KubeObject[];
+  /** The report of the node of this index, as a node with that many pods has it. */
+  report(i: number): unknown;
+  /** What is wrong with that node; undefined for a healthy one. */
+  fault(i: number): FaultCode | undefined;
+}
+
 /**
- * Writes the bundle of a made-up cluster of healthy nodes (the documents that `hostport doctor --save` writes, as a node with that
- * many pods has them), of which every so many have their portmap missing, their forwarding off, or their mappings flushed.
+ * A cluster of healthy nodes, of which every so many have their portmap missing, their forwarding off, or their mappings flushed.
+ * @param observedAt when reports were taken.
  */
-export function writeLargeCluster(directory: string, { nodes, podsPerNode, brokenEvery }: ClusterSize): void {
+export function largeCluster(
+  { nodes, podsPerNode, brokenEvery }: ClusterSize,
+  observedAt: string,
+): LargeCluster {
+  const names = Array.from({ length: nodes }, (_, i) => `node-${i}`);
+  const podsOf = (i: number) => Array.from({ length: podsPerNode }, (_, j) => podOf(`node-${i}`, i, j));
+  const fault = (i: number) =>
+    i % brokenEvery === 1 ? FAULTS[Math.floor(i / brokenEvery) % FAULTS.length] : undefined;
+  return {
+    nodes: names.map((name, i) => ({
+      metadata: { name },
+      status: {
+        addresses: [{ type: 'InternalIP', address: nodeAddress(i) }],
+        conditions: [{ type: 'Ready', status: 'True' }],
+      },
+    })),
+    pods: names.flatMap((_, i) => podsOf(i).map(({ object }) => object)),
+    report: (i) => reportOf(`node-${i}`, i, podsOf(i), observedAt, fault(i)),
+    fault,
+  };
+}
+
+/** Writes the bundle of a {@link largeCluster}: the documents that `hostport doctor --save` writes. */
+export function writeLargeCluster(directory: string, size: ClusterSize): void {
   for (const part of ['objects', 'nodes']) mkdirSync(join(directory, part), { recursive: true });
   const write = (file: string, document: unknown) =>
     writeFileSync(join(directory, file), JSON.stringify(document));
   const observedAt = '2026-01-01T00:00:00Z';
-  const names = Array.from({ length: nodes }, (_, i) => `node-${i}`);
+  const { nodes, pods, report } = largeCluster(size, observedAt);
   write('manifest.json', { apiVersion: 'hostport/v1', kind: 'Bundle', observedAt });
-  write(
-    'objects/nodes.json',
-    names.map((name, i) => ({
-      metadata: { name },
-      status: { addresses: [{ type: 'InternalIP', address: nodeAddress(i) }] },
-    })),
-  );
-  const pods: unknown[] = [];
-  for (const [i, node] of names.entries()) {
-    const own = Array.from({ length: podsPerNode }, (_, j) => podOf(node, i, j));
-    pods.push(...own.map((pod) => pod.object));
-    const fault = i % brokenEvery === 1 ? FAULTS[Math.floor(i / brokenEvery) % FAULTS.length] : undefined;
-    write(`nodes/${node}.json`, reportOf(node, i, own, observedAt, fault));
-  }
+  write('objects/nodes.json', nodes);
+  for (const i of nodes.keys()) write(`nodes/node-${i}.json`, report(i));
   write('objects/pods.json', pods);
   for (const kind of ['services', 'events', 'policies']) write(`objects/${kind}.json`, []);
   write('probes.json', []);
@@ -49,7 +71,7 @@ export function writeLargeCluster(directory: string, { nodes, podsPerNode, broke
 
 /** What is wrong with a broken node, and the code it is found by. */
 export const FAULTS = ['plugin-missing', 'ip-forward-off', 'mapping-missing'] as const;
-type FaultCode = (typeof FAULTS)[number];
+export type FaultCode = (typeof FAULTS)[number];
 
 function nodeAddress(i: number): string {
   return `10.${1 + Math.floor(i / 65_000)}.${Math.floor(i / 250) % 250}.${(i % 250) + 2}`;

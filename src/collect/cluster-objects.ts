@@ -17,7 +17,7 @@ const networkPolicies: Resource<NetworkPolicy & KubeObject> = {
 };
 
 /** How many objects an answer has, which are in memory at once before they are slimmed. */
-const PAGE = 500;
+const PAGE = 1000;
 
 /**
  * Reads the objects of a cluster that the path needs. Without pods there is nothing to diagnose, so it rejects with the API's error when

@@ -5,13 +5,13 @@ import { withCredentials } from '../../kube/refused-credentials.ts';
 import type { KubeObject, Node } from '../../kube/types.ts';
 import { type ActionNeeds, areMet } from '../../node/apply/needs.ts';
 import { ownPluginDirectory } from '../../node/apply/own-plugins.ts';
-import type { ProbeJob } from '../../node/probe/order.ts';
+import { askForProbes } from '../../node/probe/ask.ts';
+import type { Stand } from '../../node/probe/plan.ts';
 import type { ProbeDoor } from '../../node/probe/probing.ts';
 import { probeWorld } from '../../node/probe/probing.ts';
 import { identitySchema, type NodeRequest, resolvedSchema } from '../../node/serve/request.ts';
 import { flowSchema, type NodeReport } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
-import { probeResultSchema } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
@@ -42,8 +42,8 @@ const FLOWS_DEADLINE_MS = 35_000;
 const COUNTERS_DEADLINE_MS = 5_000;
 /** Deadline of one probe in milliseconds. Between machines packets take longer than within one. */
 const PROBE_TIMEOUT_MS = 2_000;
-/** How many senders of probes run at a time in a cluster whose nodes are machines of their own. */
-const SENDERS = 32;
+/** Seldom enough that a collection, a tenth of a second, does not count. */
+const REPORTS_PER_COLLECTION = 250;
 /** Pods live this much longer than nodes may take, in seconds: for probes, and for large clusters. */
 const SPARE_LIFE_S = 300;
 
@@ -366,6 +366,8 @@ class Run {
         reports.set(name, await this.#report(name, agents.get(name)));
         underWay.delete(name);
         done++;
+        // Texts and parsed documents are garbage by now, which the engine would let pile up to twice what is kept.
+        if (done % REPORTS_PER_COLLECTION === 0) Bun.gc(true);
         show();
       }
     };
@@ -377,12 +379,13 @@ class Run {
 
   /** Probes every mapping from the nodes that were examined. */
   async probes(world: World): Promise<World['probes']> {
-    const { signal, progress } = this.#options;
+    const { signal, progress, parallel } = this.#options;
     const from = new Set(this.#links.keys());
     progress({ phase: 'probes' });
     const { nodes } = this.#options;
     const pods = world.pods.filter(({ spec }) => nodes?.has(spec?.nodeName ?? '') ?? true);
-    return probeWorld({ ...world, pods }, this.#door(), signal, { senders: SENDERS, from });
+    // Its nodes are machines of their own.
+    return probeWorld({ ...world, pods }, this.#door(), signal, { senders: parallel, from });
   }
 
   /** Has a node changed, by a pod that has what it needs. */
@@ -524,13 +527,14 @@ class Run {
 
   #door(): ProbeDoor {
     return {
-      send: async (stand, orders) => {
+      send: async (batches) => {
+        const { stand } = batches[0]!;
         if (stand.at === 'outside') throw new Error('nothing is sent from outside of the nodes');
         // The namespace of the node's first process: where a pod says it uses the node's network and does not, nothing is sent.
-        const path = stand.at === 'pod' ? stand.netns : '/proc/1/ns/net';
-        const job: ProbeJob = { place: { path }, timeoutMs: PROBE_TIMEOUT_MS, orders: [...orders] };
-        const deadline = PROBE_TIMEOUT_MS * (1 + orders.length / 16) + 10_000;
-        return probeResultSchema.array().parse(await this.ask(stand.node, { do: 'probe', job }, deadline));
+        const placeOf = async (of: Stand) => ({ path: of.at === 'pod' ? of.netns : '/proc/1/ns/net' });
+        return askForProbes(batches, { timeoutMs: PROBE_TIMEOUT_MS, placeOf }, (request, deadlineMs) =>
+          this.ask(stand.node, request, deadlineMs),
+        );
       },
       flows: async (node) =>
         flowSchema.array().parse(await this.ask(node, { do: 'flows' }, FLOWS_DEADLINE_MS)),

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseReportDocument } from '../../collect/report.ts';
 import { type ApplyResult, applyResultSchema } from '../../node/apply/result.ts';
+import { askForProbes } from '../../node/probe/ask.ts';
 import type { ProbeJob } from '../../node/probe/order.ts';
 import type { Stand } from '../../node/probe/plan.ts';
 import type { ProbeDoor } from '../../node/probe/probing.ts';
@@ -8,7 +9,6 @@ import { type NodeRequest, ranSchema } from '../../node/serve/request.ts';
 import type { NodeAction } from '../../path/model/action.ts';
 import { flowSchema, type NodeReport } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
-import { probeResultSchema } from '../../path/model/probe.ts';
 import { distributionOf } from '../../sys/distribution.ts';
 import { type ExecResult, realExec } from '../../sys/exec.ts';
 import { namespaceIdentity } from '../../sys/netns.ts';
@@ -89,13 +89,13 @@ export class LabPlaces {
   /** The door of probes: every sender knows which network namespace it must run in, and sends nothing from another. */
   probeDoor(timeoutMs = 1000): ProbeDoor {
     return {
-      send: async (stand, orders, signal) => {
-        const job: ProbeJob = { place: await this.#placeOf(stand), timeoutMs, orders: [...orders] };
+      send: (batches, signal) => {
+        const { stand } = batches[0]!;
         const server = stand.at === 'outside' ? this.#outside : this.#node(stand.node);
-        // Every probe has its deadline; this one is for a sender that hangs.
-        const deadline = timeoutMs * (1 + orders.length / 16) + 10_000;
-        const results = await server.ask({ do: 'probe', job }, { timeoutMs: deadline, signal });
-        return probeResultSchema.array().parse(results);
+        const how = { timeoutMs, placeOf: (of: Stand) => this.#placeOf(of) };
+        return askForProbes(batches, how, (request, deadlineMs) =>
+          server.ask(request, { timeoutMs: deadlineMs, signal }),
+        );
       },
       flows: async (node, signal) => {
         const asked = { timeoutMs: FLOWS_DEADLINE_MS, signal };

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import type { Flow, NodeReport } from '../../path/model/node-report.ts';
+import type { ProbeResult } from '../../path/model/probe.ts';
 import type { World } from '../../path/model/world.ts';
 import { cniNode } from '../../path/testing/cni-node.ts';
 import { DeadlineError } from '../../sys/exec.ts';
-import { probeJobSchema } from './order.ts';
-import { planProbes } from './plan.ts';
+import { type ProbeOrder, probeJobSchema } from './order.ts';
+import { planProbes, type Stand } from './plan.ts';
 import { type ProbeDoor, probeWorld } from './probing.ts';
 
 const sandbox = {
@@ -238,17 +239,29 @@ describe('who answered', () => {
     ...change,
   });
 
-  const door = (flows: ProbeDoor['flows'], send?: ProbeDoor['send']): ProbeDoor => ({
-    send:
-      send ??
-      (async (_, orders) =>
-        orders.map((order) => ({
-          ...order,
-          outcome: 'answered',
-          detail: '',
-          milliseconds: 1,
-          sourcePort: 4000,
-        }))),
+  type Send = (stand: Stand, orders: readonly ProbeOrder[]) => Promise<ProbeResult[]>;
+  const answered: Send = async (_, orders) =>
+    orders.map((order) => ({
+      ...order,
+      outcome: 'answered',
+      detail: '',
+      milliseconds: 1,
+      sourcePort: 4000,
+    }));
+  /** As a node does batches: what fails is unknown, and does not affect the others. */
+  const batched =
+    (send: Send): ProbeDoor['send'] =>
+    (batches) =>
+      Promise.all(
+        batches.map(({ stand, orders }) =>
+          send(stand, orders).then(
+            (value) => ({ value }),
+            (cause: Error) => ({ unknown: cause.message }),
+          ),
+        ),
+      );
+  const door = (flows: ProbeDoor['flows'], send: Send = answered): ProbeDoor => ({
+    send: batched(send),
     flows,
     reversePathDrops: async () => undefined,
   });
@@ -326,71 +339,60 @@ describe('who answered', () => {
     const working = door(async () => []);
     const results = await probeWorld(worldWith({}), {
       ...working,
-      send: (stand, orders, signal) =>
-        stand.at === 'pod' ? Promise.reject(new Error('gone')) : working.send(stand, orders, signal),
+      send: batched((stand, orders) =>
+        stand.at === 'pod' ? Promise.reject(new Error('gone')) : answered(stand, orders),
+      ),
     });
     expect(results.filter(({ outcome }) => outcome !== 'answered')).toEqual([
       expect.objectContaining({ vantage: 'pod', outcome: 'unknown', detail: 'gone' }),
     ]);
   });
 
-  test('a node on which senders hang until their deadline costs two of them, and the other nodes nothing', async () => {
-    const world = worldWith({}, { nodes: ['n1', 'n2'] });
+  test('a node on which sending hangs until its deadline costs one deadline, and the other nodes nothing', async () => {
+    const world = worldWith({});
     const [pod] = world.pods;
-    const ids = Array.from({ length: 40 }, (_, i) => `${i}`);
-    const pods = ids.map((id) => ({
-      ...pod!,
-      metadata: { ...pod!.metadata, name: `echo-${id}`, uid: `u${id}` },
-    }));
-    const sandboxes = ids.map((id) => ({
-      ...sandbox,
-      id: `s${id}`,
-      name: `echo-${id}`,
-      uid: `u${id}`,
-      netns: `/run/netns/${id}`,
-    }));
-    const reports = new Map([
-      ['n1', { value: { ...cniNode({}), sandboxes: { value: sandboxes } } as NodeReport }],
-    ]);
+    // More than one request takes.
+    const ports = Array.from({ length: 12_000 }, (_, i) => ({ containerPort: 80, hostPort: i + 1 }));
+    const pods = [{ ...pod!, spec: { ...pod!.spec!, containers: [{ name: 'c', ports }] } }];
     const working = door(async () => []);
     const elsewhere = Promise.withResolvers<void>();
     const left = new Set(['n2', 'outside']);
     let hanging = 0;
-    const results = await probeWorld(
-      { ...world, pods, reports },
-      {
-        ...working,
-        async send(stand, orders) {
-          const place = stand.at === 'outside' ? stand.at : stand.node;
-          if (place === 'n1') {
-            hanging++;
-            // As long as somebody else has not been asked, nothing ends here.
-            await elsewhere.promise;
-            throw new DeadlineError(['probe'], { code: 137, stdout: '', stderr: '' }, 'no answer');
-          }
-          left.delete(place);
-          if (left.size === 0) elsewhere.resolve();
-          return working.send(stand, orders);
-        },
+    const results = await probeWorld({ ...world, pods } as World, {
+      ...working,
+      async send(batches) {
+        const { stand } = batches[0]!;
+        const place = stand.at === 'outside' ? stand.at : stand.node;
+        if (place === 'n1') {
+          hanging++;
+          // As long as somebody else has not been asked, nothing ends here.
+          await elsewhere.promise;
+          throw new DeadlineError(['probe'], { code: 137, stdout: '', stderr: '' }, 'no answer');
+        }
+        left.delete(place);
+        if (left.size === 0) elsewhere.resolve();
+        return working.send(batches);
       },
-    );
-    expect(hanging).toBe(2);
+    });
+    expect(hanging).toBe(1);
     const own = results.filter(({ from }) => from === 'n1');
     expect(new Set(own.map(({ outcome }) => outcome))).toEqual(new Set(['unknown']));
-    expect(own.filter(({ detail }) => detail === 'probe: no answer').length).toBeGreaterThan(0);
-    expect(own.at(-1)!.detail).toBe('not sent: another sender of n1 hung until its deadline');
+    expect(own[0]!.detail).toBe('probe: no answer');
+    expect(own.at(-1)!.detail).toBe('not sent: what was sent from n1 before hung until its deadline');
     const others = results.filter(({ from }) => from !== 'n1');
     expect(new Set(others.map(({ outcome }) => outcome))).toEqual(new Set(['answered']));
   });
 
-  test('a sender that only fails stops none of its node', async () => {
+  test('a place of which nothing is known leaves its probes unknown, and no others', async () => {
     const working = door(async () => []);
     const results = await probeWorld(worldWith({}), {
       ...working,
-      send: (stand, orders, signal) =>
-        stand.at === 'node' ? Promise.reject(new Error('gone')) : working.send(stand, orders, signal),
+      send: (batches) =>
+        batches[0]!.stand.at === 'outside' ? Promise.reject(new Error('gone')) : working.send(batches),
     });
-    expect(results.find(({ vantage }) => vantage === 'pod')?.outcome).toBe('answered');
+    expect(results.filter(({ outcome }) => outcome !== 'answered')).toEqual([
+      expect.objectContaining({ vantage: 'outside', detail: 'gone' }),
+    ]);
   });
 
   test('few places are sent from at a time, and results come in the order of the plan', async () => {
@@ -408,11 +410,11 @@ describe('who answered', () => {
       { ...world, pods },
       {
         ...door(async () => []),
-        async send(_, orders) {
+        async send(batches) {
           most = Math.max(most, ++now);
           for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
           now--;
-          return orders.map((order) => ({ ...order, outcome: 'answered', detail: '', milliseconds: 1 }));
+          return batched(answered)(batches);
         },
       },
     );

@@ -6,29 +6,27 @@ import type { World } from '../../path/model/world.ts';
 import { DeadlineError } from '../../sys/exec.ts';
 import { isLoopbackText } from '../../util/address.ts';
 import { messageOf } from '../../util/errors.ts';
-import type { ProbeOrder } from './order.ts';
+import { MAX_ORDERS } from './order.ts';
 import { type ProbeBatch, planProbes, type Stand } from './plan.ts';
 
 /** How probes get to where they are sent from, and what the nodes' connection tracking says afterwards. */
 export interface ProbeDoor {
-  /** Sends the probes from one place, in one process. */
-  send(stand: Stand, orders: readonly ProbeOrder[], signal?: AbortSignal): Promise<ProbeResult[]>;
+  /**
+   * Sends the probes of some batches, all from one node and the pods on it, or all from outside, and returns what became of each batch. Rejects when
+   * nothing is known of any.
+   */
+  send(batches: readonly ProbeBatch[], signal?: AbortSignal): Promise<Observed<ProbeResult[]>[]>;
   /** The connections that a node tracks. */
   flows(node: string, signal?: AbortSignal): Promise<Flow[]>;
   /** How many packets a node's reverse path filter has dropped so far; undefined when its kernel does not count them. */
   reversePathDrops(node: string, signal?: AbortSignal): Promise<number | undefined>;
 }
 
-/**
- * How many senders run at a time. Each is a process, and a hundred pods need a hundred of them: all at once, they would slow each other
- * down until probes of healthy hostPorts time out.
- */
+/** How many places are sent from at a time, unless more is asked for: in a lab all of them are one machine. */
 const SENDERS = 6;
-/** Of one node, so that one on which senders hang does not hold up those of others. */
-const SENDERS_OF_NODE = 2;
 
 export interface ProbingOptions {
-  /** How many senders run at a time. */
+  /** How many nodes send at a time. */
   senders?: number;
   /** The nodes that probes can be sent from: then none is sent from outside. All, and outside, when absent. */
   from?: ReadonlySet<string>;
@@ -96,8 +94,8 @@ async function dropsOn(
 }
 
 /**
- * Sends every batch, few at a time; the results are in the order of the batches. Where a sender hangs until its deadline, the next ones most likely
- * would, too: what is left to be sent from that node is unknown without waiting.
+ * Sends every batch, from few places at a time; the results are in the order of the batches. Where sending hangs until its deadline, the next ones most
+ * likely would, too: what is left to be sent from there is unknown without waiting.
  */
 async function sendAll(
   batches: readonly ProbeBatch[],
@@ -106,48 +104,54 @@ async function sendAll(
   signal: AbortSignal | undefined,
 ): Promise<ProbeResult[][]> {
   const answers: ProbeResult[][] = [];
-  const waiting = [...batches.entries()];
-  const running = new Map<string, number>();
-  const hung = new Set<string>();
-  const senders = new Set<Promise<void>>();
-  const send = async (index: number, batch: ProbeBatch, place: string) => {
-    try {
-      answers[index] = await door.send(batch.stand, batch.orders, signal);
-    } catch (cause) {
-      signal?.throwIfAborted();
-      if (cause instanceof DeadlineError) hung.add(place);
-      answers[index] = notSent(batch, messageOf(cause));
-    } finally {
-      running.set(place, running.get(place)! - 1);
+  const places = Map.groupBy(batches.entries(), ([, { stand }]) => placeOf(stand)).entries();
+  const sender = async () => {
+    for (const [place, own] of places) {
+      let isHung = false;
+      for (const part of inRequests(own)) {
+        if (isHung) {
+          const why = `not sent: what was sent from ${place} before hung until its deadline`;
+          for (const [index, batch] of part) answers[index] = notSent(batch, why);
+          continue;
+        }
+        try {
+          const seen = await door.send(
+            part.map(([, batch]) => batch),
+            signal,
+          );
+          for (const [i, [index, batch]] of part.entries()) {
+            const of = seen[i]!;
+            answers[index] = 'value' in of ? of.value : notSent(batch, of.unknown);
+          }
+        } catch (cause) {
+          signal?.throwIfAborted();
+          isHung = cause instanceof DeadlineError;
+          for (const [index, batch] of part) answers[index] = notSent(batch, messageOf(cause));
+        }
+      }
     }
   };
-  /** Starts the next batch that may run now; false when there is none. */
-  const startNext = (): boolean => {
-    const at = waiting.findIndex(
-      ([, { stand }]) => (running.get(placeOf(stand)) ?? 0) < SENDERS_OF_NODE || hung.has(placeOf(stand)),
-    );
-    if (at < 0) return false;
-    const [[index, batch]] = waiting.splice(at, 1) as [[number, ProbeBatch]];
-    const place = placeOf(batch.stand);
-    if (hung.has(place)) {
-      answers[index] = notSent(batch, `not sent: another sender of ${place} hung until its deadline`);
-      return true;
-    }
-    running.set(place, (running.get(place) ?? 0) + 1);
-    const sending: Promise<void> = send(index, batch, place).finally(() => senders.delete(sending));
-    senders.add(sending);
-    return true;
-  };
-  try {
-    while (waiting.length > 0 || senders.size > 0) {
-      while (senders.size < most && startNext());
-      if (senders.size > 0) await Promise.race(senders);
-    }
-  } finally {
-    // What fails is cancelled: the other senders end, and are waited for.
-    await Promise.allSettled(senders);
-  }
+  const senders = await Promise.allSettled(Array.from({ length: most }, sender));
+  // What fails is cancelled: the other senders end, and are waited for.
+  for (const ended of senders) if (ended.status === 'rejected') throw ended.reason;
   return answers;
+}
+
+/** The batches of a place in parts that one request takes. */
+function* inRequests<T extends [number, ProbeBatch]>(batches: readonly T[]): Generator<T[]> {
+  let part: T[] = [];
+  let orders = 0;
+  for (const entry of batches) {
+    const more = entry[1].orders.length;
+    if (part.length > 0 && orders + more > MAX_ORDERS) {
+      yield part;
+      part = [];
+      orders = 0;
+    }
+    part.push(entry);
+    orders += more;
+  }
+  if (part.length > 0) yield part;
 }
 
 /** Where a sender hangs, others of the same place do. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { absolutePath, nodeActionSchema } from '../../path/model/action.ts';
-import { probeJobSchema } from '../probe/order.ts';
+import { MAX_ORDERS, probeJobSchema } from '../probe/order.ts';
 
 /** More at once than a plan for a node has. */
 const MAX_ACTIONS = 1000;
@@ -14,8 +14,8 @@ export const nodeRequestSchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('identity') }),
   /** The node's report, as `hostport node-report` prints it. `node`: its name in the cluster. */
   z.object({ do: z.literal('report'), node: z.string() }),
-  /** The results of probes. */
-  z.object({ do: z.literal('probe'), job: probeJobSchema }),
+  /** What became of jobs of probes: of each its results, or why it was not done. */
+  z.object({ do: z.literal('probes'), jobs: z.array(probeJobSchema).max(MAX_ORDERS) }),
   /** The result of each action, up to the first that fails. */
   z.object({
     do: z.literal('apply'),

@@ -57,8 +57,8 @@ describe('each request has its answer', () => {
         },
       ],
     };
-    expect(await answersTo(never, { do: 'probe', job })).toEqual([
-      { id: 0, error: 'not in the network namespace to send from: nothing is sent' },
+    expect(await answersTo(never, { do: 'probes', jobs: [job] })).toEqual([
+      { id: 0, value: [{ error: 'not in the network namespace to send from: nothing is sent' }] },
     ]);
   });
 

@@ -13,7 +13,7 @@ import { ownPluginDirectory } from '../apply/own-plugins.ts';
 import { performActions } from '../apply/perform.ts';
 import type { ApplyResult } from '../apply/result.ts';
 import { lastHeal, undoHeal } from '../apply/undo.ts';
-import { sendFrom } from '../probe/place.ts';
+import { sendJobs } from '../probe/send-jobs.ts';
 import { readAllFlows } from '../report/flows.ts';
 import { readMachine } from '../report/machine.ts';
 import type { readMountsOf } from '../report/mounts.ts';
@@ -76,8 +76,8 @@ function nodeServer(
         return identity();
       case 'report':
         return takeNodeReport(request.node, remembering, whichProgram, undefined, mountsOf);
-      case 'probe':
-        return sendFrom(request.job);
+      case 'probes':
+        return sendJobs(request.jobs);
       case 'apply': {
         const { actions, heal } = request;
         const backups = new Backups(heal === undefined ? new Date() : new Date(heal));

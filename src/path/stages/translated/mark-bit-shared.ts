@@ -1,4 +1,3 @@
-import { type NetworkConfigList, parseNetworkConfig } from '../../../cni/conflist.ts';
 import {
   comparesBit,
   type MarkClash,
@@ -27,6 +26,7 @@ import type { Evidence } from '../../model/finding.ts';
 import { type Message, words } from '../../model/message.ts';
 import type { PolicyRule } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
+import { listOfAttachment } from '../../view/attachment-list.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { describeRule, policyRules } from '../../view/policy-rules.ts';
 import { ruleAtEvidence } from '../evidence.ts';
@@ -399,21 +399,12 @@ function bitsOfOtherNetworks(node: NodeView): number[] {
   const own = known(node.active!.list)!.name;
   const lists = [
     ...node.configs!.map(({ list }) => known(list)),
-    ...(node.attachments ?? []).map(({ config }) => listIn(config)),
+    ...(node.attachments ?? []).map(listOfAttachment),
   ];
   return lists.flatMap((list) => {
     const fields = list === undefined || list.name === own ? undefined : portmapIn(list.plugins)?.fields;
     return fields === undefined ? [] : [bitIn(fields)];
   });
-}
-
-function listIn(config: string): NetworkConfigList | undefined {
-  try {
-    return parseNetworkConfig(config, 'cached.conflist');
-  } catch {
-    // A broken entry of the cache is the finding of another failure.
-    return undefined;
-  }
 }
 
 /** The steps that take portmap's shared rules with a bit out of every table. */
