@@ -51,15 +51,23 @@ function pageOf(failure: Failure): string {
     ],
     [
       '## See it in the lab',
-      [
-        fenced(
-          [`hostport break ${code}`, 'hostport doctor', 'hostport heal --yes', 'hostport unbreak'].join('\n'),
-        ),
-        wrapped(
-          `\`break\` ${faultOf(failure).does}.${doctor === undefined ? '' : ' The doctor then reports:'}`,
-        ),
-        ...(doctor === undefined ? [] : [fenced(doctor)]),
-      ],
+      faultOf(failure).impossible === undefined
+        ? [
+            fenced(
+              [`hostport break ${code}`, 'hostport doctor', 'hostport heal --yes', 'hostport unbreak'].join(
+                '\n',
+              ),
+            ),
+            wrapped(
+              `\`break\` ${faultOf(failure).does}.${doctor === undefined ? '' : ' The doctor then reports:'}`,
+            ),
+            ...(doctor === undefined ? [] : [fenced(doctor)]),
+          ]
+        : [
+            wrapped(
+              `The lab cannot have it: ${faultOf(failure).impossible}. It is tested on recorded nodes.`,
+            ),
+          ],
     ],
     ['## Sources', [sources.map((source) => `- ${sourceLink(source)}`).join('\n')]],
     [`<!-- Written by scripts/failure-pages.ts from src/path/stages/${stage}/${code}.ts -->`, []],

@@ -946,6 +946,81 @@ const VULNERABLE: FieldCase = {
   ],
 };
 
+/** CRI-O's own mapping, as its mapper writes it into iptables. */
+const CRIO_MAPPING = [
+  ':KUBE-HOSTPORTS - [0:0]',
+  ':KUBE-HP-X - [0:0]',
+  '-A PREROUTING -m comment --comment "kube hostport portals" -m addrtype --dst-type LOCAL -j KUBE-HOSTPORTS',
+  '-A OUTPUT -m comment --comment "kube hostport portals" -m addrtype --dst-type LOCAL -j KUBE-HOSTPORTS',
+  '-A POSTROUTING -s 127.0.0.0/8 -o lxc1 -m comment --comment "SNAT for localhost access to hostports" -j MASQUERADE',
+  '-A POSTROUTING -s 192.168.1.2/32 -d 192.168.1.2/32 -j MASQUERADE',
+  '-A KUBE-HOSTPORTS -p tcp -m comment --comment "k8s_echo_default_uid-echo_0_ hostport 80" -m tcp --dport 80 -j KUBE-HP-X',
+  '-A KUBE-HP-X -p tcp -m comment --comment "k8s_echo_default_uid-echo_0_ hostport 80" -m tcp -j DNAT --to-destination 192.168.1.2:8080',
+];
+const onCrio = (rules: readonly string[], more: Otherwise = {}, options: object = {}): Otherwise => ({
+  nat: [...rules],
+  portmap: { ...options },
+  rules: (text) => text.replace(/^.*(?:CNI-).*\n/gm, ''),
+  attachments: (all) => all.map((entry) => ({ ...entry, portMappings: [] })),
+  report: (report) => ({
+    ...report,
+    runtime: {
+      value: {
+        ...known(report.runtime)!,
+        ...{ name: 'cri-o', version: '1.27.0', loadedNetworks: { unknown: 'cri-o does not report them' } },
+      },
+    },
+  }),
+  ...more,
+});
+
+const CRIO: FieldCase = {
+  number: 18,
+  from: 'cri-o#7217',
+  scenes: [
+    scene(
+      'disable_hostport_mapping, and portmap chained',
+      onCrio([]),
+      ['broken runtime-owns-hostports'],
+      'CRI-O of worker',
+    ),
+    scene('the same, probed', onCrio([], { probes: { ...ALL_REFUSED, direct: {} } }), [
+      'broken runtime-owns-hostports',
+    ]),
+    scene(
+      'without portmap',
+      onCrio([], {
+        report: (report) => ({
+          ...onCrio([]).report!(report),
+          cni: {
+            ...report.cni,
+            files: {
+              value: known(report.cni.files)!.map((file) => ({
+                ...file,
+                content: { value: listOf([{ type: 'cilium-cni' }], { name: 'net' }) },
+              })),
+            },
+          },
+        }),
+      }),
+      ['broken runtime-owns-hostports'],
+    ),
+    scene('CRI-O maps the port itself', onCrio(CRIO_MAPPING), []),
+    scene(
+      'CRI-O maps the port itself, and portmap has a condition',
+      onCrio(CRIO_MAPPING, {}, { conditionsV4: ['!', '-s', '10.0.0.0/8'], snat: true }),
+      ['risk runtime-owns-hostports'],
+      'conditionsV4',
+    ),
+    scene('it works all the same, by whatever maps it', onCrio([], { probes: {} }), []),
+    scene(
+      'a mapping of portmap’s, which was given the ports after all',
+      onCrio([], { rules: (text) => text, attachments: (all) => [...all] }),
+      [],
+    ),
+  ],
+};
+
 const booked = (name: string, createdAt: string, more: Partial<Pod['spec'] & object> = {}): Pod => {
   const pod = podOn('n1', name, 80);
   return {
@@ -1008,5 +1083,6 @@ export const FIELD_CASES: readonly FieldCase[] = [
   MULTUS,
   KINDNET,
   VULNERABLE,
+  CRIO,
   BOOKED_TWICE,
 ];

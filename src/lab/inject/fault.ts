@@ -66,6 +66,8 @@ export interface FaultDoor {
 export interface Fault {
   /** What is done, to which part of the node or the cluster, in a line. */
   does: string;
+  /** Why no lab can have the failure: then {@link inject} refuses for every target, and what is known of it is proved on recorded nodes alone. */
+  impossible?: string;
   /** What undoing it needs to know of how things were. Asked, and written down, before anything is done. */
   remember?(door: FaultDoor, target: FaultTarget): Promise<Memo>;
   /** Injects the failure for the target, and returns once it is there. */

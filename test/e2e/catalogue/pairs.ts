@@ -1,4 +1,5 @@
 /** Which failures can be there at once, and why others cannot. */
+import { faultOf } from '../../../src/lab/faults/index.ts';
 import type { Failure } from '../../../src/path/stages/failure.ts';
 
 /** Failures that recreate the pod with a broken chain: it has no mapping, and often no sandbox. */
@@ -137,8 +138,9 @@ export function randomPairs(failures: readonly Failure[], count: number, seed: n
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-  const pairs = failures.flatMap((a, i) =>
-    failures
+  const possible = failures.filter((failure) => faultOf(failure).impossible === undefined);
+  const pairs = possible.flatMap((a, i) =>
+    possible
       .slice(i + 1)
       .filter((b) => excludedBecause(a, b) === undefined)
       .map((b): [Failure, Failure] => [a, b]),

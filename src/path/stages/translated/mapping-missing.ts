@@ -33,7 +33,8 @@ export const mappingMissing = defineFailure<Data>({
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { attachment, port, subject } = path;
-      if (attachment === undefined) return [];
+      // Without mappings portmap had nothing to write: CRI-O keeps them to itself.
+      if (attachment === undefined || attachment.portMappings.length === 0) return [];
       const [node, sandbox] = [path.node!, path.sandbox!];
       const takers = takersOf(path, scene);
       if (portmapIn(node.mappingChain) === undefined || takers === undefined) return [];
