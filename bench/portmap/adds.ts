@@ -8,6 +8,8 @@ export interface CallCosts {
   mappings: number;
   /** Ports of the pod that is added. */
   ports: number;
+  /** Chains of others in the table `nat`, each with a rule. */
+  foreign: number;
   subject: Subject;
   add: Summary;
   del: Summary;
@@ -31,7 +33,8 @@ export function summary(costs: readonly Cost[]): Summary {
 }
 
 /**
- * ADD and DEL of one more pod, with one port unless there are to be more, on nodes with so many mappings. In each run every subject is called once, in turns,
+ * ADD and DEL of one more pod, with one port unless there are to be more, on nodes with so many mappings, and chains of others if there are to be
+ * any. In each run every subject is called once, in turns,
  * in another order each time, so that what else the machine does hits all of them.
  */
 export async function measureCalls(
@@ -40,12 +43,13 @@ export async function measureCalls(
   mappings: number,
   runs: number,
   sandbox: string,
-  ports = 1,
+  { ports = 1, foreign = 0 }: { ports?: number; foreign?: number } = {},
 ): Promise<CallCosts[]> {
   const nodes: BenchNode[] = [];
   try {
     for (const subject of subjects) {
-      if (subject.backends.includes(backend)) nodes.push(await BenchNode.create(subject, backend, mappings));
+      if (!subject.backends.includes(backend)) continue;
+      nodes.push(await BenchNode.create(subject, backend, mappings, foreign));
     }
     const costs = nodes.map(() => ({ add: [] as Cost[], del: [] as Cost[], both: [] as Cost[] }));
     const pod = { id: 'measured', index: 10, ports: portsOf(ports) };
@@ -62,7 +66,7 @@ export async function measureCalls(
       }
     }
     return nodes.map(({ subject }, i) => ({
-      ...{ backend, mappings, ports, subject },
+      ...{ backend, mappings, ports, foreign, subject },
       add: summary(costs[i]!.add),
       del: summary(costs[i]!.del),
       both: summary(costs[i]!.both),

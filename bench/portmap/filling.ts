@@ -25,6 +25,22 @@ export function filling(isOurs: boolean, backend: Backend, mappings: number): st
   return isOurs ? ourNftFilling(mappings) : referenceNftFilling(mappings);
 }
 
+/** Chains of another program in the table `nat`, each with a rule and a jump to it, for `iptables-restore --noflush`: as kube-proxy has for Services. */
+export function foreignChains(count: number): string {
+  const names = Array.from({ length: count }, (_, i) => `OTHER-${i}`);
+  return [
+    '*nat',
+    ':OTHERS - [0:0]',
+    ...names.map((name) => `:${name} - [0:0]`),
+    ...names.flatMap((name, i) => [
+      `-A OTHERS -d 10.96.${i >> 8}.${i & 255}/32 -p tcp -m tcp --dport 443 -j ${name}`,
+      `-A ${name} -p tcp -m tcp -j DNAT --to-destination 10.89.${i >> 8}.${i & 255}:443`,
+    ]),
+    'COMMIT',
+    '',
+  ].join('\n');
+}
+
 function ownerOf(containerId: string) {
   return { networkName: NETWORK, containerId };
 }

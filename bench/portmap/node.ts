@@ -3,7 +3,8 @@ import { dirname } from 'node:path';
 import { output, realExec } from '../../src/sys/exec.ts';
 import { enterNetns } from '../../src/sys/netns.ts';
 import { formatIp } from '../../src/util/ip.ts';
-import { filling, NETWORK, podAddress } from './filling.ts';
+import { filling, foreignChains, NETWORK, podAddress } from './filling.ts';
+import { peakOf } from './peak.ts';
 import type { Backend, Subject } from './subjects.ts';
 
 /** The namespace that this process was born in. */
@@ -39,8 +40,8 @@ export class BenchNode {
 
   static #serial = 0;
 
-  /** A node that has so many mappings, as the subject would have left them: see {@link filling}. */
-  static async create(subject: Subject, backend: Backend, mappings: number): Promise<BenchNode> {
+  /** A node that has so many mappings, as the subject would have left them: see {@link filling}, and {@link foreignChains}. */
+  static async create(subject: Subject, backend: Backend, mappings: number, foreign = 0): Promise<BenchNode> {
     const node = new BenchNode(subject, backend, `node-${++BenchNode.#serial}`);
     await output(realExec, ['ip', 'netns', 'add', node.name]);
     await node.run(['ip', 'link', 'set', 'lo', 'up']);
@@ -48,6 +49,7 @@ export class BenchNode {
       const program = backend === 'iptables' ? ['iptables-restore'] : ['nft', '-f', '-'];
       await node.run(program, filling(subject.isOurs, backend, mappings));
     }
+    if (foreign > 0) await node.run(['iptables-restore', '--noflush'], foreignChains(foreign));
     return node;
   }
 
@@ -73,6 +75,21 @@ export class BenchNode {
       const wall = performance.now() - start;
       if (exitCode !== 0) throw new Error(`${this.subject.plugin} ${verb}: ${exitCode}: ${stdout}`);
       return { wall, cpu: Number(resourceUsage.cpuTime.total) / 1000 };
+    } finally {
+      enterNetns(home);
+    }
+  }
+
+  /** As {@link call}; the most memory that a process of it had, in bytes. */
+  peak(verb: 'ADD' | 'DEL', pod: Pod, sandbox: string): number {
+    enterNetns(this.path);
+    try {
+      const { bytes, failure } = peakOf([this.subject.plugin], {
+        stdin: this.#request(pod, sandbox),
+        env: this.#environment(verb, pod, sandbox),
+      });
+      if (failure !== undefined) throw new Error(`${this.subject.plugin} ${verb}: ${failure}`);
+      return bytes;
     } finally {
       enterNetns(home);
     }

@@ -1,7 +1,7 @@
 /**
  * Our portmap and the reference side by side: `bun bench/portmap/portmap.bench.ts [RUNS] [--docs]` (default 20 runs, as root, built
- * beforehand). Plugins are called in turns, each in network namespaces of its own. Prints the figures; with --docs it also draws
- * docs/figures/portmap-*.svg and puts the tables into docs/portmap.md.
+ * beforehand). Plugins are called in turns, each in network namespaces of its own. Prints the figures, and those that have bounds with them; with
+ * --docs it also draws docs/figures/portmap-*.svg and puts the tables into docs/portmap.md.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
@@ -9,11 +9,14 @@ import { join } from 'node:path';
 import { type CallCosts, measureCalls } from './adds.ts';
 import { type Burst, measureBurst } from './burst.ts';
 import { type ConnectTime, measureConnects } from './connect.ts';
+import { measureFloor } from './floor.ts';
 import { emptyRun, isIsolated, runIsolated } from './isolation.ts';
+import { measurePeaks, type Peak } from './memory.ts';
 import { makeSandbox } from './node.ts';
 import { plots, tables } from './report.ts';
 import { measureStart } from './start.ts';
 import { type Backend, currentReference, findSubjects } from './subjects.ts';
+import { FOREIGN, targetsOf, targetTable } from './targets.ts';
 
 const BACKENDS: readonly Backend[] = ['iptables', 'nftables'];
 /** Mappings that are there, and how many times fewer calls are made with so many. */
@@ -35,6 +38,7 @@ const CALLS: Record<Backend, readonly [mappings: number, fewer: number][]> = {
 /** Ports of a pod that has many. */
 const MANY_PORTS = 100;
 const PODS = [10, 50, 110];
+const PEAKS = [1, 1000];
 const CONNECTS = [1, 100, 1000, 5000, 10_000];
 
 const root = join(import.meta.dir, '../..');
@@ -66,7 +70,13 @@ async function measure(): Promise<void> {
     }
   }
   for (const backend of BACKENDS) {
-    calls.push(...(await measureCalls(subjects, backend, 1, runs, sandbox, MANY_PORTS)));
+    calls.push(...(await measureCalls(subjects, backend, 1, runs, sandbox, { ports: MANY_PORTS })));
+    calls.push(...(await measureCalls(subjects, backend, 1, runs, sandbox, { foreign: FOREIGN })));
+  }
+  const floor = await measureFloor(subjects[0]!, runs);
+  const peaks: Peak[] = [];
+  for (const backend of BACKENDS) {
+    for (const mappings of PEAKS) peaks.push(...(await measurePeaks(subjects, backend, mappings, sandbox)));
   }
   load();
   const bursts: Burst[] = [];
@@ -80,8 +90,13 @@ async function measure(): Promise<void> {
   load();
   const connects: ConnectTime[] = await measureConnects(subjects, CONNECTS, runs);
   load();
-  const figures = { subjects, start, calls, bursts, connects };
-  const text = tables(figures);
+  const figures = { subjects, start, calls, bursts, connects, peaks, floor };
+  const targets = targetsOf(figures);
+  const bounds =
+    targets.length === 0
+      ? ''
+      : `What has bounds, by the medians of the time that a call takes:\n\n${targetTable(targets)}\n`;
+  const text = `${bounds}${tables(figures)}`;
   console.log(`\n${text}`);
   if (words.includes('--docs')) {
     const page = join(root, 'docs/portmap.md');

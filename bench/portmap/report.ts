@@ -2,6 +2,7 @@ import type { CallCosts, Summary } from './adds.ts';
 import type { Burst } from './burst.ts';
 import type { ConnectTime } from './connect.ts';
 import { type Series, svgOf } from './line-plot.ts';
+import type { Peak } from './memory.ts';
 import type { Backend, Subject } from './subjects.ts';
 
 /** All that was measured. */
@@ -11,10 +12,13 @@ export interface Figures {
   calls: readonly CallCosts[];
   bursts: readonly Burst[];
   connects: readonly ConnectTime[];
+  peaks: readonly Peak[];
+  /** What the kernel alone takes for a deletion. */
+  floor: Summary;
 }
 
 /** The figures as tables of Markdown. */
-export function tables({ subjects, start, calls, bursts, connects }: Figures): string {
+export function tables({ subjects, start, calls, bursts, connects, peaks, floor }: Figures): string {
   const references = subjects.filter(({ isOurs }) => !isOurs);
   const head = (first: string) => [
     `| ${first} | ours | ${references.map(({ name }) => `${name} | `).join('')}${references.map(() => '×').join(' | ')} |`,
@@ -34,9 +38,12 @@ export function tables({ subjects, start, calls, bursts, connects }: Figures): s
       said: `${ms(summary.wall)} (${ms(summary.least)}; ${ms(summary.cpu)})`,
       value: summary.cpu,
     };
-  const callRow = (verb: 'add' | 'del' | 'both', { backend, mappings, ports }: CallCosts) =>
+  const callRow = (verb: 'add' | 'del' | 'both', { backend, mappings, ports, foreign }: CallCosts) =>
     row(
-      `${names[verb]}${ports === 1 ? '' : ` of ${ports} ports`}, ${backend}, ${count(mappings)} there`,
+      [
+        `${names[verb]}${ports === 1 ? '' : ` of ${ports} ports`}, ${backend}, ${count(mappings)} there`,
+        ...(foreign === 0 ? [] : [`${count(foreign)} chains of others`]),
+      ].join(', '),
       (subject) =>
         cost(
           calls.find(
@@ -44,7 +51,8 @@ export function tables({ subjects, start, calls, bursts, connects }: Figures): s
               call.subject === subject &&
               call.backend === backend &&
               call.mappings === mappings &&
-              call.ports === ports,
+              call.ports === ports &&
+              call.foreign === foreign,
           )?.[verb],
         ),
     );
@@ -58,6 +66,22 @@ export function tables({ subjects, start, calls, bursts, connects }: Figures): s
     ...ours.map((call) => callRow('add', call)),
     ...ours.map((call) => callRow('del', call)),
     ...ours.filter(({ backend }) => backend === 'nftables').map((call) => callRow('both', call)),
+    '',
+    `The kernel alone takes ${ms(floor.wall)} ms (${ms(floor.least)}) for any deletion in nftables, and iptables-nft is that, too.`,
+    '',
+    'The most memory that a process of a call has, MB:',
+    '',
+    ...head('ADD and DEL'),
+    ...peaks
+      .filter(({ subject }) => subject.isOurs)
+      .map(({ backend, mappings }) =>
+        row(`${backend}, ${count(mappings)} there`, (subject) => {
+          const found = peaks.find(
+            (one) => one.subject === subject && one.backend === backend && one.mappings === mappings,
+          );
+          return found && { said: (found.bytes / 1e6).toFixed(1), value: found.bytes };
+        }),
+      ),
     '',
     'Pods with four ports each, added by eight at a time, milliseconds until all are added (in brackets the CPU time); × compares the former:',
     '',
@@ -102,7 +126,8 @@ export function plots({ subjects, calls, bursts, connects }: Figures): [name: st
   const add = (backend: Backend): Series[] =>
     subjects.flatMap((subject, colour) => {
       const own = calls.filter(
-        (call) => call.subject === subject && call.backend === backend && call.ports === 1,
+        (call) =>
+          call.subject === subject && call.backend === backend && call.ports === 1 && call.foreign === 0,
       );
       const points = own.map(({ mappings, add }) => ({ x: mappings, y: add.cpu }));
       return points.length === 0 ? [] : [{ name: subject.name, colour, points }];
