@@ -26,7 +26,7 @@ const nearly = <T>(arbitrary: fc.Arbitrary<T>, weight = 100) =>
   fc.oneof({ arbitrary, weight }, { arbitrary: junk as fc.Arbitrary<unknown>, weight: 1 });
 /** Mostly nothing. */
 const seldom = <T>(arbitrary: fc.Arbitrary<T>) =>
-  fc.oneof({ arbitrary: fc.constant(undefined), weight: 8 }, { arbitrary: nearly(arbitrary, 20), weight: 2 });
+  fc.oneof({ arbitrary: fc.constant(undefined), weight: 9 }, { arbitrary: nearly(arbitrary, 20), weight: 1 });
 
 const mapping = fc.record(
   {
@@ -64,6 +64,7 @@ const prevResult = fc.record(
     interfaces: fc.constantFrom([], [{ name: 'eth0', sandbox: '/run/netns/a' }]),
     ips: nearly(
       fc.array(fc.record({ address, interface: fc.constantFrom(0, 0, 1) }, { requiredKeys: ['address'] }), {
+        minLength: 1,
         maxLength: 3,
       }),
     ),
@@ -71,7 +72,9 @@ const prevResult = fc.record(
   { requiredKeys: ['ips'] },
 );
 const config = fc.record({
-  cniVersion: nearly(fc.constantFrom('1.1.0', '1.1.0', '1.1.0', '1.0.0', '0.4.0', '0.2.0')),
+  cniVersion: nearly(
+    fc.constantFrom('1.1.0', '1.1.0', '1.1.0', '1.1.0', '1.1.0', '1.0.0', '1.0.0', '0.4.0', '0.2.0'),
+  ),
   name: nearly(fc.constantFrom('net', 'net', 'other', 'n'.repeat(70))),
   type: fc.constant('portmap'),
   backend: nearly(fc.constantFrom(undefined, 'iptables', 'nftables', 'nftables')),
@@ -80,14 +83,16 @@ const config = fc.record({
   markMasqBit: seldom(fc.integer({ min: 0, max: 31 })),
   // Only chains that exist, or no chain's name: that a missing one is refused by iptables has a test of its own.
   externalSetMarkChain: fc.constantFrom(
-    ...Array<undefined>(12).fill(undefined),
+    ...Array<undefined>(60).fill(undefined),
     ...['KUBE-MARK-MASQ', 'KUBE-MARK-MASQ', '', 7, '-F', 'A B', null],
   ),
   conditionsV4: seldom(conditions),
   conditionsV6: seldom(conditions),
   strict: seldom(fc.boolean()),
   capabilities: nearly(fc.constant({ portMappings: true })),
-  runtimeConfig: nearly(fc.record({ portMappings: nearly(fc.array(mapping, { maxLength: 6 })) })),
+  runtimeConfig: nearly(
+    fc.record({ portMappings: nearly(fc.array(mapping, { maxLength: 6, size: 'max' })) }),
+  ),
   prevResult: nearly(prevResult),
   'cni.dev/valid-attachments': seldom(
     fc.constantFrom([], [{ containerID: 'a', ifname: 'eth0' }], [{ containerID: 'b', ifname: 'net1' }]),
@@ -113,10 +118,10 @@ export const call = fc.record({
 });
 /** Calls after one another, and what the machine can do. */
 export const history = fc.record({
-  calls: fc.array(call, { minLength: 1, maxLength: 4 }),
+  calls: fc.array(call, { minLength: 1, maxLength: 5, size: 'max' }),
   sandboxes: fc.record({
-    a: fc.constantFrom('alive', 'gone', 'unknown'),
-    b: fc.constantFrom('alive', 'gone', 'unknown'),
+    a: fc.constantFrom('alive', 'alive', 'gone', 'unknown'),
+    b: fc.constantFrom('alive', 'alive', 'gone', 'unknown'),
   }),
   unusable: fc.constantFrom(undefined, undefined, undefined, undefined, 'ipv4', 'ipv6', 'nft'),
 });

@@ -18,8 +18,10 @@ import { FakeAttachments } from './testing/attachments.fake.ts';
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 1500);
 const SEED = Number(process.env.FUZZ_SEED ?? 20260501);
-/** Milliseconds, with room for a machine that does other things. */
-const RUN_MS = 20;
+/** Milliseconds, with room for a machine that does much else: one takes 1 or 2. */
+const RUN_MS = 100;
+/** How often a verb had an answer: a code, or 0. */
+const answers = new Map<string, number>();
 
 class Node {
   readonly machine = new FakeMachine();
@@ -128,6 +130,8 @@ async function hold(given: History, directory: string): Promise<void> {
     const stale = node.stale();
     const before = await node.state(stale);
     const { status, printed } = await node.answer(one);
+    const answered = `${one.verb} ${status === 0 ? 0 : JSON.parse(printed[0] ?? '{}').code}`;
+    answers.set(answered, (answers.get(answered) ?? 0) + 1);
     expect(node.machine.locks.held).toBe(0);
     expect(node.halves()).toEqual([]);
     if (status === 0) {
@@ -166,6 +170,13 @@ describe('random configurations', () => {
         const property = fc.asyncProperty(history, (given) => hold(given, directory));
         await fc.assert(property, { numRuns: RUNS, seed: SEED });
         expect(readdirSync(directory)).toEqual([]);
+        const all = [...answers]
+          .sort(([a], [b]) => a.localeCompare(b))
+          .map(([what, times]) => `${what}: ${times}`);
+        console.log(`${RUNS} random histories, answers by verb and code: ${all.join(', ')}`);
+        // Both happened often, or it was not much of a test.
+        for (const what of ['ADD 0', 'ADD 7', 'ADD 110', 'DEL 0', 'CHECK 999', 'GC 0'])
+          expect(answers.get(what) ?? 0, what).toBeGreaterThan(RUNS / 5000);
       } finally {
         rmSync(directory, { recursive: true });
       }
