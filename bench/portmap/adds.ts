@@ -8,7 +8,7 @@ export interface CallCosts {
   mappings: number;
   /** Ports of the pod that is added. */
   ports: number;
-  /** Chains of others in the table `nat`, each with a rule. */
+  /** Chains of others in the table of the mappings, each with a rule. */
   foreign: number;
   subject: Subject;
   add: Summary;

@@ -1,7 +1,7 @@
 import { changesDocument, layoutDocument } from '../../src/netfilter/nft/document.ts';
 import type { NftChange } from '../../src/netfilter/nft/nft.ts';
 import { type PortmapConfig, parsePortmapConfig } from '../../src/portmap/config.ts';
-import { attachmentChain, NFT_TABLE } from '../../src/portmap/layout.ts';
+import { attachmentChain, NFT_TABLE, REFERENCE_NFT_TABLE } from '../../src/portmap/layout.ts';
 import { planNft } from '../../src/portmap/nftables-layout.ts';
 import { attachmentRules, command, entryRules, sharedRules } from '../../src/portmap/rules.ts';
 import { formatIp, type IpAddress } from '../../src/util/ip.ts';
@@ -25,9 +25,19 @@ export function filling(isOurs: boolean, backend: Backend, mappings: number): st
   return isOurs ? ourNftFilling(mappings) : referenceNftFilling(mappings);
 }
 
-/** Chains of another program in the table `nat`, each with a rule and a jump to it, for `iptables-restore --noflush`: as kube-proxy has for Services. */
-export function foreignChains(count: number): string {
+/**
+ * Chains of another program in the table that the mappings are in, each with a rule, for `iptables-restore --noflush` or `nft -f`: as kube-proxy has
+ * them for Services.
+ */
+export function foreignChains(isOurs: boolean, backend: Backend, count: number): string {
   const names = Array.from({ length: count }, (_, i) => `OTHER-${i}`);
+  if (backend === 'nftables') {
+    const table = isOurs ? `inet ${NFT_TABLE}` : `ip ${REFERENCE_NFT_TABLE}`;
+    const chains = names.map((name) => `add chain ${table} ${name}`);
+    return [...chains, ...names.map((name) => `add rule ${table} ${name} tcp dport 443 counter`), ''].join(
+      '\n',
+    );
+  }
   return [
     '*nat',
     ':OTHERS - [0:0]',
@@ -72,7 +82,7 @@ function ourNftFilling(mappings: number): string {
 
 /** What the reference's nftables backend leaves (plugins/meta/portmap/portmap_nftables.go of its release 1.9). */
 function referenceNftFilling(mappings: number): string {
-  const table = 'ip cni_hostport';
+  const table = `ip ${REFERENCE_NFT_TABLE}`;
   const lines = [
     `add table ${table} { comment "CNI portmap plugin"; }`,
     ...['hostports', 'hostip_hostports', 'hostports_all'].map((chain) => `add chain ${table} ${chain}`),

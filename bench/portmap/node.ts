@@ -49,7 +49,10 @@ export class BenchNode {
       const program = backend === 'iptables' ? ['iptables-restore'] : ['nft', '-f', '-'];
       await node.run(program, filling(subject.isOurs, backend, mappings));
     }
-    if (foreign > 0) await node.run(['iptables-restore', '--noflush'], foreignChains(foreign));
+    if (foreign > 0) {
+      const program = backend === 'iptables' ? ['iptables-restore', '--noflush'] : ['nft', '-f', '-'];
+      await node.run(program, foreignChains(subject.isOurs, backend, foreign));
+    }
     return node;
   }
 

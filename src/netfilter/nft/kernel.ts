@@ -23,6 +23,7 @@ import {
   decodeSet,
   type ElementChange,
   encodeBatch,
+  encodeChainLook,
   encodeLooks,
   encodeTableLook,
   encodeTableRemoval,
@@ -39,6 +40,8 @@ const EEXIST = 17;
 
 /** NFPROTO_UNSPEC: every family. */
 const UNSPECIFIED = 0;
+/** NFPROTO_INET: that of our table. */
+const INET = 1;
 
 /** What is longer goes by the program, which takes care of the sizes of sockets' buffers: by default they take 208 KiB. */
 const MAX_BATCH_BYTES = 160 * 1024;
@@ -126,7 +129,7 @@ export class NftKernel implements NftTable {
     const sets = this.#setNames();
     const missing = layout.maps.find(({ name }) => !sets.has(name));
     if (missing !== undefined) return `map ${missing.name} is missing`;
-    const installed = this.#chains();
+    const installed = this.#chains(layout.chains.map(({ name }) => name));
     for (const chain of layout.chains) {
       const fault = chainFault(chain, installed.get(chain.name));
       if (fault !== undefined) return fault;
@@ -154,7 +157,8 @@ export class NftKernel implements NftTable {
   }
 
   async install(layout: NftLayout): Promise<void> {
-    const installed = this.#table() === undefined ? new Map<string, InstalledChain>() : this.#chains();
+    const names = this.#table() === undefined ? [] : layout.chains.map(({ name }) => name);
+    const installed = this.#chains(names);
     const faulty = layout.chains.filter(
       (chain) => chainFault(chain, installed.get(chain.name)) !== undefined,
     );
@@ -233,13 +237,26 @@ export class NftKernel implements NftTable {
     return new Set(sets.filter(({ table }) => table === this.#name).map(({ name }) => name));
   }
 
-  #chains(): Map<string, InstalledChain> {
+  /** Those of these chains that are there. Each is asked for by its name: others may have thousands in the table. */
+  #chains(names: readonly string[]): Map<string, InstalledChain> {
     const chains = new Map<string, InstalledChain>();
-    for (const { table, name, hook } of this.#dump(getChains, bodyOf(this.#name)).map(decodeChain)) {
-      if (table === this.#name) chains.set(name, { hook, comments: [] });
+    if (names.length === 0) return chains;
+    let failure: number | undefined;
+    const looks = names.map((name, i) => encodeChainLook(this.#name, name, INET, i + 1));
+    const heard = this.#channel().exchange(Buffer.concat(looks), ({ error, sequence, payload }) => {
+      if (error === undefined) {
+        const { name, hook } = decodeChain(payload);
+        chains.set(name, { hook, comments: [] });
+      } else if (error !== 0 && error !== ENOENT) failure ??= error;
+      return error !== undefined && sequence === names.length;
+    });
+    if (!heard || failure !== undefined) {
+      this.close();
+      throw cannotRead(`chains of table ${this.#name}`, failure ?? 0);
     }
-    for (const { table, chain, comment } of this.#dump(getRules, bodyOf(this.#name)).map(decodeRule)) {
-      if (table === this.#name) chains.get(chain)?.comments.push(comment);
+    for (const [name, { comments }] of chains) {
+      for (const rule of this.#dump(getRules, bodyOf(this.#name, name)))
+        comments.push(decodeRule(rule).comment);
     }
     return chains;
   }
