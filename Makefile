@@ -13,7 +13,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build tested setup bench real release test-release test-real test-conformance mutation fuzz agreement clean help
+.PHONY: lab test check build tested setup bench real release push refresh-lock test-release test-real test-conformance mutation fuzz agreement clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make fuzz   run portmap on 100,000 random configurations, and kill it 500 times"
 	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make release  write the files of a release into dist/release/VERSION: docs/release.md"
+	@echo "make push REGISTRY=ghcr.io/owner  push the images of a release"
 	@echo "make test-release  build the release twice, compare, and run what is in it"
 	@echo "make clean  remove what was built"
 
@@ -105,12 +106,20 @@ fuzz: $(PLUGINS)
 	FUZZ_RUNS=100000 $(BUN) test ./src/portmap/configurations.test.ts ./test/portmap-engines.test.ts
 	PORTMAP_KILLS=500 $(BUN) test --timeout=120000 ./test/portmap-kill.netns.test.ts
 
-# Of a tree without changes: docs/release.md.
+# Of a tree without changes: docs/release.md. Scripts read REGISTRY from their environment.
 release: $(SCHEMA) $(FAILURES) $(PLUGINS) | setup
 	$(BUN) scripts/release.ts
 
+# To a registry, with credentials of docker's configuration.
+push: | setup
+	@$(BUN) scripts/push.ts
+
+# The packages of Debian that the images are made from, as they are now. On Debian 12.
+refresh-lock: | setup
+	$(BUN) scripts/refresh-lock.ts
+
 test-release: | setup
-	$(BUN) scripts/test.ts test/release/reproducible.test.ts
+	$(BUN) scripts/test.ts test/release/reproducible.test.ts test/release/packages.test.ts
 
 bench: build
 	$(BUN) bench/run.ts

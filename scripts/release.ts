@@ -1,24 +1,30 @@
 /**
  * `make release`: writes what is given to users into dist/release/VERSION, docs/release.md. The same commit gives the same bytes. Only a tree
  * without changes has a version that says what is in it. `--out DIR` writes below another directory, `--plugins DIR` takes the CNI plugins
- * from there.
+ * from there, `--registry ghcr.io/owner`, by default $REGISTRY, is where the images will be.
  */
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { hostport } from '../src/cli/command-line.ts';
 import { SCRIPTS, SHELLS } from '../src/cli/completion/scripts.ts';
+import { cacheRoot } from '../src/lab/engine/kubernetes/release-cache.ts';
 import { realExec } from '../src/sys/exec.ts';
 import type { TarEntry } from '../src/sys/tar.ts';
-import { messageOf } from '../src/util/errors.ts';
+import { messageOf, UserError } from '../src/util/errors.ts';
 import type { BuildFacts } from '../src/util/version.ts';
 import { artefactsIn, fileEntry, sums, tarGzip, textEntry } from './release/archive.ts';
 import { compile } from './release/compile.ts';
+import { type DebianLock, lockPath, readLock } from './release/images/debian-lock.ts';
+import { type ReleasedImage, releaseImages } from './release/images/release-images.ts';
 import { manPages } from './release/man-pages.ts';
 import { notice } from './release/notice.ts';
+import { libraryPackages, platformPackageOf, programPackage } from './release/npm/packages.ts';
 import { lockedPackage } from './release/npm-packages.ts';
+import { type PluginEngine, pluginEngine } from './release/plugin-engine.ts';
 import { type PluginFiles, pluginsIn } from './release/plugins.ts';
 import { provenance } from './release/provenance.ts';
+import { parseRegistry } from './release/registry.ts';
 import { RUNTIMES, type Runtime, runtimeFor } from './release/runtimes.ts';
 import { sbom } from './release/sbom.ts';
 import { readSource } from './release/source.ts';
@@ -32,6 +38,8 @@ interface Release {
   directory: string;
   /** For files that are on their way into an archive. */
   scratch: string;
+  engine: PluginEngine;
+  debian: DebianLock;
   /** By name: texts that go with every archive. */
   papers: ReadonlyMap<string, string>;
   completion: ReadonlyMap<string, string>;
@@ -42,7 +50,7 @@ try {
   await main();
 } catch (error) {
   process.stderr.write(`ERROR: ${messageOf(error)}\n`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof UserError ? error.exitCode : 1;
 }
 
 async function main(): Promise<void> {
@@ -50,26 +58,35 @@ async function main(): Promise<void> {
     options: {
       out: { type: 'string', default: join(root, 'dist/release') },
       plugins: { type: 'string', default: join(root, 'dist/cni') },
+      registry: { type: 'string', default: process.env.REGISTRY ?? '' },
     },
   });
-  const { isChanged, ...facts } = await readSource(realExec, root);
+  if (values.registry !== '') parseRegistry(values.registry);
+  const { isChanged, ...source } = await readSource(realExec, root);
   if (isChanged)
     throw new Error(
-      `cannot release ${facts.version}: tracked files differ from the commit; commit or stash them`,
+      `cannot release ${source.version}: tracked files differ from the commit; commit or stash them`,
     );
+  const facts: BuildFacts = { ...source, ...(values.registry !== '' && { registry: values.registry }) };
   mkdirSync(values.out, { recursive: true });
   const scratch = mkdtempSync(join(values.out, '.build-'));
   try {
     const release = await begin(facts, scratch);
-    for (const runtime of RUNTIMES) await addProgram(release, runtime);
-    for (const [architecture, files] of pluginsIn(values.plugins))
-      await addPlugins(release, architecture, files);
+    const plugins = pluginsIn(values.plugins);
+    const programs = await addPrograms(release);
+    for (const [architecture, files] of plugins) await addPlugins(release, architecture, files);
+    const images = await addImages(release, programs, plugins);
+    await addPackages(release, programs);
     await addPapers(release);
     const destination = join(values.out, facts.version);
     rmSync(destination, { recursive: true, force: true });
     renameSync(release.directory, destination);
     for (const { name } of await artefactsIn(destination))
-      console.log(`${megabytes(join(destination, name))}  ${name}`);
+      console.log(`${megabytes(statSync(join(destination, name)).size)}  ${name}`);
+    for (const { name, digest, sizes } of images)
+      console.log(
+        `image ${name}: amd64 ${megabytes(sizes.amd64)}, arm64 ${megabytes(sizes.arm64)}, ${digest}`,
+      );
     console.log(`hostport ${facts.version} is in ${destination}`);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -80,21 +97,31 @@ async function begin(facts: BuildFacts, scratch: string): Promise<Release> {
   const directory = join(scratch, 'release');
   mkdirSync(directory);
   const date = (facts.date ?? '').slice(0, 10);
+  const engine = await pluginEngine(root);
   return {
     facts,
     directory,
     scratch,
+    engine,
+    debian: readLock(lockPath(root)),
     papers: new Map([
       ['LICENSE', readFileSync(join(root, 'LICENSE'), 'utf8')],
-      ['NOTICE', notice(root, lockedPackage(root, 'bun').version)],
+      ['NOTICE', notice(root, lockedPackage(root, 'bun').version, engine)],
     ]),
     completion: new Map(SHELLS.map((shell) => [`hostport.${shell}`, SCRIPTS[shell]])),
     manual: manPages(await hostport(), { version: facts.version, date }),
   };
 }
 
-/** An archive with the program for one platform, and what belongs beside it. */
-async function addProgram(release: Release, runtime: Runtime): Promise<void> {
+/** The program for every platform, by the platform's name. */
+async function addPrograms(release: Release): Promise<Map<string, string>> {
+  const programs = new Map<string, string>();
+  for (const runtime of RUNTIMES) programs.set(runtime.platform, await addProgram(release, runtime));
+  return programs;
+}
+
+/** An archive with the program for one platform, and what belongs beside it. Returns where the program itself is. */
+async function addProgram(release: Release, runtime: Runtime): Promise<string> {
   const { facts, scratch } = release;
   const directory = join(scratch, runtime.platform);
   mkdirSync(directory);
@@ -115,7 +142,7 @@ async function addProgram(release: Release, runtime: Runtime): Promise<void> {
     ...texts(`${top}/share/man/man1`, release.manual),
     ...texts(top, release.papers),
   ]);
-  rmSync(directory, { recursive: true });
+  return program;
 }
 
 async function addPlugins(release: Release, architecture: string, files: PluginFiles): Promise<void> {
@@ -135,6 +162,36 @@ function* pluginEntries(top: string, files: PluginFiles): Generator<TarEntry> {
   }
 }
 
+function addImages(
+  { facts, engine, debian, directory, scratch }: Release,
+  programs: ReadonlyMap<string, string>,
+  plugins: ReadonlyMap<string, PluginFiles>,
+): Promise<ReleasedImage[]> {
+  return releaseImages({
+    ...{ exec: realExec, root, facts, engine, plugins, scratch },
+    lock: debian,
+    cache: join(cacheRoot(), 'debian-packages'),
+    programs: { amd64: programs.get('amd64')!, arm64: programs.get('arm64')! },
+    out: join(directory, 'images'),
+  });
+}
+
+/** The packages for npm: the program, by platform, and the libraries. */
+async function addPackages(
+  { facts, directory, scratch, papers }: Release,
+  programs: ReadonlyMap<string, string>,
+): Promise<void> {
+  const inputs = { exec: realExec, root, facts, scratch, out: join(directory, 'npm'), papers };
+  for (const { platform, architecture, libc } of RUNTIMES)
+    await platformPackageOf(
+      inputs,
+      { arch: architecture === 'amd64' ? 'x64' : 'arm64', libc },
+      programs.get(platform)!,
+    );
+  await programPackage(inputs);
+  await libraryPackages(inputs);
+}
+
 function texts(directory: string, files: ReadonlyMap<string, string>): TarEntry[] {
   return [...files].map(([name, text]) => textEntry(`${directory}/${name}`, text));
 }
@@ -144,7 +201,8 @@ async function addArchive({ directory }: Release, top: string, entries: readonly
 }
 
 /** Everything that is not in an archive; the checksums of all others at last. */
-async function addPapers({ directory, facts, papers, completion, manual }: Release): Promise<void> {
+async function addPapers(release: Release): Promise<void> {
+  const { directory, facts, papers, completion, manual, engine, debian } = release;
   const write = (name: string, text: string) => {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(join(directory, name), text);
@@ -152,11 +210,15 @@ async function addPapers({ directory, facts, papers, completion, manual }: Relea
   for (const [name, text] of papers) write(name, text);
   for (const [name, text] of completion) write(`completion/${name}`, text);
   for (const [name, text] of manual) write(`man/${name}`, text);
-  write(`hostport-${facts.version}.cdx.json`, sbom(root, facts));
-  write(`hostport-${facts.version}.intoto.json`, provenance(root, facts, await artefactsIn(directory)));
+  write(`hostport-${facts.version}.cdx.json`, sbom(root, facts, engine));
+  const artefacts = await artefactsIn(directory);
+  write(
+    `hostport-${facts.version}.intoto.json`,
+    provenance(root, facts, artefacts, { plugins: engine, debian }),
+  );
   write('SHA256SUMS', sums(await artefactsIn(directory)));
 }
 
-function megabytes(path: string): string {
-  return `${(statSync(path).size / 1e6).toFixed(1)} MB`.padStart(9);
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`.padStart(9);
 }

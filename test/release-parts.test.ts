@@ -3,8 +3,10 @@ import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { artefactsIn, fileEntry, sums, tarGzip, textEntry } from '../scripts/release/archive.ts';
+import { lockPath, readLock } from '../scripts/release/images/debian-lock.ts';
 import { notice } from '../scripts/release/notice.ts';
 import { bundledPackages, lockedPackage } from '../scripts/release/npm-packages.ts';
+import type { PluginEngine } from '../scripts/release/plugin-engine.ts';
 import { pluginsIn } from '../scripts/release/plugins.ts';
 import { provenance } from '../scripts/release/provenance.ts';
 import { checkIntegrity, RUNTIMES } from '../scripts/release/runtimes.ts';
@@ -13,6 +15,10 @@ import { architecture } from '../src/lab/images/oci.ts';
 import { output, realExec } from '../src/sys/exec.ts';
 
 const ROOT = join(import.meta.dir, '..');
+const engine: PluginEngine = {
+  engine: { version: '0.17.0', licence: 'licence of the engine' },
+  compiler: { version: '0.17.1', sha256: ['e'.repeat(64)], muslLicence: 'licence of musl' },
+};
 const facts = { version: '1.2.3', commit: 'c'.repeat(40), date: '2026-02-03T04:05:06Z' };
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-release-parts-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -29,7 +35,9 @@ describe('packages', () => {
   });
 
   test('the notice has the licence of each, and of the runtime', () => {
-    const text = notice(ROOT, '1.4.5');
+    const text = notice(ROOT, '1.4.5', engine);
+    expect(text).toContain('licence of the engine');
+    expect(text).toContain('licence of musl');
     for (const { name, version, license } of bundledPackages(ROOT))
       expect(text).toContain(`\n${name} ${version}: ${license}\n`);
     expect(text).toContain('Bun statically links JavaScriptCore');
@@ -39,11 +47,11 @@ describe('packages', () => {
 });
 
 describe('the bill of materials', () => {
-  const text = sbom(ROOT, facts);
+  const text = sbom(ROOT, facts, engine);
   const document = JSON.parse(text);
 
   test('has every package with its hash, and is the same each time', () => {
-    expect(sbom(ROOT, facts)).toBe(text);
+    expect(sbom(ROOT, facts, engine)).toBe(text);
     expect(document).toMatchObject({
       bomFormat: 'CycloneDX',
       specVersion: '1.6',
@@ -56,11 +64,13 @@ describe('the bill of materials', () => {
     expect(new Set(refs).size).toBe(refs.length);
     for (const { name, version } of bundledPackages(ROOT))
       expect(refs).toContain(`pkg:npm/${name.replace('@', '%40')}@${version}`);
-    for (const { hashes } of document.components) expect(hashes[0].content).toMatch(/^[\da-f]{128}$/);
+    for (const { hashes, purl } of document.components)
+      if (purl.startsWith('pkg:npm/')) expect(hashes[0].content).toMatch(/^[\da-f]{128}$/);
+    expect(refs).toContain('pkg:github/quickjs-ng/quickjs@v0.17.0');
   });
 
   test('another version has another serial number', () => {
-    expect(JSON.parse(sbom(ROOT, { ...facts, version: '1.2.4' })).serialNumber).not.toBe(
+    expect(JSON.parse(sbom(ROOT, { ...facts, version: '1.2.4' }, engine)).serialNumber).not.toBe(
       document.serialNumber,
     );
   });
@@ -68,7 +78,9 @@ describe('the bill of materials', () => {
 
 test('the provenance names the commit, the runtimes and every file', () => {
   const artefacts = [{ name: 'a', sha256: 'd'.repeat(64) }];
-  const { subject, predicate } = JSON.parse(provenance(ROOT, facts, artefacts));
+  const { subject, predicate } = JSON.parse(
+    provenance(ROOT, facts, artefacts, { plugins: engine, debian: readLock(lockPath(ROOT)) }),
+  );
   expect(subject).toEqual([{ name: 'a', digest: { sha256: 'd'.repeat(64) } }]);
   const from = predicate.buildDefinition.resolvedDependencies;
   expect(from[0]).toEqual({ name: 'source', digest: { gitCommit: facts.commit } });

@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundledPackages, licenceText } from './npm-packages.ts';
+import type { PluginEngine } from './plugin-engine.ts';
 
 const RULE = '-'.repeat(100);
 
-/** NOTICE: the licences of everything in the program that is not ours. */
-export function notice(root: string, runtimeVersion: string): string {
+/** NOTICE: the licences of everything in the program and the plugins that is not ours. */
+export function notice(root: string, runtimeVersion: string, { engine, compiler }: PluginEngine): string {
   const parts = [
-    `hostport is licensed under the Apache License 2.0, which is in LICENSE. It contains the following software of others.`,
+    'hostport is licensed under the Apache License 2.0, which is in LICENSE. It contains the following software of others. Images have the licences of their packages of Debian in /usr/share/doc.',
     `Bun ${runtimeVersion} (the runtime): MIT, with libraries under the licences below\n\n${runtimeLicence(root)}`,
+    `QuickJS-ng ${engine.version} (in the CNI plugins): MIT\n\n${engine.licence}`,
+    `musl, of Zig ${compiler.version} (in the CNI plugins): MIT\n\n${compiler.muslLicence}`,
     ...bundledPackages(root).map((each) => {
       const text =
         licenceText(each) ?? 'The package has no text of its licence; the Apache License 2.0 is in LICENSE.';

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BuildFacts } from '../../src/util/version.ts';
 import { bundledPackages, lockedPackage, type NpmPackage } from './npm-packages.ts';
+import type { PluginEngine } from './plugin-engine.ts';
 
 /** A file of the release. */
 export interface Artefact {
@@ -21,10 +22,14 @@ export interface Component {
 }
 
 /** CycloneDX 1.6: what is in the program, with licences and hashes. `further` are components of images. */
-export function sbom(root: string, facts: BuildFacts, further: readonly Component[] = []): string {
+export function sbom(
+  root: string,
+  facts: BuildFacts,
+  plugins: PluginEngine,
+  further: readonly Component[] = [],
+): string {
   const bun = lockedPackage(root, 'bun');
-  const self = `pkg:generic/hostport@${facts.version}`;
-  const components: Component[] = [
+  return bill('hostport', facts, [
     {
       type: 'framework',
       'bom-ref': `pkg:npm/bun@${bun.version}`,
@@ -35,8 +40,33 @@ export function sbom(root: string, facts: BuildFacts, further: readonly Componen
       hashes: [sha512(bun.integrity)],
     },
     ...bundledPackages(root).map(npmComponent),
+    ...engineComponents(plugins),
     ...further,
+  ]);
+}
+
+/** CycloneDX 1.6: what is in the CNI plugins by themselves. */
+export function pluginSbom(facts: BuildFacts, plugins: PluginEngine): string {
+  return bill('hostport-cni', facts, engineComponents(plugins));
+}
+
+function engineComponents({ engine, compiler }: PluginEngine): Component[] {
+  const component = (name: string, purl: string, version: string): Component => ({
+    type: 'library',
+    'bom-ref': purl,
+    name,
+    version,
+    purl,
+    licenses: [{ license: { id: 'MIT' } }],
+  });
+  return [
+    component('quickjs-ng', `pkg:github/quickjs-ng/quickjs@v${engine.version}`, engine.version),
+    component('musl, of ziglang', `pkg:pypi/ziglang@${compiler.version}`, compiler.version),
   ];
+}
+
+function bill(name: string, facts: BuildFacts, components: readonly Component[]): string {
+  const self = `pkg:generic/${name}@${facts.version}`;
   const document = {
     bomFormat: 'CycloneDX',
     specVersion: '1.6',
@@ -46,7 +76,7 @@ export function sbom(root: string, facts: BuildFacts, further: readonly Componen
       component: {
         type: 'application',
         'bom-ref': self,
-        name: 'hostport',
+        name,
         version: facts.version,
         licenses: [{ license: { id: 'Apache-2.0' } }],
       },

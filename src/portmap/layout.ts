@@ -4,6 +4,7 @@
  * must never change. docs/decisions/nftables-table.md describes the table of our nftables backend.
  */
 import { splitWords, wordAfter } from '../netfilter/iptables/rule-text.ts';
+import { sha2Hex } from '../sys/sha2.ts';
 
 export const DNAT_CHAIN = 'CNI-HOSTPORT-DNAT';
 export const SETMARK_CHAIN = 'CNI-HOSTPORT-SETMARK';
@@ -59,7 +60,7 @@ export interface Owner {
  */
 export function attachmentChain(networkName: string, containerId: string, ifName?: string): string {
   const name = networkName + containerId + (ifName === undefined ? '' : `/${ifName}`);
-  const hash = new Bun.CryptoHasher('sha512').update(name).digest('hex');
+  const hash = sha2Hex('sha512', name);
   return `${ATTACHMENT_CHAIN}${hash}`.slice(0, CHAIN_NAME_LENGTH);
 }
 
@@ -97,7 +98,7 @@ export function ownerWord(owner: Owner): string {
 /** The part of a comment in nftables that says which network. */
 export function networkWord(networkName: string): string {
   if (networkName.length <= MAX_NETWORK) return networkName;
-  const hash = new Bun.CryptoHasher('sha256').update(networkName).digest('hex').slice(0, 24);
+  const hash = sha2Hex('sha256', networkName).slice(0, 24);
   return `${networkName.slice(0, MAX_NETWORK - 25)}~${hash}`;
 }
 

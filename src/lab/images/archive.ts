@@ -219,11 +219,18 @@ export async function writeArchive(
     if (found === undefined) throw new Error(`${layout}: no image ${reference}`);
     return found;
   });
+  await writeLayoutArchive(layout, manifests, path);
+}
+
+/** Writes these entries of a layout's index, with all that they refer to, as one OCI archive. */
+export async function writeLayoutArchive(
+  layout: string,
+  manifests: Descriptor[],
+  path: string,
+): Promise<void> {
   const blobs = new Map<string, Descriptor>();
-  for (const entry of manifests) {
-    const manifest = JSON.parse(await Bun.file(blobPath(layout, entry.digest)).text()) as ImageManifest;
-    for (const blob of [entry, manifest.config, ...manifest.layers]) blobs.set(blob.digest, blob);
-  }
+  for (const entry of manifests)
+    for await (const blob of blobsOf(layout, entry)) blobs.set(blob.digest, blob);
   const subset: ImageIndex = { schemaVersion: 2, mediaType: MEDIA_TYPE.index, manifests };
   const entries: TarEntry[] = [
     document('oci-layout', '{"imageLayoutVersion":"1.0.0"}'),
@@ -240,6 +247,17 @@ export async function writeArchive(
     ),
   ];
   await pipeline(writeTar(entries), createWriteStream(path, { mode: 0o644 }));
+}
+
+/** What an index or a manifest refers to, all the way down, and itself last: a registry takes them in this order. */
+export async function* blobsOf(layout: string, entry: Descriptor): AsyncGenerator<Descriptor> {
+  const { manifests, config, layers } = JSON.parse(
+    await Bun.file(blobPath(layout, entry.digest)).text(),
+  ) as Partial<ImageManifest & ImageIndex>;
+  for (const inner of manifests ?? []) yield* blobsOf(layout, inner);
+  if (config !== undefined) yield config;
+  yield* layers ?? [];
+  yield entry;
 }
 
 function document(path: string, text: string): TarEntry {

@@ -10,6 +10,8 @@ export const MEDIA_TYPE = {
   manifest: 'application/vnd.oci.image.manifest.v1+json',
   config: 'application/vnd.oci.image.config.v1+json',
   layer: 'application/vnd.oci.image.layer.v1.tar',
+  zstdLayer: 'application/vnd.oci.image.layer.v1.tar+zstd',
+  empty: 'application/vnd.oci.empty.v1+json',
 } as const;
 
 /** The annotation of an index entry that carries its name; ours hold the full reference. */
@@ -24,6 +26,7 @@ export interface Descriptor {
   size: number;
   annotations?: Record<string, string>;
   platform?: { architecture: string; os: string };
+  artifactType?: string;
 }
 
 export interface ImageIndex {
@@ -37,6 +40,10 @@ export interface ImageManifest {
   mediaType?: string;
   config: Descriptor;
   layers: Descriptor[];
+  annotations?: Record<string, string>;
+  artifactType?: string;
+  /** What the document is attached to: an image or an index. */
+  subject?: Descriptor;
 }
 
 /** What a container of the image starts with: the `config` of an OCI image configuration. */
@@ -50,6 +57,22 @@ export interface RunConfig {
   WorkingDir?: string;
   StopSignal?: string;
   Labels?: Record<string, string>;
+}
+
+/** A layer as it is stored, and the digest of its archive. */
+export interface Layer {
+  blob: Descriptor;
+  diffId: string;
+}
+
+/** What an image of one platform is made of. */
+export interface ImageParts {
+  layers: readonly Layer[];
+  config: RunConfig;
+  architecture: string;
+  /** RFC 3339. */
+  created: string;
+  annotations?: Record<string, string>;
 }
 
 /** The architecture's name in OCI and Go, of the machine this runs on. */
@@ -82,27 +105,75 @@ export class LayoutWriter {
     return this.#blob(MEDIA_TYPE.layer, writeTar(entries));
   }
 
+  /** Stores a layer compressed by zstd, of which the runtime's is deterministic. It is in memory meanwhile. */
+  async zstdLayer(entries: Iterable<TarEntry>, level: number): Promise<Layer> {
+    const archive = Buffer.concat(await Array.fromAsync(writeTar(entries)));
+    const blob = await this.#blob(MEDIA_TYPE.zstdLayer, [Bun.zstdCompressSync(archive, { level })]);
+    return { blob, diffId: `sha256:${createHash('sha256').update(archive).digest('hex')}` };
+  }
+
   /** Adds an image of `layers` under its full reference. */
   async image(reference: string, layers: Descriptor[], config: RunConfig): Promise<Descriptor> {
-    const platform = { architecture: architecture(), os: 'linux' };
-    const configBlob = await this.#json(MEDIA_TYPE.config, {
+    const manifest = await this.platformImage({
+      layers: layers.map((blob) => ({ blob, diffId: blob.digest })),
+      config,
+      architecture: architecture(),
       created: '1970-01-01T00:00:00Z',
+    });
+    return this.name(manifest, reference);
+  }
+
+  /** Stores an image of one platform, without a name. */
+  async platformImage({
+    layers,
+    config,
+    created,
+    architecture,
+    annotations,
+  }: ImageParts): Promise<Descriptor> {
+    const platform = { architecture, os: 'linux' };
+    const configBlob = await this.#json(MEDIA_TYPE.config, {
+      created,
       ...platform,
       config,
-      rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.digest) },
-      history: layers.map(() => ({ created: '1970-01-01T00:00:00Z', created_by: 'hostport' })),
+      rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
+      history: layers.map(() => ({ created, created_by: 'hostport' })),
     });
     const manifest = await this.#json(MEDIA_TYPE.manifest, {
       schemaVersion: 2,
       mediaType: MEDIA_TYPE.manifest,
       config: configBlob,
-      layers,
+      layers: layers.map(({ blob }) => blob),
+      ...(annotations && { annotations }),
     } satisfies ImageManifest);
-    const entry = {
-      ...manifest,
-      platform,
-      annotations: { [REF_NAME]: reference, [CONTAINERD_NAME]: reference },
-    };
+    return { ...manifest, platform };
+  }
+
+  /** Stores an index of the images of several platforms, without a name. */
+  platformIndex(manifests: readonly Descriptor[], annotations: Record<string, string>): Promise<Descriptor> {
+    const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.index, manifests, annotations };
+    return this.#json(MEDIA_TYPE.index, index);
+  }
+
+  /** Stores a document that is attached to an image or an index, and publishes it beside that. */
+  async attach(subject: Descriptor, artifactType: string, document: string): Promise<Descriptor> {
+    const { mediaType, digest, size } = subject;
+    const manifest = await this.#json(MEDIA_TYPE.manifest, {
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPE.manifest,
+      artifactType,
+      config: await this.#blob(MEDIA_TYPE.empty, [Buffer.from('{}')]),
+      layers: [await this.#blob(artifactType, [Buffer.from(document)])],
+      subject: { mediaType, digest, size },
+    } satisfies ImageManifest);
+    const entry = { ...manifest, artifactType };
+    this.#images.push(entry);
+    return entry;
+  }
+
+  /** Publishes what was stored under its full reference. */
+  name(stored: Descriptor, reference: string): Descriptor {
+    const entry = { ...stored, annotations: { [REF_NAME]: reference, [CONTAINERD_NAME]: reference } };
     this.#images.push(entry);
     return entry;
   }
