@@ -18,6 +18,7 @@ import { compile } from './release/compile.ts';
 import { type DebianLock, lockPath, readLock } from './release/images/debian-lock.ts';
 import { type ReleasedImage, releaseImages } from './release/images/release-images.ts';
 import { manPages } from './release/man-pages.ts';
+import { chartArchive, DOWNLOADS, krewManifest, releasedManifests } from './release/manifests.ts';
 import { notice } from './release/notice.ts';
 import { libraryPackages, platformPackageOf, programPackage } from './release/npm/packages.ts';
 import { lockedPackage } from './release/npm-packages.ts';
@@ -76,6 +77,7 @@ async function main(): Promise<void> {
     const programs = await addPrograms(release);
     for (const [architecture, files] of plugins) await addPlugins(release, architecture, files);
     const images = await addImages(release, programs, plugins);
+    await addManifests(release, images);
     await addPackages(release, programs);
     await addPapers(release);
     const destination = join(values.out, facts.version);
@@ -137,7 +139,6 @@ async function addProgram(release: Release, runtime: Runtime): Promise<string> {
   const top = `hostport-${facts.version}-linux-${runtime.platform}`;
   await addArchive(release, top, [
     fileEntry(`${top}/bin/hostport`, program, 0o755),
-    { type: 'link', path: `${top}/bin/kubectl-hostport`, target: `${top}/bin/hostport` },
     ...texts(`${top}/share/completion`, release.completion),
     ...texts(`${top}/share/man/man1`, release.manual),
     ...texts(top, release.papers),
@@ -176,6 +177,21 @@ function addImages(
   });
 }
 
+/** What installs the release elsewhere: manifests, the chart, kubectl's plugin for krew, and a script. */
+async function addManifests(release: Release, images: readonly ReleasedImage[]): Promise<void> {
+  const { facts, directory, papers } = release;
+  for (const [name, text] of releasedManifests(root, facts, images))
+    write(release, `manifests/${name}`, text);
+  const chart = await chartArchive(root, facts, images, papers);
+  write(release, `chart/${chart.name}`, chart.bytes);
+  const archives = await artefactsIn(directory);
+  const digestOf = (platform: string) =>
+    archives.find(({ name }) => name === `hostport-${facts.version}-linux-${platform}.tar.gz`)!.sha256;
+  const platforms = new Map(['amd64', 'arm64'].map((platform) => [platform, digestOf(platform)]));
+  write(release, 'krew/hostport.yaml', krewManifest(facts, process.env.DOWNLOADS || DOWNLOADS, platforms));
+  write(release, 'install.sh', readFileSync(join(root, 'deploy/install.sh'), 'utf8'));
+}
+
 /** The packages for npm: the program, by platform, and the libraries. */
 async function addPackages(
   { facts, directory, scratch, papers }: Release,
@@ -203,20 +219,22 @@ async function addArchive({ directory }: Release, top: string, entries: readonly
 /** Everything that is not in an archive; the checksums of all others at last. */
 async function addPapers(release: Release): Promise<void> {
   const { directory, facts, papers, completion, manual, engine, debian } = release;
-  const write = (name: string, text: string) => {
-    mkdirSync(dirname(join(directory, name)), { recursive: true });
-    writeFileSync(join(directory, name), text);
-  };
-  for (const [name, text] of papers) write(name, text);
-  for (const [name, text] of completion) write(`completion/${name}`, text);
-  for (const [name, text] of manual) write(`man/${name}`, text);
-  write(`hostport-${facts.version}.cdx.json`, sbom(root, facts, engine));
+  for (const [name, text] of papers) write(release, name, text);
+  for (const [name, text] of completion) write(release, `completion/${name}`, text);
+  for (const [name, text] of manual) write(release, `man/${name}`, text);
+  write(release, `hostport-${facts.version}.cdx.json`, sbom(root, facts, engine));
   const artefacts = await artefactsIn(directory);
   write(
+    release,
     `hostport-${facts.version}.intoto.json`,
     provenance(root, facts, artefacts, { plugins: engine, debian }),
   );
-  write('SHA256SUMS', sums(await artefactsIn(directory)));
+  write(release, 'SHA256SUMS', sums(await artefactsIn(directory)));
+}
+
+function write({ directory }: Release, name: string, content: string | Uint8Array): void {
+  mkdirSync(dirname(join(directory, name)), { recursive: true });
+  writeFileSync(join(directory, name), content);
 }
 
 function megabytes(bytes: number): string {

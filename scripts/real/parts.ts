@@ -10,6 +10,7 @@ import { helmPart } from './helm.ts';
 import { kubernetesPart } from './kubernetes.ts';
 import type { Part } from './part.ts';
 import { promtoolPart } from './prometheus.ts';
+import { releaseToolParts } from './release-tools.ts';
 
 /** Where the modules are that parts are built from. */
 const ROOT = join(import.meta.dir, '../../real');
@@ -25,6 +26,7 @@ export async function realParts(root = ROOT): Promise<Part[]> {
     ciliumImages(cilium),
     await helmPart(root),
     await promtoolPart(root),
+    ...(await releaseToolParts(root)),
     ...(await e2eParts(root)),
   ];
 }
