@@ -13,7 +13,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build tested setup bench real release push refresh-lock test-release test-real test-conformance mutation fuzz agreement clean help
+.PHONY: lab test check build tested setup bench real release login push sign publish refresh-lock test-release test-real test-conformance mutation fuzz agreement clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -110,9 +110,9 @@ fuzz: $(PLUGINS)
 release: $(SCHEMA) $(FAILURES) $(PLUGINS) | setup
 	$(BUN) scripts/release.ts
 
-# To a registry, with credentials of docker's configuration.
-push: | setup
-	@$(BUN) scripts/push.ts
+# What a release is pushed, signed and published by: docs/releasing.md.
+login push sign publish: | setup
+	@$(BUN) scripts/$@.ts
 
 # The packages of Debian that the images are made from, as they are now. On Debian 12.
 refresh-lock: | setup

@@ -1,5 +1,5 @@
 /**
- * `make push REGISTRY=ghcr.io/owner`: pushes the images of the release of this commit, with credentials of docker's configuration.
+ * `make push REGISTRY=ghcr.io/owner`: pushes the images and the chart of the release of this commit, with credentials of docker's configuration.
  * `push.ts --registry PLACE [--release DIR]`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -9,10 +9,11 @@ import { parseArgs } from 'node:util';
 import { output, realExec } from '../src/sys/exec.ts';
 import { messageOf, UserError } from '../src/util/errors.ts';
 import { dockerCredentials } from './release/push/docker-credentials.ts';
+import { pushChart } from './release/push/push-chart.ts';
 import { pushImage } from './release/push/push-image.ts';
 import { RegistryClient } from './release/push/registry-client.ts';
 import { parseRegistry } from './release/registry.ts';
-import { imagesIn, releaseOf } from './release/written.ts';
+import { chartIn, imagesIn, releaseOf } from './release/written.ts';
 
 const UNPACK_MS = 5 * 60_000;
 const root = join(import.meta.dir, '..');
@@ -52,4 +53,10 @@ async function main(): Promise<void> {
       rmSync(layout, { recursive: true });
     }
   }
+  const chart = 'charts/hostport';
+  const client = new RegistryClient(domain, `${below}${chart}`, credentials);
+  const digest = await pushChart(chartIn(directory), client).catch((cause: unknown) => {
+    throw new UserError(`cannot push ${chart} to ${values.registry}: ${messageOf(cause)}`);
+  });
+  console.log(`oci://${values.registry}/${chart}@${digest}`);
 }

@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { tarGzip, textEntry } from '../scripts/release/archive.ts';
 import { dockerCredentials } from '../scripts/release/push/docker-credentials.ts';
+import { pushChart } from '../scripts/release/push/push-chart.ts';
 import { pushImage } from '../scripts/release/push/push-image.ts';
 import { RegistryClient } from '../scripts/release/push/registry-client.ts';
 import { parseRegistry } from '../scripts/release/registry.ts';
@@ -83,6 +85,24 @@ test('a registry that does not know subjects gets a tag that lists what is attac
       size: bill.size,
       artifactType: 'application/vnd.cyclonedx+json',
     },
+  ]);
+});
+
+test('a chart is pushed as Helm pulls it', async () => {
+  const to = start();
+  const archive = join(scratch, 'hostport-1.2.3.tgz');
+  const metadata = { name: 'hostport', version: '1.2.3', description: 'd' };
+  writeFileSync(archive, await tarGzip([textEntry('hostport/Chart.yaml', JSON.stringify(metadata))]));
+  const client = new RegistryClient(to.domain, 'owner/charts/hostport', undefined);
+  const digest = await pushChart(archive, client);
+  const { bytes } = to.manifests.get('owner/charts/hostport 1.2.3')!;
+  expect(to.manifests.has(`owner/charts/hostport ${digest}`)).toBe(true);
+  const { config, layers } = JSON.parse(Buffer.from(bytes).toString());
+  expect(config.mediaType).toBe('application/vnd.cncf.helm.config.v1+json');
+  const content = to.blobs.get(`owner/charts/hostport ${config.digest}`)!;
+  expect(JSON.parse(Buffer.from(content).toString())).toEqual(metadata);
+  expect(layers).toEqual([
+    expect.objectContaining({ mediaType: 'application/vnd.cncf.helm.chart.content.v1.tar+gzip' }),
   ]);
 });
 

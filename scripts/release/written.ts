@@ -28,6 +28,14 @@ export async function releaseOf(exec: Exec, root: string, directory?: string): P
   return { version, directory: found };
 }
 
+/** The packed chart of a release. */
+export function chartIn(release: string): string {
+  const directory = join(release, 'chart');
+  const [file] = readdirSync(directory);
+  if (file === undefined) throw new Error(`${directory} is empty`);
+  return join(directory, file);
+}
+
 export function imagesIn(release: string): ImageArchive[] {
   const directory = join(release, 'images');
   return readdirSync(directory)

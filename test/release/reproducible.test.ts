@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { blobPath, type ImageIndex, type ImageManifest, readIndex } from '../../src/lab/images/oci.ts';
 import { output, realExec } from '../../src/sys/exec.ts';
 
 const ROOT = join(import.meta.dir, '../..');
@@ -95,4 +96,150 @@ describe('from the files alone', () => {
     expect(said.stdout).toContain('plugin-missing');
     expect(said.code).toBe(1);
   });
+});
+
+/** The layout of an image's archive, unpacked. */
+async function layoutOf(name: string): Promise<string> {
+  const [one] = built as [string];
+  const archive = namesIn(one).find((file) => file.startsWith(`images/${name}-`));
+  const layout = join(scratch, 'layouts', name);
+  mkdirSync(layout, { recursive: true });
+  await run(['tar', '-xf', join(one, archive!), '-C', layout]);
+  return layout;
+}
+
+const read = <T>(layout: string, blob: string) =>
+  JSON.parse(readFileSync(blobPath(layout, blob), 'utf8')) as T;
+
+interface PlatformImage {
+  architecture: string;
+  manifest: ImageManifest;
+  config: { architecture: string; config: Record<string, unknown>; rootfs: { diff_ids: string[] } };
+}
+
+async function imageIn(layout: string) {
+  const { manifests } = await readIndex(layout);
+  const [image, ...attached] = manifests;
+  const platforms = read<ImageIndex>(layout, image!.digest).manifests.map((entry): PlatformImage => {
+    const manifest = read<ImageManifest>(layout, entry.digest);
+    return {
+      architecture: entry.platform!.architecture,
+      manifest,
+      config: read(layout, manifest.config.digest),
+    };
+  });
+  return { image: image!, attached, platforms };
+}
+
+/** Unpacks the layers of a platform's image as a root directory, each checked against the digest of its archive. */
+async function rootOf(layout: string, { manifest, config }: PlatformImage, directory: string) {
+  mkdirSync(directory, { recursive: true });
+  for (const [i, layer] of manifest.layers.entries()) {
+    expect(layer.mediaType).toBe('application/vnd.oci.image.layer.v1.tar+zstd');
+    const archive = Bun.zstdDecompressSync(readFileSync(blobPath(layout, layer.digest)));
+    const found = createHash('sha256').update(archive).digest('hex');
+    expect(`sha256:${found}`).toBe(config.rootfs.diff_ids[i]!);
+    writeFileSync(join(directory, '.layer.tar'), archive);
+    await run(['tar', '-xf', '.layer.tar'], directory);
+    rmSync(join(directory, '.layer.tar'));
+  }
+  return directory;
+}
+
+const IMAGES: [name: string, most: number, layers: number][] = [
+  ['hostport-agent', 65e6, 2],
+  ['hostport-cni', 2e6, 1],
+];
+
+describe.each(IMAGES)('image %s', (name, most, layers) => {
+  test('is for both architectures, small, labelled, and has its bill of materials', async () => {
+    const layout = await layoutOf(name);
+    const { image, attached, platforms } = await imageIn(layout);
+    const version = built[0]!.replace(/.*\//, '');
+    expect(image.annotations?.['io.containerd.image.name']).toBe(`hostport.invalid/${name}:${version}`);
+    expect(platforms.map(({ architecture }) => architecture)).toEqual(['amd64', 'arm64']);
+    for (const { architecture, manifest, config } of platforms) {
+      expect(config.architecture).toBe(architecture);
+      expect(manifest.layers).toHaveLength(layers);
+      expect(manifest.layers.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(most);
+      expect(config.config.Labels).toMatchObject({
+        'org.opencontainers.image.title': name,
+        'org.opencontainers.image.version': version,
+        'org.opencontainers.image.licenses': 'Apache-2.0',
+      });
+    }
+    const [bill] = attached;
+    const { artifactType, subject, layers: documents } = read<ImageManifest>(layout, bill!.digest);
+    expect([artifactType, subject?.digest]).toEqual(['application/vnd.cyclonedx+json', image.digest]);
+    const { components } = read<{ components: { name: string }[] }>(layout, documents[0]!.digest);
+    expect(components.map((component) => component.name)).toContain('quickjs-ng');
+    const digests = readFileSync(join(built[0]!, 'images/digests.txt'), 'utf8');
+    expect(digests).toContain(`${image.digest}  ${name}\n`);
+  });
+});
+
+/** A command with a directory as its root, and /proc there, in a mount namespace of its own. */
+function inRoot(root: string, argv: readonly string[]): string[] {
+  const script = 'mount --rbind /proc "$1/proc" && exec chroot "$@"';
+  return ['unshare', '--mount', 'sh', '-c', script, 'sh', root, ...argv];
+}
+
+/** What is run of each image's root, and what it prints. */
+const TOOLS: [argv: string[], prints: RegExp][] = [
+  [['/usr/sbin/iptables', '--version'], /^iptables v1\.8\.\d+ \(nf_tables\)$/],
+  [['/usr/sbin/ip6tables-nft-save', '--version'], /^ip6tables-nft-save v1\.8\.\d+ \(nf_tables\)$/],
+  [['/usr/sbin/iptables-legacy', '--version'], /^iptables v1\.8\.\d+ \(legacy\)$/],
+  [
+    ['/usr/sbin/iptables', '-m', 'conntrack', '-j', 'DNAT', '--help'],
+    /DNAT target options:[\s\S]*conntrack match options:/,
+  ],
+  [['/usr/sbin/nft', '--version'], /^nftables v1\./],
+  [['/usr/sbin/conntrack', '--version'], /^conntrack v1\./],
+  [['/usr/bin/ip', '-V'], /^ip utility, iproute2-/],
+  [['/usr/local/bin/hostport', 'version'], /^hostport \d|^\d/],
+  [['/usr/local/lib/hostport/cni/portmap'], /^CNI|portmap/],
+];
+
+test("the agent's image has no shell, and every tool in it runs", async () => {
+  const layout = await layoutOf('hostport-agent');
+  const { platforms } = await imageIn(layout);
+  const image = platforms.find(({ architecture }) => architecture === native)!;
+  const root = await rootOf(layout, image, join(scratch, 'roots/agent'));
+  for (const shell of ['bin/sh', 'bin/bash', 'bin/busybox'])
+    expect(existsSync(join(root, shell))).toBe(false);
+  for (const [argv, prints] of TOOLS) {
+    const { stdout, stderr } = await realExec.run(inRoot(root, argv));
+    expect([argv, (stdout + stderr).trim()]).toEqual([argv, expect.stringMatching(prints)]);
+  }
+});
+
+const QEMU = '/usr/bin/qemu-aarch64-static';
+
+test.skipIf(native === 'arm64' || !existsSync(QEMU))(
+  "what is in the agent's image for arm64 runs there, as far as an emulator is that",
+  async () => {
+    const layout = await layoutOf('hostport-agent');
+    const { platforms } = await imageIn(layout);
+    const image = platforms.find(({ architecture }) => architecture === 'arm64')!;
+    const root = await rootOf(layout, image, join(scratch, 'roots/agent-arm64'));
+    for (const [[file, ...words], prints] of TOOLS) {
+      const { stdout, stderr } = await realExec.run([QEMU, '-L', root, join(root, file!), ...words], {
+        timeoutMs: BUILD_MS,
+      });
+      // The emulator has no netlink of netfilter: what asks for it has been loaded with all its libraries.
+      const either = new RegExp(`${prints.source}|: Protocol not supported`);
+      expect([file, (stdout + stderr).trim()]).toEqual([file, expect.stringMatching(either)]);
+    }
+  },
+);
+
+test('the plugin installs itself from its image', async () => {
+  const layout = await layoutOf('hostport-cni');
+  const { platforms } = await imageIn(layout);
+  const image = platforms.find(({ architecture }) => architecture === native)!;
+  const root = await rootOf(layout, image, join(scratch, 'roots/cni'));
+  for (const directory of ['host/opt/cni/bin', 'proc']) mkdirSync(join(root, directory), { recursive: true });
+  expect(image.config.config.Entrypoint).toEqual(['/install']);
+  await run(inRoot(root, ['/install']));
+  expect(digest(join(root, 'host/opt/cni/bin/portmap'))).toBe(digest(join(root, 'portmap')));
 });

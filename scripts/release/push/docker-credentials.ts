@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { z } from 'zod';
 import { unlessMissing } from '../../../src/sys/errno.ts';
 import type { Exec } from '../../../src/sys/exec.ts';
 import { InputError, messageOf } from '../../../src/util/errors.ts';
+import { dockerConfig, namesOf } from '../docker-login.ts';
 
 /** How to show a registry who pushes: a name with a password, or a token that others are given for. */
 export type Credentials = { username: string; password: string } | { identityToken: string };
@@ -18,8 +17,6 @@ const configSchema = z.object({
 });
 const helperSchema = z.object({ Username: z.string(), Secret: z.string() });
 
-/** Docker's own registry by the name that its configuration has. */
-const HUB = 'https://index.docker.io/v1/';
 /** A helper's user name for a token. */
 const TOKEN = '<token>';
 const HELPER_MS = 30_000;
@@ -34,12 +31,11 @@ export async function dockerCredentials(
   exec: Exec,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<Credentials | undefined> {
-  const path = join(env.DOCKER_CONFIG || join(env.HOME || homedir(), '.docker'), 'config.json');
+  const path = dockerConfig(env);
   const text = unlessMissing(() => readFileSync(path, 'utf8'), ['ENOTDIR']);
   if (text === undefined) return undefined;
   const config = parse(path, text);
-  const names = domain === 'docker.io' ? [HUB] : [domain, `https://${domain}`, `https://${domain}/`];
-  for (const name of names) {
+  for (const name of namesOf(domain)) {
     const helper = config.credHelpers?.[name] ?? config.credsStore;
     const own = config.auths?.[name];
     const found =
