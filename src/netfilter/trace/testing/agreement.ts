@@ -1,8 +1,9 @@
 import { ExecError } from '../../../sys/exec.ts';
 import type { Rule, Ruleset } from '../../read/model.ts';
+import type { Seen, TraceEvent } from '../kernel-message.ts';
 import { tracePacket } from '../trace.ts';
 import type { Outcome, Packet } from '../trace-types.ts';
-import { type KernelTrace, NODE, type Probe, type Seen, type TraceEvent, WATCH } from './kernel-trace.ts';
+import { type KernelTrace, NODE, type Probe, WATCH } from './kernel-trace.ts';
 import type { Draw } from './rule-sets.ts';
 import { outcomeText } from './rules.ts';
 

@@ -5,9 +5,9 @@ import { output, realExec } from '../../../sys/exec.ts';
 import { inNetns } from '../../../sys/netns.ts';
 import { isLoopbackText } from '../../../util/address.ts';
 import type { NftFamily } from '../../../util/family.ts';
-import { formatIp } from '../../../util/ip.ts';
 import type { Hook, Ruleset } from '../../read/model.ts';
 import { readRuleset } from '../../read/read-ruleset.ts';
+import { decodeTrace, type TraceEvent } from '../kernel-message.ts';
 import type { Environment } from '../trace-types.ts';
 import { addressBytes, PROBE_DSCP, wirePacket } from './wire-packet.ts';
 
@@ -31,29 +31,6 @@ export interface Probe {
   mark: number;
   /** `established`: a packet of it and an answer went through before the rules came; `invalid`: its checksum is wrong. */
   state: 'new' | 'established' | 'invalid';
-}
-
-/** One message of the kernel's trace. */
-export interface TraceEvent {
-  family: string;
-  table: string;
-  chain: string;
-  /** A rule that matched wholly, the end of a chain, or a policy. */
-  type: 'rule' | 'return' | 'policy';
-  /** Handle of the rule. */
-  handle?: number;
-  verdict: 'accept' | 'drop' | 'queue' | 'stolen' | 'continue' | 'jump' | 'goto' | 'return' | 'other';
-  mark: number;
-  /** The packet as the chain sees it; in the first message of a base chain only. */
-  packet?: Seen;
-}
-
-export interface Seen {
-  source: string;
-  destination: string;
-  destinationPort: number | undefined;
-  inputInterface: string | undefined;
-  outputInterface: string | undefined;
 }
 
 /** Table that has the kernel trace probes and say where they are at both ends of each hook. */
@@ -123,8 +100,6 @@ const SO_MARK = 36;
 const SO_RCVBUFFORCE = 33;
 const SO_RCVTIMEO = 20;
 const ETHERTYPE = { ip: 0x0800, ip6: 0x86dd } as const;
-/** NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_TRACE. */
-const TRACE_MESSAGE = (10 << 8) | 17;
 /** Seconds that the kernel may take for a packet before something is wrong. */
 const PATIENCE = 10;
 
@@ -364,61 +339,15 @@ export class KernelTrace {
     for (;;) {
       const size = this.#libc.symbols.recv(this.#trace, this.#buffer, this.#buffer.length, 0);
       if (size <= 0) throw new Error(`the kernel said nothing of the last packet within ${PATIENCE} s`);
-      for (let at = 0; at + 16 <= size; ) {
-        const length = this.#buffer.readUInt32LE(at);
-        if (this.#buffer.readUInt16LE(at + 4) === TRACE_MESSAGE) {
-          const event = this.#decode(this.#buffer.subarray(at + 16, at + length));
-          if (event.table === WATCH && event.chain === 'last' && event.type === 'rule') {
-            const first = events.findLastIndex(({ packet }) => packet !== undefined);
-            return events.slice(0, first);
-          }
-          events.push(event);
+      const read = this.#buffer.subarray(0, Number(size));
+      for (const event of decodeTrace(read, (index) => this.#links.get(index))) {
+        if (event.table === WATCH && event.chain === 'last' && event.type === 'rule') {
+          const first = events.findLastIndex(({ packet }) => packet !== undefined);
+          return events.slice(0, first);
         }
-        at += (length + 3) & ~3;
+        events.push(event);
       }
     }
-  }
-
-  #decode(message: Buffer): TraceEvent {
-    const attributes = attributesOf(message.subarray(4));
-    const text = (type: number) => attributes.get(type)?.toString('latin1').replace(/\0.*$/, '') ?? '';
-    const number = (type: number) => attributes.get(type)?.readUInt32BE(0);
-    const event: TraceEvent = {
-      family: FAMILIES[message[0]!] ?? String(message[0]),
-      table: text(1),
-      chain: text(2),
-      type: (['return', 'return', 'return', 'rule'] as const)[number(4) ?? 0] ?? 'return',
-      verdict: 'other',
-      mark: number(14) ?? 0,
-    };
-    if (number(4) === 1) event.type = 'policy';
-    const handle = attributes.get(3);
-    if (handle !== undefined) event.handle = Number(handle.readBigUInt64BE(0));
-    const verdict = attributes.get(5);
-    const code = verdict && attributesOf(verdict).get(1)?.readInt32BE(0);
-    const policy = number(16);
-    event.verdict =
-      VERDICTS[event.type === 'policy' && policy !== undefined ? policy : (code ?? 99)] ?? 'other';
-    const network = attributes.get(8);
-    if (network !== undefined) {
-      const transport = attributes.get(9);
-      const isIp = network[0]! >> 4 === 4;
-      const address = (from: number, to: number) => {
-        const bytes = [...network.subarray(from, to)];
-        return formatIp({ family: isIp ? 'ipv4' : 'ipv6', bytes });
-      };
-      const protocol = network[isIp ? 9 : 6]!;
-      const hasPorts = protocol === 6 || protocol === 17 || protocol === 132;
-      const link = (type: number) => this.#links.get(number(type) ?? 0);
-      event.packet = {
-        source: isIp ? address(12, 16) : address(8, 24),
-        destination: isIp ? address(16, 20) : address(24, 40),
-        destinationPort: hasPorts && transport !== undefined ? transport.readUInt16BE(2) : undefined,
-        inputInterface: link(10),
-        outputInterface: link(12),
-      };
-    }
-    return event;
   }
 
   async dispose(): Promise<void> {
@@ -483,27 +412,4 @@ function watchTable(): string {
     ];
   });
   return `table inet ${WATCH} {\nchain last { drop; }\n${chains.join('\n')}\n}\n`;
-}
-
-const FAMILIES: Readonly<Record<number, string>> = { 1: 'inet', 2: 'ip', 10: 'ip6' };
-const VERDICTS: Readonly<Record<number, TraceEvent['verdict']>> = {
-  0: 'drop',
-  1: 'accept',
-  2: 'stolen',
-  3: 'queue',
-  [-1]: 'continue',
-  [-3]: 'jump',
-  [-4]: 'goto',
-  [-5]: 'return',
-};
-
-function attributesOf(bytes: Buffer): Map<number, Buffer> {
-  const found = new Map<number, Buffer>();
-  for (let at = 0; at + 4 <= bytes.length; ) {
-    const length = bytes.readUInt16LE(at);
-    if (length < 4) break;
-    found.set(bytes.readUInt16LE(at + 2) & 0x3fff, bytes.subarray(at + 4, at + length));
-    at += (length + 3) & ~3;
-  }
-  return found;
 }
