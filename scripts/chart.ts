@@ -64,7 +64,7 @@ function objectsOf(mode: AgentMode): KubeObject[] {
     image,
     version,
     confDir,
-    binDir,
+    binDirs: [binDir],
     metricsPort: port,
   };
   return agentObjects(settings).map(({ object }) => object);

@@ -76,7 +76,7 @@ describe('the chart', () => {
     const pod = daemonSet.spec!.template.spec!;
     expect(values).toMatchObject({
       mode: 'heal',
-      cni: { confDir: settings.confDir, binDir: settings.binDir },
+      cni: { confDir: settings.confDir, binDir: settings.binDirs[0] },
       metrics: { port: settings.metricsPort },
       resources: pod.containers[0]!.resources,
       tolerations: pod.tolerations,

@@ -7,5 +7,5 @@ export interface Heard {
   sourcePort?: number;
 }
 
-/** Sends one probe and waits for what comes back, at most `timeoutMs`. */
-export type Probe = (address: string, port: number, timeoutMs: number) => Promise<Heard>;
+/** Sends one probe and waits for what comes back, at most `timeoutMs`. `sourcePort`: the port to send it from. */
+export type Probe = (address: string, port: number, timeoutMs: number, sourcePort?: number) => Promise<Heard>;

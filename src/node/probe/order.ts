@@ -11,6 +11,8 @@ export const probeOrderSchema = probeResultSchema.pick({
   hostPort: true,
   hostIP: true,
   target: true,
+  /** Port to send from; any that is free when absent. */
+  sourcePort: true,
 });
 
 export type ProbeOrder = z.infer<typeof probeOrderSchema>;

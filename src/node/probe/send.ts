@@ -41,13 +41,14 @@ async function make(
   const started = performance.now();
   const once = async (): Promise<Heard> => {
     try {
-      return await send[order.protocol](order.target.address, order.target.port, timeoutMs);
+      const { target, sourcePort } = order;
+      return await send[order.protocol](target.address, target.port, timeoutMs, sourcePort);
     } catch (cause) {
       return { outcome: 'unknown', detail: messageOf(cause) };
     }
   };
   let heard = await once();
-  // One packet lost on a busy machine does not mean that the port is dead.
-  if (heard.outcome === 'timeout') heard = await once();
+  // One packet lost on a busy machine does not mean that the port is dead. A probe with a port of its own is followed as one connection.
+  if (heard.outcome === 'timeout' && order.sourcePort === undefined) heard = await once();
   return { ...order, ...heard, milliseconds: Math.round(performance.now() - started) };
 }

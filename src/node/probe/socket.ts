@@ -27,6 +27,7 @@ const LOOK_MS = 5;
 const openLibc = () =>
   dlopen('libc.so.6', {
     socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+    bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
     connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
     send: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
     recv: { args: ['i32', 'ptr', 'usize', 'i32'], returns: 'i32' },
@@ -71,12 +72,13 @@ export class ProbeSocket {
     this.#fd = fd;
   }
 
-  /** Opens it, or says why not. */
+  /** Opens it, or says why not. `from`: its own port. */
   static open(
     kind: 'stream' | 'datagram',
     protocol: number,
     address: string,
     port: number,
+    from?: number,
   ): ProbeSocket | Heard {
     const ip = parseIp(address);
     if (ip === undefined) return { outcome: 'unknown', detail: `${address}: not an address` };
@@ -86,6 +88,14 @@ export class ProbeSocket {
       const name = errorName();
       const why = NO_SUCH_PROTOCOL.includes(name) ? `this kernel has no protocol ${protocol}` : name;
       return { outcome: 'unknown', detail: why };
+    }
+    if (from !== undefined) {
+      const own = socketAddress({ ...ip, bytes: ip.bytes.map(() => 0) }, from);
+      if (libc().bind(fd, ptr(own), own.length) !== 0) {
+        const detail = `cannot send from port ${from}: ${errorName()}`;
+        libc().close(fd);
+        return { outcome: 'unknown', detail };
+      }
     }
     const target = socketAddress(ip, port);
     if (libc().connect(fd, ptr(target), target.length) === 0) return new ProbeSocket(fd);

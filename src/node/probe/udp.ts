@@ -11,8 +11,8 @@ const DATAGRAM = Buffer.from('hostport probe\n');
  * Sends a datagram from a connected socket, which reports ICMP errors. Any datagram back is an answer; "port unreachable" is a refusal;
  * silence proves nothing, since an application need not answer what it does not understand.
  */
-export const probeUdp: Probe = async (address, port, timeoutMs) => {
-  const socket = ProbeSocket.open('datagram', IPPROTO_UDP, address, port);
+export const probeUdp: Probe = async (address, port, timeoutMs, from) => {
+  const socket = ProbeSocket.open('datagram', IPPROTO_UDP, address, port, from);
   if (!(socket instanceof ProbeSocket)) return socket;
   try {
     const sourcePort = socket.localPort;

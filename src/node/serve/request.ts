@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { absolutePath, nodeActionSchema } from '../../path/model/action.ts';
+import { tracedFlowSchema } from '../../path/model/flow-trace.ts';
 import { MAX_ORDERS, probeJobSchema } from '../probe/order.ts';
 
 /** More at once than a plan for a node has. */
@@ -33,6 +34,12 @@ export const nodeRequestSchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('flows') }),
   /** How many packets the reverse path filter has dropped so far; null when the kernel does not count them. */
   z.object({ do: z.literal('reverse-path-drops') }),
+  /** Has the kernel trace a flow; the name of the trace. */
+  z.object({ do: z.literal('trace-start'), flow: tracedFlowSchema }),
+  /** Ends a trace; what was recorded. */
+  z.object({ do: z.literal('trace-stop'), trace: z.string() }),
+  /** The number that the kernel's drops have for what this process sends; null where it cannot be known. */
+  z.object({ do: z.literal('trace-sender') }),
   /** What a command left behind. */
   z.object({ do: z.literal('run'), argv: z.array(z.string()).min(1), stdin: z.string().optional() }),
 ]);

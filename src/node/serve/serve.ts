@@ -20,6 +20,8 @@ import type { readMountsOf } from '../report/mounts.ts';
 import { rememberingExec } from '../report/remembering-exec.ts';
 import { readNetstat } from '../report/sysctls.ts';
 import { takeNodeReport, whichProgram } from '../report/take.ts';
+import { ownPid } from '../trace/own-pid.ts';
+import { Traces } from '../trace/traces.ts';
 import { type identitySchema, type NodeRequest, requestLineSchema } from './request.ts';
 
 /** What differs where the process runs in a container of the node. */
@@ -41,7 +43,8 @@ export async function serveRequests(
   place: ServedPlace = {},
 ): Promise<void> {
   const end = new AbortController();
-  const server = nodeServer(exec, end.signal, place);
+  const traces = new Traces();
+  const server = nodeServer(exec, end.signal, traces, place);
   try {
     for await (const line of lines) {
       const { id, request, gzip } = requestLineSchema.parse(JSON.parse(line));
@@ -52,6 +55,7 @@ export async function serveRequests(
     }
   } finally {
     end.abort(new Error('nobody waits for the answer'));
+    await traces.close();
   }
 }
 
@@ -67,6 +71,7 @@ function answerLine(id: number, value: unknown, mayCompress: boolean): string {
 function nodeServer(
   exec: Exec,
   signal: AbortSignal,
+  traces: Traces,
   { mountsOf, ownPlugins = ownPluginDirectory() }: ServedPlace,
 ): (request: NodeRequest) => Promise<unknown> {
   const remembering = rememberingExec(exec);
@@ -97,6 +102,12 @@ function nodeServer(
         return readAllFlows(exec);
       case 'reverse-path-drops':
         return reversePathDrops(readNetstat()) ?? null;
+      case 'trace-start':
+        return traces.start(request.flow);
+      case 'trace-stop':
+        return traces.stop(request.trace);
+      case 'trace-sender':
+        return ownPid() ?? null;
       case 'run': {
         const { argv, stdin } = request;
         return exec.run(argv, { signal, ...(stdin === undefined ? {} : { stdin }) });
