@@ -10,6 +10,7 @@ import { type Diagnosis, unknownKinds } from '../src/path/model/finding.ts';
 import { nodeReportSchema } from '../src/path/model/node-report.ts';
 import { probeResultSchema } from '../src/path/model/probe.ts';
 import { stages } from '../src/path/model/stages.ts';
+import { traceDocumentSchema } from '../src/path/trace/document.ts';
 
 const code = z
   .string()
@@ -170,6 +171,7 @@ const TITLES = {
   summary: ['Summary: what "hostport doctor --summary -o json" prints', summarySchema],
   'diagnosis-line': ['A line of what "hostport doctor -o ndjson" prints', lineSchema],
   'node-report': ['NodeReport: what "hostport node-report" prints', nodeReportSchema],
+  trace: ['Trace: what "hostport trace -o json" prints', traceDocumentSchema],
   probes: ['Probe results: probes.json of a bundle', z.array(probeResultSchema)],
 } as const;
 

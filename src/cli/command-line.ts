@@ -16,7 +16,7 @@ function isRootless(verb: Verb): boolean {
   return (
     [
       ...['version', 'node-report', 'faults', 'completion', 'complete'],
-      ...['answers', 'break', 'unbreak'],
+      ...['answers', 'trace', 'break', 'unbreak'],
     ].includes(verb.name()) ||
     verb.path.endsWith(' fetch kubernetes') ||
     / agent (?:install|status|uninstall)$/.test(verb.path)
@@ -109,6 +109,7 @@ const VERBS: readonly VerbGroup[] = [
     load: async () => (await import('./verbs/break.ts')).breakVerbs(),
   },
   { names: ['answers'], load: async () => [(await import('./verbs/answers.ts')).answersVerb()] },
+  { names: ['trace'], load: async () => [(await import('./verbs/trace.ts')).traceVerb()] },
   { names: ['tour'], load: async () => [(await import('./verbs/tour.ts')).tourVerb()] },
   { names: ['cni'], load: async () => [(await import('./verbs/cni.ts')).cniVerb()] },
   {

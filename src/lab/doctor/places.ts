@@ -6,6 +6,7 @@ import type { ProbeJob } from '../../node/probe/order.ts';
 import type { Stand } from '../../node/probe/plan.ts';
 import type { ProbeDoor } from '../../node/probe/probing.ts';
 import { type NodeRequest, ranSchema } from '../../node/serve/request.ts';
+import type { TraceDoor } from '../../node/trace/trace-flow.ts';
 import type { NodeAction } from '../../path/model/action.ts';
 import { flowSchema, type NodeReport } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
@@ -22,6 +23,8 @@ import { NodeServer } from './node-server.ts';
 const REPORT_DEADLINE_MS = 60_000;
 /** How long a node may take over a list of actions, in milliseconds: an `attach` runs plugins. */
 const APPLY_DEADLINE_MS = 120_000;
+/** How long a node may take to begin or end a trace, in milliseconds: its tools list all rules. */
+const TRACE_DEADLINE_MS = 60_000;
 /** How long a command may take on a node, in milliseconds. The node itself ends it after 30 s. */
 const RUN_DEADLINE_MS = 35_000;
 /** How long reading a node's connections may take, in milliseconds. */
@@ -106,6 +109,18 @@ export class LabPlaces {
         const drops = await this.#node(node).ask({ do: 'reverse-path-drops' }, asked);
         return typeof drops === 'number' ? drops : undefined;
       },
+    };
+  }
+
+  /** The door of traces. Everything in a lab runs on one kernel. */
+  traceDoor(timeoutMs: number): TraceDoor {
+    return {
+      send: this.probeDoor(timeoutMs).send,
+      ask: (place, request, signal) => {
+        const server = place === 'outside' ? this.#outside : this.#node(place.node);
+        return server.ask(request, { timeoutMs: TRACE_DEADLINE_MS, signal });
+      },
+      isOneKernel: true,
     };
   }
 
