@@ -31,6 +31,16 @@ function settled(value: unknown, isInStatus = false): unknown {
   );
 }
 
+/** The order of objects of one kind. */
+function byName(a: unknown, b: unknown): number {
+  const [x, y] = [a, b].map((object) => {
+    const { namespace = '', name = '' } = (object as { metadata: { namespace?: string; name?: string } })
+      .metadata;
+    return `${namespace}/${name}`;
+  }) as [string, string];
+  return x < y ? -1 : Number(x > y);
+}
+
 const PORTMAP = '/opt/cni/bin/portmap';
 
 const lines = (text: string) => text.split('\n').filter(Boolean).sort();
@@ -50,7 +60,8 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
     const seen = await Promise.all(
       kinds.map(async (kind) => {
         const { items } = JSON.parse(await kubectl('get', kind, '-A', '-o', 'json')) as { items: Object[] };
-        return [kind, items.map((item) => settled(item))] as const;
+        // Not every kind is listed in one order.
+        return [kind, items.map((item) => settled(item)).sort(byName)] as const;
       }),
     );
     return Object.fromEntries(seen);
