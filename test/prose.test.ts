@@ -40,8 +40,8 @@ const FORBIDDEN: Forbidden[] = [
   },
   {
     what: "a path of somebody's machine",
-    // `/home/me` is the home directory of tests; `/home/cilium` that of Cilium's image.
-    pattern: /(?<![\w.~-])\/(work|Users)\/\w|(?<![\w.~-])\/home\/(?!(?:me|cilium)\b)\w/,
+    // `/home/me` is the home directory of tests; `/home/cilium` that of Cilium's image, `/home/kubernetes` where GKE has its plugins.
+    pattern: /(?<![\w.~-])\/(work|Users)\/\w|(?<![\w.~-])\/home\/(?!(?:me|cilium|kubernetes)\b)\w/,
     hits: [`cd ${'/work'}/main`, `${'/home'}/ada/x`, `"${'/Users'}/ada"`],
     misses: ['/home/me/data', 'net/work/x', '$HOME/work/x', './work/x'],
   },

@@ -343,6 +343,20 @@ describe('rights', () => {
     expect(warnings).toEqual([expect.stringMatching(/^nodes are not examined: .*no more namespaces/)]);
   });
 
+  test('where admission refuses the pods, as GKE Autopilot does, nodes are unknown with its words, and nothing is left', async () => {
+    await cluster.addNode('a');
+    cluster.intercept = ({ method, path }) => {
+      if (method !== 'POST' || !/\/pods$/.test(path)) return;
+      const message =
+        'admission webhook "policy.example.com" denied the request: host network is not allowed';
+      throw new ApiError(method, path, 403, { code: 403, reason: 'Forbidden', message });
+    };
+    const clock = new ManualClock();
+    const world = await clock.runUntil(look({ clock }));
+    expect(reasons(world).a).toContain('policy.example.com');
+    expect(await leftovers()).toEqual([]);
+  });
+
   test('without the right to list nodes there is nothing to examine', async () => {
     cluster.denied.add('list nodes');
     await expect(look()).rejects.toThrow('cannot examine the cluster: you may not list nodes; ');

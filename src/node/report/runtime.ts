@@ -112,8 +112,8 @@ export async function inspectRuntime(runtime: InspectedRuntime): Promise<Runtime
     const status = info.lastCNILoadStatus ?? 'OK';
     return {
       ...about,
-      confDir: config.PluginConfDir,
-      binDirs: config.PluginDirs,
+      confDir: directory(config.PluginConfDir),
+      binDirs: config.PluginDirs.map(directory),
       lastLoadError: status === 'OK' ? '' : textWithoutSecrets(status),
       loadedNetworks: {
         // In the form in which files are reported, because the two are compared.
@@ -153,14 +153,19 @@ function parsedOrNothing(text: string): unknown {
   }
 }
 
+/** A directory without the slash at its end that a configuration may have: paths of its files are compared. */
+function directory(path: string): string {
+  return path.replace(/(?<=.)\/+$/, '');
+}
+
 /** The CNI directories in CRI-O's configuration, which its verbose status holds as TOML. Source: crio.conf(5). */
 function crioDirectories(toml: string): { confDir: string; binDirs: string[] } {
   const confDir = /^[ \t]*network_dir[ \t]*=[ \t]*"([^"\n]+)"/m.exec(toml)?.[1];
   const list = /^[ \t]*plugin_dirs[ \t]*=[ \t]*\[([^\]]*)\]/m.exec(toml)?.[1] ?? '';
   const binDirs = [...list.matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
   return {
-    confDir: confDir ?? DEFAULT_CONF_DIR,
-    binDirs: binDirs.length > 0 ? binDirs : DEFAULT_BIN_DIRS,
+    confDir: directory(confDir ?? DEFAULT_CONF_DIR),
+    binDirs: binDirs.length > 0 ? binDirs.map(directory) : DEFAULT_BIN_DIRS,
   };
 }
 
