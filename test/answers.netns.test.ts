@@ -159,6 +159,15 @@ const CASES: [string, string[]][] = [
     ],
   ],
   [
+    'by a way back that is there',
+    at('prerouting', -250, `iifname "${LINKS.pod}" fib saddr . iif oif exists drop`),
+  ],
+  ['by a way back that is not there', at('prerouting', -250, 'fib saddr . iif oif missing drop')],
+  [
+    'by a way back of its mark',
+    at('prerouting', -250, `iifname "${LINKS.pod}" fib saddr . mark . iif oif exists drop`),
+  ],
+  [
     'before connection tracking, where there is no state',
     at('prerouting', -250, 'ct state established drop'),
   ],

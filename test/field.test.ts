@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { foundIn, withFieldTable } from '../scripts/field-report.ts';
 import { diagnose } from '../src/path/diagnose/diagnose.ts';
+import { worldOf } from '../src/path/testing/worker.ts';
 import { FIELD_CASES } from './field/cases.ts';
+import { IN_ORDER } from './field/rule-sets.ts';
 
 describe.each(FIELD_CASES.map((entry) => [`${entry.number}: ${entry.from}`, entry] as const))(
   '%s',
@@ -15,6 +17,27 @@ describe.each(FIELD_CASES.map((entry) => [`${entry.number}: ${entry.from}`, entr
     });
   },
 );
+
+describe('rules with which hostPorts work', () => {
+  // With probes and without: what nobody has tried is judged by the rules alone.
+  const probed = [
+    ['probed', {}],
+    ['not probed', undefined],
+  ] as const;
+  test.each(
+    IN_ORDER.flatMap(([name, rules]) =>
+      probed.map(([how, probes]) => [name, how, { ...rules, probes }] as const),
+    ),
+  )('%s, %s', (_, __, otherwise) => {
+    const world = worldOf(otherwise);
+    expect(foundIn(world)).toEqual([]);
+    const [path] = diagnose(world).diagnosis.paths;
+    expect([path!.stages.translated, path!.stages.forwarded]).toEqual([
+      { verdict: 'ok', codes: [] },
+      { verdict: 'ok', codes: [] },
+    ]);
+  });
+});
 
 test('each case has the case itself and two variations', () => {
   for (const { scenes } of FIELD_CASES) expect(scenes.length).toBeGreaterThanOrEqual(3);

@@ -374,7 +374,19 @@ function addressType(
   return only === 'local' || only === 'multicast' ? fieldMatch({ field }, [exact(only)], negated) : undefined;
 }
 
+/** Whether the route back to the source leads out by the interface that a packet came in by, or with `--loose` by any (xt_rpfilter). */
+function reversePath({ options }: Segment): Match | undefined {
+  const names = options.map(({ name }) => name);
+  const has = (name: string) => names.includes(name);
+  // With --accept-local the node's own addresses pass, too.
+  const isKnown = names.every((name) => ['--loose', '--validmark', '--invert'].includes(name));
+  if (!isKnown || options.some(({ args, negated }) => args.length > 0 || negated)) return undefined;
+  const field = has('--validmark') ? 'reverse-path-by-mark' : 'reverse-path';
+  return fieldMatch({ field }, (has('--loose') ? ['kept', 'other'] : ['kept']).map(exact), has('--invert'));
+}
+
 function moduleMatches(segment: Segment, family: NftFamily): Match[] {
+  if (segment.name === 'rpfilter') return [reversePath(segment) ?? opaqueModule(segment)];
   const matches: Match[] = [];
   for (const option of segment.options) {
     const match = moduleMatch(segment.name, option, family);

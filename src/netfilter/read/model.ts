@@ -42,6 +42,8 @@ export interface Counters {
  * What a packet is looked at for.
  * - `protocol`: number of the transport protocol; `family`: `ip` or `ip6`
  * - `source-type`, `destination-type`: what the routing table takes the address for (`local`, `unicast`, `broadcast`, …)
+ * - `reverse-path`: where the route back to the source leads: `kept`, out by the interface that the packet came in by; `other`, by another
+ *   one; `none`, nowhere. `reverse-path-by-mark`: the same for the packet's mark
  * - `ct-state`: `new`, `established`, `related`, `invalid` or `untracked`, and for iptables also `dnat`, `snat` where they hold;
  *   `ct-status`: those of `dnat`, `snat` that hold
  */
@@ -57,6 +59,8 @@ export type Field =
   | 'mark'
   | 'source-type'
   | 'destination-type'
+  | 'reverse-path'
+  | 'reverse-path-by-mark'
   | 'ct-state'
   | 'ct-status'
   | 'ct-mark'

@@ -1,7 +1,7 @@
 import { parseAddress } from '../../util/address.ts';
 import { NFT_FAMILY, type NftFamily } from '../../util/family.ts';
 import { isObject, type Json, type JsonObject } from '../../util/json.ts';
-import { ANY, exact, interfacePattern, network, range } from './match-builders.ts';
+import { ANY, exact, fieldMatch, interfacePattern, network, range } from './match-builders.ts';
 import {
   type BaseHook,
   type Beyond,
@@ -395,6 +395,8 @@ function readPattern(json: Json, field: Field | undefined): Pattern | undefined 
       return FAMILIES[json] === undefined ? undefined : exact(FAMILIES[json]);
     case 'source-type':
     case 'destination-type':
+    case 'reverse-path':
+    case 'reverse-path-by-mark':
     case 'ct-state':
     case 'ct-status':
     case 'ct-direction':
@@ -455,6 +457,17 @@ const ORIGINAL: Record<string, Field> = {
 };
 
 const TRANSPORTS: ReadonlySet<string> = new Set(['tcp', 'udp', 'sctp', 'dccp', 'udplite']);
+
+/** `fib saddr . iif oif missing`, or `exists`: whether a route back to the source leads out by the interface that the packet came in by. */
+function reversePath(left: Json, right: Json, op: Json | undefined): FieldMatch | undefined {
+  if (!isObject(left) || !isObject(left.fib) || typeof right !== 'boolean' || op !== '==') return undefined;
+  const { result, flags } = left.fib;
+  const names = new Set(Array.isArray(flags) ? flags : []);
+  const isKnown = [...names].every((name) => ['saddr', 'iif', 'mark'].includes(String(name)));
+  if (result !== 'oif' || !isKnown || !names.has('saddr') || !names.has('iif')) return undefined;
+  const operand: Operand = { field: names.has('mark') ? 'reverse-path-by-mark' : 'reverse-path' };
+  return fieldMatch(operand, [exact('kept')], !right);
+}
 
 /** What an expression reads of the packet; undefined when it is not modelled. */
 function readOperand(json: Json): Operand | undefined {
@@ -617,7 +630,7 @@ class RuleBuilder {
     const opaque: Expression = { kind: 'opaque-match', text: written, random: isRandom(body.left ?? null) };
     const { op, left, right } = body;
     if (left === undefined || right === undefined) return opaque;
-    const flagged = flagComparison(left, right, op);
+    const flagged = flagComparison(left, right, op) ?? reversePath(left, right, op);
     if (flagged !== undefined) return flagged;
     if (op !== '==' && op !== '!=' && op !== 'in') return this.#ordered(op, left, right) ?? opaque;
     const key = readKey(left);

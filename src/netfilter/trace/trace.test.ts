@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Expression, Ruleset, Table } from '../read/model.ts';
+import { readRuleset } from '../read/read-ruleset.ts';
 import {
   accept,
   drop,
@@ -209,6 +210,60 @@ describe('an answer', () => {
     expect(() => tracePacket(ruleset(), { ...BACK, ...more }, NODE)).toThrow(
       'an answer comes in, of an established connection',
     );
+  });
+});
+
+describe('the way back to the source', () => {
+  const saved = (rule: string) => iptables('raw', [`-A PREROUTING ${rule} -j DROP`]);
+  const fib = (right: boolean, ...flags: string[]) => {
+    const where = { family: 'inet', table: 't' };
+    const chain = { ...where, name: 'p', type: 'filter', hook: 'prerouting', prio: 0, policy: 'accept' };
+    const expr = [{ match: { op: '==', left: { fib: { result: 'oif', flags } }, right } }, { drop: null }];
+    const nftables = [
+      { table: { family: 'inet', name: 't' } },
+      { chain },
+      { rule: { ...where, chain: 'p', expr } },
+    ];
+    return readRuleset({ iptables: [], nft: JSON.stringify({ nftables }) });
+  };
+  const ends = (rules: Ruleset, packet: Packet) =>
+    tracePacket(rules, packet, NODE).outcomes.map(({ verdict }) => String(verdict));
+  const ASTRAY: Packet = { ...IN, inputInterface: 'lxc1' };
+  const STRANGER: Packet = { ...IN, source: '192.0.2.1' };
+  const UNREAD: Packet = { ...IN, source: '198.51.100.1' };
+  test.each<[string, Ruleset, Packet, string[]]>([
+    ['the right one', saved('-m rpfilter --invert'), IN, ['accept']],
+    ['another one', saved('-m rpfilter --invert'), ASTRAY, ['drop']],
+    ['another one, loosely', saved('-m rpfilter --loose --invert'), ASTRAY, ['accept']],
+    ['none', saved('-m rpfilter --loose --invert'), STRANGER, ['drop']],
+    ['to the node itself', saved('-m rpfilter --loose --invert'), { ...IN, source: '172.17.0.3' }, ['drop']],
+    ['unknown', saved('-m rpfilter --invert'), UNREAD, ['drop', 'accept']],
+    ['by the mark', saved('-m rpfilter --validmark --invert'), { ...IN, mark: 0x77 }, ['drop']],
+    ['whatever the mark', saved('-m rpfilter --invert'), { ...IN, mark: 0x77 }, ['accept']],
+    ['the right one, not inverted', saved('-m rpfilter'), IN, ['drop']],
+    [
+      'with a condition that is not modelled',
+      saved('-m rpfilter --accept-local --invert'),
+      IN,
+      ['drop', 'accept'],
+    ],
+    ['the right one, in nftables', fib(false, 'saddr', 'iif'), IN, ['accept']],
+    ['another one, in nftables', fib(false, 'saddr', 'iif'), ASTRAY, ['drop']],
+    ['that is there, in nftables', fib(true, 'iif', 'saddr'), IN, ['drop']],
+    ['by the mark, in nftables', fib(false, 'saddr', 'mark', 'iif'), { ...IN, mark: 0x77 }, ['drop']],
+    ['of any interface, in nftables', fib(false, 'saddr'), IN, ['drop', 'accept']],
+    ['the right one, IPv6', fib(false, 'saddr', 'iif'), IN6, ['accept']],
+    [
+      'another one, IPv6, where a less specific one may be right',
+      fib(false, 'saddr', 'iif'),
+      { ...IN6, inputInterface: 'lxc1' },
+      ['drop', 'accept'],
+    ],
+    ['none, IPv6', fib(false, 'saddr', 'iif'), { ...IN6, source: '2001:db8::1' }, ['drop']],
+  ])('%s', (_, rules, packet, verdicts) => expect(ends(rules, packet).sort()).toEqual(verdicts.toSorted()));
+
+  test('of what the node sends to itself is right', () => {
+    expect(ends(saved('-m rpfilter --invert'), HERE)).toEqual(['accept']);
   });
 });
 

@@ -824,9 +824,33 @@ class Tracer {
       case 'destination-type':
         if (branch.redirected) return 'local';
         return branch.destination === undefined ? undefined : this.#addressType(branch.destination);
+      case 'reverse-path':
+        return this.#reversePath(0);
+      case 'reverse-path-by-mark':
+        return this.#reversePath(branch.mark);
       default:
         return this.#connectionValue(field);
     }
+  }
+
+  /** Where the route back to the source leads, as a packet of the node itself to it would go (rpfilter_lookup_reverse). */
+  #reversePath(mark: number | undefined): FieldValue {
+    const { source, destination, inputInterface } = this.#branch;
+    if (inputInterface === undefined || inputInterface === 'lo') return 'kept';
+    if (source === undefined || destination === undefined) return undefined;
+    const { family } = this.#packet;
+    const route = this.#environment.route({
+      family,
+      source: formatAddress(destination),
+      destination: formatAddress(source),
+      inputInterface: undefined,
+      mark,
+    });
+    if (route.kind === 'unknown') return undefined;
+    if (route.kind !== 'forward') return 'none';
+    if (route.outputInterface === inputInterface) return 'kept';
+    // Of IPv6 the kernel looks among the routes of the interface alone, of which there may be a less specific one.
+    return family === 'ip' ? 'other' : undefined;
   }
 
   #connectionValue(field: Field): FieldValue {

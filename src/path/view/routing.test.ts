@@ -294,7 +294,7 @@ describe('the route to an address', () => {
     ['that is the first of the same metric', '10.4.0.1', 'eth5', 'eth5'],
     ['without a metric, before one with', '10.5.0.1', 'eth6', 'eth6'],
     ['that is left to the next table', '10.6.0.1', undefined, 'unroutable: no route to 10.6.0.1'],
-    ['without a device', '10.7.0.1', undefined, 'unroutable: route to 10.7.0.1 is unicast'],
+    ['without a device', '10.7.0.1', undefined, 'unknown: the route to 10.7.0.1 has several next hops'],
     ['whose network has bits of a host', '10.8.2.2', 'eth5', 'eth5'],
     ['not by one that is no network', '10.3.3.3', 'eth1', 'eth1'],
     ['to the node itself, whatever its tables say', '172.17.0.7', 'eth5', 'local'],

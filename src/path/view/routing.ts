@@ -71,6 +71,9 @@ export function decideRoute(node: NodeView, query: RoutedPacket): Decision {
     return { kind: 'unroutable', reason: `no route to ${destination}${by}` };
   }
   if (route.type === 'local' || node.isLocal(destination)) return { kind: 'local' };
+  if (route.type === 'unicast' && route.device === undefined) {
+    return { kind: 'unknown', reason: `the route to ${destination} has several next hops` };
+  }
   if (route.type !== 'unicast' || route.device === undefined) {
     return { kind: 'unroutable', reason: `route to ${destination} is ${route.type}` };
   }
