@@ -408,6 +408,25 @@ const secondInterface = (route: object | undefined, rule: object): Otherwise => 
 const FROM_PODS = { source: '192.168.1.0/24' };
 const BY_ETH1 = { gateway: '10.0.0.1', device: 'eth1' };
 
+/** A node whose outer device is in a VRF, whose table knows the way to the pods; `leaks`: the main table knows the way out, too. */
+const inVrf = (leaks: boolean, probes: Probes): Otherwise => ({
+  links: (links) => [
+    ...links.map((link) => (link.name === 'eth0' ? { ...link, master: 'red' } : link)),
+    { name: 'red', index: 9, up: true, mtu: 1500, kind: 'vrf', vrfTable: 10 },
+  ],
+  routes: (routes) => [
+    ...routes.map((route) =>
+      route.device === 'eth0' && route.table !== 'local' ? { ...route, table: '10' } : route,
+    ),
+    { family: 'ipv4', destination: `${POD.address}/32`, device: POD.device, table: '10', type: 'unicast' },
+    ...(leaks
+      ? [{ family: 'ipv4' as const, destination: '0.0.0.0/0', device: 'red', table: 'main', type: 'unicast' }]
+      : []),
+  ],
+  policyRules: [{ priority: 1000, others: ['l3mdev'], action: 'lookup [other]' }],
+  probes,
+});
+
 const WAY_BACK: FieldCase = {
   number: 6,
   from: 'aws-vpc-cni#75, antrea#678',
@@ -454,6 +473,13 @@ const WAY_BACK: FieldCase = {
       },
       [],
     ),
+    scene(
+      'the node’s device in a VRF, from which the pods are not reached back',
+      inVrf(false, LOST),
+      ['broken reply-misrouted'],
+      'no way out',
+    ),
+    scene('the same, with a route that leads into the VRF', inVrf(true, {}), []),
     scene('an empty table, which leaves it to the next', secondInterface(undefined, FROM_PODS), []),
   ],
 };

@@ -24,6 +24,19 @@ const ADDRESSES = JSON.stringify([
   },
 ]);
 
+test.each<[string, string, unknown, object]>([
+  ['of a VRF', 'vrf', { table: 10 }, { vrfTable: 10 }],
+  ['of another kind, which means something else', 'tun', { table: 10 }, {}],
+  ['that is no number', 'vrf', { table: 'red' }, {}],
+  ['that is not there', 'vrf', {}, {}],
+  ['where there is something else', 'vrf', 'red', {}],
+])('the table %s', (_, info_kind, info_data, expected) => {
+  const link = { ifname: 'red', linkinfo: { info_kind, info_data } };
+  expect(parseIpAddress(JSON.stringify([link])).links).toEqual([
+    { name: 'red', index: 0, up: false, mtu: 0, kind: info_kind, ...expected },
+  ]);
+});
+
 test('links and addresses come from one listing', () => {
   expect(parseIpAddress(ADDRESSES)).toEqual({
     links: [

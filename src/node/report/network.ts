@@ -59,7 +59,12 @@ const ipAddress = z.array(
     master: z.string().optional(),
     address: z.string().optional(),
     link_netnsid: z.number().optional(),
-    linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
+    linkinfo: z
+      .object({
+        info_kind: z.string().optional(),
+        info_data: z.object({ table: z.unknown() }).optional().catch(undefined),
+      })
+      .optional(),
     addr_info: z
       .array(
         z.object({
@@ -94,6 +99,7 @@ export function parseIpAddress(
       mtu: device.mtu ?? 0,
       ...defined({
         kind: device.linkinfo?.info_kind,
+        vrfTable: vrfTableOf(device.linkinfo),
         master: device.master,
         mac: device.address,
         peerNamespace: namespaces.get(device.link_netnsid ?? -1),
@@ -115,6 +121,12 @@ export function parseIpAddress(
       ),
     ),
   };
+}
+
+/** Other kinds of links have tables, too, which are something else. */
+function vrfTableOf(info: z.infer<typeof ipAddress>[number]['linkinfo']): number | undefined {
+  const table = info?.info_kind === 'vrf' ? info.info_data?.table : undefined;
+  return typeof table === 'number' ? table : undefined;
 }
 
 const ipRoute = z.array(

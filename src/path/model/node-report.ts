@@ -30,6 +30,8 @@ const link = z.object({
   kind: word.optional(),
   /** Name of the bridge or bond it belongs to. */
   master: word.optional(),
+  /** The number of the table that a VRF looks routes up in. */
+  vrfTable: z.number().optional(),
   mac: word.optional(),
   /** Name of the network namespace that its other end is in, as `ip netns` has it; absent when it has none, or no name. */
   peerNamespace: word.optional(),

@@ -94,6 +94,14 @@ function isOfVrf(packet: RoutedPacket, network: NodeReport['network']): boolean 
   return vrfs.has(device.name) || vrfs.has(device.master ?? '');
 }
 
+/** The table of the VRF that a packet came in by; undefined where it came in by none, or the table is not known. */
+export function vrfTableOf(packet: RoutedPacket, { links }: NodeReport['network']): string | undefined {
+  const all = known(links) ?? [];
+  const device = all.find(({ name }) => name === packet.inputInterface);
+  const vrf = [device, all.find(({ name }) => name === device?.master)].find((link) => link?.kind === 'vrf');
+  return vrf?.vrfTable === undefined ? undefined : String(vrf.vrfTable);
+}
+
 function markMatches({ mark }: PolicyRule, packet: RoutedPacket): boolean | undefined {
   if (mark === undefined) return true;
   if (packet.mark === undefined) return undefined;

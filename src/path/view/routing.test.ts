@@ -211,7 +211,12 @@ describe('on a node with a VRF', () => {
   const UNTOLD = 'policy rule "1000: from all l3mdev lookup [other]" of n1 is not followed';
   const UNSURE = 'whether policy rule "1000: from all l3mdev lookup [other]" of n1 applies is not known';
 
+  const WITH_TABLE: Links = LINKS.map((each) => (each.name === 'red' ? { ...each, vrfTable: 2 } : each));
+
   test.each<[string, Links | undefined, RouteQuery['inputInterface'], string]>([
+    ['by a device that is in it, whose table is known', WITH_TABLE, 'eth7', 'eth1'],
+    ['by the VRF, whose table is known', WITH_TABLE, 'red', 'eth1'],
+    ['by a device that is not in it, whose table is known', WITH_TABLE, 'eth0', 'lxc1'],
     ['by a device that is not in it', LINKS, 'eth0', 'lxc1'],
     ['by a device that is in a bridge', LINKS, 'veth1', 'lxc1'],
     ['from the node itself', LINKS, undefined, 'lxc1'],

@@ -5,7 +5,14 @@ import type { NodeReport, PolicyRule } from '../model/node-report.ts';
 import { known } from '../model/observed.ts';
 import { memoKey, remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
-import { appliesTo, describeRule, policyRules, type RoutedPacket, STANDARD_RULES } from './policy-rules.ts';
+import {
+  appliesTo,
+  describeRule,
+  policyRules,
+  type RoutedPacket,
+  STANDARD_RULES,
+  vrfTableOf,
+} from './policy-rules.ts';
 
 export type RouteEntry = Extract<NodeReport['network']['routes'], { value: unknown }>['value'][number];
 
@@ -37,6 +44,29 @@ type Found = Way | { doubt: string };
 export function routeTo(node: NodeView, address: string): RouteEntry | undefined {
   const found = lookUp(node, { destination: address }, true);
   return 'route' in found ? found.route : undefined;
+}
+
+/**
+ * As {@link routeTo}, of a neighbour from whom packets come in: the tables of VRFs may have the more specific route to it. One that leads nowhere there
+ * is none.
+ */
+export function routeToNeighbour(node: NodeView, address: string): RouteEntry | undefined {
+  const found = [routeTo(node, address)];
+  for (const { name, vrfTable } of known(node.seen?.network.links) ?? []) {
+    if (vrfTable === undefined) continue;
+    const ofVrf = lookUp(node, { destination: address, inputInterface: name }, true);
+    if ('route' in ofVrf && ofVrf.route?.type === 'unicast') found.push(ofVrf.route);
+  }
+  return found
+    .filter((route) => route !== undefined)
+    .reduce<RouteEntry | undefined>(
+      (best, route) => (best === undefined || prefixOf(route) > prefixOf(best) ? route : best),
+      undefined,
+    );
+}
+
+function prefixOf({ destination }: RouteEntry): number {
+  return parseRange(destination)?.prefix ?? 0;
 }
 
 /** The route of a node for a packet, or why it is unknown. The node's routes are known. */
@@ -108,6 +138,12 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
     }
     if (action === 'nop') return undefined;
     if (ENDING.has(action)) return { route: undefined, rule };
+    // The rule of VRFs, which has no table of its own: that of the packet's.
+    const ofVrf = rule.others?.includes('l3mdev') ? vrfTableOf(packet, report.network) : undefined;
+    if (ofVrf !== undefined) {
+      const route = inTable({ ...rule, table: ofVrf });
+      return route && { route, rule };
+    }
     const target = /^goto (\w+)$/.exec(action)?.[1];
     // Where nothing is at its target, a rule is as if it were not there.
     if (target !== undefined) return targets.get(Number(target));

@@ -21,7 +21,7 @@ import { mappingOwner } from './owned-mappings.ts';
 import { addressesOfPod } from './pod-addresses.ts';
 import { entryDevices } from './pod-devices.ts';
 import type { RoutedPacket } from './policy-rules.ts';
-import { decideRoute, routeTo } from './routing.ts';
+import { decideRoute, routeToNeighbour } from './routing.ts';
 import type { PathView, Scene } from './scene.ts';
 import { endOf } from './trace-end.ts';
 
@@ -311,7 +311,7 @@ function packetFrom(origin: Origin, path: PathView, node: NodeView, scene: Scene
       unknown: origin === 'pod' ? 'the pod has no address' : `no address outside of ${node.name} is known`,
     };
   }
-  const device = routeTo(node, source)?.device;
+  const device = routeToNeighbour(node, source)?.device;
   if (device === undefined) return { unknown: `no route to ${source}` };
   return { value: { ...common, entry: 'prerouting', source, inputInterface: device } };
 }

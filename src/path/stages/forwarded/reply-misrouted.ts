@@ -99,10 +99,15 @@ function misroutedOf(path: PathView, node: NodeView, scene: Scene): Misrouted | 
   const found = findRoute(node, packet);
   if ('doubt' in found || isDelivered(node, packet)) return undefined;
   const { route, rule } = found;
-  // By several next hops, one of them may be right.
-  if (route?.type === 'unicast' && (route.device === undefined || route.device === answer.cameBy))
+  // By several next hops, one of them may be right; and a VRF sends by the devices that are part of it.
+  if (route?.type === 'unicast' && (route.device === undefined || isSameDevice(route.device, answer, node)))
     return undefined;
   return { answer, route, rule };
+}
+
+function isSameDevice(device: string, { cameBy }: Answer, node: NodeView): boolean {
+  if (device === cameBy) return true;
+  return known(node.seen?.network.links)?.find(({ name }) => name === cameBy)?.master === device;
 }
 
 function isDelivered(node: NodeView, packet: RoutedPacket): boolean {
