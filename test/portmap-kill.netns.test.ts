@@ -112,6 +112,10 @@ describe.each(['nftables', 'iptables'])('%s', (backend) => {
         await call('DEL', backend);
         expect((await parts(backend)).flat()).toEqual([]);
       }
+      const { whole: all, nothing } = outcomes;
+      console.log(
+        `${backend}, killed ${KILLS / 2} times: ${all} parts whole, ${nothing} not there, none half-written`,
+      );
       // Both happened, or the instants were not those of the calls.
       expect(outcomes.whole).toBeGreaterThan(0);
       expect(outcomes.nothing).toBeGreaterThan(0);

@@ -95,7 +95,7 @@ async function measure(): Promise<void> {
   const bounds =
     targets.length === 0
       ? ''
-      : `What has bounds, by the medians of the time that a call takes:\n\n${targetTable(targets)}\n`;
+      : `What has bounds, by the least time that a call took:\n\n${targetTable(targets)}\n`;
   const text = `${bounds}${tables(figures)}`;
   console.log(`\n${text}`);
   if (words.includes('--docs')) {

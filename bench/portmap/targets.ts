@@ -16,9 +16,9 @@ interface Target {
   isReached: boolean;
 }
 
-/** Milliseconds, of the time that passes and of processors. */
+/** Milliseconds: the least that passed, which what else the machine does changes least, and the median of processors. */
 interface Cost {
-  wall: number;
+  least: number;
   cpu: number;
 }
 
@@ -57,7 +57,7 @@ export function targetsOf({ subjects, start, calls, bursts, connects, peaks, flo
     );
   const connect = (mappings: number) =>
     connects.find((one) => one.subject === own && one.backend === 'nftables' && one.mappings === mappings)!
-      .median;
+      .least;
   const [alone, among] = [1, 10_000].map((mappings) => call('add', 'nftables', { mappings }));
   return [
     size(
@@ -75,19 +75,21 @@ export function targetsOf({ subjects, start, calls, bursts, connects, peaks, flo
     faster('ADD, iptables, 1 000 mappings', call('add', 'iptables', { mappings: 1000 }), 6, 10),
     faster('ADD, nftables, 1 mapping', alone!, 6, 10),
     faster('ADD, nftables, 10 000 mappings', among!, 6, 10),
-    flat('ADD, nftables, 10 000 mappings and 1', among![0].wall, alone![0].wall, 'ms'),
-    nearFloor('DEL, nftables, 1 mapping', call('del', 'nftables', { mappings: 1 }), 3.5, floor.wall, true),
-    nearFloor('DEL, nftables, 1 000 mappings', call('del', 'nftables', { mappings: 1000 }), 6, floor.wall),
-    nearFloor('DEL, iptables, 1 mapping', call('del', 'iptables', { mappings: 1 }), 3, floor.wall),
-    nearFloor('DEL, iptables, 1 000 mappings', call('del', 'iptables', { mappings: 1000 }), 6, floor.wall),
+    flat('ADD, nftables, 10 000 mappings and 1', among![0].least, alone![0].least, 'ms'),
+    nearFloor('DEL, nftables, 1 mapping', call('del', 'nftables', { mappings: 1 }), 3.5, floor.least, true),
+    nearFloor('DEL, nftables, 1 000 mappings', call('del', 'nftables', { mappings: 1000 }), 6, floor.least),
+    nearFloor('DEL, iptables, 1 mapping', call('del', 'iptables', { mappings: 1 }), 3, floor.least),
+    nearFloor('DEL, iptables, 1 000 mappings', call('del', 'iptables', { mappings: 1000 }), 6, floor.least),
     faster('DEL of 100 ports, nftables', call('del', 'nftables', { mappings: 1, ports: 100 }), 3, 6),
     ...BACKENDS.map((backend) =>
       faster(
         `110 pods at once, ${backend}`,
-        pair(
-          (subject) =>
-            bursts.find((one) => one.subject === subject && one.backend === backend && one.pods === 110)!,
-        ),
+        pair((subject) => {
+          const { wall, cpu } = bursts.find(
+            (one) => one.subject === subject && one.backend === backend && one.pods === 110,
+          )!;
+          return { least: wall, cpu };
+        }),
         4,
         4,
       ),
@@ -117,23 +119,23 @@ function size(what: string, [own, other]: Pair<number>, must: number, aim?: numb
 function starting([own, other]: Pair<Cost>): Target {
   return {
     what: 'start (VERSION)',
-    ours: ms(own.wall),
-    reference: ms(other.wall),
-    measured: `${(own.wall / other.wall).toFixed(2)} of its time`,
+    ours: ms(own.least),
+    reference: ms(other.least),
+    measured: `${(own.least / other.least).toFixed(2)} of its time`,
     must: '≤ 1.25',
     aim: '< 1',
-    isMet: own.wall / other.wall <= 1.25,
-    isReached: own.wall < other.wall,
+    isMet: own.least / other.least <= 1.25,
+    isReached: own.least < other.least,
   };
 }
 
 /** How many times as fast ours is. */
 function faster(what: string, [own, other]: Pair<Cost>, must: number, aim: number): Target {
-  const times = other.wall / own.wall;
+  const times = other.least / own.least;
   return {
     what,
-    ours: ms(own.wall),
-    reference: ms(other.wall),
+    ours: ms(own.least),
+    reference: ms(other.least),
     measured: `${times.toFixed(1)}x (CPU ${(other.cpu / own.cpu).toFixed(1)}x)`,
     must: `≥ ${must}x`,
     aim: `≥ ${aim}x`,
@@ -144,7 +146,7 @@ function faster(what: string, [own, other]: Pair<Cost>, must: number, aim: numbe
 
 /** As {@link faster}; no call can be faster than the kernel. `isBound`: it must not be much slower either. */
 function nearFloor(what: string, costs: Pair<Cost>, must: number, floor: number, isBound = false): Target {
-  const isReached = costs[0].wall - floor <= NEAR_MS;
+  const isReached = costs[0].least - floor <= NEAR_MS;
   const target = faster(what, costs, must, must);
   return {
     ...target,
@@ -165,11 +167,11 @@ function flat(what: string, many: number, few: number, unit: string): Target {
 }
 
 function amongOthers(backend: Backend, among: Pair<Cost>, alone: Pair<Cost>): Target {
-  const [own, other] = [0, 1].map((i) => among[i]!.wall - alone[i]!.wall);
+  const [own, other] = [0, 1].map((i) => among[i]!.least - alone[i]!.least);
   return {
     what: `ADD among ${FOREIGN} chains of others, ${backend}`,
-    ours: ms(among[0].wall),
-    reference: `${ms(among[1].wall)}, ${ms(other!)} more`,
+    ours: ms(among[0].least),
+    reference: `${ms(among[1].least)}, ${ms(other!)} more`,
     measured: `${ms(own!)} more`,
     ...{ must: `≤ ${FOREIGN_MS} ms more`, aim: `≤ ${FOREIGN_MS} ms more` },
     ...{ isMet: own! <= FOREIGN_MS, isReached: own! <= FOREIGN_MS },
