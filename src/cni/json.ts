@@ -299,7 +299,7 @@ class Parser {
     return (at - first) % 2 === 1;
   }
 
-  /** The error of a string that begins here, with the place where it is none. */
+  /** The error of a string that begins here, with the place where it ends. */
   #incomplete(): CniError {
     this.#at++;
     // One pattern for all of it would need a stack as deep as the string is long.
@@ -341,7 +341,7 @@ class Parser {
   }
 }
 
-/** What a string of JSON says; undefined when it is none. */
+/** What a string of JSON says; undefined for anything else. */
 function unquoted(quoted: string): string | undefined {
   try {
     return JSON.parse(quoted) as string;
