@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { NodeServer } from '../src/lab/doctor/node-server.ts';
 import type { ProbeJob } from '../src/node/probe/order.ts';
 import { type FlowRecord, flowRecordSchema, type TracedFlow } from '../src/path/model/flow-trace.ts';
@@ -205,8 +206,9 @@ export class TraceBench {
         },
       ],
     };
-    const results = await this.#senderAt(from).ask({ do: 'probe', job }, ASKED);
-    return probeResultSchema.array().length(1).parse(results)[0]!;
+    const answers = await this.#senderAt(from).ask({ do: 'probes', jobs: [job] }, ASKED);
+    const answer = z.object({ results: probeResultSchema.array().length(1) });
+    return answer.array().length(1).parse(answers)[0]!.results[0]!;
   }
 
   #senderAt(place: Place): NodeServer {

@@ -239,7 +239,7 @@ describe('CRI-O', () => {
       '[crio.network]\n  network_dir = "/etc/cni/other.d/"\n  plugin_dirs = [\n    "/a",\n    "/b",\n  ]\n';
     const report = await inspectRuntime(runtimeThat({ name: 'cri-o', info: { config } }));
     expect(report).toMatchObject({
-      confDir: '/etc/cni/other.d/',
+      confDir: '/etc/cni/other.d',
       binDirs: ['/a', '/b'],
       loadedNetworks: { unknown: expect.stringContaining('cri-o') },
     });

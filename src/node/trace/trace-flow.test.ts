@@ -22,9 +22,10 @@ function doorOf(send: (sourcePort: number) => Pick<ProbeResult, 'outcome' | 'det
   const asked: Asked[] = [];
   const door: TraceDoor = {
     isOneKernel,
-    send: async (_stand, [probe]) => {
+    send: async (batches) => {
+      const [probe] = batches[0]!.orders;
       asked.push({ place: 'sender', request: { do: 'flows' } });
-      return [{ ...probe!, milliseconds: 1, ...send(probe!.sourcePort!) }];
+      return [{ value: [{ ...probe!, milliseconds: 1, ...send(probe!.sourcePort!) }] }];
     },
     ask: async (place, request) => {
       asked.push({ place: place === 'outside' ? place : place.node, request });
