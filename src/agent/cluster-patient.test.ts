@@ -93,9 +93,12 @@ describe('the pod of a node', () => {
     const failed = withPatient(async (patient) => {
       cluster.kubelets.set('n1', 'cannot-pull');
       patient.expect(planOf(WRITE));
+      await patient.apply('n1', [WRITE]).catch(() => {});
       await patient.apply('n1', [WRITE]);
     });
     await expect(failed).rejects.toThrow('its pod has not started: ImagePullBackOff');
+    // Each of them would be waited for.
+    expect(writable()).toHaveLength(1);
     expect((await cluster.list(pods)).items).toEqual([]);
   });
 });

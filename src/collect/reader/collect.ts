@@ -406,7 +406,8 @@ class Run {
   async #startWriter(node: string, needs: ActionNeeds, before: Promise<Writer> | undefined): Promise<Writer> {
     const { signal, timeoutMs } = this.#options;
     const ends = AbortSignal.any([signal, this.#over.signal]);
-    const earlier = await before?.catch(() => undefined);
+    // Where a pod has not started, another one would not either, and each would be waited for.
+    const earlier = await before;
     if (earlier !== undefined && !earlier.session.isOver && areMet(needs, earlier.needs)) return earlier;
     if (earlier !== undefined) {
       await earlier.session.close();
