@@ -119,6 +119,22 @@ test('a change whose connection breaks is not asked for again, and all is remove
   await expectNothingLeft();
 });
 
+test('after a connection that broke, the next change has a pod of its own', async () => {
+  await cluster.addNode('n1');
+  let breaks = true;
+  cluster.answering = (_, request) => {
+    if (request.do !== 'apply' || !breaks) return;
+    breaks = false;
+    throw new Error('connection broke');
+  };
+  await change(async (readers) => {
+    await expect(apply(readers, CONF)).rejects.toThrow('connection broke');
+    await apply(readers, CONF);
+  });
+  expect(cluster.applied.map(({ pod }) => pod.split('-')[0])).toEqual(['heal2']);
+  await expectNothingLeft();
+});
+
 test('a change that has begun is finished before an interruption removes its pod', async () => {
   await cluster.addNode('n1');
   const stop = new AbortController();

@@ -410,7 +410,8 @@ class Run {
     const earlier = await before;
     if (earlier !== undefined && !earlier.session.isOver && areMet(needs, earlier.needs)) return earlier;
     if (earlier !== undefined) {
-      await earlier.session.close();
+      // One that is over already may say so.
+      if (!earlier.session.isOver) await earlier.session.close();
       await this.#pods.stop(earlier.pod, signal);
     }
     const asked = needs.writes.map(({ path }) => path);
