@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'bun:test';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { foundIn, withFieldTable } from '../scripts/field-report.ts';
 import { diagnose } from '../src/path/diagnose/diagnose.ts';
+import { findingsText } from '../src/path/testing/findings-text.ts';
 import { worldOf } from '../src/path/testing/worker.ts';
 import { FIELD_CASES } from './field/cases.ts';
 import { IN_ORDER } from './field/rule-sets.ts';
+
+/** Messages, remedies, evidence and plans of all findings. */
+const SAID = join(import.meta.dir, 'fixtures/field-findings.txt');
 
 describe.each(FIELD_CASES.map((entry) => [`${entry.number}: ${entry.from}`, entry] as const))(
   '%s',
@@ -37,6 +41,17 @@ describe('rules with which hostPorts work', () => {
       { verdict: 'ok', codes: [] },
     ]);
   });
+});
+
+test('what is said of each case is as it is stored: UPDATE_GOLDEN=1 bun test ./test/field.test.ts', () => {
+  const printed = FIELD_CASES.flatMap(({ from, scenes }) =>
+    scenes.flatMap(({ name, world, found }) => {
+      const codes = new Set(found.map((each) => each.split(' ')[1]!));
+      return [...codes].flatMap((code) => [`## ${from}: ${name}`, ...findingsText(code, world), '']);
+    }),
+  ).join('\n');
+  if (process.env.UPDATE_GOLDEN === '1') writeFileSync(SAID, printed);
+  expect(printed).toBe(readFileSync(SAID, 'utf8'));
 });
 
 test('each case has the case itself and two variations', () => {

@@ -37,6 +37,15 @@ test.each<[string, string, unknown, object]>([
   ]);
 });
 
+test.each<[string, unknown, object]>([
+  ['that is attached', { mode: 1, prog: { id: 7, tag: 'a0', jited: 1 }, attached: [] }, { xdpProgram: 7 }],
+  ['that is not shown', { mode: 4 }, {}],
+  ['in another form', 'xdp', {}],
+])('an XDP program %s', (_, xdp, expected) => {
+  const { links } = parseIpAddress(JSON.stringify([{ ifname: 'eth0', xdp }]));
+  expect(links).toEqual([{ name: 'eth0', index: 0, up: false, mtu: 0, ...expected }]);
+});
+
 test('links and addresses come from one listing', () => {
   expect(parseIpAddress(ADDRESSES)).toEqual({
     links: [

@@ -65,6 +65,10 @@ const ipAddress = z.array(
         info_data: z.object({ table: z.unknown() }).optional().catch(undefined),
       })
       .optional(),
+    xdp: z
+      .object({ prog: z.object({ id: z.number() }).optional() })
+      .optional()
+      .catch(undefined),
     addr_info: z
       .array(
         z.object({
@@ -100,6 +104,7 @@ export function parseIpAddress(
       ...defined({
         kind: device.linkinfo?.info_kind,
         vrfTable: vrfTableOf(device.linkinfo),
+        xdpProgram: device.xdp?.prog?.id,
         master: device.master,
         mac: device.address,
         peerNamespace: namespaces.get(device.link_netnsid ?? -1),

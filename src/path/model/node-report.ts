@@ -32,6 +32,8 @@ const link = z.object({
   master: word.optional(),
   /** The number of the table that a VRF looks routes up in. */
   vrfTable: z.number().optional(),
+  /** Number of the XDP program that sees what comes in by it before everything else. */
+  xdpProgram: z.number().optional(),
   mac: word.optional(),
   /** Name of the network namespace that its other end is in, as `ip netns` has it; absent when it has none, or no name. */
   peerNamespace: word.optional(),

@@ -41,8 +41,11 @@ export function isOfService({ rule, via, element }: TranslationCandidate, { meta
   const name = `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
   const comments = [element?.comment, ...[rule, ...via].map(({ comment }) => comment)];
   if (comments.some((comment) => comment?.split(/[\s:"]/).includes(name))) return true;
-  return [rule, ...via].some(({ location }) => location.chain.includes(`-${name}/`));
+  return [rule, ...via].some(({ location }) => NAMED_FOR.exec(location.chain)?.[1] === name);
 }
+
+/** How kube-proxy names a chain of nftables: kind, hash, Service, protocol and port. */
+const NAMED_FOR = /^[a-z-]+-[A-Z2-7]{8}-([^/]+\/[^/]+)\//;
 
 /** Worked out once for a world: its nodes are looked at one by one. */
 const indexes = new WeakMap<World, ReadonlyMap<string, ServiceEntry[]>>();

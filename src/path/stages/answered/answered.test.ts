@@ -307,6 +307,22 @@ testFindings('off-node-blocked', [
     ],
   ],
   [
+    'before the node, or by a program at its device',
+    worldOf({
+      probes: AWAY,
+      links: (links) => links.map((link) => (link.name === 'eth0' ? { ...link, xdpProgram: 7 } : link)),
+    }),
+    [
+      'broken worker echo TCP 80: packets from other machines to TCP 80 of echo never arrive at worker, whose own connections work',
+      'object | device eth0 of worker | XDP program 7, before all rules',
+      'probe | direct to 192.168.1.2:8080 | answered: connected',
+      'probe | node to 172.17.0.3:80 | answered: connected',
+      'probe | other-node to 172.17.0.3:80 | timeout: no answer',
+      'probe | outside to 172.17.0.3:80 | timeout: no answer',
+      'by hand: firewalls block ports on purpose, and most are not on the node: the owner of the firewall must open the port',
+    ],
+  ],
+  [
     'before the node, or by rules that are not followed',
     worldOf({
       probes: AWAY,

@@ -7,7 +7,9 @@ import { shutOutBy } from '../../view/network-policy.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
 import { AWAY, answered, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import { routeToNeighbour } from '../../view/routing.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
+import { neighbourOf } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 export const offNodeBlocked = defineFailure<null>({
@@ -37,6 +39,7 @@ export const offNodeBlocked = defineFailure<null>({
             { port: formatPort(port), pod: podName(subject.pod!), node: node.name },
           ),
           evidence: [
+            ...programEvidence(node, path, scene),
             ...beyondEvidence(node),
             ...probeEvidence(probesFrom(path, ['direct', 'node', ...AWAY])),
           ],
@@ -81,6 +84,22 @@ function isNeverSeen(path: PathView, scene: Scene): boolean {
     isWayClear(path, scene) &&
     shutOutBy(path, scene) === undefined
   );
+}
+
+/** The XDP program of the device by which other machines' packets come in: it may drop them, and no rule shows it. */
+function programEvidence(node: NodeView, path: PathView, scene: Scene): Evidence[] {
+  const neighbour = neighbourOf(path, scene);
+  const device = neighbour === undefined ? undefined : routeToNeighbour(node, neighbour)?.device;
+  const link = known(node.seen!.network.links)?.find(({ name }) => name === device);
+  return link?.xdpProgram === undefined
+    ? []
+    : [
+        {
+          kind: 'object',
+          where: `device ${link.name} of ${node.name}`,
+          saw: `XDP program ${link.xdpProgram}, before all rules`,
+        },
+      ];
 }
 
 /** Rules at devices of the node, before all others, that are not known to drop anything: their conditions may not be followed. */
