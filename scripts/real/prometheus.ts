@@ -15,6 +15,6 @@ export async function promtoolPart(root: string): Promise<Part> {
     package: `${PROMETHEUS}/cmd/promtool`,
     command: ['build', '-tags', 'remove_all_sd'],
     linker: ['-s', '-w', `-X github.com/prometheus/common/version.Version=${module.version}`],
-    cost: '5 minutes of one processor',
+    cost: '4 minutes of one processor',
   });
 }

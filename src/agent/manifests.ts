@@ -337,7 +337,7 @@ function container(settings: AgentSettings, mounts: readonly AgentMount[]): Cont
     args: ['agent', 'run', `--${mode}`, '--metrics-port', String(metricsPort)],
     env: environment(settings),
     ports: [{ name: 'metrics', containerPort: metricsPort, hostPort: metricsPort, protocol: 'TCP' }],
-    readinessProbe: { ...probe('/readyz', 5), initialDelaySeconds: 2 },
+    readinessProbe: { ...probe('/readyz', 10), initialDelaySeconds: 3 },
     // Restarting it helps when it does nothing any more, and with nothing else.
     livenessProbe: { ...probe('/healthz', 30), initialDelaySeconds: 30 },
     resources: {

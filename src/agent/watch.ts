@@ -75,7 +75,11 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
       },
     },
     isObserver,
-    ...(record && { looked: (diagnosis, ms) => record.looked(diagnosis, ms) }),
+    looked(diagnosis, ms) {
+      record?.looked(diagnosis, ms);
+      // A look leaves garbage behind that is many times what is kept, and nothing else would collect it for half a minute.
+      Bun.gc(true);
+    },
     // Nobody reviews its plans.
     scope: { ...scope, risks: 'leftovers' },
     podsFromApi: objects !== undefined,

@@ -12,10 +12,10 @@ const FOREIGN = '/etc/cni/net.d/foreign';
 /** What an agent does by each capability, as far as a shell can. */
 const USES: readonly (readonly [AgentMode, capability: string, script: string])[] = [
   ['observe', 'NET_ADMIN', 'nft list ruleset'],
-  ['observe', 'NET_RAW', 'iptables-legacy -t nat -S'],
+  ['observe', 'NET_RAW', 'iptables-legacy-save -t nat'],
   ['observe', 'DAC_READ_SEARCH', `cat ${FOREIGN}/secret`],
   ['heal', 'NET_ADMIN', 'nft list ruleset'],
-  ['heal', 'NET_RAW', 'iptables-legacy -t nat -S'],
+  ['heal', 'NET_RAW', 'iptables-legacy-save -t nat'],
   ['heal', 'DAC_OVERRIDE', `cat ${FOREIGN}/secret && touch ${FOREIGN}/new`],
   ['heal', 'FOWNER', `chmod 0600 ${FOREIGN}/secret`],
   ['heal', 'SYS_ADMIN', 'echo 1 > /proc/sys/net/ipv4/ip_forward'],
