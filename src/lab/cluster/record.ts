@@ -42,7 +42,12 @@ export async function writeRecord(record: ClusterRecord): Promise<void> {
 
 /** The record of a cluster, or undefined when there is no such cluster. */
 export async function readRecord(cluster: string): Promise<ClusterRecord | undefined> {
-  const text = await readIfExists(clusterPaths(cluster).record);
+  return recordAt(clusterPaths(cluster).record);
+}
+
+/** As {@link readRecord}, by the path of the record. */
+export async function recordAt(path: string): Promise<ClusterRecord | undefined> {
+  const text = await readIfExists(path);
   return text === undefined ? undefined : (JSON.parse(text) as ClusterRecord);
 }
 
