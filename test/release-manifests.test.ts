@@ -71,11 +71,11 @@ describe('the chart', () => {
   test('its templates have no place of a value left, and values.yaml has what the agent has by default', () => {
     for (const [, text] of chartFiles()) expect(text).not.toMatch(/place-of|whole-|65001/);
     const values = parse(readFileSync(join(ROOT, 'deploy/chart/values.yaml'), 'utf8'));
-    const settings = defaultSettings('heal');
+    const settings = defaultSettings('observe');
     const daemonSet = agentObjects(settings).at(-1)!.object as DaemonSet;
     const pod = daemonSet.spec!.template.spec!;
     expect(values).toMatchObject({
-      mode: 'heal',
+      mode: 'observe',
       cni: { confDir: settings.confDir, binDir: settings.binDirs[0] },
       metrics: { port: settings.metricsPort },
       resources: pod.containers[0]!.resources,
