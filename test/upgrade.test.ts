@@ -64,7 +64,7 @@ describe("the plugin's state", () => {
     ]);
   });
 
-  test('an ADD on it is none of a new attachment, and does not make known what was not', () => {
+  test('an ADD on it is that of a known attachment, and what was unknown stays so', () => {
     const { files } = state();
     const conditions = { language: 'iptables' as const, words: [] };
     const isNew = files.record(CHAIN, {

@@ -105,7 +105,7 @@ describe.skipIf(helm!.missing !== undefined)(`the chart: ${helm!.missing ?? 'by 
     };
     const settings = {
       ...defaultSettings('heal'),
-      ...{ image, apiServer, metricsPort: 9999, binDir: '/b', imagePullSecrets: ['pull'] },
+      ...{ image, apiServer, metricsPort: 9999, binDirs: ['/b'], imagePullSecrets: ['pull'] },
     };
     const found = objectsIn(text);
     const daemonSet = agentObjects(settings).at(-1)!.object;
