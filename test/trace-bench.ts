@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { NodeServer } from '../src/lab/doctor/node-server.ts';
-import type { ProbeJob } from '../src/node/probe/order.ts';
+import { askForProbes } from '../src/node/probe/ask.ts';
+import type { ProbeOrder } from '../src/node/probe/order.ts';
 import { type FlowRecord, flowRecordSchema, type TracedFlow } from '../src/path/model/flow-trace.ts';
-import { type ProbeResult, probeResultSchema } from '../src/path/model/probe.ts';
+import { known } from '../src/path/model/observed.ts';
+import type { ProbeResult } from '../src/path/model/probe.ts';
 import { firstPackets } from '../src/path/trace/packets.ts';
 import type { Sender } from '../src/path/trace/story.ts';
 import { output, realExec } from '../src/sys/exec.ts';
@@ -191,24 +192,17 @@ export class TraceBench {
     protocol = 'TCP',
     sourcePort,
   }: TraceOptions & { sourcePort?: number }): Promise<ProbeResult> {
-    const job: ProbeJob = {
-      place: { path: this.path(from) },
-      timeoutMs: PROBE_MS,
-      orders: [
-        {
-          vantage: 'outside',
-          node: 'node',
-          podUid: '',
-          protocol,
-          hostPort: HOST_PORT,
-          target: { address: to, port: HOST_PORT },
-          ...(sourcePort !== undefined && { sourcePort }),
-        },
-      ],
+    const order: ProbeOrder = {
+      ...{ vantage: 'outside', node: 'node', podUid: '', protocol, hostPort: HOST_PORT },
+      target: { address: to, port: HOST_PORT },
+      ...(sourcePort !== undefined && { sourcePort }),
     };
-    const answers = await this.#senderAt(from).ask({ do: 'probes', jobs: [job] }, ASKED);
-    const answer = z.object({ results: probeResultSchema.array().length(1) });
-    return answer.array().length(1).parse(answers)[0]!.results[0]!;
+    const [sent] = await askForProbes(
+      [{ stand: { at: 'outside' }, orders: [order] }],
+      { timeoutMs: PROBE_MS, placeOf: async () => ({ path: this.path(from) }) },
+      (request, timeoutMs) => this.#senderAt(from).ask(request, { timeoutMs }),
+    );
+    return known(sent!)![0]!;
   }
 
   #senderAt(place: Place): NodeServer {

@@ -70,6 +70,7 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   'export logs': ['directory'],
   'load image-archive': ['file'],
   run: ['true'],
+  trace: ['node:80'],
 };
 
 describe('help of a command that is not there', () => {
@@ -299,6 +300,11 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
   ],
   unbreak: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   answers: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  trace: [
+    [`node:80 --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
+    [`node --name ${NOBODY}`, /cannot trace "node": not a node and a port; give NODE:PORT/],
+    [`node:0 --name ${NOBODY}`, /not a node and a port/],
+  ],
   tour: [['--portmap reference --backend nftables', /has no nftables backend/]],
   'cni add': cniInput(),
   'cni check': [

@@ -73,7 +73,7 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
       name: 'a drop in raw',
       ...rule('raw', 'PREROUTING', '--dport', `${PORT}`),
       status: 1,
-      death: { table: 'ip raw', chain: 'PREROUTING', reason: 'NETFILTER_DROP' },
+      death: { table: 'ip raw', chain: 'PREROUTING', reason: 'NETFILTER_DROP', code: 'packet-dropped' },
     },
     {
       name: 'a drop in mangle',

@@ -65,6 +65,9 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'namespace/name': 'nothing',
   'capability=value': 'nothing',
   attachment: 'nothing',
+  'node:port': 'nothing',
+  place: 'nodes',
+  address: 'nothing',
   type: 'nothing',
 };
 

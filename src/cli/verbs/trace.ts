@@ -39,7 +39,7 @@ interface TraceOptions {
 export function traceVerb() {
   const verb = command('trace')
     .description(
-      "ask the node's kernel where a packet to a hostPort goes\n\nSends one probe and shows each hook, rule, verdict and rewrite that it meets on the node, and the same of the answer.\nIf it dies, shows where and why.\nExit status: 0 answered, 1 died at a known place, 2 inconclusive.",
+      'show where the kernel takes a packet to a hostPort\n\nSends one probe and shows each hook, rule, verdict and rewrite that it meets on the node, and the same of the answer.\nIf it dies, shows where and why.\nExit status: 0 answered, 1 died at a known place, 2 inconclusive.',
     )
     .failsWith(2)
     .argument('<node:port>', 'name of the node and the hostPort')

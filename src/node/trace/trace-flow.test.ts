@@ -22,8 +22,8 @@ function doorOf(send: (sourcePort: number) => Pick<ProbeResult, 'outcome' | 'det
   const asked: Asked[] = [];
   const door: TraceDoor = {
     isOneKernel,
-    send: async (batches) => {
-      const [probe] = batches[0]!.orders;
+    send: async ([batch]) => {
+      const [probe] = batch!.orders;
       asked.push({ place: 'sender', request: { do: 'flows' } });
       return [{ value: [{ ...probe!, milliseconds: 1, ...send(probe!.sourcePort!) }] }];
     },

@@ -41,7 +41,7 @@ const SOURCE_PORTS = [61_000, 65_535] as const;
 /** A port can be taken by somebody else. */
 const ATTEMPTS = 4;
 
-/** Sends one probe while a node's kernel traces it, and reports what became of it. Nothing of the trace is left on the node afterwards. */
+/** Sends one probe while a node's kernel traces it; what became of it. Nothing of the trace is left on the node afterwards. */
 export async function traceFlow(door: TraceDoor, order: TraceOrder, signal?: AbortSignal): Promise<Traced> {
   const pid = await senderPid(door, order, signal);
   for (let attempt = 1; ; attempt++) {
@@ -81,8 +81,9 @@ async function traceOnce(
       sourcePort,
     };
     const [sent] = await door.send([{ stand: from, orders: [probeOrder] }], signal);
-    if (sent !== undefined && 'unknown' in sent) throw new Error(sent.unknown);
-    [probe] = sent?.value ?? [];
+    if (sent === undefined || 'unknown' in sent)
+      throw new Error(`cannot send the probe: ${sent?.unknown ?? 'no result'}`);
+    [probe] = sent.value;
   } finally {
     // Also when it was interrupted: what is on the node must go.
     recorded = await door.ask({ node }, { do: 'trace-stop', trace });

@@ -11,7 +11,7 @@ export type Gap = 'device' | 'netfilter' | 'routing' | 'sending' | 'socket' | 'a
 
 /** What a reason of the kernel means for a hostPort. */
 export interface DropMeaning {
-  /** As a sentence continues after "the kernel dropped it: ". */
+  /** What follows after "the kernel dropped it: ". */
   says: string;
   /** Where it can be the reason. What happens in a pod happens behind the node's devices: `away` is always possible. */
   at: readonly Gap[];

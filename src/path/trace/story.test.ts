@@ -135,7 +135,7 @@ test('every reason that names a failure names one of the catalogue', () => {
   const named = [
     ...Object.values(dropReasons).map(({ code }) => code),
     ...Object.values(cases as Record<string, TraceCase>).map(({ death }) => death?.code),
-    ...['off-node-blocked', 'not-answering', 'mapping-missing'],
+    ...['off-node-blocked', 'not-answering', 'mapping-missing', 'packet-dropped', 'reply-misrouted'],
   ];
   expect(named.filter((code) => code !== undefined && !codes.includes(code))).toEqual([]);
 });

@@ -173,7 +173,7 @@ function deathOf(
       const message = `${what} was dropped at hook ${hook}${behind}, by ${who}`;
       return found === undefined
         ? { direction, message, ...at }
-        : { ...withReason(direction, '', found), message, ...at };
+        : { ...withReason(direction, '', found), message, ...at, code: codeOfDrop(direction, hook) };
     }
     case 'sending': {
       const silent = record.silentNeighbours.find(
@@ -187,7 +187,7 @@ function deathOf(
           ...at,
           reason: 'NEIGH_FAILED',
           isReasonCertain: true,
-          code: 'pod-route-missing',
+          code: codeOnWay(direction, 'pod-route-missing'),
         };
       }
       return withReason(direction, `when it was to leave by ${end.output ?? 'a device'}`, found, at);
@@ -238,7 +238,7 @@ function byDecision(direction: Direction, { hook, table, chain, rule, verdict, k
     ...(chain !== undefined && { chain }),
     ...(rule !== undefined && { rule }),
     ...(verdict === 'drop' && { reason: 'NETFILTER_DROP', isReasonCertain: true }),
-    ...(hook === 'forward' && { code: 'forward-policy-drop' }),
+    code: codeOfDrop(direction, hook),
   };
 }
 
@@ -293,8 +293,18 @@ function withReason(
     ...at,
     reason: drop.reason,
     isReasonCertain: isCertain,
-    ...(meaning?.code !== undefined && { code: meaning.code }),
+    ...(meaning?.code !== undefined && { code: codeOnWay(direction, meaning.code) }),
   };
+}
+
+/** A rule that drops what is forwarded to the pod has a failure of its own. */
+function codeOfDrop(direction: Direction, hook: string | undefined): string {
+  return direction === 'request' && hook === 'forward' ? 'forward-policy-drop' : 'packet-dropped';
+}
+
+/** What keeps a request from the pod sends its answer elsewhere. */
+function codeOnWay(direction: Direction, code: string): string {
+  return direction === 'answer' && code === 'pod-route-missing' ? 'reply-misrouted' : code;
 }
 
 /** The kernel looks for another route within the hook, once the destination was translated. */

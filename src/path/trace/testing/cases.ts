@@ -13,7 +13,7 @@ const dropped = (
   table: string,
   chain: string,
   rule: string | undefined,
-  code?: string,
+  code = 'packet-dropped',
 ): TraceCase => {
   const what = `the ${direction} was dropped by ${rule === undefined ? 'the policy' : 'a rule'} of ${table} ${chain} (hook ${hook})`;
   return {
@@ -22,7 +22,7 @@ const dropped = (
     death: {
       ...{ direction, hook, table, chain, reason: 'NETFILTER_DROP', isReasonCertain: true },
       ...(rule !== undefined && { rule }),
-      ...(code !== undefined && { code }),
+      code,
     },
   };
 };
@@ -80,11 +80,14 @@ export const cases = {
     '-A POSTROUTING -p tcp -j DROP',
   ),
   'ingress-drop': dropped('request', 'ingress', 'netdev fw', 'f', 'tcp dport 8080 drop'),
-  'answer-drop': dropped('answer', 'forward', 'inet fw', 'f', 'tcp sport 80 drop', 'forward-policy-drop'),
+  'answer-drop': dropped('answer', 'forward', 'inet fw', 'f', 'tcp sport 80 drop'),
   'legacy-drop': {
     outcome: 'died',
     message: 'the request was dropped at hook forward, after ip nat PREROUTING, by a rule of iptables-legacy',
-    death: { direction: 'request', hook: 'forward', reason: 'NETFILTER_DROP', isReasonCertain: true },
+    death: {
+      ...{ direction: 'request', hook: 'forward', reason: 'NETFILTER_DROP', isReasonCertain: true },
+      code: 'forward-policy-drop',
+    },
   },
   'no-forwarding': byReason(
     'request',
@@ -108,7 +111,7 @@ export const cases = {
     'answer',
     'the answer could not be sent by lxc1: nobody there answers for 10.91.0.1',
     'NEIGH_FAILED',
-    'pod-route-missing',
+    'reply-misrouted',
   ),
   'no-route': byReason(
     'request',
