@@ -569,7 +569,10 @@ function targetOf(segment: Segment, isChain: (name: string) => boolean): Stateme
     case 'NOTRACK':
       return { kind: 'notrack' };
     case 'CT':
-      return has('--notrack') ? { kind: 'notrack' } : { kind: 'neutral', text };
+      if (has('--notrack')) return { kind: 'notrack' };
+      if (['--zone', '--zone-orig', '--zone-reply'].some(has))
+        return { kind: 'set-zone', text, retracks: false };
+      return { kind: 'neutral', text };
     case 'TPROXY':
       return { kind: 'tproxy', text };
     default:

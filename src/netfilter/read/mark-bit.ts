@@ -427,6 +427,7 @@ function changesPacket(expression: Expression): boolean {
     case 'neutral':
     // For packets that have a connection it does nothing.
     case 'notrack':
+    case 'set-zone':
     case 'jump':
     case 'goto':
       return false;

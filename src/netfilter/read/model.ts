@@ -187,6 +187,8 @@ export type Statement =
   /** The mark becomes something that is not modelled. */
   | { kind: 'opaque-mark'; of: 'packet' | 'connection'; text: string }
   | { kind: 'notrack' }
+  /** Has the packet's connection looked up in a zone, where it is another one. `retracks`: also that of an untracked packet. */
+  | { kind: 'set-zone'; text: string; retracks: boolean }
   /** Hands the packet to a local transparent socket. */
   | { kind: 'tproxy'; text: string }
   /** Changes nothing that is modelled: a log, a set update, a header option. */

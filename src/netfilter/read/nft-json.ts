@@ -727,6 +727,13 @@ class RuleBuilder {
     const target = readOperand(body.key ?? null);
     if (target?.field !== 'mark' && target?.field !== 'ct-mark') {
       const key = body.key ?? null;
+      if (isZone(key)) {
+        // A value that the packet lacks ends the rule (NFT_BREAK).
+        const condition: Match[] = MAY_LACK.some((kind) => isRead(body.value ?? null, kind))
+          ? [{ kind: 'opaque-match', text: written }]
+          : [];
+        return [...condition, { kind: 'set-zone', text: written, retracks: true }];
+      }
       const rewritten: Statement = { kind: isHarmless(key) ? 'neutral' : 'opaque-statement', text: written };
       return [...impliedByRewrite(key), rewritten];
     }
@@ -808,8 +815,12 @@ const HARMLESS: Readonly<Record<string, ReadonlySet<string>>> = {
   ip: new Set(['ttl', 'dscp', 'ecn', 'id', 'checksum']),
   ip6: new Set(['hoplimit', 'dscp', 'ecn', 'flowlabel']),
   meta: new Set(['priority', 'nftrace', 'secmark']),
-  ct: new Set(['event', 'label', 'secmark', 'zone', 'helper']),
+  ct: new Set(['event', 'label', 'secmark', 'helper']),
 };
+
+function isZone(key: Json): boolean {
+  return isObject(key) && isObject(key.ct) && key.ct.key === 'zone';
+}
 
 /** Whether what a rule writes is modelled by nobody because nothing depends on it. */
 function isHarmless(key: Json): boolean {

@@ -24,6 +24,7 @@ import {
   to,
   together,
   unknown,
+  zone,
 } from './testing/rules.ts';
 import { traceAtDevices, tracePacket } from './trace.ts';
 import type { Environment, Known, Packet, Route, Translation } from './trace-types.ts';
@@ -1134,6 +1135,48 @@ describe('tracking', () => {
       table({ 'pre filter prerouting -200': [[notrack]], 'inp filter input 0': states }),
       IN,
       ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 1; steps t:pre.0 t:inp.0'],
+    ],
+    [
+      'begins in a zone, too',
+      table({ 'pre filter prerouting -300': [[zone(true)]], 'inp filter input 0': states }),
+      IN,
+      ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 1; steps t:pre.0 t:inp.0'],
+    ],
+    [
+      'finds a connection of a zone, or none',
+      table({ 'pre filter prerouting -300': [[zone(true)]], 'inp filter input 0': states }),
+      { ...IN, ctState: 'established' },
+      ['unknown; 172.17.0.1 > 172.17.0.2 :80; steps t:pre.0; if statement ct zone set 1'],
+    ],
+    [
+      'finds a connection of no zone that comes too late',
+      table({ 'pre filter prerouting -200': [[zone(true)]], 'inp filter input 0': states }),
+      { ...IN, ctState: 'established' },
+      ['accept here; 172.17.0.1 > 172.17.0.2 :80; steps t:pre.0'],
+    ],
+    [
+      'begins in a zone in spite of notrack behind it',
+      table({ 'pre filter prerouting -300': [[zone(true)], [notrack]], 'inp filter input 0': states }),
+      IN,
+      ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 1; steps t:pre.0 t:pre.1 t:inp.0'],
+    ],
+    [
+      'begins by a zone of nftables behind notrack',
+      table({ 'pre filter prerouting -300': [[notrack], [zone(true)]], 'inp filter input 0': states }),
+      IN,
+      ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 1; steps t:pre.0 t:pre.1 t:inp.0'],
+    ],
+    [
+      'does not begin by a zone of iptables behind notrack',
+      table({ 'pre filter prerouting -300': [[notrack], [zone(false)]], 'inp filter input 0': states }),
+      IN,
+      ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 2; steps t:pre.0 t:pre.1 t:inp.1; notrack by t:pre.0'],
+    ],
+    [
+      'is new to the rules behind its zone',
+      table({ 'pre filter prerouting -300': [[zone(true)], ...states] }),
+      IN,
+      ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 1; steps t:pre.0 t:pre.1'],
     ],
     [
       'is without a mark then',

@@ -151,6 +151,8 @@ class Branch {
   destinationChanged = false;
   sourceChanged = false;
   notrack: Rule | undefined;
+  /** What chose the zone in which its connection will be looked up. */
+  zone: { rule: Rule; text: string } | undefined;
   several = false;
   delivery: Outcome['delivery'];
   steps: Link<Step> | undefined;
@@ -348,7 +350,7 @@ class Tracer {
         translated = true;
       }
       if (!tracked && slot.priority >= CONNTRACK_PRIORITY) {
-        for (const branch of passing) track(branch);
+        passing = this.#track(passing);
         tracked = true;
       }
       if (reroute === undefined) passing = this.#passSlot(slot, passing);
@@ -366,7 +368,7 @@ class Tracer {
         passing = next;
       }
     }
-    if (!tracked) for (const branch of passing) track(branch);
+    if (!tracked) passing = this.#track(passing);
     if (!translated) for (const branch of passing) this.#translateBack(branch);
     return passing;
   }
@@ -400,6 +402,21 @@ class Tracer {
     ];
     this.#mergeEnded(before);
     return this.#merge(passed);
+  }
+
+  /**
+   * Connection tracking. A connection that the packet belongs to is one of its zone: in another zone that rules chose, it may be none, or
+   * another.
+   */
+  #track(branches: readonly Branch[]): Branch[] {
+    return branches.filter((branch) => {
+      if (branch.tracking !== 'not yet') return true;
+      branch.tracking = 'tracked';
+      const { zone } = branch;
+      if (zone === undefined || !IN_A_CONNECTION.has(this.#packet.ctState ?? 'new')) return true;
+      this.#end(branch.assume({ kind: 'statement', ...zone }, true), 'unknown');
+      return false;
+    });
   }
 
   #passChains(slot: Slot, chains: readonly BaseChain[], branches: Branch[]): Branch[] {
@@ -573,10 +590,18 @@ class Tracer {
           break;
         case 'notrack':
           // Too late for a packet that has its connection.
-          if (branch.tracking === 'not yet') {
+          if (branch.tracking === 'not yet' && branch.zone === undefined) {
             branch.tracking = 'untracked';
             branch.notrack = rule;
           }
+          break;
+        case 'set-zone':
+          // The first one counts (nft_ct_set_zone_eval, xt_ct_target).
+          if (branch.tracking === 'tracked' || branch.zone !== undefined) break;
+          if (branch.tracking === 'untracked' && !expression.retracks) break;
+          branch.tracking = 'not yet';
+          branch.notrack = undefined;
+          branch.zone = { rule, text: expression.text };
           break;
         case 'tproxy':
         case 'opaque-statement': {
@@ -857,6 +882,9 @@ class Tracer {
     const branch = this.#branch;
     const state = this.#packet.ctState ?? 'new';
     const connected = branch.tracking === 'tracked' && state !== 'invalid';
+    // What carries a zone has a template of a connection until it is tracked, which is new and of which nothing is known.
+    const isTemplate = branch.tracking === 'not yet' && branch.zone !== undefined;
+    if (isTemplate) return field === 'ct-state' ? 'new' : undefined;
     if (field === 'ct-state') {
       if (branch.tracking === 'untracked') return 'untracked';
       return connected ? [state, ...statusOf(branch)] : 'invalid';
@@ -981,6 +1009,7 @@ class Tracer {
       this.#id(sourceTranslation?.rule),
       this.#id(sourceTranslation?.element),
       this.#id(branch.notrack),
+      this.#id(branch.zone?.rule),
       branch.destinationBound,
       branch.sourceBound,
     ].join(' ');
@@ -995,6 +1024,9 @@ const LOOKS_UP: ReadonlySet<Expression['kind']> = new Set([
   'redirect',
   'masquerade',
 ]);
+
+/** States of a packet whose connection was there before it. */
+const IN_A_CONNECTION: ReadonlySet<string> = new Set(['established', 'related']);
 
 const HAS_PORTS = new Set(['tcp', 'udp', 'sctp', 'dccp', 'udplite'].map((name) => protocolNumber(name)));
 
@@ -1019,10 +1051,6 @@ function sharedSteps(of: Link<Step> | undefined, and: Link<Step> | undefined): L
     if (others.has(link!.item.rule)) shared.push(link!.item);
   }
   return shared.reduceRight(push, common);
-}
-
-function track(branch: Branch): void {
-  if (branch.tracking === 'not yet') branch.tracking = 'tracked';
 }
 
 function statusOf(branch: Branch): string[] {

@@ -156,7 +156,10 @@ function nftTable(family: TableFamily): fc.Arbitrary<string> {
       );
   const filter = plain(filters);
   const refusing = fc.oneof({ weight: 6, arbitrary: filter }, { weight: 1, arbitrary: rejects(family) });
-  const raw = fc.oneof({ weight: 2, arbitrary: filter }, { weight: 1, arbitrary: fc.constant('notrack') });
+  const raw = fc.oneof(
+    { weight: 2, arbitrary: filter },
+    { weight: 1, arbitrary: of('notrack', 'ct zone set 1', 'ct original zone set 2') },
+  );
   const chains = fc.uniqueArray(
     fc.oneof(
       { weight: 3, arbitrary: base('prerouting', 'nat', [-110, -100, 50], dnats) },
@@ -503,7 +506,8 @@ function iptablesRule(name: string, hook: string, family: NftFamily, below: stri
     targets.push(of('-j DSCP --set-dscp 0x2b', `-j ${family === 'ip' ? 'TTL --ttl-set' : 'HL --hl-set'} 9`));
     if (hook === 'POSTROUTING') targets.push(fc.constant('-j CLASSIFY --set-class 1:1'));
   } else if (name === 'raw') {
-    if (hook !== 'U1' && hook !== 'U2') targets.push(of('-j CT --notrack', '-j NOTRACK'));
+    if (hook !== 'U1' && hook !== 'U2')
+      targets.push(of('-j CT --notrack', '-j NOTRACK', '-j CT --zone 1', '-j CT --zone-orig 1'));
   } else if (name === 'filter') {
     targets.push(of('-j REJECT', '-p tcp -j REJECT --reject-with tcp-reset'));
     targets.push(marks);

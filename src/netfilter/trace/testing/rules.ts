@@ -36,6 +36,7 @@ export const drop: Verdict = { kind: 'drop' };
 export const leave: Verdict = { kind: 'return' };
 export const next: Verdict = { kind: 'continue' };
 export const notrack: Statement = { kind: 'notrack' };
+export const zone = (retracks: boolean): Statement => ({ kind: 'set-zone', text: 'ct zone set 1', retracks });
 export const jump = (chain: string): Verdict => ({ kind: 'jump', chain });
 export const goto = (chain: string): Verdict => ({ kind: 'goto', chain });
 
