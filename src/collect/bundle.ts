@@ -38,7 +38,10 @@ export async function bundleWorld(path: string): Promise<World> {
   const parts = new BundleParts();
   if (isFile(root, path)) await readArchive(root, path, parts);
   else readDirectory(root, parts);
-  return parts.world(path);
+  const world = parts.world(path);
+  // What was parsed is twice as much as what is kept, and the engine would let it lie while the diagnosis makes as much again.
+  Bun.gc(true);
+  return world;
 }
 
 function readDirectory(root: string, parts: BundleParts): void {

@@ -226,6 +226,8 @@ export async function withReaders<T>(
     });
   } finally {
     progress({ phase: 'removal' });
+    // What was parsed is twice as much as what is kept, and the engine would let it lie while the diagnosis makes as much again.
+    Bun.gc(true);
     await collection.close();
     for (const left of await pods.remove())
       warn(`not removed: ${left}; its pods end by themselves by ${settings.ends}`);
