@@ -7,6 +7,7 @@ import { realClock } from '../sys/clock.ts';
 import { aborted, logOnceAMinute } from '../sys/daemon.ts';
 import { DirectoryWatch } from '../sys/directory-watch.ts';
 import type { Exec } from '../sys/exec.ts';
+import { collectingWhenGrown } from '../sys/garbage.ts';
 import { watchNetfilter } from '../sys/netfilter-changes.ts';
 import { messageOf } from '../util/errors.ts';
 import { sweepLeftovers } from './leftovers.ts';
@@ -37,6 +38,9 @@ export interface WatchOptions {
 
 /** Where CNI results are cached: an entry comes and goes with each attachment. Source: libcni's CacheDir. */
 const RESULT_CACHE = '/var/lib/cni/results';
+
+/** By how much the process may grow before it collects its garbage, in bytes. */
+const GROWTH = 8 * 1024 * 1024;
 
 /** How long Events that are not written yet are waited for at the end, in milliseconds. */
 const FLUSH_MS = 1000;
@@ -77,8 +81,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
     isObserver,
     looked(diagnosis, ms) {
       record?.looked(diagnosis, ms);
-      // A look leaves garbage behind that is many times what is kept, and nothing else would collect it for half a minute.
-      Bun.gc(true);
+      rest();
     },
     // Nobody reviews its plans.
     scope: { ...scope, risks: 'leftovers' },
@@ -87,6 +90,8 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
     tell: record?.counting(teller(log, events)) ?? teller(log, events),
     pace: new Pace(realClock.now(), { ...PACE, resyncMs }),
   });
+  // A look at a node with many pods leaves garbage behind that is many times what is kept.
+  const rest = collectingWhenGrown(GROWTH);
   const watching = new AbortController();
   const stop = AbortSignal.any([signal, watching.signal]);
   const watches = [

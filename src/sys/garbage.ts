@@ -1,0 +1,21 @@
+/** What is measured and done; tests have their own. */
+export interface GarbageDoors {
+  /** Bytes of this process in memory. */
+  resident(): number;
+  collect(): void;
+}
+
+const realDoors: GarbageDoors = { resident: () => process.memoryUsage.rss(), collect: () => Bun.gc(true) };
+
+/**
+ * For a process that makes much garbage at once and is then at rest: what is returned, called at the end of such work, collects it if the process
+ * has grown by so many bytes since the last time. Nothing else would, before the next work: the engine collects when it wants more memory.
+ */
+export function collectingWhenGrown(growth: number, doors: GarbageDoors = realDoors): () => void {
+  let after = doors.resident();
+  return () => {
+    if (doors.resident() - after < growth) return;
+    doors.collect();
+    after = doors.resident();
+  };
+}
