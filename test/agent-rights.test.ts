@@ -9,7 +9,8 @@ import { AGENT_RIGHTS_OF_API, type AgentRight, rulesOf } from '../src/agent/mani
 import { MetricsAccess } from '../src/agent/metrics-access.ts';
 import { watchNodeObjects } from '../src/agent/node-objects.ts';
 import { uninstallAgent, uninstallRights } from '../src/agent/uninstall.ts';
-import type { Right } from '../src/collect/reader/preflight.ts';
+import { AGENT_RIGHTS } from '../src/collect/reader/agents.ts';
+import { execRights, type Right } from '../src/collect/reader/preflight.ts';
 import { ApiClient } from '../src/kube/client.ts';
 import { EventRecorder, referenceTo } from '../src/kube/event-recorder.ts';
 import {
@@ -273,4 +274,19 @@ describe('who installs it', () => {
       await uninstall(admin);
     },
   );
+});
+
+test('docs/agent.md has what installing, showing and removing it takes, and nothing else', async () => {
+  const text = await Bun.file(`${import.meta.dir}/../docs/agent.md`).text();
+  const start = text.indexOf('Who installs, shows or removes it needs');
+  const section = text.slice(start, text.indexOf('\n## ', start));
+  const rows = [...section.matchAll(/^\| ((?:`\w+`(?:, )?)+) \| ([^|]+) \|/gm)].flatMap(([, verbs, on]) =>
+    [...verbs!.matchAll(/`(\w+)`/g)].flatMap(([, verb]) =>
+      on!.split(', ').map((resource) => `${verb} ${resource.trim()}`),
+    ),
+  );
+  const list = (resource: string): Right => ({ verb: 'list', resource });
+  const shows = [list('nodes'), list('pods'), list('events'), ...execRights('x'), ...AGENT_RIGHTS];
+  const needed = [...installRights('x'), ...uninstallRights('x'), ...shows].map(named);
+  expect([...new Set(rows)].toSorted()).toEqual([...new Set(needed)].toSorted());
 });
