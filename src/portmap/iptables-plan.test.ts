@@ -6,6 +6,7 @@ import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../netfilte
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import { parseCidr } from '../util/cidr.ts';
 import type { Attached } from './attached.ts';
+import type { HostPort } from './attachments.ts';
 import { type PortmapConfig, parsePortmapConfig } from './config.ts';
 import { IptablesBackend } from './iptables-backend.ts';
 import { attachmentChain, DNAT_CHAIN, parseEntries } from './layout.ts';
@@ -743,6 +744,31 @@ describe('a removal', () => {
     expect(await by(undefined)).toEqual([[MAPPING], 0, 1]);
     const { backend } = setUp({ glance: { hasChain: () => true } });
     expect(await backend.remove([at('c')])).toEqual([]);
+  });
+
+  test.each([
+    ['a record of TCP alone', ['tcp', 'tcp'], []],
+    ['a record of UDP, too', ['tcp', 'udp'], [OWN]],
+    ['an empty record', [], [OWN]],
+    ['no record', undefined, [OWN]],
+  ])('by a glance lists its chain only where flows may be asked for: %s', async (_, protocols, wanted) => {
+    const attachments = new FakeAttachments();
+    const ports = protocols?.map((protocol, i) => ({ protocol, hostPort: 80 + i })) as HostPort[] | undefined;
+    const named = { networkName: 'net', containerId: 'c', ifName: 'eth0', devices: [] };
+    if (ports !== undefined) attachments.record(OWN, { ...named, ports });
+    const { nat, backend } = setUp({
+      attachments,
+      glance: { hasChain: () => true, removeChain: () => true },
+    });
+    await install(nat, WEB, at('c'));
+    const listed: string[] = [];
+    const list = nat.listChain.bind(nat);
+    nat.listChain = (one) => {
+      listed.push(one);
+      return list(one);
+    };
+    expect(await backend.remove([at('c')])).toEqual(wanted.length === 0 ? [] : [MAPPING]);
+    expect(listed).toEqual(wanted);
   });
 
   test('of chains by name', async () => {
