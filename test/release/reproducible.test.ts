@@ -98,6 +98,21 @@ describe('from the files alone', () => {
   });
 });
 
+test('install.sh installs it, with its manual and its completion', async () => {
+  const [one] = built as [string];
+  const prefix = join(scratch, 'prefix');
+  await run(['env', `PREFIX=${prefix}`, 'sh', join(one, 'install.sh')]);
+  const program = join(prefix, 'bin/hostport');
+  const version = one.replace(/.*\//, '');
+  expect(JSON.parse(await run([program, 'version', '-o', 'json'])).version).toBe(version);
+  // Known as kubectl's plugin by the name of its file.
+  expect(await run([join(prefix, 'bin/kubectl-hostport'), '--help'])).toStartWith('Usage: kubectl hostport ');
+  expect(await run([program, 'completion', 'bash'])).toBe(
+    readFileSync(join(prefix, 'share/bash-completion/completions/hostport'), 'utf8'),
+  );
+  expect(existsSync(join(prefix, 'share/man/man1/hostport-doctor.1'))).toBe(true);
+});
+
 /** The layout of an image's archive, unpacked. */
 async function layoutOf(name: string): Promise<string> {
   const [one] = built as [string];
