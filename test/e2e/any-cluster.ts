@@ -161,6 +161,37 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
       });
     });
 
+    test('of chosen pods and nodes, only the nodes that hold them are examined', async () => {
+      const planned = await doctor('--dry-run=client', '-o', 'json', '--pod', 'default/echo2');
+      const { items } = JSON.parse(planned.stdout) as { items: { spec?: { nodeName?: string } }[] };
+      expect(items.flatMap(({ spec }) => spec?.nodeName ?? [])).toEqual([WORKER2]);
+      // Nobody else sends probes to a node that is examined alone.
+      const alone = await doctor('--node', WORKER, '-o', 'json');
+      expect(alone.code).toBe(2);
+      const { paths, unknowns } = JSON.parse(alone.stdout) as Diagnosis;
+      expect(unknowns).toEqual([]);
+      expect(paths.map(({ node, stages }) => [node, stages.forwarded.verdict])).toEqual([[WORKER, 'ok']]);
+      expect(paths[0]!.stages.answered.reason).toContain('not from another machine');
+      expect(await doctor('-n', 'default', '-o', 'json')).toMatchObject({ code: 0 });
+      const none = await doctor('-n', 'default', '-l', 'app=none');
+      expect(none.code).toBe(2);
+      expect(none.stderr).toContain('cannot examine pods: none of ');
+      expect(await runs()).toEqual([]);
+    });
+
+    test('an anonymous archive has the same verdicts, and no name of the cluster', async () => {
+      const archive = `${lab.file('cluster', '')}.tar.gz`;
+      const ran = await doctor('-o', 'json', '--save', archive, '--anonymise');
+      const again = await lab.hostport('doctor', '--from', archive, '-o', 'json');
+      expect([ran.code, again.code]).toEqual([0, 0]);
+      const verdicts = ({ paths }: Diagnosis) => paths.map(({ stages }) => stages);
+      const [plain, anonymous] = [ran, again].map(({ stdout }) => JSON.parse(stdout) as Diagnosis);
+      expect(verdicts(anonymous!)).toEqual(verdicts(plain!));
+      const unpacked = Bun.spawnSync(['tar', '-xzOf', archive]).stdout.toString();
+      expect(unpacked).toContain('node-1');
+      for (const named of [...NODES, 'echo1', 'echo2', '172.17.0.']) expect(unpacked).not.toContain(named);
+    });
+
     test('of a broken cluster each cause is named, as by the lab itself', async () => {
       await lab.must('break', 'plugin-missing', '--node', WORKER, '--name', lab.name);
       await lab.must('break', 'mapping-missing', '--node', WORKER2, '--name', lab.name);
