@@ -9,7 +9,7 @@ import { failureOn, podOn, smallWorld } from '../testing/small-world.ts';
 import { Scene } from '../view/scene.ts';
 import { durabilityOf } from './at-source.ts';
 import { CNIS } from './cnis.ts';
-import { primaryCniOf } from './primary-cni.ts';
+import { primaryCnis } from './primary-cni.ts';
 
 /** The pod of a CNI's agent on n1. */
 function agent(label: [string, string], container: string, image: string, namespace = 'kube-system'): Pod {
@@ -45,7 +45,7 @@ function worldWith({ file = '10-x.conflist', plugins = [], pods = [], labels = {
 
 function recognised(given: Given): string | undefined {
   const scene = new Scene(worldWith(given));
-  const cni = primaryCniOf(scene, scene.nodes.get('n1')!);
+  const cni = primaryCnis(scene)(scene.nodes.get('n1')!);
   return cni && [cni.cni.name, cni.version, cni.installer].join(' ');
 }
 

@@ -3,7 +3,7 @@ import type { PlannedHeal } from '../heal/plan.ts';
 import type { HealStep } from '../model/action.ts';
 import type { Scene } from '../view/scene.ts';
 import type { SourceChange } from './cnis.ts';
-import { type PrimaryCni, primaryCniOf } from './primary-cni.ts';
+import { type PrimaryCni, primaryCnis } from './primary-cni.ts';
 
 /** A durable change for findings of a plan. */
 export interface ChangeAtSource {
@@ -31,11 +31,12 @@ export interface Durability {
 export function durabilityOf(plan: readonly PlannedHeal[], scene: Scene): Durability {
   const changes = new Map<string, ChangeAtSource>();
   const temporary = new Map<string, TemporaryFix>();
+  const primaryCniOf = primaryCnis(scene);
   for (const { finding, steps } of plan) {
     const { code, subject } = finding;
     const node = scene.nodes.get(subject.node ?? '');
     if (node === undefined) continue;
-    const cni = primaryCniOf(scene, node);
+    const cni = primaryCniOf(node);
     const change = cni?.cni.changes.find((one) => fits(one, code, cni));
     if (cni !== undefined && change !== undefined) {
       const key = JSON.stringify([cni.cni.name, cni.cni.changes.indexOf(change)]);
