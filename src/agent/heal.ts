@@ -6,6 +6,7 @@ import type { HealStep, NodeAction } from '../path/model/action.ts';
 import type { Finding } from '../path/model/finding.ts';
 import { stages } from '../path/model/stages.ts';
 import type { World } from '../path/model/world.ts';
+import { containerNotRunning } from '../path/stages/answered/container-not-running.ts';
 import type { Failure } from '../path/stages/failure.ts';
 import { type Clock, realClock } from '../sys/clock.ts';
 import { messageOf } from '../util/errors.ts';
@@ -145,8 +146,12 @@ function isUnsettled({ diagnosis, scene }: Diagnosed, nodes: HealScope['nodes'])
   return scene.paths.some(({ pod, subject }, i) => {
     if (nodes?.includes(subject.node ?? '') === false) return false;
     const verdicts = diagnosis.paths[i]!.stages;
-    const seen = stages.map((stage) => verdicts[stage].verdict);
-    if (!seen.includes('unknown') || seen.includes('broken')) return false;
+    const seen = stages.map((stage) => verdicts[stage]);
+    // What its newest events say of a pod without a sandbox may be from before the fix.
+    const isBroken = seen.some(
+      ({ verdict, codes }) => verdict === 'broken' && codes.some((code) => code !== containerNotRunning.code),
+    );
+    if (isBroken || !seen.some(({ verdict }) => verdict === 'unknown')) return false;
     if (!isConditionTrue(pod.status, 'Ready')) return true;
     const { containerStatuses = [] } = pod.status ?? {};
     const started = containerStatuses.map(({ state }) => Date.parse(state?.running?.startedAt ?? ''));
