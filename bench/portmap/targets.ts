@@ -29,9 +29,9 @@ const BACKENDS: readonly Backend[] = ['iptables', 'nftables'];
 export const FOREIGN = 5000;
 /** Milliseconds that they may cost. */
 const FOREIGN_MS = 20;
-/** Milliseconds that a DEL may be above what the kernel alone takes. */
+/** Milliseconds that a DEL may be above what the kernel alone takes, and an ADD among ten thousand mappings above one among one. */
 const NEAR_MS = 5;
-/** How much more ten thousand may cost than one where it is to be flat. */
+/** How much longer a connection may take. */
 const FLAT = 1.15;
 
 /** The figures that have bounds, against the current reference; none where that was not measured. */
@@ -75,7 +75,7 @@ export function targetsOf({ subjects, start, calls, bursts, connects, peaks, flo
     faster('ADD, iptables, 1 000 mappings', call('add', 'iptables', { mappings: 1000 }), 6, 10),
     faster('ADD, nftables, 1 mapping', alone!, 6, 10),
     faster('ADD, nftables, 10 000 mappings', among!, 6, 10),
-    flat('ADD, nftables, 10 000 mappings and 1', among![0].least, alone![0].least, 'ms'),
+    amongMany(among![0], alone![0]),
     nearFloor('DEL, nftables, 1 mapping', call('del', 'nftables', { mappings: 1 }), 3.5, floor.least, true),
     nearFloor('DEL, nftables, 1 000 mappings', call('del', 'nftables', { mappings: 1000 }), 6, floor.least),
     nearFloor('DEL, iptables, 1 mapping', call('del', 'iptables', { mappings: 1 }), 3, floor.least),
@@ -163,6 +163,17 @@ function flat(what: string, many: number, few: number, unit: string): Target {
     ...{ what, ours: `${many.toFixed(1)} and ${few.toFixed(1)} ${unit}`, reference: '–' },
     measured: (many / few).toFixed(2),
     ...{ must: `≤ ${FLAT}`, aim: `≤ ${FLAT}`, isMet: isFlat, isReached: isFlat },
+  };
+}
+
+/** The kernel looks at all verdicts of a table when one is added that jumps. */
+function amongMany(many: Cost, few: Cost): Target {
+  const more = many.least - few.least;
+  return {
+    what: 'ADD, nftables, 10 000 mappings and 1',
+    ...{ ours: `${ms(many.least)} and ${ms(few.least)}`, reference: '–', measured: `${ms(more)} more` },
+    ...{ must: `≤ ${NEAR_MS} ms more`, aim: `≤ ${NEAR_MS} ms more` },
+    ...{ isMet: more <= NEAR_MS, isReached: more <= NEAR_MS },
   };
 }
 
