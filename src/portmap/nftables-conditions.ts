@@ -16,8 +16,10 @@ type Kind =
   // Names joined by `|`, a name that may be quoted, and whether something is there.
   | ('flags' | 'label' | 'presence');
 
-/** Fields with their kinds, by the words before the last one. */
-const groups: readonly (readonly [before: string, words: string, kind: Kind])[] = [
+/** A field's kind and words: those before the last one, and those that may be the last. */
+type Group = readonly [before: string, words: string, kind: Kind];
+
+const groups = (): readonly Group[] => [
   ['ip', 'saddr daddr', 'ipv4'],
   ['ip', 'protocol dscp ecn', 'name'],
   ['ip', 'ttl length id hdrlength frag-off version checksum', 'number'],
@@ -62,14 +64,26 @@ const groups: readonly (readonly [before: string, words: string, kind: Kind])[] 
   ['fib saddr . iif', 'oif', 'presence'],
 ];
 
-/** Fields by their words. */
-const fields = new Map<string, Kind>(
-  groups.flatMap(([before, words, kind]) =>
-    words.split(' ').map((word) => [before === '' ? word : `${before} ${word}`, kind] as const),
-  ),
-);
-/** Words of the longest field. */
-const LONGEST = Math.max(...[...fields.keys()].map((name) => name.split(' ').length));
+interface Grammar {
+  /** Fields by their words. */
+  fields: ReadonlyMap<string, Kind>;
+  /** Words of the longest field. */
+  longest: number;
+}
+
+/** Made when it is first needed: most calls have no conditions, and it takes a tenth of a plugin's start. */
+let grammar: Grammar | undefined;
+
+function grammarOf(): Grammar {
+  if (grammar !== undefined) return grammar;
+  const fields = new Map(
+    groups().flatMap(([before, words, kind]) =>
+      words.split(' ').map((word) => [before === '' ? word : `${before} ${word}`, kind] as const),
+    ),
+  );
+  grammar = { fields, longest: Math.max(...[...fields.keys()].map((name) => name.split(' ').length)) };
+  return grammar;
+}
 
 const EACH_RULE = 'it is counted or drawn for each rule by itself, and a mapping has two';
 const NO_PORT = 'a mapping is of tcp, udp or sctp, so it never matches';
@@ -78,7 +92,7 @@ const NO_MATCH = 'it is not a match: it would change what the rule does';
 const BRIDGE = 'a rule for packets to this machine does not see it';
 
 /** What nft has and we refuse, by its first words, and why. docs/portmap.md lists it. */
-const refused: Readonly<Record<string, string>> = {
+const refused = (): Readonly<Record<string, string>> => ({
   ...all(EACH_RULE, 'limit', 'quota', 'numgen', 'ct count', 'meta random', 'jhash', 'symhash'),
   ...all(NO_PORT, 'icmp', 'icmpv6', 'igmp', 'esp', 'ah', 'comp', 'dccp', 'udplite', 'gre', 'vxlan', 'geneve'),
   ...all(NOT_YET, 'rt', 'socket', 'osf', 'ipsec', 'meta rtclassid', 'meta nftrace'),
@@ -108,7 +122,7 @@ const refused: Readonly<Record<string, string>> = {
   ),
   ...all('options of the header are not parsed', 'ip option', 'exthdr', 'hbh', 'frag', 'mh', 'dst', 'srh'),
   ...all('raw bytes are not parsed', '@th', '@nh', '@ll', '@ih'),
-};
+});
 
 function all(why: string, ...words: readonly string[]): Record<string, string> {
   return Object.fromEntries(words.map((word) => [word, why]));
@@ -174,15 +188,17 @@ function checkMatch(
   field: string,
   found: NftMatch[] = [],
 ): number {
-  const name = Array.from({ length: LONGEST }, (_, i) =>
-    words.slice(from, from + LONGEST - i).join(' '),
+  const { fields, longest } = grammarOf();
+  const name = Array.from({ length: longest }, (_, i) =>
+    words.slice(from, from + longest - i).join(' '),
   ).find((text) => fields.has(text));
   if (name === undefined) {
+    const reasons = refused();
     const known = [2, 1]
       .map((n) => words.slice(from, from + n).join(' '))
-      .find((text) => Object.hasOwn(refused, text));
+      .find((text) => Object.hasOwn(reasons, text));
     const seen = JSON.stringify(known ?? words[from]);
-    if (known !== undefined) throw invalidConfig(`${field} cannot have ${seen}: ${refused[known]}`);
+    if (known !== undefined) throw invalidConfig(`${field} cannot have ${seen}: ${reasons[known]}`);
     throw invalidConfig(`${field} must consist of nftables matches, has unknown field ${seen}`);
   }
   const kind = fields.get(name)!;
