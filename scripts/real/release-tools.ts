@@ -8,7 +8,7 @@ interface Tool {
   /** Its part, and its directory below real/. */
   name: string;
   module: string;
-  /** Below the module. */
+  /** Below the module, or `.` for a program of our own module there. */
   package: string;
   cost: string;
 }
@@ -36,8 +36,8 @@ const TOOLS: readonly Tool[] = [
   {
     name: 'registry',
     module: 'github.com/distribution/distribution/v3',
-    package: '/cmd/registry',
-    cost: '5 minutes of one processor',
+    package: '.',
+    cost: '100 seconds of one processor',
   },
 ];
 
@@ -49,7 +49,7 @@ export function releaseToolParts(root: string): Promise<Part[]> {
         name: tool.name,
         module: await readGoModule(join(root, tool.name), tool.module),
         family: tool.name,
-        package: `${tool.module}${tool.package}`,
+        package: tool.package === '.' ? '.' : `${tool.module}${tool.package}`,
         command: ['build', '-trimpath'],
         linker: ['-s', '-w'],
         cost: tool.cost,
