@@ -118,7 +118,8 @@ login push sign publish: | setup
 refresh-lock: | setup
 	$(BUN) scripts/refresh-lock.ts
 
-test-release: | setup
+# It creates a lab, too.
+test-release: build
 	$(BUN) scripts/test.ts test/release/reproducible.test.ts test/release/packages.test.ts
 
 bench: build

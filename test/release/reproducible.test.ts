@@ -15,6 +15,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { blobPath, type ImageIndex, type ImageManifest, readIndex } from '../../src/lab/images/oci.ts';
 import { output, realExec } from '../../src/sys/exec.ts';
+import { eventually } from '../e2e/eventually.ts';
+import { Lab, labMissing } from '../e2e/lab.ts';
 
 const ROOT = join(import.meta.dir, '../..');
 const BUILD_MS = 20 * 60_000;
@@ -257,4 +259,60 @@ test('the plugin installs itself from its image', async () => {
   expect(image.config.config.Entrypoint).toEqual(['/install']);
   await run(inRoot(root, ['/install']));
   expect(digest(join(root, 'host/opt/cni/bin/portmap'))).toBe(digest(join(root, 'portmap')));
+});
+
+const missing = labMissing();
+
+describe.skipIf(missing !== undefined)(`in a lab${missing ? ` (${missing})` : ''}`, () => {
+  const lab = new Lab('release');
+  let program: string;
+
+  beforeAll(async () => {
+    program = await unpacked(native);
+    const images = join(built[0]!, 'images');
+    await lab.must('create', 'cluster', '--name', lab.name);
+    for (const file of readdirSync(images).filter((name) => name.endsWith('.tar')))
+      await lab.must('load', 'image-archive', join(images, file), '--name', lab.name);
+  }, BUILD_MS);
+  afterAll(() => lab.delete(), BUILD_MS);
+
+  const released = (...words: string[]) =>
+    lab.command([program, ...words, '--kubeconfig', lab.env.KUBECONFIG!]);
+
+  test('the doctor examines a node by a pod of the image, which has no shell', async () => {
+    const { code, stdout, stderr } = await released('doctor', '-o', 'json');
+    expect([code, JSON.parse(stdout).unknowns]).toEqual([0, []]);
+    expect(stderr).not.toContain('WARNING');
+  });
+
+  test('the agent is installed from its image, and says how it is', async () => {
+    const config = await lab.must('get', 'kubeconfig', '--name', lab.name, '--internal');
+    const server = new URL(/server: (\S+)/.exec(config)![1]!).host;
+    expect(await released('agent', 'install', '--heal', '--api-server', server)).toMatchObject({ code: 0 });
+    let status = '';
+    await eventually('the agent to have looked', async () => {
+      const { code, stdout } = await released('agent', 'status', '-o', 'json');
+      status = stdout;
+      return code === 0;
+    });
+    expect(status).toContain(JSON.parse(await run([program, 'version', '-o', 'json'])).version);
+    expect(await released('agent', 'uninstall')).toMatchObject({ code: 0 });
+  });
+
+  test('the manifest of the plugin puts it on the node', async () => {
+    const manifest = readFileSync(join(built[0]!, 'manifests/plugin.yaml'), 'utf8');
+    // An image that was loaded has no digest that a kubelet knows: nobody has pulled it.
+    const file = lab.file('plugin.yaml', manifest.replaceAll(/@sha256:[0-9a-f]+/g, ''));
+    expect(await lab.kubectl(['apply', '-f', file])).toMatchObject({ code: 0 });
+    const rollout = ['-n', 'kube-system', 'rollout', 'status', 'daemonset/hostport-cni', '--timeout=60s'];
+    expect(await lab.kubectl(rollout)).toMatchObject({ code: 0 });
+    const node = `${lab.name}-control-plane`;
+    const { stdout } = await lab.inNode(node, 'sha256sum', '/opt/cni/bin/portmap');
+    const archive = namesIn(built[0]!).find(
+      (name) => name.startsWith('hostport-cni-') && name.includes(native),
+    );
+    await run(['tar', '-xzf', join(built[0]!, archive!)]);
+    const plugin = join(scratch, archive!.replace(/\.tar\.gz$/, ''), 'portmap');
+    expect(stdout).toStartWith(digest(plugin));
+  });
 });
