@@ -305,3 +305,24 @@ test('the same name has the same stand-in in all files, and another anonymiser h
   const addresses = (of: World) => of.pods.map(({ status }) => status?.podIP);
   expect(addresses(first)).not.toEqual(addresses(second));
 });
+
+test('a bundle that is there is anonymised by a command, whose output names what it read', async () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'hostport-anonymised-'));
+  try {
+    const [from, to] = [join(BUNDLES, 'worker3-chained'), join(scratch, 'anonymous.tar.gz')];
+    const words = ['doctor', '--from', from, '--save', to, '--anonymise', '-o', 'json'];
+    const ran = Bun.spawnSync([process.execPath, join(ROOT, 'src/cli/main.ts'), ...words]);
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stdout.toString()).toContain('kind-worker3');
+    const world = await bundleWorld(to);
+    expect(world.nodes.map(({ metadata }) => metadata?.name)).toEqual([
+      'node-1',
+      'node-2',
+      'node-3',
+      'node-4',
+    ]);
+    expect(JSON.stringify([world, ...world.reports])).not.toContain('kind-worker');
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}, 60_000);

@@ -157,6 +157,9 @@ function byWeight(a: Case, b: Case): number {
   );
 }
 
+/** What is said most: one object for a million cells of a large cluster. */
+const HOLDS = Object.freeze<StageVerdict>({ verdict: 'ok', codes: Object.freeze([]) as unknown as string[] });
+
 function verdictOf(
   path: PathView,
   scene: Scene,
@@ -179,6 +182,7 @@ function verdictOf(
     }
     if (judgement.holds === 'unknown')
       return [stage, { verdict: 'unknown', codes: [], reason: judgement.why }];
+    if (own.length === 0 && judgement.why === undefined) return [stage, HOLDS];
     const reason = judgement.why === undefined ? {} : { reason: judgement.why };
     return [
       stage,
