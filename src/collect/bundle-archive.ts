@@ -29,8 +29,8 @@ export async function writeArchive(
 function* entriesOf(directory: string, documents: Iterable<BundleDocument>): Generator<TarEntry> {
   for (const part of ['', '/objects', '/nodes'])
     yield { type: 'directory', path: `${directory}${part}`, mode: 0o700 };
-  for (const { file, document } of documents) {
-    const content = Buffer.from(`${JSON.stringify(document)}\n`);
+  for (const { file, text } of documents) {
+    const content = Buffer.concat([...text].map((piece) => Buffer.from(piece)));
     yield { type: 'file', path: `${directory}/${file}`, mode: 0o600, content };
   }
 }

@@ -9,7 +9,8 @@ import { slim } from './objects.ts';
 export interface BundleDocument {
   /** Its path in the bundle. */
   file: string;
-  document: unknown;
+  /** Its JSON in pieces, which are made one at a time: a list of a large cluster has hundreds of megabytes. */
+  text: Iterable<string>;
 }
 
 /**
@@ -21,20 +22,20 @@ export function* bundleDocuments(world: World, anonymiser?: Anonymiser): Generat
   const unread = world.unread && messagesWithoutSecrets([...world.unread], ['why']);
   yield {
     file: 'manifest.json',
-    document: {
+    text: one({
       apiVersion: BUNDLE_VERSION,
       kind: 'Bundle',
       observedAt: world.observedAt,
       ...(unread && { unread: anonymiser ? unread.map((one) => anonymiser.unread(one)) : unread }),
-    } satisfies Manifest,
+    } satisfies Manifest),
   };
   for (const kind of KINDS) {
     const change = anonymiser?.[kind] as ((object: unknown) => unknown) | undefined;
-    const document = world[kind].map((object) => {
+    const text = list<unknown>(world[kind], (object) => {
       const safe: unknown = messagesWithoutSecrets(slim[kind](object), ['message']);
       return change === undefined ? safe : change(safe);
     });
-    yield { file: `objects/${kind}.json`, document };
+    yield { file: `objects/${kind}.json`, text };
   }
   for (const [node, report] of world.reports) {
     if (!NODE_FILE.test(`${node}.json`))
@@ -46,12 +47,23 @@ export function* bundleDocuments(world: World, anonymiser?: Anonymiser): Generat
     const kept = anonymiser === undefined ? safe : anonymiser.report(safe);
     yield {
       file: `nodes/${anonymiser?.node(node) ?? node}.json`,
-      document: 'value' in kept ? kept.value : kept,
+      text: one('value' in kept ? kept.value : kept),
     };
   }
-  const probes = messagesWithoutSecrets([...world.probes], ['detail', 'untold']);
-  yield {
-    file: 'probes.json',
-    document: anonymiser === undefined ? probes : probes.map((probe) => anonymiser.probe(probe)),
-  };
+  const text = list(world.probes, (probe) => {
+    const safe = messagesWithoutSecrets(probe, ['detail', 'untold']);
+    return anonymiser === undefined ? safe : anonymiser.probe(safe);
+  });
+  yield { file: 'probes.json', text };
+}
+
+function* one(document: unknown): Generator<string> {
+  yield `${JSON.stringify(document)}\n`;
+}
+
+/** A list of what each item becomes, a line each. */
+function* list<T>(items: readonly T[], change: (item: T) => unknown): Generator<string> {
+  yield '[';
+  for (const [i, item] of items.entries()) yield `${i === 0 ? '' : ',\n'}${JSON.stringify(change(item))}`;
+  yield ']\n';
 }

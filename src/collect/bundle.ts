@@ -1,8 +1,10 @@
 import {
   accessSync,
+  closeSync,
   constants,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -99,8 +101,7 @@ export async function saveBundle(world: World, path: string, anonymiser?: Anonym
     else {
       for (const part of ['objects', 'nodes'])
         mkdirSync(join(making, part), { recursive: true, mode: 0o700 });
-      for (const { file, document } of documents)
-        writeFileSync(join(making, file), `${JSON.stringify(document)}\n`, { mode: 0o600 });
+      for (const { file, text } of documents) writePieces(join(making, file), text);
     }
     renameSync(making, root);
   } catch (cause) {
@@ -108,6 +109,25 @@ export async function saveBundle(world: World, path: string, anonymiser?: Anonym
     const problem = fileProblem(cause);
     if (problem === undefined) throw cause;
     throw new UserError(`cannot write the bundle ${path}: ${problem}`, { cause });
+  }
+}
+
+/** How many characters are written at a time, at least. */
+const WRITTEN_AT_A_TIME = 1024 * 1024;
+
+function writePieces(path: string, text: Iterable<string>): void {
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    let pending = '';
+    for (const piece of text) {
+      pending += piece;
+      if (pending.length < WRITTEN_AT_A_TIME) continue;
+      writeFileSync(fd, pending);
+      pending = '';
+    }
+    writeFileSync(fd, pending);
+  } finally {
+    closeSync(fd);
   }
 }
 
