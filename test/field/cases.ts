@@ -1096,7 +1096,7 @@ const BOOKED_TWICE: FieldCase = {
   ],
 };
 
-/** Those whose worlds are built here. What needs more than a world (recorded nodes, a refusing API, files) is in the tests that field.test.ts names. */
+/** Those whose worlds are built here. What needs more than a world (recorded nodes, a refusing API, files) is in the tests that docs/quality.md names. */
 export const FIELD_CASES: readonly FieldCase[] = [
   DROPPED,
   FORWARDING,
