@@ -707,6 +707,18 @@ const CONTAINERS: FieldCase = {
       ['broken container-not-running'],
     ),
     scene(
+      'a sandbox that failed for what has been fixed on the node, and is tried again',
+      {
+        pod: pending(container({ waiting: { reason: 'ContainerCreating' } })!),
+        sandboxes: noSandbox,
+        world: warnings([
+          'FailedCreatePodSandBox',
+          'plugin type="portmap" failed (add): failed to find plugin "portmap" in path [/opt/cni/bin]',
+        ]),
+      },
+      [],
+    ),
+    scene(
       'coming up',
       { pod: pending(container({ waiting: { reason: 'ContainerCreating' } })!), sandboxes: noSandbox },
       [],

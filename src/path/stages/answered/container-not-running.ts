@@ -110,6 +110,20 @@ const EXPLAINING: ReadonlySet<string | undefined> = new Set([
   'ErrImageNeverPull',
 ]);
 
+/**
+ * What other failures say of a node, by what its runtime says when it creates a sandbox. As long as they are there, they are the cause; once they are
+ * fixed, the event is of before, and the runtime tries again.
+ */
+const OF_THE_NODE = new RegExp(
+  [
+    'failed to find plugin|permission denied|exec format error|executable file not found|no such file or directory',
+    'incompatible CNI versions|unsupported CNI|must be called as (?:a )?chained plugin|cni (?:config|plugin) (?:un|not )initialized',
+    'dial unix|connection refused|ECONNREFUSED|ENOENT|is the agent running|agent is not there',
+    'cannot be used|could not (?:find|initialize)|failed to locate|does not exist|No chain/target',
+  ].join('|'),
+  'i',
+);
+
 function ailmentOf(path: PathView, scene: Scene): Ailment | undefined {
   const { pod, port } = path;
   // One that is going down does not run any more.
@@ -176,7 +190,9 @@ function explaining(warnings: readonly Event[], { node, sandbox }: PathView): Ev
   const newest = new Map<string, Event>();
   for (const event of warnings) {
     const { reason = '', message = '' } = event;
-    if (!EXPLAINING.has(reason) || (reason === 'FailedCreatePodSandBox' && hasSandbox)) continue;
+    if (!EXPLAINING.has(reason)) continue;
+    if (reason === 'FailedCreatePodSandBox' && (hasSandbox || OF_THE_NODE.test(message.slice(0, LONGEST))))
+      continue;
     // "Error: ImagePullBackOff".
     if (!/^Error: \w+$/.test(message.slice(0, LONGEST))) newest.set(reason, event);
   }
