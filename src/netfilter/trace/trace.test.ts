@@ -959,6 +959,12 @@ describe('marks', () => {
       ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 15; steps t:inp.0 t:inp.1'],
     ],
     [
+      'restored of no connection',
+      input([mark(1, 1)], [restore(0xffffffff)]),
+      { ...IN, ctState: 'invalid' },
+      ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 1; steps t:inp.0 t:inp.1'],
+    ],
+    [
       'restored in part',
       input([conn(0x0f)], [restore(0x13)]),
       MARKED,

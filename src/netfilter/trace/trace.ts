@@ -668,12 +668,17 @@ class Tracer {
     change: (mark: number | undefined) => number | undefined,
   ): void {
     if (of === 'packet') branch.mark = change(branch.mark);
-    else if (branch.tracking === 'tracked') branch.connectionMark = change(branch.connectionMark);
+    else if (this.#hasConnection(branch)) branch.connectionMark = change(branch.connectionMark);
+  }
+
+  /** An invalid packet has been tracked, and belongs to no connection. */
+  #hasConnection({ tracking }: Branch): boolean {
+    return tracking === 'tracked' && this.#packet.ctState !== 'invalid';
   }
 
   #copyMark(branch: Branch, to: 'packet' | 'connection', mask: number): void {
     // Without a connection there is nothing to copy to or from.
-    if (branch.tracking !== 'tracked') return;
+    if (!this.#hasConnection(branch)) return;
     const from = to === 'packet' ? branch.connectionMark : branch.mark;
     this.#writeMark(branch, to, (mark) =>
       mark === undefined || from === undefined ? undefined : ((mark & ~mask) | (from & mask)) >>> 0,
@@ -881,7 +886,7 @@ class Tracer {
   #connectionValue(field: Field): FieldValue {
     const branch = this.#branch;
     const state = this.#packet.ctState ?? 'new';
-    const connected = branch.tracking === 'tracked' && state !== 'invalid';
+    const connected = this.#hasConnection(branch);
     // What carries a zone has a template of a connection until it is tracked, which is new and of which nothing is known.
     const isTemplate = branch.tracking === 'not yet' && branch.zone !== undefined;
     if (isTemplate) return field === 'ct-state' ? 'new' : undefined;
