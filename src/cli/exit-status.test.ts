@@ -198,6 +198,11 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     ['--local --name kind', /'--local' cannot be used with option '--name <cluster>'/],
     ['--local --probe --no-probe', /'--probe' cannot be used with option '--no-probe'/],
     ['--local --no-probe --probe', /'--probe' cannot be used with option '--no-probe'/],
+    ['--trace --local', /'--trace' cannot be used with option '--local'/],
+    [
+      '--trace --kubeconfig SCRATCH/config',
+      /cannot use --trace: the kernels of nodes are asked in a lab only/,
+    ],
     ['--probe', /'--probe' means nothing without option '--local'/],
     ['--explain plugin-missing --watch', /'--explain <code>' cannot be used with option '--watch \[pause\]'/],
     ['--watch --save SCRATCH/x', /'--watch \[pause\]' cannot be used with option '--save <path>'/],

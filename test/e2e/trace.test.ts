@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { columns } from '../../src/cli/printer/wrap.ts';
+import type { Diagnosis } from '../../src/path/model/finding.ts';
 import { type TraceDocument, traceDocumentSchema } from '../../src/path/trace/document.ts';
 import { openTracefs } from '../../src/sys/tracefs.ts';
 import { Lab, labMissing } from './lab.ts';
@@ -168,6 +169,30 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
     expect(stdout.split('\n').filter((line) => columns(line) > 80)).toEqual([]);
     expect(stdout).toContain(`TCP 172.17.0.3:${PORT} of ${NODE}, hostPort of default/web, from outside`);
     expect(stdout).toContain('✓ the probe was answered');
+  });
+
+  test('doctor --trace quotes the kernel where the cause is not known', async () => {
+    // In the pods' own networks, which no report shows.
+    const inPods = (what: string) => [
+      ['sh', '-c', `for n in /run/netns/*; do nsenter --net="$n" sh -c '${what}' || exit 1; done`],
+    ];
+    await onNode(
+      inPods(
+        'nft add table ip t && nft add chain ip t c "{ type filter hook input priority 0; policy drop; }"',
+      ),
+    );
+    try {
+      const ran = await lab.hostport('doctor', '--name', lab.name, '--trace', '-o', 'json');
+      const { findings } = JSON.parse(ran.stdout) as Diagnosis;
+      const web = findings.filter(({ subject }) => subject.pod?.name === 'web');
+      expect(web.map(({ code }) => code)).toEqual(['not-answering']);
+      const word = web[0]!.evidence.find(({ where }) => where.startsWith(`the kernel of ${NODE}`));
+      expect(word?.saw).toMatch(/^the request was dropped behind \S+: a netfilter rule \(NETFILTER_DROP\)$/);
+      const untraced = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');
+      expect(untraced.stdout).not.toContain('the kernel of');
+    } finally {
+      await onNode(inPods('nft delete table ip t'));
+    }
   });
 
   test.each([

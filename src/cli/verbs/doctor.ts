@@ -8,6 +8,7 @@ import { unverifiedServer } from '../../kube/unverified-server.ts';
 import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
+import { traceWorld } from '../../node/trace/trace-world.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import type { Diagnosis } from '../../path/model/finding.ts';
 import type { World } from '../../path/model/world.ts';
@@ -16,6 +17,7 @@ import { catalogue } from '../../path/stages/index.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
 import { editDistance } from '../../util/edit-distance.ts';
+import { InputError } from '../../util/errors.ts';
 import { type Choice, chosen, nodesOfChoice } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, nodeName, oneOf } from '../option-values.ts';
@@ -51,8 +53,11 @@ interface DoctorOptions extends ReaderOptions, PodOptions {
   node: string[];
   explain?: Failure;
   watch?: number | true;
+  trace?: true;
 }
 
+/** How long a traced probe is waited for, in milliseconds. */
+const TRACE_MS = 1000;
 /** Pause between two rounds of `--watch`, in milliseconds. */
 const WATCH_INTERVAL_MS = 2000;
 
@@ -95,6 +100,12 @@ export function doctorVerb() {
       'with --save: replace the names of nodes, pods, images, hosts and the like, and addresses',
     )
     .option('--probe', 'with --local: send probes to this machine itself')
+    .addOption(
+      new Option(
+        '--trace',
+        'in the lab: where a probe fails and the cause is not known, ask the kernel of its node',
+      ).conflicts(['from', 'local', 'reports', 'explain', 'probe']),
+    )
     .option('--no-probe', 'send no probes; the stage "answered" is then unknown')
     .option('--only <code>', 'show only this kind of failure (repeatable)', collect(failureNamed), [])
     .option('--node <node>', 'examine only this node (repeatable)', collect(nodeName), [])
@@ -140,6 +151,10 @@ export function doctorVerb() {
         const target =
           options.from === undefined && options.local === undefined ? await targetOf(verb) : undefined;
         if (target?.kind === 'lab') refuseReaderOptions(verb, target.record);
+        if (target?.kind === 'cluster' && options.trace)
+          throw new InputError(
+            'cannot use --trace: the kernels of nodes are asked in a lab only; name one by --name, or leave it out',
+          );
         const unverified = target && (target.kind === 'cluster' || options.reports) && target.access;
         const warning = unverified && unverifiedServer(unverified);
         if (warning !== undefined) warn(warning);
@@ -203,11 +218,12 @@ async function observe(
   // Faster than by pods, and sees more.
   await using places = new LabPlaces(target.record);
   const choose = chooserOf(options.choice);
-  return await collectLabWorld(places, {
+  const world = await collectLabWorld(places, {
     probes: options.probe !== false,
     signal,
     ...(choose && { choose }),
   });
+  return options.trace ? await traceWorld(world, places.traceDoor(TRACE_MS), signal) : world;
 }
 
 function print(

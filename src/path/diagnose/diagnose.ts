@@ -6,6 +6,7 @@ import { compareStages, type Stage, stages } from '../model/stages.ts';
 import type { World } from '../model/world.ts';
 import type { Detection, Failure } from '../stages/failure.ts';
 import { catalogue } from '../stages/index.ts';
+import { kernelsWord } from '../view/probe-facts.ts';
 import { type PathView, Scene } from '../view/scene.ts';
 import { ofBothFamilies } from './both-families.ts';
 import { type Judgement, judge } from './judge.ts';
@@ -160,6 +161,9 @@ function byWeight(a: Case, b: Case): number {
 /** What is said most: one object for a million cells of a large cluster. */
 const HOLDS = Object.freeze<StageVerdict>({ verdict: 'ok', codes: Object.freeze([]) as unknown as string[] });
 
+/** The stages that are a packet's way, of which its kernel can be asked. */
+const OF_A_PACKET: readonly Stage[] = ['translated', 'forwarded', 'answered'];
+
 function verdictOf(
   path: PathView,
   scene: Scene,
@@ -180,8 +184,11 @@ function verdictOf(
     if (judgement.holds !== true && brokenBy !== undefined) {
       return [stage, { verdict: 'muted', codes: [], reason: brokenBy }];
     }
-    if (judgement.holds === 'unknown')
-      return [stage, { verdict: 'unknown', codes: [], reason: judgement.why }];
+    if (judgement.holds === 'unknown') {
+      const word = OF_A_PACKET.includes(stage) ? kernelsWord(path) : undefined;
+      const reason = word === undefined ? judgement.why : `${judgement.why}; ${word}`;
+      return [stage, { verdict: 'unknown', codes: [], reason }];
+    }
     if (own.length === 0 && judgement.why === undefined) return [stage, HOLDS];
     const reason = judgement.why === undefined ? {} : { reason: judgement.why };
     return [

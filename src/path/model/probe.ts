@@ -46,6 +46,18 @@ export const probeResultSchema = z.object({
   replied: z.boolean().optional(),
   /** The client address that the application saw, when connection tracking shows it. */
   seenSource: z.string().optional(),
+  /** What the kernel of the pod's node said of a probe like this one (`doctor --trace`). */
+  trace: z
+    .object({
+      outcome: z.enum(['answered', 'died', 'inconclusive']),
+      /** What became of it, in a sentence. */
+      message: z.string(),
+      /** The kernel's name for why it was dropped. */
+      reason: z.string().optional(),
+      /** The failure that it is a sign of. */
+      code: z.string().optional(),
+    })
+    .optional(),
 });
 
 export type ProbeResult = z.infer<typeof probeResultSchema>;

@@ -23,9 +23,20 @@ export function answered({ probes }: PathView, vantage: Vantage): boolean {
 
 /** What probes saw. */
 export function probeEvidence(probes: readonly ProbeResult[]): Evidence[] {
-  return probes.map(({ vantage, from, target, outcome, detail, answeredBy }) => ({
-    kind: 'probe',
-    where: `${vantage}${from === undefined ? '' : ` (${from})`} to ${formatEndpoint(target)}`,
-    saw: `${outcome}: ${detail}${answeredBy === undefined ? '' : `, translated to ${formatEndpoint(answeredBy)}`}`,
-  }));
+  return probes.flatMap((probe): Evidence[] => {
+    const { vantage, from, node, target, outcome, detail, answeredBy, trace } = probe;
+    const where = `${vantage}${from === undefined ? '' : ` (${from})`} to ${formatEndpoint(target)}`;
+    const translated = answeredBy === undefined ? '' : `, translated to ${formatEndpoint(answeredBy)}`;
+    const seen: Evidence = { kind: 'probe', where, saw: `${outcome}: ${detail}${translated}` };
+    if (trace === undefined) return [seen];
+    return [seen, { kind: 'probe', where: `the kernel of ${node}, of ${where}`, saw: trace.message }];
+  });
+}
+
+/** What the kernel said of a probe of a mapping, where it was asked. */
+export function kernelsWord({ probes }: PathView): string | undefined {
+  for (const { trace, node } of probes.values()) {
+    if (trace !== undefined) return `the kernel of ${node}: ${trace.message}`;
+  }
+  return undefined;
 }
