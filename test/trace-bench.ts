@@ -12,10 +12,12 @@ import type { Sender } from '../src/path/trace/story.ts';
 import { output, realExec } from '../src/sys/exec.ts';
 import { linesOf } from '../src/sys/lines.ts';
 import { waitFor } from '../src/sys/wait.ts';
+import { familyOf } from '../src/util/family.ts';
 
 /** Addresses of the places: a client outside, the node, a pod behind it. Nothing leads out of these namespaces. */
 export const CLIENT = '10.91.0.1';
 export const NODE = '10.91.0.2';
+export const NODE6 = 'fd91::2';
 export const POD = '10.92.0.2';
 export const HOST_PORT = 8080;
 export const CONTAINER_PORT = 80;
@@ -84,11 +86,17 @@ export class TraceBench {
       `link add eth0 type veth peer name eth0 netns ${bench.netns('client')}`,
       `link add lxc1 type veth peer name eth0 netns ${bench.netns('pod')}`,
       `address add ${NODE}/24 dev eth0`,
+      `address add ${NODE6}/64 dev eth0 nodad`,
       'address add 10.92.0.1/24 dev lxc1',
       'link set eth0 up',
       'link set lxc1 up',
     );
-    await lines('client', `address add ${CLIENT}/24 dev eth0`, 'link set eth0 up');
+    await lines(
+      'client',
+      `address add ${CLIENT}/24 dev eth0`,
+      'address add fd91::1/64 dev eth0 nodad',
+      'link set eth0 up',
+    );
     await lines(
       'pod',
       `address add ${POD}/24 dev eth0`,
@@ -215,13 +223,12 @@ export class TraceBench {
     const sourcePort = randomInt(61_000, 65_536);
     const flow: TracedFlow = {
       protocol,
-      family: 'ipv4',
+      family: familyOf(to),
       address: to,
       port: HOST_PORT,
       sourcePort,
       containerPort: CONTAINER_PORT,
     };
-    // Before the trace: where both are one, it would take its instance for a leftover.
     const pid = (await this.#senderAt(from).ask({ do: 'trace-sender' }, ASKED)) as number | null;
     if (isAstray) await this.#neighbour('replace', 'lladdr', '02:00:00:00:00:99', 'dev', 'eth0');
     const trace = (await this.servers.node.ask({ do: 'trace-start', flow }, ASKED)) as string;

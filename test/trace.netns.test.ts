@@ -6,7 +6,7 @@ import { storyOf } from '../src/path/trace/story.ts';
 import { type CaseName, cases, type TraceCase } from '../src/path/trace/testing/cases.ts';
 import { openTracefs } from '../src/sys/tracefs.ts';
 import { waitFor } from '../src/sys/wait.ts';
-import { HOST_PORT, NODE, normalised, TraceBench } from './trace-bench.ts';
+import { HOST_PORT, NODE, NODE6, normalised, TraceBench } from './trace-bench.ts';
 
 // The kernel's own tracing of one connection, in network namespaces of the test's own. UPDATE_GOLDEN=1 stores what it records as
 // test/fixtures/traces, from which the story is made without a kernel.
@@ -56,6 +56,10 @@ const SETUPS: Readonly<Record<CaseName, Setup>> = {
     },
   },
   'answer-drop': { load: filter('chain f {\ntype filter hook forward priority 0\ntcp sport 80 drop\n}') },
+  'ipv6-drop': {
+    load: filter('chain i {\ntype filter hook input priority 0\ntcp dport 8080 drop\n}'),
+    options: { to: NODE6 },
+  },
   'legacy-drop': { load: { legacy: '*filter\n-A FORWARD -p tcp -j DROP\nCOMMIT\n' } },
   'no-forwarding': { sysctl: ['net.ipv4.ip_forward', '0', '1'] },
   'no-route-localnet': {

@@ -9,6 +9,10 @@ export class FakeDrops implements DropSource {
   /** Why there are no reasons to be had. */
   unavailable: string | undefined;
 
+  clear(place: string): void {
+    for (const name of this.running) if (name.startsWith(`${place}-`)) this.running.delete(name);
+  }
+
   record: DropSource['record'] = (_family, place, run) => {
     if (this.unavailable !== undefined) throw new Error(this.unavailable);
     const name = `${place}-${run}`;

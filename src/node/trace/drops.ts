@@ -23,9 +23,11 @@ export interface DropRecording {
 
 /** Where the kernel's reasons for drops come from. */
 export interface DropSource {
+  /** Removes what recordings that were killed left in a place. Whoever calls it knows that no other is under way there. */
+  clear(place: string): void;
   /**
    * Begins to record the drops of an address family.
-   * @param run name of this run, in `place`; whoever records in the same place has ended.
+   * @param run name of this run, in `place`.
    * @throws saying why the kernel's reasons are not to be had.
    */
   record(family: Family, place: string, run: string): DropRecording;
@@ -45,10 +47,18 @@ const EVENT = 'events/skb/kfree_skb';
  * it is touched but the instance, which is removed at the end, and by the next run where the process was killed before.
  */
 export const kernelDrops: DropSource = {
-  record(family, place, run) {
+  clear(place) {
     const tracefs = openTracefs();
     try {
       removeLeftovers(tracefs, place);
+    } finally {
+      tracefs.close();
+    }
+  },
+
+  record(family, place, run) {
+    const tracefs = openTracefs();
+    try {
       const format = readFileSync(join(tracefs.path, EVENT, 'format'), 'utf8');
       const filter = dropFilter(format, family);
       if (filter === undefined)

@@ -93,32 +93,28 @@ export async function startRecording(
     });
     const place = netnsNumber();
     const reasons = await observe('tracefs', () => {
+      drops.clear(place);
       dropping = drops.record(flow.family, place, randomBytes(4).toString('hex'));
     });
     return {
       async stop() {
-        let record: FlowRecord;
-        let dropped: ReturnType<DropRecording['stop']> | undefined;
         try {
-          dropped = dropping?.stop();
+          const dropped = 'unknown' in reasons ? reasons : await observe('tracefs', () => dropping!.stop());
+          const seen = known(dropped);
+          const { events, isTruncated } = drain(group, devices, rules);
+          return {
+            events: 'unknown' in begun ? begun : { value: events },
+            isTruncated,
+            ...(devicesUnknown !== undefined && { devicesUnknown }),
+            hooks: hooksOf(events, rules),
+            drops: 'unknown' in dropped ? dropped : { value: dropped.value.drops },
+            ...(seen?.pid !== undefined && { pid: seen.pid }),
+            hasLegacyRules: rules.hasLegacyRules,
+            silentNeighbours: await readSilentNeighbours(exec, which, flow),
+          };
         } finally {
-          try {
-            const { events, isTruncated } = drain(group, devices, rules);
-            record = {
-              events: 'unknown' in begun ? begun : { value: events },
-              isTruncated,
-              ...(devicesUnknown !== undefined && { devicesUnknown }),
-              hooks: hooksOf(events, rules),
-              drops: 'unknown' in reasons ? reasons : { value: dropped?.drops ?? [] },
-              ...(dropped?.pid !== undefined && { pid: dropped.pid }),
-              hasLegacyRules: rules.hasLegacyRules,
-              silentNeighbours: await readSilentNeighbours(exec, which, flow),
-            };
-          } finally {
-            await end();
-          }
+          await end();
         }
-        return record;
       },
     };
   } catch (cause) {

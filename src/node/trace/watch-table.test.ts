@@ -39,6 +39,12 @@ describe('the table that watches', () => {
     expect(() => deleteDocument([{ family: 'inet', name }])).toThrow('not a plain name');
   });
 
+  test('is of no more devices than a chain takes', () => {
+    const devices = Array.from({ length: 257 }, (_, i) => `lxc${i}`);
+    expect(() => deviceDocument(watch, devices)).toThrow('257 devices');
+    expect(deviceDocument(watch, devices.slice(1))).toContain('lxc256');
+  });
+
   test('is known by its name', () => {
     expect(isWatchTable({ name: 'hostport-trace-ff' })).toBe(true);
     expect(isWatchTable({ name: 'hostport' })).toBe(false);

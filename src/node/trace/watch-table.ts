@@ -6,8 +6,8 @@ const FIRST = -2_147_483_000;
 const LAST = 2_147_483_000;
 /** Right after connection tracking knows the packet (NF_IP_PRI_CONNTRACK is -200). */
 const TRACKED = -199;
-/** The longest list of devices: a node of many pods has one for each. */
-const MAX_DEVICES = 1000;
+/** NFT_NETDEVICE_MAX: a chain takes no more. A node of many pods has one for each. */
+const MAX_DEVICES = 256;
 
 /** How the table is to be. */
 export interface Watch {
@@ -38,7 +38,9 @@ export function watchDocument({ name, flow, byConnection }: Watch): string {
 
 /** As {@link watchDocument}, for what comes in by devices and leaves by them, ahead of all of IP. */
 export function deviceDocument({ name, flow }: Watch, devices: readonly string[]): string {
-  const list = devices.slice(0, MAX_DEVICES).map((device) => `"${checked(device)}"`);
+  if (devices.length > MAX_DEVICES)
+    throw new Error(`the node has ${devices.length} devices, and a chain takes ${MAX_DEVICES}`);
+  const list = devices.map((device) => `"${checked(device)}"`);
   const layer = flow.family === 'ipv4' ? 'ip' : 'ip6';
   const marks = flowMatches(flow).map((match) => `meta protocol ${layer} ${match} meta nftrace set 1`);
   const chain = (at: string, hook: string, priority: number) =>

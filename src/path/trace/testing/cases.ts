@@ -81,6 +81,7 @@ export const cases = {
   ),
   'ingress-drop': dropped('request', 'ingress', 'netdev fw', 'f', 'tcp dport 8080 drop'),
   'answer-drop': dropped('answer', 'forward', 'inet fw', 'f', 'tcp sport 80 drop'),
+  'ipv6-drop': dropped('request', 'input', 'inet fw', 'i', 'tcp dport 8080 drop'),
   'legacy-drop': {
     outcome: 'died',
     message: 'the request was dropped at hook forward, after ip nat PREROUTING, by a rule of iptables-legacy',
