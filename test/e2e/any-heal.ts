@@ -340,5 +340,5 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
       );
     }
     expect(await runs()).toEqual([]);
-  }, 240_000);
+  }, 420_000);
 }
