@@ -342,7 +342,8 @@ function container(settings: AgentSettings, mounts: readonly AgentMount[]): Cont
     livenessProbe: { ...probe('/healthz', 30), initialDelaySeconds: 30 },
     resources: {
       requests: { cpu: '10m', memory: '64Mi' },
-      limits: { cpu: '1', memory: '256Mi' },
+      // Of a node with a hundred pods that are all to be fixed at once, or with the rules of thousands of Services.
+      limits: { cpu: '1', memory: '512Mi' },
     },
     securityContext: {
       privileged: false,

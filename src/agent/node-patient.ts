@@ -3,7 +3,6 @@ import { localWorld } from '../collect/local.ts';
 import type { ApiClient } from '../kube/client.ts';
 import { hasReason } from '../kube/client.ts';
 import { pods } from '../kube/resources.ts';
-import { Backups } from '../node/apply/backup.ts';
 import { ownPluginDirectory } from '../node/apply/own-plugins.ts';
 import { performActions } from '../node/apply/perform.ts';
 import type { ApplyResult } from '../node/apply/result.ts';
@@ -11,6 +10,7 @@ import type { SandboxMemory } from '../node/report/runtime.ts';
 import { takeNodeReport } from '../node/report/take.ts';
 import type { World } from '../path/model/world.ts';
 import type { Exec } from '../sys/exec.ts';
+import { backupsOfRuns } from './backup-runs.ts';
 import type { Patient } from './heal.ts';
 
 /** What is known about a node from outside it. */
@@ -26,6 +26,7 @@ export interface NodeObjects {
  */
 export function nodePatient(node: string, exec: Exec, objects?: NodeObjects): Patient {
   const memory: SandboxMemory = new Map();
+  const backups = backupsOfRuns();
   return {
     async observe(signal): Promise<World> {
       if (objects === undefined) return localWorld(exec, signal, { node });
@@ -41,7 +42,7 @@ export function nodePatient(node: string, exec: Exec, objects?: NodeObjects): Pa
 
     async apply(where, actions) {
       if (where !== node) throw new Error(`node ${where} is not this one, which is ${node}`);
-      const context = { exec, backups: new Backups(new Date()), ownPlugins: ownPluginDirectory() };
+      const context = { exec, backups: backups(), ownPlugins: ownPluginDirectory() };
       const results: ApplyResult[] = [];
       for await (const result of performActions(actions, context)) results.push(result);
       return results;

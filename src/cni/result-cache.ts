@@ -108,7 +108,9 @@ export class ResultCache {
    * that another process is removing, are left out, as libcni's GetCachedAttachments does.
    */
   list(containerId?: string): CacheEntry[] {
+    // A node with a hundred sandboxes has hundreds of entries: those of one are read by their names.
     return names(this.#directory)
+      .filter((name) => containerId === undefined || name.includes(`-${containerId}-`))
       .map((name) => readEntry(join(this.#directory, name)))
       .filter((entry) => entry !== undefined)
       .filter((entry) => containerId === undefined || entry.containerId === containerId);

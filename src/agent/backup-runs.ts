@@ -1,0 +1,21 @@
+import { Backups } from '../node/apply/backup.ts';
+
+/** Actions that follow each other within this time are one run of copies, in milliseconds. */
+const PAUSE_MS = 2_000;
+/** A run is no longer than this, in milliseconds: the oldest runs are removed when one begins. */
+const LONGEST_MS = 60_000;
+
+/** Where copies are kept of what is replaced now: a hundred fixes of one cause are one run, and push no others out. */
+export function backupsOfRuns(
+  begin: (at: Date) => Backups = (at) => new Backups(at),
+  now: () => number = Date.now,
+): () => Backups {
+  let run: { backups: Backups; began: number; used: number } | undefined;
+  return () => {
+    const at = now();
+    if (run === undefined || at - run.used > PAUSE_MS || at - run.began > LONGEST_MS)
+      run = { backups: begin(new Date(at)), began: at, used: at };
+    run.used = at;
+    return run.backups;
+  };
+}
