@@ -114,6 +114,7 @@ export class Anonymiser {
       target: end(probe.target),
       detail: texts.text(probe.detail),
       ...(probe.answeredBy && { answeredBy: end(probe.answeredBy) }),
+      ...(probe.trace && { trace: { ...probe.trace, message: texts.text(probe.trace.message) } }),
       ...(probe.untold !== undefined && { untold: texts.text(probe.untold) }),
       ...(probe.seenSource !== undefined && { seenSource: texts.addresses(probe.seenSource) }),
     };
