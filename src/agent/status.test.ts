@@ -164,6 +164,21 @@ describe('what does not run is named with why', () => {
       'failing',
       /its kubelet does not reach it/,
     ],
+    [
+      'one that ended before it could be asked',
+      {
+        ...RUNNING,
+        containerStatuses: [
+          {
+            ...RUNNING.containerStatuses![0]!,
+            lastState: { terminated: { exitCode: 1, message: 'ERROR: port 9797 is in use\n' } },
+          },
+        ],
+      },
+      new Error('container not found'),
+      'failing',
+      /^it was restarted, after it ended with: ERROR: port 9797 is in use; cannot ask it: container not found$/,
+    ],
     ['one that cannot be asked', RUNNING, new Error('exec failed'), 'unknown', /cannot ask it: exec failed/],
   ];
   test.each(CASES)('%s', async (_, status, answer, is, why) => {

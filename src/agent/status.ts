@@ -142,7 +142,12 @@ async function agentOf(
     said = await ask(client, namespace, name, retry.signal);
   } catch (cause) {
     retry.signal.throwIfAborted();
-    return { ...ofPod, is: 'unknown', why: `cannot ask it: ${messageOf(cause)}` };
+    const why = `cannot ask it: ${messageOf(cause)}`;
+    // One that ends again and again runs for a moment each time: its last words say more.
+    const last = lastWords(pod);
+    return last === undefined
+      ? { ...ofPod, is: 'unknown', why }
+      : { ...ofPod, is: 'failing', why: `it was restarted, after it ended with: ${last}; ${why}` };
   }
   const answered = { ...ofPod, state: said };
   if (said.failure !== undefined)
@@ -161,6 +166,12 @@ async function agentOf(
   if (!isOfTemplate(pod, set))
     return { ...answered, is: 'outdated', why: 'it is of an earlier installation' };
   return { ...answered, is: 'running' };
+}
+
+/** What the agent of a pod said when it last ended; undefined when it has not. */
+function lastWords({ status }: Pod): string | undefined {
+  const container = status?.containerStatuses?.find(({ name }) => name === AGENT.container);
+  return container?.lastState?.terminated?.message?.trim().slice(0, 500) || undefined;
 }
 
 /** Whether a pod is what the DaemonSet creates now, as far as an installation can differ from another. */
