@@ -76,6 +76,8 @@ const ON_BUN = ['./src/portmap/nftables.netns.test.ts'];
 const LONGEST = [
   'units',
   'make check',
+  'any-cluster',
+  'agent-heals',
   'the how-to',
   'portmap/portmap.netns',
   'portmap-lab',
@@ -83,7 +85,6 @@ const LONGEST = [
   'cleanup',
   'portmap-property',
   'kubectl.test',
-  'any-cluster',
   'no-false-findings',
   'catalogue-pairs',
   'survive',
