@@ -1179,6 +1179,18 @@ describe('tracking', () => {
       ['accept here; 172.17.0.1 > 172.17.0.2 :80 mark 2; steps t:pre.0 t:pre.1 t:inp.1; notrack by t:pre.0'],
     ],
     [
+      'begins by a zone of what went through lo untracked, with both ends open',
+      table({
+        'out filter output -300': [[notrack]],
+        'pre filter prerouting -310': [[zone(true)]],
+        'inn nat input 100': [[nat('snat', '172.17.0.3')]],
+      }),
+      HERE,
+      [
+        'accept here; 172.17.0.3 > 127.0.0.1 :80; snat 172.17.0.3 at input by t:inn.0; steps t:out.0 t:pre.0 t:inn.0',
+      ],
+    ],
+    [
       'is new to the rules behind its zone',
       table({ 'pre filter prerouting -300': [[zone(true)], ...states] }),
       IN,

@@ -599,6 +599,11 @@ class Tracer {
           // The first one counts (nft_ct_set_zone_eval, xt_ct_target).
           if (branch.tracking === 'tracked' || branch.zone !== undefined) break;
           if (branch.tracking === 'untracked' && !expression.retracks) break;
+          // What went through lo untracked begins a connection only now, whose ends are open.
+          if (branch.tracking === 'untracked') {
+            branch.destinationBound = false;
+            branch.sourceBound = false;
+          }
           branch.tracking = 'not yet';
           branch.notrack = undefined;
           branch.zone = { rule, text: expression.text };

@@ -87,12 +87,15 @@ function placeOf({ location }: Rule): string {
   return `${location.family} ${location.table} ${location.chain} ${location.index}`;
 }
 
+/** What leaves the packet as it is. Whether a rule that only lets it continue is a step makes no difference. */
+const IDLE: readonly string[] = ['neutral', 'match', 'any-of', 'opaque-match', 'continue'];
+
 /** Whether a rule that matched does something that the evaluator calls a step. */
 function takes(rule: Rule, { family }: Probe): boolean {
   return rule.expressions.some((expression) => {
     if ('family' in expression && expression.family !== undefined && expression.family !== family)
       return false;
-    return !['neutral', 'match', 'any-of', 'opaque-match'].includes(expression.kind);
+    return !IDLE.includes(expression.kind);
   });
 }
 
@@ -133,6 +136,7 @@ function wayOf(
 function problemOf(outcome: Outcome, way: Way): string | undefined {
   const steps = outcome.steps
     .map(({ rule, hook }) => ({ rule, hook }))
+    .filter(({ rule }) => rule.expressions.some(({ kind }) => !IDLE.includes(kind)))
     // What a rule looks up twice is one rule.
     .filter(({ rule, hook }, i, all) => all[i - 1]?.rule !== rule || all[i - 1]?.hook !== hook)
     .map(({ rule }) => placeOf(rule));
