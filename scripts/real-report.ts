@@ -80,7 +80,7 @@ export function specsSection(specs: readonly SpecFact[]): string {
   return [
     SPECS_TITLE,
     '',
-    'Written by `make test-conformance`, which runs apart from the other tests. A spec that must see no conflict waits five minutes.',
+    'Written by `make test-conformance`, which runs apart from the other tests. One spec waits five minutes for a pod that must not start.',
     '',
     ...row(['specs', ...engines]),
     ...row(['---', ...engines.map(() => '---')]),
