@@ -892,9 +892,9 @@ class Tracer {
     const branch = this.#branch;
     const state = this.#packet.ctState ?? 'new';
     const connected = this.#hasConnection(branch);
-    // What carries a zone has a template of a connection until it is tracked, which is new and of which nothing is known.
+    // What carries a zone has a template of a connection until it is tracked, which is new and has nothing else (nft_ct_get_eval).
     const isTemplate = branch.tracking === 'not yet' && branch.zone !== undefined;
-    if (isTemplate) return field === 'ct-state' ? 'new' : undefined;
+    if (isTemplate) return field === 'ct-state' ? 'new' : ABSENT;
     if (field === 'ct-state') {
       if (branch.tracking === 'untracked') return 'untracked';
       return connected ? [state, ...statusOf(branch)] : 'invalid';
