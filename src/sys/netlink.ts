@@ -85,6 +85,10 @@ function openNetlink(subsystem: number): NetfilterChannel | undefined {
   const fd = symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, subsystem);
   if (fd < 0) return undefined;
   const buffer = Buffer.alloc(BUFFER_SIZE);
+  /** Reads the rest of an answer, so that it does not answer the next question. The kernel goes no further than its end. */
+  const drain = () => {
+    while (symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT) > 0);
+  };
   return {
     dump(type, body, mark) {
       const request = netlinkMessage(type, NLM_F_REQUEST | NLM_F_DUMP, body);
@@ -92,10 +96,14 @@ function openNetlink(subsystem: number): NetfilterChannel | undefined {
       const payloads: string[] = [];
       for (;;) {
         const size = symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
-        if (size <= 0) return undefined;
         const at = mark === undefined ? 0 : buffer.indexOf(mark, 0, 'latin1');
-        const state = readMessages(buffer, size, at >= 0 && at < size ? payloads : undefined);
-        if (state !== 'more') return state === 'complete' ? payloads : undefined;
+        const wanted = at >= 0 && at < size ? payloads : undefined;
+        const state = size <= 0 ? 'broken' : readMessages(buffer, size, wanted);
+        if (state === 'complete') return payloads;
+        if (state === 'broken') {
+          drain();
+          return undefined;
+        }
       }
     },
     exchange(messages, take) {
