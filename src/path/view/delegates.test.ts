@@ -43,6 +43,8 @@ test.each<[string, Parameters<typeof delegateWith>, string | RegExp]>([
   ['what is no list', [{ delegates: 'calico' }], /^multus says in no file of the node what it delegates to$/],
   ['none', [{ delegates: [] }], /^multus says in no file/],
   ['nothing that is a configuration', [{ delegates: [null] }], /^delegates\[0\]: /],
+  ['the name of a network', [{ delegates: ['calico'] }], /^delegates\[0\]: /],
+  ['a number', [{ delegates: [1] }], /^delegates\[0\]: /],
   ['nothing that names a plugin', [{ delegates: [{ name: 'x' }] }], /^delegates\[0\]: .*missing type/],
   ['a network by its name', [{ clusterNetwork: 'k8s-pod-network' }], IN_CALICO],
   ['a file by its name', [{ clusterNetwork: '10-calico.conflist' }], IN_CALICO],

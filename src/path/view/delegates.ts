@@ -38,7 +38,12 @@ export function delegateOf(list: NetworkConfigList, report: NodeReport): Observe
     return { unknown: `${by.type} says in no file of the node what it delegates to` };
   }
   const [first] = delegates as unknown[];
-  return read(by, 'delegates[0]', JSON.stringify(first), 'plugins' in ((first ?? {}) as object));
+  return read(by, 'delegates[0]', JSON.stringify(first), isList(first));
+}
+
+/** Whether a delegate is written as a list of plugins. Anything may be there: whoever reads it says what is wrong with it. */
+function isList(delegate: unknown): boolean {
+  return typeof delegate === 'object' && delegate !== null && 'plugins' in delegate;
 }
 
 /** A file of the configuration directory by its name, with or without its ending, by the network's name, or by a path, which may be the one in Multus' pod. */
