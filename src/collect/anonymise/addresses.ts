@@ -56,7 +56,7 @@ export class AddressStandIns {
     if (isHidden) this.#kept.push({ bits, value, prefix });
   }
 
-  /** The stand-in of an address, of `address/prefix` or of `::ffff:a.b.c.d`; undefined for any other text. */
+  /** The replacement of an address, of `address/prefix` or of `::ffff:a.b.c.d`; undefined for any other text. */
   of(text: string): string | undefined {
     const seen = this.#known.get(text);
     if (seen !== undefined) return seen;

@@ -215,7 +215,7 @@ export const CNIS: readonly CniSource[] = [
       {
         codes: CHAIN,
         installers: ['rke2', 'k3s', 'other'],
-        what: 'add {"type": "portmap", "snat": true, "capabilities": {"portMappings": true}} to cni_network_config, which has placeholders and is no JSON',
+        what: 'add {"type": "portmap", "snat": true, "capabilities": {"portMappings": true}} to cni_network_config, which has placeholders and is not valid JSON',
         commands: edit('kube-system', 'calico-config'),
         afterwards: restart('kube-system', 'calico-node'),
         sources: ['projectcalico/calico: manifests/calico.yaml'],

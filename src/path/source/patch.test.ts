@@ -38,15 +38,25 @@ describe('what is not patched', () => {
       'a list with placeholders',
       LIST,
       { data: { 'cni-conf.json': '{"mtu": __MTU__}' } },
-      'refused: its cni-conf.json is no JSON',
+      'refused: its cni-conf.json is not valid JSON',
     ],
-    ['no CNI list', LIST, { data: { 'cni-conf.json': '{}' } }, 'refused: its cni-conf.json is no CNI list'],
-    ['null', LIST, { data: { 'cni-conf.json': 'null' } }, 'refused: its cni-conf.json is no CNI list'],
+    [
+      'not a CNI list',
+      LIST,
+      { data: { 'cni-conf.json': '{}' } },
+      'refused: its cni-conf.json is not a CNI list',
+    ],
+    ['null', LIST, { data: { 'cni-conf.json': 'null' } }, 'refused: its cni-conf.json is not a CNI list'],
     ['a list that chains it', LIST, list('flannel', 'portmap'), 'done'],
     ['values that are so already', VALUES, values('cni:\n  chainingMode: portmap\n'), 'done'],
-    ['values that are no YAML', VALUES, values('a: [\n'), 'refused: its valuesContent is no YAML'],
-    ['values that are no map', VALUES, values('- a\n'), 'refused: its valuesContent is no map'],
-    ['a parent that is no map', VALUES, values('cni: none\n'), 'refused: its cni is no map'],
+    [
+      'values that are not valid YAML',
+      VALUES,
+      values('a: [\n'),
+      'refused: its valuesContent is not valid YAML',
+    ],
+    ['values that are not a map', VALUES, values('- a\n'), 'refused: its valuesContent is not a map'],
+    ['a parent that is not a map', VALUES, values('cni: none\n'), 'refused: its cni is not a map'],
   ];
   test.each(cases)('%s', (_, patch, object, expected) => {
     const result = patchOf(patch, object);

@@ -67,9 +67,9 @@ function patchOfList(key: string, text: string | undefined): Patched {
   try {
     list = parseJson(text, key) as ListDocument;
   } catch {
-    return { is: 'refused', why: `its ${key} is no JSON` };
+    return { is: 'refused', why: `its ${key} is not valid JSON` };
   }
-  if (!Array.isArray(list?.plugins)) return { is: 'refused', why: `its ${key} is no CNI list` };
+  if (!Array.isArray(list?.plugins)) return { is: 'refused', why: `its ${key} is not a CNI list` };
   if (list.plugins.some(isPortmap)) return { is: 'done' };
   const chained = { ...list, plugins: [...list.plugins, PORTMAP_ENTRY] };
   return patched({ data: { [key]: formatDocument(chained) } });
@@ -78,19 +78,19 @@ function patchOfList(key: string, text: string | undefined): Patched {
 /** Helm values with some of them set; comments and all other values stay as they are. */
 function patchOfValues(values: Record<string, unknown>, text: string): Patched {
   const document = parseDocument(text);
-  if (document.errors.length > 0) return { is: 'refused', why: 'its valuesContent is no YAML' };
+  if (document.errors.length > 0) return { is: 'refused', why: 'its valuesContent is not valid YAML' };
   if (document.contents !== null && !isMap(document.contents)) {
-    return { is: 'refused', why: 'its valuesContent is no map' };
+    return { is: 'refused', why: 'its valuesContent is not a map' };
   }
   const before = document.toString();
   const changed = document.contents === null ? new Document({}) : document;
   for (const [path, value] of leaves(values)) {
-    // A map that is there keeps its other values; what is no map is not ours to replace.
+    // A map that is there keeps its other values; what is not a map is not ours to replace.
     for (const parent of path.slice(0, -1).map((_, i) => path.slice(0, i + 1))) {
       const there = changed.getIn(parent);
       if (there === null) changed.deleteIn(parent);
       else if (there !== undefined && !isMap(there))
-        return { is: 'refused', why: `its ${parent.join('.')} is no map` };
+        return { is: 'refused', why: `its ${parent.join('.')} is not a map` };
     }
     changed.setIn(path, value);
   }
