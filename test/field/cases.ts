@@ -348,6 +348,50 @@ const CONDITIONS: FieldCase = {
       '-i eth0',
     ),
     scene(
+      'that excludes the gateway and the nodes, where public clients are served',
+      {
+        ...condition(['!', '-s', '172.17.0.0/16'], '! -s 172.17.0.0/16'),
+        probes: undefined,
+      },
+      ['risk condition-excludes'],
+      'another node and the node itself',
+    ),
+    scene(
+      'the same, on the only node',
+      {
+        ...condition(['!', '-s', '172.17.0.0/16'], '! -s 172.17.0.0/16'),
+        probes: undefined,
+        world: (world) => ({ ...world, nodes: world.nodes.slice(0, 1) }),
+      },
+      ['risk condition-excludes'],
+      'excludes the node itself from',
+    ),
+    scene(
+      'that excludes all networks but that of the nodes',
+      { ...condition(['-s', '172.17.0.0/16'], '-s 172.17.0.0/16'), probes: undefined },
+      ['risk condition-excludes'],
+      'machines of other networks',
+    ),
+    scene(
+      'that excludes all networks but one of others, where nobody has asked',
+      { ...condition(['-s', '10.9.0.0/16'], '-s 10.9.0.0/16'), probes: undefined },
+      ['broken condition-excludes'],
+      'another node',
+    ),
+    scene(
+      'that excludes the network of the nodes, on the only node',
+      {
+        ...condition(['!', '-s', '172.17.0.0/16'], '! -s 172.17.0.0/16', { node: REFUSED, outside: REFUSED }),
+        world: (world) => ({ ...world, nodes: world.nodes.slice(0, 1) }),
+      },
+      ['broken condition-excludes'],
+    ),
+    scene(
+      'that seems to exclude clients who were answered',
+      condition(['!', '-s', '172.17.0.0/16'], '! -s 172.17.0.0/16'),
+      [],
+    ),
+    scene(
       'that excludes nobody who asks',
       condition(['!', '-s', '203.0.113.0/24'], '! -s 203.0.113.0/24'),
       [],

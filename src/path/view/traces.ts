@@ -319,12 +319,8 @@ function packetFrom(origin: Origin, path: PathView, node: NodeView, scene: Scene
 /** An address that is not on the node but reaches it: another node's, or the gateway of its default route. */
 export function neighbourOf(path: PathView, scene: Scene): string | undefined {
   const { node, family = 'IPv4' } = path;
-  // Of the whole cluster: a scene may be of one node.
-  for (const { metadata } of scene.world.nodes) {
-    const name = metadata?.name ?? '';
-    const address = name === node?.name ? undefined : scene.addressOf(name, family);
-    if (address !== undefined) return address;
-  }
+  const other = otherNodeOf(path, scene);
+  if (other !== undefined) return other;
   return known(node?.seen?.network.routes)?.find(
     ({ gateway, table }) =>
       table === 'main' &&
@@ -332,4 +328,15 @@ export function neighbourOf(path: PathView, scene: Scene): string | undefined {
       FAMILY_NAME[familyOf(gateway)] === family &&
       parseIp(gateway) !== undefined,
   )?.gateway;
+}
+
+/** The address of another node of the cluster; undefined where there is none, or none is known. */
+export function otherNodeOf({ node, family = 'IPv4' }: PathView, scene: Scene): string | undefined {
+  // Of the whole cluster: a scene may be of one node.
+  for (const { metadata } of scene.world.nodes) {
+    const name = metadata?.name ?? '';
+    const address = name === node?.name ? undefined : scene.addressOf(name, family);
+    if (address !== undefined) return address;
+  }
+  return undefined;
 }

@@ -1,6 +1,6 @@
 import { type PluginConfigInList, parseNetworkConfig } from '../../../cni/conflist.ts';
 import { refuses, type TranslationCandidate } from '../../../netfilter/index.ts';
-import { FAMILY_NAME, familyOf, NFT_FAMILY } from '../../../util/family.ts';
+import { type FamilyName, familyOf, NFT_FAMILY } from '../../../util/family.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
@@ -8,17 +8,18 @@ import type { Vantage } from '../../model/probe.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { mappingOwner } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
-import { AWAY, failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import { AWAY, answered, failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import { routeTo } from '../../view/routing.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
-import { neighbourOf, podAddress, takersOf, translatesTo } from '../../view/traces.ts';
+import { otherNodeOf, podAddress, takersOf, translatesTo } from '../../view/traces.ts';
 import { ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 /** A client of a mapping, as probes have them. */
 interface Client {
   vantage: Vantage;
-  source: string;
+  /** Addresses that it may have. */
+  sources: readonly [string, ...string[]];
   /** Undefined for one on the node. */
   inputInterface: string | undefined;
 }
@@ -29,7 +30,7 @@ const NAMES: Readonly<Record<Vantage, string>> = {
   loopback: '127.0.0.1 of the node',
   'other-node': 'another node',
   pod: 'the pod itself',
-  outside: 'machines behind its gateway',
+  outside: 'machines of other networks',
 };
 
 export const conditionExcludes = defineFailure<null>({
@@ -54,6 +55,8 @@ export const conditionExcludes = defineFailure<null>({
       if (node === undefined) return [];
       const { own, sharing } = candidatesOf(path, scene);
       const excluded = clientsOf(path, node, scene).flatMap((client) => {
+        // Whoever was answered is served, whatever the rules seem to say.
+        if (answered(path, client.vantage)) return [];
         const rule = own.length === 0 ? undefined : refusalOf(client, own, path);
         // Pods share a port by conditions that exclude each other: this client is meant for the other one.
         const isShared = sharing.some((other) => refusalOf(client, [other], path) === undefined);
@@ -82,7 +85,7 @@ export const conditionExcludes = defineFailure<null>({
             ...excluded.map(({ client }) => ({
               kind: 'object' as const,
               where: NAMES[client.vantage],
-              saw: `source ${client.source}, which the condition excludes`,
+              saw: `source ${client.sources.join(', ')}, which the condition excludes`,
             })),
             ...probeEvidence(probes),
           ],
@@ -142,31 +145,43 @@ function refusalOf(client: Client, own: readonly TranslationCandidate[], { addre
     port: port.hostPort,
     local: true,
   };
-  const refusals = own.map(({ rule, via }) => [...via, rule].find((each) => refuses(each, to, client)));
+  const refusals = client.sources.flatMap((source) =>
+    own.map(({ rule, via }) =>
+      [...via, rule].find((each) => refuses(each, to, { source, inputInterface: client.inputInterface })),
+    ),
+  );
   return refusals.every((rule) => rule !== undefined) ? refusals[0] : undefined;
 }
+
+/**
+ * Addresses of no network of a cluster, for clients that the node has a way to by its gateway alone: those for documentation (RFC 5737, 3849, 9637). Of
+ * several networks: a condition that names one of them excludes nobody else.
+ */
+const ELSEWHERE: Readonly<Record<FamilyName, readonly string[]>> = {
+  IPv4: ['192.0.2.1', '198.51.100.1', '203.0.113.1'],
+  IPv6: ['2001:db8::1', '3fff::1'],
+};
 
 /** The clients that a mapping is probed from, with the addresses that they have there. */
 function clientsOf(path: PathView, node: NodeView, scene: Scene): Client[] {
   const { address, family, port, probes } = path;
   if (address === undefined || family === undefined || port.hostIP?.startsWith('127.')) return [];
   const from = probes.get('other-node')?.from;
-  const other = (from === undefined ? undefined : scene.addressOf(from, family)) ?? neighbourOf(path, scene);
-  const gateway = known(node.seen?.network.routes)?.find(
-    (route) =>
-      route.table === 'main' &&
-      route.gateway !== undefined &&
-      FAMILY_NAME[familyOf(route.gateway)] === family,
-  )?.gateway;
-  const away = (vantage: Vantage, source: string | undefined): Client[] =>
-    source === undefined ? [] : [{ vantage, source, inputInterface: routeTo(node, source)?.device }];
+  const other = (from === undefined ? undefined : scene.addressOf(from, family)) ?? otherNodeOf(path, scene);
+  const away = (vantage: Vantage, ...sources: (string | undefined)[]): Client[] => {
+    const [first, ...rest] = sources.filter((source) => source !== undefined);
+    const inputInterface = first === undefined ? undefined : routeTo(node, first)?.device;
+    return first === undefined || inputInterface === undefined
+      ? []
+      : [{ vantage, sources: [first, ...rest], inputInterface }];
+  };
   const pod = podAddress(path);
   return [
     ...away('other-node', other),
-    ...away('outside', gateway ?? other),
-    { vantage: 'node', source: address, inputInterface: undefined },
+    ...away('outside', ...ELSEWHERE[family]),
+    { vantage: 'node', sources: [address], inputInterface: undefined },
     ...(port.hostIP === undefined && family === 'IPv4'
-      ? [{ vantage: 'loopback' as const, source: '127.0.0.1', inputInterface: undefined }]
+      ? [{ vantage: 'loopback' as const, sources: ['127.0.0.1'] as [string], inputInterface: undefined }]
       : []),
     ...away('pod', pod),
   ];
