@@ -215,6 +215,21 @@ const localAddress =
     },
   });
 
+/** kube-proxy's rules for a Service at an address. */
+const kubeProxyAt = (address: string, why: string) => [
+  ':KUBE-SERVICES - [0:0]',
+  ':KUBE-EXT-X - [0:0]',
+  ':KUBE-SVC-X - [0:0]',
+  ':KUBE-SEP-X - [0:0]',
+  `-A KUBE-SERVICES -d ${address}/32 -p tcp -m comment --comment "shop/web:http ${why}" -m tcp --dport 80 -j KUBE-EXT-X`,
+  '-A KUBE-EXT-X -j KUBE-SVC-X',
+  '-A KUBE-SVC-X -m comment --comment "shop/web:http -> 10.244.0.9:8080" -j KUBE-SEP-X',
+  '-A KUBE-SEP-X -p tcp -m comment --comment "shop/web:http" -m tcp -j DNAT --to-destination 10.244.0.9:8080',
+];
+const TO_SERVICES = '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES';
+const KUBE_PROXY = kubeProxyAt(NODE.address, 'external IP');
+const OUT_TO_SERVICES = TO_SERVICES.replace('PREROUTING', 'OUTPUT');
+
 const CLUSTER_IP = '10.96.0.10';
 const labelled =
   (labels: Record<string, string>) =>
@@ -252,6 +267,62 @@ const LOCAL_SERVICES: FieldCase = {
         world: withServices(service({ clusterIP: CLUSTER_IP })),
       },
       ['risk service-shadowed'],
+    ),
+    scene(
+      'a cluster IP on the device of a cache of DNS, with rules of kube-proxy behind those of portmap',
+      {
+        nat: [...kubeProxyAt(CLUSTER_IP, 'cluster IP'), TO_SERVICES, OUT_TO_SERVICES],
+        report: localAddress(CLUSTER_IP, 'nodelocaldns'),
+        world: withServices(service({ clusterIP: CLUSTER_IP })),
+      },
+      ['broken service-shadowed'],
+      'takes what is sent to Service shop/web',
+    ),
+    scene(
+      'the same, with rules of kube-proxy first',
+      {
+        before: [...kubeProxyAt(CLUSTER_IP, 'cluster IP'), TO_SERVICES, OUT_TO_SERVICES],
+        report: localAddress(CLUSTER_IP, 'nodelocaldns'),
+        world: withServices(service({ clusterIP: CLUSTER_IP })),
+      },
+      [],
+    ),
+    scene(
+      'the same, to one of two endpoints',
+      {
+        before: [
+          ':KUBE-SEP-Y - [0:0]',
+          '-A KUBE-SVC-X -m comment --comment "shop/web:http -> 10.244.0.8:8080" -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-Y',
+          ...kubeProxyAt(CLUSTER_IP, 'cluster IP'),
+          '-A KUBE-SEP-Y -p tcp -m comment --comment "shop/web:http" -m tcp -j DNAT --to-destination 10.244.0.8:8080',
+          TO_SERVICES,
+          OUT_TO_SERVICES,
+        ],
+        report: localAddress(CLUSTER_IP, 'nodelocaldns'),
+        world: withServices(service({ clusterIP: CLUSTER_IP })),
+      },
+      [],
+    ),
+    scene(
+      'the same, which the cache keeps from being tracked',
+      {
+        raw: ['PREROUTING', 'OUTPUT'].map(
+          (chain) =>
+            `-A ${chain} -d ${CLUSTER_IP}/32 ${DPORT} -m comment --comment "NodeLocal DNS Cache: skip conntrack" -j CT --notrack`,
+        ),
+        report: localAddress(CLUSTER_IP, 'nodelocaldns'),
+        world: withServices(service({ clusterIP: CLUSTER_IP })),
+      },
+      [],
+    ),
+    scene(
+      'the same, kept from being tracked for pods alone',
+      {
+        raw: [`-A PREROUTING -d ${CLUSTER_IP}/32 ${DPORT} -j CT --notrack`],
+        report: localAddress(CLUSTER_IP, 'nodelocaldns'),
+        world: withServices(service({ clusterIP: CLUSTER_IP })),
+      },
+      ['broken service-shadowed'],
     ),
     scene(
       'of another port',
@@ -528,17 +599,6 @@ const WAY_BACK: FieldCase = {
   ],
 };
 
-const KUBE_PROXY = [
-  ':KUBE-SERVICES - [0:0]',
-  ':KUBE-EXT-X - [0:0]',
-  ':KUBE-SVC-X - [0:0]',
-  ':KUBE-SEP-X - [0:0]',
-  `-A KUBE-SERVICES -d ${NODE.address}/32 -p tcp -m comment --comment "shop/web:http external IP" -m tcp --dport 80 -j KUBE-EXT-X`,
-  '-A KUBE-EXT-X -j KUBE-SVC-X',
-  '-A KUBE-SVC-X -m comment --comment "shop/web:http -> 10.244.0.9:8080" -j KUBE-SEP-X',
-  '-A KUBE-SEP-X -p tcp -m comment --comment "shop/web:http" -m tcp -j DNAT --to-destination 10.244.0.9:8080',
-];
-const TO_SERVICES = '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES';
 const EXTERNAL = service({ clusterIP: '10.96.7.7', externalIPs: [NODE.address] });
 
 const EXTERNAL_IPS: FieldCase = {
@@ -1056,6 +1116,15 @@ const onCrio = (rules: readonly string[], more: Otherwise = {}, options: object 
   ...more,
 });
 
+/** A node of CRI-O with an agent of Cilium, which leads the port to `backend`. */
+const withCilium =
+  (hostPorts: boolean, backend?: string): Otherwise['report'] =>
+  (report) => {
+    const backends = backend === undefined ? [] : [{ address: backend, port: 8080 }];
+    const mappings = [{ address: '0.0.0.0', port: 80, protocol: 'TCP', backends }];
+    return { ...onCrio([]).report!(report), cilium: { value: { hostPorts, mappings } } };
+  };
+
 const CRIO: FieldCase = {
   number: 18,
   from: 'cri-o#7217',
@@ -1088,6 +1157,18 @@ const CRIO: FieldCase = {
       ['broken runtime-owns-hostports'],
     ),
     scene('CRI-O maps the port itself', onCrio(CRIO_MAPPING), []),
+    scene('Cilium maps the ports, in eBPF', onCrio([], { report: withCilium(true) }), []),
+    scene(
+      'Cilium has a mapping of the port, and does not say that it maps them',
+      onCrio([], { report: withCilium(false, POD.address) }),
+      [],
+    ),
+    scene(
+      'Cilium is there, and maps no port',
+      onCrio([], { report: withCilium(false) }),
+      ['broken runtime-owns-hostports'],
+      'CRI-O of worker',
+    ),
     scene(
       'CRI-O maps the port itself, and portmap has a condition',
       onCrio(CRIO_MAPPING, {}, { conditionsV4: ['!', '-s', '10.0.0.0/8'], snat: true }),

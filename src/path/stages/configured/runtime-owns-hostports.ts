@@ -5,6 +5,7 @@ import { known } from '../../model/observed.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
 import { mappingOwner } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
+import { agentMapping, mapsHostPorts } from '../../view/port-mapper.ts';
 import { probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
 import { takersOf, translatesTo } from '../../view/traces.ts';
@@ -83,11 +84,12 @@ export const runtimeOwnsHostports = defineFailure<null>({
   },
 });
 
-/** Whether no rule of the node leads to the pod, and nobody has seen it answer. */
+/** Whether no rule of the node leads to the pod, no agent maps ports past the rules, and nobody has seen it answer. */
 function isUnmapped(path: PathView, scene: Scene): boolean {
-  const { sandbox } = path;
+  const { sandbox, node } = path;
   const takers = takersOf(path, scene);
   if (sandbox === undefined || takers === undefined || answersFromElsewhere(path)) return false;
+  if ((node !== undefined && mapsHostPorts(node)) || agentMapping(path) !== undefined) return false;
   return !takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)));
 }
 

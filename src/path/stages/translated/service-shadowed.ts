@@ -1,3 +1,4 @@
+import type { Trace } from '../../../netfilter/index.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { type Message, words } from '../../model/message.ts';
@@ -6,7 +7,7 @@ import type { NodeView } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
 import { isOfService, type ServiceEntry, serviceName, servicesAt } from '../../view/services.ts';
-import { leadsToPod, type Origin, takerOf, takersOf, traceFrom } from '../../view/traces.ts';
+import { leadsToPod, podAddress, takerOf, takersOf, traceFrom, translatesTo } from '../../view/traces.ts';
 import { ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
@@ -46,7 +47,10 @@ export const serviceShadowed = defineFailure<null>({
       const { node } = path;
       if (node === undefined) return [];
       const found = servicesAt(path, scene)
-        .map((entry) => ({ entry, outcome: outcomeOf(entry, path, node, scene) }))
+        .flatMap((entry) => {
+          const outcome = outcomeOf(entry, path, scene);
+          return outcome === undefined ? [] : [{ entry, outcome }];
+        })
         // Before its rules are there, a node port is nodeport-collision.
         .filter(({ entry, outcome }) => entry.kind !== 'node port' || outcome.winner === 'service');
       const first = found.find(({ outcome }) => outcome.winner !== undefined) ?? found[0];
@@ -77,7 +81,7 @@ export const serviceShadowed = defineFailure<null>({
     why: [
       'portmap takes packets to any local address (`-m addrtype --dst-type LOCAL`). In IPVS mode kube-proxy puts every cluster IP on the device ' +
         '`kube-ipvs0`, and NodeLocal DNSCache the one of the DNS on `nodelocaldns`. A hostPort 53 or 443 then takes what pods of that node send to ' +
-        'the DNS or to the API.',
+        "the DNS or to the API, unless kube-proxy's rules for that cluster IP come first, or the cache keeps what is sent to it from being tracked.",
       "For an external IP that is a node's own, kube-proxy has a translation of its own (`KUBE-EXT-…`), and which of the two comes first can change " +
         'with a restart. As long as no such rule is there, the finding is a risk.',
     ],
@@ -93,33 +97,41 @@ export const serviceShadowed = defineFailure<null>({
   },
 });
 
-/** From where packets to a Service's address come to be on the node: from its own pods and processes, or from other machines. */
-const ORIGINS: Readonly<Record<ServiceEntry['kind'], readonly Origin[]>> = {
-  'cluster IP': ['pod', 'node'],
-  'external IP': ['outside'],
-  'load balancer address': ['outside'],
-  'node port': ['outside'],
-};
-
-function outcomeOf(entry: ServiceEntry, path: PathView, node: NodeView, scene: Scene): Outcome {
+/** What becomes of packets to a Service; undefined where mapping and Service do not meet. */
+function outcomeOf(entry: ServiceEntry, path: PathView, scene: Scene): Outcome | undefined {
   const { service, address, kind } = entry;
   // The same packets, to the Service's address.
   const there: PathView =
     address === undefined ? path : { ...path, address, port: withoutHostIP(path), memory: new Map() };
+  const rule = takersOf(there, scene)?.find((candidate) => isOfService(candidate, service))?.rule;
+  const toMapping: Outcome = {
+    winner: 'mapping',
+    evidence: rule === undefined ? [] : [ruleAtEvidence(rule, 'is not reached')],
+  };
+  if (kind === 'cluster IP') {
+    // Nobody asks there for the hostPort: only the Service can lose. It is asked by the node's own pods and processes.
+    const traces = (['pod', 'node'] as const).map((origin) => known(traceFrom(origin, there, scene)));
+    if (traces.some((trace) => trace !== undefined && leadsToPod(trace, there))) return toMapping;
+    return traces.some((trace) => mayLeadToPod(trace, there)) ? { winner: undefined } : undefined;
+  }
   const taker = takerOf(there, scene);
   if (taker !== undefined && isOfService(taker, service)) {
     return { winner: 'service', evidence: [ruleAtEvidence(taker.rule)] };
   }
-  const rule = takersOf(there, scene)?.find((candidate) => isOfService(candidate, service))?.rule;
-  // IPVS has no rules: that a cluster IP is on a device is how it is served.
-  if (rule === undefined && (kind !== 'cluster IP' || node.isLocal(address!) !== true))
-    return { winner: undefined };
-  const isTaken = ORIGINS[kind].some((origin) => {
-    const trace = known(traceFrom(origin, there, scene));
-    return trace !== undefined && leadsToPod(trace, there);
-  });
-  if (!isTaken) return { winner: undefined };
-  return { winner: 'mapping', evidence: rule === undefined ? [] : [ruleAtEvidence(rule, 'is not reached')] };
+  if (rule === undefined) return { winner: undefined };
+  const trace = known(traceFrom('outside', there, scene));
+  return trace !== undefined && leadsToPod(trace, there) ? toMapping : { winner: undefined };
+}
+
+/** Whether packets may get to the pod, by what is known of their way. */
+function mayLeadToPod(trace: Trace | undefined, path: PathView): boolean {
+  const pod = podAddress(path);
+  if (trace === undefined) return true;
+  return trace.outcomes.some(({ translation, notrack }) =>
+    translation === undefined
+      ? !trace.translation.known && notrack === undefined
+      : pod !== undefined && translatesTo(translation.to, pod),
+  );
 }
 
 function withoutHostIP({ port: { hostIP: _, ...port } }: PathView): PathView['port'] {
