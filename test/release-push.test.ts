@@ -6,7 +6,7 @@ import { tarGzip, textEntry } from '../scripts/release/archive.ts';
 import { dockerCredentials } from '../scripts/release/push/docker-credentials.ts';
 import { pushChart } from '../scripts/release/push/push-chart.ts';
 import { pushImage } from '../scripts/release/push/push-image.ts';
-import { RegistryClient } from '../scripts/release/push/registry-client.ts';
+import { RegistryClient, tokenServer } from '../scripts/release/push/registry-client.ts';
 import { parseRegistry } from '../scripts/release/registry.ts';
 import { type Descriptor, LayoutWriter } from '../src/lab/images/oci.ts';
 import type { Exec } from '../src/sys/exec.ts';
@@ -64,8 +64,12 @@ test.each<[string, RegistryFakeOptions]>([
   expect(to.asked.at(-1)).toBe(`PUT /v2/${REPOSITORY}/manifests/1.2.3`);
 });
 
-test('what is there already is not sent again', async () => {
-  const to = start();
+test.each<[string, RegistryFakeOptions]>([
+  ['in the registry', {}],
+  ['in another store', { redirects: 307 }],
+  ['in another store, by an older status', { redirects: 302 }],
+])('what is there already is not sent again: %s', async (_, options) => {
+  const to = start(options);
   await push(to);
   to.asked.length = 0;
   expect((await push(to)).sent).toBe(0);
@@ -104,6 +108,41 @@ test('a chart is pushed as Helm pulls it', async () => {
   expect(layers).toEqual([
     expect.objectContaining({ mediaType: 'application/vnd.cncf.helm.chart.content.v1.tar+gzip' }),
   ]);
+});
+
+describe('credentials are for the registry, and for whom it names', () => {
+  test('a server that uploads go to gets none, and does not choose who does', async () => {
+    const other = startRegistry({ account: ACCOUNT });
+    try {
+      const to = start({ account: ACCOUNT, uploadsTo: `http://${other.domain}` });
+      await expect(push(to, ACCOUNT)).rejects.toThrow(/^the registry does not upload sha256:.*: status 401/);
+      expect(other.asked).toEqual([`PUT /v2/${REPOSITORY}/blobs/uploads/0`]);
+    } finally {
+      await other.stop();
+    }
+  });
+
+  test.each([
+    ['https://auth.example/token', 'https://registry.example'],
+    ['https://auth.example/token', 'http://127.0.0.1:5000'],
+    ['http://127.0.0.1:5001/token', 'http://localhost:5000'],
+  ])('%s for %s', (realm, registry) => expect(tokenServer(realm, new URL(registry)).href).toBe(realm));
+
+  test.each([
+    ['http://auth.example/token', 'https://registry.example'],
+    ['http://auth.example/token', 'http://127.0.0.1:5000'],
+    ['http://127.0.0.1:5001/token', 'https://registry.example'],
+    ['ftp://127.0.0.1/token', 'http://127.0.0.1:5000'],
+  ])('%s is refused for %s', (realm, registry) =>
+    expect(() => tokenServer(realm, new URL(registry))).toThrow(
+      `${new URL(registry).host} wants credentials sent without TLS, to ${realm}`,
+    ),
+  );
+
+  test('what is no address is refused', () =>
+    expect(() => tokenServer('/token', new URL('https://registry.example'))).toThrow(
+      'registry.example wants credentials sent to "/token", no address',
+    ));
 });
 
 describe('what is wrong is one line', () => {

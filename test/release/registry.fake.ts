@@ -18,6 +18,10 @@ export interface RegistryFakeOptions {
   /** How credentials are shown. Default: a token, that is got with them. */
   scheme?: 'basic' | 'bearer';
   knowsSubjects?: boolean;
+  /** Where uploads go: `http://127.0.0.1:1`. Itself unless given. */
+  uploadsTo?: string;
+  /** The status by which a blob that is there is found in another store. */
+  redirects?: 302 | 307;
 }
 
 const digestOf = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -25,7 +29,7 @@ const TOKEN = 'token-of-the-fake';
 
 /** Starts one on a port of loopback. */
 export function startRegistry(options: RegistryFakeOptions = {}): RegistryFake {
-  const { account, scheme = 'bearer', knowsSubjects = true } = options;
+  const { account, scheme = 'bearer', knowsSubjects = true, uploadsTo = '', redirects } = options;
   const blobs: RegistryFake['blobs'] = new Map();
   const manifests: RegistryFake['manifests'] = new Map();
   const uploads = new Map<string, string>();
@@ -84,7 +88,8 @@ export function startRegistry(options: RegistryFakeOptions = {}): RegistryFake {
         const id = String(uploads.size);
         uploads.set(id, repository);
         // Relative, as the specification allows.
-        return new Response(null, { status: 202, headers: { location: `${url.pathname}${id}?state=x` } });
+        const location = `${uploadsTo}${url.pathname}${id}?state=x`;
+        return new Response(null, { status: 202, headers: { location } });
       }
       if (kind === 'blobs/uploads' && request.method === 'PUT' && uploads.get(name) === repository) {
         const bytes = await request.bytes();
@@ -93,8 +98,12 @@ export function startRegistry(options: RegistryFakeOptions = {}): RegistryFake {
         blobs.set(`${repository} ${digestOf(bytes)}`, bytes);
         return new Response(null, { status: 201 });
       }
-      if (kind === 'blobs' && request.method === 'HEAD')
-        return new Response(null, { status: blobs.has(key) ? 200 : 404 });
+      if (kind === 'blobs' && request.method === 'HEAD') {
+        if (!blobs.has(key)) return new Response(null, { status: 404 });
+        // Where nobody listens: a client that goes there does not get the answer.
+        const headers = { ...(redirects && { location: 'http://127.0.0.1:1/store' }) };
+        return new Response(null, { status: redirects ?? 200, headers });
+      }
       if (kind === 'manifests' && request.method === 'PUT') return store(request, url, repository, name);
       if (kind === 'manifests' && request.method === 'GET') {
         const found = manifests.get(key);

@@ -3,6 +3,8 @@ import type { Credentials } from './docker-credentials.ts';
 
 /** Bytes of an error of a registry that are shown. */
 const SAID = 300;
+/** Of a blob that is there, also in another store: the specification lets a registry redirect to one. */
+const PRESENT = [200, 302, 307];
 
 /** A registry that answered otherwise than the specification allows for what was asked, or refused it. */
 class RegistryError extends Error {}
@@ -25,7 +27,7 @@ export class RegistryClient {
   /** Uploads a blob unless the registry has it; false when it had. */
   async blob({ digest, size }: Descriptor, content: Blob): Promise<boolean> {
     const head = await this.#ask('HEAD', new URL(`blobs/${digest}`, this.#base));
-    if (head.status === 200) return false;
+    if (PRESENT.includes(head.status)) return false;
     if (head.status !== 404) throw await refusal('look for a blob', head);
     const begun = await this.#ask('POST', new URL('blobs/uploads/', this.#base));
     const place = begun.headers.get('location');
@@ -78,7 +80,8 @@ export class RegistryClient {
         throw new RegistryError(`${url.origin} does not answer`, { cause });
       });
     const first = await send();
-    if (first.status !== 401) return first;
+    // Another server would choose where the registry's credentials go.
+    if (first.status !== 401 || url.origin !== this.#base.origin) return first;
     const challenge = first.headers.get('www-authenticate') ?? '';
     this.#authorization = await this.#authorize(challenge);
     return send();
@@ -94,9 +97,7 @@ export class RegistryClient {
       throw new RegistryError(
         `${this.#base.host} wants credentials, and docker's configuration has none for it; run "docker login ${this.#base.host}"`,
       );
-    const where = new URL(realm);
-    if (where.protocol !== 'https:' && !isLoopback(where.host))
-      throw new RegistryError(`${this.#base.host} wants credentials sent without TLS, to ${where.origin}`);
+    const where = tokenServer(realm, this.#base);
     const scope = `repository:${this.#repository}:pull,push`;
     const answer = await this.#tokenRequest(where, service, scope);
     if (answer.status !== 200) throw await refusal(`get a token from ${where.host}`, answer);
@@ -116,13 +117,27 @@ export class RegistryClient {
         client_id: 'hostport',
         refresh_token: credentials.identityToken,
       });
-      return fetch(where, { method: 'POST', body });
+      return fetch(where, { method: 'POST', body, redirect: 'manual' });
     }
     for (const [name, value] of Object.entries(asked)) where.searchParams.set(name, value);
     return fetch(where, {
       headers: credentials === undefined ? {} : { authorization: basic(credentials) },
+      redirect: 'manual',
     });
   }
+}
+
+/** Where a registry wants credentials sent to. Throws for what is not reached by TLS, unless both are on this machine. */
+export function tokenServer(realm: string, registry: URL): URL {
+  const where = URL.parse(realm);
+  if (where === null)
+    throw new RegistryError(
+      `${registry.host} wants credentials sent to ${JSON.stringify(realm)}, no address`,
+    );
+  const isLocal = where.protocol === 'http:' && isLoopback(where.host) && isLoopback(registry.host);
+  if (where.protocol !== 'https:' && !isLocal)
+    throw new RegistryError(`${registry.host} wants credentials sent without TLS, to ${realm}`);
+  return where;
 }
 
 function basic({ username, password }: { username: string; password: string }): string {
