@@ -28,7 +28,10 @@ else
 fi
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT INT TERM
+trap 'rm -rf "$scratch"' EXIT
+# A trap that does not exit would let the script go on, without its directory.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 # take FILE: copies a file of the release into the scratch directory.
 take() {
 	case $from in

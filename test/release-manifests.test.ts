@@ -172,7 +172,7 @@ describe('install.sh', () => {
       realExec.run(['sh', join(ROOT, 'deploy/install.sh'), release], {
         env: { PATH: `${bin}:${process.env.PATH}`, SYSROOT: sysroot, PREFIX: prefix },
       });
-    return { release, prefix, install };
+    return { release, bin, prefix, install };
   }
 
   test('takes the archive of this machine, and installs it again over itself', async () => {
@@ -226,6 +226,16 @@ describe('install.sh', () => {
     expect(stderr).toMatch(
       /^ERROR: cannot install hostport: the SHA-256 of hostport-1\.2\.3-linux-amd64\.tar\.gz is [0-9a-f]{64}, and SHA256SUMS has [0-9a-f]{64}; download both again\n$/,
     );
+    expect(existsSync(prefix)).toBe(false);
+  });
+
+  test.each([
+    ['INT', 130],
+    ['TERM', 143],
+  ])('SIG%s ends it before anything is installed', async (signal, status) => {
+    const { install, bin, prefix } = await machine();
+    writeFileSync(join(bin, 'tar'), `#!/bin/sh\nkill -${signal} $PPID\n`, { mode: 0o755 });
+    expect(await install()).toMatchObject({ code: status, stdout: '', stderr: '' });
     expect(existsSync(prefix)).toBe(false);
   });
 
