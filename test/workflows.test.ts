@@ -9,10 +9,17 @@ const DIRECTORY = join(ROOT, '.github/workflows');
 interface Step {
   run?: string;
   uses?: string;
+  with?: Record<string, unknown>;
+}
+interface Job {
+  steps: Step[];
+  permissions?: Record<string, string>;
+  container: { image: string };
+  'timeout-minutes'?: number;
 }
 interface Workflow {
   permissions?: Record<string, string>;
-  jobs: Record<string, { steps: Step[]; 'timeout-minutes'?: number }>;
+  jobs: Record<string, Job>;
 }
 
 /** Besides make: what prepares the machine, and hands one step's result to another. */
@@ -41,5 +48,31 @@ describe.each(readdirSync(DIRECTORY))('%s', (name) => {
     expect(permissions).toEqual({ contents: 'read' });
     for (const job of Object.values(jobs)) expect(job['timeout-minutes']).toBeWithin(1, 121);
     for (const { uses } of steps) if (uses !== undefined) expect(uses).toMatch(/@v\d+$/);
+  });
+
+  test('what builds has no more rights than to read', () => {
+    for (const job of Object.values(jobs)) {
+      const isBuilding = job.steps.some(({ run }) => /^make (?:release|test)/.test(run ?? ''));
+      expect(isBuilding).toBe(job.permissions === undefined);
+    }
+  });
+});
+
+describe('the release', () => {
+  const { jobs } = parse(readFileSync(join(DIRECTORY, 'release.yml'), 'utf8')) as Workflow;
+
+  test('its checkouts fetch the pushed tag alone, and keep no credentials for what follows', () => {
+    const checkouts = Object.values(jobs).flatMap(({ steps }) =>
+      steps.filter(({ uses }) => uses?.startsWith('actions/checkout@')),
+    );
+    // "fetch-tags" would fetch the pushed tag twice, as two things, which git refuses.
+    for (const checkout of checkouts) expect(checkout.with).toEqual({ 'persist-credentials': false });
+    expect(checkouts).toHaveLength(2);
+  });
+
+  test('packages are published by a Node that is new enough to do so without a token', () => {
+    const { container, steps } = jobs.publish!;
+    expect(steps.some(({ run }) => run === 'make publish')).toBe(true);
+    expect(Number(/^node:(\d+)-/.exec(container.image)![1])).toBeGreaterThanOrEqual(22);
   });
 });
