@@ -1,7 +1,8 @@
 /**
  * `make release`: writes what is given to users into dist/release/VERSION, docs/release.md. The same commit gives the same bytes. Only a tree
  * without changes has a version that says what is in it. `--out DIR` writes below another directory, `--plugins DIR` takes the CNI plugins
- * from there, `--registry ghcr.io/owner`, by default $REGISTRY, is where the images will be.
+ * from there, `--registry ghcr.io/owner`, by default $REGISTRY, is where the images will be. $DOWNLOADS is where the files will be, $REPOSITORY the page
+ * of the repository that packages name.
  */
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -21,10 +22,11 @@ import { manPages } from './release/man-pages.ts';
 import { chartArchive, DOWNLOADS, krewManifest, releasedManifests } from './release/manifests.ts';
 import { notice } from './release/notice.ts';
 import { libraryPackages, platformPackageOf, programPackage } from './release/npm/packages.ts';
+import { parseRepository } from './release/npm/repository.ts';
 import { lockedPackage } from './release/npm-packages.ts';
 import { type PluginEngine, pluginEngine } from './release/plugin-engine.ts';
 import { type PluginFiles, pluginsIn } from './release/plugins.ts';
-import { provenance } from './release/provenance.ts';
+import { type Given, provenance } from './release/provenance.ts';
 import { parseRegistry } from './release/registry.ts';
 import { RUNTIMES, type Runtime, runtimeFor } from './release/runtimes.ts';
 import { sbom } from './release/sbom.ts';
@@ -35,6 +37,7 @@ const root = join(import.meta.dir, '..');
 /** What every part of the release is made from. */
 interface Release {
   facts: BuildFacts;
+  given: Given;
   /** What was written so far. */
   directory: string;
   /** For files that are on their way into an archive. */
@@ -63,6 +66,9 @@ async function main(): Promise<void> {
     },
   });
   if (values.registry !== '') parseRegistry(values.registry);
+  const { DOWNLOADS: downloads, REPOSITORY: repository } = process.env;
+  const given: Given = { ...(downloads && { downloads }), ...(repository && { repository }) };
+  if (given.repository !== undefined) parseRepository(given.repository);
   const { isChanged, ...source } = await readSource(realExec, root);
   if (isChanged)
     throw new Error(
@@ -72,7 +78,7 @@ async function main(): Promise<void> {
   mkdirSync(values.out, { recursive: true });
   const scratch = mkdtempSync(join(values.out, '.build-'));
   try {
-    const release = await begin(facts, scratch);
+    const release = await begin(facts, given, scratch);
     const plugins = pluginsIn(values.plugins);
     const programs = await addPrograms(release);
     for (const [architecture, files] of plugins) await addPlugins(release, architecture, files);
@@ -95,13 +101,14 @@ async function main(): Promise<void> {
   }
 }
 
-async function begin(facts: BuildFacts, scratch: string): Promise<Release> {
+async function begin(facts: BuildFacts, given: Given, scratch: string): Promise<Release> {
   const directory = join(scratch, 'release');
   mkdirSync(directory);
   const date = (facts.date ?? '').slice(0, 10);
   const engine = await pluginEngine(root);
   return {
     facts,
+    given,
     directory,
     scratch,
     engine,
@@ -179,7 +186,7 @@ function addImages(
 
 /** What installs the release elsewhere: manifests, the chart, kubectl's plugin for krew, and a script. */
 async function addManifests(release: Release, images: readonly ReleasedImage[]): Promise<void> {
-  const { facts, directory, papers } = release;
+  const { facts, given, directory, papers } = release;
   for (const [name, text] of releasedManifests(root, facts, images))
     write(release, `manifests/${name}`, text);
   const chart = await chartArchive(root, facts, images, papers);
@@ -188,16 +195,19 @@ async function addManifests(release: Release, images: readonly ReleasedImage[]):
   const digestOf = (platform: string) =>
     archives.find(({ name }) => name === `hostport-${facts.version}-linux-${platform}.tar.gz`)!.sha256;
   const platforms = new Map(['amd64', 'arm64'].map((platform) => [platform, digestOf(platform)]));
-  write(release, 'krew/hostport.yaml', krewManifest(facts, process.env.DOWNLOADS || DOWNLOADS, platforms));
+  write(release, 'krew/hostport.yaml', krewManifest(facts, given.downloads ?? DOWNLOADS, platforms));
   write(release, 'install.sh', readFileSync(join(root, 'deploy/install.sh'), 'utf8'));
 }
 
 /** The packages for npm: the program, by platform, and the libraries. */
 async function addPackages(
-  { facts, directory, scratch, papers }: Release,
+  { facts, given, directory, scratch, papers }: Release,
   programs: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const inputs = { exec: realExec, root, facts, scratch, out: join(directory, 'npm'), papers };
+  const inputs = {
+    ...{ exec: realExec, root, facts, scratch, out: join(directory, 'npm'), papers },
+    ...(given.repository !== undefined && { repository: parseRepository(given.repository) }),
+  };
   for (const { platform, architecture, libc } of RUNTIMES)
     await platformPackageOf(
       inputs,
@@ -218,7 +228,7 @@ async function addArchive({ directory }: Release, top: string, entries: readonly
 
 /** Everything that is not in an archive; the checksums of all others at last. */
 async function addPapers(release: Release): Promise<void> {
-  const { directory, facts, papers, completion, manual, engine, debian } = release;
+  const { directory, facts, given, papers, completion, manual, engine, debian } = release;
   for (const [name, text] of papers) write(release, name, text);
   for (const [name, text] of completion) write(release, `completion/${name}`, text);
   for (const [name, text] of manual) write(release, `man/${name}`, text);
@@ -227,7 +237,7 @@ async function addPapers(release: Release): Promise<void> {
   write(
     release,
     `hostport-${facts.version}.intoto.json`,
-    provenance(root, facts, artefacts, { plugins: engine, debian }),
+    provenance(root, facts, artefacts, { plugins: engine, debian, given }),
   );
   write(release, 'SHA256SUMS', sums(await artefactsIn(directory)));
 }

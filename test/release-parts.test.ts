@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { artefactsIn, fileEntry, sums, tarGzip, textEntry } from '../scripts/release/archive.ts';
 import { lockPath, readLock } from '../scripts/release/images/debian-lock.ts';
 import { notice } from '../scripts/release/notice.ts';
+import { platformPackageOf, programPackage } from '../scripts/release/npm/packages.ts';
+import { parseRepository } from '../scripts/release/npm/repository.ts';
 import { bundledPackages, lockedPackage } from '../scripts/release/npm-packages.ts';
 import type { PluginEngine } from '../scripts/release/plugin-engine.ts';
 import { pluginsIn } from '../scripts/release/plugins.ts';
@@ -76,11 +78,14 @@ describe('the bill of materials', () => {
   });
 });
 
-test('the provenance names the commit, the runtimes and every file', () => {
+test('the provenance names the commit, what was given, the runtimes and every file', () => {
   const artefacts = [{ name: 'a', sha256: 'd'.repeat(64) }];
+  const given = { downloads: 'https://example.com/releases' };
   const { subject, predicate } = JSON.parse(
-    provenance(ROOT, facts, artefacts, { plugins: engine, debian: readLock(lockPath(ROOT)) }),
+    provenance(ROOT, facts, artefacts, { plugins: engine, debian: readLock(lockPath(ROOT)), given }),
   );
+  const { externalParameters } = predicate.buildDefinition;
+  expect(externalParameters).toEqual({ target: 'release', version: facts.version, ...given });
   expect(subject).toEqual([{ name: 'a', digest: { sha256: 'd'.repeat(64) } }]);
   const from = predicate.buildDefinition.resolvedDependencies;
   expect(from[0]).toEqual({ name: 'source', digest: { gitCommit: facts.commit } });
@@ -163,4 +168,41 @@ test('checksums are read by sha256sum', async () => {
   writeFileSync(join(scratch, 'SUMS'), sums(await artefactsIn(directory)));
   const said = await output(realExec, ['sha256sum', '--check', '--strict', '../SUMS'], { cwd: directory });
   expect(said).toBe('man/a b.1: OK\nz: OK\n');
+});
+
+describe('the repository of packages', () => {
+  test('is that of a page', () =>
+    expect(parseRepository('https://github.com/Owner/name')).toEqual({
+      type: 'git',
+      url: 'git+https://github.com/Owner/name.git',
+    }));
+
+  test.each([
+    'github.com/owner/name',
+    'http://github.com/owner/name',
+    'https://github.com',
+    'https://github.com/owner/name/',
+    'https://github.com/owner/name.git',
+    'https://user@localhost/owner/name',
+    'https://github.com/owner/name?a=b',
+  ])('%s is refused', (text) =>
+    expect(() => parseRepository(text)).toThrow(
+      `cannot use the repository "${text}": not the address of one; write it as https://github.com/owner/name`,
+    ),
+  );
+
+  test('is in every package of a release', async () => {
+    const out = join(scratch, 'packages');
+    const repository = parseRepository('https://github.com/owner/name');
+    const inputs = { exec: realExec, root: ROOT, facts, scratch, out, papers: new Map(), repository };
+    const program = join(scratch, 'program');
+    writeFileSync(program, '');
+    await programPackage(inputs);
+    await platformPackageOf(inputs, { arch: 'x64', libc: 'musl' }, program);
+    for (const name of ['hostport', 'hostport-linux-x64-musl']) {
+      const archive = join(out, `${name}-${facts.version}.tgz`);
+      const manifest = await output(realExec, ['tar', '-xzOf', archive, 'package/package.json']);
+      expect(JSON.parse(manifest)).toMatchObject({ repository });
+    }
+  });
 });

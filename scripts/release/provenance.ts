@@ -5,6 +5,14 @@ import type { PluginEngine } from './plugin-engine.ts';
 import { RUNTIMES } from './runtimes.ts';
 import { type Artefact, hexOf } from './sbom.ts';
 
+/** What `make release` was given besides the registry, and the files depend on. */
+export interface Given {
+  /** Where the files will be: `DOWNLOADS`. */
+  downloads?: string;
+  /** What the packages of npm are published from: `REPOSITORY`. */
+  repository?: string;
+}
+
 /**
  * An in-toto statement with SLSA's provenance, version 1: which files come from which commit, packages and runtimes. It is not signed, and
  * names no builder: whoever builds the same commit gets the same statement.
@@ -13,7 +21,7 @@ export function provenance(
   root: string,
   facts: BuildFacts,
   artefacts: readonly Artefact[],
-  { plugins, debian }: { plugins: PluginEngine; debian: DebianLock },
+  { plugins, debian, given }: { plugins: PluginEngine; debian: DebianLock; given: Given },
 ): string {
   const commit = facts.commit === undefined ? [] : [{ name: 'source', digest: { gitCommit: facts.commit } }];
   const runtimes = RUNTIMES.map(({ npm }) => ({ name: npm, ...lockedPackage(root, npm) }));
@@ -43,6 +51,7 @@ export function provenance(
           target: 'release',
           version: facts.version,
           ...(facts.registry !== undefined && { registry: facts.registry }),
+          ...given,
         },
         resolvedDependencies: [...commit, ...packages, ...compilers, ...system],
       },

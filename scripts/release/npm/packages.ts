@@ -6,6 +6,7 @@ import type { BuildFacts } from '../../../src/util/version.ts';
 import { fileEntry, tarGzip, textEntry } from '../archive.ts';
 import { lockedPackage } from '../npm-packages.ts';
 import { bundleLibrary, LIBRARIES, type Library, writeTypes } from './library.ts';
+import type { PackageRepository } from './repository.ts';
 
 /** What packages of npm are made from. */
 export interface PackageInputs {
@@ -18,13 +19,19 @@ export interface PackageInputs {
   out: string;
   /** Texts that every package has. */
   papers: ReadonlyMap<string, string>;
+  /** What they are published from, where it is known. */
+  repository?: PackageRepository;
 }
 
 const NODE = '>=20';
 
 /** Fields that every package has. */
-function common(facts: BuildFacts) {
-  return { version: facts.version, license: 'Apache-2.0' };
+function common({ facts, repository }: PackageInputs) {
+  return {
+    version: facts.version,
+    license: 'Apache-2.0',
+    ...(repository !== undefined && { repository }),
+  };
 }
 
 /** The program for a platform: `@hostport/linux-x64-musl`. */
@@ -38,7 +45,7 @@ export async function platformPackageOf(
     inputs,
     {
       name,
-      ...common(inputs.facts),
+      ...common(inputs),
       description: `hostport for Linux on ${arch} with ${libc}`,
       os: ['linux'],
       cpu: [arch],
@@ -65,7 +72,7 @@ export async function programPackage(inputs: PackageInputs): Promise<void> {
     inputs,
     {
       name: 'hostport',
-      ...common(facts),
+      ...common(inputs),
       description: 'Finds and fixes broken hostPorts of Kubernetes, on any CNI',
       type: 'module',
       bin: { hostport: 'bin/hostport.js' },
@@ -100,7 +107,7 @@ export async function libraryPackages(inputs: PackageInputs): Promise<void> {
 }
 
 async function libraryPackage(inputs: PackageInputs, library: Library): Promise<void> {
-  const { exec, root, facts, scratch } = inputs;
+  const { exec, root, scratch } = inputs;
   const types = join(scratch, 'types', library.name);
   const entry = await writeTypes(exec, root, library, types);
   const declarations = readdirSync(types, { recursive: true, encoding: 'utf8' })
@@ -110,7 +117,7 @@ async function libraryPackage(inputs: PackageInputs, library: Library): Promise<
     inputs,
     {
       name: library.name,
-      ...common(facts),
+      ...common(inputs),
       description: library.description,
       type: 'module',
       exports: {
