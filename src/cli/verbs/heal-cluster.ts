@@ -13,6 +13,7 @@ import { known } from '../../path/model/observed.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, messageOf, UserError } from '../../util/errors.ts';
 import {
+  chooserOf,
   type ExaminedCluster,
   observeCluster,
   type PodOptions,
@@ -94,7 +95,9 @@ export function clusterHealing(
 
     withUndo: (chosen, signal, use) =>
       run(signal, async (client, settings) => {
-        const nodes = chosen.length === 0 ? {} : { nodes: new Set(chosen) };
+        // Before anything is created: a name that is none would read as a node on which nothing is to be undone.
+        const choose = chooserOf({ codes: [], nodes: chosen });
+        const nodes = chosen.length === 0 ? {} : { nodes: new Set(chosen), ...(choose && { choose }) };
         return withReaders(
           client,
           { ...settings, ...nodes, probes: false, changes: true },

@@ -170,3 +170,24 @@ test('all is removed when it is interrupted while a pod starts', async () => {
   await expect(work).rejects.toThrow('interrupted');
   await expectNothingLeft();
 });
+
+test.each([
+  ['full', 'OutOfpods'],
+  ['cannot-pull', 'ImagePullBackOff'],
+] as const)(
+  'a pod that does not start (%s) is looked at again, is ours, and is removed',
+  async (kubelet, why) => {
+    await cluster.addNode('n1', kubelet);
+    await cluster.create(namespaces, { metadata: { name: 'work' } });
+    await change(
+      async (readers) => {
+        for (let i = 0; i < 2; i++) {
+          const report = (await readers.observe()).reports.get('n1');
+          expect(report).toEqual({ unknown: expect.stringContaining(why) });
+        }
+      },
+      { workNamespace: 'work', timeoutMs: 100 },
+    );
+    expect((await cluster.list(pods)).items).toEqual([]);
+  },
+);

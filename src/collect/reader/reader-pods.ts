@@ -41,6 +41,8 @@ export class ReaderPods {
   readonly #informer: Informer<Pod>;
   readonly #watching = new AbortController();
   readonly #created = new Set<string>();
+  /** By the names of pods, for the whole run: a pod that has not started is asked for again. */
+  readonly #nonces = new Map<string, string>();
   #watched: Promise<void> | undefined;
   #changed = Promise.withResolvers<void>();
   #hasNamespace = false;
@@ -95,7 +97,8 @@ export class ReaderPods {
     const name = pod.metadata?.name ?? '';
     this.#created.add(name);
     const until = this.#clock.now() + timeoutMs;
-    const nonce = randomBytes(16).toString('hex');
+    const nonce = this.#nonces.get(name) ?? randomBytes(16).toString('hex');
+    this.#nonces.set(name, nonce);
     await this.#create(pod, nonce, signal);
     for (;;) {
       const shown = this.#informer.get(name, this.#settings.namespace);

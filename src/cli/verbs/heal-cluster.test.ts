@@ -1,0 +1,46 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { FakeCluster } from '../../collect/reader/cluster.fake.ts';
+import { ApiError } from '../../kube/client.ts';
+import { clusterHealing } from './heal-cluster.ts';
+
+const signal = new AbortController().signal;
+
+let cluster: FakeCluster;
+let server: ReturnType<typeof Bun.serve>;
+beforeEach(() => {
+  cluster = new FakeCluster();
+  server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch: async (request) => {
+      const { pathname, search } = new URL(request.url);
+      const body = request.body === null ? undefined : await request.json();
+      try {
+        return await cluster.fetch(request.method, `${pathname}${search}`, body, {}, request.signal);
+      } catch (cause) {
+        if (!(cause instanceof ApiError)) throw cause;
+        return Response.json(
+          { kind: 'Status', code: cause.code, message: cause.message },
+          { status: cause.code },
+        );
+      }
+    },
+  });
+});
+afterEach(() => server.stop(true));
+
+const healing = () =>
+  clusterHealing(
+    { access: { server: server.url.origin, userAgent: 'test', proxy: false }, title: 'a cluster' },
+    {},
+    () => {},
+  );
+
+test('a node to be undone that the cluster does not have is an error before anything is created', async () => {
+  await cluster.addNode('n1');
+  const work = healing().withUndo(['n9'], signal, async (_, nodes) => nodes);
+  await expect(work).rejects.toThrow('cannot examine node n9: not found; choose one of n1');
+  expect(
+    cluster.requests.filter(({ method, path }) => method === 'POST' && /namespaces$|pods$/.test(path)),
+  ).toEqual([]);
+});
