@@ -136,11 +136,23 @@ export interface AgentMount {
   isAlwaysThere?: true;
 }
 
+/** The name of one of several mounts of a kind, from 0 on. */
+function mountName(kind: string, number: number): string {
+  return number === 0 ? kind : `${kind}-${number + 1}`;
+}
+
+/** Which of several mounts of a kind a name is of; undefined for other names. */
+export function mountNumber(kind: string, name: string): number | undefined {
+  if (name === kind) return 0;
+  const digits = name.startsWith(`${kind}-`) ? name.slice(kind.length + 1) : '';
+  return /^[1-9]\d{0,3}$/.test(digits) ? Number(digits) - 1 : undefined;
+}
+
 /** The directories of the node that the agent sees; no others. */
 export function agentMounts({ confDir, binDirs }: Pick<AgentSettings, 'confDir' | 'binDirs'>): AgentMount[] {
   return [
     ...binDirs.map((hostPath, i) => ({
-      name: i === 0 ? 'cni-bin' : `cni-bin-${i + 1}`,
+      name: mountName('cni-bin', i),
       hostPath,
       why: 'plugins: their presence, version and mode; to heal, missing ones are installed',
       modes: AGENT_MODES,

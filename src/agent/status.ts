@@ -9,6 +9,7 @@ import { daemonSets, events, nodes, pods, type Resource } from '../kube/resource
 import { PodExec } from '../kube/streaming/pod-exec.ts';
 import type { DaemonSet, KubeObject, Node, Pod } from '../kube/types.ts';
 import { messageOf } from '../util/errors.ts';
+import { type InstalledSettings, installedSettings } from './installed.ts';
 import { AGENT_MODES, type AgentMode, MODE_LABEL } from './manifests.ts';
 import { type AgentState, parseState } from './state.ts';
 
@@ -51,13 +52,13 @@ async function installedSet(client: ApiClient, retry: RetryOptions): Promise<Dae
   return retrying(() => client.get(daemonSets, AGENT.name, namespace), retry).catch(absent);
 }
 
-/** Where and as what the agent is installed; undefined when it is not. */
+/** How the agent is installed; undefined when it is not. */
 export async function installedAgent(
   client: ApiClient,
   retry: RetryOptions,
-): Promise<Pick<AgentStatus, 'namespace' | 'image' | 'mode'> | undefined> {
+): Promise<InstalledSettings | undefined> {
   const set = await installedSet(client, retry);
-  return set && about(set);
+  return set && installedSettings(set);
 }
 
 function about({ metadata, spec }: DaemonSet): Pick<AgentStatus, 'namespace' | 'image' | 'mode'> {

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import { type InstallProgress, installAgent } from '../../agent/install.ts';
+import { type AskedSettings, mergedSettings } from '../../agent/installed.ts';
 import {
-  type AgentMode,
   type AgentSettings,
   agentObjects,
   DEFAULT_BIN_DIRS,
@@ -53,13 +53,13 @@ export function agentVerb(): Verb {
 interface InstallOptions {
   observe?: true;
   heal?: true;
-  image: string;
+  image?: string;
   imagePullSecret: readonly string[];
   namespace?: string;
   apiServer?: { host: string; port: number };
-  cniConfDir: string;
+  cniConfDir?: string;
   cniBinDir: readonly string[];
-  metricsPort: number;
+  metricsPort?: number;
   timeout: number;
   dryRun?: 'client';
   output?: 'yaml' | 'json';
@@ -68,7 +68,7 @@ interface InstallOptions {
 function install() {
   const verb = command('install')
     .description(
-      'install or upgrade the agent on every node\n\nThe agent watches the hostPorts of its node. With --heal it also fixes what breaks.',
+      'install or upgrade the agent on every node\n\nThe agent watches the hostPorts of its node. With --heal it also fixes what breaks.\nAn upgrade keeps what no option changes, and takes the image of this version from where the installed one is from.',
     )
     .addOption(
       new Option('--observe', 'report what is found, and change nothing on the nodes (default)').conflicts(
@@ -77,9 +77,10 @@ function install() {
     )
     .option('--heal', 'fix what is found, too')
     .addOption(
-      new Option('--image <image>', 'image of the agent, as a mirror has it')
-        .argParser(imageReference)
-        .default(agentImage()),
+      new Option(
+        '--image <image>',
+        `image of the agent, as a mirror has it (default: ${agentImage()})`,
+      ).argParser(imageReference),
     )
     .option(
       '--image-pull-secret <name>',
@@ -99,7 +100,11 @@ function install() {
         'where nodes reach the API server (default: the Service "kubernetes"; in the lab its control plane)',
       ).argParser(hostAndPort),
     )
-    .option('--cni-conf-dir <dir>', 'CNI configurations of the nodes', absolutePath, DEFAULT_CONF_DIR)
+    .option(
+      '--cni-conf-dir <dir>',
+      `CNI configurations of the nodes (default: ${DEFAULT_CONF_DIR})`,
+      absolutePath,
+    )
     .option(
       '--cni-bin-dir <dir>',
       `CNI plugins of the nodes; repeatable (default: ${DEFAULT_BIN_DIRS})`,
@@ -107,9 +112,10 @@ function install() {
       [],
     )
     .addOption(
-      new Option('--metrics-port <port>', "port of each node's own address for metrics and probes")
-        .argParser(portNumber)
-        .default(METRICS_PORT, `port ${METRICS_PORT}`),
+      new Option(
+        '--metrics-port <port>',
+        `port of each node's own address for metrics and probes (default: ${METRICS_PORT})`,
+      ).argParser(portNumber),
     )
     .addOption(timeoutOption('how long the agents may take to be ready'))
     .addOption(
@@ -135,11 +141,9 @@ function install() {
           if (!hasReason(cause, 'Forbidden')) throw cause;
           return undefined;
         });
-        const settings = settingsOf(options, {
-          mode: before?.mode,
-          namespace: before?.namespace,
-          apiServer: lab ? { host: CONTROL_PLANE_ALIAS, port: API_PORT } : undefined,
-        });
+        const apiServer = { host: CONTROL_PLANE_ALIAS, port: API_PORT };
+        const defaults = lab ? { ...DEFAULTS, apiServer } : DEFAULTS;
+        const settings = mergedSettings(askedOf(options), before, defaults);
         const { nodes } = await installAgent(client, settings, {
           timeoutMs: options.timeout,
           retry,
@@ -197,8 +201,7 @@ function uninstall() {
       await interruptible(async (signal) => {
         const { client, title } = await clusterOf(verb);
         process.stdout.write(`${safeText(title)}\n\n`);
-        const settings = settingsOf(DEFAULTS, {});
-        const { removed, left } = await uninstallAgent(client, settings, {
+        const { removed, left } = await uninstallAgent(client, DEFAULTS, {
           timeoutMs: timeout,
           retry: retryOf(signal),
         });
@@ -220,40 +223,37 @@ function timeoutOption(what: string): Option {
 }
 
 /** What an installation is unless something else is asked for. */
-const DEFAULTS: InstallOptions = {
+const DEFAULTS: AgentSettings = {
+  mode: 'observe',
+  namespace: DEFAULT_NAMESPACE,
   image: agentImage(),
-  imagePullSecret: [],
-  cniConfDir: DEFAULT_CONF_DIR,
-  cniBinDir: [],
+  imagePullSecrets: [],
+  version: VERSION,
+  confDir: DEFAULT_CONF_DIR,
+  binDirs: DEFAULT_BIN_DIRS,
   metricsPort: METRICS_PORT,
-  timeout: TIMEOUT_MS,
 };
 
-function settingsOf(
-  options: InstallOptions,
-  known: {
-    mode?: AgentMode | undefined;
-    namespace?: string | undefined;
-    apiServer?: AgentSettings['apiServer'] | undefined;
-  },
-): AgentSettings {
-  const asked = options.heal ? 'heal' : options.observe ? 'observe' : undefined;
-  const apiServer = options.apiServer ?? known.apiServer;
+function askedOf(options: InstallOptions): AskedSettings {
+  const { heal, observe, namespace, image, imagePullSecret, apiServer } = options;
+  const { cniConfDir: confDir, cniBinDir: binDirs, metricsPort } = options;
+  const mode = heal ? 'heal' : observe ? 'observe' : undefined;
   return {
-    mode: asked ?? known.mode ?? 'observe',
-    namespace: options.namespace ?? known.namespace ?? DEFAULT_NAMESPACE,
-    image: options.image,
-    imagePullSecrets: options.imagePullSecret,
-    version: VERSION,
+    ...(mode !== undefined && { mode }),
+    ...(namespace !== undefined && { namespace }),
+    ...(image !== undefined && { image }),
+    ...(imagePullSecret.length > 0 && { imagePullSecrets: imagePullSecret }),
     ...(apiServer !== undefined && { apiServer }),
-    confDir: options.cniConfDir,
-    binDirs: options.cniBinDir.length > 0 ? options.cniBinDir : DEFAULT_BIN_DIRS,
-    metricsPort: options.metricsPort,
+    ...(confDir !== undefined && { confDir }),
+    ...(binDirs.length > 0 && { binDirs }),
+    ...(metricsPort !== undefined && { metricsPort }),
   };
 }
 
 function printManifests(options: InstallOptions): void {
-  const objects = agentObjects(settingsOf(options, {})).map(({ object }) => object);
+  const objects = agentObjects(mergedSettings(askedOf(options), undefined, DEFAULTS)).map(
+    ({ object }) => object,
+  );
   if (options.output === 'json') {
     process.stdout.write(renderJson({ apiVersion: 'v1', kind: 'List', items: objects }, 2));
   } else {
