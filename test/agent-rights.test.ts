@@ -232,9 +232,9 @@ describe('who installs it', () => {
     expect(await uninstall()).toEqual({
       removed: [
         'daemonset kube-system/hostport-agent',
-        'clusterrolebinding hostport-agent',
-        'clusterrole hostport-agent',
         'serviceaccount kube-system/hostport-agent',
+        'clusterrole hostport-agent',
+        'clusterrolebinding hostport-agent',
       ],
       left: [],
     });

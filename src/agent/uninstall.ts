@@ -1,13 +1,13 @@
-import { AGENT, agentNamespace, isOfAgent } from '../collect/reader/agents.ts';
+import { AGENT, agentNamespace } from '../collect/reader/agents.ts';
 import { describeRights, missingRights, type Right } from '../collect/reader/preflight.ts';
 import { type RetryOptions, retrying } from '../collect/reader/retry.ts';
 import type { ApiClient } from '../kube/client.ts';
-import { daemonSets, pods } from '../kube/resources.ts';
-import type { DaemonSet, Pod } from '../kube/types.ts';
+import { clusterRoleBindings, daemonSets, pods } from '../kube/resources.ts';
+import type { Pod } from '../kube/types.ts';
 import { realClock } from '../sys/clock.ts';
 import { DeadlineError, waitFor } from '../sys/wait.ts';
 import { InputError } from '../util/errors.ts';
-import { type AgentSettings, agentObjects } from './manifests.ts';
+import { type AgentObject, type AgentSettings, agentObjects } from './manifests.ts';
 import { checkManager, deleteObject, nameOf, readObject } from './objects.ts';
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -16,15 +16,24 @@ const INTERVAL_MS = 500;
 
 /** What uninstalling the agent takes. */
 export function uninstallRights(namespace: string): Right[] {
-  const remove = ['get', 'delete'];
-  const of = (resource: string, more: Partial<Right>, verbs = remove): Right[] =>
-    verbs.map((verb) => ({ verb, resource, ...more }));
+  return [...CLUSTER_RIGHTS, ...rightsIn(namespace)];
+}
+
+const rightsTo = (verbs: readonly string[], resource: string, more: Partial<Right>): Right[] =>
+  verbs.map((verb) => ({ verb, resource, ...more }));
+const REMOVE = ['get', 'delete'];
+
+/** Those that do not depend on where it is installed, which one of them tells. */
+const CLUSTER_RIGHTS: readonly Right[] = [
+  ...rightsTo(REMOVE, 'clusterroles', { group: RBAC }),
+  ...rightsTo(REMOVE, 'clusterrolebindings', { group: RBAC }),
+];
+
+function rightsIn(namespace: string): Right[] {
   return [
-    ...of('serviceaccounts', { namespace }),
-    ...of('clusterroles', { group: RBAC }),
-    ...of('clusterrolebindings', { group: RBAC }),
-    ...of('daemonsets', { group: 'apps', namespace }),
-    ...of('pods', { namespace }, ['list']),
+    ...rightsTo(REMOVE, 'serviceaccounts', { namespace }),
+    ...rightsTo(REMOVE, 'daemonsets', { group: 'apps', namespace }),
+    ...rightsTo(['list'], 'pods', { namespace }),
   ];
 }
 
@@ -34,44 +43,71 @@ export interface Uninstalled {
   left: string[];
 }
 
-/** Removes an installation of the agent from the API, and waits until its pods have ended. What is not there is not an error. */
+/** How the agent is uninstalled. */
+export interface UninstallOptions {
+  /** How long its pods may take to end, in milliseconds. */
+  timeoutMs: number;
+  retry: RetryOptions;
+  /** Where it must be installed, if anywhere; where it is found when absent. */
+  namespace?: string;
+}
+
+/**
+ * Removes an installation of the agent from the API, and waits until its pods have ended. What is not there is not an error: what an interrupted
+ * call has left, the next removes.
+ * @throws InputError before anything is removed, for rights that are missing and for an installation in another namespace than the given one.
+ */
 export async function uninstallAgent(
   client: ApiClient,
   settings: AgentSettings,
-  { timeoutMs, retry }: { timeoutMs: number; retry: RetryOptions },
+  { timeoutMs, retry, namespace: given }: UninstallOptions,
 ): Promise<Uninstalled> {
-  // Where it is installed, whatever is given: there is one in a cluster.
-  const namespace = (await agentNamespace(client, retry)) ?? settings.namespace;
-  const missing = await missingRights(client, uninstallRights(namespace), { ...retry, patienceMs: 0 });
-  if (missing.length > 0)
-    throw new InputError(`cannot uninstall the agent: you may not ${describeRights(missing)}`);
+  await checkRights(client, CLUSTER_RIGHTS, retry);
+  const installed = await agentNamespace(client, retry);
+  if (given !== undefined && installed !== undefined && installed !== given) {
+    throw new InputError(
+      `cannot uninstall the agent from namespace ${given}: it is installed in ${installed}; give --namespace ${installed}`,
+    );
+  }
+  const namespace = installed ?? given ?? settings.namespace;
+  await checkRights(client, rightsIn(namespace), retry);
   const objects = agentObjects({ ...settings, namespace });
   const found = await Promise.all(objects.map((each) => readObject(client, each, retry)));
   for (const [i, each] of objects.entries()) checkManager('uninstall', each, found[i]);
-  const daemonSet = found.find((_, i) => objects[i]!.resource.plural === daemonSets.plural);
   const result: Uninstalled = { removed: [], left: [] };
-  // The DaemonSet first, and what its pods need while they end last.
-  for (const each of objects.toReversed()) {
+  for (const each of objects.toSorted((a, b) => turnOf(a) - turnOf(b))) {
     if (await deleteObject(client, each, retry)) result.removed.push(nameOf(each));
-    if (each.resource.plural === daemonSets.plural && daemonSet !== undefined)
-      result.left.push(...(await podsLeft(client, daemonSet as DaemonSet, timeoutMs, retry)));
+    // Also where an earlier call has deleted the DaemonSet.
+    if (each.resource.plural === daemonSets.plural)
+      result.left.push(...(await podsLeft(client, namespace, timeoutMs, retry)));
   }
   return result;
 }
 
-/** Waits until the pods of the DaemonSet are gone. Returns those that are not, in words. */
+/** The DaemonSet first, and what its pods need while they end later; last the binding, which tells where the agent is installed. */
+function turnOf({ resource }: AgentObject): number {
+  if (resource.plural === daemonSets.plural) return 0;
+  return resource.plural === clusterRoleBindings.plural ? 2 : 1;
+}
+
+async function checkRights(client: ApiClient, rights: readonly Right[], retry: RetryOptions): Promise<void> {
+  const missing = await missingRights(client, rights, { ...retry, patienceMs: 0 });
+  if (missing.length > 0)
+    throw new InputError(`cannot uninstall the agent: you may not ${describeRights(missing)}`);
+}
+
+/** Waits until the pods of the agent's DaemonSet are gone, which may be gone itself. Returns those that are not, in words. */
 async function podsLeft(
   client: ApiClient,
-  daemonSet: DaemonSet,
+  namespace: string,
   timeoutMs: number,
   retry: RetryOptions,
 ): Promise<string[]> {
-  const { namespace = '' } = daemonSet.metadata ?? {};
   const asked = { namespace, labelSelector: `${AGENT.label}=${AGENT.name}` };
   let left: Pod[] = [];
   const areGone = async () => {
     const { items } = await retrying(() => client.list(pods, asked, retry.signal), retry);
-    left = items.filter((pod) => isOfAgent(pod, daemonSet));
+    left = items.filter(isOfDaemonSet);
     return left.length === 0;
   };
   const { signal, clock = realClock } = retry;
@@ -82,6 +118,15 @@ async function podsLeft(
   }
   return left.map(
     ({ metadata, spec }) => `pod ${metadata?.name} on ${spec?.nodeName}: its kubelet has not ended it`,
+  );
+}
+
+function isOfDaemonSet({ metadata, spec }: Pod): boolean {
+  return (
+    spec?.serviceAccountName === AGENT.name &&
+    metadata?.ownerReferences?.some(
+      ({ kind, name, controller }) => controller === true && kind === 'DaemonSet' && name === AGENT.name,
+    ) === true
   );
 }
 

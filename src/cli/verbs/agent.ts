@@ -196,14 +196,21 @@ function uninstall() {
     .description(
       'remove the agent from the cluster\n\nFixes on the nodes stay. An agent that is not there is not an error.',
     )
+    .addOption(
+      new Option(
+        '-n, --namespace <name>',
+        `where it is installed, if its cluster role binding does not say (default: ${DEFAULT_NAMESPACE})`,
+      ).argParser(namespaceName),
+    )
     .addOption(timeoutOption('how long its pods may take to end'))
-    .action(async ({ timeout }: { timeout: number }) => {
+    .action(async ({ timeout, namespace }: { timeout: number; namespace?: string }) => {
       await interruptible(async (signal) => {
         const { client, title } = await clusterOf(verb);
         process.stdout.write(`${safeText(title)}\n\n`);
         const { removed, left } = await uninstallAgent(client, DEFAULTS, {
           timeoutMs: timeout,
           retry: retryOf(signal),
+          ...(namespace !== undefined && { namespace }),
         });
         for (const what of removed) process.stdout.write(`removed ${safeText(what)}\n`);
         if (removed.length === 0) process.stdout.write('nothing to remove\n');
