@@ -139,9 +139,9 @@ describe('credentials are for the registry, and for whom it names', () => {
     ),
   );
 
-  test('what is no address is refused', () =>
+  test('what is not an address is refused', () =>
     expect(() => tokenServer('/token', new URL('https://registry.example'))).toThrow(
-      'registry.example wants credentials sent to "/token", no address',
+      'registry.example wants credentials sent to "/token", not a valid address',
     ));
 });
 

@@ -132,7 +132,7 @@ export function tokenServer(realm: string, registry: URL): URL {
   const where = URL.parse(realm);
   if (where === null)
     throw new RegistryError(
-      `${registry.host} wants credentials sent to ${JSON.stringify(realm)}, no address`,
+      `${registry.host} wants credentials sent to ${JSON.stringify(realm)}, not a valid address`,
     );
   const isLocal = where.protocol === 'http:' && isLoopback(where.host) && isLoopback(registry.host);
   if (where.protocol !== 'https:' && !isLocal)
