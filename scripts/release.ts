@@ -15,6 +15,7 @@ import type { TarEntry } from '../src/sys/tar.ts';
 import { messageOf, UserError } from '../src/util/errors.ts';
 import type { BuildFacts } from '../src/util/version.ts';
 import { artefactsIn, fileEntry, sums, tarGzip, textEntry } from './release/archive.ts';
+import { ASSET_SUMS, assetSums } from './release/assets.ts';
 import { compile } from './release/compile.ts';
 import { type DebianLock, lockPath, readLock } from './release/images/debian-lock.ts';
 import { type ReleasedImage, releaseImages } from './release/images/release-images.ts';
@@ -31,6 +32,7 @@ import { parseRegistry } from './release/registry.ts';
 import { RUNTIMES, type Runtime, runtimeFor } from './release/runtimes.ts';
 import { sbom } from './release/sbom.ts';
 import { readSource } from './release/source.ts';
+import { SUMS } from './release/written.ts';
 
 const root = join(import.meta.dir, '..');
 
@@ -239,7 +241,8 @@ async function addPapers(release: Release): Promise<void> {
     `hostport-${facts.version}.intoto.json`,
     provenance(root, facts, artefacts, { plugins: engine, debian, given }),
   );
-  write(release, 'SHA256SUMS', sums(await artefactsIn(directory)));
+  write(release, ASSET_SUMS, assetSums(await artefactsIn(directory)));
+  write(release, SUMS, sums(await artefactsIn(directory)));
 }
 
 function write({ directory }: Release, name: string, content: string | Uint8Array): void {

@@ -41,3 +41,15 @@ async function sha256(path: string): Promise<string> {
 export function sums(artefacts: readonly Artefact[]): string {
   return artefacts.map(({ name, sha256: digest }) => `${digest}  ${name}\n`).join('');
 }
+
+/** What {@link sums} has written. Throws for anything else. */
+export function parseSums(text: string): Artefact[] {
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => {
+      const match = /^([0-9a-f]{64}) {2}(.+)$/.exec(line);
+      if (match === null) throw new Error(`not a checksum and a name: ${JSON.stringify(line.slice(0, 100))}`);
+      return { sha256: match[1]!, name: match[2]! };
+    });
+}

@@ -1,39 +1,53 @@
-import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../src/util/errors.ts';
+import { ASSET_SUMS, assetsOf } from './assets.ts';
+import type { Published } from './published.ts';
+import { signatureOf } from './sign.ts';
 import type { WrittenRelease } from './written.ts';
 
 /** A version of a tag; those between tags have the commit. */
 const BETWEEN_TAGS = /-g[0-9a-f]{12}(?:\.changed)?$|changed$/;
-/** What is in the program's archives, too, or in the registry of npm. */
-const NOT_BY_ITSELF = ['man', 'completion', 'npm'];
 
-/** The commands that publish a release: packages of platforms first, since `hostport` names them. Throws for a version without a tag. */
-export function publishingCommands({ version, directory }: WrittenRelease): string[][] {
+/** Throws for a release that nobody could use: of a version without a tag, or one that names places that do not exist. */
+export function checkPublishable({ version, registry, downloads }: WrittenRelease): void {
   if (BETWEEN_TAGS.test(version))
     throw new InputError(`cannot publish ${version}: its commit has no tag; tag it vX.Y.Z, then release it`);
-  const packages = readdirSync(join(directory, 'npm')).sort(
-    (a, b) => weight(a) - weight(b) || (a < b ? -1 : 1),
-  );
-  const isEarly = version.includes('-');
-  const npm = packages.map((file) => [
-    'npm',
-    'publish',
-    '--access',
-    'public',
-    '--tag',
-    isEarly ? 'next' : 'latest',
-    join(directory, 'npm', file),
-  ]);
-  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
-    .filter((name) => !NOT_BY_ITSELF.includes(name.split('/', 1)[0]!))
-    .sort()
-    .map((name) => join(directory, name))
-    .filter((path) => statSync(path).isFile());
-  const release = ['gh', 'release', 'create', `v${version}`, '--verify-tag', '--title', version];
-  return [...npm, [...release, ...(isEarly ? ['--prerelease'] : []), '--generate-notes', ...files]];
+  const missing = registry === undefined ? 'REGISTRY' : downloads === undefined ? 'DOWNLOADS' : undefined;
+  if (missing !== undefined)
+    throw new InputError(
+      `cannot publish ${version}: its files name hostport.invalid, for want of ${missing}; run "make release" with it`,
+    );
 }
 
-function weight(file: string): number {
-  return file.startsWith('hostport-linux-') ? 0 : 1;
+/**
+ * The commands that publish what is not published yet: the files as a draft; packages, those of platforms first, since `hostport` names them; and
+ * the draft becomes the release when all else is there.
+ */
+export function publishingCommands(
+  { version, directory, files }: WrittenRelease,
+  published: Published,
+): string[][] {
+  const isEarly = version.includes('-');
+  const at = (name: string) => join(directory, name);
+  const npm = files
+    .map(({ name }) => name)
+    .filter((name) => name.startsWith('npm/') && !published.packages.has(name))
+    .sort((a, b) => weight(a) - weight(b) || (a < b ? -1 : 1))
+    .map((name) => ['npm', 'publish', '--access', 'public', '--tag', isEarly ? 'next' : 'latest', at(name)]);
+  if (published.release === 'published') return npm;
+  const tag = `v${version}`;
+  const create = ['gh', 'release', 'create', tag, '--draft', '--verify-tag', '--title', version];
+  const assets = [...assetsOf(files).map(({ name }) => name), ASSET_SUMS, signatureOf(ASSET_SUMS)];
+  return [
+    ...(published.release === 'draft'
+      ? []
+      : [[...create, ...(isEarly ? ['--prerelease'] : []), '--generate-notes']]),
+    ['gh', 'release', 'upload', tag, '--clobber', ...assets.map(at)],
+    ...npm,
+    ['gh', 'release', 'edit', tag, '--draft=false'],
+  ];
+}
+
+function weight(name: string): number {
+  return name.startsWith('npm/hostport-linux-') ? 0 : 1;
 }

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { blobPath, type ImageIndex, type ImageManifest, readIndex } from '../../src/lab/images/oci.ts';
 import { output, realExec } from '../../src/sys/exec.ts';
 import { eventually } from '../e2e/eventually.ts';
@@ -72,6 +73,19 @@ test('the checksums are those of every other file', async () => {
   const lines = readFileSync(join(one, 'SHA256SUMS'), 'utf8').trimEnd().split('\n');
   const listed = lines.map((line) => line.slice(66));
   expect(listed).toEqual(namesIn(one).filter((name) => name !== 'SHA256SUMS'));
+});
+
+test('the published checksums are those of files with a base name of their own', async () => {
+  const [one] = built as [string];
+  const flat = join(scratch, 'flat');
+  mkdirSync(flat);
+  const lines = readFileSync(join(one, 'assets/SHA256SUMS'), 'utf8').trimEnd().split('\n');
+  for (const name of lines.map((line) => line.slice(66)))
+    copyFileSync(
+      join(one, namesIn(one).find((path) => basename(path) === name && !path.startsWith('npm/'))!),
+      join(flat, name),
+    );
+  await run(['sha256sum', '--check', '--strict', '--quiet', join(one, 'assets/SHA256SUMS')], flat);
 });
 
 /** Unpacks the program for a platform; returns its path. */
