@@ -148,6 +148,38 @@ const DROPPED: FieldCase = {
       ['risk packet-dropped'],
       'the node itself',
     ),
+    scene(
+      'of packets of other machines, which were answered all the same',
+      { mangle: [`-A PREROUTING ${DPORT} -j DROP`], probes: {} },
+      [],
+    ),
+    scene(
+      'of packets of other machines, where another node was answered and others were not',
+      { mangle: [`-A PREROUTING ${DPORT} -j DROP`], probes: { outside: UNSEEN } },
+      ['broken not-answering', 'risk packet-dropped'],
+    ),
+    scene(
+      'of packets of nodes, where others were answered',
+      {
+        mangle: [`-A PREROUTING -s 172.17.0.2/32 ${DPORT} -j DROP`],
+        probes: { 'other-node': UNSEEN },
+      },
+      ['broken packet-dropped'],
+    ),
+    scene(
+      'of the answers, where only the node itself got none',
+      { raw: ['-A PREROUTING -i lxc1 -p tcp -m tcp --sport 8080 -j DROP'], probes: { node: SILENT } },
+      ['broken packet-dropped'],
+      'to the node itself',
+    ),
+    scene(
+      'of the node’s own packets, which were answered all the same',
+      {
+        filter: [`-A OUTPUT -d ${POD.address}/32 -p tcp -m tcp --dport 8080 -j REJECT`],
+        probes: {},
+      },
+      [],
+    ),
     scene('by nothing on the node', { probes: UNSEEN_AWAY }, ['broken off-node-blocked']),
   ],
 };

@@ -20,6 +20,7 @@ import {
   originsOf,
   podAddress,
   routedToPod,
+  type ServedOrigin,
   takerOf,
   takersOf,
   traceFrom,
@@ -271,7 +272,7 @@ test.each<[string | undefined, Origin[]]>([
   ['127.0.0.9', ['loopback']],
   ['::1', ['outside', 'node']],
 ])('a mapping for %s serves %j', (hostIP, origins) => {
-  expect(originsOf(mapped(hostIP === undefined ? {} : { hostIP }).path)).toEqual(origins as [Origin]);
+  expect(originsOf(mapped(hostIP === undefined ? {} : { hostIP }).path)).toEqual(origins as [ServedOrigin]);
 });
 
 describe("the pod's address", () => {

@@ -26,7 +26,9 @@ import type { PathView, Scene } from './scene.ts';
 import { endOf } from './trace-end.ts';
 
 /** Where an imagined connection to a mapping comes from; as the probes of the same names. */
-export type Origin = 'outside' | 'node' | 'loopback' | 'pod';
+export type Origin = ServedOrigin | 'pod';
+/** Those that a mapping must serve. */
+export type ServedOrigin = 'outside' | 'node' | 'loopback';
 
 const TRACES: Readonly<Record<Origin, MemoKey<Observed<Followed>>>> = {
   outside: memoKey(),
@@ -43,7 +45,7 @@ const ANSWERS: Readonly<Record<Origin, MemoKey<Observed<Answer>>>> = {
 const TAKERS = memoKey<readonly TranslationCandidate[] | undefined>();
 
 /** The origins that a mapping must serve: only loopback when it is for loopback, otherwise everything outside and the node. */
-export function originsOf({ port }: PathView): readonly [Origin, ...Origin[]] {
+export function originsOf({ port }: PathView): readonly [ServedOrigin, ...ServedOrigin[]] {
   if (port.hostIP?.startsWith('127.')) return ['loopback'];
   return ['outside', 'node'];
 }

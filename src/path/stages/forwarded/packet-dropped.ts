@@ -1,18 +1,19 @@
 import { formatPort } from '../../model/host-ports.ts';
 import { type Message, words } from '../../model/message.ts';
 import { known } from '../../model/observed.ts';
+import type { Vantage } from '../../model/probe.ts';
 import type { NodeView } from '../../view/node-view.ts';
 import { podName } from '../../view/pod-name.ts';
 import { isPolicyAgents } from '../../view/policy-agents.ts';
-import { AWAY, failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
+import { AWAY, answered, failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
 import { countedEnd, endOf, namesDestination, type TraceEnd } from '../../view/trace-end.ts';
-import { answerTo, leadsToPod, type Origin, originsOf, traceFrom } from '../../view/traces.ts';
+import { answerTo, leadsToPod, originsOf, type ServedOrigin, traceFrom } from '../../view/traces.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 /** A packet of a connection that rules of the node end. */
 interface Drop {
-  origin: Origin;
+  origin: ServedOrigin;
   /** Whether it is the pod's answer. */
   isAnswer: boolean;
   end: TraceEnd;
@@ -37,10 +38,15 @@ export const packetDropped = defineFailure<Drop>({
 
   detect(scene) {
     return scene.paths.flatMap((path): Detection<Drop>[] => {
-      const [drop] = dropsOf(path, scene);
+      // Whoever was answered met no such rule: then it depends on what is not seen here, such as the client's address or its rate.
+      const [drop] = dropsOf(path, scene).filter(({ origin }) => !isRefuted(origin, path));
       if (drop === undefined) return [];
       const { origin, end } = drop;
-      const isWorse = origin !== 'node' || probesFrom(path, ['node']).some(failed);
+      // The imagined packet is that of another node, where there is one.
+      const isWorse =
+        origin === 'outside'
+          ? !answered(path, 'other-node')
+          : origin !== 'node' || probesFrom(path, ['node']).some(failed);
       return [
         {
           subject: path.subject,
@@ -78,6 +84,19 @@ export const packetDropped = defineFailure<Drop>({
   },
 });
 
+/** From where an imagined connection is probed. */
+const VANTAGES: Readonly<Record<ServedOrigin, readonly Vantage[]>> = {
+  outside: AWAY,
+  node: ['node'],
+  loopback: ['loopback'],
+};
+
+/** Whether probes from there were answered, and none failed. */
+function isRefuted(origin: ServedOrigin, path: PathView): boolean {
+  const vantages = VANTAGES[origin];
+  return vantages.some((vantage) => answered(path, vantage)) && !probesFrom(path, vantages).some(failed);
+}
+
 /** Those of other machines before those of the node itself, and packets before their answers. */
 function dropsOf(path: PathView, scene: Scene): Drop[] {
   return originsOf(path).flatMap((origin): Drop[] => {
@@ -100,15 +119,13 @@ const PACKETS = {
   outside: 'packets from other machines to {port} of {pod}',
   node: 'packets of the node itself to {port} of {pod}',
   loopback: 'packets of the node itself to {port} of {pod}',
-  pod: 'packets of the pod itself to {port} of {pod}',
-} as const satisfies Record<Origin, string>;
+} as const satisfies Record<ServedOrigin, string>;
 
 const ANSWERS = {
   outside: 'answers of {pod} to other machines that connect to {port}',
   node: 'answers of {pod} to the node itself, which connects to {port}',
   loopback: 'answers of {pod} to the node itself, which connects to {port}',
-  pod: 'answers of {pod} to itself, which connects to {port}',
-} as const satisfies Record<Origin, string>;
+} as const satisfies Record<ServedOrigin, string>;
 
 function messageOf({ origin, isAnswer, end }: Drop, path: PathView, node: NodeView): Message {
   const { base, rule, verdict } = end;
