@@ -69,6 +69,10 @@ const containerState = maybe(
   }),
 );
 
+const containerStatuses = maybe(
+  z.array(fields({ name: text, ready: flag, restartCount: number, state: containerState })),
+);
+
 const conditions = maybe(z.array(fields({ type: text, status: text, reason: text, message: text })));
 
 const podSchema = fields({
@@ -93,9 +97,8 @@ const podSchema = fields({
       hostIP: text,
       startTime: text,
       conditions,
-      containerStatuses: maybe(
-        z.array(fields({ name: text, ready: flag, restartCount: number, state: containerState })),
-      ),
+      containerStatuses,
+      initContainerStatuses: containerStatuses,
     }),
   ),
 });
@@ -160,7 +163,7 @@ const serviceSchema = fields({
 });
 
 const eventSchema = fields({
-  involvedObject: fields({ kind: text, namespace: text, name: text, uid: text }),
+  involvedObject: fields({ kind: text, namespace: text, name: text, uid: text, fieldPath: text }),
   type: text,
   reason: text,
   message: text,

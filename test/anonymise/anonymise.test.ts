@@ -183,7 +183,13 @@ function worldWith(names: Planted): World {
       events: [
         ...world.events.map((event) => ({
           ...event,
-          involvedObject: { kind: 'Pod', namespace, name: gone, uid: 'u' },
+          involvedObject: {
+            kind: 'Pod',
+            namespace,
+            name: gone,
+            uid: 'u',
+            fieldPath: `spec.containers{${service}-c}`,
+          },
           source: { component: 'kubelet', host: node },
         })),
         {

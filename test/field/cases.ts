@@ -747,6 +747,40 @@ const warnings =
         }) as Event,
     ),
   });
+/** A warning about one container, at a time. */
+const warningOf =
+  (fieldPath: string, reason: string, message: string, lastTimestamp?: string) =>
+  (world: World): World => {
+    const { events, ...rest } = warnings([reason, message])(world);
+    return {
+      ...rest,
+      events: events.map((event) => ({
+        ...event,
+        ...{ involvedObject: { ...event.involvedObject, fieldPath }, lastTimestamp },
+      })),
+    };
+  };
+/** The pod's port is that of a container that runs beside `app`, which is in order: the init container `echo`. */
+const sidecar =
+  (state: object, restartPolicy?: string): Otherwise['pod'] =>
+  (pod) => {
+    const [first] = pod.spec!.containers;
+    const [status] = pod.status!.containerStatuses!;
+    return {
+      ...pod,
+      spec: {
+        ...pod.spec!,
+        containers: [{ name: 'app' }],
+        initContainers: [{ ...first!, ...{ restartPolicy } }],
+      },
+      status: {
+        ...pod.status,
+        containerStatuses: [{ ...status!, name: 'app' }],
+        initContainerStatuses: [{ ...status!, ready: false, state }],
+      },
+    };
+  };
+const READINESS = 'Readiness probe failed: dial tcp: connection refused';
 const noSandbox: Otherwise['sandboxes'] = (all) => all.map((entry) => ({ ...entry, ready: false }));
 
 const CONTAINERS: FieldCase = {
@@ -802,6 +836,61 @@ const CONTAINERS: FieldCase = {
       },
       ['broken container-not-running'],
       'its readiness probe fails',
+    ),
+    scene(
+      'a sidecar that crashes',
+      {
+        pod: sidecar({ waiting: { reason: 'CrashLoopBackOff' } }, 'Always'),
+        world: warningOf(
+          'spec.initContainers{echo}',
+          'BackOff',
+          'Back-off restarting failed container echo in pod echo',
+        ),
+        probes: ALL_REFUSED,
+      },
+      ['broken container-not-running'],
+      'container echo',
+    ),
+    scene(
+      'not ready by its probe, since it started',
+      {
+        pod: container({ running: { startedAt: '2026-01-01T00:00:00Z' } }),
+        world: warningOf('spec.containers{echo}', 'Unhealthy', READINESS, '2026-01-01T00:00:00Z'),
+      },
+      ['risk container-not-running'],
+      'its readiness probe fails',
+    ),
+    scene(
+      'not ready yet, and its probe failed before it was started again',
+      {
+        pod: container({ running: { startedAt: '2026-01-01T00:00:01Z' } }),
+        world: warningOf('spec.containers{echo}', 'Unhealthy', READINESS, '2026-01-01T00:00:00.999999Z'),
+      },
+      [],
+    ),
+    scene(
+      'not ready yet, and the probe of another container fails',
+      {
+        pod: container({ running: {} }),
+        world: warningOf('spec.containers{app}', 'Unhealthy', READINESS),
+      },
+      [],
+    ),
+    scene(
+      'coming up, and another container of the pod has no image',
+      {
+        pod: pending(container({ waiting: { reason: 'ContainerCreating' } })!),
+        world: warningOf('spec.containers{app}', 'Failed', 'Failed to pull image "x": not found'),
+      },
+      [],
+    ),
+    scene(
+      'an init container that does not end, by its events',
+      {
+        pod: pending(container({ waiting: { reason: 'PodInitializing' } })!),
+        world: warningOf('spec.initContainers{setup}', 'BackOff', 'Back-off restarting failed container'),
+      },
+      ['broken container-not-running'],
     ),
     scene(
       'not ready by its probe, of another port that answers',

@@ -174,10 +174,12 @@ export class Anonymiser {
       case 'name': {
         if (parent === 'metadata') return names.of(kind, text);
         if (parent === 'ports') return names.of('port', text);
-        if (parent === 'containers' || parent === 'initContainers' || parent === 'containerStatuses')
-          return names.of('container', text);
+        if (CONTAINER_LISTS.has(parent)) return names.of('container', text);
         return names.of('object', text);
       }
+      case 'fieldPath':
+        // `spec.containers{echo}`.
+        return text.replace(/\{([^}]*)\}/g, (_, name: string) => `{${names.of('container', name)}}`);
       case 'namespace':
         return names.of('namespace', text);
       case 'nodeName':
@@ -204,6 +206,11 @@ export class Anonymiser {
     return AS_IT_IS.has(key) ? text : texts.addresses(text);
   }
 }
+
+/** Lists whose entries have the names of containers. */
+const CONTAINER_LISTS: ReadonlySet<string> = new Set([
+  ...['containers', 'initContainers', 'containerStatuses', 'initContainerStatuses'],
+]);
 
 const LABEL_FIELDS: ReadonlySet<string> = new Set(['labels', 'matchLabels', 'selector', 'nodeSelector']);
 /** Fields of objects that hold neither a name nor an address, whatever they look like. */

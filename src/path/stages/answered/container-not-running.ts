@@ -1,3 +1,4 @@
+import { lastingContainers } from '../../../kube/pods.ts';
 import type { Container, ContainerStatus, Event } from '../../../kube/types.ts';
 import type { Evidence } from '../../model/finding.ts';
 import { formatPort } from '../../model/host-ports.ts';
@@ -128,8 +129,9 @@ function ailmentOf(path: PathView, scene: Scene): Ailment | undefined {
   const { pod, port } = path;
   // One that is going down does not run any more.
   if (pod.metadata?.deletionTimestamp !== undefined) return undefined;
-  const statuses = pod.status?.containerStatuses ?? [];
-  for (const { name } of (pod.spec?.containers ?? []).filter((container) => hasPort(container, port))) {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  const statuses = [...containerStatuses, ...initContainerStatuses];
+  for (const { name } of lastingContainers(pod).filter((container) => hasPort(container, port))) {
     const status = statuses.find((entry) => entry.name === name);
     const ailment = status && ailmentOfContainer(status, path, scene);
     if (ailment !== undefined) return ailment;
@@ -146,7 +148,9 @@ function hasPort({ ports = [] }: Container, port: PathView['port']): boolean {
 
 function ailmentOfContainer(status: ContainerStatus, path: PathView, scene: Scene): Ailment | undefined {
   const { name: container, ready, restartCount, state: { waiting, terminated, running } = {} } = status;
-  const warnings = scene.eventsOf(path.pod).filter(({ type }) => type !== 'Normal');
+  const warnings = scene
+    .eventsOf(path.pod)
+    .filter((event) => event.type !== 'Normal' && isAbout(event, status));
   const restarted = `restarted ${restartCount ?? 0} times`;
   const found = (reason: string, saw: string, events: readonly Event[], runs = false): Ailment => ({
     container,
@@ -175,12 +179,27 @@ function ailmentOfContainer(status: ContainerStatus, path: PathView, scene: Scen
   if (running === undefined || ready !== false) return undefined;
   // One that has just started is not ready yet: only its probe says that it should be.
   const refusal = warnings.findLast(
-    ({ reason, message }) =>
-      reason === 'Unhealthy' && /readiness|startup/i.test((message ?? '').slice(0, LONGEST)),
+    (event) =>
+      event.reason === 'Unhealthy' &&
+      /readiness|startup/i.test((event.message ?? '').slice(0, LONGEST)) &&
+      !isBefore(event, running.startedAt),
   );
   if (refusal === undefined || path.probes.get('direct')?.outcome === 'answered') return undefined;
   const which = /startup/i.test((refusal.message ?? '').slice(0, LONGEST)) ? 'startup' : 'readiness';
   return found(`its ${which} probe fails`, 'running, not ready', [refusal], true);
+}
+
+/** Whether an event is about a container, or about its pod as a whole; while it waits for the init containers, one about these is. */
+function isAbout({ involvedObject: { fieldPath = '' } }: Event, { name, state }: ContainerStatus): boolean {
+  const [, list, container] = /^spec\.(\w+)\{(.*)\}$/.exec(fieldPath) ?? [];
+  if (container === undefined || container === name) return true;
+  return list === 'initContainers' && state?.waiting?.reason === 'PodInitializing';
+}
+
+/** Whether an event was last seen before a time; where one of the times is not known, it may have been later. */
+function isBefore(event: Event, time: string | undefined): boolean {
+  const seen = event.lastTimestamp ?? event.eventTime ?? event.firstTimestamp;
+  return seen !== undefined && time !== undefined && Date.parse(seen) < Date.parse(time);
 }
 
 /** Of each reason the newest event that says more than the state does. */
