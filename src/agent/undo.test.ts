@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { LastHeal } from '../node/apply/undo.ts';
 import type { NodeRequest } from '../node/serve/request.ts';
-import { planUndo, undo, undoDoor } from './undo.ts';
+import { planUndo, undo, undoDoor, whyNotUndone } from './undo.ts';
 
 const FIRST = '2026-01-01T00:00:00.000Z';
 const LAST = '2026-01-02T00:00:00.000Z';
@@ -48,6 +48,17 @@ test('the last heal of all nodes counts, and nodes of earlier ones have no part 
     nodes: [{ node: 'a' }, { node: 'b' }],
     unknown: [{ node: 'dark', why: 'no answer' }],
   });
+});
+
+test('as long as a node cannot be asked, which heal was the last is unknown, and none is undone', async () => {
+  const nodes = new Nodes({ a: lastHeal(LAST, 'back') });
+  const plan = await planUndo(nodes.door, ['a', 'dark']);
+  expect(whyNotUndone(plan)).toContain('dark could not be asked');
+  await expect(undo(nodes.door, plan, new AbortController().signal)).rejects.toThrow(
+    'choose the other nodes',
+  );
+  expect(nodes.asked).toEqual([]);
+  expect(whyNotUndone(await planUndo(nodes.door, ['a']))).toBeUndefined();
 });
 
 test('without a heal there is nothing to undo', async () => {

@@ -1,7 +1,7 @@
 import { type ApplyResult, applyResultSchema } from '../node/apply/result.ts';
 import { type LastHeal, lastHealSchema } from '../node/apply/undo.ts';
 import type { NodeRequest } from '../node/serve/request.ts';
-import { messageOf } from '../util/errors.ts';
+import { InputError, messageOf } from '../util/errors.ts';
 
 /** How long a node may take over its files, in milliseconds: a plugin may have 100 MB. */
 const UNDO_DEADLINE_MS = 60_000;
@@ -72,17 +72,29 @@ export async function planUndo(door: UndoDoor, nodes: readonly string[]): Promis
   };
 }
 
+/** Why a plan must not be carried out: a node that could not be asked may have had a later heal. Undefined when it may. */
+export function whyNotUndone({ unknown }: Pick<UndoPlan, 'unknown'>): string | undefined {
+  if (unknown.length === 0) return undefined;
+  const nodes = unknown.map(({ node }) => node).join(', ');
+  return `cannot undo the last heal: ${nodes} could not be asked, and may have had a later one; choose the other nodes by --node`;
+}
+
 /** Whether a node has something to be put back, and nothing that forbids it. */
 export function canUndo({ files }: LastHeal): boolean {
   return files.some(({ state }) => state === 'back') && !files.some(({ state }) => state === 'refused');
 }
 
-/** Puts back, one node after the other, what a plan says. A node that fails does not keep others from it. */
+/**
+ * Puts back, one node after the other, what a plan says. A node that fails does not keep others from it.
+ * @throws InputError when a node could not be asked: which heal was the last is unknown then.
+ */
 export async function undo(
   door: UndoDoor,
-  { nodes }: UndoPlan,
+  { nodes, unknown }: UndoPlan,
   signal: AbortSignal,
 ): Promise<{ node: string; results: ApplyResult[] }[]> {
+  const why = whyNotUndone({ unknown });
+  if (why !== undefined) throw new InputError(why);
   const done: { node: string; results: ApplyResult[] }[] = [];
   for (const { node, last } of nodes.filter(({ last }) => canUndo(last))) {
     signal.throwIfAborted();

@@ -3,15 +3,22 @@ import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ignoring } from './errno.ts';
 
+/** Numbers of a file's owner and group. */
+export interface FileOwner {
+  uid: number;
+  gid: number;
+}
+
 /**
  * Writes a file so that a reader sees either the old content or the new, never a part: a temporary file in the same
- * directory, synced, then renamed over the target. `mode` defaults to 0644; pass 0o600 for secrets.
+ * directory, synced, then renamed over the target. `mode` defaults to 0644; pass 0o600 for secrets. `owner`: whoever runs this when absent.
  * The temporary name starts with a dot and has no extension that a CNI runtime loads.
  */
 export async function writeFileAtomic(
   path: string,
   content: string | Uint8Array,
   mode = 0o644,
+  owner?: FileOwner,
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`);
@@ -19,6 +26,8 @@ export async function writeFileAtomic(
     const file = await open(temporary, 'wx', mode);
     try {
       await file.writeFile(content);
+      // Before the mode: a change of the owner clears bits of it.
+      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
       // open(2) masks the mode with the umask; a secret or an executable must have exactly what was asked for.
       await file.chmod(mode);
       await file.sync();

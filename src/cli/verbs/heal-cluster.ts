@@ -127,7 +127,10 @@ function undoOf(world: World, readers: Readers): UndoDoor {
 }
 
 function namesOf({ nodes }: World, chosen: readonly string[]): string[] {
-  const names = nodes.flatMap(({ metadata }) => metadata?.name ?? []);
+  // Only nodes of Linux are ever healed.
+  const names = nodes.flatMap(({ metadata, status }) =>
+    (status?.nodeInfo?.operatingSystem ?? 'linux') === 'linux' ? (metadata?.name ?? []) : [],
+  );
   return chosen.length === 0 ? names : names.filter((name) => chosen.includes(name));
 }
 

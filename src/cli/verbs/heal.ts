@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
 import { applyPatch, type PlannedPatch, planPatches } from '../../agent/source.ts';
-import { canUndo, planUndo, type UndoPlan, undo } from '../../agent/undo.ts';
+import { canUndo, planUndo, type UndoPlan, undo, whyNotUndone } from '../../agent/undo.ts';
 import type { ApiClient } from '../../kube/client.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal/plan.ts';
@@ -9,7 +9,7 @@ import type { World } from '../../path/model/world.ts';
 import { type Durability, durabilityOf } from '../../path/source/at-source.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { calledAs } from '../../sys/called-as.ts';
-import { messageOf } from '../../util/errors.ts';
+import { InputError, messageOf } from '../../util/errors.ts';
 import { checkChosenNodes } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
@@ -210,6 +210,11 @@ async function undoLast(healing: Healing, { target, options, signal }: Way): Pro
     else process.stdout.write(renderUndone(nodes, layout));
     exitWith(undoStatus(plan, nodes, options.dryRun === true));
   };
+  const refused = whyNotUndone(plan);
+  if (refused !== undefined) {
+    if (json) process.stdout.write(renderJson(undoDocument(plan, []), 2));
+    throw new InputError(refused);
+  }
   const concerned = plan.nodes.filter(({ last }) => canUndo(last)).map(({ node }) => node);
   if (concerned.length === 0) return finish();
   if (options.dryRun || !(options.yes || (await agreed(`${title}: put these files back?`, signal)))) {
@@ -221,16 +226,11 @@ async function undoLast(healing: Healing, { target, options, signal }: Way): Pro
   finish(await healing.withUndo(concerned, signal, (door) => undo(door, plan, signal)));
 }
 
-/** 1 when something that the heal changed stays, 2 when a node could not be asked. */
-function undoStatus(
-  { nodes, unknown }: UndoPlan,
-  done: Awaited<ReturnType<typeof undo>>,
-  isDry: boolean,
-): number {
+/** 1 when something that the heal changed stays. */
+function undoStatus({ nodes }: UndoPlan, done: Awaited<ReturnType<typeof undo>>, isDry: boolean): number {
   const isRefused = nodes.some(({ last }) => last.files.some(({ state }) => state === 'refused'));
   const hasFailed = done.some(({ results }) => results.some(({ outcome }) => outcome === 'failed'));
-  if (isRefused || hasFailed || isDry) return 1;
-  return unknown.length > 0 ? 2 : 0;
+  return isRefused || hasFailed || isDry ? 1 : 0;
 }
 
 /** Makes the changes at the source. Says whether one was not made. */

@@ -38,6 +38,8 @@ export class Backups {
   readonly #directory: string;
   readonly #limits: BackupLimits;
   #isPruned = false;
+  /** Called with each copy of a file, before what was copied is changed. */
+  onKept: ((path: string, copy: string) => void) | undefined;
 
   /** `at`: when the run began; it names the directory. */
   constructor(at: Date, root: string = BACKUP_ROOT, limits: BackupLimits = LIMITS) {
@@ -52,6 +54,7 @@ export class Backups {
     const copy = this.#place(path);
     copyFileSync(path, copy);
     chmodSync(copy, statSync(path).mode & 0o777);
+    this.onKept?.(path, copy);
     return copy;
   }
 

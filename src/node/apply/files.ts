@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   closeSync,
   constants,
   copyFileSync,
@@ -17,7 +18,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { NodeAction } from '../../path/model/action.ts';
-import { writeFileAtomic } from '../../sys/files.ts';
+import { type FileOwner, writeFileAtomic } from '../../sys/files.ts';
 import { mountIdOf } from '../../sys/mounts.ts';
 import { LEFT_OUT } from '../report/secrets.ts';
 import type { ApplyContext } from './context.ts';
@@ -42,12 +43,22 @@ export async function writeFileAction(action: Action<'write-file'>, context: App
 }
 
 /** Writes a file atomically, or in place where it is a mount of its own, which cannot be replaced. */
-export async function replaceFile(path: string, content: Buffer, mode: number): Promise<void> {
+export async function replaceFile(
+  path: string,
+  content: Buffer,
+  mode: number,
+  owner?: FileOwner,
+): Promise<void> {
   try {
-    await writeFileAtomic(path, content, mode);
+    await writeFileAtomic(path, content, mode, owner);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EBUSY') throw cause;
     writeInPlace(path, content);
+    // Only where they differ: who may write a file may not always do these.
+    const { uid, gid } = statSync(path);
+    if (owner !== undefined && (uid !== owner.uid || gid !== owner.gid))
+      chownSync(path, owner.uid, owner.gid);
+    if (modeOf(path) !== mode) chmodSync(path, mode);
     stirDirectory(path);
   }
 }

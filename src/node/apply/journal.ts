@@ -7,6 +7,7 @@ import {
   openSync,
   readFileSync,
   readlinkSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -22,7 +23,14 @@ const JOURNAL = 'journal.jsonl';
 
 const fileStateSchema = z.discriminatedUnion('is', [
   z.object({ is: z.literal('missing') }),
-  z.object({ is: z.literal('file'), sha256: z.string(), mode: z.number().int() }),
+  z.object({
+    is: z.literal('file'),
+    sha256: z.string(),
+    mode: z.number().int(),
+    /** Absent in journals of earlier versions, and where an action leaves it to the node. */
+    uid: z.number().int().optional(),
+    gid: z.number().int().optional(),
+  }),
   z.object({ is: z.literal('link'), target: z.string() }),
   /** A directory, a socket: never written by an action. */
   z.object({ is: z.literal('other') }),
@@ -36,12 +44,14 @@ const changeSchema = z.object({
   before: fileStateSchema,
   /** Absent while the action is under way, and for ever when it was killed. */
   after: fileStateSchema.optional(),
+  /** What the action is going to leave there, where that is known beforehand: by it, what a killed one has done is recognised. */
+  intended: fileStateSchema.optional(),
   /** Copy of what was there before. */
   copy: z.string().optional(),
 });
 
 const entrySchema = z.object({
-  /** Two lines of one number are of one action, before it and after it. */
+  /** Lines of one number are of one action: before it, of its copies, and after it. */
   number: z.number().int(),
   action: z.string(),
   /** Whether anything was changed; absent while it is under way. */
@@ -66,32 +76,38 @@ export class Journal {
   }
 
   /** Does an action, and notes what it changes: what it is about before it, too, since it may be killed. */
-  async around(action: NodeAction, work: () => Promise<Applied>): Promise<Applied> {
+  async around(action: NodeAction, work: () => Promise<Applied>, ownPlugins?: string): Promise<Applied> {
     const number = readEntries(this.#path).length;
-    const files = pathsOf(action).map((path) => ({
+    const intended = intendedBy(action, ownPlugins);
+    const files: z.infer<typeof changeSchema>[] = pathsOf(action).map((path) => ({
       path,
       before: stateOf(path),
+      ...(intended.has(path) && { intended: intended.get(path)! }),
       // What replaces something keeps a copy; what moves it does not.
       ...(action.do === 'rename-file' && path === action.from && this.#copyOf(path)),
     }));
     this.#append({ number, action: action.do, files });
-    const note = (changed: boolean, detail: string, backup?: string) => {
-      const target = files.at(-1);
-      const changes = files.map((file) => ({
-        ...file,
-        after: stateOf(file.path),
-        ...(file === target && backup !== undefined && { copy: backup }),
-      }));
+    // Noted before what was copied is changed: without it, a killed action could not be undone.
+    this.#backups.onKept = (path, copy) => {
+      const file = files.find((one) => one.path === path);
+      if (file === undefined) return;
+      file.copy = copy;
+      this.#append({ number, action: action.do, files });
+    };
+    const note = (changed: boolean, detail: string) => {
+      const changes = files.map((file) => ({ ...file, after: stateOf(file.path) }));
       this.#append({ number, action: action.do, changed, detail, files: changes });
     };
     try {
       const applied = await work();
-      note(applied.changed, applied.detail, applied.backup);
+      note(applied.changed, applied.detail);
       return applied;
     } catch (cause) {
       // Something may have been changed before it failed.
       note(true, `failed: ${(cause as Error).message}`);
       throw cause;
+    } finally {
+      this.#backups.onKept = undefined;
     }
   }
 
@@ -154,6 +170,41 @@ export function stateOf(path: string): FileState {
   if (stat === undefined) return { is: 'missing' };
   if (stat.isSymbolicLink()) return { is: 'link', target: readlinkSync(path) };
   if (!stat.isFile()) return { is: 'other' };
-  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
-  return { is: 'file', sha256, mode: stat.mode & 0o777 };
+  const { uid, gid } = stat;
+  return { is: 'file', sha256: sha256Of(readFileSync(path)), mode: stat.mode & 0o777, uid, gid };
+}
+
+/** Digest of a file's content, as {@link FileState} has it. */
+export function sha256Of(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+/** What an action leaves at its paths when nothing fails, as far as that is known beforehand. */
+function intendedBy(action: NodeAction, ownPlugins: string | undefined): Map<string, FileState> {
+  switch (action.do) {
+    case 'write-file': {
+      const before = statSync(action.path, { throwIfNoEntry: false });
+      const mode =
+        action.mode === undefined ? (before?.mode ?? 0o644) & 0o777 : Number.parseInt(action.mode, 8);
+      return new Map([[action.path, { is: 'file', sha256: sha256Of(action.content), mode }]]);
+    }
+    case 'rename-file':
+      return new Map([
+        [action.from, { is: 'missing' }],
+        [action.to, stateOf(action.from)],
+      ]);
+    case 'set-mode': {
+      const before = stateOf(action.path);
+      if (before.is !== 'file') return new Map();
+      return new Map([[action.path, { ...before, mode: Number.parseInt(action.mode, 8) }]]);
+    }
+    case 'install-plugin': {
+      const content = ownPlugins && unlessMissing(() => readFileSync(join(ownPlugins, action.name)));
+      if (!content) return new Map();
+      const path = join(action.directory, action.name);
+      return new Map([[path, { is: 'file', sha256: sha256Of(content), mode: 0o755 }]]);
+    }
+    default:
+      return new Map();
+  }
 }

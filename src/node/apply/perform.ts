@@ -30,7 +30,8 @@ export async function* performActions(
     }
     try {
       const work = () => perform(action, context);
-      const { changed, detail, backup } = await (context.journal?.around(action, work) ?? work());
+      const { changed, detail, backup } = await (context.journal?.around(action, work, context.ownPlugins) ??
+        work());
       yield {
         action: action.do,
         outcome: changed ? 'done' : 'unchanged',

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -115,6 +116,15 @@ describe('what a heal changed is put back, and the second time nothing is left t
       1,
     ],
     [
+      'a file whose mode was changed first',
+      () => put('net.d/a', 'old', 0o600),
+      () => [
+        { do: 'set-mode', path: at('net.d/a'), mode: '0644' },
+        { do: 'write-file', path: at('net.d/a'), content: 'new' },
+      ],
+      1,
+    ],
+    [
       'a link',
       () => symlinkSync('/elsewhere', at('net.d/a')),
       () => [{ do: 'write-file', path: at('net.d/a'), content: 'new' }],
@@ -159,6 +169,49 @@ test('a file whose copy is gone is refused', async () => {
   expect(lastHeal(backup)!.files).toEqual([
     { path: at('net.d/a'), state: 'refused', detail: expect.stringContaining('has no copy any more') },
   ]);
+});
+
+test('a copy that is not what the file was is not put back', async () => {
+  put('net.d/a', 'old');
+  await heal([{ do: 'write-file', path: at('net.d/a'), content: 'new' }]);
+  const [copy] = [...new Bun.Glob('*/**/net.d/a').scanSync({ cwd: backup })];
+  writeFileSync(join(backup, copy!), 'other');
+  expect(lastHeal(backup)!.files).toEqual([
+    { path: at('net.d/a'), state: 'refused', detail: expect.stringContaining('is not what it was') },
+  ]);
+  expect(await outcomes()).toEqual(['failed']);
+  expect(readFileSync(at('net.d/a'), 'utf8')).toBe('new');
+});
+
+// Only root may give files away.
+test.skipIf(process.getuid!() !== 0)('owner and group are put back', async () => {
+  put('net.d/a', 'old', 0o640);
+  chownSync(at('net.d/a'), 1234, 1235);
+  await heal([{ do: 'write-file', path: at('net.d/a'), content: 'new' }]);
+  expect(await outcomes()).toEqual(['done']);
+  expect(statSync(at('net.d/a'))).toMatchObject({ uid: 1234, gid: 1235 });
+  expect(statSync(at('net.d/a')).mode & 0o777).toBe(0o640);
+});
+
+describe('an action that was killed after it had changed something is undone', () => {
+  test.each<[string, () => NodeAction]>([
+    ['a file', () => ({ do: 'write-file', path: at('net.d/a'), content: 'new' })],
+    ['a name', () => ({ do: 'rename-file', from: at('net.d/b'), to: at('net.d/a') })],
+    ['a mode', () => ({ do: 'set-mode', path: at('net.d/a'), mode: '0755' })],
+    ['a plugin', () => ({ do: 'install-plugin', name: 'portmap', directory: at('net.d') })],
+  ])('%s', async (_, action) => {
+    put('net.d/a', 'old');
+    put('net.d/b', 'other', 0o600);
+    put('net.d/portmap', 'another');
+    const was = state();
+    await heal([action()]);
+    const journal = join(backup, HEAL.replaceAll(':', '-'), 'journal.jsonl');
+    const lines = readFileSync(journal, 'utf8').trimEnd().split('\n');
+    // Without its last line, of what it has done.
+    writeFileSync(journal, `${lines.slice(0, -1).join('\n')}\n`);
+    expect(new Set(await outcomes())).toEqual(new Set(['done']));
+    expect(state()).toEqual(was);
+  });
 });
 
 test('only the last heal is undone, and one that changed nothing is none', async () => {

@@ -1,9 +1,11 @@
-import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, existsSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../util/errors.ts';
 import { BACKUP_ROOT } from './backup.ts';
 import { replaceFile } from './files.ts';
-import { type FileState, type JournalEntry, lastJournal, stateOf } from './journal.ts';
+import { type FileState, type JournalEntry, lastJournal, sha256Of, stateOf } from './journal.ts';
 import type { ApplyResult } from './result.ts';
 
 /** The answer to `last-heal`. */
@@ -30,6 +32,8 @@ interface Change {
   path: string;
   before: FileState;
   after: FileState | undefined;
+  /** Whether the last of its actions was killed: `after` is what that was going to leave. */
+  isKilled: boolean;
   copy: string | undefined;
 }
 
@@ -80,43 +84,82 @@ export async function undoHeal(heal: string, root: string = BACKUP_ROOT): Promis
 /** Each file once: as it was before the first change, and after the last. The last that was changed comes first. */
 function changesOf(entries: readonly JournalEntry[]): Change[] {
   const changes = new Map<string, Change>();
-  for (const { path, before, after, copy } of entries.flatMap(({ files }) => files)) {
+  for (const { path, before, after, intended, copy } of entries.flatMap(({ files }) => files)) {
     const earlier = changes.get(path);
-    changes.set(path, earlier === undefined ? { path, before, after, copy } : { ...earlier, after });
+    changes.set(path, {
+      path,
+      before: earlier?.before ?? before,
+      after: after ?? intended,
+      isKilled: after === undefined,
+      // One that changes only the mode keeps none; a later one has the same content. It is checked before it is used.
+      copy: earlier?.copy ?? copy,
+    });
   }
   // One whose action was killed counts by what is there: it may not have begun.
   return [...changes.values()]
     .reverse()
-    .filter(({ path, before, after }) => !isSame(before, after ?? stateOf(path)));
+    .filter(({ path, before, after, isKilled }) => !isSame(before, isKilled ? stateOf(path) : after));
 }
 
-function judge({ path, before, after, copy }: Change): {
+function judge({ path, before, after, isKilled, copy }: Change): {
   state: LastHeal['files'][number]['state'];
   detail: string;
 } {
   const now = stateOf(path);
   if (isSame(now, before)) return { state: 'as-before', detail: `${path} is as it was` };
   const refused = (why: string) => ({ state: 'refused' as const, detail: `${path} ${why}` });
-  if (!isSame(now, after)) return refused('has changed since: put it back by hand, or remove it first');
+  if (!isSame(now, after)) {
+    const kept = isKilled && copy !== undefined ? `; what it was is in ${copy}` : '';
+    return refused(`has changed since: put it back by hand, or remove it first${kept}`);
+  }
   if (before.is === 'missing') return { state: 'back', detail: `remove ${path}` };
   if (before.is === 'other') return refused('was no file');
   if (before.is === 'link') return { state: 'back', detail: `make ${path} a link to ${before.target}` };
   if (isContentSame(before, now)) return { state: 'back', detail: `set the mode of ${path} back` };
   if (copy === undefined || !existsSync(copy)) return refused('has no copy any more of what it was');
+  if (sha256Of(readFileSync(copy)) !== before.sha256)
+    return refused(`is not put back: ${copy} is not what it was`);
   return { state: 'back', detail: `put ${path} back from ${copy}` };
 }
 
 async function putBack({ path, before, copy }: Change): Promise<void> {
   if (before.is === 'file') {
-    if (isContentSame(before, stateOf(path))) chmodSync(path, before.mode);
-    else await replaceFile(path, readFileSync(copy!), before.mode);
+    const { uid, gid, mode } = before;
+    const owner = uid === undefined || gid === undefined ? undefined : { uid, gid };
+    if (isContentSame(before, stateOf(path))) {
+      // Before the mode: a change of the owner clears bits of it.
+      if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
+      chmodSync(path, mode);
+      return;
+    }
+    const content = readFileSync(copy!);
+    if (sha256Of(content) !== before.sha256) throw new Error(`${copy} is not what it was`);
+    await replaceFile(path, content, mode, owner);
     return;
   }
-  rmSync(path, { force: true });
-  if (before.is === 'link') symlinkSync(before.target, path);
+  if (before.is === 'link') replaceByLink(path, before.target);
+  else rmSync(path, { force: true });
 }
 
+/** Puts a link in the place of a file, in one step: a runtime sees the one or the other. */
+function replaceByLink(path: string, target: string): void {
+  const temporary = join(dirname(path), `.${randomBytes(6).toString('hex')}.tmp`);
+  symlinkSync(target, temporary);
+  try {
+    renameSync(temporary, path);
+  } catch (cause) {
+    rmSync(temporary, { force: true });
+    throw cause;
+  }
+}
+
+/** Whether two states are the same; owners count where both are known. */
 function isSame(a: FileState, b: FileState | undefined): boolean {
+  if (a.is === 'file' && b?.is === 'file') {
+    const isOwnerKnown = a.uid !== undefined && b.uid !== undefined;
+    const isOwnerSame = !isOwnerKnown || (a.uid === b.uid && a.gid === b.gid);
+    return a.sha256 === b.sha256 && a.mode === b.mode && isOwnerSame;
+  }
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
