@@ -36,7 +36,8 @@ export function clusterPatient(readers: Readers, client: ApiClient, heal: string
         ]),
       );
       // All at once; whether one fails, the first of its actions says.
-      for (const node of expected.keys()) readers.prepare(node, needsOfNode(node, [])).catch(() => {});
+      const prepare = async (node: string) => readers.prepare(node, needsOfNode(node, []));
+      for (const node of expected.keys()) prepare(node).catch(() => {});
     },
     observe: () => readers.observe(),
     async apply(node, actions) {

@@ -13,6 +13,8 @@ class Nodes {
   readonly state = new Map<string, 'broken' | 'fixed' | 'worse'>();
   /** What was opened, done and expected, in order. */
   readonly seen: string[] = [];
+  /** On which node the step is that fixes a node. */
+  stepsOn = (node: string): string => node;
   /** What a fix does to a node. */
   readonly #fix: (node: string) => 'broken' | 'fixed' | 'worse';
 
@@ -39,7 +41,7 @@ class Nodes {
         {
           code: `is-${pod}`,
           stage: 'forwarded',
-          heal: ({ subject }) => ({ by: 'steps', steps: [stepOn(subject.node!)] }),
+          heal: ({ subject }) => ({ by: 'steps', steps: [stepOn(this.stepsOn(subject.node!))] }),
         },
       );
     return [about(['broken'], 'a'), { ...about(['worse'], 'b'), heal: () => ({ by: 'hand', why: 'so' }) }];
@@ -142,6 +144,22 @@ describe('it stops on the first node that got worse, and names what is not begun
     });
     expect(undone.map((name) => nodes.state.get(name))).toEqual(undone.map(() => 'broken'));
   });
+});
+
+test('a node that only a step was on got worse', async () => {
+  const nodes = new Nodes(['n1', 'n2'], (node) => (node === 'n9' ? 'worse' : 'fixed'));
+  nodes.state.set('n9', 'fixed');
+  nodes.stepsOn = (node) => (node === 'n1' ? 'n9' : node);
+  const { stopped } = await run(nodes);
+  expect(stopped).toMatchObject({ node: 'n9', undone: ['n2'] });
+});
+
+test('a node that only a step is on counts as one that is changed', async () => {
+  const nodes = new Nodes(FOUR);
+  nodes.state.set('n9', 'fixed');
+  nodes.stepsOn = (node) => (node === 'n1' ? 'n9' : node);
+  const { begun } = await run(nodes, { maxUnavailable: 2 });
+  expect(begun).toEqual(['n1 +3', 'n2 n3 +1', 'n4 +0']);
 });
 
 test('a fix without effect makes nothing worse, and the others are healed', async () => {

@@ -14,7 +14,7 @@ export type OpenNodes = <T>(
 ) => Promise<T>;
 
 export interface HealNodesOptions extends HealOptions {
-  /** How many nodes are changed before they are looked at again. */
+  /** How many nodes, with others on which steps of their plans are, are changed before they are looked at again. */
   maxUnavailable: number;
   /** Called when the next nodes are about to be healed; how many come after them. */
   onNodes?(nodes: readonly string[], left: number): void;
@@ -75,7 +75,7 @@ export async function healNodes(
     rounds += done.report.rounds;
     // What nothing is done about and is about no node has been listed.
     healed.push(...done.report.healed.filter(({ outcome }) => nodes.length > 0 || outcome !== 'left'));
-    const [worse] = nodes.flatMap((node) => gotWorse(node, done.before, done.report.after) ?? []);
+    const [worse] = opened.flatMap((node) => gotWorse(node, done.before, done.report.after) ?? []);
     if (worse !== undefined) {
       return {
         healed,
@@ -98,16 +98,16 @@ function batchesOf(plan: readonly PlannedHeal[], size: number): Batch[] {
   const actionable = plan.filter(({ steps }) => steps.length > 0);
   const of = Map.groupBy(actionable, ({ finding }) => finding.subject.node);
   const names = [...of.keys()].filter((name) => name !== undefined).sort();
-  const batches = Array.from({ length: Math.ceil(names.length / size) }, (_, i) => {
-    const nodes = names.slice(i * size, (i + 1) * size);
-    return {
-      nodes,
-      opened: openedFor(
-        nodes,
-        nodes.flatMap((node) => of.get(node)!),
-      ),
-    };
-  });
+  const batches: Batch[] = [];
+  for (const name of names) {
+    // Nodes on which only steps are count, too. One whose plan alone is about more is a batch of its own.
+    const last = batches.at(-1);
+    const own = openedFor([name], of.get(name)!);
+    const opened = [...new Set([...(last?.opened ?? []), ...own])];
+    if (last !== undefined && opened.length <= size) {
+      batches[batches.length - 1] = { nodes: [...last.nodes, name], opened };
+    } else batches.push({ nodes: [name], opened: own });
+  }
   const others = of.get(undefined);
   return others === undefined ? batches : [...batches, { nodes: [], opened: openedFor([], others) }];
 }

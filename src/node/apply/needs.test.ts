@@ -71,6 +71,15 @@ test('of several actions each place is there once, and none that is inside anoth
   ]);
 });
 
+describe("what is in the node's root directory is refused: all of the node would be writable", () => {
+  test.each<[string, () => unknown]>([
+    ['a file', () => needsOf([{ do: 'write-file', path: '/x', content: '' }])],
+    ['a new name', () => needsOf([{ do: 'rename-file', from: '/a/a', to: '/b' }])],
+    ['a plugin', () => needsOf([{ do: 'install-plugin', name: 'portmap', directory: '//' }])],
+    ['a file to be put back', () => needsOfFiles(['/x'])],
+  ])('%s', (_, needed) => expect(needed).toThrow("cannot change what is in the node's root directory"));
+});
+
 describe('whether needs are met', () => {
   const [attach] = CASES.filter(([{ do: what }]) => what === 'attach').map(([action]) => needsOf([action]));
   const [detach] = CASES.filter(([{ do: what }]) => what === 'detach').map(([action]) => needsOf([action]));
@@ -80,6 +89,12 @@ describe('whether needs are met', () => {
     ['of more', detach!, attach!, false],
     ['without a capability', attach!, { ...detach!, capabilities: ['NET_ADMIN'] }, false],
     ['of a file, by its directory', needsOfFiles([`${CONF}/a`]), needsOfFiles([`${CONF}/b`]), true],
+    [
+      'of anything, by the root',
+      attach!,
+      { ...attach!, writes: [{ path: '/', is: 'directory' as const }] },
+      true,
+    ],
     ['of a file elsewhere', needsOfFiles(['/etc/cni/net.dx/a']), needsOfFiles([`${CONF}/b`]), false],
   ])('%s', (_, wanted, given, expected) => expect(areMet(wanted, given)).toBe(expected));
 });

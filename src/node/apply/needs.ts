@@ -34,7 +34,10 @@ const CHAIN_STATE = directory('/var/lib/cni');
 /** What our portmap remembers. */
 const PORTMAP_STATE = directory('/run/hostport');
 
-/** What the actions of a plan need on their node. */
+/**
+ * What the actions of a plan need on their node.
+ * @throws for what is in the root directory.
+ */
 export function needsOf(actions: readonly NodeAction[]): ActionNeeds {
   return needs(
     [directory(RECORDS), ...actions.flatMap((action) => needsOfAction(action).writes)],
@@ -42,9 +45,9 @@ export function needsOf(actions: readonly NodeAction[]): ActionNeeds {
   );
 }
 
-/** What putting files back needs. */
+/** What putting files back needs. Throws as {@link needsOf}. */
 export function needsOfFiles(paths: readonly string[]): ActionNeeds {
-  return needs([directory(RECORDS), ...paths.map(directoryOf)], [...ALWAYS, ...WRITING, 'FOWNER']);
+  return needs([directory(RECORDS), ...paths.map(directoryOf)], [...ALWAYS, ...WRITING, 'CHOWN', 'FOWNER']);
 }
 
 /** Whether what needs `wanted` can be done by who has `given`. */
@@ -56,6 +59,9 @@ export function areMet(wanted: ActionNeeds, given: ActionNeeds): boolean {
 }
 
 function needs(writes: readonly WrittenPlace[], capabilities: readonly string[]): ActionNeeds {
+  if (writes.some(({ path }) => path === '/')) {
+    throw new Error("cannot change what is in the node's root directory: all of the node would be writable");
+  }
   const places = [...new Map(writes.map((place) => [place.path, place])).values()];
   return {
     writes: places
@@ -94,7 +100,7 @@ function needsOfAction(action: NodeAction): ActionNeeds {
 }
 
 function directory(path: string): WrittenPlace {
-  return { path: path.length > 1 ? path.replace(/\/+$/, '') : path, is: 'directory' };
+  return { path: path.replace(/\/+$/, '') || '/', is: 'directory' };
 }
 
 function directoryOf(path: string): WrittenPlace {
@@ -103,5 +109,5 @@ function directoryOf(path: string): WrittenPlace {
 
 function isWithin(place: WrittenPlace, other: WrittenPlace): boolean {
   if (place.path === other.path) return true;
-  return other.is === 'directory' && place.path.startsWith(`${other.path}/`);
+  return other.is === 'directory' && (other.path === '/' || place.path.startsWith(`${other.path}/`));
 }
