@@ -76,12 +76,16 @@ function stepOn(node: string): HealStep {
   };
 }
 
-async function run(nodes: Nodes, options: Partial<HealNodesOptions> = {}) {
+async function run(
+  given: Nodes | { nodes: Nodes; open: OpenNodes },
+  options: Partial<HealNodesOptions> = {},
+) {
+  const { nodes, open } = given instanceof Nodes ? { nodes: given, open: given.open } : given;
   const { failures } = nodes;
   const world = nodes.world();
   const begun: string[] = [];
   const report = await healNodes(
-    nodes.open,
+    open,
     { world, diagnosed: diagnose(world, failures) },
     {
       restart: false,
@@ -97,6 +101,7 @@ async function run(nodes: Nodes, options: Partial<HealNodesOptions> = {}) {
     outcomes: report.healed.map(({ finding, outcome }) => `${finding.subject.node} ${outcome}`),
     stopped: report.stopped,
     rounds: report.rounds,
+    error: report.error,
   };
 }
 
@@ -160,6 +165,57 @@ test('a node that only a step is on counts as one that is changed', async () => 
   nodes.stepsOn = (node) => (node === 'n1' ? 'n9' : node);
   const { begun } = await run(nodes, { maxUnavailable: 2 });
   expect(begun).toEqual(['n1 +3', 'n2 n3 +1', 'n4 +0']);
+});
+
+describe('what was done is told when something keeps it from going on', () => {
+  test('an interruption', async () => {
+    const stop = new AbortController();
+    const nodes = new Nodes(FOUR, (node) => {
+      if (node === 'n2') stop.abort(new Error('interrupted'));
+      return 'fixed';
+    });
+    const { open } = nodes;
+    const failing: OpenNodes = (names, use) =>
+      open(names, (patient, now) =>
+        use(
+          {
+            ...patient,
+            observe: async (signal) => {
+              signal.throwIfAborted();
+              return patient.observe(signal);
+            },
+          },
+          now,
+        ),
+      );
+    const { outcomes, stopped, error } = await run({ nodes, open: failing }, { signal: stop.signal });
+    // What was done on the second is not known to have helped.
+    expect(outcomes).toEqual(['n1 healed', 'n2 failed']);
+    expect(stopped).toEqual({ why: 'interrupted', undone: ['n3', 'n4'] });
+    expect(error).toBe(stop.signal.reason);
+  });
+
+  test('nodes that cannot be opened', async () => {
+    const nodes = new Nodes(FOUR);
+    const open: OpenNodes = (names, use) => {
+      if (names.includes('n2')) throw new Error('no pods');
+      return nodes.open(names, use);
+    };
+    const { outcomes, stopped } = await run({ nodes, open });
+    expect(outcomes).toEqual(['n1 healed']);
+    expect(stopped).toEqual({ why: 'no pods', undone: ['n2', 'n3', 'n4'] });
+  });
+
+  test('what was created cannot be removed', async () => {
+    const nodes = new Nodes(FOUR);
+    const open: OpenNodes = async (names, use) => {
+      await nodes.open(names, use);
+      throw new Error('not removed');
+    };
+    const { outcomes, stopped } = await run({ nodes, open });
+    expect(outcomes).toEqual(['n1 healed']);
+    expect(stopped).toEqual({ why: 'not removed', undone: ['n2', 'n3', 'n4'] });
+  });
 });
 
 test('a fix without effect makes nothing worse, and the others are healed', async () => {

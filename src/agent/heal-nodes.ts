@@ -4,8 +4,9 @@ import type { PathVerdict } from '../path/model/finding.ts';
 import { known } from '../path/model/observed.ts';
 import { stages } from '../path/model/stages.ts';
 import type { World } from '../path/model/world.ts';
+import { messageOf } from '../util/errors.ts';
 import type { ExpectingPatient } from './cluster-patient.ts';
-import { type Healed, type HealOptions, heal } from './heal.ts';
+import { type Healed, type HealOptions, type HealReport, healAsFar } from './heal.ts';
 
 /** Makes some nodes ready to be healed, lets `use` do it, and removes what was created. Of the others, the worlds that it sees have no reports. */
 export type OpenNodes = <T>(
@@ -27,13 +28,15 @@ export interface NodesHealed {
   world: World;
   /** Of all nodes together. */
   rounds: number;
-  /** The node after which it was stopped, why, and the nodes that were not begun. */
-  stopped?: { node: string; why: string; undone: string[] };
+  /** The node after which it was stopped, if it is one that got worse; why; and the nodes that were not begun. */
+  stopped?: { node?: string; why: string; undone: string[] };
+  /** What was thrown where that is why it was stopped. */
+  error?: unknown;
 }
 
 /**
  * Heals the nodes of a cluster, a few at a time: after each few they are looked at again, and on the first node that got worse it stops. What is
- * about no node comes last.
+ * about no node comes last. Nothing is thrown: what was done is told also when something keeps it from going on.
  */
 export async function healNodes(
   open: OpenNodes,
@@ -47,17 +50,22 @@ export async function healNodes(
   const healed = leftOf(plan.filter(({ finding }) => !begun.has(finding.subject.node ?? '')));
   let rounds = 0;
   for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) {
-    options.signal.throwIfAborted();
     const { nodes, opened } = batch;
-    options.onNodes?.(nodes, waiting.flatMap((later) => later.nodes).length);
+    const undone = waiting.flatMap((later) => later.nodes);
     const scope: HealScope = nodes.length === 0 ? options : { ...options, nodes };
-    const done = await open(opened, async (patient, now) => {
-      const before = diagnose(now, options.failures);
-      const report = await heal(
+    const done: { before?: Diagnosed; report?: HealReport } = {};
+    const stop = (error: unknown): NodesHealed => {
+      const begun = done.before === undefined ? [] : nodes;
+      const left = [...nodes.filter((node) => !begun.includes(node)), ...undone];
+      return { healed, world, rounds, stopped: { why: messageOf(error), undone: left }, error };
+    };
+    const work = async (patient: ExpectingPatient, now: World) => {
+      done.before = diagnose(now, options.failures);
+      const report = await healAsFar(
         watching(patient, (seen) => {
           world = seen;
         }),
-        before,
+        done.before,
         {
           ...options,
           ...scope,
@@ -70,20 +78,23 @@ export async function healNodes(
             (options.mayTry?.(planned, current) ?? true),
         },
       );
-      return { before, report };
-    });
-    rounds += done.report.rounds;
-    // What nothing is done about and is about no node has been listed.
-    healed.push(...done.report.healed.filter(({ outcome }) => nodes.length > 0 || outcome !== 'left'));
-    const [worse] = opened.flatMap((node) => gotWorse(node, done.before, done.report.after) ?? []);
-    if (worse !== undefined) {
-      return {
-        healed,
-        world,
-        rounds,
-        stopped: { ...worse, undone: waiting.flatMap((later) => later.nodes) },
-      };
+      rounds += report.rounds;
+      // What nothing is done about and is about no node has been listed.
+      healed.push(...report.healed.filter(({ outcome }) => nodes.length > 0 || outcome !== 'left'));
+      if ('error' in report) throw report.error;
+      done.report = report;
+    };
+    try {
+      options.signal.throwIfAborted();
+      options.onNodes?.(nodes, undone.length);
+      await open(opened, work);
+    } catch (error) {
+      return stop(error);
     }
+    const { before, report } = done;
+    if (before === undefined || report === undefined) continue;
+    const [worse] = opened.flatMap((node) => gotWorse(node, before, report.after) ?? []);
+    if (worse !== undefined) return { healed, world, rounds, stopped: { ...worse, undone } };
   }
   return { healed, world, rounds };
 }

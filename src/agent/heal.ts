@@ -61,17 +61,43 @@ export interface HealOptions extends HealScope {
   mayTry?(planned: PlannedHeal, current: Diagnosed): boolean;
 }
 
-/** Heals what a diagnosis found, observes again, and repeats until an observation shows nothing new to do. */
+/**
+ * Heals what a diagnosis found, observes again, and repeats until an observation shows nothing new to do.
+ * @throws what keeps it from going on; {@link healAsFar} says what was done until then.
+ */
 export async function heal(patient: Patient, first: Diagnosed, options: HealOptions): Promise<HealReport> {
+  const report = await healAsFar(patient, first, options);
+  if ('error' in report) throw report.error;
+  return report;
+}
+
+/** As {@link heal}, and where something keeps it from going on, returns that as `error`, with what was done until then. */
+export async function healAsFar(
+  patient: Patient,
+  first: Diagnosed,
+  options: HealOptions,
+): Promise<HealReport & { error?: unknown }> {
+  const progress: HealReport = { healed: [], after: first, rounds: 0 };
+  try {
+    await healRounds(patient, options, progress);
+  } catch (error) {
+    return { ...progress, healed: lastOf(progress.healed), error };
+  }
+  return { ...progress, healed: lastOf(progress.healed) };
+}
+
+/** `progress`: what was done and seen so far, which this writes to. */
+async function healRounds(patient: Patient, options: HealOptions, progress: HealReport): Promise<void> {
   const { clock = realClock } = options;
-  const done: Healed[] = [];
-  let current = first;
+  const done = progress.healed;
+  let current = progress.after;
   let settledBy = 0;
   let took = 0;
   const look = async () => {
     const began = clock.now();
     const seen = diagnose(await patient.observe(options.signal), options.failures);
     took = clock.now() - began;
+    progress.after = seen;
     return seen;
   };
   for (let round = 1; ; round++) {
@@ -95,15 +121,25 @@ export async function heal(patient: Patient, first: Diagnosed, options: HealOpti
       for (const { finding, left } of plan) {
         if (left !== undefined) done.push({ finding, outcome: 'left', steps: [], round, reason: left.why });
       }
-      return { healed: lastOf(done), after: current, rounds: round - 1 };
+      return;
     }
     options.onPlan?.(actionable);
+    progress.rounds = round;
     const tried: Healed[] = [];
-    for (const planned of actionable) {
-      options.signal.throwIfAborted();
-      tried.push(await carryOut(patient, planned, round));
+    try {
+      for (const planned of actionable) {
+        options.signal.throwIfAborted();
+        tried.push(await carryOut(patient, planned, round));
+      }
+      current = await look();
+    } catch (cause) {
+      const reason = `carried out, and not looked at again: ${messageOf(cause)}`;
+      const isDone = ({ outcome }: Healed) => outcome === 'healed';
+      done.push(
+        ...tried.map((entry) => (isDone(entry) ? { ...entry, outcome: 'failed' as const, reason } : entry)),
+      );
+      throw cause;
     }
-    current = await look();
     for (const entry of tried) {
       const remains = current.diagnosis.findings.find((finding) => sameFinding(finding, entry.finding));
       if (entry.outcome === 'healed' && remains !== undefined) {

@@ -62,11 +62,14 @@ export async function planPatches(
 export async function applyPatch(
   client: Pick<ApiClient, 'get' | 'patch'>,
   { change, target, patched }: PlannedPatch,
+  signal?: AbortSignal,
 ): Promise<string | undefined> {
   const { patch } = change.change;
   if (patch === undefined || patched.is !== 'patch') return undefined;
   const { name, namespace } = target;
   const object = await client.get(resourceOf(target), name, namespace);
+  // Between the two: a patch that was sent is waited for.
+  signal?.throwIfAborted();
   const now = patchOf(patch, object);
   if (now.is !== 'patch' || now.shown !== patched.shown) return `${namespace}/${name} has changed meanwhile`;
   // With the version that it was read at: whoever writes in between wins.

@@ -1,14 +1,18 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { FakeCluster } from '../../collect/reader/cluster.fake.ts';
 import { ApiError } from '../../kube/client.ts';
+import { diagnose } from '../../path/diagnose/diagnose.ts';
+import { smallWorld } from '../../path/testing/small-world.ts';
 import { clusterHealing } from './heal-cluster.ts';
 
 const signal = new AbortController().signal;
 
 let cluster: FakeCluster;
+let warnings: string[];
 let server: ReturnType<typeof Bun.serve>;
 beforeEach(() => {
   cluster = new FakeCluster();
+  warnings = [];
   server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
@@ -33,7 +37,7 @@ const healing = () =>
   clusterHealing(
     { access: { server: server.url.origin, userAgent: 'test', proxy: false }, title: 'a cluster' },
     {},
-    () => {},
+    (line) => warnings.push(line),
   );
 
 test('a node to be undone that the cluster does not have is an error before anything is created', async () => {
@@ -43,4 +47,28 @@ test('a node to be undone that the cluster does not have is an error before anyt
   expect(
     cluster.requests.filter(({ method, path }) => method === 'POST' && /namespaces$|pods$/.test(path)),
   ).toEqual([]);
+});
+
+const world = smallWorld([]);
+const first = { world, diagnosed: diagnose(world) };
+
+test('Events that cannot be written are a warning', async () => {
+  const { fetch } = cluster;
+  cluster.fetch = async (method, path, body, ...rest) => {
+    const asked = JSON.stringify(body ?? '');
+    if (asked.includes('"verb":"create"') && asked.includes('"resource":"events"'))
+      throw new ApiError(method, path, 400, { reason: 'BadRequest', message: 'not today' });
+    return fetch.call(cluster, method, path, body, ...rest);
+  };
+  const outcome = await healing().heal(first, { restart: false, signal });
+  expect(warnings).toEqual([expect.stringMatching(/^no Events are written: .*not today/)]);
+  expect(outcome.after).toBeDefined();
+});
+
+test('what was done is told when the last observation fails', async () => {
+  cluster.denied.add('list nodes');
+  const outcome = await healing().heal(first, { restart: false, signal });
+  expect(outcome).toMatchObject({ healed: [], rounds: 0, stopped: { undone: [] } });
+  expect(String(outcome.error)).toContain('you may not list nodes');
+  expect(outcome.after).toBeUndefined();
 });

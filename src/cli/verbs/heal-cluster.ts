@@ -87,10 +87,18 @@ export function clusterHealing(
         ...scope,
         maxUnavailable: options.maxUnavailable ?? MAX_UNAVAILABLE,
       });
-      await run(signal, (client) => writeEvents(client, report.healed, report.world, warn, signal));
       const { stopped, healed, rounds } = report;
-      // What was fixed on one node is seen from all of them.
-      return { healed, rounds, after: diagnose(await observe(signal)), ...(stopped && { stopped }) };
+      // What was done is done, whether it is written down or not.
+      await run(signal, (client) => writeEvents(client, healed, report.world, warn, signal)).catch(
+        (cause: unknown) => warn(`no Events are written: ${messageOf(cause)}`),
+      );
+      if ('error' in report) return { healed, rounds, error: report.error, ...(stopped && { stopped }) };
+      try {
+        // What was fixed on one node is seen from all of them.
+        return { healed, rounds, after: diagnose(await observe(signal)), ...(stopped && { stopped }) };
+      } catch (error) {
+        return { healed, rounds, error, stopped: stopped ?? { why: messageOf(error), undone: [] } };
+      }
     },
 
     withUndo: (chosen, signal, use) =>

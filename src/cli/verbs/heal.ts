@@ -180,7 +180,7 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
     if (!json) process.stderr.write(`${safeText(line)}\n`);
   };
   // First, so that what is then done on the nodes is not undone by their owner.
-  const notPatched = await applyPatches(await healing.client(), patches ?? [], say);
+  const notPatched = await applyPatches(await healing.client(), patches ?? [], say, signal);
   const report = await healing.heal(
     { world, diagnosed },
     {
@@ -195,6 +195,8 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
   process.stdout.write(
     json ? renderJson(asDocument(plan, report, source), 2) : renderReport(report, flags, layout),
   );
+  // What was done is told first.
+  if (report.after === undefined) throw report.error;
   const isDone = report.stopped === undefined && !notPatched;
   exitWith(isDone ? exitStatusOf(report.after.diagnosis) : 1);
 }
@@ -233,16 +235,19 @@ function undoStatus({ nodes }: UndoPlan, done: Awaited<ReturnType<typeof undo>>,
   return isRefused || hasFailed || isDry ? 1 : 0;
 }
 
-/** Makes the changes at the source. Says whether one was not made. */
+/** Makes the changes at the source; after an interruption no further one. Says whether one was not made. */
 async function applyPatches(
   client: ApiClient,
   patches: readonly PlannedPatch[],
   say: (line: string) => void,
+  signal: AbortSignal,
 ): Promise<boolean> {
   let hasFailed = false;
   for (const planned of patches.filter(({ patched }) => patched.is === 'patch')) {
     const { kind, namespace, name } = planned.target;
-    const why = await applyPatch(client, planned).catch(messageOf);
+    const why = signal.aborted
+      ? messageOf(signal.reason)
+      : await applyPatch(client, planned, signal).catch(messageOf);
     say(why === undefined ? `patched ${kind} ${namespace}/${name}` : `${kind} was not patched: ${why}`);
     hasFailed ||= why !== undefined;
   }
@@ -270,12 +275,14 @@ function nodesOf({ nodes, reports }: World): string[] {
 }
 
 function renderReport({ healed, after, stopped }: HealOutcome, flags: string, layout: Layout): string {
-  const done = `${renderHealed(healed, layout)}\n${renderDiagnosis(after.diagnosis, calledAs(), flags, layout)}`;
+  const seen = after === undefined ? '' : renderDiagnosis(after.diagnosis, calledAs(), flags, layout);
+  const done = `${renderHealed(healed, layout)}\n${seen}`;
   if (stopped === undefined) return done;
   const { node, why, undone } = stopped;
   const left =
     undone.length === 0 ? 'no other node was left' : `not begun: ${foldNames(undone, layout.width)}`;
-  return `${done}\n${safeText(`Stopped after node ${node}, which got worse: ${why}; ${left}. hostport heal --undo puts files back.`)}\n`;
+  const where = node === undefined ? 'Stopped' : `Stopped after node ${node}, which got worse`;
+  return `${done}\n${safeText(`${where}: ${why}; ${left}. hostport heal --undo puts files back.`)}\n`;
 }
 
 function asDocument(
@@ -303,7 +310,7 @@ function asDocument(
     healed,
     rounds,
     ...(stopped && { stopped }),
-    after: after.diagnosis,
+    ...(after && { after: after.diagnosis }),
   };
 }
 

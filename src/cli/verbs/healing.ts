@@ -1,4 +1,4 @@
-import { type Healed, type HealOptions, heal } from '../../agent/heal.ts';
+import { type Healed, type HealOptions, healAsFar } from '../../agent/heal.ts';
 import type { NodesHealed } from '../../agent/heal-nodes.ts';
 import type { UndoDoor } from '../../agent/undo.ts';
 import type { ApiClient } from '../../kube/client.ts';
@@ -9,6 +9,7 @@ import { collectLabWorld, labClient } from '../../lab/doctor/source.ts';
 import type { Diagnosed } from '../../path/diagnose/diagnose.ts';
 import type { PlannedHeal } from '../../path/heal/plan.ts';
 import type { World } from '../../path/model/world.ts';
+import { messageOf } from '../../util/errors.ts';
 
 /** How long to wait for pods that start once nothing blocks them any more, in milliseconds. */
 export const SETTLE_MS = 30_000;
@@ -17,9 +18,11 @@ export const SETTLE_MS = 30_000;
 export interface HealOutcome {
   healed: Healed[];
   rounds: number;
-  /** The last observation, of all nodes. */
-  after: Diagnosed;
+  /** The last observation, of all nodes; absent when something kept it from being made. */
+  after?: Diagnosed;
   stopped?: NodesHealed['stopped'];
+  /** What was thrown before all was done; `stopped` says what was left. */
+  error?: unknown;
 }
 
 /** A cluster that is healed: how it is observed and changed. */
@@ -49,8 +52,12 @@ export function labHealing(record: ClusterRecord, probes: boolean): Healing {
     client: () => labClient(record),
     // The lab's own access may do everything.
     checkRights: async () => {},
-    heal: ({ diagnosed }, options) =>
-      heal(labPatient(places, probes, new Date().toISOString()), diagnosed, options),
+    async heal({ diagnosed }, options) {
+      const patient = labPatient(places, probes, new Date().toISOString());
+      const { after, ...done } = await healAsFar(patient, diagnosed, options);
+      if (!('error' in done)) return { ...done, after };
+      return { ...done, stopped: { why: messageOf(done.error), undone: [] } };
+    },
     withUndo(chosen, _, use) {
       const names = record.nodes.map(({ name }) => name);
       return use(labUndo(places), chosen.length === 0 ? names : chosen);
