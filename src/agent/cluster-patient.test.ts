@@ -44,7 +44,7 @@ function withPatient<T>(use: (patient: ExpectingPatient) => Promise<T>): Promise
     signal: new AbortController().signal,
     warn: () => {},
     progress: () => {},
-    changes: true,
+    changes: { lastMs: 0 },
   };
   return withReaders(
     cluster,

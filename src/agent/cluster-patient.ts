@@ -10,7 +10,7 @@ import type { Patient } from './heal.ts';
 import { type UndoDoor, undoDoor } from './undo.ts';
 
 /** How long a node may take over its actions, in milliseconds: an `attach` runs plugins. */
-const APPLY_DEADLINE_MS = 120_000;
+export const APPLY_DEADLINE_MS = 120_000;
 
 /** A patient that knows beforehand what it will be asked for. */
 export interface ExpectingPatient extends Patient {

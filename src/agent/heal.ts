@@ -42,7 +42,7 @@ export interface HealReport {
  * Fixing one thing may reveal another (a corrected chain shows the pods that were created without it), so healing repeats until a
  * round finds nothing new to do.
  */
-const MAX_ROUNDS = 6;
+export const MAX_ROUNDS = 6;
 /** Fixing one thing may undo a fix just before it: what is found again is tried once more. */
 const MAX_TRIES = 2;
 /** Pause between looks at pods that are coming up, in milliseconds; longer where a look takes longer, which a large cluster must bear. */

@@ -4,7 +4,7 @@ import type { NodeRequest } from '../node/serve/request.ts';
 import { InputError, messageOf } from '../util/errors.ts';
 
 /** How long a node may take over its files, in milliseconds: a plugin may have 100 MB. */
-const UNDO_DEADLINE_MS = 60_000;
+export const UNDO_DEADLINE_MS = 60_000;
 
 /** Nodes on which the last heal can be undone. */
 export interface UndoDoor {

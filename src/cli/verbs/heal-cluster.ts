@@ -1,8 +1,9 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { clusterPatient, clusterUndo } from '../../agent/cluster-patient.ts';
+import { APPLY_DEADLINE_MS, clusterPatient, clusterUndo } from '../../agent/cluster-patient.ts';
+import { MAX_ROUNDS } from '../../agent/heal.ts';
 import { HEAL_COMPONENT, recordHealed } from '../../agent/heal-events.ts';
 import { healNodes, type OpenNodes } from '../../agent/heal-nodes.ts';
-import type { UndoDoor } from '../../agent/undo.ts';
+import { UNDO_DEADLINE_MS, type UndoDoor } from '../../agent/undo.ts';
 import { type CollectOptions, type Readers, withReaders } from '../../collect/reader/collect.ts';
 import { describeRights, missingRights, type Right } from '../../collect/reader/preflight.ts';
 import { ApiClient, type ApiClientOptions } from '../../kube/client.ts';
@@ -19,7 +20,7 @@ import {
   type PodOptions,
   withCollectOptions,
 } from './doctor-cluster.ts';
-import type { Healing } from './healing.ts';
+import { type Healing, SETTLE_MS } from './healing.ts';
 
 /** How many nodes are changed at once unless given. */
 const MAX_UNAVAILABLE = 1;
@@ -108,7 +109,7 @@ export function clusterHealing(
         const nodes = chosen.length === 0 ? {} : { nodes: new Set(chosen), ...(choose && { choose }) };
         return withReaders(
           client,
-          { ...settings, ...nodes, probes: false, changes: true },
+          { ...settings, ...nodes, probes: false, changes: { lastMs: undoMs(settings, chosen.length) } },
           (world, readers) => {
             if (readers === undefined) throw new UserError('cannot undo: the nodes cannot be reached');
             return use(undoOf(world, readers), namesOf(world, chosen));
@@ -160,12 +161,23 @@ function openNodes(
       const progress: CollectOptions['progress'] = (seen) => {
         if (!isOpen || seen.phase === 'removal') settings.progress(seen);
       };
-      return withReaders(client, { ...settings, nodes: some, changes: true, progress }, (world, readers) => {
+      const changes = { lastMs: healMs(settings) };
+      return withReaders(client, { ...settings, nodes: some, changes, progress }, (world, readers) => {
         isOpen = true;
         if (readers === undefined) throw new UserError('cannot heal: the nodes cannot be reached');
         return use(clusterPatient(readers, client, heal), world);
       });
     });
+}
+
+/** How long the rounds of one batch may take, in milliseconds: each starts a pod, does what takes longest, and waits for what that unblocks. */
+function healMs({ timeoutMs }: CollectOptions): number {
+  return MAX_ROUNDS * (timeoutMs + APPLY_DEADLINE_MS + SETTLE_MS);
+}
+
+/** How long undoing may take on some nodes, one after the other, in milliseconds. They are asked all at once first. */
+function undoMs({ timeoutMs }: CollectOptions, nodes: number): number {
+  return UNDO_DEADLINE_MS + nodes * (timeoutMs + UNDO_DEADLINE_MS);
 }
 
 /** Another node, which probes come from: what only other machines see would otherwise look fixed. */

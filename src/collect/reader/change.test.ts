@@ -5,6 +5,7 @@ import { needsOf } from '../../node/apply/needs.ts';
 import type { NodeAction } from '../../path/model/action.ts';
 import { FakeCluster } from './cluster.fake.ts';
 import { type CollectOptions, type Readers, withReaders } from './collect.ts';
+import { ENDS_ANNOTATION } from './manifests.ts';
 
 const CONF: NodeAction = { do: 'write-file', path: '/etc/cni/net.d/a', content: '' };
 const FLOW: NodeAction = { do: 'set-sysctl', name: 'net.ipv4.ip_forward', value: '1' };
@@ -25,7 +26,7 @@ function change<T>(use: (readers: Readers) => Promise<T>, given: Partial<Collect
     signal: new AbortController().signal,
     warn: () => {},
     progress: () => {},
-    changes: true,
+    changes: { lastMs: 0 },
     ...given,
   };
   return withReaders(cluster, options, (_, readers) => use(readers!), cluster.open);
@@ -169,6 +170,40 @@ test('all is removed when it is interrupted while a pod starts', async () => {
   );
   await expect(work).rejects.toThrow('interrupted');
   await expectNothingLeft();
+});
+
+test('plugins are sent only to pods whose changes need them', async () => {
+  await cluster.addNode('n1');
+  await change(
+    async (readers) => {
+      await apply(readers, CONF);
+      await apply(readers, { do: 'install-plugin', name: 'portmap', directory: '/etc/cni/net.d' });
+      await apply(readers, CONF);
+    },
+    { program: '/a/program' },
+  );
+  expect(cluster.opened).toEqual(['sent n1', 'sent n1', 'sent-with-plugins n1']);
+  await expectNothingLeft();
+});
+
+test('pods live as long as changes may take, each from its own creation, and the namespace longer', async () => {
+  await cluster.addNode('n1');
+  const lastMs = 1_000_000;
+  const before = Date.now();
+  await change((readers) => apply(readers, CONF), { changes: { lastMs } });
+  const created = cluster.requests
+    .filter(({ method, path }) => method === 'POST' && /\/(pods|namespaces)$/.test(path))
+    .map(({ body }) => body as Pod);
+  const ends = created.map(({ metadata }) => Date.parse(metadata!.annotations![ENDS_ANNOTATION]!));
+  const [space, ...ofPods] = ends;
+  const lives = created.slice(1).map(({ spec }) => spec!.activeDeadlineSeconds! * 1000);
+  expect(lives).toHaveLength(2);
+  for (const [i, life] of lives.entries()) {
+    expect(life).toBeGreaterThan(lastMs);
+    expect(ofPods[i]).toBeGreaterThanOrEqual(before + life);
+    // One that is created when the first ends.
+    expect(space).toBeGreaterThanOrEqual(before + 2 * life);
+  }
 });
 
 test.each([

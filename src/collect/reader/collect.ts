@@ -73,8 +73,8 @@ export interface CollectOptions {
   workNamespace?: string;
   /** Nodes to examine; all when absent. */
   nodes?: ReadonlySet<string>;
-  /** Whether nodes are going to be changed. */
-  changes?: true;
+  /** Given when nodes are going to be changed: how long that may take once they are examined, in milliseconds. */
+  changes?: { lastMs: number };
   /** The program's version: what answers on a node must be the same. */
   version: string;
   /** The nodes that are to be examined; all when absent or undefined. What it throws ends the collection before anything is created. */
@@ -91,7 +91,10 @@ function namespaceOf({ workNamespace: given }: CollectOptions, run: string): str
   return given ?? temporaryNamespace(run);
 }
 
-/** The settings of a new run. Pods of its first nodes live until those of its last ones have answered. */
+/**
+ * The settings of a new run. Pods of its first nodes live until those of its last ones have answered, and until what is changed is done. Pods may be
+ * created as long as the first live, and each lives as long.
+ */
 function newRun(
   options: CollectOptions,
   nodes: number,
@@ -99,7 +102,8 @@ function newRun(
   now = Date.now(),
 ): ReaderSettings {
   const waves = Math.max(1, Math.ceil(nodes / options.parallel));
-  const lifetimeSeconds = waves * Math.ceil(options.timeoutMs / 1000) + SPARE_LIFE_S;
+  const changing = Math.ceil((options.changes?.lastMs ?? 0) / 1000);
+  const lifetimeSeconds = waves * Math.ceil(options.timeoutMs / 1000) + changing + SPARE_LIFE_S;
   return {
     run,
     namespace: namespaceOf(options, run),
@@ -108,7 +112,7 @@ function newRun(
     probes: options.probes,
     sendsProgram: options.program !== undefined,
     lifetimeSeconds,
-    ends: new Date(now + lifetimeSeconds * 1000).toISOString(),
+    ends: new Date(now + 2 * lifetimeSeconds * 1000).toISOString(),
   };
 }
 
@@ -282,21 +286,20 @@ function whyNotExamined({ metadata, status }: Node): string | undefined {
 /** Opens a session with the program in a container. */
 export type OpenSession = (
   container: AgentContainer,
-  how: 'own-image' | 'sent' | 'agent',
+  how: 'own-image' | 'sent' | 'sent-with-plugins' | 'agent',
   signal: AbortSignal,
 ) => Promise<NodeSession>;
 
 /** Sessions over exec, as they are on a real cluster. */
 function execSessions(client: ApiClient, options: CollectOptions): OpenSession {
-  const { program: path, version, changes } = options;
-  const plugins = changes && path !== undefined ? ownPluginDirectory(path) : undefined;
-  const program = path === undefined ? undefined : new SentProgram(path, version, plugins);
+  const { program: path, version } = options;
+  const program = path === undefined ? undefined : new SentProgram(path, version, ownPluginDirectory(path));
   return async (container, how, signal) => {
     const argv =
       how === 'agent'
         ? [OWN_PROGRAM, 'node-serve']
-        : how === 'sent' && program !== undefined
-          ? await programIn(client, container, program, signal)
+        : how !== 'own-image' && program !== undefined
+          ? await programIn(client, container, program, signal, how === 'sent-with-plugins')
           : [OWN_PROGRAM, 'node-serve', '--root', HOST_ROOT];
     return ExecSession.start(client, { ...container, argv }, signal);
   };
@@ -432,9 +435,10 @@ class Run {
       timeoutMs,
       ends,
     );
+    const how = this.#how === 'sent' && needs.plugins ? 'sent-with-plugins' : this.#how;
     // What is being changed is finished first, also after an interruption: only the end of the run ends the session.
     const opening = retrying(
-      () => this.#openSession(this.#containerOf(pod), this.#how, this.#over.signal),
+      () => this.#openSession(this.#containerOf(pod), how, this.#over.signal),
       this.#retry,
     );
     const session = await abortable(opening, signal);

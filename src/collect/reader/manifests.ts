@@ -8,7 +8,7 @@ export const RUN_LABEL = 'hostport.dev/doctor-run';
 export function temporaryNamespace(run: string): string {
   return `hostport-doctor-${run}`;
 }
-/** Annotation of everything that the reader creates: when the pods of its run have ended by themselves, RFC 3339. */
+/** Annotation of everything that the reader creates: when the pod, or of a namespace all pods of its run, have ended by themselves, RFC 3339. */
 export const ENDS_ANNOTATION = 'hostport.dev/ends';
 /** Annotation of a pod: what only the run that created it knows beforehand, so that a pod of the same name is recognised as another's. */
 export const NONCE_ANNOTATION = 'hostport.dev/nonce';
@@ -50,7 +50,7 @@ export interface ReaderSettings {
   sendsProgram: boolean;
   /** The pods end by themselves after this many seconds, whatever becomes of whoever created them. */
   lifetimeSeconds: number;
-  /** When they have: RFC 3339. */
+  /** When the last of them have: RFC 3339. */
   ends: string;
 }
 
@@ -90,20 +90,25 @@ interface NewerFields {
 
 /**
  * The pod that examines a node. It is bound to the node, so that no scheduler is needed, and tolerates everything. It waits for commands, and ends
- * by itself: by its own command, and by the kubelet's deadline.
+ * by itself: by its own command, and by the kubelet's deadline. `now`: when it is created, in milliseconds since the epoch.
  */
-export function readerPod(node: string, settings: ReaderSettings): Pod {
+export function readerPod(node: string, settings: ReaderSettings, now = Date.now()): Pod {
   const capabilities = [...CAPABILITIES, ...(settings.probes ? PROBE_CAPABILITIES : [])];
-  return nodePod(podName(node, settings.run), node, settings, { capabilities, writes: [] });
+  return nodePod(podName(node, settings.run), node, settings, { capabilities, writes: [] }, now);
 }
 
 /**
  * The pod that changes a node: as {@link readerPod}, with other capabilities, and with places of the node mounted once more, writable, over
  * the root directory that is not.
  */
-export function writerPod(node: string, settings: ReaderSettings, writer: WriterSettings): Pod {
+export function writerPod(
+  node: string,
+  settings: ReaderSettings,
+  writer: WriterSettings,
+  now = Date.now(),
+): Pod {
   const name = podName(node, settings.run, `heal${writer.number}`);
-  return nodePod(name, node, settings, writer);
+  return nodePod(name, node, settings, writer, now);
 }
 
 function nodePod(
@@ -111,6 +116,7 @@ function nodePod(
   node: string,
   settings: ReaderSettings,
   { capabilities, writes }: Omit<WriterSettings, 'number'>,
+  now: number,
 ): Pod {
   const { run, namespace, image, imagePullSecrets, sendsProgram, lifetimeSeconds } = settings;
   const mount: { name: string; mountPath: string; readOnly: true } & NewerFields = {
@@ -172,7 +178,7 @@ function nodePod(
       name,
       namespace,
       labels: { [RUN_LABEL]: run, 'app.kubernetes.io/managed-by': 'hostport' },
-      annotations: { [ENDS_ANNOTATION]: settings.ends },
+      annotations: { [ENDS_ANNOTATION]: new Date(now + lifetimeSeconds * 1000).toISOString() },
     },
     spec: spec as NonNullable<Pod['spec']>,
   };

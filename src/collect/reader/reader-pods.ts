@@ -79,12 +79,12 @@ export class ReaderPods {
 
   /** Creates the pod that reads a node, and waits until it runs. Rejects with what was seen of it when it does not. */
   start(node: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
-    return this.#start(readerPod(node, this.#settings), timeoutMs, signal);
+    return this.#start(readerPod(node, this.#settings, this.#clock.now()), timeoutMs, signal);
   }
 
   /** As {@link start}, of a pod that changes its node. */
   startWriter(node: string, writer: WriterSettings, timeoutMs: number, signal: AbortSignal): Promise<string> {
-    return this.#start(writerPod(node, this.#settings, writer), timeoutMs, signal);
+    return this.#start(writerPod(node, this.#settings, writer, this.#clock.now()), timeoutMs, signal);
   }
 
   /** Deletes a pod that is not needed any more, and does not wait until it is gone. */

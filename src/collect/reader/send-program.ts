@@ -24,12 +24,12 @@ type Container = Omit<ExecTarget, 'argv'>;
 export class SentProgram {
   readonly version: string;
   readonly #path: string;
-  readonly #plugins: string | undefined;
+  readonly #plugins: string;
   #plain: Promise<Buffer> | undefined;
   #compressed: Promise<Buffer> | undefined;
 
-  /** @param path the compiled program. @param plugins directory of the plugins that are sent with it; none when absent. */
-  constructor(path: string, version: string, plugins?: string) {
+  /** @param path the compiled program. @param plugins directory of the plugins that may be sent with it. */
+  constructor(path: string, version: string, plugins: string) {
     this.#path = path;
     this.#plugins = plugins;
     this.version = version;
@@ -43,9 +43,8 @@ export class SentProgram {
   /** The plugins by their names. */
   plugins(): Promise<[name: string, content: Buffer][]> {
     const directory = this.#plugins;
-    const names = directory === undefined ? [] : OWN_PLUGINS;
     return Promise.all(
-      names.map(async (name) => [name, await readFile(join(directory!, name))] as const),
+      OWN_PLUGINS.map(async (name) => [name, await readFile(join(directory, name))] as const),
     ) as Promise<[string, Buffer][]>;
   }
 
@@ -58,13 +57,14 @@ export class SentProgram {
 
 /**
  * The command line by which the program runs in a container whose image has a shell: the image's own program where it has the same version, else
- * one that is sent there. Its libraries are those of the image; where the image has none that fit, those of the node.
+ * one that is sent there, if wanted with its plugins. Its libraries are those of the image; where the image has none that fit, those of the node.
  */
 export async function programIn(
   client: ApiClient,
   container: Container,
   program: SentProgram,
   signal: AbortSignal,
+  withPlugins: boolean,
 ): Promise<string[]> {
   const run = (argv: readonly string[], stdin?: Uint8Array) => runIn(client, container, argv, signal, stdin);
   const serve = ['node-serve', '--root'];
@@ -84,7 +84,7 @@ export async function programIn(
   const take = `head -c ${bytes.length}${canDecompress ? ' | gzip -dc' : ''} > ${SENT_PROGRAM}`;
   const sent = await run(['/bin/sh', '-c', `${take} && chmod 755 ${SENT_PROGRAM}`], bytes);
   if (sent.end.code !== 0) throw new Error(`cannot send the program into its pod: ${sent.end.message}`);
-  for (const [name, content] of await program.plugins()) {
+  for (const [name, content] of withPlugins ? await program.plugins() : []) {
     const path = `${PLUGINS}/${name}`;
     const script = 'mkdir -p "$1" && head -c "$2" > "$3" && chmod 755 "$3"';
     const argv = ['/bin/sh', '-c', script, 'sh', PLUGINS, String(content.length), path];

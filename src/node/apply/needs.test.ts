@@ -80,6 +80,17 @@ describe("what is in the node's root directory is refused: all of the node would
   ])('%s', (_, needed) => expect(needed).toThrow("cannot change what is in the node's root directory"));
 });
 
+test.each<[NodeAction, boolean]>([
+  [CASES[0]![0], false],
+  [{ do: 'install-plugin', name: 'portmap', directory: BIN }, true],
+  [{ do: 'attach', sandbox: 's', config: `${CONF}/10.conflist`, plugin: 'portmap' }, false],
+  [{ do: 'attach', sandbox: 's', config: `${CONF}/10.conflist`, plugin: 'portmap', own: true }, true],
+  [{ do: 'collect', config: `${CONF}/10.conflist` }, true],
+])('plugins of this program for %j: %p', (action, expected) => {
+  expect(needsOf([action]).plugins).toBe(expected);
+  expect(areMet(needsOf([action]), { ...needsOf([action]), plugins: false })).toBe(!expected);
+});
+
 describe('whether needs are met', () => {
   const [attach] = CASES.filter(([{ do: what }]) => what === 'attach').map(([action]) => needsOf([action]));
   const [detach] = CASES.filter(([{ do: what }]) => what === 'detach').map(([action]) => needsOf([action]));

@@ -12,6 +12,8 @@ export interface ActionNeeds {
   writes: readonly WrittenPlace[];
   /** Of Linux, without `CAP_`; sorted. */
   capabilities: readonly string[];
+  /** Whether the plugins that belong to this program are run, or installed. */
+  plugins: boolean;
 }
 
 /** Where copies of what is replaced are kept, and what was done. */
@@ -42,23 +44,33 @@ export function needsOf(actions: readonly NodeAction[]): ActionNeeds {
   return needs(
     [directory(RECORDS), ...actions.flatMap((action) => needsOfAction(action).writes)],
     [...ALWAYS, ...actions.flatMap((action) => needsOfAction(action).capabilities)],
+    actions.some(usesOwnPlugins),
   );
 }
 
 /** What putting files back needs. Throws as {@link needsOf}. */
 export function needsOfFiles(paths: readonly string[]): ActionNeeds {
-  return needs([directory(RECORDS), ...paths.map(directoryOf)], [...ALWAYS, ...WRITING, 'CHOWN', 'FOWNER']);
+  return needs(
+    [directory(RECORDS), ...paths.map(directoryOf)],
+    [...ALWAYS, ...WRITING, 'CHOWN', 'FOWNER'],
+    false,
+  );
 }
 
 /** Whether what needs `wanted` can be done by who has `given`. */
 export function areMet(wanted: ActionNeeds, given: ActionNeeds): boolean {
   return (
     wanted.writes.every((place) => given.writes.some((other) => isWithin(place, other))) &&
-    wanted.capabilities.every((capability) => given.capabilities.includes(capability))
+    wanted.capabilities.every((capability) => given.capabilities.includes(capability)) &&
+    (given.plugins || !wanted.plugins)
   );
 }
 
-function needs(writes: readonly WrittenPlace[], capabilities: readonly string[]): ActionNeeds {
+function needs(
+  writes: readonly WrittenPlace[],
+  capabilities: readonly string[],
+  plugins: boolean,
+): ActionNeeds {
   if (writes.some(({ path }) => path === '/')) {
     throw new Error("cannot change what is in the node's root directory: all of the node would be writable");
   }
@@ -68,10 +80,17 @@ function needs(writes: readonly WrittenPlace[], capabilities: readonly string[])
       .filter((place) => !places.some((other) => other !== place && isWithin(place, other)))
       .sort((a, b) => (a.path < b.path ? -1 : 1)),
     capabilities: [...new Set(capabilities)].sort(),
+    plugins,
   };
 }
 
-function needsOfAction(action: NodeAction): ActionNeeds {
+/** Whether an action runs or installs plugins that belong to this program. */
+function usesOwnPlugins(action: NodeAction): boolean {
+  if (action.do === 'attach') return action.own === true;
+  return action.do === 'detach' || action.do === 'collect' || action.do === 'install-plugin';
+}
+
+function needsOfAction(action: NodeAction): Omit<ActionNeeds, 'plugins'> {
   switch (action.do) {
     case 'write-file':
     case 'rewrite-file':
