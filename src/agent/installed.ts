@@ -3,7 +3,7 @@ import type { DaemonSet } from '../kube/types.ts';
 import { InputError } from '../util/errors.ts';
 import { AGENT_MODES, type AgentSettings, MANAGED_BY, MODE_LABEL, mountNumber } from './manifests.ts';
 
-/** What an installation was made of, as far as its DaemonSet tells. */
+/** What an installation was made of, as far as its DaemonSet has it. */
 export type InstalledSettings = Pick<AgentSettings, 'namespace'> & Partial<Omit<AgentSettings, 'version'>>;
 
 /** What somebody asks for of an installation. */

@@ -23,7 +23,7 @@ const rightsTo = (verbs: readonly string[], resource: string, more: Partial<Righ
   verbs.map((verb) => ({ verb, resource, ...more }));
 const REMOVE = ['get', 'delete'];
 
-/** Those that do not depend on where it is installed, which one of them tells. */
+/** Those that do not depend on where it is installed: with them the binding is read, which says it. */
 const CLUSTER_RIGHTS: readonly Right[] = [
   ...rightsTo(REMOVE, 'clusterroles', { group: RBAC }),
   ...rightsTo(REMOVE, 'clusterrolebindings', { group: RBAC }),
@@ -84,7 +84,7 @@ export async function uninstallAgent(
   return result;
 }
 
-/** The DaemonSet first, and what its pods need while they end later; last the binding, which tells where the agent is installed. */
+/** The DaemonSet first, and what its pods need while they end later; last the binding, which says where the agent is installed. */
 function turnOf({ resource }: AgentObject): number {
   if (resource.plural === daemonSets.plural) return 0;
   return resource.plural === clusterRoleBindings.plural ? 2 : 1;

@@ -1,3 +1,4 @@
+import { CNIS } from '../../path/source/cnis.ts';
 import { KEPT_WORDS } from './kept-words.ts';
 
 /** What a name is of; its stand-in begins with it. */
@@ -16,12 +17,10 @@ export type NameKind =
   | 'value'
   | 'port';
 
-/** Namespaces that every cluster has. */
+/** Namespaces that every cluster has, and those of well-known CNIs, by which their agents are recognised. */
 const KEPT_NAMESPACES: ReadonlySet<string> = new Set([
-  'default',
-  'kube-system',
-  'kube-public',
-  'kube-node-lease',
+  ...['default', 'kube-system', 'kube-public', 'kube-node-lease'],
+  ...CNIS.flatMap(({ agent }) => agent?.namespaces ?? []),
 ]);
 
 /**

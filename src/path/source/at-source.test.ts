@@ -11,10 +11,17 @@ import { durabilityOf } from './at-source.ts';
 import { CNIS } from './cnis.ts';
 import { primaryCnis } from './primary-cni.ts';
 
+const ownedBy = (kind: string) => [
+  { apiVersion: 'v1', kind, name: 'owner', uid: 'uid-owner', controller: true },
+];
+
 /** The pod of a CNI's agent on n1. */
 function agent(label: [string, string], container: string, image: string, namespace = 'kube-system'): Pod {
   return {
-    metadata: { name: 'agent', namespace, uid: 'uid-agent', labels: { [label[0]]: label[1] } },
+    metadata: {
+      ...{ name: 'agent', namespace, uid: 'uid-agent', labels: { [label[0]]: label[1] } },
+      ownerReferences: ownedBy('DaemonSet'),
+    },
     spec: { nodeName: 'n1', hostNetwork: true, containers: [{ name: container, image }] },
   };
 }
@@ -23,9 +30,20 @@ const CILIUM = (tag: string) => agent(['k8s-app', 'cilium'], 'cilium-agent', `qu
 const CALICO = (namespace: string) =>
   agent(['k8s-app', 'calico-node'], 'calico-node', 'docker.io/calico/node:v3.28.1', namespace);
 const RKE2: Pod = {
-  metadata: { name: 'helm', labels: { 'helmcharts.helm.cattle.io/chart': 'rke2-cilium' } },
+  metadata: {
+    ...{
+      name: 'helm',
+      namespace: 'kube-system',
+      labels: { 'helmcharts.helm.cattle.io/chart': 'rke2-cilium' },
+    },
+    ownerReferences: ownedBy('Job'),
+  },
   spec: { nodeName: 'n2', containers: [] },
 };
+const changed = (pod: Pod, metadata: Pod['metadata']): Pod => ({
+  ...pod,
+  metadata: { ...pod.metadata, ...metadata },
+});
 
 interface Given {
   file?: string;
@@ -90,6 +108,26 @@ describe('the primary CNI is recognised by its plugin and its agent', () => {
       'an agent, where the list shows nothing',
       { file: 'x.conf', pods: [CILIUM('v1.16.3')] },
       'Cilium 1.16.3 other',
+    ],
+    [
+      "anybody's pod with the label of an agent",
+      { plugins: CHAINED, pods: [changed(CILIUM('v1.10.0'), { namespace: 'mine' })] },
+      'Cilium  other',
+    ],
+    [
+      'the same, where the list shows nothing',
+      { file: 'x.conf', pods: [changed(CILIUM('v1.10.0'), { namespace: 'mine' })] },
+      undefined,
+    ],
+    [
+      'a pod with the label that no DaemonSet has created',
+      { plugins: CHAINED, pods: [changed(CILIUM('v1.10.0'), { ownerReferences: ownedBy('ReplicaSet') })] },
+      'Cilium  other',
+    ],
+    [
+      "anybody's pod with the label of a chart",
+      { plugins: CHAINED, pods: [changed(RKE2, { namespace: 'mine' })] },
+      'Cilium  other',
     ],
     ['nothing known', { plugins: [{ type: 'mine' }] }, undefined],
   ];

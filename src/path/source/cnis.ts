@@ -66,8 +66,11 @@ export interface CniSource {
   plugins: readonly string[];
   /** Names of its file, where the plugin alone does not tell: `bridge` and `ptp` are anybody's. */
   file?: RegExp;
-  /** A pod of its agent: label, and container, whose image's tag is the version. */
-  agent?: { label: readonly [key: string, value: string]; container: string };
+  /**
+   * A pod of its agent, which a DaemonSet creates: label, the namespaces in which it is installed, and container, whose image's tag is the version.
+   * Anybody may label a pod so in a namespace of their own.
+   */
+  agent?: { label: readonly [key: string, value: string]; namespaces: readonly string[]; container: string };
   changes: readonly SourceChange[];
 }
 
@@ -91,7 +94,7 @@ export const CNIS: readonly CniSource[] = [
   {
     name: 'Cilium',
     plugins: ['cilium-cni'],
-    agent: { label: ['k8s-app', 'cilium'], container: 'cilium-agent' },
+    agent: { label: ['k8s-app', 'cilium'], namespaces: ['kube-system', 'cilium'], container: 'cilium-agent' },
     changes: [
       {
         codes: CHAIN,
@@ -177,7 +180,7 @@ export const CNIS: readonly CniSource[] = [
     name: 'Canal',
     plugins: ['calico'],
     file: /canal/,
-    agent: { label: ['k8s-app', 'canal'], container: 'calico-node' },
+    agent: { label: ['k8s-app', 'canal'], namespaces: ['kube-system'], container: 'calico-node' },
     changes: [
       {
         codes: [...CHAIN, ...PLUGIN],
@@ -198,7 +201,11 @@ export const CNIS: readonly CniSource[] = [
   {
     name: 'Calico',
     plugins: ['calico'],
-    agent: { label: ['k8s-app', 'calico-node'], container: 'calico-node' },
+    agent: {
+      label: ['k8s-app', 'calico-node'],
+      namespaces: ['kube-system', 'calico-system'],
+      container: 'calico-node',
+    },
     changes: [
       {
         codes: CHAIN,
@@ -231,7 +238,7 @@ export const CNIS: readonly CniSource[] = [
   {
     name: 'AWS VPC CNI',
     plugins: ['aws-cni'],
-    agent: { label: ['k8s-app', 'aws-node'], container: 'aws-node' },
+    agent: { label: ['k8s-app', 'aws-node'], namespaces: ['kube-system'], container: 'aws-node' },
     changes: [
       {
         codes: [...CHAIN, ...PLUGIN],
@@ -247,7 +254,11 @@ export const CNIS: readonly CniSource[] = [
   {
     name: 'flannel',
     plugins: ['flannel'],
-    agent: { label: ['app', 'flannel'], container: 'kube-flannel' },
+    agent: {
+      label: ['app', 'flannel'],
+      namespaces: ['kube-flannel', 'kube-system'],
+      container: 'kube-flannel',
+    },
     changes: [
       {
         codes: [...CHAIN, ...PLUGIN],
@@ -288,7 +299,7 @@ export const CNIS: readonly CniSource[] = [
   {
     name: 'Antrea',
     plugins: ['antrea'],
-    agent: { label: ['component', 'antrea-agent'], container: 'antrea-agent' },
+    agent: { label: ['component', 'antrea-agent'], namespaces: ['kube-system'], container: 'antrea-agent' },
     changes: [
       {
         codes: CHAIN,
@@ -310,7 +321,7 @@ export const CNIS: readonly CniSource[] = [
     name: 'kube-router',
     plugins: ['bridge'],
     file: /kuberouter/,
-    agent: { label: ['k8s-app', 'kube-router'], container: 'kube-router' },
+    agent: { label: ['k8s-app', 'kube-router'], namespaces: ['kube-system'], container: 'kube-router' },
     changes: [
       {
         codes: CHAIN,
@@ -325,7 +336,11 @@ export const CNIS: readonly CniSource[] = [
   {
     name: 'OVN-Kubernetes',
     plugins: ['ovn-k8s-cni-overlay'],
-    agent: { label: ['app', 'ovnkube-node'], container: 'ovnkube-controller' },
+    agent: {
+      label: ['app', 'ovnkube-node'],
+      namespaces: ['ovn-kubernetes', 'openshift-ovn-kubernetes'],
+      container: 'ovnkube-controller',
+    },
     changes: [
       {
         codes: CHAIN,
@@ -341,7 +356,7 @@ export const CNIS: readonly CniSource[] = [
   {
     name: 'Weave Net',
     plugins: ['weave-net'],
-    agent: { label: ['name', 'weave-net'], container: 'weave' },
+    agent: { label: ['name', 'weave-net'], namespaces: ['kube-system'], container: 'weave' },
     changes: [
       {
         codes: [...CHAIN, ...PLUGIN],
@@ -355,7 +370,7 @@ export const CNIS: readonly CniSource[] = [
     name: 'kindnet',
     plugins: ['ptp'],
     file: /kindnet/,
-    agent: { label: ['app', 'kindnet'], container: 'kindnet-cni' },
+    agent: { label: ['app', 'kindnet'], namespaces: ['kube-system'], container: 'kindnet-cni' },
     changes: [
       {
         codes: CHAIN,
@@ -368,7 +383,11 @@ export const CNIS: readonly CniSource[] = [
   {
     name: 'Multus',
     plugins: ['multus', 'multus-shim'],
-    agent: { label: ['app', 'multus'], container: 'kube-multus' },
+    agent: {
+      label: ['app', 'multus'],
+      namespaces: ['kube-system', 'openshift-multus'],
+      container: 'kube-multus',
+    },
     changes: [
       {
         codes: CHAIN,

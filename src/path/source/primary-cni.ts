@@ -20,8 +20,11 @@ export interface PrimaryCni {
 export function primaryCnis({ world }: Scene): (node: NodeView) => PrimaryCni | undefined {
   const podsByNode = Map.groupBy(world.pods, ({ spec }) => spec?.nodeName);
   const labelsByNode = new Map(world.nodes.map(({ metadata }) => [metadata?.name, metadata?.labels ?? {}]));
-  const hasCharts = world.pods.some(({ metadata }) =>
-    metadata?.labels?.['helmcharts.helm.cattle.io/chart']?.startsWith('rke2-'),
+  const hasCharts = world.pods.some(
+    (pod) =>
+      pod.metadata?.namespace === 'kube-system' &&
+      isOwnedBy(pod, 'Job') &&
+      pod.metadata.labels?.['helmcharts.helm.cattle.io/chart']?.startsWith('rke2-'),
   );
   return (node) => {
     const pods = podsByNode.get(node.name) ?? [];
@@ -50,7 +53,18 @@ export function primaryCnis({ world }: Scene): (node: NodeView) => PrimaryCni | 
 function agentOf({ agent }: CniSource, pods: readonly Pod[]): Pod | undefined {
   if (agent === undefined) return undefined;
   const [key, value] = agent.label;
-  return pods.find(({ metadata }) => metadata?.labels?.[key] === value);
+  return pods.find(
+    (pod) =>
+      pod.metadata?.labels?.[key] === value &&
+      agent.namespaces.includes(pod.metadata.namespace ?? '') &&
+      isOwnedBy(pod, 'DaemonSet'),
+  );
+}
+
+function isOwnedBy({ metadata }: Pod, kind: string): boolean {
+  return (
+    metadata?.ownerReferences?.some((owner) => owner.controller === true && owner.kind === kind) === true
+  );
 }
 
 /** The version that a tag names: `v1.16.3@sha256:…`, `v3.28.1-build20240806`. */
