@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'bun:test';
 import { ApiClient, ApiError } from '../kube/client.ts';
 import { MetricsAccess } from './metrics-access.ts';
 
-/** The API as far as reviews go: tokens are names of users, of whom `allowed` may read. */
+/** The API as far as reviews go: tokens are names of users, of whom those may read that begin with `allowed`. */
 class FakeReviews extends ApiClient {
   readonly asked: { path: string; spec: Record<string, unknown> }[] = [];
   /** Each review waits for it. */
@@ -23,7 +23,7 @@ class FakeReviews extends ApiClient {
       const status = spec.token === 'unknown' ? { user: {} } : { authenticated: true, user };
       return Response.json({ status });
     }
-    return Response.json({ status: { allowed: spec.user === 'allowed' } });
+    return Response.json({ status: { allowed: String(spec.user).startsWith('allowed') } });
   }
 }
 
@@ -120,11 +120,62 @@ test('many that ask at once are few reviews, and one that asks often is one', as
   expect(api.asked.filter(({ path }) => path.endsWith('tokenreviews'))).toHaveLength(4);
 });
 
-test('what is remembered is bounded, and the oldest goes first', async () => {
-  for (let i = 0; i <= 64; i++) await access.of(`Bearer t${i}`, '/metrics');
-  const before = api.asked.length;
-  await access.of('Bearer t64', '/metrics');
-  expect(api.asked.length).toBe(before);
-  await access.of('Bearer t0', '/metrics');
-  expect(api.asked.length).toBeGreaterThan(before);
+describe('what is remembered is bounded', () => {
+  test('the oldest goes first', async () => {
+    for (let i = 0; i <= 64; i++) {
+      now += i === 0 ? 0 : 900;
+      expect(await access.of(`Bearer allowed${i}`, '/metrics')).toBe('allowed');
+    }
+    const before = api.asked.length;
+    await access.of('Bearer allowed64', '/metrics');
+    await access.of('Bearer allowed1', '/metrics');
+    expect(api.asked.length).toBe(before);
+    now += 1000;
+    await access.of('Bearer allowed0', '/metrics');
+    expect(api.asked.length).toBeGreaterThan(before);
+  });
+
+  test('refusals push out no answer that allows', async () => {
+    await access.of('Bearer allowed', '/metrics');
+    for (let i = 0; i < 65; i++) {
+      now += 900;
+      await access.of(`Bearer t${i}`, '/metrics');
+    }
+    expect(api.asked.length).toBeGreaterThan(64);
+    now -= 5000;
+    const before = api.asked.length;
+    expect(await access.of('Bearer allowed', '/metrics')).toBe('allowed');
+    expect(api.asked.length).toBe(before);
+  });
+});
+
+describe('tokens that nobody knows', () => {
+  test('are reviewed ten at once, then one a second', async () => {
+    const answers: string[] = [];
+    for (let i = 0; i < 12; i++) answers.push(await access.of(`Bearer t${i}`, '/metrics'));
+    expect(answers).toEqual([...Array<string>(10).fill('forbidden'), 'busy', 'busy']);
+    now += 1000;
+    expect(await access.of('Bearer t10', '/metrics')).toBe('forbidden');
+    expect(await access.of('Bearer t11', '/metrics')).toBe('busy');
+  });
+
+  test('do not keep out who was allowed, also when its answer is over', async () => {
+    await access.of('Bearer allowed', '/metrics');
+    now += 120_000;
+    const open = Promise.withResolvers<void>();
+    api.gate = open.promise;
+    const flood = Array.from({ length: 50 }, (_, i) => access.of(`Bearer t${i}`, '/metrics'));
+    const again = access.of('Bearer allowed', '/metrics');
+    open.resolve();
+    expect(await again).toBe('allowed');
+    expect((await Promise.all(flood)).filter((answer) => answer === 'busy')).toHaveLength(46);
+  });
+
+  test('are reviewed again after the clock was set back', async () => {
+    for (let i = 0; i < 10; i++) await access.of(`Bearer t${i}`, '/metrics');
+    now -= 3_600_000;
+    expect(await access.of('Bearer t10', '/metrics')).toBe('busy');
+    now += 1000;
+    expect(await access.of('Bearer t10', '/metrics')).toBe('forbidden');
+  });
 });

@@ -30,28 +30,39 @@ const accessReviews: Resource<AccessReview> = {
   namespaced: false,
 };
 
-/** What is known of who asks: it may, it may not, or it is nobody. `busy`: too many ask at once. */
+/** What is known of who asks: it may, it may not, or it is nobody. `busy`: too many ask at once, or too often. */
 export type Access = 'allowed' | 'forbidden' | 'nobody' | 'busy';
 
 /** How long an answer holds, in milliseconds; as long as Prometheus' usual interval, so that one scrape is one review at most. */
 const ALLOWED_MS = 60_000;
 const REFUSED_MS = 10_000;
-/** Anybody may send tokens: how many answers are remembered, and how many reviews are under way. */
+/** Anybody may send tokens: how many answers of either kind are remembered, and how many reviews of unknown tokens are under way. */
 const MAX_REMEMBERED = 64;
 const MAX_REVIEWS = 4;
+/** How many unknown tokens are reviewed at once after a pause, and then how many milliseconds apart. */
+const BURST = 10;
+const REVIEW_INTERVAL_MS = 1000;
 /** No token is longer: what is sent on to the API must be bounded, in characters. */
 const MAX_TOKEN = 16 * 1024;
 
 /**
  * Whether who asks may read a path, as the API server decides by its token: TokenReview, then SubjectAccessReview of a `get` of that path, as
- * with the metrics of Kubernetes' own components. Rejects when the API cannot be asked.
+ * with the metrics of Kubernetes' own components. Rejects when the API cannot be asked. Who was allowed is not crowded out by others: their answers
+ * are remembered apart, and their tokens are reviewed at a limited rate.
  */
 export class MetricsAccess {
   readonly #client: ApiClient;
   readonly #clock: Clock;
-  /** By digest of token and path; no token is kept. */
-  readonly #remembered = new Map<string, { access: Access; until: number }>();
+  /**
+   * By digest of token and path; no token is kept. Of those that were allowed, the time is kept when it is over, too: they are reviewed again ahead
+   * of others.
+   */
+  readonly #allowed = new Map<string, Remembered>();
+  readonly #refused = new Map<string, Remembered>();
   readonly #underWay = new Map<string, Promise<Access>>();
+  #unknownUnderWay = 0;
+  /** When the next unknown token would be reviewed, if all came evenly (GCRA). */
+  #nextReview = Number.NEGATIVE_INFINITY;
 
   constructor(client: ApiClient, clock: Clock = realClock) {
     this.#client = client;
@@ -63,11 +74,13 @@ export class MetricsAccess {
     const token = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(authorization ?? '')?.[1];
     if (token === undefined || token.length > MAX_TOKEN) return 'nobody';
     const key = createHash('sha256').update(`${path}\0${token}`).digest('base64');
-    const known = this.#remembered.get(key);
+    const known = this.#allowed.get(key) ?? this.#refused.get(key);
     if (known !== undefined && known.until > this.#clock.now()) return known.access;
     const waiting = this.#underWay.get(key);
     if (waiting !== undefined) return waiting;
-    if (this.#underWay.size >= MAX_REVIEWS) return 'busy';
+    const isUnknown = !this.#allowed.has(key);
+    if (isUnknown && !this.#mayReview()) return 'busy';
+    if (isUnknown) this.#unknownUnderWay++;
     const review = this.#review(token, path);
     this.#underWay.set(key, review);
     try {
@@ -76,7 +89,19 @@ export class MetricsAccess {
       return access;
     } finally {
       this.#underWay.delete(key);
+      if (isUnknown) this.#unknownUnderWay--;
     }
+  }
+
+  /** Whether one more unknown token may be reviewed now, which is counted. */
+  #mayReview(): boolean {
+    if (this.#unknownUnderWay >= MAX_REVIEWS) return false;
+    const now = this.#clock.now();
+    // Not further ahead than it can be: a clock that was set back must not lock everybody out.
+    const ahead = Math.min(Math.max(this.#nextReview - now, 0), BURST * REVIEW_INTERVAL_MS);
+    const isOften = ahead > (BURST - 1) * REVIEW_INTERVAL_MS;
+    this.#nextReview = now + ahead + (isOften ? 0 : REVIEW_INTERVAL_MS);
+    return !isOften;
   }
 
   async #review(token: string, path: string): Promise<Access> {
@@ -95,10 +120,17 @@ export class MetricsAccess {
   }
 
   #remember(key: string, access: Access): void {
-    this.#remembered.delete(key);
-    const oldest = this.#remembered.keys().next();
-    if (this.#remembered.size >= MAX_REMEMBERED && !oldest.done) this.#remembered.delete(oldest.value);
-    const until = this.#clock.now() + (access === 'allowed' ? ALLOWED_MS : REFUSED_MS);
-    this.#remembered.set(key, { access, until });
+    this.#allowed.delete(key);
+    this.#refused.delete(key);
+    const [answers, ms] = access === 'allowed' ? [this.#allowed, ALLOWED_MS] : [this.#refused, REFUSED_MS];
+    const oldest = answers.keys().next();
+    if (answers.size >= MAX_REMEMBERED && !oldest.done) answers.delete(oldest.value);
+    answers.set(key, { access, until: this.#clock.now() + ms });
   }
+}
+
+interface Remembered {
+  access: Access;
+  /** Milliseconds since the epoch. */
+  until: number;
 }
