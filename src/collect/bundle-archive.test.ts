@@ -15,6 +15,8 @@ import { podOn, smallWorld } from '../path/testing/small-world.ts';
 import { type TarEntry, writeTar } from '../sys/tar.ts';
 import { InputError } from '../util/errors.ts';
 import { bundleWorld, saveBundle } from './bundle.ts';
+import { readArchive } from './bundle-archive.ts';
+import { BundleParts } from './bundle-parts.ts';
 import { emptyReport } from './reader/cluster.fake.ts';
 
 let scratch: string;
@@ -135,6 +137,18 @@ describe('what concerns all nodes is an error of one line', () => {
       () => pack(file('b/manifest.json', ' '.repeat(1024 * 1024 + 1))),
       'bundle: manifest.json: longer than 1048576 bytes',
     ],
+    [
+      'with too many entries, empty as they are',
+      () =>
+        pack(
+          OK,
+          ...Array.from(
+            { length: 20_200 },
+            (_, i) => ({ type: 'directory', path: `${i}`, mode: 0o700 }) as const,
+          ),
+        ),
+      'the archive has more than 20200 entries',
+    ],
   ])('%s', async (_, make, message) => {
     await make();
     const error = await bundleWorld(archive).then(
@@ -145,6 +159,13 @@ describe('what concerns all nodes is an error of one line', () => {
     expect(error!.message).toContain(message);
     expect(error!.message).not.toContain('\n');
   });
+});
+
+test('headers count as bytes of an archive, too', async () => {
+  await pack(file('b/manifest.json', MANIFEST), ...Array.from({ length: 20 }, (_, i) => file(`b/${i}`, '')));
+  const read = (maxBytes: number) => readArchive(archive, 'cluster.tar.gz', new BundleParts(), maxBytes);
+  await read(1024 * 1024);
+  await expect(read(10_000)).rejects.toThrow('bundle: archive: it has more than 10000 bytes');
 });
 
 test('files that are no part of a bundle are skipped, wherever they lead', async () => {

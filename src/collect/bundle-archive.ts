@@ -14,6 +14,8 @@ import { parseReport } from './report.ts';
 
 /** As much as an archive may hold. What is compressed may be anything. */
 const MAX_UNPACKED = 16 * 1024 * 1024 * 1024;
+/** Entries without bytes take time, too: twice as many as a bundle has at most. */
+const MAX_ENTRIES = 2 * (MAX_REPORTS + 100);
 
 /** Writes the files of a bundle as an archive; in it they are in a directory that is called as the archive will be, which is unpacked so. */
 export async function writeArchive(
@@ -39,15 +41,19 @@ function* entriesOf(directory: string, documents: Iterable<BundleDocument>): Gen
  * Reads the files of a bundle from an archive as it streams by; nothing is unpacked to disk. `name` is the archive's in errors.
  * @throws InputError when it is damaged, or a file of all nodes in it is.
  */
-export async function readArchive(path: string, name: string, parts: BundleParts): Promise<void> {
+export async function readArchive(
+  path: string,
+  name: string,
+  parts: BundleParts,
+  maxBytes = MAX_UNPACKED,
+): Promise<void> {
   const seen = new Set<string>();
   let directory: string | undefined;
-  let unpacked = 0;
+  let entries = 0;
   try {
-    for await (const entry of readTar(unzipped(path))) {
-      unpacked += entry.size;
-      if (unpacked > MAX_UNPACKED)
-        throw broken(entry.path, `the archive has more than ${MAX_UNPACKED} bytes`);
+    for await (const entry of readTar(limited(unzipped(path), maxBytes))) {
+      if (++entries > MAX_ENTRIES)
+        throw broken(entry.path, `the archive has more than ${MAX_ENTRIES} entries`);
       if (entry.type === 'directory') continue;
       const found = placeOf(entry.path);
       if (found === undefined) continue;
@@ -60,6 +66,8 @@ export async function readArchive(path: string, name: string, parts: BundleParts
     }
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
+    // What the bytes come from says it through what reads them.
+    if (cause instanceof Error && cause.cause instanceof InputError) throw cause.cause;
     const isZip = (cause as NodeJS.ErrnoException).code?.startsWith('Z_') === true;
     const problem = isZip
       ? `it is not compressed by gzip, or it is damaged: ${messageOf(cause)}`
@@ -67,6 +75,16 @@ export async function readArchive(path: string, name: string, parts: BundleParts
     throw new InputError(
       `cannot read the bundle ${name}: ${problem}; give what "${calledAs()} doctor --save" wrote`,
     );
+  }
+}
+
+/** The bytes of an archive with all that is in it, headers as well as what is skipped, as long as there are not too many. */
+async function* limited(bytes: AsyncIterable<Uint8Array>, max: number): AsyncGenerator<Uint8Array> {
+  let seen = 0;
+  for await (const chunk of bytes) {
+    seen += chunk.length;
+    if (seen > max) throw broken('archive', `it has more than ${max} bytes`);
+    yield chunk;
   }
 }
 
