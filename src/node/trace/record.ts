@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { nftTableNames } from '../../netfilter/nft/table-names.ts';
 import { decodeTrace } from '../../netfilter/trace/kernel-message.ts';
 import {
@@ -9,8 +10,8 @@ import {
 } from '../../path/model/flow-trace.ts';
 import { known } from '../../path/model/observed.ts';
 import { type Exec, output } from '../../sys/exec.ts';
+import { tryFileLock } from '../../sys/file-lock.ts';
 import { joinNetfilterGroup, type NetfilterGroup } from '../../sys/netfilter-group.ts';
-import { lockInNetns } from '../../sys/netns-lock.ts';
 import { messageOf } from '../../util/errors.ts';
 import { NFT_FAMILY } from '../../util/family.ts';
 import { readNetfilter, type Which } from '../report/netfilter.ts';
@@ -18,19 +19,22 @@ import { observe } from '../report/observe.ts';
 import { type DropRecording, type DropSource, kernelDrops } from './drops.ts';
 import { netnsNumber } from './netns-number.ts';
 import { type RuleTexts, ruleTexts } from './rule-texts.ts';
-import { deleteDocument, deviceDocument, isPlainName, isWatchTable, watchDocument } from './watch-table.ts';
+import { clearDocuments, deviceDocument, isPlainName, isWatchTable, watchDocument } from './watch-table.ts';
 
 /** Messages of one probe are some hundreds. */
 const MAX_EVENTS = 2000;
 /** For the messages that come until the end. */
 const SOCKET_BYTES = 4 * 1024 * 1024;
-const LOCK = 'hostport-trace';
+/** Only root may write here. What every process may take, as an abstract address of the network namespace, anybody could keep for ever. */
+const LOCKS = '/run/hostport';
 
 /** What the recorder asks of the machine. */
 export interface RecorderDoors {
   exec: Exec;
   which: Which;
   drops?: DropSource;
+  /** The directory of its lock, one for each network namespace. */
+  locks?: string;
 }
 
 /** A recording under way. */
@@ -51,16 +55,18 @@ interface Device {
  */
 export async function startRecording(
   flow: TracedFlow,
-  { exec, which, drops = kernelDrops }: RecorderDoors,
+  { exec, which, drops = kernelDrops, locks = LOCKS }: RecorderDoors,
 ): Promise<Recording> {
-  const unlock = lockInNetns(LOCK);
-  if (unlock === undefined)
+  const place = netnsNumber();
+  const lock = tryFileLock(join(locks, `trace-${place}.lock`), `process ${process.pid}`);
+  if ('heldBy' in lock)
     throw new Error('cannot trace on this node: another trace is under way; try again when it has ended');
   const nft = which('nft');
+  const name = `${WATCH_PREFIX}${randomBytes(4).toString('hex')}`;
   const clearTables = async () => {
-    const tables = (nftTableNames() ?? []).filter(isWatchTable);
-    if (nft !== undefined && tables.length > 0)
-      await output(exec, [nft, '-f', '-'], { stdin: deleteDocument(tables) });
+    if (nft === undefined) return;
+    for (const stdin of clearDocuments(nftTableNames() ?? [], name))
+      await output(exec, [nft, '-f', '-'], { stdin });
   };
   let group: NetfilterGroup | undefined;
   let dropping: DropRecording | undefined;
@@ -69,14 +75,13 @@ export async function startRecording(
       group?.close();
       await clearTables();
     } finally {
-      unlock();
+      lock.release();
     }
   };
   try {
     await clearTables();
     const rules = ruleTexts(await readNetfilter(exec, which));
     const devices = await readDevices(exec, which);
-    const name = `${WATCH_PREFIX}${randomBytes(4).toString('hex')}`;
     const watch = { name, flow, byConnection: rules.tracksConnections };
     let devicesUnknown: string | undefined;
     const begun = await observe('nftables', async () => {
@@ -91,7 +96,6 @@ export async function startRecording(
         devicesUnknown = messageOf(cause);
       }
     });
-    const place = netnsNumber();
     const reasons = await observe('tracefs', () => {
       drops.clear(place);
       dropping = drops.record(flow.family, place, randomBytes(4).toString('hex'));

@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import type { TracedFlow } from '../../path/model/flow-trace.ts';
-import { deleteDocument, deviceDocument, isPlainName, isWatchTable, watchDocument } from './watch-table.ts';
+import {
+  clearDocuments,
+  deleteDocument,
+  deviceDocument,
+  isPlainName,
+  isWatchTable,
+  watchDocument,
+} from './watch-table.ts';
 
 const flow: TracedFlow = {
   ...{ protocol: 'TCP', family: 'ipv4', address: '192.0.2.1', port: 8080 },
@@ -48,5 +55,23 @@ describe('the table that watches', () => {
   test('is known by its name', () => {
     expect(isWatchTable({ name: 'hostport-trace-ff' })).toBe(true);
     expect(isWatchTable({ name: 'hostport' })).toBe(false);
+    expect(isWatchTable({ name: 'hostport-trace-x;y' })).toBe(false);
+  });
+
+  test("is deleted ahead of those of other runs, and nobody else's keeps it", () => {
+    const of = (name: string, family = 'inet') => ({ family, name });
+    const own = 'hostport-trace-ff';
+    const tables = [
+      of('hostport-trace-a b'),
+      of('hostport-trace-00'),
+      of(own),
+      of(own, 'netdev'),
+      of('filter'),
+    ];
+    expect(clearDocuments(tables, own)).toEqual([
+      'delete table inet hostport-trace-ff\ndelete table netdev hostport-trace-ff\n',
+      'delete table inet hostport-trace-00\n',
+    ]);
+    expect(clearDocuments([of('filter')], own)).toEqual([]);
   });
 });

@@ -53,9 +53,21 @@ export function deleteDocument(tables: readonly { family: string; name: string }
   return tables.map(({ family, name }) => `delete table ${checked(family)} ${checked(name)}\n`).join('');
 }
 
-/** Whether a table is one of these, of whatever run. */
+/** Whether a table is one of these, of whatever run. Others may call theirs almost anything: a name that is not plain is none of ours. */
 export function isWatchTable({ name }: { name: string }): boolean {
-  return name.startsWith(WATCH_PREFIX);
+  return name.startsWith(WATCH_PREFIX) && isPlainName(name);
+}
+
+/**
+ * The nft documents that delete those of some tables that are watches, in order: first what this run has created, then what killed runs have left. Each
+ * has its effect as a whole or not at all.
+ */
+export function clearDocuments(tables: readonly { family: string; name: string }[], own: string): string[] {
+  const watches = tables.filter(isWatchTable);
+  const isOwn = ({ name }: { name: string }) => name === own;
+  return [watches.filter(isOwn), watches.filter((table) => !isOwn(table))]
+    .filter(({ length }) => length > 0)
+    .map(deleteDocument);
 }
 
 /** What is true of the flow's packets on their way there, and on their way back. */
