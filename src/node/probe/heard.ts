@@ -4,6 +4,7 @@ import type { ProbeResult } from '../../path/model/probe.ts';
 export interface Heard {
   outcome: ProbeResult['outcome'];
   detail: string;
+  problem?: NonNullable<ProbeResult['problem']>;
   sourcePort?: number;
 }
 

@@ -68,6 +68,14 @@ describe('one probe', () => {
     own.close();
   });
 
+  test('a source port that somebody has is told apart from other reasons', async () => {
+    expect(await probeRawTcp('127.0.0.1', closed, 300, portOf(server))).toEqual({
+      outcome: 'unknown',
+      detail: `cannot send from port ${portOf(server)}: EADDRINUSE`,
+      problem: 'source-port-taken',
+    });
+  });
+
   test('a protocol that the kernel does not have is unknown', async () => {
     expect(await probeStream(253, '127.0.0.1', 9, 100)).toMatchObject({ outcome: 'unknown' });
   });

@@ -92,9 +92,14 @@ export class ProbeSocket {
     if (from !== undefined) {
       const own = socketAddress({ ...ip, bytes: ip.bytes.map(() => 0) }, from);
       if (libc().bind(fd, ptr(own), own.length) !== 0) {
-        const detail = `cannot send from port ${from}: ${errorName()}`;
+        const name = errorName();
         libc().close(fd);
-        return { outcome: 'unknown', detail };
+        const isTaken = name === 'EADDRINUSE';
+        return {
+          outcome: 'unknown',
+          detail: `cannot send from port ${from}: ${name}`,
+          ...(isTaken && { problem: 'source-port-taken' }),
+        };
       }
     }
     const target = socketAddress(ip, port);

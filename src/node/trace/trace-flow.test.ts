@@ -18,7 +18,10 @@ interface Asked {
 }
 
 /** A door that notes what it is asked for; `send` says what comes of each probe. */
-function doorOf(send: (sourcePort: number) => Pick<ProbeResult, 'outcome' | 'detail'>, isOneKernel = true) {
+function doorOf(
+  send: (sourcePort: number) => Pick<ProbeResult, 'outcome' | 'detail' | 'problem'>,
+  isOneKernel = true,
+) {
   const asked: Asked[] = [];
   const door: TraceDoor = {
     isOneKernel,
@@ -67,11 +70,22 @@ describe('a traced flow', () => {
     const ports: number[] = [];
     const { door } = doorOf((port) => {
       ports.push(port);
-      const detail = `cannot send from port ${port}: EADDRINUSE`;
-      return ports.length === 1 ? { outcome: 'unknown', detail } : answered();
+      const taken = { outcome: 'unknown', detail: 'in use', problem: 'source-port-taken' } as const;
+      return ports.length === 1 ? taken : answered();
     });
     expect((await traceFlow(door, order)).story.outcome).toBe('answered');
     expect(ports).toHaveLength(2);
+  });
+
+  test('is not tried again when it may not be sent from a port', async () => {
+    let sent = 0;
+    const detail = 'cannot send from port 61000: EACCES';
+    const { door } = doorOf(() => {
+      sent++;
+      return { outcome: 'unknown', detail };
+    });
+    expect((await traceFlow(door, order)).probe).toEqual({ outcome: 'unknown', detail });
+    expect(sent).toBe(1);
   });
 
   test.each([

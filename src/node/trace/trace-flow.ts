@@ -45,8 +45,8 @@ const ATTEMPTS = 4;
 export async function traceFlow(door: TraceDoor, order: TraceOrder, signal?: AbortSignal): Promise<Traced> {
   const pid = await senderPid(door, order, signal);
   for (let attempt = 1; ; attempt++) {
-    const traced = await traceOnce(door, order, pid, signal);
-    if (attempt === ATTEMPTS || !/^cannot send from port/.test(traced.probe.detail)) return traced;
+    const { problem, ...traced } = await traceOnce(door, order, pid, signal);
+    if (attempt === ATTEMPTS || problem !== 'source-port-taken') return traced;
   }
 }
 
@@ -55,7 +55,7 @@ async function traceOnce(
   order: TraceOrder,
   pid: number | undefined,
   signal: AbortSignal | undefined,
-): Promise<Traced> {
+): Promise<Traced & Pick<ProbeResult, 'problem'>> {
   const { node, address, port, protocol, containerPort, from } = order;
   const sourcePort = randomInt(SOURCE_PORTS[0], SOURCE_PORTS[1] + 1);
   const flow: TracedFlow = {
@@ -90,9 +90,9 @@ async function traceOnce(
   }
   if (probe === undefined) throw new Error('the probe has no result');
   const isNode = from.at === 'node' && from.node === node;
-  const { outcome, detail } = probe;
+  const { outcome, detail, problem } = probe;
   const story = storyOf(flow, { isNode, pid }, probe, flowRecordSchema.parse(recorded));
-  return { flow, probe: { outcome, detail }, story };
+  return { flow, probe: { outcome, detail }, story, ...(problem !== undefined && { problem }) };
 }
 
 async function senderPid(

@@ -31,6 +31,8 @@ export const probeResultSchema = z.object({
   outcome: z.enum(['answered', 'refused', 'timeout', 'unreachable', 'unknown']),
   /** What was seen, for people. */
   detail: z.string(),
+  /** Why it could not be sent, where whoever asked can do something about it: somebody has the local port that it was to be sent from. */
+  problem: z.enum(['source-port-taken']).optional(),
   milliseconds: z.number(),
   /** Local port of the probe: the node's connection tracking shows by it who answered. */
   sourcePort: z.number().optional(),
