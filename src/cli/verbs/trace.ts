@@ -84,7 +84,7 @@ async function trace(
   if (address === undefined || !record.nodes.some((each) => each.name === node)) {
     const names = record.nodes.map((each) => each.name).join(', ');
     throw new InputError(
-      `cannot trace ${node}: it is no node of cluster "${record.name}"; the nodes are ${names}`,
+      `cannot trace: node "${node}" not found in cluster "${record.name}"; the nodes are ${names}`,
     );
   }
   if (isLoopbackText(address) && from !== node) {
@@ -148,7 +148,7 @@ async function standOf(
   const node = pod?.spec?.nodeName;
   if (pod === undefined || node === undefined) {
     throw new InputError(
-      `cannot send from ${from}: it is no node of cluster "${record.name}", and no pod on one; give outside, a node, or [namespace/]name of a pod`,
+      `cannot send: node or pod "${from}" not found in cluster "${record.name}"; give outside, a node, or [namespace/]name of a pod`,
     );
   }
   const report = await places.report(node, signal);
