@@ -196,7 +196,10 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
   });
 
   test.each([
-    [['nowhere:80'], 'node "nowhere" not found in cluster "trace"; the nodes are trace-control-plane, trace-worker'],
+    [
+      ['nowhere:80'],
+      'node "nowhere" not found in cluster "trace"; the nodes are trace-control-plane, trace-worker',
+    ],
     [[`${NODE}:0`], 'not a node and a port'],
     [[NODE], 'not a node and a port'],
     [[`${NODE}:80`, '--from', 'none'], 'no pod on one'],
