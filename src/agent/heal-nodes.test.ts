@@ -167,7 +167,7 @@ test('a node that only a step is on counts as one that is changed', async () => 
   expect(begun).toEqual(['n1 +3', 'n2 n3 +1', 'n4 +0']);
 });
 
-describe('what was done is told when something keeps it from going on', () => {
+describe('what was done is reported when something keeps it from going on', () => {
   test('an interruption', async () => {
     const stop = new AbortController();
     const nodes = new Nodes(FOUR, (node) => {

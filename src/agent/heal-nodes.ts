@@ -36,7 +36,7 @@ export interface NodesHealed {
 
 /**
  * Heals the nodes of a cluster, a few at a time: after each few they are looked at again, and on the first node that got worse it stops. What is
- * about no node comes last. Nothing is thrown: what was done is told also when something keeps it from going on.
+ * about no node comes last. Nothing is thrown: what was done is reported also when something keeps it from going on.
  */
 export async function healNodes(
   open: OpenNodes,

@@ -265,7 +265,7 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
         items: { spec: { activeDeadlineSeconds?: number } }[];
       };
       other.kill();
-      for (const { spec } of pods.items) expect(spec.activeDeadlineSeconds).toBeLessThanOrEqual(600);
+      for (const { spec } of pods.items) expect(spec.activeDeadlineSeconds).toBeLessThanOrEqual(1800);
       expect(await byPods('doctor', '--cleanup')).toMatchObject({ code: 0 });
       expect(await runs()).toEqual([]);
     } finally {
@@ -276,9 +276,15 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
   test('each right of the role is needed: without it, heal says which one is missing', async () => {
     const file = join(ROOT, 'deploy/healer-role.yaml');
     const [role] = parseAllDocuments(readFileSync(file, 'utf8')).map((document) => document.toJS());
-    const rules = (role as { rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[] }).rules;
-    const rights = rules.flatMap(({ apiGroups, resources, verbs }) =>
-      resources.flatMap((resource) => verbs.map((verb) => ({ group: apiGroups[0]!, resource, verb }))),
+    const rules = (
+      role as {
+        rules: { apiGroups: string[]; resources: string[]; verbs: string[]; resourceNames?: string[] }[];
+      }
+    ).rules;
+    const rights = rules.flatMap(({ apiGroups, resources, verbs, resourceNames }) =>
+      resources.flatMap((resource) =>
+        verbs.map((verb) => ({ group: apiGroups[0]!, resource, verb, resourceNames })),
+      ),
     );
     await kubectl('create', 'serviceaccount', 'healer');
     await kubectl(
@@ -295,10 +301,11 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
       const kubeconfig = lab.file('healer.json', JSON.stringify(as));
       const run = async (without?: (typeof rights)[number]) => {
         const left = rights.filter((right) => right !== without);
-        const given = left.map(({ group, resource, verb }) => ({
+        const given = left.map(({ group, resource, verb, resourceNames }) => ({
           apiGroups: [group],
           resources: [resource],
           verbs: [verb],
+          ...(resourceNames && { resourceNames }),
         }));
         const changed = lab.file('role.json', JSON.stringify({ ...(role as object), rules: given }));
         await kubectl('apply', '-f', changed);
@@ -318,7 +325,8 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
         code: 2,
         stderr: expect.stringMatching(/namespaces is forbidden/),
       });
-      for (const right of rights.filter((one) => !tidies(one))) {
+      // Without those of the agent, which is not installed here, nothing is missing.
+      for (const right of rights.filter((one) => !tidies(one) && one.resourceNames === undefined)) {
         const ran = await run(right);
         const { group, resource, verb } = right;
         const what = `${resource}${group === '' ? '' : `.${group}`}`;

@@ -65,7 +65,7 @@ test('Events that cannot be written are a warning', async () => {
   expect(outcome.after).toBeDefined();
 });
 
-test('what was done is told when the last observation fails', async () => {
+test('what was done is reported when the last observation fails', async () => {
   cluster.denied.add('list nodes');
   const outcome = await healing().heal(first, { restart: false, signal });
   expect(outcome).toMatchObject({ healed: [], rounds: 0, stopped: { undone: [] } });

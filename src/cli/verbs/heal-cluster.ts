@@ -104,7 +104,7 @@ export function clusterHealing(
 
     withUndo: (chosen, signal, use) =>
       run(signal, async (client, settings) => {
-        // Before anything is created: a name that is none would read as a node on which nothing is to be undone.
+        // Before anything is created: an unknown name would read as a node on which nothing is to be undone.
         const choose = chooserOf({ codes: [], nodes: chosen });
         const nodes = chosen.length === 0 ? {} : { nodes: new Set(chosen), ...(choose && { choose }) };
         return withReaders(

@@ -195,7 +195,7 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
   process.stdout.write(
     json ? renderJson(asDocument(plan, report, source), 2) : renderReport(report, flags, layout),
   );
-  // What was done is told first.
+  // What was done is reported first.
   if (report.after === undefined) throw report.error;
   const isDone = report.stopped === undefined && !notPatched;
   exitWith(isDone ? exitStatusOf(report.after.diagnosis) : 1);

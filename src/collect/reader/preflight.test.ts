@@ -7,14 +7,30 @@ import { FakeCluster } from './cluster.fake.ts';
 import { describeRights, missingRights, OBJECT_RIGHTS, type Right, readerRights } from './preflight.ts';
 
 const ROLES = join(import.meta.dir, '../../../deploy/doctor-role.yaml');
+const HEALER = join(import.meta.dir, '../../../deploy/healer-role.yaml');
 const retry = { signal: new AbortController().signal };
 
 interface Role {
-  rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+  rules: { apiGroups: string[]; resources: string[]; verbs: string[]; resourceNames?: string[] }[];
 }
 
 const nameOf = ({ verb, group = '', resource }: Right) =>
   `${verb} ${resource}${group === '' ? '' : `.${group}`}`;
+
+/** The rights that the roles of a file give, each once, with the names of objects that it is limited to. */
+function limitedOf(file: string): string[] {
+  const roles = parseAllDocuments(readFileSync(file, 'utf8')).map((document) => document.toJS() as Role);
+  const rights = roles.flatMap(({ rules }) =>
+    rules.flatMap(({ apiGroups, resources, verbs, resourceNames = [''] }) =>
+      resources.flatMap((resource) =>
+        verbs.flatMap((verb) =>
+          resourceNames.map((name) => `${nameOf({ verb, group: apiGroups[0]!, resource })} ${name}`.trim()),
+        ),
+      ),
+    ),
+  );
+  return [...new Set(rights)].toSorted();
+}
 
 /** The rights that the roles of deploy give, each by its name. */
 function ofRoles(): string[] {
@@ -36,6 +52,10 @@ test('the roles of deploy give what is asked for, and nothing else', () => {
   expect(ofRoles().toSorted()).toEqual(
     [...new Set(asked.map(nameOf))].toSorted().concat(['list pods']).toSorted(),
   );
+});
+
+test('the role of a heal gives what those of the doctor give, and Events', () => {
+  expect(limitedOf(HEALER)).toEqual([...limitedOf(ROLES), 'create events', 'patch events'].toSorted());
 });
 
 test('the document justifies each of them', () => {

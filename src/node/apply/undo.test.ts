@@ -183,7 +183,7 @@ test('a copy that is not what the file was is not put back', async () => {
   expect(readFileSync(at('net.d/a'), 'utf8')).toBe('new');
 });
 
-// Only root may give files away.
+// Only root may change owners.
 test.skipIf(process.getuid!() !== 0)('owner and group are put back', async () => {
   put('net.d/a', 'old', 0o640);
   chownSync(at('net.d/a'), 1234, 1235);
