@@ -68,7 +68,7 @@ describe('one probe', () => {
     own.close();
   });
 
-  test('a source port that somebody has is told apart from other reasons', async () => {
+  test('a source port that somebody has is a reason with a code', async () => {
     expect(await probeRawTcp('127.0.0.1', closed, 300, portOf(server))).toEqual({
       outcome: 'unknown',
       detail: `cannot send from port ${portOf(server)}: EADDRINUSE`,

@@ -53,7 +53,7 @@ export function deleteDocument(tables: readonly { family: string; name: string }
   return tables.map(({ family, name }) => `delete table ${checked(family)} ${checked(name)}\n`).join('');
 }
 
-/** Whether a table is one of these, of whatever run. Others may call theirs almost anything: a name that is not plain is none of ours. */
+/** Whether a table is one of these, of whatever run. Others may call theirs almost anything: a name that is not plain is not ours. */
 export function isWatchTable({ name }: { name: string }): boolean {
   return name.startsWith(WATCH_PREFIX) && isPlainName(name);
 }
