@@ -1,13 +1,14 @@
 import { AGENT, absent, agentNamespace, isOfAgent } from '../collect/reader/agents.ts';
+import { listAll } from '../collect/reader/list-all.ts';
 import { OWN_PROGRAM } from '../collect/reader/manifests.ts';
 import { stateOf } from '../collect/reader/pod-state.ts';
 import { describeRights, execRights, missingRights } from '../collect/reader/preflight.ts';
 import { type RetryOptions, retrying } from '../collect/reader/retry.ts';
 import type { ApiClient } from '../kube/client.ts';
 import { isConditionTrue } from '../kube/conditions.ts';
-import { daemonSets, events, nodes, pods, type Resource } from '../kube/resources.ts';
+import { daemonSets, events, nodes, pods } from '../kube/resources.ts';
 import { PodExec } from '../kube/streaming/pod-exec.ts';
-import type { DaemonSet, KubeObject, Node, Pod } from '../kube/types.ts';
+import type { DaemonSet, Node, Pod } from '../kube/types.ts';
 import { messageOf } from '../util/errors.ts';
 import { type InstalledSettings, installedSettings } from './installed.ts';
 import { AGENT_MODES, type AgentMode, MODE_LABEL } from './manifests.ts';
@@ -18,8 +19,6 @@ const PARALLEL = 32;
 const ANSWER_MS = 10_000;
 /** No state is longer, in bytes. */
 const MAX_STATE = 16 * 1024;
-/** How many objects an answer has. */
-const PAGE = 500;
 /** A look that is older is late: an agent looks every half minute. Milliseconds. */
 const LATE_MS = 120_000;
 
@@ -239,21 +238,4 @@ async function askState(
     stop.removeEventListener('abort', abort);
     exec.destroy();
   }
-}
-
-async function listAll<T extends KubeObject>(
-  client: ApiClient,
-  resource: Resource<T>,
-  options: { namespace?: string; labelSelector?: string; fieldSelector?: string },
-  retry: RetryOptions,
-): Promise<T[]> {
-  const found: T[] = [];
-  let next: string | undefined;
-  do {
-    const asked = { ...options, limit: PAGE, ...(next !== undefined && { continue: next }) };
-    const page = await retrying(() => client.list(resource, asked, retry.signal), retry);
-    found.push(...page.items);
-    next = page.metadata.continue;
-  } while (next !== undefined && next !== '');
-  return found;
 }

@@ -1,16 +1,15 @@
 import { type ApiClient, hasReason } from '../../kube/client.ts';
 import { withCredentials } from '../../kube/refused-credentials.ts';
-import { namespaces, pods } from '../../kube/resources.ts';
+import { namespaces, pods, type Resource } from '../../kube/resources.ts';
 import type { KubeObject, Namespace, Pod } from '../../kube/types.ts';
 import { messageOf } from '../../util/errors.ts';
+import { listAll } from './list-all.ts';
 import { ENDS_ANNOTATION, RUN_LABEL, temporaryNamespace } from './manifests.ts';
 import { removeNamespace } from './reader-pods.ts';
 import { type RetryOptions, retrying } from './retry.ts';
 
 /** How long a namespace may take to go, in milliseconds. */
 const REMOVAL_MS = 60_000;
-/** How many objects an answer has. */
-const PAGE = 500;
 
 /** What was removed, and what could not be, in words. */
 export interface Cleanup {
@@ -87,19 +86,12 @@ function isOfRun({ metadata }: Namespace): boolean {
 /** All objects of a kind that runs have created. */
 async function allOf<T extends KubeObject>(
   client: ApiClient,
-  resource: Parameters<typeof client.list<T>>[0],
+  resource: Resource<T>,
   retry: RetryOptions,
 ): Promise<T[]> {
-  const found: T[] = [];
-  let next: string | undefined;
-  do {
-    const options = { labelSelector: RUN_LABEL, limit: PAGE, ...(next !== undefined && { continue: next }) };
-    const page = await retrying(() => client.list(resource, options, retry.signal), retry);
-    // What a server returns beside what it was asked for must not be deleted.
-    found.push(...page.items.filter(isOurs));
-    next = page.metadata.continue;
-  } while (next !== undefined && next !== '');
-  return found;
+  const found = await listAll(client, resource, { labelSelector: RUN_LABEL }, retry);
+  // What a server returns beside what it was asked for must not be deleted.
+  return found.filter(isOurs);
 }
 
 function isOurs({ metadata }: KubeObject): boolean {
