@@ -20,7 +20,7 @@ const PARALLEL = 64;
 const TIMEOUT_MS = 60_000;
 
 /** Options of the pods by which a command examines or changes nodes. */
-export interface PodOptions {
+export interface ReaderPodOptions {
   probe?: boolean;
   parallel?: number;
   timeout?: number;
@@ -30,13 +30,13 @@ export interface PodOptions {
 }
 
 /** Options of a command that examines a cluster by short-lived pods on its nodes. */
-export interface ReaderOptions extends PodOptions {
+export interface ReaderOptions extends ReaderPodOptions {
   dryRun?: 'client';
   cleanup?: true;
 }
 
 /** Options of the pods, and what is to be examined; everything when absent. */
-type PodChoice = PodOptions & { choice?: Choice };
+type ReaderPodChoice = ReaderPodOptions & { choice?: Choice };
 
 const GROUP = 'Pods on the nodes (of any cluster but one that is examined from the lab):';
 
@@ -86,7 +86,7 @@ export function addReaderOptions(verb: Verb): void {
 }
 
 /** Adds the options of the pods alone to a command that has those of a target; `others`: further options of that kind. */
-export function addPodOptions(verb: Verb, conflicts: string[], others: readonly Option[]): void {
+export function addReaderPodOptions(verb: Verb, conflicts: string[], others: readonly Option[]): void {
   for (const option of [...readerOptions().ofPods, ...others]) {
     verb.addOption(option.conflicts(['name', ...conflicts]).helpGroup(GROUP));
   }
@@ -111,7 +111,7 @@ export function refuseReaderOptions(verb: Verb, { name }: Pick<ClusterRecord, 'n
 /** Prints what examining a cluster would create there, and creates nothing. */
 export async function printPlanned(
   access: ApiClientOptions,
-  options: PodChoice,
+  options: ReaderPodChoice,
   output: DiagnosisOutput['output'],
   signal: AbortSignal,
 ): Promise<void> {
@@ -136,7 +136,7 @@ export async function cleanUp(access: ApiClientOptions, signal: AbortSignal): Pr
 /** What any cluster looks like by short-lived pods on its nodes. They are gone by then. */
 export async function observeCluster(
   cluster: ExaminedCluster,
-  options: PodChoice,
+  options: ReaderPodChoice,
   warn: (line: string) => void,
   signal: AbortSignal,
 ): Promise<World> {
@@ -153,7 +153,7 @@ export interface ExaminedCluster {
 /** Does something in a cluster by short-lived pods on its nodes, with their options; progress is shown meanwhile. */
 export async function withCollectOptions<T>(
   { access, title }: ExaminedCluster,
-  options: PodChoice,
+  options: ReaderPodChoice,
   warn: (line: string) => void,
   signal: AbortSignal,
   use: (client: ApiClient, settings: CollectOptions) => Promise<T>,
@@ -181,7 +181,7 @@ export function chooserOf(choice: Choice): CollectOptions['choose'] {
   return (objects) => nodesOfChoice(choice, objects);
 }
 
-function settingsOf(options: PodChoice): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
+function settingsOf(options: ReaderPodChoice): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
   const choose = options.choice && chooserOf(options.choice);
   return {
     ...(choose && { choose }),

@@ -17,7 +17,7 @@ import {
   chooserOf,
   type ExaminedCluster,
   observeCluster,
-  type PodOptions,
+  type ReaderPodOptions,
   withCollectOptions,
 } from './doctor-cluster.ts';
 import { type Healing, SETTLE_MS } from './healing.ts';
@@ -25,7 +25,7 @@ import { type Healing, SETTLE_MS } from './healing.ts';
 /** How many nodes are changed at once unless given. */
 const MAX_UNAVAILABLE = 1;
 
-export interface HealClusterOptions extends PodOptions {
+export interface HealClusterOptions extends ReaderPodOptions {
   maxUnavailable?: number;
 }
 

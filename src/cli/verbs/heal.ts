@@ -27,7 +27,7 @@ import { addTargetOptions, type Target, targetAttributes, targetOf } from '../ta
 import { command, examples, exitWith, requireRoot, type Verb } from '../verb.ts';
 import { checkNodes } from './break.ts';
 import { failureNamed } from './doctor.ts';
-import { addPodOptions, refuseReaderOptions } from './doctor-cluster.ts';
+import { addReaderPodOptions, refuseReaderOptions } from './doctor-cluster.ts';
 import { clusterHealing, type HealClusterOptions, maxUnavailableOption } from './heal-cluster.ts';
 import { healWatch } from './heal-watch.ts';
 import { type Healing, type HealOutcome, labHealing, SETTLE_MS } from './healing.ts';
@@ -106,7 +106,7 @@ export function healVerb() {
       });
     });
   addTargetOptions(verb, 'all');
-  addPodOptions(verb, ['watch'], [maxUnavailableOption()]);
+  addReaderPodOptions(verb, ['watch'], [maxUnavailableOption()]);
   return examples(
     verb,
     'hostport heal',
