@@ -202,7 +202,7 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
     ],
     [[`${NODE}:0`], 'not a node and a port'],
     [[NODE], 'not a node and a port'],
-    [[`${NODE}:80`, '--from', 'none'], 'no pod on one'],
+    [[`${NODE}:80`, '--from', 'none'], 'node or pod "none" not found in cluster "trace"'],
     [[`${NODE}:80`, '--to', '127.0.0.1'], 'it is an address of each machine itself'],
   ])('%j is one error', async (words, said) => {
     const { code, stderr, stdout } = await trace(...words);

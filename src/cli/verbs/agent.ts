@@ -114,7 +114,7 @@ function install() {
     .addOption(
       new Option(
         '--metrics-port <port>',
-        `port of each node's own address for metrics and probes (default: ${METRICS_PORT})`,
+        `port of each node's own address for metrics and probes (default: port ${METRICS_PORT})`,
       ).argParser(portNumber),
     )
     .addOption(timeoutOption('how long the agents may take to be ready'))
