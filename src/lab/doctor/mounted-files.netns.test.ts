@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +29,7 @@ const inside = (argv: string[]) =>
 async function evaluate(code: string): Promise<unknown> {
   const imports = [
     `import { readMountsOf } from ${JSON.stringify(join(import.meta.dir, '../../node/report/mounts.ts'))};`,
-    `import { rewriteFileAction, writeFileAction } from ${JSON.stringify(join(import.meta.dir, '../../node/apply/files.ts'))};`,
+    `import { replaceFile, rewriteFileAction, writeFileAction } from ${JSON.stringify(join(import.meta.dir, '../../node/apply/files.ts'))};`,
     `import { Backups } from ${JSON.stringify(join(import.meta.dir, '../../node/apply/backup.ts'))};`,
     "import { watch } from 'node:fs';",
     `const context = { backups: new Backups(new Date(), ${JSON.stringify(join(root, 'backup'))}) };`,
@@ -94,17 +95,25 @@ test('a rewrite notifies watchers of the directory, and leaves nothing behind', 
   expect(readFileSync(outside, 'utf8')).toBe(before);
 });
 
-test('a file that is mounted to be written is written in place', async () => {
+test('a file that is mounted to be written is written in place, with its mode and owner', async () => {
   const path = join(confDir, '010-net.conflist');
   const origin = join(root, 'writable.conflist');
   writeFileSync(path, '');
   writeFileSync(origin, 'old');
   await inside(['mount', '--bind', origin, path]);
   await evaluate(`
-    await writeFileAction({ do: 'write-file', path: ${JSON.stringify(path)}, content: 'new' }, context);
+    await writeFileAction({ do: 'write-file', path: ${JSON.stringify(path)}, content: 'new', mode: '0600' }, context);
     console.log('null');
   `);
   expect(readFileSync(origin, 'utf8')).toBe('new');
+  expect(statSync(origin).mode & 0o777).toBe(0o600);
+  await evaluate(`
+    await replaceFile(${JSON.stringify(path)}, Buffer.from('old'), 0o640, { uid: 1234, gid: 1235 });
+    console.log('null');
+  `);
+  expect(readFileSync(origin, 'utf8')).toBe('old');
+  const { mode, uid, gid } = statSync(origin);
+  expect({ mode: mode & 0o777, uid, gid }).toEqual({ mode: 0o640, uid: 1234, gid: 1235 });
   expect(existsSync(path)).toBe(true);
   expect(readdirSync(confDir).sort()).toEqual(['000-net.conflist', '010-net.conflist']);
 });
