@@ -1139,7 +1139,9 @@ const KINDNET: FieldCase = {
   ],
 };
 
-const referenceNft = (...expr: unknown[][]) => {
+/** The reference portmap's table: the rules of its chain prerouting, and a mapping. */
+const referenceNft = (...expr: unknown[][]) => [...emptyReferenceNft(...expr), REFERENCE_MAPPING];
+const emptyReferenceNft = (...expr: unknown[][]) => {
   const where = { family: 'ip', table: 'cni_hostport' };
   return [
     { table: { family: 'ip', name: 'cni_hostport', handle: 3 } },
@@ -1160,6 +1162,15 @@ const referenceNft = (...expr: unknown[][]) => {
     ...expr.map((each, i) => ({ rule: { ...where, chain: 'prerouting', handle: i + 20, expr: each } })),
   ];
 };
+const REFERENCE_MAPPING = {
+  rule: {
+    ...{ family: 'ip', table: 'cni_hostport', chain: 'hostports', handle: 40 },
+    expr: [
+      { match: { op: '==', left: { payload: { protocol: 'tcp', field: 'dport' } }, right: 9090 } },
+      { dnat: { addr: '10.9.9.9', port: 90 } },
+    ],
+  },
+};
 const jump = (target: string) => ({ jump: { target } });
 const LOCAL = { match: { op: '==', left: { fib: { result: 'type', flags: ['daddr'] } }, right: 'local' } };
 
@@ -1173,6 +1184,11 @@ const VULNERABLE: FieldCase = {
       ['risk plugin-vulnerable'],
       'CVE-2025-67499',
       '1.9.0',
+    ),
+    scene(
+      'rules of 1.8, left behind without a mapping',
+      { nft: emptyReferenceNft([jump('hostip_hostports')], [jump('hostports')]) },
+      [],
     ),
     scene('rules of 1.9', { nft: referenceNft([LOCAL, jump('hostports_all')]) }, []),
     scene(

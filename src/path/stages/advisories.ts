@@ -1,4 +1,4 @@
-import type { Rule } from '../../netfilter/index.ts';
+import type { Rule, Ruleset } from '../../netfilter/index.ts';
 import { DNAT_CHAIN, REFERENCE_NFT_TABLE } from '../../portmap/layout.ts';
 import type { Evidence } from '../model/finding.ts';
 import { known } from '../model/observed.ts';
@@ -18,6 +18,8 @@ export interface Advisory {
   fixed: string;
   /** What it lets happen; completes "…, so …". */
   effect: string;
+  /** How the rules of the old version go once it is replaced; completes "…; …". */
+  replacing: string;
   /**
    * What shows that a node has it: what it does there, since a program does not say its version. Nothing where it is not seen.
    */
@@ -33,10 +35,13 @@ export const ADVISORIES: readonly Advisory[] = [
     affected: '1.6.0 to 1.8.0',
     fixed: '1.9.0',
     effect: 'whatever passes the node to a mapped port is sent to the pod, whichever machine it is for',
-    // Each ADD writes the rules of prerouting again: they are those of the version that is installed, or that was the last to be called.
+    replacing:
+      `its next ADD writes the rules again. hostport's portmap never writes into table ${REFERENCE_NFT_TABLE}: with it, recreate the pods that have ` +
+      'mappings there, and delete the table',
+    // Without a mapping the table takes no packets: it is what an uninstalled plugin has left. Each ADD writes the rules of prerouting again: they are those of the version that is installed, or that was the last to be called.
     seenOn: (node) =>
       (known(node.ruleset)?.tables ?? [])
-        .filter(({ backend, name }) => backend === 'nft' && name === REFERENCE_NFT_TABLE)
+        .filter((table) => table.backend === 'nft' && table.name === REFERENCE_NFT_TABLE && hasMapping(table))
         .flatMap(({ chains }) => chains.get('prerouting')?.rules ?? [])
         .filter((rule) => jumps(rule).length > 0 && !asksForLocal(rule))
         .map((rule) => ruleAtEvidence(rule)),
@@ -48,6 +53,7 @@ export const ADVISORIES: readonly Advisory[] = [
     affected: 'before 0.7.5',
     fixed: '0.7.5',
     effect: "mappings take packets before kube-proxy's rules, those to node ports included",
+    replacing: 'the next pod with a hostPort makes it write its rules again',
     seenOn(node) {
       // 0.4.0 of the specification came with 0.8.0 of the plugins.
       const old = chainVersions(node)?.find(
@@ -72,6 +78,13 @@ export const ADVISORIES: readonly Advisory[] = [
     },
   },
 ];
+
+/** Whether one of the chains translates something. */
+function hasMapping({ chains }: Ruleset['tables'][number]): boolean {
+  return [...chains.values()].some(({ rules }) =>
+    rules.some(({ expressions }) => expressions.some(({ kind }) => kind === 'dnat')),
+  );
+}
 
 /** The chains that a rule leads to. */
 function jumps({ expressions }: Rule): string[] {

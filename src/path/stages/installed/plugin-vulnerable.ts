@@ -20,7 +20,7 @@ export const pluginVulnerable = defineFailure<Advisory>({
       ADVISORIES.flatMap((advisory): Detection<Advisory>[] => {
         const evidence = advisory.seenOn(node);
         if (evidence.length === 0) return [];
-        const { id, component, affected, fixed, effect } = advisory;
+        const { id, component, affected, fixed, effect, replacing } = advisory;
         return [
           {
             subject: { node: node.name },
@@ -33,7 +33,7 @@ export const pluginVulnerable = defineFailure<Advisory>({
               },
             ),
             evidence,
-            remedy: `Replace portmap with version ${fixed} of the CNI plugins or a newer one (or with hostport's); the next pod with a hostPort makes it write its rules again.`,
+            remedy: `Replace portmap with version ${fixed} of the CNI plugins or a newer one, or with hostport's; ${replacing}.`,
             data: advisory,
           },
         ];
@@ -55,11 +55,14 @@ export const pluginVulnerable = defineFailure<Advisory>({
       ).join('\n')}`,
     ],
     check: {
-      run: ['nft list tables', 'iptables -w -t nat -S PREROUTING'],
+      run: ['nft list ruleset', 'iptables -w -t nat -S PREROUTING'],
       look:
-        'Table `cni_hostport` is there, and a rule of its chain `prerouting` jumps to `hostports` without `fib daddr type local`; or the jump to ' +
+        'Table `cni_hostport` has mappings (rules with `dnat`), and a rule of its chain `prerouting` jumps to `hostports` without `fib daddr type local`; or the jump to ' +
         '`CNI-HOSTPORT-DNAT` comes before `KUBE-SERVICES`, and `CNI_COMMAND=VERSION portmap` does not name 0.4.0.',
     },
-    fix: 'Install a newer version of the CNI plugins. The rules of prerouting are written again by the next ADD; pods need not be recreated.',
+    fix:
+      'Install a newer version of the CNI plugins. The rules of prerouting are written again by the next ADD; pods need not be recreated. ' +
+      "hostport's portmap has a table of its own and never rewrites `cni_hostport`: with it, recreate the pods that have mappings there, then " +
+      '`nft delete table ip cni_hostport` (and `ip6`).',
   },
 });
