@@ -7,6 +7,9 @@ const KEPT_VALUES =
 /** Keys that are known to everybody. */
 const KEPT_KEYS =
   /^(?:(?:[a-z0-9-]+\.)*(?:kubernetes|k8s)\.io\/[\w./-]+|app|k8s-app|name|component|tier|release|version|role)$/;
+/** By which k3s' load balancer says whose port its pods have. */
+const K3S_SERVICE = 'svccontroller.k3s.cattle.io/svcname';
+const K3S_NAMESPACE = 'svccontroller.k3s.cattle.io/svcnamespace';
 
 /**
  * Stand-ins for labels, selectors and taints: what selected something selects its stand-in. Well-known keys stay, and so do their values where everybody
@@ -44,12 +47,15 @@ export class LabelStandIns {
   }
 
   #key(key: string): string {
+    if (key === K3S_SERVICE || key === K3S_NAMESPACE) return key;
     return KEPT_KEYS.test(key) || KEPT_VALUES.test(key) ? key : this.#names.of('label', key);
   }
 
   #value(key: string, value: string): string {
     if (value === '' || KEPT_VALUES.test(key)) return value;
-    if (key === 'kubernetes.io/metadata.name') return this.#names.of('namespace', value);
+    if (key === K3S_SERVICE) return this.#names.of('service', value);
+    if (key === 'kubernetes.io/metadata.name' || key === K3S_NAMESPACE)
+      return this.#names.of('namespace', value);
     if (key === 'kubernetes.io/hostname') return this.#texts.host(value);
     return this.#names.of('value', value);
   }
