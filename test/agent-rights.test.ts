@@ -8,7 +8,7 @@ import { installAgent, installRights } from '../src/agent/install.ts';
 import { AGENT_RIGHTS_OF_API, type AgentRight, rulesOf } from '../src/agent/manifests.ts';
 import { MetricsAccess } from '../src/agent/metrics-access.ts';
 import { watchNodeObjects } from '../src/agent/node-objects.ts';
-import { uninstallAgent, uninstallRights } from '../src/agent/uninstall.ts';
+import { UNINSTALL_RIGHTS, uninstallAgent, uninstallRightsIn } from '../src/agent/uninstall.ts';
 import { AGENT_RIGHTS } from '../src/collect/reader/agents.ts';
 import { execRights, type Right } from '../src/collect/reader/preflight.ts';
 import { ApiClient } from '../src/kube/client.ts';
@@ -27,6 +27,9 @@ import { FakeStorage } from '../src/lab/apiserver/storage.fake.ts';
 import { TestServer } from '../src/lab/apiserver/test-server.fake.ts';
 import { waitFor } from '../src/sys/wait.ts';
 import { messageOf } from '../src/util/errors.ts';
+
+/** All that uninstalling takes. */
+const uninstallRights = (namespace: string) => [...UNINSTALL_RIGHTS, ...uninstallRightsIn(namespace)];
 
 const NODE = 'worker';
 const USERS = `admin,kubernetes-admin,1,"system:masters"

@@ -14,22 +14,18 @@ const RBAC = 'rbac.authorization.k8s.io';
 /** How often the API is asked whether pods are gone, in milliseconds. */
 const INTERVAL_MS = 500;
 
-/** What uninstalling the agent takes. */
-export function uninstallRights(namespace: string): Right[] {
-  return [...CLUSTER_RIGHTS, ...rightsIn(namespace)];
-}
-
 const rightsTo = (verbs: readonly string[], resource: string, more: Partial<Right>): Right[] =>
   verbs.map((verb) => ({ verb, resource, ...more }));
 const REMOVE = ['get', 'delete'];
 
-/** Those that do not depend on where it is installed: with them the binding is read, which says it. */
-const CLUSTER_RIGHTS: readonly Right[] = [
+/** What uninstalling the agent takes, wherever it is installed: with these the binding is read, which says where. */
+export const UNINSTALL_RIGHTS: readonly Right[] = [
   ...rightsTo(REMOVE, 'clusterroles', { group: RBAC }),
   ...rightsTo(REMOVE, 'clusterrolebindings', { group: RBAC }),
 ];
 
-function rightsIn(namespace: string): Right[] {
+/** What it takes besides, in the namespace of the agent. */
+export function uninstallRightsIn(namespace: string): Right[] {
   return [
     ...rightsTo(REMOVE, 'serviceaccounts', { namespace }),
     ...rightsTo(REMOVE, 'daemonsets', { group: 'apps', namespace }),
@@ -62,7 +58,7 @@ export async function uninstallAgent(
   settings: AgentSettings,
   { timeoutMs, retry, namespace: given }: UninstallOptions,
 ): Promise<Uninstalled> {
-  await checkRights(client, CLUSTER_RIGHTS, retry);
+  await checkRights(client, UNINSTALL_RIGHTS, retry);
   const installed = await agentNamespace(client, retry);
   if (given !== undefined && installed !== undefined && installed !== given) {
     throw new InputError(
@@ -70,7 +66,7 @@ export async function uninstallAgent(
     );
   }
   const namespace = installed ?? given ?? settings.namespace;
-  await checkRights(client, rightsIn(namespace), retry);
+  await checkRights(client, uninstallRightsIn(namespace), retry);
   const objects = agentObjects({ ...settings, namespace });
   const found = await Promise.all(objects.map((each) => readObject(client, each, retry)));
   for (const [i, each] of objects.entries()) checkManager('uninstall', each, found[i]);
