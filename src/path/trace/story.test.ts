@@ -41,6 +41,21 @@ describe('the story of each case', () => {
   });
 });
 
+test('a refusal of the node by a port that rules have made of another is not that of a missing mapping', () => {
+  const { record, ...rest } = recorded('no-mapping');
+  if (!('value' in record.events)) throw new Error('it was recorded');
+  const value = record.events.value.map((event) =>
+    event.chain.startsWith('input-') && event.packet !== undefined
+      ? { ...event, packet: { ...event.packet, destinationPort: 9 } }
+      : event,
+  );
+  const { death } = story({ ...rest, record: { ...record, events: { value } } });
+  expect(death).toMatchObject({
+    message: 'the node itself refuses it: rules send it to 10.91.0.2:9, and no socket listens there',
+    code: 'mapping-shadowed',
+  });
+});
+
 test('each step of a healthy connection, there and back', () => {
   const { steps } = story(recorded('healthy'));
   const dnat =

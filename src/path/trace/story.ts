@@ -1,5 +1,5 @@
 import { isLoopbackText } from '../../util/address.ts';
-import { parseEndpoint } from '../../util/endpoint.ts';
+import { formatEndpoint, parseEndpoint } from '../../util/endpoint.ts';
 import type { Drop, FlowRecord, TracedFlow } from '../model/flow-trace.ts';
 import type { ProbeResult } from '../model/probe.ts';
 import { type Direction, firstPackets } from './packets.ts';
@@ -133,12 +133,17 @@ function unseen(
   };
 }
 
-function refused({ output }: PacketEnd, { protocol, port, containerPort }: TracedFlow): Death {
+function refused({ output, destination }: PacketEnd, flow: TracedFlow): Death {
+  const { protocol, address, port, containerPort } = flow;
   // What went on by a device went to a pod.
   if (output !== undefined && output !== 'lo') {
     const where = containerPort === undefined ? 'its port' : `${protocol} ${containerPort}`;
     const message = `the pod behind ${output} refuses it: no socket listens on ${where} there`;
     return { direction: 'answer', message, code: 'application-not-listening' };
+  }
+  if (destination !== formatEndpoint({ address, port })) {
+    const message = `the node itself refuses it: rules send it to ${destination}, and no socket listens there`;
+    return { direction: 'answer', message, code: 'mapping-shadowed' };
   }
   const message = `the node itself refuses it: no rule sends ${protocol} ${port} to a pod, and no socket listens on it`;
   return { direction: 'answer', message, code: 'mapping-missing' };
