@@ -18,7 +18,7 @@ async function ci(targets: Record<'test' | 'real' | 'test-real', string>, env: R
     mode: 0o755,
   });
   const child = Bun.spawn([join(directory, '.ci/run')], {
-    env: { ...process.env, ...env, PATH: `${directory}:${process.env.PATH}` },
+    env: { ...process.env, CI_SUITE_SECONDS: '1', ...env, PATH: `${directory}:${process.env.PATH}` },
     stdout: 'pipe',
     stderr: 'inherit',
   });
@@ -75,6 +75,16 @@ test.each([
   const { lines, code } = await ci(targets);
   expect(lines.at(-1)).toBe(last);
   expect(code).toBe(1);
+});
+
+test('what there is no time for is not begun, and is no failure', async () => {
+  const { lines, code } = await ci(
+    { test: RESULT, real: BUILT, 'test-real': RESULT },
+    { CI_ALL_SECONDS: '100', CI_SUITE_SECONDS: '200' },
+  );
+  expect(lines.at(-3)).toMatch(/^real suite: not run \(it takes up to 200 s, and \d+ s are left\)$/);
+  expect(lines.at(-1)).toBe('12 passed, 0 failed');
+  expect(code).toBe(0);
 });
 
 test('a suite on real programs that does not end in time is a failure', async () => {
