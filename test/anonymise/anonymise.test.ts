@@ -324,6 +324,7 @@ test('a bundle that is there is anonymised by a command, whose output names what
     const ran = Bun.spawnSync([process.execPath, join(ROOT, 'src/cli/main.ts'), ...words]);
     expect(ran.exitCode).toBe(1);
     expect(ran.stdout.toString()).toContain('kind-worker3');
+    expect(ran.stderr.toString()).toBe(`saved to ${to}; look through it before others get it\n`);
     const world = await bundleWorld(to);
     expect(world.nodes.map(({ metadata }) => metadata?.name)).toEqual([
       'node-1',

@@ -168,8 +168,12 @@ export function doctorVerb() {
           const world = await observe({ ...options, choice }, target, warn, signal);
           // Of what does not exist, no bundle is written.
           nodesOfChoice(choice, world);
-          if (options.save !== undefined)
+          if (options.save !== undefined) {
             await saveBundle(world, options.save, options.anonymise && new Anonymiser(world));
+            process.stderr.write(
+              `${safeText(`saved to ${options.save}`)}; look through it before others get it\n`,
+            );
+          }
           const { diagnosis: all } = diagnose(world);
           const diagnosis = chosen(all, choice, world);
           print(diagnosis, all, { ...options, choice }, target);
