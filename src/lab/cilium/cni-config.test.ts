@@ -28,10 +28,11 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const put = (name: string, text = '{}') => writeFileSync(join(directory, name), text);
 const names = () => readdirSync(directory).sort();
-const options = (exclusive: boolean, chainingMode: ChainingMode = 'none'): CniConfigOptions => ({
-  ...{ directory, exclusive, chainingMode },
-  log: (line) => log.push(line),
-});
+function options(exclusive: boolean, chainingMode: ChainingMode = 'none'): CniConfigOptions {
+  // What the agent of an earlier test still writes is not of this one's.
+  const lines = log;
+  return { directory, exclusive, chainingMode, log: (line) => lines.push(line) };
+}
 
 test.each([
   ['none', 'c'],
