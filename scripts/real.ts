@@ -12,7 +12,6 @@ import { realExec } from '../src/sys/exec.ts';
 import { tryFileLock } from '../src/sys/file-lock.ts';
 import { messageOf, UserError } from '../src/util/errors.ts';
 import { ensureGo, goWanted } from './real/go.ts';
-import { type InstallContext, installPackages } from './real/install.ts';
 import { type Built, buildPart, builtPart, type Part } from './real/part.ts';
 import { realPart, realParts } from './real/parts.ts';
 
@@ -66,9 +65,7 @@ async function buildLocked(part: Part, signal: AbortSignal): Promise<void> {
   try {
     progress.note(`Building ${part.name} ${part.version}: about ${part.cost}`);
     const go = (goMod: string) => goFor(goMod, signal);
-    const install = (names: readonly string[], missing: string) =>
-      installPackages(names, missing, installing(signal));
-    const built = await buildPart(part, { exec: realExec, progress, signal, go, install });
+    const built = await buildPart(part, { exec: realExec, progress, signal, go });
     console.log(`${part.name} ${part.version}: ${words(part, built)}`);
   } finally {
     lock.release();
@@ -76,12 +73,13 @@ async function buildLocked(part: Part, signal: AbortSignal): Promise<void> {
 }
 
 function goFor(goMod: string, signal: AbortSignal): Promise<string> {
-  return ensureGo(goWanted(goMod), { ...installing(signal), cache: join(cacheRoot(), 'go') });
-}
-
-function installing(signal: AbortSignal): InstallContext {
-  const canInstall = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
-  return { exec: realExec, canInstall, progress, signal };
+  return ensureGo(goWanted(goMod), {
+    exec: realExec,
+    cache: join(cacheRoot(), 'go'),
+    canInstall: process.getuid?.() === 0 && existsSync('/usr/bin/apt-get'),
+    progress,
+    signal,
+  });
 }
 
 try {

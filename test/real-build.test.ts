@@ -26,11 +26,6 @@ import { PROGRAMS } from '../src/lab/engine/kubernetes/release.ts';
 import { describeArchive } from '../src/lab/images/archive.ts';
 import { type Exec, ExecError } from '../src/sys/exec.ts';
 
-/** The parts of these tests need nothing of the machine. */
-const noInstall = async (names: readonly string[]) => {
-  throw new Error(`nothing is to be installed: ${names.join(' ')}`);
-};
-
 const root = mkdtempSync(join(tmpdir(), 'hostport-real-'));
 afterAll(() => rmSync(root, { recursive: true }));
 const progress: Progress = { step: (_, work) => work(() => {}), note: () => {} };
@@ -169,20 +164,11 @@ describe('a part that is a program', () => {
         return { code: 0, stdout: '', stderr: '' };
       },
     };
-    return {
-      ran,
-      context: {
-        exec,
-        progress,
-        signal: new AbortController().signal,
-        go: async () => 'go',
-        install: noInstall,
-      },
-    };
+    return { ran, context: { exec, progress, signal: new AbortController().signal, go: async () => 'go' } };
   }
 
   const module = join(root, 'module');
-  async function part(linker: string[], cache: string, more: Partial<GoProgram> = {}): Promise<Part> {
+  async function part(linker: string[], cache: string): Promise<Part> {
     mkdirSync(join(module, 'stub'), { recursive: true });
     writeFileSync(join(module, 'go.mod'), 'module x\n\ngo 1.26.0\n\nrequire example.org/tool v1.2.3\n');
     const program: GoProgram = {
@@ -195,7 +181,6 @@ describe('a part that is a program', () => {
       command: ['build', '-tags', 'osusergo'],
       linker,
       cost: 'a second',
-      ...more,
     };
     return goProgram(program, join(root, cache));
   }
@@ -227,21 +212,6 @@ describe('a part that is a program', () => {
     expect(await builtPart(await part(['-s'], 'changed'))).toBeDefined();
     rmSync(join(tool.directory, 'tool-too'));
     expect(await builtPart(tool)).toBeUndefined();
-  });
-
-  test('gets the headers that it is compiled with, where there are none', async () => {
-    const { context } = builder();
-    const installed: string[] = [];
-    const install = async (names: readonly string[], missing: string) => {
-      installed.push(`${missing}: ${names.join(' ')}`);
-    };
-    const packages = ['libtool-dev'];
-    const without = await part([], 'headers', { headers: { packages, file: join(root, 'tool.h') } });
-    await buildPart(without, { ...context, install });
-    expect(installed).toEqual([`there is no ${join(root, 'tool.h')}: libtool-dev`]);
-    const headers = { packages, file: join(module, 'go.mod') };
-    await buildPart(await part([], 'headers', { headers, beside: 'v2' }), context);
-    expect(readdirSync(join(root, 'headers/tools')).sort()).toEqual(['v1.2.3', 'v2']);
   });
 
   test('stays unbuilt when its build is interrupted, also after an earlier one', async () => {
@@ -277,13 +247,7 @@ test("Cilium's sources and chart are copied out of Go's cache, whose copy nobody
     ({ name }) => name === 'cilium-sources',
   )!;
   for (const _ of ['first', 'again']) {
-    await buildPart(part, {
-      exec,
-      progress,
-      signal: new AbortController().signal,
-      go: async () => 'go',
-      install: noInstall,
-    });
+    await buildPart(part, { exec, progress, signal: new AbortController().signal, go: async () => 'go' });
     expect(readFileSync(join(part.directory, 'sources/chart/Chart.yaml'), 'utf8')).toBe(
       'install/kubernetes/cilium/Chart.yaml',
     );
@@ -323,7 +287,7 @@ test("Cilium's images are those that its chart names, with one root for what Deb
   const part = ciliumImages([...cilium, tools]);
   const signal = new AbortController().signal;
   const exec: Exec = { run: () => Promise.reject(new Error('nothing is run')) };
-  await buildPart(part, { exec, progress, signal, go: async () => 'go', install: noInstall });
+  await buildPart(part, { exec, progress, signal, go: async () => 'go' });
   const archive = await describeArchive(join(part.directory, 'images.tar'));
   expect(archive.images.flatMap(({ references }) => references)).toEqual([
     `quay.io/cilium/cilium:${part.version}`,
@@ -362,13 +326,7 @@ test('a root of Debian packages has what was downloaded for it, and nothing of a
   const archives = join(part.directory, 'archives');
   mkdirSync(archives, { recursive: true });
   writeFileSync(join(archives, 'dash_0.deb'), 'older');
-  await buildPart(part, {
-    exec,
-    progress,
-    signal: new AbortController().signal,
-    go: async () => 'go',
-    install: noInstall,
-  });
+  await buildPart(part, { exec, progress, signal: new AbortController().signal, go: async () => 'go' });
   expect(ran[1]).toBe('apt-get download -qq libc6 dash clang');
   expect(readdirSync(join(part.directory, 'root')).sort()).toEqual([
     'clang_1.deb',

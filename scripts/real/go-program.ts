@@ -3,7 +3,6 @@ import { link, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheRoot } from '../../src/lab/engine/kubernetes/release-cache.ts';
 import { output } from '../../src/sys/exec.ts';
-import { exists } from '../../src/sys/files.ts';
 import type { GoModule } from './go-module.ts';
 import type { BuildContext, Part } from './part.ts';
 
@@ -17,8 +16,6 @@ export interface GoProgram {
   module: GoModule;
   /** Directory below the cache, in which there is one for each version: `kubernetes`. */
   family: string;
-  /** That directory, if it is not named after the program's own version. */
-  beside?: string;
   /** Import path of the program, or its place in the module. */
   package: string;
   /** Names that the executable gets, all of them links; its part's own unless given. */
@@ -29,9 +26,7 @@ export interface GoProgram {
   command: readonly string[];
   /** The linker's flags. */
   linker: readonly string[];
-  /** Of the distribution: packages that the compiler needs, and for which file it shows. */
-  headers?: { packages: readonly string[]; file: string };
-  /** In the place of, or besides, CGO_ENABLED=0. */
+  /** Beside CGO_ENABLED=0. */
   env?: Readonly<Record<string, string>>;
   cost: string;
 }
@@ -40,7 +35,7 @@ export interface GoProgram {
 export function goProgram(program: GoProgram, cache = cacheRoot()): Part {
   const { name, module, names = [name] } = program;
   const { command, linker, env, before, family } = program;
-  const directory = join(cache, family, program.beside ?? module.version);
+  const directory = join(cache, family, module.version);
   return {
     name,
     version: module.version,
@@ -50,9 +45,6 @@ export function goProgram(program: GoProgram, cache = cacheRoot()): Part {
     cost: program.cost,
     async build(context) {
       const { progress } = context;
-      if (program.headers !== undefined && !(await exists(program.headers.file))) {
-        await context.install(program.headers.packages, `there is no ${program.headers.file}`);
-      }
       const go = await context.go(module.goMod);
       const run = (...words: string[]) => runGo(go, words, module, context, env);
       await progress.step(`Downloading modules of ${name}`, () => run('mod', 'download'));

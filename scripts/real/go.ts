@@ -1,8 +1,8 @@
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ExecError, output } from '../../src/sys/exec.ts';
+import type { Progress } from '../../src/lab/cluster/progress.ts';
+import { type Exec, ExecError, output } from '../../src/sys/exec.ts';
 import { exists } from '../../src/sys/files.ts';
-import { type InstallContext, installPackages } from './install.ts';
 
 /** Which Go a module needs: the `go` and `toolchain` lines of its go.mod, `1.26.0` and `1.26.8`. */
 export interface GoWanted {
@@ -19,9 +19,14 @@ export function goWanted(goMod: string): GoWanted {
   return { least, toolchain: toolchain ?? least };
 }
 
-export interface GoContext extends InstallContext {
+export interface GoContext {
+  exec: Exec;
   /** Directory in which a toolchain is kept that had to be downloaded. */
   cache: string;
+  /** Whether packages of the distribution may be installed: by root, where there is apt-get. */
+  canInstall: boolean;
+  progress: Progress;
+  signal: AbortSignal;
 }
 
 /** Where Go is looked for: on PATH, and where its own archive and Debian put it. */
@@ -78,8 +83,19 @@ const OUTSIDE = {
 };
 
 async function installGo(context: GoContext): Promise<FoundGo> {
+  const { exec, canInstall, progress, signal } = context;
   const name = 'golang-go';
-  await installPackages([name], 'there is no Go', context);
+  if (!canInstall) {
+    throw new Error(
+      `cannot build: there is no Go; install it (Debian: apt-get install ${name}), then run this again`,
+    );
+  }
+  await progress.step(`Installing ${name}`, async () => {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    await output(exec, ['apt-get', 'update', '-qq'], { env, timeoutMs: DOWNLOAD_MS, signal });
+    const install = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', name];
+    await output(exec, install, { env, timeoutMs: DOWNLOAD_MS, signal });
+  });
   const found = await findGo(context);
   if (found === undefined)
     throw new Error(`cannot build: ${name} is installed, but there is no Go that works`);

@@ -11,8 +11,6 @@ export interface BuildContext {
   signal: AbortSignal;
   /** The `go` command to build with, which a go.mod asks for; it is installed or downloaded where there is none. */
   go(goMod: string): Promise<string>;
-  /** Installs packages of the distribution on this machine; `missing` says what is not there: `there is no Go`. */
-  install(names: readonly string[], missing: string): Promise<void>;
 }
 
 /** Something that `make real` puts into the user's cache, by itself: built again when what it is made from changes. */

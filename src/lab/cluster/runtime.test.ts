@@ -41,16 +41,6 @@ test('a containerd 2 is mounted before the one of the machine, and configured in
   expect(runtimeMounts(undefined)).toEqual([]);
 });
 
-test('a runc beside it is mounted, too', async () => {
-  const directory = containerd([...RUNTIME_PROGRAMS, 'runc']);
-  const runtime = await readRuntime(directory, says('containerd x v2.3.7 y\n'), X86);
-  expect(runtimeMounts(runtime).at(-1)).toMatchObject({
-    hostPath: join(directory, 'runc'),
-    containerPath: '/usr/local/bin/runc',
-    readOnly: true,
-  });
-});
-
 test.each([
   [
     'a missing shim',

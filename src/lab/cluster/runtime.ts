@@ -1,16 +1,12 @@
 import { join, resolve } from 'node:path';
 import { readMachine } from '../../node/report/machine.ts';
 import { type Exec, output } from '../../sys/exec.ts';
-import { exists } from '../../sys/files.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
 import type { ExtraMount } from './config/types.ts';
 import { findPrograms } from './programs.ts';
 
 /** What of containerd a node runs: the daemon, the process that holds a pod, and the client that loads images. */
 export const RUNTIME_PROGRAMS = ['containerd', 'containerd-shim-runc-v2', 'ctr'] as const;
-
-/** What starts containers: the machine's own, unless there is one beside containerd. */
-export const OCI_RUNTIME = 'runc';
 
 /** In every node before the machine's own, in the order of PATH. */
 const BIN = '/usr/local/bin';
@@ -22,7 +18,7 @@ export interface Runtime {
   /** Where it was looked for; absolute. */
   directory: string;
   /** Files, links followed. */
-  programs: Record<(typeof RUNTIME_PROGRAMS)[number], string> & Partial<Record<typeof OCI_RUNTIME, string>>;
+  programs: Record<(typeof RUNTIME_PROGRAMS)[number], string>;
 }
 
 /**
@@ -36,11 +32,7 @@ export async function readRuntime(
 ): Promise<Runtime> {
   const absolute = resolve(directory);
   try {
-    const find = <Name extends string>(...names: readonly Name[]) =>
-      findPrograms(absolute, names, elfMachine, 'of containerd 2');
-    const own = await find(...RUNTIME_PROGRAMS);
-    const hasRunc = await exists(join(absolute, OCI_RUNTIME));
-    const programs = hasRunc ? { ...own, ...(await find(OCI_RUNTIME)) } : own;
+    const programs = await findPrograms(absolute, RUNTIME_PROGRAMS, elfMachine, 'of containerd 2');
     const version = await containerdVersion(join(absolute, 'containerd'), exec);
     if (!version.startsWith('2.')) throw new Error(`it is ${version}; want one of version 2`);
     return { version, directory: absolute, programs };
