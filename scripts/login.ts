@@ -2,11 +2,12 @@
  * `make login REGISTRY=ghcr.io/owner`: puts the credentials in $REGISTRY_USER and $REGISTRY_PASSWORD into docker's configuration, where `make push` and
  * cosign find them; for machines without docker.
  */
-import { InputError, messageOf, UserError } from '../src/util/errors.ts';
+import { InputError } from '../src/util/errors.ts';
+import { ending } from './ending.ts';
 import { dockerLogin } from './release/docker-login.ts';
 import { parseRegistry } from './release/registry.ts';
 
-try {
+await ending(async () => {
   const { REGISTRY = '', REGISTRY_USER: username, REGISTRY_PASSWORD: password } = process.env;
   const { domain } = parseRegistry(REGISTRY);
   if (!username || !password)
@@ -14,7 +15,4 @@ try {
       `cannot log in to ${domain}: REGISTRY_USER and REGISTRY_PASSWORD are not both set; set them in the environment`,
     );
   console.log(`credentials of ${domain} are in ${await dockerLogin(domain, { username, password })}`);
-} catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
-  process.exitCode = error instanceof UserError ? error.exitCode : 1;
-}
+});

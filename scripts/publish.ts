@@ -5,29 +5,21 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { realExec } from '../src/sys/exec.ts';
-import { foreground } from '../src/sys/foreground.ts';
-import { messageOf, UserError } from '../src/util/errors.ts';
+import { ending } from './ending.ts';
 import { checkPublishable, publishingCommands } from './release/publish.ts';
 import { publishedOf } from './release/published.ts';
+import { runCommands } from './release/run-commands.ts';
 import { checkSigned } from './release/sign.ts';
 import { releaseOf } from './release/written.ts';
 
 const root = join(import.meta.dir, '..');
 
-try {
+await ending(async () => {
   const { values } = parseArgs({ options: { release: { type: 'string' } } });
   const release = await releaseOf(realExec, root, values.release);
   checkPublishable(release);
   checkSigned(release);
   const commands = publishingCommands(release, await publishedOf(realExec, release));
   if (commands.length === 0) console.log(`hostport ${release.version} is published`);
-  for (const argv of commands) {
-    const status = await foreground(argv, { stdin: 'ignore' });
-    if (status === 127)
-      throw new UserError(`cannot publish: there is no ${argv[0]}; install it, then run this again`);
-    if (status !== 0) throw new UserError(`cannot publish: ${argv.join(' ')}: exit status ${status}`);
-  }
-} catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
-  process.exitCode = error instanceof UserError ? error.exitCode : 1;
-}
+  await runCommands('cannot publish', commands);
+});

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { output, realExec } from '../src/sys/exec.ts';
 import { messageOf, UserError } from '../src/util/errors.ts';
+import { ending } from './ending.ts';
 import { dockerCredentials } from './release/push/docker-credentials.ts';
 import { pushChart } from './release/push/push-chart.ts';
 import { pushImage } from './release/push/push-image.ts';
@@ -18,12 +19,7 @@ import { chartIn, imagesIn, releaseOf } from './release/written.ts';
 const UNPACK_MS = 5 * 60_000;
 const root = join(import.meta.dir, '..');
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
-  process.exitCode = error instanceof UserError ? error.exitCode : 1;
-}
+await ending(main);
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

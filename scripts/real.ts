@@ -10,7 +10,8 @@ import { terminalProgress } from '../src/cli/printer/progress.ts';
 import { cacheRoot } from '../src/lab/engine/kubernetes/release-cache.ts';
 import { realExec } from '../src/sys/exec.ts';
 import { tryFileLock } from '../src/sys/file-lock.ts';
-import { messageOf, UserError } from '../src/util/errors.ts';
+import { UserError } from '../src/util/errors.ts';
+import { ending } from './ending.ts';
 import { ensureGo, goWanted } from './real/go.ts';
 import { type Built, buildPart, builtPart, type Part } from './real/part.ts';
 import { realPart, realParts } from './real/parts.ts';
@@ -82,13 +83,10 @@ function goFor(goMod: string, signal: AbortSignal): Promise<string> {
   });
 }
 
-try {
+await ending(async () => {
   await interruptible(async (signal) => {
     const given = process.argv.slice(2);
     if (given[0] === '--list') await list(await realParts());
     else await buildAll(given.length === 0 ? await realParts() : await partsOf(given), signal);
   });
-} catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
-  process.exitCode = error instanceof UserError ? error.exitCode : 1;
-}
+});

@@ -12,8 +12,8 @@ import { SCRIPTS, SHELLS } from '../src/cli/completion/scripts.ts';
 import { cacheRoot } from '../src/lab/engine/kubernetes/release-cache.ts';
 import { realExec } from '../src/sys/exec.ts';
 import type { TarEntry } from '../src/sys/tar.ts';
-import { messageOf, UserError } from '../src/util/errors.ts';
 import type { BuildFacts } from '../src/util/version.ts';
+import { ending } from './ending.ts';
 import { artefactsIn, fileEntry, sums, tarGzip, textEntry } from './release/archive.ts';
 import { ASSET_SUMS, assetSums } from './release/assets.ts';
 import { compile } from './release/compile.ts';
@@ -52,12 +52,7 @@ interface Release {
   manual: ReadonlyMap<string, string>;
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
-  process.exitCode = error instanceof UserError ? error.exitCode : 1;
-}
+await ending(main);
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

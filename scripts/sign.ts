@@ -5,15 +5,15 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { realExec } from '../src/sys/exec.ts';
-import { foreground } from '../src/sys/foreground.ts';
-import { messageOf, UserError } from '../src/util/errors.ts';
+import { ending } from './ending.ts';
 import { parseRegistry } from './release/registry.ts';
+import { runCommands } from './release/run-commands.ts';
 import { signingCommands } from './release/sign.ts';
 import { releaseOf } from './release/written.ts';
 
 const root = join(import.meta.dir, '..');
 
-try {
+await ending(async () => {
   const { values } = parseArgs({
     options: {
       registry: { type: 'string', default: process.env.REGISTRY ?? '' },
@@ -22,14 +22,5 @@ try {
   });
   parseRegistry(values.registry);
   const { directory } = await releaseOf(realExec, root, values.release);
-  for (const argv of signingCommands(directory, values.registry)) {
-    const status = await foreground(argv, { stdin: 'ignore' });
-    if (status === 127)
-      throw new UserError('cannot sign the release: there is no cosign; install it, then run this again');
-    if (status !== 0)
-      throw new UserError(`cannot sign the release: ${argv.join(' ')}: exit status ${status}`);
-  }
-} catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
-  process.exitCode = error instanceof UserError ? error.exitCode : 1;
-}
+  await runCommands('cannot sign the release', signingCommands(directory, values.registry));
+});
