@@ -1,4 +1,5 @@
 import { type ApiClient, hasReason } from '../kube/client.ts';
+import { listPages } from '../kube/pages.ts';
 import { events, nodes, pods, type Resource, services } from '../kube/resources.ts';
 import type { KubeObject } from '../kube/types.ts';
 import type { NetworkPolicy, World } from '../path/model/world.ts';
@@ -86,10 +87,5 @@ async function listAll<T extends KubeObject>(
   reader: { add(items: Iterable<unknown>): void },
   signal?: AbortSignal,
 ): Promise<void> {
-  let next: string | undefined;
-  do {
-    const page = await client.list(resource, { limit: PAGE, ...(next ? { continue: next } : {}) }, signal);
-    reader.add(page.items);
-    next = page.metadata.continue;
-  } while (next !== undefined && next !== '');
+  for await (const { items } of listPages(client, resource, { limit: PAGE }, signal)) reader.add(items);
 }

@@ -1,6 +1,7 @@
 import { type Clock, realClock } from '../sys/clock.ts';
 import { Backoff } from '../util/backoff.ts';
 import { type ApiClient, hasReason, type ListOptions } from './client.ts';
+import { listPages } from './pages.ts';
 import { keyOf, type Resource } from './resources.ts';
 import type { KubeObject } from './types.ts';
 
@@ -87,15 +88,12 @@ export class Informer<T extends KubeObject> {
 
   async #relist(signal: AbortSignal): Promise<void> {
     const fresh = new Map<string, T>();
-    let next: string | undefined;
     let version: string | undefined;
-    do {
-      const options = { ...this.#options, limit: 500, continue: next };
-      const page = await this.#client.list(this.#resource, options, signal);
-      for (const item of page.items) fresh.set(keyOf(item), item);
-      next = page.metadata.continue === '' ? undefined : page.metadata.continue;
-      version = page.metadata.resourceVersion;
-    } while (next !== undefined);
+    const options = { ...this.#options, limit: 500 };
+    for await (const { items, metadata } of listPages(this.#client, this.#resource, options, signal)) {
+      for (const item of items) fresh.set(keyOf(item), item);
+      version = metadata.resourceVersion;
+    }
     for (const [key, old] of [...this.store]) if (!fresh.has(key)) this.#remove(key, old);
     for (const object of fresh.values()) this.#put(object);
     this.#resourceVersion = version;

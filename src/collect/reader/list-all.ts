@@ -1,7 +1,8 @@
 import type { ApiClient } from '../../kube/client.ts';
+import { listPages } from '../../kube/pages.ts';
 import type { Resource } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { type RetryOptions, retrying } from './retry.ts';
+import { patientLists, type RetryOptions } from './retry.ts';
 
 /** How many objects an answer has. */
 const PAGE = 500;
@@ -14,12 +15,7 @@ export async function listAll<T extends KubeObject>(
   retry: RetryOptions,
 ): Promise<T[]> {
   const found: T[] = [];
-  let next: string | undefined;
-  do {
-    const asked = { ...options, limit: PAGE, ...(next !== undefined && { continue: next }) };
-    const page = await retrying(() => client.list(resource, asked, retry.signal), retry);
-    found.push(...page.items);
-    next = page.metadata.continue;
-  } while (next !== undefined && next !== '');
+  const pages = listPages(patientLists(client, retry), resource, { ...options, limit: PAGE }, retry.signal);
+  for await (const { items } of pages) found.push(...items);
   return found;
 }
