@@ -17,6 +17,7 @@ import type { Observed } from '../path/model/observed.ts';
 import type { World } from '../path/model/world.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
+import { collectAfter, collectParsed } from '../sys/garbage.ts';
 import { NotRegularFile, readRegularFile } from '../sys/regular-file.ts';
 import { InputError, messageOf, UserError } from '../util/errors.ts';
 import type { Anonymiser } from './anonymise/anonymiser.ts';
@@ -25,9 +26,6 @@ import { bundleDocuments } from './bundle-documents.ts';
 import { isArchiveName, KINDS, MAX_BYTES, MAX_REPORTS, NODE_FILE } from './bundle-layout.ts';
 import { BundleParts, broken } from './bundle-parts.ts';
 import { parseReport } from './report.ts';
-
-/** Seldom enough that a collection, a tenth of a second, does not count. */
-const REPORTS_PER_COLLECTION = 250;
 
 /**
  * Reads a world that {@link saveBundle} wrote, or somebody by hand: a directory, or a tar archive compressed by gzip, with `manifest.json`,
@@ -41,8 +39,8 @@ export async function bundleWorld(path: string): Promise<World> {
   if (isFile(root, path)) await readArchive(root, path, parts);
   else readDirectory(root, parts);
   const world = parts.world(path);
-  // What was parsed is twice as much as what is kept, and the engine would let it lie while the diagnosis makes as much again.
-  Bun.gc(true);
+  // The diagnosis is about to make as much again.
+  collectParsed();
   return world;
 }
 
@@ -156,8 +154,7 @@ export function readReports(directory: string, name = directory): Reports {
       continue;
     }
     reports.set(node, readReport(join(directory, file), `${name}/${file}`));
-    // Texts and parsed documents are garbage by now, which the engine would let pile up to twice what is kept.
-    if (reports.size % REPORTS_PER_COLLECTION === 0) Bun.gc(true);
+    collectAfter(reports.size);
   }
   return { reports, unread };
 }

@@ -19,3 +19,16 @@ export function collectingWhenGrown(growth: number, doors: GarbageDoors = realDo
     after = doors.resident();
   };
 }
+
+/** How many documents are parsed between two collections. */
+const DOCUMENTS = 250;
+
+/** After many documents: what was read and parsed is garbage by then, twice what is kept of it, which the engine would let lie. */
+export function collectParsed(): void {
+  Bun.gc(true);
+}
+
+/** For a loop that parses documents, after each: `count` is how many it has parsed. */
+export function collectAfter(count: number): void {
+  if (count % DOCUMENTS === 0) collectParsed();
+}

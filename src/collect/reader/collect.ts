@@ -14,6 +14,7 @@ import { flowSchema, type NodeReport } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Clock } from '../../sys/clock.ts';
+import { collectAfter, collectParsed } from '../../sys/garbage.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
 import { type ClusterObjects, readClusterObjects, readNodes } from '../cluster-objects.ts';
 import { parseReportDocument } from '../report.ts';
@@ -42,8 +43,6 @@ const FLOWS_DEADLINE_MS = 35_000;
 const COUNTERS_DEADLINE_MS = 5_000;
 /** Deadline of one probe in milliseconds. Between machines packets take longer than within one. */
 const PROBE_TIMEOUT_MS = 2_000;
-/** Seldom enough that a collection, a tenth of a second, does not count. */
-const REPORTS_PER_COLLECTION = 250;
 /** Pods live this much longer than nodes may take, in seconds: for probes, and for large clusters. */
 const SPARE_LIFE_S = 300;
 
@@ -230,8 +229,8 @@ export async function withReaders<T>(
     });
   } finally {
     progress({ phase: 'removal' });
-    // What was parsed is twice as much as what is kept, and the engine would let it lie while the diagnosis makes as much again.
-    Bun.gc(true);
+    // The diagnosis is about to make as much again.
+    collectParsed();
     await collection.close();
     for (const left of await pods.remove())
       warn(`not removed: ${left}; its pods end by themselves by ${settings.ends}`);
@@ -371,8 +370,7 @@ class Run {
         reports.set(name, await this.#report(name, agents.get(name)));
         underWay.delete(name);
         done++;
-        // Texts and parsed documents are garbage by now, which the engine would let pile up to twice what is kept.
-        if (done % REPORTS_PER_COLLECTION === 0) Bun.gc(true);
+        collectAfter(done);
         show();
       }
     };
