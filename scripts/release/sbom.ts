@@ -90,15 +90,16 @@ function bill(name: string, facts: BuildFacts, components: readonly Component[])
   return `${JSON.stringify({ bomFormat, specVersion, serialNumber, ...rest }, null, 2)}\n`;
 }
 
+/** What every library's entry begins with. */
+export function library(name: string, version: string, purl: string) {
+  return { type: 'library', 'bom-ref': purl, name, version, purl } as const;
+}
+
 function npmComponent({ name, version, license, integrity }: NpmPackage): Component {
   const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;
   const isExpression = /[() ]/.test(license);
   return {
-    type: 'library',
-    'bom-ref': purl,
-    name,
-    version,
-    purl,
+    ...library(name, version, purl),
     licenses: [isExpression ? { expression: license } : { license: { id: license } }],
     hashes: [sha512(integrity)],
   };

@@ -8,7 +8,7 @@ import { IMAGE_PREFIX } from '../../../src/util/images.ts';
 import type { BuildFacts } from '../../../src/util/version.ts';
 import type { PluginEngine } from '../plugin-engine.ts';
 import type { PluginFiles } from '../plugins.ts';
-import { type Component, pluginSbom, sbom } from '../sbom.ts';
+import { type Component, library, pluginSbom, sbom } from '../sbom.ts';
 import { ARCHITECTURES, type Architecture, type DebianLock, type DebianPackage } from './debian-lock.ts';
 import { filesOf, lockedPackages } from './debian-packages.ts';
 import { PackageFiles } from './package-files.ts';
@@ -181,13 +181,6 @@ function contentOf(file: string) {
 function componentOf(architecture: Architecture) {
   return ({ name, version, sha256 }: DebianPackage): Component => {
     const purl = `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${architecture}`;
-    return {
-      type: 'library',
-      'bom-ref': purl,
-      name,
-      version,
-      purl,
-      hashes: [{ alg: 'SHA-256', content: sha256 }],
-    };
+    return { ...library(name, version, purl), hashes: [{ alg: 'SHA-256', content: sha256 }] };
   };
 }
