@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, test } from 'bun:test';
-import { FakeCluster } from '../collect/reader/cluster.fake.ts';
+import { FakeCluster, quietOptions } from '../collect/reader/cluster.fake.ts';
 import { type CollectOptions, withReaders } from '../collect/reader/collect.ts';
 import { pods } from '../kube/resources.ts';
-import type { Pod } from '../kube/types.ts';
 import { diagnose } from '../path/diagnose/diagnose.ts';
 import { planHeal } from '../path/heal/plan.ts';
 import type { NodeAction } from '../path/model/action.ts';
@@ -34,18 +33,7 @@ function planOf(...actions: NodeAction[]) {
 }
 
 function withPatient<T>(use: (patient: ExpectingPatient) => Promise<T>): Promise<T> {
-  const options: CollectOptions = {
-    parallel: 8,
-    timeoutMs: 60_000,
-    probes: false,
-    image: 'example/image:1',
-    imagePullSecrets: [],
-    version: '1.2.3',
-    signal: new AbortController().signal,
-    warn: () => {},
-    progress: () => {},
-    changes: { lastMs: 0 },
-  };
+  const options: CollectOptions = quietOptions({ probes: false, changes: { lastMs: 0 } });
   return withReaders(
     cluster,
     options,
@@ -56,13 +44,9 @@ function withPatient<T>(use: (patient: ExpectingPatient) => Promise<T>): Promise
 
 /** The places that pods may write to, of each that was created for changes. */
 function writable(): string[][] {
-  return cluster.requests
-    .filter(({ method, path }) => method === 'POST' && path.endsWith('/pods'))
-    .map(({ body }) => body as Pod)
-    .filter(({ metadata }) => metadata?.name?.startsWith('heal'))
-    .map(({ spec }) =>
-      spec!.volumes!.flatMap(({ name, hostPath }) => (name === 'host' ? [] : hostPath!.path)),
-    );
+  return cluster.writers.map(({ spec }) =>
+    spec!.volumes!.flatMap(({ name, hostPath }) => (name === 'host' ? [] : hostPath!.path)),
+  );
 }
 
 describe('the pod of a node', () => {

@@ -36,11 +36,7 @@ describe.skipIf(missing !== undefined)(`the agent needs${missing ? ` (${missing}
   }, 120_000);
   afterAll(() => lab.delete(), 60_000);
 
-  async function kubectl(...words: string[]): Promise<string> {
-    const ran = await lab.kubectl(['-n', 'kube-system', ...words]);
-    if (ran.code !== 0) throw new Error(`kubectl ${words.join(' ')}: ${ran.stderr}`);
-    return ran.stdout;
-  }
+  const kubectl = (...words: string[]) => lab.mustKubectl('-n', 'kube-system', ...words);
 
   async function inAgent(script: string): Promise<number> {
     const labelled = ['-l', 'app.kubernetes.io/name=hostport-agent'];

@@ -68,17 +68,9 @@ export function agentSuite({ title, name, words, missing }: AgentSuite): void {
     }, 300_000);
     afterAll(() => lab.delete(), 60_000);
 
-    async function kubectl(...words: string[]): Promise<string> {
-      const ran = await lab.kubectl(words);
-      if (ran.code !== 0) throw new Error(`kubectl ${words.join(' ')}: ${ran.stderr}`);
-      return ran.stdout;
-    }
+    const kubectl = (...words: string[]) => lab.mustKubectl(...words);
 
-    async function inNode(...argv: string[]): Promise<string> {
-      const ran = await lab.askNode(WORKER, ...argv);
-      if (ran.code !== 0) throw new Error(`${argv.join(' ')}: exit ${ran.code}: ${ran.stderr}`);
-      return ran.stdout;
-    }
+    const inNode = (...argv: string[]) => lab.mustAskNode(WORKER, ...argv);
 
     const lines = (text: string) => text.split('\n').filter(Boolean).sort();
     const objects = async () =>

@@ -62,17 +62,9 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
     }, 360_000);
     afterAll(() => lab.delete(), 60_000);
 
-    async function kubectl(...words: string[]): Promise<string> {
-      const ran = await lab.kubectl(words);
-      if (ran.code !== 0) throw new Error(`kubectl ${words.join(' ')}: ${ran.stderr}`);
-      return ran.stdout;
-    }
+    const kubectl = (...words: string[]) => lab.mustKubectl(...words);
 
-    async function inNode(node: string, ...argv: string[]): Promise<string> {
-      const ran = await lab.askNode(node, ...argv);
-      if (ran.code !== 0) throw new Error(`${argv.join(' ')}: exit ${ran.code}: ${ran.stderr}`);
-      return ran.stdout;
-    }
+    const inNode = (node: string, ...argv: string[]) => lab.mustAskNode(node, ...argv);
 
     /** All that the doctor could leave behind: objects of the API by name, and of each node files, mounts, sandboxes, processes and rules. */
     async function state() {

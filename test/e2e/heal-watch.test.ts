@@ -51,17 +51,9 @@ describe.skipIf(missing !== undefined)(`hostport heal --watch${missing ? ` (${mi
     await lab.delete();
   }, 60_000);
 
-  async function kubectl(...words: string[]): Promise<string> {
-    const ran = await lab.kubectl(words);
-    if (ran.code !== 0) throw new Error(`kubectl ${words.join(' ')}: ${ran.stderr}`);
-    return ran.stdout;
-  }
+  const kubectl = (...words: string[]) => lab.mustKubectl(...words);
 
-  async function inNode(...argv: string[]): Promise<string> {
-    const ran = await lab.askNode(NODE, ...argv);
-    if (ran.code !== 0) throw new Error(`${argv.join(' ')}: exit ${ran.code}: ${ran.stderr}`);
-    return ran.stdout;
-  }
+  const inNode = (...argv: string[]) => lab.mustAskNode(NODE, ...argv);
 
   /** Starts an agent by hand, and waits until it has had its first look. */
   async function startAgent(...options: string[]): Promise<Started> {

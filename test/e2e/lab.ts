@@ -107,6 +107,13 @@ export class Lab {
     return this.hostport('exec', node, '--', ...argv);
   }
 
+  /** As {@link kubectl}; throws when it fails, and returns what it printed. */
+  async mustKubectl(...words: string[]): Promise<string> {
+    const ran = await this.kubectl(words);
+    if (ran.code !== 0) throw new Error(`kubectl ${words.join(' ')}: ${ran.stderr}`);
+    return ran.stdout;
+  }
+
   /**
    * As {@link inNode}, by way of one process that stays in the node, for what is asked many times: `hostport exec` is two more processes
    * each time. Rejects when the command cannot be started.
@@ -118,6 +125,13 @@ export class Lab {
       this.#servers.set(node, server);
     }
     return ranSchema.parse(await server.ask({ do: 'run', argv }, { timeoutMs: 90_000 }));
+  }
+
+  /** As {@link askNode}; throws when the command fails, and returns what it printed. */
+  async mustAskNode(node: string, ...argv: string[]): Promise<string> {
+    const ran = await this.askNode(node, ...argv);
+    if (ran.code !== 0) throw new Error(`${argv.join(' ')}: exit ${ran.code}: ${ran.stderr}`);
+    return ran.stdout;
   }
 
   async delete(): Promise<void> {

@@ -3,7 +3,7 @@ import { namespaces, pods } from '../../kube/resources.ts';
 import type { Pod } from '../../kube/types.ts';
 import { needsOf } from '../../node/apply/needs.ts';
 import type { NodeAction } from '../../path/model/action.ts';
-import { FakeCluster } from './cluster.fake.ts';
+import { FakeCluster, quietOptions } from './cluster.fake.ts';
 import { type CollectOptions, type Readers, withReaders } from './collect.ts';
 import { ENDS_ANNOTATION } from './manifests.ts';
 
@@ -16,32 +16,12 @@ beforeEach(() => {
 });
 
 function change<T>(use: (readers: Readers) => Promise<T>, given: Partial<CollectOptions> = {}): Promise<T> {
-  const options: CollectOptions = {
-    parallel: 8,
-    timeoutMs: 60_000,
-    probes: true,
-    image: 'example/image:1',
-    imagePullSecrets: [],
-    version: '1.2.3',
-    signal: new AbortController().signal,
-    warn: () => {},
-    progress: () => {},
-    changes: { lastMs: 0 },
-    ...given,
-  };
+  const options: CollectOptions = quietOptions({ changes: { lastMs: 0 }, ...given });
   return withReaders(cluster, options, (_, readers) => use(readers!), cluster.open);
 }
 
 const apply = (readers: Readers, action: NodeAction, node = 'n1') =>
   readers.change(node, needsOf([action]), { do: 'apply', actions: [action] }, 1000);
-
-/** Pods that were created for changes, by their requests. */
-function writers(): Pod[] {
-  return cluster.requests
-    .filter(({ method, path }) => method === 'POST' && path.endsWith('/pods'))
-    .map(({ body }) => body as Pod)
-    .filter(({ metadata }) => metadata?.name?.startsWith('heal'));
-}
 
 async function expectNothingLeft(): Promise<void> {
   expect((await cluster.list(pods)).items).toEqual([]);
@@ -52,7 +32,7 @@ test('a change is made in a pod with what it needs, and no other pod may write',
   await cluster.addNode('n1');
   cluster.links.set('/etc/cni/net.d', '/var/snap/net.d');
   await change((readers) => apply(readers, CONF));
-  const [pod] = writers();
+  const [pod] = cluster.writers;
   expect(cluster.applied).toEqual([{ node: 'n1', pod: pod!.metadata!.name!, actions: [CONF] }]);
   const [container] = pod!.spec!.containers;
   expect(container!.securityContext).toEqual({
@@ -84,7 +64,7 @@ test('a pod is used again as long as it has what is needed, and replaced by one 
     await apply(readers, CONF);
     await apply(readers, FLOW);
   });
-  const names = writers().map(({ metadata }) => metadata!.name!.split('-')[0]);
+  const names = cluster.writers.map(({ metadata }) => metadata!.name!.split('-')[0]);
   expect(names).toEqual(['heal1', 'heal2']);
   expect(new Set(cluster.applied.map(({ pod }) => pod)).size).toBe(2);
   await expectNothingLeft();

@@ -5,6 +5,7 @@ import type { Node, Pod } from '../../kube/types.ts';
 import type { NodeRequest } from '../../node/serve/request.ts';
 import type { NodeAction } from '../../path/model/action.ts';
 import type { NodeReport } from '../../path/model/node-report.ts';
+import type { CollectOptions } from './collect.ts';
 import { CONTAINER } from './manifests.ts';
 import type { NodeSession } from './node-session.ts';
 
@@ -17,6 +18,15 @@ export type Kubelet = 'starts' | 'cannot-pull' | 'silent' | 'full';
  */
 export class FakeCluster extends FakeApi {
   readonly kubelets = new Map<string, Kubelet>();
+
+  /** Pods that were created for changes, by their requests. */
+  get writers(): Pod[] {
+    return this.requests
+      .filter(({ method, path }) => method === 'POST' && path.endsWith('/pods'))
+      .map(({ body }) => body as Pod)
+      .filter(({ metadata }) => metadata?.name?.startsWith('heal'));
+  }
+
   /** `verb resource` that the user may not. */
   readonly denied = new Set<string>();
   /** Nodes whose kubelets do not confirm the end of pods. */
@@ -188,5 +198,21 @@ export function emptyReport(node: string): NodeReport {
     runtime: unknown,
     sandboxes: unknown,
     netfilter: { tools: {}, iptables: [], nft: unknown },
+  };
+}
+
+/** Settings of a collection that reports nothing to anybody. */
+export function quietOptions(given: Partial<CollectOptions> = {}): CollectOptions {
+  return {
+    parallel: 8,
+    timeoutMs: 60_000,
+    probes: true,
+    image: 'example/image:1',
+    imagePullSecrets: [],
+    version: '1.2.3',
+    signal: new AbortController().signal,
+    warn: () => {},
+    progress: () => {},
+    ...given,
   };
 }

@@ -5,7 +5,7 @@ import { clusterRoleBindings, daemonSets, namespaces, nodes, pods } from '../../
 import type { KubeObject, OwnerReference, Pod } from '../../kube/types.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Clock } from '../../sys/clock.ts';
-import { FakeCluster } from './cluster.fake.ts';
+import { FakeCluster, quietOptions } from './cluster.fake.ts';
 import { type CollectOptions, collectCluster, plannedObjects } from './collect.ts';
 import { ENDS_ANNOTATION, RUN_LABEL } from './manifests.ts';
 
@@ -17,18 +17,7 @@ beforeEach(() => {
 });
 
 function optionsOf(given: Partial<CollectOptions> = {}): CollectOptions {
-  return {
-    parallel: 8,
-    timeoutMs: 60_000,
-    probes: true,
-    image: 'example/image:1',
-    imagePullSecrets: [],
-    version: '1.2.3',
-    signal: new AbortController().signal,
-    warn: (line) => warnings.push(line),
-    progress: () => {},
-    ...given,
-  };
+  return quietOptions({ warn: (line) => warnings.push(line), ...given });
 }
 
 function look(given: Partial<CollectOptions> = {}): Promise<World> {
