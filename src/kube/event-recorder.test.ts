@@ -50,6 +50,35 @@ describe('EventRecorder', () => {
     expect(event!.metadata.name).toMatch(/^echo\.[0-9a-f]{16}$/);
   });
 
+  test('a Normal event waits for its time, for a Warning, or for the end', async () => {
+    for (const hurry of ['time', 'warning', 'flush'] as const) {
+      const api = new FakeApi();
+      const slept = Promise.withResolvers<void>();
+      const clock: Clock = {
+        now: () => 0,
+        sleep: async (_, signal) => {
+          const aborted = new Promise((_, reject) =>
+            signal!.addEventListener('abort', () => reject(signal!.reason)),
+          );
+          await Promise.race([slept.promise, aborted]);
+        },
+      };
+      const onError = (error: unknown) => {
+        throw error;
+      };
+      const recorder = new EventRecorder(api, { component: 'kubelet' }, { onError, clock, patienceMs: 1000 });
+      recorder.event(about, 'Normal', 'Pulling', 'image');
+      await Bun.sleep(0);
+      expect((await api.list(events)).items).toEqual([]);
+      if (hurry === 'time') slept.resolve();
+      if (hurry === 'warning') recorder.event(about, 'Warning', 'Failed', 'no image');
+      const expected = hurry === 'warning' ? ['Pulling', 'Failed'] : ['Pulling'];
+      if (hurry === 'flush') void recorder.flush();
+      while ((await api.list(events)).items.length < expected.length) await Bun.sleep(0);
+      expect((await api.list(events)).items.map(({ reason }) => reason)).toEqual(expected);
+    }
+  });
+
   test('the same again counts up', async () => {
     const { recorder, written, advance, api } = setup();
     for (let i = 0; i < 3; i++) {

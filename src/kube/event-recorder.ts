@@ -30,6 +30,9 @@ export class EventRecorder {
   readonly #correlator: EventCorrelator;
   readonly #queue: { occurrence: Occurrence; at: number }[] = [];
   readonly #backoff = new Backoff(250, 10_000);
+  readonly #patienceMs: number;
+  /** Aborted when what is waiting is to be written at once. */
+  #hurry = new AbortController();
   #writing: Promise<void> | undefined;
   #dropped = 0;
   #sequence = 0;
@@ -42,12 +45,15 @@ export class EventRecorder {
       /** Called for every event that could not be written. */
       onError: (error: unknown) => void;
       clock?: Clock;
+      /** Milliseconds that a Normal event may wait, so that it delays nothing that a cluster waits for. A Warning never waits. */
+      patienceMs?: number;
     },
   ) {
     this.#client = client;
     this.#source = source;
     this.#onError = options.onError;
     this.#clock = options.clock ?? realClock;
+    this.#patienceMs = options.patienceMs ?? 0;
     this.#correlator = new EventCorrelator();
   }
 
@@ -59,6 +65,7 @@ export class EventRecorder {
     }
     this.#queue.push({ occurrence: { object, type, reason, message }, at: this.#clock.now() });
     this.#writing ??= this.#drain();
+    if (type === 'Warning') this.#hurry.abort();
   }
 
   /**
@@ -67,6 +74,7 @@ export class EventRecorder {
    */
   async flush(timeoutMs = 5_000): Promise<boolean> {
     if (this.#writing === undefined) return true;
+    this.#hurry.abort();
     const cancel = new AbortController();
     const late = this.#clock.sleep(timeoutMs, cancel.signal).then(
       () => false,
@@ -81,6 +89,7 @@ export class EventRecorder {
 
   async #drain(): Promise<void> {
     try {
+      if (this.#patienceMs > 0) await this.#patience();
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         await this.#write(next.occurrence, next.at);
       }
@@ -92,6 +101,17 @@ export class EventRecorder {
       }
     } finally {
       this.#writing = undefined;
+    }
+  }
+
+  /** Resolves when what is waiting has waited long enough, or is to be written at once. */
+  async #patience(): Promise<void> {
+    this.#hurry = new AbortController();
+    const { signal } = this.#hurry;
+    try {
+      await this.#clock.sleep(this.#patienceMs, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
     }
   }
 

@@ -14,6 +14,9 @@ export function logUnlessConflict(log: Log, what: string): (key: string, error: 
   };
 }
 
+/** Milliseconds that Normal events of daemons may wait: while a cluster comes up, they are a fifth of what its API server is asked. */
+export const EVENT_PATIENCE_MS = 1000;
+
 /** How often an API server that is starting is asked, and for how long before the informers try their own luck. */
 const READY_POLL_MS = 50;
 const READY_DEADLINE_MS = 30_000;

@@ -7,7 +7,7 @@ import { type Clock, realClock } from '../../sys/clock.ts';
 import type { Log } from '../../sys/daemon.ts';
 import { messageOf } from '../../util/errors.ts';
 import { WorkQueue } from '../../util/work-queue.ts';
-import { logUnlessConflict } from '../daemon.ts';
+import { EVENT_PATIENCE_MS, logUnlessConflict } from '../daemon.ts';
 import type { Informers } from '../informers.ts';
 
 /** What every controller works with. */
@@ -81,7 +81,12 @@ export class ControllerEvents {
 
   constructor(context: ControllerContext, component: string) {
     const onError = (error: unknown) => context.log(`${component}: ${messageOf(error)}`);
-    this.#recorder = new EventRecorder(context.client, { component }, { onError, clock: context.clock });
+    const { client, clock } = context;
+    this.#recorder = new EventRecorder(
+      client,
+      { component },
+      { onError, clock, patienceMs: EVENT_PATIENCE_MS },
+    );
   }
 
   say<T extends KubeObject>(

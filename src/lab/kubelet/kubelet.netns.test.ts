@@ -91,6 +91,7 @@ describe('a kubelet on real containerd', () => {
       ],
     });
     await until(async () => (await fromNode()).stdout === 'answered\n');
+    await until(async () => (await events('echo')).length === 3);
     expect(await events('echo')).toEqual(['Pulled', 'Created', 'Started']);
   });
 

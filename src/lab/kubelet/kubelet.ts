@@ -8,6 +8,7 @@ import { keyOf, nodes, pods, services } from '../../kube/resources.ts';
 import type { Node, Pod, Service } from '../../kube/types.ts';
 import type { Clock } from '../../sys/clock.ts';
 import { messageOf } from '../../util/errors.ts';
+import { EVENT_PATIENCE_MS } from '../daemon.ts';
 import { isOfNode, refusal } from './admission.ts';
 import type { ClusterDns } from './dns.ts';
 import { ConfigError } from './env.ts';
@@ -73,7 +74,11 @@ export class Kubelet {
     this.#events = new EventRecorder(
       client,
       { component: 'kubelet', host: identity.name },
-      { onError: (error) => log(`event not written: ${messageOf(error)}`), clock },
+      {
+        onError: (error) => log(`event not written: ${messageOf(error)}`),
+        clock,
+        patienceMs: EVENT_PATIENCE_MS,
+      },
     );
     const nodeReference = {
       ...referenceTo(nodes, { metadata: { name: identity.name } }),

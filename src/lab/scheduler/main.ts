@@ -4,7 +4,7 @@ import { EventRecorder } from '../../kube/event-recorder.ts';
 import { loadKubeconfig } from '../../kube/kubeconfig.ts';
 import { logger, logOnceAMinute } from '../../sys/daemon.ts';
 import { messageOf } from '../../util/errors.ts';
-import { startInformers, untilTerminated } from '../daemon.ts';
+import { EVENT_PATIENCE_MS, startInformers, untilTerminated } from '../daemon.ts';
 import { Informers } from '../informers.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -25,7 +25,11 @@ export async function main(argv: string[]): Promise<number> {
     const client = new ApiClient({ ...config, userAgent: 'kube-scheduler' });
     const informers = new Informers(client, logOnceAMinute(log));
     const onError = (error: unknown) => log(messageOf(error));
-    const events = new EventRecorder(client, { component: 'default-scheduler' }, { onError });
+    const events = new EventRecorder(
+      client,
+      { component: 'default-scheduler' },
+      { onError, patienceMs: EVENT_PATIENCE_MS },
+    );
     const scheduler = new Scheduler({ client, informers, events, log });
     if (await startInformers(client, informers, signal)) {
       log('synced');
