@@ -57,8 +57,8 @@ function rulesetOf({ nat = [], behind = [], nft = [], unmapped, ...rest }: Forei
 const isOwn = ({ location }: Rule) => location.chain.startsWith('CNI-') || location.table === 'hostport';
 
 /** What rules do to portmap's bit, each with the chain that it is in. */
-function clashes(foreign: Foreign, bit = 13): string[] {
-  return markClashes(rulesetOf(foreign), 'ip', bit, isOwn).map(({ rule, does }) => {
+function clashes(foreign: Foreign, bit = 13, devices?: readonly string[]): string[] {
+  return markClashes(rulesetOf(foreign), 'ip', bit, isOwn, devices).map(({ rule, does }) => {
     const { table, chain } = rule.location;
     return `${does} ${table} ${chain}`;
   });
@@ -288,6 +288,27 @@ describe('a rule counts for packets that it can be for', () => {
     ],
   ])('%s', (_, foreign, found) => {
     expect(clashes(foreign)).toEqual(found);
+  });
+});
+
+describe('a rule that clears the bit counts for what comes in by the devices of marked packets', () => {
+  const clearing = (match: string) => ({ mangle: [`-A FORWARD ${match} ${CLEAR}`] });
+  test.each<[string, Foreign, readonly string[] | undefined, string[]]>([
+    ['another device', clearing('-i tailscale0'), ['lxc1'], []],
+    ['one of them', clearing('-i lxc2'), ['lxc1', 'lxc2'], ['clears mangle FORWARD']],
+    ['all but them', clearing('! -i lxc+'), ['lxc1', 'lxc2'], ['clears mangle FORWARD']],
+    ['devices of their kind', clearing('-i lxc+'), ['lxc1'], ['clears mangle FORWARD']],
+    ['any device', clearing(''), ['lxc1'], ['clears mangle FORWARD']],
+    ['a device, where they may come by any', clearing('-i tailscale0'), undefined, ['clears mangle FORWARD']],
+    ['a device, where pods send none', clearing('-i lxc1'), [], []],
+  ])('%s', (_, foreign, devices, found) => {
+    expect(clashes(foreign, 13, devices)).toEqual(found);
+  });
+
+  test('one that gives packets the bit counts by whatever device they come', () => {
+    expect(clashes({ mangle: [`-A FORWARD -i tailscale0 ${SET}`] }, 13, ['lxc1'])).toEqual([
+      'sets mangle FORWARD',
+    ]);
   });
 });
 

@@ -59,12 +59,16 @@ const WHOLE = 0xffffffff;
 
 type MarkField = 'mark' | 'ct-mark';
 
-/** The rules of other programs that share a bit of the packet mark with a port mapper; `isOwn` recognises the mapper's own rules. */
+/**
+ * The rules of other programs that share a bit of the packet mark with a port mapper; `isOwn` recognises the mapper's own rules. `devices`: by which the
+ * packets come in that the mapper marks, besides those of the node itself; undefined when it may be any.
+ */
 export function markClashes(
   ruleset: Ruleset,
   family: NftFamily,
   bit: number,
   isOwn: (rule: Rule) => boolean,
+  devices?: readonly string[],
 ): MarkClash[] {
   const m = bitValue(bit);
   const placed = placedRules(ruleset, family, isOwn).filter(({ rule }) => !isOwn(rule) && isAboutMarks(rule));
@@ -72,7 +76,10 @@ export function markClashes(
     placed.filter(({ rule: { expressions } }) =>
       expressions.some((expression, i) => test(expression) && mayReach(expressions.slice(0, i), packet())),
     );
-  const ours = (): Packet => ({ family, m, bit: true, states: OURS });
+  const ours = (): Packet => ({
+    ...{ family, m, bit: true, states: OURS },
+    ...(devices !== undefined && { inputs: [OF_THE_NODE, ...devices] }),
+  });
   const others = (): Packet => ({ family, m, bit: false, states: FIRST });
   const any = (): Packet => ({ family, m, states: ANY_STATE });
 
@@ -279,7 +286,12 @@ interface Packet {
   bit?: boolean;
   /** The states that its connection may be in, each with all that holds at once; undefined: any. */
   states: readonly (readonly string[] | undefined)[];
+  /** The devices by one of which it came in; undefined: any. */
+  inputs?: readonly string[];
 }
+
+/** No device: a packet of the node itself. */
+const OF_THE_NODE = '';
 
 /** The packets that NAT sees are the first ones of their connections. */
 const OURS = [['new', 'dnat']];
@@ -288,12 +300,17 @@ const ANY_STATE = [undefined];
 
 /** Whether all of some conditions may hold for a packet. */
 function mayReach(expressions: readonly Expression[], packet: Packet): boolean {
+  const inputs: readonly (string | undefined)[] = packet.inputs ?? [undefined];
   return packet.states.some((state) =>
-    expressions.every((expression) => {
-      if (!isMatch(expression)) return true;
-      const marks = marksOf(expression, packet);
-      return marks.some((mark) => evaluateMatch(expression, reader(packet, state, { mark })) !== false);
-    }),
+    inputs.some((input) =>
+      expressions.every((expression) => {
+        if (!isMatch(expression)) return true;
+        const marks = marksOf(expression, packet);
+        return marks.some(
+          (mark) => evaluateMatch(expression, reader(packet, state, { mark }, input)) !== false,
+        );
+      }),
+    ),
   );
 }
 
@@ -308,6 +325,7 @@ function reader(
   { family }: Packet,
   state: readonly string[] | undefined,
   marks: { [field in MarkField]?: number | undefined },
+  input?: string,
 ): FieldReader {
   return (field) => {
     switch (field) {
@@ -318,6 +336,8 @@ function reader(
         return marks[field];
       case 'ct-state':
         return state;
+      case 'input-interface':
+        return input;
       default:
         return undefined;
     }

@@ -28,7 +28,10 @@ import type { PolicyRule } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import { listOfAttachment } from '../../view/attachment-list.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
+import { entryDevices } from '../../view/pod-devices.ts';
 import { describeRule, policyRules } from '../../view/policy-rules.ts';
+import type { Scene } from '../../view/scene.ts';
+import { podAddress } from '../../view/traces.ts';
 import { ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
@@ -86,12 +89,13 @@ export const markBitShared = defineFailure<Data>({
       const ruleset = known(node.ruleset);
       const bit = ruleset && markBitOf(node, ruleset);
       if (ruleset === undefined || bit === undefined) return [];
-      const clashes = clashesOn(node, ruleset, bit);
+      const devices = devicesOfMarked(node, scene);
+      const clashes = clashesOn(node, ruleset, bit, devices);
       const old = oldRules(node, ruleset, bit);
       const isShared = clashes.length > 0;
       if (!isShared && old.length === 0) return [];
       const owners = ownersOn(node, ruleset);
-      const free = freeBit(node, ruleset, owners);
+      const free = freeBit(node, ruleset, owners, devices);
       const oldBits = [...new Set(old.map((each) => each.bit))];
       return [
         {
@@ -102,7 +106,7 @@ export const markBitShared = defineFailure<Data>({
             ...old.map(({ rule }) =>
               ruleAtEvidence(rule, 'masquerades by a bit that portmap no longer uses'),
             ),
-            ...oldBits.flatMap((other) => clashesOn(node, ruleset, other).flat()),
+            ...oldBits.flatMap((other) => clashesOn(node, ruleset, other, devices).flat()),
           ],
           remedy: isShared ? sharedRemedy(node, free, owners) : oldRemedy(bit, oldBits),
           data: { node, bit, isShared, old: oldBits, free, owners },
@@ -239,15 +243,16 @@ const DOES: Readonly<Record<MarkClash['does'], string>> = {
 };
 
 /** What shares a bit with portmap on a node, as evidence: of each rule itself, and how the bit gets there where it is by way of the connection. */
-function clashesOn(node: NodeView, ruleset: Ruleset, bit: number): Evidence[][] {
+function clashesOn(node: NodeView, ruleset: Ruleset, bit: number, devices: Devices): Evidence[][] {
   const rules = new Set<Rule>();
   const mapsV6 = hasMappedV6(ruleset);
   const clashes = [
-    ...markClashes(ruleset, 'ip', bit, isOurs),
+    ...markClashes(ruleset, 'ip', bit, isOurs, devices),
     // The rule of an inet table masquerades what has the bit, whether or not ports of IPv6 are mapped.
-    ...(mapsV6 || isOfBothFamilies(node, ruleset) ? markClashes(ruleset, 'ip6', bit, isOurs) : []).filter(
-      ({ does }) => mapsV6 || does === 'sets',
-    ),
+    ...(mapsV6 || isOfBothFamilies(node, ruleset)
+      ? markClashes(ruleset, 'ip6', bit, isOurs, devices)
+      : []
+    ).filter(({ does }) => mapsV6 || does === 'sets'),
   ];
   const ofRules = clashes.flatMap(({ rule, does, through }) => {
     // One of an inet table is of both families.
@@ -272,6 +277,22 @@ function clashesOn(node: NodeView, ruleset: Ruleset, bit: number): Evidence[][] 
       ]),
   );
   return [...ofRules, ...ofRouting];
+}
+
+/** Devices by which packets come in that portmap marks; undefined when it may be any. */
+type Devices = readonly string[] | undefined;
+
+/** portmap marks what pods send to their own ports, and what comes from the node itself; with masqAll, everything. */
+function devicesOfMarked(node: NodeView, scene: Scene): Devices {
+  if (portmapIn(node.mappingChain)?.fields.masqAll === true) return undefined;
+  const devices = new Set<string>();
+  for (const path of scene.pathsOn(node)) {
+    const address = podAddress(path);
+    const entries = address === undefined ? undefined : known(entryDevices(path, node, address));
+    if (entries === undefined) return undefined;
+    for (const device of entries) devices.add(device);
+  }
+  return [...devices];
 }
 
 /** Whether portmap marks packets of IPv6: only where it has mapped ports of that. */
@@ -313,7 +334,12 @@ function ownersOn(node: NodeView, { tables }: Ruleset): string[] {
 }
 
 /** A bit that no rule of others gives a meaning to, that none of the components on the node has for itself, and that does not clash either. */
-function freeBit(node: NodeView, ruleset: Ruleset, owners: readonly string[]): number | undefined {
+function freeBit(
+  node: NodeView,
+  ruleset: Ruleset,
+  owners: readonly string[],
+  devices: Devices,
+): number | undefined {
   const taken = [
     KUBERNETES_BITS,
     ...OWNERS.filter(({ name }) => owners.includes(name)).map(({ bits }) => bits),
@@ -322,7 +348,7 @@ function freeBit(node: NodeView, ruleset: Ruleset, owners: readonly string[]): n
     ...(owners.includes('Cilium') && encryptsByIpsec(node, ruleset) ? [IPSEC_BITS] : []),
   ].reduce((bits, more) => bits | more, 0);
   return CANDIDATES.find(
-    (other) => ((taken >>> other) & 1) === 0 && clashesOn(node, ruleset, other).length === 0,
+    (other) => ((taken >>> other) & 1) === 0 && clashesOn(node, ruleset, other, devices).length === 0,
   );
 }
 
