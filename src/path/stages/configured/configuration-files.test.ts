@@ -625,6 +625,26 @@ testFindings('conflist-shadowed', [
       'write-file on n1, to put a copy of 05-cilium.conflist, which Cilium\'s agent writes, before 00-a.conflist; with cni.exclusive, its default, it renames other files, before 1.14 whenever it starts and since then at any time: set cni.exclusive=false: {"path":"/etc/cni/net.d/00-05-cilium.conflist","content":{"cniVersion":"1.0.0","name":"net","plugins":[{"type":"cilium-cni"},{"type":"portmap","capabilities":{"portMappings":true}}]},"mode":"0600"}',
     ],
   ],
+  [
+    'by one that gives pods no network: for loopback',
+    node({ '00-loopback.conf': '{"cniVersion":"1.0.0","name":"lo","type":"loopback"}', [NET]: RIGHT }),
+    [
+      'broken n1: 00-loopback.conf of n1 comes before 10-net.conflist and does not chain portmap',
+      'file | /etc/cni/net.d/00-loopback.conf | {"cniVersion":"1.0.0","name":"lo","type":"loopback"}',
+      'file | /etc/cni/net.d/10-net.conflist | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"cilium-cni"},{"type":"portmap","capabilities":{"portMappings":true}}]}',
+      'rename-file on n1, to rename 10-net.conflist so that it comes before 00-loopback.conf: {"from":"/etc/cni/net.d/10-net.conflist","to":"/etc/cni/net.d/00-10-net.conflist"}',
+    ],
+  ],
+  [
+    'by one that gives pods no network: of a service mesh, with what else runs behind a network',
+    node({ '01-mesh.conflist': listOf([{ type: 'istio-cni' }, { type: 'tuning' }]), [NET]: RIGHT }),
+    [
+      'broken n1: 01-mesh.conflist of n1 comes before 10-net.conflist and does not chain portmap',
+      'file | /etc/cni/net.d/01-mesh.conflist | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"istio-cni"},{"type":"tuning"}]}',
+      'file | /etc/cni/net.d/10-net.conflist | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"cilium-cni"},{"type":"portmap","capabilities":{"portMappings":true}}]}',
+      'rename-file on n1, to rename 10-net.conflist so that it comes before 01-mesh.conflist: {"from":"/etc/cni/net.d/10-net.conflist","to":"/etc/cni/net.d/00-10-net.conflist"}',
+    ],
+  ],
   ['by one that chains portmap as well', node({ '05-a.conflist': RIGHT, [NET]: RIGHT }), []],
   ['by a broken one', node({ '05-a.conflist': BROKEN, [NET]: RIGHT }), []],
   ['by one of another network', node({ '05-a.conflist': listOf([{ type: 'ptp' }]), [NET]: RIGHT }), []],

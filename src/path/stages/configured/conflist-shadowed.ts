@@ -13,6 +13,15 @@ interface Data {
   shadowed: ConfigFile;
 }
 
+/**
+ * Plugins that give a pod no network of its own: they are meant to run behind one that does. A file with nothing else is a service mesh's that was
+ * written before there was a list to be appended to, or one for loopback that sorts first.
+ */
+const WITHOUT_NETWORK: ReadonlySet<string> = new Set([
+  ...['loopback', 'bandwidth', 'tuning', 'firewall', 'sbr'],
+  ...['linkerd-cni', 'istio-cni'],
+]);
+
 export const conflistShadowed = defineFailure<Data>({
   code: 'conflist-shadowed',
   stage: 'configured',
@@ -32,10 +41,11 @@ export const conflistShadowed = defineFailure<Data>({
       const [winner, ...others] = node.configs ?? [];
       if (winner === undefined || 'unknown' in winner.list || portmapIn(winner.list.value.plugins)) return [];
       const primary = winner.list.value.plugins[0]!.type;
-      // Only a file of the same network, with portmap, was meant to be used.
+      const isNoNetwork = winner.list.value.plugins.every(({ type }) => WITHOUT_NETWORK.has(type));
+      // Only a file of the same network, with portmap, was meant to be used; or any, in the place of one that gives pods no network.
       const shadowed = others.find((file) => {
         const plugins = known(file.list)?.plugins;
-        return plugins?.[0]?.type === primary && portmapIn(plugins) !== undefined;
+        return (isNoNetwork || plugins?.[0]?.type === primary) && portmapIn(plugins) !== undefined;
       });
       if (shadowed === undefined) return [];
       return [
