@@ -1,3 +1,4 @@
+import { formatAddress, type NatTarget } from '../../netfilter/index.ts';
 import { canonicalAddress } from '../../util/ip.ts';
 import { known } from '../model/observed.ts';
 import { answersFromElsewhere } from '../stages/evidence.ts';
@@ -16,6 +17,11 @@ export function otherMapperOf(node: NodeView, paths: readonly PathView[]): strin
   if (mapsHostPorts(node)) return `${OF_CILIUM} maps the ports of ${node.name} itself`;
   if (hasKindnetTable(node))
     return `kindnet maps the ports of ${node.name} itself, all but those of 127.0.0.1`;
+  const declaring = node.mappingChain?.find(
+    ({ type, capabilities }) => type !== 'portmap' && capabilities.portMappings === true,
+  );
+  if (declaring !== undefined && paths.some((path) => isMappedByRules(node, path) && !isPortmaps(node, path)))
+    return `rules of ${node.name} lead ports to their pods: ${declaring.type} maps them itself`;
   if (!paths.some((path) => answersFromElsewhere(path) && !isPortmaps(node, path))) return undefined;
   return `ports of ${node.name} answer other machines: ${node.chain?.[0]?.type ?? 'the network plugin'} maps them itself`;
 }
@@ -61,6 +67,23 @@ export function agentMapping({ node, port, sandbox, pod }: PathView): string | u
       mapping.backends.some(({ address }) => address !== '' && addresses.has(canonicalAddress(address))),
   );
   return found === undefined ? undefined : `${OF_CILIUM} leads it to the pod`;
+}
+
+/** Whether a rule of a node translates to the address and the port of a mapping's pod. */
+function isMappedByRules(node: NodeView, { sandbox, port }: PathView): boolean {
+  const addresses = new Set((sandbox?.ips ?? []).map(canonicalAddress));
+  const leads = (to: NatTarget | undefined) =>
+    to?.address !== undefined &&
+    to.port?.from === port.containerPort &&
+    addresses.has(formatAddress(to.address.from));
+  return (known(node.ruleset)?.tables ?? []).some(
+    ({ chains, sets }) =>
+      [...chains.values()].some(({ rules }) =>
+        rules.some(({ expressions }) =>
+          expressions.some((each) => each.kind === 'dnat' && leads(each.to.literal)),
+        ),
+      ) || [...sets.values()].some(({ elements }) => elements.some(({ target }) => leads(target))),
+  );
 }
 
 /** Whether portmap made a mapping, by the result of its attachment or by its rules. */
