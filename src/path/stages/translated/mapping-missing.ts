@@ -5,10 +5,11 @@ import type { Sandbox } from '../../model/node-report.ts';
 import { known } from '../../model/observed.ts';
 import { memoKey, remembered } from '../../view/memory.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
+import { ownTranslations } from '../../view/own-translations.ts';
 import { mappingFor, type OwnedMapping, ownedMappings } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import { takersOf, translatesTo } from '../../view/traces.ts';
-import { excerpt, excerptOfLines } from '../evidence.ts';
+import { excerpt, excerptOfLines, ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
@@ -40,23 +41,31 @@ export const mappingMissing = defineFailure<Data>({
       if (portmapIn(node.mappingChain) === undefined || takers === undefined) return [];
       const owned = ownedMappings(node)!;
       const own = mappingFor(owned, sandbox, attachment.ifName);
-      if (own !== undefined && (subject.family === undefined || own.families.has(subject.family))) return [];
+      const isThere = own !== undefined && (subject.family === undefined || own.families.has(subject.family));
+      const translations = ownTranslations(path);
+      // Rules that are there and take other packets than those of the port: of another address, most of the time.
+      const isAstray = isThere && translations.length > 0 && !translations.some(({ takes }) => takes(scene));
+      if (isThere && !isAstray) return [];
       // By rules without an owner's name, of whichever CNI: what leads to the pod is a mapping.
       if (takers.some(({ to }) => sandbox.ips.some((ip) => translatesTo(to, ip)))) return [];
+      const names = { node: node.name, pod: podName(subject.pod!), port: formatPort(port) };
       return [
         {
           subject,
-          message: words('no rule of {node} names the sandbox of {pod}, so {port} leads nowhere', {
-            node: node.name,
-            pod: podName(subject.pod!),
-            port: formatPort(port),
-          }),
+          message: isAstray
+            ? words('the mapping of {pod} on {node} takes no packets to {address} {port}', {
+                ...names,
+                address: path.address!,
+              })
+            : words('no rule of {node} names the sandbox of {pod}, so {port} leads nowhere', names),
           evidence: [
-            {
-              kind: 'rule',
-              where: `mappings of ${node.name}`,
-              saw: remembered(node, MAPPINGS, () => mappingsOf(node, owned)),
-            },
+            isAstray
+              ? ruleAtEvidence(translations[0]!.rule)
+              : {
+                  kind: 'rule',
+                  where: `mappings of ${node.name}`,
+                  saw: remembered(node, MAPPINGS, () => mappingsOf(node, owned)),
+                },
             {
               kind: 'result',
               where: attachment.file,
@@ -84,7 +93,9 @@ export const mappingMissing = defineFailure<Data>({
       'such loop.',
     check: {
       run: ['iptables -w -t nat -S CNI-HOSTPORT-DNAT', 'nft list table inet hostport'],
-      look: 'No rule and no element names the sandbox of the pod.',
+      look:
+        'No rule and no element names the sandbox of the pod; or the rules of its chain `CNI-DN-…` are for another address (`-d`), such as ' +
+        '`0.0.0.0/32`, which older versions of the plugin write for `hostIP: 0.0.0.0`.',
     },
     fix:
       'Recreate the pod, or run ADD again with the cached result (`heal`). Then find out what flushed the rules: a firewall that ' +

@@ -1,19 +1,24 @@
-import type { TranslationCandidate } from '../../../netfilter/index.ts';
+import type { Rule, TranslationCandidate } from '../../../netfilter/index.ts';
 import { DNAT_CHAIN, ENTRY_JUMP } from '../../../portmap/layout.ts';
-import { FAMILY_OF_NFT } from '../../../util/family.ts';
+import { FAMILY_OF_NFT, type NftFamily } from '../../../util/family.ts';
+import type { HealStep } from '../../model/action.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
+import { known } from '../../model/observed.ts';
 import type { NodeView } from '../../view/node-view.ts';
-import { mappingOwner } from '../../view/owned-mappings.ts';
+import { ownTranslations } from '../../view/own-translations.ts';
+import { isGone, mappingOwner, sandboxIds } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
-import { takerOf, takersOf, translatesTo } from '../../view/traces.ts';
+import type { PathView, Scene } from '../../view/scene.ts';
+import { originsOf, takerOf, takersOf, traceFrom, translatesTo } from '../../view/traces.ts';
+import { answersFromElsewhere, ruleAtEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 import { referenceOwner } from '../reference-table.ts';
 
 interface Data {
   node: NodeView;
-  taker: TranslationCandidate;
-  own: TranslationCandidate;
+  /** What takes the port. */
+  by: { taker: TranslationCandidate; own: TranslationCandidate } | { passing: Rule };
 }
 
 export const mappingShadowed = defineFailure<Data>({
@@ -23,7 +28,7 @@ export const mappingShadowed = defineFailure<Data>({
   title: "another component's rule takes the port before portmap's",
   explanation:
     'The first translation that matches wins, whoever wrote it: a Service, Docker, an administrator. A rule that matches the port and precedes ' +
-    "the jump to portmap's rules sends the packets elsewhere; the mapping behind it exists, but is never used.",
+    "the jump to portmap's rules sends the packets elsewhere, or lets them pass as they are; the mapping behind it exists, but is never used.",
   remedy: "Move the jump to portmap's rules before it, or give one of the two another port.",
   restart: 'no',
   sources: ['containernetworking/cni#577', 'kubernetes/kubernetes#66103'],
@@ -39,14 +44,22 @@ export const mappingShadowed = defineFailure<Data>({
     return scene.paths.flatMap((path): Detection<Data>[] => {
       const { node, sandbox, port, subject } = path;
       const takers = takersOf(path, scene);
+      if (node === undefined || takers === undefined) return [];
+      const passing = passingRule(path, scene);
+      if (passing !== undefined) return [passes(path, node, passing)];
       const taker = takerOf(path, scene);
-      const own = takers?.find(({ to }) => sandbox?.ips.some((ip) => translatesTo(to, ip)));
-      if (node === undefined || takers === undefined || taker === undefined || own === undefined) return [];
+      const own = takers.find(({ to }) => sandbox?.ips.some((ip) => translatesTo(to, ip)));
+      if (taker === undefined || own === undefined) return [];
       if (takers.indexOf(taker) >= takers.indexOf(own)) return [];
-      // Other failures report portmap's own rules, by their owner (mapping-stale, hostport-conflict, attachment-doubled).
-      if (mappingOwner(taker) !== undefined) return [];
+      // Other failures report the mappings of the runtime's own sandboxes, by their owner (mapping-stale, hostport-conflict, attachment-doubled).
+      const mapping = mappingOwner(taker);
+      if (mapping !== undefined && (isGone(node, mapping) || sandboxIds(node)?.has(mapping.containerId)))
+        return [];
       const { backend, table, chain } = taker.rule.location;
-      const owner = referenceOwner(taker.rule, node);
+      const owner =
+        mapping === undefined
+          ? referenceOwner(taker.rule, node)
+          : `container ${mapping.containerId.slice(0, 13)} of network ${mapping.networkName}, which the runtime does not know`;
       const names = { table, chain, node: node.name, port: formatPort(port), pod: podName(subject.pod!) };
       return [
         {
@@ -66,13 +79,25 @@ export const mappingShadowed = defineFailure<Data>({
               saw: own.rule.text,
             },
           ],
-          data: { node, taker, own },
+          data: { node, by: { taker, own } },
         },
       ];
     });
   },
 
-  heal({ data: { node, taker, own } }) {
+  heal({ data: { node, by } }) {
+    if ('passing' in by) {
+      const { backend, family, table, chain } = by.passing.location;
+      // A rule of portmap's own chains, or of a chain that somebody else has for it.
+      if (backend === 'nft' || family === 'inet' || table !== 'nat' || !ENTRIES.includes(chain)) {
+        return {
+          by: 'hand',
+          why: `the rule is in ${table} ${chain} of ${backend}: whoever wrote it must leave the port out, or delete it`,
+        };
+      }
+      return { by: 'steps', steps: [jumpFirst(node, { backend, family, chain })] };
+    }
+    const { taker, own } = by;
     const { backend, family, table } = own.rule.location;
     const [entry] = own.via;
     const owner = referenceOwner(taker.rule, node);
@@ -96,26 +121,7 @@ export const mappingShadowed = defineFailure<Data>({
         why: `the rule is in ${taker.base.table} ${taker.base.name} of ${taker.base.backend}, before all of portmap's rules: its owner must give up the port`,
       };
     }
-    return {
-      by: 'steps',
-      steps: [
-        {
-          on: 'node',
-          node: node.name,
-          why: `move the jump to ${DNAT_CHAIN} to the head of ${own.base.name}`,
-          action: {
-            do: 'iptables',
-            variant: backend,
-            family: FAMILY_OF_NFT[family],
-            table: 'nat',
-            commands: [
-              ['-D', own.base.name, ...ENTRY_JUMP],
-              ['-I', own.base.name, '1', ...ENTRY_JUMP],
-            ],
-          },
-        },
-      ],
-    };
+    return { by: 'steps', steps: [jumpFirst(node, { backend, family, chain: own.base.name })] };
   },
 
   page: {
@@ -128,10 +134,71 @@ export const mappingShadowed = defineFailure<Data>({
     ],
     check: {
       run: ['iptables -w -t nat -S PREROUTING', 'nft list ruleset'],
-      look: 'A DNAT or REDIRECT that matches the port comes before `CNI-HOSTPORT-DNAT`, or is in a chain of lower priority.',
+      look: 'A DNAT, REDIRECT, ACCEPT or RETURN that matches the port comes before `CNI-HOSTPORT-DNAT`, or is in a chain of lower priority.',
     },
     fix:
       'Move the jump to the front, or give one of the two another port. If the other component inserts its rule again at every ' +
       'start, change its configuration.',
   },
 });
+
+/** Chains where packets to the node begin. */
+const ENTRIES: readonly string[] = ['PREROUTING', 'OUTPUT'];
+
+function passes(path: PathView, node: NodeView, rule: Rule): Detection<Data> {
+  const { table, chain } = rule.location;
+  return {
+    subject: path.subject,
+    message: words(
+      'a rule in {table} {chain} of {node} lets {port} pass untranslated before the mapping of {pod}',
+      {
+        ...{ table, chain, node: node.name },
+        ...{ port: formatPort(path.port), pod: podName(path.subject.pod!) },
+      },
+    ),
+    evidence: [ruleAtEvidence(rule), ...ownTranslations(path).map(({ rule: own }) => ruleAtEvidence(own))],
+    data: { node, by: { passing: rule } },
+  };
+}
+
+/** The rule by which packets to a mapping leave the translations before they come to its own; undefined when none does for certain. */
+function passingRule(path: PathView, scene: Scene): Rule | undefined {
+  if (answersFromElsewhere(path)) return undefined;
+  const trace = known(traceFrom(originsOf(path)[0], path, scene));
+  if (trace === undefined || !trace.translation.known || trace.translation.value !== undefined)
+    return undefined;
+  const [outcome] = trace.outcomes;
+  if (outcome === undefined || outcome.notrack !== undefined) return undefined;
+  if (!ownTranslations(path).some(({ takes }) => takes(scene))) return undefined;
+  const last = outcome.steps.findLast(
+    ({ hook, chain }) => chain.base.type === 'nat' && (hook === 'prerouting' || hook === 'output'),
+  );
+  return last?.rule.expressions.some(({ kind }) => kind === 'accept' || kind === 'return')
+    ? last.rule
+    : undefined;
+}
+
+function jumpFirst(
+  node: NodeView,
+  {
+    backend,
+    family,
+    chain,
+  }: { backend: 'iptables-nft' | 'iptables-legacy'; family: NftFamily; chain: string },
+): HealStep {
+  return {
+    on: 'node',
+    node: node.name,
+    why: `move the jump to ${DNAT_CHAIN} to the head of ${chain}`,
+    action: {
+      do: 'iptables',
+      variant: backend,
+      family: FAMILY_OF_NFT[family],
+      table: 'nat',
+      commands: [
+        ['-D', chain, ...ENTRY_JUMP],
+        ['-I', chain, '1', ...ENTRY_JUMP],
+      ],
+    },
+  };
+}

@@ -354,6 +354,12 @@ testFindings('host-listener-hijacked', [
 
 /** Without the rules of the pod. */
 const unmapped: Otherwise = { rules: (text) => text.replace(/^.*CNI-DN-.*\n/gm, '') };
+/** The pod's own chain, for packets to one address. */
+const onlyFor =
+  (address: string): Otherwise['rules'] =>
+  (text) =>
+    text.replaceAll(`-A ${CHAIN} -p tcp`, `-A ${CHAIN} -d ${address}/32 -p tcp`);
+
 testFindings('mapping-missing', [
   [
     'of the only pod',
@@ -391,7 +397,28 @@ testFindings('mapping-missing', [
       'attach on worker, to write the mapping of echo again: {"sandbox":"9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e","config":"/etc/cni/net.d/10-net.conflist","plugin":"portmap","own":true}',
     ],
   ],
+  [
+    'of the address 0.0.0.0 alone, which nothing is sent to',
+    worldOf({ pod: forAddress('0.0.0.0'), rules: onlyFor('0.0.0.0') }),
+    [
+      'broken worker echo TCP 80: the mapping of echo on worker takes no packets to 172.17.0.3 TCP 80',
+      'rule | iptables-nft nat CNI-DN-548df12b6bfbdd0f68f88 | -A CNI-DN-548df12b6bfbdd0f68f88 -d 0.0.0.0/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.2:8080',
+      'result | /var/lib/cni/results/net-9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e-eth0 | attached 2026-01-01T00:00:00Z with portMappings [{"hostPort":80,"containerPort":8080,"protocol":"tcp"}]',
+      'attach on worker, to write the mapping of echo again: {"sandbox":"9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e","config":"/etc/cni/net.d/10-net.conflist","plugin":"portmap","own":true}',
+    ],
+  ],
+  [
+    'of an address that the node had before',
+    worldOf({ rules: onlyFor('172.17.0.9') }),
+    [
+      'broken worker echo TCP 80: the mapping of echo on worker takes no packets to 172.17.0.3 TCP 80',
+      'rule | iptables-nft nat CNI-DN-548df12b6bfbdd0f68f88 | -A CNI-DN-548df12b6bfbdd0f68f88 -d 172.17.0.9/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.2:8080',
+      'result | /var/lib/cni/results/net-9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e-eth0 | attached 2026-01-01T00:00:00Z with portMappings [{"hostPort":80,"containerPort":8080,"protocol":"tcp"}]',
+      'attach on worker, to write the mapping of echo again: {"sandbox":"9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e","config":"/etc/cni/net.d/10-net.conflist","plugin":"portmap","own":true}',
+    ],
+  ],
   ['and it is there', worldOf({}), []],
+  ['and it is there for the node’s address', worldOf({ rules: onlyFor(NODE.address) }), []],
   [
     'and it is there by the name of its interface',
     worldOf({
@@ -571,6 +598,51 @@ testFindings('mapping-shadowed', [
       "by hand: the rule is in nat PREROUTING of iptables-nft, before all of portmap's rules: its owner must give up the port",
     ],
   ],
+  [
+    'by a rule that lets packets pass',
+    worldOf({ before: [`-A PREROUTING ${DPORT} -j ACCEPT`] }),
+    [
+      'broken worker echo TCP 80: a rule in nat PREROUTING of worker lets TCP 80 pass untranslated before the mapping of echo',
+      'rule | iptables-nft nat PREROUTING | -A PREROUTING -p tcp -m tcp --dport 80 -j ACCEPT',
+      'rule | iptables-nft nat CNI-DN-548df12b6bfbdd0f68f88 | -A CNI-DN-548df12b6bfbdd0f68f88 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.2:8080',
+      'iptables on worker, to move the jump to CNI-HOSTPORT-DNAT to the head of PREROUTING: {"variant":"iptables-nft","family":"ipv4","table":"nat","commands":[["-D","PREROUTING","-m","addrtype","--dst-type","LOCAL","-j","CNI-HOSTPORT-DNAT"],["-I","PREROUTING","1","-m","addrtype","--dst-type","LOCAL","-j","CNI-HOSTPORT-DNAT"]]}',
+    ],
+  ],
+  [
+    'by a rule that returns from portmap’s own chain',
+    worldOf({ before: ['-A CNI-HOSTPORT-DNAT -i eth0 -j RETURN'], ...inNamespace }),
+    [
+      'broken worker shop/echo TCP 80: a rule in nat CNI-HOSTPORT-DNAT of worker lets TCP 80 pass untranslated before the mapping of shop/echo',
+      'rule | iptables-nft nat CNI-HOSTPORT-DNAT | -A CNI-HOSTPORT-DNAT -i eth0 -j RETURN',
+      'rule | iptables-nft nat CNI-DN-548df12b6bfbdd0f68f88 | -A CNI-DN-548df12b6bfbdd0f68f88 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.2:8080',
+      'by hand: the rule is in nat CNI-HOSTPORT-DNAT of iptables-nft: whoever wrote it must leave the port out, or delete it',
+    ],
+  ],
+  [
+    'by the mapping of another network',
+    worldOf({ before: mappingOf(GONE, 'nerdctl') }),
+    [
+      'broken worker echo TCP 80: a rule in nat CNI-DN-gone of worker, which belongs to container 0123456789abc of network nerdctl, which the runtime does not know, takes TCP 80 before the mapping of echo',
+      'rule | iptables-nft nat CNI-DN-gone | -A CNI-DN-gone -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.77:8080',
+      'rule | nat CNI-DN-548df12b6bfbdd0f68f88 | -A CNI-DN-548df12b6bfbdd0f68f88 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.168.1.2:8080',
+      'by hand: CNI-DN-gone is a chain of another component, which maps the port as well: their owners must decide which of the two keeps it',
+    ],
+  ],
+  [
+    'by a rule that lets packets pass, and they were answered',
+    worldOf({ before: [`-A PREROUTING ${DPORT} -j ACCEPT`], probes: {} }),
+    [],
+  ],
+  [
+    'by a rule that lets packets of another port pass',
+    worldOf({ before: ['-A PREROUTING -p tcp -m tcp --dport 81 -j ACCEPT'] }),
+    [],
+  ],
+  [
+    'by a rule that may let packets pass',
+    worldOf({ before: [`-A PREROUTING ${DPORT} -m u32 --u32 "0>>22=1" -j ACCEPT`] }),
+    [],
+  ],
   ['by none', worldOf({}), []],
   ['by a rule behind its own', worldOf({ nat: [taking] }), []],
   [
@@ -701,4 +773,31 @@ testFindings('masquerade-missing', [
   ],
   ['and it has no sandbox', worldOf({ own: [], sandboxes: () => [] }), []],
   ['and the rules are not known', worldOf({ own: [], report: unreadRules }), []],
+]);
+
+const CLEARING = '-A FORWARD -i tailscale0 -j MARK --set-xmark 0x40000/0xffffffff';
+const NONE_FREE =
+  'no bit of the mark is free on worker: rules there or Kubernetes, Cilium use each of them, so one of the components must give one up';
+const CLEARS = [
+  'risk worker: portmap uses bit 13 of the packet mark on worker, and a rule of another component uses it too',
+  `remedy: ${NONE_FREE}`,
+  `rule | iptables-nft filter FORWARD (clears the bit before packets are masqueraded) | ${CLEARING}`,
+  `by hand: ${NONE_FREE}`,
+];
+
+testFindings('mark-bit-shared', [
+  ['cleared on what comes in by another device than that of the pod', worldOf({ filter: [CLEARING] }), []],
+  [
+    'the same, where everything is masqueraded',
+    worldOf({ filter: [CLEARING], portmap: { masqAll: true } }),
+    CLEARS,
+  ],
+  [
+    'the same, where nothing shows by which device the pod sends',
+    worldOf({
+      filter: [CLEARING],
+      links: (links) => links.map(({ peerNamespace, ...link }) => link),
+    }),
+    CLEARS,
+  ],
 ]);
