@@ -3,20 +3,7 @@
  * Nothing is to be found with any of them, and the way there and back is known.
  */
 import type { Otherwise } from '../../src/path/testing/worker.ts';
-
-const nft = (family: string, table: string, items: readonly object[]) => [
-  { table: { family, name: table, handle: 9 } },
-  ...items.map((item) => {
-    const [[kind, body]] = Object.entries(item) as [[string, object]];
-    return { [kind]: { family, table, ...body } };
-  }),
-];
-const meta = (key: string, right: unknown) => ({ match: { op: '==', left: { meta: { key } }, right } });
-const state = (...states: string[]) => ({
-  match: { op: 'in', left: { ct: { key: 'state' } }, right: states },
-});
-const accept = { accept: null };
-const jump = (target: string) => ({ jump: { target } });
+import { accept, jump, meta, nft, state } from './nft.ts';
 
 /** Calico 3.28, iptables: the workload's device is `lxc1`. */
 const CALICO: Otherwise = {
