@@ -1,10 +1,12 @@
 # Two commands do everything: `make lab` and `make test`.
 SHELL := /bin/sh
 BUN := node_modules/bun/bin/bun.exe
-SOURCES := $(shell find src -name '*.ts' -not -name '*.test.ts' -not -name '*.fake.ts') package.json
+SOURCES := $(shell find src \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' \) -not -name '*.test.ts' -not -name '*.fake.ts') package.json
 SCHEMA := src/lab/kubernetes/schema/schema.gen.json
 # Lists of what is in a directory: generated again when something is added or removed there.
 FAILURES := src/path/stages/index.gen.ts
+# Script and style of the report page.
+PAGE := src/page/bundle.gen.ts
 PLUGINS := dist/cni/portmap
 BUN_PLUGINS := dist/bun-cni/portmap
 # The C side of the plugins, and what builds it.
@@ -48,7 +50,10 @@ $(SCHEMA): scripts/generate-schema.ts package-lock.json | setup
 $(FAILURES): scripts/generate-index.ts $(wildcard src/path/stages/*/ src/path/stages/*/*.ts src/lab/faults/*-*.ts) | setup
 	$(BUN) scripts/generate-index.ts
 
-$(PROGRAM): $(SOURCES) $(SCHEMA) $(FAILURES) | setup
+$(PAGE): scripts/build-page.ts package-lock.json $(wildcard src/page/*.tsx src/page/*.css src/page/view/*.ts src/page/view/*.tsx src/path/model/*.ts src/util/*.ts) | setup
+	$(BUN) scripts/build-page.ts
+
+$(PROGRAM): $(SOURCES) $(SCHEMA) $(FAILURES) $(PAGE) | setup
 	$(BUN) scripts/build-program.ts
 
 $(PLUGINS): $(SOURCES) $(NATIVE) | setup
@@ -68,7 +73,7 @@ $(NODE_IMAGE): $(IMAGES)
 lab: build
 	@$(BUN) scripts/lab.ts
 
-check: $(SCHEMA) $(FAILURES) | setup
+check: $(SCHEMA) $(FAILURES) $(PAGE) | setup
 # Threads of their own would check the same types again: a third more processor time, which tests have a use for.
 	node_modules/.bin/tsc -p . --singleThreaded
 	node_modules/.bin/biome check --error-on-warnings src test bench scripts
@@ -76,7 +81,7 @@ check: $(SCHEMA) $(FAILURES) | setup
 	node_modules/.bin/knip --production --no-gitignore --include exports,types,dependencies
 
 # It builds and checks what is needed itself, beside the first tests.
-test: $(SCHEMA) $(FAILURES) | setup
+test: $(SCHEMA) $(FAILURES) $(PAGE) | setup
 	$(BUN) scripts/test.ts
 
 # The evaluator of rules against the kernel, with many more rule sets than in `make test`.
@@ -84,7 +89,7 @@ agreement: | setup
 	TRACE_RULE_SETS=10000 $(BUN) test src/netfilter/trace/kernel.netns.test.ts
 
 # Not among the dependencies: 150 packages that nothing else needs.
-mutation: $(SCHEMA) $(FAILURES) | setup
+mutation: $(SCHEMA) $(FAILURES) $(PAGE) | setup
 	npm install --no-save --no-audit --no-fund @stryker-mutator/core@9.6.1
 	$(BUN) scripts/mutation.ts
 
@@ -107,7 +112,7 @@ fuzz: $(PLUGINS)
 	PORTMAP_KILLS=500 $(BUN) test --timeout=120000 ./test/portmap-kill.netns.test.ts
 
 # Of a tree without changes: docs/release.md. Scripts read REGISTRY from their environment.
-release: $(SCHEMA) $(FAILURES) $(PLUGINS) | setup
+release: $(SCHEMA) $(FAILURES) $(PAGE) $(PLUGINS) | setup
 	$(BUN) scripts/release.ts
 
 # What a release is pushed, signed and published by: docs/releasing.md.
@@ -127,4 +132,4 @@ bench: build
 
 # Without Bun nothing can have been built that a cluster runs from.
 clean:
-	@if [ -x $(BUN) ]; then $(BUN) scripts/clean.ts; else rm -rf bin dist .stamps src/*/*/*.gen.* src/*/*/*/*.gen.*; fi
+	@if [ -x $(BUN) ]; then $(BUN) scripts/clean.ts; else rm -rf bin dist .stamps src/*/*.gen.* src/*/*/*.gen.* src/*/*/*/*.gen.*; fi

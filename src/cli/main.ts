@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { messageOf, UserError } from '../util/errors.ts';
+import { safeText } from '../util/safe-text.ts';
 import { Output } from './output.ts';
-import { safeText } from './printer/safe-text.ts';
 
 /** A daemon's entry point: arguments without the program's name in, exit status out. */
 type Main = (argv: string[]) => Promise<number>;

@@ -1,6 +1,6 @@
 import { Command, type ErrorOptions, type Option, type OutputConfiguration } from 'commander';
 import { UserError } from '../util/errors.ts';
-import { safeText } from './printer/safe-text.ts';
+import { safeText } from '../util/safe-text.ts';
 
 /** A command of ours: errors are thrown instead of ending the process, and name the command whose help explains. */
 export class Verb extends Command {

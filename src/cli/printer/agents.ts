@@ -1,6 +1,6 @@
 import type { AgentOfNode, AgentStatus } from '../../agent/status.ts';
 import { formatAge } from '../../util/duration.ts';
-import { safeText } from './safe-text.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { table } from './table.ts';
 
 /** The agents of a cluster for people: a table, and why each that does not run does not. */

@@ -1,6 +1,6 @@
 import type { CollectProgress } from '../../collect/reader/collect.ts';
+import { safeText } from '../../util/safe-text.ts';
 import type { ProgressStream } from './progress.ts';
-import { safeText } from './safe-text.ts';
 
 /** How many of the nodes that are waited for are named. */
 const NAMED = 3;

@@ -1,15 +1,26 @@
 import type { Diagnosis } from '../../path/model/finding.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { renderDiagnosis } from './diagnosis.ts';
 import { renderJson, renderYaml } from './document.ts';
 import { type Layout, WIDE } from './layout.ts';
-import { safeText } from './safe-text.ts';
 import { renderSummary, summaryOf } from './summary.ts';
 
+const DOCUMENT_FORMATS = ['table', 'wide', 'json', 'yaml', 'ndjson'] as const;
+/** Those of one whole diagnosis, for people elsewhere: see page-output.ts. */
+export const PAGE_FORMATS = ['html', 'markdown'] as const;
 /** `-o` of the doctor. */
-export const DIAGNOSIS_FORMATS = ['table', 'wide', 'json', 'yaml', 'ndjson'] as const;
+export const DIAGNOSIS_FORMATS = [...DOCUMENT_FORMATS, ...PAGE_FORMATS] as const;
+
+export type DiagnosisFormat = (typeof DIAGNOSIS_FORMATS)[number];
+export type PageFormat = (typeof PAGE_FORMATS)[number];
+
+/** Whether a format is a page. */
+export function isPage(format: DiagnosisFormat): format is PageFormat {
+  return PAGE_FORMATS.some((page) => page === format);
+}
 
 export interface DiagnosisOutput {
-  output: (typeof DIAGNOSIS_FORMATS)[number];
+  output: (typeof DOCUMENT_FORMATS)[number];
   /** Numbers only. */
   summary: boolean;
   /** One of several documents in a row. */

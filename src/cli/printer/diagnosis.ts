@@ -1,14 +1,14 @@
+import { type Cause, causesOf, withoutName } from '../../path/diagnose/causes.ts';
+import { countMappings } from '../../path/diagnose/count-mappings.ts';
 import type { Diagnosis, Evidence, Finding, HostPort, Subject, Unknown } from '../../path/model/finding.ts';
 import { formatPort } from '../../path/model/host-ports.ts';
 import { stageQuestions, stages } from '../../path/model/stages.ts';
 import { podName } from '../../path/view/pod-name.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { asCalled } from './as-called.ts';
-import { type Cause, causesOf, withoutName } from './causes.ts';
-import { countMappings } from './count-mappings.ts';
 import { foldNames } from './fold-names.ts';
 import { type Layout, WIDE } from './layout.ts';
 import { MARKS, pathTable } from './path-table.ts';
-import { safeText } from './safe-text.ts';
 import { wrap, wrapCommand } from './wrap.ts';
 
 const LEGEND = '✓ holds   ✗ broken   ! at risk   ? unknown   · follows from a ✗';

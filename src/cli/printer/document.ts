@@ -1,5 +1,5 @@
 import { Document, visit } from 'yaml';
-import { UNSAFE } from './safe-text.ts';
+import { UNSAFE } from '../../util/safe-text.ts';
 
 /**
  * JSON for a terminal or a pipe: the document unchanged, written such that nothing in it can do anything to a terminal. JSON.stringify escapes

@@ -1,6 +1,6 @@
 import type { Diagnosis } from '../../path/model/finding.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { exitStatusOf } from './diagnosis.ts';
-import { safeText } from './safe-text.ts';
 
 /** What an empty plan means: no problem at all, or none of the kinds and nodes that were chosen, with the codes of those left. */
 export function nothingToFix(diagnosis: Diagnosis): string {

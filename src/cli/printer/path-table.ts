@@ -2,9 +2,9 @@ import type { PathVerdict, StageVerdict } from '../../path/model/finding.ts';
 import { formatPort } from '../../path/model/host-ports.ts';
 import { type Stage, stages } from '../../path/model/stages.ts';
 import { podName } from '../../path/view/pod-name.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { foldNames } from './fold-names.ts';
 import type { Layout } from './layout.ts';
-import { safeText } from './safe-text.ts';
 import { table } from './table.ts';
 import { columns, elide } from './wrap.ts';
 

@@ -1,15 +1,15 @@
 import type { Healed } from '../../agent/heal.ts';
+import { withoutSubject } from '../../path/diagnose/causes.ts';
 import { describeAction, shellCommands } from '../../path/heal/describe-action.ts';
 import type { PlannedHeal } from '../../path/heal/plan.ts';
 import type { HealStep } from '../../path/model/action.ts';
 import type { Subject } from '../../path/model/finding.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { pastable } from '../../util/shell-line.ts';
 import { asCalled } from './as-called.ts';
-import { withoutSubject } from './causes.ts';
 import { describeSubject } from './diagnosis.ts';
 import { foldNames } from './fold-names.ts';
 import type { Layout } from './layout.ts';
-import { safeText } from './safe-text.ts';
 import { wrap, wrapCommand } from './wrap.ts';
 
 /** What stands before a line of a step. */

@@ -1,5 +1,5 @@
 import type { Progress } from '../../lab/cluster/progress.ts';
-import { safeText } from './safe-text.ts';
+import { safeText } from '../../util/safe-text.ts';
 
 /** Where progress is written: standard error, or a test's fake. */
 export interface ProgressStream {

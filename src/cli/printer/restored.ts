@@ -1,6 +1,6 @@
 import type { Injected, Restored } from '../../lab/inject/book.ts';
 import { messageOf } from '../../util/errors.ts';
-import { safeText } from './safe-text.ts';
+import { safeText } from '../../util/safe-text.ts';
 
 /** What was undone and what was not, a line each. */
 export function renderRestored({ undone, failed }: Restored): string {

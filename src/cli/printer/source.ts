@@ -1,9 +1,9 @@
 import type { PlannedPatch } from '../../agent/source.ts';
 import type { ChangeAtSource, Durability } from '../../path/source/at-source.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { pastable } from '../../util/shell-line.ts';
 import { foldNames } from './fold-names.ts';
 import type { Layout } from './layout.ts';
-import { safeText } from './safe-text.ts';
 import { wrap, wrapCommand } from './wrap.ts';
 
 /**

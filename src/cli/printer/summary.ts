@@ -1,7 +1,7 @@
+import { causesOf } from '../../path/diagnose/causes.ts';
+import { countMappings } from '../../path/diagnose/count-mappings.ts';
 import type { Diagnosis, Severity, StageVerdict } from '../../path/model/finding.ts';
 import { type Stage, stages } from '../../path/model/stages.ts';
-import { causesOf } from './causes.ts';
-import { countMappings } from './count-mappings.ts';
 import { table } from './table.ts';
 
 type Verdict = StageVerdict['verdict'];

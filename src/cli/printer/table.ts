@@ -1,4 +1,4 @@
-import { safeText } from './safe-text.ts';
+import { safeText } from '../../util/safe-text.ts';
 
 /** As kubectl's: three spaces after the widest cell of a column, and no column narrower than six. */
 const PADDING = 3;

@@ -1,7 +1,7 @@
 import type { TraceDocument } from '../../path/trace/document.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
+import { safeText } from '../../util/safe-text.ts';
 import type { Layout } from './layout.ts';
-import { safeText } from './safe-text.ts';
 import { wrap } from './wrap.ts';
 
 type Step = TraceDocument['steps'][number];

@@ -1,6 +1,6 @@
 import type { UndoPlan, undo } from '../../agent/undo.ts';
+import { safeText } from '../../util/safe-text.ts';
 import type { Layout } from './layout.ts';
-import { safeText } from './safe-text.ts';
 import { wrap } from './wrap.ts';
 
 const STATES = { back: '-', 'as-before': '=', refused: '✗' } as const;

@@ -17,6 +17,7 @@ import { API_PORT, CONTROL_PLANE_ALIAS } from '../../lab/cluster/node-files.ts';
 import { labClient } from '../../lab/doctor/source.ts';
 import { messageOf, UserError } from '../../util/errors.ts';
 import { agentImage } from '../../util/images.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { VERSION } from '../../util/version.ts';
 import { interruptible } from '../interruptible.ts';
 import {
@@ -32,7 +33,6 @@ import {
 } from '../option-values.ts';
 import { renderAgents, statusOfAgents } from '../printer/agents.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
-import { safeText } from '../printer/safe-text.ts';
 import { addTargetOptions, type Target, targetOf } from '../target.ts';
 import { command, examples, exitWith, type Verb } from '../verb.ts';
 import { agentRunVerb, agentStateVerb } from './agent-run.ts';

@@ -2,9 +2,9 @@ import { CniError, cniErrorText } from '../../cni/errors.ts';
 import { NftUnavailable } from '../../netfilter/nft/nft.ts';
 import { type Cleanup, cleanUp, type RemovedMapping } from '../../portmap/cleanup.ts';
 import { UserError } from '../../util/errors.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
-import { safeText } from '../printer/safe-text.ts';
 import { command, examples, type Verb } from '../verb.ts';
 
 /** `hostport cni cleanup`: removes what portmap has on this machine, whether the plugin is still installed or not. */

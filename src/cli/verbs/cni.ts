@@ -11,9 +11,9 @@ import { calledAs } from '../../sys/called-as.ts';
 import { realClock } from '../../sys/clock.ts';
 import { realExec } from '../../sys/exec.ts';
 import { UserError } from '../../util/errors.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
-import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith, type Verb } from '../verb.ts';
 import { cleanupVerb } from './cni-cleanup.ts';
 import {

@@ -1,9 +1,9 @@
 import { listClusters, readRecord } from '../../lab/cluster/record.ts';
 import { catalogue } from '../../path/stages/index.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { complete, type Existing } from '../completion/complete.ts';
 import { SCRIPTS, SHELLS, type Shell } from '../completion/scripts.ts';
 import { oneOf } from '../option-values.ts';
-import { safeText } from '../printer/safe-text.ts';
 import { command, examples, type Verb } from '../verb.ts';
 
 /** `completion SHELL`: what makes a shell complete this program's commands. */

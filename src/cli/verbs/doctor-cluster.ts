@@ -6,14 +6,14 @@ import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { agentImage, isAgentImage } from '../../util/images.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { VERSION } from '../../util/version.ts';
 import { type Choice, nodesOfChoice } from '../choice.ts';
 import { collect, duration, namespaceName, oneOf, secretName } from '../option-values.ts';
 import { podAttributes } from '../pod-choice.ts';
 import { collectProgress } from '../printer/collect-progress.ts';
-import type { DiagnosisOutput } from '../printer/diagnosis-output.ts';
+import type { DiagnosisFormat } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
-import { safeText } from '../printer/safe-text.ts';
 import type { Verb } from '../verb.ts';
 
 const PARALLEL = 64;
@@ -112,7 +112,7 @@ export function refuseReaderOptions(verb: Verb, { name }: Pick<ClusterRecord, 'n
 export async function printPlanned(
   access: ApiClientOptions,
   options: ReaderPodChoice,
-  output: DiagnosisOutput['output'],
+  output: DiagnosisFormat,
   signal: AbortSignal,
 ): Promise<void> {
   const client = new ApiClient(access);

@@ -9,7 +9,7 @@ import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
 import { traceWorld } from '../../node/trace/trace-world.ts';
-import { diagnose } from '../../path/diagnose/diagnose.ts';
+import { type Diagnosed, diagnose } from '../../path/diagnose/diagnose.ts';
 import type { Diagnosis } from '../../path/model/finding.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Failure } from '../../path/stages/failure.ts';
@@ -18,15 +18,21 @@ import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
 import { editDistance } from '../../util/edit-distance.ts';
 import { InputError } from '../../util/errors.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { type Choice, chosen, nodesOfChoice } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, nodeName, oneOf } from '../option-values.ts';
 import { addPodOptions, type PodOptions, podAttributes, podChoiceOf } from '../pod-choice.ts';
 import { exitStatusOf, stageLegend } from '../printer/diagnosis.ts';
-import { DIAGNOSIS_FORMATS, type DiagnosisOutput, diagnosisOutput } from '../printer/diagnosis-output.ts';
+import {
+  DIAGNOSIS_FORMATS,
+  type DiagnosisFormat,
+  diagnosisOutput,
+  isPage,
+} from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
 import { layoutOf } from '../printer/layout.ts';
-import { safeText } from '../printer/safe-text.ts';
+import { pageOutput } from '../printer/page-output.ts';
 import { repeatWhileRead } from '../repeat.ts';
 import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
@@ -47,7 +53,7 @@ interface DoctorOptions extends ReaderOptions, PodOptions {
   maxAge?: number;
   save?: string;
   anonymise?: true;
-  output: DiagnosisOutput['output'];
+  output: DiagnosisFormat;
   summary?: true;
   only: Failure[];
   node: string[];
@@ -112,7 +118,7 @@ export function doctorVerb() {
     .option('--summary', 'show only how many mappings, nodes and pods it is, by stage and by kind of failure')
     .option(
       '-o, --output <format>',
-      'table, wide (all names, long lines), json, yaml, or ndjson (one document a line)',
+      'table, wide (all names, long lines), json, yaml, ndjson (one document a line), html (a page in one file) or markdown',
       oneOf(...DIAGNOSIS_FORMATS),
       'table',
     )
@@ -135,6 +141,7 @@ export function doctorVerb() {
     .needs('--anonymise', '--save')
     .failsWith(2)
     .action(async (options: DoctorOptions) => {
+      refusePage(options);
       if (options.explain !== undefined) {
         process.stdout.write(explain(options.explain, options.output));
         return;
@@ -174,9 +181,9 @@ export function doctorVerb() {
               `${safeText(`saved to ${options.save}`)}; look through it before others get it\n`,
             );
           }
-          const { diagnosis: all } = diagnose(world);
-          const diagnosis = chosen(all, choice, world);
-          print(diagnosis, all, { ...options, choice }, target);
+          const diagnosed = diagnose(world);
+          const diagnosis = chosen(diagnosed.diagnosis, choice, world);
+          await print(diagnosis, diagnosed, { ...options, choice }, target);
           exitWith(exitStatusOf(diagnosis));
         };
         if (options.watch === undefined) return look();
@@ -230,27 +237,46 @@ async function observe(
   return options.trace ? await traceWorld(world, places.traceDoor(TRACE_MS), signal) : world;
 }
 
-function print(
+/** @throws InputError for a page of what is no single whole diagnosis. */
+function refusePage({ output, watch, summary, explain, dryRun, cleanup }: DoctorOptions): void {
+  if (!isPage(output)) return;
+  const others = { watch, summary, explain, 'dry-run': dryRun, cleanup };
+  const [given] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
+  if (given === undefined) return;
+  throw new InputError(
+    `cannot use -o ${output} with --${given}: a page shows one whole diagnosis; leave out one of them`,
+  );
+}
+
+async function print(
   diagnosis: Diagnosis,
-  all: Diagnosis,
+  diagnosed: Diagnosed,
   { output, watch, from, summary, choice }: DoctorOptions & { choice: Choice },
   target: Target | undefined,
-): void {
+): Promise<void> {
   const isText = output === 'table' || output === 'wide';
   // Home and clear: a watched table stays in its place.
   if (isText && watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
   const local = `This machine, ${hostname()}, as a node`;
+  const { diagnosis: all } = diagnosed;
+  const head = {
+    title: target?.title ?? (from === undefined ? local : `Bundle ${from} of ${diagnosis.observedAt}`),
+    program: calledAs(),
+    flags: target?.flags ?? '',
+  };
+  if (isPage(output)) {
+    process.stdout.write(await pageOutput(output, diagnosis, diagnosed, head));
+    return;
+  }
   const text = diagnosisOutput(diagnosis, {
+    ...head,
     output,
     summary: summary === true,
     isRepeated: watch !== undefined,
-    title: target?.title ?? (from === undefined ? local : `Bundle ${from} of ${diagnosis.observedAt}`),
     ifEmpty:
       choice.codes.length + choice.nodes.length === 0 && choice.pods === undefined
         ? undefined
         : `Nothing of this choice; there are ${all.paths.length} mappings and ${all.findings.length} findings in all.`,
-    program: calledAs(),
-    flags: target?.flags ?? '',
     layout: layoutOf(process.stdout),
   });
   process.stdout.write(text);

@@ -10,7 +10,7 @@ import { logger, terminationSignal } from '../../sys/daemon.ts';
 import { realExec } from '../../sys/exec.ts';
 import { tryFileLock } from '../../sys/file-lock.ts';
 import { InputError, UserError } from '../../util/errors.ts';
-import { safeText } from '../printer/safe-text.ts';
+import { safeText } from '../../util/safe-text.ts';
 
 /** Held by the agent of a node: two of them would fix everything twice. */
 const LOCK = '/var/lib/hostport/agent.lock';

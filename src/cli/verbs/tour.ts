@@ -4,10 +4,10 @@ import { type TourOptions, takeTour } from '../../lab/tour/take.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { terminalProgress } from '../printer/progress.ts';
-import { safeText } from '../printer/safe-text.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
 /** `hostport tour`: the how-to, step by step, on a cluster of its own. */

@@ -1,5 +1,5 @@
-import type { Diagnosis, StageVerdict } from '../../path/model/finding.ts';
-import { stages } from '../../path/model/stages.ts';
+import type { Diagnosis, StageVerdict } from '../model/finding.ts';
+import { stages } from '../model/stages.ts';
 
 /** How many mappings are how good. Each counts once, by the worst of its stages. */
 export function countMappings({

@@ -1,6 +1,6 @@
-import type { Evidence, Finding, PathVerdict, Subject } from '../../path/model/finding.ts';
-import { stages } from '../../path/model/stages.ts';
-import { podName } from '../../path/view/pod-name.ts';
+import type { Evidence, Finding, PathVerdict, Subject } from '../model/finding.ts';
+import { stages } from '../model/stages.ts';
+import { podName } from '../view/pod-name.ts';
 
 /** One cause: what the findings that say the same of several nodes or pods have in common. */
 export interface Cause {

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
-import type { Finding, PathVerdict } from '../../path/model/finding.ts';
-import { stages } from '../../path/model/stages.ts';
+import type { Finding, PathVerdict } from '../model/finding.ts';
+import { stages } from '../model/stages.ts';
 import { causesOf } from './causes.ts';
 
 function finding(node: string, more: Partial<Finding> = {}): Finding {

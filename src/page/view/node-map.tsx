@@ -1,0 +1,257 @@
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { count } from './count.ts';
+import { Mark, Name } from './marks.tsx';
+import { type NodeRow, OTHER_PORTS, type PageIndex, type State, states } from './page-index.ts';
+import { SIGNS } from './signs.ts';
+
+/** Height of a row in pixels: as in page.css. */
+const ROW = 36;
+/** Rows that are drawn above and below those that can be seen. */
+const MARGIN = 8;
+/** Rows of which all are drawn. */
+const ALL = 60;
+/** Rows that are printed. */
+const PRINTED = 500;
+/** With more nodes the map begins with a picture of all. */
+const OVERVIEW_FROM = 25;
+
+/** Nodes as rows, hostPorts as columns, in each cell its worst mapping. `onChoose`: a node, and a port where one was chosen. */
+export function NodeMapView({
+  index,
+  paths,
+  isPrinting,
+  onChoose,
+}: {
+  index: PageIndex;
+  paths: readonly number[];
+  isPrinting: boolean;
+  onChoose: (node: string, port: string) => void;
+}) {
+  const map = useMemo(() => index.mapOf(paths), [index, paths]);
+  const { columns, rows } = map;
+  const scroller = useRef<HTMLDivElement>(null);
+  const [top, setTop] = useState(0);
+  const [height, setHeight] = useState(600);
+  const [at, setAt] = useState({ row: 0, column: 0 });
+  const isMoved = useRef(false);
+  const isWhole = rows.length <= ALL || isPrinting;
+  const first = isWhole ? 0 : Math.max(0, Math.floor(top / ROW) - MARGIN);
+  const last = isWhole
+    ? Math.min(rows.length, isPrinting ? PRINTED : rows.length)
+    : Math.min(rows.length, Math.ceil((top + height) / ROW) + MARGIN);
+  // Another choice of rows begins at its top.
+  useLayoutEffect(() => {
+    setAt({ row: 0, column: 0 });
+    if (scroller.current !== null) scroller.current.scrollTop = 0;
+  }, [map]);
+  useLayoutEffect(() => {
+    if (!isMoved.current) return;
+    isMoved.current = false;
+    scroller.current?.querySelector<HTMLElement>('[tabindex="0"]')?.focus({ preventScroll: true });
+  }, [at]);
+  const move = (row: number, column: number) => {
+    const next = {
+      row: Math.max(0, Math.min(rows.length - 1, row)),
+      column: Math.max(0, Math.min(columns.length, column)),
+    };
+    isMoved.current = true;
+    const box = scroller.current;
+    if (box !== null && !isWhole) {
+      const y = next.row * ROW;
+      if (y < box.scrollTop) box.scrollTop = y;
+      else if (y + 2 * ROW > box.scrollTop + box.clientHeight) box.scrollTop = y + 2 * ROW - box.clientHeight;
+      setTop(box.scrollTop);
+    }
+    setAt(next);
+  };
+  const keys = (event: KeyboardEvent) => {
+    const page = Math.max(1, Math.floor(height / ROW) - 2);
+    const { row, column } = at;
+    const steps: Record<string, [row: number, column: number]> = {
+      ArrowDown: [row + 1, column],
+      ArrowUp: [row - 1, column],
+      ArrowRight: [row, column + 1],
+      ArrowLeft: [row, column - 1],
+      PageDown: [row + page, column],
+      PageUp: [row - page, column],
+      Home: event.ctrlKey ? [0, 0] : [row, 0],
+      End: event.ctrlKey ? [rows.length - 1, columns.length] : [row, columns.length],
+    };
+    const step = steps[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    move(...step);
+  };
+  const onScroll = () => {
+    setTop(scroller.current!.scrollTop);
+    setHeight(scroller.current!.clientHeight);
+  };
+  if (rows.length === 0) return <p>No mapping is of this choice.</p>;
+  return (
+    <>
+      {rows.length > OVERVIEW_FROM ? <Overview rows={rows} onChoose={onChoose} /> : null}
+      <div class="map" ref={scroller} onScroll={onScroll}>
+        <table
+          // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: the grid of WAI-ARIA, which arrow keys move in.
+          role="grid"
+          aria-label="Nodes and hostPorts"
+          aria-rowcount={rows.length + 1}
+          aria-colcount={columns.length + 1}
+          onKeyDown={keys}
+        >
+          <thead>
+            <tr aria-rowindex={1}>
+              <th scope="col">Node</th>
+              {columns.map((column) => (
+                <th key={column} scope="col">
+                  {column}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <Space columns={columns.length} height={first * ROW} />
+          <tbody>
+            {rows.slice(first, last).map((row, i) => (
+              <MapRow
+                key={row.node}
+                row={row}
+                place={first + i}
+                columns={columns}
+                index={index}
+                at={at}
+                onChoose={onChoose}
+              />
+            ))}
+          </tbody>
+          <Space columns={columns.length} height={isPrinting ? 0 : (rows.length - last) * ROW} />
+        </table>
+      </div>
+      {isPrinting && last < rows.length ? <p>And {count(rows.length - last, 'more node')}.</p> : null}
+    </>
+  );
+}
+
+/** In the place of rows that are not drawn. */
+function Space({ columns, height }: { columns: number; height: number }) {
+  if (height === 0) return null;
+  return (
+    <tbody aria-hidden="true" class="space">
+      <tr>
+        <td colSpan={columns + 1} style={{ height: `${height}px` }} />
+      </tr>
+    </tbody>
+  );
+}
+
+function MapRow({
+  row,
+  place,
+  columns,
+  index,
+  at,
+  onChoose,
+}: {
+  row: NodeRow;
+  place: number;
+  columns: readonly string[];
+  index: PageIndex;
+  at: { row: number; column: number };
+  onChoose: (node: string, port: string) => void;
+}) {
+  const tab = (column: number) => (at.row === place && at.column === column ? 0 : -1);
+  const name = row.node === '' ? 'no node yet' : row.node;
+  return (
+    <tr aria-rowindex={place + 2}>
+      <th scope="row">
+        <button type="button" tabIndex={tab(0)} onClick={() => onChoose(row.node, '')}>
+          <Mark kind={row.state} /> <Name text={name} />
+        </button>
+      </th>
+      {row.cells.map((paths, i) => {
+        const column = columns[i]!;
+        const state = index.worst(paths);
+        return (
+          <td key={column}>
+            {paths.length === 0 ? (
+              <span class="unseen" tabIndex={tab(i + 1)}>
+                none
+              </span>
+            ) : (
+              <button
+                type="button"
+                tabIndex={tab(i + 1)}
+                onClick={() => onChoose(row.node, column === OTHER_PORTS ? '' : column)}
+              >
+                <Mark kind={state} />
+                {paths.length > 1 ? <span class="many">{paths.length}</span> : null}
+              </button>
+            )}
+          </td>
+        );
+      })}
+    </tr>
+  );
+}
+
+/** Pixels of a square of the overview, with the space around it. */
+const SQUARE = 14;
+const PER_LINE = 64;
+
+/** Every node as a square, worst first: how much of the cluster it is, at a glance. The table below says the same in words. */
+function Overview({
+  rows,
+  onChoose,
+}: {
+  rows: readonly NodeRow[];
+  onChoose: (node: string, port: string) => void;
+}) {
+  const counts = states.flatMap((state): [State, number][] => {
+    const number = rows.filter((row) => row.state === state).length;
+    return number === 0 ? [] : [[state, number]];
+  });
+  const words = counts.map(([state, number]) => `${number.toLocaleString('en')} ${SIGNS[state].word}`);
+  const perLine = Math.min(PER_LINE, Math.max(24, Math.ceil(Math.sqrt(rows.length * 4))));
+  const height = Math.ceil(rows.length / perLine) * SQUARE;
+  const choose = (event: MouseEvent) => {
+    const place = (event.target as Element).getAttribute('data-row');
+    if (place !== null) onChoose(rows[Number(place)]!.node, '');
+  };
+  return (
+    <figure class="overview">
+      <figcaption>
+        {count(rows.length, 'node')}: {words.join(', ')}
+      </figcaption>
+      {/* biome-ignore lint/a11y/useKeyWithClickEvents: the table of the same nodes is for keys. */}
+      <svg
+        viewBox={`0 0 ${perLine * SQUARE} ${height}`}
+        role="img"
+        aria-label={`${count(rows.length, 'node')}: ${words.join(', ')}`}
+        onClick={choose}
+      >
+        {rows.map(({ node, state }, i) => (
+          <Square
+            key={node}
+            x={(i % perLine) * SQUARE}
+            y={Math.floor(i / perLine) * SQUARE}
+            state={state}
+            row={i}
+          />
+        ))}
+      </svg>
+    </figure>
+  );
+}
+
+/** A square of the state's colour; what is not good has a sign in it, too. */
+function Square({ x, y, state, row }: { x: number; y: number; state: State; row: number }) {
+  const size = SQUARE - 2;
+  const middle = SQUARE / 2 - 1;
+  return (
+    <g class={`square ${state}`} transform={`translate(${x} ${y})`}>
+      <rect width={size} height={size} rx={2} data-row={row} />
+      {state === 'broken' ? <path d={`M3 3L${size - 3} ${size - 3}M${size - 3} 3L3 ${size - 3}`} /> : null}
+      {state === 'risk' ? <path d={`M${middle} 2.5V7M${middle} 8.6V9.6`} /> : null}
+      {state === 'unknown' ? <circle cx={middle} cy={middle} r={2.4} /> : null}
+    </g>
+  );
+}

@@ -1,0 +1,158 @@
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { safeText } from '../../util/safe-text.ts';
+import type { PageData } from '../data.ts';
+import { Causes } from './causes.tsx';
+import { Filters } from './filters.tsx';
+import { linkTo, type Place, placeOf } from './links.ts';
+import { Mappings } from './mappings.tsx';
+import { Lines, Mark, Name, Section } from './marks.tsx';
+import { NodeMapView } from './node-map.tsx';
+import { type Filter, PageIndex, states } from './page-index.ts';
+import { SIGNS } from './signs.ts';
+import { verdictOf } from './verdict.ts';
+
+/** The whole page of a diagnosis. `place` says what of it is shown, `onPlace` is called when the reader chooses. */
+export function Report({
+  data,
+  place,
+  isPrinting,
+  onPlace,
+}: {
+  data: PageData;
+  place: Place;
+  isPrinting: boolean;
+  onPlace: (place: Place) => void;
+}) {
+  const index = useMemo(() => new PageIndex(data), [data]);
+  const { filter } = place;
+  const paths = useMemo(() => index.matching(filter), [index, filter]);
+  const chosen = place.mapping === '' ? undefined : index.pathOf(place.mapping);
+  const set = (next: Filter) => onPlace({ cause: '', mapping: '', filter: next });
+  return (
+    <>
+      <header class="top">
+        <p class="what">
+          <Name text={data.title} />
+        </p>
+        <p class="hint">
+          <time dateTime={data.observedAt}>{safeText(data.observedAt)}</time> by hostport {data.version}
+        </p>
+        <ThemeChoice />
+      </header>
+      <main>
+        <Verdict index={index} />
+        <Causes index={index} open={place.cause} />
+        {index.length === 0 ? null : (
+          <Section id="map" title="Nodes and hostPorts">
+            <Filters index={index} filter={filter} shown={paths.length} onChange={set} />
+            <NodeMapView
+              index={index}
+              paths={paths}
+              isPrinting={isPrinting}
+              onChoose={(node, port) => set({ ...filter, node, search: port })}
+            />
+          </Section>
+        )}
+        {index.length === 0 ? null : (
+          <Section id="mappings" title="The way of each hostPort">
+            <Legend />
+            <Mappings index={index} paths={paths} chosen={chosen} />
+          </Section>
+        )}
+        <Unknowns index={index} />
+      </main>
+      <footer>
+        <p>
+          A picture of {safeText(data.observedAt)}: it does not change. It holds names and addresses of the
+          cluster, and no secrets. Made by <code>hostport doctor -o html</code>.
+        </p>
+      </footer>
+    </>
+  );
+}
+
+/** The verdict in a sentence, and how many mappings are how. */
+export function Verdict({ index }: { index: PageIndex }) {
+  const shown = states.filter((state) => index.counts[state] > 0);
+  const worst = shown[0] ?? 'unknown';
+  return (
+    <section class={`verdict ${worst}`} aria-labelledby="verdict-title">
+      <h1 id="verdict-title">{verdictOf(index)}</h1>
+      {index.length === 0 ? null : (
+        <ul class="counts">
+          {shown.map((state) => (
+            <li key={state} style={{ flexGrow: index.counts[state] }} class={state}>
+              <a href={linkTo({ filter: { ...placeOf('').filter, state } })}>
+                <Mark kind={state} silent /> {index.counts[state].toLocaleString('en')} {SIGNS[state].word}
+              </a>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+const LEGEND = ['ok', 'broken', 'risk', 'unknown', 'muted'] as const;
+
+function Legend() {
+  return (
+    <p class="legend hint">
+      {LEGEND.map((kind) => (
+        <span key={kind}>
+          <Mark kind={kind} silent /> {kind === 'muted' ? 'follows from another stage' : SIGNS[kind].word}
+        </span>
+      ))}
+    </p>
+  );
+}
+
+/** Nodes whose names are listed before a count of the rest. */
+const MAX_NODES = 50;
+
+/** What could not be observed. */
+export function Unknowns({ index }: { index: PageIndex }) {
+  const { unknowns } = index.data;
+  if (unknowns.length === 0) return null;
+  return (
+    <Section id="unknown" title="What could not be observed">
+      <ul class="unknowns">
+        {unknowns.map(({ nodes, what, why }) => (
+          <li key={`${what} ${why} ${nodes[0]}`} class="card unknown">
+            <Mark kind="unknown" />{' '}
+            {nodes.slice(0, MAX_NODES).map((node, i) => (
+              <span key={node}>
+                {i === 0 ? '' : ', '}
+                <Name text={index.text(node)} />
+              </span>
+            ))}
+            {nodes.length > MAX_NODES ? ` and ${nodes.length - MAX_NODES} more` : ''}
+            {nodes.length > 0 ? ': ' : ''}
+            <Name text={what} />: <Lines text={why} />
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+const THEMES = ['system', 'light', 'dark'] as const;
+
+/** Light, dark, or as the reader's system is. */
+function ThemeChoice() {
+  const [theme, setTheme] = useState<(typeof THEMES)[number]>('system');
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  return (
+    <fieldset class="theme">
+      <legend class="unseen">Colours</legend>
+      {THEMES.map((each) => (
+        <label key={each}>
+          <input type="radio" name="theme" checked={theme === each} onChange={() => setTheme(each)} />
+          {each}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
