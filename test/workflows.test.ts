@@ -32,7 +32,8 @@ const makefile = readFileSync(join(ROOT, 'Makefile'), 'utf8');
 const targets = [...makefile.matchAll(/^([a-z][\w -]*):/gm)].flatMap(([, names]) => names!.split(' '));
 
 describe.each(readdirSync(DIRECTORY))('%s', (name) => {
-  const { jobs, permissions } = parse(readFileSync(join(DIRECTORY, name), 'utf8')) as Workflow;
+  const text = readFileSync(join(DIRECTORY, name), 'utf8');
+  const { jobs, permissions } = parse(text) as Workflow;
   const steps = Object.values(jobs).flatMap((job) => job.steps);
 
   test('does nothing but targets of make, and some of them', () => {
@@ -47,7 +48,13 @@ describe.each(readdirSync(DIRECTORY))('%s', (name) => {
   test('has no more rights than it names, and ends', () => {
     expect(permissions).toEqual({ contents: 'read' });
     for (const job of Object.values(jobs)) expect(job['timeout-minutes']).toBeWithin(1, 121);
-    for (const { uses } of steps) if (uses !== undefined) expect(uses).toMatch(/@v\d+$/);
+  });
+
+  test('takes each action by the commit that its version was, which a tag of somebody else may not be tomorrow', () => {
+    const lines = text.split('\n').filter((line) => /\buses:/.test(line));
+    expect(lines).toHaveLength(steps.filter(({ uses }) => uses !== undefined).length);
+    for (const line of lines)
+      expect(line).toMatch(/^ +- uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
   });
 
   test('what builds has no more rights than to read', () => {
