@@ -1,7 +1,14 @@
 import { AGENT } from '../collect/reader/agents.ts';
 import type { DaemonSet } from '../kube/types.ts';
 import { InputError } from '../util/errors.ts';
-import { AGENT_MODES, type AgentSettings, MANAGED_BY, MODE_LABEL, mountNumber } from './manifests.ts';
+import {
+  AGENT_MODES,
+  type AgentMode,
+  type AgentSettings,
+  MANAGED_BY,
+  MODE_LABEL,
+  mountNumber,
+} from './manifests.ts';
 
 /** What an installation was made of, as far as its DaemonSet has it. */
 export type InstalledSettings = Pick<AgentSettings, 'namespace'> & Partial<Omit<AgentSettings, 'version'>>;
@@ -9,17 +16,20 @@ export type InstalledSettings = Pick<AgentSettings, 'namespace'> & Partial<Omit<
 /** What somebody asks for of an installation. */
 export type AskedSettings = Partial<Omit<AgentSettings, 'version'>>;
 
+/** The name that the first manifests had. Nobody of this project has it in a registry: what is there some day is somebody else's. */
+const UNCLAIMED_IMAGE = /^hostport\/agent(?:[:@]|$)/;
+
 /**
  * The settings by which an installation was made. Of one that something else looks after, as Helm, only where and as what it is: it has names and
  * values of its own.
  */
 export function installedSettings({ metadata, spec }: DaemonSet): InstalledSettings {
   const { template } = spec ?? {};
-  const mode = AGENT_MODES.find((known) => known === template?.metadata?.labels?.[MODE_LABEL]);
-  const place = { namespace: metadata?.namespace ?? '', ...(mode !== undefined && { mode }) };
-  const manager = metadata?.labels?.[MANAGED_BY.label] ?? MANAGED_BY.value;
   const pod = template?.spec;
   const container = pod?.containers.find(({ name }) => name === AGENT.container);
+  const mode = modeOf(template?.metadata?.labels?.[MODE_LABEL], container?.args);
+  const place = { namespace: metadata?.namespace ?? '', ...(mode !== undefined && { mode }) };
+  const manager = metadata?.labels?.[MANAGED_BY.label] ?? MANAGED_BY.value;
   if (manager !== MANAGED_BY.value || container === undefined) return place;
   const { image, env = [], ports = [] } = container;
   const variable = (wanted: string) => env.find(({ name }) => name === wanted)?.value;
@@ -35,13 +45,18 @@ export function installedSettings({ metadata, spec }: DaemonSet): InstalledSetti
   const metricsPort = ports.find(({ name }) => name === 'metrics')?.containerPort;
   return {
     ...place,
-    ...(image !== undefined && { image }),
+    ...(image !== undefined && !UNCLAIMED_IMAGE.test(image) && { image }),
     imagePullSecrets: (pod?.imagePullSecrets ?? []).flatMap(({ name }) => name ?? []),
     ...(host !== undefined && port > 0 && { apiServer: { host, port } }),
     ...(confDir !== undefined && { confDir }),
     ...(binDirs.length > 0 && { binDirs }),
     ...(metricsPort !== undefined && { metricsPort }),
   };
+}
+
+/** The first manifests had no label: their agent was `heal --watch`. */
+function modeOf(label: string | undefined, args: readonly string[] = []): AgentMode | undefined {
+  return AGENT_MODES.find((known) => known === (label ?? args[0]));
 }
 
 /**

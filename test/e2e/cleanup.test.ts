@@ -158,7 +158,7 @@ describe.skipIf(missing !== undefined)(
       mkdirSync(stateOf(lab), { recursive: true });
       const half = await lab.hostport('get', 'nodes', '--name', lab.name);
       expect(half.stderr).toContain(
-        `cluster "halfmade" is incomplete: it is still being created, or its creation or deletion was interrupted; if no command is working on it, delete it with "${PROGRAM} delete cluster --name halfmade"`,
+        `cluster "halfmade" is incomplete: it is still being created, its creation or deletion was interrupted, or its record is damaged; if no command is working on it, delete it with "${PROGRAM} delete cluster --name halfmade"`,
       );
       await lab.must('delete', 'cluster', '--name', lab.name);
       const none = await lab.hostport('get', 'nodes', '--name', lab.name);

@@ -45,10 +45,22 @@ export async function readRecord(cluster: string): Promise<ClusterRecord | undef
   return recordAt(clusterPaths(cluster).record);
 }
 
-/** As {@link readRecord}, by the path of the record. */
+/**
+ * As {@link readRecord}, by the path of the record. One that is damaged is as good as none: its cluster can be deleted, as one whose creation
+ * was interrupted, and is in the way of no other.
+ */
 export async function recordAt(path: string): Promise<ClusterRecord | undefined> {
   const text = await readIfExists(path);
-  return text === undefined ? undefined : (JSON.parse(text) as ClusterRecord);
+  if (text === undefined) return undefined;
+  try {
+    const record = JSON.parse(text) as Partial<ClusterRecord> | null;
+    return Array.isArray(record?.nodes) && Array.isArray(record.config?.nodes)
+      ? (record as ClusterRecord)
+      : undefined;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return undefined;
+    throw cause;
+  }
 }
 
 /** The record of a cluster that must exist; otherwise an {@link InputError} names those that do. */
@@ -58,7 +70,7 @@ export async function requireRecord(cluster: string): Promise<ClusterRecord> {
   const known = await listClusters();
   if (known.includes(cluster)) {
     throw new UserError(
-      `cluster "${cluster}" is incomplete: it is still being created, or its creation or deletion was interrupted; if no command is working on it, delete it with "${calledAs()} delete cluster --name ${cluster}"`,
+      `cluster "${cluster}" is incomplete: it is still being created, its creation or deletion was interrupted, or its record is damaged; if no command is working on it, delete it with "${calledAs()} delete cluster --name ${cluster}"`,
     );
   }
   throw new InputError(

@@ -60,7 +60,10 @@ export class FaultBook {
       .parse(JSON.parse(text))
       .map(({ code, target, memo }) => {
         const failure = catalogue.find((entry) => entry.code === code);
-        if (failure === undefined) throw new Error(`${this.#path}: unknown failure ${code}`);
+        if (failure === undefined)
+          throw new UserError(
+            `cannot read ${this.#path}: this version knows no failure "${code}"; undo it with the version that injected it, or recreate the cluster`,
+          );
         return { failure, target: target as FaultTarget, memo: (memo ?? null) as Memo };
       });
   }

@@ -15,6 +15,7 @@ import { z } from 'zod';
 import type { NodeAction } from '../../path/model/action.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { unlessMissing } from '../../sys/errno.ts';
+import { UserError } from '../../util/errors.ts';
 import { BACKUP_ROOT, type Backups, directoryOfRun, timeOfRun } from './backup.ts';
 import type { Applied } from './result.ts';
 
@@ -141,10 +142,22 @@ export function lastJournal(
   return undefined;
 }
 
-/** The entries of a journal in their order; none when there is no such file. A last line that was cut off is of an action that was killed. */
+/**
+ * The entries of a journal in their order; none when there is no such file. A last line that was cut off is of an action that was killed.
+ * @throws UserError when a line is none that this version writes.
+ */
 function readEntries(path: string): JournalEntry[] {
   const lines = (unlessMissing(() => readFileSync(path, 'utf8')) ?? '').split('\n');
-  const whole = lines.slice(0, -1).map((line) => entrySchema.parse(JSON.parse(line)));
+  const whole = lines.slice(0, -1).map((line, i) => {
+    try {
+      return entrySchema.parse(JSON.parse(line));
+    } catch {
+      // What is wrong with it is of use to nobody: it is damaged, or of a version that writes others.
+      throw new UserError(
+        `cannot read ${path}: line ${i + 1} is not of a journal of this version; use the version that wrote it, or put back by hand the copies beside it`,
+      );
+    }
+  });
   return [...new Map(whole.map((entry) => [entry.number, entry])).values()];
 }
 
