@@ -6,7 +6,7 @@ from=${1:-$(dirname "$0")}
 prefix=${PREFIX:-/usr/local}
 
 fail() {
-	echo "ERROR: cannot install hostport: $1" >&2
+	echo "error: cannot install hostport: $1" >&2
 	exit 1
 }
 

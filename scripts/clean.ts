@@ -41,6 +41,6 @@ try {
     lock?.release();
   }
 } catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
+  process.stderr.write(`error: ${messageOf(error)}\n`);
   process.exitCode = 1;
 }

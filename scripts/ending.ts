@@ -5,7 +5,7 @@ export async function ending(work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    process.stderr.write(`ERROR: ${messageOf(error)}\n`);
+    process.stderr.write(`error: ${messageOf(error)}\n`);
     process.exitCode = error instanceof UserError ? error.exitCode : 1;
   }
 }

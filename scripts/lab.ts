@@ -115,6 +115,6 @@ Or replay the whole how-to, checked step by step, on a cluster of its own:
 try {
   process.exitCode = await lab();
 } catch (error) {
-  process.stderr.write(`ERROR: ${messageOf(error)}\n`);
+  process.stderr.write(`error: ${messageOf(error)}\n`);
   process.exitCode = 2;
 }

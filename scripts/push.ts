@@ -43,7 +43,7 @@ async function main(): Promise<void> {
       const wanted = `${values.registry}/${name}:${tag}`;
       if (reference !== wanted)
         console.error(
-          `WARNING: this release is for ${reference}, which its program and manifests name; "make release REGISTRY=${values.registry}" makes one for ${wanted}`,
+          `warning: this release is for ${reference}, which its program and manifests name; "make release REGISTRY=${values.registry}" makes one for ${wanted}`,
         );
     } finally {
       rmSync(layout, { recursive: true });

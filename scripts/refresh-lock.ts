@@ -12,6 +12,6 @@ try {
   writeFileSync(path, formatLock(lock));
   console.log(`${path}: ${lock.amd64.length} packages for amd64, ${lock.arm64.length} for arm64`);
 } catch (error) {
-  process.stderr.write(`ERROR: cannot refresh the lock: ${messageOf(error)}\n`);
+  process.stderr.write(`error: cannot refresh the lock: ${messageOf(error)}\n`);
   process.exitCode = 1;
 }

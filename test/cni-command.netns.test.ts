@@ -88,7 +88,7 @@ test('options: a file, a namespace, a mapping; check and del remember the mappin
   await lab.ok('node', ['iptables', '-t', 'nat', '-F', 'CNI-HOSTPORT-DNAT']);
   const broken = await cni(['check', ...place, '--container-id', 'web']);
   expect(broken).toMatchObject({ code: 1, stdout: '' });
-  expect(broken.stderr).toMatch(/^ERROR: plugin type="portmap" failed \(check\): [^\n]+\n$/);
+  expect(broken.stderr).toMatch(/^error: plugin type="portmap" failed \(check\): [^\n]+\n$/);
   expect(await cni(['del', '--conf', join(conf, '10-chain.conflist'), '--container-id', 'web'])).toEqual(
     nothing,
   );
@@ -133,7 +133,7 @@ test('status and version', async () => {
   expect(await cni(['status', 'chain', '--strict'])).toEqual({
     code: 1,
     stdout: '',
-    stderr: `ERROR: ${skipped}\n`,
+    stderr: `error: ${skipped}\n`,
   });
   const version = await cni(['version', 'chain']);
   expect(version).toMatchObject({ code: 0, stderr: '' });
@@ -156,11 +156,11 @@ test('an error is one line on standard error, and an exit status', async () => {
   expect(await cni(['add', 'gone', lab.path('pod')])).toEqual({
     code: 50,
     stdout: '',
-    stderr: `ERROR: plugin type="no-such-plugin" failed (add): failed to find plugin "no-such-plugin" in path [${lab.plugins} ${REFERENCE}]\n`,
+    stderr: `error: plugin type="no-such-plugin" failed (add): failed to find plugin "no-such-plugin" in path [${lab.plugins} ${REFERENCE}]\n`,
   });
   expect(await cni(['add', 'chain'])).toEqual({
     code: 2,
     stdout: '',
-    stderr: 'ERROR: cannot run ADD: it needs a network namespace; give --netns PATH\n',
+    stderr: 'error: cannot run ADD: it needs a network namespace; give --netns PATH\n',
   });
 });

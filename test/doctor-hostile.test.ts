@@ -36,7 +36,7 @@ beforeEach(() => {
 afterAll(() => rmSync(scratch, { recursive: true }));
 
 /** A window title, a bell, a clear screen, the 8-bit CSI, carriage return, a change of the direction of writing, and a forged line. */
-const PAYLOAD = '\u001b]0;owned\u0007\u001b[2J\u009b31m\r\u202e\u2028\nERROR: forged\u007f\b';
+const PAYLOAD = '\u001b]0;owned\u0007\u001b[2J\u009b31m\r\u202e\u2028\nerror: forged\u007f\b';
 /** What must never be printed. A line feed is what lines end with. */
 const RAW = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 
@@ -105,7 +105,7 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
     ],
     [
       'a forged line where the parser quotes its input',
-      write('probes.json', '"x\nERROR: forged"'),
+      write('probes.json', '"x\nerror: forged"'),
       'not JSON',
     ],
     [
@@ -140,7 +140,7 @@ describe('what cannot be read is one clear error, status 2, and nothing on stand
     const { code, stdout, stderr } = await doctor('--from', bundle);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expectClean(stderr);
-    expect(stderr).toStartWith('ERROR: ');
+    expect(stderr).toStartWith('error: ');
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     expect(stderr).toContain(message);
     expect(stderr.length).toBeLessThan(1000);
@@ -263,7 +263,7 @@ describe('escape sequences that are only data are printed as escapes', () => {
     expectClean(stdout);
     // It is shown, not hidden.
     expect(stdout).toMatch(/(\\x1b|\\u001b|\\e)\]0;owned/);
-    expect(stdout).not.toMatch(/^ERROR: forged/m);
+    expect(stdout).not.toMatch(/^error: forged/m);
   });
 
   test('also in the values of a message, which are what the message says', async () => {

@@ -112,7 +112,7 @@ const CLUSTERS = {
 describe.each(Object.entries(CLUSTERS))('%s nodes', (count, diagnosis) => {
   test('are printed in these words', () => {
     const path = join(FIXTURES, `${count}.txt`);
-    const text = renderDiagnosis(diagnosis, 'hostport', '', layoutOf({}));
+    const text = renderDiagnosis(diagnosis, 'hostport', '', layoutOf({ isTTY: true }, { NO_COLOR: '1' }));
     if (UPDATE) {
       mkdirSync(FIXTURES, { recursive: true });
       writeFileSync(path, text);
@@ -121,12 +121,17 @@ describe.each(Object.entries(CLUSTERS))('%s nodes', (count, diagnosis) => {
   });
 
   test.each([60, 72, 80, 100, 132, 200])('no line is wider than a terminal of %d columns', (width) => {
-    const text = renderDiagnosis(diagnosis, 'hostport', ' --context prod', layoutOf({ columns: width }));
+    const text = renderDiagnosis(
+      diagnosis,
+      'hostport',
+      ' --context prod',
+      layoutOf({ isTTY: true, columns: width }, { NO_COLOR: '1' }),
+    );
     expect(text.split('\n').filter((line) => columns(line) > width)).toEqual([]);
   });
 
   test('are one screen or two, whatever their number, and two causes', () => {
-    const text = renderDiagnosis(diagnosis, 'hostport', '', layoutOf({}));
+    const text = renderDiagnosis(diagnosis, 'hostport', '', layoutOf({ isTTY: true }, { NO_COLOR: '1' }));
     expect(text.split('\n').length).toBeLessThan(80);
     expect(text.match(/^✗ .*/gm)).toEqual([
       expect.stringMatching(/^✗ plugin-missing {2}\[installed\] \d+ nodes$/),
@@ -215,7 +220,7 @@ describe('formats', () => {
   const diagnosis = CLUSTERS['200'];
   const options = {
     ...{ summary: false, isRepeated: false, title: 'Cluster "x" of the lab', ifEmpty: 'Nothing.' },
-    ...{ program: 'hostport', flags: '', layout: layoutOf({}) },
+    ...{ program: 'hostport', flags: '', layout: layoutOf({ isTTY: true }, { NO_COLOR: '1' }) },
   };
   const print = (more: object) => diagnosisOutput(diagnosis, { output: 'table', ...options, ...more });
 

@@ -32,7 +32,7 @@ test.skipIf(!isRoot)('a full disk is one error that names the file', async () =>
   const process = start(small);
   const said = await new Response(process.stderr).text();
   expect(said).toMatch(
-    /^ERROR: cannot write \S+\/\.fetching-v1\.36\.1\/kube-apiserver\.part: the disk is full; run this again to continue$/m,
+    /^error: cannot write \S+\/\.fetching-v1\.36\.1\/kube-apiserver\.part: the disk is full; run this again to continue$/m,
   );
   expect(await process.exited).toBe(1);
 });
@@ -55,7 +55,7 @@ test('an interrupted one leaves only what the next one continues', async () => {
   while (statSync(part, { throwIfNoEntry: false })?.size !== 100_000) await Bun.sleep(5);
   process.kill('SIGINT');
   expect(await process.exited).toBe(130);
-  expect(await new Response(process.stderr).text()).toContain('ERROR: interrupted by SIGINT');
+  expect(await new Response(process.stderr).text()).toContain('error: interrupted by SIGINT');
   expect(readdirSync(kubernetes)).toEqual(['.fetching-v1.36.1']);
   expect(readdirSync(join(kubernetes, '.fetching-v1.36.1'))).toEqual(['kube-apiserver.part']);
   expect(readdirSync(join(cache, 'hostport'))).toEqual(['kubernetes']);

@@ -213,7 +213,7 @@ describe('install.sh', () => {
     const { install, prefix } = await machine(options);
     expect(await install()).toMatchObject({
       code: 1,
-      stderr: `ERROR: cannot install hostport: ${problem}\n`,
+      stderr: `error: cannot install hostport: ${problem}\n`,
     });
     expect(existsSync(prefix)).toBe(false);
   });
@@ -224,7 +224,7 @@ describe('install.sh', () => {
     const { code, stderr } = await install();
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /^ERROR: cannot install hostport: the SHA-256 of hostport-1\.2\.3-linux-amd64\.tar\.gz is [0-9a-f]{64}, and SHA256SUMS has [0-9a-f]{64}; download both again\n$/,
+      /^error: cannot install hostport: the SHA-256 of hostport-1\.2\.3-linux-amd64\.tar\.gz is [0-9a-f]{64}, and SHA256SUMS has [0-9a-f]{64}; download both again\n$/,
     );
     expect(existsSync(prefix)).toBe(false);
   });
@@ -243,7 +243,7 @@ describe('install.sh', () => {
     const { install, release } = await machine();
     rmSync(join(release, 'SHA256SUMS'));
     expect((await install()).stderr).toBe(
-      `ERROR: cannot install hostport: there is no ${release}/SHA256SUMS; give the directory of a release\n`,
+      `error: cannot install hostport: there is no ${release}/SHA256SUMS; give the directory of a release\n`,
     );
   });
 });

@@ -122,7 +122,7 @@ const waiting = (reason: string, message: string): PodStatus => ({
     {
       ...{ name: 'agent', image: '', imageID: '', ready: false, restartCount: 3 },
       state: { waiting: { reason, message } },
-      lastState: { terminated: { exitCode: 1, message: 'ERROR: port 9797 is in use\n' } },
+      lastState: { terminated: { exitCode: 1, message: 'error: port 9797 is in use\n' } },
     },
   ],
 });
@@ -134,7 +134,7 @@ describe('what does not run is named with why', () => {
       waiting('CrashLoopBackOff', 'back-off 10s'),
       state('a'),
       'failing',
-      /CrashLoopBackOff: back-off 10s: ERROR: port 9797 is in use$/,
+      /CrashLoopBackOff: back-off 10s: error: port 9797 is in use$/,
     ],
     [
       'a look that failed',
@@ -171,13 +171,13 @@ describe('what does not run is named with why', () => {
         containerStatuses: [
           {
             ...RUNNING.containerStatuses![0]!,
-            lastState: { terminated: { exitCode: 1, message: 'ERROR: port 9797 is in use\n' } },
+            lastState: { terminated: { exitCode: 1, message: 'error: port 9797 is in use\n' } },
           },
         ],
       },
       new Error('container not found'),
       'failing',
-      /^it was restarted, after it ended with: ERROR: port 9797 is in use; cannot ask it: container not found$/,
+      /^it was restarted, after it ended with: error: port 9797 is in use; cannot ask it: container not found$/,
     ],
     ['one that cannot be asked', RUNNING, new Error('exec failed'), 'unknown', /cannot ask it: exec failed/],
   ];

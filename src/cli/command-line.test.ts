@@ -62,7 +62,7 @@ describe.each([
       expect(help.exitCode).toBe(0);
       const wrong = await run(await program(), [...path.split(' ').slice(1), '--no-such-option']);
       expect(wrong.said).toEndWith(`(see "${path} --help")\n`);
-      expect(wrong.said).toStartWith("ERROR: unknown option '--no-such-option'");
+      expect(wrong.said).toStartWith("error: unknown option '--no-such-option'");
       expect(wrong.exitCode).not.toBe(0);
     });
   }

@@ -83,7 +83,7 @@ describe('help of a command that is not there', () => {
     const { status, said } = await outcomeOf(line.split(' '));
     if (unknown === undefined) expect(status).toBe(0);
     else {
-      expect(said).toBe(`ERROR: unknown command '${unknown}'\n(see "${path} --help")\n`);
+      expect(said).toBe(`error: unknown command '${unknown}'\n(see "${path} --help")\n`);
       expect(status).toBe(2);
     }
   });
@@ -106,7 +106,7 @@ describe('words that the parser refuses', () => {
     for (const line of cases) {
       test(line.join(' '), async () => {
         const { status, said } = await outcomeOf(line);
-        expect(said).toStartWith('ERROR: ');
+        expect(said).toStartWith('error: ');
         expect(said).toEndWith(`(see "hostport ${path} --help")\n`);
         expect(status).toBe(2);
       });
@@ -370,7 +370,7 @@ describe.skipIf(!isRoot)('what the command itself refuses', () => {
         );
         const outcome = await outcomeOf(line);
         expect(outcome.said.replaceAll(scratch, 'SCRATCH')).toMatch(said);
-        expect(outcome.said.replace(/^ERROR: /, '')).not.toMatch(/\bE[A-Z]{4,}\b/);
+        expect(outcome.said.replace(/^error: /, '')).not.toMatch(/\bE[A-Z]{4,}\b/);
         expect(outcome.status).toBe(2);
       });
     }
@@ -401,8 +401,8 @@ describe('a server that is not verified is warned of by whatever asks it', () =>
       words === 'REPORTS' ? ['--reports', join(scratch, 'nodes')] : words.split(' ').filter(Boolean);
     const { status, said } = await outcomeOf(['doctor', '--kubeconfig', config, ...more]);
     expect(status).toBe(2);
-    const warning = `WARNING: the certificate of ${url} is not verified: insecure-skip-tls-verify is set (context "x" of ${config})\n`;
+    const warning = `warning: the certificate of ${url} is not verified: insecure-skip-tls-verify is set (context "x" of ${config})\n`;
     if (isWarned) expect(said).toStartWith(warning);
-    else expect(said).not.toContain('WARNING');
+    else expect(said).not.toContain('warning');
   });
 });

@@ -1,7 +1,8 @@
 import { basename } from 'node:path';
-import { messageOf, UserError } from '../util/errors.ts';
-import { safeText } from '../util/safe-text.ts';
+import { UserError } from '../util/errors.ts';
+import { explained } from '../util/system-error.ts';
 import { Output } from './output.ts';
+import { errorText } from './printer/notices.ts';
 
 /** A daemon's entry point: arguments without the program's name in, exit status out. */
 type Main = (argv: string[]) => Promise<number>;
@@ -42,8 +43,7 @@ const errors = new Output(process.stderr);
 try {
   process.exitCode = await run();
 } catch (error) {
-  const lines = messageOf(error).split('\n').map(safeText);
-  process.stderr.write(`ERROR: ${lines.join('\n')}\n`);
+  process.stderr.write(errorText(explained(error), process.stderr));
   if (!(error instanceof UserError) && error instanceof Error && process.env.HOSTPORT_DEBUG !== undefined) {
     process.stderr.write(`${error.stack}\n`);
   }

@@ -1,6 +1,8 @@
 import { Command, type ErrorOptions, type Option, type OutputConfiguration } from 'commander';
 import { UserError } from '../util/errors.ts';
-import { safeText } from '../util/safe-text.ts';
+import { layoutOf } from './printer/layout.ts';
+import { errorText } from './printer/notices.ts';
+import { wrapCommand } from './printer/wrap.ts';
 
 /** A command of ours: errors are thrown instead of ending the process, and name the command whose help explains. */
 export class Verb extends Command {
@@ -74,10 +76,10 @@ export class Verb extends Command {
     return this;
   }
 
-  /** Prints an error as the program prints its own: commander's begins with `error:`. */
+  /** Prints an error as the program prints its own: harmless, in lines of the terminal's width. */
   override error(message: string, options?: ErrorOptions): never {
-    const lines = message.replace(/^error: /, 'ERROR: ').split('\n');
-    return super.error(`${lines.map(safeText).join('\n')}\n(see "${this.path} --help")`, options);
+    const said = `${message.replace(/^error: /, '')}\n(see "${this.path} --help")`;
+    return super.error(errorText(said, process.stderr).trimEnd(), options);
   }
 }
 
@@ -103,7 +105,10 @@ export function command(name: string, output?: OutputConfiguration): Verb {
 
 /** Adds the examples that every command's help ends with. */
 export function examples<T extends Command>(target: T, ...lines: string[]): T {
-  return target.addHelpText('after', `\nExample:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+  return target.addHelpText('after', () => {
+    const { width } = layoutOf(process.stdout);
+    return `\nExample:\n${lines.flatMap((line) => wrapCommand(line, width, '  ', '    ')).join('\n')}`;
+  });
 }
 
 /** Sets what the process exits with once the command is done. */

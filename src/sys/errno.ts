@@ -3,6 +3,13 @@ export function isErrno(cause: unknown, ...names: readonly string[]): boolean {
   return names.includes((cause as NodeJS.ErrnoException | undefined)?.code ?? '');
 }
 
+/** An error of the system with the path that it is about, which a write to an open file does not know. Any other is returned as it is. */
+export function aboutPath(cause: unknown, path: string): unknown {
+  return /^E[A-Z0-9]+$/.test((cause as NodeJS.ErrnoException | undefined)?.code ?? '')
+    ? Object.assign(cause as Error, { path })
+    : cause;
+}
+
 /** What `look` finds; undefined where nothing is there (ENOENT), or with one of the errors in `also`. Any other error is thrown. */
 export function unlessMissing<T>(look: () => T, also: readonly string[] = []): T | undefined {
   try {

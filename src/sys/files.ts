@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ignoring } from './errno.ts';
+import { aboutPath, ignoring } from './errno.ts';
 
 /** Numbers of a file's owner and group. */
 export interface FileOwner {
@@ -37,7 +37,7 @@ export async function writeFileAtomic(
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true });
-    throw cause;
+    throw aboutPath(cause, path);
   }
 }
 

@@ -290,7 +290,7 @@ export function agentSuite({ title, name, words, missing }: AgentSuite): void {
         const ran = await agent('install', '--image', 'registry.invalid/none:1', '--timeout', '3s');
         expect(ran.code).toBe(1);
         expect(ran.stderr).toMatch(
-          /^ERROR: cannot finish installing the agent: after 3 s it is not ready on [12] of 2 nodes: .*-(worker|control-plane) \(.*registry\.invalid\/none:1/,
+          /^error: cannot finish installing the agent: after 3 s it is not ready on [12] of 2 nodes: .*-(worker|control-plane) \(.*registry\.invalid\/none:1/,
         );
         const { code, found } = await status();
         expect(code).toBe(1);
@@ -345,7 +345,7 @@ export function agentSuite({ title, name, words, missing }: AgentSuite): void {
           const installed = await agent('install', '--kubeconfig', path);
           expect(installed.code).toBe(2);
           expect(installed.stderr).toMatch(
-            /^ERROR: cannot install the agent: you may not get namespaces; get, create, update serviceaccounts in namespace kube-system; /,
+            /^error: cannot install the agent: you may not get namespaces; get, create, update serviceaccounts in namespace kube-system; /,
           );
           const removed = await agent('uninstall', '--kubeconfig', path);
           expect(removed.stderr).toMatch(/cannot (get|uninstall)/);

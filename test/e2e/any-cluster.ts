@@ -352,7 +352,7 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
         const ran = await lab.hostport('doctor', '--kubeconfig', path, '-o', 'json');
         expect(ran.code).toBe(2);
         expect(ran.stderr).toMatch(
-          /WARNING: nodes are not examined: you may not create, delete, get namespaces; /,
+          /warning: nodes are not examined: you may not create, delete, get namespaces; /,
         );
         const { unknowns, paths } = JSON.parse(ran.stdout) as Diagnosis;
         expect(paths.map(({ stages }) => stages.scheduled.verdict)).toEqual(['ok', 'ok']);

@@ -30,7 +30,7 @@ const DELETIONS: readonly (readonly [when: string, isSeen: (lab: Lab) => boolean
 ];
 
 /** The end of a creation that was stopped by Ctrl-C. */
-const INTERRUPTED = /^ERROR: interrupted by SIGINT\n$/m;
+const INTERRUPTED = /^error: interrupted by SIGINT\n$/m;
 
 describe.skipIf(missing !== undefined)(
   `what a cluster leaves behind${missing ? ` (${missing})` : ''}`,
@@ -185,7 +185,7 @@ describe.skipIf(missing !== undefined)(
       const lab = labNamed('unread');
       const path = lab.file('kubeconfig', BROKEN_YAML);
       const ran = await lab.hostport('create', 'cluster', '--name', lab.name);
-      expect(ran.stderr).toContain(`ERROR: cannot use kubeconfig ${path}: not valid YAML`);
+      expect(ran.stderr).toContain(`error: cannot use kubeconfig ${path}: not valid YAML`);
       expect(ran.code).toBe(2);
       expect(leftovers(lab.name)).toEqual([]);
       expect(readFileSync(path, 'utf8')).toBe(BROKEN_YAML);
@@ -215,7 +215,7 @@ describe.skipIf(missing !== undefined)(
       lab.file('kubeconfig', BROKEN_YAML);
       const { code, said } = await creation.ended;
       expect(said).toMatch(
-        /^ERROR: cannot use kubeconfig .*: not valid YAML: .*; and then: cannot remove the rest of the cluster; try again with "\S+\/bin\/hostport delete cluster --name both": cannot use kubeconfig/m,
+        /^error: cannot use kubeconfig .*: not valid YAML: .*; and then: cannot remove the rest of the cluster; try again with "\S+\/bin\/hostport delete cluster --name both": cannot use kubeconfig/m,
       );
       expect(code).toBe(1);
       expect(leftovers(lab.name)).toEqual([`file ${stateOf(lab)}`]);
@@ -239,7 +239,7 @@ nodes:
 `,
       );
       const ran = await lab.hostport('create', 'cluster', '--name', lab.name, '--config', config);
-      expect(ran.stderr).toMatch(/^ERROR: runc .* lame-worker: .*\/etc\/hostname/m);
+      expect(ran.stderr).toMatch(/^error: runc .* lame-worker: .*\/etc\/hostname/m);
       expect(ran.stderr).not.toContain('API server');
       expect(ran.code).toBe(1);
       expect(leftovers(lab.name)).toEqual([]);

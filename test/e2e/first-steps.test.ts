@@ -25,7 +25,7 @@ describe.skipIf(missing !== undefined)(`first steps${missing ? ` (${missing})` :
     test('is up with a warning after --wait, as with kind', async () => {
       const ran = await create('--wait', '1s');
       expect(ran.stderr).toMatch(
-        /^WARNING: waited 1000 ms for all nodes to be Ready; last seen: first-control-plane: container runtime network not ready/m,
+        /^warning: waited 1000 ms for all nodes to be Ready; last seen: first-control-plane: container runtime network not ready/m,
       );
       expect(ran.stderr).toContain('\nNodes are NotReady until a CNI is installed');
       expect(ran.code).toBe(0);

@@ -88,7 +88,7 @@ describe.skipIf(missing !== undefined)(`the gateway${missing ? ` (${missing})` :
           ...['create', 'cluster', '--name', lab.name, '--config', lab.file('taken.yaml', text)],
         );
         expect(ran.stderr).toContain(
-          `ERROR: cannot publish 127.0.0.1:${port}: another program listens there\n`,
+          `error: cannot publish 127.0.0.1:${port}: another program listens there\n`,
         );
         expect(ran.code).toBe(1);
         expect(ran.stderr).not.toContain('Waiting');

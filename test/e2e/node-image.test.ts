@@ -62,7 +62,7 @@ describe.skipIf(missing !== undefined)(`building the node image${missing ? ` (${
     await isUnderWay();
     building.kill('SIGINT');
     expect(await building.exited).toBe(130);
-    expect(await new Response(building.stderr).text()).toContain('ERROR: interrupted by SIGINT\n');
+    expect(await new Response(building.stderr).text()).toContain('error: interrupted by SIGINT\n');
     expect(left()).toEqual([]);
     expect(readdirSync(images())).toEqual([]);
   });

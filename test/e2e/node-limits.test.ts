@@ -241,7 +241,7 @@ cat /proc/$(cat ${clusterPaths(lab.name).node(CONTROL_PLANE).pidFile})/cgroup | 
       ['memory', 'memory'],
       ['tasks', 'pids'],
     ]) {
-      const warning = `WARNING: cannot limit the ${what} of nodes: no cgroup hierarchy has the controller "${controller}"; a runaway`;
+      const warning = `warning: cannot limit the ${what} of nodes: no cgroup hierarchy has the controller "${controller}"; a runaway`;
       expect(ran.stderr.split(warning).length).toBe(2);
     }
     expect(ran.stdout).toContain('pod/early condition met');

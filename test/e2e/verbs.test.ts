@@ -166,7 +166,7 @@ nodes:
       const ran = await lab.inNode('nobody', 'true');
       expect(ran.code).toBe(2);
       expect(ran.stderr).toMatch(
-        /^ERROR: node "nobody" not found; the nodes are: .*verbs-control-plane, verbs-worker/,
+        /^error: node "nobody" not found; the nodes are: .*verbs-control-plane, verbs-worker/,
       );
     });
   });
@@ -326,7 +326,7 @@ nodes:
     test('nobody but root learns anything about clusters', async () => {
       for (const words of [['get', 'nodes'], ['ps'], ['answers']]) {
         const ran = await lab.command(['setpriv', '--reuid=65534', '--clear-groups', PROGRAM, ...words]);
-        expect(ran.stderr).toStartWith(`ERROR: cannot run hostport ${words.join(' ')}: it needs root`);
+        expect(ran.stderr).toStartWith(`error: cannot run hostport ${words.join(' ')}: it needs root`);
         expect(ran.code).toBe(words[0] === 'answers' ? 2 : 1);
       }
     });
@@ -531,7 +531,7 @@ spec:
   });
 
   describe('interrupted', () => {
-    const INTERRUPTED = { code: 130, said: expect.stringContaining('ERROR: interrupted by SIGINT\n') };
+    const INTERRUPTED = { code: 130, said: expect.stringContaining('error: interrupted by SIGINT\n') };
 
     /** Starts a command, interrupts it once it has come so far, and returns how it ended. */
     async function interrupt(words: string[], until: (started: Started) => Promise<unknown>) {
@@ -590,7 +590,7 @@ spec:
       // More than a pipe holds: it has been read when it is out of our hands.
       await child.stdin.flush();
       child.kill('SIGINT');
-      expect(await new Response(child.stderr).text()).toBe('ERROR: interrupted by SIGINT\n');
+      expect(await new Response(child.stderr).text()).toBe('error: interrupted by SIGINT\n');
       expect(await child.exited).toBe(130);
       expect(await inWorker('ls -A /root/unpacked')).toBe('');
     });
@@ -639,7 +639,7 @@ spec:
         await onFirst(`kill -CONT ${pid}`);
       }
       expect(await loading.exited).toBe(130);
-      expect(loading.printed).toEndWith('ERROR: interrupted by SIGINT\n');
+      expect(loading.printed).toEndWith('error: interrupted by SIGINT\n');
       const has = async (node: string) =>
         (await lab.inNode(node, 'ctr', '-n', 'k8s.io', 'images', 'ls', '-q')).stdout.includes(image);
       expect([await has(CONTROL_PLANE), await has(WORKER)]).toEqual([true, false]);

@@ -99,7 +99,7 @@ describe('hostport', () => {
     const { code, stderr } = await hostport();
     expect([code, stderr]).toEqual([
       2,
-      `ERROR: cannot run hostport: its package @hostport/linux-${process.arch} is not installed; install it without leaving out optional packages (npm install --include=optional)\n`,
+      `error: cannot run hostport: its package @hostport/linux-${process.arch} is not installed; install it without leaving out optional packages (npm install --include=optional)\n`,
     ]);
   });
 });

@@ -8,7 +8,7 @@ import { type Machine, platformPackage } from './platform-package.ts';
 const { resolve } = createRequire(import.meta.url);
 
 function fail(message: string): never {
-  process.stderr.write(`ERROR: ${message}\n`);
+  process.stderr.write(`error: ${message}\n`);
   process.exit(2);
 }
 

@@ -33,7 +33,15 @@ const LINES: [line: string, want: string[]][] = [
   ['doctor -o j', ['json']],
   [
     'doctor --output=',
-    ['--output=table', '--output=wide', '--output=json', '--output=yaml', '--output=ndjson'],
+    [
+      '--output=table',
+      '--output=wide',
+      '--output=json',
+      '--output=yaml',
+      '--output=ndjson',
+      '--output=html',
+      '--output=markdown',
+    ],
   ],
   ['doctor --local --lo', []],
   ['doctor --watch --lo', ['--local']],

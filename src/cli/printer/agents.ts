@@ -1,27 +1,28 @@
 import type { AgentOfNode, AgentStatus } from '../../agent/status.ts';
 import { formatAge } from '../../util/duration.ts';
-import { safeText } from '../../util/safe-text.ts';
+import { type Layout, WIDE } from './layout.ts';
 import { table } from './table.ts';
+import { paragraph } from './wrap.ts';
 
 /** The agents of a cluster for people: a table, and why each that does not run does not. */
-export function renderAgents(found: AgentStatus | undefined, now: number): string {
+export function renderAgents(found: AgentStatus | undefined, now: number, layout: Layout = WIDE): string {
   if (found === undefined) return 'The agent is not installed.\n';
   const rows = found.nodes.map(({ node, is, state }) => [
     node,
-    is,
+    { value: is, style: is === 'running' ? 'good' : is === 'unknown' ? 'doubt' : 'bad' } as const,
     state?.version,
     state?.mode,
     state?.lookedAt === undefined ? undefined : `${formatAge(now - Date.parse(state.lookedAt))} ago`,
     state?.broken,
     state?.risks,
   ]);
-  const shown = table(['NODE', 'AGENT', 'VERSION', 'MODE', 'LAST LOOK', 'BROKEN', 'AT RISK'], rows);
-  const reasons = found.nodes.filter(({ why }) => why !== undefined).map(reasonOf);
+  const shown = table(['NODE', 'AGENT', 'VERSION', 'MODE', 'LAST LOOK', 'BROKEN', 'AT RISK'], rows, layout);
+  const reasons = found.nodes.filter(({ why }) => why !== undefined).map((agent) => reasonOf(agent, layout));
   return `${shown}${reasons.length === 0 ? '' : `\n${reasons.join('')}`}`;
 }
 
-function reasonOf({ node, is, why }: AgentOfNode): string {
-  return `${safeText(`${node}: ${is}: ${why}`)}\n`;
+function reasonOf({ node, is, why }: AgentOfNode, layout: Layout): string {
+  return paragraph(`${node}: ${is}: ${why}`, layout);
 }
 
 /** 0: every node has a running agent. 1: some do not, or it is not installed. 2: some could not be asked. */

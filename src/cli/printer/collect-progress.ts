@@ -1,6 +1,8 @@
 import type { CollectProgress } from '../../collect/reader/collect.ts';
 import { safeText } from '../../util/safe-text.ts';
+import { layoutOf } from './layout.ts';
 import type { ProgressStream } from './progress.ts';
+import { cut, paragraph } from './wrap.ts';
 
 /** How many of the nodes that are waited for are named. */
 const NAMED = 3;
@@ -27,12 +29,12 @@ export function collectProgress(
 ): { show(progress: CollectProgress): void; end(): void } {
   const isTerminal = stream.isTTY === true && process.env.TERM !== 'dumb';
   let last: { phase?: string; at: number } = { at: Number.NEGATIVE_INFINITY };
-  if (title !== undefined) stream.write(`${safeText(title)}: examining it\n`);
+  if (title !== undefined) stream.write(paragraph(`${title}: examining it`, layoutOf(stream)));
   return {
     show(progress) {
       const line = describe(progress);
       if (isTerminal) {
-        stream.write(`${CLEAR_LINE}${line.slice(0, (stream.columns ?? 80) - 1)}`);
+        stream.write(`${CLEAR_LINE}${cut(line, (stream.columns || 80) - 1)}`);
         return;
       }
       if (progress.phase === last.phase && now() - last.at < PAUSE_MS) return;

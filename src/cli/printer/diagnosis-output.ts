@@ -1,9 +1,9 @@
 import type { Diagnosis } from '../../path/model/finding.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { renderDiagnosis } from './diagnosis.ts';
 import { renderJson, renderYaml } from './document.ts';
 import { type Layout, WIDE } from './layout.ts';
 import { renderSummary, summaryOf } from './summary.ts';
+import { paragraph } from './wrap.ts';
 
 const DOCUMENT_FORMATS = ['table', 'wide', 'json', 'yaml', 'ndjson'] as const;
 /** Those of one whole diagnosis, for people elsewhere: see page-output.ts. */
@@ -42,12 +42,13 @@ export function diagnosisOutput(diagnosis: Diagnosis, options: DiagnosisOutput):
   const document = summary ? summaryOf(diagnosis) : diagnosis;
   if (output === 'json') return renderJson(document, isRepeated ? 0 : 2);
   if (output === 'yaml') return `${isRepeated ? '---\n' : ''}${renderYaml(document)}`;
-  const head = `${safeText(title)}\n\n`;
-  if (summary) return head + renderSummary(summaryOf(diagnosis));
+  const shown = output === 'wide' ? { ...WIDE, paint: layout.paint } : layout;
+  const head = `${paragraph(title, shown)}\n`;
+  if (summary) return head + renderSummary(summaryOf(diagnosis), shown);
   const { paths, findings, unknowns } = diagnosis;
   const isEmpty = paths.length + findings.length + unknowns.length === 0;
-  if (isEmpty && options.ifEmpty !== undefined) return `${head}${options.ifEmpty}\n`;
-  return head + renderDiagnosis(diagnosis, program, flags, output === 'wide' ? WIDE : layout);
+  if (isEmpty && options.ifEmpty !== undefined) return head + paragraph(options.ifEmpty, shown);
+  return head + renderDiagnosis(diagnosis, program, flags, shown);
 }
 
 /**

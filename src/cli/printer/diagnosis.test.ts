@@ -35,7 +35,7 @@ describe('a diagnosis for people', () => {
   test('says what was found, where, and what to read', () => {
     const text = renderDiagnosis(diagnosed('broken'), 'hostport');
     expect(text).toContain('✗ some-failure  [configured] pod echo TCP 80 on n1\n  it is so with echo\n');
-    expect(text).toContain('docs/failures/some-failure.md');
+    expect(text).toContain('  read     hostport doctor --explain some-failure\n');
     expect(text).toContain('1 mapping: 0 good, 1 broken, 0 unknown; 1 cause found');
   });
 

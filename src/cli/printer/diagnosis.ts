@@ -6,9 +6,10 @@ import { stageQuestions, stages } from '../../path/model/stages.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { asCalled } from './as-called.ts';
+import { explainCommand } from './explain.ts';
 import { foldNames } from './fold-names.ts';
 import { type Layout, WIDE } from './layout.ts';
-import { MARKS, pathTable } from './path-table.ts';
+import { MARK_STYLES, MARKS, pathTable } from './path-table.ts';
 import { wrap, wrapCommand } from './wrap.ts';
 
 const LEGEND = '✓ holds   ✗ broken   ! at risk   ? unknown   · follows from a ✗';
@@ -116,17 +117,24 @@ function unknownReasons({ paths }: Diagnosis, width: number): string[] {
 function renderCause(cause: Cause, { program, flags, layout }: Printing): string {
   const { finding, example } = cause;
   const { code, stage, severity, message, evidence, explanation, remedy, command, restart } = finding;
-  const { width } = layout;
-  const mark = severity === 'broken' ? MARKS.broken : severity === 'risk' ? MARKS.risk : NOTE.mark;
-  const labelled = (label: string, text: string) => wrap(text, width, `  ${label.padEnd(9)}`, INDENT);
+  const { width, paint } = layout;
+  const mark = severity === 'note' ? NOTE.mark : MARKS[severity];
+  const style = severity === 'note' ? 'strong' : MARK_STYLES[severity];
+  const label = (name: string) => `  ${paint('faint', name.padEnd(9))}`;
+  const labelled = (name: string, text: string) => wrap(text, width, label(name), INDENT);
   const lines = [
-    ...wrap(safeText(describeCause(cause, width)), width, `${mark} ${code}  [${stage}] `, '  '),
+    ...wrap(
+      safeText(describeCause(cause, width)),
+      width,
+      `${paint(style, `${mark} ${code}`)}  [${stage}] `,
+      '  ',
+    ),
     ...wrap(shortened(message), width, '  ', '  '),
   ];
   if (example.message !== undefined) lines.push(...wrap(exampleOf(example.message), width, '  ', '  '));
   if (cause.findings.length > 1) lines.push(...names(cause, layout));
   for (const [i, entry] of evidence.slice(0, MAX_EVIDENCE).entries()) {
-    lines.push(...renderEvidence(entry, i === 0 ? 'evidence' : '', width));
+    lines.push(...renderEvidence(entry, label(i === 0 ? 'evidence' : ''), width));
   }
   if (evidence.length > MAX_EVIDENCE)
     lines.push(...labelled('', `and ${evidence.length - MAX_EVIDENCE} more`));
@@ -138,8 +146,8 @@ function renderCause(cause: Cause, { program, flags, layout }: Printing): string
   const avoided = restart === 'avoided' && command === undefined ? 'no' : restart;
   lines.push(...labelled('restart', asCalled(RESTARTS[avoided], program, flags)));
   if (command !== undefined)
-    lines.push(...wrapCommand(asCalled(command, program, flags), width, '  fix      ', INDENT));
-  lines.push(...labelled('read', finding.documentation));
+    lines.push(...wrapCommand(asCalled(command, program, flags), width, label('fix'), INDENT));
+  lines.push(...wrapCommand(explainCommand(code, program), width, label('read'), INDENT));
   return `${lines.join('\n')}\n`;
 }
 
@@ -153,12 +161,11 @@ const RESTARTS: Readonly<Record<Finding['restart'], string>> = {
   needed: 'needed: the pod must be recreated',
 };
 
-function renderEvidence({ kind, where, saw }: Evidence, label: string, width: number): string[] {
+function renderEvidence({ kind, where, saw }: Evidence, first: string, width: number): string[] {
   const lines = saw.trimEnd().split('\n');
   const shown = lines.slice(0, MAX_EVIDENCE_LINES).map(shortened);
   if (lines.length > MAX_EVIDENCE_LINES) shown.push(`… ${lines.length - MAX_EVIDENCE_LINES} more lines`);
   const head = `${kind} ${shortened(where)}:`;
-  const first = `  ${label.padEnd(9)}`;
   const hang = `${INDENT}  `;
   return shown.length === 1
     ? wrap(`${head} ${shown[0]}`, width, first, hang)
@@ -189,10 +196,10 @@ function isInline(all: string, width: number): boolean {
 const USUAL_WIDTH = 80;
 
 /** The names of nodes and pods that are not in the line above. */
-function names({ nodes, pods }: Cause, { width, isUnfolded }: Layout): string[] {
+function names({ nodes, pods }: Cause, { width, isUnfolded, paint }: Layout): string[] {
   const labelled = (label: string, all: readonly string[]) => {
     const room = isUnfolded ? Number.POSITIVE_INFINITY : 3 * (width - INDENT.length);
-    return wrap(foldNames(all.map(safeText), room), width, `  ${label.padEnd(9)}`, INDENT);
+    return wrap(foldNames(all.map(safeText), room), width, `  ${paint('faint', label.padEnd(9))}`, INDENT);
   };
   if (pods.length === 0) return isInline(nodes.join(', '), width) ? [] : labelled('nodes', nodes);
   return [...(nodes.length === 0 ? [] : labelled('nodes', nodes)), ...labelled('pods', pods)];

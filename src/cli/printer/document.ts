@@ -6,7 +6,7 @@ import { UNSAFE } from '../../util/safe-text.ts';
  * the control characters below U+0020 only (ECMA-262, QuoteJSONString).
  */
 export function renderJson(document: unknown, indent: number): string {
-  return `${escaped(JSON.stringify(document, null, indent))}\n`;
+  return `${escaped(JSON.stringify(document, null, indent), pair)}\n`;
 }
 
 /** The same as YAML: texts with such characters are double-quoted, where they can be written as escapes (YAML 1.2, 5.7). */
@@ -20,19 +20,30 @@ export function renderYaml(document: unknown): string {
         scalar.type = 'QUOTE_DOUBLE';
     },
   });
-  return escaped(String(yaml));
+  return escaped(String(yaml), eightDigits);
 }
 
 /** As {@link UNSAFE}, but for the document's own line feeds: a large one has a million, none of which is to be looked at twice. */
-const UNSAFE_IN_DOCUMENT = new RegExp(
-  UNSAFE.source.replace('\\u0000-\\u001f', '\\u0000-\\u0009\\u000b-\\u001f'),
-  'g',
-);
+const UNSAFE_IN_DOCUMENT = new RegExp(`[${UNSAFE.source}--\\n]`, 'gv');
 
-/** Unsafe characters as `\uXXXX`, which JSON and double-quoted YAML both read. */
-function escaped(text: string): string {
-  return text.replace(
-    UNSAFE_IN_DOCUMENT,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+/** Unsafe characters as escapes, which a format writes for a code beyond U+FFFF as it can. */
+function escaped(text: string, beyond: (code: number) => string): string {
+  return text.replace(UNSAFE_IN_DOCUMENT, (character) => {
+    const code = character.codePointAt(0)!;
+    return code > 0xffff ? beyond(code) : unit(code);
+  });
+}
+
+function unit(code: number): string {
+  return `\\u${code.toString(16).padStart(4, '0')}`;
+}
+
+/** JSON has pairs only (RFC 8259, 7). */
+function pair(code: number): string {
+  return [...Array(2).keys()].map((half) => unit(String.fromCodePoint(code).charCodeAt(half))).join('');
+}
+
+/** YAML has no pairs, but eight digits (YAML 1.2, 5.7). */
+function eightDigits(code: number): string {
+  return `\\U${code.toString(16).padStart(8, '0')}`;
 }

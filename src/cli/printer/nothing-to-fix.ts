@@ -1,16 +1,17 @@
 import type { Diagnosis } from '../../path/model/finding.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { exitStatusOf } from './diagnosis.ts';
+import { type Layout, WIDE } from './layout.ts';
+import { paragraph } from './wrap.ts';
 
 /** What an empty plan means: no problem at all, or none of the kinds and nodes that were chosen, with the codes of those left. */
-export function nothingToFix(diagnosis: Diagnosis): string {
+export function nothingToFix(diagnosis: Diagnosis, layout: Layout = WIDE): string {
   const { findings: left, unknowns } = diagnosis;
   if (left.length === 0) {
     if (exitStatusOf(diagnosis) !== 2) return 'Nothing to fix.\n';
     const why = unknowns[0] === undefined ? '' : ` (${unknowns[0].what}: ${unknowns[0].why})`;
-    return `Nothing to fix was found, but not everything could be examined${safeText(why)}.\n`;
+    return paragraph(`Nothing to fix was found, but not everything could be examined${why}.`, layout);
   }
   const codes = [...new Set(left.map(({ code }) => code))].join(', ');
   const others = left.length === 1 ? '1 other problem is' : `${left.length} other problems are`;
-  return `Nothing of this choice to fix; ${others} left (${codes}).\n`;
+  return paragraph(`Nothing of this choice to fix; ${others} left (${codes}).`, layout);
 }

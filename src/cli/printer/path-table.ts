@@ -3,6 +3,7 @@ import { formatPort } from '../../path/model/host-ports.ts';
 import { type Stage, stages } from '../../path/model/stages.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import { safeText } from '../../util/safe-text.ts';
+import type { Style } from './colour.ts';
 import { foldNames } from './fold-names.ts';
 import type { Layout } from './layout.ts';
 import { table } from './table.ts';
@@ -15,6 +16,15 @@ export const MARKS: Readonly<Record<StageVerdict['verdict'], string>> = {
   risk: '!',
   unknown: '?',
   muted: '·',
+};
+
+/** What the colour of a mark stands for. */
+export const MARK_STYLES: Readonly<Record<StageVerdict['verdict'], Style>> = {
+  ok: 'good',
+  broken: 'bad',
+  risk: 'warning',
+  unknown: 'doubt',
+  muted: 'faint',
 };
 
 /** The stages in two letters, where there is no room for more. */
@@ -40,7 +50,7 @@ interface Row {
   node: string;
   pod: string;
   port: string;
-  marks: readonly string[];
+  verdicts: readonly StageVerdict['verdict'][];
 }
 
 /**
@@ -51,10 +61,14 @@ export function pathTable(paths: readonly PathVerdict[], layout: Layout): string
   const rows = layout.isUnfolded ? paths.map(rowOf) : foldedRows(paths);
   const full = table(
     ['NODE', 'POD', 'PORT', ...stages.map((stage) => stage.toUpperCase())],
-    rows.map(({ node, pod, port, marks }) => [node, pod, port, ...marks]),
+    rows.map(({ node, pod, port, verdicts }) => [
+      ...[node, pod, port],
+      ...verdicts.map((verdict) => ({ value: MARKS[verdict], style: MARK_STYLES[verdict] })),
+    ]),
+    { width: Number.POSITIVE_INFINITY, paint: layout.paint },
   );
   const fits = full.split('\n').every((line) => columns(line) <= layout.width);
-  return fits ? full : shortTable(rows, layout.width);
+  return fits ? full : shortTable(rows, layout);
 }
 
 function rowOf({ node, pod, port, family, stages: verdicts }: PathVerdict): Row {
@@ -62,13 +76,13 @@ function rowOf({ node, pod, port, family, stages: verdicts }: PathVerdict): Row 
     node: node ?? '<none>',
     pod: podName(pod),
     port: [formatPort(port), family].filter((part) => part !== undefined).join(' '),
-    marks: stages.map((stage) => MARKS[verdicts[stage].verdict]),
+    verdicts: stages.map((stage) => verdicts[stage].verdict),
   };
 }
 
 function foldedRows(paths: readonly PathVerdict[]): Row[] {
   const rows = paths.map(rowOf);
-  const groups = Map.groupBy(rows, ({ port, marks }) => `${port} ${marks.join('')}`);
+  const groups = Map.groupBy(rows, (row) => `${row.port} ${row.verdicts.join()}`);
   return [...groups.values()].flatMap((group): Row[] => {
     if (group.length < MANY) return group;
     const nodes = [...new Set(group.map(({ node }) => node))];
@@ -98,12 +112,15 @@ function podsInShort(pods: readonly string[]): string {
   return owners.length === 1 ? `${owners[0]} (${pods.length})` : `${pods.length} pods`;
 }
 
-function shortTable(rows: readonly Row[], width: number): string {
+function shortTable(rows: readonly Row[], { width, paint }: Pick<Layout, 'width' | 'paint'>): string {
   const cells = [
     ['NODE', 'POD', 'PORT'],
     ...rows.map(({ node, pod, port }) => [node, pod, port].map(safeText)),
   ];
-  const marks = [Object.values(SHORT), ...rows.map((row) => row.marks)];
+  const marks = [
+    Object.values(SHORT).map((name) => paint('strong', name)),
+    ...rows.map(({ verdicts }) => verdicts.map((verdict) => paint(MARK_STYLES[verdict], MARKS[verdict]))),
+  ];
   const widths = [0, 1, 2].map((column) => widestOf(cells, column));
   const room = width - (GAP.length + 2) * stages.length + GAP.length - GAP.length * 3;
   // The widest gives way, as long as it is wider than the next.
@@ -112,7 +129,10 @@ function shortTable(rows: readonly Row[], width: number): string {
   }
   const lines = cells.map((row, line) =>
     [
-      ...row.map((cell, i) => padded(elide(cell, widths[i]!), widths[i]!)),
+      ...row.map((cell, i) => {
+        const text = padded(elide(cell, widths[i]!), widths[i]!);
+        return line === 0 ? paint('strong', text) : text;
+      }),
       ...marks[line]!.map((mark) => padded(mark, 2)),
     ]
       .join(GAP)

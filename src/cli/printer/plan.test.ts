@@ -41,7 +41,9 @@ test('a plan has its commands on lines of their own, and what is no command as a
       },
     ),
   ];
-  expect(renderPlan(plan, 'hostport', '', layoutOf({}))).toBe(`ip-forward-off  node n1
+  expect(
+    renderPlan(plan, 'hostport', '', layoutOf({ isTTY: true }, { NO_COLOR: '1' })),
+  ).toBe(`ip-forward-off  node n1
   - let n1 forward
       # on n1:
       sysctl -w net.ipv4.ip_forward=1
@@ -63,7 +65,7 @@ test('the commands of a plan do in a shell what they say, whatever is in their w
       [planned('n1', step('n1', { do: 'rename-file', from: path, to: `${path} ${'long '.repeat(40)}x` }))],
       'hostport',
       '',
-      layoutOf({}),
+      layoutOf({ isTTY: true }, { NO_COLOR: '1' }),
     );
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
     const script = text.split('\n').slice(2).join('\n').replace('mv ', 'printf "%s\\0" ');
@@ -75,7 +77,7 @@ test('the commands of a plan do in a shell what they say, whatever is in their w
 test('what is the same on many nodes is planned once, and named in ranges', () => {
   const nodes = Array.from({ length: 300 }, (_, i) => `worker-${i + 1}`);
   const plan = nodes.map((node) => planned(node, step(node, sysctl)));
-  const layout = layoutOf({ columns: 72 });
+  const layout = layoutOf({ isTTY: true, columns: 72 }, { NO_COLOR: '1' });
   const text = renderPlan(plan, 'hostport', '', layout);
   expect(text).toBe(`ip-forward-off  nodes worker-[1-300]
   - let each of them forward
@@ -100,5 +102,7 @@ test('what is the same on many nodes is planned once, and named in ranges', () =
 test('what differs is not planned together', () => {
   const other = { ...sysctl, name: 'net.ipv4.conf.eth0.forwarding' };
   const plan = [planned('n1', step('n1', sysctl)), planned('n2', step('n2', other, 'let n2 forward'))];
-  expect(renderPlan(plan, 'hostport', '', layoutOf({})).match(/^ip-forward-off/gm)).toHaveLength(2);
+  expect(
+    renderPlan(plan, 'hostport', '', layoutOf({ isTTY: true }, { NO_COLOR: '1' })).match(/^ip-forward-off/gm),
+  ).toHaveLength(2);
 });

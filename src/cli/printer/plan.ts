@@ -23,7 +23,7 @@ export function renderPlan(
   plan: readonly PlannedHeal[],
   program: string,
   flags: string,
-  { width, isUnfolded }: Layout,
+  { width, isUnfolded, paint }: Layout,
 ): string {
   const groups = Map.groupBy(plan, (heal) => (isUnfolded ? heal : keyOf(heal)));
   const lines = [...groups.values()].flatMap((group) => {
@@ -31,7 +31,7 @@ export function renderPlan(
     const subjects = group.map((heal) => heal.finding.subject);
     const own = (text: string) => safeText(group.length === 1 ? text : withoutSubject(text, finding.subject));
     return [
-      ...wrap(aboutAll(subjects, width), width, `${finding.code}  `, '  '),
+      ...wrap(aboutAll(subjects, width), width, `${paint('strong', finding.code)}  `, '  '),
       ...steps.flatMap((step) => [
         ...wrap(own(step.why), width, '  - ', '    '),
         ...stepLines(step, subjects, width),
@@ -85,9 +85,10 @@ function stepLines(step: HealStep, subjects: readonly Subject[], width: number):
 }
 
 const MARKS: Readonly<Record<Healed['outcome'], string>> = { healed: '✓', failed: '✗', left: '-' };
+const STYLES = { healed: 'good', failed: 'bad', left: 'doubt' } as const;
 
 /** What became of each finding, once for those of one kind of which the same became for the same reason. */
-export function renderHealed(healed: readonly Healed[], { width, isUnfolded }: Layout): string {
+export function renderHealed(healed: readonly Healed[], { width, isUnfolded, paint }: Layout): string {
   const groups = Map.groupBy(healed, (entry) => {
     const { finding, outcome, reason } = entry;
     if (isUnfolded) return entry;
@@ -104,7 +105,7 @@ export function renderHealed(healed: readonly Healed[], { width, isUnfolded }: L
         ? ''
         : `: ${safeText(group.length === 1 ? reason : withoutSubject(reason, finding.subject))}`;
     const text = `${aboutAll(subjects, width)}: ${outcome}${why}`;
-    return wrap(text, width, `${MARKS[outcome]} ${finding.code}  `, '  ');
+    return wrap(text, width, `${paint(STYLES[outcome], MARKS[outcome])} ${finding.code}  `, '  ');
   });
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -85,8 +85,8 @@ describe('terminalProgress off a terminal', () => {
 
   test('a note is printed line by line, escaped', () => {
     const { progress, take } = watched();
-    progress.note('WARNING: \u001b[2J\n\nnext');
-    expect(take()).toBe('WARNING: \\x1b[2J\n\nnext\n');
+    progress.note('warning: \u001b[2J\n\nnext');
+    expect(take()).toBe('warning: \\x1b[2J\n\nnext\n');
   });
 });
 

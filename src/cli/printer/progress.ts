@@ -1,5 +1,8 @@
 import type { Progress } from '../../lab/cluster/progress.ts';
 import { safeText } from '../../util/safe-text.ts';
+import { paintOf } from './colour.ts';
+import { layoutOf } from './layout.ts';
+import { cut, paragraph } from './wrap.ts';
 
 /** Where progress is written: standard error, or a test's fake. */
 export interface ProgressStream {
@@ -29,9 +32,6 @@ const REAL: ProgressSurroundings = {
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const FRAME_MS = 100;
 const CLEAR_LINE = '\r\u001b[K';
-const GREEN = '\u001b[32m';
-const RED = '\u001b[31m';
-const RESET = '\u001b[0m';
 
 interface RunningStep {
   title: string;
@@ -42,13 +42,13 @@ interface RunningStep {
 /**
  * Progress in kind's manner: ` ✓ Preparing nodes 📦 0.3s`, one line a step that has ended, ` ✗ …` for one that threw.
  * On a terminal the running step is shown with a spinner; elsewhere (a pipe, a log, TERM=dumb) nothing moves and no escape
- * sequence is written. A non-empty NO_COLOR removes the colours (no-color.org), the spinner stays.
+ * sequence is written but for colours that FORCE_COLOR wants. NO_COLOR removes the colours, the spinner stays.
  * Steps may overlap: the spinner shows the one that began last.
  */
 export function terminalProgress(stream: ProgressStream, surroundings = REAL): Progress {
   const { env, now, every } = surroundings;
   const isTerminal = stream.isTTY === true && env.TERM !== 'dumb';
-  const isColoured = isTerminal && (env.NO_COLOR ?? '') === '';
+  const paint = paintOf(stream, env);
   const running: RunningStep[] = [];
   let frame = 0;
   let stopSpinner: (() => void) | undefined;
@@ -58,7 +58,7 @@ export function terminalProgress(stream: ProgressStream, surroundings = REAL): P
     if (!isTerminal || current === undefined) return;
     const line = ` ${FRAMES[frame % FRAMES.length]} ${current.title} ${current.detail}`;
     // A line that wraps cannot be cleared by going to the start of the row.
-    stream.write(`${CLEAR_LINE}${cut(line, (stream.columns ?? 80) - 1)}`);
+    stream.write(`${CLEAR_LINE}${cut(line, (stream.columns || 80) - 1)}`);
   };
   const print = (line: string) => {
     stream.write(`${isTerminal && running.length > 0 ? CLEAR_LINE : ''}${line}\n`);
@@ -76,15 +76,14 @@ export function terminalProgress(stream: ProgressStream, surroundings = REAL): P
     }
     return step;
   };
-  const end = (step: RunningStep, mark: string, colour: string, ms: number) => {
+  const end = (step: RunningStep, mark: string, ms: number) => {
     if (isTerminal) stream.write(CLEAR_LINE);
     running.splice(running.indexOf(step), 1);
     if (running.length === 0) {
       stopSpinner?.();
       stopSpinner = undefined;
     }
-    const shown = isColoured ? `${colour}${mark}${RESET}` : mark;
-    print(` ${shown} ${step.title} ${(ms / 1000).toFixed(1)}s`);
+    print(` ${mark} ${step.title} ${(ms / 1000).toFixed(1)}s`);
   };
 
   return {
@@ -96,25 +95,16 @@ export function terminalProgress(stream: ProgressStream, surroundings = REAL): P
           // The spinner shows it when it turns next: what is said thousands of times a second would flicker.
           step.detail = safeText(detail);
         });
-        end(step, '✓', GREEN, now() - started);
+        end(step, paint('good', '✓'), now() - started);
         return result;
       } catch (error) {
-        end(step, '✗', RED, now() - started);
+        end(step, paint('bad', '✗'), now() - started);
         throw error;
       }
     },
     note(text) {
-      for (const line of text.split('\n')) print(safeText(line));
+      const layout = layoutOf(stream, env);
+      for (const line of text.split('\n')) print(paragraph(line, layout).trimEnd());
     },
   };
-}
-
-/** The longest beginning of `text` that takes at most `columns` columns of a terminal. */
-function cut(text: string, columns: number): string {
-  let shown = '';
-  for (const { segment } of new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text)) {
-    if (Bun.stringWidth(shown + segment) > columns) break;
-    shown += segment;
-  }
-  return shown;
 }

@@ -1,15 +1,17 @@
 import type { Injected, Restored } from '../../lab/inject/book.ts';
 import { messageOf } from '../../util/errors.ts';
-import { safeText } from '../../util/safe-text.ts';
+import { type Layout, WIDE } from './layout.ts';
+import { paragraph } from './wrap.ts';
 
 /** What was undone and what was not, a line each. */
-export function renderRestored({ undone, failed }: Restored): string {
+export function renderRestored({ undone, failed }: Restored, layout: Layout = WIDE): string {
   if (undone.length + failed.length === 0) return 'Nothing to undo.\n';
   return [
-    ...undone.map(({ failure: { code }, target: { node } }) => `undone: ${code} on ${safeText(node)}\n`),
-    ...failed.map(
-      ({ entry: { failure, target }, cause }) =>
-        `not undone: ${failure.code} on ${safeText(target.node)}: ${safeText(messageOf(cause))}\n`,
+    ...undone.map(({ failure: { code }, target: { node } }) =>
+      paragraph(`undone: ${code} on ${node}`, layout),
+    ),
+    ...failed.map(({ entry: { failure, target }, cause }) =>
+      paragraph(`not undone: ${failure.code} on ${target.node}: ${messageOf(cause)}`, layout),
     ),
   ].join('');
 }

@@ -3,6 +3,7 @@ import type { PlannedPatch } from '../../agent/source.ts';
 import type { ChangeAtSource } from '../../path/source/at-source.ts';
 import { CNIS } from '../../path/source/cnis.ts';
 import type { Patched } from '../../path/source/patch.ts';
+import { plain } from './colour.ts';
 import { renderDurability } from './source.ts';
 
 const cilium = CNIS.find(({ name }) => name === 'Cilium')!;
@@ -18,7 +19,7 @@ const change: ChangeAtSource = {
   change: cilium.changes.find(({ codes, since }) => codes.includes('conflist-renamed') && since)!,
 };
 const OFFER = 'hostport heal --at-source';
-const WIDTH = { width: Number.POSITIVE_INFINITY, isUnfolded: false };
+const WIDTH = { width: Number.POSITIVE_INFINITY, isUnfolded: false, paint: plain };
 
 function rendered(patched?: Patched): string {
   const target = {

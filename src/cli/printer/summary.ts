@@ -2,7 +2,9 @@ import { causesOf } from '../../path/diagnose/causes.ts';
 import { countMappings } from '../../path/diagnose/count-mappings.ts';
 import type { Diagnosis, Severity, StageVerdict } from '../../path/model/finding.ts';
 import { type Stage, stages } from '../../path/model/stages.ts';
+import { type Layout, WIDE } from './layout.ts';
 import { table } from './table.ts';
+import { paragraph } from './wrap.ts';
 
 type Verdict = StageVerdict['verdict'];
 const VERDICTS = ['ok', 'broken', 'risk', 'unknown', 'muted'] as const satisfies Verdict[];
@@ -67,12 +69,16 @@ export function summaryOf(diagnosis: Diagnosis): Summary {
 }
 
 /** The same for people. */
-export function renderSummary({ mappings, stages: byStage, codes, unknowns }: Summary): string {
+export function renderSummary(
+  { mappings, stages: byStage, codes, unknowns }: Summary,
+  layout: Layout = WIDE,
+): string {
   const { total, good, risk, broken, unknown } = mappings;
   const parts = [
     table(
       ['STAGE', 'OK', 'BROKEN', 'AT RISK', 'UNKNOWN', 'FOLLOWS'],
       stages.map((stage) => [stage, ...VERDICTS.map((verdict) => byStage[stage][verdict])]),
+      layout,
     ),
     ...(codes.length === 0
       ? []
@@ -83,9 +89,13 @@ export function renderSummary({ mappings, stages: byStage, codes, unknowns }: Su
               ...[code, stage, severity],
               ...[nodes, pods, hurt],
             ]),
+            layout,
           ),
         ]),
-    `${total} ${total === 1 ? 'mapping' : 'mappings'}: ${good} good, ${risk} at risk, ${broken} broken, ${unknown} unknown${unknowns === 0 ? '' : `; ${unknowns} not observed`}\n`,
+    paragraph(
+      `${total} ${total === 1 ? 'mapping' : 'mappings'}: ${good} good, ${risk} at risk, ${broken} broken, ${unknown} unknown${unknowns === 0 ? '' : `; ${unknowns} not observed`}`,
+      layout,
+    ),
   ];
   return parts.join('\n');
 }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'bun:test';
+import { plain } from './colour.ts';
 import { table } from './table.ts';
+import { columns as columnsOf } from './wrap.ts';
 
 const CASES: { name: string; columns: string[]; rows: (string | number | undefined)[][]; want: string[] }[] =
   [
@@ -66,5 +68,75 @@ describe('table', () => {
 
   test('refuses a row that is longer than the header', () => {
     expect(() => table(['A'], [['1', '2']])).toThrow('table: row 1 has 2 values for 1 columns');
+  });
+});
+
+describe('a table that is wider than its terminal', () => {
+  const paint = plain;
+  const text = 'a text of several words, which is longer than the rest';
+
+  test('breaks the text of its last column into lines', () => {
+    expect(table(['NAME', 'WHAT'], [['worker', text]], { width: 40, paint })).toBe(
+      ['NAME    WHAT', 'worker  a text of several words, which', '        is longer than the rest', ''].join(
+        '\n',
+      ),
+    );
+  });
+
+  test('has the text below its row where it has no room beside it; nothing is below where there is none', () => {
+    const name = 'a-name-of-thirty-two-characters-';
+    expect(
+      table(
+        ['NAME', 'WHAT'],
+        [
+          [name, text],
+          ['b', ''],
+        ],
+        { width: 40, paint },
+      ),
+    ).toBe(
+      [
+        'NAME',
+        '    WHAT',
+        name,
+        '    a text of several words, which is',
+        '    longer than the rest',
+        'b',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('moves its columns together before anything is broken', () => {
+    const row = ['x'.repeat(10), 'y'.repeat(10), 'z'.repeat(10)];
+    expect(table(['A', 'B', 'C'], [row], { width: 34, paint }).split('\n')[1]).toBe(row.join('  '));
+  });
+
+  test('loses no character, whatever is wide, and no line is too long', () => {
+    const rows = [
+      ['node-'.repeat(20), '日本語'.repeat(20), 'ok', text],
+      ['n', 'p', 'ok', ''],
+    ];
+    for (let width = 60; width < 200; width += 7) {
+      const shown = table(['NODE', 'POD', 'STATE', 'SEEN'], rows, { width, paint });
+      for (const line of shown.split('\n')) expect(columnsOf(line)).toBeLessThanOrEqual(width);
+      const characters = (all: string) => [...all.replace(/\s/g, '')].sort().join('');
+      expect(characters(shown.replace('<none>', ''))).toBe(
+        characters(['NODEPODSTATESEEN', ...rows.flat()].join('')),
+      );
+    }
+  });
+
+  test('is aligned with colours as without', () => {
+    const rows = [
+      [{ value: '✗ bad', style: 'bad' } as const, 'x'],
+      ['ok', 'y'],
+    ];
+    const coloured = (_: string, value: string) => `\u001b[31m${value}\u001b[0m`;
+    for (const width of [200, 10]) {
+      const without = table(['STATE', 'NAME'], rows, { width, paint });
+      const colours = /\u001b\[[0-9;]*m/g;
+      expect(table(['STATE', 'NAME'], rows, { width, paint: coloured }).replace(colours, '')).toBe(without);
+    }
   });
 });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TraceDocument, traceDocumentSchema } from '../../path/trace/document.ts';
 import { storyOf } from '../../path/trace/story.ts';
+import { plain } from './colour.ts';
 import { renderTrace } from './trace.ts';
 
 /** The document of a recorded case. */
@@ -23,7 +24,7 @@ function documentOf(name: string): TraceDocument {
 }
 
 test('the way there and back, hook by hook', () => {
-  expect(renderTrace(documentOf('healthy'), { width: 80 })).toBe(
+  expect(renderTrace(documentOf('healthy'), 'hostport', { width: 80, paint: plain })).toBe(
     `TCP 10.91.0.2:8080 of kind-worker, hostPort of default/web, from outside (source
   port 61000)
 
@@ -50,18 +51,18 @@ answer: 10.92.0.2:80 to 10.91.0.1:61000
 });
 
 test('where it died, why, and what is not known', () => {
-  const text = renderTrace(documentOf('legacy-drop'), { width: 80 });
+  const text = renderTrace(documentOf('legacy-drop'), 'hostport', { width: 80, paint: plain });
   expect(text.slice(text.indexOf('✗'))).toBe(
     `✗ the request was dropped at hook forward, after ip nat PREROUTING, by a rule of
   iptables-legacy
   reason  NETFILTER_DROP
-  read    docs/failures/forward-policy-drop.md
+  read    hostport doctor --explain forward-policy-drop
 ? iptables-legacy has rules, which the kernel does not trace: of these only the
   drop is known
 `,
   );
-  expect(renderTrace(documentOf('rp-filter'), { width: 80 })).toEndWith(
-    '  read    docs/failures/rp-filter-strict.md\n',
+  expect(renderTrace(documentOf('rp-filter'), 'hostport', { width: 80, paint: plain })).toEndWith(
+    '  read    hostport doctor --explain rp-filter-strict\n',
   );
 });
 
@@ -70,5 +71,7 @@ test('what a rule says cannot act on the terminal', () => {
   const steps = document.steps.map((step) =>
     step.rule === undefined ? step : { ...step, rule: '\u001b[2J' },
   );
-  expect(renderTrace({ ...document, steps }, { width: 80 })).not.toContain('\u001b');
+  expect(renderTrace({ ...document, steps }, 'hostport', { width: 80, paint: plain })).not.toContain(
+    '\u001b',
+  );
 });

@@ -1,7 +1,9 @@
 import type { TraceDocument } from '../../path/trace/document.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { safeText } from '../../util/safe-text.ts';
+import { explainCommand } from './explain.ts';
 import type { Layout } from './layout.ts';
+import { MARK_STYLES } from './path-table.ts';
 import { wrap } from './wrap.ts';
 
 type Step = TraceDocument['steps'][number];
@@ -11,11 +13,20 @@ const MARKS: Readonly<Record<TraceDocument['outcome'], string>> = {
   died: '✗',
   inconclusive: '?',
 };
+const STYLES = {
+  answered: MARK_STYLES.ok,
+  died: MARK_STYLES.broken,
+  inconclusive: MARK_STYLES.unknown,
+} as const;
 /** Width of the column of hooks. */
 const HOOK = 14;
 
 /** A trace as people read it: the way of both packets, hook by hook, and what became of them. */
-export function renderTrace(trace: TraceDocument, { width }: Pick<Layout, 'width'>): string {
+export function renderTrace(
+  trace: TraceDocument,
+  program: string,
+  { width, paint }: Pick<Layout, 'width' | 'paint'>,
+): string {
   const { protocol, address, port, node, pod, from, sourcePort, outcome, message, death, notes } = trace;
   const lines: string[] = [];
   const add = (text: string, first: string, hang: string) =>
@@ -41,11 +52,11 @@ export function renderTrace(trace: TraceDocument, { width }: Pick<Layout, 'width
     }
   }
   lines.push('');
-  add(message, `${MARKS[outcome]} `, '  ');
+  add(message, `${paint(STYLES[outcome], MARKS[outcome])} `, '  ');
   if (death?.reason !== undefined && !message.includes(death.reason)) {
     add(death.reason, '  reason  ', '          ');
   }
-  if (death?.code !== undefined) add(`docs/failures/${death.code}.md`, '  read    ', '          ');
+  if (death?.code !== undefined) add(explainCommand(death.code, program), '  read    ', '          ');
   for (const note of notes) add(note, '? ', '  ');
   return `${lines.join('\n')}\n`;
 }

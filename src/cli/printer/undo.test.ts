@@ -1,8 +1,9 @@
 import { expect, test } from 'bun:test';
 import type { UndoPlan } from '../../agent/undo.ts';
+import { plain } from './colour.ts';
 import { renderUndone, renderUndoPlan } from './undo.ts';
 
-const LAYOUT = { width: Number.POSITIVE_INFINITY, isUnfolded: false };
+const LAYOUT = { width: Number.POSITIVE_INFINITY, isUnfolded: false, paint: plain };
 
 test('a plan names what is put back, what is refused, what stays and who could not be asked', () => {
   const plan: UndoPlan = {

@@ -4,14 +4,20 @@ import type { Layout } from './layout.ts';
 import { wrap } from './wrap.ts';
 
 const STATES = { back: '-', 'as-before': '=', refused: '✗' } as const;
+const STYLES = { done: 'good', unchanged: 'faint', failed: 'bad', skipped: 'doubt' } as const;
 const OUTCOMES = { done: '✓', unchanged: '=', failed: '✗', skipped: '-' } as const;
 
 /** What undoing the last heal does on each node, and what of that heal stays. */
 export function renderUndoPlan({ heal, nodes, unknown }: UndoPlan, { width }: Layout): string {
   const lines = [
-    heal === undefined
-      ? 'No heal has changed anything on these nodes.'
-      : `The last heal began at ${heal}. (- is put back, = is as it was, ✗ is refused)`,
+    ...wrap(
+      heal === undefined
+        ? 'No heal has changed anything on these nodes.'
+        : safeText(`The last heal began at ${heal}. (- is put back, = is as it was, ✗ is refused)`),
+      width,
+      '',
+      '',
+    ),
     ...nodes.flatMap(({ node, last }) => [
       ...wrap(safeText(node), width, '', '  '),
       ...last.files.flatMap(({ state, detail }) =>
@@ -25,10 +31,10 @@ export function renderUndoPlan({ heal, nodes, unknown }: UndoPlan, { width }: La
 }
 
 /** What was put back. */
-export function renderUndone(done: Awaited<ReturnType<typeof undo>>, { width }: Layout): string {
+export function renderUndone(done: Awaited<ReturnType<typeof undo>>, { width, paint }: Layout): string {
   const lines = done.flatMap(({ node, results }) =>
     results.flatMap(({ outcome, detail }) =>
-      wrap(safeText(detail), width, `${OUTCOMES[outcome]} ${safeText(node)}  `, '  '),
+      wrap(safeText(detail), width, `${paint(STYLES[outcome], OUTCOMES[outcome])} ${safeText(node)}  `, '  '),
     ),
   );
   return lines.map((line) => `${line}\n`).join('');

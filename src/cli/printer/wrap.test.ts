@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { columns, elide, wrap, wrapCommand } from './wrap.ts';
+import { columns, cut, elide, paragraph, wrap, wrapCommand } from './wrap.ts';
 
 describe('wrap', () => {
   test.each<[string, string, number, string[]]>([
@@ -48,4 +48,28 @@ test.each([
   ['abc', 2, 'a…'],
 ])('%s in %d columns', (text, room, want) => {
   expect(elide(text, room)).toBe(want);
+});
+
+test('a paragraph is harmless, and keeps a command in quotes in one line', () => {
+  const text = 'no cluster\u001b[2J; create one with "hostport create cluster" first';
+  expect(paragraph(text, { width: 44 }, 'error: ')).toBe(
+    'error: no cluster\\x1b[2J; create one with\n  "hostport create cluster" first\n',
+  );
+  expect(paragraph(text, { width: Number.POSITIVE_INFINITY })).toBe(`${text.replace('\u001b', '\\x1b')}\n`);
+});
+
+test('what is in quotes is broken where a line has no room for it', () => {
+  expect(paragraph('"one two three"', { width: 9 })).toBe('"one two\n  three"\n');
+});
+
+test.each([
+  ['日本語', 5, '日本'],
+  ['e\u0301e\u0301', 1, 'e\u0301'],
+  ['short', 9, 'short'],
+])('%s cut to %d columns', (text, room, want) => {
+  expect(cut(text, room)).toBe(want);
+});
+
+test('of wide characters as many are left as have room', () => {
+  expect(elide('日本語日本語', 8)).toBe('日本…語');
 });

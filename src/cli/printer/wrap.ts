@@ -1,8 +1,16 @@
+import { safeText } from '../../util/safe-text.ts';
+import type { Layout } from './layout.ts';
+
+/** Words with the spaces before them. */
+const WORDS = / *[^ ]+/g;
+/** The same where what is in double quotes is one word: a command that is to be pasted. */
+const PHRASES = / *(?:"[^"]*"[^ "]*|[^ ]+)/g;
+
 /**
  * A text in lines of at most `width` columns of a terminal, broken at spaces, and where a word is longer than a line, within it. The first line
  * begins with `first`, all others with `hang`. Not broken where the width is infinite.
  */
-export function wrap(text: string, width: number, first: string, hang: string): string[] {
+export function wrap(text: string, width: number, first: string, hang: string, words = WORDS): string[] {
   if (columns(first + text) <= width) return [first + text];
   const lines: string[] = [];
   let line = first;
@@ -12,7 +20,10 @@ export function wrap(text: string, width: number, first: string, hang: string): 
     line = hang;
     isBlank = true;
   };
-  for (const word of text.split(/(?<=\S)(?= )/)) {
+  const all = (text.match(words) ?? []).flatMap((word) =>
+    columns(hang + word) > width ? (word.match(WORDS) ?? []) : [word],
+  );
+  for (const word of all) {
     let rest = isBlank && lines.length > 0 ? word.trimStart() : word;
     if (columns(line + rest) > width && !isBlank) {
       next();
@@ -31,6 +42,16 @@ export function wrap(text: string, width: number, first: string, hang: string): 
   }
   if (!isBlank) lines.push(line);
   return lines;
+}
+
+/**
+ * A text from outside as lines of a terminal, each ended: harmless by {@link safeText}, and not wider than the layout. What is in double quotes
+ * stays together.
+ */
+export function paragraph(text: string, { width }: Pick<Layout, 'width'>, first = '', hang = '  '): string {
+  return wrap(safeText(text), width, first, hang, PHRASES)
+    .map((line) => `${line}\n`)
+    .join('');
 }
 
 /** A command in lines that a shell takes as one: all but the last end in a backslash. */
@@ -53,9 +74,17 @@ export function wrapCommand(command: string, width: number, first: string, hang:
 
 /** The beginning of a text that takes at most so many columns, but one character at least. */
 function fitting(text: string, room: number): string {
+  return cut(text, room) || (graphemes(text)[0] ?? '');
+}
+
+/** The longest beginning of a text that takes at most so many columns. */
+export function cut(text: string, room: number): string {
+  if (columns(text) <= room) return text;
   let shown = '';
-  for (const { segment } of new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text)) {
-    if (shown !== '' && columns(shown + segment) > room) break;
+  let taken = 0;
+  for (const segment of graphemes(text)) {
+    taken += columns(segment);
+    if (taken > room) break;
     shown += segment;
   }
   return shown;
@@ -64,9 +93,17 @@ function fitting(text: string, room: number): string {
 /** A text in at most so many columns: what is too long loses its middle. */
 export function elide(text: string, room: number): string {
   if (columns(text) <= room) return text;
-  const characters = [...text];
   const kept = Math.max(room - 1, 1);
-  return `${characters.slice(0, Math.ceil(kept / 2)).join('')}…${kept < 2 ? '' : characters.slice(-Math.floor(kept / 2)).join('')}`;
+  const begin = fitting(text, Math.ceil(kept / 2));
+  const end = cut(graphemes(text).reverse().join(''), Math.floor(kept / 2));
+  return `${begin}…${graphemes(end).reverse().join('')}`;
+}
+
+/** What a reader counts as one character. */
+function graphemes(text: string): string[] {
+  return [...new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text)].map(
+    ({ segment }) => segment,
+  );
 }
 
 /** How many columns of a terminal a text takes. */

@@ -17,7 +17,6 @@ import { API_PORT, CONTROL_PLANE_ALIAS } from '../../lab/cluster/node-files.ts';
 import { labClient } from '../../lab/doctor/source.ts';
 import { messageOf, UserError } from '../../util/errors.ts';
 import { agentImage } from '../../util/images.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { VERSION } from '../../util/version.ts';
 import { interruptible } from '../interruptible.ts';
 import {
@@ -33,6 +32,9 @@ import {
 } from '../option-values.ts';
 import { renderAgents, statusOfAgents } from '../printer/agents.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
+import { layoutOf, type TextStream } from '../printer/layout.ts';
+import { warningText } from '../printer/notices.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { addTargetOptions, type Target, targetOf } from '../target.ts';
 import { command, examples, exitWith, type Verb } from '../verb.ts';
 import { agentRunVerb, agentStateVerb } from './agent-run.ts';
@@ -133,7 +135,7 @@ function install() {
       if (options.dryRun !== undefined) return printManifests(options);
       await interruptible(async (signal) => {
         const { client, title, lab } = await clusterOf(verb);
-        process.stdout.write(`${safeText(title)}\n\n`);
+        say(`${title}\n`);
         const retry = retryOf(signal);
         // What is installed is upgraded as it is, unless something else is asked for.
         const before = await installedAgent(client, retry).catch((cause: unknown) => {
@@ -150,7 +152,7 @@ function install() {
           progress: progressTo(process.stdout),
         });
         const does = settings.mode === 'heal' ? 'heals' : 'observes';
-        process.stdout.write(`The agent ${does} on ${nodes} ${nodes === 1 ? 'node' : 'nodes'}.\n`);
+        say(`The agent ${does} on ${nodes} ${nodes === 1 ? 'node' : 'nodes'}.`);
       });
     });
   addTargetOptions(verb, 'all');
@@ -182,7 +184,8 @@ function status() {
           };
           process.stdout.write(renderJson(document, 2));
         } else {
-          process.stdout.write(`${safeText(title)}\n\n${renderAgents(found, Date.now())}`);
+          say(`${title}\n`);
+          process.stdout.write(renderAgents(found, Date.now(), layoutOf(process.stdout)));
         }
         exitWith(statusOfAgents(found));
       });
@@ -206,17 +209,17 @@ function uninstall() {
     .action(async ({ timeout, namespace }: { timeout: number; namespace?: string }) => {
       await interruptible(async (signal) => {
         const { client, title } = await clusterOf(verb);
-        process.stdout.write(`${safeText(title)}\n\n`);
+        say(`${title}\n`);
         const { removed, left } = await uninstallAgent(client, DEFAULTS, {
           timeoutMs: timeout,
           retry: retryOf(signal),
           ...(namespace !== undefined && { namespace }),
         });
-        for (const what of removed) process.stdout.write(`removed ${safeText(what)}\n`);
-        if (removed.length === 0) process.stdout.write('nothing to remove\n');
+        for (const what of removed) say(`removed ${what}`);
+        if (removed.length === 0) say('nothing to remove');
         else {
-          process.stdout.write('\nIf it has healed, this stays on the nodes:\n');
-          for (const [what, why] of STAYS_ON_NODES) process.stdout.write(`- ${what} (${why})\n`);
+          say('\nIf it has healed, this stays on the nodes:');
+          for (const [what, why] of STAYS_ON_NODES) say(`- ${what} (${why})`);
         }
         if (left.length > 0) throw new UserError(`cannot remove ${left.join('; ')}`);
       });
@@ -268,6 +271,17 @@ function printManifests(options: InstallOptions): void {
   }
 }
 
+/** Prints lines of text. */
+function say(text: string): void {
+  const layout = layoutOf(process.stdout);
+  process.stdout.write(
+    text
+      .split('\n')
+      .map((line) => paragraph(line, layout))
+      .join(''),
+  );
+}
+
 /** The cluster of a command line, and whether it is one of the lab. */
 async function clusterOf(verb: Verb): Promise<{ client: ApiClient; title: string; lab: boolean }> {
   const target: Target = await targetOf(verb);
@@ -279,19 +293,22 @@ async function clusterOf(verb: Verb): Promise<{ client: ApiClient; title: string
 function retryOf(signal: AbortSignal): RetryOptions {
   return {
     signal,
-    onRetry: (cause) => process.stderr.write(`WARNING: ${safeText(`trying again: ${messageOf(cause)}`)}\n`),
+    onRetry: (cause) =>
+      process.stderr.write(warningText(`trying again: ${messageOf(cause)}`, process.stderr)),
   };
 }
 
 /** Prints a line for what was written, and one whenever more agents are ready. */
-function progressTo(stream: { write(text: string): unknown }): (progress: InstallProgress) => void {
+function progressTo(
+  stream: TextStream & { write(text: string): unknown },
+): (progress: InstallProgress) => void {
   let last = '';
   return (progress) => {
     const line =
       progress.phase === 'written'
         ? `${progress.is} ${progress.what}`
         : `ready on ${progress.ready} of ${progress.total} nodes`;
-    if (line !== last) stream.write(`${safeText(line)}\n`);
+    if (line !== last) stream.write(paragraph(line, layoutOf(stream)));
     last = line;
   };
 }

@@ -10,10 +10,11 @@ import { foreground } from '../../sys/foreground.ts';
 import { DeadlineError, waitFor } from '../../sys/wait.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { UserError } from '../../util/errors.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { duration, oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
+import { type Layout, layoutOf } from '../printer/layout.ts';
 import { table } from '../printer/table.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { addTargetOptions, labTargetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
@@ -62,8 +63,11 @@ export function answersVerb() {
         userAgent: 'hostport',
       });
       const answers = await settledAnswers(() => askHostPorts(record, client, realExec), options.settle);
+      const layout = layoutOf(process.stdout);
       process.stdout.write(
-        options.output === 'json' ? renderJson(answers, 2) : `${safeText(title)}\n\n${render(answers)}`,
+        options.output === 'json'
+          ? renderJson(answers, 2)
+          : `${paragraph(title, layout)}\n${render(answers, layout)}`,
       );
       const asked = answers.filter(isAsked);
       exitWith(asked.length > 0 && asked.every(({ result }) => result === 'answered') ? 0 : 1);
@@ -105,7 +109,7 @@ function isSettled(answer: HostPortAnswer): boolean {
   return Date.now() - Date.parse(answer.startedAt) > LISTENING_MS;
 }
 
-function render(answers: readonly HostPortAnswer[]): string {
+function render(answers: readonly HostPortAnswer[], layout: Layout): string {
   if (answers.length === 0) return 'No pod of the cluster asks for a hostPort.\n';
   return table(
     ['POD', 'NODE', 'STATUS', 'ADDRESS', 'ANSWER', 'SEEN'],
@@ -114,9 +118,13 @@ function render(answers: readonly HostPortAnswer[]): string {
       answer.node || '<none>',
       answer.status,
       place(answer),
-      `${!isAsked(answer) ? '-' : answer.result === 'answered' ? '✓' : '✗'} ${answer.result}`,
+      {
+        value: `${!isAsked(answer) ? '-' : answer.result === 'answered' ? '✓' : '✗'} ${answer.result}`,
+        style: !isAsked(answer) ? 'faint' : answer.result === 'answered' ? 'good' : 'bad',
+      } as const,
       answer.detail,
     ]),
+    layout,
   );
 }
 

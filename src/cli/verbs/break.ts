@@ -11,12 +11,13 @@ import { catalogue } from '../../path/stages/index.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { InputError, UserError } from '../../util/errors.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
+import { layoutOf } from '../printer/layout.ts';
 import { renderRestored, restoredDocument } from '../printer/restored.ts';
 import { table } from '../printer/table.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { addTargetOptions, labTargetOf } from '../target.ts';
 import { command, examples } from '../verb.ts';
 import { failureNamed } from './doctor.ts';
@@ -28,6 +29,8 @@ const ELSEWHERE = 'failures are injected in the lab only; choose a cluster of it
 export function breakVerbs() {
   return [faults(), breakVerb(), unbreak()];
 }
+
+const SEVERITY_STYLES = { broken: 'bad', risk: 'warning', note: 'faint' } as const;
 
 function faults() {
   const verb = command('faults')
@@ -54,10 +57,11 @@ function faults() {
           catalogue.map(({ stage, code, severity, restart, title }) => [
             stage,
             code,
-            severity,
+            { value: severity, style: SEVERITY_STYLES[severity] },
             restart,
             title,
           ]),
+          layoutOf(process.stdout),
         ),
       );
     });
@@ -80,11 +84,15 @@ function breakVerb() {
         const world = await collectLabWorld(places, { probes: false, signal });
         const targets = chooseTargets(world, { node: options.node, ...options.pod });
         const door = labFaultDoor(places, await labClient(record), signal);
-        const target = await injectSomewhere(new FaultBook(record), door, failure, targets);
-        process.stdout.write(
-          `${safeText(title)}\n${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}\n` +
-            `See it with "${calledAs()} doctor${flags}", undo it with "${calledAs()} unbreak${flags}".\n`,
-        );
+        const { target, created } = await injectSomewhere(new FaultBook(record), door, failure, targets);
+        const layout = layoutOf(process.stdout);
+        const lines = [
+          title,
+          `${failure.code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}`,
+          ...(created.length === 0 ? [] : [`created for it: ${created.join(', ')}`]),
+          `See it with "${calledAs()} doctor${flags}", undo it with "${calledAs()} unbreak${flags}".`,
+        ];
+        process.stdout.write(lines.map((line) => paragraph(line, layout)).join(''));
       });
     });
   addTargetOptions(verb, 'contexts');
@@ -132,10 +140,11 @@ function unbreak() {
             (failure === undefined || entry.failure === failure) &&
             (options.node === undefined || entry.target.node === options.node),
         );
+        const layout = layoutOf(process.stdout);
         process.stdout.write(
           options.output === 'json'
             ? renderJson(restoredDocument(restored), 2)
-            : `${safeText(title)}\n${renderRestored(restored)}`,
+            : paragraph(title, layout) + renderRestored(restored, layout),
         );
         signal.throwIfAborted();
         if (restored.failed.length > 0) {

@@ -63,7 +63,7 @@ function create() {
         kubernetes: options.kubernetes !== undefined,
       });
       const { engine, runtime } = await chosen(options);
-      for (const warning of warnings) progress.note(`WARNING: ${warning}`);
+      for (const warning of warnings) progress.note(`warning: ${warning}`);
       const kubeconfig = options.kubeconfig ?? (await kubeconfigPathForMerge(process.env));
       // Ctrl-C works from the first line of output on: whoever reads it may press it.
       await interruptible((signal) => {

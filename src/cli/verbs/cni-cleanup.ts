@@ -2,9 +2,10 @@ import { CniError, cniErrorText } from '../../cni/errors.ts';
 import { NftUnavailable } from '../../netfilter/nft/nft.ts';
 import { type Cleanup, cleanUp, type RemovedMapping } from '../../portmap/cleanup.ts';
 import { UserError } from '../../util/errors.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
+import { layoutOf } from '../printer/layout.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { command, examples, type Verb } from '../verb.ts';
 
 /** `hostport cni cleanup`: removes what portmap has on this machine, whether the plugin is still installed or not. */
@@ -24,13 +25,12 @@ export function cleanupVerb(): Verb {
     )
     .action(async (options: { dryRun?: boolean; output?: string }) => {
       const isDryRun = options.dryRun ?? false;
-      const warn = (text: string) => process.stderr.write(`${safeText(text)}\n`);
+      const warn = (text: string) => process.stderr.write(paragraph(text, layoutOf(process.stderr)));
       const found = await cleanUp(isDryRun, warn).catch((cause: unknown) => {
         if (!(cause instanceof CniError || cause instanceof NftUnavailable)) throw cause;
-        throw new UserError(
-          `cannot remove what portmap has on this machine: ${safeText(cniErrorText(cause))}`,
-          { cause },
-        );
+        throw new UserError(`cannot remove what portmap has on this machine: ${cniErrorText(cause)}`, {
+          cause,
+        });
       });
       process.stdout.write(
         options.output === 'json' ? renderJson(documentOf(found, isDryRun), 2) : render(found, isDryRun),
@@ -63,7 +63,8 @@ function render({ mappings, others, kept }: Cleanup, isDryRun: boolean): string 
   ];
   if (lines.length === 0) lines.push("nothing of hostport's portmap is on this machine");
   if (kept > 0) lines.push(`kept ${kept} of another portmap plugin in CNI-HOSTPORT-DNAT`);
-  return `${lines.map(safeText).join('\n')}\n`;
+  const layout = layoutOf(process.stdout);
+  return lines.map((line) => paragraph(line, layout)).join('');
 }
 
 function inWords({ backend, owner, protocol, hostPort, hostIP, target }: RemovedMapping): string {

@@ -14,6 +14,9 @@ import { UserError } from '../../util/errors.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
+import { renderJson } from '../printer/document.ts';
+import { layoutOf } from '../printer/layout.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { command, examples, exitWith, type Verb } from '../verb.ts';
 import { cleanupVerb } from './cni-cleanup.ts';
 import {
@@ -340,15 +343,11 @@ function exitStatus(code: number): number {
   return [tryAgainLater, pluginNotAvailable, limitedConnectivity].some((known) => known === code) ? code : 1;
 }
 
-/** Prints a document with four spaces, as cnitool does; characters that move a terminal come out as JSON escapes. */
+/** Prints a document with four spaces, as cnitool does. */
 function print(document: unknown): void {
-  const text = JSON.stringify(document, null, 4).replace(
-    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(renderJson(document, 4));
 }
 
 function say(text: string): void {
-  process.stderr.write(`${safeText(text)}\n`);
+  process.stderr.write(paragraph(text, layoutOf(process.stderr)));
 }

@@ -6,7 +6,6 @@ import type { ClusterRecord } from '../../lab/cluster/record.ts';
 import type { World } from '../../path/model/world.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { agentImage, isAgentImage } from '../../util/images.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { VERSION } from '../../util/version.ts';
 import { type Choice, nodesOfChoice } from '../choice.ts';
 import { collect, duration, namespaceName, oneOf, secretName } from '../option-values.ts';
@@ -14,6 +13,8 @@ import { podAttributes } from '../pod-choice.ts';
 import { collectProgress } from '../printer/collect-progress.ts';
 import type { DiagnosisFormat } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
+import { layoutOf } from '../printer/layout.ts';
+import { paragraph } from '../printer/wrap.ts';
 import type { Verb } from '../verb.ts';
 
 const PARALLEL = 64;
@@ -128,7 +129,8 @@ export async function printPlanned(
 export async function cleanUp(access: ApiClientOptions, signal: AbortSignal): Promise<void> {
   const client = new ApiClient(access);
   const { removed, left } = await removeAllRuns(client, { signal });
-  for (const what of removed) process.stdout.write(`removed ${safeText(what)}\n`);
+  const layout = layoutOf(process.stdout);
+  for (const what of removed) process.stdout.write(paragraph(`removed ${what}`, layout));
   if (left.length > 0) throw new UserError(`cannot remove ${left.join('; ')}`);
   if (removed.length === 0) process.stdout.write('nothing to remove\n');
 }

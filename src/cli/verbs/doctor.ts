@@ -18,7 +18,6 @@ import { calledAs } from '../../sys/called-as.ts';
 import { realExec } from '../../sys/exec.ts';
 import { editDistance } from '../../util/edit-distance.ts';
 import { InputError } from '../../util/errors.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { type Choice, chosen, nodesOfChoice } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, nodeName, oneOf } from '../option-values.ts';
@@ -31,8 +30,11 @@ import {
   isPage,
 } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
+import { renderFailure } from '../printer/explain.ts';
 import { layoutOf } from '../printer/layout.ts';
+import { warningText } from '../printer/notices.ts';
 import { pageOutput } from '../printer/page-output.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { repeatWhileRead } from '../repeat.ts';
 import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
@@ -151,7 +153,7 @@ export function doctorVerb() {
       const warned = new Set<string>();
       const warn = (line: string) => {
         // Once, however often it looks.
-        if (!warned.has(line)) process.stderr.write(`WARNING: ${safeText(line)}\n`);
+        if (!warned.has(line)) process.stderr.write(warningText(line, process.stderr));
         warned.add(line);
       };
       await interruptible(async (signal) => {
@@ -178,7 +180,10 @@ export function doctorVerb() {
           if (options.save !== undefined) {
             await saveBundle(world, options.save, options.anonymise && new Anonymiser(world));
             process.stderr.write(
-              `${safeText(`saved to ${options.save}`)}; look through it before others get it\n`,
+              paragraph(
+                `saved to ${options.save}; look through it before others get it`,
+                layoutOf(process.stderr),
+              ),
             );
           }
           const diagnosed = diagnose(world);
@@ -311,10 +316,8 @@ function sharesWord(a: string, b: string): boolean {
 
 /** Everything that the catalogue says about a failure. */
 function explain(failure: Failure, output: DoctorOptions['output']): string {
-  const { code, stage, severity, title, explanation, remedy, restart, restartReason, sources } = failure;
-  const { does } = faultOf(failure);
-  const documentation = `docs/failures/${code}.md`;
   if (output !== 'table' && output !== 'wide') {
+    const { code, stage, severity, title, explanation, remedy, restart, restartReason, sources } = failure;
     const document = {
       apiVersion: 'hostport/v1',
       kind: 'Failure',
@@ -326,23 +329,12 @@ function explain(failure: Failure, output: DoctorOptions['output']): string {
       remedy,
       restart,
       restartReason,
-      does,
+      does: faultOf(failure).does,
       sources,
-      documentation,
+      documentation: `docs/failures/${code}.md`,
     };
     if (output === 'yaml') return renderYaml(document);
     return renderJson(document, output === 'json' ? 2 : 0);
   }
-  return `${[
-    `${code}: ${title}`,
-    '',
-    `stage    ${stage}`,
-    `severity ${severity}`,
-    `why      ${explanation}`,
-    `remedy   ${remedy}`,
-    `restart  ${restart === 'needed' ? `needed: ${restartReason}` : restart === 'avoided' ? 'not needed: hostport heal fixes it while the pod runs' : 'not needed'}`,
-    `to see   ${calledAs()} break ${code}: ${does}`,
-    `sources  ${sources.join('; ')}`,
-    `read     ${documentation}`,
-  ].join('\n')}\n`;
+  return renderFailure(failure, faultOf(failure), calledAs(), layoutOf(process.stdout));
 }

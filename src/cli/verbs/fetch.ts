@@ -10,7 +10,9 @@ import { VERSION } from '../../util/version.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
+import { layoutOf } from '../printer/layout.ts';
 import { terminalProgress } from '../printer/progress.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { command, examples } from '../verb.ts';
 
 /** `fetch kubernetes`: puts the programs of a published release where `create cluster --kubernetes` looks for them. */
@@ -49,7 +51,10 @@ export function fetchVerb() {
         if (first !== undefined)
           progress.note(`SHA-512 as published beside each program: ${first.checksumFrom}, …`);
         process.stdout.write(
-          `Kubernetes ${version} is in ${release.directory}, to run it in a lab:\n  ${calledAs()} create cluster --kubernetes ${version}\n`,
+          `${paragraph(
+            `Kubernetes ${version} is in ${release.directory}, to run it in a lab:`,
+            layoutOf(process.stdout),
+          )}  ${calledAs()} create cluster --kubernetes ${version}\n`,
         );
       }
     });

@@ -10,7 +10,6 @@ import { type Durability, durabilityOf } from '../../path/source/at-source.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { calledAs } from '../../sys/called-as.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { checkChosenNodes } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
@@ -18,11 +17,13 @@ import { asCalled } from '../printer/as-called.ts';
 import { exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
 import { renderJson } from '../printer/document.ts';
 import { foldNames } from '../printer/fold-names.ts';
-import { type Layout, layoutOf, WIDE } from '../printer/layout.ts';
+import { type Layout, layoutOf, wideLayoutOf } from '../printer/layout.ts';
 import { nothingToFix } from '../printer/nothing-to-fix.ts';
+import { warningText } from '../printer/notices.ts';
 import { renderHealed, renderPlan } from '../printer/plan.ts';
 import { renderDurability } from '../printer/source.ts';
 import { renderUndone, renderUndoPlan } from '../printer/undo.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
 import { command, examples, exitWith, requireRoot, type Verb } from '../verb.ts';
 import { checkNodes } from './break.ts';
@@ -129,7 +130,7 @@ function healingOf(verb: Verb, target: Target, options: Options): Healing {
   const warned = new Set<string>();
   return clusterHealing(target, options, (line) => {
     // Once, however often it looks.
-    if (!warned.has(line)) process.stderr.write(`WARNING: ${safeText(line)}\n`);
+    if (!warned.has(line)) process.stderr.write(warningText(line, process.stderr));
     warned.add(line);
   });
 }
@@ -155,11 +156,11 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
     : undefined;
   const source = { durability, patches };
   const offer = asCalled('hostport heal --at-source', calledAs(), flags);
-  if (!json) process.stdout.write(`${safeText(title)}\n\n`);
+  if (!json) process.stdout.write(`${paragraph(title, layout)}\n`);
   if (!json)
     process.stdout.write(
       plan.length === 0
-        ? nothingToFix(diagnosed.diagnosis)
+        ? nothingToFix(diagnosed.diagnosis, layout)
         : renderPlan(plan, calledAs(), flags, layout) + renderDurability(durability, patches, offer, layout),
     );
   const nothingDone: HealOutcome = { healed: [], after: diagnosed, rounds: 0 };
@@ -177,7 +178,7 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
   }
   await healing.checkRights(plan, signal);
   const say = (line: string) => {
-    if (!json) process.stderr.write(`${safeText(line)}\n`);
+    if (!json) process.stderr.write(paragraph(line, layoutOf(process.stderr)));
   };
   // First, so that what is then done on the nodes is not undone by their owner.
   const notPatched = await applyPatches(await healing.client(), patches ?? [], say, signal);
@@ -206,7 +207,7 @@ async function undoLast(healing: Healing, { target, options, signal }: Way): Pro
   const json = options.output === 'json';
   const layout = layoutFor(options);
   const plan = await healing.withUndo(options.node, signal, planUndo);
-  if (!json) process.stdout.write(`${safeText(title)}\n\n${renderUndoPlan(plan, layout)}`);
+  if (!json) process.stdout.write(`${paragraph(title, layout)}\n${renderUndoPlan(plan, layout)}`);
   const finish = (nodes: Awaited<ReturnType<typeof undo>> = []) => {
     if (json) process.stdout.write(renderJson(undoDocument(plan, nodes), 2));
     else process.stdout.write(renderUndone(nodes, layout));
@@ -259,14 +260,20 @@ async function agreed(question: string, signal: AbortSignal): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
-    return /^y(es)?$/i.test((await terminal.question(`${safeText(question)} [y/N] `, { signal })).trim());
+    return /^y(es)?$/i.test(
+      (
+        await terminal.question(`${paragraph(question, layoutOf(process.stdout)).trimEnd()} [y/N] `, {
+          signal,
+        })
+      ).trim(),
+    );
   } finally {
     terminal.close();
   }
 }
 
 function layoutFor({ output }: Options): Layout {
-  return output === 'wide' ? WIDE : layoutOf(process.stdout);
+  return output === 'wide' ? wideLayoutOf(process.stdout) : layoutOf(process.stdout);
 }
 
 /** Names of the nodes that a world knows. */
@@ -282,7 +289,7 @@ function renderReport({ healed, after, stopped }: HealOutcome, flags: string, la
   const left =
     undone.length === 0 ? 'no other node was left' : `not begun: ${foldNames(undone, layout.width)}`;
   const where = node === undefined ? 'Stopped' : `Stopped after node ${node}, which got worse`;
-  return `${done}\n${safeText(`${where}: ${why}; ${left}. hostport heal --undo puts files back.`)}\n`;
+  return `${done}\n${paragraph(`${where}: ${why}; ${left}. hostport heal --undo puts files back.`, layout)}`;
 }
 
 function asDocument(

@@ -17,7 +17,9 @@ import { foreground } from '../../sys/foreground.ts';
 import { InputError } from '../../util/errors.ts';
 import { interruptible } from '../interruptible.ts';
 import { absolutePath, collect, environmentEntry, oneOf, userNumbers } from '../option-values.ts';
+import { layoutOf } from '../printer/layout.ts';
 import { table } from '../printer/table.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
 /** Commands about nodes, with docker's grammar, and the ones that run inside the lab's network. */
@@ -101,7 +103,9 @@ export function ps() {
       else if (options.output === 'yaml') process.stdout.write(stringify(nodes));
       else {
         const rows = nodes.map((node) => [node.name, node.cluster, node.role, node.status, node.address]);
-        process.stdout.write(table(['NAME', 'CLUSTER', 'ROLE', 'STATUS', 'ADDRESS'], rows));
+        process.stdout.write(
+          table(['NAME', 'CLUSTER', 'ROLE', 'STATUS', 'ADDRESS'], rows, layoutOf(process.stdout)),
+        );
       }
     });
   return examples(verb, 'hostport ps', 'hostport ps -o json');
@@ -153,7 +157,17 @@ async function inLab(
 
 function banner({ name, nodes }: ClusterRecord): string {
   const places = nodes.map((node) => `  ${node.address}  ${node.name}\n`).join('');
-  return `This shell runs on the network of cluster "${name}", outside its nodes:\n${places}kubectl, kind and docker exec|cp|ps act on this cluster. "exit" ends the shell.\n`;
+  const layout = layoutOf(process.stderr);
+  return [
+    paragraph(`This shell runs on the network of cluster "${name}", outside its nodes:`, layout, '', ''),
+    places,
+    paragraph(
+      'kubectl, kind and docker exec|cp|ps act on this cluster. "exit" ends the shell.',
+      layout,
+      '',
+      '',
+    ),
+  ].join('');
 }
 
 /** What Debian's prompt shows before the user's name, in parentheses, so that the shell says where it runs. */

@@ -9,16 +9,17 @@ import { traceFlow } from '../../node/trace/trace-flow.ts';
 import { hasEnded, hostPortsOf } from '../../path/model/host-ports.ts';
 import { known } from '../../path/model/observed.ts';
 import type { TraceDocument } from '../../path/trace/document.ts';
+import { calledAs } from '../../sys/called-as.ts';
 import { isLoopbackText } from '../../util/address.ts';
 import { parseEndpoint } from '../../util/endpoint.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import { parseIp } from '../../util/ip.ts';
-import { safeText } from '../../util/safe-text.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
 import { layoutOf } from '../printer/layout.ts';
 import { renderTrace } from '../printer/trace.ts';
+import { paragraph } from '../printer/wrap.ts';
 import { addTargetOptions, labTargetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
@@ -56,10 +57,11 @@ export function traceVerb() {
       const { node, port } = nodeAndPort(place);
       const { record, title } = await labTargetOf(verb, ELSEWHERE);
       const document = await interruptible((signal) => trace(record, node, port, options, signal));
+      const layout = layoutOf(process.stdout);
       process.stdout.write(
         options.output === 'json'
           ? renderJson(document, 2)
-          : `${safeText(title)}\n\n${renderTrace(document, layoutOf(process.stdout))}`,
+          : `${paragraph(title, layout)}\n${renderTrace(document, calledAs(), layout)}`,
       );
       exitWith(STATUS[document.outcome]);
     });

@@ -258,7 +258,7 @@ async function withoutCni(
       return;
     } catch (cause) {
       if (!(cause instanceof DeadlineError)) throw cause;
-      progress.note(`WARNING: ${messageOf(cause)}`);
+      progress.note(`warning: ${messageOf(cause)}`);
     }
   }
   progress.note('Nodes are NotReady until a CNI is installed (networking.disableDefaultCNI is true)');
@@ -270,7 +270,7 @@ function limiter({ config, nodeMemoryBytes }: CreateOptions, { progress }: Creat
   const limits = defaultLimits(machine, config.nodes.length);
   const reported = new Set<string>();
   const warn = (text: string) => {
-    if (!reported.has(text)) progress.note(`WARNING: ${text}`);
+    if (!reported.has(text)) progress.note(`warning: ${text}`);
     reported.add(text);
   };
   if (nodeMemoryBytes !== undefined) limits.memoryBytes = Math.min(nodeMemoryBytes, machine.memoryBytes);

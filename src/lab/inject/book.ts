@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { KubeObject } from '../../kube/types.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { catalogue } from '../../path/stages/index.ts';
@@ -210,18 +211,43 @@ export function chooseTargets(
   });
 }
 
-/** Injects a failure for the first of some targets that suits it; returns which. */
+/** For what a failure was injected, and which objects it created in the cluster: `pod default/echo-leaked`. */
+export interface InjectedSomewhere {
+  target: FaultTarget;
+  created: string[];
+}
+
+/** A door by which the objects that are created, and not removed again, are noted by their names. */
+function noting(door: FaultDoor, names: Set<string>): FaultDoor {
+  const nameOf = (kind = '', namespace: string | undefined, name = '') =>
+    `${kind.toLowerCase()} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
+  return {
+    ...door,
+    async apply(objects) {
+      await door.apply(objects);
+      for (const { kind, metadata } of objects as readonly KubeObject[])
+        names.add(nameOf(kind, metadata?.namespace, metadata?.name));
+    },
+    async remove(kind, namespace, name) {
+      await door.remove(kind, namespace, name);
+      names.delete(nameOf(kind, namespace, name));
+    },
+  };
+}
+
+/** Injects a failure for the first of some targets that suits it. */
 export async function injectSomewhere(
   book: FaultBook,
   door: FaultDoor,
   failure: Failure,
   targets: readonly FaultTarget[],
-): Promise<FaultTarget> {
+): Promise<InjectedSomewhere> {
   const refusals: string[] = [];
   for (const target of targets) {
+    const created = new Set<string>();
     try {
-      await inject(book, door, failure, target);
-      return target;
+      await inject(book, noting(door, created), failure, target);
+      return { target, created: [...created] };
     } catch (cause) {
       if (!(cause instanceof UnsuitableTarget)) throw cause;
       refusals.push(cause.message);
