@@ -34,6 +34,7 @@ import { renderFailure } from '../printer/explain.ts';
 import { layoutOf } from '../printer/layout.ts';
 import { warningText } from '../printer/notices.ts';
 import { pageOutput } from '../printer/page-output.ts';
+import { watched } from '../printer/watched.ts';
 import { paragraph } from '../printer/wrap.ts';
 import { repeatWhileRead } from '../repeat.ts';
 import { addTargetOptions, type Target, targetAttributes, targetOf } from '../target.ts';
@@ -173,8 +174,13 @@ export function doctorVerb() {
         if (target?.kind === 'cluster' && options.cleanup) return cleanUp(target.access, signal);
         if (target?.kind === 'cluster' && options.dryRun !== undefined)
           return printPlanned(target.access, { ...options, choice }, options.output, signal);
+        const pause = options.watch === true ? WATCH_INTERVAL_MS : options.watch;
+        const show = pause === undefined ? undefined : watched(process.stdout, pause);
+        // It is named once, however often it is looked at.
+        let isNamed = false;
         const look = async () => {
-          const world = await observe({ ...options, choice }, target, warn, signal);
+          const world = await observe({ ...options, choice }, target, isNamed, warn, signal);
+          isNamed = true;
           // Of what does not exist, no bundle is written.
           nodesOfChoice(choice, world);
           if (options.save !== undefined) {
@@ -188,11 +194,10 @@ export function doctorVerb() {
           }
           const diagnosed = diagnose(world);
           const diagnosis = chosen(diagnosed.diagnosis, choice, world);
-          await print(diagnosis, diagnosed, { ...options, choice }, target);
+          await print(diagnosis, diagnosed, { ...options, choice }, target, show);
           exitWith(exitStatusOf(diagnosis));
         };
-        if (options.watch === undefined) return look();
-        const pause = options.watch === true ? WATCH_INTERVAL_MS : options.watch;
+        if (pause === undefined) return look();
         return repeatWhileRead(look, pause, signal, process.stdout);
       });
     });
@@ -217,6 +222,7 @@ export function doctorVerb() {
 async function observe(
   options: DoctorOptions & { choice: Choice },
   target: Target | undefined,
+  isNamed: boolean,
   warn: (line: string) => void,
   signal: AbortSignal,
 ): Promise<World> {
@@ -230,7 +236,8 @@ async function observe(
       ...(options.maxAge !== undefined && { maxAgeMs: options.maxAge }),
     });
   }
-  if (target.kind === 'cluster') return observeCluster(target, options, warn, signal);
+  if (target.kind === 'cluster')
+    return observeCluster(isNamed ? { ...target, title: undefined } : target, options, warn, signal);
   // Faster than by pods, and sees more.
   await using places = new LabPlaces(target.record);
   const choose = chooserOf(options.choice);
@@ -258,10 +265,9 @@ async function print(
   diagnosed: Diagnosed,
   { output, watch, from, summary, choice }: DoctorOptions & { choice: Choice },
   target: Target | undefined,
+  show: ReturnType<typeof watched> | undefined,
 ): Promise<void> {
   const isText = output === 'table' || output === 'wide';
-  // Home and clear: a watched table stays in its place.
-  if (isText && watch !== undefined && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
   const local = `This machine, ${hostname()}, as a node`;
   const { diagnosis: all } = diagnosed;
   const head = {
@@ -284,7 +290,8 @@ async function print(
         : `Nothing of this choice; there are ${all.paths.length} mappings and ${all.findings.length} findings in all.`,
     layout: layoutOf(process.stdout),
   });
-  process.stdout.write(text);
+  if (isText && show !== undefined) show(diagnosis, text);
+  else process.stdout.write(text);
 }
 
 /** How many codes are suggested for an unknown one. */
