@@ -1,12 +1,11 @@
 import type { TraceDocument } from '../../path/trace/document.ts';
+import { placeOf, textOf } from '../../path/trace/step-text.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { explainCommand } from './explain.ts';
 import type { Layout } from './layout.ts';
 import { MARK_STYLES } from './path-table.ts';
 import { wrap } from './wrap.ts';
-
-type Step = TraceDocument['steps'][number];
 
 const MARKS: Readonly<Record<TraceDocument['outcome'], string>> = {
   answered: '✓',
@@ -59,31 +58,4 @@ export function renderTrace(
   if (death?.code !== undefined) add(explainCommand(death.code, program), '  read    ', '          ');
   for (const note of notes) add(note, '? ', '  ');
   return `${lines.join('\n')}\n`;
-}
-
-function placeOf({ kind, hook }: Step): string {
-  if (kind === 'arrived') return 'in';
-  if (kind === 'left') return 'out';
-  return hook ?? '';
-}
-
-function textOf(step: Step): string {
-  const { kind, input, output, table, chain, rule, verdict, field, from, to } = step;
-  switch (kind) {
-    case 'arrived':
-      return `by ${input}`;
-    case 'left':
-      return `by ${output}`;
-    case 'hook':
-      if (input !== undefined && output !== undefined) return `${input} to ${output}`;
-      return output === undefined ? '' : `to ${output}`;
-    case 'rewrite':
-      return `${field} ${from} becomes ${to}`;
-    case 'policy':
-      return `${table} ${chain}: policy ${verdict}`;
-    case 'rule': {
-      const does = verdict === 'continue' || verdict === 'other' ? '' : ` [${verdict}]`;
-      return `${table} ${chain}${does}${rule === undefined ? '' : `: ${rule}`}`;
-    }
-  }
 }
