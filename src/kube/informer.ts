@@ -24,6 +24,7 @@ export class Informer<T extends KubeObject> {
   readonly #handlers: InformerHandlers<T>[] = [];
   readonly #onError: (error: unknown) => void;
   readonly #clock: Clock;
+  readonly #slim: (object: T) => T;
   readonly #synced = Promise.withResolvers<void>();
   #resourceVersion: string | undefined;
 
@@ -33,15 +34,18 @@ export class Informer<T extends KubeObject> {
     options: Pick<ListOptions, 'namespace' | 'labelSelector' | 'fieldSelector'> & {
       /** Called for every failed list or watch; the informer continues by itself. */
       onError: (error: unknown) => void;
+      /** What is kept of an object, its name and resourceVersion among it. Default: all. */
+      slim?: (object: T) => T;
       clock?: Clock;
     },
   ) {
-    const { onError, clock, ...list } = options;
+    const { onError, clock, slim = (object) => object, ...list } = options;
     this.#client = client;
     this.#resource = resource;
     this.#options = list;
     this.#onError = onError;
     this.#clock = clock ?? realClock;
+    this.#slim = slim;
   }
 
   /** Resolves after the first complete list has been delivered to the handlers. */
@@ -91,7 +95,7 @@ export class Informer<T extends KubeObject> {
     let version: string | undefined;
     const options = { ...this.#options, limit: 500 };
     for await (const { items, metadata } of listPages(this.#client, this.#resource, options, signal)) {
-      for (const item of items) fresh.set(keyOf(item), item);
+      for (const item of items) fresh.set(keyOf(item), this.#slim(item));
       version = metadata.resourceVersion;
     }
     for (const [key, old] of [...this.store]) if (!fresh.has(key)) this.#remove(key, old);
@@ -109,8 +113,8 @@ export class Informer<T extends KubeObject> {
     });
     for await (const event of stream) {
       onHeard();
-      if (event.type === 'ADDED' || event.type === 'MODIFIED') this.#put(event.object);
-      else if (event.type === 'DELETED') this.#remove(keyOf(event.object), event.object);
+      if (event.type === 'ADDED' || event.type === 'MODIFIED') this.#put(this.#slim(event.object));
+      else if (event.type === 'DELETED') this.#remove(keyOf(event.object), this.#slim(event.object));
       this.#resourceVersion = event.object.metadata?.resourceVersion ?? this.#resourceVersion;
     }
   }
