@@ -14,6 +14,10 @@ export function hasEnded(pod: Pod): boolean {
 }
 
 /** A mapping as people write it: `TCP 80`, `UDP 127.0.0.1:53`. */
-export function formatPort({ protocol, hostIP, hostPort }: HostPort): string {
+export function formatPort({
+  protocol,
+  hostIP,
+  hostPort,
+}: Pick<HostPort, 'protocol' | 'hostIP' | 'hostPort'>): string {
   return `${protocol} ${hostIP === undefined ? hostPort : formatEndpoint({ address: hostIP, port: hostPort })}`;
 }
