@@ -34,30 +34,14 @@ export interface HtmlDocument {
 }
 
 /** A file with script, style and data in it. Its policy lets it run exactly this script and load nothing. */
-export function htmlDocument({
-  title,
-  data,
-  script: code,
-  style: css,
-  withoutScript: plain,
-  policy = [],
-}: HtmlDocument): string {
+export function htmlDocument(document: HtmlDocument): string {
+  const { title, data, script: code, style: css, withoutScript: plain } = document;
   const json = JSON.stringify(data).replaceAll('<', '\\u003c');
-  const rules = [
-    "default-src 'none'",
-    `script-src ${hashOf(code)}`,
-    `style-src ${hashOf(css)}`,
-    'img-src data:',
-    "base-uri 'none'",
-    "form-action 'none'",
-    "require-trusted-types-for 'script'",
-    ...policy,
-  ];
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${rules.join('; ')}">
+<meta http-equiv="Content-Security-Policy" content="${policyOf(document)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <title>${escaped(title)}</title>
@@ -72,6 +56,24 @@ export function htmlDocument({
 </body>
 </html>
 `;
+}
+
+/** What a document may run and load: its own script and style, by their hashes. */
+export function policyOf({
+  script: code,
+  style: css,
+  policy = [],
+}: Pick<HtmlDocument, 'script' | 'style' | 'policy'>): string {
+  return [
+    "default-src 'none'",
+    `script-src ${hashOf(code)}`,
+    `style-src ${hashOf(css)}`,
+    'img-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+    "require-trusted-types-for 'script'",
+    ...policy,
+  ].join('; ');
 }
 
 function hashOf(text: string): string {

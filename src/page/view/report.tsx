@@ -1,33 +1,21 @@
+import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { safeText } from '../../util/safe-text.ts';
 import type { PageData } from '../data.ts';
 import { Causes } from './causes.tsx';
 import { Filters } from './filters.tsx';
-import { linkTo, type Place, placeOf } from './links.ts';
+import { linkTo, placeOf } from './links.ts';
 import { Mappings } from './mappings.tsx';
 import { Lines, Mark, Name, Section } from './marks.tsx';
 import { NodeMapView } from './node-map.tsx';
 import { type Filter, PageIndex, states } from './page-index.ts';
+import type { PlaceShown } from './place.ts';
 import { SIGNS } from './signs.ts';
 import { verdictOf } from './verdict.ts';
 
-/** The whole page of a diagnosis. `place` says what of it is shown, `onPlace` is called when the reader chooses. */
-export function Report({
-  data,
-  place,
-  isPrinting,
-  onPlace,
-}: {
-  data: PageData;
-  place: Place;
-  isPrinting: boolean;
-  onPlace: (place: Place) => void;
-}) {
+/** The whole page of a diagnosis. */
+export function Report({ data, ...shown }: { data: PageData } & PlaceShown) {
   const index = useMemo(() => new PageIndex(data), [data]);
-  const { filter } = place;
-  const paths = useMemo(() => index.matching(filter), [index, filter]);
-  const chosen = place.mapping === '' ? undefined : index.pathOf(place.mapping);
-  const set = (next: Filter) => onPlace({ cause: '', mapping: '', filter: next });
   return (
     <>
       <header class="top">
@@ -40,26 +28,7 @@ export function Report({
         <ThemeChoice />
       </header>
       <main>
-        <Verdict index={index} />
-        <Causes index={index} open={place.cause} />
-        {index.length === 0 ? null : (
-          <Section id="map" title="Nodes and hostPorts">
-            <Filters index={index} filter={filter} shown={paths.length} onChange={set} />
-            <NodeMapView
-              index={index}
-              paths={paths}
-              isPrinting={isPrinting}
-              onChoose={(node, port) => set({ ...filter, node, search: port })}
-            />
-          </Section>
-        )}
-        {index.length === 0 ? null : (
-          <Section id="mappings" title="The way of each hostPort">
-            <Legend />
-            <Mappings index={index} paths={paths} chosen={chosen} />
-          </Section>
-        )}
-        <Unknowns index={index} />
+        <DiagnosisView index={index} {...shown} />
       </main>
       <footer>
         <p>
@@ -67,6 +36,45 @@ export function Report({
           cluster, and no secrets. Made by <code>hostport doctor -o html</code>.
         </p>
       </footer>
+    </>
+  );
+}
+
+/** All that a diagnosis says. `children`: what comes after the causes. */
+export function DiagnosisView({
+  index,
+  place,
+  isPrinting,
+  onPlace,
+  children,
+}: { index: PageIndex; children?: ComponentChildren } & PlaceShown) {
+  const { filter } = place;
+  const paths = useMemo(() => index.matching(filter), [index, filter]);
+  const chosen = place.mapping === '' ? undefined : index.pathOf(place.mapping);
+  const set = (next: Filter) => onPlace({ cause: '', mapping: '', filter: next });
+  return (
+    <>
+      <Verdict index={index} />
+      <Causes index={index} open={place.cause} />
+      {children}
+      {index.length === 0 ? null : (
+        <Section id="map" title="Nodes and hostPorts">
+          <Filters index={index} filter={filter} shown={paths.length} onChange={set} />
+          <NodeMapView
+            index={index}
+            paths={paths}
+            isPrinting={isPrinting}
+            onChoose={(node, port) => set({ ...filter, node, search: port })}
+          />
+        </Section>
+      )}
+      {index.length === 0 ? null : (
+        <Section id="mappings" title="The way of each hostPort">
+          <Legend />
+          <Mappings index={index} paths={paths} chosen={chosen} />
+        </Section>
+      )}
+      <Unknowns index={index} />
     </>
   );
 }
@@ -139,7 +147,7 @@ export function Unknowns({ index }: { index: PageIndex }) {
 const THEMES = ['system', 'light', 'dark'] as const;
 
 /** Light, dark, or as the reader's system is. */
-function ThemeChoice() {
+export function ThemeChoice() {
   const [theme, setTheme] = useState<(typeof THEMES)[number]>('system');
   useEffect(() => {
     document.documentElement.dataset.theme = theme;
