@@ -5,8 +5,8 @@ SOURCES := $(shell find src \( -name '*.ts' -o -name '*.tsx' -o -name '*.css' \)
 SCHEMA := src/lab/kubernetes/schema/schema.gen.json
 # Lists of what is in a directory: generated again when something is added or removed there.
 FAILURES := src/path/stages/index.gen.ts
-# Script and style of the report page.
-PAGE := src/page/bundle.gen.ts
+# Script and style of the report page, and of the live page.
+PAGE := src/page/bundle.gen.ts src/ui/bundle.gen.ts
 PLUGINS := dist/cni/portmap
 BUN_PLUGINS := dist/bun-cni/portmap
 # The C side of the plugins, and what builds it.
@@ -50,7 +50,7 @@ $(SCHEMA): scripts/generate-schema.ts package-lock.json | setup
 $(FAILURES): scripts/generate-index.ts $(wildcard src/path/stages/*/ src/path/stages/*/*.ts src/lab/faults/*-*.ts) | setup
 	$(BUN) scripts/generate-index.ts
 
-$(PAGE): scripts/build-page.ts package-lock.json $(wildcard src/page/*.tsx src/page/*.css src/page/view/*.ts src/page/view/*.tsx src/path/model/*.ts src/util/*.ts) | setup
+$(PAGE) &: scripts/build-page.ts package-lock.json $(wildcard src/page/*.tsx src/page/*.css src/page/view/*.ts src/page/view/*.tsx src/ui/protocol.ts src/ui/*.tsx src/ui/*.css src/ui/view/*.ts src/ui/view/*.tsx src/path/model/*.ts src/path/trace/*.ts src/util/*.ts) | setup
 	$(BUN) scripts/build-page.ts
 
 $(PROGRAM): $(SOURCES) $(SCHEMA) $(FAILURES) $(PAGE) | setup

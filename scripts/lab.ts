@@ -91,6 +91,7 @@ async function lab(): Promise<number> {
   const diagnosed = await hostport('doctor', '--name', 'kind');
   if (diagnosed !== 0 && diagnosed !== 1) return interrupted(diagnosed);
   console.log(diagnosed === 0 ? ALL_ANSWER : HOW_TO_FIX);
+  console.log(SEE_IT);
   return 0;
 }
 
@@ -111,6 +112,11 @@ Or fix them by hand as the how-to does, from a shell in the lab; then the third 
 Or replay the whole how-to, checked step by step, on a cluster of its own:
 
   bin/hostport delete cluster && bin/hostport tour`;
+
+const SEE_IT = `
+To see it live in a browser, where buttons break and heal it, too:
+
+  bin/hostport ui`;
 
 try {
   process.exitCode = await lab();

@@ -22,6 +22,7 @@ const ROOMS = [
   'node',
   'collect',
   'agent',
+  'ui',
   'lab',
   'cli',
 ];

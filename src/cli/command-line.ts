@@ -16,7 +16,7 @@ function isRootless(verb: Verb): boolean {
   return (
     [
       ...['version', 'node-report', 'faults', 'completion', 'complete'],
-      ...['answers', 'trace', 'break', 'unbreak'],
+      ...['answers', 'trace', 'break', 'unbreak', 'ui'],
     ].includes(verb.name()) ||
     verb.path.endsWith(' fetch kubernetes') ||
     / agent (?:install|status|uninstall)$/.test(verb.path)
@@ -102,6 +102,7 @@ const VERBS: readonly VerbGroup[] = [
     load: async () => (await import('./verbs/node.ts')).nodeVerbs(),
   },
   { names: ['doctor'], load: async () => [(await import('./verbs/doctor.ts')).doctorVerb()] },
+  { names: ['ui'], load: async () => [(await import('./verbs/ui.ts')).uiVerb()] },
   { names: ['agent'], load: async () => [(await import('./verbs/agent.ts')).agentVerb()] },
   { names: ['heal'], load: async () => [(await import('./verbs/heal.ts')).healVerb()] },
   {

@@ -310,6 +310,13 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     [`node --name ${NOBODY}`, /cannot trace "node": not a node and a port; give NODE:PORT/],
     [`node:0 --name ${NOBODY}`, /not a node and a port/],
   ],
+  ui: [
+    [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
+    ['--kubeconfig SCRATCH/none', /kubeconfig SCRATCH\/none: no such file; choose another with --kubeconfig/],
+    ['--port 80', /'--port <port>' argument '80' is invalid/],
+    ['--interval 0', /'--interval <time>' argument '0' is invalid\. want at least 1s/],
+    ['--parallel 2 --name kind', /'--parallel <nodes>' cannot be used with option '--name <cluster>'/],
+  ],
   tour: [['--portmap reference --backend nftables', /has no nftables backend/]],
   'cni add': cniInput(),
   'cni check': [

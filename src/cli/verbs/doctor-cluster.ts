@@ -183,7 +183,8 @@ export function chooserOf(choice: Choice): CollectOptions['choose'] {
   return (objects) => nodesOfChoice(choice, objects);
 }
 
-function settingsOf(options: ReaderPodChoice): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
+/** How nodes are examined by pods, as the options say. */
+export function settingsOf(options: ReaderPodChoice): Omit<CollectOptions, 'signal' | 'warn' | 'progress'> {
   const choose = options.choice && chooserOf(options.choice);
   return {
     ...(choose && { choose }),

@@ -1,0 +1,81 @@
+import { type ProbeBatch, planProbes } from '../../node/probe/plan.ts';
+import type { ProbeDoor } from '../../node/probe/probing.ts';
+import { formatPort } from '../../path/model/host-ports.ts';
+import type { ProbeResult } from '../../path/model/probe.ts';
+import type { World } from '../../path/model/world.ts';
+import { podName } from '../../path/view/pod-name.ts';
+import type { Clock } from '../../sys/clock.ts';
+import { OUTCOME_LETTERS, type Traffic } from '../../ui/protocol.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
+import { messageOf } from '../../util/errors.ts';
+
+/** Between two rounds, in milliseconds: a person sees that something answers, and it stays a small part of the machine's work. */
+const PAUSE_MS = 1000;
+/** How many outcomes of each hostPort are shown. */
+const STRIP = 60;
+/** How many hostPorts are probed at most. */
+const MAX_PORTS = 200;
+
+/**
+ * Sends one probe after another to every hostPort of TCP, from the lab's network outside of the nodes, and shows what became of them. `world`: what
+ * was last observed.
+ */
+export async function labTraffic(
+  door: ProbeDoor,
+  world: () => World | undefined,
+  show: (traffic: Traffic[]) => void,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  let strips = new Map<string, string>();
+  while (!signal.aborted) {
+    const seen = world();
+    if (seen !== undefined) {
+      const results = await probeOnce(door, seen, signal);
+      const pods = new Map(seen.pods.map(({ metadata }) => [metadata?.uid ?? '', metadata]));
+      const next = new Map<string, string>();
+      const traffic = results.map((result): Traffic => {
+        const { node, podUid, target, outcome, detail, milliseconds } = result;
+        const { name = '', namespace = 'default' } = pods.get(podUid) ?? {};
+        const [pod, port] = [podName({ namespace, name }), formatPort(result)];
+        const key = JSON.stringify([node, pod, port, target]);
+        const strip = ((strips.get(key) ?? '') + OUTCOME_LETTERS[outcome]).slice(-STRIP);
+        next.set(key, strip);
+        return { node, pod, port, address: formatEndpoint(target), strip, detail, milliseconds };
+      });
+      strips = next;
+      show(traffic);
+    }
+    try {
+      await clock.sleep(PAUSE_MS, signal);
+    } catch {
+      return;
+    }
+  }
+}
+
+/** One probe of each hostPort. Those that could not be sent are unknown, with the reason. */
+async function probeOnce(door: ProbeDoor, world: World, signal: AbortSignal): Promise<ProbeResult[]> {
+  const batches = planProbes(world)
+    .filter(({ stand }) => stand.at === 'outside')
+    .map(
+      ({ stand, orders }): ProbeBatch => ({
+        stand,
+        orders: orders.filter(({ protocol }) => protocol === 'TCP').slice(0, MAX_PORTS),
+      }),
+    )
+    .filter(({ orders }) => orders.length > 0)
+    .slice(0, 1);
+  if (batches.length === 0) return [];
+  const unsent = (detail: string) =>
+    batches.flatMap(({ orders }) =>
+      orders.map((order): ProbeResult => ({ ...order, outcome: 'unknown', detail, milliseconds: 0 })),
+    );
+  try {
+    const seen = await door.send(batches, signal);
+    return seen.flatMap((of) => ('value' in of ? of.value : unsent(of.unknown)));
+  } catch (cause) {
+    if (signal.aborted) return [];
+    return unsent(messageOf(cause));
+  }
+}

@@ -1,0 +1,178 @@
+import { describe, expect, test } from 'bun:test';
+import { gunzipSync } from 'node:zlib';
+import type { Diagnosis, PathVerdict, StageVerdict } from '../path/model/finding.ts';
+import { type Stage, stages } from '../path/model/stages.ts';
+import { History } from './history.ts';
+
+const START = Date.parse('2030-01-01T00:00:00Z');
+
+function path(
+  pod: string,
+  verdicts: Partial<Record<Stage, StageVerdict['verdict']>> = {},
+  uid = pod,
+): PathVerdict {
+  const cells = stages.map((stage) => [stage, { verdict: verdicts[stage] ?? 'ok', codes: [] }]);
+  return {
+    node: 'n1',
+    pod: { namespace: 'default', name: pod, uid },
+    port: { protocol: 'TCP', hostPort: 80, containerPort: 8080 },
+    stages: Object.fromEntries(cells),
+  };
+}
+
+function finding(pod: string, saw = 'x'): Diagnosis['findings'][number] {
+  return {
+    ...{ code: 'mapping-missing', stage: 'translated', severity: 'broken' },
+    subject: { node: 'n1', pod: { namespace: 'default', name: pod, uid: pod } },
+    ...{ message: `no mapping of ${pod}`, args: {}, explanation: 'why', remedy: 'how', restart: 'no' },
+    evidence: [{ kind: 'rule', where: 'ip nat', saw }],
+    documentation: 'docs/failures/mapping-missing.md',
+  };
+}
+
+/** Of so many seconds after the start. */
+function diagnosis(seconds: number, paths: PathVerdict[], rest: Partial<Diagnosis> = {}): Diagnosis {
+  const observedAt = new Date(START + seconds * 1000).toISOString();
+  return {
+    apiVersion: 'hostport/v1',
+    kind: 'Diagnosis',
+    observedAt,
+    paths,
+    findings: [],
+    unknowns: [],
+    ...rest,
+  };
+}
+
+const BROKEN = { translated: 'broken' } as const;
+
+describe('a history', () => {
+  const add = (history: History, seen: Diagnosis) => history.add(seen, { observedAt: seen.observedAt, seen });
+
+  test('has a moment for each change of a verdict, and what lasts is one', () => {
+    const history = new History();
+    expect(add(history, diagnosis(0, [path('a'), path('b')]))).toBe('moment');
+    expect(history.add(diagnosis(2, [path('a'), path('b')]), { seen: 1 })).toBe('evidence');
+    expect(history.add(diagnosis(4, [path('a'), path('b')]), { seen: 1, observedAt: 'now' })).toBe('nothing');
+    const broken = diagnosis(6, [path('a', BROKEN), path('b')], { findings: [finding('a')] });
+    expect(add(history, broken)).toBe('moment');
+    expect(history.moments).toEqual([
+      {
+        ...{ id: 1, revision: 1, changes: 0 },
+        ...{ from: '2030-01-01T00:00:00.000Z', until: '2030-01-01T00:00:04.000Z' },
+        mappings: { good: 2, risk: 0, broken: 0, unknown: 0 },
+      },
+      {
+        ...{ id: 2, revision: 0, changes: 2 },
+        ...{ from: '2030-01-01T00:00:06.000Z', until: '2030-01-01T00:00:06.000Z' },
+        mappings: { good: 1, risk: 0, broken: 1, unknown: 0 },
+      },
+    ]);
+    expect(JSON.parse(gunzipSync(history.page(2)!).toString())).toEqual({
+      observedAt: broken.observedAt,
+      seen: broken,
+    });
+  });
+
+  test('says what changed between two moments, in either direction', () => {
+    const history = new History();
+    add(history, diagnosis(0, [path('a'), path('b')]));
+    const unknowns = [{ kind: 'node' as const, node: 'n2', what: 'node report', why: 'silent' }];
+    add(history, diagnosis(1, [path('a', BROKEN), path('c')], { findings: [finding('a')], unknowns }));
+    const sentence = { code: 'mapping-missing', severity: 'broken', message: 'no mapping of a' } as const;
+    const unknown = { node: 'n2', what: 'node report', why: 'silent' };
+    const [a, b, c] = ['a', 'b', 'c'].map((pod) => ({ node: 'n1', pod, port: 'TCP 80' }));
+    expect(history.difference(1, 2)).toEqual({
+      ...{
+        appeared: [c!],
+        gone: [b!],
+        found: [sentence],
+        solved: [],
+        lost: [unknown],
+        regained: [],
+        more: 0,
+      },
+      changed: [{ ...a!, stages: [{ stage: 'translated', from: 'ok', to: 'broken' }] }],
+    });
+    expect(history.difference(2, 1)).toEqual({
+      ...{
+        appeared: [b!],
+        gone: [c!],
+        found: [],
+        solved: [sentence],
+        lost: [],
+        regained: [unknown],
+        more: 0,
+      },
+      changed: [{ ...a!, stages: [{ stage: 'translated', from: 'broken', to: 'ok' }] }],
+    });
+    expect(history.difference(1, 1)).toMatchObject({
+      appeared: [],
+      gone: [],
+      changed: [],
+      found: [],
+      more: 0,
+    });
+    expect(history.difference(1, 3)).toBeUndefined();
+  });
+
+  test('other evidence of the same findings is no moment; a recreated pod is one without a difference', () => {
+    const history = new History();
+    const seen = (seconds: number, saw: string, uid?: string) =>
+      diagnosis(seconds, [path('a', BROKEN, uid)], { findings: [finding('a', saw)] });
+    expect(add(history, seen(0, '1 packet'))).toBe('moment');
+    expect(add(history, seen(1, '2 packets'))).toBe('evidence');
+    expect(history.last).toMatchObject({ id: 1, revision: 1 });
+    expect(add(history, seen(2, '2 packets', 'other'))).toBe('moment');
+    expect(history.last).toMatchObject({ id: 2, changes: 0 });
+  });
+
+  test('forgets what ended an hour ago, and keeps what lasts', () => {
+    const history = new History();
+    add(history, diagnosis(0, [path('a')]));
+    add(history, diagnosis(10, [path('a', BROKEN)]));
+    add(history, diagnosis(3609, [path('a', BROKEN)]));
+    expect(history.moments.map(({ id }) => id)).toEqual([2]);
+    expect(history.page(1)).toBeUndefined();
+    add(history, diagnosis(3700, [path('a')]));
+    expect(history.moments.map(({ id }) => id)).toEqual([2, 3]);
+  });
+
+  test.each([
+    ['moments', { moments: 10 }],
+    ['bytes', { bytes: 8000 }],
+  ])('is bounded in %s, and the newest stays', (_, limit) => {
+    const history = new History({ ageMs: 3_600_000, moments: 1000, bytes: 64 << 20, ...limit });
+    for (let i = 0; i < 200; i++) {
+      const paths = Array.from({ length: 5 }, (_, n) => path(`${i}-${n}-${Bun.hash(`${i} ${n}`)}`));
+      add(history, diagnosis(i, paths));
+    }
+    const { moments } = history;
+    expect(moments.at(-1)!.id).toBe(200);
+    expect(moments.length).toBeLessThanOrEqual(10);
+    const size = moments.reduce((sum, { id }) => sum + history.page(id)!.length, 0);
+    expect(size).toBeLessThan(20_000);
+  });
+
+  test('a document that is larger than all may be is kept alone', () => {
+    const history = new History({ ageMs: 3_600_000, moments: 10, bytes: 10 });
+    add(history, diagnosis(0, [path('a')]));
+    add(history, diagnosis(1, [path('b')]));
+    expect(history.moments.map(({ id }) => id)).toEqual([2]);
+  });
+
+  test('a difference of a large cluster names a bounded number, and counts the rest', () => {
+    const history = new History();
+    add(history, diagnosis(0, []));
+    add(
+      history,
+      diagnosis(
+        1,
+        Array.from({ length: 2000 }, (_, i) => path(`p${i}`)),
+      ),
+    );
+    const difference = history.difference(1, 2)!;
+    expect([difference.appeared.length, difference.more]).toEqual([500, 1500]);
+    expect(history.last?.changes).toBe(2000);
+  });
+});

@@ -1,0 +1,256 @@
+import { afterEach, describe, expect, test } from 'bun:test';
+import { FakeCluster, quietOptions } from '../collect/reader/cluster.fake.ts';
+import { pods } from '../kube/resources.ts';
+import type { Diagnosis } from '../path/model/finding.ts';
+import type { World } from '../path/model/world.ts';
+import { realClock } from '../sys/clock.ts';
+import { aborted } from '../sys/daemon.ts';
+import { waitFor } from '../sys/wait.ts';
+import { clusterWatched } from './cluster-watched.ts';
+import type { Moment } from './history.ts';
+import { labOrders } from './lab-door.ts';
+import { ACTION_HEADER, type Traffic, type UiStart, type WatchState } from './protocol.ts';
+import { runUi, type UiLab, type UiOptions } from './run.ts';
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+/** The page of a cluster, opened as a browser opens it. */
+async function open(options: Pick<UiOptions, 'watched'> & { lab?: UiLab }) {
+  const over = new AbortController();
+  const url = Promise.withResolvers<string>();
+  let start: UiStart | undefined;
+  const logged: string[] = [];
+  const running = runUi(
+    {
+      port: 0,
+      start: { title: 'a cluster', version: '1.2.3' },
+      clock: realClock,
+      pageOf: ({ diagnosis }) => diagnosis,
+      documentOf(given) {
+        start = given;
+        return { html: '<!doctype html>', csp: "default-src 'none'" };
+      },
+      opened: url.resolve,
+      log: (line) => logged.push(line),
+      ...options,
+    },
+    over.signal,
+  );
+  const stop = async () => {
+    over.abort(new Error('interrupted'));
+    await running.catch(() => {});
+  };
+  stops.push(stop);
+  const entry = new URL(await url.promise);
+  const cookie = (await fetch(entry)).headers.get('set-cookie')!.split(';')[0]!;
+  const at = (path: string) => `${entry.origin}${start!.base}${path}`;
+  const get = (path: string) => fetch(at(path), { headers: { cookie } });
+  const moments = async () => (await (await get('moments')).json()) as Moment[];
+  return {
+    ...{ running, stop, get, moments, at, cookie, logged, origin: entry.origin, start: start! },
+    /** Waits until so many moments have been seen. */
+    untilMoments: (wanted: number) =>
+      waitFor(`${wanted} moments`, async () => (await moments()).length >= wanted, { timeoutMs: 10_000 }),
+    shown: async (id: number) => (await (await get(`moments/${id}`)).json()) as Diagnosis,
+    order: (what: string, body: object) =>
+      fetch(at(`lab/${what}`), {
+        method: 'POST',
+        headers: { cookie, origin: entry.origin, [ACTION_HEADER]: start!.action ?? '' },
+        body: JSON.stringify(body),
+      }),
+  };
+}
+
+/** The values of a topic as they come, until one fits. */
+async function until<T>(answer: Response, topic: string, fits: (value: T) => boolean): Promise<T> {
+  const reader = answer.body!.getReader();
+  let text = '';
+  try {
+    for (;;) {
+      for (const [, data] of text.matchAll(new RegExp(`event: ${topic}\\ndata: (.*)\\n\\n`, 'g'))) {
+        const value = JSON.parse(data!) as T;
+        if (fits(value)) return value;
+      }
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`the events ended: ${text}`);
+      text += new TextDecoder().decode(value);
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+async function cluster() {
+  const fake = new FakeCluster();
+  await fake.addNode('n1');
+  const port = { containerPort: 8080, hostPort: 80 };
+  const addPod = (name: string) =>
+    fake.create(pods, {
+      metadata: { name, namespace: 'default' },
+      spec: { nodeName: 'n1', containers: [{ name: 'c', ports: [port] }] },
+      status: { phase: 'Running' },
+    });
+  await addPod('web');
+  const { signal: _, progress: __, ...settings } = quietOptions();
+  return { fake, addPod, watched: clusterWatched(fake, settings, 600_000, fake.open) };
+}
+
+describe('the page of a cluster that is not of the lab', () => {
+  test('has what the cluster looks like, and again when an object changes', async () => {
+    const { watched, addPod } = await cluster();
+    const page = await open({ watched });
+    await page.untilMoments(1);
+    expect((await page.shown(1)).paths.map(({ pod }) => pod.name)).toEqual(['web']);
+    await addPod('other');
+    await page.untilMoments(2);
+    expect((await page.shown(2)).paths.map(({ pod }) => pod.name).sort()).toEqual(['other', 'web']);
+  });
+
+  test('stays while the API server restarts, and says so', async () => {
+    const { watched, fake } = await cluster();
+    const page = await open({ watched });
+    await page.untilMoments(1);
+    fake.intercept = () => {
+      throw new Error('connection refused');
+    };
+    fake.disconnect();
+    const trouble = await until<WatchState>(
+      await page.get('events'),
+      'watch',
+      ({ state }) => state === 'trouble',
+    );
+    expect(trouble.detail).toContain('connection refused');
+    expect(trouble.lookedAt).toBeDefined();
+    expect((await page.shown(1)).paths).toHaveLength(1);
+  });
+
+  test('no request, however made, changes anything in the cluster', async () => {
+    const { watched, fake } = await cluster();
+    const page = await open({ watched });
+    await page.untilMoments(1);
+    // Not even the secret of orders is given to the page.
+    expect(page.start).toMatchObject({ kind: 'cluster' });
+    expect(page.start.action).toBeUndefined();
+    expect(page.start.faults).toBeUndefined();
+    const before = fake.requests.length;
+    const paths = ['', 'events', 'moments', 'moments/1', 'difference', 'lab', 'lab/'];
+    const orders = [...Object.keys(labOrders), 'delete', 'heal?restart=true'].map((what) => `lab/${what}`);
+    const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+    const bodies = ['{}', '{"restart":true}', '{"code":"plugin-missing"}'];
+    for (const path of [...paths, ...orders]) {
+      for (const method of methods) {
+        for (const body of method === 'GET' || method === 'HEAD' ? [undefined] : bodies) {
+          const headers = { cookie: page.cookie, origin: page.origin, [ACTION_HEADER]: 'x' };
+          const answer = await fetch(page.at(path), { method, headers, ...(body && { body }) });
+          if (method !== 'GET' && method !== 'HEAD') expect([403, 405]).toContain(answer.status);
+          await answer.body?.cancel();
+        }
+      }
+    }
+    expect(fake.requests.slice(before)).toEqual([]);
+    expect(fake.applied).toEqual([]);
+  });
+
+  test('what watching creates are pods that only read, and it removes them', async () => {
+    const { watched, fake } = await cluster();
+    const before = fake.requests.length;
+    const page = await open({ watched });
+    await page.untilMoments(1);
+    await page.stop();
+    const written = fake.requests
+      .slice(before)
+      .filter(({ method }) => method !== 'GET')
+      .map(
+        ({ method, path }) =>
+          `${method} ${path.replace(/hostport-[\w-]+|reader-[\w-]+/g, 'NAME').split('?')[0]}`,
+      )
+      .filter((line) => !line.includes('selfsubjectaccessreviews'));
+    expect(fake.writers).toEqual([]);
+    const touched = written.filter(
+      (line) => !line.includes('/namespaces/NAME') && !line.endsWith('/namespaces'),
+    );
+    expect({ touched, left: (await fake.list(pods)).items.map(({ metadata }) => metadata?.name) }).toEqual({
+      ...{ touched: [], left: ['web'] },
+    });
+  });
+});
+
+const EMPTY: World = {
+  ...{ observedAt: '2030-01-01T00:00:00Z', nodes: [], pods: [], services: [], events: [], policies: [] },
+  ...{ reports: new Map(), probes: [] },
+};
+
+describe('the page of a lab', () => {
+  const lab = (door: Partial<UiLab['door']> = {}): { lab: UiLab; watched: UiOptions['watched'] } => ({
+    lab: {
+      door: {
+        faults: [{ code: 'plugin-missing', stage: 'installed', title: 't', does: 'd' }],
+        injected: async () => [],
+        break: async () => 'broken',
+        heal: async () => 'healed',
+        undo: async () => 'undone',
+        trace: () => Promise.reject(new Error('no')),
+        ...door,
+      },
+      async traffic(world, show, signal) {
+        await waitFor('a world', () => world() !== undefined, { timeoutMs: 5000 });
+        const each = { node: 'n1', pod: 'web', port: 'TCP 80', address: '172.17.0.3:80' };
+        show([{ ...each, strip: 'a', detail: 'connected', milliseconds: 1 }]);
+        await aborted(signal);
+      },
+    },
+    watched: {
+      look: async () => EMPTY,
+      watchObjects: (_, __, signal) => aborted(signal),
+      pace: {
+        ...{ debounceMs: 10, maxDebounceMs: 10, resyncMs: 60_000 },
+        ...{ burst: 8, spacingMs: 10, spacingFactor: 1 },
+      },
+    },
+  });
+
+  test('shows traffic and carries out orders, after which it looks again', async () => {
+    let looks = 0;
+    const { watched, ...rest } = lab();
+    const look = async () => {
+      looks++;
+      return EMPTY;
+    };
+    const page = await open({ ...rest, watched: { ...watched, look } });
+    const traffic = await until<Traffic[]>(await page.get('events'), 'traffic', () => true);
+    expect(traffic).toMatchObject([{ pod: 'web', strip: 'a' }]);
+    const before = looks;
+    expect(await (await page.order('break', { code: 'plugin-missing' })).json()).toEqual({
+      ...{ ok: true, text: 'broken' },
+    });
+    await waitFor('another look', () => looks > before, { timeoutMs: 5000 });
+  });
+
+  test('what is under way when it is interrupted is finished', async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const began = Promise.withResolvers<void>();
+    const page = await open(
+      lab({
+        heal() {
+          began.resolve();
+          return promise;
+        },
+      }),
+    );
+    const order = page.order('heal', { restart: false }).catch(() => undefined);
+    await began.promise;
+    let isOver = false;
+    const stopped = page.stop().then(() => {
+      isOver = true;
+    });
+    for (let i = 0; i < 20; i++) await new Promise((turn) => setImmediate(turn));
+    expect(isOver).toBe(false);
+    resolve('healed');
+    await stopped;
+    await order;
+    await expect(page.running).rejects.toThrow('interrupted');
+  });
+});

@@ -1,0 +1,108 @@
+import type { Diagnosed } from '../path/diagnose/diagnose.ts';
+import type { World } from '../path/model/world.ts';
+import type { Clock } from '../sys/clock.ts';
+import { messageOf } from '../util/errors.ts';
+import { History } from './history.ts';
+import { newKeys } from './keys.ts';
+import type { LabDoor } from './lab-door.ts';
+import type { Traffic, UiStart, UiTopics } from './protocol.ts';
+import { serveUi } from './server.ts';
+import { Topics } from './topics.ts';
+import { type Watched, Watcher } from './watcher.ts';
+import { Workshop } from './workshop.ts';
+
+/** What can be done to a lab, and what comes from it. */
+export interface UiLab {
+  door: LabDoor;
+  /** Shows again and again what hostPorts answer, until the signal aborts. `world`: what was last observed. */
+  traffic(
+    world: () => World | undefined,
+    show: (traffic: Traffic[]) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
+export interface UiOptions {
+  /** 0 for any that is free. */
+  port: number;
+  start: Pick<UiStart, 'title' | 'version'>;
+  watched: Watched;
+  /** Absent for a cluster that is not of the lab: then nothing can be changed from the page. */
+  lab?: UiLab;
+  /** What the page shows of a diagnosis. */
+  pageOf(diagnosed: Diagnosed): object;
+  /** The page itself, with the policy for its script and style. */
+  documentOf(start: UiStart): { html: string; csp: string };
+  clock: Clock;
+  /** Is given the address once the page can be opened. */
+  opened(url: string): void;
+  /** A line for the terminal. */
+  log(line: string): void;
+}
+
+/**
+ * Watches a cluster and serves the page of it until the signal aborts, and rejects with its reason then; an action under way is finished first.
+ * @throws UserError when the port is taken.
+ */
+export async function runUi(options: UiOptions, signal: AbortSignal): Promise<void> {
+  const { watched, lab, clock, log } = options;
+  const keys = newKeys();
+  const history = new History();
+  const topics = new Topics<UiTopics>(clock.now().toString(36), clock);
+  let world: World | undefined;
+  const watcher: Watcher = new Watcher({
+    watched,
+    clock,
+    looked(diagnosed) {
+      // Traffic is sent to what was seen last.
+      if (lab !== undefined) world = diagnosed.scene.world;
+      const added = history.add(diagnosed.diagnosis, options.pageOf(diagnosed));
+      if (added !== 'nothing') topics.publish('moment', history.last!);
+      workshop?.refresh().catch((error) => log(messageOf(error)));
+    },
+    state: (state) => topics.publish('watch', state),
+  });
+  const workshop =
+    lab &&
+    new Workshop({
+      door: lab.door,
+      clock,
+      publish: (state) => topics.publish('lab', state),
+      changed: watcher.changed,
+    });
+  workshop?.publish();
+  const start: UiStart = {
+    ...options.start,
+    kind: lab === undefined ? 'cluster' : 'lab',
+    base: keys.base,
+    ...(lab && { action: keys.action, faults: lab.door.faults }),
+  };
+  const server = serveUi({
+    port: options.port,
+    keys,
+    page: options.documentOf(start),
+    history,
+    topics,
+    ...(workshop && { carryOut: (order) => workshop.carryOut(order, signal) }),
+    onError: (error) => log(messageOf(error)),
+  });
+  // What fails ends the rest, too.
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  try {
+    options.opened(server.url);
+    await Promise.all([
+      watcher.run(either),
+      lab?.traffic(
+        () => world,
+        (traffic) => topics.publish('traffic', traffic),
+        either,
+      ),
+    ]);
+    signal.throwIfAborted();
+  } finally {
+    over.abort(new Error('the page ends'));
+    await workshop?.idle();
+    await server.stop();
+  }
+}
