@@ -872,7 +872,7 @@ static const JSCFunctionListEntry PORT[] = {
 #define FLAG(name) JS_PROP_INT32_DEF(#name, name, 0)
 static const JSCFunctionListEntry FLAGS[] = {
     FLAG(O_RDONLY), FLAG(O_WRONLY), FLAG(O_RDWR),      FLAG(O_APPEND),   FLAG(O_CREAT),
-    FLAG(O_EXCL),   FLAG(O_TRUNC),  FLAG(O_NOFOLLOW), FLAG(O_NONBLOCK),
+    FLAG(O_EXCL),   FLAG(O_TRUNC),  FLAG(O_NOFOLLOW), FLAG(O_NONBLOCK), FLAG(O_NOCTTY),
 };
 
 /* One line for what should never happen; never source, never a stack. */

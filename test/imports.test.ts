@@ -52,6 +52,13 @@ const FACES: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** Rooms that read what somebody else may have written on a node. They do so by the readers of src/sys only, which do not wait and are bounded. */
+const READING = ['cni', 'portmap', 'node', 'collect', 'agent'];
+
+/** What opens or copies a file by its path, whatever it is. */
+const OPENERS =
+  /^(?:open|openSync|openAsBlob|readFile|readFileSync|createReadStream|copyFile|copyFileSync|cp|cpSync|opendir|opendirSync)$/;
+
 interface Import {
   specifier: string;
   /** Gone at run time: `import type`, or a type named by `import('x').T`. */
@@ -123,6 +130,21 @@ interface Project {
   devDependencies: ReadonlySet<string>;
 }
 
+/** What of a file of those rooms opens files by itself. */
+function openers(file: string, text: string): string[] {
+  const isReading = READING.includes(roomOf(file) ?? '') && !isForTests(file) && !/\.fake\.ts$/.test(file);
+  // What stands for node:fs in the plugins' executable.
+  if (!isReading || file.startsWith('src/cni/native/')) return [];
+  const found = /\bBun\.(?:file|mmap)\(/.test(text) ? ['Bun.file'] : [];
+  for (const [, names] of text.matchAll(/^import\s+([^;]*?)\s+from 'node:fs(?:\/promises)?'/gm)) {
+    if (!names!.startsWith('{')) found.push(names!);
+    else found.push(...names!.split(/[{},\s]+/).filter((name) => OPENERS.test(name)));
+  }
+  return found.map(
+    (name) => `${file}: opens files by ${name}: use src/sys/bounded-file.ts or src/sys/regular-file.ts`,
+  );
+}
+
 /** Every breach of the rules, one line each: `file: what`. */
 function breaches(project: Project): string[] {
   const found: string[] = [];
@@ -133,6 +155,7 @@ function breaches(project: Project): string[] {
       say('is in none of the rooms');
       continue;
     }
+    found.push(...openers(file, text));
     if (hasComputedImport(text)) say('imports a path that is computed, which nothing can check');
     for (const { specifier, isType } of importsOf(text)) {
       const what = specifier.startsWith('.')
@@ -350,6 +373,24 @@ describe('the rules', () => {
       },
       want: [
         'src/path/a.ts: imports src/portmap/rules.ts: of portmap, other rooms import src/portmap/layout.ts and src/portmap/config.ts and src/portmap/disjoint.ts and src/portmap/cleanup.ts only',
+      ],
+    },
+    {
+      name: 'files of a node that are opened by anything but the readers',
+      files: {
+        'src/node/a.ts': `import {\n  lstatSync,\n  readFileSync,\n} from 'node:fs';`,
+        'src/agent/b.ts': `import { open, stat } from 'node:fs/promises';`,
+        'src/cni/c.ts': `import * as fs from 'node:fs';`,
+        'src/collect/d.ts': `const a = Bun.file('a');`,
+        'src/portmap/e.test.ts': `import { readFileSync } from 'node:fs';`,
+        'src/cli/f.ts': `import { readFileSync } from 'node:fs';`,
+        'src/cni/native/fs.ts': `import { readFileSync } from 'node:fs';`,
+      },
+      want: [
+        'src/node/a.ts: opens files by readFileSync: use src/sys/bounded-file.ts or src/sys/regular-file.ts',
+        'src/agent/b.ts: opens files by open: use src/sys/bounded-file.ts or src/sys/regular-file.ts',
+        'src/cni/c.ts: opens files by * as fs: use src/sys/bounded-file.ts or src/sys/regular-file.ts',
+        'src/collect/d.ts: opens files by Bun.file: use src/sys/bounded-file.ts or src/sys/regular-file.ts',
       ],
     },
     {

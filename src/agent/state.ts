@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readLinked } from '../sys/bounded-file.ts';
 import { writeFileAtomic } from '../sys/files.ts';
 import { parseJson } from '../util/parse-json.ts';
 import { AGENT_MODES, STATE_DIRECTORY } from './manifests.ts';
@@ -29,10 +29,13 @@ export function writeState(state: AgentState, file = STATE_FILE): Promise<void> 
   return writeFileAtomic(file, `${JSON.stringify(state)}\n`);
 }
 
-/** The content of the file, as the agent of this container has written it. Rejects when there is none: no agent runs here. */
-export function readState(file = STATE_FILE): Promise<string> {
-  return readFile(file, 'utf8');
+/** The content of the file, as the agent of this container has written it. Throws when there is none: no agent runs here. */
+export function readState(file = STATE_FILE): string {
+  return readLinked(file, MAX_STATE_BYTES).toString('utf8');
 }
+
+/** The longest field has 2,000 characters. */
+const MAX_STATE_BYTES = 64 * 1024;
 
 /** The content of the file. A container may print anything. @throws when it is not an agent's. */
 export function parseState(text: string): AgentState {

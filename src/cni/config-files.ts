@@ -1,8 +1,13 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { readLinked } from '../sys/bounded-file.ts';
 import { namesIn } from '../sys/directories.ts';
+import { messageOf } from '../util/errors.ts';
 import { configFileOrder, dropInOrder, type NetworkConfigList, parseNetworkConfig } from './conflist.ts';
 import { CniError, cniErrorCode, invalidConfig } from './errors.ts';
+
+/** As long as a document may be that is parsed. Links are followed, as a runtime does: Kubernetes' volumes of files are made of them. */
+const MAX_BYTES = 8 * 1024 * 1024;
 
 /** Where runtimes look for networks by default. */
 export const DEFAULT_CONFIG_DIRECTORY = '/etc/cni/net.d';
@@ -58,7 +63,7 @@ function filesIn(directory: string): string[] {
 
 function read(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readLinked(path, MAX_BYTES).toString('utf8');
   } catch (cause) {
     throw ioFailure(path, cause);
   }
@@ -67,7 +72,7 @@ function read(path: string): string {
 function ioFailure(path: string, cause: unknown): CniError {
   return new CniError(
     cniErrorCode.ioFailure,
-    `error reading ${path}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
+    `error reading ${path}: ${(cause as NodeJS.ErrnoException).code ?? messageOf(cause).replace(`${path}: `, '')}`,
     '',
     { cause },
   );

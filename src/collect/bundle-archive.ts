@@ -1,8 +1,9 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { basename } from 'node:path';
 import { pipeline } from 'node:stream';
 import { pipeline as piped } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
+import { streamLinked } from '../sys/bounded-file.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { readTar, type TarEntry, type TarReadEntry, writeTar } from '../sys/tar.ts';
@@ -91,7 +92,7 @@ async function* limited(bytes: AsyncIterable<Uint8Array>, max: number): AsyncGen
 function unzipped(path: string): AsyncIterable<Uint8Array> {
   const gunzip = createGunzip();
   // An error of reading ends the other, too, and is thrown to whoever reads it.
-  pipeline(createReadStream(path), gunzip, () => {});
+  pipeline(streamLinked(path), gunzip, () => {});
   return gunzip;
 }
 

@@ -4,7 +4,6 @@ import {
   constants,
   lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -18,7 +17,7 @@ import type { World } from '../path/model/world.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { collectAfter, collectParsed } from '../sys/garbage.ts';
-import { NotRegularFile, readRegularFile } from '../sys/regular-file.ts';
+import { NotRegularFile, openRegularFile, readRegularFile } from '../sys/regular-file.ts';
 import { InputError, messageOf, UserError } from '../util/errors.ts';
 import type { Anonymiser } from './anonymise/anonymiser.ts';
 import { readArchive, writeArchive } from './bundle-archive.ts';
@@ -114,7 +113,8 @@ export async function saveBundle(world: World, path: string, anonymiser?: Anonym
 const WRITTEN_AT_A_TIME = 1024 * 1024;
 
 function writePieces(path: string, text: Iterable<string>): void {
-  const fd = openSync(path, 'wx', 0o600);
+  const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+  const fd = openRegularFile(path, O_WRONLY | O_CREAT | O_EXCL, 0o600);
   try {
     let pending = '';
     for (const piece of text) {

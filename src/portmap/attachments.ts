@@ -128,8 +128,14 @@ export class AttachmentFiles implements Attachments {
     const temporary = `${this.#recordDir}/.${chain}.${process.pid}`;
     const write = () => writeFileSync(temporary, JSON.stringify(record), { mode: 0o600, flag: 'wx' });
     // Anything with one of our names may be replaced: only this plugin uses this directory.
-    replacing(temporary, 'EEXIST', write);
-    replacing(path, 'EISDIR', () => renameSync(temporary, path));
+    try {
+      replacing(temporary, 'EEXIST', write);
+      replacing(path, 'EISDIR', () => renameSync(temporary, path));
+    } catch (cause) {
+      // A full disk must not keep a part of it as well.
+      rmSync(temporary, { recursive: true, force: true });
+      throw cause;
+    }
   }
 
   /** Removes the directory with all records; false when there is none. */
@@ -143,8 +149,11 @@ export class AttachmentFiles implements Attachments {
     const temporary = `${this.#recordDir}/.probe.${process.pid}`;
     changingState(this.#recordDir, () => {
       mkdirSync(this.#recordDir, { recursive: true, mode: 0o700 });
-      replacing(temporary, 'EEXIST', () => writeFileSync(temporary, '{}', { mode: 0o600, flag: 'wx' }));
-      rmSync(temporary);
+      try {
+        replacing(temporary, 'EEXIST', () => writeFileSync(temporary, '{}', { mode: 0o600, flag: 'wx' }));
+      } finally {
+        rmSync(temporary, { force: true });
+      }
     });
   }
 

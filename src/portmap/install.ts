@@ -3,13 +3,13 @@ import {
   constants,
   existsSync,
   fstatSync,
-  openSync,
   readSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
 import { fileProblem } from '../sys/file-problem.ts';
+import { openLinkedFile, openRegularFile } from '../sys/regular-file.ts';
 import { messageOf } from '../util/errors.ts';
 
 /** Where the plugin's image finds the node's directory of plugins, unless `CNI_BIN_DIR` says otherwise. */
@@ -69,7 +69,7 @@ export async function keepInstalled(io: InstallIo): Promise<never> {
 }
 
 function bytesOf(path: string): Uint8Array {
-  const fd = openSync(path, constants.O_RDONLY);
+  const fd = openLinkedFile(path, constants.O_RDONLY);
   try {
     const bytes = new Uint8Array(fstatSync(fd).size);
     let done = 0;
@@ -95,11 +95,17 @@ function put(bytes: Uint8Array, path: string): void {
   const temporary = `${path.replace(/[^/]*$/, '')}.${NAME}.${process.pid}`;
   rmSync(temporary, { force: true });
   const { O_WRONLY, O_CREAT, O_EXCL } = constants;
-  const fd = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | O_DSYNC, 0o755);
   try {
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
-  } finally {
-    closeSync(fd);
+    const fd = openRegularFile(temporary, O_WRONLY | O_CREAT | O_EXCL | O_DSYNC, 0o755);
+    try {
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (cause) {
+    // A full disk must not keep a part of it as well.
+    rmSync(temporary, { force: true });
+    throw cause;
   }
-  renameSync(temporary, path);
 }

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs';
 
-const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+const { O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 
 /** The path is not a regular file. */
 export class NotRegularFile extends Error {
@@ -32,6 +32,17 @@ export function openRegularFile(path: string, flags: number, mode?: number): num
   if (opened.isFile()) return fd;
   closeSync(fd);
   throw inTheWay(path, opened);
+}
+
+/**
+ * Opens a regular file wherever links lead; anything else there is an error, without waiting for a FIFO: of a file that a user named, or that is read
+ * on their behalf by its path. `name`: what errors call it. `flags` are those of open(2).
+ */
+export function openLinkedFile(path: string, flags: number, name = path): number {
+  const fd = openSync(path, flags | O_NONBLOCK | O_NOCTTY);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new Error(`${name}: not a regular file`);
 }
 
 /** The text of a regular file of at most `limit` bytes; a longer one is an error. */

@@ -66,7 +66,7 @@ export function agentStateVerb(): Verb {
   const verb = command('state')
     .description('print what the agent of this container says of itself')
     .action(async () => {
-      process.stdout.write(await readState());
+      process.stdout.write(readState());
     });
   return examples(verb, 'hostport agent state');
 }

@@ -70,7 +70,8 @@ export type OpenFlag =
   | 'O_EXCL'
   | 'O_TRUNC'
   | 'O_NOFOLLOW'
-  | 'O_NONBLOCK';
+  | 'O_NONBLOCK'
+  | 'O_NOCTTY';
 
 /** Of stat(2). */
 export interface Facts {

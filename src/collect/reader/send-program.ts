@@ -1,14 +1,16 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { ApiClient } from '../../kube/client.ts';
 import { type ExecEnd, type ExecTarget, PodExec } from '../../kube/streaming/pod-exec.ts';
 import { OWN_PLUGINS } from '../../node/apply/own-plugins.ts';
+import { readLinked } from '../../sys/bounded-file.ts';
 import { type Mount, parseMountinfo } from '../../sys/mounts.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { HOST_ROOT, OWN_PROGRAM, SENT_PROGRAM } from './manifests.ts';
 
+/** Bytes; this program has some hundred million. */
+const MAX_PROGRAM = 1024 * 1024 * 1024;
 /** More than the outputs of the commands below, which print a word or a table of mounts. */
 const MAX_OUTPUT = 1024 * 1024;
 const DIRECTORY = SENT_PROGRAM.replace(/\/[^/]*$/, '');
@@ -25,7 +27,7 @@ export class SentProgram {
   readonly version: string;
   readonly #path: string;
   readonly #plugins: string;
-  #plain: Promise<Buffer> | undefined;
+  #plain: Buffer | undefined;
   #compressed: Promise<Buffer> | undefined;
 
   /** @param path the compiled program. @param plugins directory of the plugins that may be sent with it. */
@@ -35,22 +37,19 @@ export class SentProgram {
     this.version = version;
   }
 
-  plain(): Promise<Buffer> {
-    this.#plain ??= readFile(this.#path);
+  plain(): Buffer {
+    this.#plain ??= readLinked(this.#path, MAX_PROGRAM);
     return this.#plain;
   }
 
   /** The plugins by their names. */
-  plugins(): Promise<[name: string, content: Buffer][]> {
-    const directory = this.#plugins;
-    return Promise.all(
-      OWN_PLUGINS.map(async (name) => [name, await readFile(join(directory, name))] as const),
-    ) as Promise<[string, Buffer][]>;
+  plugins(): [name: string, content: Buffer][] {
+    return OWN_PLUGINS.map((name) => [name, readLinked(join(this.#plugins, name), MAX_PROGRAM)]);
   }
 
   compressed(): Promise<Buffer> {
     // Its lowest level takes a second; higher ones take longer than they save.
-    this.#compressed ??= this.plain().then((bytes) => promisify(gzip)(bytes, { level: 1 }));
+    this.#compressed ??= promisify(gzip)(this.plain(), { level: 1 });
     return this.#compressed;
   }
 }
@@ -84,7 +83,7 @@ export async function programIn(
   const take = `head -c ${bytes.length}${canDecompress ? ' | gzip -dc' : ''} > ${SENT_PROGRAM}`;
   const sent = await run(['/bin/sh', '-c', `${take} && chmod 755 ${SENT_PROGRAM}`], bytes);
   if (sent.end.code !== 0) throw new Error(`cannot send the program into its pod: ${sent.end.message}`);
-  for (const [name, content] of withPlugins ? await program.plugins() : []) {
+  for (const [name, content] of withPlugins ? program.plugins() : []) {
     const path = `${PLUGINS}/${name}`;
     const script = 'mkdir -p "$1" && head -c "$2" > "$3" && chmod 755 "$3"';
     const argv = ['/bin/sh', '-c', script, 'sh', PLUGINS, String(content.length), path];

@@ -1,6 +1,12 @@
-import { chmodSync, copyFileSync, lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { readLinked } from '../../sys/bounded-file.ts';
 import { namesIn } from '../../sys/directories.ts';
+import { fileProblem } from '../../sys/file-problem.ts';
+import { messageOf } from '../../util/errors.ts';
+
+/** The largest file that is copied or replaced, in bytes: a plugin has up to a hundred million. */
+export const MAX_FILE_BYTES = 512 * 1024 * 1024;
 
 /** Where copies of what actions replace are kept. */
 export const BACKUP_ROOT = '/var/lib/hostport/backup';
@@ -51,8 +57,9 @@ export class Backups {
   /** Copies a file, with its mode, and returns the copy's path; undefined when there is no such file. */
   keepFile(path: string): string | undefined {
     if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+    const content = readLinked(path, MAX_FILE_BYTES);
     const copy = this.#place(path);
-    copyFileSync(path, copy);
+    this.#write(copy, content);
     chmodSync(copy, statSync(path).mode & 0o777);
     this.onKept?.(path, copy);
     return copy;
@@ -61,8 +68,18 @@ export class Backups {
   /** Keeps a text under a name, and returns its path. */
   keepText(name: string, text: string): string {
     const copy = this.#place(name);
-    writeFileSync(copy, text, { mode: 0o600 });
+    this.#write(copy, text);
     return copy;
+  }
+
+  /** A part of a copy is none: on a full disk it would only take what is left. */
+  #write(copy: string, content: string | Buffer): void {
+    try {
+      writeFileSync(copy, content, { mode: 0o600, flag: 'wx' });
+    } catch (cause) {
+      rmSync(copy, { force: true });
+      throw new Error(`cannot keep a copy in ${copy}: ${fileProblem(cause) ?? messageOf(cause)}`, { cause });
+    }
   }
 
   /** A path below the directory that nothing is at yet: the first copy of a run is the state before it. */

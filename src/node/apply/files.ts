@@ -3,13 +3,9 @@ import {
   chownSync,
   closeSync,
   constants,
-  copyFileSync,
   fsyncSync,
   ftruncateSync,
   lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -18,9 +14,12 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { NodeAction } from '../../path/model/action.ts';
+import { readLinked } from '../../sys/bounded-file.ts';
 import { type FileOwner, writeFileAtomic } from '../../sys/files.ts';
 import { mountIdOf } from '../../sys/mounts.ts';
+import { openLinkedFile } from '../../sys/regular-file.ts';
 import { LEFT_OUT } from '../report/secrets.ts';
+import { MAX_FILE_BYTES } from './backup.ts';
 import type { ApplyContext } from './context.ts';
 import type { Applied } from './result.ts';
 
@@ -34,11 +33,12 @@ export async function writeFileAction(action: Action<'write-file'>, context: App
   }
   const before = statSync(path, { throwIfNoEntry: false });
   const mode = action.mode === undefined ? before && before.mode & 0o777 : Number.parseInt(action.mode, 8);
-  if (before?.isFile() && readFileSync(path, 'utf8') === content && modeOf(path) === (mode ?? modeOf(path))) {
+  const bytes = Buffer.from(content);
+  if (before?.isFile() && hasContent(path, bytes) && modeOf(path) === (mode ?? modeOf(path))) {
     return { changed: false, detail: `${path} has this content` };
   }
   const backup = context.backups.keepFile(path);
-  await replaceFile(path, Buffer.from(content), mode ?? 0o644);
+  await replaceFile(path, bytes, mode ?? 0o644);
   return { changed: true, detail: `wrote ${path}`, ...(backup && { backup }) };
 }
 
@@ -101,7 +101,7 @@ export async function rewriteFileAction(
     stirDirectory(path);
     return { changed: true, detail: `let a file come and go beside ${path}, which is mounted` };
   }
-  const content = readFileSync(path);
+  const content = readLinked(path, MAX_FILE_BYTES);
   const backup = context.backups.keepFile(path);
   writeInPlace(path, content);
   return { changed: true, detail: `wrote ${path} again`, ...(backup && { backup }) };
@@ -117,22 +117,12 @@ export async function installPluginAction(
   if (statSync(source, { throwIfNoEntry: false })?.isFile() !== true) {
     throw new Error(`${name} is not one of this program's plugins (${context.ownPlugins})`);
   }
-  if (isSameFile(source, target) && modeOf(target) === 0o755) {
+  const content = readLinked(source, MAX_FILE_BYTES);
+  if (hasContent(target, content) && modeOf(target) === 0o755) {
     return { changed: false, detail: `${target} is this plugin` };
   }
   const backup = context.backups.keepFile(target);
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
-  const temporary = join(directory, `.${name}.${process.pid}.tmp`);
-  try {
-    copyFileSync(source, temporary, constants.COPYFILE_FICLONE);
-    chmodSync(temporary, 0o755);
-    const fd = openSync(temporary, 'r');
-    fsyncSync(fd);
-    closeSync(fd);
-    renameSync(temporary, target);
-  } finally {
-    rmSync(temporary, { force: true });
-  }
+  await writeFileAtomic(target, content, 0o755);
   return { changed: true, detail: `installed ${target}`, ...(backup && { backup }) };
 }
 
@@ -146,14 +136,15 @@ function stirDirectory(path: string): void {
   rmSync(beside);
 }
 
-function isSameFile(a: string, b: string): boolean {
-  const other = statSync(b, { throwIfNoEntry: false });
-  if (other?.isFile() !== true || other.size !== statSync(a).size) return false;
-  return readFileSync(a).equals(readFileSync(b));
+function hasContent(path: string, content: Buffer): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return (
+    found?.isFile() === true && found.size === content.length && readLinked(path, found.size).equals(content)
+  );
 }
 
 function writeInPlace(path: string, content: Buffer): void {
-  const fd = openSync(path, 'r+');
+  const fd = openLinkedFile(path, constants.O_RDWR);
   try {
     ftruncateSync(fd);
     for (let at = 0; at < content.length; ) at += writeSync(fd, content, at, content.length - at, at);

@@ -1,23 +1,29 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  constants,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
-  openSync,
-  readFileSync,
   readlinkSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { NodeAction } from '../../path/model/action.ts';
+import { readLinked } from '../../sys/bounded-file.ts';
 import { namesIn } from '../../sys/directories.ts';
 import { unlessMissing } from '../../sys/errno.ts';
+import { openRegularFile, readRegularFile } from '../../sys/regular-file.ts';
 import { UserError } from '../../util/errors.ts';
-import { BACKUP_ROOT, type Backups, directoryOfRun, timeOfRun } from './backup.ts';
+import { BACKUP_ROOT, type Backups, directoryOfRun, MAX_FILE_BYTES, timeOfRun } from './backup.ts';
 import type { Applied } from './result.ts';
+
+/** A line has some hundred bytes, and a heal of a node hundreds of steps. */
+const MAX_JOURNAL_BYTES = 64 * 1024 * 1024;
 
 /** Name of the journal in the directory of a heal's copies. */
 const JOURNAL = 'journal.jsonl';
@@ -119,10 +125,16 @@ export class Journal {
 
   #append(entry: JournalEntry): void {
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-    const fd = openSync(this.#path, 'a', 0o600);
+    const { O_WRONLY, O_APPEND, O_CREAT } = constants;
+    const fd = openRegularFile(this.#path, O_WRONLY | O_APPEND | O_CREAT, 0o600);
+    const { size } = fstatSync(fd);
     try {
-      writeSync(fd, `${JSON.stringify(entry)}\n`);
+      writeFileSync(fd, `${JSON.stringify(entry)}\n`);
       fsyncSync(fd);
+    } catch (cause) {
+      // A part of a line would spoil the next one.
+      ftruncateSync(fd, size);
+      throw cause;
     } finally {
       closeSync(fd);
     }
@@ -147,7 +159,7 @@ export function lastJournal(
  * @throws UserError when a line is none that this version writes.
  */
 function readEntries(path: string): JournalEntry[] {
-  const lines = (unlessMissing(() => readFileSync(path, 'utf8')) ?? '').split('\n');
+  const lines = (unlessMissing(() => readRegularFile(path, MAX_JOURNAL_BYTES)) ?? '').split('\n');
   const whole = lines.slice(0, -1).map((line, i) => {
     try {
       return entrySchema.parse(JSON.parse(line));
@@ -184,7 +196,13 @@ export function stateOf(path: string): FileState {
   if (stat.isSymbolicLink()) return { is: 'link', target: readlinkSync(path) };
   if (!stat.isFile()) return { is: 'other' };
   const { uid, gid } = stat;
-  return { is: 'file', sha256: sha256Of(readFileSync(path)), mode: stat.mode & 0o777, uid, gid };
+  return {
+    is: 'file',
+    sha256: sha256Of(readLinked(path, MAX_FILE_BYTES)),
+    mode: stat.mode & 0o777,
+    uid,
+    gid,
+  };
 }
 
 /** Digest of a file's content, as {@link FileState} has it. */
@@ -212,7 +230,8 @@ function intendedBy(action: NodeAction, ownPlugins: string | undefined): Map<str
       return new Map([[action.path, { ...before, mode: Number.parseInt(action.mode, 8) }]]);
     }
     case 'install-plugin': {
-      const content = ownPlugins && unlessMissing(() => readFileSync(join(ownPlugins, action.name)));
+      const content =
+        ownPlugins && unlessMissing(() => readLinked(join(ownPlugins, action.name), MAX_FILE_BYTES));
       if (!content) return new Map();
       const path = join(action.directory, action.name);
       return new Map([[path, { is: 'file', sha256: sha256Of(content), mode: 0o755 }]]);

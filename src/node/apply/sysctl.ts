@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeAction } from '../../path/model/action.ts';
+import { readKernelFile } from '../../sys/bounded-file.ts';
 import { sysctlPath } from '../report/sysctls.ts';
 import type { Applied } from './result.ts';
 
@@ -14,14 +15,14 @@ export async function setSysctlAction(
     throw new Error(`${name}: not a setting of the network`);
   }
   const path = join(procSys, ...steps);
-  const before = readFileSync(path, 'utf8').trim();
+  const before = readKernelFile(path).trim();
   if (before === value) return { changed: false, detail: `${name} is ${value}` };
   try {
     writeFileSync(path, value);
   } catch (cause) {
     throw new Error(`cannot set ${name} to ${value}: it is still ${before}`, { cause });
   }
-  const after = readFileSync(path, 'utf8').trim();
+  const after = readKernelFile(path).trim();
   if (after !== value) throw new Error(`cannot set ${name} to ${value}: the kernel made it ${after}`);
   return { changed: true, detail: `${name}: ${before} is now ${value}` };
 }

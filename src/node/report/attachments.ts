@@ -1,4 +1,3 @@
-import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { decodeStruct, parseDocument } from '../../cni/json.ts';
@@ -6,11 +5,10 @@ import { isCniName } from '../../cni/names.ts';
 import { CACHED_FIELDS, resultFields } from '../../cni/result.ts';
 import { isNamespace } from '../../cni/sandbox.ts';
 import type { CachedAttachment } from '../../path/model/node-report.ts';
-import { namesIn } from '../../sys/directories.ts';
-import { isErrno } from '../../sys/errno.ts';
+import { localPaths, namesOfAtMost, readBelow } from '../../sys/bounded-file.ts';
+import { isErrno, unlessMissing } from '../../sys/errno.ts';
 import { messageOf } from '../../util/errors.ts';
 import { parseIp } from '../../util/ip.ts';
-import { readBelow } from './bounded-file.ts';
 import { documentWithoutSecrets, withoutSecrets } from './secrets.ts';
 
 /** Where libcni keeps the results of attachments, below its cache directory. */
@@ -74,16 +72,13 @@ export function readAttachments(directory: string = RESULT_CACHE): {
 } {
   const attachments: CachedAttachment[] = [];
   const skipped: { file: string; why: string }[] = [];
-  const names = namesIn(directory);
-  if (names.length === 0) return { attachments, skipped };
-  const root = realpathSync(directory);
-  if (names.length > MAX_ENTRIES) {
-    throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_ENTRIES}`);
-  }
-  for (const name of names) {
+  const resolve = localPaths();
+  const root = unlessMissing(() => resolve(directory));
+  if (root === undefined) return { attachments, skipped };
+  for (const name of namesOfAtMost(root, MAX_ENTRIES)) {
     const file = join(directory, name);
     try {
-      const { bytes, stat } = readBelow(root, file, MAX_BYTES);
+      const { bytes, stat } = readBelow(root, file, MAX_BYTES, resolve);
       attachments.push(parseAttachment(file, stat.mtime, bytes.toString('utf8')));
     } catch (cause) {
       // A DEL of this very moment removes the file.

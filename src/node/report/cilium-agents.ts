@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
+import { readdirSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { CiliumAgent } from '../../path/model/node-report.ts';
+import { localPaths, readKernelFile } from '../../sys/bounded-file.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 
 /** The name of Cilium's agent as a process, and of its program's file. */
@@ -12,18 +13,18 @@ const AGENT = 'cilium-agent';
  * the agent if it runs that program, as root, on the network of the node, which pods are not let do unless whoever may run agents created them.
  */
 export function readCiliumAgents(directory: string, proc = '/proc'): CiliumAgent[] {
-  const watched = unlessMissing(() => statSync(directory));
+  const watched = unlessMissing(() => statSync(localPaths()(directory)));
   const network = readlinkSync(join(proc, 'self/ns/net'));
   return readdirSync(proc).flatMap((pid) => {
     if (!/^\d+$/.test(pid)) return [];
-    const name = unlessGone(() => readFileSync(join(proc, pid, 'comm'), 'utf8'));
+    const name = unlessGone(() => readKernelFile(join(proc, pid, 'comm')));
     if (name?.trim() !== AGENT || !isAgent(join(proc, pid), network)) return [];
     const directories = unlessGone(() => readdirSync(join(proc, pid, 'fdinfo')));
     if (directories === undefined) return [];
     const watches =
       watched !== undefined &&
       directories.some((fd) => {
-        const text = unlessGone(() => readFileSync(join(proc, pid, 'fdinfo', fd), 'utf8')) ?? '';
+        const text = unlessGone(() => readKernelFile(join(proc, pid, 'fdinfo', fd))) ?? '';
         return watchesOf(text).has(placeOf(watched));
       });
     return [{ pid: Number(pid), watches }];
@@ -34,7 +35,7 @@ export function readCiliumAgents(directory: string, proc = '/proc'): CiliumAgent
 function isAgent(process: string, network: string): boolean {
   // The kernel marks a file that is gone, as after an update of the image.
   const program = unlessGone(() => readlinkSync(join(process, 'exe')))?.replace(/ \(deleted\)$/, '');
-  const status = unlessGone(() => readFileSync(join(process, 'status'), 'utf8')) ?? '';
+  const status = unlessGone(() => readKernelFile(join(process, 'status'))) ?? '';
   return (
     basename(program ?? '') === AGENT &&
     /^Uid:\t\d+\t0\t/m.test(status) &&

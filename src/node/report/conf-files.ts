@@ -1,11 +1,11 @@
-import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
+import { lstatSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseNetworkConfig, parsePlugin, WrongValueError } from '../../cni/conflist.ts';
 import { JsonMembers, type JsonNode, parseDocument, plain, TooLargeError } from '../../cni/json.ts';
 import type { CniConfFile } from '../../path/model/node-report.ts';
-import { namesIn } from '../../sys/directories.ts';
+import { isBelow, leadsOut, localPaths, namesOfAtMost, readBelow } from '../../sys/bounded-file.ts';
+import { unlessMissing } from '../../sys/errno.ts';
 import { messageOf } from '../../util/errors.ts';
-import { isBelow, leadsOut, readBelow } from './bounded-file.ts';
 import { describeContent } from './describe-content.ts';
 import { nodeWithoutSecrets } from './secrets.ts';
 
@@ -30,13 +30,12 @@ export function readDropIns(confDir: string, network: string): CniConfFile[] {
 }
 
 function readFiles(directory: string, kind: Kind, within: string): CniConfFile[] {
-  const names = namesIn(directory);
-  if (names.length === 0) return [];
-  const [root, real] = [realpathSync(within), realpathSync(directory)];
+  const resolve = localPaths();
+  const real = unlessMissing(() => resolve(directory));
+  if (real === undefined) return [];
+  const root = resolve(within);
   if (real !== root && !isBelow(root, real)) throw leadsOut(directory, real);
-  if (names.length > MAX_FILES)
-    throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_FILES}`);
-  return names.flatMap((name) => {
+  return namesOfAtMost(real, MAX_FILES).flatMap((name) => {
     const path = join(directory, name);
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat === undefined || stat.isDirectory()) return [];
@@ -46,21 +45,21 @@ function readFiles(directory: string, kind: Kind, within: string): CniConfFile[]
         modified: stat.mtime.toISOString(),
         changed: stat.ctime.toISOString(),
         ...(stat.isSymbolicLink() ? { target: readlinkSync(path) } : {}),
-        ...readContent(root, path, name, kind),
+        ...readContent({ root, resolve }, path, name, kind),
       },
     ];
   });
 }
 
 function readContent(
-  root: string,
+  { root, resolve }: { root: string; resolve: (path: string) => string },
   path: string,
   name: string,
   kind: Kind,
 ): Pick<CniConfFile, 'content' | 'broken'> {
   let bytes: Buffer;
   try {
-    ({ bytes } = readBelow(root, path, MAX_BYTES));
+    ({ bytes } = readBelow(root, path, MAX_BYTES, resolve));
   } catch (cause) {
     return { content: { unknown: messageOf(cause) } };
   }

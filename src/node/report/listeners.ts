@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Listener } from '../../path/model/node-report.ts';
+import { readKernelFile } from '../../sys/bounded-file.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 import { formatIp } from '../../util/ip.ts';
 
@@ -62,7 +63,7 @@ export function kernelAddress(hex: string): string {
  */
 export function readListeners(proc = '/proc'): Listener[] {
   const sockets = (['tcp', 'udp'] as const).flatMap((protocol) => [
-    ...parseSocketTable(protocol, readFileSync(join(proc, 'net', protocol), 'utf8')),
+    ...parseSocketTable(protocol, readKernelFile(join(proc, 'net', protocol))),
     ...parseSocketTable(protocol, readUnlessGone(join(proc, 'net', `${protocol}6`))),
   ]);
   sockets.push(...parseSctpEndpoints(readUnlessGone(join(proc, 'net/sctp/eps'))));
@@ -92,6 +93,6 @@ function unlessGone<T>(read: () => T, otherwise: T): T {
   return unlessMissing(read, ['ESRCH', 'EACCES', 'EPERM']) ?? otherwise;
 }
 
-const readUnlessGone = (path: string) => unlessGone(() => readFileSync(path, 'utf8'), '');
+const readUnlessGone = (path: string) => unlessGone(() => readKernelFile(path), '');
 const linkUnlessGone = (path: string) => unlessGone(() => readlinkSync(path), '');
 const listUnlessGone = (path: string) => unlessGone(() => readdirSync(path), []);

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import type { NodeReport } from '../../path/model/node-report.ts';
+import { readHead, readKernelFile, readLinked } from '../../sys/bounded-file.ts';
 import { unlessMissing } from '../../sys/errno.ts';
-import { readHead } from './bounded-file.ts';
 import { executableFormat, FORMAT_BYTES } from './elf.ts';
 
 /** Where the kernel has the identifier of this boot; random(4). A kubelet reports the same for its node (`status.nodeInfo.bootID`). */
@@ -10,6 +9,9 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 /** Where the machine's own identifier is, in the order in which a kubelet looks for what it reports (`status.nodeInfo.machineID`); machine-id(5). */
 const MACHINE_IDS = ['/etc/machine-id', '/var/lib/dbus/machine-id'];
+
+/** A file of 32 digits and a line feed. */
+const MACHINE_ID_BYTES = 4096;
 
 /** Kernel, architecture, machine and boot. The machine number that executables must have is the one of the program that is running. */
 export function readMachine(executable = '/proc/self/exe'): NodeReport['machine'] {
@@ -26,18 +28,25 @@ export function readMachine(executable = '/proc/self/exe'): NodeReport['machine'
 
 function machineId(): { machineId?: string } {
   for (const path of MACHINE_IDS) {
-    const id = unlessMissing(
-      () => readFileSync(path, 'utf8'),
-      ['EACCES', 'EPERM', 'ENOTDIR', 'EISDIR'],
-    )?.trim();
+    const id = machineIdIn(path);
     // Not yet set (`uninitialized`) on an image that has not booted.
     if (id !== undefined && /^[0-9a-f]{32}$/.test(id)) return { machineId: id };
   }
   return {};
 }
 
+/** What a file says; undefined where it cannot be read, or is something else than a file of one line. */
+function machineIdIn(path: string): string | undefined {
+  try {
+    return readLinked(path, MACHINE_ID_BYTES).toString('utf8').trim();
+  } catch {
+    // Without it, a report is identified by the boot, by name and addresses.
+    return undefined;
+  }
+}
+
 function bootId(): { bootId?: string } {
   // Not in every sandbox; without it, a report is identified by name and addresses.
-  const text = unlessMissing(() => readFileSync(BOOT_ID, 'utf8'), ['EACCES', 'EPERM']);
+  const text = unlessMissing(() => readKernelFile(BOOT_ID), ['EACCES', 'EPERM']);
   return text === undefined ? {} : { bootId: text.trim() };
 }

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { MountSeen } from '../../path/model/node-report.ts';
+import { isBelow, localPaths } from '../../sys/bounded-file.ts';
+import { unlessMissing } from '../../sys/errno.ts';
 import { type Mount, mountIdOf, readMounts, readMountsOfInit } from '../../sys/mounts.ts';
-import { isBelow } from './bounded-file.ts';
 
 /**
  * The mounts that directories lie on, and mounts inside them (a file that is bound over a name). For a directory that does not exist, the
@@ -10,11 +11,12 @@ import { isBelow } from './bounded-file.ts';
  */
 export function readMountsOf(directories: readonly string[]): MountSeen[] {
   const mounts = readMounts();
+  const resolve = localPaths(mounts.values());
   return [...new Set(directories)].flatMap((directory) => {
-    const there = realpathSync(nearestThere(directory));
+    const { there, isMissing } = nearestThere(directory, resolve);
     const id = mountIdOf(there);
     const own = seen(mounts, id, directory, there);
-    if (own === undefined || !existsSync(directory)) return own ?? [];
+    if (own === undefined || isMissing) return own ?? [];
     const entries = readdirSync(there)
       .sort()
       .flatMap((name) => {
@@ -31,12 +33,13 @@ export function readMountsOf(directories: readonly string[]): MountSeen[] {
  * that the node's first process sees.
  */
 export function readNodeMountsOf(directories: readonly string[], mounts = readMountsOfInit()): MountSeen[] {
+  const resolve = localPaths();
   return [...new Set(directories)].flatMap((directory) => {
-    const there = realpathSync(nearestThere(directory));
+    const { there, isMissing } = nearestThere(directory, resolve);
     const on = mounts.findLast(({ point }) => point === there || isBelow(point, there));
     if (on === undefined) return [];
     const own = seenOn(on, directory, there);
-    if (!existsSync(directory)) return [own];
+    if (isMissing) return [own];
     const inside = mounts.filter(({ point }) => dirname(point) === there && point !== there);
     const uppermost = new Map(inside.map((mount) => [mount.point, mount]));
     return [
@@ -71,6 +74,12 @@ function seenOn({ point, root, source, readOnly, noExec }: Mount, path: string, 
   };
 }
 
-function nearestThere(directory: string): string {
-  return existsSync(directory) ? directory : nearestThere(dirname(directory));
+/** The path without links of a directory, or of the nearest one above it that exists. */
+function nearestThere(
+  directory: string,
+  resolve: (path: string) => string,
+): { there: string; isMissing: boolean } {
+  const there = unlessMissing(() => resolve(directory), ['ENOTDIR', 'ELOOP']);
+  if (there !== undefined) return { there, isMissing: false };
+  return { there: nearestThere(dirname(directory), resolve).there, isMissing: true };
 }

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type NftTableName, nftTableNames } from '../../netfilter/nft/table-names.ts';
 import type { NodeReport } from '../../path/model/node-report.ts';
 import { known } from '../../path/model/observed.ts';
+import { readKernelFile } from '../../sys/bounded-file.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 import { type Exec, output } from '../../sys/exec.ts';
 import { FAMILIES, FAMILY_OF_NFT, type Family, iptablesProgram, isNftFamily } from '../../util/family.ts';
@@ -154,7 +154,7 @@ async function saveLegacy(exec: Exec, which: Which, family: Family, proc: string
 function hasLegacyTables(family: Family, proc: string): boolean {
   const path = join(proc, family === 'ipv4' ? 'net/ip_tables_names' : 'net/ip6_tables_names');
   // Without the module there are no tables.
-  return (unlessMissing(() => readFileSync(path, 'utf8')) ?? '').trim() !== '';
+  return (unlessMissing(() => readKernelFile(path)) ?? '').trim() !== '';
 }
 
 /** The variant of the plain name `iptables`, by its version text: `iptables v1.8.9 (nf_tables)`. */

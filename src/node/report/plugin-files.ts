@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { PluginFile } from '../../path/model/node-report.ts';
 import type { Observed } from '../../path/model/observed.ts';
-import { namesIn } from '../../sys/directories.ts';
+import { localPaths, namesOfAtMost, readHead } from '../../sys/bounded-file.ts';
+import { unlessMissing } from '../../sys/errno.ts';
 import { type Exec, ExecError } from '../../sys/exec.ts';
 import { messageOf } from '../../util/errors.ts';
 import { parseJson } from '../../util/parse-json.ts';
-import { readHead } from './bounded-file.ts';
 import { describeContent } from './describe-content.ts';
 import { executableFormat, FORMAT_BYTES } from './elf.ts';
 
@@ -39,14 +39,16 @@ export async function readPluginFiles(
 }
 
 function filesIn(directory: string, read: typeof readHead): PluginFile[] {
-  const names = namesIn(directory);
-  if (names.length > MAX_FILES)
-    throw new Error(`${directory}: has ${names.length} entries, more than ${MAX_FILES}`);
-  return names.flatMap((name) => {
+  const resolve = localPaths();
+  const root = unlessMissing(() => resolve(directory));
+  if (root === undefined) return [];
+  return namesOfAtMost(root, MAX_FILES).flatMap((name) => {
     const path = join(directory, name);
     // Follows links wherever they lead, as a runtime does: no content is reported. A dangling link counts as missing.
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined || !stat.isFile()) return [];
+    const real = unlessMissing(() => resolve(path), ['ENOTDIR', 'ELOOP']);
+    if (real === undefined) return [];
+    const stat = statSync(real);
+    if (!stat.isFile()) return [];
     return [
       {
         name,
@@ -54,7 +56,7 @@ function filesIn(directory: string, read: typeof readHead): PluginFile[] {
         ...(lstatSync(path).isSymbolicLink() ? { target: readlinkSync(path) } : {}),
         mode: `0${(stat.mode & 0o777).toString(8).padStart(3, '0')}`,
         size: stat.size,
-        format: formatOf(path, read),
+        format: formatOf(real, read),
       },
     ];
   });

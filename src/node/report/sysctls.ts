@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { reversePathDrops } from '../../path/view/reverse-path-drops.ts';
+import { readKernelFile } from '../../sys/bounded-file.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 
 /** Settings that are one file. One that the kernel does not have is left out. */
@@ -40,7 +41,7 @@ export function readSysctls(procSys = '/proc/sys'): Record<string, string> {
 
 /** The kernel's counters of this network namespace. */
 export function readNetstat(procNet = '/proc/net'): string {
-  return readFileSync(join(procNet, 'netstat'), 'utf8');
+  return readKernelFile(join(procNet, 'netstat'));
 }
 
 /** The packets that the reverse path filter has dropped, by the kernel's own counter. */
@@ -57,6 +58,6 @@ export function sysctlPath(name: string): string {
 
 function readIfThere(path: string): string | undefined {
   // ENOENT: not in this kernel, or the device went; EACCES: a setting of the machine that a namespace may not read.
-  const text = unlessMissing(() => readFileSync(path, 'utf8'), ['EACCES', 'EPERM']);
+  const text = unlessMissing(() => readKernelFile(path), ['EACCES', 'EPERM']);
   return text?.trim().replaceAll('\t', ' ');
 }

@@ -1,15 +1,7 @@
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Drop } from '../../path/model/flow-trace.ts';
+import { readKernelFile, readKernelHead } from '../../sys/bounded-file.ts';
 import { isErrno, unlessMissing } from '../../sys/errno.ts';
 import { openTracefs, type Tracefs } from '../../sys/tracefs.ts';
 import type { Family } from '../../util/family.ts';
@@ -59,7 +51,7 @@ export const kernelDrops: DropSource = {
   record(family, place, run) {
     const tracefs = openTracefs();
     try {
-      const format = readFileSync(join(tracefs.path, EVENT, 'format'), 'utf8');
+      const format = readKernelFile(join(tracefs.path, EVENT, 'format'));
       const filter = dropFilter(format, family);
       if (filter === undefined)
         throw new Error('this kernel gives no reasons for drops, which Linux 5.17 and later do');
@@ -79,7 +71,10 @@ export const kernelDrops: DropSource = {
         stop() {
           try {
             writeFileSync(join(path, 'tracing_on'), '0');
-            return readDrops(readAtMost(join(path, 'trace')), MAX_DROPS);
+            return readDrops(
+              readKernelHead(join(path, 'trace'), MAX_TEXT_BYTES).toString('latin1'),
+              MAX_DROPS,
+            );
           } finally {
             remove(path);
             tracefs.close();
@@ -92,24 +87,6 @@ export const kernelDrops: DropSource = {
     }
   },
 };
-
-/** A seq_file has no size: it is read until its end, or as much as there is room for. */
-function readAtMost(path: string): string {
-  const fd = openSync(path, 'r');
-  try {
-    const parts: Buffer[] = [];
-    for (let left = MAX_TEXT_BYTES; left > 0; ) {
-      const part = Buffer.alloc(Math.min(left, 64 * 1024));
-      const size = readSync(fd, part);
-      if (size === 0) break;
-      parts.push(part.subarray(0, size));
-      left -= size;
-    }
-    return Buffer.concat(parts).toString('latin1');
-  } finally {
-    closeSync(fd);
-  }
-}
 
 function remove(path: string): void {
   unlessMissing(() => writeFileSync(join(path, EVENT, 'enable'), '0'));
