@@ -80,3 +80,16 @@ test('a file behind a link counts; one that cannot be read is an error that name
   symlinkSync(join(directory, 'gone'), join(directory, '0.conflist'));
   expect(() => loadFirstNetwork(directory)).toThrow(`error reading ${directory}/0.conflist: ENOENT`);
 });
+
+test('a FIFO, a device or a very long file in a directory of networks is an error at once', () => {
+  Bun.spawnSync(['mkfifo', join(directory, '00-fifo.conflist')]);
+  const fifo = /error reading .*00-fifo.conflist: not a regular file$/;
+  expect(() => loadFirstNetwork(directory)).toThrow(fifo);
+  expect(() => loadNetwork(directory, 'a')).toThrow(fifo);
+  rmSync(join(directory, '00-fifo.conflist'));
+  symlinkSync('/dev/zero', join(directory, '00-zero.conflist'));
+  expect(() => loadFirstNetwork(directory)).toThrow('00-zero.conflist: not a regular file');
+  rmSync(join(directory, '00-zero.conflist'));
+  put({ '00-long.conflist': ' '.repeat(9 * 1024 * 1024) });
+  expect(() => loadFirstNetwork(directory)).toThrow('00-long.conflist: longer than');
+});

@@ -38,7 +38,7 @@ export function labDoor(places: LabPlaces): LabDoor {
       const world = await collectLabWorld(places, { probes: false, signal });
       const targets = chooseTargets(world, node === undefined ? {} : { node });
       const faultDoor = labFaultDoor(places, await labClient(record), signal);
-      const target = await injectSomewhere(book, faultDoor, failure, targets);
+      const { target } = await injectSomewhere(book, faultDoor, failure, targets);
       return `${code} on ${target.node}, for pod ${podName(target.pod)}: ${faultOf(failure).does}`;
     },
 

@@ -16,7 +16,8 @@ import { z } from 'zod';
 import type { NodeAction } from '../../path/model/action.ts';
 import { readLinked } from '../../sys/bounded-file.ts';
 import { namesIn } from '../../sys/directories.ts';
-import { unlessMissing } from '../../sys/errno.ts';
+import { aboutPath, unlessMissing } from '../../sys/errno.ts';
+
 import { openRegularFile, readRegularFile } from '../../sys/regular-file.ts';
 import { UserError } from '../../util/errors.ts';
 import { BACKUP_ROOT, type Backups, directoryOfRun, MAX_FILE_BYTES, timeOfRun } from './backup.ts';
@@ -134,7 +135,7 @@ export class Journal {
     } catch (cause) {
       // A part of a line would spoil the next one.
       ftruncateSync(fd, size);
-      throw cause;
+      throw aboutPath(cause, this.#path);
     } finally {
       closeSync(fd);
     }
