@@ -5,13 +5,21 @@ import { createTarDecoder, createTarPacker, type TarPackController } from 'moder
 /** Where the bytes of a file entry come from: memory, or a file read while the archive is written. */
 export type TarContent = Uint8Array | { file: string; size: number };
 
-/** One entry to write. Owner is root and the modification time is the epoch, so that equal input is equal output. */
-export type TarEntry =
-  | { type: 'directory'; path: string; mode: number }
-  | { type: 'file'; path: string; mode: number; content: TarContent }
-  | { type: 'symlink'; path: string; target: string }
+/** Whose an entry is, by numbers, and when it was changed. */
+export interface TarAbout {
+  uid: number;
+  gid: number;
+  mtime: Date;
+}
+
+/** One entry to write. Without `about`, the owner is root and the modification time is the epoch, so that equal input is equal output. */
+export type TarEntry = { path: string; about?: TarAbout } & (
+  | { type: 'directory'; mode: number }
+  | { type: 'file'; mode: number; content: TarContent }
+  | { type: 'symlink'; target: string }
   /** `target` is the path of a file entry written before this one. */
-  | { type: 'link'; path: string; target: string };
+  | { type: 'link'; target: string }
+);
 
 /** An entry while it is being read. What is left of its body when the next entry is asked for is skipped. */
 export interface TarReadEntry {
@@ -22,6 +30,7 @@ export interface TarReadEntry {
   mode: number;
   size: number;
   target: string;
+  about: TarAbout;
   body: AsyncIterable<Uint8Array>;
 }
 
@@ -47,7 +56,7 @@ async function pack(controller: TarPackController, entries: Iterable<TarEntry>):
         type: entry.type,
         mode: 'mode' in entry ? entry.mode : 0o777,
         size: content instanceof Uint8Array ? content.length : content.size,
-        mtime: EPOCH,
+        ...(entry.about ?? { mtime: EPOCH }),
         ...('target' in entry ? { linkname: entry.target } : {}),
       })
       .getWriter();
@@ -94,6 +103,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
         mode: (header.mode ?? 0) & 0o7777,
         size: header.size,
         target: header.linkname ?? '',
+        about: { uid: header.uid ?? 0, gid: header.gid ?? 0, mtime: header.mtime ?? EPOCH },
         body,
       };
       await body.cancel();

@@ -224,8 +224,28 @@ nodes:
       expect(readFileSync(join(lab.scratch, 'mounted'), 'utf8')).toBe('after\n');
       const sealed = await lab.hostport('cp', join(lab.scratch, 'new'), `${WORKER}:/etc/sealed`);
       expect(sealed.code).toBe(1);
+      expect(sealed.stderr).toStartWith(`ERROR: ${WORKER}: cp --no-preserve=all /dev/stdin /etc/sealed: `);
       expect(sealed.stderr).toContain('Read-only file system');
+      // How a command gets into a node is nobody's concern.
+      expect(sealed.stderr).not.toContain('--env');
       expect(readFileSync(join(lab.scratch, 'sealed'), 'utf8')).toBe('sealed\n');
+    });
+
+    test('a device, a FIFO and setuid bits of a node do not come onto the machine', async () => {
+      const prepare = [
+        'mkdir /root/odd && cd /root/odd',
+        'mknod disk b 7 0 && mkfifo fifo && echo x > shell && chmod 6755 shell && echo plain > plain',
+      ];
+      expect(await lab.inNode(WORKER, 'sh', '-c', prepare.join(' && '))).toMatchObject({ code: 0 });
+      const odd = join(lab.scratch, 'odd');
+      const ran = await lab.hostport('cp', `${WORKER}:/root/odd`, odd);
+      expect(ran).toMatchObject({ code: 0, stdout: '' });
+      expect(ran.stderr).toBe(
+        'left out, since a copy on this machine would be a device or FIFO of its kernel: disk, fifo\n',
+      );
+      expect(readdirSync(odd).toSorted()).toEqual(['plain', 'shell']);
+      await lab.must('cp', `${WORKER}:/root/odd/shell`, join(odd, 'alone'));
+      for (const name of ['shell', 'alone']) expect(statSync(join(odd, name)).mode & 0o7777).toBe(0o755);
     });
 
     test('"-" is a tar archive: out of a node, and into a directory of it', async () => {

@@ -15,6 +15,7 @@ import { distributionOf } from '../../sys/distribution.ts';
 import { realExec } from '../../sys/exec.ts';
 import { foreground } from '../../sys/foreground.ts';
 import { InputError } from '../../util/errors.ts';
+import { safeText } from '../../util/safe-text.ts';
 import { interruptible } from '../interruptible.ts';
 import { absolutePath, collect, environmentEntry, oneOf, userNumbers } from '../option-values.ts';
 import { layoutOf } from '../printer/layout.ts';
@@ -61,13 +62,26 @@ export function cp() {
     .argument('<dst>', 'NODE:PATH or PATH; "-" writes a tar archive to standard output')
     .action(async (from: string, to: string) => {
       if (from === '-' || to === '-') exitWith(await copyStream(parseCopyPath(from), parseCopyPath(to)));
-      else await interruptible((signal) => copy(realExec, parseCopyPath(from), parseCopyPath(to), signal));
+      else {
+        const work = (signal: AbortSignal) => copy(realExec, parseCopyPath(from), parseCopyPath(to), signal);
+        const leftOut = await interruptible(work);
+        if (leftOut.length > 0) process.stderr.write(`${safeText(leftOutNote(leftOut))}\n`);
+      }
     });
   return examples(
     verb,
     'hostport cp kind-worker:/etc/cni/net.d - | tar -t',
     'hostport cp /tmp/cni/000-cilium-portmap.conflist kind-worker3:/etc/cni/net.d/000-cilium-portmap.conflist',
   );
+}
+
+/** How many paths a note names. */
+const NAMED = 3;
+
+function leftOutNote(paths: readonly string[]): string {
+  const named = paths.slice(0, NAMED).join(', ');
+  const more = paths.length > NAMED ? ` and ${paths.length - NAMED} more` : '';
+  return `left out, since a copy on this machine would be a device or FIFO of its kernel: ${named}${more}`;
 }
 
 /** docker's `-`: the node's own tar creates or unpacks the archive. Returns the exit status. */

@@ -19,22 +19,67 @@ export interface Exchange {
   readonly warnings: string[];
 }
 
-/** The whole body. Throws 413 for one that is longer than the limit. */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) {
-      throw new StatusError(
-        413,
-        'RequestEntityTooLarge',
-        `Request entity too large: limit is ${MAX_BODY_BYTES}`,
-      );
-    }
-    chunks.push(chunk);
+/** How deep a body may be nested. Definitions of custom resources have some dozens of levels. */
+const MAX_DEPTH = 1000;
+
+/** As much of a body that is too long is read as a client may send before it listens, in bytes. */
+const MAX_UNWANTED_BYTES = 64 * 1024 * 1024;
+
+/** The whole body. Throws 413 for one that is longer than the limit, 400 for one that is nested so deeply that walking it is a risk. */
+export function readBody(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+      else if (size > MAX_UNWANTED_BYTES) request.destroy();
+      else chunks.length = 0;
+    });
+    request.on('error', reject);
+    // It has gone, or was sent away.
+    request.on('close', () => reject(tooLarge()));
+    request.on('end', () => {
+      if (size > MAX_BODY_BYTES) return reject(tooLarge());
+      const body = Buffer.concat(chunks);
+      if (isTooDeep(body, contentTypeOf(request)))
+        return reject(badRequest(`the body of the request is nested deeper than ${MAX_DEPTH} levels`));
+      resolve(body);
+    });
+  });
+}
+
+function tooLarge(): StatusError {
+  return new StatusError(
+    413,
+    'RequestEntityTooLarge',
+    `Request entity too large: limit is ${MAX_BODY_BYTES}`,
+  );
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** Lists and objects begin and end with these, in JSON as in the compact form of YAML. */
+const [OPEN_LIST, OPEN_OBJECT, CLOSE_LIST, CLOSE_OBJECT] = [0x5b, 0x7b, 0x5d, 0x7d];
+
+/** Found without parsing, which costs seconds for a megabyte of brackets. */
+function isTooDeep(body: Buffer, type: string): boolean {
+  if (type === 'application/vnd.kubernetes.protobuf') return false;
+  // YAML has quotes of its own kind; a text with so many brackets that are not closed is not what anybody writes.
+  const hasStrings = !/yaml/.test(type);
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at]!;
+    if (inString) {
+      if (byte === BACKSLASH) at++;
+      else if (byte === QUOTE) inString = false;
+    } else if (byte === QUOTE) inString = hasStrings;
+    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth--;
   }
-  return Buffer.concat(chunks);
+  return false;
 }
 
 /** The media type of a request's body, without parameters. */

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
+import { createServer as createPlainServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
-import { issueCertificate } from '../../kube/pki.ts';
+import { createAuthority, issueCertificate } from '../../kube/pki.ts';
 import type { Pod } from '../../kube/types.ts';
 import { waitFor } from '../../sys/wait.ts';
 import { containerOf, kubeletAddressOf, kubeletPath } from './kubelet-proxy.ts';
@@ -217,6 +218,51 @@ describe('through the API server to a kubelet', () => {
     const closed = await api.ask('GET', '/api/v1/nodes/closed/proxy/metrics');
     expect(closed.body).toMatchObject({ code: 503, reason: 'ServiceUnavailable' });
     expect(closed.body.message).toStartWith('error trying to reach service: ');
+  });
+
+  test('nobody learns from it what listens at the address that a node gives itself', async () => {
+    const plain = createPlainServer((socket) => socket.end('SSH-2.0-x\r\n'));
+    const silent = createPlainServer(() => {});
+    const other = await issueCertificate(await createAuthority('other'), {
+      ...{ ipAddresses: ['127.0.0.1'], commonName: 'worker', usage: 'server' },
+    });
+    const foreign = createServer({ cert: other.certPem, key: other.keyPem }, (_, response) => response.end());
+    const servers = [plain, foreign];
+    const ports = await Promise.all(
+      [...servers, silent].map(async (server) => {
+        await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+        return (server.address() as { port: number }).port;
+      }),
+    );
+    // Nobody listens there any more.
+    await new Promise((resolve) => silent.close(resolve));
+    try {
+      const answers = new Set<string>();
+      for (const [i, Port] of ports.entries()) {
+        const name = `scan-${i}`;
+        await api.must('POST', '/api/v1/nodes', {
+          metadata: { name },
+          status: {
+            addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+            daemonEndpoints: { kubeletEndpoint: { Port } },
+          },
+        });
+        const pod = {
+          metadata: { name },
+          spec: { nodeName: name, containers: [{ name: 'main', image: 'echo' }] },
+        };
+        await api.must('POST', base, pod);
+        const answered = [
+          (await api.ask('GET', `${base}/${name}/log`)).text,
+          (await api.ask('GET', `/api/v1/nodes/${name}/proxy/metrics`)).text,
+          (await upgrade(`${base}/${name}/exec?command=ls`)).replace(/content-length: \d+/i, ''),
+        ];
+        answers.add(answered.join('\n').replaceAll(name, 'NAME').replaceAll(String(Port), 'PORT'));
+      }
+      expect([...answers]).toEqual([expect.stringContaining('no kubelet of this cluster answers there')]);
+    } finally {
+      for (const server of servers) server.close();
+    }
   });
 
   /** Asks for an upgrade, says `word!` once it is granted, and returns everything that came back. */

@@ -6,7 +6,8 @@ import { nodeAddresses } from '../../kube/node-addresses.ts';
 import type { Node, Pod } from '../../kube/types.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import type { Exchange } from './exchange.ts';
-import { badRequest, internalError, StatusError } from './status-error.ts';
+import type { Opener } from './proxy.ts';
+import { badRequest, internalError, StatusError, serviceUnavailable } from './status-error.ts';
 
 /** How this server shows itself to kubelets, and whose certificates it believes. PEM texts. */
 export interface KubeletCredentials {
@@ -88,13 +89,19 @@ function queryText(query: URLSearchParams, names: readonly string[]): string {
   return kept.size === 0 ? '' : `?${kept}`;
 }
 
+/** All that a client learns of an address where none answers. */
+const NO_KUBELET = 'no kubelet of this cluster answers there';
+
 /** Forwards requests to kubelets. */
 export class KubeletProxy {
   readonly #credentials: KubeletCredentials | undefined;
   readonly #agent: Agent;
+  readonly #log: (line: string) => void;
 
-  constructor(credentials: KubeletCredentials | undefined) {
+  /** `log`: takes why a kubelet could not be reached, which clients do not learn. */
+  constructor(credentials: KubeletCredentials | undefined, log: (line: string) => void) {
     this.#credentials = credentials;
+    this.#log = log;
     this.#agent = new Agent({ ...credentials, keepAlive: false });
   }
 
@@ -117,7 +124,7 @@ export class KubeletProxy {
     return new Promise((resolve, reject) => {
       const request = this.#open(address, path, 'GET', {});
       signal?.addEventListener('abort', () => request.destroy(), { once: true });
-      request.on('error', (cause) => reject(dialError(address, path, cause)));
+      request.on('error', (cause) => reject(this.#unreachable(address, path, cause)));
       request.on('response', (answer) => {
         if ((answer.statusCode ?? 500) < 400) return resolve(answer);
         void refusalText(answer).then(
@@ -147,7 +154,7 @@ export class KubeletProxy {
         if (passed && value !== undefined) headers[name] = value;
       }
       const request = this.#open(address, path, incoming.method ?? 'POST', headers);
-      request.on('error', (cause) => reject(dialError(address, path, cause)));
+      request.on('error', (cause) => reject(this.#unreachable(address, path, cause)));
       request.on('response', (answer) => {
         void refusalText(answer).then(
           (text) => reject(kubeletRefusal(answer.statusCode ?? 500, text)),
@@ -174,7 +181,7 @@ export class KubeletProxy {
     const { host, port } = address;
     return new Promise((resolve, reject) => {
       const socket = connect({ host, port, ...this.#required() });
-      const onError = (cause: Error) => reject(dialError(address, '', cause));
+      const onError = (cause: Error) => reject(this.#unreachable(address, '', cause));
       socket.once('error', onError);
       socket.once('secureConnect', () => {
         socket.off('error', onError);
@@ -184,14 +191,29 @@ export class KubeletProxy {
   }
 
   /** Opens requests to one kubelet, for a proxy. */
-  opener(address: KubeletAddress) {
-    return (path: string, method: string, headers: Record<string, string | string[]>) =>
-      this.#open(address, path, method, headers);
+  opener(address: KubeletAddress): Opener {
+    return {
+      open: (path, method, headers) => this.#open(address, path, method, headers),
+      failed: (cause) => {
+        this.#unreachable(address, '', cause);
+        return serviceUnavailable(`error trying to reach service: ${NO_KUBELET}`);
+      },
+    };
   }
 
   #open(address: KubeletAddress, path: string, method: string, headers: Record<string, string | string[]>) {
     const { host, port } = address;
     return httpsRequest({ host, port, path, method, headers, agent: this.#agent, ...this.#required() });
+  }
+
+  /**
+   * A node says its own address. Whether something listens there, and what it is, would be an answer about whatever this server reaches: it goes into the
+   * log only.
+   */
+  #unreachable({ host, port }: KubeletAddress, path: string, cause: Error): StatusError {
+    const url = `https://${formatEndpoint({ address: host, port })}${path}`;
+    this.#log(`cannot reach the kubelet at ${url}: ${cause.message}`);
+    return internalError(`Get ${JSON.stringify(url)}: ${NO_KUBELET}`);
   }
 
   #required(): KubeletCredentials {
@@ -239,11 +261,6 @@ export function kubeletRefusal(code: number, text: string): StatusError {
     reasons[code] ?? 'InternalError',
     text === '' ? `the kubelet answered ${code}` : text,
   );
-}
-
-function dialError({ host, port }: KubeletAddress, path: string, cause: Error): StatusError {
-  const url = `https://${formatEndpoint({ address: host, port })}${path}`;
-  return internalError(`Get ${JSON.stringify(url)}: ${cause.message}`);
 }
 
 /** Answers on a socket whose HTTP response is not node's any more. */

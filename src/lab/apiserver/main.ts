@@ -122,7 +122,7 @@ export async function serve(
   const rbac = new RbacAuthorizer({ storage, hub, onError });
   const authorizer = new Authorizer(nodes, rbac);
   const kinds = new CustomKinds({ storage, hub, store, onError });
-  const kubelets = new KubeletProxy(config.kubeletCredentials);
+  const kubelets = new KubeletProxy(config.kubeletCredentials, onLog);
   let ready = false;
   const becameReady = Promise.withResolvers<void>();
   let stopping = false;

@@ -101,22 +101,28 @@ export function forwardTo(
   { scheme, host, port }: ProxyTarget,
   tail: string,
 ): Promise<void> {
-  const open = (path: string, method: string, headers: Record<string, string | string[]>) =>
-    scheme === 'https'
-      ? httpsRequest({ host, port, path, method, headers, rejectUnauthorized: false })
-      : httpRequest({ host, port, path, method, headers });
-  return forward(exchange, open, tail);
+  const opener: Opener = {
+    open: (path, method, headers) =>
+      scheme === 'https'
+        ? httpsRequest({ host, port, path, method, headers, rejectUnauthorized: false })
+        : httpRequest({ host, port, path, method, headers }),
+    failed: (cause) => serviceUnavailable(`error trying to reach service: ${cause.message}`),
+  };
+  return forward(exchange, opener, tail);
+}
+
+/** Opens the requests of a proxy. */
+export interface Opener {
+  open(path: string, method: string, headers: Record<string, string | string[]>): ClientRequest;
+  /** What the client learns when there is no answer. */
+  failed(cause: Error): Error;
 }
 
 /**
- * Sends a request on over a connection that `open` makes, and its answer back as it comes. `tail` is what follows `proxy` in the
- * path. Rejects with ServiceUnavailable when there is no answer.
+ * Sends a request on over a connection that the opener makes, and its answer back as it comes. `tail` is what follows `proxy` in the
+ * path.
  */
-export async function forward(
-  exchange: Exchange,
-  open: (path: string, method: string, headers: Record<string, string | string[]>) => ClientRequest,
-  tail: string,
-): Promise<void> {
+export async function forward(exchange: Exchange, { open, failed }: Opener, tail: string): Promise<void> {
   const { request, response, info, signal } = exchange;
   const mark = request.url?.indexOf('?') ?? -1;
   const query = mark < 0 ? '' : request.url!.slice(mark);
@@ -138,9 +144,7 @@ export async function forward(
   signal.addEventListener('abort', () => outgoing.destroy(), { once: true });
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.on('response', resolve);
-    outgoing.on('error', (cause) =>
-      reject(serviceUnavailable(`error trying to reach service: ${cause.message}`)),
-    );
+    outgoing.on('error', (cause) => reject(failed(cause)));
     request.pipe(outgoing);
   });
   for (const [name, value] of Object.entries(answer.headers)) {

@@ -487,6 +487,43 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
       expect(answer.body).toMatchObject({ reason: 'RequestEntityTooLarge', code: 413 });
     });
 
+    test.each([
+      ['with a length', (bytes: Buffer) => bytes],
+      ['in chunks', (bytes: Buffer) => new Blob([new Uint8Array(bytes)]).stream()],
+    ])('a body that is ten times too long, %s, is answered', async (_, sent) => {
+      const response = await fetch(`${api.url}${base}/configmaps`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer admin', 'content-type': 'application/json' },
+        body: sent(Buffer.alloc(32 << 20, ' ')) as never,
+        tls: { ca: api.ca.certPem },
+      } as RequestInit);
+      expect(response.status).toBe(413);
+      expect(await response.json()).toMatchObject({ reason: 'RequestEntityTooLarge' });
+    });
+
+    test.each([
+      ['application/json', '[', ']'],
+      ['application/json', '{"a":', '}'],
+      ['application/merge-patch+json', '{"a":', '}'],
+      ['application/apply-patch+yaml', '[', ']'],
+      ['application/yaml', '{a: ', '}'],
+    ])('a megabyte of brackets as %s, %s', async (type, open, close) => {
+      const depth = Math.floor((1 << 20) / (open.length + close.length));
+      const text = open.repeat(depth) + close.repeat(depth);
+      const method = type.includes('patch') ? 'PATCH' : 'POST';
+      const path = method === 'PATCH' ? `${base}/configmaps/a?fieldManager=x` : `${base}/configmaps`;
+      const answer = await api.ask(method, path, text, { headers: { 'content-type': type } });
+      expect(answer.body).toMatchObject({ reason: 'BadRequest', code: 400 });
+      expect(answer.body.message).toContain('nested deeper than 1000 levels');
+    });
+
+    test('brackets in strings are no nesting', async () => {
+      const { core } = await space();
+      const data = { k: '[{"\\'.repeat(2000) };
+      const made = await api.must('POST', `${core}/configmaps`, configMap('brackets', { data }));
+      expect(made).toMatchObject({ data });
+    });
+
     test('unknown fields are warned of and dropped', async () => {
       const { core } = await space();
       const answer = await api.ask('POST', `${core}/configmaps`, configMap('a', { dta: {} }));

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
-import { type Exec, ExecError } from '../../sys/exec.ts';
+import type { Exec } from '../../sys/exec.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
-import { nodeArgv } from './node-exec.ts';
+import { runInNode } from './node-exec.ts';
 import type { Progress } from './progress.ts';
 import type { ClusterRecord } from './record.ts';
 
@@ -41,15 +41,6 @@ export async function loadArchive(
 }
 
 async function importInto(node: string, path: string, exec: Exec): Promise<void> {
-  const argv = await nodeArgv(exec, node, [
-    'ctr',
-    '-n',
-    'k8s.io',
-    'images',
-    'import',
-    '--all-platforms',
-    '-',
-  ]);
-  const result = await exec.run(argv, { stdinFile: path, timeoutMs: 300_000 });
-  if (result.code !== 0) throw new ExecError(argv, result);
+  const command = ['ctr', '-n', 'k8s.io', 'images', 'import', '--all-platforms', '-'];
+  await runInNode(exec, node, command, { stdinFile: path, timeoutMs: 300_000 });
 }

@@ -3,11 +3,19 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { abortableExec } from '../../sys/abortable-exec.ts';
 import { ignoring } from '../../sys/errno.ts';
-import { type Exec, ExecError, output } from '../../sys/exec.ts';
+import {
+  DeadlineError,
+  type Exec,
+  ExecError,
+  type ExecOptions,
+  type ExecResult,
+  output,
+} from '../../sys/exec.ts';
 import { fileProblem } from '../../sys/file-problem.ts';
-import { readIfExists } from '../../sys/files.ts';
+import { readIfExists, writeFileAtomic } from '../../sys/files.ts';
 import { foreground } from '../../sys/foreground.ts';
 import { InputError, messageOf, UserError } from '../../util/errors.ts';
+import { harmlessMode, harmlessTree } from './harmless-tree.ts';
 import { NODE_ENVIRONMENT } from './node-spec.ts';
 import { clusterPaths } from './paths.ts';
 import { findNode } from './record.ts';
@@ -72,14 +80,35 @@ export async function nodeForeground(
   }
 }
 
-/** Runs a command in a node and returns its standard output; see {@link output} for errors. */
+/** Runs a command in a node; a non-zero exit is an {@link ExecError}. Errors name the node and the command, and not how it gets there. */
+export async function runInNode(
+  exec: Exec,
+  node: string,
+  command: readonly string[],
+  options: ExecOptions = {},
+): Promise<ExecResult> {
+  const argv = await nodeArgv(exec, node, command);
+  const named = [`${node}:`, ...command];
+  let result: ExecResult;
+  try {
+    result = await exec.run(argv, options);
+  } catch (cause) {
+    if (!(cause instanceof ExecError)) throw cause;
+    const Kind = cause instanceof DeadlineError ? DeadlineError : ExecError;
+    throw new Kind(named, cause.result, cause.end, { cause: cause.cause });
+  }
+  if (result.code !== 0) throw new ExecError(named, result);
+  return result;
+}
+
+/** Runs a command in a node and returns its standard output; errors are those of {@link runInNode}. */
 export async function nodeOutput(
   exec: Exec,
   node: string,
   command: readonly string[],
   stdin?: Uint8Array,
 ): Promise<string> {
-  return output(exec, await nodeArgv(exec, node, command), stdin === undefined ? {} : { stdin });
+  return (await runInNode(exec, node, command, stdin === undefined ? {} : { stdin })).stdout;
 }
 
 /** One side of a copy: a path on this machine, or in a node (`NODE:PATH`). */
@@ -101,17 +130,24 @@ export function parseCopyPath(text: string): CopyPath {
  * mount in a node leads where it leads there.
  *
  * All that is to be copied is read before anything is written: until then the signal ends the copy and nothing is changed; after that
- * the copy runs to its end. (What is written in place cannot be undone.)
+ * the copy runs to its end. (What is written in place cannot be undone.) Returns the paths in a node's directory that are left out: those of
+ * devices and FIFOs.
  */
-export async function copy(exec: Exec, from: CopyPath, to: CopyPath, signal: AbortSignal): Promise<void> {
+export async function copy(
+  exec: Exec,
+  from: CopyPath,
+  to: CopyPath,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   if ((from.node === undefined) === (to.node === undefined)) {
     throw new InputError(
       'cannot copy: exactly one side must be in a node; want SRC NODE:DST, or NODE:SRC DST',
     );
   }
   if (from.path === '' || to.path === '') throw new InputError('cannot copy: neither path may be empty');
-  if (to.node !== undefined) await copyIn(exec, from.path, to.node, to.path, signal);
-  else await copyOut(exec, from.node!, from.path, to.path, signal);
+  if (to.node === undefined) return copyOut(exec, from.node!, from.path, to.path, signal);
+  await copyIn(exec, from.path, to.node, to.path, signal);
+  return [];
 }
 
 /** Unpacks a tar archive into a directory of a node; interrupted as {@link copy} is. */
@@ -149,10 +185,12 @@ async function copyIn(
   }
   if (kind === 'directory') {
     const directory = into ? join(target, basename(source)) : target;
-    const archive = await bytes(reading, ['tar', '-C', source, '-cf', '-', '.']);
+    const argv = ['tar', '-C', source, '-cf', '-', '.'];
+    const { code, ...read } = await reading.run(argv, COPIED);
+    if (code !== 0) throw new ExecError(argv, { code, ...read });
     signal.throwIfAborted();
     await nodeOutput(exec, node, ['mkdir', '-p', directory]);
-    await nodeOutput(exec, node, ['tar', '-C', directory, '-xf', '-'], archive);
+    await nodeOutput(exec, node, ['tar', '-C', directory, '-xf', '-'], read.stdoutBytes);
     return;
   }
   const path = into ? join(target, basename(source)) : target;
@@ -181,7 +219,7 @@ async function copyOut(
   source: string,
   target: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
   const reading = abortableExec(exec, signal);
   const kind = await kindInNode(reading, node, source);
   if (kind === 'missing')
@@ -194,20 +232,27 @@ async function copyOut(
     );
   }
   if (kind === 'directory') {
-    const archive = await bytes(reading, await nodeArgv(exec, node, ['tar', '-C', source, '-cf', '-', '.']));
+    const ofNode = await runInNode(reading, node, ['tar', '-C', source, '-cf', '-', '.'], COPIED);
+    const { archive, leftOut } = await harmlessTree(ofNode.stdoutBytes!);
     signal.throwIfAborted();
     await output(exec, ['mkdir', '-p', path]);
     await output(exec, ['tar', '-C', path, '-xf', '-'], { stdin: archive });
-    return;
+    return leftOut;
   }
-  const mode = Number.parseInt(await nodeOutput(reading, node, ['stat', '-L', '-c', '%a', source]), 8);
-  const content = await bytes(reading, await nodeArgv(exec, node, ['cat', source]));
+  const mode = harmlessMode(
+    Number.parseInt(await nodeOutput(reading, node, ['stat', '-L', '-c', '%a', source]), 8),
+  );
+  const { stdoutBytes } = await runInNode(reading, node, ['cat', source], COPIED);
   signal.throwIfAborted();
+  const isNew = (await kindOnMachine(path)) === 'missing';
   const write = async () => {
-    await writeFile(path, content, { mode });
+    // What is there is written in place: it may be a mount, or the target of a link.
+    if (isNew) return writeFileAtomic(path, stdoutBytes!, mode);
+    await writeFile(path, stdoutBytes!);
     await chmod(path, mode);
   };
   await atFile(`cannot write ${path}`, write, UserError);
+  return [];
 }
 
 type Kind = 'file' | 'directory' | 'missing';
@@ -249,10 +294,4 @@ function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
 }
 
 /** What is copied is in memory, all of it. */
-const COPY_MAX_BYTES = 2 * 1024 * 1024 * 1024;
-
-async function bytes(exec: Exec, argv: readonly string[]): Promise<Uint8Array> {
-  const result = await exec.run(argv, { binary: true, timeoutMs: 120_000, maxBytes: COPY_MAX_BYTES });
-  if (result.code !== 0) throw new ExecError(argv, result);
-  return result.stdoutBytes!;
-}
+const COPIED = { binary: true, timeoutMs: 120_000, maxBytes: 2 * 1024 * 1024 * 1024 };

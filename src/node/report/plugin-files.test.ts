@@ -1,8 +1,18 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { realExec } from '../../sys/exec.ts';
+import { readProcFile } from '../../sys/processes.ts';
+import { waitFor } from '../../sys/wait.ts';
 import { readPluginFiles } from './plugin-files.ts';
 
 let directory: string;
@@ -53,6 +63,20 @@ test.each([
   plugin('a/p', body);
   const [file] = await read(['p']);
   expect(file!.versions).toEqual({ unknown: expect.stringContaining(why) });
+});
+
+test('what a plugin starts and leaves when it is asked is ended, however it is asked', async () => {
+  const answer = `echo '{"supportedVersions":["1.0.0"]}'`;
+  const leave = `setsid sh -c 'echo $$ >> ${directory}/left; exec sleep 86' >/dev/null 2>&1 </dev/null & while ! test -s ${directory}/left; do :; done`;
+  plugin('a/p', `${leave}; ${answer}`);
+  for (let look = 0; look < 2; look++) {
+    const [file] = await read(['p']);
+    expect(file!.versions).toEqual({ value: ['1.0.0'] });
+  }
+  const left = readFileSync(join(directory, 'left'), 'utf8').trim().split('\n').map(Number);
+  expect(left.length).toBeGreaterThanOrEqual(2);
+  const isThere = (pid: number) => /^State:\s+[^ZX]/m.test(readProcFile(`/proc/${pid}/status`));
+  await waitFor('them to end', () => !left.some(isThere), { timeoutMs: 10_000 });
 });
 
 test('of two with one name the first is asked; a link that leads nowhere is as good as missing', async () => {

@@ -6,6 +6,7 @@ import type { Observed } from '../../path/model/observed.ts';
 import { localPaths, namesOfAtMost, readHead } from '../../sys/bounded-file.ts';
 import { unlessMissing } from '../../sys/errno.ts';
 import { type Exec, ExecError } from '../../sys/exec.ts';
+import { MarkedChildren } from '../../sys/marked-children.ts';
 import { messageOf } from '../../util/errors.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { describeContent } from './describe-content.ts';
@@ -29,13 +30,20 @@ export async function readPluginFiles(
 ): Promise<PluginFile[]> {
   const asked = new Set<string>();
   const files = directories.flatMap((directory) => filesIn(directory, read));
-  return Promise.all(
-    files.map(async (file) => {
-      if (!named.has(file.name) || asked.has(file.name)) return file;
-      asked.add(file.name);
-      return { ...file, versions: await askVersions(exec, join(file.directory, file.name)) };
-    }),
-  );
+  if (!files.some(({ name }) => named.has(name))) return files;
+  // A plugin may start something that stays, and is asked again at each look.
+  const children = new MarkedChildren();
+  try {
+    return await Promise.all(
+      files.map(async (file) => {
+        if (!named.has(file.name) || asked.has(file.name)) return file;
+        asked.add(file.name);
+        return { ...file, versions: await askVersions(exec, join(file.directory, file.name), children.fd) };
+      }),
+    );
+  } finally {
+    children.end();
+  }
 }
 
 function filesIn(directory: string, read: typeof readHead): PluginFile[] {
@@ -77,13 +85,14 @@ const version = z.string().regex(/^\d{1,4}(?:\.\d{1,4}){1,3}(?:-[a-z0-9.]{1,16})
 const versionAnswer = z.object({ supportedVersions: z.array(version).max(64) });
 
 /** What a plugin answers to `CNI_COMMAND=VERSION`. https://www.cni.dev/docs/spec/#version-probe-plugin-version-support */
-async function askVersions(exec: Exec, path: string): Promise<Observed<string[]>> {
+async function askVersions(exec: Exec, path: string, inherit: number): Promise<Observed<string[]>> {
   try {
     const { code, stdout, stderr } = await exec.run([path], {
       env: { CNI_COMMAND: 'VERSION', PATH: process.env.PATH },
       stdin: '{"cniVersion":"1.0.0"}',
       timeoutMs: VERSION_DEADLINE_MS,
       maxBytes: VERSION_MAX_BYTES,
+      inherit,
     });
     if (code !== 0) {
       const printed = stderr || stdout;
