@@ -13,11 +13,11 @@ import type { Observed } from '../../path/model/observed.ts';
 import { distributionOf } from '../../sys/distribution.ts';
 import { type ExecResult, realExec } from '../../sys/exec.ts';
 import { namespaceIdentity } from '../../sys/netns.ts';
-import { messageOf } from '../../util/errors.ts';
 import { nodeArgv } from '../cluster/node-exec.ts';
 import { clusterPaths, labNetns, netnsPath } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import { NodeServer } from './node-server.ts';
+import { whyUnanswered } from './unanswered.ts';
 
 /** How long a node may take for its report, in milliseconds: a report bounds its own parts, five after one another. */
 const REPORT_DEADLINE_MS = 60_000;
@@ -60,7 +60,7 @@ export class LabPlaces {
       return parseReportDocument(document, `report of ${node}`);
     } catch (cause) {
       signal?.throwIfAborted();
-      return { unknown: messageOf(cause) };
+      return { unknown: whyUnanswered(node, this.record.name, cause) };
     }
   }
 
