@@ -124,6 +124,20 @@ describe.skipIf(missing.length > 0)(`the plugin for arm64${why}`, async () => {
   });
 
   const isHeard = await hasNetfilter();
+  // The emulator's kernel has none.
+  if (!isHeard)
+    test('on a kernel without nftables, error 50 says what to do', async () => {
+      const { stdout } = await call(
+        { ...CALL, CNI_COMMAND: 'STATUS', PATH: process.env.PATH ?? '' },
+        JSON.stringify(configOf({ backend: 'nftables' })),
+      );
+      expect(stdout).toMatchObject({
+        ...{ code: 50, msg: 'nftables cannot be used' },
+        details:
+          'the kernel has no nftables; load its module nf_tables, or set "backend": "iptables" in the configuration',
+      });
+    });
+
   describe('on a node with nftables', () => {
     let lab: Topology;
 

@@ -36,6 +36,7 @@ import {
 /** errno(3) of what a transaction can meet. */
 const ENOENT = 2;
 const EBUSY = 16;
+const EINVAL = 22;
 const EEXIST = 17;
 
 /** NFPROTO_UNSPEC: every family. */
@@ -51,6 +52,13 @@ const LOOKS_AT_ONCE = 32;
 const MAX_DUMPS = 10;
 /** Milliseconds that the program may take. */
 const NFT_TIMEOUT_MS = 20_000;
+
+/**
+ * Said where the kernel has no netlink socket of netfilter, or no subsystem of nftables behind it: the error of a question is EINVAL then. Source:
+ * net/netfilter/nfnetlink.c, nfnetlink_rcv_msg.
+ */
+const NO_NFTABLES =
+  'the kernel has no nftables; load its module nf_tables, or set "backend": "iptables" in the configuration';
 
 /**
  * The real table, of family inet. Elements are written and read over netlink: `nft` 1.0 fetches every element of every set when
@@ -210,7 +218,7 @@ export class NftKernel implements NftTable {
 
   #channel(): NetfilterChannel {
     this.#open ??= openNetfilter();
-    if (this.#open === undefined) throw new NftUnavailable('the kernel has no netfilter netlink socket');
+    if (this.#open === undefined) throw new NftUnavailable(NO_NFTABLES);
     return this.#open;
   }
 
@@ -228,6 +236,7 @@ export class NftKernel implements NftTable {
       else failure = error;
       return error !== undefined;
     });
+    if (failure === EINVAL) throw new NftUnavailable(NO_NFTABLES);
     if (!heard || (failure !== 0 && failure !== ENOENT)) throw cannotRead(`table ${this.#name}`, failure);
     return found;
   }
