@@ -20,9 +20,9 @@ aarch64 | arm64) arch=arm64 glibc=/lib/ld-linux-aarch64.so.1 musl=/lib/ld-musl-a
 esac
 # What a program needs first is its C library's loader.
 if [ -e "${SYSROOT:-}$glibc" ]; then
-	platform=$arch
+	platform=$arch needs="it needs glibc 2.17 or newer"
 elif [ -e "${SYSROOT:-}$musl" ]; then
-	platform=$arch-musl
+	platform=$arch-musl needs="it needs libstdc++ of GCC 13 or newer (apk add libstdc++)"
 else
 	fail "neither $glibc nor $musl is here; it needs glibc or musl"
 fi
@@ -56,8 +56,14 @@ tar -xzf "$scratch/$file" -C "$scratch"
 top=$scratch/${file%.tar.gz}
 mkdir -p "$prefix/bin" "$prefix/share/man/man1" ||
 	fail "$prefix cannot be written; run it as root, or set PREFIX"
-# A program that runs keeps its file: the new one gets the name.
-cp "$top/bin/hostport" "$prefix/bin/.hostport.new"
+# A program that runs keeps its file: the new one gets the name, once it has run here.
+new=$prefix/bin/.hostport.new
+trap 'rm -rf "$scratch" "$new"' EXIT
+cp "$top/bin/hostport" "$new"
+if ! version=$("$new" version 2>"$scratch/said"); then
+	said=$(head -n 1 "$scratch/said")
+	fail "the program for $platform does not run here${said:+: $said}; $needs"
+fi
 mv -f "$prefix/bin/.hostport.new" "$prefix/bin/hostport"
 # As kubectl's plugin it is known by the name of its file, so a symbolic link does not do.
 ln -f "$prefix/bin/hostport" "$prefix/bin/kubectl-hostport"
@@ -66,4 +72,4 @@ for each in bash:bash-completion/completions/hostport zsh:zsh/site-functions/_ho
 	mkdir -p "$prefix/share/$(dirname "${each#*:}")"
 	cp "$top/share/completion/hostport.${each%%:*}" "$prefix/share/${each#*:}"
 done
-echo "installed $("$prefix/bin/hostport" version) for $platform in $prefix"
+echo "installed $version for $platform in $prefix"

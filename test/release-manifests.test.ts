@@ -134,6 +134,7 @@ describe('install.sh', () => {
     platforms = ['amd64', 'arm64-musl'],
     loaders = ['/lib64/ld-linux-x86-64.so.2'],
     uname = 'Linux x86_64',
+    fails = '',
   } = {}) {
     const directory = join(scratch, `install-${count++}`);
     const [release, bin, sysroot, prefix] = ['release', 'bin', 'sysroot', 'prefix'].map((name) =>
@@ -143,7 +144,7 @@ describe('install.sh', () => {
     const artefacts: { name: string; sha256: string }[] = [];
     for (const platform of platforms) {
       const top = `hostport-1.2.3-linux-${platform}`;
-      const script = `#!/bin/sh\necho 1.2.3 of ${platform}\n`;
+      const script = `#!/bin/sh\n${fails}\necho 1.2.3 of ${platform}\n`;
       const archive = await tarGzip([
         { ...textEntry(`${top}/bin/hostport`, script), mode: 0o755 } as ReturnType<typeof textEntry>,
         textEntry(`${top}/share/man/man1/hostport.1`, 'manual'),
@@ -228,6 +229,37 @@ describe('install.sh', () => {
     );
     expect(existsSync(prefix)).toBe(false);
   });
+
+  test.each([
+    [
+      'glibc',
+      { fails: 'echo "version GLIBC_2.17 not found" >&2; exit 1' },
+      'amd64 does not run here: version GLIBC_2.17 not found; it needs glibc 2.17 or newer',
+    ],
+    [
+      'musl',
+      {
+        fails: 'kill -SEGV $$',
+        loaders: ['/lib/ld-musl-aarch64.so.1'],
+        uname: 'Linux aarch64',
+      },
+      'arm64-musl does not run here; it needs libstdc++ of GCC 13 or newer (apk add libstdc++)',
+    ],
+  ])(
+    'a program that does not run with the %s of the machine does not replace the one that is there',
+    async (_, options, problem) => {
+      const { install, prefix } = await machine(options);
+      mkdirSync(join(prefix, 'bin'), { recursive: true });
+      writeFileSync(join(prefix, 'bin/hostport'), 'the one before');
+      const { code, stderr } = await install();
+      expect([code, stderr.trimEnd().split('\n').at(-1)]).toEqual([
+        1,
+        `ERROR: cannot install hostport: the program for ${problem}`,
+      ]);
+      expect(readFileSync(join(prefix, 'bin/hostport'), 'utf8')).toBe('the one before');
+      expect(readdirSync(join(prefix, 'bin'))).toEqual(['hostport']);
+    },
+  );
 
   test.each([
     ['INT', 130],

@@ -7,6 +7,7 @@ import { OWN_PLUGINS } from '../../node/apply/own-plugins.ts';
 import { readLinked } from '../../sys/bounded-file.ts';
 import { type Mount, parseMountinfo } from '../../sys/mounts.ts';
 import { parseJson } from '../../util/parse-json.ts';
+import { BUILD } from '../../util/version.ts';
 import { HOST_ROOT, OWN_PROGRAM, SENT_PROGRAM } from './manifests.ts';
 
 /** Bytes; this program has some hundred million. */
@@ -94,13 +95,20 @@ export async function programIn(
   if (own.end.code === 0) return [SENT_PROGRAM, ...serve, HOST_ROOT];
   const mounts = await run(['cat', '/proc/self/mountinfo']);
   const onNode = pathOnNode(SENT_PROGRAM, [...parseMountinfo(mounts.output).values()]);
-  if (onNode === undefined) throw new Error(`the program cannot run in the image: ${own.end.message}`);
+  if (onNode === undefined)
+    throw new Error(`the program cannot run in the image: ${own.end.message}; ${otherProgram()}`);
   const ofNode = ['chroot', HOST_ROOT, onNode];
   const there = await run([...ofNode, 'version']);
   if (there.end.code === 0) return [...ofNode, ...serve, '/'];
   throw new Error(
-    `the program runs neither with the libraries of the image (${own.end.message}) nor with those of the node (${there.end.message})`,
+    `the program runs neither with the libraries of the image (${own.end.message}) nor with those of the node (${there.end.message}); ${otherProgram()}`,
   );
+}
+
+/** What to do where the C library is another one than this program's. */
+function otherProgram(): string {
+  const other = BUILD.libc === 'musl' ? 'glibc' : 'musl';
+  return `where they have ${other}, run the program that a release has for ${other}, or name an image of this program with --image`;
 }
 
 function isVersion(text: string, wanted: string): boolean {
