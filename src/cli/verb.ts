@@ -1,8 +1,15 @@
-import { Command, type ErrorOptions, type Option, type OutputConfiguration } from 'commander';
+import {
+  type AddHelpTextContext,
+  type AddHelpTextPosition,
+  Command,
+  type ErrorOptions,
+  type Option,
+  type OutputConfiguration,
+} from 'commander';
 import { UserError } from '../util/errors.ts';
 import { layoutOf } from './printer/layout.ts';
 import { errorText } from './printer/notices.ts';
-import { wrapCommand } from './printer/wrap.ts';
+import { wrap, wrapCommand } from './printer/wrap.ts';
 
 /** A command of ours: errors are thrown instead of ending the process, and name the command whose help explains. */
 export class Verb extends Command {
@@ -63,6 +70,24 @@ export class Verb extends Command {
     // `--no-x` leaves false where `--x` leaves true: two options of one value.
     const isOther = !option.negate && this.getOptionValue(option.attributeName()) === false;
     return source !== undefined && source !== 'default' && !isOther;
+  }
+
+  /** Texts beside the help are broken as the help is: what follows a line begins below its text, and that below its label if it has one. */
+  override addHelpText(
+    position: AddHelpTextPosition,
+    text: string | ((context: AddHelpTextContext) => string),
+  ): this {
+    if (typeof text !== 'string') return super.addHelpText(position, text);
+    return super.addHelpText(position, () => {
+      const { width } = layoutOf(process.stdout);
+      return text
+        .split('\n')
+        .flatMap((line) => {
+          const before = /^ *(?:\S+ {2,})?/.exec(line)![0];
+          return wrap(line.slice(before.length), width, before, ' '.repeat(before.length));
+        })
+        .join('\n');
+    });
   }
 
   /** The words that lead to it: `hostport get nodes`. */

@@ -137,10 +137,16 @@ async function deleteNamed(names: string[], kubeconfig?: string): Promise<void> 
       ? { fallback: await kubeconfigPathForMerge(process.env) }
       : { chosen: resolve(kubeconfig) };
   for (const name of names) {
-    const wasThere = await progress.step(`Deleting cluster "${name}"`, () =>
-      deleteCluster(name, realExec, place),
-    );
-    if (!wasThere) process.stderr.write(`There was no cluster "${name}".\n`);
+    const known = await listClusters();
+    const work = () => deleteCluster(name, realExec, place);
+    // What a killed command left is removed all the same.
+    const wasThere = known.includes(name)
+      ? await progress.step(`Deleting cluster "${name}"`, work)
+      : await work();
+    if (wasThere) continue;
+    const others = known.filter((other) => other !== name);
+    const there = others.length === 0 ? 'there are none' : `there is ${others.join(', ')}`;
+    progress.note(`No cluster "${name}" exists; ${there}.`);
   }
 }
 
