@@ -7,7 +7,7 @@ export type BuildTarget = 'dist/cni/portmap' | 'bin/hostport' | 'build';
 /** Of the tests outside of the lab, those that run a plugin, or the program, as a process. */
 const RUNS: readonly [RegExp, BuildTarget][] = [
   [/\.netns\.test\.ts$|^test\/(?:plugin-(?:input|agent)|portmap-engines)\.test\.ts$/, 'dist/cni/portmap'],
-  [/^test\/(?:doctor-hostile|completion-shells|terminal)\.test\.ts$/, 'bin/hostport'],
+  [/^test\/(?:doctor-hostile|completion-shells|terminal|disk\.netns)\.test\.ts$/, 'bin/hostport'],
 ];
 
 /**

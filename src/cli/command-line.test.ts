@@ -134,6 +134,7 @@ test.each([
   ['portmap-not-chaned', 'did you mean portmap-not-chained?'],
   ['plugin-mising', 'did you mean plugin-missing?'],
   ['Plugin_Missing', 'did you mean plugin-missing?'],
+  ['missing-plugin', 'did you mean plugin-missing?'],
   ['ipforward-off', 'did you mean ip-forward-off?'],
   ['rpfilterstrict', 'did you mean rp-filter-strict?'],
   ['forwarding', 'did you mean ip-forward-off, forward-policy-drop?'],

@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import { fileProblem } from '../sys/file-problem.ts';
 import { UserError } from '../util/errors.ts';
 
 /** A stream that this program prints to, and whether what was printed arrived. */
@@ -22,7 +23,8 @@ export class Output {
     // A file's error is emitted only after the callback of the next write.
     await turn();
     if (this.#lost !== undefined && this.#lost.code !== 'EPIPE') {
-      throw new UserError(`cannot write the output: ${this.#lost.message}`, { cause: this.#lost });
+      const what = fileProblem(this.#lost) ?? this.#lost.message;
+      throw new UserError(`cannot write the output: ${what}; free space on its file system, then try again`);
     }
   }
 

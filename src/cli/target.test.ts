@@ -16,13 +16,17 @@ const CONTEXTS: Readonly<Record<string, string | undefined>> = {
   plain: undefined,
 };
 
-function doors(current: string, uid = 0): TargetDoors & { asked: KubectlFlags[] } {
+function doors(
+  current: string,
+  uid = 0,
+  labs: readonly string[] = ['kind', 'mine', 'other'],
+): TargetDoors & { asked: KubectlFlags[] } {
   const asked: KubectlFlags[] = [];
-  const labs = ['kind', 'mine', 'other'];
   const record = (name: string) => ({ name }) as ClusterRecord;
   return {
     asked,
     uid,
+    labs: async () => [...labs],
     async kubectl(flags) {
       asked.push(flags);
       const context = flags.context ?? current;
@@ -133,12 +137,19 @@ describe('which cluster is meant', () => {
     },
   );
 
-  test('without a context there is an error that says what to give', async () => {
-    const looked = parsed('hostport', 'doctor', (verb) => targetOf(verb, doors('')));
-    await expect(looked).rejects.toThrow(
-      'cannot use kubeconfig /k: no such file; choose another with --kubeconfig or --context, or a cluster of the lab with --name',
+  test.each<[string, TargetDoors, string]>([
+    ['several labs', doors(''), 'a cluster of the lab with --name: kind, mine, other'],
+    ['one lab', doors('', 0, ['kind']), 'a cluster of the lab with --name kind'],
+    ['no lab', doors('', 0, []), 'create a cluster of the lab with "hostport create cluster"'],
+    ['labs that only root sees', doors('', 1000), 'a cluster of the lab with --name'],
+  ])('without a context there is an error that says what to give: %s', async (_, surroundings, what) => {
+    const error = await parsed('hostport', 'doctor', (verb) => targetOf(verb, surroundings)).catch(
+      (cause: unknown) => cause,
     );
-    await expect(looked).rejects.toBeInstanceOf(InputError);
+    expect(error).toBeInstanceOf(InputError);
+    expect((error as Error).message).toBe(
+      `cannot use kubeconfig /k: no such file; choose another with --kubeconfig or --context, or ${what}`,
+    );
   });
 
   test('only root may look at the lab; to others it is a cluster as any other', async () => {

@@ -3,7 +3,8 @@ import type { ApiClientOptions } from '../kube/client.ts';
 import { type KubectlTarget, kubectlTarget } from '../kube/kubeconfig.ts';
 import type { KubectlFlags } from '../kube/kubectl-flags.ts';
 import { clusterOfAuthority } from '../lab/cluster/own-context.ts';
-import { type ClusterRecord, requireRecord } from '../lab/cluster/record.ts';
+import { type ClusterRecord, listClusters, requireRecord } from '../lab/cluster/record.ts';
+import { calledAs } from '../sys/called-as.ts';
 import { InputError, UserError } from '../util/errors.ts';
 import { shellLine } from '../util/shell-line.ts';
 import { collect, requestTimeout } from './option-values.ts';
@@ -79,6 +80,8 @@ export interface TargetDoors {
   lab(name: string): Promise<ClusterRecord>;
   /** The cluster of the lab with that certificate authority. */
   labOf(ca: string): Promise<ClusterRecord | undefined>;
+  /** Names of the clusters of the lab. */
+  labs(): Promise<string[]>;
   uid: number | undefined;
 }
 
@@ -86,6 +89,7 @@ const realDoors = (): TargetDoors => ({
   kubectl: kubectlTarget,
   lab: requireRecord,
   labOf: clusterOfAuthority,
+  labs: listClusters,
   uid: process.getuid?.(),
 });
 
@@ -101,10 +105,10 @@ export async function targetOf(verb: Verb, doors = realDoors()): Promise<Target>
     const record = await doors.lab(options.name);
     return { kind: 'lab', record, access: undefined, title: titleOfLab(record), flags };
   }
-  const { access } = await doors.kubectl(options).catch((cause) => {
+  const { access } = await doors.kubectl(options).catch(async (cause) => {
     if (!(cause instanceof UserError)) throw cause;
     throw new InputError(
-      `${cause.message}; choose another with --kubeconfig or --context, or a cluster of the lab with --name`,
+      `${cause.message}; choose another with --kubeconfig or --context, or ${await labsToChoose(doors)}`,
       { cause },
     );
   });
@@ -117,6 +121,15 @@ export async function targetOf(verb: Verb, doors = realDoors()): Promise<Target>
   if (lab === undefined || flags !== '') return { kind: 'cluster', access, lab, title, flags };
   // Whoever calls it by kubectl thinks of contexts.
   return { kind: 'lab', record: lab, access, title: verb.path.startsWith('kubectl ') ? title : named, flags };
+}
+
+/** What a user can do who has no context: name a lab that there is, or create one. Only root sees which there are. */
+async function labsToChoose({ uid, labs }: TargetDoors): Promise<string> {
+  const names = uid === 0 ? await labs() : undefined;
+  if (names === undefined) return 'a cluster of the lab with --name';
+  return names.length === 0
+    ? `create a cluster of the lab with "${calledAs()} create cluster"`
+    : `a cluster of the lab with --name${names.length === 1 ? '' : ':'} ${names.join(', ')}`;
 }
 
 /**

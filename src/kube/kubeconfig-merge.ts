@@ -4,6 +4,7 @@ import { Document, isMap, isSeq, parseDocument, type Scalar, type ScalarTag, typ
 import { type Clock, realClock } from '../sys/clock.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { exists, readIfExists, writeFileAtomic } from '../sys/files.ts';
+import { checkWritable } from '../sys/writable.ts';
 import { InputError, UserError } from '../util/errors.ts';
 import { yamlProblem } from '../util/yaml-problem.ts';
 import { type KubeconfigEntry, kubeconfigStanzas } from './kubeconfig-document.ts';
@@ -30,6 +31,7 @@ export async function checkKubeconfig(path: string): Promise<void> {
   try {
     await inWords(path, async () => {
       const text = await readIfExists(path);
+      await checkWritable((await exists(path)) ? await realpath(path) : path);
       if (text === undefined) return;
       const document = parse(path, text);
       for (const list of LISTS) sequenceOf(path, document, list);

@@ -304,8 +304,10 @@ export function failureNamed(code: string): Failure {
   const failure = catalogue.find((entry) => entry.code === code);
   if (failure !== undefined) return failure;
   const typed = code.toLowerCase().replaceAll('_', '-');
-  const far = catalogue.map((entry) => ({ code: entry.code, distance: editDistance(entry.code, typed) }));
-  const near = far.filter(({ distance }) => distance <= typosIn(typed));
+  const far = catalogue.map((entry) => ({ code: entry.code, distance: distanceOf(entry.code, typed) }));
+  const least = Math.min(...far.map(({ distance }) => distance));
+  // What is much farther than the nearest is not meant.
+  const near = far.filter(({ distance }) => distance <= Math.min(typosIn(typed), least + 2));
   const like = near.length > 0 ? near : far.filter((entry) => sharesWord(entry.code, typed));
   const suggested = like.toSorted((a, b) => a.distance - b.distance).slice(0, SUGGESTIONS);
   throw new InvalidArgumentError(
@@ -313,6 +315,12 @@ export function failureNamed(code: string): Failure {
       ? `did you mean ${suggested.map((entry) => entry.code).join(', ')}?`
       : `"${calledAs()} faults" lists the codes.`,
   );
+}
+
+/** How far what was typed is from a code, in whatever order its words are. */
+function distanceOf(code: string, typed: string): number {
+  const sorted = (text: string) => text.split('-').sort().join('-');
+  return Math.min(editDistance(code, typed), editDistance(sorted(code), sorted(typed)));
 }
 
 /** Whether both have a word in common, or one of them has a word that begins as a word of the other. */

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, statfs, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ApiClient } from '../../kube/client.ts';
 import { kubeconfigDocument } from '../../kube/kubeconfig-document.ts';
@@ -10,6 +10,7 @@ import type { Distribution } from '../../sys/distribution.ts';
 import { isErrno } from '../../sys/errno.ts';
 import type { Exec } from '../../sys/exec.ts';
 import { DeadlineError } from '../../sys/wait.ts';
+import { makeWritable } from '../../sys/writable.ts';
 import { formatEndpoint } from '../../util/endpoint.ts';
 import { combinedError, messageOf, UserError } from '../../util/errors.ts';
 import { settleAll, settleFailingFast } from '../../util/settle.ts';
@@ -88,6 +89,7 @@ export async function createCluster(options: CreateOptions, context: CreateConte
   await checkKubeconfig(options.kubeconfig);
   containerdConfig(config.kubernetes?.containerdPatches ?? [], options.runtime);
   await options.engine.check?.(config, options.nodeMemoryBytes);
+  await checkState(config.nodes.length);
   const lock = await lockCluster(config.name, 'create', context.signal);
   try {
     await claimName(config.name);
@@ -134,9 +136,22 @@ async function removeInSpite({ config, kubeconfig }: CreateOptions, context: Cre
   }
 }
 
+/** What the files of a node take at first, in bytes: most of them are hard links into the node image. */
+const NODE_BYTES = 16 * 1024 ** 2;
+
+/** Checks that the files of so many nodes have a place, before anything is started. */
+async function checkState(nodes: number): Promise<void> {
+  await makeWritable(STATE_ROOT, 0o700);
+  const { bavail, bsize } = await statfs(STATE_ROOT);
+  const [free, needed] = [bavail * bsize, nodes * NODE_BYTES].map((bytes) => Math.floor(bytes / 1024 ** 2));
+  if (free! >= needed!) return;
+  throw new UserError(
+    `cannot create a cluster in ${STATE_ROOT}: its file system has ${free} MiB left, and ${nodes} ${nodes === 1 ? 'node takes' : 'nodes take'} ${needed} MiB; free space there, or mount a larger file system there`,
+  );
+}
+
 /** Claims the cluster's name by creating its directory. */
 async function claimName(name: string): Promise<void> {
-  await mkdir(STATE_ROOT, { recursive: true, mode: 0o700 });
   try {
     await mkdir(clusterPaths(name).root, { mode: 0o700 });
   } catch (cause) {
