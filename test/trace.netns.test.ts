@@ -76,6 +76,26 @@ const SETUPS: Readonly<Record<CaseName, Setup>> = {
   'no-route': {
     route: { add: ['del', '10.92.0.0/24', 'dev', 'lxc1'], remove: ['add', '10.92.0.0/24', 'dev', 'lxc1'] },
   },
+  'route-refuses': {
+    route: {
+      add: ['add', 'unreachable', '10.92.0.2/32'],
+      remove: ['del', 'unreachable', '10.92.0.2/32'],
+    },
+  },
+  'no-route-from-node': {
+    route: { add: ['del', '10.92.0.0/24', 'dev', 'lxc1'], remove: ['add', '10.92.0.0/24', 'dev', 'lxc1'] },
+    options: { from: 'node' },
+  },
+  // The mapping leads to an address that the pod does not have, and the pod does not forward.
+  'pod-forwards-not': {
+    route: {
+      add: ['add', '10.93.0.2/32', 'via', '10.92.0.2'],
+      remove: ['del', '10.93.0.2/32', 'via', '10.92.0.2'],
+    },
+    load: {
+      nft: 'table ip other {\nchain c {\ntype nat hook prerouting priority -110\ntcp dport 8080 dnat to 10.93.0.2:80\n}\n}\n',
+    },
+  },
   hairpin: { options: { from: 'pod' } },
   'no-listener': { silent: true },
   'no-listener-udp': { silent: true, options: { protocol: 'UDP' } },

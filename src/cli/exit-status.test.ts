@@ -308,7 +308,8 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
   trace: [
     [`node:80 --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
     [`node --name ${NOBODY}`, /cannot trace "node": not a node and a port; give NODE:PORT/],
-    [`node:0 --name ${NOBODY}`, /not a node and a port/],
+    [`node:99999 --name ${NOBODY}`, /cannot trace "node:99999": port 99999 is out of range/],
+    [`node:0 --name ${NOBODY}`, /cannot trace "node:0": port 0 is out of range; give a port from 1 to 65535/],
   ],
   ui: [
     [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],

@@ -6,6 +6,7 @@ import { columns } from '../../src/cli/printer/wrap.ts';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
 import { type TraceDocument, traceDocumentSchema } from '../../src/path/trace/document.ts';
 import { openTracefs } from '../../src/sys/tracefs.ts';
+import { eventually } from './eventually.ts';
 import { Lab, labMissing } from './lab.ts';
 
 const missing = labMissing();
@@ -20,6 +21,7 @@ const pod = (name: string, command: string[], ports: object[] = []) => ({
     containers: [{ name, image: 'busybox', imagePullPolicy: 'IfNotPresent', command, ports }],
   },
 });
+const OF_LATE = 'involvedObject.name=late,reason=FailedCreatePodSandBox';
 const HTTPD = ['httpd', '-f', '-p', '80', '-h', '/tmp'];
 
 interface Case {
@@ -108,7 +110,6 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
       status: 1,
       death: { code: 'application-not-listening' },
     },
-    { name: 'no mapping', words: [`${NODE}:8082`], status: 1, death: { code: 'mapping-missing' } },
     {
       name: 'forwarding is off',
       arrange: [['sysctl', '-qw', 'net.ipv4.ip_forward=0']],
@@ -163,6 +164,39 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
     }
   });
 
+  test('a port that no pod asks for is no failure of the node', async () => {
+    const ran = await trace(`${NODE}:8082`, '-o', 'json');
+    const { outcome, death, notes } = traceDocumentSchema.parse(JSON.parse(ran.stdout));
+    expect({ outcome, code: death?.code, notes }).toEqual({
+      outcome: 'died',
+      code: undefined,
+      notes: [`no pod on ${NODE} asks for hostPort TCP 8082`],
+    });
+  });
+
+  test('a refusal without a rule has the cause that the doctor finds; the node is named by its address', async () => {
+    const plugin = '/opt/cni/bin/portmap';
+    await onNode([['mv', plugin, `${plugin}.away`]]);
+    try {
+      const late = JSON.stringify(pod('late', HTTPD, [{ containerPort: 80, hostPort: 8083 }]));
+      const created = await lab.kubectl(['create', '-f', '-'], { stdin: late });
+      expect(created).toMatchObject({ code: 0, stderr: '' });
+      await eventually('an event of its sandbox', async () => {
+        const { stdout } = await lab.kubectl(['get', 'events', '-o', 'name', '--field-selector', OF_LATE]);
+        return stdout !== '';
+      });
+      const ran = await trace('172.17.0.3:8083', '-o', 'json');
+      const { node, death } = traceDocumentSchema.parse(JSON.parse(ran.stdout));
+      expect({ node, ...death }).toMatchObject({
+        ...{ node: NODE, code: 'plugin-missing' },
+        cause: expect.stringContaining('plugin portmap'),
+      });
+    } finally {
+      await onNode([['mv', `${plugin}.away`, plugin]]);
+      await lab.kubectl(['delete', 'pod', 'late', '--ignore-not-found']);
+    }
+  });
+
   test('is read on a terminal of 80 columns', async () => {
     const { stdout, code } = await trace(`${NODE}:${PORT}`);
     expect(code).toBe(0);
@@ -187,7 +221,9 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
       const web = findings.filter(({ subject }) => subject.pod?.name === 'web');
       expect(web.map(({ code }) => code)).toEqual(['not-answering']);
       const word = web[0]!.evidence.find(({ where }) => where.startsWith(`the kernel of ${NODE}`));
-      expect(word?.saw).toMatch(/^the request was dropped behind \S+: a netfilter rule \(NETFILTER_DROP\)$/);
+      expect(word?.saw).toMatch(
+        /^the request was dropped behind \S+, in another network than the node's: a netfilter rule \(NETFILTER_DROP\)$/,
+      );
       const untraced = await lab.hostport('doctor', '--name', lab.name, '-o', 'json');
       expect(untraced.stdout).not.toContain('the kernel of');
     } finally {
@@ -198,9 +234,10 @@ describe.skipIf(missing !== undefined)(`hostport trace${missing ? ` (${missing})
   test.each([
     [
       ['nowhere:80'],
-      'node "nowhere" not found in cluster "trace"; the nodes are trace-control-plane, trace-worker',
+      'node "nowhere" not found in cluster "trace"; the nodes are trace-control-plane (172.17.0.2), trace-worker (172.17.0.3)',
     ],
-    [[`${NODE}:0`], 'not a node and a port'],
+    [['172.17.0.9:80'], 'node "172.17.0.9" not found in cluster "trace"'],
+    [[`${NODE}:0`], 'port 0 is out of range; give a port from 1 to 65535'],
     [[NODE], 'not a node and a port'],
     [[`${NODE}:80`, '--from', 'none'], 'node or pod "none" not found in cluster "trace"'],
     [[`${NODE}:80`, '--to', '127.0.0.1'], 'it is an address of each machine itself'],

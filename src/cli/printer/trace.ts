@@ -55,6 +55,7 @@ export function renderTrace(
   if (death?.reason !== undefined && !message.includes(death.reason)) {
     add(death.reason, '  reason  ', '          ');
   }
+  if (death?.cause !== undefined) add(death.cause, '  cause   ', '          ');
   if (death?.code !== undefined) add(explainCommand(death.code, program), '  read    ', '          ');
   for (const note of notes) add(note, '? ', '  ');
   return `${lines.join('\n')}\n`;

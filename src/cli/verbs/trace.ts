@@ -19,7 +19,7 @@ const ELSEWHERE =
   'a trace is run on the nodes of a lab; for any other cluster, "hostport doctor" shows where hostPorts are broken';
 const STATUS = { answered: 0, died: 1, inconclusive: 2 } as const;
 
-interface TraceOptions extends Omit<TraceWish, 'node' | 'port'> {
+interface TraceOptions extends Omit<TraceWish, 'place' | 'port'> {
   output?: 'json';
 }
 
@@ -30,7 +30,7 @@ export function traceVerb() {
       'show where the kernel takes a packet to a hostPort\n\nSends one probe and shows each hook, rule, verdict and rewrite that it meets on the node, and the same of the answer.\nIf it dies, shows where and why.\nExit status: 0 answered, 1 died at a known place, 2 inconclusive.',
     )
     .failsWith(2)
-    .argument('<node:port>', 'name of the node and the hostPort')
+    .argument('<node:port>', 'name or address of the node, and the hostPort')
     .option('--from <place>', 'outside, a node, or a pod ([namespace/]name) to send from', 'outside')
     .addOption(
       new Option(
@@ -41,11 +41,11 @@ export function traceVerb() {
     .option('--protocol <protocol>', 'tcp, udp or sctp', oneOf('tcp', 'udp', 'sctp'), 'tcp')
     .option('-o, --output <format>', 'json instead of text', oneOf('json'))
     .action(async (place: string, options: TraceOptions) => {
-      const { node, port } = nodeAndPort(place);
+      const wanted = placeAndPort(place);
       const { record, title } = await labTargetOf(verb, ELSEWHERE);
       const document = await interruptible(async (signal) => {
         await using places = new LabPlaces(record);
-        return tracePort(places, await labClient(record), { ...options, node, port }, signal);
+        return tracePort(places, await labClient(record), { ...options, ...wanted }, signal);
       });
       const layout = layoutOf(process.stdout);
       process.stdout.write(
@@ -65,9 +65,15 @@ export function traceVerb() {
   );
 }
 
-function nodeAndPort(text: string): { node: string; port: number } {
+function placeAndPort(text: string): { place: string; port: number } {
   const found = parseEndpoint(text);
-  if (found !== undefined && found.port > 0) return { node: found.address, port: found.port };
+  if (found !== undefined && found.port > 0) return { place: found.address, port: found.port };
+  const [, port] = /^.+:(\d+)$/.exec(text) ?? [];
+  if (port !== undefined) {
+    throw new InputError(
+      `cannot trace ${JSON.stringify(text)}: port ${port} is out of range; give a port from 1 to 65535`,
+    );
+  }
   throw new InputError(
     `cannot trace ${JSON.stringify(text)}: not a node and a port; give NODE:PORT, as kind-worker:80`,
   );

@@ -3,20 +3,25 @@ import { pods as podResource } from '../../kube/resources.ts';
 import type { Pod } from '../../kube/types.ts';
 import type { Stand } from '../../node/probe/plan.ts';
 import { traceFlow } from '../../node/trace/trace-flow.ts';
+import { diagnose } from '../../path/diagnose/diagnose.ts';
+import type { Finding } from '../../path/model/finding.ts';
 import { hasEnded, hostPortsOf } from '../../path/model/host-ports.ts';
 import { known } from '../../path/model/observed.ts';
 import type { TraceDocument } from '../../path/trace/document.ts';
+import { type TracedMapping, wantsCause, withCause } from '../../path/trace/explained.ts';
 import { isLoopbackText } from '../../util/address.ts';
 import { InputError, UserError } from '../../util/errors.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import type { LabPlaces } from './places.ts';
+import { collectLabWorld } from './source.ts';
 
 /** How long an answer may take, in milliseconds: one packet is enough, so that nothing is sent again meanwhile. */
 const PROBE_MS = 1000;
 
 /** What is to be traced, in the words of a person. */
 export interface TraceWish {
-  node: string;
+  /** Name or address of a node. */
+  place: string;
   port: number;
   protocol: 'tcp' | 'udp' | 'sctp';
   /** `outside`, a node, or `[namespace/]name` of a pod. */
@@ -32,17 +37,19 @@ export interface TraceWish {
 export async function tracePort(
   places: LabPlaces,
   client: ApiClient,
-  { node, port, from, to, protocol: name }: TraceWish,
+  { place, port, from, to, protocol: name }: TraceWish,
   signal: AbortSignal,
 ): Promise<TraceDocument> {
   const { record } = places;
-  const address = to ?? record.nodes.find((each) => each.name === node)?.address;
-  if (address === undefined || !record.nodes.some((each) => each.name === node)) {
-    const names = record.nodes.map((each) => each.name).join(', ');
+  const found = record.nodes.find((each) => each.name === place || each.address === place);
+  if (found === undefined) {
+    const names = record.nodes.map((each) => `${each.name} (${each.address})`).join(', ');
     throw new InputError(
-      `cannot trace: node "${node}" not found in cluster "${record.name}"; the nodes are ${names}`,
+      `cannot trace: node "${place}" not found in cluster "${record.name}"; the nodes are ${names}`,
     );
   }
+  const node = found.name;
+  const address = to ?? found.address;
   if (isLoopbackText(address) && from !== node) {
     throw new InputError(
       `cannot send to ${address} from ${from}: it is an address of each machine itself; add --from ${node}`,
@@ -57,6 +64,8 @@ export async function tracePort(
     ...(owner !== undefined && { containerPort: owner.containerPort }),
   };
   const { flow, probe, story } = await traceFlow(places.traceDoor(PROBE_MS), order, signal);
+  const mapping: TracedMapping = { node, port: { hostPort: port, protocol }, pod: owner?.pod };
+  const findings = wantsCause(story) && owner !== undefined ? await findingsOn(node, places, signal) : [];
   return {
     apiVersion: 'hostport/v1',
     kind: 'Trace',
@@ -68,8 +77,14 @@ export async function tracePort(
     sourcePort: flow.sourcePort,
     ...(owner !== undefined && { pod: owner.pod }),
     probe,
-    ...story,
+    ...withCause(story, mapping, findings),
   };
+}
+
+/** What the doctor finds of a node without sending anything. */
+async function findingsOn(node: string, places: LabPlaces, signal: AbortSignal): Promise<readonly Finding[]> {
+  const world = await collectLabWorld(places, { probes: false, choose: () => new Set([node]), signal });
+  return diagnose(world).diagnosis.findings;
 }
 
 /** The pod of a node that asks for this hostPort, and the port that it is for. */

@@ -70,7 +70,8 @@ export function labDoor(places: LabPlaces): LabDoor {
       return `undone: ${undone.map(({ failure, target }) => `${failure.code} on ${target.node}`).join(', ')}`;
     },
 
-    trace: async (order, signal) => tracePort(places, await labClient(record), order, signal),
+    trace: async ({ node, ...order }, signal) =>
+      tracePort(places, await labClient(record), { ...order, place: node }, signal),
   };
 }
 

@@ -60,6 +60,10 @@ export const traceDocumentSchema = z.strictObject({
         .optional()
         .describe('false: the only reason that fits among those of all packets meanwhile'),
       code: z.string().optional().describe('the failure that it is a sign of: docs/failures/<code>.md'),
+      cause: z
+        .string()
+        .optional()
+        .describe('what the doctor finds of the mapping, where that is why no rule led to the pod'),
     })
     .optional()
     .describe('where it died, and why'),

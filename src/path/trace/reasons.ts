@@ -17,6 +17,8 @@ export interface DropMeaning {
   at: readonly Gap[];
   /** The failure of the catalogue that it is a sign of. */
   code?: string;
+  /** It is a sign of that, too, where it happens behind the node's devices. Otherwise the failure is one of the node's own settings. */
+  isOfPods?: true;
 }
 
 /** The kernel's reasons (include/net/dropreason-core.h) that a connection can fail by. Others are shown by their name. */
@@ -51,6 +53,7 @@ export const dropReasons: Readonly<Record<string, DropMeaning>> = {
     says: 'its source is an address of the machine that it came to',
     at: ['routing'],
     code: 'hairpin-unmasqueraded',
+    isOfPods: true,
   },
   IP_INVALID_SOURCE: { says: 'its source is no address that a packet can come from', at: ['routing'] },
   IP_INVALID_DEST: { says: 'its destination is no address that a packet can be for', at: ['routing'] },
@@ -78,7 +81,12 @@ export const dropReasons: Readonly<Record<string, DropMeaning>> = {
   SOCKET_FILTER: { says: 'a filter of the socket, or an eBPF program of its cgroup', at: ['socket'] },
   SECURITY_HOOK: { says: 'a security module', at: ['socket', 'sending'] },
   XFRM_POLICY: { says: 'an IPsec policy', at: ['socket', 'routing'] },
-  NO_SOCKET: { says: 'no socket listens on its port', at: ['socket'], code: 'application-not-listening' },
+  NO_SOCKET: {
+    says: 'no socket listens on its port',
+    at: ['socket'],
+    code: 'application-not-listening',
+    isOfPods: true,
+  },
   TCP_LISTEN_OVERFLOW: { says: 'the queue of the listening socket is full', at: ['socket'] },
   SOCKET_RCVBUFF: { says: 'the receive buffer of the socket is full', at: ['socket'] },
   SOCKET_BACKLOG: { says: 'the backlog of the socket is full', at: ['socket'] },

@@ -22,6 +22,8 @@ export interface Death {
   isReasonCertain?: boolean;
   /** The failure of the catalogue that it is a sign of. */
   code?: string;
+  /** What the doctor says of the mapping, where that is why no rule led to the pod. */
+  cause?: string;
 }
 
 /** What became of a connection. */
@@ -44,6 +46,8 @@ export interface Sender {
 }
 
 const TCP_RST = 0x04;
+/** Function of the kernel that drops what has no route after a translation; what a rule of nftables drops is dropped by another. */
+const REROUTING = 'nf_hook_slow';
 
 /** What a node recorded of a probe, as a story: each step of its packets, and where the connection died and why. Pure. */
 export function storyOf(
@@ -171,6 +175,13 @@ function deathOf(
         const reason = found && { reason: found.drop.reason, isReasonCertain: found.isCertain };
         return { direction, message, ...at, ...reason, code: 'route-localnet-off' };
       }
+      // Once it has translated the destination of what the node sends, the kernel looks for another route, at the end of the same hook.
+      const isRerouted = hook === 'output' && end.chain !== undefined && !record.hasLegacyRules;
+      if (isRerouted && found?.drop.location === REROUTING) {
+        const message = `${what} was translated by ${end.chain}, and no route leads to where it goes since`;
+        const reason = { reason: found.drop.reason, isReasonCertain: found.isCertain };
+        return { direction, message, ...at, ...reason, code: codeOnWay(direction, 'pod-route-missing') };
+      }
       const who = record.hasLegacyRules
         ? 'a rule of iptables-legacy'
         : 'something that nftables does not trace';
@@ -201,8 +212,19 @@ function deathOf(
       return lost(direction, end, flow, sender, record);
     case 'device':
       return withReason(direction, 'between the device and the first hook', found, at);
-    case 'routing':
-      return withReason(direction, `in the routing after hook ${hook}`, found, at);
+    case 'routing': {
+      const where = `in the routing after hook ${hook}`;
+      // A route that refuses (of type unreachable or prohibit): the kernel gives no reason, and answers the sender.
+      const isRefused =
+        direction === 'request' && probe.outcome === 'unreachable' && found?.isCertain !== true;
+      if (!isRefused) return withReason(direction, where, found, at);
+      return {
+        direction,
+        message: `${what} was dropped ${where}: the node answered that its destination cannot be reached (${probe.detail})`,
+        ...at,
+        code: 'pod-route-missing',
+      };
+    }
     case 'socket':
       return found && withReason(direction, 'at the sockets of the node', found, at);
   }
@@ -218,7 +240,12 @@ function lost(
 ): Death | undefined {
   const found = reasonFor(['away'], sender, record);
   const by = end.output ?? 'a device';
-  if (found?.isCertain) return withReason(direction, `behind ${by}`, found);
+  const code = direction === 'request' ? 'not-answering' : 'off-node-blocked';
+  if (found?.isCertain) {
+    const where = `behind ${by}, in another network than the node's`;
+    const death = withReason(direction, where, found);
+    return { ...death, code: found.meaning?.isOfPods === true ? death.code! : code };
+  }
   // An application need not answer what it does not understand.
   if (protocol === 'UDP' && direction === 'request') return undefined;
   const what = direction === 'request' ? 'the request' : 'the answer';
@@ -226,7 +253,7 @@ function lost(
   return {
     direction,
     message: `${what} left the node by ${by} as ${end.source} to ${end.destination}, and ${rest}`,
-    code: direction === 'request' ? 'not-answering' : 'off-node-blocked',
+    code,
   };
 }
 

@@ -120,9 +120,26 @@ export const cases = {
     'IP_INNOROUTES',
     'pod-route-missing',
   ),
+  'route-refuses': {
+    outcome: 'died',
+    message:
+      'the request was dropped in the routing after hook prerouting: the node answered that its destination cannot be reached (EHOSTUNREACH)',
+    death: { direction: 'request', hook: 'prerouting', code: 'pod-route-missing' },
+  },
+  'no-route-from-node': {
+    outcome: 'died',
+    message: 'the request was translated by ip nat OUTPUT, and no route leads to where it goes since',
+    death: { direction: 'request', hook: 'output', reason: 'NETFILTER_DROP', code: 'pod-route-missing' },
+  },
+  'pod-forwards-not': byReason(
+    'request',
+    "the request was dropped behind lxc1, in another network than the node's: it is for another machine, and forwarding is off on the device that it came in by (IP_INADDRERRORS)",
+    'IP_INADDRERRORS',
+    'not-answering',
+  ),
   hairpin: byReason(
     'request',
-    'the request was dropped behind lxc1: its source is an address of the machine that it came to (IP_LOCAL_SOURCE)',
+    "the request was dropped behind lxc1, in another network than the node's: its source is an address of the machine that it came to (IP_LOCAL_SOURCE)",
     'IP_LOCAL_SOURCE',
     'hairpin-unmasqueraded',
   ),
