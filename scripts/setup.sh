@@ -25,6 +25,8 @@ need kubectl kubernetes-client
 need pip3 python3-pip
 need zsh zsh
 need fish fish
+# The report page is tried in it.
+need chromium chromium
 # Runs the plugin for arm64 in tests.
 [ "$(uname -m)" = aarch64 ] || need qemu-aarch64-static qemu-user-static
 [ -x /bin/busybox ] || [ -x /usr/bin/busybox ] || missing="$missing busybox-static"

@@ -33,15 +33,7 @@ const LINES: [line: string, want: string[]][] = [
   ['doctor -o j', ['json']],
   [
     'doctor --output=',
-    [
-      '--output=table',
-      '--output=wide',
-      '--output=json',
-      '--output=yaml',
-      '--output=ndjson',
-      '--output=html',
-      '--output=markdown',
-    ],
+    ['table', 'wide', 'json', 'yaml', 'ndjson', 'html', 'markdown'].map((format) => `--output=${format}`),
   ],
   ['doctor --local --lo', []],
   ['doctor --watch --lo', ['--local']],

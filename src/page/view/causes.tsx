@@ -6,6 +6,7 @@ import { hurtText } from './hurt-text.ts';
 import { linkTo } from './links.ts';
 import { Lines, Mark, Name, Section } from './marks.tsx';
 import { NO_FILTER, type PageIndex } from './page-index.ts';
+import { WayDrawing } from './way-drawing.tsx';
 
 /** Causes that are shown before a button shows more. */
 const FIRST = 12;
@@ -72,22 +73,41 @@ export function Cause({ cause, index, isOpen }: { cause: CauseData; index: PageI
           )}
         </span>
       </p>
+      {hurt === 0 ? null : (
+        <figure class="drawing">
+          <figcaption class="hint">
+            <Name text={mappingName(index, cause.paths[0]!)} />
+            {hurt === 1 ? '' : `, the first of ${hurt.toLocaleString('en')}`}
+          </figcaption>
+          <WayDrawing index={index} path={cause.paths[0]!} />
+        </figure>
+      )}
       {example === undefined ? null : (
         <p class="hint">
           These are the words of <Name text={example} />; the others differ in values.
         </p>
       )}
       {command === undefined ? null : <Command text={command} what={`the fix of ${code}`} />}
-      <p>{remedy}</p>
+      <p>
+        <Lines text={remedy} />
+      </p>
       <p class="hint">{command === undefined && restart === 'avoided' ? RESTARTS.no : RESTARTS[restart]}</p>
       <details open={isOpen}>
         <summary>Evidence and explanation</summary>
-        <p>{explanation}</p>
+        <p>
+          <Lines text={explanation} />
+        </p>
         <Findings cause={cause} index={index} />
-        <p class="hint">Read {cause.documentation} of hostport's documentation.</p>
+        <p class="hint">
+          Read <Name text={cause.documentation} /> of hostport's documentation.
+        </p>
       </details>
     </article>
   );
+}
+
+function mappingName(index: PageIndex, path: number): string {
+  return `${index.port(path)} of ${index.pod(path)} on ${index.node(path) || 'no node yet'}`;
 }
 
 function Findings({ cause, index }: { cause: CauseData; index: PageIndex }) {

@@ -12,7 +12,7 @@ import { stationNames, WayDrawing } from './way-drawing.tsx';
 /** Mappings that are listed at a time. */
 const AT_A_TIME = 50;
 /** With as few, all are open from the beginning. */
-const FEW = 6;
+const FEW = 3;
 
 /** The mappings of a choice, each with its way to open. `chosen`: the one that a link leads to; it is first. */
 export function Mappings({
@@ -131,7 +131,7 @@ export function Way({ index, path }: { index: PageIndex; path: number }) {
                 <b>{stage}</b> <span class="verdict">{SIGNS[verdict].word}</span>
               </div>
               <div>
-                <span class="hint">{stageQuestions[stage]}</span>
+                {verdict === 'ok' ? null : <p class="hint">{stageQuestions[stage]}</p>}
                 {shown.map((name) => (
                   <code key={name}>
                     <Name text={name} />

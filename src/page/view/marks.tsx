@@ -18,8 +18,9 @@ export function Name({ text }: { text: string }) {
   return <bdi class="name">{safeText(text)}</bdi>;
 }
 
-/** A text from outside, line by line. */
+/** A text from outside, line by line; one of a single line stays in its line. */
 export function Lines({ text }: { text: string }) {
+  if (!text.includes('\n')) return <Name text={text} />;
   return (
     <>
       {text.split('\n').map((line, i) => (

@@ -104,7 +104,7 @@ export function NodeMapView({
               <th scope="col">Node</th>
               {columns.map((column) => (
                 <th key={column} scope="col">
-                  {column}
+                  <Name text={column} />
                 </th>
               ))}
             </tr>

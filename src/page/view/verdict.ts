@@ -25,7 +25,10 @@ export function verdictOf(index: PageIndex): string {
     return `${broken.toLocaleString('en')} of ${count(all, 'hostPort')} ${are(broken)} broken${by}${others && `; ${others}`}.`;
   }
   const works = all === 1 ? 'The hostPort works' : `All ${all.toLocaleString('en')} hostPorts work`;
-  if (unknown > 0) return `Nothing that was seen is broken, but of ${count(all, 'hostPort')} ${others}.`;
+  if (unknown > 0) {
+    const rest = risk > 0 ? `${risk.toLocaleString('en')} ${are(risk)} at risk, ` : '';
+    return `${unknown.toLocaleString('en')} of ${count(all, 'hostPort')} ${are(unknown)} unknown; ${rest}nothing that was seen is broken.`;
+  }
   return others === '' ? `${works}.` : `${works}, but ${others}.`;
 }
 

@@ -10,7 +10,7 @@ type Verdict = CellData['verdict'];
 const OF_START = 5;
 
 /** Characters of a name that fit below a station. */
-const NAME = 19;
+const NAME = 18;
 /** Pixels of the drawing: of a station, of the whole, and where the line of stations is. */
 const STEP = 140;
 const WIDTH = stages.length * STEP;
@@ -34,6 +34,23 @@ export function stationNames(index: PageIndex, path: number): Record<Stage, stri
   };
 }
 
+/** The same for the drawing, in which there is room for two short names. */
+function shortNames(index: PageIndex, path: number): Record<Stage, string[]> {
+  const names = stationNames(index, path);
+  const counts = new Map<string, number>();
+  for (const probe of index.name(path, 'probes').split(', ').filter(Boolean)) {
+    const outcome = probe.slice(probe.indexOf(': ') + 2);
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  }
+  const probes = [...counts].map(([outcome, number]) => `${number} ${outcome}`).join(', ');
+  const pod = index.pod(path);
+  return {
+    ...names,
+    declared: [pod.slice(pod.indexOf('/') + 1), ...names.declared.slice(1)],
+    answered: [...names.answered.slice(0, -1), probes],
+  };
+}
+
 /** A name that is too long, without its middle: beginning and end are what tells names apart. */
 export function fitted(text: string, length = NAME): string {
   const safe = safeText(text);
@@ -51,7 +68,7 @@ export function describeWay(cells: readonly CellData[]): string {
 /** The eight stages as the way of a packet, and the way of its answer. */
 export function WayDrawing({ index, path }: { index: PageIndex; path: number }) {
   const cells = index.cells(path);
-  const names = stationNames(index, path);
+  const names = shortNames(index, path);
   const x = (stage: number) => STEP / 2 + stage * STEP;
   const reply = index.name(path, 'reply');
   const isReplied = cells.slice(OF_START).every(({ verdict }) => verdict === 'ok' || verdict === 'risk');
@@ -72,7 +89,7 @@ export function WayDrawing({ index, path }: { index: PageIndex; path: number }) 
       ))}
       <g class={`reply ${isReplied ? 'ok' : 'muted'}`}>
         <path d={`M${x(stages.length - 1)} 152V162H${x(OF_START)}`} />
-        <path d={`M${x(OF_START) + 8} 157L${x(OF_START)} 162L${x(OF_START) + 8} 167`} />
+        <path class="head" d={`M${x(OF_START) + 8} 157L${x(OF_START)} 162L${x(OF_START) + 8} 167`} />
         <text x={WIDTH - 12} y={184} text-anchor="end">
           {reply === '' ? 'the answer: its way is not known' : `the answer: ${fitted(reply, 110)}`}
         </text>

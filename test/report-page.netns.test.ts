@@ -1,0 +1,283 @@
+/**
+ * The report page in a real browser, which has no network: what it shows, that it can be used without a mouse, on a small screen and by a screen
+ * reader, that nothing in it is taken for more than text, and that it asks for nothing. UPDATE_FIGURES=1 writes the pictures of docs/figures.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { bundleWorld } from '../src/collect/bundle.ts';
+import { pageHtml } from '../src/page/html.ts';
+import { diagnose } from '../src/path/diagnose/diagnose.ts';
+import { packetWays } from '../src/path/view/packet-way.ts';
+import { noBrowser, TestBrowser } from './page/browser.ts';
+import { HOSTILE, hostileCluster, type PageCluster, pageCluster } from './page/clusters.ts';
+
+const ROOT = join(import.meta.dir, '..');
+const FIGURES = join(ROOT, 'docs/figures');
+const UPDATE = process.env.UPDATE_FIGURES === '1';
+const AXE = join(ROOT, 'node_modules/axe-core/axe.min.js');
+
+let browser: TestBrowser;
+beforeAll(async () => {
+  if (noBrowser === undefined) browser = await TestBrowser.start();
+});
+afterAll(() => browser?.[Symbol.asyncDispose]());
+
+const why = noBrowser === undefined ? '' : ` (${noBrowser})`;
+
+const html = ({ diagnosis, ways }: PageCluster, title = 'Cluster "prod"') =>
+  pageHtml({ diagnosis, ways, title, version: '1.2.3' });
+
+async function howTo(): Promise<string> {
+  const diagnosed = diagnose(await bundleWorld(join(ROOT, 'test/fixtures/bundles/begin')));
+  const { diagnosis, scene } = diagnosed;
+  return html(
+    { diagnosis, ways: packetWays(scene, diagnosis.paths, new Set(diagnosis.paths)) },
+    'Cluster "kind"',
+  );
+}
+
+/** What axe finds wrong, one line each. It is run by the debugger: the page's policy allows no script but its own. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(readFileSync(AXE, 'utf8'));
+  const found = await page.evaluate(async () => {
+    // biome-ignore lint/suspicious/noExplicitAny: axe has put itself there.
+    const results = await (window as any).axe.run(document, { resultTypes: ['violations'] });
+    // biome-ignore lint/suspicious/noExplicitAny: its results are its own.
+    return results.violations.flatMap((each: any) =>
+      // biome-ignore lint/suspicious/noExplicitAny: its results are its own.
+      each.nodes.map((node: any) => `${each.id}: ${node.target.join(' ')}: ${node.failureSummary}`),
+    );
+  });
+  return found as string[];
+}
+
+const isWiderThanScreen = (page: Page) =>
+  page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+
+describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
+  const CASES: [name: string, make: () => PageCluster, verdict: string][] = [
+    [
+      '3 nodes, broken',
+      () => pageCluster(3, 2, 'broken'),
+      '2 of 6 hostPorts are broken: 1 cause on 1 node; 1 is at risk.',
+    ],
+    ['3 nodes, healthy', () => pageCluster(3, 2, 'healthy'), 'All 6 hostPorts work.'],
+    [
+      '3 nodes, unknown',
+      () => pageCluster(3, 2, 'unknown'),
+      '6 of 6 hostPorts are unknown; nothing that was seen is broken.',
+    ],
+    [
+      '1,000 nodes, broken',
+      () => pageCluster(1000, 3, 'broken'),
+      '750 of 3,000 hostPorts are broken: 1 cause on 250 nodes; 75 are unknown, 250 are at risk.',
+    ],
+    ['no hostPort', () => pageCluster(3, 0, 'healthy'), 'No pod asks for a hostPort.'],
+  ];
+
+  test.each(CASES)(
+    `%s: verdict, no violation of accessibility, no request, nothing logged${why}`,
+    async (_, make, verdict) => {
+      const { page, watched } = await browser.open(html(make()));
+      expect(await page.textContent('h1')).toBe(verdict);
+      for (const summary of await page.locator('summary').all()) await summary.click();
+      expect(await violations(page)).toEqual([]);
+      expect(watched).toEqual({ requests: [], logged: [] });
+      await page.close();
+    },
+  );
+
+  test.each([3, 1000])(
+    `%i nodes, dark, 360 pixels wide: no violation, nothing wider than the screen${why}`,
+    async (nodes) => {
+      const viewport = { width: 360, height: 740 };
+      const { page } = await browser.open(html(pageCluster(nodes, 2, 'broken')), {
+        colorScheme: 'dark',
+        viewport,
+      });
+      expect(await isWiderThanScreen(page)).toBe(false);
+      expect(await violations(page)).toEqual([]);
+      await page.close();
+    },
+  );
+
+  test(`names every link of the way, and its break, in words and in the drawing${why}`, async () => {
+    const { page } = await browser.open(await howTo());
+    const broken = page.locator('article.mapping', { hasText: 'default/echo-kind-worker3' });
+    expect(await broken.locator('svg.way').getAttribute('aria-label')).toContain('configured broken');
+    expect(await broken.locator('svg .link.broken').count()).toBe(1);
+    const good = page.locator('article.mapping', { hasText: 'default/echo-kind-worker on' });
+    const text = (await good.locator('.stages').textContent())!;
+    for (const name of [
+      '172.17.0.3:80',
+      '--to-destination 192.168.1.2:8080',
+      'lxc',
+      'eth0',
+      '192.168.1.2:8080',
+    ])
+      expect(text).toContain(name);
+    await page.close();
+  });
+
+  test(`copies the fix; where it may not, selects it${why}`, async () => {
+    const { page } = await browser.open(await howTo());
+    const first = page.locator('article.cause').first();
+    await first.getByRole('button', { name: /^copy / }).click();
+    const status = first.locator('[role=status]');
+    await status.filter({ hasText: /copied|selected/ }).waitFor();
+    if ((await status.textContent())!.startsWith('selected'))
+      expect(await page.evaluate(() => String(getSelection()))).toStartWith('hostport heal --only ');
+    await page.close();
+  });
+
+  test(`without a mouse: the map by arrows, a mapping by Enter, its evidence by Enter${why}`, async () => {
+    const { page } = await browser.open(html(pageCluster(1000, 3, 'broken')));
+    const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '');
+    // To the first cell of the map, whose rows are one step of the way.
+    const first = page.locator('.map [tabindex="0"]');
+    for (let i = 0; i < 60 && !(await first.evaluate((cell) => cell === document.activeElement)); i++)
+      await page.keyboard.press('Tab');
+    expect(await focused()).toContain('worker-2');
+    await page.keyboard.press('Control+End');
+    await page.keyboard.press('Home');
+    // The last row was not drawn before.
+    expect(await focused()).toContain('worker-997');
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    expect(await page.textContent('.filters [role=status]')).toContain('3 of 3,000 mappings');
+    expect(new URL(page.url()).hash).toBe('#node=worker-996');
+    const mapping = page.locator('article.mapping').first();
+    await mapping.locator('h3 button').focus();
+    await page.keyboard.press('Enter');
+    expect(await mapping.locator('svg.way').count()).toBe(0);
+    await page.keyboard.press('Enter');
+    expect(await mapping.locator('svg.way').count()).toBe(1);
+    await page.close();
+  });
+
+  test(`search and lists choose what the map and the ways show, and a link leads there again${why}`, async () => {
+    const document = html(pageCluster(100, 3, 'broken'));
+    const { page } = await browser.open(document);
+    await page.getByLabel('Search').fill('SHOP web-21-');
+    expect(await page.textContent('.filters [role=status]')).toContain('1 of 300 mappings');
+    expect(await page.locator('article.mapping').count()).toBe(1);
+    await page.getByRole('button', { name: 'Show all' }).click();
+    await page.getByLabel('Fails at stage').selectOption('attached');
+    expect(await page.textContent('.filters [role=status]')).toContain('31 of 300 mappings');
+    const { hash } = new URL(page.url());
+    await page.close();
+    const other = await browser.open(document, { hash });
+    expect(await other.page.textContent('.filters [role=status]')).toContain('31 of 300 mappings');
+    await other.page.close();
+  });
+
+  test(`the link of a cause and of a mapping shows it${why}`, async () => {
+    const document = html(pageCluster(100, 3, 'broken'));
+    const { page } = await browser.open(document, { hash: '#cause=plugin-missing' });
+    expect(await page.locator('article.cause.broken details').getAttribute('open')).not.toBeNull();
+    await page.evaluate(() => {
+      location.hash = new URLSearchParams({ mapping: 'worker-100 shop/web-99-2 TCP 8002' }).toString();
+    });
+    const chosen = page.locator('article.mapping', { hasText: 'shop/web-99-2' });
+    await chosen.locator('svg.way').waitFor();
+    expect(await chosen.evaluate((article) => article.contains(document.activeElement))).toBe(true);
+    await page.close();
+  });
+
+  test(`a hostile cluster is text${why}`, async () => {
+    const { page, watched } = await browser.open(html(hostileCluster()));
+    for (const summary of await page.locator('summary').all()) await summary.click();
+    expect(watched).toEqual({ requests: [], logged: [] });
+    expect(await page.locator('#page img, #page script, #page b:not(.stage b)').count()).toBe(0);
+    const text = (await page.textContent('#page'))!;
+    expect(text).toContain(HOSTILE.markup);
+    expect(text).toContain(HOSTILE.entity);
+    expect(text).toContain(HOSTILE.long);
+    expect(text).toContain('\\x1b[31mred');
+    expect(text).toContain('safe\\u202egnp.exe');
+    expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
+    expect(await page.title()).toContain('broken');
+    await page.setViewportSize({ width: 360, height: 740 });
+    expect(await isWiderThanScreen(page)).toBe(false);
+    expect(await violations(page)).toEqual([]);
+    await page.close();
+  });
+
+  test(`its policy lets no other script run, and nothing be loaded${why}`, async () => {
+    const { page, watched } = await browser.open(await howTo());
+    await page
+      .evaluate(() => {
+        const script = document.createElement('script');
+        script.append('document.title = "run"');
+        document.body.append(script);
+        const image = document.createElement('img');
+        image.src = 'http://127.0.0.1:9/x.png';
+        document.body.append(image);
+      })
+      .catch((error) => watched.logged.push(String(error)));
+    await page.waitForFunction(() => true);
+    expect(await page.title()).not.toBe('run');
+    expect(watched.logged.join('\n')).toMatch(/Content Security Policy|TrustedScript|Trusted Type/);
+    await page.close();
+  });
+
+  test(`without scripts: the verdict, the causes and the fixes${why}`, async () => {
+    const { page } = await browser.open(await howTo(), { javaScriptEnabled: false });
+    expect(await page.textContent('h1')).toStartWith('2 of 3 hostPorts are broken');
+    expect(await page.textContent('body')).toContain('hostport heal --only plugin-missing');
+    await page.close();
+  });
+
+  test(`the colours are the system's until the reader chooses${why}`, async () => {
+    const { page } = await browser.open(await howTo(), { colorScheme: 'dark' });
+    const back = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const dark = await back();
+    const choose = async (theme: string) => {
+      await page.getByLabel(theme).check();
+      await page.waitForFunction((chosen) => document.documentElement.dataset.theme === chosen, theme);
+    };
+    await choose('light');
+    const light = await back();
+    expect(light).not.toBe(dark);
+    await page.emulateMedia({ colorScheme: 'light' });
+    await choose('system');
+    expect(await back()).toBe(light);
+    await page.close();
+  });
+
+  test(`prints every row and cause, light, without what only a screen has${why}`, async () => {
+    const { page } = await browser.open(html(pageCluster(100, 3, 'broken')), { colorScheme: 'dark' });
+    await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+    expect(await page.locator('.map tbody th').count()).toBe(100);
+    await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+    expect(await page.locator('.filters').isVisible()).toBe(false);
+    await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+    expect(await page.locator('.map tbody th').count()).toBeLessThan(100);
+    await page.close();
+  });
+
+  const FIGURE_CASES: [
+    file: string,
+    make: () => string | Promise<string>,
+    scheme: 'light' | 'dark',
+    width: number,
+    height: number,
+  ][] = [
+    ['report-broken-light', howTo, 'light', 1200, 800],
+    ['report-broken-dark', howTo, 'dark', 1200, 800],
+    ['report-healthy', () => html(pageCluster(3, 1, 'healthy')), 'light', 1200, 780],
+    ['report-unknown', () => html(pageCluster(3, 1, 'unknown')), 'dark', 1200, 780],
+    ['report-1000-nodes-light', () => html(pageCluster(1000, 3, 'broken')), 'light', 1000, 1250],
+    ['report-1000-nodes-dark', () => html(pageCluster(1000, 3, 'broken')), 'dark', 1000, 1250],
+    ['report-small-screen', howTo, 'light', 360, 800],
+  ];
+  if (UPDATE) {
+    test.each(FIGURE_CASES)('picture %s', async (file, make, colorScheme, width, height) => {
+      const { page } = await browser.open(await make(), { colorScheme, viewport: { width, height } });
+      await page.screenshot({ path: join(FIGURES, `${file}.png`) });
+      await page.close();
+    });
+  }
+});
