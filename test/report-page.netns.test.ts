@@ -158,8 +158,8 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   });
 
   test(`search and lists choose what the map and the ways show, and a link leads there again${why}`, async () => {
-    const document = html(pageCluster(100, 3, 'broken'));
-    const { page } = await browser.open(document);
+    const report = html(pageCluster(100, 3, 'broken'));
+    const { page } = await browser.open(report);
     await page.getByLabel('Search').fill('SHOP web-21-');
     expect(await page.textContent('.filters [role=status]')).toContain('1 of 300 mappings');
     expect(await page.locator('article.mapping').count()).toBe(1);
@@ -168,14 +168,14 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     expect(await page.textContent('.filters [role=status]')).toContain('31 of 300 mappings');
     const { hash } = new URL(page.url());
     await page.close();
-    const other = await browser.open(document, { hash });
+    const other = await browser.open(report, { hash });
     expect(await other.page.textContent('.filters [role=status]')).toContain('31 of 300 mappings');
     await other.page.close();
   });
 
   test(`the link of a cause and of a mapping shows it${why}`, async () => {
-    const document = html(pageCluster(100, 3, 'broken'));
-    const { page } = await browser.open(document, { hash: '#cause=plugin-missing' });
+    const report = html(pageCluster(100, 3, 'broken'));
+    const { page } = await browser.open(report, { hash: '#cause=plugin-missing' });
     expect(await page.locator('article.cause.broken details').getAttribute('open')).not.toBeNull();
     await page.evaluate(() => {
       location.hash = new URLSearchParams({ mapping: 'worker-100 shop/web-99-2 TCP 8002' }).toString();
