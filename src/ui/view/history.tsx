@@ -8,8 +8,9 @@ import type { Moment } from '../history.ts';
 import { DifferenceView } from './difference.tsx';
 import { timeOf } from './times.ts';
 
-/** The time that the line shows, in milliseconds. */
-const HOUR_MS = 60 * 60 * 1000;
+/** The least and the most time that the line shows, in milliseconds. */
+const LEAST_MS = 5 * 60 * 1000;
+const MOST_MS = 60 * 60 * 1000;
 /** Width of the line, in its own units. */
 const WIDTH = 1000;
 const HEIGHT = 28;
@@ -68,33 +69,40 @@ export function HistoryView({
 
 function Line({ moments }: { moments: readonly Moment[] }) {
   const end = Date.parse(moments.at(-1)!.until);
-  const at = (time: string) => Math.max(0, WIDTH * (1 - (end - Date.parse(time)) / HOUR_MS));
+  const span = Math.min(MOST_MS, Math.max(LEAST_MS, end - Date.parse(moments[0]!.from)));
+  const at = (time: string) => Math.max(0, WIDTH * (1 - (end - Date.parse(time)) / span));
   return (
-    <svg
-      class="hour"
-      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-      preserveAspectRatio="none"
-      role="img"
-      aria-label={`${count(moments.length, 'moment')} of the last hour; the list has them`}
-    >
-      {moments.map((moment, i) => {
-        const from = at(moment.from);
-        const to = i + 1 < moments.length ? at(moments[i + 1]!.from) : WIDTH;
-        const state = worstOf(moment);
-        // Height says what colour says.
-        const height = HEIGHT * { broken: 1, unknown: 0.75, risk: 0.5, good: 0.25 }[state];
-        return (
-          <rect
-            key={moment.id}
-            class={state}
-            x={from}
-            y={HEIGHT - height}
-            width={Math.max(1, to - from)}
-            height={height}
-          />
-        );
-      })}
-    </svg>
+    <>
+      <svg
+        class="hour"
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`${count(moments.length, 'moment')} of the last hour; the list has them`}
+      >
+        {moments.map((moment, i) => {
+          const from = at(moment.from);
+          const to = i + 1 < moments.length ? at(moments[i + 1]!.from) : WIDTH;
+          const state = worstOf(moment);
+          // Height says what colour says.
+          const height = HEIGHT * { broken: 1, unknown: 0.75, risk: 0.5, good: 0.25 }[state];
+          return (
+            <rect
+              key={moment.id}
+              class={state}
+              x={from}
+              y={HEIGHT - height}
+              width={Math.max(1, to - from)}
+              height={height}
+            />
+          );
+        })}
+      </svg>
+      <p class="ends hint" aria-hidden="true">
+        <span>{timeOf(new Date(end - span).toISOString())}</span>
+        <span>{timeOf(moments.at(-1)!.until)}</span>
+      </p>
+    </>
   );
 }
 

@@ -57,7 +57,7 @@ function Row({ traffic: { node, pod, port, address, strip, detail, milliseconds 
       </svg>
       <p class={`last ${last}`}>
         {last}
-        {last === 'answered' ? ` in ${milliseconds.toFixed(1)} ms` : ''}
+        {last === 'answered' ? ` in ${milliseconds < 1 ? 'less than 1' : Math.round(milliseconds)} ms` : ''}
         <span class="hint">
           {' '}
           <Name text={detail} />
