@@ -134,6 +134,7 @@ export class TestServer extends ApiAsker {
       config,
     /** Runs while the server is listening but not yet known to be ready. */
     early: (server: TestServer) => Promise<void> = async () => {},
+    onLog: (line: string) => void = () => {},
   ): Promise<TestServer> {
     const ca = await createAuthority('kubernetes');
     const serving = await issueCertificate(ca, {
@@ -157,7 +158,7 @@ export class TestServer extends ApiAsker {
       },
       compactionIntervalMs: 0,
     };
-    const running = await serve(await change(config, ca), storage, () => {});
+    const running = await serve(await change(config, ca), storage, onLog);
     const server = new TestServer(running, ca);
     await early(server);
     await running.ready;

@@ -45,6 +45,7 @@ export function plainTextWithoutSecrets(text: string): string {
   if (!mayHoldSecret(text)) return text;
   return withoutNamed(withoutUserinfo(withoutPem(text)))
     .replace(LOGIN, withoutPassword)
+    .replace(NETRC, withoutValue)
     .replace(LOOKS_SECRET, LEFT_OUT);
 }
 
@@ -56,6 +57,14 @@ function withoutPassword(found: string, flag: string, user: string, password: st
   // A user and a group by number, or the path of a socket.
   const isHarmless = (/^\d+$/.test(user) && /^\d+$/.test(password)) || password.startsWith('/');
   return isHarmless ? found : `${flag}${user}:${LEFT_OUT}`;
+}
+
+/** `machine h login u password p`, in either order and on several lines, as netrc(5) has it. */
+const NETRC =
+  /((?<![\w-])(?:machine[ \t\r\n]{1,20}\S{1,256}|default|login[ \t\r\n]{1,20}\S{1,256})[ \t\r\n]{1,20}(?:account[ \t\r\n]{1,20}\S{1,256}[ \t\r\n]{1,20})?password[ \t\r\n]{1,20})(?!\(left out by hostport\))("[^"]{1,1024}"|\S+)/g;
+
+function withoutValue(_found: string, before: string): string {
+  return `${before}${LEFT_OUT}`;
 }
 
 /** Where a value is in a text. */
@@ -108,6 +117,11 @@ function withoutNamed(text: string): string {
 
 /** The value that belongs to a word; undefined when none does. */
 function valueBehind(text: string, at: number, end: number, lines: Lines): Span | undefined {
+  if (text[at - 1] === '<') return elementValue(text, end);
+  if (isExplicitKey(text, at, lines)) {
+    const colon = matchAt(/["']?[ \t]*(?:\r?\n[ \t]*:(?=\s)|$)/y, text, end);
+    if (colon !== undefined) return explicitValue(text, end + colon.length, lines);
+  }
   const assigned = matchAt(/[\\"' \t]*(?::=|=>|[=:])/y, text, end);
   if (assigned !== undefined)
     return assignedValue(text, at, end + assigned.length, lines, assigned.includes(':'));
@@ -120,6 +134,29 @@ function valueBehind(text: string, at: number, end: number, lines: Lines): Span 
   const gap = matchAt(/[\\"']*\s*,\s*|\s+(?:-\s+)?/y, text, end);
   if (gap === undefined || text.startsWith('--', end + gap.length)) return undefined;
   return inlineValue(text, end + gap.length);
+}
+
+/** What an element of XML holds, up to the next one. */
+function elementValue(text: string, nameEnd: number): Span | undefined {
+  const opening = matchAt(/[^<>]{0,1000}>/y, text, nameEnd);
+  if (opening === undefined || opening.endsWith('/>')) return undefined;
+  const start = nameEnd + opening.length;
+  const end = text.indexOf('<', start);
+  return nonEmpty({ start, end: end < 0 ? text.length : end });
+}
+
+/** Whether a word is a key of YAML that is announced by a question mark: its value is on lines of its own. */
+function isExplicitKey(text: string, at: number, lines: Lines): boolean {
+  lines.goTo(at);
+  return at - lines.start <= 200 && /^[ \t]*(?:- +)*\?[ \t]+["']?$/.test(text.slice(lines.start, at));
+}
+
+/** The value of such a key, from behind its colon: the rest of the line, and all lines that are indented more. */
+function explicitValue(text: string, from: number, lines: Lines): Span | undefined {
+  lines.goTo(from);
+  const start = from + matchAt(/[ \t]*/y, text, from)!.length;
+  const indent = matchAt(/[ \t]*/y, text, lines.start)!.length;
+  return blockValue(text, start, lines.end, indent, false);
 }
 
 /** The value after `=` or `:`. At the beginning of a line it is what YAML says it is, elsewhere a word or what is quoted. */
@@ -181,6 +218,9 @@ function blockValue(
 
 /** A word, with the name of its scheme, or what is in quotes. */
 function inlineValue(text: string, start: number): Span | undefined {
+  // An anchor and a tag of YAML are before the value.
+  const properties = matchAt(/(?:[&!][^\s"']*[ \t]+)+/y, text, start);
+  if (properties !== undefined) return inlineValue(text, start + properties.length);
   const quote = matchAt(/\\*["']/y, text, start);
   if (quote !== undefined) {
     const from = start + quote.length;
