@@ -25,7 +25,7 @@ help:
 	@echo "make real   build the real Kubernetes, Cilium and Helm into the user's cache"
 	@echo "make test-real  run the tests on what make real has built"
 	@echo "make test-conformance  run Kubernetes' own specs of hostPorts, pods and kubectl on both engines"
-	@echo "make fuzz   run portmap on 100,000 random configurations, and kill it 500 times"
+	@echo "make fuzz   give random input to all that reads what strangers write; kill portmap 500 times"
 	@echo "make bench  run the benchmarks and print their tables"
 	@echo "make release  write the files of a release into dist/release/VERSION: docs/release.md"
 	@echo "make push REGISTRY=ghcr.io/owner  push the images of a release"
@@ -108,7 +108,7 @@ test-conformance: build
 # The same tests as in `make test`, with more of everything.
 fuzz: $(PLUGINS)
 # Not by scripts/test.ts: what runs for minutes is worth compiling.
-	FUZZ_RUNS=100000 $(BUN) test ./src/portmap/configurations.test.ts ./test/portmap-engines.test.ts
+	FUZZ_RUNS=$${FUZZ_RUNS:-100000} $(BUN) test ./test/fuzz.test.ts ./test/anonymise/anonymise.test.ts ./src/portmap/configurations.test.ts ./test/portmap-engines.test.ts
 	PORTMAP_KILLS=500 $(BUN) test --timeout=120000 ./test/portmap-kill.netns.test.ts
 
 # Of a tree without changes: docs/release.md. Scripts read REGISTRY from their environment.

@@ -32,7 +32,8 @@ const COLUMN_FORMATS = ['byte', 'date', 'date-time', 'double', 'float', 'int32',
 const MAX_SELECTABLE_FIELDS = 8;
 
 /** What is wrong with a CustomResourceDefinition by itself. */
-export function validateDefinition(definition: CustomDefinition): FieldError[] {
+export function validateDefinition(given: CustomDefinition): FieldError[] {
+  const definition = complete(given);
   const { metadata, spec } = definition;
   const errors: FieldError[] = [];
   if (metadata.name !== `${spec.names.plural}.${spec.group}`) {
@@ -62,8 +63,17 @@ export function validateDefinition(definition: CustomDefinition): FieldError[] {
   return [...errors, ...storedVersionErrors(definition)];
 }
 
+/** A definition with what Go has in place of fields that are required and not there. */
+function complete(definition: CustomDefinition): CustomDefinition {
+  const { spec } = definition as { spec?: Partial<CustomDefinitionSpec> };
+  const versions = (spec?.versions ?? []).map((version) => ({ ...version, name: version.name ?? '' }));
+  const names = { plural: '', kind: '', ...spec?.names };
+  return { ...definition, spec: { group: '', scope: '', ...spec, names, versions } };
+}
+
 /** What an update of a CustomResourceDefinition may not change. */
-export function definitionUpdateErrors(definition: CustomDefinition, old: CustomDefinition): FieldError[] {
+export function definitionUpdateErrors(given: CustomDefinition, old: CustomDefinition): FieldError[] {
+  const definition = complete(given);
   const errors: FieldError[] = [];
   const fixed = (field: string, value: unknown, before: unknown) => {
     if (value !== before) errors.push(invalid(field, value, 'field is immutable'));
