@@ -5,7 +5,6 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { renderDiagnosis } from '../../src/cli/printer/diagnosis.ts';
 import { renderJson } from '../../src/cli/printer/document.ts';
-import { UNSAFE } from '../../src/cli/printer/safe-text.ts';
 import { bundleWorld } from '../../src/collect/bundle.ts';
 import { readArchive } from '../../src/collect/bundle-archive.ts';
 import { BundleParts } from '../../src/collect/bundle-parts.ts';
@@ -16,6 +15,7 @@ import { planHeal } from '../../src/path/heal/plan.ts';
 import { describeStep } from '../../src/path/testing/describe-step.ts';
 import { writeTar } from '../../src/sys/tar.ts';
 import { InputError } from '../../src/util/errors.ts';
+import { UNSAFE } from '../../src/util/safe-text.ts';
 import { recordedReports } from './documents.ts';
 import { changedBytes, changedDocument, changedText, type FuzzTarget, target } from './fuzz.ts';
 
