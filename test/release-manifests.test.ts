@@ -254,7 +254,7 @@ describe('install.sh', () => {
       const { code, stderr } = await install();
       expect([code, stderr.trimEnd().split('\n').at(-1)]).toEqual([
         1,
-        `ERROR: cannot install hostport: the program for ${problem}`,
+        `error: cannot install hostport: the program for ${problem}`,
       ]);
       expect(readFileSync(join(prefix, 'bin/hostport'), 'utf8')).toBe('the one before');
       expect(readdirSync(join(prefix, 'bin'))).toEqual(['hostport']);
