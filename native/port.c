@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "netlink.h"
 #include "quickjs.h"
 #include "sha2.h"
 
@@ -397,14 +398,9 @@ static JSValue port_decode(JSContext *ctx, JSValueConst self, int argc, JSValueC
     return JS_NewStringLen(ctx, (const char *)bytes, size);
 }
 
-/* decodeLatin1(bytes, offset, length): one character a byte. */
-static JSValue port_decode_latin1(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+/* A text of one character a byte. */
+static JSValue latin1_text(JSContext *ctx, const uint8_t *bytes, size_t size)
 {
-    int64_t offset, length;
-    size_t size;
-    if (JS_ToInt64(ctx, &offset, argv[1]) || JS_ToInt64(ctx, &length, argv[2])) return JS_EXCEPTION;
-    uint8_t *bytes = part_of(ctx, argv[0], offset, length, &size);
-    if (bytes == NULL) return JS_EXCEPTION;
     uint16_t few[512], *units = few;
     if (size > sizeof(few) / sizeof(few[0])) {
         units = js_malloc(ctx, size * sizeof(units[0]));
@@ -414,6 +410,17 @@ static JSValue port_decode_latin1(JSContext *ctx, JSValueConst self, int argc, J
     JSValue text = JS_NewStringUTF16(ctx, units, size);
     if (units != few) js_free(ctx, units);
     return text;
+}
+
+/* decodeLatin1(bytes, offset, length): one character a byte. */
+static JSValue port_decode_latin1(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int64_t offset, length;
+    size_t size;
+    if (JS_ToInt64(ctx, &offset, argv[1]) || JS_ToInt64(ctx, &length, argv[2])) return JS_EXCEPTION;
+    uint8_t *bytes = part_of(ctx, argv[0], offset, length, &size);
+    if (bytes == NULL) return JS_EXCEPTION;
+    return latin1_text(ctx, bytes, size);
 }
 
 /* find(bytes, sought, length): where the bytes are first found in the first `length`; -1 when they are not. */
@@ -486,6 +493,57 @@ static JSValue port_transfer(JSContext *ctx, JSValueConst self, int argc, JSValu
     do moved = is_send ? send(fd, bytes, size, flags) : recv(fd, bytes, size, flags);
     while (moved < 0 && errno == EINTR);
     return JS_NewInt64(ctx, moved);
+}
+
+/* Whether there is something to leave out of an answer, and what: a bit a port as in netlink.h, or bytes that are sought. */
+struct wanted {
+    const uint8_t *mark;
+    size_t mark_size;
+    struct wanted_jumps jumps;
+};
+
+/* Appends the payloads that are wanted, as sys/netlink-messages.ts does. The state of the answer; NULL with an exception. */
+static const char *read_messages(JSContext *ctx, const uint8_t *bytes, size_t size, JSValueConst payloads, const struct wanted *wanted)
+{
+    const uint8_t *payload;
+    size_t at = 0, payload_size;
+    int64_t count;
+    if (JS_GetLength(ctx, payloads, &count)) return NULL;
+    for (;;) {
+        switch (next_message(bytes, size, &at, &payload, &payload_size)) {
+        case ANSWER_MORE: return "more";
+        case ANSWER_COMPLETE: return "complete";
+        case ANSWER_BROKEN: return "broken";
+        case ANSWER_MESSAGE: break;
+        }
+        if (wanted->mark != NULL && memmem(payload, payload_size, wanted->mark, wanted->mark_size) == NULL) continue;
+        if (wanted->jumps.ports != NULL && is_other_jump(payload, payload_size, &wanted->jumps)) continue;
+        JSValue text = latin1_text(ctx, payload, payload_size);
+        if (JS_IsException(text) || JS_SetPropertyInt64(ctx, payloads, count++, text) < 0) return NULL;
+    }
+}
+
+/* messages(bytes, size, payloads, mark, ports, chain): appends what is wanted of the netlink messages in the first `size` bytes, and says how it goes on. */
+static JSValue port_messages(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int64_t length;
+    size_t size, ports_size;
+    struct wanted wanted = {0};
+    if (JS_ToInt64(ctx, &length, argv[1])) return JS_EXCEPTION;
+    if (length < 0) return JS_ThrowRangeError(ctx, "negative length");
+    uint8_t *bytes = part_of(ctx, argv[0], 0, length, &size);
+    if (bytes == NULL) return JS_EXCEPTION;
+    if (!JS_IsUndefined(argv[3]) && (wanted.mark = JS_GetUint8Array(ctx, &wanted.mark_size, argv[3])) == NULL) return JS_EXCEPTION;
+    if (!JS_IsUndefined(argv[4])) {
+        wanted.jumps.ports = JS_GetUint8Array(ctx, &ports_size, argv[4]);
+        if (wanted.jumps.ports == NULL) return JS_EXCEPTION;
+        if (ports_size != PORTS_SIZE) return JS_ThrowRangeError(ctx, "%zu bytes for ports", ports_size);
+    }
+    wanted.jumps.chain = JS_ToCStringLen(ctx, &wanted.jumps.chain_size, argv[5]);
+    if (wanted.jumps.chain == NULL) return JS_EXCEPTION;
+    const char *state = read_messages(ctx, bytes, size, argv[2], &wanted);
+    JS_FreeCString(ctx, wanted.jumps.chain);
+    return state == NULL ? JS_EXCEPTION : JS_NewString(ctx, state);
 }
 
 /* ---- other programs ---- */
@@ -865,6 +923,7 @@ static const JSCFunctionListEntry PORT[] = {
     JS_CFUNC_DEF("socket", 3, port_socket),
     JS_CFUNC_MAGIC_DEF("send", 4, port_transfer, 1),
     JS_CFUNC_MAGIC_DEF("recv", 4, port_transfer, 0),
+    JS_CFUNC_DEF("messages", 6, port_messages),
     JS_CFUNC_DEF("exchange", 4, port_exchange),
     JS_CFUNC_DEF("run", 7, port_run),
 };

@@ -77,7 +77,10 @@ export async function buildNative(
           .update(await readFile(join(own, 'plugin.bc')))
           .digest('hex');
         await writeFile(join(own, 'bytecode.S'), `# ${digest}\n${BYTECODE}`);
-        const inputs = [...['port.c', 'sha2.c'].map((file) => join(sources, file)), 'bytecode.S'];
+        const inputs = [
+          ...['port.c', 'netlink.c', 'sha2.c'].map((file) => join(sources, file)),
+          'bytecode.S',
+        ];
         for (const architecture of architectures) {
           const flags = ['-static', '-s', ...OWN_FLAGS, ...include];
           await compile(
@@ -151,6 +154,7 @@ async function bundle(root: string, entry: string): Promise<string> {
     [/^node:fs$/, 'fs.ts'],
     [/^bun:ffi$/, 'ffi.ts'],
     [/\/sys\/bun-exec\.ts$/, 'exec.ts'],
+    [/\/netlink-messages\.ts$/, 'netlink-messages.ts'],
   ];
   const built = await Bun.build({
     entrypoints: [join(root, entry)],

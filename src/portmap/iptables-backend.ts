@@ -88,7 +88,7 @@ export class IptablesBackend {
     pod: PodAddress,
   ): Promise<ReadonlySet<string>> {
     const wanted = new Set(config.portMappings.map(({ hostPort }) => hostPort));
-    const jumps = this.#glance?.portJumps(DNAT_CHAIN);
+    const jumps = this.#glance?.portJumps(DNAT_CHAIN, { ports: wanted, chain: chainOf(attached) });
     if (jumps?.every(({ ports }) => !ports.some((port) => wanted.has(port)))) return new Set();
     const entries = parseEntries((await this.#list(DNAT_CHAIN)) ?? []);
     return (await this.#rivals(config, attached, pod, entries)).gone;
@@ -125,7 +125,7 @@ export class IptablesBackend {
     const glance = this.#glance;
     const chain = chainOf(attached);
     const ports = new Set(config.portMappings.map(({ hostPort }) => hostPort));
-    const jumps = glance?.portJumps(DNAT_CHAIN);
+    const jumps = glance?.portJumps(DNAT_CHAIN, { ports, chain });
     if (glance === undefined || jumps === undefined) return undefined;
     if (jumps.some((jump) => jump.chain === chain || jump.ports.some((port) => ports.has(port)))) {
       return undefined;

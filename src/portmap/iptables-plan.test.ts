@@ -241,9 +241,12 @@ describe('IPv6, where a check does not compare values', () => {
 
 describe('by a glance', () => {
   const glance = (fields: Partial<NatGlance> = {}): Partial<NatGlance> => ({
-    portJumps: (chain) => {
+    portJumps: (chain, wanted) => {
       expect(chain).toBe(DNAT_CHAIN);
-      return [{ chain: OLD, ports: [81, 82] }];
+      const all = [{ chain: OLD, ports: [81, 82] }];
+      // As little as a glance may show.
+      const isWanted = (port: number) => wanted === undefined || wanted.ports.has(port);
+      return all.filter((jump) => jump.chain === wanted?.chain || jump.ports.some(isWanted));
     },
     hasLocalJump: (chain, target) => ['PREROUTING', 'OUTPUT'].includes(chain) && target === DNAT_CHAIN,
     ...fields,

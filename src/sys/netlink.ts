@@ -1,5 +1,6 @@
 import { dlopen } from 'bun:ffi';
 import { closeSync } from 'node:fs';
+import { messageReader, type Wanted } from './netlink-messages.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -11,10 +12,7 @@ const MSG_DONTWAIT = 0x40;
 const HEADER_SIZE = 16;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_DUMP = 0x300;
-/** Set in an answer during which something changed: parts of it are older than the change, parts are newer. */
-const NLM_F_DUMP_INTR = 0x10;
 const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
 
 /** The kernel fills what the reader offers, up to this much (netlink_recvmsg). */
 const BUFFER_SIZE = 32 * 1024;
@@ -26,10 +24,9 @@ export interface NetfilterSocket {
    * not a whole one: the kernel refused (no permission, no such subsystem), something changed meanwhile, or what came is
    * malformed. Whoever gets that knows nothing and asks in another way.
    *
-   * `type` is the message's, `body` what follows the netlink header. With `mark`, parts of the answer in which these bytes do not
-   * occur are left out, before they are made into text.
+   * `type` is the message's, `body` what follows the netlink header. What is not `wanted` may be left out.
    */
-  dump(type: number, body: Uint8Array, mark?: string): string[] | undefined;
+  dump(type: number, body: Uint8Array, wanted?: Wanted): string[] | undefined;
   close(): void;
 }
 
@@ -90,15 +87,14 @@ function openNetlink(subsystem: number): NetfilterChannel | undefined {
     while (symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT) > 0);
   };
   return {
-    dump(type, body, mark) {
+    dump(type, body, wanted) {
       const request = netlinkMessage(type, NLM_F_REQUEST | NLM_F_DUMP, body);
       if (symbols.send(fd, request, request.length, 0) !== request.length) return undefined;
       const payloads: string[] = [];
+      const read = messageReader(wanted);
       for (;;) {
         const size = symbols.recv(fd, buffer, buffer.length, MSG_DONTWAIT);
-        const at = mark === undefined ? 0 : buffer.indexOf(mark, 0, 'latin1');
-        const wanted = at >= 0 && at < size ? payloads : undefined;
-        const state = size <= 0 ? 'broken' : readMessages(buffer, size, wanted);
+        const state = size <= 0 ? 'broken' : read(buffer, size, payloads);
         if (state === 'complete') return payloads;
         if (state === 'broken') {
           drain();
@@ -137,25 +133,6 @@ export function netlinkMessage(type: number, flags: number, body: Uint8Array): B
   message.writeUInt16LE(flags, 6);
   message.set(body, HEADER_SIZE);
   return message;
-}
-
-/** Appends the payloads of one read, if they are wanted. `broken` is an error, an interrupted dump, or bytes that are not messages. */
-export function readMessages(
-  buffer: Buffer,
-  size: number,
-  payloads: string[] | undefined,
-): 'more' | 'complete' | 'broken' {
-  for (let at = 0; at < size; ) {
-    if (size - at < HEADER_SIZE) return 'broken';
-    const length = buffer.readUInt32LE(at);
-    const type = buffer.readUInt16LE(at + 4);
-    const interrupted = (buffer.readUInt16LE(at + 6) & NLM_F_DUMP_INTR) !== 0;
-    if (length < HEADER_SIZE || length > size - at || type === NLMSG_ERROR || interrupted) return 'broken';
-    if (type === NLMSG_DONE) return 'complete';
-    payloads?.push(buffer.toString('latin1', at + HEADER_SIZE, at + length));
-    at += (length + 3) & ~3;
-  }
-  return 'more';
 }
 
 /** An attribute of a message, struct nlattr or rtattr: length, type, and the value padded to words. */

@@ -47,6 +47,18 @@ export interface Port {
   socket(domain: number, type: number, protocol: number): number;
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  /**
+   * Appends the payloads of the netlink messages in the first `size` bytes. With `mark`, only those with these bytes; with `ports` (a bit
+   * a port, 8192 bytes), no rules that only jump for other ports to another chain than `chain`: native/netlink.h.
+   */
+  messages(
+    bytes: Uint8Array,
+    size: number,
+    payloads: string[],
+    mark: Uint8Array | undefined,
+    ports: Uint8Array | undefined,
+    chain: string,
+  ): 'more' | 'complete' | 'broken';
   /** Connects to a unix socket, sends the bytes, and returns what comes back until the other end closes. */
   exchange(path: string, bytes: Uint8Array, timeoutMs: number, maxBytes: number): Uint8Array;
   /** Runs a program to its end. `inherit` is a descriptor that it gets as its 3, or -1. */

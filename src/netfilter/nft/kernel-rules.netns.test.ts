@@ -63,6 +63,18 @@ describe.each<[Family, string]>([
     expect(glanceAtKernel(family)!.portJumps('ENTRIES')).toBeUndefined();
   });
 
+  test('what is wanted is never left out', async () => {
+    await nat('-F', 'ENTRIES');
+    const ports = (list: string) => ['-p', 'tcp', '-m', 'multiport', '--dports', list];
+    await nat('-A', 'ENTRIES', ...ports('80,81'), '-j', 'TARGET');
+    const look = (port: number, chain: string) =>
+      glanceAtKernel(family)!.portJumps('ENTRIES', { ports: new Set([port]), chain });
+    const jump = { chain: 'TARGET', ports: [80, 81] };
+    expect([look(81, 'NOT-THERE'), look(79, 'TARGET')]).toEqual([[jump], [jump]]);
+    await nat('-A', 'ENTRIES', ...ports('90'), '-j', 'RETURN');
+    expect(look(79, 'NOT-THERE')).toBeUndefined();
+  });
+
   test('a chain that is not there has none', () => {
     expect(glanceAtKernel(family)!.portJumps('NOT-THERE')).toEqual([]);
   });

@@ -1,4 +1,5 @@
 import { type NetfilterSocket, openNetfilter } from '../../sys/netlink.ts';
+import type { Wanted } from '../../sys/netlink-messages.ts';
 import { FAMILY_NUMBER, type Family } from '../../util/family.ts';
 import { lookForNatChain } from './foreign.ts';
 import { decodeRule, encodeChainRemoval } from './wire.ts';
@@ -8,8 +9,11 @@ import { decodeRule, encodeChainRemoval } from './wire.ts';
  * iptables.
  */
 export interface NatGlance {
-  /** Where a chain leads to; undefined when that is unknown or the chain has a rule that is not a {@link PortJump}. */
-  portJumps(chain: string): PortJump[] | undefined;
+  /**
+   * Where a chain leads to; undefined when that is unknown or the chain has a rule that is not a {@link PortJump}. With `wanted`, jumps
+   * may be left out that are of none of its ports and lead to another chain than its chain.
+   */
+  portJumps(chain: string, wanted?: { ports: ReadonlySet<number>; chain: string }): PortJump[] | undefined;
   /** Whether a chain has the rule `-m addrtype --dst-type LOCAL -j target`. False may also mean: unknown. */
   hasLocalJump(chain: string, target: string): boolean;
   /** Whether there is a chain of that name; undefined when that is unknown. */
@@ -37,9 +41,9 @@ export function glanceAtKernel(family: Family): NatGlance | undefined {
   const socket = openNetfilter();
   if (socket === undefined) return undefined;
   return {
-    portJumps(chain) {
+    portJumps(chain, wanted) {
       const jumps: PortJump[] = [];
-      for (const rule of readKernelRules(socket, family, chain) ?? [unreadable]) {
+      for (const rule of readKernelRules(socket, family, chain, wanted) ?? [unreadable]) {
         const jump = portJump(rule);
         if (jump === undefined) return undefined;
         jumps.push(jump);
@@ -54,7 +58,9 @@ export function glanceAtKernel(family: Family): NatGlance | undefined {
       return state === 'unknown' ? undefined : state === 'present';
     },
     removeChain(chain, from) {
-      const jumps = readKernelRules(socket, family, from, chain)?.filter((rule) => targetOf(rule) === chain);
+      const jumps = readKernelRules(socket, family, from, { mark: chain })?.filter(
+        (rule) => targetOf(rule) === chain,
+      );
       if (jumps === undefined) return false;
       // A handle is never given twice, and a chain that is in use still is not removed: whatever happened since, it is ours or nothing.
       return removeChain(family, chain, jumps.map(decodeRule));
@@ -106,19 +112,19 @@ const NFTA_VERDICT_CHAIN = 2;
 const JUMP = '\xff\xff\xff\xfd';
 
 /**
- * Rules of a chain of the `nat` table as bytes; none for a chain that does not exist, undefined when they could not be read. With `mark`, rules
- * may be left out in which this text does not occur.
+ * Rules of a chain of the `nat` table as bytes, of which those may be left out that are not wanted; none for a chain that does not exist, undefined
+ * when they could not be read.
  */
 function readKernelRules(
   socket: NetfilterSocket,
   family: Family,
   chain: string,
-  mark?: string,
+  wanted?: Wanted,
 ): string[] | undefined {
   const body =
     // struct nfgenmsg: family, version 0, resource 0
     `${String.fromCharCode(FAMILY_NUMBER[family])}\0\0\0${attribute(NFTA_RULE_TABLE, 'nat\0')}${attribute(NFTA_RULE_CHAIN, `${chain}\0`)}`;
-  return socket.dump(NFT_MSG_GETRULE, Buffer.from(body, 'latin1'), mark);
+  return socket.dump(NFT_MSG_GETRULE, Buffer.from(body, 'latin1'), wanted);
 }
 
 const multiportHead = [

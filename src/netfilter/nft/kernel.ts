@@ -272,7 +272,7 @@ export class NftKernel implements NftTable {
 
   #dump(type: number, body: Uint8Array, mark?: string): string[] {
     for (let attempt = 0; attempt < MAX_DUMPS; attempt++) {
-      const payloads = this.#channel().dump(type, body, mark);
+      const payloads = this.#channel().dump(type, body, mark === undefined ? undefined : { mark });
       if (payloads !== undefined) return payloads;
       this.close();
     }
