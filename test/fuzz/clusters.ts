@@ -48,11 +48,11 @@ function verdictOf({ diagnosis }: Diagnosed, node: string): string {
 
 const HEALTHY = 'kind-worker';
 const HOSTILE = 'kind-worker3';
-const recorded = await bundleWorld(join(BUNDLES, 'all-repaired'));
+const recorded = await bundleWorld(join(BUNDLES, 'all-fixed'));
 const healthy = verdictOf(diagnose(recorded), HEALTHY);
-const ofHostile = recordedReports('all-repaired').find(({ node }) => node === HOSTILE);
+const ofHostile = recordedReports('all-fixed').find(({ node }) => node === HOSTILE);
 
-const files = ['all-repaired', 'begin'].map(recordedFiles);
+const files = ['all-fixed', 'begin'].map(recordedFiles);
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-fuzz-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 

@@ -25,7 +25,7 @@ export function recordedReports(bundle: string): NodeReport[] {
 }
 
 const reports = [
-  ...recordedReports('all-repaired'),
+  ...recordedReports('all-fixed'),
   ...['a', 'b', 'c'].map((name) => json(`real-cilium/${name}.json`) as NodeReport),
 ];
 const iptables = reports
