@@ -13,7 +13,8 @@ import type { World } from '../src/path/model/world.ts';
 import { failureOn, podOn, smallWorld } from '../src/path/testing/small-world.ts';
 import { ALL_ANSWER } from './fixtures/moments.ts';
 
-const recorded = await bundleWorld(ALL_ANSWER);
+const read = await bundleWorld(ALL_ANSWER);
+const recorded = { ...read, reports: new Map(read.reports) };
 const SICK = 'kind-worker2';
 /** When a test is given up, in milliseconds: quadratic time would take longer. */
 const DEADLINE = 120_000;

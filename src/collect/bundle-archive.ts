@@ -11,7 +11,7 @@ import { InputError, messageOf } from '../util/errors.ts';
 import type { BundleDocument } from './bundle-documents.ts';
 import { KINDS, MAX_BYTES, MAX_REPORTS, NODE_FILE } from './bundle-layout.ts';
 import { type BundleParts, broken } from './bundle-parts.ts';
-import { parseReport } from './report.ts';
+import { PackedReports } from './packed-reports.ts';
 
 /** As much as an archive may hold. What is compressed may be anything. */
 const MAX_UNPACKED = 16 * 1024 * 1024 * 1024;
@@ -49,6 +49,7 @@ export async function readArchive(
   maxBytes = MAX_UNPACKED,
 ): Promise<void> {
   const seen = new Set<string>();
+  const reports = new PackedReports();
   let directory: string | undefined;
   let entries = 0;
   try {
@@ -63,8 +64,9 @@ export async function readArchive(
         throw broken(entry.path, 'it is of another bundle than what is before it');
       if (seen.has(found.file)) throw broken(found.file, 'it is in the archive twice');
       seen.add(found.file);
-      await take(entry, found.file, parts);
+      await take(entry, found.file, parts, reports);
     }
+    parts.reports = reports.all();
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
     // What the bytes come from says it through what reads them.
@@ -111,7 +113,12 @@ function placeOf(path: string): { directory: string; file: string } | undefined 
   return slash > 0 && isOurs(file) ? { directory: path.slice(0, slash), file } : undefined;
 }
 
-async function take(entry: TarReadEntry, file: string, parts: BundleParts): Promise<void> {
+async function take(
+  entry: TarReadEntry,
+  file: string,
+  parts: BundleParts,
+  reports: PackedReports,
+): Promise<void> {
   const isReport = file.startsWith('nodes/');
   const limit = limitOf(file);
   const problem =
@@ -131,11 +138,9 @@ async function take(entry: TarReadEntry, file: string, parts: BundleParts): Prom
     parts.addStranger(name, 'nodes');
     return;
   }
-  if (parts.reports.size === MAX_REPORTS) throw broken('nodes', `has more than ${MAX_REPORTS} files`);
-  parts.reports.set(
-    node,
-    problem === undefined ? parseReport(await textOf(entry), file) : { unknown: `${file}: ${problem}` },
-  );
+  if (reports.size === MAX_REPORTS) throw broken('nodes', `has more than ${MAX_REPORTS} files`);
+  if (problem === undefined) reports.addText(node, await textOf(entry), file);
+  else reports.add(node, { unknown: `${file}: ${problem}` });
 }
 
 function limitOf(file: string): number {

@@ -1,6 +1,4 @@
 import { z } from 'zod';
-import type { NodeReport } from '../path/model/node-report.ts';
-import type { Observed } from '../path/model/observed.ts';
 import { type ProbeResult, probeResultSchema } from '../path/model/probe.ts';
 import type { World } from '../path/model/world.ts';
 import { InputError, messageOf } from '../util/errors.ts';
@@ -14,7 +12,7 @@ const MAX_WHAT = 253;
 
 /** What has been read of a bundle, whose files come in any order. */
 export class BundleParts {
-  readonly reports = new Map<string, Observed<NodeReport>>();
+  reports: World['reports'] = new Map();
   /** Files among the reports that are not reports. */
   readonly strangers: NonNullable<World['unread']>[number][] = [];
   readonly #readers = new Map<Kind, ObjectReader<Kind>>();

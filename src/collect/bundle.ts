@@ -16,9 +16,10 @@ import type { Observed } from '../path/model/observed.ts';
 import type { World } from '../path/model/world.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
-import { collectAfter, collectParsed } from '../sys/garbage.ts';
+import { collectParsed } from '../sys/garbage.ts';
 import { NotRegularFile, openRegularFile, readRegularFile } from '../sys/regular-file.ts';
 import { InputError, messageOf, UserError } from '../util/errors.ts';
+import { LazyMap } from '../util/lazy-map.ts';
 import type { Anonymiser } from './anonymise/anonymiser.ts';
 import { readArchive, writeArchive } from './bundle-archive.ts';
 import { bundleDocuments } from './bundle-documents.ts';
@@ -59,7 +60,7 @@ function readDirectory(root: string, parts: BundleParts): void {
   checkNoLink(join(root, 'objects'), 'objects');
   for (const kind of KINDS) take(`objects/${kind}.json`, MAX_BYTES.objects);
   const { reports, unread } = readReports(join(root, 'nodes'), 'nodes');
-  for (const [node, report] of reports) parts.reports.set(node, report);
+  parts.reports = reports;
   parts.strangers.push(...unread);
   take('probes.json', MAX_BYTES.probes);
 }
@@ -131,32 +132,31 @@ function writePieces(path: string, text: Iterable<string>): void {
 
 /** The node reports of a directory, and what in it is none. */
 interface Reports {
-  reports: Map<string, Observed<NodeReport>>;
+  reports: World['reports'];
   unread: NonNullable<World['unread']>[number][];
 }
 
 /**
- * The node reports of a directory, `<node>.json` each. A report that cannot be read leaves its node unknown with the reason; a file of another
- * name is unread. `name` is the directory's in errors and reasons.
+ * The node reports of a directory, `<node>.json` each, which is read when it is asked for. A report that cannot be read leaves its node unknown with the
+ * reason; a file of another name is unread. `name` is the directory's in errors and reasons.
  */
 export function readReports(directory: string, name = directory): Reports {
   const parts = new BundleParts();
-  const { reports, strangers: unread } = parts;
   const stat = lstatSync(directory, { throwIfNoEntry: false });
-  if (stat === undefined) return { reports, unread };
+  if (stat === undefined) return { reports: new Map(), unread: [] };
   if (!stat.isDirectory()) throw broken(name, 'not a directory');
   const files = readdirSync(directory).sort();
   if (files.length > MAX_REPORTS) throw broken(name, `has ${files.length} files, more than ${MAX_REPORTS}`);
+  const nodes: string[] = [];
   for (const file of files) {
     const node = NODE_FILE.exec(file)?.[1];
-    if (node === undefined) {
-      parts.addStranger(file, name);
-      continue;
-    }
-    reports.set(node, readReport(join(directory, file), `${name}/${file}`));
-    collectAfter(reports.size);
+    if (node === undefined) parts.addStranger(file, name);
+    else nodes.push(node);
   }
-  return { reports, unread };
+  const reports = new LazyMap(nodes, (node) =>
+    readReport(join(directory, `${node}.json`), `${name}/${node}.json`),
+  );
+  return { reports, unread: parts.strangers };
 }
 
 function readReport(path: string, name: string): Observed<NodeReport> {

@@ -2,11 +2,10 @@ import { existsSync, realpathSync } from 'node:fs';
 import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { withCredentials } from '../kube/refused-credentials.ts';
 import type { Node } from '../kube/types.ts';
-import type { NodeReport } from '../path/model/node-report.ts';
-import type { Observed } from '../path/model/observed.ts';
 import type { World } from '../path/model/world.ts';
 import { formatAge } from '../util/duration.ts';
 import { InputError } from '../util/errors.ts';
+import { LazyMap } from '../util/lazy-map.ts';
 import { readReports } from './bundle.ts';
 import { readClusterObjects } from './cluster-objects.ts';
 import { nodeOf } from './local.ts';
@@ -48,39 +47,36 @@ function nodesOfReports(reports: World['reports']): Node[] {
   return [...reports].flatMap(([name, report]) => ('value' in report ? [nodeOf(name, report.value)] : []));
 }
 
-type Reports = ReadonlyMap<string, Observed<NodeReport>>;
+type Reports = World['reports'];
 
 /**
  * The reports by node. A file that is named for a node is that node's; one of another name is of the node that its report names. A node that several
  * files are of is unknown: which of them is right, nobody can tell.
  */
-export function assigned(files: Reports, nodes: ReadonlySet<string>): Map<string, Observed<NodeReport>> {
-  const claims = Map.groupBy(files, ([file, report]) => {
+export function assigned(files: Reports, nodes: ReadonlySet<string>): Reports {
+  const claims = new Map<string, string[]>();
+  for (const [file, report] of files) {
     const named = 'value' in report ? report.value.node : file;
-    return nodes.has(file) || !nodes.has(named) ? file : named;
+    const node = nodes.has(file) || !nodes.has(named) ? file : named;
+    claims.set(node, [...(claims.get(node) ?? []), file]);
+  }
+  return new LazyMap(claims.keys(), (node) => {
+    const [file, ...others] = claims.get(node) as [string, ...string[]];
+    if (others.length === 0) return files.get(file)!;
+    const of = [file, ...others];
+    const names = of.map((each) => `${each}.json`).join(', ');
+    return { unknown: `${of.length} reports are of ${node} (${names}): keep one` };
   });
-  return new Map(
-    [...claims].map(([node, of]) => {
-      const [[, report], ...others] = of as [[string, Observed<NodeReport>], ...typeof of];
-      if (others.length === 0) return [node, report];
-      const names = of.map(([file]) => `${file}.json`).join(', ');
-      return [node, { unknown: `${of.length} reports are of ${node} (${names}): keep one` }];
-    }),
-  );
 }
 
 /** The reports; one that is older than it may be is unknown. Without a limit there is only that of every report, a day. */
-export function withoutStale(
-  reports: Reports,
-  maxAgeMs: number | undefined,
-  now: number,
-): Map<string, Observed<NodeReport>> {
-  return new Map(
-    [...reports].map(([node, report]) => {
-      const taken = 'value' in report ? Date.parse(report.value.takenAt) : Number.NaN;
-      if (maxAgeMs === undefined || !(now - taken > maxAgeMs)) return [node, report];
-      const [age, most] = [formatAge(now - taken), formatAge(maxAgeMs)];
-      return [node, { unknown: `the report is ${age} old, more than ${most} (--max-age): take a new one` }];
-    }),
-  );
+export function withoutStale(reports: Reports, maxAgeMs: number | undefined, now: number): Reports {
+  if (maxAgeMs === undefined) return reports;
+  return new LazyMap(reports.keys(), (node) => {
+    const report = reports.get(node)!;
+    const taken = 'value' in report ? Date.parse(report.value.takenAt) : Number.NaN;
+    if (!(now - taken > maxAgeMs)) return report;
+    const [age, most] = [formatAge(now - taken), formatAge(maxAgeMs)];
+    return { unknown: `the report is ${age} old, more than ${most} (--max-age): take a new one` };
+  });
 }

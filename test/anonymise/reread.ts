@@ -7,11 +7,13 @@ import type { World } from '../../src/path/model/world.ts';
 /** A world as it is read from its bundle. */
 export function reread(world: World, anonymiser?: Anonymiser): World {
   const parts = new BundleParts();
+  const reports = new Map<string, ReturnType<typeof parseReport>>();
   for (const { file, text: pieces } of bundleDocuments(world, anonymiser)) {
     const text = [...pieces].join('');
     const node = /^nodes\/(.*)\.json$/.exec(file)?.[1];
     if (node === undefined) parts.take(file, text);
-    else parts.reports.set(node, parseReport(text, file));
+    else reports.set(node, parseReport(text, file));
   }
+  parts.reports = reports;
   return parts.world('bundle');
 }

@@ -14,7 +14,8 @@ import {
 } from '../../src/netfilter/nft/wire.ts';
 import { decodeTrace } from '../../src/netfilter/trace/kernel-message.ts';
 import { claimMaps, mapIn } from '../../src/portmap/nftables-layout.ts';
-import { attribute, netlinkMessage, readMessages } from '../../src/sys/netlink.ts';
+import { attribute, netlinkMessage } from '../../src/sys/netlink.ts';
+import { messageReader } from '../../src/sys/netlink-messages.ts';
 import type { Codec } from '../../src/util/protobuf.ts';
 import { changedBytes, type FuzzTarget, refuses, target } from './fuzz.ts';
 
@@ -121,7 +122,7 @@ export const byteTargets: readonly FuzzTarget[] = [
     (bytes) => {
       const buffer = Buffer.from(bytes);
       const payloads: string[] = [];
-      readMessages(buffer, buffer.length, payloads);
+      messageReader()(buffer, buffer.length, payloads);
       for (const payload of [...payloads, buffer.toString('latin1')]) {
         decodeTable(payload);
         decodeSet(payload);

@@ -155,12 +155,14 @@ export const clusterTargets: readonly FuzzTarget[] = [
     ),
     ({ all, at, text }) => {
       const parts = new BundleParts();
+      const reports = new Map<string, ReturnType<typeof parseReport>>();
+      parts.reports = reports;
       try {
         for (const [i, each] of all.entries()) {
           const content = i === at ? text : each.text;
           const node = /^nodes\/(.*)\.json$/.exec(each.file)?.[1];
           if (node === undefined) parts.take(each.file, content);
-          else parts.reports.set(node, parseReport(content, each.file));
+          else reports.set(node, parseReport(content, each.file));
         }
         expectSafe(said(diagnose(parts.world('x'))));
       } catch (error) {

@@ -9,7 +9,7 @@ import { LabPlaces } from '../../lab/doctor/places.ts';
 import { collectLabWorld } from '../../lab/doctor/source.ts';
 import { faultOf } from '../../lab/faults/index.ts';
 import { traceWorld } from '../../node/trace/trace-world.ts';
-import { type Diagnosed, diagnose } from '../../path/diagnose/diagnose.ts';
+import { diagnose, diagnosisOf } from '../../path/diagnose/diagnose.ts';
 import type { Diagnosis } from '../../path/model/finding.ts';
 import type { World } from '../../path/model/world.ts';
 import type { Failure } from '../../path/stages/failure.ts';
@@ -28,6 +28,7 @@ import {
   type DiagnosisFormat,
   diagnosisOutput,
   isPage,
+  type PageFormat,
 } from '../printer/diagnosis-output.ts';
 import { renderJson, renderYaml } from '../printer/document.ts';
 import { renderFailure } from '../printer/explain.ts';
@@ -192,9 +193,15 @@ export function doctorVerb() {
               ),
             );
           }
-          const diagnosed = diagnose(world);
+          const { output } = options;
+          // Only a page shows the way of packets, for which all that was seen is kept.
+          const diagnosed = isPage(output) ? diagnose(world) : { diagnosis: diagnosisOf(world) };
           const diagnosis = chosen(diagnosed.diagnosis, choice, world);
-          await print(diagnosis, diagnosed, { ...options, choice }, target, show);
+          const head = headOf(diagnosis, options, target);
+          if (isPage(output) && 'scene' in diagnosed)
+            process.stdout.write(await pageOutput(output, diagnosis, diagnosed, head));
+          else if (!isPage(output))
+            print(diagnosis, diagnosed.diagnosis, head, { ...options, output, choice }, show);
           exitWith(exitStatusOf(diagnosis));
         };
         if (pause === undefined) return look();
@@ -260,25 +267,29 @@ function refusePage({ output, watch, summary, explain, dryRun, cleanup }: Doctor
   );
 }
 
-async function print(
-  diagnosis: Diagnosis,
-  diagnosed: Diagnosed,
-  { output, watch, from, summary, choice }: DoctorOptions & { choice: Choice },
-  target: Target | undefined,
-  show: ReturnType<typeof watched> | undefined,
-): Promise<void> {
-  const isText = output === 'table' || output === 'wide';
+/** What every format begins with. */
+function headOf(diagnosis: Diagnosis, { from }: DoctorOptions, target: Target | undefined) {
   const local = `This machine, ${hostname()}, as a node`;
-  const { diagnosis: all } = diagnosed;
-  const head = {
+  return {
     title: target?.title ?? (from === undefined ? local : `Bundle ${from} of ${diagnosis.observedAt}`),
     program: calledAs(),
     flags: target?.flags ?? '',
   };
-  if (isPage(output)) {
-    process.stdout.write(await pageOutput(output, diagnosis, diagnosed, head));
-    return;
-  }
+}
+
+function print(
+  diagnosis: Diagnosis,
+  all: Diagnosis,
+  head: ReturnType<typeof headOf>,
+  {
+    output,
+    watch,
+    summary,
+    choice,
+  }: Omit<DoctorOptions, 'output'> & { output: Exclude<DoctorOptions['output'], PageFormat>; choice: Choice },
+  show: ReturnType<typeof watched> | undefined,
+): void {
+  const isText = output === 'table' || output === 'wide';
   const text = diagnosisOutput(diagnosis, {
     ...head,
     output,

@@ -17,6 +17,7 @@ import type { Clock } from '../../sys/clock.ts';
 import { collectAfter, collectParsed } from '../../sys/garbage.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
 import { type ClusterObjects, readClusterObjects, readNodes } from '../cluster-objects.ts';
+import { PackedReports } from '../packed-reports.ts';
 import { parseReportDocument } from '../report.ts';
 import { type AgentContainer, usableAgents } from './agents.ts';
 import { removeEndedRuns } from './cleanup.ts';
@@ -348,14 +349,14 @@ class Run {
   async reports(
     nodes: readonly Node[],
     agents: ReadonlyMap<string, AgentContainer>,
-  ): Promise<Map<string, Observed<NodeReport>>> {
+  ): Promise<World['reports']> {
     const { parallel, signal, progress } = this.#options;
-    const reports = new Map<string, Observed<NodeReport>>();
+    const reports = new PackedReports();
     const waiting: string[] = [];
     for (const node of nodes) {
       const name = node.metadata?.name ?? '';
       const why = this.#options.nodes?.has(name) === false ? NOT_ASKED : whyNotExamined(node);
-      if (why !== undefined) reports.set(name, { unknown: why });
+      if (why !== undefined) reports.add(name, { unknown: why });
       else if (name !== '') waiting.push(name);
     }
     const total = waiting.length;
@@ -367,7 +368,7 @@ class Run {
         signal.throwIfAborted();
         underWay.add(name);
         show();
-        reports.set(name, await this.#report(name, agents.get(name)));
+        reports.add(name, await this.#report(name, agents.get(name)));
         underWay.delete(name);
         done++;
         collectAfter(done);
@@ -377,7 +378,7 @@ class Run {
     const workers = await Promise.allSettled(Array.from({ length: Math.min(parallel, total) }, worker));
     signal.throwIfAborted();
     for (const ended of workers) if (ended.status === 'rejected') throw ended.reason;
-    return reports;
+    return reports.all();
   }
 
   /** Probes every mapping from the nodes that were examined. */

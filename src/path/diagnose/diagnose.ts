@@ -30,38 +30,84 @@ export interface Diagnosed {
  * What is wrong with every hostPort of a world. Pure: the same world gives the same findings in the same order. A
  * finding that follows from another is left out (the rule is in muting.ts); what could not be seen is unknown, never healthy.
  */
+export function diagnosisOf(world: World, failures: readonly Failure[] = catalogue): Diagnosis {
+  const scene = new Scene(world);
+  const findings: Finding[] = [];
+  const verdicts: PlacedVerdict[] = [];
+  const unknowns = examineParts(scene.parts({ kept: false }), failures, (part, cases, own) => {
+    for (const { finding } of cases) findings.push(finding);
+    for (const [i, { place }] of part.paths.entries()) verdicts.push({ place, verdict: own[i]! });
+    part.release();
+  });
+  return documentOf(world, verdicts, findings.sort(byWeight), unknowns);
+}
+
+/** As {@link diagnosisOf}, with what healing starts from: of a node on which something is broken all stays in memory. */
 export function diagnose(world: World, failures: readonly Failure[] = catalogue): Diagnosed {
   const scene = new Scene(world);
   const cases: Case[] = [];
-  const verdicts = new Map<PathView, PathVerdict>();
-  const unjudged: Diagnosis['unknowns'] = [];
-  for (const part of scene.parts()) {
-    const own = examineOrDoubt(part, failures, verdicts, unjudged);
-    for (const entry of own) cases.push(entry);
+  const verdicts: PlacedVerdict[] = [];
+  const unknowns = examineParts(scene.parts(), failures, (part, found, own) => {
+    for (const entry of found) cases.push(entry);
+    for (const [i, { place }] of part.paths.entries()) verdicts.push({ place, verdict: own[i]! });
     // What is broken will be looked at again, for healing.
-    if (own.length === 0) part.release();
-  }
-  cases.sort(byWeight);
+    if (found.length === 0) part.release();
+  });
+  cases.sort((a, b) => byWeight(a.finding, b.finding));
+  const findings = cases.map(({ finding }) => finding);
+  return { diagnosis: documentOf(world, verdicts, findings, unknowns), scene, cases };
+}
+
+/** The verdict on a mapping, and the place of its pod among those of the world. */
+interface PlacedVerdict {
+  place: number;
+  verdict: PathVerdict;
+}
+
+function documentOf(
+  world: World,
+  verdicts: PlacedVerdict[],
+  findings: Finding[],
+  unknowns: Diagnosis['unknowns'],
+): Diagnosis {
   return {
-    diagnosis: {
-      apiVersion: 'hostport/v1',
-      kind: 'Diagnosis',
-      observedAt: world.observedAt,
-      paths: scene.paths.map((path) => verdicts.get(path)!),
-      findings: cases.map(({ finding }) => finding),
-      unknowns: [
-        ...(world.unread ?? []),
-        ...[...scene.nodes.values()].flatMap((node) =>
-          'unknown' in node.report
-            ? [{ kind: 'node' as const, node: node.name, what: 'node report', why: node.report.unknown }]
-            : [],
-        ),
-        ...unjudged,
-      ],
-    },
-    scene,
-    cases,
+    apiVersion: 'hostport/v1',
+    kind: 'Diagnosis',
+    observedAt: world.observedAt,
+    // Of one pod they are together, and in their order.
+    paths: verdicts.sort((a, b) => a.place - b.place).map(({ verdict }) => verdict),
+    findings,
+    unknowns: [...(world.unread ?? []), ...unknowns],
   };
+}
+
+/**
+ * Examines the parts of a scene one after the other; `found` gets the cases of each and the verdicts on its mappings, in their order. Returns what could
+ * not be seen or judged.
+ */
+function examineParts(
+  parts: Iterable<Scene>,
+  failures: readonly Failure[],
+  found: (part: Scene, cases: Case[], verdicts: readonly PathVerdict[]) => void,
+): Diagnosis['unknowns'] {
+  const unseen: Diagnosis['unknowns'] = [];
+  const unjudged: Diagnosis['unknowns'] = [];
+  for (const part of parts) {
+    for (const { name, report } of part.nodes.values()) {
+      if ('unknown' in report)
+        unseen.push({ kind: 'node', node: name, what: 'node report', why: report.unknown });
+    }
+    const { cases, verdicts } = examineOrDoubt(part, failures, unjudged);
+    found(part, cases, verdicts);
+  }
+  return [...unseen, ...unjudged];
+}
+
+/** What was found in a part of the scene. */
+interface Examined {
+  cases: Case[];
+  /** Those on its mappings, in their order. */
+  verdicts: PathVerdict[];
 }
 
 /**
@@ -71,11 +117,10 @@ export function diagnose(world: World, failures: readonly Failure[] = catalogue)
 function examineOrDoubt(
   part: Scene,
   failures: readonly Failure[],
-  verdicts: Map<PathView, PathVerdict>,
   unjudged: Diagnosis['unknowns'],
-): Case[] {
+): Examined {
   try {
-    return examine(part, failures, verdicts);
+    return examine(part, failures);
   } catch (cause) {
     const why = `cannot be judged: ${messageOf(cause)}`;
     const [node] = part.nodes.keys();
@@ -85,15 +130,15 @@ function examineOrDoubt(
       why,
     });
     const doubt: StageVerdict = { verdict: 'unknown', codes: [], reason: why };
-    for (const path of part.paths) {
-      verdicts.set(path, pathVerdict(path, Object.fromEntries(stages.map((stage) => [stage, doubt]))));
-    }
-    return [];
+    const verdicts = part.paths.map((path) =>
+      pathVerdict(path, Object.fromEntries(stages.map((stage) => [stage, doubt]))),
+    );
+    return { cases: [], verdicts };
   }
 }
 
-/** The cases of a part of the scene that are not muted; notes the verdict on each of its mappings. */
-function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathView, PathVerdict>): Case[] {
+/** The cases of a part of the scene that are not muted, and the verdict on each of its mappings. */
+function examine(part: Scene, failures: readonly Failure[]): Examined {
   const detected = failures.flatMap((failure) =>
     failure.detect(part).map((detection) => caseOf(failure, asLoaded(failure, detection, part))),
   );
@@ -113,10 +158,10 @@ function examine(part: Scene, failures: readonly Failure[], verdicts: Map<PathVi
     muted.map(({ of, by }) => ({ subject: of.finding.subject, value: { finding: of.finding, by } })),
     ({ finding }) => finding.stage,
   );
-  for (const path of part.paths) {
-    verdicts.set(path, verdictOf(path, part, reported(path.subject), hidden(path.subject)));
-  }
-  return cases;
+  const verdicts = part.paths.map((path) =>
+    verdictOf(path, part, reported(path.subject), hidden(path.subject)),
+  );
+  return { cases, verdicts };
 }
 
 function caseOf(failure: Failure, detection: Detection): Case {
@@ -147,9 +192,7 @@ function withCommand(entry: Case, scene: Scene): Case {
   return { ...entry, finding: { ...finding, command } };
 }
 
-function byWeight(a: Case, b: Case): number {
-  const { finding: f } = a;
-  const { finding: g } = b;
+function byWeight(f: Finding, g: Finding): number {
   return (
     severities.indexOf(f.severity) - severities.indexOf(g.severity) ||
     compareStages(f.stage, g.stage) ||
@@ -160,6 +203,12 @@ function byWeight(a: Case, b: Case): number {
 
 /** What is said most: one object for a million cells of a large cluster. */
 const HOLDS = Object.freeze<StageVerdict>({ verdict: 'ok', codes: Object.freeze([]) as unknown as string[] });
+
+/** The verdicts on a mapping without any fault, as most are. */
+const ALL_HOLD = Object.freeze(Object.fromEntries(stages.map((stage) => [stage, HOLDS]))) as Record<
+  Stage,
+  StageVerdict
+>;
 
 /** The stages that are a packet's way, of which its kernel can be asked. */
 const OF_A_PACKET: readonly Stage[] = ['translated', 'forwarded', 'answered'];
@@ -196,10 +245,11 @@ function verdictOf(
       { verdict: own.length > 0 ? 'risk' : 'ok', codes: own.map(({ code }) => code), ...reason },
     ];
   });
-  return pathVerdict(path, Object.fromEntries(verdicts));
+  const isSound = verdicts.every(([, verdict]) => verdict === HOLDS);
+  return pathVerdict(path, isSound ? ALL_HOLD : Object.fromEntries(verdicts));
 }
 
-function pathVerdict(path: PathView, verdicts: Record<string, StageVerdict>): PathVerdict {
+function pathVerdict(path: PathView, verdicts: Readonly<Record<string, StageVerdict>>): PathVerdict {
   return {
     ...(path.node === undefined ? {} : { node: path.node.name }),
     pod: path.subject.pod!,

@@ -21,7 +21,7 @@ export interface World {
   policies: readonly NetworkPolicy[];
   /** Kinds of objects that were not looked at, and why: that they are empty says nothing. None when absent. */
   unread?: readonly Unknown[];
-  /** By node name; a node without an entry was not asked. */
+  /** By node name; a node without an entry was not asked. Of a large cluster each is read when it is asked for, and is not to be kept. */
   reports: ReadonlyMap<string, Observed<NodeReport>>;
   /** Empty when there were no probes: then nothing is known of the last stage. */
   probes: readonly ProbeResult[];

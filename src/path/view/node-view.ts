@@ -42,18 +42,25 @@ export interface ConfigFile {
 /** A node as its report shows it, with what follows from the report worked out once, when it is asked for. */
 export class NodeView {
   readonly name: string;
-  readonly report: Observed<NodeReport>;
   /** What was worked out from the report elsewhere. */
   readonly memory: Memory = new Map();
   /** What may still be looked at of its rules for its mappings. */
   readonly budget: RuleBudget = { rules: MAX_RULES };
+  readonly #read: () => Observed<NodeReport>;
+  #report: Observed<NodeReport> | undefined;
   #configs: ConfigFile[] | undefined;
   #local: ReadonlySet<string> | undefined;
   #ruleset: Observed<Ruleset> | undefined;
 
-  constructor(name: string, report: Observed<NodeReport>) {
+  /** `report`: it, or how to read it, which is done when it is first asked for and again after a {@link release}. */
+  constructor(name: string, report: Observed<NodeReport> | (() => Observed<NodeReport>)) {
     this.name = name;
-    this.report = report;
+    this.#read = typeof report === 'function' ? report : () => report;
+  }
+
+  get report(): Observed<NodeReport> {
+    this.#report ??= this.#read();
+    return this.#report;
   }
 
   /** The report, or undefined when there is none. */
@@ -134,8 +141,9 @@ export class NodeView {
     return this.#ruleset;
   }
 
-  /** Forgets what was worked out from the report. */
+  /** Forgets the report and what was worked out from it. */
   release(): void {
+    this.#report = undefined;
     this.#configs = undefined;
     this.#local = undefined;
     this.#ruleset = undefined;

@@ -369,8 +369,12 @@ test('the links to a pod are those that its result names and those into its name
 
 test('the result of the mapping counts where the attachments of the node are not those of its sandbox', () => {
   const path = seenOf({ links: [link('lxc1')], results: [result(['lxc1'])] });
-  const { named } = linksToPod({ ...path, sandbox: undefined }, path.node!, POD);
+  const { named } = linksToPod({ ...path, sandbox: undefined, memory: new Map() }, path.node!, POD);
   expect(named.map(({ name }) => name)).toEqual(['lxc1']);
-  const without = linksToPod({ ...path, sandbox: undefined, attachment: undefined }, path.node!, POD);
+  const without = linksToPod(
+    { ...path, sandbox: undefined, attachment: undefined, memory: new Map() },
+    path.node!,
+    POD,
+  );
   expect(without).toEqual({ named: [], peers: [] });
 });

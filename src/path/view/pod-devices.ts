@@ -2,8 +2,9 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { resultFields } from '../../cni/result.ts';
 import { canonicalAddress } from '../../util/ip.ts';
-import type { NodeReport } from '../model/node-report.ts';
+import type { CachedAttachment, NodeReport } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
+import { memoKey, remembered } from './memory.ts';
 import type { NodeView } from './node-view.ts';
 import { podName } from './pod-name.ts';
 import { type RouteEntry, routeTo } from './routing.ts';
@@ -19,8 +20,17 @@ interface LinksToPod {
   peers: Link[];
 }
 
+const LINKS = memoKey<Map<string, LinksToPod>>();
+
 /** `address`: the pod's; of several attachments of a pod, the one that gave it this address counts. */
 export function linksToPod(path: PathView, node: NodeView, address: string): LinksToPod {
+  const before = remembered(path, LINKS, () => new Map());
+  const found = before.get(address) ?? findLinks(path, node, address);
+  before.set(address, found);
+  return found;
+}
+
+function findLinks(path: PathView, node: NodeView, address: string): LinksToPod {
   const links = known(node.seen?.network.links);
   if (links === undefined) return { named: [], peers: [] };
   const names = namedByResult(path, node, address);
@@ -99,8 +109,13 @@ const resultSchema = z.object({
 
 type Result = z.infer<typeof resultSchema>;
 
+const ATTACHMENTS = memoKey<ReadonlyMap<string, readonly CachedAttachment[]>>();
+
 function namedByResult({ attachment, sandbox }: PathView, node: NodeView, address: string): string[] {
-  const attachments = (node.attachments ?? []).filter(({ containerId }) => containerId === sandbox?.id);
+  const byContainer = remembered(node, ATTACHMENTS, () =>
+    Map.groupBy(node.attachments ?? [], ({ containerId }) => containerId),
+  );
+  const attachments = (sandbox && byContainer.get(sandbox.id)) ?? [];
   const results = [...attachments, ...(attachment === undefined ? [] : [attachment])].flatMap(
     ({ result }) => resultSchema.safeParse(resultFields(result)).data ?? [],
   );

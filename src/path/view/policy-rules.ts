@@ -46,6 +46,11 @@ export function appliesTo(
   return all === undefined || !rule.inverted ? all : !all;
 }
 
+/** Whether a rule looks in a table for every packet, as those that a kernel starts with. */
+export function isForAll({ priority: _, table, suppressPrefixLength, ...conditions }: PolicyRule): boolean {
+  return Object.values(conditions).every((condition) => condition === undefined);
+}
+
 /** A rule as `ip rule` prints it, as far as it was read. */
 export function describeRule(rule: PolicyRule): string {
   const { priority, source, destination, mark, inputInterface, outputInterface, others, action, table } =

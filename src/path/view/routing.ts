@@ -8,6 +8,7 @@ import type { NodeView } from './node-view.ts';
 import {
   appliesTo,
   describeRule,
+  isForAll,
   policyRules,
   type RoutedPacket,
   STANDARD_RULES,
@@ -110,16 +111,37 @@ export function decideRoute(node: NodeView, query: RoutedPacket): Decision {
   return { kind: 'forward', outputInterface: route.device };
 }
 
+/** By destination, of a node whose rules apply to every packet: then nothing else of a packet matters. */
+const FOUND = memoKey<Map<string, Found>>();
+
 /** `passOver`: whether rules that may or may not apply are left out. */
 function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found {
+  const { destination } = packet;
+  const before = remembered(node, FOUND, () => new Map());
+  const same = before.get(destination);
+  if (same !== undefined) return same;
   const report = node.seen;
-  const value = parseAddress(packet.destination);
+  const value = parseAddress(destination);
   if (report === undefined || value === undefined) return { route: undefined };
   const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
   const rules = policyRules(report, family);
   if ('unknown' in rules && !passOver) {
     return { doubt: `the policy rules of ${node.name} are not known` };
   }
+  const found = search(node, packet, value, report, known(rules) ?? STANDARD_RULES, passOver);
+  if ('value' in rules && rules.value.every(isForAll)) before.set(destination, found);
+  return found;
+}
+
+function search(
+  node: NodeView,
+  packet: RoutedPacket,
+  value: AddressValue,
+  report: NodeReport,
+  rules: readonly PolicyRule[],
+  passOver: boolean,
+): Found {
+  const family = typeof value === 'number' ? 'ipv4' : 'ipv6';
   const tables = remembered(node, ROUTES, () => index(known(report.network.routes) ?? []))[family];
   const inTable = ({ table, suppressPrefixLength = -1 }: PolicyRule): RouteEntry | undefined => {
     for (const { prefix, networks } of tables.get(table ?? '')?.prefixes ?? []) {
@@ -153,7 +175,7 @@ function lookUp(node: NodeView, packet: RoutedPacket, passOver: boolean): Found 
   // fib_rules_lookup.
   let found: Found = { route: undefined };
   const targets = new Map<number, Found>();
-  for (const rule of (known(rules) ?? STANDARD_RULES).toReversed()) {
+  for (const rule of rules.toReversed()) {
     const applies = appliesTo(rule, packet, report);
     const own = applies === false || (applies === undefined && passOver) ? undefined : byRule(rule, targets);
     if (own !== undefined) {

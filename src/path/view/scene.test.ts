@@ -141,7 +141,7 @@ test('its parts have each node and each mapping once, and know the whole cluster
   const scene = new Scene(
     smallWorld([podOn('n1', 'a', 80), podOn('n2', 'b', 80), podOn(undefined, 'c', 81)]),
   );
-  const parts = scene.parts();
+  const parts = [...scene.parts()];
   expect(parts.map(({ nodes }) => [...nodes.keys()])).toEqual([[], ['n1'], ['n2']]);
   expect(parts.map(({ paths }) => paths.map(({ subject }) => subject.pod?.name))).toEqual([
     ['c'],
@@ -175,7 +175,7 @@ test('what was worked out is let go of with a part, and of that part alone', () 
     [true, true],
   ]);
   const rulesBefore = scene.paths[0]!.node!.ruleset;
-  scene.parts()[1]!.release();
+  [...scene.parts()][1]!.release();
   expect(remembered()).toEqual([
     [false, false],
     [true, true],

@@ -1,6 +1,7 @@
 import { nodeAddresses } from '../../kube/node-addresses.ts';
 import type { Node } from '../../kube/types.ts';
 import { canonicalAddress, parseIp } from '../../util/ip.ts';
+import { LazyMap } from '../../util/lazy-map.ts';
 import type { NodeReport } from '../model/node-report.ts';
 import { known, type Observed } from '../model/observed.ts';
 import type { World } from '../model/world.ts';
@@ -22,17 +23,16 @@ export function trustedReports(world: World): ReadonlyMap<string, Observed<NodeR
       addressesOf(node).map((address) => [address, node.metadata?.name ?? ''] as const),
     ),
   );
-  return new Map(
-    [...world.reports].map(([name, report]) => {
-      const doubt =
-        'value' in report
-          ? (ofAnother(name, report.value) ??
-            ofAnotherTime(report.value, world.observedAt) ??
-            ofAnotherMachine(nodes.get(name), report.value, owners))
-          : undefined;
-      return [name, doubt === undefined ? report : { unknown: doubt }];
-    }),
-  );
+  return new LazyMap(world.reports.keys(), (name) => {
+    const report = world.reports.get(name)!;
+    const doubt =
+      'value' in report
+        ? (ofAnother(name, report.value) ??
+          ofAnotherTime(report.value, world.observedAt) ??
+          ofAnotherMachine(nodes.get(name), report.value, owners))
+        : undefined;
+    return doubt === undefined ? report : { unknown: doubt };
+  });
 }
 
 function ofAnother(name: string, { node }: NodeReport): string | undefined {

@@ -3,10 +3,9 @@ import { refuses, type TranslationCandidate } from '../../../netfilter/index.ts'
 import { type FamilyName, familyOf, NFT_FAMILY } from '../../../util/family.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
-import { known } from '../../model/observed.ts';
 import type { Vantage } from '../../model/probe.ts';
 import { type NodeView, portmapIn } from '../../view/node-view.ts';
-import { mappingOwner } from '../../view/owned-mappings.ts';
+import { mappingOwner, sandboxIds } from '../../view/owned-mappings.ts';
 import { podName } from '../../view/pod-name.ts';
 import { AWAY, answered, failed, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import { routeTo } from '../../view/routing.ts';
@@ -127,11 +126,12 @@ function candidatesOf(
   const takers = takersOf(path, scene) ?? [];
   const ownerOf = (candidate: TranslationCandidate) =>
     mappingOwner(candidate)?.containerId ?? candidate.rule.comment;
-  const others = new Set((known(node?.seen?.sandboxes) ?? []).map(({ id }) => id));
-  others.delete(sandbox.id);
+  const ids = node && sandboxIds(node);
+  const isAnothers = (owner: string | undefined) =>
+    owner !== undefined && owner !== sandbox.id && ids?.has(owner) === true;
   return {
     own: takers.filter((taker) => ownerOf(taker) === sandbox.id && translatesTo(taker.to, address)),
-    sharing: takers.filter((taker) => others.has(ownerOf(taker) ?? '')),
+    sharing: takers.filter((taker) => isAnothers(ownerOf(taker))),
   };
 }
 
