@@ -222,7 +222,8 @@ describe('formats', () => {
     ...{ summary: false, isRepeated: false, title: 'Cluster "x" of the lab', ifEmpty: 'Nothing.' },
     ...{ program: 'hostport', flags: '', layout: layoutOf({ isTTY: true }, { NO_COLOR: '1' }) },
   };
-  const print = (more: object) => diagnosisOutput(diagnosis, { output: 'table', ...options, ...more });
+  const print = (more: object) =>
+    [...diagnosisOutput(diagnosis, { output: 'table', ...options, ...more })].join('');
 
   test('texts begin with what was examined, documents do not', () => {
     for (const output of ['table', 'wide']) {
@@ -254,7 +255,7 @@ describe('formats', () => {
 
   test('an empty choice says so', () => {
     const nothing = { ...diagnosis, paths: [], findings: [], unknowns: [] };
-    expect(diagnosisOutput(nothing, { output: 'table', ...options })).toBe(
+    expect([...diagnosisOutput(nothing, { output: 'table', ...options })].join('')).toBe(
       'Cluster "x" of the lab\n\nNothing.\n',
     );
   });

@@ -34,10 +34,12 @@ describe.each(readdirSync(BUNDLES))('of the bundle %s', (name) => {
   test('its summary and its lines are as theirs say', async () => {
     const { diagnosis } = diagnose(await bundleWorld(directory));
     const print = (output: 'json' | 'ndjson', summary: boolean) =>
-      diagnosisOutput(diagnosis, {
-        ...{ output, summary, isRepeated: false, title: '', ifEmpty: undefined },
-        ...{ program: 'hostport', flags: '', layout: WIDE },
-      });
+      [
+        ...diagnosisOutput(diagnosis, {
+          ...{ output, summary, isRepeated: false, title: '', ifEmpty: undefined },
+          ...{ program: 'hostport', flags: '', layout: WIDE },
+        }),
+      ].join('');
     const summary: unknown = JSON.parse(print('json', true));
     expect(schemaFile('summary.json').safeParse(summary).error).toBeUndefined();
     const lines = print('ndjson', false)

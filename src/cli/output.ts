@@ -1,6 +1,33 @@
+import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { fileProblem } from '../sys/file-problem.ts';
 import { UserError } from '../util/errors.ts';
+
+/** How many characters are written at a time, at least. */
+const WRITTEN_AT_A_TIME = 256 * 1024;
+
+/** Prints a text that comes in pieces as fast as it is read, so that little of it is in memory. What cannot be written, {@link Output} reports. */
+export async function printPieces(stream: NodeJS.WriteStream, pieces: Iterable<string>): Promise<void> {
+  let pending = '';
+  for (const piece of pieces) {
+    pending += piece;
+    if (pending.length < WRITTEN_AT_A_TIME) continue;
+    if (!stream.write(pending)) await writable(stream);
+    // Nobody reads it.
+    if (stream.destroyed) return;
+    pending = '';
+  }
+  stream.write(pending);
+}
+
+/** Resolves when a stream takes more, or never will. */
+async function writable(stream: NodeJS.WriteStream): Promise<void> {
+  const over = new AbortController();
+  const ends = ['drain', 'error', 'close'].map((event) => once(stream, event, { signal: over.signal }));
+  await Promise.race(ends).catch(() => {});
+  over.abort();
+  await Promise.allSettled(ends);
+}
 
 /** A stream that this program prints to, and whether what was printed arrived. */
 export class Output {

@@ -129,7 +129,9 @@ async function take(
         : undefined;
   if (!isReport) {
     if (problem !== undefined) throw broken(file, problem);
-    parts.take(file, await textOf(entry));
+    const part = parts.begin(file);
+    for await (const chunk of entry.body) part.push(chunk);
+    part.end();
     return;
   }
   const name = file.slice('nodes/'.length);

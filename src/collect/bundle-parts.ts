@@ -2,13 +2,22 @@ import { z } from 'zod';
 import { type ProbeResult, probeResultSchema } from '../path/model/probe.ts';
 import type { World } from '../path/model/world.ts';
 import { InputError, messageOf } from '../util/errors.ts';
-import { parseJson } from '../util/parse-json.ts';
+import { JsonItems } from '../util/json-items.ts';
 import { KINDS, type Kind, type Manifest, manifestSchema } from './bundle-layout.ts';
 import { ObjectReader } from './objects.ts';
 import { schemaProblem } from './schema-problem.ts';
 
 /** The longest name of something that was not read. */
 const MAX_WHAT = 253;
+
+/** How many bytes a list may have that is not written an item a line, as a bundle's are: it is parsed all at once. */
+const MAX_WHOLE = 256 * 1024 * 1024;
+
+/** A file of a bundle that is being read. */
+export interface BundlePart {
+  push(chunk: Uint8Array): void;
+  end(): void;
+}
 
 /** What has been read of a bundle, whose files come in any order. */
 export class BundleParts {
@@ -17,17 +26,39 @@ export class BundleParts {
   readonly strangers: NonNullable<World['unread']>[number][] = [];
   readonly #readers = new Map<Kind, ObjectReader<Kind>>();
   #manifest: Manifest | undefined;
-  #probes: ProbeResult[] = [];
+  readonly #probes: ProbeResult[] = [];
+  readonly #texts = new Map<string, string>();
+
+  /** Takes the text of a file of the bundle that is no report, as {@link begin}. */
+  take(file: string, text: string): void {
+    const part = this.begin(file);
+    part.push(Buffer.from(text));
+    part.end();
+  }
 
   /**
-   * Takes the text of a file of the bundle that is no report: `manifest.json`, `probes.json`, `objects/<kind>.json`.
-   * @throws InputError with what is the matter with it.
+   * Begins a file of the bundle that is no report: `manifest.json`, `probes.json`, `objects/<kind>.json`. What it gets and its end throw an InputError with
+   * what is the matter with the file.
    */
-  take(file: string, text: string): void {
-    const document = documentOf(text, file);
-    if (file === 'manifest.json') this.#manifest = parseAs(manifestSchema, document, file);
-    else if (file === 'probes.json') this.#probes = parseAs(z.array(probeResultSchema), document, file);
-    else this.#takeObjects(file, document);
+  begin(file: string): BundlePart {
+    const { take, finish } = this.#readerOf(file);
+    const items = new JsonItems(file, take, MAX_WHOLE);
+    const checked = <T>(work: () => T): T => {
+      try {
+        return work();
+      } catch (cause) {
+        if (cause instanceof InputError) throw cause;
+        throw broken(file, messageOf(cause).replace(`${file}: `, ''), cause);
+      }
+    };
+    return {
+      push: (chunk) => checked(() => items.push(chunk)),
+      end: () =>
+        checked(() => {
+          const document = items.end();
+          if (document !== undefined) finish(document);
+        }),
+    };
   }
 
   /** Notes a file among the reports, in the directory `directory`, whose name is not that of a node. */
@@ -63,31 +94,70 @@ export class BundleParts {
     };
   }
 
-  #takeObjects(file: string, document: unknown): void {
+  /** What becomes of the items of a file, and of its document where it has not come as items. */
+  #readerOf(file: string): { take(items: unknown[]): void; finish(document: unknown): void } {
+    if (file === 'manifest.json') {
+      const take = () => {
+        throw broken(file, 'want an object');
+      };
+      return {
+        take,
+        finish: (document) => {
+          this.#manifest = parseAs(manifestSchema, document, file);
+        },
+      };
+    }
+    if (file === 'probes.json') {
+      const take = (items: unknown) => {
+        for (const probe of parseAs(z.array(probeResultSchema), items, file, this.#probes.length))
+          this.#probes.push(this.#interned(probe));
+      };
+      return { take, finish: take };
+    }
     const kind = KINDS.find((one) => file === `objects/${one}.json`)!;
-    // `kubectl get -o json` writes a List.
-    const items: unknown = Array.isArray(document)
-      ? document
-      : (document as { items?: unknown } | null)?.items;
-    if (!Array.isArray(items)) throw broken(file, 'want a list of objects');
     const reader = new ObjectReader<Kind>(kind, file);
-    reader.add(items);
     this.#readers.set(kind, reader);
+    return {
+      take: (items) => reader.add(items),
+      finish: (document) => {
+        // `kubectl get -o json` writes a List.
+        const items: unknown = Array.isArray(document)
+          ? document
+          : (document as { items?: unknown } | null)?.items;
+        if (!Array.isArray(items)) throw broken(file, 'want a list of objects');
+        reader.add(items);
+      },
+    };
+  }
+
+  /** A probe whose texts are those of the probes before it, where they are the same: a large cluster has a million probes. */
+  #interned(probe: ProbeResult): ProbeResult {
+    const same = <T extends string>(text: T): T => {
+      const before = this.#texts.get(text);
+      if (before !== undefined) return before as T;
+      this.#texts.set(text, text);
+      return text;
+    };
+    const { target, answeredBy } = probe;
+    probe.vantage = same(probe.vantage);
+    probe.node = same(probe.node);
+    probe.podUid = same(probe.podUid);
+    probe.protocol = same(probe.protocol);
+    probe.outcome = same(probe.outcome);
+    probe.detail = same(probe.detail);
+    target.address = same(target.address);
+    if (probe.from !== undefined) probe.from = same(probe.from);
+    if (answeredBy !== undefined) answeredBy.address = same(answeredBy.address);
+    if (probe.seenSource !== undefined) probe.seenSource = same(probe.seenSource);
+    return probe;
   }
 }
 
-function documentOf(text: string, file: string): unknown {
-  try {
-    return parseJson(text, file);
-  } catch (cause) {
-    throw broken(file, messageOf(cause).replace(`${file}: `, ''), cause);
-  }
-}
-
-function parseAs<T extends z.ZodType>(schema: T, document: unknown, file: string): z.infer<T> {
+/** `offset`: how many items of the file came before the document, which is then a list of others. */
+function parseAs<T extends z.ZodType>(schema: T, document: unknown, file: string, offset = 0): z.infer<T> {
   const parsed = schema.safeParse(document);
   if (parsed.success) return parsed.data;
-  throw broken(file, schemaProblem(parsed.error), parsed.error);
+  throw broken(file, schemaProblem(parsed.error, offset), parsed.error);
 }
 
 /**

@@ -17,7 +17,12 @@ import type { World } from '../path/model/world.ts';
 import { calledAs } from '../sys/called-as.ts';
 import { fileProblem } from '../sys/file-problem.ts';
 import { collectParsed } from '../sys/garbage.ts';
-import { NotRegularFile, openRegularFile, readRegularFile } from '../sys/regular-file.ts';
+import {
+  NotRegularFile,
+  openRegularFile,
+  readRegularFile,
+  readRegularFileChunks,
+} from '../sys/regular-file.ts';
 import { InputError, messageOf, UserError } from '../util/errors.ts';
 import { LazyMap } from '../util/lazy-map.ts';
 import type { Anonymiser } from './anonymise/anonymiser.ts';
@@ -48,13 +53,14 @@ function readDirectory(root: string, parts: BundleParts): void {
   const take = (file: string, limit: number) => {
     const path = join(root, file);
     if (!checkNoLink(path, file)) return;
-    let text: string;
+    const part = parts.begin(file);
     try {
-      text = readRegularFile(path, limit);
+      for (const chunk of readRegularFileChunks(path, limit)) part.push(chunk);
     } catch (cause) {
+      if (cause instanceof InputError) throw cause;
       throw broken(file, problemOf(cause, path), cause);
     }
-    parts.take(file, text);
+    part.end();
   };
   take('manifest.json', MAX_BYTES.manifest);
   checkNoLink(join(root, 'objects'), 'objects');

@@ -4,11 +4,16 @@ import { messageOf } from '../util/errors.ts';
 /** Longest message, in characters: it may be of a path in somebody's document. */
 const MAX_LENGTH = 500;
 
-/** The first place where a document does not match its schema, and how. The document is not quoted. */
-export function schemaProblem(cause: unknown): string {
+/**
+ * The first place where a document does not match its schema, and how. The document is not quoted. `offset`: how many items came before those of the
+ * document, when it is a part of a list.
+ */
+export function schemaProblem(cause: unknown, offset = 0): string {
   if (!(cause instanceof z.ZodError)) return messageOf(cause);
   const { path, message } = deepest(cause.issues[0]!);
-  const place = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('');
+  const place = path
+    .map((step, i) => (typeof step === 'number' ? `[${i === 0 ? step + offset : step}]` : `.${String(step)}`))
+    .join('');
   return `${place}: ${message}`.replace(/^[.:] ?/, '').slice(0, MAX_LENGTH);
 }
 

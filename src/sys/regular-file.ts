@@ -47,18 +47,25 @@ export function openLinkedFile(path: string, flags: number, name = path): number
 
 /** The text of a regular file of at most `limit` bytes; a longer one is an error. */
 export function readRegularFile(path: string, limit: number): string {
+  return Buffer.concat([...readRegularFileChunks(path, limit, limit)]).toString('utf8');
+}
+
+/** How many bytes are read at a time. */
+const CHUNK = 1024 * 1024;
+
+/** As {@link readRegularFile}, its bytes, some at a time. */
+export function* readRegularFileChunks(path: string, limit: number, chunk = CHUNK): Generator<Buffer> {
   const fd = openRegularFile(path, O_RDONLY);
   try {
     const { size } = fstatSync(fd);
     if (size > limit) throw new Error(`${path}: longer than ${limit} bytes`);
-    const bytes = Buffer.allocUnsafe(size);
-    let length = 0;
-    while (length < size) {
-      const read = readSync(fd, bytes, length, size - length, null);
-      if (read === 0) break;
-      length += read;
+    for (let left = size; left > 0; ) {
+      const bytes = Buffer.allocUnsafe(Math.min(left, chunk));
+      const read = readSync(fd, bytes, 0, bytes.length, null);
+      if (read === 0) return;
+      left -= read;
+      yield bytes.subarray(0, read);
     }
-    return bytes.toString('utf8', 0, length);
   } finally {
     closeSync(fd);
   }

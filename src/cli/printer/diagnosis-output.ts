@@ -1,6 +1,6 @@
 import type { Diagnosis } from '../../path/model/finding.ts';
 import { renderDiagnosis } from './diagnosis.ts';
-import { renderJson, renderYaml } from './document.ts';
+import { renderJson, renderJsonPieces, renderYaml } from './document.ts';
 import { type Layout, WIDE } from './layout.ts';
 import { renderSummary, summaryOf } from './summary.ts';
 import { paragraph } from './wrap.ts';
@@ -35,37 +35,31 @@ export interface DiagnosisOutput {
   layout: Layout;
 }
 
-/** A diagnosis as it was asked for. */
-export function diagnosisOutput(diagnosis: Diagnosis, options: DiagnosisOutput): string {
+/** A diagnosis as it was asked for, in pieces. */
+export function* diagnosisOutput(diagnosis: Diagnosis, options: DiagnosisOutput): Generator<string> {
   const { output, summary, isRepeated, title, program, flags, layout } = options;
-  if (output === 'ndjson') return lines(diagnosis, summary);
-  const document = summary ? summaryOf(diagnosis) : diagnosis;
-  if (output === 'json') return renderJson(document, isRepeated ? 0 : 2);
-  if (output === 'yaml') return `${isRepeated ? '---\n' : ''}${renderYaml(document)}`;
+  if (output === 'ndjson') return yield* lines(diagnosis, summary);
+  const document = { ...(summary ? summaryOf(diagnosis) : diagnosis) };
+  if (output === 'json') return yield* renderJsonPieces(document, isRepeated ? 0 : 2);
+  if (output === 'yaml') return yield `${isRepeated ? '---\n' : ''}${renderYaml(document)}`;
   const shown = output === 'wide' ? { ...WIDE, paint: layout.paint } : layout;
-  const head = `${paragraph(title, shown)}\n`;
-  if (summary) return head + renderSummary(summaryOf(diagnosis), shown);
+  yield `${paragraph(title, shown)}\n`;
+  if (summary) return yield renderSummary(summaryOf(diagnosis), shown);
   const { paths, findings, unknowns } = diagnosis;
   const isEmpty = paths.length + findings.length + unknowns.length === 0;
-  if (isEmpty && options.ifEmpty !== undefined) return head + paragraph(options.ifEmpty, shown);
-  return head + renderDiagnosis(diagnosis, program, flags, shown);
+  if (isEmpty && options.ifEmpty !== undefined) return yield paragraph(options.ifEmpty, shown);
+  yield renderDiagnosis(diagnosis, program, flags, shown);
 }
 
 /**
  * One JSON document a line, each with its `kind`: the summary, then every mapping, finding and unknown. A reader needs no more memory than for
  * one of them.
  */
-function lines(diagnosis: Diagnosis, summary: boolean): string {
+function* lines(diagnosis: Diagnosis, summary: boolean): Generator<string> {
   const { paths, findings, unknowns } = diagnosis;
-  const documents = [
-    summaryOf(diagnosis),
-    ...(summary
-      ? []
-      : [
-          ...paths.map((path) => ({ kind: 'Path', path })),
-          ...findings.map((finding) => ({ kind: 'Finding', finding })),
-          ...unknowns.map((unknown) => ({ kind: 'Unknown', unknown })),
-        ]),
-  ];
-  return documents.map((document) => renderJson(document, 0)).join('');
+  yield renderJson(summaryOf(diagnosis), 0);
+  if (summary) return;
+  for (const path of paths) yield renderJson({ kind: 'Path', path }, 0);
+  for (const finding of findings) yield renderJson({ kind: 'Finding', finding }, 0);
+  for (const unknown of unknowns) yield renderJson({ kind: 'Unknown', unknown }, 0);
 }

@@ -21,6 +21,7 @@ import { InputError } from '../../util/errors.ts';
 import { type Choice, chosen, nodesOfChoice } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, nodeName, oneOf } from '../option-values.ts';
+import { printPieces } from '../output.ts';
 import { addPodOptions, type PodOptions, podAttributes, podChoiceOf } from '../pod-choice.ts';
 import { exitStatusOf, stageLegend } from '../printer/diagnosis.ts';
 import {
@@ -201,7 +202,7 @@ export function doctorVerb() {
           if (isPage(output) && 'scene' in diagnosed)
             process.stdout.write(await pageOutput(output, diagnosis, diagnosed, head));
           else if (!isPage(output))
-            print(diagnosis, diagnosed.diagnosis, head, { ...options, output, choice }, show);
+            await print(diagnosis, diagnosed.diagnosis, head, { ...options, output, choice }, show);
           exitWith(exitStatusOf(diagnosis));
         };
         if (pause === undefined) return look();
@@ -277,7 +278,7 @@ function headOf(diagnosis: Diagnosis, { from }: DoctorOptions, target: Target | 
   };
 }
 
-function print(
+async function print(
   diagnosis: Diagnosis,
   all: Diagnosis,
   head: ReturnType<typeof headOf>,
@@ -288,9 +289,9 @@ function print(
     choice,
   }: Omit<DoctorOptions, 'output'> & { output: Exclude<DoctorOptions['output'], PageFormat>; choice: Choice },
   show: ReturnType<typeof watched> | undefined,
-): void {
+): Promise<void> {
   const isText = output === 'table' || output === 'wide';
-  const text = diagnosisOutput(diagnosis, {
+  const pieces = diagnosisOutput(diagnosis, {
     ...head,
     output,
     summary: summary === true,
@@ -301,8 +302,8 @@ function print(
         : `Nothing of this choice; there are ${all.paths.length} mappings and ${all.findings.length} findings in all.`,
     layout: layoutOf(process.stdout),
   });
-  if (isText && show !== undefined) show(diagnosis, text);
-  else process.stdout.write(text);
+  if (isText && show !== undefined) show(diagnosis, [...pieces].join(''));
+  else await printPieces(process.stdout, pieces);
 }
 
 /** How many codes are suggested for an unknown one. */
