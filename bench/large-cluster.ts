@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KubeObject } from '../src/kube/types.ts';
+import { type ProbeResult, type Vantage, vantages } from '../src/path/model/probe.ts';
 import { attachmentChain } from '../src/portmap/layout.ts';
 
 /** Size of a made-up cluster. */
@@ -24,6 +25,8 @@ export interface LargeCluster {
   pods: KubeObject[];
   /** The report of the node of this index, as a node with that many pods has it. */
   report(i: number): unknown;
+  /** What probes of its mappings see, one from each place: where it is broken, only the pod itself answers. */
+  probes(i: number): ProbeResult[];
   /** What is wrong with that node; undefined for a healthy one. */
   fault(i: number): FaultCode | undefined;
 }
@@ -50,6 +53,7 @@ export function largeCluster(
     })),
     pods: names.flatMap((_, i) => podsOf(i).map(({ object }) => object)),
     report: (i) => reportOf(`node-${i}`, i, podsOf(i), observedAt, fault(i)),
+    probes: (i) => podsOf(i).flatMap((pod) => probesOf(pod, i, nodes, fault(i) !== undefined)),
     fault,
   };
 }
@@ -60,13 +64,19 @@ export function writeLargeCluster(directory: string, size: ClusterSize): void {
   const write = (file: string, document: unknown) =>
     writeFileSync(join(directory, file), JSON.stringify(document));
   const observedAt = '2026-01-01T00:00:00Z';
-  const { nodes, pods, report } = largeCluster(size, observedAt);
+  const { nodes, pods, report, probes } = largeCluster(size, observedAt);
   write('manifest.json', { apiVersion: 'hostport/v1', kind: 'Bundle', observedAt });
   write('objects/nodes.json', nodes);
   for (const i of nodes.keys()) write(`nodes/node-${i}.json`, report(i));
   write('objects/pods.json', pods);
   for (const kind of ['services', 'events', 'policies']) write(`objects/${kind}.json`, []);
-  write('probes.json', []);
+  const fd = openSync(join(directory, 'probes.json'), 'w');
+  for (const i of nodes.keys()) {
+    const lines = probes(i).map((probe) => JSON.stringify(probe));
+    writeSync(fd, `${i === 0 ? '[' : ',\n'}${lines.join(',\n')}`);
+  }
+  writeSync(fd, ']\n');
+  closeSync(fd);
 }
 
 /** What is wrong with a broken node, and the code it is found by. */
@@ -98,6 +108,40 @@ function podOf(node: string, i: number, j: number) {
 }
 
 type MadePod = ReturnType<typeof podOf>;
+
+function probesOf(pod: MadePod, i: number, nodes: number, isBroken: boolean): ProbeResult[] {
+  const { hostPort, containerPort } = pod.port;
+  const own = nodeAddress(i);
+  const other = (i + 1) % nodes;
+  const sources: Partial<Record<Vantage, string>> = {
+    ...{ direct: own, node: own, loopback: '127.0.0.1', pod: pod.ip },
+    ...(nodes > 1 && { 'other-node': nodeAddress(other) }),
+  };
+  return vantages.flatMap((vantage, at): ProbeResult[] => {
+    const source = sources[vantage];
+    if (source === undefined) return [];
+    const outcome = isBroken && vantage !== 'direct' ? 'refused' : 'answered';
+    const address = vantage === 'direct' ? pod.ip : vantage === 'loopback' ? source : own;
+    return [
+      {
+        ...{
+          vantage,
+          node: `node-${i}`,
+          from: `node-${vantage === 'other-node' ? other : i}`,
+          podUid: pod.uid,
+        },
+        ...{ protocol: 'TCP', hostPort, outcome, detail: outcome, milliseconds: 1 },
+        target: { address, port: vantage === 'direct' ? containerPort : hostPort },
+        sourcePort: 1024 + ((hostPort * vantages.length + at) % 60_000),
+        ...(vantage !== 'direct' &&
+          outcome === 'answered' && {
+            ...{ tracked: true, replied: true, seenSource: source },
+            answeredBy: { address: pod.ip, port: containerPort },
+          }),
+      },
+    ];
+  });
+}
 
 function reportOf(node: string, i: number, pods: readonly MadePod[], takenAt: string, fault?: FaultCode) {
   const links = [

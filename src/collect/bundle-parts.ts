@@ -5,6 +5,7 @@ import { InputError, messageOf } from '../util/errors.ts';
 import { JsonItems } from '../util/json-items.ts';
 import { KINDS, type Kind, type Manifest, manifestSchema } from './bundle-layout.ts';
 import { ObjectReader } from './objects.ts';
+import { ProbeInterning } from './probe-interning.ts';
 import { schemaProblem } from './schema-problem.ts';
 
 /** The longest name of something that was not read. */
@@ -27,7 +28,7 @@ export class BundleParts {
   readonly #readers = new Map<Kind, ObjectReader<Kind>>();
   #manifest: Manifest | undefined;
   readonly #probes: ProbeResult[] = [];
-  readonly #texts = new Map<string, string>();
+  readonly #interning = new ProbeInterning();
 
   /** Takes the text of a file of the bundle that is no report, as {@link begin}. */
   take(file: string, text: string): void {
@@ -110,7 +111,7 @@ export class BundleParts {
     if (file === 'probes.json') {
       const take = (items: unknown) => {
         for (const probe of parseAs(z.array(probeResultSchema), items, file, this.#probes.length))
-          this.#probes.push(this.#interned(probe));
+          this.#probes.push(this.#interning.probe(probe));
       };
       return { take, finish: take };
     }
@@ -128,28 +129,6 @@ export class BundleParts {
         reader.add(items);
       },
     };
-  }
-
-  /** A probe whose texts are those of the probes before it, where they are the same: a large cluster has a million probes. */
-  #interned(probe: ProbeResult): ProbeResult {
-    const same = <T extends string>(text: T): T => {
-      const before = this.#texts.get(text);
-      if (before !== undefined) return before as T;
-      this.#texts.set(text, text);
-      return text;
-    };
-    const { target, answeredBy } = probe;
-    probe.vantage = same(probe.vantage);
-    probe.node = same(probe.node);
-    probe.podUid = same(probe.podUid);
-    probe.protocol = same(probe.protocol);
-    probe.outcome = same(probe.outcome);
-    probe.detail = same(probe.detail);
-    target.address = same(target.address);
-    if (probe.from !== undefined) probe.from = same(probe.from);
-    if (answeredBy !== undefined) answeredBy.address = same(answeredBy.address);
-    if (probe.seenSource !== undefined) probe.seenSource = same(probe.seenSource);
-    return probe;
   }
 }
 
