@@ -2,21 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { AGENT_CAPABILITIES, type AgentMode, METRICS_PORT } from '../../src/agent/manifests.ts';
 import type { AgentStatus } from '../../src/agent/status.ts';
 import { agentImage } from '../../src/util/images.ts';
+import { confinementOf } from './confinement.ts';
 import { eventually } from './eventually.ts';
 import { Lab, PROGRAM } from './lab.ts';
 
 const PORTMAP = '/opt/cni/bin/portmap';
 const PORT = 9797;
-
-/** Bits of a capability set. Source: linux/capability.h. */
-const CAPABILITY_BITS: Readonly<Record<string, number>> = {
-  DAC_OVERRIDE: 1,
-  DAC_READ_SEARCH: 2,
-  FOWNER: 3,
-  NET_ADMIN: 12,
-  NET_RAW: 13,
-  SYS_ADMIN: 21,
-};
 
 const podOn = (node: string) => `apiVersion: v1
 kind: Pod
@@ -99,11 +90,21 @@ export function agentSuite({ title, name, words, missing }: AgentSuite): void {
     const inAgent = async (script: string) =>
       lab.kubectl(['-n', 'kube-system', 'exec', await podOf(), '--', 'sh', '-c', script]);
 
-    async function expectCapabilities(mode: AgentMode): Promise<void> {
-      const { stdout } = await inAgent('grep CapBnd /proc/1/status');
-      const wanted = AGENT_CAPABILITIES.filter(({ modes }) => modes.includes(mode));
-      const bits = wanted.reduce((sum, { name }) => sum | (1n << BigInt(CAPABILITY_BITS[name]!)), 0n);
-      expect(stdout.trim().split(/\s+/).at(-1)).toBe(bits.toString(16).padStart(16, '0'));
+    /** The agent is confined as docs/security.md says, by what the kernel says of its process. */
+    async function expectConfined(mode: AgentMode): Promise<void> {
+      const [status, mounts] = await Promise.all(
+        ['status', 'mountinfo'].map(async (file) => (await inAgent(`cat /proc/1/${file}`)).stdout),
+      );
+      const capabilities = AGENT_CAPABILITIES.filter(({ modes }) => modes.includes(mode))
+        .map(({ name }) => name as string)
+        .sort();
+      expect(confinementOf(status!, mounts!)).toEqual({
+        effective: capabilities,
+        bounding: capabilities,
+        hasSeccomp: true,
+        hasNoNewPrivileges: mode === 'observe',
+        isRootReadOnly: true,
+      });
     }
 
     /** What of a node an agent could change. */
@@ -147,8 +148,8 @@ export function agentSuite({ title, name, words, missing }: AgentSuite): void {
         ]);
       }, 60_000);
 
-      test('has the capabilities that its manifest says, and can write nothing of its node', async () => {
-        await expectCapabilities('observe');
+      test('has the capabilities, the seccomp filter and the read-only root that are documented, and can write nothing of its node', async () => {
+        await expectConfined('observe');
         for (const path of [
           '/etc/cni/net.d',
           '/opt/cni/bin',
@@ -250,7 +251,7 @@ export function agentSuite({ title, name, words, missing }: AgentSuite): void {
         expect(await kubectl(...identity)).toBe(before);
         await eventually('portmap to be back', isInstalled);
         await inNode('cmp', PORTMAP, '/usr/local/lib/hostport/cni/portmap');
-        await expectCapabilities('heal');
+        await expectConfined('heal');
       }, 90_000);
 
       test('stays what it is when it is installed again without a mode', async () => {

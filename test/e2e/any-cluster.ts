@@ -1,14 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
 import type { Diagnosis } from '../../src/path/model/finding.ts';
 import type { NodeReport } from '../../src/path/model/node-report.ts';
 import { known } from '../../src/path/model/observed.ts';
+import { readProcFile } from '../../src/sys/processes.ts';
 import { healTests } from './any-heal.ts';
+import { confinementOf } from './confinement.ts';
 import { eventually } from './eventually.ts';
 import { Lab, PROGRAM } from './lab.ts';
+import { pidsIn } from './node-view.ts';
 
 /** What the node's own daemons create and remove. */
 const ITS_OWN = /^\/(?:run\/(?:containerd|hostport|runit|sv)|var\/lib\/etcd)/;
 const RUNS = 'hostport.dev/doctor-run';
+
+/** The arguments of a process; none when it has ended. */
+const argvOf = (pid: number) => readProcFile(`/proc/${pid}/cmdline`).split('\0');
 
 const echo = (name: string, node: string) => `apiVersion: v1
 kind: Pod
@@ -269,6 +276,34 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
         }
       }
       expect(await runs()).toEqual([]);
+    });
+
+    test('the processes of its pods have the capabilities, the seccomp filter and the read-only root that are documented', async () => {
+      const started = lab.start([PROGRAM, 'doctor', '--kubeconfig', lab.env.KUBECONFIG!]);
+      let seen: ReturnType<typeof confinementOf> | undefined;
+      let wanted: string[] | undefined;
+      await eventually(
+        'a pod of the run and its process',
+        async () => {
+          const [pid] = pidsIn(lab, WORKER, 'hostport').filter((one) => argvOf(one).includes('node-wait'));
+          if (pid === undefined) return false;
+          const read = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'utf8');
+          seen = confinementOf(read('status'), read('mountinfo'));
+          const { items } = JSON.parse(await kubectl('get', 'pods', '-A', '-l', RUNS, '-o', 'json'));
+          wanted = items[0]?.spec.containers[0].securityContext.capabilities.add;
+          return wanted !== undefined;
+        },
+        { intervalMs: 20 },
+      );
+      started.interrupt();
+      await started.exited;
+      const capabilities = wanted!.toSorted();
+      expect(capabilities).toContain('DAC_READ_SEARCH');
+      expect(seen).toMatchObject({
+        ...{ effective: capabilities, bounding: capabilities },
+        ...{ hasSeccomp: true, isRootReadOnly: true },
+      });
+      await expectUnchanged();
     });
 
     test('a Ctrl-C leaves nothing behind', async () => {
