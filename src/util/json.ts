@@ -8,3 +8,8 @@ export const MAX_JSON_DEPTH = 100;
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** The entry of a table under a key that a document gives; undefined for what is no text, or names nothing of the table itself (`constructor`). */
+export function entryOf<T>(table: Readonly<Record<string, T>>, key: unknown): T | undefined {
+  return typeof key === 'string' && Object.hasOwn(table, key) ? table[key] : undefined;
+}

@@ -16,16 +16,15 @@ import { describeStep } from '../../src/path/testing/describe-step.ts';
 import { writeTar } from '../../src/sys/tar.ts';
 import { InputError } from '../../src/util/errors.ts';
 import { UNSAFE } from '../../src/util/safe-text.ts';
+import { ALL_ANSWER } from '../fixtures/moments.ts';
 import { recordedReports } from './documents.ts';
 import { changedBytes, changedDocument, changedText, type FuzzTarget, target } from './fuzz.ts';
 
-const BUNDLES = join(import.meta.dir, '../fixtures/bundles');
-
 /** The files of a recorded bundle. */
 function recordedFiles(bundle: string): { file: string; text: string }[] {
-  return readdirSync(join(BUNDLES, bundle), { recursive: true, encoding: 'utf8' })
+  return readdirSync(bundle, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.json'))
-    .map((file) => ({ file, text: readFileSync(join(BUNDLES, bundle, file), 'utf8') }));
+    .map((file) => ({ file, text: readFileSync(join(bundle, file), 'utf8') }));
 }
 
 /** Everything that is said of what was diagnosed, and planned for it. */
@@ -48,11 +47,11 @@ function verdictOf({ diagnosis }: Diagnosed, node: string): string {
 
 const HEALTHY = 'kind-worker';
 const HOSTILE = 'kind-worker3';
-const recorded = await bundleWorld(join(BUNDLES, 'all-fixed'));
+const recorded = await bundleWorld(ALL_ANSWER);
 const healthy = verdictOf(diagnose(recorded), HEALTHY);
-const ofHostile = recordedReports('all-fixed').find(({ node }) => node === HOSTILE);
+const ofHostile = recordedReports(ALL_ANSWER).find(({ node }) => node === HOSTILE);
 
-const files = ['all-fixed', 'begin'].map(recordedFiles);
+const files = [ALL_ANSWER, join(ALL_ANSWER, '../begin')].map(recordedFiles);
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-fuzz-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 

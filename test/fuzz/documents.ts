@@ -13,20 +13,20 @@ import { FakeMachine } from '../../src/portmap/machine.fake.ts';
 import { portmap } from '../../src/portmap/portmap.ts';
 import { RouteLocalnet } from '../../src/portmap/route-localnet.ts';
 import { FakeAttachments } from '../../src/portmap/testing/attachments.fake.ts';
+import { ALL_ANSWER } from '../fixtures/moments.ts';
 import { changedDocument, changedText, type FuzzTarget, refuses, target } from './fuzz.ts';
 
 const FIXTURES = join(import.meta.dir, '../fixtures');
-const json = (path: string) => JSON.parse(readFileSync(join(FIXTURES, path), 'utf8')) as unknown;
+const json = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as unknown;
 
 /** The reports of a recorded bundle. */
 export function recordedReports(bundle: string): NodeReport[] {
-  const nodes = join('bundles', bundle, 'nodes');
-  return readdirSync(join(FIXTURES, nodes)).map((name) => json(join(nodes, name)) as NodeReport);
+  return readdirSync(join(bundle, 'nodes')).map((name) => json(join(bundle, 'nodes', name)) as NodeReport);
 }
 
 const reports = [
-  ...recordedReports('all-fixed'),
-  ...['a', 'b', 'c'].map((name) => json(`real-cilium/${name}.json`) as NodeReport),
+  ...recordedReports(ALL_ANSWER),
+  ...['a', 'b', 'c'].map((name) => json(join(FIXTURES, `real-cilium/${name}.json`)) as NodeReport),
 ];
 const iptables = reports
   .flatMap(({ netfilter }) => netfilter.iptables.flatMap(({ text }) => known(text) ?? []))

@@ -517,6 +517,17 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
       expect(answer.body.message).toContain('nested deeper than 1000 levels');
     });
 
+    test('a page of another origin changes nothing, and gets no answer that it may read', async () => {
+      const { core } = await space();
+      const headers = { origin: 'https://attacker.example', 'content-type': 'text/plain' };
+      for (const method of ['GET', 'POST', 'OPTIONS']) {
+        const body = method === 'POST' ? configMap('a') : undefined;
+        const answer = await api.ask(method, `${core}/configmaps`, body, { user: '', headers });
+        expect([method, answer.status]).toEqual([method, 403]);
+        expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control-'))).toEqual([]);
+      }
+    });
+
     test('brackets in strings are no nesting', async () => {
       const { core } = await space();
       const data = { k: '[{"\\'.repeat(2000) };

@@ -1,5 +1,6 @@
 import { parseAddress } from '../../util/address.ts';
 import { FAMILY_OF_NFT, iptablesProgram, type NftFamily } from '../../util/family.ts';
+import { entryOf } from '../../util/json.ts';
 import { splitWords } from '../iptables/rule-text.ts';
 import { exact, fieldMatch, interfacePattern, parseNetwork, range } from './match-builders.ts';
 import {
@@ -139,7 +140,7 @@ class Reader {
       throw this.error(number, `${quote(line)} does not declare a chain of a table`);
     }
     const [, name, policy, packets, bytes] = match;
-    const hook = policy === '-' ? undefined : BUILT_IN[name!];
+    const hook = policy === '-' ? undefined : entryOf(BUILT_IN, name);
     this.#chains.set(name!, {
       base: hook === undefined ? undefined : baseHook(this.#table, hook, policy!),
       counters: packets === undefined ? undefined : { packets: Number(packets), bytes: Number(bytes) },
@@ -217,7 +218,7 @@ function baseHook(table: string, hook: Hook, policy: string): BaseHook | undefin
     const source = hook === 'postrouting' || hook === 'input';
     return { type: 'nat', priority: source ? 100 : -100, ...common };
   }
-  const priority = PRIORITIES[table];
+  const priority = entryOf(PRIORITIES, table);
   if (priority === undefined) return undefined;
   return { type: table === 'mangle' && hook === 'output' ? 'route' : 'filter', priority, ...common };
 }

@@ -1,6 +1,6 @@
 import { parseAddress } from '../../util/address.ts';
 import { NFT_FAMILY, type NftFamily } from '../../util/family.ts';
-import { isObject, type Json, type JsonObject } from '../../util/json.ts';
+import { entryOf, isObject, type Json, type JsonObject } from '../../util/json.ts';
 import { ANY, exact, fieldMatch, interfacePattern, network, range } from './match-builders.ts';
 import {
   type BaseHook,
@@ -256,8 +256,8 @@ function readSet(body: JsonObject, place: string): ElementSet & { elements: Elem
     name: text(body, 'name', place),
     ...readElements(
       elements,
-      types.map((type) => TYPES[type]),
-      `@${String(body.name)}`,
+      types.map((type) => entryOf(TYPES, type)),
+      `@${text(body, 'name', place)}`,
     ),
   };
 }
@@ -391,8 +391,10 @@ function readPattern(json: Json, field: Field | undefined): Pattern | undefined 
     case 'input-interface':
     case 'output-interface':
       return typeof json === 'string' ? interfacePattern(json, '*') : undefined;
-    case 'family':
-      return FAMILIES[json] === undefined ? undefined : exact(FAMILIES[json]);
+    case 'family': {
+      const family = entryOf(FAMILIES, json);
+      return family === undefined ? undefined : exact(family);
+    }
     case 'source-type':
     case 'destination-type':
     case 'reverse-path':
@@ -463,7 +465,7 @@ function reversePath(left: Json, right: Json, op: Json | undefined): FieldMatch 
   if (!isObject(left) || !isObject(left.fib) || typeof right !== 'boolean' || op !== '==') return undefined;
   const { result, flags } = left.fib;
   const names = new Set(Array.isArray(flags) ? flags : []);
-  const isKnown = [...names].every((name) => ['saddr', 'iif', 'mark'].includes(String(name)));
+  const isKnown = [...names].every((name) => name === 'saddr' || name === 'iif' || name === 'mark');
   if (result !== 'oif' || !isKnown || !names.has('saddr') || !names.has('iif')) return undefined;
   const operand: Operand = { field: names.has('mark') ? 'reverse-path-by-mark' : 'reverse-path' };
   return fieldMatch(operand, [exact('kept')], !right);
@@ -473,7 +475,7 @@ function reversePath(left: Json, right: Json, op: Json | undefined): FieldMatch 
 function readOperand(json: Json): Operand | undefined {
   if (!isObject(json)) return undefined;
   if (isObject(json.meta)) {
-    const field = META[String(json.meta.key)];
+    const field = entryOf(META, json.meta.key);
     return field && { field };
   }
   if (isObject(json.payload)) return payloadOperand(json.payload);
@@ -487,9 +489,9 @@ function readOperand(json: Json): Operand | undefined {
   if (isObject(json.ct)) {
     const { key, dir } = json.ct;
     const field =
-      dir === 'original' ? ORIGINAL[String(key)] : dir === undefined ? CONNECTION[String(key)] : undefined;
+      dir === 'original' ? entryOf(ORIGINAL, key) : dir === undefined ? entryOf(CONNECTION, key) : undefined;
     if (field === undefined) return undefined;
-    const family = /^(ip6?) /.exec(String(key))?.[1] as NftFamily | undefined;
+    const family = /^(ip6?) /.exec(key as string)?.[1] as NftFamily | undefined;
     return family === undefined ? { field } : { field, family };
   }
   if (Array.isArray(json['&']) && json['&'].length === 2) {
@@ -652,7 +654,7 @@ class RuleBuilder {
       '>': [right + 1, 0xffffffff],
       '>=': [right, 0xffffffff],
     };
-    const found = bounds[String(op)];
+    const found = entryOf(bounds, op);
     if (found === undefined) return undefined;
     const element: Element = { key: [{ kind: 'range', from: found[0], to: found[1] }], text: '' };
     return { kind: 'match', key: [operand], negated: false, set: { elements: [element] } };
@@ -826,12 +828,12 @@ function isZone(key: Json): boolean {
 function isHarmless(key: Json): boolean {
   if (!isObject(key)) return false;
   if (isObject(key.payload)) {
-    return HARMLESS[String(key.payload.protocol)]?.has(String(key.payload.field)) === true;
+    return entryOf(HARMLESS, key.payload.protocol)?.has(key.payload.field as string) === true;
   }
   if (isObject(key['tcp option'])) return true;
   return ['meta', 'ct'].some((kind) => {
     const body = key[kind];
-    return isObject(body) && HARMLESS[kind]!.has(String(body.key));
+    return isObject(body) && HARMLESS[kind]!.has(body.key as string);
   });
 }
 

@@ -531,3 +531,24 @@ describe('what both tools list', () => {
     });
   });
 });
+
+test('what has the name of something else in the engine, or is an object in place of a word, is not understood and harms nothing', () => {
+  const rule = (match: object) => ({
+    rule: { family: 'inet', table: 't', chain: 'c', handle: 1, expr: [{ match }, { accept: null }] },
+  });
+  const odd = { toString: 1 };
+  const nftables = [
+    { metainfo: { json_schema_version: 1 } },
+    { table: { family: 'inet', name: 't', handle: 1 } },
+    { chain: { family: 'inet', table: 't', name: 'c', handle: 1 } },
+    rule({ op: odd, left: { meta: { key: 'mark' } }, right: 5 }),
+    rule({ op: '==', left: { meta: { key: 'constructor' } }, right: 5 }),
+    rule({ op: '==', left: { ct: { key: odd } }, right: 5 }),
+    rule({ op: '==', left: { meta: { key: 'nfproto' } }, right: 'constructor' }),
+  ];
+  const [table] = parseNftRuleset(JSON.stringify({ nftables })).tables;
+  expect([...table!.chains.values()].map(({ rules }) => rules.length)).toEqual([4]);
+  const text = '*constructor\n:toString ACCEPT [0:0]\nCOMMIT\n';
+  const [odder] = parseIptablesSave(text, { backend: 'iptables-nft', family: 'ip' }).tables;
+  expect([...odder!.chains.values()].map(({ base }) => base)).toEqual([undefined]);
+});
