@@ -20,7 +20,7 @@ export async function harmlessTree(archive: Uint8Array): Promise<{ archive: Uint
     if (copied === undefined) leftOut.push(entry.path);
     else kept.push(copied);
   }
-  return { archive: Buffer.concat(await Array.fromAsync(writeTar(kept))), leftOut };
+  return { archive: Buffer.concat(await Array.fromAsync(writeTar(kept))), leftOut: leftOut.sort() };
 }
 
 async function copyOf({
