@@ -3,12 +3,14 @@
  * what the doctor says. Two of the three are broken on purpose: that is where the how-to begins. Exit status 0 when all of this was
  * shown.
  */
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { nodeArgv } from '../src/lab/cluster/node-exec.ts';
 import { listClusters, requireRecord } from '../src/lab/cluster/record.ts';
 import { prepareExample } from '../src/lab/tour/example.ts';
 import { realExec } from '../src/sys/exec.ts';
-import { foreground } from '../src/sys/foreground.ts';
+import { captureForeground, foreground } from '../src/sys/foreground.ts';
 import { waitFor } from '../src/sys/wait.ts';
 import { messageOf } from '../src/util/errors.ts';
 
@@ -18,6 +20,8 @@ const INTERRUPTED = [130, 143, 129];
 const root = join(import.meta.dir, '..');
 const program = join(root, 'bin/hostport');
 const example = join(root, 'examples/kind-cilium-portmap');
+/** The doctor's page of the lab; `make clean` removes it. */
+const page = join(root, 'dist/lab.html');
 
 /** Runs the program on this terminal. It receives Ctrl-C itself, and clears up; this script only waits. */
 function hostport(...words: string[]): Promise<number> {
@@ -73,6 +77,19 @@ function interrupted(status: number): number {
   return status;
 }
 
+/** Writes what the doctor says as a page. */
+async function drawPage(): Promise<number> {
+  const { status, stdout } = await captureForeground([program, 'doctor', '--name', 'kind', '-o', 'html'], {
+    env: process.env,
+    stdin: 'ignore',
+  });
+  if (status !== 0 && status !== 1) return status;
+  // Whoever has the page open never reads half of it.
+  writeFileSync(`${page}.new`, stdout);
+  renameSync(`${page}.new`, page);
+  return 0;
+}
+
 async function lab(): Promise<number> {
   if ((await listClusters()).includes('kind')) await useRunning();
   else {
@@ -91,6 +108,9 @@ async function lab(): Promise<number> {
   const diagnosed = await hostport('doctor', '--name', 'kind');
   if (diagnosed !== 0 && diagnosed !== 1) return interrupted(diagnosed);
   console.log(diagnosed === 0 ? ALL_ANSWER : HOW_TO_FIX);
+  const drawn = await drawPage();
+  if (drawn !== 0) return interrupted(drawn);
+  console.log(`\nThe same as a page, for a browser: ${pathToFileURL(page)}`);
   console.log(SEE_IT);
   return 0;
 }

@@ -15,17 +15,20 @@ const MAX_LINES = 12;
 const MAX_LINE = 300;
 const MAX_MAPPINGS = 30;
 const MAX_UNKNOWNS = 20;
+/** Characters of evidence of all causes together. */
+const MAX_EVIDENCE_TEXT = 30_000;
 
 /** A diagnosis as Markdown (GitHub's), for an issue or a chat: the verdict, the causes with their fixes, and what does not work. */
 export function pageMarkdown(input: PageInput): string {
   const data = pageData(input);
   const index = new PageIndex(data);
   const { causes, unknowns } = data;
+  const room = { left: MAX_EVIDENCE_TEXT };
   const bad = index.matching(NO_FILTER).filter((path) => index.stateOf(path) !== 'good');
   const parts = [
     `## ${textOf(verdictOf(index))}`,
     `${textOf(data.title)}, ${textOf(data.observedAt)}, by hostport ${textOf(data.version)}`,
-    ...causes.slice(0, MAX_CAUSES).flatMap((cause) => causeParts(cause, index)),
+    ...causes.slice(0, MAX_CAUSES).flatMap((cause) => causeParts(cause, index, room)),
     ...moreOf(causes.length - MAX_CAUSES, 'cause'),
     ...(bad.length === 0 ? [] : [mappingTable(bad.slice(0, MAX_MAPPINGS), index)]),
     ...moreOf(bad.length - MAX_MAPPINGS, 'mapping'),
@@ -52,19 +55,19 @@ function moreOf(number: number, what: string): string[] {
   return number > 0 ? [`And ${count(number, `more ${what}`)}.`] : [];
 }
 
-function causeParts(cause: CauseData, index: PageIndex): string[] {
+function causeParts(cause: CauseData, index: PageIndex, room: { left: number }): string[] {
   const { code, stage, severity, message, remedy, command } = cause;
   const sign = severity === 'note' ? 'i' : SIGNS[severity].sign;
   return [
     `### ${sign} ${codeOf(code)} at ${stage}${severity === 'note' ? '' : `: ${hurtText(cause)}`}`,
     textOf(message),
-    ...(command === undefined ? [] : [fenced(command, 'sh')]),
-    remedy,
-    ...evidenceParts(cause, index),
+    ...(command === undefined ? [] : [fenced(safeText(command), 'sh')]),
+    proseOf(remedy),
+    ...evidenceParts(cause, index, room),
   ];
 }
 
-function evidenceParts({ findings }: CauseData, index: PageIndex): string[] {
+function evidenceParts({ findings }: CauseData, index: PageIndex, room: { left: number }): string[] {
   const { data } = index;
   const [first] = findings;
   const all = data.findings.evidence[first!] ?? [];
@@ -74,8 +77,10 @@ function evidenceParts({ findings }: CauseData, index: PageIndex): string[] {
     const lines = index.text(saw).trimEnd().split('\n');
     const more = lines.length > MAX_LINES ? [`… ${lines.length - MAX_LINES} more lines`] : [];
     const text = [...lines.slice(0, MAX_LINES).map((line) => shortened(safeText(line))), ...more].join('\n');
-    return `${index.text(kind)} ${codeOf(index.text(where))}:\n\n${fenced(text)}`;
+    return `${textOf(index.text(kind))} ${codeOf(index.text(where))}:\n\n${fenced(text)}`;
   });
+  room.left -= shown.join().length;
+  if (room.left < 0) return ['Its evidence has no room here: `hostport doctor -o html` has it.'];
   const whose = findings.length > 1 ? `Evidence of the first of ${findings.length}` : 'Evidence';
   return [
     `<details><summary>${whose}</summary>`,
@@ -107,6 +112,16 @@ function textOf(text: string): string {
   return shortened(safeText(text))
     .replace(/[\\`*_[\]<>|~&#]/g, (character) => `\\${character}`)
     .replaceAll('@', '@<!-- -->');
+}
+
+/** A text of the documentation, in which code is between backticks, with names from outside in it. */
+function proseOf(text: string): string {
+  const parts = shortened(text).split('`');
+  return parts
+    .map((part, i) =>
+      i % 2 === 1 && i < parts.length - 1 ? codeOf(part) : textOf(i % 2 === 1 ? `\`${part}` : part),
+    )
+    .join('');
 }
 
 /** A name as code. In a table a bar would end the cell, in code as well. */

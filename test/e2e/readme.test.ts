@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Lab, labMissing, leftovers, PROGRAM, ROOT } from './lab.ts';
 
 const missing = labMissing();
@@ -48,6 +49,8 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
         .map((part) => part.trim().replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
       expect(ran.stdout).toMatch(new RegExp(parts.join('.*')));
     }
+    const page = /a page, for a browser: (file:\S+)$/.exec(ran.stdout.trim())?.[1];
+    expect(readFileSync(fileURLToPath(page!), 'utf8')).toContain('2 of 3 hostPorts are broken');
   });
 
   test('the walk fixes the second worker by the plugin, the third by the conflist and a new pod', async () => {

@@ -4,7 +4,7 @@ import { Command } from './command.tsx';
 import { count } from './count.ts';
 import { hurtText } from './hurt-text.ts';
 import { linkTo } from './links.ts';
-import { Lines, Mark, Name, Section } from './marks.tsx';
+import { Lines, Mark, Name, Prose, Section } from './marks.tsx';
 import { NO_FILTER, type PageIndex } from './page-index.ts';
 import { WayDrawing } from './way-drawing.tsx';
 
@@ -89,13 +89,13 @@ export function Cause({ cause, index, isOpen }: { cause: CauseData; index: PageI
       )}
       {command === undefined ? null : <Command text={command} what={`the fix of ${code}`} />}
       <p>
-        <Lines text={remedy} />
+        <Prose text={remedy} />
       </p>
       <p class="hint">{command === undefined && restart === 'avoided' ? RESTARTS.no : RESTARTS[restart]}</p>
       <details open={isOpen}>
         <summary>Evidence and explanation</summary>
         <p>
-          <Lines text={explanation} />
+          <Prose text={explanation} />
         </p>
         <Findings cause={cause} index={index} />
         <p class="hint">

@@ -32,6 +32,22 @@ export function Lines({ text }: { text: string }) {
   );
 }
 
+/** A text of the documentation, in which code is between backticks. */
+export function Prose({ text }: { text: string }) {
+  const parts = text.split('`');
+  return (
+    <>
+      {parts.map((part, i) =>
+        i % 2 === 1 && i < parts.length - 1 ? (
+          <code>{safeText(part)}</code>
+        ) : (
+          <Name text={i % 2 === 1 ? `\`${part}` : part} />
+        ),
+      )}
+    </>
+  );
+}
+
 /** A part of the page with its heading. */
 export function Section({ id, title, children }: { id: string; title: string; children: ComponentChildren }) {
   return (
