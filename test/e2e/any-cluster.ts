@@ -171,7 +171,10 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
       expect(unknowns).toEqual([]);
       expect(paths.map(({ node, stages }) => [node, stages.forwarded.verdict])).toEqual([[WORKER, 'ok']]);
       expect(paths[0]!.stages.answered.reason).toContain('not from another machine');
-      expect(await doctor('-n', 'default', '-o', 'json')).toMatchObject({ code: 0 });
+      expect(await doctor('-n', 'default', '-o', 'markdown')).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/^## All 2 hostPorts work\./),
+      });
       const none = await doctor('-n', 'default', '-l', 'app=none');
       expect(none.code).toBe(2);
       expect(none.stderr).toContain('cannot examine pods: none of ');

@@ -223,6 +223,7 @@ export function doctorVerb() {
     'hostport doctor -n ingress -l app=nginx',
     'hostport doctor --save /tmp/bundle && hostport doctor --from /tmp/bundle -o json',
     'hostport doctor --kubeconfig ~/.kube/config',
+    'hostport doctor --kubeconfig ~/.kube/config -o html > report.html',
     'hostport doctor --kubeconfig ~/.kube/config --reports ./reports',
   );
 }
@@ -257,9 +258,11 @@ async function observe(
   return options.trace ? await traceWorld(world, places.traceDoor(TRACE_MS), signal) : world;
 }
 
-/** @throws InputError for a page of what is no single whole diagnosis. */
+/** @throws InputError for a page of what is no single whole diagnosis, or for a terminal. */
 function refusePage({ output, watch, summary, explain, dryRun, cleanup }: DoctorOptions): void {
   if (!isPage(output)) return;
+  if (output === 'html' && process.stdout.isTTY)
+    throw new InputError('cannot print a page on a terminal: write it to a file, -o html > report.html');
   const others = { watch, summary, explain, 'dry-run': dryRun, cleanup };
   const [given] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
   if (given === undefined) return;

@@ -1,3 +1,4 @@
+import { useMemo } from 'preact/hooks';
 import { stages } from '../../path/model/stages.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { count } from './count.ts';
@@ -19,7 +20,7 @@ export function Filters({
   shown: number;
   onChange: (filter: Filter) => void;
 }) {
-  const { nodes, namespaces, codes } = index.choices();
+  const { nodes, namespaces, codes } = useMemo(() => index.choices(), [index]);
   const set = (field: keyof Filter) => (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) =>
     onChange({ ...filter, [field]: event.currentTarget.value });
   const list = (field: keyof Filter, label: string, all: string, values: readonly string[]) =>
