@@ -29,6 +29,8 @@ export interface PageData {
   /** By how many pods they hurt, what is broken first. */
   causes: CauseData[];
   unknowns: UnknownData[];
+  /** Why stages of mappings are unknown, the stage and the reason of most first. */
+  doubts: DoubtData[];
 }
 
 /** A place in `texts`; -1 is no text. */
@@ -91,6 +93,14 @@ export interface CauseData {
   paths: number[];
   /** Places in `findings`. */
   findings: number[];
+}
+
+/** Why a stage is unknown, of all mappings of which it is so for the same reason. */
+export interface DoubtData {
+  stage: Stage;
+  why: string;
+  /** How many mappings. */
+  paths: number;
 }
 
 /** Something that could not be observed, on all nodes on which it is so for the same reason. */

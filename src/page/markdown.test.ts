@@ -31,6 +31,7 @@ test('what is unknown is named with its reason', () => {
   const text = markdown(pageCluster(1, 1, 'unknown'));
   expect(text).toContain('- `worker-1`: node report: no answer of worker-1 within 20 s\n');
   expect(text).toContain('| ? unknown at configured | `worker-1` |');
+  expect(text).toContain('\n- answered of 1 mapping: no answer of its node within 20 s\n');
 });
 
 describe('a hostile cluster', () => {
@@ -57,7 +58,7 @@ describe('a hostile cluster', () => {
 });
 
 test('has room in an issue, however large the cluster', () => {
-  const { diagnosis, ways } = pageCluster(1000, 30, 'broken');
+  const { diagnosis, ways } = pageCluster(400, 5, 'broken');
   const findings = diagnosis.findings.flatMap((finding, i) => ({
     ...finding,
     message: `${i} ${finding.message}`,

@@ -1,9 +1,17 @@
 import { type Cause, causesOf, withoutName } from '../path/diagnose/causes.ts';
 import type { Diagnosis, Finding, PathVerdict, Unknown } from '../path/model/finding.ts';
 import { formatPort } from '../path/model/host-ports.ts';
-import { stages } from '../path/model/stages.ts';
+import { compareStages, stages } from '../path/model/stages.ts';
 import type { PacketWay } from '../path/view/packet-way.ts';
-import type { CauseData, CellData, FindingColumns, PageData, PathColumns, UnknownData } from './data.ts';
+import type {
+  CauseData,
+  CellData,
+  DoubtData,
+  FindingColumns,
+  PageData,
+  PathColumns,
+  UnknownData,
+} from './data.ts';
 
 /** What a page is made from. */
 export interface PageInput {
@@ -77,6 +85,7 @@ export function pageData({ diagnosis, ways, title, version, asTyped = same }: Pa
       });
     }),
     unknowns: unknownData(unknowns, texts),
+    doubts: doubtData(paths),
     // Last: it has every text by then.
     texts: texts.items,
   };
@@ -237,6 +246,23 @@ function unknownData(unknowns: readonly Unknown[], texts: Interned<string>): Unk
       nodes: group.flatMap((entry) => (entry.node === undefined ? [] : [texts.placeOf(entry.node)])),
     };
   });
+}
+
+/** As the terminal says them: a reason that names the node is the same for all nodes. */
+function doubtData(paths: readonly PathVerdict[]): DoubtData[] {
+  const doubts = new Map<string, DoubtData>();
+  for (const { node, stages: verdicts } of paths) {
+    for (const stage of stages) {
+      const { verdict, reason } = verdicts[stage];
+      if (verdict !== 'unknown' || reason === undefined) continue;
+      const why = shortened(node === undefined ? reason : withoutName(reason, node, ITS_NODE));
+      const key = `${stage}: ${why}`;
+      const doubt = doubts.get(key) ?? { stage, why, paths: 0 };
+      doubt.paths++;
+      doubts.set(key, doubt);
+    }
+  }
+  return [...doubts.values()].sort((a, b) => b.paths - a.paths || compareStages(a.stage, b.stage));
 }
 
 function shortened(text: string): string;

@@ -2,7 +2,7 @@ import { parseJson } from './parse-json.ts';
 
 /** How many bytes are parsed at a time, at least. */
 const PIECE = 1024 * 1024;
-/** What items are told apart by. A line feed is in no string of a JSON text, so that what parses between two of them is whole items. */
+/** What separates items. A line feed is in no string of a JSON text, so that what parses between two of them is whole items. */
 const BETWEEN = ',\n';
 
 /**

@@ -3,12 +3,13 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { safeText } from '../../util/safe-text.ts';
 import type { PageData } from '../data.ts';
 import { Causes } from './causes.tsx';
+import { count } from './count.ts';
 import { Filters } from './filters.tsx';
-import { linkTo, placeOf } from './links.ts';
+import { linkTo } from './links.ts';
 import { Mappings } from './mappings.tsx';
 import { Lines, Mark, Name, Section } from './marks.tsx';
 import { NodeMapView } from './node-map.tsx';
-import { type Filter, PageIndex, states } from './page-index.ts';
+import { type Filter, NO_FILTER, PageIndex, states } from './page-index.ts';
 import type { PlaceShown } from './place.ts';
 import { SIGNS } from './signs.ts';
 import { verdictOf } from './verdict.ts';
@@ -90,7 +91,7 @@ export function Verdict({ index }: { index: PageIndex }) {
         <ul class="counts">
           {shown.map((state) => (
             <li key={state} style={{ flexGrow: index.counts[state] }} class={state}>
-              <a href={linkTo({ filter: { ...placeOf('').filter, state } })}>
+              <a href={linkTo({ filter: { ...NO_FILTER, state } })}>
                 <Mark kind={state} silent /> {index.counts[state].toLocaleString('en')} {SIGNS[state].word}
               </a>
             </li>
@@ -115,15 +116,19 @@ function Legend() {
   );
 }
 
+/** Reasons that are listed before a button shows more. */
+const FIRST_DOUBTS = 20;
 /** Nodes whose names are listed before a count of the rest. */
 const MAX_NODES = 50;
 
-/** What could not be observed. */
+/** What could not be observed, and the stages that are unknown. */
 export function Unknowns({ index }: { index: PageIndex }) {
-  const { unknowns } = index.data;
-  if (unknowns.length === 0) return null;
+  const { unknowns, doubts } = index.data;
+  const [more, setMore] = useState(false);
+  if (unknowns.length + doubts.length === 0) return null;
+  const shown = more ? doubts : doubts.slice(0, FIRST_DOUBTS);
   return (
-    <Section id="unknown" title="What could not be observed">
+    <Section id="unknown" title="What is unknown, and why">
       <ul class="unknowns">
         {unknowns.map(({ nodes, what, why }) => (
           <li key={`${what} ${why} ${nodes[0]}`} class="card unknown">
@@ -139,7 +144,21 @@ export function Unknowns({ index }: { index: PageIndex }) {
             <Name text={what} />: <Lines text={why} />
           </li>
         ))}
+        {shown.map(({ stage, why, paths }) => (
+          <li key={`${stage} ${why}`} class="card unknown">
+            <Mark kind="unknown" />{' '}
+            <a href={linkTo({ filter: { ...NO_FILTER, state: 'unknown', stage } })}>
+              {stage} of {count(paths, 'mapping')}
+            </a>
+            : <Lines text={why} />
+          </li>
+        ))}
       </ul>
+      {shown.length === doubts.length ? null : (
+        <button type="button" class="more" onClick={() => setMore(true)}>
+          Show {count(doubts.length - shown.length, 'more reason')}
+        </button>
+      )}
     </Section>
   );
 }
