@@ -6,6 +6,7 @@ import { artefactsIn, fileEntry, sums, tarGzip, textEntry } from '../scripts/rel
 import { lockPath, readLock } from '../scripts/release/images/debian-lock.ts';
 import { notice } from '../scripts/release/notice.ts';
 import { platformPackageOf, programPackage } from '../scripts/release/npm/packages.ts';
+import { platformPackage } from '../scripts/release/npm/platform-package.ts';
 import { parseRepository } from '../scripts/release/npm/repository.ts';
 import { bundledPackages, lockedPackage } from '../scripts/release/npm-packages.ts';
 import type { PluginEngine } from '../scripts/release/plugin-engine.ts';
@@ -168,6 +169,33 @@ test('checksums are read by sha256sum', async () => {
   writeFileSync(join(scratch, 'SUMS'), sums(await artefactsIn(directory)));
   const said = await output(realExec, ['sha256sum', '--check', '--strict', '../SUMS'], { cwd: directory });
   expect(said).toBe('man/a b.1: OK\nz: OK\n');
+});
+
+describe('the package of a machine', () => {
+  const GLIBC = '/lib64/ld-linux-x86-64.so.2';
+  const machine = (platform: string, arch: string, ...has: string[]) => ({
+    ...{ platform, arch },
+    exists: (path: string) => has.includes(path),
+  });
+
+  test.each([
+    [machine('linux', 'x64', GLIBC), '@hostport/linux-x64'],
+    [machine('linux', 'x64', '/lib/ld-musl-x86_64.so.1'), '@hostport/linux-x64-musl'],
+    // Debian with its package of musl beside its own library.
+    [machine('linux', 'x64', GLIBC, '/lib/ld-musl-x86_64.so.1'), '@hostport/linux-x64'],
+    [machine('linux', 'arm64', '/lib/ld-linux-aarch64.so.1'), '@hostport/linux-arm64'],
+    [machine('linux', 'arm64', '/lib/ld-musl-aarch64.so.1'), '@hostport/linux-arm64-musl'],
+  ])('%p has %s', (of, name) => expect(platformPackage(of)).toBe(name));
+
+  test.each([
+    [machine('darwin', 'arm64'), 'there is none for darwin on arm64; run it on Linux, on x64 or arm64'],
+    [machine('win32', 'x64'), 'there is none for win32 on x64; run it on Linux, on x64 or arm64'],
+    [machine('linux', 'riscv64'), 'there is none for linux on riscv64; run it on Linux, on x64 or arm64'],
+    [
+      machine('linux', 'x64'),
+      `neither ${GLIBC} nor /lib/ld-musl-x86_64.so.1 is here; it needs glibc or musl`,
+    ],
+  ])('%p has none', (of, why) => expect(() => platformPackage(of)).toThrow(`cannot run hostport: ${why}`));
 });
 
 describe('the repository of packages', () => {
