@@ -17,6 +17,8 @@ import { toolsLayer } from './tools.ts';
 /** Of zstd: 19 saves another megabyte, and takes twenty times as long. */
 const LEVEL = 9;
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** As in the image's /etc/passwd: user and group. */
+const NOBODY = '65534:65534';
 const SBOM_TYPE = 'application/vnd.cyclonedx+json';
 /** Where the agent looks for the plugin that it brings, and the plugin's own image has it. */
 const BROUGHT = '/usr/local/lib/hostport/cni';
@@ -84,6 +86,8 @@ async function agent(inputs: ImageInputs): Promise<ReleasedImage> {
     const config: RunConfig = {
       Entrypoint: ['/usr/local/bin/hostport'],
       Env: [PATH, 'HOME=/'],
+      // Manifests ask for root where a node is read or changed; whoever starts the image otherwise has not asked for it.
+      User: NOBODY,
       Labels: labels,
     };
     return {
@@ -102,6 +106,7 @@ async function plugin(inputs: ImageInputs): Promise<ReleasedImage> {
     // Names by which the plugin's executable is its own installer.
     const tree = new RootTree().file(['/portmap', '/install', '/keep'], 0o755, contentOf(portmap));
     const layers = [await writer.zstdLayer(tree.entries(), LEVEL)];
+    // As root, who the directories of a node's plugins belong to: it does nothing else.
     const config: RunConfig = { Entrypoint: ['/install'], Labels: labels };
     return {
       manifest: await writer.platformImage({ ...common(facts, architecture), layers, config }),
