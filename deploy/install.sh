@@ -72,4 +72,10 @@ for each in bash:bash-completion/completions/hostport zsh:zsh/site-functions/_ho
 	mkdir -p "$prefix/share/$(dirname "${each#*:}")"
 	cp "$top/share/completion/hostport.${each%%:*}" "$prefix/share/${each#*:}"
 done
+# Where XDG_DATA_DIRS is not set, fish looks below its own prefix, which is /usr, and in /etc.
+etc=${SYSROOT:-}/etc/fish
+if [ "$prefix" = /usr/local ] && [ -d "$etc" ]; then
+	mkdir -p "$etc/completions"
+	ln -sf "$prefix/share/fish/vendor_completions.d/hostport.fish" "$etc/completions/hostport.fish"
+fi
 echo "installed $version for $platform in $prefix"

@@ -27,6 +27,7 @@ need zsh zsh
 need fish fish
 # The report page is tried in it.
 need chromium chromium
+need man man-db
 # Runs the plugin for arm64 in tests.
 [ "$(uname -m)" = aarch64 ] || need qemu-aarch64-static qemu-user-static
 [ -x /bin/busybox ] || [ -x /usr/bin/busybox ] || missing="$missing busybox-static"

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SHELLS } from '../src/cli/completion/scripts.ts';
 import { output, realExec } from '../src/sys/exec.ts';
+import { PROMPT, typedInto } from './typed-into.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-completion-'));
@@ -23,8 +24,6 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-const PROMPT = 'ready> ';
-
 /** What each shell reads at its start, so that it completes as a user's does, but without colours and questions. */
 const STARTS: Readonly<Record<'bash' | 'zsh', { file: string; text: string; argv: string[] }>> = {
   bash: {
@@ -39,45 +38,6 @@ const STARTS: Readonly<Record<'bash' | 'zsh', { file: string; text: string; argv
   },
 };
 
-/** What is on the terminal once a shell has completed a line that was typed, and was asked to run nothing. */
-async function typedInto(shell: 'bash' | 'zsh', line: string, want: RegExp): Promise<string> {
-  const { file, text, argv } = STARTS[shell];
-  writeFileSync(join(scratch, file), text);
-  let seen = '';
-  let heard = () => {};
-  const child = Bun.spawn(argv, {
-    cwd: scratch,
-    env,
-    terminal: {
-      cols: 200,
-      rows: 50,
-      data: (_, bytes) => {
-        seen += Buffer.from(bytes).toString();
-        heard();
-      },
-    },
-  });
-  const until = async (pattern: RegExp, from: number) => {
-    while (!pattern.test(seen.slice(from))) {
-      await new Promise<void>((resolve, reject) => {
-        heard = resolve;
-        void child.exited.then(() => reject(new Error(`${shell} ended: ${JSON.stringify(seen)}`)));
-      });
-    }
-  };
-  try {
-    await until(new RegExp(PROMPT), 0);
-    const from = seen.length;
-    child.terminal?.write(`${line}\t`);
-    await until(want, from);
-    return seen.slice(from);
-  } finally {
-    child.kill('SIGKILL');
-    await child.exited;
-    child.terminal?.close();
-  }
-}
-
 const LINES: [what: string, line: string, want: RegExp][] = [
   ['a command', 'hostport node-r', /node-report/],
   ['an option', 'hostport doctor --expl', /--explain/],
@@ -89,8 +49,10 @@ const LINES: [what: string, line: string, want: RegExp][] = [
 
 describe.each(['bash', 'zsh'] as const)('%s completes', (shell) => {
   test.each(LINES)('%s: %s', async (_, line, want) => {
+    const { file, text, argv } = STARTS[shell];
+    writeFileSync(join(scratch, file), text);
     // Were nothing added, this would wait until the test's deadline.
-    expect(await typedInto(shell, line, want)).toMatch(want);
+    expect(await typedInto({ argv, cwd: scratch, env }, line, want)).toMatch(want);
   });
 });
 

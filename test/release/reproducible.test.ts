@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -18,6 +19,8 @@ import { blobPath, type ImageIndex, type ImageManifest, readIndex } from '../../
 import { output, realExec } from '../../src/sys/exec.ts';
 import { eventually } from '../e2e/eventually.ts';
 import { Lab, labMissing } from '../e2e/lab.ts';
+import { PROMPT, typedInto } from '../typed-into.ts';
+import { addLibstdcxx, debian, musl, type OtherMachine } from './machines.ts';
 
 const ROOT = join(import.meta.dir, '../..');
 const BUILD_MS = 20 * 60_000;
@@ -101,17 +104,11 @@ async function unpacked(platform: string): Promise<string> {
 
 const native = process.arch === 'x64' ? 'amd64' : process.arch;
 
-describe('from the files alone', () => {
-  test('the program says what it is, and judges a bundle', async () => {
-    const program = await unpacked(native);
-    const document = JSON.parse(await run([program, 'version', '-o', 'json']));
-    expect(document).toMatchObject({ platform: `linux/${native}`, libc: 'glibc' });
-    expect(document.commit).toBe((await run(['git', 'rev-parse', 'HEAD'], join(scratch, 'source'))).trim());
-    const bundle = join(ROOT, 'test/fixtures/bundles/begin');
-    const said = await realExec.run([program, 'doctor', '--from', bundle], { cwd: scratch });
-    expect(said.stdout).toContain('plugin-missing');
-    expect(said.code).toBe(1);
-  });
+test('the program says what it is', async () => {
+  const program = await unpacked(native);
+  const document = JSON.parse(await run([program, 'version', '-o', 'json']));
+  expect(document).toMatchObject({ platform: `linux/${native}`, libc: 'glibc' });
+  expect(document.commit).toBe((await run(['git', 'rev-parse', 'HEAD'], join(scratch, 'source'))).trim());
 });
 
 test('install.sh installs it, with its manual and its completion', async () => {
@@ -127,6 +124,133 @@ test('install.sh installs it, with its manual and its completion', async () => {
     readFileSync(join(prefix, 'share/bash-completion/completions/hostport'), 'utf8'),
   );
   expect(existsSync(join(prefix, 'share/man/man1/hostport-doctor.1'))).toBe(true);
+});
+
+const BUNDLE = join(ROOT, 'test/fixtures/bundles/begin');
+
+/** Runs a program on another machine; what it says and how it ends. */
+const runOn = (machine: OtherMachine, ...argv: string[]) =>
+  realExec.run(machine.in(argv), { env: machine.env, timeoutMs: BUILD_MS });
+
+describe('on a Debian without the source, from the files alone', () => {
+  let machine: OtherMachine;
+  beforeAll(async () => {
+    machine = debian(join(scratch, 'debian'), built[0]!);
+    cpSync(BUNDLE, join(machine.root, 'tmp/bundle'), { recursive: true });
+    expect(await runOn(machine, 'sh', '/release/install.sh')).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('there is no source', async () => {
+    expect((await runOn(machine, 'ls', ROOT)).stderr).toContain('No such file or directory');
+  });
+
+  test('the program runs, and judges a bundle', async () => {
+    const { version } = JSON.parse((await runOn(machine, 'hostport', 'version', '-o', 'json')).stdout);
+    expect(built[0]).toEndWith(`/${version}`);
+    const { code, stdout } = await runOn(machine, 'hostport', 'doctor', '--from', '/tmp/bundle');
+    expect([code, stdout]).toEqual([1, expect.stringContaining('✗ plugin-missing')]);
+  });
+
+  test('the manual is found, and shown', async () => {
+    for (const [page, has] of [
+      ['hostport', 'HOSTPORT(1)'],
+      ['hostport-doctor', '--kubeconfig'],
+    ] as const) {
+      const { code, stdout, stderr } = await runOn(machine, 'env', 'MANPAGER=cat', 'man', page);
+      expect([code, stderr, stdout]).toEqual([0, '', expect.stringContaining(has)]);
+    }
+  });
+
+  const LINES: [line: string, want: RegExp][] = [
+    ['hostport node-r', /node-report/],
+    ['hostport break plugin-miss', /plugin-missing/],
+  ];
+  /** A file that a user of the shell has, and how the shell is started. Completion is where install.sh has put it. */
+  const SHELLS = {
+    bash: [
+      '.bashrc',
+      `. /usr/local/share/bash-completion/completions/hostport\nbind 'set enable-bracketed-paste off'\nPS1='${PROMPT}'\n`,
+      ['bash', '--noprofile', '-i'],
+    ],
+    zsh: [
+      '.zshrc',
+      `unset zle_bracketed_paste\nautoload -Uz compinit\ncompinit -u\nPS1='${PROMPT}'\nunsetopt prompt_sp\n`,
+      ['zsh', '-i'],
+    ],
+  } as const;
+
+  test.each(['bash', 'zsh'] as const)('%s completes its commands', async (shell) => {
+    const [file, text, argv] = SHELLS[shell];
+    writeFileSync(join(machine.root, 'root', file), text);
+    for (const [line, want] of LINES)
+      expect(await typedInto({ argv: machine.in(argv), cwd: scratch, env: machine.env }, line, want)).toMatch(
+        want,
+      );
+  });
+
+  test('fish completes its commands', async () => {
+    for (const [line, want] of LINES)
+      expect((await runOn(machine, 'fish', '-c', 'complete -C $argv[1]', line)).stdout).toMatch(want);
+  });
+});
+
+describe('on a machine with musl', () => {
+  let machine: OtherMachine;
+  const installed = () => existsSync(join(machine.root, 'usr/local/bin/hostport'));
+  beforeAll(async () => {
+    machine = await musl(join(scratch, 'alpine'), built[0]!, scratch);
+    cpSync(BUNDLE, join(machine.root, 'tmp/bundle'), { recursive: true });
+  }, BUILD_MS);
+
+  test('the program for glibc is not found, as the documentation says', async () => {
+    await unpacked(native);
+    const name = basename(built[0]!);
+    cpSync(
+      join(scratch, `hostport-${name}-linux-${native}/bin/hostport`),
+      join(machine.root, 'tmp/for-glibc'),
+    );
+    const { code, stderr } = await runOn(machine, 'sh', '-c', '/tmp/for-glibc version');
+    expect([code, stderr]).toEqual([127, expect.stringContaining('/tmp/for-glibc: not found')]);
+  });
+
+  test('without a C++ library, install.sh says in one line what to add, and installs nothing', async () => {
+    const { code, stderr } = await runOn(machine, 'sh', '/release/install.sh');
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /^ERROR: cannot install hostport: the program for \S+-musl does not run here: Error loading shared library libstdc\+\+\.so\.6: [^\n]*; it needs libstdc\+\+ of GCC 13 or newer \(apk add libstdc\+\+\)\n$/,
+      ),
+    ]);
+    expect(installed()).toBe(false);
+  });
+
+  test(
+    'with one, install.sh installs the program for musl, which runs, judges a bundle and looks at the machine',
+    async () => {
+      await addLibstdcxx(machine, scratch);
+      const { code, stdout } = await runOn(machine, 'sh', '/release/install.sh');
+      expect([code, stdout]).toEqual([
+        0,
+        `installed ${basename(built[0]!)} for ${native}-musl in /usr/local\n`,
+      ]);
+      const said = JSON.parse((await runOn(machine, 'hostport', 'version', '-o', 'json')).stdout);
+      expect(said).toMatchObject({ libc: 'musl', platform: `linux/${native}` });
+      const doctor = await runOn(machine, 'hostport', 'doctor', '--from', '/tmp/bundle');
+      expect([doctor.code, doctor.stdout]).toEqual([1, expect.stringContaining('✗ plugin-missing')]);
+      // What it calls of the C library by itself, which has another name there: netlink, and sockets.
+      const report = JSON.parse((await runOn(machine, 'hostport', 'node-report', '--node', 'a')).stdout);
+      expect(report.netfilter.nft).toEqual({ value: '{"nftables":[]}' });
+      const order = { vantage: 'node', node: 'a', podUid: 'u', protocol: 'UDP', hostPort: 9 };
+      const target = { address: '127.0.0.1', port: 9 };
+      const job = { place: { only: 'own-addresses' }, orders: [{ ...order, target }] };
+      const probed = await output(realExec, machine.in(['hostport', 'node-probe']), {
+        env: machine.env,
+        stdin: JSON.stringify(job),
+      });
+      expect(JSON.parse(probed)).toMatchObject([{ outcome: 'refused', detail: 'ICMP port unreachable' }]);
+    },
+    BUILD_MS,
+  );
 });
 
 /** The layout of an image's archive, unpacked. */
@@ -210,8 +334,8 @@ describe.each(IMAGES)('image %s', (name, most, layers) => {
 });
 
 /** A command with a directory as its root, and /proc there, in a mount namespace of its own. */
-function inRoot(root: string, argv: readonly string[]): string[] {
-  const script = 'mount --rbind /proc "$1/proc" && exec chroot "$@"';
+function inRoot(root: string, argv: readonly string[], user = '0:0'): string[] {
+  const script = `mount --rbind /proc "$1/proc" && exec chroot --userspec=${user} "$@"`;
   return ['unshare', '--mount', 'sh', '-c', script, 'sh', root, ...argv];
 }
 
@@ -242,6 +366,20 @@ test("the agent's image has no shell, and every tool in it runs", async () => {
     const { stdout, stderr } = await realExec.run(inRoot(root, argv));
     expect([argv, (stdout + stderr).trim()]).toEqual([argv, expect.stringMatching(prints)]);
   }
+});
+
+test("the agent's image, started as it is, is nobody, and judges a bundle", async () => {
+  const layout = await layoutOf('hostport-agent');
+  const { platforms } = await imageIn(layout);
+  const image = platforms.find(({ architecture }) => architecture === native)!;
+  const root = await rootOf(layout, image, join(scratch, 'roots/nobody'));
+  cpSync(BUNDLE, join(root, 'bundle'), { recursive: true });
+  const { Entrypoint, User } = image.config.config as { Entrypoint: string[]; User: string };
+  expect(User).toBe('65534:65534');
+  const { code, stdout } = await realExec.run(
+    inRoot(root, [...Entrypoint, 'doctor', '--from', '/bundle'], User),
+  );
+  expect([code, stdout]).toEqual([1, expect.stringContaining('✗ plugin-missing')]);
 });
 
 const QEMU = '/usr/bin/qemu-aarch64-static';
