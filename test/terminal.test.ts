@@ -6,7 +6,7 @@ import { hostport } from '../src/cli/command-line.ts';
 import { columns } from '../src/cli/printer/wrap.ts';
 import type { Verb } from '../src/cli/verb.ts';
 import { catalogue } from '../src/path/stages/index.ts';
-import { shellLine } from '../src/util/shell-line.ts';
+import { onTerminal, type Shown, tooWide } from './pseudo-terminal.ts';
 
 // What the program prints on a terminal, which is a pseudo terminal of script(1) here.
 
@@ -31,33 +31,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-interface Shown {
-  words: string;
-  lines: string[];
-}
+const plain = { NO_COLOR: '1' };
 
-/** Runs command lines one after the other on one pseudo terminal of so many columns; returns what each shows. */
-async function onTerminal(
-  lines: readonly (readonly string[])[],
-  width: number,
-  env: Record<string, string> = { NO_COLOR: '1' },
-): Promise<Shown[]> {
-  const mark = '=====';
-  const script = lines.map((words) => `${shellLine([PROGRAM, ...words])}; echo ${mark}`).join('\n');
-  const file = join(scratch, 'script');
-  writeFileSync(file, `stty cols ${width} rows 50\n${script}\n`);
-  const child = Bun.spawn(['script', '-qec', `sh ${file}`, '/dev/null'], {
-    env: { PATH: process.env.PATH ?? '', HOME: scratch, TERM: 'xterm', ...env },
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  const text = await new Response(child.stdout).text();
-  await child.exited;
-  const parts = text.replaceAll('\r\n', '\n').split(`${mark}\n`);
-  expect(parts).toHaveLength(lines.length + 1);
-  return lines.map((words, i) => ({ words: words.join(' '), lines: parts[i]!.split('\n') }));
-}
+const shownBy = (lines: readonly (readonly string[])[], width: number, env: Record<string, string> = plain) =>
+  onTerminal(PROGRAM, lines, width, env);
 
 /** Every command and group of commands. */
 function all(verb: Verb): string[][] {
@@ -97,14 +74,11 @@ const COMMANDS: readonly string[][] = [
 describe.each([80, 200])('on a terminal of %i columns', async (width) => {
   let shown: Shown[] = [];
   beforeAll(async () => {
-    shown = await onTerminal(COMMANDS, width);
+    shown = await shownBy(COMMANDS, width);
   }, 120_000);
 
   test('no line of any command is wider', () => {
-    const wide = shown.flatMap(({ words, lines }) =>
-      lines.filter((line) => columns(line) > width && !isOneWord(line)).map((line) => `${words}: ${line}`),
-    );
-    expect(wide).toEqual([]);
+    expect(tooWide(shown, width)).toEqual([]);
   });
 
   test('nothing does anything to the terminal', () => {
@@ -142,17 +116,12 @@ function isProgress(words: string): boolean {
   return words.startsWith('delete cluster --name');
 }
 
-/** What cannot be broken: a line with one word behind its indentation and its label, as a path. */
-function isOneWord(line: string): boolean {
-  return line.trim().split(/\s+/).length <= 2;
-}
-
 describe('colours', () => {
   const line = ['doctor', '--from', join(BUNDLES, 'begin')];
 
   test('are on a terminal, and mean nothing that the text without them does not say', async () => {
-    const [coloured] = await onTerminal([line], 80, {});
-    const [without] = await onTerminal([line], 80, { NO_COLOR: '1' });
+    const [coloured] = await shownBy([line], 80, {});
+    const [without] = await shownBy([line], 80, { NO_COLOR: '1' });
     expect(coloured!.lines.join('\n')).toContain('\u001b[31m✗');
     expect(coloured!.lines.map((text) => text.replaceAll(/\u001b\[\d+m/g, ''))).toEqual(without!.lines);
   });
@@ -171,6 +140,6 @@ test('a pipe gets whole lines', () => {
 });
 
 test('COLUMNS says how wide a terminal is', async () => {
-  const [wide] = await onTerminal([['faults']], 80, { NO_COLOR: '1', COLUMNS: '200' });
+  const [wide] = await shownBy([['faults']], 80, { NO_COLOR: '1', COLUMNS: '200' });
   expect(wide!.lines.filter((line) => line !== '')).toHaveLength(catalogue.length + 1);
 });

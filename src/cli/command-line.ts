@@ -16,7 +16,7 @@ function isRootless(verb: Verb): boolean {
   return (
     [
       ...['version', 'node-report', 'faults', 'completion', 'complete'],
-      ...['answers', 'trace', 'break', 'unbreak', 'ui'],
+      ...['answers', 'trace', 'break', 'unbreak', 'ui', 'quiz'],
     ].includes(verb.name()) ||
     verb.path.endsWith(' fetch kubernetes') ||
     / agent (?:install|status|uninstall)$/.test(verb.path)
@@ -111,6 +111,7 @@ const VERBS: readonly VerbGroup[] = [
   },
   { names: ['answers'], load: async () => [(await import('./verbs/answers.ts')).answersVerb()] },
   { names: ['trace'], load: async () => [(await import('./verbs/trace.ts')).traceVerb()] },
+  { names: ['quiz'], load: async () => [(await import('./verbs/quiz.ts')).quizVerb()] },
   { names: ['tour'], load: async () => [(await import('./verbs/tour.ts')).tourVerb()] },
   { names: ['cni'], load: async () => [(await import('./verbs/cni.ts')).cniVerb()] },
   {

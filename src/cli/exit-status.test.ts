@@ -304,6 +304,16 @@ const WRONG_INPUT: Readonly<Record<string, readonly (readonly [words: string, sa
     [`plugin-missing --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
   ],
   unbreak: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
+  quiz: [
+    [`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],
+    ['--seed 1000000', /want a number from 0 to 999999/],
+    ['--seed -1', /want a number from 0 to 999999/],
+    ['--level 4', /want "1" or "2" or "3"/],
+    [
+      '--kubeconfig SCRATCH/config',
+      /cannot run quiz: https:.*:1 \(context "x" of SCRATCH\/config\) is not a cluster of the lab/,
+    ],
+  ],
   answers: [[`--name ${NOBODY}`, /cluster "no-such-cluster" does not exist/]],
   trace: [
     [`node:80 --name ${NOBODY}`, /cluster "no-such-cluster" does not exist/],

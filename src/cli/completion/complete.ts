@@ -55,6 +55,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
   uid: 'nothing',
   group: 'nothing',
   image: 'nothing',
+  number: 'nothing',
   // How many of them.
   nodes: 'nothing',
   entry: 'nothing',

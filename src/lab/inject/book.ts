@@ -253,5 +253,5 @@ export async function injectSomewhere(
       refusals.push(cause.message);
     }
   }
-  throw new UserError(`cannot inject ${failure.code}: ${refusals.join('; ')}`);
+  throw new UnsuitableTarget(`cannot inject ${failure.code}: ${refusals.join('; ')}`);
 }

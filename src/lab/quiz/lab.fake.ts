@@ -1,0 +1,103 @@
+import type { Diagnosis, Finding } from '../../path/model/finding.ts';
+import { stages } from '../../path/model/stages.ts';
+import type { Failure } from '../../path/stages/failure.ts';
+import { type FaultTarget, UnsuitableTarget } from '../inject/fault.ts';
+import type { QuizLab } from './quiz.ts';
+
+/** A lab in memory: a pod with a hostPort on each of some nodes, where what is injected is found at once. */
+export class FakeQuizLab implements QuizLab {
+  /** What is broken now. */
+  broken: { failure: Failure; target: FaultTarget } | undefined;
+  /** What the doctor finds besides. */
+  others: Finding[] = [];
+  /** Codes that suit no target. */
+  unsuitable: string[] = [];
+  undone = 0;
+  /** How an undo fails, if it does. */
+  undoError: Error | undefined;
+  readonly #nodes: readonly string[];
+
+  constructor(nodes: readonly string[] = ['n1', 'n2', 'n3']) {
+    this.#nodes = nodes;
+  }
+
+  async survey(signal: AbortSignal): Promise<{ diagnosis: Diagnosis; targets: FaultTarget[] }> {
+    return { diagnosis: await this.look(signal), targets: this.#nodes.map(targetOn) };
+  }
+
+  async look(signal: AbortSignal): Promise<Diagnosis> {
+    signal.throwIfAborted();
+    const { broken } = this;
+    const findings = [
+      ...(broken === undefined ? [] : [findingOf(broken.failure, broken.target)]),
+      ...this.others,
+    ];
+    const paths = this.#nodes.map((node): Diagnosis['paths'][number] => {
+      const own = findings.find(({ subject }) => subject.node === node);
+      const verdicts = stages.map((stage) => {
+        const codes = own?.stage === stage ? [own.code] : [];
+        return [stage, { verdict: codes.length > 0 ? 'broken' : 'ok', codes }];
+      });
+      const { pod, port } = targetOn(node);
+      return {
+        node,
+        pod: { namespace: pod.namespace, name: pod.name, uid: pod.uid },
+        port,
+        stages: Object.fromEntries(verdicts) as Diagnosis['paths'][number]['stages'],
+      };
+    });
+    return {
+      apiVersion: 'hostport/v1',
+      kind: 'Diagnosis',
+      observedAt: '2026-01-01T00:00:00Z',
+      paths,
+      findings,
+      unknowns: [],
+    };
+  }
+
+  async inject(failure: Failure, targets: readonly FaultTarget[]): Promise<FaultTarget> {
+    const [target] = targets;
+    if (this.unsuitable.includes(failure.code) || target === undefined)
+      throw new UnsuitableTarget(`cannot inject ${failure.code}: it does not suit`);
+    this.broken = { failure, target };
+    return target;
+  }
+
+  /** What a player does by hand. */
+  repair(): void {
+    this.broken = undefined;
+  }
+
+  async undo(): Promise<void> {
+    this.undone++;
+    if (this.undoError !== undefined) throw this.undoError;
+    this.broken = undefined;
+  }
+}
+
+function targetOn(node: string): FaultTarget {
+  return {
+    node,
+    pod: { namespace: 'default', name: `echo-${node}`, uid: `uid-${node}`, address: '10.0.0.2' },
+    port: { hostPort: 80, containerPort: 8080, protocol: 'TCP' },
+    sandbox: `sandbox-${node}`,
+    nodeAddress: '172.17.0.3',
+  };
+}
+
+function findingOf(
+  { code, stage, severity, explanation, remedy, restart }: Failure,
+  { node }: FaultTarget,
+): Finding {
+  return {
+    ...{ code, stage, severity, explanation, remedy, restart },
+    subject: { node },
+    message: `it is so on ${node}`,
+    args: {},
+    evidence: [
+      { kind: 'file', where: '/etc/x', saw: Array.from({ length: 20 }, (_, i) => `line ${i}`).join('\n') },
+    ],
+    documentation: `docs/failures/${code}.md`,
+  };
+}

@@ -1,0 +1,50 @@
+import { diagnose } from '../../path/diagnose/diagnose.ts';
+import { calledAs } from '../../sys/called-as.ts';
+import { InputError, messageOf, UserError } from '../../util/errors.ts';
+import type { ClusterRecord } from '../cluster/record.ts';
+import { LabPlaces } from '../doctor/places.ts';
+import { collectLabWorld, labClient } from '../doctor/source.ts';
+import { chooseTargets, FaultBook, injectSomewhere, restore } from '../inject/book.ts';
+import { labFaultDoor } from '../inject/lab-door.ts';
+import type { QuizLab } from './quiz.ts';
+
+/**
+ * A lab to play a quiz in; `flags` are those by which it was named. Closing it ends what stays on its nodes.
+ * @throws InputError where failures are injected already: one could not say which of them is meant.
+ */
+export async function quizLab(record: ClusterRecord, flags: string): Promise<QuizLab & AsyncDisposable> {
+  const book = new FaultBook(record);
+  const injected = await book.list();
+  if (injected.length > 0) {
+    const codes = injected.map(({ failure }) => failure.code).join(', ');
+    throw new InputError(
+      `cannot start the quiz: ${codes} is already injected; undo it with "${calledAs()} unbreak${flags}"`,
+    );
+  }
+  const client = await labClient(record);
+  const places = new LabPlaces(record);
+  const observe = (signal: AbortSignal) => collectLabWorld(places, { probes: true, signal });
+  return {
+    look: async (signal) => diagnose(await observe(signal)).diagnosis,
+    async survey(signal) {
+      const world = await observe(signal);
+      return { diagnosis: diagnose(world).diagnosis, targets: chooseTargets(world, {}) };
+    },
+    inject: async (failure, targets, signal) =>
+      (await injectSomewhere(book, labFaultDoor(places, client, signal), failure, targets)).target,
+    async undo() {
+      // Also when the quiz was interrupted.
+      const { failed } = await restore(
+        book,
+        labFaultDoor(places, client, new AbortController().signal),
+        () => true,
+      );
+      if (failed.length === 0) return;
+      const why = failed.map(({ entry, cause }) => `${entry.failure.code}: ${messageOf(cause)}`).join('; ');
+      throw new UserError(
+        `cannot undo what the quiz broke: ${why}; run "${calledAs()} unbreak${flags}" to try again`,
+      );
+    },
+    [Symbol.asyncDispose]: () => places[Symbol.asyncDispose](),
+  };
+}

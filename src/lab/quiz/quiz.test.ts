@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'bun:test';
+import { catalogue } from '../../path/stages/index.ts';
+import { UserError } from '../../util/errors.ts';
+import { seeded } from '../../util/seeded.ts';
+import { faultOf } from '../faults/index.ts';
+import { FakeQuizLab } from './lab.fake.ts';
+import { candidatesFor, failuresOf, levels } from './question.ts';
+import { playQuiz, type QuizTable } from './quiz.ts';
+
+/** A player who types these lines; a function is called for a line that depends on the lab, or that does something there. */
+function player(...lines: (string | (() => string))[]): QuizTable & { heard: string[] } {
+  const rest = [...lines];
+  const heard: string[] = [];
+  return {
+    heard,
+    say: (text) => heard.push(text),
+    async answer(signal) {
+      signal.throwIfAborted();
+      const next = rest.shift();
+      return typeof next === 'function' ? next() : next;
+    },
+  };
+}
+
+const never = new AbortController().signal;
+const options = { seed: 4711, level: 1 } as const;
+
+test('the cause by its code, hints before, and a repair by hand', async () => {
+  const lab = new FakeQuizLab();
+  const table = player(
+    'hint',
+    () => lab.broken!.failure.code,
+    'check',
+    () => {
+      lab.repair();
+      return 'check';
+    },
+  );
+  const result = await playQuiz(lab, table, options, never);
+  expect(result).toMatchObject({ ...options, found: true, wrong: [], hints: 1, repaired: true });
+  expect(result.score.total).toBe(95);
+  expect(table.heard).toContain('Not yet. The doctor still finds:');
+  expect(lab).toMatchObject({ undone: 1, broken: undefined });
+});
+
+test('the same seed asks the same, and another asks something else', async () => {
+  const asked = async (seed: number) => {
+    const table = player();
+    const { code, node } = await playQuiz(new FakeQuizLab(), table, { seed, level: 2 }, never);
+    return [code, node, ...table.heard.slice(1)];
+  };
+  expect(await asked(1)).toEqual(await asked(1));
+  const codes = await Promise.all(Array.from({ length: 10 }, async (_, seed) => (await asked(seed))[0]));
+  expect(new Set(codes).size).toBeGreaterThan(4);
+});
+
+test('the question names no cause but the candidates, and where the hints end, none is named either', async () => {
+  const lab = new FakeQuizLab();
+  const table = player(...Array(12).fill('hint'), 'quit');
+  const { code } = await playQuiz(lab, table, options, never);
+  const naming = table.heard.filter((text) => text.includes(code));
+  expect(naming).toHaveLength(1);
+  expect(naming[0]).toMatch(/^\d+\. \[/);
+  expect(table.heard.at(-1)).toBe('There are no more hints.');
+});
+
+test('a failure that suits no pod is not asked', async () => {
+  const lab = new FakeQuizLab();
+  const { code: first } = await playQuiz(lab, player(), options, never);
+  lab.unsuitable = [first];
+  const { code: second } = await playQuiz(lab, player(), options, never);
+  expect(second).not.toBe(first);
+  lab.unsuitable = catalogue.map(({ code }) => code);
+  await expect(playQuiz(lab, player(), options, never)).rejects.toThrow('choose another --level');
+});
+
+test('what was broken before is not asked, and is not left over by a repair', async () => {
+  const lab = new FakeQuizLab(['n1', 'n2']);
+  const first = await playQuiz(lab, player(), options, never);
+  const { diagnosis, targets } = await lab.survey(never);
+  expect(diagnosis.findings).toEqual([]);
+  await lab.inject(
+    catalogue[0]!,
+    targets.filter(({ node }) => node === first.node),
+  );
+  lab.others = (await lab.survey(never)).diagnosis.findings;
+  lab.repair();
+  const table = player('give up', () => {
+    lab.repair();
+    return 'check';
+  });
+  const second = await playQuiz(lab, table, options, never);
+  expect(second).toMatchObject({ found: false, repaired: true });
+  expect(second.node).not.toBe(first.node);
+});
+
+test('a lab in which nothing works has nothing to break', async () => {
+  const lab = new FakeQuizLab(['n1']);
+  const { targets } = await lab.survey(never);
+  await lab.inject(catalogue[0]!, targets);
+  lab.others = (await lab.survey(never)).diagnosis.findings;
+  await expect(playQuiz(lab, player(), options, never)).rejects.toThrow(
+    'cannot start the quiz: no hostPort of the cluster works',
+  );
+  expect(lab.undone).toBe(0);
+});
+
+describe('what was injected is undone', () => {
+  test('when there is no more input', async () => {
+    const lab = new FakeQuizLab();
+    const result = await playQuiz(lab, player(), options, never);
+    expect(result).toMatchObject({ found: false, score: { total: 0 } });
+    expect(lab).toMatchObject({ undone: 1, broken: undefined });
+  });
+
+  test('when it is interrupted, with the interruption as the error', async () => {
+    const lab = new FakeQuizLab();
+    const controller = new AbortController();
+    const table = player(() => {
+      controller.abort(new UserError('interrupted by SIGINT', { exitCode: 130 }));
+      return 'hint';
+    }, 'hint');
+    await expect(playQuiz(lab, table, options, controller.signal)).rejects.toThrow('interrupted by SIGINT');
+    expect(lab).toMatchObject({ undone: 1, broken: undefined });
+  });
+
+  test('and what cannot be undone is said, too', async () => {
+    const lab = new FakeQuizLab();
+    lab.undoError = new UserError('cannot undo what the quiz broke');
+    await expect(playQuiz(lab, player(), options, never)).rejects.toThrow('cannot undo what the quiz broke');
+    const controller = new AbortController();
+    controller.abort(new UserError('interrupted'));
+    const table = player();
+    table.answer = async () => {
+      throw new UserError('interrupted');
+    };
+    const error = await playQuiz(lab, table, options, never).catch((cause: unknown) => cause);
+    expect((error as Error).message).toBe('interrupted; and then: cannot undo what the quiz broke');
+  });
+});
+
+describe.each(levels)('level %i', (level) => {
+  test('has failures that a lab can have, more than there are candidates', () => {
+    const failures = failuresOf(level);
+    for (const failure of failures) expect(faultOf(failure).impossible).toBeUndefined();
+    for (const failure of failures) {
+      const candidates = candidatesFor(failure, level, seeded(5));
+      expect(candidates).toContain(failure);
+      expect(new Set(candidates).size).toBe(candidates.length);
+      expect(failures.length).toBeGreaterThan(candidates.length);
+      expect(candidates.every((one) => failures.includes(one))).toBe(true);
+    }
+  });
+
+  test('the place of the right one among them says nothing', () => {
+    const places = failuresOf(level).map((failure) =>
+      candidatesFor(failure, level, seeded(1)).indexOf(failure),
+    );
+    expect(new Set(places).size).toBeGreaterThan(2);
+  });
+});
+
+test('each level has all of the one before, and more', () => {
+  const [first, second, third] = levels.map((level) => failuresOf(level));
+  expect(second).toEqual(expect.arrayContaining([...first!]));
+  expect(third).toEqual(expect.arrayContaining([...second!]));
+  expect(first!.length).toBeLessThan(second!.length);
+  expect(second!.length).toBeLessThan(third!.length);
+});

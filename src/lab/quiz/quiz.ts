@@ -1,0 +1,216 @@
+import type { Diagnosis, Finding } from '../../path/model/finding.ts';
+import type { Failure } from '../../path/stages/failure.ts';
+import { podName } from '../../path/view/pod-name.ts';
+import { type Clock, realClock } from '../../sys/clock.ts';
+import { waitFor } from '../../sys/wait.ts';
+import { formatEndpoint } from '../../util/endpoint.ts';
+import { combinedError, UserError } from '../../util/errors.ts';
+import { seeded, shuffled } from '../../util/seeded.ts';
+import { type FaultTarget, UnsuitableTarget } from '../inject/fault.ts';
+import {
+  begin,
+  HOW_TO_NAME,
+  play,
+  type Round,
+  readMove,
+  type Score,
+  type Standing,
+  scoreOf,
+} from './game.ts';
+import { hintsOf, mappingOf } from './hints.ts';
+import { candidatesFor, failuresOf, type Level } from './question.ts';
+
+/** The lab that a quiz is played in. */
+export interface QuizLab {
+  /** What the doctor finds. */
+  look(signal: AbortSignal): Promise<Diagnosis>;
+  /** The same, and for what a failure can be injected. Rejects where no pod with a hostPort runs. */
+  survey(signal: AbortSignal): Promise<{ diagnosis: Diagnosis; targets: FaultTarget[] }>;
+  /** Injects a failure for the first of some targets that suits it; rejects with {@link UnsuitableTarget} where none does. */
+  inject(failure: Failure, targets: readonly FaultTarget[], signal: AbortSignal): Promise<FaultTarget>;
+  /** Undoes what was injected, whatever the signal of the quiz says; twice in a row is fine. Rejects when something cannot be undone. */
+  undo(): Promise<void>;
+}
+
+/** Where it is played. */
+export interface QuizTable {
+  say(text: string): void;
+  /** The next line of the player; undefined when there is no more. Rejects with the signal's reason. */
+  answer(signal: AbortSignal): Promise<string | undefined>;
+}
+
+export interface QuizOptions {
+  /** The same seed asks the same in the same lab. */
+  seed: number;
+  level: Level;
+}
+
+/** What became of a quiz: `hostport quiz -o json` prints it with the cluster. */
+export interface QuizResult extends QuizOptions {
+  code: string;
+  node: string;
+  pod: string;
+  port: FaultTarget['port'];
+  /** Whether the cause was named, after which wrong ones and how many hints, and whether it was repaired by hand. */
+  found: boolean;
+  wrong: readonly string[];
+  hints: number;
+  repaired: boolean;
+  score: Score;
+}
+
+/** How long the doctor may take to see what was injected, in milliseconds: pods that wait for a plugin are tried again and again. */
+const SEEN_MS = 60_000;
+const LOOK_MS = 500;
+
+/**
+ * Breaks something in a lab, asks what it is, and has it repaired by hand. However it ends, by an answer, an error or an interruption, what was
+ * injected is undone.
+ */
+export async function playQuiz(
+  lab: QuizLab,
+  table: QuizTable,
+  options: QuizOptions,
+  signal: AbortSignal,
+  clock: Clock = realClock,
+): Promise<QuizResult> {
+  const before = await lab.survey(signal);
+  const working = before.targets.filter((target) => isWorking(before.diagnosis, target));
+  if (working.length === 0) {
+    throw new UserError(
+      'cannot start the quiz: no hostPort of the cluster works, so that nothing can be broken; "hostport doctor" says why',
+    );
+  }
+  let result: QuizResult;
+  try {
+    result = await ask(lab, table, options, { known: before.diagnosis, working, signal, clock });
+  } catch (cause) {
+    const left = await lab.undo().then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
+    throw left === undefined ? cause : combinedError([cause, left.error]);
+  }
+  await lab.undo();
+  return result;
+}
+
+interface Surroundings {
+  known: Diagnosis;
+  working: readonly FaultTarget[];
+  signal: AbortSignal;
+  clock: Clock;
+}
+
+async function ask(
+  lab: QuizLab,
+  table: QuizTable,
+  options: QuizOptions,
+  { known, working, signal, clock }: Surroundings,
+): Promise<QuizResult> {
+  const random = seeded(options.seed);
+  // In the order of their names, which a lab that is created again has, too.
+  const targets = shuffled(
+    working.toSorted((a, b) => (`${a.node} ${podName(a.pod)}` < `${b.node} ${podName(b.pod)}` ? -1 : 1)),
+    random,
+  );
+  table.say(`Breaking something (seed ${options.seed}, level ${options.level}) ...`);
+  const { failure, target } = await injectAny(
+    lab,
+    shuffled(failuresOf(options.level), random),
+    targets,
+    signal,
+  );
+  let diagnosis = known;
+  const finding = await waitFor(
+    'the doctor to find what was broken',
+    async () => {
+      diagnosis = await lab.look(signal);
+      return newIn(diagnosis, known).find(({ code }) => code === failure.code);
+    },
+    { timeoutMs: SEEN_MS, intervalMs: LOOK_MS, signal, clock },
+  );
+  const round: Round = {
+    failure,
+    candidates: candidatesFor(failure, options.level, random),
+    hints: hintsOf(diagnosis, finding, target),
+  };
+  for (const text of questionOf(round, diagnosis, target)) table.say(text);
+  let standing: Standing = begin;
+  while (standing.phase !== 'over') {
+    const typed = await table.answer(signal);
+    const move = typed === undefined ? ({ do: 'quit' } as const) : readMove(typed, round, standing);
+    const left = move.do === 'check' ? newIn(await lab.look(signal), known).map(describe) : [];
+    const played = play(round, standing, move, left);
+    standing = played.standing;
+    for (const text of played.said) table.say(text);
+  }
+  const { isFound, wrong, hints, isRepaired } = standing;
+  return {
+    ...options,
+    code: failure.code,
+    node: target.node,
+    pod: podName(target.pod),
+    port: target.port,
+    found: isFound,
+    wrong,
+    hints,
+    repaired: isRepaired,
+    score: scoreOf(standing),
+  };
+}
+
+/** Injects the first of some failures that suits any of some targets. */
+async function injectAny(
+  lab: QuizLab,
+  failures: readonly Failure[],
+  targets: readonly FaultTarget[],
+  signal: AbortSignal,
+): Promise<{ failure: Failure; target: FaultTarget }> {
+  for (const failure of failures) {
+    try {
+      return { failure, target: await lab.inject(failure, targets, signal) };
+    } catch (cause) {
+      if (!(cause instanceof UnsuitableTarget)) throw cause;
+    }
+  }
+  throw new UserError(
+    'cannot start the quiz: no failure of this level can be injected here; choose another --level',
+  );
+}
+
+function questionOf({ candidates }: Round, diagnosis: Diagnosis, target: FaultTarget): string[] {
+  const { port, node, nodeAddress } = target;
+  const answered = mappingOf(diagnosis, target)?.stages.answered.verdict;
+  const is = answered === 'ok' ? 'it still answers' : 'it does not answer as it did';
+  return [
+    `Something is wrong with ${port.protocol} ${formatEndpoint({ address: nodeAddress, port: port.hostPort })}, the hostPort of pod ${podName(target.pod)} on ${node}: ${is}.`,
+    'Look for the cause in another terminal, with "hostport shell", but without "hostport doctor", which knows it.',
+    'Which of these is it?',
+    ...candidates.map(({ stage, code, title }, i) => `${i + 1}. [${stage}] ${code}: ${title}`),
+    HOW_TO_NAME,
+  ];
+}
+
+/** Whether every stage of a mapping holds, or at least nothing says that one does not: a port of UDP answers to nobody. */
+function isWorking(diagnosis: Diagnosis, target: FaultTarget): boolean {
+  const mapping = mappingOf(diagnosis, target);
+  return (
+    mapping !== undefined &&
+    Object.values(mapping.stages).every(({ verdict }) => verdict === 'ok' || verdict === 'unknown')
+  );
+}
+
+/** The findings of a diagnosis, but for notes, that an earlier one does not have. */
+function newIn(diagnosis: Diagnosis, known: Diagnosis): Finding[] {
+  const earlier = new Set(known.findings.map(keyOf));
+  return diagnosis.findings.filter((finding) => finding.severity !== 'note' && !earlier.has(keyOf(finding)));
+}
+
+function keyOf({ code, subject: { node, pod, port, family } }: Finding): string {
+  return JSON.stringify([code, node, pod && podName(pod), port, family]);
+}
+
+function describe({ code, message }: Finding): string {
+  return `${code}: ${message}`;
+}
