@@ -400,9 +400,11 @@ function readPattern(json: Json, field: Field | undefined): Pattern | undefined 
     case 'reverse-path':
     case 'reverse-path-by-mark':
     case 'ct-state':
-    case 'ct-status':
     case 'ct-direction':
       return typeof json === 'string' ? exact(json) : undefined;
+    // What the other bits say of the connection (`seen-reply`, `confirmed`, …) is not modelled.
+    case 'ct-status':
+      return json === 'dnat' || json === 'snat' ? exact(json) : undefined;
     case 'source-port':
     case 'destination-port':
     case 'ct-original-destination-port':
@@ -845,6 +847,7 @@ function flagComparison(left: Json, right: Json, op: Json | undefined): Expressi
   if (typeof mask !== 'string' || (operand?.field !== 'ct-status' && operand?.field !== 'ct-state')) {
     return undefined;
   }
+  if (operand.field === 'ct-status' && mask !== 'dnat' && mask !== 'snat') return undefined;
   const set = right === mask ? true : right === 0 ? false : undefined;
   if (set === undefined || (op !== '==' && op !== '!=')) return undefined;
   const elements: Element[] = [{ key: [exact(mask)], text: mask }];

@@ -209,6 +209,17 @@ describe('documents that are broken', () => {
     expect(tracePacket(ruleset, PACKET, NODE).verdict.known).toBe(false);
   });
 
+  test.each<[string, string, unknown]>([
+    ['one', 'in', 'seen-reply'],
+    ['by a mask', '==', 'confirmed'],
+    ['among those that are known', 'in', { set: ['dnat', 'assured'] }],
+  ])('a bit of a connection that is not modelled is opaque: %s', (_name, op, right) => {
+    const status = { ct: { key: 'status' } };
+    const left = op === '==' ? { '&': [status, right] } : status;
+    const ruleset = readRuleset({ iptables: [], nft: nft({ match: { op, left, right } }) });
+    expect(tracePacket(ruleset, PACKET, NODE).verdict.known).toBe(false);
+  });
+
   test('chains that lead to themselves, and too many ways', () => {
     const loop = iptables('*filter\n:INPUT ACCEPT [0:0]\n:A - [0:0]\n-A INPUT -j A\n-A A -j A\nCOMMIT\n');
     expect(tracePacket(loop, PACKET, NODE).verdict).toMatchObject({

@@ -2525,3 +2525,55 @@ function inWords(expression: Expression): string {
 function anyOf(negated: boolean, ...matches: ReturnType<typeof is>[]): Expression {
   return { kind: 'any-of', negated, matches };
 }
+
+describe('what carries a zone and is not tracked yet is a connection of zeros to iptables', () => {
+  const raw = (...rules: string[]) =>
+    readRuleset({
+      iptables: [
+        {
+          ...{ backend: 'iptables-nft', family: 'ip' },
+          text: ['*raw', ':PREROUTING ACCEPT [0:0]', ...rules, 'COMMIT', ''].join('\n'),
+        },
+      ],
+      nft: '{"nftables":[]}',
+    });
+  const zoned = (...rules: string[]) => raw('-A PREROUTING -j CT --zone 1', ...rules);
+  test.each<[string, boolean]>([
+    ['-m conntrack --ctorigdst 172.17.0.2', false],
+    ['-m conntrack ! --ctorigdst 172.17.0.2', true],
+    ['-m conntrack --ctorigsrc 0.0.0.0', true],
+    ['-m conntrack --ctorigdstport 80', false],
+    ['-m conntrack ! --ctorigdstport 80', true],
+    ['-m conntrack --ctdir ORIGINAL', true],
+    ['-m conntrack --ctdir REPLY', false],
+    ['-m conntrack --ctstate NEW', true],
+    ['-m connmark --mark 0x0/0x3', true],
+    ['-m connmark ! --mark 0x1', true],
+    ['-m connmark --mark 0x1', false],
+  ])('%s', (match, holds) => {
+    expect(follow(zoned(`-A PREROUTING ${match} -j DROP`), IN)).toEqual([
+      holds
+        ? 'drop by raw:PREROUTING.1; 172.17.0.1 > 172.17.0.2 :80; steps raw:PREROUTING.0 raw:PREROUTING.1'
+        : 'accept here; 172.17.0.1 > 172.17.0.2 :80; steps raw:PREROUTING.0',
+    ]);
+    // Without a zone there is no connection.
+    expect(follow(raw(`-A PREROUTING ${match} -j DROP`), IN)).toEqual([
+      'accept here; 172.17.0.1 > 172.17.0.2 :80',
+    ]);
+  });
+
+  test('whose mark is restored as none', () => {
+    const restoring = zoned('-A PREROUTING -j CONNMARK --restore-mark --nfmask 0x1 --ctmask 0x1');
+    expect(follow(restoring, { ...IN, mark: 3 })).toEqual([
+      'accept here; 172.17.0.1 > 172.17.0.2 :80 mark 2; steps raw:PREROUTING.0 raw:PREROUTING.1',
+    ]);
+  });
+
+  test('whose mark is not known where a rule writes it: one serves all packets', () => {
+    const written = zoned(
+      '-A PREROUTING -m connmark --mark 0x0/0x3 -j DROP',
+      '-A PREROUTING -j CONNMARK --set-xmark 0x1/0x1',
+    );
+    expect(follow(written, IN).length).toBe(2);
+  });
+});

@@ -200,6 +200,7 @@ class Tracer {
   #branch: Branch;
   readonly #read = (field: Field): FieldValue => this.#value(field);
   readonly #ids = new Map<object, number>();
+  #isTemplateWritten: boolean | undefined;
 
   constructor(
     ruleset: Ruleset,
@@ -683,8 +684,10 @@ class Tracer {
 
   #copyMark(branch: Branch, to: 'packet' | 'connection', mask: number): void {
     // Without a connection there is nothing to copy to or from.
-    if (!this.#hasConnection(branch)) return;
-    const from = to === 'packet' ? branch.connectionMark : branch.mark;
+    const ofTemplate = isTemplate(branch) && to === 'packet' && this.#base?.backend !== 'nft';
+    if (!this.#hasConnection(branch) && !ofTemplate) return;
+    const ofConnection = ofTemplate ? this.#templateMark() : branch.connectionMark;
+    const from = to === 'packet' ? ofConnection : branch.mark;
     this.#writeMark(branch, to, (mark) =>
       mark === undefined || from === undefined ? undefined : ((mark & ~mask) | (from & mask)) >>> 0,
     );
@@ -892,9 +895,7 @@ class Tracer {
     const branch = this.#branch;
     const state = this.#packet.ctState ?? 'new';
     const connected = this.#hasConnection(branch);
-    // What carries a zone has a template of a connection until it is tracked, which is new and has nothing else (nft_ct_get_eval).
-    const isTemplate = branch.tracking === 'not yet' && branch.zone !== undefined;
-    if (isTemplate) return field === 'ct-state' ? 'new' : ABSENT;
+    if (isTemplate(branch)) return this.#templateValue(field);
     if (field === 'ct-state') {
       if (branch.tracking === 'untracked') return 'untracked';
       return connected ? [state, ...statusOf(branch)] : 'invalid';
@@ -919,6 +920,41 @@ class Tracer {
       default:
         return undefined;
     }
+  }
+
+  /**
+   * Of the template that stands for a connection: it is new. nft reads nothing else of it (nft_ct_get_eval); to iptables it is a connection whose ends
+   * and mark are 0 (xt_conntrack, xt_connmark).
+   */
+  #templateValue(field: Field): FieldValue {
+    if (field === 'ct-state') return 'new';
+    if (this.#base?.backend === 'nft') return ABSENT;
+    switch (field) {
+      case 'ct-direction':
+        return 'original';
+      case 'ct-mark':
+        return this.#templateMark();
+      case 'ct-original-destination-port':
+        return 0;
+      case 'ct-original-source':
+      case 'ct-original-destination':
+        return this.#packet.family === 'ip' ? 0 : 0n;
+      default:
+        return ABSENT;
+    }
+  }
+
+  /** One template serves all packets: what a rule of iptables writes into its mark stays there. */
+  #templateMark(): number | undefined {
+    this.#isTemplateWritten ??= this.#ruleset.tables.some(
+      ({ backend, name, chains }) =>
+        backend !== 'nft' &&
+        name === 'raw' &&
+        [...chains.values()].some(({ rules }) =>
+          rules.some(({ expressions }) => expressions.some(writesConnectionMark)),
+        ),
+    );
+    return this.#isTemplateWritten ? undefined : 0;
   }
 
   #addressType(value: AddressValue): string {
@@ -1065,6 +1101,24 @@ function sharedSteps(of: Link<Step> | undefined, and: Link<Step> | undefined): L
 
 function statusOf(branch: Branch): string[] {
   return [...(branch.destinationChanged ? ['dnat'] : []), ...(branch.sourceChanged ? ['snat'] : [])];
+}
+
+function writesConnectionMark(expression: Expression): boolean {
+  switch (expression.kind) {
+    case 'set-mark':
+    case 'set-mark-from-map':
+    case 'opaque-mark':
+      return expression.of === 'connection';
+    case 'copy-mark':
+      return expression.to === 'connection';
+    default:
+      return false;
+  }
+}
+
+/** What carries a zone has a template of a connection until it is tracked. */
+function isTemplate({ tracking, zone }: Branch): boolean {
+  return tracking === 'not yet' && zone !== undefined;
 }
 
 /** The port after a translation; undefined when the kernel chooses it. One in the range is kept. */

@@ -143,11 +143,11 @@ function problemOf(outcome: Outcome, way: Way): string | undefined {
   const { verdict } = outcome;
   if (verdict === 'unknown') {
     const isPrefix = outcome.several
-      ? isSubsequence(steps, way.steps)
+      ? isPart(steps, way.steps)
       : steps.every((step, i) => way.steps[i] === step);
     return isPrefix ? undefined : `other rules: ${steps.join(', ')}`;
   }
-  const agrees = outcome.several ? isSubsequence(steps, way.steps) : steps.join() === way.steps.join();
+  const agrees = outcome.several ? isPart(steps, way.steps) : steps.join() === way.steps.join();
   if (!agrees) return `other rules: ${steps.join(', ')}`;
   const wanted = verdict === 'reject' ? 'drop' : verdict;
   if (wanted !== way.verdict) return `not ${way.verdict}`;
@@ -174,8 +174,12 @@ function problemOf(outcome: Outcome, way: Way): string | undefined {
   return left === end.outputInterface ? undefined : `leaves by ${left}`;
 }
 
-function isSubsequence(part: readonly string[], whole: readonly string[]): boolean {
-  let at = 0;
-  for (const each of whole) if (part[at] === each) at++;
-  return at === part.length;
+/** Steps that several ways share are in the order of one of them: chains of the same priority may be asked in another. */
+function isPart(part: readonly string[], whole: readonly string[]): boolean {
+  const rest = [...whole];
+  return part.every((step) => {
+    const at = rest.indexOf(step);
+    if (at >= 0) rest.splice(at, 1);
+    return at >= 0;
+  });
 }

@@ -508,6 +508,7 @@ function iptablesRule(name: string, hook: string, family: NftFamily, below: stri
   } else if (name === 'raw') {
     if (hook !== 'U1' && hook !== 'U2')
       targets.push(of('-j CT --notrack', '-j NOTRACK', '-j CT --zone 1', '-j CT --zone-orig 1'));
+    targets.push(copies);
   } else if (name === 'filter') {
     targets.push(of('-j REJECT', '-p tcp -j REJECT --reject-with tcp-reset'));
     targets.push(marks);
