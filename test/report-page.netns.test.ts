@@ -3,20 +3,18 @@
  * reader, that nothing in it is taken for more than text, and that it asks for nothing. UPDATE_FIGURES=1 writes the pictures of docs/figures.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Page } from 'playwright-core';
 import { bundleWorld } from '../src/collect/bundle.ts';
 import { pageHtml } from '../src/page/html.ts';
 import { diagnose } from '../src/path/diagnose/diagnose.ts';
 import { packetWays } from '../src/path/view/packet-way.ts';
+import { isWiderThanScreen, violations } from './page/accessibility.ts';
 import { noBrowser, TestBrowser } from './page/browser.ts';
 import { HOSTILE, hostileCluster, type PageCluster, pageCluster } from './page/clusters.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const FIGURES = join(ROOT, 'docs/figures');
 const UPDATE = process.env.UPDATE_FIGURES === '1';
-const AXE = join(ROOT, 'node_modules/axe-core/axe.min.js');
 
 let browser: TestBrowser;
 beforeAll(async () => {
@@ -37,24 +35,6 @@ async function howTo(): Promise<string> {
     'Cluster "kind"',
   );
 }
-
-/** What axe finds wrong, one line each. It is run by the debugger: the page's policy allows no script but its own. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(readFileSync(AXE, 'utf8'));
-  const found = await page.evaluate(async () => {
-    // biome-ignore lint/suspicious/noExplicitAny: axe has put itself there.
-    const results = await (window as any).axe.run(document, { resultTypes: ['violations'] });
-    // biome-ignore lint/suspicious/noExplicitAny: its results are its own.
-    return results.violations.flatMap((each: any) =>
-      // biome-ignore lint/suspicious/noExplicitAny: its results are its own.
-      each.nodes.map((node: any) => `${each.id}: ${node.target.join(' ')}: ${node.failureSummary}`),
-    );
-  });
-  return found as string[];
-}
-
-const isWiderThanScreen = (page: Page) =>
-  page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
 
 describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   const CASES: [name: string, make: () => PageCluster, verdict: string][] = [

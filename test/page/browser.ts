@@ -1,9 +1,15 @@
-import { accessSync, chmodSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { waitFor } from '../../src/sys/wait.ts';
+import { relayEnd } from './relay.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
+const RELAY = join(import.meta.dir, 'relay.ts');
+
+type PageOptions = NonNullable<Parameters<Browser['newPage']>[0]>;
 
 /** Why no browser can be started here; undefined where one can. Its network namespace needs root. */
 export const noBrowser: string | undefined = !isThere(CHROMIUM)
@@ -30,42 +36,72 @@ export interface Watched {
 }
 
 /**
- * A browser in a network namespace of its own, which has no device but a loopback that is down: whatever a page does, nothing is sent. The test speaks
- * to it by pipes.
+ * A browser in a network namespace of its own, which has no device but a loopback: whatever a page does, nothing is sent. The test speaks to it by
+ * pipes, and a server of the test is reached by a Unix socket.
  */
 export class TestBrowser implements AsyncDisposable {
   readonly directory: string;
   readonly #browser: Browser;
+  readonly #relay: Server | undefined;
 
-  private constructor(directory: string, browser: Browser) {
+  private constructor(directory: string, browser: Browser, relay: Server | undefined) {
     this.directory = directory;
     this.#browser = browser;
+    this.#relay = relay;
   }
 
-  static async start(): Promise<TestBrowser> {
+  /** @param port of this process on 127.0.0.1, which the browser reaches under the same address; none when absent. */
+  static async start(port?: number): Promise<TestBrowser> {
     const directory = mkdtempSync(join(tmpdir(), 'hostport-page-'));
     const wrapper = join(directory, 'chromium');
-    writeFileSync(wrapper, `#!/bin/sh\nexec unshare --net ${CHROMIUM} "$@"\n`);
+    const socket = join(directory, 'relay');
+    // In the process group of the browser, which is killed as a whole.
+    const reach =
+      port === undefined
+        ? ''
+        : `ip link set lo up && { '${process.execPath}' '${RELAY}' ${port} '${socket}' & } && `;
+    writeFileSync(
+      wrapper,
+      `#!/bin/sh\nexec unshare --net sh -c '${reach.replaceAll("'", `'\\''`)}exec ${CHROMIUM} "$@"' sh "$@"\n`,
+    );
     chmodSync(wrapper, 0o755);
+    const relay = port === undefined ? undefined : relayEnd(socket, port);
     const browser = await chromium.launch({
       executablePath: wrapper,
-      args: ['--no-sandbox', '--host-resolver-rules=MAP * ~NOTFOUND', '--disable-background-networking'],
+      args: [
+        '--no-sandbox',
+        '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
+        '--disable-background-networking',
+      ],
     });
-    return new TestBrowser(directory, browser);
+    if (relay !== undefined)
+      await waitFor('the relay', () => existsSync(`${socket}.ready`), { timeoutMs: 10_000 });
+    return new TestBrowser(directory, browser, relay);
   }
 
   /** Opens a document as a file, and waits until it is drawn. `hash`: the part of the address behind `#`. */
   async open(
     html: string,
-    options: Parameters<Browser['newPage']>[0] & { hash?: string } = {},
+    options: PageOptions & { hash?: string } = {},
   ): Promise<{ page: Page; watched: Watched; file: string }> {
     const { hash = '', ...rest } = options;
     const file = join(this.directory, `${crypto.randomUUID()}.html`);
     writeFileSync(file, html);
-    const page = await this.#browser.newPage({ viewport: { width: 1280, height: 900 }, ...rest });
+    return { ...(await this.visit(`file://${file}${hash}`, `file://${file}`, rest)), file };
+  }
+
+  /** Opens an address, and waits until it is drawn. `own`: how the addresses begin that it may ask for. */
+  async visit(
+    address: string,
+    own: string,
+    options: PageOptions = {},
+  ): Promise<{ page: Page; watched: Watched }> {
+    const context = await this.#browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const page = await context.newPage();
+    page.on('close', () => context.close());
     const watched: Watched = { requests: [], logged: [] };
     page.on('request', (request) => {
-      if (!request.url().startsWith(`file://${file}`)) watched.requests.push(request.url());
+      if (!request.url().startsWith(own)) watched.requests.push(request.url());
     });
     page.on('console', (message) => watched.logged.push(message.text()));
     page.on('pageerror', (error) => watched.logged.push(String(error)));
@@ -73,13 +109,14 @@ export class TestBrowser implements AsyncDisposable {
       watched.logged.push(`dialog: ${dialog.message()}`);
       dialog.dismiss();
     });
-    await page.goto(`file://${file}${hash}`);
+    await page.goto(address);
     await page.waitForSelector('h1');
-    return { page, watched, file };
+    return { page, watched };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#browser.close();
+    this.#relay?.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -1,11 +1,12 @@
 /**
- * Carries connections between network namespaces by a Unix socket: `bun relay.ts PORT SOCKET` listens on 127.0.0.1:PORT of the namespace that it runs
- * in, and passes what comes to whoever listens on SOCKET. Nothing but loopback and a file is used.
+ * Carries connections between network namespaces by a Unix socket. `bun relay.ts PORT SOCKET` listens on 127.0.0.1:PORT of the namespace that it runs
+ * in, and passes what comes to whoever listens on SOCKET; it creates SOCKET.ready when it listens. Nothing but loopback and files is used.
  */
-import { connect, createServer, type Socket } from 'node:net';
+import { writeFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /** Passes what comes on one connection to the other, until either ends. */
-export function join(a: Socket, b: Socket): void {
+function join(a: Socket, b: Socket): void {
   for (const [from, to] of [
     [a, b],
     [b, a],
@@ -16,7 +17,14 @@ export function join(a: Socket, b: Socket): void {
   }
 }
 
+/** The other end: passes what comes by the socket to 127.0.0.1:`port` of this process's namespace. */
+export function relayEnd(socket: string, port: number): Server {
+  return createServer((client) => join(client, connect(port, '127.0.0.1'))).listen(socket);
+}
+
 if (import.meta.main) {
   const [port, socket] = process.argv.slice(2);
-  createServer((client) => join(client, connect(socket!))).listen(Number(port), '127.0.0.1');
+  createServer((client) => join(client, connect(socket!))).listen(Number(port), '127.0.0.1', () =>
+    writeFileSync(`${socket}.ready`, ''),
+  );
 }

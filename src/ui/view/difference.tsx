@@ -13,7 +13,10 @@ export function DifferenceView({ difference }: { difference: Difference }) {
       <Part title="Found" items={found}>
         {({ code, severity, message }) => (
           <>
-            {severity === 'note' ? null : <Mark kind={severity} />} <code>{code}</code>{' '}
+            {severity === 'note' ? null : <Mark kind={severity} />}{' '}
+            <code>
+              <Name text={code} />
+            </code>{' '}
             <Name text={message} />
           </>
         )}
@@ -21,7 +24,11 @@ export function DifferenceView({ difference }: { difference: Difference }) {
       <Part title="Fixed or gone" items={solved}>
         {({ code, message }) => (
           <>
-            <Mark kind="good" silent /> <code>{code}</code> <Name text={message} />
+            <Mark kind="good" silent />{' '}
+            <code>
+              <Name text={code} />
+            </code>{' '}
+            <Name text={message} />
           </>
         )}
       </Part>
@@ -81,7 +88,7 @@ function Part<T>({
 function MappingName({ mapping: { node, pod, port } }: { mapping: Mapping }) {
   return (
     <>
-      <Name text={pod} /> {port}
+      <Name text={pod} /> <Name text={port} />
       {node === undefined ? null : (
         <>
           {' '}

@@ -62,17 +62,17 @@ export function LivePage({
         <p class="hint">hostport {version}</p>
         <ThemeChoice />
       </header>
-      <Status link={link} watch={watch} />
-      {problem === '' ? null : <p role="alert">{problem}</p>}
-      {pinned === undefined ? null : (
-        <p class="past card risk">
-          This is the cluster as it was{past === undefined ? ' then' : ` at ${timeOf(past.from)}`}.{' '}
-          <button type="button" onClick={() => onShow(undefined)}>
-            Back to now
-          </button>
-        </p>
-      )}
       <main>
+        <Status link={link} watch={watch} />
+        {problem === '' ? null : <p role="alert">{problem}</p>}
+        {pinned === undefined ? null : (
+          <p class="past card risk">
+            This is the cluster as it was{past === undefined ? ' then' : ` at ${timeOf(past.from)}`}.{' '}
+            <button type="button" onClick={() => onShow(undefined)}>
+              Back to now
+            </button>
+          </p>
+        )}
         {index === undefined ? (
           <p>{watch?.state === 'trouble' ? 'Nothing could be seen yet.' : 'Looking at the cluster …'}</p>
         ) : (

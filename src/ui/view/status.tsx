@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Lines } from '../../page/view/marks.tsx';
+import { safeText } from '../../util/safe-text.ts';
 import type { WatchState } from '../protocol.ts';
 import type { Link } from './connection.ts';
 import { spanOf, timeOf } from './times.ts';
@@ -40,7 +41,7 @@ function Looks({ watch: { state, detail, lookedAt, changed } }: { watch: WatchSt
       {lookedAt === undefined
         ? ''
         : `Seen ${spanOf(now - Date.parse(lookedAt))} ago, at ${timeOf(lookedAt)}. `}
-      {state === 'looking' ? `Looking${detail === undefined ? '' : `: ${detail}`} … ` : ''}
+      {state === 'looking' ? `Looking${detail === undefined ? '' : `: ${safeText(detail)}`} … ` : ''}
       {changed > 0 && state !== 'looking' ? 'Something has changed since; looking again soon.' : ''}
     </span>
   );

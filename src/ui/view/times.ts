@@ -1,7 +1,9 @@
+import { safeText } from '../../util/safe-text.ts';
+
 /** The time of a day, as clocks of the reader's place show it. */
 export function timeOf(rfc3339: string): string {
   const date = new Date(rfc3339);
-  if (Number.isNaN(date.getTime())) return rfc3339;
+  if (Number.isNaN(date.getTime())) return safeText(rfc3339);
   return date.toLocaleTimeString('en-GB');
 }
 

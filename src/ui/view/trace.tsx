@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Lines, Name, Section } from '../../page/view/marks.tsx';
 import type { TraceDocument } from '../../path/trace/document.ts';
+import { safeText } from '../../util/safe-text.ts';
 import type { LabOrder } from '../lab-door.ts';
 import type { Answer } from './connection.ts';
 import { type Stop, stopsOf } from './packet.ts';
@@ -55,7 +56,7 @@ export function TraceView({
           <select value={port.label} onChange={(event) => setChosen(event.currentTarget.value)}>
             {ports.map(({ label }) => (
               <option key={label} value={label}>
-                {label}
+                {safeText(label)}
               </option>
             ))}
           </select>
@@ -66,7 +67,7 @@ export function TraceView({
             <option value="outside">outside of the nodes</option>
             {nodes.map((name) => (
               <option key={name} value={name}>
-                {name}
+                {safeText(name)}
               </option>
             ))}
           </select>
@@ -160,7 +161,11 @@ export function Journey({ trace }: { trace: TraceDocument }) {
       )}
       {death?.code === undefined ? null : (
         <p>
-          It is a sign of <code>{death.code}</code>.
+          It is a sign of{' '}
+          <code>
+            <Name text={death.code} />
+          </code>
+          .
         </p>
       )}
       {notes.map((note) => (
@@ -193,7 +198,9 @@ function StopView({
   return (
     <li class={state} aria-current={isHere ? 'step' : undefined}>
       {isFirst ? <p class="way-title">{direction === 'request' ? 'The request' : 'The answer'}</p> : null}
-      <span class="place">{place}</span>
+      <span class="place">
+        <Name text={place} />
+      </span>
       <span class="what">
         {isEnd ? '✗ ' : ''}
         <Name text={text} />

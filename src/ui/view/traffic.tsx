@@ -40,7 +40,7 @@ function Row({ traffic: { node, pod, port, address, strip, detail, milliseconds 
         <strong>
           <Name text={pod} />
         </strong>{' '}
-        {port} on <Name text={node} />, {address}
+        <Name text={port} /> on <Name text={node} />, <Name text={address} />
       </p>
       <svg
         class="strip"

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { Lines, Name, Section } from '../../page/view/marks.tsx';
 import { stages } from '../../path/model/stages.ts';
+import { safeText } from '../../util/safe-text.ts';
 import type { LabOrder } from '../lab-door.ts';
 import type { LabState, UiStart } from '../protocol.ts';
 import { timeOf } from './times.ts';
@@ -56,7 +57,7 @@ export function Workbench({
               <option value="">the first that suits</option>
               {nodes.map((name) => (
                 <option key={name} value={name}>
-                  {name}
+                  {safeText(name)}
                 </option>
               ))}
             </select>
@@ -98,11 +99,14 @@ export function Workbench({
             <ul>
               {injected.map((each) => (
                 <li key={`${each.code} ${each.node}`}>
-                  <code>{each.code}</code> on <Name text={each.node} />, for <Name text={each.pod} />{' '}
+                  <code>
+                    <Name text={each.code} />
+                  </code>{' '}
+                  on <Name text={each.node} />, for <Name text={each.pod} />{' '}
                   <button
                     type="button"
                     disabled={isBusy}
-                    aria-label={`Undo ${each.code} on ${each.node}`}
+                    aria-label={safeText(`Undo ${each.code} on ${each.node}`)}
                     onClick={() => onOrder({ do: 'undo', code: each.code, node: each.node })}
                   >
                     Undo
@@ -113,10 +117,14 @@ export function Workbench({
           </>
         )}
         <p role="status" class={last?.ok === false ? 'result bad' : 'result'}>
-          {running === undefined ? null : `${running.what} …`}
+          {running === undefined ? null : (
+            <>
+              <Name text={running.what} /> …
+            </>
+          )}
           {running === undefined && last !== undefined ? (
             <>
-              {timeOf(last.at)} {last.what}: {last.ok ? '' : 'failed: '}
+              {timeOf(last.at)} <Name text={last.what} />: {last.ok ? '' : 'failed: '}
               <Lines text={last.text} />
             </>
           ) : null}

@@ -1,0 +1,464 @@
+/**
+ * The live page in a real browser that reaches nothing but the page's server: that it follows what changes, however fast, and survives what goes away;
+ * what its buttons do, and that there are none for a cluster that is not of the lab. UPDATE_FIGURES=1 writes the pictures of docs/figures.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { type TraceDocument, traceDocumentSchema } from '../src/path/trace/document.ts';
+import { storyOf } from '../src/path/trace/story.ts';
+import { waitFor } from '../src/sys/wait.ts';
+import type { Traffic } from '../src/ui/protocol.ts';
+import { isWiderThanScreen, violations } from './page/accessibility.ts';
+import { noBrowser, TestBrowser } from './page/browser.ts';
+import { HOSTILE, hostileCluster, pageCluster } from './page/clusters.ts';
+import { LiveServer } from './page/live.ts';
+
+const ROOT = join(import.meta.dir, '..');
+const FIGURES = join(ROOT, 'docs/figures');
+const UPDATE = process.env.UPDATE_FIGURES === '1';
+
+const HEALTHY = pageCluster(3, 1, 'healthy');
+const BROKEN = pageCluster(3, 1, 'broken');
+const WELL = 'All 3 hostPorts work.';
+const BAD = '1 of 3 hostPorts is broken: 1 cause on 1 node; 1 is at risk.';
+
+const why = noBrowser === undefined ? '' : ` (${noBrowser})`;
+
+let port = 0;
+let browser: TestBrowser;
+const servers: LiveServer[] = [];
+beforeAll(async () => {
+  if (noBrowser !== undefined) return;
+  // A port that is free: the browser's relay needs to know it.
+  const server = new LiveServer('lab', 0);
+  port = server.port;
+  await server.stop();
+  browser = await TestBrowser.start(port);
+});
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.stop();
+});
+afterAll(() => browser?.[Symbol.asyncDispose]());
+
+function serve(kind: 'lab' | 'cluster' = 'lab', title?: string): LiveServer {
+  const server = new LiveServer(kind, port, title);
+  servers.push(server);
+  return server;
+}
+
+const open = (server: LiveServer, options: Parameters<TestBrowser['visit']>[2] = {}) =>
+  browser.visit(server.url, server.origin, options);
+
+/** Waits until the page says this. */
+const untilSaid = (page: Page, text: string, selector = 'h1') =>
+  page.locator(selector).filter({ hasText: text }).first().waitFor({ timeout: 20_000 });
+
+/** What came of a traced probe that was recorded. */
+function traceOf(name: string): TraceDocument {
+  const path = join(ROOT, `test/fixtures/traces/${name}.json`);
+  const { flow, sender, probe, record } = JSON.parse(readFileSync(path, 'utf8'));
+  const { address, port: to, protocol, sourcePort } = flow;
+  return traceDocumentSchema.parse({
+    ...{
+      apiVersion: 'hostport/v1',
+      kind: 'Trace',
+      node: 'worker-1',
+      from: 'outside',
+      pod: 'default/web-0-0',
+    },
+    ...{ address, port: to, protocol, sourcePort, probe },
+    ...storyOf(flow, sender, probe, record),
+  });
+}
+
+const traffic = (strips: readonly string[]): Traffic[] =>
+  strips.map((strip, i) => ({
+    ...{ node: `worker-${i + 1}`, pod: `web-${i}-0`, port: 'TCP 80', address: `172.17.0.${i + 3}:80` },
+    ...{ strip, detail: strip.endsWith('a') ? 'connected' : 'ECONNREFUSED', milliseconds: 1.4 },
+  }));
+
+/** A lab in which something is broken and all parts of the page have something to show. */
+function busyLab(): LiveServer {
+  const server = serve();
+  server.show(HEALTHY);
+  server.show(BROKEN);
+  server.topics.publish('traffic', traffic(['a'.repeat(60), `${'a'.repeat(41)}${'r'.repeat(19)}`, 'a?tua']));
+  server.topics.publish('lab', {
+    injected: [{ code: 'plugin-missing', node: 'worker-2', pod: 'web-1-0' }],
+    last: {
+      ...{ what: 'break plugin-missing on worker-2', ok: true, at: '2030-01-01T12:00:01Z' },
+      text: 'plugin-missing on worker-2, for pod web-1-0: removes portmap from /opt/cni/bin',
+    },
+  });
+  server.answer = () => {
+    const trace = traceOf('mangle-drop');
+    return { status: 200, ok: true, text: trace.message, trace };
+  };
+  return server;
+}
+
+/** Sends a packet, and waits until its way is shown. */
+async function sendPacket(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Send a packet' }).click();
+  await page.locator('.journey').waitFor();
+}
+
+describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
+  test(`opens by the printed address, keeps no token in it, and no script reads its cookie${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page, watched } = await open(server);
+    expect(await page.textContent('h1')).toBe(WELL);
+    const { pathname, search } = new URL(page.url());
+    expect(pathname).toMatch(/^\/[0-9a-f]{16}\/$/);
+    expect(search).toBe('');
+    expect(await page.evaluate(() => document.cookie)).toBe('');
+    await page.reload();
+    await untilSaid(page, WELL);
+    expect(watched).toEqual({ requests: [], logged: [] });
+    await page.close();
+  });
+
+  test.each([
+    ['light', 1280],
+    ['dark', 1280],
+    ['light', 360],
+    ['dark', 360],
+  ] as const)(
+    `%s, %i pixels wide: accessible, and asks its own server alone${why}`,
+    async (colorScheme, width) => {
+      const server = busyLab();
+      const { page, watched } = await open(server, { colorScheme, viewport: { width, height: 800 } });
+      await untilSaid(page, BAD);
+      await sendPacket(page);
+      await page.getByRole('button', { name: 'Pause' }).click();
+      expect(await violations(page)).toEqual([]);
+      expect(await isWiderThanScreen(page)).toBe(false);
+      expect(watched).toEqual({ requests: [], logged: [] });
+      await page.close();
+    },
+  );
+
+  test.each(['healthy', 'broken', 'unknown'] as const)(
+    `a cluster that only is watched, %s: accessible${why}`,
+    async (condition) => {
+      const server = serve('cluster', 'Cluster https://10.0.0.1:6443');
+      server.show(pageCluster(3, 2, condition));
+      const { page } = await open(server);
+      expect(await violations(page)).toEqual([]);
+      await page.close();
+    },
+  );
+
+  test(`follows what changes without being loaded again, and says what changed${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page } = await open(server);
+    await page.evaluate(() => {
+      document.body.dataset.mark = 'same';
+    });
+    server.show(BROKEN);
+    await untilSaid(page, BAD);
+    await untilSaid(page, 'plugin-missing', '.difference');
+    expect(await page.locator('.moments li').count()).toBe(2);
+    expect(await page.locator('.difference').textContent()).toContain('web-1-0 TCP 80 on worker-2');
+    server.show(HEALTHY);
+    await untilSaid(page, WELL);
+    await untilSaid(page, 'Fixed or gone', '.difference');
+    expect(await page.evaluate(() => document.body.dataset.mark)).toBe('same');
+    await page.close();
+  });
+
+  test(`shows an earlier moment, which stays, and comes back to now${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    server.show(BROKEN);
+    const { page } = await open(server);
+    await untilSaid(page, BAD);
+    await page.locator('.moments button').last().click();
+    await untilSaid(page, WELL);
+    expect(await page.locator('.past').textContent()).toContain('as it was at ');
+    server.show(pageCluster(3, 1, 'unknown'));
+    await page.locator('.moments li').nth(2).waitFor();
+    expect(await page.textContent('h1')).toBe(WELL);
+    await page.getByRole('button', { name: 'Back to now' }).click();
+    await untilSaid(page, '3 of 3 hostPorts are unknown');
+    await page.close();
+  });
+
+  test(`any two moments can be compared${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    server.show(BROKEN);
+    server.show(pageCluster(3, 1, 'unknown'));
+    const { page } = await open(server);
+    await untilSaid(page, 'Cannot be observed any more', '.difference');
+    await page.getByLabel('To').last().selectOption({ index: 1 });
+    await page.getByLabel('From').last().selectOption({ index: 0 });
+    await untilSaid(page, 'Found', '.difference');
+    expect(await page.locator('.difference').textContent()).not.toContain('Cannot be observed');
+    await page.close();
+  });
+
+  test(`a hundred changes a second cost few requests, and the last is shown${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page } = await open(server);
+    let read = 0;
+    page.on('request', () => read++);
+    const ROUNDS = 300;
+    for (let i = 0; i < ROUNDS; i++) {
+      server.show(i % 2 === 0 ? BROKEN : HEALTHY);
+      server.topics.publish('watch', { state: 'waiting', lookedAt: '2030-01-01T12:00:00Z', changed: i });
+      await Bun.sleep(10);
+    }
+    server.show(BROKEN);
+    await untilSaid(page, BAD);
+    expect(read).toBeLessThan(ROUNDS / 2);
+    await page.close();
+  });
+
+  test(`says when the API server cannot be reached, and when it can be again; what was seen stays${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page } = await open(server);
+    const lookedAt = new Date().toISOString();
+    server.topics.publish('watch', { state: 'trouble', detail: 'connection refused', lookedAt, changed: 0 });
+    await untilSaid(page, 'Cannot look at the cluster; trying again. connection refused', '[role=status]');
+    expect(await page.textContent('h1')).toBe(WELL);
+    expect(await violations(page)).toEqual([]);
+    server.topics.publish('watch', { state: 'waiting', lookedAt, changed: 0 });
+    await untilSaid(page, 'Live.', '[role=status]');
+    await page.close();
+  });
+
+  test(`says when its own server is gone, and gets what it has missed when that is back${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page } = await open(server);
+    await server.stop();
+    await untilSaid(page, 'No connection to hostport ui', '[role=status]');
+    server.show(BROKEN);
+    server.restart();
+    await untilSaid(page, BAD);
+    await untilSaid(page, 'Live.', '[role=status]');
+    await page.close();
+  });
+
+  test(`a server with other keys is another: the page says that its own has ended${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page } = await open(server);
+    await server.stop();
+    const other = serve();
+    other.show(BROKEN);
+    await untilSaid(page, 'hostport ui has ended', '[role=status]');
+    expect(await page.textContent('h1')).toBe(WELL);
+    await page.close();
+  });
+
+  test(`without a mouse: breaks, heals and undoes; one thing at a time${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page } = await open(server);
+    const press = async (name: string) => {
+      const button = page.getByRole('button', { name, exact: true });
+      for (let i = 0; i < 60 && !(await button.evaluate((it) => it === document.activeElement)); i++)
+        await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+    };
+    await page.getByLabel('Failure').focus();
+    // By its first letters, as lists of choices are used without a mouse.
+    await page.keyboard.type('mapping-m');
+    await press('Break');
+    await waitForOrders(server, 1);
+    server.topics.publish('lab', {
+      injected: [{ code: 'mapping-missing', node: 'worker-1', pod: 'web-0-0' }],
+      running: { what: 'heal', since: '2030-01-01T12:00:00Z' },
+    });
+    await untilSaid(page, 'heal …', '.result');
+    expect(await page.getByRole('button', { name: 'Break', exact: true }).isDisabled()).toBe(true);
+    expect(await page.getByRole('button', { name: 'Heal', exact: true }).isDisabled()).toBe(true);
+    server.topics.publish('lab', {
+      injected: [{ code: 'mapping-missing', node: 'worker-1', pod: 'web-0-0' }],
+      last: { what: 'heal', ok: false, text: 'cannot heal', at: '2030-01-01T12:00:00Z' },
+    });
+    await untilSaid(page, 'failed: cannot heal', '.result');
+    await press('Heal');
+    await waitForOrders(server, 2);
+    await press('Undo mapping-missing on worker-1');
+    await waitForOrders(server, 3);
+    await press('Undo all');
+    await waitForOrders(server, 4);
+    expect(server.orders).toEqual([
+      { do: 'break', code: 'mapping-missing' },
+      { do: 'heal', restart: false },
+      { do: 'undo', code: 'mapping-missing', node: 'worker-1' },
+      { do: 'undo' },
+    ]);
+    await page.close();
+  });
+
+  test(`a packet goes its way stop by stop, with its addresses as they are there, and back${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    server.answer = () => {
+      const trace = traceOf('healthy');
+      return { status: 200, ok: true, text: trace.message, trace };
+    };
+    const { page } = await open(server);
+    await sendPacket(page);
+    const last = page.locator('.journey li.here').filter({ hasText: 'by' });
+    // By itself to the end.
+    await page.getByRole('button', { name: 'Play again' }).waitFor({ timeout: 30_000 });
+    expect(await last.count()).toBe(1);
+    const stops = await page.locator('.journey li').count();
+    expect(stops).toBeGreaterThan(4);
+    expect(await page.locator('.journey mark').allTextContents()).toEqual(['10.92.0.2:80', '10.91.0.2:8080']);
+    expect(await page.locator('.journey .way-title').allTextContents()).toEqual([
+      'The request',
+      'The answer',
+    ]);
+    const where = () => page.locator('.packet').evaluate((it) => (it as HTMLElement).style.transform);
+    const atEnd = await where();
+    await page.getByRole('button', { name: 'Back', exact: true }).click();
+    expect(await where()).not.toBe(atEnd);
+    expect(await page.locator('[aria-current=step]').count()).toBe(1);
+    await page.close();
+  });
+
+  test(`who wants no motion sees the end at once, and steps by hand${why}`, async () => {
+    const server = busyLab();
+    const { page } = await open(server, { reducedMotion: 'reduce' });
+    await sendPacket(page);
+    await page.getByRole('button', { name: 'Play again' }).waitFor();
+    expect(await page.locator('.journey li.here.end').textContent()).toContain('✗');
+    expect(await page.locator('.journey .outcome').textContent()).toContain('✗ died');
+    await page.close();
+  });
+
+  test(`an order that is refused is said${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    server.answer = () => ({ status: 409, ok: false, text: 'cannot trace now: heal is under way' });
+    const { page } = await open(server);
+    await page.getByRole('button', { name: 'Send a packet' }).click();
+    await untilSaid(page, 'cannot trace now: heal is under way', '#trace .bad');
+    await page.close();
+  });
+
+  test(`on a cluster that is not of the lab, there is nothing to change, and nothing can be${why}`, async () => {
+    const server = serve('cluster', 'Cluster https://10.0.0.1:6443');
+    server.show(BROKEN);
+    const { page } = await open(server);
+    const buttons = await page.getByRole('button').allTextContents();
+    expect(buttons.filter((text) => /break|heal|undo|send/i.test(text))).toEqual([]);
+    expect(await page.locator('footer').textContent()).toContain('This page only reads');
+    const statuses = await page.evaluate(async () => {
+      const what = ['lab/break', 'lab/heal', 'lab/undo', 'lab/trace', '', 'moments/1'];
+      const sent = what.flatMap((path) =>
+        ['POST', 'PUT', 'PATCH', 'DELETE'].map((method) =>
+          fetch(path, { method, headers: { 'x-hostport-action': '' }, body: '{}' }).then(
+            ({ status }) => status,
+          ),
+        ),
+      );
+      return Promise.all(sent);
+    });
+    expect(statuses.filter((status) => status !== 403 && status !== 405)).toEqual([]);
+    expect(server.orders).toEqual([]);
+    await page.close();
+  });
+
+  test(`a page of another origin reads nothing, sends nothing and frames nothing${why}`, async () => {
+    const server = serve();
+    server.show(HEALTHY);
+    const { page } = await open(server);
+    const own = page.url();
+    // The same browser, with its cookie; the other origin is the same machine by its other name.
+    const evil = await page.context().newPage();
+    await evil.goto(`http://localhost:${port}/`);
+    const tried = await evil.evaluate(async (url) => {
+      const attempt = (path: string, init: RequestInit) =>
+        fetch(url + path, { credentials: 'include', ...init }).then(
+          ({ type, status }) => `${type} ${status}`,
+          () => 'refused',
+        );
+      return [
+        await attempt('moments', {}),
+        await attempt('moments', { mode: 'no-cors' }),
+        await attempt('lab/undo', { method: 'POST', body: '{}' }),
+        await attempt('lab/undo', { method: 'POST', mode: 'no-cors', body: '{}' }),
+      ];
+    }, own);
+    expect(tried.filter((outcome) => !/^(?:refused|opaque 0)$/.test(outcome))).toEqual([]);
+    expect(server.orders).toEqual([]);
+    await evil.evaluate((url) => {
+      const frame = document.createElement('iframe');
+      frame.src = url;
+      document.body.append(frame);
+      return new Promise((resolve) => {
+        frame.onload = resolve;
+      });
+    }, own);
+    const framed = evil.frames().find((frame) => frame !== evil.mainFrame());
+    expect(await framed!.evaluate(() => document.querySelector('h1')?.textContent ?? '')).not.toBe(WELL);
+    await page.close();
+  });
+
+  test(`a hostile cluster is text, in each part of the page${why}`, async () => {
+    const server = serve('lab', HOSTILE.markup);
+    const { diagnosis, ways } = hostileCluster();
+    server.show(HEALTHY);
+    server.show({ diagnosis, ways });
+    const all = Object.values(HOSTILE);
+    server.topics.publish(
+      'traffic',
+      all.map((text) => ({
+        ...{ node: text, pod: text, port: text, address: text, strip: 'ar', detail: text, milliseconds: 1 },
+      })),
+    );
+    server.topics.publish('lab', {
+      injected: all.map((text) => ({ code: text, node: text, pod: text })),
+      last: { what: HOSTILE.markup, ok: false, text: all.join('\n'), at: HOSTILE.markup },
+    });
+    server.topics.publish('watch', { state: 'trouble', detail: all.join(' '), changed: 0 });
+    const { page, watched } = await open(server);
+    await untilSaid(page, 'Found', '.difference');
+    for (const summary of await page.locator('summary').all()) await summary.click();
+    expect(await page.locator('#page img, #page script').count()).toBe(0);
+    const text = (await page.textContent('#page'))!;
+    for (const said of [HOSTILE.markup, HOSTILE.entity, HOSTILE.long]) expect(text).toContain(said);
+    expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
+    expect(await isWiderThanScreen(page)).toBe(false);
+    expect(watched).toEqual({ requests: [], logged: [] });
+    await page.close();
+  });
+
+  const FIGURE_CASES = [
+    ['ui-lab-light', 'light', 1280, 1500],
+    ['ui-lab-dark', 'dark', 1280, 1500],
+    ['ui-small-screen', 'light', 360, 1500],
+  ] as const;
+  if (UPDATE) {
+    test.each(FIGURE_CASES)('picture %s', async (file, colorScheme, width, height) => {
+      const server = busyLab();
+      const { page } = await open(server, {
+        colorScheme,
+        viewport: { width, height },
+        reducedMotion: 'reduce',
+      });
+      await untilSaid(page, BAD);
+      await sendPacket(page);
+      await page.screenshot({ path: join(FIGURES, `${file}.png`) });
+      await page.close();
+    });
+  }
+});
+
+/** Waits until so many orders came. */
+async function waitForOrders(server: LiveServer, number: number): Promise<void> {
+  await waitFor(`order ${number}`, () => server.orders.length >= number, { timeoutMs: 10_000 });
+}
