@@ -7,7 +7,9 @@ import { realExec } from '../../sys/exec.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
+import { layoutOf } from '../printer/layout.ts';
 import { terminalProgress } from '../printer/progress.ts';
+import { wrap, wrapCommand } from '../printer/wrap.ts';
 import { command, examples, exitWith } from '../verb.ts';
 
 /** `hostport tour`: the how-to, step by step, on a cluster of its own. */
@@ -65,21 +67,19 @@ async function tour(options: TourOptions, signal: AbortSignal): Promise<number> 
 }
 
 function terminalStage(stream: NodeJS.WriteStream): Stage {
-  const colour = stream.isTTY && (process.env.NO_COLOR ?? '') === '';
-  const paint = (code: number, text: string) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
-  const indent = (text: string) =>
-    text
-      .trimEnd()
-      .split('\n')
-      .map((line) => `  ${safeText(line.replaceAll('\t', '    '))}\n`)
-      .join('');
+  const { width, paint } = layoutOf(stream);
+  const write = (lines: readonly string[]) => stream.write(lines.map((line) => `${line}\n`).join(''));
+  const answer = (line: string) => wrap(safeText(line.replaceAll('\t', '    ')), width, '  ', '    ');
   return {
-    heading: (text) => stream.write(`\n${paint(1, `# ${text}`)}\n`),
-    command: (shown, output) =>
-      stream.write(`${paint(36, `$ ${shown}`)}\n${output.trim() === '' ? '' : indent(output)}`),
-    expectation: (text, met, seen) => {
-      stream.write(` ${met ? paint(32, '✓') : paint(31, '✗')} ${text}\n`);
-      if (!met) stream.write(`   seen: ${safeText(seen.trim().slice(0, 1000))}\n`);
+    heading: (text) =>
+      write(['', ...wrap(`# ${text}`, width, '', '  ').map((line) => paint('strong', line))]),
+    command(shown, output) {
+      write(wrapCommand(shown, width, '$ ', '    ').map((line) => paint('command', line)));
+      if (output.trim() !== '') write(output.trimEnd().split('\n').flatMap(answer));
+    },
+    expectation(text, met, seen) {
+      write(wrap(safeText(text), width, ` ${met ? paint('good', '✓') : paint('bad', '✗')} `, '   '));
+      if (!met) write(wrap(safeText(seen.trim().slice(0, 1000)), width, '   seen: ', '   '));
     },
   };
 }
