@@ -225,6 +225,62 @@ test('a fix without effect makes nothing worse, and the others are healed', asyn
   expect(outcomes).toEqual(['n1 healed', 'n2 failed', 'n3 healed', 'n4 healed']);
 });
 
+describe('what is about no node comes last, a few nodes at a time', () => {
+  /** Four pods without a node, for each of which a node has to be fixed. */
+  const homeless = (nodes: Nodes) => ({
+    ...failureOn(
+      (scene) =>
+        scene.paths
+          .map(({ subject }) => subject)
+          .filter(({ node, pod }) => node === undefined && nodes.state.get(pod!.name) === 'broken'),
+      { code: 'waits', stage: 'scheduled' },
+    ),
+    heal: ({ subject }: { subject: { pod?: { name: string } } }) => ({
+      by: 'steps' as const,
+      steps: [stepOn(subject.pod!.name)],
+    }),
+  });
+  const healWaiting = async (nodes: Nodes, maxUnavailable: number) => {
+    const failures = [homeless(nodes)];
+    const { nodes: objects } = nodes.world();
+    const pods = FOUR.map((name) => podOn(undefined, name, 80));
+    nodes.world = () => smallWorld(pods, { nodes: objects });
+    const begun: string[] = [];
+    const { healed, stopped } = await healNodes(
+      nodes.open,
+      { world: nodes.world(), diagnosed: diagnose(nodes.world(), failures) },
+      {
+        ...{ restart: false, signal: new AbortController().signal, maxUnavailable, failures },
+        onNodes: (names, left) => begun.push(`${names.join(' ')} +${left}`),
+      },
+    );
+    return {
+      begun,
+      stopped,
+      healed: healed.map(({ finding, outcome }) => `${finding.subject.pod?.name} ${outcome}`),
+    };
+  };
+
+  test.each([
+    [1, ['n1 +3', 'n2 +2', 'n3 +1', 'n4 +0']],
+    [3, ['n1 n2 n3 +1', 'n4 +0']],
+  ])('%d', async (maxUnavailable, expected) => {
+    const nodes = new Nodes(FOUR);
+    const { begun, healed, stopped } = await healWaiting(nodes, maxUnavailable);
+    expect(begun).toEqual(expected);
+    expect(healed).toEqual(FOUR.map((name) => `${name} healed`));
+    expect(stopped).toBeUndefined();
+    // No step is taken on a node that is not ready for it.
+    const opened = nodes.seen.flatMap((line, i) =>
+      line.startsWith('apply ')
+        ? [nodes.seen.slice(0, i).findLast((before) => before.startsWith('open'))]
+        : [],
+    );
+    const applied = nodes.seen.filter((line) => line.startsWith('apply '));
+    for (const [i, line] of applied.entries()) expect(opened[i]).toContain(line.replace('apply ', ''));
+  });
+});
+
 test('only the nodes of the scope are opened', async () => {
   const { begun } = await run(new Nodes(FOUR), { nodes: ['n3'] });
   expect(begun).toEqual(['n3 +0']);

@@ -51,7 +51,7 @@ export async function healNodes(
   let rounds = 0;
   for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) {
     const { nodes, opened } = batch;
-    const undone = waiting.flatMap((later) => later.nodes);
+    const undone = [...new Set(waiting.flatMap(namesOf))];
     const scope: HealScope = nodes.length === 0 ? options : { ...options, nodes };
     const done: { before?: Diagnosed; report?: HealReport } = {};
     const stop = (error: unknown): NodesHealed => {
@@ -74,8 +74,7 @@ export async function healNodes(
             options.onPlan?.(round);
           },
           mayTry: (planned, current) =>
-            (nodes.length > 0 || planned.finding.subject.node === undefined) &&
-            (options.mayTry?.(planned, current) ?? true),
+            (nodes.length > 0 || isOfOpened(planned, opened)) && (options.mayTry?.(planned, current) ?? true),
         },
       );
       rounds += report.rounds;
@@ -86,7 +85,7 @@ export async function healNodes(
     };
     try {
       options.signal.throwIfAborted();
-      options.onNodes?.(nodes, undone.length);
+      options.onNodes?.(namesOf(batch), undone.length);
       await open(opened, work);
     } catch (error) {
       return stop(error);
@@ -105,22 +104,39 @@ interface Batch {
   opened: string[];
 }
 
+/** The nodes of a batch, or those on which the steps are of what is about no node. */
+function namesOf({ nodes, opened }: Batch): string[] {
+  return nodes.length > 0 ? nodes : opened;
+}
+
+/** Whether a plan is about no node, with all its steps on nodes that are ready for it. */
+function isOfOpened({ finding, steps }: PlannedHeal, opened: readonly string[]): boolean {
+  return (
+    finding.subject.node === undefined &&
+    steps.every((step) => step.on !== 'node' || opened.includes(step.node))
+  );
+}
+
 function batchesOf(plan: readonly PlannedHeal[], size: number): Batch[] {
   const actionable = plan.filter(({ steps }) => steps.length > 0);
   const of = Map.groupBy(actionable, ({ finding }) => finding.subject.node);
   const names = [...of.keys()].filter((name) => name !== undefined).sort();
-  const batches: Batch[] = [];
-  for (const name of names) {
-    // Nodes on which only steps are count, too. One whose plan alone is about more is a batch of its own.
-    const last = batches.at(-1);
-    const own = openedFor([name], of.get(name)!);
-    const opened = [...new Set([...(last?.opened ?? []), ...own])];
+  const ofNodes = names.map((name) => ({ nodes: [name], opened: openedFor([name], of.get(name)!) }));
+  const ofNone = (of.get(undefined) ?? []).map((one) => ({ nodes: [], opened: openedFor([], [one]) }));
+  return [...joined(ofNodes, size), ...joined(ofNone, size)];
+}
+
+/** As few batches as there can be in this order. Nodes on which only steps are count, too; one that alone is about more is a batch of its own. */
+function joined(batches: readonly Batch[], size: number): Batch[] {
+  const all: Batch[] = [];
+  for (const batch of batches) {
+    const last = all.at(-1);
+    const opened = [...new Set([...(last?.opened ?? []), ...batch.opened])];
     if (last !== undefined && opened.length <= size) {
-      batches[batches.length - 1] = { nodes: [...last.nodes, name], opened };
-    } else batches.push({ nodes: [name], opened: own });
+      all[all.length - 1] = { nodes: [...last.nodes, ...batch.nodes], opened };
+    } else all.push(batch);
   }
-  const others = of.get(undefined);
-  return others === undefined ? batches : [...batches, { nodes: [], opened: openedFor([], others) }];
+  return all;
 }
 
 function openedFor(nodes: readonly string[], plans: readonly PlannedHeal[]): string[] {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { LastHeal } from '../node/apply/undo.ts';
 import type { NodeRequest } from '../node/serve/request.ts';
-import { planUndo, undo, undoDoor, whyNotUndone } from './undo.ts';
+import { planUndo, type UndoDoor, undo, undoDoor, whyNotUndone } from './undo.ts';
 
 const FIRST = '2026-01-01T00:00:00.000Z';
 const LAST = '2026-01-02T00:00:00.000Z';
@@ -85,8 +85,26 @@ test('a node that fails does not keep others from it', async () => {
   const plan = await planUndo(nodes.door, ['b']);
   const both = { ...plan, nodes: [{ node: 'a', last: lastHeal(LAST, 'back') }, ...plan.nodes] };
   const done = await undo(nodes.door, both, new AbortController().signal);
-  expect(done.map(({ node, results }) => [node, results[0]!.outcome, results[0]!.detail])).toEqual([
+  expect(done).not.toHaveProperty('error');
+  expect(done.nodes.map(({ node, results }) => [node, results[0]!.outcome, results[0]!.detail])).toEqual([
     ['a', 'failed', 'no answer'],
     ['b', 'done', 'put back'],
   ]);
+});
+
+test('an interruption between two nodes keeps what was done, and begins no further node', async () => {
+  const nodes = new Nodes({ a: lastHeal(LAST, 'back'), b: lastHeal(LAST, 'back') });
+  const plan = await planUndo(nodes.door, ['a', 'b']);
+  const stop = new AbortController();
+  const door: UndoDoor = {
+    ...nodes.door,
+    async undo(node, heal) {
+      const results = await nodes.door.undo(node, heal);
+      stop.abort(new Error('interrupted'));
+      return results;
+    },
+  };
+  const { nodes: done, error } = await undo(door, plan, stop.signal);
+  expect(done.map(({ node, results }) => `${node} ${results[0]!.outcome}`)).toEqual(['a done']);
+  expect(error).toBe(stop.signal.reason);
 });

@@ -84,24 +84,30 @@ export function canUndo({ files }: LastHeal): boolean {
   return files.some(({ state }) => state === 'back') && !files.some(({ state }) => state === 'refused');
 }
 
+/** What was put back: of each node that was begun, a result for each file; and what kept it from going on with the others. */
+export interface Undone {
+  nodes: { node: string; results: ApplyResult[] }[];
+  error?: unknown;
+}
+
 /**
- * Puts back, one node after the other, what a plan says. A node that fails does not keep others from it.
+ * Puts back, one node after the other, what a plan says. A node that fails does not keep others from it; after an interruption no further one is begun.
  * @throws InputError when a node could not be asked: which heal was the last is unknown then.
  */
 export async function undo(
   door: UndoDoor,
   { nodes, unknown }: UndoPlan,
   signal: AbortSignal,
-): Promise<{ node: string; results: ApplyResult[] }[]> {
+): Promise<Undone> {
   const why = whyNotUndone({ unknown });
   if (why !== undefined) throw new InputError(why);
-  const done: { node: string; results: ApplyResult[] }[] = [];
+  const done: Undone['nodes'] = [];
   for (const { node, last } of nodes.filter(({ last }) => canUndo(last))) {
-    signal.throwIfAborted();
+    if (signal.aborted) return { nodes: done, error: signal.reason };
     const results = await door
       .undo(node, last)
       .catch((cause): ApplyResult[] => [{ action: 'undo', outcome: 'failed', detail: messageOf(cause) }]);
     done.push({ node, results });
   }
-  return done;
+  return { nodes: done };
 }

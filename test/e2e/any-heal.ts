@@ -243,6 +243,64 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
     expect(await runs()).toEqual([]);
   }, 180_000);
 
+  test('a heal in an existing namespace, which stays, and in which nothing is left', async () => {
+    await kubectl('create', 'namespace', 'tools');
+    await kubectl('label', 'namespace', 'tools', 'pod-security.kubernetes.io/enforce=privileged');
+    await inNode(WORKER, 'mv', PORTMAP, '/root/portmap');
+    try {
+      const healed = await byPods('heal', '--yes', '--work-namespace', 'tools');
+      expect({ code: healed.code, out: healed.stdout }).toMatchObject({ code: 0 });
+      expect(await inNode(WORKER, 'stat', '-c', '%a', PORTMAP)).toBe('755\n');
+      expect(await kubectl('get', 'pods', '-n', 'tools', '-o', 'name')).toBe('');
+      expect(await kubectl('get', 'namespace', 'tools', '-o', 'jsonpath={.status.phase}')).toBe('Active');
+      expect(await runs()).toEqual([]);
+    } finally {
+      await inNode(WORKER, 'mv', '/root/portmap', PORTMAP);
+      await kubectl('delete', 'namespace', 'tools');
+    }
+  }, 180_000);
+
+  test('after a kill its pods end by themselves, and the next run removes the rest', async () => {
+    await inNode(WORKER, 'mv', PORTMAP, '/root/portmap');
+    try {
+      const killed = lab.start([PROGRAM, 'heal', '--yes', '--kubeconfig', lab.env.KUBECONFIG!]);
+      await killed.until(/changing /);
+      await eventually('a pod that may change its node', async () =>
+        (await kubectl('get', 'pods', '-A', '-o', 'name')).includes('/heal1-'),
+      );
+      killed.kill();
+      await killed.exited;
+      const [left, ...others] = await runs();
+      expect(others).toEqual([]);
+      const name = left!.replace('namespace/', '');
+      const pods = lines(await kubectl('get', 'pods', '-n', name, '-o', 'name'));
+      expect(pods.length).toBeGreaterThan(1);
+      // Their time comes within minutes: it is brought forward.
+      const over = JSON.stringify({ spec: { activeDeadlineSeconds: 1 } });
+      for (const pod of pods) await kubectl('patch', '-n', name, pod, '--type=merge', '-p', over);
+      const reasons = 'jsonpath={range .items[*]}{.status.phase} {.status.reason}{"\n"}{end}';
+      await eventually(
+        'the pods to end',
+        async () => {
+          const ended = lines(await kubectl('get', 'pods', '-n', name, '-o', reasons));
+          return ended.length === pods.length && ended.every((line) => line === 'Failed DeadlineExceeded');
+        },
+        { timeoutMs: 60_000 },
+      );
+      // It may have been killed just after the fix; without probes that is inconclusive.
+      expect([1, 2]).toContain((await byPods('doctor', '--no-probe')).code);
+      expect(await runs()).toEqual([left!]);
+      // Since the namespace says until when its pods may run, the next run knows when they have ended.
+      await kubectl('annotate', '--overwrite', left!, 'hostport.dev/ends=2020-01-01T00:00:00Z');
+      expect([1, 2]).toContain((await byPods('doctor', '--no-probe')).code);
+      await eventually('the namespace to go', async () => (await runs()).length === 0);
+    } finally {
+      // A heal that was killed may have installed it.
+      await inNode(WORKER, 'mv', '/root/portmap', PORTMAP);
+    }
+    expect(await byPods('doctor')).toMatchObject({ code: 0 });
+  }, 240_000);
+
   test('a Ctrl-C while it heals leaves no pods, and after a kill clean-up removes them', async () => {
     await inNode(WORKER, 'mv', '/opt/cni/bin/portmap', '/root/portmap');
     try {

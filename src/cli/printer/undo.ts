@@ -1,4 +1,4 @@
-import type { UndoPlan, undo } from '../../agent/undo.ts';
+import type { Undone, UndoPlan } from '../../agent/undo.ts';
 import { safeText } from '../../util/safe-text.ts';
 import type { Layout } from './layout.ts';
 import { wrap } from './wrap.ts';
@@ -31,7 +31,7 @@ export function renderUndoPlan({ heal, nodes, unknown }: UndoPlan, { width }: La
 }
 
 /** What was put back. */
-export function renderUndone(done: Awaited<ReturnType<typeof undo>>, { width, paint }: Layout): string {
+export function renderUndone(done: Undone['nodes'], { width, paint }: Layout): string {
   const lines = done.flatMap(({ node, results }) =>
     results.flatMap(({ outcome, detail }) =>
       wrap(safeText(detail), width, `${paint(STYLES[outcome], OUTCOMES[outcome])} ${safeText(node)}  `, '  '),

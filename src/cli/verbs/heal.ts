@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Option } from 'commander';
 import { applyPatch, type PlannedPatch, planPatches } from '../../agent/source.ts';
-import { canUndo, planUndo, type UndoPlan, undo, whyNotUndone } from '../../agent/undo.ts';
+import { canUndo, planUndo, type Undone, type UndoPlan, undo, whyNotUndone } from '../../agent/undo.ts';
 import type { ApiClient } from '../../kube/client.ts';
 import { diagnose } from '../../path/diagnose/diagnose.ts';
 import { type HealScope, type PlannedHeal, planHeal } from '../../path/heal/plan.ts';
@@ -208,7 +208,7 @@ async function undoLast(healing: Healing, { target, options, signal }: Way): Pro
   const layout = layoutFor(options);
   const plan = await healing.withUndo(options.node, signal, planUndo);
   if (!json) process.stdout.write(`${paragraph(title, layout)}\n${renderUndoPlan(plan, layout)}`);
-  const finish = (nodes: Awaited<ReturnType<typeof undo>> = []) => {
+  const finish = (nodes: Undone['nodes'] = []) => {
     if (json) process.stdout.write(renderJson(undoDocument(plan, nodes), 2));
     else process.stdout.write(renderUndone(nodes, layout));
     exitWith(undoStatus(plan, nodes, options.dryRun === true));
@@ -226,11 +226,14 @@ async function undoLast(healing: Healing, { target, options, signal }: Way): Pro
     if (json) process.stdout.write(renderJson(undoDocument(plan, []), 2));
     return;
   }
-  finish(await healing.withUndo(concerned, signal, (door) => undo(door, plan, signal)));
+  const done = await healing.withUndo(concerned, signal, (door) => undo(door, plan, signal));
+  finish(done.nodes);
+  // What was done is reported first.
+  if ('error' in done) throw done.error;
 }
 
 /** 1 when something that the heal changed stays. */
-function undoStatus({ nodes }: UndoPlan, done: Awaited<ReturnType<typeof undo>>, isDry: boolean): number {
+function undoStatus({ nodes }: UndoPlan, done: Undone['nodes'], isDry: boolean): number {
   const isRefused = nodes.some(({ last }) => last.files.some(({ state }) => state === 'refused'));
   const hasFailed = done.some(({ results }) => results.some(({ outcome }) => outcome === 'failed'));
   return isRefused || hasFailed || isDry ? 1 : 0;
@@ -321,6 +324,6 @@ function asDocument(
   };
 }
 
-function undoDocument(plan: UndoPlan, done: Awaited<ReturnType<typeof undo>>): Record<string, unknown> {
+function undoDocument(plan: UndoPlan, done: Undone['nodes']): Record<string, unknown> {
   return { apiVersion: 'hostport/v1', kind: 'UndoReport', ...plan, done };
 }
