@@ -1,0 +1,53 @@
+/**
+ * `make soak`: faults at random for 20 minutes, on portmap and on a lab, and what must hold after each. SOAK_SECONDS says how long this run lasts, and
+ * the next one continues; SOAK_SEED chooses others; SOAK_STATE is where the counts are. Ends with the counts, and writes them into docs/quality.md once
+ * 20 minutes are full. Exit status 1 if anything was violated.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { soakLab } from './lab.ts';
+import { soakPlugin } from './plugin.ts';
+import { growthLimit, soakSection } from './report.ts';
+import { Random, Tally } from './tally.ts';
+
+const ROOT = join(import.meta.dir, '../..');
+const PAGE = join(ROOT, 'docs/quality.md');
+/** Seconds of a whole soak. */
+const WHOLE = 1200;
+/** Of each piece on portmap; the lab has three times as many. */
+const PIECE = 30;
+
+const tally = new Tally(
+  process.env.SOAK_STATE ?? join(ROOT, 'dist/soak.json'),
+  Number(process.env.SOAK_SEED ?? Math.floor(Math.random() * 2 ** 31)),
+);
+const { soak } = tally;
+const seconds = Number(process.env.SOAK_SECONDS ?? Math.max(PIECE, WHOLE - soak.seconds));
+console.log(`seed ${soak.seed}; ${soak.seconds} of ${WHOLE} seconds were before, ${seconds} follow`);
+const began = Date.now();
+const end = began + seconds * 1000;
+// Each run draws others.
+const random = new Random(soak.seed + 7919 * soak.runs++);
+const inSeconds = (share: number) => Math.min(end, Date.now() + share * 1000);
+while (Date.now() < end) {
+  for (const backend of ['nftables', 'iptables'] as const) {
+    if (Date.now() < end) await soakPlugin(tally, random, backend, inSeconds(Math.min(PIECE, seconds / 6)));
+  }
+  if (Date.now() < end)
+    await soakLab(tally, random, Math.min(end, Date.now() + Math.max(4 * PIECE, seconds / 2) * 1000));
+}
+soak.seconds += Math.round((Date.now() - began) / 1000);
+for (const growth of soak.growth) for (const problem of growthLimit(growth)) tally.violation(problem);
+tally.save();
+console.log(soakSection(soak));
+if (soak.seconds >= WHOLE) {
+  const page = readFileSync(PAGE, 'utf8');
+  writeFileSync(
+    PAGE,
+    page.replace(
+      /(<!-- Soak: .*? -->\n)[\s\S]*?(<!-- End of the soak -->)/,
+      (_, head: string, tail: string) => `${head}${soakSection(soak)}\n${tail}`,
+    ),
+  );
+}
+process.exit(soak.violations.length === 0 ? 0 : 1);

@@ -1,0 +1,86 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** How a process grew while nothing happened to it but its work. */
+export interface Growth {
+  process: string;
+  /** Seconds between the two. */
+  seconds: number;
+  /** Bytes (proportional set size) and open descriptors, after the start and at the end: medians. */
+  memory: [before: number, after: number];
+  descriptors: [before: number, after: number];
+}
+
+/** What all runs of a soak have had. */
+export interface Soak {
+  seed: number;
+  /** How long it has run, by its own account. */
+  seconds: number;
+  /** Runs that it took. */
+  runs: number;
+  operations: Record<string, number>;
+  faults: Record<string, number>;
+  violations: string[];
+  growth: Growth[];
+}
+
+/** Counts, and keeps what it has counted in a file: the next run continues there. */
+export class Tally {
+  readonly soak: Soak;
+  readonly #path: string;
+
+  constructor(path: string, seed: number) {
+    this.#path = path;
+    this.soak = existsSync(path)
+      ? (JSON.parse(readFileSync(path, 'utf8')) as Soak)
+      : { seed, seconds: 0, runs: 0, operations: {}, faults: {}, violations: [], growth: [] };
+  }
+
+  operation(name: string, times = 1): void {
+    this.soak.operations[name] = (this.soak.operations[name] ?? 0) + times;
+  }
+
+  fault(name: string): void {
+    this.soak.faults[name] = (this.soak.faults[name] ?? 0) + 1;
+  }
+
+  violation(what: string): void {
+    console.log(`VIOLATION: ${what}`);
+    this.soak.violations.push(what);
+  }
+
+  save(): void {
+    mkdirSync(dirname(this.#path), { recursive: true });
+    writeFileSync(this.#path, `${JSON.stringify(this.soak, null, 2)}\n`);
+  }
+}
+
+/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed | 0;
+  }
+
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  }
+
+  /** A whole number below `end`. */
+  below(end: number): number {
+    return Math.floor(this.next() * end);
+  }
+
+  of<T>(all: readonly T[]): T {
+    return all[this.below(all.length)]!;
+  }
+
+  /** True so often. */
+  chance(share: number): boolean {
+    return this.next() < share;
+  }
+}
