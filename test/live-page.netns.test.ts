@@ -82,8 +82,7 @@ const traffic = (strips: readonly string[]): Traffic[] =>
 /** A lab in which something is broken and all parts of the page have something to show. */
 function busyLab(): LiveServer {
   const server = serve();
-  server.show(HEALTHY);
-  server.show(BROKEN);
+  for (const cluster of [HEALTHY, pageCluster(3, 1, 'unknown'), HEALTHY, BROKEN]) server.show(cluster);
   server.topics.publish('traffic', traffic(['a'.repeat(60), `${'a'.repeat(41)}${'r'.repeat(19)}`, 'a?tua']));
   server.topics.publish('lab', {
     injected: [{ code: 'plugin-missing', node: 'worker-2', pod: 'web-1-0' }],
@@ -437,22 +436,24 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     await page.close();
   });
 
-  const FIGURE_CASES = [
-    ['ui-lab-light', 'light', 1280, 1500],
-    ['ui-lab-dark', 'dark', 1280, 1500],
-    ['ui-small-screen', 'light', 360, 1500],
-  ] as const;
   if (UPDATE) {
-    test.each(FIGURE_CASES)('picture %s', async (file, colorScheme, width, height) => {
+    test('picture of a lab', async () => {
+      const viewport = { width: 1280, height: 1250 };
+      const { page } = await open(busyLab(), { colorScheme: 'light', viewport });
+      await untilSaid(page, 'plugin-missing', '.difference');
+      await page.screenshot({ path: join(FIGURES, 'ui-lab.png') });
+      await page.close();
+    });
+
+    test('picture of the way of a packet', async () => {
       const server = busyLab();
-      const { page } = await open(server, {
-        colorScheme,
-        viewport: { width, height },
-        reducedMotion: 'reduce',
-      });
-      await untilSaid(page, BAD);
+      server.answer = () => {
+        const trace = traceOf('filter-drop');
+        return { status: 200, ok: true, text: trace.message, trace };
+      };
+      const { page } = await open(server, { colorScheme: 'dark', reducedMotion: 'reduce' });
       await sendPacket(page);
-      await page.screenshot({ path: join(FIGURES, `${file}.png`) });
+      await page.locator('#trace').screenshot({ path: join(FIGURES, 'ui-trace-dark.png') });
       await page.close();
     });
   }

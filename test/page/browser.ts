@@ -98,7 +98,6 @@ export class TestBrowser implements AsyncDisposable {
   ): Promise<{ page: Page; watched: Watched }> {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
-    page.on('close', () => context.close());
     const watched: Watched = { requests: [], logged: [] };
     page.on('request', (request) => {
       if (!request.url().startsWith(own)) watched.requests.push(request.url());

@@ -20,7 +20,7 @@ export class LiveServer {
   readonly #title: string;
   readonly #keys = newKeys();
   #server: UiServer;
-  /** Seconds of the clusters' own time. */
+  /** How many clusters were shown: ten seconds of their own time each. */
   #time = 0;
   /** What becomes of an order. */
   answer: (order: LabOrder) => Outcome | Promise<Outcome> = () => ({ status: 200, ok: true, text: 'done' });
@@ -47,7 +47,7 @@ export class LiveServer {
 
   /** Shows a cluster, as a look at it that has just ended. */
   show({ diagnosis, ways }: PageCluster): void {
-    const observedAt = new Date(Date.parse('2030-01-01T12:00:00Z') + 1000 * this.#time++).toISOString();
+    const observedAt = new Date(Date.parse('2030-01-01T12:00:00Z') + 10_000 * this.#time++).toISOString();
     const seen: Diagnosis = { ...diagnosis, observedAt };
     this.history.add(seen, pageData({ diagnosis: seen, ways, title: this.#title, version: '1.2.3' }));
     this.topics.publish('moment', this.history.last!);

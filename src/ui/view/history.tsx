@@ -9,11 +9,13 @@ import { DifferenceView } from './difference.tsx';
 import { timeOf } from './times.ts';
 
 /** The least and the most time that the line shows, in milliseconds. */
-const LEAST_MS = 5 * 60 * 1000;
+const LEAST_MS = 60 * 1000;
 const MOST_MS = 60 * 60 * 1000;
 /** Width of the line, in its own units. */
 const WIDTH = 1000;
 const HEIGHT = 28;
+/** Of a moment, however short. */
+const LEAST_WIDTH = 3;
 /** Moments that are listed. */
 const LISTED = 30;
 
@@ -90,9 +92,9 @@ function Line({ moments }: { moments: readonly Moment[] }) {
             <rect
               key={moment.id}
               class={state}
-              x={from}
+              x={Math.min(from, WIDTH - LEAST_WIDTH)}
               y={HEIGHT - height}
-              width={Math.max(1, to - from)}
+              width={Math.max(LEAST_WIDTH, to - from)}
               height={height}
             />
           );

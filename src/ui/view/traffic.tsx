@@ -15,6 +15,15 @@ const OUTCOME: Readonly<Record<string, keyof typeof OUTCOME_LETTERS>> = Object.f
 /** How high the bar of each outcome is, of 1: colour alone says nothing. */
 const BARS = { answered: 1, refused: 0.4, timeout: 0.6, unreachable: 0.6, unknown: 0.2 } as const;
 
+/** How the card of each looks. */
+const CARDS = {
+  answered: 'good',
+  refused: 'broken',
+  timeout: 'broken',
+  unreachable: 'broken',
+  unknown: 'unknown',
+} as const;
+
 /** What each hostPort answers, once a second, from outside of the nodes. */
 export function TrafficView({ traffic }: { traffic: readonly Traffic[] }) {
   if (traffic.length === 0) return null;
@@ -35,7 +44,7 @@ function Row({ traffic: { node, pod, port, address, strip, detail, milliseconds 
   const answered = letters.filter((letter) => letter === OUTCOME_LETTERS.answered).length;
   const last = OUTCOME[letters.at(-1) ?? ''] ?? 'unknown';
   return (
-    <li class="card">
+    <li class={`card ${CARDS[last]}`}>
       <p class="where">
         <strong>
           <Name text={pod} />
@@ -45,6 +54,7 @@ function Row({ traffic: { node, pod, port, address, strip, detail, milliseconds 
       <svg
         class="strip"
         viewBox={`0 0 ${STRIP * BAR} ${HEIGHT}`}
+        preserveAspectRatio="none"
         role="img"
         aria-label={`${answered} of the last ${letters.length} probes were answered`}
       >
