@@ -20,7 +20,7 @@ export function Filters({
   shown: number;
   onChange: (filter: Filter) => void;
 }) {
-  const { nodes, namespaces, codes } = useMemo(() => index.choices(), [index]);
+  const { nodes, namespaces, ports, codes } = useMemo(() => index.choices(), [index]);
   const set = (field: keyof Filter) => (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) =>
     onChange({ ...filter, [field]: event.currentTarget.value });
   const list = (field: keyof Filter, label: string, all: string, values: readonly string[]) =>
@@ -64,6 +64,7 @@ export function Filters({
       {list('code', 'Code', 'any', codes)}
       {list('node', 'Node', 'all', nodes)}
       {list('namespace', 'Namespace', 'all', namespaces)}
+      {list('port', 'hostPort', 'all', ports)}
       <p role="status">
         {isFiltered ? `${shown.toLocaleString('en')} of ` : ''}
         {count(index.length, 'mapping')}{' '}

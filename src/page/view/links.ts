@@ -10,7 +10,7 @@ export interface Place {
   filter: Filter;
 }
 
-const FIELDS = ['search', 'state', 'stage', 'code', 'node', 'namespace'] as const;
+const FIELDS = ['search', 'state', 'stage', 'code', 'node', 'namespace', 'port'] as const;
 
 /** The link to a place; `#` for the whole page. */
 export function linkTo({ cause, mapping, filter = NO_FILTER }: Partial<Place>): string {
@@ -37,6 +37,7 @@ export function placeOf(hash: string): Place {
       code: text('code'),
       node: text('node'),
       namespace: text('namespace'),
+      port: text('port'),
     },
   };
 }

@@ -28,6 +28,8 @@ describe('a filter', () => {
     [{ search: 'SHOP web-1-' }, 1],
     [{ search: 'plugin-missing 8002' }, 10],
     [{ search: 'nothing' }, 0],
+    [{ port: 'TCP 80' }, 40],
+    [{ port: 'TCP 800' }, 0],
   ])('%j lets %i through', (filter, count) => {
     expect(index.matching({ ...NO_FILTER, ...filter })).toHaveLength(count);
   });
@@ -73,6 +75,7 @@ describe('a link', () => {
     code: 'x-y',
     node: 'ä/%',
     namespace: '?',
+    port: 'TCP [::1]:80',
   };
   test.each([
     { cause: '', mapping: '', filter: NO_FILTER },

@@ -15,9 +15,19 @@ export interface Filter {
   code: string;
   node: string;
   namespace: string;
+  /** `TCP 80`. */
+  port: string;
 }
 
-export const NO_FILTER: Filter = { search: '', state: '', stage: '', code: '', node: '', namespace: '' };
+export const NO_FILTER: Filter = {
+  search: '',
+  state: '',
+  stage: '',
+  code: '',
+  node: '',
+  namespace: '',
+  port: '',
+};
 
 /** A row of the map: a node, or the pods without one. */
 export interface NodeRow {
@@ -135,6 +145,7 @@ export class PageIndex {
     for (let path = 0; path < this.length; path++) {
       if (filter.state !== '' && this.stateOf(path) !== filter.state) continue;
       if (filter.node !== '' && this.node(path) !== filter.node) continue;
+      if (filter.port !== '' && this.#portOnly(path) !== filter.port) continue;
       if (filter.namespace !== '' && this.namespace(path) !== filter.namespace) continue;
       if (filter.code !== '' && !this.codes(path).includes(filter.code)) continue;
       if (stage >= 0 && !isOff(this.cells(path)[stage]!)) continue;
@@ -154,7 +165,7 @@ export class PageIndex {
   mapOf(paths: readonly number[]): NodeMap {
     const ports = new Map<string, number>();
     for (const path of paths) {
-      const port = this.text(this.data.paths.port[path]);
+      const port = this.#portOnly(path);
       ports.set(port, (ports.get(port) ?? 0) + 1);
     }
     const byUse = [...ports].sort((a, b) => b[1] - a[1]).map(([port]) => port);
@@ -167,7 +178,7 @@ export class PageIndex {
       const node = this.node(path);
       const row = rows.get(node) ?? { node, state: 'good', cells: columns.map((): number[] => []) };
       rows.set(node, row);
-      const column = columnOf.get(this.text(this.data.paths.port[path])) ?? columns.length - 1;
+      const column = columnOf.get(this.#portOnly(path)) ?? columns.length - 1;
       row.cells[column]!.push(path);
       row.state = worse(row.state, this.stateOf(path));
     }
@@ -185,15 +196,21 @@ export class PageIndex {
   }
 
   /** What a filter's lists offer, each sorted. */
-  choices(): { nodes: string[]; namespaces: string[]; codes: string[] } {
+  choices(): { nodes: string[]; namespaces: string[]; ports: string[]; codes: string[] } {
     const { paths, causes } = this.data;
     const distinct = (places: readonly Text[]) =>
       [...new Set(places)].flatMap((place) => (place < 0 ? [] : this.text(place))).sort(compareNames);
     return {
       nodes: distinct(paths.node),
       namespaces: distinct(paths.namespace),
+      ports: distinct(paths.port),
       codes: [...new Set(causes.map(({ code }) => code))].sort(),
     };
+  }
+
+  /** `TCP 80`, of both families. */
+  #portOnly(path: number): string {
+    return this.text(this.data.paths.port[path]);
   }
 
   #haystack(path: number): string {

@@ -65,7 +65,7 @@ export function DiagnosisView({
             index={index}
             paths={paths}
             isPrinting={isPrinting}
-            onChoose={(node, port) => set({ ...filter, node, search: port })}
+            onChoose={(node, port) => set({ ...filter, node, port })}
           />
         </Section>
       )}
