@@ -134,6 +134,10 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     expect(await mapping.locator('svg.way').count()).toBe(0);
     await page.keyboard.press('Enter');
     expect(await mapping.locator('svg.way').count()).toBe(1);
+    const evidence = page.locator('.cause details').first();
+    await evidence.locator('summary').focus();
+    await page.keyboard.press('Enter');
+    await evidence.getByText('bridge flannel loopback').first().waitFor();
     await page.close();
   });
 
@@ -231,7 +235,11 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     const { page } = await browser.open(html(pageCluster(100, 3, 'broken')), { colorScheme: 'dark' });
     await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
     expect(await page.locator('.map tbody th').count()).toBe(100);
+    expect(await page.locator('.cause details:not([open])').count()).toBe(0);
     await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+    expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).toBe(
+      'rgb(247, 248, 250)',
+    );
     expect(await page.locator('.filters').isVisible()).toBe(false);
     await page.evaluate(() => dispatchEvent(new Event('afterprint')));
     expect(await page.locator('.map tbody th').count()).toBeLessThan(100);

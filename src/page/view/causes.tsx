@@ -20,8 +20,8 @@ const RESTARTS: Readonly<Record<CauseData['restart'], string>> = {
   needed: 'The pods have to be recreated.',
 };
 
-/** The causes, by how many pods they hurt, each with its fix. `open`: the id of the one that a link leads to. */
-export function Causes({ index, open }: { index: PageIndex; open: string }) {
+/** The causes, by how many pods they hurt, each with its fix. `open`: the id of the one that a link leads to. Printed, all are open. */
+export function Causes({ index, open, isPrinting }: { index: PageIndex; open: string; isPrinting: boolean }) {
   const { causes } = index.data;
   const [more, setMore] = useState(false);
   const wanted = causes.findIndex(({ id }) => id === open);
@@ -30,7 +30,7 @@ export function Causes({ index, open }: { index: PageIndex; open: string }) {
   return (
     <Section id="causes" title={causes.length === 1 ? 'The cause' : `${count(causes.length, 'cause')}`}>
       {shown.map((cause) => (
-        <Cause key={cause.id} cause={cause} index={index} isOpen={cause.id === open} />
+        <Cause key={cause.id} cause={cause} index={index} isOpen={isPrinting || cause.id === open} />
       ))}
       {shown.length === causes.length ? null : (
         <button type="button" class="more" onClick={() => setMore(true)}>

@@ -56,7 +56,7 @@ export function DiagnosisView({
   return (
     <>
       <Verdict index={index} />
-      <Causes index={index} open={place.cause} />
+      <Causes index={index} open={place.cause} isPrinting={isPrinting} />
       {children}
       {index.length === 0 ? null : (
         <Section id="map" title="Nodes and hostPorts">
