@@ -74,7 +74,7 @@ for each in bash:bash-completion/completions/hostport zsh:zsh/site-functions/_ho
 done
 # Where XDG_DATA_DIRS is not set, fish looks below its own prefix, which is /usr, and in /etc.
 etc=${SYSROOT:-}/etc/fish
-if [ "$prefix" = /usr/local ] && [ -d "$etc" ]; then
+if [ "$prefix" = /usr/local ] && [ -w "$etc" ]; then
 	mkdir -p "$etc/completions"
 	ln -sf "$prefix/share/fish/vendor_completions.d/hostport.fish" "$etc/completions/hostport.fish"
 fi
