@@ -151,6 +151,27 @@ describe('the table of the nftables backend', () => {
   });
 });
 
+describe('route_localnet of a device, and the record of whom it is on for', () => {
+  node('nft');
+
+  test('are turned off and removed with the last mapping', async () => {
+    await lab.ok('node', ['ip', 'link', 'add', 'lxc1', 'type', 'bridge']);
+    const [{ ifindex }] = JSON.parse(await lab.ok('node', ['ip', '-j', 'link', 'show', 'lxc1']));
+    const setting = 'net.ipv4.conf.lxc1.route_localnet';
+    await lab.ok('node', ['sysctl', '-qw', `${setting}=1`]);
+    writeRecords('c');
+    const record = readFileSync(join(FIXTURES, 'portmap-record-devices.json'), 'utf8');
+    const chain = attachmentChain(NETWORK, 'c');
+    writeFileSync(join(run, 'portmap', `${chain}.json`), record.replace('"index":7', `"index":${ifindex}`));
+    // As the version that wrote the record named it: by the network namespace and the device.
+    const namespace = (await lab.ok('node', ['stat', '-Lc', '%i', '/proc/self/ns/net'])).trim();
+    mkdirSync(join(run, 'route_localnet', `${namespace}-${ifindex}`, chain), { recursive: true });
+    await call('DEL', FIRST, 'nftables');
+    expect((await lab.ok('node', ['sysctl', '-n', setting])).trim()).toBe('0');
+    expect(['portmap', 'route_localnet'].map((name) => readdirSync(join(run, name)))).toEqual([[], []]);
+  });
+});
+
 describe.each(['nft', 'legacy'] as const)('the rules of the iptables backend in iptables-%s', (variant) => {
   node(variant);
   const v4: Old = { ...FIRST, addresses: ['10.0.0.5/32'] };
