@@ -119,6 +119,7 @@ test("krew's manifest has the archive of each platform with its checksum", () =>
   ]);
   const { spec } = parse(krewManifest(facts, 'https://example.com/releases', sha256));
   expect(spec.version).toBe('v1.2.3-rc.1');
+  expect(spec.caveats).toContain('It needs glibc.');
   expect(spec.platforms.map(({ uri, sha256: sum }: Record<string, string>) => [uri, sum])).toEqual(
     [...sha256].map(([platform, sum]) => [
       `https://example.com/releases/v1.2.3-rc.1/hostport-1.2.3-rc.1-linux-${platform}.tar.gz`,

@@ -105,6 +105,10 @@ export function krewManifest(
     '  description: |',
     '    Shows for every hostPort of a cluster at which stage it is broken, on what',
     '    evidence, and fixes it, mostly without restarting a pod.',
+    // krew chooses by architecture, and knows no C libraries.
+    '  caveats: |',
+    '    It needs glibc. On a distribution with musl, such as Alpine, take the archive',
+    '    for musl of the same release: its install.sh does.',
     '  platforms:',
     ...platforms,
   ].join('\n')}\n`;
