@@ -27,6 +27,10 @@ else
 	fail "neither $glibc nor $musl is here; it needs glibc or musl"
 fi
 
+case $from in
+https://*) command -v curl >/dev/null || fail "curl is not here; install it, or give the directory of a release" ;;
+esac
+
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 # A trap that does not exit would let the script go on, without its directory.

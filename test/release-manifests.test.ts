@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -270,6 +271,22 @@ describe('install.sh', () => {
     writeFileSync(join(bin, 'tar'), `#!/bin/sh\nkill -${signal} $PPID\n`, { mode: 0o755 });
     expect(await install()).toMatchObject({ code: status, stdout: '', stderr: '' });
     expect(existsSync(prefix)).toBe(false);
+  });
+
+  test('without curl, an address is one line', async () => {
+    const { bin, prefix } = await machine();
+    const tools = ['sh', 'dirname'].map((name) => [Bun.which(name)!, join(bin, name)] as const);
+    for (const [tool, link] of tools) symlinkSync(tool, link);
+    const sysroot = join(bin, '../sysroot');
+    const said = await realExec.run(
+      [join(bin, 'sh'), join(ROOT, 'deploy/install.sh'), 'https://127.0.0.1:1/release'],
+      { env: { PATH: bin, SYSROOT: sysroot, PREFIX: prefix } },
+    );
+    expect(said).toMatchObject({
+      code: 1,
+      stderr:
+        'ERROR: cannot install hostport: curl is not here; install it, or give the directory of a release\n',
+    });
   });
 
   test('a directory without a release is named', async () => {
