@@ -21,6 +21,7 @@ import { sums, tarGzip, textEntry } from '../scripts/release/archive.ts';
 import { chartArchive, krewManifest, releasedManifests } from '../scripts/release/manifests.ts';
 import { agentObjects } from '../src/agent/manifests.ts';
 import type { DaemonSet } from '../src/kube/types.ts';
+import { selfSignedCertificate } from '../src/lab/echo/certificate.ts';
 import { output, realExec } from '../src/sys/exec.ts';
 
 const ROOT = join(import.meta.dir, '..');
@@ -171,11 +172,9 @@ describe('install.sh', () => {
     const [system, arch] = uname.split(' ');
     writeFileSync(join(bin, 'uname'), `#!/bin/sh\n[ "$1" = -s ] && echo ${system} || echo ${arch}\n`);
     chmodSync(join(bin, 'uname'), 0o755);
-    const install = () =>
-      realExec.run(['sh', join(ROOT, 'deploy/install.sh'), release], {
-        env: { PATH: `${bin}:${process.env.PATH}`, SYSROOT: sysroot, PREFIX: prefix },
-      });
-    return { release, bin, prefix, install };
+    const env = { PATH: `${bin}:${process.env.PATH}`, SYSROOT: sysroot, PREFIX: prefix };
+    const install = () => realExec.run(['sh', join(ROOT, 'deploy/install.sh'), release], { env });
+    return { release, bin, prefix, env, install };
   }
 
   test('takes the archive of this machine, and installs it again over itself', async () => {
@@ -273,15 +272,66 @@ describe('install.sh', () => {
     expect(existsSync(prefix)).toBe(false);
   });
 
+  describe('from an address', () => {
+    const { certPem, keyPem } = selfSignedCertificate('release', ['localhost'], new Date());
+    const trusted = join(scratch, 'trusted.pem');
+    writeFileSync(trusted, certPem);
+
+    /** The files of a release behind TLS on loopback, while something is done with their address. */
+    async function served(release: string, work: (address: string) => Promise<void>): Promise<void> {
+      const server = Bun.serve({
+        ...{ port: 0, hostname: '127.0.0.1', tls: { cert: certPem, key: keyPem } },
+        async fetch(request) {
+          const file = Bun.file(join(release, new URL(request.url).pathname.replace('/v1.2.3/', '')));
+          return (await file.exists()) ? new Response(file) : new Response('none', { status: 404 });
+        },
+      });
+      try {
+        await work(`https://localhost:${server.port}/v1.2.3`);
+      } finally {
+        await server.stop(true);
+      }
+    }
+
+    /** As the README has it: the script on standard input. */
+    const piped = ({ env }: Awaited<ReturnType<typeof machine>>, address: string) =>
+      realExec.run(['sh', '-s', '--', address], {
+        env: { ...env, CURL_CA_BUNDLE: trusted },
+        stdin: readFileSync(join(ROOT, 'deploy/install.sh'), 'utf8'),
+      });
+
+    test('takes the files from there', async () => {
+      const here = await machine();
+      await served(here.release, async (address) => {
+        expect(await piped(here, address)).toMatchObject({
+          code: 0,
+          stdout: `installed 1.2.3 of amd64 for amd64 in ${here.prefix}\n`,
+        });
+      });
+    });
+
+    test('a file that is not there is named, and nothing is installed', async () => {
+      const here = await machine();
+      rmSync(join(here.release, 'hostport-1.2.3-linux-amd64.tar.gz'));
+      await served(here.release, async (address) => {
+        const { code, stderr } = await piped(here, address);
+        expect([code, stderr.trimEnd().split('\n').at(-1)]).toEqual([
+          1,
+          `ERROR: cannot install hostport: ${address}/hostport-1.2.3-linux-amd64.tar.gz cannot be downloaded; give the address of a release's files`,
+        ]);
+      });
+      expect(existsSync(here.prefix)).toBe(false);
+    });
+  });
+
   test('without curl, an address is one line', async () => {
-    const { bin, prefix } = await machine();
+    const { bin, env } = await machine();
     const tools = ['sh', 'dirname'].map((name) => [Bun.which(name)!, join(bin, name)] as const);
     for (const [tool, link] of tools) symlinkSync(tool, link);
-    const sysroot = join(bin, '../sysroot');
-    const said = await realExec.run(
-      [join(bin, 'sh'), join(ROOT, 'deploy/install.sh'), 'https://127.0.0.1:1/release'],
-      { env: { PATH: bin, SYSROOT: sysroot, PREFIX: prefix } },
-    );
+    const script = join(ROOT, 'deploy/install.sh');
+    const said = await realExec.run([join(bin, 'sh'), script, 'https://localhost:1/release'], {
+      env: { ...env, PATH: bin },
+    });
     expect(said).toMatchObject({
       code: 1,
       stderr:
