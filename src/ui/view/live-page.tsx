@@ -50,9 +50,26 @@ export function LivePage({
 }) {
   const index = useMemo(() => data && new PageIndex(data), [data]);
   const ports = useMemo(() => (index === undefined ? [] : traceables(index)), [index]);
-  const nodes = index?.choices().nodes ?? [];
+  const nodes = useMemo(() => index?.choices().nodes ?? [], [index]);
   const past = moments.find(({ id }) => id === pinned);
   const { title, version, faults } = start;
+  // Drawn again only when something of it is new: what is looked at changes more often, and a large cluster has much to draw.
+  const seen = useMemo(
+    () =>
+      index && (
+        <DiagnosisView index={index} {...shown}>
+          {faults === undefined ? null : (
+            <>
+              <TrafficView traffic={traffic} />
+              <Workbench faults={faults} nodes={nodes} lab={lab} onOrder={onOrder} />
+              <TraceView ports={ports} nodes={nodes} isBusy={lab.running !== undefined} onOrder={onOrder} />
+            </>
+          )}
+          <HistoryView moments={moments} shown={pinned} onShow={onShow} readDifference={readDifference} />
+        </DiagnosisView>
+      ),
+    [index, shown.place, shown.isPrinting, traffic, lab, moments, pinned],
+  );
   return (
     <>
       <header class="top">
@@ -76,16 +93,7 @@ export function LivePage({
         {index === undefined ? (
           <p>{watch?.state === 'trouble' ? 'Nothing could be seen yet.' : 'Looking at the cluster …'}</p>
         ) : (
-          <DiagnosisView index={index} {...shown}>
-            {faults === undefined ? null : (
-              <>
-                <TrafficView traffic={traffic} />
-                <Workbench faults={faults} nodes={nodes} lab={lab} onOrder={onOrder} />
-                <TraceView ports={ports} nodes={nodes} isBusy={lab.running !== undefined} onOrder={onOrder} />
-              </>
-            )}
-            <HistoryView moments={moments} shown={pinned} onShow={onShow} readDifference={readDifference} />
-          </DiagnosisView>
+          seen
         )}
       </main>
       <footer>

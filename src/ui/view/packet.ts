@@ -16,7 +16,7 @@ export interface Stop {
 }
 
 /** The stops of both packets of a trace, in order: where something happens, and what the packet's addresses are then. */
-export function stopsOf({ steps, death }: TraceDocument): Stop[] {
+export function stopsOf({ steps, death }: Pick<TraceDocument, 'steps' | 'death'>): Stop[] {
   const stops = (['request', 'answer'] as const).flatMap((direction) => {
     const own = steps.filter((step) => step.direction === direction);
     let source = own[0]?.source ?? '?';
