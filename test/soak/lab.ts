@@ -144,6 +144,7 @@ class SoakLab {
       ['two creators', () => this.#createTwice()],
     ];
     const [name, step] = this.#random.of(steps);
+    console.log(`${this.#pods.size} pods: ${name}`);
     // What comes and goes meanwhile is in the way of every fault.
     const meanwhile = this.#random.chance(0.7) ? this.#create() : this.#delete();
     await Promise.all([step(), meanwhile]);

@@ -367,6 +367,9 @@ function sourceOf(scalar: Scalar): string {
 }
 
 function keyText(key: Node): string {
+  // Written out, a key within a key within a key would have twice as many quotes each time.
+  if (isMap(key) || isSeq(key))
+    return `${isMap(key) ? 'mapping' : 'list'} at character ${key.range?.[0] ?? 0}`;
   return isScalar(key) ? (typeof key.value === 'string' ? key.value : sourceOf(key)) : String(key);
 }
 

@@ -805,6 +805,11 @@ nodes:
     );
   });
 
+  test('keys within keys come to an end', async () => {
+    const text = `${'? '.repeat(200)}kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n`;
+    await expect(load(text)).rejects.toThrow('no kind: want kind: Cluster');
+  });
+
   test('an anchor that merges itself comes to an end', async () => {
     expect(
       (await load(cluster('networking: &n {<<: *n, apiServerPort: 1}\n'))).config.networking,
