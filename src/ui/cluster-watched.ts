@@ -21,7 +21,19 @@ export function clusterWatched(
 ): Watched {
   return {
     look: (signal, progress) =>
-      collectCluster(client, { ...settings, signal, progress: (at) => progress(textOf(at)) }, openSession),
+      collectCluster(
+        client,
+        {
+          ...settings,
+          signal,
+          progress: (at) => progress(textOf(at)),
+          warn(line) {
+            settings.warn(line);
+            progress(line);
+          },
+        },
+        openSession,
+      ),
     watchObjects: (changed, onError, signal) => watchHostPortObjects(client, changed, onError, signal),
     pace: { ...PACE, debounceMs: 1000, maxDebounceMs: 5000, burst: 2, spacingMs: 5000, resyncMs: intervalMs },
   };

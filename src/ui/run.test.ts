@@ -124,6 +124,7 @@ describe('the page of a cluster that is not of the lab', () => {
     );
     expect(trouble.detail).toContain('connection refused');
     expect(trouble.lookedAt).toBeDefined();
+    expect(page.logged).toEqual([trouble.detail!]);
     expect((await page.shown(1)).paths).toHaveLength(1);
   });
 

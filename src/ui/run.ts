@@ -50,6 +50,7 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
   const history = new History();
   const topics = new Topics<UiTopics>(clock.now().toString(36), clock);
   let world: World | undefined;
+  let trouble: string | undefined;
   const watcher: Watcher = new Watcher({
     watched,
     clock,
@@ -60,7 +61,12 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
       if (added !== 'nothing') topics.publish('moment', history.last!);
       workshop?.refresh().catch((error) => log(messageOf(error)));
     },
-    state: (state) => topics.publish('watch', state),
+    state(state) {
+      topics.publish('watch', state);
+      // Once for each trouble: whoever has no page open yet sees it, too.
+      if (state.state === 'trouble' && state.detail !== trouble) log(state.detail ?? '');
+      if (state.state !== 'looking') trouble = state.state === 'trouble' ? state.detail : undefined;
+    },
   });
   const workshop =
     lab &&

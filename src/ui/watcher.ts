@@ -95,9 +95,12 @@ export class Watcher {
     }
   }
 
-  /** While the objects cannot be watched, changes are seen at the regular looks only. */
+  /** While the objects cannot be watched, changes are seen at looks only; the next look shows whether there still is trouble. */
   readonly #objectsFailed = (error: unknown): void => {
-    if (this.#state.state !== 'looking') this.#set({ state: 'trouble', detail: messageOf(error) });
+    if (this.#state.state !== 'waiting') return;
+    this.#set({ state: 'trouble', detail: messageOf(error) });
+    this.#pace.due(this.#options.clock.now() + RETRY_MS);
+    this.#nap.abort();
   };
 
   #set(change: Partial<WatchState>): void {

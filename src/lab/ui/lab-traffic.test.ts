@@ -89,7 +89,7 @@ describe('the traffic of a lab', () => {
     ]);
   });
 
-  test('shows what is refused, silent or cannot be sent, with the reason, and goes on', async () => {
+  test('shows what is refused, silent or cannot be sent, with the reason, and continues', async () => {
     const { shown } = await rounds(4, async (round, batches) => {
       if (round === 1) return result('refused')(round, batches);
       if (round === 2) return result('timeout')(round, batches);
