@@ -6,7 +6,7 @@ import { NODE_REPORT_VERSION } from '../path/model/node-report-version.ts';
 import type { World } from '../path/model/world.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { Patient } from './heal.ts';
-import { HealLoop, type Teller } from './loop.ts';
+import { HealLoop, type HealLoopOptions, type Teller } from './loop.ts';
 
 /** Time that passes when the test says so; whoever sleeps wakes in order. */
 class TestClock implements Clock {
@@ -172,7 +172,11 @@ function pluginFile(name: string): PluginFile {
 }
 
 /** Starts the loop on a node as `prepare` makes it. */
-function start(prepare?: (node: FakeNode) => void, isObserver = false) {
+function start(
+  prepare?: (node: FakeNode) => void,
+  isObserver = false,
+  glances: Pick<HealLoopOptions, 'glance' | 'glanced'> = {},
+) {
   const clock = new TestClock();
   const node = new FakeNode(clock);
   prepare?.(node);
@@ -189,7 +193,7 @@ function start(prepare?: (node: FakeNode) => void, isObserver = false) {
   const stopping = new AbortController();
   const looks: { at: number; found: string[]; ms: number }[] = [];
   const loop = new HealLoop({
-    ...{ patient: node, scope: { restart: false }, podsFromApi: true, clock, tell, isObserver },
+    ...{ patient: node, scope: { restart: false }, podsFromApi: true, clock, tell, isObserver, ...glances },
     looked: ({ findings }, ms) =>
       looks.push({ at: clock.now(), found: findings.map(({ code }) => code), ms }),
   });
@@ -242,6 +246,60 @@ describe('the loop of one that observes', () => {
     expect(looks.map(({ at }) => at - begun)).toEqual([0, 10_030, 40_030]);
     stop();
     await ended;
+  });
+});
+
+describe('where what notifies nobody can be glanced at', () => {
+  const glancing = () => {
+    const seen: { state: string | undefined; times: number } = { state: 'as ever', times: 0 };
+    const started = start(withoutPortmap, true, {
+      glance: () => seen.state,
+      glanced: () => {
+        seen.times++;
+      },
+    });
+    return { ...started, seen };
+  };
+  const times = ({ looks, begun }: ReturnType<typeof glancing>) => looks.map(({ at }) => at - begun);
+
+  test('regular looks are left out while that is the same, but for one in ten', async () => {
+    const started = glancing();
+    await started.clock.pass(610_000);
+    expect(times(started)).toEqual([0, 300_000, 600_000]);
+    expect(started.seen.times).toBe(18);
+    started.stop();
+    await started.ended;
+  });
+
+  test('it looks when that has changed, and when something is notified', async () => {
+    const started = glancing();
+    await started.clock.pass(45_000);
+    started.seen.state = 'another route';
+    await started.clock.pass(30_000);
+    expect(times(started)).toEqual([0, 60_000]);
+    started.loop.changed();
+    await started.clock.pass(60_000);
+    expect(times(started)).toEqual([0, 60_000, 75_030]);
+    started.stop();
+    await started.ended;
+  });
+
+  test('it looks each time when it cannot be glanced at, or the last look has failed', async () => {
+    const started = glancing();
+    started.seen.state = undefined;
+    await started.clock.pass(65_000);
+    expect(times(started)).toEqual([0, 30_000, 60_000]);
+    started.seen.state = 'as ever';
+    started.node.onObserve = () => {
+      throw new Error('no runtime');
+    };
+    await started.clock.pass(30_000);
+    started.node.onObserve = () => {};
+    await started.clock.pass(5000);
+    expect(started.looks).toHaveLength(4);
+    expect(started.reports).toContain('blind: no runtime');
+    started.stop();
+    await started.ended;
   });
 });
 

@@ -38,9 +38,19 @@ export interface HealLoopOptions {
   isObserver?: boolean;
   /** Called at the end of each round with what the last look found, and how long the first took, in milliseconds. */
   looked?(diagnosis: Diagnosis, ms: number): void;
+  /**
+   * What of the patient changes without a notification, as a text: while it is the same, regular looks are left out, but for one in ten. Undefined when
+   * a look is needed.
+   */
+  glance?(): string | undefined;
+  /** Called when a regular look was left out. */
+  glanced?(): void;
   pace?: Pace;
   ledger?: Ledger;
 }
+
+/** How many regular looks in a row may be left out: what neither notifies nor is glanced at is seen by those that are not. */
+const MAX_GLANCES = 9;
 
 /** Waits after looks that failed, in milliseconds. */
 const BLIND_MS = 1000;
@@ -60,6 +70,8 @@ export class HealLoop {
   readonly #ledger: Ledger;
   readonly #backoff = new Backoff(BLIND_MS, MAX_BLIND_MS);
   #nap = new AbortController();
+  /** What was glanced at before the last look, if that succeeded, and how often it has been the same since. */
+  #glanced: { state: string; times: number } | undefined;
 
   constructor(options: HealLoopOptions) {
     this.#options = options;
@@ -79,7 +91,10 @@ export class HealLoop {
       const now = clock.now();
       const next = this.#pace.nextAt(now);
       if (next > now) await this.#sleep(next - now, signal);
-      else await this.#round(signal);
+      else if (this.#pace.isRegular(now) && this.#isUnchanged()) {
+        this.#pace.skipped(now);
+        this.#options.glanced?.();
+      } else await this.#round(signal);
     }
   }
 
@@ -93,9 +108,20 @@ export class HealLoop {
     }
   }
 
+  /** Whether everything is as it was before the last look, as far as a glance shows, and that is not long ago. */
+  #isUnchanged(): boolean {
+    const { glance } = this.#options;
+    const before = this.#glanced;
+    if (glance === undefined || before === undefined || before.times === MAX_GLANCES) return false;
+    before.times++;
+    return glance() === before.state;
+  }
+
   async #round(signal: AbortSignal): Promise<void> {
-    const { clock, tell } = this.#options;
+    const { clock, tell, glance } = this.#options;
     const began = clock.now();
+    this.#glanced = undefined;
+    const state = glance?.();
     this.#pace.began(began);
     let lookMs = 0;
     try {
@@ -106,6 +132,7 @@ export class HealLoop {
       const last = this.#options.isObserver === true ? first : await this.#fix(first, signal);
       this.#postpone(last);
       this.#options.looked?.(last.diagnosis, lookMs);
+      if (state !== undefined) this.#glanced = { state, times: 0 };
     } catch (error) {
       if (signal.aborted) return;
       tell.blind(error);

@@ -36,6 +36,11 @@ export class AgentMetrics {
     this.#last = last;
   }
 
+  /** At this time, since the epoch in milliseconds, all was as the last look has found it. */
+  unchanged(at: number): void {
+    if (this.#last !== undefined) this.#last = { ...this.#last, at };
+  }
+
   /** A look has failed. */
   failed(): void {
     this.#looks.add({ result: 'failed' });
@@ -69,7 +74,7 @@ export class AgentMetrics {
       },
       {
         name: 'hostport_last_look_timestamp_seconds',
-        help: 'When the last look that succeeded ended, in Unix time.',
+        help: 'When the last look that succeeded ended, or all was still as it found it, in Unix time.',
         type: 'gauge',
         series: last === undefined ? [] : [[{}, last.at / 1000]],
       },

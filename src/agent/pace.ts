@@ -70,6 +70,16 @@ export class Pace {
     return Math.min(regular, Math.max(settled, allowed));
   }
 
+  /** Whether the next look is due only because the last one was so long ago. */
+  isRegular(now: number): boolean {
+    return this.#firstChange === undefined && this.#dueAt > now && this.#resyncAt <= now;
+  }
+
+  /** The regular look is not needed now; the next one is when this would have been long ago. */
+  skipped(now: number): void {
+    this.#resyncAt = now + this.#options.resyncMs;
+  }
+
   /** A look begins: it sees every change so far. */
   began(now: number): void {
     this.#refill(now);

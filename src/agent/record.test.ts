@@ -33,11 +33,20 @@ test('each look and each failure is published, as what reads it understands', ()
   const lookedAt = '2026-01-01T00:00:00.000Z';
   expect(published).toEqual([
     about,
-    { ...about, lookedAt, broken: 1, risks: 1 },
-    { ...about, lookedAt, broken: 1, risks: 1, failure: 'no runtime' },
+    { ...about, lookedAt, broken: 1, risks: 1, codes: { 'plugin-missing': 2 } },
+    { ...about, lookedAt, broken: 1, risks: 1, codes: { 'plugin-missing': 2 }, failure: 'no runtime' },
     { ...about, lookedAt, broken: 0, risks: 0 },
   ]);
   for (const state of published) expect(parseState(JSON.stringify(state))).toEqual(state);
+});
+
+test('codes are counted, most of them first', () => {
+  const [missing, other] = [finding('broken'), { ...finding('broken'), code: 'mapping-missing' }];
+  record.looked({ findings: [missing, other, other, finding('note')], paths: [] }, 10);
+  expect(Object.entries(published.at(-1)!.codes!)).toEqual([
+    ['mapping-missing', 2],
+    ['plugin-missing', 1],
+  ]);
 });
 
 test.each([

@@ -1,4 +1,4 @@
-import type { Diagnosis } from '../path/model/finding.ts';
+import type { Diagnosis, Finding } from '../path/model/finding.ts';
 import { messageOf } from '../util/errors.ts';
 import type { Teller } from './loop.ts';
 import type { AgentMetrics } from './metrics.ts';
@@ -26,6 +26,16 @@ export interface AgentRecordOptions {
   publish(state: AgentState): void;
 }
 
+/** How many findings have which code; undefined when there are none. */
+function codesOf(findings: readonly Pick<Finding, 'code'>[]): AgentState['codes'] {
+  const counts = [...Map.groupBy(findings, ({ code }) => code)].map(
+    ([code, of]) => [code, of.length] as const,
+  );
+  return counts.length === 0
+    ? undefined
+    : Object.fromEntries(counts.toSorted(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)));
+}
+
 /** What an agent has seen and done: for its metrics, its probes and `hostport agent status`. */
 export class AgentRecord {
   readonly #options: AgentRecordOptions;
@@ -46,9 +56,24 @@ export class AgentRecord {
     this.#stirredAt = now();
     const count = (wanted: string) => findings.filter(({ severity }) => severity === wanted).length;
     const lookedAt = new Date(this.#stirredAt).toISOString();
-    this.#state = { ...about, lookedAt, broken: count('broken'), risks: count('risk') };
+    const codes = codesOf(findings.filter(({ severity }) => severity !== 'note'));
+    this.#state = {
+      ...about,
+      lookedAt,
+      broken: count('broken'),
+      risks: count('risk'),
+      ...(codes && { codes }),
+    };
     metrics.looked({ findings, paths }, this.#stirredAt, ms);
     publish(this.#state);
+  }
+
+  /** Nothing has changed since the last look, which is as good as another one. */
+  unchanged(): void {
+    this.#stirredAt = this.#options.now();
+    this.#state = { ...this.#state, lookedAt: new Date(this.#stirredAt).toISOString() };
+    this.#options.metrics.unchanged(this.#stirredAt);
+    this.#options.publish(this.#state);
   }
 
   /** A look has failed. */

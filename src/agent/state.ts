@@ -15,6 +15,8 @@ const stateSchema = z.object({
   /** Findings of that look. */
   broken: z.number().int().nonnegative().optional(),
   risks: z.number().int().nonnegative().optional(),
+  /** How many of them have which code, those that occur most first. */
+  codes: z.record(z.string().max(100), z.number().int().positive()).optional(),
   /** Why the last look failed; absent when it succeeded. */
   failure: z.string().max(2000).optional(),
 });

@@ -2,6 +2,7 @@ import { ApiClient, type ApiClientOptions } from '../kube/client.ts';
 import { EventRecorder } from '../kube/event-recorder.ts';
 import { rememberingExec } from '../node/report/remembering-exec.ts';
 import type { HealScope } from '../path/heal/plan.ts';
+import { hostPortsOf } from '../path/model/host-ports.ts';
 import type { NodeReport } from '../path/model/node-report.ts';
 import { realClock } from '../sys/clock.ts';
 import { aborted, logOnceAMinute } from '../sys/daemon.ts';
@@ -10,6 +11,7 @@ import type { Exec } from '../sys/exec.ts';
 import { collectingWhenGrown } from '../sys/garbage.ts';
 import { watchNetfilter } from '../sys/netfilter-changes.ts';
 import { messageOf } from '../util/errors.ts';
+import { takeGlance } from './glance.ts';
 import { sweepLeftovers } from './leftovers.ts';
 import { HealLoop } from './loop.ts';
 import { watchNodeObjects } from './node-objects.ts';
@@ -47,8 +49,8 @@ const FLUSH_MS = 1000;
 
 /**
  * Watches the node that this process runs on, and heals it unless it only observes, until the signal aborts. Looks when the two CNI directories,
- * the cache of results, nftables or the node's pods change, and every `resyncMs`. What cannot be watched is logged, and covered by the regular
- * looks.
+ * the cache of results, nftables or the node's pods change. Every `resyncMs` it glances at what notifies nobody (settings, links, routes, sockets), and looks
+ * when that has changed, too, and every tenth time in any case. What cannot be watched is logged: then it looks each time.
  */
 export async function watchNode(options: WatchOptions, signal: AbortSignal): Promise<void> {
   const { node, api, scope, isObserver = false, check, record, resyncMs, exec, log } = options;
@@ -59,6 +61,9 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
   const objects = client && watchNodeObjects({ client, node, changed: () => loop.changed(), onError });
   const patient = nodePatient(node, rememberingExec(exec), objects);
   const directories = new DirectoryWatch(() => loop.changed());
+  let ofCni: readonly string[] = [];
+  /** Of what changes are notified, or seen by a glance. */
+  const watched = { netfilter: true, objects: objects !== undefined, directories: false, flows: false };
   const loop = new HealLoop({
     patient: {
       ...patient,
@@ -68,10 +73,15 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
         if (report !== undefined && 'value' in report) {
           check?.(report.value);
           const { confDir, binDirs } = report.value.cni;
-          attempt(() => directories.follow([confDir, ...binDirs, RESULT_CACHE]), onError);
+          ofCni = [confDir, ...binDirs];
+          watched.directories = attempt(() => directories.follow([...ofCni, RESULT_CACHE]), onError);
+          // What connection tracking remembers of a UDP client, only a look shows.
+          watched.flows = !world.pods.some((pod) =>
+            hostPortsOf(pod).some(({ protocol }) => protocol === 'UDP'),
+          );
           if (isObserver) return world;
           attempt(() => {
-            const swept = sweepLeftovers([confDir, ...binDirs], realClock.now());
+            const swept = sweepLeftovers(ofCni, realClock.now());
             for (const path of swept) log(`removed ${path}, an unfinished temporary file`);
           }, onError);
         }
@@ -79,6 +89,16 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
       },
     },
     isObserver,
+    glance() {
+      let state: string | undefined;
+      if (Object.values(watched).every(Boolean)) {
+        attempt(() => {
+          state = takeGlance(ofCni);
+        }, onError);
+      }
+      return state;
+    },
+    glanced: () => record?.unchanged(),
     looked(diagnosis, ms) {
       record?.looked(diagnosis, ms);
       rest();
@@ -95,9 +115,10 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
   const watching = new AbortController();
   const stop = AbortSignal.any([signal, watching.signal]);
   const watches = [
-    watchNetfilter(loop.changed, stop).catch((error) =>
-      log(`${messageOf(error)}; looking every ${resyncMs} ms`),
-    ),
+    watchNetfilter(loop.changed, stop).catch((error) => {
+      watched.netfilter = false;
+      log(`${messageOf(error)}; looking every ${resyncMs} ms`);
+    }),
     ...(objects === undefined ? [] : [objects.run(stop)]),
   ];
   log(`watching ${node}${client === undefined ? ' without an API' : ` with ${client.server}`}`);
@@ -114,10 +135,13 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
   log('stopped');
 }
 
-function attempt(work: () => void, onError: (error: unknown) => void): void {
+/** Whether it succeeded. */
+function attempt(work: () => void, onError: (error: unknown) => void): boolean {
   try {
     work();
+    return true;
   } catch (error) {
     onError(error);
+    return false;
   }
 }

@@ -72,7 +72,7 @@ export function openNetfilter(): NetfilterChannel | undefined {
 }
 
 /** As {@link openNetfilter}, to what keeps links, addresses and routes. Source: rtnetlink(7). */
-export function openRtnetlink(): NetlinkChannel | undefined {
+export function openRtnetlink(): NetfilterChannel | undefined {
   return openNetlink(NETLINK_ROUTE);
 }
 

@@ -29,6 +29,28 @@ test('a table, and below it why agents do not run', () => {
   expect(renderAgents(undefined, NOW)).toBe('The agent is not installed.\n');
 });
 
+test('what the agents find, by code', () => {
+  const finds = (node: string, codes: Record<string, number>): AgentOfNode => ({
+    ...running(node),
+    state: { ...state, node, codes },
+  });
+  const found = of(
+    finds('a', { 'mapping-missing': 3, 'plugin-missing': 1 }),
+    finds('b', { 'plugin-missing': 1 }),
+    running('c'),
+    { node: 'd', is: 'missing', why: 'it has no pod' },
+  );
+  expect(renderAgents(found, NOW).split('\n').slice(5)).toEqual([
+    '',
+    'CODE              NODES   FINDINGS',
+    'plugin-missing    2       2',
+    'mapping-missing   1       3',
+    '',
+    'd: missing: it has no pod',
+    '',
+  ]);
+});
+
 test.each([
   ['not installed', undefined, 1],
   ['on no node', of(), 0],

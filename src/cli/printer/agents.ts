@@ -17,8 +17,24 @@ export function renderAgents(found: AgentStatus | undefined, now: number, layout
     state?.risks,
   ]);
   const shown = table(['NODE', 'AGENT', 'VERSION', 'MODE', 'LAST LOOK', 'BROKEN', 'AT RISK'], rows, layout);
+  const codes = codesOf(found, layout).map((line) => `${line}\n`);
   const reasons = found.nodes.filter(({ why }) => why !== undefined).map((agent) => reasonOf(agent, layout));
-  return `${shown}${reasons.length === 0 ? '' : `\n${reasons.join('')}`}`;
+  return [[shown], codes, reasons]
+    .filter((part) => part.length > 0)
+    .map((part) => part.join(''))
+    .join('\n');
+}
+
+/** What the agents find, of all nodes together: how often each code, and on how many nodes. */
+function codesOf({ nodes }: AgentStatus, layout: Layout): string[] {
+  const found = nodes.flatMap(({ state }) => Object.entries(state?.codes ?? {}));
+  const counts = [...Map.groupBy(found, ([code]) => code)].map(([code, of]) => {
+    return { code, nodes: of.length, findings: of.reduce((sum, [, count]) => sum + count, 0) };
+  });
+  if (counts.length === 0) return [];
+  counts.sort((a, b) => b.nodes - a.nodes || b.findings - a.findings || (a.code < b.code ? -1 : 1));
+  const rows = counts.map(({ code, nodes: on, findings }) => [code, on, findings]);
+  return [table(['CODE', 'NODES', 'FINDINGS'], rows, layout).trimEnd()];
 }
 
 function reasonOf({ node, is, why }: AgentOfNode, layout: Layout): string {

@@ -29,7 +29,7 @@ export function agentRunVerb(): Verb {
         .default(METRICS_PORT, `port ${METRICS_PORT}`),
     )
     .addOption(
-      new Option('--resync <duration>', 'longest time between two looks')
+      new Option('--resync <duration>', 'longest time between two checks')
         .argParser(duration)
         .default(30_000, '30s'),
     )

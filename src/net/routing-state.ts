@@ -1,0 +1,62 @@
+import { attribute, openRtnetlink } from '../sys/netlink.ts';
+
+/** A kind of what rtnetlink lists: its request, and what of an answer is a state and no count or clock. linux/rtnetlink.h, linux/if_link.h. */
+interface Listed {
+  type: number;
+  request: Buffer;
+  /** Size of the header before the attributes. */
+  header: number;
+  /** Attributes that change while nothing does. */
+  passing: ReadonlySet<number>;
+}
+
+/** Of a link, RTEXT_FILTER_SKIP_STATS in IFLA_EXT_MASK: not its counters. */
+const WITHOUT_STATISTICS = attribute(29, Buffer.from(new Uint32Array([1 << 3]).buffer));
+
+const LISTED: readonly Listed[] = [
+  {
+    // RTM_GETLINK, struct ifinfomsg. IFLA_STATS, IFLA_PROTINFO, IFLA_LINKINFO (timers of bridges), IFLA_STATS64, IFLA_AF_SPEC.
+    ...{ type: 18, header: 16, passing: new Set([7, 12, 18, 23, 26]) },
+    request: Buffer.concat([Buffer.alloc(16), WITHOUT_STATISTICS]),
+  },
+  // RTM_GETADDR, struct ifaddrmsg. IFA_CACHEINFO: how long it is valid.
+  { type: 22, request: Buffer.alloc(8), header: 8, passing: new Set([6]) },
+  // RTM_GETROUTE, struct rtmsg. RTA_CACHEINFO: when it was last used.
+  { type: 26, request: Buffer.alloc(12), header: 12, passing: new Set([12]) },
+  // RTM_GETRULE, struct fib_rule_hdr.
+  { type: 34, request: Buffer.alloc(12), header: 12, passing: new Set() },
+];
+
+/**
+ * The links, addresses, routes and policy rules of this network namespace as a text, which is the same as long as they are. Undefined when the kernel
+ * does not list them all, or something changed meanwhile.
+ */
+export function routingState(): string | undefined {
+  const channel = openRtnetlink();
+  if (channel === undefined) return undefined;
+  try {
+    let state = '';
+    for (const { type, request, header, passing } of LISTED) {
+      const payloads = channel.dump(type, request);
+      if (payloads === undefined) return undefined;
+      state += `${payloads.map((payload) => lasting(payload, header, passing)).join('\n')}\n\n`;
+    }
+    return state;
+  } finally {
+    channel.close();
+  }
+}
+
+/** A message without the attributes that pass. One character a byte. */
+function lasting(payload: string, header: number, passing: ReadonlySet<number>): string {
+  const word = (at: number) => payload.charCodeAt(at) | (payload.charCodeAt(at + 1) << 8);
+  let kept = payload.slice(0, header);
+  for (let at = header; at + 4 <= payload.length; ) {
+    const length = word(at);
+    if (length < 4) break;
+    // The upper two bits are flags, linux/netlink.h.
+    if (!passing.has(word(at + 2) & 0x3fff)) kept += payload.slice(at, at + length);
+    at += (length + 3) & ~3;
+  }
+  return kept;
+}
