@@ -1,4 +1,4 @@
-import type { Diagnosis } from '../../path/model/finding.ts';
+import type { Diagnosis, Finding } from '../../path/model/finding.ts';
 import { exitStatusOf } from './diagnosis.ts';
 import { type Layout, WIDE } from './layout.ts';
 import { paragraph } from './wrap.ts';
@@ -11,7 +11,12 @@ export function nothingToFix(diagnosis: Diagnosis, layout: Layout = WIDE): strin
     const why = unknowns[0] === undefined ? '' : ` (${unknowns[0].what}: ${unknowns[0].why})`;
     return paragraph(`Nothing to fix was found, but not everything could be examined${why}.`, layout);
   }
-  const codes = [...new Set(left.map(({ code }) => code))].join(', ');
-  const others = left.length === 1 ? '1 other problem is' : `${left.length} other problems are`;
-  return paragraph(`Nothing of this choice to fix; ${others} left (${codes}).`, layout);
+  return paragraph(`Nothing of this choice to fix; ${othersLeft(left)}.`, layout);
+}
+
+/** How many other findings there are, and of which kinds. */
+export function othersLeft(findings: readonly Pick<Finding, 'code'>[]): string {
+  const codes = [...new Set(findings.map(({ code }) => code))].join(', ');
+  const others = findings.length === 1 ? '1 other problem is' : `${findings.length} other problems are`;
+  return `${others} left (${codes})`;
 }

@@ -3,7 +3,7 @@ import type { PlannedHeal } from '../../path/heal/plan.ts';
 import type { HealStep, NodeAction } from '../../path/model/action.ts';
 import type { Finding } from '../../path/model/finding.ts';
 import { layoutOf, WIDE } from './layout.ts';
-import { renderHealed, renderPlan } from './plan.ts';
+import { renderFurtherRound, renderHealed, renderPlan } from './plan.ts';
 import { columns } from './wrap.ts';
 
 const finding = (node: string, code = 'ip-forward-off') => ({ code, subject: { node } }) as Finding;
@@ -105,4 +105,32 @@ test('what differs is not planned together', () => {
   expect(
     renderPlan(plan, 'hostport', '', layoutOf({ isTTY: true }, { NO_COLOR: '1' })).match(/^ip-forward-off/gm),
   ).toHaveLength(2);
+});
+
+test.each<[string, NodeAction['do'], string[], string]>([
+  ['sets something else', 'set-sysctl', [], ''],
+  ['changes the chain', 'write-file', [], 'A further round follows where pods were created before'],
+  ['renames the list', 'rename-file', [], 'A further round follows where pods were created before'],
+  [
+    'is of both kinds',
+    'write-file',
+    ['portmap-not-chained', 'pod-predates-chain'],
+    'A further round follows',
+  ],
+  [
+    'is of one kind alone',
+    'write-file',
+    ['portmap-not-chained'],
+    'Pods that were created before keep lacking their mappings: hp heal --name x --only pod-predates-chain adds them afterwards.',
+  ],
+])('what follows on a plan that %s', (_, action, codes, said) => {
+  const plan = [planned('n1', step('n1', { do: action } as NodeAction))];
+  const text = renderFurtherRound(plan, codes, 'hp', ' --name x', layoutOf({ isTTY: true, columns: 200 }));
+  if (said === '') expect(text).toBe('');
+  else expect(text).toStartWith(said);
+  expect(
+    renderFurtherRound(plan, codes, 'hp', '', layoutOf({ isTTY: true, columns: 60 }))
+      .split('\n')
+      .every((line) => columns(line) <= 60),
+  ).toBe(true);
 });

@@ -2,8 +2,9 @@ import type { Healed } from '../../agent/heal.ts';
 import { withoutSubject } from '../../path/diagnose/causes.ts';
 import { describeAction, shellCommands } from '../../path/heal/describe-action.ts';
 import type { PlannedHeal } from '../../path/heal/plan.ts';
-import type { HealStep } from '../../path/model/action.ts';
+import type { HealStep, NodeAction } from '../../path/model/action.ts';
 import type { Subject } from '../../path/model/finding.ts';
+import { podPredatesChain } from '../../path/stages/attached/pod-predates-chain.ts';
 import { safeText } from '../../util/safe-text.ts';
 import { pastable } from '../../util/shell-line.ts';
 import { asCalled } from './as-called.ts';
@@ -48,6 +49,34 @@ export function renderPlan(
     ];
   });
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Steps that change the chain: pods that were created by another one lack what it adds. */
+const OF_THE_CHAIN: ReadonlySet<NodeAction['do']> = new Set(['write-file', 'rename-file', 'rewrite-file']);
+
+/**
+ * What a plan cannot show yet, because only its own steps bring it about: the pods that lack a mapping get it once the chain is right. Empty where no
+ * step changes the chain. `codes`: the only kinds of failure that are fixed; all when empty.
+ */
+export function renderFurtherRound(
+  plan: readonly PlannedHeal[],
+  codes: readonly string[],
+  program: string,
+  flags: string,
+  { width }: Layout,
+): string {
+  const changes = plan.some(({ steps }) =>
+    steps.some((step) => step.on === 'node' && OF_THE_CHAIN.has(step.action.do)),
+  );
+  if (!changes) return '';
+  const { code } = podPredatesChain;
+  const text =
+    codes.length === 0 || codes.includes(code)
+      ? 'A further round follows where pods were created before: each gets its missing mapping while it runs.'
+      : `Pods that were created before keep lacking their mappings: hostport heal --only ${code} adds them afterwards.`;
+  return wrap(asCalled(text, program, flags), width, '', '')
+    .map((line) => `${line}\n`)
+    .join('');
 }
 
 /** What two plans have in common that differ in their node alone. */

@@ -13,14 +13,15 @@ import { InputError, messageOf } from '../../util/errors.ts';
 import { checkChosenNodes } from '../choice.ts';
 import { interruptible } from '../interruptible.ts';
 import { collect, duration, oneOf } from '../option-values.ts';
+import { renderAfterHeal } from '../printer/after-heal.ts';
 import { asCalled } from '../printer/as-called.ts';
-import { exitStatusOf, renderDiagnosis } from '../printer/diagnosis.ts';
+import { exitStatusOf } from '../printer/diagnosis.ts';
 import { renderJson } from '../printer/document.ts';
 import { foldNames } from '../printer/fold-names.ts';
 import { type Layout, layoutOf, wideLayoutOf } from '../printer/layout.ts';
 import { nothingToFix } from '../printer/nothing-to-fix.ts';
 import { warningText } from '../printer/notices.ts';
-import { renderHealed, renderPlan } from '../printer/plan.ts';
+import { renderFurtherRound, renderHealed, renderPlan } from '../printer/plan.ts';
 import { renderDurability } from '../printer/source.ts';
 import { renderUndone, renderUndoPlan } from '../printer/undo.ts';
 import { paragraph } from '../printer/wrap.ts';
@@ -161,7 +162,9 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
     process.stdout.write(
       plan.length === 0
         ? nothingToFix(diagnosed.diagnosis, layout)
-        : renderPlan(plan, calledAs(), flags, layout) + renderDurability(durability, patches, offer, layout),
+        : renderPlan(plan, calledAs(), flags, layout) +
+            renderFurtherRound(plan, scope.codes ?? [], calledAs(), flags, layout) +
+            renderDurability(durability, patches, offer, layout),
     );
   const nothingDone: HealOutcome = { healed: [], after: diagnosed, rounds: 0 };
   const isPatched = patches?.some(({ patched }) => patched.is === 'patch') === true;
@@ -194,7 +197,9 @@ async function healAll(healing: Healing, scope: HealScope, { target, options, si
     },
   );
   process.stdout.write(
-    json ? renderJson(asDocument(plan, report, source), 2) : renderReport(report, flags, layout),
+    json
+      ? renderJson(asDocument(plan, report, source), 2)
+      : renderReport(report, scope.codes ?? [], flags, layout),
   );
   // What was done is reported first.
   if (report.after === undefined) throw report.error;
@@ -284,8 +289,15 @@ function nodesOf({ nodes, reports }: World): string[] {
   return [...new Set([...nodes.flatMap(({ metadata }) => metadata?.name ?? []), ...reports.keys()])];
 }
 
-function renderReport({ healed, after, stopped }: HealOutcome, flags: string, layout: Layout): string {
-  const seen = after === undefined ? '' : renderDiagnosis(after.diagnosis, calledAs(), flags, layout);
+function renderReport(
+  { healed, after, stopped }: HealOutcome,
+  codes: readonly string[],
+  flags: string,
+  layout: Layout,
+): string {
+  const printing = { program: calledAs(), flags, layout };
+  const seen =
+    after === undefined ? '' : renderAfterHeal(after.diagnosis, after.scene.world, codes, printing);
   const done = `${renderHealed(healed, layout)}\n${seen}`;
   if (stopped === undefined) return done;
   const { node, why, undone } = stopped;
