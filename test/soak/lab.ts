@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { pssBytes } from '../../bench/processes.ts';
 import { type ApiClient, hasReason } from '../../src/kube/client.ts';
 import { ConnectionError } from '../../src/kube/connection-error.ts';
@@ -7,19 +8,31 @@ import { requireRecord } from '../../src/lab/cluster/record.ts';
 import { labClient } from '../../src/lab/doctor/source.ts';
 import { readProcFile } from '../../src/sys/processes.ts';
 import { eventually } from '../e2e/eventually.ts';
-import { Lab, leftovers, PROGRAM } from '../e2e/lab.ts';
+import { EXAMPLE, Lab, leftovers, PROGRAM } from '../e2e/lab.ts';
 import { type Holdings, holdings, pidIn, pidsIn } from '../e2e/node-view.ts';
 import type { Random, Tally } from './tally.ts';
 
 const CLUSTER = 'soak';
 const CONTROL_PLANE = `${CLUSTER}-control-plane`;
 const WORKERS = [`${CLUSTER}-worker`, `${CLUSTER}-worker2`] as const;
-const CONFIG =
-  'kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: worker\n- role: worker\n';
+const CNI = join(EXAMPLE, 'kind/cni');
+const CONFLIST = `{hostPath: ${CNI}/000-cilium-portmap.conflist, containerPath: /etc/cni/net.d/000-cilium-portmap.conflist, readOnly: true}`;
+const CONFIG = `kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+- role: control-plane
+  extraMounts:
+  - {hostPath: ${CNI}/cilium.yaml, containerPath: /kind/manifests/default-cni.yaml}
+  - ${CONFLIST}
+- role: worker
+  extraMounts: [${CONFLIST}]
+- role: worker
+  extraMounts: [${CONFLIST}]
+`;
 /** Another cluster, whose creation and deletion are killed. */
 const OTHER = 'soak-other';
 const MOST_PODS = 8;
-/** How long it may take until all is well again after a fault, on a machine that does much else. */
+/** How long it may take until all is as it must be after a fault, on a machine that does much else. */
 const SETTLE_MS = 120_000;
 /** How long a part of the nodes does not hear another. */
 const PARTED_MS = 3000;
@@ -59,6 +72,7 @@ export async function soakLab(tally: Tally, random: Random, until: number): Prom
     await lab.must('agent', 'install', '--heal', '--name', CLUSTER);
     const nodes = new SoakLab(lab, await labClient(await requireRecord(CLUSTER)), tally, random);
     await nodes.begin();
+    if (nodes.isLost) return;
     await nodes.stayFlat(Date.now() + FLAT * (until - Date.now()));
     while (Date.now() < until && !nodes.isLost) await nodes.step();
     await nodes.removeAll();
@@ -153,7 +167,7 @@ class SoakLab {
 
   async removeAll(): Promise<void> {
     while (this.#pods.size > 0 && !this.isLost) await this.#delete();
-    await this.#settle('after all were deleted');
+    if (!this.isLost) await this.#settle('after all were deleted');
   }
 
   async #create(): Promise<void> {
