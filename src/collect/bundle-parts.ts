@@ -3,7 +3,7 @@ import { type ProbeResult, probeResultSchema } from '../path/model/probe.ts';
 import type { World } from '../path/model/world.ts';
 import { InputError, messageOf } from '../util/errors.ts';
 import { JsonItems } from '../util/json-items.ts';
-import { KINDS, type Kind, type Manifest, manifestSchema } from './bundle-layout.ts';
+import { BUNDLE_VERSION, KINDS, type Kind, type Manifest, manifestSchema } from './bundle-layout.ts';
 import { ObjectReader } from './objects.ts';
 import { ProbeInterning } from './probe-interning.ts';
 import { schemaProblem } from './schema-problem.ts';
@@ -104,7 +104,7 @@ export class BundleParts {
       return {
         take,
         finish: (document) => {
-          this.#manifest = parseAs(manifestSchema, document, file);
+          this.#manifest = manifestOf(document, file);
         },
       };
     }
@@ -130,6 +130,18 @@ export class BundleParts {
       },
     };
   }
+}
+
+function manifestOf(document: unknown, file: string): Manifest {
+  const version = (document as { apiVersion?: unknown } | null)?.apiVersion;
+  if (typeof version === 'string' && version !== BUNDLE_VERSION) {
+    const theirs = JSON.stringify(version.slice(0, 100));
+    throw broken(
+      file,
+      `apiVersion is ${theirs}, and this program reads ${BUNDLE_VERSION}; use the version that saved the bundle`,
+    );
+  }
+  return parseAs(manifestSchema, document, file);
 }
 
 /** `offset`: how many items of the file came before the document, which is then a list of others. */

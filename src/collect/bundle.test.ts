@@ -165,7 +165,7 @@ describe('a bundle that is broken is one clear error', () => {
     [
       'another version',
       replace('manifest.json', '{"apiVersion":"hostport/v9","kind":"Bundle"}'),
-      'manifest.json: apiVersion',
+      'manifest.json: apiVersion is "hostport/v9", and this program reads hostport/v1; use the version that saved the bundle',
     ],
     ['cut short', replace('objects/pods.json', '[{"metadata":{"na'), 'objects/pods.json: not JSON'],
     ['empty', replace('probes.json', ''), 'probes.json: not JSON'],
