@@ -1191,6 +1191,30 @@ describe('tracking', () => {
       ],
     ],
     [
+      'begins so, and goes nowhere where its destination changes only then',
+      table({
+        'out filter output -300': [[notrack]],
+        'pre filter prerouting -310': [[zone(true)]],
+        'nat nat prerouting -100': [[nat('dnat', '172.17.0.2')]],
+      }),
+      HERE,
+      [
+        'unroutable; 127.0.0.1 > 172.17.0.2 :80; dnat 172.17.0.2 at prerouting by t:nat.0; steps t:out.0 t:pre.0 t:nat.0',
+      ],
+    ],
+    [
+      'begins so, and is redirected to where it goes already',
+      table({
+        'out filter output -300': [[notrack]],
+        'pre filter prerouting -310': [[zone(true)]],
+        'nat nat prerouting -100': [[{ kind: 'redirect', to: {} }]],
+      }),
+      HERE,
+      [
+        'accept here; 127.0.0.1 > 127.0.0.1 :80; redirect 127.0.0.1 at prerouting by t:nat.0; steps t:out.0 t:pre.0 t:nat.0',
+      ],
+    ],
+    [
       'is new to the rules behind its zone',
       table({ 'pre filter prerouting -300': [[zone(true)], ...states] }),
       IN,

@@ -136,6 +136,8 @@ class Branch {
   destinationPort: number | undefined;
   /** The destination is the node itself, also where its address is not known. */
   redirected = false;
+  /** The destination with which it came in by lo: it goes there unless rules change that. */
+  byLoopbackTo: AddressValue | undefined;
   mark: number | undefined;
   connectionMark: number | undefined = 0;
   tracking: 'not yet' | 'tracked' | 'untracked' = 'not yet';
@@ -303,6 +305,7 @@ class Tracer {
       branch.sourceBound = true;
       branch.inputInterface = 'lo';
       branch.outputInterface = undefined;
+      branch.byLoopbackTo = branch.destination;
     }
     this.#afterPrerouting(this.#passHook('prerouting', local));
   }
@@ -324,6 +327,9 @@ class Tracer {
   }
 
   #route(branch: Branch): Route {
+    if (this.#isMartian(branch)) {
+      return { kind: 'unroutable', reason: 'it came in, and its source is an address of the node itself' };
+    }
     if (branch.redirected) return { kind: 'local' };
     if (branch.destination === undefined || branch.source === undefined) {
       return { kind: 'unknown', reason: 'the kernel chooses the address' };
@@ -335,6 +341,20 @@ class Tracer {
       inputInterface: branch.inputInterface,
       mark: branch.mark,
     });
+  }
+
+  /**
+   * Whether the kernel looks for the way of a packet that came in from an address of the node itself, which it does with none that is for where lo
+   * brought it (ip_rcv_finish, fib_validate_source). IPv6 does not look at sources.
+   */
+  #isMartian({ byLoopbackTo, destination, source }: Branch): boolean {
+    return (
+      this.#packet.family === 'ip' &&
+      byLoopbackTo !== undefined &&
+      destination !== byLoopbackTo &&
+      source !== undefined &&
+      this.#isLocal(source)
+    );
   }
 
   /** Takes branches through all chains of a hook; returns those that pass. */
@@ -761,6 +781,7 @@ class Tracer {
   #ownAddress(kind: 'redirect' | 'masquerade', branch: Branch): AddressValue | undefined {
     const { family } = this.#packet;
     if (kind === 'redirect' && this.#hook === 'output') return family === 'ip' ? 0x7f000001 : 1n;
+    if (kind === 'redirect' && family === 'ip' && branch.inputInterface === 'lo') return 0x7f000001;
     const { destination } = branch;
     // Of IPv6 the source is selected for the destination, and one of the node's own selects itself (RFC 6724, rule 1).
     if (kind === 'masquerade' && typeof destination === 'bigint' && this.#isLocal(destination))
@@ -1044,6 +1065,7 @@ class Tracer {
       branch.sourcePort,
       branch.destinationPort,
       branch.redirected,
+      branch.byLoopbackTo,
       branch.mark,
       branch.connectionMark,
       branch.tracking,
