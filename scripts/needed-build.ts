@@ -1,12 +1,16 @@
 import { statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 
-/** What tests run besides their own code, as a target of make: the plugin, the program, or everything. */
-export type BuildTarget = 'dist/cni/portmap' | 'bin/hostport' | 'build';
+/** What tests run besides their own code, as a target of make: the pages' bundles, the plugin, the program, or everything. */
+export type BuildTarget = 'src/page/bundle.gen.ts' | 'dist/cni/portmap' | 'bin/hostport' | 'build';
 
-/** Of the tests outside of the lab, those that run a plugin, or the program, as a process. */
+/** Of the tests outside of the lab, those that open a page in a browser, or run a plugin or the program as a process. */
 const RUNS: readonly [RegExp, BuildTarget][] = [
-  [/\.netns\.test\.ts$|^test\/(?:plugin-(?:input|agent)|portmap-engines)\.test\.ts$/, 'dist/cni/portmap'],
+  [/-page\.netns\.test\.ts$/, 'src/page/bundle.gen.ts'],
+  [
+    /(?<!-page)\.netns\.test\.ts$|^test\/(?:plugin-(?:input|agent)|portmap-engines)\.test\.ts$/,
+    'dist/cni/portmap',
+  ],
   [/^test\/(?:doctor-hostile|completion-shells|terminal|disk\.netns)\.test\.ts$/, 'bin/hostport'],
 ];
 

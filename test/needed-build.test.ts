@@ -13,6 +13,8 @@ test.each<[string[], BuildTarget | undefined]>([
   [['test/needed-build.test.ts'], undefined],
   [[NETNS], 'dist/cni/portmap'],
   [[UNIT, NETNS], 'dist/cni/portmap'],
+  [['test/report-page.netns.test.ts', UNIT], 'src/page/bundle.gen.ts'],
+  [['test/report-page.netns.test.ts', NETNS], 'build'],
   [['./test/plugin-input.test.ts'], 'dist/cni/portmap'],
   [['./test/plugin-agent.test.ts'], 'dist/cni/portmap'],
   [['./test/portmap-engines.test.ts'], 'dist/cni/portmap'],
