@@ -6,12 +6,11 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { nodeArgv } from '../src/lab/cluster/node-exec.ts';
 import { listClusters, requireRecord } from '../src/lab/cluster/record.ts';
 import { prepareExample } from '../src/lab/tour/example.ts';
+import { untilPluginsAreThere } from '../src/lab/tour/plugins-there.ts';
 import { realExec } from '../src/sys/exec.ts';
 import { captureForeground, foreground } from '../src/sys/foreground.ts';
-import { waitFor } from '../src/sys/wait.ts';
 import { messageOf } from '../src/util/errors.ts';
 
 const NODES = ['kind-control-plane', 'kind-worker', 'kind-worker2', 'kind-worker3'];
@@ -51,23 +50,6 @@ async function useRunning(): Promise<void> {
   console.log('Cluster "kind" is already up: deploying again. To start over: bin/hostport delete cluster');
 }
 
-/**
- * Waits for what the agent of every node installs last. A node that had its configuration from the start is Ready before, and
- * a pod there would at first lack another plugin than the one that the how-to is about.
- */
-async function untilPluginsAreThere(): Promise<void> {
-  const workers = NODES.slice(1);
-  const isThere = async (node: string) => {
-    const argv = await nodeArgv(realExec, node, ['test', '-x', '/opt/cni/bin/loopback']);
-    return (await realExec.run(argv)).code === 0;
-  };
-  await waitFor(
-    "each node's agent to install its plugins",
-    async () => (await Promise.all(workers.map(isThere))).every(Boolean),
-    { timeoutMs: 60_000, intervalMs: 100 },
-  );
-}
-
 function interrupted(status: number): number {
   if (INTERRUPTED.includes(status)) {
     console.log(
@@ -96,7 +78,7 @@ async function lab(): Promise<number> {
     const status = await bringUp();
     if (status !== 0) return status;
   }
-  await untilPluginsAreThere();
+  await untilPluginsAreThere(NODES.slice(1), realExec);
   console.log("\nDeploying the how-to's three pods, each with hostPort: 80");
   const applied = await hostport('run', '--', 'kubectl', 'apply', '-f', join(example, 'manifests/static'));
   if (applied !== 0) return interrupted(applied);

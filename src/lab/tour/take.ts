@@ -15,6 +15,7 @@ import type { Runtime } from '../cluster/runtime.ts';
 import type { Engine } from '../engine/engine.ts';
 import { currentManifests, exampleWithBackend, prepareExample, TOUR_DIRECTORY } from './example.ts';
 import { type Failure, Guide, NotMet, type Stage } from './guide.ts';
+import { untilPluginsAreThere } from './plugins-there.ts';
 import { type PortmapBackend, tellStory } from './story.ts';
 
 export interface TourOptions {
@@ -115,6 +116,8 @@ async function tell(
   context: TourContext,
 ): Promise<TourScore> {
   const { distribution, exec, signal, stage } = context;
+  const workers = record.nodes.filter(({ role }) => role === 'worker').map(({ name }) => name);
+  await untilPluginsAreThere(workers, exec, signal);
   const guide = new Guide({
     exec,
     inLab: (argv) => [distribution.program, 'run', '--name', record.name, '--', ...argv],
