@@ -4,8 +4,15 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/time.h>
 
 #include "quickjs.h"
+
+/* Of the engine: port.c has it otherwise. */
+int engine_gettimeofday(struct timeval *now, void *zone)
+{
+    return gettimeofday(now, zone);
+}
 
 static int fail(const char *what, const char *path)
 {

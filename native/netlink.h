@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A message, or how the answer goes on behind the last: `broken` is an error, an interrupted dump, or bytes that are not a message. */
+/* A message, or what follows the last one: `broken` is an error, an interrupted dump, or bytes that are not a message. */
 enum answer { ANSWER_MESSAGE, ANSWER_MORE, ANSWER_COMPLETE, ANSWER_BROKEN };
 
 /* The message at `*at`, which is moved behind it, in `size` bytes that were read: what follows its header. */

@@ -24,18 +24,18 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "heap.h"
 #include "netlink.h"
 #include "quickjs.h"
 #include "sha2.h"
 
-extern const uint8_t plugin_bytecode[];
-extern const uint8_t plugin_bytecode_end[];
 extern char **environ;
 
 /* What a call may use at most. The reference's largest calls stay below 100 MB. */
@@ -423,6 +423,32 @@ static JSValue port_decode_latin1(JSContext *ctx, JSValueConst self, int argc, J
     return latin1_text(ctx, bytes, size);
 }
 
+/* encodeLatin1(text): the low byte of each character. */
+static JSValue port_encode_latin1(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    size_t length;
+    const uint16_t *units = JS_ToCStringLenUTF16(ctx, &length, argv[0]);
+    if (units == NULL) return JS_EXCEPTION;
+    uint8_t few[1024], *bytes = length > sizeof(few) ? js_malloc(ctx, length) : few;
+    for (size_t i = 0; bytes != NULL && i < length; i++) bytes[i] = (uint8_t)units[i];
+    JSValue array = bytes == NULL ? JS_EXCEPTION : JS_NewUint8ArrayCopy(ctx, bytes, length);
+    if (bytes != few) js_free(ctx, bytes);
+    JS_FreeCStringUTF16(ctx, units);
+    return array;
+}
+
+/* fnv1a(text): of 32 bits, of the characters. */
+static JSValue port_fnv1a(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    size_t length;
+    uint32_t hash = 0x811c9dc5;
+    const uint16_t *units = JS_ToCStringLenUTF16(ctx, &length, argv[0]);
+    if (units == NULL) return JS_EXCEPTION;
+    for (size_t i = 0; i < length; i++) hash = (hash ^ units[i]) * 0x01000193;
+    JS_FreeCStringUTF16(ctx, units);
+    return JS_NewUint32(ctx, hash);
+}
+
 /* find(bytes, sought, length): where the bytes are first found in the first `length`; -1 when they are not. */
 static JSValue port_find(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
@@ -634,20 +660,52 @@ static int above_stdio(int fd)
     return higher;
 }
 
-/* In the child, between fork and exec: only what is safe there. */
-static void become(const char *file, char **argv, char **env, int in, int out, int err, int inherit, int report)
+/* A program that runs. */
+struct running {
+    bool is_used;
+    pid_t child;
+    /* The write end of its standard input, if that is a pipe; its output, its errors, and why it could not be executed. -1 when closed. */
+    int feed, printed[2], report;
+    double deadline;
+    /* For the child until exec, which may be when this process is elsewhere: what it is to become, with which descriptors, on which stack. */
+    const char *file;
+    char **argv, **env;
+    int in, out, err, inherit, told;
+    _Alignas(16) uint8_t stack[16384];
+};
+
+/* One for each address family, and one that looks at something meanwhile. */
+static struct running programs[3];
+
+/* The child, until exec: it may have this process's memory, so only what is safe there, and nothing is changed. */
+static int become(void *argument)
 {
+    const struct running *it = argument;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0 && (inherit < 0 || dup2(inherit, 3) >= 0)) {
-        execve(file, argv, env);
+    if (dup2(it->in, 0) >= 0 && dup2(it->out, 1) >= 0 && dup2(it->err, 2) >= 0 && (it->inherit < 0 || dup2(it->inherit, 3) >= 0)) {
+        execve(it->file, it->argv, it->env);
     }
     int cause = errno;
-    ssize_t ignored = write(report, &cause, sizeof(cause));
+    ssize_t ignored = write(it->told, &cause, sizeof(cause));
     (void)ignored;
     _exit(127);
+}
+
+/*
+ * A child that becomes another program, -1 with errno. It has this process's memory until then, as copying the tables of it and what is written to meanwhile
+ * would take longer than all that it does. This process goes on, as a program in a file system that hangs must not hold it. Where a child cannot have it
+ * (under an emulator) it has a copy.
+ */
+static pid_t start_child(struct running *it)
+{
+    pid_t child = clone(become, it->stack + sizeof(it->stack), CLONE_VM | SIGCHLD, it);
+    if (child >= 0 || errno != EINVAL) return child;
+    child = fork();
+    if (child == 0) become(it);
+    return child;
 }
 
 /* poll(2) until a moment of now_ms(): how many are ready, 0 when it has come, -1 with errno. */
@@ -728,90 +786,169 @@ done:;
     return result;
 }
 
+static void close_one(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+/* Closes what is left of a program and frees what it was started with. */
+static void release(JSContext *ctx, struct running *it)
+{
+    int *const all[] = {&it->feed, &it->printed[0], &it->printed[1], &it->report, &it->in, &it->out, &it->err, &it->inherit, &it->told};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) close_one(all[i]);
+    free_list(ctx, it->argv);
+    free_list(ctx, it->env);
+    if (it->file != NULL) JS_FreeCString(ctx, it->file);
+    it->is_used = false;
+}
+
+/* A pipe that closes on exec, both ends above those that a child gets. False with errno. */
+static bool open_pipe(int *from, int *to)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return false;
+    *from = above_stdio(ends[0]);
+    *to = above_stdio(ends[1]);
+    return *from >= 0 && *to >= 0;
+}
+
 /*
- * run(file, argv, env, stdin, inherit, timeoutMs, maxBytes): runs a program to its end and returns { code, signal, stdout, stderr, stopped }.
- * `stdin` is text or undefined, `inherit` a descriptor that the program gets as its 3, or -1. `stopped` is 'deadline' or 'printed' when
- * the program was killed for that. Its output ends when the last process that holds it ends, or at the deadline.
+ * Starts a program: (file, argv, env, stdin, inherit, timeoutMs). Its standard input is a file with the text, or nothing for undefined; with `is_fed` it is a
+ * pipe that begins with the text. NULL with an exception.
  */
-static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+static struct running *start(JSContext *ctx, JSValueConst *argv, bool is_fed)
 {
     int inherit;
     double timeout_ms;
-    int64_t max_bytes;
-    if (JS_ToInt32(ctx, &inherit, argv[4]) || JS_ToFloat64(ctx, &timeout_ms, argv[5]) || JS_ToInt64(ctx, &max_bytes, argv[6]))
-        return JS_EXCEPTION;
-    JSValue result = JS_EXCEPTION;
-    int in = -1, out[2] = {-1, -1}, err[2] = {-1, -1}, report[2] = {-1, -1}, own_inherit = -1;
-    struct collected printed[2] = {{0}, {0}};
-    const char *failed_call = NULL;
-    const char *file = text_of(ctx, argv[0]);
-    if (file == NULL) return JS_EXCEPTION;
-    char **args = list_of(ctx, argv[1]);
-    char **env = args == NULL ? NULL : list_of(ctx, argv[2]);
-    if (env == NULL) goto done;
-
-    if (JS_IsUndefined(argv[3])) {
-        in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        failed_call = "open";
-    } else {
-        size_t size;
-        const char *text = JS_ToCStringLen(ctx, &size, argv[3]);
-        if (text == NULL) goto done;
-        in = file_with((const uint8_t *)text, size);
-        failed_call = "memfd_create";
-        JS_FreeCString(ctx, text);
+    size_t size = 0;
+    const char *failed_call = "open", *text = NULL;
+    if (JS_ToInt32(ctx, &inherit, argv[4]) || JS_ToFloat64(ctx, &timeout_ms, argv[5])) return NULL;
+    struct running *it = programs;
+    while (it < programs + sizeof(programs) / sizeof(programs[0]) && it->is_used) it++;
+    if (it == programs + sizeof(programs) / sizeof(programs[0])) {
+        JS_ThrowInternalError(ctx, "too many programs at a time");
+        return NULL;
     }
-    if (in < 0 || (in = above_stdio(in)) < 0) goto system_error;
-    failed_call = "pipe";
-    int *const pipes[] = {out, err, report};
-    for (int i = 0; i < 3; i++) {
-        if (pipe2(pipes[i], O_CLOEXEC) != 0) goto system_error;
-        for (int end = 0; end < 2; end++) {
-            pipes[i][end] = above_stdio(pipes[i][end]);
-            if (pipes[i][end] < 0) goto system_error;
+    it->is_used = true;
+    it->feed = it->printed[0] = it->printed[1] = it->report = it->in = it->out = it->err = it->inherit = it->told = -1;
+    it->argv = it->env = NULL;
+    it->file = text_of(ctx, argv[0]);
+    it->argv = it->file == NULL ? NULL : list_of(ctx, argv[1]);
+    it->env = it->argv == NULL ? NULL : list_of(ctx, argv[2]);
+    if (it->env == NULL) goto failure;
+    if (!JS_IsUndefined(argv[3]) && (text = JS_ToCStringLen(ctx, &size, argv[3])) == NULL) goto failure;
+
+    if (is_fed) {
+        failed_call = "pipe";
+        if (!open_pipe(&it->in, &it->feed) || fcntl(it->feed, F_SETFL, O_NONBLOCK) != 0) goto system_error;
+        /* The pipe is empty: what does not fit into it at once is no beginning. */
+        if (size > PIPE_BUF || write(it->feed, text, size) != (ssize_t)size) {
+            JS_ThrowRangeError(ctx, "%zu bytes to begin with", size);
+            goto failure;
         }
+    } else if (text == NULL) {
+        it->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    } else {
+        failed_call = "memfd_create";
+        it->in = file_with((const uint8_t *)text, size);
     }
-    if (inherit >= 0 && (own_inherit = fcntl(inherit, F_DUPFD_CLOEXEC, 10)) < 0) {
-        failed_call = "fcntl";
+    if (it->in < 0 || (it->in = above_stdio(it->in)) < 0) goto system_error;
+    failed_call = "pipe";
+    if (!open_pipe(&it->printed[0], &it->out) || !open_pipe(&it->printed[1], &it->err) || !open_pipe(&it->report, &it->told))
         goto system_error;
-    }
+    failed_call = "fcntl";
+    if (inherit >= 0 && (it->inherit = fcntl(inherit, F_DUPFD_CLOEXEC, 10)) < 0) goto system_error;
+    failed_call = "fork";
+    it->deadline = now_ms() + timeout_ms;
+    it->child = start_child(it);
+    if (it->child < 0) goto system_error;
+    /* Here; the child has its own, and reads their numbers. */
+    close(it->in);
+    close(it->out);
+    close(it->err);
+    close(it->told);
+    if (it->inherit >= 0) close(it->inherit);
+    if (text != NULL) JS_FreeCString(ctx, text);
+    return it;
 
-    double deadline = now_ms() + timeout_ms;
-    pid_t child = fork();
-    if (child == 0) become(file, args, env, in, out[1], err[1], own_inherit, report[1]);
-    if (child < 0) {
-        failed_call = "fork";
-        goto system_error;
-    }
-    for (int i = 0; i < 3; i++) {
-        close(pipes[i][1]);
-        pipes[i][1] = -1;
-    }
+system_error:
+    failed(ctx, errno, failed_call, NULL);
+failure:
+    if (text != NULL) JS_FreeCString(ctx, text);
+    release(ctx, it);
+    return NULL;
+}
+
+/* Until a program has ended, or the moment has come: whether it has. What is closed of it closes a little before. */
+static bool has_ended(pid_t child, int *status, double deadline, int *broken)
+{
+    /* Ready when it has ended. The kernel may not have it (before 5.3, under an emulator): then it is asked for now and then. */
+    int watch = (int)syscall(SYS_pidfd_open, child, 0);
     double pause_ms = 0.1;
+    bool ended = false;
+    for (;;) {
+        pid_t waited = waitpid(child, status, WNOHANG);
+        if (waited < 0 && errno != EINTR) *broken = errno;
+        ended = waited == child || *broken != 0;
+        if (ended || now_ms() >= deadline) break;
+        if (watch >= 0) {
+            struct pollfd look = {.fd = watch, .events = POLLIN};
+            poll_until(&look, 1, deadline);
+            continue;
+        }
+        struct timespec moment = {.tv_nsec = (long)(pause_ms * 1e6)};
+        nanosleep(&moment, NULL);
+        if (pause_ms < 10) pause_ms *= 2;
+    }
+    if (watch >= 0) close(watch);
+    return ended;
+}
+
+/*
+ * Waits until a program has ended and returns { code, signal, stdout, stderr, stopped }. `rest` is what a program that is fed has not read yet. `stopped` is
+ * 'deadline' or 'printed' when the program was killed for that. Its output ends when the last process that holds it ends, or at the deadline.
+ */
+static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t rest_size, int64_t max_bytes)
+{
+    JSValue result = JS_EXCEPTION;
+    struct collected printed[2] = {{0}, {0}};
     const char *stopped = NULL;
-    int status = 0, broken = 0, cause = 0;
+    int status = 0, broken = 0, cause = 0, left = 2;
     bool out_of_memory = false;
     /* Closed by exec, or it says why there was none. */
-    struct pollfd started = {.fd = report[0], .events = POLLIN};
-    int ready = poll_until(&started, 1, deadline);
-    ssize_t said = ready > 0 ? read(report[0], &cause, sizeof(cause)) : 0;
+    struct pollfd started = {.fd = it->report, .events = POLLIN};
+    int ready = poll_until(&started, 1, it->deadline);
+    ssize_t said = ready > 0 ? read(it->report, &cause, sizeof(cause)) : 0;
     if (ready < 0 || said < 0) broken = errno;
     else if (ready == 0) stopped = "deadline";
-    int left = 2;
-    struct pollfd look[2] = {{.fd = out[0], .events = POLLIN}, {.fd = err[0], .events = POLLIN}};
+    it->in = it->out = it->err = it->inherit = it->told = -1;
+
     uint8_t chunk[65536];
     while (left > 0 && stopped == NULL && broken == 0 && said == 0) {
-        ready = poll_until(look, 2, deadline);
+        if (rest_size == 0) close_one(&it->feed);
+        struct pollfd look[] = {{it->printed[0], POLLIN, 0}, {it->printed[1], POLLIN, 0}, {it->feed, POLLOUT, 0}};
+        ready = poll_until(look, 3, it->deadline);
         if (ready == 0) stopped = "deadline";
         if (ready < 0) broken = errno;
+        if (ready > 0 && look[2].revents != 0) {
+            ssize_t put = write(it->feed, rest, rest_size);
+            if (put > 0) {
+                rest += put;
+                rest_size -= (size_t)put;
+            } else if (put < 0 && errno != EAGAIN && errno != EINTR) {
+                /* It reads no more: what that means is what it says at its end. */
+                rest_size = 0;
+            }
+        }
         for (int i = 0; ready > 0 && i < 2; i++) {
-            if (look[i].fd < 0 || look[i].revents == 0) continue;
-            ssize_t got = read(look[i].fd, chunk, sizeof(chunk));
+            if (look[i].revents == 0) continue;
+            ssize_t got = read(it->printed[i], chunk, sizeof(chunk));
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) {
                 broken = errno;
             } else if (got == 0) {
-                look[i].fd = -1;
+                close_one(&it->printed[i]);
                 left--;
             } else if ((int64_t)(printed[0].size + printed[1].size) + got > max_bytes) {
                 stopped = "printed";
@@ -823,35 +960,20 @@ static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueCons
     }
     /* It has closed its output, or is to be stopped: what was killed and cannot end yet (in a file system that hangs) is left to itself. */
     bool is_killed = stopped != NULL || broken != 0 || out_of_memory;
-    if (is_killed) {
-        kill(child, SIGKILL);
-        deadline = now_ms() + 1000;
+    if (!is_killed && !has_ended(it->child, &status, it->deadline, &broken)) {
+        stopped = "deadline";
+        is_killed = true;
     }
-    for (;;) {
-        pid_t waited = waitpid(child, &status, WNOHANG);
-        if (waited == child) break;
-        if (waited < 0 && errno != EINTR) {
-            if (broken == 0) broken = errno;
-            break;
-        }
-        if (now_ms() >= deadline) {
-            if (is_killed) break;
-            stopped = "deadline";
-            is_killed = true;
-            kill(child, SIGKILL);
-            deadline = now_ms() + 1000;
-        }
-        struct timespec moment = {.tv_nsec = (long)(pause_ms * 1e6)};
-        nanosleep(&moment, NULL);
-        if (pause_ms < 10) pause_ms *= 2;
+    if (is_killed) {
+        kill(it->child, SIGKILL);
+        has_ended(it->child, &status, now_ms() + 1000, &broken);
     }
     if (broken != 0) {
-        errno = broken;
-        failed_call = "wait for a program";
-        goto system_error;
+        failed(ctx, broken, "wait for a program", NULL);
+        goto done;
     }
     if (said > 0) {
-        result = failed(ctx, cause, "execve", file);
+        failed(ctx, cause, "execve", it->file);
         goto done;
     }
     if (out_of_memory) {
@@ -873,22 +995,40 @@ static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueCons
         JS_SetPropertyStr(ctx, result, i == 0 ? "stdout" : "stderr", text);
     }
     JS_SetPropertyStr(ctx, result, "stopped", stopped == NULL ? JS_UNDEFINED : JS_NewString(ctx, stopped));
-    goto done;
-
-system_error:
-    result = failed(ctx, errno, failed_call, NULL);
 done:
-    for (int i = 0; i < 2; i++) {
-        if (out[i] >= 0) close(out[i]);
-        if (err[i] >= 0) close(err[i]);
-        if (report[i] >= 0) close(report[i]);
-        free(printed[i].bytes);
-    }
-    if (in >= 0) close(in);
-    if (own_inherit >= 0) close(own_inherit);
-    free_list(ctx, args);
-    free_list(ctx, env);
-    JS_FreeCString(ctx, file);
+    for (int i = 0; i < 2; i++) free(printed[i].bytes);
+    release(ctx, it);
+    return result;
+}
+
+/* run(file, argv, env, stdin, inherit, timeoutMs, maxBytes): a program from its start to its end. `inherit` is a descriptor that it gets as its 3, or -1. */
+static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int64_t max_bytes;
+    if (JS_ToInt64(ctx, &max_bytes, argv[6])) return JS_EXCEPTION;
+    struct running *it = start(ctx, argv, false);
+    return it == NULL ? JS_EXCEPTION : end(ctx, it, NULL, 0, max_bytes);
+}
+
+/* start(file, argv, env, stdin, inherit, timeoutMs): begins to run a program that is fed, and returns its number for `end`. */
+static JSValue port_start(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    struct running *it = start(ctx, argv, true);
+    return it == NULL ? JS_EXCEPTION : JS_NewInt64(ctx, it - programs);
+}
+
+/* end(number, stdin, maxBytes): gives a program that was started the rest of its input, and waits for its end. */
+static JSValue port_end(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    int64_t number, max_bytes;
+    size_t size;
+    if (JS_ToInt64(ctx, &number, argv[0]) || JS_ToInt64(ctx, &max_bytes, argv[2])) return JS_EXCEPTION;
+    if (number < 0 || number >= (int64_t)(sizeof(programs) / sizeof(programs[0])) || !programs[number].is_used)
+        return JS_ThrowRangeError(ctx, "no program has this number");
+    const char *rest = JS_ToCStringLen(ctx, &size, argv[1]);
+    if (rest == NULL) return JS_EXCEPTION;
+    JSValue result = end(ctx, &programs[number], rest, size, max_bytes);
+    JS_FreeCString(ctx, rest);
     return result;
 }
 
@@ -914,6 +1054,8 @@ static const JSCFunctionListEntry PORT[] = {
     JS_CFUNC_DEF("sleep", 1, port_sleep),
     JS_CFUNC_DEF("exit", 1, port_exit),
     JS_CFUNC_DEF("encode", 1, port_encode),
+    JS_CFUNC_DEF("encodeLatin1", 1, port_encode_latin1),
+    JS_CFUNC_DEF("fnv1a", 1, port_fnv1a),
     JS_CFUNC_DEF("decode", 3, port_decode),
     JS_CFUNC_DEF("decodeLatin1", 3, port_decode_latin1),
     JS_CFUNC_DEF("find", 3, port_find),
@@ -926,6 +1068,8 @@ static const JSCFunctionListEntry PORT[] = {
     JS_CFUNC_DEF("messages", 6, port_messages),
     JS_CFUNC_DEF("exchange", 4, port_exchange),
     JS_CFUNC_DEF("run", 7, port_run),
+    JS_CFUNC_DEF("start", 6, port_start),
+    JS_CFUNC_DEF("end", 3, port_end),
 };
 
 #define FLAG(name) JS_PROP_INT32_DEF(#name, name, 0)
@@ -951,39 +1095,102 @@ static void keep_standard_streams(void)
     }
 }
 
-int main(void)
+/* Bytes from standard input to its end; NULL when they cannot be read. */
+static uint8_t *read_all(size_t *size)
 {
-    keep_standard_streams();
-    signal(SIGPIPE, SIG_IGN);
-    /* Ignored, as a parent may have it, the kernel would take the children's statuses. */
-    signal(SIGCHLD, SIG_DFL);
-    JSRuntime *runtime = JS_NewRuntime();
-    JSContext *ctx = runtime == NULL ? NULL : JS_NewContextRaw(runtime);
-    if (ctx == NULL) {
-        fputs("cannot start: no memory\n", stderr);
-        return 1;
+    struct collected all = {0};
+    uint8_t chunk[16384];
+    for (;;) {
+        ssize_t got = read(0, chunk, sizeof(chunk));
+        if (got < 0 || (got > 0 && !collect(&all, chunk, (size_t)got))) return NULL;
+        if (got == 0) break;
     }
+    *size = all.size;
+    return all.bytes;
+}
+
+static bool write_all(const uint8_t *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t put = write(1, bytes, size);
+        if (put < 0) return false;
+        bytes += put;
+        size -= (size_t)put;
+    }
+    return true;
+}
+
+int main(void);
+
+#define PREPARING_STACK ((size_t)1024 * 1024)
+
+static bool is_preparing;
+
+/* The time for the engine. Random numbers begin with it, and an image is to be the same whenever it is made. */
+int engine_gettimeofday(struct timeval *now, void *zone)
+{
+    if (!is_preparing) return gettimeofday(now, zone);
+    *now = (struct timeval){.tv_sec = 1};
+    return 0;
+}
+
+/* Starts the engine, runs the script whose bytecode is on standard input, and writes all of the memory after that to standard output. */
+static int prepare(void *argument)
+{
+    size_t size;
+    uint8_t *code = read_all(&size);
+    if (code == NULL) return perror("cannot read the bytecode"), 1;
+    is_preparing = true;
+    heap_begin();
+    JSRuntime *runtime = JS_NewRuntime2(&heap_functions, NULL);
+    JSContext *ctx = runtime == NULL ? NULL : JS_NewContextRaw(runtime);
+    if (ctx == NULL) return fputs("cannot start: no memory\n", stderr), 1;
     JS_SetMemoryLimit(runtime, MEMORY_LIMIT);
     JS_SetGCThreshold(runtime, GC_THRESHOLD);
-    struct rlimit stack;
-    bool is_small = getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY && stack.rlim_cur / 2 < STACK_LIMIT;
-    JS_SetMaxStackSize(runtime, is_small ? (size_t)stack.rlim_cur / 2 : STACK_LIMIT);
+    JS_SetMaxStackSize(runtime, PREPARING_STACK / 2);
     /* All but what runs text as code: eval stays undefined. */
     if (JS_AddIntrinsicBaseObjects(ctx) || JS_AddIntrinsicDate(ctx) || JS_AddIntrinsicRegExp(ctx) ||
         JS_AddIntrinsicJSON(ctx) || JS_AddIntrinsicMapSet(ctx) || JS_AddIntrinsicTypedArrays(ctx) ||
         JS_AddIntrinsicPromise(ctx) || JS_AddIntrinsicBigInt(ctx))
         return give_up(ctx, "cannot start");
-
     JSValue global = JS_GetGlobalObject(ctx);
     JSValue port = JS_NewObject(ctx);
-    if (JS_SetPropertyFunctionList(ctx, port, PORT, sizeof(PORT) / sizeof(PORT[0]))) return give_up(ctx, "cannot start");
+    JSValue flags = JS_NewObject(ctx);
+    if (JS_SetPropertyFunctionList(ctx, port, PORT, sizeof(PORT) / sizeof(PORT[0])) ||
+        JS_SetPropertyFunctionList(ctx, flags, FLAGS, sizeof(FLAGS) / sizeof(FLAGS[0])))
+        return give_up(ctx, "cannot start");
+    JS_SetPropertyStr(ctx, port, "flags", flags);
+    JS_SetPropertyStr(ctx, global, "port", JS_DupValue(ctx, port));
+    JS_FreeValue(ctx, global);
+    JSValue program = JS_ReadObject(ctx, code, size, JS_READ_OBJ_BYTECODE);
+    if (JS_IsException(program)) return give_up(ctx, "cannot load the plugin");
+    JSValue done = JS_EvalFunction(ctx, program);
+    if (JS_IsException(done)) return give_up(ctx, "cannot run the plugin");
+    JS_FreeValue(ctx, done);
+    JS_RunGC(runtime);
+    *heap_root() = (struct heap_root){ctx, port, main};
+    size_t used = heap_finish();
+    if (!write_all(heap_image, used)) return perror("cannot write the image"), 1;
+    return 0;
+}
+
+/* Prepares on a stack at an address that is always the same: what was on it may be left in memory that is free. */
+static int prepare_image(void)
+{
+    static _Alignas(16) uint8_t stack[PREPARING_STACK];
+    int status;
+    pid_t child = clone(prepare, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+    if (child < 0 || waitpid(child, &status, 0) != child) return perror("cannot prepare the plugin"), 1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* What the plugin finds in `port` of this process. */
+static void add_process(JSContext *ctx, JSValueConst port)
+{
     JSValue env = JS_NewArray(ctx);
     uint32_t count = 0;
     for (char **at = environ; *at != NULL; at++) JS_SetPropertyUint32(ctx, env, count++, JS_NewString(ctx, *at));
     JS_SetPropertyStr(ctx, port, "env", env);
-    JSValue flags = JS_NewObject(ctx);
-    if (JS_SetPropertyFunctionList(ctx, flags, FLAGS, sizeof(FLAGS) / sizeof(FLAGS[0]))) return give_up(ctx, "cannot start");
-    JS_SetPropertyStr(ctx, port, "flags", flags);
     JS_SetPropertyStr(ctx, port, "pid", JS_NewInt32(ctx, getpid()));
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
@@ -992,19 +1199,26 @@ int main(void)
     const ssize_t gone = sizeof(GONE) - 1;
     if (length > gone && memcmp(self + length - gone, GONE, (size_t)gone) == 0) length -= gone;
     JS_SetPropertyStr(ctx, port, "execPath", JS_NewStringLen(ctx, self, length < 0 ? 0 : (size_t)length));
-    JS_SetPropertyStr(ctx, global, "port", port);
-    JS_FreeValue(ctx, global);
+}
 
-    JSValue program = JS_ReadObject(ctx, plugin_bytecode, (size_t)(plugin_bytecode_end - plugin_bytecode), JS_READ_OBJ_BYTECODE);
-    if (JS_IsException(program)) return give_up(ctx, "cannot load the plugin");
-    JSValue done = JS_EvalFunction(ctx, program);
-    if (JS_IsException(done)) return give_up(ctx, "cannot run the plugin");
-    for (;;) {
-        JSContext *of;
-        int status = JS_ExecutePendingJob(runtime, &of);
-        if (status < 0) return give_up(of, "cannot go on");
-        if (status == 0) break;
-    }
+int main(void)
+{
+    JSContext *ctx = heap_root()->context, *of;
+    if (ctx == NULL) return prepare_image();
+    if (heap_root()->main != main) return fputs("cannot start: this executable was built wrongly\n", stderr), 1;
+    keep_standard_streams();
+    signal(SIGPIPE, SIG_IGN);
+    /* Ignored, as a parent may have it, the kernel would take the children's statuses. */
+    signal(SIGCHLD, SIG_DFL);
+    JSRuntime *runtime = JS_GetRuntime(ctx);
+    struct rlimit stack;
+    bool is_small = getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY && stack.rlim_cur / 2 < STACK_LIMIT;
+    JS_UpdateStackTop(runtime);
+    JS_SetMaxStackSize(runtime, is_small ? (size_t)stack.rlim_cur / 2 : STACK_LIMIT);
+    add_process(ctx, heap_root()->port);
+    int status;
+    while ((status = JS_ExecutePendingJob(runtime, &of)) > 0) continue;
+    if (status < 0) return give_up(of, "cannot go on");
     /* The plugin ends the process itself; that nothing is left to do means that it waits for what never comes. */
     fputs("ended without an answer\n", stderr);
     return 1;

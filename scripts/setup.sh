@@ -28,8 +28,9 @@ need fish fish
 # The report page is tried in it.
 need chromium chromium
 need man man-db
-# Runs the plugin for arm64 in tests.
-[ "$(uname -m)" = aarch64 ] || need qemu-aarch64-static qemu-user-static
+# Runs the plugin for the other architecture: in its build and in tests.
+[ "$(uname -m)" = aarch64 ] && other=x86_64 || other=aarch64
+need "qemu-$other-static" qemu-user-static
 [ -x /bin/busybox ] || [ -x /usr/bin/busybox ] || missing="$missing busybox-static"
 [ -x /usr/lib/cni/portmap ] || missing="$missing containernetworking-plugins"
 if [ -n "$missing" ]; then

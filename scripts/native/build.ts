@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheRoot } from '../../src/lab/engine/kubernetes/release-cache.ts';
-import { output, realExec } from '../../src/sys/exec.ts';
+import { ExecError, output, realExec } from '../../src/sys/exec.ts';
 import { makeKept } from './kept.ts';
 import { ensureZig } from './zig.ts';
 
@@ -15,8 +15,11 @@ export const ARCHITECTURES = Object.keys(TARGETS) as Architecture[];
 export const HOST: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
 const COMPILE_MS = 10 * 60_000;
-/** Of the engine, as its own build has them. */
-const ENGINE_FLAGS = ['-O2', '-DNDEBUG', '-D_GNU_SOURCE', '-funsigned-char', '-fwrapv', '-w'];
+/** Of the engine, as its own build has them; what is not used is left out, and port.c has the clock. */
+const ENGINE_FLAGS = [
+  ...['-O2', '-DNDEBUG', '-D_GNU_SOURCE', '-funsigned-char', '-fwrapv', '-w'],
+  ...['-ffunction-sections', '-fdata-sections', '-Dgettimeofday=engine_gettimeofday'],
+];
 const OWN_FLAGS = [
   '-O2',
   '-Wall',
@@ -72,22 +75,18 @@ export async function buildNative(
         await mkdir(own);
         await writeFile(join(own, 'plugin.js'), await bundle(root, entry));
         await output(realExec, [compiler, 'plugin.js', 'plugin.bc'], { cwd: own });
-        // The compiler's cache knows what a file says, not what a file that it names says.
-        const digest = createHash('sha256')
-          .update(await readFile(join(own, 'plugin.bc')))
-          .digest('hex');
-        await writeFile(join(own, 'bytecode.S'), `# ${digest}\n${BYTECODE}`);
-        const inputs = [
-          ...['port.c', 'netlink.c', 'sha2.c'].map((file) => join(sources, file)),
-          'bytecode.S',
-        ];
+        const inputs = ['port.c', 'heap.c', 'netlink.c', 'sha2.c'].map((file) => join(sources, file));
         for (const architecture of architectures) {
-          const flags = ['-static', '-s', ...OWN_FLAGS, ...include];
-          await compile(
-            architecture,
-            [...flags, ...inputs, ...engines[architecture], '-o', architecture],
-            own,
-          );
+          const flags = ['-static', '-s', '-Wl,--gc-sections', ...OWN_FLAGS, ...include];
+          const link = async (image: string, to: string) => {
+            await writeFile(join(own, 'image.S'), image);
+            await compile(
+              architecture,
+              [...flags, ...inputs, 'image.S', ...engines[architecture], '-o', to],
+              own,
+            );
+          };
+          await linkPrepared(architecture, own, link);
           await put(join(own, architecture), join(out, architecture), name);
         }
       }),
@@ -106,17 +105,61 @@ async function put(file: string, directory: string, name: string): Promise<void>
   await rename(fresh, join(directory, name));
 }
 
-/** What port.c calls `plugin_bytecode`. */
-const BYTECODE = `
-    .section .rodata
-    .global plugin_bytecode
-    .global plugin_bytecode_end
-    .balign 16
-plugin_bytecode:
-    .incbin "plugin.bc"
-plugin_bytecode_end:
+/** Room for what a plugin has in memory when it has been loaded: more than any takes. */
+const MOST_IMAGE = 4 * 1024 * 1024;
+const PAGE = 4096;
+const PREPARE_MS = 60_000;
+
+/**
+ * Links the executable `<architecture>` in a directory that has the bytecode: one that loads it and says what is then in its memory, and one that has that
+ * in it, so it need not load anything. Both are linked alike, so that addresses are the same: the memory's size is found by another one first.
+ */
+async function linkPrepared(
+  architecture: Architecture,
+  directory: string,
+  link: (image: string, to: string) => Promise<void>,
+): Promise<void> {
+  const imageOf = async (size: number) => {
+    await link(imageSource(`.zero ${size}`), 'preparing');
+    const argv = [...emulatorOf(architecture), join(directory, 'preparing')];
+    const options = { stdinFile: join(directory, 'plugin.bc'), env: {}, binary: true, timeoutMs: PREPARE_MS };
+    const result = await realExec.run(argv, options);
+    if (result.code !== 0 || result.stdoutBytes === undefined) throw new ExecError(argv, result);
+    return result.stdoutBytes;
+  };
+  const size = Math.ceil((await imageOf(MOST_IMAGE)).length / PAGE) * PAGE;
+  const image = Buffer.alloc(size);
+  image.set(await imageOf(size));
+  await writeFile(join(directory, 'image'), image);
+  // The compiler's cache knows what a file says, not what a file that it names says.
+  const digest = createHash('sha256').update(image).digest('hex');
+  await link(`# ${digest}\n${imageSource('.incbin "image"')}`, architecture);
+}
+
+/** The words before a program of an architecture. */
+function emulatorOf(architecture: Architecture): string[] {
+  if (architecture === HOST) return [];
+  const name = `qemu-${TARGETS[architecture].split('-')[0]}-static`;
+  const emulator = Bun.which(name);
+  if (emulator === null)
+    throw new Error(`cannot build plugins for ${architecture}: ${name} not found; run make setup`);
+  return [emulator];
+}
+
+/** What heap.h calls `heap_image`. */
+function imageSource(content: string): string {
+  return `
+    .section .data.image,"aw",%progbits
+    .global heap_image
+    .global heap_image_end
+    .balign 4096
+heap_image:
+    ${content}
+    .balign 4096
+heap_image_end:
     .section .note.GNU-stack,"",%progbits
 `;
+}
 
 /** The engine's objects, which take a minute to compile, kept by the digest of their sources and flags. */
 async function engineObjects(
@@ -155,6 +198,7 @@ async function bundle(root: string, entry: string): Promise<string> {
     [/^bun:ffi$/, 'ffi.ts'],
     [/\/sys\/bun-exec\.ts$/, 'exec.ts'],
     [/\/netlink-messages\.ts$/, 'netlink-messages.ts'],
+    [/\/util\/fnv1a\.ts$/, 'fnv1a.ts'],
   ];
   const built = await Bun.build({
     entrypoints: [join(root, entry)],

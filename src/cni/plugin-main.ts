@@ -8,7 +8,9 @@ const STDIN_CHUNK = 16_384;
 
 // process.stdin, Bun.stdin and process.stdout cost milliseconds to set up; descriptors do not.
 const io: PluginIo = {
-  env: process.env,
+  get env() {
+    return process.env;
+  },
   isOwnNetns,
   readStdin: readAll,
   writeStdout: (text) => writeAll(1, text),
@@ -37,22 +39,27 @@ function writeAll(fd: number, text: string): void {
   for (let sent = 0; sent < bytes.length; ) sent += writeSync(fd, bytes, sent);
 }
 
-/** The main function of an executable that is the plugins named, each under its name, and what else it is; ends the process. */
+/**
+ * The main function of an executable that is the plugins named, each under its name, and what else it is; ends the process. Nothing is done or asked of the
+ * process before the script has ended: the native executable begins there.
+ */
 export function pluginMain(
   plugins: Readonly<Record<string, () => Plugin>>,
   others: Readonly<Record<string, () => Promise<void>>> = {},
 ): void {
-  run(plugins, others).then(
-    (status) => process.exit(status),
-    // Nothing that is wrong may show source text: what a runtime logs is one line.
-    (error: unknown) => {
-      try {
-        io.writeStderr(`${messageOf(error)}\n`);
-      } finally {
-        process.exit(1);
-      }
-    },
-  );
+  queueMicrotask(() => {
+    run(plugins, others).then(
+      (status) => process.exit(status),
+      // Nothing that is wrong may show source text: what a runtime logs is one line.
+      (error: unknown) => {
+        try {
+          io.writeStderr(`${messageOf(error)}\n`);
+        } finally {
+          process.exit(1);
+        }
+      },
+    );
+  });
 }
 
 async function run(

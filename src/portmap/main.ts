@@ -18,8 +18,12 @@ function glance(family: Family): NatGlance | undefined {
 
 /** What the executable does in its own image, under names of their own: there is no shell. */
 const installer = {
-  env: process.env,
-  self: process.execPath,
+  get env() {
+    return process.env;
+  },
+  get self() {
+    return process.execPath;
+  },
   say: (line: string) => void writeSync(1, Buffer.from(`${line}\n`)),
   sleep: (ms: number) => Bun.sleep(ms),
 };

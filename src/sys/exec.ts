@@ -50,6 +50,20 @@ export const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
  */
 export interface Exec {
   run(argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  /**
+   * Starts a program whose standard input is not all known yet: `stdin` is its beginning, 4 KiB at most. Undefined when it is not found. Where this is
+   * missing, and where it returns undefined, `run` does the same later.
+   */
+  start?(
+    argv: readonly string[],
+    options: Pick<ExecOptions, 'timeoutMs' | 'inherit'> & { stdin: string },
+  ): StartedProgram | undefined;
+}
+
+/** A program that runs. */
+export interface StartedProgram {
+  /** Gives it the rest of its standard input; it ends as in {@link Exec.run}. To be called once. */
+  end(stdin: string): Promise<ExecResult>;
 }
 
 /**

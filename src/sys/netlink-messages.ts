@@ -11,7 +11,7 @@ export type Wanted =
   /** All rules but those that are `-m multiport --dports … -j CHAIN` of none of the ports, to another chain. */
   | { ports: ReadonlySet<number>; chain: string };
 
-/** The state of an answer: `broken` is an error, an interrupted dump, or bytes that are not messages. */
+/** What follows in an answer: `broken` is an error, an interrupted dump, or bytes that are not messages. */
 export type AnswerState = 'more' | 'complete' | 'broken';
 
 /** Appends the payloads of one read that are wanted, one character a byte. The read is the first `size` bytes of the buffer. */

@@ -2,8 +2,6 @@ import { port } from './port.ts';
 
 type Encoding = 'utf8' | 'latin1' | 'hex';
 
-const HEX = '0123456789abcdef';
-
 /** What the plugin uses of Node's Buffer. */
 export class Bytes extends Uint8Array {
   #view: DataView | undefined;
@@ -27,14 +25,10 @@ export class Bytes extends Uint8Array {
       copy.set(bytes);
       return copy;
     }
-    if (encoding === 'utf8') {
-      const { buffer, byteLength } = port.encode(content);
-      return new Bytes(buffer as ArrayBuffer, 0, byteLength);
-    }
-    if (encoding !== 'latin1') throw new TypeError(`no Buffer.from of ${encoding} here`);
-    const bytes = new Bytes(content.length);
-    for (let i = 0; i < content.length; i++) bytes[i] = content.charCodeAt(i);
-    return bytes;
+    if (encoding !== 'utf8' && encoding !== 'latin1')
+      throw new TypeError(`no Buffer.from of ${encoding} here`);
+    const { buffer, byteLength } = encoding === 'utf8' ? port.encode(content) : port.encodeLatin1(content);
+    return new Bytes(buffer as ArrayBuffer, 0, byteLength);
   }
 
   static concat(parts: readonly Uint8Array[]): Bytes {
@@ -50,9 +44,7 @@ export class Bytes extends Uint8Array {
   override toString(encoding: Encoding = 'utf8', start = 0, end = this.length): string {
     if (encoding === 'utf8') return port.decode(this, start, end - start);
     if (encoding === 'latin1') return port.decodeLatin1(this, start, end - start);
-    let text = '';
-    for (let i = start; i < end; i++) text += HEX[this[i]! >> 4]! + HEX[this[i]! & 15]!;
-    return text;
+    return (this.subarray(start, end) as unknown as { toHex(): string }).toHex();
   }
 
   /** Where a byte, or a text of one character a byte, first occurs. */
@@ -65,7 +57,7 @@ export class Bytes extends Uint8Array {
   /** Writes a text of one character a byte. */
   write(text: string, at: number): number {
     this.#needs(at, text.length);
-    for (let i = 0; i < text.length; i++) this[at + i] = text.charCodeAt(i);
+    this.set(port.encodeLatin1(text), at);
     return text.length;
   }
 
@@ -87,28 +79,44 @@ export class Bytes extends Uint8Array {
   }
 
   writeUInt16LE(value: number, at = 0): number {
-    return this.#write(value, at, 2, true);
+    this.#needs16(value, at);
+    this[at] = value;
+    this[at + 1] = value >>> 8;
+    return at + 2;
   }
 
   writeUInt16BE(value: number, at = 0): number {
-    return this.#write(value, at, 2, false);
+    this.#needs16(value, at);
+    this[at] = value >>> 8;
+    this[at + 1] = value;
+    return at + 2;
   }
 
   writeUInt32LE(value: number, at = 0): number {
-    return this.#write(value, at, 4, true);
+    this.#needs32(value, at);
+    this[at] = value;
+    this[at + 1] = value >>> 8;
+    this[at + 2] = value >>> 16;
+    this[at + 3] = value >>> 24;
+    return at + 4;
   }
 
   writeInt32LE(value: number, at = 0): number {
-    return this.#write(value, at, 4, true);
+    return this.writeUInt32LE(value, at);
   }
 
   writeInt32BE(value: number, at = 0): number {
-    return this.#write(value, at, 4, false);
+    this.#needs32(value, at);
+    this[at] = value >>> 24;
+    this[at + 1] = value >>> 16;
+    this[at + 2] = value >>> 8;
+    this[at + 3] = value;
+    return at + 4;
   }
 
   writeBigUInt64BE(value: bigint, at = 0): number {
-    this.#write(Number(value >> 32n), at, 4, false);
-    return this.#write(Number(value & 0xffffffffn), at + 4, 4, false);
+    this.writeInt32BE(Number(value >> 32n), at);
+    return this.writeInt32BE(Number(value & 0xffffffffn), at + 4);
   }
 
   /** Reads numbers faster than a loop over the bytes, and refuses an offset that is not in them. */
@@ -117,12 +125,14 @@ export class Bytes extends Uint8Array {
     return this.#view;
   }
 
-  #write(value: number, at: number, size: number, isLittle: boolean): number {
-    this.#needs(at, size);
-    if (value >= 2 ** (8 * size) || value < -(2 ** (8 * size - 1)))
-      throw new RangeError(`${value} is out of range`);
-    for (let i = 0; i < size; i++) this[at + (isLittle ? i : size - 1 - i)] = value >>> (8 * i);
-    return at + size;
+  #needs16(value: number, at: number): void {
+    if (value > 0xffff || value < -0x8000) throw new RangeError(`${value} is out of range`);
+    this.#needs(at, 2);
+  }
+
+  #needs32(value: number, at: number): void {
+    if (value > 0xffffffff || value < -0x80000000) throw new RangeError(`${value} is out of range`);
+    this.#needs(at, 4);
   }
 
   /** An offset that is not in the bytes would be read as 0 and written nowhere. */

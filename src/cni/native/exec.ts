@@ -1,9 +1,10 @@
 /** In the place of sys/bun-exec.ts. */
-import { DEFAULT_MAX_BYTES, type Exec, ExecError, printedTooMuch } from '../../sys/exec.ts';
+import { DEFAULT_MAX_BYTES, type Exec, ExecError, type ExecResult, printedTooMuch } from '../../sys/exec.ts';
 import { searchPath } from '../../sys/search-path.ts';
-import { port } from './port.ts';
+import { port, type Ran } from './port.ts';
 
 const SIGKILL = 9;
+const DEFAULT_TIMEOUT_MS = 30_000;
 
 export function findProgram(name: string): string | undefined {
   if (name === '') return undefined;
@@ -28,25 +29,48 @@ export const bunExec: Exec = {
     ) {
       throw new TypeError(`cannot run ${argv[0]}: an option that plugins do not have`);
     }
-    const path = searchPath();
     const file = findProgram(argv[0] ?? '');
     if (file === undefined) {
-      throw new ExecError(argv, { code: 127, stdout: '', stderr: '' }, `not found in ${path}`);
+      throw new ExecError(argv, { code: 127, stdout: '', stderr: '' }, `not found in ${searchPath()}`);
     }
-    const { timeoutMs = 30_000, maxBytes = DEFAULT_MAX_BYTES, inherit = -1 } = options;
-    const env = Object.entries({ ...(options.env ?? process.env), PATH: path }).flatMap(([name, value]) =>
-      value === undefined ? [] : [`${name}=${value}`],
-    );
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, maxBytes = DEFAULT_MAX_BYTES, inherit = -1 } = options;
+    const words = [file, ...argv.slice(1)];
     const stdin = options.stdin as string | undefined;
-    const ran = port.run(file, [file, ...argv.slice(1)], env, stdin, inherit, timeoutMs, maxBytes);
-    const { code, signal, stdout, stderr, stopped } = ran;
-    if (stopped === 'printed')
-      throw new ExecError(argv, { code, stdout: '', stderr }, printedTooMuch(maxBytes));
-    if (stopped === 'deadline') {
-      throw new ExecError(argv, { code, stdout, stderr }, `killed; its deadline was ${timeoutMs} ms`);
-    }
-    // By the kernel, when memory is short, or by somebody: what it printed is not all of it.
-    if (signal === SIGKILL) throw new ExecError(argv, { code, stdout, stderr }, 'killed by another process');
-    return { code, stdout, stderr };
+    const env = environment(options.env ?? process.env);
+    return resultOf(
+      argv,
+      port.run(file, words, env, stdin, inherit, timeoutMs, maxBytes),
+      timeoutMs,
+      maxBytes,
+    );
+  },
+
+  start(argv, { stdin, inherit = -1, timeoutMs = DEFAULT_TIMEOUT_MS }) {
+    const file = findProgram(argv[0] ?? '');
+    if (file === undefined) return undefined;
+    const words = [file, ...argv.slice(1)];
+    const program = port.start(file, words, environment(process.env), stdin, inherit, timeoutMs);
+    return {
+      end: async (rest) =>
+        resultOf(argv, port.end(program, rest, DEFAULT_MAX_BYTES), timeoutMs, DEFAULT_MAX_BYTES),
+    };
   },
 };
+
+function environment(variables: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries({ ...variables, PATH: searchPath() }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${value}`],
+  );
+}
+
+function resultOf(argv: readonly string[], ran: Ran, timeoutMs: number, maxBytes: number): ExecResult {
+  const { code, signal, stdout, stderr, stopped } = ran;
+  if (stopped === 'printed')
+    throw new ExecError(argv, { code, stdout: '', stderr }, printedTooMuch(maxBytes));
+  if (stopped === 'deadline') {
+    throw new ExecError(argv, { code, stdout, stderr }, `killed; its deadline was ${timeoutMs} ms`);
+  }
+  // By the kernel, when memory is short, or by somebody: what it printed is not all of it.
+  if (signal === SIGKILL) throw new ExecError(argv, { code, stdout, stderr }, 'killed by another process');
+  return { code, stdout, stderr };
+}

@@ -46,10 +46,18 @@ async function stdinBytes(): Promise<Uint8Array> {
   }
 }
 
-const variables = port.env.map((text): [string, string] => {
-  const at = text.indexOf('=', 1);
-  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
-});
+/** Of this process: the script has ended before it began. */
+function variables(): Record<string, string> {
+  const pairs = port.env.map((text): [string, string] => {
+    const at = text.indexOf('=', 1);
+    return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+  });
+  return Object.fromEntries(pairs);
+}
+
+let env: Record<string, string> | undefined;
+/** What begins when the script has ended. It is kept: what nobody can call any more would be taken apart, function by function, while it runs. */
+const begun: (() => void)[] = [];
 
 Object.assign(globalThis, {
   AbortSignal: Deadline,
@@ -60,10 +68,21 @@ Object.assign(globalThis, {
     stdin: { bytes: stdinBytes },
   },
   process: {
-    env: Object.fromEntries(variables),
-    pid: port.pid,
-    execPath: port.execPath,
+    get env() {
+      env ??= variables();
+      return env;
+    },
+    get pid() {
+      return port.pid;
+    },
+    get execPath() {
+      return port.execPath;
+    },
     exit: (status: number) => port.exit(status),
+  },
+  queueMicrotask: (work: () => void) => {
+    begun.push(work);
+    void Promise.resolve().then(work);
   },
   performance: { now: () => port.now() },
   fetch,

@@ -1,4 +1,4 @@
-/** In the place of sys/netlink-messages.ts: messages are separated in C, and only what is wanted becomes text. */
+/** In the place of sys/netlink-messages.ts: C takes messages apart, and only what is wanted becomes text. */
 import type { MessageReader, Wanted } from '../../sys/netlink-messages.ts';
 import { Bytes } from './buffer.ts';
 import { port } from './port.ts';

@@ -37,10 +37,14 @@ export interface Port {
   encode(text: string): Uint8Array;
   /** From UTF-8. */
   decode(bytes: Uint8Array, offset: number, length: number): string;
+  /** The low byte of each character. */
+  encodeLatin1(text: string): Uint8Array;
   /** One character a byte. */
   decodeLatin1(bytes: Uint8Array, offset: number, length: number): string;
   /** Where the bytes first occur in the first `length` ones; -1 when they do not. */
   find(bytes: Uint8Array, sought: Uint8Array, length: number): number;
+  /** FNV-1a of 32 bits, of the characters. */
+  fnv1a(text: string): number;
   sha2(bits: 256 | 512, bytes: Uint8Array): Uint8Array;
   setns(fd: number, kind: number): number;
   flock(fd: number, operation: number): number;
@@ -71,6 +75,17 @@ export interface Port {
     timeoutMs: number,
     maxBytes: number,
   ): Ran;
+  /** Begins to run a program whose standard input begins with `stdin`, 4 KiB at most; its number for {@link Port.end}. At most three run at a time. */
+  start(
+    file: string,
+    argv: readonly string[],
+    env: readonly string[],
+    stdin: string,
+    inherit: number,
+    timeoutMs: number,
+  ): number;
+  /** Gives a program the rest of its standard input and waits for its end, until the deadline that it was started with. */
+  end(program: number, stdin: string, maxBytes: number): Ran;
 }
 
 export type OpenFlag =
@@ -93,7 +108,8 @@ export interface Facts {
   size: number;
 }
 
-interface Ran {
+/** How a program ended. */
+export interface Ran {
   /** Exit status; 128 + signal when a signal ended it. */
   code: number;
   /** The signal that ended it, or 0. */

@@ -1,3 +1,5 @@
+import { fnv1a } from '../../util/fnv1a.ts';
+
 /**
  * One table of our own in nftables: maps, sets, chains, and changes to them in one transaction. `kernel.ts` is the real one,
  * `nft.fake.ts` the one in memory; `nft.netns.test.ts` holds both to the same table of cases.
@@ -128,10 +130,7 @@ export class NftUnavailable extends Error {
 
 /** The comment of a rule. It differs for a rule that was altered or that another version of this program wrote. */
 export function ruleComment(rule: string): string {
-  // FNV-1a, 32 bits: enough to detect accidents, and needs nothing loaded.
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < rule.length; i++) hash = Math.imul(hash ^ rule.charCodeAt(i), 0x01000193);
-  return `hostport ${(hash >>> 0).toString(16).padStart(8, '0')}`;
+  return `hostport ${fnv1a(rule).toString(16).padStart(8, '0')}`;
 }
 
 /** Whether what is installed of a chain is what the layout says; what is not, otherwise. */

@@ -4,9 +4,10 @@ import { bunExec } from '../../../sys/bun-exec.ts';
 import { AGENT_SOCKET, agentOverSocket } from './agent-api.ts';
 import { ciliumCni } from './plugin.ts';
 
-const socket = process.env.CILIUM_SOCK || AGENT_SOCKET;
-
 pluginMain({
-  'cilium-cni': () => ciliumCni(bunExec, agentOverSocket(socket), socket),
+  'cilium-cni': () => {
+    const socket = process.env.CILIUM_SOCK || AGENT_SOCKET;
+    return ciliumCni(bunExec, agentOverSocket(socket), socket);
+  },
   loopback: () => loopback(bunExec),
 });
