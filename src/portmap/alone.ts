@@ -29,10 +29,7 @@ export async function withRulesLock(
   };
   try {
     await (anyway === undefined ? take() : anyway(take));
-    const inherit = lock?.fd;
-    await work(
-      inherit === undefined ? exec : { run: (argv, options) => exec.run(argv, { ...options, inherit }) },
-    );
+    await work(lock === undefined ? exec : holding(exec, lock.fd));
   } catch (cause) {
     throw stateError(cause);
   } finally {
@@ -66,5 +63,13 @@ export function withoutState({ warn }: { warn(message: string): void }): Anyway 
       if (!isSaid) warn(`${error.message}; works without; ${PROVIDE_STATE}`);
       isSaid = true;
     }
+  };
+}
+
+/** Programs that it runs get a descriptor of ours. */
+function holding(exec: Exec, inherit: number): Exec {
+  return {
+    run: (argv, options) => exec.run(argv, { ...options, inherit }),
+    start: (argv, options) => exec.start?.(argv, { ...options, inherit }),
   };
 }

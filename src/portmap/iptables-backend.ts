@@ -1,5 +1,10 @@
 import { CniError, cniErrorCode } from '../cni/errors.ts';
-import { IptablesUnavailable, type NatTable, XtablesLockBusy } from '../netfilter/iptables/iptables.ts';
+import {
+  IptablesUnavailable,
+  type NatTable,
+  type NatTransaction,
+  XtablesLockBusy,
+} from '../netfilter/iptables/iptables.ts';
 import { splitWords } from '../netfilter/iptables/rule-text.ts';
 import type { NatGlance } from '../netfilter/nft/kernel-rules.ts';
 import { contains } from '../util/cidr.ts';
@@ -42,8 +47,8 @@ export interface Plan {
   readonly config: PortmapConfig;
   readonly attached: Attached;
   readonly pod: PodAddress;
-  /** Commands that check, ahead of the transaction, that the table is as the plan assumes. */
-  readonly conditions: readonly string[];
+  /** The transaction, if it has begun: it has conditions that the table is as the plan assumes. */
+  readonly begun: NatTransaction | undefined;
   /** Commands of the transaction that depend on what was there. */
   readonly preparing: readonly string[];
   /** The commands that add the mappings. */
@@ -78,7 +83,8 @@ export class IptablesBackend {
    * removed with it; one whose sandbox still exists is error {@link HOST_PORT_TAKEN}; one whose sandbox is unknown stays, behind ours.
    */
   async plan(config: PortmapConfig, attached: Attached, pod: PodAddress): Promise<Plan> {
-    return this.#planByGlance(config, attached, pod) ?? this.#planByReading(config, attached, pod, true);
+    const plan = await this.#planByGlance(config, attached, pod);
+    return plan ?? this.#planByReading(config, attached, pod, true);
   }
 
   /** The chains that have one of the ports and whose sandbox is gone; fails as {@link plan} does when one of them lives. */
@@ -99,9 +105,9 @@ export class IptablesBackend {
     const { config, attached, pod } = plan;
     let current = plan;
     for (let attempt = 1; ; attempt++) {
-      const { conditions, preparing, adding, gone } = current;
+      const { begun, preparing, adding, gone } = current;
       const commands = [...preparing, ...adding];
-      const outcome = await this.#restore(commands, conditions);
+      const outcome = await (begun?.commit(commands).catch(asCniError) ?? this.#restore(commands));
       if (outcome.applied) return gone;
       const failed = outcome.failed === undefined ? undefined : commands[outcome.failed];
       // A new rule that is refused will be refused again; a condition that does not hold asks for a new plan.
@@ -119,28 +125,30 @@ export class IptablesBackend {
 
   /**
    * The plan for the usual case, from what a glance shows: nobody has one of the ports, the jumps into our chain exist, the
-   * attachment's own chain does not. The rest becomes conditions. Undefined in any other case, and when a glance is not enough.
+   * attachment's own chain does not. The rest becomes conditions, which iptables asks meanwhile. Undefined in any other case, and when a
+   * glance is not enough.
    */
-  #planByGlance(config: PortmapConfig, attached: Attached, pod: PodAddress): Plan | undefined {
+  async #planByGlance(config: PortmapConfig, attached: Attached, pod: PodAddress): Promise<Plan | undefined> {
     const glance = this.#glance;
     const chain = chainOf(attached);
-    const ports = new Set(config.portMappings.map(({ hostPort }) => hostPort));
-    const jumps = glance?.portJumps(DNAT_CHAIN, { ports, chain });
-    if (glance === undefined || jumps === undefined) return undefined;
-    if (jumps.some((jump) => jump.chain === chain || jump.ports.some((port) => ports.has(port)))) {
+    // A repeated ADD is not the usual case: it is recognised before a program is started for nothing.
+    if (glance === undefined || glance.hasChain(chain) !== false) return undefined;
+    const { rules } = sharedRules(config);
+    // The target counts as named: a condition on it would have iptables read all of our chain.
+    const [jumps, others] = [rules.filter(isJumpToOurs), rules.filter((rule) => !isJumpToOurs(rule))];
+    const begun = this.#nat.begin(others.map((rule) => command('-C', rule)));
+    if (
+      !isFree(glance, config, chain) ||
+      !jumps.every((rule) => glance.hasLocalJump(rule.chain, DNAT_CHAIN))
+    ) {
+      await begun.abandon().catch(asCniError);
       return undefined;
     }
-    const conditions: string[] = [];
-    for (const rule of sharedRules(config).rules) {
-      // The target counts as named: a condition on it would have iptables read all of our chain.
-      if (rule.words.at(-1) !== DNAT_CHAIN) conditions.push(command('-C', rule));
-      else if (!glance.hasLocalJump(rule.chain, DNAT_CHAIN)) return undefined;
-    }
-    const rules = [...attachmentRules(config, attached, pod), ...entryRules(config, attached, pod)];
+    const added = [...attachmentRules(config, attached, pod), ...entryRules(config, attached, pod)];
     return {
-      ...{ config, attached, pod, conditions, gone: new Set() },
+      ...{ config, attached, pod, begun, gone: new Set() },
       preparing: [`-N ${chain}`],
-      adding: rules.map((rule) => command('-A', rule)),
+      adding: added.map((rule) => command('-A', rule)),
     };
   }
 
@@ -165,7 +173,7 @@ export class IptablesBackend {
       ? entering.reverse().map((rule) => command('-I', rule))
       : entering.map((rule) => command('-A', rule));
     return {
-      ...{ config, attached, pod, conditions: [], gone: rivals.gone },
+      ...{ config, attached, pod, begun: undefined, gone: rivals.gone },
       preparing: [...prepare, ...(await this.#removals(rivals.gone, entries))],
       adding: [...rules, ...jumps],
     };
@@ -501,9 +509,21 @@ export class IptablesBackend {
     return this.#nat.listChain(chain).catch(asCniError);
   }
 
-  async #restore(commands: readonly string[], conditions: readonly string[] = []) {
-    return this.#nat.restore(commands, conditions).catch(asCniError);
+  async #restore(commands: readonly string[]) {
+    return this.#nat.restore(commands).catch(asCniError);
   }
+}
+
+/** Whether a rule leads into the chain of all attachments. */
+function isJumpToOurs(rule: Rule): boolean {
+  return rule.words.at(-1) === DNAT_CHAIN;
+}
+
+/** Whether a glance shows that nobody has one of the ports, and that nothing leads to the attachment's own chain. */
+function isFree(glance: NatGlance, config: PortmapConfig, chain: string): boolean {
+  const ports = new Set(config.portMappings.map(({ hostPort }) => hostPort));
+  const jumps = glance.portJumps(DNAT_CHAIN, { ports, chain });
+  return jumps?.every((jump) => jump.chain !== chain && !jump.ports.some((port) => ports.has(port))) ?? false;
 }
 
 interface Rival {

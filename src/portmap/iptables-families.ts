@@ -45,7 +45,12 @@ export function iptablesFamilies(
     async add(config, attached, pods) {
       // No table is changed before it is known that both can be: a port that is taken in one is refused in both.
       const plans: Plan[] = [];
-      for (const pod of pods) plans.push(await of(pod.ip.family).plan(config, attached, pod));
+      try {
+        for (const pod of pods) plans.push(await of(pod.ip.family).plan(config, attached, pod));
+      } catch (cause) {
+        for (const { begun } of plans) await begun?.abandon();
+        throw cause;
+      }
       const outcomes = await Promise.allSettled(plans.map((plan) => of(plan.pod.ip.family).carryOut(plan)));
       const replaced = new Set<string>();
       for (const outcome of outcomes) {

@@ -249,6 +249,7 @@ describe('by a glance', () => {
       return all.filter((jump) => jump.chain === wanted?.chain || jump.ports.some(isWanted));
     },
     hasLocalJump: (chain, target) => ['PREROUTING', 'OUTPUT'].includes(chain) && target === DNAT_CHAIN,
+    hasChain: () => false,
     ...fields,
   });
   const documentOf = async (fields: Partial<NatGlance>) => {
@@ -262,6 +263,7 @@ describe('by a glance', () => {
       return list(chain);
     };
     await add(WEB, at('c'));
+    expect(nat.begun).toBe(0);
     return { documents: nat.documents.map(nameless), listed };
   };
 
@@ -285,6 +287,7 @@ describe('by a glance', () => {
       },
     ],
     ['a chain that cannot be looked at', { portJumps: () => undefined }],
+    ['a chain of its own', { hasChain: () => true }],
     ['a jump that is missing', { hasLocalJump: (chain) => chain === 'PREROUTING' }],
   ])('%s asks for more', async (_name, fields) => {
     const { documents, listed } = await documentOf(fields);

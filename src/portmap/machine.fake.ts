@@ -67,6 +67,10 @@ export class FakeMachine implements Machine, Exec {
       listChain: (chain) => usable(async () => (await nat.listChain(chain))?.map(print)),
       listAll: () => usable(async () => (await nat.listAll()).map(print)),
       restore: (commands, conditions) => usable(() => nat.restore(commands, conditions)),
+      begin: (conditions) => {
+        const begun = nat.begin(conditions);
+        return { ...begun, commit: (commands) => usable(() => begun.commit(commands)) };
+      },
     };
   }
 

@@ -327,6 +327,21 @@ describe('ADD', () => {
     expect(await failure(plugin().add(request({ prevResult: DUAL })))).toMatchObject({ code: 110 });
     expect(await mapped()).toEqual(['iptables tcp 80 > [fd00::6]:8080']);
   });
+  test('a transaction of one family that has begun ends without a change when the other refuses', async () => {
+    const v6 = { ...RESULT, ips: [{ address: 'fd00::6/64' }] };
+    await plugin().add(request({ id: 'd', prevResult: v6 }));
+    attachments.sandboxes.d = 'alive';
+    machine.glances.ipv4 = {
+      portJumps: () => [],
+      hasLocalJump: () => true,
+      hasChain: () => false,
+      removeChain: () => false,
+    };
+    const before = machine.tables.ipv4.documents.length;
+    expect(await failure(plugin().add(request({ prevResult: DUAL })))).toMatchObject({ code: 110 });
+    const { begun, documents } = machine.tables.ipv4;
+    expect([begun, documents.length - before]).toEqual([0, 0]);
+  });
 
   test('without IPv6 programs what IPv6 had stays, with a warning, where something may be', async () => {
     await plugin().add(request({ prevResult: DUAL }));

@@ -1,5 +1,5 @@
 import type { Family } from '../../util/family.ts';
-import type { NatTable, RestoreOutcome } from './iptables.ts';
+import type { NatTable, NatTransaction, RestoreOutcome } from './iptables.ts';
 import { joinWords, splitWords } from './rule-text.ts';
 
 const BUILT_IN = ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'];
@@ -13,6 +13,8 @@ export class FakeNat implements NatTable {
   readonly family: Family;
   /** Documents given so far, applied or not. */
   readonly documents: (readonly string[])[] = [];
+  /** Transactions that have begun and not ended. */
+  begun = 0;
   /** Runs before a document is looked at: what another program does meanwhile. */
   before: ((chains: Map<string, string[]>) => void) | undefined;
   #chains = new Map<string, string[]>(BUILT_IN.map((name) => [name, []]));
@@ -48,6 +50,18 @@ export class FakeNat implements NatTable {
     }
     this.#chains = chains;
     return { applied: true };
+  }
+
+  begin(conditions: readonly string[]): NatTransaction {
+    this.begun++;
+    const end = () => void this.begun--;
+    return {
+      commit: (commands) => {
+        end();
+        return this.restore(commands, conditions);
+      },
+      abandon: async () => end(),
+    };
   }
 }
 

@@ -75,3 +75,60 @@ describe('restoring', () => {
     });
   });
 });
+
+describe('a transaction that has begun', () => {
+  const CONDITION = '-C X -j ACCEPT';
+  /** A program that is started, and ends as it is to. */
+  function starting(code: number, stderr = '') {
+    const heard: string[] = [];
+    const exec: Exec = {
+      run: () => Promise.reject(new Error('run a second time')),
+      start: (argv, { stdin }) => {
+        heard.push(argv.join(' '), stdin);
+        return {
+          end: async (rest) => {
+            heard.push(rest);
+            return { code, stdout: '', stderr };
+          },
+        };
+      },
+    };
+    return { heard, table: new IptablesNat(exec, 'ipv4') };
+  }
+
+  test('is the same document in two parts', async () => {
+    const { heard, table } = starting(0);
+    const begun = table.begin([CONDITION]);
+    const head = ['iptables-restore --noflush -w 5', `*nat\n${CONDITION}\nCOMMIT\n`];
+    expect(heard).toEqual(head);
+    expect(await begun.commit(['-N X'])).toEqual({ applied: true });
+    expect(heard).toEqual([...head, '*nat\n-N X\nCOMMIT\n']);
+  });
+
+  test.each<[string, string[], number, number | undefined]>([
+    ['the second command', [CONDITION], 6, 1],
+    ['a condition', [CONDITION], 2, undefined],
+    ['the first command, without a condition', [], 2, 0],
+  ])('says what failed: %s', async (_what, conditions, line, failed) => {
+    const { table } = starting(2, `iptables-restore: line ${line} failed`);
+    expect(await table.begin(conditions).commit(['-N X', '-N Y'])).toMatchObject({ applied: false, failed });
+  });
+
+  test('that is abandoned ends without a command', async () => {
+    const { heard, table } = starting(1);
+    await table.begin([]).abandon();
+    expect(heard.slice(1)).toEqual(['', '']);
+  });
+
+  test.each<[string, Partial<Exec>]>([
+    ['starts nothing', {}],
+    ['does not find it', { start: () => undefined }],
+  ])('is one document where the door to programs %s', async (_what, fields) => {
+    const { exec, stdin } = answering(0);
+    const table = new IptablesNat({ ...exec, ...fields }, 'ipv4');
+    await table.begin([CONDITION]).abandon();
+    expect(stdin).toEqual([]);
+    expect(await table.begin([CONDITION]).commit(['-N X'])).toEqual({ applied: true });
+    expect(stdin).toEqual([`*nat\n${CONDITION}\nCOMMIT\n*nat\n-N X\nCOMMIT\n`]);
+  });
+});

@@ -26,6 +26,15 @@ export interface NatTable {
    * fails, nothing is applied. iptables-nft reads every rule of every chain that a transaction names, if it asks for one rule.
    */
   restore(commands: readonly string[], conditions?: readonly string[]): Promise<RestoreOutcome>;
+  /** As `restore`, of which the commands follow later: the program starts and asks the conditions while its caller looks for what they are. */
+  begin(conditions: readonly string[]): NatTransaction;
+}
+
+/** A transaction of which the commands are not known yet. One of its functions is to be called, once. */
+export interface NatTransaction {
+  commit(commands: readonly string[]): Promise<RestoreOutcome>;
+  /** Ends it without a change. */
+  abandon(): Promise<void>;
 }
 
 /** The iptables programs cannot be used at all: not installed, no kernel support, no permission. */
@@ -48,6 +57,8 @@ export class XtablesLockBusy extends Error {
 
 /** Seconds that iptables waits for the xtables lock. The nft variant needs no lock and ignores it. */
 const LOCK_WAIT_SECONDS = 5;
+/** Milliseconds that a program may take. */
+const TIMEOUT_MS = (LOCK_WAIT_SECONDS + 5) * 1000;
 /** `RESOURCE_PROBLEM` in xtables.h: the lock, or a transient failure of the kernel interface. */
 const EXIT_RESOURCE_PROBLEM = 4;
 
@@ -80,23 +91,48 @@ export class IptablesNat implements NatTable {
   }
 
   async restore(commands: readonly string[], conditions: readonly string[] = []): Promise<RestoreOutcome> {
+    const ahead = aheadOf(conditions);
+    const stdin = [...ahead, ...blockOf(commands), ''].join('\n');
+    const { code, stderr } = await this.#run(this.#restoreArgv, stdin);
+    return this.#outcomeOf(code, stderr, ahead.length, commands.length);
+  }
+
+  begin(conditions: readonly string[]): NatTransaction {
+    const ahead = aheadOf(conditions);
+    const stdin = [...ahead, ''].join('\n');
+    const program = this.#exec.start?.(this.#restoreArgv, { stdin, timeoutMs: TIMEOUT_MS });
+    if (program === undefined) {
+      return { commit: (commands) => this.restore(commands, conditions), abandon: async () => {} };
+    }
+    return {
+      commit: async (commands) => {
+        const { code, stderr } = await program.end([...blockOf(commands), ''].join('\n'));
+        return this.#outcomeOf(code, stderr, ahead.length, commands.length);
+      },
+      abandon: async () => {
+        // What it thinks of the conditions does not matter any more.
+        await program.end('');
+      },
+    };
+  }
+
+  get #restoreArgv(): string[] {
+    return [`${this.#program}-restore`, '--noflush', '-w', String(LOCK_WAIT_SECONDS)];
+  }
+
+  /** How a document ended that has so many lines ahead of the commands' block, and so many commands. */
+  #outcomeOf(code: number, stderr: string, ahead: number, commands: number): RestoreOutcome {
     const program = `${this.#program}-restore`;
-    const ahead = conditions.length === 0 ? [] : ['*nat', ...conditions, 'COMMIT'];
-    const document = [...ahead, '*nat', ...commands, 'COMMIT', ''].join('\n');
-    const { code, stderr } = await this.#run(
-      [program, '--noflush', '-w', String(LOCK_WAIT_SECONDS)],
-      document,
-    );
     if (code === 0) return { applied: true };
     if (code === EXIT_RESOURCE_PROBLEM && /xtables lock/.test(stderr)) {
       throw new XtablesLockBusy(program, LOCK_WAIT_SECONDS);
     }
     const line = /line:? (\d+)/.exec(stderr)?.[1];
     // A line names the table before the commands; iptables counts from 1.
-    const index = line === undefined ? undefined : Number(line) - 2 - ahead.length;
+    const index = line === undefined ? undefined : Number(line) - 2 - ahead;
     return {
       applied: false,
-      failed: index !== undefined && index >= 0 && index < commands.length ? index : undefined,
+      failed: index !== undefined && index >= 0 && index < commands ? index : undefined,
       reason: `${program}: exit status ${code}: ${stderr.trim()}`,
     };
   }
@@ -107,7 +143,7 @@ export class IptablesNat implements NatTable {
 
   async #run(argv: string[], stdin?: string) {
     try {
-      return await this.#exec.run(argv, { stdin, timeoutMs: (LOCK_WAIT_SECONDS + 5) * 1000 });
+      return await this.#exec.run(argv, { stdin, timeoutMs: TIMEOUT_MS });
     } catch (cause) {
       // One that started and gave no answer in time is there: another call may get one.
       if (!(cause instanceof ExecError) || cause.result.code !== EXIT_NOT_FOUND) throw cause;
@@ -121,6 +157,16 @@ export class IptablesNat implements NatTable {
     }
     return new IptablesUnavailable(`${program}: exit status ${code}: ${stderr.trim()}`);
   }
+}
+
+/** The lines of a transaction. */
+function blockOf(commands: readonly string[]): string[] {
+  return ['*nat', ...commands, 'COMMIT'];
+}
+
+/** The lines that ask conditions. */
+function aheadOf(conditions: readonly string[]): string[] {
+  return conditions.length === 0 ? [] : blockOf(conditions);
 }
 
 function rulesIn(listing: string): string[] {
