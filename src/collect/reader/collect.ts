@@ -18,6 +18,7 @@ import { collectAfter, collectParsed } from '../../sys/garbage.ts';
 import { InputError, messageOf } from '../../util/errors.ts';
 import { type ClusterObjects, readClusterObjects, readNodes } from '../cluster-objects.ts';
 import { PackedReports } from '../packed-reports.ts';
+import { ProbeInterning } from '../probe-interning.ts';
 import { parseReportDocument } from '../report.ts';
 import { type AgentContainer, usableAgents } from './agents.ts';
 import { removeEndedRuns } from './cleanup.ts';
@@ -389,7 +390,9 @@ class Run {
     const { nodes } = this.#options;
     const pods = world.pods.filter(({ spec }) => nodes?.has(spec?.nodeName ?? '') ?? true);
     // Its nodes are machines of their own.
-    return probeWorld({ ...world, pods }, this.#door(), signal, { senders: parallel, from });
+    const probes = await probeWorld({ ...world, pods }, this.#door(), signal, { senders: parallel, from });
+    const interning = new ProbeInterning();
+    return probes.map((probe) => interning.probe(probe));
   }
 
   /** Has a node changed, by a pod that has what it needs. */

@@ -30,8 +30,9 @@ export function planProbes(world: World, from?: ReadonlySet<string>): ProbeBatch
     .filter((name) => from?.has(name) ?? true)
     .sort();
   const batches = new Map<string, ProbeBatch>();
+  const others = otherNodes(nodes, scene, from === undefined);
   for (const path of scene.paths) {
-    for (const { vantage, stand, target } of probesOf(path, nodes, scene, from === undefined)) {
+    for (const { vantage, stand, target } of probesOf(path, others, from === undefined)) {
       const key = JSON.stringify(stand);
       const batch = batches.get(key) ?? { stand, orders: [] };
       batches.set(key, batch);
@@ -63,12 +64,7 @@ interface PlannedProbe {
   target: { address: string; port: number };
 }
 
-function probesOf(
-  path: PathView,
-  nodes: readonly string[],
-  scene: Scene,
-  fromOutside: boolean,
-): PlannedProbe[] {
+function probesOf(path: PathView, otherThan: OtherNode, fromOutside: boolean): PlannedProbe[] {
   const { node, port, address, family, sandbox } = path;
   if (node === undefined) return [];
   const probes: PlannedProbe[] = [];
@@ -86,10 +82,7 @@ function probesOf(
     probes.push({ vantage: 'loopback', stand: here, target: loopback });
   }
   if (isLoopbackText(address)) return probes;
-  // A node without an address of the family cannot send.
-  const canSend = (name: string) => name !== node.name && scene.addressOf(name, family) !== undefined;
-  // From outside there is one more; without it, one node must not send the probes of thousands.
-  const other = fromOutside ? nodes.find(canSend) : after(nodes, node.name).find(canSend);
+  const other = otherThan(node.name, family);
   if (other !== undefined) {
     probes.push({ vantage: 'other-node', stand: { at: 'node', node: other }, target: mapped });
   }
@@ -99,6 +92,24 @@ function probesOf(
   }
   if (fromOutside) probes.push({ vantage: 'outside', stand: { at: 'outside' }, target: mapped });
   return probes;
+}
+
+/** The node that probes the mappings of another, of a family; undefined where there is none. */
+type OtherNode = (node: string, family: PathView['family']) => string | undefined;
+
+/** Looked for once for all mappings of a node: of thousands of nodes each would look at all. */
+function otherNodes(nodes: readonly string[], scene: Scene, fromOutside: boolean): OtherNode {
+  const found = new Map<string, string | undefined>();
+  return (node, family) => {
+    const key = `${node} ${family}`;
+    if (!found.has(key)) {
+      // A node without an address of the family cannot send.
+      const canSend = (name: string) => name !== node && scene.addressOf(name, family) !== undefined;
+      // From outside there is one more; without it, one node must not send the probes of thousands.
+      found.set(key, fromOutside ? nodes.find(canSend) : after(nodes, node).find(canSend));
+    }
+    return found.get(key);
+  };
 }
 
 /** Sorted names as a ring that begins after one of them. */

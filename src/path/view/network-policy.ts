@@ -76,7 +76,7 @@ export function denialOf(path: PathView, scene: Scene): Denial | undefined {
   if (source === undefined) return undefined;
   const { world } = scene;
   const isolating = world.policies.flatMap((policy) => {
-    const spec = specSchema.safeParse(policy.spec).data;
+    const spec = specOf(policy);
     const applies =
       policy.metadata?.namespace === path.pod.metadata?.namespace &&
       spec !== undefined &&
@@ -90,6 +90,19 @@ export function denialOf(path: PathView, scene: Scene): Denial | undefined {
     policies: isolating.map(({ policy }) => policy),
     admitsOthers: rules.some(({ from }) => from?.some(({ ipBlock }) => ipBlock !== undefined)),
   };
+}
+
+/** By policy, which is asked for again for every mapping that fails. */
+const specs = new WeakMap<NetworkPolicy, { spec: Spec | undefined }>();
+
+/** Undefined for a policy that cannot be read. */
+function specOf(policy: NetworkPolicy): Spec | undefined {
+  let read = specs.get(policy);
+  if (read === undefined) {
+    read = { spec: specSchema.safeParse(policy.spec).data };
+    specs.set(policy, read);
+  }
+  return read.spec;
 }
 
 /** Selectors of pods and namespaces are of the cluster's own; a machine outside is only ever an ipBlock. */

@@ -1,5 +1,7 @@
+import type { Service } from '../../../kube/types.ts';
 import { formatPort } from '../../model/host-ports.ts';
 import { words } from '../../model/message.ts';
+import type { World } from '../../model/world.ts';
 import { podName } from '../../view/pod-name.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
@@ -18,15 +20,7 @@ export const nodeportCollision = defineFailure<null>({
   mutedBy: ['service-shadowed'],
 
   detect(scene) {
-    const owners = new Map(
-      // Without a nodePort, or with 0, it is no hostPort either.
-      scene.world.services.flatMap((service) => {
-        const ports = service.spec?.ports?.map(
-          ({ nodePort, protocol }) => [`${protocol ?? 'TCP'} ${nodePort}`, service] as const,
-        );
-        return ports ?? [];
-      }),
-    );
+    const owners = ownersOf(scene.world);
     return scene.paths.flatMap(({ port, subject }): Detection<null>[] => {
       const service = owners.get(`${port.protocol} ${port.hostPort}`);
       if (service === undefined) return [];
@@ -70,3 +64,24 @@ export const nodeportCollision = defineFailure<null>({
     fix: "Choose a hostPort outside the API server's `--service-node-port-range` (30000-32767).",
   },
 });
+
+/** Worked out once for a world: its nodes are looked at one by one. */
+const owners = new WeakMap<World, ReadonlyMap<string, Service>>();
+
+/** The Services of a world by protocol and nodePort. */
+function ownersOf(world: World): ReadonlyMap<string, Service> {
+  let found = owners.get(world);
+  if (found === undefined) {
+    found = new Map(
+      // Without a nodePort, or with 0, it is no hostPort either.
+      world.services.flatMap((service) => {
+        const ports = service.spec?.ports?.map(
+          ({ nodePort, protocol }) => [`${protocol ?? 'TCP'} ${nodePort}`, service] as const,
+        );
+        return ports ?? [];
+      }),
+    );
+    owners.set(world, found);
+  }
+  return found;
+}
