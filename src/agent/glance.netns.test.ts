@@ -13,7 +13,7 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
   const inside = (...argv: string[]) =>
     output(realExec, ['nsenter', `--net=/run/netns/${NAMESPACE}`, ...argv]);
   const script = `import { takeGlance } from '${join(import.meta.dir, 'glance.ts')}'; console.log(JSON.stringify([takeGlance(['${scratch}']), takeGlance(['${scratch}'])]));`;
-  /** What is seen once it is the same twice: what a change brings about comes after it, a link that goes takes others down. */
+  /** What is seen once it is the same twice: changes follow each other: a link that goes takes others down. */
   const glance = async () => {
     let seen: (string | null)[] = [];
     await waitFor(

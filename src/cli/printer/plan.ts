@@ -55,7 +55,7 @@ export function renderPlan(
 const OF_THE_CHAIN: ReadonlySet<NodeAction['do']> = new Set(['write-file', 'rename-file', 'rewrite-file']);
 
 /**
- * What a plan cannot show yet, because only its own steps bring it about: the pods that lack a mapping get it once the chain is right. Empty where no
+ * What a plan cannot show yet, because it follows from its own steps: the pods that lack a mapping get it once the chain is right. Empty where no
  * step changes the chain. `codes`: the only kinds of failure that are fixed; all when empty.
  */
 export function renderFurtherRound(
