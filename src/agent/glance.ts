@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { routingState } from '../net/routing-state.ts';
 import { parseSocketTable } from '../node/report/listeners.ts';
 import { readSysctls } from '../node/report/sysctls.ts';
+import { readKernelFile } from '../sys/bounded-file.ts';
 import { unlessMissing } from '../sys/errno.ts';
 
 /** Settings that are counts, which change all the time and decide nothing. */
@@ -25,7 +26,7 @@ export function takeGlance(directories: readonly string[], proc = '/proc'): stri
 
 function hasLegacyRules(proc: string): boolean {
   return ['ip_tables_names', 'ip6_tables_names'].some(
-    (name) => (unlessMissing(() => readFileSync(join(proc, 'net', name), 'utf8')) ?? '').trim() !== '',
+    (name) => (unlessMissing(() => readKernelFile(join(proc, 'net', name))) ?? '').trim() !== '',
   );
 }
 
@@ -48,7 +49,7 @@ function listeners(proc: string): string[] {
     [protocol, `${protocol}6`]
       .map((name) => join(proc, 'net', name))
       .filter((path) => existsSync(path))
-      .flatMap((path) => parseSocketTable(protocol, readFileSync(path, 'utf8')))
+      .flatMap((path) => parseSocketTable(protocol, readKernelFile(path)))
       .filter(({ port }) => protocol === 'tcp' || port < CLIENT_PORTS)
       .map(({ address, port, inode }) => `${protocol} ${address} ${port} ${inode}`)
       .sort(),
