@@ -1122,6 +1122,7 @@ static bool write_all(const uint8_t *bytes, size_t size)
 
 int main(void);
 
+/* Bytes; nobody else has a say in it. */
 #define PREPARING_STACK ((size_t)1024 * 1024)
 
 static bool is_preparing;
