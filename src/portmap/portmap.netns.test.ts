@@ -266,6 +266,20 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (variant) => {
     await flush();
   });
 
+  test('ADD brings back a shared rule that somebody removed, in both families', async () => {
+    await run(ours, 'ADD', 'b', conf('b', [{ hostPort: 81, containerPort: 8080 }]));
+    const config = conf('a', [{ hostPort: 80, containerPort: 8080 }]);
+    for (const chain of ['CNI-HOSTPORT-MASQ', 'CNI-HOSTPORT-SETMARK']) {
+      for (const family of ['iptables', 'ip6tables'])
+        expect(await lab.run('node', [family, '-t', 'nat', '-F', chain])).toMatchObject({ code: 0 });
+      expect(await run(ours, 'ADD', 'a', config)).toMatchObject({ code: 0, stderr: '' });
+      expect(await run(ours, 'CHECK', 'a', config)).toMatchObject({ code: 0 });
+      await run(ours, 'DEL', 'a', config);
+    }
+    await run(ours, 'DEL', 'b', conf('b', []));
+    await flush();
+  });
+
   describe('CHECK finds a rule that takes the port first:', () => {
     test.each<[string, string, RegExp]>([
       [
