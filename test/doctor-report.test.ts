@@ -43,6 +43,10 @@ describe.each(['html', 'markdown'])('-o %s', (format) => {
     const chosen = await run('--from', BUNDLE, '-o', format, '--node', 'kind-worker2');
     expect(chosen.stdout).toContain('1 of 1 hostPort is broken: 1 cause on 1 node.');
     expect(chosen.stdout).not.toContain('portmap-not-chained');
+    if (format === 'markdown') expect(chosen.stdout).toContain('; 1 of 3 hostPorts, as chosen\n');
+    else expect(chosen.stdout).toContain('"examined":3,');
+    const none = await run('--from', BUNDLE, '-o', format, '--node', 'kind-control-plane');
+    expect(none.stdout).toContain('No hostPort is of this choice; 3 hostPorts were examined.');
   });
 
   test.each([

@@ -14,6 +14,8 @@ export interface PageData {
   observedAt: string;
   /** Version of the program. */
   version: string;
+  /** How many mappings were examined. The page has fewer where some were chosen. */
+  examined: number;
   /** Every text, once; {@link Text} is a place in it. */
   texts: string[];
   paths: PathColumns;

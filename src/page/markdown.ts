@@ -27,7 +27,11 @@ export function pageMarkdown(input: PageInput): string {
   const bad = index.matching(NO_FILTER).filter((path) => index.stateOf(path) !== 'good');
   const parts = [
     `## ${textOf(verdictOf(index))}`,
-    `${textOf(data.title)}, ${textOf(data.observedAt)}, by hostport ${textOf(data.version)}`,
+    `${textOf(data.title)}, ${textOf(data.observedAt)}, by hostport ${textOf(data.version)}${
+      index.length < data.examined
+        ? `; ${index.length} of ${count(data.examined, 'hostPort')}, as chosen`
+        : ''
+    }`,
     ...causes.slice(0, MAX_CAUSES).flatMap((cause) => causeParts(cause, index, room)),
     ...moreOf(causes.length - MAX_CAUSES, 'cause'),
     ...(bad.length === 0 ? [] : [mappingTable(bad.slice(0, MAX_MAPPINGS), index)]),

@@ -22,6 +22,8 @@ export interface PageInput {
   title: string;
   /** Version of the program. */
   version: string;
+  /** How many mappings there are, where the diagnosis is of some that were chosen. Default: as many as it has. */
+  examined?: number;
   /** A command of the documentation, as the reader has to type it. Default: as it is. */
   asTyped?: (command: string) => string;
 }
@@ -34,7 +36,8 @@ const MAX_TEXT = 4000;
 const RANKS = { broken: 0, risk: 1, note: 2 } as const;
 
 /** What the page of a diagnosis shows. Pure: the same diagnosis gives the same page. */
-export function pageData({ diagnosis, ways, title, version, asTyped = same }: PageInput): PageData {
+export function pageData(input: PageInput): PageData {
+  const { diagnosis, ways, title, version, asTyped = same } = input;
   const { paths, findings, unknowns, observedAt } = diagnosis;
   const texts = new Interned<string>((text) => text);
   const causes = causesOf(findings, paths)
@@ -65,6 +68,7 @@ export function pageData({ diagnosis, ways, title, version, asTyped = same }: Pa
     title,
     observedAt,
     version,
+    examined: input.examined ?? paths.length,
     paths: columns,
     cells: cells.items,
     findingLists: lists.items,

@@ -18,6 +18,7 @@ export async function pageOutput(
     ways: packetWays(scene, all.paths, wanted),
     title,
     version: VERSION,
+    examined: all.paths.length,
     asTyped: (command: string) => asCalled(command, program, flags),
   };
   // The bundle is read only where a page is asked for.

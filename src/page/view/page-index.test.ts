@@ -106,6 +106,13 @@ describe('the verdict', () => {
     expect(verdictOf(indexOf(cluster))).toBe(verdict);
   });
 
+  test('where none was chosen', () => {
+    const none = { ...pageCluster(2, 0, 'healthy'), title: 'x', version: '1', examined: 3 };
+    expect(verdictOf(new PageIndex(pageData(none)))).toBe(
+      'No hostPort is of this choice; 3 hostPorts were examined.',
+    );
+  });
+
   test('with hostPorts that work, and a node that could not be examined', () => {
     const healthy = pageCluster(1, 1, 'healthy');
     const { unknowns } = pageCluster(1, 1, 'unknown').diagnosis;

@@ -26,6 +26,11 @@ export function Report({ data, ...shown }: { data: PageData } & PlaceShown) {
         <p class="hint">
           <time dateTime={data.observedAt}>{safeText(data.observedAt)}</time> by hostport {data.version}
         </p>
+        {index.length < data.examined ? (
+          <p class="hint">
+            {index.length.toLocaleString('en')} of {count(data.examined, 'hostPort')}, as chosen
+          </p>
+        ) : null}
         <ThemeChoice />
       </header>
       <main>

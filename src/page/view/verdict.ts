@@ -3,10 +3,12 @@ import type { PageIndex } from './page-index.ts';
 
 /** What the diagnosis says, in one sentence. */
 export function verdictOf(index: PageIndex): string {
-  const { causes, unknowns } = index.data;
+  const { causes, unknowns, examined } = index.data;
   const { broken, unknown, risk } = index.counts;
   const unseen = unknowns.filter(({ kind }) => kind === 'node' || kind === 'pod');
   const all = index.length;
+  if (all === 0 && examined > 0)
+    return `No hostPort is of this choice; ${count(examined, 'hostPort')} ${examined === 1 ? 'was' : 'were'} examined.`;
   if (all === 0) {
     return unseen.length === 0
       ? 'No pod asks for a hostPort.'
