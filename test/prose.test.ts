@@ -74,6 +74,17 @@ const FORBIDDEN: Forbidden[] = [
     in: /\.(?:ts|tsx|js|css|html|md|sh|yaml)$|^(?:Makefile|\.ci\/)/,
   },
   {
+    what: 'a document in a message of the program, which is not installed with it: name a command',
+    pattern: /^(?! *(?:\/\/|\*|\/\*)).*(?:; |, |\()docs\/[\w-]+\.md\b(?! \*\/)/m,
+    hits: ['    `cannot do it; docs/agent.md says why`'],
+    misses: [
+      '/** As docs/agent.md says. */',
+      ' * see this; docs/agent.md',
+      'documentation: `docs/failures/x.md`',
+    ],
+    in: /^src\/(?!.*\.test\.ts$)/,
+  },
+  {
     what: 'randomness that is neither injected nor cryptographic: take node:crypto or a parameter',
     pattern: /\bMath\.random\b/,
     hits: [`Math.${'random'}()`],

@@ -4,6 +4,7 @@ import { type RetryOptions, retrying } from '../collect/reader/retry.ts';
 import { type ApiClient, hasReason } from '../kube/client.ts';
 import { daemonSets, namespaces } from '../kube/resources.ts';
 import type { DaemonSet } from '../kube/types.ts';
+import { calledAs } from '../sys/called-as.ts';
 import { realClock } from '../sys/clock.ts';
 import { DeadlineError, waitFor } from '../sys/wait.ts';
 import { InputError, UserError } from '../util/errors.ts';
@@ -57,7 +58,7 @@ export async function installAgent(
   const missing = await missingRights(client, installRights(namespace), { ...retry, patienceMs: 0 });
   if (missing.length > 0) {
     throw new InputError(
-      `cannot install the agent: you may not ${describeRights(missing)}; docs/agent.md says which rights are needed`,
+      `cannot install the agent: you may not ${describeRights(missing)}; have somebody who may apply what "${calledAs()} agent install --dry-run=client" prints`,
     );
   }
   await checkNamespace(client, namespace, retry);

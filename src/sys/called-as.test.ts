@@ -39,6 +39,13 @@ test.each([
   expect(calledAs(start)).toBe(at(expected));
 });
 
+test('a path with a space is quoted, so that it can be pasted', () => {
+  mkdirSync(join(root, 'my tools'));
+  linkSync(join(root, 'bin/hostport'), join(root, 'my tools/hostport'));
+  const program = join(root, 'my tools/hostport');
+  expect(calledAs({ program, typed: program, path: '/nowhere' })).toBe(`'${program}'`);
+});
+
 test('from its source it has no file that could be named', () => {
   expect(calledAs({ program: undefined, typed: '/usr/bin/bun', path: '/nowhere' })).toBe('hostport');
   expect(calledAs()).toBe('hostport');

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { shellLine } from '../util/shell-line.ts';
 
 /** What the program knows of how it was started; tests have their own. */
 interface Start {
@@ -17,7 +18,7 @@ const STAND_INS = ['docker', 'kind', 'sudo'];
 /**
  * What to type to call this program again: `hostport` when that is found on PATH and is this program (all its names are links of one file),
  * else the word by which it was called, else its whole path; `kubectl hostport` when it was called as kubectl's plugin, whose commands use
- * the cluster of kubectl's context. Every text that suggests a command begins with it.
+ * the cluster of kubectl's context. Every text that suggests a command begins with it, so it is quoted for a shell.
  */
 export function calledAs(start: Start = thisStart()): string {
   const { program, typed, path } = start;
@@ -27,8 +28,8 @@ export function calledAs(start: Start = thisStart()): string {
     .split(':')
     .find((directory) => directory !== '' && isThere(join(directory, 'hostport')));
   if (onPath !== undefined && isSame(join(onPath, 'hostport'), program)) return 'hostport';
-  if (STAND_INS.includes(basename(program))) return join(dirname(program), 'hostport');
-  return typed.includes('/') && isSame(typed, program) ? typed : program;
+  if (STAND_INS.includes(basename(program))) return shellLine([join(dirname(program), 'hostport')]);
+  return shellLine([typed.includes('/') && isSame(typed, program) ? typed : program]);
 }
 
 function thisStart(): Start {

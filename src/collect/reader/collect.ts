@@ -171,7 +171,7 @@ export async function withReaders<T>(
   const needed = missing.filter((right) => NEEDED_RIGHTS.includes(right));
   if (needed.length > 0) {
     throw new InputError(
-      `cannot examine the cluster: you may not ${describeRights(needed)}; docs/any-cluster.md has the roles that are needed`,
+      `cannot examine the cluster: you may not ${describeRights(needed)}; ask whoever administers it for these rights`,
     );
   }
   progress({ phase: 'objects' });
@@ -184,7 +184,7 @@ export async function withReaders<T>(
   const asked = askedOf(objects);
   const fromApiAlone = (what: string) => {
     warn(
-      `nodes are not examined: ${what}. What follows is from the API alone; docs/any-cluster.md says what is needed`,
+      `nodes are not examined: ${what}. What follows is from the API alone; where pods cannot be created, take a report on each node with "hostport node-report", and give them by --reports`,
     );
     const why = `not examined: ${what}`;
     const reports = new Map(nodeNames(asked).map((name) => [name, { unknown: why }]));

@@ -1,0 +1,63 @@
+/** examples/conflist: hostPorts in a cluster of kind by one file on each node, mounted or written by a DaemonSet. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse, parseAllDocuments } from 'yaml';
+import { applyObjects, echoPod } from './catalogue/cluster.ts';
+import { Lab, labMissing, PROGRAM, ROOT } from './lab.ts';
+
+const missing = labMissing();
+const EXAMPLE = join(ROOT, 'examples/conflist');
+const NAME = '000-cilium-portmap.conflist';
+const text = (name: string) => readFileSync(join(EXAMPLE, name), 'utf8');
+
+test('both ways put the same file on the nodes', () => {
+  const [map, daemonSet] = parseAllDocuments(text('daemonset.yaml')).map((document) => document.toJS());
+  expect(JSON.parse(map.data[NAME])).toEqual(JSON.parse(text(NAME)));
+  expect(daemonSet.kind).toBe('DaemonSet');
+  for (const { extraMounts } of parse(text('kind.yaml')).nodes) {
+    expect(extraMounts).toEqual([
+      { hostPath: NAME, containerPath: `/etc/cni/net.d/${NAME}`, readOnly: true },
+    ]);
+  }
+});
+
+describe.skipIf(missing !== undefined)(`in the lab${missing ? ` (${missing})` : ''}`, () => {
+  describe.each([
+    ['mounted', 'conflist-mounted'],
+    ['by the DaemonSet', 'conflist-set'],
+  ] as const)('%s', (way, name) => {
+    const lab = new Lab(name);
+    const worker = `${name}-worker`;
+    beforeAll(async () => {
+      // The lab's substitute for Cilium is its default CNI.
+      const config = text('kind.yaml').replace('disableDefaultCNI: true', 'disableDefaultCNI: false');
+      const words = [PROGRAM, 'create', 'cluster', '--name', name, '--config', '-'];
+      const bare = config.replaceAll(/ {2}extraMounts:\n(?: {2}- hostPath.*\n {4}.*\n {4}.*\n)/g, '');
+      const script = `cd ${EXAMPLE} && exec ${words.join(' ')}`;
+      const ran = await lab.command(['sh', '-c', script], { stdin: way === 'mounted' ? config : bare });
+      if (ran.code !== 0) throw new Error(ran.stderr);
+    });
+    afterAll(() => lab.delete());
+
+    test('the hostPort of a pod that is created then answers', async () => {
+      if (way !== 'mounted') {
+        expect((await lab.inNode(worker, 'ls', '/etc/cni/net.d')).stdout).not.toContain(NAME);
+        await lab.mustKubectl('apply', '-f', join(EXAMPLE, 'daemonset.yaml'));
+        const set = 'daemonset/portmap-conflist';
+        await lab.mustKubectl('rollout', 'status', set, '--namespace', 'kube-system', '--timeout=60s');
+        // Once more: nothing is different.
+        await lab.mustKubectl('rollout', 'restart', set, '--namespace', 'kube-system');
+        await lab.mustKubectl('rollout', 'status', set, '--namespace', 'kube-system', '--timeout=60s');
+      }
+      expect(JSON.parse((await lab.inNode(worker, 'cat', `/etc/cni/net.d/${NAME}`)).stdout)).toEqual(
+        JSON.parse(text(NAME)),
+      );
+      await applyObjects(lab, [echoPod('default', worker)]);
+      const answered = await lab.hostport('answers', '--name', name, '--settle', '60s');
+      expect(`${answered.code}\n${answered.stdout}${answered.stderr}`).toStartWith('0\n');
+      const { code, stdout } = await lab.hostport('doctor', '--name', name);
+      expect(`${code}\n${stdout}`).toStartWith('0\n');
+    });
+  });
+});
