@@ -141,6 +141,38 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     await page.close();
   });
 
+  test(`by arrows, what is focused can be seen, and Tab leads into the map wherever it was scrolled to${why}`, async () => {
+    for (const [nodes, width] of [
+      [50, 1280],
+      [200, 360],
+    ] as const) {
+      const viewport = { width, height: 740 };
+      const { page } = await browser.open(html(pageCluster(nodes, 8, 'broken')), { viewport });
+      const isSeen = () =>
+        page.evaluate(() => {
+          const { left, top, width, height } = document.activeElement!.getBoundingClientRect();
+          const over = document.elementFromPoint(left + width / 2, top + height / 2);
+          return document.activeElement!.contains(over);
+        });
+      await page.locator('.map [tabindex="0"]').focus();
+      for (const key of [
+        'Control+End',
+        'ArrowUp',
+        'ArrowLeft',
+        'PageUp',
+        'ArrowLeft',
+        'Control+Home',
+        'PageDown',
+      ]) {
+        await page.keyboard.press(key);
+        expect([key, await isSeen()]).toEqual([key, true]);
+      }
+      await page.locator('.map').evaluate((map) => map.scrollTo(0, map.scrollHeight / 2));
+      await page.waitForFunction(() => document.querySelectorAll('.map [tabindex="0"]').length === 1);
+      await page.close();
+    }
+  });
+
   test(`search and lists choose what the map and the ways show, and a link leads there again${why}`, async () => {
     const report = html(pageCluster(100, 3, 'broken'));
     const { page } = await browser.open(report);

@@ -19,11 +19,14 @@ const OVERVIEW_FROM = 25;
 export function NodeMapView({
   index,
   paths,
+  choice,
   isPrinting,
   onChoose,
 }: {
   index: PageIndex;
   paths: readonly number[];
+  /** Names what was chosen: with another choice the map begins at its top, while other data leaves readers where they are. */
+  choice: string;
   isPrinting: boolean;
   onChoose: (node: string, port: string) => void;
 }) {
@@ -32,23 +35,28 @@ export function NodeMapView({
   const scroller = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
-  const [at, setAt] = useState({ row: 0, column: 0 });
+  const [moved, setMoved] = useState({ row: 0, column: 0 });
   const isMoved = useRef(false);
   const isWhole = rows.length <= ALL || isPrinting;
   const first = isWhole ? 0 : Math.max(0, Math.floor(top / ROW) - MARGIN);
   const last = isWhole
     ? Math.min(rows.length, isPrinting ? PRINTED : rows.length)
     : Math.min(rows.length, Math.ceil((top + height) / ROW) + MARGIN);
-  // Another choice of rows begins at its top.
+  // Where Tab leads to: a cell that is drawn, wherever a mouse has scrolled.
+  const at = {
+    row: moved.row >= first && moved.row < last ? moved.row : Math.max(0, Math.min(first + MARGIN, last - 1)),
+    column: Math.min(moved.column, columns.length),
+  };
   useLayoutEffect(() => {
-    setAt({ row: 0, column: 0 });
+    setMoved({ row: 0, column: 0 });
+    setTop(0);
     if (scroller.current !== null) scroller.current.scrollTop = 0;
-  }, [map]);
+  }, [choice]);
   useLayoutEffect(() => {
     if (!isMoved.current) return;
     isMoved.current = false;
-    scroller.current?.querySelector<HTMLElement>('[tabindex="0"]')?.focus({ preventScroll: true });
-  }, [at]);
+    scroller.current?.querySelector<HTMLElement>('[tabindex="0"]')?.focus();
+  }, [moved]);
   const move = (row: number, column: number) => {
     const next = {
       row: Math.max(0, Math.min(rows.length - 1, row)),
@@ -62,7 +70,7 @@ export function NodeMapView({
       else if (y + 2 * ROW > box.scrollTop + box.clientHeight) box.scrollTop = y + 2 * ROW - box.clientHeight;
       setTop(box.scrollTop);
     }
-    setAt(next);
+    setMoved(next);
   };
   const keys = (event: KeyboardEvent) => {
     const page = Math.max(1, Math.floor(height / ROW) - 2);

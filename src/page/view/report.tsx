@@ -69,6 +69,7 @@ export function DiagnosisView({
           <NodeMapView
             index={index}
             paths={paths}
+            choice={linkTo({ filter })}
             isPrinting={isPrinting}
             onChoose={(node, port) => set({ ...filter, node, port })}
           />
