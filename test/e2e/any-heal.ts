@@ -278,7 +278,7 @@ export function healTests({ lab, nodes, kubectl, inNode, runs }: HealedCluster):
       // Their time comes within minutes: it is brought forward.
       const over = JSON.stringify({ spec: { activeDeadlineSeconds: 1 } });
       for (const pod of pods) await kubectl('patch', '-n', name, pod, '--type=merge', '-p', over);
-      const reasons = 'jsonpath={range .items[*]}{.status.phase} {.status.reason}{"\n"}{end}';
+      const reasons = 'jsonpath={range .items[*]}{.status.phase} {.status.reason}{"\\n"}{end}';
       await eventually(
         'the pods to end',
         async () => {
