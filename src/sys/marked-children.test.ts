@@ -46,3 +46,21 @@ test('where nothing is left there is nothing to end', async () => {
   await realExec.run(['true'], { inherit: children.fd });
   expect(children.end()).toBe(0);
 });
+
+test.skipIf(process.getuid?.() !== 0)('the first process of a container leaves no zombies', async () => {
+  const script = `
+    const { MarkedChildren } = await import(${JSON.stringify(`${import.meta.dir}/marked-children.ts`)});
+    const { realExec } = await import(${JSON.stringify(`${import.meta.dir}/exec.ts`)});
+    for (let i = 0; i < 3; i++) {
+      const children = new MarkedChildren();
+      const leave = 'setsid sh -c "sleep 87 & exec sleep 88" >/dev/null 2>&1 </dev/null & while ! pgrep -f "^sleep 87" >/dev/null; do :; done';
+      await realExec.run(['sh', '-c', leave], { inherit: children.fd });
+      if (children.end() < 2) throw new Error('nothing was left');
+    }
+    const { stdout } = await realExec.run(['ps', '-eo', 'stat=,comm=']);
+    console.log(process.pid, stdout.split('\\n').filter((line) => /^Z|sleep/.test(line)).join());
+  `;
+  const argv = ['unshare', '--pid', '--fork', '--mount-proc', process.execPath, '-e', script];
+  const { stdout, stderr } = await realExec.run(argv);
+  expect({ stdout, stderr }).toEqual({ stdout: '1 \n', stderr: '' });
+});

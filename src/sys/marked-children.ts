@@ -2,10 +2,18 @@ import { dlopen } from 'bun:ffi';
 import { randomBytes } from 'node:crypto';
 import { closeSync, readdirSync, readlinkSync } from 'node:fs';
 import { isErrno, unlessMissing } from './errno.ts';
+import { readProcFile } from './processes.ts';
 
-const openLibc = () => dlopen('libc.so.6', { memfd_create: { args: ['cstring', 'u32'], returns: 'i32' } });
+const openLibc = () =>
+  dlopen('libc.so.6', {
+    memfd_create: { args: ['cstring', 'u32'], returns: 'i32' },
+    waitpid: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
+  });
 let libc: ReturnType<typeof openLibc> | undefined;
 const MFD_CLOEXEC = 1;
+const WNOHANG = 1;
+/** How long what was killed may take to end, in milliseconds. */
+const ENDED_MS = 500;
 /** The descriptor that a command gets: {@link ExecOptions.inherit}. */
 const INHERITED = 3;
 /** How often it is looked for what was started by what has just been killed. */
@@ -40,9 +48,22 @@ export class MarkedChildren {
           kill(pid);
         }
       }
+      // What a container's first process does not wait for stays in the table of processes.
+      if (process.pid === 1) this.#reap(killed);
       return killed.size;
     } finally {
       closeSync(this.fd);
+    }
+  }
+
+  /** Waits for those that have become children of this process. */
+  #reap(killed: ReadonlySet<number>): void {
+    const left = new Set(killed);
+    for (const until = Date.now() + ENDED_MS; left.size > 0 && Date.now() < until; Bun.sleepSync(1)) {
+      for (const pid of left) {
+        const isReaped = libc!.symbols.waitpid(pid, null, WNOHANG) === pid;
+        if (isReaped || readProcFile(`/proc/${pid}/status`) === '') left.delete(pid);
+      }
     }
   }
 

@@ -37,7 +37,7 @@ const SETTLE_MS = 120_000;
 /** How long a part of the nodes does not hear another. */
 const PARTED_MS = 3000;
 /** Share of the time in which nothing is killed, to see whether anything grows. */
-const FLAT = 0.3;
+const FLAT = 0.4;
 
 /** Who is killed, and on which nodes. */
 const VICTIMS: readonly (readonly [daemon: string, node: string])[] = [
