@@ -263,10 +263,10 @@ export function anyCluster({ title, name, words, missing }: AnyCluster): void {
           const patch = JSON.stringify({ status });
           await kubectl('patch', 'node', metadata.name, '--subresource=status', '-p', patch);
         }
-        const ran = await doctor('-o', 'json', '--timeout', '2s');
+        const ran = await doctor('-o', 'json', '--timeout', '10s');
         const { unknowns, paths } = JSON.parse(ran.stdout) as Diagnosis;
         expect(Object.fromEntries(unknowns.map(({ node, why }) => [node, why]))).toEqual({
-          arm: expect.stringMatching(/its pod has not started: Pending.*waited 2 s/),
+          arm: expect.stringMatching(/its pod has not started: Pending.*waited 10 s/),
           windows: expect.stringContaining('only Linux nodes are examined'),
         });
         expect(paths.map(({ stages }) => stages.answered.verdict)).toEqual(['ok', 'ok']);
