@@ -24,8 +24,8 @@ export const NAT_PRIORITY: Record<Hook, number> = {
 /**
  * The base chains that a packet of a family passes at a hook, in order. All `nat` chains together are one slot: the kernel has
  * one NAT hook, which asks them in turn until one of them binds the connection (nf_nat_inet_fn). Of chains of equal priority the
- * one registered last runs first (nf_hook_entries_grow); tables are numbered in the order of their creation. That gives the
- * order of nft tables whose chains were created with them, and says nothing about iptables-legacy.
+ * one registered last runs first (nf_hook_entries_grow); tables are numbered in the order of their creation, and list their chains in
+ * it. That gives the order of nft tables whose chains were created with them, and says nothing about iptables-legacy.
  */
 export function slotsAt(ruleset: Ruleset, hook: Hook, family: NftFamily): Slot[] {
   let perRuleset = cache.get(ruleset);
@@ -43,7 +43,7 @@ function computeSlots(ruleset: Ruleset, hook: Hook, family: NftFamily): Slot[] {
   const found: { chain: BaseChain; table: Table }[] = [];
   for (const table of ruleset.tables) {
     if (table.family !== family && table.family !== 'inet') continue;
-    for (const chain of table.chains.values()) {
+    for (const chain of [...table.chains.values()].reverse()) {
       if (isBase(chain) && chain.base.hook === hook) found.push({ chain, table });
     }
   }

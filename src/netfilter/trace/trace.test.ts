@@ -2217,6 +2217,21 @@ describe('chains of one priority', () => {
       ],
     ],
     [
+      'of one table, the later first, beside a newer table',
+      ruleset(
+        table(
+          { 'a filter input 0': [[mark(1)]], 'b filter input 0': [[mark(2)]] },
+          { name: 'one', handle: 1 },
+        ),
+        two([[mark(3)]], 2),
+      ),
+      IN,
+      [
+        'accept here; 172.17.0.1 > 172.17.0.2 :80 mark 1; steps two:b.0 one:b.0 one:a.0; if order at input of two:b one:b one:a',
+        'accept here; 172.17.0.1 > 172.17.0.2 :80 mark 3; steps one:a.0 one:b.0 two:b.0; unless order at input of two:b one:b one:a',
+      ],
+    ],
+    [
       'that agree',
       ruleset(one([[mark(1)]]), two([[mark(1)]])),
       IN,
