@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
+import { shellLine } from '../../src/util/shell-line.ts';
 import { applyObjects, echoPod } from './catalogue/cluster.ts';
-import { Lab, labMissing, PROGRAM, ROOT } from './lab.ts';
+import { EXAMPLE as CILIUM_EXAMPLE, Lab, labMissing, PROGRAM, ROOT } from './lab.ts';
 
 const missing = labMissing();
 const EXAMPLE = join(ROOT, 'examples/conflist');
@@ -30,12 +31,17 @@ describe.skipIf(missing !== undefined)(`in the lab${missing ? ` (${missing})` : 
     const lab = new Lab(name);
     const worker = `${name}-worker`;
     beforeAll(async () => {
-      // The lab's substitute for Cilium is its default CNI.
-      const config = text('kind.yaml').replace('disableDefaultCNI: true', 'disableDefaultCNI: false');
-      const words = [PROGRAM, 'create', 'cluster', '--name', name, '--config', '-'];
-      const bare = config.replaceAll(/ {2}extraMounts:\n(?: {2}- hostPath.*\n {4}.*\n {4}.*\n)/g, '');
-      const script = `cd ${EXAMPLE} && exec ${words.join(' ')}`;
-      const ran = await lab.command(['sh', '-c', script], { stdin: way === 'mounted' ? config : bare });
+      // The lab's substitute for Cilium in the place of Cilium, which kind's user installs.
+      const config = parse(text('kind.yaml'));
+      if (way !== 'mounted') for (const node of config.nodes) node.extraMounts = [];
+      config.networking = { podSubnet: '192.168.0.0/16' };
+      config.nodes[0].extraMounts.push({
+        hostPath: join(CILIUM_EXAMPLE, 'kind/cni/cilium.yaml'),
+        containerPath: '/kind/manifests/default-cni.yaml',
+      });
+      const words = shellLine([PROGRAM, 'create', 'cluster', '--name', name, '--config', '-']);
+      const stdin = JSON.stringify(config);
+      const ran = await lab.command(['sh', '-c', `cd ${EXAMPLE} && exec ${words}`], { stdin });
       if (ran.code !== 0) throw new Error(ran.stderr);
     });
     afterAll(() => lab.delete());
@@ -54,6 +60,7 @@ describe.skipIf(missing !== undefined)(`in the lab${missing ? ` (${missing})` : 
         JSON.parse(text(NAME)),
       );
       await applyObjects(lab, [echoPod('default', worker)]);
+      await lab.mustKubectl('wait', '--for=condition=Ready', 'pod/echo', '--timeout=60s');
       const answered = await lab.hostport('answers', '--name', name, '--settle', '60s');
       expect(`${answered.code}\n${answered.stdout}${answered.stderr}`).toStartWith('0\n');
       const { code, stdout } = await lab.hostport('doctor', '--name', name);
