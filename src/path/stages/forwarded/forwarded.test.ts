@@ -291,6 +291,33 @@ test('two rules that drop, each for one protocol, are two findings', () => {
   ]);
 });
 
+/** A pod that is attached by another primary plugin, over a bridge or not. */
+const attachedBy = (plugin: object, more: Otherwise = {}): Otherwise => ({
+  attachments: (entries) =>
+    entries.map((entry) => ({
+      ...entry,
+      config: JSON.stringify({ cniVersion: '1.0.0', name: 'net', plugins: [plugin] }),
+    })),
+  ...more,
+});
+/** The pod's device is a port of bridge cni0, whose packets netfilter sees. */
+const BRIDGED: Otherwise = {
+  links: (links) => [
+    ...links.map((link) => (link.name === POD.device ? { ...link, master: 'cni0' } : link)),
+    { name: 'cni0', index: 9, up: true, mtu: 1500, kind: 'bridge' },
+  ],
+  routes: (routes) =>
+    routes.map((route) => (route.device === POD.device ? { ...route, device: 'cni0' } : route)),
+  sysctls: { 'net.bridge.bridge-nf-call-iptables': '1' },
+};
+const onBridge = (more: Otherwise = {}, plugin: object = {}) =>
+  worldOf(
+    attachedBy(
+      { type: 'bridge', bridge: 'cni0', ...plugin },
+      { ...BRIDGED, probes: { pod: SILENT }, ...more },
+    ),
+  );
+
 const UNSNAT: Otherwise = { portmap: { snat: false }, own: [] };
 
 testFindings('hairpin-unmasqueraded', [
@@ -364,6 +391,50 @@ testFindings('hairpin-unmasqueraded', [
   ['without its marks, where portmap masquerades', worldOf({ own: [] }), []],
   ['where the rules are not known', worldOf({ ...UNSNAT, report: unreadRules }), []],
   ['of a pod without a sandbox', worldOf({ ...UNSNAT, sandboxes: () => [] }), []],
+  [
+    'in a bridge that does not send back',
+    onBridge(),
+    [
+      'broken worker echo TCP 80: echo cannot reach itself by TCP 80 of worker: its port lxc1 of bridge cni0 does not send back what came in by it',
+      'sysctl | net.bridge.bridge-nf-call-iptables of worker | 1',
+      'result | /var/lib/cni/results/net-9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e-eth0 (2026-01-01T00:00:00Z) | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"bridge","bridge":"cni0"}]}',
+      'probe | direct to 192.168.1.2:8080 | answered: connected',
+      'probe | pod to 172.17.0.3:80 | timeout: no answer',
+      'by hand: "hairpinMode": true belongs in the primary plugin\'s entry on worker, and pods that run need "bridge link set dev lxc1 hairpin on": the bridge is not portmap\'s',
+    ],
+  ],
+  [
+    'in a bridge that flannel has, of a pod elsewhere',
+    onBridge(inNamespace, { type: 'flannel', delegate: { isDefaultGateway: true } }),
+    [
+      'broken worker shop/echo TCP 80: shop/echo cannot reach itself by TCP 80 of worker: its port lxc1 of bridge cni0 does not send back what came in by it',
+      'sysctl | net.bridge.bridge-nf-call-iptables of worker | 1',
+      'result | /var/lib/cni/results/net-9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e-eth0 (2026-01-01T00:00:00Z) | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"flannel","bridge":"cni0","delegate":{"isDefaultGateway":true}}]}',
+      'probe | direct to 192.168.1.2:8080 | answered: connected',
+      'probe | pod to 172.17.0.3:80 | timeout: no answer',
+      'by hand: "hairpinMode": true belongs in the primary plugin\'s entry on worker, and pods that run need "bridge link set dev lxc1 hairpin on": the bridge is not portmap\'s',
+    ],
+  ],
+  [
+    'in a bridge that flannel has in hairpin mode',
+    onBridge({}, { type: 'flannel', delegate: { hairpinMode: true } }),
+    [],
+  ],
+  ['in a bridge in hairpin mode', onBridge({}, { hairpinMode: true }), []],
+  ['in a bridge past netfilter', onBridge({ sysctls: { 'net.bridge.bridge-nf-call-iptables': '0' } }), []],
+  ['in a bridge, unprobed', onBridge({ probes: undefined as never }), []],
+  ['in a bridge, and the pod answers nobody', onBridge({ probes: { ...ALL } }), []],
+  ['in a bridge, and the pod is answered', onBridge({ probes: {} }), []],
+  ['in no bridge', onBridge({ links: (links) => links }), []],
+  [
+    'in Open vSwitch',
+    onBridge({
+      links: (links) =>
+        BRIDGED.links!(links).map((link) => (link.name === 'cni0' ? { ...link, kind: 'openvswitch' } : link)),
+    }),
+    [],
+  ],
+  ['in a bridge, by an attachment that is not known', onBridge({ attachments: () => [] }), []],
 ]);
 
 const off = (...names: string[]): Otherwise => ({
@@ -674,6 +745,16 @@ const route = (more: Partial<Route>): Route => ({
   ...more,
 });
 
+/** A pod that has no link of its own on the node, which routes to it by eth0. */
+const beside = (plugin: object, more: Otherwise = {}) =>
+  worldOf(
+    attachedBy(plugin, {
+      links: (links) => links.filter(({ name }) => name !== POD.device),
+      routes: astray,
+      ...more,
+    }),
+  );
+
 testFindings('pod-route-missing', [
   [
     'to one that is unreachable',
@@ -876,6 +957,47 @@ testFindings('pod-route-missing', [
     [],
   ],
   ['where the policy rules are not known', worldOf({ routes: LOST, policyRules: { unknown: '' } }), []],
+  [
+    'by the device that the pod’s macvlan is on',
+    beside({ type: 'macvlan', master: 'eth0' }),
+    [
+      'broken worker echo: worker sends packets to 192.168.1.2 of echo by eth0, which passes none to the macvlan devices on it',
+      'route | route of worker to 192.168.1.2 | 192.168.1.2/32 dev eth0',
+      'result | /var/lib/cni/results/net-9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e-eth0 (2026-01-01T00:00:00Z) | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"macvlan","master":"eth0"}]}',
+      'by hand: worker needs a device of its own by macvlan with a route to 192.168.1.2, or its pods another primary plugin: both are for whoever planned its network',
+    ],
+  ],
+  [
+    'by the device that the pod’s ipvlan is on, asked in vain, of a pod elsewhere',
+    beside({ type: 'ipvlan', mode: 'l3' }, { probes: { direct: SILENT }, ...inNamespace }),
+    [
+      'broken worker shop/echo: worker sends packets to 192.168.1.2 of shop/echo by eth0, which passes none to the ipvlan devices on it',
+      'route | route of worker to 192.168.1.2 | 192.168.1.2/32 dev eth0',
+      'result | /var/lib/cni/results/net-9b2bd130537c7b8adcd51e7c5cfcfb86ff2b00bb9b9f65d605f6a6055418e18e-eth0 (2026-01-01T00:00:00Z) | {"cniVersion":"1.0.0","name":"net","plugins":[{"type":"ipvlan","mode":"l3"}]}',
+      'probe | direct to 192.168.1.2:8080 | timeout: no answer',
+      'by hand: worker needs a device of its own by ipvlan with a route to 192.168.1.2, or its pods another primary plugin: both are for whoever planned its network',
+    ],
+  ],
+  [
+    'by the device that the pod’s macvlan is on, and it answers',
+    beside({ type: 'macvlan' }, { probes: {} }),
+    [],
+  ],
+  ['by the device of a macvlan that a switch sends back to', beside({ type: 'macvlan', mode: 'vepa' }), []],
+  ['by another device than the one of its macvlan', beside({ type: 'macvlan', master: 'eth1' }), []],
+  ['by the device of a macvlan in a pod', beside({ type: 'macvlan', linkInContainer: true }), []],
+  [
+    'by a gateway on the device of its macvlan',
+    beside(
+      { type: 'macvlan' },
+      {
+        routes: (routes) =>
+          routes.filter(({ device }) => device !== POD.device).filter(({ type }) => type !== 'unreachable'),
+      },
+    ),
+    [],
+  ],
+  ['by the device of a plugin that routes', beside({ type: 'ptp' }), []],
 ]);
 
 const localnet = (...devices: string[]): Otherwise => ({

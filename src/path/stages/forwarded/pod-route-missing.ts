@@ -7,10 +7,12 @@ import type { NodeView } from '../../view/node-view.ts';
 import { linksToPod } from '../../view/pod-devices.ts';
 import { podName } from '../../view/pod-name.ts';
 import { describeRule, type RoutedPacket } from '../../view/policy-rules.ts';
+import { primaryPlugin } from '../../view/primary-plugin.ts';
 import { answered, probeEvidence, probesFrom } from '../../view/probe-facts.ts';
 import { describeRoute, findRoute, type RouteEntry, routeTo } from '../../view/routing.ts';
 import type { PathView, Scene } from '../../view/scene.ts';
 import { podAddress, routedToPod } from '../../view/traces.ts';
+import { attachmentEvidence } from '../evidence.ts';
 import { type Detection, defineFailure } from '../failure.ts';
 
 interface Data {
@@ -20,6 +22,8 @@ interface Data {
   device: string | undefined;
   /** The policy rule that decides ahead of table main, in words; undefined when none does. */
   ahead: string | undefined;
+  /** The plugin whose devices get nothing from the one that the route leads to. */
+  plugin?: string;
 }
 
 export const podRouteMissing = defineFailure<Data>({
@@ -46,7 +50,7 @@ export const podRouteMissing = defineFailure<Data>({
       if (known(node.seen!.network.routes) === undefined) return [];
       const devices = hostDevices(path, node, address);
       const wrong = misroutedOf(path, node, devices, scene);
-      if (wrong === undefined) return [];
+      if (wrong === undefined) return pastParent(path, node, address, family);
       const { route } = wrong;
       // Where the route differs between packets, say which ones this is about.
       const source = route === routeTo(node, address) ? undefined : wrong.packet.source;
@@ -78,7 +82,13 @@ export const podRouteMissing = defineFailure<Data>({
     });
   },
 
-  heal({ data: { node, address, device, ahead } }) {
+  heal({ data: { node, address, device, ahead, plugin } }) {
+    if (plugin !== undefined) {
+      return {
+        by: 'hand',
+        why: `${node.name} needs a device of its own by ${plugin} with a route to ${address}, or its pods another primary plugin: both are for whoever planned its network`,
+      };
+    }
     if (ahead !== undefined) {
       return {
         by: 'hand',
@@ -110,7 +120,8 @@ export const podRouteMissing = defineFailure<Data>({
     see: "Connections from everywhere time out, also those from the node and to the pod's own address.",
     why:
       'systemd-networkd removes foreign routes (`ManageForeignRoutes=yes`, its default), and NetworkManager those of devices that ' +
-      'it manages; a VPN may announce an overlapping network.',
+      'it manages; a VPN may announce an overlapping network. With macvlan or ipvlan as the primary plugin there is no way at all: the ' +
+      "kernel passes nothing between a device and the pods' devices on it, and the mapping's packets are the node's.",
     check: {
       run: ['ip route get 192.168.1.2', 'ip route show table all'],
       look:
@@ -119,7 +130,9 @@ export const podRouteMissing = defineFailure<Data>({
     },
     fix:
       '`ip route replace ADDRESS/32 dev DEVICE scope link`, and configure the daemon to ignore such devices. Where a policy rule ' +
-      'decides before table main, that route has no effect: fix the rule (`ip rule`) or the table that it refers to.',
+      'decides before table main, that route has no effect: fix the rule (`ip rule`) or the table that it refers to. With macvlan, give ' +
+      'the node a device of its own beside those of the pods (`ip link add shim link eth0 type macvlan mode bridge`) and route to them by ' +
+      'it; or let portmap follow a primary plugin that routes, as ptp and bridge do.',
   },
 });
 
@@ -142,6 +155,41 @@ function byAddress(
       family: ofAddress.size > 1 ? entry.path.family : undefined,
     }));
   });
+}
+
+/** Plugins whose devices are parts of one of the node's, which passes nothing of its own to them. */
+const OF_A_PARENT: ReadonlySet<string> = new Set(['macvlan', 'ipvlan']);
+
+/** A pod whose device is a part of the one that the node's route to it leads to. */
+function pastParent(
+  path: PathView,
+  node: NodeView,
+  address: string,
+  family: FamilyName | undefined,
+): Detection<Data>[] {
+  const primary = primaryPlugin(path);
+  if (primary === undefined || !OF_A_PARENT.has(primary.type) || primary.linkInContainer) return [];
+  const route = routeTo(node, address);
+  if (route?.type !== 'unicast' || route.device === undefined || route.gateway !== undefined) return [];
+  const { type, master = route.device, mode } = primary;
+  // With `vepa`, a switch may send back what comes from the node.
+  if (master !== route.device || mode === 'vepa' || answered(path, 'direct')) return [];
+  const pod = podName(path.subject.pod!);
+  return [
+    {
+      subject: { node: node.name, pod: path.subject.pod!, ...(family === undefined ? {} : { family }) },
+      message: words(
+        '{node} sends packets to {address} of {pod} by {device}, which passes none to the {type} devices on it',
+        { node: node.name, address, pod, device: route.device, type },
+      ),
+      evidence: [
+        routeEvidence(`route of ${node.name} to ${address}`, route),
+        attachmentEvidence(path.attachment!),
+        ...probeEvidence(probesFrom(path, ['direct'])),
+      ],
+      data: { node, address, device: undefined, ahead: undefined, plugin: type },
+    },
+  ];
 }
 
 type Route = RouteEntry | undefined;

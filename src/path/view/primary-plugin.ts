@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { listOfAttachment } from './attachment-list.ts';
+import type { PathView } from './scene.ts';
+
+/** The plugin that gave a pod its device, as far as its configuration matters here. */
+export interface PrimaryPlugin {
+  type: string;
+  /** The device of the node that the pod's is a part of, of macvlan and ipvlan; undefined where it is that of the default route. */
+  master?: string | undefined;
+  mode?: string | undefined;
+  /** The master is in the pod. */
+  linkInContainer: boolean;
+  hairpinMode: boolean;
+}
+
+const fieldsSchema = z.object({
+  master: z.string().min(1).optional().catch(undefined),
+  mode: z.string().optional().catch(undefined),
+  linkInContainer: z.boolean().catch(false),
+  hairpinMode: z.boolean().catch(false),
+});
+
+/** By the configuration that a pod was attached with; undefined where that is not known. */
+export function primaryPlugin({ attachment }: PathView): PrimaryPlugin | undefined {
+  const first = attachment && listOfAttachment(attachment)?.plugins[0];
+  if (first === undefined) return undefined;
+  const { delegate } = first.fields;
+  // flannel has bridge attach the pod, unless its configuration names another.
+  return first.type === 'flannel' && typeof delegate === 'object' && delegate !== null
+    ? { ...fieldsSchema.parse(delegate), type: 'type' in delegate ? String(delegate.type) : 'bridge' }
+    : { ...fieldsSchema.parse(first.fields), type: first.type };
+}
