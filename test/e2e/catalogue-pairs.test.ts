@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { requireRecord } from '../../src/lab/cluster/record.ts';
 import { LabPlaces } from '../../src/lab/doctor/places.ts';
 import { catalogue } from '../../src/path/stages/index.ts';
+import { type Findings, storeFigures, sumOf } from '../figures.ts';
 import { createCatalogueCluster } from './catalogue/cluster.ts';
 import { makeLanes } from './catalogue/lane.ts';
 import { exclusive, randomPairs } from './catalogue/pairs.ts';
@@ -37,6 +38,7 @@ describe.skipIf(missing !== undefined)(`two failures at once${missing ? ` (${mis
   const outcomes = pairs.map(() => Promise.withResolvers<string[]>());
   let running: Promise<unknown> = Promise.resolve();
   let places: LabPlaces | undefined;
+  const done: { wrong: string[]; seen: Findings }[] = [];
 
   beforeAll(async () => {
     // One that nobody waits for yet must not end the process.
@@ -52,6 +54,7 @@ describe.skipIf(missing !== undefined)(`two failures at once${missing ? ` (${mis
         try {
           const outcome = await provePair(lane, pairs[index]!, healthy);
           healthy = outcome.healthy;
+          done.push(outcome);
           outcomes[index]!.resolve(outcome.wrong);
         } catch (error) {
           // A lane that does not get healthy again proves nothing more; the others continue.
@@ -72,6 +75,13 @@ describe.skipIf(missing !== undefined)(`two failures at once${missing ? ` (${mis
     interrupted.abort(new Error('the test is over'));
     await running;
     await places?.[Symbol.asyncDispose]();
+    if (done.length === pairs.length) {
+      storeFigures('pairs', () => ({
+        cases: done.length,
+        right: done.filter(({ wrong }) => wrong.length === 0).length,
+        ...sumOf(done.map(({ seen }) => seen)),
+      }));
+    }
     await lab.delete();
   });
 

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { figuresOf, storeFigures } from '../../../test/figures.ts';
 import { compareWithKernel } from './testing/agreement.ts';
 import { KernelTrace } from './testing/kernel-trace.ts';
 import { type Draw, draws } from './testing/rule-sets.ts';
 
 // The kernel is asked what it does with random rules, rule by rule (`meta nftrace set 1`); the evaluator must have said so.
-// TRACE_RULE_SETS and TRACE_SEED choose more rule sets and others.
+// TRACE_RULE_SETS and TRACE_SEED choose more rule sets and others; of a thousand or more, UPDATE_GOLDEN=1 stores what the run had for docs/quality.md.
 
 const RULE_SETS = Number(process.env.TRACE_RULE_SETS ?? 300);
 const SEED = Number(process.env.TRACE_SEED ?? 20_261_130);
@@ -56,6 +57,13 @@ test(`the kernel takes packets through ${RULE_SETS} random rule sets as the eval
   };
   await Promise.all(kernels.map((kernel, lane) => check(kernel, SEED + lane)));
   console.log(`${counts.loaded} rule sets: ${JSON.stringify(counts)}`);
+  if (RULE_SETS >= 1000) {
+    const { loaded: ruleSets, packets, known, steps } = counts;
+    storeFigures('agreement', () => ({
+      ...figuresOf('agreement'),
+      [SEED]: { ruleSets, packets, known, steps },
+    }));
+  }
   // Otherwise the comparison would say little.
   expect(counts.known / counts.packets).toBeGreaterThan(0.75);
   expect(counts.accept / counts.packets).toBeWithin(0.2, 0.8);

@@ -8,6 +8,7 @@ import { requireRecord } from '../../../src/lab/cluster/record.ts';
 import { LabPlaces } from '../../../src/lab/doctor/places.ts';
 import { faultOf } from '../../../src/lab/faults/index.ts';
 import { catalogue } from '../../../src/path/stages/index.ts';
+import { spanOf, storeFigures, sumOf } from '../../figures.ts';
 import { Lab, PROGRAM } from '../lab.ts';
 import { createCatalogueCluster } from './cluster.ts';
 import { type Lane, makeLanes } from './lane.ts';
@@ -108,6 +109,19 @@ export function everyFailure({
       process.stdout.write(
         `${done.length} of ${failures.length} failures in ${Math.round((performance.now() - began) / 1000)} s\n`,
       );
+      if (isOnPages && chosen === undefined && done.length === failures.length) {
+        storeFigures('catalogue', () => ({
+          cases: done.length,
+          right: done.filter(({ wrong }) => wrong.length === 0).length,
+          ...sumOf(done.map(({ seen }) => seen)),
+          toFind: spanOf(done.map(({ spent }) => spent[1] ?? 0)),
+          toHeal: spanOf(
+            done.flatMap(({ healed, spent }) =>
+              healed === 'while it runs' || healed === 'restart' ? [spent[2] ?? 0] : [],
+            ),
+          ),
+        }));
+      }
       await lab.delete();
     }, createMs);
 

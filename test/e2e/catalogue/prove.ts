@@ -8,6 +8,7 @@ import type { Finding, Subject } from '../../../src/path/model/finding.ts';
 import { formatPort } from '../../../src/path/model/host-ports.ts';
 import { stages } from '../../../src/path/model/stages.ts';
 import type { Failure } from '../../../src/path/stages/failure.ts';
+import { compareFindings, type Findings } from '../../figures.ts';
 import { doctorText, healText, staleCaptures } from './capture.ts';
 import type { Lane } from './lane.ts';
 
@@ -23,6 +24,8 @@ export interface Proof {
   seconds: number;
   /** How the seconds were spent: injecting, finding, healing, undoing. */
   spent: number[];
+  /** What the last look at the failure found of what it had to. */
+  seen: Findings;
   /** What was not as it should be. */
   wrong: string[];
 }
@@ -56,6 +59,7 @@ export async function prove(
     restarted: false,
     seconds: 0,
     spent: [],
+    seen: { wanted: 1, found: 0, all: 0 },
     wrong: [],
   };
   const began = performance.now();
@@ -99,6 +103,7 @@ async function untilFound(lane: Lane, injected: Injected, proof: Proof): Promise
   for (let look = 1; ; look++) {
     const found = await lane.look();
     const wrong = differences(lane, found, injected);
+    proof.seen = seenOf(lane, found, injected);
     proof.detected = wrong.length === 0;
     if (proof.detected) return found;
     if (look === 3) {
@@ -108,12 +113,31 @@ async function untilFound(lane: Lane, injected: Injected, proof: Proof): Promise
   }
 }
 
-function differences(lane: Lane, found: Diagnosed, { failure, target, memo }: Injected): string[] {
+/** The findings that count, when a failure was injected: a note only where it is one. */
+function countingFindings(lane: Lane, found: Diagnosed, failure: Failure): Finding[] {
+  return lane.findings(found).filter(({ severity }) => severity !== 'note' || failure.severity === 'note');
+}
+
+function expectedSubjects({ failure, target, memo }: Injected): readonly Subject[] {
+  return faultOf(failure).subjects?.(target, memo) ?? [defaultSubject(target)];
+}
+
+/** Of the subjects that the failure is to be found on, those that it was found on, and all findings. */
+function seenOf(lane: Lane, found: Diagnosed, injected: Injected): Findings {
+  const { failure } = injected;
+  const findings = countingFindings(lane, found, failure);
+  const expected = expectedSubjects(injected);
+  const own = expected.filter((subject) =>
+    findings.some((finding) => finding.code === failure.code && isOn(finding, subject)),
+  );
+  return { wanted: expected.length, found: own.length, all: findings.length };
+}
+
+function differences(lane: Lane, found: Diagnosed, injected: Injected): string[] {
+  const { failure } = injected;
   const wrong: string[] = [];
-  const expected = faultOf(failure).subjects?.(target, memo) ?? [defaultSubject(target)];
-  const findings = lane
-    .findings(found)
-    .filter(({ severity }) => severity !== 'note' || failure.severity === 'note');
+  const expected = expectedSubjects(injected);
+  const findings = countingFindings(lane, found, failure);
   for (const finding of findings) {
     if (finding.code !== failure.code) wrong.push(`found as well: ${finding.code}: ${finding.message}`);
     else if (finding.stage !== failure.stage) wrong.push(`found at ${finding.stage}`);
@@ -230,12 +254,14 @@ export async function provePair(
   lane: Lane,
   pair: readonly [Failure, Failure],
   healthy: Diagnosed,
-): Promise<{ wrong: string[]; healthy: Diagnosed }> {
+): Promise<{ wrong: string[]; seen: Findings; healthy: Diagnosed }> {
   const [first, second] = pair;
   const isOfPair = (code: string) => pair.some((failure) => failure.code === code);
   const wrong: string[] = [];
   const target = lane.target(healthy.scene.world);
   const seen = new Set<string>();
+  /** What the first look, before any healing, blamed of what was not done. */
+  const foreign = new Set<string>();
   try {
     await lane.inject(first, target);
     await lane.inject(second, target);
@@ -245,12 +271,10 @@ export async function provePair(
       const codes = lane.findings(found).map(({ code }) => code);
       // Healing uncovers more (a pod that was created before its chain was fixed); the first look shows no more.
       // As long as one of the two is not certain, the finding may be that nothing answers and the cause is unknown: that names no wrong cause.
-      if (look === 1)
-        wrong.push(
-          ...codes
-            .filter((code) => !isOfPair(code) && code !== 'not-answering')
-            .map((code) => `found as well: ${code}`),
-        );
+      if (look === 1) {
+        for (const code of codes) if (!isOfPair(code) && code !== 'not-answering') foreign.add(code);
+        wrong.push(...[...foreign].map((code) => `found as well: ${code}`));
+      }
       const report = await lane.heal(found, false);
       for (const code of codes) seen.add(code);
       for (const { code } of lane.findings(report.after)) seen.add(code);
@@ -270,13 +294,18 @@ export async function provePair(
   } catch (error) {
     wrong.push(String(error));
   }
+  const own = [...seen].filter(isOfPair);
+  const findings = compareFindings(
+    pair.map(({ code }) => code),
+    [...own, ...foreign],
+  );
   try {
     await lane.restore(second);
     await lane.restore(first);
-    return { wrong, healthy: await untilHealthy(lane) };
+    return { wrong, seen: findings, healthy: await untilHealthy(lane) };
   } catch (error) {
     wrong.push(`after undoing both: ${error}`);
     await lane.recreate(target);
-    return { wrong, healthy: await untilHealthy(lane) };
+    return { wrong, seen: findings, healthy: await untilHealthy(lane) };
   }
 }
