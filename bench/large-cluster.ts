@@ -58,8 +58,12 @@ export function largeCluster(
   };
 }
 
-/** Writes the bundle of a {@link largeCluster}: the documents that `hostport doctor --save` writes. */
-export function writeLargeCluster(directory: string, size: ClusterSize): void {
+/** Writes the bundle of a {@link largeCluster}: the documents that `hostport doctor --save` writes, with probes or as with `--no-probe`. */
+export function writeLargeCluster(
+  directory: string,
+  size: ClusterSize,
+  { probed }: { probed: boolean },
+): void {
   for (const part of ['objects', 'nodes']) mkdirSync(join(directory, part), { recursive: true });
   const write = (file: string, document: unknown) =>
     writeFileSync(join(directory, file), JSON.stringify(document));
@@ -70,10 +74,12 @@ export function writeLargeCluster(directory: string, size: ClusterSize): void {
   for (const i of nodes.keys()) write(`nodes/node-${i}.json`, report(i));
   write('objects/pods.json', pods);
   for (const kind of ['services', 'events', 'policies']) write(`objects/${kind}.json`, []);
+  // An item a line, as they are saved.
   const fd = openSync(join(directory, 'probes.json'), 'w');
-  for (const i of nodes.keys()) {
+  writeSync(fd, '[');
+  for (const i of probed ? nodes.keys() : []) {
     const lines = probes(i).map((probe) => JSON.stringify(probe));
-    writeSync(fd, `${i === 0 ? '[' : ',\n'}${lines.join(',\n')}`);
+    writeSync(fd, `${i === 0 ? '' : ',\n'}${lines.join(',\n')}`);
   }
   writeSync(fd, ']\n');
   closeSync(fd);

@@ -23,7 +23,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'hostport-streamed-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
 const size = { nodes: 24, podsPerNode: 6, brokenEvery: 3 };
-writeLargeCluster(join(scratch, 'bench'), size);
+writeLargeCluster(join(scratch, 'bench'), size, { probed: true });
 const bench = inMemory(await bundleWorld(join(scratch, 'bench')));
 
 /** A world of which nothing is read later. */
