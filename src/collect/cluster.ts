@@ -44,7 +44,9 @@ export async function clusterWorld(
 
 /** Where the API does not list nodes, those that have a report, with the addresses that they have themselves. */
 function nodesOfReports(reports: World['reports']): Node[] {
-  return [...reports].flatMap(([name, report]) => ('value' in report ? [nodeOf(name, report.value)] : []));
+  const nodes: Node[] = [];
+  for (const [name, report] of reports) if ('value' in report) nodes.push(nodeOf(name, report.value));
+  return nodes;
 }
 
 type Reports = World['reports'];

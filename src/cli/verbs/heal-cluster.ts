@@ -182,7 +182,11 @@ function undoMs({ timeoutMs }: CollectOptions, nodes: number): number {
 
 /** Another node, which probes come from: what only other machines see would otherwise look fixed. */
 function witnessOf({ reports }: World, nodes: readonly string[]): string | undefined {
-  return [...reports].find(([name, report]) => !nodes.includes(name) && known(report) !== undefined)?.[0];
+  // Not of all at once: each report is read when it is asked for.
+  for (const name of reports.keys()) {
+    if (!nodes.includes(name) && known(reports.get(name)) !== undefined) return name;
+  }
+  return undefined;
 }
 
 async function writeEvents(
