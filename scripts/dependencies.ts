@@ -16,6 +16,7 @@ const WHY: Readonly<Record<string, string>> = {
   commander: 'the command line',
   jose: 'tokens of service accounts (JSON Web Tokens)',
   'modern-tar': 'archives of bundles, images and releases: [decision](decisions/tar-by-a-library.md)',
+  preact: 'draws the report page and the live page: [decision](decisions/the-page-by-preact.md)',
   re2js: "Go's regular expressions in schemas: [decision](decisions/patterns-of-go-by-a-library.md)",
   'ws-of-npm':
     'WebSockets to API servers, by npm under a name that Bun does not replace: [decision](decisions/websockets-by-ws.md)',
@@ -24,11 +25,13 @@ const WHY: Readonly<Record<string, string>> = {
   '@biomejs/biome': 'format and lint',
   '@kubernetes/client-node': 'the other client that tests compare ours with',
   '@types/bun': 'types of the runtime',
+  'axe-core': 'finds what of the pages a screen reader cannot use',
   bun: 'runs, tests and compiles the program; its runtime is in the executable',
   'fast-check': 'random cases in tests: [decision](decisions/random-cases-by-a-library.md)',
   knip: 'finds what nothing uses: [decision](decisions/dead-exports.md)',
   'kubernetes-models': 'the schemas that the lab validates by are generated from it',
   'kubernetes-types': 'types of the API',
+  'playwright-core': 'tries the pages in a browser',
   typescript: 'checks types',
 };
 

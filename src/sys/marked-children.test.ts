@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { join } from 'node:path';
 import { realExec } from './exec.ts';
 import { MarkedChildren } from './marked-children.ts';
 import { waitFor } from './wait.ts';
@@ -48,19 +49,8 @@ test('where nothing is left there is nothing to end', async () => {
 });
 
 test.skipIf(process.getuid?.() !== 0)('the first process of a container leaves no zombies', async () => {
-  const script = `
-    const { MarkedChildren } = await import(${JSON.stringify(`${import.meta.dir}/marked-children.ts`)});
-    const { realExec } = await import(${JSON.stringify(`${import.meta.dir}/exec.ts`)});
-    for (let i = 0; i < 3; i++) {
-      const children = new MarkedChildren();
-      const leave = 'setsid sh -c "sleep 87 & exec sleep 88" >/dev/null 2>&1 </dev/null & while ! pgrep -f "^sleep 87" >/dev/null; do :; done';
-      await realExec.run(['sh', '-c', leave], { inherit: children.fd });
-      if (children.end() < 2) throw new Error('nothing was left');
-    }
-    const { stdout } = await realExec.run(['ps', '-eo', 'stat=,comm=']);
-    console.log(process.pid, stdout.split('\\n').filter((line) => /^Z|sleep/.test(line)).join());
-  `;
-  const argv = ['unshare', '--pid', '--fork', '--mount-proc', process.execPath, '-e', script];
+  const script = join(import.meta.dir, 'testing/first-process.ts');
+  const argv = ['unshare', '--pid', '--fork', '--mount-proc', process.execPath, script];
   const { stdout, stderr } = await realExec.run(argv);
-  expect({ stdout, stderr }).toEqual({ stdout: '1 \n', stderr: '' });
+  expect({ stdout, stderr }).toEqual({ stdout: 'process 1, left: nothing\n', stderr: '' });
 });
