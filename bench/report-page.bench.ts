@@ -20,7 +20,7 @@ const [nodes, podsPerNode, runs] = [1000, 30, 5].map((value, i) => Number(proces
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-bench-'));
 try {
   const directory = join(scratch, 'bundle');
-  writeLargeCluster(directory, { nodes, podsPerNode, brokenEvery: 20 });
+  writeLargeCluster(directory, { nodes, podsPerNode, brokenEvery: 20 }, { probed: true });
   const html = writePage(directory);
   if (noBrowser === undefined) await openPage(html);
   else console.log(`not opened: ${noBrowser}`);

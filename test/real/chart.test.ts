@@ -43,6 +43,10 @@ describe.skipIf(missing !== undefined)(`the chart on Kubernetes${missing ? ` (${
     return (JSON.parse(stdout) as Diagnosis).unknowns;
   }
 
+  /** Helm waits for all nodes but those that a DaemonSet may have unavailable. */
+  const everywhere = () =>
+    kubectl('-n', 'kube-system', 'rollout', 'status', 'daemonset/hostport-agent', '--timeout=90s');
+
   const daemonSetUid = () =>
     kubectl('-n', 'kube-system', 'get', 'daemonset', 'hostport-agent', '-o', 'jsonpath={.metadata.uid}');
 
@@ -58,6 +62,7 @@ describe.skipIf(missing !== undefined)(`the chart on Kubernetes${missing ? ` (${
     'it is installed, runs on every node, and the doctor asks it instead of creating pods',
     async () => {
       await chart('install', join(ROOT, 'deploy/chart'), '--timeout', '90s');
+      await everywhere();
       // To probe from a node, an agent has to enter the namespaces of its pods, which one that observes may not.
       expect(await unknownsOf('--no-probe')).toEqual([]);
     },
@@ -69,6 +74,7 @@ describe.skipIf(missing !== undefined)(`the chart on Kubernetes${missing ? ` (${
     async () => {
       const uid = await daemonSetUid();
       await chart('upgrade', join(ROOT, 'deploy/chart'), '--set', 'mode=heal', '--timeout', '90s');
+      await everywhere();
       const pods = ['-n', 'kube-system', 'get', 'pods', '-l', 'hostport.dev/agent-mode=heal', '-o', 'name'];
       expect((await kubectl(...pods)).trim().split('\n')).toHaveLength(1);
       expect(await daemonSetUid()).toBe(uid);
