@@ -25,6 +25,18 @@ test('an item a line is parsed as it comes, however the bytes are cut', () => {
   }
 });
 
+test('an item may be longer than a piece, wherever it is', () => {
+  for (const large of [1, 3, 5]) {
+    const sizes = [600_000, 600_000, 10, 700_000, 10, 10].map((size, i) => (i === large ? 5_000_000 : size));
+    const items = sizes.map((size) => 'x'.repeat(size));
+    const { document, taken } = read(lines(items), 65_536);
+    expect(taken).toEqual(document === undefined ? items : []);
+    expect(document ?? items).toEqual(items);
+  }
+  const items = ['x'.repeat(600_000), 'x'.repeat(600_000), 'x'.repeat(5_000_000), 'x'];
+  expect(() => read(lines(items), 65_536, 2_000_000)).toThrow('x.json: an item is longer than 2000000 bytes');
+});
+
 describe('any other text is parsed as a whole', () => {
   test.each<[string, string, unknown]>([
     ['a short one', '[1,\n2]', [1, 2]],

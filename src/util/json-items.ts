@@ -16,6 +16,8 @@ export class JsonItems {
   #pending: Uint8Array[] = [];
   #bytes = 0;
   #characters = 0;
+  /** With how many bytes the next piece is looked for. */
+  #wanted = PIECE;
   #hasBegun = false;
   #isWhole = false;
 
@@ -32,9 +34,17 @@ export class JsonItems {
     this.#bytes += chunk.length;
     if (this.#isWhole && this.#bytes > this.#maxWhole)
       throw new Error(`${this.#name}: longer than ${this.#maxWhole} bytes, and not an item a line`);
-    if (this.#isWhole || this.#bytes < PIECE) return;
+    if (this.#isWhole || this.#bytes < this.#wanted) return;
     const bytes = Buffer.concat(this.#pending);
     const end = bytes.lastIndexOf(BETWEEN);
+    if (end < 0 && this.#hasBegun) {
+      if (bytes.length > this.#maxWhole)
+        throw new Error(`${this.#name}: an item is longer than ${this.#maxWhole} bytes`);
+      this.#wanted = 2 * bytes.length;
+      this.#keep(bytes);
+      return;
+    }
+    this.#wanted = PIECE;
     const text = bytes.toString('utf8', 0, Math.max(0, end));
     const items = itemsIn(this.#hasBegun ? `[${text}]` : `${text}]`);
     if (items === undefined) {
