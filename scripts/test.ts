@@ -82,6 +82,8 @@ const LONGEST = [
   'portmap/portmap.netns',
   'portmap-lab',
   'catalogue.test',
+  'live-page',
+  'report-page',
   'cleanup',
   'portmap-property',
   'kubectl.test',

@@ -6,6 +6,7 @@ import type { LabOrder } from '../lab-door.ts';
 import type { LabState, Traffic, UiStart, WatchState } from '../protocol.ts';
 import { follow, type Link, readDifference, readMoment, readMoments, send } from './connection.ts';
 import { LivePage } from './live-page.tsx';
+import { withNewest } from './moments.ts';
 
 /** The live page with its connection: what comes is shown, what is chosen is sent. */
 export function LiveApp({ start }: { start: UiStart }) {
@@ -20,10 +21,19 @@ export function LiveApp({ start }: { start: UiStart }) {
   const shown = usePlace((pinned?.data ?? data) !== undefined);
   const newest = useMemo(() => new Newest(start, setData, setProblem), []);
   useEffect(() => {
-    const onMoment = (moment: Moment) => {
+    let known: Moment[] = [];
+    const onMoment = async (moment: Moment) => {
       newest.want(moment.id);
-      // Moments may have come and gone while there was no connection.
-      readMoments(start).then(setMoments, (error: Error) => setProblem(error.message));
+      const more = withNewest(known, moment);
+      try {
+        const read = more ?? (await readMoments(start));
+        // Of two that are read at once, the one that began first may come last.
+        if ((read.at(-1)?.id ?? 0) < (known.at(-1)?.id ?? 0)) return;
+        known = read;
+        setMoments(known);
+      } catch (error) {
+        setProblem(error instanceof Error ? error.message : String(error));
+      }
     };
     return follow(start, {
       link: setLink,
