@@ -116,12 +116,13 @@ function namedByResult({ attachment, sandbox }: PathView, node: NodeView, addres
     Map.groupBy(node.attachments ?? [], ({ containerId }) => containerId),
   );
   const attachments = (sandbox && byContainer.get(sandbox.id)) ?? [];
-  const results = [...attachments, ...(attachment === undefined ? [] : [attachment])].flatMap(
+  const own = attachments.at(-1) === attachment ? [] : [attachment].filter((entry) => entry !== undefined);
+  const results = [...attachments, ...own].flatMap(
     ({ result }) => resultSchema.safeParse(resultFields(result)).data ?? [],
   );
-  const own =
-    results.find((result) => addressesOf(result).includes(canonicalAddress(address))) ?? results.at(-1);
-  return (own?.interfaces ?? []).flatMap((entry) => ((entry.sandbox ?? '') === '' ? [entry.name] : []));
+  const wanted = canonicalAddress(address);
+  const found = results.find((result) => addressesOf(result).includes(wanted)) ?? results.at(-1);
+  return (found?.interfaces ?? []).flatMap((entry) => ((entry.sandbox ?? '') === '' ? [entry.name] : []));
 }
 
 function addressesOf({ ips, ip4, ip6 }: Result): string[] {
