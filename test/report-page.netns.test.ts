@@ -141,6 +141,14 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     await page.close();
   });
 
+  test(`a click on a node of the overview chooses it${why}`, async () => {
+    const { page } = await browser.open(html(pageCluster(60, 1, 'broken')));
+    // The worst is the first.
+    await page.locator('.overview svg').click({ position: { x: 16, y: 16 } });
+    expect(new URL(page.url()).hash).toBe('#node=worker-2');
+    await page.close();
+  });
+
   test(`by arrows, what is focused can be seen, and Tab leads into the map wherever it was scrolled to${why}`, async () => {
     for (const [nodes, width] of [
       [50, 1280],
@@ -289,8 +297,8 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     ['report-broken-dark', howTo, 'dark', 1200, 800],
     ['report-healthy', () => html(pageCluster(3, 1, 'healthy')), 'light', 1200, 780],
     ['report-unknown', () => html(pageCluster(3, 1, 'unknown')), 'dark', 1200, 780],
-    ['report-1000-nodes-light', () => html(pageCluster(1000, 3, 'broken')), 'light', 1000, 1250],
-    ['report-1000-nodes-dark', () => html(pageCluster(1000, 3, 'broken')), 'dark', 1000, 1250],
+    ['report-1000-nodes-light', () => html(pageCluster(1000, 3, 'broken')), 'light', 1000, 1550],
+    ['report-1000-nodes-dark', () => html(pageCluster(1000, 3, 'broken')), 'dark', 1000, 1550],
     ['report-small-screen', howTo, 'light', 360, 800],
   ];
   if (UPDATE) {

@@ -53,7 +53,7 @@ describe.skipIf(missing !== undefined)(`the README${missing ? ` (${missing})` : 
         .map((part) => part.trim().replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'));
       expect(shown).toMatch(new RegExp(parts.join('.*')));
     }
-    const page = /a page, for a browser: (file:\S+)$/.exec(ran.stdout.trim())?.[1];
+    const page = /a page, for a browser: (file:\S+)$/m.exec(ran.stdout)?.[1];
     expect(readFileSync(fileURLToPath(page!), 'utf8')).toContain('2 of 3 hostPorts are broken');
   });
 

@@ -221,8 +221,13 @@ function Overview({
   const perLine = Math.min(PER_LINE, Math.max(24, Math.ceil(Math.sqrt(rows.length * 4))));
   const height = Math.ceil(rows.length / perLine) * SQUARE;
   const choose = (event: MouseEvent) => {
-    const place = (event.target as Element).getAttribute('data-row');
-    if (place !== null) onChoose(rows[Number(place)]!.node, '');
+    const svg = event.currentTarget as SVGSVGElement;
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(
+      svg.getScreenCTM()!.inverse(),
+    );
+    const column = Math.floor(x / SQUARE);
+    const row = column < perLine && x >= 0 ? rows[Math.floor(y / SQUARE) * perLine + column] : undefined;
+    if (row !== undefined) onChoose(row.node, '');
   };
   return (
     <figure class="overview">
@@ -236,30 +241,37 @@ function Overview({
         aria-label={`${count(rows.length, 'node')}: ${words.join(', ')}`}
         onClick={choose}
       >
-        {rows.map(({ node, state }, i) => (
-          <Square
-            key={node}
-            x={(i % perLine) * SQUARE}
-            y={Math.floor(i / perLine) * SQUARE}
-            state={state}
-            row={i}
-          />
+        {counts.map(([state]) => (
+          <Squares key={state} state={state} places={placesOf(rows, state, perLine)} />
         ))}
       </svg>
     </figure>
   );
 }
 
-/** A square of the state's colour; what is not good has a sign in it, too. */
-function Square({ x, y, state, row }: { x: number; y: number; state: State; row: number }) {
-  const size = SQUARE - 2;
-  const middle = SQUARE / 2 - 1;
+/** Where the nodes of a state are in the overview. */
+function placesOf(rows: readonly NodeRow[], state: State, perLine: number): { x: number; y: number }[] {
+  return rows.flatMap((row, i) =>
+    row.state === state ? { x: (i % perLine) * SQUARE, y: Math.floor(i / perLine) * SQUARE } : [],
+  );
+}
+
+const SIZE = SQUARE - 2;
+/** What is drawn in a square, relative to its corner. What is good has no sign. */
+const INSIDE: Readonly<Record<State, string>> = {
+  broken: `m3 3l${SIZE - 6} ${SIZE - 6}m0 ${6 - SIZE}l${6 - SIZE} ${SIZE - 6}`,
+  risk: `m${SIZE / 2} 2.5v4.5m0 1.6v1`,
+  unknown: `m${SIZE / 2 - 2} ${SIZE / 2}h4`,
+  good: '',
+};
+
+/** All squares of a state: two shapes for any number of nodes, in the state's colour, and with a sign that is not a colour. */
+function Squares({ state, places }: { state: State; places: readonly { x: number; y: number }[] }) {
+  const at = (shape: string) => places.map(({ x, y }) => `M${x} ${y}${shape}`).join('');
   return (
-    <g class={`square ${state}`} transform={`translate(${x} ${y})`}>
-      <rect width={size} height={size} rx={2} data-row={row} />
-      {state === 'broken' ? <path d={`M3 3L${size - 3} ${size - 3}M${size - 3} 3L3 ${size - 3}`} /> : null}
-      {state === 'risk' ? <path d={`M${middle} 2.5V7M${middle} 8.6V9.6`} /> : null}
-      {state === 'unknown' ? <circle cx={middle} cy={middle} r={2.4} /> : null}
+    <g class={`square ${state}`}>
+      <path class="box" d={at(`h${SIZE}v${SIZE}h-${SIZE}z`)} />
+      {INSIDE[state] === '' ? null : <path class="inner" d={at(INSIDE[state])} />}
     </g>
   );
 }
