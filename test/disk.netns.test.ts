@@ -34,6 +34,8 @@ async function on(disk: Disk, path: string, words: readonly string[]) {
       'tmpfs',
       path,
     ]),
+    // What is on the machine is no part of a case.
+    ...(path === STATE ? [] : [shellLine(['mount', '-t', 'tmpfs', 'tmpfs', STATE])]),
     // dd ends with an error when it is full, which is what it is for.
     ...(disk === 'full' ? [`dd if=/dev/zero of=${path}/fill bs=4k 2>/dev/null`] : []),
     `exec ${shellLine([PROGRAM, ...words])}`,

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, rm } from 'node:fs/promises';
+import { access, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { aboutPath } from './errno.ts';
-import { exists, writeFileAtomic } from './files.ts';
+import { exists } from './files.ts';
 
 /** More than a file system of which the last bytes are used has. */
 const PROBE_BYTES = 8192;
@@ -11,7 +11,9 @@ const PROBE_BYTES = 8192;
 /** Creates a directory unless it is there, and checks that files can be written in it. Rejects with the system's error, about the directory. */
 export async function makeWritable(directory: string, mode = 0o755): Promise<void> {
   await mkdir(directory, { recursive: true, mode });
-  await probe(directory);
+  await probe(directory).catch((cause: unknown) => {
+    throw aboutPath(cause, directory);
+  });
 }
 
 /** Checks that a file can be written, whether or not its directory is there yet; creates nothing. Rejects with the system's error about the file. */
@@ -32,9 +34,7 @@ export async function checkWritable(path: string): Promise<void> {
 async function probe(directory: string): Promise<void> {
   const path = join(directory, `.hostport-${randomBytes(6).toString('hex')}`);
   try {
-    await writeFileAtomic(path, Buffer.alloc(PROBE_BYTES));
-  } catch (cause) {
-    throw aboutPath(cause, directory);
+    await writeFile(path, Buffer.alloc(PROBE_BYTES), { flag: 'wx', flush: true });
   } finally {
     await rm(path, { force: true });
   }
