@@ -55,6 +55,8 @@ export interface WatchOptions extends ListOptions {
   allowWatchBookmarks?: boolean;
   /** The server ends the watch after this many seconds. */
   timeoutSeconds?: number;
+  /** Called when the server has accepted the watch, before its first event. */
+  onOpen?: () => void;
 }
 
 /** The Status that an API server answered with instead of what was asked for. */
@@ -190,9 +192,10 @@ export class ApiClient {
     resource: Resource<T>,
     options: WatchOptions,
   ): AsyncGenerator<WatchEvent<T>> {
-    const { signal, ...rest } = options;
+    const { signal, onOpen, ...rest } = options;
     const path = pathOf(resource, options.namespace) + query({ ...rest, watch: true });
     const response = await this.fetch('GET', path, undefined, {}, signal);
+    onOpen?.();
     if (response.body === null) return;
     const decoder = new TextDecoder();
     let pending = '';

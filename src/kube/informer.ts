@@ -23,6 +23,7 @@ export class Informer<T extends KubeObject> {
   readonly #options: Pick<ListOptions, 'namespace' | 'labelSelector' | 'fieldSelector'>;
   readonly #handlers: InformerHandlers<T>[] = [];
   readonly #onError: (error: unknown) => void;
+  readonly #onWatch: (() => void) | undefined;
   readonly #clock: Clock;
   readonly #slim: (object: T) => T;
   readonly #synced = Promise.withResolvers<void>();
@@ -34,16 +35,19 @@ export class Informer<T extends KubeObject> {
     options: Pick<ListOptions, 'namespace' | 'labelSelector' | 'fieldSelector'> & {
       /** Called for every failed list or watch; the informer continues by itself. */
       onError: (error: unknown) => void;
+      /** Called each time that a watch begins. */
+      onWatch?: () => void;
       /** What is kept of an object, its name and resourceVersion among it. Default: all. */
       slim?: (object: T) => T;
       clock?: Clock;
     },
   ) {
-    const { onError, clock, slim = (object) => object, ...list } = options;
+    const { onError, onWatch, clock, slim = (object) => object, ...list } = options;
     this.#client = client;
     this.#resource = resource;
     this.#options = list;
     this.#onError = onError;
+    this.#onWatch = onWatch;
     this.#clock = clock ?? realClock;
     this.#slim = slim;
   }
@@ -109,6 +113,7 @@ export class Informer<T extends KubeObject> {
       ...this.#options,
       resourceVersion: this.#resourceVersion,
       allowWatchBookmarks: true,
+      ...(this.#onWatch && { onOpen: this.#onWatch }),
       signal,
     });
     for await (const event of stream) {

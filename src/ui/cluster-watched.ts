@@ -34,7 +34,7 @@ export function clusterWatched(
         },
         openSession,
       ),
-    watchObjects: (changed, onError, signal) => watchHostPortObjects(client, changed, onError, signal),
+    watchObjects: (listener, signal) => watchHostPortObjects(client, listener, signal),
     pace: { ...PACE, debounceMs: 1000, maxDebounceMs: 5000, burst: 2, spacingMs: 5000, resyncMs: intervalMs },
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { FakeApi } from '../kube/client.fake.ts';
+import { ApiError } from '../kube/client.ts';
 import { nodes, pods, services } from '../kube/resources.ts';
 import type { Pod } from '../kube/types.ts';
 import { waitFor } from '../sys/wait.ts';
@@ -18,12 +19,11 @@ async function start() {
   const mapped = await api.create(pods, pod('mapped', [{ containerPort: 80, hostPort: 80 }]));
   const plain = await api.create(pods, pod('plain', [{ containerPort: 80 }]));
   let changes = 0;
-  const errors: unknown[] = [];
+  const troubles: (string | undefined)[] = [];
   const over = new AbortController();
   const running = watchHostPortObjects(
     api,
-    () => changes++,
-    (error) => errors.push(error),
+    { changed: () => changes++, watching: (trouble) => troubles.push(trouble) },
     over.signal,
   );
   const watches = () => api.requests.filter(({ path }) => path.includes('watch=true')).length;
@@ -47,7 +47,7 @@ async function start() {
     for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
     return changes - before - 3;
   };
-  return { api, pod, mapped, plain, seenOf, stop, errors, watches, changes: () => changes };
+  return { api, pod, mapped, plain, seenOf, stop, troubles, watches, changes: () => changes };
 }
 
 describe('the watch of what hostPorts depend on', () => {
@@ -84,15 +84,35 @@ describe('the watch of what hostPorts depend on', () => {
   });
 
   test('a restart of the API server is survived, and what came meanwhile is seen', async () => {
-    const { api, pod, stop, watches, changes, errors } = await start();
+    const { api, pod, stop, watches, changes, troubles } = await start();
+    expect(troubles).toEqual([undefined]);
     api.intercept = () => {
       throw new Error('connection refused');
     };
     api.disconnect();
-    await waitFor('errors', () => errors.length >= 3, { timeoutMs: 5000 });
+    // Three kinds of objects, each tried again: one report.
+    await waitFor('tries', () => watches() >= 9, { timeoutMs: 5000 });
+    expect(troubles).toEqual([undefined, 'connection refused']);
     api.intercept = undefined;
     await api.create(pods, pod('meanwhile', [{ containerPort: 80, hostPort: 82 }]));
-    await waitFor('the watches again', () => watches() >= 6 && changes() === 1, { timeoutMs: 10_000 });
+    await waitFor('the watches again', () => troubles.length === 3 && changes() === 1, { timeoutMs: 10_000 });
+    expect(troubles).toEqual([undefined, 'connection refused', undefined]);
+    await stop();
+  });
+
+  test('one kind of objects that may not be watched is reported once, until it may be', async () => {
+    const { api, stop, watches, troubles } = await start();
+    api.intercept = ({ method, path }) => {
+      if (!path.includes('/services?') || !path.includes('watch=true')) return;
+      throw new ApiError(method, path, 403, { reason: 'Forbidden', message: 'no watch of services' });
+    };
+    api.disconnect();
+    await waitFor('tries', () => watches() >= 3 + 2 + 3, { timeoutMs: 5000 });
+    expect(troubles).toHaveLength(2);
+    expect(troubles[1]).toContain('no watch of services');
+    api.intercept = undefined;
+    await waitFor('the watch', () => troubles.length === 3, { timeoutMs: 10_000 });
+    expect(troubles[2]).toBeUndefined();
     await stop();
   });
 });

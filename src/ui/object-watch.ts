@@ -3,17 +3,36 @@ import { Informer } from '../kube/informer.ts';
 import { nodes, pods, type Resource, services } from '../kube/resources.ts';
 import type { KubeObject, Node, Pod, Service } from '../kube/types.ts';
 import { hostPortsOf } from '../path/model/host-ports.ts';
+import { messageOf } from '../util/errors.ts';
+
+/** What a watch of objects reports. */
+export interface ObjectListener {
+  /** An object has changed in a way that can matter. */
+  changed(): void;
+  /** Called when all objects are watched, with undefined, and when some cannot be, with the reason; not again while that is the same. */
+  watching(trouble: string | undefined): void;
+}
 
 /**
- * Watches the objects that hostPorts depend on, until the signal aborts: pods that ask for some, nodes and Services. Calls `changed` for each change
- * that can matter; a heartbeat or an ordinary pod is none. Survives restarts of the API server.
+ * Watches the objects that hostPorts depend on, until the signal aborts: pods that ask for some, nodes and Services. A heartbeat or an ordinary pod
+ * is no change. Survives restarts of the API server, and continues to try what is refused.
  */
 export async function watchHostPortObjects(
   client: ApiClient,
-  changed: () => void,
-  onError: (error: unknown) => void,
+  listener: ObjectListener,
   signal: AbortSignal,
 ): Promise<void> {
+  // The resources that cannot be watched, the one that has failed for longest first.
+  const failing = new Map<string, string>();
+  const watched = new Set<string>();
+  let said: { trouble: string | undefined } | undefined;
+  const report = () => {
+    const [trouble] = failing.values();
+    if (trouble === undefined && watched.size < informers.length) return;
+    if (said !== undefined && said.trouble === trouble) return;
+    said = { trouble };
+    listener.watching(trouble);
+  };
   const inform = <T extends KubeObject>(resource: Resource<T>, concern: (object: T) => unknown) => {
     const textOf = (object: T) => {
       const what = concern(object);
@@ -28,9 +47,22 @@ export async function watchHostPortObjects(
     // What is there at first is no change.
     let isListed = false;
     const tell = (is: string, was: string) => {
-      if (isListed && is !== was) changed();
+      if (isListed && is !== was) listener.changed();
     };
-    const informer = new Informer(client, resource, { onError, slim }).handle({
+    const { plural } = resource;
+    const informer = new Informer(client, resource, {
+      slim,
+      onError(error) {
+        watched.delete(plural);
+        failing.set(plural, messageOf(error));
+        report();
+      },
+      onWatch() {
+        failing.delete(plural);
+        watched.add(plural);
+        report();
+      },
+    }).handle({
       onAdd: (object) => tell(kept(object), ''),
       onDelete: (object) => tell('', kept(object)),
       onUpdate: (object, old) => tell(kept(object), kept(old)),

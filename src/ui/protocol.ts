@@ -17,6 +17,8 @@ export interface WatchState {
   nextAt?: string;
   /** Objects of hostPorts that have changed since the last look began. */
   changed: number;
+  /** Why objects cannot be watched; changes are then seen at looks only. */
+  unwatched?: string;
 }
 
 /** What became of the probes to one hostPort, from outside of the nodes. */

@@ -51,6 +51,7 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
   const topics = new Topics<UiTopics>(clock.now().toString(36), clock);
   let world: World | undefined;
   let trouble: string | undefined;
+  let unwatched: string | undefined;
   const watcher: Watcher = new Watcher({
     watched,
     clock,
@@ -66,6 +67,9 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
       // Once for each trouble: whoever has no page open yet sees it, too.
       if (state.state === 'trouble' && state.detail !== trouble) log(state.detail ?? '');
       if (state.state !== 'looking') trouble = state.state === 'trouble' ? state.detail : undefined;
+      if (state.unwatched !== undefined && state.unwatched !== unwatched)
+        log(`cannot watch objects, so that changes are seen at the next look only: ${state.unwatched}`);
+      unwatched = state.unwatched;
     },
   });
   const workshop =

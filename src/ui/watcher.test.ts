@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { World } from '../path/model/world.ts';
 import type { Clock } from '../sys/clock.ts';
 import { aborted } from '../sys/daemon.ts';
+import type { ObjectListener } from './object-watch.ts';
 import type { WatchState } from './protocol.ts';
 import { type Watched, Watcher } from './watcher.ts';
 
@@ -51,7 +52,7 @@ async function start(look: Watched['look'] = async () => WORLD) {
   const clock = new HeldClock();
   const states: WatchState[] = [];
   const looks: number[] = [];
-  let fail: (error: unknown) => void = () => {};
+  let objects: ObjectListener | undefined;
   const over = new AbortController();
   const watcher = new Watcher({
     clock,
@@ -61,8 +62,8 @@ async function start(look: Watched['look'] = async () => WORLD) {
         looks.push(clock.time);
         return look(signal, progress);
       },
-      watchObjects: (_, onError, signal) => {
-        fail = onError;
+      watchObjects: (listener, signal) => {
+        objects = listener;
         return aborted(signal);
       },
     },
@@ -81,7 +82,7 @@ async function start(look: Watched['look'] = async () => WORLD) {
     looks,
     watcher,
     stop,
-    fail: (error: unknown) => fail(error),
+    watching: (trouble: string | undefined) => objects!.watching(trouble),
     last: () => states.at(-1)!,
   };
 }
@@ -144,13 +145,40 @@ describe('a watcher', () => {
     await stop();
   });
 
-  test('trouble with watching objects is shown until a look succeeds, which is soon', async () => {
-    const { clock, stop, last, looks, fail } = await start();
-    for (let i = 0; i < 10; i++) fail(new Error('watch ended'));
-    expect(last()).toMatchObject({ state: 'trouble', detail: 'watch ended' });
-    await clock.pass(1000);
-    expect(looks).toEqual([1000, 2000]);
-    expect(last().state).toBe('waiting');
+  test('objects that never could be watched are said to be so, and the looks are the regular ones', async () => {
+    const { clock, stop, last, looks, watching, states } = await start();
+    watching('services are forbidden');
+    expect(last()).toMatchObject({ state: 'waiting', unwatched: 'services are forbidden' });
+    const before = states.length;
+    await clock.pass(30_000);
+    expect(looks).toEqual([1000, 11_000, 21_000, 31_000]);
+    expect(new Set(states.slice(before).map(({ unwatched }) => unwatched))).toEqual(
+      new Set(['services are forbidden']),
+    );
+    await stop();
+  });
+
+  test('a watch of objects that ends is followed by one look soon', async () => {
+    const { clock, stop, last, looks, watching } = await start();
+    watching(undefined);
+    expect(last().unwatched).toBeUndefined();
+    watching('connection refused');
+    await clock.pass(5000);
+    expect(looks).toEqual([1000, 1100]);
+    expect(last()).toMatchObject({ state: 'waiting', unwatched: 'connection refused' });
+    watching(undefined);
+    expect(last().unwatched).toBeUndefined();
+    await stop();
+  });
+
+  test('a watch of objects that ends again and again makes no more looks than changes do', async () => {
+    const { clock, stop, looks, watching } = await start();
+    for (let ms = 0; ms < 5000; ms += 20) {
+      watching(undefined);
+      watching('connection reset');
+      await clock.pass(20);
+    }
+    expect(looks.length).toBeLessThanOrEqual(8);
     await stop();
   });
 

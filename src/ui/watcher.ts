@@ -4,14 +4,15 @@ import type { World } from '../path/model/world.ts';
 import type { Clock } from '../sys/clock.ts';
 import { Backoff } from '../util/backoff.ts';
 import { messageOf } from '../util/errors.ts';
+import type { ObjectListener } from './object-watch.ts';
 import type { WatchState } from './protocol.ts';
 
 /** A cluster that is looked at again and again. */
 export interface Watched {
   /** Observes all of it. `progress` is shown meanwhile. */
   look(signal: AbortSignal, progress: (detail: string) => void): Promise<World>;
-  /** Calls `changed` for each change of an object that hostPorts depend on, until the signal aborts; errors are retried and reported. */
-  watchObjects(changed: () => void, onError: (error: unknown) => void, signal: AbortSignal): Promise<void>;
+  /** Watches the objects that hostPorts depend on, until the signal aborts; what fails is retried and reported. */
+  watchObjects(listener: ObjectListener, signal: AbortSignal): Promise<void>;
   pace: PaceOptions;
 }
 
@@ -37,6 +38,7 @@ export class Watcher {
   readonly #pace: Pace;
   readonly #backoff = new Backoff(RETRY_MS, MAX_RETRY_MS);
   #nap = new AbortController();
+  #isWatched = false;
   #state: WatchState = { state: 'waiting', changed: 0 };
 
   constructor(options: WatcherOptions) {
@@ -47,13 +49,14 @@ export class Watcher {
   /** Something may have changed. */
   readonly changed = (): void => {
     this.#set({ changed: this.#state.changed + 1 });
-    if (this.#pace.changed(this.#options.clock.now())) this.#nap.abort();
+    this.#lookSoon();
   };
 
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { watched, clock } = this.#options;
-    const objects = watched.watchObjects(this.changed, this.#objectsFailed, signal);
+    const listener = { changed: this.changed, watching: this.#watching };
+    const objects = watched.watchObjects(listener, signal);
     const looks = async () => {
       while (!signal.aborted) {
         const now = clock.now();
@@ -95,13 +98,20 @@ export class Watcher {
     }
   }
 
-  /** While the objects cannot be watched, changes are seen at looks only; the next look shows whether there still is trouble. */
-  readonly #objectsFailed = (error: unknown): void => {
-    if (this.#state.state !== 'waiting') return;
-    this.#set({ state: 'trouble', detail: messageOf(error) });
-    this.#pace.due(this.#options.clock.now() + RETRY_MS);
-    this.#nap.abort();
+  /**
+   * While objects cannot be watched, changes are seen at the regular looks only. Where they were watched before, one look comes soon: something may
+   * have changed, and the API server may be away. Where the user may not watch, nothing is lost and nothing is gained by looking more often.
+   */
+  readonly #watching = (unwatched: string | undefined): void => {
+    if (unwatched !== undefined && this.#isWatched) this.#lookSoon();
+    this.#isWatched = unwatched === undefined;
+    this.#set({ unwatched });
   };
+
+  /** As after a change: not more often than the pace allows. */
+  #lookSoon(): void {
+    if (this.#pace.changed(this.#options.clock.now())) this.#nap.abort();
+  }
 
   #set(change: Partial<WatchState>): void {
     this.#state = { ...this.#state, ...change };

@@ -11,8 +11,8 @@ export function labWatched(
 ): Watched {
   return {
     look: (signal) => collectLabWorld(places, { probes, signal }),
-    watchObjects: async (changed, onError, signal) =>
-      watchHostPortObjects(await labClient(places.record), changed, onError, signal),
+    watchObjects: async (listener, signal) =>
+      watchHostPortObjects(await labClient(places.record), listener, signal),
     // A look at a lab takes the time of a few processes, most of it waiting.
     pace: { ...PACE, debounceMs: 100, maxDebounceMs: 500, spacingFactor: 1, resyncMs: intervalMs },
   };

@@ -25,7 +25,14 @@ export function Status({ link, watch }: { link: Link; watch: WatchState | undefi
 }
 
 function troubleOf(watch: WatchState | undefined) {
-  if (watch?.state !== 'trouble') return 'Live.';
+  if (watch?.state !== 'trouble') {
+    if (watch?.unwatched === undefined) return 'Live.';
+    return (
+      <>
+        Live, but changes are seen at the next look only: <Lines text={watch.unwatched} />
+      </>
+    );
+  }
   return (
     <>
       Cannot look at the cluster; trying again. <Lines text={watch.detail ?? ''} />
