@@ -171,4 +171,16 @@ describe('unknown fields', () => {
     expect(unknownFields(pod, pruned)).toEqual([]);
     expect(() => prune(pod, null)).not.toThrow();
   });
+
+  test('reads a null in a list or a map as the zero value of its type, as Go does', () => {
+    const object = {
+      metadata: { labels: { a: null }, finalizers: [null] },
+      spec: { containers: [null, { name: 'c', resources: { limits: { cpu: null } } }] },
+    };
+    prune(pod, object);
+    expect(object).toEqual({
+      metadata: { labels: { a: '' }, finalizers: [''] },
+      spec: { containers: [{}, { name: 'c', resources: { limits: { cpu: '0' } } }] },
+    } as unknown as typeof object);
+  });
 });

@@ -43,9 +43,11 @@ export function prune(info: KindInfo, object: unknown): void {
 
 function pruned(value: unknown, type: FieldType): unknown {
   if (type.form === 'list') {
-    if (Array.isArray(value)) for (const [i, item] of value.entries()) value[i] = pruned(item, type.of);
+    if (Array.isArray(value))
+      for (const [i, item] of value.entries()) value[i] = pruned(item ?? zeroOf(type.of), type.of);
   } else if (type.form === 'map') {
-    if (isObject(value)) for (const [key, item] of Object.entries(value)) value[key] = pruned(item, type.of);
+    if (isObject(value))
+      for (const [key, item] of Object.entries(value)) value[key] = pruned(item ?? zeroOf(type.of), type.of);
   } else if (type.form === 'struct') {
     if (!isObject(value)) return value;
     const definition = definitionOf(type.definition);
@@ -56,6 +58,17 @@ function pruned(value: unknown, type: FieldType): unknown {
     }
   } else if (type.scalar === 'quantity' && value !== null) return canonicalQuantity(String(value));
   return value;
+}
+
+/** What Go's decoder makes of a null in a list or a map: the zero value of its items' type. */
+function zeroOf(type: FieldType): unknown {
+  if (type.form === 'list') return [];
+  if (type.form !== 'scalar') return {};
+  const zeros: Partial<Record<Scalar, unknown>> = {
+    ...{ string: '', bytes: '', quantity: '0', bool: false },
+    ...{ int32: 0, int64: 0, double: 0, intOrString: 0, object: {} },
+  };
+  return zeros[type.scalar] ?? null;
 }
 
 /** What Go's decoder calls a JSON value. */
