@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'bun:test';
 import { catalogue } from '../../path/stages/index.ts';
-import { begin, type Move, play, type Round, readMove, type Standing, scoreOf } from './game.ts';
+import {
+  begin,
+  type Checked,
+  type Move,
+  play,
+  type Round,
+  readMove,
+  type Standing,
+  scoreOf,
+} from './game.ts';
 
 const [failure, other, third] = catalogue;
 const round: Round = {
@@ -33,11 +42,14 @@ describe('a line that is typed', () => {
 });
 
 /** The standing after some moves, and what was said of the last. */
-function after(...moves: (Move | { do: 'check'; left: string[] })[]): { standing: Standing; said: string[] } {
-  return moves.reduce(({ standing }, move) => play(round, standing, move, 'left' in move ? move.left : []), {
-    standing: begin,
-    said: [] as string[],
-  });
+function after(...moves: (Move | ({ do: 'check' } & Checked))[]): { standing: Standing; said: string[] } {
+  return moves.reduce(
+    ({ standing }, move) => play(round, standing, move, 'left' in move ? move : undefined),
+    {
+      standing: begin,
+      said: [] as string[],
+    },
+  );
 }
 
 const right: Move = { do: 'name', code: failure!.code };
@@ -48,9 +60,12 @@ describe('a round', () => {
     const named = after(right);
     expect(named.standing).toMatchObject({ phase: 'repair', isFound: true });
     expect(named.said[0]).toBe(`Right: ${failure!.code}: ${failure!.title}.`);
-    const early = after(right, { do: 'check', left: ['x: is broken'] });
+    const early = after(right, { do: 'check', left: ['x: is broken'], unknown: ['y'] });
     expect(early.standing.phase).toBe('repair');
     expect(early.said).toEqual(['Not yet. The doctor still finds:', '- x: is broken']);
+    const blind = after(right, { do: 'check', left: [], unknown: ['n1: node report: silent'] });
+    expect(blind.standing.phase).toBe('repair');
+    expect(blind.said).toEqual(['Cannot check the repair:', '- n1: node report: silent']);
     expect(after(right, { do: 'check' })).toEqual({
       standing: { ...begin, phase: 'over', isFound: true, isRepaired: true },
       said: ['Repaired.'],

@@ -48,15 +48,22 @@ export function readMove(typed: string, { candidates }: Round, { phase }: Standi
   return { do: 'help', typed };
 }
 
-/** How the lab stands when a repair is checked: what the doctor finds that was not there before the round, a line each. */
-export type Left = readonly string[];
+/** How the lab stands when a repair is checked, a line each. */
+export interface Checked {
+  /** What the doctor finds that was not there before the round. */
+  left: readonly string[];
+  /** Why it cannot be said whether the hostPort works again. */
+  unknown: readonly string[];
+}
+
+const NOTHING: Checked = { left: [], unknown: [] };
 
 /** What a move leads to, and what is said about it, a paragraph each. */
 export function play(
   round: Round,
   standing: Standing,
   move: Move,
-  left: Left = [],
+  { left, unknown }: Checked = NOTHING,
 ): { standing: Standing; said: string[] } {
   const { failure, hints } = round;
   const same = (...said: string[]) => ({ standing, said });
@@ -90,6 +97,7 @@ export function play(
     case 'check':
       if (left.length > 0)
         return same('Not yet. The doctor still finds:', ...left.map((line) => `- ${line}`));
+      if (unknown.length > 0) return same('Cannot check the repair:', ...unknown.map((line) => `- ${line}`));
       return { standing: { ...standing, phase: 'over', isRepaired: true }, said: ['Repaired.'] };
   }
 }

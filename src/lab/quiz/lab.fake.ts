@@ -10,6 +10,12 @@ export class FakeQuizLab implements QuizLab {
   broken: { failure: Failure; target: FaultTarget } | undefined;
   /** What the doctor finds besides. */
   others: Finding[] = [];
+  /** Nodes that cannot be observed: nothing is found there, and everything is unknown. */
+  unobserved: string[] = [];
+  /** Nodes whose hostPorts answer to nobody, as of UDP: whether they do is unknown. */
+  silent: string[] = [];
+  /** Nodes whose pod was deleted. */
+  deleted: string[] = [];
   /** Codes that suit no target. */
   unsuitable: string[] = [];
   undone = 0;
@@ -27,16 +33,19 @@ export class FakeQuizLab implements QuizLab {
 
   async look(signal: AbortSignal): Promise<Diagnosis> {
     signal.throwIfAborted();
-    const { broken } = this;
+    const { broken, unobserved, deleted } = this;
     const findings = [
       ...(broken === undefined ? [] : [findingOf(broken.failure, broken.target)]),
       ...this.others,
-    ];
-    const paths = this.#nodes.map((node): Diagnosis['paths'][number] => {
+    ].filter(({ subject: { node = '' } }) => ![...unobserved, ...deleted].includes(node));
+    const there = this.#nodes.filter((node) => !deleted.includes(node));
+    const paths = there.map((node): Diagnosis['paths'][number] => {
       const own = findings.find(({ subject }) => subject.node === node);
       const verdicts = stages.map((stage) => {
         const codes = own?.stage === stage ? [own.code] : [];
-        return [stage, { verdict: codes.length > 0 ? 'broken' : 'ok', codes }];
+        const isUnknown = unobserved.includes(node) || (stage === 'answered' && this.silent.includes(node));
+        const verdict = isUnknown ? 'unknown' : codes.length > 0 ? 'broken' : 'ok';
+        return [stage, { verdict, codes }];
       });
       const { pod, port } = targetOn(node);
       return {
@@ -52,7 +61,7 @@ export class FakeQuizLab implements QuizLab {
       observedAt: '2026-01-01T00:00:00Z',
       paths,
       findings,
-      unknowns: [],
+      unknowns: unobserved.map((node) => ({ kind: 'node', node, what: 'node report', why: 'no answer' })),
     };
   }
 

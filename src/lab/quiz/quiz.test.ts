@@ -43,6 +43,43 @@ test('the cause by its code, hints before, and a repair by hand', async () => {
   expect(lab).toMatchObject({ undone: 1, broken: undefined });
 });
 
+test.each<[string, 'unobserved' | 'deleted', string]>([
+  ['whose node cannot be observed', 'unobserved', 'node report: no answer'],
+  ['whose pod is gone', 'deleted', 'TCP 80 on n.: no pod has it any more'],
+])('a hostPort %s is not repaired', async (_, knob, why) => {
+  const lab = new FakeQuizLab();
+  const heardAt: number[] = [];
+  const table = player(
+    'give up',
+    () => {
+      lab[knob] = [lab.broken!.target.node];
+      return 'check';
+    },
+    () => {
+      heardAt.push(table.heard.length);
+      lab[knob] = [];
+      lab.repair();
+      return 'check';
+    },
+  );
+  const result = await playQuiz(lab, table, options, never);
+  expect(result.repaired).toBe(true);
+  const blind = table.heard.slice(0, heardAt[0]);
+  expect(blind).toContain('Cannot check the repair:');
+  expect(blind).not.toContain('Repaired.');
+  expect(blind.join('\n')).toMatch(new RegExp(why));
+});
+
+test('a stage that was unknown before may be so after a repair', async () => {
+  const lab = new FakeQuizLab(['n1']);
+  lab.silent = ['n1'];
+  const table = player('give up', () => {
+    lab.repair();
+    return 'check';
+  });
+  expect((await playQuiz(lab, table, options, never)).repaired).toBe(true);
+});
+
 test('the same seed asks the same, and another asks something else', async () => {
   const asked = async (seed: number) => {
     const table = player();

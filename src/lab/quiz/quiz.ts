@@ -1,4 +1,6 @@
-import type { Diagnosis, Finding } from '../../path/model/finding.ts';
+import type { Diagnosis, Finding, PathVerdict, Unknown } from '../../path/model/finding.ts';
+import { formatPort } from '../../path/model/host-ports.ts';
+import { stages } from '../../path/model/stages.ts';
 import type { Failure } from '../../path/stages/failure.ts';
 import { podName } from '../../path/view/pod-name.ts';
 import { type Clock, realClock } from '../../sys/clock.ts';
@@ -9,6 +11,7 @@ import { seeded, shuffled } from '../../util/seeded.ts';
 import { type FaultTarget, UnsuitableTarget } from '../inject/fault.ts';
 import {
   begin,
+  type Checked,
   HOW_TO_NAME,
   play,
   type Round,
@@ -140,8 +143,8 @@ async function ask(
   while (standing.phase !== 'over') {
     const typed = await table.answer(signal);
     const move = typed === undefined ? ({ do: 'quit' } as const) : readMove(typed, round, standing);
-    const left = move.do === 'check' ? newIn(await lab.look(signal), known).map(describe) : [];
-    const played = play(round, standing, move, left);
+    const checked = move.do === 'check' ? check(await lab.look(signal), known, target) : undefined;
+    const played = play(round, standing, move, checked);
     standing = played.standing;
     for (const text of played.said) table.say(text);
   }
@@ -199,6 +202,36 @@ function isWorking(diagnosis: Diagnosis, target: FaultTarget): boolean {
     mapping !== undefined &&
     Object.values(mapping.stages).every(({ verdict }) => verdict === 'ok' || verdict === 'unknown')
   );
+}
+
+/** How a repair of what was broken for a target stands. That something is not found is not enough: nothing is, where nothing can be observed. */
+function check(diagnosis: Diagnosis, known: Diagnosis, target: FaultTarget): Checked {
+  const { node, port } = target;
+  const earlier = new Set(known.unknowns.map(keyOfUnknown));
+  const unobserved = diagnosis.unknowns
+    .filter((unknown) => unknown.node === undefined || unknown.node === node)
+    .filter((unknown) => !earlier.has(keyOfUnknown(unknown)))
+    .map(({ what, why, node: of }) => `${of === undefined ? '' : `${of}: `}${what}: ${why}`);
+  // A repair may recreate the pod, under another name where a controller does it.
+  const has = (path: PathVerdict) => path.node === node && isSamePort(path.port, port);
+  const verdicts = known.paths.filter(has).flatMap((before) => {
+    const now = diagnosis.paths.find((path) => has(path) && path.family === before.family);
+    const name = `${formatPort(port)} on ${node}`;
+    if (now === undefined) return [`${name}: no pod has it any more; recreate the pod`];
+    return stages
+      .filter((stage) => now.stages[stage].verdict !== 'ok')
+      .filter((stage) => now.stages[stage].verdict !== before.stages[stage].verdict)
+      .map((stage) => `${name}: ${stage}: ${now.stages[stage].verdict}`);
+  });
+  return { left: newIn(diagnosis, known).map(describe), unknown: [...unobserved, ...verdicts] };
+}
+
+function isSamePort(a: PathVerdict['port'], b: FaultTarget['port']): boolean {
+  return a.hostPort === b.hostPort && a.protocol === b.protocol && a.hostIP === b.hostIP;
+}
+
+function keyOfUnknown({ kind, node, what }: Unknown): string {
+  return JSON.stringify([kind, node, what]);
 }
 
 /** The findings of a diagnosis, but for notes, that an earlier one does not have. */
