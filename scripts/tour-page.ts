@@ -10,6 +10,7 @@ import { terminalProgress } from '../src/cli/printer/progress.ts';
 import { chosen } from '../src/lab/engine/choose.ts';
 import type { Stage } from '../src/lab/tour/guide.ts';
 import { takeTour } from '../src/lab/tour/take.ts';
+import { escaped } from '../src/page/html.ts';
 import { distributionOf } from '../src/sys/distribution.ts';
 import { realExec } from '../src/sys/exec.ts';
 import { VERSION } from '../src/util/version.ts';
@@ -124,22 +125,17 @@ function sceneHtml(scene: Section['shown'][number]): string {
     const [mark, word] = scene.met ? ['✓', 'as expected'] : ['✗', 'not as expected'];
     return `        <p class="${scene.met ? 'met' : 'failed'}"><span aria-hidden="true">${mark}</span> <span class="spoken">${word}: </span>${escaped(scene.text)}</p>`;
   }
-  const output = scene.output === '' ? '' : `\n<samp>${escaped(scene.output)}</samp>`;
+  const output = scene.output === '' ? '' : `\n<samp>${linesOf(scene.output)}</samp>`;
   // Reached by the keyboard, since a long line scrolls.
-  return `        <pre tabindex="0" role="group" aria-label="Command and its output"><kbd>${escaped(scene.shown)}</kbd>${output}</pre>`;
+  return `        <pre tabindex="0" role="group" aria-label="Command and its output"><kbd>${linesOf(scene.shown)}</kbd>${output}</pre>`;
 }
 
-/** Text as HTML; what a terminal would act on is shown as an escape. */
-function escaped(text: string): string {
+/** Text of several lines as HTML. */
+function linesOf(text: string): string {
   return text
-    .replace(
-      /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
-      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    )
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
+    .split('\n')
+    .map((line) => escaped(line))
+    .join('\n');
 }
 
 const STYLE = `
