@@ -50,6 +50,21 @@ describe('a hostile cluster', () => {
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
   });
 
+  test('has the links, lists and headings of the document itself, and no others, as GitHub reads it', () => {
+    const html = Bun.markdown.html(text, { autolinks: true, tables: true, strikethrough: true });
+    const [links, numbered, images] = ['a', 'ol', 'img'].map((tag) =>
+      html.match(new RegExp(`<${tag}[ >]`, 'g')),
+    );
+    expect({ links, numbered, images }).toEqual({ links: null, numbered: null, images: null });
+    // Of what is unknown: one list of what, one of why, with nothing in an item but text.
+    expect(html.match(/<ul>/g)).toHaveLength(2);
+    expect(html.match(/<pre>/g)).toHaveLength(text.match(/^```\w*$/gm)!.length / 2);
+    expect(html.match(/<h[1-6]/g)!.every((heading) => heading === '<h2' || heading === '<h3')).toBe(true);
+    // What is read is what was there.
+    const read = html.replace(/<[^>]*>/g, '');
+    for (const shown of [HOSTILE.link, HOSTILE.list, HOSTILE.numbers]) expect(read).toContain(shown);
+  });
+
   test('has rows of four cells', () => {
     const rows = text.split('\n').filter((line) => /^\| [✗?!]/.test(line));
     expect(rows).toHaveLength(Object.keys(HOSTILE).length);

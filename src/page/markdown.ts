@@ -121,11 +121,16 @@ function shortened(text: string): string {
   return text.length <= MAX_LINE ? text : `${text.slice(0, MAX_LINE)} … (${text.length} characters)`;
 }
 
-/** A text from outside, of which nothing is markup, a link to somebody or a line of its own. */
+/**
+ * A text from outside, of which nothing is markup, a link, a mention, or a line, list or block of its own. GitHub makes links of bare addresses,
+ * where no backslash helps: a comment parts them.
+ */
 function textOf(text: string): string {
   return shortened(safeText(text))
-    .replace(/[\\`*_[\]<>|~&#]/g, (character) => `\\${character}`)
-    .replaceAll('@', '@<!-- -->');
+    .replace(/[\\`*_[\]<>|~&#$]/g, (character) => `\\${character}`)
+    .replace(/@|:(?=\/\/)|www(?=\.)/gi, (found) => `${found}<!-- -->`)
+    .replace(/^ +/, ' ')
+    .replace(/^( ?)(?=[-+](?:[ -]|$))|^( ?\d+)(?=[.)](?: |$))/, '$1$2\\');
 }
 
 /** A text of the documentation, in which code is between backticks, with names from outside in it. */

@@ -165,6 +165,10 @@ export const HOSTILE = {
   long: `${'a'.repeat(125)}.${'b'.repeat(127)}`,
   entity: '&lt;b&gt;&quot;',
   markdown: '[x](javascript:alert`1`) **b** `code` | cell @everyone #1\n# title',
+  link: 'https://evil.example/x, HTTP://evil.example, www.evil.example, ftp://evil.example or me@evil.example',
+  list: '- item',
+  numbers: '1. item',
+  indented: '     - code, $x$',
 } as const;
 
 /** A cluster in which every text is hostile. */
