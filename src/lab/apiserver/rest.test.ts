@@ -68,6 +68,17 @@ describe.each(['fake', 'etcd'])('REST over %s', (which) => {
       expect(await api.must('GET', `${core}/configmaps/a`)).toEqual(created);
     });
 
+    test('an object without a name is refused, of whatever kind', async () => {
+      const { core } = await space();
+      for (const path of ['/api/v1/namespaces', '/api/v1/nodes', `${core}/configmaps`]) {
+        const { status, body } = await api.ask('POST', path, { metadata: { labels: { a: null } } });
+        expect([status, body.message]).toEqual([
+          422,
+          expect.stringContaining('metadata.name: Required value'),
+        ]);
+      }
+    });
+
     test('generateName makes a name', async () => {
       const { core } = await space();
       const created = await api.must('POST', `${core}/configmaps`, { metadata: { generateName: 'x-' } });

@@ -86,7 +86,8 @@ export function prepareCreate(info: KindInfo, object: ApiObject): void {
   if (info.kind === 'Namespace') {
     object.metadata.labels = {
       ...object.metadata.labels,
-      'kubernetes.io/metadata.name': object.metadata.name!,
+      // Without a name it is refused, with the name's own error.
+      'kubernetes.io/metadata.name': object.metadata.name ?? '',
     };
   }
 }
