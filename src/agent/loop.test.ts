@@ -48,11 +48,13 @@ class TestClock implements Clock {
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 const UNSEEN = { unknown: 'not looked at' };
+const NONE = { value: [] };
 const BIN = '/opt/cni/bin';
 
-/** A node of which only the chain and the plugins are known. */
+/** A node that has a chain and plugins, and nothing else. */
 class FakeNode implements Patient {
   plugins = new Set(['ptp', 'portmap']);
+  sandboxes: NodeReport['sandboxes'] = NONE;
   /** How long a look and an action take, in milliseconds. */
   lookMs = 0;
   applyMs = 0;
@@ -73,9 +75,10 @@ class FakeNode implements Patient {
     return this.#alone(async () => {
       this.looks++;
       this.onObserve?.();
+      const { sandboxes } = this;
       const seen = new Set(this.plugins);
       await this.#clock.sleep(this.lookMs);
-      return worldOf(seen, this.#clock.now());
+      return worldOf(seen, sandboxes, this.#clock.now());
     });
   }
 
@@ -106,7 +109,7 @@ class FakeNode implements Patient {
   }
 }
 
-function worldOf(plugins: ReadonlySet<string>, now: number): World {
+function worldOf(plugins: ReadonlySet<string>, sandboxes: NodeReport['sandboxes'], now: number): World {
   const content = JSON.stringify({
     cniVersion: '1.0.0',
     name: 'net',
@@ -120,12 +123,8 @@ function worldOf(plugins: ReadonlySet<string>, now: number): World {
     takenAt: at,
     machine: { kernel: '6.1', architecture: 'x64', elfMachine: 62 },
     network: {
-      links: UNSEEN,
-      addresses: UNSEEN,
-      routes: UNSEEN,
-      sysctls: UNSEEN,
-      listeners: UNSEEN,
-      flows: UNSEEN,
+      ...{ links: NONE, addresses: NONE, routes: NONE, listeners: NONE, flows: NONE },
+      sysctls: { value: {} },
     },
     cni: {
       confDir: '/etc/cni/net.d',
@@ -135,12 +134,17 @@ function worldOf(plugins: ReadonlySet<string>, now: number): World {
       attachments: { value: [] },
       skipped: [],
     },
-    runtime: UNSEEN,
-    sandboxes: UNSEEN,
+    runtime: {
+      value: {
+        ...{ name: 'containerd', version: '2.0', networkReady: true, networkMessage: '', lastLoadError: '' },
+        ...{ confDir: '/etc/cni/net.d', binDirs: [BIN], loadedNetworks: UNSEEN },
+      },
+    },
+    sandboxes,
     netfilter: {
       tools: { iptables: '/sbin/iptables', ip6tables: '/sbin/ip6tables', nft: '/sbin/nft' },
       iptables: [],
-      nft: UNSEEN,
+      nft: { value: '{"nftables":[]}' },
     },
   };
   const pod = {
@@ -250,9 +254,9 @@ describe('the loop of one that observes', () => {
 });
 
 describe('where what notifies nobody can be glanced at', () => {
-  const glancing = () => {
+  const glancing = (prepare: (node: FakeNode) => void = () => {}) => {
     const seen: { state: string | undefined; times: number } = { state: 'as ever', times: 0 };
-    const started = start(withoutPortmap, true, {
+    const started = start(prepare, true, {
       glance: () => seen.state,
       glanced: () => {
         seen.times++;
@@ -280,6 +284,19 @@ describe('where what notifies nobody can be glanced at', () => {
     started.loop.changed();
     await started.clock.pass(60_000);
     expect(times(started)).toEqual([0, 60_000, 75_030]);
+    started.stop();
+    await started.ended;
+  });
+
+  test('it looks each time until nothing is unknown any more, also when nothing notifies', async () => {
+    const started = glancing((node) => {
+      node.sandboxes = { unknown: 'sandboxes at /run/containerd/containerd.sock: no answer within 10 s' };
+    });
+    await started.clock.pass(45_000);
+    expect(times(started)).toEqual([0, 30_000]);
+    started.node.sandboxes = NONE;
+    await started.clock.pass(315_000);
+    expect(times(started)).toEqual([0, 30_000, 60_000, 360_000]);
     started.stop();
     await started.ended;
   });

@@ -9,6 +9,7 @@ import { type Healed, heal, type Patient } from './heal.ts';
 import { Ledger } from './ledger.ts';
 import { Pace } from './pace.ts';
 import { readyAt } from './settling.ts';
+import { isWhole } from './whole.ts';
 
 /** What the loop reports. Every call is one line of a log, and an Event where pods are concerned. */
 export interface Teller {
@@ -40,7 +41,7 @@ export interface HealLoopOptions {
   looked?(diagnosis: Diagnosis, ms: number): void;
   /**
    * What of the patient changes without a notification, as a text: while it is the same, regular looks are left out, but for one in ten. Undefined when
-   * a look is needed.
+   * a look is needed. It is not asked after a look that left something unknown.
    */
   glance?(): string | undefined;
   /** Called when a regular look was left out. */
@@ -70,8 +71,10 @@ export class HealLoop {
   readonly #ledger: Ledger;
   readonly #backoff = new Backoff(BLIND_MS, MAX_BLIND_MS);
   #nap = new AbortController();
-  /** What was glanced at before the last look, if that succeeded, and how often it has been the same since. */
+  /** What was glanced at before the last look, if that observed everything, and how often it has been the same since. */
   #glanced: { state: string; times: number } | undefined;
+  /** Whether the last observation left nothing unknown. */
+  #sawAll = false;
 
   constructor(options: HealLoopOptions) {
     this.#options = options;
@@ -132,7 +135,7 @@ export class HealLoop {
       const last = this.#options.isObserver === true ? first : await this.#fix(first, signal);
       this.#postpone(last);
       this.#options.looked?.(last.diagnosis, lookMs);
-      if (state !== undefined) this.#glanced = { state, times: 0 };
+      if (state !== undefined && this.#sawAll) this.#glanced = { state, times: 0 };
     } catch (error) {
       if (signal.aborted) return;
       tell.blind(error);
@@ -156,7 +159,9 @@ export class HealLoop {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       signal.throwIfAborted();
-      return await Promise.race([this.#options.patient.observe(signal), stop.promise]);
+      const world = await Promise.race([this.#options.patient.observe(signal), stop.promise]);
+      this.#sawAll = [...world.reports.values()].every(isWhole);
+      return world;
     } finally {
       signal.removeEventListener('abort', onAbort);
     }

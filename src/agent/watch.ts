@@ -68,6 +68,8 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
     patient: {
       ...patient,
       async observe(stop) {
+        // Until this look has seen it.
+        watched.directories = watched.flows = false;
         const world = await patient.observe(stop);
         const report = world.reports.get(node);
         if (report !== undefined && 'value' in report) {
