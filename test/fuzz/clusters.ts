@@ -52,8 +52,8 @@ const healthy = verdictOf(diagnose(recorded), HEALTHY);
 const ofHostile = recordedReports(ALL_ANSWER).find(({ node }) => node === HOSTILE);
 
 const files = [ALL_ANSWER, join(ALL_ANSWER, '../begin')].map(recordedFiles);
-const scratch = mkdtempSync(join(tmpdir(), 'hostport-fuzz-'));
-process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+/** Directory of the archives that are read, while they are. */
+let scratch = '';
 
 const archives = await Promise.all(
   files.map(async (all) => {
@@ -127,6 +127,22 @@ const YAML_WORDS = [
   ],
 ];
 
+const archiveTarget = target(
+  'archives of bundles',
+  0.05,
+  fc.record({ bytes: changedBytes(archives), cut: fc.boolean() }),
+  async ({ bytes, cut }) => {
+    const path = join(scratch, 'archive.tar.gz');
+    const packed = gzipSync(bytes, { level: 1 });
+    writeFileSync(path, cut ? packed.subarray(0, packed.length >> 1) : packed);
+    try {
+      await readArchive(path, path, new BundleParts());
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+    }
+  },
+);
+
 /** Of what nodes, senders of bundles and users of the lab write. */
 export const clusterTargets: readonly FuzzTarget[] = [
   target('node reports', 0.01, changedDocument([ofHostile]), (document) => {
@@ -169,21 +185,17 @@ export const clusterTargets: readonly FuzzTarget[] = [
       }
     },
   ),
-  target(
-    'archives of bundles',
-    0.05,
-    fc.record({ bytes: changedBytes(archives), cut: fc.boolean() }),
-    async ({ bytes, cut }) => {
-      const path = join(scratch, 'archive.tar.gz');
-      const packed = gzipSync(bytes, { level: 1 });
-      writeFileSync(path, cut ? packed.subarray(0, packed.length >> 1) : packed);
+  {
+    ...archiveTarget,
+    async run(parameters) {
+      scratch = mkdtempSync(join(tmpdir(), 'hostport-fuzz-'));
       try {
-        await readArchive(path, path, new BundleParts());
-      } catch (error) {
-        if (!(error instanceof InputError)) throw error;
+        return await archiveTarget.run(parameters);
+      } finally {
+        rmSync(scratch, { recursive: true });
       }
     },
-  ),
+  },
   target('configurations of kind', 0.05, changedText(configs, YAML_WORDS), async (text) => {
     const sources = {
       cwd: '/',
