@@ -19,7 +19,7 @@ afterEach(async () => {
 });
 
 /** The page of a cluster, opened as a browser opens it. */
-async function open(options: Pick<UiOptions, 'watched'> & { lab?: UiLab }) {
+async function open(options: Pick<UiOptions, 'watched' | 'finishMs'> & { lab?: UiLab }) {
   const over = new AbortController();
   const url = Promise.withResolvers<string>();
   let start: UiStart | undefined;
@@ -264,9 +264,11 @@ describe('the page of a lab', () => {
   test('what is under way when it is interrupted is finished', async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     const began = Promise.withResolvers<void>();
+    let given: AbortSignal | undefined;
     const page = await open(
       lab({
-        heal() {
+        heal(_, signal) {
+          given = signal;
           began.resolve();
           return promise;
         },
@@ -278,11 +280,36 @@ describe('the page of a lab', () => {
     const stopped = page.stop().then(() => {
       isOver = true;
     });
+    await waitFor('the line', () => page.logged.includes('finishing what is under way: heal'), {
+      timeoutMs: 4000,
+    });
     for (let i = 0; i < 20; i++) await new Promise((turn) => setImmediate(turn));
     expect(isOver).toBe(false);
+    expect(given?.aborted).toBe(false);
     resolve('healed');
     await stopped;
     await order;
     await expect(page.running).rejects.toThrow('interrupted');
+  });
+
+  test('what is under way and does not end is stopped, and awaited', async () => {
+    const began = Promise.withResolvers<void>();
+    const reasons: string[] = [];
+    const page = await open({
+      finishMs: 1,
+      ...lab({
+        async heal(_, signal) {
+          began.resolve();
+          await aborted(signal);
+          reasons.push(String(signal.reason.message));
+          throw signal.reason;
+        },
+      }),
+    });
+    const order = page.order('heal', { restart: false }).catch(() => undefined);
+    await began.promise;
+    await page.stop();
+    expect(reasons).toEqual(['stopped: it did not end within 1 ms of Ctrl-C']);
+    await order;
   });
 });

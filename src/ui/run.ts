@@ -1,7 +1,7 @@
 import type { Diagnosed } from '../path/diagnose/diagnose.ts';
 import type { World } from '../path/model/world.ts';
 import type { Clock } from '../sys/clock.ts';
-import { messageOf } from '../util/errors.ts';
+import { messageOf, UserError } from '../util/errors.ts';
 import { History } from './history.ts';
 import { newKeys } from './keys.ts';
 import type { LabDoor } from './lab-door.ts';
@@ -10,6 +10,9 @@ import { serveUi } from './server.ts';
 import { Topics } from './topics.ts';
 import { type Watched, Watcher } from './watcher.ts';
 import { Workshop } from './workshop.ts';
+
+/** Healing waits half of this for pods to start. */
+const FINISH_MS = 60_000;
 
 /** What can be done to a lab, and what comes from it. */
 export interface UiLab {
@@ -34,6 +37,8 @@ export interface UiOptions {
   /** The page itself, with the policy for its script and style. */
   documentOf(start: UiStart): { html: string; csp: string };
   clock: Clock;
+  /** How long an action under way may take to finish once the signal has aborted, in milliseconds; 60 s by default. */
+  finishMs?: number;
   /** Is given the address once the page can be opened. */
   opened(url: string): void;
   /** A line for the terminal. */
@@ -41,7 +46,8 @@ export interface UiOptions {
 }
 
 /**
- * Watches a cluster and serves the page of it until the signal aborts, and rejects with its reason then; an action under way is finished first.
+ * Watches a cluster and serves the page of it until the signal aborts, and rejects with its reason then. An action under way is finished first: half a
+ * heal is worse than none. One that takes longer than `finishMs` is stopped, and awaited.
  * @throws UserError when the port is taken.
  */
 export async function runUi(options: UiOptions, signal: AbortSignal): Promise<void> {
@@ -49,6 +55,7 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
   const keys = newKeys();
   const history = new History();
   const topics = new Topics<UiTopics>(clock.now().toString(36), clock);
+  const onError = (error: unknown) => log(messageOf(error));
   let world: World | undefined;
   let trouble: string | undefined;
   let unwatched: string | undefined;
@@ -60,7 +67,7 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
       if (lab !== undefined) world = diagnosed.scene.world;
       const added = history.add(diagnosed.diagnosis, options.pageOf(diagnosed));
       if (added !== 'nothing') topics.publish('moment', history.last!);
-      workshop?.refresh().catch((error) => log(messageOf(error)));
+      workshop?.refresh().catch(onError);
     },
     state(state) {
       topics.publish('watch', state);
@@ -79,7 +86,9 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
       clock,
       publish: (state) => topics.publish('lab', state),
       changed: watcher.changed,
+      onError,
     });
+  const orders = new AbortController();
   workshop?.publish();
   const start: UiStart = {
     ...options.start,
@@ -93,8 +102,8 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
     page: options.documentOf(start),
     history,
     topics,
-    ...(workshop && { carryOut: (order) => workshop.carryOut(order, signal) }),
-    onError: (error) => log(messageOf(error)),
+    ...(workshop && { carryOut: (order) => workshop.carryOut(order, orders.signal) }),
+    onError,
   });
   // What fails ends the rest, too.
   const over = new AbortController();
@@ -112,7 +121,29 @@ export async function runUi(options: UiOptions, signal: AbortSignal): Promise<vo
     signal.throwIfAborted();
   } finally {
     over.abort(new Error('the page ends'));
-    await workshop?.idle();
+    if (workshop !== undefined) {
+      const { underWay } = workshop;
+      if (underWay !== undefined) log(`finishing what is under way: ${underWay}`);
+      await finish(workshop, orders, clock, options.finishMs);
+    }
     await server.stop();
+  }
+}
+
+/** Waits until nothing is under way; stops what takes too long. */
+async function finish(
+  workshop: Workshop,
+  orders: AbortController,
+  clock: Clock,
+  finishMs = FINISH_MS,
+): Promise<void> {
+  const done = new AbortController();
+  const late = clock.sleep(finishMs, done.signal);
+  try {
+    const isDone = await Promise.race([workshop.idle().then(() => true), late.then(() => false)]);
+    if (!isDone) orders.abort(new UserError(`stopped: it did not end within ${finishMs} ms of Ctrl-C`));
+    await workshop.idle();
+  } finally {
+    done.abort(new Error('nothing is under way'));
   }
 }

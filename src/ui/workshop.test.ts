@@ -13,6 +13,7 @@ const BREAK = { do: 'break', code: 'plugin-missing' } as const;
 function start(door: Partial<LabDoor> = {}) {
   const states: LabState[] = [];
   let changes = 0;
+  const errors: unknown[] = [];
   const injected: LabState['injected'] = [];
   const workshop = new Workshop({
     door: {
@@ -30,8 +31,9 @@ function start(door: Partial<LabDoor> = {}) {
     clock: realClock,
     publish: (state) => states.push(state),
     changed: () => changes++,
+    onError: (error) => errors.push(error),
   });
-  return { workshop, states, injected, changes: () => changes };
+  return { workshop, states, injected, errors, changes: () => changes };
 }
 
 describe('a workshop', () => {
@@ -99,6 +101,13 @@ describe('a workshop', () => {
     await workshop.refresh();
     await workshop.refresh();
     expect(states).toEqual([{ injected: [{ code: 'ip-forward-off', node: 'n2', pod: 'p' }] }]);
+  });
+
+  test('what is injected but cannot be read after an order is reported, and the order is done', async () => {
+    const torn = new Error('the book is torn');
+    const { workshop, errors } = start({ injected: () => Promise.reject(torn) });
+    expect(await workshop.carryOut(BREAK, never)).toMatchObject({ ok: true });
+    expect(errors).toEqual([torn]);
   });
 
   test('is idle when what was under way has ended', async () => {

@@ -15,6 +15,8 @@ export interface WorkshopOptions {
   publish(state: LabState): void;
   /** Is called when something of the lab may have changed. */
   changed(): void;
+  /** Is given why it could not be read what is injected after an order. */
+  onError(error: unknown): void;
 }
 
 /** Carries out what the page asks of a lab, one order at a time, and publishes what is done. */
@@ -53,10 +55,19 @@ export class Workshop {
     this.#set({ running: undefined, last: { what, ok, text, at: this.#now() } });
     if (order.do !== 'trace') {
       this.#options.changed();
-      // What cannot be read now is read after the next look.
-      await this.refresh().catch(() => {});
+      try {
+        await this.refresh();
+      } catch (error) {
+        // It is read again after the next look.
+        this.#options.onError(error);
+      }
     }
     return outcome;
+  }
+
+  /** What is being carried out. */
+  get underWay(): string | undefined {
+    return this.#state.running?.what;
   }
 
   /** Resolves when nothing is being carried out. */
