@@ -39,11 +39,10 @@ export interface Difference {
 
 /** What has changed from one diagnosis to a later one. A pod that was recreated under its name is the same. */
 export function differenceOf(before: Diagnosis, after: Diagnosis): Difference {
-  const paths = compared(before.paths, after.paths, pathKey);
-  const findings = compared(before.findings, after.findings, findingKey);
-  const unknowns = compared(before.unknowns, after.unknowns, ({ kind, node, what }) =>
-    JSON.stringify([kind, node, what]),
-  );
+  const [old, now] = [judgedOf(before), judgedOf(after)];
+  const paths = compared(old.paths, now.paths);
+  const findings = compared(old.findings, now.findings);
+  const unknowns = compared(old.unknowns, now.unknowns);
   let more = 0;
   const some = <T, U>(all: readonly T[], shown: (one: T) => U): U[] => {
     more += Math.max(0, all.length - MAX_ENTRIES);
@@ -52,13 +51,12 @@ export function differenceOf(before: Diagnosis, after: Diagnosis): Difference {
   const changed = paths.both
     .map(([from, to]) => ({ ...mappingOf(to), stages: stageChanges(from, to) }))
     .filter((path) => path.stages.length > 0);
-  const isNoted = ({ severity }: Finding) => severity !== 'note';
   return {
     appeared: some(paths.added, mappingOf),
     gone: some(paths.removed, mappingOf),
     changed: some(changed, (path) => path),
-    found: some(findings.added.filter(isNoted), sentenceOf),
-    solved: some(findings.removed.filter(isNoted), sentenceOf),
+    found: some(findings.added, sentenceOf),
+    solved: some(findings.removed, sentenceOf),
     lost: some(unknowns.added, unknownOf),
     regained: some(unknowns.removed, unknownOf),
     more,
@@ -66,28 +64,40 @@ export function differenceOf(before: Diagnosis, after: Diagnosis): Difference {
 }
 
 /**
- * What is the same as long as nothing that a person decides by has changed: verdicts, findings and what is unknown. Evidence may count packets, and
- * be another at each look.
+ * Is the same for two diagnoses exactly if there is no difference between them: verdicts, findings but for notes, and what is unknown. Evidence may
+ * count packets, and be another at each look.
  */
-export function verdictsOf({ paths, findings, unknowns }: Diagnosis): string {
+export function verdictsOf(diagnosis: Diagnosis): string {
+  const { paths, findings, unknowns } = judgedOf(diagnosis);
   return JSON.stringify([
-    paths.map((path) => [path.node, path.pod, path.port, path.family, verdictRow(path)]),
-    findings.map((finding) => [findingKey(finding), finding.subject.pod?.uid, finding.severity]),
-    unknowns.map(({ kind, node, what }) => [kind, node, what]),
+    [...paths].map(([key, path]) => JSON.stringify([key, verdictRow(path)])).toSorted(),
+    [...findings.keys()].toSorted(),
+    [...unknowns.keys()].toSorted(),
   ]);
 }
 
-function verdictRow({ stages: verdicts }: PathVerdict): (string | string[])[] {
-  return stages.flatMap((stage) => [verdicts[stage].verdict, verdicts[stage].codes]);
+function verdictRow({ stages: verdicts }: PathVerdict): string[] {
+  return stages.map((stage) => verdicts[stage].verdict);
+}
+
+/** What differences are made of, by what makes two of them the same. */
+function judgedOf({ paths, findings, unknowns }: Diagnosis) {
+  const by = <T>(all: readonly T[], keyOf: (one: T) => string) =>
+    new Map(all.map((one) => [keyOf(one), one]));
+  return {
+    paths: by(paths, pathKey),
+    findings: by(
+      findings.filter(({ severity }) => severity !== 'note'),
+      findingKey,
+    ),
+    unknowns: by(unknowns, ({ kind, node, what }) => JSON.stringify([kind, node, what])),
+  };
 }
 
 function compared<T>(
-  before: readonly T[],
-  after: readonly T[],
-  keyOf: (one: T) => string,
+  old: ReadonlyMap<string, T>,
+  now: ReadonlyMap<string, T>,
 ): { added: T[]; removed: T[]; both: [T, T][] } {
-  const old = new Map(before.map((one) => [keyOf(one), one]));
-  const now = new Map(after.map((one) => [keyOf(one), one]));
   const both: [T, T][] = [];
   for (const [key, to] of now) {
     const from = old.get(key);

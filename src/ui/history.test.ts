@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { gunzipSync } from 'node:zlib';
 import type { Diagnosis, PathVerdict, StageVerdict } from '../path/model/finding.ts';
 import { type Stage, stages } from '../path/model/stages.ts';
+import { differenceOf } from './difference.ts';
 import { History } from './history.ts';
 
 const START = Date.parse('2030-01-01T00:00:00Z');
@@ -58,12 +59,12 @@ describe('a history', () => {
     expect(add(history, broken)).toBe('moment');
     expect(history.moments).toEqual([
       {
-        ...{ id: 1, revision: 1, changes: 0 },
+        ...{ id: 1, revision: 1 },
         ...{ from: '2030-01-01T00:00:00.000Z', until: '2030-01-01T00:00:04.000Z' },
         mappings: { good: 2, risk: 0, broken: 0, unknown: 0 },
       },
       {
-        ...{ id: 2, revision: 0, changes: 2 },
+        ...{ id: 2, revision: 0 },
         ...{ from: '2030-01-01T00:00:06.000Z', until: '2030-01-01T00:00:06.000Z' },
         mappings: { good: 1, risk: 0, broken: 1, unknown: 0 },
       },
@@ -116,15 +117,31 @@ describe('a history', () => {
     expect(history.difference(1, 3)).toBeUndefined();
   });
 
-  test('other evidence of the same findings is no moment; a recreated pod is one without a difference', () => {
+  const node = { kind: 'node', node: 'n2', what: 'node report', why: 'silent' } as const;
+  const base = { paths: [path('a', BROKEN), path('b')], findings: [finding('a')], unknowns: [node] };
+  const coded = path('a', BROKEN);
+  coded.stages.translated.codes.push('mapping-missing');
+  test.each<[string, boolean, Partial<Diagnosis>]>([
+    ['other evidence', false, { findings: [finding('a', '2 packets')] }],
+    ['a recreated pod', false, { paths: [path('a', BROKEN, 'other'), path('b')] }],
+    ['another order', false, { paths: base.paths.toReversed() }],
+    ['another severity', false, { findings: [{ ...finding('a'), severity: 'risk' }] }],
+    ['another code at the same stage', false, { paths: [coded, path('b')] }],
+    ['a note', false, { findings: [finding('a'), { ...finding('b'), severity: 'note' }] }],
+    ['another reason of an unknown', false, { unknowns: [{ ...node, why: 'away' }] }],
+    ['a note that becomes a risk', true, { findings: [{ ...finding('a'), severity: 'note' }] }],
+    ['another verdict', true, { paths: [path('a'), path('b')] }],
+    ['a mapping more', true, { paths: [...base.paths, path('c')] }],
+    ['a mapping less', true, { paths: [path('a', BROKEN)] }],
+    ['another finding', true, { findings: [finding('b')] }],
+    ['another unknown', true, { unknowns: [{ ...node, node: 'n3' }] }],
+  ])('%s: a moment exactly if there is a difference (%p)', (_, isMoment, change) => {
     const history = new History();
-    const seen = (seconds: number, saw: string, uid?: string) =>
-      diagnosis(seconds, [path('a', BROKEN, uid)], { findings: [finding('a', saw)] });
-    expect(add(history, seen(0, '1 packet'))).toBe('moment');
-    expect(add(history, seen(1, '2 packets'))).toBe('evidence');
-    expect(history.last).toMatchObject({ id: 1, revision: 1 });
-    expect(add(history, seen(2, '2 packets', 'other'))).toBe('moment');
-    expect(history.last).toMatchObject({ id: 2, changes: 0 });
+    const [before, after] = [diagnosis(0, [], base), diagnosis(1, [], { ...base, ...change })];
+    add(history, before);
+    expect(add(history, after)).toBe(isMoment ? 'moment' : 'evidence');
+    const { more, ...parts } = differenceOf(before, after);
+    expect(more + Object.values(parts).flat().length > 0).toBe(isMoment);
   });
 
   test('forgets what ended an hour ago, and keeps what lasts', () => {
@@ -173,6 +190,5 @@ describe('a history', () => {
     );
     const difference = history.difference(1, 2)!;
     expect([difference.appeared.length, difference.more]).toEqual([500, 1500]);
-    expect(history.last?.changes).toBe(2000);
   });
 });

@@ -28,8 +28,6 @@ export interface Moment {
   until: string;
   /** Mappings, each by the worst of its stages. */
   mappings: Record<'good' | 'risk' | 'broken' | 'unknown', number>;
-  /** How many mappings, findings and unknowns are different from the moment before; 0 for the first. */
-  changes: number;
 }
 
 interface Kept {
@@ -87,7 +85,6 @@ export class History {
         from: observedAt,
         until: observedAt,
         mappings: mappingsOf(diagnosis.paths),
-        changes: last === undefined ? 0 : sizeOf(differenceOf(read(last), diagnosis)),
       },
     });
     this.#forget(observedAt);
@@ -142,14 +139,6 @@ function mappingsOf(paths: readonly PathVerdict[]): Moment['mappings'] {
     counts[worst ?? 'good']++;
   }
   return counts;
-}
-
-function sizeOf(difference: Difference): number {
-  const { appeared, gone, changed, found, solved, lost, regained, more } = difference;
-  return [appeared, gone, changed, found, solved, lost, regained].reduce(
-    (sum, { length }) => sum + length,
-    more,
-  );
 }
 
 function digest(text: string): string {
