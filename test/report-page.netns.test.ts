@@ -2,7 +2,7 @@
  * The report page in a real browser, which has no network: what it shows, that it can be used without a mouse, on a small screen and by a screen
  * reader, that nothing in it is taken for more than text, and that it asks for nothing. UPDATE_FIGURES=1 writes the pictures of docs/figures.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { bundleWorld } from '../src/collect/bundle.ts';
 import { pageHtml } from '../src/page/html.ts';
@@ -16,10 +16,13 @@ const ROOT = join(import.meta.dir, '..');
 const FIGURES = join(ROOT, 'docs/figures');
 const UPDATE = process.env.UPDATE_FIGURES === '1';
 
-let browser: TestBrowser;
-beforeAll(async () => {
-  if (noBrowser === undefined) browser = await TestBrowser.start();
-});
+let browser: TestBrowser | undefined;
+/** The browser of all tests; another where the runner has ended it with a test that took too long. */
+async function started(): Promise<TestBrowser> {
+  if (browser?.isRunning === false) await browser[Symbol.asyncDispose]();
+  if (browser?.isRunning !== true) browser = await TestBrowser.start();
+  return browser;
+}
 afterAll(() => browser?.[Symbol.asyncDispose]());
 
 const why = noBrowser === undefined ? '' : ` (${noBrowser})`;
@@ -60,7 +63,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   test.each(CASES)(
     `%s: verdict, no violation of accessibility, no request, nothing logged${why}`,
     async (_, make, verdict) => {
-      const { page, watched } = await browser.open(html(make()));
+      const { page, watched } = await (await started()).open(html(make()));
       expect(await page.textContent('h1')).toBe(verdict);
       for (const summary of await page.locator('summary').all()) await summary.click();
       expect(await violations(page)).toEqual([]);
@@ -73,7 +76,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     `%i nodes, dark, 360 pixels wide: no violation, nothing wider than the screen${why}`,
     async (nodes) => {
       const viewport = { width: 360, height: 740 };
-      const { page } = await browser.open(html(pageCluster(nodes, 2, 'broken')), {
+      const { page } = await (await started()).open(html(pageCluster(nodes, 2, 'broken')), {
         colorScheme: 'dark',
         viewport,
       });
@@ -84,7 +87,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   );
 
   test(`names every link of the way, and its break, in words and in the drawing${why}`, async () => {
-    const { page } = await browser.open(await howTo());
+    const { page } = await (await started()).open(await howTo());
     const broken = page.locator('article.mapping', { hasText: 'default/echo-kind-worker3' });
     expect(await broken.locator('svg.way').getAttribute('aria-label')).toContain('configured broken');
     expect(await broken.locator('svg .link.broken').count()).toBe(1);
@@ -102,7 +105,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   });
 
   test(`copies the fix; where it may not, selects it${why}`, async () => {
-    const { page } = await browser.open(await howTo());
+    const { page } = await (await started()).open(await howTo());
     const first = page.locator('article.cause').first();
     await first.getByRole('button', { name: /^copy / }).click();
     const status = first.locator('[role=status]');
@@ -113,7 +116,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   });
 
   test(`without a mouse: the map by arrows, a mapping by Enter, its evidence by Enter${why}`, async () => {
-    const { page } = await browser.open(html(pageCluster(1000, 3, 'broken')));
+    const { page } = await (await started()).open(html(pageCluster(1000, 3, 'broken')));
     const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '');
     // To the first cell of the map, whose rows are one step of the way.
     const first = page.locator('.map [tabindex="0"]');
@@ -142,7 +145,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   });
 
   test(`a click on a node of the overview chooses it${why}`, async () => {
-    const { page } = await browser.open(html(pageCluster(60, 1, 'broken')));
+    const { page } = await (await started()).open(html(pageCluster(60, 1, 'broken')));
     // The worst is the first.
     await page.locator('.overview svg').click({ position: { x: 16, y: 16 } });
     expect(new URL(page.url()).hash).toBe('#node=worker-2');
@@ -155,7 +158,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
       [200, 360],
     ] as const) {
       const viewport = { width, height: 740 };
-      const { page } = await browser.open(html(pageCluster(nodes, 8, 'broken')), { viewport });
+      const { page } = await (await started()).open(html(pageCluster(nodes, 8, 'broken')), { viewport });
       const isSeen = () =>
         page.evaluate(() => {
           const { left, top, width, height } = document.activeElement!.getBoundingClientRect();
@@ -183,7 +186,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
 
   test(`search and lists choose what the map and the ways show, and a link leads there again${why}`, async () => {
     const report = html(pageCluster(100, 3, 'broken'));
-    const { page } = await browser.open(report);
+    const { page } = await (await started()).open(report);
     await page.getByLabel('Search').fill('SHOP web-21-');
     expect(await page.textContent('.filters [role=status]')).toContain('1 of 300 mappings');
     expect(await page.locator('article.mapping').count()).toBe(1);
@@ -192,14 +195,14 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     expect(await page.textContent('.filters [role=status]')).toContain('31 of 300 mappings');
     const { hash } = new URL(page.url());
     await page.close();
-    const other = await browser.open(report, { hash });
+    const other = await (await started()).open(report, { hash });
     expect(await other.page.textContent('.filters [role=status]')).toContain('31 of 300 mappings');
     await other.page.close();
   });
 
   test(`the link of a cause and of a mapping shows it${why}`, async () => {
     const report = html(pageCluster(100, 3, 'broken'));
-    const { page } = await browser.open(report, { hash: '#cause=plugin-missing' });
+    const { page } = await (await started()).open(report, { hash: '#cause=plugin-missing' });
     expect(await page.locator('article.cause.broken details').getAttribute('open')).not.toBeNull();
     await page.evaluate(() => {
       location.hash = new URLSearchParams({ mapping: 'worker-100 shop/web-99-2 TCP 8002' }).toString();
@@ -211,7 +214,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   });
 
   test(`a hostile cluster is text${why}`, async () => {
-    const { page, watched } = await browser.open(html(hostileCluster()));
+    const { page, watched } = await (await started()).open(html(hostileCluster()));
     for (const summary of await page.locator('summary').all()) await summary.click();
     expect(watched).toEqual({ requests: [], logged: [] });
     expect(await page.locator('#page img, #page script, #page b:not(.stage b)').count()).toBe(0);
@@ -230,7 +233,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   });
 
   test(`its policy lets no other script run, and nothing be loaded${why}`, async () => {
-    const { page, watched } = await browser.open(await howTo());
+    const { page, watched } = await (await started()).open(await howTo());
     await page
       .evaluate(() => {
         const script = document.createElement('script');
@@ -248,14 +251,14 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   });
 
   test(`without scripts: the verdict, the causes and the fixes${why}`, async () => {
-    const { page } = await browser.open(await howTo(), { javaScriptEnabled: false });
+    const { page } = await (await started()).open(await howTo(), { javaScriptEnabled: false });
     expect(await page.textContent('h1')).toStartWith('2 of 3 hostPorts are broken');
     expect(await page.textContent('body')).toContain('hostport heal --only plugin-missing');
     await page.close();
   });
 
   test(`the colours are the system's until the reader chooses${why}`, async () => {
-    const { page } = await browser.open(await howTo(), { colorScheme: 'dark' });
+    const { page } = await (await started()).open(await howTo(), { colorScheme: 'dark' });
     const back = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const dark = await back();
     const choose = async (theme: string) => {
@@ -272,7 +275,9 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   });
 
   test(`prints every row and cause, light, without what only a screen has${why}`, async () => {
-    const { page } = await browser.open(html(pageCluster(100, 3, 'broken')), { colorScheme: 'dark' });
+    const { page } = await (await started()).open(html(pageCluster(100, 3, 'broken')), {
+      colorScheme: 'dark',
+    });
     await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
     expect(await page.locator('.map tbody th').count()).toBe(100);
     expect(await page.locator('.cause details:not([open])').count()).toBe(0);
@@ -303,7 +308,10 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
   ];
   if (UPDATE) {
     test.each(FIGURE_CASES)('picture %s', async (file, make, colorScheme, width, height) => {
-      const { page } = await browser.open(await make(), { colorScheme, viewport: { width, height } });
+      const { page } = await (await started()).open(await make(), {
+        colorScheme,
+        viewport: { width, height },
+      });
       await page.screenshot({ path: join(FIGURES, `${file}.png`) });
       await page.close();
     });

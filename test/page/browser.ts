@@ -113,6 +113,11 @@ export class TestBrowser implements AsyncDisposable {
     return { page, watched };
   }
 
+  /** Whether it still runs: the test runner ends it with a test that takes too long. */
+  get isRunning(): boolean {
+    return this.#browser.isConnected();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#browser.close();
     this.#relay?.close();
