@@ -317,7 +317,7 @@ describe('install.sh', () => {
         const { code, stderr } = await piped(here, address);
         expect([code, stderr.trimEnd().split('\n').at(-1)]).toEqual([
           1,
-          `ERROR: cannot install hostport: ${address}/hostport-1.2.3-linux-amd64.tar.gz cannot be downloaded; give the address of a release's files`,
+          `error: cannot install hostport: ${address}/hostport-1.2.3-linux-amd64.tar.gz cannot be downloaded; give the address of a release's files`,
         ]);
       });
       expect(existsSync(here.prefix)).toBe(false);
@@ -335,7 +335,7 @@ describe('install.sh', () => {
     expect(said).toMatchObject({
       code: 1,
       stderr:
-        'ERROR: cannot install hostport: curl is not here; install it, or give the directory of a release\n',
+        'error: cannot install hostport: curl is not here; install it, or give the directory of a release\n',
     });
   });
 

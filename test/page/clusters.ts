@@ -165,7 +165,7 @@ export const HOSTILE = {
   long: `${'a'.repeat(125)}.${'b'.repeat(127)}`,
   entity: '&lt;b&gt;&quot;',
   markdown: '[x](javascript:alert`1`) **b** `code` | cell @everyone #1\n# title',
-  link: 'https://evil.example/x, HTTP://evil.example, www.evil.example, ftp://evil.example or me@evil.example',
+  link: 'https://evil.example.com/x, HTTP://evil.example.com, www.evil.example.com, ftp://evil.example.com or me@evil.example.com',
   list: '- item',
   numbers: '1. item',
   indented: '     - code, $x$',
