@@ -2,11 +2,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ProbeSocket } from '../node/probe/socket.ts';
 import { output, realExec } from '../sys/exec.ts';
 import { waitFor } from '../sys/wait.ts';
 
 const missing = process.getuid?.() === 0 ? undefined : 'needs root';
 const NAMESPACE = 'hostport-glance';
+const BRIDGED = ['br0', 'veth0', 'veth1'];
+
+/** Of what `ip -j address show` prints. */
+interface Link {
+  ifname?: string;
+  operstate?: string;
+  addr_info: { tentative?: true }[];
+}
 
 /** Sends a datagram to itself, and prints what came. */
 const SENDS = `
@@ -17,6 +26,29 @@ const SENDS = `
   console.log(await received.promise);
   for (const socket of [from, to]) socket.close();
 `;
+
+/** Where each of these listens is the loopback of the namespace that it runs in. */
+const LISTENS_BY_TCP =
+  "const server = Bun.listen({ hostname: '127.0.0.1', port: 8080, socket: { data() {} } }); const stop = () => server.stop()";
+const LISTENS_BY_UDP =
+  "const socket = await Bun.udpSocket({ hostname: '127.0.0.1', port: 8080 }); const stop = () => socket.close()";
+// The runtime has no SCTP; socket(7), netinet/in.h.
+const LISTENS_BY_SCTP = `
+  import { dlopen } from 'bun:ffi';
+  const { socket, bind, listen, close } = dlopen('libc.so.6', {
+    socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+    bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+    listen: { args: ['i32', 'i32'], returns: 'i32' },
+    close: { args: ['i32'], returns: 'i32' },
+  }).symbols;
+  const fd = socket(2, 1, 132);
+  const address = Buffer.from([2, 0, 8080 >> 8, 8080 & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+  if (fd < 0 || bind(fd, address, 16) !== 0 || listen(fd, 1) !== 0) throw new Error('cannot listen by SCTP');
+  const stop = () => close(fd)`;
+
+const sctp = ProbeSocket.open('stream', 132, '127.0.0.1', 9);
+const withoutSctp = sctp instanceof ProbeSocket ? undefined : sctp.detail;
+if (sctp instanceof ProbeSocket) sctp.close();
 
 describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missing})` : ''}`, () => {
   const scratch = mkdtempSync(join(tmpdir(), 'hostport-glance-'));
@@ -37,43 +69,29 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
     return seen[0]!;
   };
 
+  /** A link that was added is not settled at once: it has a carrier some time later, and its address of IPv6 is tentative then. */
+  const isSettled = async () => {
+    const shown = await inside('ip', '-j', 'address', 'show', 'up', 'scope', 'link');
+    const links = (JSON.parse(shown) as Link[]).filter(({ ifname }) => ifname !== undefined);
+    return (
+      links.length === BRIDGED.length &&
+      links.every(({ operstate, addr_info: [own] }) => operstate === 'UP' && own && !own.tentative)
+    );
+  };
+
   beforeAll(async () => {
     await output(realExec, ['ip', 'netns', 'add', NAMESPACE]);
     await inside('ip', 'link', 'set', 'lo', 'up');
     await inside('ip', 'link', 'add', 'br0', 'type', 'bridge');
     await inside('ip', 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'veth1');
     await inside('ip', 'link', 'set', 'veth0', 'master', 'br0');
-    for (const device of ['br0', 'veth0', 'veth1']) await inside('ip', 'link', 'set', device, 'up');
-    // A new link is not settled at once: its address of IPv6 is tentative at first.
-    let before: string | undefined;
-    const isSettled = async () => {
-      const last = before;
-      before = await glance();
-      return before === last;
-    };
-    await waitFor('the links to settle', isSettled, { timeoutMs: 20_000, intervalMs: 1000 });
+    await inside('ip', 'link', 'add', 'veth2', 'type', 'veth', 'peer', 'name', 'veth3');
+    for (const device of BRIDGED) await inside('ip', 'link', 'set', device, 'up');
+    await waitFor('the links to settle', isSettled, { timeoutMs: 20_000, intervalMs: 100 });
   }, 40_000);
   afterAll(async () => {
     rmSync(scratch, { recursive: true });
     await output(realExec, ['ip', 'netns', 'del', NAMESPACE]);
-  });
-
-  test.each<[string, string[]]>([
-    ['a setting', ['sysctl', '-q', '-w', 'net.ipv4.conf.veth1.rp_filter=1']],
-    ['an address', ['ip', 'address', 'add', '10.99.0.1/24', 'dev', 'br0']],
-    ['a route', ['ip', 'route', 'add', '10.98.0.0/24', 'dev', 'br0']],
-    ['a route that goes', ['ip', 'route', 'del', '10.98.0.0/24', 'dev', 'br0']],
-    ['a route of IPv6', ['ip', '-6', 'route', 'add', 'fd00:98::/64', 'dev', 'br0']],
-    ['a policy rule', ['ip', 'rule', 'add', 'from', '10.97.0.0/24', 'table', '100']],
-    ['a device that is down', ['ip', 'link', 'set', 'veth1', 'down']],
-    ['a link that goes', ['ip', 'link', 'del', 'veth0']],
-    ['a file behind a link', ['ln', '-s', '/etc/hostname', join(scratch, 'a')]],
-    ['that it leads elsewhere', ['ln', '-sf', '/etc/hosts', join(scratch, 'a')]],
-  ])('shows %s', async (_, change) => {
-    const before = await glance();
-    expect(before).toBeString();
-    await inside(...change);
-    expect(await glance()).not.toBe(before);
   });
 
   test('is the same while nothing changes, whoever looks and sends', async () => {
@@ -83,17 +101,47 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
     expect(await glance()).toBe(before);
   });
 
-  test('shows who listens', async () => {
+  test.each([
+    ['TCP', LISTENS_BY_TCP],
+    ['UDP', LISTENS_BY_UDP],
+  ])('shows who listens by %s', showsWhoListens);
+
+  test.skipIf(withoutSctp !== undefined)(
+    `shows who listens by SCTP${withoutSctp ? ` (${withoutSctp})` : ''}`,
+    () => showsWhoListens('SCTP', LISTENS_BY_SCTP),
+  );
+
+  test.each<[string, string[]]>([
+    ['a file behind a link', ['ln', '-s', '/etc/hostname', join(scratch, 'a')]],
+    ['that it leads elsewhere', ['ln', '-sf', '/etc/hosts', join(scratch, 'a')]],
+    ['a setting', ['sysctl', '-q', '-w', 'net.ipv4.conf.veth1.rp_filter=1']],
+    ['an address', ['ip', 'address', 'add', '10.99.0.1/24', 'dev', 'br0']],
+    ['a route', ['ip', 'route', 'add', '10.98.0.0/24', 'dev', 'br0']],
+    ['a route that goes', ['ip', 'route', 'del', '10.98.0.0/24', 'dev', 'br0']],
+    ['a route of IPv6', ['ip', '-6', 'route', 'add', 'fd00:98::/64', 'dev', 'br0']],
+    ['a policy rule', ['ip', 'rule', 'add', 'from', '10.97.0.0/24', 'table', '100']],
+    ['a link that goes', ['ip', 'link', 'del', 'veth2']],
+    // The last, because the bridge follows it later.
+    ['a device that is down', ['ip', 'link', 'set', 'veth1', 'down']],
+  ])('shows %s', async (_, change) => {
     const before = await glance();
-    const listener = `const server = Bun.listen({ hostname: '127.0.0.1', port: 8080, socket: { data() {} } }); console.log('listening'); await Bun.stdin.text(); server.stop();`;
-    const child = Bun.spawn(['nsenter', `--net=/run/netns/${NAMESPACE}`, process.execPath, '-e', listener], {
+    expect(before).toBeString();
+    await inside(...change);
+    expect(await glance()).not.toBe(before);
+  });
+
+  async function showsWhoListens(_: string, listens: string) {
+    const before = await glance();
+    const script = `${listens}; console.log('listening'); await Bun.stdin.text(); stop();`;
+    const child = Bun.spawn(['nsenter', `--net=/run/netns/${NAMESPACE}`, process.execPath, '-e', script], {
       stdin: 'pipe',
       stdout: 'pipe',
     });
-    await child.stdout.getReader().read();
+    const said = await child.stdout.getReader().read();
+    expect(Buffer.from(said.value ?? '').toString()).toBe('listening\n');
     expect(await glance()).not.toBe(before);
     await child.stdin.end();
-    await child.exited;
+    expect(await child.exited).toBe(0);
     expect(await glance()).toBe(before);
-  });
+  }
 });

@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { routingState } from '../net/routing-state.ts';
-import { parseSocketTable } from '../node/report/listeners.ts';
+import { listeningSockets } from '../node/report/listeners.ts';
 import { readSysctls } from '../node/report/sysctls.ts';
 import { readKernelFile } from '../sys/bounded-file.ts';
 import { unlessMissing } from '../sys/errno.ts';
@@ -45,13 +45,8 @@ function targets(directory: string): string[] {
 }
 
 function listeners(proc: string): string[] {
-  return (['tcp', 'udp'] as const).flatMap((protocol) =>
-    [protocol, `${protocol}6`]
-      .map((name) => join(proc, 'net', name))
-      .filter((path) => existsSync(path))
-      .flatMap((path) => parseSocketTable(protocol, readKernelFile(path)))
-      .filter(({ port }) => protocol === 'tcp' || port < CLIENT_PORTS)
-      .map(({ address, port, inode }) => `${protocol} ${address} ${port} ${inode}`)
-      .sort(),
-  );
+  return listeningSockets(proc)
+    .filter(({ protocol, port }) => protocol === 'tcp' || port < CLIENT_PORTS)
+    .map(({ protocol, address, port, inode }) => `${protocol} ${address} ${port} ${inode}`)
+    .sort();
 }

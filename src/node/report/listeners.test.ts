@@ -1,6 +1,9 @@
 import { expect, test } from 'bun:test';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { parseSctpEndpoints, parseSocketTable, readListeners } from './listeners.ts';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { listeningSockets, parseSctpEndpoints, parseSocketTable, readListeners } from './listeners.ts';
 
 const HEADER =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
@@ -35,13 +38,33 @@ test.each([
   expect(parseSocketTable(protocol, text)).toEqual(sockets as never);
 });
 
+const ENDPOINTS =
+  ' ENDPT     SOCK   STY SST HBKT LPORT   UID INODE LADDRS\nffff8800 ffff8801 2   10  29   7777     0 999 10.0.0.1 10.0.0.2\n';
+
 test('an SCTP endpoint listens on each of its addresses', () => {
-  const text =
-    ' ENDPT     SOCK   STY SST HBKT LPORT   UID INODE LADDRS\nffff8800 ffff8801 2   10  29   7777     0 999 10.0.0.1 10.0.0.2\n';
-  expect(parseSctpEndpoints(text)).toEqual([
+  expect(parseSctpEndpoints(ENDPOINTS)).toEqual([
     { protocol: 'sctp', address: '10.0.0.1', port: 7777, inode: '999' },
     { protocol: 'sctp', address: '10.0.0.2', port: 7777, inode: '999' },
   ]);
+});
+
+test('the sockets of all protocols are listed, also where the kernel lacks IPv6 or SCTP', () => {
+  const proc = mkdtempSync(join(tmpdir(), 'hostport-proc-'));
+  try {
+    mkdirSync(join(proc, 'net/sctp'), { recursive: true });
+    writeFileSync(join(proc, 'net/tcp'), line('00000000:0050', '00000000:0000', '0A'));
+    writeFileSync(join(proc, 'net/udp'), line('00000000:0035', '00000000:0000', '07'));
+    const ports = () => listeningSockets(proc).map(({ protocol, port }) => `${protocol} ${port}`);
+    expect(ports()).toEqual(['tcp 80', 'udp 53']);
+    writeFileSync(
+      join(proc, 'net/tcp6'),
+      line('00000000000000000000000000000000:01BB', '00000000000000000000000000000000:0000', '0A'),
+    );
+    writeFileSync(join(proc, 'net/sctp/eps'), ENDPOINTS);
+    expect(ports()).toEqual(['tcp 80', 'tcp 443', 'udp 53', 'sctp 7777', 'sctp 7777']);
+  } finally {
+    rmSync(proc, { recursive: true });
+  }
 });
 
 test('a process of this namespace that listens is found, with its name', async () => {

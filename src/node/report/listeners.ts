@@ -57,16 +57,23 @@ export function kernelAddress(hex: string): string {
   return formatIp({ family: bytes.length === 4 ? 'ipv4' : 'ipv6', bytes });
 }
 
+/** All listening sockets of this network namespace. */
+export function listeningSockets(proc = '/proc'): ListeningSocket[] {
+  return [
+    ...(['tcp', 'udp'] as const).flatMap((protocol) => [
+      ...parseSocketTable(protocol, readKernelFile(join(proc, 'net', protocol))),
+      ...parseSocketTable(protocol, readUnlessGone(join(proc, 'net', `${protocol}6`))),
+    ]),
+    ...parseSctpEndpoints(readUnlessGone(join(proc, 'net/sctp/eps'))),
+  ];
+}
+
 /**
  * Who listens in this network namespace. The process is named where it can be seen: as root, and when it is in a process
  * namespace of ours.
  */
 export function readListeners(proc = '/proc'): Listener[] {
-  const sockets = (['tcp', 'udp'] as const).flatMap((protocol) => [
-    ...parseSocketTable(protocol, readKernelFile(join(proc, 'net', protocol))),
-    ...parseSocketTable(protocol, readUnlessGone(join(proc, 'net', `${protocol}6`))),
-  ]);
-  sockets.push(...parseSctpEndpoints(readUnlessGone(join(proc, 'net/sctp/eps'))));
+  const sockets = listeningSockets(proc);
   const owners = ownersOf(new Set(sockets.map(({ inode }) => inode)), proc);
   return sockets.map(({ inode, ...listener }) => ({ ...listener, ...owners.get(inode) }));
 }
