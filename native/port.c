@@ -666,7 +666,6 @@ struct running {
     pid_t child;
     /* The write end of its standard input, if that is a pipe; its output, its errors, and why it could not be executed. -1 when closed. */
     int feed, printed[2], report;
-    double deadline;
     /* For the child until exec, which may be when this process is elsewhere: what it is to become, with which descriptors, on which stack. */
     const char *file;
     char **argv, **env;
@@ -814,16 +813,15 @@ static bool open_pipe(int *from, int *to)
 }
 
 /*
- * Starts a program: (file, argv, env, stdin, inherit, timeoutMs). Its standard input is a file with the text, or nothing for undefined; with `is_fed` it is a
+ * Starts a program: (file, argv, env, stdin, inherit). Its standard input is a file with the text, or nothing for undefined; with `is_fed` it is a
  * pipe that begins with the text. NULL with an exception.
  */
 static struct running *start(JSContext *ctx, JSValueConst *argv, bool is_fed)
 {
     int inherit;
-    double timeout_ms;
     size_t size = 0;
     const char *failed_call = "open", *text = NULL;
-    if (JS_ToInt32(ctx, &inherit, argv[4]) || JS_ToFloat64(ctx, &timeout_ms, argv[5])) return NULL;
+    if (JS_ToInt32(ctx, &inherit, argv[4])) return NULL;
     struct running *it = programs;
     while (it < programs + sizeof(programs) / sizeof(programs[0]) && it->is_used) it++;
     if (it == programs + sizeof(programs) / sizeof(programs[0])) {
@@ -860,7 +858,6 @@ static struct running *start(JSContext *ctx, JSValueConst *argv, bool is_fed)
     failed_call = "fcntl";
     if (inherit >= 0 && (it->inherit = fcntl(inherit, F_DUPFD_CLOEXEC, 10)) < 0) goto system_error;
     failed_call = "fork";
-    it->deadline = now_ms() + timeout_ms;
     it->child = start_child(it);
     if (it->child < 0) goto system_error;
     /* Here; the child has its own, and reads their numbers. */
@@ -906,11 +903,12 @@ static bool has_ended(pid_t child, int *status, double deadline, int *broken)
 }
 
 /*
- * Waits until a program has ended and returns { code, signal, stdout, stderr, stopped }. `rest` is what a program that is fed has not read yet. `stopped` is
+ * Waits until a program has ended, `timeout_ms` from now at most, and returns { code, signal, stdout, stderr, stopped }. `rest` is what a program that is fed has not read yet. `stopped` is
  * 'deadline' or 'printed' when the program was killed for that. Its output ends when the last process that holds it ends, or at the deadline.
  */
-static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t rest_size, int64_t max_bytes)
+static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t rest_size, double timeout_ms, int64_t max_bytes)
 {
+    const double deadline = now_ms() + timeout_ms;
     JSValue result = JS_EXCEPTION;
     struct collected printed[2] = {{0}, {0}};
     const char *stopped = NULL;
@@ -918,7 +916,7 @@ static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t 
     bool out_of_memory = false;
     /* Closed by exec, or it says why there was none. */
     struct pollfd started = {.fd = it->report, .events = POLLIN};
-    int ready = poll_until(&started, 1, it->deadline);
+    int ready = poll_until(&started, 1, deadline);
     ssize_t said = ready > 0 ? read(it->report, &cause, sizeof(cause)) : 0;
     if (ready < 0 || said < 0) broken = errno;
     else if (ready == 0) stopped = "deadline";
@@ -928,7 +926,7 @@ static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t 
     while (left > 0 && stopped == NULL && broken == 0 && said == 0) {
         if (rest_size == 0) close_one(&it->feed);
         struct pollfd look[] = {{it->printed[0], POLLIN, 0}, {it->printed[1], POLLIN, 0}, {it->feed, POLLOUT, 0}};
-        ready = poll_until(look, 3, it->deadline);
+        ready = poll_until(look, 3, deadline);
         if (ready == 0) stopped = "deadline";
         if (ready < 0) broken = errno;
         if (ready > 0 && look[2].revents != 0) {
@@ -960,7 +958,7 @@ static JSValue end(JSContext *ctx, struct running *it, const char *rest, size_t 
     }
     /* It has closed its output, or is to be stopped: what was killed and cannot end yet (in a file system that hangs) is left to itself. */
     bool is_killed = stopped != NULL || broken != 0 || out_of_memory;
-    if (!is_killed && !has_ended(it->child, &status, it->deadline, &broken)) {
+    if (!is_killed && !has_ended(it->child, &status, deadline, &broken)) {
         stopped = "deadline";
         is_killed = true;
     }
@@ -1004,30 +1002,33 @@ done:
 /* run(file, argv, env, stdin, inherit, timeoutMs, maxBytes): a program from its start to its end. `inherit` is a descriptor that it gets as its 3, or -1. */
 static JSValue port_run(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
+    double timeout_ms;
     int64_t max_bytes;
-    if (JS_ToInt64(ctx, &max_bytes, argv[6])) return JS_EXCEPTION;
+    if (JS_ToFloat64(ctx, &timeout_ms, argv[5]) || JS_ToInt64(ctx, &max_bytes, argv[6])) return JS_EXCEPTION;
     struct running *it = start(ctx, argv, false);
-    return it == NULL ? JS_EXCEPTION : end(ctx, it, NULL, 0, max_bytes);
+    return it == NULL ? JS_EXCEPTION : end(ctx, it, NULL, 0, timeout_ms, max_bytes);
 }
 
-/* start(file, argv, env, stdin, inherit, timeoutMs): begins to run a program that is fed, and returns its number for `end`. */
+/* start(file, argv, env, stdin, inherit): begins to run a program that is fed, and returns its number for `end`. */
 static JSValue port_start(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
     struct running *it = start(ctx, argv, true);
     return it == NULL ? JS_EXCEPTION : JS_NewInt64(ctx, it - programs);
 }
 
-/* end(number, stdin, maxBytes): gives a program that was started the rest of its input, and waits for its end. */
+/* end(number, stdin, timeoutMs, maxBytes): gives a program that was started the rest of its input, and waits for its end. */
 static JSValue port_end(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 {
     int64_t number, max_bytes;
+    double timeout_ms;
     size_t size;
-    if (JS_ToInt64(ctx, &number, argv[0]) || JS_ToInt64(ctx, &max_bytes, argv[2])) return JS_EXCEPTION;
+    if (JS_ToInt64(ctx, &number, argv[0]) || JS_ToFloat64(ctx, &timeout_ms, argv[2]) || JS_ToInt64(ctx, &max_bytes, argv[3]))
+        return JS_EXCEPTION;
     if (number < 0 || number >= (int64_t)(sizeof(programs) / sizeof(programs[0])) || !programs[number].is_used)
         return JS_ThrowRangeError(ctx, "no program has this number");
     const char *rest = JS_ToCStringLen(ctx, &size, argv[1]);
     if (rest == NULL) return JS_EXCEPTION;
-    JSValue result = end(ctx, &programs[number], rest, size, max_bytes);
+    JSValue result = end(ctx, &programs[number], rest, size, timeout_ms, max_bytes);
     JS_FreeCString(ctx, rest);
     return result;
 }
@@ -1068,8 +1069,8 @@ static const JSCFunctionListEntry PORT[] = {
     JS_CFUNC_DEF("messages", 6, port_messages),
     JS_CFUNC_DEF("exchange", 4, port_exchange),
     JS_CFUNC_DEF("run", 7, port_run),
-    JS_CFUNC_DEF("start", 6, port_start),
-    JS_CFUNC_DEF("end", 3, port_end),
+    JS_CFUNC_DEF("start", 5, port_start),
+    JS_CFUNC_DEF("end", 4, port_end),
 };
 
 #define FLAG(name) JS_PROP_INT32_DEF(#name, name, 0)

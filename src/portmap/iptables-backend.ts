@@ -137,19 +137,24 @@ export class IptablesBackend {
     // The target counts as named: a condition on it would have iptables read all of our chain.
     const [jumps, others] = [rules.filter(isJumpToOurs), rules.filter((rule) => !isJumpToOurs(rule))];
     const begun = this.#nat.begin(others.map((rule) => command('-C', rule)));
-    if (
-      !isFree(glance, config, chain) ||
-      !jumps.every((rule) => glance.hasLocalJump(rule.chain, DNAT_CHAIN))
-    ) {
-      await begun.abandon().catch(asCniError);
-      return undefined;
+    let plan: Plan | undefined;
+    try {
+      if (
+        isFree(glance, config, chain) &&
+        jumps.every((rule) => glance.hasLocalJump(rule.chain, DNAT_CHAIN))
+      ) {
+        const added = [...attachmentRules(config, attached, pod), ...entryRules(config, attached, pod)];
+        plan = {
+          ...{ config, attached, pod, begun, gone: new Set() },
+          preparing: [`-N ${chain}`],
+          adding: added.map((rule) => command('-A', rule)),
+        };
+      }
+    } finally {
+      // The program would wait for its commands as long as this process lives, and holds the rules lock.
+      if (plan === undefined) await begun.abandon();
     }
-    const added = [...attachmentRules(config, attached, pod), ...entryRules(config, attached, pod)];
-    return {
-      ...{ config, attached, pod, begun, gone: new Set() },
-      preparing: [`-N ${chain}`],
-      adding: added.map((rule) => command('-A', rule)),
-    };
+    return plan;
   }
 
   async #planByReading(

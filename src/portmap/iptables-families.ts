@@ -48,7 +48,7 @@ export function iptablesFamilies(
       try {
         for (const pod of pods) plans.push(await of(pod.ip.family).plan(config, attached, pod));
       } catch (cause) {
-        for (const { begun } of plans) await begun?.abandon();
+        await Promise.all(plans.map(({ begun }) => begun?.abandon()));
         throw cause;
       }
       const outcomes = await Promise.allSettled(plans.map((plan) => of(plan.pod.ip.family).carryOut(plan)));

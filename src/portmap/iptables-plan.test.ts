@@ -294,6 +294,34 @@ describe('by a glance', () => {
     expect(listed).toBe(1);
     expect(documents[0]!.slice(3, 5)).toEqual([`-C PREROUTING ${LOCAL}`, `-C OUTPUT ${LOCAL}`]);
   });
+  test.each<[string, Partial<NatGlance>]>([
+    [
+      'the ports',
+      {
+        portJumps: () => {
+          throw new Error('netlink: no answer');
+        },
+      },
+    ],
+    [
+      'the jumps',
+      {
+        hasLocalJump: () => {
+          throw new Error('netlink: no answer');
+        },
+      },
+    ],
+  ])('a look at %s that fails leaves no program running', async (_name, fields) => {
+    const { nat, add } = setUp({ glance: glance(fields) });
+    await expect(add(WEB, at('c'))).rejects.toThrow('netlink: no answer');
+    expect([nat.begun, nat.documents]).toEqual([0, []]);
+  });
+  test('a program that is killed before it has the commands is an error', async () => {
+    const { nat, add } = setUp({ glance: glance() });
+    nat.programError = new Error('killed');
+    await expect(add(WEB, at('c'))).rejects.toThrow('killed');
+    expect([nat.begun, nat.documents]).toEqual([0, []]);
+  });
   test('a condition that fails asks for a plan by reading', async () => {
     const { nat, add, rules } = setUp({ glance: glance() });
     await add(WEB, at('c'));

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { CniError } from '../cni/errors.ts';
 import type { PluginRequest } from '../cni/plugin.ts';
 import type { Result } from '../cni/types.ts';
+import { IptablesNat } from '../netfilter/iptables/iptables.ts';
 import { RulesLockHeld } from '../netfilter/iptables/rules-lock.ts';
+import { ExecError } from '../sys/exec.ts';
 import { NotRegularFile } from '../sys/regular-file.ts';
 import type { Family } from '../util/family.ts';
 import { attachmentChain } from './layout.ts';
@@ -327,21 +329,33 @@ describe('ADD', () => {
     expect(await failure(plugin().add(request({ prevResult: DUAL })))).toMatchObject({ code: 110 });
     expect(await mapped()).toEqual(['iptables tcp 80 > [fd00::6]:8080']);
   });
-  test('a transaction of one family that has begun ends without a change when the other refuses', async () => {
-    const v6 = { ...RESULT, ips: [{ address: 'fd00::6/64' }] };
-    await plugin().add(request({ id: 'd', prevResult: v6 }));
-    attachments.sandboxes.d = 'alive';
-    machine.glances.ipv4 = {
-      portJumps: () => [],
-      hasLocalJump: () => true,
-      hasChain: () => false,
-      removeChain: () => false,
-    };
-    const before = machine.tables.ipv4.documents.length;
-    expect(await failure(plugin().add(request({ prevResult: DUAL })))).toMatchObject({ code: 110 });
-    const { begun, documents } = machine.tables.ipv4;
-    expect([begun, documents.length - before]).toEqual([0, 0]);
-  });
+  test.each(['ends without a change', 'is killed'])(
+    'when one family refuses, that is the error, and what has begun in the other %s',
+    async (end) => {
+      const v6 = { ...RESULT, ips: [{ address: 'fd00::6/64' }] };
+      await plugin().add(request({ id: 'd', prevResult: v6 }));
+      attachments.sandboxes.d = 'alive';
+      machine.glances.ipv4 = {
+        portJumps: () => [],
+        hasLocalJump: () => true,
+        hasChain: () => false,
+        removeChain: () => false,
+      };
+      const before = machine.tables.ipv4.documents.length;
+      if (end === 'is killed') {
+        const killed = new ExecError(['iptables-restore'], { code: 137, stdout: '', stderr: '' }, 'killed');
+        const program = { end: () => Promise.reject(killed) };
+        const begin = () => new IptablesNat({ run: machine.run, start: () => program }, 'ipv4').begin([]);
+        const nat = machine.nat.bind(machine);
+        machine.nat = (exec, family) => ({ ...nat(exec, family), ...(family === 'ipv4' && { begin }) });
+      }
+      expect(await failure(plugin().add(request({ prevResult: DUAL })))).toMatchObject({ code: 110 });
+      // Nothing was changed, so there is nothing to record.
+      expect([...attachments.records.keys()]).toHaveLength(1);
+      const { begun, documents } = machine.tables.ipv4;
+      expect([begun, documents.length - before]).toEqual([0, 0]);
+    },
+  );
 
   test('without IPv6 programs what IPv6 had stays, with a warning, where something may be', async () => {
     await plugin().add(request({ prevResult: DUAL }));

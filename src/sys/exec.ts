@@ -56,14 +56,17 @@ export interface Exec {
    */
   start?(
     argv: readonly string[],
-    options: Pick<ExecOptions, 'timeoutMs' | 'inherit'> & { stdin: string },
+    options: Pick<ExecOptions, 'inherit'> & { stdin: string },
   ): StartedProgram | undefined;
 }
 
 /** A program that runs. */
 export interface StartedProgram {
-  /** Gives it the rest of its standard input; it ends as in {@link Exec.run}. To be called once. */
-  end(stdin: string): Promise<ExecResult>;
+  /**
+   * Gives it the rest of its standard input; it ends as in {@link Exec.run}. To be called once. Its deadline counts from here: until then it waits for
+   * its caller, who may have other things to do.
+   */
+  end(stdin: string, options?: Pick<ExecOptions, 'timeoutMs'>): Promise<ExecResult>;
 }
 
 /**

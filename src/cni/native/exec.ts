@@ -45,14 +45,16 @@ export const bunExec: Exec = {
     );
   },
 
-  start(argv, { stdin, inherit = -1, timeoutMs = DEFAULT_TIMEOUT_MS }) {
+  start(argv, { stdin, inherit = -1 }) {
     const file = findProgram(argv[0] ?? '');
     if (file === undefined) return undefined;
     const words = [file, ...argv.slice(1)];
-    const program = port.start(file, words, environment(process.env), stdin, inherit, timeoutMs);
+    const program = port.start(file, words, environment(process.env), stdin, inherit);
     return {
-      end: async (rest) =>
-        resultOf(argv, port.end(program, rest, DEFAULT_MAX_BYTES), timeoutMs, DEFAULT_MAX_BYTES),
+      end: async (rest, { timeoutMs = DEFAULT_TIMEOUT_MS } = {}) => {
+        const ran = port.end(program, rest, timeoutMs, DEFAULT_MAX_BYTES);
+        return resultOf(argv, ran, timeoutMs, DEFAULT_MAX_BYTES);
+      },
     };
   },
 };

@@ -82,10 +82,9 @@ export interface Port {
     env: readonly string[],
     stdin: string,
     inherit: number,
-    timeoutMs: number,
   ): number;
-  /** Gives a program the rest of its standard input and waits for its end, until the deadline that it was started with. */
-  end(program: number, stdin: string, maxBytes: number): Ran;
+  /** Gives a program the rest of its standard input and waits for its end, `timeoutMs` milliseconds from now at most. */
+  end(program: number, stdin: string, timeoutMs: number, maxBytes: number): Ran;
 }
 
 export type OpenFlag =

@@ -15,6 +15,8 @@ export class FakeNat implements NatTable {
   readonly documents: (readonly string[])[] = [];
   /** Transactions that have begun and not ended. */
   begun = 0;
+  /** How the program of a transaction that has begun fails at its end; `commit` rejects with it, `abandon` does not. */
+  programError: Error | undefined;
   /** Runs before a document is looked at: what another program does meanwhile. */
   before: ((chains: Map<string, string[]>) => void) | undefined;
   #chains = new Map<string, string[]>(BUILT_IN.map((name) => [name, []]));
@@ -56,8 +58,9 @@ export class FakeNat implements NatTable {
     this.begun++;
     const end = () => void this.begun--;
     return {
-      commit: (commands) => {
+      commit: async (commands) => {
         end();
+        if (this.programError !== undefined) throw this.programError;
         return this.restore(commands, conditions);
       },
       abandon: async () => end(),

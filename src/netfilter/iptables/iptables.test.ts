@@ -79,22 +79,40 @@ describe('restoring', () => {
 describe('a transaction that has begun', () => {
   const CONDITION = '-C X -j ACCEPT';
   /** A program that is started, and ends as it is to. */
-  function starting(code: number, stderr = '') {
+  function starting(code: number, stderr = '', failure?: ExecError) {
     const heard: string[] = [];
+    const options: unknown[] = [];
     const exec: Exec = {
       run: () => Promise.reject(new Error('run a second time')),
-      start: (argv, { stdin }) => {
+      start: (argv, { stdin, ...rest }) => {
         heard.push(argv.join(' '), stdin);
+        options.push(rest);
         return {
-          end: async (rest) => {
+          end: async (rest, given) => {
             heard.push(rest);
+            options.push(given);
+            if (failure !== undefined) throw failure;
             return { code, stdout: '', stderr };
           },
         };
       },
     };
-    return { heard, table: new IptablesNat(exec, 'ipv4') };
+    return { heard, options, table: new IptablesNat(exec, 'ipv4') };
   }
+
+  test('has a deadline from its end on: what its caller does meanwhile does not count', async () => {
+    const { options, table } = starting(0);
+    await table.begin([]).commit([]);
+    expect(options).toEqual([{}, { timeoutMs: 10_000 }]);
+  });
+
+  test('that is abandoned is no error, however its program ends', async () => {
+    const killed = new ExecError(['iptables-restore'], { code: 137, stdout: '', stderr: '' }, 'killed');
+    const { table, heard } = starting(137, '', killed);
+    expect(await table.begin([CONDITION]).abandon()).toBeUndefined();
+    expect(heard.at(-1)).toBe('');
+    await expect(table.begin([CONDITION]).commit(['-N X'])).rejects.toBe(killed);
+  });
 
   test('is the same document in two parts', async () => {
     const { heard, table } = starting(0);

@@ -33,7 +33,7 @@ export interface NatTable {
 /** A transaction of which the commands are not known yet. One of its functions is to be called, once. */
 export interface NatTransaction {
   commit(commands: readonly string[]): Promise<RestoreOutcome>;
-  /** Ends it without a change. */
+  /** Ends it without a change. Never rejects: whatever becomes of the program, nothing is applied. */
   abandon(): Promise<void>;
 }
 
@@ -100,18 +100,23 @@ export class IptablesNat implements NatTable {
   begin(conditions: readonly string[]): NatTransaction {
     const ahead = aheadOf(conditions);
     const stdin = [...ahead, ''].join('\n');
-    const program = this.#exec.start?.(this.#restoreArgv, { stdin, timeoutMs: TIMEOUT_MS });
+    const program = this.#exec.start?.(this.#restoreArgv, { stdin });
     if (program === undefined) {
       return { commit: (commands) => this.restore(commands, conditions), abandon: async () => {} };
     }
     return {
       commit: async (commands) => {
-        const { code, stderr } = await program.end([...blockOf(commands), ''].join('\n'));
+        const rest = [...blockOf(commands), ''].join('\n');
+        const { code, stderr } = await program.end(rest, { timeoutMs: TIMEOUT_MS });
         return this.#outcomeOf(code, stderr, ahead.length, commands.length);
       },
       abandon: async () => {
-        // What it thinks of the conditions does not matter any more.
-        await program.end('');
+        try {
+          await program.end('', { timeoutMs: TIMEOUT_MS });
+        } catch {
+          // What it thinks of the conditions does not matter any more, nor how it ended: it has read no command. Its caller abandons it for a reason of
+          // its own, which is the one to report.
+        }
       },
     };
   }
