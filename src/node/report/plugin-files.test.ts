@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -67,13 +68,16 @@ test.each([
 
 test('what a plugin starts and leaves when it is asked is ended, however it is asked', async () => {
   const answer = `echo '{"supportedVersions":["1.0.0"]}'`;
-  const leave = `setsid sh -c 'echo $$ >> ${directory}/left; exec sleep 86' >/dev/null 2>&1 </dev/null & while ! test -s ${directory}/left; do :; done`;
+  // Each call waits for the child of its own: by then it is there to be ended.
+  const leave = `own=${directory}/left.$$; setsid sh -c 'echo $$ > "$0"; exec sleep 86' $own >/dev/null 2>&1 </dev/null & while ! test -s $own; do :; done`;
   plugin('a/p', `${leave}; ${answer}`);
   for (let look = 0; look < 2; look++) {
     const [file] = await read(['p']);
     expect(file!.versions).toEqual({ value: ['1.0.0'] });
   }
-  const left = readFileSync(join(directory, 'left'), 'utf8').trim().split('\n').map(Number);
+  const left = readdirSync(directory)
+    .filter((name) => name.startsWith('left.'))
+    .map((name) => Number(readFileSync(join(directory, name), 'utf8')));
   expect(left.length).toBeGreaterThanOrEqual(2);
   const isThere = (pid: number) => /^State:\s+[^ZX]/m.test(readProcFile(`/proc/${pid}/status`));
   await waitFor('them to end', () => !left.some(isThere), { timeoutMs: 10_000 });
