@@ -15,7 +15,7 @@ PROGRAM := bin/hostport
 IMAGES := dist/images/index.json
 NODE_IMAGE := .stamps/node-image
 
-.PHONY: lab test check build tested setup bench real release login push sign publish refresh-lock test-release test-real test-conformance mutation fuzz soak agreement clean help
+.PHONY: lab test check build tested setup bench real release login push sign publish refresh-lock test-release test-real test-conformance mutation fuzz advisories soak agreement clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -119,6 +119,10 @@ soak: build
 # Of a tree without changes: docs/release.md. Scripts read REGISTRY from their environment.
 release: $(SCHEMA) $(FAILURES) $(PAGE) $(PLUGINS) | setup
 	$(BUN) scripts/release.ts
+
+# About what of npm is in the program. Not part of the tests: registries differ in what they answer.
+advisories: | setup
+	@$(BUN) scripts/advisories.ts
 
 # What a release is pushed, signed and published by: docs/releasing.md.
 login push sign publish: | setup

@@ -97,7 +97,7 @@ export function dependenciesPage(): string {
     '',
     'Written by `bun scripts/dependencies.ts`; a test holds it to package.json and to what is installed. Versions are exact, and each package in',
     'package-lock.json has a digest. No package runs a script when it is installed (`ignore-scripts` in `.npmrc`): the executable of Bun is put in its',
-    'place by `scripts/setup.sh`. `make test-real` asks the registry for advisories, and says so where none answers.',
+    'place by `scripts/setup.sh`. `make advisories` asks the registry for advisories, and says so where it has no answer.',
     '',
     'The plugins have no package of npm in them; a test holds that, too.',
     '',

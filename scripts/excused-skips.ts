@@ -4,8 +4,13 @@
  */
 export const NO_NETFILTER = 'qemu has no NETLINK_NETFILTER';
 
-/** How many tests of a JUnit report were skipped for that reason, which their names end with. */
+/** Whether a test of this name may be skipped for that reason, which its name ends with. */
+export function isExcused(name: string): boolean {
+  return name.endsWith(`(${NO_NETFILTER})`);
+}
+
+/** How many tests of a JUnit report were skipped for that reason. */
 export function excusedSkips(report: string): number {
   const cases = report.matchAll(/<testcase name="([^"]*)"[^>]*[^/]>\s*<skipped/g);
-  return [...cases].filter(([, name]) => name!.endsWith(`(${NO_NETFILTER})`)).length;
+  return [...cases].filter(([, name]) => isExcused(name!)).length;
 }

@@ -1,15 +1,6 @@
 import { arch, cpus, release } from 'node:os';
 import type { Fact, SpecFact } from '../test/real/facts.ts';
-import { plainText } from './xml-text.ts';
-
-/** One test of a JUnit report. */
-interface Case {
-  /** `SUBJECT: SUITE`, with why it was skipped in parentheses. */
-  suite: string;
-  name: string;
-  seconds: number;
-  outcome: 'passed' | 'failed' | 'skipped';
-}
+import { type JunitCase as Case, casesIn } from './junit-report.ts';
 
 interface Tally {
   passed: number;
@@ -19,9 +10,14 @@ interface Tally {
   skipped?: string;
 }
 
-/** What `make test-real` ran, as a page: each suite with each subject, how long it took, and what was measured. */
-export function realReport(junit: string, facts: readonly Fact[], versions: readonly string[]): string {
-  const cases = readCases(junit);
+/** What `make test-real` ran, as a page: each suite with each subject, how long it took, and what was measured. A later report replaces what it has, too. */
+export function realReport(
+  junit: readonly string[],
+  facts: readonly Fact[],
+  versions: readonly string[],
+): string {
+  const last = new Map(junit.flatMap(casesIn).map((one) => [`${one.suite}\n${one.name}`, one]));
+  const cases = [...last.values()];
   const subjects = unique(cases.flatMap(({ suite }) => splitSuite(suite)?.subject ?? []));
   const suites = unique(cases.flatMap(({ suite }) => splitSuite(suite)?.suite ?? []));
   const others = unique(cases.map(({ suite }) => suite).filter((suite) => splitSuite(suite) === undefined));
@@ -142,23 +138,6 @@ function describeTally({ passed, failed, seconds, skipped }: Tally): string {
   if (skipped !== undefined) return `not run: ${skipped}`;
   const all = passed + failed.length;
   return all === 0 ? '' : `${passed} of ${all}, ${Math.round(seconds)} s`;
-}
-
-function readCases(junit: string): Case[] {
-  const found = junit.matchAll(
-    /<testcase name="([^"]*)" classname="([^"]*)"[^>]*?time="([\d.e-]+)"[^>]*?(\/>|>[\s\S]*?<\/testcase>)/g,
-  );
-  return [...found].map(([, name, suite, seconds, body]) => ({
-    // Of groups within groups Bun names the innermost first.
-    suite: plainText(suite!).split(' > ').at(-1)!,
-    name: plainText(name!),
-    seconds: Number(seconds),
-    outcome: /<(?:failure|error)\b/.test(body!)
-      ? 'failed'
-      : body!.includes('<skipped')
-        ? 'skipped'
-        : 'passed',
-  }));
 }
 
 function unique<T>(values: readonly T[]): T[] {

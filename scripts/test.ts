@@ -2,8 +2,8 @@
  * Runs every test and ends with one line: `N passed, N failed, N skipped`. In CI (`CI=true`) a skipped test is a failure, unless it is for the
  * reason in excused-skips.ts, and a file of which tests failed is run once more when nothing else runs. What passes then is listed as `PASSED
  * ALONE`: the machine was too busy, or the test is too hasty; either is worth a look. What fails twice has failed.
- * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another. With KEEP_REPORT the JUnit report
- * of the last file is kept there.
+ * `bun scripts/test.ts [PATH…]` builds what the paths need and runs only what they match, one after another. With KEEP_REPORTS the JUnit reports
+ * are kept in that directory, named such that a later one sorts behind.
  *
  * Without paths it runs `make check` as well, beside the tests: red, it fails the run.
  *
@@ -12,8 +12,9 @@
  */
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { excusedSkips, NO_NETFILTER } from './excused-skips.ts';
+import { basename, join, normalize } from 'node:path';
+import { excusedSkips, isExcused, NO_NETFILTER } from './excused-skips.ts';
+import { casesIn } from './junit-report.ts';
 import { neededBuild } from './needed-build.ts';
 import { plainText } from './xml-text.ts';
 
@@ -142,7 +143,7 @@ const total: Counts = { passed: 0, failed: 0, skipped: 0, excused: 0 };
 const failures: string[] = [];
 const durations: { name: string; seconds: number }[] = [];
 /** Of which tests failed, with what they have added to the counts and the failures. */
-const again: { batch: Batch; counted: Counts; said: string[] }[] = [];
+const again: { batch: Batch; ran: Ran }[] = [];
 let reports = 0;
 let isBuilt = false;
 const scratch = mkdtempSync(join(tmpdir(), 'hostport-test-'));
@@ -199,28 +200,43 @@ async function lane(queue: Batch[]): Promise<void> {
     const at = isBuilt ? 0 : queue.findIndex(needsNoBuild);
     const [next] = at < 0 ? [] : queue.splice(at, 1);
     if (next !== undefined) {
-      const { counted, said } = await run(next, queue === alone);
-      if (counted.failed > 0) again.push({ batch: next, counted, said });
+      const ran = await run(next, queue === alone);
+      if (ran.counted.failed > 0) again.push({ batch: next, ran });
     } else if (isBuilt) return;
     else await building;
   }
 }
 
-/** Runs a batch once more; what is counted then is instead of what was counted before. */
-async function runAgain({ batch, counted, said }: (typeof again)[number]): Promise<void> {
-  console.log(`\n# ${batch.name} failed beside others, and is run once more alone`);
+/** Runs what failed of a batch once more, by files; what is counted then is instead of what was counted of these before. */
+async function runAgain({ batch, ran }: (typeof again)[number]): Promise<void> {
+  const files = batch.paths.filter((path) => ran.failedFiles.has(normalize(path)));
+  // What is of no file (a crash, an error between tests) is of all.
+  const isPart = files.length > 0 && files.length < batch.paths.length && ran.isOfFiles;
+  const part = isPart ? { ...batch, name: files.join(' '), paths: files } : batch;
+  const counted = isPart ? countFiles(ran.report, ran.failedFiles) : ran.counted;
+  console.log(`\n# ${part.name} failed beside others, and is run once more alone`);
   for (const key of COUNTED) total[key] -= counted[key];
-  failures.splice(0, failures.length, ...failures.filter((failure) => !said.includes(failure)));
-  const { counted: now } = await run(batch, true);
-  if (now.failed === 0) failures.push(...said.map((failure) => failure.replace(/^FAILED/, 'PASSED ALONE')));
+  failures.splice(0, failures.length, ...failures.filter((failure) => !ran.said.includes(failure)));
+  const { counted: now } = await run(part, true);
+  if (now.failed === 0)
+    failures.push(...ran.said.map((failure) => failure.replace(/^FAILED/, 'PASSED ALONE')));
+}
+
+/** What became of a batch. */
+interface Ran {
+  counted: Counts;
+  /** The lines about what failed. */
+  said: string[];
+  /** The text of its JUnit report, empty where it wrote none. */
+  report: string;
+  failedFiles: ReadonlySet<string>;
+  /** Whether all that failed is of a file. */
+  isOfFiles: boolean;
 }
 
 /** Runs a batch, adds what it counted to the totals and what failed to the failures, and returns both. */
-async function run(
-  { name, paths, seconds, argv, env }: Batch,
-  live: boolean,
-): Promise<{ counted: Counts; said: string[] }> {
-  const report = join(scratch, `${reports++}.xml`);
+async function run({ name, paths, seconds, argv, env }: Batch, live: boolean): Promise<Ran> {
+  const report = join(scratch, `${String(reports++).padStart(4, '0')}.xml`);
   const began = performance.now();
   const stdio = live ? 'inherit' : 'pipe';
   const child = Bun.spawn(
@@ -246,9 +262,10 @@ async function run(
     : { passed: 0, failed: argv === undefined ? 1 : 0, skipped: 0, excused: 0 };
   if (code !== 0 && counted.failed === 0) counted.failed = 1;
   for (const key of COUNTED) total[key] += counted[key];
-  if (process.env.KEEP_REPORT !== undefined && existsSync(report))
-    copyFileSync(report, process.env.KEEP_REPORT);
+  if (process.env.KEEP_REPORTS !== undefined && existsSync(report))
+    copyFileSync(report, join(process.env.KEEP_REPORTS, basename(report)));
   const failed = existsSync(report) ? failedIn(report) : [];
+  const isOfFiles = counted.failed === failed.length;
   if (counted.failed > failed.length) {
     failed.push(`exit status ${code}, ${counted.failed - failed.length} failed without a word`);
   }
@@ -257,7 +274,11 @@ async function run(
   const took = (performance.now() - began) / 1000;
   durations.push({ name, seconds: took });
   console.log(`\n# ${name} (${took.toFixed(0)} s)\n${stdout}${stderr}`);
-  return { counted, said };
+  const text = existsSync(report) ? readFileSync(report, 'utf8') : '';
+  const failedFiles = new Set(
+    casesIn(text).flatMap(({ file, outcome }) => (outcome === 'failed' ? [file] : [])),
+  );
+  return { counted, said, report: text, failedFiles, isOfFiles };
 }
 
 function textOf(stream: ReadableStream<Uint8Array> | undefined): Promise<string> {
@@ -271,6 +292,14 @@ function count(report: string): Counts {
   const failed = number('failures') + number('errors');
   const skipped = number('skipped');
   return { passed: number('tests') - failed - skipped, failed, skipped, excused: excusedSkips(text) };
+}
+
+/** What a report counts of some files. */
+function countFiles(report: string, files: ReadonlySet<string>): Counts {
+  const cases = casesIn(report).filter(({ file }) => files.has(file));
+  const number = (wanted: string) => cases.filter(({ outcome }) => outcome === wanted).length;
+  const excused = cases.filter(({ outcome, name }) => outcome === 'skipped' && isExcused(name)).length;
+  return { passed: number('passed'), failed: number('failed'), skipped: number('skipped'), excused };
 }
 
 /** Each failed test of a report: its name and the beginning of its error, on one line. */

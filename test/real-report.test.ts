@@ -19,7 +19,7 @@ const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
 
 test('the page has a column a subject, a row a suite, and what failed', () => {
   const page = realReport(
-    JUNIT,
+    [JUNIT],
     [
       { subject: "the lab's own", what: 'memory, MB', value: 219.6 },
       { subject: 'Kubernetes v1.36.1', what: 'memory, MB', value: 20.34 },
@@ -42,6 +42,12 @@ test('the page has a column a subject, a row a suite, and what failed', () => {
   expect(page).toContain('Versions: kubernetes v1.36.1, ctr v2.3.7. Machine: ');
 });
 
+test('a later report replaces what it has, too', () => {
+  const again = JUNIT.replace(/<failure[^>]*>/, '');
+  expect(realReport([JUNIT, again], [], [])).toBe(realReport([again], [], []));
+  expect(realReport([again, JUNIT], [], [])).toContain('Failed:');
+});
+
 test('specs are a part of the page that stays when the rest is written again', () => {
   const section = specsSection([
     { engine: 'own', group: 'hostport', name: 'no conflict', state: 'passed', seconds: 20 },
@@ -57,7 +63,7 @@ test('specs are a part of the page that stays when the rest is written again', (
     '| `no conflict` | passed | passed |',
     '| `exists conflict` | failed | not run |',
   ]);
-  const page = realReport(JUNIT, [], []);
+  const page = realReport([JUNIT], [], []);
   const whole = withSpecs(page, section);
   expect(specsOf(page)).toBe('');
   expect(specsOf(whole)).toBe(section);
