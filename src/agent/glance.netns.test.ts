@@ -52,8 +52,10 @@ if (sctp instanceof ProbeSocket) sctp.close();
 
 describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missing})` : ''}`, () => {
   const scratch = mkdtempSync(join(tmpdir(), 'hostport-glance-'));
-  const inside = (...argv: string[]) =>
-    output(realExec, ['nsenter', `--net=/run/netns/${NAMESPACE}`, ...argv]);
+  /** Its mounts are those of the run's own mount namespace, too, for as long as it lives. */
+  let keeper: Bun.Subprocess<'pipe', 'pipe'>;
+  const inside = (...argv: string[]) => output(realExec, [...entering(), ...argv]);
+  const entering = () => ['nsenter', `--net=/run/netns/${NAMESPACE}`, `--mount=/proc/${keeper.pid}/ns/mnt`];
   const script = `import { takeGlance } from '${join(import.meta.dir, 'glance.ts')}'; console.log(JSON.stringify([takeGlance(['${scratch}']), takeGlance(['${scratch}'])]));`;
   /** What is seen once it is the same twice: changes follow each other: a link that goes takes others down. */
   const glance = async () => {
@@ -81,6 +83,15 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
 
   beforeAll(async () => {
     await output(realExec, ['ip', 'netns', 'add', NAMESPACE]);
+    keeper = Bun.spawn(
+      ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', 'echo ready; exec cat'],
+      {
+        stdin: 'pipe',
+        stdout: 'pipe',
+      },
+    );
+    const said = await keeper.stdout.getReader().read();
+    expect(Buffer.from(said.value ?? '').toString()).toBe('ready\n');
     await inside('ip', 'link', 'set', 'lo', 'up');
     await inside('ip', 'link', 'add', 'br0', 'type', 'bridge');
     await inside('ip', 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'veth1');
@@ -90,6 +101,8 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
     await waitFor('the links to settle', isSettled, { timeoutMs: 20_000, intervalMs: 100 });
   }, 40_000);
   afterAll(async () => {
+    await keeper.stdin.end();
+    await keeper.exited;
     rmSync(scratch, { recursive: true });
     await output(realExec, ['ip', 'netns', 'del', NAMESPACE]);
   });
@@ -112,6 +125,10 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
   );
 
   test.each<[string, string[]]>([
+    ['what is mounted over a directory', ['mount', '-t', 'tmpfs', 'tmpfs', scratch]],
+    ['that nothing on it can be run', ['mount', '-o', 'remount,noexec', scratch]],
+    ['that it is mounted no more', ['umount', scratch]],
+    ['what is mounted above a directory', ['mount', '--bind', tmpdir(), tmpdir()]],
     ['a file behind a link', ['ln', '-s', '/etc/hostname', join(scratch, 'a')]],
     ['that it leads elsewhere', ['ln', '-sf', '/etc/hosts', join(scratch, 'a')]],
     ['a setting', ['sysctl', '-q', '-w', 'net.ipv4.conf.veth1.rp_filter=1']],
@@ -125,7 +142,7 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
     ['a device that is down', ['ip', 'link', 'set', 'veth1', 'down']],
   ])('shows %s', async (_, change) => {
     const before = await glance();
-    expect(before).toBeString();
+    expect(before).toMatch(/^[0-9a-f]{64}$/);
     await inside(...change);
     expect(await glance()).not.toBe(before);
   });
@@ -133,7 +150,7 @@ describe.skipIf(missing !== undefined)(`a glance at a node${missing ? ` (${missi
   async function showsWhoListens(_: string, listens: string) {
     const before = await glance();
     const script = `${listens}; console.log('listening'); await Bun.stdin.text(); stop();`;
-    const child = Bun.spawn(['nsenter', `--net=/run/netns/${NAMESPACE}`, process.execPath, '-e', script], {
+    const child = Bun.spawn([...entering(), process.execPath, '-e', script], {
       stdin: 'pipe',
       stdout: 'pipe',
     });

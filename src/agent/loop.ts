@@ -40,7 +40,7 @@ export interface HealLoopOptions {
   /** Called at the end of each round with what the last look found, and how long the first took, in milliseconds. */
   looked?(diagnosis: Diagnosis, ms: number): void;
   /**
-   * What of the patient changes without a notification, as a text: while it is the same, regular looks are left out, but for one in ten. Undefined when
+   * What of the patient changes without a notification, as a digest: while it is the same, regular looks are left out, but for one in ten. Undefined when
    * a look is needed. It is not asked after a look that left something unknown.
    */
   glance?(): string | undefined;

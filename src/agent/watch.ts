@@ -49,7 +49,7 @@ const FLUSH_MS = 1000;
 
 /**
  * Watches the node that this process runs on, and heals it unless it only observes, until the signal aborts. Looks when the two CNI directories,
- * the cache of results, nftables or the node's pods change. Every `resyncMs` it glances at what notifies nobody (settings, links, routes, sockets), and looks
+ * the cache of results, nftables or the node's pods change. Every `resyncMs` it glances at what notifies nobody (settings, links, routes, sockets, mounts), and looks
  * when that has changed, too, and every tenth time in any case. What cannot be watched is logged: then it looks each time.
  */
 export async function watchNode(options: WatchOptions, signal: AbortSignal): Promise<void> {
@@ -61,7 +61,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
   const objects = client && watchNodeObjects({ client, node, changed: () => loop.changed(), onError });
   const patient = nodePatient(node, rememberingExec(exec), objects);
   const directories = new DirectoryWatch(() => loop.changed());
-  let ofCni: readonly string[] = [];
+  let followed: readonly string[] = [];
   /** Of what changes are notified, or seen by a glance. */
   const watched = { netfilter: true, objects: objects !== undefined, directories: false, flows: false };
   const loop = new HealLoop({
@@ -75,8 +75,9 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
         if (report !== undefined && 'value' in report) {
           check?.(report.value);
           const { confDir, binDirs } = report.value.cni;
-          ofCni = [confDir, ...binDirs];
-          watched.directories = attempt(() => directories.follow([...ofCni, RESULT_CACHE]), onError);
+          const ofCni = [confDir, ...binDirs];
+          followed = [...ofCni, RESULT_CACHE];
+          watched.directories = attempt(() => directories.follow(followed), onError);
           // What connection tracking remembers of a UDP client, only a look shows.
           watched.flows = !world.pods.some((pod) =>
             hostPortsOf(pod).some(({ protocol }) => protocol === 'UDP'),
@@ -95,7 +96,7 @@ export async function watchNode(options: WatchOptions, signal: AbortSignal): Pro
       let state: string | undefined;
       if (Object.values(watched).every(Boolean)) {
         attempt(() => {
-          state = takeGlance(ofCni);
+          state = takeGlance(followed);
         }, onError);
       }
       return state;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { attribute, openRtnetlink } from '../sys/netlink.ts';
 
 /** A kind of what rtnetlink lists: its request, and what of an answer is a state and no count or clock. linux/rtnetlink.h, linux/if_link.h. */
@@ -28,20 +29,24 @@ const LISTED: readonly Listed[] = [
 ];
 
 /**
- * The links, addresses, routes and policy rules of this network namespace as a text, which is the same as long as they are. Undefined when the kernel
+ * A digest of the links, addresses, routes and policy rules of this network namespace, which is the same as long as they are. Undefined when the kernel
  * does not list them all, or something changed meanwhile.
  */
-export function routingState(): string | undefined {
+export function routingDigest(): string | undefined {
   const channel = openRtnetlink();
   if (channel === undefined) return undefined;
   try {
-    let state = '';
+    const hash = createHash('sha256');
     for (const { type, request, header, passing } of LISTED) {
       const payloads = channel.dump(type, request);
       if (payloads === undefined) return undefined;
-      state += `${payloads.map((payload) => lasting(payload, header, passing)).join('\n')}\n\n`;
+      hash.update(`${payloads.length};`);
+      for (const payload of payloads) {
+        const kept = lasting(payload, header, passing);
+        hash.update(`${kept.length}:${kept}`, 'latin1');
+      }
     }
-    return state;
+    return hash.digest('hex');
   } finally {
     channel.close();
   }
