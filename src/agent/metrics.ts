@@ -13,7 +13,7 @@ export class AgentMetrics {
   readonly #about: Pick<AgentState, 'version' | 'mode'>;
   readonly #looks = new Counts();
   readonly #actions = new Counts();
-  #last: { findings: Counts; paths: Counts; at: number; ms: number } | undefined;
+  #last: { findings: Counts; paths: Counts; at: number; checkedAt: number; ms: number } | undefined;
 
   constructor({ version, mode }: Pick<AgentState, 'version' | 'mode'>) {
     this.#about = { version, mode };
@@ -24,7 +24,7 @@ export class AgentMetrics {
   /** A look has succeeded. `at`, since the epoch, and `ms`, how long it took, in milliseconds. */
   looked({ findings, paths }: Pick<Diagnosis, 'findings' | 'paths'>, at: number, ms: number): void {
     this.#looks.add({ result: 'succeeded' });
-    const last = { findings: new Counts(), paths: new Counts(), at, ms };
+    const last = { findings: new Counts(), paths: new Counts(), at, checkedAt: at, ms };
     for (const stage of stages) {
       for (const verdict of VERDICTS) {
         const count = paths.filter((path) => path.stages[stage].verdict === verdict).length;
@@ -36,9 +36,9 @@ export class AgentMetrics {
     this.#last = last;
   }
 
-  /** At this time, since the epoch in milliseconds, all was as the last look has found it. */
+  /** At this time, since the epoch in milliseconds, a glance has shown no change since the last look. */
   unchanged(at: number): void {
-    if (this.#last !== undefined) this.#last = { ...this.#last, at };
+    if (this.#last !== undefined) this.#last = { ...this.#last, checkedAt: at };
   }
 
   /** A look has failed. */
@@ -74,9 +74,15 @@ export class AgentMetrics {
       },
       {
         name: 'hostport_last_look_timestamp_seconds',
-        help: 'When the last look that succeeded ended, or all was still as it found it, in Unix time.',
+        help: 'When the last look that succeeded ended, in Unix time.',
         type: 'gauge',
         series: last === undefined ? [] : [[{}, last.at / 1000]],
+      },
+      {
+        name: 'hostport_last_check_timestamp_seconds',
+        help: 'When that look, or a glance that showed no change since, ended, in Unix time.',
+        type: 'gauge',
+        series: last === undefined ? [] : [[{}, last.checkedAt / 1000]],
       },
       {
         name: 'hostport_last_look_duration_seconds',

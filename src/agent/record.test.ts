@@ -33,11 +33,35 @@ test('each look and each failure is published, as what reads it understands', ()
   const lookedAt = '2026-01-01T00:00:00.000Z';
   expect(published).toEqual([
     about,
-    { ...about, lookedAt, broken: 1, risks: 1, codes: { 'plugin-missing': 2 } },
-    { ...about, lookedAt, broken: 1, risks: 1, codes: { 'plugin-missing': 2 }, failure: 'no runtime' },
-    { ...about, lookedAt, broken: 0, risks: 0 },
+    { ...about, lookedAt, checkedAt: lookedAt, broken: 1, risks: 1, codes: { 'plugin-missing': 2 } },
+    {
+      ...about,
+      lookedAt,
+      checkedAt: lookedAt,
+      broken: 1,
+      risks: 1,
+      codes: { 'plugin-missing': 2 },
+      failure: 'no runtime',
+    },
+    { ...about, lookedAt, checkedAt: lookedAt, broken: 0, risks: 0 },
   ]);
   for (const state of published) expect(parseState(JSON.stringify(state))).toEqual(state);
+});
+
+test('a glance is a check and no look', () => {
+  record.looked({ findings: [], paths: [] }, 10);
+  now += 100_000;
+  record.unchanged();
+  const [lookedAt, checkedAt] = ['2026-01-01T00:00:00.000Z', '2026-01-01T00:01:40.000Z'];
+  expect(published.at(-1)).toEqual({ ...about, lookedAt, checkedAt, broken: 0, risks: 0 });
+  expect(parseState(JSON.stringify(published.at(-1)))).toEqual(published.at(-1)!);
+  const times = metrics.text().text.match(/^hostport_last_\w+_timestamp_seconds .*/gm);
+  expect(times).toEqual([
+    `hostport_last_look_timestamp_seconds ${Date.parse(lookedAt) / 1000}`,
+    `hostport_last_check_timestamp_seconds ${Date.parse(checkedAt) / 1000}`,
+  ]);
+  now += 100_000;
+  expect(record.ready).toEqual({ holds: true });
 });
 
 test('codes are counted, most of them first', () => {
@@ -75,7 +99,7 @@ describe('it is ready', () => {
     now += 120_000;
     expect(record.ready.holds).toBe(true);
     now += 1000;
-    expect(record.ready).toEqual({ holds: false, why: 'the last look is 121 s old' });
+    expect(record.ready).toEqual({ holds: false, why: 'the last check is 121 s old' });
   });
 });
 

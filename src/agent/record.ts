@@ -6,10 +6,10 @@ import type { AgentState } from './state.ts';
 
 /** How much of an error is kept. */
 const MAX_FAILURE = 500;
-/** A look is late after so many times the longest time between two, and at least after this, in milliseconds. */
+/** A check is late after so many times the longest time between two, and at least after this, in milliseconds. */
 const LATE_FACTOR = 3;
 const LATE_MS = 120_000;
-/** After so long without any look the agent does nothing any more, in milliseconds: a round's fixes may take minutes. */
+/** After so long without any check the agent does nothing any more, in milliseconds: a round's fixes may take minutes. */
 const STUCK_MS = 900_000;
 
 /** Whether something is so, and if not, why. */
@@ -18,7 +18,7 @@ export type Condition = { holds: true } | { holds: false; why: string };
 export interface AgentRecordOptions {
   about: Pick<AgentState, 'version' | 'mode' | 'node'>;
   metrics: AgentMetrics;
-  /** Longest time between two looks, in milliseconds. */
+  /** Longest time between two checks, each a look or a glance, in milliseconds. */
   resyncMs: number;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -40,7 +40,7 @@ function codesOf(findings: readonly Pick<Finding, 'code'>[]): AgentState['codes'
 export class AgentRecord {
   readonly #options: AgentRecordOptions;
   #state: AgentState;
-  /** When something last happened: the start, and the end of each look. */
+  /** When something last happened: the start, and the end of each check. */
   #stirredAt: number;
 
   constructor(options: AgentRecordOptions) {
@@ -60,6 +60,7 @@ export class AgentRecord {
     this.#state = {
       ...about,
       lookedAt,
+      checkedAt: lookedAt,
       broken: count('broken'),
       risks: count('risk'),
       ...(codes && { codes }),
@@ -68,10 +69,10 @@ export class AgentRecord {
     publish(this.#state);
   }
 
-  /** Nothing has changed since the last look, which is as good as another one. */
+  /** A glance has shown no change since the last look. */
   unchanged(): void {
     this.#stirredAt = this.#options.now();
-    this.#state = { ...this.#state, lookedAt: new Date(this.#stirredAt).toISOString() };
+    this.#state = { ...this.#state, checkedAt: new Date(this.#stirredAt).toISOString() };
     this.#options.metrics.unchanged(this.#stirredAt);
     this.#options.publish(this.#state);
   }
@@ -114,14 +115,14 @@ export class AgentRecord {
 
   /** Whether the agent knows how its node is now. */
   get ready(): Condition {
-    const { lookedAt, failure } = this.#state;
+    const { checkedAt, failure } = this.#state;
     if (failure !== undefined) return { holds: false, why: `the last look failed: ${failure}` };
-    if (lookedAt === undefined) return { holds: false, why: 'it has not looked yet' };
-    const age = this.#options.now() - Date.parse(lookedAt);
+    if (checkedAt === undefined) return { holds: false, why: 'it has not looked yet' };
+    const age = this.#options.now() - Date.parse(checkedAt);
     const late = Math.max(LATE_FACTOR * this.#options.resyncMs, LATE_MS);
     return age <= late
       ? { holds: true }
-      : { holds: false, why: `the last look is ${Math.round(age / 1000)} s old` };
+      : { holds: false, why: `the last check is ${Math.round(age / 1000)} s old` };
   }
 
   /** Whether the agent still does something. One that waits for the API does not: a restart would not help. */

@@ -12,6 +12,8 @@ const stateSchema = z.object({
   node: z.string().max(253),
   /** The last look that succeeded; absent until one has. */
   lookedAt: z.iso.datetime().optional(),
+  /** When that look, or a glance that showed no change since, ended; an agent of an earlier version writes {@link lookedAt} for both. */
+  checkedAt: z.iso.datetime().optional(),
   /** Findings of that look. */
   broken: z.number().int().nonnegative().optional(),
   risks: z.number().int().nonnegative().optional(),

@@ -101,6 +101,15 @@ test('where and as what it is installed is found without its namespace', async (
   expect(await look()).toEqual({ ...expected, nodes: [] });
 });
 
+test('an agent that has glanced since its last look is running', async () => {
+  const set = await install();
+  await cluster.addNode('a');
+  await run('a', set);
+  const at = (ms: number) => new Date(NOW - ms).toISOString();
+  answers.set('agent-a', state('a', { lookedAt: at(250_000), checkedAt: at(10_000) }));
+  expect(await shown()).toEqual([['a', 'running', undefined]]);
+});
+
 test('each Linux node has a line, in the order of their names', async () => {
   const set = await install();
   for (const node of ['c', 'a']) {
@@ -151,11 +160,18 @@ describe('what does not run is named with why', () => {
       /it has not looked yet: it waits for the API/,
     ],
     [
-      'an old look',
+      'an old check',
+      RUNNING,
+      state('a', { checkedAt: new Date(NOW - 600_000).toISOString() }),
+      'failing',
+      /its last check is 600 s old/,
+    ],
+    [
+      'an old look of an agent that reports no checks',
       RUNNING,
       state('a', { lookedAt: new Date(NOW - 600_000).toISOString() }),
       'failing',
-      /its last look is 600 s old/,
+      /its last check is 600 s old/,
     ],
     [
       'a kubelet that does not reach it',

@@ -19,12 +19,12 @@ const PARALLEL = 32;
 const ANSWER_MS = 10_000;
 /** No state is longer, in bytes. */
 const MAX_STATE = 16 * 1024;
-/** A look that is older is late: an agent looks every half minute. Milliseconds. */
+/** A check that is older is late: an agent looks or glances every half minute. Milliseconds. */
 const LATE_MS = 120_000;
 
 /**
- * The agent of one node. `running`: it has looked lately. `outdated`: it runs, and is of an earlier installation. `failing`: it does not run, or has
- * not looked lately. `missing`: it has no pod. `unknown`: it runs, and nobody could ask it.
+ * The agent of one node. `running`: it has checked its node lately, by a look or a glance. `outdated`: it runs, and is of an earlier installation. `failing`: it does not run, or has
+ * not checked its node lately. `missing`: it has no pod. `unknown`: it runs, and nobody could ask it.
  */
 export interface AgentOfNode {
   node: string;
@@ -158,9 +158,9 @@ async function agentOf(
       is: 'failing',
       why: 'it has not looked yet: it waits for the API server; its log says more',
     };
-  const age = now() - Date.parse(said.lookedAt);
+  const age = now() - Date.parse(said.checkedAt ?? said.lookedAt);
   if (age > LATE_MS)
-    return { ...answered, is: 'failing', why: `its last look is ${Math.round(age / 1000)} s old` };
+    return { ...answered, is: 'failing', why: `its last check is ${Math.round(age / 1000)} s old` };
   if (!isConditionTrue(pod.status, 'Ready'))
     return { ...answered, is: 'failing', why: 'its kubelet does not reach it to ask whether it is ready' };
   if (!isOfTemplate(pod, set))

@@ -72,10 +72,10 @@ const RAISED: Readonly<
     quiet: { 'hostport_actions_total{node="a",code="plugin-missing",result="healed"}': '0x5 1x20' },
   },
   HostPortAgentBlind: {
-    series: { 'hostport_last_look_timestamp_seconds{node="a"}': '0x30' },
+    series: { 'hostport_last_check_timestamp_seconds{node="a"}': '0x30' },
     labels: { node: 'a', severity: 'warning' },
     at: '20m',
-    quiet: { 'hostport_last_look_timestamp_seconds{node="a"}': '0+60x30' },
+    quiet: { 'hostport_last_check_timestamp_seconds{node="a"}': '0+60x30' },
   },
   HostPortAgentDown: {
     series: { 'up{job="hostport-agent",node="a"}': '0x30' },

@@ -6,7 +6,8 @@ const NOW = Date.parse('2026-01-01T00:01:00Z');
 const state = {
   version: '1.2.3',
   mode: 'heal',
-  lookedAt: '2026-01-01T00:00:48Z',
+  lookedAt: '2026-01-01T00:00:15Z',
+  checkedAt: '2026-01-01T00:00:48Z',
   broken: 2,
   risks: 0,
 } as const;
@@ -17,9 +18,9 @@ test('a table, and below it why agents do not run', () => {
   const found = of(running('worker'), { node: 'worker2', is: 'missing', why: 'it has no pod\u001b[2J' });
   expect(renderAgents(found, NOW)).toBe(
     [
-      'NODE      AGENT     VERSION   MODE     LAST LOOK   BROKEN   AT RISK',
-      'worker    running   1.2.3     heal     12s ago     2        0',
-      'worker2   missing   <none>    <none>   <none>      <none>   <none>',
+      'NODE      AGENT     VERSION   MODE     LAST CHECK   LAST LOOK   BROKEN   AT RISK',
+      'worker    running   1.2.3     heal     12s ago      45s ago     2        0',
+      'worker2   missing   <none>    <none>   <none>       <none>      <none>   <none>',
       '',
       'worker2: missing: it has no pod\\x1b[2J',
       '',

@@ -12,11 +12,16 @@ export function renderAgents(found: AgentStatus | undefined, now: number, layout
     { value: is, style: is === 'running' ? 'good' : is === 'unknown' ? 'doubt' : 'bad' } as const,
     state?.version,
     state?.mode,
-    state?.lookedAt === undefined ? undefined : `${formatAge(now - Date.parse(state.lookedAt))} ago`,
+    ago(state?.checkedAt ?? state?.lookedAt, now),
+    ago(state?.lookedAt, now),
     state?.broken,
     state?.risks,
   ]);
-  const shown = table(['NODE', 'AGENT', 'VERSION', 'MODE', 'LAST LOOK', 'BROKEN', 'AT RISK'], rows, layout);
+  const shown = table(
+    ['NODE', 'AGENT', 'VERSION', 'MODE', 'LAST CHECK', 'LAST LOOK', 'BROKEN', 'AT RISK'],
+    rows,
+    layout,
+  );
   const codes = codesOf(found, layout).map((line) => `${line}\n`);
   const reasons = found.nodes.filter(({ why }) => why !== undefined).map((agent) => reasonOf(agent, layout));
   return [[shown], codes, reasons]
@@ -35,6 +40,10 @@ function codesOf({ nodes }: AgentStatus, layout: Layout): string[] {
   counts.sort((a, b) => b.nodes - a.nodes || b.findings - a.findings || (a.code < b.code ? -1 : 1));
   const rows = counts.map(({ code, nodes: on, findings }) => [code, on, findings]);
   return [table(['CODE', 'NODES', 'FINDINGS'], rows, layout).trimEnd()];
+}
+
+function ago(time: string | undefined, now: number): string | undefined {
+  return time === undefined ? undefined : `${formatAge(now - Date.parse(time))} ago`;
 }
 
 function reasonOf({ node, is, why }: AgentOfNode, layout: Layout): string {
