@@ -92,8 +92,9 @@ async function lab(): Promise<number> {
   console.log(diagnosed === 0 ? ALL_ANSWER : HOW_TO_FIX);
   const drawn = await drawPage();
   if (drawn !== 0) return interrupted(drawn);
-  console.log(`\nThe same as a page, for a browser: ${pathToFileURL(page)}`);
   console.log(SEE_IT);
+  // The last line, as the README says.
+  console.log(`\nThe same as a page, for a browser: ${pathToFileURL(page)}`);
   return 0;
 }
 
