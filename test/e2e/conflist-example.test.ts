@@ -10,6 +10,7 @@ import { EXAMPLE as CILIUM_EXAMPLE, Lab, labMissing, PROGRAM, ROOT } from './lab
 const missing = labMissing();
 const EXAMPLE = join(ROOT, 'examples/conflist');
 const NAME = '000-cilium-portmap.conflist';
+const VERSIONED = /^busybox:\d+\.\d+\.\d+$/;
 const text = (name: string) => readFileSync(join(EXAMPLE, name), 'utf8');
 
 test('both ways put the same file on the nodes', () => {
@@ -21,6 +22,22 @@ test('both ways put the same file on the nodes', () => {
       { hostPath: NAME, containerPath: `/etc/cni/net.d/${NAME}`, readOnly: true },
     ]);
   }
+});
+
+test('the DaemonSet has one image of a fixed version, and no right or resource that it does not need', () => {
+  const [, { spec }] = parseAllDocuments(text('daemonset.yaml')).map((document) => document.toJS());
+  const { initContainers, containers, securityContext } = spec.template.spec;
+  expect(securityContext.seccompProfile.type).toBe('RuntimeDefault');
+  for (const { image, securityContext, resources } of [...initContainers, ...containers]) {
+    expect(image).toMatch(VERSIONED);
+    expect(securityContext).toMatchObject({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    expect(Object.keys(resources.limits)).toEqual(['cpu', 'memory']);
+  }
+  expect(containers[0].securityContext.runAsNonRoot).toBe(true);
 });
 
 describe.skipIf(missing !== undefined)(`in the lab${missing ? ` (${missing})` : ''}`, () => {
@@ -49,7 +66,10 @@ describe.skipIf(missing !== undefined)(`in the lab${missing ? ` (${missing})` : 
     test('the hostPort of a pod that is created then answers', async () => {
       if (way !== 'mounted') {
         expect((await lab.inNode(worker, 'ls', '/etc/cni/net.d')).stdout).not.toContain(NAME);
-        await lab.mustKubectl('apply', '-f', join(EXAMPLE, 'daemonset.yaml'));
+        // The lab's registry has one busybox, without a version.
+        const manifest = text('daemonset.yaml').replace(/image: busybox:\S+/g, 'image: busybox');
+        const applied = await lab.kubectl(['apply', '-f', '-'], { stdin: manifest });
+        expect(`${applied.code}\n${applied.stderr}`).toStartWith('0\n');
         const set = 'daemonset/portmap-conflist';
         await lab.mustKubectl('rollout', 'status', set, '--namespace', 'kube-system', '--timeout=60s');
         // Once more: nothing is different.
@@ -66,5 +86,19 @@ describe.skipIf(missing !== undefined)(`in the lab${missing ? ` (${missing})` : 
       const { code, stdout } = await lab.hostport('doctor', '--name', name);
       expect(`${code}\n${stdout}`).toStartWith('0\n');
     });
+
+    test.skipIf(way === 'mounted')(
+      'the commands of the README remove the DaemonSet and its file',
+      async () => {
+        const [, commands] = /^## Remove it\n[^`]*```\n([^`]*)^```$/m.exec(text('README.md'))!;
+        lab.env.SHELL = '/bin/sh';
+        const stdin = `set -e\ncd ${EXAMPLE}\n${commands!}`;
+        const { code, stderr } = await lab.command([PROGRAM, 'shell', '--name', name], { stdin });
+        expect(`${code}\n${stderr}`).toStartWith('0\n');
+        expect((await lab.inNode(worker, 'ls', '/etc/cni/net.d')).stdout).not.toContain(NAME);
+        const sets = await lab.mustKubectl('get', 'daemonsets', '--all-namespaces');
+        expect(sets).not.toContain('portmap-conflist');
+      },
+    );
   });
 });
