@@ -3,11 +3,12 @@ import { createInterface } from 'node:readline';
 import { InvalidArgumentError } from 'commander';
 import { quizLab } from '../../lab/quiz/lab.ts';
 import type { Level } from '../../lab/quiz/question.ts';
-import { playQuiz, type QuizResult, type QuizTable } from '../../lab/quiz/quiz.ts';
+import { playQuiz, type QuizTable } from '../../lab/quiz/quiz.ts';
 import { interruptible } from '../interruptible.ts';
 import { oneOf } from '../option-values.ts';
 import { renderJson } from '../printer/document.ts';
 import { layoutOf } from '../printer/layout.ts';
+import { quizScore } from '../printer/quiz-score.ts';
 import { paragraph } from '../printer/wrap.ts';
 import { addTargetOptions, labTargetOf } from '../target.ts';
 import { command, examples, exitWith } from '../verb.ts';
@@ -57,7 +58,7 @@ export function quizVerb() {
           process.stdout.write(
             renderJson({ apiVersion: 'hostport/v1', kind: 'QuizResult', cluster: record.name, ...result }, 2),
           );
-        else table.say(summaryOf(result));
+        else table.say(quizScore(result));
         exitWith(result.found ? 0 : 1);
       } finally {
         table.close();
@@ -70,14 +71,6 @@ export function quizVerb() {
     'hostport quiz --level 2 --seed 4711',
     'echo 2 | hostport quiz -o json',
   );
-}
-
-function summaryOf({ code, wrong, hints, repaired, score, seed, level }: QuizResult): string {
-  const parts = [
-    `${score.cause} for the cause, ${code}, after ${wrong.length} wrong answers and ${hints} hints`,
-    `${score.repair} for the repair${repaired ? '' : ', which was not done by hand'}`,
-  ];
-  return `${score.total} of ${score.maximum} points: ${parts.join('; ')}. The same again: --seed ${seed} --level ${level}. What was broken is undone.`;
 }
 
 /**
