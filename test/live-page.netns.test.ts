@@ -335,6 +335,7 @@ describe.skipIf(noBrowser !== undefined)('the live page in a browser', () => {
     await page.getByRole('button', { name: 'Play again' }).waitFor();
     expect(await page.locator('.journey li.here.end').textContent()).toContain('✗');
     expect(await page.locator('.journey .outcome').textContent()).toContain('✗ died');
+    expect(await page.locator('#trace [role=status]').textContent()).toContain('✗ died');
     await page.close();
   });
 

@@ -83,6 +83,12 @@ export function TraceView({
             <Lines text={answer.text} />
           </p>
         ) : null}
+        {/* What the card below shows: a screen reader hears only what changes in here. */}
+        {answer?.trace === undefined || isSending ? null : (
+          <p class="unseen">
+            {OUTCOMES[answer.trace.outcome]} <Name text={answer.trace.message} />
+          </p>
+        )}
       </div>
       {answer?.trace === undefined || isSending ? null : (
         <Journey key={answer.trace.sourcePort} trace={answer.trace} />
