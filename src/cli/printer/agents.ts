@@ -9,7 +9,7 @@ export function renderAgents(found: AgentStatus | undefined, now: number, layout
   if (found === undefined) return 'The agent is not installed.\n';
   const rows = found.nodes.map(({ node, is, state }) => [
     node,
-    { value: is, style: is === 'running' ? 'good' : is === 'unknown' ? 'doubt' : 'bad' } as const,
+    { value: is, style: is === 'running' ? 'good' : is === 'unknown' ? 'unknown' : 'bad' } as const,
     state?.version,
     state?.mode,
     ago(state?.checkedAt ?? state?.lookedAt, now),

@@ -1,5 +1,5 @@
 /** What a colour stands for. Whatever is coloured says the same without: by a mark, a word or its place. */
-export type Style = 'good' | 'bad' | 'warning' | 'doubt' | 'faint' | 'strong' | 'command';
+export type Style = 'good' | 'bad' | 'warning' | 'unknown' | 'faint' | 'strong' | 'command';
 
 /** Puts a text in the colour of a style, or leaves it as it is. The text is one line, and safe for a terminal. */
 export type Paint = (style: Style, text: string) => string;
@@ -12,7 +12,7 @@ const CODES: Readonly<Record<Style, number>> = {
   good: 32,
   bad: 31,
   warning: 33,
-  doubt: 35,
+  unknown: 35,
   faint: 2,
   strong: 1,
   command: 36,

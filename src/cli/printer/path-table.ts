@@ -23,7 +23,7 @@ export const MARK_STYLES: Readonly<Record<StageVerdict['verdict'], Style>> = {
   ok: 'good',
   broken: 'bad',
   risk: 'warning',
-  unknown: 'doubt',
+  unknown: 'unknown',
   muted: 'faint',
 };
 

@@ -114,7 +114,7 @@ function stepLines(step: HealStep, subjects: readonly Subject[], width: number):
 }
 
 const MARKS: Readonly<Record<Healed['outcome'], string>> = { healed: '✓', failed: '✗', left: '-' };
-const STYLES = { healed: 'good', failed: 'bad', left: 'doubt' } as const;
+const STYLES = { healed: 'good', failed: 'bad', left: 'unknown' } as const;
 
 /** What became of each finding, once for those of one kind of which the same became for the same reason. */
 export function renderHealed(healed: readonly Healed[], { width, isUnfolded, paint }: Layout): string {

@@ -4,7 +4,7 @@ import type { Layout } from './layout.ts';
 import { wrap } from './wrap.ts';
 
 const STATES = { back: '-', 'as-before': '=', refused: '✗' } as const;
-const STYLES = { done: 'good', unchanged: 'faint', failed: 'bad', skipped: 'doubt' } as const;
+const STYLES = { done: 'good', unchanged: 'faint', failed: 'bad', skipped: 'unknown' } as const;
 const OUTCOMES = { done: '✓', unchanged: '=', failed: '✗', skipped: '-' } as const;
 
 /** What undoing the last heal does on each node, and what of that heal stays. */
