@@ -275,6 +275,15 @@ describe('the Markdown', async () => {
     expect(pages.flatMap((path) => brokenLinks(path, texts, files))).toEqual([]);
   });
 
+  test('shows every picture that there is', () => {
+    const shown = [...texts]
+      .filter(([path]) => path.endsWith('.md'))
+      .flatMap(([path, text]) => linksOf(text).map(({ target }) => posix.join(posix.dirname(path), target)));
+    const pictures = listed.filter((path) => path.startsWith('docs/figures/'));
+    expect(pictures.length).toBeGreaterThan(0);
+    expect(pictures.filter((path) => !shown.includes(path))).toEqual([]);
+  });
+
   const PAGES = new Map([
     ['docs/a.md', '# One\n## Two words, `code`!\n## One\n```\n# Not one\n```\n'],
     ['README.md', '# Top\n'],
