@@ -46,7 +46,7 @@ describe.each(['html', 'markdown'])('-o %s', (format) => {
     if (format === 'markdown') expect(chosen.stdout).toContain('; 1 of 3 hostPorts, as chosen\n');
     else expect(chosen.stdout).toContain('"examined":3,');
     const none = await run('--from', BUNDLE, '-o', format, '--node', 'kind-control-plane');
-    expect(none.stdout).toContain('No hostPort is of this choice; 3 hostPorts were examined.');
+    expect(none.stdout).toContain('No hostPort matches; 3 hostPorts were examined.');
   });
 
   test.each([

@@ -50,7 +50,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     [
       '3 nodes, unknown',
       () => pageCluster(3, 2, 'unknown'),
-      '6 of 6 hostPorts are unknown; nothing that was seen is broken.',
+      '6 of 6 hostPorts are unknown; no broken hostPort was found.',
     ],
     [
       '1,000 nodes, broken',
@@ -64,7 +64,7 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     `%s: verdict, no violation of accessibility, no request, nothing logged${why}`,
     async (_, make, verdict) => {
       const { page, watched } = await (await started()).open(html(make()));
-      expect(await page.textContent('h1')).toBe(verdict);
+      expect(await page.textContent('h1 [role=status]')).toBe(verdict);
       for (const summary of await page.locator('summary').all()) await summary.click();
       expect(await violations(page)).toEqual([]);
       expect(watched).toEqual({ requests: [], logged: [] });
@@ -91,6 +91,9 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     const broken = page.locator('article.mapping', { hasText: 'default/echo-kind-worker3' });
     expect(await broken.locator('svg.way').getAttribute('aria-label')).toContain('configured broken');
     expect(await broken.locator('svg .link.broken').count()).toBe(1);
+    // In the drawing itself every outcome can be read.
+    const outcomes = await broken.locator('svg.way .station').last().locator('.real').allTextContents();
+    expect(outcomes.join('\n')).not.toContain('…');
     const good = page.locator('article.mapping', { hasText: 'default/echo-kind-worker on' });
     const text = (await good.locator('.stages').textContent())!;
     for (const name of [
@@ -108,10 +111,10 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     const { page } = await (await started()).open(await howTo());
     const first = page.locator('article.cause').first();
     await first.getByRole('button', { name: /^copy / }).click();
-    const status = first.locator('[role=status]');
-    await status.filter({ hasText: /copied|selected/ }).waitFor();
-    if ((await status.textContent())!.startsWith('selected'))
-      expect(await page.evaluate(() => String(getSelection()))).toStartWith('hostport heal --only ');
+    await first.locator('[role=status]').filter({ hasText: says }).waitFor();
+    const taken =
+      permissions.length > 0 ? () => navigator.clipboard.readText() : () => String(getSelection());
+    expect(await page.evaluate(taken)).toBe((await first.locator('.command code').textContent())!);
     await page.close();
   });
 
@@ -184,6 +187,35 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
     }
   });
 
+  test(`by arrows, a cell without a hostPort shows that it is focused${why}`, async () => {
+    const { diagnosis, ways } = pageCluster(4, 3, 'broken');
+    // Every second mapping.
+    const paths = diagnosis.paths.filter((_, i) => i % 2 === 0);
+    const { page } = await browser.open(html({ diagnosis: { ...diagnosis, paths }, ways }));
+    await page.locator('.map [tabindex="0"]').focus();
+    const seen: string[] = [];
+    for (const key of [
+      'Control+Home',
+      ...Array(3).fill('ArrowRight'),
+      'ArrowDown',
+      'ArrowLeft',
+      'ArrowLeft',
+    ]) {
+      await page.keyboard.press(key);
+      const focused = await page.evaluate(() => {
+        const { offsetWidth, offsetHeight, textContent } = document.activeElement as HTMLElement;
+        const { outlineStyle, outlineWidth, clipPath } = getComputedStyle(document.activeElement!);
+        const isLarge = Math.min(offsetWidth, offsetHeight) >= 24;
+        return { textContent, isLarge, ring: `${outlineWidth} ${outlineStyle}`, clipPath };
+      });
+      seen.push(focused.textContent);
+      expect(focused).toMatchObject({ isLarge: true, ring: '3px solid', clipPath: 'none' });
+    }
+    expect(seen.filter((text) => text === 'none')).toHaveLength(3);
+    expect(await violations(page)).toEqual([]);
+    await page.close();
+  });
+
   test(`search and lists choose what the map and the ways show, and a link leads there again${why}`, async () => {
     const report = html(pageCluster(100, 3, 'broken'));
     const { page } = await (await started()).open(report);
@@ -239,14 +271,53 @@ describe.skipIf(noBrowser !== undefined)('the report page in a browser', () => {
         const script = document.createElement('script');
         script.append('document.title = "run"');
         document.body.append(script);
-        const image = document.createElement('img');
-        image.src = 'http://127.0.0.1:9/x.png';
-        document.body.append(image);
       })
       .catch((error) => watched.logged.push(String(error)));
-    await page.waitForFunction(() => true);
     expect(await page.title()).not.toBe('run');
     expect(watched.logged.join('\n')).toMatch(/Content Security Policy|TrustedScript|Trusted Type/);
+    await page.close();
+  });
+
+  test(`its policy lets nothing be loaded${why}`, async () => {
+    const { page } = await browser.open(await howTo());
+    const address = 'http://127.0.0.1:9/x';
+    const refused = page.evaluate(
+      () =>
+        new Promise<string[]>((resolve) => {
+          const seen: string[] = [];
+          document.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI }) => {
+            if (seen.push(`${effectiveDirective} ${blockedURI}`) === 4) resolve(seen.sort());
+          });
+        }),
+    );
+    const came = await page.evaluate(async (source) => {
+      const load = (tag: 'img' | 'link' | 'iframe', how: Record<string, string>) =>
+        new Promise<string>((resolve) => {
+          const element = Object.assign(document.createElement(tag), how);
+          element.onload = () => resolve(`${tag} loaded`);
+          element.onerror = () => resolve(`${tag} refused`);
+          document.body.append(element);
+        });
+      return Promise.all([
+        load('img', { src: source }),
+        load('link', { rel: 'stylesheet', href: source }),
+        fetch(source).then(
+          () => 'fetch loaded',
+          () => 'fetch refused',
+        ),
+        // A frame that is refused has loaded an error in its place.
+        load('iframe', { src: source }).then(() => 'iframe'),
+      ]);
+    }, address);
+    expect(came).toEqual(['img refused', 'link refused', 'fetch refused', 'iframe']);
+    // Of a frame, which is another document, only the origin is reported.
+    const { origin } = new URL(address);
+    expect(await refused).toEqual([
+      `connect-src ${address}`,
+      `frame-src ${origin}`,
+      `img-src ${address}`,
+      `style-src-elem ${address}`,
+    ]);
     await page.close();
   });
 

@@ -32,7 +32,7 @@ export interface PageData {
   causes: CauseData[];
   unknowns: UnknownData[];
   /** Why stages of mappings are unknown, the stage and the reason of most first. */
-  doubts: DoubtData[];
+  unknownStages: UnknownStageData[];
 }
 
 /** A place in `texts`; -1 is no text. */
@@ -98,7 +98,7 @@ export interface CauseData {
 }
 
 /** Why a stage is unknown, of all mappings of which it is so for the same reason. */
-export interface DoubtData {
+export interface UnknownStageData {
   stage: Stage;
   why: string;
   /** How many mappings. */

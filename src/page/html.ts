@@ -27,7 +27,7 @@ export interface HtmlDocument {
   /** The bundle, which renders into the element `page`. */
   script: string;
   style: string;
-  /** HTML for who does not run scripts: a mail program's preview. */
+  /** HTML for readers that run no scripts, as a mail program's preview. */
   withoutScript: string;
   /** More of the policy of what may be loaded, by its directives: `connect-src 'self'`. */
   policy?: readonly string[];
@@ -85,7 +85,7 @@ export function escaped(text: string): string {
   return safeText(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** Causes that are listed for who does not run scripts. */
+/** Causes that are listed where no script runs. */
 const MAX_CAUSES = 50;
 
 function withoutScript(verdict: string, { title, observedAt, causes }: PageData): string {

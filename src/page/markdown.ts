@@ -22,7 +22,7 @@ const MAX_EVIDENCE_TEXT = 30_000;
 export function pageMarkdown(input: PageInput): string {
   const data = pageData(input);
   const index = new PageIndex(data);
-  const { causes, unknowns, doubts } = data;
+  const { causes, unknowns, unknownStages } = data;
   const room = { left: MAX_EVIDENCE_TEXT };
   const bad = index.matching(NO_FILTER).filter((path) => index.stateOf(path) !== 'good');
   const parts = [
@@ -51,16 +51,16 @@ export function pageMarkdown(input: PageInput): string {
             .join('\n'),
         ]),
     ...moreOf(unknowns.length - MAX_UNKNOWNS, 'unknown'),
-    ...(doubts.length === 0
+    ...(unknownStages.length === 0
       ? []
       : [
           '### Why stages are unknown',
-          doubts
+          unknownStages
             .slice(0, MAX_UNKNOWNS)
             .map(({ stage, why, paths }) => `- ${stage} of ${count(paths, 'mapping')}: ${textOf(why)}`)
             .join('\n'),
         ]),
-    ...moreOf(doubts.length - MAX_UNKNOWNS, 'reason'),
+    ...moreOf(unknownStages.length - MAX_UNKNOWNS, 'reason'),
   ];
   return `${parts.join('\n\n')}\n`;
 }

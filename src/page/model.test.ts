@@ -68,10 +68,14 @@ describe('the data of a page', () => {
   });
 
   test('says once why a stage is unknown, of how many mappings', () => {
-    const { doubts } = pageData(input(pageCluster(5, 2, 'unknown')));
-    expect(doubts).toHaveLength(6);
-    expect(doubts[0]).toEqual({ stage: 'configured', why: 'no answer of its node within 20 s', paths: 10 });
-    expect(data.doubts).toEqual([]);
+    const { unknownStages } = pageData(input(pageCluster(5, 2, 'unknown')));
+    expect(unknownStages).toHaveLength(6);
+    expect(unknownStages[0]).toEqual({
+      stage: 'configured',
+      why: 'no answer of its node within 20 s',
+      paths: 10,
+    });
+    expect(data.unknownStages).toEqual([]);
   });
 });
 

@@ -6,11 +6,11 @@ import type { PacketWay } from '../path/view/packet-way.ts';
 import type {
   CauseData,
   CellData,
-  DoubtData,
   FindingColumns,
   PageData,
   PathColumns,
   UnknownData,
+  UnknownStageData,
 } from './data.ts';
 
 /** What a page is made from. */
@@ -89,7 +89,7 @@ export function pageData(input: PageInput): PageData {
       });
     }),
     unknowns: unknownData(unknowns, texts),
-    doubts: doubtData(paths),
+    unknownStages: unknownStageData(paths),
     // Last: it has every text by then.
     texts: texts.items,
   };
@@ -253,20 +253,20 @@ function unknownData(unknowns: readonly Unknown[], texts: Interned<string>): Unk
 }
 
 /** As the terminal says them: a reason that names the node is the same for all nodes. */
-function doubtData(paths: readonly PathVerdict[]): DoubtData[] {
-  const doubts = new Map<string, DoubtData>();
+function unknownStageData(paths: readonly PathVerdict[]): UnknownStageData[] {
+  const found = new Map<string, UnknownStageData>();
   for (const { node, stages: verdicts } of paths) {
     for (const stage of stages) {
       const { verdict, reason } = verdicts[stage];
       if (verdict !== 'unknown' || reason === undefined) continue;
       const why = shortened(node === undefined ? reason : withoutName(reason, node, ITS_NODE));
       const key = `${stage}: ${why}`;
-      const doubt = doubts.get(key) ?? { stage, why, paths: 0 };
-      doubt.paths++;
-      doubts.set(key, doubt);
+      const entry = found.get(key) ?? { stage, why, paths: 0 };
+      entry.paths++;
+      found.set(key, entry);
     }
   }
-  return [...doubts.values()].sort((a, b) => b.paths - a.paths || compareStages(a.stage, b.stage));
+  return [...found.values()].sort((a, b) => b.paths - a.paths || compareStages(a.stage, b.stage));
 }
 
 function shortened(text: string): string;

@@ -1,7 +1,7 @@
 import { useRef, useState } from 'preact/hooks';
 import { safeText } from '../../util/safe-text.ts';
 
-/** A command with a button that copies it. `what` names it for who only hears the button. */
+/** A command with a button that copies it. `what` names it where only the button is heard. */
 export function Command({ text, what }: { text: string; what: string }) {
   const code = useRef<HTMLElement>(null);
   const [said, setSaid] = useState('');

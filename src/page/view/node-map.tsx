@@ -94,7 +94,7 @@ export function NodeMapView({
     setTop(scroller.current!.scrollTop);
     setHeight(scroller.current!.clientHeight);
   };
-  if (rows.length === 0) return <p>No mapping is of this choice.</p>;
+  if (rows.length === 0) return <p>No hostPort matches.</p>;
   return (
     <>
       {rows.length > OVERVIEW_FROM ? <Overview rows={rows} onChoose={onChoose} /> : null}
@@ -178,22 +178,26 @@ function MapRow({
       {row.cells.map((paths, i) => {
         const column = columns[i]!;
         const state = index.worst(paths);
-        return (
+        // Arrow keys lead to every cell, so that an empty one is focused as a whole: its text cannot be seen.
+        return paths.length === 0 ? (
+          <td
+            key={column}
+            // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: a cell of the grid, which arrow keys lead to.
+            role="gridcell"
+            tabIndex={tab(i + 1)}
+          >
+            <span class="unseen">none</span>
+          </td>
+        ) : (
           <td key={column}>
-            {paths.length === 0 ? (
-              <span class="unseen" tabIndex={tab(i + 1)}>
-                none
-              </span>
-            ) : (
-              <button
-                type="button"
-                tabIndex={tab(i + 1)}
-                onClick={() => onChoose(row.node, column === OTHER_PORTS ? '' : column)}
-              >
-                <Mark kind={state} />
-                {paths.length > 1 ? <span class="many">{paths.length}</span> : null}
-              </button>
-            )}
+            <button
+              type="button"
+              tabIndex={tab(i + 1)}
+              onClick={() => onChoose(row.node, column === OTHER_PORTS ? '' : column)}
+            >
+              <Mark kind={state} />
+              {paths.length > 1 ? <span class="many">{paths.length}</span> : null}
+            </button>
           </td>
         );
       })}

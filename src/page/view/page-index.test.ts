@@ -99,7 +99,7 @@ describe('the verdict', () => {
     ],
     ['The hostPort works.', pageCluster(1, 1, 'healthy')],
     ['All 4 hostPorts work.', pageCluster(2, 2, 'healthy')],
-    ['4 of 4 hostPorts are unknown; nothing that was seen is broken.', pageCluster(2, 2, 'unknown')],
+    ['4 of 4 hostPorts are unknown; no broken hostPort was found.', pageCluster(2, 2, 'unknown')],
     ['1 of 2 hostPorts is broken: 1 cause on 1 node.', pageCluster(2, 1, 'broken')],
     ['1 of 3 hostPorts is broken: 1 cause on 1 node; 1 is at risk.', pageCluster(3, 1, 'broken')],
   ])('%s', (verdict, cluster) => {
@@ -108,9 +108,7 @@ describe('the verdict', () => {
 
   test('where none was chosen', () => {
     const none = { ...pageCluster(2, 0, 'healthy'), title: 'x', version: '1', examined: 3 };
-    expect(verdictOf(new PageIndex(pageData(none)))).toBe(
-      'No hostPort is of this choice; 3 hostPorts were examined.',
-    );
+    expect(verdictOf(new PageIndex(pageData(none)))).toBe('No hostPort matches; 3 hostPorts were examined.');
   });
 
   test('with hostPorts that work, and a node that could not be examined', () => {

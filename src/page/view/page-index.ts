@@ -74,7 +74,7 @@ export class PageIndex {
     return this.#states.length;
   }
 
-  /** How many mappings are how. */
+  /** The number of mappings in each state. */
   get counts(): Readonly<Record<State, number>> {
     return this.#counts;
   }

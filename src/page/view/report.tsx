@@ -86,13 +86,15 @@ export function DiagnosisView({
   );
 }
 
-/** The verdict in a sentence, and how many mappings are how. */
+/** The verdict in a sentence, which a screen reader hears when it changes, and the number of mappings in each state. */
 export function Verdict({ index }: { index: PageIndex }) {
   const shown = states.filter((state) => index.counts[state] > 0);
   const worst = shown[0] ?? 'unknown';
   return (
     <section class={`verdict ${worst}`} aria-labelledby="verdict-title">
-      <h1 id="verdict-title">{verdictOf(index)}</h1>
+      <h1 id="verdict-title">
+        <span role="status">{verdictOf(index)}</span>
+      </h1>
       {index.length === 0 ? null : (
         <ul class="counts">
           {shown.map((state) => (
@@ -123,16 +125,16 @@ function Legend() {
 }
 
 /** Reasons that are listed before a button shows more. */
-const FIRST_DOUBTS = 20;
+const FIRST_REASONS = 20;
 /** Nodes whose names are listed before a count of the rest. */
 const MAX_NODES = 50;
 
 /** What could not be observed, and the stages that are unknown. */
 export function Unknowns({ index }: { index: PageIndex }) {
-  const { unknowns, doubts } = index.data;
+  const { unknowns, unknownStages } = index.data;
   const [more, setMore] = useState(false);
-  if (unknowns.length + doubts.length === 0) return null;
-  const shown = more ? doubts : doubts.slice(0, FIRST_DOUBTS);
+  if (unknowns.length + unknownStages.length === 0) return null;
+  const shown = more ? unknownStages : unknownStages.slice(0, FIRST_REASONS);
   return (
     <Section id="unknown" title="What is unknown, and why">
       <ul class="unknowns">
@@ -160,9 +162,9 @@ export function Unknowns({ index }: { index: PageIndex }) {
           </li>
         ))}
       </ul>
-      {shown.length === doubts.length ? null : (
+      {shown.length === unknownStages.length ? null : (
         <button type="button" class="more" onClick={() => setMore(true)}>
-          Show {count(doubts.length - shown.length, 'more reason')}
+          Show {count(unknownStages.length - shown.length, 'more reason')}
         </button>
       )}
     </Section>

@@ -8,7 +8,7 @@ export function verdictOf(index: PageIndex): string {
   const unseen = unknowns.filter(({ kind }) => kind === 'node' || kind === 'pod');
   const all = index.length;
   if (all === 0 && examined > 0)
-    return `No hostPort is of this choice; ${count(examined, 'hostPort')} ${examined === 1 ? 'was' : 'were'} examined.`;
+    return `No hostPort matches; ${count(examined, 'hostPort')} ${examined === 1 ? 'was' : 'were'} examined.`;
   if (all === 0) {
     return unseen.length === 0
       ? 'No pod asks for a hostPort.'
@@ -29,7 +29,7 @@ export function verdictOf(index: PageIndex): string {
   const works = all === 1 ? 'The hostPort works' : `All ${all.toLocaleString('en')} hostPorts work`;
   if (unknown > 0) {
     const rest = risk > 0 ? `${risk.toLocaleString('en')} ${are(risk)} at risk, ` : '';
-    return `${unknown.toLocaleString('en')} of ${count(all, 'hostPort')} ${are(unknown)} unknown; ${rest}nothing that was seen is broken.`;
+    return `${unknown.toLocaleString('en')} of ${count(all, 'hostPort')} ${are(unknown)} unknown; ${rest}no broken hostPort was found.`;
   }
   return others === '' ? `${works}.` : `${works}, but ${others}.`;
 }

@@ -15,6 +15,8 @@ const NAME = 18;
 const STEP = 140;
 const WIDTH = stages.length * STEP;
 const LINE = 62;
+/** Pixels of a line of names below a station; and of the drawing with two such lines. */
+const NAME_STEP = 16;
 const HEIGHT = 196;
 
 /** What is said at each stage of a mapping: real names where they are known. */
@@ -34,7 +36,7 @@ export function stationNames(index: PageIndex, path: number): Record<Stage, stri
   };
 }
 
-/** The same for the drawing, in which there is room for two short names. */
+/** The same for the drawing, in which there is room for short names: each outcome of the probes has a line. */
 function shortNames(index: PageIndex, path: number): Record<Stage, string[]> {
   const names = stationNames(index, path);
   const counts = new Map<string, number>();
@@ -42,12 +44,12 @@ function shortNames(index: PageIndex, path: number): Record<Stage, string[]> {
     const outcome = probe.slice(probe.indexOf(': ') + 2);
     counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   }
-  const probes = [...counts].map(([outcome, number]) => `${number} ${outcome}`).join(', ');
+  const probes = [...counts].map(([outcome, number]) => `${number} ${outcome}`);
   const pod = index.pod(path);
   return {
     ...names,
     declared: [pod.slice(pod.indexOf('/') + 1), ...names.declared.slice(1)],
-    answered: [...names.answered.slice(0, -1), probes],
+    answered: [...names.answered.slice(0, -1), ...probes],
   };
 }
 
@@ -59,7 +61,7 @@ export function fitted(text: string, length = NAME): string {
   return `${safe.slice(0, length - 1 - half)}…${safe.slice(-half)}`;
 }
 
-/** In a sentence, for who cannot see the drawing. */
+/** The drawing in a sentence, for screen readers. */
 export function describeWay(cells: readonly CellData[]): string {
   const words = stages.map((stage, i) => `${stage} ${SIGNS[cells[i]!.verdict].word}`);
   return `The way of a packet in eight stages: ${words.join(', ')}.`;
@@ -73,8 +75,10 @@ export function WayDrawing({ index, path }: { index: PageIndex; path: number }) 
   const reply = index.name(path, 'reply');
   const isReplied = cells.slice(OF_START).every(({ verdict }) => verdict === 'ok' || verdict === 'risk');
   const entry = index.name(path, 'entry');
+  const lines = Math.max(...stages.map((stage) => names[stage].filter((name) => name !== '').length));
+  const below = Math.max(0, lines - 2) * NAME_STEP;
   return (
-    <svg class="way" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={describeWay(cells)}>
+    <svg class="way" viewBox={`0 0 ${WIDTH} ${HEIGHT + below}`} role="img" aria-label={describeWay(cells)}>
       <Group from={x(0)} to={x(OF_START - 1)} text="once, when the pod starts" />
       <Group
         from={x(OF_START)}
@@ -87,7 +91,7 @@ export function WayDrawing({ index, path }: { index: PageIndex; path: number }) 
       {stages.map((stage, i) => (
         <Station key={stage} x={x(i)} stage={stage} verdict={cells[i]!.verdict} names={names[stage]} />
       ))}
-      <g class={`reply ${isReplied ? 'ok' : 'muted'}`}>
+      <g class={`reply ${isReplied ? 'ok' : 'muted'}`} transform={`translate(0 ${below})`}>
         <path d={`M${x(stages.length - 1)} 152V162H${x(OF_START)}`} />
         <path class="head" d={`M${x(OF_START) + 8} 157L${x(OF_START)} 162L${x(OF_START) + 8} 167`} />
         <text x={WIDTH - 12} y={184} text-anchor="end">
@@ -156,7 +160,7 @@ function Station({
       {names
         .filter((name) => name !== '')
         .map((name, i) => (
-          <text key={name} class="real" y={54 + 16 * i} text-anchor="middle">
+          <text key={name} class="real" y={54 + NAME_STEP * i} text-anchor="middle">
             <title>{safeText(name)}</title>
             {fitted(name)}
           </text>
