@@ -11,6 +11,15 @@ export function warningText(message: string, stream: TextStream): string {
   return notice('warning:', 'warning', message, stream);
 }
 
+/** Writes warnings to a stream, each once, however often what warns is repeated. */
+export function warnOnce(stream: TextStream & { write(text: string): unknown }): (message: string) => void {
+  const warned = new Set<string>();
+  return (message) => {
+    if (!warned.has(message)) stream.write(warningText(message, stream));
+    warned.add(message);
+  };
+}
+
 function notice(word: string, style: 'bad' | 'warning', message: string, stream: TextStream): string {
   const layout = layoutOf(stream);
   const [first = '', ...more] = message.split('\n');

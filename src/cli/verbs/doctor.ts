@@ -34,7 +34,7 @@ import {
 import { renderJson, renderYaml } from '../printer/document.ts';
 import { renderFailure } from '../printer/explain.ts';
 import { layoutOf } from '../printer/layout.ts';
-import { warningText } from '../printer/notices.ts';
+import { warnOnce } from '../printer/notices.ts';
 import { pageOutput } from '../printer/page-output.ts';
 import { watched } from '../printer/watched.ts';
 import { paragraph } from '../printer/wrap.ts';
@@ -153,12 +153,7 @@ export function doctorVerb() {
       }
       // Before it looks, which can take minutes in a large cluster.
       if (options.save !== undefined) checkNewBundle(options.save);
-      const warned = new Set<string>();
-      const warn = (line: string) => {
-        // Once, however often it looks.
-        if (!warned.has(line)) process.stderr.write(warningText(line, process.stderr));
-        warned.add(line);
-      };
+      const warn = warnOnce(process.stderr);
       await interruptible(async (signal) => {
         const target =
           options.from === undefined && options.local === undefined ? await targetOf(verb) : undefined;

@@ -20,7 +20,7 @@ import { renderJson } from '../printer/document.ts';
 import { foldNames } from '../printer/fold-names.ts';
 import { type Layout, layoutOf, wideLayoutOf } from '../printer/layout.ts';
 import { nothingToFix } from '../printer/nothing-to-fix.ts';
-import { warningText } from '../printer/notices.ts';
+import { warnOnce } from '../printer/notices.ts';
 import { renderFurtherRound, renderHealed, renderPlan } from '../printer/plan.ts';
 import { renderDurability } from '../printer/source.ts';
 import { renderUndone, renderUndoPlan } from '../printer/undo.ts';
@@ -128,12 +128,7 @@ function healingOf(verb: Verb, target: Target, options: Options): Healing {
     checkNodes('heal', target.record, options.node);
     return labHealing(target.record, options.probe);
   }
-  const warned = new Set<string>();
-  return clusterHealing(target, options, (line) => {
-    // Once, however often it looks.
-    if (!warned.has(line)) process.stderr.write(warningText(line, process.stderr));
-    warned.add(line);
-  });
+  return clusterHealing(target, options, warnOnce(process.stderr));
 }
 
 /** What both ways of the command have at hand. */

@@ -20,6 +20,7 @@ import { VERSION } from '../../util/version.ts';
 import { interruptible } from '../interruptible.ts';
 import { duration, portNumber } from '../option-values.ts';
 import { asCalled } from '../printer/as-called.ts';
+import { warnOnce } from '../printer/notices.ts';
 import { addTargetOptions, type Target, targetOf } from '../target.ts';
 import { command, examples, type Verb } from '../verb.ts';
 import {
@@ -104,12 +105,7 @@ async function serveCluster(
   options: UiVerbOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const warned = new Set<string>();
-  const warn = (line: string) => {
-    // Once, however often it looks.
-    if (!warned.has(line)) process.stderr.write(`WARNING: ${safeText(line)}\n`);
-    warned.add(line);
-  };
+  const warn = warnOnce(process.stderr);
   const unverified = unverifiedServer(access);
   if (unverified !== undefined) warn(unverified);
   const settings = { ...settingsOf(options), warn };
